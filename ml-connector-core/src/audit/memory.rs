@@ -1,0 +1,4 @@
+//! The log in memory.
+/// stub
+#[derive(Debug, Default)]
+pub struct MemoryLog;

@@ -1,0 +1,96 @@
+//! What proves to a vendor who is calling.
+
+mod oauth2;
+
+use std::{fmt, sync::Arc};
+
+use async_trait::async_trait;
+use http::HeaderValue;
+pub use oauth2::{ClientAuth, Grant, OAuth2, OAuth2Config, Rotation};
+
+use crate::{Context, Error, ErrorKind, Result, Secret};
+
+/// Provides the `Authorization` header of each attempt.
+///
+/// # Contract
+/// - [`authorize`](Self::authorize) is called right before every attempt; it never hands out a token that is
+///   known to be dead, and refreshes at most once for all concurrent callers.
+/// - `Debug` shows no secret.
+#[async_trait]
+pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
+    /// The header for one attempt.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unauthenticated`] in the scope of the connection when somebody has to connect it anew;
+    /// [`ErrorKind::Unavailable`] or [`ErrorKind::RateLimited`] when the token endpoint has to be asked again.
+    async fn authorize(&self, ctx: &Context) -> Result<Authorization>;
+
+    /// Tells that the other side refused this header. The token is dropped once; whoever was refused with a token
+    /// that is no longer current changes nothing.
+    ///
+    /// # Errors
+    /// As [`authorize`](Self::authorize); [`ErrorKind::Unauthenticated`] where nothing can be renewed.
+    async fn rejected(&self, ctx: &Context, refused: &Authorization) -> Result<()>;
+}
+
+/// The value of an `Authorization` header, and which token it was made from.
+#[derive(Debug, Clone)]
+pub struct Authorization {
+    header: HeaderValue,
+    generation: u64,
+}
+
+impl Authorization {
+    /// `scheme token`, as of a generation of the token.
+    ///
+    /// # Errors
+    /// [`ErrorKind::ConfigInvalid`] when the token cannot stand in a header.
+    pub fn new(scheme: &str, token: &Secret, generation: u64) -> Result<Self> {
+        let mut header = HeaderValue::try_from(format!("{scheme} {}", token.expose())).map_err(|_| {
+            Error::new(ErrorKind::ConfigInvalid, "the token has characters that no header can carry")
+        })?;
+        header.set_sensitive(true);
+        Ok(Self { header, generation })
+    }
+
+    /// The header's value, marked as sensitive.
+    #[must_use]
+    pub fn header(&self) -> &HeaderValue {
+        &self.header
+    }
+
+    /// Which token it was made from.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+}
+
+/// A token that does not expire, such as a Slack bot token without rotation.
+#[derive(Debug, Clone)]
+pub struct StaticToken(Arc<Authorization>);
+
+impl StaticToken {
+    /// Sends `scheme token` with every call.
+    ///
+    /// # Errors
+    /// [`ErrorKind::ConfigInvalid`] when the token is empty or cannot stand in a header.
+    pub fn new(scheme: &str, token: &Secret) -> Result<Self> {
+        if token.is_empty() {
+            return Err(Error::new(ErrorKind::ConfigInvalid, "the token is empty"));
+        }
+        Authorization::new(scheme, token, 0).map(|authorization| Self(Arc::new(authorization)))
+    }
+}
+
+#[async_trait]
+impl Authenticator for StaticToken {
+    async fn authorize(&self, _: &Context) -> Result<Authorization> {
+        Ok((*self.0).clone())
+    }
+
+    async fn rejected(&self, _: &Context, _: &Authorization) -> Result<()> {
+        Err(Error::new(ErrorKind::Unauthenticated, "the token was refused, and nothing can renew it")
+            .with_scope(crate::Scope::Connection))
+    }
+}

@@ -1,0 +1,123 @@
+//! An answer as it came, before anything is decoded.
+
+use std::{fmt, time::Duration};
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode, header};
+use serde::de::DeserializeOwned;
+
+use crate::{Effect, Error, ErrorKind, Result, Timestamp};
+
+/// An answer as it came: status, headers and body are kept until all three have been judged. `Debug` shows the
+/// status and sizes only.
+#[derive(Clone)]
+pub struct Answer {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The whole body.
+    pub body: Bytes,
+    /// When it arrived.
+    pub received_at: Timestamp,
+}
+
+impl Answer {
+    /// Takes a response apart.
+    #[must_use]
+    pub fn new(response: http::Response<Bytes>, received_at: Timestamp) -> Self {
+        let (parts, body) = response.into_parts();
+        Self { status: parts.status, headers: parts.headers, body, received_at }
+    }
+
+    /// A header as text, if it is there and text.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// When the other side wants to be asked again: `Retry-After` in seconds or as an HTTP date.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Timestamp> {
+        let text = self.header(header::RETRY_AFTER.as_str())?.trim();
+        if let Ok(secs) = text.parse::<u32>() {
+            return Some(self.received_at + Duration::from_secs(u64::from(secs)));
+        }
+        jiff::fmt::rfc2822::parse(text)
+            .ok()
+            .map(|date| Timestamp::from(date.timestamp()).max(self.received_at))
+    }
+
+    /// Decodes the body as JSON.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidResponse`] names the JSON path and what was expected there, never a value. The effect
+    /// is unknown: the other side did answer.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
+        let mut decoder = serde_json::Deserializer::from_slice(&self.body);
+        serde_path_to_error::deserialize(&mut decoder).map_err(|error| {
+            let path = error.path().to_string();
+            Error::new(ErrorKind::InvalidResponse, "the answer's body is not the JSON that was expected")
+                .with_effect(Effect::Unknown)
+                .with_context("status", self.status.as_u16())
+                .with_context("path", path)
+                .with_context("class", class(error.inner()))
+                .with_context("bytes", self.body.len())
+        })
+    }
+}
+
+/// Says what was wrong without quoting the body.
+fn class(error: &serde_json::Error) -> &'static str {
+    match error.classify() {
+        serde_json::error::Category::Eof => "truncated",
+        serde_json::error::Category::Syntax => "no JSON",
+        serde_json::error::Category::Data => "another shape",
+        serde_json::error::Category::Io => "unreadable",
+    }
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answer")
+            .field("status", &self.status)
+            .field("headers", &self.headers.len())
+            .field("body_bytes", &self.body.len())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(retry_after: &str) -> Answer {
+        let response =
+            http::Response::builder().header("retry-after", retry_after).body(Bytes::new()).unwrap();
+        Answer::new(response, Timestamp::from_secs(1_792_000_000))
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date_and_never_in_the_past() {
+        let at = |text| answer(text).retry_after().map(|at| at.as_secs() - 1_792_000_000);
+        assert_eq!(at("30"), Some(30));
+        assert_eq!(at(" 0 "), Some(0));
+        assert_eq!(at("Wed, 14 Oct 2026 17:46:50 GMT"), Some(10));
+        assert_eq!(at("Wed, 14 Oct 2020 17:46:50 GMT"), Some(0));
+        assert_eq!(at("soon"), None);
+        assert_eq!(at("-5"), None);
+    }
+
+    #[test]
+    fn a_decode_error_names_the_path_and_quotes_nothing() {
+        #[derive(Debug, serde::Deserialize)]
+        struct Wanted {
+            #[allow(dead_code)]
+            rows: Vec<u32>,
+        }
+        let response = http::Response::new(Bytes::from_static(br#"{"rows":[1,"planted-secret"]}"#));
+        let error = Answer::new(response, Timestamp::default()).json::<Wanted>().unwrap_err();
+        assert_eq!(error.context("path"), Some("rows[1]"));
+        assert!(!format!("{error:?}").contains("planted-secret"));
+    }
+}

@@ -1,0 +1,124 @@
+//! A promise to bring an event to a destination.
+
+use std::{fmt, sync::Arc};
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::{Event, LaneKey, Observation, Seq, Timestamp, text_id};
+use crate::rate::Cost;
+
+text_id! {
+    /// Where in a sink a delivery goes, in the sink's own form, such as `channel:accounting`. Sinks offer
+    /// functions that make one.
+    Destination,
+}
+
+/// The identity of a delivery towards the outside, the same for every attempt: what an idempotency key or a
+/// marker in a message carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct DeliveryId(uuid::Uuid);
+
+impl DeliveryId {
+    /// A new identity, unique everywhere and sorted by time.
+    #[must_use]
+    pub fn generate(now: Timestamp) -> Self {
+        let millis = u64::try_from(now.as_millis()).unwrap_or(0);
+        let subsec_nanos = u32::try_from(millis % 1000).unwrap_or(0) * 1_000_000;
+        let stamp = uuid::Timestamp::from_unix(uuid::NoContext, millis / 1000, subsec_nanos);
+        Self(uuid::Uuid::new_v7(stamp))
+    }
+
+    /// Reads the text form.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        text.parse().ok().map(Self)
+    }
+}
+
+impl fmt::Display for DeliveryId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// One event for one destination.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Delivery {
+    /// Its place in the log.
+    pub seq: Seq,
+    /// Its identity towards the outside.
+    pub id: DeliveryId,
+    /// Where it goes.
+    pub destination: Destination,
+    /// The route that made it.
+    pub route: Arc<str>,
+    /// What it brings.
+    pub event: Arc<Event>,
+    /// How many attempts have begun before this one.
+    pub attempt: u32,
+    /// When the first attempt may have been made; what a look-up has to search from.
+    pub since: Timestamp,
+    /// What an earlier attempt left with [`Notes`](crate::Notes), such as the handle of a running statement.
+    pub note: Option<Bytes>,
+}
+
+impl Delivery {
+    /// A first attempt without notes.
+    pub fn new(
+        seq: Seq,
+        id: DeliveryId,
+        destination: Destination,
+        route: impl Into<Arc<str>>,
+        event: Arc<Event>,
+        since: Timestamp,
+    ) -> Self {
+        Self { seq, id, destination, route: route.into(), event, attempt: 0, since, note: None }
+    }
+}
+
+/// What a delivery waits for: a place in an order, and room in quotas. Two different things.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// One delivery of a lane is under way at a time, in the order of their events.
+    pub lane: LaneKey,
+    /// What one attempt spends.
+    pub costs: Vec<Cost>,
+}
+
+/// Proof of a delivery.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Receipt {
+    /// The other side's handle, searchable in the log: a message, a document, a statement.
+    pub reference: Arc<str>,
+    /// The record as read back after our own write. Recorded in the settling transaction, so that the
+    /// vendor's webhook about it is no change.
+    pub observed: Option<Arc<Observation>>,
+}
+
+impl Receipt {
+    /// A receipt with nothing but a handle.
+    pub fn new(reference: impl Into<Arc<str>>) -> Self {
+        Self { reference: reference.into(), observed: None }
+    }
+}
+
+/// What looking up an attempt with an unknown effect showed.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Lookup {
+    /// It had happened.
+    Happened(Receipt),
+    /// It had not: safe to repeat.
+    DidNotHappen,
+    /// Not visible yet, and not certain either.
+    AskAgain {
+        /// When to look again.
+        at: Timestamp,
+    },
+    /// The other side cannot tell: the host's policy decides.
+    CannotTell,
+}

@@ -1,0 +1,282 @@
+//! A change of a record.
+
+use std::{collections::BTreeSet, fmt, str::FromStr, sync::Arc};
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::{ConnectionId, EntityRef, Raw, Record, Timestamp, text_id};
+use crate::{Error, ErrorKind, Result};
+
+text_id! {
+    /// The type of an event: kind and strongest change, such as `invoice.paid`.
+    EventType,
+}
+
+/// One thing that changed between two observations of a record. Ordered from the strongest: the strongest of
+/// a set gives the event its type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Change {
+    /// It no longer exists.
+    Deleted,
+    /// It was declared void.
+    Voided,
+    /// It was settled in full.
+    Paid,
+    /// It is unpaid this many days after its due date; each configured threshold is announced once.
+    Overdue(u32),
+    /// It was approved.
+    Approved,
+    /// Approval was refused.
+    Rejected,
+    /// It waits for approval.
+    Submitted,
+    /// It was issued to the counterparty.
+    Sent,
+    /// Part of it was paid.
+    PartiallyPaid,
+    /// It was seen for the first time and is new.
+    Created,
+    /// Something else changed.
+    Updated,
+}
+
+impl Change {
+    /// The word in event types and route patterns; [`Overdue`](Self::Overdue) without its days.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Deleted => "deleted",
+            Self::Voided => "voided",
+            Self::Paid => "paid",
+            Self::Overdue(_) => "overdue",
+            Self::Approved => "approved",
+            Self::Rejected => "rejected",
+            Self::Submitted => "submitted",
+            Self::Sent => "sent",
+            Self::PartiallyPaid => "partially_paid",
+            Self::Created => "created",
+            Self::Updated => "updated",
+        }
+    }
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Overdue(days) => write!(f, "overdue:{days}"),
+            other => f.write_str(other.as_str()),
+        }
+    }
+}
+
+impl FromStr for Change {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        Ok(match text {
+            "deleted" => Self::Deleted,
+            "voided" => Self::Voided,
+            "paid" => Self::Paid,
+            "approved" => Self::Approved,
+            "rejected" => Self::Rejected,
+            "submitted" => Self::Submitted,
+            "sent" => Self::Sent,
+            "partially_paid" => Self::PartiallyPaid,
+            "created" => Self::Created,
+            "updated" => Self::Updated,
+            other => match other.strip_prefix("overdue:").map(str::parse) {
+                Some(Ok(days)) => Self::Overdue(days),
+                _ => {
+                    return Err(Error::new(ErrorKind::InvalidRequest, "no such change")
+                        .with_context("change", other.escape_debug()));
+                }
+            },
+        })
+    }
+}
+
+impl Serialize for Change {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Change {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        std::borrow::Cow::<'_, str>::deserialize(from)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// Why an event exists. A route takes [`Live`](Self::Live) events unless it says otherwise.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Origin {
+    /// Something happened.
+    #[default]
+    Live,
+    /// Somebody asked for the past.
+    Backfill,
+    /// Somebody asked to send it again.
+    Replay,
+    /// We did it ourselves.
+    Ours,
+}
+
+/// A change of one record. Its identity is (connection, entity, n); n also orders the record's events.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Event {
+    /// Whose record.
+    pub connection: ConnectionId,
+    /// Which record.
+    pub entity: EntityRef,
+    /// The record's changes are numbered 1, 2, 3 …
+    pub n: u64,
+    /// What changed; never empty.
+    pub changes: BTreeSet<Change>,
+    /// Why the event exists.
+    pub origin: Origin,
+    /// When the change was observed.
+    pub at: Timestamp,
+    /// The record afterwards; what was last known of it when it is gone, `None` when that is nothing.
+    pub record: Option<Box<Record>>,
+    /// The vendor's JSON of it.
+    pub raw: Option<Raw>,
+}
+
+impl Event {
+    /// An event without the vendor's JSON.
+    #[must_use]
+    pub fn new(
+        connection: ConnectionId,
+        entity: EntityRef,
+        n: u64,
+        changes: BTreeSet<Change>,
+        at: Timestamp,
+        record: Option<Box<Record>>,
+    ) -> Self {
+        Self { connection, entity, n, changes, origin: Origin::Live, at, record, raw: None }
+    }
+
+    /// Kind and strongest change, such as `invoice.paid`.
+    #[must_use]
+    pub fn event_type(&self) -> EventType {
+        let change = self.changes.first().copied().unwrap_or(Change::Updated);
+        EventType::from(format!("{}.{}", self.entity.kind, change.as_str()))
+    }
+
+    /// The identity as text: `books/invoice/481500000000103001/3`.
+    #[must_use]
+    pub fn id(&self) -> String {
+        format!("{}/{}/{}", self.connection, self.entity, self.n)
+    }
+
+    /// The event as CloudEvents 1.0 JSON: the form in which it is stored and handed on.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unexpected`] when the record cannot be written as JSON.
+    pub fn to_cloudevent(&self) -> Result<Bytes> {
+        let envelope = CloudEvent {
+            specversion: "1.0".into(),
+            id: self.id(),
+            source: format!("/ml-connector/{}", self.connection),
+            kind: self.event_type().to_string(),
+            subject: self.entity.to_string(),
+            time: self.at,
+            datacontenttype: "application/json".into(),
+            data: Data {
+                connection: self.connection.clone(),
+                entity: self.entity.clone(),
+                n: self.n,
+                changes: self.changes.clone(),
+                origin: self.origin,
+                record: self.record.clone(),
+                raw: self.raw.clone(),
+            },
+        };
+        serde_json::to_vec(&envelope).map(Bytes::from).map_err(|source| {
+            Error::new(ErrorKind::Unexpected, "the event cannot be written as JSON").with_source(source)
+        })
+    }
+
+    /// Reads what [`to_cloudevent`](Self::to_cloudevent) wrote.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidRequest`] when the text is no such event.
+    pub fn from_cloudevent(json: &[u8]) -> Result<Self> {
+        let CloudEvent { time, data, .. } = serde_json::from_slice(json).map_err(|source| {
+            Error::new(ErrorKind::InvalidRequest, "expected a CloudEvent of ml-connector").with_source(source)
+        })?;
+        let Data { connection, entity, n, changes, origin, record, raw } = data;
+        Ok(Self { connection, entity, n, changes, origin, at: time, record, raw })
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct CloudEvent {
+    specversion: Arc<str>,
+    id: String,
+    source: String,
+    #[serde(rename = "type")]
+    kind: String,
+    subject: String,
+    time: Timestamp,
+    datacontenttype: Arc<str>,
+    data: Data,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Data {
+    connection: ConnectionId,
+    entity: EntityRef,
+    n: u64,
+    changes: BTreeSet<Change>,
+    #[serde(default)]
+    origin: Origin,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    record: Option<Box<Record>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    raw: Option<Raw>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{RecordKind, Status};
+
+    #[test]
+    fn the_strongest_change_gives_the_type() {
+        let changes = BTreeSet::from([Change::Created, Change::Overdue(7), Change::Sent]);
+        let event = Event::new(
+            "books".into(),
+            EntityRef::new("invoice", "1"),
+            1,
+            changes,
+            Timestamp::default(),
+            None,
+        );
+        assert_eq!(event.event_type().as_str(), "invoice.overdue");
+    }
+
+    #[test]
+    fn an_event_survives_its_cloudevent_with_every_digit() {
+        let mut record = Record::new(RecordKind::Invoice, "1", Status::Other("viewed".into()));
+        record.total = Some(crate::model::Money::parse("99999999999999.990", "USD").unwrap());
+        let mut event = Event::new(
+            "books".into(),
+            record.entity(),
+            3,
+            BTreeSet::from([Change::Overdue(30), Change::Updated]),
+            Timestamp::from_millis(1_773_324_300_123),
+            Some(Box::new(record)),
+        );
+        let raw = r#"{"total":99999999999999.990,"x":[1,2]}"#;
+        event.raw = Some(Raw::new(serde_json::value::RawValue::from_string(raw.into()).unwrap()));
+        let json = event.to_cloudevent().unwrap();
+        assert!(std::str::from_utf8(&json).unwrap().contains(raw));
+        assert_eq!(Event::from_cloudevent(&json).unwrap(), event);
+    }
+}

@@ -1,0 +1,20 @@
+//! What flows through the connector: signals, records, events, deliveries.
+
+mod delivery;
+mod event;
+mod id;
+mod money;
+mod record;
+mod signal;
+mod time;
+
+pub use delivery::{Delivery, DeliveryId, Destination, Lookup, Plan, Receipt};
+pub use event::{Change, Event, EventType, Origin};
+pub(crate) use id::text_id;
+pub use id::{AccountKey, Affinity, ConnectionId, DedupeKey, EndpointId, EntityRef, LaneKey, Partition, Seq};
+pub use money::{Currency, Decimal, Money, decimal_from_json};
+pub use record::{Allocation, Line, Party, Raw, Record, RecordKind, Status};
+pub use signal::{
+    Intake, Observation, Observed, Page, PollMode, Prompt, Resolution, Revision, Signal, Subject, Upkeep,
+};
+pub use time::{Date, Timestamp, Zone};

@@ -1,0 +1,217 @@
+//! Hints that something may have changed, and what reading it showed.
+
+use std::{fmt, sync::Arc};
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::{AccountKey, DedupeKey, EntityRef, Raw, Record, Timestamp};
+
+/// A hint that something may have changed. Nothing in it is believed except which entity to read.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Signal {
+    /// Which of the connections behind a shared endpoint it is for; `None` = the one that received it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<AccountKey>,
+    /// What to look at.
+    pub subject: Subject,
+    /// What the vendor says happened, for the audit trail only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<Arc<str>>,
+    /// A delivery number the *vendor* issued. Never a hash of the body: two real changes can look the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dedupe: Option<DedupeKey>,
+    /// What `resolve` cannot read again, such as a click.
+    #[serde(skip)]
+    pub payload: Option<Bytes>,
+}
+
+impl Signal {
+    /// A hint about one record.
+    #[must_use]
+    pub fn entity(entity: EntityRef) -> Self {
+        Self { account: None, subject: Subject::Entity(entity), hint: None, dedupe: None, payload: None }
+    }
+}
+
+/// What a signal asks to look at.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Subject {
+    /// One record.
+    Entity(EntityRef),
+    /// Everything a feed has changed.
+    Feed {
+        /// The feed's name.
+        name: Arc<str>,
+        /// Since when, where the hint says so.
+        since: Option<Timestamp>,
+    },
+    /// A webhook subscription.
+    Subscription(Arc<str>),
+}
+
+/// What a verified request means.
+#[derive(Debug)]
+pub struct Intake {
+    /// What to store before answering.
+    pub signals: Vec<Signal>,
+    /// The answer once that is durable.
+    pub reply: http::Response<Bytes>,
+    /// Work with a deadline of seconds, run after the answer is safe.
+    pub prompt: Option<Prompt>,
+}
+
+impl Intake {
+    /// Signals to store, answered with an empty 200.
+    #[must_use]
+    pub fn accepted(signals: Vec<Signal>) -> Self {
+        Self { signals, reply: http::Response::new(Bytes::new()), prompt: None }
+    }
+}
+
+/// Work with a deadline of seconds, such as opening a dialog: done by the process that received the request,
+/// after the commit, best effort. Correctness never depends on it.
+#[derive(Debug)]
+pub struct Prompt {
+    /// What to do, in the source's own form.
+    pub payload: Bytes,
+    /// When it is too late.
+    pub deadline: Timestamp,
+}
+
+/// The digest of a record read in one fixed form: equal revisions mean that nothing changed.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Revision([u8; 16]);
+
+impl Revision {
+    /// The revision of bytes in a fixed form, without stamps and etags.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        let mut first = [0; 16];
+        first.copy_from_slice(&Sha256::digest(bytes)[..16]);
+        Self(first)
+    }
+}
+
+impl fmt::Display for Revision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Revision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Serialize for Revision {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Revision {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'_, str>::deserialize(from)?;
+        let number = u128::from_str_radix(&text, 16).map_err(serde::de::Error::custom)?;
+        Ok(Self(number.to_be_bytes()))
+    }
+}
+
+/// What one read showed.
+#[derive(Debug, Clone)]
+pub struct Observation {
+    /// Which record.
+    pub entity: EntityRef,
+    /// When the read *started*.
+    pub read_at: Timestamp,
+    /// What was seen.
+    pub state: Observed,
+}
+
+/// The state of a record at the time of a read.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Observed {
+    /// It is there.
+    Present {
+        /// The digest of the detail in one fixed form.
+        revision: Revision,
+        /// The vendor's own version where it only ever grows.
+        order: Option<u64>,
+        /// The record in the SDK's vocabulary.
+        record: Box<Record>,
+        /// The vendor's JSON.
+        raw: Option<Raw>,
+    },
+    /// It is gone, confirmed as the vendor's sheet says: a 404 can also mean no access, or not yet.
+    Gone,
+}
+
+/// What resolving signals led to.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Resolution {
+    /// Records were read. Usually one; a line resolves to its document.
+    Observed(Vec<Observation>),
+    /// The read is behind the hint: a replica, or a 404 right after creation.
+    NotYet {
+        /// When to read again.
+        retry_at: Timestamp,
+    },
+    /// The hint stands for many records: read the feed.
+    Sweep {
+        /// The feed to read.
+        feed: Arc<str>,
+        /// Since when, where known.
+        since: Option<Timestamp>,
+    },
+    /// Nothing to tell.
+    Done {
+        /// Why, for the audit trail.
+        note: &'static str,
+    },
+}
+
+/// One page of a feed.
+#[derive(Debug)]
+pub struct Page {
+    /// Rows that carry the full record.
+    pub observations: Vec<Observation>,
+    /// Rows that have to be read one by one.
+    pub signals: Vec<Signal>,
+    /// Where the next page starts, in the source's own form. Stored in the same commit as the page.
+    pub checkpoint: Bytes,
+    /// Whether there is a next page now.
+    pub more: bool,
+}
+
+/// Why a feed is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PollMode {
+    /// The first read of a new connection: snapshots, no events.
+    Baseline,
+    /// The ordinary read.
+    Live,
+    /// Records of the past, on request.
+    Backfill {
+        /// Since when; `None` = everything.
+        since: Option<Timestamp>,
+    },
+}
+
+/// The state of a source's webhook subscriptions after looking after them.
+#[derive(Debug)]
+pub struct Upkeep {
+    /// What [`Source::receive`](crate::Source::receive) needs to verify, in the source's own form.
+    pub state: Bytes,
+    /// What to read because notifications may have been lost.
+    pub signals: Vec<Signal>,
+    /// When to look again.
+    pub next: Timestamp,
+}

@@ -1,0 +1,4 @@
+//! The limiter in memory.
+/// stub
+#[derive(Debug, Default)]
+pub struct MemoryRateLimiter;

@@ -1,0 +1,109 @@
+//! Where events go.
+
+use std::{fmt::Debug, time::Duration};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use crate::{
+    Context, Result,
+    model::{Affinity, ConnectionId, Delivery, Lookup, Plan, Receipt, Seq},
+};
+
+/// Who a sink is and how it wants to be fed.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct SinkInfo {
+    /// The connection it writes to.
+    pub connection: ConnectionId,
+    /// The system, such as `slack`.
+    pub system: &'static str,
+    /// Connections with the same affinity share quotas or a token chain; one host owns them together.
+    pub affinity: Affinity,
+    /// The most deliveries of one lane in one call of [`Sink::deliver`].
+    pub max_batch: usize,
+    /// How long deliveries are collected for a fuller batch.
+    pub linger: Duration,
+    /// What may follow an attempt with an unknown effect.
+    pub repeat: Repeat,
+    /// What is done when a look-up cannot tell.
+    pub on_unknown: OnUnknown,
+}
+
+impl SinkInfo {
+    /// A sink that takes deliveries one by one and has to look up before it repeats.
+    #[must_use]
+    pub fn new(connection: ConnectionId, system: &'static str) -> Self {
+        Self {
+            system,
+            affinity: Affinity::from(connection.as_str()),
+            max_batch: 1,
+            linger: Duration::ZERO,
+            repeat: Repeat::AfterLookup,
+            on_unknown: OnUnknown::Park,
+            connection,
+        }
+    }
+}
+
+/// What may follow an attempt with an unknown effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Repeat {
+    /// Repeating cannot do harm.
+    Safe,
+    /// [`Sink::look_up`] has to say first what became of it. The engine then records every attempt before it
+    /// begins, so that a crash leaves no attempt unseen.
+    AfterLookup,
+}
+
+/// What is done when the other side cannot tell what became of an attempt: a decision of the host, because
+/// "never lost" and "never twice" cannot both hold then. The audit trail says which it was.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum OnUnknown {
+    /// At most once: the delivery is parked as possibly missing, and can be replayed by hand.
+    #[default]
+    Park,
+    /// At least once: it is sent again as possibly duplicated.
+    Repeat,
+}
+
+/// A system that takes deliveries: messages, rows, commands.
+///
+/// # Contract
+/// - The engine has one call under way per lane, and admits [`Plan::costs`] before every attempt.
+/// - An error's [`effect`](crate::Error::effect) is honest: `None` only when the write is known not to have
+///   happened. Anything doubtful is `Unknown`.
+/// - Every future may be dropped at any await point; the engine then looks the attempt up.
+#[async_trait]
+pub trait Sink: Debug + Send + Sync + 'static {
+    /// Who this is. Constant.
+    fn info(&self) -> &SinkInfo;
+
+    /// Says where a delivery has to wait and what it spends. Pure; also called when the delivery is made.
+    ///
+    /// # Errors
+    /// [`InvalidRequest`](crate::ErrorKind::InvalidRequest) for a destination or an event it cannot serve: the
+    /// delivery is dead.
+    fn plan(&self, delivery: &Delivery) -> Result<Plan>;
+
+    /// Makes one attempt for each delivery of the batch, in order: one result each, same order. `notes`
+    /// keeps a handle before a long wait.
+    async fn deliver(&self, ctx: &Context, batch: &[Delivery], notes: &dyn Notes) -> Vec<Result<Receipt>>;
+
+    /// Finds out what became of an attempt with an unknown effect.
+    ///
+    /// # Errors
+    /// Asked again later, as the error's retry says; the delivery is not repeated meanwhile.
+    async fn look_up(&self, ctx: &Context, delivery: &Delivery) -> Result<Lookup>;
+}
+
+/// Durable memory of a delivery that is under way.
+#[async_trait]
+pub trait Notes: Debug + Send + Sync {
+    /// Keeps a note with these deliveries. Durable when it returns; a later attempt or look-up finds it in
+    /// [`Delivery::note`].
+    ///
+    /// # Errors
+    /// The attempt must not go on as if the note existed.
+    async fn keep(&self, deliveries: &[Seq], note: Bytes) -> Result<()>;
+}

@@ -1,0 +1,104 @@
+//! From two states to the words for what happened in between.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use super::Facts;
+use crate::model::{Change, Date, RecordKind, Status, Timestamp};
+
+/// What a comparison needs to know besides the facts.
+#[derive(Debug, Clone, Copy)]
+pub struct Policy<'a> {
+    /// The date in the organisation's zone.
+    pub today: Date,
+    /// After how many days past the due date an unpaid document is announced as overdue.
+    pub overdue_after: &'a [u32],
+    /// Since when the connection is watched: a record that is older was not created just now.
+    pub watched_since: Timestamp,
+}
+
+/// Vendors' clocks and ours differ, and vendors truncate to the second.
+const CLOCK_SKEW: Duration = Duration::from_secs(300);
+
+/// The changes from `last` (`None`: never seen, or gone) to `now`. `same_revision` says that not one field of the
+/// record differs; then only time can have changed something. What is announced once is added to `announced`.
+///
+/// Pure: the same input gives the same changes, and comparing a state with itself gives none but thresholds that
+/// have passed meanwhile.
+#[must_use]
+pub fn changes(
+    last: Option<&Facts>,
+    now: &Facts,
+    same_revision: bool,
+    announced: &mut BTreeSet<Arc<str>>,
+    policy: &Policy<'_>,
+) -> BTreeSet<Change> {
+    let mut changes = BTreeSet::new();
+    let new = now.created_at.is_none_or(|created| created + CLOCK_SKEW >= policy.watched_since);
+    if last.is_none() && new {
+        changes.insert(Change::Created);
+    }
+    if !same_revision {
+        let before = last.map(|last| &last.status);
+        // What a record that was never seen has been through is news only if the record is new.
+        if before != Some(&now.status) && (before.is_some() || new) {
+            changes.extend(transition(before, now));
+        }
+        let less = |(before, now): (crate::model::Money, crate::model::Money)| now < before;
+        let paid_more = last.and_then(|last| last.balance.zip(now.balance)).is_some_and(less);
+        if paid_more && now.status == Status::PartiallyPaid {
+            changes.insert(Change::PartiallyPaid);
+        }
+    }
+    changes.extend(overdue(now, announced, policy));
+    if changes.is_empty() && !same_revision {
+        changes.insert(Change::Updated);
+    }
+    changes
+}
+
+/// What reaching the present status means.
+fn transition(before: Option<&Status>, now: &Facts) -> Vec<Change> {
+    let not_issued = matches!(
+        before,
+        None | Some(Status::Draft | Status::PendingApproval | Status::Approved | Status::Rejected)
+    );
+    let mut changes = Vec::new();
+    let approved =
+        matches!(now.status, Status::Approved | Status::Open | Status::PartiallyPaid | Status::Paid);
+    if before == Some(&Status::PendingApproval) && approved
+        || before.is_none() && now.status == Status::Approved
+    {
+        changes.push(Change::Approved);
+    }
+    let issued = matches!(now.status, Status::Open | Status::PartiallyPaid | Status::Paid);
+    if not_issued && issued && now.kind == RecordKind::Invoice {
+        changes.push(Change::Sent);
+    }
+    match now.status {
+        Status::PendingApproval => changes.push(Change::Submitted),
+        Status::Approved if before != Some(&Status::PendingApproval) && before.is_some() => {
+            changes.push(Change::Approved);
+        }
+        Status::Rejected => changes.push(Change::Rejected),
+        Status::PartiallyPaid => changes.push(Change::PartiallyPaid),
+        // A payment is born settled: that it is paid is no news beside its creation.
+        Status::Paid if !matches!(now.kind, RecordKind::CustomerPayment | RecordKind::VendorPayment) => {
+            changes.push(Change::Paid);
+        }
+        Status::Void => changes.push(Change::Voided),
+        _ => {}
+    }
+    changes
+}
+
+/// The thresholds that have passed and were not announced for this due date.
+fn overdue(now: &Facts, announced: &mut BTreeSet<Arc<str>>, policy: &Policy<'_>) -> Vec<Change> {
+    let Some(due) = now.due_date.filter(|_| now.is_payable()) else { return Vec::new() };
+    let late = policy.today.days_since(due);
+    let passed =
+        policy.overdue_after.iter().copied().filter(|days| i64::from(late) >= i64::from(*days).max(1));
+    passed
+        .filter(|days| announced.insert(format!("overdue:{days}@{due}").into()))
+        .map(Change::Overdue)
+        .collect()
+}

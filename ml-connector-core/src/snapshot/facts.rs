@@ -1,0 +1,57 @@
+//! The fields that decide what happened.
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{Date, Money, Record, RecordKind, Revision, Status, Timestamp};
+
+/// The fields of a record that decide what happened to it. Small, because one is kept for every record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Facts {
+    /// What the record is.
+    pub kind: RecordKind,
+    /// Where it stands.
+    pub status: Status,
+    /// Its total.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub total: Option<Money>,
+    /// What is still to be paid.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub balance: Option<Money>,
+    /// When it falls due.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub due_date: Option<Date>,
+    /// When it was entered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_at: Option<Timestamp>,
+    /// The digest of counterparty and lines.
+    pub content: Revision,
+}
+
+impl Facts {
+    /// The facts of a record.
+    #[must_use]
+    pub fn of(record: &Record) -> Self {
+        let content = serde_json::to_vec(&(&record.counterparty, &record.lines)).unwrap_or_default();
+        Self {
+            kind: record.kind.clone(),
+            status: record.status.clone(),
+            total: record.total,
+            balance: record.balance,
+            due_date: record.due_date,
+            created_at: record.created_at,
+            content: Revision::of(&content),
+        }
+    }
+
+    /// Whether the counterparty still owes something: issued, neither settled nor void, and a balance where the
+    /// vendor states one.
+    #[must_use]
+    pub fn is_payable(&self) -> bool {
+        matches!(self.kind, RecordKind::Invoice | RecordKind::Bill)
+            && matches!(self.status, Status::Open | Status::PartiallyPaid)
+            && self
+                .balance
+                .is_none_or(|balance| balance.amount.is_sign_positive() && !balance.amount.is_zero())
+    }
+}

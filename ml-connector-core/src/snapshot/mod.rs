@@ -1,0 +1,122 @@
+//! What was last known of a record, and what a new observation of it means.
+
+mod changes;
+mod facts;
+mod revision;
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use bytes::Bytes;
+pub use changes::{Policy, changes};
+pub use facts::Facts;
+pub use revision::canonical_revision;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Error, ErrorKind, Result, Timestamp,
+    audit::DocKey,
+    model::{Change, ConnectionId, EntityRef, Observation, Observed, Revision},
+};
+
+/// The last accepted state of a record: a document in the log, never pruned.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Snapshot {
+    /// How many changes it has had.
+    pub n: u64,
+    /// The digest of the detail; `None` when the record is gone.
+    pub revision: Option<Revision>,
+    /// The vendor's own version, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order: Option<u64>,
+    /// When the read that showed it started.
+    pub read_at: Timestamp,
+    /// What decides about changes.
+    pub facts: Facts,
+    /// What was announced once and for all, such as `overdue:7@2026-03-04`.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub announced: BTreeSet<Arc<str>>,
+}
+
+impl Snapshot {
+    /// The document that holds a record's snapshot.
+    #[must_use]
+    pub fn key(connection: &ConnectionId, entity: &EntityRef) -> DocKey {
+        DocKey::new("snapshot", connection, &entity.to_string())
+    }
+
+    /// Reads the stored form.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unexpected`] when it is not what [`to_bytes`](Self::to_bytes) wrote.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        serde_json::from_slice(bytes).map_err(|source| {
+            Error::new(ErrorKind::Unexpected, "a stored snapshot cannot be read").with_source(source)
+        })
+    }
+
+    /// The stored form.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unexpected`] when it cannot be written.
+    pub fn to_bytes(&self) -> Result<Bytes> {
+        serde_json::to_vec(self).map(Bytes::from).map_err(|source| {
+            Error::new(ErrorKind::Unexpected, "a snapshot cannot be written").with_source(source)
+        })
+    }
+}
+
+/// What an observation means for a snapshot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// Nothing has changed: no event.
+    Unchanged,
+    /// The read is older than what is known, and differs: read again.
+    Older,
+    /// Something has changed: store this snapshot and tell about it.
+    Changed {
+        /// The new snapshot, with its counter one up.
+        snapshot: Box<Snapshot>,
+        /// What changed; never empty.
+        changes: BTreeSet<Change>,
+    },
+}
+
+/// Compares an observation with what is known. Pure, and the only way to an event.
+#[must_use]
+pub fn step(last: Option<&Snapshot>, seen: &Observation, policy: &Policy<'_>) -> Step {
+    let n = last.map_or(0, |last| last.n) + 1;
+    let Observed::Present { revision, order, record, .. } = &seen.state else {
+        return match last {
+            Some(last) if last.revision.is_some() && seen.read_at < last.read_at => Step::Older,
+            Some(last) if last.revision.is_some() => Step::Changed {
+                snapshot: Box::new(Snapshot { n, revision: None, read_at: seen.read_at, ..last.clone() }),
+                changes: BTreeSet::from([Change::Deleted]),
+            },
+            _ => Step::Unchanged,
+        };
+    };
+    let same = last.is_some_and(|last| last.revision == Some(*revision));
+    if let Some(last) = last.filter(|_| !same) {
+        let older = match (last.order, order) {
+            (Some(known), Some(seen)) => *seen < known,
+            _ => seen.read_at < last.read_at,
+        };
+        if older {
+            return Step::Older;
+        }
+    }
+    let facts = Facts::of(record);
+    let mut announced = last.map(|last| last.announced.clone()).unwrap_or_default();
+    let known = last.filter(|last| last.revision.is_some());
+    let changes = changes(known.map(|last| &last.facts), &facts, same, &mut announced, policy);
+    if changes.is_empty() {
+        return Step::Unchanged;
+    }
+    let snapshot =
+        Snapshot { n, revision: Some(*revision), order: *order, read_at: seen.read_at, facts, announced };
+    Step::Changed { snapshot: Box::new(snapshot), changes }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,136 @@
+//! Where changes come from.
+
+use std::{fmt::Debug, time::Duration};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use crate::{
+    Context, Result, Timestamp,
+    model::{
+        AccountKey, Affinity, ConnectionId, EndpointId, Intake, Page, PollMode, Prompt, Resolution, Signal,
+        Upkeep, Zone,
+    },
+    snapshot::Snapshot,
+};
+
+/// Who a source is and what it needs from the engine.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct SourceInfo {
+    /// The connection it reads.
+    pub connection: ConnectionId,
+    /// The system, such as `zoho_books`.
+    pub system: &'static str,
+    /// The first path segment of its webhook URL. Connections of one vendor app may share it.
+    pub endpoint: EndpointId,
+    /// How shared traffic names this connection: `team:T1`, `org:778812345`.
+    pub accounts: Vec<AccountKey>,
+    /// Connections with the same affinity share quotas or a token chain; one host owns them together.
+    pub affinity: Affinity,
+    /// What can be polled.
+    pub feeds: Vec<Feed>,
+    /// How long signals of one record are collected before it is read once for all of them.
+    pub coalesce: Duration,
+    /// The organisation's time zone: where due dates begin.
+    pub zone: Zone,
+    /// After how many days past the due date an unpaid document is announced as overdue.
+    pub overdue_after: Vec<u32>,
+}
+
+impl SourceInfo {
+    /// How long signals of one record are collected, unless a source says otherwise.
+    pub const COALESCE: Duration = Duration::from_secs(2);
+
+    /// A source with an endpoint of its own, in UTC, without feeds and overdue thresholds.
+    #[must_use]
+    pub fn new(connection: ConnectionId, system: &'static str) -> Self {
+        Self {
+            system,
+            endpoint: EndpointId::from(connection.as_str()),
+            accounts: Vec::new(),
+            affinity: Affinity::from(connection.as_str()),
+            feeds: Vec::new(),
+            coalesce: Self::COALESCE,
+            zone: Zone::UTC,
+            overdue_after: Vec::new(),
+            connection,
+        }
+    }
+}
+
+/// Something that can be polled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Feed {
+    /// Its name within the source.
+    pub name: &'static str,
+    /// How often it is read by default.
+    pub every: Duration,
+}
+
+/// A system that tells about changes: by webhook, by poll, or both. Both lead to the same [`Signal`]s, and
+/// every signal to a read of the truth.
+///
+/// # Contract
+/// - Methods may be called concurrently and on several hosts; the engine calls `resolve`, `poll` and `upkeep`
+///   of one connection only on the host that owns it.
+/// - An implementation keeps no state that must survive: what has to is returned (`checkpoint`, `state`).
+/// - Every future may be dropped at any await point. A call that was under way then counts as not made.
+/// - No method waits longer than [`Context::deadline`]; a limit that says later is an error with
+///   [`Retry::At`](crate::Retry::At).
+#[async_trait]
+pub trait Source: Debug + Send + Sync + 'static {
+    /// Who this is. Constant.
+    fn info(&self) -> &SourceInfo;
+
+    /// Verifies a request and decodes it. Pure: no I/O, no clock but `now`, same answer for the same input.
+    ///
+    /// `request` has the body's bytes as received and the path below the endpoint. `state` is what
+    /// [`upkeep`](Self::upkeep) stored last. Nothing is decoded before it is verified.
+    ///
+    /// # Errors
+    /// - [`SignatureInvalid`](crate::ErrorKind::SignatureInvalid): not proven to come from the vendor. Nothing
+    ///   is stored; the sender gets 401 and no reason.
+    /// - [`InvalidRequest`](crate::ErrorKind::InvalidRequest): proven, but not understood. The request is
+    ///   stored as one rejected entry; the sender gets 400. A source whose vendor drops subscriptions on 4xx
+    ///   returns `Ok` with a reply of its own instead.
+    fn receive(
+        &self,
+        request: &http::Request<Bytes>,
+        state: Option<&Bytes>,
+        now: Timestamp,
+    ) -> Result<Intake>;
+
+    /// Does work with a deadline of seconds after the answer is safe. Best effort; see [`Prompt`].
+    ///
+    /// # Errors
+    /// Logged; nothing depends on it.
+    async fn prompt(&self, ctx: &Context, prompt: Prompt) -> Result<()>;
+
+    /// Reads the truth for all waiting signals of one subject. Every read starts after the signals were
+    /// loaded, so that it cannot be older than they are. `last` is what is known already.
+    ///
+    /// # Errors
+    /// The signals stay and are resolved again as the error's retry and scope say.
+    async fn resolve(&self, ctx: &Context, signals: &[Signal], last: Option<&Snapshot>)
+    -> Result<Resolution>;
+
+    /// Reads the next page of a feed. The page and its checkpoint are stored in one commit.
+    ///
+    /// # Errors
+    /// [`Unsupported`](crate::ErrorKind::Unsupported) for a feed it does not have; otherwise the same page is
+    /// read again later.
+    async fn poll(
+        &self,
+        ctx: &Context,
+        feed: &str,
+        mode: PollMode,
+        checkpoint: Option<&Bytes>,
+    ) -> Result<Page>;
+
+    /// Makes the wanted webhook subscriptions exist under `callback`. Idempotent; called on a schedule.
+    ///
+    /// # Errors
+    /// Tried again later; the connection's health tells.
+    async fn upkeep(&self, ctx: &Context, callback: Option<&str>, state: Option<&Bytes>) -> Result<Upkeep>;
+}

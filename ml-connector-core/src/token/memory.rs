@@ -1,0 +1,51 @@
+//! Tokens in memory.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use super::{Stored, Swap, TokenKey, TokenStore};
+use crate::Result;
+
+/// Tokens in memory, for tests and for hosts that connect anew after every start.
+#[derive(Debug, Default)]
+pub struct MemoryTokenStore {
+    /// A deleted key keeps its version.
+    slots: Mutex<HashMap<TokenKey, (u64, Option<Bytes>)>>,
+}
+
+impl MemoryTokenStore {
+    /// An empty store.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+#[async_trait]
+impl TokenStore for MemoryTokenStore {
+    async fn load(&self, key: &TokenKey) -> Result<Option<Stored>> {
+        let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(slots.get(key).and_then(stored))
+    }
+
+    async fn swap(&self, key: &TokenKey, expected: Option<u64>, value: Option<Bytes>) -> Result<Swap> {
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        let current = slots.get(key).and_then(stored);
+        if current.as_ref().map(|stored| stored.version) != expected {
+            return Ok(Swap::Conflict(current));
+        }
+        let slot = slots.entry(key.clone()).or_default();
+        slot.0 += 1;
+        slot.1 = value;
+        Ok(Swap::Stored { version: slot.0 })
+    }
+}
+
+fn stored((version, bytes): &(u64, Option<Bytes>)) -> Option<Stored> {
+    bytes.clone().map(|bytes| Stored { version: *version, bytes })
+}

@@ -1,0 +1,78 @@
+//! Where tokens are kept.
+
+mod memory;
+
+use std::fmt::Debug;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+pub use memory::MemoryTokenStore;
+
+use crate::{Result, model::ConnectionId};
+
+/// Versioned blobs, one per key: enough for a refresh token that must never be lost or raced.
+///
+/// # Contract
+/// - [`swap`](Self::swap) is atomic and durable when it returns, and linearizable per key with every other call.
+/// - A key's version grows for ever, also across a delete: a version is never seen twice.
+/// - The blob is opaque. It holds secrets: encrypt it at rest, and show it nowhere.
+#[async_trait]
+pub trait TokenStore: Debug + Send + Sync + 'static {
+    /// The blob under this key.
+    ///
+    /// # Errors
+    /// [`Unavailable`](crate::ErrorKind::Unavailable) when storage cannot be read.
+    async fn load(&self, key: &TokenKey) -> Result<Option<Stored>>;
+
+    /// Replaces the blob if it is still at version `expected` (`None`: if there is none). `value: None` deletes.
+    ///
+    /// # Errors
+    /// [`Unavailable`](crate::ErrorKind::Unavailable) when storage cannot be written; whether it was is then
+    /// unknown. Another version is no error, but [`Swap::Conflict`].
+    async fn swap(&self, key: &TokenKey, expected: Option<u64>, value: Option<Bytes>) -> Result<Swap>;
+}
+
+/// The name of a token: a connection and, where it has several, which.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TokenKey(String);
+
+impl TokenKey {
+    /// The connection's only token.
+    #[must_use]
+    pub fn new(connection: &ConnectionId) -> Self {
+        Self(connection.to_string())
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A blob and its version. `Debug` shows the version only.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// Its version.
+    pub version: u64,
+    /// The blob.
+    pub bytes: Bytes,
+}
+
+impl Debug for Stored {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Stored").field("version", &self.version).finish_non_exhaustive()
+    }
+}
+
+/// What became of a swap.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Swap {
+    /// Done.
+    Stored {
+        /// The version now; of a delete, the version it had.
+        version: u64,
+    },
+    /// Not done: this is there instead.
+    Conflict(Option<Stored>),
+}

@@ -1,0 +1,5 @@
+//! Verifying what vendors send.
+
+mod hmac;
+
+pub use hmac::{Encoding, HmacSha256};

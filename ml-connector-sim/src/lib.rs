@@ -1,0 +1,1 @@
+//! Local simulators of the vendor APIs that ml-connector talks to

@@ -1,0 +1,1 @@
+//! AuditLog and TokenStore of ml-connector on SQLite
