@@ -9,6 +9,7 @@ mod error;
 pub mod http;
 pub mod model;
 pub mod rate;
+pub mod route;
 mod secret;
 mod sink;
 pub mod snapshot;

@@ -1,0 +1,302 @@
+//! The run loop: holds partitions, finds work, starts it, and takes note of what became of it.
+
+use std::{
+    collections::HashMap,
+    future::Future,
+    pin::pin,
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
+
+use tokio::task::JoinSet;
+
+use super::{
+    Connector, Shared,
+    deliver::deliver,
+    lanes::{Appetite, Batch, Hold, Item, LaneId, Lanes},
+    resolve::resolve,
+};
+use crate::{
+    Result, Timestamp,
+    audit::{EntryKind, Lease, LeaseRequest, PendingScope},
+    clock::SLICE,
+    model::{ConnectionId, Partition, Seq},
+};
+
+/// How many entries of the work list are read at once.
+const PAGE: usize = 500;
+/// How long the log is trusted to tell about commits of other processes.
+const HINT: Duration = Duration::from_secs(1);
+/// How many signals one read may answer.
+const MAX_SIGNALS: usize = 1000;
+
+/// What became of a batch.
+#[derive(Debug)]
+pub(super) struct Finished {
+    pub(super) lane: LaneId,
+    /// The items that are not settled.
+    pub(super) waits: Vec<Item>,
+    pub(super) hold: Hold,
+    /// The partition belongs to somebody else now.
+    pub(super) fenced: bool,
+}
+
+impl Finished {
+    /// Everything is off the work list.
+    pub(super) fn settled(lane: LaneId) -> Self {
+        Self { lane, waits: Vec::new(), hold: Hold::None, fenced: false }
+    }
+
+    /// Nothing has changed; the batch comes again.
+    pub(super) fn again(batch: &Batch, hold: Hold) -> Self {
+        Self::again_from(batch, &batch.items, hold)
+    }
+
+    /// These items come again as they are.
+    pub(super) fn again_from(batch: &Batch, items: &[Item], hold: Hold) -> Self {
+        Self { lane: batch.lane, waits: items.to_vec(), hold, fenced: false }
+    }
+
+    /// Somebody else works on the partition.
+    pub(super) fn fenced(lane: LaneId) -> Self {
+        Self { lane, waits: Vec::new(), hold: Hold::None, fenced: true }
+    }
+}
+
+impl Connector {
+    /// Does the work: reads what signals are about, delivers what follows, until `shutdown` completes. Call it once
+    /// per host and log, and keep it running; webhooks are taken without it, too, and wait in the log.
+    ///
+    /// After the shutdown nothing new begins. Work under way may finish within [`Settings::grace`]
+    /// (super::Settings::grace); what does not is looked up at the next start. Then the partitions are given back.
+    ///
+    /// # Errors
+    /// None at present: a log that does not work is tried again until it does. The result leaves room for failures
+    /// that no patience can mend.
+    pub async fn run(&self, shutdown: impl Future<Output = ()>) -> Result<()> {
+        let owner: Arc<str> = uuid::Uuid::new_v7(uuid::Timestamp::from_unix(
+            uuid::NoContext,
+            u64::try_from(self.shared.clock.now().as_secs()).unwrap_or(0),
+            0,
+        ))
+        .to_string()
+        .into();
+        let mut runner = Runner::new(Arc::clone(&self.shared), owner);
+        let mut shutdown = pin!(shutdown);
+        self.shared.wake.all();
+        loop {
+            runner.renew().await;
+            runner.discover().await;
+            runner.start();
+            let pause = runner.pause();
+            tokio::select! {
+                biased;
+                () = &mut shutdown => break,
+                Some(finished) = runner.tasks.join_next() => runner.finish(finished),
+                () = self.shared.wake.wait() => {}
+                () = runner.hint() => self.shared.wake.all(),
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+        runner.stop().await;
+        Ok(())
+    }
+}
+
+struct Runner {
+    shared: Arc<Shared>,
+    owner: Arc<str>,
+    leases: HashMap<Partition, Held>,
+    renew_at: Timestamp,
+    lanes: Lanes,
+    tasks: JoinSet<Finished>,
+    running: HashMap<tokio::task::Id, LaneId>,
+    resolving: usize,
+}
+
+/// A partition that is held, and how far its work list has been read.
+#[derive(Debug, Clone, Copy)]
+struct Held {
+    lease: Lease,
+    read_to: Seq,
+}
+
+impl Runner {
+    fn new(shared: Arc<Shared>, owner: Arc<str>) -> Self {
+        Self {
+            shared,
+            owner,
+            leases: HashMap::new(),
+            renew_at: Timestamp::default(),
+            lanes: Lanes::default(),
+            tasks: JoinSet::new(),
+            running: HashMap::new(),
+            resolving: 0,
+        }
+    }
+
+    /// Takes and renews partitions when it is time to.
+    async fn renew(&mut self) {
+        let now = self.shared.clock.now();
+        if now < self.renew_at {
+            return;
+        }
+        let lease = self.shared.settings.lease;
+        let request = LeaseRequest::Hold {
+            owner: Arc::clone(&self.owner),
+            want: usize::from(Partition::COUNT),
+            until: now + lease,
+            now,
+        };
+        let held = match self.shared.log.lease(request).await {
+            Ok(held) => held,
+            Err(error) => {
+                tracing::error!(%error, "partitions cannot be leased: trying again");
+                self.renew_at = now + HINT;
+                return;
+            }
+        };
+        self.renew_at = now + lease / 3;
+        let held: HashMap<Partition, Lease> = held.into_iter().map(|lease| (lease.partition, lease)).collect();
+        let lost: Vec<Partition> = self
+            .leases
+            .iter()
+            .filter(|(partition, known)| held.get(*partition) != Some(&known.lease))
+            .map(|(partition, _)| *partition)
+            .collect();
+        lost.into_iter().for_each(|partition| self.lose(partition));
+        let mut taken = Vec::new();
+        for (partition, lease) in held {
+            self.leases.entry(partition).or_insert_with(|| {
+                taken.push(partition);
+                Held { lease, read_to: Seq(0) }
+            });
+        }
+        if !taken.is_empty() {
+            tracing::info!(held = self.leases.len(), taken = taken.len(), "partitions held");
+            self.shared.wake.partitions(&taken);
+        }
+    }
+
+    fn lose(&mut self, partition: Partition) {
+        tracing::warn!(partition = partition.number(), "a partition belongs to another host now");
+        self.leases.remove(&partition);
+        self.lanes.forget(partition);
+    }
+
+    /// Reads what was appended to the work lists.
+    async fn discover(&mut self) {
+        let appended = self.shared.wake.take_appended();
+        let held: Vec<(Partition, Held)> =
+            self.leases.iter().filter(|(partition, _)| appended(**partition)).map(|(p, held)| (*p, *held)).collect();
+        for (partition, Held { lease, mut read_to }) in held {
+            loop {
+                match self.shared.log.pending(lease, PendingScope::Partition, read_to, PAGE).await {
+                    Ok(page) => {
+                        page.iter().for_each(|pending| self.lanes.add(partition, pending));
+                        read_to = page.last().map_or(read_to, |last| last.seq);
+                        if page.len() < PAGE {
+                            break;
+                        }
+                    }
+                    Err(error) => {
+                        tracing::error!(%error, partition = partition.number(), "the work list cannot be read");
+                        // Read on later, and find out whether the partition is still held.
+                        self.shared.wake.partitions(&[partition]);
+                        self.renew_at = self.renew_at.min(self.shared.clock.now() + HINT);
+                        break;
+                    }
+                }
+            }
+            if let Some(held) = self.leases.get_mut(&partition) {
+                held.read_to = read_to;
+            }
+        }
+        for connection in self.shared.wake.take_resumed() {
+            self.lanes.resume(&connection);
+        }
+    }
+
+    /// Starts everything that may begin.
+    fn start(&mut self) {
+        let registry = self.shared.registry();
+        let appetite = |kind, connection: &ConnectionId| match kind {
+            EntryKind::Signal => {
+                let ahead = registry.source(connection).map(|slot| slot.source.info().coalesce);
+                Appetite { max: MAX_SIGNALS, ahead: ahead.unwrap_or_default() }
+            }
+            _ => {
+                let max = registry.sink(connection).map(|slot| slot.sink.info().max_batch);
+                Appetite { max: max.unwrap_or(1), ahead: Duration::ZERO }
+            }
+        };
+        let settings = &self.shared.settings;
+        while self.tasks.len() < settings.max_resolving + settings.max_delivering {
+            let Some(batch) = self.lanes.take(self.shared.clock.now(), appetite) else { return };
+            let Some(held) = self.leases.get(&batch.lane.partition) else { continue };
+            let (shared, lease, lane) = (Arc::clone(&self.shared), held.lease, batch.lane);
+            let task = match lane.kind {
+                EntryKind::Signal => {
+                    self.resolving += 1;
+                    self.tasks.spawn(resolve(shared, lease, batch))
+                }
+                _ => self.tasks.spawn(deliver(shared, lease, batch)),
+            };
+            self.running.insert(task.id(), lane);
+        }
+    }
+
+    /// Takes note of what became of a batch.
+    fn finish(&mut self, finished: std::result::Result<Finished, tokio::task::JoinError>) {
+        let now = self.shared.clock.now();
+        let finished = match finished {
+            Ok(finished) => finished,
+            // A source or a sink panicked. What it worked on is still on the work list: read it again.
+            Err(error) => {
+                let Some(lane) = self.running.remove(&error.id()) else { return };
+                tracing::error!(%error, ?lane, "a source or sink panicked: its partition is read again");
+                self.lanes.forget(lane.partition);
+                if let Some(held) = self.leases.get_mut(&lane.partition) {
+                    held.read_to = Seq(0);
+                }
+                self.shared.wake.partitions(&[lane.partition]);
+                return;
+            }
+        };
+        self.running.retain(|_, lane| *lane != finished.lane);
+        if finished.fenced {
+            self.lose(finished.lane.partition);
+            self.renew_at = now;
+            return;
+        }
+        self.lanes.finish(finished.lane, &finished.waits, finished.hold, now);
+    }
+
+    /// How long nothing is due.
+    fn pause(&self) -> Duration {
+        let next = self.lanes.next_at().unwrap_or(Timestamp::MAX).min(self.renew_at);
+        next.saturating_since(self.shared.clock.now()).min(SLICE)
+    }
+
+    /// Returns when another process may have appended something.
+    async fn hint(&self) {
+        let held: Vec<Partition> = self.leases.keys().copied().collect();
+        if let Err(error) = self.shared.log.wait(&held, HINT).await {
+            tracing::debug!(%error, "the log cannot tell about other processes");
+            tokio::time::sleep(HINT).await;
+        }
+    }
+
+    /// Lets work under way finish, and gives the partitions back.
+    async fn stop(mut self) {
+        let all = async { while self.tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(self.shared.settings.grace, all).await.is_err() {
+            tracing::warn!(under_way = self.tasks.len(), "the grace period is over: what is under way will be looked up");
+            self.tasks.shutdown().await;
+        }
+        if let Err(error) = self.shared.log.lease(LeaseRequest::Release { owner: self.owner }).await {
+            tracing::warn!(%error, "partitions could not be given back: they expire by themselves");
+        }
+    }
+}
+
