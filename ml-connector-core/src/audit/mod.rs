@@ -13,7 +13,7 @@ use bytes::Bytes;
 pub use memory::MemoryLog;
 
 use crate::{
-    Result, Timestamp,
+    Error, ErrorKind, Result, Timestamp,
     model::{ConnectionId, DedupeKey, EntityRef, EventType, Partition, Seq},
 };
 
@@ -129,6 +129,26 @@ pub struct Transaction {
     pub append: Vec<NewEntry>,
     /// Outcomes to add. An entry that is not on the work list any more is left as it is.
     pub settle: Vec<Settlement>,
+}
+
+impl Transaction {
+    /// Checks what needs no look at the log. For implementations of [`AuditLog`]: a call that holds an invalid
+    /// transaction is refused before anything is applied.
+    ///
+    /// # Errors
+    /// [`InvalidRequest`](crate::ErrorKind::InvalidRequest) when a [`Parent::Nth`] is not earlier in `append`.
+    pub fn validate(&self) -> Result<()> {
+        let late = |(position, entry): &(usize, &NewEntry)| matches!(entry.parent, Parent::Nth(parent) if parent >= *position);
+        match self.append.iter().enumerate().find(late) {
+            None => Ok(()),
+            Some((position, _)) => Err(Error::new(
+                ErrorKind::InvalidRequest,
+                "a parent has to come earlier in the same transaction",
+            )
+            .with_operation("audit_log.commit")
+            .with_context("position", position)),
+        }
+    }
 }
 
 /// What became of a transaction.
@@ -465,10 +485,11 @@ impl Query {
         Self { family_of: Some(seq), bodies: true, limit: 10_000, ..Self::default() }
     }
 
-    /// These entries, with bodies.
+    /// These entries, with bodies. None of them finds nothing, although an empty `seqs` is no criterion.
     #[must_use]
     pub fn entries(seqs: Vec<Seq>) -> Self {
-        Self { limit: seqs.len(), seqs, bodies: true, ..Self::default() }
+        let after = seqs.is_empty().then_some(Seq(u64::MAX));
+        Self { limit: seqs.len(), seqs, after, bodies: true, ..Self::default() }
     }
 
     /// Everything of one kind.

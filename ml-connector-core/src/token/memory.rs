@@ -40,7 +40,7 @@ impl TokenStore for MemoryTokenStore {
             return Ok(Swap::Conflict(current));
         }
         let slot = slots.entry(key.clone()).or_default();
-        slot.0 += 1;
+        slot.0 += u64::from(value.is_some());
         slot.1 = value;
         Ok(Swap::Stored { version: slot.0 })
     }

@@ -1,4 +1,0 @@
-//! The log in memory.
-/// stub
-#[derive(Debug, Default)]
-pub struct MemoryLog;

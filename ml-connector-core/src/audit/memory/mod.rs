@@ -1,0 +1,125 @@
+//! The log in memory.
+
+mod leases;
+mod state;
+
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use tokio::sync::Notify;
+
+use self::state::State;
+use super::{
+    AuditLog, Committed, DocKey, Document, Entry, Lease, LeaseRequest, Pending, PendingScope, Query,
+    Transaction,
+};
+use crate::{
+    Error, ErrorKind, Result, Timestamp,
+    model::{Partition, Seq},
+};
+
+/// The log in memory: for tests, and for hosts that may lose everything with the process. It keeps the whole
+/// contract otherwise, several owners included, and is what other implementations are compared with.
+#[derive(Debug, Default)]
+pub struct MemoryLog {
+    state: Mutex<State>,
+    appended: Notify,
+    #[cfg(any(test, feature = "testing"))]
+    failing: std::sync::atomic::AtomicUsize,
+}
+
+impl MemoryLog {
+    /// An empty log.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Makes the next `count` commits fail as a full disk would: nothing is applied.
+    #[cfg(any(test, feature = "testing"))]
+    pub fn fail_next_commits(&self, count: usize) {
+        self.failing.store(count, std::sync::atomic::Ordering::SeqCst);
+    }
+
+    #[cfg(any(test, feature = "testing"))]
+    fn check_fault(&self) -> Result<()> {
+        use std::sync::atomic::Ordering::SeqCst;
+        match self.failing.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1)) {
+            Ok(_) => Err(Error::new(ErrorKind::Unavailable, "this commit was told to fail")
+                .with_operation("memory_log.commit")),
+            Err(_) => Ok(()),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl AuditLog for MemoryLog {
+    async fn commit(&self, transactions: Vec<Transaction>, now: Timestamp) -> Result<Vec<Committed>> {
+        #[cfg(any(test, feature = "testing"))]
+        self.check_fault()?;
+        transactions.iter().try_for_each(Transaction::validate)?;
+        let mut state = self.state();
+        let before = state.end();
+        let committed = transactions.into_iter().map(|transaction| state.apply(transaction, now)).collect();
+        let appended = state.end() > before;
+        drop(state);
+        if appended {
+            self.appended.notify_waiters();
+        }
+        Ok(committed)
+    }
+
+    async fn lease(&self, request: LeaseRequest) -> Result<Vec<Lease>> {
+        let mut state = self.state();
+        match request {
+            LeaseRequest::Hold { owner, want, until, now } => Ok(state.leases.hold(&owner, want, until, now)),
+            LeaseRequest::Release { owner } => {
+                state.leases.release(&owner);
+                Ok(Vec::new())
+            }
+        }
+    }
+
+    async fn pending(
+        &self,
+        lease: Lease,
+        scope: PendingScope,
+        after: Seq,
+        limit: usize,
+    ) -> Result<Vec<Pending>> {
+        let state = self.state();
+        if !state.leases.holds(lease) {
+            return Err(Error::new(ErrorKind::Conflict, "the lease is no longer held")
+                .with_operation("memory_log.pending")
+                .with_context("partition", lease.partition.number())
+                .with_context("fence", lease.fence));
+        }
+        Ok(state.pending(lease.partition, scope, after, limit))
+    }
+
+    async fn documents(&self, keys: &[DocKey]) -> Result<Vec<Option<Document>>> {
+        let state = self.state();
+        Ok(keys.iter().map(|key| state.document(key)).collect())
+    }
+
+    async fn query(&self, query: &Query) -> Result<Vec<Entry>> {
+        Ok(self.state().query(query))
+    }
+
+    async fn wait(&self, _partitions: &[Partition], at_most: Duration) -> Result<()> {
+        // Whether it was woken or ran out of time is the same to the caller, who looks in either case.
+        let _ = tokio::time::timeout(at_most, self.appended.notified()).await;
+        Ok(())
+    }
+
+    async fn prune(&self, before: Timestamp, limit: usize) -> Result<usize> {
+        Ok(self.state().prune(before, limit))
+    }
+}
