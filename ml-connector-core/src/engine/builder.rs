@@ -6,10 +6,8 @@ use url::Url;
 
 use super::{Connector, Settings, Shared, registry::Registry, stats::Counters, wake::Wake};
 use crate::{
-    AuditLog, Clock, Context, Error, ErrorKind, HttpTransport, RateLimiter, Result, Sink, Source, SystemClock, TokenStore,
-    http::require_secure,
-    rate::MemoryRateLimiter,
-    route::Route,
+    AuditLog, Clock, Context, Error, ErrorKind, HttpTransport, RateLimiter, Result, Sink, Source,
+    SystemClock, TokenStore, http::require_secure, rate::MemoryRateLimiter, route::Route,
 };
 
 /// Puts a [`Connector`] together. Setters cannot fail; [`build`](Self::build) checks everything.
@@ -97,11 +95,12 @@ impl Builder {
     /// [`ErrorKind::ConfigInvalid`] names what is missing or contradictory.
     pub fn build(self) -> Result<Connector> {
         let missing = |message| Error::new(ErrorKind::ConfigInvalid, message);
-        let log = self.log.ok_or_else(|| missing("an audit log is required: give the builder one with `audit_log`"))?;
-        let transport = self
-            .transport
-            .or_else(default_transport)
-            .ok_or_else(|| missing("a transport is required: enable feature `reqwest`, or give the builder one"))?;
+        let log = self
+            .log
+            .ok_or_else(|| missing("an audit log is required: give the builder one with `audit_log`"))?;
+        let transport = self.transport.or_else(default_transport).ok_or_else(|| {
+            missing("a transport is required: enable feature `reqwest`, or give the builder one")
+        })?;
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock));
         let limiter = self.limiter.unwrap_or_else(|| Arc::new(MemoryRateLimiter::new()));
         let tokens = self.tokens.unwrap_or_else(|| Arc::new(NoTokens));
@@ -112,8 +111,8 @@ impl Builder {
         });
 
         let mut registry = Registry::default();
-        self.sources.into_iter().try_for_each(|source| registry.add_source(source))?;
-        self.sinks.into_iter().try_for_each(|sink| registry.add_sink(sink))?;
+        self.sources.iter().try_for_each(|source| registry.add_source(source))?;
+        self.sinks.iter().try_for_each(|sink| registry.add_sink(sink))?;
         registry.set_routes(self.routes)?;
         Ok(Connector {
             shared: Arc::new(Shared {
@@ -162,6 +161,9 @@ impl TokenStore for NoTokens {
 }
 
 fn no_token_store() -> Error {
-    Error::new(ErrorKind::ConfigInvalid, "a connection needs a token store: give the builder one with `token_store`")
-        .with_scope(crate::Scope::Connection)
+    Error::new(
+        ErrorKind::ConfigInvalid,
+        "a connection needs a token store: give the builder one with `token_store`",
+    )
+    .with_scope(crate::Scope::Connection)
 }

@@ -1,6 +1,6 @@
 //! One attempt for the head of a lane: look up, admit, record, send, settle.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -56,10 +56,11 @@ impl Attempt<'_> {
         let (items, mut deliveries) = self.load().await?;
         let Some(head) = deliveries.first() else { return Ok(Finished::settled(self.batch.lane)) };
         let look_up_first = slot.sink.info().repeat == Repeat::AfterLookup;
-        if items[0].uncertain && look_up_first {
-            if let Some(finished) = self.look_up(slot, items[0], head).await? {
-                return Ok(finished);
-            }
+        if items[0].uncertain
+            && look_up_first
+            && let Some(finished) = self.look_up(slot, items[0], head).await?
+        {
+            return Ok(finished);
         }
         let plan = match slot.sink.plan(head) {
             Ok(plan) => plan,
@@ -71,7 +72,9 @@ impl Attempt<'_> {
         let now = self.shared.clock.now();
         let permit = match self.shared.context.limiter().admit(&plan.costs, now).await {
             Ok(Admission::Admitted(permit)) => permit,
-            Ok(Admission::NotBefore(at)) => return Ok(Finished::again_from(self.batch, &items, Hold::Until(at))),
+            Ok(Admission::NotBefore(at)) => {
+                return Ok(Finished::again_from(self.batch, &items, Hold::Until(at)));
+            }
             Err(error) if error.kind() == ErrorKind::InvalidRequest => {
                 self.kill(items[0], &error).await?;
                 return Ok(Finished::again_from(self.batch, &items[1..], Hold::None));
@@ -116,11 +119,17 @@ impl Attempt<'_> {
     }
 
     /// Finds out what became of the attempt before. `None`: it did not happen, or may be repeated.
-    async fn look_up(&self, slot: &SinkSlot, item: Item, delivery: &Delivery) -> Result<Option<Finished>, Stop> {
+    async fn look_up(
+        &self,
+        slot: &SinkSlot,
+        item: Item,
+        delivery: &Delivery,
+    ) -> Result<Option<Finished>, Stop> {
         self.shared.stats.count(Stat::LookedUp);
         let ctx = self.shared.context.within(self.shared.settings.call);
         let call = tokio::time::timeout(self.shared.settings.call, slot.sink.look_up(&ctx, delivery)).await;
-        let lookup = call.unwrap_or_else(|_| Err(Error::new(ErrorKind::Unavailable, "the look-up did not end in time")));
+        let lookup = call
+            .unwrap_or_else(|_| Err(Error::new(ErrorKind::Unavailable, "the look-up did not end in time")));
         match lookup {
             Ok(Lookup::Happened(receipt)) => {
                 self.settle_surely(vec![done(item.seq, receipt)]).await?;
@@ -134,7 +143,8 @@ impl Attempt<'_> {
                 let outcome = Outcome::Retry {
                     attempt: item.attempt,
                     due: item.due,
-                    error: "possibly duplicated: the other side cannot tell what became of the attempt".into(),
+                    error: "possibly duplicated: the other side cannot tell what became of the attempt"
+                        .into(),
                     uncertain: false,
                     note: None,
                 };
@@ -162,7 +172,8 @@ impl Attempt<'_> {
         let ctx = self.shared.context.within(total);
         let notes = LogNotes { shared: self.shared, lease: self.lease, deliveries };
         let unknown = |message| Error::new(ErrorKind::Unavailable, message).with_effect(Effect::Unknown);
-        let mut results = match tokio::time::timeout(total, slot.sink.deliver(&ctx, deliveries, &notes)).await {
+        let mut results = match tokio::time::timeout(total, slot.sink.deliver(&ctx, deliveries, &notes)).await
+        {
             Ok(results) => results,
             Err(_) => deliveries.iter().map(|_| Err(unknown("the attempt did not end in time"))).collect(),
         };
@@ -228,7 +239,8 @@ impl Attempt<'_> {
     /// Tells the limiter what the other side said about a quota.
     async fn report(&self, error: &Error, now: Timestamp) {
         let (Scope::Quota(key), Retry::At(until)) = (error.scope(), error.retry()) else { return };
-        if let Err(error) = self.shared.context.limiter().report(key, Feedback::PausedUntil(until), now).await {
+        if let Err(error) = self.shared.context.limiter().report(key, Feedback::PausedUntil(until), now).await
+        {
             tracing::warn!(%error, %key, "the limiter could not be told to pause");
         }
     }
@@ -257,7 +269,9 @@ impl Attempt<'_> {
     async fn finish_permit(&self, costs: &[Cost], permit: Permit) {
         for cost in costs.iter().filter(|cost| cost.counts_concurrency()) {
             let finished = Feedback::Finished(permit);
-            if let Err(error) = self.shared.context.limiter().report(&cost.key, finished, self.shared.clock.now()).await {
+            if let Err(error) =
+                self.shared.context.limiter().report(&cost.key, finished, self.shared.clock.now()).await
+            {
                 tracing::warn!(%error, key = %cost.key, "the limiter could not be told that an attempt is over");
             }
         }
@@ -313,10 +327,13 @@ impl Judged {
         match self {
             Self::Retry { attempt, due } => retry(attempt, due),
             // The attempt is not counted: nothing is wrong with this delivery.
-            Self::Outage => retry(item.attempt, if item.due == Timestamp::MAX { Timestamp::default() } else { item.due }),
-            Self::Parked => {
-                (Outcome::Parked { error: text }, Some(Item { due: Timestamp::MAX, uncertain: false, ..item }))
+            Self::Outage => {
+                retry(item.attempt, if item.due == Timestamp::MAX { Timestamp::default() } else { item.due })
             }
+            Self::Parked => (
+                Outcome::Parked { error: text },
+                Some(Item { due: Timestamp::MAX, uncertain: false, ..item }),
+            ),
             Self::Dead => (Outcome::Dead { error: text }, None),
         }
     }
@@ -329,7 +346,8 @@ fn done(seq: Seq, receipt: Receipt) -> Settlement {
 fn decode(entry: &Entry, event: Option<&Entry>) -> Result<Delivery> {
     let unreadable = |message| Error::new(ErrorKind::Unexpected, message);
     let body = entry.body.as_ref().ok_or_else(|| unreadable("a delivery has no body"))?;
-    let event = event.and_then(|event| event.body.as_ref()).ok_or_else(|| unreadable("a delivery has no event"))?;
+    let event =
+        event.and_then(|event| event.body.as_ref()).ok_or_else(|| unreadable("a delivery has no event"))?;
     let StoredDelivery { id, destination } = StoredDelivery::decode(body)?;
     let event = Arc::new(Event::from_cloudevent(event)?);
     let since = entry.outcomes.iter().find_map(|recorded| match recorded.outcome {
@@ -343,11 +361,16 @@ fn decode(entry: &Entry, event: Option<&Entry>) -> Result<Delivery> {
 }
 
 /// Notes go into the log, with the attempt they belong to.
-#[derive(Debug)]
 struct LogNotes<'a> {
     shared: &'a Shared,
     lease: Lease,
     deliveries: &'a [Delivery],
+}
+
+impl fmt::Debug for LogNotes<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "LogNotes({} deliveries)", self.deliveries.len())
+    }
 }
 
 #[async_trait]
@@ -361,7 +384,9 @@ impl Notes for LogNotes<'_> {
         match settle(self.shared, self.lease, of_batch.map(begun).collect()).await {
             Ok(()) => Ok(()),
             Err(Stop::Log(error)) => Err(error),
-            Err(Stop::Fenced) => Err(Error::new(ErrorKind::Conflict, "the partition belongs to another host now")),
+            Err(Stop::Fenced) => {
+                Err(Error::new(ErrorKind::Conflict, "the partition belongs to another host now"))
+            }
         }
     }
 }

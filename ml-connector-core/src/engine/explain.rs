@@ -31,7 +31,10 @@ impl Connector {
         let registry = self.shared.registry();
         let verdicts = entries.iter().filter(|entry| entry.kind == EntryKind::Event).filter_map(|entry| {
             let event = Event::from_cloudevent(entry.body.as_ref()?).ok()?;
-            let lines = registry.routes().iter().map(|route| format!("route \"{}\": {}", route.name, route.verdict(&event)));
+            let lines = registry
+                .routes()
+                .iter()
+                .map(|route| format!("route \"{}\": {}", route.name, route.verdict(&event)));
             Some((entry.seq, lines.collect()))
         });
         Ok(Explanation { verdicts: verdicts.collect(), entries })
@@ -54,7 +57,8 @@ impl fmt::Display for Explanation {
             for recorded in &entry.outcomes {
                 writeln!(f, "{indent}    {} {}", recorded.at, outcome(&recorded.outcome))?;
             }
-            let lines = self.verdicts.iter().filter(|(seq, _)| *seq == entry.seq).flat_map(|(_, lines)| lines);
+            let lines =
+                self.verdicts.iter().filter(|(seq, _)| *seq == entry.seq).flat_map(|(_, lines)| lines);
             for line in lines {
                 writeln!(f, "{indent}    {line}")?;
             }
@@ -75,7 +79,9 @@ fn describe(entry: &Entry) -> String {
                 || "from the connector itself".to_owned(),
                 |received| format!("{} {} with {bytes} bytes", received.method, received.target),
             );
-            let why = received.and_then(|received| received.rejected).map_or_else(String::new, |why| format!(": {why}"));
+            let why = received
+                .and_then(|received| received.rejected)
+                .map_or_else(String::new, |why| format!(": {why}"));
             let what = if entry.kind == EntryKind::Signal { "signal" } else { "note" };
             format!("{what} {name} {entity} {how}{why}")
         }

@@ -85,8 +85,12 @@ impl Connector {
         let mut partitions = Vec::new();
         for (i, signal) in signals.iter().enumerate() {
             let Some(meant) = registry.account(&endpoint, signal.account.as_ref(), slot) else {
-                let error = Error::new(ErrorKind::ConfigInvalid, "no connection of this endpoint has this account")
-                    .with_context("account", signal.account.as_ref().map_or("", |account| account.as_str()).escape_debug());
+                let error =
+                    Error::new(ErrorKind::ConfigInvalid, "no connection of this endpoint has this account")
+                        .with_context(
+                            "account",
+                            signal.account.as_ref().map_or("", |account| account.as_str()).escape_debug(),
+                        );
                 tracing::error!(%error, %endpoint, "a webhook has no connection: it is kept as unrouted");
                 self.shared.stats.count(Stat::Unrouted);
                 self.remember(slot, "unrouted", &request, &error, now).await?;
@@ -95,12 +99,23 @@ impl Connector {
             self.shared.watched_since(meant).await?;
             // The bytes belong to the first signal of a request; the others point to it by their parent.
             let (parent, body) = match i {
-                0 => (Parent::None, StoredSignal::encode(Some(signal), Some(received(&request)), request.body())?),
-                _ if transaction.append.is_empty() => (Parent::None, StoredSignal::encode(Some(signal), None, b"")?),
+                0 => (
+                    Parent::None,
+                    StoredSignal::encode(Some(signal), Some(received(&request)), request.body())?,
+                ),
+                _ if transaction.append.is_empty() => {
+                    (Parent::None, StoredSignal::encode(Some(signal), None, b"")?)
+                }
                 _ => (Parent::Nth(0), StoredSignal::encode(Some(signal), None, b"")?),
             };
             partitions.push(meant.partition);
-            transaction.append.push(signal_entry(meant, signal, parent, body, now + meant.source.info().coalesce));
+            transaction.append.push(signal_entry(
+                meant,
+                signal,
+                parent,
+                body,
+                now + meant.source.info().coalesce,
+            ));
         }
         if !transaction.append.is_empty() {
             let count = transaction.append.len();
@@ -145,7 +160,13 @@ impl Connector {
 }
 
 /// The entry of a signal.
-pub(super) fn signal_entry(slot: &SourceSlot, signal: &Signal, parent: Parent, body: Bytes, due: Timestamp) -> NewEntry {
+pub(super) fn signal_entry(
+    slot: &SourceSlot,
+    signal: &Signal,
+    parent: Parent,
+    body: Bytes,
+    due: Timestamp,
+) -> NewEntry {
     let lane = match &signal.subject {
         Subject::Entity(entity) => entity.lane(),
         Subject::Feed { name, .. } => format!("feed/{name}").into(),
@@ -194,8 +215,9 @@ fn below_endpoint(mut request: Request<Bytes>) -> Result<(EndpointId, Request<By
     let endpoint = EndpointId::from(endpoint);
     let query = request.uri().query().map_or_else(String::new, |query| format!("?{query}"));
     let below = format!("/{rest}{query}");
-    let target: PathAndQuery =
-        below.parse().map_err(|_| Error::new(ErrorKind::InvalidRequest, "the request's path is not valid"))?;
+    let target: PathAndQuery = below
+        .parse()
+        .map_err(|_| Error::new(ErrorKind::InvalidRequest, "the request's path is not valid"))?;
     *request.uri_mut() = Uri::from(target);
     Ok((endpoint, request))
 }

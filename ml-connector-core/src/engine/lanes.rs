@@ -2,7 +2,7 @@
 
 use std::{
     cmp::Reverse,
-    collections::{BinaryHeap, HashMap, HashSet, VecDeque},
+    collections::{BinaryHeap, HashMap, VecDeque},
     time::Duration,
 };
 
@@ -93,7 +93,7 @@ enum Wake {
     Probe(ConnectionId),
 }
 
-/// All lanes of the partitions this host holds.
+/// All lanes of one kind in the partitions this host holds.
 #[derive(Debug, Default)]
 pub(super) struct Lanes {
     lanes: HashMap<LaneId, Lane>,
@@ -130,7 +130,7 @@ impl Lanes {
     pub(super) fn take(
         &mut self,
         now: Timestamp,
-        mut appetite: impl FnMut(EntryKind, &ConnectionId) -> Appetite,
+        appetite: impl Fn(&ConnectionId) -> Appetite,
     ) -> Option<Batch> {
         while let Some(Reverse((at, _, _))) = self.heap.peek() {
             if *at > now {
@@ -156,14 +156,15 @@ impl Lanes {
                 }
             };
             let Some(lane) = self.lanes.get_mut(&id) else { continue };
-            let Appetite { max, ahead } = appetite(id.kind, &lane.connection);
+            let Appetite { max, ahead } = appetite(&lane.connection);
             let items = pick(id.kind, &mut lane.items, now, max.max(1), ahead);
+            let (connection, blocked_since) = (lane.connection.clone(), lane.blocked_since);
             if items.is_empty() {
                 self.queue(id);
+                self.wait_for_probe(&connection);
                 continue;
             }
             lane.running = true;
-            let (connection, blocked_since) = (lane.connection.clone(), lane.blocked_since);
             return Some(Batch { lane: id, connection, items, blocked_since });
         }
         None
@@ -207,11 +208,6 @@ impl Lanes {
     /// When something may begin next.
     pub(super) fn next_at(&self) -> Option<Timestamp> {
         self.heap.peek().map(|Reverse((at, _, _))| *at)
-    }
-
-    /// The connections that do not work at present.
-    pub(super) fn outages(&self) -> HashSet<ConnectionId> {
-        self.outages.keys().cloned().collect()
     }
 
     /// How many entries wait, those of batches under way not counted.
@@ -300,7 +296,13 @@ fn insert(kind: EntryKind, items: &mut VecDeque<Item>, item: Item) {
 }
 
 /// Takes what may go together: the head, and what follows it without a gap. A parked item goes alone, as a probe.
-fn pick(kind: EntryKind, items: &mut VecDeque<Item>, now: Timestamp, max: usize, ahead: Duration) -> Vec<Item> {
+fn pick(
+    kind: EntryKind,
+    items: &mut VecDeque<Item>,
+    now: Timestamp,
+    max: usize,
+    ahead: Duration,
+) -> Vec<Item> {
     let Some(head) = items.front().copied() else { return Vec::new() };
     let probe = head.due == Timestamp::MAX;
     if probe || kind == EntryKind::Delivery && head.uncertain {
@@ -325,7 +327,15 @@ mod tests {
 
     fn pending(kind: EntryKind, connection: &str, lane: u64, seq: u64, due: i64) -> Pending {
         let due = if due == i64::MAX { Timestamp::MAX } else { at(due) };
-        Pending { seq: Seq(seq), kind, connection: connection.into(), lane, due, attempt: 0, uncertain: false }
+        Pending {
+            seq: Seq(seq),
+            kind,
+            connection: connection.into(),
+            lane,
+            due,
+            attempt: 0,
+            uncertain: false,
+        }
     }
 
     fn lanes(entries: &[Pending]) -> Lanes {
@@ -335,10 +345,8 @@ mod tests {
     }
 
     fn take(lanes: &mut Lanes, now: i64) -> Option<(LaneId, Vec<u64>)> {
-        let appetite = |kind, _: &ConnectionId| match kind {
-            EntryKind::Signal => Appetite { max: 100, ahead: Duration::from_secs(2) },
-            _ => Appetite { max: 1, ahead: Duration::ZERO },
-        };
+        let max = if lanes.lanes.keys().any(|id| id.kind == Signal) { 100 } else { 1 };
+        let appetite = |_: &ConnectionId| Appetite { max, ahead: Duration::from_secs(2) };
         lanes.take(at(now), appetite).map(|b| (b.lane, b.items.iter().map(|item| item.seq.0).collect()))
     }
 
@@ -413,7 +421,8 @@ mod tests {
 
     #[test]
     fn a_parked_head_blocks_its_lane_and_goes_alone() {
-        let mut lanes = lanes(&[pending(Delivery, "slack", 1, 1, i64::MAX), pending(Delivery, "slack", 1, 2, 0)]);
+        let mut lanes =
+            lanes(&[pending(Delivery, "slack", 1, 1, i64::MAX), pending(Delivery, "slack", 1, 2, 0)]);
         let (lane, probe) = take(&mut lanes, 0).unwrap();
         assert_eq!(probe, [1], "after a restart it is tried once");
         let parked = Item { seq: Seq(1), due: Timestamp::MAX, attempt: 0, uncertain: false };

@@ -118,18 +118,21 @@ impl Connector {
     ///
     /// # Errors
     /// [`ErrorKind::ConfigInvalid`] when the id is taken or malformed, or an account of its endpoint is.
-    pub fn add_source(&self, source: Arc<dyn Source>) -> Result<()> {
-        self.change(|registry| registry.add_source(source))
+    pub fn add_source(&self, source: impl Source) -> Result<()> {
+        let source: Arc<dyn Source> = Arc::new(source);
+        self.change(|registry| registry.add_source(&source))?;
+        self.resume(&source.info().connection);
+        Ok(())
     }
 
     /// Connects a sink while the connector runs. Deliveries that waited for it go on.
     ///
     /// # Errors
     /// [`ErrorKind::ConfigInvalid`] when the id is taken or malformed.
-    pub fn add_sink(&self, sink: Arc<dyn Sink>) -> Result<()> {
-        let connection = sink.info().connection.clone();
-        self.change(|registry| registry.add_sink(sink))?;
-        self.resume(&connection);
+    pub fn add_sink(&self, sink: impl Sink) -> Result<()> {
+        let sink: Arc<dyn Sink> = Arc::new(sink);
+        self.change(|registry| registry.add_sink(&sink))?;
+        self.resume(&sink.info().connection);
         Ok(())
     }
 

@@ -100,15 +100,19 @@ fn delivery_entry(
     let planned = sink.and_then(|(sink, _)| sink.plan(&delivery).ok()).map(|plan| plan.lane);
     let lane = planned.unwrap_or_else(|| LaneKey::from(target.destination.as_str()));
     Ok(NewEntry {
-        partition: sink.map_or_else(|| Affinity::from(target.sink.as_str()).partition(), |(_, partition)| partition),
+        partition: sink
+            .map_or_else(|| Affinity::from(target.sink.as_str()).partition(), |(_, partition)| partition),
         kind: EntryKind::Delivery,
         connection: target.sink.clone(),
         lane: Some(lane.number(&target.sink)),
         due: event.at,
         dedupe: None,
         parent,
-        index: Index { entity: Some(event.entity.clone()), name: Some(Arc::clone(&route.name)), number: None },
+        index: Index {
+            entity: Some(event.entity.clone()),
+            name: Some(Arc::clone(&route.name)),
+            number: None,
+        },
         body: Some(stored.encode()?),
     })
 }
-

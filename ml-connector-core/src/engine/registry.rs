@@ -42,7 +42,7 @@ impl SourceSlot {
 }
 
 impl Registry {
-    pub(super) fn add_source(&mut self, source: Arc<dyn Source>) -> Result<()> {
+    pub(super) fn add_source(&mut self, source: &Arc<dyn Source>) -> Result<()> {
         let info = source.info();
         info.connection.validate()?;
         info.endpoint.validate()?;
@@ -50,29 +50,35 @@ impl Registry {
             return Err(taken("source", &info.connection));
         }
         let neighbors = self.endpoints.entry(info.endpoint.clone()).or_default();
-        let shared = neighbors.iter().flat_map(|slot| &slot.source.info().accounts).find(|a| info.accounts.contains(a));
+        let shared = neighbors
+            .iter()
+            .flat_map(|slot| &slot.source.info().accounts)
+            .find(|a| info.accounts.contains(a));
         if let Some(account) = shared {
-            return Err(Error::new(ErrorKind::ConfigInvalid, "two connections of one endpoint have the same account")
-                .with_context("endpoint", &info.endpoint)
-                .with_context("account", account));
+            return Err(Error::new(
+                ErrorKind::ConfigInvalid,
+                "two connections of one endpoint have the same account",
+            )
+            .with_context("endpoint", &info.endpoint)
+            .with_context("account", account));
         }
         let slot = Arc::new(SourceSlot {
             partition: info.affinity.partition(),
             watched_since: OnceCell::new(),
-            source: Arc::clone(&source),
+            source: Arc::clone(source),
         });
         neighbors.push(Arc::clone(&slot));
         self.sources.insert(info.connection.clone(), slot);
         Ok(())
     }
 
-    pub(super) fn add_sink(&mut self, sink: Arc<dyn Sink>) -> Result<()> {
+    pub(super) fn add_sink(&mut self, sink: &Arc<dyn Sink>) -> Result<()> {
         let info = sink.info();
         info.connection.validate()?;
         if self.sinks.contains_key(&info.connection) {
             return Err(taken("sink", &info.connection));
         }
-        let slot = SinkSlot { partition: info.affinity.partition(), sink: Arc::clone(&sink) };
+        let slot = SinkSlot { partition: info.affinity.partition(), sink: Arc::clone(sink) };
         self.sinks.insert(info.connection.clone(), Arc::new(slot));
         Ok(())
     }
@@ -90,15 +96,19 @@ impl Registry {
     pub(super) fn set_routes(&mut self, routes: Vec<Route>) -> Result<()> {
         for (i, route) in routes.iter().enumerate() {
             route.validate()?;
-            let invalid = |message| Error::new(ErrorKind::ConfigInvalid, message).with_context("route", &route.name);
+            let invalid =
+                |message| Error::new(ErrorKind::ConfigInvalid, message).with_context("route", &route.name);
             if routes[..i].iter().any(|other| other.name == route.name) {
                 return Err(invalid("two routes have the same name"));
             }
             if let Some(target) = route.to.iter().find(|target| !self.sinks.contains_key(&target.sink)) {
-                return Err(invalid("the route delivers to a sink that is not connected").with_context("sink", &target.sink));
+                return Err(invalid("the route delivers to a sink that is not connected")
+                    .with_context("sink", &target.sink));
             }
             if let Some(from) = route.from.iter().find(|from| !self.sources.contains_key(from)) {
-                return Err(invalid("the route takes from a source that is not connected").with_context("from", from));
+                return Err(
+                    invalid("the route takes from a source that is not connected").with_context("from", from)
+                );
             }
         }
         self.routes = routes.into_iter().map(Arc::new).collect();
@@ -107,10 +117,6 @@ impl Registry {
 
     pub(super) fn source(&self, connection: &ConnectionId) -> Option<&Arc<SourceSlot>> {
         self.sources.get(connection)
-    }
-
-    pub(super) fn sources(&self) -> impl Iterator<Item = &Arc<SourceSlot>> {
-        self.sources.values()
     }
 
     pub(super) fn sink(&self, connection: &ConnectionId) -> Option<&Arc<SinkSlot>> {

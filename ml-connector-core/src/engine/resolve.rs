@@ -16,7 +16,8 @@ use super::{
 use crate::{
     Error, ErrorKind, Result, Retry, Scope, Timestamp,
     audit::{
-        Committed, DocKey, DocumentWrite, EntryKind, Expected, Lease, Outcome, Parent, Query, Settlement, Transaction,
+        Committed, DocKey, DocumentWrite, EntryKind, Expected, Lease, Outcome, Parent, Query, Settlement,
+        Transaction,
     },
     model::{EntityRef, Event, Observed, Resolution, Seq, Signal, Subject},
     rate::Feedback,
@@ -49,7 +50,10 @@ pub(super) async fn resolve(shared: Arc<Shared>, lease: Lease, batch: Batch) -> 
         // Nothing was written: the log decides when it works again.
         Err(Stop::Log(error)) => {
             tracing::error!(%error, connection = %batch.connection, "the log does not work: signals wait");
-            Finished::again(&batch, Hold::Until(retry::next(&error, Seq(0), 1, retry::DELIVERY_CAP, shared.clock.now())))
+            Finished::again(
+                &batch,
+                Hold::Until(retry::next(&error, Seq(0), 1, retry::DELIVERY_CAP, shared.clock.now())),
+            )
         }
     }
 }
@@ -115,7 +119,9 @@ async fn load(shared: &Shared, items: &[Item]) -> Result<Loaded> {
             .body
             .ok_or_else(|| Error::new(ErrorKind::Unexpected, "a signal has no body"))
             .and_then(|body| StoredSignal::decode(&body))
-            .and_then(|stored| stored.signal.ok_or_else(|| Error::new(ErrorKind::Unexpected, "a signal is empty")));
+            .and_then(|stored| {
+                stored.signal.ok_or_else(|| Error::new(ErrorKind::Unexpected, "a signal is empty"))
+            });
         Some((*item, signal.map(|signal| (signal, entry.at))))
     };
     Ok(items.iter().filter_map(decode).collect())
@@ -132,7 +138,9 @@ async fn resolve_subject(
     let signals: Vec<Signal> = group.iter().map(|waiting| waiting.signal.clone()).collect();
     for _ in 0..STALE_TRIES {
         let last = match subject {
-            Subject::Entity(entity) => load_snapshots(shared, slot, [entity]).await?.pop().map(|(_, known)| known),
+            Subject::Entity(entity) => {
+                load_snapshots(shared, slot, [entity]).await?.pop().map(|(_, known)| known)
+            }
             _ => None,
         };
         let last = last.unwrap_or_default();
@@ -157,24 +165,38 @@ async fn resolve_subject(
                 for (observation, (key, known)) in observations.into_iter().zip(snapshots) {
                     let info = slot.source.info();
                     let now = shared.clock.now();
-                    let policy =
-                        Policy { today: now.date_in(&info.zone), overdue_after: &info.overdue_after, watched_since };
+                    let policy = Policy {
+                        today: now.date_in(&info.zone),
+                        overdue_after: &info.overdue_after,
+                        watched_since,
+                    };
                     match step(known.as_ref().map(|(_, snapshot)| snapshot), &observation, &policy) {
                         Step::Unchanged => {}
                         Step::Older => older = true,
                         Step::Changed { snapshot, changes } => {
-                            let expected = known.as_ref().map_or(Expected::Absent, |(v, _)| Expected::Version(*v));
+                            let expected =
+                                known.as_ref().map_or(Expected::Absent, |(v, _)| Expected::Version(*v));
                             let value = Some(snapshot.to_bytes()?);
                             transaction.documents.push(DocumentWrite { key, expected, value });
                             let entity = observation.entity.clone();
                             let (record, raw) = match observation.state {
                                 Observed::Present { record, raw, .. } => (record, raw),
-                                Observed::Gone => (Box::new(snapshot.facts.to_record(Arc::clone(&entity.id))), None),
+                                Observed::Gone => {
+                                    (Box::new(snapshot.facts.to_record(Arc::clone(&entity.id))), None)
+                                }
                             };
                             let connection = slot.connection().clone();
-                            let mut event = Event::new(connection, entity, snapshot.n, changes, now, Some(record));
+                            let mut event =
+                                Event::new(connection, entity, snapshot.n, changes, now, Some(record));
                             event.raw = raw;
-                            append_time_signals(slot, &observation.entity, &snapshot, now, &mut transaction, parent)?;
+                            append_time_signals(
+                                slot,
+                                &observation.entity,
+                                &snapshot,
+                                now,
+                                &mut transaction,
+                                parent,
+                            )?;
                             append_event(shared, slot, event, &mut transaction, parent, &mut wake)?;
                             events += 1;
                         }
@@ -182,7 +204,8 @@ async fn resolve_subject(
                 }
             }
             Resolution::NotYet { retry_at } => {
-                let error = Error::new(ErrorKind::NotFound, "not visible yet").with_retry(Retry::At(retry_at));
+                let error =
+                    Error::new(ErrorKind::NotFound, "not visible yet").with_retry(Retry::At(retry_at));
                 return failed(shared, lease, group, &error).await;
             }
             Resolution::Sweep { feed, since } => {
@@ -195,7 +218,8 @@ async fn resolve_subject(
             }
         }
         if older {
-            let error = Error::new(ErrorKind::Conflict, "the read is older than what is known").with_retry(Retry::Backoff);
+            let error = Error::new(ErrorKind::Conflict, "the read is older than what is known")
+                .with_retry(Retry::Backoff);
             return failed(shared, lease, group, &error).await;
         }
         if transaction.settle.is_empty() {
@@ -246,7 +270,11 @@ fn settlements(group: &[Waiting], found: bool) -> Vec<Settlement> {
         (true, _) => Outcome::Dropped { reason: "coalesced".into() },
         (false, _) => Outcome::Dropped { reason: "unchanged".into() },
     };
-    group.iter().enumerate().map(|(i, waiting)| Settlement { seq: waiting.item.seq, outcome: outcome(i) }).collect()
+    group
+        .iter()
+        .enumerate()
+        .map(|(i, waiting)| Settlement { seq: waiting.item.seq, outcome: outcome(i) })
+        .collect()
 }
 
 /// Decides what a failed read means for its signals.
@@ -269,16 +297,23 @@ async fn failed(shared: &Shared, lease: Lease, group: &[Waiting], error: &Error)
     for Waiting { item, at, .. } in group {
         let attempt = item.attempt + u32::from(counted);
         let hopeless = error.retry() == Retry::Never && attempt >= PERMANENT_TRIES && counted;
-        let too_old = counted && now.saturating_since(*at) > shared.settings.max_signal_age && attempt >= PERMANENT_TRIES;
+        let too_old = counted
+            && now.saturating_since(*at) > shared.settings.max_signal_age
+            && attempt >= PERMANENT_TRIES;
         if hopeless || too_old {
             shared.stats.count(Stat::Dead);
             tracing::error!(seq = item.seq.0, %error, "a signal is dead: replay it when the cause is gone");
             settle_all.push(dead(item.seq, error));
             continue;
         }
-        let due = if outage { item.due.min(now) } else { retry::next(error, item.seq, attempt.max(1), retry::SIGNAL_CAP, now) };
+        let due = if outage {
+            item.due.min(now)
+        } else {
+            retry::next(error, item.seq, attempt.max(1), retry::SIGNAL_CAP, now)
+        };
         shared.stats.count(Stat::Retried);
-        let outcome = Outcome::Retry { attempt, due, error: error.to_string().into(), uncertain: false, note: None };
+        let outcome =
+            Outcome::Retry { attempt, due, error: error.to_string().into(), uncertain: false, note: None };
         settle_all.push(Settlement { seq: item.seq, outcome });
         resolved.waits.push(Item { due, attempt, ..*item });
     }
@@ -292,15 +327,16 @@ pub(super) async fn settle(shared: &Shared, lease: Lease, settle: Vec<Settlement
     match commit(shared, Transaction { fence: Some(lease), settle, ..Transaction::default() }).await? {
         Committed::Applied(_) => Ok(()),
         Committed::Fenced => Err(Stop::Fenced),
-        Committed::Stale(key) => {
-            Err(Stop::Log(Error::new(ErrorKind::Unexpected, "no document was written").with_context("key", key)))
-        }
+        Committed::Stale(key) => Err(Stop::Log(
+            Error::new(ErrorKind::Unexpected, "no document was written").with_context("key", key),
+        )),
     }
 }
 
 async fn commit(shared: &Shared, transaction: Transaction) -> Result<Committed> {
     let committed = shared.log.commit(vec![transaction], shared.clock.now()).await?.pop();
-    committed.ok_or_else(|| Error::new(ErrorKind::Unexpected, "the log did not say what became of a transaction"))
+    committed
+        .ok_or_else(|| Error::new(ErrorKind::Unexpected, "the log did not say what became of a transaction"))
 }
 
 pub(super) fn dead(seq: Seq, error: &Error) -> Settlement {
@@ -310,4 +346,3 @@ pub(super) fn dead(seq: Seq, error: &Error) -> Settlement {
 fn dropped(seq: Seq, reason: &'static str) -> Settlement {
     Settlement { seq, outcome: Outcome::Dropped { reason: reason.into() } }
 }
-

@@ -17,7 +17,8 @@ const PROBE_CAP: Duration = Duration::from_secs(15 * 60);
 /// When to repeat after attempt number `attempt` (from 1) has failed: after an exponential, jittered pause, so that
 /// entries which failed together do not come back together, and not before the other side wants it.
 pub(super) fn next(error: &Error, seq: Seq, attempt: u32, cap: Duration, now: Timestamp) -> Timestamp {
-    let own = now + jittered(FIRST.saturating_mul(1 << attempt.saturating_sub(1).min(16)).min(cap), seq, attempt);
+    let own =
+        now + jittered(FIRST.saturating_mul(1 << attempt.saturating_sub(1).min(16)).min(cap), seq, attempt);
     match error.retry() {
         Retry::At(at) => at.max(own),
         Retry::Backoff | Retry::Never => own,
@@ -32,7 +33,8 @@ pub(super) fn probe_at(failures: u32, now: Timestamp) -> Timestamp {
 /// Between half and all of `pause`. The entry's number and attempt are the dice: different entries differ, and a
 /// test sees the same every time.
 fn jittered(pause: Duration, seq: Seq, attempt: u32) -> Duration {
-    let mut dice = seq.0.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ u64::from(attempt).wrapping_mul(0xD1B5_4A32_D192_ED03);
+    let mut dice =
+        seq.0.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ u64::from(attempt).wrapping_mul(0xD1B5_4A32_D192_ED03);
     dice ^= dice >> 32;
     dice = dice.wrapping_mul(0x9E37_79B9_7F4A_7C15);
     let share = u32::try_from(dice >> 48).unwrap_or(0);

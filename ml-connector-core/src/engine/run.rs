@@ -1,14 +1,8 @@
 //! The run loop: holds partitions, finds work, starts it, and takes note of what became of it.
 
-use std::{
-    collections::HashMap,
-    future::Future,
-    pin::pin,
-    sync::{Arc, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashMap, future::Future, pin::pin, sync::Arc, time::Duration};
 
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinError, JoinSet};
 
 use super::{
     Connector, Shared,
@@ -26,7 +20,13 @@ use crate::{
 /// How many entries of the work list are read at once.
 const PAGE: usize = 500;
 /// How long the log is trusted to tell about commits of other processes.
-const HINT: Duration = Duration::from_secs(1);
+const HINT: Duration = Duration::from_secs(5);
+/// How often what other processes commit is looked for at most: our own commits tell by themselves.
+const HINT_GAP: Duration = Duration::from_millis(200);
+/// How long a source or a sink that panicked is left alone.
+const PANIC_PAUSE: Duration = Duration::from_secs(30);
+/// How long to wait for a log that does not work.
+const LOG_PAUSE: Duration = Duration::from_secs(1);
 /// How many signals one read may answer.
 const MAX_SIGNALS: usize = 1000;
 
@@ -83,6 +83,7 @@ impl Connector {
         .into();
         let mut runner = Runner::new(Arc::clone(&self.shared), owner);
         let mut shutdown = pin!(shutdown);
+        let mut hints = pin!(hints(&self.shared));
         self.shared.wake.all();
         loop {
             runner.renew().await;
@@ -92,9 +93,9 @@ impl Connector {
             tokio::select! {
                 biased;
                 () = &mut shutdown => break,
-                Some(finished) = runner.tasks.join_next() => runner.finish(finished),
+                Some(ended) = runner.tasks.join_next_with_id() => runner.finish(ended),
                 () = self.shared.wake.wait() => {}
-                () = runner.hint() => self.shared.wake.all(),
+                () = &mut hints => {}
                 () = tokio::time::sleep(pause) => {}
             }
         }
@@ -108,10 +109,23 @@ struct Runner {
     owner: Arc<str>,
     leases: HashMap<Partition, Held>,
     renew_at: Timestamp,
-    lanes: Lanes,
+    signals: Work,
+    deliveries: Work,
     tasks: JoinSet<Finished>,
-    running: HashMap<tokio::task::Id, LaneId>,
-    resolving: usize,
+    running: HashMap<tokio::task::Id, Running>,
+}
+
+/// What waits and what is under way of one kind.
+struct Work {
+    lanes: Lanes,
+    under_way: usize,
+    max: usize,
+}
+
+/// A batch that is under way.
+struct Running {
+    batch: Batch,
+    abort: AbortHandle,
 }
 
 /// A partition that is held, and how far its work list has been read.
@@ -123,16 +137,21 @@ struct Held {
 
 impl Runner {
     fn new(shared: Arc<Shared>, owner: Arc<str>) -> Self {
+        let work = |max| Work { lanes: Lanes::default(), under_way: 0, max };
         Self {
+            signals: work(shared.settings.max_resolving),
+            deliveries: work(shared.settings.max_delivering),
             shared,
             owner,
             leases: HashMap::new(),
             renew_at: Timestamp::default(),
-            lanes: Lanes::default(),
             tasks: JoinSet::new(),
             running: HashMap::new(),
-            resolving: 0,
         }
+    }
+
+    fn work(&mut self, kind: EntryKind) -> &mut Work {
+        if kind == EntryKind::Signal { &mut self.signals } else { &mut self.deliveries }
     }
 
     /// Takes and renews partitions when it is time to.
@@ -152,12 +171,13 @@ impl Runner {
             Ok(held) => held,
             Err(error) => {
                 tracing::error!(%error, "partitions cannot be leased: trying again");
-                self.renew_at = now + HINT;
+                self.renew_at = now + LOG_PAUSE;
                 return;
             }
         };
         self.renew_at = now + lease / 3;
-        let held: HashMap<Partition, Lease> = held.into_iter().map(|lease| (lease.partition, lease)).collect();
+        let held: HashMap<Partition, Lease> =
+            held.into_iter().map(|lease| (lease.partition, lease)).collect();
         let lost: Vec<Partition> = self
             .leases
             .iter()
@@ -181,19 +201,30 @@ impl Runner {
     fn lose(&mut self, partition: Partition) {
         tracing::warn!(partition = partition.number(), "a partition belongs to another host now");
         self.leases.remove(&partition);
-        self.lanes.forget(partition);
+        self.signals.lanes.forget(partition);
+        self.deliveries.lanes.forget(partition);
+        // The new holder looks up what was under way; it must not be overtaken by us.
+        self.running.values().filter(|running| running.batch.lane.partition == partition).for_each(
+            |running| {
+                running.abort.abort();
+            },
+        );
     }
 
     /// Reads what was appended to the work lists.
     async fn discover(&mut self) {
         let appended = self.shared.wake.take_appended();
-        let held: Vec<(Partition, Held)> =
-            self.leases.iter().filter(|(partition, _)| appended(**partition)).map(|(p, held)| (*p, *held)).collect();
+        let held: Vec<(Partition, Held)> = self
+            .leases
+            .iter()
+            .filter(|(partition, _)| appended(**partition))
+            .map(|(p, held)| (*p, *held))
+            .collect();
         for (partition, Held { lease, mut read_to }) in held {
             loop {
                 match self.shared.log.pending(lease, PendingScope::Partition, read_to, PAGE).await {
                     Ok(page) => {
-                        page.iter().for_each(|pending| self.lanes.add(partition, pending));
+                        page.iter().for_each(|pending| self.work(pending.kind).lanes.add(partition, pending));
                         read_to = page.last().map_or(read_to, |last| last.seq);
                         if page.len() < PAGE {
                             break;
@@ -203,7 +234,7 @@ impl Runner {
                         tracing::error!(%error, partition = partition.number(), "the work list cannot be read");
                         // Read on later, and find out whether the partition is still held.
                         self.shared.wake.partitions(&[partition]);
-                        self.renew_at = self.renew_at.min(self.shared.clock.now() + HINT);
+                        self.renew_at = self.renew_at.min(self.shared.clock.now() + LOG_PAUSE);
                         break;
                     }
                 }
@@ -213,85 +244,88 @@ impl Runner {
             }
         }
         for connection in self.shared.wake.take_resumed() {
-            self.lanes.resume(&connection);
+            self.signals.lanes.resume(&connection);
+            self.deliveries.lanes.resume(&connection);
         }
     }
 
     /// Starts everything that may begin.
     fn start(&mut self) {
         let registry = self.shared.registry();
-        let appetite = |kind, connection: &ConnectionId| match kind {
-            EntryKind::Signal => {
+        let now = self.shared.clock.now();
+        while self.signals.under_way < self.signals.max {
+            let appetite = |connection: &ConnectionId| {
                 let ahead = registry.source(connection).map(|slot| slot.source.info().coalesce);
                 Appetite { max: MAX_SIGNALS, ahead: ahead.unwrap_or_default() }
-            }
-            _ => {
+            };
+            let Some(batch) = self.signals.lanes.take(now, appetite) else { break };
+            self.spawn(batch);
+        }
+        while self.deliveries.under_way < self.deliveries.max {
+            let appetite = |connection: &ConnectionId| {
                 let max = registry.sink(connection).map(|slot| slot.sink.info().max_batch);
                 Appetite { max: max.unwrap_or(1), ahead: Duration::ZERO }
-            }
-        };
-        let settings = &self.shared.settings;
-        while self.tasks.len() < settings.max_resolving + settings.max_delivering {
-            let Some(batch) = self.lanes.take(self.shared.clock.now(), appetite) else { return };
-            let Some(held) = self.leases.get(&batch.lane.partition) else { continue };
-            let (shared, lease, lane) = (Arc::clone(&self.shared), held.lease, batch.lane);
-            let task = match lane.kind {
-                EntryKind::Signal => {
-                    self.resolving += 1;
-                    self.tasks.spawn(resolve(shared, lease, batch))
-                }
-                _ => self.tasks.spawn(deliver(shared, lease, batch)),
             };
-            self.running.insert(task.id(), lane);
+            let Some(batch) = self.deliveries.lanes.take(now, appetite) else { break };
+            self.spawn(batch);
         }
     }
 
+    fn spawn(&mut self, batch: Batch) {
+        let Some(held) = self.leases.get(&batch.lane.partition) else { return };
+        let (shared, lease, work) = (Arc::clone(&self.shared), held.lease, batch.clone());
+        let abort = match batch.lane.kind {
+            EntryKind::Signal => self.tasks.spawn(resolve(shared, lease, work)),
+            _ => self.tasks.spawn(deliver(shared, lease, work)),
+        };
+        self.work(batch.lane.kind).under_way += 1;
+        self.running.insert(abort.id(), Running { batch, abort });
+    }
+
     /// Takes note of what became of a batch.
-    fn finish(&mut self, finished: std::result::Result<Finished, tokio::task::JoinError>) {
+    fn finish(&mut self, ended: std::result::Result<(tokio::task::Id, Finished), JoinError>) {
         let now = self.shared.clock.now();
-        let finished = match finished {
-            Ok(finished) => finished,
-            // A source or a sink panicked. What it worked on is still on the work list: read it again.
-            Err(error) => {
-                let Some(lane) = self.running.remove(&error.id()) else { return };
-                tracing::error!(%error, ?lane, "a source or sink panicked: its partition is read again");
-                self.lanes.forget(lane.partition);
-                if let Some(held) = self.leases.get_mut(&lane.partition) {
-                    held.read_to = Seq(0);
+        let id = ended.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
+        let Some(Running { batch, .. }) = self.running.remove(&id) else { return };
+        let partition = batch.lane.partition;
+        self.work(batch.lane.kind).under_way -= 1;
+        let finished = match ended {
+            Ok((_, finished)) => finished,
+            Err(error) if error.is_cancelled() => return,
+            Err(_) => {
+                // What it did before is unknown.
+                tracing::error!(connection = %batch.connection, "a source or a sink panicked: its work is tried again");
+                let again = |item: &Item| Item { due: now + PANIC_PAUSE, uncertain: true, ..*item };
+                Finished {
+                    waits: batch.items.iter().map(again).collect(),
+                    ..Finished::again(&batch, Hold::Blocked)
                 }
-                self.shared.wake.partitions(&[lane.partition]);
-                return;
             }
         };
-        self.running.retain(|_, lane| *lane != finished.lane);
         if finished.fenced {
-            self.lose(finished.lane.partition);
+            self.lose(partition);
             self.renew_at = now;
-            return;
+        } else if self.leases.contains_key(&partition) {
+            self.work(finished.lane.kind).lanes.finish(finished.lane, &finished.waits, finished.hold, now);
         }
-        self.lanes.finish(finished.lane, &finished.waits, finished.hold, now);
     }
 
     /// How long nothing is due.
     fn pause(&self) -> Duration {
-        let next = self.lanes.next_at().unwrap_or(Timestamp::MAX).min(self.renew_at);
+        let work = [&self.signals, &self.deliveries].into_iter().filter(|work| work.under_way < work.max);
+        let next =
+            work.filter_map(|work| work.lanes.next_at()).chain([self.renew_at]).min().unwrap_or_default();
         next.saturating_since(self.shared.clock.now()).min(SLICE)
-    }
-
-    /// Returns when another process may have appended something.
-    async fn hint(&self) {
-        let held: Vec<Partition> = self.leases.keys().copied().collect();
-        if let Err(error) = self.shared.log.wait(&held, HINT).await {
-            tracing::debug!(%error, "the log cannot tell about other processes");
-            tokio::time::sleep(HINT).await;
-        }
     }
 
     /// Lets work under way finish, and gives the partitions back.
     async fn stop(mut self) {
         let all = async { while self.tasks.join_next().await.is_some() {} };
         if tokio::time::timeout(self.shared.settings.grace, all).await.is_err() {
-            tracing::warn!(under_way = self.tasks.len(), "the grace period is over: what is under way will be looked up");
+            tracing::warn!(
+                under_way = self.tasks.len(),
+                "the grace period is over: what is under way will be looked up"
+            );
             self.tasks.shutdown().await;
         }
         if let Err(error) = self.shared.log.lease(LeaseRequest::Release { owner: self.owner }).await {
@@ -300,3 +334,15 @@ impl Runner {
     }
 }
 
+/// Looks for what other processes commit. Never ends.
+async fn hints(shared: &Shared) {
+    let all: Vec<Partition> = Partition::all().collect();
+    loop {
+        if let Err(error) = shared.log.wait(&all, HINT).await {
+            tracing::debug!(%error, "the log cannot tell about other processes");
+            tokio::time::sleep(LOG_PAUSE).await;
+        }
+        shared.wake.all();
+        tokio::time::sleep(HINT_GAP).await;
+    }
+}

@@ -43,8 +43,9 @@ impl StoredSignal {
     pub(super) fn encode(signal: Option<&Signal>, received: Option<Received>, body: &[u8]) -> Result<Bytes> {
         let payload = signal.and_then(|signal| signal.payload.as_ref());
         let head = SignalHead { signal: signal.cloned(), payload_bytes: payload.map(Bytes::len), received };
-        let mut bytes = serde_json::to_vec(&head)
-            .map_err(|source| Error::new(ErrorKind::Unexpected, "a signal cannot be written").with_source(source))?;
+        let mut bytes = serde_json::to_vec(&head).map_err(|source| {
+            Error::new(ErrorKind::Unexpected, "a signal cannot be written").with_source(source)
+        })?;
         bytes.push(b'\n');
         bytes.extend_from_slice(payload.map_or(&[], |payload| payload));
         bytes.extend_from_slice(body);
@@ -79,14 +80,15 @@ impl StoredDelivery {
     }
 
     pub(super) fn encode(&self) -> Result<Bytes> {
-        serde_json::to_vec(self)
-            .map(Bytes::from)
-            .map_err(|source| Error::new(ErrorKind::Unexpected, "a delivery cannot be written").with_source(source))
+        serde_json::to_vec(self).map(Bytes::from).map_err(|source| {
+            Error::new(ErrorKind::Unexpected, "a delivery cannot be written").with_source(source)
+        })
     }
 
     pub(super) fn decode(bytes: &[u8]) -> Result<Self> {
-        serde_json::from_slice(bytes)
-            .map_err(|source| Error::new(ErrorKind::Unexpected, "a stored delivery cannot be read").with_source(source))
+        serde_json::from_slice(bytes).map_err(|source| {
+            Error::new(ErrorKind::Unexpected, "a stored delivery cannot be read").with_source(source)
+        })
     }
 }
 
@@ -107,8 +109,13 @@ mod tests {
         };
         let stored = StoredSignal::encode(Some(&signal), Some(received.clone()), b"\n{body}\xfe").unwrap();
         let read = StoredSignal::decode(&stored).unwrap();
-        assert_eq!((read.signal, read.received, &read.body[..]), (Some(signal), Some(received), &b"\n{body}\xfe"[..]));
-        assert!(StoredSignal::decode(&Bytes::from_static(b"{\"signal\":null,\"payload_bytes\":9}\nx")).is_err());
+        assert_eq!(
+            (read.signal, read.received, &read.body[..]),
+            (Some(signal), Some(received), &b"\n{body}\xfe"[..])
+        );
+        assert!(
+            StoredSignal::decode(&Bytes::from_static(b"{\"signal\":null,\"payload_bytes\":9}\nx")).is_err()
+        );
         assert!(StoredSignal::decode(&Bytes::from_static(b"x")).is_err());
     }
 }

@@ -174,7 +174,8 @@ impl Route {
             return invalid("to", "a route needs somewhere to deliver to");
         }
         for (field, amounts) in [("at_least", &self.at_least), ("below", &self.below)] {
-            let twice = |(i, one): (usize, &Money)| amounts[..i].iter().any(|other| other.currency == one.currency);
+            let twice =
+                |(i, one): (usize, &Money)| amounts[..i].iter().any(|other| other.currency == one.currency);
             if amounts.iter().enumerate().any(twice) {
                 return invalid(field, "a currency has more than one amount");
             }
@@ -184,7 +185,9 @@ impl Route {
         }
         self.on.iter().try_for_each(|pattern| match pattern.validate() {
             Ok(()) => Ok(()),
-            Err(error) => Err(error.with_context("route", self.name.escape_debug()).with_context("field", "on")),
+            Err(error) => {
+                Err(error.with_context("route", self.name.escape_debug()).with_context("field", "on"))
+            }
         })
     }
 
@@ -201,7 +204,9 @@ impl Route {
         if !self.on.is_empty() && !self.on.iter().any(|pattern| pattern.matches(event)) {
             return Verdict::OtherChange;
         }
-        let Some(total) = event.record.as_ref().and_then(|record| record.total) else { return Verdict::Matched };
+        let Some(total) = event.record.as_ref().and_then(|record| record.total) else {
+            return Verdict::Matched;
+        };
         if self.at_least.iter().any(|low| total < *low) {
             return Verdict::BelowThreshold;
         }
@@ -266,7 +271,11 @@ mod tests {
             (route().at_least(usd("10")).below(usd("10")), "below"),
         ] {
             let error = route.validate().unwrap_err();
-            assert_eq!((error.kind(), error.context("field")), (ErrorKind::ConfigInvalid, Some(field)), "{error}");
+            assert_eq!(
+                (error.kind(), error.context("field")),
+                (ErrorKind::ConfigInvalid, Some(field)),
+                "{error}"
+            );
         }
     }
 

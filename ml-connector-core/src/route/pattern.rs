@@ -18,7 +18,8 @@ impl Pattern {
     /// [`ErrorKind::ConfigInvalid`] names the pattern and what is wrong with it.
     pub fn validate(&self) -> Result<()> {
         let invalid = |message| {
-            Err(Error::new(ErrorKind::ConfigInvalid, message).with_context("pattern", self.as_str().escape_debug()))
+            Err(Error::new(ErrorKind::ConfigInvalid, message)
+                .with_context("pattern", self.as_str().escape_debug()))
         };
         match self.as_str().split_once('.') {
             None if self.as_str() == "*" => Ok(()),
@@ -39,6 +40,10 @@ impl Pattern {
     pub fn matches(&self, event: &Event) -> bool {
         let Some((kind, wanted)) = self.as_str().split_once('.') else { return self.as_str() == "*" };
         (kind == "*" || kind == &*event.entity.kind)
-            && (wanted == "*" || event.changes.iter().any(|change| wanted == change.as_str() || wanted == change.to_string()))
+            && (wanted == "*"
+                || event
+                    .changes
+                    .iter()
+                    .any(|change| wanted == change.as_str() || wanted == change.to_string()))
     }
 }
