@@ -62,6 +62,7 @@ pub mod model;
 pub mod rate;
 pub mod route;
 mod secret;
+mod shared;
 mod sink;
 pub mod snapshot;
 mod source;

@@ -23,6 +23,8 @@ mod run;
 mod service;
 mod stats;
 mod stored;
+#[cfg(test)]
+mod tests;
 mod wake;
 
 use std::{

@@ -20,7 +20,7 @@ use crate::{
 /// How many entries of the work list are read at once.
 const PAGE: usize = 500;
 /// How long the log is trusted to tell about commits of other processes.
-const HINT: Duration = Duration::from_secs(5);
+const HINT: Duration = Duration::from_secs(30);
 /// How often what other processes commit is looked for at most: our own commits tell by themselves.
 const HINT_GAP: Duration = Duration::from_millis(200);
 /// How long a source or a sink that panicked is left alone.
