@@ -8,6 +8,8 @@ use serde::de::DeserializeOwned;
 
 use crate::{Effect, Error, ErrorKind, Result, Timestamp};
 
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(86_400);
+
 /// An answer as it came: status, headers and body are kept until all three have been judged. `Debug` shows the
 /// status and sizes only.
 #[derive(Clone)]
@@ -36,16 +38,16 @@ impl Answer {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// When the other side wants to be asked again: `Retry-After` in seconds or as an HTTP date.
+    /// When the other side wants to be asked again: `Retry-After` in seconds or as an HTTP date. Never in the past,
+    /// and at most a day ahead: no vendor's limit is longer, and a slip of theirs must not stop us for years.
     #[must_use]
     pub fn retry_after(&self) -> Option<Timestamp> {
         let text = self.header(header::RETRY_AFTER.as_str())?.trim();
-        if let Ok(secs) = text.parse::<u32>() {
-            return Some(self.received_at + Duration::from_secs(u64::from(secs)));
-        }
-        jiff::fmt::rfc2822::parse(text)
-            .ok()
-            .map(|date| Timestamp::from(date.timestamp()).max(self.received_at))
+        let at = match text.parse::<u64>() {
+            Ok(secs) => self.received_at + Duration::from_secs(secs),
+            Err(_) => jiff::fmt::rfc2822::parse(text).ok()?.timestamp().into(),
+        };
+        Some(at.clamp(self.received_at, self.received_at + MAX_RETRY_AFTER))
     }
 
     /// Decodes the body as JSON.
@@ -98,12 +100,14 @@ mod tests {
     }
 
     #[test]
-    fn retry_after_is_seconds_or_a_date_and_never_in_the_past() {
+    fn retry_after_is_seconds_or_a_date_and_never_in_the_past_or_years_ahead() {
         let at = |text| answer(text).retry_after().map(|at| at.as_secs() - 1_792_000_000);
         assert_eq!(at("30"), Some(30));
         assert_eq!(at(" 0 "), Some(0));
         assert_eq!(at("Wed, 14 Oct 2026 17:46:50 GMT"), Some(10));
         assert_eq!(at("Wed, 14 Oct 2020 17:46:50 GMT"), Some(0));
+        assert_eq!(at("4000000000"), Some(86_400));
+        assert_eq!(at("Wed, 14 Oct 2093 17:46:50 GMT"), Some(86_400));
         assert_eq!(at("soon"), None);
         assert_eq!(at("-5"), None);
     }

@@ -1,24 +1,39 @@
 //! The pipeline of one connection: retry → rate limit → auth → trace → transport.
 
-use std::{sync::Arc, time::Duration};
+mod admission;
+#[cfg(test)]
+mod tests;
 
+use std::{fmt, sync::Arc, time::Duration};
+
+use admission::{UnderWay, pause_quota};
 use bytes::Bytes;
-use http::{Request, StatusCode, header};
+use http::{Request, header};
 use tracing::Instrument;
 use url::{Origin, Url};
 
-use super::{Answer, Limits, Phase, TransportError};
+use super::{
+    Answer, Limits, Phase, TransportError,
+    judge::{judge_answer, judge_failure},
+    require_secure,
+};
 use crate::{
-    Context, Effect, Error, ErrorKind, Result, Retry, Scope,
-    auth::Authenticator,
+    Context, Effect, Error, ErrorKind, Result, Retry, Scope, Timestamp,
+    auth::{Authenticator, Authorization},
     clock::sleep_until,
-    rate::{Admission, Cost, Feedback},
+    rate::Cost,
 };
 
 /// How often a read is tried within one call. Longer patience is the engine's: it keeps it in the log.
 const READ_TRIES: u32 = 3;
 /// The first pause of a read that failed; it doubles.
 const READ_PAUSE: Duration = Duration::from_millis(500);
+/// No attempt begins later than this after its call.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// With less than this left no attempt begins: it would only end in doubt.
+const LEAST_TIME: Duration = Duration::from_secs(1);
+/// How much longer than allowed a transport may take before it is no longer waited for.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// The calls of one connection.
 ///
@@ -32,8 +47,7 @@ pub struct Client {
     check: fn(&Answer) -> Result<()>,
 }
 
-/// One call: a request, its name, and what each attempt of it spends.
-#[derive(Debug)]
+/// One call: a request, its name, and what each attempt of it spends. `Debug` shows no URL, header or body.
 pub struct Call {
     operation: &'static str,
     request: Request<Bytes>,
@@ -56,6 +70,9 @@ impl Call {
     }
 
     /// What each attempt spends. A delivery's own costs are admitted by the engine and not repeated here.
+    ///
+    /// The first names the key that is paused when the other side says "too often" and `check` does not say of
+    /// which key.
     #[must_use]
     pub fn with_costs(mut self, costs: Vec<Cost>) -> Self {
         self.costs = costs;
@@ -65,10 +82,11 @@ impl Call {
 
 impl Client {
     /// A client for the API below `base`. `check` is the vendor's judgement of an answer: it returns an error for
-    /// everything that is no success, also behind a 200.
+    /// everything that is no success, also behind a 200. It need not look at `Retry-After`: the pipeline does.
     ///
     /// # Errors
-    /// [`ErrorKind::ConfigInvalid`] unless `base` is https, or http to a loopback address.
+    /// [`ErrorKind::ConfigInvalid`] unless `base` is https, or http to a loopback address, and nothing but an
+    /// origin and a path.
     pub fn new(
         system: &'static str,
         base: Url,
@@ -76,6 +94,12 @@ impl Client {
         check: fn(&Answer) -> Result<()>,
     ) -> Result<Self> {
         require_secure(&base)?;
+        if base.query().is_some() || base.fragment().is_some() {
+            return Err(Error::new(
+                ErrorKind::ConfigInvalid,
+                "a base URL has neither a query nor a fragment",
+            ));
+        }
         Ok(Self { system, base, auth, check })
     }
 
@@ -95,66 +119,65 @@ impl Client {
         url
     }
 
-    /// Makes a call.
+    /// Makes a call, and is done within a minute or the context's deadline, whichever comes first: waiting for the
+    /// limiter, for a token and between tries is part of it. Dropping the future ends the call; what it was
+    /// admitted as under way is given back.
     ///
     /// # Errors
-    /// What `check` says of the answer, or what the transport met, with the effect judged for a write: known not
-    /// to have happened, or unknown. [`ErrorKind::RateLimited`] with [`Retry::At`] when the limiter says later than
-    /// the context's deadline.
+    /// What `check` says of the answer, or what the transport met. A read has no effect; the effect of a write is
+    /// known not to have happened, or unknown. [`ErrorKind::RateLimited`] with [`Retry::At`] when the limiter or
+    /// the other side says later than this call can wait. [`ErrorKind::Unauthenticated`] in the scope of the
+    /// connection when a fresh token is refused as well. [`ErrorKind::InvalidRequest`] when the request goes to
+    /// another origin.
     pub async fn send(&self, ctx: &Context, call: Call) -> Result<Answer> {
         let Call { operation, request, costs, repeatable } = call;
-        self.require_own_origin(&request).map_err(|error| error.with_operation(operation))?;
         let span = tracing::debug_span!("http_call", system = self.system, operation);
-        self.send_admitted(ctx, request, &costs, repeatable)
+        self.send_in_time(&ctx.within(PATIENCE + Limits::TOTAL), &request, &costs, repeatable)
             .instrument(span)
             .await
             .map_err(|error| error.with_operation(operation))
     }
 
-    async fn send_admitted(
+    async fn send_in_time(
         &self,
         ctx: &Context,
-        request: Request<Bytes>,
+        request: &Request<Bytes>,
         costs: &[Cost],
-        repeatable: bool,
+        read: bool,
     ) -> Result<Answer> {
-        let mut pause = READ_PAUSE;
-        let mut renewed = false;
-        let mut attempt = 0;
+        self.require_own_origin(request)?;
+        let begin_by = (ctx.deadline() - LEAST_TIME).min(ctx.now() + PATIENCE);
+        let (mut renewed, mut resent) = (false, false);
+        let (mut tries, mut pause) = (0, READ_PAUSE);
         loop {
-            attempt += 1;
-            let authorization = self.auth.authorize(ctx).await?;
-            let permit = admit(ctx, costs).await?;
-            let mut attempted = request.clone();
-            attempted.headers_mut().insert(header::AUTHORIZATION, authorization.header().clone());
-            let answer = self.attempt(ctx, attempted, repeatable).await;
-            permit.finish(ctx).await;
-            let error = match answer {
-                Ok(answer) => match (self.check)(&answer) {
-                    Ok(()) => return Ok(answer),
-                    Err(error) => error,
-                },
-                Err(error) => error,
+            let (authorization, outcome) = self.attempt(ctx, request, costs, begin_by).await?;
+            let Failed { error, unsent } = match outcome {
+                Ok(answer) => return Ok(answer),
+                Err(failed) => failed,
             };
-            report_pause(ctx, costs, &error).await;
-            tracing::debug!(attempt, kind = %error.kind(), effect = ?error.effect(), "attempt failed");
+            let error = if read { error.with_effect(Effect::None) } else { error };
+            tracing::debug!(kind = %error.kind(), effect = ?error.effect(), "attempt failed");
 
-            if error.kind() == ErrorKind::Unauthenticated && error.effect() == Effect::None && !renewed {
+            if error.kind() == ErrorKind::Unauthenticated && error.effect() == Effect::None {
+                if renewed {
+                    return Err(error.with_scope(Scope::Connection));
+                }
                 renewed = true;
                 self.auth.rejected(ctx, &authorization).await?;
                 continue;
             }
-            let stale_connection = error.effect() == Effect::None && error.context(NEVER_SENT).is_some();
-            let may_repeat = if repeatable {
-                error.retry() != Retry::Never && attempt < READ_TRIES
-            } else {
-                stale_connection && attempt == 1
-            };
+            // A kept connection that turns out to be closed says nothing about the other side.
+            if unsent && !resent && error.retry() != Retry::Never {
+                resent = true;
+                continue;
+            }
+            tries += 1;
             let next = match error.retry() {
-                Retry::At(at) => at.max(ctx.now()),
+                Retry::At(at) => at.max(ctx.now() + pause),
                 _ => ctx.now() + pause,
             };
-            if !may_repeat || next >= ctx.deadline() || next > ctx.now() + Limits::TOTAL {
+            let error = pause_quota(ctx, costs, error, next).await;
+            if !read || error.retry() == Retry::Never || tries == READ_TRIES || next > begin_by {
                 return Err(error);
             }
             pause = pause.saturating_mul(2);
@@ -162,133 +185,75 @@ impl Client {
         }
     }
 
-    async fn attempt(&self, ctx: &Context, request: Request<Bytes>, read: bool) -> Result<Answer> {
+    /// One attempt, once there is room for it. The outer error says that it never began.
+    async fn attempt(
+        &self,
+        ctx: &Context,
+        request: &Request<Bytes>,
+        costs: &[Cost],
+        begin_by: Timestamp,
+    ) -> Result<(Authorization, Result<Answer, Failed>)> {
+        require_time(ctx)?;
+        let _under_way = UnderWay::when_admitted(ctx, costs, begin_by).await?;
+        let authorization = self.auth.authorize(ctx).await?;
+        require_time(ctx)?;
+        let mut request = request.clone();
+        request.headers_mut().insert(header::AUTHORIZATION, authorization.header().clone());
         let limits = Limits::within(Limits::TOTAL.min(ctx.time_left()));
-        match ctx.transport().send(request, limits).await {
-            Ok(response) => Ok(Answer::new(response, ctx.now())),
-            Err(error) => Err(unanswered(error, read)),
-        }
+        let response = tokio::time::timeout(limits.total + GRACE, ctx.transport().send(request, limits));
+        let outcome = match response.await {
+            Ok(Ok(response)) => judge_answer(Answer::new(response, ctx.now()), self.check)
+                .map_err(|error| Failed { error, unsent: false }),
+            Ok(Err(error)) => Err(error.into()),
+            Err(_) => Err(TransportError::new(Phase::Written, "the transport did not keep its time").into()),
+        };
+        Ok((authorization, outcome))
     }
 
     fn require_own_origin(&self, request: &Request<Bytes>) -> Result<()> {
-        let target = Url::parse(&request.uri().to_string()).map(|url| url.origin());
-        if target == Ok(self.base.origin()) && matches!(self.base.origin(), Origin::Tuple(..)) {
+        let own = Url::parse(&request.uri().to_string()).is_ok_and(|target| {
+            target.origin() == self.base.origin()
+                && matches!(target.origin(), Origin::Tuple(..))
+                && target.username().is_empty()
+                && target.password().is_none()
+        });
+        if own {
             return Ok(());
         }
         Err(Error::new(
             ErrorKind::InvalidRequest,
-            "refused to send credentials to a host that is not the connection's own",
+            "refused to send credentials to an origin that is not the connection's own",
         ))
     }
 }
 
-const NEVER_SENT: &str = "never_sent";
-
-/// What a call that got no whole answer means. Reads have no effect, whatever happened.
-fn unanswered(error: TransportError, read: bool) -> Error {
-    let phase = error.phase();
-    let (effect, message) = match phase {
-        Phase::NotWritten => (Effect::None, "the request could not be sent"),
-        Phase::Written => (Effect::Unknown, "the request was sent, but not answered"),
-        Phase::StatusRead(_) => (Effect::Unknown, "the answer broke off"),
-    };
-    let mut judged = Error::new(ErrorKind::Unavailable, message)
-        .with_effect(if read { Effect::None } else { effect })
-        .with_source(error);
-    match phase {
-        Phase::NotWritten => judged = judged.with_context(NEVER_SENT, true),
-        Phase::Written => {}
-        Phase::StatusRead(status) => judged = judged.with_context("status", status.as_u16()),
-    }
-    judged
+/// An attempt that began and did not succeed.
+struct Failed {
+    error: Error,
+    /// The other side has seen nothing of it.
+    unsent: bool,
 }
 
-struct Admitted<'a> {
-    costs: &'a [Cost],
-    permit: Option<crate::rate::Permit>,
-}
-
-impl Admitted<'_> {
-    /// Ends what was counted as under way. A limiter that cannot be told forgets by itself.
-    async fn finish(self, ctx: &Context) {
-        let Some(permit) = self.permit else { return };
-        for cost in self.costs.iter().filter(|cost| cost.counts_concurrency()) {
-            if let Err(error) = ctx.limiter().report(&cost.key, Feedback::Finished(permit), ctx.now()).await {
-                tracing::warn!(%error, key = %cost.key, "the limiter could not be told that a call is over");
-            }
-        }
+impl From<TransportError> for Failed {
+    fn from(error: TransportError) -> Self {
+        Self { unsent: error.phase() == Phase::NotWritten, error: judge_failure(error) }
     }
 }
 
-/// Waits for room, but not beyond the deadline: then the caller gives its place back and comes again.
-async fn admit<'a>(ctx: &Context, costs: &'a [Cost]) -> Result<Admitted<'a>> {
-    if costs.is_empty() {
-        return Ok(Admitted { costs, permit: None });
-    }
-    loop {
-        match ctx.limiter().admit(costs, ctx.now()).await? {
-            Admission::Admitted(permit) => return Ok(Admitted { costs, permit: Some(permit) }),
-            Admission::NotBefore(at) if at >= ctx.deadline() => {
-                return Err(Error::new(ErrorKind::RateLimited, "no room before the call's deadline")
-                    .with_retry(Retry::At(at))
-                    .with_scope(Scope::Quota(costs[0].key.clone())));
-            }
-            Admission::NotBefore(at) => sleep_until(ctx.clock(), at).await,
-        }
-    }
-}
-
-/// Passes a vendor's "not before" on to the limiter, so that everybody who spends from the key waits.
-async fn report_pause(ctx: &Context, costs: &[Cost], error: &Error) {
-    let (ErrorKind::RateLimited, Retry::At(until)) = (error.kind(), error.retry()) else { return };
-    let keys: Vec<_> = match error.scope() {
-        Scope::Quota(key) => vec![key],
-        _ => costs.iter().map(|cost| &cost.key).collect(),
-    };
-    for key in keys {
-        if let Err(error) = ctx.limiter().report(key, Feedback::PausedUntil(until), ctx.now()).await {
-            tracing::warn!(%error, %key, "the limiter could not be told to pause");
-        }
-    }
-}
-
-/// Refuses URLs over which a token would travel in clear.
-///
-/// # Errors
-/// [`ErrorKind::ConfigInvalid`] unless the URL is https, or http to a loopback address.
-pub(crate) fn require_secure(url: &Url) -> Result<()> {
-    let loopback = match url.host() {
-        Some(url::Host::Domain(name)) => name == "localhost",
-        Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
-        Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
-        None => false,
-    };
-    if url.scheme() == "https" || (url.scheme() == "http" && loopback) {
+fn require_time(ctx: &Context) -> Result<()> {
+    if ctx.time_left() >= LEAST_TIME {
         return Ok(());
     }
-    Err(Error::new(ErrorKind::ConfigInvalid, "expected an https URL, or http to a loopback address")
-        .with_context("scheme", url.scheme())
-        .with_context("host", url.host_str().unwrap_or("")))
+    Err(Error::new(ErrorKind::Unavailable, "too little of the call's time is left to begin an attempt"))
 }
 
-/// The kind of error an HTTP status stands for, when the vendor's code says nothing better, with the effect of a
-/// write: a 4xx was refused, anything else may have happened.
-#[must_use]
-pub fn error_for_status(status: StatusCode) -> Error {
-    let kind = match status.as_u16() {
-        401 => ErrorKind::Unauthenticated,
-        403 => ErrorKind::PermissionDenied,
-        404 | 410 => ErrorKind::NotFound,
-        408 | 500..=599 => ErrorKind::Unavailable,
-        409 | 412 => ErrorKind::Conflict,
-        429 => ErrorKind::RateLimited,
-        400..=499 => ErrorKind::InvalidRequest,
-        300..=399 => ErrorKind::ConfigInvalid,
-        _ => ErrorKind::InvalidResponse,
-    };
-    let refused =
-        status.is_client_error() && status != StatusCode::REQUEST_TIMEOUT || status.is_redirection();
-    Error::new(kind, "the API answered with an error status")
-        .with_effect(if refused { Effect::None } else { Effect::Unknown })
-        .with_context("status", status.as_u16())
+impl fmt::Debug for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Call")
+            .field("operation", &self.operation)
+            .field("method", self.request.method())
+            .field("body_bytes", &self.request.body().len())
+            .field("repeatable", &self.repeatable)
+            .finish_non_exhaustive()
+    }
 }
