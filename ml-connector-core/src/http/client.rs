@@ -141,8 +141,14 @@ impl Client {
 
             if error.kind() == ErrorKind::Unauthenticated && error.effect() == Effect::None && !renewed {
                 renewed = true;
-                self.auth.rejected(ctx, &authorization).await?;
-                continue;
+                match self.auth.rejected(ctx, &authorization).await {
+                    Ok(()) => continue,
+                    // Nothing can be renewed: what the API said, with its code, tells more than that.
+                    Err(dead) if dead.kind() == ErrorKind::Unauthenticated => {
+                        return Err(error.with_scope(dead.scope().clone()).with_source(dead));
+                    }
+                    Err(later) => return Err(later),
+                }
             }
             let stale_connection = error.effect() == Effect::None && error.context(NEVER_SENT).is_some();
             let may_repeat = if repeatable {
