@@ -163,8 +163,14 @@ impl Client {
                     return Err(error.with_scope(Scope::Connection));
                 }
                 renewed = true;
-                self.auth.rejected(ctx, &authorization).await?;
-                continue;
+                match self.auth.rejected(ctx, &authorization).await {
+                    Ok(()) => continue,
+                    // Nothing can be renewed: what the API said, with its code, tells more than that.
+                    Err(dead) if dead.kind() == ErrorKind::Unauthenticated => {
+                        return Err(error.with_scope(dead.scope().clone()).with_source(dead));
+                    }
+                    Err(later) => return Err(later),
+                }
             }
             // A kept connection that turns out to be closed says nothing about the other side.
             if unsent && !resent && error.retry() != Retry::Never {
