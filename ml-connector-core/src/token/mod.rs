@@ -1,11 +1,17 @@
 //! Where tokens are kept.
 
+mod blob;
+mod machine;
+mod manager;
 mod memory;
 
 use std::fmt::Debug;
 
 use async_trait::async_trait;
+pub(crate) use blob::{Blob, Cause};
 use bytes::Bytes;
+pub(crate) use machine::{Granted, Input, Rules, Verdict};
+pub(crate) use manager::{Endpoint, Manager};
 pub use memory::MemoryTokenStore;
 
 use crate::{Result, model::ConnectionId};
