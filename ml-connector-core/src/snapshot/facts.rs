@@ -10,6 +10,9 @@ use crate::model::{Date, Money, Record, RecordKind, Revision, Status, Timestamp}
 pub struct Facts {
     /// What the record is.
     pub kind: RecordKind,
+    /// The number people use, by which a list shows whether a record that cannot be read is gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub number: Option<String>,
     /// Where it stands.
     pub status: Status,
     /// Its total.
@@ -35,6 +38,7 @@ impl Facts {
         let content = serde_json::to_vec(&(&record.counterparty, &record.lines)).unwrap_or_default();
         Self {
             kind: record.kind.clone(),
+            number: record.number.clone(),
             status: record.status.clone(),
             total: record.total,
             balance: record.balance,
