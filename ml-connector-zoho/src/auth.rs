@@ -15,7 +15,7 @@ use url::Url;
 
 use crate::{
     SYSTEM,
-    config::{Config, missing},
+    config::{Config, below, missing},
 };
 
 /// Tokens live an hour; the product description renews them at this age.
@@ -34,8 +34,7 @@ pub(crate) fn oauth(connection: &ConnectionId, config: &Config, accounts: &Url) 
     if config.client_secret.is_empty() {
         return Err(missing("client_secret"));
     }
-    let mut token_url = accounts.clone();
-    token_url.set_path("/oauth/v2/token");
+    let token_url = below(accounts, &["oauth", "v2", "token"]);
     let grant = Grant::RefreshToken { initial: config.refresh_token.clone() };
     let mut oauth =
         OAuth2Config::new(SYSTEM, token_url, &config.client_id, config.client_secret.clone(), grant);

@@ -15,7 +15,9 @@ use serde_json::value::RawValue;
 use url::Url;
 
 use crate::{
-    Plan, SYSTEM, error,
+    Plan, SYSTEM,
+    config::below,
+    error,
     models::{Resource, flag},
 };
 
@@ -38,14 +40,12 @@ pub(crate) struct BooksClient {
 }
 
 /// A record and the vendor's JSON of it, byte for byte.
-#[derive(Debug)]
 pub(crate) struct Detail<T> {
     pub(crate) record: T,
     pub(crate) raw: Box<RawValue>,
 }
 
 /// A page of a list.
-#[derive(Debug)]
 pub(crate) struct Rows<T> {
     pub(crate) rows: Vec<T>,
     pub(crate) has_more: bool,
@@ -58,10 +58,7 @@ impl BooksClient {
         organization_id: &str,
         plan: Plan,
     ) -> Result<Self> {
-        let mut base = api.clone();
-        if let Ok(mut path) = base.path_segments_mut() {
-            path.pop_if_empty().extend(["books", "v3"]);
-        }
+        let base = below(api, &["books", "v3"]);
         let minute = Quota::Rolling { limit: CALLS_PER_MINUTE, window: MINUTE };
         let at_once = Quota::Concurrent { limit: plan.concurrent_calls() };
         let day = Quota::Rolling { limit: plan.calls_per_day(), window: DAY };

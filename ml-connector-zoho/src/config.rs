@@ -333,6 +333,15 @@ fn secure_url(setting: &'static str, text: &str) -> Result<Url> {
     Err(invalid("expected an https URL, or http to a loopback address").with_context("setting", setting))
 }
 
+/// A URL below another one, which may have a path of its own behind a gateway or a simulator.
+pub(crate) fn below(base: &Url, segments: &[&str]) -> Url {
+    let mut url = base.clone();
+    if let Ok(mut path) = url.path_segments_mut() {
+        path.pop_if_empty().extend(segments);
+    }
+    url
+}
+
 pub(crate) fn missing(setting: &'static str) -> Error {
     invalid("a setting is missing").with_context("setting", setting)
 }

@@ -165,9 +165,8 @@ impl Source for ZohoBooks {
         signals: &[Signal],
         last: Option<&Snapshot>,
     ) -> Result<Resolution> {
-        let entity = match signals.first().map(|signal| &signal.subject) {
-            Some(Subject::Entity(entity)) => entity,
-            _ => return Ok(Resolution::Done { note: "zoho_books reads single records only" }),
+        let Some(Subject::Entity(entity)) = signals.first().map(|signal| &signal.subject) else {
+            return Ok(Resolution::Done { note: "zoho_books reads single records only" });
         };
         match RecordKind::from(&*entity.kind) {
             RecordKind::Invoice => self.read::<Invoice>(ctx, entity, signals, last).await,

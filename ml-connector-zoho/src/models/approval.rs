@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::de::{flag, text};
 
 /// An entry of `approvers_list`. Its key names are not documented; both are optional.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Deserialize)]
 pub(super) struct Approver {
     #[serde(default, deserialize_with = "text")]
     approval_status: String,
@@ -15,7 +15,6 @@ pub(super) struct Approver {
 }
 
 /// The parts of a document that tell.
-#[derive(Debug)]
 pub(super) struct Approval<'a> {
     pub(super) is_required: bool,
     pub(super) submitted_date: &'a str,

@@ -16,7 +16,7 @@ use super::{
 };
 
 /// A bill of a vendor.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Deserialize)]
 pub(crate) struct Bill {
     #[serde(deserialize_with = "text")]
     bill_id: String,

@@ -14,7 +14,7 @@ use super::{
 
 /// Money received from a customer. There is no mark for "cleared": that it was recorded is all Zoho knows. The
 /// detail has neither `status` nor `last_modified_time`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Deserialize)]
 pub(crate) struct CustomerPayment {
     #[serde(deserialize_with = "text")]
     payment_id: String,
@@ -49,7 +49,7 @@ pub(crate) struct CustomerPayment {
 }
 
 /// An invoice that a payment settles, wholly or in part.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Deserialize)]
 struct PaidInvoice {
     #[serde(default, deserialize_with = "text")]
     invoice_id: String,

@@ -16,7 +16,7 @@ use super::{
 };
 
 /// A sales invoice. A void one keeps its balance.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Deserialize)]
 pub(crate) struct Invoice {
     #[serde(deserialize_with = "text")]
     invoice_id: String,

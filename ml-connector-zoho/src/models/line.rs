@@ -9,7 +9,7 @@ use super::{
 };
 
 /// A line of an invoice or a bill.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Deserialize)]
 pub(super) struct LineItem {
     #[serde(default, deserialize_with = "text")]
     line_item_id: String,
@@ -28,7 +28,7 @@ pub(super) struct LineItem {
 }
 
 /// A reporting tag: what other systems call a cost center.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Deserialize)]
 struct Tag {
     #[serde(default, deserialize_with = "text")]
     tag_option_name: String,

@@ -1,4 +1,5 @@
-//! The vendor's records, and what they are in the SDK's vocabulary.
+//! The vendor's records, and what they are in the SDK's vocabulary. They have no `Debug`, because names and amounts
+//! are the customer's business.
 
 mod approval;
 mod bill;

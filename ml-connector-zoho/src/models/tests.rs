@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use ml_connector_core::{
     ErrorKind, Money, Timestamp,
-    model::{Date, Observation, Observed, RecordKind, Status},
+    model::{Date, Observation, Observed, RecordKind, Revision, Status},
     snapshot::{Policy, Snapshot, Step, step},
 };
 use serde_json::value::RawValue;
@@ -34,8 +34,6 @@ fn read<T: Resource>(fixture: &str, edits: &[(&str, &str)]) -> (Record, Revision
     let revision = revision(&raw, &record, &sub_status).unwrap();
     (record, revision)
 }
-
-use ml_connector_core::model::Revision;
 
 fn usd(amount: &str) -> Option<Money> {
     Some(Money::parse(amount, "USD").unwrap())
@@ -155,7 +153,7 @@ fn a_value_of_another_shape_is_an_error_that_quotes_nothing() {
         r#"{"invoice_id":"1","created_time":"planted"}"#,
         r#"{"invoice_id":"1","line_items":[{"item_total":"planted"}]}"#,
     ] {
-        let error = serde_json::from_str::<Invoice>(json).unwrap_err().to_string();
+        let error = serde_json::from_str::<Invoice>(json).err().unwrap().to_string();
         assert!(!error.contains("planted"), "{error}");
     }
     let odd = serde_json::from_str::<Invoice>(r#"{"invoice_id":"1","total":1,"currency_code":"planted"}"#);

@@ -13,7 +13,7 @@ use super::{
 };
 
 /// Money paid to a vendor. `balance` is the part that no bill uses.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Deserialize)]
 pub(crate) struct VendorPayment {
     #[serde(deserialize_with = "text")]
     payment_id: String,
@@ -46,7 +46,7 @@ pub(crate) struct VendorPayment {
 }
 
 /// A bill that a payment settles, wholly or in part.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Deserialize)]
 struct PaidBill {
     #[serde(default, deserialize_with = "text")]
     bill_id: String,

@@ -8,7 +8,6 @@ use serde_json::value::RawValue;
 use super::{invalid, is_id, pairs::Pairs};
 
 /// A verified body.
-#[derive(Debug)]
 pub(super) enum Body<'a> {
     Json(&'a [u8]),
     Form(Pairs<'a>),

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 ///
 /// The signed text has no separators, so different pairs can give the same text. Whatever could be read in two ways
 /// is therefore refused: repeated names, pairs without `=`, percent signs in a query, malformed escapes.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub(super) struct Pairs<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
 
 impl<'a> Pairs<'a> {

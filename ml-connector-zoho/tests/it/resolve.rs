@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use ml_connector_core::{
     Effect, Error, ErrorKind, Retry, Scope, Source, Timestamp,
     model::{EntityRef, Observation, Observed, PollMode, Resolution, Signal, Status, Subject},
@@ -14,7 +15,7 @@ use wiremock::{
     matchers::{header, method, path, query_param},
 };
 
-use crate::support::{CountingTokens, NOW, ORGANIZATION, builder, context, fixture};
+use crate::support::{CountingTokens, NOW, ORGANIZATION, builder, context, fixture, scripted};
 
 const INVOICE: &str = "481500000000103001";
 
@@ -204,19 +205,22 @@ async fn an_answer_about_something_else_is_not_believed() {
 
 #[tokio::test(start_paused = true)]
 async fn outages_and_broken_answers_are_repeated_before_they_are_told() {
+    let source = builder().authenticator(Arc::new(CountingTokens::default())).build().unwrap();
+    let signals = [signal("invoice", INVOICE, "invoice.changed")];
     let whole = fixture("invoice-detail.json");
-    let truncated = ResponseTemplate::new(200).set_body_bytes(whole.slice(..whole.len() / 2));
-    let gateway = ResponseTemplate::new(502).set_body_string("<html>Bad Gateway</html>");
-    let server = serve(vec![truncated, gateway, answer(200, "invoice-detail.json")]).await;
-    observed(with_moving_clock(&server).await.unwrap());
+    let answers = vec![
+        (200, whole.slice(..whole.len() / 2)),
+        (502, Bytes::from_static(b"<html>Bad Gateway</html>")),
+        (200, whole),
+    ];
+    observed(source.resolve(&scripted(answers), &signals, None).await.unwrap());
 
-    let server = MockServer::start().await;
-    Mock::given(method("GET"))
-        .respond_with(answer(500, "error-500-code1000.json"))
-        .expect(3)
-        .mount(&server)
-        .await;
-    let error = with_moving_clock(&server).await.unwrap_err();
+    let busy =
+        vec![(429, fixture("error-429-code1070-concurrent.json")), (200, fixture("invoice-detail.json"))];
+    observed(source.resolve(&scripted(busy), &signals, None).await.unwrap());
+
+    let down = vec![(500, fixture("error-500-code1000.json")); 3];
+    let error = source.resolve(&scripted(down), &signals, None).await.unwrap_err();
     assert_eq!((error.kind(), error.retry()), (ErrorKind::Unavailable, Retry::Backoff));
 }
 
@@ -267,8 +271,8 @@ async fn a_known_record_is_gone_only_if_the_list_does_not_have_it() {
     // It is listed: then somebody took the permission to read it away.
     let server =
         serve(vec![answer(404, "error-404-code1002.json"), answer(200, "invoices-list-page1.json")]).await;
-    let last_listed = resolve_listed(&server, &known).await;
-    assert_eq!(last_listed.kind(), ErrorKind::PermissionDenied);
+    let error = resolve(&server, "invoice.changed", Some(&known)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::PermissionDenied);
 
     // The list cannot be read: nothing is known.
     let server = serve(vec![

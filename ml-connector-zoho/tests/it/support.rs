@@ -1,6 +1,7 @@
 //! What the tests share.
 
 use std::{
+    collections::VecDeque,
     path::PathBuf,
     sync::{Arc, Mutex},
 };
@@ -8,9 +9,9 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use ml_connector_core::{
-    Context, ManualClock, Result, Secret, Timestamp,
+    Clock, Context, HttpTransport, ManualClock, Result, Secret, Timestamp, TokioClock,
     auth::{Authenticator, Authorization},
-    http::ReqwestTransport,
+    http::{Limits, ReqwestTransport, TransportError},
     rate::{Admission, Cost, Feedback, Permit, QuotaKey, RateLimiter},
     token::MemoryTokenStore,
 };
@@ -76,12 +77,33 @@ impl RateLimiter for Ledger {
 
 /// A context over real HTTP to a loopback address, at [`NOW`].
 pub(crate) fn context() -> (Context, Arc<Ledger>) {
+    with(Arc::new(ReqwestTransport::new()), Arc::new(ManualClock::at(NOW)))
+}
+
+/// A context whose calls get these answers one after the other, without a network, so that time can be paused.
+pub(crate) fn scripted(answers: Vec<(u16, Bytes)>) -> Context {
+    with(Arc::new(Script(Mutex::new(answers.into()))), Arc::new(TokioClock::starting_at(NOW))).0
+}
+
+fn with(transport: Arc<dyn HttpTransport>, clock: Arc<dyn Clock>) -> (Context, Arc<Ledger>) {
     let ledger = Arc::new(Ledger::default());
-    let ctx = Context::new(
-        Arc::new(ReqwestTransport::new()),
-        Arc::new(MemoryTokenStore::new()),
-        Arc::clone(&ledger) as Arc<dyn RateLimiter>,
-        Arc::new(ManualClock::at(NOW)),
-    );
-    (ctx, ledger)
+    let limiter = Arc::clone(&ledger) as Arc<dyn RateLimiter>;
+    (Context::new(transport, Arc::new(MemoryTokenStore::new()), limiter, clock), ledger)
+}
+
+#[derive(Debug)]
+struct Script(Mutex<VecDeque<(u16, Bytes)>>);
+
+#[async_trait]
+impl HttpTransport for Script {
+    async fn send(
+        &self,
+        _: http::Request<Bytes>,
+        _: Limits,
+    ) -> Result<http::Response<Bytes>, TransportError> {
+        let (status, body) = self.0.lock().unwrap().pop_front().expect("no more calls");
+        let mut response = http::Response::new(body);
+        *response.status_mut() = http::StatusCode::from_u16(status).unwrap();
+        Ok(response)
+    }
 }
