@@ -10,7 +10,7 @@ use crate::model::{Date, Money, Record, RecordKind, Revision, Status, Timestamp}
 pub struct Facts {
     /// What the record is.
     pub kind: RecordKind,
-    /// The number people use.
+    /// The number people use, by which a list shows whether a record that cannot be read is gone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub number: Option<String>,
     /// Where it stands.
