@@ -1,1 +1,7 @@
-//! AuditLog and TokenStore of ml-connector on SQLite
+#![doc = include_str!("../docs.md")]
+
+#[cfg(feature = "sqlite")]
+mod sqlite;
+
+#[cfg(feature = "sqlite")]
+pub use sqlite::{SqliteLog, SqliteOptions, SqliteTokenStore};

@@ -293,7 +293,7 @@ pub struct NewEntry {
 pub enum Parent {
     /// Nothing: it begins a family.
     None,
-    /// An entry of the log.
+    /// An entry of the log. If it has been pruned meanwhile, the new entry begins a family.
     Entry(Seq),
     /// The entry with this position in the same transaction, which must come earlier in it.
     Nth(usize),

@@ -52,7 +52,7 @@ impl State {
         for entry in append {
             let parent = match entry.parent {
                 Parent::None => None,
-                Parent::Entry(seq) => Some(seq),
+                Parent::Entry(seq) => self.entries.contains_key(&seq).then_some(seq),
                 Parent::Nth(position) => appended.get(position).copied().map(Appended::seq),
             };
             appended.push(self.append(entry, parent, now));
@@ -122,7 +122,7 @@ impl State {
         let families: Vec<BTreeSet<Seq>> = self
             .entries
             .values()
-            .filter(|entry| entry.at < before && self.begins_family(entry))
+            .filter(|entry| entry.at < before && entry.parent.is_none())
             .map(|entry| self.family(entry.seq))
             .filter(|family| !family.iter().any(|seq| self.is_unsettled(*seq)))
             .take(limit)
@@ -250,20 +250,9 @@ impl State {
         self.entries.get(&seq).is_some_and(|entry| self.work.contains_key(&(entry.partition, seq)))
     }
 
-    /// An entry whose parent is not in the log begins a family as well: nothing else would ever remove it.
-    fn begins_family(&self, entry: &Entry) -> bool {
-        entry.parent.is_none_or(|parent| !self.entries.contains_key(&parent))
-    }
-
     fn root(&self, seq: Seq) -> Seq {
-        let mut root = seq;
-        while let Some(parent) = self.entries.get(&root).and_then(|entry| entry.parent) {
-            if !self.entries.contains_key(&parent) {
-                break;
-            }
-            root = parent;
-        }
-        root
+        let parent = |seq: &Seq| self.entries.get(seq).and_then(|entry| entry.parent);
+        std::iter::successors(Some(seq), parent).last().unwrap_or(seq)
     }
 
     fn family(&self, root: Seq) -> BTreeSet<Seq> {

@@ -1,0 +1,71 @@
+//! SQLite's failures as errors of the SDK. None of them quotes a value.
+
+use ml_connector_core::{Effect, Error, ErrorKind};
+use rusqlite::ErrorCode;
+
+/// A file that cannot be opened: mostly the host's to repair.
+pub(super) fn opening(cause: &rusqlite::Error) -> Error {
+    let kind = match cause.sqlite_error_code() {
+        Some(
+            ErrorCode::CannotOpen
+            | ErrorCode::DatabaseCorrupt
+            | ErrorCode::NotADatabase
+            | ErrorCode::PermissionDenied
+            | ErrorCode::ReadOnly,
+        ) => ErrorKind::ConfigInvalid,
+        _ => ErrorKind::Unavailable,
+    };
+    error(kind, cause).with_operation("sqlite_log.open")
+}
+
+/// A read or write that did not happen.
+pub(super) fn running(operation: &'static str, cause: &rusqlite::Error) -> Error {
+    error(ErrorKind::Unavailable, cause).with_operation(operation)
+}
+
+/// A commit that failed: whether the disk has it shows after the next start.
+pub(super) fn committing(operation: &'static str, cause: &rusqlite::Error) -> Error {
+    running(operation, cause).with_effect(Effect::Unknown)
+}
+
+/// A thread that has stopped, or has more to do than it may be given.
+pub(super) fn thread(operation: &'static str, message: &'static str) -> Error {
+    Error::new(ErrorKind::Unavailable, message).with_operation(operation)
+}
+
+fn error(kind: ErrorKind, cause: &rusqlite::Error) -> Error {
+    let message = match cause.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => "no room left for the database: free space or raise its size limit",
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            "the database is locked: end the other program that writes to it"
+        }
+        Some(ErrorCode::ReadOnly) => {
+            "the database is read-only: make the file and its directory writable for this user"
+        }
+        Some(ErrorCode::PermissionDenied) => {
+            "access denied: make the file readable and writable for this user"
+        }
+        Some(ErrorCode::CannotOpen) => {
+            "the database cannot be opened: its directory has to exist and be writable for this user"
+        }
+        Some(ErrorCode::NotADatabase) => "the file is no SQLite database: give another path",
+        Some(ErrorCode::DatabaseCorrupt) => "the database is damaged: restore it from a backup",
+        Some(ErrorCode::SystemIoFailure) => "the disk failed: check it and the system's log",
+        Some(ErrorCode::TooBig) => "a value is larger than SQLite allows",
+        _ if matches!(
+            cause,
+            rusqlite::Error::IntegralValueOutOfRange(..) | rusqlite::Error::InvalidColumnType(..)
+        ) =>
+        {
+            "the database holds a value this version cannot read"
+        }
+        _ => "the database failed",
+    };
+    let error = Error::new(kind, message);
+    match cause {
+        rusqlite::Error::SqliteFailure(failure, _) => {
+            error.with_context("sqlite_code", failure.extended_code).with_source(failure.to_string())
+        }
+        other => error.with_source(other.to_string()),
+    }
+}

@@ -1,0 +1,239 @@
+//! The log in a SQLite file.
+
+mod apply;
+mod error;
+mod lease;
+mod outcome;
+mod prune;
+mod query;
+mod reader;
+mod schema;
+mod token;
+mod writer;
+
+use std::{
+    path::Path,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use ml_connector_core::{
+    AuditLog, Error, ErrorKind, Result, Timestamp,
+    audit::{
+        Committed, DocKey, Document, Entry, Lease, LeaseRequest, Pending, PendingScope, Query, Transaction,
+    },
+    model::{Partition, Seq},
+};
+use tokio::sync::Notify;
+
+pub use self::token::SqliteTokenStore;
+use self::{reader::Readers, writer::Writer};
+
+/// How often a waiting process looks for entries that another process appended.
+const POLL: Duration = Duration::from_secs(1);
+
+/// The log in a SQLite file. Cheap to clone: all clones and token stores share one writer thread and a few
+/// readers. Dropping the last of them writes what is queued and closes the file.
+#[derive(Debug, Clone)]
+pub struct SqliteLog {
+    store: Arc<Store>,
+}
+
+/// How a file is opened. The default suits everybody who does not know better.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct SqliteOptions {
+    /// How many writes may wait for the writer thread; one more is refused with
+    /// [`Unavailable`](ErrorKind::Unavailable), which a webhook answers with 503. Default: 4096.
+    pub queue: usize,
+    /// How long to wait for a lock that another process holds. Default: 5 s.
+    pub busy_timeout: Duration,
+    /// Refuse writes that would make the file larger. Default: no limit but the disk's.
+    pub max_size_bytes: Option<u64>,
+}
+
+#[derive(Debug)]
+struct Store {
+    // Readers close first: the last connection to close merges the write-ahead log into the file.
+    readers: Readers,
+    writer: Writer,
+    appended: Arc<Appended>,
+}
+
+/// What this process knows about new entries.
+#[derive(Debug, Default)]
+struct Appended {
+    notify: Notify,
+    /// The last number that waiting tasks have been told about.
+    seen: AtomicU64,
+}
+
+impl Appended {
+    /// Wakes the waiting tasks when `last` is news.
+    fn tell(&self, last: u64) -> bool {
+        let is_news = self.seen.fetch_max(last, Ordering::SeqCst) < last;
+        if is_news {
+            self.notify.notify_waiters();
+        }
+        is_news
+    }
+}
+
+impl Default for SqliteOptions {
+    fn default() -> Self {
+        Self { queue: 4096, busy_timeout: Duration::from_secs(5), max_size_bytes: None }
+    }
+}
+
+impl SqliteOptions {
+    /// Sets how many writes may wait.
+    #[must_use]
+    pub fn with_queue(mut self, queue: usize) -> Self {
+        self.queue = queue;
+        self
+    }
+
+    /// Sets how long to wait for another process.
+    #[must_use]
+    pub fn with_busy_timeout(mut self, busy_timeout: Duration) -> Self {
+        self.busy_timeout = busy_timeout;
+        self
+    }
+
+    /// Limits the size of the file.
+    #[must_use]
+    pub fn with_max_size_bytes(mut self, max_size_bytes: u64) -> Self {
+        self.max_size_bytes = Some(max_size_bytes);
+        self
+    }
+}
+
+impl SqliteLog {
+    /// Opens the file, or creates it for its owner only (mode 0600 where the platform has modes), and brings
+    /// its schema up to date. Blocks for as long as that takes.
+    ///
+    /// # Errors
+    /// [`ConfigInvalid`](ErrorKind::ConfigInvalid) when the path cannot be opened or written, is no SQLite file
+    /// of ours, is damaged, or was written by a newer version; [`Unavailable`](ErrorKind::Unavailable) when it
+    /// is locked or the disk is full.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        Self::open_with(path, &SqliteOptions::default())
+    }
+
+    /// Opens the file with options.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_with(path: impl AsRef<Path>, options: &SqliteOptions) -> Result<Self> {
+        let path = path.as_ref();
+        let connection = schema::open(path, options)?;
+        let appended = Arc::new(Appended::default());
+        let last = schema::last(&connection).map_err(|cause| error::opening(&cause))?;
+        appended.tell(last);
+        let writer = Writer::start(connection, options.queue, Arc::clone(&appended))?;
+        let readers = Readers::start(path, options)?;
+        Ok(Self { store: Arc::new(Store { readers, writer, appended }) })
+    }
+
+    /// Tokens in the same file.
+    #[must_use]
+    pub fn token_store(&self) -> SqliteTokenStore {
+        SqliteTokenStore::new(Arc::clone(&self.store))
+    }
+}
+
+#[async_trait]
+impl AuditLog for SqliteLog {
+    async fn commit(&self, transactions: Vec<Transaction>, now: Timestamp) -> Result<Vec<Committed>> {
+        transactions.iter().try_for_each(Transaction::validate)?;
+        self.store
+            .writer
+            .run("sqlite_log.commit", move |batch| {
+                transactions
+                    .into_iter()
+                    .map(|transaction| batch.savepoint(|batch| apply::apply(batch, transaction, now)))
+                    .collect()
+            })
+            .await
+    }
+
+    async fn lease(&self, request: LeaseRequest) -> Result<Vec<Lease>> {
+        self.store
+            .writer
+            .run("sqlite_log.lease", move |batch| batch.savepoint(|batch| lease::lease(batch, &request)))
+            .await
+    }
+
+    async fn pending(
+        &self,
+        lease: Lease,
+        scope: PendingScope,
+        after: Seq,
+        limit: usize,
+    ) -> Result<Vec<Pending>> {
+        let found = self
+            .store
+            .readers
+            .run("sqlite_log.pending", move |connection| {
+                if lease::is_held(connection, lease)? {
+                    query::pending(connection, lease.partition, scope, after, limit).map(Some)
+                } else {
+                    Ok(None)
+                }
+            })
+            .await?;
+        found.ok_or_else(|| {
+            Error::new(ErrorKind::Conflict, "the lease is no longer held")
+                .with_operation("sqlite_log.pending")
+                .with_context("partition", lease.partition.number())
+                .with_context("fence", lease.fence)
+        })
+    }
+
+    async fn documents(&self, keys: &[DocKey]) -> Result<Vec<Option<Document>>> {
+        let keys = keys.to_vec();
+        self.store
+            .readers
+            .run("sqlite_log.documents", move |connection| {
+                keys.iter().map(|key| query::document(connection, key)).collect()
+            })
+            .await
+    }
+
+    async fn query(&self, query: &Query) -> Result<Vec<Entry>> {
+        let query = query.clone();
+        self.store.readers.run("sqlite_log.query", move |connection| query::entries(connection, &query)).await
+    }
+
+    async fn wait(&self, _partitions: &[Partition], at_most: Duration) -> Result<()> {
+        let Appended { notify, .. } = &*self.store.appended;
+        let mut notified = pin!(notify.notified());
+        let mut left = at_most;
+        while !left.is_zero() {
+            let slice = left.min(POLL);
+            if tokio::time::timeout(slice, notified.as_mut()).await.is_ok() {
+                break;
+            }
+            left -= slice;
+            let last = self.store.readers.run("sqlite_log.wait", schema::last).await?;
+            if self.store.appended.tell(last) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    async fn prune(&self, before: Timestamp, limit: usize) -> Result<usize> {
+        self.store
+            .writer
+            .run("sqlite_log.prune", move |batch| {
+                batch.savepoint(|batch| prune::prune(batch.connection(), before, limit))
+            })
+            .await
+    }
+}

@@ -1,0 +1,216 @@
+//! Reading: the work list, documents, entries.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use ml_connector_core::{
+    Timestamp,
+    audit::{DocKey, Document, Entry, EntryKind, Index, Pending, PendingScope, Query, State},
+    model::{ConnectionId, EntityRef, Partition, Seq},
+};
+use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter, types::Value};
+
+use super::outcome;
+
+/// Unsettled entries of a partition.
+pub(super) fn pending(
+    connection: &Connection,
+    partition: Partition,
+    scope: PendingScope,
+    after: Seq,
+    limit: usize,
+) -> rusqlite::Result<Vec<Pending>> {
+    const COLUMNS: &str = "SELECT seq, kind, connection, lane, due, attempt, uncertain FROM work";
+    let (part, after) = (partition.number(), position(after));
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    match scope {
+        PendingScope::Partition => connection
+            .prepare_cached(&format!("{COLUMNS} WHERE part = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3"))?
+            .query_map(params![part, after, limit], pending_row)?
+            .collect(),
+        // Written out, because only then SQLite uses the index that deliveries have.
+        PendingScope::Lane(EntryKind::Delivery, lane) => connection
+            .prepare_cached(&format!(
+                "{COLUMNS} WHERE kind = 3 AND lane = ?4 AND part = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3"
+            ))?
+            .query_map(params![part, after, limit, lane.cast_signed()], pending_row)?
+            .collect(),
+        PendingScope::Lane(kind, lane) => connection
+            .prepare_cached(&format!(
+                "{COLUMNS} WHERE kind = ?5 AND lane = ?4 AND part = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3"
+            ))?
+            .query_map(params![part, after, limit, lane.cast_signed(), kind as u8], pending_row)?
+            .collect(),
+    }
+}
+
+/// A document, unless it was deleted.
+pub(super) fn document(connection: &Connection, key: &DocKey) -> rusqlite::Result<Option<Document>> {
+    connection
+        .prepare_cached("SELECT version, bytes FROM document WHERE key = ?1 AND bytes IS NOT NULL")?
+        .query_row([key.as_str()], |row| {
+            Ok(Document { version: row.get(0)?, bytes: row.get::<_, Vec<u8>>(1)?.into() })
+        })
+        .optional()
+}
+
+/// Entries that match every criterion.
+pub(super) fn entries(connection: &Connection, query: &Query) -> rusqlite::Result<Vec<Entry>> {
+    let (sql, values) = Select::of(query).finish(query);
+    let mut statement = connection.prepare_cached(&sql)?;
+    let rows = statement.query_map(params_from_iter(values), |row| entry(connection, row))?;
+    rows.collect()
+}
+
+/// A statement and its values as they grow together.
+#[derive(Default)]
+struct Select {
+    conditions: String,
+    values: Vec<Value>,
+}
+
+/// The family of an entry: up to where it began, and down from there.
+const FAMILY: &str = "e.seq IN (
+    WITH RECURSIVE
+        up (seq, parent) AS (
+            SELECT seq, parent FROM entry WHERE seq = ?
+            UNION ALL SELECT p.seq, p.parent FROM entry p JOIN up ON p.seq = up.parent),
+        family (seq) AS (
+            SELECT seq FROM up WHERE parent IS NULL
+            UNION ALL SELECT c.seq FROM entry c JOIN family ON c.parent = family.seq)
+    SELECT seq FROM family)";
+
+impl Select {
+    fn of(query: &Query) -> Self {
+        let Query { connection, kind, entity, number, name, state, receipt, from, to, .. } = query;
+        let mut select = Self::default();
+        let text = |text: &str| Value::from(text.to_owned());
+        if let Some(connection) = connection {
+            select.and("e.connection = ?", [text(connection.as_str())]);
+        }
+        match kind {
+            // A constant, because only then SQLite uses the indexes that leave signals out.
+            Some(EntryKind::Signal) => select.and("e.kind = 1", []),
+            Some(kind) => select.and("e.kind <> 1 AND e.kind = ?", [(*kind as u8).into()]),
+            None => {}
+        }
+        if let Some(EntityRef { kind, id }) = entity {
+            select.and("e.entity_id = ? AND e.entity_kind = ?", [text(id), text(kind)]);
+        }
+        if let Some(number) = number {
+            select.and("e.number = ?", [text(number)]);
+        }
+        if let Some(name) = name {
+            select.and("e.name = ?", [text(name)]);
+        }
+        if let Some(receipt) = receipt {
+            select.and("e.seq IN (SELECT seq FROM outcome WHERE receipt = ?)", [text(receipt)]);
+        }
+        if let Some(state) = state {
+            select.and(state_condition(*state), []);
+        }
+        if let Some(from) = from {
+            select.and("e.at >= ?", [from.as_millis().into()]);
+        }
+        if let Some(to) = to {
+            select.and("e.at < ?", [to.as_millis().into()]);
+        }
+        if let Some(seq) = query.family_of {
+            select.and(FAMILY, [position(seq).into()]);
+        }
+        if !query.seqs.is_empty() {
+            let seqs: Vec<String> = query.seqs.iter().map(|seq| position(*seq).to_string()).collect();
+            let list = format!("[{}]", seqs.join(","));
+            select.and("e.seq IN (SELECT value FROM json_each(?))", [list.into()]);
+        }
+        if let Some(after) = query.after {
+            let condition = if query.newest_first { "e.seq < ?" } else { "e.seq > ?" };
+            select.and(condition, [position(after).into()]);
+        }
+        select
+    }
+
+    fn and<const N: usize>(&mut self, condition: &str, values: [Value; N]) {
+        self.conditions.push_str(" AND ");
+        self.conditions.push_str(condition);
+        self.values.extend(values);
+    }
+
+    fn finish(mut self, query: &Query) -> (String, Vec<Value>) {
+        let body = if query.bodies { "e.body" } else { "NULL" };
+        let order = if query.newest_first { "DESC" } else { "ASC" };
+        let sql = format!(
+            "SELECT e.seq, e.part, e.kind, e.connection, e.parent, e.at, e.entity_kind, e.entity_id, e.number,
+                    e.name, w.due, {body}
+             FROM entry e LEFT JOIN work w ON w.part = e.part AND w.seq = e.seq
+             WHERE TRUE{} ORDER BY e.seq {order} LIMIT ?",
+            self.conditions
+        );
+        self.values.push(i64::try_from(query.effective_limit()).unwrap_or(i64::MAX).into());
+        (sql, self.values)
+    }
+}
+
+/// An entry is settled once and last by that outcome; one that never was on the work list is done. What is rare
+/// is looked up in its own index, what is frequent is checked while walking through the entries.
+fn state_condition(state: State) -> &'static str {
+    match state {
+        State::Pending => "e.seq IN (SELECT seq FROM work WHERE due < 9223372036854775807)",
+        State::Parked => "e.seq IN (SELECT seq FROM work WHERE due = 9223372036854775807)",
+        State::Dead => "e.seq IN (SELECT seq FROM outcome WHERE what = 5)",
+        State::Dropped => "EXISTS (SELECT 1 FROM outcome o WHERE o.seq = e.seq AND o.what = 6)",
+        State::Done => {
+            "w.due IS NULL AND NOT EXISTS (SELECT 1 FROM outcome o WHERE o.seq = e.seq AND o.what IN (5, 6))"
+        }
+    }
+}
+
+fn pending_row(row: &Row<'_>) -> rusqlite::Result<Pending> {
+    Ok(Pending {
+        seq: Seq(row.get(0)?),
+        kind: kind(row, 1)?,
+        connection: ConnectionId::new(row.get::<_, Arc<str>>(2)?),
+        lane: row.get::<_, i64>(3)?.cast_unsigned(),
+        due: Timestamp::from_millis(row.get(4)?),
+        attempt: row.get(5)?,
+        uncertain: row.get(6)?,
+    })
+}
+
+fn entry(connection: &Connection, row: &Row<'_>) -> rusqlite::Result<Entry> {
+    let seq: i64 = row.get(0)?;
+    let due: Option<i64> = row.get(10)?;
+    let entity = row.get::<_, Option<Arc<str>>>(6)?.zip(row.get::<_, Option<Arc<str>>>(7)?);
+    let mut entry = Entry::new(
+        Seq(row.get(0)?),
+        Partition::new(row.get(1)?),
+        kind(row, 2)?,
+        ConnectionId::new(row.get::<_, Arc<str>>(3)?),
+        Timestamp::from_millis(row.get(5)?),
+    );
+    entry.parent = row.get::<_, Option<u64>>(4)?.map(Seq);
+    entry.index = Index {
+        entity: entity.map(|(kind, id)| EntityRef { kind, id }),
+        number: row.get(8)?,
+        name: row.get(9)?,
+    };
+    entry.body = row.get::<_, Option<Vec<u8>>>(11)?.map(Bytes::from);
+    entry.outcomes = outcome::read(connection, seq)?;
+    entry.state = match (due.map(Timestamp::from_millis), entry.outcomes.last()) {
+        (Some(Timestamp::MAX), _) => State::Parked,
+        (Some(_), _) => State::Pending,
+        (None, Some(last)) => last.outcome.state(),
+        (None, None) => State::Done,
+    };
+    Ok(entry)
+}
+
+fn kind(row: &Row<'_>, column: usize) -> rusqlite::Result<EntryKind> {
+    let number: u8 = row.get(column)?;
+    EntryKind::from_u8(number).ok_or_else(|| rusqlite::Error::IntegralValueOutOfRange(column, number.into()))
+}
+
+/// A place in the log that may lie beyond its end.
+fn position(seq: Seq) -> i64 {
+    i64::try_from(seq.0).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,117 @@
+//! Opening a file: permissions, pragmas, migrations.
+
+use std::{fs::OpenOptions, io, path::Path};
+
+use ml_connector_core::{Error, ErrorKind, Result};
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+
+use super::{SqliteOptions, error};
+
+/// One script per version of the schema; `PRAGMA user_version` says how many a file has seen.
+const MIGRATIONS: [&str; 1] = [include_str!("schema_1.sql")];
+
+/// Marks files of ours (`mlcn`), so that the database of another application is not migrated by mistake.
+const APPLICATION_ID: i64 = 0x6d6c_636e;
+
+/// Opens the file for writing and brings its schema up to date.
+pub(super) fn open(path: &Path, options: &SqliteOptions) -> Result<Connection> {
+    create(path).map_err(|cause| {
+        Error::new(
+            ErrorKind::ConfigInvalid,
+            "the database cannot be opened: its directory has to exist and be writable for this user",
+        )
+        .with_operation("sqlite_log.open")
+        .with_source(cause)
+    })?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection = connect(path, flags, options).map_err(|cause| error::opening(&cause))?;
+    check_version(&connection)?;
+    prepare(&mut connection, options).map_err(|cause| error::opening(&cause))?;
+    // Looked at again: another process may have migrated the file in between.
+    check_version(&connection)?;
+    Ok(connection)
+}
+
+/// Opens a file that [`open`] has prepared, for reading.
+pub(super) fn open_for_reading(path: &Path, options: &SqliteOptions) -> Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    connect(path, flags, options).map_err(|cause| error::opening(&cause))
+}
+
+/// The last number given to an entry.
+pub(super) fn last(connection: &Connection) -> rusqlite::Result<u64> {
+    connection.prepare_cached("SELECT last FROM head")?.query_row([], |row| row.get(0))
+}
+
+/// Creates the file before SQLite does, so that nobody else can ever read it. SQLite gives its companions
+/// (`-wal`, `-shm`) the same mode.
+fn create(path: &Path) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    match options.open(path) {
+        Ok(_) => sync_directory(path),
+        Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(cause) => Err(cause),
+    }
+}
+
+/// Without this a power failure could lose the file's name, and all of it with it.
+fn sync_directory(path: &Path) -> io::Result<()> {
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    if cfg!(unix) { std::fs::File::open(directory.unwrap_or(Path::new(".")))?.sync_all() } else { Ok(()) }
+}
+
+fn connect(path: &Path, flags: OpenFlags, options: &SqliteOptions) -> rusqlite::Result<Connection> {
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(options.busy_timeout)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    connection.pragma_update(None, "cache_size", -16_384)?; // KiB
+    connection.pragma_update(None, "temp_store", "memory")?;
+    Ok(connection)
+}
+
+fn prepare(connection: &mut Connection, options: &SqliteOptions) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "journal_mode", "wal")?;
+    connection.pragma_update(None, "synchronous", "full")?;
+    // macOS only: there a plain fsync does not reach the disk.
+    connection.pragma_update(None, "fullfsync", true)?;
+    if let Some(max) = options.max_size_bytes {
+        let page_size: u64 = connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
+        let pages = (max / page_size).clamp(1, u64::from(u32::MAX - 1));
+        connection.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))?;
+    }
+    migrate(connection)
+}
+
+fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let version: usize = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    for migration in MIGRATIONS.iter().skip(version) {
+        transaction.execute_batch(migration)?;
+    }
+    if version < MIGRATIONS.len() {
+        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+        transaction.pragma_update(None, "user_version", MIGRATIONS.len())?;
+    }
+    transaction.commit()
+}
+
+fn check_version(connection: &Connection) -> Result<()> {
+    let read = |pragma| connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
+    let (id, version, pages) = read("application_id")
+        .and_then(|id| Ok((id, read("user_version")?, read("page_count")?)))
+        .map_err(|cause| error::opening(&cause))?;
+    let invalid = |message| Error::new(ErrorKind::ConfigInvalid, message).with_operation("sqlite_log.open");
+    if pages > 0 && id != APPLICATION_ID && (id, version) != (0, 0) {
+        return Err(invalid("the file is the database of another application: give another path"));
+    }
+    let known = MIGRATIONS.len();
+    if usize::try_from(version).is_ok_and(|version| version <= known) {
+        return Ok(());
+    }
+    Err(invalid("the database was written by a newer version of ml-connector-sql: update this program")
+        .with_context("schema_version", version)
+        .with_context("known_version", known))
+}

@@ -1,0 +1,70 @@
+-- Entries are inserted and pruned, never updated. Numbers come from `head`, so that none is given twice.
+CREATE TABLE head (id INTEGER PRIMARY KEY CHECK (id = 1), last INTEGER NOT NULL) STRICT;
+INSERT INTO head VALUES (1, 0);
+
+CREATE TABLE entry (
+    seq         INTEGER PRIMARY KEY,
+    part        INTEGER NOT NULL,
+    kind        INTEGER NOT NULL,   -- EntryKind
+    connection  TEXT NOT NULL,
+    parent      INTEGER,
+    at          INTEGER NOT NULL,   -- milliseconds since 1970
+    entity_kind TEXT,
+    entity_id   TEXT,
+    number      TEXT,
+    name        TEXT,
+    dedupe      TEXT,
+    body        BLOB
+) STRICT;
+-- A signal pays for an index in random order only where its vendor numbers its deliveries: it is stored while
+-- the vendor waits. Everything else is written after the answer.
+CREATE UNIQUE INDEX entry_dedupe ON entry (dedupe) WHERE dedupe IS NOT NULL;
+CREATE INDEX entry_at ON entry (at);
+CREATE INDEX entry_parent ON entry (parent) WHERE parent IS NOT NULL;
+CREATE INDEX entry_entity ON entry (entity_id, connection) WHERE entity_id IS NOT NULL AND kind <> 1;
+CREATE INDEX entry_number ON entry (number, connection) WHERE number IS NOT NULL AND kind <> 1;
+
+-- The work list: the row goes in the transaction that settles the entry.
+CREATE TABLE work (
+    part       INTEGER NOT NULL,
+    seq        INTEGER NOT NULL,
+    kind       INTEGER NOT NULL,
+    connection TEXT NOT NULL,
+    lane       INTEGER NOT NULL,
+    due        INTEGER NOT NULL,    -- 9223372036854775807 = parked
+    attempt    INTEGER NOT NULL,
+    uncertain  INTEGER NOT NULL,
+    PRIMARY KEY (part, seq)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX work_lane ON work (lane, seq) WHERE kind = 3;
+CREATE INDEX work_parked ON work (seq) WHERE due = 9223372036854775807;
+
+CREATE TABLE outcome (
+    seq       INTEGER NOT NULL,
+    nth       INTEGER NOT NULL,
+    at        INTEGER NOT NULL,
+    what      INTEGER NOT NULL,     -- 1 begun, 2 retry, 3 parked, 4 done, 5 dead, 6 dropped
+    attempt   INTEGER,
+    due       INTEGER,
+    uncertain INTEGER,
+    reason    TEXT,
+    receipt   TEXT,
+    note      BLOB,
+    PRIMARY KEY (seq, nth)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX outcome_dead ON outcome (seq) WHERE what = 5;
+CREATE INDEX outcome_receipt ON outcome (receipt) WHERE receipt IS NOT NULL;
+
+-- Deleted documents and tokens keep their version: bytes are NULL.
+CREATE TABLE document (key TEXT PRIMARY KEY, version INTEGER NOT NULL, bytes BLOB) STRICT;
+CREATE TABLE token (key TEXT PRIMARY KEY, version INTEGER NOT NULL, bytes BLOB) STRICT;
+
+-- Who works on this file. One owner holds the first `parts` partitions.
+CREATE TABLE holder (
+    id    INTEGER PRIMARY KEY CHECK (id = 1),
+    owner TEXT,
+    fence INTEGER NOT NULL,
+    parts INTEGER NOT NULL,
+    until INTEGER NOT NULL
+) STRICT;
+INSERT INTO holder VALUES (1, NULL, 0, 0, 0);
