@@ -16,7 +16,7 @@ const FORMAT: u8 = 1;
 const KEPT_HEADERS: [&str; 4] = ["content-type", "retry-after", "reason", "www-authenticate"];
 
 /// A chain of tokens: each refresh makes the next generation.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct Blob {
     format: u8,
     pub(crate) generation: u64,
