@@ -57,6 +57,29 @@ impl DataCenter {
         self.hosts().2
     }
 
+    /// The data center that Zoho calls so: the `location` on the redirect after consent, such as `eu`.
+    #[must_use]
+    pub fn of_location(location: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|dc| dc.location() == location)
+    }
+
+    /// What Zoho calls it: `us`, `eu`, … `uk` and `ae` are unconfirmed.
+    #[must_use]
+    pub fn location(self) -> &'static str {
+        match self {
+            Self::Us => "us",
+            Self::Eu => "eu",
+            Self::In => "in",
+            Self::Au => "au",
+            Self::Jp => "jp",
+            Self::Ca => "ca",
+            Self::Cn => "cn",
+            Self::Sa => "sa",
+            Self::Uk => "uk",
+            Self::Ae => "ae",
+        }
+    }
+
     /// The data center whose accounts host this is. An `accounts-server` arrives through a browser: the app's secret
     /// is sent to it only if it is in the table.
     ///

@@ -88,9 +88,7 @@ impl Attempt<'_> {
             };
             settle(self.shared, self.lease, items.iter().map(begun).collect()).await?;
         }
-        for (delivery, item) in deliveries.iter_mut().zip(&items) {
-            delivery.attempt = item.attempt + 1;
-        }
+        deliveries.iter_mut().for_each(|delivery| delivery.attempt += 1);
         let results = self.send(slot, &deliveries).await;
         self.finish_permit(&plan.costs, permit).await;
         self.settle(&items, results, look_up_first).await
@@ -108,7 +106,8 @@ impl Attempt<'_> {
         for item in &self.batch.items {
             let Some(entry) = entries.iter().find(|entry| entry.seq == item.seq) else { continue };
             match decode(entry, entry.parent.and_then(|parent| events.get(&parent))) {
-                Ok(delivery) => {
+                Ok(mut delivery) => {
+                    delivery.attempt = item.attempt;
                     items.push(*item);
                     deliveries.push(delivery);
                 }

@@ -83,7 +83,8 @@ pub struct Settings {
     pub max_delivering: usize,
     /// How long one read or one delivery may take. Default: 60 s.
     pub call: Duration,
-    /// How long a partition is leased; it is renewed three times as often. Default: 30 s.
+    /// How long a partition is leased: how long the work of a host that died lies still. It is renewed three times as
+    /// often. Default: 15 s.
     pub lease: Duration,
     /// How long [`Connector::run`] lets work under way finish after the shutdown. Default: 10 s.
     pub grace: Duration,
@@ -101,7 +102,7 @@ impl Default for Settings {
             max_resolving: 32,
             max_delivering: 256,
             call: Duration::from_secs(60),
-            lease: Duration::from_secs(30),
+            lease: Duration::from_secs(15),
             grace: Duration::from_secs(10),
             max_block: Duration::from_secs(15 * 60),
             max_signal_age: Duration::from_secs(24 * 3600),
