@@ -1,5 +1,8 @@
 //! The default transport.
 
+#[cfg(test)]
+mod tests;
+
 use std::{error::Error as _, sync::OnceLock, time::Duration};
 
 use async_trait::async_trait;
@@ -11,11 +14,16 @@ use crate::{Error, ErrorKind, Result};
 
 /// How long making a connection may take, TLS included.
 const CONNECT: Duration = Duration::from_secs(5);
-/// Vendors' load balancers close idle connections after a minute or more; a much younger one is rarely stale.
-const POOL_IDLE: Duration = Duration::from_secs(15);
+/// Load balancers close idle connections after some time, and a write that meets a closed one may be in doubt. A
+/// connection this young is rarely closed, and a new one costs a few round trips.
+const POOL_IDLE: Duration = Duration::from_secs(5);
 
 /// HTTP over `reqwest`, with the platform's root certificates. One client per value, built on first use; clone
-/// the `Arc` rather than making another.
+/// the `Arc` rather than making another. Proxies are taken from the environment (`HTTPS_PROXY`, `NO_PROXY`).
+///
+/// What is known about a request whose connection fails: nothing was written when no connection was made, or when
+/// a kept connection was seen to be closed before the first byte. A kept connection that the other side closes at
+/// the same moment has to count as written.
 #[derive(Debug, Default)]
 pub struct ReqwestTransport {
     client: OnceLock<reqwest::Client>,

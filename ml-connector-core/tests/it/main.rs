@@ -1,0 +1,4 @@
+//! What the package promises as a whole.
+
+mod features;
+mod signatures;
