@@ -44,7 +44,11 @@ impl Channels {
             }
         }
         let read = directory.insert(Directory::read(ctx, client).await?);
-        Ok(Resolved { id: read.find(name)?, asked: true })
+        let id = read.find(name)?;
+        if !read.current.contains_key(name) {
+            tracing::warn!(system = "slack", channel.id = id, "a route names a channel by its former name");
+        }
+        Ok(Resolved { id, asked: true })
     }
 
     /// Forgets all names, because one of them led to a channel that refuses messages.
@@ -113,10 +117,7 @@ impl Directory {
         };
         let entry = match (self.current.get(name), self.former.get(name).map(Vec::as_slice)) {
             (Some(entry), _) => entry,
-            (None, Some([renamed])) => {
-                tracing::warn!(channel.id = renamed.id, "a route names a channel by a name it no longer has");
-                renamed
-            }
+            (None, Some([renamed])) => renamed,
             (None, Some([_, _, ..])) => {
                 return Err(lost(
                     ErrorKind::Conflict,
