@@ -49,14 +49,13 @@ impl Slack {
     }
 
     pub(crate) fn new(config: &Config, template: Arc<dyn Template>) -> Result<Self> {
-        let connection = &config.connection;
-        let workspace = config.workspace.as_deref().unwrap_or(connection.as_str());
+        let workspace = config.workspace();
         let base = Url::parse(&config.base_url).map_err(|source| {
             Error::new(ErrorKind::ConfigInvalid, "the base URL is no URL").with_source(source)
         })?;
         let token = StaticToken::new("Bearer", &config.token)?;
         let pacing = Pacing::new(workspace, config.post_interval(), config.posts_per_minute);
-        let mut info = SinkInfo::new(connection.clone(), "slack");
+        let mut info = SinkInfo::new(config.connection.clone(), "slack");
         info.affinity = Affinity::from(format!("slack/{workspace}"));
         info.on_unknown = config.on_unknown;
         Ok(Self {
