@@ -21,24 +21,17 @@ const PAGES_MAX: usize = 100;
 #[derive(Debug, Default)]
 pub(crate) struct Channels(Mutex<Option<Directory>>);
 
-/// A channel's id, and whether Slack was asked for it just now.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Resolved {
-    pub(crate) id: String,
-    pub(crate) asked: bool,
-}
-
 impl Channels {
     /// Finds the id of a channel.
     ///
     /// # Errors
     /// In the scope of the lane and for good when there is no such channel or it is archived, with what to do.
-    pub(crate) async fn resolve(&self, ctx: &Context, client: &Client, name: &str) -> Result<Resolved> {
+    pub(crate) async fn resolve(&self, ctx: &Context, client: &Client, name: &str) -> Result<String> {
         let mut directory = self.0.lock().await;
         if let Some(known) = &*directory {
             let age = ctx.now().saturating_since(known.read_at);
             match known.find(name) {
-                Ok(id) if age < KEEP => return Ok(Resolved { id, asked: false }),
+                Ok(id) if age < KEEP => return Ok(id),
                 Err(error) if age < KEEP_UNKNOWN => return Err(error),
                 _ => {}
             }
@@ -48,7 +41,7 @@ impl Channels {
         if !read.current.contains_key(name) {
             tracing::warn!(system = "slack", channel.id = id, "a route names a channel by its former name");
         }
-        Ok(Resolved { id, asked: true })
+        Ok(id)
     }
 
     /// Forgets all names, because one of them led to a channel that refuses messages.

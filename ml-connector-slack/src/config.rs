@@ -45,7 +45,7 @@ pub struct Config {
     /// least once).
     #[serde(deserialize_with = "on_unknown")]
     pub on_unknown: OnUnknown,
-    /// What messages carry to be recognised by.
+    /// What messages carry to be recognized by.
     pub dedupe: Dedupe,
     /// How look-ups read a channel's history.
     pub history: History,
@@ -77,7 +77,7 @@ impl Config {
     }
 }
 
-/// What messages carry so that a repetition can be recognised.
+/// What messages carry so that a repetition can be recognized.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Dedupe {
@@ -208,7 +208,7 @@ impl Builder {
         self
     }
 
-    /// What messages carry to be recognised by.
+    /// What messages carry to be recognized by.
     #[must_use]
     pub fn dedupe(mut self, dedupe: Dedupe) -> Self {
         self.config.dedupe = dedupe;

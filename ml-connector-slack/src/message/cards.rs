@@ -12,7 +12,7 @@ use crate::blocks::{
 
 /// How many lines of a document a card shows.
 const LINES_SHOWN: usize = 10;
-/// Long enough for every name people recognise; a card is no document.
+/// Long enough for every name people recognize; a card is no document.
 const VALUE_MAX: usize = 300;
 const NUMBER_MAX: usize = 60;
 const CELL_MAX: usize = 200;

@@ -21,7 +21,7 @@ pub(crate) struct PostMessage<'a> {
     /// What a look-up finds the message by.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) metadata: Option<Metadata>,
-    /// An undocumented key by which Slack may recognise a repetition.
+    /// An undocumented key by which Slack may recognize a repetition.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) client_msg_id: Option<String>,
     /// Whether style characters in `text` count.
@@ -99,7 +99,7 @@ pub(crate) struct Posted {
     pub(crate) channel: String,
     /// The message's identity in it.
     pub(crate) ts: String,
-    /// Whether Slack recognised a repetition and posted nothing.
+    /// Whether Slack recognized a repetition and posted nothing.
     #[serde(default)]
     pub(crate) is_duplicate: Option<bool>,
 }

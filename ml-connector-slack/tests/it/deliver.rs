@@ -191,7 +191,7 @@ async fn every_attempt_says_the_same() {
 }
 
 #[tokio::test]
-async fn a_duplicate_that_slack_recognised_counts_as_posted() {
+async fn a_duplicate_that_slack_recognized_counts_as_posted() {
     let world = World::new().await;
     world.answer(POST, ok("chat.postMessage.ok.is_duplicate.json")).await;
     let receipt = world.deliver(&world.slack(), &delivery(channel(CHANNEL))).await.unwrap();
