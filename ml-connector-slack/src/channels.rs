@@ -21,30 +21,27 @@ const PAGES_MAX: usize = 100;
 #[derive(Debug, Default)]
 pub(crate) struct Channels(Mutex<Option<Directory>>);
 
-/// A channel's id, and whether Slack was asked for it just now.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Resolved {
-    pub(crate) id: String,
-    pub(crate) asked: bool,
-}
-
 impl Channels {
     /// Finds the id of a channel.
     ///
     /// # Errors
     /// In the scope of the lane and for good when there is no such channel or it is archived, with what to do.
-    pub(crate) async fn resolve(&self, ctx: &Context, client: &Client, name: &str) -> Result<Resolved> {
+    pub(crate) async fn resolve(&self, ctx: &Context, client: &Client, name: &str) -> Result<String> {
         let mut directory = self.0.lock().await;
         if let Some(known) = &*directory {
             let age = ctx.now().saturating_since(known.read_at);
             match known.find(name) {
-                Ok(id) if age < KEEP => return Ok(Resolved { id, asked: false }),
+                Ok(id) if age < KEEP => return Ok(id),
                 Err(error) if age < KEEP_UNKNOWN => return Err(error),
                 _ => {}
             }
         }
         let read = directory.insert(Directory::read(ctx, client).await?);
-        Ok(Resolved { id: read.find(name)?, asked: true })
+        let id = read.find(name)?;
+        if !read.current.contains_key(name) {
+            tracing::warn!(system = "slack", channel.id = id, "a route names a channel by its former name");
+        }
+        Ok(id)
     }
 
     /// Forgets all names, because one of them led to a channel that refuses messages.
@@ -113,10 +110,7 @@ impl Directory {
         };
         let entry = match (self.current.get(name), self.former.get(name).map(Vec::as_slice)) {
             (Some(entry), _) => entry,
-            (None, Some([renamed])) => {
-                tracing::warn!(channel.id = renamed.id, "a route names a channel by a name it no longer has");
-                renamed
-            }
+            (None, Some([renamed])) => renamed,
             (None, Some([_, _, ..])) => {
                 return Err(lost(
                     ErrorKind::Conflict,

@@ -48,7 +48,7 @@ impl Client {
     /// Tells who the token is.
     ///
     /// # Errors
-    /// As [`check`] judges.
+    /// Slack's refusals, with its word for them under `code` in the context.
     pub async fn auth_test(&self, ctx: &Context) -> Result<AuthTest> {
         // A tier of its own that the vendor does not put in numbers.
         let costs = self.pacing.method("auth.test", TIER_2_PER_MINUTE);
@@ -58,7 +58,8 @@ impl Client {
     /// Lists public channels, and the private ones the bot is in: one page.
     ///
     /// # Errors
-    /// As [`check`] judges; the code `invalid_cursor` means that the list has to begin again.
+    /// Slack's refusals, with its word for them under `code` in the context: `invalid_cursor` means that the list
+    /// has to begin again.
     pub async fn conversations_list(&self, ctx: &Context, cursor: Option<&str>) -> Result<ChannelPage> {
         let mut fields = vec![("types", "public_channel,private_channel"), ("limit", CHANNELS_PER_PAGE)];
         fields.extend(cursor.map(|cursor| ("cursor", cursor)));
@@ -69,7 +70,7 @@ impl Client {
     /// Reads a conversation's messages with their metadata: one page.
     ///
     /// # Errors
-    /// As [`check`] judges.
+    /// Slack's refusals, with its word for them under `code` in the context.
     pub async fn conversations_history(&self, ctx: &Context, query: HistoryQuery<'_>) -> Result<HistoryPage> {
         let limit = query.limit.to_string();
         let mut fields = vec![
@@ -87,7 +88,7 @@ impl Client {
     /// Finds the id of the bot's direct messages with a person. Repeating it changes nothing.
     ///
     /// # Errors
-    /// As [`check`] judges.
+    /// Slack's refusals, with its word for them under `code` in the context.
     pub async fn conversations_open(&self, ctx: &Context, user: &str) -> Result<String> {
         #[derive(Deserialize)]
         struct Opened {
@@ -107,9 +108,9 @@ impl Client {
     /// Posts a message. Its pace is admitted by the caller; `paused_by_429` is what waits when Slack says later.
     ///
     /// # Errors
-    /// As [`check`] judges. An effect of [`Unknown`](ml_connector_core::Effect::Unknown) means that the message may
-    /// have been posted.
-    pub async fn chat_post_message(
+    /// Slack's refusals. An effect of [`Unknown`](ml_connector_core::Effect::Unknown) means that the message may have
+    /// been posted.
+    pub(crate) async fn chat_post_message(
         &self,
         ctx: &Context,
         message: &PostMessage<'_>,

@@ -45,7 +45,7 @@ pub struct Config {
     /// least once).
     #[serde(deserialize_with = "on_unknown")]
     pub on_unknown: OnUnknown,
-    /// What messages carry to be recognised by.
+    /// What messages carry to be recognized by.
     pub dedupe: Dedupe,
     /// How look-ups read a channel's history.
     pub history: History,
@@ -68,12 +68,16 @@ impl Default for Config {
 }
 
 impl Config {
+    pub(crate) fn workspace(&self) -> &str {
+        self.workspace.as_deref().unwrap_or(self.connection.as_str())
+    }
+
     pub(crate) fn post_interval(&self) -> Duration {
         Duration::from_millis(self.post_interval_ms)
     }
 }
 
-/// What messages carry so that a repetition can be recognised.
+/// What messages carry so that a repetition can be recognized.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Dedupe {
@@ -204,7 +208,7 @@ impl Builder {
         self
     }
 
-    /// What messages carry to be recognised by.
+    /// What messages carry to be recognized by.
     #[must_use]
     pub fn dedupe(mut self, dedupe: Dedupe) -> Self {
         self.config.dedupe = dedupe;
@@ -230,9 +234,9 @@ impl Builder {
     /// # Errors
     /// [`ErrorKind::ConfigInvalid`] names what is missing or out of range.
     pub fn build(self) -> Result<Slack> {
-        let Config { connection, workspace, post_interval_ms, posts_per_minute, history, .. } = &self.config;
-        connection.validate()?;
-        let workspace = workspace.as_deref().unwrap_or(connection.as_str());
+        let Config { post_interval_ms, posts_per_minute, history, .. } = &self.config;
+        self.config.connection.validate()?;
+        let workspace = self.config.workspace();
         let fits = |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
         require(!workspace.is_empty() && fits(workspace), "workspace", "letters, digits, - and _")?;
         require((1..=3_600_000).contains(post_interval_ms), "post_interval_ms", "1 ms to an hour")?;

@@ -10,9 +10,9 @@ use ml_connector_core::{
 use serde::Deserialize;
 
 /// How long to wait after a 429 that does not say.
-pub const PAUSE_WITHOUT_RETRY_AFTER: Duration = Duration::from_secs(30);
+const PAUSE_WITHOUT_RETRY_AFTER: Duration = Duration::from_secs(30);
 /// How long to wait for something that takes the workspace's admins hours, such as a migration.
-pub const LONG_PAUSE: Duration = Duration::from_secs(3600);
+const LONG_PAUSE: Duration = Duration::from_secs(3600);
 /// Codes are short; whatever is longer is none.
 const CODE_MAX: usize = 64;
 /// Lists of scopes are the longest facts worth keeping.
@@ -26,7 +26,7 @@ const FACT_MAX: usize = 512;
 /// # Errors
 /// The context holds `code` (Slack's word, verbatim), `status`, `request_id` (what Slack's support asks for), and
 /// where Slack says so `needed` and `provided` scopes and the `pointer` of what is wrong. Never the body.
-pub fn check(answer: &Answer) -> Result<()> {
+pub(crate) fn check(answer: &Answer) -> Result<()> {
     let envelope = Envelope::read(answer);
     let error = match (answer.status, &envelope) {
         (StatusCode::OK, Some(envelope @ Envelope { ok: Some(true), .. })) => {

@@ -5,7 +5,7 @@ mod channels;
 mod client;
 mod config;
 mod destination;
-pub mod error;
+mod error;
 mod lookup;
 pub mod message;
 pub mod models;

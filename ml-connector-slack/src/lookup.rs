@@ -95,10 +95,7 @@ impl Slack {
     async fn look(&self, ctx: &Context, delivery: &Delivery) -> Result<(String, Timestamp, Found)> {
         let channel = match Target::parse(&delivery.destination)? {
             Target::Conversation(id) => id,
-            Target::Named(name) => {
-                let resolved = self.channels.resolve(ctx, &self.client, &name).await;
-                resolved.map_err(unnamed)?.id
-            }
+            Target::Named(name) => self.channels.resolve(ctx, &self.client, &name).await.map_err(unnamed)?,
             Target::User(id) => self.client.conversations_open(ctx, &id).await?,
         };
         let us = self.identity.get_or_try_init(|| self.client.auth_test(ctx)).await?;

@@ -16,7 +16,7 @@ use tokio::sync::OnceCell;
 use url::Url;
 
 use crate::{
-    channels::{Channels, Resolved},
+    channels::Channels,
     client::Client,
     config::{Builder, Config, Dedupe, History},
     destination::Target,
@@ -24,7 +24,7 @@ use crate::{
     lookup::Looks,
     message::{Message, Template},
     models::{AuthTest, MessageRef, Metadata, PostMessage},
-    pacing::Pacing,
+    pacing::{GUARD, Pacing},
 };
 
 /// A Slack workspace as a place to send events to. See the [crate's documentation](crate).
@@ -49,14 +49,13 @@ impl Slack {
     }
 
     pub(crate) fn new(config: &Config, template: Arc<dyn Template>) -> Result<Self> {
-        let connection = &config.connection;
-        let workspace = config.workspace.as_deref().unwrap_or(connection.as_str());
+        let workspace = config.workspace();
         let base = Url::parse(&config.base_url).map_err(|source| {
             Error::new(ErrorKind::ConfigInvalid, "the base URL is no URL").with_source(source)
         })?;
         let token = StaticToken::new("Bearer", &config.token)?;
         let pacing = Pacing::new(workspace, config.post_interval(), config.posts_per_minute);
-        let mut info = SinkInfo::new(connection.clone(), "slack");
+        let mut info = SinkInfo::new(config.connection.clone(), "slack");
         info.affinity = Affinity::from(format!("slack/{workspace}"));
         info.on_unknown = config.on_unknown;
         Ok(Self {
@@ -91,7 +90,7 @@ impl Slack {
         match self.client.chat_post_message(ctx, &post, key).await {
             Ok(posted) => {
                 if posted.is_duplicate == Some(true) {
-                    tracing::info!(delivery.id = %delivery.id, "Slack recognised a message it has already");
+                    tracing::info!(delivery.id = %delivery.id, "Slack recognized a message it has already");
                 }
                 Ok(receipt(posted.channel, posted.ts))
             }
@@ -126,10 +125,11 @@ impl Slack {
             Target::Conversation(id) | Target::User(id) => return Ok(id.clone()),
             Target::Named(name) => name,
         };
-        let resolved = self.channels.resolve(ctx, &self.client, name).await;
-        let Resolved { id, asked } = resolved.map_err(|error| unnamed(error).with_effect(Effect::None))?;
-        if asked {
-            // The post goes out later than it was admitted; the next one must count from now.
+        let admitted = ctx.now();
+        let id = self.channels.resolve(ctx, &self.client, name).await;
+        let id = id.map_err(|error| unnamed(error).with_effect(Effect::None))?;
+        if ctx.now().saturating_since(admitted) > GUARD {
+            // The post goes out later than it was admitted: the next one has to count from now.
             let key = self.pacing.channel_key(&delivery.destination);
             let charge = Feedback::Charge { units: 1 };
             if let Err(error) = ctx.limiter().report(&key, charge, ctx.now()).await {

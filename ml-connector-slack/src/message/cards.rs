@@ -12,7 +12,7 @@ use crate::blocks::{
 
 /// How many lines of a document a card shows.
 const LINES_SHOWN: usize = 10;
-/// Long enough for every name people recognise; a card is no document.
+/// Long enough for every name people recognize; a card is no document.
 const VALUE_MAX: usize = 300;
 const NUMBER_MAX: usize = 60;
 const CELL_MAX: usize = 200;
@@ -32,7 +32,7 @@ impl Template for Cards {
             blocks.push(context(event));
             return Message::new(&headline, blocks);
         };
-        for facts in facts(record).chunks(FACTS_PER_SECTION) {
+        for facts in facts(event, record).chunks(FACTS_PER_SECTION) {
             blocks.push(Block::fields(facts.iter().flat_map(fact).collect()));
         }
         rows(record).into_iter().for_each(|block| blocks.push(block));
@@ -77,7 +77,7 @@ fn summary(headline: &str, record: &Record) -> String {
     if facts.is_empty() { headline.to_owned() } else { format!("{headline}: {}", facts.join(", ")) }
 }
 
-fn facts(record: &Record) -> Vec<Fact> {
+fn facts(event: &Event, record: &Record) -> Vec<Fact> {
     let payment = matches!(record.kind, RecordKind::CustomerPayment | RecordKind::VendorPayment);
     let party = match record.kind {
         RecordKind::Invoice | RecordKind::CustomerPayment => "Customer",
@@ -87,17 +87,19 @@ fn facts(record: &Record) -> Vec<Fact> {
         _ => "Counterparty",
     };
     let text = |text: &Option<String>| value(text.as_deref()?, VALUE_MAX);
-    // What a vendor still shows as the balance of a void document means nothing.
-    let owed = |balance: &&Money| !balance.amount.is_zero() && record.status != Status::Void;
+    // What a vendor still shows as the balance of a void document means nothing, and a deleted one has none.
+    let deleted = event.changes.contains(&Change::Deleted);
+    let ended = deleted || record.status == Status::Void;
+    let owed = |balance: &&Money| !balance.amount.is_zero() && !ended;
     let facts = [
         (party, record.counterparty.as_ref().and_then(|party| value(&party.name, VALUE_MAX))),
         ("Amount", record.total.as_ref().map(money)),
         (if payment { "Unapplied" } else { "Balance due" }, record.balance.as_ref().filter(owed).map(money)),
         ("Date", record.date.map(date)),
         ("Due date", record.due_date.map(date)),
-        ("Status", value(&words(record.status.as_str()), VALUE_MAX).filter(|_| !payment)),
+        ("Status", value(&words(record.status.as_str()), VALUE_MAX).filter(|_| !payment && !deleted)),
         ("Reference", text(&record.reference)),
-        ("Paid by", text(&record.payment_mode)),
+        ("Payment method", text(&record.payment_mode)),
         ("Submitted by", text(&record.submitted_by)),
     ];
     facts.into_iter().filter_map(|(label, value)| Some((label, value?))).collect()
@@ -135,9 +137,12 @@ fn rows(record: &Record) -> Vec<Block> {
     blocks
 }
 
-/// The way to the vendor's page: a button where somebody has to act, else a link.
+/// The way to the vendor's page, as long as there is one: a button where somebody has to act, else a link.
 fn link(event: &Event, record: &Record) -> Option<Block> {
     let url = safe_url(record.url.as_deref()?)?;
+    if event.changes.contains(&Change::Deleted) {
+        return None;
+    }
     Some(if event.changes.contains(&Change::Submitted) {
         let button = Button::new("mlc.open", "Review and approve").with_url(url);
         Block::Actions { elements: vec![button.with_style(ButtonStyle::Primary)] }
@@ -146,15 +151,19 @@ fn link(event: &Event, record: &Record) -> Option<Block> {
     })
 }
 
-/// The event's identity, what else changed with it, and the vendor's own word for the status.
+/// The number, the event's identity (which begins with the connection), and what else changed with it.
 fn context(event: &Event) -> Block {
-    let mut parts = vec![event.connection.to_string(), event.id()];
-    let also: Vec<_> = event.changes.iter().skip(1).map(|change| verb(*change)).collect();
+    let number = event.record.as_ref().and_then(|record| value(record.number.as_deref()?, NUMBER_MAX));
+    let mut parts: Vec<_> = number.into_iter().chain(value(&event.id(), VALUE_MAX)).collect();
+    let late = |change: &&Change| matches!(change, Change::Overdue(_));
+    let told = event.changes.first();
+    let also =
+        event.changes.iter().skip(1).filter(|change| !(late(change) && told.as_ref().is_some_and(late)));
+    let also: Vec<_> = also.map(|change| verb(*change)).collect();
     if !also.is_empty() {
         parts.push(format!("also {}", also.join(", ")));
     }
-    let parts = parts.iter().filter_map(|part| value(part, VALUE_MAX));
-    Block::Context { elements: vec![Text::plain(&parts.collect::<Vec<_>>().join(" · "))] }
+    Block::Context { elements: vec![Text::plain(&parts.join(" · "))] }
 }
 
 /// A text from outside in one line, cut at `max`; `None` when there is nothing to see.

@@ -1,43 +1,40 @@
 use std::{fmt, str::FromStr};
 
-use ml_connector_core::{Error, ErrorKind};
+use ml_connector_core::{Error, ErrorKind, model::Delivery};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     blocks::{Blocks, shorten_literal},
     message::Message,
 };
-use ml_connector_core::model::Delivery;
 
 /// The arguments of `chat.postMessage`. `Debug` shows where it goes, not what it says.
 #[derive(Serialize)]
-#[non_exhaustive]
-pub struct PostMessage<'a> {
+pub(crate) struct PostMessage<'a> {
     /// A conversation id, or a user id for the bot's direct messages with that person.
-    pub channel: &'a str,
+    pub(crate) channel: &'a str,
     /// The text for notifications.
-    pub text: &'a str,
+    pub(crate) text: &'a str,
     /// The blocks.
     #[serde(skip_serializing_if = "Blocks::is_empty")]
-    pub blocks: &'a Blocks,
+    pub(crate) blocks: &'a Blocks,
     /// What a look-up finds the message by.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub metadata: Option<Metadata>,
-    /// An undocumented key by which Slack may recognise a repetition.
+    pub(crate) metadata: Option<Metadata>,
+    /// An undocumented key by which Slack may recognize a repetition.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub client_msg_id: Option<String>,
+    pub(crate) client_msg_id: Option<String>,
     /// Whether style characters in `text` count.
-    pub mrkdwn: bool,
+    pub(crate) mrkdwn: bool,
     /// Whether Slack shows a preview of linked pages.
-    pub unfurl_links: bool,
+    pub(crate) unfurl_links: bool,
     /// Whether Slack shows a preview of linked media.
-    pub unfurl_media: bool,
+    pub(crate) unfurl_media: bool,
 }
 
 impl<'a> PostMessage<'a> {
     /// A message for a conversation, without previews and with a literal text.
-    #[must_use]
-    pub fn new(channel: &'a str, message: &'a Message) -> Self {
+    pub(crate) fn new(channel: &'a str, message: &'a Message) -> Self {
         Self {
             channel,
             text: message.text(),
@@ -60,7 +57,7 @@ impl fmt::Debug for PostMessage<'_> {
 /// A message's metadata: invisible to people, readable by every app and member of the workspace. It therefore
 /// holds ids only.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Metadata {
+pub(crate) struct Metadata {
     event_type: &'static str,
     event_payload: Payload,
 }
@@ -75,13 +72,12 @@ struct Payload {
 
 impl Metadata {
     /// The event type of every message of ours.
-    pub const EVENT_TYPE: &'static str = "mlc_notification";
+    pub(crate) const EVENT_TYPE: &'static str = "mlc_notification";
     /// Metadata has an unpublished limit; four ids of this length stay under 1 kB.
     const ID_MAX: usize = 128;
 
     /// What names a delivery.
-    #[must_use]
-    pub fn of(delivery: &Delivery) -> Self {
+    pub(crate) fn of(delivery: &Delivery) -> Self {
         let id = |text: &str| shorten_literal(text, Self::ID_MAX);
         let event = &delivery.event;
         Self {
@@ -98,15 +94,14 @@ impl Metadata {
 
 /// The answer of `chat.postMessage`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[non_exhaustive]
-pub struct Posted {
+pub(crate) struct Posted {
     /// The conversation; for a post to a user, the conversation with them.
-    pub channel: String,
+    pub(crate) channel: String,
     /// The message's identity in it.
-    pub ts: String,
-    /// Whether Slack recognised a repetition and posted nothing.
+    pub(crate) ts: String,
+    /// Whether Slack recognized a repetition and posted nothing.
     #[serde(default)]
-    pub is_duplicate: Option<bool>,
+    pub(crate) is_duplicate: Option<bool>,
 }
 
 /// The handle of a message, as it stands in a receipt: `C07ACCTNG1/1767225605.000219`.

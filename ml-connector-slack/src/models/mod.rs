@@ -5,7 +5,8 @@ mod chat;
 mod conversations;
 
 pub use auth::AuthTest;
-pub use chat::{MessageRef, Metadata, PostMessage, Posted};
+pub use chat::MessageRef;
+pub(crate) use chat::{Metadata, PostMessage, Posted};
 pub use conversations::{Channel, ChannelPage, HistoryMessage, HistoryPage, HistoryQuery};
 
 use serde::{Deserialize, Deserializer};

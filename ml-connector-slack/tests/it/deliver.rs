@@ -61,6 +61,35 @@ async fn a_lost_connection_before_the_request_has_no_effect() {
 }
 
 #[tokio::test]
+async fn a_connection_that_breaks_after_the_request_leaves_an_unknown_effect() {
+    for answer in ["", "HTTP/1.1 200 OK\r\ncontent-length: 500\r\n\r\n{\"ok\":true,"] {
+        let world = World::new().await;
+        let slack = world.builder().base_url(answers_and_hangs_up(answer)).build().unwrap();
+        let error = world.deliver(&slack, &delivery(channel(CHANNEL))).await.unwrap_err();
+        assert_eq!((error.effect(), error.retry()), (Effect::Unknown, Retry::Backoff), "{answer}: {error:?}");
+    }
+}
+
+/// Reads one request, writes `answer` and closes the connection.
+fn answers_and_hangs_up(answer: &'static str) -> String {
+    use std::io::{Read, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        let (mut connection, _) = listener.accept().unwrap();
+        let mut request = Vec::new();
+        let mut chunk = [0; 4096];
+        // The body of a post is JSON: it is complete when its last brace has come.
+        while !request.ends_with(b"}") {
+            let read = connection.read(&mut chunk).unwrap();
+            request.extend_from_slice(&chunk[..read]);
+        }
+        connection.write_all(answer.as_bytes()).unwrap();
+    });
+    url
+}
+
+#[tokio::test]
 async fn a_429_pauses_the_channel_in_every_form() {
     for (response, wait) in [
         (http("chat.postMessage.429.http.json"), 7),
@@ -162,7 +191,7 @@ async fn every_attempt_says_the_same() {
 }
 
 #[tokio::test]
-async fn a_duplicate_that_slack_recognised_counts_as_posted() {
+async fn a_duplicate_that_slack_recognized_counts_as_posted() {
     let world = World::new().await;
     world.answer(POST, ok("chat.postMessage.ok.is_duplicate.json")).await;
     let receipt = world.deliver(&world.slack(), &delivery(channel(CHANNEL))).await.unwrap();

@@ -120,6 +120,18 @@ async fn not_found_counts_only_when_a_second_look_agrees() {
 }
 
 #[tokio::test]
+async fn a_look_before_an_attempt_says_nothing_about_it() {
+    let world = world().await;
+    world.answer(HISTORY, nothing()).await;
+    world.answer("chat.postMessage", error("fatal_error")).await;
+    let slack = world.slack();
+    assert!(matches!(slack.look_up(&world.ctx, &lost()).await.unwrap(), Lookup::AskAgain { .. }));
+    world.clock.advance(secs(60));
+    world.deliver(&slack, &lost()).await.unwrap_err();
+    assert!(matches!(slack.look_up(&world.ctx, &lost()).await.unwrap(), Lookup::AskAgain { .. }));
+}
+
+#[tokio::test]
 async fn a_message_that_shows_late_is_found_by_the_second_look() {
     let world = world().await;
     world.answer_once(HISTORY, nothing()).await;

@@ -1,4 +1,5 @@
 //! The sink against a Slack that answers on a loopback port, and the cards it makes.
+#![allow(clippy::unwrap_used)] // helpers of tests are no tests to clippy
 
 mod cards;
 mod deliver;

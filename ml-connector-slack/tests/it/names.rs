@@ -94,11 +94,25 @@ async fn a_name_is_found_on_any_page_and_kept() {
         ]
     );
     assert_eq!(requests[0].headers["content-type"], "application/x-www-form-urlencoded");
-    // The post went out later than it was admitted: the next one counts from there.
+    assert!(world.limiter.told.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_post_that_waited_for_its_channel_is_charged_when_it_goes_out() {
+    let world = world().await;
+    let clock = std::sync::Arc::clone(&world.clock);
+    let slow = move |_: &wiremock::Request| {
+        clock.advance(secs(2));
+        one(r#"{"id":"C07ACCTNG1","name":"accounting"}"#)
+    };
+    world.answer(LIST, slow).await;
+    let slack = world.slack();
+    for _ in 0..2 {
+        world.deliver(&slack, &delivery(channel("accounting"))).await.unwrap();
+    }
     let told = world.limiter.told.lock().unwrap();
-    assert_eq!(told.len(), 1);
-    assert_eq!(told[0].0.as_str(), "slack/T07LEDGER1/channel/channel:invoice-approvals");
-    assert_eq!(told[0].1, Feedback::Charge { units: 1 });
+    let key = "slack/T07LEDGER1/channel/channel:accounting".into();
+    assert_eq!(*told, [(key, Feedback::Charge { units: 1 })]);
 }
 
 #[tokio::test]

@@ -56,7 +56,7 @@ impl World {
     }
 
     /// Answers a method, as long as nothing answers it with a more recent word.
-    pub(crate) async fn answer(&self, method: &str, response: ResponseTemplate) {
+    pub(crate) async fn answer(&self, method: &str, response: impl wiremock::Respond + 'static) {
         let path = format!("/api/{method}");
         Mock::given(matchers::method("POST"))
             .and(matchers::path(path))
