@@ -55,7 +55,10 @@ impl ZohoBooksToSlack {
         Ok(Some(Self {
             organization_id: required("ZOHO_ORGANIZATION_ID")?,
             data_center: DataCenter::of_location(&data_center).ok_or_else(|| {
-                Error::new(ErrorKind::ConfigInvalid, "ZOHO_DATA_CENTER must be one of us, eu, in, au, jp, ca, cn, sa, uk, ae")
+                Error::new(
+                    ErrorKind::ConfigInvalid,
+                    "ZOHO_DATA_CENTER must be one of us, eu, in, au, jp, ca, cn, sa, uk, ae",
+                )
             })?,
             accounts_url: optional("ZOHO_ACCOUNTS_URL"),
             api_url: optional("ZOHO_API_URL"),
@@ -80,7 +83,10 @@ fn optional(name: &'static str) -> Option<String> {
 
 fn required(name: &'static str) -> Result<String> {
     optional(name).ok_or_else(|| {
-        Error::new(ErrorKind::ConfigInvalid, "a variable is missing in the environment; see examples/.env.example")
-            .with_context("name", name)
+        Error::new(
+            ErrorKind::ConfigInvalid,
+            "a variable is missing in the environment; see examples/.env.example",
+        )
+        .with_context("name", name)
     })
 }

@@ -2,14 +2,15 @@
 
 use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
+use http::StatusCode;
 use ml_connector_core::{
-    Connector, Error, ErrorKind, Result, Secret, SystemClock,
-    http::ReqwestTransport,
+    Connector, Error, ErrorKind, HttpTransport, Result, Secret, SystemClock,
+    http::{Limits, ReqwestTransport},
     model::{Date, Decimal},
 };
 use ml_connector_sim::{
-    DataCenter, Entity, EventKind, Fault, NewDocument, Posted, Served, SlackSim, WebhookRule, WebhookTuning,
-    ZohoBooksSim, serve,
+    DataCenter, Entity, EventKind, Fault, NewDocument, Posted, Served, SlackSim, WebhookDelivery,
+    WebhookRule, WebhookTuning, ZohoBooksSim, serve,
 };
 
 use crate::settings::ZohoBooksToSlack;
@@ -17,7 +18,8 @@ use crate::settings::ZohoBooksToSlack;
 /// What the simulated organization signs its webhooks with.
 const WEBHOOK_SECRET: &str = "simulatedSecret2026";
 /// The channel of the story.
-pub const CHANNEL: &str = "C07ACCTNG1";
+const CHANNEL: &str = "C07ACCTNG1";
+const POST: &str = "/api/chat.postMessage";
 
 /// Zoho Books and Slack on loopback ports.
 #[allow(missing_debug_implementations)] // the simulators hold tokens
@@ -26,9 +28,10 @@ pub struct Simulation {
     pub books: ZohoBooksSim,
     /// Slack.
     pub slack: SlackSim,
-    /// Where Slack's channels can be looked at.
+    /// Zoho's accounts server and API.
+    pub books_server: Served,
+    /// Slack's Web API, and a page of its channels.
     pub slack_server: Served,
-    books_server: Served,
     transport: ReqwestTransport,
 }
 
@@ -41,11 +44,12 @@ impl Simulation {
         let books = ZohoBooksSim::new(Arc::new(SystemClock));
         let slack = SlackSim::new(Arc::new(SystemClock));
         let free = SocketAddr::from(([127, 0, 0, 1], 0));
-        let no_port = |source| Error::new(ErrorKind::Unavailable, "no free port").with_source::<std::io::Error>(source);
+        let no_port =
+            |source: std::io::Error| Error::new(ErrorKind::Unavailable, "no free port").with_source(source);
         let books_server = serve(books.router(), free).await.map_err(no_port)?;
         let slack_server = serve(slack.router(), free).await.map_err(no_port)?;
         books.set_api_domain(DataCenter::Us, &books_server.url());
-        Ok(Self { books, slack, slack_server, books_server, transport: ReqwestTransport::new() })
+        Ok(Self { books, slack, books_server, slack_server, transport: ReqwestTransport::new() })
     }
 
     /// The settings with which the example talks to the simulators.
@@ -76,8 +80,8 @@ impl Simulation {
     /// # Errors
     /// [`ErrorKind::ConfigInvalid`] when `url` is no URL.
     pub fn send_webhooks_to(&self, url: &str) -> Result<()> {
-        let url = url
-            .parse::<ml_connector_sim::Url>()
+        let url: url::Url = url
+            .parse()
             .map_err(|source| Error::new(ErrorKind::ConfigInvalid, "expected a URL").with_source(source))?;
         let secret = Secret::from(WEBHOOK_SECRET);
         for entity in [Entity::Invoice, Entity::Bill, Entity::CustomerPayment, Entity::VendorPayment] {
@@ -88,55 +92,75 @@ impl Simulation {
         Ok(())
     }
 
-    /// Sends the webhooks that wait; returns the statuses they were answered with, 0 for none.
-    pub async fn send_webhooks(&self) -> Vec<u16> {
-        let attempted = self.books.deliver_webhooks(&self.transport).await;
-        attempted.iter().map(|attempted| attempted.status.map_or(0, |status| status.as_u16())).collect()
-    }
-
     /// Plays a day in an office: documents come and go, webhooks are repeated and forged, Slack has its moods.
     ///
     /// # Errors
     /// Those of the simulators, none of which is expected.
-    pub async fn play(&self, now: Date) -> Result<()> {
-        let tell = |line: &str| println!("  {line}");
-        let customer = |name: &str, cents: i64| NewDocument::new(name, Decimal::new(cents, 2));
+    pub async fn play(&self, today: Date) -> Result<()> {
+        println!("\nWhat happens:");
+        let document = |name: &str, cents: i64| NewDocument::new(name, Decimal::new(cents, 2));
 
-        tell("invoice for 1,250.50 to Bluebird Logistics, sent 40 days ago, was due 10 days ago");
-        let overdue = customer("Bluebird Logistics", 125_050).dated(Date::minus_days(now, 40)).due(Date::minus_days(now, 10));
-        let overdue = self.books.create_invoice(overdue)?;
-        self.books.mark_sent(&overdue)?;
-        tell("Slack will refuse the next message with 429, Retry-After 2 s");
-        self.slack.plant(Fault::too_many_requests(2).on("/api/chat.postMessage"));
-        self.arrive("two webhooks about it").await;
+        self.slack.plant(Fault::too_many_requests(2).on(POST));
+        let late =
+            document("Bluebird Logistics", 125_050).dated(today.minus_days(40)).due(today.minus_days(10));
+        let late = self.books.create_invoice(late)?;
+        self.books.mark_sent(&late)?;
+        self.arrive("an invoice that is 10 days overdue; Slack refuses the message with a 429 first").await;
 
-        tell("invoice for 149.97 to <Osprey> & Sons, sent");
-        let paid = self.books.create_invoice(customer("<Osprey> & Sons", 14_997))?;
+        self.quiet().await;
+        let paid = self.books.create_invoice(document("<Osprey> & Sons", 14_997))?;
         self.books.mark_sent(&paid)?;
-        tell("every webhook is now sent three times");
-        self.tune(|tuning| tuning.duplicates = 2);
-        self.arrive("six webhooks about it").await;
-        self.tune(|_| {});
+        let repeated = self.books.take_webhooks();
+        self.send("an invoice to <Osprey> & Sons", &repeated).await;
         self.quiet().await;
+        self.send("the same webhooks once more", &repeated).await;
 
-        tell("Osprey pays; Slack will post the next message and then answer 500");
-        self.slack.plant(Fault::html(http_status(500)).having_acted().on("/api/chat.postMessage"));
+        self.slack.plant(Fault::html(StatusCode::INTERNAL_SERVER_ERROR).having_acted().on(POST));
         self.books.pay_invoice(&paid, Decimal::new(14_997, 2))?;
-        self.arrive("webhooks about the payment and the invoice").await;
+        self.arrive("Osprey pays; Slack posts a message and answers 500 all the same").await;
         self.quiet().await;
 
-        tell("a bill for 8,200.00 from Northgate Paper waits for approval; Slack will answer 500 without posting");
-        self.slack.plant(Fault::html(http_status(500)).on("/api/chat.postMessage"));
-        let bill = self.books.create_bill(customer("Northgate Paper Co", 820_000).numbered("NP-2302"))?;
+        self.slack.plant(Fault::html(StatusCode::INTERNAL_SERVER_ERROR).on(POST));
+        let bill = self.books.create_bill(document("Northgate Paper Co", 820_000).numbered("NP-2302"))?;
         self.books.submit_for_approval(Entity::Bill, &bill)?;
-        self.arrive("two webhooks about it").await;
+        self.arrive("a bill waits for approval; Slack answers 500 without posting").await;
 
-        tell("somebody forges a webhook");
-        self.tune(|tuning| tuning.wrong_secret = true);
-        self.books.set_reference(Entity::Invoice, &overdue, "forged")?;
-        self.arrive("a webhook signed with another secret").await;
-        self.tune(|_| {});
+        let mut wrong_secret = WebhookTuning::default();
+        wrong_secret.wrong_secret = true;
+        self.books.tune_webhooks(wrong_secret);
+        self.books.set_reference(Entity::Invoice, &late, "PO 1")?;
+        self.arrive("somebody forges a webhook").await;
+        self.books.tune_webhooks(WebhookTuning::default());
         Ok(())
+    }
+
+    /// Sends the webhooks that wait, for as long as the program runs.
+    pub async fn keep_sending(&self) {
+        loop {
+            tokio::time::sleep(Duration::from_millis(250)).await;
+            for attempted in self.books.deliver_webhooks(&self.transport).await {
+                let answer =
+                    attempted.status.map_or_else(|| "no answer".to_owned(), |status| status.to_string());
+                println!("webhook {}: {answer}", attempted.delivery.event);
+            }
+        }
+    }
+
+    /// Waits until everything has come to rest, for two minutes at most; tells whether it has.
+    pub async fn rest(&self, connector: &Connector) -> bool {
+        let mut before = connector.stats();
+        let mut calm = 0;
+        for _ in 0..120 {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let now = connector.stats();
+            let kept = now.deliveries == now.delivered + now.dead;
+            calm = if now == before && kept { calm + 1 } else { 0 };
+            before = now;
+            if calm == 5 {
+                return true;
+            }
+        }
+        false
     }
 
     /// The messages of the channel, oldest first.
@@ -145,29 +169,23 @@ impl Simulation {
         self.slack.posts(CHANNEL)
     }
 
-    /// Waits until nothing waits any more in the connector, for a minute at most; tells whether it was so.
-    pub async fn settled(&self, connector: &Connector) -> bool {
-        for _ in 0..240 {
-            tokio::time::sleep(Duration::from_millis(250)).await;
-            if matches!(connector.is_idle().await, Ok(true)) {
-                return true;
-            }
-        }
-        false
+    async fn arrive(&self, what: &str) {
+        self.send(what, &self.books.take_webhooks()).await;
     }
 
-    async fn arrive(&self, what: &str) {
-        println!("  → {what}: answered {:?}", self.send_webhooks().await);
+    async fn send(&self, what: &str, webhooks: &[WebhookDelivery]) {
+        let mut answers = Vec::new();
+        for webhook in webhooks {
+            let answer = self.transport.send(webhook.request.clone(), Limits::default()).await;
+            answers.push(
+                answer.map_or_else(|error| error.to_string(), |answer| answer.status().as_u16().to_string()),
+            );
+        }
+        println!("  {what}: {} webhooks, answered {}", answers.len(), answers.join(" "));
     }
 
     /// Longer than signals of one record are collected: what comes next is another change.
     async fn quiet(&self) {
         tokio::time::sleep(Duration::from_secs(3)).await;
-    }
-
-    fn tune(&self, tune: impl FnOnce(&mut WebhookTuning)) {
-        let mut tuning = WebhookTuning::default();
-        tune(&mut tuning);
-        self.books.tune_webhooks(tuning);
     }
 }

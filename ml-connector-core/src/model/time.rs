@@ -148,6 +148,12 @@ impl Date {
         self.0.since(earlier.0).map_or(0, |span| span.get_days())
     }
 
+    /// The date `days` earlier, or the first date there is.
+    #[must_use]
+    pub fn minus_days(self, days: u32) -> Self {
+        Self(self.0.saturating_sub(jiff::Span::new().days(i64::from(days))))
+    }
+
     /// The date `days` later, or the last date there is.
     #[must_use]
     pub fn plus_days(self, days: u32) -> Self {
