@@ -49,7 +49,7 @@ impl Slack {
     }
 
     pub(crate) fn new(config: &Config, template: Arc<dyn Template>) -> Result<Self> {
-        let workspace = config.workspace();
+        let workspace = config.quota_key();
         let base = Url::parse(&config.base_url).map_err(|source| {
             Error::new(ErrorKind::ConfigInvalid, "the base URL is no URL").with_source(source)
         })?;
