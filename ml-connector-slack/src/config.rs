@@ -68,7 +68,7 @@ impl Default for Config {
 }
 
 impl Config {
-    pub(crate) fn workspace(&self) -> &str {
+    pub(crate) fn quota_key(&self) -> &str {
         self.workspace.as_deref().unwrap_or(self.connection.as_str())
     }
 
@@ -236,7 +236,7 @@ impl Builder {
     pub fn build(self) -> Result<Slack> {
         let Config { post_interval_ms, posts_per_minute, history, .. } = &self.config;
         self.config.connection.validate()?;
-        let workspace = self.config.workspace();
+        let workspace = self.config.quota_key();
         let fits = |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
         require(!workspace.is_empty() && fits(workspace), "workspace", "letters, digits, - and _")?;
         require((1..=3_600_000).contains(post_interval_ms), "post_interval_ms", "1 ms to an hour")?;

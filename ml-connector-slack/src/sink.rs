@@ -49,10 +49,13 @@ impl Slack {
     }
 
     pub(crate) fn new(config: &Config, template: Arc<dyn Template>) -> Result<Self> {
-        let workspace = config.workspace();
+        let workspace = config.quota_key();
         let base = Url::parse(&config.base_url).map_err(|source| {
             Error::new(ErrorKind::ConfigInvalid, "the base URL is no URL").with_source(source)
         })?;
+        if !base.username().is_empty() || base.password().is_some() {
+            return Err(Error::new(ErrorKind::ConfigInvalid, "the base URL holds credentials: remove them"));
+        }
         let token = StaticToken::new("Bearer", &config.token)?;
         let pacing = Pacing::new(workspace, config.post_interval(), config.posts_per_minute);
         let mut info = SinkInfo::new(config.connection.clone(), "slack");

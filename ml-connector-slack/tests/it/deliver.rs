@@ -298,6 +298,7 @@ fn settings_are_checked_when_the_sink_is_built() {
         builder().token("line\nbreak"),
         builder().base_url("http://slack.com"),
         builder().base_url("nonsense"),
+        builder().base_url("https://user:pass@slack.com"),
         builder().workspace(""),
         builder().workspace("a/b"),
         builder().posts_per_minute(0),
