@@ -114,6 +114,7 @@ impl Simulation {
         self.send("an invoice to <Osprey> & Sons", &repeated).await;
         self.quiet().await;
         self.send("the same webhooks once more", &repeated).await;
+        self.quiet().await;
 
         self.slack.plant(Fault::html(StatusCode::INTERNAL_SERVER_ERROR).having_acted().on(POST));
         self.books.pay_invoice(&paid, Decimal::new(14_997, 2))?;
