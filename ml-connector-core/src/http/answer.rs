@@ -45,7 +45,7 @@ impl Answer {
         let text = self.header(header::RETRY_AFTER.as_str())?.trim();
         let at = match text.parse::<u64>() {
             Ok(secs) => self.received_at + Duration::from_secs(secs),
-            Err(_) => jiff::fmt::rfc2822::parse(text).ok()?.timestamp().into(),
+            Err(_) => Timestamp::from_jiff(jiff::fmt::rfc2822::parse(text).ok()?.timestamp()),
         };
         Some(at.clamp(self.received_at, self.received_at + MAX_RETRY_AFTER))
     }
