@@ -45,7 +45,7 @@ impl Answer {
         let text = self.header(header::RETRY_AFTER.as_str())?.trim();
         let at = match text.parse::<u64>() {
             Ok(secs) => self.received_at + Duration::from_secs(secs),
-            Err(_) => jiff::fmt::rfc2822::parse(text).ok()?.timestamp().into(),
+            Err(_) => Timestamp::from_jiff(jiff::fmt::rfc2822::parse(text).ok()?.timestamp()),
         };
         Some(at.clamp(self.received_at, self.received_at + MAX_RETRY_AFTER))
     }
@@ -57,15 +57,17 @@ impl Answer {
     /// is unknown: the other side did answer.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
         let mut decoder = serde_json::Deserializer::from_slice(&self.body);
-        serde_path_to_error::deserialize(&mut decoder).map_err(|error| {
-            let path = error.path().to_string();
+        let undecoded = |error: &serde_json::Error| {
             Error::new(ErrorKind::InvalidResponse, "the answer's body is not the JSON that was expected")
                 .with_effect(Effect::Unknown)
                 .with_context("status", self.status.as_u16())
-                .with_context("path", path)
-                .with_context("class", class(error.inner()))
+                .with_context("class", class(error))
                 .with_context("bytes", self.body.len())
-        })
+        };
+        let value = serde_path_to_error::deserialize(&mut decoder)
+            .map_err(|error| undecoded(error.inner()).with_context("path", error.path()))?;
+        decoder.end().map_err(|error| undecoded(&error))?;
+        Ok(value)
     }
 }
 
@@ -110,6 +112,24 @@ mod tests {
         assert_eq!(at("Wed, 14 Oct 2093 17:46:50 GMT"), Some(86_400));
         assert_eq!(at("soon"), None);
         assert_eq!(at("-5"), None);
+    }
+
+    #[test]
+    fn half_a_body_and_more_than_one_are_told_apart_from_another_shape() {
+        let class = |body: &'static str| {
+            let answer = Answer::new(http::Response::new(body.into()), Timestamp::default());
+            answer.json::<Vec<u32>>().map_err(|error| error.context("class").unwrap().to_owned())
+        };
+        assert_eq!(class("[1,2]\n").unwrap(), [1, 2]);
+        for (body, expected) in [
+            ("", "truncated"),
+            ("[1,", "truncated"),
+            ("<html>", "no JSON"),
+            ("[1][2]", "no JSON"),
+            ("{}", "another shape"),
+        ] {
+            assert_eq!(class(body).unwrap_err(), expected, "{body}");
+        }
     }
 
     #[test]

@@ -60,21 +60,19 @@ impl Timestamp {
     /// # Errors
     /// [`ErrorKind::InvalidRequest`] when the text is no instant or has no offset.
     pub fn parse(text: &str) -> Result<Self> {
-        text.parse::<jiff::Timestamp>().map(Self::from).map_err(|_| {
+        text.parse().map(Self::from_jiff).map_err(|_| {
             Error::new(ErrorKind::InvalidRequest, "expected an instant with an offset")
                 .with_context("chars", text.len())
         })
     }
 
+    pub(crate) fn from_jiff(instant: jiff::Timestamp) -> Self {
+        Self(instant.as_millisecond())
+    }
+
     fn to_jiff(self) -> jiff::Timestamp {
         let (min, max) = (jiff::Timestamp::MIN.as_millisecond(), jiff::Timestamp::MAX.as_millisecond());
         jiff::Timestamp::from_millisecond(self.0.clamp(min, max)).unwrap_or(jiff::Timestamp::MAX)
-    }
-}
-
-impl From<jiff::Timestamp> for Timestamp {
-    fn from(instant: jiff::Timestamp) -> Self {
-        Self(instant.as_millisecond())
     }
 }
 
@@ -164,7 +162,9 @@ impl Date {
     /// The first instant of this date in `zone`; where midnight is skipped, the first instant after the gap.
     #[must_use]
     pub fn start_in(self, zone: &Zone) -> Timestamp {
-        self.0.to_zoned(zone.0.clone()).map_or(Timestamp::MAX, |start| start.timestamp().into())
+        self.0
+            .to_zoned(zone.0.clone())
+            .map_or(Timestamp::MAX, |start| Timestamp::from_jiff(start.timestamp()))
     }
 }
 

@@ -152,7 +152,7 @@ async fn a_total_time_that_runs_out_leaves_doubt_before_the_status_and_none_abou
             std::future::pending::<()>().await;
         })
         .await;
-        let sent = ReqwestTransport::new().send(request(address), limits(200, 1000)).await;
+        let sent = ReqwestTransport::new().send(request(address), limits(500, 1000)).await;
         assert_eq!(phase(sent), expected);
     }
 }
