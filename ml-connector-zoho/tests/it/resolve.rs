@@ -289,6 +289,23 @@ async fn a_known_record_is_gone_only_if_the_list_does_not_have_it() {
 }
 
 #[tokio::test]
+async fn rows_of_every_list_are_recognized() {
+    let known = snapshot().await;
+    for (kind, id, list, filter) in [
+        ("bill", "481500000000108002", "bills-list.json", "bill_number"),
+        ("customer_payment", "481500000000113012", "customer-payments-list.json", "payment_number"),
+        ("vendor_payment", "481500000000121007", "vendor-payments-list.json", "payment_number"),
+    ] {
+        let server = serve(vec![answer(404, "error-404-code1002.json"), answer(200, list)]).await;
+        let signals = [signal(kind, id, "x.changed")];
+        let error = source(&server).resolve(&context().0, &signals, Some(&known)).await.unwrap_err();
+        assert_eq!((error.kind(), error.context("id")), (ErrorKind::PermissionDenied, Some(id)), "{error}");
+        let requests = server.received_requests().await.unwrap();
+        assert!(requests[1].url.query_pairs().any(|(name, _)| name == filter), "{kind}");
+    }
+}
+
+#[tokio::test]
 async fn what_is_known_to_be_gone_is_not_looked_for_again() {
     let mut known = snapshot().await;
     known.revision = None;
