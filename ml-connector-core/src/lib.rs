@@ -4,6 +4,8 @@
 pub mod audit;
 pub mod auth;
 mod clock;
+#[cfg(any(test, feature = "testing"))]
+pub mod conformance;
 mod context;
 mod error;
 pub mod http;
