@@ -126,11 +126,11 @@ fn writable(workspace: &mut Workspace, target: &str) -> Result<Channel, Refusal>
 fn accept(workspace: &mut Workspace, mut blocks: Value) -> Result<Value, Refusal> {
     match blocks::check(&blocks) {
         Verdict::Valid => {}
-        Verdict::Invalid(messages) => return Err(Refusal::with_messages("invalid_blocks", messages)),
+        Verdict::Invalid(messages) => return Err(Refusal::with_messages("invalid_blocks", &messages)),
         Verdict::SecondTable => {
             return Err(Refusal::with_messages(
                 "invalid_attachments",
-                vec!["only_one_table_allowed".to_owned()],
+                &["only_one_table_allowed".to_owned()],
             ));
         }
         Verdict::NoList => return Err("invalid_blocks_format".into()),

@@ -21,7 +21,7 @@ pub(super) type Outcome = Result<Value, Refusal>;
 pub(super) struct Refusal(pub(super) Value);
 
 impl Refusal {
-    pub(super) fn with_messages(error: &str, messages: Vec<String>) -> Self {
+    pub(super) fn with_messages(error: &str, messages: &[String]) -> Self {
         let shown: Vec<String> = messages.iter().map(|message| format!("[ERROR] {message}")).collect();
         Self(json!({ "error": error, "errors": messages, "response_metadata": { "messages": shown } }))
     }

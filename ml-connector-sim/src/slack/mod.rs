@@ -167,7 +167,6 @@ impl SlackSim {
     }
 
     /// Serves the Web API below `/api/` and, at `/`, a page of each channel.
-    #[must_use]
     pub fn router(&self) -> Router {
         let sim = self.clone();
         Router::new().fallback(move |request: Request<Body>| {

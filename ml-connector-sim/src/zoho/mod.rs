@@ -210,13 +210,11 @@ impl ZohoBooksSim {
 
     /// Serves the API and the token endpoint. The data center is the one whose host is called; for any other host,
     /// such as a loopback address, it is the one the simulator was configured with.
-    #[must_use]
     pub fn router(&self) -> Router {
         self.routed(None)
     }
 
     /// Serves one data center, whatever host is called.
-    #[must_use]
     pub fn router_of(&self, center: DataCenter) -> Router {
         self.routed(Some(center))
     }
