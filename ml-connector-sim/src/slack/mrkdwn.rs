@@ -26,19 +26,19 @@ pub(super) fn plain(text: &str) -> Markup {
 }
 
 fn lines(text: &str, workspace: &Workspace) -> Markup {
-    let mut breaks = false;
-    html! {
-        @for line in text.trim_matches('\n').split('\n') {
-            @if let Some(quoted) = line.strip_prefix("&gt;") {
-                blockquote { (inline(quoted.trim_start(), workspace)) }
-                @let _ = { breaks = false; };
-            } @else {
-                // A quotation ends its line by itself.
-                @if std::mem::replace(&mut breaks, true) { br; }
-                (inline(line, workspace))
-            }
+    // A quotation ends its line by itself.
+    let mut needs_break = false;
+    let lines = text.trim_matches('\n').split('\n').map(|line| match line.strip_prefix("&gt;") {
+        Some(quoted) => {
+            needs_break = false;
+            html! { blockquote { (inline(quoted.trim_start(), workspace)) } }
         }
-    }
+        None => {
+            let breaks = std::mem::replace(&mut needs_break, true);
+            html! { @if breaks { br; } (inline(line, workspace)) }
+        }
+    });
+    html! { @for line in lines { (line) } }
 }
 
 fn inline(line: &str, workspace: &Workspace) -> Markup {

@@ -76,6 +76,10 @@ async fn a_delay_is_a_delay_until_it_is_a_timeout() {
     assert_eq!(sim.posts(ACCOUNTING)[0].at, Timestamp::from_secs(NOW + 20));
     let given_up = transport.send(message(&sim), Limits::within(Duration::from_secs(30))).await.unwrap_err();
     assert_eq!(given_up.phase(), Phase::Written);
+    assert_eq!(sim.posts(ACCOUNTING).len(), 1);
+    sim.plant(Fault::delay(Duration::from_secs(60)).having_acted());
+    let given_up = send(&transport, message(&sim)).await.unwrap_err();
+    assert_eq!((given_up.phase(), sim.posts(ACCOUNTING).len()), (Phase::Written, 2));
 }
 
 #[tokio::test]

@@ -301,6 +301,16 @@ async fn void_keeps_the_balance_and_delete_leaves_nothing() {
 }
 
 #[tokio::test]
+async fn what_a_deleted_payment_paid_is_owed_again() {
+    let books = books();
+    let id = books.sent();
+    let payment = books.sim.pay_invoice(&id, Decimal::new(598, 0)).unwrap();
+    books.sim.delete(Entity::CustomerPayment, &payment).unwrap();
+    assert_eq!(books.sim.status_of(Entity::Invoice, &id), Some("sent"));
+    assert!(books.sim.delete(Entity::CustomerPayment, &payment).is_err());
+}
+
+#[tokio::test]
 async fn lists_have_pages_and_no_lines() {
     let books = books();
     for _ in 0..5 {

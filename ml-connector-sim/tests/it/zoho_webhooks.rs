@@ -147,9 +147,8 @@ fn a_due_date_rule_fires_once_per_due_date() {
 fn webhooks_go_wrong_as_tuned() {
     let sim = books(&[(Entity::Invoice, EventKind::Created)]);
     let tuned = |change: fn(&mut WebhookTuning)| {
-        let mut tuning = WebhookTuning::default();
-        change(&mut tuning);
-        sim.tune_webhooks(tuning);
+        sim.tune_webhooks(|tuning| *tuning = WebhookTuning::default());
+        sim.tune_webhooks(change);
         invoice(&sim);
         sim.take_webhooks()
     };
@@ -190,9 +189,7 @@ async fn a_failed_delivery_comes_again_unchanged_if_there_is_a_retry_policy() {
     let clock = clock();
     let sim = ZohoBooksSim::new(clock.clone());
     sim.add_webhook(rule(Entity::Invoice, EventKind::Created)).unwrap();
-    let mut tuning = WebhookTuning::default();
-    tuning.retries = true;
-    sim.tune_webhooks(tuning);
+    sim.tune_webhooks(|tuning| tuning.retries = true);
     let seen = Arc::new(Mutex::new(Vec::new()));
     let receiver = {
         let seen = Arc::clone(&seen);
