@@ -127,3 +127,22 @@ async fn over_a_socket_connections_break_too() {
     );
     assert_eq!(sim.posts(ACCOUNTING).len(), 3);
 }
+
+#[cfg(feature = "cli")]
+#[tokio::test]
+async fn core_s_own_transport_sees_the_same_phases_over_a_socket() {
+    let sim = SlackSim::new(Arc::new(SystemClock));
+    let served = serve(sim.router(), SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
+    let transport = ml_connector_core::http::ReqwestTransport::new();
+    for (fault, phase, stored) in [
+        (Fault::reset(), Phase::Written, 0),
+        (Fault::reset().having_acted(), Phase::Written, 1),
+        (Fault::truncated(), Phase::StatusRead(StatusCode::OK), 2),
+    ] {
+        sim.plant(fault);
+        let mut request = message(&sim);
+        *request.uri_mut() = format!("{}/api/chat.postMessage", served.url()).parse().unwrap();
+        let error = transport.send(request, Limits::default()).await.unwrap_err();
+        assert_eq!((error.phase(), sim.posts(ACCOUNTING).len()), (phase, stored));
+    }
+}
