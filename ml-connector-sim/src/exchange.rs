@@ -57,10 +57,14 @@ pub(crate) async fn read(request: Request<Body>) -> Result<Request<Bytes>, Respo
 /// never waits; without it being called nothing has happened.
 pub(crate) async fn exchange(fault: Option<Fault>, act: impl FnOnce() -> Response<Bytes>) -> Response<Body> {
     let Some(fault) = fault else { return act().map(Body::from) };
+    let mut act = Some(act);
+    let mut answer = if fault.acted { act.take().map(|act| act()) } else { None };
     if !fault.delay.is_zero() {
         tokio::time::sleep(fault.delay).await;
     }
-    let answer = (fault.acted || matches!(fault.failure, Failure::Slow)).then(act);
+    if let (Failure::Slow, Some(act)) = (&fault.failure, act) {
+        answer = Some(act());
+    }
     match fault.failure {
         Failure::Slow => answer.unwrap_or_default().map(Body::from),
         Failure::Answer(spoiled) => spoiled.map(Body::from),

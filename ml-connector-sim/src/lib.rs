@@ -26,6 +26,7 @@
 //!
 //! What is and what is not enforced is listed in the crate's README.
 
+mod control;
 mod exchange;
 mod faults;
 mod json;

@@ -9,8 +9,7 @@ use ml_connector_core::{
     model::{Date, Decimal},
 };
 use ml_connector_sim::{
-    DataCenter, Entity, EventKind, NewDocument, Served, SlackSim, WebhookRule, WebhookTuning, ZohoBooksSim,
-    serve,
+    DataCenter, Entity, EventKind, NewDocument, Served, SlackSim, WebhookRule, ZohoBooksSim, serve,
 };
 
 const USAGE: &str = "\
@@ -96,9 +95,7 @@ fn add_webhooks(books: &ZohoBooksSim, url: &url::Url, secret: &Secret) -> Result
             books.add_webhook(WebhookRule::new(entity, kind, url.clone(), Some(secret.clone())))?;
         }
     }
-    let mut tuning = WebhookTuning::default();
-    tuning.retries = true;
-    books.tune_webhooks(tuning);
+    books.tune_webhooks(|tuning| tuning.retries = true);
     Ok(())
 }
 

@@ -43,8 +43,8 @@ pub(super) fn answer(
         return refused(StatusCode::BAD_REQUEST, 6041, &message);
     };
     let mut answer = match org.books.counters.admit(now) {
-        Err(limited) => limited,
-        Ok(()) => call(&mut org.books, &route, &params, request, now),
+        Some(limited) => limited,
+        None => call(&mut org.books, &route, &params, request, now),
     };
     org.webhooks.fire(&mut org.books, now);
     org.books.counters.describe(&mut answer, now);

@@ -210,13 +210,11 @@ impl ZohoBooksSim {
 
     /// Serves the API and the token endpoint. The data center is the one whose host is called; for any other host,
     /// such as a loopback address, it is the one the simulator was configured with.
-    #[must_use]
     pub fn router(&self) -> Router {
         self.routed(None)
     }
 
     /// Serves one data center, whatever host is called.
-    #[must_use]
     pub fn router_of(&self, center: DataCenter) -> Router {
         self.routed(Some(center))
     }
@@ -369,12 +367,12 @@ impl ZohoBooksSim {
         })
     }
 
-    /// Deletes a record.
+    /// Deletes a record. What a deleted payment paid is owed again.
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`].
     pub fn delete(&self, entity: Entity, id: &str) -> Result<()> {
-        self.change(|books, _| books.delete(entity, id))
+        self.change(|books, now| books.delete(entity, id, now))
     }
 
     /// The status the API shows for an invoice or a bill now.
@@ -415,9 +413,9 @@ impl ZohoBooksSim {
         .unwrap_or_else(|| Err(Error::new(ErrorKind::NotFound, "there is no such organization")))
     }
 
-    /// Makes webhooks go wrong, or right again.
-    pub fn tune_webhooks(&self, tuning: WebhookTuning) {
-        self.tenant(|tenant| tenant.webhooks.tuning = tuning);
+    /// Makes webhooks go wrong, or right again: `books.tune_webhooks(|tuning| tuning.duplicates = 1)`.
+    pub fn tune_webhooks(&self, change: impl FnOnce(&mut WebhookTuning)) {
+        self.tenant(|tenant| change(&mut tenant.webhooks.tuning));
     }
 
     /// Takes the deliveries that are due, to be sent, reordered, repeated or dropped by the caller. Rules that look
@@ -498,7 +496,7 @@ impl ZohoBooksSim {
         };
         let center = center.or_else(|| DataCenter::of_host(host(&request)?)).unwrap_or(self.shared.home);
         let path = request.uri().path();
-        if path.starts_with("/_sim") {
+        if path.starts_with("/_sim/") {
             return control::answer(self, &request).map(Body::from);
         }
         let fault = self.shared.faults.strike(Call { method: request.method(), path, channel: None });

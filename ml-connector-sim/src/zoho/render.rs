@@ -1,5 +1,7 @@
 //! Records as the API prints them: key sets from recorded answers, values from the books.
 
+use std::sync::LazyLock;
+
 use ml_connector_core::{
     Timestamp,
     model::{Date, Decimal},
@@ -13,9 +15,12 @@ use super::{
 use crate::json::{Fields, number};
 
 macro_rules! template {
-    ($name:literal) => {
-        Fields::template(include_str!(concat!("../../fixtures/zoho-books/", $name, ".json")))
-    };
+    ($name:literal) => {{
+        static TEMPLATE: LazyLock<Fields> = LazyLock::new(|| {
+            Fields::template(include_str!(concat!("../../fixtures/zoho-books/", $name, ".json")))
+        });
+        TEMPLATE.clone()
+    }};
 }
 
 /// A record as `GET` by id shows it, without the envelope.
