@@ -10,7 +10,7 @@ use ml_connector_core::{
 };
 use ml_connector_sim::{
     DataCenter, Entity, EventKind, Fault, NewDocument, Posted, Served, SlackSim, WebhookDelivery,
-    WebhookRule, WebhookTuning, ZohoBooksSim, serve,
+    WebhookRule, ZohoBooksSim, serve,
 };
 
 use crate::settings::ZohoBooksToSlack;
