@@ -2,6 +2,7 @@
 
 mod failures;
 mod flow;
+mod outcomes;
 mod vendor;
 
 use std::{sync::Arc, time::Duration};
