@@ -70,7 +70,6 @@ struct State {
 }
 
 struct Tenant {
-    center: DataCenter,
     books: Books,
     webhooks: Webhooks,
 }
@@ -96,7 +95,7 @@ impl ZohoBooksSim {
             .map(|organization| {
                 let id = organization.id.clone();
                 let books = Books::new(organization);
-                (id, Tenant { center: config.center, books, webhooks: Webhooks::default() })
+                (id, Tenant { books, webhooks: Webhooks::default() })
             })
             .collect();
         let state = State { seed, oauth, organizations, api_domains: BTreeMap::new(), received: Vec::new() };
