@@ -8,7 +8,8 @@ use ml_connector_core::{
     model::{Date, Decimal, Zone},
 };
 use ml_connector_sim::{
-    Entity, Fault, MinuteLimit, NewDocument, Organization, Plan, SimTransport, ZohoBooksConfig, ZohoBooksSim,
+    Fault, SimTransport, ZohoBooksSim,
+    zoho::{Entity, MinuteLimit, NewDocument, Organization, Plan, ZohoBooksConfig},
 };
 use serde_json::Value;
 
