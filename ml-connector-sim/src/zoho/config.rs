@@ -60,7 +60,7 @@ pub struct Organization {
     pub plan: Plan,
 }
 
-/// What a [`ZohoBooksSim`] starts with.
+/// What a [`ZohoBooksSim`](super::ZohoBooksSim) starts with.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ZohoBooksConfig {
