@@ -54,9 +54,14 @@ fn remove(connection: &Connection, family: &[(i64, i64)]) -> rusqlite::Result<us
             return Ok(0);
         }
     }
+    let mut signals = connection.prepare_cached(
+        "DELETE FROM signal_entity
+         WHERE (entity_id, seq) IN (SELECT entity_id, seq FROM entry WHERE seq = ?1 AND kind = 1)",
+    )?;
     let mut outcomes = connection.prepare_cached("DELETE FROM outcome WHERE seq = ?1")?;
     let mut entry = connection.prepare_cached("DELETE FROM entry WHERE seq = ?1")?;
     for (_, seq) in family {
+        signals.execute([seq])?;
         outcomes.execute([seq])?;
         entry.execute([seq])?;
     }
