@@ -1,5 +1,6 @@
 //! SQLite keeps the contracts, survives what happens to files, and agrees with the log in memory.
 #![cfg(feature = "sqlite")]
+#![allow(clippy::unwrap_used)] // helpers of tests are tests too
 
 mod conformance;
 mod faults;

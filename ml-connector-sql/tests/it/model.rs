@@ -17,13 +17,16 @@ use tempfile::TempDir;
 
 use crate::NOON;
 
+const PARTITIONS: u8 = 3;
+
 #[derive(Debug, Clone)]
 enum Step {
     Commit(Vec<Transaction>, Timestamp),
     /// The holder renews, gives back, or loses its lease to the other one. Shares are not compared: SQLite has
     /// one owner.
     Lease(Handover),
-    Pending(Lease, PendingScope, Seq, usize),
+    /// With the lease that is held, unless it says another.
+    Pending(Partition, Option<u64>, PendingScope, Seq, usize),
     Documents(Vec<DocKey>),
     Query(Query),
     Prune(Timestamp, usize),
@@ -81,8 +84,12 @@ fn bytes() -> impl Strategy<Value = Bytes> {
     vec(any::<u8>(), 0..4).prop_map(Bytes::from)
 }
 
+fn partition() -> impl Strategy<Value = Partition> + Clone {
+    (0..PARTITIONS).prop_map(Partition::new)
+}
+
 fn lease() -> impl Strategy<Value = Lease> + Clone {
-    (0..3_u8, 0..4_u64).prop_map(|(partition, fence)| Lease { partition: Partition::new(partition), fence })
+    (partition(), 0..4_u64).prop_map(|(partition, fence)| Lease { partition, fence })
 }
 
 fn key() -> impl Strategy<Value = DocKey> {
@@ -101,10 +108,9 @@ fn entry() -> impl Strategy<Value = NewEntry> {
     let index = (option::of(entity()), option::of(number()), option::of(name()))
         .prop_map(|(entity, number, name)| Index { entity, number, name });
     let dedupe = option::weighted(0.3, text(&["k1", "k2", "k3"])).prop_map(|key| key.map(DedupeKey::new));
-    let place = (0..3_u8, kind(), connection(), option::weighted(0.7, lane()), due());
+    let place = (partition(), kind(), connection(), option::weighted(0.7, lane()), due());
     (place, dedupe, parent(), index, option::of(bytes())).prop_map(|(place, dedupe, parent, index, body)| {
         let (partition, kind, connection, lane, due) = place;
-        let partition = Partition::new(partition);
         NewEntry { partition, kind, connection, lane, due, dedupe, parent, index, body }
     })
 }
@@ -176,8 +182,10 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         10 => (vec(transaction(), 1..4), instant()).prop_map(|(all, now)| Step::Commit(all, now)),
         3 => handover.prop_map(Step::Lease),
-        4 => (lease(), scope, seq(), 0..5_usize)
-            .prop_map(|(lease, scope, after, limit)| Step::Pending(lease, scope, after, limit)),
+        4 => (partition(), option::weighted(0.1, 0..4_u64), scope, seq(), 0..5_usize)
+            .prop_map(|(partition, fence, scope, after, limit)| {
+                Step::Pending(partition, fence, scope, after, limit)
+            }),
         2 => vec(key(), 0..4).prop_map(Step::Documents),
         8 => query().prop_map(Step::Query),
         2 => (instant(), 0..4_usize).prop_map(|(before, limit)| Step::Prune(before, limit)),
@@ -189,6 +197,7 @@ fn step() -> impl Strategy<Value = Step> {
 struct Holder {
     owner: &'static str,
     now: Timestamp,
+    fence: u64,
 }
 
 impl Holder {
@@ -224,23 +233,32 @@ async fn agree(steps: Vec<Step>) -> std::result::Result<(), TestCaseError> {
     let path = directory.path().join("log.db");
     let memory = MemoryLog::new();
     let mut sqlite = SqliteLog::open(&path).unwrap();
-    let mut holder = Holder { owner: "one", now: NOON };
+    let mut holder = Holder { owner: "one", now: NOON, fence: 0 };
     let mut everything = Query::default().with_limit(1000);
     everything.bodies = true;
-    for step in steps.into_iter().chain([Step::Reopen, Step::Query(everything)]) {
+    let work = |number| Step::Pending(Partition::new(number), None, PendingScope::Partition, Seq(0), 1000);
+    let begin = [Step::Lease(Handover::Renew)];
+    let end = [Step::Reopen, Step::Query(everything)].into_iter().chain((0..PARTITIONS).map(work));
+    for step in begin.into_iter().chain(steps).chain(end) {
         match step {
             Step::Commit(all, now) => {
                 same(memory.commit(all.clone(), now).await, sqlite.commit(all, now).await)?;
             }
             Step::Lease(handover) => {
                 for request in holder.requests(handover) {
-                    same(memory.lease(request.clone()).await, sqlite.lease(request).await)?;
+                    let held = memory.lease(request.clone()).await;
+                    holder.fence =
+                        held.as_ref().ok().and_then(|held| held.first()).map_or(0, |lease| lease.fence);
+                    same(held, sqlite.lease(request).await)?;
                 }
             }
-            Step::Pending(lease, scope, after, limit) => same(
-                memory.pending(lease, scope, after, limit).await,
-                sqlite.pending(lease, scope, after, limit).await,
-            )?,
+            Step::Pending(partition, fence, scope, after, limit) => {
+                let lease = Lease { partition, fence: fence.unwrap_or(holder.fence) };
+                same(
+                    memory.pending(lease, scope, after, limit).await,
+                    sqlite.pending(lease, scope, after, limit).await,
+                )?;
+            }
             Step::Documents(keys) => same(memory.documents(&keys).await, sqlite.documents(&keys).await)?,
             Step::Query(query) => same(memory.query(&query).await, sqlite.query(&query).await)?,
             Step::Prune(before, limit) => {
