@@ -82,7 +82,8 @@ pub trait AuditLog: Debug + Send + Sync + 'static {
     async fn wait(&self, partitions: &[Partition], at_most: Duration) -> Result<()>;
 
     /// Removes families (an entry without parent, and all below it) that began before `before` and have no
-    /// unsettled member, `limit` families at most. Returns how many entries went. Documents stay.
+    /// unsettled member, the oldest first, `limit` families at most. Returns how many entries went. Documents
+    /// stay.
     ///
     /// # Errors
     /// [`Unavailable`](crate::ErrorKind::Unavailable).

@@ -3,8 +3,8 @@
 use ml_connector_core::{
     Timestamp,
     audit::{
-        Appended, Committed, DocKey, DocumentWrite, Expected, NewEntry, Outcome, Parent, Settlement,
-        Transaction,
+        Appended, Committed, DocKey, DocumentWrite, EntryKind, Expected, NewEntry, Outcome, Parent,
+        Settlement, Transaction,
     },
     model::{DedupeKey, Seq},
 };
@@ -123,7 +123,8 @@ fn append_entry(
                     entry.due.as_millis()
                 ])?;
         }
-        None => index_signal(connection, seq)?,
+        None if entry.kind == EntryKind::Signal => index_signal(connection, seq)?,
+        None => {}
     }
     Ok(Appended::New(seq))
 }
