@@ -54,7 +54,7 @@
 pub mod audit;
 pub mod auth;
 mod clock;
-#[cfg(any(test, feature = "testing"))]
+#[cfg(any(test, doc, feature = "testing"))]
 pub mod conformance;
 mod context;
 pub mod engine;

@@ -37,12 +37,14 @@ pub trait AuditLog: Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// [`Unavailable`](crate::ErrorKind::Unavailable) when storage is full, locked or gone; then none of the
-    /// transactions that are not reported may be relied on. A failed precondition is no error, but a
-    /// [`Committed`] of its own.
+    /// transactions that are not reported may be relied on. [`InvalidRequest`](crate::ErrorKind::InvalidRequest)
+    /// when [`Transaction::validate`] refuses one; then none is applied. A failed precondition is no error, but
+    /// a [`Committed`] of its own.
     async fn commit(&self, transactions: Vec<Transaction>, now: Timestamp) -> Result<Vec<Committed>>;
 
     /// Takes, renews or gives back partitions; returns all that the owner holds afterwards. A new holder gets a
-    /// larger fence than any before. A store for a single host grants everything.
+    /// larger fence than any before; renewing keeps the fence. A lease that has ended is still held until
+    /// another owner takes the partition. A store for a single host grants everything to one owner at a time.
     ///
     /// # Errors
     /// [`Unavailable`](crate::ErrorKind::Unavailable) as for `commit`.
@@ -80,7 +82,8 @@ pub trait AuditLog: Debug + Send + Sync + 'static {
     async fn wait(&self, partitions: &[Partition], at_most: Duration) -> Result<()>;
 
     /// Removes families (an entry without parent, and all below it) that began before `before` and have no
-    /// unsettled member, `limit` families at most. Returns how many entries went. Documents stay.
+    /// unsettled member, the oldest first, `limit` families at most. Returns how many entries went. Documents
+    /// stay.
     ///
     /// # Errors
     /// [`Unavailable`](crate::ErrorKind::Unavailable).
@@ -104,7 +107,7 @@ pub enum LeaseRequest {
     Hold {
         /// The host, unique among all that share the log.
         owner: Arc<str>,
-        /// How many partitions it would take.
+        /// How many partitions it would take; 0 gives everything back.
         want: usize,
         /// When the lease ends unless it is renewed.
         until: Timestamp,

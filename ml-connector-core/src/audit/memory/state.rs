@@ -119,10 +119,11 @@ impl State {
     }
 
     pub(super) fn prune(&mut self, before: Timestamp, limit: usize) -> usize {
-        let families: Vec<BTreeSet<Seq>> = self
-            .entries
-            .values()
-            .filter(|entry| entry.at < before && entry.parent.is_none())
+        let is_old = |entry: &&Entry| entry.at < before && entry.parent.is_none();
+        let mut roots: Vec<&Entry> = self.entries.values().filter(is_old).collect();
+        roots.sort_by_key(|entry| entry.at);
+        let families: Vec<BTreeSet<Seq>> = roots
+            .into_iter()
             .map(|entry| self.family(entry.seq))
             .filter(|family| !family.iter().any(|seq| self.is_unsettled(*seq)))
             .take(limit)
