@@ -21,6 +21,9 @@ const MARGIN: Duration = Duration::from_secs(10);
 /// How far the clocks of two hosts may be apart.
 const SKEW: Duration = Duration::from_secs(5);
 
+/// The code of a failure that is a lost answer.
+const NO_ANSWER: &str = "no_answer";
+
 /// How one vendor's chain behaves.
 #[derive(Debug, Clone)]
 pub(crate) struct Rules {
@@ -50,7 +53,7 @@ pub(crate) enum Input {
     /// The holder of the claim is about to send.
     Send { owner: Uuid },
     /// It has not sent after all.
-    Unsent { owner: Uuid, cause: Option<&'static str> },
+    Unsent { owner: Uuid, generation: u64, cause: Option<&'static str> },
     /// It has sent, and will never know the answer.
     Lost { owner: Uuid },
     /// An answer arrived, in time or not.
@@ -167,13 +170,8 @@ pub(crate) fn step(blob: &Blob, input: &Input, now: Timestamp, rules: &Rules) ->
     match input {
         Input::Want { owner } => want(blob, *owner, now, rules),
         Input::Send { owner } => send(blob, *owner, now, rules),
-        Input::Unsent { owner, cause } => {
-            let Some(mut next) = end_request(blob, *owner) else { return (None, Action::Again) };
-            next.asked.pop();
-            if let Some(code) = cause {
-                next.fail(Cause::Unavailable, (*code).into(), None, now, rules);
-            }
-            (Some(next), Action::Again)
+        Input::Unsent { owner, generation, cause } => {
+            (unsent(blob, *owner, *generation, *cause, now, rules), Action::Again)
         }
         Input::Lost { owner } => {
             let Some(mut next) = end_request(blob, *owner) else { return (None, Action::Again) };
@@ -266,6 +264,31 @@ fn send(blob: &Blob, owner: Uuid, now: Timestamp, rules: &Rules) -> (Option<Blob
     next.asked.push(now);
     let refresh = blob.refresh.as_ref().map(|kept| kept.0.clone());
     (Some(next), Action::Ask { refresh, generation: blob.generation, at: now })
+}
+
+fn unsent(
+    blob: &Blob,
+    owner: Uuid,
+    generation: u64,
+    cause: Option<&'static str>,
+    now: Timestamp,
+    rules: &Rules,
+) -> Option<Blob> {
+    if let Some(mut next) = end_request(blob, owner) {
+        next.asked.pop();
+        if let Some(code) = cause {
+            next.fail(Cause::Unavailable, code.into(), None, now, rules);
+        }
+        return Some(next);
+    }
+    // Somebody has taken over and counted the answer as lost. There was none to lose.
+    if blob.generation != generation || blob.lost == 0 {
+        return None;
+    }
+    let mut next = blob.clone();
+    next.lost -= 1;
+    next.failure.take_if(|failure| failure.code == NO_ANSWER);
+    Some(next)
 }
 
 /// The state without this owner's request, if it is the one under way.
@@ -365,10 +388,10 @@ impl Blob {
         match (rules.rotation, self.lost) {
             (Rotation::None | Rotation::RetryOnce, 1) => {} // once more at once
             (Rotation::None, _) | (Rotation::SingleUse, 1) => {
-                self.fail(Cause::Unavailable, "no_answer".into(), None, now, rules);
+                self.fail(Cause::Unavailable, NO_ANSWER.into(), None, now, rules);
             }
             (Rotation::RetryOnce | Rotation::SingleUse, _) => {
-                self.fail(Cause::AnswerLost, "no_answer".into(), None, now, rules);
+                self.fail(Cause::AnswerLost, NO_ANSWER.into(), None, now, rules);
             }
         }
     }

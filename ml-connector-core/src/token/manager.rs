@@ -180,7 +180,7 @@ impl<E: Endpoint> Manager<E> {
         let owner = self.owner;
         let now = ctx.now();
         if now < at || now.saturating_since(at) > self.rules.deadline {
-            return Input::Unsent { owner, cause: None };
+            return Input::Unsent { owner, generation, cause: None };
         }
         let answer = tokio::select! {
             biased;
@@ -198,7 +198,7 @@ impl<E: Endpoint> Manager<E> {
         };
         tracing::warn!(key = self.key.as_str(), generation, %error, "no answer to a token request");
         match error.phase() {
-            Phase::NotWritten => Input::Unsent { owner, cause: Some("unreachable") },
+            Phase::NotWritten => Input::Unsent { owner, generation, cause: Some("unreachable") },
             Phase::StatusRead(status) if !status.is_success() => {
                 // The body does not matter: nothing was granted.
                 let answer = Answer {
