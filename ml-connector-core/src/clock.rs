@@ -19,7 +19,7 @@ pub struct SystemClock;
 impl Clock for SystemClock {
     #[allow(clippy::disallowed_methods)] // the one place where the system's clock is read
     fn now(&self) -> Timestamp {
-        Timestamp::from(jiff::Timestamp::now())
+        Timestamp::from_jiff(jiff::Timestamp::now())
     }
 }
 

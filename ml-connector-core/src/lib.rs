@@ -1,5 +1,55 @@
-//! Contracts and engine of ml-connector.
-#![doc = ""]
+//! Contracts and engine of ml-connector: finance events from accounting systems into Slack and Databricks, and clicks
+//! and reactions back into the books: verified, durable, paced, retried, deduplicated, searchable, replayable.
+//!
+//! **A webhook is a hint, a change of a record is the event, a delivery is a promise.**
+//!
+//! - A *hint*: vendors lose, delay, repeat and strip webhooks. So a webhook is stored as a [`Signal`](model::Signal),
+//!   and nothing in it is believed but which record to read. Polls give the same signals.
+//! - An *event*: a [`Source`] reads the record, and the [snapshot step](snapshot::step) compares what it shows with
+//!   what was known. No difference, no event: duplicates and echoes end there.
+//! - A *promise*: [routes](route::Route) turn an event into deliveries, written in the same transaction. A delivery
+//!   ends as done, or as dead or parked and replayable; it never disappears.
+//!
+//! # The parts
+//!
+//! | trait | what | here | elsewhere |
+//! |---|---|---|---|
+//! | [`Source`] | where changes come from | | the system crates |
+//! | [`Sink`] | where events go | | the system crates |
+//! | [`AuditLog`] | queue, memory and evidence | [`MemoryLog`](audit::MemoryLog) | `ml-connector-sql` |
+//! | [`TokenStore`] | OAuth tokens | [`MemoryTokenStore`](token::MemoryTokenStore) | `ml-connector-sql` |
+//! | [`RateLimiter`] | what may be sent when | [`MemoryRateLimiter`](rate::MemoryRateLimiter) | |
+//!
+//! A [`Connector`] puts them together. A host mounts [`Connector::service`] in its own web server and keeps
+//! [`Connector::run`] running:
+//!
+//! ```
+//! # #[derive(Debug)] struct NoNetwork;
+//! # #[async_trait::async_trait] impl ml_connector_core::HttpTransport for NoNetwork {
+//! #     async fn send(&self, _: http::Request<bytes::Bytes>, _: ml_connector_core::http::Limits)
+//! #         -> Result<http::Response<bytes::Bytes>, ml_connector_core::http::TransportError> { unreachable!() }
+//! # }
+//! use ml_connector_core::{Connector, audit::MemoryLog};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), ml_connector_core::Error> {
+//! let connector = Connector::builder()
+//!     .audit_log(MemoryLog::new())
+//! #   .transport(NoNetwork)
+//!     // .source(…).sink(…).route(…)
+//!     .build()?;
+//! let service = connector.service(); // axum: Router::new().nest_service("/hooks", service)
+//! # drop(service);
+//! # let stop = std::future::ready(());
+//! connector.run(stop).await
+//! # }
+//! ```
+//!
+//! # Features
+//!
+//! `reqwest` and `rustls` (default) give the HTTP transport; without them the host supplies an [`HttpTransport`], and
+//! this crate depends on no HTTP client, no TLS and no database. `testing` adds the conformance suites for implementers
+//! of the traits, and a clock that tests move by hand.
 
 pub mod audit;
 pub mod auth;
@@ -7,11 +57,14 @@ mod clock;
 #[cfg(any(test, doc, feature = "testing"))]
 pub mod conformance;
 mod context;
+pub mod engine;
 mod error;
 pub mod http;
 pub mod model;
 pub mod rate;
+pub mod route;
 mod secret;
+mod shared;
 mod sink;
 pub mod snapshot;
 mod source;
@@ -22,6 +75,7 @@ pub mod webhook;
 pub use clock::ManualClock;
 pub use clock::{Clock, SystemClock, TokioClock, sleep_until};
 pub use context::Context;
+pub use engine::Connector;
 pub use error::{Effect, Error, ErrorKind, Result, Retry, Scope};
 pub use model::{Money, Timestamp};
 pub use secret::Secret;

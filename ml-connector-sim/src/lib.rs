@@ -1,1 +1,44 @@
-//! Local simulators of the vendor APIs that ml-connector talks to
+//! Local simulators of the vendor APIs that ml-connector talks to.
+//!
+//! Each simulates what the vendor *enforces*: credentials, regions, limits with the vendor's own answers, shapes,
+//! signatures. All time comes from a [`Clock`](ml_connector_core::Clock), all ids and tokens from a seed, so that a
+//! test sees the same run every time. A simulator is used
+//! - in process: [`SimTransport`] calls it without a socket, and works under tokio's paused clock;
+//! - on a port: [`serve`] any of the routers, or run the program of this crate.
+//!
+//! ```
+//! # use std::sync::Arc;
+//! use ml_connector_core::{SystemClock, model::Decimal};
+//! use ml_connector_sim::{SimTransport, SlackSim, ZohoBooksSim, zoho::NewDocument};
+//!
+//! # fn main() -> ml_connector_core::Result<()> {
+//! let books = ZohoBooksSim::new(Arc::new(SystemClock));
+//! let slack = SlackSim::new(Arc::new(SystemClock));
+//! let transport = SimTransport::new().with_zoho_books(&books).with_slack(&slack);
+//!
+//! let invoice = books.create_invoice(NewDocument::new("Bluebird Logistics", Decimal::new(125_050, 2)))?;
+//! books.mark_sent(&invoice)?;
+//! books.pay_invoice(&invoice, Decimal::new(125_050, 2))?;
+//! # let _ = transport;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! What is and what is not enforced is listed in the crate's README.
+
+mod control;
+mod exchange;
+mod faults;
+mod json;
+mod seed;
+mod serve;
+pub mod slack;
+mod transport;
+pub mod zoho;
+
+pub use exchange::Received;
+pub use faults::Fault;
+pub use serve::{Served, serve};
+pub use slack::SlackSim;
+pub use transport::SimTransport;
+pub use zoho::ZohoBooksSim;

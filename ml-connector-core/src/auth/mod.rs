@@ -6,7 +6,7 @@ use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
 use http::HeaderValue;
-pub use oauth2::{ClientAuth, Grant, OAuth2, OAuth2Config, Rotation};
+pub use oauth2::{ClientAuth, Grant, OAuth2, OAuth2Config, Rotation, TokenStatus};
 
 use crate::{Context, Error, ErrorKind, Result, Secret};
 

@@ -8,6 +8,8 @@ use serde::de::DeserializeOwned;
 
 use crate::{Effect, Error, ErrorKind, Result, Timestamp};
 
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(86_400);
+
 /// An answer as it came: status, headers and body are kept until all three have been judged. `Debug` shows the
 /// status and sizes only.
 #[derive(Clone)]
@@ -36,16 +38,16 @@ impl Answer {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// When the other side wants to be asked again: `Retry-After` in seconds or as an HTTP date.
+    /// When the other side wants to be asked again: `Retry-After` in seconds or as an HTTP date. Never in the past,
+    /// and at most a day ahead: no vendor's limit is longer, and a slip of theirs must not stop us for years.
     #[must_use]
     pub fn retry_after(&self) -> Option<Timestamp> {
         let text = self.header(header::RETRY_AFTER.as_str())?.trim();
-        if let Ok(secs) = text.parse::<u32>() {
-            return Some(self.received_at + Duration::from_secs(u64::from(secs)));
-        }
-        jiff::fmt::rfc2822::parse(text)
-            .ok()
-            .map(|date| Timestamp::from(date.timestamp()).max(self.received_at))
+        let at = match text.parse::<u64>() {
+            Ok(secs) => self.received_at + Duration::from_secs(secs),
+            Err(_) => Timestamp::from_jiff(jiff::fmt::rfc2822::parse(text).ok()?.timestamp()),
+        };
+        Some(at.clamp(self.received_at, self.received_at + MAX_RETRY_AFTER))
     }
 
     /// Decodes the body as JSON.
@@ -55,15 +57,17 @@ impl Answer {
     /// is unknown: the other side did answer.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
         let mut decoder = serde_json::Deserializer::from_slice(&self.body);
-        serde_path_to_error::deserialize(&mut decoder).map_err(|error| {
-            let path = error.path().to_string();
+        let undecoded = |error: &serde_json::Error| {
             Error::new(ErrorKind::InvalidResponse, "the answer's body is not the JSON that was expected")
                 .with_effect(Effect::Unknown)
                 .with_context("status", self.status.as_u16())
-                .with_context("path", path)
-                .with_context("class", class(error.inner()))
+                .with_context("class", class(error))
                 .with_context("bytes", self.body.len())
-        })
+        };
+        let value = serde_path_to_error::deserialize(&mut decoder)
+            .map_err(|error| undecoded(error.inner()).with_context("path", error.path()))?;
+        decoder.end().map_err(|error| undecoded(&error))?;
+        Ok(value)
     }
 }
 
@@ -98,14 +102,34 @@ mod tests {
     }
 
     #[test]
-    fn retry_after_is_seconds_or_a_date_and_never_in_the_past() {
+    fn retry_after_is_seconds_or_a_date_and_never_in_the_past_or_years_ahead() {
         let at = |text| answer(text).retry_after().map(|at| at.as_secs() - 1_792_000_000);
         assert_eq!(at("30"), Some(30));
         assert_eq!(at(" 0 "), Some(0));
         assert_eq!(at("Wed, 14 Oct 2026 17:46:50 GMT"), Some(10));
         assert_eq!(at("Wed, 14 Oct 2020 17:46:50 GMT"), Some(0));
+        assert_eq!(at("4000000000"), Some(86_400));
+        assert_eq!(at("Wed, 14 Oct 2093 17:46:50 GMT"), Some(86_400));
         assert_eq!(at("soon"), None);
         assert_eq!(at("-5"), None);
+    }
+
+    #[test]
+    fn half_a_body_and_more_than_one_are_told_apart_from_another_shape() {
+        let class = |body: &'static str| {
+            let answer = Answer::new(http::Response::new(body.into()), Timestamp::default());
+            answer.json::<Vec<u32>>().map_err(|error| error.context("class").unwrap().to_owned())
+        };
+        assert_eq!(class("[1,2]\n").unwrap(), [1, 2]);
+        for (body, expected) in [
+            ("", "truncated"),
+            ("[1,", "truncated"),
+            ("<html>", "no JSON"),
+            ("[1][2]", "no JSON"),
+            ("{}", "another shape"),
+        ] {
+            assert_eq!(class(body).unwrap_err(), expected, "{body}");
+        }
     }
 
     #[test]

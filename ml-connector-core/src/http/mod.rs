@@ -5,6 +5,8 @@
 
 mod answer;
 mod client;
+mod judge;
+mod outside;
 #[cfg(feature = "reqwest")]
 mod reqwest;
 
@@ -13,9 +15,11 @@ use std::{fmt, time::Duration};
 pub use answer::Answer;
 use async_trait::async_trait;
 use bytes::Bytes;
-pub(crate) use client::require_secure;
-pub use client::{Call, Client, error_for_status};
+pub use client::{Call, Client};
 use http::StatusCode;
+pub use judge::error_for_status;
+pub(crate) use outside::require_secure;
+pub use outside::{outside_url, outside_url_below};
 
 #[cfg(feature = "reqwest")]
 pub use self::reqwest::ReqwestTransport;

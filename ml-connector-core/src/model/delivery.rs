@@ -57,7 +57,8 @@ pub struct Delivery {
     pub route: Arc<str>,
     /// What it brings.
     pub event: Arc<Event>,
-    /// How many attempts have begun before this one.
+    /// How many attempts have begun: for [`Sink::deliver`](crate::Sink::deliver) with this one, for
+    /// [`Sink::look_up`](crate::Sink::look_up) up to the one that is looked for.
     pub attempt: u32,
     /// When the first attempt may have been made; what a look-up has to search from.
     pub since: Timestamp,

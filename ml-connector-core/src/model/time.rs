@@ -60,21 +60,19 @@ impl Timestamp {
     /// # Errors
     /// [`ErrorKind::InvalidRequest`] when the text is no instant or has no offset.
     pub fn parse(text: &str) -> Result<Self> {
-        text.parse::<jiff::Timestamp>().map(Self::from).map_err(|_| {
+        text.parse().map(Self::from_jiff).map_err(|_| {
             Error::new(ErrorKind::InvalidRequest, "expected an instant with an offset")
                 .with_context("chars", text.len())
         })
     }
 
+    pub(crate) fn from_jiff(instant: jiff::Timestamp) -> Self {
+        Self(instant.as_millisecond())
+    }
+
     fn to_jiff(self) -> jiff::Timestamp {
         let (min, max) = (jiff::Timestamp::MIN.as_millisecond(), jiff::Timestamp::MAX.as_millisecond());
         jiff::Timestamp::from_millisecond(self.0.clamp(min, max)).unwrap_or(jiff::Timestamp::MAX)
-    }
-}
-
-impl From<jiff::Timestamp> for Timestamp {
-    fn from(instant: jiff::Timestamp) -> Self {
-        Self(instant.as_millisecond())
     }
 }
 
@@ -148,17 +146,25 @@ impl Date {
         self.0.since(earlier.0).map_or(0, |span| span.get_days())
     }
 
+    /// The date `days` earlier, or the first date there is.
+    #[must_use]
+    pub fn minus_days(self, days: u32) -> Self {
+        Self(self.0.saturating_sub(jiff::Span::new().days(i64::from(days))))
+    }
+
     /// The date `days` later, or the last date there is.
     #[must_use]
     pub fn plus_days(self, days: u32) -> Self {
-        let span = jiff::Span::new().days(i64::from(days));
-        Self(self.0.saturating_add(span))
+        let span = jiff::Span::new().try_days(i64::from(days));
+        Self(span.map_or(jiff::civil::Date::MAX, |span| self.0.saturating_add(span)))
     }
 
     /// The first instant of this date in `zone`; where midnight is skipped, the first instant after the gap.
     #[must_use]
     pub fn start_in(self, zone: &Zone) -> Timestamp {
-        self.0.to_zoned(zone.0.clone()).map_or(Timestamp::MAX, |start| start.timestamp().into())
+        self.0
+            .to_zoned(zone.0.clone())
+            .map_or(Timestamp::MAX, |start| Timestamp::from_jiff(start.timestamp()))
     }
 }
 
@@ -209,6 +215,8 @@ impl fmt::Debug for Zone {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -241,5 +249,75 @@ mod tests {
         assert_eq!(Timestamp::MAX + Duration::from_secs(1), Timestamp::MAX);
         assert_eq!(Timestamp::from_millis(5).saturating_since(Timestamp::MAX), Duration::ZERO);
         assert!(!Timestamp::MAX.to_string().is_empty());
+    }
+
+    #[test]
+    fn a_skipped_midnight_starts_the_day_after_the_gap_and_a_repeated_one_at_the_first() {
+        let start = |date, zone| Date::parse(date).unwrap().start_in(&Zone::named(zone).unwrap()).to_string();
+        assert_eq!(start("2018-11-04", "America/Sao_Paulo"), "2018-11-04T03:00:00Z");
+        assert_eq!(start("2024-11-03", "America/Havana"), "2024-11-03T04:00:00Z");
+    }
+
+    #[test]
+    fn offsets_in_every_notation_are_read_and_anything_else_is_refused() {
+        let noon = Timestamp::from_secs(1_773_316_800);
+        for text in [
+            "2026-03-12T12:00:00Z",
+            "2026-03-12T12:00:00.000Z",
+            "2026-03-12 12:00:00+00:00",
+            "2026-03-12T17:30:00+0530",
+            "2026-03-12T17:30:00+05:30",
+            "2026-03-12T08:00:00-04",
+        ] {
+            assert_eq!(Timestamp::parse(text).unwrap(), noon, "{text}");
+        }
+        for text in ["2026-03-12", "2026-03-12T12:00:00", "2026-13-12T12:00:00Z", "1773316800", "now", "Z"] {
+            assert_eq!(Timestamp::parse(text).unwrap_err().kind(), ErrorKind::InvalidRequest, "{text}");
+        }
+    }
+
+    fn zone() -> impl Strategy<Value = Zone> {
+        prop_oneof![
+            Just("UTC"),
+            Just("America/New_York"),
+            Just("Europe/Amsterdam"),
+            Just("Asia/Kolkata"),
+            Just("America/Sao_Paulo"),
+            Just("America/Havana"),
+            Just("Australia/Lord_Howe"),
+            Just("Asia/Beirut"),
+        ]
+        .prop_map(|name| Zone::named(name).unwrap())
+    }
+
+    proptest! {
+        #[test]
+        fn an_instant_comes_back_from_its_text(millis in -62_000_000_000_000..253_000_000_000_000_i64) {
+            let instant = Timestamp::from_millis(millis);
+            prop_assert_eq!(Timestamp::parse(&instant.to_string()).unwrap(), instant);
+            let json = serde_json::to_string(&instant).unwrap();
+            prop_assert_eq!(serde_json::from_str::<Timestamp>(&json).unwrap(), instant);
+        }
+
+        #[test]
+        fn a_day_starts_at_its_first_instant(days in 0..12_000_u32, zone in zone()) {
+            let date = Date::parse("2005-01-01").unwrap().plus_days(days);
+            let start = date.start_in(&zone);
+            prop_assert_eq!(start.date_in(&zone), date);
+            prop_assert!((start - Duration::from_millis(1)).date_in(&zone) < date);
+            prop_assert_eq!(Date::parse(&date.to_string()).unwrap(), date);
+        }
+
+        #[test]
+        fn no_text_and_no_instant_panics(text in "\\PC{0,60}|[-+:.TZ0-9 ]{0,40}", millis in any::<i64>()) {
+            let _ = Timestamp::parse(&text);
+            let _ = Date::parse(&text);
+            let _ = Zone::named(&text);
+            let instant = Timestamp::from_millis(millis);
+            let zone = Zone::named("America/New_York").unwrap();
+            let date = instant.date_in(&zone);
+            let _ = (instant.to_string(), date.start_in(&zone), date.plus_days(u32::MAX), date.days_since(date));
+            let _ = (instant + Duration::MAX, instant - Duration::MAX);
+        }
     }
 }

@@ -21,7 +21,9 @@ text_id! {
 /// - No rolling window of a quota's length ever holds more admitted units than its limit, for any sequence of
 ///   calls. Aligned windows begin at multiples of their period since the Unix epoch.
 /// - When `now` goes back, nothing is admitted that the time seen so far would not have allowed.
-/// - [`NotBefore`](Admission::NotBefore) is later than `now`, and never later than necessary.
+/// - [`NotBefore`](Admission::NotBefore) is later than `now`, and never later than necessary. Where only the end of
+///   other work makes room, nobody knows when that is: it is the next instant worth asking, and whoever reports
+///   [`Finished`](Feedback::Finished) may ask again at once.
 #[async_trait]
 pub trait RateLimiter: Debug + Send + Sync + 'static {
     /// Asks for all of `costs` at once.

@@ -63,22 +63,15 @@ fn transition(before: Option<&Status>, now: &Facts) -> Vec<Change> {
         None | Some(Status::Draft | Status::PendingApproval | Status::Approved | Status::Rejected)
     );
     let mut changes = Vec::new();
-    let approved =
-        matches!(now.status, Status::Approved | Status::Open | Status::PartiallyPaid | Status::Paid);
-    if before == Some(&Status::PendingApproval) && approved
-        || before.is_none() && now.status == Status::Approved
-    {
+    let issued = matches!(now.status, Status::Open | Status::PartiallyPaid | Status::Paid);
+    if now.status == Status::Approved || before == Some(&Status::PendingApproval) && issued {
         changes.push(Change::Approved);
     }
-    let issued = matches!(now.status, Status::Open | Status::PartiallyPaid | Status::Paid);
     if not_issued && issued && now.kind == RecordKind::Invoice {
         changes.push(Change::Sent);
     }
     match now.status {
         Status::PendingApproval => changes.push(Change::Submitted),
-        Status::Approved if before != Some(&Status::PendingApproval) && before.is_some() => {
-            changes.push(Change::Approved);
-        }
         Status::Rejected => changes.push(Change::Rejected),
         Status::PartiallyPaid => changes.push(Change::PartiallyPaid),
         // A payment is born settled: that it is paid is no news beside its creation.

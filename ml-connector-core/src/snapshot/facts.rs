@@ -10,6 +10,9 @@ use crate::model::{Date, Money, Record, RecordKind, Revision, Status, Timestamp}
 pub struct Facts {
     /// What the record is.
     pub kind: RecordKind,
+    /// The number people use, by which a list shows whether a record that cannot be read is gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub number: Option<String>,
     /// Where it stands.
     pub status: Status,
     /// Its total.
@@ -35,6 +38,7 @@ impl Facts {
         let content = serde_json::to_vec(&(&record.counterparty, &record.lines)).unwrap_or_default();
         Self {
             kind: record.kind.clone(),
+            number: record.number.clone(),
             status: record.status.clone(),
             total: record.total,
             balance: record.balance,
@@ -42,6 +46,18 @@ impl Facts {
             created_at: record.created_at,
             content: Revision::of(&content),
         }
+    }
+
+    /// What is still known of a record that is gone.
+    #[must_use]
+    pub fn to_record(&self, id: impl Into<std::sync::Arc<str>>) -> Record {
+        let mut record = Record::new(self.kind.clone(), id, self.status.clone());
+        record.number = self.number.clone();
+        record.total = self.total;
+        record.balance = self.balance;
+        record.due_date = self.due_date;
+        record.created_at = self.created_at;
+        record
     }
 
     /// Whether the counterparty still owes something: issued, neither settled nor void, and a balance where the

@@ -1,11 +1,21 @@
 //! Where tokens are kept.
 
+mod blob;
+#[cfg(test)]
+mod explore;
+mod machine;
+mod manager;
 mod memory;
 
 use std::fmt::Debug;
 
 use async_trait::async_trait;
+#[cfg(test)]
+pub(crate) use blob::Received;
+pub(crate) use blob::{Blob, Cause};
 use bytes::Bytes;
+pub(crate) use machine::{Granted, Input, Rules, Verdict};
+pub(crate) use manager::{Endpoint, Manager};
 pub use memory::MemoryTokenStore;
 
 use crate::{Result, model::ConnectionId};

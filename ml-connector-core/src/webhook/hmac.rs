@@ -115,6 +115,8 @@ fn hex_digit(digit: u8) -> Option<u8> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::{collection::vec, prelude::*};
+
     use super::*;
 
     const BODY: &[u8] = br#"{"created_date":"2019-03-06","event_id":"5675"}"#;
@@ -153,5 +155,38 @@ mod tests {
     fn nothing_is_accepted_unsigned() {
         assert_eq!(HmacSha256::new([]).unwrap_err().kind(), ErrorKind::ConfigInvalid);
         assert_eq!(HmacSha256::new([&Secret::from("")]).unwrap_err().kind(), ErrorKind::ConfigInvalid);
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_signed_passes_and_any_flipped_bit_is_refused(
+            body in vec(any::<u8>(), 0..200), split in any::<usize>(), bit in any::<usize>(), hex in any::<bool>(),
+        ) {
+            let verifier = verifier(&["new", "old"]);
+            let encoding = if hex { Encoding::Hex } else { Encoding::Base64 };
+            let signature = verifier.sign(&[&body], encoding);
+            let (head, tail) = body.split_at(split % (body.len() + 1));
+            prop_assert!(verifier.verify(&[head, tail], &signature, &[encoding]).is_ok());
+
+            let mut forged = decode(&signature, encoding).unwrap();
+            forged[bit / 8 % 32] ^= 1 << (bit % 8);
+            let forged = match encoding {
+                Encoding::Hex => forged.iter().map(|byte| format!("{byte:02x}")).collect(),
+                Encoding::Base64 => BASE64_STANDARD.encode(forged),
+            };
+            prop_assert!(verifier.verify(&[&body], &forged, &[encoding]).is_err());
+
+            let mut changed = body.clone();
+            if let Some(byte) = changed.get_mut(bit / 8 % body.len().max(1)) {
+                *byte ^= 1 << (bit % 8);
+                prop_assert!(verifier.verify(&[&changed], &signature, &[encoding]).is_err());
+            }
+        }
+
+        #[test]
+        fn no_signature_panics_or_passes(signature in "\\PC{0,90}|[0-9a-fA-F]{64}|[A-Za-z0-9+/]{43}=") {
+            let both = [Encoding::Hex, Encoding::Base64];
+            prop_assert!(verifier(&["secret"]).verify(&[BODY], &signature, &both).is_err());
+        }
     }
 }

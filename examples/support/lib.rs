@@ -1,0 +1,5 @@
+//! What the examples share: settings from the environment, and simulators instead of real accounts.
+#![doc = include_str!("../../README.md")]
+
+pub mod settings;
+pub mod simulation;

@@ -1,0 +1,135 @@
+//! The example as a process of its own: killed at bad moments, and started again.
+#![allow(clippy::unwrap_used)] // a test may
+
+use std::{net::SocketAddr, path::Path, process::Stdio, sync::Arc, time::Duration};
+
+use http::StatusCode;
+use ml_connector_core::{Secret, SystemClock, http::ReqwestTransport, model::Decimal};
+use ml_connector_sim::{
+    DataCenter, Entity, EventKind, Fault, NewDocument, Served, SlackSim, WebhookRule, ZohoBooksSim, serve,
+};
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::{Child, Command},
+};
+
+const SECRET: &str = "simulatedSecret2026";
+const CHANNEL: &str = "C07ACCTNG1";
+
+/// Zoho Books and Slack, which outlive the processes that talk to them.
+struct Vendors {
+    books: ZohoBooksSim,
+    slack: SlackSim,
+    zoho: Served,
+    web_api: Served,
+    transport: ReqwestTransport,
+}
+
+impl Vendors {
+    async fn start() -> Self {
+        let (books, slack) = (ZohoBooksSim::new(Arc::new(SystemClock)), SlackSim::new(Arc::new(SystemClock)));
+        let free = SocketAddr::from(([127, 0, 0, 1], 0));
+        let zoho = serve(books.router(), free).await.unwrap();
+        let web_api = serve(slack.router(), free).await.unwrap();
+        books.set_api_domain(DataCenter::Us, &zoho.url());
+        Self { books, slack, zoho, web_api, transport: ReqwestTransport::new() }
+    }
+
+    /// Starts the example on these vendors; returns it with the URL for webhooks.
+    async fn example(&self, database: &Path) -> (Child, String) {
+        let program = std::env::current_exe().unwrap();
+        let program = program.parent().unwrap().parent().unwrap().join("examples/zoho_books_to_slack");
+        let credentials = self.books.credentials();
+        let mut child = Command::new(&program)
+            .env("ZOHO_ORGANIZATION_ID", credentials.organization_id)
+            .env("ZOHO_ACCOUNTS_URL", self.zoho.url())
+            .env("ZOHO_API_URL", self.zoho.url())
+            .env("ZOHO_CLIENT_ID", credentials.client_id)
+            .env("ZOHO_CLIENT_SECRET", credentials.client_secret)
+            .env("ZOHO_REFRESH_TOKEN", credentials.refresh_token)
+            .env("ZOHO_WEBHOOK_SECRET", SECRET)
+            .env("SLACK_BOT_TOKEN", self.slack.bot_token())
+            .env("SLACK_URL", self.web_api.url())
+            .env("SLACK_CHANNEL", CHANNEL)
+            .env("DATABASE", database)
+            .env("LISTEN", "127.0.0.1:0")
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap_or_else(|error| panic!("{}: {error}; build the examples first", program.display()));
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        while let Some(line) = lines.next_line().await.unwrap() {
+            if let Some(url) = line.strip_prefix("webhooks: ") {
+                return (child, url.to_owned());
+            }
+        }
+        panic!("the example ended before it listened");
+    }
+
+    /// An invoice is created; its webhook is acknowledged by the example.
+    async fn invoice(&self, url: &str) {
+        let rule = WebhookRule::new(
+            Entity::Invoice,
+            EventKind::Created,
+            url.parse().unwrap(),
+            Some(Secret::from(SECRET)),
+        );
+        self.books.add_webhook(rule).unwrap();
+        self.books.create_invoice(NewDocument::new("Bluebird Logistics", Decimal::new(125_050, 2))).unwrap();
+        let attempted = self.books.deliver_webhooks(&self.transport).await;
+        let statuses: Vec<_> = attempted.iter().map(|attempted| attempted.status).collect();
+        assert_eq!(statuses, [Some(StatusCode::OK)]);
+    }
+
+    /// Waits for the message, and then long enough for a second one.
+    async fn one_message(&self) {
+        let waited = async {
+            while self.slack.posts(CHANNEL).is_empty() {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), waited).await.expect("the message arrives");
+        tokio::time::sleep(Duration::from_secs(8)).await;
+        assert_eq!(self.slack.posts(CHANNEL).len(), 1, "{:?}", self.slack.posts(CHANNEL));
+    }
+}
+
+async fn kill(mut child: Child) {
+    // SIGKILL: nothing is flushed, nothing is given back.
+    child.kill().await.unwrap();
+}
+
+#[tokio::test]
+async fn killed_between_the_acknowledgement_and_the_post_it_posts_once_after_a_restart() {
+    let vendors = Vendors::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let database = folder.path().join("connector.db");
+    let (first, url) = vendors.example(&database).await;
+    vendors.invoice(&url).await;
+    kill(first).await;
+    assert_eq!(vendors.slack.posts(CHANNEL).len(), 0, "it was killed before the post");
+
+    let (second, _) = vendors.example(&database).await;
+    vendors.one_message().await;
+    kill(second).await;
+}
+
+#[tokio::test]
+async fn killed_between_the_post_and_its_receipt_it_does_not_post_again() {
+    let vendors = Vendors::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let database = folder.path().join("connector.db");
+    let (first, url) = vendors.example(&database).await;
+    vendors.slack.plant(Fault::timeout().having_acted().on("/api/chat.postMessage"));
+    vendors.invoice(&url).await;
+    while vendors.slack.posts(CHANNEL).is_empty() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    kill(first).await;
+
+    let (second, _) = vendors.example(&database).await;
+    vendors.one_message().await;
+    let looked = vendors.slack.received().iter().any(|call| call.path == "/api/conversations.history");
+    assert!(looked, "what became of the attempt was looked up");
+    kill(second).await;
+}

@@ -1,0 +1,180 @@
+//! How a vendor hands out tokens.
+
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+use url::Url;
+
+use crate::{
+    Error, ErrorKind, Result, Secret,
+    http::{Answer, Limits, require_secure},
+    token::Rules,
+};
+
+/// How a vendor hands out tokens.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct OAuth2Config {
+    /// The system, for error operations and spans, such as `zoho_books`.
+    pub system: &'static str,
+    /// The token endpoint. https, or http to a loopback address.
+    pub token_url: Url,
+    /// The app's id.
+    pub client_id: String,
+    /// The app's secret.
+    pub client_secret: Secret,
+    /// Where the app's id and secret go.
+    pub client_auth: ClientAuth,
+    /// What is exchanged for an access token.
+    pub grant: Grant,
+    /// Further form fields of each token request, such as the `redirect_uri` that a vendor wants repeated.
+    pub form: Vec<(&'static str, String)>,
+    /// The word before the token in the `Authorization` header.
+    pub scheme: &'static str,
+    /// A token is renewed when it is this old, or has this little left (see `lead`), whichever comes first.
+    pub refresh_after: Option<Duration>,
+    /// A token with less than this left, or less than half its life, is renewed while it is still used. Calls wait
+    /// for a new one only in its last ten seconds.
+    pub lead: Duration,
+    /// The vendor refuses a refresh of a token younger than this.
+    pub not_before: Duration,
+    /// What happens to the refresh token.
+    pub rotation: Rotation,
+    /// At most so many token requests in ten minutes, failed ones included.
+    pub max_per_10_minutes: u32,
+    /// How long the endpoint is left alone after a throttle answer that names no time.
+    pub throttle_pause: Duration,
+    /// An `expires_in` above this is in milliseconds, not seconds.
+    pub millis_above: Option<Duration>,
+    /// Judges a token answer that holds no `access_token`: the vendor's own codes. `None`, or an answer of `None`,
+    /// leaves it to the rules of RFC 6749.
+    ///
+    /// What the kind of the error does: `Unauthenticated`, the refresh token is dead and somebody has to connect;
+    /// `RateLimited`, a pause, until [`Retry::At`](crate::Retry::At) or for `throttle_pause`; `Unavailable`,
+    /// `Unexpected` and `InvalidResponse`, a pause that grows; anything else, the configuration is wrong. Its
+    /// context `code` is what health shows.
+    pub parse_error: Option<fn(&Answer) -> Option<Error>>,
+}
+
+/// Where the app's id and secret go in a token request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ClientAuth {
+    /// In the form body.
+    Body,
+    /// In an HTTP Basic header.
+    Basic,
+}
+
+/// What is exchanged for an access token.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Grant {
+    /// A refresh token. `initial` is stored under the key if nothing is there yet, and tried when another is
+    /// configured after the stored one was refused.
+    RefreshToken {
+        /// The token that a person's consent led to.
+        initial: Option<Secret>,
+    },
+    /// The app's own credentials; there is no refresh token.
+    ClientCredentials {
+        /// What is asked for.
+        scopes: Vec<String>,
+    },
+}
+
+/// What happens to the refresh token at a refresh, and therefore what a lost answer means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Rotation {
+    /// It stays: a lost answer costs nothing.
+    None,
+    /// It is replaced; the vendor answers a repeated refresh once more, if it comes soon.
+    RetryOnce,
+    /// It is replaced and works once: a lost answer leaves doubt until one try settles it.
+    SingleUse,
+}
+
+impl OAuth2Config {
+    /// A refresh-token flow with a bearer token and no rotation.
+    #[must_use]
+    pub fn new(
+        system: &'static str,
+        token_url: Url,
+        client_id: impl Into<String>,
+        client_secret: Secret,
+        grant: Grant,
+    ) -> Self {
+        Self {
+            system,
+            token_url,
+            client_id: client_id.into(),
+            client_secret,
+            client_auth: ClientAuth::Body,
+            grant,
+            form: Vec::new(),
+            scheme: "Bearer",
+            refresh_after: None,
+            lead: Duration::from_secs(300),
+            not_before: Duration::ZERO,
+            rotation: Rotation::None,
+            // Half of what Zoho allows per refresh token, the tightest limit known.
+            max_per_10_minutes: 5,
+            // Zoho's lock-out ends after 15 to 30 minutes of silence; others say `Retry-After`.
+            throttle_pause: Duration::from_secs(15 * 60),
+            millis_above: None,
+            parse_error: None,
+        }
+    }
+
+    pub(super) fn validate(&self) -> Result<()> {
+        require_secure(&self.token_url)?;
+        for (name, empty) in [
+            ("system", self.system.is_empty()),
+            ("client_id", self.client_id.is_empty()),
+            ("client_secret", self.client_secret.is_empty()),
+            ("scheme", self.scheme.is_empty()),
+            ("max_per_10_minutes", self.max_per_10_minutes == 0),
+        ] {
+            if empty {
+                return Err(Error::new(ErrorKind::ConfigInvalid, "expected a value, but the field is empty")
+                    .with_context("field", name));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn rules(&self) -> Rules {
+        let (needs_refresh_token, initial) = match &self.grant {
+            Grant::RefreshToken { initial } => (true, initial.clone().filter(|initial| !initial.is_empty())),
+            Grant::ClientCredentials { .. } => (false, None),
+        };
+        Rules {
+            rotation: if needs_refresh_token { self.rotation } else { Rotation::None },
+            refresh_after: self.refresh_after,
+            lead: self.lead,
+            not_before: self.not_before,
+            budget: self.max_per_10_minutes,
+            throttle_pause: self.throttle_pause,
+            deadline: Limits::TOTAL,
+            needs_refresh_token,
+            config: self.digest(initial.as_ref()),
+            initial,
+        }
+    }
+
+    /// Tells one configuration from another without holding any of it.
+    fn digest(&self, initial: Option<&Secret>) -> String {
+        let mut hasher = Sha256::new();
+        for part in [
+            self.token_url.as_str(),
+            &self.client_id,
+            self.client_secret.expose(),
+            initial.map_or("", Secret::expose),
+        ] {
+            hasher.update(part.len().to_be_bytes());
+            hasher.update(part);
+        }
+        hasher.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    }
+}

@@ -1,0 +1,244 @@
+//! From a request to a durable signal to an answer.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode, Uri, header, uri::PathAndQuery};
+
+use super::{
+    Connector, Stat,
+    registry::SourceSlot,
+    stored::{Received, StoredSignal},
+};
+use crate::{
+    Error, ErrorKind, Result, Timestamp,
+    audit::{Committed, EntryKind, Index, NewEntry, Parent, Transaction},
+    model::{EndpointId, Intake, Signal, Subject},
+};
+
+impl Connector {
+    /// Takes a webhook: verifies it, stores what it says, answers. Never waits for a vendor.
+    ///
+    /// The path is `/{endpoint}/…`, without the prefix under which the host mounts it. Answers:
+    ///
+    /// | status | when | stored |
+    /// |---|---|---|
+    /// | the source's own, 2xx | verified, and durable | signals |
+    /// | 400 | verified, but not understood | one note, for `explain` |
+    /// | 401 | not proven to come from the vendor | nothing |
+    /// | 404 | no such endpoint | nothing |
+    /// | 413 | larger than [`Settings::max_webhook_bytes`](super::Settings::max_webhook_bytes) | nothing |
+    /// | 503 | the log cannot store it: the vendor should try again | nothing |
+    ///
+    /// The answer never says why; the log does.
+    pub async fn receive(&self, request: Request<Bytes>) -> Response<Bytes> {
+        let (bytes, max) = (request.body().len(), self.max_webhook_bytes());
+        if bytes > max {
+            let error = Error::new(ErrorKind::InvalidRequest, "the webhook is larger than allowed")
+                .with_context("bytes", bytes)
+                .with_context("max", max);
+            return self.refuse(StatusCode::PAYLOAD_TOO_LARGE, &error);
+        }
+        match self.take_in(request, self.shared.clock.now()).await {
+            Ok(reply) => reply,
+            Err(error) => {
+                let status = match error.kind() {
+                    ErrorKind::SignatureInvalid => StatusCode::UNAUTHORIZED,
+                    ErrorKind::NotFound => StatusCode::NOT_FOUND,
+                    ErrorKind::InvalidRequest => StatusCode::BAD_REQUEST,
+                    _ => StatusCode::SERVICE_UNAVAILABLE,
+                };
+                self.refuse(status, &error)
+            }
+        }
+    }
+
+    /// Counts and logs a refusal, and tells the sender nothing but the status.
+    pub(super) fn refuse(&self, status: StatusCode, error: &Error) -> Response<Bytes> {
+        tracing::warn!(%error, status = status.as_u16(), "webhook refused");
+        let mut reply = Response::new(Bytes::new());
+        *reply.status_mut() = status;
+        self.shared.stats.count(match status {
+            StatusCode::UNAUTHORIZED => Stat::Forged,
+            StatusCode::SERVICE_UNAVAILABLE => Stat::Refused,
+            _ => Stat::Rejected,
+        });
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            reply.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("5"));
+        }
+        reply
+    }
+
+    async fn take_in(&self, request: Request<Bytes>, now: Timestamp) -> Result<Response<Bytes>> {
+        let (endpoint, request) = below_endpoint(request)?;
+        let registry = self.shared.registry();
+        let (slot, intake) = verify(registry.endpoint(&endpoint), &request, now)?;
+        let intake = match intake {
+            Ok(intake) => intake,
+            Err(error) => {
+                self.remember(slot, "rejected", &request, &error, now).await?;
+                return Err(error);
+            }
+        };
+        let Intake { signals, reply, prompt } = intake;
+        let mut transaction = Transaction::default();
+        let mut partitions = Vec::new();
+        for (i, signal) in signals.iter().enumerate() {
+            let Some(meant) = registry.account(&endpoint, signal.account.as_ref(), slot) else {
+                let error =
+                    Error::new(ErrorKind::ConfigInvalid, "no connection of this endpoint has this account")
+                        .with_context(
+                            "account",
+                            signal.account.as_ref().map_or("", |account| account.as_str()).escape_debug(),
+                        );
+                tracing::error!(%error, %endpoint, "a webhook has no connection: it is kept as unrouted");
+                self.shared.stats.count(Stat::Unrouted);
+                self.remember(slot, "unrouted", &request, &error, now).await?;
+                continue;
+            };
+            self.shared.watched_since(meant).await?;
+            // The bytes belong to the first signal of a request; the others point to it by their parent.
+            let (parent, body) = match i {
+                0 => (
+                    Parent::None,
+                    StoredSignal::encode(Some(signal), Some(received(&request)), request.body())?,
+                ),
+                _ if transaction.append.is_empty() => {
+                    (Parent::None, StoredSignal::encode(Some(signal), None, b"")?)
+                }
+                _ => (Parent::Nth(0), StoredSignal::encode(Some(signal), None, b"")?),
+            };
+            partitions.push(meant.partition);
+            transaction.append.push(signal_entry(
+                meant,
+                signal,
+                parent,
+                body,
+                now + meant.source.info().coalesce,
+            ));
+        }
+        if !transaction.append.is_empty() {
+            let count = transaction.append.len();
+            self.shared.commit(transaction).await?;
+            self.shared.stats.add(Stat::Received, count);
+            self.shared.wake.partitions(&partitions);
+        }
+        if let Some(prompt) = prompt {
+            let (source, ctx) = (Arc::clone(&slot.source), self.shared.context.clone());
+            tokio::spawn(async move {
+                if let Err(error) = source.prompt(&ctx, prompt).await {
+                    tracing::warn!(%error, "a prompt failed");
+                }
+            });
+        }
+        Ok(reply)
+    }
+
+    /// Stores a request that led to no signal, for the audit trail.
+    async fn remember(
+        &self,
+        slot: &SourceSlot,
+        name: &'static str,
+        request: &Request<Bytes>,
+        error: &Error,
+        now: Timestamp,
+    ) -> Result<()> {
+        let received = Received { rejected: Some(error.to_string()), ..received(request) };
+        let entry = NewEntry {
+            partition: slot.partition,
+            kind: EntryKind::Note,
+            connection: slot.connection().clone(),
+            lane: None,
+            due: now,
+            dedupe: None,
+            parent: Parent::None,
+            index: Index { name: Some(name.into()), ..Index::default() },
+            body: Some(StoredSignal::encode(None, Some(received), request.body())?),
+        };
+        self.shared.commit(Transaction { append: vec![entry], ..Transaction::default() }).await.map(drop)
+    }
+}
+
+/// The entry of a signal.
+pub(super) fn signal_entry(
+    slot: &SourceSlot,
+    signal: &Signal,
+    parent: Parent,
+    body: Bytes,
+    due: Timestamp,
+) -> NewEntry {
+    let lane = match &signal.subject {
+        Subject::Entity(entity) => entity.lane(),
+        Subject::Feed { name, .. } => format!("feed/{name}").into(),
+        Subject::Subscription(id) => format!("subscription/{id}").into(),
+    };
+    let entity = match &signal.subject {
+        Subject::Entity(entity) => Some(entity.clone()),
+        _ => None,
+    };
+    NewEntry {
+        partition: slot.partition,
+        kind: EntryKind::Signal,
+        connection: slot.connection().clone(),
+        lane: Some(lane.number(slot.connection())),
+        due,
+        dedupe: signal.dedupe.clone(),
+        parent,
+        index: Index { entity, name: signal.hint.clone(), number: None },
+        body: Some(body),
+    }
+}
+
+/// Finds the first source that can vouch for the request. The inner error is of a request that is proven, but not
+/// understood.
+fn verify<'a>(
+    slots: &'a [Arc<SourceSlot>],
+    request: &Request<Bytes>,
+    now: Timestamp,
+) -> Result<(&'a Arc<SourceSlot>, Result<Intake>)> {
+    let mut refused = Error::new(ErrorKind::NotFound, "no source is connected at this endpoint");
+    for slot in slots {
+        match slot.source.receive(request, None, now) {
+            Err(error) if error.kind() == ErrorKind::SignatureInvalid => {
+                refused = error.with_context("connection", slot.connection());
+            }
+            intake => return Ok((slot, intake)),
+        }
+    }
+    Err(refused)
+}
+
+/// Splits the endpoint off the path.
+fn below_endpoint(mut request: Request<Bytes>) -> Result<(EndpointId, Request<Bytes>)> {
+    let path = request.uri().path().trim_start_matches('/');
+    let (endpoint, rest) = path.split_once('/').unwrap_or((path, ""));
+    let endpoint = EndpointId::from(endpoint);
+    let query = request.uri().query().map_or_else(String::new, |query| format!("?{query}"));
+    let below = format!("/{rest}{query}");
+    let target: PathAndQuery = below
+        .parse()
+        .map_err(|_| Error::new(ErrorKind::InvalidRequest, "the request's path is not valid"))?;
+    *request.uri_mut() = Uri::from(target);
+    Ok((endpoint, request))
+}
+
+fn received(request: &Request<Bytes>) -> Received {
+    let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    Received {
+        method: request.method().to_string(),
+        target: request.uri().to_string(),
+        content_type: content_type.map(ToOwned::to_owned),
+        rejected: None,
+    }
+}
+
+impl super::Shared {
+    /// Commits one transaction without a fence and without documents under a condition.
+    pub(super) async fn commit(&self, transaction: Transaction) -> Result<Vec<crate::audit::Appended>> {
+        match self.log.commit(vec![transaction], self.clock.now()).await?.pop() {
+            Some(Committed::Applied(appended)) => Ok(appended),
+            other => Err(Error::new(ErrorKind::Unexpected, "the log refused an unconditional write")
+                .with_context("answer", format!("{other:?}"))),
+        }
+    }
+}

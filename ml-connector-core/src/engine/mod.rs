@@ -1,0 +1,249 @@
+//! The engine: what turns signals into events and events into deliveries, and keeps every promise on the way.
+//!
+//! ```text
+//! request ─► receive ─► signal (durable) ─► 2xx
+//!                          │ resolve: one read for all signals of a record
+//!                          ▼
+//!                       snapshot step ─► event ─► routes ─► deliveries (one transaction)
+//!                                                              │ one under way per lane, admitted by quotas
+//!                                                              ▼
+//!                                                        Sink::deliver ─► outcome
+//! ```
+
+mod builder;
+mod deliver;
+mod explain;
+mod health;
+mod intake;
+mod lanes;
+mod outcome;
+mod promise;
+mod registry;
+mod replay;
+mod resolve;
+mod retry;
+mod run;
+mod service;
+mod stats;
+mod stored;
+#[cfg(test)]
+mod tests;
+mod wake;
+
+use std::{
+    fmt,
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
+
+pub use builder::Builder;
+pub use explain::Explanation;
+pub use health::{Backlog, ConnectionHealth, Health};
+pub use outcome::Parked;
+pub use replay::{Replay, ReplayMode, Replayed};
+pub use service::WebhookService;
+pub use stats::Stats;
+use url::Url;
+
+use self::{
+    registry::{Registry, SourceSlot},
+    stats::{Counters, Stat},
+    wake::Wake,
+};
+use crate::{
+    AuditLog, Clock, Context, Error, ErrorKind, Result, Sink, Source, Timestamp,
+    audit::{Committed, DocKey, DocumentWrite, Entry, Expected, Query, Transaction},
+    model::{ConnectionId, EndpointId},
+    route::Route,
+};
+
+/// The connector: connections, routes and a log, embedded in a host. Cheap to clone; all clones are one connector.
+///
+/// Any number of hosts may share one log. Every host takes webhooks; [`run`](Self::run) does the work of the
+/// partitions that the host holds.
+#[derive(Clone)]
+pub struct Connector {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    log: Arc<dyn AuditLog>,
+    clock: Arc<dyn Clock>,
+    context: Context,
+    public_url: Option<Url>,
+    settings: Settings,
+    registry: RwLock<Arc<Registry>>,
+    wake: Wake,
+    stats: Counters,
+}
+
+/// How the engine works. The defaults suit most hosts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Settings {
+    /// The largest webhook that is taken. Default: 2 MiB, above the largest batch a vendor documents.
+    pub max_webhook_bytes: usize,
+    /// How many records are read at the same time. Default: 32.
+    pub max_resolving: usize,
+    /// How many deliveries are under way at the same time. Default: 256.
+    pub max_delivering: usize,
+    /// How long one read or one delivery may take. Default: 60 s.
+    pub call: Duration,
+    /// How long a partition is leased: how long the work of a host that died lies still. It is renewed three times as
+    /// often. Default: 15 s.
+    pub lease: Duration,
+    /// How long [`Connector::run`] lets work under way finish after the shutdown. Default: 10 s.
+    pub grace: Duration,
+    /// How long the head of a lane may fail for reasons that pass before it is dead and the lane goes on.
+    /// Default: 15 min.
+    pub max_block: Duration,
+    /// How long signals of a record are tried before they are dead. Default: 24 h.
+    pub max_signal_age: Duration,
+    /// How long settled entries are kept, with the bodies of requests; `None` = for ever. Default: 30 days. What
+    /// waits, and what is known of records, is kept regardless.
+    pub retention: Option<Duration>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            max_webhook_bytes: 2 << 20,
+            max_resolving: 32,
+            max_delivering: 256,
+            call: Duration::from_secs(60),
+            lease: Duration::from_secs(15),
+            grace: Duration::from_secs(10),
+            max_block: Duration::from_secs(15 * 60),
+            max_signal_age: Duration::from_secs(24 * 3600),
+            retention: Some(Duration::from_secs(30 * 24 * 3600)),
+        }
+    }
+}
+
+impl Connector {
+    /// Begins a connector.
+    #[must_use]
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// Connects a source while the connector runs.
+    ///
+    /// # Errors
+    /// [`ErrorKind::ConfigInvalid`] when the id is taken or malformed, or an account of its endpoint is.
+    pub fn add_source(&self, source: impl Source) -> Result<()> {
+        let source: Arc<dyn Source> = Arc::new(source);
+        self.change(|registry| registry.add_source(&source))?;
+        self.resume(&source.info().connection);
+        Ok(())
+    }
+
+    /// Connects a sink while the connector runs. Deliveries that waited for it go on.
+    ///
+    /// # Errors
+    /// [`ErrorKind::ConfigInvalid`] when the id is taken or malformed.
+    pub fn add_sink(&self, sink: impl Sink) -> Result<()> {
+        let sink: Arc<dyn Sink> = Arc::new(sink);
+        self.change(|registry| registry.add_sink(&sink))?;
+        self.resume(&sink.info().connection);
+        Ok(())
+    }
+
+    /// Disconnects a connection. What waits for it stays in the log, and goes on when it is connected again.
+    /// Returns whether there was one.
+    pub fn remove(&self, connection: &ConnectionId) -> bool {
+        let mut removed = false;
+        let change = self.change(|registry| {
+            removed = registry.remove(connection);
+            Ok(())
+        });
+        change.is_ok() && removed
+    }
+
+    /// Replaces all routes at once. Deliveries that exist keep their destinations.
+    ///
+    /// # Errors
+    /// [`ErrorKind::ConfigInvalid`] names the route and what is wrong with it; then the old routes stay.
+    pub fn set_routes(&self, routes: Vec<Route>) -> Result<()> {
+        self.change(|registry| registry.set_routes(routes))
+    }
+
+    /// Tries a connection again at once, and the lanes that were parked behind it. Call it when credentials were
+    /// renewed or a channel was repaired; without the call the engine tries by itself from time to time.
+    pub fn resume(&self, connection: &ConnectionId) {
+        self.shared.wake.resume(connection.clone());
+    }
+
+    /// Where the vendor has to send a connection's webhooks; `None` without a public URL or such a source.
+    #[must_use]
+    pub fn webhook_url(&self, connection: &ConnectionId) -> Option<Url> {
+        let registry = self.shared.registry();
+        let endpoint: &EndpointId = &registry.source(connection)?.source.info().endpoint;
+        let mut url = self.shared.public_url.clone()?;
+        url.path_segments_mut().ok()?.pop_if_empty().push(endpoint.as_str());
+        Some(url)
+    }
+
+    /// What was counted since this connector was built.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.shared.stats.read()
+    }
+
+    /// Searches the log.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`] when the log cannot be read.
+    pub async fn search(&self, query: &Query) -> Result<Vec<Entry>> {
+        self.shared.log.query(query).await
+    }
+
+    /// The largest webhook that is taken, in bytes.
+    #[must_use]
+    pub fn max_webhook_bytes(&self) -> usize {
+        self.shared.settings.max_webhook_bytes
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Registry) -> Result<()>) -> Result<()> {
+        let mut current = self.shared.registry.write().unwrap_or_else(PoisonError::into_inner);
+        let mut next = Registry::clone(&current);
+        change(&mut next)?;
+        *current = Arc::new(next);
+        Ok(())
+    }
+}
+
+impl Shared {
+    fn registry(&self) -> Arc<Registry> {
+        Arc::clone(&self.registry.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Since when a connection is watched: the instant at which any host saw it first.
+    async fn watched_since(&self, slot: &SourceSlot) -> Result<Timestamp> {
+        let watched = slot.watched_since.get_or_try_init(|| async {
+            let key = DocKey::new("watched", slot.connection(), "since");
+            let now = self.clock.now();
+            let write = DocumentWrite {
+                key: key.clone(),
+                expected: Expected::Absent,
+                value: Some(now.as_millis().to_string().into()),
+            };
+            let first = Transaction { documents: vec![write], ..Transaction::default() };
+            if let [Committed::Applied(_)] = self.log.commit(vec![first], now).await?[..] {
+                return Ok(now);
+            }
+            let stored = self.log.documents(&[key]).await?.pop().flatten();
+            let millis = stored.and_then(|document| std::str::from_utf8(&document.bytes).ok()?.parse().ok());
+            millis.map(Timestamp::from_millis).ok_or_else(|| {
+                Error::new(ErrorKind::Unexpected, "the log does not say since when a connection is watched")
+            })
+        });
+        watched.await.copied()
+    }
+}
+
+impl fmt::Debug for Connector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connector").field("registry", &self.shared.registry()).finish_non_exhaustive()
+    }
+}

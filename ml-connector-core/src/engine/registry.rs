@@ -1,0 +1,156 @@
+//! The connections and routes of a running connector. Replaced as a whole, so that readers never wait.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
+
+use tokio::sync::OnceCell;
+
+use crate::{
+    Error, ErrorKind, Result, Sink, Source, Timestamp,
+    model::{AccountKey, ConnectionId, EndpointId, Partition},
+    route::Route,
+};
+
+#[derive(Debug, Clone, Default)]
+pub(super) struct Registry {
+    sources: BTreeMap<ConnectionId, Arc<SourceSlot>>,
+    sinks: BTreeMap<ConnectionId, Arc<SinkSlot>>,
+    endpoints: HashMap<EndpointId, Vec<Arc<SourceSlot>>>,
+    routes: Vec<Arc<Route>>,
+}
+
+#[derive(Debug)]
+pub(super) struct SourceSlot {
+    pub(super) source: Arc<dyn Source>,
+    pub(super) partition: Partition,
+    /// Since when the connection is watched, once it has been asked for.
+    pub(super) watched_since: OnceCell<Timestamp>,
+}
+
+#[derive(Debug)]
+pub(super) struct SinkSlot {
+    pub(super) sink: Arc<dyn Sink>,
+    pub(super) partition: Partition,
+}
+
+impl SourceSlot {
+    pub(super) fn connection(&self) -> &ConnectionId {
+        &self.source.info().connection
+    }
+}
+
+impl Registry {
+    pub(super) fn add_source(&mut self, source: &Arc<dyn Source>) -> Result<()> {
+        let info = source.info();
+        info.connection.validate()?;
+        info.endpoint.validate()?;
+        if self.sources.contains_key(&info.connection) {
+            return Err(taken("source", &info.connection));
+        }
+        let neighbors = self.endpoints.entry(info.endpoint.clone()).or_default();
+        let shared = neighbors
+            .iter()
+            .flat_map(|slot| &slot.source.info().accounts)
+            .find(|a| info.accounts.contains(a));
+        if let Some(account) = shared {
+            return Err(Error::new(
+                ErrorKind::ConfigInvalid,
+                "two connections of one endpoint have the same account",
+            )
+            .with_context("endpoint", &info.endpoint)
+            .with_context("account", account));
+        }
+        let slot = Arc::new(SourceSlot {
+            partition: info.affinity.partition(),
+            watched_since: OnceCell::new(),
+            source: Arc::clone(source),
+        });
+        neighbors.push(Arc::clone(&slot));
+        self.sources.insert(info.connection.clone(), slot);
+        Ok(())
+    }
+
+    pub(super) fn add_sink(&mut self, sink: &Arc<dyn Sink>) -> Result<()> {
+        let info = sink.info();
+        info.connection.validate()?;
+        if self.sinks.contains_key(&info.connection) {
+            return Err(taken("sink", &info.connection));
+        }
+        let slot = SinkSlot { partition: info.affinity.partition(), sink: Arc::clone(sink) };
+        self.sinks.insert(info.connection.clone(), Arc::new(slot));
+        Ok(())
+    }
+
+    /// Removes the connection's source and sink; its entries stay and wait.
+    pub(super) fn remove(&mut self, connection: &ConnectionId) -> bool {
+        for slots in self.endpoints.values_mut() {
+            slots.retain(|slot| slot.connection() != connection);
+        }
+        self.endpoints.retain(|_, slots| !slots.is_empty());
+        let source = self.sources.remove(connection).is_some();
+        self.sinks.remove(connection).is_some() || source
+    }
+
+    pub(super) fn set_routes(&mut self, routes: Vec<Route>) -> Result<()> {
+        for (i, route) in routes.iter().enumerate() {
+            route.validate()?;
+            let invalid =
+                |message| Error::new(ErrorKind::ConfigInvalid, message).with_context("route", &route.name);
+            if routes[..i].iter().any(|other| other.name == route.name) {
+                return Err(invalid("two routes have the same name"));
+            }
+            if let Some(target) = route.to.iter().find(|target| !self.sinks.contains_key(&target.sink)) {
+                return Err(invalid("the route delivers to a sink that is not connected")
+                    .with_context("sink", &target.sink));
+            }
+            if let Some(from) = route.from.iter().find(|from| !self.sources.contains_key(from)) {
+                return Err(
+                    invalid("the route takes from a source that is not connected").with_context("from", from)
+                );
+            }
+        }
+        self.routes = routes.into_iter().map(Arc::new).collect();
+        Ok(())
+    }
+
+    pub(super) fn source(&self, connection: &ConnectionId) -> Option<&Arc<SourceSlot>> {
+        self.sources.get(connection)
+    }
+
+    /// Every connection, in order.
+    pub(super) fn connections(&self) -> BTreeSet<ConnectionId> {
+        self.sources.keys().chain(self.sinks.keys()).cloned().collect()
+    }
+
+    pub(super) fn sink(&self, connection: &ConnectionId) -> Option<&Arc<SinkSlot>> {
+        self.sinks.get(connection)
+    }
+
+    pub(super) fn routes(&self) -> &[Arc<Route>] {
+        &self.routes
+    }
+
+    /// The sources behind an endpoint.
+    pub(super) fn endpoint(&self, endpoint: &EndpointId) -> &[Arc<SourceSlot>] {
+        self.endpoints.get(endpoint).map_or(&[], Vec::as_slice)
+    }
+
+    /// The source behind an endpoint that is meant by `account`; the one that verified the request where the
+    /// signal names none.
+    pub(super) fn account<'a>(
+        &'a self,
+        endpoint: &EndpointId,
+        account: Option<&AccountKey>,
+        verified_by: &'a Arc<SourceSlot>,
+    ) -> Option<&'a Arc<SourceSlot>> {
+        let Some(account) = account else { return Some(verified_by) };
+        self.endpoint(endpoint).iter().find(|slot| slot.source.info().accounts.contains(account))
+    }
+}
+
+fn taken(what: &'static str, connection: &ConnectionId) -> Error {
+    Error::new(ErrorKind::ConfigInvalid, format!("a {what} with this connection id exists"))
+        .with_context("connection", connection)
+}

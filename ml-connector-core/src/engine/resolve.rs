@@ -1,0 +1,372 @@
+//! From the signals of a record to its snapshot, its event and its deliveries, in one transaction.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use super::{
+    Shared,
+    intake::signal_entry,
+    lanes::{Batch, Hold, Item},
+    outcome::{self, Told},
+    promise::{append_event, append_time_signals},
+    registry::SourceSlot,
+    retry,
+    run::Finished,
+    stats::Stat,
+    stored::StoredSignal,
+};
+use crate::{
+    Error, ErrorKind, Result, Retry, Scope, Timestamp,
+    audit::{
+        Committed, DocKey, DocumentWrite, EntryKind, Expected, Lease, Outcome, Parent, Query, Settlement,
+        Transaction,
+    },
+    model::{Change, EntityRef, Event, Observed, Resolution, Seq, Signal, Subject},
+    rate::Feedback,
+    snapshot::{Policy, Snapshot, Step, step},
+};
+
+/// How often a record is read again at once because somebody else wrote its snapshot meanwhile.
+const STALE_TRIES: usize = 5;
+/// How often signals are tried whose read fails for a reason that does not pass by itself.
+const PERMANENT_TRIES: u32 = 3;
+
+/// A signal with its place in the log.
+struct Waiting {
+    item: Item,
+    signal: Signal,
+    at: Timestamp,
+}
+
+/// What became of the signals of one subject.
+struct Resolved {
+    waits: Vec<Item>,
+    hold: Hold,
+    reason: Option<Arc<str>>,
+}
+
+/// Resolves a batch of signals of one lane.
+pub(super) async fn resolve(shared: Arc<Shared>, lease: Lease, batch: Batch) -> Finished {
+    match try_resolve(&shared, lease, &batch).await {
+        Ok(finished) => finished,
+        Err(Stop::Fenced) => Finished::fenced(batch.lane),
+        // Nothing was written: the log decides when it works again.
+        Err(Stop::Log(error)) => {
+            tracing::error!(%error, connection = %batch.connection, "the log does not work: signals wait");
+            Finished::again(
+                &batch,
+                Hold::Until(retry::next(&error, Seq(0), 1, retry::DELIVERY_CAP, shared.clock.now())),
+            )
+        }
+    }
+}
+
+/// Why a batch could not be brought to an end.
+pub(super) enum Stop {
+    /// The partition belongs to somebody else.
+    Fenced,
+    /// The log cannot be read or written.
+    Log(Error),
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self::Log(error)
+    }
+}
+
+async fn try_resolve(shared: &Shared, lease: Lease, batch: &Batch) -> Result<Finished, Stop> {
+    let registry = shared.registry();
+    let Some(slot) = registry.source(&batch.connection) else {
+        tracing::warn!(connection = %batch.connection, "signals wait for a source that is not connected");
+        return Ok(Finished::again(batch, Hold::Outage(shared.clock.now())));
+    };
+    let mut waits = Vec::new();
+    let (mut hold, mut reason) = (Hold::None, None);
+    let mut by_subject: Vec<(Subject, Vec<Waiting>)> = Vec::with_capacity(1);
+    for (item, loaded) in load(shared, &batch.items).await? {
+        match loaded {
+            Ok((signal, at)) => {
+                let waiting = Waiting { item, at, signal };
+                match by_subject.iter_mut().find(|(subject, _)| *subject == waiting.signal.subject) {
+                    Some((_, group)) => group.push(waiting),
+                    None => by_subject.push((waiting.signal.subject.clone(), vec![waiting])),
+                }
+            }
+            Err(error) => {
+                settle(shared, lease, vec![dead(item.seq, &error)]).await?;
+                shared.stats.count(Stat::Dead);
+            }
+        }
+    }
+    for (subject, group) in by_subject {
+        let resolved = resolve_subject(shared, lease, slot, batch, &subject, &group).await?;
+        waits.extend(resolved.waits);
+        if resolved.hold != Hold::None {
+            (hold, reason) = (resolved.hold, resolved.reason);
+        }
+    }
+    Ok(Finished { lane: batch.lane, waits, hold, fenced: false, reason })
+}
+
+type Loaded = Vec<(Item, Result<(Signal, Timestamp)>)>;
+
+/// Reads the bodies of signals. What is not in the log any more has been settled by somebody else.
+async fn load(shared: &Shared, items: &[Item]) -> Result<Loaded> {
+    let seqs = items.iter().map(|item| item.seq).collect();
+    let mut entries: BTreeMap<Seq, _> =
+        shared.log.query(&Query::entries(seqs)).await?.into_iter().map(|entry| (entry.seq, entry)).collect();
+    let decode = |item: &Item| {
+        let entry = entries.remove(&item.seq)?;
+        let signal = entry
+            .body
+            .ok_or_else(|| Error::new(ErrorKind::Unexpected, "a signal has no body"))
+            .and_then(|body| StoredSignal::decode(&body))
+            .and_then(|stored| {
+                stored.signal.ok_or_else(|| Error::new(ErrorKind::Unexpected, "a signal is empty"))
+            });
+        Some((*item, signal.map(|signal| (signal, entry.at))))
+    };
+    Ok(items.iter().filter_map(decode).collect())
+}
+
+async fn resolve_subject(
+    shared: &Shared,
+    lease: Lease,
+    slot: &SourceSlot,
+    batch: &Batch,
+    subject: &Subject,
+    group: &[Waiting],
+) -> Result<Resolved, Stop> {
+    let watched_since = shared.watched_since(slot).await?;
+    let signals: Vec<Signal> = group.iter().map(|waiting| waiting.signal.clone()).collect();
+    for _ in 0..STALE_TRIES {
+        let last = match subject {
+            Subject::Entity(entity) => {
+                load_snapshots(shared, slot, [entity]).await?.pop().map(|(_, known)| known)
+            }
+            _ => None,
+        };
+        let last = last.unwrap_or_default();
+        let ctx = shared.context.within(shared.settings.call);
+        let call = slot.source.resolve(&ctx, &signals, last.as_ref().map(|(_, snapshot)| snapshot));
+        let resolution = match tokio::time::timeout(shared.settings.call, call).await {
+            Ok(Ok(resolution)) => resolution,
+            Ok(Err(error)) => return failed(shared, lease, batch, group, &error).await,
+            Err(_) => {
+                let error = Error::new(ErrorKind::Unavailable, "the read did not end in time");
+                return failed(shared, lease, batch, group, &error).await;
+            }
+        };
+        let mut transaction = Transaction { fence: Some(lease), ..Transaction::default() };
+        let mut wake = Vec::new();
+        let (mut events, mut older) = (0, false);
+        let parent = Parent::Entry(group[0].item.seq);
+        match resolution {
+            Resolution::Observed(observations) => {
+                let entities = observations.iter().map(|observation| &observation.entity);
+                let snapshots = load_snapshots(shared, slot, entities).await?;
+                for (observation, (key, known)) in observations.into_iter().zip(snapshots) {
+                    let info = slot.source.info();
+                    let now = shared.clock.now();
+                    let policy = Policy {
+                        today: now.date_in(&info.zone),
+                        overdue_after: &info.overdue_after,
+                        watched_since,
+                    };
+                    match step(known.as_ref().map(|(_, snapshot)| snapshot), &observation, &policy) {
+                        Step::Unchanged => {}
+                        Step::Older => older = true,
+                        Step::Changed { snapshot, changes } => {
+                            let expected =
+                                known.as_ref().map_or(Expected::Absent, |(v, _)| Expected::Version(*v));
+                            let value = Some(snapshot.to_bytes()?);
+                            transaction.documents.push(DocumentWrite { key, expected, value });
+                            let entity = observation.entity.clone();
+                            let (record, raw) = match observation.state {
+                                Observed::Present { record, raw, .. } => (record, raw),
+                                Observed::Gone => {
+                                    (Box::new(snapshot.facts.to_record(Arc::clone(&entity.id))), None)
+                                }
+                            };
+                            let connection = slot.connection().clone();
+                            let mut event =
+                                Event::new(connection, entity, snapshot.n, changes, now, Some(record));
+                            event.raw = raw;
+                            append_time_signals(slot, &observation.entity, &snapshot, now, &mut transaction)?;
+                            append_event(shared, slot.partition, event, &mut transaction, parent, &mut wake)?;
+                            events += 1;
+                        }
+                    }
+                }
+            }
+            Resolution::NotYet { retry_at } => {
+                let error =
+                    Error::new(ErrorKind::NotFound, "not visible yet").with_retry(Retry::At(retry_at));
+                return failed(shared, lease, batch, group, &error).await;
+            }
+            Resolution::Sweep { feed, since } => {
+                let signal = Signal { subject: Subject::Feed { name: feed, since }, ..signals[0].clone() };
+                let body = StoredSignal::encode(Some(&signal), None, b"")?;
+                transaction.append.push(signal_entry(slot, &signal, parent, body, shared.clock.now()));
+            }
+            Resolution::Done { note } => {
+                transaction.settle = group.iter().map(|waiting| dropped(waiting.item.seq, note)).collect();
+            }
+        }
+        if older {
+            let error = Error::new(ErrorKind::Conflict, "the read is older than what is known")
+                .with_retry(Retry::Backoff);
+            return failed(shared, lease, batch, group, &error).await;
+        }
+        if transaction.settle.is_empty() {
+            transaction.settle = settlements(group, !transaction.append.is_empty());
+        }
+        if !transaction.append.is_empty() {
+            wake.push(slot.partition);
+        }
+        let deliveries = transaction.append.iter().filter(|entry| entry.kind == EntryKind::Delivery).count();
+        match commit(shared, transaction).await? {
+            Committed::Applied(_) => {
+                shared.stats.add(Stat::Events, events);
+                shared.stats.add(Stat::Deliveries, deliveries);
+                if events == 0 {
+                    shared.stats.count(Stat::Unchanged);
+                }
+                shared.wake.partitions(&wake);
+                return Ok(Resolved { waits: Vec::new(), hold: Hold::None, reason: None });
+            }
+            Committed::Fenced => return Err(Stop::Fenced),
+            Committed::Stale(key) => tracing::debug!(%key, "somebody else wrote the snapshot: reading again"),
+        }
+    }
+    let error = Error::new(ErrorKind::Conflict, "the snapshot kept changing").with_retry(Retry::Backoff);
+    failed(shared, lease, batch, group, &error).await
+}
+
+type Known = Option<(u64, Snapshot)>;
+
+/// What is known of records, with the versions of the documents.
+async fn load_snapshots<'a>(
+    shared: &Shared,
+    slot: &SourceSlot,
+    entities: impl IntoIterator<Item = &'a EntityRef>,
+) -> Result<Vec<(DocKey, Known)>> {
+    let keys: Vec<_> = entities.into_iter().map(|entity| Snapshot::key(slot.connection(), entity)).collect();
+    let documents = shared.log.documents(&keys).await?;
+    let known = documents.into_iter().map(|document| {
+        document.map(|document| Ok((document.version, Snapshot::from_bytes(&document.bytes)?))).transpose()
+    });
+    keys.iter().cloned().zip(known).map(|(key, known)| known.map(|known| (key, known))).collect()
+}
+
+/// The first signal led to what was found; the others were answered by the same read.
+fn settlements(group: &[Waiting], found: bool) -> Vec<Settlement> {
+    let outcome = |i| match (found, i) {
+        (true, 0) => Outcome::Done { receipt: None },
+        (true, _) => Outcome::Dropped { reason: "coalesced".into() },
+        (false, _) => Outcome::Dropped { reason: "unchanged".into() },
+    };
+    group
+        .iter()
+        .enumerate()
+        .map(|(i, waiting)| Settlement { seq: waiting.item.seq, outcome: outcome(i) })
+        .collect()
+}
+
+/// Decides what a failed read means for its signals.
+async fn failed(
+    shared: &Shared,
+    lease: Lease,
+    batch: &Batch,
+    group: &[Waiting],
+    error: &Error,
+) -> Result<Resolved, Stop> {
+    let now = shared.clock.now();
+    if let (Scope::Quota(key), Retry::At(until)) = (error.scope(), error.retry()) {
+        shared.context.limiter().report(key, Feedback::PausedUntil(until), now).await?;
+    }
+    let outage = matches!(error.scope(), Scope::Connection);
+    let counted = !outage && error.kind() != ErrorKind::RateLimited;
+    let mut resolved = Resolved {
+        waits: Vec::new(),
+        hold: match error.retry() {
+            Retry::At(at) if outage => Hold::Outage(at),
+            _ if outage => Hold::Outage(now),
+            _ => Hold::None,
+        },
+        reason: outage.then(|| error.to_string().into()),
+    };
+    let mut transaction = Transaction { fence: Some(lease), ..Transaction::default() };
+    let mut wake = Vec::new();
+    for Waiting { item, at, signal } in group {
+        let attempt = item.attempt + u32::from(counted);
+        let hopeless = error.retry() == Retry::Never && attempt >= PERMANENT_TRIES && counted;
+        let too_old = counted
+            && now.saturating_since(*at) > shared.settings.max_signal_age
+            && attempt >= PERMANENT_TRIES;
+        if hopeless || too_old {
+            shared.stats.count(Stat::Dead);
+            tracing::error!(seq = item.seq.0, %error, "a signal is dead: replay it when the cause is gone");
+            transaction.settle.push(dead(item.seq, error));
+            let told = Told {
+                kind: "signal",
+                seq: item.seq,
+                change: Change::Dead,
+                connection: batch.connection.clone(),
+                lane: batch.lane,
+                about: match &signal.subject {
+                    Subject::Entity(entity) => Some(entity.clone()),
+                    _ => None,
+                },
+                reason: error.to_string().into(),
+            };
+            wake.extend(outcome::append(shared, told, &mut transaction).await?);
+            continue;
+        }
+        let due = if outage {
+            item.due.min(now)
+        } else {
+            retry::next(error, item.seq, attempt.max(1), retry::SIGNAL_CAP, now)
+        };
+        shared.stats.count(Stat::Retried);
+        let outcome =
+            Outcome::Retry { attempt, due, error: error.to_string().into(), uncertain: false, note: None };
+        transaction.settle.push(Settlement { seq: item.seq, outcome });
+        resolved.waits.push(Item { due, attempt, ..*item });
+    }
+    tracing::warn!(%error, signals = group.len(), "a read failed");
+    apply(shared, transaction).await?;
+    shared.wake.partitions(&wake);
+    Ok(resolved)
+}
+
+/// Adds outcomes under the fence.
+pub(super) async fn settle(shared: &Shared, lease: Lease, settle: Vec<Settlement>) -> Result<(), Stop> {
+    apply(shared, Transaction { fence: Some(lease), settle, ..Transaction::default() }).await
+}
+
+/// Commits a transaction that only its fence can refuse.
+pub(super) async fn apply(shared: &Shared, transaction: Transaction) -> Result<(), Stop> {
+    match commit(shared, transaction).await? {
+        Committed::Applied(_) => Ok(()),
+        Committed::Fenced => Err(Stop::Fenced),
+        Committed::Stale(key) => Err(Stop::Log(
+            Error::new(ErrorKind::Unexpected, "a document was written under no condition")
+                .with_context("key", key),
+        )),
+    }
+}
+
+async fn commit(shared: &Shared, transaction: Transaction) -> Result<Committed> {
+    let committed = shared.log.commit(vec![transaction], shared.clock.now()).await?.pop();
+    committed
+        .ok_or_else(|| Error::new(ErrorKind::Unexpected, "the log did not say what became of a transaction"))
+}
+
+pub(super) fn dead(seq: Seq, error: &Error) -> Settlement {
+    Settlement { seq, outcome: Outcome::Dead { error: error.to_string().into() } }
+}
+
+fn dropped(seq: Seq, reason: &'static str) -> Settlement {
+    Settlement { seq, outcome: Outcome::Dropped { reason: reason.into() } }
+}

@@ -1,0 +1,453 @@
+//! The run loop: holds partitions, finds work, starts it, and takes note of what became of it.
+
+use std::{
+    collections::{HashMap, HashSet},
+    future::Future,
+    pin::pin,
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::task::{AbortHandle, JoinError, JoinSet};
+
+use super::{
+    Connector, Shared,
+    deliver::deliver,
+    health::Survey,
+    lanes::{Appetite, Batch, Hold, Item, LaneId, Lanes},
+    outcome,
+    resolve::resolve,
+};
+use crate::{
+    Result, Timestamp,
+    audit::{EntryKind, Lease, LeaseRequest, PendingScope},
+    clock::SLICE,
+    model::{ConnectionId, Partition, Seq},
+};
+
+/// How many entries of the work list are read at once.
+const PAGE: usize = 500;
+/// How long the log is trusted to tell about commits of other processes.
+const HINT: Duration = Duration::from_secs(30);
+/// How often what other processes commit is looked for at most: our own commits tell by themselves.
+const HINT_GAP: Duration = Duration::from_millis(200);
+/// How long a source or a sink that panicked is left alone.
+const PANIC_PAUSE: Duration = Duration::from_secs(30);
+/// How long to wait for a log that does not work.
+const LOG_PAUSE: Duration = Duration::from_secs(1);
+/// How often settled entries are pruned, and how many families at once.
+const PRUNE_EVERY: Duration = Duration::from_secs(3600);
+const PRUNE_PAGE: usize = 500;
+/// How many signals one read may answer.
+const MAX_SIGNALS: usize = 1000;
+
+/// What became of a batch.
+#[derive(Debug)]
+pub(super) struct Finished {
+    pub(super) lane: LaneId,
+    /// The items that are not settled.
+    pub(super) waits: Vec<Item>,
+    pub(super) hold: Hold,
+    /// The partition belongs to somebody else now.
+    pub(super) fenced: bool,
+    /// Why the connection does not work, with [`Hold::Outage`].
+    pub(super) reason: Option<Arc<str>>,
+}
+
+impl Finished {
+    /// Everything is off the work list.
+    pub(super) fn settled(lane: LaneId) -> Self {
+        Self { lane, waits: Vec::new(), hold: Hold::None, fenced: false, reason: None }
+    }
+
+    /// Nothing has changed; the batch comes again.
+    pub(super) fn again(batch: &Batch, hold: Hold) -> Self {
+        Self::again_from(batch, &batch.items, hold)
+    }
+
+    /// These items come again as they are.
+    pub(super) fn again_from(batch: &Batch, items: &[Item], hold: Hold) -> Self {
+        Self { lane: batch.lane, waits: items.to_vec(), hold, fenced: false, reason: None }
+    }
+
+    /// Somebody else works on the partition.
+    pub(super) fn fenced(lane: LaneId) -> Self {
+        Self { fenced: true, ..Self::settled(lane) }
+    }
+}
+
+impl Connector {
+    /// Does the work: reads what signals are about, delivers what follows, until `shutdown` completes. Call it once
+    /// per host and log, and keep it running; webhooks are taken without it, too, and wait in the log.
+    ///
+    /// After the shutdown nothing new begins. Work under way may finish within [`Settings::grace`]
+    /// (super::Settings::grace); what does not is looked up at the next start. Then the partitions are given back.
+    ///
+    /// # Errors
+    /// None at present: a log that does not work is tried again until it does. The result leaves room for failures
+    /// that no patience can mend.
+    pub async fn run(&self, shutdown: impl Future<Output = ()>) -> Result<()> {
+        let owner: Arc<str> = uuid::Uuid::new_v7(uuid::Timestamp::from_unix(
+            uuid::NoContext,
+            u64::try_from(self.shared.clock.now().as_secs()).unwrap_or(0),
+            0,
+        ))
+        .to_string()
+        .into();
+        let mut runner = Runner::new(Arc::clone(&self.shared), owner);
+        let mut shutdown = pin!(shutdown);
+        let mut hints = pin!(hints(&self.shared));
+        let _answers = self.shared.wake.running();
+        self.shared.wake.all();
+        runner.recall().await;
+        loop {
+            runner.renew().await;
+            runner.discover().await;
+            runner.start();
+            runner.answer();
+            runner.prune();
+            let pause = runner.pause();
+            tokio::select! {
+                biased;
+                () = &mut shutdown => break,
+                Some(ended) = runner.tasks.join_next_with_id() => runner.finish(ended),
+                Some(_) = runner.tellers.join_next() => {}
+                () = self.shared.wake.wait() => {}
+                () = &mut hints => {}
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+        runner.stop().await;
+        Ok(())
+    }
+}
+
+struct Runner {
+    shared: Arc<Shared>,
+    owner: Arc<str>,
+    leases: HashMap<Partition, Held>,
+    renew_at: Timestamp,
+    signals: Work,
+    deliveries: Work,
+    tasks: JoinSet<Finished>,
+    running: HashMap<tokio::task::Id, Running>,
+    /// Connections that do not work, as the log was told.
+    parked: HashSet<ConnectionId>,
+    tellers: JoinSet<()>,
+    prune_at: Timestamp,
+}
+
+/// What waits and what is under way of one kind.
+struct Work {
+    lanes: Lanes,
+    under_way: usize,
+    max: usize,
+}
+
+/// A batch that is under way.
+struct Running {
+    batch: Batch,
+    abort: AbortHandle,
+}
+
+/// A partition that is held, and how far its work list has been read.
+#[derive(Debug, Clone, Copy)]
+struct Held {
+    lease: Lease,
+    read_to: Seq,
+}
+
+impl Runner {
+    fn new(shared: Arc<Shared>, owner: Arc<str>) -> Self {
+        let work = |max| Work { lanes: Lanes::default(), under_way: 0, max };
+        Self {
+            signals: work(shared.settings.max_resolving),
+            deliveries: work(shared.settings.max_delivering),
+            shared,
+            owner,
+            leases: HashMap::new(),
+            renew_at: Timestamp::default(),
+            tasks: JoinSet::new(),
+            running: HashMap::new(),
+            parked: HashSet::new(),
+            tellers: JoinSet::new(),
+            prune_at: Timestamp::default(),
+        }
+    }
+
+    fn work(&mut self, kind: EntryKind) -> &mut Work {
+        if kind == EntryKind::Signal { &mut self.signals } else { &mut self.deliveries }
+    }
+
+    /// Takes and renews partitions when it is time to.
+    async fn renew(&mut self) {
+        let now = self.shared.clock.now();
+        if now < self.renew_at {
+            return;
+        }
+        let lease = self.shared.settings.lease;
+        let request = LeaseRequest::Hold {
+            owner: Arc::clone(&self.owner),
+            want: usize::from(Partition::COUNT),
+            until: now + lease,
+            now,
+        };
+        let held = match self.shared.log.lease(request).await {
+            Ok(held) => held,
+            Err(error) => {
+                tracing::error!(%error, "partitions cannot be leased: trying again");
+                self.renew_at = now + LOG_PAUSE;
+                return;
+            }
+        };
+        self.renew_at = now + lease / 3;
+        let held: HashMap<Partition, Lease> =
+            held.into_iter().map(|lease| (lease.partition, lease)).collect();
+        let lost: Vec<Partition> = self
+            .leases
+            .iter()
+            .filter(|(partition, known)| held.get(*partition) != Some(&known.lease))
+            .map(|(partition, _)| *partition)
+            .collect();
+        lost.into_iter().for_each(|partition| self.lose(partition));
+        let mut taken = Vec::new();
+        for (partition, lease) in held {
+            self.leases.entry(partition).or_insert_with(|| {
+                taken.push(partition);
+                Held { lease, read_to: Seq(0) }
+            });
+        }
+        if !taken.is_empty() {
+            tracing::info!(held = self.leases.len(), taken = taken.len(), "partitions held");
+            self.shared.wake.partitions(&taken);
+        }
+    }
+
+    fn lose(&mut self, partition: Partition) {
+        tracing::warn!(partition = partition.number(), "a partition belongs to another host now");
+        self.leases.remove(&partition);
+        self.signals.lanes.forget(partition);
+        self.deliveries.lanes.forget(partition);
+        // The new holder looks up what was under way; it must not be overtaken by us.
+        self.running.values().filter(|running| running.batch.lane.partition == partition).for_each(
+            |running| {
+                running.abort.abort();
+            },
+        );
+    }
+
+    /// Reads what was appended to the work lists.
+    async fn discover(&mut self) {
+        let appended = self.shared.wake.take_appended();
+        let held: Vec<(Partition, Held)> = self
+            .leases
+            .iter()
+            .filter(|(partition, _)| appended(**partition))
+            .map(|(p, held)| (*p, *held))
+            .collect();
+        for (partition, Held { lease, mut read_to }) in held {
+            loop {
+                match self.shared.log.pending(lease, PendingScope::Partition, read_to, PAGE).await {
+                    Ok(page) => {
+                        page.iter().for_each(|pending| self.work(pending.kind).lanes.add(partition, pending));
+                        read_to = page.last().map_or(read_to, |last| last.seq);
+                        if page.len() < PAGE {
+                            break;
+                        }
+                    }
+                    Err(error) => {
+                        tracing::error!(%error, partition = partition.number(), "the work list cannot be read");
+                        // Read on later, and find out whether the partition is still held.
+                        self.shared.wake.partitions(&[partition]);
+                        self.renew_at = self.renew_at.min(self.shared.clock.now() + LOG_PAUSE);
+                        break;
+                    }
+                }
+            }
+            if let Some(held) = self.leases.get_mut(&partition) {
+                held.read_to = read_to;
+            }
+        }
+        for connection in self.shared.wake.take_resumed() {
+            self.signals.lanes.resume(&connection);
+            self.deliveries.lanes.resume(&connection);
+        }
+    }
+
+    /// Starts everything that may begin.
+    fn start(&mut self) {
+        let registry = self.shared.registry();
+        let now = self.shared.clock.now();
+        while self.signals.under_way < self.signals.max {
+            let appetite = |connection: &ConnectionId| {
+                let ahead = registry.source(connection).map(|slot| slot.source.info().coalesce);
+                Appetite { max: MAX_SIGNALS, ahead: ahead.unwrap_or_default() }
+            };
+            let Some(batch) = self.signals.lanes.take(now, appetite) else { break };
+            self.spawn(batch);
+        }
+        while self.deliveries.under_way < self.deliveries.max {
+            let appetite = |connection: &ConnectionId| {
+                let max = registry.sink(connection).map(|slot| slot.sink.info().max_batch);
+                Appetite { max: max.unwrap_or(1), ahead: Duration::ZERO }
+            };
+            let Some(batch) = self.deliveries.lanes.take(now, appetite) else { break };
+            self.spawn(batch);
+        }
+    }
+
+    fn spawn(&mut self, batch: Batch) {
+        let Some(held) = self.leases.get(&batch.lane.partition) else { return };
+        let (shared, lease, work) = (Arc::clone(&self.shared), held.lease, batch.clone());
+        let abort = match batch.lane.kind {
+            EntryKind::Signal => self.tasks.spawn(resolve(shared, lease, work)),
+            _ => self.tasks.spawn(deliver(shared, lease, work)),
+        };
+        self.work(batch.lane.kind).under_way += 1;
+        self.running.insert(abort.id(), Running { batch, abort });
+    }
+
+    /// Takes note of what became of a batch.
+    fn finish(&mut self, ended: std::result::Result<(tokio::task::Id, Finished), JoinError>) {
+        let now = self.shared.clock.now();
+        let id = ended.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
+        let Some(Running { batch, .. }) = self.running.remove(&id) else { return };
+        let partition = batch.lane.partition;
+        self.work(batch.lane.kind).under_way -= 1;
+        let finished = match ended {
+            Ok((_, finished)) => finished,
+            Err(error) if error.is_cancelled() => return,
+            Err(_) => {
+                // What it did before is unknown.
+                tracing::error!(connection = %batch.connection, "a source or a sink panicked: its work is tried again");
+                let again = |item: &Item| Item { due: now + PANIC_PAUSE, uncertain: true, ..*item };
+                Finished {
+                    waits: batch.items.iter().map(again).collect(),
+                    ..Finished::again(&batch, Hold::Blocked)
+                }
+            }
+        };
+        if finished.fenced {
+            self.lose(partition);
+            self.renew_at = now;
+        } else if self.leases.contains_key(&partition) {
+            self.tell(batch.connection, &finished);
+            self.work(finished.lane.kind).lanes.finish(finished.lane, &finished.waits, finished.hold, now);
+        }
+    }
+
+    /// Tells once that a connection has stopped working, and once that it works again.
+    fn tell(&mut self, connection: ConnectionId, finished: &Finished) {
+        let reason = match finished.hold {
+            Hold::Outage(_) if self.parked.insert(connection.clone()) => {
+                Some(finished.reason.clone().unwrap_or_else(|| "it is not connected".into()))
+            }
+            Hold::Outage(_) | Hold::Until(_) => return,
+            Hold::None | Hold::Blocked | Hold::Parked if self.parked.remove(&connection) => None,
+            Hold::None | Hold::Blocked | Hold::Parked => return,
+        };
+        let shared = Arc::clone(&self.shared);
+        self.tellers.spawn(async move {
+            while let Err(error) = outcome::connection_turned(&shared, &connection, reason.clone()).await {
+                tracing::error!(%error, %connection, "the log cannot be told whether a connection works");
+                tokio::time::sleep(LOG_PAUSE).await;
+            }
+        });
+    }
+
+    /// Learns from the log which connections did not work when the process before ended.
+    async fn recall(&mut self) {
+        let ids: Vec<_> = self.shared.registry().connections().into_iter().collect();
+        let keys: Vec<_> = ids.iter().map(outcome::standing_key).collect();
+        match self.shared.log.documents(&keys).await {
+            Ok(standings) => {
+                let parked = |document: Option<_>| outcome::standing(document.as_ref())?.parked;
+                let known =
+                    ids.into_iter().zip(standings).filter_map(|(id, document)| parked(document).map(|_| id));
+                self.parked = known.collect();
+            }
+            Err(error) => tracing::error!(%error, "the log cannot say which connections work"),
+        }
+    }
+
+    /// Answers who asked what waits.
+    fn answer(&mut self) {
+        let questions = self.shared.wake.take_questions();
+        if questions.is_empty() {
+            return;
+        }
+        let now = self.shared.clock.now();
+        let mut survey = Survey::new();
+        for (role, work) in [&self.signals, &self.deliveries].into_iter().enumerate() {
+            work.lanes.survey(now, |connection, lane| {
+                let backlog = &mut survey.entry(connection.clone()).or_default()[role];
+                backlog.waiting += lane.waiting;
+                backlog.parked_lanes += lane.parked_lanes;
+                backlog.oldest = backlog.oldest.into_iter().chain(lane.oldest).min();
+            });
+        }
+        for question in questions {
+            // Whoever does not wait any more does not want to know.
+            drop(question.send(survey.clone()));
+        }
+    }
+
+    /// Removes what was settled long ago, from time to time.
+    fn prune(&mut self) {
+        let now = self.shared.clock.now();
+        let Some(retention) = self.shared.settings.retention.filter(|_| now >= self.prune_at) else { return };
+        self.prune_at = now + PRUNE_EVERY;
+        let shared = Arc::clone(&self.shared);
+        self.tellers.spawn(async move {
+            loop {
+                match shared.log.prune(now - retention, PRUNE_PAGE).await {
+                    Ok(0) => return,
+                    Ok(entries) => tracing::debug!(entries, "pruned"),
+                    Err(error) => {
+                        return tracing::warn!(%error, "the log cannot be pruned: trying again later");
+                    }
+                }
+            }
+        });
+    }
+
+    /// How long nothing is due.
+    fn pause(&self) -> Duration {
+        let work = [&self.signals, &self.deliveries].into_iter().filter(|work| work.under_way < work.max);
+        let next =
+            work.filter_map(|work| work.lanes.next_at()).chain([self.renew_at]).min().unwrap_or_default();
+        next.saturating_since(self.shared.clock.now()).min(SLICE)
+    }
+
+    /// Lets work under way finish, and gives the partitions back.
+    async fn stop(mut self) {
+        let all = async {
+            while self.tasks.join_next().await.is_some() {}
+            while self.tellers.join_next().await.is_some() {}
+        };
+        if tokio::time::timeout(self.shared.settings.grace, all).await.is_err() {
+            tracing::warn!(
+                under_way = self.tasks.len(),
+                "the grace period is over: what is under way will be looked up"
+            );
+            self.tasks.shutdown().await;
+            self.tellers.shutdown().await;
+        }
+        if let Err(error) = self.shared.log.lease(LeaseRequest::Release { owner: self.owner }).await {
+            tracing::warn!(%error, "partitions could not be given back: they expire by themselves");
+        }
+    }
+}
+
+/// Looks for what other processes commit. Never ends.
+async fn hints(shared: &Shared) {
+    let all: Vec<Partition> = Partition::all().collect();
+    loop {
+        if let Err(error) = shared.log.wait(&all, HINT).await {
+            tracing::debug!(%error, "the log cannot tell about other processes");
+            tokio::time::sleep(LOG_PAUSE).await;
+        }
+        shared.wake.all();
+        tokio::time::sleep(HINT_GAP).await;
+    }
+}

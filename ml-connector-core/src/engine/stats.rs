@@ -1,0 +1,91 @@
+//! What was counted.
+
+use std::{
+    array,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+/// Counts since the connector was built. The log has the whole truth; this is the quick look.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Signals stored from webhooks.
+    pub received: u64,
+    /// Requests that were not proven to come from the vendor.
+    pub forged: u64,
+    /// Requests that were proven, but not understood, or had no endpoint or too large a body.
+    pub rejected: u64,
+    /// Requests the log could not take: the vendor was asked to try again.
+    pub refused: u64,
+    /// Signals without a connection.
+    pub unrouted: u64,
+    /// Reads that showed what was known already.
+    pub unchanged: u64,
+    /// Changes that were found.
+    pub events: u64,
+    /// Deliveries made.
+    pub deliveries: u64,
+    /// Deliveries done.
+    pub delivered: u64,
+    /// Attempts that did not succeed and will be repeated.
+    pub retried: u64,
+    /// Attempts whose outcome had to be looked up.
+    pub looked_up: u64,
+    /// Deliveries parked.
+    pub parked: u64,
+    /// Signals and deliveries given up; they can be replayed.
+    pub dead: u64,
+}
+
+#[derive(Debug, Clone, Copy)]
+#[repr(usize)]
+pub(super) enum Stat {
+    Received,
+    Forged,
+    Rejected,
+    Refused,
+    Unrouted,
+    Unchanged,
+    Events,
+    Deliveries,
+    Delivered,
+    Retried,
+    LookedUp,
+    Parked,
+    Dead,
+}
+
+const COUNT: usize = Stat::Dead as usize + 1;
+
+#[derive(Debug, Default)]
+pub(super) struct Counters([AtomicU64; COUNT]);
+
+impl Counters {
+    pub(super) fn count(&self, stat: Stat) {
+        self.add(stat, 1);
+    }
+
+    pub(super) fn add(&self, stat: Stat, count: usize) {
+        self.0[stat as usize].fetch_add(count as u64, Ordering::Relaxed);
+    }
+
+    pub(super) fn read(&self) -> Stats {
+        let all: [u64; COUNT] = array::from_fn(|i| self.0[i].load(Ordering::Relaxed));
+        let of = |stat: Stat| all[stat as usize];
+        Stats {
+            received: of(Stat::Received),
+            forged: of(Stat::Forged),
+            rejected: of(Stat::Rejected),
+            refused: of(Stat::Refused),
+            unrouted: of(Stat::Unrouted),
+            unchanged: of(Stat::Unchanged),
+            events: of(Stat::Events),
+            deliveries: of(Stat::Deliveries),
+            delivered: of(Stat::Delivered),
+            retried: of(Stat::Retried),
+            looked_up: of(Stat::LookedUp),
+            parked: of(Stat::Parked),
+            dead: of(Stat::Dead),
+        }
+    }
+}

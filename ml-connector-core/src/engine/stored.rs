@@ -1,0 +1,121 @@
+//! How signals and deliveries are written into the log.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Error, ErrorKind, Result, Timestamp,
+    model::{DeliveryId, Destination, Signal},
+};
+
+/// A signal with the request it came in: one line of JSON, the signal's own payload, the request's body as
+/// received. Bytes stay bytes, so that writing one costs next to nothing.
+#[derive(Debug, Serialize, Deserialize)]
+struct SignalHead {
+    signal: Option<Signal>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    payload_bytes: Option<usize>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    received: Option<Received>,
+}
+
+/// What is kept of a request besides its body. Headers are not: they may hold secrets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Received {
+    pub(super) method: String,
+    pub(super) target: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) content_type: Option<String>,
+    /// Why it was not accepted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) rejected: Option<String>,
+}
+
+/// What a signal's entry holds.
+#[derive(Debug)]
+pub(super) struct StoredSignal {
+    pub(super) signal: Option<Signal>,
+    pub(super) received: Option<Received>,
+    pub(super) body: Bytes,
+}
+
+impl StoredSignal {
+    pub(super) fn encode(signal: Option<&Signal>, received: Option<Received>, body: &[u8]) -> Result<Bytes> {
+        let payload = signal.and_then(|signal| signal.payload.as_ref());
+        let head = SignalHead { signal: signal.cloned(), payload_bytes: payload.map(Bytes::len), received };
+        let mut bytes = serde_json::to_vec(&head).map_err(|source| {
+            Error::new(ErrorKind::Unexpected, "a signal cannot be written").with_source(source)
+        })?;
+        bytes.push(b'\n');
+        bytes.extend_from_slice(payload.map_or(&[], |payload| payload));
+        bytes.extend_from_slice(body);
+        Ok(bytes.into())
+    }
+
+    pub(super) fn decode(bytes: &Bytes) -> Result<Self> {
+        let unreadable = || Error::new(ErrorKind::Unexpected, "a stored signal cannot be read");
+        let end = bytes.iter().position(|byte| *byte == b'\n').ok_or_else(unreadable)?;
+        let head: SignalHead =
+            serde_json::from_slice(&bytes[..end]).map_err(|source| unreadable().with_source(source))?;
+        let mut body = bytes.slice(end + 1..);
+        let payload = match head.payload_bytes {
+            Some(length) if length > body.len() => return Err(unreadable()),
+            length => length.map(|length| body.split_to(length)),
+        };
+        let signal = head.signal.map(|signal| Signal { payload, ..signal });
+        Ok(Self { signal, received: head.received, body })
+    }
+}
+
+/// What a delivery's entry holds. The event is its parent.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct StoredDelivery {
+    pub(super) id: DeliveryId,
+    pub(super) destination: Destination,
+}
+
+impl StoredDelivery {
+    pub(super) fn new(destination: Destination, now: Timestamp) -> Self {
+        Self { id: DeliveryId::generate(now), destination }
+    }
+
+    pub(super) fn encode(&self) -> Result<Bytes> {
+        serde_json::to_vec(self).map(Bytes::from).map_err(|source| {
+            Error::new(ErrorKind::Unexpected, "a delivery cannot be written").with_source(source)
+        })
+    }
+
+    pub(super) fn decode(bytes: &[u8]) -> Result<Self> {
+        serde_json::from_slice(bytes).map_err(|source| {
+            Error::new(ErrorKind::Unexpected, "a stored delivery cannot be read").with_source(source)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::EntityRef;
+
+    #[test]
+    fn payload_and_body_come_back_byte_for_byte() {
+        let mut signal = Signal::entity(EntityRef::new("invoice", "1"));
+        signal.payload = Some(Bytes::from_static(b"click\n\xff"));
+        let received = Received {
+            method: "POST".into(),
+            target: "/hook?x=1".into(),
+            content_type: None,
+            rejected: None,
+        };
+        let stored = StoredSignal::encode(Some(&signal), Some(received.clone()), b"\n{body}\xfe").unwrap();
+        let read = StoredSignal::decode(&stored).unwrap();
+        assert_eq!(
+            (read.signal, read.received, &read.body[..]),
+            (Some(signal), Some(received), &b"\n{body}\xfe"[..])
+        );
+        assert!(
+            StoredSignal::decode(&Bytes::from_static(b"{\"signal\":null,\"payload_bytes\":9}\nx")).is_err()
+        );
+        assert!(StoredSignal::decode(&Bytes::from_static(b"x")).is_err());
+    }
+}

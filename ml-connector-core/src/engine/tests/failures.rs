@@ -1,0 +1,264 @@
+//! What happens when the vendors, the log or the process fail.
+
+use vendor::{Fault, webhook};
+
+use super::*;
+use crate::{
+    Effect, Error, ErrorKind, Retry, Scope,
+    audit::State,
+    model::{Lookup, Status},
+    rate::QuotaKey,
+};
+
+fn before(kind: ErrorKind, effect: Effect, scope: Scope, retry: Retry) -> Fault {
+    Fault::Before(kind, effect, scope, retry)
+}
+
+/// Puts invoices into the ledger and tells the connector about each.
+async fn tell(world: &World, connector: &Connector, ids: &[&str]) {
+    for id in ids {
+        world.ledger.put(id, Status::Open, "2026-04-01");
+        connector.receive(webhook(&format!("account:books {id}"), "good")).await;
+        // Their events are committed in this order.
+        world.run(connector, Duration::from_millis(150)).await;
+    }
+}
+
+const ALL: [&str; 3] = ["invoice.sent 1", "invoice.sent 2", "invoice.sent 3"];
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_was_lost_is_looked_up_and_the_message_is_not_repeated() {
+    for (fault, written_by_fault) in [
+        (Fault::After, true),
+        (before(ErrorKind::Unavailable, Effect::Unknown, Scope::Entry, Retry::Backoff), false),
+        (before(ErrorKind::InvalidResponse, Effect::Unknown, Scope::Entry, Retry::Never), false),
+        (Fault::Hang, false),
+        (Fault::Panic, false),
+    ] {
+        let world = World::new();
+        let connector = world.connector();
+        world.board.fault(fault.clone());
+        tell(&world, &connector, &["1", "2", "3"]).await;
+        world.run(&connector, secs(300)).await;
+        assert_eq!(world.board.corner("a"), ALL, "{fault:?}");
+        assert_eq!(connector.stats().delivered, 3, "{fault:?}");
+        assert!(connector.stats().looked_up >= 1, "{fault:?} {written_by_fault}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_that_is_known_not_to_have_happened_is_repeated_without_looking() {
+    let world = World::new();
+    let connector = world.connector();
+    for _ in 0..3 {
+        world.board.fault(before(ErrorKind::Unavailable, Effect::None, Scope::Entry, Retry::Backoff));
+    }
+    tell(&world, &connector, &["1", "2", "3"]).await;
+    world.run(&connector, secs(120)).await;
+    assert_eq!(world.board.corner("a"), ALL);
+    assert_eq!((connector.stats().retried, connector.stats().looked_up), (3, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_429_pauses_its_key_for_as_long_as_it_says_and_counts_no_attempt() {
+    let world = World::new();
+    let connector = world.connector();
+    let until = world.clock_now() + secs(40);
+    let key = QuotaKey::from("board/a");
+    world.board.fault(before(ErrorKind::RateLimited, Effect::None, Scope::Quota(key), Retry::At(until)));
+    tell(&world, &connector, &["1", "2"]).await;
+    world.run(&connector, secs(60)).await;
+    let written = world.board.written.lock().unwrap().clone();
+    assert_eq!(written.len(), 2);
+    assert!(written.iter().all(|(_, _, at)| *at >= until), "{written:?} before {until}");
+    assert!(written[0].2.saturating_since(until) < secs(2));
+    let first = world.entries(EntryKind::Delivery).await.remove(0);
+    assert!(format!("{:?}", first.outcomes).contains("attempt: 0"), "{:?}", first.outcomes);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lane_that_needs_somebody_is_parked_and_resumes_in_order() {
+    let world = World::new();
+    let connector = world.connector();
+    for _ in 0..3 {
+        world.board.fault(before(ErrorKind::NotFound, Effect::None, Scope::Lane, Retry::Never));
+    }
+    tell(&world, &connector, &["1", "2", "3"]).await;
+    world.run(&connector, secs(30)).await;
+    let states: Vec<_> = world.entries(EntryKind::Delivery).await.iter().map(|entry| entry.state).collect();
+    assert_eq!(states, [State::Parked, State::Pending, State::Pending]);
+    assert_eq!(world.board.corner("a").len(), 0);
+    // Two more probes fail, at 1 and 2 minutes after the one before; the next succeeds.
+    world.run(&connector, secs(900)).await;
+    assert_eq!(world.board.corner("a"), ALL);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_repaired_connection_goes_on_at_once_when_the_host_says_so() {
+    let world = World::new();
+    let connector = world.connector();
+    for _ in 0..2 {
+        world.board.fault(before(ErrorKind::Unauthenticated, Effect::None, Scope::Connection, Retry::Never));
+    }
+    let (stop, running) = start(&connector);
+    for id in ["1", "2", "3"] {
+        world.ledger.put(id, Status::Open, "2026-04-01");
+        connector.receive(webhook(&format!("account:books {id}"), "good")).await;
+        tokio::time::sleep(secs(1)).await;
+    }
+    tokio::time::sleep(secs(120)).await;
+    assert_eq!((world.board.corner("a").len(), connector.stats().dead), (0, 0));
+    connector.resume(&"board".into());
+    tokio::time::sleep(secs(10)).await;
+    assert_eq!(world.board.corner("a"), ALL);
+    stop.send(()).unwrap();
+    running.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_head_that_keeps_failing_is_dead_after_a_while_and_the_lane_goes_on() {
+    let world = World::new();
+    let connector = world.connector();
+    let (stop, running) = start(&connector);
+    for _ in 0..40 {
+        world.board.fault(before(ErrorKind::Unavailable, Effect::None, Scope::Entry, Retry::Backoff));
+    }
+    world.ledger.put("1", Status::Open, "2026-04-01");
+    connector.receive(webhook("account:books 1", "good")).await;
+    tokio::time::sleep(secs(1)).await;
+    world.ledger.put("2", Status::Open, "2026-04-01");
+    connector.receive(webhook("account:books 2", "good")).await;
+    tokio::time::sleep(secs(16 * 60)).await;
+    world.board.faults.lock().unwrap().clear();
+    tokio::time::sleep(secs(10 * 60)).await;
+    assert_eq!(world.board.corner("a"), ["invoice.sent 2"]);
+    let states: Vec<_> = world.entries(EntryKind::Delivery).await.iter().map(|entry| entry.state).collect();
+    assert_eq!(states, [State::Dead, State::Done]);
+    stop.send(()).unwrap();
+    running.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_nobody_can_tell_is_decided_by_the_host_and_said_in_the_log() {
+    for (on_unknown, written, text) in
+        [(OnUnknown::Park, 0, "possibly missing"), (OnUnknown::Repeat, 1, "possibly duplicated")]
+    {
+        let world = World { on_unknown, ..World::new() };
+        let connector = world.connector();
+        world.board.fault(before(ErrorKind::Unavailable, Effect::Unknown, Scope::Entry, Retry::Backoff));
+        world
+            .board
+            .lookups
+            .lock()
+            .unwrap()
+            .extend([Lookup::AskAgain { at: world.clock_now() + secs(30) }, Lookup::CannotTell]);
+        tell(&world, &connector, &["1"]).await;
+        world.run(&connector, secs(60)).await;
+        assert_eq!(world.board.corner("a").len(), written);
+        let outcomes = format!("{:?}", world.entries(EntryKind::Delivery).await[0].outcomes);
+        assert!(outcomes.contains(text), "{outcomes}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sink_that_may_repeat_is_not_looked_up_and_records_no_beginnings() {
+    let world = World { repeat: Repeat::Safe, ..World::new() };
+    let connector = world.connector();
+    world.board.fault(Fault::After);
+    tell(&world, &connector, &["1"]).await;
+    world.run(&connector, secs(60)).await;
+    assert_eq!(world.board.corner("a"), ["invoice.sent 1", "invoice.sent 1"]);
+    assert_eq!(connector.stats().looked_up, 0);
+    let outcomes = format!("{:?}", world.entries(EntryKind::Delivery).await[0].outcomes);
+    assert!(!outcomes.contains("Begun"), "{outcomes}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_in_the_middle_of_an_attempt_loses_nothing_and_repeats_nothing() {
+    for hang in [true, false] {
+        let world = World::new();
+        let first = world.connector();
+        if hang {
+            world.board.fault(Fault::Hang);
+        }
+        let started = world.clock_now();
+        tell(&world, &first, &["1"]).await;
+        assert!(world.clock_now().saturating_since(started) < secs(12), "the grace period ends");
+        let second = world.connector();
+        world.run(&second, secs(30)).await;
+        assert_eq!(world.board.corner("a"), ["invoice.sent 1"], "{hang}");
+        assert_eq!(first.stats().looked_up + second.stats().looked_up, u64::from(hang));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_log_that_fails_now_and_then_loses_nothing_and_repeats_nothing() {
+    for failing in 1..12 {
+        let world = World::new();
+        let connector = world.connector();
+        let (stop, running) = start(&connector);
+        world.ledger.put("1", Status::Open, "2026-04-01");
+        assert_eq!(connector.receive(webhook("account:books 1", "good")).await.status(), 200);
+        world.log.fail_next_commits(failing);
+        tokio::time::sleep(secs(120)).await;
+        assert_eq!(world.board.corner("a"), ["invoice.sent 1"], "{failing} commits failed");
+        stop.send(()).unwrap();
+        running.await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_read_that_fails_is_repeated_and_dead_only_when_it_is_hopeless() {
+    let world = World::new();
+    let connector = world.connector();
+    world.ledger.fail(Error::new(ErrorKind::Unavailable, "down"));
+    world
+        .ledger
+        .fail(Error::new(ErrorKind::RateLimited, "slow").with_retry(Retry::At(world.clock_now() + secs(50))));
+    world.ledger.fail(Error::new(ErrorKind::Unauthenticated, "who?").with_scope(Scope::Connection));
+    tell(&world, &connector, &["1"]).await;
+    world.run(&connector, secs(300)).await;
+    assert_eq!((world.board.corner("a").len(), connector.stats().dead), (1, 0));
+
+    for _ in 0..3 {
+        world.ledger.fail(Error::new(ErrorKind::PermissionDenied, "not for you"));
+    }
+    tell(&world, &connector, &["2"]).await;
+    world.run(&connector, secs(300)).await;
+    assert_eq!((world.board.corner("a").len(), connector.stats().dead), (1, 1));
+    let dead = world.entries(EntryKind::Signal).await.into_iter().find(|entry| entry.state == State::Dead);
+    assert!(format!("{dead:?}").contains("not for you"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_hosts_on_one_log_do_everything_once() {
+    let world = World::new();
+    let (one, two) = (world.connector(), world.connector());
+    let (stop_one, running_one) = start(&one);
+    let (stop_two, running_two) = start(&two);
+    for id in 10..40 {
+        world.ledger.put(&id.to_string(), Status::Open, "2026-04-01");
+        let host = if id % 2 == 0 { &one } else { &two };
+        host.receive(webhook(&format!("account:books {id}"), "good")).await;
+        if id == 25 {
+            tokio::time::sleep(secs(5)).await;
+        }
+    }
+    tokio::time::sleep(secs(30)).await;
+    stop_one.send(()).unwrap();
+    running_one.await.unwrap();
+    tokio::time::sleep(secs(120)).await;
+    let mut told = world.board.corner("a");
+    assert_eq!(told.len(), 30, "{told:?}");
+    told.sort();
+    told.dedup();
+    assert_eq!(told.len(), 30);
+    stop_two.send(()).unwrap();
+    running_two.await.unwrap();
+}
+
+impl World {
+    fn clock_now(&self) -> Timestamp {
+        crate::Clock::now(&*self.clock)
+    }
+}

@@ -1,0 +1,121 @@
+//! The engine against a tiny vendor, in virtual time.
+
+mod failures;
+mod flow;
+mod outcomes;
+mod vendor;
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::sync::oneshot;
+use vendor::{Board, BoardSink, Ledger, LedgerSource};
+
+use super::{Connector, Settings};
+use crate::{
+    HttpTransport, OnUnknown, Repeat, Timestamp, TokioClock,
+    audit::{Entry, EntryKind, MemoryLog, Query},
+    http::{Limits, Phase, TransportError},
+    model::Destination,
+    rate::MemoryRateLimiter,
+    route::Route,
+};
+
+#[derive(Debug)]
+struct NoNetwork;
+
+#[async_trait::async_trait]
+impl HttpTransport for NoNetwork {
+    async fn send(
+        &self,
+        _: http::Request<bytes::Bytes>,
+        _: Limits,
+    ) -> Result<http::Response<bytes::Bytes>, TransportError> {
+        Err(TransportError::new(Phase::NotWritten, "there is no network"))
+    }
+}
+
+/// A ledger, a board and a log that outlive the connectors between them.
+struct World {
+    ledger: Arc<Ledger>,
+    board: Arc<Board>,
+    log: Arc<MemoryLog>,
+    limiter: Arc<MemoryRateLimiter>,
+    clock: Arc<TokioClock>,
+    repeat: Repeat,
+    on_unknown: OnUnknown,
+}
+
+impl World {
+    /// 2026-03-01, noon.
+    fn new() -> Self {
+        Self {
+            ledger: Arc::default(),
+            board: Arc::default(),
+            log: Arc::new(MemoryLog::new()),
+            limiter: Arc::new(MemoryRateLimiter::new()),
+            clock: Arc::new(TokioClock::starting_at(Timestamp::parse("2026-03-01T12:00:00Z").unwrap())),
+            repeat: Repeat::AfterLookup,
+            on_unknown: OnUnknown::Park,
+        }
+    }
+
+    /// A connector that writes every event into corner `a`.
+    fn connector(&self) -> Connector {
+        self.connector_with(vec![Route::new("all").to("board", Destination::from("a"))])
+    }
+
+    fn connector_with(&self, routes: Vec<Route>) -> Connector {
+        let settings = Settings {
+            grace: secs(5),
+            lease: secs(600),
+            retention: Some(secs(12 * 3600)),
+            ..Settings::default()
+        };
+        let connector = Connector::builder()
+            .audit_log(Arc::clone(&self.log))
+            .rate_limiter(Arc::clone(&self.limiter))
+            .clock(Arc::clone(&self.clock))
+            .transport(NoNetwork)
+            .public_url("https://erp.example/hooks")
+            .settings(settings)
+            .source(LedgerSource::new("books", &self.ledger))
+            .sink(BoardSink::new(&self.board, self.repeat, self.on_unknown))
+            .build()
+            .unwrap();
+        connector.set_routes(routes).unwrap();
+        connector
+    }
+
+    /// Runs a connector for a time, and shuts it down.
+    async fn run(&self, connector: &Connector, time: Duration) {
+        connector.run(tokio::time::sleep(time)).await.unwrap();
+    }
+
+    async fn entries(&self, kind: EntryKind) -> Vec<Entry> {
+        let mut query = Query::of_kind(kind).with_limit(10_000);
+        query.bodies = true;
+        crate::AuditLog::query(&*self.log, &query).await.unwrap()
+    }
+
+    /// The last outcome of every entry of a kind, as text.
+    async fn outcomes(&self, kind: EntryKind) -> Vec<String> {
+        let outcome = |entry: &Entry| {
+            entry.outcomes.last().map_or("-".to_owned(), |last| format!("{:?}", last.outcome))
+        };
+        self.entries(kind).await.iter().map(outcome).collect()
+    }
+}
+
+/// Starts a connector; the sender stops it.
+fn start(connector: &Connector) -> (oneshot::Sender<()>, tokio::task::JoinHandle<()>) {
+    let (stop, stopped) = oneshot::channel::<()>();
+    let connector = connector.clone();
+    let running = tokio::spawn(async move {
+        connector.run(async { drop(stopped.await) }).await.unwrap();
+    });
+    (stop, running)
+}
+
+fn secs(secs: u64) -> Duration {
+    Duration::from_secs(secs)
+}

@@ -1,0 +1,84 @@
+//! Room for each attempt, given back however the attempt ends.
+
+use std::mem;
+
+use futures_util::FutureExt;
+use tokio::runtime::Handle;
+
+use crate::{
+    Context, Error, ErrorKind, Result, Retry, Scope, Timestamp,
+    clock::sleep_until,
+    rate::{Admission, Cost, Feedback, Permit, QuotaKey},
+};
+
+/// An attempt that was admitted. Dropping it tells the limiter that the attempt is over.
+pub(super) struct UnderWay {
+    ctx: Context,
+    permit: Permit,
+    /// Those that count concurrency.
+    keys: Vec<QuotaKey>,
+}
+
+impl UnderWay {
+    /// Waits for room for all of `costs`, but no longer than until `begin_by`: then the caller gives its place back
+    /// and comes again. Without costs there is nothing to ask for.
+    pub(super) async fn when_admitted(
+        ctx: &Context,
+        costs: &[Cost],
+        begin_by: Timestamp,
+    ) -> Result<Option<Self>> {
+        let Some(first) = costs.first() else { return Ok(None) };
+        loop {
+            match ctx.limiter().admit(costs, ctx.now()).await? {
+                Admission::Admitted(permit) => {
+                    let concurrent = costs.iter().filter(|cost| cost.counts_concurrency());
+                    let keys = concurrent.map(|cost| cost.key.clone()).collect();
+                    return Ok(Some(Self { ctx: ctx.clone(), permit, keys }));
+                }
+                Admission::NotBefore(at) if at > begin_by => {
+                    return Err(Error::new(ErrorKind::RateLimited, "no room before the call has to begin")
+                        .with_retry(Retry::At(at))
+                        .with_scope(Scope::Quota(first.key.clone())));
+                }
+                Admission::NotBefore(at) => sleep_until(ctx.clock(), at).await,
+            }
+        }
+    }
+}
+
+impl Drop for UnderWay {
+    /// A limiter in memory is told here and now. One that has to wait for its store is told by a task of its own;
+    /// outside a runtime, and where telling fails, it forgets by itself.
+    fn drop(&mut self) {
+        let keys = mem::take(&mut self.keys);
+        let Ok(runtime) = Handle::try_current() else { return };
+        if keys.is_empty() {
+            return;
+        }
+        let (ctx, permit) = (self.ctx.clone(), self.permit);
+        let mut told = Box::pin(async move {
+            for key in keys {
+                if let Err(error) = ctx.limiter().report(&key, Feedback::Finished(permit), ctx.now()).await {
+                    tracing::warn!(%error, %key, "the limiter could not be told that a call is over");
+                }
+            }
+        });
+        if told.as_mut().now_or_never().is_none() {
+            runtime.spawn(told);
+        }
+    }
+}
+
+/// Passes "too often" on to the limiter, so that everybody who spends from the key waits until `next`, and names
+/// the key in the error.
+pub(super) async fn pause_quota(ctx: &Context, costs: &[Cost], error: Error, next: Timestamp) -> Error {
+    let key = match (error.kind(), error.scope(), costs.first()) {
+        (ErrorKind::RateLimited, Scope::Quota(key), _) => key.clone(),
+        (ErrorKind::RateLimited, Scope::Entry, Some(first)) => first.key.clone(),
+        _ => return error,
+    };
+    if let Err(error) = ctx.limiter().report(&key, Feedback::PausedUntil(next), ctx.now()).await {
+        tracing::warn!(%error, %key, "the limiter could not be told to pause");
+    }
+    error.with_scope(Scope::Quota(key))
+}

@@ -1,4 +1,0 @@
-//! The limiter in memory.
-/// stub
-#[derive(Debug, Default)]
-pub struct MemoryRateLimiter;

@@ -1,0 +1,156 @@
+//! What is known about one key.
+
+use std::{collections::VecDeque, time::Duration};
+
+use super::{
+    counter::{Counter, same},
+    wanted,
+};
+use crate::{
+    Timestamp,
+    rate::{Cost, Permit, Quota},
+};
+
+/// Work that nobody reported as finished is over by then: a call may take half a minute.
+const PERMIT_LIFE: Duration = Duration::from_secs(600);
+/// When to ask again while only the end of other work makes room.
+const ASK_AGAIN: Duration = Duration::from_millis(20);
+/// How long a charge waits for the first quota to be named.
+const EARLY_LIFE: Duration = Duration::from_secs(86_400);
+
+#[derive(Debug, Clone, Default)]
+pub(super) struct Account {
+    paused_until: Option<Timestamp>,
+    /// What the other side says is left, and until when.
+    remaining: Option<(u32, Timestamp)>,
+    /// What others spent before any quota was known, and when last.
+    early: Option<(u32, Timestamp)>,
+    counters: Vec<Counter>,
+    /// In the order of admission.
+    under_way: VecDeque<UnderWay>,
+}
+
+#[derive(Debug, Clone)]
+struct UnderWay {
+    permit: Permit,
+    units: u64,
+    forgotten_at: Timestamp,
+}
+
+impl Account {
+    /// The first instant at which `cost` has room after the costs `before` it; `now` or earlier when it has room.
+    pub(super) fn ready_at(
+        &mut self,
+        cost: &Cost,
+        before: &[Cost],
+        now: Timestamp,
+        latest: Timestamp,
+    ) -> Timestamp {
+        let mut ready = self.paused_until.unwrap_or(now);
+        if let Some((left, reset)) = self.remaining {
+            let earlier: u64 =
+                before.iter().filter(|other| other.key == cost.key).map(|other| u64::from(other.units)).sum();
+            if reset <= now {
+                self.remaining = None;
+            } else if u64::from(left) < earlier + u64::from(cost.units) + u64::from(cost.leave) {
+                ready = ready.max(reset);
+            }
+        }
+        for quota in &*cost.quotas {
+            let wanted = wanted(cost, before, *quota);
+            let room = match *quota {
+                Quota::Concurrent { limit } => {
+                    self.forget_lost_work(latest);
+                    let busy: u64 = self.under_way.iter().map(|work| work.units).sum();
+                    (busy + wanted > u64::from(limit)).then(|| now + ASK_AGAIN)
+                }
+                Quota::Rolling { limit, .. } | Quota::Aligned { limit, .. } => {
+                    self.counter(*quota).and_then(|counter| counter.full_until(wanted, limit, latest))
+                }
+            };
+            ready = room.map_or(ready, |at| ready.max(at));
+        }
+        ready
+    }
+
+    /// Takes what was found to have room.
+    pub(super) fn spend(&mut self, cost: &Cost, permit: Permit, latest: Timestamp) {
+        for (i, quota) in cost.quotas.iter().enumerate() {
+            if !cost.quotas[..i].iter().any(|earlier| same(*earlier, *quota))
+                && let Some(counter) = self.counter(*quota)
+            {
+                counter.spend(cost.units, latest);
+            }
+        }
+        if cost.counts_concurrency() {
+            let units = u64::from(cost.units);
+            match self.under_way.back_mut().filter(|last| last.permit == permit) {
+                Some(last) => last.units += units,
+                None => {
+                    self.under_way.push_back(UnderWay { permit, units, forgotten_at: latest + PERMIT_LIFE });
+                }
+            }
+        }
+        self.take_remaining(cost.units);
+    }
+
+    pub(super) fn charge(&mut self, units: u32, latest: Timestamp) {
+        if self.counters.is_empty() {
+            let known = self.early.map_or(0, |(known, _)| known);
+            self.early = Some((known.saturating_add(units), latest));
+        }
+        self.counters.iter_mut().for_each(|counter| counter.spend(units, latest));
+        self.take_remaining(units);
+    }
+
+    pub(super) fn finish(&mut self, permit: Permit) {
+        if let Ok(place) = self.under_way.binary_search_by_key(&permit.id, |work| work.permit.id) {
+            self.under_way.remove(place);
+        }
+    }
+
+    pub(super) fn pause(&mut self, until: Timestamp) {
+        self.paused_until = self.paused_until.max(Some(until));
+    }
+
+    pub(super) fn limit_to(&mut self, units: u32, reset: Timestamp) {
+        self.remaining = Some(match self.remaining {
+            Some((left, same)) if same == reset => (left.min(units), reset),
+            _ => (units, reset),
+        });
+    }
+
+    /// Whether a new account would answer the same.
+    pub(super) fn is_idle(&mut self, now: Timestamp, latest: Timestamp) -> bool {
+        self.forget_lost_work(latest);
+        self.paused_until.is_none_or(|until| until <= now)
+            && self.remaining.is_none_or(|(_, reset)| reset <= now)
+            && self.early.is_none_or(|(_, at)| at + EARLY_LIFE <= latest)
+            && self.counters.iter_mut().all(|counter| counter.is_empty(latest))
+            && self.under_way.is_empty()
+    }
+
+    /// The counter of a quota, made when it is first named. Concurrency has none.
+    fn counter(&mut self, quota: Quota) -> Option<&mut Counter> {
+        if !self.counters.iter().any(|counter| counter.counts(quota)) {
+            let mut counter = Counter::new(quota)?;
+            if let Some((units, at)) = self.early {
+                counter.spend(units, at);
+            }
+            self.counters.push(counter);
+        }
+        self.counters.iter_mut().find(|counter| counter.counts(quota))
+    }
+
+    fn forget_lost_work(&mut self, latest: Timestamp) {
+        while self.under_way.front().is_some_and(|work| work.forgotten_at <= latest) {
+            self.under_way.pop_front();
+        }
+    }
+
+    fn take_remaining(&mut self, units: u32) {
+        if let Some((left, _)) = &mut self.remaining {
+            *left = left.saturating_sub(units);
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! What was spent of one quota.
+
+use std::{collections::VecDeque, time::Duration};
+
+use crate::{Timestamp, rate::Quota};
+
+/// Whether two quotas count the same, whatever their limits.
+pub(super) fn same(a: Quota, b: Quota) -> bool {
+    match (a, b) {
+        (Quota::Rolling { window: a, .. }, Quota::Rolling { window: b, .. })
+        | (Quota::Aligned { period: a, .. }, Quota::Aligned { period: b, .. }) => a == b,
+        (Quota::Concurrent { .. }, Quota::Concurrent { .. }) => true,
+        _ => false,
+    }
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Counter {
+    quota: Quota,
+    /// Of a window, or a period.
+    length_ms: i64,
+    used: u64,
+    kind: Kind,
+}
+
+#[derive(Debug, Clone)]
+enum Kind {
+    Rolling {
+        log: Log,
+        /// The largest limit seen: units beyond it cannot matter.
+        limit: u32,
+    },
+    Aligned {
+        period_start: i64,
+    },
+}
+
+impl Counter {
+    /// A counter for a quota of time.
+    pub(super) fn new(quota: Quota) -> Option<Self> {
+        let (length, kind) = match quota {
+            Quota::Rolling { window, limit } => (window, Kind::Rolling { log: Log::default(), limit }),
+            Quota::Aligned { period, .. } => (period, Kind::Aligned { period_start: i64::MIN }),
+            Quota::Concurrent { .. } => return None,
+        };
+        Some(Self { quota, length_ms: whole_millis(length), used: 0, kind })
+    }
+
+    pub(super) fn counts(&self, quota: Quota) -> bool {
+        same(self.quota, quota)
+    }
+
+    pub(super) fn is_empty(&mut self, latest: Timestamp) -> bool {
+        self.forget_old(latest);
+        self.used == 0
+    }
+
+    /// When `wanted` units will fit below `limit`, unless they do now.
+    pub(super) fn full_until(&mut self, wanted: u64, limit: u32, latest: Timestamp) -> Option<Timestamp> {
+        self.forget_old(latest);
+        let excess =
+            self.used.saturating_add(wanted).checked_sub(u64::from(limit)).filter(|excess| *excess > 0)?;
+        let since = match &mut self.kind {
+            Kind::Rolling { log, limit: largest } => {
+                *largest = limit.max(*largest);
+                log.instant_of(excess)
+            }
+            Kind::Aligned { period_start } => *period_start,
+        };
+        Some(Timestamp::from_millis(since.saturating_add(self.length_ms)))
+    }
+
+    /// Counts units at an instant that is no earlier than any before.
+    pub(super) fn spend(&mut self, units: u32, at: Timestamp) {
+        if units == 0 {
+            return;
+        }
+        self.forget_old(at);
+        self.used = self.used.saturating_add(u64::from(units));
+        if let Kind::Rolling { log, limit } = &mut self.kind {
+            log.push(at.as_millis(), units);
+            // Where others spent more than the limit, what they spent first runs out before it makes room.
+            while let Some(oldest) = log.oldest().filter(|oldest| self.used - oldest >= u64::from(*limit)) {
+                self.used -= oldest;
+                log.pop();
+            }
+        }
+    }
+
+    fn forget_old(&mut self, latest: Timestamp) {
+        let latest = latest.as_millis();
+        match &mut self.kind {
+            Kind::Rolling { log, .. } => {
+                while let Some(oldest) = log.oldest()
+                    && log.first.saturating_add(self.length_ms) <= latest
+                {
+                    self.used -= oldest;
+                    log.pop();
+                }
+            }
+            Kind::Aligned { period_start } => {
+                let start = latest.saturating_sub(latest.rem_euclid(self.length_ms));
+                if start > *period_start {
+                    *period_start = start;
+                    self.used = 0;
+                }
+            }
+        }
+    }
+}
+
+/// Who spent how much when, oldest first, in 8 bytes per instant: each entry knows how long after the one before
+/// it was made.
+#[derive(Debug, Clone, Default)]
+struct Log {
+    entries: VecDeque<Spent>,
+    /// The instants of the oldest entry and of the newest; without entries they mean nothing.
+    first: i64,
+    last: i64,
+}
+
+#[derive(Debug, Clone)]
+struct Spent {
+    after_ms: u32,
+    units: u32,
+}
+
+impl Log {
+    fn push(&mut self, at: i64, units: u32) {
+        if self.entries.is_empty() {
+            (self.first, self.last) = (at, at);
+        }
+        if at == self.last
+            && let Some(newest) = self.entries.back_mut()
+            && let Some(sum) = newest.units.checked_add(units)
+        {
+            newest.units = sum;
+            return;
+        }
+        // Gaps of more than seven weeks are bridged by entries without units.
+        let mut gap = at.abs_diff(self.last);
+        while gap > u64::from(u32::MAX) {
+            self.entries.push_back(Spent { after_ms: u32::MAX, units: 0 });
+            gap -= u64::from(u32::MAX);
+        }
+        self.entries.push_back(Spent { after_ms: u32::try_from(gap).unwrap_or(u32::MAX), units });
+        self.last = at;
+    }
+
+    /// The units of the oldest entry.
+    fn oldest(&self) -> Option<u64> {
+        self.entries.front().map(|oldest| u64::from(oldest.units))
+    }
+
+    fn pop(&mut self) {
+        self.entries.pop_front();
+        if let Some(next) = self.entries.front() {
+            self.first += i64::from(next.after_ms);
+        }
+    }
+
+    /// When the `n`-th unit was spent, counted from the oldest; the newest entry when there are fewer.
+    fn instant_of(&self, n: u64) -> i64 {
+        let mut at = self.first;
+        let mut units = 0;
+        for (i, spent) in self.entries.iter().enumerate() {
+            at += if i == 0 { 0 } else { i64::from(spent.after_ms) };
+            units += u64::from(spent.units);
+            if units >= n {
+                return at;
+            }
+        }
+        self.last
+    }
+}
+
+/// At least one, and rounded up: a window is never counted as shorter than it is.
+fn whole_millis(length: Duration) -> i64 {
+    i64::try_from(length.as_nanos().div_ceil(1_000_000)).unwrap_or(i64::MAX).max(1)
+}

@@ -1,0 +1,389 @@
+use std::{sync::Arc, time::Duration};
+
+use futures_util::FutureExt;
+use proptest::{collection::vec, prelude::*};
+
+use super::*;
+
+const fn at(millis: i64) -> Timestamp {
+    Timestamp::from_millis(millis)
+}
+
+const fn rolling(limit: u32, millis: u64) -> Quota {
+    Quota::Rolling { limit, window: Duration::from_millis(millis) }
+}
+
+const fn aligned(limit: u32, millis: u64) -> Quota {
+    Quota::Aligned { limit, period: Duration::from_millis(millis) }
+}
+
+fn cost(key: &str, quotas: &[Quota], units: u32) -> Cost {
+    Cost { key: key.into(), quotas: quotas.into(), units, leave: 0 }
+}
+
+impl MemoryRateLimiter {
+    fn ask(&self, costs: &[Cost], now: i64) -> Admission {
+        self.admit(costs, at(now)).now_or_never().unwrap().unwrap()
+    }
+
+    /// `None` = admitted, otherwise not before when.
+    fn wait(&self, costs: &[Cost], now: i64) -> Option<i64> {
+        match self.ask(costs, now) {
+            Admission::Admitted(_) => None,
+            Admission::NotBefore(at) => Some(at.as_millis()),
+        }
+    }
+
+    fn permit(&self, costs: &[Cost], now: i64) -> Permit {
+        match self.ask(costs, now) {
+            Admission::Admitted(permit) => permit,
+            Admission::NotBefore(at) => panic!("not before {at}"),
+        }
+    }
+
+    fn tell(&self, key: &str, feedback: Feedback, now: i64) {
+        self.report(&key.into(), feedback, at(now)).now_or_never().unwrap().unwrap();
+    }
+
+    fn fork(&self) -> Self {
+        Self { state: Mutex::new(self.lock().clone()) }
+    }
+}
+
+#[test]
+fn a_rolling_window_frees_each_unit_when_it_is_as_old_as_the_window() {
+    let limiter = MemoryRateLimiter::new();
+    let one = [cost("a", &[rolling(2, 1000)], 1)];
+    assert_eq!(limiter.wait(&one, 0), None);
+    assert_eq!(limiter.wait(&one, 600), None);
+    assert_eq!(limiter.wait(&one, 600), Some(1000));
+    assert_eq!(limiter.wait(&one, 999), Some(1000));
+    assert_eq!(limiter.wait(&one, 1000), None);
+    assert_eq!(limiter.wait(&one, 1000), Some(1600));
+    let two = [cost("a", &[rolling(2, 1000)], 2)];
+    assert_eq!(limiter.wait(&two, 1000), Some(2000));
+}
+
+#[test]
+fn an_aligned_window_begins_again_at_multiples_of_its_period() {
+    let limiter = MemoryRateLimiter::new();
+    let one = [cost("a", &[aligned(1, 1000)], 1)];
+    assert_eq!(limiter.wait(&one, 1999), None);
+    assert_eq!(limiter.wait(&one, 1999), Some(2000));
+    assert_eq!(limiter.wait(&one, 2000), None);
+    assert_eq!(limiter.wait(&one, 2001), Some(3000));
+    assert_eq!(limiter.wait(&[cost("old", &[aligned(1, 1000)], 1)], -500), None, "before 1970 as well");
+}
+
+#[test]
+fn of_several_costs_and_quotas_all_are_taken_or_none() {
+    let limiter = MemoryRateLimiter::new();
+    let app = [rolling(2, 1000), rolling(3, 10_000)];
+    let costs = |channel| [cost("app", &app, 1), cost(channel, &[rolling(1, 1000)], 1)];
+    assert_eq!(limiter.wait(&costs("c1"), 0), None);
+    assert_eq!(limiter.wait(&costs("c1"), 100), Some(1000), "c1 is full");
+    assert_eq!(limiter.wait(&costs("c2"), 100), None, "the refusal took nothing from the app");
+    assert_eq!(limiter.wait(&costs("c3"), 100), Some(1000), "the app is full");
+    assert_eq!(limiter.wait(&costs("c3"), 1100), None);
+    assert_eq!(limiter.wait(&costs("c3"), 2200), Some(10_000), "the longer window is full");
+}
+
+#[test]
+fn a_key_named_twice_in_one_call_is_spent_twice() {
+    let limiter = MemoryRateLimiter::new();
+    let twice = || cost("a", &[rolling(3, 1000), Quota::Concurrent { limit: 3 }], 1);
+    let permit = limiter.permit(&[twice(), twice()], 0);
+    assert_eq!(limiter.wait(&[twice(), twice()], 0), Some(1000));
+    assert_eq!(limiter.wait(&[twice()], 0), None);
+    limiter.tell("a", Feedback::Finished(permit), 1000);
+    limiter.tell("a", Feedback::Finished(permit), 1000);
+    assert_eq!(limiter.wait(&[twice(), twice()], 1000), None);
+    let too_many = [twice(), twice(), twice(), twice()];
+    assert!(limiter.admit(&too_many, at(5000)).now_or_never().unwrap().is_err());
+}
+
+#[test]
+fn what_can_never_be_admitted_is_an_error_and_takes_nothing() {
+    let limiter = MemoryRateLimiter::new();
+    for quota in [rolling(2, 1000), aligned(2, 1000), Quota::Concurrent { limit: 2 }] {
+        let greedy = Cost { leave: 1, ..cost("a", &[quota], 2) };
+        let error = limiter.admit(&[greedy], at(0)).now_or_never().unwrap().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidRequest);
+        assert_eq!(limiter.wait(&[cost("a", &[quota], 2)], 0), None);
+    }
+}
+
+#[test]
+fn units_left_free_are_there_for_live_work() {
+    let limiter = MemoryRateLimiter::new();
+    let live = [cost("a", &[rolling(10, 1000)], 1)];
+    let poll = [Cost { leave: 4, ..live[0].clone() }];
+    (0..6).for_each(|i| assert_eq!(limiter.wait(&poll, i), None));
+    assert_eq!(limiter.wait(&poll, 6), Some(1000));
+    (0..4).for_each(|i| assert_eq!(limiter.wait(&live, 6 + i), None));
+    assert_eq!(limiter.wait(&live, 10), Some(1000));
+    assert_eq!(limiter.wait(&poll, 10), Some(1004), "four have to be free besides its own");
+}
+
+#[test]
+fn concurrent_work_ends_by_report_or_is_forgotten() {
+    let limiter = MemoryRateLimiter::new();
+    let one = [cost("a", &[Quota::Concurrent { limit: 2 }], 1)];
+    let first = limiter.permit(&one, 0);
+    let second = limiter.permit(&one, 1000);
+    assert_eq!(limiter.wait(&one, 1000), Some(1020));
+    limiter.tell("a", Feedback::Finished(second), 1001);
+    limiter.tell("b", Feedback::Finished(first), 1001);
+    limiter.tell("a", Feedback::Finished(Permit { id: 99 }), 1001);
+    assert_eq!(limiter.wait(&one, 1001), None);
+    assert_eq!(limiter.wait(&one, 1001), Some(1021));
+    assert!(limiter.wait(&one, 599_999).is_some());
+    assert_eq!(limiter.wait(&one, 600_000), None, "the first permit was never reported");
+    limiter.tell("a", Feedback::Finished(first), 600_001);
+    assert!(limiter.wait(&one, 600_001).is_some(), "a late report ends nobody else's work");
+}
+
+#[test]
+fn a_pause_affects_its_key_only_and_is_never_shortened() {
+    let limiter = MemoryRateLimiter::new();
+    let one = |key| [cost(key, &[rolling(9, 1000)], 1)];
+    limiter.tell("a", Feedback::PausedUntil(at(5000)), 0);
+    limiter.tell("a", Feedback::PausedUntil(at(2000)), 0);
+    assert_eq!(limiter.wait(&one("a"), 100), Some(5000));
+    assert_eq!(limiter.wait(&one("b"), 100), None);
+    assert_eq!(limiter.wait(&[one("a"), one("b")].concat(), 100), Some(5000));
+    assert_eq!(limiter.wait(&one("a"), 5000), None);
+}
+
+#[test]
+fn what_the_other_side_says_is_left_holds_until_its_reset() {
+    let limiter = MemoryRateLimiter::new();
+    let one = [cost("a", &[rolling(100, 1000)], 1)];
+    limiter.tell("a", Feedback::Remaining { units: 1, reset: at(9000) }, 0);
+    limiter.tell("a", Feedback::Remaining { units: 5, reset: at(9000) }, 0);
+    assert_eq!(limiter.wait(&one, 0), None);
+    assert_eq!(limiter.wait(&one, 0), Some(9000), "an answer that was overtaken gives nothing back");
+    limiter.tell("a", Feedback::Remaining { units: 2, reset: at(9500) }, 0);
+    assert_eq!(limiter.wait(&one, 0), None, "the latest word holds");
+    limiter.tell("a", Feedback::Charge { units: 1 }, 0);
+    assert_eq!(limiter.wait(&one, 0), Some(9500));
+    assert_eq!(limiter.wait(&one, 9500), None);
+    limiter.tell("a", Feedback::Remaining { units: 0, reset: at(9500) }, 9500);
+    assert_eq!(limiter.wait(&one, 9500), None, "a count that began again says nothing");
+}
+
+#[test]
+fn what_others_spent_counts_also_before_the_first_question() {
+    let limiter = MemoryRateLimiter::new();
+    let quotas = [rolling(10, 1000), aligned(100, 10_000)];
+    limiter.tell("a", Feedback::Charge { units: 6 }, 0);
+    limiter.tell("a", Feedback::Charge { units: 3 }, 500);
+    assert_eq!(limiter.wait(&[cost("a", &quotas, 2)], 600), Some(1500));
+    assert_eq!(limiter.wait(&[cost("a", &quotas, 1)], 600), None);
+    limiter.tell("a", Feedback::Charge { units: 1000 }, 700);
+    assert_eq!(limiter.wait(&[cost("a", &quotas, 1)], 800), Some(10_000));
+}
+
+#[test]
+fn charges_beyond_the_limit_neither_grow_the_log_nor_lengthen_the_wait() {
+    let limiter = MemoryRateLimiter::new();
+    let one = [cost("a", &[rolling(10, 100_000)], 1)];
+    assert_eq!(limiter.wait(&one, 0), None);
+    (1..5000).for_each(|i| limiter.tell("a", Feedback::Charge { units: 1 }, i));
+    assert_eq!(limiter.wait(&one, 5000), Some(104_990), "the tenth last unit has to run out");
+    let text = format!("{:?}", limiter.lock().accounts);
+    assert!(text.matches("after_ms").count() <= 10, "{text}");
+}
+
+#[test]
+fn a_clock_set_back_opens_no_window_and_ends_no_pause() {
+    let limiter = MemoryRateLimiter::new();
+    let one = [cost("a", &[rolling(1, 1000)], 1)];
+    assert_eq!(limiter.wait(&one, 10_000), None);
+    assert_eq!(limiter.wait(&one, 2_000), Some(11_000));
+    limiter.tell("b", Feedback::PausedUntil(at(4000)), 2_000);
+    assert_eq!(limiter.wait(&[cost("b", &[], 1)], 3_000), Some(4000));
+    assert_eq!(limiter.wait(&[cost("c", &[rolling(1, 1000)], 1)], 3_000), None);
+    assert_eq!(limiter.wait(&[cost("c", &[rolling(1, 1000)], 1)], 5_000), Some(11_000));
+}
+
+#[test]
+fn a_changed_limit_finds_the_same_history() {
+    let limiter = MemoryRateLimiter::new();
+    (0..5).for_each(|_| assert_eq!(limiter.wait(&[cost("a", &[rolling(5, 1000)], 1)], 0), None));
+    assert_eq!(limiter.wait(&[cost("a", &[rolling(6, 1000)], 1)], 1), None);
+    assert_eq!(limiter.wait(&[cost("a", &[rolling(2, 1000)], 1)], 2), Some(1000));
+}
+
+#[test]
+fn gaps_of_months_and_the_ends_of_time_are_counted() {
+    let limiter = MemoryRateLimiter::new();
+    let day = 86_400_000;
+    let one = [cost("a", &[Quota::Rolling { limit: 2, window: Duration::from_secs(365 * 86_400) }], 1)];
+    assert_eq!(limiter.wait(&one, 0), None);
+    assert_eq!(limiter.wait(&one, 200 * day), None);
+    assert_eq!(limiter.wait(&one, 201 * day), Some(365 * day));
+    assert_eq!(limiter.wait(&one, 365 * day), None);
+    assert_eq!(limiter.wait(&one, 365 * day), Some(565 * day));
+
+    let ends = MemoryRateLimiter::new();
+    for quota in [rolling(1, 1000), aligned(1, 1000), Quota::Rolling { limit: 1, window: Duration::MAX }] {
+        for now in [i64::MIN, 0, i64::MAX] {
+            let _ = ends.ask(&[cost("a", &[quota], 1)], now);
+        }
+    }
+    let tiny = [cost("b", &[Quota::Rolling { limit: 1, window: Duration::from_nanos(1) }], 1)];
+    let limiter = MemoryRateLimiter::new();
+    assert_eq!(limiter.wait(&tiny, 0), None);
+    assert_eq!(limiter.wait(&tiny, 0), Some(1));
+}
+
+#[test]
+fn idle_keys_are_dropped_and_busy_ones_are_not() {
+    let limiter = MemoryRateLimiter::new();
+    assert_eq!(limiter.wait(&[cost("busy", &[rolling(1, 1_000_000)], 1)], 0), None);
+    limiter.tell("paused", Feedback::PausedUntil(at(1_000_000)), 0);
+    for i in 0..50_000 {
+        assert_eq!(limiter.wait(&[cost(&format!("c{i}"), &[rolling(1, 100)], 1)], i), None);
+        assert!(limiter.lock().accounts.len() <= SWEEP_AT_LEAST);
+    }
+    assert_eq!(limiter.wait(&[cost("busy", &[rolling(1, 1_000_000)], 1)], 60_000), Some(1_000_000));
+    assert_eq!(limiter.wait(&[cost("paused", &[], 1)], 60_000), Some(1_000_000));
+}
+
+#[test]
+fn no_costs_are_always_admitted() {
+    assert_eq!(MemoryRateLimiter::new().wait(&[], 0), None);
+}
+
+/// The quotas of three keys; the same key always names the same.
+fn quotas(key: usize) -> Arc<[Quota]> {
+    match key {
+        0 => [rolling(5, 100)].into(),
+        1 => [rolling(3, 40), rolling(7, 250)].into(),
+        _ => [aligned(6, 100), rolling(4, 60)].into(),
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Ask(Vec<Cost>),
+    Pause(usize, i64),
+    Left(usize, u32, i64),
+    Charge(usize, u32),
+}
+
+fn key() -> impl Strategy<Value = usize> {
+    0..3_usize
+}
+
+fn name(key: usize) -> QuotaKey {
+    QuotaKey::new(key.to_string())
+}
+
+fn a_cost() -> impl Strategy<Value = Cost> {
+    (key(), 0..3_u32, 0..2_u32).prop_map(|(key, units, leave)| Cost {
+        key: name(key),
+        quotas: quotas(key),
+        units,
+        leave,
+    })
+}
+
+fn a_step() -> impl Strategy<Value = (i64, Step)> {
+    let step = prop_oneof![
+        12 => vec(a_cost(), 1..4).prop_map(Step::Ask),
+        1 => (key(), 0..200_i64).prop_map(|(key, for_ms)| Step::Pause(key, for_ms)),
+        1 => (key(), 0..9_u32, -10..200_i64).prop_map(|(key, units, in_ms)| Step::Left(key, units, in_ms)),
+        1 => (key(), 0..9_u32).prop_map(|(key, units)| Step::Charge(key, units)),
+    ];
+    (prop_oneof![10 => 0..30_i64, 1 => -150..0_i64, 1 => 100..600_i64], step)
+}
+
+/// What was spent of one key: when by the latest time seen, and how much.
+type Ledger = Vec<(i64, u32)>;
+
+/// What was just admitted fits into every window that ends with it, together with all that was spent before.
+fn assert_limits(ledger: &Ledger, key: usize, latest: i64) {
+    for quota in &*quotas(key) {
+        let (limit, start) = match *quota {
+            Quota::Rolling { limit, window } => {
+                (limit, latest - i64::try_from(window.as_millis()).unwrap() + 1)
+            }
+            Quota::Aligned { limit, period } => {
+                (limit, latest - latest.rem_euclid(i64::try_from(period.as_millis()).unwrap()))
+            }
+            Quota::Concurrent { .. } => continue,
+        };
+        let sum: u32 = ledger.iter().filter(|(at, _)| *at >= start).map(|(_, units)| units).sum();
+        assert!(sum <= limit, "{sum} of {quota:?} at {latest}: {ledger:?}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_window_holds_more_than_its_limit_and_no_wait_is_longer_than_needed(
+        steps in vec(a_step(), 1..120),
+    ) {
+        let limiter = MemoryRateLimiter::new();
+        let (mut now, mut latest) = (1_000_000_i64, i64::MIN);
+        let mut ledgers: [Ledger; 3] = Default::default();
+        for (by, step) in steps {
+            now += by;
+            let seen_before = latest;
+            latest = latest.max(now);
+            match step {
+                Step::Pause(key, ms) => limiter.tell(name(key).as_str(), Feedback::PausedUntil(at(now + ms)), now),
+                Step::Left(key, units, ms) => {
+                    limiter.tell(name(key).as_str(), Feedback::Remaining { units, reset: at(now + ms) }, now);
+                }
+                Step::Charge(key, units) => {
+                    limiter.tell(name(key).as_str(), Feedback::Charge { units }, now);
+                    ledgers[key].push((latest, units));
+                }
+                Step::Ask(costs) => {
+                    let Ok(admission) = limiter.admit(&costs, at(now)).now_or_never().unwrap() else {
+                        latest = seen_before;
+                        continue;
+                    };
+                    match admission {
+                        Admission::Admitted(_) => for cost in &costs {
+                            let key: usize = cost.key.as_str().parse().unwrap();
+                            ledgers[key].push((latest, cost.units));
+                            if cost.units > 0 {
+                                assert_limits(&ledgers[key], key, latest);
+                            }
+                        },
+                        Admission::NotBefore(then) => {
+                            let then = then.as_millis();
+                            prop_assert!(then > now);
+                            prop_assert_eq!(limiter.fork().wait(&costs, then), None);
+                            if then - 1 > now {
+                                prop_assert_eq!(limiter.fork().wait(&costs, then - 1), Some(then));
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn never_more_work_is_under_way_than_its_limit(steps in vec((0..50_i64, any::<bool>()), 1..200)) {
+        let limiter = MemoryRateLimiter::new();
+        let one = [cost("a", &[Quota::Concurrent { limit: 3 }], 1)];
+        let mut now = 0;
+        let mut under_way = std::collections::VecDeque::new();
+        for (by, finish) in steps {
+            now += by;
+            if finish && let Some(permit) = under_way.pop_front() {
+                limiter.tell("a", Feedback::Finished(permit), now);
+            }
+            match limiter.ask(&one, now) {
+                Admission::Admitted(permit) => under_way.push_back(permit),
+                Admission::NotBefore(_) => prop_assert_eq!(under_way.len(), 3),
+            }
+            prop_assert!(under_way.len() <= 3);
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! What is shared is as good as what is owned: the storage traits, the transport and the clock hold for `Arc`s, too.
+#![deny(clippy::missing_trait_methods)]
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use crate::{
+    AuditLog, Clock, HttpTransport, RateLimiter, Result, Timestamp, TokenStore,
+    audit::{
+        Committed, DocKey, Document, Entry, Lease, LeaseRequest, Pending, PendingScope, Query, Transaction,
+    },
+    http::{Limits, TransportError},
+    model::{Partition, Seq},
+    rate::{Admission, Cost, Feedback, QuotaKey},
+    token::{Stored, Swap, TokenKey},
+};
+
+#[async_trait]
+impl<T: AuditLog + ?Sized> AuditLog for Arc<T> {
+    async fn commit(&self, transactions: Vec<Transaction>, now: Timestamp) -> Result<Vec<Committed>> {
+        (**self).commit(transactions, now).await
+    }
+
+    async fn lease(&self, request: LeaseRequest) -> Result<Vec<Lease>> {
+        (**self).lease(request).await
+    }
+
+    async fn pending(
+        &self,
+        lease: Lease,
+        scope: PendingScope,
+        after: Seq,
+        limit: usize,
+    ) -> Result<Vec<Pending>> {
+        (**self).pending(lease, scope, after, limit).await
+    }
+
+    async fn documents(&self, keys: &[DocKey]) -> Result<Vec<Option<Document>>> {
+        (**self).documents(keys).await
+    }
+
+    async fn query(&self, query: &Query) -> Result<Vec<Entry>> {
+        (**self).query(query).await
+    }
+
+    async fn wait(&self, partitions: &[Partition], at_most: Duration) -> Result<()> {
+        (**self).wait(partitions, at_most).await
+    }
+
+    async fn prune(&self, before: Timestamp, limit: usize) -> Result<usize> {
+        (**self).prune(before, limit).await
+    }
+}
+
+#[async_trait]
+impl<T: TokenStore + ?Sized> TokenStore for Arc<T> {
+    async fn load(&self, key: &TokenKey) -> Result<Option<Stored>> {
+        (**self).load(key).await
+    }
+
+    async fn swap(&self, key: &TokenKey, expected: Option<u64>, value: Option<Bytes>) -> Result<Swap> {
+        (**self).swap(key, expected, value).await
+    }
+}
+
+#[async_trait]
+impl<T: RateLimiter + ?Sized> RateLimiter for Arc<T> {
+    async fn admit(&self, costs: &[Cost], now: Timestamp) -> Result<Admission> {
+        (**self).admit(costs, now).await
+    }
+
+    async fn report(&self, key: &QuotaKey, feedback: Feedback, now: Timestamp) -> Result<()> {
+        (**self).report(key, feedback, now).await
+    }
+}
+
+#[async_trait]
+impl<T: HttpTransport + ?Sized> HttpTransport for Arc<T> {
+    async fn send(
+        &self,
+        request: http::Request<Bytes>,
+        limits: Limits,
+    ) -> Result<http::Response<Bytes>, TransportError> {
+        (**self).send(request, limits).await
+    }
+}
+
+impl<T: Clock + ?Sized> Clock for Arc<T> {
+    fn now(&self) -> Timestamp {
+        (**self).now()
+    }
+}

@@ -1,0 +1,321 @@
+//! Drives a chain of tokens: each arrow of the machine is one swap.
+
+use std::{
+    fmt::Debug,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tokio::sync::OwnedMutexGuard;
+use tracing::Instrument;
+use uuid::Uuid;
+
+use super::{
+    Stored, Swap, TokenKey,
+    blob::{Blob, Cause, Failure, Received},
+    machine::{Action, Blocked, Input, Need, Rules, Verdict, need, step},
+};
+use crate::{
+    Context, Error, ErrorKind, Result, Retry, Scope, Secret, Timestamp,
+    clock::sleep_until,
+    http::{Answer, Phase, TransportError},
+};
+
+/// How often another host's refresh is looked at, at first and at most.
+const POLL: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
+/// The pauses between attempts to store an answer. A refresh token hangs on it.
+const STORE_PAUSES: [Duration; 4] =
+    [Duration::from_millis(100), Duration::from_millis(500), Duration::from_secs(2), Duration::from_secs(5)];
+
+/// Where tokens come from.
+#[async_trait]
+pub(crate) trait Endpoint: Debug + Send + Sync + 'static {
+    /// Sends one request.
+    async fn ask(
+        &self,
+        ctx: &Context,
+        refresh: Option<&Secret>,
+    ) -> Result<http::Response<Bytes>, TransportError>;
+
+    /// Says what an answer means.
+    fn judge(&self, answer: &Answer) -> Verdict;
+}
+
+/// One chain, as one process sees it. The chain itself is in the store.
+#[derive(Debug)]
+pub(crate) struct Manager<E> {
+    key: TokenKey,
+    rules: Rules,
+    endpoint: E,
+    owner: Uuid,
+    /// Whoever holds it drives; it goes with the task, so that a caller who gives up stops nothing.
+    turn: Arc<tokio::sync::Mutex<()>>,
+    /// An answer that could not be stored. It comes before everything else.
+    unsaved: Mutex<Option<Received>>,
+}
+
+/// Whether to wait for a host that is already asking.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Patience {
+    Wait,
+    GiveWay,
+}
+
+impl<E: Endpoint> Manager<E> {
+    pub(crate) fn new(key: TokenKey, rules: Rules, endpoint: E) -> Self {
+        Self { key, rules, endpoint, owner: Uuid::now_v7(), turn: Arc::default(), unsaved: Mutex::default() }
+    }
+
+    /// The chain with a token that can be used now. It waits for a refresh only when there is none.
+    pub(crate) async fn usable(self: &Arc<Self>, ctx: &Context) -> Result<Blob> {
+        let (_, blob) = self.load(ctx).await?;
+        if let Some(blob) = blob {
+            match need(&blob, ctx.now(), &self.rules) {
+                Need::Nothing => return Ok(blob),
+                Need::Soon => {
+                    self.renew_in_background(ctx, &blob);
+                    return Ok(blob);
+                }
+                Need::Now => {}
+            }
+        }
+        let renewed = async {
+            let turn = Arc::clone(&self.turn).lock_owned().await;
+            self.spawn(ctx, turn, Patience::Wait).await.map_err(|source| {
+                Error::new(ErrorKind::Unexpected, "the token refresh ended without a result")
+                    .with_source(source)
+            })?
+        };
+        tokio::select! {
+            biased;
+            renewed = renewed => renewed,
+            () = sleep_until(ctx.clock(), ctx.deadline()) => {
+                Err(Error::new(ErrorKind::Unavailable, "the token was not refreshed before the call's deadline"))
+            }
+        }
+    }
+
+    /// Applies an input that needs no request.
+    pub(crate) async fn tell(&self, ctx: &Context, input: &Input) -> Result<()> {
+        match self.apply(ctx, input).await? {
+            (Action::Stop(blocked), _) => Err(blocked_error(&blocked)),
+            _ => Ok(()),
+        }
+    }
+
+    /// The chain as it is, if there is one.
+    pub(crate) async fn peek(&self, ctx: &Context) -> Result<Option<Blob>> {
+        self.load(ctx).await.map(|(_, blob)| blob)
+    }
+
+    /// When the endpoint may be asked for a chain that failed.
+    pub(crate) fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    fn renew_in_background(self: &Arc<Self>, ctx: &Context, blob: &Blob) {
+        let (_, action) = step(blob, &Input::Want { owner: self.owner }, ctx.now(), &self.rules);
+        if matches!(action, Action::Wait(_) | Action::Stop(_)) {
+            return;
+        }
+        if let Ok(turn) = Arc::clone(&self.turn).try_lock_owned() {
+            drop(self.spawn(ctx, turn, Patience::GiveWay));
+        }
+    }
+
+    fn spawn(
+        self: &Arc<Self>,
+        ctx: &Context,
+        turn: OwnedMutexGuard<()>,
+        patience: Patience,
+    ) -> tokio::task::JoinHandle<Result<Blob>> {
+        let (manager, ctx) = (Arc::clone(self), ctx.clone());
+        let work = async move {
+            let _turn = turn;
+            let renewed = manager.drive(&ctx, patience).await;
+            if let (Err(error), Patience::GiveWay) = (&renewed, patience) {
+                tracing::debug!(%error, key = manager.key.as_str(), "token not renewed ahead of time");
+            }
+            renewed
+        };
+        tokio::spawn(work.in_current_span())
+    }
+
+    async fn drive(&self, ctx: &Context, patience: Patience) -> Result<Blob> {
+        let want = Input::Want { owner: self.owner };
+        let mut input = self.take_unsaved().map_or_else(|| want.clone(), Input::Answered);
+        let mut poll = POLL.0;
+        loop {
+            let (action, blob) = match &input {
+                Input::Answered(received) => self.keep(ctx, received).await?,
+                input => self.apply(ctx, input).await?,
+            };
+            input = match action {
+                Action::Done => return Ok(blob),
+                Action::Again => want.clone(),
+                Action::Claimed => Input::Send { owner: self.owner },
+                Action::Ask { refresh, generation, at } => {
+                    self.ask(ctx, refresh.as_ref(), generation, at).await
+                }
+                Action::Judge(received) => {
+                    let verdict = self.endpoint.judge(&received.answer());
+                    self.log(&received, &verdict);
+                    Input::Judged(received, verdict)
+                }
+                Action::Stop(blocked) => return Err(blocked_error(&blocked)),
+                Action::Wait(_) if patience == Patience::GiveWay => return Ok(blob),
+                Action::Wait(until) => {
+                    sleep_until(ctx.clock(), until.min(ctx.now() + poll)).await;
+                    poll = (poll * 2).min(POLL.1);
+                    want.clone()
+                }
+            };
+        }
+    }
+
+    /// Sends, unless the store was so slow that the answer might come after the claim.
+    async fn ask(&self, ctx: &Context, refresh: Option<&Secret>, generation: u64, at: Timestamp) -> Input {
+        let owner = self.owner;
+        let now = ctx.now();
+        if now < at || now.saturating_since(at) > self.rules.deadline {
+            return Input::Unsent { owner, generation, cause: None };
+        }
+        let answer = tokio::select! {
+            biased;
+            answer = self.endpoint.ask(ctx, refresh) => answer,
+            () = sleep_until(ctx.clock(), now + self.rules.deadline) => {
+                Err(TransportError::new(Phase::Written, "the transport did not keep its time limit"))
+            }
+        };
+        let error = match answer {
+            Ok(response) => {
+                let answer = Answer::new(response, ctx.now());
+                return Input::Answered(Received::new(generation, owner, &answer));
+            }
+            Err(error) => error,
+        };
+        tracing::warn!(key = self.key.as_str(), generation, %error, "no answer to a token request");
+        match error.phase() {
+            Phase::NotWritten => Input::Unsent { owner, generation, cause: Some("unreachable") },
+            Phase::StatusRead(status) if !status.is_success() => {
+                // The body does not matter: nothing was granted.
+                let answer = Answer {
+                    status,
+                    headers: http::HeaderMap::new(),
+                    body: Bytes::new(),
+                    received_at: ctx.now(),
+                };
+                Input::Answered(Received::new(generation, owner, &answer))
+            }
+            Phase::Written | Phase::StatusRead(_) => Input::Lost { owner },
+        }
+    }
+
+    /// Stores an answer, or keeps it in memory and says so.
+    async fn keep(&self, ctx: &Context, received: &Received) -> Result<(Action, Blob)> {
+        // In memory first: the runtime may stop between two attempts.
+        *self.unsaved.lock().unwrap_or_else(PoisonError::into_inner) = Some(received.clone());
+        let input = Input::Answered(received.clone());
+        let mut pauses = STORE_PAUSES.iter();
+        loop {
+            let error = match self.apply(ctx, &input).await {
+                Ok(kept) => {
+                    self.take_unsaved();
+                    return Ok(kept);
+                }
+                Err(error) => error,
+            };
+            let Some(pause) = pauses.next() else {
+                tracing::error!(
+                    %error,
+                    key = self.key.as_str(),
+                    generation = received.generation,
+                    "a token answer could not be stored: it is kept in memory and lost if this process ends"
+                );
+                return Err(error.with_context("token_answer", "kept in memory"));
+            };
+            sleep_until(ctx.clock(), ctx.now() + *pause).await;
+        }
+    }
+
+    fn take_unsaved(&self) -> Option<Received> {
+        self.unsaved.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    async fn apply(&self, ctx: &Context, input: &Input) -> Result<(Action, Blob)> {
+        let (mut version, mut current) = self.load(ctx).await?;
+        loop {
+            let blob = match (current, input) {
+                (Some(blob), _) => blob,
+                (None, Input::Want { .. } | Input::Connect(_)) => Blob::new(self.rules.initial.clone()),
+                // Deleted meanwhile: an answer does not bring it back.
+                (None, _) => return Ok((Action::Stop(Blocked::NoToken), Blob::new(None))),
+            };
+            let (next, action) = step(&blob, input, ctx.now(), &self.rules);
+            let Some(next) = next else { return Ok((action, blob)) };
+            match ctx.tokens().swap(&self.key, version, Some(next.encode()?)).await? {
+                Swap::Stored { .. } => return Ok((action, next)),
+                Swap::Conflict(stored) => (version, current) = decode(stored)?,
+            }
+        }
+    }
+
+    async fn load(&self, ctx: &Context) -> Result<(Option<u64>, Option<Blob>)> {
+        decode(ctx.tokens().load(&self.key).await?)
+    }
+
+    fn log(&self, received: &Received, verdict: &Verdict) {
+        let (key, generation) = (self.key.as_str(), received.generation);
+        match verdict {
+            Verdict::Granted(_) => tracing::debug!(key, generation, "token granted"),
+            Verdict::Failed { cause, code, .. } => {
+                tracing::warn!(key, generation, ?cause, code, "token refused");
+            }
+            Verdict::Unreadable => tracing::warn!(key, generation, "token answer not understood"),
+        }
+    }
+}
+
+fn decode(stored: Option<Stored>) -> Result<(Option<u64>, Option<Blob>)> {
+    let Some(Stored { version, bytes }) = stored else { return Ok((None, None)) };
+    Ok((Some(version), Some(Blob::decode(&bytes)?)))
+}
+
+/// What the caller of an API learns when there is no token to be had.
+pub(crate) fn blocked_error(blocked: &Blocked) -> Error {
+    let failure = match blocked {
+        Blocked::NoToken => {
+            return Error::new(ErrorKind::Unauthenticated, "nobody has connected this account yet")
+                .with_scope(Scope::Connection);
+        }
+        Blocked::Until(until) => {
+            return Error::new(ErrorKind::Unavailable, "the token cannot be renewed yet")
+                .with_scope(Scope::Connection)
+                .with_retry(Retry::At(*until));
+        }
+        Blocked::Failed(failure) => failure,
+    };
+    let Failure { cause, code, until, .. } = failure;
+    let (kind, message) = match cause {
+        Cause::Refused => (
+            ErrorKind::Unauthenticated,
+            "the refresh token was refused: the account has to be connected anew",
+        ),
+        Cause::AnswerLost => (
+            ErrorKind::Unauthenticated,
+            "the answers to two token requests were lost: the account has to be connected anew",
+        ),
+        Cause::Misconfigured => {
+            (ErrorKind::ConfigInvalid, "the token endpoint refused the app's id, secret or request")
+        }
+        Cause::Throttled => (ErrorKind::RateLimited, "the token endpoint wants to be left alone"),
+        Cause::Unavailable => (ErrorKind::Unavailable, "the token endpoint gave no usable answer"),
+    };
+    let retry = match (cause, until) {
+        (Cause::Throttled | Cause::Unavailable, Some(until)) => Retry::At(*until),
+        _ => Retry::Never,
+    };
+    Error::new(kind, message).with_scope(Scope::Connection).with_retry(retry).with_context("code", code)
+}

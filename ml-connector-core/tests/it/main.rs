@@ -1,0 +1,6 @@
+//! What the package promises as a whole.
+
+#![allow(clippy::unwrap_used)] // everything here is a test
+
+mod features;
+mod signatures;

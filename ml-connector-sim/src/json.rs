@@ -1,0 +1,109 @@
+//! JSON objects whose numbers never pass through binary fractions.
+
+use std::fmt;
+
+use ml_connector_core::model::Decimal;
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{MapAccess, Visitor},
+};
+use serde_json::value::{RawValue, to_raw_value};
+
+/// An object with its fields in order and their values as written: a fixture that a record is written over.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Fields(Vec<(String, Box<RawValue>)>);
+
+impl Fields {
+    /// Reads one of this crate's own fixtures.
+    pub(crate) fn template(json: &'static str) -> Self {
+        serde_json::from_str(json).unwrap_or_default()
+    }
+
+    /// Sets a field where it stands, or adds it.
+    pub(crate) fn set(&mut self, name: &str, value: impl Serialize) {
+        let Ok(raw) = to_raw_value(&value) else { return };
+        match self.0.iter_mut().find(|(field, _)| field == name) {
+            Some((_, value)) => *value = raw,
+            None => self.0.push((name.to_owned(), raw)),
+        }
+    }
+
+    /// Sets several fields to the same text.
+    pub(crate) fn set_all(&mut self, names: &[&str], value: &str) {
+        names.iter().for_each(|name| self.set(name, value));
+    }
+
+    /// Sets several fields to the same amount.
+    pub(crate) fn set_amounts(&mut self, names: &[&str], amount: Decimal) {
+        names.iter().for_each(|name| self.set(name, number(amount)));
+    }
+
+    pub(crate) fn remove(&mut self, name: &str) {
+        self.0.retain(|(field, _)| field != name);
+    }
+
+    /// The first object of an array, to be written over for each line of a record.
+    pub(crate) fn first_of(&self, name: &str) -> Self {
+        let array = self.0.iter().find(|(field, _)| field == name).map(|(_, value)| value.get());
+        let items: Vec<Self> = array.and_then(|array| serde_json::from_str(array).ok()).unwrap_or_default();
+        items.into_iter().next().unwrap_or_default()
+    }
+}
+
+/// A number as Zoho prints it: no decimals that say nothing.
+pub(crate) fn number(amount: Decimal) -> Box<RawValue> {
+    RawValue::from_string(amount.normalize().to_string()).unwrap_or_else(|_| RawValue::NULL.to_owned())
+}
+
+impl Serialize for Fields {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_map(self.0.iter().map(|(name, value)| (name, value)))
+    }
+}
+
+impl<'de> Deserialize<'de> for Fields {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct InOrder;
+        impl<'de> Visitor<'de> for InOrder {
+            type Value = Fields;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
+                let mut fields = Vec::new();
+                while let Some(field) = map.next_entry()? {
+                    fields.push(field);
+                }
+                Ok(Fields(fields))
+            }
+        }
+        from.deserialize_map(InOrder)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_keep_their_digits_and_lose_idle_zeros() {
+        for (amount, printed) in [
+            ("598.00", "598"),
+            ("149.97", "149.97"),
+            ("1250.50", "1250.5"),
+            ("0.00", "0"),
+            ("79228162514264337593543.95", "79228162514264337593543.95"),
+        ] {
+            assert_eq!(number(amount.parse().unwrap()).get(), printed);
+        }
+    }
+
+    #[test]
+    fn fields_stay_where_the_template_has_them() {
+        let mut fields = Fields::template(r#"{"b":1,"a":[{"x":0.10}],"c":""}"#);
+        fields.set("a", "new");
+        fields.set("d", true);
+        fields.remove("c");
+        assert_eq!(serde_json::to_string(&fields).unwrap(), r#"{"b":1,"a":"new","d":true}"#);
+    }
+}

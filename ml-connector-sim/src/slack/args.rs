@@ -1,0 +1,87 @@
+//! Arguments of a Web API call, out of a query, a form or JSON.
+
+use bytes::Bytes;
+use http::{Request, header};
+use serde_json::{Map, Value};
+
+/// Arguments, and how they came.
+#[derive(Debug, Default)]
+pub(super) struct Args {
+    values: Map<String, Value>,
+    pub(super) json_body: bool,
+    pub(super) warnings: Vec<&'static str>,
+}
+
+impl Args {
+    /// Reads the arguments, or says what is wrong with the body.
+    pub(super) fn read(request: &Request<Bytes>) -> Result<Self, &'static str> {
+        let mut args = Self::default();
+        args.form(request.uri().query().unwrap_or_default().as_bytes());
+        let Some(content_type) = request.headers().get(header::CONTENT_TYPE) else {
+            return if request.body().is_empty() { Ok(args) } else { Err("missing_post_type") };
+        };
+        let content_type = content_type.to_str().unwrap_or_default().to_ascii_lowercase();
+        let (media_type, parameters) = content_type.split_once(';').unwrap_or((&content_type, ""));
+        let has_charset = parameters.contains("charset");
+        match media_type.trim() {
+            "application/x-www-form-urlencoded" => {
+                if has_charset {
+                    args.warnings.push("superfluous_charset");
+                }
+                args.form(request.body());
+            }
+            "application/json" => {
+                if !has_charset {
+                    args.warnings.push("missing_charset");
+                }
+                args.json_body = true;
+                match serde_json::from_slice(request.body()) {
+                    Ok(Value::Object(values)) => args.values.extend(values),
+                    Ok(_) => return Err("json_not_object"),
+                    Err(_) if request.body().is_empty() => {}
+                    Err(_) => return Err("invalid_json"),
+                }
+            }
+            _ => return Err("invalid_post_type"),
+        }
+        Ok(args)
+    }
+
+    /// Forgets everything: what a form-only method sees of a JSON body.
+    pub(super) fn make_invisible(&mut self) {
+        self.values.clear();
+    }
+
+    /// A scalar as text.
+    pub(super) fn text(&self, name: &str) -> Option<String> {
+        match self.values.get(name)? {
+            Value::String(text) => Some(text.clone()),
+            Value::Number(number) => Some(number.to_string()),
+            Value::Bool(flag) => Some(flag.to_string()),
+            _ => None,
+        }
+    }
+
+    pub(super) fn flag(&self, name: &str) -> bool {
+        self.text(name).is_some_and(|text| text == "true" || text == "1")
+    }
+
+    pub(super) fn number(&self, name: &str) -> Option<usize> {
+        self.text(name)?.parse().ok()
+    }
+
+    /// A structured argument: JSON text in a form, or JSON itself. `Some(Err)` when it is no JSON.
+    pub(super) fn structured(&self, name: &str) -> Option<Result<Value, ()>> {
+        match self.values.get(name)? {
+            Value::String(text) => Some(serde_json::from_str(text).map_err(drop)),
+            Value::Null => None,
+            value => Some(Ok(value.clone())),
+        }
+    }
+
+    fn form(&mut self, encoded: &[u8]) {
+        for (name, value) in url::form_urlencoded::parse(encoded) {
+            self.values.insert(name.into_owned(), Value::String(value.into_owned()));
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! The `conversations.*` methods.
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use ml_connector_core::Timestamp;
+use serde_json::{Value, json};
+
+use super::{
+    args::Args,
+    methods::{Outcome, Refusal},
+    workspace::{Channel, Message, Workspace},
+};
+
+/// What a restricted app gets at most per call.
+const RESTRICTED_LIMIT: usize = 15;
+
+pub(super) fn history(workspace: &mut Workspace, args: &Args, now: Timestamp) -> Outcome {
+    let channel = readable(workspace, args, "history")?;
+    let newest_first = workspace
+        .readable(&channel.id, now)
+        .filter(|message| message.in_channel())
+        .collect::<Vec<_>>()
+        .into_iter()
+        .rev();
+    let mut answer = messages(workspace, args, newest_first, 100)?;
+    answer["pin_count"] = 0.into();
+    if let Some(oldest) = args.text("oldest") {
+        answer["oldest"] = oldest.into();
+    }
+    Ok(answer)
+}
+
+pub(super) fn replies(workspace: &mut Workspace, args: &Args, now: Timestamp) -> Outcome {
+    let channel = readable(workspace, args, "history")?;
+    let ts = args.text("ts").ok_or_else(|| Refusal::missing_argument("ts"))?;
+    let found = workspace.messages(&channel.id).iter().find(|message| message.ts == ts);
+    let root = match found {
+        Some(message) => message.thread_ts.clone().unwrap_or(ts),
+        None => return Err("thread_not_found".into()),
+    };
+    let thread: Vec<&Message> = workspace
+        .readable(&channel.id, now)
+        .filter(|message| message.ts == root || message.thread_ts.as_deref() == Some(&root))
+        .collect();
+    messages(workspace, args, thread.into_iter(), 1000)
+}
+
+pub(super) fn list(workspace: &mut Workspace, args: &Args, _: Timestamp) -> Outcome {
+    let types = args.text("types").unwrap_or_else(|| "public_channel".to_owned());
+    let mut wanted = Vec::new();
+    for kind in types.split(',').map(str::trim) {
+        let (scope, private) = match kind {
+            "public_channel" => ("channels:read", false),
+            "private_channel" => ("groups:read", true),
+            "im" | "mpim" => continue,
+            _ => return Err("invalid_types".into()),
+        };
+        if !workspace.has_scope(scope) {
+            return Err(Refusal::missing_scope(scope, workspace));
+        }
+        wanted.push(private);
+    }
+    let limit = args.number("limit").unwrap_or(100).clamp(1, 999);
+    let from = from_cursor(args, "channel:")?.unwrap_or_default();
+    let mut rows: Vec<&Channel> = workspace
+        .channels
+        .values()
+        .filter(|channel| channel.with_user.is_none() && wanted.contains(&channel.is_private))
+        .filter(|channel| !channel.is_private || channel.bot_is_member)
+        .filter(|channel| !(args.flag("exclude_archived") && channel.is_archived))
+        .filter(|channel| channel.id > from)
+        .collect();
+    let more = rows.len() > limit;
+    rows.truncate(limit);
+    let next = rows.last().filter(|_| more).map(|last| cursor("channel:", &last.id));
+    let rows: Vec<Value> = rows.into_iter().map(|channel| workspace.conversation(channel)).collect();
+    Ok(json!({ "channels": rows, "response_metadata": { "next_cursor": next.unwrap_or_default() } }))
+}
+
+pub(super) fn info(workspace: &mut Workspace, args: &Args, _: Timestamp) -> Outcome {
+    let channel = visible(workspace, args, "read")?;
+    Ok(json!({ "channel": workspace.conversation(&channel) }))
+}
+
+pub(super) fn join(workspace: &mut Workspace, args: &Args, _: Timestamp) -> Outcome {
+    let id = args.text("channel").ok_or_else(|| Refusal::missing_argument("channel"))?;
+    let channel = workspace.channels.get_mut(&id).ok_or("channel_not_found")?;
+    if channel.is_private {
+        return Err("method_not_supported_for_channel_type".into());
+    }
+    if channel.is_archived {
+        return Err("is_archived".into());
+    }
+    let already = std::mem::replace(&mut channel.bot_is_member, true);
+    let channel = channel.clone();
+    let mut answer = json!({ "channel": workspace.conversation(&channel) });
+    if already {
+        answer["warning"] = "already_in_channel".into();
+    }
+    Ok(answer)
+}
+
+/// A channel that the bot may see, if a scope of its kind is there.
+fn visible(workspace: &Workspace, args: &Args, access: &str) -> Result<Channel, Refusal> {
+    let id = args.text("channel").ok_or_else(|| Refusal::missing_argument("channel"))?;
+    let channel = workspace.channels.get(&id).ok_or("channel_not_found")?;
+    let scope = channel.scope(access);
+    if !workspace.has_scope(&scope) {
+        return Err(Refusal::missing_scope(&scope, workspace));
+    }
+    if channel.is_private && !channel.bot_is_member {
+        return Err("channel_not_found".into());
+    }
+    Ok(channel.clone())
+}
+
+/// A channel whose messages the bot may read: only where it is a member.
+fn readable(workspace: &Workspace, args: &Args, access: &str) -> Result<Channel, Refusal> {
+    let channel = visible(workspace, args, access)?;
+    if channel.bot_is_member { Ok(channel) } else { Err("not_in_channel".into()) }
+}
+
+/// A page of messages in the order given, between `oldest` and `latest`.
+fn messages<'a>(
+    workspace: &Workspace,
+    args: &Args,
+    ordered: impl Iterator<Item = &'a Message>,
+    default_limit: usize,
+) -> Outcome {
+    let bound = |name: &str, error: &str| match args.text(name) {
+        Some(ts) if !ts.is_empty() => micros(&ts).map(Some).ok_or_else(|| Refusal::from(error)),
+        _ => Ok(None),
+    };
+    let oldest = bound("oldest", "invalid_ts_oldest")?;
+    let latest = bound("latest", "invalid_ts_latest")?;
+    let inclusive = args.flag("inclusive");
+    let within = |message: &&Message| {
+        let ts = micros(&message.ts).unwrap_or_default();
+        oldest.is_none_or(|oldest| ts > oldest || inclusive && ts == oldest)
+            && latest.is_none_or(|latest| ts < latest || inclusive && ts == latest)
+    };
+    let mut limit = args.number("limit").unwrap_or(default_limit).clamp(1, 999);
+    if workspace.config.restricted_history {
+        limit = limit.min(RESTRICTED_LIMIT);
+    }
+    let after = from_cursor(args, "next_ts:")?;
+    let mut page: Vec<&Message> = ordered.filter(within).collect();
+    if let Some(after) = after {
+        let Some(at) = page.iter().position(|message| message.ts == after) else {
+            return Err("invalid_cursor".into());
+        };
+        page.drain(..at);
+    }
+    let next = page.get(limit).map(|message| cursor("next_ts:", &message.ts));
+    page.truncate(limit);
+    let metadata = args.flag("include_all_metadata");
+    let shown: Vec<Value> = page.into_iter().map(|message| workspace.shown(message, metadata)).collect();
+    let mut answer = json!({ "messages": shown, "has_more": next.is_some() });
+    if let Some(next) = next {
+        answer["response_metadata"] = json!({ "next_cursor": next });
+    }
+    Ok(answer)
+}
+
+/// Reads a `ts`, or whole seconds, without a binary fraction.
+fn micros(ts: &str) -> Option<i64> {
+    let (secs, fraction) = ts.split_once('.').unwrap_or((ts, "0"));
+    let plain = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    if !plain(secs) || !plain(fraction) || fraction.len() > 6 {
+        return None;
+    }
+    secs.parse::<i64>().ok()?.checked_mul(1_000_000)?.checked_add(format!("{fraction:0<6}").parse().ok()?)
+}
+
+fn cursor(kind: &str, at: &str) -> String {
+    BASE64_STANDARD.encode(format!("{kind}{at}"))
+}
+
+fn from_cursor(args: &Args, kind: &str) -> Result<Option<String>, Refusal> {
+    let Some(cursor) = args.text("cursor").filter(|cursor| !cursor.is_empty()) else { return Ok(None) };
+    let decoded = BASE64_STANDARD.decode(cursor).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    match decoded.as_deref().and_then(|text| text.strip_prefix(kind)) {
+        Some(at) => Ok(Some(at.to_owned())),
+        None => Err("invalid_cursor".into()),
+    }
+}

@@ -1,0 +1,213 @@
+//! The Books API: who may call, what is answered.
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use ml_connector_core::{ErrorKind, Timestamp};
+use serde_json::{Value, json};
+
+use super::{DataCenter, State, books::Books, list, params::Params, records::Entity, render};
+use crate::{exchange, json::Fields};
+
+const JSON: &str = "application/json;charset=UTF-8";
+const UNAUTHORIZED: &str = "You are not authorized to perform this operation";
+
+/// Answers a call below `/books/v3`.
+pub(super) fn answer(
+    state: &mut State,
+    center: DataCenter,
+    request: &Request<Bytes>,
+    now: Timestamp,
+) -> Response<Bytes> {
+    let segments: Vec<&str> = request.uri().path().trim_matches('/').split('/').skip(2).collect();
+    let Some(route) = Route::of(request.method(), &segments) else {
+        return refused(StatusCode::NOT_FOUND, 5, "Invalid URL Passed");
+    };
+    let allowed = bearer(request)
+        .and_then(|token| state.oauth.access(token, center, now))
+        .is_some_and(|access| route.allowed_by(|scope| access.scopes.contains(scope)));
+    if !allowed {
+        return refused(StatusCode::UNAUTHORIZED, 57, UNAUTHORIZED);
+    }
+    if matches!(route, Route::Organizations) {
+        let rows: Vec<Fields> =
+            state.organizations.values().map(|org| render::organization(&org.books)).collect();
+        return found("organizations", rows);
+    }
+    let params = Params::parse([request.uri().query().unwrap_or_default().as_bytes()]);
+    let organization = params.get("organization_id").unwrap_or_default();
+    if organization.is_empty() || !organization.bytes().all(|byte| byte.is_ascii_digit()) {
+        return refused(StatusCode::BAD_REQUEST, 2, "Invalid value passed for organization_id");
+    }
+    let Some(org) = state.organizations.get_mut(organization) else {
+        let message = format!("This user is not associated with the CompanyID/CompanyName:{organization}.");
+        return refused(StatusCode::BAD_REQUEST, 6041, &message);
+    };
+    let mut answer = match org.books.counters.admit(now) {
+        Some(limited) => limited,
+        None => call(&mut org.books, &route, &params, request, now),
+    };
+    org.webhooks.fire(&mut org.books, now);
+    org.books.counters.describe(&mut answer, now);
+    answer
+}
+
+/// What a path and a method ask for.
+#[derive(Debug, Clone, Copy)]
+enum Route<'a> {
+    Organizations,
+    List(Entity),
+    Detail(Entity, &'a str),
+    Comments(Entity, &'a str),
+    AddComment(Entity, &'a str),
+    Submit(Entity, &'a str),
+    Approve(Entity, &'a str),
+}
+
+impl<'a> Route<'a> {
+    fn of(method: &Method, segments: &[&'a str]) -> Option<Self> {
+        let (get, post) = (method == Method::GET, method == Method::POST);
+        if let ["organizations"] = segments {
+            return get.then_some(Self::Organizations);
+        }
+        let entity = Entity::parse(segments.first()?)?;
+        let has_actions = matches!(entity, Entity::Invoice | Entity::Bill);
+        match segments[1..] {
+            [] if get => Some(Self::List(entity)),
+            [id] if get => Some(Self::Detail(entity, id)),
+            [id, "comments"] if get && has_actions => Some(Self::Comments(entity, id)),
+            [id, "comments"] if post && has_actions => Some(Self::AddComment(entity, id)),
+            [id, "submit"] if post && has_actions => Some(Self::Submit(entity, id)),
+            [id, "approve"] if post && has_actions => Some(Self::Approve(entity, id)),
+            _ => None,
+        }
+    }
+
+    /// Whether one of the scopes that open this route is there.
+    fn allowed_by(self, has: impl Fn(&str) -> bool) -> bool {
+        let (module, access) = match self {
+            Self::Organizations => ("settings", "READ"),
+            Self::List(entity) | Self::Detail(entity, _) | Self::Comments(entity, _) => {
+                (entity.plural(), "READ")
+            }
+            Self::AddComment(entity, _) | Self::Submit(entity, _) | Self::Approve(entity, _) => {
+                (entity.plural(), "CREATE")
+            }
+        };
+        has("ZohoBooks.fullaccess.all")
+            || has(&format!("ZohoBooks.{module}.{access}"))
+            || has(&format!("ZohoBooks.{module}.ALL"))
+    }
+}
+
+fn call(
+    books: &mut Books,
+    route: &Route<'_>,
+    params: &Params,
+    request: &Request<Bytes>,
+    now: Timestamp,
+) -> Response<Bytes> {
+    match *route {
+        Route::Organizations => refused(StatusCode::NOT_FOUND, 5, "Invalid URL Passed"),
+        Route::List(entity) => match list::page(books, entity, params, now) {
+            Ok(page) => ok(StatusCode::OK, &page),
+            Err(name) => refused(StatusCode::BAD_REQUEST, 2, &format!("Invalid value passed for {name}")),
+        },
+        Route::Detail(entity, id) => match render::detail(books, entity, id, now) {
+            Some(record) => found(entity.key(), record),
+            None => missing(entity),
+        },
+        Route::Comments(entity, id) => match books.document(entity, id) {
+            Some(document) => {
+                let comments: Vec<Value> = document
+                    .comments
+                    .iter()
+                    .map(|comment| render::comment(books, document, comment))
+                    .collect();
+                found("comments", comments)
+            }
+            None => missing(entity),
+        },
+        Route::AddComment(entity, id) => add_comment(books, entity, id, request, now),
+        Route::Submit(entity, id) => acted(
+            books.submit(entity, id, now).map_err(|error| error.kind()),
+            entity,
+            "The invoice has been submitted for approval successfully.",
+        ),
+        Route::Approve(entity, id) => acted(
+            books.approve(entity, id, now).map_err(|error| error.kind()),
+            entity,
+            "You have approved the invoice.",
+        ),
+    }
+}
+
+fn add_comment(
+    books: &mut Books,
+    entity: Entity,
+    id: &str,
+    request: &Request<Bytes>,
+    now: Timestamp,
+) -> Response<Bytes> {
+    // The historic form `JSONString=…` still works.
+    let form = Params::parse([request.body().as_ref()]);
+    let body = match form.get("JSONString") {
+        Some(json) => serde_json::from_str(json),
+        None => serde_json::from_slice::<Value>(request.body()),
+    };
+    let text = body.ok().and_then(|body| body["description"].as_str().map(str::to_owned));
+    let Some(text) = text.filter(|text| !text.trim().is_empty()) else {
+        return refused(StatusCode::BAD_REQUEST, 2, "Invalid value passed for description");
+    };
+    match books.comment(entity, id, &text, now) {
+        Err(_) => missing(entity),
+        Ok(_) if entity == Entity::Invoice => {
+            ok(StatusCode::OK, &json!({ "code": 0, "message": "Comments added." }))
+        }
+        Ok(comment) => {
+            let Some(document) = books.document(entity, id) else { return missing(entity) };
+            let comment = render::comment(books, document, &comment);
+            ok(StatusCode::CREATED, &json!({ "code": 0, "message": "Comments added.", "comment": comment }))
+        }
+    }
+}
+
+fn acted(outcome: Result<(), ErrorKind>, entity: Entity, sentence: &str) -> Response<Bytes> {
+    match outcome {
+        Ok(()) => {
+            let message = if entity == Entity::Bill { "success" } else { sentence };
+            ok(StatusCode::OK, &json!({ "code": 0, "message": message }))
+        }
+        Err(ErrorKind::NotFound) => missing(entity),
+        // What Zoho says here is not on record; the code of a refused value is the closest.
+        Err(_) => refused(StatusCode::BAD_REQUEST, 2, "Invalid value passed for status"),
+    }
+}
+
+/// The token behind either of the two schemes that Zoho takes.
+fn bearer(request: &Request<Bytes>) -> Option<&str> {
+    let header = request.headers().get(header::AUTHORIZATION)?.to_str().ok()?;
+    header.strip_prefix("Zoho-oauthtoken ").or_else(|| header.strip_prefix("Bearer "))
+}
+
+fn found(key: &str, value: impl serde::Serialize) -> Response<Bytes> {
+    let mut envelope = Fields::default();
+    envelope.set("code", 0);
+    envelope.set("message", "success");
+    envelope.set(key, value);
+    ok(StatusCode::OK, &envelope)
+}
+
+fn missing(entity: Entity) -> Response<Bytes> {
+    refused(StatusCode::NOT_FOUND, 1002, entity.missing())
+}
+
+fn refused(status: StatusCode, code: u32, message: &str) -> Response<Bytes> {
+    ok(status, &json!({ "code": code, "message": message }))
+}
+
+fn ok(status: StatusCode, body: &impl serde::Serialize) -> Response<Bytes> {
+    let mut answer = exchange::json(status, JSON, body);
+    answer.headers_mut().insert(header::SERVER, HeaderValue::from_static("ZGS"));
+    answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer
+}

@@ -1,0 +1,420 @@
+//! Zoho Books: the Accounts service, the API and workflow webhooks of all data centers.
+
+mod answer;
+mod api;
+mod books;
+mod config;
+mod control;
+mod limits;
+mod list;
+mod oauth;
+mod params;
+mod records;
+mod region;
+mod render;
+mod webhooks;
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use axum::Router;
+use http::StatusCode;
+use ml_connector_core::{
+    Clock, Error, ErrorKind, HttpTransport, Result, Timestamp,
+    http::Limits,
+    model::{Date, Decimal},
+};
+
+use self::{books::Books, oauth::OAuth, webhooks::Webhooks};
+pub use self::{
+    config::{Organization, Plan, ZohoBooksConfig},
+    limits::MinuteLimit,
+    oauth::Credentials,
+    records::{Entity, NewDocument},
+    region::DataCenter,
+    webhooks::{AttemptedWebhook, EventKind, WebhookDelivery, WebhookRule, WebhookTuning, signature},
+};
+use crate::{
+    exchange::Received,
+    faults::{Fault, Faults, locked},
+    seed::Seed,
+};
+
+/// A simulator of Zoho Books. Clones share their state.
+#[derive(Clone)]
+pub struct ZohoBooksSim {
+    shared: Arc<Shared>,
+    organization: String,
+}
+
+struct Shared {
+    clock: Arc<dyn Clock>,
+    faults: Faults,
+    latency: Duration,
+    home: DataCenter,
+    refresh_token: String,
+    state: Mutex<State>,
+}
+
+/// Everything that changes.
+struct State {
+    seed: Seed,
+    oauth: OAuth,
+    organizations: BTreeMap<String, Tenant>,
+    api_domains: BTreeMap<DataCenter, String>,
+    received: Vec<Received>,
+}
+
+struct Tenant {
+    books: Books,
+    webhooks: Webhooks,
+}
+
+impl ZohoBooksSim {
+    /// One Professional organization in New York, in the US data center.
+    #[must_use]
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self::with_config(clock, ZohoBooksConfig::default())
+    }
+
+    /// As configured.
+    #[must_use]
+    pub fn with_config(clock: Arc<dyn Clock>, config: ZohoBooksConfig) -> Self {
+        let mut seed = Seed::new(config.seed);
+        let mut oauth = OAuth::new(&mut seed, config.scopes.clone());
+        let refresh_token = oauth.grant(&mut seed, config.center, config.scopes);
+        let organization =
+            config.organizations.first().map(|organization| organization.id.clone()).unwrap_or_default();
+        let organizations = config
+            .organizations
+            .into_iter()
+            .map(|organization| {
+                let id = organization.id.clone();
+                let books = Books::new(organization);
+                (id, Tenant { books, webhooks: Webhooks::default() })
+            })
+            .collect();
+        let state = State { seed, oauth, organizations, api_domains: BTreeMap::new(), received: Vec::new() };
+        let shared = Shared {
+            clock,
+            faults: Faults::default(),
+            latency: config.latency,
+            home: config.center,
+            refresh_token,
+            state: Mutex::new(state),
+        };
+        Self { shared: Arc::new(shared), organization }
+    }
+
+    /// The same simulator, with control methods acting on another organization.
+    #[must_use]
+    pub fn within(&self, organization: &str) -> Self {
+        Self { shared: Arc::clone(&self.shared), organization: organization.to_owned() }
+    }
+
+    /// Serves the API and the token endpoint. The data center is the one whose host is called; for any other host,
+    /// such as a loopback address, it is the one the simulator was configured with.
+    pub fn router(&self) -> Router {
+        self.routed(None)
+    }
+
+    /// Serves one data center, whatever host is called.
+    pub fn router_of(&self, center: DataCenter) -> Router {
+        self.routed(Some(center))
+    }
+
+    /// Makes token answers name this origin as `api_domain`: where a router is served.
+    pub fn set_api_domain(&self, center: DataCenter, origin: &str) {
+        self.state(|state| state.api_domains.insert(center, origin.trim_end_matches('/').to_owned()));
+    }
+
+    /// What a connector needs to connect.
+    #[must_use]
+    pub fn credentials(&self) -> Credentials {
+        let center = self.shared.home;
+        self.state(|state| Credentials {
+            client_id: state.oauth.client_id.clone(),
+            client_secret: state.oauth.client_secret.clone(),
+            refresh_token: self.shared.refresh_token.clone(),
+            organization_id: self.organization.clone(),
+            accounts_server: center.accounts_server(),
+            api_domain: state.api_domain(center),
+        })
+    }
+
+    /// A refresh token with other scopes. The 21st ends the first.
+    #[must_use]
+    pub fn grant(&self, scopes: &[&str]) -> String {
+        let scopes = scopes.iter().map(|scope| (*scope).to_owned()).collect();
+        self.state(|state| state.oauth.grant(&mut state.seed, self.shared.home, scopes))
+    }
+
+    /// A one-time authorization code, good for two minutes.
+    #[must_use]
+    pub fn authorization_code(&self) -> String {
+        let now = self.now();
+        self.state(|state| state.oauth.code(&mut state.seed, self.shared.home, now))
+    }
+
+    /// Ends all access tokens, as if their hour were over.
+    pub fn expire_tokens(&self) {
+        self.state(|state| state.oauth.expire_tokens());
+    }
+
+    /// Withdraws every grant, as a person would in their account.
+    pub fn revoke_grants(&self) {
+        self.state(|state| state.oauth.revoke());
+    }
+
+    /// Answers the token throttle with this status: 400 by default, 200 in another report.
+    pub fn set_token_throttle_status(&self, status: StatusCode) {
+        self.state(|state| state.oauth.throttle_status = status);
+    }
+
+    /// Answers an exceeded minute with this code.
+    pub fn set_minute_limit(&self, limit: MinuteLimit) {
+        self.tenant(|tenant| tenant.books.counters.minute_limit = limit);
+    }
+
+    /// Replaces the plan's daily quota.
+    pub fn set_daily_quota(&self, requests: u32) {
+        self.tenant(|tenant| tenant.books.counters.set_daily(requests));
+    }
+
+    /// Creates an invoice as a draft. Returns its id.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidRequest`] for a negative total.
+    pub fn create_invoice(&self, invoice: NewDocument) -> Result<String> {
+        self.change(|books, now| books.create(Entity::Invoice, invoice, now))
+    }
+
+    /// Sends a draft or approved invoice.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`], or [`ErrorKind::Conflict`] when the status does not allow it.
+    pub fn mark_sent(&self, invoice: &str) -> Result<()> {
+        self.change(|books, now| books.mark_sent(invoice, now))
+    }
+
+    /// Records a payment of an invoice: its balance falls and a customer payment appears. Returns the payment's id.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`], or [`ErrorKind::Conflict`] above the balance or for an invoice that was not sent.
+    pub fn pay_invoice(&self, invoice: &str, amount: Decimal) -> Result<String> {
+        self.change(|books, now| books.pay(Entity::Invoice, invoice, amount, now))
+    }
+
+    /// Creates an open bill. Returns its id.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidRequest`] for a negative total.
+    pub fn create_bill(&self, bill: NewDocument) -> Result<String> {
+        self.change(|books, now| books.create(Entity::Bill, bill, now))
+    }
+
+    /// Records a payment of a bill. Returns the vendor payment's id.
+    ///
+    /// # Errors
+    /// As [`pay_invoice`](Self::pay_invoice).
+    pub fn pay_bill(&self, bill: &str, amount: Decimal) -> Result<String> {
+        self.change(|books, now| books.pay(Entity::Bill, bill, amount, now))
+    }
+
+    /// Submits an invoice or a bill for approval.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`], or [`ErrorKind::Conflict`] when the status does not allow it.
+    pub fn submit_for_approval(&self, entity: Entity, id: &str) -> Result<()> {
+        self.change(|books, now| books.submit(entity, id, now))
+    }
+
+    /// Approves an invoice or a bill.
+    ///
+    /// # Errors
+    /// As [`submit_for_approval`](Self::submit_for_approval).
+    pub fn approve(&self, entity: Entity, id: &str) -> Result<()> {
+        self.change(|books, now| books.approve(entity, id, now))
+    }
+
+    /// Voids an invoice or a bill. Its balance stays.
+    ///
+    /// # Errors
+    /// As [`submit_for_approval`](Self::submit_for_approval).
+    pub fn void(&self, entity: Entity, id: &str) -> Result<()> {
+        self.change(|books, now| books.void(entity, id, now))
+    }
+
+    /// Changes the reference of an invoice or a bill: an edit that changes no status and no amount.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`].
+    pub fn set_reference(&self, entity: Entity, id: &str, reference: &str) -> Result<()> {
+        self.change(|books, now| {
+            books.edit(entity, id, now, |document, _| {
+                reference.clone_into(&mut document.reference);
+                Ok(())
+            })
+        })
+    }
+
+    /// Changes the due date of an invoice or a bill.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`].
+    pub fn set_due_date(&self, entity: Entity, id: &str, due_date: Date) -> Result<()> {
+        self.change(|books, now| {
+            books.edit(entity, id, now, |document, _| {
+                document.due_date = due_date;
+                Ok(())
+            })
+        })
+    }
+
+    /// Deletes a record. What a deleted payment paid is owed again.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`].
+    pub fn delete(&self, entity: Entity, id: &str) -> Result<()> {
+        self.change(|books, now| books.delete(entity, id, now))
+    }
+
+    /// The status the API shows for an invoice or a bill now.
+    #[must_use]
+    pub fn status_of(&self, entity: Entity, id: &str) -> Option<&'static str> {
+        let now = self.now();
+        self.tenant(|tenant| {
+            let today = tenant.books.today(now);
+            tenant.books.document(entity, id).map(|document| document.status(today))
+        })
+        .flatten()
+    }
+
+    /// The comments of an invoice or a bill, oldest first.
+    #[must_use]
+    pub fn comments(&self, entity: Entity, id: &str) -> Vec<String> {
+        self.tenant(|tenant| {
+            let document = tenant.books.document(entity, id)?;
+            Some(document.comments.iter().map(|comment| comment.text.clone()).collect())
+        })
+        .flatten()
+        .unwrap_or_default()
+    }
+
+    /// Adds a workflow rule with a webhook. Changes from now on fire it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`] on plans without workflow rules.
+    pub fn add_webhook(&self, rule: WebhookRule) -> Result<()> {
+        self.tenant(|tenant| {
+            if !tenant.books.organization.plan.has_workflow_rules() {
+                return Err(Error::new(ErrorKind::Unsupported, "workflow rules are not part of this plan")
+                    .with_context("plan", tenant.books.organization.plan.name()));
+            }
+            tenant.webhooks.rules.push(rule);
+            Ok(())
+        })
+        .unwrap_or_else(|| Err(Error::new(ErrorKind::NotFound, "there is no such organization")))
+    }
+
+    /// Makes webhooks go wrong, or right again: `books.tune_webhooks(|tuning| tuning.duplicates = 1)`.
+    pub fn tune_webhooks(&self, change: impl FnOnce(&mut WebhookTuning)) {
+        self.tenant(|tenant| change(&mut tenant.webhooks.tuning));
+    }
+
+    /// Takes the deliveries that are due, to be sent, reordered, repeated or dropped by the caller. Rules that look
+    /// at due dates fire first.
+    #[must_use]
+    pub fn take_webhooks(&self) -> Vec<WebhookDelivery> {
+        let now = self.now();
+        self.tenant(|tenant| {
+            tenant.webhooks.fire_due(&tenant.books, now);
+            tenant.webhooks.take(now)
+        })
+        .unwrap_or_default()
+    }
+
+    /// Sends the deliveries that are due, oldest first, within 10 seconds each. Any 2xx counts as received; what
+    /// fails is tried again if the tuning has retries.
+    pub async fn deliver_webhooks(&self, transport: &dyn HttpTransport) -> Vec<AttemptedWebhook> {
+        let mut attempted = Vec::new();
+        for delivery in self.take_webhooks() {
+            let limits = Limits::within(Duration::from_secs(10));
+            let status =
+                transport.send(delivery.request.clone(), limits).await.ok().map(|answer| answer.status());
+            if !status.is_some_and(|status| status.is_success()) {
+                self.webhook_failed(delivery.clone());
+            }
+            attempted.push(AttemptedWebhook { delivery, status });
+        }
+        attempted
+    }
+
+    /// Tells that a delivery which was taken has failed: it is due again later, if the tuning has retries.
+    pub fn webhook_failed(&self, delivery: WebhookDelivery) {
+        let now = self.now();
+        self.tenant(|tenant| tenant.webhooks.failed(delivery, now));
+    }
+
+    /// Plants a fault.
+    pub fn plant(&self, fault: Fault) {
+        self.shared.faults.plant(fault);
+    }
+
+    /// How many calls planted faults are still going to hit.
+    #[must_use]
+    pub fn faults_waiting(&self) -> u32 {
+        self.shared.faults.waiting()
+    }
+
+    /// The requests so far, oldest first.
+    #[must_use]
+    pub fn received(&self) -> Vec<Received> {
+        self.state(|state| state.received.clone())
+    }
+
+    /// How many requests were refused by the organization's limits: none, if the client keeps them.
+    #[must_use]
+    pub fn limit_violations(&self) -> u64 {
+        self.tenant(|tenant| tenant.books.counters.violations()).unwrap_or_default()
+    }
+
+    /// How many access tokens were handed out.
+    #[must_use]
+    pub fn tokens_issued(&self) -> u64 {
+        self.state(|state| state.oauth.issued())
+    }
+
+    fn now(&self) -> Timestamp {
+        self.shared.clock.now()
+    }
+
+    fn state<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
+        act(&mut locked(&self.shared.state))
+    }
+
+    fn tenant<T>(&self, act: impl FnOnce(&mut Tenant) -> T) -> Option<T> {
+        self.state(|state| state.organizations.get_mut(&self.organization).map(act))
+    }
+
+    /// Changes the books and fires the workflow rules, all at one instant.
+    fn change<T>(&self, act: impl FnOnce(&mut Books, Timestamp) -> Result<T>) -> Result<T> {
+        let now = self.now();
+        self.tenant(|tenant| {
+            let outcome = act(&mut tenant.books, now);
+            tenant.webhooks.fire(&mut tenant.books, now);
+            outcome
+        })
+        .unwrap_or_else(|| Err(Error::new(ErrorKind::NotFound, "there is no such organization")))
+    }
+}
+
+impl fmt::Debug for ZohoBooksSim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ZohoBooksSim").field("organization", &self.organization).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,238 @@
+//! The limits of Block Kit (Slack docs: reference of blocks, block elements and composition objects).
+
+use std::{collections::BTreeSet, fmt};
+
+use super::{Block, Button, Cell, Text, text::URL_MAX, units};
+
+pub(super) const HEADER_MAX: usize = 150;
+pub(super) const BUTTON_TEXT_MAX: usize = 75;
+const BLOCKS_MAX: usize = 50;
+const TEXT_MAX: usize = 3000;
+const FIELDS_MAX: usize = 10;
+const FIELD_MAX: usize = 2000;
+const CONTEXT_MAX: usize = 10;
+const ACTIONS_MAX: usize = 25;
+const ACTION_ID_MAX: usize = 255;
+const VALUE_MAX: usize = 2000;
+const ROWS_MAX: usize = 100;
+const CELLS_MAX: usize = 20;
+const COLUMNS_MAX: usize = 20;
+/// Unconfirmed by the vendor for this kind of table; documented for the newer one.
+const TABLE_TEXT_MAX: usize = 10_000;
+/// The vendor publishes no number for all blocks together; this one is ours, on the safe side.
+const MESSAGE_BYTES_MAX: usize = 50_000;
+
+/// One broken limit. Holds no text of the message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Violation {
+    /// Where, as a JSON pointer into the blocks: `/1/fields/0/text`.
+    pub pointer: String,
+    /// Which rule, such as `max_length`.
+    pub rule: &'static str,
+    /// What was found.
+    pub actual: usize,
+    /// What is allowed.
+    pub limit: usize,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at {}: {}, limit {}", self.rule, self.pointer, self.actual, self.limit)
+    }
+}
+
+pub(super) fn validate(blocks: &[Block]) -> Result<(), Vec<Violation>> {
+    let mut found = Found::default();
+    found.count("", blocks.len(), 1, BLOCKS_MAX);
+    for (i, block) in blocks.iter().enumerate() {
+        found.block(&format!("/{i}"), block);
+    }
+    let tables = blocks.iter().filter(|block| matches!(block, Block::Table { .. })).count();
+    found.check("", "one_table", tables, tables <= 1, 1);
+    // Writing blocks as JSON cannot fail: they hold text and numbers only.
+    let bytes = serde_json::to_vec(blocks).map_or(0, |json| json.len());
+    found.check("", "max_bytes", bytes, bytes <= MESSAGE_BYTES_MAX, MESSAGE_BYTES_MAX);
+    if found.0.is_empty() { Ok(()) } else { Err(found.0) }
+}
+
+#[derive(Default)]
+struct Found(Vec<Violation>);
+
+impl Found {
+    fn check(&mut self, pointer: &str, rule: &'static str, actual: usize, holds: bool, limit: usize) {
+        if !holds {
+            self.0.push(Violation { pointer: pointer.to_owned(), rule, actual, limit });
+        }
+    }
+
+    fn count(&mut self, pointer: &str, actual: usize, min: usize, max: usize) {
+        self.check(pointer, "min_items", actual, actual >= min, min);
+        self.check(pointer, "max_items", actual, actual <= max, max);
+    }
+
+    fn length(&mut self, pointer: &str, text: &str, max: usize) {
+        let actual = units(text);
+        self.check(pointer, "min_length", actual, !text.trim().is_empty(), 1);
+        self.check(pointer, "max_length", actual, actual <= max, max);
+    }
+
+    fn text(&mut self, pointer: &str, text: &Text, max: usize) {
+        self.length(&format!("{pointer}/text"), text.as_str(), max);
+    }
+
+    fn plain(&mut self, pointer: &str, text: &Text, max: usize) {
+        self.check(&format!("{pointer}/type"), "plain_text_only", 1, !text.is_markup(), 0);
+        self.text(pointer, text, max);
+    }
+
+    fn block(&mut self, at: &str, block: &Block) {
+        match block {
+            Block::Header { text } => self.plain(&format!("{at}/text"), text, HEADER_MAX),
+            Block::Section { text, fields } => {
+                self.check(at, "text_or_fields", 0, text.is_some() || !fields.is_empty(), 1);
+                if let Some(text) = text {
+                    self.text(&format!("{at}/text"), text, TEXT_MAX);
+                }
+                self.count(&format!("{at}/fields"), fields.len(), 0, FIELDS_MAX);
+                for (i, field) in fields.iter().enumerate() {
+                    self.text(&format!("{at}/fields/{i}"), field, FIELD_MAX);
+                }
+            }
+            Block::Context { elements } => {
+                self.count(&format!("{at}/elements"), elements.len(), 1, CONTEXT_MAX);
+                for (i, element) in elements.iter().enumerate() {
+                    self.text(&format!("{at}/elements/{i}"), element, TEXT_MAX);
+                }
+            }
+            Block::Divider {} => {}
+            Block::Actions { elements } => self.actions(&format!("{at}/elements"), elements),
+            Block::Table { rows, column_settings } => {
+                self.table(&format!("{at}/rows"), rows);
+                self.count(&format!("{at}/column_settings"), column_settings.len(), 0, COLUMNS_MAX);
+            }
+        }
+    }
+
+    fn actions(&mut self, at: &str, buttons: &[Button]) {
+        self.count(at, buttons.len(), 1, ACTIONS_MAX);
+        let mut ids = BTreeSet::new();
+        for (i, button) in buttons.iter().enumerate() {
+            let at = format!("{at}/{i}");
+            self.plain(&format!("{at}/text"), &button.text, BUTTON_TEXT_MAX);
+            self.length(&format!("{at}/action_id"), &button.action_id, ACTION_ID_MAX);
+            self.check(&format!("{at}/action_id"), "unique", 2, ids.insert(&button.action_id), 1);
+            if let Some(url) = &button.url {
+                self.length(&format!("{at}/url"), url, URL_MAX);
+                self.check(&format!("{at}/url"), "https_only", 1, url.starts_with("https://"), 0);
+            }
+            if let Some(value) = &button.value {
+                self.length(&format!("{at}/value"), value, VALUE_MAX);
+            }
+        }
+    }
+
+    fn table(&mut self, at: &str, rows: &[Vec<Cell>]) {
+        self.count(at, rows.len(), 1, ROWS_MAX);
+        for (i, row) in rows.iter().enumerate() {
+            self.count(&format!("{at}/{i}"), row.len(), 1, CELLS_MAX);
+        }
+        let total = rows.iter().flatten().map(|cell| units(&cell.0)).sum();
+        self.check(at, "max_length", total, total <= TABLE_TEXT_MAX, TABLE_TEXT_MAX);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::blocks::{Blocks, Column, Markup};
+
+    fn check(blocks: Vec<Block>, expected: &[&str]) {
+        let violations = blocks.into_iter().fold(Blocks::new(), Blocks::with).validate().err();
+        let found: Vec<_> = violations.unwrap_or_default().iter().map(ToString::to_string).collect();
+        assert_eq!(found, expected);
+    }
+
+    fn plain(length: usize) -> Text {
+        Text::plain(&"x".repeat(length))
+    }
+
+    fn button() -> Button {
+        Button::new("open", "Open")
+    }
+
+    #[test]
+    fn every_limit_is_met_exactly_and_refused_one_above() {
+        check(vec![], &["min_items at : 0, limit 1"]);
+        check(vec![Block::Divider {}; 50], &[]);
+        check(vec![Block::Divider {}; 51], &["max_items at : 51, limit 50"]);
+
+        check(vec![Block::Header { text: plain(150) }], &[]);
+        check(vec![Block::Header { text: plain(151) }], &["max_length at /0/text/text: 151, limit 150"]);
+        check(vec![Block::Header { text: plain(0) }], &["min_length at /0/text/text: 0, limit 1"]);
+        let markup = Text::markup(Markup::new().bold("x"));
+        check(vec![Block::Header { text: markup }], &["plain_text_only at /0/text/type: 1, limit 0"]);
+
+        check(vec![Block::section(plain(3000))], &[]);
+        check(vec![Block::section(plain(3001))], &["max_length at /0/text/text: 3001, limit 3000"]);
+        check(vec![Block::fields(vec![])], &["text_or_fields at /0: 0, limit 1"]);
+        check(vec![Block::fields(vec![plain(2000); 10])], &[]);
+        check(vec![Block::fields(vec![plain(1); 11])], &["max_items at /0/fields: 11, limit 10"]);
+        check(
+            vec![Block::fields(vec![plain(1), plain(2001)])],
+            &["max_length at /0/fields/1/text: 2001, limit 2000"],
+        );
+
+        check(vec![Block::Context { elements: vec![] }], &["min_items at /0/elements: 0, limit 1"]);
+        check(
+            vec![Block::Context { elements: vec![plain(1); 11] }],
+            &["max_items at /0/elements: 11, limit 10"],
+        );
+    }
+
+    #[test]
+    fn buttons_are_checked_one_by_one() {
+        let actions = |elements| vec![Block::Actions { elements }];
+        check(actions(vec![]), &["min_items at /0/elements: 0, limit 1"]);
+        let many: Vec<_> = (0..26).map(|i| Button::new(i.to_string(), "x")).collect();
+        check(actions(many), &["max_items at /0/elements: 26, limit 25"]);
+        check(actions(vec![button(), button()]), &["unique at /0/elements/1/action_id: 2, limit 1"]);
+        check(
+            actions(vec![button().with_url("http://x.example/")]),
+            &["https_only at /0/elements/0/url: 1, limit 0"],
+        );
+        check(
+            actions(vec![button().with_value("v".repeat(2001))]),
+            &["max_length at /0/elements/0/value: 2001, limit 2000"],
+        );
+        check(
+            actions(vec![Button::new("i".repeat(256), "x")]),
+            &["max_length at /0/elements/0/action_id: 256, limit 255"],
+        );
+        check(
+            actions(vec![button().with_url(format!("https://x.example/{}", "a".repeat(3000)))]),
+            &["max_length at /0/elements/0/url: 3018, limit 3000"],
+        );
+    }
+
+    #[test]
+    fn tables_are_checked_by_rows_cells_text_and_number() {
+        let cell = |length: usize| Cell::new(&"x".repeat(length), length);
+        let table = |rows, columns| Block::Table { rows, column_settings: vec![Column::default(); columns] };
+        check(vec![table(vec![vec![cell(1)]; 100], 20)], &[]);
+        check(vec![table(vec![vec![cell(500); 20]], 0)], &[]);
+        check(vec![table(vec![vec![cell(1)]; 101], 0)], &["max_items at /0/rows: 101, limit 100"]);
+        check(vec![table(vec![vec![cell(1); 21]], 0)], &["max_items at /0/rows/0: 21, limit 20"]);
+        check(vec![table(vec![vec![]], 0)], &["min_items at /0/rows/0: 0, limit 1"]);
+        check(vec![table(vec![vec![cell(1)]], 21)], &["max_items at /0/column_settings: 21, limit 20"]);
+        check(vec![table(vec![vec![cell(10_001)]], 0)], &["max_length at /0/rows: 10001, limit 10000"]);
+        let one = || table(vec![vec![cell(1)]], 0);
+        check(vec![one(), one()], &["one_table at : 2, limit 1"]);
+    }
+
+    #[test]
+    fn all_blocks_together_have_a_limit() {
+        let found = vec![Block::section(plain(3000)); 17].into_iter().fold(Blocks::new(), Blocks::with);
+        assert_eq!(found.validate().unwrap_err()[0].rule, "max_bytes");
+    }
+}

@@ -1,0 +1,167 @@
+//! What became of a post whose answer was lost: the channel's history tells.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use ml_connector_core::{
+    Context, Error, ErrorKind, Result, Timestamp,
+    model::{Delivery, DeliveryId, Lookup},
+};
+
+use crate::{
+    destination::Target,
+    models::{AuthTest, HistoryMessage, HistoryQuery},
+    sink::{Slack, receipt, unnamed},
+};
+
+/// A first look that nobody came back to is forgotten after this long.
+const FORGET: Duration = Duration::from_secs(3600);
+
+/// When a delivery was looked for in vain, so that the second look is known as such.
+///
+/// In memory on purpose. Losing it costs one more look, and never makes a look count that did not follow the
+/// attempt: an entry belongs to one attempt.
+#[derive(Debug, Default)]
+pub(crate) struct Looks(Mutex<HashMap<DeliveryId, Look>>);
+
+#[derive(Debug, Clone, Copy)]
+struct Look {
+    attempt: u32,
+    first: Timestamp,
+}
+
+impl Looks {
+    /// Notes a look that began at `began` and found nothing; tells when the first one of this attempt began.
+    fn first(&self, delivery: &Delivery, began: Timestamp) -> Timestamp {
+        let mut looks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        looks.retain(|_, look| began.saturating_since(look.first) < FORGET);
+        let fresh = Look { attempt: delivery.attempt, first: began };
+        let look = looks.entry(delivery.id).or_insert(fresh);
+        if look.attempt != delivery.attempt || look.first > began {
+            *look = fresh;
+        }
+        look.first
+    }
+
+    pub(crate) fn forget(&self, delivery: &Delivery) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&delivery.id);
+    }
+}
+
+/// What reading the history showed.
+enum Found {
+    Message(String),
+    Nothing,
+    TooMuch,
+}
+
+impl Slack {
+    /// Looks for a delivery's message. Found: it happened. Not found in two looks that began `settle` apart, both
+    /// after the attempt had ended: it did not. Unreadable or too long a history: nobody can tell.
+    pub(crate) async fn read_back(&self, ctx: &Context, delivery: &Delivery) -> Result<Lookup> {
+        if !self.dedupe.metadata() {
+            return Ok(Lookup::CannotTell);
+        }
+        let looked = self.look(ctx, delivery).await;
+        let (channel, began, found) = match looked {
+            Err(error) if is_forbidden(&error) => {
+                tracing::info!(delivery.id = %delivery.id, %error, "the history cannot be read");
+                return Ok(Lookup::CannotTell);
+            }
+            looked => looked?,
+        };
+        let settle = self.history.settle();
+        Ok(match found {
+            Found::Message(ts) => {
+                self.looks.forget(delivery);
+                Lookup::Happened(receipt(channel, ts))
+            }
+            Found::TooMuch => Lookup::CannotTell,
+            Found::Nothing => {
+                let first = self.looks.first(delivery, began);
+                if first < began && began >= first + settle {
+                    self.looks.forget(delivery);
+                    Lookup::DidNotHappen
+                } else {
+                    Lookup::AskAgain { at: first + settle }
+                }
+            }
+        })
+    }
+
+    async fn look(&self, ctx: &Context, delivery: &Delivery) -> Result<(String, Timestamp, Found)> {
+        let channel = match Target::parse(&delivery.destination)? {
+            Target::Conversation(id) => id,
+            Target::Named(name) => self.channels.resolve(ctx, &self.client, &name).await.map_err(unnamed)?,
+            Target::User(id) => self.client.conversations_open(ctx, &id).await?,
+        };
+        let us = self.identity.get_or_try_init(|| self.client.auth_test(ctx)).await?;
+        let began = ctx.now();
+        let found = self.search(ctx, &channel, delivery, us).await?;
+        Ok((channel, began, found))
+    }
+
+    async fn search(
+        &self,
+        ctx: &Context,
+        channel: &str,
+        delivery: &Delivery,
+        us: &AuthTest,
+    ) -> Result<Found> {
+        let oldest = ts(delivery.since - self.history.margin());
+        let id = delivery.id.to_string();
+        let mut cursor: Option<String> = None;
+        for _ in 0..self.history.max_pages {
+            let query = HistoryQuery {
+                channel,
+                oldest: &oldest,
+                limit: self.history.limit,
+                cursor: cursor.as_deref(),
+            };
+            let page = self.client.conversations_history(ctx, query).await?;
+            let ours = |message: &&HistoryMessage| {
+                message.delivery_id() == Some(&id) && is_ours(message, us) && !message.ts.is_empty()
+            };
+            if let Some(message) = page.messages.iter().find(ours) {
+                return Ok(Found::Message(message.ts.clone()));
+            }
+            match page.next_cursor {
+                None => return Ok(Found::Nothing),
+                // The same page again: whatever follows will never be seen.
+                next if next == cursor => return Ok(Found::TooMuch),
+                next => cursor = next,
+            }
+        }
+        Ok(Found::TooMuch)
+    }
+}
+
+/// Metadata can be copied by any app: a message counts only if this bot wrote it.
+fn is_ours(message: &HistoryMessage, us: &AuthTest) -> bool {
+    let same = |theirs: &Option<String>, ours: &Option<String>| ours.is_some() && theirs == ours;
+    same(&message.bot_id, &us.bot_id) || same(&message.app_id, &us.app_id) || same(&message.user, &us.user_id)
+}
+
+/// Whether an error says that this history is closed to the bot, for as long as nobody changes something.
+fn is_forbidden(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::NotFound | ErrorKind::Conflict)
+}
+
+/// An instant as Slack writes it in a `ts`.
+fn ts(at: Timestamp) -> String {
+    let millis = at.as_millis().max(0);
+    format!("{}.{:03}000", millis / 1000, millis % 1000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_instant_is_written_with_six_decimals() {
+        assert_eq!(ts(Timestamp::from_millis(1_767_225_605_007)), "1767225605.007000");
+    }
+}

@@ -1,0 +1,19 @@
+use serde::Deserialize;
+
+/// The answer of `auth.test`: who the token is.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[non_exhaustive]
+pub struct AuthTest {
+    /// The workspace.
+    #[serde(default)]
+    pub team_id: Option<String>,
+    /// The bot's user.
+    #[serde(default)]
+    pub user_id: Option<String>,
+    /// The bot.
+    #[serde(default)]
+    pub bot_id: Option<String>,
+    /// The app, where Slack tells.
+    #[serde(default)]
+    pub app_id: Option<String>,
+}

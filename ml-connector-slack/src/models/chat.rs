@@ -1,0 +1,156 @@
+use std::{fmt, str::FromStr};
+
+use ml_connector_core::{Error, ErrorKind, model::Delivery};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    blocks::{Blocks, shorten_literal},
+    message::Message,
+};
+
+/// The arguments of `chat.postMessage`. `Debug` shows where it goes, not what it says.
+#[derive(Serialize)]
+pub(crate) struct PostMessage<'a> {
+    /// A conversation id, or a user id for the bot's direct messages with that person.
+    pub(crate) channel: &'a str,
+    /// The text for notifications.
+    pub(crate) text: &'a str,
+    /// The blocks.
+    #[serde(skip_serializing_if = "Blocks::is_empty")]
+    pub(crate) blocks: &'a Blocks,
+    /// What a look-up finds the message by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) metadata: Option<Metadata>,
+    /// An undocumented key by which Slack may recognize a repetition.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) client_msg_id: Option<String>,
+    /// Whether style characters in `text` count.
+    pub(crate) mrkdwn: bool,
+    /// Whether Slack shows a preview of linked pages.
+    pub(crate) unfurl_links: bool,
+    /// Whether Slack shows a preview of linked media.
+    pub(crate) unfurl_media: bool,
+}
+
+impl<'a> PostMessage<'a> {
+    /// A message for a conversation, without previews and with a literal text.
+    pub(crate) fn new(channel: &'a str, message: &'a Message) -> Self {
+        Self {
+            channel,
+            text: message.text(),
+            blocks: message.blocks(),
+            metadata: None,
+            client_msg_id: None,
+            mrkdwn: false,
+            unfurl_links: false,
+            unfurl_media: false,
+        }
+    }
+}
+
+impl fmt::Debug for PostMessage<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostMessage").field("channel", &self.channel).finish_non_exhaustive()
+    }
+}
+
+/// A message's metadata: invisible to people, readable by every app and member of the workspace. It therefore
+/// holds ids only.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Metadata {
+    event_type: &'static str,
+    event_payload: Payload,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct Payload {
+    delivery_id: String,
+    source: String,
+    resource: String,
+    resource_id: String,
+}
+
+impl Metadata {
+    /// The event type of every message of ours.
+    pub(crate) const EVENT_TYPE: &'static str = "mlc_notification";
+    /// Metadata has an unpublished limit; four ids of this length stay under 1 kB.
+    const ID_MAX: usize = 128;
+
+    /// What names a delivery.
+    pub(crate) fn of(delivery: &Delivery) -> Self {
+        let id = |text: &str| shorten_literal(text, Self::ID_MAX);
+        let event = &delivery.event;
+        Self {
+            event_type: Self::EVENT_TYPE,
+            event_payload: Payload {
+                delivery_id: delivery.id.to_string(),
+                source: id(event.connection.as_str()),
+                resource: id(&event.entity.kind),
+                resource_id: id(&event.entity.id),
+            },
+        }
+    }
+}
+
+/// The answer of `chat.postMessage`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(crate) struct Posted {
+    /// The conversation; for a post to a user, the conversation with them.
+    pub(crate) channel: String,
+    /// The message's identity in it.
+    pub(crate) ts: String,
+    /// Whether Slack recognized a repetition and posted nothing.
+    #[serde(default)]
+    pub(crate) is_duplicate: Option<bool>,
+}
+
+/// The handle of a message, as it stands in a receipt: `C07ACCTNG1/1767225605.000219`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct MessageRef {
+    /// The conversation.
+    pub channel: String,
+    /// The message's identity in it. Text: a float cannot hold it.
+    pub ts: String,
+}
+
+impl fmt::Display for MessageRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.channel, self.ts)
+    }
+}
+
+impl FromStr for MessageRef {
+    type Err = Error;
+
+    /// Reads what `Display` wrote.
+    fn from_str(text: &str) -> Result<Self, Error> {
+        match text.split_once('/') {
+            Some((channel, ts)) if !channel.is_empty() && is_ts(ts) => {
+                Ok(Self { channel: channel.to_owned(), ts: ts.to_owned() })
+            }
+            _ => Err(Error::new(ErrorKind::InvalidRequest, "expected a message as channel/ts")
+                .with_context("bytes", text.len())),
+        }
+    }
+}
+
+fn is_ts(text: &str) -> bool {
+    let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
+    text.split_once('.').is_some_and(|(secs, fraction)| {
+        secs.len() == 10 && fraction.len() == 6 && digits(secs) && digits(fraction)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_reference_survives_its_text() {
+        let text = "C07ACCTNG1/1767225605.000219";
+        assert_eq!(text.parse::<MessageRef>().unwrap().to_string(), text);
+        for wrong in ["", "C07ACCTNG1", "/1767225605.000219", "C1/1767225605", "C1/x767225605.000219"] {
+            assert_eq!(wrong.parse::<MessageRef>().unwrap_err().kind(), ErrorKind::InvalidRequest, "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! The built-in cards, compared with stored ones, and against arbitrary records.
+
+use ml_connector_core::model::{
+    Allocation, Change, Date, Decimal, EntityRef, Event, Line, Money, Party, Record, RecordKind, Status,
+};
+use ml_connector_slack::message::{Cards, Template};
+use proptest::{collection, option, prelude::*};
+use serde_json::{Value, json};
+
+use crate::support::{NOW, event, invoice};
+
+/// Set to any value to write the stored cards anew; look at the difference before committing.
+const REWRITE: &str = "MLC_REWRITE_SNAPSHOTS";
+
+fn render(event: &Event) -> Value {
+    let message = Cards.render(event);
+    assert_eq!(message.blocks().validate(), Ok(()));
+    json!({"text": message.text(), "blocks": message.blocks()})
+}
+
+fn check(name: &str, event: &Event) {
+    let path =
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/snapshots").join(format!("{name}.json"));
+    let rendered = serde_json::to_string_pretty(&render(event)).unwrap() + "\n";
+    if std::env::var_os(REWRITE).is_some() {
+        std::fs::write(&path, &rendered).unwrap();
+    }
+    let stored = std::fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(rendered, stored, "{name}: run with {REWRITE}=1 and look at what changed");
+}
+
+fn usd(amount: &str) -> Option<Money> {
+    Some(Money::parse(amount, "USD").unwrap())
+}
+
+fn line(description: &str, quantity: &str, amount: &str) -> Line {
+    Line {
+        description: description.into(),
+        quantity: Some(Decimal::from_str_exact(quantity).unwrap()),
+        amount: usd(amount),
+        ..Line::default()
+    }
+}
+
+fn bill() -> Record {
+    let mut record = Record::new(RecordKind::Bill, "481500000000105001", Status::PendingApproval);
+    record.number = Some("B-77".into());
+    record.reference = Some("PO-9".into());
+    record.counterparty = Some(Party { id: "1".into(), name: "Paper & Co".into() });
+    record.total = usd("980");
+    record.balance = usd("980");
+    record.date = Some(Date::parse("2026-01-01").unwrap());
+    record.due_date = Some(Date::parse("2026-01-31").unwrap());
+    record.submitted_by = Some("Anna".into());
+    record.url = Some("https://books.example/app#/bills/481500000000105001".into());
+    record
+}
+
+fn payment(kind: RecordKind) -> Record {
+    let mut record = Record::new(kind, "481500000000107001", Status::Paid);
+    record.number = Some("15".into());
+    record.counterparty = Some(Party { id: "1".into(), name: "Acme".into() });
+    record.total = usd("1500");
+    record.balance = usd("249.50");
+    record.date = Some(Date::parse("2026-01-01").unwrap());
+    record.payment_mode = Some("banktransfer".into());
+    record.allocations = vec![Allocation {
+        document: EntityRef::new("invoice", "481500000000103001"),
+        number: "INV-000101".into(),
+        amount: usd("1250.50").unwrap(),
+    }];
+    record
+}
+
+#[test]
+fn cards_look_as_stored() {
+    let with = |status: Status, balance: &str| {
+        let mut record = invoice();
+        record.status = status;
+        record.balance = usd(balance);
+        record
+    };
+    let mut created = with(Status::Draft, "1250.50");
+    created.lines = (1..=13).map(|i| line(&format!("Consulting, part {i}"), "1.50", "96.19")).collect();
+    check("invoice.created", &event(created, &[Change::Created]));
+    check("invoice.updated", &event(with(Status::Open, "1250.50"), &[Change::Updated]));
+    check("invoice.sent", &event(with(Status::Open, "1250.50"), &[Change::Sent, Change::Created]));
+    check("invoice.partially_paid", &event(with(Status::PartiallyPaid, "250.50"), &[Change::PartiallyPaid]));
+    check("invoice.paid", &event(with(Status::Paid, "0"), &[Change::Paid]));
+    check(
+        "invoice.overdue",
+        &event(with(Status::Open, "1250.50"), &[Change::Overdue(1), Change::Overdue(7), Change::Updated]),
+    );
+    check("invoice.voided", &event(with(Status::Void, "1250.50"), &[Change::Voided]));
+    check("invoice.deleted", &event(invoice(), &[Change::Deleted]));
+    let mut unknown = event(invoice(), &[Change::Deleted]);
+    unknown.record = None;
+    check("invoice.deleted.unknown", &unknown);
+
+    check("bill.submitted", &event(bill(), &[Change::Submitted]));
+    let mut approved = bill();
+    approved.status = Status::Open;
+    check("bill.approved", &event(approved, &[Change::Approved]));
+    let mut paid = bill();
+    paid.status = Status::Paid;
+    paid.balance = usd("0");
+    check("bill.paid", &event(paid, &[Change::Paid]));
+
+    check("customer_payment.created", &event(payment(RecordKind::CustomerPayment), &[Change::Created]));
+    check("vendor_payment.created", &event(payment(RecordKind::VendorPayment), &[Change::Created]));
+    let mut other = Record::new(RecordKind::from("credit_note"), "9", Status::Other("in_review".into()));
+    other.total = Some(Money::parse("1234567", "JPY").unwrap());
+    check("credit_note.created", &event(other, &[Change::Created]));
+}
+
+#[test]
+fn a_hostile_record_pings_and_styles_nobody() {
+    let evil = "<!channel> *x* <https://evil.example|Approve> &amp; :skull:\u{202e}";
+    let mut record = bill();
+    record.counterparty = Some(Party { id: "1".into(), name: evil.into() });
+    record.number = Some(evil.into());
+    record.reference = Some(evil.into());
+    record.url = Some("javascript:alert(1)".into());
+    record.lines = vec![line(evil, "1", "1")];
+    let event = event(record, &[Change::Submitted]);
+    check("bill.hostile", &event);
+    each_object(&render(&event)["blocks"], &mut |object| {
+        let text = object["text"].as_str().unwrap_or_default();
+        match object["type"].as_str() {
+            Some("mrkdwn") => {
+                assert_eq!(object["verbatim"], true);
+                assert!(!text.contains("evil"), "untrusted text is never markup: {text}");
+            }
+            Some("plain_text") => {
+                assert_eq!(object["emoji"], false);
+                assert!(!text.contains(['<', '>']), "{text}");
+            }
+            _ => {}
+        }
+    });
+}
+
+fn each_object(value: &Value, visit: &mut impl FnMut(&Value)) {
+    match value {
+        Value::Array(items) => items.iter().for_each(|item| each_object(item, visit)),
+        Value::Object(fields) => {
+            visit(value);
+            fields.values().for_each(|field| each_object(field, visit));
+        }
+        _ => {}
+    }
+}
+
+/// Short, long, odd and control characters, and everything that means something to Slack.
+fn text() -> impl Strategy<Value = String> {
+    prop_oneof![
+        any::<String>(),
+        "[&<>|*_~`:@# \n\u{0}\u{202e}\u{200b}a]{0,200}",
+        (1_usize..6000, "[&<é😀 x]").prop_map(|(times, text)| text.repeat(times)),
+    ]
+}
+
+fn money() -> impl Strategy<Value = Money> {
+    let currency = prop_oneof![Just("USD"), Just("JPY"), Just("KWD")];
+    (any::<i64>(), 0_u32..8, currency).prop_map(|(digits, scale, currency)| {
+        let amount = Decimal::new(digits, scale).to_string();
+        Money::parse(&amount, currency).unwrap()
+    })
+}
+
+prop_compose! {
+    fn record()(
+        kind in prop_oneof![
+            Just("invoice"), Just("bill"), Just("customer_payment"), Just("vendor_payment"), Just("x_y"), Just("")
+        ],
+        id in text(),
+        texts in collection::vec(option::of(text()), 6),
+        status in text(),
+        total in option::of(money()),
+        balance in option::of(money()),
+        lines in collection::vec((text(), option::of(money())), 0..40),
+        allocations in collection::vec((text(), money()), 0..40),
+        url in option::of(prop_oneof![text(), text().prop_map(|path| format!("https://x.example/{path}"))]),
+    ) -> Record {
+        let mut record = Record::new(RecordKind::from(kind), id, Status::from(&*status));
+        let mut texts = texts.into_iter();
+        let mut next = || texts.next().flatten();
+        record.number = next();
+        record.reference = next();
+        record.payment_mode = next();
+        record.submitted_by = next();
+        record.counterparty = next().map(|name| Party { id: "1".into(), name });
+        record.total = total;
+        record.balance = balance;
+        record.due_date = Some(Date::parse("2026-03-04").unwrap());
+        record.lines = lines
+            .into_iter()
+            .map(|(description, amount)| Line {
+                description, amount, quantity: amount.map(|money| money.amount), ..Line::default()
+            })
+            .collect();
+        record.allocations = allocations
+            .into_iter()
+            .map(|(number, amount)| Allocation { document: EntityRef::new("invoice", "1"), number, amount })
+            .collect();
+        record.url = url;
+        record
+    }
+}
+
+const CHANGES: [Change; 11] = [
+    Change::Deleted,
+    Change::Voided,
+    Change::Paid,
+    Change::Overdue(30),
+    Change::Approved,
+    Change::Rejected,
+    Change::Submitted,
+    Change::Sent,
+    Change::PartiallyPaid,
+    Change::Created,
+    Change::Updated,
+];
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn every_card_keeps_every_limit(
+        record in record(),
+        changes in proptest::sample::subsequence(CHANGES.to_vec(), 1..=CHANGES.len()),
+    ) {
+        let changes = changes.into_iter().collect();
+        let event = Event::new("books".into(), record.entity(), 1, changes, NOW, Some(Box::new(record)));
+        let message = Cards.render(&event);
+        prop_assert_eq!(message.blocks().validate(), Ok(()));
+        prop_assert!(!message.text().contains(['<', '>']));
+        prop_assert!(!message.text().trim().is_empty());
+        prop_assert!(message.text().encode_utf16().count() <= 4000);
+    }
+}

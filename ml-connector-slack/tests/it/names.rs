@@ -1,0 +1,185 @@
+//! From channel names to ids.
+
+use ml_connector_core::{Effect, ErrorKind, Retry, Scope, rate::Feedback};
+use ml_connector_slack::channel;
+use serde_json::Value;
+use wiremock::ResponseTemplate;
+
+use crate::support::*;
+
+const LIST: &str = "conversations.list";
+const POST: &str = "chat.postMessage";
+
+async fn world() -> World {
+    let world = World::new().await;
+    world.answer(POST, ok("chat.postMessage.ok.json")).await;
+    world
+}
+
+async fn two_pages(world: &World) {
+    world.answer_once(LIST, ok("conversations.list.page1.json")).await;
+    world.answer(LIST, ok("conversations.list.page2.json")).await;
+}
+
+async fn posted_to(world: &World) -> Vec<String> {
+    let requests = world.requests(POST).await;
+    let channel = |request: &wiremock::Request| {
+        let body: Value = request.body_json().unwrap();
+        body["channel"].as_str().unwrap().to_owned()
+    };
+    requests.iter().map(channel).collect()
+}
+
+fn one(channel: &str) -> ResponseTemplate {
+    json(200, &format!(r#"{{"ok":true,"channels":[{channel}],"response_metadata":{{"next_cursor":""}}}}"#))
+}
+
+#[tokio::test]
+async fn a_name_nobody_has_stops_the_lane_and_is_not_asked_for_again_at_once() {
+    let world = world().await;
+    two_pages(&world).await;
+    let slack = world.slack();
+    for _ in 0..2 {
+        let error = world.deliver(&slack, &delivery(channel("nowhere"))).await.unwrap_err();
+        assert_eq!((error.kind(), error.scope()), (ErrorKind::NotFound, &Scope::Lane));
+        assert_eq!((error.retry(), error.context("channel")), (Retry::Never, Some("nowhere")));
+    }
+    assert_eq!(world.requests(LIST).await.len(), 2);
+    world.clock.advance(secs(61));
+    world.deliver(&slack, &delivery(channel("nowhere"))).await.unwrap_err();
+    assert_eq!(world.requests(LIST).await.len(), 3, "the channel may have been made meanwhile");
+}
+
+#[tokio::test]
+async fn an_archived_channel_stops_the_lane() {
+    let world = world().await;
+    two_pages(&world).await;
+    let error = world.deliver(&world.slack(), &delivery(channel("finance-audit"))).await.unwrap_err();
+    assert_eq!((error.kind(), error.scope()), (ErrorKind::Conflict, &Scope::Lane));
+    assert!(error.message().contains("unarchive"));
+    assert!(posted_to(&world).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_list_that_cannot_be_read_has_posted_nothing() {
+    for (response, scope) in [
+        (error("missing_scope"), Scope::Lane),
+        (ResponseTemplate::new(429).insert_header("retry-after", "60"), Scope::Entry),
+        (json(200, r#"{"ok":true,"channels":7}"#), Scope::Entry),
+    ] {
+        let world = world().await;
+        world.answer(LIST, response).await;
+        let error = world.deliver(&world.slack(), &delivery(channel("accounting"))).await.unwrap_err();
+        assert_eq!((error.effect(), error.scope()), (Effect::None, &scope), "{error:?}");
+        assert!(posted_to(&world).await.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_name_is_found_on_any_page_and_kept() {
+    let world = world().await;
+    two_pages(&world).await;
+    let slack = world.slack();
+    for _ in 0..2 {
+        world.deliver(&slack, &delivery(channel("#invoice-approvals"))).await.unwrap();
+    }
+    assert_eq!(posted_to(&world).await, ["C07APPROV1", "C07APPROV1"]);
+    let requests = world.requests(LIST).await;
+    let bodies: Vec<_> = requests.iter().map(|request| std::str::from_utf8(&request.body).unwrap()).collect();
+    assert_eq!(
+        bodies,
+        [
+            "types=public_channel%2Cprivate_channel&limit=999",
+            "types=public_channel%2Cprivate_channel&limit=999&cursor=dGVhbTpDMDdGSU5BVURJMQ%3D%3D",
+        ]
+    );
+    assert_eq!(requests[0].headers["content-type"], "application/x-www-form-urlencoded");
+    assert!(world.limiter.told.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_post_that_waited_for_its_channel_is_charged_when_it_goes_out() {
+    let world = world().await;
+    let clock = std::sync::Arc::clone(&world.clock);
+    let slow = move |_: &wiremock::Request| {
+        clock.advance(secs(2));
+        one(r#"{"id":"C07ACCTNG1","name":"accounting"}"#)
+    };
+    world.answer(LIST, slow).await;
+    let slack = world.slack();
+    for _ in 0..2 {
+        world.deliver(&slack, &delivery(channel("accounting"))).await.unwrap();
+    }
+    let told = world.limiter.told.lock().unwrap();
+    let key = "slack/T07LEDGER1/channel/channel:accounting".into();
+    assert_eq!(*told, [(key, Feedback::Charge { units: 1 })]);
+}
+
+#[tokio::test]
+async fn an_empty_page_with_a_cursor_is_not_the_end() {
+    let world = world().await;
+    let empty = r#"{"ok":true,"channels":[],"response_metadata":{"next_cursor":"more"}}"#;
+    world.answer_once(LIST, json(200, empty)).await;
+    world.answer(LIST, ok("conversations.list.page2.json")).await;
+    world.deliver(&world.slack(), &delivery(channel("invoice-approvals"))).await.unwrap();
+    assert_eq!(posted_to(&world).await, ["C07APPROV1"]);
+}
+
+#[tokio::test]
+async fn a_cursor_that_is_too_old_begins_the_list_again_once() {
+    let world = world().await;
+    world.answer_once(LIST, ok("conversations.list.page1.json")).await;
+    world.answer_once(LIST, ok("conversations.list.error.invalid_cursor.json")).await;
+    world.answer(LIST, ok("conversations.list.page2.json")).await;
+    world.deliver(&world.slack(), &delivery(channel("invoice-approvals"))).await.unwrap();
+    assert_eq!(posted_to(&world).await, ["C07APPROV1"]);
+}
+
+#[tokio::test]
+async fn a_list_that_goes_in_circles_is_an_error() {
+    let world = world().await;
+    world.answer(LIST, ok("conversations.list.page1.json")).await;
+    let error = world.deliver(&world.slack(), &delivery(channel("nowhere"))).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidResponse);
+    assert_eq!(world.requests(LIST).await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_renamed_channel_is_found_by_its_former_name() {
+    let world = world().await;
+    world
+        .answer(LIST, one(r#"{"id":"C07ACCTNG1","name":"finance","previous_names":["accounting","books"]}"#))
+        .await;
+    world.deliver(&world.slack(), &delivery(channel("accounting"))).await.unwrap();
+    assert_eq!(posted_to(&world).await, ["C07ACCTNG1"]);
+}
+
+#[tokio::test]
+async fn a_former_name_of_several_channels_is_nobodys() {
+    let world = world().await;
+    let both = r#"{"id":"C07AAAAAA1","name":"a","previous_names":["x"]},
+                  {"id":"C07BBBBBB1","name":"b","previous_names":["x"]}"#;
+    world.answer(LIST, one(both)).await;
+    let error = world.deliver(&world.slack(), &delivery(channel("x"))).await.unwrap_err();
+    assert_eq!((error.kind(), error.scope()), (ErrorKind::Conflict, &Scope::Lane));
+}
+
+#[tokio::test]
+async fn a_channel_that_refuses_is_looked_for_anew() {
+    let world = World::new().await;
+    world.answer_once(POST, ok("chat.postMessage.error.is_archived.json")).await;
+    world.answer(POST, ok("chat.postMessage.ok.json")).await;
+    world.answer_once(LIST, one(r#"{"id":"C07OLDOLD1","name":"accounting"}"#)).await;
+    world
+        .answer(
+            LIST,
+            one(r#"{"id":"C07NEWNEW1","name":"accounting"},
+        {"id":"C07OLDOLD1","name":"accounting","is_archived":true}"#),
+        )
+        .await;
+    let slack = world.slack();
+    let error = world.deliver(&slack, &delivery(channel("accounting"))).await.unwrap_err();
+    assert_eq!(error.scope(), &Scope::Lane);
+    world.deliver(&slack, &delivery(channel("accounting"))).await.unwrap();
+    assert_eq!(posted_to(&world).await, ["C07OLDOLD1", "C07NEWNEW1"]);
+}

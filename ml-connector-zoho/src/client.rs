@@ -1,0 +1,183 @@
+//! The calls of the Zoho Books API v3, one method each.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{Request, header};
+use ml_connector_core::{
+    Context, Effect, Error, ErrorKind, Result, Scope,
+    auth::Authenticator,
+    http::{Answer, Call, Client},
+    rate::{Cost, Feedback, Quota, QuotaKey},
+};
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::value::RawValue;
+use url::Url;
+
+use crate::{
+    Plan, SYSTEM,
+    config::below,
+    error,
+    models::{Resource, flag},
+};
+
+/// 100 calls a minute and organization, by "API call limits" of Zoho's API introduction. It does not say when a
+/// minute begins, so no window of that length may hold more.
+const CALLS_PER_MINUTE: u32 = 100;
+const MINUTE: Duration = Duration::from_secs(60);
+/// The organization's day begins at its own midnight; any 24 hours are kept below the limit.
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+/// The largest page.
+const PER_PAGE: &str = "200";
+
+/// The calls of one organization.
+#[derive(Debug, Clone)]
+pub(crate) struct BooksClient {
+    http: Client,
+    organization_id: Arc<str>,
+    /// The minute and what is under way; the day. Two keys, because the vendor pauses them apart.
+    costs: [Cost; 2],
+}
+
+/// A record and the vendor's JSON of it, byte for byte.
+pub(crate) struct Detail<T> {
+    pub(crate) record: T,
+    pub(crate) raw: Box<RawValue>,
+}
+
+/// A page of a list.
+pub(crate) struct Rows<T> {
+    pub(crate) rows: Vec<T>,
+    pub(crate) has_more: bool,
+}
+
+impl BooksClient {
+    pub(crate) fn new(
+        api: &Url,
+        auth: Arc<dyn Authenticator>,
+        organization_id: &str,
+        plan: Plan,
+    ) -> Result<Self> {
+        let base = below(api, &["books", "v3"]);
+        let minute = Quota::Rolling { limit: CALLS_PER_MINUTE, window: MINUTE };
+        let at_once = Quota::Concurrent { limit: plan.concurrent_calls() };
+        let day = Quota::Rolling { limit: plan.calls_per_day(), window: DAY };
+        Ok(Self {
+            http: Client::new(SYSTEM, base, auth, error::check)?,
+            organization_id: organization_id.into(),
+            costs: [
+                Cost::one(QuotaKey::new(format!("zoho/{organization_id}")), Arc::new([minute, at_once])),
+                Cost::one(QuotaKey::new(format!("zoho/{organization_id}/day")), Arc::new([day])),
+            ],
+        })
+    }
+
+    /// `GET /{resource}/{id}`: a record with its lines.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] when it does not exist or is not accessible; [`ErrorKind::InvalidResponse`] when the
+    /// answer is not that record; else as [`error::check`] says.
+    pub(crate) async fn get<T: Resource>(&self, ctx: &Context, id: &str) -> Result<Detail<T>> {
+        let answer = self.read(ctx, T::GET, self.http.url(&[T::PATH, id])).await?;
+        let detail = detail::<T>(&answer).map_err(|error| error.with_operation(T::GET))?;
+        if detail.record.id() == id {
+            return Ok(detail);
+        }
+        Err(Error::new(ErrorKind::InvalidResponse, "the answer is about another record")
+            .with_operation(T::GET)
+            .with_context("asked", id))
+    }
+
+    /// `GET /{resource}?{number}=`: the records with this number, without their lines. Zoho ignores filters that a
+    /// resource does not have, and then lists everything: the caller looks at what came.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub(crate) async fn list_by_number<T: Resource>(
+        &self,
+        ctx: &Context,
+        number: Option<&str>,
+        page: u32,
+    ) -> Result<Rows<T>> {
+        let mut url = self.http.url(&[T::PATH]);
+        if let Some(number) = number {
+            url.query_pairs_mut().append_pair(T::NUMBER_FILTER, number);
+        }
+        url.query_pairs_mut().append_pair("page", &page.to_string()).append_pair("per_page", PER_PAGE);
+        let answer = self.read(ctx, T::LIST, url).await?;
+        rows::<T>(&answer).map_err(|error| error.with_operation(T::LIST))
+    }
+
+    async fn read(&self, ctx: &Context, operation: &'static str, mut url: Url) -> Result<Answer> {
+        url.query_pairs_mut().append_pair("organization_id", &self.organization_id);
+        let request = Request::get(url.as_str())
+            .header(header::ACCEPT, "application/json")
+            .body(Bytes::new())
+            .map_err(|_| Error::new(ErrorKind::InvalidRequest, "the request cannot be built"))?;
+        let call = Call::read(operation, request).with_costs(self.costs.to_vec());
+        let answer = self.http.send(ctx, call).await.map_err(|error| self.in_scope(error))?;
+        self.report_day(ctx, &answer).await;
+        Ok(answer)
+    }
+
+    /// What the vendor's limits concern: the day's quota, or that of the minute.
+    fn in_scope(&self, error: Error) -> Error {
+        let [minute, day] = &self.costs;
+        match error.context("vendor_code") {
+            Some(error::DAILY_LIMIT) => error.with_scope(Scope::Quota(day.key.clone())),
+            // Our own limiter and the token endpoint have said already what has to wait.
+            _ if error.kind() != ErrorKind::RateLimited || error.scope() != &Scope::Entry => error,
+            _ => error.with_scope(Scope::Quota(minute.key.clone())),
+        }
+    }
+
+    /// Passes on what is left of the day: others spend from the same quota, and trials have less than their plan.
+    async fn report_day(&self, ctx: &Context, answer: &Answer) {
+        let units = answer.header("x-rate-limit-remaining").and_then(|text| text.trim().parse().ok());
+        let (Some(units), Some(left)) = (units, error::day_left(answer)) else { return };
+        let [_, day] = &self.costs;
+        let feedback = Feedback::Remaining { units, reset: answer.received_at + left };
+        if let Err(error) = ctx.limiter().report(&day.key, feedback, ctx.now()).await {
+            tracing::warn!(%error, key = %day.key, "the limiter could not be told what is left of the day");
+        }
+    }
+}
+
+fn detail<T: Resource>(answer: &Answer) -> Result<Detail<T>> {
+    let raw = member(answer, T::DETAIL_KEY)?;
+    Ok(Detail { record: decode(&raw)?, raw })
+}
+
+fn rows<T: Resource>(answer: &Answer) -> Result<Rows<T>> {
+    #[derive(Default, Deserialize)]
+    struct PageContext {
+        #[serde(default, deserialize_with = "flag")]
+        has_more_page: bool,
+    }
+    let rows = decode(&member(answer, T::LIST_KEY)?)?;
+    // A missing page_context is the last page.
+    let context: PageContext = match member(answer, "page_context") {
+        Ok(raw) => decode(&raw)?,
+        Err(_) => PageContext::default(),
+    };
+    Ok(Rows { rows, has_more: context.has_more_page })
+}
+
+/// A member of the envelope, unread.
+fn member(answer: &Answer, key: &'static str) -> Result<Box<RawValue>> {
+    let mut members: std::collections::BTreeMap<String, Box<RawValue>> = answer.json()?;
+    members.remove(key).ok_or_else(|| {
+        Error::new(ErrorKind::InvalidResponse, "the answer lacks a member")
+            .with_effect(Effect::Unknown)
+            .with_context("member", key)
+    })
+}
+
+/// Decodes a record, and says where it differs without quoting it.
+fn decode<T: DeserializeOwned>(raw: &RawValue) -> Result<T> {
+    let mut decoder = serde_json::Deserializer::from_str(raw.get());
+    serde_path_to_error::deserialize(&mut decoder).map_err(|error| {
+        Error::new(ErrorKind::InvalidResponse, "a record is not of the shape that was expected")
+            .with_context("path", error.path())
+    })
+}

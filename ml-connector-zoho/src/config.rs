@@ -1,0 +1,367 @@
+//! What a connection needs to know.
+
+use std::{sync::Arc, time::Duration};
+
+use ml_connector_core::{
+    Error, ErrorKind, Result, Secret, SourceInfo,
+    auth::Authenticator,
+    model::{AccountKey, Affinity, ConnectionId, EndpointId, Zone},
+};
+use serde::{Deserialize, Deserializer};
+use url::{Host, Url};
+
+use crate::{
+    DataCenter, SYSTEM, ZohoBooks, auth, client::BooksClient, models::Site, source::Parts, webhook::Webhook,
+};
+
+/// The settings of one Zoho Books organization, as a host keeps them. [`Builder::from`] makes a builder of it.
+///
+/// `Debug` shows no secret.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The host's name for the connection, such as `books`.
+    pub connection: String,
+    /// The organization, 8–11 digits: *Settings → Organization Profile*, or `GET /organizations`.
+    #[serde(default)]
+    pub organization_id: String,
+    /// Where the organization lives. A Self Client's grant does not say, so it has to be configured.
+    #[serde(default)]
+    pub data_center: Option<DataCenter>,
+    /// Instead of the data center's accounts host. https, or http to a loopback address.
+    #[serde(default)]
+    pub accounts_url: Option<String>,
+    /// Instead of the data center's API host, without `/books/v3`. https, or http to a loopback address.
+    #[serde(default)]
+    pub api_url: Option<String>,
+    /// Instead of the data center's web application, for the links of records.
+    #[serde(default)]
+    pub web_url: Option<String>,
+    /// The app's id in Zoho's API console.
+    #[serde(default)]
+    pub client_id: String,
+    /// The app's secret in this data center.
+    #[serde(default = "no_secret", deserialize_with = "secret")]
+    pub client_secret: Secret,
+    /// What the person's consent led to. `None` when the token store holds it already.
+    #[serde(default, deserialize_with = "optional_secret")]
+    pub refresh_token: Option<Secret>,
+    /// The webhooks' secret tokens, 12–50 letters and digits each: several while one is being replaced.
+    #[serde(default, deserialize_with = "secrets")]
+    pub webhook_secrets: Vec<Secret>,
+    /// What the webhooks' URLs carry.
+    #[serde(default)]
+    pub webhook_parameters: WebhookParameters,
+    /// The first path segment of the webhooks' URL; the connection's name unless it is set.
+    #[serde(default)]
+    pub endpoint: Option<String>,
+    /// The organization's time zone as an IANA name: *Settings → Organization Profile*. Due dates begin in it.
+    #[serde(default)]
+    pub time_zone: String,
+    /// After how many days past the due date an unpaid invoice or bill is announced as overdue. Seven, unless it is
+    /// set.
+    #[serde(default = "overdue_after")]
+    pub overdue_after: Vec<u32>,
+    /// How long signals of one record are collected before it is read once for all of them, in milliseconds.
+    #[serde(default = "coalesce_ms")]
+    pub coalesce_ms: u64,
+    /// The organization's plan, which decides about limits.
+    #[serde(default)]
+    pub plan: Plan,
+}
+
+/// The organization's plan. Limits from "API call limits" and "Concurrent rate limiter" of Zoho's API introduction.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Plan {
+    /// 1,000 calls a day, five at a time. No webhooks.
+    Free,
+    /// 2,000 calls a day. No webhooks.
+    Standard,
+    /// 5,000 calls a day.
+    #[default]
+    Professional,
+    /// 10,000 calls a day.
+    Premium,
+    /// 10,000 calls a day.
+    Elite,
+    /// 10,000 calls a day.
+    Ultimate,
+}
+
+impl Plan {
+    /// How many calls an organization has in a day, shared by everything that calls for it.
+    #[must_use]
+    pub fn calls_per_day(self) -> u32 {
+        match self {
+            Self::Free => 1_000,
+            Self::Standard => 2_000,
+            Self::Professional => 5_000,
+            Self::Premium | Self::Elite | Self::Ultimate => 10_000,
+        }
+    }
+
+    /// How many calls may be under way. Paid plans have a soft limit of ten; two are left to others.
+    #[must_use]
+    pub fn concurrent_calls(self) -> u32 {
+        if self == Self::Free { 5 } else { 8 }
+    }
+}
+
+/// Which query parameters a webhook's URL carries. Zoho signs the query, but writes names and values without
+/// separators; so exactly the parameters of the chosen set-up are accepted, each once.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum WebhookParameters {
+    /// `?mlc_event=invoice.changed&mlc_org=778812345`.
+    #[default]
+    EventAndOrganization,
+    /// `?mlc_org=778812345`; the event is the member or form field `event` of a body written by hand.
+    Organization,
+    /// No query at all; the event is the path below the endpoint, such as `…/invoice.changed`. Zoho does not sign
+    /// the path: give the connection an [`endpoint`](Config::endpoint) that cannot be guessed.
+    None,
+}
+
+/// Builds a [`ZohoBooks`]. Setters cannot fail; [`build`](Self::build) checks everything together.
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct Builder {
+    config: Config,
+    authenticator: Option<Arc<dyn Authenticator>>,
+}
+
+impl From<Config> for Builder {
+    fn from(config: Config) -> Self {
+        Self { config, authenticator: None }
+    }
+}
+
+impl Builder {
+    pub(crate) fn new(connection: impl Into<String>) -> Self {
+        Self::from(Config {
+            connection: connection.into(),
+            organization_id: String::new(),
+            data_center: None,
+            accounts_url: None,
+            api_url: None,
+            web_url: None,
+            client_id: String::new(),
+            client_secret: no_secret(),
+            refresh_token: None,
+            webhook_secrets: Vec::new(),
+            webhook_parameters: WebhookParameters::default(),
+            endpoint: None,
+            time_zone: String::new(),
+            overdue_after: overdue_after(),
+            coalesce_ms: coalesce_ms(),
+            plan: Plan::default(),
+        })
+    }
+
+    /// See [`Config::organization_id`].
+    pub fn organization_id(mut self, id: impl Into<String>) -> Self {
+        self.config.organization_id = id.into();
+        self
+    }
+
+    /// See [`Config::data_center`].
+    pub fn data_center(mut self, data_center: DataCenter) -> Self {
+        self.config.data_center = Some(data_center);
+        self
+    }
+
+    /// See [`Config::accounts_url`].
+    pub fn accounts_url(mut self, url: impl Into<String>) -> Self {
+        self.config.accounts_url = Some(url.into());
+        self
+    }
+
+    /// See [`Config::api_url`].
+    pub fn api_url(mut self, url: impl Into<String>) -> Self {
+        self.config.api_url = Some(url.into());
+        self
+    }
+
+    /// See [`Config::web_url`].
+    pub fn web_url(mut self, url: impl Into<String>) -> Self {
+        self.config.web_url = Some(url.into());
+        self
+    }
+
+    /// The app's id and secret; see [`Config::client_id`] and [`Config::client_secret`].
+    pub fn client(mut self, id: impl Into<String>, secret: impl Into<Secret>) -> Self {
+        self.config.client_id = id.into();
+        self.config.client_secret = secret.into();
+        self
+    }
+
+    /// See [`Config::refresh_token`].
+    pub fn refresh_token(mut self, token: impl Into<Secret>) -> Self {
+        self.config.refresh_token = Some(token.into());
+        self
+    }
+
+    /// Proves who is calling in another way than by the connection's own refresh token; client and refresh token
+    /// are then not needed.
+    pub fn authenticator(mut self, authenticator: Arc<dyn Authenticator>) -> Self {
+        self.authenticator = Some(authenticator);
+        self
+    }
+
+    /// Adds one to [`Config::webhook_secrets`].
+    pub fn webhook_secret(mut self, secret: impl Into<Secret>) -> Self {
+        self.config.webhook_secrets.push(secret.into());
+        self
+    }
+
+    /// See [`Config::webhook_parameters`].
+    pub fn webhook_parameters(mut self, parameters: WebhookParameters) -> Self {
+        self.config.webhook_parameters = parameters;
+        self
+    }
+
+    /// See [`Config::endpoint`].
+    pub fn endpoint(mut self, endpoint: impl Into<String>) -> Self {
+        self.config.endpoint = Some(endpoint.into());
+        self
+    }
+
+    /// See [`Config::time_zone`].
+    pub fn time_zone(mut self, iana_name: impl Into<String>) -> Self {
+        self.config.time_zone = iana_name.into();
+        self
+    }
+
+    /// See [`Config::overdue_after`].
+    pub fn overdue_after(mut self, days: impl Into<Vec<u32>>) -> Self {
+        self.config.overdue_after = days.into();
+        self
+    }
+
+    /// See [`Config::coalesce_ms`].
+    pub fn coalesce(mut self, window: Duration) -> Self {
+        self.config.coalesce_ms = u64::try_from(window.as_millis()).unwrap_or(u64::MAX);
+        self
+    }
+
+    /// See [`Config::plan`].
+    pub fn plan(mut self, plan: Plan) -> Self {
+        self.config.plan = plan;
+        self
+    }
+
+    /// The source, if everything fits together.
+    ///
+    /// # Errors
+    /// [`ErrorKind::ConfigInvalid`] names the setting that is missing or wrong.
+    pub fn build(self) -> Result<ZohoBooks> {
+        let Self { config, authenticator } = self;
+        let info = info(&config)?;
+        let host = |setting, own: &Option<String>, of: fn(DataCenter) -> &'static str| {
+            let url = own.as_deref().or(config.data_center.map(of));
+            secure_url(setting, url.ok_or_else(|| missing("data_center"))?)
+        };
+        let api = host("api_url", &config.api_url, DataCenter::api_url)?;
+        let web = host("web_url", &config.web_url, DataCenter::web_url)?;
+        let auth = match authenticator {
+            Some(authenticator) => authenticator,
+            None => {
+                let accounts = host("accounts_url", &config.accounts_url, DataCenter::accounts_url)?;
+                Arc::new(auth::oauth(&info.connection, &config, &accounts)?)
+            }
+        };
+        Ok(ZohoBooks::new(Parts {
+            client: BooksClient::new(&api, auth, &config.organization_id, config.plan)?,
+            webhook: Webhook::new(&config.webhook_secrets, config.webhook_parameters)?,
+            site: Site::new(&web, &config.organization_id),
+            info,
+        }))
+    }
+}
+
+/// Unpaid for a week: the figure of the product description.
+fn overdue_after() -> Vec<u32> {
+    vec![7]
+}
+
+fn coalesce_ms() -> u64 {
+    u64::try_from(SourceInfo::COALESCE.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn info(config: &Config) -> Result<SourceInfo> {
+    let connection = ConnectionId::from(config.connection.as_str());
+    connection.validate()?;
+    let organization = config.organization_id.as_str();
+    if organization.is_empty() {
+        return Err(missing("organization_id"));
+    }
+    if organization.len() > 20 || !organization.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(invalid("organization_id must be digits"));
+    }
+    if config.time_zone.is_empty() {
+        return Err(missing("time_zone"));
+    }
+    let mut info = SourceInfo::new(connection, SYSTEM);
+    if let Some(endpoint) = &config.endpoint {
+        info.endpoint = EndpointId::from(endpoint.as_str());
+        info.endpoint.validate()?;
+    }
+    info.accounts = vec![AccountKey::new(format!("org:{organization}"))];
+    // The organization's quotas are shared by everything that calls for it.
+    info.affinity = Affinity::new(format!("zoho/{organization}"));
+    info.coalesce = Duration::from_millis(config.coalesce_ms);
+    info.zone = Zone::named(&config.time_zone)?;
+    info.overdue_after.clone_from(&config.overdue_after);
+    Ok(info)
+}
+
+/// Tokens and links travel over https only; http is for simulators on this machine.
+fn secure_url(setting: &'static str, text: &str) -> Result<Url> {
+    let url = Url::parse(text).map_err(|_| invalid("expected a URL").with_context("setting", setting))?;
+    let loopback = match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback(),
+        None => false,
+    };
+    if url.scheme() == "https" || url.scheme() == "http" && loopback {
+        return Ok(url);
+    }
+    Err(invalid("expected an https URL, or http to a loopback address").with_context("setting", setting))
+}
+
+/// A URL below another one, which may have a path of its own behind a gateway or a simulator.
+pub(crate) fn below(base: &Url, segments: &[&str]) -> Url {
+    let mut url = base.clone();
+    if let Ok(mut path) = url.path_segments_mut() {
+        path.pop_if_empty().extend(segments);
+    }
+    url
+}
+
+pub(crate) fn missing(setting: &'static str) -> Error {
+    invalid("a setting is missing").with_context("setting", setting)
+}
+
+fn invalid(message: &'static str) -> Error {
+    Error::new(ErrorKind::ConfigInvalid, message)
+}
+
+fn no_secret() -> Secret {
+    Secret::from("")
+}
+
+fn secret<'de, D: Deserializer<'de>>(from: D) -> Result<Secret, D::Error> {
+    String::deserialize(from).map(Secret::from)
+}
+
+fn optional_secret<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Secret>, D::Error> {
+    Ok(Option::<String>::deserialize(from)?.map(Secret::from))
+}
+
+fn secrets<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Secret>, D::Error> {
+    Ok(Vec::<String>::deserialize(from)?.into_iter().map(Secret::from).collect())
+}

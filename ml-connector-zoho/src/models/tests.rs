@@ -1,0 +1,315 @@
+use std::collections::BTreeSet;
+
+use ml_connector_core::{
+    ErrorKind, Money, Timestamp,
+    model::{Date, Observation, Observed, RecordKind, Revision, Status},
+    snapshot::{Policy, Snapshot, Step, step},
+};
+use serde_json::value::RawValue;
+
+use super::*;
+
+const INVOICE: &str = include_str!("../../tests/fixtures/invoice-detail.json");
+const BILL: &str = include_str!("../../tests/fixtures/bill-detail.json");
+const BILL_PENDING: &str = include_str!("../../tests/fixtures/bill-detail-pending-approval.json");
+const CUSTOMER_PAYMENT: &str = include_str!("../../tests/fixtures/customer-payment-detail.json");
+const VENDOR_PAYMENT: &str = include_str!("../../tests/fixtures/vendor-payment-detail.json");
+
+/// The record of a fixture, with texts replaced in it. Each has to be there.
+fn raw<T: Resource>(fixture: &str, edits: &[(&str, &str)]) -> Box<RawValue> {
+    let mut text = fixture.to_owned();
+    for (from, to) in edits {
+        assert!(text.contains(from), "{from} is not in the fixture");
+        text = text.replace(from, to);
+    }
+    let mut members: std::collections::BTreeMap<String, Box<RawValue>> = serde_json::from_str(&text).unwrap();
+    members.remove(T::DETAIL_KEY).unwrap()
+}
+
+fn read<T: Resource>(fixture: &str, edits: &[(&str, &str)]) -> (Record, Revision) {
+    let raw = raw::<T>(fixture, edits);
+    let record: T = serde_json::from_str(raw.get()).unwrap();
+    let sub_status = record.sub_status().to_owned();
+    let record = record.into_record().unwrap();
+    let revision = revision(&raw, &record, &sub_status).unwrap();
+    (record, revision)
+}
+
+fn usd(amount: &str) -> Option<Money> {
+    Some(Money::parse(amount, "USD").unwrap())
+}
+
+#[test]
+fn an_invoice_keeps_the_vendor_s_digits_words_and_lines() {
+    let (invoice, _) = read::<Invoice>(INVOICE, &[]);
+    assert_eq!(invoice.kind, RecordKind::Invoice);
+    assert_eq!(&*invoice.id, "481500000000103001");
+    assert_eq!(invoice.number.as_deref(), Some("INV-000101"));
+    assert_eq!(invoice.reference.as_deref(), Some("PO-7731"));
+    assert_eq!((invoice.status, &*invoice.vendor_status), (Status::Open, "overdue"));
+    assert_eq!(invoice.counterparty.unwrap().name, "Bluebird Logistics");
+    assert_eq!(invoice.due_date, Some(Date::parse("2026-03-04").unwrap()));
+    assert_eq!(invoice.total.unwrap().amount.to_string(), "1250.5");
+    assert_eq!(invoice.created_at, Some(Timestamp::parse("2026-02-02T15:14:08Z").unwrap()));
+    assert_eq!(invoice.modified_at, Some(Timestamp::parse("2026-02-02T15:15:31Z").unwrap()));
+    let [plan, courier] = invoice.lines.as_slice() else { panic!("two lines") };
+    assert_eq!(plan.description, "Dock Scheduling Plan: Yearly plan, two docks");
+    assert_eq!((plan.amount, plan.account.as_deref()), (usd("1196"), Some("Sales")));
+    assert_eq!(plan.cost_center.as_deref(), Some("Northeast"));
+    assert_eq!((&*courier.description, courier.cost_center.as_deref()), ("Courier fee", None));
+}
+
+#[test]
+fn payments_name_what_they_settle_and_how() {
+    let (received, _) = read::<CustomerPayment>(CUSTOMER_PAYMENT, &[]);
+    assert_eq!((received.status, received.total, received.balance), (Status::Paid, usd("298"), usd("0")));
+    assert_eq!(received.payment_mode.as_deref(), Some("banktransfer"));
+    assert_eq!(received.allocations[0].document.to_string(), "invoice/481500000000103002");
+    assert_eq!(received.allocations[0].amount, usd("298").unwrap());
+    assert_eq!(received.modified_at, received.created_at, "updated_time stands in");
+
+    let (made, _) = read::<VendorPayment>(VENDOR_PAYMENT, &[]);
+    assert_eq!((made.number.as_deref(), made.total), (Some("17"), usd("250")));
+    assert_eq!(made.allocations[0].document.to_string(), "bill/481500000000108003");
+}
+
+#[test]
+fn every_status_word_has_its_meaning() {
+    for (word, balance, expected) in [
+        ("draft", "1250.5", Status::Draft),
+        ("sent", "1250.5", Status::Open),
+        ("viewed", "1250.5", Status::Open),
+        ("unpaid", "1250.5", Status::Open),
+        ("overdue", "1250.5", Status::Open),
+        ("overdue", "1250.50", Status::Open),
+        ("overdue", "50", Status::PartiallyPaid),
+        ("partially_paid", "50", Status::PartiallyPaid),
+        ("paid", "0", Status::Paid),
+        ("void", "1250.5", Status::Void),
+        ("pending_approval", "1250.5", Status::PendingApproval),
+        ("approved", "1250.5", Status::Approved),
+        ("rejected", "1250.5", Status::Rejected),
+        ("on_hold", "1250.5", Status::Other("on_hold".into())),
+    ] {
+        let edits = [
+            (r#""status": "overdue""#, &*format!(r#""status": "{word}""#)),
+            (r#""balance": 1250.5"#, &*format!(r#""balance": {balance}"#)),
+        ];
+        let (record, _) = read::<Invoice>(INVOICE, &edits);
+        assert_eq!((record.status, &*record.vendor_status), (expected, word));
+        assert_eq!(record.balance, usd(balance), "{word}");
+    }
+}
+
+#[test]
+fn a_bill_waits_for_approval_whatever_the_word_unless_it_says_what_happened() {
+    for (word, expected) in [
+        ("pending_approval", Status::PendingApproval),
+        ("draft", Status::PendingApproval),
+        ("submitted", Status::PendingApproval),
+        ("approved", Status::Approved),
+        ("rejected", Status::Rejected),
+        ("open", Status::Open),
+        ("overdue", Status::Open),
+        ("paid", Status::Paid),
+        ("void", Status::Void),
+    ] {
+        let status = format!(r#""status": "{word}""#);
+        let (bill, _) = read::<Bill>(BILL_PENDING, &[(r#""status": "pending_approval""#, &status)]);
+        assert_eq!(bill.status, expected, "{word}");
+        assert_eq!(bill.submitted_by.as_deref(), Some("Dana Whitlow"));
+    }
+    // An approver who is asked is enough; nobody asked and nothing submitted is a draft.
+    let draft = (r#""status": "pending_approval""#, r#""status": "draft""#);
+    let not_required = (r#""is_approval_required": true"#, r#""is_approval_required": """#);
+    let (asked, _) = read::<Bill>(BILL_PENDING, &[draft, not_required]);
+    assert_eq!(asked.status, Status::PendingApproval);
+    let nobody = [
+        (r#""yet_to_approve""#, r#""approved""#),
+        (r#""is_next_approver": true"#, r#""is_next_approver": false"#),
+    ];
+    let (decided, _) = read::<Bill>(BILL_PENDING, &[&[draft, not_required], &nobody[..]].concat());
+    assert_eq!(decided.status, Status::Draft);
+}
+
+#[test]
+fn empty_texts_stand_for_nothing_and_numbers_for_texts() {
+    let json = r#"{"invoice_id":481500000000103001,"invoice_number":"","customer_id":"","status":"draft","date":"",
+        "due_date":null,"total":"10.00","balance":"","currency_code":"USD","line_items":"","created_time":"",
+        "approvers_list":{},"is_approval_required":"","submitted_by_name":null}"#;
+    let record = serde_json::from_str::<Invoice>(json).unwrap().into_record().unwrap();
+    assert_eq!(&*record.id, "481500000000103001");
+    assert_eq!((record.number, record.date, record.due_date, record.balance), (None, None, None, None));
+    assert_eq!(record.total.unwrap().amount.to_string(), "10.00");
+    assert!(record.counterparty.is_none() && record.lines.is_empty() && record.created_at.is_none());
+}
+
+#[test]
+fn a_value_of_another_shape_is_an_error_that_quotes_nothing() {
+    for json in [
+        r#"{"invoice_number":"INV-1"}"#,
+        r#"{"invoice_id":"1","total":"planted"}"#,
+        r#"{"invoice_id":"1","due_date":"planted"}"#,
+        r#"{"invoice_id":"1","created_time":"planted"}"#,
+        r#"{"invoice_id":"1","line_items":[{"item_total":"planted"}]}"#,
+    ] {
+        let error = serde_json::from_str::<Invoice>(json).err().unwrap().to_string();
+        assert!(!error.contains("planted"), "{error}");
+    }
+    let odd = serde_json::from_str::<Invoice>(r#"{"invoice_id":"1","total":1,"currency_code":"planted"}"#);
+    let error = odd.unwrap().into_record().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidResponse);
+    assert!(!format!("{error:?}").contains("planted"));
+}
+
+#[test]
+fn what_changes_by_itself_is_no_other_revision() {
+    let (_, before) = read::<Invoice>(INVOICE, &[]);
+    for edit in [
+        (
+            r#""last_modified_time": "2026-02-02T10:15:31-0500""#,
+            r#""last_modified_time": "2026-03-12T10:15:31-0400""#,
+        ),
+        (r#""status": "overdue""#, r#""status": "viewed""#),
+        (r#""current_sub_status": "overdue""#, r#""current_sub_status": "sent""#),
+        (r#""is_viewed_by_client": false"#, r#""is_viewed_by_client": true"#),
+        (r#""reminders_sent": 1"#, r#""reminders_sent": 2"#),
+        (r#""customer_balance": 1550.5"#, r#""customer_balance": 0"#),
+        (r#""stock_on_hand": """#, r#""stock_on_hand": 7"#),
+        ("secure?CInvoiceID=2-ce", "secure?CInvoiceID=2-00"),
+        (r#""can_lock": true"#, r#""can_lock": false"#),
+    ] {
+        assert_eq!(read::<Invoice>(INVOICE, &[edit]).1, before, "{edit:?}");
+    }
+    let (_, before) = read::<CustomerPayment>(CUSTOMER_PAYMENT, &[]);
+    let other_payment = (r#""balance": 300"#, r#""balance": 0"#);
+    assert_eq!(read::<CustomerPayment>(CUSTOMER_PAYMENT, &[other_payment]).1, before);
+    let (_, before) = read::<Bill>(BILL, &[]);
+    let tomorrow = [
+        (r#""due_in_days": 28"#, r#""due_in_days": 27"#),
+        (r#""unused_credits_payable_amount": 500"#, r#""unused_credits_payable_amount": 0"#),
+    ];
+    assert_eq!(read::<Bill>(BILL, &tomorrow).1, before);
+    // Two words for one state, each repeated as the stage.
+    let (_, before) = read::<Bill>(BILL_PENDING, &[]);
+    let draft = [
+        (r#""status": "pending_approval""#, r#""status": "draft""#),
+        (r#""current_sub_status": "pending_approval""#, r#""current_sub_status": "draft""#),
+    ];
+    assert_eq!(read::<Bill>(BILL_PENDING, &draft).1, before);
+}
+
+#[test]
+fn what_somebody_changes_is_another_revision() {
+    let (_, before) = read::<Invoice>(INVOICE, &[]);
+    for edit in [
+        (r#""status": "overdue""#, r#""status": "void""#),
+        (r#""status": "overdue""#, r#""status": "draft""#),
+        (r#""current_sub_status": "overdue""#, r#""current_sub_status": "in_dispute""#),
+        (r#""balance": 1250.5"#, r#""balance": 1000"#),
+        (r#""due_date": "2026-03-04""#, r#""due_date": "2026-03-05""#),
+        (r#""notes": "We"#, r#""notes": "You"#),
+        (r#""tag_option_name": "Northeast""#, r#""tag_option_name": "West""#),
+        (r#""cf_slack_acknowledgement": """#, r#""cf_slack_acknowledgement": "Ines""#),
+    ] {
+        assert_ne!(read::<Invoice>(INVOICE, &[edit]).1, before, "{edit:?}");
+    }
+    let (_, before) = read::<CustomerPayment>(CUSTOMER_PAYMENT, &[]);
+    let edit = (r#""amount_applied": 298"#, r#""amount_applied": 200"#);
+    assert_ne!(read::<CustomerPayment>(CUSTOMER_PAYMENT, &[edit]).1, before);
+    let (_, before) = read::<Bill>(BILL_PENDING, &[]);
+    assert_ne!(read::<Bill>(BILL_PENDING, &[(r#""yet_to_approve""#, r#""approved""#)]).1, before);
+}
+
+/// Plays versions of a record through the snapshot step and writes down what each led to.
+fn play<T: Resource>(fixture: &str, versions: &[(&str, &[(&str, &str)])]) -> Vec<String> {
+    let mut last: Option<Snapshot> = None;
+    let mut told = Vec::new();
+    for (n, (today, edits)) in (1..).zip(versions) {
+        let (record, revision) = read::<T>(fixture, edits);
+        let policy = Policy {
+            today: Date::parse(today).unwrap(),
+            overdue_after: &[7],
+            watched_since: Timestamp::parse("2026-02-01T00:00:00Z").unwrap(),
+        };
+        let seen = Observation {
+            entity: record.entity(),
+            read_at: Timestamp::from_secs(1_792_000_000 + n),
+            state: Observed::Present { revision, order: None, record: Box::new(record), raw: None },
+        };
+        told.push(match step(last.as_ref(), &seen, &policy) {
+            Step::Changed { snapshot, changes } => {
+                last = Some(*snapshot);
+                changes
+                    .iter()
+                    .map(ToString::to_string)
+                    .collect::<BTreeSet<_>>()
+                    .into_iter()
+                    .collect::<Vec<_>>()
+                    .join(" ")
+            }
+            other => format!("{other:?}").to_lowercase(),
+        });
+    }
+    told
+}
+
+#[test]
+fn an_invoice_s_life_is_told_in_words() {
+    let status = |word: &'static str| (r#""status": "overdue""#, word);
+    let paid = (r#""balance": 1250.5"#, r#""balance": 0"#);
+    let part = (r#""balance": 1250.5"#, r#""balance": 1000"#);
+    let (draft, sent, viewed) =
+        (status(r#""status": "draft""#), status(r#""status": "sent""#), status(r#""status": "viewed""#));
+    let told = play::<Invoice>(
+        INVOICE,
+        &[
+            ("2026-02-02", &[draft]),
+            ("2026-02-02", &[sent]),
+            ("2026-02-03", &[viewed]),
+            ("2026-03-05", &[]),
+            ("2026-03-10", &[]),
+            ("2026-03-11", &[]),
+            ("2026-03-12", &[]),
+            ("2026-03-12", &[part]),
+            ("2026-03-13", &[status(r#""status": "partially_paid""#), part]),
+            ("2026-03-13", &[status(r#""status": "paid""#), paid]),
+            ("2026-04-30", &[status(r#""status": "paid""#), paid]),
+            ("2026-04-30", &[status(r#""status": "void""#)]),
+        ],
+    );
+    assert_eq!(
+        told,
+        [
+            "created",
+            "sent",
+            "unchanged", // viewed
+            "unchanged", // the word turned overdue
+            "unchanged", // six days late
+            "overdue:7",
+            "unchanged",
+            "partially_paid",
+            "unchanged", // the word catches up
+            "paid",
+            "unchanged",
+            "voided",
+        ]
+    );
+}
+
+#[test]
+fn a_bill_s_way_through_approval_is_told_in_words() {
+    let status = |word: &'static str| (r#""status": "pending_approval""#, word);
+    let told = play::<Bill>(
+        BILL_PENDING,
+        &[
+            ("2026-03-12", &[]),
+            ("2026-03-12", &[status(r#""status": "approved""#)]),
+            ("2026-03-13", &[status(r#""status": "open""#)]),
+            ("2026-03-14", &[status(r#""status": "paid""#), (r#""balance": 8200"#, r#""balance": 0"#)]),
+        ],
+    );
+    assert_eq!(told, ["created submitted", "approved", "updated", "paid"]);
+    let told = play::<CustomerPayment>(CUSTOMER_PAYMENT, &[("2026-03-12", &[]), ("2026-03-12", &[])]);
+    assert_eq!(told, ["created", "unchanged"]);
+}
