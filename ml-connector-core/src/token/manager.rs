@@ -154,6 +154,12 @@ impl<E: Endpoint> Manager<E> {
             };
             input = match action {
                 Action::Done => return Ok(blob),
+                // Whoever waits for a token has one; a lost answer with the old one still good is followed up.
+                Action::Again
+                    if patience == Patience::Wait && need(&blob, ctx.now(), &self.rules) != Need::Now =>
+                {
+                    return Ok(blob);
+                }
                 Action::Again => want.clone(),
                 Action::Claimed => Input::Send { owner: self.owner },
                 Action::Ask { refresh, generation, at } => {
