@@ -460,6 +460,9 @@ pub struct Query {
     pub state: Option<State>,
     /// Settled with this receipt.
     pub receipt: Option<Arc<str>>,
+    /// With an outcome whose reason holds this text as it stands, such as `channel_not_found`. Narrow it by a state or
+    /// a time as well: there is no index for it.
+    pub error: Option<Arc<str>>,
     /// Appended at this instant or later.
     pub from: Option<Timestamp>,
     /// Appended before this instant.
@@ -526,6 +529,13 @@ impl Query {
     #[must_use]
     pub fn with_receipt(mut self, receipt: impl Into<Arc<str>>) -> Self {
         self.receipt = Some(receipt.into());
+        self
+    }
+
+    /// Narrows to a reason.
+    #[must_use]
+    pub fn with_error(mut self, text: impl Into<Arc<str>>) -> Self {
+        self.error = Some(text.into());
         self
     }
 
@@ -599,6 +609,18 @@ impl Entry {
         self.outcomes.iter().rev().find_map(|recorded| match &recorded.outcome {
             Outcome::Done { receipt } => receipt.as_deref(),
             _ => None,
+        })
+    }
+
+    /// Whether the reason of one of its outcomes holds a text.
+    #[must_use]
+    pub fn has_error(&self, text: &str) -> bool {
+        self.outcomes.iter().any(|recorded| match &recorded.outcome {
+            Outcome::Retry { error: why, .. }
+            | Outcome::Parked { error: why }
+            | Outcome::Dead { error: why }
+            | Outcome::Dropped { reason: why } => why.contains(text),
+            Outcome::Begun { .. } | Outcome::Done { .. } => false,
         })
     }
 

@@ -91,7 +91,7 @@ const ENTRIES_OF_ENTITY: &str = "e.seq IN (
 
 impl Select {
     fn of(query: &Query) -> Self {
-        let Query { connection, kind, entity, number, name, state, receipt, from, to, .. } = query;
+        let Query { connection, kind, entity, number, name, state, receipt, error, from, to, .. } = query;
         let mut select = Self::default();
         let text = |text: &str| Value::from(text.to_owned());
         if let Some(connection) = connection {
@@ -119,6 +119,10 @@ impl Select {
         }
         if let Some(receipt) = receipt {
             select.and("e.seq IN (SELECT seq FROM outcome WHERE receipt = ?)", [text(receipt)]);
+        }
+        if let Some(error) = error {
+            let found = "EXISTS (SELECT 1 FROM outcome WHERE outcome.seq = e.seq AND instr(reason, ?) > 0)";
+            select.and(found, [text(error)]);
         }
         if let Some(state) = state {
             select.and(state_condition(*state), []);

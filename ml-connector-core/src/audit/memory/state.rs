@@ -224,6 +224,7 @@ impl State {
             && is(query.number.as_ref(), entry.index.number.as_ref())
             && is(query.name.as_ref(), entry.index.name.as_ref())
             && is(query.receipt.as_deref(), entry.receipt())
+            && query.error.as_deref().is_none_or(|text| entry.has_error(text))
             && is(query.state.as_ref(), Some(&self.entry_state(entry)))
             && query.from.is_none_or(|from| entry.at >= from)
             && query.to.is_none_or(|to| entry.at < to)

@@ -165,6 +165,7 @@ pub(super) const DEFECTS: &[(&str, Plant)] = &[
     ("a search ignores the name", |m| Mutant { query: |q| q.name = None, ..m }),
     ("a search ignores the state", |m| Mutant { query: |q| q.state = None, ..m }),
     ("a search ignores the receipt", |m| Mutant { query: |q| q.receipt = None, ..m }),
+    ("a search ignores the error", |m| Mutant { query: |q| q.error = None, ..m }),
     ("a search ignores the beginning", |m| Mutant { query: |q| q.from = None, ..m }),
     ("a search ignores the end", |m| Mutant { query: |q| q.to = None, ..m }),
     ("a search includes the end", |m| Mutant {
