@@ -1,1 +1,9 @@
-fn main() {}
+//! Whole-system tests.
+
+#[cfg(target_os = "linux")]
+mod durability;
+#[cfg(unix)]
+mod kill;
+#[cfg(unix)]
+mod proof;
+mod storage_faults;
