@@ -1,4 +1,5 @@
 //! Whole-system tests.
+#![allow(clippy::unwrap_used)] // helpers of tests, too
 
 #[cfg(target_os = "linux")]
 mod durability;
@@ -6,4 +7,5 @@ mod durability;
 mod kill;
 #[cfg(unix)]
 mod proof;
+#[cfg(unix)]
 mod storage_faults;

@@ -74,17 +74,20 @@ impl FromStr for FailPoint {
 }
 
 impl Job {
-    /// The environment in which [`host`] finds this job.
-    pub(crate) fn environment(&self) -> Vec<(&'static str, String)> {
-        let mut environment = vec![
-            ("PROOF_DATABASE", self.database.display().to_string()),
-            ("PROOF_VENDOR", self.vendor.to_string()),
-            ("PROOF_GENERATION", self.generation.to_string()),
-            ("PROOF_REPEATS", (self.repeat == Repeat::Safe).to_string()),
-            ("PROOF_ANSWERS_EARLY", self.answers_early.to_string()),
-        ];
-        environment.extend(self.fail_point.map(|point| ("PROOF_FAIL_POINT", point.to_string())));
-        environment
+    /// This test binary, as [`host`] with this job.
+    pub(crate) fn command(&self) -> std::process::Command {
+        let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+        command
+            .args(["proof::host::host", "--exact", "--nocapture"])
+            .env("PROOF_DATABASE", &self.database)
+            .env("PROOF_VENDOR", self.vendor.to_string())
+            .env("PROOF_GENERATION", self.generation.to_string())
+            .env("PROOF_REPEATS", (self.repeat == Repeat::Safe).to_string())
+            .env("PROOF_ANSWERS_EARLY", self.answers_early.to_string());
+        if let Some(point) = self.fail_point {
+            command.env("PROOF_FAIL_POINT", point.to_string());
+        }
+        command
     }
 
     fn from_environment() -> Option<Self> {
@@ -108,12 +111,11 @@ async fn host() {
     let source = LedgerSource::new(remote.clone());
     let point = job.fail_point;
     let sink = FailingSink { inner: BoardSink::new(remote, job.repeat), point, posts: AtomicU64::new(0) };
-    let log = FailingLog {
-        inner: SqliteLog::open(&job.database).unwrap(),
-        point,
-        commits: AtomicU64::new(0),
-        answers_early: job.answers_early,
+    let log = match SqliteLog::open(&job.database) {
+        Ok(log) => log,
+        Err(error) => return println!("\ncannot open: {error}"),
     };
+    let log = FailingLog { inner: log, point, commits: AtomicU64::new(0), answers_early: job.answers_early };
     let connector = connector(log, SystemClock, source, sink);
     let router = Router::new().nest_service("/hooks", connector.service());
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -89,6 +89,7 @@ impl World {
             Death::After(_) => None,
         };
         let (mut process, hooks) = self.start(fail_point).await;
+        let hooks = hooks.unwrap_or_else(|| "http://127.0.0.1:1".to_owned());
         // Waiting would close its input, and so ask it to stop.
         let _input = process.stdin.take();
         let seed = self.next_seed();
@@ -142,7 +143,8 @@ impl World {
         assert_eq!(receipts, posted, "every post is in the log, and nothing else");
     }
 
-    async fn start(&mut self, fail_point: Option<FailPoint>) -> (Child, String) {
+    /// Starts the process. The second is where it takes webhooks, if it lives that long.
+    async fn start(&mut self, fail_point: Option<FailPoint>) -> (Child, Option<String>) {
         let job = Job {
             database: self.database(),
             vendor: self.address,
@@ -151,9 +153,7 @@ impl World {
             repeat: self.repeat,
             answers_early: self.answers_early,
         };
-        let mut process = Command::new(std::env::current_exe().unwrap())
-            .args(["proof::host::host", "--exact", "--nocapture"])
-            .envs(job.environment())
+        let mut process = Command::from(job.command())
             .envs(self.environment.iter().cloned())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -169,13 +169,9 @@ impl World {
             }
             None
         };
-        let hooks = tokio::time::timeout(PATIENCE, listens).await.ok().flatten();
+        let hooks = tokio::time::timeout(PATIENCE, listens).await.expect("the process starts or dies");
         // Whatever it says later must not block it.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        let Some(hooks) = hooks else {
-            // Its own fail point may be earlier than the first webhook.
-            return (process, "http://127.0.0.1:1".to_owned());
-        };
         (process, hooks)
     }
 
@@ -227,16 +223,16 @@ impl Senders {
     }
 }
 
-/// Replaces the files of a directory by those of another.
+/// Replaces the files of a directory by those of another. Hidden ones are nobody's.
 pub(crate) fn restore(directory: &Path, from: &Path) {
     for file in std::fs::read_dir(directory).unwrap() {
-        let path = file.unwrap().path();
-        if path.is_file() {
-            std::fs::remove_file(path).unwrap();
-        }
+        std::fs::remove_file(file.unwrap().path()).unwrap();
     }
     for file in std::fs::read_dir(from).unwrap() {
-        let file = file.unwrap();
-        std::fs::copy(file.path(), directory.join(file.file_name())).unwrap();
+        let (path, name) = file.map(|file| (file.path(), file.file_name())).unwrap();
+        match name.to_string_lossy().starts_with('.') {
+            true => std::fs::remove_file(path).unwrap(),
+            false => drop(std::fs::copy(path, directory.join(name)).unwrap()),
+        }
     }
 }
