@@ -1,1 +1,4 @@
-fn main() {}
+//! Whole-system tests: the real crates on simulated vendors.
+
+mod flow;
+mod world;
