@@ -10,7 +10,7 @@ use ml_connector_core::{
 };
 use ml_connector_sim::{
     DataCenter, Entity, EventKind, Fault, NewDocument, Posted, Served, SlackSim, WebhookDelivery,
-    WebhookRule, WebhookTuning, ZohoBooksSim, serve,
+    WebhookRule, ZohoBooksSim, serve,
 };
 
 use crate::settings::ZohoBooksToSlack;
@@ -126,12 +126,10 @@ impl Simulation {
         self.books.submit_for_approval(Entity::Bill, &bill)?;
         self.arrive("a bill waits for approval; Slack answers 500 without posting").await;
 
-        let mut wrong_secret = WebhookTuning::default();
-        wrong_secret.wrong_secret = true;
-        self.books.tune_webhooks(wrong_secret);
+        self.books.tune_webhooks(|tuning| tuning.wrong_secret = true);
         self.books.set_reference(Entity::Invoice, &late, "PO 1")?;
         self.arrive("somebody forges a webhook").await;
-        self.books.tune_webhooks(WebhookTuning::default());
+        self.books.tune_webhooks(|tuning| tuning.wrong_secret = false);
         Ok(())
     }
 

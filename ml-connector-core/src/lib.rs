@@ -54,6 +54,8 @@
 pub mod audit;
 pub mod auth;
 mod clock;
+#[cfg(any(test, feature = "testing"))]
+pub mod conformance;
 mod context;
 pub mod engine;
 mod error;

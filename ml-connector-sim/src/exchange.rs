@@ -23,7 +23,7 @@ pub struct Received {
     pub method: Method,
     /// Its path.
     pub path: String,
-    /// Its query, undecoded.
+    /// Its query, undecoded; left out for Zoho's token endpoint.
     pub query: String,
     /// The status it was answered with; `None` when a fault came before the simulator acted.
     pub status: Option<StatusCode>,
@@ -57,10 +57,14 @@ pub(crate) async fn read(request: Request<Body>) -> Result<Request<Bytes>, Respo
 /// never waits; without it being called nothing has happened.
 pub(crate) async fn exchange(fault: Option<Fault>, act: impl FnOnce() -> Response<Bytes>) -> Response<Body> {
     let Some(fault) = fault else { return act().map(Body::from) };
+    let mut act = Some(act);
+    let mut answer = if fault.acted { act.take().map(|act| act()) } else { None };
     if !fault.delay.is_zero() {
         tokio::time::sleep(fault.delay).await;
     }
-    let answer = (fault.acted || matches!(fault.failure, Failure::Slow)).then(act);
+    if let (Failure::Slow, Some(act)) = (&fault.failure, act) {
+        answer = Some(act());
+    }
     match fault.failure {
         Failure::Slow => answer.unwrap_or_default().map(Body::from),
         Failure::Answer(spoiled) => spoiled.map(Body::from),

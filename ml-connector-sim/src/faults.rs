@@ -62,7 +62,7 @@ impl Fault {
         )
     }
 
-    /// A 429 with `Retry-After`.
+    /// A 429 with `Retry-After` and the body that Slack sends.
     #[must_use]
     pub fn too_many_requests(retry_after_secs: u32) -> Self {
         let mut fault = Self::status(StatusCode::TOO_MANY_REQUESTS)
@@ -97,7 +97,8 @@ impl Fault {
         Self::new(Failure::Truncated).having_acted()
     }
 
-    /// The right answer, but late.
+    /// The right answer, but late: the simulator waits before it acts, or before it answers if it
+    /// [has acted](Self::having_acted).
     #[must_use]
     pub fn delay(by: Duration) -> Self {
         let mut slow = Self::new(Failure::Slow);
@@ -128,7 +129,7 @@ impl Fault {
         self
     }
 
-    /// The simulator acts on the request first: the change is made, only the answer is lost.
+    /// The simulator acts on the request first: the change is made, only the answer suffers.
     #[must_use]
     pub fn having_acted(mut self) -> Self {
         self.acted = true;

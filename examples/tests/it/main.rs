@@ -1,4 +1,5 @@
 //! The example as a process of its own: killed at bad moments, and started again.
+#![allow(clippy::unwrap_used)] // a test may
 
 use std::{net::SocketAddr, path::Path, process::Stdio, sync::Arc, time::Duration};
 

@@ -109,7 +109,7 @@ pub(super) fn update(workspace: &mut Workspace, args: &Args, now: Timestamp) -> 
 
 /// The channel a bot may write to, or why it may not.
 fn writable(workspace: &mut Workspace, target: &str) -> Result<Channel, Refusal> {
-    let channel = workspace.resolve(target).ok_or("channel_not_found")?;
+    let channel = workspace.find_or_open(target).ok_or("channel_not_found")?;
     if channel.is_private && !channel.bot_is_member {
         return Err("channel_not_found".into());
     }
@@ -126,11 +126,11 @@ fn writable(workspace: &mut Workspace, target: &str) -> Result<Channel, Refusal>
 fn accept(workspace: &mut Workspace, mut blocks: Value) -> Result<Value, Refusal> {
     match blocks::check(&blocks) {
         Verdict::Valid => {}
-        Verdict::Invalid(messages) => return Err(Refusal::with_messages("invalid_blocks", messages)),
+        Verdict::Invalid(messages) => return Err(Refusal::with_messages("invalid_blocks", &messages)),
         Verdict::SecondTable => {
             return Err(Refusal::with_messages(
                 "invalid_attachments",
-                vec!["only_one_table_allowed".to_owned()],
+                &["only_one_table_allowed".to_owned()],
             ));
         }
         Verdict::NoList => return Err("invalid_blocks_format".into()),

@@ -21,7 +21,7 @@ pub(super) type Outcome = Result<Value, Refusal>;
 pub(super) struct Refusal(pub(super) Value);
 
 impl Refusal {
-    pub(super) fn with_messages(error: &str, messages: Vec<String>) -> Self {
+    pub(super) fn with_messages(error: &str, messages: &[String]) -> Self {
         let shown: Vec<String> = messages.iter().map(|message| format!("[ERROR] {message}")).collect();
         Self(json!({ "error": error, "errors": messages, "response_metadata": { "messages": shown } }))
     }
@@ -122,7 +122,7 @@ pub(super) fn answer(
     envelope(workspace, outcome, &args.warnings)
 }
 
-fn draws(workspace: &mut Workspace, method: &str, spec: &Spec, args: &Args) -> Vec<Draw> {
+fn draws(workspace: &Workspace, method: &str, spec: &Spec, args: &Args) -> Vec<Draw> {
     let restricted = workspace.config.restricted_history
         && matches!(method, "conversations.history" | "conversations.replies");
     match spec.per_minute {
@@ -130,7 +130,7 @@ fn draws(workspace: &mut Workspace, method: &str, spec: &Spec, args: &Args) -> V
         Some(calls) => vec![Draw::per_minute(method.to_owned(), calls)],
         None => {
             let target = args.text("channel").unwrap_or_default();
-            let channel = workspace.resolve(&target).map_or(target, |channel| channel.id);
+            let channel = workspace.find(&target).map_or(target.as_str(), |channel| channel.id.as_str());
             vec![
                 Draw {
                     key: format!("post {channel}"),

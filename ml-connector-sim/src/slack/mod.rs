@@ -3,6 +3,7 @@
 mod args;
 mod blocks;
 mod chat;
+mod control;
 mod conversations;
 mod limits;
 mod methods;
@@ -167,7 +168,6 @@ impl SlackSim {
     }
 
     /// Serves the Web API below `/api/` and, at `/`, a page of each channel.
-    #[must_use]
     pub fn router(&self) -> Router {
         let sim = self.clone();
         Router::new().fallback(move |request: Request<Body>| {
@@ -265,8 +265,12 @@ impl SlackSim {
             Ok(request) => request,
             Err(refused) => return refused,
         };
-        let Some(method) = request.uri().path().strip_prefix("/api/") else {
-            return page::answer(self, request.method(), request.uri().path()).map(Body::from);
+        let path = request.uri().path();
+        if path.starts_with("/_sim/") {
+            return control::answer(self, &request).map(Body::from);
+        }
+        let Some(method) = path.strip_prefix("/api/") else {
+            return page::answer(self, request.method(), path).map(Body::from);
         };
         let args = Args::read(&request);
         let channel = args.as_ref().ok().and_then(|args| args.text("channel"));

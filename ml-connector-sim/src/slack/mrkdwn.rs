@@ -6,15 +6,16 @@ use super::workspace::{BOT_NAME, BOT_USER, Workspace};
 
 /// Renders mrkdwn.
 pub(super) fn render(text: &str, workspace: &Workspace) -> Markup {
-    let mut parts = text.split("```").enumerate().peekable();
+    // A fence that is never closed is text.
+    let fenced = text.split_once("```").and_then(|(before, rest)| Some((before, rest.split_once("```")?)));
     html! {
-        @while let Some((i, part)) = parts.next() {
-            // A fence that is never closed is text.
-            @if i % 2 == 1 && parts.peek().is_some() {
-                pre { (plain(part.trim_matches('\n'))) }
-            } @else {
-                (lines(part, workspace))
+        @match fenced {
+            Some((before, (code, after))) => {
+                (lines(before, workspace))
+                pre { (plain(code.trim_matches('\n'))) }
+                (render(after, workspace))
             }
+            None => (lines(text, workspace)),
         }
     }
 }
@@ -25,16 +26,19 @@ pub(super) fn plain(text: &str) -> Markup {
 }
 
 fn lines(text: &str, workspace: &Workspace) -> Markup {
-    html! {
-        @for (i, line) in text.trim_matches('\n').split('\n').enumerate() {
-            @if let Some(quoted) = line.strip_prefix("&gt;") {
-                blockquote { (inline(quoted.trim_start(), workspace)) }
-            } @else {
-                @if i > 0 { br; }
-                (inline(line, workspace))
-            }
+    // A quotation ends its line by itself.
+    let mut needs_break = false;
+    let lines = text.trim_matches('\n').split('\n').map(|line| match line.strip_prefix("&gt;") {
+        Some(quoted) => {
+            needs_break = false;
+            html! { blockquote { (inline(quoted.trim_start(), workspace)) } }
         }
-    }
+        None => {
+            let breaks = std::mem::replace(&mut needs_break, true);
+            html! { @if breaks { br; } (inline(line, workspace)) }
+        }
+    });
+    html! { @for line in lines { (line) } }
 }
 
 fn inline(line: &str, workspace: &Workspace) -> Markup {
@@ -74,10 +78,10 @@ fn inline(line: &str, workspace: &Workspace) -> Markup {
     html! { @for piece in out { (piece) } }
 }
 
-/// Where a style that opens at the start closes: before it no space, after it no letter or digit.
+/// Where a style that opens at the start closes: around it something, before it no space, after it no letter or digit.
 fn closing(text: &str, mark: char) -> Option<usize> {
     let inner = &text[mark.len_utf8()..];
-    if inner.starts_with(char::is_whitespace) {
+    if inner.starts_with(mark) || inner.starts_with(char::is_whitespace) {
         return None;
     }
     inner
@@ -159,16 +163,15 @@ mod tests {
             r##"<span class="mention">@Anna Verhoeven</span> in <span class="mention">#accounting</span>"##,
         );
         check("<!date^1769817600^{date_short}|31 Jan 2026> :tada: :unknown:", "31 Jan 2026 🎉 :unknown:");
-        check("&gt; said\nthen", "<blockquote>said</blockquote><br>then");
+        check("&gt; said\nthen", "<blockquote>said</blockquote>then");
         check("```\n<b> *no*\n```", "<pre>&lt;b&gt; *no*</pre>");
     }
 
     #[test]
     fn what_only_looks_like_a_style_stays_text() {
-        check(
-            "A_1_B 2*3*4 * x * it`s ``` open",
-            "A_1_B 2*3*4 * x * it`s <br> open".replace("<br>", "").replace("  ", " ").as_str(),
-        );
+        for text in ["A_1_B 2*3*4 * x * it`s", "open ``` fence", "10:30:45 *", "_ _ **"] {
+            check(text, text);
+        }
     }
 
     #[test]

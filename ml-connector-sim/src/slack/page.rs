@@ -82,6 +82,7 @@ fn section(channel: &Channel, workspace: &Workspace) -> Markup {
         section {
             h1 {
                 (name(channel, workspace))
+                @if channel.is_private { span { "private" } }
                 @if channel.is_archived { span { "archived" } }
                 @if !channel.bot_is_member { span { (BOT_NAME) " is not a member" } }
             }
@@ -194,7 +195,6 @@ fn leaves(value: &Value) -> Markup {
 fn name(channel: &Channel, workspace: &Workspace) -> String {
     match &channel.with_user {
         Some(id) => workspace.user(id).map_or_else(|| id.clone(), |user| user.real_name.clone()),
-        None if channel.is_private => format!("🔒 {}", channel.name),
         None => format!("# {}", channel.name),
     }
 }

@@ -219,22 +219,22 @@ impl Workspace {
         self.store(channel, message);
     }
 
-    /// Resolves an id, a public name with or without `#`, or a person, whose conversation with the bot is opened.
-    pub(super) fn resolve(&mut self, target: &str) -> Option<Channel> {
-        if let Some(channel) = self.channels.get(target) {
-            return Some(channel.clone());
-        }
+    /// Finds a channel by id, by public name with or without `#`, or by the person it is a conversation with.
+    pub(super) fn find(&self, target: &str) -> Option<&Channel> {
         let name = target.trim_start_matches('#');
-        if let Some(channel) =
-            self.channels.values().find(|channel| channel.name == name && !channel.is_private)
-        {
+        self.channels.get(target).or_else(|| {
+            self.channels.values().find(|channel| {
+                channel.with_user.as_deref() == Some(target) || (channel.name == name && !channel.is_private)
+            })
+        })
+    }
+
+    /// Finds a channel, and opens the bot's conversation with a person who is known.
+    pub(super) fn find_or_open(&mut self, target: &str) -> Option<Channel> {
+        if let Some(channel) = self.find(target) {
             return Some(channel.clone());
         }
         let user = self.user(target)?.id.clone();
-        let known = self.channels.values().find(|channel| channel.with_user.as_ref() == Some(&user));
-        if let Some(channel) = known {
-            return Some(channel.clone());
-        }
         let id = format!("D{}", &self.seed.hex()[..8].to_ascii_uppercase());
         let mut channel = Channel::new(&id, "directmessage").private();
         channel.with_user = Some(user);

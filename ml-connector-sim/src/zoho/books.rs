@@ -206,13 +206,23 @@ impl Books {
         Ok(payment_id)
     }
 
-    pub(super) fn delete(&mut self, entity: Entity, id: &str) -> Result<()> {
-        let gone = match entity {
-            Entity::Invoice | Entity::Bill => self.documents.remove(id).is_some(),
-            Entity::CustomerPayment | Entity::VendorPayment => self.payments.remove(id).is_some(),
-        };
-        if !gone {
-            return Err(missing(entity, id));
+    pub(super) fn delete(&mut self, entity: Entity, id: &str, now: Timestamp) -> Result<()> {
+        match entity {
+            Entity::Invoice | Entity::Bill => {
+                self.document_mut(entity, id)?;
+                self.documents.remove(id);
+            }
+            Entity::CustomerPayment | Entity::VendorPayment => {
+                let payment = self.payment(entity, id).ok_or_else(|| missing(entity, id))?.clone();
+                self.payments.remove(id);
+                let paid = if entity == Entity::VendorPayment { Entity::Bill } else { Entity::Invoice };
+                if self.document(paid, &payment.document).is_some() {
+                    self.edit(paid, &payment.document, now, |document, _| {
+                        document.paid -= payment.amount;
+                        Ok(())
+                    })?;
+                }
+            }
         }
         self.happened(entity, id, How::Deleted);
         Ok(())

@@ -1,7 +1,7 @@
-//! The control surface over HTTP, for people with curl.
+//! What Zoho's control surface has beyond faults.
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode};
+use http::{Method, Request, Response};
 use ml_connector_core::{
     Error, ErrorKind, Result,
     model::{Date, Decimal},
@@ -9,27 +9,11 @@ use ml_connector_core::{
 use serde_json::{Value, json};
 
 use super::{Entity, NewDocument, ZohoBooksSim};
-use crate::exchange;
+use crate::control::{self, unknown};
 
 /// Answers a call below `/_sim`.
 pub(super) fn answer(sim: &ZohoBooksSim, request: &Request<Bytes>) -> Response<Bytes> {
-    let segments: Vec<&str> = request.uri().path().trim_matches('/').split('/').skip(1).collect();
-    let body: Value = match request.body().is_empty() {
-        true => json!({}),
-        false => serde_json::from_slice(request.body()).unwrap_or(Value::Null),
-    };
-    let (status, body) = match act(sim, request.method(), &segments, &body) {
-        Ok(body) => (StatusCode::OK, body),
-        Err(error) => {
-            let status = match error.kind() {
-                ErrorKind::NotFound => StatusCode::NOT_FOUND,
-                ErrorKind::Conflict => StatusCode::CONFLICT,
-                _ => StatusCode::BAD_REQUEST,
-            };
-            (status, json!({ "error": error.to_string() }))
-        }
-    };
-    exchange::json(status, "application/json", body)
+    control::answer(request, &sim.shared.faults, |method, segments, body| act(sim, method, segments, body))
 }
 
 fn act(sim: &ZohoBooksSim, method: &Method, segments: &[&str], body: &Value) -> Result<Value> {
@@ -56,6 +40,7 @@ fn act(sim: &ZohoBooksSim, method: &Method, segments: &[&str], body: &Value) -> 
             "requests": sim.received().len(),
             "limit_violations": sim.limit_violations(),
             "tokens_issued": sim.tokens_issued(),
+            "faults_waiting": sim.faults_waiting(),
         })),
         _ => Err(unknown()),
     }
@@ -86,8 +71,4 @@ fn amount(body: &Value, name: &'static str) -> Result<Decimal> {
 
 fn entity(plural: &str) -> Result<Entity> {
     Entity::parse(plural).ok_or_else(unknown)
-}
-
-fn unknown() -> Error {
-    Error::new(ErrorKind::NotFound, "there is no such control; see the crate's README")
 }

@@ -70,8 +70,9 @@ impl Counters {
         self.violations
     }
 
-    /// Counts a call, refused ones too: Zoho does not say, and this is the stricter reading.
-    pub(super) fn admit(&mut self, now: Timestamp) -> Result<(), Response<Bytes>> {
+    /// Counts a call and refuses it when it is over a limit. Refused calls count too: Zoho does not say, and this
+    /// is the stricter reading.
+    pub(super) fn admit(&mut self, now: Timestamp) -> Option<Response<Bytes>> {
         let today = now.date_in(&self.zone);
         if self.day != Some(today) {
             (self.day, self.today) = (Some(today), 0);
@@ -109,10 +110,10 @@ impl Counters {
                 "You have reached the maximum number of in process requests allowed. Kindly try again after some time.",
             )
         } else {
-            return Ok(());
+            return None;
         };
         self.violations += 1;
-        Err(refused)
+        Some(refused)
     }
 
     /// Adds what Zoho tells about the day on every answer: quota, rest, and seconds until local midnight.

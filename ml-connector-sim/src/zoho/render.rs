@@ -1,5 +1,7 @@
 //! Records as the API prints them: key sets from recorded answers, values from the books.
 
+use std::sync::LazyLock;
+
 use ml_connector_core::{
     Timestamp,
     model::{Date, Decimal},
@@ -13,9 +15,12 @@ use super::{
 use crate::json::{Fields, number};
 
 macro_rules! template {
-    ($name:literal) => {
-        Fields::template(include_str!(concat!("../../fixtures/zoho-books/", $name, ".json")))
-    };
+    ($name:literal) => {{
+        static TEMPLATE: LazyLock<Fields> = LazyLock::new(|| {
+            Fields::template(include_str!(concat!("../../fixtures/zoho-books/", $name, ".json")))
+        });
+        TEMPLATE.clone()
+    }};
 }
 
 /// A record as `GET` by id shows it, without the envelope.
@@ -114,11 +119,12 @@ fn invoice(books: &Books, invoice: &Document, now: Timestamp) -> Fields {
     detail.set_amounts(&["sub_total", "bcy_sub_total", "bcy_total"], invoice.total);
     detail.set_amounts(&["payment_made"], invoice.paid);
     detail.set("created_date", books.local_time(invoice.created, "%Y-%m-%d"));
+    let today = books.today(now);
     let owed: Decimal = books
         .documents
         .values()
         .filter(|other| other.entity == Entity::Invoice && other.party == invoice.party)
-        .filter(|other| matches!(other.status(books.today(now)), "sent" | "overdue" | "partially_paid"))
+        .filter(|other| matches!(other.status(today), "sent" | "overdue" | "partially_paid"))
         .map(Document::balance)
         .sum();
     let mut contact = Fields::template(

@@ -190,6 +190,13 @@ fn what_changes_by_itself_is_no_other_revision() {
         (r#""unused_credits_payable_amount": 500"#, r#""unused_credits_payable_amount": 0"#),
     ];
     assert_eq!(read::<Bill>(BILL, &tomorrow).1, before);
+    // Two words for one state, each repeated as the stage.
+    let (_, before) = read::<Bill>(BILL_PENDING, &[]);
+    let draft = [
+        (r#""status": "pending_approval""#, r#""status": "draft""#),
+        (r#""current_sub_status": "pending_approval""#, r#""current_sub_status": "draft""#),
+    ];
+    assert_eq!(read::<Bill>(BILL_PENDING, &draft).1, before);
 }
 
 #[test]

@@ -38,6 +38,9 @@ async fn serve(answers: Vec<ResponseTemplate>) -> MockServer {
     for answer in answers {
         Mock::given(method("GET")).respond_with(answer).up_to_n_times(1).mount(&server).await;
     }
+    // A call too many is refused for good: without an envelope it would be repeated, and the clock stands still.
+    let refusal = answer(400, "error-400-code2.json");
+    Mock::given(method("GET")).respond_with(refusal).with_priority(u8::MAX).mount(&server).await;
     server
 }
 
@@ -283,6 +286,33 @@ async fn a_known_record_is_gone_only_if_the_list_does_not_have_it() {
     .await;
     let error = resolve(&server, "invoice.changed", Some(&known)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unauthenticated);
+}
+
+#[tokio::test]
+async fn rows_of_every_list_are_recognized() {
+    let known = snapshot().await;
+    for (kind, id, list, filter) in [
+        ("bill", "481500000000108002", "bills-list.json", "bill_number"),
+        ("customer_payment", "481500000000113012", "customer-payments-list.json", "payment_number"),
+        ("vendor_payment", "481500000000121007", "vendor-payments-list.json", "payment_number"),
+    ] {
+        let server = serve(vec![answer(404, "error-404-code1002.json"), answer(200, list)]).await;
+        let signals = [signal(kind, id, "x.changed")];
+        let error = source(&server).resolve(&context().0, &signals, Some(&known)).await.unwrap_err();
+        assert_eq!((error.kind(), error.context("id")), (ErrorKind::PermissionDenied, Some(id)), "{error}");
+        let requests = server.received_requests().await.unwrap();
+        assert!(requests[1].url.query_pairs().any(|(name, _)| name == filter), "{kind}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_known_to_be_gone_is_not_looked_for_again() {
+    let mut known = snapshot().await;
+    known.revision = None;
+    let server = serve(vec![answer(404, "error-404-code1002.json")]).await;
+    let seen = observed(resolve(&server, "invoice.changed", Some(&known)).await.unwrap());
+    assert!(matches!(seen.state, Observed::Gone));
+    assert_eq!(server.received_requests().await.unwrap().len(), 1);
 }
 
 #[tokio::test]

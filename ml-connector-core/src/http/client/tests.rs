@@ -122,6 +122,10 @@ fn check(answer: &Answer) -> Result<()> {
         true if &*answer.body == br#"{"ok":false}"# => {
             Err(Error::new(ErrorKind::InvalidRequest, "the vendor said no"))
         }
+        true if &*answer.body == br#"{"ok":"half"}"# => {
+            Err(Error::new(ErrorKind::Unauthenticated, "the token died on the way")
+                .with_effect(Effect::Unknown))
+        }
         true => answer.json::<serde_json::Value>().map(drop),
         false => Err(error_for_status(answer.status)),
     }
@@ -196,6 +200,14 @@ async fn a_token_that_cannot_be_renewed_ends_the_call() {
     let bench = bench_with([Says(401, &[], "")], fixed);
     let error = bench.send(bench.write()).await.unwrap_err();
     assert_eq!((error.kind(), error.scope()), (ErrorKind::Unauthenticated, &Scope::Connection));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_token_that_leaves_doubt_about_a_write_repeats_nothing() {
+    let bench = bench([Says(200, &[], r#"{"ok":"half"}"#)]);
+    let error = bench.send(bench.write()).await.unwrap_err();
+    assert_eq!((error.kind(), error.effect()), (ErrorKind::Unauthenticated, Effect::Unknown));
+    assert_eq!(bench.times(), [0]);
 }
 
 #[tokio::test(start_paused = true)]

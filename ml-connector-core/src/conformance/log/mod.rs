@@ -1,0 +1,225 @@
+//! Behaviors of an [`AuditLog`].
+
+pub mod commit;
+pub mod lease;
+pub mod order;
+pub mod prune;
+pub mod query;
+mod reopen;
+pub mod work;
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+
+pub use self::reopen::survives_reopening;
+use super::{Behavior, behaviors};
+use crate::{
+    AuditLog, Timestamp,
+    audit::{
+        Appended, Committed, DocKey, DocumentWrite, Entry, EntryKind, Expected, Index, Lease, LeaseRequest,
+        NewEntry, Outcome, Parent, Pending, PendingScope, Query, Settlement, Transaction,
+    },
+    model::{ConnectionId, DedupeKey, Partition, Seq},
+};
+
+/// What every log has to do.
+pub const BEHAVIORS: &[Behavior<dyn AuditLog>] = behaviors![dyn AuditLog:
+    commit::a_refused_transaction_leaves_nothing_behind,
+    commit::preconditions_are_checked_before_anything_is_written,
+    commit::transactions_of_a_call_are_applied_in_order,
+    commit::documents_are_compared_and_set,
+    commit::a_document_has_one_winner,
+    commit::versions_grow_across_a_delete,
+    commit::a_dedupe_key_is_appended_once,
+    commit::a_duplicate_changes_nothing_and_stands_for_its_entry,
+    commit::concurrent_duplicates_have_one_winner,
+    commit::a_parent_comes_earlier,
+    commit::an_unknown_parent_begins_a_family,
+    work::the_work_list_holds_what_is_unsettled,
+    work::outcomes_are_kept_in_order,
+    work::an_attempt_is_uncertain_until_another_outcome,
+    work::a_parked_entry_waits_for_somebody,
+    work::a_settled_entry_stays_settled,
+    work::an_entry_without_lane_is_done,
+    work::pending_is_read_in_pages,
+    work::pending_keeps_partitions_apart,
+    work::pending_keeps_lanes_apart,
+    order::numbers_grow_in_order_of_commit,
+    order::numbers_are_never_given_twice,
+    order::a_reader_misses_nothing_while_others_commit,
+    order::time_may_go_back,
+    order::waiting_ends_with_a_commit,
+    order::waiting_ends_by_itself,
+    lease::a_lease_is_held_until_it_ends,
+    lease::an_unheld_lease_is_refused,
+    lease::a_new_holder_has_a_larger_fence,
+    lease::a_release_is_effective_at_once,
+    lease::a_lease_does_not_end_when_time_goes_back,
+    lease::no_more_is_granted_than_wanted,
+    query::an_entry_comes_back_as_it_was_appended,
+    query::every_criterion_narrows,
+    query::states_are_told_apart,
+    query::pages_follow_each_other_in_both_directions,
+    query::a_family_is_found_from_any_member,
+    query::entries_are_found_by_number,
+    prune::a_settled_family_goes_as_a_whole,
+    prune::what_is_unsettled_or_young_stays,
+    prune::documents_and_numbers_outlive_their_entries,
+    prune::no_more_families_go_than_allowed,
+];
+
+/// What a log for several hosts has to do beyond that.
+pub const SHARED_BEHAVIORS: &[Behavior<dyn AuditLog>] = behaviors![dyn AuditLog:
+    lease::hosts_share_fairly,
+    lease::a_host_that_is_gone_is_replaced,
+];
+
+/// Checks [`BEHAVIORS`], each on an instance of its own.
+pub async fn all(fresh: impl AsyncFn() -> Arc<dyn AuditLog>) {
+    for (_, check) in BEHAVIORS {
+        check(&*fresh().await).await;
+    }
+}
+
+/// Checks [`SHARED_BEHAVIORS`], each on an instance of its own.
+pub async fn all_shared(fresh: impl AsyncFn() -> Arc<dyn AuditLog>) {
+    for (_, check) in SHARED_BEHAVIORS {
+        check(&*fresh().await).await;
+    }
+}
+
+/// Noon in the life of these tests.
+const NOON: Timestamp = Timestamp::from_secs(1_790_000_000);
+const MINUTE: Duration = Duration::from_secs(60);
+const PARTITION: Partition = Partition::new(0);
+
+fn connection() -> ConnectionId {
+    ConnectionId::from("books")
+}
+
+fn entry(kind: EntryKind) -> NewEntry {
+    NewEntry {
+        partition: PARTITION,
+        kind,
+        connection: connection(),
+        lane: None,
+        due: NOON,
+        dedupe: None,
+        parent: Parent::None,
+        index: Index::default(),
+        body: None,
+    }
+}
+
+/// A signal that waits in lane 1.
+fn signal() -> NewEntry {
+    NewEntry { lane: Some(1), ..entry(EntryKind::Signal) }
+}
+
+fn keyed(key: &str) -> NewEntry {
+    NewEntry { dedupe: Some(DedupeKey::from(key)), ..signal() }
+}
+
+fn child_of(parent: Parent, entry: NewEntry) -> NewEntry {
+    NewEntry { parent, ..entry }
+}
+
+fn append(entries: impl IntoIterator<Item = NewEntry>) -> Transaction {
+    Transaction { append: entries.into_iter().collect(), ..Transaction::default() }
+}
+
+fn settle(outcomes: impl IntoIterator<Item = (Seq, Outcome)>) -> Transaction {
+    let settle = outcomes.into_iter().map(|(seq, outcome)| Settlement { seq, outcome }).collect();
+    Transaction { settle, ..Transaction::default() }
+}
+
+fn done() -> Outcome {
+    Outcome::Done { receipt: None }
+}
+
+fn key(name: &str) -> DocKey {
+    DocKey::new("test", &connection(), name)
+}
+
+fn write(name: &str, expected: Expected, value: Option<&'static str>) -> DocumentWrite {
+    DocumentWrite { key: key(name), expected, value: value.map(|text| Bytes::from_static(text.as_bytes())) }
+}
+
+fn documents(writes: impl IntoIterator<Item = DocumentWrite>) -> Transaction {
+    Transaction { documents: writes.into_iter().collect(), ..Transaction::default() }
+}
+
+async fn commit_at(log: &dyn AuditLog, transaction: Transaction, now: Timestamp) -> Committed {
+    let mut committed = log.commit(vec![transaction], now).await.expect("the commit succeeds");
+    assert_eq!(committed.len(), 1, "one transaction has one result");
+    committed.remove(0)
+}
+
+async fn commit(log: &dyn AuditLog, transaction: Transaction) -> Committed {
+    commit_at(log, transaction, NOON).await
+}
+
+/// Commits what cannot be refused.
+async fn apply_at(log: &dyn AuditLog, transaction: Transaction, now: Timestamp) -> Vec<Appended> {
+    match commit_at(log, transaction, now).await {
+        Committed::Applied(appended) => appended,
+        refused => panic!("expected the transaction to be applied, but it was {refused:?}"),
+    }
+}
+
+/// Commits what cannot be refused; returns where its entries are.
+async fn apply(log: &dyn AuditLog, transaction: Transaction) -> Vec<Seq> {
+    apply_at(log, transaction, NOON).await.into_iter().map(Appended::seq).collect()
+}
+
+fn hold_request(owner: &str, want: usize, now: Timestamp) -> LeaseRequest {
+    LeaseRequest::Hold { owner: owner.into(), want, until: now + MINUTE, now }
+}
+
+/// Asks for everything for a minute.
+async fn hold(log: &dyn AuditLog, owner: &str, now: Timestamp) -> Vec<Lease> {
+    let request = hold_request(owner, Partition::COUNT.into(), now);
+    log.lease(request).await.expect("the lease request is answered")
+}
+
+async fn release(log: &dyn AuditLog, owner: &str) {
+    let left = log.lease(LeaseRequest::Release { owner: owner.into() }).await;
+    assert_eq!(left.expect("the lease request is answered"), [], "nothing is held after a release");
+}
+
+/// The lease of [`PARTITION`], for a log without another owner.
+async fn lease(log: &dyn AuditLog) -> Lease {
+    let held = hold(log, "one", NOON).await;
+    held.into_iter().find(|lease| lease.partition == PARTITION).expect("the only owner gets every partition")
+}
+
+async fn pending(log: &dyn AuditLog, scope: PendingScope) -> Vec<Pending> {
+    let lease = lease(log).await;
+    log.pending(lease, scope, Seq(0), 1000).await.expect("the work list of a held partition can be read")
+}
+
+async fn pending_seqs(log: &dyn AuditLog) -> Vec<Seq> {
+    pending(log, PendingScope::Partition).await.into_iter().map(|pending| pending.seq).collect()
+}
+
+async fn find(log: &dyn AuditLog, query: &Query) -> Vec<Entry> {
+    log.query(query).await.expect("the query is answered")
+}
+
+async fn find_seqs(log: &dyn AuditLog, query: &Query) -> Vec<Seq> {
+    find(log, query).await.into_iter().map(|entry| entry.seq).collect()
+}
+
+async fn read(log: &dyn AuditLog, seq: Seq) -> Entry {
+    let mut found = find(log, &Query::entries(vec![seq])).await;
+    assert_eq!(found.len(), 1, "entry {seq} is found by its number");
+    found.remove(0)
+}
+
+/// The versions of documents, `None` where there is none.
+async fn versions<const N: usize>(log: &dyn AuditLog, names: [&str; N]) -> [Option<u64>; N] {
+    let found = log.documents(&names.map(key)).await.expect("documents can be read");
+    let versions: Vec<_> = found.into_iter().map(|found| found.map(|document| document.version)).collect();
+    versions.try_into().expect("one answer per key")
+}

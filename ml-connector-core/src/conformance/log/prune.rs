@@ -1,0 +1,89 @@
+//! Forgetting what is old and settled.
+
+use super::{
+    MINUTE, NOON, append, apply, apply_at, child_of, documents, done, entry, find_seqs, keyed, pending_seqs,
+    settle, signal, versions, write,
+};
+use crate::{
+    AuditLog, Timestamp,
+    audit::{Appended, EntryKind, Expected, NewEntry, Outcome, Parent, Query, Transaction},
+    model::Seq,
+};
+
+const LATER: Timestamp = Timestamp::from_secs(NOON.as_secs() + 3600);
+
+/// A signal, its event and a delivery that waits.
+fn story() -> Transaction {
+    append([
+        signal(),
+        child_of(Parent::Nth(0), entry(EntryKind::Event)),
+        child_of(Parent::Nth(1), NewEntry { lane: Some(2), ..entry(EntryKind::Delivery) }),
+    ])
+}
+
+async fn settled_story(log: &dyn AuditLog) -> Vec<Seq> {
+    let seqs = apply(log, story()).await;
+    apply(log, settle([(seqs[0], done()), (seqs[2], done())])).await;
+    seqs
+}
+
+async fn prune(log: &dyn AuditLog, before: Timestamp, limit: usize) -> usize {
+    log.prune(before, limit).await.expect("pruning succeeds")
+}
+
+async fn everything(log: &dyn AuditLog) -> Vec<Seq> {
+    find_seqs(log, &Query::default()).await
+}
+
+/// From the first hint to the last replay, whatever the age of the younger members.
+pub async fn a_settled_family_goes_as_a_whole(log: &dyn AuditLog) {
+    let seqs = settled_story(log).await;
+    let replay = child_of(Parent::Entry(seqs[2]), entry(EntryKind::Delivery));
+    apply_at(log, append([replay]), LATER).await;
+    assert_eq!(prune(log, NOON + MINUTE, 10).await, 4, "all four entries go");
+    assert_eq!(everything(log).await, []);
+    assert_eq!(find_seqs(log, &Query::family_of(seqs[0])).await, [], "nothing is left of the family");
+    assert_eq!(prune(log, NOON + MINUTE, 10).await, 0, "and nothing goes twice");
+}
+
+/// One member on the work list keeps its whole family; a family that began at `before` is not older.
+pub async fn what_is_unsettled_or_young_stays(log: &dyn AuditLog) {
+    let waiting = apply(log, story()).await;
+    apply(log, settle([(waiting[0], done())])).await;
+    let parked = apply(log, append([signal()])).await[0];
+    apply(log, settle([(parked, Outcome::Parked { error: "channel_archived".into() })])).await;
+    let young = apply_at(log, append([entry(EntryKind::Note)]), NOON + MINUTE).await[0].seq();
+    let kept = [&waiting[..], &[parked, young]].concat();
+    assert_eq!(prune(log, NOON + MINUTE, 10).await, 0);
+    assert_eq!(everything(log).await, kept);
+    assert_eq!(pending_seqs(log).await, [waiting[2], parked]);
+    apply(log, settle([(waiting[2], Outcome::Dead { error: "gone".into() }), (parked, done())])).await;
+    assert_eq!(prune(log, NOON + MINUTE, 10).await, 4, "once they are settled they go");
+    assert_eq!(everything(log).await, [young]);
+}
+
+/// Snapshots stay; a dedupe key goes with its entry.
+pub async fn documents_and_numbers_outlive_their_entries(log: &dyn AuditLog) {
+    apply(log, documents([write("a", Expected::Absent, Some("1"))])).await;
+    let first = apply(log, append([keyed("k")])).await[0];
+    apply(log, settle([(first, done())])).await;
+    let before = versions(log, ["a"]).await;
+    assert_eq!(prune(log, LATER, 10).await, 1);
+    assert_eq!(versions(log, ["a"]).await, before, "documents are not pruned");
+    let again = apply_at(log, append([keyed("k")]), NOON).await;
+    assert!(matches!(again[..], [Appended::New(seq)] if seq > first), "{again:?} is new and later");
+}
+
+/// Families that have to stay do not use up the limit.
+pub async fn no_more_families_go_than_allowed(log: &dyn AuditLog) {
+    let kept = apply(log, append([signal(), signal(), signal()])).await;
+    let mut settled = Vec::new();
+    for _ in 0..3 {
+        settled.push(settled_story(log).await);
+    }
+    assert_eq!(prune(log, LATER, 0).await, 0);
+    assert_eq!(prune(log, LATER, 2).await, 6, "two families of three");
+    assert_eq!(everything(log).await, [&kept[..], &settled[2]].concat(), "the oldest go first");
+    assert_eq!(prune(log, LATER, 2).await, 3);
+    assert_eq!(everything(log).await, kept);
+}

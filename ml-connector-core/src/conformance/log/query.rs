@@ -1,0 +1,207 @@
+//! Finding entries.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use bytes::Bytes;
+
+use super::{
+    MINUTE, NOON, append, apply, apply_at, child_of, done, entry, find, find_seqs, read, settle, signal,
+};
+use crate::{
+    AuditLog,
+    audit::{Entry, EntryKind, Index, NewEntry, Outcome, Parent, Query, State, Transaction},
+    model::{ConnectionId, EntityRef, Partition, Seq},
+};
+
+fn named(kind: EntryKind, entity: &str, number: &str, name: &str) -> NewEntry {
+    let index = Index {
+        entity: Some(EntityRef::new("invoice", entity)),
+        number: Some(number.into()),
+        name: Some(name.into()),
+    };
+    NewEntry { index, ..entry(kind) }
+}
+
+fn query() -> Query {
+    Query::default()
+}
+
+/// Every field, also with text from anywhere and any bytes; the body only when asked for.
+pub async fn an_entry_comes_back_as_it_was_appended(log: &dyn AuditLog) {
+    let index = Index {
+        entity: Some(EntityRef::new("cash/flow", "ä'\"/%")),
+        number: Some("№ 7;--".into()),
+        name: Some("invoice.paid".into()),
+    };
+    let body = Bytes::from_static(b"\0\xff{}");
+    let new = NewEntry {
+        partition: Partition::new(63),
+        connection: ConnectionId::from("zoho-eu_2"),
+        index: index.clone(),
+        body: Some(body.clone()),
+        ..entry(EntryKind::Event)
+    };
+    let seq = apply(log, append([new.clone()])).await[0];
+    let expected = Entry {
+        index,
+        state: State::Done,
+        body: Some(body),
+        ..Entry::new(seq, new.partition, new.kind, new.connection.clone(), NOON)
+    };
+    assert_eq!(read(log, seq).await, expected);
+    let without = find(log, &query()).await;
+    assert_eq!(without, [Entry { body: None, ..expected }], "bodies come only when asked for");
+
+    let empty = apply(log, append([NewEntry { body: Some(Bytes::new()), ..signal() }])).await[0];
+    assert_eq!(read(log, empty).await.body, Some(Bytes::new()), "an empty body is a body");
+    let absent = apply(log, append([signal()])).await[0];
+    assert_eq!(read(log, absent).await.body, None);
+}
+
+/// Each criterion leaves out what does not match it; several leave out what misses one of them.
+pub async fn every_criterion_narrows(log: &dyn AuditLog) {
+    let other = NewEntry {
+        connection: ConnectionId::from("other"),
+        ..named(EntryKind::Event, "1", "INV-1", "invoice.paid")
+    };
+    let entries = [
+        NewEntry { lane: Some(1), ..named(EntryKind::Signal, "1", "INV-1", "hint") },
+        named(EntryKind::Event, "1", "INV-1", "invoice.paid"),
+        other,
+        named(EntryKind::Event, "2", "INV-2", "invoice.sent"),
+        NewEntry { lane: Some(2), ..named(EntryKind::Delivery, "2", "INV-2", "overdue") },
+        NewEntry { lane: Some(2), ..named(EntryKind::Delivery, "1", "INV-1", "overdue") },
+        entry(EntryKind::Note),
+    ];
+    let mut seqs = Vec::new();
+    for (entry, minutes) in entries.into_iter().zip(0..) {
+        seqs.push(apply_at(log, append([entry]), NOON + MINUTE * minutes).await[0].seq());
+    }
+    let receipt = |receipt: &str| Outcome::Done { receipt: Some(receipt.into()) };
+    apply(log, settle([(seqs[4], receipt("message/1")), (seqs[5], receipt("message/2"))])).await;
+
+    let books = ConnectionId::from("books");
+    let first = || EntityRef::new("invoice", "1");
+    let bill = EntityRef::new("bill", "1");
+    let cases: &[(&str, Query, &[usize])] = &[
+        ("nothing", query(), &[0, 1, 2, 3, 4, 5, 6]),
+        ("connection", query().with_connection(books.clone()), &[0, 1, 3, 4, 5, 6]),
+        ("unknown connection", query().with_connection("none".into()), &[]),
+        ("signals", Query::of_kind(EntryKind::Signal), &[0]),
+        ("events", Query::of_kind(EntryKind::Event), &[1, 2, 3]),
+        ("deliveries", Query::of_kind(EntryKind::Delivery), &[4, 5]),
+        ("notes", Query::of_kind(EntryKind::Note), &[6]),
+        ("entity", query().with_entity(first()), &[0, 1, 2, 5]),
+        ("entity of another kind", query().with_entity(bill), &[]),
+        ("number", Query { number: Some("INV-2".into()), ..query() }, &[3, 4]),
+        ("name", Query { name: Some("overdue".into()), ..query() }, &[4, 5]),
+        ("receipt", query().with_receipt("message/2"), &[5]),
+        ("unknown receipt", query().with_receipt("message/3"), &[]),
+        ("from", Query { from: Some(NOON + MINUTE * 5), ..query() }, &[5, 6]),
+        ("to", Query { to: Some(NOON + MINUTE), ..query() }, &[0]),
+        ("from and to", Query { from: Some(NOON + MINUTE), to: Some(NOON + MINUTE * 3), ..query() }, &[1, 2]),
+        ("entity and connection", query().with_entity(first()).with_connection(books), &[0, 1, 5]),
+        ("entity and kind", Query::of_kind(EntryKind::Event).with_entity(first()), &[1, 2]),
+        ("signals of an entity", Query::of_kind(EntryKind::Signal).with_entity(first()), &[0]),
+        (
+            "number and state",
+            Query { number: Some("INV-1".into()), ..query() }.with_state(State::Pending),
+            &[0],
+        ),
+        ("receipt and entity", query().with_receipt("message/1").with_entity(first()), &[]),
+        ("receipt and state", query().with_receipt("message/1").with_state(State::Done), &[4]),
+    ];
+    for (what, query, expected) in cases {
+        let mut expected: Vec<Seq> = expected.iter().map(|position| seqs[*position]).collect();
+        assert_eq!(find_seqs(log, query).await, expected, "by {what}");
+        expected.reverse();
+        let newest_first = Query { newest_first: true, ..query.clone() };
+        assert_eq!(find_seqs(log, &newest_first).await, expected, "by {what}, newest first");
+    }
+}
+
+/// An entry is found under the state it is in, and under no other.
+pub async fn states_are_told_apart(log: &dyn AuditLog) {
+    let error: Arc<str> = "unavailable".into();
+    let mut entries = vec![signal(); 7];
+    entries.push(entry(EntryKind::Event));
+    let seqs = apply(log, append(entries)).await;
+    let retry = |due| Outcome::Retry { attempt: 1, due, error: error.clone(), uncertain: false, note: None };
+    let outcomes = [
+        (1, Outcome::Begun { attempt: 1, note: None }),
+        (2, retry(NOON)),
+        (3, Outcome::Parked { error: error.clone() }),
+        (4, done()),
+        (5, retry(NOON)),
+        (5, Outcome::Dead { error: error.clone() }),
+        (6, Outcome::Dropped { reason: error.clone() }),
+    ];
+    apply(log, settle(outcomes.map(|(position, outcome)| (seqs[position], outcome)))).await;
+    let cases: [(State, &[usize]); 5] = [
+        (State::Pending, &[0, 1, 2]),
+        (State::Parked, &[3]),
+        (State::Done, &[4, 7]),
+        (State::Dead, &[5]),
+        (State::Dropped, &[6]),
+    ];
+    for (state, expected) in cases {
+        let found = find(log, &query().with_state(state)).await;
+        assert!(found.iter().all(|entry| entry.state == state), "{state:?} is what the entries say too");
+        let found: Vec<Seq> = found.iter().map(|entry| entry.seq).collect();
+        let expected: Vec<Seq> = expected.iter().map(|position| seqs[*position]).collect();
+        assert_eq!(found, expected, "in state {state:?}");
+    }
+}
+
+/// `after` continues where a page ended; without a limit a page has its default length.
+pub async fn pages_follow_each_other_in_both_directions(log: &dyn AuditLog) {
+    let seqs = apply(log, append((0..Query::DEFAULT_LIMIT + 5).map(|_| entry(EntryKind::Note)))).await;
+    for newest_first in [false, true] {
+        let mut expected = seqs.clone();
+        if newest_first {
+            expected.reverse();
+        }
+        let page = Query { newest_first, ..query() };
+        let first = find_seqs(log, &page).await;
+        assert_eq!(first, expected[..Query::DEFAULT_LIMIT], "the first page is full");
+        let second = find_seqs(log, &Query { after: first.last().copied(), ..page.clone() }).await;
+        assert_eq!(second, expected[Query::DEFAULT_LIMIT..], "the second page is the rest");
+        let two = find_seqs(log, &Query { after: Some(expected[6]), ..page }.with_limit(2)).await;
+        assert_eq!(two, expected[7..9]);
+    }
+}
+
+/// The story of a record is the same whoever of it is asked for.
+pub async fn a_family_is_found_from_any_member(log: &dyn AuditLog) {
+    let story = Transaction {
+        append: vec![
+            signal(),
+            child_of(Parent::Nth(0), entry(EntryKind::Event)),
+            child_of(Parent::Nth(1), entry(EntryKind::Delivery)),
+            child_of(Parent::Nth(1), entry(EntryKind::Delivery)),
+            entry(EntryKind::Note),
+        ],
+        ..Transaction::default()
+    };
+    let seqs = apply(log, story).await;
+    let replay = child_of(Parent::Entry(seqs[2]), entry(EntryKind::Delivery));
+    let replay = apply(log, append([replay])).await[0];
+    let family = [seqs[0], seqs[1], seqs[2], seqs[3], replay];
+    for member in family {
+        assert_eq!(find_seqs(log, &Query::family_of(member)).await, family, "the family of {member}");
+    }
+    assert_eq!(find_seqs(log, &Query::family_of(seqs[4])).await, [seqs[4]], "an entry may be alone");
+    assert_eq!(find_seqs(log, &Query::family_of(Seq(4711))).await, [], "nobody has no family");
+    let deliveries = Query { kind: Some(EntryKind::Delivery), ..Query::family_of(seqs[0]) };
+    assert_eq!(find_seqs(log, &deliveries).await, [seqs[2], seqs[3], replay], "criteria narrow a family too");
+}
+
+/// In their own order, without what is not there.
+pub async fn entries_are_found_by_number(log: &dyn AuditLog) {
+    let seqs = apply(log, append([signal(), signal(), signal()])).await;
+    let wanted = vec![seqs[2], Seq(4711), seqs[0], seqs[2]];
+    assert_eq!(find_seqs(log, &Query::entries(wanted)).await, [seqs[0], seqs[2]]);
+    assert_eq!(find_seqs(log, &Query::entries(vec![])).await, [], "no numbers find no entries");
+    let unique: BTreeSet<Seq> = find_seqs(log, &query()).await.into_iter().collect();
+    assert_eq!(unique.len(), 3, "an entry is returned once");
+}

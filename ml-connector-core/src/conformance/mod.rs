@@ -1,0 +1,32 @@
+//! What every implementation of the storage traits has to do, as functions to call from its tests.
+//!
+//! A behavior is one function that takes a fresh instance and panics with what it missed. [`log::all`] and
+//! [`tokens::all`] run them all; stores that outlive their process also call [`log::survives_reopening`] and
+//! [`tokens::survives_reopening`].
+//!
+//! ```
+//! use std::sync::Arc;
+//! use ml_connector_core::{AuditLog, audit::MemoryLog, conformance};
+//!
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+//! conformance::log::all(async || Arc::new(MemoryLog::new()) as Arc<dyn AuditLog>).await;
+//! # });
+//! ```
+#![allow(clippy::missing_panics_doc)] // a panic is how a behavior says that it was not met
+
+pub mod log;
+pub mod tokens;
+
+#[cfg(test)]
+mod tests;
+
+/// A behavior: its name, and the function that checks it on a fresh instance.
+pub type Behavior<T> = (&'static str, for<'a> fn(&'a T) -> futures_util::future::BoxFuture<'a, ()>);
+
+/// Lists functions together with their names.
+macro_rules! behaviors {
+    ($contract:ty: $($module:ident::$name:ident),* $(,)?) => {
+        &[$((stringify!($name), |instance: &$contract| Box::pin($module::$name(instance)))),*]
+    };
+}
+use behaviors;

@@ -1,0 +1,56 @@
+//! The suite is checked too: the implementations in memory pass it, and planted defects do not.
+
+mod defects;
+
+use std::sync::Arc;
+
+use self::defects::{DEFECTS, Mutant};
+use super::{log, tokens};
+use crate::{AuditLog, TokenStore, audit::MemoryLog, token::MemoryTokenStore};
+
+async fn fresh_log() -> Arc<dyn AuditLog> {
+    Arc::new(MemoryLog::new())
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_log_in_memory_has_every_behavior() {
+    log::all(fresh_log).await;
+    log::all_shared(fresh_log).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_log_in_memory_has_every_behavior_on_several_threads() {
+    log::all(fresh_log).await;
+}
+
+#[tokio::test]
+async fn tokens_in_memory_have_every_behavior() {
+    tokens::all(async || Arc::new(MemoryTokenStore::new()) as Arc<dyn TokenStore>).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_planted_defect_is_caught() {
+    let mut missed = Vec::new();
+    for (name, plant) in DEFECTS {
+        let caught = caught_by(|| Arc::new(plant(Mutant::default()))).await;
+        if caught.is_empty() {
+            missed.push(*name);
+        }
+    }
+    assert_eq!(missed, [""; 0], "no behavior noticed these defects");
+    let sound = caught_by(|| Arc::new(Mutant::default())).await;
+    assert_eq!(sound, [""; 0], "a mutant without a defect is sound");
+}
+
+/// The behaviors that an implementation does not have.
+async fn caught_by(fresh: impl Fn() -> Arc<Mutant>) -> Vec<&'static str> {
+    let mut caught = Vec::new();
+    for (name, check) in log::BEHAVIORS.iter().chain(log::SHARED_BEHAVIORS) {
+        let mutant = fresh();
+        // A task of its own, so that its panic is a result.
+        if tokio::spawn(async move { check(&*mutant).await }).await.is_err() {
+            caught.push(*name);
+        }
+    }
+    caught
+}
