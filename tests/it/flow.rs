@@ -1,16 +1,21 @@
 //! Zoho Books → Slack: every story ends in exactly the right messages.
 
+use std::sync::Arc;
+
+use bytes::Bytes;
 use http::{HeaderValue, Method, Request, StatusCode};
 use ml_connector_core::{
-    Connector, HttpTransport, Secret,
+    Connector, HttpTransport, Secret, Timestamp, TokenStore,
     audit::{EntryKind, State},
     http::Limits,
     model::Date,
     route::Route,
+    token::TokenKey,
 };
 use ml_connector_sim::{
-    Channel, DataCenter, Entity, Fault, RateLimitAnswer, SlackConfig, WebhookTuning, ZohoBooksConfig,
-    signature,
+    Fault,
+    slack::{Channel, RateLimitAnswer, SlackConfig},
+    zoho::{DataCenter, Entity, ZohoBooksConfig, signature},
 };
 
 use crate::world::{
@@ -64,7 +69,7 @@ async fn a_bill_is_submitted_approved_and_paid() {
     books.approve(Entity::Bill, &id).unwrap();
     assert_eq!(story.told().await, ["Bill NP-2302 approved"]);
     books.pay_bill(&id, amount(820_000)).unwrap();
-    assert_eq!(story.told().await, ["Bill NP-2302 paid", "Payment made"]);
+    assert_eq!(story.told().await, ["Bill NP-2302 paid", "Payment 1 made"]);
     story.end().await;
 }
 
@@ -72,9 +77,7 @@ async fn a_bill_is_submitted_approved_and_paid() {
 async fn webhooks_that_are_repeated_are_told_once() {
     let mut story = Story::new();
     let books = story.world.books.clone();
-    let mut tuning = WebhookTuning::default();
-    tuning.duplicates = 3;
-    books.tune_webhooks(tuning);
+    books.tune_webhooks(|tuning| tuning.duplicates = 3);
     let id = books.create_invoice(document("Bluebird Logistics", 10_000)).unwrap();
     let webhooks = books.take_webhooks();
     assert_eq!(webhooks.len(), 4);
@@ -122,9 +125,7 @@ async fn a_lost_webhook_is_made_good_by_the_next_touch() {
     let id = books.create_invoice(document("Bluebird Logistics", 10_000)).unwrap();
     books.mark_sent(&id).unwrap();
     assert_eq!(story.told().await, ["Invoice INV-000101 sent"]);
-    let mut tuning = WebhookTuning::default();
-    tuning.lose = 2;
-    books.tune_webhooks(tuning);
+    books.tune_webhooks(|tuning| tuning.lose = 2);
     books.pay_invoice(&id, amount(10_000)).unwrap();
     assert_eq!(story.told().await, NONE);
     books.set_reference(Entity::Invoice, &id, "PO 17").unwrap();
@@ -133,9 +134,9 @@ async fn a_lost_webhook_is_made_good_by_the_next_touch() {
 }
 
 /// A request as Zoho signs it.
-fn signed(query: &str, body: &str) -> Request<bytes::Bytes> {
+fn signed(query: &str, body: &str) -> Request<Bytes> {
     let value = signature(&Secret::from(WEBHOOK_SECRET), query, "application/json", body.as_bytes());
-    let mut request = Request::new(bytes::Bytes::from(body.to_owned()));
+    let mut request = Request::new(Bytes::from(body.to_owned()));
     *request.method_mut() = Method::POST;
     *request.uri_mut() = format!("/books?{query}").parse().unwrap();
     request.headers_mut().insert(http::header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -150,7 +151,7 @@ fn query(event: &str, organization: &str) -> String {
 const BODY: &str = r#"{"invoice":{"invoice_id":"778812000000200007"}}"#;
 
 /// Sends one bad request and returns the status, and how many entries of which kind are in the log.
-async fn refused(request: Request<bytes::Bytes>) -> (u16, Connector, Vec<(EntryKind, Option<String>)>) {
+async fn refused(request: Request<Bytes>) -> (u16, Connector, Vec<(EntryKind, Option<String>)>) {
     let story = Story::new();
     let status = story.send(request).await.as_u16();
     let mut entries = Vec::new();
@@ -167,7 +168,7 @@ async fn refused(request: Request<bytes::Bytes>) -> (u16, Connector, Vec<(EntryK
 #[tokio::test(start_paused = true)]
 async fn what_is_not_proven_to_come_from_zoho_is_refused_and_leaves_nothing() {
     let good = || signed(&query("invoice.changed", HARBOR), BODY);
-    let with = |change: fn(&mut Request<bytes::Bytes>)| {
+    let with = |change: fn(&mut Request<Bytes>)| {
         let mut request = good();
         change(&mut request);
         request
@@ -198,9 +199,12 @@ async fn what_is_not_proven_to_come_from_zoho_is_refused_and_leaves_nothing() {
                 *request.uri_mut() = format!("/books?{}", query("bill.changed", HARBOR)).parse().unwrap();
             }),
         ),
-        ("with a signature that is none", with(|request| {
-            request.headers_mut().insert(SIGNATURE, HeaderValue::from_static("zz"));
-        })),
+        (
+            "with a signature that is none",
+            with(|request| {
+                request.headers_mut().insert(SIGNATURE, HeaderValue::from_static("zz"));
+            }),
+        ),
     ] {
         let (status, connector, entries) = refused(request).await;
         assert_eq!((status, entries), (401, Vec::new()), "{what}");
@@ -225,7 +229,12 @@ async fn what_zoho_sent_and_nobody_understands_leaves_one_note() {
     for (what, request, status, name) in [
         ("malformed JSON", signed(&query("invoice.changed", HARBOR), r#"{"invoice":{"#), 400, "rejected"),
         ("an unknown event kind", signed(&query("contact.changed", HARBOR), BODY), 400, "rejected"),
-        ("a body without an id", signed(&query("invoice.changed", HARBOR), r#"{"invoice":{}}"#), 400, "rejected"),
+        (
+            "a body without an id",
+            signed(&query("invoice.changed", HARBOR), r#"{"invoice":{}}"#),
+            400,
+            "rejected",
+        ),
         ("an unknown organization", signed(&query("invoice.changed", "600111222"), BODY), 200, "unrouted"),
     ] {
         let (answered, connector, entries) = refused(request).await;
@@ -275,7 +284,9 @@ async fn an_outage_of_zoho(mut story: Story, repair: impl FnOnce(&Story)) {
     story.end().await;
 }
 
-fn story_with_source(change: impl FnOnce(&World, ml_connector_zoho::Builder) -> ml_connector_zoho::Builder) -> Story {
+fn story_with_source(
+    change: impl FnOnce(&World, ml_connector_zoho::Builder) -> ml_connector_zoho::Builder,
+) -> Story {
     let world = World::new();
     let connector = world
         .builder()
@@ -306,10 +317,16 @@ async fn a_token_for_another_region_is_an_outage_until_the_region_is_set_right()
 async fn a_token_without_the_scope_is_an_outage_until_somebody_consents() {
     let story =
         story_with_source(|world, source| source.refresh_token(world.books.grant(&["ZohoBooks.bills.READ"])));
+    let tokens = Arc::clone(&story.world.tokens);
+    // The stored token still works, for too little: the host forgets it and puts in the one of the new consent.
+    let key = TokenKey::new(&"books".into());
+    let forget = async move {
+        let stored = tokens.load(&key).await.unwrap().unwrap();
+        tokens.swap(&key, Some(stored.version), None).await.unwrap();
+    };
     an_outage_of_zoho(story, |story| {
-        // Consent leads to a new refresh token: stored by the host.
-        let key = ml_connector_core::token::TokenKey::new(&"books".into());
-        drop(key);
+        // In memory it takes no time.
+        tokio::spawn(forget);
         reconfigure(story);
     })
     .await;
@@ -440,7 +457,6 @@ async fn channels_are_found_by_name_and_a_wrong_name_parks_only_its_own_lane() {
 
 #[tokio::test(start_paused = true)]
 async fn every_form_of_a_429_is_waited_for() {
-    // As a fault, whatever the pace; then as Slack's own answer to somebody else's flood is not possible here.
     for form in [RateLimitAnswer::Ratelimited, RateLimitAnswer::RateLimited, RateLimitAnswer::WithinOk] {
         // A simulated workspace that allows less than we think: one message in three minutes.
         let mut config = SlackConfig::default();
@@ -458,7 +474,9 @@ async fn every_form_of_a_429_is_waited_for() {
         tokio::time::sleep(secs(900)).await;
         assert_eq!(world.headlines(ACCOUNTING).len(), 4, "{form:?}");
         assert_eq!(world.slack.duplicates(), NONE);
-        assert_eq!(world.slack.ignored_retry_afters(), 0, "{form:?}");
+        if form != RateLimitAnswer::WithinOk {
+            assert_eq!(world.slack.ignored_retry_afters(), 0, "{form:?} says how long to wait");
+        }
         assert_eq!(connector.stats().dead, 0);
         running.stop().await;
     }
@@ -474,8 +492,10 @@ async fn every_form_of_a_429_is_waited_for() {
 async fn two_organizations_share_an_endpoint_and_stay_apart() {
     let mut config = ZohoBooksConfig::default();
     let osprey = "600111222";
-    config.organizations =
-        vec![organization(HARBOR, "Harbor Lane", "America/New_York"), organization(osprey, "Osprey", "Asia/Tokyo")];
+    config.organizations = vec![
+        organization(HARBOR, "Harbor Lane", "America/New_York"),
+        organization(osprey, "Osprey", "Asia/Tokyo"),
+    ];
     let world = World::with("2026-03-02T14:00:00Z", config, SlackConfig::default());
     let other = world.books.within(osprey);
     let connector = world
@@ -511,14 +531,15 @@ async fn an_invoice_becomes_overdue_at_midnight_of_the_organization_also_when_cl
         let world = World::with(start, ZohoBooksConfig::default(), SlackConfig::default());
         let connector = world.connector();
         let mut story = Story::of(world, connector);
-        let id = story.world.books.create_invoice(document("Bluebird Logistics", 10_000).due(day(due))).unwrap();
+        let id =
+            story.world.books.create_invoice(document("Bluebird Logistics", 10_000).due(day(due))).unwrap();
         story.world.books.mark_sent(&id).unwrap();
         assert_eq!(story.told().await, ["Invoice INV-000101 sent"]);
-        let midnight = ml_connector_core::Timestamp::parse(midnight).unwrap();
+        let midnight = Timestamp::parse(midnight).unwrap();
         let until = midnight.saturating_since(story.world.now());
         assert_eq!(story.later(until - secs(1)).await, NONE, "{due}");
         assert_eq!(story.later(secs(10)).await, ["Invoice INV-000101 7 days overdue"], "{due}");
-        assert_eq!(story.later(secs(10 * 86_400)).await, NONE, "{due}: once");
+        assert_eq!(story.later(secs(2 * 86_400)).await, NONE, "{due}: once");
         story.end().await;
     }
 }
@@ -531,11 +552,9 @@ async fn an_invoice_that_is_paid_in_time_never_becomes_overdue() {
     books.mark_sent(&id).unwrap();
     story.told().await;
     // Nobody tells about the payment: the day itself finds out.
-    let mut tuning = WebhookTuning::default();
-    tuning.lose = 2;
-    books.tune_webhooks(tuning);
+    books.tune_webhooks(|tuning| tuning.lose = 2);
     books.pay_invoice(&id, amount(10_000)).unwrap();
-    assert_eq!(story.later(secs(20 * 86_400)).await, ["Invoice INV-000101 paid"]);
+    assert_eq!(story.later(secs(10 * 86_400)).await, ["Invoice INV-000101 paid"]);
     story.end().await;
 }
 
@@ -544,7 +563,7 @@ async fn a_day_of_work_takes_one_token_every_55_minutes_and_breaks_no_limit() {
     let mut story = Story::new();
     let books = story.world.books.clone();
     let mut refreshes = 0_u64;
-    let mut issued_at = None::<ml_connector_core::Timestamp>;
+    let mut issued_at = None::<Timestamp>;
     let begin = story.world.now();
     let mut told = 0;
     while story.world.now() < begin + secs(86_400) {
@@ -572,7 +591,7 @@ async fn the_service_takes_webhooks_behind_a_mount_point_and_bounds_their_bodies
     let running = Running::start(&connector);
     let app = axum::Router::new().nest_service("/hooks", connector.service());
     let transport = world.transport.clone().with_router("https://hooks.example.com", app);
-    let send = async |target: &str, mut request: Request<bytes::Bytes>| {
+    let send = async |target: &str, mut request: Request<Bytes>| {
         *request.uri_mut() = format!("https://hooks.example.com{target}").parse().unwrap();
         transport.send(request, Limits::default()).await.unwrap().status().as_u16()
     };

@@ -14,8 +14,9 @@ use ml_connector_core::{
     token::MemoryTokenStore,
 };
 use ml_connector_sim::{
-    Credentials, Entity, EventKind, NewDocument, Organization, Plan, SimTransport, SlackConfig, SlackSim,
-    WebhookRule, ZohoBooksConfig, ZohoBooksSim,
+    SimTransport, SlackSim, ZohoBooksSim,
+    slack::SlackConfig,
+    zoho::{Credentials, Entity, EventKind, NewDocument, Organization, Plan, WebhookRule, ZohoBooksConfig},
 };
 use ml_connector_slack::Slack;
 use ml_connector_zoho::ZohoBooks;
