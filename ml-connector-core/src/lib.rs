@@ -45,6 +45,8 @@
 //! # }
 //! ```
 //!
+//! Whoever adds a vendor begins with the [guide](guide).
+//!
 //! # Features
 //!
 //! `reqwest` and `rustls` (default) give the HTTP transport; without them the host supplies an [`HttpTransport`], and
@@ -59,6 +61,8 @@ pub mod conformance;
 mod context;
 pub mod engine;
 mod error;
+#[cfg(doc)]
+pub mod guide;
 pub mod http;
 pub mod model;
 pub mod rate;
