@@ -1,7 +1,7 @@
 //! What every implementation of the storage traits has to do, as functions to call from its tests.
 //!
-//! A behavior is one function that takes a fresh instance and panics with what it missed. [`log::all`] and
-//! [`tokens::all`] run them all; stores that outlive their process also call [`log::survives_reopening`] and
+//! A behavior is one function that takes a fresh instance and panics with what it missed. [`log::all`],
+//! [`tokens::all`] and [`limiter::all`] run them all; stores that outlive their process also call [`log::survives_reopening`] and
 //! [`tokens::survives_reopening`].
 //!
 //! ```
@@ -14,6 +14,7 @@
 //! ```
 #![allow(clippy::missing_panics_doc)] // a panic is how a behavior says that it was not met
 
+pub mod limiter;
 pub mod log;
 pub mod tokens;
 
