@@ -45,7 +45,7 @@
 //! # }
 //! ```
 //!
-//! Whoever adds a vendor begins with the [guide](guide).
+//! Whoever adds a vendor begins with the [guide].
 //!
 //! # Features
 //!
@@ -56,7 +56,7 @@
 pub mod audit;
 pub mod auth;
 mod clock;
-#[cfg(any(test, feature = "testing"))]
+#[cfg(any(test, doc, feature = "testing"))]
 pub mod conformance;
 mod context;
 pub mod engine;

@@ -67,8 +67,8 @@ impl Connector {
     /// Does the work: reads what signals are about, delivers what follows, until `shutdown` completes. Call it once
     /// per host and log, and keep it running; webhooks are taken without it, too, and wait in the log.
     ///
-    /// After the shutdown nothing new begins. Work under way may finish within [`Settings::grace`]
-    /// (super::Settings::grace); what does not is looked up at the next start. Then the partitions are given back.
+    /// After the shutdown nothing new begins. Work under way may finish within
+    /// [`Settings::grace`](super::Settings::grace); what does not is looked up at the next start. Then the partitions are given back.
     ///
     /// # Errors
     /// None at present: a log that does not work is tried again until it does. The result leaves room for failures
