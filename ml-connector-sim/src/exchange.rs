@@ -23,7 +23,7 @@ pub struct Received {
     pub method: Method,
     /// Its path.
     pub path: String,
-    /// Its query, undecoded.
+    /// Its query, undecoded; left out for Zoho's token endpoint.
     pub query: String,
     /// The status it was answered with; `None` when a fault came before the simulator acted.
     pub status: Option<StatusCode>,

@@ -9,7 +9,7 @@
 //! ```
 //! # use std::sync::Arc;
 //! use ml_connector_core::{SystemClock, model::Decimal};
-//! use ml_connector_sim::{NewDocument, SimTransport, SlackSim, ZohoBooksSim};
+//! use ml_connector_sim::{SimTransport, SlackSim, ZohoBooksSim, zoho::NewDocument};
 //!
 //! # fn main() -> ml_connector_core::Result<()> {
 //! let books = ZohoBooksSim::new(Arc::new(SystemClock));
@@ -32,18 +32,13 @@ mod faults;
 mod json;
 mod seed;
 mod serve;
-mod slack;
-
+pub mod slack;
 mod transport;
-mod zoho;
+pub mod zoho;
 
 pub use exchange::Received;
 pub use faults::Fault;
 pub use serve::{Served, serve};
-pub use slack::{Channel, Posted, RateLimitAnswer, SlackConfig, SlackSim, User};
-
+pub use slack::SlackSim;
 pub use transport::SimTransport;
-pub use zoho::{
-    AttemptedWebhook, Credentials, DataCenter, Entity, EventKind, MinuteLimit, NewDocument, Organization,
-    Plan, WebhookDelivery, WebhookRule, WebhookTuning, ZohoBooksConfig, ZohoBooksSim, signature,
-};
+pub use zoho::ZohoBooksSim;

@@ -1,6 +1,12 @@
 //! Serves the simulators and prints how to use them.
 
-use std::{env, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    env, fmt,
+    io::{self, Write},
+    net::SocketAddr,
+    sync::Arc,
+    time::Duration,
+};
 
 use axum::Router;
 use ml_connector_core::{
@@ -9,7 +15,8 @@ use ml_connector_core::{
     model::{Date, Decimal},
 };
 use ml_connector_sim::{
-    DataCenter, Entity, EventKind, NewDocument, Served, SlackSim, WebhookRule, ZohoBooksSim, serve,
+    Served, SlackSim, ZohoBooksSim, serve,
+    zoho::{DataCenter, Entity, EventKind, NewDocument, WebhookRule},
 };
 
 const USAGE: &str = "\
@@ -32,7 +39,7 @@ struct Options {
 #[tokio::main]
 async fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     let Some(options) = options() else {
-        println!("{USAGE}");
+        say(USAGE);
         return Ok(());
     };
     let books = ZohoBooksSim::new(Arc::new(SystemClock));
@@ -44,7 +51,7 @@ async fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     let zoho_server = serve_at(books.router(), options.zoho_port).await?;
     let slack_server = serve_at(slack.router(), options.slack_port).await?;
     books.set_api_domain(DataCenter::Us, &zoho_server.url());
-    print_guide(&books, &slack, &zoho_server.url(), &slack_server.url(), &options);
+    say(guide(&books, &slack, &zoho_server.url(), &slack_server.url(), &options));
 
     let transport = ReqwestTransport::new();
     let mut rounds = tokio::time::interval(Duration::from_millis(250));
@@ -54,7 +61,7 @@ async fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
             _ = rounds.tick() => {
                 for attempted in books.deliver_webhooks(&transport).await {
                     let answer = attempted.status.map_or("no answer".to_owned(), |status| status.to_string());
-                    println!("webhook {} -> {answer}", attempted.delivery.event);
+                    say(format_args!("webhook {} -> {answer}", attempted.delivery.event));
                 }
             }
         }
@@ -65,7 +72,7 @@ async fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
 async fn serve_at(router: Router, port: u16) -> io::Result<Served> {
     match serve(router.clone(), SocketAddr::from(([127, 0, 0, 1], port))).await {
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-            eprintln!("port {port} is taken; using a free one");
+            say(format_args!("port {port} is taken; using a free one"));
             serve(router, SocketAddr::from(([127, 0, 0, 1], 0))).await
         }
         served => served,
@@ -99,32 +106,52 @@ fn add_webhooks(books: &ZohoBooksSim, url: &url::Url, secret: &Secret) -> Result
     Ok(())
 }
 
-fn print_guide(books: &ZohoBooksSim, slack: &SlackSim, zoho_url: &str, slack_url: &str, options: &Options) {
+/// Everything a person needs to know.
+fn guide(
+    books: &ZohoBooksSim,
+    slack: &SlackSim,
+    zoho_url: &str,
+    slack_url: &str,
+    options: &Options,
+) -> String {
     let credentials = books.credentials();
-    println!("Zoho Books  {zoho_url}   (token endpoint {zoho_url}/oauth/v2/token, API {zoho_url}/books/v3)");
-    println!("  organization_id  {}", credentials.organization_id);
-    println!("  client_id        {}", credentials.client_id);
-    println!("  client_secret    {}", credentials.client_secret);
-    println!("  refresh_token    {}", credentials.refresh_token);
-    match &options.webhook_url {
-        Some(url) => println!("  webhooks go to   {url}, signed with {}", options.webhook_secret),
-        None => println!("  webhooks         off; switch them on with --webhook-url"),
-    }
-    println!("Slack       {slack_url}   (Web API {slack_url}/api, the channels to look at: {slack_url}/)");
-    println!("  bot token        {}", slack.bot_token());
-    println!();
-    println!("Create an invoice, send it, pay it:");
-    println!(
-        "  curl -d '{{\"counterparty\":\"Bluebird Logistics\",\"total\":\"149.97\"}}' {zoho_url}/_sim/invoices"
-    );
-    println!("  curl -X POST {zoho_url}/_sim/invoices/ID/sent");
-    println!("  curl -d '{{\"amount\":\"149.97\"}}' {zoho_url}/_sim/invoices/ID/payments");
-    println!("Post to Slack:");
-    println!(
-        "  curl -H 'Authorization: Bearer {}' -d 'channel=C07ACCTNG1&text=Hello' {slack_url}/api/chat.postMessage",
-        slack.bot_token()
-    );
-    println!("Ctrl-C ends it.");
+    let bot_token = slack.bot_token();
+    let webhooks = match &options.webhook_url {
+        Some(url) => format!("to {url}, signed with {}", options.webhook_secret),
+        None => "off; switch them on with --webhook-url".to_owned(),
+    };
+    format!(
+        "\
+Zoho Books  {zoho_url}
+  token endpoint   {zoho_url}/oauth/v2/token
+  API              {zoho_url}/books/v3
+  organization_id  {}
+  client_id        {}
+  client_secret    {}
+  refresh_token    {}
+  webhooks         {webhooks}
+
+Slack       {slack_url}/   shows the channels
+  Web API          {slack_url}/api
+  bot token        {bot_token}
+
+Create an invoice, send it, pay it:
+  curl -d '{{\"counterparty\":\"Bluebird Logistics\",\"total\":\"149.97\"}}' {zoho_url}/_sim/invoices
+  curl -X POST {zoho_url}/_sim/invoices/ID/sent
+  curl -d '{{\"amount\":\"149.97\"}}' {zoho_url}/_sim/invoices/ID/payments
+Post to Slack:
+  curl -H 'Authorization: Bearer {bot_token}' -d 'channel=C07ACCTNG1&text=Hello' {slack_url}/api/chat.postMessage
+Ctrl-C ends it.",
+        credentials.organization_id,
+        credentials.client_id,
+        credentials.client_secret,
+        credentials.refresh_token,
+    )
+}
+
+/// Prints a line. A reader that has gone away does not end the simulators.
+fn say(line: impl fmt::Display) {
+    let _ = writeln!(io::stdout(), "{line}");
 }
 
 /// Flags before the environment before defaults; `None` when they make no sense or ask for help.

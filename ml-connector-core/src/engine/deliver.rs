@@ -8,8 +8,9 @@ use bytes::Bytes;
 use super::{
     Shared,
     lanes::{Batch, Hold, Item},
+    outcome::{self, Told},
     registry::SinkSlot,
-    resolve::{Stop, dead, settle},
+    resolve::{Stop, apply, dead, settle},
     retry,
     run::Finished,
     stats::Stat,
@@ -17,9 +18,9 @@ use super::{
 };
 use crate::{
     Effect, Error, ErrorKind, Notes, OnUnknown, Repeat, Result, Retry, Scope, Timestamp,
-    audit::{Entry, Lease, Outcome, Query, Settlement},
+    audit::{Entry, Lease, Outcome, Query, Settlement, Transaction},
     clock::sleep_until,
-    model::{Delivery, Event, Lookup, Receipt, Seq},
+    model::{Change, Delivery, Event, Lookup, Receipt, Seq},
     rate::{Admission, Cost, Feedback, Permit},
 };
 
@@ -65,7 +66,7 @@ impl Attempt<'_> {
         let plan = match slot.sink.plan(head) {
             Ok(plan) => plan,
             Err(error) => {
-                self.kill(items[0], &error).await?;
+                self.kill(items[0], Some(head), &error).await?;
                 return Ok(Finished::again_from(self.batch, &items[1..], Hold::None));
             }
         };
@@ -76,7 +77,7 @@ impl Attempt<'_> {
                 return Ok(Finished::again_from(self.batch, &items, Hold::Until(at)));
             }
             Err(error) if error.kind() == ErrorKind::InvalidRequest => {
-                self.kill(items[0], &error).await?;
+                self.kill(items[0], Some(head), &error).await?;
                 return Ok(Finished::again_from(self.batch, &items[1..], Hold::None));
             }
             Err(error) => return Err(Stop::Log(error)),
@@ -91,7 +92,7 @@ impl Attempt<'_> {
         deliveries.iter_mut().for_each(|delivery| delivery.attempt += 1);
         let results = self.send(slot, &deliveries).await;
         self.finish_permit(&plan.costs, permit).await;
-        self.settle(&items, results, look_up_first).await
+        self.settle(&items, &deliveries, results, look_up_first).await
     }
 
     /// The deliveries of the batch with their events. What is not in the log any more has been settled.
@@ -111,7 +112,7 @@ impl Attempt<'_> {
                     items.push(*item);
                     deliveries.push(delivery);
                 }
-                Err(error) => self.kill(*item, &error).await?,
+                Err(error) => self.kill(*item, None, &error).await?,
             }
         }
         Ok((items, deliveries))
@@ -131,7 +132,12 @@ impl Attempt<'_> {
             .unwrap_or_else(|_| Err(Error::new(ErrorKind::Unavailable, "the look-up did not end in time")));
         match lookup {
             Ok(Lookup::Happened(receipt)) => {
-                self.settle_surely(vec![done(item.seq, receipt)]).await?;
+                self.apply_surely(Transaction {
+                    fence: Some(self.lease),
+                    settle: vec![done(item.seq, receipt)],
+                    ..Transaction::default()
+                })
+                .await?;
                 self.shared.stats.count(Stat::Delivered);
                 Ok(Some(Finished::settled(self.batch.lane)))
             }
@@ -155,12 +161,12 @@ impl Attempt<'_> {
                     ErrorKind::Unexpected,
                     "possibly missing: the other side cannot tell what became of the attempt",
                 );
-                self.kill(item, &error).await?;
+                self.kill(item, Some(delivery), &error).await?;
                 Ok(Some(Finished::settled(self.batch.lane)))
             }
             Err(error) => {
                 let error = error.with_effect(Effect::Unknown);
-                self.settle(&[item], vec![Err(error)], true).await.map(Some)
+                self.settle(&[item], std::slice::from_ref(delivery), vec![Err(error)], true).await.map(Some)
             }
         }
     }
@@ -187,12 +193,15 @@ impl Attempt<'_> {
     async fn settle(
         &self,
         items: &[Item],
+        deliveries: &[Delivery],
         results: Vec<Result<Receipt>>,
         look_up_first: bool,
     ) -> Result<Finished, Stop> {
         let now = self.shared.clock.now();
-        let (mut hold, mut waits, mut settlements) = (Hold::None, Vec::new(), Vec::new());
-        for (item, result) in items.iter().zip(results) {
+        let (mut hold, mut waits, mut reason) = (Hold::None, Vec::new(), None);
+        let mut transaction = Transaction { fence: Some(self.lease), ..Transaction::default() };
+        let mut wake = Vec::new();
+        for ((item, delivery), result) in items.iter().zip(deliveries).zip(results) {
             let (outcome, next) = match result {
                 Ok(receipt) => {
                     self.shared.stats.count(Stat::Delivered);
@@ -205,14 +214,37 @@ impl Attempt<'_> {
                     self.report(&error, now).await;
                     hold = judged.hold(&error, now);
                     self.shared.stats.count(judged.stat());
+                    let change = judged.change().filter(|_| item.due != Timestamp::MAX);
+                    if let Some(told) = change.and_then(|change| self.told(*item, delivery, change, &error)) {
+                        // The attempt was made: its result is written down, whether it can be told or not.
+                        match outcome::append(self.shared, told, &mut transaction).await {
+                            Ok(partitions) => wake.extend(partitions),
+                            Err(error) => tracing::error!(%error, "an outcome could not be told"),
+                        }
+                    }
+                    reason = matches!(judged, Judged::Outage).then(|| Arc::from(error.to_string()));
                     judged.into_outcome(*item, &error, uncertain)
                 }
             };
-            settlements.push(Settlement { seq: item.seq, outcome });
+            transaction.settle.push(Settlement { seq: item.seq, outcome });
             waits.extend(next);
         }
-        self.settle_surely(settlements).await?;
-        Ok(Finished { lane: self.batch.lane, waits, hold, fenced: false })
+        self.apply_surely(transaction).await?;
+        self.shared.wake.partitions(&wake);
+        Ok(Finished { lane: self.batch.lane, waits, hold, fenced: false, reason })
+    }
+
+    /// What is told about a delivery that was given up or parked; nothing about one that was itself telling.
+    fn told(&self, item: Item, delivery: &Delivery, change: Change, error: &Error) -> Option<Told> {
+        (!delivery.event.is_outcome()).then(|| Told {
+            kind: "delivery",
+            seq: item.seq,
+            change,
+            connection: self.batch.connection.clone(),
+            lane: self.batch.lane,
+            about: Some(delivery.event.entity.clone()),
+            reason: error.to_string().into(),
+        })
     }
 
     /// What a failed attempt means for the delivery.
@@ -244,18 +276,27 @@ impl Attempt<'_> {
         }
     }
 
-    async fn kill(&self, item: Item, error: &Error) -> Result<(), Stop> {
+    /// Gives a delivery up.
+    async fn kill(&self, item: Item, delivery: Option<&Delivery>, error: &Error) -> Result<(), Stop> {
         tracing::error!(seq = item.seq.0, %error, "a delivery is dead: replay it when the cause is gone");
-        settle(self.shared, self.lease, vec![dead(item.seq, error)]).await?;
+        let settle = vec![dead(item.seq, error)];
+        let mut transaction = Transaction { fence: Some(self.lease), settle, ..Transaction::default() };
+        let told = delivery.and_then(|delivery| self.told(item, delivery, Change::Dead, error));
+        let mut wake = Vec::new();
+        if let Some(told) = told {
+            wake = outcome::append(self.shared, told, &mut transaction).await?;
+        }
+        apply(self.shared, transaction).await?;
+        self.shared.wake.partitions(&wake);
         self.shared.stats.count(Stat::Dead);
         Ok(())
     }
 
     /// Writes results until the log takes them: they happened, and must not be forgotten. Whoever stops the process
     /// meanwhile leaves attempts that are looked up at the next start.
-    async fn settle_surely(&self, settlements: Vec<Settlement>) -> Result<(), Stop> {
+    async fn apply_surely(&self, transaction: Transaction) -> Result<(), Stop> {
         loop {
-            match settle(self.shared, self.lease, settlements.clone()).await {
+            match apply(self.shared, transaction.clone()).await {
                 Err(Stop::Log(error)) => {
                     tracing::error!(%error, "the log does not take the result of an attempt: trying again");
                     sleep_until(&*self.shared.clock, self.shared.clock.now() + SETTLE_PAUSE).await;
@@ -292,6 +333,15 @@ impl Judged {
             Self::Outage => "connection waits",
             Self::Parked => "parked",
             Self::Dead => "dead",
+        }
+    }
+
+    /// What is told about it.
+    fn change(&self) -> Option<Change> {
+        match self {
+            Self::Parked => Some(Change::Parked),
+            Self::Dead => Some(Change::Dead),
+            Self::Retry { .. } | Self::Outage => None,
         }
     }
 

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use super::retry;
+use super::{health::Backlog, retry};
 use crate::{
     Timestamp,
     audit::{EntryKind, Pending},
@@ -210,6 +210,16 @@ impl Lanes {
         self.heap.peek().map(|Reverse((at, _, _))| *at)
     }
 
+    /// What waits for each connection, batches under way not counted. Looks at every lane.
+    pub(super) fn survey(&self, now: Timestamp, mut see: impl FnMut(&ConnectionId, &Backlog)) {
+        for lane in self.lanes.values() {
+            let due = lane.items.iter().filter(|item| item.due <= now || item.due == Timestamp::MAX);
+            let oldest = lane.items.iter().map(|item| item.due).filter(|due| *due <= now).min();
+            let parked_lanes = usize::from(lane.parked > 0);
+            see(&lane.connection, &Backlog { waiting: due.count(), oldest, parked_lanes });
+        }
+    }
+
     /// How many entries wait, those of batches under way not counted.
     #[cfg(test)]
     pub(super) fn waiting(&self) -> usize {
@@ -246,9 +256,12 @@ impl Lanes {
             probing: false,
             lanes: Vec::new(),
         });
-        outage.until = retry::probe_at(outage.failures, now).max(not_before);
-        outage.failures = outage.failures.saturating_add(1);
-        outage.probing = false;
+        // What was under way when the outage began says the same once more.
+        if outage.probing || outage.failures == 0 {
+            outage.failures = outage.failures.saturating_add(1);
+            outage.probing = false;
+        }
+        outage.until = retry::probe_at(outage.failures - 1, now).max(not_before).max(outage.until);
         let until = outage.until;
         self.push(until, Wake::Probe(connection));
     }

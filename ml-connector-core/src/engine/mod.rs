@@ -13,10 +13,13 @@
 mod builder;
 mod deliver;
 mod explain;
+mod health;
 mod intake;
 mod lanes;
+mod outcome;
 mod promise;
 mod registry;
+mod replay;
 mod resolve;
 mod retry;
 mod run;
@@ -35,6 +38,9 @@ use std::{
 
 pub use builder::Builder;
 pub use explain::Explanation;
+pub use health::{Backlog, ConnectionHealth, Health};
+pub use outcome::Parked;
+pub use replay::{Replay, ReplayMode, Replayed};
 pub use service::WebhookService;
 pub use stats::Stats;
 use url::Url;
@@ -93,6 +99,9 @@ pub struct Settings {
     pub max_block: Duration,
     /// How long signals of a record are tried before they are dead. Default: 24 h.
     pub max_signal_age: Duration,
+    /// How long settled entries are kept, with the bodies of requests; `None` = for ever. Default: 30 days. What
+    /// waits, and what is known of records, is kept regardless.
+    pub retention: Option<Duration>,
 }
 
 impl Default for Settings {
@@ -106,6 +115,7 @@ impl Default for Settings {
             grace: Duration::from_secs(10),
             max_block: Duration::from_secs(15 * 60),
             max_signal_age: Duration::from_secs(24 * 3600),
+            retention: Some(Duration::from_secs(30 * 24 * 3600)),
         }
     }
 }

@@ -9,21 +9,21 @@ use super::{
     stored::{StoredDelivery, StoredSignal},
 };
 use crate::{
-    Result, Sink, Timestamp,
+    Result, Timestamp,
     audit::{EntryKind, Index, NewEntry, Parent, Transaction},
-    model::{Affinity, Delivery, EntityRef, Event, LaneKey, Partition, Seq, Signal},
+    model::{Affinity, ConnectionId, Delivery, EntityRef, Event, LaneKey, Partition, Seq, Signal},
     route::{Route, Target},
     snapshot::Snapshot,
 };
 
 /// Signals for the days on which the record will become overdue, unless it changes before. The vendor may not tell.
+/// They begin families of their own, so that what led to them can be pruned while they wait.
 pub(super) fn append_time_signals(
     slot: &SourceSlot,
     entity: &EntityRef,
     snapshot: &Snapshot,
     now: Timestamp,
     transaction: &mut Transaction,
-    parent: Parent,
 ) -> Result<()> {
     let info = slot.source.info();
     let Some(due) = snapshot.facts.due_date.filter(|_| snapshot.facts.is_payable()) else { return Ok(()) };
@@ -39,7 +39,7 @@ pub(super) fn append_time_signals(
             ..Signal::entity(entity.clone())
         };
         let body = StoredSignal::encode(Some(&signal), None, b"")?;
-        transaction.append.push(signal_entry(slot, &signal, parent, body, at));
+        transaction.append.push(signal_entry(slot, &signal, Parent::None, body, at));
     }
     Ok(())
 }
@@ -47,7 +47,7 @@ pub(super) fn append_time_signals(
 /// The event and what the routes make of it.
 pub(super) fn append_event(
     shared: &Shared,
-    slot: &SourceSlot,
+    partition: Partition,
     event: Event,
     transaction: &mut Transaction,
     parent: Parent,
@@ -57,9 +57,9 @@ pub(super) fn append_event(
     let index = |name| Index { entity: Some(event.entity.clone()), number, name: Some(name) };
     let event_at = transaction.append.len();
     transaction.append.push(NewEntry {
-        partition: slot.partition,
+        partition,
         kind: EntryKind::Event,
-        connection: slot.connection().clone(),
+        connection: event.connection.clone(),
         lane: None,
         due: event.at,
         dedupe: None,
@@ -68,44 +68,66 @@ pub(super) fn append_event(
         body: Some(event.to_cloudevent()?),
     });
     let event = Arc::new(event);
+    let deliveries_at = transaction.append.len();
+    append_deliveries(shared, &event, &mut transaction.append, Parent::Nth(event_at), event.at)?;
+    wake.extend(transaction.append[deliveries_at..].iter().map(|entry| entry.partition));
+    Ok(())
+}
+
+/// What the routes make of an event.
+pub(super) fn append_deliveries(
+    shared: &Shared,
+    event: &Arc<Event>,
+    append: &mut Vec<NewEntry>,
+    parent: Parent,
+    now: Timestamp,
+) -> Result<()> {
     let registry = shared.registry();
-    for route in registry.routes().iter().filter(|route| route.verdict(&event).is_match()) {
+    for route in registry.routes().iter().filter(|route| route.verdict(event).is_match()) {
         for target in &route.to {
-            let sink = registry.sink(&target.sink).map(|slot| (&slot.sink, slot.partition));
-            let entry = delivery_entry(sink, route, target, &event, Parent::Nth(event_at))?;
-            wake.push(entry.partition);
-            transaction.append.push(entry);
+            append.push(delivery_entry(shared, route, target, event, parent, now)?);
         }
     }
     Ok(())
 }
 
-/// A promise. A sink that is not connected at present, or cannot plan it, finds out when its turn comes.
+impl Shared {
+    /// The lane of a delivery. A sink that is not connected at present, or cannot plan it, finds out when its turn
+    /// comes.
+    pub(super) fn lane(
+        &self,
+        sink: &ConnectionId,
+        stored: &StoredDelivery,
+        route: &Arc<str>,
+        event: &Arc<Event>,
+    ) -> u64 {
+        let registry = self.registry();
+        let destination = stored.destination.clone();
+        let delivery =
+            Delivery::new(Seq(0), stored.id, destination, Arc::clone(route), Arc::clone(event), event.at);
+        let planned =
+            registry.sink(sink).and_then(|slot| slot.sink.plan(&delivery).ok()).map(|plan| plan.lane);
+        planned.unwrap_or_else(|| LaneKey::from(stored.destination.as_str())).number(sink)
+    }
+}
+
+/// A promise.
 fn delivery_entry(
-    sink: Option<(&Arc<dyn Sink>, Partition)>,
+    shared: &Shared,
     route: &Route,
     target: &Target,
     event: &Arc<Event>,
     parent: Parent,
+    now: Timestamp,
 ) -> Result<NewEntry> {
-    let stored = StoredDelivery::new(target.destination.clone(), event.at);
-    let delivery = Delivery::new(
-        Seq(0),
-        stored.id,
-        target.destination.clone(),
-        Arc::clone(&route.name),
-        Arc::clone(event),
-        event.at,
-    );
-    let planned = sink.and_then(|(sink, _)| sink.plan(&delivery).ok()).map(|plan| plan.lane);
-    let lane = planned.unwrap_or_else(|| LaneKey::from(target.destination.as_str()));
+    let stored = StoredDelivery::new(target.destination.clone(), now);
+    let partition = shared.registry().sink(&target.sink).map(|slot| slot.partition);
     Ok(NewEntry {
-        partition: sink
-            .map_or_else(|| Affinity::from(target.sink.as_str()).partition(), |(_, partition)| partition),
+        partition: partition.unwrap_or_else(|| Affinity::from(target.sink.as_str()).partition()),
         kind: EntryKind::Delivery,
         connection: target.sink.clone(),
-        lane: Some(lane.number(&target.sink)),
-        due: event.at,
+        lane: Some(shared.lane(&target.sink, &stored, &route.name, event)),
+        due: now,
         dedupe: None,
         parent,
         index: Index {

@@ -1,7 +1,7 @@
 //! The connections and routes of a running connector. Replaced as a whole, so that readers never wait.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
@@ -117,6 +117,11 @@ impl Registry {
 
     pub(super) fn source(&self, connection: &ConnectionId) -> Option<&Arc<SourceSlot>> {
         self.sources.get(connection)
+    }
+
+    /// Every connection, in order.
+    pub(super) fn connections(&self) -> BTreeSet<ConnectionId> {
+        self.sources.keys().chain(self.sinks.keys()).cloned().collect()
     }
 
     pub(super) fn sink(&self, connection: &ConnectionId) -> Option<&Arc<SinkSlot>> {

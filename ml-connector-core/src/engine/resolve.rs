@@ -6,6 +6,7 @@ use super::{
     Shared,
     intake::signal_entry,
     lanes::{Batch, Hold, Item},
+    outcome::{self, Told},
     promise::{append_event, append_time_signals},
     registry::SourceSlot,
     retry,
@@ -19,7 +20,7 @@ use crate::{
         Committed, DocKey, DocumentWrite, EntryKind, Expected, Lease, Outcome, Parent, Query, Settlement,
         Transaction,
     },
-    model::{EntityRef, Event, Observed, Resolution, Seq, Signal, Subject},
+    model::{Change, EntityRef, Event, Observed, Resolution, Seq, Signal, Subject},
     rate::Feedback,
     snapshot::{Policy, Snapshot, Step, step},
 };
@@ -40,6 +41,7 @@ struct Waiting {
 struct Resolved {
     waits: Vec<Item>,
     hold: Hold,
+    reason: Option<Arc<str>>,
 }
 
 /// Resolves a batch of signals of one lane.
@@ -79,7 +81,7 @@ async fn try_resolve(shared: &Shared, lease: Lease, batch: &Batch) -> Result<Fin
         return Ok(Finished::again(batch, Hold::Outage(shared.clock.now())));
     };
     let mut waits = Vec::new();
-    let mut hold = Hold::None;
+    let (mut hold, mut reason) = (Hold::None, None);
     let mut by_subject: Vec<(Subject, Vec<Waiting>)> = Vec::with_capacity(1);
     for (item, loaded) in load(shared, &batch.items).await? {
         match loaded {
@@ -97,13 +99,13 @@ async fn try_resolve(shared: &Shared, lease: Lease, batch: &Batch) -> Result<Fin
         }
     }
     for (subject, group) in by_subject {
-        let resolved = resolve_subject(shared, lease, slot, &subject, &group).await?;
+        let resolved = resolve_subject(shared, lease, slot, batch, &subject, &group).await?;
         waits.extend(resolved.waits);
         if resolved.hold != Hold::None {
-            hold = resolved.hold;
+            (hold, reason) = (resolved.hold, resolved.reason);
         }
     }
-    Ok(Finished { lane: batch.lane, waits, hold, fenced: false })
+    Ok(Finished { lane: batch.lane, waits, hold, fenced: false, reason })
 }
 
 type Loaded = Vec<(Item, Result<(Signal, Timestamp)>)>;
@@ -131,6 +133,7 @@ async fn resolve_subject(
     shared: &Shared,
     lease: Lease,
     slot: &SourceSlot,
+    batch: &Batch,
     subject: &Subject,
     group: &[Waiting],
 ) -> Result<Resolved, Stop> {
@@ -148,10 +151,10 @@ async fn resolve_subject(
         let call = slot.source.resolve(&ctx, &signals, last.as_ref().map(|(_, snapshot)| snapshot));
         let resolution = match tokio::time::timeout(shared.settings.call, call).await {
             Ok(Ok(resolution)) => resolution,
-            Ok(Err(error)) => return failed(shared, lease, group, &error).await,
+            Ok(Err(error)) => return failed(shared, lease, batch, group, &error).await,
             Err(_) => {
                 let error = Error::new(ErrorKind::Unavailable, "the read did not end in time");
-                return failed(shared, lease, group, &error).await;
+                return failed(shared, lease, batch, group, &error).await;
             }
         };
         let mut transaction = Transaction { fence: Some(lease), ..Transaction::default() };
@@ -189,15 +192,8 @@ async fn resolve_subject(
                             let mut event =
                                 Event::new(connection, entity, snapshot.n, changes, now, Some(record));
                             event.raw = raw;
-                            append_time_signals(
-                                slot,
-                                &observation.entity,
-                                &snapshot,
-                                now,
-                                &mut transaction,
-                                parent,
-                            )?;
-                            append_event(shared, slot, event, &mut transaction, parent, &mut wake)?;
+                            append_time_signals(slot, &observation.entity, &snapshot, now, &mut transaction)?;
+                            append_event(shared, slot.partition, event, &mut transaction, parent, &mut wake)?;
                             events += 1;
                         }
                     }
@@ -206,7 +202,7 @@ async fn resolve_subject(
             Resolution::NotYet { retry_at } => {
                 let error =
                     Error::new(ErrorKind::NotFound, "not visible yet").with_retry(Retry::At(retry_at));
-                return failed(shared, lease, group, &error).await;
+                return failed(shared, lease, batch, group, &error).await;
             }
             Resolution::Sweep { feed, since } => {
                 let signal = Signal { subject: Subject::Feed { name: feed, since }, ..signals[0].clone() };
@@ -220,7 +216,7 @@ async fn resolve_subject(
         if older {
             let error = Error::new(ErrorKind::Conflict, "the read is older than what is known")
                 .with_retry(Retry::Backoff);
-            return failed(shared, lease, group, &error).await;
+            return failed(shared, lease, batch, group, &error).await;
         }
         if transaction.settle.is_empty() {
             transaction.settle = settlements(group, !transaction.append.is_empty());
@@ -237,14 +233,14 @@ async fn resolve_subject(
                     shared.stats.count(Stat::Unchanged);
                 }
                 shared.wake.partitions(&wake);
-                return Ok(Resolved { waits: Vec::new(), hold: Hold::None });
+                return Ok(Resolved { waits: Vec::new(), hold: Hold::None, reason: None });
             }
             Committed::Fenced => return Err(Stop::Fenced),
             Committed::Stale(key) => tracing::debug!(%key, "somebody else wrote the snapshot: reading again"),
         }
     }
     let error = Error::new(ErrorKind::Conflict, "the snapshot kept changing").with_retry(Retry::Backoff);
-    failed(shared, lease, group, &error).await
+    failed(shared, lease, batch, group, &error).await
 }
 
 type Known = Option<(u64, Snapshot)>;
@@ -278,7 +274,13 @@ fn settlements(group: &[Waiting], found: bool) -> Vec<Settlement> {
 }
 
 /// Decides what a failed read means for its signals.
-async fn failed(shared: &Shared, lease: Lease, group: &[Waiting], error: &Error) -> Result<Resolved, Stop> {
+async fn failed(
+    shared: &Shared,
+    lease: Lease,
+    batch: &Batch,
+    group: &[Waiting],
+    error: &Error,
+) -> Result<Resolved, Stop> {
     let now = shared.clock.now();
     if let (Scope::Quota(key), Retry::At(until)) = (error.scope(), error.retry()) {
         shared.context.limiter().report(key, Feedback::PausedUntil(until), now).await?;
@@ -292,9 +294,11 @@ async fn failed(shared: &Shared, lease: Lease, group: &[Waiting], error: &Error)
             _ if outage => Hold::Outage(now),
             _ => Hold::None,
         },
+        reason: outage.then(|| error.to_string().into()),
     };
-    let mut settle_all = Vec::with_capacity(group.len());
-    for Waiting { item, at, .. } in group {
+    let mut transaction = Transaction { fence: Some(lease), ..Transaction::default() };
+    let mut wake = Vec::new();
+    for Waiting { item, at, signal } in group {
         let attempt = item.attempt + u32::from(counted);
         let hopeless = error.retry() == Retry::Never && attempt >= PERMANENT_TRIES && counted;
         let too_old = counted
@@ -303,7 +307,20 @@ async fn failed(shared: &Shared, lease: Lease, group: &[Waiting], error: &Error)
         if hopeless || too_old {
             shared.stats.count(Stat::Dead);
             tracing::error!(seq = item.seq.0, %error, "a signal is dead: replay it when the cause is gone");
-            settle_all.push(dead(item.seq, error));
+            transaction.settle.push(dead(item.seq, error));
+            let told = Told {
+                kind: "signal",
+                seq: item.seq,
+                change: Change::Dead,
+                connection: batch.connection.clone(),
+                lane: batch.lane,
+                about: match &signal.subject {
+                    Subject::Entity(entity) => Some(entity.clone()),
+                    _ => None,
+                },
+                reason: error.to_string().into(),
+            };
+            wake.extend(outcome::append(shared, told, &mut transaction).await?);
             continue;
         }
         let due = if outage {
@@ -314,21 +331,28 @@ async fn failed(shared: &Shared, lease: Lease, group: &[Waiting], error: &Error)
         shared.stats.count(Stat::Retried);
         let outcome =
             Outcome::Retry { attempt, due, error: error.to_string().into(), uncertain: false, note: None };
-        settle_all.push(Settlement { seq: item.seq, outcome });
+        transaction.settle.push(Settlement { seq: item.seq, outcome });
         resolved.waits.push(Item { due, attempt, ..*item });
     }
     tracing::warn!(%error, signals = group.len(), "a read failed");
-    settle(shared, lease, settle_all).await?;
+    apply(shared, transaction).await?;
+    shared.wake.partitions(&wake);
     Ok(resolved)
 }
 
 /// Adds outcomes under the fence.
 pub(super) async fn settle(shared: &Shared, lease: Lease, settle: Vec<Settlement>) -> Result<(), Stop> {
-    match commit(shared, Transaction { fence: Some(lease), settle, ..Transaction::default() }).await? {
+    apply(shared, Transaction { fence: Some(lease), settle, ..Transaction::default() }).await
+}
+
+/// Commits a transaction that only its fence can refuse.
+pub(super) async fn apply(shared: &Shared, transaction: Transaction) -> Result<(), Stop> {
+    match commit(shared, transaction).await? {
         Committed::Applied(_) => Ok(()),
         Committed::Fenced => Err(Stop::Fenced),
         Committed::Stale(key) => Err(Stop::Log(
-            Error::new(ErrorKind::Unexpected, "no document was written").with_context("key", key),
+            Error::new(ErrorKind::Unexpected, "a document was written under no condition")
+                .with_context("key", key),
         )),
     }
 }

@@ -1,13 +1,21 @@
 //! The run loop: holds partitions, finds work, starts it, and takes note of what became of it.
 
-use std::{collections::HashMap, future::Future, pin::pin, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    future::Future,
+    pin::pin,
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::task::{AbortHandle, JoinError, JoinSet};
 
 use super::{
     Connector, Shared,
     deliver::deliver,
+    health::Survey,
     lanes::{Appetite, Batch, Hold, Item, LaneId, Lanes},
+    outcome,
     resolve::resolve,
 };
 use crate::{
@@ -27,6 +35,9 @@ const HINT_GAP: Duration = Duration::from_millis(200);
 const PANIC_PAUSE: Duration = Duration::from_secs(30);
 /// How long to wait for a log that does not work.
 const LOG_PAUSE: Duration = Duration::from_secs(1);
+/// How often settled entries are pruned, and how many families at once.
+const PRUNE_EVERY: Duration = Duration::from_secs(3600);
+const PRUNE_PAGE: usize = 500;
 /// How many signals one read may answer.
 const MAX_SIGNALS: usize = 1000;
 
@@ -39,12 +50,14 @@ pub(super) struct Finished {
     pub(super) hold: Hold,
     /// The partition belongs to somebody else now.
     pub(super) fenced: bool,
+    /// Why the connection does not work, with [`Hold::Outage`].
+    pub(super) reason: Option<Arc<str>>,
 }
 
 impl Finished {
     /// Everything is off the work list.
     pub(super) fn settled(lane: LaneId) -> Self {
-        Self { lane, waits: Vec::new(), hold: Hold::None, fenced: false }
+        Self { lane, waits: Vec::new(), hold: Hold::None, fenced: false, reason: None }
     }
 
     /// Nothing has changed; the batch comes again.
@@ -54,12 +67,12 @@ impl Finished {
 
     /// These items come again as they are.
     pub(super) fn again_from(batch: &Batch, items: &[Item], hold: Hold) -> Self {
-        Self { lane: batch.lane, waits: items.to_vec(), hold, fenced: false }
+        Self { lane: batch.lane, waits: items.to_vec(), hold, fenced: false, reason: None }
     }
 
     /// Somebody else works on the partition.
     pub(super) fn fenced(lane: LaneId) -> Self {
-        Self { lane, waits: Vec::new(), hold: Hold::None, fenced: true }
+        Self { fenced: true, ..Self::settled(lane) }
     }
 }
 
@@ -67,8 +80,9 @@ impl Connector {
     /// Does the work: reads what signals are about, delivers what follows, until `shutdown` completes. Call it once
     /// per host and log, and keep it running; webhooks are taken without it, too, and wait in the log.
     ///
-    /// After the shutdown nothing new begins. Work under way may finish within
-    /// [`Settings::grace`](super::Settings::grace); what does not is looked up at the next start. Then the partitions are given back.
+    /// After the shutdown nothing new begins. Work under way may finish within the settings'
+    /// [`grace`](super::Settings::grace); what does not is looked up at the next start. Then the partitions are given
+    /// back.
     ///
     /// # Errors
     /// None at present: a log that does not work is tried again until it does. The result leaves room for failures
@@ -84,16 +98,21 @@ impl Connector {
         let mut runner = Runner::new(Arc::clone(&self.shared), owner);
         let mut shutdown = pin!(shutdown);
         let mut hints = pin!(hints(&self.shared));
+        let _answers = self.shared.wake.running();
         self.shared.wake.all();
+        runner.recall().await;
         loop {
             runner.renew().await;
             runner.discover().await;
             runner.start();
+            runner.answer();
+            runner.prune();
             let pause = runner.pause();
             tokio::select! {
                 biased;
                 () = &mut shutdown => break,
                 Some(ended) = runner.tasks.join_next_with_id() => runner.finish(ended),
+                Some(_) = runner.tellers.join_next() => {}
                 () = self.shared.wake.wait() => {}
                 () = &mut hints => {}
                 () = tokio::time::sleep(pause) => {}
@@ -113,6 +132,10 @@ struct Runner {
     deliveries: Work,
     tasks: JoinSet<Finished>,
     running: HashMap<tokio::task::Id, Running>,
+    /// Connections that do not work, as the log was told.
+    parked: HashSet<ConnectionId>,
+    tellers: JoinSet<()>,
+    prune_at: Timestamp,
 }
 
 /// What waits and what is under way of one kind.
@@ -147,6 +170,9 @@ impl Runner {
             renew_at: Timestamp::default(),
             tasks: JoinSet::new(),
             running: HashMap::new(),
+            parked: HashSet::new(),
+            tellers: JoinSet::new(),
+            prune_at: Timestamp::default(),
         }
     }
 
@@ -306,8 +332,84 @@ impl Runner {
             self.lose(partition);
             self.renew_at = now;
         } else if self.leases.contains_key(&partition) {
+            self.tell(batch.connection, &finished);
             self.work(finished.lane.kind).lanes.finish(finished.lane, &finished.waits, finished.hold, now);
         }
+    }
+
+    /// Tells once that a connection has stopped working, and once that it works again.
+    fn tell(&mut self, connection: ConnectionId, finished: &Finished) {
+        let reason = match finished.hold {
+            Hold::Outage(_) if self.parked.insert(connection.clone()) => {
+                Some(finished.reason.clone().unwrap_or_else(|| "it is not connected".into()))
+            }
+            Hold::Outage(_) | Hold::Until(_) => return,
+            Hold::None | Hold::Blocked | Hold::Parked if self.parked.remove(&connection) => None,
+            Hold::None | Hold::Blocked | Hold::Parked => return,
+        };
+        let shared = Arc::clone(&self.shared);
+        self.tellers.spawn(async move {
+            while let Err(error) = outcome::connection_turned(&shared, &connection, reason.clone()).await {
+                tracing::error!(%error, %connection, "the log cannot be told whether a connection works");
+                tokio::time::sleep(LOG_PAUSE).await;
+            }
+        });
+    }
+
+    /// Learns from the log which connections did not work when the process before ended.
+    async fn recall(&mut self) {
+        let ids: Vec<_> = self.shared.registry().connections().into_iter().collect();
+        let keys: Vec<_> = ids.iter().map(outcome::standing_key).collect();
+        match self.shared.log.documents(&keys).await {
+            Ok(standings) => {
+                let parked = |document: Option<_>| outcome::standing(document.as_ref())?.parked;
+                let known =
+                    ids.into_iter().zip(standings).filter_map(|(id, document)| parked(document).map(|_| id));
+                self.parked = known.collect();
+            }
+            Err(error) => tracing::error!(%error, "the log cannot say which connections work"),
+        }
+    }
+
+    /// Answers who asked what waits.
+    fn answer(&mut self) {
+        let questions = self.shared.wake.take_questions();
+        if questions.is_empty() {
+            return;
+        }
+        let now = self.shared.clock.now();
+        let mut survey = Survey::new();
+        for (role, work) in [&self.signals, &self.deliveries].into_iter().enumerate() {
+            work.lanes.survey(now, |connection, lane| {
+                let backlog = &mut survey.entry(connection.clone()).or_default()[role];
+                backlog.waiting += lane.waiting;
+                backlog.parked_lanes += lane.parked_lanes;
+                backlog.oldest = backlog.oldest.into_iter().chain(lane.oldest).min();
+            });
+        }
+        for question in questions {
+            // Whoever does not wait any more does not want to know.
+            drop(question.send(survey.clone()));
+        }
+    }
+
+    /// Removes what was settled long ago, from time to time.
+    fn prune(&mut self) {
+        let now = self.shared.clock.now();
+        let Some(retention) = self.shared.settings.retention.filter(|_| now >= self.prune_at) else { return };
+        self.prune_at = now + PRUNE_EVERY;
+        let shared = Arc::clone(&self.shared);
+        self.tellers.spawn(async move {
+            loop {
+                match shared.log.prune(now - retention, PRUNE_PAGE).await {
+                    Ok(0) => return,
+                    Ok(entries) => tracing::debug!(entries, "pruned"),
+                    Err(error) => {
+                        return tracing::warn!(%error, "the log cannot be pruned: trying again later");
+                    }
+                }
+            }
+        });
     }
 
     /// How long nothing is due.
@@ -320,13 +422,17 @@ impl Runner {
 
     /// Lets work under way finish, and gives the partitions back.
     async fn stop(mut self) {
-        let all = async { while self.tasks.join_next().await.is_some() {} };
+        let all = async {
+            while self.tasks.join_next().await.is_some() {}
+            while self.tellers.join_next().await.is_some() {}
+        };
         if tokio::time::timeout(self.shared.settings.grace, all).await.is_err() {
             tracing::warn!(
                 under_way = self.tasks.len(),
                 "the grace period is over: what is under way will be looked up"
             );
             self.tasks.shutdown().await;
+            self.tellers.shutdown().await;
         }
         if let Err(error) = self.shared.log.lease(LeaseRequest::Release { owner: self.owner }).await {
             tracing::warn!(%error, "partitions could not be given back: they expire by themselves");

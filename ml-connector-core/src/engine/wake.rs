@@ -2,11 +2,12 @@
 
 use std::sync::{
     Mutex, PoisonError,
-    atomic::{AtomicU64, Ordering},
+    atomic::{AtomicU64, AtomicUsize, Ordering},
 };
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 
+use super::health::Survey;
 use crate::model::{ConnectionId, Partition};
 
 /// One bit per partition fits into a word.
@@ -17,6 +18,10 @@ const _: () = assert!(Partition::COUNT as u32 <= u64::BITS);
 pub(super) struct Wake {
     appended: AtomicU64,
     resumed: Mutex<Vec<ConnectionId>>,
+    /// Who wants to know what waits.
+    questions: Mutex<Vec<oneshot::Sender<Survey>>>,
+    /// How many run loops there are in this process.
+    runs: AtomicUsize,
     notify: Notify,
 }
 
@@ -40,6 +45,27 @@ impl Wake {
         self.notify.notify_one();
     }
 
+    /// Asks the run loop what waits; tells whether there is one to ask.
+    pub(super) fn ask(&self, answer: oneshot::Sender<Survey>) -> bool {
+        if self.runs.load(Ordering::SeqCst) == 0 {
+            return false;
+        }
+        self.questions.lock().unwrap_or_else(PoisonError::into_inner).push(answer);
+        self.notify.notify_one();
+        true
+    }
+
+    /// Who wants to know what waits.
+    pub(super) fn take_questions(&self) -> Vec<oneshot::Sender<Survey>> {
+        std::mem::take(&mut *self.questions.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Marks the time during which a run loop answers questions.
+    pub(super) fn running(&self) -> Running<'_> {
+        self.runs.fetch_add(1, Ordering::SeqCst);
+        Running(self)
+    }
+
     /// Returns when something happened after the last [`take_appended`](Self::take_appended).
     pub(super) async fn wait(&self) {
         self.notify.notified().await;
@@ -54,5 +80,17 @@ impl Wake {
     /// Connections that may work again.
     pub(super) fn take_resumed(&self) -> Vec<ConnectionId> {
         std::mem::take(&mut *self.resumed.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// A run loop that answers questions. Dropping it leaves those it has not answered without an answer.
+#[derive(Debug)]
+pub(super) struct Running<'a>(&'a Wake);
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        if self.0.runs.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.0.take_questions();
+        }
     }
 }

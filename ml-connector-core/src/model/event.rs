@@ -40,6 +40,12 @@ pub enum Change {
     Created,
     /// Something else changed.
     Updated,
+    /// It was given up, and can be replayed. Of deliveries and signals.
+    Dead,
+    /// It waits until somebody repairs something. Of deliveries and connections.
+    Parked,
+    /// It works again. Of connections.
+    Resumed,
 }
 
 impl Change {
@@ -58,6 +64,9 @@ impl Change {
             Self::PartiallyPaid => "partially_paid",
             Self::Created => "created",
             Self::Updated => "updated",
+            Self::Dead => "dead",
+            Self::Parked => "parked",
+            Self::Resumed => "resumed",
         }
     }
 }
@@ -86,6 +95,9 @@ impl FromStr for Change {
             "partially_paid" => Self::PartiallyPaid,
             "created" => Self::Created,
             "updated" => Self::Updated,
+            "dead" => Self::Dead,
+            "parked" => Self::Parked,
+            "resumed" => Self::Resumed,
             other => match other.strip_prefix("overdue:").map(str::parse) {
                 Some(Ok(days)) => Self::Overdue(days),
                 _ => {
@@ -145,6 +157,10 @@ pub struct Event {
     pub record: Option<Box<Record>>,
     /// The vendor's JSON of it.
     pub raw: Option<Raw>,
+    /// The record behind an outcome: what the dead delivery was about.
+    pub about: Option<EntityRef>,
+    /// Why an outcome came about: codes and ids, never a vendor's text.
+    pub reason: Option<Arc<str>>,
 }
 
 impl Event {
@@ -158,7 +174,18 @@ impl Event {
         at: Timestamp,
         record: Option<Box<Record>>,
     ) -> Self {
-        Self { connection, entity, n, changes, origin: Origin::Live, at, record, raw: None }
+        Self {
+            connection,
+            entity,
+            n,
+            changes,
+            origin: Origin::Live,
+            at,
+            record,
+            raw: None,
+            about: None,
+            reason: None,
+        }
     }
 
     /// Kind and strongest change, such as `invoice.paid`.
@@ -166,6 +193,13 @@ impl Event {
     pub fn event_type(&self) -> EventType {
         let change = self.changes.first().copied().unwrap_or(Change::Updated);
         EventType::from(format!("{}.{}", self.entity.kind, change.as_str()))
+    }
+
+    /// Whether the event tells what became of the connector's own work (`delivery.dead`, `connection.parked`) rather
+    /// than of a record. Routes have to name the kinds of such events.
+    #[must_use]
+    pub fn is_outcome(&self) -> bool {
+        matches!(&*self.entity.kind, "delivery" | "signal" | "connection")
     }
 
     /// The identity as text: `books/invoice/481500000000103001/3`.
@@ -195,6 +229,8 @@ impl Event {
                 origin: self.origin,
                 record: self.record.clone(),
                 raw: self.raw.clone(),
+                about: self.about.clone(),
+                reason: self.reason.clone(),
             },
         };
         serde_json::to_vec(&envelope).map(Bytes::from).map_err(|source| {
@@ -210,8 +246,8 @@ impl Event {
         let CloudEvent { time, data, .. } = serde_json::from_slice(json).map_err(|source| {
             Error::new(ErrorKind::InvalidRequest, "expected a CloudEvent of ml-connector").with_source(source)
         })?;
-        let Data { connection, entity, n, changes, origin, record, raw } = data;
-        Ok(Self { connection, entity, n, changes, origin, at: time, record, raw })
+        let Data { connection, entity, n, changes, origin, record, raw, about, reason } = data;
+        Ok(Self { connection, entity, n, changes, origin, at: time, record, raw, about, reason })
     }
 }
 
@@ -240,6 +276,10 @@ struct Data {
     record: Option<Box<Record>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     raw: Option<Raw>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    about: Option<EntityRef>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reason: Option<Arc<str>>,
 }
 
 #[cfg(test)]

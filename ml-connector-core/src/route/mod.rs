@@ -35,7 +35,7 @@ pub struct Route {
     /// Only events of these connections; empty = of all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub from: Vec<ConnectionId>,
-    /// Only events that match one of these; empty = all.
+    /// Only events that match one of these; empty = all changes of records.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub on: Vec<Pattern>,
     /// Only records with at least this total. One amount per currency; a record in a currency without an amount
@@ -201,7 +201,9 @@ impl Route {
         if !origins.contains(&event.origin) {
             return Verdict::OtherOrigin;
         }
-        if !self.on.is_empty() && !self.on.iter().any(|pattern| pattern.matches(event)) {
+        let wanted =
+            self.on.iter().any(|pattern| pattern.matches(event)) || self.on.is_empty() && !event.is_outcome();
+        if !wanted {
             return Verdict::OtherChange;
         }
         let Some(total) = event.record.as_ref().and_then(|record| record.total) else {

@@ -35,11 +35,12 @@ impl Pattern {
         }
     }
 
-    /// Whether one of the event's changes matches.
+    /// Whether one of the event's changes matches. `*` stands for every kind of record; what became of the connector's
+    /// own work has to be named: `delivery.dead`, `connection.*`.
     #[must_use]
     pub fn matches(&self, event: &Event) -> bool {
-        let Some((kind, wanted)) = self.as_str().split_once('.') else { return self.as_str() == "*" };
-        (kind == "*" || kind == &*event.entity.kind)
+        let (kind, wanted) = self.as_str().split_once('.').unwrap_or((self.as_str(), "*"));
+        (kind == &*event.entity.kind || kind == "*" && !event.is_outcome())
             && (wanted == "*"
                 || event
                     .changes

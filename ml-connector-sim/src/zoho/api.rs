@@ -38,7 +38,7 @@ pub(super) fn answer(
     if organization.is_empty() || !organization.bytes().all(|byte| byte.is_ascii_digit()) {
         return refused(StatusCode::BAD_REQUEST, 2, "Invalid value passed for organization_id");
     }
-    let Some(org) = state.organizations.get_mut(organization).filter(|org| org.center == center) else {
+    let Some(org) = state.organizations.get_mut(organization) else {
         let message = format!("This user is not associated with the CompanyID/CompanyName:{organization}.");
         return refused(StatusCode::BAD_REQUEST, 6041, &message);
     };

@@ -1,7 +1,9 @@
 //! Zoho Books: the Accounts service, the API and workflow webhooks of all data centers.
 
+mod answer;
 mod api;
 mod books;
+mod config;
 mod control;
 mod limits;
 mod list;
@@ -13,23 +15,23 @@ mod render;
 mod webhooks;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     fmt,
     sync::{Arc, Mutex},
     time::Duration,
 };
 
-use axum::{Router, body::Body};
-use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode, header};
+use axum::Router;
+use http::StatusCode;
 use ml_connector_core::{
     Clock, Error, ErrorKind, HttpTransport, Result, Timestamp,
     http::Limits,
-    model::{Date, Decimal, Zone},
+    model::{Date, Decimal},
 };
 
-use self::{books::Books, oauth::OAuth, params::Params, webhooks::Webhooks};
+use self::{books::Books, oauth::OAuth, webhooks::Webhooks};
 pub use self::{
+    config::{Organization, Plan, ZohoBooksConfig},
     limits::MinuteLimit,
     oauth::Credentials,
     records::{Entity, NewDocument},
@@ -37,103 +39,10 @@ pub use self::{
     webhooks::{AttemptedWebhook, EventKind, WebhookDelivery, WebhookRule, WebhookTuning, signature},
 };
 use crate::{
-    exchange::{self, Received, exchange},
-    faults::{Call, Fault, Faults, locked},
+    exchange::Received,
+    faults::{Fault, Faults, locked},
     seed::Seed,
 };
-
-/// A plan, which decides quotas and whether there are workflow rules.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Plan {
-    /// 1,000 requests a day, 5 at once, no workflow rules.
-    Free,
-    /// 2,000 requests a day, 10 at once, no workflow rules.
-    Standard,
-    /// 5,000 requests a day, 10 at once.
-    Professional,
-    /// 10,000 requests a day, 10 at once.
-    Elite,
-}
-
-impl Plan {
-    fn requests_per_day(self) -> u32 {
-        match self {
-            Self::Free => 1_000,
-            Self::Standard => 2_000,
-            Self::Professional => 5_000,
-            Self::Elite => 10_000,
-        }
-    }
-
-    fn requests_at_once(self) -> u32 {
-        if self == Self::Free { 5 } else { 10 }
-    }
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Free => "Free",
-            Self::Standard => "Standard",
-            Self::Professional => "Professional",
-            Self::Elite => "Elite",
-        }
-    }
-
-    fn has_workflow_rules(self) -> bool {
-        matches!(self, Self::Professional | Self::Elite)
-    }
-}
-
-/// An organization.
-#[derive(Debug, Clone)]
-pub struct Organization {
-    /// Its id: digits.
-    pub id: String,
-    /// Its name.
-    pub name: String,
-    /// Its time zone: where its days begin.
-    pub time_zone: Zone,
-    /// Its plan.
-    pub plan: Plan,
-}
-
-/// What a [`ZohoBooksSim`] starts with.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct ZohoBooksConfig {
-    /// Where ids and tokens come from.
-    pub seed: u64,
-    /// Where the organizations live.
-    pub center: DataCenter,
-    /// The organizations; control methods act on the first unless told otherwise.
-    pub organizations: Vec<Organization>,
-    /// What the ready-made refresh token was granted.
-    pub scopes: BTreeSet<String>,
-    /// How long every answer takes.
-    pub latency: Duration,
-}
-
-impl Default for ZohoBooksConfig {
-    fn default() -> Self {
-        let scopes = ["invoices", "bills"]
-            .iter()
-            .flat_map(|module| ["READ", "CREATE"].map(|access| format!("ZohoBooks.{module}.{access}")));
-        let read = ["customerpayments", "vendorpayments", "settings"]
-            .map(|module| format!("ZohoBooks.{module}.READ"));
-        Self {
-            seed: 1,
-            center: DataCenter::Us,
-            organizations: vec![Organization {
-                id: "778812345".to_owned(),
-                name: "Harbor Lane Supply".to_owned(),
-                // The database is part of the program; it knows New York.
-                time_zone: Zone::named("America/New_York").unwrap_or(Zone::UTC),
-                plan: Plan::Professional,
-            }],
-            scopes: scopes.chain(read).collect(),
-            latency: Duration::ZERO,
-        }
-    }
-}
 
 /// A simulator of Zoho Books. Clones share their state.
 #[derive(Clone)]
@@ -161,7 +70,6 @@ struct State {
 }
 
 struct Tenant {
-    center: DataCenter,
     books: Books,
     webhooks: Webhooks,
 }
@@ -187,7 +95,7 @@ impl ZohoBooksSim {
             .map(|organization| {
                 let id = organization.id.clone();
                 let books = Books::new(organization);
-                (id, Tenant { center: config.center, books, webhooks: Webhooks::default() })
+                (id, Tenant { books, webhooks: Webhooks::default() })
             })
             .collect();
         let state = State { seed, oauth, organizations, api_domains: BTreeMap::new(), received: Vec::new() };
@@ -481,55 +389,6 @@ impl ZohoBooksSim {
         self.state(|state| state.oauth.issued())
     }
 
-    fn routed(&self, center: Option<DataCenter>) -> Router {
-        let sim = self.clone();
-        Router::new().fallback(move |request: Request<Body>| {
-            let sim = sim.clone();
-            async move { sim.answer(center, request).await }
-        })
-    }
-
-    async fn answer(&self, center: Option<DataCenter>, request: Request<Body>) -> Response<Body> {
-        let request = match exchange::read(request).await {
-            Ok(request) => request,
-            Err(refused) => return refused,
-        };
-        let center = center.or_else(|| DataCenter::of_host(host(&request)?)).unwrap_or(self.shared.home);
-        let path = request.uri().path();
-        if path.starts_with("/_sim/") {
-            return control::answer(self, &request).map(Body::from);
-        }
-        let fault = self.shared.faults.strike(Call { method: request.method(), path, channel: None });
-        let _under_way = UnderWay::begin(self, &request);
-        if !self.shared.latency.is_zero() {
-            tokio::time::sleep(self.shared.latency).await;
-        }
-        let index = self.record(&request);
-        exchange(fault, || {
-            let now = self.now();
-            self.state(|state| {
-                let answer = state.answer(center, &request, now);
-                state.received[index].status = Some(answer.status());
-                answer
-            })
-        })
-        .await
-    }
-
-    fn record(&self, request: &Request<Bytes>) -> usize {
-        let received = Received {
-            at: self.now(),
-            method: request.method().clone(),
-            path: request.uri().path().to_owned(),
-            query: request.uri().query().unwrap_or_default().to_owned(),
-            status: None,
-        };
-        self.state(|state| {
-            state.received.push(received);
-            state.received.len() - 1
-        })
-    }
-
     fn now(&self) -> Timestamp {
         self.shared.clock.now()
     }
@@ -558,62 +417,4 @@ impl fmt::Debug for ZohoBooksSim {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ZohoBooksSim").field("organization", &self.organization).finish_non_exhaustive()
     }
-}
-
-impl State {
-    fn answer(&mut self, center: DataCenter, request: &Request<Bytes>, now: Timestamp) -> Response<Bytes> {
-        if request.uri().path() == "/oauth/v2/token" && request.method() == Method::POST {
-            let query = request.uri().query().unwrap_or_default();
-            let params = Params::parse([query.as_bytes(), request.body().as_ref()]);
-            let api_domain = self.api_domain(center);
-            return self.oauth.token(&mut self.seed, center, &api_domain, &params, now);
-        }
-        if request.uri().path().starts_with("/books/v3/") {
-            return api::answer(self, center, request, now);
-        }
-        let mut answer = Response::new(Bytes::new());
-        *answer.status_mut() = StatusCode::NOT_FOUND;
-        answer
-    }
-
-    fn api_domain(&self, center: DataCenter) -> String {
-        self.api_domains.get(&center).cloned().unwrap_or_else(|| center.api_domain())
-    }
-}
-
-/// Counts a call as under way until it is answered or given up.
-struct UnderWay<'a> {
-    sim: &'a ZohoBooksSim,
-    organization: Option<String>,
-}
-
-impl<'a> UnderWay<'a> {
-    fn begin(sim: &'a ZohoBooksSim, request: &Request<Bytes>) -> Self {
-        let params = Params::parse([request.uri().query().unwrap_or_default().as_bytes()]);
-        let this = Self { sim, organization: params.get("organization_id").map(str::to_owned) };
-        this.count(|calls| calls.saturating_add(1));
-        this
-    }
-
-    fn count(&self, change: impl FnOnce(u32) -> u32) {
-        let Some(organization) = &self.organization else { return };
-        self.sim.state(|state| {
-            if let Some(tenant) = state.organizations.get_mut(organization) {
-                let calls = &mut tenant.books.counters.in_flight;
-                *calls = change(*calls);
-            }
-        });
-    }
-}
-
-impl Drop for UnderWay<'_> {
-    fn drop(&mut self) {
-        self.count(|calls| calls.saturating_sub(1));
-    }
-}
-
-fn host(request: &Request<Bytes>) -> Option<&str> {
-    let header = || request.headers().get(header::HOST)?.to_str().ok();
-    let host = request.uri().host().or_else(header)?;
-    Some(host.split(':').next().unwrap_or(host))
 }

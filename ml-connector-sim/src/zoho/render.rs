@@ -119,11 +119,12 @@ fn invoice(books: &Books, invoice: &Document, now: Timestamp) -> Fields {
     detail.set_amounts(&["sub_total", "bcy_sub_total", "bcy_total"], invoice.total);
     detail.set_amounts(&["payment_made"], invoice.paid);
     detail.set("created_date", books.local_time(invoice.created, "%Y-%m-%d"));
+    let today = books.today(now);
     let owed: Decimal = books
         .documents
         .values()
         .filter(|other| other.entity == Entity::Invoice && other.party == invoice.party)
-        .filter(|other| matches!(other.status(books.today(now)), "sent" | "overdue" | "partially_paid"))
+        .filter(|other| matches!(other.status(today), "sent" | "overdue" | "partially_paid"))
         .map(Document::balance)
         .sum();
     let mut contact = Fields::template(

@@ -1,7 +1,7 @@
 //! The control surface over HTTP.
 
 use http::{Method, Request, StatusCode};
-use ml_connector_sim::{Entity, SimTransport, SlackSim, ZohoBooksSim};
+use ml_connector_sim::{SimTransport, SlackSim, ZohoBooksSim, zoho::Entity};
 use serde_json::{Value, json};
 
 use crate::{Answered, clock, send};

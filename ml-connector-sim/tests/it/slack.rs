@@ -5,7 +5,10 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use http::{Method, Request, StatusCode, header};
 use ml_connector_core::{HttpTransport, ManualClock, http::Limits};
-use ml_connector_sim::{Channel, RateLimitAnswer, SimTransport, SlackConfig, SlackSim};
+use ml_connector_sim::{
+    SimTransport, SlackSim,
+    slack::{Channel, RateLimitAnswer, SlackConfig},
+};
 use serde_json::{Value, json};
 
 use crate::{Answered, NOW, clock, get, post, send};

@@ -8,7 +8,8 @@ use ml_connector_core::{
     model::{Date, Decimal, Zone},
 };
 use ml_connector_sim::{
-    Entity, Fault, MinuteLimit, NewDocument, Organization, Plan, SimTransport, ZohoBooksConfig, ZohoBooksSim,
+    Fault, SimTransport, ZohoBooksSim,
+    zoho::{Entity, MinuteLimit, NewDocument, Organization, Plan, ZohoBooksConfig},
 };
 use serde_json::Value;
 
@@ -120,6 +121,50 @@ async fn the_eleventh_token_in_ten_minutes_is_refused() {
     assert_eq!((throttled.status, &throttled.body["error"]), (StatusCode::OK, &Value::from("Access Denied")));
     books.clock.advance(Duration::from_secs(600));
     books.token().await;
+}
+
+#[tokio::test]
+async fn a_sixteenth_token_ends_the_first_and_a_twenty_first_grant_the_first_grant() {
+    let books = books();
+    let path = format!("invoices?{ORG}");
+    let (first, second) = (books.token().await, books.token().await);
+    for _ in 2..15 {
+        books.clock.advance(Duration::from_secs(120));
+        books.token().await;
+    }
+    assert_eq!(code(&books.get(&first, &path).await), (200, 0));
+    books.clock.advance(Duration::from_secs(120));
+    let sixteenth = books.token().await;
+    let codes = [&first, &second, &sixteenth];
+    let mut seen = Vec::new();
+    for token in codes {
+        seen.push(books.get(token, &path).await.status.as_u16());
+    }
+    assert_eq!(seen, [401, 200, 200]);
+
+    for _ in 1..20 {
+        let _ = books.sim.grant(&["ZohoBooks.bills.READ"]);
+    }
+    assert_eq!(code(&books.get(&sixteenth, &path).await), (200, 0));
+    let _ = books.sim.grant(&["ZohoBooks.bills.READ"]);
+    assert_eq!(code(&books.get(&sixteenth, &path).await), (401, 57));
+    assert_eq!(books.token_answer("accounts.zoho.com", &[]).await.body["error"], "invalid_code");
+}
+
+#[tokio::test]
+async fn organizations_of_one_user_are_apart() {
+    let mut config = ZohoBooksConfig::default();
+    let other =
+        Organization { id: "778898760".to_owned(), plan: Plan::Free, ..config.organizations[0].clone() };
+    config.organizations.push(other);
+    let books = books_with(config);
+    let id =
+        books.sim.within("778898760").create_invoice(NewDocument::new("Osprey Foods", Decimal::TEN)).unwrap();
+    let token = books.token().await;
+    assert_eq!(code(&books.get(&token, &format!("invoices/{id}?{ORG}")).await), (404, 1002));
+    let own = books.get(&token, &format!("invoices/{id}?organization_id=778898760")).await;
+    assert_eq!((code(&own), own.header("x-rate-limit-limit")), ((200, 0), Some("1000")));
+    assert!(books.sim.within("1").create_invoice(NewDocument::new("x", Decimal::TEN)).is_err());
 }
 
 #[tokio::test]

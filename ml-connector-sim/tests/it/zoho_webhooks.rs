@@ -13,8 +13,11 @@ use ml_connector_core::{
     model::{Date, Decimal},
 };
 use ml_connector_sim::{
-    Entity, EventKind, NewDocument, Organization, Plan, SimTransport, WebhookDelivery, WebhookRule,
-    WebhookTuning, ZohoBooksConfig, ZohoBooksSim, signature,
+    SimTransport, ZohoBooksSim,
+    zoho::{
+        Entity, EventKind, NewDocument, Organization, Plan, WebhookDelivery, WebhookRule, WebhookTuning,
+        ZohoBooksConfig, signature,
+    },
 };
 use serde_json::Value;
 

@@ -2,6 +2,7 @@
 
 mod failures;
 mod flow;
+mod outcomes;
 mod vendor;
 
 use std::{sync::Arc, time::Duration};
@@ -64,7 +65,12 @@ impl World {
     }
 
     fn connector_with(&self, routes: Vec<Route>) -> Connector {
-        let settings = Settings { grace: secs(5), lease: secs(600), ..Settings::default() };
+        let settings = Settings {
+            grace: secs(5),
+            lease: secs(600),
+            retention: Some(secs(12 * 3600)),
+            ..Settings::default()
+        };
         let connector = Connector::builder()
             .audit_log(Arc::clone(&self.log))
             .rate_limiter(Arc::clone(&self.limiter))

@@ -1,0 +1,104 @@
+//! How the connector is doing.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use tokio::sync::oneshot;
+
+use super::{
+    Connector,
+    outcome::{Parked, standing, standing_key},
+};
+use crate::{
+    Error, Result, Timestamp,
+    audit::{EntryKind, Query, State},
+    model::ConnectionId,
+};
+
+/// How many dead entries are counted per connection; more are reported as this many.
+const DEAD_COUNTED: usize = 1000;
+
+/// How the connector is doing. Serialises for a host's health endpoint; holds no secret and no personal data.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Health {
+    /// Whether [`Connector::run`] runs in this process. The numbers of work that waits are known only then, and only
+    /// for the partitions this host holds.
+    pub running: bool,
+    /// Every connection.
+    pub connections: BTreeMap<ConnectionId, ConnectionHealth>,
+}
+
+/// How one connection is doing.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct ConnectionHealth {
+    /// Why it does not work, when it does not.
+    pub parked: Option<Parked>,
+    /// Signals that are due.
+    pub signals: Backlog,
+    /// Deliveries that wait.
+    pub deliveries: Backlog,
+    /// Entries that were given up and are still in the log, up to 1,000. [`Connector::replay`] brings them back.
+    pub dead: usize,
+}
+
+/// What waits of one kind.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Backlog {
+    /// How many entries.
+    pub waiting: usize,
+    /// Since when the oldest has been due.
+    pub oldest: Option<Timestamp>,
+    /// How many lanes wait for somebody to repair something.
+    pub parked_lanes: usize,
+}
+
+/// What the run loop knows about each connection: of signals, and of deliveries.
+pub(super) type Survey = BTreeMap<ConnectionId, [Backlog; 2]>;
+
+impl Health {
+    /// Whether nothing waits for a person.
+    #[must_use]
+    pub fn is_good(&self) -> bool {
+        let good = |connection: &ConnectionHealth| {
+            let lanes = connection.signals.parked_lanes + connection.deliveries.parked_lanes;
+            connection.parked.is_none() && connection.dead + lanes == 0
+        };
+        self.running && self.connections.values().all(good)
+    }
+}
+
+impl Connector {
+    /// How the connector is doing.
+    ///
+    /// # Errors
+    /// [`Unavailable`](crate::ErrorKind::Unavailable) when the log cannot be read: then nothing works.
+    pub async fn health(&self) -> Result<Health> {
+        let (ask, answer) = oneshot::channel();
+        let asked = self.shared.wake.ask(ask);
+        let survey = if asked { answer.await.ok() } else { None };
+        let registry = self.shared.registry();
+        let ids: Vec<ConnectionId> = registry.connections().into_iter().collect();
+        let keys: Vec<_> = ids.iter().map(standing_key).collect();
+        let standings = self.shared.log.documents(&keys).await?;
+        let mut connections = BTreeMap::new();
+        for (id, document) in ids.into_iter().zip(standings) {
+            let [signals, deliveries] =
+                survey.as_ref().and_then(|survey| survey.get(&id)).cloned().unwrap_or_default();
+            let parked = standing(document.as_ref()).and_then(|standing| standing.parked);
+            let dead = self.dead(&id, EntryKind::Signal).await? + self.dead(&id, EntryKind::Delivery).await?;
+            connections.insert(id, ConnectionHealth { parked, signals, deliveries, dead });
+        }
+        Ok(Health { running: survey.is_some(), connections })
+    }
+
+    async fn dead(&self, connection: &ConnectionId, kind: EntryKind) -> Result<usize, Error> {
+        let query = Query::of_kind(kind)
+            .with_connection(connection.clone())
+            .with_state(State::Dead)
+            .with_limit(DEAD_COUNTED);
+        Ok(self.search(&query).await?.len())
+    }
+}

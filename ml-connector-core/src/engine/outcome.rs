@@ -1,0 +1,143 @@
+//! What became of the connector's own work, told as events like any other: `delivery.dead`, `delivery.parked`,
+//! `signal.dead`, `connection.parked`, `connection.resumed`.
+//!
+//! A failed delivery of such an event is not told again, and one lane tells once in ten minutes.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Shared, lanes::LaneId, promise::append_event};
+use crate::{
+    Error, ErrorKind, Result, Timestamp,
+    audit::{Committed, DocKey, Document, DocumentWrite, Expected, Parent, Transaction},
+    model::{Affinity, Change, ConnectionId, EntityRef, Event, Partition, Seq},
+};
+
+/// How often one lane tells.
+const EVERY: Duration = Duration::from_secs(600);
+/// How often a document is read again because another host wrote it meanwhile.
+const STALE_TRIES: usize = 5;
+
+/// Something that became of a signal or a delivery.
+#[derive(Debug, Clone)]
+pub(super) struct Told {
+    pub(super) kind: &'static str,
+    pub(super) seq: Seq,
+    pub(super) change: Change,
+    pub(super) connection: ConnectionId,
+    pub(super) lane: LaneId,
+    pub(super) about: Option<EntityRef>,
+    pub(super) reason: Arc<str>,
+}
+
+/// Adds the event of an outcome, and its deliveries, to the transaction that settles it, unless its lane has told
+/// something a short while ago. Returns whose work lists have grown.
+pub(super) async fn append(
+    shared: &Shared,
+    told: Told,
+    transaction: &mut Transaction,
+) -> Result<Vec<Partition>> {
+    let now = shared.clock.now();
+    let key = DocKey::new("told", &told.connection, &format!("{:016x}", told.lane.lane));
+    let before = load::<Timestamp>(shared, &key).await?.map(|(_, at)| at);
+    if transaction.documents.iter().any(|write| write.key == key)
+        || before.is_some_and(|at| now.saturating_since(at) < EVERY && now >= at)
+    {
+        return Ok(Vec::new());
+    }
+    transaction.documents.push(DocumentWrite { key, expected: Expected::Any, value: Some(encode(&now)?) });
+    let entity = EntityRef::new(told.kind, told.seq.to_string());
+    let mut event = Event::new(told.connection, entity, 1, BTreeSet::from([told.change]), now, None);
+    event.about = told.about;
+    event.reason = Some(told.reason);
+    let mut wake = Vec::new();
+    append_event(shared, told.lane.partition, event, transaction, Parent::Entry(told.seq), &mut wake)?;
+    Ok(wake)
+}
+
+/// Since when a connection does not work, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Standing {
+    /// Numbers the connection's ups and downs.
+    pub(super) n: u64,
+    pub(super) parked: Option<Parked>,
+}
+
+/// Why a connection does not work.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Parked {
+    /// Since when.
+    pub since: Timestamp,
+    /// Why: codes and ids.
+    pub reason: Arc<str>,
+}
+
+/// The document that says whether a connection works.
+pub(super) fn standing_key(connection: &ConnectionId) -> DocKey {
+    DocKey::new("standing", connection, "now")
+}
+
+/// Reads whether a connection works.
+pub(super) fn standing(document: Option<&Document>) -> Option<Standing> {
+    document.and_then(|document| serde_json::from_slice(&document.bytes).ok())
+}
+
+/// Writes down that a connection has stopped working (`reason`), or works again, and tells about it. Whoever notices
+/// the same on another host changes nothing.
+pub(super) async fn connection_turned(
+    shared: &Shared,
+    connection: &ConnectionId,
+    reason: Option<Arc<str>>,
+) -> Result<()> {
+    for _ in 0..STALE_TRIES {
+        let now = shared.clock.now();
+        let key = standing_key(connection);
+        let known = load::<Standing>(shared, &key).await?;
+        let (expected, n, was_parked) = match &known {
+            Some((version, known)) => (Expected::Version(*version), known.n, known.parked.is_some()),
+            None => (Expected::Absent, 0, false),
+        };
+        if was_parked == reason.is_some() {
+            return Ok(());
+        }
+        let parked = reason.clone().map(|reason| Parked { since: now, reason });
+        let change = if parked.is_some() { Change::Parked } else { Change::Resumed };
+        let standing = Standing { n: n + 1, parked };
+        let mut transaction = Transaction {
+            documents: vec![DocumentWrite { key, expected, value: Some(encode(&standing)?) }],
+            ..Transaction::default()
+        };
+        let entity = EntityRef::new("connection", connection.as_str());
+        let mut event = Event::new(connection.clone(), entity, n + 1, BTreeSet::from([change]), now, None);
+        event.reason.clone_from(&reason);
+        let partition = Affinity::from(connection.as_str()).partition();
+        let mut wake = Vec::new();
+        append_event(shared, partition, event, &mut transaction, Parent::None, &mut wake)?;
+        match shared.log.commit(vec![transaction], now).await?.pop() {
+            Some(Committed::Applied(_)) => {
+                shared.wake.partitions(&wake);
+                return Ok(());
+            }
+            Some(Committed::Stale(_)) => {}
+            other => {
+                return Err(Error::new(ErrorKind::Unexpected, "the log refused a write without a fence")
+                    .with_context("answer", format!("{other:?}")));
+            }
+        }
+    }
+    Err(Error::new(ErrorKind::Conflict, "the connection's standing kept changing")
+        .with_context("connection", connection))
+}
+
+async fn load<T: for<'de> Deserialize<'de>>(shared: &Shared, key: &DocKey) -> Result<Option<(u64, T)>> {
+    let document = shared.log.documents(std::slice::from_ref(key)).await?.pop().flatten();
+    Ok(document.and_then(|document| Some((document.version, serde_json::from_slice(&document.bytes).ok()?))))
+}
+
+fn encode(value: &impl Serialize) -> Result<bytes::Bytes> {
+    serde_json::to_vec(value).map(bytes::Bytes::from).map_err(|source| {
+        Error::new(ErrorKind::Unexpected, "a document cannot be written").with_source(source)
+    })
+}

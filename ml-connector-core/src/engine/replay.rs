@@ -1,0 +1,225 @@
+//! Sending again what was given up, or what should go elsewhere now.
+
+use std::sync::Arc;
+
+use super::{Connector, promise::append_deliveries, stored::StoredDelivery};
+use crate::{
+    Error, ErrorKind, Result,
+    audit::{Appended, Entry, EntryKind, Index, NewEntry, Parent, Query, Transaction},
+    model::{Affinity, DedupeKey, DeliveryId, Event, Origin, Seq},
+};
+
+/// How many entries are read at once.
+const PAGE: usize = 200;
+
+/// A wish to send again.
+///
+/// ```
+/// use ml_connector_core::{audit::{EntryKind, Query, State}, engine::{Replay, ReplayMode}};
+///
+/// let dead = Query::of_kind(EntryKind::Delivery).with_state(State::Dead);
+/// let replay = Replay::new("2026-03-12 after the outage", dead).dry_run();
+/// assert_eq!(replay.mode, ReplayMode::SameDestination);
+/// ```
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Replay {
+    /// Names the wish: the same wish, made again, adds nothing. Goes into the audit trail.
+    pub nonce: Arc<str>,
+    /// Deliveries, signals or events to send again; its limit is the most that are.
+    pub selection: Query,
+    /// How.
+    pub mode: ReplayMode,
+    /// Only counts.
+    pub dry_run: bool,
+}
+
+/// Where a replay sends to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ReplayMode {
+    /// Deliveries go where they went; signals are resolved again.
+    SameDestination,
+    /// Events go where the routes send them now, with [`Origin::Replay`]: a route has to take that origin.
+    Reroute,
+}
+
+/// What a replay did, or would do.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Replayed {
+    /// Entries of the selection that can be replayed in this mode.
+    pub selected: usize,
+    /// Entries that were appended; 0 in a dry run.
+    pub appended: usize,
+    /// What the same nonce had appended before.
+    pub repeated: usize,
+}
+
+impl Replay {
+    /// Sends everything in `selection` again, where it went.
+    pub fn new(nonce: impl Into<Arc<str>>, selection: Query) -> Self {
+        Self { nonce: nonce.into(), selection, mode: ReplayMode::SameDestination, dry_run: false }
+    }
+
+    /// Sends events where the routes send them now.
+    #[must_use]
+    pub fn reroute(mut self) -> Self {
+        self.mode = ReplayMode::Reroute;
+        self
+    }
+
+    /// Only counts.
+    #[must_use]
+    pub fn dry_run(mut self) -> Self {
+        self.dry_run = true;
+        self
+    }
+}
+
+impl Connector {
+    /// Sends again, and leaves a note about it. Every entry of a replay is a new one below the original, so that `explain` shows both, and the
+    /// original keeps its outcome. Idempotent by nonce.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidRequest`] without a nonce; [`ErrorKind::Unavailable`] when the log fails on the way: call
+    /// again with the same nonce.
+    pub async fn replay(&self, replay: &Replay) -> Result<Replayed> {
+        if replay.nonce.is_empty() {
+            return Err(Error::new(ErrorKind::InvalidRequest, "a replay needs a nonce"));
+        }
+        let mut done = Replayed::default();
+        let mut query = Query { bodies: true, ..replay.selection.clone() };
+        let mut left = replay.selection.effective_limit();
+        while left > 0 {
+            query.limit = PAGE.min(left);
+            let entries = self.search(&query).await?;
+            let Some(last) = entries.last() else { break };
+            left = left.saturating_sub(entries.len());
+            query.after = Some(last.seq);
+            let full = entries.len() == query.limit;
+            for entry in &entries {
+                self.replay_entry(replay, entry, &mut done).await?;
+            }
+            if !full {
+                break;
+            }
+        }
+        if done.appended > 0 {
+            tracing::info!(nonce = %replay.nonce, appended = done.appended, "replayed");
+            self.shared.wake.all();
+            self.audit(replay, &done).await?;
+        }
+        Ok(done)
+    }
+
+    /// Leaves a note that somebody replayed something.
+    async fn audit(&self, replay: &Replay, done: &Replayed) -> Result<()> {
+        let mode = match replay.mode {
+            ReplayMode::SameDestination => "to the same destinations",
+            ReplayMode::Reroute => "by the present routes",
+        };
+        let text =
+            format!("replay \"{}\" {mode}: {} of {} entries", replay.nonce, done.appended, done.selected);
+        let connection = replay.selection.connection.clone().unwrap_or_else(|| "all".into());
+        let note = NewEntry {
+            partition: Affinity::from(connection.as_str()).partition(),
+            kind: EntryKind::Note,
+            connection,
+            lane: None,
+            due: self.shared.clock.now(),
+            dedupe: Some(format!("replay/{}", replay.nonce).into()),
+            parent: Parent::None,
+            index: Index { name: Some("replay".into()), ..Index::default() },
+            body: Some(text.into()),
+        };
+        self.shared.commit(Transaction { append: vec![note], ..Transaction::default() }).await.map(drop)
+    }
+
+    async fn replay_entry(&self, replay: &Replay, entry: &Entry, done: &mut Replayed) -> Result<()> {
+        let append = match (replay.mode, entry.kind) {
+            (ReplayMode::SameDestination, EntryKind::Delivery) => self.same_delivery(replay, entry).await?,
+            (ReplayMode::SameDestination, EntryKind::Signal) => self.same_signal(replay, entry).await?,
+            (ReplayMode::Reroute, EntryKind::Event) => self.rerouted(replay, entry)?,
+            _ => Vec::new(),
+        };
+        if append.is_empty() {
+            return Ok(());
+        }
+        done.selected += 1;
+        if replay.dry_run {
+            return Ok(());
+        }
+        for appended in self.shared.commit(Transaction { append, ..Transaction::default() }).await? {
+            match appended {
+                Appended::New(_) => done.appended += 1,
+                Appended::Duplicate(_) => done.repeated += 1,
+            }
+        }
+        Ok(())
+    }
+
+    /// A delivery to where it went, with an identity of its own: the other side must not take it for the old one.
+    async fn same_delivery(&self, replay: &Replay, entry: &Entry) -> Result<Vec<NewEntry>> {
+        let (Some(body), Some(event)) = (&entry.body, entry.parent) else { return Ok(Vec::new()) };
+        let now = self.shared.clock.now();
+        let stored = StoredDelivery { id: DeliveryId::generate(now), ..StoredDelivery::decode(body)? };
+        Ok(vec![NewEntry {
+            partition: entry.partition,
+            kind: EntryKind::Delivery,
+            connection: entry.connection.clone(),
+            lane: self.lane_of(entry, event, &stored).await?,
+            due: now,
+            dedupe: Some(key(replay, entry.seq)),
+            parent: Parent::Entry(event),
+            index: entry.index.clone(),
+            body: Some(stored.encode()?),
+        }])
+    }
+
+    async fn lane_of(&self, entry: &Entry, event: Seq, stored: &StoredDelivery) -> Result<Option<u64>> {
+        let parent = self.search(&Query::entries(vec![event])).await?.pop();
+        let event =
+            parent.and_then(|parent| parent.body).map(|body| Event::from_cloudevent(&body)).transpose()?;
+        let Some(event) = event else { return Ok(None) };
+        let route = entry.index.name.clone().unwrap_or_default();
+        Ok(Some(self.shared.lane(&entry.connection, stored, &route, &Arc::new(event))))
+    }
+
+    /// The same hint once more.
+    async fn same_signal(&self, replay: &Replay, entry: &Entry) -> Result<Vec<NewEntry>> {
+        let Some(body) = &entry.body else { return Ok(Vec::new()) };
+        let stored = super::stored::StoredSignal::decode(body)?;
+        let registry = self.shared.registry();
+        let (Some(signal), Some(slot)) = (stored.signal, registry.source(&entry.connection)) else {
+            return Ok(Vec::new());
+        };
+        self.shared.watched_since(slot).await?;
+        let body = super::stored::StoredSignal::encode(Some(&signal), None, b"")?;
+        let parent = Parent::Entry(entry.seq);
+        let mut again = super::intake::signal_entry(slot, &signal, parent, body, self.shared.clock.now());
+        again.dedupe = Some(key(replay, entry.seq));
+        Ok(vec![again])
+    }
+
+    fn rerouted(&self, replay: &Replay, entry: &Entry) -> Result<Vec<NewEntry>> {
+        let Some(body) = &entry.body else { return Ok(Vec::new()) };
+        let event = Event { origin: Origin::Replay, ..Event::from_cloudevent(body)? };
+        let mut append = Vec::new();
+        append_deliveries(
+            &self.shared,
+            &Arc::new(event),
+            &mut append,
+            Parent::Entry(entry.seq),
+            self.shared.clock.now(),
+        )?;
+        for (i, delivery) in append.iter_mut().enumerate() {
+            delivery.dedupe = Some(format!("{}/{i}", key(replay, entry.seq)).into());
+        }
+        Ok(append)
+    }
+}
+
+fn key(replay: &Replay, seq: Seq) -> DedupeKey {
+    format!("replay/{}/{seq}", replay.nonce).into()
+}
