@@ -12,28 +12,22 @@ use ml_connector_core::{
     },
     model::Destination,
 };
-use ml_connector_sim::{Channel, SimTransport, SlackSim};
-use ml_connector_slack::{Slack, channel, user};
+use ml_connector_sim::{SimTransport, SlackSim};
+use ml_connector_slack::{Slack, channel};
 
 use crate::support::{NOW, invoice};
 
 const CHANNEL: &str = "C07ACCTNG1";
-const PERSON: &str = "U07APPROV1";
-/// The bot's conversation with that person.
-const DIRECT: &str = "D07APPROV1";
 
 fn answer(status: u16, retry_after: &str, body: &'static str) -> Response<Bytes> {
     let response = Response::builder().status(status).header("retry-after", retry_after);
     response.body(Bytes::from_static(body.as_bytes())).unwrap()
 }
 
-/// Slack in front of the simulated workspace; `place` is the conversation that the destination leads to.
-fn under_test(destination: Destination, place: &'static str) -> SinkUnderTest {
+/// Slack in front of the simulated workspace, with this name for its channel.
+fn under_test(destination: Destination) -> SinkUnderTest {
     let clock: Arc<dyn Clock> = Arc::new(TokioClock::starting_at(NOW));
     let slack = SlackSim::new(Arc::clone(&clock));
-    let mut direct = Channel::new(DIRECT, "directmessage").private();
-    direct.with_user = Some(PERSON.to_owned());
-    slack.set_channel(direct);
     let token = slack.bot_token();
     let wait = Duration::from_secs;
     SinkUnderTest {
@@ -61,21 +55,16 @@ fn under_test(destination: Destination, place: &'static str) -> SinkUnderTest {
         connect: Box::new(move || {
             Arc::new(Slack::builder("slack").token(token.clone()).workspace("T07LEDGER1").build().unwrap())
         }),
-        written: Box::new(move || slack.posts(place).len()),
+        written: Box::new(move || slack.posts(CHANNEL).len()),
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_channel_by_id_has_every_behavior_of_a_sink() {
-    sink::all(async || under_test(channel(CHANNEL), CHANNEL)).await;
+    sink::all(async || under_test(channel(CHANNEL))).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_channel_by_name_has_every_behavior_of_a_sink() {
-    sink::all(async || under_test(channel("#accounting"), CHANNEL)).await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn direct_messages_have_every_behavior_of_a_sink() {
-    sink::all(async || under_test(user(PERSON), DIRECT)).await;
+    sink::all(async || under_test(channel("#accounting"))).await;
 }

@@ -16,13 +16,9 @@ const MAX_PAGES: usize = 1000;
 
 /// Instead of a page without anything in it.
 pub async fn an_unknown_feed_is_unsupported(source: &SourceUnderTest) {
-<<<<<<< HEAD
-    let page = (source.connect)().poll(&source.lab().await.ctx(), "no-such-feed", PollMode::Live, None).await;
-    assert_eq!(page.map_err(|error| error.kind()).unwrap_err(), ErrorKind::Unsupported);
-=======
-    let page = (source.connect)().poll(&source.lab().ctx(), "no-such-feed", PollMode::Live, None).await;
+    let lab = source.lab().await;
+    let page = (source.connect)().poll(&lab.ctx(), "no-such-feed", PollMode::Live, None).await;
     assert_eq!(page.map(drop).map_err(|error| error.kind()), Err(ErrorKind::Unsupported));
->>>>>>> main
 }
 
 /// By the vendor's own end mark, and with every row on the way.
