@@ -12,7 +12,10 @@ use ml_connector_core::{
     },
     model::{AccountKey, Decimal, EntityRef},
 };
-use ml_connector_sim::{Entity, EventKind, NewDocument, SimTransport, WebhookRule, ZohoBooksSim, signature};
+use ml_connector_sim::{
+    SimTransport, ZohoBooksSim,
+    zoho::{Entity, EventKind, NewDocument, WebhookRule, signature},
+};
 use ml_connector_zoho::{DataCenter, ZohoBooks};
 
 use crate::support::{NOW, SECRET, fixture};
