@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)] // helpers of tests are no tests to clippy
 
 mod cards;
+mod conformance;
 mod deliver;
 mod look_up;
 mod names;
