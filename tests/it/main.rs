@@ -1,4 +1,5 @@
 //! Whole-system tests: the real crates on simulated vendors.
 
+mod chaos;
 mod flow;
 mod world;
