@@ -89,6 +89,13 @@ fn connector(settings: &ZohoBooksToSlack, public_url: &str) -> Result<Connector>
             Route::new("payments").on("customer_payment.*").on("vendor_payment.*").to("slack", accounting()),
         )
         .route(Route::new("approvals").on("bill.submitted").on("bill.approved").to("slack", accounting()))
+        .route(
+            Route::new("trouble")
+                .on("delivery.*")
+                .on("signal.*")
+                .on("connection.*")
+                .to("slack", accounting()),
+        )
         .build()
 }
 

@@ -1,1 +1,1 @@
-//! x
+//! What benchmarks share.

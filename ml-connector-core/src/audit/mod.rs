@@ -37,12 +37,14 @@ pub trait AuditLog: Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// [`Unavailable`](crate::ErrorKind::Unavailable) when storage is full, locked or gone; then none of the
-    /// transactions that are not reported may be relied on. A failed precondition is no error, but a
-    /// [`Committed`] of its own.
+    /// transactions that are not reported may be relied on. [`InvalidRequest`](crate::ErrorKind::InvalidRequest)
+    /// when [`Transaction::validate`] refuses one; then none is applied. A failed precondition is no error, but
+    /// a [`Committed`] of its own.
     async fn commit(&self, transactions: Vec<Transaction>, now: Timestamp) -> Result<Vec<Committed>>;
 
     /// Takes, renews or gives back partitions; returns all that the owner holds afterwards. A new holder gets a
-    /// larger fence than any before. A store for a single host grants everything.
+    /// larger fence than any before; renewing keeps the fence. A lease that has ended is still held until
+    /// another owner takes the partition. A store for a single host grants everything to one owner at a time.
     ///
     /// # Errors
     /// [`Unavailable`](crate::ErrorKind::Unavailable) as for `commit`.
@@ -80,7 +82,8 @@ pub trait AuditLog: Debug + Send + Sync + 'static {
     async fn wait(&self, partitions: &[Partition], at_most: Duration) -> Result<()>;
 
     /// Removes families (an entry without parent, and all below it) that began before `before` and have no
-    /// unsettled member, `limit` families at most. Returns how many entries went. Documents stay.
+    /// unsettled member, the oldest first, `limit` families at most. Returns how many entries went. Documents
+    /// stay.
     ///
     /// # Errors
     /// [`Unavailable`](crate::ErrorKind::Unavailable).
@@ -104,7 +107,7 @@ pub enum LeaseRequest {
     Hold {
         /// The host, unique among all that share the log.
         owner: Arc<str>,
-        /// How many partitions it would take.
+        /// How many partitions it would take; 0 gives everything back.
         want: usize,
         /// When the lease ends unless it is renewed.
         until: Timestamp,
@@ -457,6 +460,9 @@ pub struct Query {
     pub state: Option<State>,
     /// Settled with this receipt.
     pub receipt: Option<Arc<str>>,
+    /// With an outcome whose reason holds this text as it stands, such as `channel_not_found`. Narrow it by a state or
+    /// a time as well: there is no index for it.
+    pub error: Option<Arc<str>>,
     /// Appended at this instant or later.
     pub from: Option<Timestamp>,
     /// Appended before this instant.
@@ -523,6 +529,13 @@ impl Query {
     #[must_use]
     pub fn with_receipt(mut self, receipt: impl Into<Arc<str>>) -> Self {
         self.receipt = Some(receipt.into());
+        self
+    }
+
+    /// Narrows to a reason.
+    #[must_use]
+    pub fn with_error(mut self, text: impl Into<Arc<str>>) -> Self {
+        self.error = Some(text.into());
         self
     }
 
@@ -596,6 +609,18 @@ impl Entry {
         self.outcomes.iter().rev().find_map(|recorded| match &recorded.outcome {
             Outcome::Done { receipt } => receipt.as_deref(),
             _ => None,
+        })
+    }
+
+    /// Whether the reason of one of its outcomes holds a text.
+    #[must_use]
+    pub fn has_error(&self, text: &str) -> bool {
+        self.outcomes.iter().any(|recorded| match &recorded.outcome {
+            Outcome::Retry { error: why, .. }
+            | Outcome::Parked { error: why }
+            | Outcome::Dead { error: why }
+            | Outcome::Dropped { reason: why } => why.contains(text),
+            Outcome::Begun { .. } | Outcome::Done { .. } => false,
         })
     }
 

@@ -9,6 +9,7 @@ use std::{
 };
 
 use tokio::task::{AbortHandle, JoinError, JoinSet};
+use tracing::Instrument;
 
 use super::{
     Connector, Shared,
@@ -80,8 +81,9 @@ impl Connector {
     /// Does the work: reads what signals are about, delivers what follows, until `shutdown` completes. Call it once
     /// per host and log, and keep it running; webhooks are taken without it, too, and wait in the log.
     ///
-    /// After the shutdown nothing new begins. Work under way may finish within [`Settings::grace`]
-    /// (super::Settings::grace); what does not is looked up at the next start. Then the partitions are given back.
+    /// After the shutdown nothing new begins. Work under way may finish within the settings'
+    /// [`grace`](super::Settings::grace); what does not is looked up at the next start. Then the partitions are given
+    /// back.
     ///
     /// # Errors
     /// None at present: a log that does not work is tried again until it does. The result leaves room for failures
@@ -299,9 +301,18 @@ impl Runner {
     fn spawn(&mut self, batch: Batch) {
         let Some(held) = self.leases.get(&batch.lane.partition) else { return };
         let (shared, lease, work) = (Arc::clone(&self.shared), held.lease, batch.clone());
+        let (connection, head) = (&batch.connection, batch.items.first());
+        let seq = head.map_or(0, |item| item.seq.0);
         let abort = match batch.lane.kind {
-            EntryKind::Signal => self.tasks.spawn(resolve(shared, lease, work)),
-            _ => self.tasks.spawn(deliver(shared, lease, work)),
+            EntryKind::Signal => {
+                let span = tracing::debug_span!("resolve", %connection, seq, signals = batch.items.len());
+                self.tasks.spawn(resolve(shared, lease, work).instrument(span))
+            }
+            _ => {
+                let attempt = head.map_or(0, |item| item.attempt + 1);
+                let span = tracing::debug_span!("deliver", %connection, seq, attempt);
+                self.tasks.spawn(deliver(shared, lease, work).instrument(span))
+            }
         };
         self.work(batch.lane.kind).under_way += 1;
         self.running.insert(abort.id(), Running { batch, abort });

@@ -3,4 +3,5 @@
 #![allow(clippy::unwrap_used)] // everything here is a test
 
 mod features;
+mod guide;
 mod signatures;
