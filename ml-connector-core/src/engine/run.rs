@@ -1,7 +1,7 @@
 //! The run loop: holds partitions, finds work, starts it, and takes note of what became of it.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     future::Future,
     pin::pin,
     sync::Arc,
@@ -127,7 +127,7 @@ impl Connector {
 struct Runner {
     shared: Arc<Shared>,
     owner: Arc<str>,
-    leases: HashMap<Partition, Held>,
+    leases: BTreeMap<Partition, Held>,
     renew_at: Timestamp,
     signals: Work,
     deliveries: Work,
@@ -167,7 +167,7 @@ impl Runner {
             deliveries: work(shared.settings.max_delivering),
             shared,
             owner,
-            leases: HashMap::new(),
+            leases: BTreeMap::new(),
             renew_at: Timestamp::default(),
             tasks: JoinSet::new(),
             running: HashMap::new(),
@@ -203,7 +203,7 @@ impl Runner {
             }
         };
         self.renew_at = now + lease / 3;
-        let held: HashMap<Partition, Lease> =
+        let held: BTreeMap<Partition, Lease> =
             held.into_iter().map(|lease| (lease.partition, lease)).collect();
         let lost: Vec<Partition> = self
             .leases
