@@ -95,7 +95,7 @@ impl Attempt<'_> {
         self.settle(&items, &deliveries, results, look_up_first).await
     }
 
-    /// The deliveries of the batch with their events. What is not in the log any more has been settled.
+    /// The deliveries of the batch with their events, without those that are settled by now.
     async fn load(&self) -> Result<(Vec<Item>, Vec<Delivery>), Stop> {
         let seqs = self.batch.items.iter().map(|item| item.seq).collect();
         let entries = self.shared.log.query(&Query::entries(seqs)).await?;
@@ -105,7 +105,8 @@ impl Attempt<'_> {
         let events: BTreeMap<Seq, Entry> = events.into_iter().map(|entry| (entry.seq, entry)).collect();
         let (mut items, mut deliveries) = (Vec::new(), Vec::new());
         for item in &self.batch.items {
-            let Some(entry) = entries.iter().find(|entry| entry.seq == item.seq) else { continue };
+            let waits = |entry: &&Entry| entry.seq == item.seq && !entry.state.is_settled();
+            let Some(entry) = entries.iter().find(waits) else { continue };
             match decode(entry, entry.parent.and_then(|parent| events.get(&parent))) {
                 Ok(mut delivery) => {
                     delivery.attempt = item.attempt;
