@@ -4,6 +4,7 @@
 mod cards;
 mod conformance;
 mod deliver;
+mod hostile;
 mod look_up;
 mod names;
 mod support;

@@ -4,6 +4,7 @@
 
 mod config;
 mod conformance;
+mod hostile;
 mod resolve;
 mod support;
 mod webhook;
