@@ -328,7 +328,7 @@ impl Chaos {
             self.send(webhook).await;
         }
         assert!(self.late.is_empty(), "a log that works stores every webhook");
-        for _ in 0..60 {
+        for _ in 0..300 {
             tokio::time::sleep(secs(60)).await;
             if self.unsettled().await.is_empty() {
                 break;

@@ -9,6 +9,7 @@ mod flow;
 mod kill;
 #[cfg(unix)]
 mod proof;
+mod secrets;
 #[cfg(unix)]
 mod storage_faults;
 mod world;
