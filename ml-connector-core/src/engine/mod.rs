@@ -10,6 +10,7 @@
 //!                                                        Sink::deliver ─► outcome
 //! ```
 
+mod backlog;
 mod builder;
 mod deliver;
 mod explain;
