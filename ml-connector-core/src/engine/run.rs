@@ -13,9 +13,11 @@ use tokio::task::{AbortHandle, JoinError, JoinSet};
 use super::{
     Connector, Shared,
     deliver::deliver,
+    feeds,
     health::Survey,
     lanes::{Appetite, Batch, Hold, Item, LaneId, Lanes},
     outcome,
+    registry::SourceSlot,
     resolve::resolve,
 };
 use crate::{
@@ -220,6 +222,7 @@ impl Runner {
         if !taken.is_empty() {
             tracing::info!(held = self.leases.len(), taken = taken.len(), "partitions held");
             self.shared.wake.partitions(&taken);
+            self.schedule(|slot| taken.contains(&slot.partition));
         }
     }
 
@@ -271,6 +274,7 @@ impl Runner {
         for connection in self.shared.wake.take_resumed() {
             self.signals.lanes.resume(&connection);
             self.deliveries.lanes.resume(&connection);
+            self.schedule(|slot| *slot.connection() == connection);
         }
     }
 
@@ -351,6 +355,26 @@ impl Runner {
             while let Err(error) = outcome::connection_turned(&shared, &connection, reason.clone()).await {
                 tracing::error!(%error, %connection, "the log cannot be told whether a connection works");
                 tokio::time::sleep(LOG_PAUSE).await;
+            }
+        });
+    }
+
+    /// Makes sure that what sources do by themselves waits in the log.
+    fn schedule(&mut self, which: impl Fn(&SourceSlot) -> bool) {
+        let registry = self.shared.registry();
+        let slots =
+            registry.sources().filter(|slot| which(slot) && self.leases.contains_key(&slot.partition));
+        let slots: Vec<_> = slots.cloned().collect();
+        if slots.is_empty() {
+            return;
+        }
+        let shared = Arc::clone(&self.shared);
+        self.tellers.spawn(async move {
+            for slot in slots {
+                while let Err(error) = feeds::ensure(&shared, &slot).await {
+                    tracing::error!(%error, connection = %slot.connection(), "feeds cannot be scheduled: trying again");
+                    tokio::time::sleep(LOG_PAUSE).await;
+                }
             }
         });
     }
