@@ -29,8 +29,8 @@ pub(super) struct Ledger {
     pub(super) reads: Mutex<Vec<String>>,
     /// The mode of every page read.
     pub(super) pages: Mutex<Vec<PollMode>>,
-    /// What the next pages fail with.
-    pub(super) page_failures: Mutex<VecDeque<Error>>,
+    /// What the next pages fail with; `None` = not.
+    pub(super) page_failures: Mutex<VecDeque<Option<Error>>>,
     pub(super) subscription: Mutex<Subscription>,
 }
 
@@ -63,6 +63,10 @@ impl Ledger {
 
     pub(super) fn remove(&self, id: &str) {
         self.invoices.lock().unwrap().remove(id);
+    }
+
+    pub(super) fn fail_page(&self, error: Error) {
+        self.page_failures.lock().unwrap().push_back(Some(error));
     }
 
     /// How many pages were read in a mode.
@@ -172,7 +176,7 @@ impl Source for LedgerSource {
     /// The checkpoint is `since newest last-id`: rows changed since, in the order of their ids.
     async fn poll(&self, ctx: &Context, _: &str, mode: PollMode, checkpoint: Option<&Bytes>) -> Result<Page> {
         self.ledger.pages.lock().unwrap().push(mode);
-        if let Some(error) = self.ledger.page_failures.lock().unwrap().pop_front() {
+        if let Some(Some(error)) = self.ledger.page_failures.lock().unwrap().pop_front() {
             return Err(error);
         }
         let read_at = ctx.now();
