@@ -28,6 +28,9 @@ pub struct Signal {
 }
 
 impl Signal {
+    /// The hint of signals that ask for the past only: reading them may leave room for others.
+    pub const BACKFILL: &'static str = "backfill";
+
     /// A hint about one record.
     #[must_use]
     pub fn entity(entity: EntityRef) -> Self {

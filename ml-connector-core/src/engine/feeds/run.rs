@@ -218,13 +218,17 @@ impl<'a> Turn<'a> {
             noticed = observe(shared, self.slot, &page.observations, purpose, parent, transaction).await?;
             again.append(&mut noticed.older);
         }
-        let again: Vec<Signal> = again.into_iter().map(Signal::entity).collect();
+        let again = again.into_iter().map(Signal::entity);
         let (origin, pace) = match self.id {
             RunId::Backfill(_) => (Origin::Backfill, BACKFILL_PACE),
             _ => (Origin::Live, Duration::ZERO),
         };
         let mut due = shared.clock.now();
-        for signal in again.iter().chain(&page.signals) {
+        for mut signal in again.chain(page.signals.iter().cloned()) {
+            if origin == Origin::Backfill {
+                signal.hint = Some(Signal::BACKFILL.into());
+            }
+            let signal = &signal;
             let body = StoredSignal::encode_as(origin, Some(signal), None, b"")?;
             transaction.append.push(signal_entry(self.slot, signal, parent, body, due));
             due = due + pace;
