@@ -23,6 +23,8 @@ use crate::{
 /// Windows overlap by so much: filters are inclusive for some lists and exclusive for others, stamps are whole seconds,
 /// and a change may be listed a while after its stamp.
 const OVERLAP: Duration = Duration::from_secs(300);
+/// How far the vendor's clock and ours may be apart at most.
+const SKEW: Duration = Duration::from_secs(3600);
 /// Where a list cannot be filtered by its stamps, it is sorted by date, the latest first. Payments are rarely entered
 /// longer than this after their date; those that are, are found by the daily sweep.
 const BACKDATED_DAYS: u32 = 45;
@@ -46,6 +48,9 @@ struct Checkpoint {
     before: Timestamp,
     /// The newest stamp that this run has seen.
     newest: Timestamp,
+    /// When this run began, and the one before it, by our clock.
+    begun: Timestamp,
+    begun_before: Timestamp,
     pages: Pages,
     /// Whether the pages are read for the second time.
     #[serde(default)]
@@ -63,7 +68,16 @@ impl Checkpoint {
             _ => None,
         };
         let pages = Pages::numbered(1);
-        Self { since, before: now, newest: Timestamp::default(), pages, again: false, marks: BTreeMap::new() }
+        Self {
+            since,
+            before: now,
+            newest: Timestamp::default(),
+            begun: now,
+            begun_before: Timestamp::default(),
+            pages,
+            again: false,
+            marks: BTreeMap::new(),
+        }
     }
 
     /// Whether the row is one that was not seen before as it is now. From now on it was, unless it may change once
@@ -91,8 +105,11 @@ impl Checkpoint {
             _ if several => (self.before, self.newest.max(self.before)),
             _ => (self.newest.max(self.before), self.newest.max(self.before)),
         };
-        self.since = Some(self.since.unwrap_or_default().max(edge - OVERLAP));
+        // Where much has changed at once and nothing since, the newest stamps would keep it in the window for ever.
+        let edge = (edge - OVERLAP).max(self.begun_before - SKEW);
+        self.since = Some(self.since.unwrap_or_default().max(edge));
         self.before = seen;
+        self.begun_before = self.begun;
         self.newest = Timestamp::default();
         self.pages = Pages::numbered(1);
         self.again = false;
@@ -132,6 +149,9 @@ impl Listing<'_> {
             None => Checkpoint::begin(self.mode, read_at),
         };
         let number = checkpoint.pages.number().unwrap_or(1);
+        if number == 1 && !checkpoint.again {
+            checkpoint.begun = read_at;
+        }
         let listed = self.client.list::<T>(self.ctx, Filter::Since(checkpoint.since), number).await?;
         let has_more = listed.has_more;
         let rows = listed.rows.into_iter().map(|row| {
