@@ -15,9 +15,11 @@ use super::{
     Connector, Shared,
     backlog::Place,
     deliver::deliver,
+    feeds,
     health::Survey,
     lanes::{Appetite, Batch, Hold, Item, LaneId, Lanes},
     outcome,
+    registry::SourceSlot,
     resolve::resolve,
 };
 use crate::{
@@ -225,6 +227,7 @@ impl Runner {
         if !taken.is_empty() {
             tracing::info!(held = self.leases.len(), taken = taken.len(), "partitions held");
             self.shared.wake.partitions(&taken);
+            self.schedule(|slot| taken.contains(&slot.partition));
         }
     }
 
@@ -258,6 +261,7 @@ impl Runner {
         for connection in self.shared.wake.take_resumed() {
             self.signals.lanes.resume(&connection);
             self.deliveries.lanes.resume(&connection);
+            self.schedule(|slot| *slot.connection() == connection);
         }
     }
 
@@ -432,6 +436,26 @@ impl Runner {
             while let Err(error) = outcome::connection_turned(&shared, &connection, reason.clone()).await {
                 tracing::error!(%error, %connection, "the log cannot be told whether a connection works");
                 tokio::time::sleep(LOG_PAUSE).await;
+            }
+        });
+    }
+
+    /// Makes sure that what sources do by themselves waits in the log.
+    fn schedule(&mut self, which: impl Fn(&SourceSlot) -> bool) {
+        let registry = self.shared.registry();
+        let slots =
+            registry.sources().filter(|slot| which(slot) && self.leases.contains_key(&slot.partition));
+        let slots: Vec<_> = slots.cloned().collect();
+        if slots.is_empty() {
+            return;
+        }
+        let shared = Arc::clone(&self.shared);
+        self.tellers.spawn(async move {
+            for slot in slots {
+                while let Err(error) = feeds::ensure(&shared, &slot).await {
+                    tracing::error!(%error, connection = %slot.connection(), "feeds cannot be scheduled: trying again");
+                    tokio::time::sleep(LOG_PAUSE).await;
+                }
             }
         });
     }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Error, ErrorKind, Result, Timestamp,
-    model::{DeliveryId, Destination, Signal},
+    model::{DeliveryId, Destination, Origin, Signal},
 };
 
 /// A signal with the request it came in: one line of JSON, the signal's own payload, the request's body as
@@ -13,6 +13,9 @@ use crate::{
 #[derive(Debug, Serialize, Deserialize)]
 struct SignalHead {
     signal: Option<Signal>,
+    /// Why the record is to be read, unless it is because something may have happened.
+    #[serde(default, skip_serializing_if = "is_live")]
+    origin: Origin,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     payload_bytes: Option<usize>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -35,14 +38,26 @@ pub(super) struct Received {
 #[derive(Debug)]
 pub(super) struct StoredSignal {
     pub(super) signal: Option<Signal>,
+    pub(super) origin: Origin,
     pub(super) received: Option<Received>,
     pub(super) body: Bytes,
 }
 
 impl StoredSignal {
     pub(super) fn encode(signal: Option<&Signal>, received: Option<Received>, body: &[u8]) -> Result<Bytes> {
+        Self::encode_as(Origin::Live, signal, received, body)
+    }
+
+    /// A signal for the sake of something else than news.
+    pub(super) fn encode_as(
+        origin: Origin,
+        signal: Option<&Signal>,
+        received: Option<Received>,
+        body: &[u8],
+    ) -> Result<Bytes> {
         let payload = signal.and_then(|signal| signal.payload.as_ref());
-        let head = SignalHead { signal: signal.cloned(), payload_bytes: payload.map(Bytes::len), received };
+        let payload_bytes = payload.map(Bytes::len);
+        let head = SignalHead { signal: signal.cloned(), origin, payload_bytes, received };
         let mut bytes = serde_json::to_vec(&head).map_err(|source| {
             Error::new(ErrorKind::Unexpected, "a signal cannot be written").with_source(source)
         })?;
@@ -63,8 +78,13 @@ impl StoredSignal {
             length => length.map(|length| body.split_to(length)),
         };
         let signal = head.signal.map(|signal| Signal { payload, ..signal });
-        Ok(Self { signal, received: head.received, body })
+        Ok(Self { signal, origin: head.origin, received: head.received, body })
     }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde asks for a reference
+fn is_live(origin: &Origin) -> bool {
+    *origin == Origin::Live
 }
 
 /// What a delivery's entry holds. The event is its parent.

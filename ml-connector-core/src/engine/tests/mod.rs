@@ -1,6 +1,7 @@
 //! The engine against a tiny vendor, in virtual time.
 
 mod failures;
+mod feeds;
 mod flow;
 mod outcomes;
 mod vendor;
