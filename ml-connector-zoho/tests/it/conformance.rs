@@ -34,18 +34,18 @@ fn under_test(entity: Entity, kind: &str) -> SourceUnderTest {
             .unwrap();
     };
     rule(entity);
-    let document = NewDocument::new(CUSTOMER, Decimal::new(4_711_25, 2));
+    let document = NewDocument::new(CUSTOMER, Decimal::new(471_125, 2));
     let id = match entity {
         Entity::Invoice => books.create_invoice(document).unwrap(),
         Entity::Bill => books.create_bill(document).unwrap(),
         Entity::CustomerPayment => {
             let invoice = books.create_invoice(document).unwrap();
             books.mark_sent(&invoice).unwrap();
-            books.pay_invoice(&invoice, Decimal::new(4_711_25, 2)).unwrap()
+            books.pay_invoice(&invoice, Decimal::new(471_125, 2)).unwrap()
         }
         Entity::VendorPayment => {
             let bill = books.create_bill(document).unwrap();
-            books.pay_bill(&bill, Decimal::new(4_711_25, 2)).unwrap()
+            books.pay_bill(&bill, Decimal::new(471_125, 2)).unwrap()
         }
     };
     let sent = books.take_webhooks().into_iter().find(|sent| sent.entity_id == id).unwrap().request;
