@@ -1,6 +1,7 @@
 //! Whole-system tests: the real crates on simulated vendors, and the log under the worst that can happen.
 #![allow(clippy::unwrap_used)] // helpers of tests, too
 
+mod chaos;
 #[cfg(target_os = "linux")]
 mod durability;
 mod flow;
@@ -8,6 +9,7 @@ mod flow;
 mod kill;
 #[cfg(unix)]
 mod proof;
+mod secrets;
 #[cfg(unix)]
 mod storage_faults;
 mod world;

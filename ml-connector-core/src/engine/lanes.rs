@@ -324,10 +324,20 @@ fn pick(
     if head.due > now {
         return Vec::new();
     }
-    let ripe = now + ahead;
-    let joins = |item: &&Item| item.due <= ripe && (kind == EntryKind::Signal || !item.uncertain);
-    let count = items.iter().take(max).take_while(joins).count();
-    items.drain(..count).collect()
+    if kind == EntryKind::Delivery {
+        let count = items.iter().take(max).take_while(|item| item.due <= now && !item.uncertain).count();
+        return items.drain(..count).collect();
+    }
+    // A read answers everything that was received before it, also what waits for its next try.
+    let mut taken = Vec::new();
+    items.retain(|item| {
+        let joins = taken.len() < max && (item.due <= now + ahead || item.attempt > 0);
+        if joins {
+            taken.push(*item);
+        }
+        !joins
+    });
+    taken
 }
 
 #[cfg(test)]
@@ -394,6 +404,21 @@ mod tests {
         lanes.finish(lane, &[], Hold::None, at(2));
         assert_eq!(take(&mut lanes, 2).unwrap().1, [5]);
         lanes.finish(lane, &[], Hold::None, at(2));
+        assert_eq!(lanes.next_at(), Some(at(90_000)));
+    }
+
+    #[test]
+    fn a_signal_that_waits_for_its_next_try_is_answered_by_the_next_read_and_a_day_to_come_is_not() {
+        let mut lanes = lanes(&[(1, 0), (2, 90_000)].map(|(seq, due)| pending(Signal, "books", 7, seq, due)));
+        let (lane, first) = take(&mut lanes, 0).unwrap();
+        assert_eq!(first, [1]);
+        let again = Item { seq: Seq(1), due: at(900), attempt: 1, uncertain: false };
+        lanes.finish(lane, &[again], Hold::None, at(0));
+        assert_eq!(take(&mut lanes, 5), None);
+        lanes.add(Partition::new(0), &pending(Signal, "books", 7, 3, 10));
+        assert_eq!(take(&mut lanes, 10).unwrap().1, [3, 1]);
+        lanes.finish(lane, &[], Hold::None, at(10));
+        assert_eq!(take(&mut lanes, 900), None);
         assert_eq!(lanes.next_at(), Some(at(90_000)));
     }
 

@@ -1,7 +1,7 @@
 //! The run loop: holds partitions, finds work, starts it, and takes note of what became of it.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     future::Future,
     pin::pin,
     sync::Arc,
@@ -9,6 +9,7 @@ use std::{
 };
 
 use tokio::task::{AbortHandle, JoinError, JoinSet};
+use tracing::Instrument;
 
 use super::{
     Connector, Shared,
@@ -126,7 +127,7 @@ impl Connector {
 struct Runner {
     shared: Arc<Shared>,
     owner: Arc<str>,
-    leases: HashMap<Partition, Held>,
+    leases: BTreeMap<Partition, Held>,
     renew_at: Timestamp,
     signals: Work,
     deliveries: Work,
@@ -166,7 +167,7 @@ impl Runner {
             deliveries: work(shared.settings.max_delivering),
             shared,
             owner,
-            leases: HashMap::new(),
+            leases: BTreeMap::new(),
             renew_at: Timestamp::default(),
             tasks: JoinSet::new(),
             running: HashMap::new(),
@@ -202,7 +203,7 @@ impl Runner {
             }
         };
         self.renew_at = now + lease / 3;
-        let held: HashMap<Partition, Lease> =
+        let held: BTreeMap<Partition, Lease> =
             held.into_iter().map(|lease| (lease.partition, lease)).collect();
         let lost: Vec<Partition> = self
             .leases
@@ -300,9 +301,18 @@ impl Runner {
     fn spawn(&mut self, batch: Batch) {
         let Some(held) = self.leases.get(&batch.lane.partition) else { return };
         let (shared, lease, work) = (Arc::clone(&self.shared), held.lease, batch.clone());
+        let (connection, head) = (&batch.connection, batch.items.first());
+        let seq = head.map_or(0, |item| item.seq.0);
         let abort = match batch.lane.kind {
-            EntryKind::Signal => self.tasks.spawn(resolve(shared, lease, work)),
-            _ => self.tasks.spawn(deliver(shared, lease, work)),
+            EntryKind::Signal => {
+                let span = tracing::debug_span!("resolve", %connection, seq, signals = batch.items.len());
+                self.tasks.spawn(resolve(shared, lease, work).instrument(span))
+            }
+            _ => {
+                let attempt = head.map_or(0, |item| item.attempt + 1);
+                let span = tracing::debug_span!("deliver", %connection, seq, attempt);
+                self.tasks.spawn(deliver(shared, lease, work).instrument(span))
+            }
         };
         self.work(batch.lane.kind).under_way += 1;
         self.running.insert(abort.id(), Running { batch, abort });
