@@ -27,6 +27,7 @@
 //!   `ml_connector_deliveries_{done,parked}_total`, `ml_connector_attempts_{retried,looked_up}_total`,
 //!   `ml_connector_entries_dead_total`. [`Stats`] says what each counts.
 
+mod backlog;
 mod builder;
 mod deliver;
 mod explain;
