@@ -176,7 +176,7 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// An entry without outcomes and body. For implementations of [`AuditLog`].
+    /// An entry without outcomes and body. For implementations of [`AuditLog`](super::AuditLog).
     #[must_use]
     pub fn new(
         seq: Seq,

@@ -24,8 +24,8 @@ pub struct Transaction {
 }
 
 impl Transaction {
-    /// Checks what needs no look at the log. For implementations of [`AuditLog`]: a call that holds an invalid
-    /// transaction is refused before anything is applied.
+    /// Checks what needs no look at the log. For implementations of [`AuditLog`](super::AuditLog): a call that holds
+    /// an invalid transaction is refused before anything is applied.
     ///
     /// # Errors
     /// [`InvalidRequest`](crate::ErrorKind::InvalidRequest) when a [`Parent::Nth`] is not earlier in `append`.

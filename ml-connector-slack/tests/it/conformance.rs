@@ -2,36 +2,58 @@
 
 use std::{sync::Arc, time::Duration};
 
+use async_trait::async_trait;
 use bytes::Bytes;
-use http::Response;
+use http::{Request, Response};
 use ml_connector_core::{
-    Clock, TokioClock,
+    Clock, HttpTransport, Result, TokioClock,
     conformance::{
         Refusals,
         sink::{self, SinkUnderTest},
     },
+    http::{Limits, TransportError},
     model::Destination,
 };
-use ml_connector_sim::{SimTransport, SlackSim};
-use ml_connector_slack::{Slack, channel};
+use ml_connector_sim::{SimTransport, SlackSim, slack::Channel};
+use ml_connector_slack::{Slack, channel, user};
 
 use crate::support::{NOW, invoice};
 
 const CHANNEL: &str = "C07ACCTNG1";
+const PERSON: &str = "U07APPROV1";
+/// The bot's conversation with that person.
+const DIRECT: &str = "D07APPROV1";
 
 fn answer(status: u16, retry_after: &str, body: &'static str) -> Response<Bytes> {
     let response = Response::builder().status(status).header("retry-after", retry_after);
     response.body(Bytes::from_static(body.as_bytes())).unwrap()
 }
 
-/// Slack in front of the simulated workspace, with this name for its channel.
-fn under_test(destination: Destination) -> SinkUnderTest {
+/// The simulated workspace, and the one method that it does not have.
+#[derive(Debug)]
+struct Workspace(SimTransport);
+
+#[async_trait]
+impl HttpTransport for Workspace {
+    async fn send(&self, request: Request<Bytes>, limits: Limits) -> Result<Response<Bytes>, TransportError> {
+        match request.uri().path() {
+            "/api/conversations.open" => Ok(answer(200, "", r#"{"ok":true,"channel":{"id":"D07APPROV1"}}"#)),
+            _ => self.0.send(request, limits).await,
+        }
+    }
+}
+
+/// Slack in front of the simulated workspace; `place` is the conversation that the destination leads to.
+fn under_test(destination: Destination, place: &'static str) -> SinkUnderTest {
     let clock: Arc<dyn Clock> = Arc::new(TokioClock::starting_at(NOW));
     let slack = SlackSim::new(Arc::clone(&clock));
+    let mut direct = Channel::new(DIRECT, "directmessage").private();
+    direct.with_user = Some(PERSON.to_owned());
+    slack.set_channel(direct);
     let token = slack.bot_token();
     let wait = Duration::from_secs;
     SinkUnderTest {
-        vendor: Arc::new(SimTransport::new().with_slack(&slack)),
+        vendor: Arc::new(Workspace(SimTransport::new().with_slack(&slack))),
         clock,
         writes: |request| request.uri().path() == "/api/chat.postMessage",
         destination,
@@ -55,16 +77,21 @@ fn under_test(destination: Destination) -> SinkUnderTest {
         connect: Box::new(move || {
             Arc::new(Slack::builder("slack").token(token.clone()).workspace("T07LEDGER1").build().unwrap())
         }),
-        written: Box::new(move || slack.posts(CHANNEL).len()),
+        written: Box::new(move || slack.posts(place).len()),
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_channel_by_id_has_every_behavior_of_a_sink() {
-    sink::all(async || under_test(channel(CHANNEL))).await;
+    sink::all(async || under_test(channel(CHANNEL), CHANNEL)).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_channel_by_name_has_every_behavior_of_a_sink() {
-    sink::all(async || under_test(channel("#accounting"))).await;
+    sink::all(async || under_test(channel("#accounting"), CHANNEL)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn direct_messages_have_every_behavior_of_a_sink() {
+    sink::all(async || under_test(user(PERSON), DIRECT)).await;
 }

@@ -113,7 +113,7 @@ proptest! {
 
     #[test]
     fn no_bytes_are_taken_for_an_answer(bytes in vec(any::<u8>(), 0..200)) {
-        for (posted, _) in ask(bytes.clone()) {
+        for (posted, _) in ask(bytes) {
             prop_assert!(posted.is_err(), "{posted:?}");
         }
     }
