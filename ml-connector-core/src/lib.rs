@@ -45,20 +45,25 @@
 //! # }
 //! ```
 //!
+//! Whoever adds a vendor begins with the [`guide`].
+//!
 //! # Features
 //!
 //! `reqwest` and `rustls` (default) give the HTTP transport; without them the host supplies an [`HttpTransport`], and
-//! this crate depends on no HTTP client, no TLS and no database. `testing` adds the conformance suites for implementers
+//! this crate depends on no HTTP client, no TLS and no database. `metrics` counts through the facade of that name, as the
+//! [engine's documentation](engine#what-it-tells) lists. `testing` adds the conformance suites for implementers
 //! of the traits, and a clock that tests move by hand.
 
 pub mod audit;
 pub mod auth;
 mod clock;
-#[cfg(any(test, feature = "testing"))]
+#[cfg(any(test, doc, feature = "testing"))]
 pub mod conformance;
 mod context;
 pub mod engine;
 mod error;
+#[cfg(doc)]
+pub mod guide;
 pub mod http;
 pub mod model;
 pub mod rate;

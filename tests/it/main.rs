@@ -1,1 +1,15 @@
-fn main() {}
+//! Whole-system tests: the real crates on simulated vendors, and the log under the worst that can happen.
+#![allow(clippy::unwrap_used)] // helpers of tests, too
+
+mod chaos;
+#[cfg(target_os = "linux")]
+mod durability;
+mod flow;
+#[cfg(unix)]
+mod kill;
+#[cfg(unix)]
+mod proof;
+mod secrets;
+#[cfg(unix)]
+mod storage_faults;
+mod world;

@@ -6,7 +6,8 @@ use std::{net::SocketAddr, path::Path, process::Stdio, sync::Arc, time::Duration
 use http::StatusCode;
 use ml_connector_core::{Secret, SystemClock, http::ReqwestTransport, model::Decimal};
 use ml_connector_sim::{
-    DataCenter, Entity, EventKind, Fault, NewDocument, Served, SlackSim, WebhookRule, ZohoBooksSim, serve,
+    Fault, Served, SlackSim, ZohoBooksSim, serve,
+    zoho::{DataCenter, Entity, EventKind, NewDocument, WebhookRule},
 };
 use tokio::{
     io::{AsyncBufReadExt, BufReader},

@@ -22,14 +22,17 @@ pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// [`ErrorKind::Unauthenticated`] in the scope of the connection when somebody has to connect it anew;
-    /// [`ErrorKind::Unavailable`] or [`ErrorKind::RateLimited`] when the token endpoint has to be asked again.
+    /// [`ErrorKind::Unavailable`] or [`ErrorKind::RateLimited`] when the token endpoint has to be asked again;
+    /// [`ErrorKind::ConfigInvalid`] when it refuses the app itself.
     async fn authorize(&self, ctx: &Context) -> Result<Authorization>;
 
     /// Tells that the other side refused this header. The token is dropped once; whoever was refused with a token
-    /// that is no longer current changes nothing.
+    /// that is no longer current changes nothing. A token that cannot be replaced yet is kept: other calls may be
+    /// accepted with it.
     ///
     /// # Errors
-    /// As [`authorize`](Self::authorize); [`ErrorKind::Unauthenticated`] where nothing can be renewed.
+    /// Why the token was kept, as [`authorize`](Self::authorize) would say it; [`ErrorKind::Unauthenticated`]
+    /// where nothing can be renewed.
     async fn rejected(&self, ctx: &Context, refused: &Authorization) -> Result<()>;
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode, Uri, header, uri::PathAndQuery};
+use tracing::Instrument;
 
 use super::{
     Connector, Stat,
@@ -39,7 +40,9 @@ impl Connector {
                 .with_context("max", max);
             return self.refuse(StatusCode::PAYLOAD_TOO_LARGE, &error);
         }
-        match self.take_in(request, self.shared.clock.now()).await {
+        let endpoint = request.uri().path().trim_start_matches('/').split('/').next().unwrap_or_default();
+        let span = tracing::debug_span!("receive", endpoint = endpoint.get(..64).unwrap_or(endpoint));
+        match self.take_in(request, self.shared.clock.now()).instrument(span).await {
             Ok(reply) => reply,
             Err(error) => {
                 let status = match error.kind() {

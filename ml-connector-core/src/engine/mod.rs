@@ -9,7 +9,25 @@
 //!                                                              ▼
 //!                                                        Sink::deliver ─► outcome
 //! ```
+//!
+//! # What it tells
+//!
+//! - [`Connector::health`] and [`Connector::stats`] say how it is doing; [`Connector::explain`] tells the story of one
+//!   entry.
+//! - *Events* about its own work, routed like any other, if a route names them: `delivery.dead`, `delivery.parked`,
+//!   `signal.dead`, `connection.parked`, `connection.resumed`. One lane tells once in ten minutes, and what becomes of
+//!   such an event's own deliveries is not told.
+//! - *Spans* of `tracing`, at level `debug`: `receive` (`endpoint`), `resolve` (`connection`, `seq`, `signals`),
+//!   `deliver` (`connection`, `seq`, `attempt`), and `http_call` (`system`, `operation`) inside the latter two.
+//!   `seq` is the entry's number in the log. `error` means that somebody has to act, `warn` that the engine goes on
+//!   regardless. No field ever holds a secret, a name, an amount or a body.
+//! - *Counters*, with feature `metrics`, without labels: `ml_connector_signals_received_total`,
+//!   `ml_connector_signals_unrouted_total`, `ml_connector_webhooks_{forged,rejected,refused}_total`,
+//!   `ml_connector_reads_unchanged_total`, `ml_connector_events_total`, `ml_connector_deliveries_total`,
+//!   `ml_connector_deliveries_{done,parked}_total`, `ml_connector_attempts_{retried,looked_up}_total`,
+//!   `ml_connector_entries_dead_total`. [`Stats`] says what each counts.
 
+mod backlog;
 mod builder;
 mod deliver;
 mod explain;

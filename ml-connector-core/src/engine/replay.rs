@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::{Connector, promise::append_deliveries, stored::StoredDelivery};
 use crate::{
     Error, ErrorKind, Result,
-    audit::{Appended, Entry, EntryKind, NewEntry, Parent, Query, Transaction},
-    model::{DedupeKey, DeliveryId, Event, Origin, Seq},
+    audit::{Appended, Entry, EntryKind, Index, NewEntry, Parent, Query, Transaction},
+    model::{Affinity, DedupeKey, DeliveryId, Event, Origin, Seq},
 };
 
 /// How many entries are read at once.
@@ -78,7 +78,7 @@ impl Replay {
 }
 
 impl Connector {
-    /// Sends again. Every entry of a replay is a new one below the original, so that `explain` shows both, and the
+    /// Sends again, and leaves a note about it. Every entry of a replay is a new one below the original, so that `explain` shows both, and the
     /// original keeps its outcome. Idempotent by nonce.
     ///
     /// # Errors
@@ -108,8 +108,32 @@ impl Connector {
         if done.appended > 0 {
             tracing::info!(nonce = %replay.nonce, appended = done.appended, "replayed");
             self.shared.wake.all();
+            self.audit(replay, &done).await?;
         }
         Ok(done)
+    }
+
+    /// Leaves a note that somebody replayed something.
+    async fn audit(&self, replay: &Replay, done: &Replayed) -> Result<()> {
+        let mode = match replay.mode {
+            ReplayMode::SameDestination => "to the same destinations",
+            ReplayMode::Reroute => "by the present routes",
+        };
+        let text =
+            format!("replay \"{}\" {mode}: {} of {} entries", replay.nonce, done.appended, done.selected);
+        let connection = replay.selection.connection.clone().unwrap_or_else(|| "all".into());
+        let note = NewEntry {
+            partition: Affinity::from(connection.as_str()).partition(),
+            kind: EntryKind::Note,
+            connection,
+            lane: None,
+            due: self.shared.clock.now(),
+            dedupe: Some(format!("replay/{}", replay.nonce).into()),
+            parent: Parent::None,
+            index: Index { name: Some("replay".into()), ..Index::default() },
+            body: Some(text.into()),
+        };
+        self.shared.commit(Transaction { append: vec![note], ..Transaction::default() }).await.map(drop)
     }
 
     async fn replay_entry(&self, replay: &Replay, entry: &Entry, done: &mut Replayed) -> Result<()> {

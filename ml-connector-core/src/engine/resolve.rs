@@ -123,13 +123,13 @@ fn together(a: &Subject, b: &Subject) -> bool {
 
 type Loaded = Vec<(Item, Result<(Signal, Origin, Timestamp)>)>;
 
-/// Reads the bodies of signals. What is not in the log any more has been settled by somebody else.
+/// Reads the bodies of signals, without those that are settled by now.
 async fn load(shared: &Shared, items: &[Item]) -> Result<Loaded> {
     let seqs = items.iter().map(|item| item.seq).collect();
     let mut entries: BTreeMap<Seq, _> =
         shared.log.query(&Query::entries(seqs)).await?.into_iter().map(|entry| (entry.seq, entry)).collect();
     let decode = |item: &Item| {
-        let entry = entries.remove(&item.seq)?;
+        let entry = entries.remove(&item.seq).filter(|entry| !entry.state.is_settled())?;
         let signal = entry
             .body
             .ok_or_else(|| Error::new(ErrorKind::Unexpected, "a signal has no body"))

@@ -114,6 +114,8 @@ impl StoredDelivery {
 
 #[cfg(test)]
 mod tests {
+    use proptest::{collection::vec, prelude::*};
+
     use super::*;
     use crate::model::EntityRef;
 
@@ -137,5 +139,41 @@ mod tests {
             StoredSignal::decode(&Bytes::from_static(b"{\"signal\":null,\"payload_bytes\":9}\nx")).is_err()
         );
         assert!(StoredSignal::decode(&Bytes::from_static(b"x")).is_err());
+    }
+
+    fn stored() -> Vec<u8> {
+        let mut signal = Signal::entity(EntityRef::new("invoice", "1"));
+        signal.payload = Some(Bytes::from_static(b"click"));
+        StoredSignal::encode(Some(&signal), None, b"{body}").unwrap().to_vec()
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_the_decoders_panic(bytes in vec(any::<u8>(), 0..200)) {
+            let _ = StoredDelivery::decode(&bytes);
+            let _ = StoredSignal::decode(&bytes.into());
+        }
+
+        #[test]
+        fn no_fault_in_what_was_stored_makes_the_decoders_panic(
+            at in any::<prop::sample::Index>(), gone in 0..9_usize, piece in vec(any::<u8>(), 0..9),
+        ) {
+            let delivery = StoredDelivery::new(Destination::from("a"), Timestamp::default()).encode().unwrap();
+            for stored in [stored(), delivery.to_vec()] {
+                let at = at.index(stored.len());
+                let rest = &stored[(at + gone).min(stored.len())..];
+                let spoiled = [&stored[..at], &piece, rest].concat();
+                let _ = StoredDelivery::decode(&spoiled);
+                let _ = StoredSignal::decode(&spoiled.into());
+            }
+        }
+
+        #[test]
+        fn a_claimed_length_is_never_believed(length in prop_oneof![0..12_u64, any::<u64>()], body in vec(any::<u8>(), 0..9)) {
+            let head = format!("{{\"signal\":null,\"payload_bytes\":{length}}}\n");
+            let stored = Bytes::from([head.as_bytes(), &body].concat());
+            let fits = usize::try_from(length).is_ok_and(|length| length <= body.len());
+            prop_assert_eq!(StoredSignal::decode(&stored).is_ok(), fits);
+        }
     }
 }

@@ -3,6 +3,7 @@
 mod delivery;
 mod event;
 mod id;
+mod local;
 mod money;
 mod record;
 mod signal;
@@ -12,6 +13,7 @@ pub use delivery::{Delivery, DeliveryId, Destination, Lookup, Plan, Receipt};
 pub use event::{Change, Event, EventType, Origin};
 pub(crate) use id::text_id;
 pub use id::{AccountKey, Affinity, ConnectionId, DedupeKey, EndpointId, EntityRef, LaneKey, Partition, Seq};
+pub use local::LocalTime;
 pub use money::{Currency, Decimal, Money, decimal_from_json};
 pub use record::{Allocation, Line, Party, Raw, Record, RecordKind, Status};
 pub use signal::{

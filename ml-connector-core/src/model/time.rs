@@ -200,6 +200,10 @@ impl Zone {
         Ok(Self(zone))
     }
 
+    pub(super) fn rules(&self) -> &jiff::tz::TimeZone {
+        &self.0
+    }
+
     /// The IANA name.
     #[must_use]
     pub fn name(&self) -> &str {

@@ -4,7 +4,11 @@
 //! A host's move is one swap, one request or one answer; time moves on between any two of them. Bounds: two
 //! rotations, and so many faults as [`Faults`] says.
 
-use std::{collections::HashSet, time::Duration};
+use std::{
+    collections::{HashSet, hash_map::RandomState},
+    hash::BuildHasher,
+    time::Duration,
+};
 
 use http::StatusCode;
 use uuid::Uuid;
@@ -47,7 +51,6 @@ struct Setting {
 struct World {
     now: i64,
     blob: Blob,
-    version: u32,
     hosts: [Host; 2],
     /// The number of the newest refresh token that the vendor has issued.
     issued: u8,
@@ -55,6 +58,8 @@ struct World {
     uses: [u8; 8],
     /// Bit n: the answer with token n never reached a host that lived to store it.
     gone: u8,
+    /// Whether a host has crashed, an answer was lost or a write was in doubt.
+    hurt: bool,
     left: Faults,
 }
 
@@ -67,11 +72,11 @@ struct Host {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Doing {
     Rest,
-    /// It has read the store and its clock, and is about to swap.
+    /// It has read the store and its clock, and is about to swap; `stale`: somebody else was quicker.
     Swap {
         task: Task,
         now: i64,
-        version: u32,
+        stale: bool,
     },
     /// It may send.
     Ask {
@@ -92,7 +97,7 @@ enum Doing {
 enum Task {
     Want,
     Send,
-    Unsent,
+    Unsent(u64),
     Lost,
     Answered(Received),
     Judged(Received),
@@ -122,11 +127,11 @@ impl Setting {
         World {
             now: 0,
             blob: Blob::new(Some(token(0))),
-            version: 0,
             hosts: [host(1), host(2)],
             issued: 0,
             uses: [0; 8],
             gone: 0,
+            hurt: false,
             left,
         }
     }
@@ -136,7 +141,7 @@ impl Setting {
     }
 
     fn swap(&self, world: &World, host: usize, task: Task) -> Doing {
-        Doing::Swap { task, now: self.clock(world, host), version: world.version }
+        Doing::Swap { task, now: self.clock(world, host), stale: false }
     }
 
     /// All worlds that one move leads to.
@@ -147,6 +152,7 @@ impl Setting {
             if world.left.crashes > 0 && world.hosts[host].doing != Doing::Rest {
                 let mut crashed = world.clone();
                 crashed.left.crashes -= 1;
+                crashed.hurt = true;
                 crashed.note_gone(host);
                 crashed.hosts[host] = Host { owner: world.hosts[host].owner + 2, doing: Doing::Rest };
                 worlds.push(crashed);
@@ -177,7 +183,7 @@ impl Setting {
         match &world.hosts[host].doing {
             Doing::Rest if world.blob.generation < GOAL => push(&|next| self.swap(next, host, Task::Want)),
             Doing::Rest => {}
-            Doing::Swap { task, version, .. } if *version != world.version => {
+            Doing::Swap { task, stale: true, .. } => {
                 push(&|next| self.swap(next, host, task.clone()));
             }
             Doing::Swap { task, now, .. } => {
@@ -186,7 +192,10 @@ impl Setting {
                 let write = |next: &mut World| {
                     if let Some(blob) = &blob {
                         next.blob = blob.clone();
-                        next.version += 1;
+                        next.blob.asked.clear(); // the budget is not explored
+                        if let Doing::Swap { stale, .. } = &mut next.hosts[1 - host].doing {
+                            *stale = true;
+                        }
                     }
                 };
                 push(&|next| {
@@ -197,6 +206,7 @@ impl Setting {
                     push(&|next| {
                         write(next);
                         next.left.torn -= 1;
+                        next.hurt = true;
                         match task {
                             Task::Answered(_) => self.swap(next, host, task.clone()), // tried again
                             _ => Doing::Rest,
@@ -207,7 +217,7 @@ impl Setting {
             Doing::Ask { token, generation, at } => push(&|next| {
                 let now = self.clock(next, host);
                 if now < *at || now - at > DEADLINE {
-                    return self.swap(next, host, Task::Unsent);
+                    return self.swap(next, host, Task::Unsent(*generation));
                 }
                 next.uses[usize::from(*token)] += 1;
                 Doing::Asked { token: *token, generation: *generation, sent: next.now, answer: None }
@@ -223,6 +233,7 @@ impl Setting {
                 if world.left.losses > 0 {
                     push(&|next| {
                         next.left.losses -= 1;
+                        next.hurt = true;
                         self.swap(next, host, Task::Lost)
                     });
                 }
@@ -236,6 +247,7 @@ impl Setting {
                 if world.left.losses > 0 {
                     push(&|next| {
                         next.left.losses -= 1;
+                        next.hurt = true;
                         next.note_gone(host);
                         self.swap(next, host, Task::Lost)
                     });
@@ -294,7 +306,8 @@ impl Setting {
             let (next, action) = step(&blob, &input(&task, 77), at(now), &rules);
             blob = next.unwrap_or(blob);
             task = match action {
-                Action::Again | Action::Done => Task::Want,
+                Action::Done => return Ok(()), // the token there is still good
+                Action::Again => Task::Want,
                 Action::Claimed => Task::Send,
                 Action::Judge(received) => Task::Judged(received),
                 Action::Ask { refresh, generation, .. } => {
@@ -318,8 +331,9 @@ impl Setting {
                         now = secs(until);
                         Task::Want
                     }
-                    None if world.gone != 0 || world.doubtful() => return Ok(()),
-                    None => return Err("parked although nothing was lost"),
+                    None if !world.hurt => return Err("parked although nothing was lost"),
+                    None if blob.lost == 0 => return Err("parked without saying that an answer was lost"),
+                    None => return Ok(()),
                 },
             };
         }
@@ -356,11 +370,6 @@ impl World {
                 Doing::Swap { task: Task::Answered(received), .. } => carries(received),
                 _ => false,
             })
-    }
-
-    /// Requests vanished on their way: nobody can know that the vendor did not see them.
-    fn doubtful(&self) -> bool {
-        self.uses.iter().any(|uses| *uses > 1)
     }
 }
 
@@ -408,7 +417,7 @@ fn input(task: &Task, owner: u128) -> Input {
     match task {
         Task::Want => Input::Want { owner },
         Task::Send => Input::Send { owner },
-        Task::Unsent => Input::Unsent { owner, cause: None },
+        Task::Unsent(generation) => Input::Unsent { owner, generation: *generation, cause: None },
         Task::Lost => Input::Lost { owner },
         Task::Answered(received) => Input::Answered(received.clone()),
         Task::Judged(received) => Input::Judged(received.clone(), verdict(received)),
@@ -418,14 +427,15 @@ fn input(task: &Task, owner: u128) -> Input {
 /// Walks through every world and returns how many there are.
 fn explore(setting: Setting, left: Faults) -> usize {
     let begin = setting.begin(left);
-    let mut seen = HashSet::from([begin.clone()]);
+    let hasher = RandomState::new();
+    let mut seen = HashSet::from([hasher.hash_one(&begin)]);
     let mut open = vec![begin];
     while let Some(world) = open.pop() {
         if let Err(wrong) = setting.check(&world) {
             panic!("{wrong}: {setting:?}\n{world:#?}");
         }
         for next in setting.moves(&world) {
-            if seen.insert(next.clone()) {
+            if seen.insert(hasher.hash_one(&next)) {
                 open.push(next);
             }
         }
@@ -433,16 +443,46 @@ fn explore(setting: Setting, left: Faults) -> usize {
     seen.len()
 }
 
-#[test]
-fn no_interleaving_loses_an_answer_or_uses_a_refresh_token_a_third_time() {
-    for (rotation, accepts_previous) in [(Rotation::RetryOnce, true), (Rotation::SingleUse, false)] {
-        for skew in [-5, 5] {
+const VENDORS: [(Rotation, bool); 4] = [
+    (Rotation::RetryOnce, true),
+    (Rotation::RetryOnce, false),
+    (Rotation::SingleUse, true),
+    (Rotation::SingleUse, false),
+];
+
+fn explore_all(vendors: &[(Rotation, bool)], skews: &[i64], faults: &[Faults]) -> usize {
+    let mut worlds = 0;
+    for (rotation, accepts_previous) in vendors.iter().copied() {
+        for skew in skews.iter().copied() {
             for sleeps in [false, true] {
-                let setting = Setting { rotation, accepts_previous, skew, sleeps };
-                let worlds = explore(setting, Faults { crashes: 1, losses: 1, torn: 0, leaps: 1 });
-                println!("{setting:?}: {worlds}");
-                assert!(worlds > 1000, "{setting:?}: {worlds} worlds are too few to mean anything");
+                for left in faults {
+                    worlds += explore(Setting { rotation, accepts_previous, skew, sleeps }, *left);
+                }
             }
         }
     }
+    worlds
+}
+
+#[test]
+fn no_interleaving_loses_an_answer_or_uses_a_refresh_token_a_third_time() {
+    let faults = [
+        Faults { crashes: 1, losses: 1, torn: 0, leaps: 1 },
+        Faults { crashes: 0, losses: 0, torn: 1, leaps: 1 },
+        Faults { crashes: 0, losses: 0, torn: 0, leaps: 2 },
+    ];
+    let worlds = explore_all(&[VENDORS[0], VENDORS[3]], &[5], &faults);
+    assert!(worlds > 300_000, "{worlds} worlds are too few to mean anything");
+}
+
+#[test]
+#[ignore = "twenty million worlds take minutes: run it after a change of the machine"]
+fn no_interleaving_with_more_faults_does_either() {
+    let faults = [
+        Faults { crashes: 0, losses: 1, torn: 1, leaps: 2 },
+        Faults { crashes: 1, losses: 0, torn: 1, leaps: 2 },
+        Faults { crashes: 0, losses: 0, torn: 0, leaps: 3 },
+    ];
+    let worlds = explore_all(&VENDORS, &[0, 5], &faults);
+    assert!(worlds > 10_000_000, "{worlds} worlds are too few to mean anything");
 }

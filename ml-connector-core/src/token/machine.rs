@@ -21,6 +21,9 @@ const MARGIN: Duration = Duration::from_secs(10);
 /// How far the clocks of two hosts may be apart.
 const SKEW: Duration = Duration::from_secs(5);
 
+/// The code of a failure that is a lost answer.
+const NO_ANSWER: &str = "no_answer";
+
 /// How one vendor's chain behaves.
 #[derive(Debug, Clone)]
 pub(crate) struct Rules {
@@ -50,7 +53,7 @@ pub(crate) enum Input {
     /// The holder of the claim is about to send.
     Send { owner: Uuid },
     /// It has not sent after all.
-    Unsent { owner: Uuid, cause: Option<&'static str> },
+    Unsent { owner: Uuid, generation: u64, cause: Option<&'static str> },
     /// It has sent, and will never know the answer.
     Lost { owner: Uuid },
     /// An answer arrived, in time or not.
@@ -167,13 +170,8 @@ pub(crate) fn step(blob: &Blob, input: &Input, now: Timestamp, rules: &Rules) ->
     match input {
         Input::Want { owner } => want(blob, *owner, now, rules),
         Input::Send { owner } => send(blob, *owner, now, rules),
-        Input::Unsent { owner, cause } => {
-            let Some(mut next) = end_request(blob, *owner) else { return (None, Action::Again) };
-            next.asked.pop();
-            if let Some(code) = cause {
-                next.fail(Cause::Unavailable, (*code).into(), None, now, rules);
-            }
-            (Some(next), Action::Again)
+        Input::Unsent { owner, generation, cause } => {
+            (unsent(blob, *owner, *generation, *cause, now, rules), Action::Again)
         }
         Input::Lost { owner } => {
             let Some(mut next) = end_request(blob, *owner) else { return (None, Action::Again) };
@@ -266,6 +264,31 @@ fn send(blob: &Blob, owner: Uuid, now: Timestamp, rules: &Rules) -> (Option<Blob
     next.asked.push(now);
     let refresh = blob.refresh.as_ref().map(|kept| kept.0.clone());
     (Some(next), Action::Ask { refresh, generation: blob.generation, at: now })
+}
+
+fn unsent(
+    blob: &Blob,
+    owner: Uuid,
+    generation: u64,
+    cause: Option<&'static str>,
+    now: Timestamp,
+    rules: &Rules,
+) -> Option<Blob> {
+    if let Some(mut next) = end_request(blob, owner) {
+        next.asked.pop();
+        if let Some(code) = cause {
+            next.fail(Cause::Unavailable, code.into(), None, now, rules);
+        }
+        return Some(next);
+    }
+    // Somebody has taken over and counted the answer as lost. There was none to lose.
+    if blob.generation != generation || blob.lost == 0 {
+        return None;
+    }
+    let mut next = blob.clone();
+    next.lost -= 1;
+    next.failure.take_if(|failure| failure.code == NO_ANSWER);
+    Some(next)
 }
 
 /// The state without this owner's request, if it is the one under way.
@@ -365,10 +388,10 @@ impl Blob {
         match (rules.rotation, self.lost) {
             (Rotation::None | Rotation::RetryOnce, 1) => {} // once more at once
             (Rotation::None, _) | (Rotation::SingleUse, 1) => {
-                self.fail(Cause::Unavailable, "no_answer".into(), None, now, rules);
+                self.fail(Cause::Unavailable, NO_ANSWER.into(), None, now, rules);
             }
             (Rotation::RetryOnce | Rotation::SingleUse, _) => {
-                self.fail(Cause::AnswerLost, "no_answer".into(), None, now, rules);
+                self.fail(Cause::AnswerLost, NO_ANSWER.into(), None, now, rules);
             }
         }
     }
@@ -397,5 +420,87 @@ impl Blob {
             self.begin_generation();
             self.spare = parked;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rules() -> Rules {
+        Rules {
+            rotation: Rotation::RetryOnce,
+            refresh_after: None,
+            lead: Duration::ZERO,
+            not_before: Duration::ZERO,
+            budget: 5,
+            throttle_pause: Duration::ZERO,
+            deadline: Duration::from_secs(30),
+            needs_refresh_token: true,
+            initial: None,
+            config: String::new(),
+        }
+    }
+
+    fn at(secs: i64) -> Timestamp {
+        Timestamp::from_secs(1_792_000_000 + secs)
+    }
+
+    /// The chain after this host has claimed it and is about to ask.
+    fn sent(blob: &Blob, owner: Uuid, now: Timestamp) -> Blob {
+        let (claimed, action) = step(blob, &Input::Want { owner }, now, &rules());
+        assert!(matches!(action, Action::Claimed), "{action:?}");
+        let (sent, action) = step(&claimed.unwrap(), &Input::Send { owner }, now, &rules());
+        assert!(matches!(action, Action::Ask { .. }), "{action:?}");
+        sent.unwrap()
+    }
+
+    #[test]
+    fn a_claim_and_a_request_keep_others_away_for_65_seconds() {
+        let (one, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let blob = Blob::new(Some(Secret::from("r0")));
+        let (claimed, _) = step(&blob, &Input::Want { owner: one }, at(0), &rules());
+        for blob in [claimed.unwrap(), sent(&blob, one, at(0))] {
+            let want = |secs| step(&blob, &Input::Want { owner: other }, at(secs), &rules()).1;
+            assert!(matches!(want(64), Action::Wait(until) if until == at(65)));
+            assert!(matches!(want(65), Action::Claimed));
+            // Written by a clock that was an hour ahead: it does not stick.
+            assert!(matches!(want(-3600), Action::Claimed));
+        }
+    }
+
+    #[test]
+    fn a_request_that_was_never_sent_is_taken_back_from_the_lost_ones() {
+        let (one, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let first = sent(&Blob::new(Some(Secret::from("r0"))), one, at(0));
+        let taken_over = sent(&first, other, at(65));
+        assert_eq!(taken_over.lost, 1);
+        let (parked, action) = step(&taken_over, &Input::Want { owner: one }, at(130), &rules());
+        let parked = parked.unwrap();
+        assert!(matches!(action, Action::Stop(_)) && parked.is_parked());
+
+        let unsent = Input::Unsent { owner: other, generation: 0, cause: None };
+        let (resumed, _) = step(&parked, &unsent, at(131), &rules());
+        let resumed = resumed.unwrap();
+        assert!(!resumed.is_parked() && resumed.lost == 1);
+        let another_chain = Input::Unsent { owner: other, generation: 7, cause: None };
+        assert!(step(&parked, &another_chain, at(131), &rules()).0.is_none());
+    }
+
+    #[test]
+    fn answers_of_an_earlier_consent_are_not_mixed_in() {
+        let one = Uuid::from_u128(1);
+        let first = sent(&Blob::new(Some(Secret::from("r0"))), one, at(0));
+        let consent =
+            Granted { access: None, expires_in: None, refresh: Some(Secret::from("other-account")) };
+        let (connected, _) = step(&first, &Input::Connect(consent), at(1), &rules());
+        let answer = crate::http::Answer::new(http::Response::new("".into()), at(2));
+        let received = Received::new(0, one, &answer);
+        let (kept, _) = step(&connected.unwrap(), &Input::Answered(received.clone()), at(2), &rules());
+        let late = Granted { access: None, expires_in: None, refresh: Some(Secret::from("r1")) };
+        let judged = Input::Judged(received, Verdict::Granted(late));
+        let settled = step(&kept.unwrap(), &judged, at(2), &rules()).0.unwrap();
+        assert_eq!(settled.refresh.map(|kept| kept.0.expose().to_owned()).as_deref(), Some("other-account"));
+        assert!(settled.spare.is_none() && settled.received.is_empty());
     }
 }

@@ -154,6 +154,12 @@ impl<E: Endpoint> Manager<E> {
             };
             input = match action {
                 Action::Done => return Ok(blob),
+                // Whoever waits for a token has one; a lost answer with the old one still good is followed up.
+                Action::Again
+                    if patience == Patience::Wait && need(&blob, ctx.now(), &self.rules) != Need::Now =>
+                {
+                    return Ok(blob);
+                }
                 Action::Again => want.clone(),
                 Action::Claimed => Input::Send { owner: self.owner },
                 Action::Ask { refresh, generation, at } => {
@@ -180,7 +186,7 @@ impl<E: Endpoint> Manager<E> {
         let owner = self.owner;
         let now = ctx.now();
         if now < at || now.saturating_since(at) > self.rules.deadline {
-            return Input::Unsent { owner, cause: None };
+            return Input::Unsent { owner, generation, cause: None };
         }
         let answer = tokio::select! {
             biased;
@@ -198,7 +204,7 @@ impl<E: Endpoint> Manager<E> {
         };
         tracing::warn!(key = self.key.as_str(), generation, %error, "no answer to a token request");
         match error.phase() {
-            Phase::NotWritten => Input::Unsent { owner, cause: Some("unreachable") },
+            Phase::NotWritten => Input::Unsent { owner, generation, cause: Some("unreachable") },
             Phase::StatusRead(status) if !status.is_success() => {
                 // The body does not matter: nothing was granted.
                 let answer = Answer {

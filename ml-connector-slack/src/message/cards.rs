@@ -29,6 +29,10 @@ impl Template for Cards {
         let headline = headline(event);
         let mut blocks = Blocks::new().with(Block::header(&headline));
         let Some(record) = &event.record else {
+            let facts = outcome(event);
+            if !facts.is_empty() {
+                blocks.push(Block::fields(facts.iter().flat_map(fact).collect()));
+            }
             blocks.push(context(event));
             return Message::new(&headline, blocks);
         };
@@ -50,7 +54,7 @@ fn fact((label, value): &Fact) -> [Text; 2] {
     [Text::markup(Markup::new().bold(label)), Text::plain(value)]
 }
 
-/// `Invoice INV-000101 7 days overdue`, `Payment received`.
+/// `Invoice INV-000101 7+ days overdue`, `Payment received`.
 fn headline(event: &Event) -> String {
     // Several thresholds may have passed at once; the last one says how late it is.
     let overdue = event.changes.iter().rev().find(|change| matches!(change, Change::Overdue(_)));
@@ -60,7 +64,12 @@ fn headline(event: &Event) -> String {
     };
     let change = change.copied().unwrap_or(Change::Updated);
     let kind = RecordKind::from(&*event.entity.kind);
-    let number = event.record.as_ref().and_then(|record| value(record.number.as_deref()?, NUMBER_MAX));
+    let number = match &event.record {
+        Some(record) => record.number.as_deref(),
+        // Connections and deliveries are called by their ids; those of records mean nothing to people.
+        None => Some(&*event.entity.id).filter(|_| event.is_outcome()),
+    };
+    let number = number.and_then(|number| value(number, NUMBER_MAX));
     let named = |noun: &str| number.as_ref().map_or(noun.to_owned(), |number| format!("{noun} {number}"));
     match (&kind, change) {
         (RecordKind::CustomerPayment, Change::Created) => format!("{} received", named("Payment")),
@@ -103,6 +112,16 @@ fn facts(event: &Event, record: &Record) -> Vec<Fact> {
         ("Submitted by", text(&record.submitted_by)),
     ];
     facts.into_iter().filter_map(|(label, value)| Some((label, value?))).collect()
+}
+
+/// What is known of the connector's own work.
+fn outcome(event: &Event) -> Vec<Fact> {
+    let about = event.about.as_ref().and_then(|about| value(&about.to_string(), VALUE_MAX));
+    let reason = event.reason.as_deref().and_then(|reason| value(reason, VALUE_MAX));
+    [("About", about), ("Why", reason)]
+        .into_iter()
+        .filter_map(|(label, value)| Some((label, value?)))
+        .collect()
 }
 
 /// The lines of a document, or what a payment settles: the first ten and how many more there are.
@@ -153,7 +172,12 @@ fn link(event: &Event, record: &Record) -> Option<Block> {
 
 /// The number, the event's identity (which begins with the connection), and what else changed with it.
 fn context(event: &Event) -> Block {
-    let number = event.record.as_ref().and_then(|record| value(record.number.as_deref()?, NUMBER_MAX));
+    let number = match &event.record {
+        Some(record) => record.number.as_deref(),
+        // Connections and deliveries are called by their ids; those of records mean nothing to people.
+        None => Some(&*event.entity.id).filter(|_| event.is_outcome()),
+    };
+    let number = number.and_then(|number| value(number, NUMBER_MAX));
     let mut parts: Vec<_> = number.into_iter().chain(value(&event.id(), VALUE_MAX)).collect();
     let late = |change: &&Change| matches!(change, Change::Overdue(_));
     let told = event.changes.first();

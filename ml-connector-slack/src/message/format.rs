@@ -52,11 +52,14 @@ pub(super) fn noun(kind: &RecordKind) -> String {
 /// What happened, after the noun: `paid`, `awaiting approval`.
 pub(super) fn verb(change: Change) -> String {
     match change {
-        Change::Overdue(1) => "1 day overdue".to_owned(),
-        Change::Overdue(days) => format!("{days} days overdue"),
+        // The threshold that was passed: how late it is exactly stands beside it, as the due date.
+        Change::Overdue(0 | 1) => "overdue".to_owned(),
+        Change::Overdue(days) => format!("{days}+ days overdue"),
         Change::Submitted => "awaiting approval".to_owned(),
         Change::PartiallyPaid => "partially paid".to_owned(),
-        Change::Rejected => "rejected".to_owned(),
+        Change::Dead => "failed for good".to_owned(),
+        Change::Parked => "waits for a repair".to_owned(),
+        Change::Resumed => "works again".to_owned(),
         other => words(other.as_str()).to_lowercase(),
     }
 }

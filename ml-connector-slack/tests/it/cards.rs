@@ -1,5 +1,7 @@
 //! The built-in cards, compared with stored ones, and against arbitrary records.
 
+use std::collections::BTreeSet;
+
 use ml_connector_core::model::{
     Allocation, Change, Date, Decimal, EntityRef, Event, Line, Money, Party, Record, RecordKind, Status,
 };
@@ -111,6 +113,25 @@ fn cards_look_as_stored() {
     let mut other = Record::new(RecordKind::from("credit_note"), "9", Status::Other("in_review".into()));
     other.total = Some(Money::parse("1234567", "JPY").unwrap());
     check("credit_note.created", &event(other, &[Change::Created]));
+}
+
+#[test]
+fn what_became_of_the_connector_s_own_work_looks_as_stored() {
+    let outcome = |kind: &str, id: &str, change, reason: &str| {
+        let entity = EntityRef::new(kind, id);
+        let mut event = Event::new("slack".into(), entity, 1, BTreeSet::from([change]), NOW, None);
+        event.reason = Some(reason.into()).filter(|_| !reason.is_empty());
+        event
+    };
+    let why = "slack.chat_post_message: not_found: the channel does not exist (code=channel_not_found)";
+    let mut dead = outcome("delivery", "17", Change::Dead, why);
+    dead.about = Some(EntityRef::new("invoice", "481500000000103001"));
+    check("delivery.dead", &dead);
+    check(
+        "connection.parked",
+        &outcome("connection", "books", Change::Parked, "unauthenticated: connect it again"),
+    );
+    check("connection.resumed", &outcome("connection", "books", Change::Resumed, ""));
 }
 
 #[test]

@@ -64,7 +64,10 @@ async fn an_archived_channel_stops_the_lane() {
 async fn a_list_that_cannot_be_read_has_posted_nothing() {
     for (response, scope) in [
         (error("missing_scope"), Scope::Lane),
-        (ResponseTemplate::new(429).insert_header("retry-after", "60"), Scope::Entry),
+        (
+            ResponseTemplate::new(429).insert_header("retry-after", "60"),
+            Scope::Quota("slack/T07LEDGER1/conversations.list".into()),
+        ),
         (json(200, r#"{"ok":true,"channels":7}"#), Scope::Entry),
     ] {
         let world = world().await;

@@ -3,8 +3,8 @@
 use ml_connector_core::{
     Timestamp,
     audit::{
-        Appended, Committed, DocKey, DocumentWrite, Expected, NewEntry, Outcome, Parent, Settlement,
-        Transaction,
+        Appended, Committed, DocKey, DocumentWrite, EntryKind, Expected, NewEntry, Outcome, Parent,
+        Settlement, Transaction,
     },
     model::{DedupeKey, Seq},
 };
@@ -107,22 +107,37 @@ fn append_entry(
             entry.dedupe.as_ref().map(DedupeKey::as_str),
             entry.body.as_deref(),
         ])?;
-    if let Some(lane) = entry.lane {
-        connection
-            .prepare_cached(
-                "INSERT INTO work (part, seq, kind, connection, lane, due, attempt, uncertain)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, 0)",
-            )?
-            .execute(params![
-                partition,
-                seq.0,
-                kind,
-                entry.connection.as_str(),
-                lane.cast_signed(),
-                entry.due.as_millis()
-            ])?;
+    match entry.lane {
+        Some(lane) => {
+            connection
+                .prepare_cached(
+                    "INSERT INTO work (part, seq, kind, connection, lane, due, attempt, uncertain)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, 0)",
+                )?
+                .execute(params![
+                    partition,
+                    seq.0,
+                    kind,
+                    entry.connection.as_str(),
+                    lane.cast_signed(),
+                    entry.due.as_millis()
+                ])?;
+        }
+        None if entry.kind == EntryKind::Signal => index_signal(connection, seq)?,
+        None => {}
     }
     Ok(Appended::New(seq))
+}
+
+/// Makes a signal that is not on the work list findable by its entity.
+fn index_signal(connection: &Connection, seq: Seq) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "INSERT INTO signal_entity (entity_id, seq)
+             SELECT entity_id, seq FROM entry WHERE seq = ?1 AND kind = 1 AND entity_id IS NOT NULL",
+        )?
+        .execute([seq.0])?;
+    Ok(())
 }
 
 fn find_duplicate(connection: &Connection, key: &DedupeKey) -> rusqlite::Result<Option<Seq>> {
@@ -167,5 +182,11 @@ fn settle_entry(connection: &Connection, settlement: &Settlement, now: Timestamp
             )?
             .execute([seq])?,
     };
-    if changed == 1 { outcome::insert(connection, seq, &settlement.outcome, now) } else { Ok(()) }
+    if changed == 0 {
+        return Ok(());
+    }
+    if settlement.outcome.state().is_settled() {
+        index_signal(connection, settlement.seq)?;
+    }
+    outcome::insert(connection, seq, &settlement.outcome, now)
 }

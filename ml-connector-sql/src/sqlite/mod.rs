@@ -130,7 +130,12 @@ impl SqliteLog {
     /// # Errors
     /// As [`open`](Self::open).
     pub fn open_with(path: impl AsRef<Path>, options: &SqliteOptions) -> Result<Self> {
-        let path = path.as_ref();
+        // SQLite gives names such as `:memory:` and `file:…` a meaning; an absolute path has none of them.
+        let path = &std::path::absolute(path).map_err(|cause| {
+            Error::new(ErrorKind::ConfigInvalid, "the database needs a path")
+                .with_operation("sqlite_log.open")
+                .with_source(cause)
+        })?;
         let connection = schema::open(path, options)?;
         let appended = Arc::new(Appended::default());
         let last = schema::last(&connection).map_err(|cause| error::opening(&cause))?;

@@ -8,7 +8,7 @@ use ml_connector_core::{
     audit::{DocKey, Document, Entry, EntryKind, Index, Pending, PendingScope, Query, State},
     model::{ConnectionId, EntityRef, Partition, Seq},
 };
-use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter, types::Value};
+use rusqlite::{Connection, OptionalExtension, Row, params_from_iter, types::Value};
 
 use super::outcome;
 
@@ -21,27 +21,25 @@ pub(super) fn pending(
     limit: usize,
 ) -> rusqlite::Result<Vec<Pending>> {
     const COLUMNS: &str = "SELECT seq, kind, connection, lane, due, attempt, uncertain FROM work";
-    let (part, after) = (partition.number(), position(after));
+    let (condition, lane): (_, Vec<Value>) = match scope {
+        PendingScope::Partition => ("part = ?1 AND seq > ?2", vec![]),
+        // Deliveries have an index by lane. SQLite uses it when the kind is a constant and the partition is no
+        // alternative, which is what the plus says.
+        PendingScope::Lane(EntryKind::Delivery, lane) => {
+            ("kind = 3 AND lane = ?4 AND +part = ?1 AND seq > ?2", vec![lane.cast_signed().into()])
+        }
+        PendingScope::Lane(kind, lane) => (
+            "kind = ?5 AND lane = ?4 AND part = ?1 AND seq > ?2",
+            vec![lane.cast_signed().into(), (kind as u8).into()],
+        ),
+    };
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    match scope {
-        PendingScope::Partition => connection
-            .prepare_cached(&format!("{COLUMNS} WHERE part = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3"))?
-            .query_map(params![part, after, limit], pending_row)?
-            .collect(),
-        // Written out, because only then SQLite uses the index that deliveries have.
-        PendingScope::Lane(EntryKind::Delivery, lane) => connection
-            .prepare_cached(&format!(
-                "{COLUMNS} WHERE kind = 3 AND lane = ?4 AND part = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3"
-            ))?
-            .query_map(params![part, after, limit, lane.cast_signed()], pending_row)?
-            .collect(),
-        PendingScope::Lane(kind, lane) => connection
-            .prepare_cached(&format!(
-                "{COLUMNS} WHERE kind = ?5 AND lane = ?4 AND part = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3"
-            ))?
-            .query_map(params![part, after, limit, lane.cast_signed(), kind as u8], pending_row)?
-            .collect(),
-    }
+    let mut values = vec![partition.number().into(), position(after).into(), limit.into()];
+    values.extend(lane);
+    connection
+        .prepare_cached(&format!("{COLUMNS} WHERE {condition} ORDER BY seq LIMIT ?3"))?
+        .query_map(params_from_iter(values), pending_row)?
+        .collect()
 }
 
 /// A document, unless it was deleted.
@@ -80,9 +78,20 @@ const FAMILY: &str = "e.seq IN (
             UNION ALL SELECT c.seq FROM entry c JOIN family ON c.parent = family.seq)
     SELECT seq FROM family)";
 
+/// Signals of an entity: those that are settled through their index, the others through the work list.
+const SIGNALS_OF_ENTITY: &str = "e.seq IN (
+    SELECT seq FROM signal_entity WHERE entity_id = ?
+    UNION ALL SELECT seq FROM work WHERE kind = 1)";
+
+/// Entries of an entity, whatever they are.
+const ENTRIES_OF_ENTITY: &str = "e.seq IN (
+    SELECT seq FROM entry WHERE kind <> 1 AND entity_id = ?
+    UNION ALL SELECT seq FROM signal_entity WHERE entity_id = ?
+    UNION ALL SELECT seq FROM work WHERE kind = 1)";
+
 impl Select {
     fn of(query: &Query) -> Self {
-        let Query { connection, kind, entity, number, name, state, receipt, from, to, .. } = query;
+        let Query { connection, kind, entity, number, name, state, receipt, error, from, to, .. } = query;
         let mut select = Self::default();
         let text = |text: &str| Value::from(text.to_owned());
         if let Some(connection) = connection {
@@ -96,6 +105,11 @@ impl Select {
         }
         if let Some(EntityRef { kind, id }) = entity {
             select.and("e.entity_id = ? AND e.entity_kind = ?", [text(id), text(kind)]);
+            match query.kind {
+                Some(EntryKind::Signal) => select.and(SIGNALS_OF_ENTITY, [text(id)]),
+                Some(_) => {}
+                None => select.and(ENTRIES_OF_ENTITY, [text(id), text(id)]),
+            }
         }
         if let Some(number) = number {
             select.and("e.number = ?", [text(number)]);
@@ -105,6 +119,10 @@ impl Select {
         }
         if let Some(receipt) = receipt {
             select.and("e.seq IN (SELECT seq FROM outcome WHERE receipt = ?)", [text(receipt)]);
+        }
+        if let Some(error) = error {
+            let found = "EXISTS (SELECT 1 FROM outcome WHERE outcome.seq = e.seq AND instr(reason, ?) > 0)";
+            select.and(found, [text(error)]);
         }
         if let Some(state) = state {
             select.and(state_condition(*state), []);
@@ -213,4 +231,48 @@ fn kind(row: &Row<'_>, column: usize) -> rusqlite::Result<EntryKind> {
 /// A place in the log that may lie beyond its end.
 fn position(seq: Seq) -> i64 {
     i64::try_from(seq.0).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{SqliteOptions, sqlite::schema};
+
+    fn check(query: &Query, expected: &str) {
+        let directory = tempfile::TempDir::new().unwrap();
+        let connection = schema::open(&directory.path().join("log.db"), &SqliteOptions::default()).unwrap();
+        let (sql, values) = Select::of(query).finish(query);
+        let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+        let plan = statement.query_map(params_from_iter(values), |row| row.get::<_, String>(3)).unwrap();
+        let plan: Vec<String> = plan.map(Result::unwrap).collect();
+        assert!(plan.iter().any(|step| step.contains(expected)), "{plan:#?} uses {expected}");
+        assert!(!plan.iter().any(|step| step == "SCAN e"), "{plan:#?} does not read every entry");
+    }
+
+    fn query(set: impl FnOnce(&mut Query)) -> Query {
+        let mut query = Query::default();
+        set(&mut query);
+        query
+    }
+
+    #[test]
+    fn searches_use_their_indexes() {
+        let entity = EntityRef::new("invoice", "1");
+        let of_entity = |kind| query(|q| (q.entity, q.kind) = (Some(entity.clone()), kind));
+        check(&of_entity(None), "SEARCH e USING INTEGER PRIMARY KEY");
+        check(&of_entity(None).with_connection("books".into()), "SEARCH e USING INTEGER PRIMARY KEY");
+        check(&of_entity(Some(EntryKind::Signal)), "SEARCH e USING INTEGER PRIMARY KEY");
+        let events = of_entity(Some(EntryKind::Event));
+        check(&events, "entry_entity (entity_id=?)");
+        check(&events.with_connection("books".into()), "entry_entity (entity_id=? AND connection=?)");
+        check(&query(|q| q.number = Some("INV-1".into())), "entry_number (number=?)");
+        check(&query(|q| q.receipt = Some("message/1".into())), "outcome_receipt (receipt=?)");
+        check(&query(|q| q.state = Some(State::Dead)), "outcome_dead");
+        check(&query(|q| q.state = Some(State::Parked)), "work_parked");
+        check(&query(|q| q.state = Some(State::Pending)), "SEARCH e USING INTEGER PRIMARY KEY");
+        check(&Query::family_of(Seq(1)), "entry_parent (parent=?)");
+        check(&Query::entries(vec![Seq(1)]), "SEARCH e USING INTEGER PRIMARY KEY");
+        let (from, to) = (Some(Timestamp::from_secs(1)), Some(Timestamp::from_secs(2)));
+        check(&query(|q| (q.from, q.to) = (from, to)), "entry_at (at>? AND at<?)");
+    }
 }

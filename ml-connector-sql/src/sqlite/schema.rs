@@ -13,20 +13,22 @@ const MIGRATIONS: [&str; 1] = [include_str!("schema_1.sql")];
 /// Marks files of ours (`mlcn`), so that the database of another application is not migrated by mistake.
 const APPLICATION_ID: i64 = 0x6d6c_636e;
 
+type JournalMode = String;
+
 /// Opens the file for writing and brings its schema up to date.
 pub(super) fn open(path: &Path, options: &SqliteOptions) -> Result<Connection> {
     create(path).map_err(|cause| {
-        Error::new(
-            ErrorKind::ConfigInvalid,
-            "the database cannot be opened: its directory has to exist and be writable for this user",
-        )
-        .with_operation("sqlite_log.open")
-        .with_source(cause)
+        invalid("the database cannot be opened: its directory has to exist and be writable for this user")
+            .with_source(cause)
     })?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = connect(path, flags, options).map_err(|cause| error::opening(&cause))?;
     check_version(&connection)?;
-    prepare(&mut connection, options).map_err(|cause| error::opening(&cause))?;
+    let mode = prepare(&connection, options).map_err(|cause| error::opening(&cause))?;
+    if mode != "wal" {
+        return Err(invalid("the file system cannot hold a write-ahead log: give a path on a local disk"));
+    }
+    migrate(&mut connection).map_err(|cause| error::opening(&cause))?;
     // Looked at again: another process may have migrated the file in between.
     check_version(&connection)?;
     Ok(connection)
@@ -72,8 +74,8 @@ fn connect(path: &Path, flags: OpenFlags, options: &SqliteOptions) -> rusqlite::
     Ok(connection)
 }
 
-fn prepare(connection: &mut Connection, options: &SqliteOptions) -> rusqlite::Result<()> {
-    connection.pragma_update(None, "journal_mode", "wal")?;
+fn prepare(connection: &Connection, options: &SqliteOptions) -> rusqlite::Result<JournalMode> {
+    let mode = connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))?;
     connection.pragma_update(None, "synchronous", "full")?;
     // macOS only: there a plain fsync does not reach the disk.
     connection.pragma_update(None, "fullfsync", true)?;
@@ -82,7 +84,7 @@ fn prepare(connection: &mut Connection, options: &SqliteOptions) -> rusqlite::Re
         let pages = (max / page_size).clamp(1, u64::from(u32::MAX - 1));
         connection.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))?;
     }
-    migrate(connection)
+    Ok(mode)
 }
 
 fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
@@ -103,7 +105,6 @@ fn check_version(connection: &Connection) -> Result<()> {
     let (id, version, pages) = read("application_id")
         .and_then(|id| Ok((id, read("user_version")?, read("page_count")?)))
         .map_err(|cause| error::opening(&cause))?;
-    let invalid = |message| Error::new(ErrorKind::ConfigInvalid, message).with_operation("sqlite_log.open");
     if pages > 0 && id != APPLICATION_ID && (id, version) != (0, 0) {
         return Err(invalid("the file is the database of another application: give another path"));
     }
@@ -114,4 +115,8 @@ fn check_version(connection: &Connection) -> Result<()> {
     Err(invalid("the database was written by a newer version of ml-connector-sql: update this program")
         .with_context("schema_version", version)
         .with_context("known_version", known))
+}
+
+fn invalid(message: &'static str) -> Error {
+    Error::new(ErrorKind::ConfigInvalid, message).with_operation("sqlite_log.open")
 }

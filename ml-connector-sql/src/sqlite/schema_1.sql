@@ -16,13 +16,20 @@ CREATE TABLE entry (
     dedupe      TEXT,
     body        BLOB
 ) STRICT;
--- A signal pays for an index in random order only where its vendor numbers its deliveries: it is stored while
--- the vendor waits. Everything else is written after the answer.
+-- A signal is stored while its vendor waits, so it does not pay for indexes in random order: only for its dedupe
+-- key where the vendor gives one. Its entity is indexed in `signal_entity` once it is settled.
 CREATE UNIQUE INDEX entry_dedupe ON entry (dedupe) WHERE dedupe IS NOT NULL;
 CREATE INDEX entry_at ON entry (at);
 CREATE INDEX entry_parent ON entry (parent) WHERE parent IS NOT NULL;
 CREATE INDEX entry_entity ON entry (entity_id, connection) WHERE entity_id IS NOT NULL AND kind <> 1;
-CREATE INDEX entry_number ON entry (number, connection) WHERE number IS NOT NULL AND kind <> 1;
+CREATE INDEX entry_number ON entry (number, connection) WHERE number IS NOT NULL;
+
+-- Signals that are not on the work list.
+CREATE TABLE signal_entity (
+    entity_id TEXT NOT NULL,
+    seq       INTEGER NOT NULL,
+    PRIMARY KEY (entity_id, seq)
+) STRICT, WITHOUT ROWID;
 
 -- The work list: the row goes in the transaction that settles the entry.
 CREATE TABLE work (

@@ -187,3 +187,69 @@ fn same(cause: &rusqlite::Error) -> rusqlite::Error {
         other => rusqlite::Error::ToSqlConversionFailure(other.to_string().into()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ml_connector_core::{Effect, ErrorKind};
+
+    use super::*;
+    use crate::SqliteOptions;
+
+    fn writer(prepare: &str) -> (tempfile::TempDir, Writer) {
+        let directory = tempfile::TempDir::new().unwrap();
+        let path = directory.path().join("log.db");
+        let connection = schema::open(&path, &SqliteOptions::default()).unwrap();
+        connection.execute_batch(prepare).unwrap();
+        (directory, Writer::start(connection, 16, Arc::default()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_file_that_became_read_only_refuses_writes() {
+        let (_directory, writer) = writer("PRAGMA query_only = on");
+        let write = writer
+            .run("test", |batch| batch.savepoint(|batch| execute(batch.connection, "DELETE FROM entry")));
+        let error = write.await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+        assert!(error.to_string().contains("read-only: make the file and its directory writable"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_failed_step_leaves_the_rest_of_its_group_alone() {
+        let (_directory, writer) = writer("");
+        let (first, failed, last) = writer
+            .run("test", |batch| {
+                let first = batch.savepoint(|batch| Ok(batch.next_seq()));
+                let failed = batch.savepoint(|batch| {
+                    batch.next_seq();
+                    execute(batch.connection, "INSERT INTO document VALUES ('half', 1, x'00')")?;
+                    execute(batch.connection, "INSERT INTO head VALUES (2, 0)")
+                });
+                let last = batch.savepoint(|batch| {
+                    let count = "SELECT count(*) FROM document";
+                    assert_eq!(batch.connection.query_row(count, [], |row| row.get::<_, i64>(0))?, 0);
+                    Ok(batch.next_seq())
+                });
+                Ok((first?, failed.is_err(), last?))
+            })
+            .await
+            .unwrap();
+        assert!(failed);
+        assert_eq!((first, last), (Seq(1), Seq(2)), "the number of the failed step is given again");
+    }
+
+    #[tokio::test]
+    async fn a_group_that_cannot_be_committed_is_lost_as_a_whole() {
+        let deferred = "CREATE TABLE child (id INTEGER REFERENCES entry DEFERRABLE INITIALLY DEFERRED);
+                        PRAGMA foreign_keys = on";
+        let (_directory, writer) = writer(deferred);
+        let insert = |batch: &mut Batch<'_>| {
+            batch.savepoint(|batch| execute(batch.connection, "INSERT INTO child VALUES (4711)"))
+        };
+        let error = writer.run("test", insert).await.unwrap_err();
+        assert_eq!(error.effect(), Effect::Unknown, "what a failed commit left is unknown");
+        let count = "SELECT count(*) FROM child";
+        let left =
+            writer.run("test", |batch| batch.connection.query_row(count, [], |row| row.get::<_, i64>(0)));
+        assert_eq!(left.await.unwrap(), 0, "the next group begins anew");
+    }
+}

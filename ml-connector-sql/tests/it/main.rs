@@ -1,4 +1,54 @@
 //! SQLite keeps the contracts, survives what happens to files, and agrees with the log in memory.
+#![cfg(feature = "sqlite")]
+#![allow(clippy::unwrap_used)] // helpers of tests are tests too
 
-#[cfg(feature = "sqlite")]
 mod conformance;
+mod faults;
+mod model;
+mod sharing;
+
+use bytes::Bytes;
+use ml_connector_core::{
+    AuditLog, Timestamp,
+    audit::{Appended, Committed, EntryKind, Index, NewEntry, Parent, Query, Transaction},
+    model::{ConnectionId, Partition, Seq},
+};
+
+const NOON: Timestamp = Timestamp::from_secs(1_790_000_000);
+
+/// Stands for what must not appear in an error.
+const PAYLOAD: &str = "planted-payload";
+
+fn signal(body: Bytes) -> NewEntry {
+    NewEntry {
+        partition: Partition::new(0),
+        kind: EntryKind::Signal,
+        connection: ConnectionId::from("books"),
+        lane: Some(1),
+        due: NOON,
+        dedupe: None,
+        parent: Parent::None,
+        index: Index::default(),
+        body: Some(body),
+    }
+}
+
+fn append(bytes: usize) -> Transaction {
+    let body = PAYLOAD.bytes().cycle().take(bytes).collect();
+    Transaction { append: vec![signal(body)], ..Transaction::default() }
+}
+
+async fn try_append(log: &impl AuditLog, bytes: usize) -> ml_connector_core::Result<Seq> {
+    match &log.commit(vec![append(bytes)], NOON).await?[..] {
+        [Committed::Applied(appended)] => match appended[..] {
+            [Appended::New(seq)] => Ok(seq),
+            _ => panic!("expected one new entry, got {appended:?}"),
+        },
+        other => panic!("expected one applied transaction, got {other:?}"),
+    }
+}
+
+async fn seqs(log: &impl AuditLog) -> Vec<Seq> {
+    let everything = Query::default().with_limit(usize::MAX);
+    log.query(&everything).await.unwrap().into_iter().map(|entry| entry.seq).collect()
+}

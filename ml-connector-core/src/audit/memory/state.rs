@@ -119,10 +119,11 @@ impl State {
     }
 
     pub(super) fn prune(&mut self, before: Timestamp, limit: usize) -> usize {
-        let families: Vec<BTreeSet<Seq>> = self
-            .entries
-            .values()
-            .filter(|entry| entry.at < before && entry.parent.is_none())
+        let is_old = |entry: &&Entry| entry.at < before && entry.parent.is_none();
+        let mut roots: Vec<&Entry> = self.entries.values().filter(is_old).collect();
+        roots.sort_by_key(|entry| entry.at);
+        let families: Vec<BTreeSet<Seq>> = roots
+            .into_iter()
             .map(|entry| self.family(entry.seq))
             .filter(|family| !family.iter().any(|seq| self.is_unsettled(*seq)))
             .take(limit)
@@ -223,6 +224,7 @@ impl State {
             && is(query.number.as_ref(), entry.index.number.as_ref())
             && is(query.name.as_ref(), entry.index.name.as_ref())
             && is(query.receipt.as_deref(), entry.receipt())
+            && query.error.as_deref().is_none_or(|text| entry.has_error(text))
             && is(query.state.as_ref(), Some(&self.entry_state(entry)))
             && query.from.is_none_or(|from| entry.at >= from)
             && query.to.is_none_or(|to| entry.at < to)

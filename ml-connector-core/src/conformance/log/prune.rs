@@ -86,4 +86,9 @@ pub async fn no_more_families_go_than_allowed(log: &dyn AuditLog) {
     assert_eq!(everything(log).await, [&kept[..], &settled[2]].concat(), "the oldest go first");
     assert_eq!(prune(log, LATER, 2).await, 3);
     assert_eq!(everything(log).await, kept);
+
+    let young = apply_at(log, append([entry(EntryKind::Note)]), LATER).await[0].seq();
+    apply_at(log, append([entry(EntryKind::Note)]), NOON).await;
+    assert_eq!(prune(log, LATER + MINUTE, 1).await, 1);
+    assert_eq!(everything(log).await, [&kept[..], &[young]].concat(), "age is time, not number");
 }

@@ -78,7 +78,15 @@ pub async fn every_criterion_narrows(log: &dyn AuditLog) {
         seqs.push(apply_at(log, append([entry]), NOON + MINUTE * minutes).await[0].seq());
     }
     let receipt = |receipt: &str| Outcome::Done { receipt: Some(receipt.into()) };
-    apply(log, settle([(seqs[4], receipt("message/1")), (seqs[5], receipt("message/2"))])).await;
+    let again = Outcome::Retry {
+        attempt: 1,
+        due: NOON,
+        error: "unavailable: 100 % of it (code=no_%_sign)".into(),
+        uncertain: false,
+        note: None,
+    };
+    let outcomes = [(seqs[4], again), (seqs[4], receipt("message/1")), (seqs[5], receipt("message/2"))];
+    apply(log, settle(outcomes)).await;
 
     let books = ConnectionId::from("books");
     let first = || EntityRef::new("invoice", "1");
@@ -97,6 +105,8 @@ pub async fn every_criterion_narrows(log: &dyn AuditLog) {
         ("name", Query { name: Some("overdue".into()), ..query() }, &[4, 5]),
         ("receipt", query().with_receipt("message/2"), &[5]),
         ("unknown receipt", query().with_receipt("message/3"), &[]),
+        ("error", query().with_error("no_%_sign"), &[4]),
+        ("unknown error", query().with_error("no_x_sign"), &[]),
         ("from", Query { from: Some(NOON + MINUTE * 5), ..query() }, &[5, 6]),
         ("to", Query { to: Some(NOON + MINUTE), ..query() }, &[0]),
         ("from and to", Query { from: Some(NOON + MINUTE), to: Some(NOON + MINUTE * 3), ..query() }, &[1, 2]),

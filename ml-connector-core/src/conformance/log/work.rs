@@ -149,6 +149,7 @@ pub async fn pending_is_read_in_pages(log: &dyn AuditLog) {
         let page = log.pending(lease, PendingScope::Partition, after, 2).await.expect("a page is read");
         assert!(page.len() <= 2, "a page is no longer than its limit");
         let Some(last) = page.last() else { break };
+        assert!(page[0].seq > after, "a page begins after its cursor");
         after = last.seq;
         found.extend(page.into_iter().map(|pending| pending.seq));
     }

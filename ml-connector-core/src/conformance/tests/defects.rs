@@ -165,6 +165,7 @@ pub(super) const DEFECTS: &[(&str, Plant)] = &[
     ("a search ignores the name", |m| Mutant { query: |q| q.name = None, ..m }),
     ("a search ignores the state", |m| Mutant { query: |q| q.state = None, ..m }),
     ("a search ignores the receipt", |m| Mutant { query: |q| q.receipt = None, ..m }),
+    ("a search ignores the error", |m| Mutant { query: |q| q.error = None, ..m }),
     ("a search ignores the beginning", |m| Mutant { query: |q| q.from = None, ..m }),
     ("a search ignores the end", |m| Mutant { query: |q| q.to = None, ..m }),
     ("a search includes the end", |m| Mutant {
@@ -225,29 +226,24 @@ fn forgive_late_parents(transaction: &mut Transaction) {
     }
 }
 
-fn everybody_is_one(request: LeaseRequest) -> LeaseRequest {
-    match request {
-        LeaseRequest::Hold { want, until, now, .. } => {
-            LeaseRequest::Hold { owner: "one".into(), want, until, now }
-        }
-        LeaseRequest::Release { .. } => LeaseRequest::Release { owner: "one".into() },
-    }
+fn everybody_is_one(mut request: LeaseRequest) -> LeaseRequest {
+    let (LeaseRequest::Hold { owner, .. } | LeaseRequest::Release { owner }) = &mut request;
+    *owner = "one".into();
+    request
 }
 
-fn at(request: LeaseRequest, now: Timestamp) -> LeaseRequest {
-    match request {
-        LeaseRequest::Hold { owner, want, until, .. } => LeaseRequest::Hold { owner, want, until, now },
-        release @ LeaseRequest::Release { .. } => release,
+fn at(mut request: LeaseRequest, instant: Timestamp) -> LeaseRequest {
+    if let LeaseRequest::Hold { now, .. } = &mut request {
+        *now = instant;
     }
+    request
 }
 
-fn want_everything(request: LeaseRequest) -> LeaseRequest {
-    match request {
-        LeaseRequest::Hold { owner, until, now, .. } => {
-            LeaseRequest::Hold { owner, want: Partition::COUNT.into(), until, now }
-        }
-        release @ LeaseRequest::Release { .. } => release,
+fn want_everything(mut request: LeaseRequest) -> LeaseRequest {
+    if let LeaseRequest::Hold { want, .. } = &mut request {
+        *want = Partition::COUNT.into();
     }
+    request
 }
 
 impl Mutant {

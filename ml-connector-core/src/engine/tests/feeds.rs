@@ -255,7 +255,7 @@ async fn subscriptions_are_looked_after_in_time_and_their_secret_verifies() {
 
 #[tokio::test(start_paused = true)]
 async fn what_disappears_without_a_word_is_noticed_within_a_day_and_confirmed() {
-    let world = World::new();
+    let world = World { retention: DAY * 7, ..World::new() };
     world.old_invoices();
     let connector = world.polled(|source| source.polled(Mode::Both).rows_only());
     world.run(&connector, secs(60)).await;
@@ -275,7 +275,7 @@ async fn what_disappears_without_a_word_is_noticed_within_a_day_and_confirmed() 
 
 #[tokio::test(start_paused = true)]
 async fn a_look_that_misses_too_much_is_not_believed_and_somebody_is_told() {
-    let world = World::new();
+    let world = World { retention: DAY * 7, ..World::new() };
     let then = world.now() - DAY * 30;
     (100..200).for_each(|id| world.ledger.put_at(&id.to_string(), Status::Open, then, then));
     let connector = world.polled(|source| source.polled(Mode::Both));

@@ -44,6 +44,7 @@ struct World {
     clock: Arc<TokioClock>,
     repeat: Repeat,
     on_unknown: OnUnknown,
+    retention: Duration,
 }
 
 impl World {
@@ -57,6 +58,7 @@ impl World {
             clock: Arc::new(TokioClock::starting_at(Timestamp::parse("2026-03-01T12:00:00Z").unwrap())),
             repeat: Repeat::AfterLookup,
             on_unknown: OnUnknown::Park,
+            retention: secs(12 * 3600),
         }
     }
 
@@ -66,7 +68,12 @@ impl World {
     }
 
     fn connector_with(&self, routes: Vec<Route>) -> Connector {
-        let settings = Settings { grace: secs(5), lease: secs(600), ..Settings::default() };
+        let settings = Settings {
+            grace: secs(5),
+            lease: secs(600),
+            retention: Some(self.retention),
+            ..Settings::default()
+        };
         let connector = Connector::builder()
             .audit_log(Arc::clone(&self.log))
             .rate_limiter(Arc::clone(&self.limiter))

@@ -192,3 +192,16 @@ async fn a_caller_with_a_deadline_gives_up_and_the_refresh_goes_on() {
     after(9).await;
     assert_eq!((token(&host, &ctx).await, vendor.requests()), ("Bearer a1".into(), 1));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_is_due_from_the_first_moment_is_used_all_the_same() {
+    let vendor = Vendor::new(VendorRules::default());
+    let store = Arc::new(MemoryTokenStore::new());
+    let ctx = context(&vendor, &store);
+    let host = host(OAuth2Config { refresh_after: Some(Duration::ZERO), ..config("r0") });
+    for _ in 0..60 {
+        host.authorize(&ctx).await.unwrap();
+        after(1).await;
+    }
+    assert_eq!(vendor.requests(), 5);
+}

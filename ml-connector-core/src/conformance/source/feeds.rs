@@ -1,0 +1,124 @@
+//! Reading everything, page by page. A source without feeds has these behaviors, too.
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+
+use super::SourceUnderTest;
+use crate::{
+    Context, ErrorKind, Result, Source,
+    conformance::wire::{Fault, cuts, polled_at_most, tidy},
+    model::{EntityRef, Page, PollMode, Subject},
+};
+
+/// More pages than this are a cursor that turns in circles.
+const MAX_PAGES: usize = 1000;
+
+/// Instead of a page without anything in it.
+pub async fn an_unknown_feed_is_unsupported(source: &SourceUnderTest) {
+    let lab = source.lab().await;
+    let page = (source.connect)().poll(&lab.ctx(), "no-such-feed", PollMode::Live, None).await;
+    assert_eq!(page.map(drop).map_err(|error| error.kind()), Err(ErrorKind::Unsupported));
+}
+
+/// By the vendor's own end mark, and with every row on the way.
+pub async fn a_feed_ends_and_finds_the_record(source: &SourceUnderTest) {
+    let feeds = feeds(source);
+    let mut found = BTreeSet::new();
+    for feed in &feeds {
+        found.extend(pages(source, feed, None).await.into_iter().flat_map(|(entities, _)| entities));
+    }
+    assert!(feeds.is_empty() || found.contains(&source.entity), "no feed shows {}: {found:?}", source.entity);
+}
+
+/// Another host goes on where the last commit was: what is in a checkpoint is all there is.
+pub async fn a_feed_goes_on_from_any_checkpoint(source: &SourceUnderTest) {
+    for feed in feeds(source) {
+        let whole = pages(source, feed, None).await;
+        for (read, (_, checkpoint)) in whole.iter().enumerate().take(whole.len() - 1) {
+            let rest = pages(source, feed, Some(checkpoint.clone())).await;
+            assert_eq!(rest, whole[read + 1..], "feed {feed} from its checkpoint {read}");
+        }
+    }
+}
+
+/// Never a page with some of its rows, which a checkpoint would then leave behind.
+pub async fn half_a_page_is_an_error(source: &SourceUnderTest) {
+    for feed in feeds(source) {
+        let lab = source.lab().await;
+        page(source, &*(source.connect)(), &lab.ctx(), feed, None).await.expect("a page is read");
+        for fault in cuts(lab.body_bytes()).into_iter().map(Fault::Cut).chain([Fault::Torn]) {
+            let lab = source.lab().await;
+            lab.always(fault.clone());
+            let half = page(source, &*(source.connect)(), &lab.ctx(), feed, None).await;
+            assert!(half.is_err(), "{fault:?} is taken for a page of feed {feed}");
+        }
+    }
+}
+
+/// At every point at which it waits; the same page comes again.
+pub async fn a_page_can_be_dropped_anywhere(source: &SourceUnderTest) {
+    for feed in feeds(source) {
+        let first = &pages(source, feed, None).await[0].0;
+        for polls in 0.. {
+            let (lab, connected) = (source.lab().await, (source.connect)());
+            let ctx = lab.ctx();
+            let dropped = page(source, &*connected, &ctx, feed, None);
+            let done = polled_at_most(polls, dropped).await.is_some();
+            let began = lab.now();
+            let again = loop {
+                match page(source, &*connected, &lab.ctx(), feed, None).await {
+                    Ok(page) => break page,
+                    Err(error) => lab.wait_out(&error, began).await,
+                }
+            };
+            assert_eq!(&entities(&again), first, "feed {feed} after a poll was dropped");
+            if done {
+                break;
+            }
+        }
+    }
+}
+
+fn feeds(source: &SourceUnderTest) -> Vec<&'static str> {
+    (source.connect)().info().feeds.iter().map(|feed| feed.name).collect()
+}
+
+async fn page(
+    source: &SourceUnderTest,
+    connected: &dyn Source,
+    ctx: &Context,
+    feed: &str,
+    checkpoint: Option<&Bytes>,
+) -> Result<Page> {
+    let page = connected.poll(ctx, feed, PollMode::Baseline, checkpoint).await;
+    page.map_err(|error| tidy(error, &source.secrets))
+}
+
+/// What each page shows, and the checkpoint after it, each read by an instance of its own.
+async fn pages(
+    source: &SourceUnderTest,
+    feed: &str,
+    mut checkpoint: Option<Bytes>,
+) -> Vec<(BTreeSet<EntityRef>, Bytes)> {
+    let (lab, mut pages) = (source.lab().await, Vec::new());
+    loop {
+        let next = page(source, &*(source.connect)(), &lab.ctx(), feed, checkpoint.as_ref()).await;
+        let next = next.expect("a page is read");
+        pages.push((entities(&next), next.checkpoint.clone()));
+        if !next.more {
+            return pages;
+        }
+        assert_ne!(checkpoint.as_ref(), Some(&next.checkpoint), "feed {feed} does not move on");
+        assert!(pages.len() < MAX_PAGES, "feed {feed} does not end");
+        checkpoint = Some(next.checkpoint);
+    }
+}
+
+fn entities(page: &Page) -> BTreeSet<EntityRef> {
+    let signaled = page.signals.iter().filter_map(|signal| match &signal.subject {
+        Subject::Entity(entity) => Some(entity.clone()),
+        _ => None,
+    });
+    page.observations.iter().map(|observation| observation.entity.clone()).chain(signaled).collect()
+}

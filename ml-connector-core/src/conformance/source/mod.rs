@@ -1,0 +1,130 @@
+//! Behaviors of a [`Source`], in front of a vendor that answers as it should until the suite gets in between.
+
+pub mod feeds;
+pub mod reads;
+pub mod webhooks;
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::Request;
+
+use super::{
+    Behavior, Refusals, behaviors,
+    wire::{Lab, tidy},
+};
+use crate::{
+    Clock, Context, HttpTransport, Result, Source,
+    model::{AccountKey, EntityRef, Intake, Observation, Resolution, Signal},
+};
+
+/// What every source has to do.
+pub const BEHAVIORS: &[Behavior<SourceUnderTest>] = behaviors![SourceUnderTest:
+    webhooks::a_verified_webhook_names_its_record,
+    webhooks::a_repeated_webhook_gives_the_same_signals,
+    webhooks::a_webhook_without_one_good_signature_is_refused_without_a_hint,
+    webhooks::a_webhook_that_was_changed_is_refused,
+    webhooks::a_webhook_signed_long_ago_or_ahead_is_refused,
+    webhooks::garbage_behind_a_good_signature_is_an_invalid_request,
+    reads::a_read_begins_after_it_was_asked_for,
+    reads::reading_again_shows_the_same,
+    reads::a_refused_token_is_renewed,
+    reads::a_token_that_stays_refused_stops_the_connection,
+    reads::too_often_says_when_to_come_back,
+    reads::a_failure_is_an_error_whatever_its_status,
+    reads::half_an_answer_is_an_error,
+    reads::a_vendor_that_hangs_is_left_at_the_deadline,
+    reads::a_read_can_be_dropped_anywhere,
+    reads::nothing_secret_is_shown,
+    feeds::an_unknown_feed_is_unsupported,
+    feeds::a_feed_ends_and_finds_the_record,
+    feeds::a_feed_goes_on_from_any_checkpoint,
+    feeds::half_a_page_is_an_error,
+    feeds::a_page_can_be_dropped_anywhere,
+];
+
+/// Checks [`BEHAVIORS`], each on a source of its own. Call it under tokio's paused clock.
+pub async fn all(fresh: impl AsyncFn() -> SourceUnderTest) {
+    for (_, check) in BEHAVIORS {
+        check(&fresh().await).await;
+    }
+}
+
+/// A source and what the suite has to know about its vendor. Every field is a question that every system answers;
+/// a new question is a new field.
+pub struct SourceUnderTest {
+    /// Connects anew, as after a restart: nothing is remembered but what is in the token store.
+    pub connect: Box<dyn Fn() -> Arc<dyn Source> + Send + Sync>,
+    /// The vendor, healthy and with the record in it.
+    pub vendor: Arc<dyn HttpTransport>,
+    /// A clock that runs with tokio's, the vendor's too.
+    pub clock: Arc<dyn Clock>,
+    /// Which requests read records: not those for tokens.
+    pub reads: fn(&Request<Bytes>) -> bool,
+    /// The record.
+    pub entity: EntityRef,
+    /// What the vendor sends when the record changes.
+    pub webhook: Webhook,
+    /// What the vendor answers when it does not give the record.
+    pub refusals: Refusals,
+    /// Texts that must not be shown: keys and tokens of the configuration, names and amounts in the record.
+    pub secrets: Vec<String>,
+}
+
+/// A webhook about the record, signed now.
+#[derive(Debug)]
+pub struct Webhook {
+    /// The request, with the path below the endpoint.
+    pub request: Request<Bytes>,
+    /// The account it names, where the endpoint is shared.
+    pub account: Option<AccountKey>,
+    /// The header with the signature, unless the body carries the proof.
+    pub signature: Option<&'static str>,
+    /// How far from now the vendor's time of signing may be, where it signs one.
+    pub tolerance: Option<Duration>,
+    /// Requests that prove nothing, beyond those that the suite makes of `request`.
+    pub forged: Vec<Request<Bytes>>,
+    /// Well signed requests that say nothing the source understands.
+    pub misunderstood: Vec<Request<Bytes>>,
+}
+
+impl SourceUnderTest {
+    async fn lab(&self) -> Lab {
+        Lab::new(&self.vendor, &self.clock, self.reads).await
+    }
+
+    fn receive(&self, request: &Request<Bytes>) -> Result<Intake> {
+        let received = (self.connect)().receive(request, None, self.clock.now());
+        received.map_err(|error| tidy(error, &self.secrets))
+    }
+
+    /// Reads until it succeeds, as the engine does.
+    async fn read_at_last(&self, source: &dyn Source, lab: &Lab) -> Observation {
+        let began = lab.now();
+        loop {
+            match self.read(source, &lab.ctx()).await {
+                Ok(read) => return read,
+                Err(error) => lab.wait_out(&error, began).await,
+            }
+        }
+    }
+
+    /// Reads the record once.
+    async fn read(&self, source: &dyn Source, ctx: &Context) -> Result<Observation> {
+        let signal = Signal { account: self.webhook.account.clone(), ..Signal::entity(self.entity.clone()) };
+        let resolution = source.resolve(ctx, &[signal], None).await;
+        match resolution.map_err(|error| tidy(error, &self.secrets))? {
+            Resolution::Observed(observations) => {
+                let ours = observations.into_iter().find(|observation| observation.entity == self.entity);
+                Ok(ours.unwrap_or_else(|| panic!("the read does not show {}", self.entity)))
+            }
+            other => panic!("expected the record, which is there, to be read: {other:?}"),
+        }
+    }
+}
+
+impl fmt::Debug for SourceUnderTest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SourceUnderTest").field("entity", &self.entity).finish_non_exhaustive()
+    }
+}

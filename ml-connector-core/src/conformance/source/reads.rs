@@ -1,0 +1,167 @@
+//! Reading the truth, whatever the vendor answers.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Response;
+
+use super::SourceUnderTest;
+use crate::{
+    Error, ErrorKind, Retry, Scope,
+    conformance::wire::{Fault, GRACE, Lab, cuts, html, polled_at_most, shows_no_secret},
+    model::{Observed, Revision},
+};
+
+/// So it cannot be older than what asked for it; and the vendor is not asked before the read counts as begun.
+pub async fn a_read_begins_after_it_was_asked_for(source: &SourceUnderTest) {
+    let lab = source.lab().await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let asked = lab.now();
+    let read = source.read(&*(source.connect)(), &lab.ctx()).await.expect("the record is read");
+    let sent =
+        lab.seen().first().expect("reading asks the vendor: does the adapter tell which requests do?").at;
+    assert!(
+        asked <= read.read_at && read.read_at <= sent,
+        "asked for at {asked}, sent at {sent}, but `read_at` is {}",
+        read.read_at
+    );
+}
+
+/// Same record, same revision: also for another instance, and whatever the vendor counts with each read.
+pub async fn reading_again_shows_the_same(source: &SourceUnderTest) {
+    let first = revision(source).await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(revision(source).await, first, "a record that did not change has another revision");
+}
+
+/// Once, and the second attempt carries another token.
+pub async fn a_refused_token_is_renewed(source: &SourceUnderTest) {
+    if !source.refusals.renews_tokens {
+        return;
+    }
+    let lab = source.lab().await;
+    lab.plant(Fault::Answer(source.refusals.token.clone()), 1);
+    source.read(&*(source.connect)(), &lab.ctx()).await.expect("a read succeeds with a fresh token");
+    let tokens: Vec<_> = lab.seen().into_iter().map(|seen| seen.authorization).collect();
+    assert!(tokens[0].is_some() && tokens[0] != tokens[1], "the token that was refused is sent again");
+}
+
+/// Somebody has to connect it anew; meanwhile the vendor is left alone.
+pub async fn a_token_that_stays_refused_stops_the_connection(source: &SourceUnderTest) {
+    let lab = source.lab().await;
+    lab.always(Fault::Answer(source.refusals.token.clone()));
+    let error = failure(source, &lab, "a refused token").await;
+    assert_eq!((error.kind(), error.scope()), (ErrorKind::Unauthenticated, &Scope::Connection), "{error:?}");
+    let attempts = lab.seen().len();
+    assert!(attempts <= 2, "{attempts} attempts with a token that is refused");
+}
+
+/// In every form: the error names the time, and no attempt comes before it.
+pub async fn too_often_says_when_to_come_back(source: &SourceUnderTest) {
+    for (wait, answer) in &source.refusals.too_often {
+        let lab = source.lab().await;
+        lab.always(Fault::Answer(answer.clone()));
+        let error = failure(source, &lab, "an answer that says too often").await;
+        assert_eq!(error.kind(), ErrorKind::RateLimited, "{error:?}");
+        let sent: Vec<_> = lab.seen().iter().map(|seen| seen.at).collect();
+        let last = *sent.last().expect("the vendor was asked");
+        let Retry::At(at) = error.retry() else { panic!("expected to hear when to come back: {error:?}") };
+        assert!(at >= last + *wait, "told to wait {wait:?} at {last}, the error says {at}");
+        assert!(sent.windows(2).all(|pair| pair[1] >= pair[0] + *wait), "asked too early, at {sent:?}");
+    }
+}
+
+/// Behind a 200 too, and for whatever stands between us and the vendor.
+pub async fn a_failure_is_an_error_whatever_its_status(source: &SourceUnderTest) {
+    let empty = |body: &'static [u8]| Response::new(Bytes::from_static(body));
+    let odd =
+        [html(500), html(502), html(503), html(200), html(404), empty(b""), empty(b"{}"), empty(b"null")];
+    for answer in source.refusals.refused.iter().cloned().chain(odd) {
+        let lab = source.lab().await;
+        lab.always(Fault::Answer(answer.clone()));
+        failure(source, &lab, &format!("an answer with status {}", answer.status())).await;
+    }
+    for fault in [Fault::NoConnection, Fault::LostRequest, Fault::LostAnswer] {
+        let lab = source.lab().await;
+        lab.always(fault);
+        let error = failure(source, &lab, "no answer").await;
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
+        lab.heal();
+        source.read_at_last(&*(source.connect)(), &lab).await;
+    }
+}
+
+/// Wherever it ends, and whether or not that can be seen: never half a record.
+pub async fn half_an_answer_is_an_error(source: &SourceUnderTest) {
+    let lab = source.lab().await;
+    source.read(&*(source.connect)(), &lab.ctx()).await.expect("the record is read");
+    let faults = cuts(lab.body_bytes()).into_iter().map(Fault::Cut).chain([Fault::Torn]);
+    for fault in faults {
+        let lab = source.lab().await;
+        lab.always(fault.clone());
+        failure(source, &lab, &format!("{fault:?}")).await;
+    }
+}
+
+/// No call takes longer than the engine gave it.
+pub async fn a_vendor_that_hangs_is_left_at_the_deadline(source: &SourceUnderTest) {
+    for allowed in [Duration::from_secs(5), Duration::from_secs(50)] {
+        let lab = source.lab().await;
+        lab.always(Fault::Hang);
+        let began = lab.now();
+        let ctx = lab.ctx().within(allowed);
+        let error = match source.read(&*(source.connect)(), &ctx).await {
+            Ok(read) => panic!("no answer is taken for {read:?}"),
+            Err(error) => error,
+        };
+        let took = lab.now().saturating_since(began);
+        assert!(took <= allowed + GRACE, "a call that has {allowed:?} took {took:?}");
+        assert_ne!(error.retry(), Retry::Never, "{error:?}");
+    }
+}
+
+/// At every point at which it waits; the source is as good as before.
+pub async fn a_read_can_be_dropped_anywhere(source: &SourceUnderTest) {
+    let whole = revision(source).await;
+    for polls in 0.. {
+        let (lab, connected) = (source.lab().await, (source.connect)());
+        let read = polled_at_most(polls, source.read(&*connected, &lab.ctx())).await;
+        let done = read.is_some();
+        let after = source.read_at_last(&*connected, &lab).await;
+        assert_eq!(revision_of(&after.state), whole, "after a read was dropped at its poll {polls}");
+        if done {
+            return;
+        }
+    }
+}
+
+/// Not by the source, not by what it reads, not by what it takes in.
+pub async fn nothing_secret_is_shown(source: &SourceUnderTest) {
+    let connected = (source.connect)();
+    shows_no_secret(&connected, &source.secrets);
+    shows_no_secret(&source.receive(&source.webhook.request), &source.secrets);
+    let lab = source.lab().await;
+    let read = source.read(&*connected, &lab.ctx()).await.expect("the record is read");
+    shows_no_secret(&read, &source.secrets);
+    shows_no_secret(&connected, &source.secrets);
+}
+
+async fn failure(source: &SourceUnderTest, lab: &Lab, what: &str) -> Error {
+    match source.read(&*(source.connect)(), &lab.ctx()).await {
+        Ok(read) => panic!("{what} is taken for {read:?}"),
+        Err(error) => error,
+    }
+}
+
+async fn revision(source: &SourceUnderTest) -> Revision {
+    let lab = source.lab().await;
+    let read = source.read(&*(source.connect)(), &lab.ctx()).await.expect("the record is read");
+    revision_of(&read.state)
+}
+
+fn revision_of(state: &Observed) -> Revision {
+    match state {
+        Observed::Present { revision, .. } => *revision,
+        Observed::Gone => panic!("the record, which is there, is taken for gone"),
+    }
+}

@@ -1,0 +1,149 @@
+//! What a source takes in, and what it does not.
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Request};
+
+use super::SourceUnderTest;
+use crate::{Error, ErrorKind, model::Subject};
+
+/// At most so many places of a request are changed, spread evenly.
+const PLACES: usize = 64;
+
+/// It is accepted, and says which record of which account to read.
+pub async fn a_verified_webhook_names_its_record(source: &SourceUnderTest) {
+    let intake = source.receive(&source.webhook.request).expect("a good webhook is accepted");
+    assert!(intake.reply.status().is_success(), "a good webhook is answered with {}", intake.reply.status());
+    let subjects: Vec<_> = intake.signals.iter().map(|signal| &signal.subject).collect();
+    assert!(
+        subjects.contains(&&Subject::Entity(source.entity.clone())),
+        "expected a signal about {}, got {subjects:?}",
+        source.entity
+    );
+    for signal in &intake.signals {
+        assert_eq!(signal.account, source.webhook.account, "the account of the signal");
+        let accounts = &(source.connect)().info().accounts.clone();
+        assert!(
+            signal.account.as_ref().is_none_or(|account| accounts.contains(account)),
+            "`info` lists the account that webhooks name, so that the signal finds its connection"
+        );
+    }
+}
+
+/// Receiving is pure: the same request means the same, however often and on whichever host.
+pub async fn a_repeated_webhook_gives_the_same_signals(source: &SourceUnderTest) {
+    let first = source.receive(&source.webhook.request).expect("a good webhook is accepted");
+    for _ in 0..2 {
+        let again = source.receive(&source.webhook.request).expect("a repeated webhook is accepted");
+        assert_eq!(again.signals, first.signals);
+        assert_eq!(again.reply.body(), first.reply.body());
+    }
+}
+
+/// Missing, empty, repeated, shortened, for somebody else: no difference can be seen from outside.
+pub async fn a_webhook_without_one_good_signature_is_refused_without_a_hint(source: &SourceUnderTest) {
+    for forged in &source.webhook.forged {
+        refused(source, forged, "a forged request");
+    }
+    let Some(name) = source.webhook.signature else {
+        assert!(
+            !source.webhook.forged.is_empty(),
+            "without a signature header the adapter has to forge requests"
+        );
+        return;
+    };
+    let request = &source.webhook.request;
+    let good = request.headers().get(name).expect("the webhook carries its signature").clone();
+    let with = |change: &dyn Fn(&mut HeaderMap)| {
+        let mut request = request.clone();
+        change(request.headers_mut());
+        request
+    };
+    refused(source, &with(&|headers| _ = headers.remove(name)), "a missing signature");
+    refused(source, &with(&|headers| _ = headers.append(name, good.clone())), "a repeated signature");
+    for bad in bad_signatures(good.as_bytes()) {
+        let what = format!("the signature {bad:?} instead of {good:?}");
+        refused(source, &with(&|headers| _ = headers.insert(name, bad.clone())), &what);
+    }
+}
+
+/// One changed byte of the body is enough, wherever it is.
+pub async fn a_webhook_that_was_changed_is_refused(source: &SourceUnderTest) {
+    let request = &source.webhook.request;
+    let body = request.body();
+    for at in places(body.len()) {
+        let mut changed = body.to_vec();
+        changed[at] ^= 1;
+        refused(source, &request.clone().map(|_| Bytes::from(changed.clone())), "a changed body");
+    }
+    let longer = Bytes::from([body, &b" "[..]].concat());
+    refused(source, &request.clone().map(|_| longer.clone()), "a longer body");
+    let shorter = body.slice(..body.len().saturating_sub(1));
+    refused(source, &request.clone().map(|_| shorter.clone()), "a shorter body");
+}
+
+/// On both sides of the tolerance; where the vendor signs no time, the time makes no difference.
+pub async fn a_webhook_signed_long_ago_or_ahead_is_refused(source: &SourceUnderTest) {
+    let now = source.clock.now();
+    let at = |now| (source.connect)().receive(&source.webhook.request, None, now);
+    let Some(tolerance) = source.webhook.tolerance else {
+        let day = std::time::Duration::from_secs(86_400);
+        for then in [now - day, now + day] {
+            at(then).expect("a webhook without a time of signing is accepted at any time");
+        }
+        return;
+    };
+    let second = std::time::Duration::from_secs(1);
+    for near in [now + (tolerance - second), now - (tolerance - second)] {
+        at(near).expect("a webhook is accepted within the tolerance");
+    }
+    for far in [now + (tolerance + second), now - (tolerance + second)] {
+        let error = at(far).expect_err("a webhook outside the tolerance is refused");
+        assert_eq!(error.kind(), ErrorKind::SignatureInvalid, "{error:?}");
+    }
+}
+
+/// It comes from the vendor, so it is kept as a rejected entry; or it is answered so that the vendor goes on.
+pub async fn garbage_behind_a_good_signature_is_an_invalid_request(source: &SourceUnderTest) {
+    for request in &source.webhook.misunderstood {
+        match source.receive(request) {
+            Ok(intake) => assert!(intake.signals.is_empty(), "garbage gives no signal: {:?}", intake.signals),
+            Err(error) => assert_eq!(error.kind(), ErrorKind::InvalidRequest, "{error:?}"),
+        }
+    }
+}
+
+fn refused(source: &SourceUnderTest, request: &Request<Bytes>, what: &str) {
+    let error: Error = match source.receive(request) {
+        Ok(intake) => panic!("{what} is accepted: {intake:?}"),
+        Err(error) => error,
+    };
+    assert_eq!(error.kind(), ErrorKind::SignatureInvalid, "{what}: {error:?}");
+    let good =
+        source.webhook.signature.and_then(|name| source.webhook.request.headers().get(name)?.to_str().ok());
+    let shown = format!("{error:?} {error}");
+    assert!(
+        good.is_none_or(|good| !shown.contains(good)),
+        "the error on {what} shows the right signature: {shown}"
+    );
+}
+
+/// Signatures that differ from a good one.
+fn bad_signatures(good: &[u8]) -> Vec<HeaderValue> {
+    let mut bad: Vec<Vec<u8>> = vec![Vec::new(), b"0".to_vec(), "é".as_bytes().to_vec(), good[1..].to_vec()];
+    bad.push(good[..good.len() - 1].to_vec());
+    bad.push([good, good].concat());
+    bad.push([good, &b","[..], good].concat());
+    // Another digit or letter; the last sign of base64 may carry bits that mean nothing.
+    bad.extend(places(good.len().saturating_sub(4)).filter(|at| good[*at].is_ascii_alphanumeric()).map(
+        |at| {
+            let mut other = good.to_vec();
+            other[at] = if matches!(good[at], b'1') { b'2' } else { b'1' };
+            other
+        },
+    ));
+    bad.into_iter().filter_map(|bytes| HeaderValue::from_bytes(&bytes).ok()).collect()
+}
+
+fn places(length: usize) -> impl Iterator<Item = usize> {
+    (0..length).step_by(length.div_ceil(PLACES).max(1))
+}

@@ -1,0 +1,281 @@
+//! The way between a connection and its vendor, on which everything goes wrong that can.
+
+use std::{
+    fmt::Debug,
+    future::poll_fn,
+    pin::pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::Poll,
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response, header};
+
+use crate::{
+    Clock, Context, Error, HttpTransport, Result, Retry, Timestamp,
+    http::{Limits, Phase, TransportError},
+    rate::MemoryRateLimiter,
+    sleep_until,
+    token::MemoryTokenStore,
+};
+
+/// How long the engine gives one call.
+const CALL: Duration = Duration::from_secs(60);
+/// How much longer than its deadline a call may take, because it ends with the transport's own limit.
+pub(super) const GRACE: Duration = Duration::from_secs(2);
+/// How long a request and an answer are under way: time passes, and futures can be dropped meanwhile.
+const LATENCY: Duration = Duration::from_millis(10);
+/// How long the vendor is left alone before the next connection: its limits have forgotten the last one.
+const REST: Duration = Duration::from_secs(60 * 60);
+/// How long a connection may take to recover once nothing is wrong any more.
+const RECOVERY: Duration = Duration::from_secs(20 * 60);
+
+/// What a vendor answers when it does not do what it was asked for, in its own words.
+#[derive(Debug)]
+pub struct Refusals {
+    /// The access token is not accepted.
+    pub token: Response<Bytes>,
+    /// Whether the connection can get another token by itself.
+    pub renews_tokens: bool,
+    /// The caller is too fast, in every form the vendor has for it, and how long it has to wait.
+    pub too_often: Vec<(Duration, Response<Bytes>)>,
+    /// No, for certain: nothing was done. Vendors that say so behind a 200 have one of these here.
+    pub refused: Vec<Response<Bytes>>,
+}
+
+/// What becomes of the requests that count.
+#[derive(Debug, Clone)]
+pub(super) enum Fault {
+    /// This answer comes instead of the vendor's.
+    Answer(Response<Bytes>),
+    /// The vendor acts, and the body of its answer ends after so many bytes, as if that were all.
+    Cut(usize),
+    /// The vendor acts, and its answer breaks off.
+    Torn,
+    /// The vendor acts, and its answer never arrives.
+    LostAnswer,
+    /// The request never arrives, and nobody can know that.
+    LostRequest,
+    /// No connection can be made.
+    NoConnection,
+    /// No answer comes until the caller gives up.
+    Hang,
+}
+
+/// A request that counted.
+#[derive(Debug, Clone)]
+pub(super) struct Seen {
+    pub(super) at: Timestamp,
+    pub(super) authorization: Option<HeaderValue>,
+}
+
+/// A connection's surroundings: a vendor behind a wire, and tokens and limits of its own.
+pub(super) struct Lab {
+    wire: Arc<Wire>,
+    ctx: Context,
+}
+
+impl Lab {
+    /// Rests, and sets up a lab. `counts` tells which requests faults happen to.
+    pub(super) async fn new(
+        vendor: &Arc<dyn HttpTransport>,
+        clock: &Arc<dyn Clock>,
+        counts: fn(&Request<Bytes>) -> bool,
+    ) -> Self {
+        tokio::time::sleep(REST).await;
+        let wire = Arc::new(Wire {
+            vendor: Arc::clone(vendor),
+            clock: Arc::clone(clock),
+            counts,
+            state: Mutex::default(),
+        });
+        let ctx = Context::new(
+            Arc::clone(&wire) as _,
+            Arc::new(MemoryTokenStore::new()),
+            Arc::new(MemoryRateLimiter::new()),
+            Arc::clone(clock),
+        );
+        Self { wire, ctx }
+    }
+
+    /// What the engine lends for one call that begins now.
+    pub(super) fn ctx(&self) -> Context {
+        self.ctx.within(CALL)
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.ctx.now()
+    }
+
+    /// Plants a fault for the next so many requests that count.
+    pub(super) fn plant(&self, fault: Fault, times: usize) {
+        self.wire.state().faults = vec![fault; times];
+    }
+
+    /// Plants a fault for all requests that count from now on.
+    pub(super) fn always(&self, fault: Fault) {
+        self.plant(fault, 1000);
+    }
+
+    /// Nothing is wrong any more.
+    pub(super) fn heal(&self) {
+        self.wire.state().faults.clear();
+    }
+
+    /// The requests that counted, in order.
+    pub(super) fn seen(&self) -> Vec<Seen> {
+        self.wire.state().seen.clone()
+    }
+
+    /// The longest body that the vendor sent to a request that counted, without white space at its end.
+    pub(super) fn body_bytes(&self) -> usize {
+        self.wire.state().body_bytes
+    }
+
+    /// Waits after a failure of something that began at `began`, as long as the engine would.
+    pub(super) async fn wait_out(&self, error: &Error, began: Timestamp) {
+        let lasting = error.retry() == Retry::Never || self.now() > began + RECOVERY;
+        assert!(!lasting, "nothing is wrong any more, and it does not recover: {error:?}");
+        let later = match error.retry() {
+            Retry::At(at) => at,
+            _ => self.now() + Duration::from_secs(1),
+        };
+        sleep_until(self.ctx.clock(), later).await;
+    }
+}
+
+/// Lengths at which a body of so many bytes is cut: none of them leaves it whole.
+pub(super) fn cuts(body_bytes: usize) -> Vec<usize> {
+    assert!(body_bytes > 1, "no request that counts was answered: does the adapter tell which ones do?");
+    let mut cuts = vec![0, 1, body_bytes / 4, body_bytes / 2, body_bytes / 4 * 3, body_bytes - 1];
+    cuts.dedup();
+    cuts
+}
+
+/// A load balancer's page.
+pub(super) fn html(status: u16) -> Response<Bytes> {
+    let mut page = Response::new(Bytes::from_static(b"<!DOCTYPE html><html><body>Try again</body></html>"));
+    page.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html"));
+    *page.status_mut() = http::StatusCode::from_u16(status).unwrap_or_default();
+    page
+}
+
+/// Runs a future for so many polls at most, and drops it then.
+pub(super) async fn polled_at_most<T>(polls: usize, future: impl Future<Output = T>) -> Option<T> {
+    let mut future = pin!(future);
+    let mut left = polls;
+    poll_fn(|cx| {
+        if left == 0 {
+            return Poll::Ready(None);
+        }
+        left -= 1;
+        future.as_mut().poll(cx).map(Some)
+    })
+    .await
+}
+
+/// Checks that neither form of an error shows a secret, and returns it.
+pub(super) fn tidy(error: Error, secrets: &[String]) -> Error {
+    shows_no_secret(&error, secrets);
+    let mut texts = vec![error.to_string()];
+    let mut source = std::error::Error::source(&error);
+    while let Some(deeper) = source {
+        texts.push(deeper.to_string());
+        source = deeper.source();
+    }
+    for text in texts {
+        assert!(!secrets.iter().any(|secret| text.contains(secret)), "an error shows a secret: {text}");
+    }
+    error
+}
+
+/// Checks that `Debug` shows no secret.
+pub(super) fn shows_no_secret(thing: &dyn Debug, secrets: &[String]) {
+    let text = format!("{thing:?} {thing:#?}");
+    let shown = secrets.iter().find(|secret| text.contains(*secret));
+    assert!(shown.is_none(), "`Debug` shows the secret {shown:?}: {text}");
+}
+
+#[derive(Debug)]
+struct Wire {
+    vendor: Arc<dyn HttpTransport>,
+    clock: Arc<dyn Clock>,
+    counts: fn(&Request<Bytes>) -> bool,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    faults: Vec<Fault>,
+    seen: Vec<Seen>,
+    body_bytes: usize,
+}
+
+impl Wire {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The vendor's own answer.
+    async fn vendor(
+        &self,
+        request: Request<Bytes>,
+        limits: Limits,
+    ) -> Result<Response<Bytes>, TransportError> {
+        tokio::time::sleep(LATENCY).await;
+        let answer = self.vendor.send(request, limits).await;
+        tokio::time::sleep(LATENCY).await;
+        answer
+    }
+}
+
+#[async_trait]
+impl HttpTransport for Wire {
+    async fn send(&self, request: Request<Bytes>, limits: Limits) -> Result<Response<Bytes>, TransportError> {
+        if !(self.counts)(&request) {
+            return self.vendor(request, limits).await;
+        }
+        let fault = {
+            let mut state = self.state();
+            let authorization = request.headers().get(header::AUTHORIZATION).cloned();
+            state.seen.push(Seen { at: self.clock.now(), authorization });
+            state.faults.pop()
+        };
+        let failed = |phase, message| Err(TransportError::new(phase, message));
+        match fault {
+            None => {
+                let answer = self.vendor(request, limits).await?;
+                let mut state = self.state();
+                state.body_bytes = state.body_bytes.max(answer.body().trim_ascii_end().len());
+                Ok(answer)
+            }
+            Some(Fault::Answer(answer)) => {
+                tokio::time::sleep(LATENCY).await;
+                Ok(answer)
+            }
+            Some(Fault::Cut(bytes)) => {
+                let answer = self.vendor(request, limits).await?;
+                Ok(answer.map(|body| body.slice(..bytes.min(body.len()))))
+            }
+            Some(Fault::Torn) => {
+                let status = self.vendor(request, limits).await?.status();
+                failed(Phase::StatusRead(status), "the body broke off")
+            }
+            Some(Fault::LostAnswer) => {
+                self.vendor(request, limits).await?;
+                failed(Phase::Written, "the connection was reset before an answer came")
+            }
+            Some(Fault::LostRequest) => {
+                tokio::time::sleep(LATENCY).await;
+                failed(Phase::Written, "the connection was reset before an answer came")
+            }
+            Some(Fault::NoConnection) => failed(Phase::NotWritten, "the connection was refused"),
+            Some(Fault::Hang) => {
+                tokio::time::sleep(limits.total).await;
+                failed(Phase::Written, "no answer came in time")
+            }
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! How to write a system crate, with a whole one to read.
+//!
+//! A system crate teaches the engine one vendor: where changes come from ([`Source`](crate::Source)), where events
+//! go ([`Sink`](crate::Sink)), or both. Queueing, retries, pacing, tokens, order, deduplication and audit are the
+//! engine's; the crate says what the vendor's requests and answers *mean*. Everything below is Ledgerly, an
+//! accounting system with invoices that can be read and have notes written to them. Its code is compiled and proven
+//! by the [conformance suite](crate::conformance) with every run of this crate's tests.
+//!
+//! # Which file holds what
+//!
+//! Every system crate has the same files, so who has read one can work in all.
+//!
+//! | file | question | Ledgerly |
+//! |---|---|---|
+//! | `lib.rs` | what does a host see? | [here](#librs-what-a-host-sees) |
+//! | `config.rs` | what does the vendor need to know of us? | [here](#configrs-settings-checked-once) |
+//! | `client.rs` | which calls are there? | [here](#clientrs-one-method-a-call) |
+//! | `error.rs` | what does an answer mean? | [here](#errorrs-what-an-answer-means) |
+//! | `models/` | what is a record in our words? | [here](#modelsrs-the-vendors-words-in-ours) |
+//! | `webhook.rs` | who says so, and about which record? | [here](#webhookrs-verify-then-decode) |
+//! | `source.rs` | how is the truth read? | [here](#sourcers-read-the-truth) |
+//! | `sink.rs` | how is something written once? | [here](#sinkrs-write-it-once) |
+//! | `auth.rs` | how are tokens made? | in `config.rs`, because standard OAuth 2.0 is enough |
+//! | `docs.md` | which scopes, limits and quirks are there? | not shown |
+//! | `tests/it/` | is it so? | [here](#order-of-work) |
+//!
+//! # Order of work
+//!
+//! 1. **The vendor sheet.** Before any code: limits, error codes, signatures, what a 404 means, which answers lie.
+//!    Every constant in the crate names its source.
+//! 2. **`error.rs`.** One function judges every answer; a table test lists every documented code. Most of what goes
+//!    wrong in production goes wrong here.
+//! 3. **`models/`** from recorded answers, then **`client.rs`**: small now, because the [pipeline](crate::http) does
+//!    deadlines, tokens, limits and repeats.
+//! 4. **`webhook.rs`** from recorded deliveries, with the toolbox in [`webhook`](crate::webhook).
+//! 5. **`source.rs`, `sink.rs`, `config.rs`**: put together what is there.
+//! 6. **The suite**, from the first day it compiles: [`conformance::source::all`](crate::conformance::source::all)
+//!    and [`conformance::sink::all`](crate::conformance::sink::all) put themselves between the crate and a vendor
+//!    that answers as it should, and let everything go wrong: refused tokens, "too often" in every form, a failure
+//!    behind a 200, half an answer, no answer, a future dropped at every point at which it waits, a restart in the
+//!    middle, forged and repeated and stale webhooks. Ledgerly's adapter is at the [end](#proven).
+//!
+//! # `lib.rs`: what a host sees
+//!
+//! A type that reads well where it is used, its builder, and functions that make destinations. Vendor types stay
+//! inside.
+//!
+//! ```ignore
+#![doc = include_str!("../tests/it/guide/ledgerly/mod.rs")]
+//! ```
+//!
+//! # `config.rs`: settings, checked once
+//!
+//! Setters cannot fail; `build` checks everything together and names what is missing. Secrets are
+//! [`Secret`](crate::Secret)s. Every address can be replaced, so that tests need no special build.
+//!
+//! ```ignore
+#![doc = include_str!("../tests/it/guide/ledgerly/config.rs")]
+//! ```
+//!
+//! # `client.rs`: one method a call
+//!
+//! A [`Call`](crate::http::Call) is a *read*, which the pipeline may repeat, or a *write*, which it may not. Ids
+//! become path segments through [`Client::url`](crate::http::Client::url), so that none can leave its place.
+//!
+//! ```ignore
+#![doc = include_str!("../tests/it/guide/ledgerly/client.rs")]
+//! ```
+//!
+//! # `error.rs`: what an answer means
+//!
+//! The kind tells what to do, the effect what the vendor may have done, the scope what has to wait, the retry when
+//! to come back. Say [`Effect::None`](crate::Effect::None) only when a write is known not to have happened, and
+//! [`NotFound`](crate::ErrorKind::NotFound) only when the vendor, and not a proxy on the way, says so: it makes a
+//! record *gone*.
+//!
+//! ```ignore
+#![doc = include_str!("../tests/it/guide/ledgerly/error.rs")]
+//! ```
+//!
+//! # `models.rs`: the vendor's words in ours
+//!
+//! Only the fields that are used. Unknown fields are ignored, unknown values kept; money is read from the vendor's
+//! digits and never passes through a binary fraction. Nothing here has a `Debug` that shows names or amounts.
+//!
+//! ```ignore
+#![doc = include_str!("../tests/it/guide/ledgerly/models.rs")]
+//! ```
+//!
+//! # `webhook.rs`: verify, then decode
+//!
+//! Over the bytes as received, and before anything is parsed. What does not prove its sender is
+//! [`SignatureInvalid`](crate::ErrorKind::SignatureInvalid) and leaves no trace; what does and makes no sense is
+//! [`InvalidRequest`](crate::ErrorKind::InvalidRequest) and is kept for somebody to look at.
+//!
+//! ```ignore
+#![doc = include_str!("../tests/it/guide/ledgerly/webhook.rs")]
+//! ```
+//!
+//! # `source.rs`: read the truth
+//!
+//! A signal says which record to read, and the read says what is so. The revision is a digest of what was read, less
+//! what changes by itself; what *happened* is not decided here but by the [snapshot step](crate::snapshot), from the
+//! facts in the record.
+//!
+//! ```ignore
+#![doc = include_str!("../tests/it/guide/ledgerly/source.rs")]
+//! ```
+//!
+//! # `sink.rs`: write it once
+//!
+//! Every attempt of a delivery carries the same id, [`Delivery::id`](crate::model::Delivery::id). When the answer to a
+//! write is lost, the engine asks [`look_up`](crate::Sink::look_up) for that id before it does anything again. A
+//! vendor that cannot tell is no shame:
+//! [`CannotTell`](crate::model::Lookup::CannotTell) leaves the decision to the host.
+//!
+//! ```ignore
+#![doc = include_str!("../tests/it/guide/ledgerly/sink.rs")]
+//! ```
+//!
+//! # Proven
+//!
+//! The adapter for the suite, and one run through a whole connector: three webhooks for each change, one note.
+//!
+//! ```ignore
+#![doc = include_str!("../tests/it/guide/mod.rs")]
+//! ```

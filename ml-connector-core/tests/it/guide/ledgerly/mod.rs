@@ -1,0 +1,28 @@
+//! Ledgerly for ml-connector: invoices out of it, notes into it.
+
+mod client;
+mod config;
+mod error;
+mod models;
+mod sink;
+mod source;
+mod webhook;
+
+use ml_connector_core::{SinkInfo, SourceInfo};
+
+#[allow(unused_imports)] // hosts name them, the tests do not
+pub use self::config::{Builder, Config};
+pub use self::sink::notes;
+use self::{client::Client, webhook::Webhook};
+
+/// The system's name in errors, spans and quota keys.
+const SYSTEM: &str = "ledgerly";
+
+/// One Ledgerly account: a source of invoices, and a sink for notes at them.
+#[derive(Debug, Clone)]
+pub struct Ledgerly {
+    source: SourceInfo,
+    sink: SinkInfo,
+    client: Client,
+    webhook: Webhook,
+}

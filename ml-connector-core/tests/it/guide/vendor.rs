@@ -1,0 +1,122 @@
+//! Ledgerly's servers, as far as the guide needs them.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, MutexGuard},
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{Method, Request, Response, header};
+use ml_connector_core::{
+    HttpTransport,
+    http::{Limits, TransportError},
+};
+use serde::Deserialize;
+use serde_json::json;
+
+/// Three invoices, two to a page.
+#[derive(Debug)]
+pub(super) struct Vendor(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    statuses: BTreeMap<&'static str, &'static str>,
+    notes: Vec<Note>,
+    views: u32,
+    tokens: u32,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+struct Note {
+    #[serde(skip)]
+    invoice: String,
+    reference: String,
+    text: String,
+}
+
+impl Default for Vendor {
+    fn default() -> Self {
+        let statuses = ["inv_1", "inv_2", "inv_3"].map(|id| (id, "sent")).into();
+        Self(Mutex::new(State { statuses, ..State::default() }))
+    }
+}
+
+impl Vendor {
+    pub(super) fn set_status(&self, invoice: &'static str, status: &'static str) {
+        self.state().statuses.insert(invoice, status);
+    }
+
+    /// What the notes say, in order.
+    pub(super) fn notes(&self) -> Vec<String> {
+        self.state().notes.iter().map(|note| note.text.clone()).collect()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap()
+    }
+}
+
+#[async_trait]
+impl HttpTransport for Vendor {
+    async fn send(&self, request: Request<Bytes>, _: Limits) -> Result<Response<Bytes>, TransportError> {
+        let body = self.state().answer(&request).to_string();
+        Ok(Response::new(Bytes::from(body)))
+    }
+}
+
+impl State {
+    fn answer(&mut self, request: &Request<Bytes>) -> serde_json::Value {
+        let path: Vec<_> = request.uri().path().trim_matches('/').split('/').collect();
+        let query: BTreeMap<_, _> =
+            url::form_urlencoded::parse(request.uri().query().unwrap_or_default().as_bytes()).collect();
+        if path == ["oauth", "token"] {
+            self.tokens += 1;
+            let token = format!("planted-token-{}", self.tokens);
+            return json!({"access_token": token, "token_type": "Bearer", "expires_in": 3600});
+        }
+        let authorization =
+            request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        if !authorization.is_some_and(|value| value.starts_with("Bearer planted-token-")) {
+            return json!({"error": "invalid_token"});
+        }
+        match (request.method(), &path[..]) {
+            (&Method::GET, ["v1", "invoices"]) => self.page(query.get("after").map(AsRef::as_ref)),
+            (&Method::GET, ["v1", "invoices", id]) => self.invoice(id),
+            (&Method::POST, ["v1", "invoices", id, "notes"]) => self.write(id, request.body()),
+            (&Method::GET, ["v1", "invoices", id, "notes"]) => self.list(id, &query["reference"]),
+            other => panic!("ledgerly has no {other:?}"),
+        }
+    }
+
+    fn page(&self, after: Option<&str>) -> serde_json::Value {
+        let mut rest = self.statuses.keys().filter(|id| after.is_none_or(|after| **id > after)).peekable();
+        let page: Vec<_> = rest.by_ref().take(2).collect();
+        let next = rest.peek().and(page.last());
+        json!({"invoices": page, "next": next})
+    }
+
+    fn invoice(&mut self, id: &str) -> serde_json::Value {
+        self.views += 1;
+        let Some(status) = self.statuses.get(id) else { return json!({"error": "no_such_invoice"}) };
+        json!({"invoice": {
+            "id": id, "number": "2026-001", "status": status, "total": "1250.50", "currency": "EUR",
+            "due": "2026-12-01", "customer": {"id": "c1", "name": "Planted Customer"}, "views": self.views,
+        }})
+    }
+
+    fn write(&mut self, invoice: &str, body: &[u8]) -> serde_json::Value {
+        let note: Note = serde_json::from_slice(body).unwrap();
+        self.notes.push(Note { invoice: invoice.to_owned(), ..note.clone() });
+        json!({"id": format!("n{}", self.notes.len()), "reference": note.reference, "text": note.text})
+    }
+
+    fn list(&self, invoice: &str, reference: &str) -> serde_json::Value {
+        let notes = self.notes.iter().enumerate().map(|(i, note)| (format!("n{}", i + 1), note));
+        let wanted = notes.filter(|(_, note)| note.invoice == invoice && note.reference == reference);
+        let list: Vec<_> = wanted
+            .map(|(id, note)| json!({"id": id, "reference": note.reference, "text": note.text}))
+            .collect();
+        json!({"notes": list})
+    }
+}

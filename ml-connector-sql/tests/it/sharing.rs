@@ -1,0 +1,66 @@
+//! Two programs with one file. Two logs in one process have nothing in common but that either.
+
+use std::time::Duration;
+
+use ml_connector_core::{
+    AuditLog, ErrorKind,
+    audit::{Committed, Lease, LeaseRequest, PendingScope, Transaction},
+    model::{Partition, Seq},
+};
+use ml_connector_sql::SqliteLog;
+use tempfile::TempDir;
+
+use crate::{NOON, append, seqs, try_append};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+fn two() -> (TempDir, SqliteLog, SqliteLog) {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("log.db");
+    let (one, two) = (SqliteLog::open(&path).unwrap(), SqliteLog::open(&path).unwrap());
+    (directory, one, two)
+}
+
+async fn hold(log: &SqliteLog, owner: &str, after: Duration) -> Vec<Lease> {
+    let now = NOON + after;
+    let request = LeaseRequest::Hold { owner: owner.into(), want: 64, until: now + MINUTE, now };
+    log.lease(request).await.unwrap()
+}
+
+#[tokio::test]
+async fn one_of_two_programs_works() {
+    let (_directory, one, two) = two();
+    let lease = hold(&one, "one", Duration::ZERO).await[0];
+    assert_eq!(hold(&two, "two", MINUTE / 2).await, [], "the other gets nothing");
+    assert_eq!(hold(&one, "one", MINUTE / 2).await.len(), 64, "and takes nothing away");
+    let taken = hold(&two, "two", MINUTE * 2).await;
+    assert_eq!(taken.len(), 64, "a lease that is not renewed ends");
+    let fenced = Transaction { fence: Some(lease), ..append(10) };
+    assert_eq!(one.commit(vec![fenced], NOON).await.unwrap(), [Committed::Fenced]);
+    let error = one.pending(lease, PendingScope::Partition, Seq(0), 1).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict);
+    two.lease(LeaseRequest::Release { owner: "two".into() }).await.unwrap();
+    assert_eq!(hold(&one, "one", MINUTE * 2).await.len(), 64, "a release is seen by the other");
+}
+
+#[tokio::test]
+async fn numbers_are_shared() {
+    let (_directory, one, two) = two();
+    let mut expected = Vec::new();
+    for _ in 0..5 {
+        expected.push(try_append(&one, 10).await.unwrap());
+        expected.push(try_append(&two, 10).await.unwrap());
+    }
+    assert_eq!(seqs(&one).await, expected);
+    assert_eq!(seqs(&two).await, expected);
+    assert!(expected.is_sorted_by(|a, b| a < b));
+}
+
+#[tokio::test]
+async fn waiting_ends_with_a_commit_of_another_program() {
+    let (_directory, one, two) = two();
+    let partitions: Vec<Partition> = Partition::all().collect();
+    let waiting = one.wait(&partitions, MINUTE * 10);
+    try_append(&two, 10).await.unwrap();
+    tokio::time::timeout(MINUTE, waiting).await.expect("the other's commit is noticed").unwrap();
+}

@@ -1,0 +1,26 @@
+//! A connector in a process that dies, between a vendor and webhooks that outlive it.
+
+pub(crate) mod host;
+pub(crate) mod ledger;
+mod vendor;
+mod world;
+
+pub(crate) use vendor::Vendor;
+pub(crate) use world::{Death, World, restore};
+
+/// Reproducible dice (splitmix64).
+pub(crate) struct Dice(u64);
+
+impl Dice {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ mixed >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
+        (mixed ^ mixed >> 31) % bound
+    }
+}
