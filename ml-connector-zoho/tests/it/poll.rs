@@ -36,7 +36,7 @@ fn row(kind: &str, id: u32, minutes: u64) -> Value {
             "balance": 10.50, "date": &at[..10], "created_time": at, "last_modified_time": at })
 }
 
-fn list(key: &str, rows: Vec<Value>, page: u32, more: bool) -> Value {
+fn list(key: &str, rows: &[Value], page: u32, more: bool) -> Value {
     json!({ "code": 0, key: rows, "page_context": { "page": page, "has_more_page": more } })
 }
 
@@ -61,7 +61,7 @@ async fn a_baseline_takes_rows_as_they_are_and_the_first_window_begins_with_it()
     let rows = body["invoices"].as_array().unwrap().len();
     let mut last = body;
     last["page_context"]["has_more_page"] = json!(false);
-    let server = serve([last, list("invoices", vec![], 1, false)]).await;
+    let server = serve([last, list("invoices", &[], 1, false)]).await;
     let (source, ctx) = (source(&server), context().0);
     let page = poll(&source, &ctx, "invoices", PollMode::Baseline, None).await;
     assert_eq!((page.observations.len(), page.signals.len(), page.more), (rows, 0, false));
@@ -85,9 +85,9 @@ async fn a_row_is_told_once_as_long_as_it_stays_as_it_was() {
         row
     };
     let server = serve([
-        list("invoices", vec![row("invoice", 1, 3), row("invoice", 2, 3), row("invoice", 9, 4000)], 1, false),
-        list("invoices", vec![row("invoice", 1, 3), row("invoice", 2, 3)], 1, false),
-        list("invoices", vec![paid, row("invoice", 2, 3)], 1, false),
+        list("invoices", &[row("invoice", 1, 3), row("invoice", 2, 3), row("invoice", 9, 4000)], 1, false),
+        list("invoices", &[row("invoice", 1, 3), row("invoice", 2, 3)], 1, false),
+        list("invoices", &[paid, row("invoice", 2, 3)], 1, false),
     ])
     .await;
     let (source, ctx) = (source(&server), context().0);
@@ -104,12 +104,12 @@ async fn a_row_is_told_once_as_long_as_it_stays_as_it_was() {
 async fn a_window_of_several_pages_is_read_twice_and_a_shifted_row_is_found() {
     // While page 2 was read, a row of page 1 had been deleted: row 3 moved to page 1 and was not seen.
     let server = serve([
-        list("bills", vec![], 1, false),
-        list("bills", vec![row("bill", 1, 90), row("bill", 2, 90)], 1, true),
-        list("bills", vec![row("bill", 4, 1)], 2, false),
-        list("bills", vec![row("bill", 2, 90), row("bill", 3, 90)], 1, true),
-        list("bills", vec![row("bill", 4, 1)], 2, false),
-        list("bills", vec![], 1, false),
+        list("bills", &[], 1, false),
+        list("bills", &[row("bill", 1, 90), row("bill", 2, 90)], 1, true),
+        list("bills", &[row("bill", 4, 1)], 2, false),
+        list("bills", &[row("bill", 2, 90), row("bill", 3, 90)], 1, true),
+        list("bills", &[row("bill", 4, 1)], 2, false),
+        list("bills", &[], 1, false),
     ])
     .await;
     let (source, ctx) = (source(&server), context().0);
@@ -129,8 +129,8 @@ async fn a_window_of_several_pages_is_read_twice_and_a_shifted_row_is_found() {
 async fn what_is_not_followed_by_another_run_reads_several_pages_twice_at_once() {
     let pages = || {
         [
-            list("invoices", vec![row("invoice", 1, 40)], 1, true),
-            list("invoices", vec![row("invoice", 2, 30)], 2, false),
+            list("invoices", &[row("invoice", 1, 40)], 1, true),
+            list("invoices", &[row("invoice", 2, 30)], 2, false),
         ]
     };
     let server = serve(pages().into_iter().chain(pages())).await;
@@ -152,9 +152,9 @@ async fn payments_received_are_read_back_until_nothing_can_have_changed() {
     let key = "customerpayments";
     let day = 24 * 60;
     let server = serve([
-        list(key, vec![row("payment", 1, 2), row("payment", 2, 3 * day)], 1, true),
-        list(key, vec![row("payment", 3, 30 * day), row("payment", 4, 44 * day)], 2, true),
-        list(key, vec![row("payment", 5, 60 * day)], 3, true),
+        list(key, &[row("payment", 1, 2), row("payment", 2, 3 * day)], 1, true),
+        list(key, &[row("payment", 3, 30 * day), row("payment", 4, 44 * day)], 2, true),
+        list(key, &[row("payment", 5, 60 * day)], 3, true),
     ])
     .await;
     let (source, ctx) = (source(&server), context().0);
@@ -175,8 +175,8 @@ async fn payments_received_are_read_back_until_nothing_can_have_changed() {
 #[tokio::test]
 async fn a_sweep_names_every_record() {
     let server = serve([
-        list("vendorpayments", vec![row("payment", 1, 90_000)], 1, true),
-        list("vendorpayments", vec![row("payment", 2, 1)], 2, false),
+        list("vendorpayments", &[row("payment", 1, 90_000)], 1, true),
+        list("vendorpayments", &[row("payment", 2, 1)], 2, false),
     ])
     .await;
     let (source, ctx) = (source(&server), context().0);
@@ -188,7 +188,7 @@ async fn a_sweep_names_every_record() {
 
 #[tokio::test]
 async fn another_page_than_was_asked_for_is_refused() {
-    let server = serve([list("invoices", vec![], 2, true)]).await;
+    let server = serve([list("invoices", &[], 2, true)]).await;
     let error = source(&server).poll(&context().0, "invoices", PollMode::Live, None).await.unwrap_err();
     assert_eq!((error.kind(), error.context("asked")), (ErrorKind::InvalidResponse, Some("1")));
     let wrong = Bytes::from_static(b"{");
@@ -198,7 +198,7 @@ async fn another_page_than_was_asked_for_is_refused() {
 
 #[tokio::test]
 async fn polls_leave_room_under_every_limit_and_never_pause_it_for_others() {
-    let server = serve([list("invoices", vec![], 1, false)]).await;
+    let server = serve([list("invoices", &[], 1, false)]).await;
     let (ctx, ledger) = context();
     poll(&source(&server), &ctx, "invoices", PollMode::Live, None).await;
     let admitted = ledger.admitted.lock().unwrap()[0].clone();

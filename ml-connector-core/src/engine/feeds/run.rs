@@ -183,7 +183,7 @@ impl<'a> Turn<'a> {
                 }
                 Committed::Fenced => return Err(Stop::Fenced),
                 Committed::Stale(key) => {
-                    tracing::debug!(%key, "somebody else wrote: putting the page together again")
+                    tracing::debug!(%key, "somebody else wrote: putting the page together again");
                 }
             }
         }
