@@ -5,6 +5,7 @@
 mod config;
 mod conformance;
 mod hostile;
+mod poll;
 mod resolve;
 mod support;
 mod webhook;
