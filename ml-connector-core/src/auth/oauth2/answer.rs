@@ -149,7 +149,7 @@ fn cause_of(error: &Error) -> (Cause, Option<Timestamp>) {
 }
 
 /// A code is shown only if it looks like one.
-fn shown(code: &str) -> String {
+pub(in crate::auth) fn shown(code: &str) -> String {
     let is_code = code.len() <= CODE_CHARS
         && code.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | ' '));
     String::from(if is_code { code } else { "unreadable_code" })
