@@ -1,6 +1,7 @@
 //! Whole-system tests: the real crates on simulated vendors, and the log under the worst that can happen.
 #![allow(clippy::unwrap_used)] // helpers of tests, too
 
+mod consent;
 #[cfg(target_os = "linux")]
 mod durability;
 mod flow;
@@ -10,4 +11,6 @@ mod kill;
 mod proof;
 #[cfg(unix)]
 mod storage_faults;
+#[cfg(unix)]
+mod tokens;
 mod world;

@@ -108,7 +108,7 @@ impl<E: Endpoint> Manager<E> {
     /// Stores the answer to the exchange of a consent's code, and then connects with it. Says what it meant.
     pub(crate) async fn consented(&self, ctx: &Context, answer: &Answer) -> Result<Verdict> {
         let received = Received::of_consent(Uuid::new_v4(), answer);
-        self.store(ctx, &received).await?;
+        self.store(ctx, &received).await.map_err(|error| error.with_context("token_answer", "lost"))?;
         let verdict = self.endpoint.judge(&received.answer());
         self.log(&received, &verdict);
         if let Err(error) = self.apply(ctx, &Input::Judged(received, verdict.clone())).await {

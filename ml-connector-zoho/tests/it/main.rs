@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions, but not in their helpers
 
 mod config;
+mod consent;
 mod resolve;
 mod support;
 mod webhook;
