@@ -50,7 +50,8 @@
 //! # Features
 //!
 //! `reqwest` and `rustls` (default) give the HTTP transport; without them the host supplies an [`HttpTransport`], and
-//! this crate depends on no HTTP client, no TLS and no database. `testing` adds the conformance suites for implementers
+//! this crate depends on no HTTP client, no TLS and no database. `certificate` signs for an app that proves itself by a
+//! certificate's key ([`CertificateAssertion`](auth::CertificateAssertion)). `testing` adds the conformance suites for implementers
 //! of the traits, and a clock that tests move by hand.
 
 pub mod audit;
