@@ -49,7 +49,7 @@ impl ZohoBooks {
         // Without the first there is no refresh token at all, without the second only at the first consent.
         config.parameters = vec![("access_type", "offline".into()), ("prompt", "consent".into())];
         config.pkce = false; // Zoho documents none
-        config.token_url = Some(token_url);
+        config.token_url = token_url;
         config.fields = &["api_domain", "scope"];
         Ok(config)
     }

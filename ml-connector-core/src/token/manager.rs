@@ -264,7 +264,7 @@ impl<E: Endpoint> Manager<E> {
             match self.apply(ctx, &input).await {
                 Ok(kept) => return Ok(kept),
                 Err(error) => {
-                    tracing::warn!(%error, key = self.key.as_str(), "a token answer is not stored yet")
+                    tracing::warn!(%error, key = self.key.as_str(), "a token answer is not stored yet");
                 }
             }
             sleep_until(ctx.clock(), ctx.now() + pause).await;

@@ -28,10 +28,10 @@ pub struct AuthorizerConfig {
     /// Whether the vendor takes a PKCE challenge (S256).
     pub pkce: bool,
     /// Chooses the token endpoint by the callback, where the vendor has several: the app's secret is sent to it, so
-    /// return nothing that is not on a list. `None`, or an answer of `None`: the one in `oauth`.
+    /// return nothing that is not on a list. `None`: the one in `oauth`, as it is by default.
     ///
     /// An error of it is the error of [`Authorizer::finish`](super::Authorizer::finish).
-    pub token_url: Option<fn(&Callback) -> Result<Option<Url>>>,
+    pub token_url: fn(&Callback) -> Result<Option<Url>>,
     /// The fields of the token answer that are handed back, such as `api_domain` or `team`. None that holds a secret.
     pub fields: &'static [&'static str],
 }
@@ -48,7 +48,7 @@ impl AuthorizerConfig {
             scope_separator: " ",
             parameters: Vec::new(),
             pkce: true,
-            token_url: None,
+            token_url: |_| Ok(None),
             fields: &[],
         }
     }

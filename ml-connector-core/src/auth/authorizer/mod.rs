@@ -188,7 +188,7 @@ impl Authorizer {
     }
 
     fn token_url(&self, callback: &Callback) -> Result<Url> {
-        let chosen = self.config.token_url.map(|choose| choose(callback)).transpose()?.flatten();
+        let chosen = (self.config.token_url)(callback)?;
         let url = chosen.unwrap_or_else(|| self.config.oauth.token_url.clone());
         require_secure(&url)?;
         Ok(url)

@@ -84,7 +84,7 @@ fn config() -> AuthorizerConfig {
     let back = "https://erp.example.com/connected".parse().unwrap();
     let mut config = AuthorizerConfig::new(oauth(), page, back);
     config.scopes = ["invoices.READ", "bills.READ", "bills.CREATE"].map(String::from).into();
-    config.token_url = Some(region);
+    config.token_url = region;
     config.fields = &["api_domain"];
     config
 }
@@ -287,7 +287,7 @@ async fn the_secret_goes_to_no_server_that_is_not_on_the_list() {
     let query = format!("{}&server=https://evil.example", callback(&url));
     refused(&authorizer().finish(&ctx, &query, None).await.unwrap_err(), ErrorKind::ConfigInvalid);
     let mut config = config();
-    config.token_url = Some(|_| Ok(Url::parse("http://accounts.example.com/token").ok()));
+    config.token_url = |_| Ok(Url::parse("http://accounts.example.com/token").ok());
     let insecure = Authorizer::new(config).unwrap();
     let error = insecure.finish(&ctx, &callback(&url), None).await.unwrap_err();
     refused(&error, ErrorKind::ConfigInvalid);
