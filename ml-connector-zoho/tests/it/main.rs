@@ -4,6 +4,7 @@
 
 mod config;
 mod conformance;
+mod consent;
 mod hostile;
 mod poll;
 mod resolve;
