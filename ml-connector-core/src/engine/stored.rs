@@ -11,13 +11,16 @@ use crate::{
 /// A signal with the request it came in: one line of JSON, the signal's own payload, the request's body as
 /// received. Bytes stay bytes, so that writing one costs next to nothing.
 #[derive(Debug, Serialize, Deserialize)]
-struct SignalHead {
-    signal: Option<Signal>,
+struct SignalHead<S> {
+    signal: Option<S>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     payload_bytes: Option<usize>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     received: Option<Received>,
 }
+
+/// Room for the line of JSON of an ordinary signal.
+const HEAD_BYTES: usize = 512;
 
 /// What is kept of a request besides its body. Headers are not: they may hold secrets.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,8 +45,9 @@ pub(super) struct StoredSignal {
 impl StoredSignal {
     pub(super) fn encode(signal: Option<&Signal>, received: Option<Received>, body: &[u8]) -> Result<Bytes> {
         let payload = signal.and_then(|signal| signal.payload.as_ref());
-        let head = SignalHead { signal: signal.cloned(), payload_bytes: payload.map(Bytes::len), received };
-        let mut bytes = serde_json::to_vec(&head).map_err(|source| {
+        let head = SignalHead { signal, payload_bytes: payload.map(Bytes::len), received };
+        let mut bytes = Vec::with_capacity(HEAD_BYTES + payload.map_or(0, Bytes::len) + body.len());
+        serde_json::to_writer(&mut bytes, &head).map_err(|source| {
             Error::new(ErrorKind::Unexpected, "a signal cannot be written").with_source(source)
         })?;
         bytes.push(b'\n');
@@ -55,7 +59,7 @@ impl StoredSignal {
     pub(super) fn decode(bytes: &Bytes) -> Result<Self> {
         let unreadable = || Error::new(ErrorKind::Unexpected, "a stored signal cannot be read");
         let end = bytes.iter().position(|byte| *byte == b'\n').ok_or_else(unreadable)?;
-        let head: SignalHead =
+        let head: SignalHead<Signal> =
             serde_json::from_slice(&bytes[..end]).map_err(|source| unreadable().with_source(source))?;
         let mut body = bytes.slice(end + 1..);
         let payload = match head.payload_bytes {
