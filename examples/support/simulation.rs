@@ -9,8 +9,9 @@ use ml_connector_core::{
     model::{Date, Decimal},
 };
 use ml_connector_sim::{
-    DataCenter, Entity, EventKind, Fault, NewDocument, Posted, Served, SlackSim, WebhookDelivery,
-    WebhookRule, ZohoBooksSim, serve,
+    Fault, Served, SlackSim, ZohoBooksSim, serve,
+    slack::Posted,
+    zoho::{DataCenter, Entity, EventKind, NewDocument, WebhookDelivery, WebhookRule},
 };
 
 use crate::settings::ZohoBooksToSlack;

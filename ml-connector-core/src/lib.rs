@@ -45,13 +45,14 @@
 //! # }
 //! ```
 //!
-//! Whoever adds a vendor begins with the [guide](guide).
+//! Whoever adds a vendor begins with the [`guide`].
 //!
 //! # Features
 //!
 //! `reqwest` and `rustls` (default) give the HTTP transport; without them the host supplies an [`HttpTransport`], and
 //! this crate depends on no HTTP client, no TLS and no database. `certificate` signs for an app that proves itself by a
-//! certificate's key ([`CertificateAssertion`](auth::CertificateAssertion)). `testing` adds the conformance suites for implementers
+//! certificate's key ([`CertificateAssertion`](auth::CertificateAssertion)). `metrics` counts through the facade of that
+//! name, as the [engine's documentation](engine#what-it-tells) lists. `testing` adds the conformance suites for implementers
 //! of the traits, and a clock that tests move by hand.
 
 pub mod audit;
@@ -85,6 +86,6 @@ pub use error::{Effect, Error, ErrorKind, Result, Retry, Scope};
 pub use model::{Money, Timestamp};
 pub use secret::Secret;
 pub use sink::{Notes, OnUnknown, Repeat, Sink, SinkInfo};
-pub use source::{Feed, Source, SourceInfo};
+pub use source::{Feed, Mode, Source, SourceInfo};
 
 pub use crate::{audit::AuditLog, http::HttpTransport, rate::RateLimiter, token::TokenStore};

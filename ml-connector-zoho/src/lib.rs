@@ -7,6 +7,7 @@ mod consent;
 mod data_center;
 mod error;
 mod models;
+mod poll;
 mod source;
 mod webhook;
 

@@ -1,14 +1,17 @@
 //! Whole-system tests: the real crates on simulated vendors, and the log under the worst that can happen.
 #![allow(clippy::unwrap_used)] // helpers of tests, too
 
+mod chaos;
 mod consent;
 #[cfg(target_os = "linux")]
 mod durability;
 mod flow;
 #[cfg(unix)]
 mod kill;
+mod polling;
 #[cfg(unix)]
 mod proof;
+mod secrets;
 #[cfg(unix)]
 mod storage_faults;
 #[cfg(unix)]

@@ -6,7 +6,8 @@ use std::{net::SocketAddr, path::Path, process::Stdio, sync::Arc, time::Duration
 use http::StatusCode;
 use ml_connector_core::{Secret, SystemClock, http::ReqwestTransport, model::Decimal};
 use ml_connector_sim::{
-    DataCenter, Entity, EventKind, Fault, NewDocument, Served, SlackSim, WebhookRule, ZohoBooksSim, serve,
+    Fault, Served, SlackSim, ZohoBooksSim, serve,
+    zoho::{DataCenter, Entity, EventKind, NewDocument, WebhookRule},
 };
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
@@ -60,6 +61,8 @@ impl Vendors {
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         while let Some(line) = lines.next_line().await.unwrap() {
             if let Some(url) = line.strip_prefix("webhooks: ") {
+                // Somebody has to read on: a program whose output is closed cannot go on printing.
+                tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
                 return (child, url.to_owned());
             }
         }

@@ -1,8 +1,8 @@
 //! What every implementation of the traits has to do, as functions to call from its tests.
 //!
 //! A behavior is one function that takes a fresh instance and panics with what it missed. [`log::all`],
-//! [`tokens::all`], [`source::all`] and [`sink::all`] run them all; stores that outlive their process also call
-//! [`log::survives_reopening`] and [`tokens::survives_reopening`].
+//! [`tokens::all`], [`limiter::all`], [`source::all`] and [`sink::all`] run them all; stores that outlive their process
+//! also call [`log::survives_reopening`] and [`tokens::survives_reopening`].
 //!
 //! A store is given as it is. A system crate gives a [`SourceUnderTest`](source::SourceUnderTest) or a
 //! [`SinkUnderTest`](sink::SinkUnderTest): its connection, a vendor that answers as it should, and the vendor's own
@@ -18,6 +18,7 @@
 //! ```
 #![allow(clippy::missing_panics_doc)] // a panic is how a behavior says that it was not met
 
+pub mod limiter;
 pub mod log;
 pub mod sink;
 pub mod source;

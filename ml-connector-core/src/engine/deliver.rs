@@ -54,14 +54,15 @@ impl Attempt<'_> {
             tracing::warn!(connection = %self.batch.connection, "deliveries wait for a sink that is not connected");
             return Ok(Finished::again(self.batch, Hold::Outage(self.shared.clock.now())));
         };
-        let (items, mut deliveries) = self.load().await?;
+        let (mut items, mut deliveries) = self.load().await?;
         let Some(head) = deliveries.first() else { return Ok(Finished::settled(self.batch.lane)) };
         let look_up_first = slot.sink.info().repeat == Repeat::AfterLookup;
-        if items[0].uncertain
-            && look_up_first
-            && let Some(finished) = self.look_up(slot, items[0], head).await?
-        {
-            return Ok(finished);
+        if items[0].uncertain && look_up_first {
+            if let Some(finished) = self.look_up(slot, items[0], head).await? {
+                return Ok(finished);
+            }
+            // Should it have to wait for room now, nothing new can have happened when its turn comes.
+            items[0].uncertain = false;
         }
         let plan = match slot.sink.plan(head) {
             Ok(plan) => plan,
@@ -95,7 +96,7 @@ impl Attempt<'_> {
         self.settle(&items, &deliveries, results, look_up_first).await
     }
 
-    /// The deliveries of the batch with their events. What is not in the log any more has been settled.
+    /// The deliveries of the batch with their events, without those that are settled by now.
     async fn load(&self) -> Result<(Vec<Item>, Vec<Delivery>), Stop> {
         let seqs = self.batch.items.iter().map(|item| item.seq).collect();
         let entries = self.shared.log.query(&Query::entries(seqs)).await?;
@@ -105,7 +106,8 @@ impl Attempt<'_> {
         let events: BTreeMap<Seq, Entry> = events.into_iter().map(|entry| (entry.seq, entry)).collect();
         let (mut items, mut deliveries) = (Vec::new(), Vec::new());
         for item in &self.batch.items {
-            let Some(entry) = entries.iter().find(|entry| entry.seq == item.seq) else { continue };
+            let waits = |entry: &&Entry| entry.seq == item.seq && !entry.state.is_settled();
+            let Some(entry) = entries.iter().find(waits) else { continue };
             match decode(entry, entry.parent.and_then(|parent| events.get(&parent))) {
                 Ok(mut delivery) => {
                     delivery.attempt = item.attempt;

@@ -1,4 +1,8 @@
 //! What waits, in which order, and what may begin now: the scheduler's state, without I/O and without a clock.
+//!
+//! The log holds the whole work list; here is as much of it as is needed to go on. Of a lane of deliveries only the
+//! first ones are held, of a connection's signals only so many, and none that falls due much later. What is not held
+//! is remembered by its place in the log, and read again when its turn comes.
 
 use std::{
     cmp::Reverse,
@@ -6,7 +10,11 @@ use std::{
     time::Duration,
 };
 
-use super::{health::Backlog, retry};
+use super::{
+    backlog::{Backlogs, Place},
+    health::Backlog,
+    retry,
+};
 use crate::{
     Timestamp,
     audit::{EntryKind, Pending},
@@ -65,6 +73,10 @@ pub(super) enum Hold {
     Outage(Timestamp),
 }
 
+/// How many deliveries of a lane are held, unless its sink takes more at once, and at most.
+const WINDOW: usize = 8;
+const MAX_WINDOW: usize = 512;
+
 #[derive(Debug)]
 struct Lane {
     connection: ConnectionId,
@@ -73,9 +85,19 @@ struct Lane {
     blocked_since: Option<Timestamp>,
     /// How often in a row the head was parked.
     parked: u32,
-    running: bool,
+    /// What is under way.
+    running: Option<Box<[Seq]>>,
+    /// The deliveries after this one are in the log only.
+    rest: Option<Seq>,
     /// When the heap has an entry for this lane; entries that say otherwise are stale.
     queued_for: Option<Timestamp>,
+}
+
+impl Lane {
+    fn knows(&self, seq: Seq) -> bool {
+        self.items.iter().any(|item| item.seq == seq)
+            || self.running.as_ref().is_some_and(|running| running.contains(&seq))
+    }
 }
 
 /// A connection that does not work at present.
@@ -94,26 +116,80 @@ enum Wake {
 }
 
 /// All lanes of one kind in the partitions this host holds.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Lanes {
     lanes: HashMap<LaneId, Lane>,
+    backlogs: Backlogs,
+    /// How many deliveries of a lane are held.
+    window: usize,
+    /// Lanes that should be refilled from the log.
+    hungry: Vec<LaneId>,
     heap: BinaryHeap<Reverse<(Timestamp, u64, Wake)>>,
     outages: HashMap<ConnectionId, Outage>,
     /// Breaks ties in the heap in the order of arrival.
     ticket: u64,
 }
 
+impl Default for Lanes {
+    fn default() -> Self {
+        Self {
+            lanes: HashMap::new(),
+            backlogs: Backlogs::default(),
+            window: WINDOW,
+            hungry: Vec::new(),
+            heap: BinaryHeap::new(),
+            outages: HashMap::new(),
+            ticket: 0,
+        }
+    }
+}
+
 impl Lanes {
-    /// Takes note of an unsettled entry. Entries of a lane come in the order of the log.
-    pub(super) fn add(&mut self, partition: Partition, pending: &Pending) {
+    /// Takes note of an unsettled entry, each once. Entries of a lane come in the order of the log.
+    pub(super) fn add(&mut self, partition: Partition, pending: &Pending, now: Timestamp) {
+        match pending.kind {
+            EntryKind::Delivery => self.add_delivery(partition, pending),
+            _ => {
+                if self.backlogs.takes(partition, pending, now) {
+                    self.insert(partition, pending);
+                }
+            }
+        }
+    }
+
+    /// Takes note of a signal that was passed over when it was met first. It may be known all the same.
+    pub(super) fn add_again(&mut self, partition: Partition, pending: &Pending, now: Timestamp) {
         let id = LaneId { kind: pending.kind, partition, lane: pending.lane };
+        let is_known = self.lanes.get(&id).is_some_and(|lane| lane.knows(pending.seq));
+        if !is_known && self.backlogs.takes_again(partition, pending, now) {
+            self.insert(partition, pending);
+        }
+    }
+
+    fn add_delivery(&mut self, partition: Partition, pending: &Pending) {
+        let id = LaneId { kind: pending.kind, partition, lane: pending.lane };
+        if let Some(lane) = self.lanes.get_mut(&id) {
+            if lane.rest.is_none() && lane.items.len() >= self.window {
+                lane.rest = lane.items.back().map(|last| last.seq);
+            }
+            if lane.rest.is_some() {
+                return;
+            }
+        }
+        self.insert(partition, pending);
+    }
+
+    fn insert(&mut self, partition: Partition, pending: &Pending) {
+        let id = LaneId { kind: pending.kind, partition, lane: pending.lane };
+        let connection = self.backlogs.hold(partition, &pending.connection);
         let lane = self.lanes.entry(id).or_insert_with(|| Lane {
-            connection: pending.connection.clone(),
+            connection,
             items: VecDeque::with_capacity(1),
             held_until: Timestamp::default(),
             blocked_since: None,
             parked: 0,
-            running: false,
+            running: None,
+            rest: None,
             queued_for: None,
         });
         let Pending { seq, due, attempt, uncertain, .. } = *pending;
@@ -121,9 +197,56 @@ impl Lanes {
         self.queue(id);
     }
 
+    /// Lanes of deliveries that go on in the log, each with the last delivery that is held or was, and how many to
+    /// read after it. [`refill`](Self::refill) brings them.
+    pub(super) fn take_hungry(&mut self) -> Vec<(LaneId, Seq)> {
+        let lanes = &self.lanes;
+        let mut hungry: Vec<_> =
+            self.hungry.drain(..).filter_map(|id| Some((id, lanes.get(&id)?.rest?))).collect();
+        hungry.sort_unstable();
+        hungry.dedup();
+        hungry
+    }
+
+    /// How many deliveries of a lane to read.
+    pub(super) fn window(&self) -> usize {
+        self.window
+    }
+
+    /// The next deliveries of a hungry lane; `more` when there may be others behind them.
+    pub(super) fn refill(&mut self, id: LaneId, page: &[Pending], more: bool) {
+        let Some(lane) = self.lanes.get_mut(&id) else { return };
+        lane.rest = page.last().map(|last| last.seq).filter(|_| more);
+        for pending in page {
+            self.insert(id.partition, pending);
+        }
+        self.queue(id);
+    }
+
+    /// The lane could not be refilled.
+    pub(super) fn stay_hungry(&mut self, id: LaneId) {
+        self.hungry.push(id);
+    }
+
+    /// Where in the log signals were passed over that are wanted now.
+    pub(super) fn take_unread(&mut self, now: Timestamp) -> Vec<Place> {
+        self.backlogs.take_unread(now)
+    }
+
+    /// Whether no more signals of a connection are held at present.
+    pub(super) fn is_full(&self, partition: Partition, connection: &ConnectionId) -> bool {
+        self.backlogs.is_full(partition, connection)
+    }
+
+    /// A connection's signals from `from` on have still to be read.
+    pub(super) fn still_unread(&mut self, partition: Partition, connection: &ConnectionId, from: Seq) {
+        self.backlogs.still_unread(partition, connection, from);
+    }
+
     /// Forgets a partition that is not held any more. Batches that are under way find out by their fence.
     pub(super) fn forget(&mut self, partition: Partition) {
         self.lanes.retain(|id, _| id.partition != partition);
+        self.backlogs.forget(partition);
     }
 
     /// The next batch that may begin, if any. `appetite` says how much a connection takes at once.
@@ -144,7 +267,7 @@ impl Lanes {
                 },
                 Wake::Lane(id) => {
                     let Some(lane) = self.lanes.get_mut(&id) else { continue };
-                    if lane.running || lane.queued_for != Some(at) {
+                    if lane.running.is_some() || lane.queued_for != Some(at) {
                         continue;
                     }
                     lane.queued_for = None;
@@ -157,6 +280,7 @@ impl Lanes {
             };
             let Some(lane) = self.lanes.get_mut(&id) else { continue };
             let Appetite { max, ahead } = appetite(&lane.connection);
+            self.window = self.window.max(max.min(MAX_WINDOW));
             let items = pick(id.kind, &mut lane.items, now, max.max(1), ahead);
             let (connection, blocked_since) = (lane.connection.clone(), lane.blocked_since);
             if items.is_empty() {
@@ -164,7 +288,8 @@ impl Lanes {
                 self.wait_for_probe(&connection);
                 continue;
             }
-            lane.running = true;
+            lane.running = Some(items.iter().map(|item| item.seq).collect());
+            self.backlogs.release(id.partition, &connection, items.len());
             return Some(Batch { lane: id, connection, items, blocked_since });
         }
         None
@@ -173,7 +298,7 @@ impl Lanes {
     /// Takes note of what became of a batch: `waits` are those of its items that are not settled.
     pub(super) fn finish(&mut self, id: LaneId, waits: &[Item], hold: Hold, now: Timestamp) {
         let Some(lane) = self.lanes.get_mut(&id) else { return };
-        lane.running = false;
+        lane.running = None;
         waits.iter().for_each(|item| insert(id.kind, &mut lane.items, *item));
         lane.blocked_since = (hold == Hold::Blocked).then(|| lane.blocked_since.unwrap_or(now));
         lane.parked = if hold == Hold::Parked { lane.parked.saturating_add(1) } else { 0 };
@@ -183,6 +308,7 @@ impl Lanes {
             Hold::None | Hold::Blocked | Hold::Outage(_) => Timestamp::default(),
         };
         let connection = lane.connection.clone();
+        self.backlogs.keep(id.partition, &connection, waits.len());
         match hold {
             Hold::Outage(not_before) => self.begin_outage(connection, not_before, now),
             // Waiting for room proves nothing about the connection.
@@ -207,7 +333,8 @@ impl Lanes {
 
     /// When something may begin next.
     pub(super) fn next_at(&self) -> Option<Timestamp> {
-        self.heap.peek().map(|Reverse((at, _, _))| *at)
+        let first = self.heap.peek().map(|Reverse((at, _, _))| *at);
+        first.into_iter().chain(self.backlogs.next_at()).min()
     }
 
     /// What waits for each connection, batches under way not counted. Looks at every lane.
@@ -229,11 +356,16 @@ impl Lanes {
     /// Puts a lane into the heap for the time at which it may begin, or drops it when it is empty.
     fn queue(&mut self, id: LaneId) {
         let Some(lane) = self.lanes.get_mut(&id) else { return };
-        if lane.running {
+        if lane.rest.is_some() && lane.items.len() <= self.window / 2 {
+            self.hungry.push(id);
+        }
+        if lane.running.is_some() {
             return;
         }
         let Some(head) = lane.items.front() else {
-            self.lanes.remove(&id);
+            if lane.rest.is_none() {
+                self.lanes.remove(&id);
+            }
             return;
         };
         let due = if head.due == Timestamp::MAX { Timestamp::default() } else { head.due };
@@ -287,7 +419,7 @@ impl Lanes {
             return None;
         }
         while let Some(id) = outage.lanes.pop() {
-            if self.lanes.get(&id).is_some_and(|lane| !lane.running && !lane.items.is_empty()) {
+            if self.lanes.get(&id).is_some_and(|lane| lane.running.is_none() && !lane.items.is_empty()) {
                 outage.probing = true;
                 return Some(id);
             }
@@ -324,135 +456,21 @@ fn pick(
     if head.due > now {
         return Vec::new();
     }
-    let ripe = now + ahead;
-    let joins = |item: &&Item| item.due <= ripe && (kind == EntryKind::Signal || !item.uncertain);
-    let count = items.iter().take(max).take_while(joins).count();
-    items.drain(..count).collect()
+    if kind == EntryKind::Delivery {
+        let count = items.iter().take(max).take_while(|item| item.due <= now && !item.uncertain).count();
+        return items.drain(..count).collect();
+    }
+    // A read answers everything that was received before it, also what waits for its next try.
+    let mut taken = Vec::new();
+    items.retain(|item| {
+        let joins = taken.len() < max && (item.due <= now + ahead || item.attempt > 0);
+        if joins {
+            taken.push(*item);
+        }
+        !joins
+    });
+    taken
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn at(secs: i64) -> Timestamp {
-        Timestamp::from_secs(secs)
-    }
-
-    fn pending(kind: EntryKind, connection: &str, lane: u64, seq: u64, due: i64) -> Pending {
-        let due = if due == i64::MAX { Timestamp::MAX } else { at(due) };
-        Pending {
-            seq: Seq(seq),
-            kind,
-            connection: connection.into(),
-            lane,
-            due,
-            attempt: 0,
-            uncertain: false,
-        }
-    }
-
-    fn lanes(entries: &[Pending]) -> Lanes {
-        let mut lanes = Lanes::default();
-        entries.iter().for_each(|entry| lanes.add(Partition::new(0), entry));
-        lanes
-    }
-
-    fn take(lanes: &mut Lanes, now: i64) -> Option<(LaneId, Vec<u64>)> {
-        let max = if lanes.lanes.keys().any(|id| id.kind == Signal) { 100 } else { 1 };
-        let appetite = |_: &ConnectionId| Appetite { max, ahead: Duration::from_secs(2) };
-        lanes.take(at(now), appetite).map(|b| (b.lane, b.items.iter().map(|item| item.seq.0).collect()))
-    }
-
-    use EntryKind::{Delivery, Signal};
-
-    #[test]
-    fn deliveries_of_a_lane_go_one_by_one_in_the_order_of_the_log() {
-        let mut lanes = lanes(&[pending(Delivery, "slack", 7, 1, 0), pending(Delivery, "slack", 7, 2, 0)]);
-        let (lane, first) = take(&mut lanes, 0).unwrap();
-        assert_eq!(first, [1]);
-        assert_eq!(take(&mut lanes, 0), None, "one is under way");
-        let again = Item { seq: Seq(1), due: at(5), attempt: 1, uncertain: false };
-        lanes.finish(lane, &[again], Hold::Blocked, at(0));
-        assert_eq!(take(&mut lanes, 4), None, "the second waits behind the first");
-        assert_eq!(take(&mut lanes, 5).unwrap().1, [1]);
-        lanes.finish(lane, &[], Hold::None, at(5));
-        assert_eq!(take(&mut lanes, 5).unwrap().1, [2]);
-        lanes.finish(lane, &[], Hold::None, at(5));
-        assert_eq!((lanes.waiting(), lanes.lanes.len()), (0, 0), "nothing is kept of an empty lane");
-    }
-
-    #[test]
-    fn signals_of_a_record_are_taken_together_but_not_those_of_another_day() {
-        let entries = [(1, 2), (2, 3), (3, 90_000), (4, 1)];
-        let mut lanes = lanes(&entries.map(|(seq, due)| pending(Signal, "books", 7, seq, due)));
-        assert_eq!(take(&mut lanes, 0), None);
-        assert_eq!(lanes.next_at(), Some(at(0).max(at(1))));
-        let (lane, together) = take(&mut lanes, 1).unwrap();
-        assert_eq!(together, [4, 1, 2]);
-        lanes.add(Partition::new(0), &pending(Signal, "books", 7, 5, 1));
-        assert_eq!(take(&mut lanes, 2), None, "a read is under way");
-        lanes.finish(lane, &[], Hold::None, at(2));
-        assert_eq!(take(&mut lanes, 2).unwrap().1, [5]);
-        lanes.finish(lane, &[], Hold::None, at(2));
-        assert_eq!(lanes.next_at(), Some(at(90_000)));
-    }
-
-    #[test]
-    fn a_connection_that_does_not_work_is_tried_with_one_batch_and_then_goes_on_in_order() {
-        let mut lanes = lanes(&[1, 2, 3].map(|n| pending(Delivery, "slack", n, n, 0)));
-        let other = pending(Delivery, "other", 9, 9, 0);
-        let (lane, first) = take(&mut lanes, 0).unwrap();
-        let again = Item { seq: Seq(first[0]), due: at(0), attempt: 0, uncertain: false };
-        let outage = Hold::Outage(at(0));
-        lanes.finish(lane, &[again], outage, at(0));
-        assert_eq!(take(&mut lanes, 30), None);
-        lanes.add(Partition::new(0), &other);
-        assert_eq!(take(&mut lanes, 30).unwrap().1, [9], "other connections go on");
-
-        let (probe, items) = take(&mut lanes, 60).unwrap();
-        assert_eq!(take(&mut lanes, 60), None, "one probe at a time");
-        let again = Item { seq: Seq(items[0]), due: at(0), attempt: 0, uncertain: false };
-        let outage = Hold::Outage(at(200));
-        lanes.finish(probe, &[again], outage, at(60));
-        assert_eq!(take(&mut lanes, 199), None, "not before the vendor said");
-
-        let (probe, _) = take(&mut lanes, 200).unwrap();
-        lanes.finish(probe, &[], Hold::None, at(200));
-        assert_eq!(std::iter::from_fn(|| take(&mut lanes, 200)).count(), 2, "everything else is free again");
-    }
-
-    #[test]
-    fn a_resumed_connection_is_tried_at_once() {
-        let mut lanes = lanes(&[pending(Delivery, "slack", 1, 1, 0), pending(Delivery, "slack", 2, 2, 0)]);
-        let (lane, items) = take(&mut lanes, 0).unwrap();
-        let again = Item { seq: Seq(items[0]), due: at(0), attempt: 0, uncertain: false };
-        lanes.finish(lane, &[again], Hold::Outage(at(900)), at(0));
-        assert_eq!(take(&mut lanes, 1), None);
-        lanes.resume(&"slack".into());
-        assert_eq!(std::iter::from_fn(|| take(&mut lanes, 1)).count(), 2);
-    }
-
-    #[test]
-    fn a_parked_head_blocks_its_lane_and_goes_alone() {
-        let mut lanes =
-            lanes(&[pending(Delivery, "slack", 1, 1, i64::MAX), pending(Delivery, "slack", 1, 2, 0)]);
-        let (lane, probe) = take(&mut lanes, 0).unwrap();
-        assert_eq!(probe, [1], "after a restart it is tried once");
-        let parked = Item { seq: Seq(1), due: Timestamp::MAX, attempt: 0, uncertain: false };
-        lanes.finish(lane, &[parked], Hold::Parked, at(0));
-        assert_eq!(take(&mut lanes, 59), None);
-        assert_eq!(take(&mut lanes, 60).unwrap().1, [1]);
-        lanes.finish(lane, &[], Hold::None, at(60));
-        assert_eq!(take(&mut lanes, 60).unwrap().1, [2]);
-    }
-
-    #[test]
-    fn a_partition_that_is_lost_leaves_nothing_behind() {
-        let mut lanes = lanes(&[pending(Delivery, "slack", 1, 1, 0), pending(Signal, "books", 1, 2, 0)]);
-        let (lane, _) = take(&mut lanes, 0).unwrap();
-        lanes.forget(Partition::new(0));
-        lanes.finish(lane, &[], Hold::None, at(0));
-        assert_eq!(take(&mut lanes, 0), None);
-        assert_eq!(lanes.waiting(), 0);
-    }
-}
+mod tests;

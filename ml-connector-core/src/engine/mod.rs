@@ -9,13 +9,33 @@
 //!                                                              ▼
 //!                                                        Sink::deliver ─► outcome
 //! ```
+//!
+//! # What it tells
+//!
+//! - [`Connector::health`] and [`Connector::stats`] say how it is doing; [`Connector::explain`] tells the story of one
+//!   entry.
+//! - *Events* about its own work, routed like any other, if a route names them: `delivery.dead`, `delivery.parked`,
+//!   `signal.dead`, `connection.parked`, `connection.resumed`. One lane tells once in ten minutes, and what becomes of
+//!   such an event's own deliveries is not told.
+//! - *Spans* of `tracing`, at level `debug`: `receive` (`endpoint`), `resolve` (`connection`, `seq`, `signals`),
+//!   `deliver` (`connection`, `seq`, `attempt`), and `http_call` (`system`, `operation`) inside the latter two.
+//!   `seq` is the entry's number in the log. `error` means that somebody has to act, `warn` that the engine goes on
+//!   regardless. No field ever holds a secret, a name, an amount or a body.
+//! - *Counters*, with feature `metrics`, without labels: `ml_connector_signals_received_total`,
+//!   `ml_connector_signals_unrouted_total`, `ml_connector_webhooks_{forged,rejected,refused}_total`,
+//!   `ml_connector_reads_unchanged_total`, `ml_connector_events_total`, `ml_connector_deliveries_total`,
+//!   `ml_connector_deliveries_{done,parked}_total`, `ml_connector_attempts_{retried,looked_up}_total`,
+//!   `ml_connector_entries_dead_total`. [`Stats`] says what each counts.
 
+mod backlog;
 mod builder;
 mod deliver;
 mod explain;
+mod feeds;
 mod health;
 mod intake;
 mod lanes;
+mod observe;
 mod outcome;
 mod promise;
 mod registry;
@@ -28,6 +48,7 @@ mod stats;
 mod stored;
 #[cfg(test)]
 mod tests;
+mod upkeep;
 mod wake;
 
 use std::{
@@ -38,6 +59,7 @@ use std::{
 
 pub use builder::Builder;
 pub use explain::Explanation;
+pub use feeds::{FeedProgress, RunProgress};
 pub use health::{Backlog, ConnectionHealth, Health};
 pub use outcome::Parked;
 pub use replay::{Replay, ReplayMode, Replayed};
@@ -185,10 +207,7 @@ impl Connector {
     #[must_use]
     pub fn webhook_url(&self, connection: &ConnectionId) -> Option<Url> {
         let registry = self.shared.registry();
-        let endpoint: &EndpointId = &registry.source(connection)?.source.info().endpoint;
-        let mut url = self.shared.public_url.clone()?;
-        url.path_segments_mut().ok()?.pop_if_empty().push(endpoint.as_str());
-        Some(url)
+        self.shared.url_of(&registry.source(connection)?.source.info().endpoint)
     }
 
     /// What was counted since this connector was built.
@@ -223,6 +242,13 @@ impl Connector {
 impl Shared {
     fn registry(&self) -> Arc<Registry> {
         Arc::clone(&self.registry.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Where webhooks of an endpoint have to go.
+    fn url_of(&self, endpoint: &EndpointId) -> Option<Url> {
+        let mut url = self.public_url.clone()?;
+        url.path_segments_mut().ok()?.pop_if_empty().push(endpoint.as_str());
+        Some(url)
     }
 
     /// Since when a connection is watched: the instant at which any host saw it first.

@@ -55,6 +55,28 @@ pub(super) enum Stat {
     Dead,
 }
 
+#[cfg(feature = "metrics")]
+impl Stat {
+    /// The counter's name. Listed in the engine's documentation; renaming one breaks dashboards.
+    fn metric(self) -> &'static str {
+        match self {
+            Self::Received => "ml_connector_signals_received_total",
+            Self::Forged => "ml_connector_webhooks_forged_total",
+            Self::Rejected => "ml_connector_webhooks_rejected_total",
+            Self::Refused => "ml_connector_webhooks_refused_total",
+            Self::Unrouted => "ml_connector_signals_unrouted_total",
+            Self::Unchanged => "ml_connector_reads_unchanged_total",
+            Self::Events => "ml_connector_events_total",
+            Self::Deliveries => "ml_connector_deliveries_total",
+            Self::Delivered => "ml_connector_deliveries_done_total",
+            Self::Retried => "ml_connector_attempts_retried_total",
+            Self::LookedUp => "ml_connector_attempts_looked_up_total",
+            Self::Parked => "ml_connector_deliveries_parked_total",
+            Self::Dead => "ml_connector_entries_dead_total",
+        }
+    }
+}
+
 const COUNT: usize = Stat::Dead as usize + 1;
 
 #[derive(Debug, Default)]
@@ -66,6 +88,8 @@ impl Counters {
     }
 
     pub(super) fn add(&self, stat: Stat, count: usize) {
+        #[cfg(feature = "metrics")]
+        metrics::counter!(stat.metric()).increment(count as u64);
         self.0[stat as usize].fetch_add(count as u64, Ordering::Relaxed);
     }
 

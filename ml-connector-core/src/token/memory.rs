@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    fmt,
     sync::{Mutex, PoisonError},
 };
 
@@ -12,7 +13,7 @@ use super::{Stored, Swap, TokenKey, TokenStore};
 use crate::Result;
 
 /// Tokens in memory, for tests and for hosts that connect anew after every start.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct MemoryTokenStore {
     /// A deleted key keeps its version.
     slots: Mutex<HashMap<TokenKey, (u64, Option<Bytes>)>>,
@@ -23,6 +24,13 @@ impl MemoryTokenStore {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+}
+
+/// The tokens are not shown.
+impl fmt::Debug for MemoryTokenStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryTokenStore").finish_non_exhaustive()
     }
 }
 

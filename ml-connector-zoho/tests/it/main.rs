@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions, but not in their helpers
 
 mod config;
+mod conformance;
 mod consent;
+mod hostile;
 mod resolve;
 mod support;
 mod webhook;

@@ -1,12 +1,15 @@
 //! The suite is checked too: the implementations in memory pass it, and planted defects do not.
 
 mod defects;
+mod lenient;
 
 use std::sync::Arc;
 
 use self::defects::{DEFECTS, Mutant};
-use super::{log, tokens};
-use crate::{AuditLog, TokenStore, audit::MemoryLog, token::MemoryTokenStore};
+use super::{limiter, log, tokens};
+use crate::{
+    AuditLog, RateLimiter, TokenStore, audit::MemoryLog, rate::MemoryRateLimiter, token::MemoryTokenStore,
+};
 
 async fn fresh_log() -> Arc<dyn AuditLog> {
     Arc::new(MemoryLog::new())
@@ -26,6 +29,25 @@ async fn the_log_in_memory_has_every_behavior_on_several_threads() {
 #[tokio::test]
 async fn tokens_in_memory_have_every_behavior() {
     tokens::all(async || Arc::new(MemoryTokenStore::new()) as Arc<dyn TokenStore>).await;
+}
+
+#[tokio::test]
+async fn the_limiter_in_memory_has_every_behavior() {
+    limiter::all(async || Arc::new(MemoryRateLimiter::new()) as Arc<dyn RateLimiter>).await;
+}
+
+#[tokio::test]
+async fn every_lenience_of_a_limiter_is_caught() {
+    for (name, plant) in lenient::DEFECTS {
+        let mut caught = Vec::new();
+        for (behavior, check) in limiter::BEHAVIORS {
+            let limiter = plant(lenient::Lenient::default());
+            if tokio::spawn(async move { check(&limiter).await }).await.is_err() {
+                caught.push(*behavior);
+            }
+        }
+        assert_eq!(caught.is_empty(), name.is_empty(), "{name:?} was caught by {caught:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,0 +1,213 @@
+//! Behaviors of a [`RateLimiter`].
+
+use std::{sync::Arc, time::Duration};
+
+use super::{Behavior, behaviors};
+use crate::{
+    ErrorKind, RateLimiter, Timestamp,
+    rate::{Admission, Cost, Feedback, Permit, Quota, QuotaKey},
+};
+
+/// What every limiter has to do.
+pub const BEHAVIORS: &[Behavior<dyn RateLimiter>] = behaviors![dyn RateLimiter:
+    admit::no_rolling_window_holds_more_than_its_limit,
+    admit::aligned_windows_begin_at_multiples_of_their_period,
+    admit::costs_are_taken_together_or_not_at_all,
+    admit::keys_are_counted_apart,
+    admit::a_cost_that_never_fits_is_an_error,
+    admit::units_are_left_free_for_others,
+    admit::concurrent_work_makes_room_when_it_is_finished,
+    admit::a_pause_is_kept_and_never_shortened,
+    admit::what_the_other_side_counts_is_believed,
+    admit::time_that_goes_back_opens_no_window,
+];
+
+/// Checks [`BEHAVIORS`], each on an instance of its own.
+pub async fn all(fresh: impl AsyncFn() -> Arc<dyn RateLimiter>) {
+    for (_, check) in BEHAVIORS {
+        check(&*fresh().await).await;
+    }
+}
+
+/// A multiple of every period in these tests.
+const NOON: i64 = 1_790_000_000_000;
+
+fn at(millis: i64) -> Timestamp {
+    Timestamp::from_millis(NOON + millis)
+}
+
+fn rolling(limit: u32, millis: u64) -> Quota {
+    Quota::Rolling { limit, window: Duration::from_millis(millis) }
+}
+
+fn aligned(limit: u32, millis: u64) -> Quota {
+    Quota::Aligned { limit, period: Duration::from_millis(millis) }
+}
+
+fn cost(key: &str, quotas: &[Quota]) -> Cost {
+    Cost::one(QuotaKey::from(key), quotas.into())
+}
+
+/// The permit, or how many milliseconds after noon to ask again.
+async fn ask(limiter: &dyn RateLimiter, costs: &[Cost], now: i64) -> Result<Permit, i64> {
+    match limiter.admit(costs, at(now)).await.expect("the costs are possible") {
+        Admission::Admitted(permit) => Ok(permit),
+        Admission::NotBefore(then) => {
+            assert!(then > at(now), "{then} is later than now, {}", at(now));
+            Err(then.as_millis() - NOON)
+        }
+    }
+}
+
+async fn take(limiter: &dyn RateLimiter, costs: &[Cost], now: i64) -> Permit {
+    let answer = ask(limiter, costs, now).await;
+    answer.unwrap_or_else(|then| panic!("expected room at {now} ms, but it is not before {then} ms"))
+}
+
+async fn refuse(limiter: &dyn RateLimiter, costs: &[Cost], now: i64) -> i64 {
+    ask(limiter, costs, now).await.err().unwrap_or_else(|| panic!("expected no room at {now} ms"))
+}
+
+async fn tell(limiter: &dyn RateLimiter, key: &str, feedback: Feedback, now: i64) {
+    limiter.report(&QuotaKey::from(key), feedback, at(now)).await.expect("the report is taken");
+}
+
+/// One function per behavior.
+pub mod admit {
+    use super::{
+        Cost, ErrorKind, Feedback, RateLimiter, aligned, ask, at, cost, refuse, rolling, take, tell,
+    };
+    use crate::rate::Quota;
+
+    /// For any rhythm of calls; and what is refused is refused for no longer than needed.
+    pub async fn no_rolling_window_holds_more_than_its_limit(limiter: &dyn RateLimiter) {
+        const WINDOWS: [(u32, i64); 2] = [(3, 100), (10, 1000)];
+        let costs = [cost("a", &[rolling(3, 100), rolling(10, 1000)])];
+        let mut admitted: Vec<i64> = Vec::new();
+        let (mut now, mut random) = (0, 7_i64);
+        for _ in 0..500 {
+            random = (random * 1_103_515_245 + 12_345) % 2_147_483_648;
+            now += random / 65_536 % 60;
+            // When the oldest unit that stands in the way is as old as its window.
+            let room = |(limit, window): (u32, i64)| {
+                let nth = admitted.len().checked_sub(limit as usize)?;
+                admitted.get(nth).map(|oldest| oldest + window)
+            };
+            let earliest = WINDOWS.into_iter().filter_map(room).max().unwrap_or(now).max(now);
+            match ask(limiter, &costs, now).await {
+                Ok(_) => {
+                    assert!(earliest <= now, "admitted at {now} ms, where {earliest} ms is the earliest");
+                    admitted.push(now);
+                }
+                Err(then) => assert!(
+                    now < earliest && then <= earliest,
+                    "at {now} ms told to wait until {then} ms, where {earliest} ms is enough"
+                ),
+            }
+        }
+        assert!(admitted.len() > 50, "work goes on");
+    }
+
+    /// Since the Unix epoch, whenever the first call came.
+    pub async fn aligned_windows_begin_at_multiples_of_their_period(limiter: &dyn RateLimiter) {
+        let costs = [cost("a", &[aligned(2, 1000)])];
+        take(limiter, &costs, 900).await;
+        take(limiter, &costs, 999).await;
+        assert_eq!(refuse(limiter, &costs, 999).await, 1000, "the next period begins at its multiple");
+        take(limiter, &costs, 1000).await;
+        take(limiter, &costs, 1000).await;
+        assert_eq!(refuse(limiter, &costs, 1001).await, 2000);
+    }
+
+    /// A refusal spends nothing of what had room.
+    pub async fn costs_are_taken_together_or_not_at_all(limiter: &dyn RateLimiter) {
+        let wide = || cost("wide", &[rolling(2, 1000)]);
+        let narrow = || cost("narrow", &[rolling(1, 100)]);
+        take(limiter, &[wide(), narrow()], 0).await;
+        for now in 1..5 {
+            assert_eq!(refuse(limiter, &[wide(), narrow()], now).await, 100);
+        }
+        take(limiter, &[wide()], 5).await;
+        assert_eq!(refuse(limiter, &[wide()], 5).await, 1000, "both units are spent now");
+        assert_eq!(refuse(limiter, &[wide(), narrow()], 50).await, 1000, "the later of two instants counts");
+        take(limiter, &[], 50).await;
+    }
+
+    /// What one key spends is nothing to another.
+    pub async fn keys_are_counted_apart(limiter: &dyn RateLimiter) {
+        take(limiter, &[cost("a", &[rolling(1, 1000)])], 0).await;
+        refuse(limiter, &[cost("a", &[rolling(1, 1000)])], 0).await;
+        take(limiter, &[cost("b", &[rolling(1, 1000)])], 0).await;
+    }
+
+    /// Waiting would not help.
+    pub async fn a_cost_that_never_fits_is_an_error(limiter: &dyn RateLimiter) {
+        let small = cost("a", &[rolling(3, 1000)]);
+        for impossible in [Cost { units: 4, ..small.clone() }, Cost { units: 2, leave: 2, ..small.clone() }] {
+            let refused = limiter.admit(&[cost("b", &[rolling(1, 1000)]), impossible], at(0)).await;
+            assert_eq!(refused.expect_err("it can never be admitted").kind(), ErrorKind::InvalidRequest);
+        }
+        take(limiter, &[cost("b", &[rolling(1, 1000)])], 0).await;
+        take(limiter, &[Cost { units: 3, ..small }], 0).await;
+    }
+
+    /// Polls leave room for live work.
+    pub async fn units_are_left_free_for_others(limiter: &dyn RateLimiter) {
+        let live = [cost("a", &[rolling(3, 1000)])];
+        let poll = [Cost { leave: 2, ..cost("a", &[rolling(3, 1000)]) }];
+        take(limiter, &poll, 0).await;
+        assert_eq!(refuse(limiter, &poll, 1).await, 1000);
+        take(limiter, &live, 1).await;
+        take(limiter, &live, 1).await;
+    }
+
+    /// Not before, however long it takes, and once only.
+    pub async fn concurrent_work_makes_room_when_it_is_finished(limiter: &dyn RateLimiter) {
+        let costs = [cost("a", &[Quota::Concurrent { limit: 2 }])];
+        let first = take(limiter, &costs, 0).await;
+        let second = take(limiter, &costs, 0).await;
+        assert_ne!(first, second, "a permit names one admission");
+        refuse(limiter, &costs, 30_000).await;
+        tell(limiter, "a", Feedback::Finished(first), 30_000).await;
+        tell(limiter, "a", Feedback::Finished(first), 30_000).await;
+        take(limiter, &costs, 30_000).await;
+        refuse(limiter, &costs, 30_000).await;
+    }
+
+    /// For its key only.
+    pub async fn a_pause_is_kept_and_never_shortened(limiter: &dyn RateLimiter) {
+        let costs = [cost("a", &[rolling(100, 1000)])];
+        tell(limiter, "a", Feedback::PausedUntil(at(5000)), 0).await;
+        tell(limiter, "a", Feedback::PausedUntil(at(2000)), 0).await;
+        assert_eq!(refuse(limiter, &costs, 0).await, 5000);
+        assert_eq!(refuse(limiter, &costs, 4999).await, 5000);
+        take(limiter, &[cost("b", &[rolling(100, 1000)])], 0).await;
+        take(limiter, &costs, 5000).await;
+    }
+
+    /// What others spent, and what is left.
+    pub async fn what_the_other_side_counts_is_believed(limiter: &dyn RateLimiter) {
+        let charged = [cost("charged", &[rolling(3, 1000)])];
+        take(limiter, &charged, 0).await;
+        tell(limiter, "charged", Feedback::Charge { units: 2 }, 10).await;
+        assert_eq!(refuse(limiter, &charged, 10).await, 1000, "what others spent counts");
+
+        let left = [cost("left", &[rolling(100, 1000)])];
+        tell(limiter, "left", Feedback::Remaining { units: 1, reset: at(3000) }, 0).await;
+        take(limiter, &left, 0).await;
+        assert_eq!(refuse(limiter, &left, 1).await, 3000, "no more than what is left until the reset");
+        take(limiter, &left, 3000).await;
+    }
+
+    /// Neither a rolling window nor an aligned one.
+    pub async fn time_that_goes_back_opens_no_window(limiter: &dyn RateLimiter) {
+        let windows = [cost("rolling", &[rolling(1, 1000)]), cost("aligned", &[aligned(1, 1000)])];
+        take(limiter, &windows, 10_000).await;
+        for back in [9999, 9000, 5000, 0] {
+            for window in &windows {
+                refuse(limiter, std::slice::from_ref(window), back).await;
+            }
+        }
+        take(limiter, &windows, 11_000).await;
+    }
+}

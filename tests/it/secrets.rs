@@ -1,0 +1,257 @@
+//! What is secret or personal stays out of logs, errors, `Debug` and explanations.
+
+use std::{
+    error::Error as _,
+    fmt::{self, Write as _},
+    sync::{Arc, Mutex},
+};
+
+use http::StatusCode;
+use ml_connector_core::{
+    Error,
+    audit::{EntryKind, Query},
+    model::Event,
+};
+use ml_connector_sim::{Fault, slack::Channel, zoho::Entity};
+use tracing::{
+    Event as LogEvent, Metadata, Subscriber,
+    field::{Field, Visit},
+    span::{Attributes, Id, Record},
+};
+use tracing_subscriber::{Layer, layer::Context, prelude::*};
+
+use crate::world::{ACCOUNTING, Story, WEBHOOK_SECRET, amount, document, secs};
+
+const CUSTOMER: &str = "Quillfeather Holdings";
+const VENDOR: &str = "Marrowstone Quarry";
+/// 73519.86, in every form it could be written in.
+const CENTS: i64 = 7_351_986;
+
+/// Everything our crates log at any level, spans and their fields included.
+#[derive(Clone, Default)]
+struct Captured(Arc<Mutex<String>>);
+
+impl Captured {
+    fn text(&self) -> String {
+        self.0.lock().unwrap().clone()
+    }
+
+    fn note(&self, metadata: &Metadata<'_>, record: impl FnOnce(&mut Line)) {
+        if metadata.target().starts_with("ml_connector") {
+            let mut line = Line(format!("{} {} {}", metadata.level(), metadata.target(), metadata.name()));
+            record(&mut line);
+            writeln!(self.0.lock().unwrap(), "{}", line.0).unwrap();
+        }
+    }
+}
+
+struct Line(String);
+
+impl Visit for Line {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        write!(self.0, " {field}={value:?}").unwrap();
+    }
+
+    /// The whole chain of an error, as a reporter would print it, and its long form.
+    fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {
+        write!(self.0, " {field}={value} {value:?}").unwrap();
+        let mut source = value.source();
+        while let Some(cause) = source {
+            write!(self.0, " because {cause} {cause:?}").unwrap();
+            source = cause.source();
+        }
+    }
+}
+
+impl<S: Subscriber> Layer<S> for Captured {
+    fn on_new_span(&self, attributes: &Attributes<'_>, _: &Id, _: Context<'_, S>) {
+        self.note(attributes.metadata(), |line| attributes.record(line));
+    }
+
+    fn on_record(&self, _: &Id, values: &Record<'_>, _: Context<'_, S>) {
+        let mut line = Line("record".to_owned());
+        values.record(&mut line);
+        writeln!(self.0.lock().unwrap(), "{}", line.0).unwrap();
+    }
+
+    fn on_event(&self, event: &LogEvent<'_>, _: Context<'_, S>) {
+        self.note(event.metadata(), |line| event.record(line));
+    }
+}
+
+/// What must not be seen: credentials first, then what a record says about people and money.
+fn planted(story: &Story) -> (Vec<String>, Vec<String>) {
+    let credentials = story.world.books.credentials();
+    let secrets = vec![
+        credentials.client_secret,
+        credentials.refresh_token,
+        story.world.slack.bot_token(),
+        WEBHOOK_SECRET.to_owned(),
+        // Access tokens are random, but say what they are for.
+        "Zoho-oauthtoken ".to_owned(),
+        "Bearer ".to_owned(),
+        "access_token\":".to_owned(),
+    ];
+    let personal = ["Quillfeather", "Marrowstone", "73519.86", "73,519.86", "7351986"].map(str::to_owned);
+    (secrets, personal.to_vec())
+}
+
+fn assert_absent(what: &str, text: &str, planted: &[String]) {
+    for secret in planted {
+        if let Some(at) = text.find(secret) {
+            let mut from = at.saturating_sub(300);
+            while !text.is_char_boundary(from) {
+                from -= 1;
+            }
+            panic!("{what} shows a planted value: …{}", &text[from..at]);
+        }
+    }
+}
+
+/// A day on which everything goes wrong that can: its log lines, and the story.
+async fn a_bad_day(captured: &Captured) -> Story {
+    let mut story = Story::new();
+    let (books, slack) = (story.world.books.clone(), story.world.slack.clone());
+    let post = "chat.postMessage";
+    let faults = [
+        Fault::too_many_requests(3).on(post),
+        Fault::html(StatusCode::INTERNAL_SERVER_ERROR).on(post),
+        Fault::status(StatusCode::BAD_GATEWAY).having_acted().on(post),
+        Fault::timeout().having_acted().on(post),
+        Fault::truncated().on(post),
+        Fault::reset().on("conversations.history"),
+    ];
+    for fault in faults {
+        slack.plant(fault);
+        let id = books.create_invoice(document(CUSTOMER, CENTS)).unwrap();
+        books.mark_sent(&id).unwrap();
+        books.pay_invoice(&id, amount(CENTS)).unwrap();
+        story.told().await;
+    }
+    for fault in [
+        Fault::html(StatusCode::BAD_GATEWAY).on("/books/v3"),
+        Fault::truncated().on("/books/v3"),
+        Fault::timeout().on("/books/v3"),
+        Fault::status(StatusCode::OK)
+            .with_body(
+                "application/json",
+                format!(r#"{{"code":0,"bill":{{"vendor_name":"{VENDOR}","total":73519.86}}}}"#),
+            )
+            .on("/bills"),
+        Fault::status(StatusCode::BAD_REQUEST)
+            .with_body("application/json", format!(r#"{{"code":4,"message":"{VENDOR} owes 73519.86"}}"#))
+            .on("/bills"),
+    ] {
+        books.plant(fault);
+        let bill = books.create_bill(document(VENDOR, CENTS)).unwrap();
+        books.submit_for_approval(Entity::Bill, &bill).unwrap();
+        story.told().await;
+    }
+    // Tokens: expired, unreadable answers of the token endpoint, withdrawn.
+    books.expire_tokens();
+    let secret = books.credentials().refresh_token;
+    for body in [format!(r#"{{"access_token":"{secret}""#), format!(r#"{{"error":"{secret}"}}"#)] {
+        books.plant(Fault::status(StatusCode::OK).with_body("application/json", body).on("/oauth/v2/token"));
+    }
+    books.create_invoice(document(CUSTOMER, CENTS)).unwrap();
+    story.told().await;
+    story.later(secs(600)).await;
+    books.expire_tokens();
+    books.revoke_grants();
+    books.create_invoice(document(CUSTOMER, CENTS)).unwrap();
+    story.told().await;
+    // Forged and malformed webhooks.
+    books.tune_webhooks(|tuning| tuning.wrong_secret = true);
+    books.create_invoice(document(CUSTOMER, CENTS)).unwrap();
+    for webhook in books.take_webhooks() {
+        assert_eq!(story.send(webhook.request).await, StatusCode::UNAUTHORIZED);
+    }
+    // Slack: archived, without scope, uninstalled; the log fails.
+    slack.set_channel(Channel::new(ACCOUNTING, "accounting").archived());
+    story.later(secs(300)).await;
+    story.world.log.fail_next_commits(3);
+    story.later(secs(300)).await;
+    slack.uninstall();
+    story.later(secs(3600)).await;
+    assert!(captured.text().lines().count() > 100, "{}", captured.text());
+    story
+}
+
+#[tokio::test(start_paused = true)]
+async fn planted_secrets_and_records_are_in_no_log_line_debug_text_or_explanation() {
+    let captured = Captured::default();
+    let _capturing = tracing_subscriber::registry().with(captured.clone()).set_default();
+    let story = a_bad_day(&captured).await;
+    let (secrets, personal) = planted(&story);
+    let all = [secrets.clone(), personal.clone()].concat();
+
+    assert_absent("the log", &captured.text(), &all);
+
+    let world = &story.world;
+    let connector = &story.connector;
+    let source = world.source();
+    let sink = world.sink();
+    let debugs = [
+        format!("{connector:?} {:?}", connector.stats()),
+        format!("{source:?} {:?}", world.source().build().unwrap()),
+        format!("{sink:?} {:?}", world.sink().build().unwrap()),
+        format!("{:?} {:?} {:?} {:?}", world.books, world.slack, world.transport, world.books.credentials()),
+        format!("{:?} {:?}", world.limiter, world.clock),
+        format!("{:?}", connector.health().await.unwrap()),
+        format!("{:?}", world.builder().source(source.build().unwrap()).sink(sink.build().unwrap())),
+    ];
+    for debug in debugs {
+        assert_absent("Debug", &debug, &all);
+    }
+
+    let mut explained = 0;
+    for kind in [EntryKind::Signal, EntryKind::Event, EntryKind::Delivery, EntryKind::Note] {
+        let entries = connector.search(&Query::of_kind(kind).with_limit(10_000)).await.unwrap();
+        for entry in entries {
+            assert_absent("Debug of an entry", &format!("{entry:?}"), &all);
+            let explanation = connector.explain(entry.seq).await.unwrap();
+            assert_absent("an explanation", &explanation.to_string(), &all);
+            assert_absent("Debug of an explanation", &format!("{explanation:?}"), &all);
+            explained += 1;
+        }
+    }
+    assert!(explained > 30, "{explained}");
+    for entry in world.entries(EntryKind::Event).await {
+        let event = Event::from_cloudevent(&entry.body.unwrap()).unwrap();
+        assert_absent("Debug of an event", &format!("{event:?}"), &all);
+    }
+}
+
+#[test]
+fn errors_of_a_wrong_configuration_do_not_quote_it() {
+    let secret = "hunter2hunter2hunter2";
+    let mut errors: Vec<Error> = Vec::new();
+    errors.extend(
+        ml_connector_zoho::ZohoBooks::builder("books").webhook_secret(format!("{secret}!")).build().err(),
+    );
+    errors.extend(
+        ml_connector_zoho::ZohoBooks::builder("books")
+            .organization_id("778812345")
+            .time_zone("UTC")
+            .api_url(format!("http://{secret}@example.com"))
+            .build()
+            .err(),
+    );
+    errors.extend(ml_connector_slack::Slack::builder("slack").token(format!("{secret}\n")).build().err());
+    errors.extend(
+        ml_connector_slack::Slack::builder("slack")
+            .base_url(format!("https://x:{secret}@slack.com"))
+            .build()
+            .err(),
+    );
+    assert_eq!(errors.len(), 4);
+    for error in errors {
+        let mut text = format!("{error} {error:?}");
+        let mut source = error.source();
+        while let Some(cause) = source {
+            write!(text, " {cause} {cause:?}").unwrap();
+            source = cause.source();
+        }
+        assert!(!text.contains("hunter2"), "an error quotes a secret of {} characters", secret.len());
+    }
+}
