@@ -115,13 +115,11 @@ async fn a_revoked_account_is_parked_and_resumes_by_itself_once_it_is_connected_
 
     connect(&world, &connector).await.unwrap();
     tokio::time::sleep(secs(15 * 60)).await;
-    let told = [
-        "Invoice INV-000101 created",
-        "Connection books waits for a repair",
-        "Invoice INV-000102 sent",
-        "Connection books works again",
-    ];
-    assert_eq!(world.headlines(ACCOUNTING), told);
+    let mut told = world.headlines(ACCOUNTING);
+    assert_eq!(told[..2], ["Invoice INV-000101 created", "Connection books waits for a repair"]);
+    // Which of the two comes first is nobody's promise.
+    told[2..].sort();
+    assert_eq!(told[2..], ["Connection books works again", "Invoice INV-000102 sent"]);
     assert!(connector.health().await.unwrap().is_good());
     running.stop().await;
 }
