@@ -31,7 +31,7 @@ const APPROVALS: &str = "C07APPROV1";
 const PAID: &str = "C07PAIDINV";
 const POST: &str = "chat.postMessage";
 /// How many stories are played unless the environment says otherwise: half a minute without optimisation.
-const SEEDS: u64 = 400;
+const SEEDS: u64 = 250;
 
 #[test]
 fn nothing_is_lost_doubled_or_overtaken_whatever_goes_wrong() {

@@ -32,7 +32,7 @@ pub(super) async fn deliver(shared: Arc<Shared>, lease: Lease, batch: Batch) -> 
     let attempt = Attempt { shared: &shared, lease, batch: &batch };
     match attempt.make().await {
         Ok(finished) => finished,
-        Err(Stop::Fenced) => Finished::fenced(batch.lane),
+        Err(Stop::Fenced) => Finished::fenced(),
         Err(Stop::Log(error)) => {
             tracing::error!(%error, connection = %batch.connection, "the log does not work: deliveries wait");
             let at = retry::next(&error, Seq(0), 1, retry::DELIVERY_CAP, shared.clock.now());
@@ -55,7 +55,7 @@ impl Attempt<'_> {
             return Ok(Finished::again(self.batch, Hold::Outage(self.shared.clock.now())));
         };
         let (items, mut deliveries) = self.load().await?;
-        let Some(head) = deliveries.first() else { return Ok(Finished::settled(self.batch.lane)) };
+        let Some(head) = deliveries.first() else { return Ok(Finished::settled()) };
         let look_up_first = slot.sink.info().repeat == Repeat::AfterLookup;
         if items[0].uncertain
             && look_up_first
@@ -67,21 +67,25 @@ impl Attempt<'_> {
             Ok(plan) => plan,
             Err(error) => {
                 self.kill(items[0], Some(head), &error).await?;
-                return Ok(Finished::again_from(self.batch, &items[1..], Hold::None));
+                return Ok(Finished::again_from(&items[1..], Hold::None));
             }
         };
         let now = self.shared.clock.now();
         let permit = match self.shared.context.limiter().admit(&plan.costs, now).await {
             Ok(Admission::Admitted(permit)) => permit,
             Ok(Admission::NotBefore(at)) => {
-                return Ok(Finished::again_from(self.batch, &items, Hold::Until(at)));
+                let hold = self.bottleneck(&plan.costs, at, now).await;
+                return Ok(Finished::again_from(&items, hold));
             }
             Err(error) if error.kind() == ErrorKind::InvalidRequest => {
                 self.kill(items[0], Some(head), &error).await?;
-                return Ok(Finished::again_from(self.batch, &items[1..], Hold::None));
+                return Ok(Finished::again_from(&items[1..], Hold::None));
             }
             Err(error) => return Err(Stop::Log(error)),
         };
+        if let Some(gate) = &self.batch.gate {
+            self.shared.wake.admitted(gate.clone(), self.batch.lane);
+        }
         if look_up_first {
             let begun = |item: &Item| Settlement {
                 seq: item.seq,
@@ -95,7 +99,22 @@ impl Attempt<'_> {
         self.settle(&items, &deliveries, results, look_up_first).await
     }
 
-    /// The deliveries of the batch with their events. What is not in the log any more has been settled.
+    /// Finds the key that has no room before `at`: everything that waits for it waits in one queue. Asking for no
+    /// units, but that as many are left, spends nothing.
+    async fn bottleneck(&self, costs: &[Cost], at: Timestamp, now: Timestamp) -> Hold {
+        for cost in costs {
+            let leave = cost.leave.saturating_add(cost.units);
+            let question = [Cost { units: 0, leave, ..cost.clone() }];
+            match self.shared.context.limiter().admit(&question, now).await {
+                Ok(Admission::NotBefore(then)) if then >= at => return Hold::Quota(cost.key.clone(), at),
+                Ok(Admission::Admitted(permit)) => self.finish_permit(&question, permit).await,
+                _ => {}
+            }
+        }
+        Hold::Until(at)
+    }
+
+    /// The deliveries of the batch with their events. What is settled already is left out.
     async fn load(&self) -> Result<(Vec<Item>, Vec<Delivery>), Stop> {
         let seqs = self.batch.items.iter().map(|item| item.seq).collect();
         let entries = self.shared.log.query(&Query::entries(seqs)).await?;
@@ -105,7 +124,8 @@ impl Attempt<'_> {
         let events: BTreeMap<Seq, Entry> = events.into_iter().map(|entry| (entry.seq, entry)).collect();
         let (mut items, mut deliveries) = (Vec::new(), Vec::new());
         for item in &self.batch.items {
-            let Some(entry) = entries.iter().find(|entry| entry.seq == item.seq) else { continue };
+            let waits = |entry: &&Entry| entry.seq == item.seq && !entry.state.is_settled();
+            let Some(entry) = entries.iter().find(waits) else { continue };
             match decode(entry, entry.parent.and_then(|parent| events.get(&parent))) {
                 Ok(mut delivery) => {
                     delivery.attempt = item.attempt;
@@ -139,7 +159,7 @@ impl Attempt<'_> {
                 })
                 .await?;
                 self.shared.stats.count(Stat::Delivered);
-                Ok(Some(Finished::settled(self.batch.lane)))
+                Ok(Some(Finished::settled()))
             }
             Ok(Lookup::DidNotHappen) => Ok(None),
             Ok(Lookup::AskAgain { at }) => Ok(Some(Finished::again(self.batch, Hold::Until(at)))),
@@ -162,7 +182,7 @@ impl Attempt<'_> {
                     "possibly missing: the other side cannot tell what became of the attempt",
                 );
                 self.kill(item, Some(delivery), &error).await?;
-                Ok(Some(Finished::settled(self.batch.lane)))
+                Ok(Some(Finished::settled()))
             }
             Err(error) => {
                 let error = error.with_effect(Effect::Unknown);
@@ -231,7 +251,7 @@ impl Attempt<'_> {
         }
         self.apply_surely(transaction).await?;
         self.shared.wake.partitions(&wake);
-        Ok(Finished { lane: self.batch.lane, waits, hold, fenced: false, reason })
+        Ok(Finished { waits, hold, fenced: false, reason })
     }
 
     /// What is told about a delivery that was given up or parked; nothing about one that was itself telling.

@@ -1,16 +1,23 @@
 //! What waits, in which order, and what may begin now: the scheduler's state, without I/O and without a clock.
 
+mod queues;
+#[cfg(test)]
+mod tests;
+
 use std::{
     cmp::Reverse,
     collections::{BinaryHeap, HashMap, VecDeque},
     time::Duration,
 };
 
+use queues::{Gates, Ready, Turn};
+
 use super::{health::Backlog, retry};
 use crate::{
     Timestamp,
     audit::{EntryKind, Pending},
     model::{ConnectionId, Partition, Seq},
+    rate::QuotaKey,
 };
 
 /// A lane: what keeps order among its entries.
@@ -47,18 +54,22 @@ pub(super) struct Batch {
     pub(super) items: Vec<Item>,
     /// Since when the lane's head has failed for reasons that pass.
     pub(super) blocked_since: Option<Timestamp>,
+    /// The quota whose gate it came through: the next lane may follow once this one is admitted.
+    pub(super) gate: Option<QuotaKey>,
 }
 
 /// What the lane has to wait for apart from its items.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) enum Hold {
     /// Nothing.
     #[default]
     None,
     /// The head failed for a reason that passes.
     Blocked,
-    /// There is no room in a quota before.
+    /// Something else than the lane is not ready before.
     Until(Timestamp),
+    /// There is no room in a quota before.
+    Quota(QuotaKey, Timestamp),
     /// Somebody has to repair something. The head is tried again from time to time.
     Parked,
     /// Nothing of the connection works, at least until then. One batch is tried from time to time.
@@ -73,9 +84,22 @@ struct Lane {
     blocked_since: Option<Timestamp>,
     /// How often in a row the head was parked.
     parked: u32,
-    running: bool,
-    /// When the heap has an entry for this lane; entries that say otherwise are stale.
-    queued_for: Option<Timestamp>,
+    place: Place,
+}
+
+/// Where a lane is. What a queue says about a lane that is somewhere else is stale.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Nowhere,
+    /// In the heap, for this instant.
+    Heap(Timestamp),
+    /// Among those that may begin.
+    Ready,
+    /// Before the gate of a quota.
+    Gate,
+    /// Behind an outage.
+    Outage,
+    Running,
 }
 
 /// A connection that does not work at present.
@@ -91,6 +115,7 @@ struct Outage {
 enum Wake {
     Lane(LaneId),
     Probe(ConnectionId),
+    Gate(QuotaKey),
 }
 
 /// All lanes of one kind in the partitions this host holds.
@@ -98,6 +123,8 @@ enum Wake {
 pub(super) struct Lanes {
     lanes: HashMap<LaneId, Lane>,
     heap: BinaryHeap<Reverse<(Timestamp, u64, Wake)>>,
+    ready: Ready,
+    gates: Gates,
     outages: HashMap<ConnectionId, Outage>,
     /// Breaks ties in the heap in the order of arrival.
     ticket: u64,
@@ -113,8 +140,7 @@ impl Lanes {
             held_until: Timestamp::default(),
             blocked_since: None,
             parked: 0,
-            running: false,
-            queued_for: None,
+            place: Place::Nowhere,
         });
         let Pending { seq, due, attempt, uncertain, .. } = *pending;
         insert(id.kind, &mut lane.items, Item { seq, due, attempt, uncertain });
@@ -124,72 +150,138 @@ impl Lanes {
     /// Forgets a partition that is not held any more. Batches that are under way find out by their fence.
     pub(super) fn forget(&mut self, partition: Partition) {
         self.lanes.retain(|id, _| id.partition != partition);
+        for (key, at) in self.gates.abandon(|id| id.partition == partition) {
+            self.push(at, Wake::Gate(key));
+        }
     }
 
-    /// The next batch that may begin, if any. `appetite` says how much a connection takes at once.
+    /// The next batch that may begin, if any: connections take turns, and of each the lane whose head has waited
+    /// longest comes first. `appetite` says how much a connection takes at once.
     pub(super) fn take(
         &mut self,
         now: Timestamp,
         appetite: impl Fn(&ConnectionId) -> Appetite,
     ) -> Option<Batch> {
-        while let Some(Reverse((at, _, _))) = self.heap.peek() {
-            if *at > now {
-                return None;
-            }
-            let Reverse((at, _, wake)) = self.heap.pop()?;
-            let id = match wake {
-                Wake::Probe(connection) => match self.probe(&connection, at) {
-                    Some(id) => id,
-                    None => continue,
-                },
-                Wake::Lane(id) => {
-                    let Some(lane) = self.lanes.get_mut(&id) else { continue };
-                    if lane.running || lane.queued_for != Some(at) {
-                        continue;
-                    }
-                    lane.queued_for = None;
-                    if let Some(outage) = self.outages.get_mut(&lane.connection) {
-                        outage.lanes.push(id);
-                        continue;
-                    }
-                    id
-                }
+        loop {
+            self.ripen(now);
+            let Turn { id, gate, probe, .. } = self.ready.pop()?;
+            let Some(lane) = self.lanes.get_mut(&id).filter(|lane| lane.place == Place::Ready) else {
+                self.pass(gate.as_ref(), id);
+                continue;
             };
-            let Some(lane) = self.lanes.get_mut(&id) else { continue };
+            if !probe && self.outages.contains_key(&lane.connection) {
+                self.wait_for_the_end_of_the_outage(id);
+                self.pass(gate.as_ref(), id);
+                continue;
+            }
             let Appetite { max, ahead } = appetite(&lane.connection);
             let items = pick(id.kind, &mut lane.items, now, max.max(1), ahead);
             let (connection, blocked_since) = (lane.connection.clone(), lane.blocked_since);
             if items.is_empty() {
+                lane.place = Place::Nowhere;
                 self.queue(id);
+                self.pass(gate.as_ref(), id);
                 self.wait_for_probe(&connection);
                 continue;
             }
-            lane.running = true;
-            return Some(Batch { lane: id, connection, items, blocked_since });
+            lane.place = Place::Running;
+            return Some(Batch { lane: id, connection, items, blocked_since, gate });
         }
-        None
+    }
+
+    /// A batch was admitted: the next lane before the same gate may try.
+    pub(super) fn pass(&mut self, gate: Option<&QuotaKey>, id: LaneId) {
+        if let Some((key, at)) = gate.and_then(|key| Some((key, self.gates.pass(key, id)?))) {
+            self.push(at, Wake::Gate(key.clone()));
+        }
+    }
+
+    /// Moves what has fallen due to where it may begin.
+    fn ripen(&mut self, now: Timestamp) {
+        while self.heap.peek().is_some_and(|Reverse((at, ..))| *at <= now) {
+            let Some(Reverse((at, _, wake))) = self.heap.pop() else { return };
+            match wake {
+                Wake::Lane(id) => {
+                    let Some(lane) = self.lanes.get(&id).filter(|lane| lane.place == Place::Heap(at)) else {
+                        continue;
+                    };
+                    if self.outages.contains_key(&lane.connection) {
+                        self.wait_for_the_end_of_the_outage(id);
+                    } else {
+                        self.make_ready(id, None, false);
+                    }
+                }
+                Wake::Gate(key) => self.open(&key, at),
+                Wake::Probe(connection) => {
+                    if let Some(id) = self.probe(&connection, at) {
+                        self.make_ready(id, None, true);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Lets the lane that has waited longest before a gate try.
+    fn open(&mut self, key: &QuotaKey, at: Timestamp) {
+        while let Some(id) = self.gates.next(key, at) {
+            let Some(lane) = self.lanes.get(&id).filter(|lane| lane.place == Place::Gate) else { continue };
+            if self.outages.contains_key(&lane.connection) {
+                self.wait_for_the_end_of_the_outage(id);
+                continue;
+            }
+            self.gates.try_with(key, id);
+            return self.make_ready(id, Some(key.clone()), false);
+        }
+    }
+
+    fn make_ready(&mut self, id: LaneId, gate: Option<QuotaKey>, probe: bool) {
+        let Some(lane) = self.lanes.get_mut(&id) else { return };
+        let Some(head) = lane.items.front() else { return };
+        lane.place = Place::Ready;
+        self.ready.push(&lane.connection, Turn { head: head.seq, id, gate, probe });
+    }
+
+    fn wait_for_the_end_of_the_outage(&mut self, id: LaneId) {
+        let Some(lane) = self.lanes.get_mut(&id) else { return };
+        if let Some(outage) = self.outages.get_mut(&lane.connection) {
+            lane.place = Place::Outage;
+            outage.lanes.push(id);
+        }
     }
 
     /// Takes note of what became of a batch: `waits` are those of its items that are not settled.
-    pub(super) fn finish(&mut self, id: LaneId, waits: &[Item], hold: Hold, now: Timestamp) {
+    pub(super) fn finish(&mut self, batch: &Batch, waits: &[Item], hold: Hold, now: Timestamp) {
+        let id = batch.lane;
         let Some(lane) = self.lanes.get_mut(&id) else { return };
-        lane.running = false;
+        lane.place = Place::Nowhere;
         waits.iter().for_each(|item| insert(id.kind, &mut lane.items, *item));
         lane.blocked_since = (hold == Hold::Blocked).then(|| lane.blocked_since.unwrap_or(now));
         lane.parked = if hold == Hold::Parked { lane.parked.saturating_add(1) } else { 0 };
         lane.held_until = match hold {
             Hold::Until(at) => at,
             Hold::Parked => retry::probe_at(lane.parked - 1, now),
-            Hold::None | Hold::Blocked | Hold::Outage(_) => Timestamp::default(),
+            Hold::None | Hold::Blocked | Hold::Quota(..) | Hold::Outage(_) => Timestamp::default(),
         };
         let connection = lane.connection.clone();
         match hold {
             Hold::Outage(not_before) => self.begin_outage(connection, not_before, now),
-            // Waiting for room proves nothing about the connection.
-            Hold::Until(_) => self.wait_for_probe(&connection),
+            Hold::Quota(key, at) => self.wait_for_room(id, &key, at),
+            Hold::Until(_) => {}
             Hold::None | Hold::Blocked | Hold::Parked => self.end_outage(&connection),
         }
+        // Waiting for room or for the log proves nothing about the connection.
+        self.wait_for_probe(&batch.connection);
+        self.pass(batch.gate.as_ref(), id);
         self.queue(id);
+    }
+
+    /// Puts a lane before the gate of a quota.
+    fn wait_for_room(&mut self, id: LaneId, key: &QuotaKey, at: Timestamp) {
+        let Some(lane) = self.lanes.get_mut(&id) else { return };
+        let Some(head) = lane.items.front() else { return };
+        lane.place = Place::Gate;
+        self.gates.wait(key, at, head.seq, id);
+        self.push(at, Wake::Gate(key.clone()));
     }
 
     /// Lets a connection that does not work be tried at once.
@@ -207,6 +299,9 @@ impl Lanes {
 
     /// When something may begin next.
     pub(super) fn next_at(&self) -> Option<Timestamp> {
+        if !self.ready.is_empty() {
+            return Some(Timestamp::default());
+        }
         self.heap.peek().map(|Reverse((at, _, _))| *at)
     }
 
@@ -226,10 +321,11 @@ impl Lanes {
         self.lanes.values().map(|lane| lane.items.len()).sum()
     }
 
-    /// Puts a lane into the heap for the time at which it may begin, or drops it when it is empty.
+    /// Puts a lane into the heap for the time at which it may begin, or drops it when it is empty. One that waits
+    /// elsewhere already stays there.
     fn queue(&mut self, id: LaneId) {
         let Some(lane) = self.lanes.get_mut(&id) else { return };
-        if lane.running {
+        if !matches!(lane.place, Place::Nowhere | Place::Heap(_)) {
             return;
         }
         let Some(head) = lane.items.front() else {
@@ -238,8 +334,8 @@ impl Lanes {
         };
         let due = if head.due == Timestamp::MAX { Timestamp::default() } else { head.due };
         let at = due.max(lane.held_until);
-        if lane.queued_for != Some(at) {
-            lane.queued_for = Some(at);
+        if lane.place != Place::Heap(at) {
+            lane.place = Place::Heap(at);
             self.push(at, Wake::Lane(id));
         }
     }
@@ -276,7 +372,10 @@ impl Lanes {
 
     fn end_outage(&mut self, connection: &ConnectionId) {
         for id in self.outages.remove(connection).map(|outage| outage.lanes).unwrap_or_default() {
-            self.queue(id);
+            if let Some(lane) = self.lanes.get_mut(&id).filter(|lane| lane.place == Place::Outage) {
+                lane.place = Place::Nowhere;
+                self.queue(id);
+            }
         }
     }
 
@@ -287,7 +386,7 @@ impl Lanes {
             return None;
         }
         while let Some(id) = outage.lanes.pop() {
-            if self.lanes.get(&id).is_some_and(|lane| !lane.running && !lane.items.is_empty()) {
+            if self.lanes.get(&id).is_some_and(|lane| lane.place == Place::Outage && !lane.items.is_empty()) {
                 outage.probing = true;
                 return Some(id);
             }
@@ -338,146 +437,4 @@ fn pick(
         !joins
     });
     taken
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn at(secs: i64) -> Timestamp {
-        Timestamp::from_secs(secs)
-    }
-
-    fn pending(kind: EntryKind, connection: &str, lane: u64, seq: u64, due: i64) -> Pending {
-        let due = if due == i64::MAX { Timestamp::MAX } else { at(due) };
-        Pending {
-            seq: Seq(seq),
-            kind,
-            connection: connection.into(),
-            lane,
-            due,
-            attempt: 0,
-            uncertain: false,
-        }
-    }
-
-    fn lanes(entries: &[Pending]) -> Lanes {
-        let mut lanes = Lanes::default();
-        entries.iter().for_each(|entry| lanes.add(Partition::new(0), entry));
-        lanes
-    }
-
-    fn take(lanes: &mut Lanes, now: i64) -> Option<(LaneId, Vec<u64>)> {
-        let max = if lanes.lanes.keys().any(|id| id.kind == Signal) { 100 } else { 1 };
-        let appetite = |_: &ConnectionId| Appetite { max, ahead: Duration::from_secs(2) };
-        lanes.take(at(now), appetite).map(|b| (b.lane, b.items.iter().map(|item| item.seq.0).collect()))
-    }
-
-    use EntryKind::{Delivery, Signal};
-
-    #[test]
-    fn deliveries_of_a_lane_go_one_by_one_in_the_order_of_the_log() {
-        let mut lanes = lanes(&[pending(Delivery, "slack", 7, 1, 0), pending(Delivery, "slack", 7, 2, 0)]);
-        let (lane, first) = take(&mut lanes, 0).unwrap();
-        assert_eq!(first, [1]);
-        assert_eq!(take(&mut lanes, 0), None, "one is under way");
-        let again = Item { seq: Seq(1), due: at(5), attempt: 1, uncertain: false };
-        lanes.finish(lane, &[again], Hold::Blocked, at(0));
-        assert_eq!(take(&mut lanes, 4), None, "the second waits behind the first");
-        assert_eq!(take(&mut lanes, 5).unwrap().1, [1]);
-        lanes.finish(lane, &[], Hold::None, at(5));
-        assert_eq!(take(&mut lanes, 5).unwrap().1, [2]);
-        lanes.finish(lane, &[], Hold::None, at(5));
-        assert_eq!((lanes.waiting(), lanes.lanes.len()), (0, 0), "nothing is kept of an empty lane");
-    }
-
-    #[test]
-    fn signals_of_a_record_are_taken_together_but_not_those_of_another_day() {
-        let entries = [(1, 2), (2, 3), (3, 90_000), (4, 1)];
-        let mut lanes = lanes(&entries.map(|(seq, due)| pending(Signal, "books", 7, seq, due)));
-        assert_eq!(take(&mut lanes, 0), None);
-        assert_eq!(lanes.next_at(), Some(at(0).max(at(1))));
-        let (lane, together) = take(&mut lanes, 1).unwrap();
-        assert_eq!(together, [4, 1, 2]);
-        lanes.add(Partition::new(0), &pending(Signal, "books", 7, 5, 1));
-        assert_eq!(take(&mut lanes, 2), None, "a read is under way");
-        lanes.finish(lane, &[], Hold::None, at(2));
-        assert_eq!(take(&mut lanes, 2).unwrap().1, [5]);
-        lanes.finish(lane, &[], Hold::None, at(2));
-        assert_eq!(lanes.next_at(), Some(at(90_000)));
-    }
-
-    #[test]
-    fn a_signal_that_waits_for_its_next_try_is_answered_by_the_next_read_and_a_day_to_come_is_not() {
-        let mut lanes = lanes(&[(1, 0), (2, 90_000)].map(|(seq, due)| pending(Signal, "books", 7, seq, due)));
-        let (lane, first) = take(&mut lanes, 0).unwrap();
-        assert_eq!(first, [1]);
-        let again = Item { seq: Seq(1), due: at(900), attempt: 1, uncertain: false };
-        lanes.finish(lane, &[again], Hold::None, at(0));
-        assert_eq!(take(&mut lanes, 5), None);
-        lanes.add(Partition::new(0), &pending(Signal, "books", 7, 3, 10));
-        assert_eq!(take(&mut lanes, 10).unwrap().1, [3, 1]);
-        lanes.finish(lane, &[], Hold::None, at(10));
-        assert_eq!(take(&mut lanes, 900), None);
-        assert_eq!(lanes.next_at(), Some(at(90_000)));
-    }
-
-    #[test]
-    fn a_connection_that_does_not_work_is_tried_with_one_batch_and_then_goes_on_in_order() {
-        let mut lanes = lanes(&[1, 2, 3].map(|n| pending(Delivery, "slack", n, n, 0)));
-        let other = pending(Delivery, "other", 9, 9, 0);
-        let (lane, first) = take(&mut lanes, 0).unwrap();
-        let again = Item { seq: Seq(first[0]), due: at(0), attempt: 0, uncertain: false };
-        let outage = Hold::Outage(at(0));
-        lanes.finish(lane, &[again], outage, at(0));
-        assert_eq!(take(&mut lanes, 30), None);
-        lanes.add(Partition::new(0), &other);
-        assert_eq!(take(&mut lanes, 30).unwrap().1, [9], "other connections go on");
-
-        let (probe, items) = take(&mut lanes, 60).unwrap();
-        assert_eq!(take(&mut lanes, 60), None, "one probe at a time");
-        let again = Item { seq: Seq(items[0]), due: at(0), attempt: 0, uncertain: false };
-        let outage = Hold::Outage(at(200));
-        lanes.finish(probe, &[again], outage, at(60));
-        assert_eq!(take(&mut lanes, 199), None, "not before the vendor said");
-
-        let (probe, _) = take(&mut lanes, 200).unwrap();
-        lanes.finish(probe, &[], Hold::None, at(200));
-        assert_eq!(std::iter::from_fn(|| take(&mut lanes, 200)).count(), 2, "everything else is free again");
-    }
-
-    #[test]
-    fn a_resumed_connection_is_tried_at_once() {
-        let mut lanes = lanes(&[pending(Delivery, "slack", 1, 1, 0), pending(Delivery, "slack", 2, 2, 0)]);
-        let (lane, items) = take(&mut lanes, 0).unwrap();
-        let again = Item { seq: Seq(items[0]), due: at(0), attempt: 0, uncertain: false };
-        lanes.finish(lane, &[again], Hold::Outage(at(900)), at(0));
-        assert_eq!(take(&mut lanes, 1), None);
-        lanes.resume(&"slack".into());
-        assert_eq!(std::iter::from_fn(|| take(&mut lanes, 1)).count(), 2);
-    }
-
-    #[test]
-    fn a_parked_head_blocks_its_lane_and_goes_alone() {
-        let mut lanes =
-            lanes(&[pending(Delivery, "slack", 1, 1, i64::MAX), pending(Delivery, "slack", 1, 2, 0)]);
-        let (lane, probe) = take(&mut lanes, 0).unwrap();
-        assert_eq!(probe, [1], "after a restart it is tried once");
-        let parked = Item { seq: Seq(1), due: Timestamp::MAX, attempt: 0, uncertain: false };
-        lanes.finish(lane, &[parked], Hold::Parked, at(0));
-        assert_eq!(take(&mut lanes, 59), None);
-        assert_eq!(take(&mut lanes, 60).unwrap().1, [1]);
-        lanes.finish(lane, &[], Hold::None, at(60));
-        assert_eq!(take(&mut lanes, 60).unwrap().1, [2]);
-    }
-
-    #[test]
-    fn a_partition_that_is_lost_leaves_nothing_behind() {
-        let mut lanes = lanes(&[pending(Delivery, "slack", 1, 1, 0), pending(Signal, "books", 1, 2, 0)]);
-        let (lane, _) = take(&mut lanes, 0).unwrap();
-        lanes.forget(Partition::new(0));
-        lanes.finish(lane, &[], Hold::None, at(0));
-        assert_eq!(take(&mut lanes, 0), None);
-        assert_eq!(lanes.waiting(), 0);
-    }
 }
