@@ -81,11 +81,26 @@ struct Measured {
 /// How many posts each channel gets: by rank, one over the rank, at least one.
 fn shares() -> Vec<usize> {
     let sum: f64 = (1..=CHANNELS).map(|rank| 1.0 / rank as f64).sum();
-    let mut shares: Vec<usize> =
-        (1..=CHANNELS).map(|rank| ((POSTS as f64 / sum / rank as f64) as usize).max(1)).collect();
-    let given: usize = shares.iter().sum();
-    shares[0] = (shares[0] + POSTS).saturating_sub(given);
+    // Rounded so that the sum of all is right.
+    let up_to = |rank: usize| {
+        let part: f64 = (1..=rank).map(|rank| 1.0 / rank as f64).sum();
+        (POSTS as f64 * part / sum).round() as usize
+    };
+    let shares: Vec<usize> = (1..=CHANNELS).map(|rank| up_to(rank) - up_to(rank - 1)).collect();
+    assert_eq!(shares.iter().sum::<usize>(), POSTS);
     shares
+}
+
+/// Everybody's posts in one order, as dice would have it: always the same.
+fn shuffled(shares: &[usize]) -> Vec<usize> {
+    let mut order: Vec<usize> =
+        shares.iter().enumerate().flat_map(|(channel, posts)| std::iter::repeat_n(channel, *posts)).collect();
+    let mut dice = 1_u64;
+    for last in (1..order.len()).rev() {
+        dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        order.swap(last, (dice >> 33) as usize % (last + 1));
+    }
+    order
 }
 
 /// How long `posts` take where any `window` holds `limit` at most: the first ones go at once.
@@ -106,16 +121,9 @@ fn zipf() -> Measured {
     paused_runtime().block_on(async {
         let clock = Arc::new(clock());
         let mut office = Office::new(&clock, WORKSPACES, CHANNELS);
-        // Everybody's posts come mixed, as evenly as their number allows.
-        let mut order: Vec<(u64, usize)> = Vec::with_capacity(POSTS);
-        for (channel, posts) in shares.iter().enumerate() {
-            order.extend(
-                (0..*posts).map(|post| ((post as u64 * 1_000_000 + 500_000) / *posts as u64, channel)),
-            );
-        }
-        order.sort_unstable();
+        let order = shuffled(&shares);
         let (started, cpu) = (clock.now(), Instant::now());
-        office.receive(order.iter().map(|(_, channel)| *channel)).await;
+        office.receive(order.iter().copied()).await;
         office.run(order.len()).await;
         let posts: Vec<_> = (0..WORKSPACES).map(|workspace| office.posts(workspace)).collect();
         let last = posts.iter().flatten().map(|(at, ..)| *at).max().unwrap();
@@ -156,8 +164,8 @@ fn paused(pause: bool) -> Duration {
     })
 }
 
-/// Microseconds of one delivery while `lanes` lanes wait before one gate: 1,000 deliveries to a sink that does
-/// nothing, so that what differs is the scheduler's.
+/// Microseconds of one delivery while `lanes` lanes wait for one quota, to a sink that does nothing: what differs is
+/// the scheduler's, the log's and the memory's.
 fn lanes(lanes: usize) -> f64 {
     const MEASURED: usize = 1_000;
     paused_runtime().block_on(async {
@@ -167,12 +175,13 @@ fn lanes(lanes: usize) -> f64 {
             .audit_log(MemoryLog::new())
             .clock(Arc::clone(&clock))
             .transport(SimTransport::new())
-            .source(Ledger::new(0))
+            .source(Ledger::new())
             .sink(Nowhere { info: nowhere(), done: Arc::clone(&done) })
             .route(Route::new("all").to("nowhere", "x".into()))
             .build()
             .unwrap();
-        let request = |from, to| Request::post("/c0").body(Bytes::from(format!("{from} {to}"))).unwrap();
+        let request =
+            |from, to| Request::post("/ledger").body(Bytes::from(format!("invoice {from} {to}"))).unwrap();
         for from in (0..lanes + MEASURED).step_by(1_000) {
             let to = (from + 1_000).min(lanes + MEASURED);
             assert_eq!(connector.receive(request(from, to)).await.status(), 200);
@@ -223,7 +232,7 @@ fn inversions(posts: &[(Timestamp, String, u64)]) -> usize {
     posts.iter().filter(|(_, channel, n)| last.insert(channel, *n).is_some_and(|before| before > *n)).count()
 }
 
-/// Workspaces, a source for each channel, and a connector.
+/// Workspaces, a source that has a kind of record for each channel, and a connector.
 struct Office {
     slacks: Vec<SlackSim>,
     limiter: Arc<MemoryRateLimiter>,
@@ -259,12 +268,12 @@ impl Office {
                 .workspace(format!("W{workspace}"));
             builder = builder.sink(sink.build().unwrap());
         }
+        builder = builder.source(Ledger::new());
         for channel in 0..channels {
-            let source = Ledger::new(channel);
             let to = ml_connector_slack::channel(&channel_id(channel));
-            builder = builder.source(source).route(
+            builder = builder.route(
                 Route::new(format!("r{channel}"))
-                    .from(format!("c{channel}"))
+                    .on(format!("k{channel}.*").as_str())
                     .to(format!("w{}", channel % workspaces), to),
             );
         }
@@ -276,8 +285,8 @@ impl Office {
         for channel in channels {
             let next = self.next.entry(channel).or_default();
             *next += 1;
-            let body = Bytes::from(format!("{next} {}", *next + 1));
-            let request = Request::post(format!("/c{channel}")).body(body).unwrap();
+            let body = Bytes::from(format!("k{channel} {next} {}", *next + 1));
+            let request = Request::post("/ledger").body(body).unwrap();
             assert_eq!(self.connector.receive(request).await.status(), 200);
         }
     }
@@ -313,8 +322,8 @@ struct Ledger {
 }
 
 impl Ledger {
-    fn new(channel: usize) -> Self {
-        let mut info = SourceInfo::new(ConnectionId::from(format!("c{channel}")), "bench");
+    fn new() -> Self {
+        let mut info = SourceInfo::new(ConnectionId::from("ledger"), "bench");
         info.coalesce = Duration::ZERO;
         Self { info }
     }
@@ -328,9 +337,9 @@ impl Source for Ledger {
 
     fn receive(&self, request: &Request<Bytes>, _: Option<&Bytes>, _: Timestamp) -> Result<Intake> {
         let body = std::str::from_utf8(request.body()).unwrap();
-        let (from, to) = body.split_once(' ').unwrap();
+        let [kind, from, to] = body.split(' ').collect::<Vec<_>>()[..] else { unreachable!() };
         let (from, to): (usize, usize) = (from.parse().unwrap(), to.parse().unwrap());
-        let signal = |n: usize| Signal::entity(EntityRef::new("invoice", n.to_string()));
+        let signal = |n: usize| Signal::entity(EntityRef::new(kind, n.to_string()));
         Ok(Intake::accepted((from..to).map(signal).collect()))
     }
 
@@ -340,7 +349,8 @@ impl Source for Ledger {
 
     async fn resolve(&self, ctx: &Context, signals: &[Signal], _: Option<&Snapshot>) -> Result<Resolution> {
         let Subject::Entity(entity) = &signals[0].subject else { unreachable!() };
-        let record = Box::new(Record::new(RecordKind::Invoice, Arc::clone(&entity.id), Status::Open));
+        let record =
+            Box::new(Record::new(RecordKind::from(&*entity.kind), Arc::clone(&entity.id), Status::Open));
         let revision = Revision::of(entity.id.as_bytes());
         let state = Observed::Present { revision, order: None, record, raw: None };
         Ok(Resolution::Observed(vec![Observation { entity: entity.clone(), read_at: ctx.now(), state }]))
