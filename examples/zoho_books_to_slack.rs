@@ -181,7 +181,7 @@ async fn report(simulation: &Simulation, connector: &Connector, database: &Path)
     let messages = simulation.messages();
     println!("\nThe channel #accounting:");
     for message in &messages {
-        println!("  {}  {}", message.at, message.text);
+        println!("  {}  {}", message.at, as_shown(&message.text));
     }
     let deliveries = connector.search(&Query::of_kind(EntryKind::Delivery)).await?;
     if let Some(last) = deliveries.last() {
@@ -212,6 +212,11 @@ async fn report(simulation: &Simulation, connector: &Connector, database: &Path)
         && simulation.slack.faults_waiting() == 0
         && (stats.forged, stats.dead) == (1, 0)
         && stats.unchanged > 0)
+}
+
+/// A message's text as people see it: what comes from outside is escaped on its way to Slack.
+fn as_shown(text: &str) -> String {
+    text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
 }
 
 async fn ctrl_c() {

@@ -85,6 +85,6 @@ pub use error::{Effect, Error, ErrorKind, Result, Retry, Scope};
 pub use model::{Money, Timestamp};
 pub use secret::Secret;
 pub use sink::{Notes, OnUnknown, Repeat, Sink, SinkInfo};
-pub use source::{Feed, Source, SourceInfo};
+pub use source::{Feed, Mode, Source, SourceInfo};
 
 pub use crate::{audit::AuditLog, http::HttpTransport, rate::RateLimiter, token::TokenStore};

@@ -4,6 +4,7 @@ use std::{fmt::Debug, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     Context, Result, Timestamp,
@@ -30,6 +31,11 @@ pub struct SourceInfo {
     pub affinity: Affinity,
     /// What can be polled.
     pub feeds: Vec<Feed>,
+    /// Feeds that can tell which records exist, by [`PollMode::Sweep`], and how often they are asked: how deletions
+    /// are noticed that nobody tells about.
+    pub sweeps: Vec<Feed>,
+    /// How changes are noticed.
+    pub mode: Mode,
     /// How long signals of one record are collected before it is read once for all of them.
     pub coalesce: Duration,
     /// The organisation's time zone: where due dates begin.
@@ -51,11 +57,41 @@ impl SourceInfo {
             accounts: Vec::new(),
             affinity: Affinity::from(connection.as_str()),
             feeds: Vec::new(),
+            sweeps: Vec::new(),
+            mode: Mode::default(),
             coalesce: Self::COALESCE,
             zone: Zone::UTC,
             overdue_after: Vec::new(),
             connection,
         }
+    }
+}
+
+/// How a connection notices changes. Gaps and requests are read from feeds in every mode, and so is the baseline.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Mode {
+    /// By webhook alone: feeds are not read on a schedule.
+    Webhook,
+    /// By polling alone: webhook subscriptions are not looked after.
+    Poll,
+    /// By webhook, and by polling what webhooks have missed.
+    #[default]
+    Both,
+}
+
+impl Mode {
+    /// Whether feeds are read on a schedule.
+    #[must_use]
+    pub fn polls(self) -> bool {
+        self != Self::Webhook
+    }
+
+    /// Whether webhook subscriptions are looked after.
+    #[must_use]
+    pub fn subscribes(self) -> bool {
+        self != Self::Poll
     }
 }
 
@@ -107,7 +143,8 @@ pub trait Source: Debug + Send + Sync + 'static {
     /// Logged; nothing depends on it.
     async fn prompt(&self, ctx: &Context, prompt: Prompt) -> Result<()>;
 
-    /// Reads the truth for all waiting signals of one subject. Every read starts after the signals were
+    /// Reads the truth for all waiting signals of one record: their subject is [`Subject::Entity`](crate::model::Subject::Entity). Feeds are read
+    /// by [`poll`](Self::poll), subscriptions are looked after by [`upkeep`](Self::upkeep). Every read starts after the signals were
     /// loaded, so that it cannot be older than they are. `last` is what is known already.
     ///
     /// # Errors
@@ -115,7 +152,10 @@ pub trait Source: Debug + Send + Sync + 'static {
     async fn resolve(&self, ctx: &Context, signals: &[Signal], last: Option<&Snapshot>)
     -> Result<Resolution>;
 
-    /// Reads the next page of a feed. The page and its checkpoint are stored in one commit.
+    /// Reads the next page of a feed. The page and its checkpoint are stored in one commit, so that a run which
+    /// fails goes on with the page that failed. One page at a time of each feed.
+    ///
+    /// Baseline and live reads hand one checkpoint on, from run to run; every backfill and sweep begins without.
     ///
     /// # Errors
     /// [`Unsupported`](crate::ErrorKind::Unsupported) for a feed it does not have; otherwise the same page is

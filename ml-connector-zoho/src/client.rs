@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use http::{Request, header};
 use ml_connector_core::{
-    Context, Effect, Error, ErrorKind, Result, Scope,
+    Context, Effect, Error, ErrorKind, Result, Scope, Timestamp,
     auth::Authenticator,
     http::{Answer, Call, Client},
     rate::{Cost, Feedback, Quota, QuotaKey},
@@ -18,7 +18,7 @@ use crate::{
     Plan, SYSTEM,
     config::below,
     error,
-    models::{Resource, flag},
+    models::{Resource, flag, text},
 };
 
 /// 100 calls a minute and organization, by "API call limits" of Zoho's API introduction. It does not say when a
@@ -29,6 +29,11 @@ const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// The largest page.
 const PER_PAGE: &str = "200";
+/// What polls leave of each minute, of the calls under way, and (a part of so many) of each day, so that webhooks and
+/// writing back have room.
+const LEAVE_OF_MINUTE: u32 = 20;
+const LEAVE_AT_ONCE: u32 = 2;
+const LEAVE_OF_DAY: u32 = 10;
 
 /// The calls of one organization.
 #[derive(Debug, Clone)]
@@ -37,6 +42,9 @@ pub(crate) struct BooksClient {
     organization_id: Arc<str>,
     /// The minute and what is under way; the day. Two keys, because the vendor pauses them apart.
     costs: [Cost; 2],
+    /// The same for work that can wait.
+    spare: [Cost; 3],
+    background: bool,
 }
 
 /// A record and the vendor's JSON of it, byte for byte.
@@ -51,6 +59,14 @@ pub(crate) struct Rows<T> {
     pub(crate) has_more: bool,
 }
 
+/// What to list.
+pub(crate) enum Filter<'a> {
+    /// Records with this number, where there is one.
+    Number(Option<&'a str>),
+    /// What was changed at this instant or later, in an order in which new records come last; `None` = everything.
+    Since(Option<Timestamp>),
+}
+
 impl BooksClient {
     pub(crate) fn new(
         api: &Url,
@@ -62,14 +78,26 @@ impl BooksClient {
         let minute = Quota::Rolling { limit: CALLS_PER_MINUTE, window: MINUTE };
         let at_once = Quota::Concurrent { limit: plan.concurrent_calls() };
         let day = Quota::Rolling { limit: plan.calls_per_day(), window: DAY };
+        let key = QuotaKey::new(format!("zoho/{organization_id}"));
+        let day_key = QuotaKey::new(format!("zoho/{organization_id}/day"));
+        let leaving =
+            |leave, key: &QuotaKey, quota| Cost { leave, ..Cost::one(key.clone(), Arc::new([quota])) };
         Ok(Self {
             http: Client::new(SYSTEM, base, auth, error::check)?,
             organization_id: organization_id.into(),
-            costs: [
-                Cost::one(QuotaKey::new(format!("zoho/{organization_id}")), Arc::new([minute, at_once])),
-                Cost::one(QuotaKey::new(format!("zoho/{organization_id}/day")), Arc::new([day])),
+            spare: [
+                leaving(LEAVE_OF_MINUTE, &key, minute),
+                leaving(LEAVE_AT_ONCE, &key, at_once),
+                leaving(plan.calls_per_day() / LEAVE_OF_DAY, &day_key, day),
             ],
+            costs: [Cost::one(key, Arc::new([minute, at_once])), Cost::one(day_key, Arc::new([day]))],
+            background: false,
         })
+    }
+
+    /// The same calls, for work that can wait: it leaves room for other work under every limit.
+    pub(crate) fn in_background(&self) -> Self {
+        Self { background: true, ..self.clone() }
     }
 
     /// `GET /{resource}/{id}`: a record with its lines.
@@ -88,24 +116,36 @@ impl BooksClient {
             .with_context("asked", id))
     }
 
-    /// `GET /{resource}?{number}=`: the records with this number, without their lines. Zoho ignores filters that a
-    /// resource does not have, and then lists everything: the caller looks at what came.
+    /// `GET /{resource}`: a page of records without their lines. Zoho ignores filters that a resource does not have,
+    /// and then lists everything: the caller looks at what came.
     ///
     /// # Errors
     /// As [`get`](Self::get).
-    pub(crate) async fn list_by_number<T: Resource>(
+    pub(crate) async fn list<T: Resource>(
         &self,
         ctx: &Context,
-        number: Option<&str>,
+        filter: Filter<'_>,
         page: u32,
     ) -> Result<Rows<T>> {
         let mut url = self.http.url(&[T::PATH]);
-        if let Some(number) = number {
-            url.query_pairs_mut().append_pair(T::NUMBER_FILTER, number);
+        {
+            let mut query = url.query_pairs_mut();
+            match filter {
+                Filter::Number(None) => {}
+                Filter::Number(Some(number)) => {
+                    query.append_pair(T::NUMBER_FILTER, number);
+                }
+                Filter::Since(since) => {
+                    if let Some(since) = since.filter(|_| T::LISTS_MODIFIED) {
+                        query.append_pair("last_modified_time", &stamp(since));
+                    }
+                    query.extend_pairs(T::SORT);
+                }
+            }
+            query.append_pair("page", &page.to_string()).append_pair("per_page", PER_PAGE);
         }
-        url.query_pairs_mut().append_pair("page", &page.to_string()).append_pair("per_page", PER_PAGE);
         let answer = self.read(ctx, T::LIST, url).await?;
-        rows::<T>(&answer).map_err(|error| error.with_operation(T::LIST))
+        rows::<T>(&answer, page).map_err(|error| error.with_operation(T::LIST))
     }
 
     async fn read(&self, ctx: &Context, operation: &'static str, mut url: Url) -> Result<Answer> {
@@ -114,7 +154,8 @@ impl BooksClient {
             .header(header::ACCEPT, "application/json")
             .body(Bytes::new())
             .map_err(|_| Error::new(ErrorKind::InvalidRequest, "the request cannot be built"))?;
-        let call = Call::read(operation, request).with_costs(self.costs.to_vec());
+        let costs: &[Cost] = if self.background { &self.spare } else { &self.costs };
+        let call = Call::read(operation, request).with_costs(costs.to_vec());
         let answer = self.http.send(ctx, call).await.map_err(|error| self.in_scope(error))?;
         self.report_day(ctx, &answer).await;
         Ok(answer)
@@ -125,6 +166,10 @@ impl BooksClient {
         let [minute, day] = &self.costs;
         match error.context("vendor_code") {
             Some(error::DAILY_LIMIT) => error.with_scope(Scope::Quota(day.key.clone())),
+            // What is left to others must not keep them waiting.
+            None if self.background && matches!(error.scope(), Scope::Quota(_)) => {
+                error.with_scope(Scope::Entry)
+            }
             // Our own limiter and the token endpoint have said already what has to wait.
             _ if error.kind() != ErrorKind::RateLimited || error.scope() != &Scope::Entry => error,
             _ => error.with_scope(Scope::Quota(minute.key.clone())),
@@ -148,11 +193,13 @@ fn detail<T: Resource>(answer: &Answer) -> Result<Detail<T>> {
     Ok(Detail { record: decode(&raw)?, raw })
 }
 
-fn rows<T: Resource>(answer: &Answer) -> Result<Rows<T>> {
+fn rows<T: Resource>(answer: &Answer, asked: u32) -> Result<Rows<T>> {
     #[derive(Default, Deserialize)]
     struct PageContext {
         #[serde(default, deserialize_with = "flag")]
         has_more_page: bool,
+        #[serde(default, deserialize_with = "text")]
+        page: String,
     }
     let rows = decode(&member(answer, T::LIST_KEY)?)?;
     // A missing page_context is the last page.
@@ -160,7 +207,16 @@ fn rows<T: Resource>(answer: &Answer) -> Result<Rows<T>> {
         Ok(raw) => decode(&raw)?,
         Err(_) => PageContext::default(),
     };
+    if context.page.parse().is_ok_and(|page: u32| page != asked) {
+        return Err(Error::new(ErrorKind::InvalidResponse, "the answer is another page than was asked for")
+            .with_context("asked", asked));
+    }
     Ok(Rows { rows, has_more: context.has_more_page })
+}
+
+/// An instant as filters take it: whole seconds, an offset without a colon.
+fn stamp(at: Timestamp) -> String {
+    Timestamp::from_secs(at.as_secs()).to_string().replace('Z', "+0000")
 }
 
 /// A member of the envelope, unread.

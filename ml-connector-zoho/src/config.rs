@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use ml_connector_core::{
-    Error, ErrorKind, Result, Secret, SourceInfo,
+    Error, ErrorKind, Feed, Mode, Result, Secret, SourceInfo,
     auth::Authenticator,
     model::{AccountKey, Affinity, ConnectionId, EndpointId, Zone},
 };
@@ -11,8 +11,17 @@ use serde::{Deserialize, Deserializer};
 use url::{Host, Url};
 
 use crate::{
-    DataCenter, SYSTEM, ZohoBooks, auth, client::BooksClient, models::Site, source::Parts, webhook::Webhook,
+    DataCenter, SYSTEM, ZohoBooks, auth,
+    client::BooksClient,
+    models::{Bill, CustomerPayment, Invoice, Resource, Site, VendorPayment},
+    source::Parts,
+    webhook::Webhook,
 };
+
+/// What can be polled: the lists that are read record by record.
+const FEEDS: [&str; 4] = [Invoice::PATH, Bill::PATH, CustomerPayment::PATH, VendorPayment::PATH];
+/// How often the whole of a list is looked through for what is gone: there is no other way to see it.
+const SWEEP_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The settings of one Zoho Books organization, as a host keeps them. [`Builder::from`] makes a builder of it.
 ///
@@ -68,6 +77,13 @@ pub struct Config {
     /// The organization's plan, which decides about limits.
     #[serde(default)]
     pub plan: Plan,
+    /// How changes are noticed. Unless it is set: by polling on plans without webhooks, and by both on the others.
+    #[serde(default)]
+    pub mode: Option<Mode>,
+    /// How often each feed is polled, in minutes. Unless it is set: every 15 minutes, and every hour on plans with
+    /// 2,000 calls a day or less.
+    #[serde(default)]
+    pub poll_minutes: Option<u32>,
 }
 
 /// The organization's plan. Limits from "API call limits" and "Concurrent rate limiter" of Zoho's API introduction.
@@ -100,6 +116,17 @@ impl Plan {
             Self::Professional => 5_000,
             Self::Premium | Self::Elite | Self::Ultimate => 10_000,
         }
+    }
+
+    /// Whether there are workflow rules, and with them webhooks.
+    #[must_use]
+    pub fn has_webhooks(self) -> bool {
+        !matches!(self, Self::Free | Self::Standard)
+    }
+
+    /// 672 calls a day for seven feeds every quarter of an hour would leave too little of 1,000 or 2,000.
+    fn poll_minutes(self) -> u32 {
+        if self.calls_per_day() <= 2_000 { 60 } else { 15 }
     }
 
     /// How many calls may be under way. Paid plans have a soft limit of ten; two are left to others.
@@ -158,6 +185,8 @@ impl Builder {
             overdue_after: overdue_after(),
             coalesce_ms: coalesce_ms(),
             plan: Plan::default(),
+            mode: None,
+            poll_minutes: None,
         })
     }
 
@@ -253,6 +282,18 @@ impl Builder {
         self
     }
 
+    /// See [`Config::mode`].
+    pub fn mode(mut self, mode: Mode) -> Self {
+        self.config.mode = Some(mode);
+        self
+    }
+
+    /// See [`Config::poll_minutes`].
+    pub fn poll_minutes(mut self, minutes: u32) -> Self {
+        self.config.poll_minutes = Some(minutes);
+        self
+    }
+
     /// The source, if everything fits together.
     ///
     /// # Errors
@@ -275,7 +316,10 @@ impl Builder {
         };
         Ok(ZohoBooks::new(Parts {
             client: BooksClient::new(&api, auth, &config.organization_id, config.plan)?,
-            webhook: Webhook::new(&config.webhook_secrets, config.webhook_parameters)?,
+            webhook: match (&*config.webhook_secrets, info.mode.subscribes()) {
+                ([], false) => None,
+                (secrets, _) => Some(Webhook::new(secrets, config.webhook_parameters)?),
+            },
             site: Site::new(&web, &config.organization_id),
             info,
         }))
@@ -315,6 +359,17 @@ fn info(config: &Config) -> Result<SourceInfo> {
     info.coalesce = Duration::from_millis(config.coalesce_ms);
     info.zone = Zone::named(&config.time_zone)?;
     info.overdue_after.clone_from(&config.overdue_after);
+    info.mode = config.mode.unwrap_or(if config.plan.has_webhooks() { Mode::Both } else { Mode::Poll });
+    if info.mode.subscribes() && !config.plan.has_webhooks() {
+        return Err(invalid("the plan has no webhooks: the mode has to be poll"));
+    }
+    let minutes = config.poll_minutes.unwrap_or_else(|| config.plan.poll_minutes());
+    if minutes == 0 {
+        return Err(invalid("poll_minutes must be one or more"));
+    }
+    let feeds = |every| FEEDS.map(|name| Feed { name, every }).to_vec();
+    info.feeds = feeds(Duration::from_secs(u64::from(minutes) * 60));
+    info.sweeps = feeds(SWEEP_EVERY);
     Ok(info)
 }
 

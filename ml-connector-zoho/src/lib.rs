@@ -6,6 +6,7 @@ mod config;
 mod data_center;
 mod error;
 mod models;
+mod poll;
 mod source;
 mod webhook;
 

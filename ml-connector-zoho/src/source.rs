@@ -16,8 +16,9 @@ use ml_connector_core::{
 
 use crate::{
     Builder,
-    client::{BooksClient, Detail},
+    client::{BooksClient, Detail, Filter},
     models::{Bill, CustomerPayment, Invoice, Resource, Site, VendorPayment, revision},
+    poll::Listing,
     webhook::{Webhook, is_deletion},
 };
 
@@ -53,7 +54,8 @@ pub struct ZohoBooks(Parts);
 pub(crate) struct Parts {
     pub(crate) info: SourceInfo,
     pub(crate) client: BooksClient,
-    pub(crate) webhook: Webhook,
+    /// `None` when the connection only polls, and has no secret.
+    pub(crate) webhook: Option<Webhook>,
     pub(crate) site: Site,
 }
 
@@ -75,10 +77,12 @@ impl ZohoBooks {
         last: Option<&Snapshot>,
     ) -> Result<Resolution> {
         let read_at = ctx.now();
-        let state = match self.0.client.get::<T>(ctx, &entity.id).await {
+        let past_only = signals.iter().all(|signal| signal.hint.as_deref() == Some(Signal::BACKFILL));
+        let client = if past_only { &self.0.client.in_background() } else { &self.0.client };
+        let state = match client.get::<T>(ctx, &entity.id).await {
             Ok(detail) => self.present(detail)?,
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                match self.missing::<T>(ctx, &entity.id, signals, last).await? {
+                match self.missing::<T>(ctx, client, &entity.id, signals, last).await? {
                     Missing::Gone => Observed::Gone,
                     Missing::Fresh => return Ok(Resolution::NotYet { retry_at: ctx.now() + FRESH }),
                 }
@@ -101,6 +105,7 @@ impl ZohoBooks {
     async fn missing<T: Resource>(
         &self,
         ctx: &Context,
+        client: &BooksClient,
         id: &str,
         signals: &[Signal],
         last: Option<&Snapshot>,
@@ -112,7 +117,7 @@ impl ZohoBooks {
         if last.revision.is_none() {
             return Ok(Missing::Gone);
         }
-        self.confirm_gone::<T>(ctx, id, last.facts.number.as_deref()).await
+        self.confirm_gone::<T>(ctx, client, id, last.facts.number.as_deref()).await
     }
 
     /// Looks for the record where it would be listed. The number's filter is not documented for payments, and
@@ -120,11 +125,12 @@ impl ZohoBooks {
     async fn confirm_gone<T: Resource>(
         &self,
         ctx: &Context,
+        client: &BooksClient,
         id: &str,
         number: Option<&str>,
     ) -> Result<Missing> {
         for page in 1..=MAX_PAGES {
-            let rows = self.0.client.list_by_number::<T>(ctx, number, page).await?;
+            let rows = client.list::<T>(ctx, Filter::Number(number), page).await?;
             if rows.rows.iter().any(|row| row.id() == id) {
                 let error = "the record is listed, but may not be read";
                 return Err(Error::new(ErrorKind::PermissionDenied, error)
@@ -152,7 +158,10 @@ impl Source for ZohoBooks {
     }
 
     fn receive(&self, request: &Request<Bytes>, _: Option<&Bytes>, _: Timestamp) -> Result<Intake> {
-        self.0.webhook.decode(request).map(|signal| Intake::accepted(vec![signal]))
+        let webhook = self.0.webhook.as_ref().ok_or_else(|| {
+            Error::new(ErrorKind::SignatureInvalid, "the connection has no webhook secret: it only polls")
+        })?;
+        webhook.decode(request).map(|signal| Intake::accepted(vec![signal]))
     }
 
     async fn prompt(&self, _: &Context, _: Prompt) -> Result<()> {
@@ -177,9 +186,23 @@ impl Source for ZohoBooks {
         }
     }
 
-    async fn poll(&self, _: &Context, feed: &str, _: PollMode, _: Option<&Bytes>) -> Result<Page> {
-        Err(Error::new(ErrorKind::Unsupported, "zoho_books has no such feed")
-            .with_context("feed", feed.escape_debug()))
+    async fn poll(
+        &self,
+        ctx: &Context,
+        feed: &str,
+        mode: PollMode,
+        checkpoint: Option<&Bytes>,
+    ) -> Result<Page> {
+        let Parts { client, site, .. } = &self.0;
+        let list = Listing { ctx, client: client.in_background(), site, mode };
+        match feed {
+            Invoice::PATH => list.page::<Invoice>(checkpoint).await,
+            Bill::PATH => list.page::<Bill>(checkpoint).await,
+            CustomerPayment::PATH => list.page::<CustomerPayment>(checkpoint).await,
+            VendorPayment::PATH => list.page::<VendorPayment>(checkpoint).await,
+            _ => Err(Error::new(ErrorKind::Unsupported, "zoho_books has no such feed")
+                .with_context("feed", feed.escape_debug())),
+        }
     }
 
     async fn upkeep(&self, ctx: &Context, _: Option<&str>, state: Option<&Bytes>) -> Result<Upkeep> {

@@ -1,1 +1,355 @@
-fn main() {}
+//! A start behind a long queue: a million deliveries on 100,000 lanes, and a million signals of a million records.
+//!
+//! Every step is a process of its own, so that each has its own memory. The vendor answers at once.
+#![allow(clippy::unwrap_used, clippy::disallowed_methods)] // a benchmark stops at anything odd, and reads the clock
+
+use std::{
+    path::Path,
+    process::Command,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use ml_connector_core::{
+    AuditLog, Clock, Connector, Context, Error, ErrorKind, Notes, Repeat, Result, Sink, SinkInfo, Source,
+    SourceInfo, SystemClock, Timestamp,
+    audit::{
+        Committed, EntryKind, Index, LeaseRequest, NewEntry, Outcome, Parent, PendingScope, Query,
+        Settlement, State, Transaction,
+    },
+    model::{
+        Affinity, Change, Delivery, DeliveryId, EntityRef, Event, Intake, LaneKey, Lookup, Observation,
+        Observed, Page, Plan, PollMode, Prompt, Receipt, Record, RecordKind, Resolution, Revision, Seq,
+        Signal, Status, Upkeep,
+    },
+    snapshot::Snapshot,
+};
+use ml_connector_sql::SqliteLog;
+use ml_connector_tests::{load_average, memory_mib};
+
+const ENTRIES: u64 = 1_000_000;
+const LANES: u64 = 100_000;
+/// Deliveries of so many events.
+const EVENTS: u64 = 1_000;
+const CHUNK: u64 = 2_000;
+const RUN: Duration = Duration::from_secs(10);
+
+fn main() {
+    let database = std::env::var("BACKLOG_DATABASE").unwrap_or_default();
+    let database = Path::new(&database);
+    match std::env::var("BACKLOG_STEP").as_deref() {
+        Ok("seed-deliveries") => seed_deliveries(database),
+        Ok("seed-signals") => seed_signals(database),
+        Ok("deliver") => run(database),
+        Ok("resolve") => run(database),
+        Ok("settle") => settle(database),
+        Ok("search") => search(database),
+        Ok(other) => panic!("no such step: {other}"),
+        Err(_) => all(),
+    }
+}
+
+fn all() {
+    let directory = tempfile::TempDir::new().unwrap();
+    let step = |step: &str, database: &str| {
+        let output = Command::new(std::env::current_exe().unwrap())
+            .env("BACKLOG_STEP", step)
+            .env("BACKLOG_DATABASE", directory.path().join(database))
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{step}: {}", String::from_utf8_lossy(&output.stderr));
+        let said = String::from_utf8(output.stdout).unwrap().trim().to_owned();
+        println!("{step}: {said}");
+        said
+    };
+    step("seed-deliveries", "deliveries.db");
+    step("seed-signals", "signals.db");
+    let parts = [
+        step("deliver", "deliveries.db"),
+        step("settle", "deliveries.db"),
+        step("search", "deliveries.db"),
+        step("resolve", "signals.db"),
+    ];
+    println!("bench=backlog {} load={}", parts.join(" "), load_average());
+}
+
+/// Appends entries in large transactions. Returns their places.
+async fn append(log: &SqliteLog, count: u64, entry: impl Fn(u64) -> NewEntry) -> Vec<Seq> {
+    let mut seqs = Vec::new();
+    for chunk in 0..count.div_ceil(CHUNK) {
+        let append = (chunk * CHUNK..count.min((chunk + 1) * CHUNK)).map(&entry).collect();
+        let transaction = Transaction { append, ..Transaction::default() };
+        let committed = log.commit(vec![transaction], SystemClock.now()).await.unwrap();
+        let [Committed::Applied(appended)] = &committed[..] else { panic!("{committed:?}") };
+        seqs.extend(appended.iter().map(|appended| appended.seq()));
+    }
+    seqs
+}
+
+fn new_entry(kind: EntryKind, connection: &str, lane: Option<u64>, index: Index, body: Bytes) -> NewEntry {
+    NewEntry {
+        partition: Affinity::from(connection).partition(),
+        kind,
+        connection: connection.into(),
+        lane,
+        due: Timestamp::default(),
+        dedupe: None,
+        parent: Parent::None,
+        index,
+        body: Some(body),
+    }
+}
+
+fn entity(nth: u64) -> EntityRef {
+    EntityRef::new("invoice", format!("4815000000{nth:09}"))
+}
+
+fn record(id: &EntityRef) -> Record {
+    let mut record = Record::new(RecordKind::Invoice, Arc::clone(&id.id), Status::Open);
+    record.number = Some(format!("INV-{}", &id.id[10..]));
+    record
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn seed_deliveries(database: &Path) {
+    let (log, begun) = (SqliteLog::open(database).unwrap(), Instant::now());
+    let now = SystemClock.now();
+    let events = append(&log, EVENTS, |nth| {
+        let entity = entity(nth);
+        let record = record(&entity);
+        let number = record.number.as_deref().map(Arc::from);
+        let event = Event::new(
+            "books".into(),
+            entity.clone(),
+            1,
+            [Change::Created].into(),
+            now,
+            Some(Box::new(record)),
+        );
+        let index = Index { entity: Some(entity), number, name: Some("invoice.created".into()) };
+        new_entry(EntryKind::Event, "books", None, index, event.to_cloudevent().unwrap())
+    })
+    .await;
+    append(&log, ENTRIES, |nth| {
+        let lane = LaneKey::from(format!("corner/{}", nth % LANES)).number(&"board".into());
+        // As the engine writes it.
+        let body =
+            format!(r#"{{"id":"{}","destination":"corner/{}"}}"#, DeliveryId::generate(now), nth % LANES);
+        let index = Index { entity: Some(entity(nth % EVENTS)), number: None, name: Some("all".into()) };
+        let event = events[usize::try_from(nth % EVENTS).unwrap()];
+        NewEntry {
+            parent: Parent::Entry(event),
+            ..new_entry(EntryKind::Delivery, "board", Some(lane), index, body.into())
+        }
+    })
+    .await;
+    println!("seeded={} seconds={:.0}", ENTRIES, begun.elapsed().as_secs_f64());
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn seed_signals(database: &Path) {
+    let (log, begun) = (SqliteLog::open(database).unwrap(), Instant::now());
+    append(&log, ENTRIES, |nth| {
+        let entity = entity(nth);
+        let lane = entity.lane().number(&"books".into());
+        let body = format!(
+            "{{\"signal\":{{\"subject\":{{\"entity\":{{\"kind\":\"invoice\",\"id\":\"{}\"}}}}}}}}\n",
+            entity.id
+        );
+        new_entry(
+            EntryKind::Signal,
+            "books",
+            Some(lane),
+            Index { entity: Some(entity), ..Index::default() },
+            body.into(),
+        )
+    })
+    .await;
+    println!("seeded={} seconds={:.0}", ENTRIES, begun.elapsed().as_secs_f64());
+}
+
+/// What the vendor was asked to do.
+#[derive(Debug, Default)]
+struct Vendor {
+    calls: AtomicU64,
+    first: std::sync::OnceLock<Instant>,
+}
+
+impl Vendor {
+    fn call(&self) {
+        self.first.get_or_init(Instant::now);
+        self.calls.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// A restart: how long until the first is done, how many a second then, and the memory of the whole process.
+#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
+async fn run(database: &Path) {
+    let begun = Instant::now();
+    let vendor = Arc::new(Vendor::default());
+    let mut source = SourceInfo::new("books".into(), "books");
+    source.coalesce = Duration::ZERO;
+    let mut sink = SinkInfo::new("board".into(), "board");
+    sink.repeat = Repeat::AfterLookup;
+    let connector = Connector::builder()
+        .audit_log(SqliteLog::open(database).unwrap())
+        .source(Books { info: source, vendor: Arc::clone(&vendor) })
+        .sink(Board { info: sink, vendor: Arc::clone(&vendor) })
+        .build()
+        .unwrap();
+    connector.run(tokio::time::sleep(RUN)).await.unwrap();
+    let what = std::env::var("BACKLOG_STEP").unwrap();
+    let calls = vendor.calls.load(Ordering::Relaxed);
+    let first = vendor.first.get().map(|first| first.duration_since(begun)).unwrap_or_default();
+    println!(
+        "{what}_peak_mib={} {what}_peak_mib_goal=100 {what}_first_ms={} {what}_per_second={:.0}",
+        memory_mib(std::process::id(), "VmHWM").unwrap_or_default(),
+        first.as_millis(),
+        calls as f64 / (RUN - first).as_secs_f64(),
+    );
+}
+
+/// How many deliveries a second can be settled, one or 64 with each commit, by one caller.
+#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
+async fn settle(database: &Path) {
+    let log = SqliteLog::open(database).unwrap();
+    let now = SystemClock.now();
+    let request =
+        LeaseRequest::Hold { owner: "bench".into(), want: 64, until: now + Duration::from_secs(60), now };
+    let leases = log.lease(request).await.unwrap();
+    let partition = Affinity::from("board").partition();
+    let lease = *leases.iter().find(|lease| lease.partition == partition).unwrap();
+    let mut after = Seq(0);
+    for (name, batch, batches) in [("single", 1, 1_500), ("batched", 64, 300)] {
+        let pending = log.pending(lease, PendingScope::Partition, after, batch * batches).await.unwrap();
+        after = pending.last().unwrap().seq;
+        let begun = Instant::now();
+        for chunk in pending.chunks(batch) {
+            let done = |seq: Seq| Outcome::Done { receipt: Some(format!("receipt-{seq}").into()) };
+            let settle = chunk.iter().map(|p| Settlement { seq: p.seq, outcome: done(p.seq) }).collect();
+            let transaction = Transaction { fence: Some(lease), settle, ..Transaction::default() };
+            log.commit(vec![transaction], now).await.unwrap();
+        }
+        print!("settle_{name}_per_second={:.0} ", pending.len() as f64 / begun.elapsed().as_secs_f64());
+    }
+    log.lease(LeaseRequest::Release { owner: "bench".into() }).await.unwrap();
+}
+
+/// How long one search takes, the middle of several.
+#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
+async fn search(database: &Path) {
+    let log = SqliteLog::open(database).unwrap();
+    let any =
+        log.query(&Query::of_kind(EntryKind::Delivery).with_state(State::Done).with_limit(1)).await.unwrap();
+    let receipt = any[0].receipt().unwrap().to_owned();
+    let at = any[0].at;
+    let limited = || Query::default().with_limit(20);
+    let mut number = limited();
+    number.number = Some("INV-000000500".into());
+    let mut time = limited();
+    (time.from, time.to) = (Some(at), Some(at + Duration::from_secs(1)));
+    let mut newest = limited().with_state(State::Done);
+    newest.newest_first = true;
+    let mut newest_of = limited().with_connection("board".into()).with_entity(entity(500));
+    newest_of.newest_first = true;
+    let mut pending = limited().with_state(State::Pending);
+    pending.newest_first = true;
+    let searches = [
+        ("entity", limited().with_entity(entity(500))),
+        ("entity_events", Query::of_kind(EntryKind::Event).with_entity(entity(500)).with_limit(20)),
+        ("entity_newest", newest_of),
+        ("number", number),
+        ("receipt", limited().with_receipt(receipt)),
+        ("time", time),
+        ("dead", limited().with_state(State::Dead)),
+        ("parked", limited().with_state(State::Parked)),
+        ("pending", pending),
+        ("done", newest),
+    ];
+    for (name, query) in searches {
+        let mut times = Vec::new();
+        for _ in 0..5 {
+            let begun = Instant::now();
+            log.query(&query).await.unwrap();
+            times.push(begun.elapsed());
+        }
+        let middle = ml_connector_tests::percentile(&mut times, 0.5);
+        print!("search_{name}_ms={:.1} ", middle.as_secs_f64() * 1e3);
+    }
+    print!("search_ms_goal=10");
+}
+
+#[derive(Debug)]
+struct Books {
+    info: SourceInfo,
+    vendor: Arc<Vendor>,
+}
+
+#[async_trait]
+impl Source for Books {
+    fn info(&self) -> &SourceInfo {
+        &self.info
+    }
+
+    fn receive(&self, _: &http::Request<Bytes>, _: Option<&Bytes>, _: Timestamp) -> Result<Intake> {
+        Err(Error::new(ErrorKind::SignatureInvalid, "there are no webhooks"))
+    }
+
+    async fn prompt(&self, _: &Context, _: Prompt) -> Result<()> {
+        Ok(())
+    }
+
+    async fn resolve(&self, ctx: &Context, signals: &[Signal], _: Option<&Snapshot>) -> Result<Resolution> {
+        self.vendor.call();
+        let ml_connector_core::model::Subject::Entity(entity) = &signals[0].subject else {
+            return Ok(Resolution::Done { note: "no record" });
+        };
+        let record = Box::new(record(entity));
+        let state = Observed::Present {
+            revision: Revision::of(entity.id.as_bytes()),
+            order: None,
+            record,
+            raw: None,
+        };
+        Ok(Resolution::Observed(vec![Observation { entity: entity.clone(), read_at: ctx.now(), state }]))
+    }
+
+    async fn poll(&self, _: &Context, _: &str, _: PollMode, _: Option<&Bytes>) -> Result<Page> {
+        Err(Error::new(ErrorKind::Unsupported, "there are no feeds"))
+    }
+
+    async fn upkeep(&self, _: &Context, _: Option<&str>, _: Option<&Bytes>) -> Result<Upkeep> {
+        Ok(Upkeep { state: Bytes::new(), signals: Vec::new(), next: Timestamp::MAX })
+    }
+}
+
+#[derive(Debug)]
+struct Board {
+    info: SinkInfo,
+    vendor: Arc<Vendor>,
+}
+
+#[async_trait]
+impl Sink for Board {
+    fn info(&self) -> &SinkInfo {
+        &self.info
+    }
+
+    fn plan(&self, delivery: &Delivery) -> Result<Plan> {
+        Ok(Plan { lane: LaneKey::from(delivery.destination.as_str()), costs: Vec::new() })
+    }
+
+    async fn deliver(&self, _: &Context, batch: &[Delivery], _: &dyn Notes) -> Vec<Result<Receipt>> {
+        self.vendor.call();
+        batch.iter().map(|delivery| Ok(Receipt::new(delivery.id.to_string()))).collect()
+    }
+
+    async fn look_up(&self, _: &Context, _: &Delivery) -> Result<Lookup> {
+        Ok(Lookup::DidNotHappen)
+    }
+}

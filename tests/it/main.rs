@@ -7,6 +7,7 @@ mod durability;
 mod flow;
 #[cfg(unix)]
 mod kill;
+mod polling;
 #[cfg(unix)]
 mod proof;
 mod secrets;

@@ -27,6 +27,8 @@ const CALL: Duration = Duration::from_secs(60);
 pub(super) const GRACE: Duration = Duration::from_secs(2);
 /// How long a request and an answer are under way: time passes, and futures can be dropped meanwhile.
 const LATENCY: Duration = Duration::from_millis(10);
+/// How long the vendor is left alone before the next connection: its limits have forgotten the last one.
+const REST: Duration = Duration::from_secs(60 * 60);
 /// How long a connection may take to recover once nothing is wrong any more.
 const RECOVERY: Duration = Duration::from_secs(20 * 60);
 
@@ -76,12 +78,13 @@ pub(super) struct Lab {
 }
 
 impl Lab {
-    /// `counts` tells which requests faults happen to.
-    pub(super) fn new(
+    /// Rests, and sets up a lab. `counts` tells which requests faults happen to.
+    pub(super) async fn new(
         vendor: &Arc<dyn HttpTransport>,
         clock: &Arc<dyn Clock>,
         counts: fn(&Request<Bytes>) -> bool,
     ) -> Self {
+        tokio::time::sleep(REST).await;
         let wire = Arc::new(Wire {
             vendor: Arc::clone(vendor),
             clock: Arc::clone(clock),

@@ -54,14 +54,15 @@ impl Attempt<'_> {
             tracing::warn!(connection = %self.batch.connection, "deliveries wait for a sink that is not connected");
             return Ok(Finished::again(self.batch, Hold::Outage(self.shared.clock.now())));
         };
-        let (items, mut deliveries) = self.load().await?;
+        let (mut items, mut deliveries) = self.load().await?;
         let Some(head) = deliveries.first() else { return Ok(Finished::settled()) };
         let look_up_first = slot.sink.info().repeat == Repeat::AfterLookup;
-        if items[0].uncertain
-            && look_up_first
-            && let Some(finished) = self.look_up(slot, items[0], head).await?
-        {
-            return Ok(finished);
+        if items[0].uncertain && look_up_first {
+            if let Some(finished) = self.look_up(slot, items[0], head).await? {
+                return Ok(finished);
+            }
+            // Should it have to wait for room now, nothing new can have happened when its turn comes.
+            items[0].uncertain = false;
         }
         let plan = match slot.sink.plan(head) {
             Ok(plan) => plan,
@@ -114,7 +115,7 @@ impl Attempt<'_> {
         Hold::Until(at)
     }
 
-    /// The deliveries of the batch with their events. What is settled already is left out.
+    /// The deliveries of the batch with their events, without those that are settled by now.
     async fn load(&self) -> Result<(Vec<Item>, Vec<Delivery>), Stop> {
         let seqs = self.batch.items.iter().map(|item| item.seq).collect();
         let entries = self.shared.log.query(&Query::entries(seqs)).await?;

@@ -47,7 +47,7 @@ pub struct ConnectionHealth {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Backlog {
-    /// How many entries.
+    /// How many entries are held in memory, in turn: of a long lane the first ones only, so there are at least so many.
     pub waiting: usize,
     /// Since when the oldest has been due.
     pub oldest: Option<Timestamp>,

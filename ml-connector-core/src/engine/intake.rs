@@ -75,7 +75,7 @@ impl Connector {
     async fn take_in(&self, request: Request<Bytes>, now: Timestamp) -> Result<Response<Bytes>> {
         let (endpoint, request) = below_endpoint(request)?;
         let registry = self.shared.registry();
-        let (slot, intake) = verify(registry.endpoint(&endpoint), &request, now)?;
+        let (slot, intake) = self.shared.verify(registry.endpoint(&endpoint), &request, now).await?;
         let intake = match intake {
             Ok(intake) => intake,
             Err(error) => {
@@ -173,7 +173,8 @@ pub(super) fn signal_entry(
     let lane = match &signal.subject {
         Subject::Entity(entity) => entity.lane(),
         Subject::Feed { name, .. } => format!("feed/{name}").into(),
-        Subject::Subscription(id) => format!("subscription/{id}").into(),
+        // All subscriptions of a connection are looked after together.
+        Subject::Subscription(_) => "subscription".into(),
     };
     let entity = match &signal.subject {
         Subject::Entity(entity) => Some(entity.clone()),
@@ -192,25 +193,6 @@ pub(super) fn signal_entry(
     }
 }
 
-/// Finds the first source that can vouch for the request. The inner error is of a request that is proven, but not
-/// understood.
-fn verify<'a>(
-    slots: &'a [Arc<SourceSlot>],
-    request: &Request<Bytes>,
-    now: Timestamp,
-) -> Result<(&'a Arc<SourceSlot>, Result<Intake>)> {
-    let mut refused = Error::new(ErrorKind::NotFound, "no source is connected at this endpoint");
-    for slot in slots {
-        match slot.source.receive(request, None, now) {
-            Err(error) if error.kind() == ErrorKind::SignatureInvalid => {
-                refused = error.with_context("connection", slot.connection());
-            }
-            intake => return Ok((slot, intake)),
-        }
-    }
-    Err(refused)
-}
-
 /// Splits the endpoint off the path.
 fn below_endpoint(mut request: Request<Bytes>) -> Result<(EndpointId, Request<Bytes>)> {
     let path = request.uri().path().trim_start_matches('/');
@@ -225,6 +207,10 @@ fn below_endpoint(mut request: Request<Bytes>) -> Result<(EndpointId, Request<By
     Ok((endpoint, request))
 }
 
+fn is_forged(intake: &Result<Intake>) -> bool {
+    intake.as_ref().is_err_and(|error| error.kind() == ErrorKind::SignatureInvalid)
+}
+
 fn received(request: &Request<Bytes>) -> Received {
     let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     Received {
@@ -236,6 +222,33 @@ fn received(request: &Request<Bytes>) -> Received {
 }
 
 impl super::Shared {
+    /// Finds the first source that can vouch for the request. The inner error is of a request that is proven, but not
+    /// understood.
+    async fn verify<'a>(
+        &self,
+        slots: &'a [Arc<SourceSlot>],
+        request: &Request<Bytes>,
+        now: Timestamp,
+    ) -> Result<(&'a Arc<SourceSlot>, Result<Intake>)> {
+        let mut refused = Error::new(ErrorKind::NotFound, "no source is connected at this endpoint");
+        for slot in slots {
+            let state = self.upkeep_state(slot).await?;
+            let mut intake = slot.source.receive(request, state.as_ref(), now);
+            if is_forged(&intake)
+                && let Some(newer) = self.newer_upkeep_state(slot).await?
+            {
+                intake = slot.source.receive(request, Some(&newer), now);
+            }
+            match intake {
+                Err(error) if error.kind() == ErrorKind::SignatureInvalid => {
+                    refused = error.with_context("connection", slot.connection());
+                }
+                intake => return Ok((slot, intake)),
+            }
+        }
+        Err(refused)
+    }
+
     /// Commits one transaction without a fence and without documents under a condition.
     pub(super) async fn commit(&self, transaction: Transaction) -> Result<Vec<crate::audit::Appended>> {
         match self.log.commit(vec![transaction], self.clock.now()).await?.pop() {

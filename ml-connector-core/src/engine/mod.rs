@@ -27,12 +27,15 @@
 //!   `ml_connector_deliveries_{done,parked}_total`, `ml_connector_attempts_{retried,looked_up}_total`,
 //!   `ml_connector_entries_dead_total`. [`Stats`] says what each counts.
 
+mod backlog;
 mod builder;
 mod deliver;
 mod explain;
+mod feeds;
 mod health;
 mod intake;
 mod lanes;
+mod observe;
 mod outcome;
 mod promise;
 mod registry;
@@ -45,6 +48,7 @@ mod stats;
 mod stored;
 #[cfg(test)]
 mod tests;
+mod upkeep;
 mod wake;
 
 use std::{
@@ -55,6 +59,7 @@ use std::{
 
 pub use builder::Builder;
 pub use explain::Explanation;
+pub use feeds::{FeedProgress, RunProgress};
 pub use health::{Backlog, ConnectionHealth, Health};
 pub use outcome::Parked;
 pub use replay::{Replay, ReplayMode, Replayed};
@@ -195,10 +200,7 @@ impl Connector {
     #[must_use]
     pub fn webhook_url(&self, connection: &ConnectionId) -> Option<Url> {
         let registry = self.shared.registry();
-        let endpoint: &EndpointId = &registry.source(connection)?.source.info().endpoint;
-        let mut url = self.shared.public_url.clone()?;
-        url.path_segments_mut().ok()?.pop_if_empty().push(endpoint.as_str());
-        Some(url)
+        self.shared.url_of(&registry.source(connection)?.source.info().endpoint)
     }
 
     /// What was counted since this connector was built.
@@ -233,6 +235,13 @@ impl Connector {
 impl Shared {
     fn registry(&self) -> Arc<Registry> {
         Arc::clone(&self.registry.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Where webhooks of an endpoint have to go.
+    fn url_of(&self, endpoint: &EndpointId) -> Option<Url> {
+        let mut url = self.public_url.clone()?;
+        url.path_segments_mut().ok()?.pop_if_empty().push(endpoint.as_str());
+        Some(url)
     }
 
     /// Since when a connection is watched: the instant at which any host saw it first.

@@ -7,6 +7,7 @@ use std::{
 
 use tokio::sync::OnceCell;
 
+use super::upkeep::StateCache;
 use crate::{
     Error, ErrorKind, Result, Sink, Source, Timestamp,
     model::{AccountKey, ConnectionId, EndpointId, Partition},
@@ -27,6 +28,8 @@ pub(super) struct SourceSlot {
     pub(super) partition: Partition,
     /// Since when the connection is watched, once it has been asked for.
     pub(super) watched_since: OnceCell<Timestamp>,
+    /// What the source verifies requests with.
+    pub(super) upkeep_state: StateCache,
 }
 
 #[derive(Debug)]
@@ -65,6 +68,7 @@ impl Registry {
         let slot = Arc::new(SourceSlot {
             partition: info.affinity.partition(),
             watched_since: OnceCell::new(),
+            upkeep_state: StateCache::default(),
             source: Arc::clone(source),
         });
         neighbors.push(Arc::clone(&slot));
@@ -117,6 +121,11 @@ impl Registry {
 
     pub(super) fn source(&self, connection: &ConnectionId) -> Option<&Arc<SourceSlot>> {
         self.sources.get(connection)
+    }
+
+    /// Every source.
+    pub(super) fn sources(&self) -> impl Iterator<Item = &Arc<SourceSlot>> {
+        self.sources.values()
     }
 
     /// Every connection, in order.

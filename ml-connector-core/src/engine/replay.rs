@@ -195,7 +195,7 @@ impl Connector {
             return Ok(Vec::new());
         };
         self.shared.watched_since(slot).await?;
-        let body = super::stored::StoredSignal::encode(Some(&signal), None, b"")?;
+        let body = super::stored::StoredSignal::encode_as(stored.origin, Some(&signal), None, b"")?;
         let parent = Parent::Entry(entry.seq);
         let mut again = super::intake::signal_entry(slot, &signal, parent, body, self.shared.clock.now());
         again.dedupe = Some(key(replay, entry.seq));

@@ -3,26 +3,23 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
-    Shared,
+    Shared, feeds,
     intake::signal_entry,
     lanes::{Batch, Hold, Item},
+    observe::{Noticed, Purpose, load_snapshots, observe},
     outcome::{self, Told},
-    promise::{append_event, append_time_signals},
     registry::SourceSlot,
     retry,
     run::Finished,
     stats::Stat,
     stored::StoredSignal,
+    upkeep,
 };
 use crate::{
     Error, ErrorKind, Result, Retry, Scope, Timestamp,
-    audit::{
-        Committed, DocKey, DocumentWrite, EntryKind, Expected, Lease, Outcome, Parent, Query, Settlement,
-        Transaction,
-    },
-    model::{Change, EntityRef, Event, Observed, Resolution, Seq, Signal, Subject},
+    audit::{Committed, EntryKind, Lease, Outcome, Parent, Query, Settlement, Transaction},
+    model::{Change, Origin, Resolution, Seq, Signal, Subject},
     rate::Feedback,
-    snapshot::{Policy, Snapshot, Step, step},
 };
 
 /// How often a record is read again at once because somebody else wrote its snapshot meanwhile.
@@ -31,17 +28,20 @@ const STALE_TRIES: usize = 5;
 const PERMANENT_TRIES: u32 = 3;
 
 /// A signal with its place in the log.
-struct Waiting {
-    item: Item,
-    signal: Signal,
+#[derive(Debug, Clone)]
+pub(super) struct Waiting {
+    pub(super) item: Item,
+    pub(super) signal: Signal,
+    pub(super) origin: Origin,
     at: Timestamp,
 }
 
 /// What became of the signals of one subject.
-struct Resolved {
-    waits: Vec<Item>,
-    hold: Hold,
-    reason: Option<Arc<str>>,
+#[derive(Debug, Default)]
+pub(super) struct Resolved {
+    pub(super) waits: Vec<Item>,
+    pub(super) hold: Hold,
+    pub(super) reason: Option<Arc<str>>,
 }
 
 /// Resolves a batch of signals of one lane.
@@ -85,9 +85,9 @@ async fn try_resolve(shared: &Shared, lease: Lease, batch: &Batch) -> Result<Fin
     let mut by_subject: Vec<(Subject, Vec<Waiting>)> = Vec::with_capacity(1);
     for (item, loaded) in load(shared, &batch.items).await? {
         match loaded {
-            Ok((signal, at)) => {
-                let waiting = Waiting { item, at, signal };
-                match by_subject.iter_mut().find(|(subject, _)| *subject == waiting.signal.subject) {
+            Ok((signal, origin, at)) => {
+                let waiting = Waiting { item, at, signal, origin };
+                match by_subject.iter_mut().find(|(subject, _)| together(subject, &waiting.signal.subject)) {
                     Some((_, group)) => group.push(waiting),
                     None => by_subject.push((waiting.signal.subject.clone(), vec![waiting])),
                 }
@@ -99,7 +99,11 @@ async fn try_resolve(shared: &Shared, lease: Lease, batch: &Batch) -> Result<Fin
         }
     }
     for (subject, group) in by_subject {
-        let resolved = resolve_subject(shared, lease, slot, batch, &subject, &group).await?;
+        let resolved = match &subject {
+            Subject::Feed { name, .. } => feeds::step(shared, lease, slot, batch, name, &group).await?,
+            Subject::Subscription(_) => upkeep::look_after(shared, lease, slot, batch, &group).await?,
+            Subject::Entity(_) => resolve_subject(shared, lease, slot, batch, &subject, &group).await?,
+        };
         waits.extend(resolved.waits);
         if resolved.hold != Hold::None {
             (hold, reason) = (resolved.hold, resolved.reason);
@@ -108,23 +112,34 @@ async fn try_resolve(shared: &Shared, lease: Lease, batch: &Batch) -> Result<Fin
     Ok(Finished { waits, hold, fenced: false, reason })
 }
 
-type Loaded = Vec<(Item, Result<(Signal, Timestamp)>)>;
+/// Whether one piece of work answers both.
+fn together(a: &Subject, b: &Subject) -> bool {
+    match (a, b) {
+        (Subject::Feed { name: a, .. }, Subject::Feed { name: b, .. }) => a == b,
+        (Subject::Subscription(_), Subject::Subscription(_)) => true,
+        _ => a == b,
+    }
+}
 
-/// Reads the bodies of signals. What is not in the log any more has been settled by somebody else.
+type Loaded = Vec<(Item, Result<(Signal, Origin, Timestamp)>)>;
+
+/// Reads the bodies of signals, without those that are settled by now.
 async fn load(shared: &Shared, items: &[Item]) -> Result<Loaded> {
     let seqs = items.iter().map(|item| item.seq).collect();
     let mut entries: BTreeMap<Seq, _> =
         shared.log.query(&Query::entries(seqs)).await?.into_iter().map(|entry| (entry.seq, entry)).collect();
     let decode = |item: &Item| {
-        let entry = entries.remove(&item.seq)?;
+        let entry = entries.remove(&item.seq).filter(|entry| !entry.state.is_settled())?;
         let signal = entry
             .body
             .ok_or_else(|| Error::new(ErrorKind::Unexpected, "a signal has no body"))
             .and_then(|body| StoredSignal::decode(&body))
             .and_then(|stored| {
-                stored.signal.ok_or_else(|| Error::new(ErrorKind::Unexpected, "a signal is empty"))
+                let signal =
+                    stored.signal.ok_or_else(|| Error::new(ErrorKind::Unexpected, "a signal is empty"))?;
+                Ok((signal, stored.origin, entry.at))
             });
-        Some((*item, signal.map(|signal| (signal, entry.at))))
+        Some((*item, signal))
     };
     Ok(items.iter().filter_map(decode).collect())
 }
@@ -137,7 +152,6 @@ async fn resolve_subject(
     subject: &Subject,
     group: &[Waiting],
 ) -> Result<Resolved, Stop> {
-    let watched_since = shared.watched_since(slot).await?;
     let signals: Vec<Signal> = group.iter().map(|waiting| waiting.signal.clone()).collect();
     for _ in 0..STALE_TRIES {
         let last = match subject {
@@ -158,46 +172,11 @@ async fn resolve_subject(
             }
         };
         let mut transaction = Transaction { fence: Some(lease), ..Transaction::default() };
-        let mut wake = Vec::new();
-        let (mut events, mut older) = (0, false);
+        let mut noticed = Noticed::default();
         let parent = Parent::Entry(group[0].item.seq);
         match resolution {
-            Resolution::Observed(observations) => {
-                let entities = observations.iter().map(|observation| &observation.entity);
-                let snapshots = load_snapshots(shared, slot, entities).await?;
-                for (observation, (key, known)) in observations.into_iter().zip(snapshots) {
-                    let info = slot.source.info();
-                    let now = shared.clock.now();
-                    let policy = Policy {
-                        today: now.date_in(&info.zone),
-                        overdue_after: &info.overdue_after,
-                        watched_since,
-                    };
-                    match step(known.as_ref().map(|(_, snapshot)| snapshot), &observation, &policy) {
-                        Step::Unchanged => {}
-                        Step::Older => older = true,
-                        Step::Changed { snapshot, changes } => {
-                            let expected =
-                                known.as_ref().map_or(Expected::Absent, |(v, _)| Expected::Version(*v));
-                            let value = Some(snapshot.to_bytes()?);
-                            transaction.documents.push(DocumentWrite { key, expected, value });
-                            let entity = observation.entity.clone();
-                            let (record, raw) = match observation.state {
-                                Observed::Present { record, raw, .. } => (record, raw),
-                                Observed::Gone => {
-                                    (Box::new(snapshot.facts.to_record(Arc::clone(&entity.id))), None)
-                                }
-                            };
-                            let connection = slot.connection().clone();
-                            let mut event =
-                                Event::new(connection, entity, snapshot.n, changes, now, Some(record));
-                            event.raw = raw;
-                            append_time_signals(slot, &observation.entity, &snapshot, now, &mut transaction)?;
-                            append_event(shared, slot.partition, event, &mut transaction, parent, &mut wake)?;
-                            events += 1;
-                        }
-                    }
-                }
+            Resolution::Observed(seen) => {
+                noticed = observe(shared, slot, &seen, purpose(group), parent, &mut transaction).await?;
             }
             Resolution::NotYet { retry_at } => {
                 let error =
@@ -205,7 +184,7 @@ async fn resolve_subject(
                 return failed(shared, lease, batch, group, &error).await;
             }
             Resolution::Sweep { feed, since } => {
-                let signal = Signal { subject: Subject::Feed { name: feed, since }, ..signals[0].clone() };
+                let signal = Signal { hint: signals[0].hint.clone(), ..Signal::feed(feed, since) };
                 let body = StoredSignal::encode(Some(&signal), None, b"")?;
                 transaction.append.push(signal_entry(slot, &signal, parent, body, shared.clock.now()));
             }
@@ -213,7 +192,7 @@ async fn resolve_subject(
                 transaction.settle = group.iter().map(|waiting| dropped(waiting.item.seq, note)).collect();
             }
         }
-        if older {
+        if !noticed.older.is_empty() {
             let error = Error::new(ErrorKind::Conflict, "the read is older than what is known")
                 .with_retry(Retry::Backoff);
             return failed(shared, lease, batch, group, &error).await;
@@ -221,19 +200,20 @@ async fn resolve_subject(
         if transaction.settle.is_empty() {
             transaction.settle = settlements(group, !transaction.append.is_empty());
         }
+        let mut wake = noticed.wake;
         if !transaction.append.is_empty() {
             wake.push(slot.partition);
         }
         let deliveries = transaction.append.iter().filter(|entry| entry.kind == EntryKind::Delivery).count();
         match commit(shared, transaction).await? {
             Committed::Applied(_) => {
-                shared.stats.add(Stat::Events, events);
+                shared.stats.add(Stat::Events, noticed.events);
                 shared.stats.add(Stat::Deliveries, deliveries);
-                if events == 0 {
+                if noticed.events == 0 {
                     shared.stats.count(Stat::Unchanged);
                 }
                 shared.wake.partitions(&wake);
-                return Ok(Resolved { waits: Vec::new(), hold: Hold::None, reason: None });
+                return Ok(Resolved::default());
             }
             Committed::Fenced => return Err(Stop::Fenced),
             Committed::Stale(key) => tracing::debug!(%key, "somebody else wrote the snapshot: reading again"),
@@ -243,20 +223,13 @@ async fn resolve_subject(
     failed(shared, lease, batch, group, &error).await
 }
 
-type Known = Option<(u64, Snapshot)>;
-
-/// What is known of records, with the versions of the documents.
-async fn load_snapshots<'a>(
-    shared: &Shared,
-    slot: &SourceSlot,
-    entities: impl IntoIterator<Item = &'a EntityRef>,
-) -> Result<Vec<(DocKey, Known)>> {
-    let keys: Vec<_> = entities.into_iter().map(|entity| Snapshot::key(slot.connection(), entity)).collect();
-    let documents = shared.log.documents(&keys).await?;
-    let known = documents.into_iter().map(|document| {
-        document.map(|document| Ok((document.version, Snapshot::from_bytes(&document.bytes)?))).transpose()
-    });
-    keys.iter().cloned().zip(known).map(|(key, known)| known.map(|known| (key, known))).collect()
+/// What the signals of a record ask for together.
+fn purpose(group: &[Waiting]) -> Purpose {
+    let backfill = |waiting: &Waiting| waiting.origin == Origin::Backfill;
+    if group.iter().any(backfill) {
+        return Purpose::Backfill { alone: group.iter().all(backfill) };
+    }
+    Purpose::Live
 }
 
 /// The first signal led to what was found; the others were answered by the same read.
@@ -274,7 +247,7 @@ fn settlements(group: &[Waiting], found: bool) -> Vec<Settlement> {
 }
 
 /// Decides what a failed read means for its signals.
-async fn failed(
+pub(super) async fn failed(
     shared: &Shared,
     lease: Lease,
     batch: &Batch,
@@ -298,7 +271,7 @@ async fn failed(
     };
     let mut transaction = Transaction { fence: Some(lease), ..Transaction::default() };
     let mut wake = Vec::new();
-    for Waiting { item, at, signal } in group {
+    for Waiting { item, at, signal, .. } in group {
         let attempt = item.attempt + u32::from(counted);
         let hopeless = error.retry() == Retry::Never && attempt >= PERMANENT_TRIES && counted;
         let too_old = counted
@@ -357,7 +330,7 @@ pub(super) async fn apply(shared: &Shared, transaction: Transaction) -> Result<(
     }
 }
 
-async fn commit(shared: &Shared, transaction: Transaction) -> Result<Committed> {
+pub(super) async fn commit(shared: &Shared, transaction: Transaction) -> Result<Committed> {
     let committed = shared.log.commit(vec![transaction], shared.clock.now()).await?.pop();
     committed
         .ok_or_else(|| Error::new(ErrorKind::Unexpected, "the log did not say what became of a transaction"))
@@ -367,6 +340,6 @@ pub(super) fn dead(seq: Seq, error: &Error) -> Settlement {
     Settlement { seq, outcome: Outcome::Dead { error: error.to_string().into() } }
 }
 
-fn dropped(seq: Seq, reason: &'static str) -> Settlement {
+pub(super) fn dropped(seq: Seq, reason: &'static str) -> Settlement {
     Settlement { seq, outcome: Outcome::Dropped { reason: reason.into() } }
 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Error, ErrorKind, Result, Timestamp,
-    model::{DeliveryId, Destination, Signal},
+    model::{DeliveryId, Destination, Origin, Signal},
 };
 
 /// A signal with the request it came in: one line of JSON, the signal's own payload, the request's body as
@@ -13,6 +13,9 @@ use crate::{
 #[derive(Debug, Serialize, Deserialize)]
 struct SignalHead {
     signal: Option<Signal>,
+    /// Why the record is to be read, unless it is because something may have happened.
+    #[serde(default, skip_serializing_if = "is_live")]
+    origin: Origin,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     payload_bytes: Option<usize>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -35,14 +38,26 @@ pub(super) struct Received {
 #[derive(Debug)]
 pub(super) struct StoredSignal {
     pub(super) signal: Option<Signal>,
+    pub(super) origin: Origin,
     pub(super) received: Option<Received>,
     pub(super) body: Bytes,
 }
 
 impl StoredSignal {
     pub(super) fn encode(signal: Option<&Signal>, received: Option<Received>, body: &[u8]) -> Result<Bytes> {
+        Self::encode_as(Origin::Live, signal, received, body)
+    }
+
+    /// A signal for the sake of something else than news.
+    pub(super) fn encode_as(
+        origin: Origin,
+        signal: Option<&Signal>,
+        received: Option<Received>,
+        body: &[u8],
+    ) -> Result<Bytes> {
         let payload = signal.and_then(|signal| signal.payload.as_ref());
-        let head = SignalHead { signal: signal.cloned(), payload_bytes: payload.map(Bytes::len), received };
+        let payload_bytes = payload.map(Bytes::len);
+        let head = SignalHead { signal: signal.cloned(), origin, payload_bytes, received };
         let mut bytes = serde_json::to_vec(&head).map_err(|source| {
             Error::new(ErrorKind::Unexpected, "a signal cannot be written").with_source(source)
         })?;
@@ -63,8 +78,13 @@ impl StoredSignal {
             length => length.map(|length| body.split_to(length)),
         };
         let signal = head.signal.map(|signal| Signal { payload, ..signal });
-        Ok(Self { signal, received: head.received, body })
+        Ok(Self { signal, origin: head.origin, received: head.received, body })
     }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde asks for a reference
+fn is_live(origin: &Origin) -> bool {
+    *origin == Origin::Live
 }
 
 /// What a delivery's entry holds. The event is its parent.
@@ -94,6 +114,8 @@ impl StoredDelivery {
 
 #[cfg(test)]
 mod tests {
+    use proptest::{collection::vec, prelude::*};
+
     use super::*;
     use crate::model::EntityRef;
 
@@ -117,5 +139,41 @@ mod tests {
             StoredSignal::decode(&Bytes::from_static(b"{\"signal\":null,\"payload_bytes\":9}\nx")).is_err()
         );
         assert!(StoredSignal::decode(&Bytes::from_static(b"x")).is_err());
+    }
+
+    fn stored() -> Vec<u8> {
+        let mut signal = Signal::entity(EntityRef::new("invoice", "1"));
+        signal.payload = Some(Bytes::from_static(b"click"));
+        StoredSignal::encode(Some(&signal), None, b"{body}").unwrap().to_vec()
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_the_decoders_panic(bytes in vec(any::<u8>(), 0..200)) {
+            let _ = StoredDelivery::decode(&bytes);
+            let _ = StoredSignal::decode(&bytes.into());
+        }
+
+        #[test]
+        fn no_fault_in_what_was_stored_makes_the_decoders_panic(
+            at in any::<prop::sample::Index>(), gone in 0..9_usize, piece in vec(any::<u8>(), 0..9),
+        ) {
+            let delivery = StoredDelivery::new(Destination::from("a"), Timestamp::default()).encode().unwrap();
+            for stored in [stored(), delivery.to_vec()] {
+                let at = at.index(stored.len());
+                let rest = &stored[(at + gone).min(stored.len())..];
+                let spoiled = [&stored[..at], &piece, rest].concat();
+                let _ = StoredDelivery::decode(&spoiled);
+                let _ = StoredSignal::decode(&spoiled.into());
+            }
+        }
+
+        #[test]
+        fn a_claimed_length_is_never_believed(length in prop_oneof![0..12_u64, any::<u64>()], body in vec(any::<u8>(), 0..9)) {
+            let head = format!("{{\"signal\":null,\"payload_bytes\":{length}}}\n");
+            let stored = Bytes::from([head.as_bytes(), &body].concat());
+            let fits = usize::try_from(length).is_ok_and(|length| length <= body.len());
+            prop_assert_eq!(StoredSignal::decode(&stored).is_ok(), fits);
+        }
     }
 }

@@ -37,6 +37,11 @@ impl Wake {
         self.notify.notify_one();
     }
 
+    /// The same, but there is no hurry: it is found at the next look.
+    pub(super) fn at_the_next_look(&self, partition: Partition) {
+        self.appended.fetch_or(1 << partition.number(), Ordering::SeqCst);
+    }
+
     /// Something may have been appended to any partition.
     pub(super) fn all(&self) {
         self.appended.store(u64::MAX, Ordering::SeqCst);

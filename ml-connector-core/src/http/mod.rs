@@ -7,6 +7,7 @@ mod answer;
 mod client;
 mod judge;
 mod outside;
+mod pagination;
 #[cfg(feature = "reqwest")]
 mod reqwest;
 
@@ -20,6 +21,7 @@ use http::StatusCode;
 pub use judge::error_for_status;
 pub(crate) use outside::require_secure;
 pub use outside::{outside_url, outside_url_below};
+pub use pagination::{Pages, Position};
 
 #[cfg(feature = "reqwest")]
 pub use self::reqwest::ReqwestTransport;

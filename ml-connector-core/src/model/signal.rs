@@ -28,10 +28,26 @@ pub struct Signal {
 }
 
 impl Signal {
+    /// The hint of signals that ask for the past only: reading them may leave room for others.
+    pub const BACKFILL: &'static str = "backfill";
+
     /// A hint about one record.
     #[must_use]
     pub fn entity(entity: EntityRef) -> Self {
-        Self { account: None, subject: Subject::Entity(entity), hint: None, dedupe: None, payload: None }
+        Self::of(Subject::Entity(entity))
+    }
+
+    /// A hint that many records may have changed: read what a feed tells, everything since an instant where that
+    /// is known, else what it has not told yet.
+    #[must_use]
+    pub fn feed(name: impl Into<Arc<str>>, since: Option<Timestamp>) -> Self {
+        Self::of(Subject::Feed { name: name.into(), since })
+    }
+
+    /// A hint without anything but its subject.
+    #[must_use]
+    pub fn of(subject: Subject) -> Self {
+        Self { account: None, subject, hint: None, dedupe: None, payload: None }
     }
 }
 
@@ -194,15 +210,21 @@ pub struct Page {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PollMode {
-    /// The first read of a new connection: snapshots, no events.
+    /// The first read of a new connection: snapshots, no events. Rows without the record's details may come as
+    /// observations here, so that a large organisation costs no detail reads. What changes after the first page was
+    /// read is told by the first [`Live`](Self::Live) read, which begins with the checkpoint of the last page.
     Baseline,
     /// The ordinary read.
     Live,
-    /// Records of the past, on request.
+    /// Everything that was created or changed since an instant: the past, on request, or what may have been missed
+    /// in a gap. It has a checkpoint of its own.
     Backfill {
         /// Since when; `None` = everything.
         since: Option<Timestamp>,
     },
+    /// Which records exist: the page's `signals` name every one, and are compared with what is known instead of
+    /// being resolved; `observations` stay empty. Only for [`SourceInfo::sweeps`](crate::SourceInfo::sweeps).
+    Sweep,
 }
 
 /// The state of a source's webhook subscriptions after looking after them.

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // everything here is a test
 
+mod decoders;
 mod features;
 mod guide;
 mod signatures;

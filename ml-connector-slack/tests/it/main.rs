@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used)] // helpers of tests are no tests to clippy
 
 mod cards;
+mod conformance;
 mod deliver;
+mod hostile;
 mod look_up;
 mod names;
 mod support;

@@ -64,6 +64,9 @@ impl Resource for Bill {
     const PATH: &'static str = "bills";
     const DETAIL_KEY: &'static str = "bill";
     const LIST_KEY: &'static str = "bills";
+    const LISTS_MODIFIED: bool = true;
+    const SORT: &'static [(&'static str, &'static str)] =
+        &[("sort_column", "created_time"), ("sort_order", "A")];
     const NUMBER_FILTER: &'static str = "bill_number";
     const WEB_PATH: &'static str = "bills";
 

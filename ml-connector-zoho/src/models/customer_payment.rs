@@ -65,6 +65,8 @@ impl Resource for CustomerPayment {
     const PATH: &'static str = "customerpayments";
     const DETAIL_KEY: &'static str = "payment";
     const LIST_KEY: &'static str = "customerpayments";
+    const LISTS_MODIFIED: bool = false;
+    const SORT: &'static [(&'static str, &'static str)] = &[];
     const NUMBER_FILTER: &'static str = "payment_number";
     const WEB_PATH: &'static str = "paymentsreceived";
 

@@ -64,6 +64,9 @@ impl Resource for Invoice {
     const PATH: &'static str = "invoices";
     const DETAIL_KEY: &'static str = "invoice";
     const LIST_KEY: &'static str = "invoices";
+    const LISTS_MODIFIED: bool = true;
+    const SORT: &'static [(&'static str, &'static str)] =
+        &[("sort_column", "created_time"), ("sort_order", "A")];
     const NUMBER_FILTER: &'static str = "invoice_number";
     const WEB_PATH: &'static str = "invoices";
 

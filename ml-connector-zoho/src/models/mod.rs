@@ -38,6 +38,11 @@ pub(crate) trait Resource: DeserializeOwned + Send {
     const DETAIL_KEY: &'static str;
     /// The member that holds the rows in the answer to a list call.
     const LIST_KEY: &'static str;
+    /// Whether the list has the filter `last_modified_time`. Where it has not, Zoho ignores it.
+    const LISTS_MODIFIED: bool;
+    /// Query parameters for an order in which new records come last, so that pages shift as little as can be; empty
+    /// where no order is documented.
+    const SORT: &'static [(&'static str, &'static str)];
     /// The list's filter for the number people use.
     const NUMBER_FILTER: &'static str;
     /// The path in the web application.

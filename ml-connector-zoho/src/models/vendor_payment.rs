@@ -62,6 +62,8 @@ impl Resource for VendorPayment {
     const PATH: &'static str = "vendorpayments";
     const DETAIL_KEY: &'static str = "vendorpayment";
     const LIST_KEY: &'static str = "vendorpayments";
+    const LISTS_MODIFIED: bool = true;
+    const SORT: &'static [(&'static str, &'static str)] = &[("sort_column", "date"), ("sort_order", "A")];
     const NUMBER_FILTER: &'static str = "payment_number";
     const WEB_PATH: &'static str = "paymentsmade";
 

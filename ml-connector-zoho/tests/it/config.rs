@@ -1,6 +1,6 @@
 //! What a builder accepts.
 
-use ml_connector_core::{ErrorKind, Source};
+use ml_connector_core::{ErrorKind, Mode, Source};
 use ml_connector_zoho::{Builder, Config, DataCenter, Plan, ZohoBooks};
 
 use crate::support::{SECRET, builder};
@@ -74,7 +74,15 @@ fn the_engine_learns_account_affinity_zone_and_thresholds() {
     assert_eq!(info.accounts[0].as_str(), "org:778812345");
     assert_eq!((info.affinity.as_str(), info.zone.name()), ("zoho/778812345", "America/New_York"));
     assert_eq!(info.overdue_after, [1, 30]);
-    assert!(info.feeds.is_empty());
+    let feeds: Vec<_> = info.feeds.iter().map(|feed| (feed.name, feed.every.as_secs() / 60)).collect();
+    assert_eq!(feeds, ["invoices", "bills", "customerpayments", "vendorpayments"].map(|name| (name, 60)));
+    assert_eq!((info.sweeps.len(), info.mode), (4, Mode::Poll), "the plan has no webhooks");
+    let info = builder().poll_minutes(5).build().unwrap().info().clone();
+    assert_eq!((info.feeds[0].every.as_secs(), info.mode), (300, Mode::Both));
+    assert_eq!(builder().build().unwrap().info().feeds[0].every.as_secs(), 900);
+    for wrong in [builder().plan(Plan::Standard).mode(Mode::Webhook), builder().poll_minutes(0)] {
+        assert_eq!(wrong.build().unwrap_err().kind(), ErrorKind::ConfigInvalid);
+    }
     assert_eq!(builder().build().unwrap().info().overdue_after, [7], "the product's figure");
 }
 

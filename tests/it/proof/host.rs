@@ -145,7 +145,7 @@ struct FailingLog {
 }
 
 impl FailingLog {
-    /// Says that it is done, and begins.
+    /// Says that it is done, and would begin long after.
     fn commit_later(&self, transactions: Vec<Transaction>, now: Timestamp) -> Vec<Committed> {
         let applied = |transaction: &Transaction| {
             Committed::Applied(transaction.append.iter().map(|_| Appended::New(Seq(0))).collect())
@@ -153,7 +153,7 @@ impl FailingLog {
         let early = transactions.iter().map(applied).collect();
         let log = self.inner.clone();
         tokio::spawn(async move {
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            tokio::time::sleep(Duration::from_secs(600)).await;
             let _ = log.commit(transactions, now).await;
         });
         early

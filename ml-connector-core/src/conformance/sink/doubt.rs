@@ -12,7 +12,7 @@ use crate::{
 /// Whatever a load balancer says of a server behind it.
 pub async fn a_failing_server_leaves_doubt(sink: &SinkUnderTest) {
     for status in [500, 502, 503, 504] {
-        let lab = sink.lab();
+        let lab = sink.lab().await;
         lab.always(Fault::Answer(html(status)));
         doubtful(&failure(sink, &lab, &format!("status {status}")).await);
     }
@@ -20,10 +20,10 @@ pub async fn a_failing_server_leaves_doubt(sink: &SinkUnderTest) {
 
 /// It was written; only the answer suffered. A look-up finds it.
 pub async fn half_an_answer_leaves_doubt(sink: &SinkUnderTest) {
-    let lab = sink.lab();
+    let lab = sink.lab().await;
     sink.deliver_one(&*(sink.connect)(), &lab.ctx(), &sink.delivery(1)).await.expect("the vendor takes it");
     for fault in cuts(lab.body_bytes()).into_iter().map(Fault::Cut).chain([Fault::Torn]) {
-        let lab = sink.lab();
+        let lab = sink.lab().await;
         lab.plant(fault.clone(), 1);
         let (connected, delivery) = ((sink.connect)(), sink.delivery(2));
         match sink.deliver_one(&*connected, &lab.ctx(), &delivery).await {
@@ -37,7 +37,7 @@ pub async fn half_an_answer_leaves_doubt(sink: &SinkUnderTest) {
 
 /// No call takes longer than the engine gave it, and nobody knows what became of it.
 pub async fn a_vendor_that_hangs_is_left_in_doubt_at_the_deadline(sink: &SinkUnderTest) {
-    let (lab, allowed) = (sink.lab(), Duration::from_secs(5));
+    let (lab, allowed) = (sink.lab().await, Duration::from_secs(5));
     lab.always(Fault::Hang);
     let began = lab.now();
     let ctx = lab.ctx().within(allowed);
@@ -52,7 +52,7 @@ pub async fn a_vendor_that_hangs_is_left_in_doubt_at_the_deadline(sink: &SinkUnd
 
 /// By the instance that sent it, and by one that knows nothing of it.
 pub async fn a_write_whose_answer_was_lost_is_found(sink: &SinkUnderTest) {
-    let (lab, connected, delivery) = (sink.lab(), (sink.connect)(), sink.delivery(1));
+    let (lab, connected, delivery) = (sink.lab().await, (sink.connect)(), sink.delivery(1));
     lab.plant(Fault::LostAnswer, 1);
     let lost = sink.deliver_one(&*connected, &lab.ctx(), &delivery).await;
     doubtful(&lost.expect_err("a write without an answer is no success"));
@@ -67,7 +67,7 @@ pub async fn a_write_whose_answer_was_lost_is_found(sink: &SinkUnderTest) {
 
 /// "It did not happen" is said only when that is so, and "it happened" never.
 pub async fn a_write_that_got_lost_is_never_found(sink: &SinkUnderTest) {
-    let (lab, connected, delivery) = (sink.lab(), (sink.connect)(), sink.delivery(1));
+    let (lab, connected, delivery) = (sink.lab().await, (sink.connect)(), sink.delivery(1));
     lab.plant(Fault::LostRequest, 1);
     let lost = sink.deliver_one(&*connected, &lab.ctx(), &delivery).await;
     doubtful(&lost.expect_err("a write without an answer is no success"));
@@ -83,7 +83,7 @@ pub async fn a_write_that_got_lost_is_never_found(sink: &SinkUnderTest) {
 pub async fn a_dropped_delivery_is_taken_up_after_a_restart(sink: &SinkUnderTest) {
     for polls in 0.. {
         let before = (sink.written)();
-        let (lab, delivery) = (sink.lab(), sink.delivery(polls as u64 + 1));
+        let (lab, delivery) = (sink.lab().await, sink.delivery(polls as u64 + 1));
         let connected = (sink.connect)();
         let dropped = polled_at_most(polls, sink.deliver_one(&*connected, &lab.ctx(), &delivery)).await;
         drop(connected);

@@ -16,6 +16,7 @@ use super::{
 use crate::{
     Clock, Context, HttpTransport, Notes, Result, Sink,
     model::{Change, Delivery, DeliveryId, Destination, Event, Lookup, Receipt, Record, Seq},
+    rate::Admission,
     sleep_until,
 };
 
@@ -70,8 +71,8 @@ pub struct SinkUnderTest {
 }
 
 impl SinkUnderTest {
-    fn lab(&self) -> Lab {
-        Lab::new(&self.vendor, &self.clock, self.writes)
+    async fn lab(&self) -> Lab {
+        Lab::new(&self.vendor, &self.clock, self.writes).await
     }
 
     /// The first attempt of a delivery that nobody has made yet.
@@ -87,7 +88,16 @@ impl SinkUnderTest {
         delivery
     }
 
+    /// Delivers when there is room for it, as the engine does.
     async fn deliver(&self, sink: &dyn Sink, ctx: &Context, batch: &[Delivery]) -> Vec<Result<Receipt>> {
+        for delivery in batch {
+            let costs = sink.plan(delivery).expect("the destination is served").costs;
+            while let Admission::NotBefore(at) =
+                ctx.limiter().admit(&costs, ctx.now()).await.expect("in memory")
+            {
+                sleep_until(ctx.clock(), at).await;
+            }
+        }
         let results = sink.deliver(ctx, batch, &Kept).await;
         assert_eq!(results.len(), batch.len(), "one result for each delivery");
         results.into_iter().map(|result| result.map_err(|error| tidy(error, &self.secrets))).collect()

@@ -20,7 +20,7 @@ pub async fn a_plan_is_the_same_every_time(sink: &SinkUnderTest) {
 
 /// And a look-up finds each of them where its receipt says.
 pub async fn each_delivery_has_one_result_in_order(sink: &SinkUnderTest) {
-    let (lab, connected) = (sink.lab(), (sink.connect)());
+    let (lab, connected) = (sink.lab().await, (sink.connect)());
     let batch: Vec<_> =
         (1..=connected.info().max_batch.clamp(1, 3)).map(|n| sink.delivery(n as u64)).collect();
     let results = sink.deliver(&*connected, &lab.ctx(), &batch).await;
@@ -39,7 +39,7 @@ pub async fn each_delivery_has_one_result_in_order(sink: &SinkUnderTest) {
 
 /// No connection, no effect.
 pub async fn a_write_that_was_never_sent_did_not_happen(sink: &SinkUnderTest) {
-    let lab = sink.lab();
+    let lab = sink.lab().await;
     lab.always(Fault::NoConnection);
     let error = failure(sink, &lab, "no connection").await;
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
@@ -49,7 +49,7 @@ pub async fn a_write_that_was_never_sent_did_not_happen(sink: &SinkUnderTest) {
 /// Behind a 200 too. It is written once it is sent again and accepted.
 pub async fn a_refused_write_did_not_happen(sink: &SinkUnderTest) {
     for answer in &sink.refusals.refused {
-        let lab = sink.lab();
+        let lab = sink.lab().await;
         lab.always(Fault::Answer(answer.clone()));
         let error = failure(sink, &lab, &format!("a refusal with status {}", answer.status())).await;
         none_written(sink, &error);
@@ -59,7 +59,7 @@ pub async fn a_refused_write_did_not_happen(sink: &SinkUnderTest) {
 /// In every form: nothing was done, and the error names the time.
 pub async fn too_often_says_when_to_come_back(sink: &SinkUnderTest) {
     for (wait, answer) in &sink.refusals.too_often {
-        let lab = sink.lab();
+        let lab = sink.lab().await;
         lab.always(Fault::Answer(answer.clone()));
         let error = failure(sink, &lab, "an answer that says too often").await;
         assert_eq!(error.kind(), ErrorKind::RateLimited, "{error:?}");
@@ -75,7 +75,7 @@ pub async fn too_often_says_when_to_come_back(sink: &SinkUnderTest) {
 /// One fresh token is tried, where there can be one; then somebody has to connect it anew.
 pub async fn a_refused_token_is_renewed_or_stops_the_connection(sink: &SinkUnderTest) {
     let refused = || Fault::Answer(sink.refusals.token.clone());
-    let lab = sink.lab();
+    let lab = sink.lab().await;
     lab.always(refused());
     let error = failure(sink, &lab, "a refused token").await;
     assert_eq!((error.kind(), error.scope()), (ErrorKind::Unauthenticated, &Scope::Connection), "{error:?}");
@@ -83,7 +83,7 @@ pub async fn a_refused_token_is_renewed_or_stops_the_connection(sink: &SinkUnder
     none_written(sink, &error);
 
     if sink.refusals.renews_tokens {
-        let lab = sink.lab();
+        let lab = sink.lab().await;
         lab.plant(refused(), 1);
         let written = sink.deliver_one(&*(sink.connect)(), &lab.ctx(), &sink.delivery(1)).await;
         written.expect("a write succeeds with a fresh token");
@@ -95,7 +95,7 @@ pub async fn a_refused_token_is_renewed_or_stops_the_connection(sink: &SinkUnder
 
 /// Not by the sink, not by what it plans and gives back.
 pub async fn nothing_secret_is_shown(sink: &SinkUnderTest) {
-    let (lab, connected, delivery) = (sink.lab(), (sink.connect)(), sink.delivery(1));
+    let (lab, connected, delivery) = (sink.lab().await, (sink.connect)(), sink.delivery(1));
     shows_no_secret(&connected, &sink.secrets);
     shows_no_secret(&connected.plan(&delivery), &sink.secrets);
     let written = sink.deliver_one(&*connected, &lab.ctx(), &delivery).await;

@@ -16,7 +16,8 @@ const MAX_PAGES: usize = 1000;
 
 /// Instead of a page without anything in it.
 pub async fn an_unknown_feed_is_unsupported(source: &SourceUnderTest) {
-    let page = (source.connect)().poll(&source.lab().ctx(), "no-such-feed", PollMode::Live, None).await;
+    let lab = source.lab().await;
+    let page = (source.connect)().poll(&lab.ctx(), "no-such-feed", PollMode::Live, None).await;
     assert_eq!(page.map(drop).map_err(|error| error.kind()), Err(ErrorKind::Unsupported));
 }
 
@@ -44,10 +45,10 @@ pub async fn a_feed_goes_on_from_any_checkpoint(source: &SourceUnderTest) {
 /// Never a page with some of its rows, which a checkpoint would then leave behind.
 pub async fn half_a_page_is_an_error(source: &SourceUnderTest) {
     for feed in feeds(source) {
-        let lab = source.lab();
+        let lab = source.lab().await;
         page(source, &*(source.connect)(), &lab.ctx(), feed, None).await.expect("a page is read");
         for fault in cuts(lab.body_bytes()).into_iter().map(Fault::Cut).chain([Fault::Torn]) {
-            let lab = source.lab();
+            let lab = source.lab().await;
             lab.always(fault.clone());
             let half = page(source, &*(source.connect)(), &lab.ctx(), feed, None).await;
             assert!(half.is_err(), "{fault:?} is taken for a page of feed {feed}");
@@ -60,7 +61,7 @@ pub async fn a_page_can_be_dropped_anywhere(source: &SourceUnderTest) {
     for feed in feeds(source) {
         let first = &pages(source, feed, None).await[0].0;
         for polls in 0.. {
-            let (lab, connected) = (source.lab(), (source.connect)());
+            let (lab, connected) = (source.lab().await, (source.connect)());
             let ctx = lab.ctx();
             let dropped = page(source, &*connected, &ctx, feed, None);
             let done = polled_at_most(polls, dropped).await.is_some();
@@ -100,7 +101,7 @@ async fn pages(
     feed: &str,
     mut checkpoint: Option<Bytes>,
 ) -> Vec<(BTreeSet<EntityRef>, Bytes)> {
-    let (lab, mut pages) = (source.lab(), Vec::new());
+    let (lab, mut pages) = (source.lab().await, Vec::new());
     loop {
         let next = page(source, &*(source.connect)(), &lab.ctx(), feed, checkpoint.as_ref()).await;
         let next = next.expect("a page is read");

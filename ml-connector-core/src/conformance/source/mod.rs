@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     Clock, Context, HttpTransport, Result, Source,
-    model::{AccountKey, EntityRef, Intake, Observation, Resolution},
+    model::{AccountKey, EntityRef, Intake, Observation, Resolution, Signal},
 };
 
 /// What every source has to do.
@@ -89,8 +89,8 @@ pub struct Webhook {
 }
 
 impl SourceUnderTest {
-    fn lab(&self) -> Lab {
-        Lab::new(&self.vendor, &self.clock, self.reads)
+    async fn lab(&self) -> Lab {
+        Lab::new(&self.vendor, &self.clock, self.reads).await
     }
 
     fn receive(&self, request: &Request<Bytes>) -> Result<Intake> {
@@ -109,10 +109,10 @@ impl SourceUnderTest {
         }
     }
 
-    /// Resolves the webhook's signals.
+    /// Reads the record once.
     async fn read(&self, source: &dyn Source, ctx: &Context) -> Result<Observation> {
-        let signals = self.receive(&self.webhook.request)?.signals;
-        let resolution = source.resolve(ctx, &signals, None).await;
+        let signal = Signal { account: self.webhook.account.clone(), ..Signal::entity(self.entity.clone()) };
+        let resolution = source.resolve(ctx, &[signal], None).await;
         match resolution.map_err(|error| tidy(error, &self.secrets))? {
             Resolution::Observed(observations) => {
                 let ours = observations.into_iter().find(|observation| observation.entity == self.entity);

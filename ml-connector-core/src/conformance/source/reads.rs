@@ -14,7 +14,7 @@ use crate::{
 
 /// So it cannot be older than what asked for it; and the vendor is not asked before the read counts as begun.
 pub async fn a_read_begins_after_it_was_asked_for(source: &SourceUnderTest) {
-    let lab = source.lab();
+    let lab = source.lab().await;
     tokio::time::sleep(Duration::from_secs(1)).await;
     let asked = lab.now();
     let read = source.read(&*(source.connect)(), &lab.ctx()).await.expect("the record is read");
@@ -39,7 +39,7 @@ pub async fn a_refused_token_is_renewed(source: &SourceUnderTest) {
     if !source.refusals.renews_tokens {
         return;
     }
-    let lab = source.lab();
+    let lab = source.lab().await;
     lab.plant(Fault::Answer(source.refusals.token.clone()), 1);
     source.read(&*(source.connect)(), &lab.ctx()).await.expect("a read succeeds with a fresh token");
     let tokens: Vec<_> = lab.seen().into_iter().map(|seen| seen.authorization).collect();
@@ -48,7 +48,7 @@ pub async fn a_refused_token_is_renewed(source: &SourceUnderTest) {
 
 /// Somebody has to connect it anew; meanwhile the vendor is left alone.
 pub async fn a_token_that_stays_refused_stops_the_connection(source: &SourceUnderTest) {
-    let lab = source.lab();
+    let lab = source.lab().await;
     lab.always(Fault::Answer(source.refusals.token.clone()));
     let error = failure(source, &lab, "a refused token").await;
     assert_eq!((error.kind(), error.scope()), (ErrorKind::Unauthenticated, &Scope::Connection), "{error:?}");
@@ -59,7 +59,7 @@ pub async fn a_token_that_stays_refused_stops_the_connection(source: &SourceUnde
 /// In every form: the error names the time, and no attempt comes before it.
 pub async fn too_often_says_when_to_come_back(source: &SourceUnderTest) {
     for (wait, answer) in &source.refusals.too_often {
-        let lab = source.lab();
+        let lab = source.lab().await;
         lab.always(Fault::Answer(answer.clone()));
         let error = failure(source, &lab, "an answer that says too often").await;
         assert_eq!(error.kind(), ErrorKind::RateLimited, "{error:?}");
@@ -77,12 +77,12 @@ pub async fn a_failure_is_an_error_whatever_its_status(source: &SourceUnderTest)
     let odd =
         [html(500), html(502), html(503), html(200), html(404), empty(b""), empty(b"{}"), empty(b"null")];
     for answer in source.refusals.refused.iter().cloned().chain(odd) {
-        let lab = source.lab();
+        let lab = source.lab().await;
         lab.always(Fault::Answer(answer.clone()));
         failure(source, &lab, &format!("an answer with status {}", answer.status())).await;
     }
     for fault in [Fault::NoConnection, Fault::LostRequest, Fault::LostAnswer] {
-        let lab = source.lab();
+        let lab = source.lab().await;
         lab.always(fault);
         let error = failure(source, &lab, "no answer").await;
         assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
@@ -93,11 +93,11 @@ pub async fn a_failure_is_an_error_whatever_its_status(source: &SourceUnderTest)
 
 /// Wherever it ends, and whether or not that can be seen: never half a record.
 pub async fn half_an_answer_is_an_error(source: &SourceUnderTest) {
-    let lab = source.lab();
+    let lab = source.lab().await;
     source.read(&*(source.connect)(), &lab.ctx()).await.expect("the record is read");
     let faults = cuts(lab.body_bytes()).into_iter().map(Fault::Cut).chain([Fault::Torn]);
     for fault in faults {
-        let lab = source.lab();
+        let lab = source.lab().await;
         lab.always(fault.clone());
         failure(source, &lab, &format!("{fault:?}")).await;
     }
@@ -106,7 +106,7 @@ pub async fn half_an_answer_is_an_error(source: &SourceUnderTest) {
 /// No call takes longer than the engine gave it.
 pub async fn a_vendor_that_hangs_is_left_at_the_deadline(source: &SourceUnderTest) {
     for allowed in [Duration::from_secs(5), Duration::from_secs(50)] {
-        let lab = source.lab();
+        let lab = source.lab().await;
         lab.always(Fault::Hang);
         let began = lab.now();
         let ctx = lab.ctx().within(allowed);
@@ -124,7 +124,7 @@ pub async fn a_vendor_that_hangs_is_left_at_the_deadline(source: &SourceUnderTes
 pub async fn a_read_can_be_dropped_anywhere(source: &SourceUnderTest) {
     let whole = revision(source).await;
     for polls in 0.. {
-        let (lab, connected) = (source.lab(), (source.connect)());
+        let (lab, connected) = (source.lab().await, (source.connect)());
         let read = polled_at_most(polls, source.read(&*connected, &lab.ctx())).await;
         let done = read.is_some();
         let after = source.read_at_last(&*connected, &lab).await;
@@ -137,12 +137,13 @@ pub async fn a_read_can_be_dropped_anywhere(source: &SourceUnderTest) {
 
 /// Not by the source, not by what it reads, not by what it takes in.
 pub async fn nothing_secret_is_shown(source: &SourceUnderTest) {
-    let (lab, connected) = (source.lab(), (source.connect)());
+    let connected = (source.connect)();
     shows_no_secret(&connected, &source.secrets);
+    shows_no_secret(&source.receive(&source.webhook.request), &source.secrets);
+    let lab = source.lab().await;
     let read = source.read(&*connected, &lab.ctx()).await.expect("the record is read");
     shows_no_secret(&read, &source.secrets);
     shows_no_secret(&connected, &source.secrets);
-    shows_no_secret(&source.receive(&source.webhook.request), &source.secrets);
 }
 
 async fn failure(source: &SourceUnderTest, lab: &Lab, what: &str) -> Error {
@@ -153,7 +154,7 @@ async fn failure(source: &SourceUnderTest, lab: &Lab, what: &str) -> Error {
 }
 
 async fn revision(source: &SourceUnderTest) -> Revision {
-    let lab = source.lab();
+    let lab = source.lab().await;
     let read = source.read(&*(source.connect)(), &lab.ctx()).await.expect("the record is read");
     revision_of(&read.state)
 }

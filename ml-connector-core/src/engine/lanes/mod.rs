@@ -1,4 +1,8 @@
 //! What waits, in which order, and what may begin now: the scheduler's state, without I/O and without a clock.
+//!
+//! The log holds the whole work list; here is as much of it as is needed to go on. Of a lane of deliveries only the
+//! first ones are held, of a connection's signals only so many, and none that falls due much later. What is not held
+//! is remembered by its place in the log, and read again when its turn comes.
 
 mod queues;
 #[cfg(test)]
@@ -12,7 +16,11 @@ use std::{
 
 use queues::{Gates, Ready, Turn};
 
-use super::{health::Backlog, retry};
+use super::{
+    backlog::{Backlogs, Place},
+    health::Backlog,
+    retry,
+};
 use crate::{
     Timestamp,
     audit::{EntryKind, Pending},
@@ -76,6 +84,10 @@ pub(super) enum Hold {
     Outage(Timestamp),
 }
 
+/// How many deliveries of a lane are held, unless its sink takes more at once, and at most.
+const WINDOW: usize = 8;
+const MAX_WINDOW: usize = 512;
+
 #[derive(Debug)]
 struct Lane {
     connection: ConnectionId,
@@ -84,12 +96,16 @@ struct Lane {
     blocked_since: Option<Timestamp>,
     /// How often in a row the head was parked.
     parked: u32,
-    place: Place,
+    /// What is under way.
+    running: Option<Box<[Seq]>>,
+    /// The deliveries after this one are in the log only.
+    rest: Option<Seq>,
+    spot: Spot,
 }
 
-/// Where a lane is. What a queue says about a lane that is somewhere else is stale.
+/// Where a lane waits. What a queue says about a lane that is somewhere else is stale.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum Spot {
     Nowhere,
     /// In the heap, for this instant.
     Heap(Timestamp),
@@ -99,7 +115,13 @@ enum Place {
     Gate,
     /// Behind an outage.
     Outage,
-    Running,
+}
+
+impl Lane {
+    fn knows(&self, seq: Seq) -> bool {
+        self.items.iter().any(|item| item.seq == seq)
+            || self.running.as_ref().is_some_and(|running| running.contains(&seq))
+    }
 }
 
 /// A connection that does not work at present.
@@ -119,9 +141,14 @@ enum Wake {
 }
 
 /// All lanes of one kind in the partitions this host holds.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Lanes {
     lanes: HashMap<LaneId, Lane>,
+    backlogs: Backlogs,
+    /// How many deliveries of a lane are held.
+    window: usize,
+    /// Lanes that should be refilled from the log.
+    hungry: Vec<LaneId>,
     heap: BinaryHeap<Reverse<(Timestamp, u64, Wake)>>,
     ready: Ready,
     gates: Gates,
@@ -130,26 +157,125 @@ pub(super) struct Lanes {
     ticket: u64,
 }
 
+impl Default for Lanes {
+    fn default() -> Self {
+        Self {
+            lanes: HashMap::new(),
+            backlogs: Backlogs::default(),
+            window: WINDOW,
+            hungry: Vec::new(),
+            heap: BinaryHeap::new(),
+            ready: Ready::default(),
+            gates: Gates::default(),
+            outages: HashMap::new(),
+            ticket: 0,
+        }
+    }
+}
+
 impl Lanes {
-    /// Takes note of an unsettled entry. Entries of a lane come in the order of the log.
-    pub(super) fn add(&mut self, partition: Partition, pending: &Pending) {
+    /// Takes note of an unsettled entry, each once. Entries of a lane come in the order of the log.
+    pub(super) fn add(&mut self, partition: Partition, pending: &Pending, now: Timestamp) {
+        match pending.kind {
+            EntryKind::Delivery => self.add_delivery(partition, pending),
+            _ => {
+                if self.backlogs.takes(partition, pending, now) {
+                    self.insert(partition, pending);
+                }
+            }
+        }
+    }
+
+    /// Takes note of a signal that was passed over when it was met first. It may be known all the same.
+    pub(super) fn add_again(&mut self, partition: Partition, pending: &Pending, now: Timestamp) {
         let id = LaneId { kind: pending.kind, partition, lane: pending.lane };
+        let is_known = self.lanes.get(&id).is_some_and(|lane| lane.knows(pending.seq));
+        if !is_known && self.backlogs.takes_again(partition, pending, now) {
+            self.insert(partition, pending);
+        }
+    }
+
+    fn add_delivery(&mut self, partition: Partition, pending: &Pending) {
+        let id = LaneId { kind: pending.kind, partition, lane: pending.lane };
+        if let Some(lane) = self.lanes.get_mut(&id) {
+            if lane.rest.is_none() && lane.items.len() >= self.window {
+                lane.rest = lane.items.back().map(|last| last.seq);
+            }
+            if lane.rest.is_some() {
+                return;
+            }
+        }
+        self.insert(partition, pending);
+    }
+
+    fn insert(&mut self, partition: Partition, pending: &Pending) {
+        let id = LaneId { kind: pending.kind, partition, lane: pending.lane };
+        let connection = self.backlogs.hold(partition, &pending.connection);
         let lane = self.lanes.entry(id).or_insert_with(|| Lane {
-            connection: pending.connection.clone(),
+            connection,
             items: VecDeque::with_capacity(1),
             held_until: Timestamp::default(),
             blocked_since: None,
             parked: 0,
-            place: Place::Nowhere,
+            running: None,
+            rest: None,
+            spot: Spot::Nowhere,
         });
         let Pending { seq, due, attempt, uncertain, .. } = *pending;
         insert(id.kind, &mut lane.items, Item { seq, due, attempt, uncertain });
         self.queue(id);
     }
 
+    /// Lanes of deliveries that go on in the log, each with the last delivery that is held or was, and how many to
+    /// read after it. [`refill`](Self::refill) brings them.
+    pub(super) fn take_hungry(&mut self) -> Vec<(LaneId, Seq)> {
+        let lanes = &self.lanes;
+        let mut hungry: Vec<_> =
+            self.hungry.drain(..).filter_map(|id| Some((id, lanes.get(&id)?.rest?))).collect();
+        hungry.sort_unstable();
+        hungry.dedup();
+        hungry
+    }
+
+    /// How many deliveries of a lane to read.
+    pub(super) fn window(&self) -> usize {
+        self.window
+    }
+
+    /// The next deliveries of a hungry lane; `more` when there may be others behind them.
+    pub(super) fn refill(&mut self, id: LaneId, page: &[Pending], more: bool) {
+        let Some(lane) = self.lanes.get_mut(&id) else { return };
+        lane.rest = page.last().map(|last| last.seq).filter(|_| more);
+        for pending in page {
+            self.insert(id.partition, pending);
+        }
+        self.queue(id);
+    }
+
+    /// The lane could not be refilled.
+    pub(super) fn stay_hungry(&mut self, id: LaneId) {
+        self.hungry.push(id);
+    }
+
+    /// Where in the log signals were passed over that are wanted now.
+    pub(super) fn take_unread(&mut self, now: Timestamp) -> Vec<Place> {
+        self.backlogs.take_unread(now)
+    }
+
+    /// Whether no more signals of a connection are held at present.
+    pub(super) fn is_full(&self, partition: Partition, connection: &ConnectionId) -> bool {
+        self.backlogs.is_full(partition, connection)
+    }
+
+    /// A connection's signals from `from` on have still to be read.
+    pub(super) fn still_unread(&mut self, partition: Partition, connection: &ConnectionId, from: Seq) {
+        self.backlogs.still_unread(partition, connection, from);
+    }
+
     /// Forgets a partition that is not held any more. Batches that are under way find out by their fence.
     pub(super) fn forget(&mut self, partition: Partition) {
         self.lanes.retain(|id, _| id.partition != partition);
+        self.backlogs.forget(partition);
         for (key, at) in self.gates.abandon(|id| id.partition == partition) {
             self.push(at, Wake::Gate(key));
         }
@@ -165,7 +291,7 @@ impl Lanes {
         loop {
             self.ripen(now);
             let Turn { id, gate, probe, .. } = self.ready.pop()?;
-            let Some(lane) = self.lanes.get_mut(&id).filter(|lane| lane.place == Place::Ready) else {
+            let Some(lane) = self.lanes.get_mut(&id).filter(|lane| lane.spot == Spot::Ready) else {
                 self.pass(gate.as_ref(), id);
                 continue;
             };
@@ -175,16 +301,19 @@ impl Lanes {
                 continue;
             }
             let Appetite { max, ahead } = appetite(&lane.connection);
+            self.window = self.window.max(max.min(MAX_WINDOW));
             let items = pick(id.kind, &mut lane.items, now, max.max(1), ahead);
             let (connection, blocked_since) = (lane.connection.clone(), lane.blocked_since);
             if items.is_empty() {
-                lane.place = Place::Nowhere;
+                lane.spot = Spot::Nowhere;
                 self.queue(id);
                 self.pass(gate.as_ref(), id);
                 self.wait_for_probe(&connection);
                 continue;
             }
-            lane.place = Place::Running;
+            lane.spot = Spot::Nowhere;
+            lane.running = Some(items.iter().map(|item| item.seq).collect());
+            self.backlogs.release(id.partition, &connection, items.len());
             return Some(Batch { lane: id, connection, items, blocked_since, gate });
         }
     }
@@ -202,7 +331,7 @@ impl Lanes {
             let Some(Reverse((at, _, wake))) = self.heap.pop() else { return };
             match wake {
                 Wake::Lane(id) => {
-                    let Some(lane) = self.lanes.get(&id).filter(|lane| lane.place == Place::Heap(at)) else {
+                    let Some(lane) = self.lanes.get(&id).filter(|lane| lane.spot == Spot::Heap(at)) else {
                         continue;
                     };
                     if self.outages.contains_key(&lane.connection) {
@@ -224,7 +353,7 @@ impl Lanes {
     /// Lets the lane that has waited longest before a gate try.
     fn open(&mut self, key: &QuotaKey, at: Timestamp) {
         while let Some(id) = self.gates.next(key, at) {
-            let Some(lane) = self.lanes.get(&id).filter(|lane| lane.place == Place::Gate) else { continue };
+            let Some(lane) = self.lanes.get(&id).filter(|lane| lane.spot == Spot::Gate) else { continue };
             if self.outages.contains_key(&lane.connection) {
                 self.wait_for_the_end_of_the_outage(id);
                 continue;
@@ -237,14 +366,14 @@ impl Lanes {
     fn make_ready(&mut self, id: LaneId, gate: Option<QuotaKey>, probe: bool) {
         let Some(lane) = self.lanes.get_mut(&id) else { return };
         let Some(head) = lane.items.front() else { return };
-        lane.place = Place::Ready;
+        lane.spot = Spot::Ready;
         self.ready.push(&lane.connection, Turn { head: head.seq, id, gate, probe });
     }
 
     fn wait_for_the_end_of_the_outage(&mut self, id: LaneId) {
         let Some(lane) = self.lanes.get_mut(&id) else { return };
         if let Some(outage) = self.outages.get_mut(&lane.connection) {
-            lane.place = Place::Outage;
+            lane.spot = Spot::Outage;
             outage.lanes.push(id);
         }
     }
@@ -253,7 +382,7 @@ impl Lanes {
     pub(super) fn finish(&mut self, batch: &Batch, waits: &[Item], hold: Hold, now: Timestamp) {
         let id = batch.lane;
         let Some(lane) = self.lanes.get_mut(&id) else { return };
-        lane.place = Place::Nowhere;
+        lane.running = None;
         waits.iter().for_each(|item| insert(id.kind, &mut lane.items, *item));
         lane.blocked_since = (hold == Hold::Blocked).then(|| lane.blocked_since.unwrap_or(now));
         lane.parked = if hold == Hold::Parked { lane.parked.saturating_add(1) } else { 0 };
@@ -263,6 +392,7 @@ impl Lanes {
             Hold::None | Hold::Blocked | Hold::Quota(..) | Hold::Outage(_) => Timestamp::default(),
         };
         let connection = lane.connection.clone();
+        self.backlogs.keep(id.partition, &connection, waits.len());
         match hold {
             Hold::Outage(not_before) => self.begin_outage(connection, not_before, now),
             Hold::Quota(key, at) => self.wait_for_room(id, &key, at),
@@ -279,7 +409,7 @@ impl Lanes {
     fn wait_for_room(&mut self, id: LaneId, key: &QuotaKey, at: Timestamp) {
         let Some(lane) = self.lanes.get_mut(&id) else { return };
         let Some(head) = lane.items.front() else { return };
-        lane.place = Place::Gate;
+        lane.spot = Spot::Gate;
         self.gates.wait(key, at, head.seq, id);
         self.push(at, Wake::Gate(key.clone()));
     }
@@ -302,7 +432,8 @@ impl Lanes {
         if !self.ready.is_empty() {
             return Some(Timestamp::default());
         }
-        self.heap.peek().map(|Reverse((at, _, _))| *at)
+        let first = self.heap.peek().map(|Reverse((at, _, _))| *at);
+        first.into_iter().chain(self.backlogs.next_at()).min()
     }
 
     /// What waits for each connection, batches under way not counted. Looks at every lane.
@@ -325,17 +456,22 @@ impl Lanes {
     /// elsewhere already stays there.
     fn queue(&mut self, id: LaneId) {
         let Some(lane) = self.lanes.get_mut(&id) else { return };
-        if !matches!(lane.place, Place::Nowhere | Place::Heap(_)) {
+        if lane.rest.is_some() && lane.items.len() <= self.window / 2 {
+            self.hungry.push(id);
+        }
+        if lane.running.is_some() || !matches!(lane.spot, Spot::Nowhere | Spot::Heap(_)) {
             return;
         }
         let Some(head) = lane.items.front() else {
-            self.lanes.remove(&id);
+            if lane.rest.is_none() {
+                self.lanes.remove(&id);
+            }
             return;
         };
         let due = if head.due == Timestamp::MAX { Timestamp::default() } else { head.due };
         let at = due.max(lane.held_until);
-        if lane.place != Place::Heap(at) {
-            lane.place = Place::Heap(at);
+        if lane.spot != Spot::Heap(at) {
+            lane.spot = Spot::Heap(at);
             self.push(at, Wake::Lane(id));
         }
     }
@@ -372,8 +508,8 @@ impl Lanes {
 
     fn end_outage(&mut self, connection: &ConnectionId) {
         for id in self.outages.remove(connection).map(|outage| outage.lanes).unwrap_or_default() {
-            if let Some(lane) = self.lanes.get_mut(&id).filter(|lane| lane.place == Place::Outage) {
-                lane.place = Place::Nowhere;
+            if let Some(lane) = self.lanes.get_mut(&id).filter(|lane| lane.spot == Spot::Outage) {
+                lane.spot = Spot::Nowhere;
                 self.queue(id);
             }
         }
@@ -386,7 +522,7 @@ impl Lanes {
             return None;
         }
         while let Some(id) = outage.lanes.pop() {
-            if self.lanes.get(&id).is_some_and(|lane| lane.place == Place::Outage && !lane.items.is_empty()) {
+            if self.lanes.get(&id).is_some_and(|lane| lane.spot == Spot::Outage && !lane.items.is_empty()) {
                 outage.probing = true;
                 return Some(id);
             }

@@ -1,6 +1,6 @@
 //! The scheduler without a clock.
 
-use super::*;
+use super::{super::backlog::HELD, *};
 
 fn at(secs: i64) -> Timestamp {
     Timestamp::from_secs(secs)
@@ -13,7 +13,7 @@ fn pending(kind: EntryKind, connection: &str, lane: u64, seq: u64, due: i64) -> 
 
 fn lanes(entries: &[Pending]) -> Lanes {
     let mut lanes = Lanes::default();
-    entries.iter().for_each(|entry| lanes.add(Partition::new(0), entry));
+    entries.iter().for_each(|entry| lanes.add(Partition::new(0), entry, at(0)));
     lanes
 }
 
@@ -66,7 +66,7 @@ fn signals_of_a_record_are_taken_together_but_not_those_of_another_day() {
     assert_eq!(lanes.next_at(), Some(at(0).max(at(1))));
     let (lane, together) = take(&mut lanes, 1).unwrap();
     assert_eq!(together, [4, 1, 2]);
-    lanes.add(Partition::new(0), &pending(Signal, "books", 7, 5, 1));
+    lanes.add(Partition::new(0), &pending(Signal, "books", 7, 5, 1), at(1));
     assert_eq!(take(&mut lanes, 2), None, "a read is under way");
     finish(&mut lanes, lane, &[], Hold::None, at(2));
     assert_eq!(take(&mut lanes, 2).unwrap().1, [5]);
@@ -76,17 +76,17 @@ fn signals_of_a_record_are_taken_together_but_not_those_of_another_day() {
 
 #[test]
 fn a_signal_that_waits_for_its_next_try_is_answered_by_the_next_read_and_a_day_to_come_is_not() {
-    let mut lanes = lanes(&[(1, 0), (2, 90_000)].map(|(seq, due)| pending(Signal, "books", 7, seq, due)));
+    let mut lanes = lanes(&[(1, 0), (2, 1_000)].map(|(seq, due)| pending(Signal, "books", 7, seq, due)));
     let (lane, first) = take(&mut lanes, 0).unwrap();
     assert_eq!(first, [1]);
     let again = Item { seq: Seq(1), due: at(900), attempt: 1, uncertain: false };
     finish(&mut lanes, lane, &[again], Hold::None, at(0));
     assert_eq!(take(&mut lanes, 5), None);
-    lanes.add(Partition::new(0), &pending(Signal, "books", 7, 3, 10));
+    lanes.add(Partition::new(0), &pending(Signal, "books", 7, 3, 10), at(5));
     assert_eq!(take(&mut lanes, 10).unwrap().1, [3, 1]);
     finish(&mut lanes, lane, &[], Hold::None, at(10));
     assert_eq!(take(&mut lanes, 900), None);
-    assert_eq!(lanes.next_at(), Some(at(90_000)));
+    assert_eq!(lanes.next_at(), Some(at(1_000)));
 }
 
 #[test]
@@ -98,7 +98,7 @@ fn a_connection_that_does_not_work_is_tried_with_one_batch_and_then_goes_on_in_o
     let outage = Hold::Outage(at(0));
     finish(&mut lanes, lane, &[again], outage, at(0));
     assert_eq!(take(&mut lanes, 30), None);
-    lanes.add(Partition::new(0), &other);
+    lanes.add(Partition::new(0), &other, at(30));
     assert_eq!(take(&mut lanes, 30).unwrap().1, [9], "other connections go on");
 
     let (probe, items) = take(&mut lanes, 60).unwrap();
@@ -147,6 +147,96 @@ fn a_partition_that_is_lost_leaves_nothing_behind() {
     assert_eq!(lanes.waiting(), 0);
 }
 
+#[test]
+fn a_long_lane_is_held_in_part_and_goes_on_in_order_from_the_log() {
+    let log: Vec<Pending> = (1..=50).map(|seq| pending(Delivery, "slack", 7, seq, 0)).collect();
+    let mut lanes = lanes(&log);
+    assert_eq!(lanes.waiting(), WINDOW);
+    let mut went = Vec::new();
+    while let Some((lane, seqs)) = take(&mut lanes, 0) {
+        went.extend(seqs);
+        finish(&mut lanes, lane, &[], Hold::None, at(0));
+        for (id, after) in lanes.take_hungry() {
+            let rest: Vec<Pending> =
+                log.iter().filter(|pending| pending.seq > after).take(lanes.window()).cloned().collect();
+            lanes.refill(id, &rest, rest.len() == lanes.window());
+        }
+        assert!(lanes.waiting() <= 2 * WINDOW);
+    }
+    assert_eq!(went, (1..=50).collect::<Vec<u64>>());
+    assert_eq!(lanes.lanes.len(), 0);
+    lanes.add(Partition::new(0), &pending(Delivery, "slack", 7, 51, 0), at(0));
+    assert_eq!(take(&mut lanes, 0).unwrap().1, [51]);
+}
+
+#[test]
+fn a_lane_that_could_not_be_refilled_asks_again() {
+    let mut lanes = lanes(&(1..=9).map(|seq| pending(Delivery, "slack", 7, seq, 0)).collect::<Vec<_>>());
+    for _ in 0..WINDOW {
+        let (lane, _) = take(&mut lanes, 0).unwrap();
+        finish(&mut lanes, lane, &[], Hold::None, at(0));
+    }
+    let [(lane, after)] = lanes.take_hungry()[..] else { panic!("one lane is hungry") };
+    assert_eq!(after, Seq(8));
+    lanes.stay_hungry(lane);
+    assert_eq!(lanes.take_hungry(), [(lane, after)]);
+    lanes.refill(lane, &[pending(Delivery, "slack", 7, 9, 0)], false);
+    assert_eq!(take(&mut lanes, 0).unwrap().1, [9]);
+}
+
+#[test]
+fn signals_that_were_passed_over_come_once_there_is_room() {
+    let partition = Partition::new(0);
+    let log: Vec<Pending> = (1..=HELD as u64 + 100).map(|n| pending(Signal, "books", n, n, 0)).collect();
+    let mut lanes = lanes(&log);
+    assert_eq!((lanes.waiting(), lanes.take_unread(at(0))), (HELD, vec![]));
+    lanes.add(partition, &pending(Signal, "other", 1, 9, 0), at(0));
+    assert_eq!(lanes.waiting(), HELD + 1, "another connection has room of its own");
+
+    let go = |lanes: &mut Lanes| {
+        lanes
+            .take(at(0), |_| Appetite { max: 100, ahead: Duration::ZERO })
+            .map(|batch| (batch.lane, batch.items))
+    };
+    let mut went = 0;
+    while lanes.is_full(partition, &"books".into()) || went < HELD / 2 + 1 {
+        let (lane, seqs) = go(&mut lanes).unwrap();
+        went += seqs.len();
+        finish(&mut lanes, lane, &[], Hold::None, at(0));
+    }
+    let unread = lanes.take_unread(at(0));
+    let [Place { ref connection, from, to: None, .. }] = unread[..] else { panic!("{unread:?}") };
+    assert_eq!((connection.as_str(), from), ("books", Seq(HELD as u64 + 1)));
+    // Reading a little too much does no harm.
+    for pending in &log[HELD - 5..] {
+        lanes.add_again(partition, pending, at(0));
+    }
+    while let Some((lane, seqs)) = go(&mut lanes) {
+        went += seqs.len();
+        finish(&mut lanes, lane, &[], Hold::None, at(0));
+    }
+    assert_eq!(went, log.len() + 1, "each once");
+}
+
+#[test]
+fn a_signal_of_a_far_day_is_left_in_the_log_until_then() {
+    let mut lanes =
+        lanes(&[(1, 90_000), (2, 80_000), (3, 0)].map(|(n, due)| pending(Signal, "books", 7, n, due)));
+    assert_eq!(lanes.waiting(), 1);
+    let (lane, seqs) = take(&mut lanes, 0).unwrap();
+    assert_eq!(seqs, [3]);
+    finish(&mut lanes, lane, &[], Hold::None, at(0));
+    assert_eq!(lanes.next_at(), Some(at(80_000)));
+    assert_eq!(lanes.take_unread(at(79_999)), []);
+    let [Place { from, .. }] = lanes.take_unread(at(80_000))[..] else { panic!("it is time") };
+    assert_eq!(from, Seq(1));
+    for (n, due) in [(1, 90_000), (2, 80_000)] {
+        lanes.add_again(Partition::new(0), &pending(Signal, "books", 7, n, due), at(80_000));
+    }
+    assert_eq!(take(&mut lanes, 80_000).unwrap().1, [2]);
+    assert_eq!(lanes.next_at(), Some(at(90_000)));
+}
+
 fn item(seq: u64) -> Item {
     Item { seq: Seq(seq), due: at(0), attempt: 0, uncertain: false }
 }
@@ -189,7 +279,7 @@ fn before_a_gate_the_oldest_tries_first_and_the_next_when_it_is_admitted() {
 fn a_gate_whose_lane_was_lost_opens_for_the_next() {
     let key = QuotaKey::from("workspace");
     let mut lanes = lanes(&[pending(Delivery, "slack", 1, 1, 0)]);
-    lanes.add(Partition::new(1), &pending(Delivery, "slack", 2, 2, 0));
+    lanes.add(Partition::new(1), &pending(Delivery, "slack", 2, 2, 0), at(0));
     for n in [1, 2] {
         let batch = take_batch(&mut lanes, 0).unwrap();
         lanes.finish(&batch, &[item(n)], Hold::Quota(key.clone(), at(5)), at(0));
@@ -229,7 +319,7 @@ fn what_the_scheduler_costs_per_delivery() {
     for lanes in [100, 100_000] {
         let key = QuotaKey::from("workspace");
         let mut all = Lanes::default();
-        (1..=lanes).for_each(|n| all.add(Partition::new(0), &pending(Delivery, "slack", n, n, 0)));
+        (1..=lanes).for_each(|n| all.add(Partition::new(0), &pending(Delivery, "slack", n, n, 0), at(0)));
         for n in 1..=lanes {
             let batch = take_batch(&mut all, 0).unwrap();
             all.finish(&batch, &[item(n)], Hold::Quota(key.clone(), at(1)), at(0));
@@ -242,7 +332,7 @@ fn what_the_scheduler_costs_per_delivery() {
                 let batch = take_batch(&mut all, now).unwrap();
                 all.pass(batch.gate.as_ref(), batch.lane);
                 let seq = lanes + u64::try_from(now).unwrap();
-                all.add(Partition::new(0), &pending(Delivery, "slack", batch.lane.lane, seq, 0));
+                all.add(Partition::new(0), &pending(Delivery, "slack", batch.lane.lane, seq, 0), at(0));
                 all.finish(&batch, &[], Hold::None, at(now));
             }
             while let Some(batch) = take_batch(&mut all, now) {

@@ -1,6 +1,7 @@
 //! The engine against a tiny vendor, in virtual time.
 
 mod failures;
+mod feeds;
 mod flow;
 mod outcomes;
 mod vendor;
@@ -43,6 +44,7 @@ struct World {
     clock: Arc<TokioClock>,
     repeat: Repeat,
     on_unknown: OnUnknown,
+    retention: Option<Duration>,
 }
 
 impl World {
@@ -56,6 +58,7 @@ impl World {
             clock: Arc::new(TokioClock::starting_at(Timestamp::parse("2026-03-01T12:00:00Z").unwrap())),
             repeat: Repeat::AfterLookup,
             on_unknown: OnUnknown::Park,
+            retention: None,
         }
     }
 
@@ -65,12 +68,8 @@ impl World {
     }
 
     fn connector_with(&self, routes: Vec<Route>) -> Connector {
-        let settings = Settings {
-            grace: secs(5),
-            lease: secs(600),
-            retention: Some(secs(12 * 3600)),
-            ..Settings::default()
-        };
+        let settings =
+            Settings { grace: secs(5), lease: secs(600), retention: self.retention, ..Settings::default() };
         let connector = Connector::builder()
             .audit_log(Arc::clone(&self.log))
             .rate_limiter(Arc::clone(&self.limiter))

@@ -180,7 +180,7 @@ async fn dead_signals_are_resolved_again_and_events_can_go_elsewhere() {
 
 #[tokio::test(start_paused = true)]
 async fn what_was_settled_long_ago_is_pruned_and_what_is_known_stays() {
-    let world = World::new();
+    let world = World { retention: Some(secs(12 * 3600)), ..World::new() };
     let connector = world.connector();
     tell(&world, &connector, &["1"]).await;
     world.run(&connector, secs(10)).await;

@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use crate::{
-    Context, Effect, Error, ErrorKind, Money, Notes, OnUnknown, Repeat, Result, Sink, SinkInfo, Source,
-    SourceInfo, Timestamp,
+    Context, Effect, Error, ErrorKind, Feed, Mode, Money, Notes, OnUnknown, Repeat, Result, Sink, SinkInfo,
+    Source, SourceInfo, Timestamp,
     model::{
         AccountKey, ConnectionId, Date, Delivery, EntityRef, Intake, LaneKey, Lookup, Observation, Observed,
         Page, Plan, PollMode, Prompt, Receipt, Record, RecordKind, Resolution, Revision, Signal, Status,
@@ -27,6 +27,21 @@ pub(super) struct Ledger {
     pub(super) invoices: Mutex<BTreeMap<String, Record>>,
     pub(super) failures: Mutex<VecDeque<Error>>,
     pub(super) reads: Mutex<Vec<String>>,
+    /// The mode of every page read.
+    pub(super) pages: Mutex<Vec<PollMode>>,
+    /// What the next pages fail with; `None` = not.
+    pub(super) page_failures: Mutex<VecDeque<Option<Error>>>,
+    pub(super) subscription: Mutex<Subscription>,
+}
+
+/// The ledger's side of a webhook subscription.
+#[derive(Debug, Default)]
+pub(super) struct Subscription {
+    /// What webhooks are proven with; `good` when nothing was agreed.
+    pub(super) secret: Option<String>,
+    /// It was dropped at this instant, and nobody has noticed.
+    pub(super) lost_at: Option<Timestamp>,
+    pub(super) callbacks: Vec<Option<String>>,
 }
 
 impl Ledger {
@@ -36,6 +51,27 @@ impl Ledger {
         record.total = Some(Money::parse("100.00", "USD").unwrap());
         record.due_date = Some(Date::parse(due).unwrap());
         self.invoices.lock().unwrap().insert(id.to_owned(), record);
+    }
+
+    /// An entry with stamps, as feeds need them.
+    pub(super) fn put_at(&self, id: &str, status: Status, created: Timestamp, modified: Timestamp) {
+        self.put(id, status, "2026-06-01");
+        if let Some(record) = self.invoices.lock().unwrap().get_mut(id) {
+            (record.created_at, record.modified_at) = (Some(created), Some(modified));
+        }
+    }
+
+    pub(super) fn remove(&self, id: &str) {
+        self.invoices.lock().unwrap().remove(id);
+    }
+
+    pub(super) fn fail_page(&self, error: Error) {
+        self.page_failures.lock().unwrap().push_back(Some(error));
+    }
+
+    /// How many pages were read in a mode.
+    pub(super) fn pages(&self, mode: PollMode) -> usize {
+        self.pages.lock().unwrap().iter().filter(|read| **read == mode).count()
     }
 
     pub(super) fn fail(&self, error: Error) {
@@ -51,7 +87,12 @@ impl Ledger {
 pub(super) struct LedgerSource {
     info: SourceInfo,
     ledger: Arc<Ledger>,
+    /// Whether rows have to be read one by one.
+    rows_only: bool,
 }
+
+/// How many rows a page has.
+const PAGE: usize = 3;
 
 impl LedgerSource {
     pub(super) fn new(connection: &str, ledger: &Arc<Ledger>) -> Self {
@@ -60,7 +101,30 @@ impl LedgerSource {
         info.accounts = vec![AccountKey::from(format!("account:{connection}"))];
         info.overdue_after = vec![7];
         info.coalesce = Duration::from_millis(100);
-        Self { info, ledger: Arc::clone(ledger) }
+        Self { info, ledger: Arc::clone(ledger), rows_only: false }
+    }
+
+    /// With a feed that is read every quarter of an hour and swept every day.
+    pub(super) fn polled(mut self, mode: Mode) -> Self {
+        self.info.feeds = vec![Feed { name: "invoices", every: Duration::from_secs(900) }];
+        self.info.sweeps = vec![Feed { name: "invoices", every: Duration::from_secs(86_400) }];
+        self.info.mode = mode;
+        self
+    }
+
+    pub(super) fn rows_only(mut self) -> Self {
+        self.rows_only = true;
+        self
+    }
+
+    fn seen(&self, record: &Record, read_at: Timestamp) -> Observation {
+        let state = Observed::Present {
+            revision: Revision::of(&serde_json::to_vec(record).unwrap()),
+            order: None,
+            record: Box::new(record.clone()),
+            raw: None,
+        };
+        Observation { entity: record.entity(), read_at, state }
     }
 }
 
@@ -75,9 +139,10 @@ impl Source for LedgerSource {
         &self.info
     }
 
-    fn receive(&self, request: &http::Request<Bytes>, _: Option<&Bytes>, _: Timestamp) -> Result<Intake> {
+    fn receive(&self, request: &http::Request<Bytes>, state: Option<&Bytes>, _: Timestamp) -> Result<Intake> {
         assert_eq!(request.uri(), "/hook?x=1", "the endpoint is stripped, the query is not");
-        if request.headers().get("proof").is_none_or(|proof| proof != "good") {
+        let wanted = state.filter(|state| !state.is_empty()).map_or(&b"good"[..], |state| state);
+        if request.headers().get("proof").is_none_or(|proof| proof.as_bytes() != wanted) {
             return Err(Error::new(ErrorKind::SignatureInvalid, "no proof"));
         }
         let body = std::str::from_utf8(request.body()).ok();
@@ -104,21 +169,59 @@ impl Source for LedgerSource {
             return Err(error);
         }
         let record = self.ledger.invoices.lock().unwrap().get(&*entity.id).cloned();
-        let state = record.map_or(Observed::Gone, |record| Observed::Present {
-            revision: Revision::of(&serde_json::to_vec(&record).unwrap()),
-            order: None,
-            record: Box::new(record),
-            raw: None,
-        });
-        Ok(Resolution::Observed(vec![Observation { entity: entity.clone(), read_at, state }]))
+        let gone = Observation { entity: entity.clone(), read_at, state: Observed::Gone };
+        Ok(Resolution::Observed(vec![record.map_or(gone, |record| self.seen(&record, read_at))]))
     }
 
-    async fn poll(&self, _: &Context, _: &str, _: PollMode, _: Option<&Bytes>) -> Result<Page> {
-        Err(Error::new(ErrorKind::Unsupported, "the ledger has no feeds"))
+    /// The checkpoint is `since newest last-id`: rows changed since, in the order of their ids.
+    async fn poll(&self, ctx: &Context, _: &str, mode: PollMode, checkpoint: Option<&Bytes>) -> Result<Page> {
+        self.ledger.pages.lock().unwrap().push(mode);
+        if let Some(Some(error)) = self.ledger.page_failures.lock().unwrap().pop_front() {
+            return Err(error);
+        }
+        let read_at = ctx.now();
+        let text = checkpoint.map(|bytes| std::str::from_utf8(bytes).unwrap()).unwrap_or("0 0 ");
+        let words: Vec<&str> = text.split(' ').collect();
+        let number = |i: usize| words[i].parse::<i64>().unwrap();
+        let begun = match mode {
+            PollMode::Backfill { since: Some(since) } => since.as_millis(),
+            _ => number(0),
+        };
+        let invoices = self.ledger.invoices.lock().unwrap();
+        let stamp = |record: &Record| record.modified_at.map_or(0, Timestamp::as_millis);
+        let rows: Vec<&Record> = invoices
+            .values()
+            .filter(|record| stamp(record) >= begun && *record.id > *words[2])
+            .take(PAGE + 1)
+            .collect();
+        let more = rows.len() > PAGE;
+        let rows = &rows[..rows.len().min(PAGE)];
+        // What is entered while the first read goes on must be in the second.
+        let first = if checkpoint.is_none() { read_at.as_millis() } else { number(1) };
+        let newest = rows.iter().map(|record| stamp(record)).max().unwrap_or(0).min(first).max(number(1));
+        let newest = if mode == PollMode::Baseline { first } else { newest.max(number(1)) };
+        let last = rows.last().map_or("", |record| &*record.id);
+        let checkpoint =
+            if more { format!("{begun} {newest} {last}") } else { format!("{newest} {newest} ") };
+        let names_only = mode == PollMode::Sweep || self.rows_only && mode != PollMode::Baseline;
+        let (observed, named): (&[&Record], &[&Record]) = if names_only { (&[], rows) } else { (rows, &[]) };
+        Ok(Page {
+            observations: observed.iter().map(|record| self.seen(record, read_at)).collect(),
+            signals: named.iter().map(|record| Signal::entity(record.entity())).collect(),
+            checkpoint: checkpoint.into(),
+            more,
+        })
     }
 
-    async fn upkeep(&self, _: &Context, _: Option<&str>, _: Option<&Bytes>) -> Result<Upkeep> {
-        Ok(Upkeep { state: Bytes::new(), signals: Vec::new(), next: Timestamp::MAX })
+    async fn upkeep(&self, ctx: &Context, callback: Option<&str>, _: Option<&Bytes>) -> Result<Upkeep> {
+        let mut subscription = self.ledger.subscription.lock().unwrap();
+        subscription.callbacks.push(callback.map(ToOwned::to_owned));
+        let lost = subscription.lost_at.take();
+        Ok(Upkeep {
+            state: subscription.secret.clone().unwrap_or_default().into(),
+            signals: lost.map(|at| Signal::feed("invoices", Some(at))).into_iter().collect(),
+            next: ctx.now() + Duration::from_secs(3600),
+        })
     }
 }
 

@@ -1,5 +1,6 @@
 //! The tiny system crate of the guide: proven by the suite, and at work in a connector.
 
+mod defects;
 #[allow(unreachable_pub)] // it is written as the crate that it would be
 mod ledgerly;
 mod vendor;

@@ -1,0 +1,304 @@
+//! What is written: transactions of documents, entries and outcomes.
+
+use std::{fmt, sync::Arc};
+
+use bytes::Bytes;
+
+use super::Lease;
+use crate::{
+    Error, ErrorKind, Result, Timestamp,
+    model::{ConnectionId, DedupeKey, EntityRef, Partition, Seq},
+};
+
+/// Writes that belong together. Preconditions first: the fence, then the documents.
+#[derive(Debug, Clone, Default)]
+pub struct Transaction {
+    /// Refuse the transaction unless this lease is still held.
+    pub fence: Option<Lease>,
+    /// Documents to write, each under its own precondition.
+    pub documents: Vec<DocumentWrite>,
+    /// Entries to append.
+    pub append: Vec<NewEntry>,
+    /// Outcomes to add. An entry that is not on the work list any more is left as it is.
+    pub settle: Vec<Settlement>,
+}
+
+impl Transaction {
+    /// Checks what needs no look at the log. For implementations of [`AuditLog`](super::AuditLog): a call that holds
+    /// an invalid transaction is refused before anything is applied.
+    ///
+    /// # Errors
+    /// [`InvalidRequest`](crate::ErrorKind::InvalidRequest) when a [`Parent::Nth`] is not earlier in `append`.
+    pub fn validate(&self) -> Result<()> {
+        let late = |(position, entry): &(usize, &NewEntry)| matches!(entry.parent, Parent::Nth(parent) if parent >= *position);
+        match self.append.iter().enumerate().find(late) {
+            None => Ok(()),
+            Some((position, _)) => Err(Error::new(
+                ErrorKind::InvalidRequest,
+                "a parent has to come earlier in the same transaction",
+            )
+            .with_operation("audit_log.commit")
+            .with_context("position", position)),
+        }
+    }
+}
+
+/// What became of a transaction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Committed {
+    /// Applied, with one item per appended entry.
+    Applied(Vec<Appended>),
+    /// Refused: the lease is no longer held.
+    Fenced,
+    /// Refused: this document is not as expected.
+    Stale(DocKey),
+}
+
+/// Where an appended entry is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Appended {
+    /// A new entry.
+    New(Seq),
+    /// Nothing was appended: the entry with the same dedupe key is here.
+    Duplicate(Seq),
+}
+
+impl Appended {
+    /// Where the entry is, whoever appended it.
+    #[must_use]
+    pub fn seq(self) -> Seq {
+        match self {
+            Self::New(seq) | Self::Duplicate(seq) => seq,
+        }
+    }
+}
+
+/// The name of a document: `snapshot/books/invoice/481500000000103001`. The connection is part of every key.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct DocKey(Arc<str>);
+
+impl DocKey {
+    /// A key from a collection, its connection and the rest. The rest may hold any text.
+    #[must_use]
+    pub fn new(collection: &str, connection: &ConnectionId, rest: &str) -> Self {
+        Self(format!("{collection}/{connection}/{rest}").into())
+    }
+
+    /// Wraps a key as it was stored.
+    #[must_use]
+    pub fn from_stored(text: &str) -> Self {
+        Self(text.into())
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for DocKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A document as stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Document {
+    /// Grows with every write of the key, also across a delete.
+    pub version: u64,
+    /// What was written last.
+    pub bytes: Bytes,
+}
+
+/// A write of one document.
+#[derive(Debug, Clone)]
+pub struct DocumentWrite {
+    /// Which document.
+    pub key: DocKey,
+    /// Under which condition.
+    pub expected: Expected,
+    /// What to write; `None` deletes.
+    pub value: Option<Bytes>,
+}
+
+/// The condition of a document write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expected {
+    /// It must not exist.
+    Absent,
+    /// It must have this version.
+    Version(u64),
+    /// It may be as it is.
+    Any,
+}
+
+/// What an entry is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum EntryKind {
+    /// A hint that was received, or that we gave ourselves.
+    Signal = 1,
+    /// A change of a record.
+    Event = 2,
+    /// A promise to bring an event to a destination.
+    Delivery = 3,
+    /// Something worth remembering that nobody waits for.
+    Note = 4,
+}
+
+impl EntryKind {
+    /// Reads what `as u8` wrote.
+    #[must_use]
+    pub fn from_u8(number: u8) -> Option<Self> {
+        [Self::Signal, Self::Event, Self::Delivery, Self::Note].into_iter().find(|kind| *kind as u8 == number)
+    }
+}
+
+/// An entry to append.
+#[derive(Debug, Clone)]
+pub struct NewEntry {
+    /// Who will work on it.
+    pub partition: Partition,
+    /// What it is.
+    pub kind: EntryKind,
+    /// Whose it is.
+    pub connection: ConnectionId,
+    /// The lane it waits in; `None` = nothing is left to do, the entry never gets on the work list.
+    pub lane: Option<u64>,
+    /// Not to be worked on before.
+    pub due: Timestamp,
+    /// Append only if no entry has this key.
+    pub dedupe: Option<DedupeKey>,
+    /// What it follows from.
+    pub parent: Parent,
+    /// What it can be found by.
+    pub index: Index,
+    /// What it says, in the engine's form.
+    pub body: Option<Bytes>,
+}
+
+/// What an entry follows from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Parent {
+    /// Nothing: it begins a family.
+    None,
+    /// An entry of the log. If it has been pruned meanwhile, the new entry begins a family.
+    Entry(Seq),
+    /// The entry with this position in the same transaction, which must come earlier in it.
+    Nth(usize),
+}
+
+/// What an entry can be found by.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Index {
+    /// The record it is about.
+    pub entity: Option<EntityRef>,
+    /// The number people use for the record.
+    pub number: Option<Arc<str>>,
+    /// The type of an event, or the route of a delivery.
+    pub name: Option<Arc<str>>,
+}
+
+/// An outcome to add to an entry.
+#[derive(Debug, Clone)]
+pub struct Settlement {
+    /// Which entry.
+    pub seq: Seq,
+    /// What became of it.
+    pub outcome: Outcome,
+}
+
+/// What became of an entry, or of one attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// An attempt is about to begin. It stays on the work list, uncertain until another outcome follows.
+    Begun {
+        /// Its number, from 1.
+        attempt: u32,
+        /// A handle to find it by.
+        note: Option<Bytes>,
+    },
+    /// It stays on the work list until `due`.
+    Retry {
+        /// How many attempts have begun.
+        attempt: u32,
+        /// When to try again.
+        due: Timestamp,
+        /// Why it did not succeed.
+        error: Arc<str>,
+        /// Whether the attempt may have had its effect: look up before repeating.
+        uncertain: bool,
+        /// A handle to find it by.
+        note: Option<Bytes>,
+    },
+    /// It stays on the work list with `due` at [`Timestamp::MAX`], until somebody changes something.
+    Parked {
+        /// Why.
+        error: Arc<str>,
+    },
+    /// It succeeded.
+    Done {
+        /// The other side's handle.
+        receipt: Option<Arc<str>>,
+    },
+    /// It failed for good, and can be replayed.
+    Dead {
+        /// Why.
+        error: Arc<str>,
+    },
+    /// Nothing had to be done.
+    Dropped {
+        /// Why.
+        reason: Arc<str>,
+    },
+}
+
+impl Outcome {
+    /// The state an entry is in after this outcome.
+    #[must_use]
+    pub fn state(&self) -> State {
+        match self {
+            Self::Begun { .. } | Self::Retry { .. } => State::Pending,
+            Self::Parked { .. } => State::Parked,
+            Self::Done { .. } => State::Done,
+            Self::Dead { .. } => State::Dead,
+            Self::Dropped { .. } => State::Dropped,
+        }
+    }
+}
+
+/// Where an entry stands. The first two are on the work list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum State {
+    /// Waits or is under way.
+    Pending = 1,
+    /// Waits until somebody changes something.
+    Parked = 2,
+    /// Succeeded; also the state of events and notes.
+    Done = 3,
+    /// Failed for good.
+    Dead = 4,
+    /// Nothing had to be done.
+    Dropped = 5,
+}
+
+impl State {
+    /// Reads what `as u8` wrote.
+    #[must_use]
+    pub fn from_u8(number: u8) -> Option<Self> {
+        [Self::Pending, Self::Parked, Self::Done, Self::Dead, Self::Dropped]
+            .into_iter()
+            .find(|state| *state as u8 == number)
+    }
+
+    /// Whether nothing is left to do.
+    #[must_use]
+    pub fn is_settled(self) -> bool {
+        matches!(self, Self::Done | Self::Dead | Self::Dropped)
+    }
+}

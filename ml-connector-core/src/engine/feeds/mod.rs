@@ -1,0 +1,127 @@
+//! Feeds: read on a schedule, on request, after gaps, and for the past; and swept for what no longer exists.
+//!
+//! A run is a signal of the feed's own lane, and reads one page per step. A step commits what the page showed, the
+//! checkpoint and what is known about the feed together; so a run that breaks off goes on where it was, on any host.
+
+mod run;
+mod schedule;
+mod state;
+mod sweep;
+
+pub(super) use run::step;
+pub(super) use schedule::{ensure, is_settled};
+use serde::{Deserialize, Serialize};
+pub use state::{FeedProgress, RunProgress};
+
+use self::state::FeedState;
+use super::{Connector, intake::signal_entry, registry::SourceSlot, stored::StoredSignal};
+use crate::{
+    Error, ErrorKind, Feed, Result, Timestamp,
+    audit::{NewEntry, Parent, Transaction},
+    model::{ConnectionId, DedupeKey, Seq, Signal},
+};
+
+/// What a feed's signal asks for; kept as its payload. Without one it is a hint: something may have been missed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Ask {
+    /// The ordinary read with this number.
+    Read(u64),
+    /// The sweep with this number.
+    Sweep(u64),
+    /// An ordinary read out of turn.
+    ReadNow,
+    /// The past.
+    Backfill(Option<Timestamp>),
+}
+
+impl Connector {
+    /// Reads a feed now, beside its schedule: what it has not told yet. Returns the entry that shows how it went.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] when the connection has no such feed; [`ErrorKind::Unavailable`] when the log cannot
+    /// store the wish.
+    pub async fn poll_now(&self, connection: &ConnectionId, feed: &str) -> Result<Seq> {
+        self.ask(connection, feed, Ask::ReadNow).await
+    }
+
+    /// Tells of every record of a feed that was created or changed at `since` or later, whether or not it was told
+    /// before, as events of [`Origin::Backfill`](crate::model::Origin::Backfill), one per record: a route takes them
+    /// only if it says so. Goes on after a restart; live reads go first. [`progress`](Self::progress) tells how far
+    /// it is. Returns its entry.
+    ///
+    /// # Errors
+    /// As [`poll_now`](Self::poll_now).
+    pub async fn backfill(
+        &self,
+        connection: &ConnectionId,
+        feed: &str,
+        since: Option<Timestamp>,
+    ) -> Result<Seq> {
+        self.ask(connection, feed, Ask::Backfill(since)).await
+    }
+
+    /// How far the feeds of a connection are, in the order of the source's list.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] when there is no such source; [`ErrorKind::Unavailable`] when the log cannot be read.
+    pub async fn progress(&self, connection: &ConnectionId) -> Result<Vec<FeedProgress>> {
+        let registry = self.shared.registry();
+        let slot = registry.source(connection).ok_or_else(|| no_feed(connection, ""))?;
+        let feeds = &slot.source.info().feeds;
+        let keys: Vec<_> = feeds.iter().map(|feed| FeedState::key(slot, feed.name)).collect();
+        let documents = self.shared.log.documents(&keys).await?;
+        let states = feeds.iter().zip(documents);
+        states.map(|(feed, document)| Ok(FeedState::read(document)?.1.progress(feed.name))).collect()
+    }
+
+    async fn ask(&self, connection: &ConnectionId, feed: &str, ask: Ask) -> Result<Seq> {
+        let registry = self.shared.registry();
+        let slot = registry.source(connection).ok_or_else(|| no_feed(connection, feed))?;
+        if !offers(&slot.source.info().feeds, feed) {
+            return Err(no_feed(connection, feed));
+        }
+        let entry = asking(slot, feed, ask, None, self.shared.clock.now())?;
+        let appended =
+            self.shared.commit(Transaction { append: vec![entry], ..Transaction::default() }).await?;
+        self.shared.wake.partitions(&[slot.partition]);
+        let first = appended.first().map(|appended| appended.seq());
+        first.ok_or_else(|| Error::new(ErrorKind::Unexpected, "the log did not say where an entry is"))
+    }
+}
+
+fn offers(feeds: &[Feed], name: &str) -> bool {
+    feeds.iter().any(|feed| feed.name == name)
+}
+
+/// The entry of a wish.
+fn asking(
+    slot: &SourceSlot,
+    feed: &str,
+    ask: Ask,
+    dedupe: Option<DedupeKey>,
+    due: Timestamp,
+) -> Result<NewEntry> {
+    let hint = match ask {
+        Ask::Read(_) | Ask::ReadNow => "read",
+        Ask::Sweep(_) => "sweep",
+        Ask::Backfill(_) => "backfill",
+    };
+    let payload = serde_json::to_vec(&ask).map_err(|source| {
+        Error::new(ErrorKind::Unexpected, "a wish cannot be written").with_source(source)
+    })?;
+    let signal = Signal {
+        hint: Some(format!("{feed}.{hint}").into()),
+        dedupe,
+        payload: Some(payload.into()),
+        ..Signal::feed(feed, None)
+    };
+    let body = StoredSignal::encode(Some(&signal), None, b"")?;
+    Ok(signal_entry(slot, &signal, Parent::None, body, due))
+}
+
+fn no_feed(connection: &ConnectionId, feed: &str) -> Error {
+    Error::new(ErrorKind::NotFound, "the connection has no such feed")
+        .with_context("connection", connection)
+        .with_context("feed", feed.escape_debug())
+}

@@ -1,0 +1,155 @@
+//! Which records have disappeared without a word: what a full look at a feed no longer shows is read again.
+
+use std::collections::BTreeSet;
+
+use super::{
+    super::{
+        Shared, intake::signal_entry, observe::load_snapshots, registry::SourceSlot, stored::StoredSignal,
+    },
+    state::{FeedState, Ids, Run},
+};
+use crate::{
+    Error, ErrorKind, Result, Timestamp,
+    audit::{DocKey, DocumentWrite, EntryKind, Expected, Parent, Query, Transaction},
+    model::{EntityRef, Seq, Signal},
+};
+
+/// If more than this many records *and* more than this share of all have disappeared at once, the look is more likely
+/// wrong than the books.
+const MOST_MISSING: usize = 20;
+const MOST_MISSING_PERCENT: usize = 5;
+/// How many entries and snapshots are read at once.
+const PAGE: usize = 500;
+
+/// Keeps the ids of a page, until the look is complete beside those of the last one.
+pub(super) fn write_ids<'a>(
+    slot: &SourceSlot,
+    feed: &str,
+    state: &FeedState,
+    number: u32,
+    ids: impl Iterator<Item = &'a EntityRef>,
+    transaction: &mut Transaction,
+) {
+    let lines: Vec<String> = ids.map(ToString::to_string).collect();
+    transaction.documents.push(DocumentWrite {
+        key: ids_key(slot, feed, !state.ids.set, number),
+        expected: Expected::Any,
+        value: Some(lines.join("\n").into()),
+    });
+}
+
+/// The look is complete: its ids are those that are known from now on.
+pub(super) fn accept(state: &mut FeedState, run: &Run) {
+    state.ids = Ids { set: !state.ids.set, pages: run.pages, begun: Some(run.begun) };
+}
+
+/// Compares a complete look with what was known, and adds signals for records that differ. The inner error says that
+/// too much has disappeared to be true; then nothing is accepted, and the next look compares with the same again.
+pub(super) async fn compare(
+    shared: &Shared,
+    slot: &SourceSlot,
+    feed: &str,
+    state: &mut FeedState,
+    run: &Run,
+    cause: Seq,
+    transaction: &mut Transaction,
+) -> Result<Result<bool>> {
+    // The last page is in the transaction still.
+    let mut seen = read_ids(shared, slot, feed, !state.ids.set, run.pages.saturating_sub(1)).await?;
+    for write in &transaction.documents {
+        if write.key == ids_key(slot, feed, !state.ids.set, run.pages.saturating_sub(1)) {
+            seen.extend(lines(write.value.as_deref().unwrap_or_default()));
+        }
+    }
+    let mut known = read_ids(shared, slot, feed, state.ids.set, state.ids.pages).await?;
+    let kinds: BTreeSet<_> = known.iter().chain(&seen).map(|entity| entity.kind.clone()).collect();
+    let told = told_between(shared, slot, state.ids.begun.unwrap_or_default(), run.begun).await?;
+    known.extend(told.into_iter().filter(|entity| kinds.contains(&entity.kind)));
+
+    let mut missing = Vec::new();
+    let gone: Vec<EntityRef> = known.difference(&seen).cloned().collect();
+    for some in gone.chunks(PAGE) {
+        for (entity, (_, snapshot)) in some.iter().zip(load_snapshots(shared, slot, some).await?) {
+            if snapshot.is_some_and(|(_, snapshot)| snapshot.revision.is_some()) {
+                missing.push(entity.clone());
+            }
+        }
+    }
+    if missing.len() > MOST_MISSING && missing.len() * 100 > known.len() * MOST_MISSING_PERCENT {
+        return Ok(Err(Error::new(
+            ErrorKind::Conflict,
+            "too many records have disappeared at once to be true",
+        )
+        .with_context("connection", slot.connection())
+        .with_context("feed", feed)
+        .with_context("missing", missing.len())
+        .with_context("known", known.len())));
+    }
+    // What nobody has told of is read as well, once there is something to compare with.
+    if state.ids.begun.is_some() {
+        let unknown: Vec<EntityRef> = seen.difference(&known).cloned().collect();
+        for some in unknown.chunks(PAGE) {
+            for (entity, (_, snapshot)) in some.iter().zip(load_snapshots(shared, slot, some).await?) {
+                if snapshot.is_none() {
+                    missing.push(entity.clone());
+                }
+            }
+        }
+    }
+    let now = shared.clock.now();
+    for entity in &missing {
+        let signal =
+            Signal { hint: Some(format!("{}.swept", entity.kind).into()), ..Signal::entity(entity.clone()) };
+        let body = StoredSignal::encode(Some(&signal), None, b"")?;
+        transaction.append.push(signal_entry(slot, &signal, Parent::Entry(cause), body, now));
+    }
+    accept(state, run);
+    Ok(Ok(!missing.is_empty()))
+}
+
+/// Records of which something was told in this time: they exist, or did.
+async fn told_between(
+    shared: &Shared,
+    slot: &SourceSlot,
+    from: Timestamp,
+    to: Timestamp,
+) -> Result<BTreeSet<EntityRef>> {
+    let mut query =
+        Query::of_kind(EntryKind::Event).with_connection(slot.connection().clone()).with_limit(PAGE);
+    (query.from, query.to) = (Some(from), Some(to));
+    let mut told = BTreeSet::new();
+    loop {
+        let page = shared.log.query(&query).await?;
+        told.extend(page.iter().filter_map(|entry| entry.index.entity.clone()));
+        match page.last() {
+            Some(last) if page.len() == PAGE => query.after = Some(last.seq),
+            _ => return Ok(told),
+        }
+    }
+}
+
+async fn read_ids(
+    shared: &Shared,
+    slot: &SourceSlot,
+    feed: &str,
+    set: bool,
+    pages: u32,
+) -> Result<BTreeSet<EntityRef>> {
+    let keys: Vec<_> = (0..pages).map(|page| ids_key(slot, feed, set, page)).collect();
+    let mut ids = BTreeSet::new();
+    for some in keys.chunks(PAGE) {
+        for document in shared.log.documents(some).await?.into_iter().flatten() {
+            ids.extend(lines(&document.bytes));
+        }
+    }
+    Ok(ids)
+}
+
+fn lines(bytes: &[u8]) -> Vec<EntityRef> {
+    let text = std::str::from_utf8(bytes).unwrap_or_default();
+    text.lines().filter_map(|line| line.split_once('/')).map(|(kind, id)| EntityRef::new(kind, id)).collect()
+}
+
+fn ids_key(slot: &SourceSlot, feed: &str, set: bool, page: u32) -> DocKey {
+    DocKey::new("ids", slot.connection(), &format!("{feed}/{}/{page}", if set { 'a' } else { 'b' }))
+}

@@ -1,0 +1,149 @@
+//! The snapshot step: from observations to snapshots, events and deliveries, gathered in one transaction.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{
+    Shared,
+    promise::{append_event, append_time_signals},
+    registry::SourceSlot,
+};
+use crate::{
+    Result, Timestamp,
+    audit::{DocKey, DocumentWrite, Expected, Parent, Transaction},
+    model::{Change, EntityRef, Event, Observation, Observed, Origin, Partition},
+    snapshot::{Policy, Snapshot, Step, step},
+};
+
+/// Vendors' clocks and ours differ, and vendors truncate to the second.
+const CLOCK_SKEW: Duration = Duration::from_secs(300);
+
+/// Why records were read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// To tell what changed.
+    Live,
+    /// To tell of every record; `alone` = nothing but the wish for the past led to the read.
+    Backfill { alone: bool },
+}
+
+/// What observations led to, beside what is in the transaction.
+#[derive(Debug, Default)]
+pub(super) struct Noticed {
+    pub(super) events: usize,
+    /// Records of which something newer is known: to be read again.
+    pub(super) older: Vec<EntityRef>,
+    /// Whose work lists will have grown.
+    pub(super) wake: Vec<Partition>,
+}
+
+/// Compares observations with what is known, and adds what follows to the transaction.
+pub(super) async fn observe(
+    shared: &Shared,
+    slot: &SourceSlot,
+    observations: &[Observation],
+    purpose: Purpose,
+    parent: Parent,
+    transaction: &mut Transaction,
+) -> Result<Noticed> {
+    let watched_since = shared.watched_since(slot).await?;
+    let snapshots = load_snapshots(shared, slot, observations.iter().map(|seen| &seen.entity)).await?;
+    let now = shared.clock.now();
+    let mut noticed = Noticed::default();
+    for (seen, (key, known)) in observations.iter().zip(snapshots) {
+        if transaction.documents.iter().any(|write| write.key == key) {
+            // A list may show a row twice.
+            continue;
+        }
+        let last = known.as_ref().map(|(_, snapshot)| snapshot);
+        let (mut snapshot, changes) = match step(last, seen, &policy(slot, watched_since, now)) {
+            Step::Older => {
+                noticed.older.push(seen.entity.clone());
+                continue;
+            }
+            Step::Changed { snapshot, changes } => (snapshot, changes),
+            Step::Unchanged => match (purpose, last) {
+                (Purpose::Backfill { .. }, Some(last)) if last.revision.is_some() => {
+                    (Box::new(last.clone()), [Change::Updated].into())
+                }
+                _ => continue,
+            },
+        };
+        let mut origin = Origin::Live;
+        if let Purpose::Backfill { alone } = purpose {
+            // A change that nobody has told yet is news, however it was found.
+            let news = last.is_some_and(|last| snapshot.n > last.n) || last.is_none() && !alone;
+            if !news {
+                origin = Origin::Backfill;
+                snapshot.n = last.map_or(0, |last| last.n) + 1;
+            }
+        }
+        let expected = known.as_ref().map_or(Expected::Absent, |(version, _)| Expected::Version(*version));
+        let value = Some(snapshot.to_bytes()?);
+        transaction.documents.push(DocumentWrite { key, expected, value });
+        append_time_signals(slot, &seen.entity, &snapshot, now, transaction)?;
+        let (record, raw) = match &seen.state {
+            Observed::Present { record, raw, .. } => (record.clone(), raw.clone()),
+            Observed::Gone => (Box::new(snapshot.facts.to_record(Arc::clone(&seen.entity.id))), None),
+        };
+        let (connection, entity) = (slot.connection().clone(), seen.entity.clone());
+        let mut event = Event::new(connection, entity, snapshot.n, changes, now, Some(record));
+        event.raw = raw;
+        event.origin = origin;
+        append_event(shared, slot.partition, event, transaction, parent, &mut noticed.wake)?;
+        noticed.events += 1;
+    }
+    Ok(noticed)
+}
+
+/// Writes down what is there when a connection is new, without telling. Returns the records that have changed since
+/// the connection is watched: what happened to them is news, so they have to be read as if a webhook had come.
+pub(super) async fn remember(
+    shared: &Shared,
+    slot: &SourceSlot,
+    observations: &[Observation],
+    transaction: &mut Transaction,
+) -> Result<Vec<EntityRef>> {
+    let watched_since = shared.watched_since(slot).await?;
+    let snapshots = load_snapshots(shared, slot, observations.iter().map(|seen| &seen.entity)).await?;
+    let now = shared.clock.now();
+    let mut recent = Vec::new();
+    for (seen, (key, known)) in observations.iter().zip(snapshots) {
+        let Observed::Present { record, .. } = &seen.state else { continue };
+        // What a webhook has led to already is newer, or will be read again by what follows the baseline.
+        if known.is_some() || transaction.documents.iter().any(|write| write.key == key) {
+            continue;
+        }
+        let touched = record.modified_at.or(record.created_at);
+        if touched.is_some_and(|at| at + CLOCK_SKEW >= watched_since) {
+            recent.push(seen.entity.clone());
+        } else if let Step::Changed { mut snapshot, .. } = step(None, seen, &policy(slot, watched_since, now))
+        {
+            snapshot.n = 0;
+            let value = Some(snapshot.to_bytes()?);
+            transaction.documents.push(DocumentWrite { key, expected: Expected::Absent, value });
+            append_time_signals(slot, &seen.entity, &snapshot, now, transaction)?;
+        }
+    }
+    Ok(recent)
+}
+
+fn policy(slot: &SourceSlot, watched_since: Timestamp, now: Timestamp) -> Policy<'_> {
+    let info = slot.source.info();
+    Policy { today: now.date_in(&info.zone), overdue_after: &info.overdue_after, watched_since }
+}
+
+pub(super) type Known = Option<(u64, Snapshot)>;
+
+/// What is known of records, with the versions of the documents.
+pub(super) async fn load_snapshots<'a>(
+    shared: &Shared,
+    slot: &SourceSlot,
+    entities: impl IntoIterator<Item = &'a EntityRef>,
+) -> Result<Vec<(DocKey, Known)>> {
+    let keys: Vec<_> = entities.into_iter().map(|entity| Snapshot::key(slot.connection(), entity)).collect();
+    let documents = shared.log.documents(&keys).await?;
+    let known = documents.into_iter().map(|document| {
+        document.map(|document| Ok((document.version, Snapshot::from_bytes(&document.bytes)?))).transpose()
+    });
+    keys.iter().cloned().zip(known).map(|(key, known)| known.map(|known| (key, known))).collect()
+}

@@ -1,0 +1,297 @@
+//! Feeds: baseline, schedule, gaps, the past, and what disappears without a word.
+
+use super::{super::Connector, *};
+use crate::{
+    Error, ErrorKind, Mode, Retry, Scope,
+    audit::State,
+    model::{EntityRef, Event, Origin, PollMode, Status},
+};
+
+const QUARTER: Duration = Duration::from_secs(900);
+const DAY: Duration = Duration::from_secs(86_400);
+
+impl World {
+    fn now(&self) -> Timestamp {
+        crate::Clock::now(&*self.clock)
+    }
+
+    /// A connector whose ledger is read as a feed.
+    fn polled(&self, source: impl FnOnce(LedgerSource) -> LedgerSource) -> Connector {
+        let connector = self.connector();
+        connector.remove(&"books".into());
+        connector.add_source(source(LedgerSource::new("books", &self.ledger))).unwrap();
+        connector
+    }
+
+    fn change(&self, id: &str, status: Status) {
+        let created = self.ledger.invoices.lock().unwrap().get(id).and_then(|record| record.created_at);
+        self.ledger.put_at(id, status, created.unwrap_or(self.now()), self.now());
+    }
+
+    /// Ten invoices from a month ago.
+    fn old_invoices(&self) {
+        let then = self.now() - DAY * 30;
+        (10..20).for_each(|id| self.ledger.put_at(&id.to_string(), Status::Open, then, then));
+    }
+
+    async fn events(&self) -> Vec<Event> {
+        let entries = self.entries(EntryKind::Event).await;
+        let events =
+            entries.iter().map(|entry| Event::from_cloudevent(entry.body.as_ref().unwrap()).unwrap());
+        events.filter(|event| !event.is_outcome()).collect()
+    }
+
+    async fn told(&self) -> Vec<String> {
+        self.events()
+            .await
+            .iter()
+            .map(|event| format!("{} {}", event.event_type(), event.entity.id))
+            .collect()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_connection_learns_what_is_there_without_telling_and_tells_what_happens_then() {
+    let world = World::new();
+    world.old_invoices();
+    let connector = world.polled(|source| source.polled(Mode::Poll));
+    world.run(&connector, secs(60)).await;
+    assert_eq!(world.told().await, [""; 0]);
+    assert_eq!(world.ledger.pages(PollMode::Baseline), 4, "ten rows, three on a page");
+    let progress = connector.progress(&"books".into()).await.unwrap().remove(0);
+    assert!(progress.baseline.is_some() && progress.read_at.is_some() && progress.runs.is_empty());
+
+    world.change("12", Status::Paid);
+    world.change("99", Status::Draft);
+    world.run(&connector, QUARTER * 2).await;
+    assert_eq!(world.told().await, ["invoice.paid 12", "invoice.created 99"]);
+    assert_eq!(world.events().await[0].n, 1);
+    assert_eq!(world.ledger.pages(PollMode::Baseline), 4, "once");
+    world.run(&connector, QUARTER * 8).await;
+    assert_eq!(world.told().await.len(), 2, "rows equal to their snapshot tell nothing");
+    assert_eq!(world.ledger.reads(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn rows_without_details_are_read_one_by_one_and_once() {
+    let world = World::new();
+    world.old_invoices();
+    let connector = world.polled(|source| source.polled(Mode::Poll).rows_only());
+    world.run(&connector, secs(60)).await;
+    world.change("12", Status::Paid);
+    world.run(&connector, QUARTER).await;
+    assert_eq!(world.told().await, ["invoice.paid 12"]);
+    assert_eq!(world.ledger.reads(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_by_webhook_during_the_baseline_is_told_once() {
+    for first in ["webhook", "baseline"] {
+        let world = World::new();
+        world.old_invoices();
+        let connector = world.polled(|source| source.polled(Mode::Both));
+        // The first page does not come for a while.
+        let later = Retry::At(world.now() + secs(30));
+        let late = || Error::new(ErrorKind::RateLimited, "later").with_retry(later);
+        if first == "webhook" {
+            world.ledger.fail_page(late());
+        } else {
+            world.ledger.fail(late());
+        }
+        let (stop, running) = start(&connector);
+        tokio::time::sleep(secs(5)).await;
+        world.change("98", Status::Open);
+        connector.receive(vendor::webhook("account:books 98", "good")).await;
+        tokio::time::sleep(secs(300)).await;
+        drop(stop);
+        running.await.unwrap();
+        assert_eq!(world.told().await, ["invoice.sent 98"], "{first} first");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_webhook_and_a_poll_of_one_change_make_one_event() {
+    let world = World::new();
+    world.old_invoices();
+    let connector = world.polled(|source| source.polled(Mode::Both));
+    world.run(&connector, secs(60)).await;
+    world.change("12", Status::Paid);
+    connector.receive(vendor::webhook("account:books 12", "good")).await;
+    connector.poll_now(&"books".into(), "invoices").await.unwrap();
+    world.run(&connector, QUARTER * 2).await;
+    assert_eq!(world.told().await, ["invoice.paid 12"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_fails_goes_on_with_the_page_that_failed_also_after_a_restart() {
+    let world = World::new();
+    world.old_invoices();
+    let down = || Error::new(ErrorKind::Unavailable, "down");
+    let connector = world.polled(|source| source.polled(Mode::Poll));
+    world.ledger.page_failures.lock().unwrap().push_back(None);
+    (0..3).for_each(|_| world.ledger.fail_page(down()));
+    world.run(&connector, Duration::from_millis(1500)).await;
+    assert!((2..4).contains(&world.ledger.pages(PollMode::Baseline)), "one page, and failures");
+    world.run(&world.polled(|source| source.polled(Mode::Poll)), secs(120)).await;
+    assert_eq!(world.ledger.pages(PollMode::Baseline), 4 + 3);
+    let snapshots: Vec<_> = (10..20)
+        .map(|id| crate::snapshot::Snapshot::key(&"books".into(), &EntityRef::new("invoice", id.to_string())))
+        .collect();
+    let known = crate::AuditLog::documents(&*world.log, &snapshots).await.unwrap();
+    assert!(known.iter().all(Option::is_some));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_schedule_survives_restarts_is_not_doubled_and_is_caught_up_once() {
+    let world = World::new();
+    let connector = || world.polled(|source| source.polled(Mode::Poll));
+    world.run(&connector(), secs(60)).await;
+    let after = |pages: &mut usize| {
+        let now = world.ledger.pages(PollMode::Live);
+        now - std::mem::replace(pages, now)
+    };
+    let mut pages = 0;
+    after(&mut pages);
+    for _ in 0..8 {
+        world.run(&connector(), QUARTER / 2).await;
+    }
+    assert_eq!(after(&mut pages), 4, "an hour in eight pieces");
+    tokio::time::sleep(DAY).await;
+    world.run(&connector(), secs(5)).await;
+    assert_eq!(after(&mut pages), 1, "after a downtime");
+    let waiting = world.entries(EntryKind::Signal).await;
+    let reads = waiting.iter().filter(|entry| {
+        entry.state == State::Pending && entry.index.name.as_deref() == Some("invoices.read")
+    });
+    assert_eq!(reads.count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_feed_that_fails_for_good_is_dead_and_read_again_at_its_next_time() {
+    let world = World::new();
+    let connector = world.polled(|source| source.polled(Mode::Poll));
+    world.run(&connector, secs(60)).await;
+    let wrong = || Error::new(ErrorKind::InvalidRequest, "no such filter");
+    (0..3).for_each(|_| world.ledger.fail_page(wrong()));
+    world.change("99", Status::Draft);
+    world.run(&connector, QUARTER * 3).await;
+    assert_eq!(world.told().await, ["invoice.created 99"]);
+    let reads = world.entries(EntryKind::Signal).await;
+    assert_eq!(reads.iter().filter(|entry| entry.state == State::Dead).count(), 1);
+    let parked = Error::new(ErrorKind::Unauthenticated, "revoked").with_scope(Scope::Connection);
+    world.ledger.fail_page(parked);
+    world.change("99", Status::Open);
+    world.run(&connector, QUARTER * 3).await;
+    assert_eq!(world.told().await, ["invoice.created 99", "invoice.sent 99"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_past_is_told_once_per_record_on_request_and_only_to_who_asks_for_it() {
+    for rows_only in [false, true] {
+        let world = World::new();
+        world.old_invoices();
+        let shape = |source: LedgerSource| {
+            let source = source.polled(Mode::Poll);
+            if rows_only { source.rows_only() } else { source }
+        };
+        let connector = world.polled(shape);
+        world.run(&connector, secs(60)).await;
+        let seq = connector.backfill(&"books".into(), "invoices", None).await.unwrap();
+        world.run(&connector, secs(2)).await;
+        world.run(&world.polled(shape), secs(60)).await;
+        let events = world.events().await;
+        assert_eq!(events.len(), 10);
+        assert!(events.iter().all(|event| event.origin == Origin::Backfill && event.n == 1));
+        assert_eq!(world.board.corner("a"), [""; 0], "no route asks for the past");
+        let run = connector.progress(&"books".into()).await.unwrap().remove(0).runs.remove(0);
+        assert_eq!((run.what, run.seq, run.rows, run.ended.is_some()), ("backfill", Some(seq), 10, true));
+        world.change("12", Status::Paid);
+        world.run(&connector, QUARTER).await;
+        let last = world.events().await.pop().unwrap();
+        assert_eq!((last.origin, last.n), (Origin::Live, 2));
+    }
+    let connector = World::new().connector();
+    let missing = connector.backfill(&"books".into(), "invoices", None).await.unwrap_err();
+    assert_eq!(missing.kind(), ErrorKind::NotFound);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_with_webhooks_alone_has_a_baseline_and_reads_its_gaps() {
+    let world = World::new();
+    world.old_invoices();
+    let connector = world.polled(|source| source.polled(Mode::Webhook));
+    world.run(&connector, secs(3600)).await;
+    assert_eq!((world.ledger.pages(PollMode::Baseline), world.ledger.pages(PollMode::Live)), (4, 1));
+    let lost_at = world.now();
+    world.change("12", Status::Paid);
+    world.ledger.subscription.lock().unwrap().lost_at = Some(lost_at);
+    world.run(&connector, secs(3700)).await;
+    assert_eq!(world.told().await, ["invoice.paid 12"]);
+    assert_eq!(world.events().await[0].origin, Origin::Live, "a gap is news");
+    assert_eq!(world.ledger.pages(PollMode::Backfill { since: Some(lost_at) }), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn subscriptions_are_looked_after_in_time_and_their_secret_verifies() {
+    let world = World::new();
+    let connector = world.connector();
+    world.ledger.subscription.lock().unwrap().secret = Some("first".to_owned());
+    world.run(&connector, secs(60)).await;
+    let url = Some("https://erp.example/hooks/ledger".to_owned());
+    assert_eq!(world.ledger.subscription.lock().unwrap().callbacks, [url]);
+    let post = async |connector: &Connector, proof| {
+        connector.receive(vendor::webhook("account:books 1", proof)).await.status()
+    };
+    assert_eq!(post(&connector, "good").await, 401);
+    assert_eq!(post(&connector, "first").await, 200);
+    // Another host agrees on another secret; this one finds out when it matters, but not at every forger's call.
+    world.ledger.subscription.lock().unwrap().secret = Some("second".to_owned());
+    let other = world.connector();
+    world.run(&other, secs(3700)).await;
+    assert_eq!(world.ledger.subscription.lock().unwrap().callbacks.len(), 2, "once an hour");
+    assert_eq!(post(&connector, "second").await, 200);
+    assert_eq!(post(&connector, "first").await, 401);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_disappears_without_a_word_is_noticed_within_a_day_and_confirmed() {
+    let world = World::new();
+    world.old_invoices();
+    let connector = world.polled(|source| source.polled(Mode::Both).rows_only());
+    world.run(&connector, secs(60)).await;
+    world.change("98", Status::Open);
+    world.run(&connector, QUARTER).await;
+    world.ledger.remove("12");
+    world.ledger.remove("98");
+    let reads = world.ledger.reads();
+    world.run(&connector, DAY).await;
+    let mut told = world.told().await;
+    told.sort();
+    assert_eq!(told, ["invoice.deleted 12", "invoice.deleted 98", "invoice.sent 98"]);
+    world.run(&connector, DAY * 3).await;
+    assert_eq!(world.told().await.len(), 3);
+    assert_eq!(world.ledger.reads() - reads, 2, "what is gone is not asked for again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_look_that_misses_too_much_is_not_believed_and_somebody_is_told() {
+    let world = World::new();
+    let then = world.now() - DAY * 30;
+    (100..200).for_each(|id| world.ledger.put_at(&id.to_string(), Status::Open, then, then));
+    let connector = world.polled(|source| source.polled(Mode::Both));
+    connector
+        .set_routes(vec![
+            Route::new("all").to("board", Destination::from("a")),
+            Route::new("admin").on("signal.dead").to("board", Destination::from("admin")),
+        ])
+        .unwrap();
+    world.run(&connector, secs(60)).await;
+    let all = world.ledger.invoices.lock().unwrap().clone();
+    (100..121).for_each(|id| world.ledger.remove(&id.to_string()));
+    world.run(&connector, DAY).await;
+    assert_eq!((world.told().await.len(), world.board.corner("admin").len()), (0, 1));
+    let restored = all.into_iter().filter(|(id, _)| id != "150");
+    *world.ledger.invoices.lock().unwrap() = restored.collect();
+    world.run(&connector, DAY).await;
+    assert_eq!(world.told().await, ["invoice.deleted 150"]);
+}

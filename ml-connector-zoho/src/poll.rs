@@ -1,0 +1,231 @@
+//! Lists, read page by page for what has changed.
+//!
+//! A list is a window: what was changed at an instant or later. Pages have numbers and no snapshot, so rows move while
+//! they are read. A row that moves back is seen twice; one that moves ahead, because an earlier one was deleted, is not
+//! seen at all. Therefore a window of one page moves on at once, a window of several pages only as far as the run
+//! *before* had seen: everything in it is read twice, a poll apart.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use bytes::Bytes;
+use ml_connector_core::{
+    Context, Error, ErrorKind, Result, Timestamp,
+    http::Pages,
+    model::{Observation, Observed, Page, PollMode, Record, Revision, Signal, Zone},
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    client::{BooksClient, Filter},
+    models::{Resource, Site},
+};
+
+/// Windows overlap by so much: filters are inclusive for some lists and exclusive for others, stamps are whole seconds,
+/// and a change may be listed a while after its stamp.
+const OVERLAP: Duration = Duration::from_secs(300);
+/// How far the vendor's clock and ours may be apart at most.
+const SKEW: Duration = Duration::from_secs(3600);
+/// Where a list cannot be filtered by its stamps, it is sorted by date, the latest first. Payments are rarely entered
+/// longer than this after their date; those that are, are found by the daily sweep.
+const BACKDATED_DAYS: u32 = 45;
+/// How many rows are remembered, so that they are not read again within the window.
+const MAX_MARKS: usize = 5_000;
+
+/// One run through a list.
+pub(crate) struct Listing<'a> {
+    pub(crate) ctx: &'a Context,
+    pub(crate) client: BooksClient,
+    pub(crate) site: &'a Site,
+    pub(crate) mode: PollMode,
+}
+
+/// Where a run is, and what the next has to know.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Checkpoint {
+    /// Where the window begins; `None` = it holds everything.
+    since: Option<Timestamp>,
+    /// The newest stamp that the run before has seen; for a baseline, when it began.
+    before: Timestamp,
+    /// The newest stamp that this run has seen.
+    newest: Timestamp,
+    /// When this run began, and the one before it, by our clock.
+    begun: Timestamp,
+    begun_before: Timestamp,
+    pages: Pages,
+    /// Whether the pages are read for the second time.
+    #[serde(default)]
+    again: bool,
+    /// Rows of the window as they were seen, with their stamps in seconds.
+    #[serde(default)]
+    marks: BTreeMap<String, i64>,
+}
+
+impl Checkpoint {
+    fn begin(mode: PollMode, now: Timestamp) -> Self {
+        let since = match mode {
+            PollMode::Live => Some(now - OVERLAP),
+            PollMode::Backfill { since } => since.map(|since| since - Duration::from_secs(1)),
+            _ => None,
+        };
+        let pages = Pages::numbered(1);
+        Self {
+            since,
+            before: now,
+            newest: Timestamp::default(),
+            begun: now,
+            begun_before: Timestamp::default(),
+            pages,
+            again: false,
+            marks: BTreeMap::new(),
+        }
+    }
+
+    /// Whether the row is one that was not seen before as it is now. From now on it was, unless it may change once
+    /// more within the second of its stamp.
+    fn is_new(&mut self, row: &Record, read_at: Timestamp, mode: PollMode) -> bool {
+        let stamp = row.modified_at;
+        if stamp.zip(self.since).is_some_and(|(stamp, since)| stamp.as_secs() < since.as_secs()) {
+            return false;
+        }
+        let mark = format!("{}/{stamp:?}/{}/{:?}", row.id, row.vendor_status, row.balance);
+        let mut mark = Revision::of(mark.as_bytes()).to_string();
+        mark.truncate(12);
+        let live = matches!(mode, PollMode::Live | PollMode::Baseline);
+        if live && stamp.is_some_and(|stamp| stamp.as_secs() + 1 >= read_at.as_secs()) {
+            return !self.marks.contains_key(&mark);
+        }
+        self.marks.insert(mark, stamp.unwrap_or(self.before).as_secs()).is_none()
+    }
+
+    /// The run is over: where the next one begins.
+    fn finish(&mut self, mode: PollMode) {
+        let several = self.pages.number() != Some(1);
+        let (edge, seen) = match mode {
+            PollMode::Baseline => (self.baseline_edge(), self.baseline_edge()),
+            _ if several => (self.before, self.newest.max(self.before)),
+            _ => (self.newest.max(self.before), self.newest.max(self.before)),
+        };
+        // Where much has changed at once and nothing since, the newest stamps would keep it in the window for ever.
+        let edge = (edge - OVERLAP).max(self.begun_before - SKEW);
+        self.since = Some(self.since.unwrap_or_default().max(edge));
+        self.before = seen;
+        self.begun_before = self.begun;
+        self.newest = Timestamp::default();
+        self.pages = Pages::numbered(1);
+        self.again = false;
+        let since = self.since.unwrap_or_default().as_secs();
+        self.marks.retain(|_, stamp| *stamp >= since);
+    }
+
+    /// Up to where a baseline has seen everything: by the vendor's clock where there is a stamp, and not beyond its
+    /// own beginning.
+    fn baseline_edge(&self) -> Timestamp {
+        if self.newest == Timestamp::default() { self.before } else { self.before.min(self.newest) }
+    }
+
+    /// Forgets the oldest rows where there are too many.
+    fn shrink(&mut self) {
+        let Some(excess) = self.marks.len().checked_sub(MAX_MARKS).filter(|excess| *excess > 0) else {
+            return;
+        };
+        let mut stamps: Vec<i64> = self.marks.values().copied().collect();
+        let (_, edge, _) = stamps.select_nth_unstable(excess - 1);
+        let edge = *edge;
+        self.marks.retain(|_, stamp| *stamp > edge);
+    }
+}
+
+impl Listing<'_> {
+    /// The next page.
+    ///
+    /// # Errors
+    /// As the list call's; [`ErrorKind::Unexpected`] for a checkpoint that is none.
+    pub(crate) async fn page<T: Resource>(&self, checkpoint: Option<&Bytes>) -> Result<Page> {
+        let read_at = self.ctx.now();
+        let mut checkpoint = match checkpoint {
+            Some(stored) => serde_json::from_slice(stored).map_err(|source| {
+                Error::new(ErrorKind::Unexpected, "a checkpoint cannot be read").with_source(source)
+            })?,
+            None => Checkpoint::begin(self.mode, read_at),
+        };
+        let number = checkpoint.pages.number().unwrap_or(1);
+        if number == 1 && !checkpoint.again {
+            checkpoint.begun = read_at;
+        }
+        let listed = self.client.list::<T>(self.ctx, Filter::Since(checkpoint.since), number).await?;
+        let has_more = listed.has_more;
+        let rows = listed.rows.into_iter().map(|row| {
+            let url = self.site.link::<T>(row.id());
+            row.into_record().map(|mut record| {
+                record.url = Some(url);
+                record
+            })
+        });
+        let rows: Vec<Record> = rows.collect::<Result<_>>().map_err(|error| error.with_operation(T::LIST))?;
+
+        // A stamp of the future must not move the window over what has not happened yet.
+        let stamps = rows.iter().filter_map(|row| row.modified_at).map(|stamp| stamp.min(read_at + OVERLAP));
+        checkpoint.newest = stamps.fold(checkpoint.newest, Timestamp::max);
+        let past = !T::LISTS_MODIFIED && checkpoint.since.is_some_and(|since| is_past(&rows, since));
+        let (mut observations, mut signals) = (Vec::new(), Vec::new());
+        match self.mode {
+            PollMode::Baseline => {
+                // Only the rows of the first ordinary window have to be remembered.
+                checkpoint.since = Some(checkpoint.baseline_edge() - OVERLAP);
+                rows.iter().for_each(|row| _ = checkpoint.is_new(row, read_at, self.mode));
+                let edge = checkpoint.since.take().unwrap_or_default().as_secs();
+                checkpoint.marks.retain(|_, stamp| *stamp >= edge);
+                observations = rows.into_iter().map(|row| observe(row, read_at)).collect::<Result<_>>()?;
+            }
+            PollMode::Sweep => signals.extend(rows.iter().map(|row| Signal::entity(row.entity()))),
+            _ => signals.extend(
+                rows.iter().filter(|row| checkpoint.is_new(row, read_at, self.mode)).map(listed_signal),
+            ),
+        }
+        let more =
+            checkpoint.pages.advance_number(has_more && !past)? || self.read_again(&mut checkpoint, number);
+        checkpoint.shrink();
+        if !more {
+            checkpoint.finish(self.mode);
+        }
+        let checkpoint = serde_json::to_vec(&checkpoint).map_err(|source| {
+            Error::new(ErrorKind::Unexpected, "a checkpoint cannot be written").with_source(source)
+        })?;
+        Ok(Page { observations, signals, checkpoint: checkpoint.into(), more })
+    }
+
+    /// Reads that are not followed by others read several pages twice, because rows may have moved. Too many rows to
+    /// remember are read once: they must not be told twice.
+    fn read_again(&self, checkpoint: &mut Checkpoint, last: u32) -> bool {
+        let followed = matches!(self.mode, PollMode::Live | PollMode::Sweep);
+        if followed || checkpoint.again || last == 1 || checkpoint.marks.len() >= MAX_MARKS {
+            return false;
+        }
+        checkpoint.again = true;
+        checkpoint.pages = Pages::numbered(1);
+        true
+    }
+}
+
+/// Whether nothing on the page, and nothing behind it, can have changed since: for lists that come sorted by date, the
+/// latest first.
+fn is_past(rows: &[Record], since: Timestamp) -> bool {
+    let edge = since.date_in(&Zone::UTC).minus_days(BACKDATED_DAYS);
+    rows.iter().all(|row| {
+        row.modified_at.is_some_and(|stamp| stamp < since) && row.date.is_some_and(|date| date < edge)
+    })
+}
+
+/// A row as all that is known of a record at first. It has no lines; the first detail read shows another revision.
+fn observe(row: Record, read_at: Timestamp) -> Result<Observation> {
+    let bytes = serde_json::to_vec(&row)
+        .map_err(|source| Error::new(ErrorKind::Unexpected, "a row cannot be written").with_source(source))?;
+    let entity = row.entity();
+    let state =
+        Observed::Present { revision: Revision::of(&bytes), order: None, record: Box::new(row), raw: None };
+    Ok(Observation { entity, read_at, state })
+}
+
+fn listed_signal(row: &Record) -> Signal {
+    Signal { hint: Some(format!("{}.listed", row.kind.as_str()).into()), ..Signal::entity(row.entity()) }
+}

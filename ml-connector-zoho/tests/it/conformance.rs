@@ -1,0 +1,139 @@
+//! The suite that every source passes, against the simulated organization.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use ml_connector_core::{
+    Clock, Secret, TokioClock,
+    conformance::{
+        Refusals,
+        source::{self, SourceUnderTest, Webhook},
+    },
+    model::{AccountKey, Decimal, EntityRef},
+};
+use ml_connector_sim::{
+    SimTransport, ZohoBooksSim,
+    zoho::{Entity, EventKind, NewDocument, WebhookRule, signature},
+};
+use ml_connector_zoho::{DataCenter, ZohoBooks};
+
+use crate::support::{NOW, SECRET, fixture};
+
+const SIGNATURE: &str = "x-zoho-webhook-signature";
+const CUSTOMER: &str = "Planted Customer & Sons";
+
+/// One of the simulated organization's records, and the webhook that tells about it.
+fn under_test(entity: Entity, kind: &str) -> SourceUnderTest {
+    let clock: Arc<dyn Clock> = Arc::new(TokioClock::starting_at(NOW));
+    let books = ZohoBooksSim::new(Arc::clone(&clock));
+    let rule = |entity| {
+        let url = "https://erp.example.com/".parse().unwrap();
+        books
+            .add_webhook(WebhookRule::new(entity, EventKind::Changed, url, Some(Secret::from(SECRET))))
+            .unwrap();
+    };
+    rule(entity);
+    let document = NewDocument::new(CUSTOMER, Decimal::new(471_125, 2));
+    let id = match entity {
+        Entity::Invoice => books.create_invoice(document).unwrap(),
+        Entity::Bill => books.create_bill(document).unwrap(),
+        Entity::CustomerPayment => {
+            let invoice = books.create_invoice(document).unwrap();
+            books.mark_sent(&invoice).unwrap();
+            books.pay_invoice(&invoice, Decimal::new(471_125, 2)).unwrap()
+        }
+        Entity::VendorPayment => {
+            let bill = books.create_bill(document).unwrap();
+            books.pay_bill(&bill, Decimal::new(471_125, 2)).unwrap()
+        }
+    };
+    let sent = books.take_webhooks().into_iter().find(|sent| sent.entity_id == id).unwrap().request;
+    let credentials = books.credentials();
+    SourceUnderTest {
+        vendor: Arc::new(SimTransport::new().with_zoho_books(&books)),
+        clock,
+        reads: |request| request.uri().path().starts_with("/books/v3/"),
+        entity: EntityRef::new(kind, id),
+        webhook: Webhook {
+            misunderstood: misunderstood(&sent),
+            request: sent,
+            account: Some(AccountKey::from(format!("org:{}", credentials.organization_id))),
+            signature: Some(SIGNATURE),
+            tolerance: None,
+            forged: Vec::new(),
+        },
+        refusals: refusals(),
+        secrets: vec![
+            credentials.client_secret.clone(),
+            credentials.refresh_token.clone(),
+            SECRET.to_owned(),
+            CUSTOMER.to_owned(),
+            "4711.25".to_owned(),
+        ],
+        connect: Box::new(move || {
+            let source = ZohoBooks::builder("books")
+                .organization_id(&credentials.organization_id)
+                .data_center(DataCenter::Us)
+                .client(&credentials.client_id, credentials.client_secret.as_str())
+                .refresh_token(credentials.refresh_token.as_str())
+                .webhook_secret(SECRET)
+                .time_zone("America/New_York")
+                .build();
+            Arc::new(source.unwrap())
+        }),
+    }
+}
+
+/// Well signed, and nothing that a record's change looks like.
+fn misunderstood(sent: &Request<Bytes>) -> Vec<Request<Bytes>> {
+    let query = sent.uri().query().unwrap();
+    ["", "null", "[]", "{}", r#"{"invoice":{"invoice_id":"not an id"}}"#, r#"{"invoice":"#]
+        .map(|body| {
+            let mut request = sent.clone().map(|_| Bytes::from_static(body.as_bytes()));
+            let signature = signature(&Secret::from(SECRET), query, "application/json", body.as_bytes());
+            request.headers_mut().insert(SIGNATURE, signature.parse().unwrap());
+            request
+        })
+        .into()
+}
+
+fn refusals() -> Refusals {
+    let answer = |status: u16, retry_after: &str, name: &str| {
+        let response = Response::builder().status(status).header("retry-after", retry_after);
+        response.body(fixture(name)).unwrap()
+    };
+    let wait = Duration::from_secs;
+    Refusals {
+        token: answer(401, "", "error-401-code57.json"),
+        renews_tokens: true,
+        too_often: vec![
+            (wait(1800), answer(429, "1800", "error-429-code43-block-1h.json")),
+            (wait(3600), answer(429, "", "error-429-code43-block-1h.json")),
+            (wait(60), answer(429, "", "error-429-code44-per-minute.json")),
+            (wait(60), answer(200, "", "error-429-code44-per-minute.json")),
+            (wait(2), answer(429, "", "error-429-code1070-concurrent.json")),
+        ],
+        refused: vec![answer(400, "", "error-400-code2.json"), answer(200, "", "error-400-code2.json")],
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn invoices_have_every_behavior_of_a_source() {
+    source::all(async || under_test(Entity::Invoice, "invoice")).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn bills_have_every_behavior_of_a_source() {
+    source::all(async || under_test(Entity::Bill, "bill")).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn customer_payments_have_every_behavior_of_a_source() {
+    source::all(async || under_test(Entity::CustomerPayment, "customer_payment")).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn vendor_payments_have_every_behavior_of_a_source() {
+    source::all(async || under_test(Entity::VendorPayment, "vendor_payment")).await;
+}

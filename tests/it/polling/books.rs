@@ -1,0 +1,332 @@
+//! An office that works with its books, and keeps a diary of what it does.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use ml_connector_core::{
+    AuditLog, Clock, Connector, Mode, Secret, Timestamp, TokioClock,
+    audit::{EntryKind, MemoryLog, Query},
+    engine::Settings,
+    model::{Decimal, Event, Zone},
+    token::MemoryTokenStore,
+};
+use ml_connector_sim::{
+    SimTransport, ZohoBooksSim,
+    zoho::{Entity, EventKind, NewDocument, Organization, Plan, WebhookRule, ZohoBooksConfig},
+};
+use ml_connector_zoho::ZohoBooks;
+use tokio::{sync::oneshot, task::JoinHandle};
+
+/// The largest page of a list.
+pub(crate) const PAGE: usize = 200;
+const SECRET: &str = "mirrorSecret2026";
+const ORGANIZATION: &str = "778812345";
+
+pub(crate) struct Office {
+    pub(crate) books: ZohoBooksSim,
+    /// `invoice.paid 4815…`, in order.
+    pub(crate) happened: Vec<String>,
+    touched: Vec<(&'static str, String, Timestamp)>,
+    clock: Arc<TokioClock>,
+    log: Arc<MemoryLog>,
+    connector: Option<Connector>,
+    plan: Plan,
+    dice: u64,
+    documents: Vec<Document>,
+}
+
+struct Document {
+    entity: Entity,
+    id: String,
+    stage: Stage,
+    left: i64,
+    payments: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Draft,
+    Open,
+    Closed,
+}
+
+/// A connector that runs.
+pub(crate) struct Worker {
+    stop: oneshot::Sender<()>,
+    running: JoinHandle<()>,
+}
+
+impl Worker {
+    pub(crate) async fn stop(self) {
+        drop(self.stop);
+        self.running.await.unwrap();
+    }
+}
+
+/// One run through a list.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) list: String,
+    since: Option<Timestamp>,
+    at: Timestamp,
+    pub(crate) pages: usize,
+}
+
+/// The calls so far.
+pub(crate) struct Calls {
+    /// Ordinary reads only.
+    pub(crate) runs: Vec<Run>,
+    /// How often each record was read by its id.
+    pub(crate) details: BTreeMap<String, usize>,
+}
+
+impl Office {
+    pub(crate) fn new(seed: u64, plan: Plan, latency: Duration) -> Self {
+        let noon = Timestamp::parse("2026-03-02T17:00:00Z").unwrap();
+        let clock = Arc::new(TokioClock::starting_at(noon));
+        let mut config = ZohoBooksConfig::default();
+        config.organizations = vec![Organization {
+            id: ORGANIZATION.to_owned(),
+            name: "Harbor Lane Supply".to_owned(),
+            time_zone: Zone::named("America/New_York").unwrap(),
+            plan,
+        }];
+        config.latency = latency;
+        Self {
+            books: ZohoBooksSim::with_config(Arc::clone(&clock) as Arc<dyn Clock>, config),
+            happened: Vec::new(),
+            touched: Vec::new(),
+            clock,
+            log: Arc::new(MemoryLog::new()),
+            connector: None,
+            plan,
+            dice: seed,
+            documents: Vec::new(),
+        }
+    }
+
+    /// What the books hold before anybody is connected.
+    pub(crate) async fn furnish(&mut self, invoices: usize) {
+        for n in 0..invoices {
+            self.create(if n % 10 == 9 { Entity::Bill } else { Entity::Invoice });
+            if n % 3 == 0 {
+                let last = self.documents.len() - 1;
+                self.advance(last);
+            }
+        }
+        self.happened.clear();
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+    }
+
+    /// Connects the books.
+    pub(crate) fn connect(&mut self, mode: Mode) -> Worker {
+        let credentials = self.books.credentials();
+        let plan = match self.plan {
+            Plan::Free => ml_connector_zoho::Plan::Free,
+            Plan::Standard => ml_connector_zoho::Plan::Standard,
+            Plan::Professional => ml_connector_zoho::Plan::Professional,
+            Plan::Elite => ml_connector_zoho::Plan::Elite,
+        };
+        let source = ZohoBooks::builder("books")
+            .organization_id(ORGANIZATION)
+            .data_center(ml_connector_zoho::DataCenter::Us)
+            .client(credentials.client_id, credentials.client_secret.as_str())
+            .refresh_token(credentials.refresh_token.as_str())
+            .webhook_secret(SECRET)
+            .time_zone("America/New_York")
+            .plan(plan)
+            .mode(mode);
+        if mode != Mode::Poll {
+            let url: url::Url = "https://erp.example.com/books".parse().unwrap();
+            for entity in [Entity::Invoice, Entity::Bill, Entity::CustomerPayment, Entity::VendorPayment] {
+                for kind in [EventKind::Changed, EventKind::Deleted] {
+                    let rule = WebhookRule::new(entity, kind, url.clone(), Some(Secret::from(SECRET)));
+                    self.books.add_webhook(rule).unwrap();
+                }
+            }
+        }
+        let mut settings = Settings::default();
+        settings.lease = Duration::from_secs(600);
+        let connector = Connector::builder()
+            .audit_log(Arc::clone(&self.log))
+            .token_store(MemoryTokenStore::new())
+            .clock(Arc::clone(&self.clock))
+            .transport(SimTransport::new().with_zoho_books(&self.books))
+            .settings(settings)
+            .source(source.build().unwrap())
+            .build()
+            .unwrap();
+        self.connector = Some(connector.clone());
+        let (stop, stopped) = oneshot::channel::<()>();
+        let running =
+            tokio::spawn(async move { connector.run(async { drop(stopped.await) }).await.unwrap() });
+        Worker { stop, running }
+    }
+
+    /// Does `acts` things to as many different records in `time`. Every second webhook is lost, some come twice.
+    pub(crate) async fn work(&mut self, acts: usize, time: Duration) {
+        // The first third: then every record is left alone until it has been looked at.
+        let step = time / 3 / u32::try_from(acts).unwrap();
+        let mut used = BTreeSet::new();
+        for _ in 0..acts {
+            tokio::time::sleep(step).await;
+            self.act(&mut used);
+            for delivery in self.books.take_webhooks() {
+                let copies = [0, 1, 0, 2][self.roll(4)];
+                for _ in 0..copies {
+                    let connector = self.connector.as_ref().unwrap();
+                    assert_eq!(connector.receive(delivery.request.clone()).await.status(), 200);
+                }
+            }
+        }
+        tokio::time::sleep(time - step * u32::try_from(acts).unwrap()).await;
+    }
+
+    fn act(&mut self, used: &mut BTreeSet<usize>) {
+        if self.roll(4) == 0 {
+            let entity = if self.roll(3) == 0 { Entity::Bill } else { Entity::Invoice };
+            self.create(entity);
+            used.insert(self.documents.len() - 1);
+            return;
+        }
+        let at = self.roll(self.documents.len());
+        if self.documents[at].stage == Stage::Closed || !used.insert(at) {
+            return;
+        }
+        // Deleting is rare: a look that misses too many records would not be believed.
+        match self.roll(30) {
+            0 if !self.documents[at].payments => {
+                let document = &mut self.documents[at];
+                document.stage = Stage::Closed;
+                let (entity, id) = (document.entity, document.id.clone());
+                self.books.delete(entity, &id).unwrap();
+                self.note(entity, "deleted", &id);
+            }
+            1..8 => {
+                let (entity, id) = (self.documents[at].entity, self.documents[at].id.clone());
+                let reference = format!("PO {}", self.roll(1_000_000));
+                self.books.set_reference(entity, &id, &reference).unwrap();
+                self.note(entity, "updated", &id);
+            }
+            8..12 if self.documents[at].stage == Stage::Open && !self.documents[at].payments => {
+                let document = &mut self.documents[at];
+                document.stage = Stage::Closed;
+                let (entity, id) = (document.entity, document.id.clone());
+                self.books.void(entity, &id).unwrap();
+                self.note(entity, "voided", &id);
+            }
+            _ => self.advance(at),
+        }
+    }
+
+    fn create(&mut self, entity: Entity) {
+        let cents = 10_000 + i64::try_from(self.roll(90_000)).unwrap();
+        let new = NewDocument::new("Bluebird Logistics", Decimal::new(cents, 2));
+        let id = match entity {
+            Entity::Bill => self.books.create_bill(new),
+            _ => self.books.create_invoice(new),
+        };
+        let id = id.unwrap();
+        let stage = if entity == Entity::Bill { Stage::Open } else { Stage::Draft };
+        self.note(entity, "created", &id);
+        self.documents.push(Document { entity, id, stage, left: cents, payments: false });
+    }
+
+    /// Sends a draft; pays what is open, in part or in full.
+    fn advance(&mut self, at: usize) {
+        let full = self.roll(2) == 0;
+        let document = &mut self.documents[at];
+        let (entity, id) = (document.entity, document.id.clone());
+        if document.stage == Stage::Draft {
+            document.stage = Stage::Open;
+            self.books.mark_sent(&id).unwrap();
+            return self.note(entity, "sent", &id);
+        }
+        document.payments = true;
+        let cents = if full || document.left < 200 { document.left } else { document.left / 2 };
+        document.left -= cents;
+        if document.left == 0 {
+            document.stage = Stage::Closed;
+        }
+        let paid = if document.left == 0 { "paid" } else { "partially_paid" };
+        let amount = Decimal::new(cents, 2);
+        let (payment, kind) = match entity {
+            Entity::Bill => (self.books.pay_bill(&id, amount).unwrap(), Entity::VendorPayment),
+            _ => (self.books.pay_invoice(&id, amount).unwrap(), Entity::CustomerPayment),
+        };
+        self.note(entity, paid, &id);
+        self.note(kind, "created", &payment);
+    }
+
+    fn note(&mut self, entity: Entity, change: &str, id: &str) {
+        let (kind, list) = match entity {
+            Entity::Invoice => ("invoice", "invoices"),
+            Entity::Bill => ("bill", "bills"),
+            Entity::CustomerPayment => ("customer_payment", "customerpayments"),
+            Entity::VendorPayment => ("vendor_payment", "vendorpayments"),
+        };
+        self.happened.push(format!("{kind}.{change} {id}"));
+        self.touched.push((list, id.to_owned(), self.clock.now()));
+    }
+
+    pub(crate) async fn events(&self) -> Vec<Event> {
+        let mut query = Query::of_kind(EntryKind::Event).with_limit(100_000);
+        query.bodies = true;
+        let entries = self.log.query(&query).await.unwrap();
+        entries.iter().map(|entry| Event::from_cloudevent(entry.body.as_ref().unwrap()).unwrap()).collect()
+    }
+
+    pub(crate) fn calls(&self) -> Calls {
+        let mut calls = Calls { runs: Vec::new(), details: BTreeMap::new() };
+        for received in self.books.received() {
+            let Some(path) = received.path.strip_prefix("/books/v3/") else { continue };
+            let url = url::Url::parse(&format!("https://x.example/?{}", received.query)).unwrap();
+            let parameter = |name: &str| {
+                url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
+            };
+            if path.contains('/') {
+                *calls.details.entry(path.to_owned()).or_default() += 1;
+                continue;
+            }
+            if parameter("invoice_number").or(parameter("bill_number")).is_some() {
+                continue;
+            }
+            let since = parameter("last_modified_time").map(|text| Timestamp::parse(&text).unwrap());
+            let begun = calls.runs.iter_mut().rev().find(|run| run.list == path);
+            match begun {
+                Some(run) if parameter("page").as_deref() != Some("1") => run.pages += 1,
+                _ => calls.runs.push(Run { list: path.to_owned(), since, at: received.at, pages: 1 }),
+            }
+        }
+        calls
+    }
+
+    /// How many rows a run had to read: all of them where nothing was filtered.
+    pub(crate) fn rows_in_window(&self, run: &Run) -> usize {
+        let Some(since) = run.since else { return self.documents.len() + self.touched.len() };
+        let rows = self.touched.iter().filter(|(list, _, at)| {
+            *list == run.list && at.as_secs() >= since.as_secs() && *at <= run.at + Duration::from_secs(60)
+        });
+        rows.map(|(_, id, _)| id).collect::<BTreeSet<_>>().len()
+    }
+
+    /// How many changes fell into the very second in which their list was read: such a row is read once more.
+    pub(crate) fn touched_twice(&self) -> usize {
+        let runs = self.calls().runs;
+        let near = |at: &Timestamp| {
+            runs.iter().any(|run| {
+                run.at + Duration::from_secs(1) >= *at
+                    && run.at.saturating_since(*at) < Duration::from_secs(3)
+            })
+        };
+        self.touched.iter().filter(|(_, _, at)| near(at)).count()
+    }
+
+    fn roll(&mut self, sides: usize) -> usize {
+        self.dice = self.dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(self.dice >> 33).unwrap() % sides
+    }
+}

@@ -1,0 +1,93 @@
+//! Zoho Books, polled, on its simulator, in virtual time: what is told is what happened.
+
+mod books;
+
+use std::{collections::BTreeMap, time::Duration};
+
+use books::{Office, PAGE};
+use ml_connector_core::{Mode, model::Origin};
+use ml_connector_sim::zoho::Plan;
+
+const QUARTER: Duration = Duration::from_secs(900);
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// Whether the events are what happened, once each. What happens to a record between two looks is one event, so the
+/// office leaves every record alone for as long.
+async fn same_story(office: &Office) {
+    let mut told: BTreeMap<String, usize> = BTreeMap::new();
+    for event in office.events().await {
+        assert_eq!(event.origin, Origin::Live);
+        *told.entry(format!("{} {}", event.event_type(), event.entity.id)).or_default() += 1;
+    }
+    let mut happened: BTreeMap<String, usize> = BTreeMap::new();
+    office.happened.iter().for_each(|what| *happened.entry(what.clone()).or_default() += 1);
+    let differ: Vec<_> = happened
+        .keys()
+        .chain(told.keys())
+        .filter(|what| happened.get(*what) != told.get(*what))
+        .map(|what| format!("{what}: happened {:?}, told {:?}", happened.get(what), told.get(what)))
+        .collect();
+    assert!(differ.is_empty(), "{differ:#?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn whatever_happens_while_pages_are_read_and_webhooks_get_lost_is_told_once() {
+    for seed in 1..=3 {
+        let mut office = Office::new(seed, Plan::Elite, Duration::from_secs(2));
+        office.furnish(2 * PAGE + 50).await;
+        let worker = office.connect(Mode::Both);
+        tokio::time::sleep(Duration::from_secs(400)).await;
+        for round in 0..24 {
+            // Now and then so much happens at once that a window has several pages.
+            let busy = if round == 8 { PAGE + 60 } else { 12 };
+            office.work(busy, QUARTER * 3).await;
+        }
+        tokio::time::sleep(DAY + QUARTER * 2).await;
+        same_story(&office).await;
+        assert!(office.happened.len() > 300, "{}", office.happened.len());
+        assert_eq!(office.books.limit_violations(), 0, "seed {seed}");
+        worker.stop().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn polling_alone_costs_no_more_calls_than_it_must() {
+    let mut office = Office::new(7, Plan::Professional, Duration::from_millis(200));
+    office.furnish(PAGE + 50).await;
+    let worker = office.connect(Mode::Poll);
+    tokio::time::sleep(Duration::from_secs(120)).await;
+    let calls = office.calls();
+    assert!(calls.details.is_empty(), "the baseline reads lists only");
+    for _ in 0..12 {
+        office.work(15, QUARTER * 3).await;
+    }
+    tokio::time::sleep(QUARTER * 2).await;
+    let calls = office.calls();
+    for run in &calls.runs {
+        let rows = office.rows_in_window(run);
+        assert!(run.pages <= rows.div_ceil(PAGE) + 1, "{run:?} for {rows} rows");
+    }
+    let deleted = office.happened.iter().filter(|what| what.contains(".deleted")).count();
+    let reads: usize = calls.details.values().sum();
+    assert!(reads <= office.happened.len() - deleted + office.touched_twice(), "{reads} detail reads");
+    tokio::time::sleep(DAY).await;
+    same_story(&office).await;
+    worker.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_day_of_a_free_organization_stays_within_its_thousand_calls() {
+    let mut office = Office::new(9, Plan::Free, Duration::from_millis(200));
+    office.furnish(3 * PAGE).await;
+    let worker = office.connect(Mode::Poll);
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    for _ in 0..8 {
+        office.work(20, DAY / 8).await;
+    }
+    let today = office.books.received().len();
+    assert!(today < 500, "{today} calls");
+    tokio::time::sleep(DAY).await;
+    same_story(&office).await;
+    assert_eq!(office.books.limit_violations(), 0);
+    worker.stop().await;
+}
