@@ -78,14 +78,12 @@ struct Measured {
     cpu: Duration,
 }
 
-/// How many posts each channel gets: by rank, one over the rank, at least one.
+/// How many posts each channel gets: its share is one over its rank.
 fn shares() -> Vec<usize> {
-    let sum: f64 = (1..=CHANNELS).map(|rank| 1.0 / rank as f64).sum();
     // Rounded so that the sum of all is right.
-    let up_to = |rank: usize| {
-        let part: f64 = (1..=rank).map(|rank| 1.0 / rank as f64).sum();
-        (POSTS as f64 * part / sum).round() as usize
-    };
+    let weights = |ranks| (1..=ranks).map(|rank| 1_000_000_000_000 / rank).sum::<usize>();
+    let sum = weights(CHANNELS);
+    let up_to = |rank| (POSTS * weights(rank) + sum / 2) / sum;
     let shares: Vec<usize> = (1..=CHANNELS).map(|rank| up_to(rank) - up_to(rank - 1)).collect();
     assert_eq!(shares.iter().sum::<usize>(), POSTS);
     shares

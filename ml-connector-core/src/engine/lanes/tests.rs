@@ -265,7 +265,7 @@ fn before_a_gate_the_oldest_tries_first_and_the_next_when_it_is_admitted() {
     assert_eq!(second.items[0].seq, Seq(2), "the first was admitted");
     lanes.finish(&first, &[], Hold::None, at(5));
     assert_eq!(take_batch(&mut lanes, 5), None, "the second tries, whatever became of the first");
-    lanes.finish(&second, &[item(2)], Hold::Quota(key.clone(), at(9)), at(5));
+    lanes.finish(&second, &[item(2)], Hold::Quota(key, at(9)), at(5));
     assert_eq!(take_batch(&mut lanes, 8), None, "the second was refused: the third need not ask");
     let again = take_batch(&mut lanes, 9).unwrap();
     assert_eq!(again.items[0].seq, Seq(2), "and keeps its turn");
