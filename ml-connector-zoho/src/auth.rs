@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 use ml_connector_core::{
-    Error, ErrorKind, Result, Retry, Scope,
+    Error, ErrorKind, Result, Retry, Scope, Secret,
     auth::{Grant, OAuth2, OAuth2Config, Rotation},
     http::Answer,
     model::ConnectionId,
@@ -34,15 +34,29 @@ pub(crate) fn oauth(connection: &ConnectionId, config: &Config, accounts: &Url) 
     if config.client_secret.is_empty() {
         return Err(missing("client_secret"));
     }
-    let token_url = below(accounts, &["oauth", "v2", "token"]);
     let grant = Grant::RefreshToken { initial: config.refresh_token.clone() };
-    let mut oauth =
-        OAuth2Config::new(SYSTEM, token_url, &config.client_id, config.client_secret.clone(), grant);
+    let oauth = oauth_config(accounts, &config.client_id, config.client_secret.clone(), grant);
+    OAuth2::new(TokenKey::new(connection), oauth)
+}
+
+/// How Zoho hands out tokens.
+pub(crate) fn oauth_config(
+    accounts: &Url,
+    client_id: &str,
+    client_secret: Secret,
+    grant: Grant,
+) -> OAuth2Config {
+    let mut oauth = OAuth2Config::new(SYSTEM, token_url(accounts), client_id, client_secret, grant);
     oauth.scheme = "Zoho-oauthtoken";
     oauth.refresh_after = Some(REFRESH_AFTER);
     oauth.rotation = Rotation::None;
     oauth.parse_error = Some(token_error);
-    OAuth2::new(TokenKey::new(connection), oauth)
+    oauth
+}
+
+/// The token endpoint of an accounts host.
+pub(crate) fn token_url(accounts: &Url) -> Url {
+    below(accounts, &["oauth", "v2", "token"])
 }
 
 /// Judges an answer of the token endpoint: Zoho says "no" with HTTP 200. The description is in the account's

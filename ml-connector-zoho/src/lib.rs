@@ -3,6 +3,7 @@
 mod auth;
 mod client;
 mod config;
+mod consent;
 mod data_center;
 mod error;
 mod models;

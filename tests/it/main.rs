@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)] // helpers of tests, too
 
 mod chaos;
+mod consent;
 #[cfg(target_os = "linux")]
 mod durability;
 mod flow;
@@ -13,4 +14,6 @@ mod proof;
 mod secrets;
 #[cfg(unix)]
 mod storage_faults;
+#[cfg(unix)]
+mod tokens;
 mod world;

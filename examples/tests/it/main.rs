@@ -61,6 +61,8 @@ impl Vendors {
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         while let Some(line) = lines.next_line().await.unwrap() {
             if let Some(url) = line.strip_prefix("webhooks: ") {
+                // Somebody has to read on: a program whose output is closed cannot go on printing.
+                tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
                 return (child, url.to_owned());
             }
         }

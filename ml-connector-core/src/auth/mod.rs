@@ -1,12 +1,16 @@
 //! What proves to a vendor who is calling.
 
+mod authorizer;
 mod oauth2;
 
 use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
+pub use authorizer::{Authorizer, AuthorizerConfig, Callback, Connected};
 use http::HeaderValue;
-pub use oauth2::{ClientAuth, Grant, OAuth2, OAuth2Config, Rotation, TokenStatus};
+#[cfg(feature = "certificate")]
+pub use oauth2::CertificateAssertion;
+pub use oauth2::{ClientAssertion, ClientAuth, Grant, OAuth2, OAuth2Config, Rotation, TokenStatus};
 
 use crate::{Context, Error, ErrorKind, Result, Secret};
 

@@ -196,6 +196,13 @@ impl Connector {
         self.shared.wake.resume(connection.clone());
     }
 
+    /// What sources and sinks work with, for what a host does on their behalf, such as an
+    /// [`Authorizer`](crate::auth::Authorizer).
+    #[must_use]
+    pub fn context(&self) -> Context {
+        self.shared.context.clone()
+    }
+
     /// Where the vendor has to send a connection's webhooks; `None` without a public URL or such a source.
     #[must_use]
     pub fn webhook_url(&self, connection: &ConnectionId) -> Option<Url> {

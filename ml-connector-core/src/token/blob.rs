@@ -64,6 +64,9 @@ pub(crate) struct Received {
     pub(crate) generation: u64,
     pub(crate) by: Uuid,
     pub(crate) at: Timestamp,
+    /// The answer to a person's consent: its tokens begin another chain, whatever generation this one has reached.
+    #[serde(default)]
+    pub(crate) consent: bool,
     status: u16,
     headers: Vec<(String, String)>,
     body: Kept,
@@ -158,10 +161,16 @@ impl Received {
             generation,
             by,
             at: answer.received_at,
+            consent: false,
             status: answer.status.as_u16(),
             headers,
             body: Kept(Secret::from(String::from_utf8_lossy(&answer.body).into_owned())),
         }
+    }
+
+    /// The answer to the exchange of a consent's code. `by` is nobody else's.
+    pub(crate) fn of_consent(by: Uuid, answer: &Answer) -> Self {
+        Self { consent: true, ..Self::new(0, by, answer) }
     }
 
     pub(crate) fn answer(&self) -> Answer {

@@ -145,6 +145,10 @@ impl Rules {
 
 /// How urgent a newer token is.
 pub(crate) fn need(blob: &Blob, now: Timestamp, rules: &Rules) -> Need {
+    // The host that received it has died: the account is another one from here on.
+    if blob.received.iter().any(|received| received.consent) {
+        return Need::Now;
+    }
     let (Some(_), Some(issued)) = (&blob.access, blob.issued_at) else { return Need::Now };
     let by_age = rules.refresh_after.map(|age| issued + age);
     let due = match blob.expires_at {
@@ -207,10 +211,8 @@ pub(crate) fn step(blob: &Blob, input: &Input, now: Timestamp, rules: &Rules) ->
             (Some(next), Action::Done)
         }
         Input::Connect(granted) => {
-            let mut next = Blob::new(None);
-            next.generation = blob.generation;
-            next.renew(granted, now);
-            next.since = next.generation;
+            let mut next = blob.clone();
+            next.connect(granted, now);
             (Some(next), Action::Done)
         }
     }
@@ -241,6 +243,9 @@ fn want(blob: &Blob, owner: Uuid, now: Timestamp, rules: &Rules) -> (Option<Blob
         }
     }
     next.try_changed_config(rules);
+    if next.refresh.is_none() {
+        next.refresh = rules.initial.clone().map(Kept); // a consent that failed came first
+    }
     if let Some(blocked) = blocked(&next, now, rules) {
         let learned = next.phase != blob.phase;
         return (learned.then_some(next), Action::Stop(blocked));
@@ -329,7 +334,23 @@ impl Blob {
         self.failure.as_ref().is_some_and(|failure| failure.until.is_none())
     }
 
+    /// Begins another chain in place of this one.
+    fn connect(&mut self, granted: &Granted, at: Timestamp) {
+        let generation = self.generation;
+        *self = Self::new(None);
+        self.generation = generation;
+        self.renew(granted, at);
+        self.since = self.generation;
+    }
+
     fn settle(&mut self, received: &Received, verdict: &Verdict, now: Timestamp, rules: &Rules) {
+        if received.consent {
+            // Anything less says nothing about the chain that is there.
+            if let Verdict::Granted(granted @ Granted { refresh: Some(_), .. }) = verdict {
+                self.connect(granted, received.at);
+            }
+            return;
+        }
         if received.generation < self.since {
             return;
         }
@@ -485,6 +506,42 @@ mod tests {
         assert!(!resumed.is_parked() && resumed.lost == 1);
         let another_chain = Input::Unsent { owner: other, generation: 7, cause: None };
         assert!(step(&parked, &another_chain, at(131), &rules()).0.is_none());
+    }
+
+    /// The chain after the answer to a consent was stored and judged.
+    fn consented(blob: &Blob, verdict: Verdict) -> Blob {
+        let answer = crate::http::Answer::new(http::Response::new("".into()), at(9));
+        let received = Received::of_consent(Uuid::from_u128(9), &answer);
+        let (kept, action) = step(blob, &Input::Answered(received.clone()), at(9), &rules());
+        let kept = kept.unwrap();
+        assert!(matches!(action, Action::Judge(_)) && need(&kept, at(9), &rules()) == Need::Now);
+        step(&kept, &Input::Judged(received, verdict), at(9), &rules()).0.unwrap()
+    }
+
+    #[test]
+    fn a_consent_begins_another_chain_and_a_failed_one_changes_nothing() {
+        let one = Uuid::from_u128(1);
+        let before = sent(&Blob::new(Some(Secret::from("r0"))), one, at(0));
+        let token = |text: &str| Some(Secret::from(text));
+        let granted = Granted { access: token("a"), expires_in: None, refresh: token("another-account") };
+        let after = consented(&before, Verdict::Granted(granted.clone()));
+        assert_eq!((after.generation, after.since, after.phase), (1, 1, Phase::Idle));
+        assert_eq!(after.refresh, granted.refresh.clone().map(Kept));
+        for verdict in [
+            Verdict::Granted(Granted { refresh: None, ..granted }),
+            Verdict::Unreadable,
+            Verdict::Failed { cause: Cause::Refused, code: String::new(), until: None, refresh: None },
+        ] {
+            assert_eq!(consented(&before, verdict), before);
+        }
+    }
+
+    #[test]
+    fn a_configured_refresh_token_is_tried_after_a_consent_that_failed() {
+        let empty = Blob::new(None);
+        let rules = Rules { initial: Some(Secret::from("r0")), ..rules() };
+        let (claimed, _) = step(&empty, &Input::Want { owner: Uuid::from_u128(1) }, at(0), &rules);
+        assert_eq!(claimed.unwrap().refresh, rules.initial.map(Kept));
     }
 
     #[test]

@@ -105,9 +105,26 @@ impl<E: Endpoint> Manager<E> {
         }
     }
 
+    /// Stores the answer to the exchange of a consent's code, and then connects with it. Says what it meant.
+    pub(crate) async fn consented(&self, ctx: &Context, answer: &Answer) -> Result<Verdict> {
+        let received = Received::of_consent(Uuid::new_v4(), answer);
+        self.store(ctx, &received).await.map_err(|error| error.with_context("token_answer", "lost"))?;
+        let verdict = self.endpoint.judge(&received.answer());
+        self.log(&received, &verdict);
+        if let Err(error) = self.apply(ctx, &Input::Judged(received, verdict.clone())).await {
+            tracing::warn!(%error, key = self.key.as_str(), "whoever wants the token next connects with the answer");
+        }
+        Ok(verdict)
+    }
+
     /// The chain as it is, if there is one.
     pub(crate) async fn peek(&self, ctx: &Context) -> Result<Option<Blob>> {
         self.load(ctx).await.map(|(_, blob)| blob)
+    }
+
+    /// Where its tokens come from.
+    pub(crate) fn endpoint(&self) -> &E {
+        &self.endpoint
     }
 
     /// When the endpoint may be asked for a chain that failed.
@@ -223,27 +240,36 @@ impl<E: Endpoint> Manager<E> {
     async fn keep(&self, ctx: &Context, received: &Received) -> Result<(Action, Blob)> {
         // In memory first: the runtime may stop between two attempts.
         *self.unsaved.lock().unwrap_or_else(PoisonError::into_inner) = Some(received.clone());
-        let input = Input::Answered(received.clone());
-        let mut pauses = STORE_PAUSES.iter();
-        loop {
-            let error = match self.apply(ctx, &input).await {
-                Ok(kept) => {
-                    self.take_unsaved();
-                    return Ok(kept);
-                }
-                Err(error) => error,
-            };
-            let Some(pause) = pauses.next() else {
+        match self.store(ctx, received).await {
+            Ok(kept) => {
+                self.take_unsaved();
+                Ok(kept)
+            }
+            Err(error) => {
                 tracing::error!(
                     %error,
                     key = self.key.as_str(),
                     generation = received.generation,
                     "a token answer could not be stored: it is kept in memory and lost if this process ends"
                 );
-                return Err(error.with_context("token_answer", "kept in memory"));
-            };
-            sleep_until(ctx.clock(), ctx.now() + *pause).await;
+                Err(error.with_context("token_answer", "kept in memory"))
+            }
         }
+    }
+
+    /// Stores an answer, in several attempts.
+    async fn store(&self, ctx: &Context, received: &Received) -> Result<(Action, Blob)> {
+        let input = Input::Answered(received.clone());
+        for pause in STORE_PAUSES {
+            match self.apply(ctx, &input).await {
+                Ok(kept) => return Ok(kept),
+                Err(error) => {
+                    tracing::warn!(%error, key = self.key.as_str(), "a token answer is not stored yet");
+                }
+            }
+            sleep_until(ctx.clock(), ctx.now() + pause).await;
+        }
+        self.apply(ctx, &input).await
     }
 
     fn take_unsaved(&self) -> Option<Received> {
@@ -256,6 +282,7 @@ impl<E: Endpoint> Manager<E> {
             let blob = match (current, input) {
                 (Some(blob), _) => blob,
                 (None, Input::Want { .. } | Input::Connect(_)) => Blob::new(self.rules.initial.clone()),
+                (None, Input::Answered(received)) if received.consent => Blob::new(None),
                 // Deleted meanwhile: an answer does not bring it back.
                 (None, _) => return Ok((Action::Stop(Blocked::NoToken), Blob::new(None))),
             };

@@ -12,7 +12,7 @@ use std::fmt::Debug;
 use async_trait::async_trait;
 #[cfg(test)]
 pub(crate) use blob::Received;
-pub(crate) use blob::{Blob, Cause};
+pub(crate) use blob::{Blob, Cause, Kept};
 use bytes::Bytes;
 pub(crate) use machine::{Granted, Input, Rules, Verdict};
 pub(crate) use manager::{Endpoint, Manager};
@@ -51,6 +51,11 @@ impl TokenKey {
     #[must_use]
     pub fn new(connection: &ConnectionId) -> Self {
         Self(connection.to_string())
+    }
+
+    /// What is known of the consents that a connection waits for. No connection is named so.
+    pub(crate) fn consents(connection: &ConnectionId) -> Self {
+        Self(format!("{connection}#consents"))
     }
 
     /// The text.

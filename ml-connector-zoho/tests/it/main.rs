@@ -4,7 +4,9 @@
 
 mod config;
 mod conformance;
+mod consent;
 mod hostile;
+mod poll;
 mod resolve;
 mod support;
 mod webhook;

@@ -16,6 +16,8 @@ use crate::{
     token::{Cause, Granted, Verdict},
 };
 
+/// What is left at least of a token that has just been issued, whatever its `created_at` says.
+const SHORTEST: Duration = Duration::from_secs(60);
 /// The longest vendor code that is kept.
 const CODE_CHARS: usize = 64;
 
@@ -27,7 +29,7 @@ pub(super) fn judge(
 ) -> Verdict {
     let wire = Wire::read(&answer.body);
     if answer.status.is_success()
-        && let Some(granted) = wire.as_ref().and_then(|wire| wire.granted(millis_above))
+        && let Some(granted) = wire.as_ref().and_then(|wire| wire.granted(millis_above, answer.received_at))
     {
         return Verdict::Granted(granted);
     }
@@ -55,6 +57,9 @@ struct Wire {
     token_type: Value,
     #[serde(default)]
     expires_in: Value,
+    /// FreshBooks: since when `expires_in` counts, in Unix seconds.
+    #[serde(default)]
+    created_at: Value,
     #[serde(default)]
     refresh_token: Value,
     #[serde(default)]
@@ -77,7 +82,7 @@ impl Wire {
     }
 
     /// The answer as RFC 6749 wants it, read by the `oauth2` crate.
-    fn granted(&self, millis_above: Option<Duration>) -> Option<Granted> {
+    fn granted(&self, millis_above: Option<Duration>, now: Timestamp) -> Option<Granted> {
         if self.ok == Value::Bool(false) {
             return None;
         }
@@ -90,7 +95,7 @@ impl Wire {
         let response = BasicTokenResponse::deserialize(standard).ok()?;
         Some(Granted {
             access: Some(Secret::from(response.access_token().secret().as_str())),
-            expires_in: response.expires_in(),
+            expires_in: response.expires_in().map(|life| self.left(life, now)),
             refresh: response.refresh_token().map(|token| Secret::from(token.secret().as_str())),
         })
     }
@@ -105,6 +110,13 @@ impl Wire {
         .filter(|seconds| *seconds > 0)?;
         let is_millis = millis_above.is_some_and(|limit| seconds > limit.as_secs());
         Some(if is_millis { seconds / 1000 } else { seconds })
+    }
+
+    /// What is left of a life that began at `created_at`: FreshBooks repeats the original one at a refresh. Never
+    /// more than all of it, nor so little that a clock that is wrong would renew without end.
+    fn left(&self, life: Duration, now: Timestamp) -> Duration {
+        let Some(created) = self.created_at.as_i64().map(Timestamp::from_secs) else { return life };
+        (created + life).saturating_since(now).clamp(SHORTEST.min(life), life)
     }
 
     fn code(&self) -> Option<BasicErrorResponseType> {
@@ -149,7 +161,7 @@ fn cause_of(error: &Error) -> (Cause, Option<Timestamp>) {
 }
 
 /// A code is shown only if it looks like one.
-fn shown(code: &str) -> String {
+pub(in crate::auth) fn shown(code: &str) -> String {
     let is_code = code.len() <= CODE_CHARS
         && code.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | ' '));
     String::from(if is_code { code } else { "unreadable_code" })

@@ -1,10 +1,11 @@
 //! How a vendor hands out tokens.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use sha2::{Digest, Sha256};
 use url::Url;
 
+use super::assertion::ClientAssertion;
 use crate::{
     Error, ErrorKind, Result, Secret,
     http::{Answer, Limits, require_secure},
@@ -21,7 +22,7 @@ pub struct OAuth2Config {
     pub token_url: Url,
     /// The app's id.
     pub client_id: String,
-    /// The app's secret.
+    /// The app's secret; empty with [`ClientAuth::Assertion`].
     pub client_secret: Secret,
     /// Where the app's id and secret go.
     pub client_auth: ClientAuth,
@@ -42,6 +43,9 @@ pub struct OAuth2Config {
     pub rotation: Rotation,
     /// At most so many token requests in ten minutes, failed ones included.
     pub max_per_10_minutes: u32,
+    /// How long one token request may take. A host that dies with one under way keeps the others away for twice as
+    /// long and five seconds.
+    pub request_time: Duration,
     /// How long the endpoint is left alone after a throttle answer that names no time.
     pub throttle_pause: Duration,
     /// An `expires_in` above this is in milliseconds, not seconds.
@@ -57,13 +61,16 @@ pub struct OAuth2Config {
 }
 
 /// Where the app's id and secret go in a token request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum ClientAuth {
     /// In the form body.
     Body,
     /// In an HTTP Basic header.
     Basic,
+    /// Nowhere: a signed assertion in the form body stands for the secret (RFC 7523), as Microsoft Entra takes it
+    /// from whoever holds a certificate.
+    Assertion(Arc<dyn ClientAssertion>),
 }
 
 /// What is exchanged for an access token.
@@ -120,6 +127,7 @@ impl OAuth2Config {
             rotation: Rotation::None,
             // Half of what Zoho allows per refresh token, the tightest limit known.
             max_per_10_minutes: 5,
+            request_time: Limits::TOTAL,
             // Zoho's lock-out ends after 15 to 30 minutes of silence; others say `Retry-After`.
             throttle_pause: Duration::from_secs(15 * 60),
             millis_above: None,
@@ -127,14 +135,15 @@ impl OAuth2Config {
         }
     }
 
-    pub(super) fn validate(&self) -> Result<()> {
+    pub(in crate::auth) fn validate(&self) -> Result<()> {
         require_secure(&self.token_url)?;
         for (name, empty) in [
             ("system", self.system.is_empty()),
             ("client_id", self.client_id.is_empty()),
-            ("client_secret", self.client_secret.is_empty()),
+            ("client_secret", self.client_secret.is_empty() && self.key_id().is_empty()),
             ("scheme", self.scheme.is_empty()),
             ("max_per_10_minutes", self.max_per_10_minutes == 0),
+            ("request_time", self.request_time.is_zero()),
         ] {
             if empty {
                 return Err(Error::new(ErrorKind::ConfigInvalid, "expected a value, but the field is empty")
@@ -144,7 +153,7 @@ impl OAuth2Config {
         Ok(())
     }
 
-    pub(super) fn rules(&self) -> Rules {
+    pub(in crate::auth) fn rules(&self) -> Rules {
         let (needs_refresh_token, initial) = match &self.grant {
             Grant::RefreshToken { initial } => (true, initial.clone().filter(|initial| !initial.is_empty())),
             Grant::ClientCredentials { .. } => (false, None),
@@ -156,10 +165,18 @@ impl OAuth2Config {
             not_before: self.not_before,
             budget: self.max_per_10_minutes,
             throttle_pause: self.throttle_pause,
-            deadline: Limits::TOTAL,
+            deadline: self.request_time,
             needs_refresh_token,
             config: self.digest(initial.as_ref()),
             initial,
+        }
+    }
+
+    /// The name of the key that signs for the app, if one does.
+    fn key_id(&self) -> &str {
+        match &self.client_auth {
+            ClientAuth::Assertion(assertion) => assertion.key_id(),
+            ClientAuth::Body | ClientAuth::Basic => "",
         }
     }
 
@@ -170,6 +187,7 @@ impl OAuth2Config {
             self.token_url.as_str(),
             &self.client_id,
             self.client_secret.expose(),
+            self.key_id(),
             initial.map_or("", Secret::expose),
         ] {
             hasher.update(part.len().to_be_bytes());

@@ -1,6 +1,9 @@
 //! OAuth 2.0 tokens that are neither lost nor raced.
 
 mod answer;
+mod assertion;
+#[cfg(feature = "certificate")]
+mod certificate;
 mod config;
 mod endpoint;
 
@@ -8,8 +11,16 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-pub use self::config::{ClientAuth, Grant, OAuth2Config, Rotation};
-use self::endpoint::TokenEndpoint;
+#[cfg(feature = "certificate")]
+pub use self::certificate::CertificateAssertion;
+pub(super) use self::{
+    answer::shown,
+    endpoint::{Exchange, TokenEndpoint},
+};
+pub use self::{
+    assertion::ClientAssertion,
+    config::{ClientAuth, Grant, OAuth2Config, Rotation},
+};
 use super::{Authenticator, Authorization};
 use crate::{
     Context, Error, ErrorKind, Result, Scope, Secret, Timestamp,

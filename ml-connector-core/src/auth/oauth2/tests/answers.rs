@@ -90,6 +90,24 @@ fn milliseconds_are_believed_only_where_the_vendor_is_known_for_them() {
 }
 
 #[test]
+fn a_life_counts_from_its_creation_within_reason() {
+    let now = EPOCH.as_secs();
+    for (created_at, left) in [
+        ((now - 3600).to_string(), 43_200 - 3600),
+        ((now + 600).to_string(), 43_200),
+        ((now - 90_000).to_string(), 60),
+        ("0".to_owned(), 60),
+        (i64::MAX.to_string(), 43_200),
+        (i64::MIN.to_string(), 60),
+        (r#""2026-10-14 17:46:40""#.to_owned(), 43_200),
+        ("null".to_owned(), 43_200),
+    ] {
+        let body = format!(r#"{{"access_token":"a","expires_in":43200,"created_at":{created_at}}}"#);
+        assert_eq!(granted(200, &body).1, Some(left), "{body}");
+    }
+}
+
+#[test]
 fn failures_are_told_apart_by_status_and_code() {
     use Cause::{Misconfigured, Refused, Throttled, Unavailable};
     for (status, body, cause, code) in [

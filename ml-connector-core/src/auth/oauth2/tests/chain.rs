@@ -150,6 +150,57 @@ async fn credentials_of_the_app_need_no_refresh_token() {
     assert_eq!(vendor.header(0, "authorization").as_deref(), Some(basic));
 }
 
+/// Signs with its name.
+#[derive(Debug)]
+struct Signer(&'static str);
+
+#[async_trait]
+impl crate::auth::ClientAssertion for Signer {
+    fn key_id(&self) -> &str {
+        self.0
+    }
+
+    async fn sign(&self, client_id: &str, audience: &url::Url, now: Timestamp) -> Result<Secret> {
+        if self.0 == "broken" {
+            return Err(Error::new(ErrorKind::Unavailable, "the vault is locked"));
+        }
+        Ok(Secret::from(format!("{}.{client_id}.{audience}.{}", self.0, now.as_secs() - EPOCH.as_secs())))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_assertion_stands_for_the_secret_and_each_request_has_its_own() {
+    let vendor = Vendor::scripted([
+        vendor::Reply::Answer(401, r#"{"error":"invalid_client"}"#),
+        vendor::Reply::Answer(200, r#"{"access_token":"m1","token_type":"Bearer","expires_in":3599}"#),
+    ]);
+    let ctx = context(&vendor, &Arc::new(MemoryTokenStore::new()));
+    let with = |signer| {
+        let grant = Grant::ClientCredentials { scopes: vec!["https://api.example.com/.default".into()] };
+        let client_auth = ClientAuth::Assertion(Arc::new(Signer(signer)));
+        host(OAuth2Config { grant, client_auth, client_secret: Secret::from(""), ..config("") })
+    };
+    assert_eq!(with("broken").authorize(&ctx).await.unwrap_err().kind(), ErrorKind::Unavailable);
+    assert_eq!(vendor.requests(), 0, "nothing is sent without a signature");
+    after(30).await;
+    assert_eq!(with("old").authorize(&ctx).await.unwrap_err().kind(), ErrorKind::ConfigInvalid);
+    // Another key is another configuration: it is tried at once.
+    assert_eq!(token(&with("new"), &ctx).await, "Bearer m1");
+    for (n, signed) in [(0, "old"), (1, "new")] {
+        let body = vendor.body(n);
+        let form: std::collections::BTreeMap<_, _> = url::form_urlencoded::parse(body.as_bytes()).collect();
+        let expected = [
+            ("client_assertion", format!("{signed}.client-1.https://accounts.example.com/oauth/token.30")),
+            ("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer".into()),
+            ("client_id", "client-1".into()),
+            ("grant_type", "client_credentials".into()),
+            ("scope", "https://api.example.com/.default".into()),
+        ];
+        let expected = expected.map(|(name, value)| (name.into(), value.into()));
+        assert_eq!(form.into_iter().collect::<Vec<_>>(), expected);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_refresh_sends_what_rfc_6749_and_the_vendor_want() {
     let vendor = Vendor::new(VendorRules::default());
