@@ -32,7 +32,7 @@ pub(super) async fn deliver(shared: Arc<Shared>, lease: Lease, batch: Batch) -> 
     let attempt = Attempt { shared: &shared, lease, batch: &batch };
     match attempt.make().await {
         Ok(finished) => finished,
-        Err(Stop::Fenced) => Finished::fenced(batch.lane),
+        Err(Stop::Fenced) => Finished::fenced(),
         Err(Stop::Log(error)) => {
             tracing::error!(%error, connection = %batch.connection, "the log does not work: deliveries wait");
             let at = retry::next(&error, Seq(0), 1, retry::DELIVERY_CAP, shared.clock.now());
@@ -55,7 +55,7 @@ impl Attempt<'_> {
             return Ok(Finished::again(self.batch, Hold::Outage(self.shared.clock.now())));
         };
         let (mut items, mut deliveries) = self.load().await?;
-        let Some(head) = deliveries.first() else { return Ok(Finished::settled(self.batch.lane)) };
+        let Some(head) = deliveries.first() else { return Ok(Finished::settled()) };
         let look_up_first = slot.sink.info().repeat == Repeat::AfterLookup;
         if items[0].uncertain && look_up_first {
             if let Some(finished) = self.look_up(slot, items[0], head).await? {
@@ -68,21 +68,25 @@ impl Attempt<'_> {
             Ok(plan) => plan,
             Err(error) => {
                 self.kill(items[0], Some(head), &error).await?;
-                return Ok(Finished::again_from(self.batch, &items[1..], Hold::None));
+                return Ok(Finished::again_from(&items[1..], Hold::None));
             }
         };
         let now = self.shared.clock.now();
         let permit = match self.shared.context.limiter().admit(&plan.costs, now).await {
             Ok(Admission::Admitted(permit)) => permit,
             Ok(Admission::NotBefore(at)) => {
-                return Ok(Finished::again_from(self.batch, &items, Hold::Until(at)));
+                let hold = self.bottleneck(&plan.costs, at, now).await;
+                return Ok(Finished::again_from(&items, hold));
             }
             Err(error) if error.kind() == ErrorKind::InvalidRequest => {
                 self.kill(items[0], Some(head), &error).await?;
-                return Ok(Finished::again_from(self.batch, &items[1..], Hold::None));
+                return Ok(Finished::again_from(&items[1..], Hold::None));
             }
             Err(error) => return Err(Stop::Log(error)),
         };
+        if let Some(gate) = &self.batch.gate {
+            self.shared.wake.admitted(gate.clone(), self.batch.lane);
+        }
         if look_up_first {
             let begun = |item: &Item| Settlement {
                 seq: item.seq,
@@ -94,6 +98,21 @@ impl Attempt<'_> {
         let results = self.send(slot, &deliveries).await;
         self.finish_permit(&plan.costs, permit).await;
         self.settle(&items, &deliveries, results, look_up_first).await
+    }
+
+    /// Finds the key that has no room before `at`: everything that waits for it waits in one queue. Asking for no
+    /// units, but that as many are left, spends nothing.
+    async fn bottleneck(&self, costs: &[Cost], at: Timestamp, now: Timestamp) -> Hold {
+        for cost in costs {
+            let leave = cost.leave.saturating_add(cost.units);
+            let question = [Cost { units: 0, leave, ..cost.clone() }];
+            match self.shared.context.limiter().admit(&question, now).await {
+                Ok(Admission::NotBefore(then)) if then >= at => return Hold::Quota(cost.key.clone(), at),
+                Ok(Admission::Admitted(permit)) => self.finish_permit(&question, permit).await,
+                _ => {}
+            }
+        }
+        Hold::Until(at)
     }
 
     /// The deliveries of the batch with their events, without those that are settled by now.
@@ -141,7 +160,7 @@ impl Attempt<'_> {
                 })
                 .await?;
                 self.shared.stats.count(Stat::Delivered);
-                Ok(Some(Finished::settled(self.batch.lane)))
+                Ok(Some(Finished::settled()))
             }
             Ok(Lookup::DidNotHappen) => Ok(None),
             Ok(Lookup::AskAgain { at }) => Ok(Some(Finished::again(self.batch, Hold::Until(at)))),
@@ -164,7 +183,7 @@ impl Attempt<'_> {
                     "possibly missing: the other side cannot tell what became of the attempt",
                 );
                 self.kill(item, Some(delivery), &error).await?;
-                Ok(Some(Finished::settled(self.batch.lane)))
+                Ok(Some(Finished::settled()))
             }
             Err(error) => {
                 let error = error.with_effect(Effect::Unknown);
@@ -233,7 +252,7 @@ impl Attempt<'_> {
         }
         self.apply_surely(transaction).await?;
         self.shared.wake.partitions(&wake);
-        Ok(Finished { lane: self.batch.lane, waits, hold, fenced: false, reason })
+        Ok(Finished { waits, hold, fenced: false, reason })
     }
 
     /// What is told about a delivery that was given up or parked; nothing about one that was itself telling.

@@ -48,7 +48,7 @@ pub(super) struct Resolved {
 pub(super) async fn resolve(shared: Arc<Shared>, lease: Lease, batch: Batch) -> Finished {
     match try_resolve(&shared, lease, &batch).await {
         Ok(finished) => finished,
-        Err(Stop::Fenced) => Finished::fenced(batch.lane),
+        Err(Stop::Fenced) => Finished::fenced(),
         // Nothing was written: the log decides when it works again.
         Err(Stop::Log(error)) => {
             tracing::error!(%error, connection = %batch.connection, "the log does not work: signals wait");
@@ -109,7 +109,7 @@ async fn try_resolve(shared: &Shared, lease: Lease, batch: &Batch) -> Result<Fin
             (hold, reason) = (resolved.hold, resolved.reason);
         }
     }
-    Ok(Finished { lane: batch.lane, waits, hold, fenced: false, reason })
+    Ok(Finished { waits, hold, fenced: false, reason })
 }
 
 /// Whether one piece of work answers both.

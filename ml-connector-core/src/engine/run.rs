@@ -50,7 +50,6 @@ const MAX_SIGNALS: usize = 1000;
 /// What became of a batch.
 #[derive(Debug)]
 pub(super) struct Finished {
-    pub(super) lane: LaneId,
     /// The items that are not settled.
     pub(super) waits: Vec<Item>,
     pub(super) hold: Hold,
@@ -62,23 +61,23 @@ pub(super) struct Finished {
 
 impl Finished {
     /// Everything is off the work list.
-    pub(super) fn settled(lane: LaneId) -> Self {
-        Self { lane, waits: Vec::new(), hold: Hold::None, fenced: false, reason: None }
+    pub(super) fn settled() -> Self {
+        Self { waits: Vec::new(), hold: Hold::None, fenced: false, reason: None }
     }
 
     /// Nothing has changed; the batch comes again.
     pub(super) fn again(batch: &Batch, hold: Hold) -> Self {
-        Self::again_from(batch, &batch.items, hold)
+        Self::again_from(&batch.items, hold)
     }
 
     /// These items come again as they are.
-    pub(super) fn again_from(batch: &Batch, items: &[Item], hold: Hold) -> Self {
-        Self { lane: batch.lane, waits: items.to_vec(), hold, fenced: false, reason: None }
+    pub(super) fn again_from(items: &[Item], hold: Hold) -> Self {
+        Self { waits: items.to_vec(), hold, fenced: false, reason: None }
     }
 
     /// Somebody else works on the partition.
-    pub(super) fn fenced(lane: LaneId) -> Self {
-        Self { fenced: true, ..Self::settled(lane) }
+    pub(super) fn fenced() -> Self {
+        Self { fenced: true, ..Self::settled() }
     }
 }
 
@@ -154,6 +153,7 @@ struct Work {
 /// A batch that is under way.
 struct Running {
     batch: Batch,
+    lease: Lease,
     abort: AbortHandle,
 }
 
@@ -257,6 +257,9 @@ impl Runner {
         }
         for (lane, after) in self.deliveries.lanes.take_hungry() {
             self.refill(lane, after).await;
+        }
+        for (gate, lane) in self.shared.wake.take_admitted() {
+            self.deliveries.lanes.pass(Some(&gate), lane);
         }
         for connection in self.shared.wake.take_resumed() {
             self.signals.lanes.resume(&connection);
@@ -374,7 +377,8 @@ impl Runner {
 
     fn spawn(&mut self, batch: Batch) {
         let Some(held) = self.leases.get(&batch.lane.partition) else { return };
-        let (shared, lease, work) = (Arc::clone(&self.shared), held.lease, batch.clone());
+        let lease = held.lease;
+        let (shared, work) = (Arc::clone(&self.shared), batch.clone());
         let (connection, head) = (&batch.connection, batch.items.first());
         let seq = head.map_or(0, |item| item.seq.0);
         let abort = match batch.lane.kind {
@@ -389,14 +393,14 @@ impl Runner {
             }
         };
         self.work(batch.lane.kind).under_way += 1;
-        self.running.insert(abort.id(), Running { batch, abort });
+        self.running.insert(abort.id(), Running { batch, lease, abort });
     }
 
     /// Takes note of what became of a batch.
     fn finish(&mut self, ended: std::result::Result<(tokio::task::Id, Finished), JoinError>) {
         let now = self.shared.clock.now();
         let id = ended.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
-        let Some(Running { batch, .. }) = self.running.remove(&id) else { return };
+        let Some(Running { batch, lease, .. }) = self.running.remove(&id) else { return };
         let partition = batch.lane.partition;
         self.work(batch.lane.kind).under_way -= 1;
         let finished = match ended {
@@ -412,12 +416,16 @@ impl Runner {
                 }
             }
         };
+        // A partition that was lost and taken again has been read anew: what an earlier hold led to is in there.
+        if self.leases.get(&partition).is_none_or(|held| held.lease != lease) {
+            return;
+        }
         if finished.fenced {
             self.lose(partition);
             self.renew_at = now;
-        } else if self.leases.contains_key(&partition) {
-            self.tell(batch.connection, &finished);
-            self.work(finished.lane.kind).lanes.finish(finished.lane, &finished.waits, finished.hold, now);
+        } else {
+            self.tell(batch.connection.clone(), &finished);
+            self.work(batch.lane.kind).lanes.finish(&batch, &finished.waits, finished.hold, now);
         }
     }
 
@@ -427,7 +435,7 @@ impl Runner {
             Hold::Outage(_) if self.parked.insert(connection.clone()) => {
                 Some(finished.reason.clone().unwrap_or_else(|| "it is not connected".into()))
             }
-            Hold::Outage(_) | Hold::Until(_) => return,
+            Hold::Outage(_) | Hold::Until(_) | Hold::Quota(..) => return,
             Hold::None | Hold::Blocked | Hold::Parked if self.parked.remove(&connection) => None,
             Hold::None | Hold::Blocked | Hold::Parked => return,
         };

@@ -7,8 +7,11 @@ use std::sync::{
 
 use tokio::sync::{Notify, oneshot};
 
-use super::health::Survey;
-use crate::model::{ConnectionId, Partition};
+use super::{health::Survey, lanes::LaneId};
+use crate::{
+    model::{ConnectionId, Partition},
+    rate::QuotaKey,
+};
 
 /// One bit per partition fits into a word.
 const _: () = assert!(Partition::COUNT as u32 <= u64::BITS);
@@ -18,6 +21,7 @@ const _: () = assert!(Partition::COUNT as u32 <= u64::BITS);
 pub(super) struct Wake {
     appended: AtomicU64,
     resumed: Mutex<Vec<ConnectionId>>,
+    admitted: Mutex<Vec<(QuotaKey, LaneId)>>,
     /// Who wants to know what waits.
     questions: Mutex<Vec<oneshot::Sender<Survey>>>,
     /// How many run loops there are in this process.
@@ -48,6 +52,17 @@ impl Wake {
     pub(super) fn resume(&self, connection: ConnectionId) {
         self.resumed.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
         self.notify.notify_one();
+    }
+
+    /// A lane that came through the gate of a quota was admitted.
+    pub(super) fn admitted(&self, gate: QuotaKey, lane: LaneId) {
+        self.admitted.lock().unwrap_or_else(PoisonError::into_inner).push((gate, lane));
+        self.notify.notify_one();
+    }
+
+    /// Lanes that were admitted.
+    pub(super) fn take_admitted(&self) -> Vec<(QuotaKey, LaneId)> {
+        std::mem::take(&mut *self.admitted.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Asks the run loop what waits; tells whether there is one to ask.

@@ -1,3 +1,5 @@
+//! The scheduler without a clock.
+
 use super::{super::backlog::HELD, *};
 
 fn at(secs: i64) -> Timestamp {
@@ -21,6 +23,23 @@ fn take(lanes: &mut Lanes, now: i64) -> Option<(LaneId, Vec<u64>)> {
     lanes.take(at(now), appetite).map(|b| (b.lane, b.items.iter().map(|item| item.seq.0).collect()))
 }
 
+fn finish(lanes: &mut Lanes, lane: LaneId, waits: &[Item], hold: Hold, now: Timestamp) {
+    finish_from(lanes, lane, None, waits, hold, now);
+}
+
+fn finish_from(
+    lanes: &mut Lanes,
+    lane: LaneId,
+    gate: Option<QuotaKey>,
+    waits: &[Item],
+    hold: Hold,
+    now: Timestamp,
+) {
+    let connection = lanes.lanes.get(&lane).map_or("gone".into(), |lane| lane.connection.clone());
+    let batch = Batch { lane, connection, items: Vec::new(), blocked_since: None, gate };
+    lanes.finish(&batch, waits, hold, now);
+}
+
 use EntryKind::{Delivery, Signal};
 
 #[test]
@@ -30,12 +49,12 @@ fn deliveries_of_a_lane_go_one_by_one_in_the_order_of_the_log() {
     assert_eq!(first, [1]);
     assert_eq!(take(&mut lanes, 0), None, "one is under way");
     let again = Item { seq: Seq(1), due: at(5), attempt: 1, uncertain: false };
-    lanes.finish(lane, &[again], Hold::Blocked, at(0));
+    finish(&mut lanes, lane, &[again], Hold::Blocked, at(0));
     assert_eq!(take(&mut lanes, 4), None, "the second waits behind the first");
     assert_eq!(take(&mut lanes, 5).unwrap().1, [1]);
-    lanes.finish(lane, &[], Hold::None, at(5));
+    finish(&mut lanes, lane, &[], Hold::None, at(5));
     assert_eq!(take(&mut lanes, 5).unwrap().1, [2]);
-    lanes.finish(lane, &[], Hold::None, at(5));
+    finish(&mut lanes, lane, &[], Hold::None, at(5));
     assert_eq!((lanes.waiting(), lanes.lanes.len()), (0, 0), "nothing is kept of an empty lane");
 }
 
@@ -49,9 +68,9 @@ fn signals_of_a_record_are_taken_together_but_not_those_of_another_day() {
     assert_eq!(together, [4, 1, 2]);
     lanes.add(Partition::new(0), &pending(Signal, "books", 7, 5, 1), at(1));
     assert_eq!(take(&mut lanes, 2), None, "a read is under way");
-    lanes.finish(lane, &[], Hold::None, at(2));
+    finish(&mut lanes, lane, &[], Hold::None, at(2));
     assert_eq!(take(&mut lanes, 2).unwrap().1, [5]);
-    lanes.finish(lane, &[], Hold::None, at(2));
+    finish(&mut lanes, lane, &[], Hold::None, at(2));
     assert_eq!(lanes.next_at(), Some(at(90_000)));
 }
 
@@ -61,11 +80,11 @@ fn a_signal_that_waits_for_its_next_try_is_answered_by_the_next_read_and_a_day_t
     let (lane, first) = take(&mut lanes, 0).unwrap();
     assert_eq!(first, [1]);
     let again = Item { seq: Seq(1), due: at(900), attempt: 1, uncertain: false };
-    lanes.finish(lane, &[again], Hold::None, at(0));
+    finish(&mut lanes, lane, &[again], Hold::None, at(0));
     assert_eq!(take(&mut lanes, 5), None);
     lanes.add(Partition::new(0), &pending(Signal, "books", 7, 3, 10), at(5));
     assert_eq!(take(&mut lanes, 10).unwrap().1, [3, 1]);
-    lanes.finish(lane, &[], Hold::None, at(10));
+    finish(&mut lanes, lane, &[], Hold::None, at(10));
     assert_eq!(take(&mut lanes, 900), None);
     assert_eq!(lanes.next_at(), Some(at(1_000)));
 }
@@ -77,7 +96,7 @@ fn a_connection_that_does_not_work_is_tried_with_one_batch_and_then_goes_on_in_o
     let (lane, first) = take(&mut lanes, 0).unwrap();
     let again = Item { seq: Seq(first[0]), due: at(0), attempt: 0, uncertain: false };
     let outage = Hold::Outage(at(0));
-    lanes.finish(lane, &[again], outage, at(0));
+    finish(&mut lanes, lane, &[again], outage, at(0));
     assert_eq!(take(&mut lanes, 30), None);
     lanes.add(Partition::new(0), &other, at(30));
     assert_eq!(take(&mut lanes, 30).unwrap().1, [9], "other connections go on");
@@ -86,11 +105,11 @@ fn a_connection_that_does_not_work_is_tried_with_one_batch_and_then_goes_on_in_o
     assert_eq!(take(&mut lanes, 60), None, "one probe at a time");
     let again = Item { seq: Seq(items[0]), due: at(0), attempt: 0, uncertain: false };
     let outage = Hold::Outage(at(200));
-    lanes.finish(probe, &[again], outage, at(60));
+    finish(&mut lanes, probe, &[again], outage, at(60));
     assert_eq!(take(&mut lanes, 199), None, "not before the vendor said");
 
     let (probe, _) = take(&mut lanes, 200).unwrap();
-    lanes.finish(probe, &[], Hold::None, at(200));
+    finish(&mut lanes, probe, &[], Hold::None, at(200));
     assert_eq!(std::iter::from_fn(|| take(&mut lanes, 200)).count(), 2, "everything else is free again");
 }
 
@@ -99,7 +118,7 @@ fn a_resumed_connection_is_tried_at_once() {
     let mut lanes = lanes(&[pending(Delivery, "slack", 1, 1, 0), pending(Delivery, "slack", 2, 2, 0)]);
     let (lane, items) = take(&mut lanes, 0).unwrap();
     let again = Item { seq: Seq(items[0]), due: at(0), attempt: 0, uncertain: false };
-    lanes.finish(lane, &[again], Hold::Outage(at(900)), at(0));
+    finish(&mut lanes, lane, &[again], Hold::Outage(at(900)), at(0));
     assert_eq!(take(&mut lanes, 1), None);
     lanes.resume(&"slack".into());
     assert_eq!(std::iter::from_fn(|| take(&mut lanes, 1)).count(), 2);
@@ -111,10 +130,10 @@ fn a_parked_head_blocks_its_lane_and_goes_alone() {
     let (lane, probe) = take(&mut lanes, 0).unwrap();
     assert_eq!(probe, [1], "after a restart it is tried once");
     let parked = Item { seq: Seq(1), due: Timestamp::MAX, attempt: 0, uncertain: false };
-    lanes.finish(lane, &[parked], Hold::Parked, at(0));
+    finish(&mut lanes, lane, &[parked], Hold::Parked, at(0));
     assert_eq!(take(&mut lanes, 59), None);
     assert_eq!(take(&mut lanes, 60).unwrap().1, [1]);
-    lanes.finish(lane, &[], Hold::None, at(60));
+    finish(&mut lanes, lane, &[], Hold::None, at(60));
     assert_eq!(take(&mut lanes, 60).unwrap().1, [2]);
 }
 
@@ -123,7 +142,7 @@ fn a_partition_that_is_lost_leaves_nothing_behind() {
     let mut lanes = lanes(&[pending(Delivery, "slack", 1, 1, 0), pending(Signal, "books", 1, 2, 0)]);
     let (lane, _) = take(&mut lanes, 0).unwrap();
     lanes.forget(Partition::new(0));
-    lanes.finish(lane, &[], Hold::None, at(0));
+    finish(&mut lanes, lane, &[], Hold::None, at(0));
     assert_eq!(take(&mut lanes, 0), None);
     assert_eq!(lanes.waiting(), 0);
 }
@@ -136,7 +155,7 @@ fn a_long_lane_is_held_in_part_and_goes_on_in_order_from_the_log() {
     let mut went = Vec::new();
     while let Some((lane, seqs)) = take(&mut lanes, 0) {
         went.extend(seqs);
-        lanes.finish(lane, &[], Hold::None, at(0));
+        finish(&mut lanes, lane, &[], Hold::None, at(0));
         for (id, after) in lanes.take_hungry() {
             let rest: Vec<Pending> =
                 log.iter().filter(|pending| pending.seq > after).take(lanes.window()).cloned().collect();
@@ -155,7 +174,7 @@ fn a_lane_that_could_not_be_refilled_asks_again() {
     let mut lanes = lanes(&(1..=9).map(|seq| pending(Delivery, "slack", 7, seq, 0)).collect::<Vec<_>>());
     for _ in 0..WINDOW {
         let (lane, _) = take(&mut lanes, 0).unwrap();
-        lanes.finish(lane, &[], Hold::None, at(0));
+        finish(&mut lanes, lane, &[], Hold::None, at(0));
     }
     let [(lane, after)] = lanes.take_hungry()[..] else { panic!("one lane is hungry") };
     assert_eq!(after, Seq(8));
@@ -183,7 +202,7 @@ fn signals_that_were_passed_over_come_once_there_is_room() {
     while lanes.is_full(partition, &"books".into()) || went < HELD / 2 + 1 {
         let (lane, seqs) = go(&mut lanes).unwrap();
         went += seqs.len();
-        lanes.finish(lane, &[], Hold::None, at(0));
+        finish(&mut lanes, lane, &[], Hold::None, at(0));
     }
     let unread = lanes.take_unread(at(0));
     let [Place { ref connection, from, to: None, .. }] = unread[..] else { panic!("{unread:?}") };
@@ -194,7 +213,7 @@ fn signals_that_were_passed_over_come_once_there_is_room() {
     }
     while let Some((lane, seqs)) = go(&mut lanes) {
         went += seqs.len();
-        lanes.finish(lane, &[], Hold::None, at(0));
+        finish(&mut lanes, lane, &[], Hold::None, at(0));
     }
     assert_eq!(went, log.len() + 1, "each once");
 }
@@ -206,7 +225,7 @@ fn a_signal_of_a_far_day_is_left_in_the_log_until_then() {
     assert_eq!(lanes.waiting(), 1);
     let (lane, seqs) = take(&mut lanes, 0).unwrap();
     assert_eq!(seqs, [3]);
-    lanes.finish(lane, &[], Hold::None, at(0));
+    finish(&mut lanes, lane, &[], Hold::None, at(0));
     assert_eq!(lanes.next_at(), Some(at(80_000)));
     assert_eq!(lanes.take_unread(at(79_999)), []);
     let [Place { from, .. }] = lanes.take_unread(at(80_000))[..] else { panic!("it is time") };
@@ -216,4 +235,112 @@ fn a_signal_of_a_far_day_is_left_in_the_log_until_then() {
     }
     assert_eq!(take(&mut lanes, 80_000).unwrap().1, [2]);
     assert_eq!(lanes.next_at(), Some(at(90_000)));
+}
+
+fn item(seq: u64) -> Item {
+    Item { seq: Seq(seq), due: at(0), attempt: 0, uncertain: false }
+}
+
+fn take_batch(lanes: &mut Lanes, now: i64) -> Option<Batch> {
+    lanes.take(at(now), |_| Appetite { max: 1, ahead: Duration::ZERO })
+}
+
+#[test]
+fn before_a_gate_the_oldest_tries_first_and_the_next_when_it_is_admitted() {
+    let key = QuotaKey::from("workspace");
+    let mut lanes = lanes(&[3, 1, 2].map(|n| pending(Delivery, "slack", n, n, 0)));
+    // In the order of the log, whatever the order of arrival.
+    for n in [1, 2, 3] {
+        let batch = take_batch(&mut lanes, 0).unwrap();
+        assert_eq!(batch.items[0].seq, Seq(n));
+        lanes.finish(&batch, &[item(n)], Hold::Quota(key.clone(), at(5)), at(0));
+    }
+    assert_eq!(take_batch(&mut lanes, 4), None);
+    assert_eq!(lanes.next_at(), Some(at(5)));
+    let first = take_batch(&mut lanes, 5).unwrap();
+    assert_eq!((first.items[0].seq, first.gate.as_ref()), (Seq(1), Some(&key)));
+    assert_eq!(take_batch(&mut lanes, 5), None, "one tries at a time");
+    lanes.pass(first.gate.as_ref(), first.lane);
+    let second = take_batch(&mut lanes, 5).unwrap();
+    assert_eq!(second.items[0].seq, Seq(2), "the first was admitted");
+    lanes.finish(&first, &[], Hold::None, at(5));
+    assert_eq!(take_batch(&mut lanes, 5), None, "the second tries, whatever became of the first");
+    lanes.finish(&second, &[item(2)], Hold::Quota(key, at(9)), at(5));
+    assert_eq!(take_batch(&mut lanes, 8), None, "the second was refused: the third need not ask");
+    let again = take_batch(&mut lanes, 9).unwrap();
+    assert_eq!(again.items[0].seq, Seq(2), "and keeps its turn");
+    lanes.finish(&again, &[], Hold::None, at(9));
+    let third = take_batch(&mut lanes, 9).unwrap();
+    lanes.finish(&third, &[], Hold::None, at(9));
+    assert_eq!((take_batch(&mut lanes, 9), lanes.next_at()), (None, None));
+}
+
+#[test]
+fn a_gate_whose_lane_was_lost_opens_for_the_next() {
+    let key = QuotaKey::from("workspace");
+    let mut lanes = lanes(&[pending(Delivery, "slack", 1, 1, 0)]);
+    lanes.add(Partition::new(1), &pending(Delivery, "slack", 2, 2, 0), at(0));
+    for n in [1, 2] {
+        let batch = take_batch(&mut lanes, 0).unwrap();
+        lanes.finish(&batch, &[item(n)], Hold::Quota(key.clone(), at(5)), at(0));
+    }
+    assert_eq!(take_batch(&mut lanes, 5).unwrap().items[0].seq, Seq(1));
+    lanes.forget(Partition::new(0));
+    assert_eq!(take_batch(&mut lanes, 5).unwrap().items[0].seq, Seq(2));
+}
+
+#[test]
+fn connections_take_turns() {
+    let mut entries: Vec<_> = (1..=5).map(|n| pending(Delivery, "busy", n, n, 0)).collect();
+    entries.extend([6, 7].map(|n| pending(Delivery, "calm", n, n, 0)));
+    let mut lanes = lanes(&entries);
+    let order: Vec<u64> =
+        std::iter::from_fn(|| take_batch(&mut lanes, 0)).map(|batch| batch.items[0].seq.0).collect();
+    assert_eq!(order, [1, 6, 2, 7, 3, 4, 5]);
+}
+
+#[test]
+fn what_was_about_to_begin_when_an_outage_began_waits_for_its_end() {
+    let mut lanes = lanes(&[1, 2, 3].map(|n| pending(Delivery, "slack", n, n, 0)));
+    let first = take_batch(&mut lanes, 0).unwrap();
+    lanes.finish(&first, &[item(1)], Hold::Outage(at(0)), at(0));
+    assert_eq!(take_batch(&mut lanes, 59), None);
+    let probe = take_batch(&mut lanes, 60).unwrap();
+    assert_eq!(take_batch(&mut lanes, 60), None);
+    lanes.finish(&probe, &[], Hold::None, at(60));
+    assert_eq!(std::iter::from_fn(|| take_batch(&mut lanes, 60)).count(), 2);
+}
+
+/// Run with `cargo test -p ml-connector-core scheduler_costs -- --ignored --nocapture`.
+#[test]
+#[ignore = "measures time"]
+#[allow(clippy::disallowed_methods)] // a measurement reads the system's clock
+fn what_the_scheduler_costs_per_delivery() {
+    for lanes in [100, 100_000] {
+        let key = QuotaKey::from("workspace");
+        let mut all = Lanes::default();
+        (1..=lanes).for_each(|n| all.add(Partition::new(0), &pending(Delivery, "slack", n, n, 0), at(0)));
+        for n in 1..=lanes {
+            let batch = take_batch(&mut all, 0).unwrap();
+            all.finish(&batch, &[item(n)], Hold::Quota(key.clone(), at(1)), at(0));
+        }
+        // Each window lets four pass; the fifth is refused. What was delivered is followed by the lane's next.
+        let (rounds, per_window) = (5_000, 4);
+        let started = std::time::Instant::now();
+        for now in 1..=rounds {
+            for _ in 0..per_window {
+                let batch = take_batch(&mut all, now).unwrap();
+                all.pass(batch.gate.as_ref(), batch.lane);
+                let seq = lanes + u64::try_from(now).unwrap();
+                all.add(Partition::new(0), &pending(Delivery, "slack", batch.lane.lane, seq, 0), at(0));
+                all.finish(&batch, &[], Hold::None, at(now));
+            }
+            while let Some(batch) = take_batch(&mut all, now) {
+                let again = item(batch.items[0].seq.0);
+                all.finish(&batch, &[again], Hold::Quota(key.clone(), at(now + 1)), at(now));
+            }
+        }
+        let deliveries = u32::try_from(rounds * per_window).unwrap();
+        println!("lanes={lanes} cost_per_delivery={:?}", started.elapsed() / deliveries);
+    }
 }

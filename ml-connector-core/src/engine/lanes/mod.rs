@@ -4,11 +4,17 @@
 //! first ones are held, of a connection's signals only so many, and none that falls due much later. What is not held
 //! is remembered by its place in the log, and read again when its turn comes.
 
+mod queues;
+#[cfg(test)]
+mod tests;
+
 use std::{
     cmp::Reverse,
     collections::{BinaryHeap, HashMap, VecDeque},
     time::Duration,
 };
+
+use queues::{Gates, Ready, Turn};
 
 use super::{
     backlog::{Backlogs, Place},
@@ -19,6 +25,7 @@ use crate::{
     Timestamp,
     audit::{EntryKind, Pending},
     model::{ConnectionId, Partition, Seq},
+    rate::QuotaKey,
 };
 
 /// A lane: what keeps order among its entries.
@@ -55,18 +62,22 @@ pub(super) struct Batch {
     pub(super) items: Vec<Item>,
     /// Since when the lane's head has failed for reasons that pass.
     pub(super) blocked_since: Option<Timestamp>,
+    /// The quota whose gate it came through: the next lane may follow once this one is admitted.
+    pub(super) gate: Option<QuotaKey>,
 }
 
 /// What the lane has to wait for apart from its items.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) enum Hold {
     /// Nothing.
     #[default]
     None,
     /// The head failed for a reason that passes.
     Blocked,
-    /// There is no room in a quota before.
+    /// Something else than the lane is not ready before.
     Until(Timestamp),
+    /// There is no room in a quota before.
+    Quota(QuotaKey, Timestamp),
     /// Somebody has to repair something. The head is tried again from time to time.
     Parked,
     /// Nothing of the connection works, at least until then. One batch is tried from time to time.
@@ -89,8 +100,21 @@ struct Lane {
     running: Option<Box<[Seq]>>,
     /// The deliveries after this one are in the log only.
     rest: Option<Seq>,
-    /// When the heap has an entry for this lane; entries that say otherwise are stale.
-    queued_for: Option<Timestamp>,
+    spot: Spot,
+}
+
+/// Where a lane waits. What a queue says about a lane that is somewhere else is stale.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Spot {
+    Nowhere,
+    /// In the heap, for this instant.
+    Heap(Timestamp),
+    /// Among those that may begin.
+    Ready,
+    /// Before the gate of a quota.
+    Gate,
+    /// Behind an outage.
+    Outage,
 }
 
 impl Lane {
@@ -113,6 +137,7 @@ struct Outage {
 enum Wake {
     Lane(LaneId),
     Probe(ConnectionId),
+    Gate(QuotaKey),
 }
 
 /// All lanes of one kind in the partitions this host holds.
@@ -125,6 +150,8 @@ pub(super) struct Lanes {
     /// Lanes that should be refilled from the log.
     hungry: Vec<LaneId>,
     heap: BinaryHeap<Reverse<(Timestamp, u64, Wake)>>,
+    ready: Ready,
+    gates: Gates,
     outages: HashMap<ConnectionId, Outage>,
     /// Breaks ties in the heap in the order of arrival.
     ticket: u64,
@@ -138,6 +165,8 @@ impl Default for Lanes {
             window: WINDOW,
             hungry: Vec::new(),
             heap: BinaryHeap::new(),
+            ready: Ready::default(),
+            gates: Gates::default(),
             outages: HashMap::new(),
             ticket: 0,
         }
@@ -190,7 +219,7 @@ impl Lanes {
             parked: 0,
             running: None,
             rest: None,
-            queued_for: None,
+            spot: Spot::Nowhere,
         });
         let Pending { seq, due, attempt, uncertain, .. } = *pending;
         insert(id.kind, &mut lane.items, Item { seq, due, attempt, uncertain });
@@ -247,56 +276,111 @@ impl Lanes {
     pub(super) fn forget(&mut self, partition: Partition) {
         self.lanes.retain(|id, _| id.partition != partition);
         self.backlogs.forget(partition);
+        for (key, at) in self.gates.abandon(|id| id.partition == partition) {
+            self.push(at, Wake::Gate(key));
+        }
     }
 
-    /// The next batch that may begin, if any. `appetite` says how much a connection takes at once.
+    /// The next batch that may begin, if any: connections take turns, and of each the lane whose head has waited
+    /// longest comes first. `appetite` says how much a connection takes at once.
     pub(super) fn take(
         &mut self,
         now: Timestamp,
         appetite: impl Fn(&ConnectionId) -> Appetite,
     ) -> Option<Batch> {
-        while let Some(Reverse((at, _, _))) = self.heap.peek() {
-            if *at > now {
-                return None;
-            }
-            let Reverse((at, _, wake)) = self.heap.pop()?;
-            let id = match wake {
-                Wake::Probe(connection) => match self.probe(&connection, at) {
-                    Some(id) => id,
-                    None => continue,
-                },
-                Wake::Lane(id) => {
-                    let Some(lane) = self.lanes.get_mut(&id) else { continue };
-                    if lane.running.is_some() || lane.queued_for != Some(at) {
-                        continue;
-                    }
-                    lane.queued_for = None;
-                    if let Some(outage) = self.outages.get_mut(&lane.connection) {
-                        outage.lanes.push(id);
-                        continue;
-                    }
-                    id
-                }
+        loop {
+            self.ripen(now);
+            let Turn { id, gate, probe, .. } = self.ready.pop()?;
+            let Some(lane) = self.lanes.get_mut(&id).filter(|lane| lane.spot == Spot::Ready) else {
+                self.pass(gate.as_ref(), id);
+                continue;
             };
-            let Some(lane) = self.lanes.get_mut(&id) else { continue };
+            if !probe && self.outages.contains_key(&lane.connection) {
+                self.wait_for_the_end_of_the_outage(id);
+                self.pass(gate.as_ref(), id);
+                continue;
+            }
             let Appetite { max, ahead } = appetite(&lane.connection);
             self.window = self.window.max(max.min(MAX_WINDOW));
             let items = pick(id.kind, &mut lane.items, now, max.max(1), ahead);
             let (connection, blocked_since) = (lane.connection.clone(), lane.blocked_since);
             if items.is_empty() {
+                lane.spot = Spot::Nowhere;
                 self.queue(id);
+                self.pass(gate.as_ref(), id);
                 self.wait_for_probe(&connection);
                 continue;
             }
+            lane.spot = Spot::Nowhere;
             lane.running = Some(items.iter().map(|item| item.seq).collect());
             self.backlogs.release(id.partition, &connection, items.len());
-            return Some(Batch { lane: id, connection, items, blocked_since });
+            return Some(Batch { lane: id, connection, items, blocked_since, gate });
         }
-        None
+    }
+
+    /// A batch was admitted: the next lane before the same gate may try.
+    pub(super) fn pass(&mut self, gate: Option<&QuotaKey>, id: LaneId) {
+        if let Some((key, at)) = gate.and_then(|key| Some((key, self.gates.pass(key, id)?))) {
+            self.push(at, Wake::Gate(key.clone()));
+        }
+    }
+
+    /// Moves what has fallen due to where it may begin.
+    fn ripen(&mut self, now: Timestamp) {
+        while self.heap.peek().is_some_and(|Reverse((at, ..))| *at <= now) {
+            let Some(Reverse((at, _, wake))) = self.heap.pop() else { return };
+            match wake {
+                Wake::Lane(id) => {
+                    let Some(lane) = self.lanes.get(&id).filter(|lane| lane.spot == Spot::Heap(at)) else {
+                        continue;
+                    };
+                    if self.outages.contains_key(&lane.connection) {
+                        self.wait_for_the_end_of_the_outage(id);
+                    } else {
+                        self.make_ready(id, None, false);
+                    }
+                }
+                Wake::Gate(key) => self.open(&key, at),
+                Wake::Probe(connection) => {
+                    if let Some(id) = self.probe(&connection, at) {
+                        self.make_ready(id, None, true);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Lets the lane that has waited longest before a gate try.
+    fn open(&mut self, key: &QuotaKey, at: Timestamp) {
+        while let Some(id) = self.gates.next(key, at) {
+            let Some(lane) = self.lanes.get(&id).filter(|lane| lane.spot == Spot::Gate) else { continue };
+            if self.outages.contains_key(&lane.connection) {
+                self.wait_for_the_end_of_the_outage(id);
+                continue;
+            }
+            self.gates.try_with(key, id);
+            return self.make_ready(id, Some(key.clone()), false);
+        }
+    }
+
+    fn make_ready(&mut self, id: LaneId, gate: Option<QuotaKey>, probe: bool) {
+        let Some(lane) = self.lanes.get_mut(&id) else { return };
+        let Some(head) = lane.items.front() else { return };
+        lane.spot = Spot::Ready;
+        self.ready.push(&lane.connection, Turn { head: head.seq, id, gate, probe });
+    }
+
+    fn wait_for_the_end_of_the_outage(&mut self, id: LaneId) {
+        let Some(lane) = self.lanes.get_mut(&id) else { return };
+        if let Some(outage) = self.outages.get_mut(&lane.connection) {
+            lane.spot = Spot::Outage;
+            outage.lanes.push(id);
+        }
     }
 
     /// Takes note of what became of a batch: `waits` are those of its items that are not settled.
-    pub(super) fn finish(&mut self, id: LaneId, waits: &[Item], hold: Hold, now: Timestamp) {
+    pub(super) fn finish(&mut self, batch: &Batch, waits: &[Item], hold: Hold, now: Timestamp) {
+        let id = batch.lane;
         let Some(lane) = self.lanes.get_mut(&id) else { return };
         lane.running = None;
         waits.iter().for_each(|item| insert(id.kind, &mut lane.items, *item));
@@ -305,17 +389,29 @@ impl Lanes {
         lane.held_until = match hold {
             Hold::Until(at) => at,
             Hold::Parked => retry::probe_at(lane.parked - 1, now),
-            Hold::None | Hold::Blocked | Hold::Outage(_) => Timestamp::default(),
+            Hold::None | Hold::Blocked | Hold::Quota(..) | Hold::Outage(_) => Timestamp::default(),
         };
         let connection = lane.connection.clone();
         self.backlogs.keep(id.partition, &connection, waits.len());
         match hold {
             Hold::Outage(not_before) => self.begin_outage(connection, not_before, now),
-            // Waiting for room proves nothing about the connection.
-            Hold::Until(_) => self.wait_for_probe(&connection),
+            Hold::Quota(key, at) => self.wait_for_room(id, &key, at),
+            Hold::Until(_) => {}
             Hold::None | Hold::Blocked | Hold::Parked => self.end_outage(&connection),
         }
+        // Waiting for room or for the log proves nothing about the connection.
+        self.wait_for_probe(&batch.connection);
+        self.pass(batch.gate.as_ref(), id);
         self.queue(id);
+    }
+
+    /// Puts a lane before the gate of a quota.
+    fn wait_for_room(&mut self, id: LaneId, key: &QuotaKey, at: Timestamp) {
+        let Some(lane) = self.lanes.get_mut(&id) else { return };
+        let Some(head) = lane.items.front() else { return };
+        lane.spot = Spot::Gate;
+        self.gates.wait(key, at, head.seq, id);
+        self.push(at, Wake::Gate(key.clone()));
     }
 
     /// Lets a connection that does not work be tried at once.
@@ -333,6 +429,9 @@ impl Lanes {
 
     /// When something may begin next.
     pub(super) fn next_at(&self) -> Option<Timestamp> {
+        if !self.ready.is_empty() {
+            return Some(Timestamp::default());
+        }
         let first = self.heap.peek().map(|Reverse((at, _, _))| *at);
         first.into_iter().chain(self.backlogs.next_at()).min()
     }
@@ -353,13 +452,14 @@ impl Lanes {
         self.lanes.values().map(|lane| lane.items.len()).sum()
     }
 
-    /// Puts a lane into the heap for the time at which it may begin, or drops it when it is empty.
+    /// Puts a lane into the heap for the time at which it may begin, or drops it when it is empty. One that waits
+    /// elsewhere already stays there.
     fn queue(&mut self, id: LaneId) {
         let Some(lane) = self.lanes.get_mut(&id) else { return };
         if lane.rest.is_some() && lane.items.len() <= self.window / 2 {
             self.hungry.push(id);
         }
-        if lane.running.is_some() {
+        if lane.running.is_some() || !matches!(lane.spot, Spot::Nowhere | Spot::Heap(_)) {
             return;
         }
         let Some(head) = lane.items.front() else {
@@ -370,8 +470,8 @@ impl Lanes {
         };
         let due = if head.due == Timestamp::MAX { Timestamp::default() } else { head.due };
         let at = due.max(lane.held_until);
-        if lane.queued_for != Some(at) {
-            lane.queued_for = Some(at);
+        if lane.spot != Spot::Heap(at) {
+            lane.spot = Spot::Heap(at);
             self.push(at, Wake::Lane(id));
         }
     }
@@ -408,7 +508,10 @@ impl Lanes {
 
     fn end_outage(&mut self, connection: &ConnectionId) {
         for id in self.outages.remove(connection).map(|outage| outage.lanes).unwrap_or_default() {
-            self.queue(id);
+            if let Some(lane) = self.lanes.get_mut(&id).filter(|lane| lane.spot == Spot::Outage) {
+                lane.spot = Spot::Nowhere;
+                self.queue(id);
+            }
         }
     }
 
@@ -419,7 +522,7 @@ impl Lanes {
             return None;
         }
         while let Some(id) = outage.lanes.pop() {
-            if self.lanes.get(&id).is_some_and(|lane| lane.running.is_none() && !lane.items.is_empty()) {
+            if self.lanes.get(&id).is_some_and(|lane| lane.spot == Spot::Outage && !lane.items.is_empty()) {
                 outage.probing = true;
                 return Some(id);
             }
@@ -471,6 +574,3 @@ fn pick(
     });
     taken
 }
-
-#[cfg(test)]
-mod tests;
