@@ -32,7 +32,8 @@ pub struct SourceInfo {
     /// What can be polled.
     pub feeds: Vec<Feed>,
     /// Feeds that can tell which records exist, by [`PollMode::Sweep`], and how often they are asked: how deletions
-    /// are noticed that nobody tells about.
+    /// are noticed that nobody tells about. Less often than the engine's retention: what was told since the last
+    /// sweep is looked up in the log.
     pub sweeps: Vec<Feed>,
     /// How changes are noticed.
     pub mode: Mode,

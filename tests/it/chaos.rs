@@ -442,6 +442,10 @@ impl Chaos {
 
 /// A signal for a day on which something will be overdue.
 fn is_for_later(entry: &Entry) -> bool {
+    // What a source does by itself goes on for ever.
+    if entry.index.entity.is_none() && entry.outcomes.is_empty() {
+        return true;
+    }
     entry.index.name.as_deref().is_some_and(|name| name.starts_with("overdue:"))
 }
 

@@ -90,7 +90,7 @@ async fn webhooks_that_are_repeated_are_told_once() {
     }
     assert_eq!(story.world.headlines(ACCOUNTING), ["Invoice INV-000101 created"]);
     let stats = story.connector.stats();
-    assert_eq!((stats.received, stats.events, stats.unchanged), (8, 1, 1));
+    assert_eq!((stats.received, stats.events), (8, 1));
     books.mark_sent(&id).unwrap();
     assert_eq!(story.told().await, ["Invoice INV-000101 sent"], "four webhooks, one message");
     story.end().await;
@@ -249,10 +249,10 @@ async fn what_zoho_sent_and_nobody_understands_leaves_one_note() {
 #[tokio::test(start_paused = true)]
 async fn while_the_log_cannot_store_the_vendor_is_asked_to_come_again() {
     let mut story = Story::new();
+    // Let the first lease and the baseline pass.
+    story.later(secs(10)).await;
     story.world.books.create_invoice(document("Bluebird Logistics", 10_000)).unwrap();
     let webhook = story.world.books.take_webhooks().remove(0);
-    // Let the first lease pass.
-    story.later(secs(1)).await;
     story.world.log.fail_next_commits(1);
     let answer = story.connector.receive(webhook.request.clone()).await;
     assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
@@ -273,7 +273,8 @@ async fn an_outage_of_zoho(mut story: Story, repair: impl FnOnce(&Story)) {
     assert_eq!(story.told().await, NONE);
     assert_eq!(story.later(secs(2 * 3600)).await, NONE);
     let requests = story.world.books.received().len();
-    assert!(requests < 60, "a dead connection is looked at from time to time, not hammered: {requests}");
+    // Feeds that do work are read, and let the others be tried again.
+    assert!(requests < 120, "a dead connection is looked at from time to time, not hammered: {requests}");
     repair(&story);
     let mut told = story.later(secs(1200)).await;
     told.sort();
@@ -551,10 +552,12 @@ async fn an_invoice_that_is_paid_in_time_never_becomes_overdue() {
     let id = books.create_invoice(document("Bluebird Logistics", 10_000).due(day("2026-03-04"))).unwrap();
     books.mark_sent(&id).unwrap();
     story.told().await;
-    // Nobody tells about the payment: the day itself finds out.
+    // No webhook tells about the payment: the next poll does.
     books.tune_webhooks(|tuning| tuning.lose = 2);
     books.pay_invoice(&id, amount(10_000)).unwrap();
-    assert_eq!(story.later(secs(10 * 86_400)).await, ["Invoice INV-000101 paid"]);
+    let mut told = story.later(secs(10 * 86_400)).await;
+    told.sort();
+    assert_eq!(told, ["Invoice INV-000101 paid", "Payment 1 received"]);
     story.end().await;
 }
 

@@ -11,8 +11,8 @@ use crate::{
 /// A signal with the request it came in: one line of JSON, the signal's own payload, the request's body as
 /// received. Bytes stay bytes, so that writing one costs next to nothing.
 #[derive(Debug, Serialize, Deserialize)]
-struct SignalHead {
-    signal: Option<Signal>,
+struct SignalHead<S> {
+    signal: Option<S>,
     /// Why the record is to be read, unless it is because something may have happened.
     #[serde(default, skip_serializing_if = "is_live")]
     origin: Origin,
@@ -21,6 +21,9 @@ struct SignalHead {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     received: Option<Received>,
 }
+
+/// Room for the line of JSON of an ordinary signal.
+const HEAD_BYTES: usize = 512;
 
 /// What is kept of a request besides its body. Headers are not: they may hold secrets.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,9 +59,9 @@ impl StoredSignal {
         body: &[u8],
     ) -> Result<Bytes> {
         let payload = signal.and_then(|signal| signal.payload.as_ref());
-        let payload_bytes = payload.map(Bytes::len);
-        let head = SignalHead { signal: signal.cloned(), origin, payload_bytes, received };
-        let mut bytes = serde_json::to_vec(&head).map_err(|source| {
+        let head = SignalHead { signal, origin, payload_bytes: payload.map(Bytes::len), received };
+        let mut bytes = Vec::with_capacity(HEAD_BYTES + payload.map_or(0, Bytes::len) + body.len());
+        serde_json::to_writer(&mut bytes, &head).map_err(|source| {
             Error::new(ErrorKind::Unexpected, "a signal cannot be written").with_source(source)
         })?;
         bytes.push(b'\n');
@@ -70,7 +73,7 @@ impl StoredSignal {
     pub(super) fn decode(bytes: &Bytes) -> Result<Self> {
         let unreadable = || Error::new(ErrorKind::Unexpected, "a stored signal cannot be read");
         let end = bytes.iter().position(|byte| *byte == b'\n').ok_or_else(unreadable)?;
-        let head: SignalHead =
+        let head: SignalHead<Signal> =
             serde_json::from_slice(&bytes[..end]).map_err(|source| unreadable().with_source(source))?;
         let mut body = bytes.slice(end + 1..);
         let payload = match head.payload_bytes {

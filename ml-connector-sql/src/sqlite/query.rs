@@ -124,8 +124,16 @@ impl Select {
             let found = "EXISTS (SELECT 1 FROM outcome WHERE outcome.seq = e.seq AND instr(reason, ?) > 0)";
             select.and(found, [text(error)]);
         }
-        if let Some(state) = state {
-            select.and(state_condition(*state), []);
+        match state {
+            Some(State::Pending) if is_of_work_list(query) => {
+                let each = connection
+                    .iter()
+                    .flat_map(|connection| Partition::all().map(|_| text(connection.as_str())));
+                select.and(&first_pending(query), []);
+                select.values.extend(each);
+            }
+            Some(state) => select.and(state_condition(*state), []),
+            None => {}
         }
         if let Some(from) = from {
             select.and("e.at >= ?", [from.as_millis().into()]);
@@ -154,19 +162,64 @@ impl Select {
         self.values.extend(values);
     }
 
+    /// Which entries they are is found first: mostly an index alone can tell, and only the few that are returned are
+    /// read in full.
     fn finish(mut self, query: &Query) -> (String, Vec<Value>) {
         let body = if query.bodies { "e.body" } else { "NULL" };
-        let order = if query.newest_first { "DESC" } else { "ASC" };
+        let order = order(query);
         let sql = format!(
             "SELECT e.seq, e.part, e.kind, e.connection, e.parent, e.at, e.entity_kind, e.entity_id, e.number,
                     e.name, w.due, {body}
              FROM entry e LEFT JOIN work w ON w.part = e.part AND w.seq = e.seq
-             WHERE TRUE{} ORDER BY e.seq {order} LIMIT ?",
+             WHERE e.seq IN (SELECT e.seq FROM entry e WHERE TRUE{} ORDER BY e.seq {order} LIMIT ?)
+             ORDER BY e.seq {order}",
             self.conditions
         );
-        self.values.push(i64::try_from(query.effective_limit()).unwrap_or(i64::MAX).into());
+        self.values.push(limit(query));
         (sql, self.values)
     }
+}
+
+fn order(query: &Query) -> &'static str {
+    if query.newest_first { "DESC" } else { "ASC" }
+}
+
+fn limit(query: &Query) -> Value {
+    i64::try_from(query.effective_limit()).unwrap_or(i64::MAX).into()
+}
+
+/// Whether nothing is asked for but what the work list itself says.
+fn is_of_work_list(query: &Query) -> bool {
+    let Query { entity, number, name, receipt, error, from, to, seqs, family_of, .. } = query;
+    entity.is_none()
+        && number.is_none()
+        && name.is_none()
+        && receipt.is_none()
+        && error.is_none()
+        && from.is_none()
+        && to.is_none()
+        && seqs.is_empty()
+        && family_of.is_none()
+}
+
+/// The first pending entries of every partition, among which are the first of all: the work list may be long, and is
+/// sorted within a partition only.
+fn first_pending(query: &Query) -> String {
+    let kind = query.kind.map(|kind| format!(" AND kind = {}", kind as u8)).unwrap_or_default();
+    let connection = query.connection.as_ref().map_or("", |_| " AND connection = ?");
+    let beyond = if query.newest_first { '<' } else { '>' };
+    let after = query.after.map(|after| format!(" AND seq {beyond} {}", position(after))).unwrap_or_default();
+    let (order, limit) = (order(query), query.effective_limit());
+    let of = |partition: Partition| {
+        format!(
+            "SELECT seq FROM (
+                 SELECT seq FROM work WHERE part = {} AND due < 9223372036854775807{kind}{connection}{after}
+                 ORDER BY seq {order} LIMIT {limit})",
+            partition.number()
+        )
+    };
+    let all: Vec<String> = Partition::all().map(of).collect();
+    format!("e.seq IN ({})", all.join(" UNION ALL "))
 }
 
 /// An entry is settled once and last by that outcome; one that never was on the work list is done. What is rare
@@ -178,7 +231,8 @@ fn state_condition(state: State) -> &'static str {
         State::Dead => "e.seq IN (SELECT seq FROM outcome WHERE what = 5)",
         State::Dropped => "EXISTS (SELECT 1 FROM outcome o WHERE o.seq = e.seq AND o.what = 6)",
         State::Done => {
-            "w.due IS NULL AND NOT EXISTS (SELECT 1 FROM outcome o WHERE o.seq = e.seq AND o.what IN (5, 6))"
+            "NOT EXISTS (SELECT 1 FROM work w WHERE w.part = e.part AND w.seq = e.seq)
+             AND NOT EXISTS (SELECT 1 FROM outcome o WHERE o.seq = e.seq AND o.what IN (5, 6))"
         }
     }
 }

@@ -6,6 +6,7 @@ mod config;
 mod conformance;
 mod consent;
 mod hostile;
+mod poll;
 mod resolve;
 mod support;
 mod webhook;

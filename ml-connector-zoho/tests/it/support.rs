@@ -59,11 +59,21 @@ impl Authenticator for CountingTokens {
 pub(crate) struct Ledger {
     pub(crate) admitted: Mutex<Vec<Vec<Cost>>>,
     pub(crate) told: Mutex<Vec<(QuotaKey, Feedback)>>,
+    refused_until: Mutex<Option<Timestamp>>,
+}
+
+impl Ledger {
+    pub(crate) fn refuse_until(&self, at: Timestamp) {
+        *self.refused_until.lock().unwrap() = Some(at);
+    }
 }
 
 #[async_trait]
 impl RateLimiter for Ledger {
     async fn admit(&self, costs: &[Cost], _: Timestamp) -> Result<Admission> {
+        if let Some(at) = *self.refused_until.lock().unwrap() {
+            return Ok(Admission::NotBefore(at));
+        }
         let mut admitted = self.admitted.lock().unwrap();
         admitted.push(costs.to_vec());
         Ok(Admission::Admitted(Permit { id: admitted.len() as u64 }))
@@ -78,6 +88,11 @@ impl RateLimiter for Ledger {
 /// A context over real HTTP to a loopback address, at [`NOW`].
 pub(crate) fn context() -> (Context, Arc<Ledger>) {
     with(Arc::new(ReqwestTransport::new()), Arc::new(ManualClock::at(NOW)))
+}
+
+/// The same at another time.
+pub(crate) fn context_at(now: Timestamp) -> Context {
+    with(Arc::new(ReqwestTransport::new()), Arc::new(ManualClock::at(now))).0
 }
 
 /// A context whose calls get these answers one after the other, without a network, so that time can be paused.

@@ -6,7 +6,7 @@ use super::{
     super::{
         Shared,
         intake::signal_entry,
-        lanes::{Batch, Item, LaneId},
+        lanes::{Batch, Hold, Item, LaneId},
         observe::{Noticed, Purpose, observe, remember},
         outcome::{self, Told},
         registry::SourceSlot,
@@ -15,7 +15,7 @@ use super::{
         stored::StoredSignal,
     },
     Ask, offers,
-    schedule::{Series, ensure},
+    schedule::{Series, ensure, slot_after},
     state::{FeedState, Run, RunId},
     sweep,
 };
@@ -29,6 +29,9 @@ use crate::{
 const STALE_TRIES: usize = 5;
 /// Records of the past that have to be read one by one are spread over time, so that news is never far behind them.
 const BACKFILL_PACE: Duration = Duration::from_secs(1);
+
+/// How often a feed is tried whose connection does not work for it.
+const OUTAGE_PAUSE: Duration = Duration::from_secs(15 * 60);
 
 /// What one step works on.
 struct Turn<'a> {
@@ -352,6 +355,11 @@ impl<'a> Turn<'a> {
         let mut resolved = failed(shared, lease, batch, &asking, &error).await?;
         if resolved.waits.len() < asking.len() {
             ensure(shared, self.slot).await?;
+        }
+        if resolved.hold != Hold::None {
+            // What else works of the connection ends the outage. A feed that does not waits for its own time then.
+            let until = slot_after(self.slot, self.feed, OUTAGE_PAUSE, shared.clock.now());
+            resolved.waits.iter_mut().for_each(|item| item.due = item.due.max(until));
         }
         let others =
             group.iter().filter(|waiting| !asking.iter().any(|one| one.item.seq == waiting.item.seq));

@@ -94,7 +94,7 @@ impl Series {
 
 /// The next instant of a rhythm. Connections and feeds have offsets of their own, so that they do not all come at
 /// the full hour; the same on every host.
-fn slot_after(slot: &SourceSlot, name: &str, every: Duration, now: Timestamp) -> Timestamp {
+pub(super) fn slot_after(slot: &SourceSlot, name: &str, every: Duration, now: Timestamp) -> Timestamp {
     let every = i64::try_from(every.as_millis()).unwrap_or(i64::MAX / 4).clamp(1000, i64::MAX / 4);
     let dice = LaneKey::from(name).number(slot.connection());
     let offset = i64::try_from(dice % every.unsigned_abs()).unwrap_or(0);

@@ -1,0 +1,231 @@
+//! Lists, against a server that answers as Zoho Books does.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use ml_connector_core::{
+    Context, ErrorKind, Mode, Retry, Scope, Source, Timestamp,
+    model::{Observed, Page, PollMode},
+    rate::Quota,
+};
+use ml_connector_zoho::{Plan, ZohoBooks};
+use serde_json::{Value, json};
+use wiremock::{Mock, MockServer, ResponseTemplate, matchers::method};
+
+use crate::support::{CountingTokens, NOW, builder, context, context_at, fixture};
+
+fn source(server: &MockServer) -> ZohoBooks {
+    let tokens = Arc::new(CountingTokens::default());
+    builder().api_url(server.uri()).authenticator(tokens).plan(Plan::Professional).build().unwrap()
+}
+
+/// A server that answers with these bodies, one after the other.
+async fn serve(bodies: impl IntoIterator<Item = Value>) -> MockServer {
+    let server = MockServer::start().await;
+    for body in bodies {
+        let answer = ResponseTemplate::new(200).set_body_json(body);
+        Mock::given(method("GET")).respond_with(answer).up_to_n_times(1).mount(&server).await;
+    }
+    server
+}
+
+/// A row of a list, changed so many minutes ago.
+fn row(kind: &str, id: u32, minutes: u64) -> Value {
+    let at = (NOW - std::time::Duration::from_secs(minutes * 60)).to_string();
+    json!({ format!("{kind}_id"): id.to_string(), "payment_id": id.to_string(), "status": "sent", "currency_code": "USD",
+            "balance": 10.50, "date": &at[..10], "created_time": at, "last_modified_time": at })
+}
+
+fn list(key: &str, rows: &[Value], page: u32, more: bool) -> Value {
+    json!({ "code": 0, key: rows, "page_context": { "page": page, "has_more_page": more } })
+}
+
+async fn poll(source: &ZohoBooks, ctx: &Context, feed: &str, mode: PollMode, after: Option<&Page>) -> Page {
+    source.poll(ctx, feed, mode, after.map(|page| &page.checkpoint)).await.unwrap()
+}
+
+fn named(page: &Page) -> Vec<String> {
+    page.signals.iter().map(|signal| format!("{:?}", signal.subject)).collect()
+}
+
+/// The query of every call, without what all have.
+async fn queries(server: &MockServer) -> Vec<String> {
+    let requests = server.received_requests().await.unwrap();
+    let query = |request: &wiremock::Request| request.url.query().unwrap_or_default().to_owned();
+    requests.iter().map(query).collect()
+}
+
+#[tokio::test]
+async fn a_baseline_takes_rows_as_they_are_and_the_first_window_begins_with_it() {
+    let body: Value = serde_json::from_slice(&fixture("invoices-list-page1.json")).unwrap();
+    let rows = body["invoices"].as_array().unwrap().len();
+    let mut last = body;
+    last["page_context"]["has_more_page"] = json!(false);
+    let server = serve([last, list("invoices", &[], 1, false)]).await;
+    let (source, ctx) = (source(&server), context().0);
+    let page = poll(&source, &ctx, "invoices", PollMode::Baseline, None).await;
+    assert_eq!((page.observations.len(), page.signals.len(), page.more), (rows, 0, false));
+    let Observed::Present { record, raw, .. } = &page.observations[0].state else { panic!() };
+    assert!(raw.is_none() && record.url.is_some() && record.modified_at.is_some());
+    poll(&source, &ctx, "invoices", PollMode::Live, Some(&page)).await;
+    let queries = queries(&server).await;
+    assert_eq!(
+        queries[0],
+        "sort_column=created_time&sort_order=A&page=1&per_page=200&organization_id=778812345"
+    );
+    // Five minutes before the newest row; a bare plus would arrive as a space.
+    assert!(queries[1].starts_with("last_modified_time=2026-03-11T19%3A57%3A44%2B0000&"), "{}", queries[1]);
+}
+
+#[tokio::test]
+async fn a_row_is_told_once_as_long_as_it_stays_as_it_was() {
+    let paid = {
+        let mut row = row("invoice", 1, 3);
+        row["balance"] = json!(0);
+        row
+    };
+    let server = serve([
+        list("invoices", &[row("invoice", 1, 3), row("invoice", 2, 3), row("invoice", 9, 4000)], 1, false),
+        list("invoices", &[row("invoice", 1, 3), row("invoice", 2, 3)], 1, false),
+        list("invoices", &[paid, row("invoice", 2, 3)], 1, false),
+    ])
+    .await;
+    let (source, ctx) = (source(&server), context().0);
+    let first = poll(&source, &ctx, "invoices", PollMode::Live, None).await;
+    assert_eq!(first.signals.len(), 2, "a filter that is ignored shows rows that are none of its business");
+    assert_eq!(first.signals[0].hint.as_deref(), Some("invoice.listed"));
+    let second = poll(&source, &ctx, "invoices", PollMode::Live, Some(&first)).await;
+    assert_eq!(named(&second), [""; 0]);
+    let third = poll(&source, &ctx, "invoices", PollMode::Live, Some(&second)).await;
+    assert_eq!(named(&third), &named(&first)[..1], "the balance differs");
+}
+
+#[tokio::test]
+async fn a_window_of_several_pages_is_read_twice_and_a_shifted_row_is_found() {
+    // While page 2 was read, a row of page 1 had been deleted: row 3 moved to page 1 and was not seen.
+    let server = serve([
+        list("bills", &[], 1, false),
+        list("bills", &[row("bill", 1, 90), row("bill", 2, 90)], 1, true),
+        list("bills", &[row("bill", 4, 1)], 2, false),
+        list("bills", &[row("bill", 2, 90), row("bill", 3, 90)], 1, true),
+        list("bills", &[row("bill", 4, 1)], 2, false),
+        list("bills", &[], 1, false),
+    ])
+    .await;
+    let (source, ctx) = (source(&server), context().0);
+    let earlier = context_at(NOW - std::time::Duration::from_secs(2 * 3600));
+    let zero = poll(&source, &earlier, "bills", PollMode::Baseline, None).await;
+    let one = poll(&source, &ctx, "bills", PollMode::Live, Some(&zero)).await;
+    let two = poll(&source, &ctx, "bills", PollMode::Live, Some(&one)).await;
+    assert_eq!((one.more, two.more, one.signals.len(), two.signals.len()), (true, false, 2, 1));
+    let three = poll(&source, &ctx, "bills", PollMode::Live, Some(&two)).await;
+    assert_eq!(three.signals.len(), 1, "{:?}", named(&three));
+    assert!(named(&three)[0].contains("\"3\""));
+    let four = poll(&source, &ctx, "bills", PollMode::Live, Some(&three)).await;
+    assert_eq!((named(&four).len(), four.more), (0, false));
+}
+
+#[tokio::test]
+async fn what_is_not_followed_by_another_run_reads_several_pages_twice_at_once() {
+    let pages = || {
+        [
+            list("invoices", &[row("invoice", 1, 40)], 1, true),
+            list("invoices", &[row("invoice", 2, 30)], 2, false),
+        ]
+    };
+    let server = serve(pages().into_iter().chain(pages())).await;
+    let (source, ctx) = (source(&server), context().0);
+    let mode = PollMode::Backfill { since: Some(Timestamp::parse("2026-03-12T00:00:00Z").unwrap()) };
+    let mut found = 0;
+    let mut page = poll(&source, &ctx, "invoices", mode, None).await;
+    for _ in 0..3 {
+        found += page.signals.len();
+        assert!(page.more);
+        page = poll(&source, &ctx, "invoices", mode, Some(&page)).await;
+    }
+    assert_eq!((found, page.signals.len(), page.more), (2, 0, false));
+    assert!(queries(&server).await[0].starts_with("last_modified_time=2026-03-11T23%3A59%3A59%2B0000&"));
+}
+
+#[tokio::test]
+async fn payments_received_are_read_back_until_nothing_can_have_changed() {
+    let key = "customerpayments";
+    let day = 24 * 60;
+    let server = serve([
+        list(key, &[row("payment", 1, 2), row("payment", 2, 3 * day)], 1, true),
+        list(key, &[row("payment", 3, 30 * day), row("payment", 4, 44 * day)], 2, true),
+        list(key, &[row("payment", 5, 60 * day)], 3, true),
+    ])
+    .await;
+    let (source, ctx) = (source(&server), context().0);
+    let one = poll(&source, &ctx, key, PollMode::Live, None).await;
+    let two = poll(&source, &ctx, key, PollMode::Live, Some(&one)).await;
+    let three = poll(&source, &ctx, key, PollMode::Live, Some(&two)).await;
+    assert_eq!(
+        [&one, &two, &three].map(|page| (page.signals.len(), page.more)),
+        [(1, true), (0, true), (0, false)]
+    );
+    assert_eq!(
+        queries(&server).await[0],
+        "page=1&per_page=200&organization_id=778812345",
+        "nothing it does not know"
+    );
+}
+
+#[tokio::test]
+async fn a_sweep_names_every_record() {
+    let server = serve([
+        list("vendorpayments", &[row("payment", 1, 90_000)], 1, true),
+        list("vendorpayments", &[row("payment", 2, 1)], 2, false),
+    ])
+    .await;
+    let (source, ctx) = (source(&server), context().0);
+    let one = poll(&source, &ctx, "vendorpayments", PollMode::Sweep, None).await;
+    let two = poll(&source, &ctx, "vendorpayments", PollMode::Sweep, Some(&one)).await;
+    assert_eq!((one.signals.len(), one.more, two.signals.len(), two.more), (1, true, 1, false));
+    assert!(!queries(&server).await[0].contains("last_modified"));
+}
+
+#[tokio::test]
+async fn another_page_than_was_asked_for_is_refused() {
+    let server = serve([list("invoices", &[], 2, true)]).await;
+    let error = source(&server).poll(&context().0, "invoices", PollMode::Live, None).await.unwrap_err();
+    assert_eq!((error.kind(), error.context("asked")), (ErrorKind::InvalidResponse, Some("1")));
+    let wrong = Bytes::from_static(b"{");
+    let error = source(&server).poll(&context().0, "invoices", PollMode::Live, Some(&wrong)).await;
+    assert_eq!(error.unwrap_err().kind(), ErrorKind::Unexpected);
+}
+
+#[tokio::test]
+async fn polls_leave_room_under_every_limit_and_never_pause_it_for_others() {
+    let server = serve([list("invoices", &[], 1, false)]).await;
+    let (ctx, ledger) = context();
+    poll(&source(&server), &ctx, "invoices", PollMode::Live, None).await;
+    let admitted = ledger.admitted.lock().unwrap()[0].clone();
+    for cost in &admitted {
+        let [quota] = &*cost.quotas else { panic!("{cost:?}") };
+        let (Quota::Rolling { limit, .. } | Quota::Concurrent { limit }) = quota else { panic!("{quota:?}") };
+        assert!(cost.leave > 0 && cost.leave + cost.units <= *limit, "{cost:?}");
+    }
+    let keys: Vec<_> = admitted.iter().map(|cost| cost.key.as_str()).collect();
+    assert_eq!(keys, ["zoho/778812345", "zoho/778812345", "zoho/778812345/day"]);
+    // What the limiter refuses to a poll concerns the poll alone.
+    ledger.refuse_until(NOW + std::time::Duration::from_secs(3600));
+    let error = source(&server).poll(&ctx, "invoices", PollMode::Live, None).await.unwrap_err();
+    assert_eq!((error.kind(), error.scope()), (ErrorKind::RateLimited, &Scope::Entry));
+    assert_eq!(error.retry(), Retry::At(NOW + std::time::Duration::from_secs(3600)));
+}
+
+#[tokio::test]
+async fn a_connection_that_only_polls_needs_no_secret_and_takes_no_webhook() {
+    let source = ZohoBooks::builder("books")
+        .organization_id("778812345")
+        .data_center(ml_connector_zoho::DataCenter::Eu)
+        .client("id", "secret")
+        .time_zone("UTC")
+        .mode(Mode::Poll)
+        .build()
+        .unwrap();
+    let request = http::Request::post("/?mlc_event=invoice.changed").body(Bytes::new()).unwrap();
+    assert_eq!(source.receive(&request, None, NOW).unwrap_err().kind(), ErrorKind::SignatureInvalid);
+}
