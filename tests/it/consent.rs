@@ -1,6 +1,6 @@
 //! A person connects Zoho Books through the browser, before anything else and after the tokens have died.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use ml_connector_core::{
     Connector, ErrorKind, Secret,
@@ -82,9 +82,10 @@ async fn an_account_that_nobody_has_connected_waits_for_a_person_and_loses_nothi
     assert_eq!(connected.missing_scopes, [""; 0]);
     connector.resume(&connected.connection);
     tokio::time::sleep(secs(10)).await;
-    let told =
+    let told = BTreeSet::from_iter(world.headlines(ACCOUNTING));
+    let expected =
         ["Connection books waits for a repair", "Invoice INV-000101 created", "Connection books works again"];
-    assert_eq!(world.headlines(ACCOUNTING), told);
+    assert_eq!(told, BTreeSet::from(expected.map(String::from)));
     assert!(connector.health().await.unwrap().is_good());
     assert_eq!(world.books.tokens_issued(), 1, "the consent's own token is used");
     running.stop().await;
@@ -115,13 +116,11 @@ async fn a_revoked_account_is_parked_and_resumes_by_itself_once_it_is_connected_
 
     connect(&world, &connector).await.unwrap();
     tokio::time::sleep(secs(15 * 60)).await;
-    let told = [
-        "Invoice INV-000101 created",
-        "Connection books waits for a repair",
-        "Invoice INV-000102 sent",
-        "Connection books works again",
-    ];
-    assert_eq!(world.headlines(ACCOUNTING), told);
+    let told = world.headlines(ACCOUNTING);
+    assert_eq!(told[..2], ["Invoice INV-000101 created", "Connection books waits for a repair"]);
+    // Whether a webhook or a poll was the first to find it repaired is chance.
+    let after = BTreeSet::from(["Connection books works again", "Invoice INV-000102 sent"].map(String::from));
+    assert_eq!((told.len(), BTreeSet::from_iter(told[2..].to_vec())), (4, after));
     assert!(connector.health().await.unwrap().is_good());
     running.stop().await;
 }
