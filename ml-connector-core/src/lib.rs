@@ -50,10 +50,10 @@
 //! # Features
 //!
 //! `reqwest` and `rustls` (default) give the HTTP transport; without them the host supplies an [`HttpTransport`], and
-//! this crate depends on no HTTP client, no TLS and no database. `metrics` counts through the facade of that name, as the
-//! [engine's documentation](engine#what-it-tells) lists. `certificate` signs for an app that proves itself by a
-//! certificate's key ([`CertificateAssertion`](auth::CertificateAssertion)). `testing` adds the conformance suites for implementers
-//! of the traits, and a clock that tests move by hand.
+//! this crate depends on no HTTP client, no TLS and no database. `certificate` signs with a certificate's key for
+//! an app that has no secret ([`ClientAuth::Assertion`](auth::ClientAuth::Assertion)). `metrics` counts through the facade
+//! of that name, as the [engine's documentation](engine#what-it-tells) lists. `testing` adds the conformance suites for
+//! implementers of the traits, and a clock that tests move by hand.
 
 pub mod audit;
 pub mod auth;

@@ -51,6 +51,14 @@ fn by_default_there_is_a_client_with_tls_and_still_no_database() {
     assert!(!default.iter().any(|name| ["rusqlite", "sqlx", "native-tls"].iter().any(|db| name == db)));
 }
 
+#[test]
+fn certificates_bring_no_crate_that_tls_does_not_bring() {
+    let more = &crates(&["--features", "certificate"]) - &crates(&[]);
+    assert!(more.is_empty(), "{more:?}");
+    let bare = crates(&["--no-default-features", "--features", "certificate"]);
+    assert!(bare.contains("aws-lc-rs"), "the test can fail: {bare:?}");
+}
+
 /// Whether a crate is this one or one of its family, such as `rustls-webpki` of `rustls`.
 fn is_or_belongs_to(name: &str, family: &str) -> bool {
     name.split(['-', '_']).any(|part| part == family) || name.starts_with(family) && name.len() > 4
