@@ -310,37 +310,3 @@ fn what_was_about_to_begin_when_an_outage_began_waits_for_its_end() {
     lanes.finish(&probe, &[], Hold::None, at(60));
     assert_eq!(std::iter::from_fn(|| take_batch(&mut lanes, 60)).count(), 2);
 }
-
-/// Run with `cargo test -p ml-connector-core scheduler_costs -- --ignored --nocapture`.
-#[test]
-#[ignore = "measures time"]
-#[allow(clippy::disallowed_methods)] // a measurement reads the system's clock
-fn what_the_scheduler_costs_per_delivery() {
-    for lanes in [100, 100_000] {
-        let key = QuotaKey::from("workspace");
-        let mut all = Lanes::default();
-        (1..=lanes).for_each(|n| all.add(Partition::new(0), &pending(Delivery, "slack", n, n, 0), at(0)));
-        for n in 1..=lanes {
-            let batch = take_batch(&mut all, 0).unwrap();
-            all.finish(&batch, &[item(n)], Hold::Quota(key.clone(), at(1)), at(0));
-        }
-        // Each window lets four pass; the fifth is refused. What was delivered is followed by the lane's next.
-        let (rounds, per_window) = (5_000, 4);
-        let started = std::time::Instant::now();
-        for now in 1..=rounds {
-            for _ in 0..per_window {
-                let batch = take_batch(&mut all, now).unwrap();
-                all.pass(batch.gate.as_ref(), batch.lane);
-                let seq = lanes + u64::try_from(now).unwrap();
-                all.add(Partition::new(0), &pending(Delivery, "slack", batch.lane.lane, seq, 0), at(0));
-                all.finish(&batch, &[], Hold::None, at(now));
-            }
-            while let Some(batch) = take_batch(&mut all, now) {
-                let again = item(batch.items[0].seq.0);
-                all.finish(&batch, &[again], Hold::Quota(key.clone(), at(now + 1)), at(now));
-            }
-        }
-        let deliveries = u32::try_from(rounds * per_window).unwrap();
-        println!("lanes={lanes} cost_per_delivery={:?}", started.elapsed() / deliveries);
-    }
-}
