@@ -5,10 +5,11 @@ use std::{sync::Arc, time::Duration};
 use ml_connector_core::{
     Error, ErrorKind, Feed, Mode, Result, Secret, SourceInfo,
     auth::Authenticator,
+    http::require_secure,
     model::{AccountKey, Affinity, ConnectionId, EndpointId, Zone},
 };
 use serde::{Deserialize, Deserializer};
-use url::{Host, Url};
+use url::Url;
 
 use crate::{
     DataCenter, SYSTEM, ZohoBooks, auth,
@@ -376,16 +377,7 @@ fn info(config: &Config) -> Result<SourceInfo> {
 /// Tokens and links travel over https only; http is for simulators on this machine.
 fn secure_url(setting: &'static str, text: &str) -> Result<Url> {
     let url = Url::parse(text).map_err(|_| invalid("expected a URL").with_context("setting", setting))?;
-    let loopback = match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(ip)) => ip.is_loopback(),
-        Some(Host::Ipv6(ip)) => ip.is_loopback(),
-        None => false,
-    };
-    if url.scheme() == "https" || url.scheme() == "http" && loopback {
-        return Ok(url);
-    }
-    Err(invalid("expected an https URL, or http to a loopback address").with_context("setting", setting))
+    require_secure(&url).map(|()| url).map_err(|error| error.with_context("setting", setting))
 }
 
 /// A URL below another one, which may have a path of its own behind a gateway or a simulator.

@@ -19,8 +19,7 @@ use bytes::Bytes;
 pub use client::{Call, Client};
 use http::StatusCode;
 pub use judge::error_for_status;
-pub(crate) use outside::require_secure;
-pub use outside::{outside_url, outside_url_below};
+pub use outside::{outside_url, outside_url_below, require_secure};
 pub use pagination::{Pages, Position};
 
 #[cfg(feature = "reqwest")]

@@ -52,7 +52,7 @@ pub fn outside_url_below(text: &str, domains: &[&str]) -> Result<Url> {
 ///
 /// # Errors
 /// [`ErrorKind::ConfigInvalid`] unless the URL is https, or http to a loopback address, and names no user.
-pub(crate) fn require_secure(url: &Url) -> Result<()> {
+pub fn require_secure(url: &Url) -> Result<()> {
     let loopback = match url.host() {
         Some(Host::Domain(name)) => name == "localhost",
         Some(Host::Ipv4(ip)) => ip.is_loopback(),

@@ -18,6 +18,12 @@ pub(super) fn opening(cause: &rusqlite::Error) -> Error {
     error(kind, cause).with_operation("sqlite_log.open")
 }
 
+/// Whether a file could not be opened only because another process holds it. The low byte is the primary code.
+pub(super) fn is_locked(error: &Error) -> bool {
+    let code = error.context("sqlite_code").and_then(|code| code.parse::<i32>().ok());
+    code.is_some_and(|code| matches!(code & 0xff, rusqlite::ffi::SQLITE_BUSY | rusqlite::ffi::SQLITE_LOCKED))
+}
+
 /// A read or write that did not happen.
 pub(super) fn running(operation: &'static str, cause: &rusqlite::Error) -> Error {
     error(ErrorKind::Unavailable, cause).with_operation(operation)

@@ -1,6 +1,12 @@
 //! Opening a file: permissions, pragmas, migrations.
 
-use std::{fs::OpenOptions, io, path::Path};
+use std::{
+    fs::OpenOptions,
+    io,
+    path::Path,
+    thread,
+    time::{Duration, Instant},
+};
 
 use ml_connector_core::{Error, ErrorKind, Result};
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
@@ -15,8 +21,25 @@ const APPLICATION_ID: i64 = 0x6d6c_636e;
 
 type JournalMode = String;
 
-/// Opens the file for writing and brings its schema up to date.
+/// How long to wait before a file that another process holds is tried again.
+const LOCKED_PAUSE: Duration = Duration::from_millis(20);
+
+/// Opens the file for writing and brings its schema up to date. While another process opens or closes the same file,
+/// SQLite says "locked" at once, whatever the busy timeout is; so that is waited out here.
+#[allow(clippy::disallowed_methods)] // a lock of another process is waited for in real time
 pub(super) fn open(path: &Path, options: &SqliteOptions) -> Result<Connection> {
+    let patience = Instant::now() + options.busy_timeout;
+    loop {
+        match open_once(path, options) {
+            Err(error) if error::is_locked(&error) && Instant::now() < patience => {
+                thread::sleep(LOCKED_PAUSE);
+            }
+            opened => return opened,
+        }
+    }
+}
+
+fn open_once(path: &Path, options: &SqliteOptions) -> Result<Connection> {
     create(path).map_err(|cause| {
         invalid("the database cannot be opened: its directory has to exist and be writable for this user")
             .with_source(cause)

@@ -43,6 +43,17 @@ async fn one_of_two_programs_works() {
     assert_eq!(hold(&one, "one", MINUTE * 2).await.len(), 64, "a release is seen by the other");
 }
 
+#[test]
+fn programs_that_open_and_close_a_file_at_the_same_time_wait_for_each_other() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("log.db");
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| (0..50).for_each(|_| drop(SqliteLog::open(&path).unwrap())));
+        }
+    });
+}
+
 #[tokio::test]
 async fn numbers_are_shared() {
     let (_directory, one, two) = two();

@@ -1,5 +1,8 @@
 //! The run loop: holds partitions, finds work, starts it, and takes note of what became of it.
 
+mod aside;
+mod discover;
+
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     future::Future,
@@ -13,26 +16,17 @@ use tracing::Instrument;
 
 use super::{
     Connector, Shared,
-    backlog::Place,
     deliver::deliver,
-    feeds,
-    health::Survey,
-    lanes::{Appetite, Batch, Hold, Item, LaneId, Lanes},
-    outcome,
-    registry::SourceSlot,
+    lanes::{Appetite, Batch, Hold, Item, Lanes},
     resolve::resolve,
 };
 use crate::{
     Result, Timestamp,
-    audit::{EntryKind, Lease, LeaseRequest, Pending, PendingScope},
+    audit::{EntryKind, Lease, LeaseRequest},
     clock::SLICE,
     model::{ConnectionId, Partition, Seq},
 };
 
-/// How many entries of the work list are read at once.
-const PAGE: usize = 500;
-/// How many pages are read before what they hold may begin.
-const PAGES: usize = 16;
 /// How long the log is trusted to tell about commits of other processes.
 const HINT: Duration = Duration::from_secs(30);
 /// How often what other processes commit is looked for at most: our own commits tell by themselves.
@@ -41,9 +35,6 @@ const HINT_GAP: Duration = Duration::from_millis(200);
 const PANIC_PAUSE: Duration = Duration::from_secs(30);
 /// How long to wait for a log that does not work.
 const LOG_PAUSE: Duration = Duration::from_secs(1);
-/// How often settled entries are pruned, and how many families at once.
-const PRUNE_EVERY: Duration = Duration::from_secs(3600);
-const PRUNE_PAGE: usize = 500;
 /// How many signals one read may answer.
 const MAX_SIGNALS: usize = 1000;
 
@@ -244,115 +235,6 @@ impl Runner {
         );
     }
 
-    /// Reads what waits in the log and is not known yet, as far as there is room for it.
-    async fn discover(&mut self) {
-        let appended = self.shared.wake.take_appended();
-        let partitions: Vec<Partition> =
-            self.leases.keys().copied().filter(|partition| appended(*partition)).collect();
-        for partition in partitions {
-            self.read_appended(partition).await;
-        }
-        for place in self.signals.lanes.take_unread(self.shared.clock.now()) {
-            self.read_unread(place).await;
-        }
-        for (lane, after) in self.deliveries.lanes.take_hungry() {
-            self.refill(lane, after).await;
-        }
-        for (gate, lane) in self.shared.wake.take_admitted() {
-            self.deliveries.lanes.pass(Some(&gate), lane);
-        }
-        for connection in self.shared.wake.take_resumed() {
-            self.signals.lanes.resume(&connection);
-            self.deliveries.lanes.resume(&connection);
-            self.schedule(|slot| *slot.connection() == connection);
-        }
-    }
-
-    /// Reads what was appended to a partition's work list.
-    async fn read_appended(&mut self, partition: Partition) {
-        let Some(Held { lease, mut read_to }) = self.leases.get(&partition).copied() else { return };
-        for nth in 0.. {
-            if nth == PAGES {
-                // What was found may begin meanwhile.
-                self.shared.wake.partitions(&[partition]);
-                break;
-            }
-            let Some(page) = self.page(lease, PendingScope::Partition, read_to, PAGE).await else {
-                self.shared.wake.at_the_next_look(partition);
-                break;
-            };
-            let now = self.shared.clock.now();
-            page.iter().for_each(|pending| self.work(pending.kind).lanes.add(partition, pending, now));
-            read_to = page.last().map_or(read_to, |last| last.seq);
-            if page.len() < PAGE {
-                break;
-            }
-        }
-        if let Some(held) = self.leases.get_mut(&partition) {
-            held.read_to = read_to;
-        }
-    }
-
-    /// Reads a connection's signals that were passed over, until there is no room again.
-    async fn read_unread(&mut self, Place { partition, connection, from, to }: Place) {
-        let Some(Held { lease, read_to }) = self.leases.get(&partition).copied() else { return };
-        let is_wanted = |pending: &&Pending| {
-            pending.kind == EntryKind::Signal
-                && pending.connection == connection
-                && pending.seq <= read_to
-                && to.is_none_or(|to| pending.seq < to)
-        };
-        let mut after = Seq(from.0.saturating_sub(1));
-        loop {
-            let page = self.page(lease, PendingScope::Partition, after, PAGE).await;
-            let now = self.shared.clock.now();
-            let lanes = &mut self.signals.lanes;
-            let wanted = page.iter().flatten().filter(is_wanted);
-            wanted.for_each(|pending| lanes.add_again(partition, pending, now));
-            let last = page.as_ref().and_then(|page| page.get(PAGE - 1)).map(|last| last.seq);
-            after = last.unwrap_or(after);
-            let ends = last.is_none_or(|last| last >= read_to || to.is_some_and(|to| last >= to));
-            if page.is_none() || !ends && lanes.is_full(partition, &connection) {
-                return lanes.still_unread(partition, &connection, Seq(after.0 + 1));
-            }
-            if ends {
-                return;
-            }
-        }
-    }
-
-    /// Reads the next deliveries of a lane.
-    async fn refill(&mut self, id: LaneId, after: Seq) {
-        let Some(Held { lease, read_to }) = self.leases.get(&id.partition).copied() else { return };
-        let window = self.deliveries.lanes.window();
-        match self.page(lease, PendingScope::Lane(id.kind, id.lane), after, window).await {
-            Some(page) => {
-                // What was appended since the work list was read is found there.
-                let known = page.partition_point(|pending| pending.seq <= read_to);
-                self.deliveries.lanes.refill(id, &page[..known], known == window);
-            }
-            None => self.deliveries.lanes.stay_hungry(id),
-        }
-    }
-
-    /// One page of a work list. Without one, the partition may not be held any more: that is found out soon.
-    async fn page(
-        &mut self,
-        lease: Lease,
-        scope: PendingScope,
-        after: Seq,
-        limit: usize,
-    ) -> Option<Vec<Pending>> {
-        match self.shared.log.pending(lease, scope, after, limit).await {
-            Ok(page) => Some(page),
-            Err(error) => {
-                tracing::error!(%error, partition = lease.partition.number(), "the work list cannot be read");
-                self.renew_at = self.renew_at.min(self.shared.clock.now() + LOG_PAUSE);
-                None
-            }
-        }
-    }
-
     /// Starts everything that may begin.
     fn start(&mut self) {
         let registry = self.shared.registry();
@@ -427,101 +309,6 @@ impl Runner {
             self.tell(batch.connection.clone(), &finished);
             self.work(batch.lane.kind).lanes.finish(&batch, &finished.waits, finished.hold, now);
         }
-    }
-
-    /// Tells once that a connection has stopped working, and once that it works again.
-    fn tell(&mut self, connection: ConnectionId, finished: &Finished) {
-        let reason = match finished.hold {
-            Hold::Outage(_) if self.parked.insert(connection.clone()) => {
-                Some(finished.reason.clone().unwrap_or_else(|| "it is not connected".into()))
-            }
-            Hold::Outage(_) | Hold::Until(_) | Hold::Quota(..) => return,
-            Hold::None | Hold::Blocked | Hold::Parked if self.parked.remove(&connection) => None,
-            Hold::None | Hold::Blocked | Hold::Parked => return,
-        };
-        let shared = Arc::clone(&self.shared);
-        self.tellers.spawn(async move {
-            while let Err(error) = outcome::connection_turned(&shared, &connection, reason.clone()).await {
-                tracing::error!(%error, %connection, "the log cannot be told whether a connection works");
-                tokio::time::sleep(LOG_PAUSE).await;
-            }
-        });
-    }
-
-    /// Makes sure that what sources do by themselves waits in the log.
-    fn schedule(&mut self, which: impl Fn(&SourceSlot) -> bool) {
-        let registry = self.shared.registry();
-        let slots =
-            registry.sources().filter(|slot| which(slot) && self.leases.contains_key(&slot.partition));
-        let slots: Vec<_> = slots.cloned().collect();
-        if slots.is_empty() {
-            return;
-        }
-        let shared = Arc::clone(&self.shared);
-        self.tellers.spawn(async move {
-            for slot in slots {
-                while let Err(error) = feeds::ensure(&shared, &slot).await {
-                    tracing::error!(%error, connection = %slot.connection(), "feeds cannot be scheduled: trying again");
-                    tokio::time::sleep(LOG_PAUSE).await;
-                }
-            }
-        });
-    }
-
-    /// Learns from the log which connections did not work when the process before ended.
-    async fn recall(&mut self) {
-        let ids: Vec<_> = self.shared.registry().connections().into_iter().collect();
-        let keys: Vec<_> = ids.iter().map(outcome::standing_key).collect();
-        match self.shared.log.documents(&keys).await {
-            Ok(standings) => {
-                let parked = |document: Option<_>| outcome::standing(document.as_ref())?.parked;
-                let known =
-                    ids.into_iter().zip(standings).filter_map(|(id, document)| parked(document).map(|_| id));
-                self.parked = known.collect();
-            }
-            Err(error) => tracing::error!(%error, "the log cannot say which connections work"),
-        }
-    }
-
-    /// Answers who asked what waits.
-    fn answer(&mut self) {
-        let questions = self.shared.wake.take_questions();
-        if questions.is_empty() {
-            return;
-        }
-        let now = self.shared.clock.now();
-        let mut survey = Survey::new();
-        for (role, work) in [&self.signals, &self.deliveries].into_iter().enumerate() {
-            work.lanes.survey(now, |connection, lane| {
-                let backlog = &mut survey.entry(connection.clone()).or_default()[role];
-                backlog.waiting += lane.waiting;
-                backlog.parked_lanes += lane.parked_lanes;
-                backlog.oldest = backlog.oldest.into_iter().chain(lane.oldest).min();
-            });
-        }
-        for question in questions {
-            // Whoever does not wait any more does not want to know.
-            drop(question.send(survey.clone()));
-        }
-    }
-
-    /// Removes what was settled long ago, from time to time.
-    fn prune(&mut self) {
-        let now = self.shared.clock.now();
-        let Some(retention) = self.shared.settings.retention.filter(|_| now >= self.prune_at) else { return };
-        self.prune_at = now + PRUNE_EVERY;
-        let shared = Arc::clone(&self.shared);
-        self.tellers.spawn(async move {
-            loop {
-                match shared.log.prune(now - retention, PRUNE_PAGE).await {
-                    Ok(0) => return,
-                    Ok(entries) => tracing::debug!(entries, "pruned"),
-                    Err(error) => {
-                        return tracing::warn!(%error, "the log cannot be pruned: trying again later");
-                    }
-                }
-            }
-        });
     }
 
     /// How long nothing is due.

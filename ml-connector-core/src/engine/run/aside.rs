@@ -1,0 +1,110 @@
+//! What the loop does besides: telling about connections, answering questions, pruning.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{Finished, LOG_PAUSE, Runner};
+use crate::{
+    engine::{feeds, health::Survey, lanes::Hold, outcome, registry::SourceSlot},
+    model::ConnectionId,
+};
+
+/// How often settled entries are pruned, and how many families at once.
+const PRUNE_EVERY: Duration = Duration::from_secs(3600);
+const PRUNE_PAGE: usize = 500;
+
+impl Runner {
+    /// Tells once that a connection has stopped working, and once that it works again.
+    pub(super) fn tell(&mut self, connection: ConnectionId, finished: &Finished) {
+        let reason = match finished.hold {
+            Hold::Outage(_) if self.parked.insert(connection.clone()) => {
+                Some(finished.reason.clone().unwrap_or_else(|| "it is not connected".into()))
+            }
+            Hold::Outage(_) | Hold::Until(_) | Hold::Quota(..) => return,
+            Hold::None | Hold::Blocked | Hold::Parked if self.parked.remove(&connection) => None,
+            Hold::None | Hold::Blocked | Hold::Parked => return,
+        };
+        let shared = Arc::clone(&self.shared);
+        self.tellers.spawn(async move {
+            while let Err(error) = outcome::connection_turned(&shared, &connection, reason.clone()).await {
+                tracing::error!(%error, %connection, "the log cannot be told whether a connection works");
+                tokio::time::sleep(LOG_PAUSE).await;
+            }
+        });
+    }
+
+    /// Makes sure that what sources do by themselves waits in the log.
+    pub(super) fn schedule(&mut self, which: impl Fn(&SourceSlot) -> bool) {
+        let registry = self.shared.registry();
+        let slots =
+            registry.sources().filter(|slot| which(slot) && self.leases.contains_key(&slot.partition));
+        let slots: Vec<_> = slots.cloned().collect();
+        if slots.is_empty() {
+            return;
+        }
+        let shared = Arc::clone(&self.shared);
+        self.tellers.spawn(async move {
+            for slot in slots {
+                while let Err(error) = feeds::ensure(&shared, &slot).await {
+                    tracing::error!(%error, connection = %slot.connection(), "feeds cannot be scheduled: trying again");
+                    tokio::time::sleep(LOG_PAUSE).await;
+                }
+            }
+        });
+    }
+
+    /// Learns from the log which connections did not work when the process before ended.
+    pub(super) async fn recall(&mut self) {
+        let ids: Vec<_> = self.shared.registry().connections().into_iter().collect();
+        let keys: Vec<_> = ids.iter().map(outcome::standing_key).collect();
+        match self.shared.log.documents(&keys).await {
+            Ok(standings) => {
+                let parked = |document: Option<_>| outcome::standing(document.as_ref())?.parked;
+                let known =
+                    ids.into_iter().zip(standings).filter_map(|(id, document)| parked(document).map(|_| id));
+                self.parked = known.collect();
+            }
+            Err(error) => tracing::error!(%error, "the log cannot say which connections work"),
+        }
+    }
+
+    /// Answers who asked what waits.
+    pub(super) fn answer(&mut self) {
+        let questions = self.shared.wake.take_questions();
+        if questions.is_empty() {
+            return;
+        }
+        let now = self.shared.clock.now();
+        let mut survey = Survey::new();
+        for (role, work) in [&self.signals, &self.deliveries].into_iter().enumerate() {
+            work.lanes.survey(now, |connection, lane| {
+                let backlog = &mut survey.entry(connection.clone()).or_default()[role];
+                backlog.waiting += lane.waiting;
+                backlog.parked_lanes += lane.parked_lanes;
+                backlog.oldest = backlog.oldest.into_iter().chain(lane.oldest).min();
+            });
+        }
+        for question in questions {
+            // Whoever does not wait any more does not want to know.
+            drop(question.send(survey.clone()));
+        }
+    }
+
+    /// Removes what was settled long ago, from time to time.
+    pub(super) fn prune(&mut self) {
+        let now = self.shared.clock.now();
+        let Some(retention) = self.shared.settings.retention.filter(|_| now >= self.prune_at) else { return };
+        self.prune_at = now + PRUNE_EVERY;
+        let shared = Arc::clone(&self.shared);
+        self.tellers.spawn(async move {
+            loop {
+                match shared.log.prune(now - retention, PRUNE_PAGE).await {
+                    Ok(0) => return,
+                    Ok(entries) => tracing::debug!(entries, "pruned"),
+                    Err(error) => {
+                        return tracing::warn!(%error, "the log cannot be pruned: trying again later");
+                    }
+                }
+            }
+        });
+    }
+}
