@@ -18,7 +18,7 @@ use super::{
 use crate::{
     Error, ErrorKind, Result, Retry, Scope, Timestamp,
     audit::{Committed, EntryKind, Lease, Outcome, Parent, Query, Settlement, Transaction},
-    model::{Change, Origin, Resolution, Seq, Signal, Subject},
+    model::{Change, EntityRef, Origin, Resolution, Seq, Signal, Subject},
     rate::Feedback,
 };
 
@@ -33,7 +33,8 @@ pub(super) struct Waiting {
     pub(super) item: Item,
     pub(super) signal: Signal,
     pub(super) origin: Origin,
-    at: Timestamp,
+    /// When it was read in vain first, or now.
+    troubled_since: Timestamp,
 }
 
 /// What became of the signals of one subject.
@@ -85,8 +86,8 @@ async fn try_resolve(shared: &Shared, lease: Lease, batch: &Batch) -> Result<Fin
     let mut by_subject: Vec<(Subject, Vec<Waiting>)> = Vec::with_capacity(1);
     for (item, loaded) in load(shared, &batch.items).await? {
         match loaded {
-            Ok((signal, origin, at)) => {
-                let waiting = Waiting { item, at, signal, origin };
+            Ok((signal, origin, troubled_since)) => {
+                let waiting = Waiting { item, signal, origin, troubled_since };
                 match by_subject.iter_mut().find(|(subject, _)| together(subject, &waiting.signal.subject)) {
                     Some((_, group)) => group.push(waiting),
                     None => by_subject.push((waiting.signal.subject.clone(), vec![waiting])),
@@ -102,7 +103,7 @@ async fn try_resolve(shared: &Shared, lease: Lease, batch: &Batch) -> Result<Fin
         let resolved = match &subject {
             Subject::Feed { name, .. } => feeds::step(shared, lease, slot, batch, name, &group).await?,
             Subject::Subscription(_) => upkeep::look_after(shared, lease, slot, batch, &group).await?,
-            Subject::Entity(_) => resolve_subject(shared, lease, slot, batch, &subject, &group).await?,
+            Subject::Entity(entity) => resolve_entity(shared, lease, slot, batch, entity, &group).await?,
         };
         waits.extend(resolved.waits);
         if resolved.hold != Hold::None {
@@ -128,6 +129,7 @@ async fn load(shared: &Shared, items: &[Item]) -> Result<Loaded> {
     let seqs = items.iter().map(|item| item.seq).collect();
     let mut entries: BTreeMap<Seq, _> =
         shared.log.query(&Query::entries(seqs)).await?.into_iter().map(|entry| (entry.seq, entry)).collect();
+    let now = shared.clock.now();
     let decode = |item: &Item| {
         let entry = entries.remove(&item.seq).filter(|entry| !entry.state.is_settled())?;
         let signal = entry
@@ -137,30 +139,25 @@ async fn load(shared: &Shared, items: &[Item]) -> Result<Loaded> {
             .and_then(|stored| {
                 let signal =
                     stored.signal.ok_or_else(|| Error::new(ErrorKind::Unexpected, "a signal is empty"))?;
-                Ok((signal, stored.origin, entry.at))
+                // A signal may have been written long before its day: its age is that of its troubles.
+                Ok((signal, stored.origin, entry.outcomes.first().map_or(now, |first| first.at)))
             });
         Some((*item, signal))
     };
     Ok(items.iter().filter_map(decode).collect())
 }
 
-async fn resolve_subject(
+async fn resolve_entity(
     shared: &Shared,
     lease: Lease,
     slot: &SourceSlot,
     batch: &Batch,
-    subject: &Subject,
+    entity: &EntityRef,
     group: &[Waiting],
 ) -> Result<Resolved, Stop> {
     let signals: Vec<Signal> = group.iter().map(|waiting| waiting.signal.clone()).collect();
     for _ in 0..STALE_TRIES {
-        let last = match subject {
-            Subject::Entity(entity) => {
-                load_snapshots(shared, slot, [entity]).await?.pop().map(|(_, known)| known)
-            }
-            _ => None,
-        };
-        let last = last.unwrap_or_default();
+        let last = load_snapshots(shared, slot, [entity]).await?.pop().and_then(|(_, known)| known);
         let ctx = shared.context.within(shared.settings.call);
         let call = slot.source.resolve(&ctx, &signals, last.as_ref().map(|(_, snapshot)| snapshot));
         let resolution = match tokio::time::timeout(shared.settings.call, call).await {
@@ -271,11 +268,11 @@ pub(super) async fn failed(
     };
     let mut transaction = Transaction { fence: Some(lease), ..Transaction::default() };
     let mut wake = Vec::new();
-    for Waiting { item, at, signal, .. } in group {
+    for Waiting { item, signal, troubled_since, .. } in group {
         let attempt = item.attempt + u32::from(counted);
         let hopeless = error.retry() == Retry::Never && attempt >= PERMANENT_TRIES && counted;
         let too_old = counted
-            && now.saturating_since(*at) > shared.settings.max_signal_age
+            && now.saturating_since(*troubled_since) > shared.settings.max_signal_age
             && attempt >= PERMANENT_TRIES;
         if hopeless || too_old {
             shared.stats.count(Stat::Dead);

@@ -127,6 +127,21 @@ async fn an_invoice_becomes_overdue_by_itself_at_the_organisation_s_midnight_and
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_day_that_comes_while_the_vendor_is_down_is_told_when_it_is_back() {
+    let world = World::new();
+    let connector = world.connector();
+    world.ledger.put("1", Status::Open, "2026-03-04");
+    post(&connector, "account:books 1", "good").await;
+    world.run(&connector, secs(3600)).await;
+    for _ in 0..6 {
+        world.ledger.fail(crate::Error::new(ErrorKind::Unavailable, "down"));
+    }
+    world.run(&connector, secs(11 * 24 * 3600)).await;
+    assert_eq!(world.board.corner("a"), ["invoice.sent 1", "invoice.overdue 1"]);
+    assert_eq!(connector.stats().dead, 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn every_route_that_matches_delivers_once_and_one_that_cannot_be_planned_is_dead() {
     let world = World::new();
     let to = |corner: &str, name: &str| Route::new(name).to("board", Destination::from(corner));
