@@ -76,7 +76,7 @@ use crate::{
     AuditLog, Clock, Context, Error, ErrorKind, Result, Sink, Source, Timestamp,
     audit::{Committed, DocKey, DocumentWrite, Entry, Expected, Query, Transaction},
     model::{ConnectionId, EndpointId},
-    route::Route,
+    route::RouteSet,
 };
 
 /// The connector: connections, routes and a log, embedded in a host. Cheap to clone; all clones are one connector.
@@ -185,9 +185,9 @@ impl Connector {
     /// Replaces all routes at once. Deliveries that exist keep their destinations.
     ///
     /// # Errors
-    /// [`ErrorKind::ConfigInvalid`] names the route and what is wrong with it; then the old routes stay.
-    pub fn set_routes(&self, routes: Vec<Route>) -> Result<()> {
-        self.change(|registry| registry.set_routes(routes))
+    /// [`ErrorKind::ConfigInvalid`] names the route, the field and what is wrong with it; then the old routes stay.
+    pub fn set_routes(&self, routes: impl Into<RouteSet>) -> Result<()> {
+        self.change(|registry| registry.set_routes(routes.into()))
     }
 
     /// Tries a connection again at once, and the lanes that were parked behind it. Call it when credentials were

@@ -83,7 +83,7 @@ pub(super) fn append_deliveries(
     now: Timestamp,
 ) -> Result<()> {
     let registry = shared.registry();
-    for route in registry.routes().iter().filter(|route| route.verdict(event).is_match()) {
+    for route in registry.routes().takers(event) {
         for target in &route.to {
             append.push(delivery_entry(shared, route, target, event, parent, now)?);
         }
