@@ -15,7 +15,7 @@
 //! - [`Connector::health`] and [`Connector::stats`] say how it is doing; [`Connector::explain`] tells the story of one
 //!   entry.
 //! - *Events* about its own work, routed like any other, if a route names them: `delivery.dead`, `delivery.parked`,
-//!   `signal.dead`, `connection.parked`, `connection.resumed`. One lane tells once in ten minutes, and what becomes of
+//!   `signal.dead`, `webhook.unrouted`, `connection.parked`, `connection.resumed`. One lane tells once in ten minutes, and what becomes of
 //!   such an event's own deliveries is not told.
 //! - *Spans* of `tracing`, at level `debug`: `receive` (`endpoint`), `resolve` (`connection`, `seq`, `signals`),
 //!   `deliver` (`connection`, `seq`, `attempt`), and `http_call` (`system`, `operation`) inside the latter two.
@@ -29,7 +29,9 @@
 
 mod backlog;
 mod builder;
+mod conversation;
 mod deliver;
+mod dry_run;
 mod explain;
 mod feeds;
 mod health;
@@ -58,8 +60,9 @@ use std::{
 };
 
 pub use builder::Builder;
+pub use dry_run::{DryRun, Way};
 pub use explain::Explanation;
-pub use feeds::{FeedProgress, RunProgress};
+pub use feeds::{FeedProgress, RunProgress, StoppedSweep};
 pub use health::{Backlog, ConnectionHealth, Health};
 pub use outcome::Parked;
 pub use replay::{Replay, ReplayMode, Replayed};

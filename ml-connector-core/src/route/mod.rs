@@ -73,6 +73,10 @@ pub struct Route {
     /// Only events with one of these origins; empty = live ones.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub origins: Vec<Origin>,
+    /// Takes the past a page at a time: of a backfill whose pages carry whole records, one event with the page's
+    /// matching records instead of one event each. For warehouses. Such a route takes [`Origin::Backfill`], too.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub pages: bool,
     /// Where matching events go.
     pub to: Vec<Target>,
 }
@@ -161,6 +165,8 @@ pub enum Verdict {
     OtherCostCenter,
     /// The record has none of the tags.
     OtherTags,
+    /// The event is a page of records; the route takes them one by one.
+    OneByOne,
     /// An earlier route takes the event alone.
     EarlierRoute,
 }
@@ -187,6 +193,7 @@ impl fmt::Display for Verdict {
             Self::OtherAccount => "no line is on one of `account`",
             Self::OtherCostCenter => "no line is of one of `cost_center`",
             Self::OtherTags => "the record has none of `tags`",
+            Self::OneByOne => "the event is a page of records, and `pages` is not set",
             Self::EarlierRoute => {
                 "an earlier route takes the event, and the first one that matches is enough"
             }
@@ -209,6 +216,7 @@ impl Route {
             cost_center: Vec::new(),
             tags: Vec::new(),
             origins: Vec::new(),
+            pages: false,
             to: Vec::new(),
         }
     }
@@ -283,6 +291,16 @@ impl Route {
         self
     }
 
+    /// Also takes the past, a page at a time.
+    #[must_use]
+    pub fn with_pages(mut self) -> Self {
+        self.pages = true;
+        if self.origins.is_empty() {
+            self.origins.push(Origin::Live);
+        }
+        self.with_origin(Origin::Backfill)
+    }
+
     /// Also delivers there.
     #[must_use]
     pub fn to(self, sink: impl Into<ConnectionId>, destination: Destination) -> Self {
@@ -335,6 +353,9 @@ impl Route {
         if let Some((field, _)) = words.iter().find(|(_, words)| words.iter().any(|word| word.is_empty())) {
             return invalid(field, "an empty text matches nothing");
         }
+        if self.pages && !self.origins.contains(&Origin::Backfill) {
+            return invalid("pages", "a route for pages of the past has to take the origin `backfill`");
+        }
         if self.to.is_empty() {
             return invalid("to", "a route needs somewhere to deliver to");
         }
@@ -352,6 +373,17 @@ impl Route {
     /// Decides about an event: the first obstacle, if there is one.
     #[must_use]
     pub fn verdict(&self, event: &Event) -> Verdict {
+        if event.is_page() {
+            return match event
+                .page
+                .iter()
+                .map(|one| self.verdict(one))
+                .min_by_key(|verdict| !verdict.is_match())
+            {
+                Some(verdict) if self.pages => verdict,
+                _ => Verdict::OneByOne,
+            };
+        }
         if !self.from.is_empty() && !self.from.contains(&event.connection) {
             return Verdict::OtherConnection;
         }

@@ -92,6 +92,11 @@ impl Schedule {
         self
     }
 
+    /// Not to be begun before; a digest without times waits in its lane after that.
+    pub(crate) fn due(&self, now: Timestamp) -> Timestamp {
+        if self.every_minutes.is_none() && self.at.is_empty() { now } else { self.next(now) }
+    }
+
     /// When a delivery that is made now goes out: now, at the next time, or when its digest has waited long enough.
     #[must_use]
     pub fn next(&self, now: Timestamp) -> Timestamp {
