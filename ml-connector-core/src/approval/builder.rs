@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     Error, ErrorKind, Repeat, Result, SinkInfo, SourceInfo,
-    model::{ConnectionId, Destination, Status},
+    model::{ConnectionId, Destination, Follow, Status},
     route::{Pattern, Route, Target},
 };
 
@@ -94,7 +94,7 @@ impl Builder {
     /// the end.
     #[must_use]
     pub fn command(mut self, sink: impl Into<ConnectionId>, destination: Destination) -> Self {
-        self.command = Some(target(sink, destination));
+        self.command = Some(Target::new(sink, destination));
         self
     }
 
@@ -197,27 +197,18 @@ impl Builder {
         for word in ["requested", "approved", "posted", "refused", "rejected", "expired", "superseded"] {
             shown = shown.on(format!("approval.{word}"));
         }
-        let card = || target(people.clone(), cards.clone());
-        routes.push(to(shown, card()));
+        let card = || Target::new(people.clone(), cards.clone());
+        routes.push(shown.to_target(card().following(Follow::Update)));
         let reminders = Route::new(name("reminders")).from(own.clone()).on("approval.reminded");
-        routes.push(to(reminders, card()));
+        routes.push(reminders.to_target(card().following(Follow::Thread)));
         let told = Route::new(name("answers")).from(own.clone()).on("answer.created");
         routes.push(told.to(people.clone(), answers.clone()));
         if let Some(command) = &self.command {
             let approved = Route::new(name("commands")).from(own.clone()).on("approval.approved");
-            routes.push(to(approved, command.clone()));
+            routes.push(approved.to_target(command.clone()));
         }
         Some(routes)
     }
-}
-
-fn to(mut route: Route, target: Target) -> Route {
-    route.to.push(target);
-    route
-}
-
-fn target(sink: impl Into<ConnectionId>, destination: Destination) -> Target {
-    Target { sink: sink.into(), destination }
 }
 
 impl fmt::Debug for Builder {
