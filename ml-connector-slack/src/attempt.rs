@@ -184,4 +184,3 @@ fn same(error: &Error) -> Error {
         None => copy,
     })
 }
-

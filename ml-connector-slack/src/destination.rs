@@ -173,8 +173,10 @@ fn is_name(text: &str) -> bool {
 
 /// Enough to tell an address from a slip: Slack knows which exist.
 fn is_email(text: &str) -> bool {
-    let visible = |part: &str| !part.is_empty() && !part.contains(|c: char| c.is_whitespace() || c.is_control());
-    text.len() <= EMAIL_MAX && text.rsplit_once('@').is_some_and(|(name, host)| visible(name) && visible(host))
+    let visible =
+        |part: &str| !part.is_empty() && !part.contains(|c: char| c.is_whitespace() || c.is_control());
+    text.len() <= EMAIL_MAX
+        && text.rsplit_once('@').is_some_and(|(name, host)| visible(name) && visible(host))
 }
 
 #[cfg(test)]

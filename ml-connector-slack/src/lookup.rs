@@ -124,47 +124,50 @@ impl Slack {
         let us = self.identity.get_or_try_init(|| self.client.auth_test(ctx)).await?;
         let began = ctx.now();
         let oldest = ts(delivery.since - self.history.margin());
-        let id = message_id(delivery).to_string();
-        let mut query = HistoryQuery {
+        let query = HistoryQuery {
             channel: &channel,
             oldest: only.unwrap_or(&oldest),
             latest: only,
             limit: self.history.limit,
             cursor: None,
         };
+        let found = match self.search(ctx, thread, query, &message_id(delivery).to_string(), us).await {
+            Err(error) if is_code(&error, "thread_not_found") => Found::Nothing,
+            found => found?,
+        };
+        Ok((channel, began, found))
+    }
+
+    /// Reads page after page for a message of ours with this id.
+    async fn search(
+        &self,
+        ctx: &Context,
+        thread: Option<&str>,
+        query: HistoryQuery<'_>,
+        id: &str,
+        us: &AuthTest,
+    ) -> Result<Found> {
         let mut cursor: Option<String> = None;
-        let mut found = Found::TooMuch;
         for _ in 0..self.history.max_pages {
-            query.cursor = cursor.as_deref();
+            let query = HistoryQuery { cursor: cursor.as_deref(), ..query };
             let page = match thread {
-                Some(ts) => self.client.conversations_replies(ctx, ts, query).await,
-                None => self.client.conversations_history(ctx, query).await,
-            };
-            let page = match page {
-                Err(error) if is_code(&error, "thread_not_found") => {
-                    found = Found::Nothing;
-                    break;
-                }
-                page => page?,
+                Some(ts) => self.client.conversations_replies(ctx, ts, query).await?,
+                None => self.client.conversations_history(ctx, query).await?,
             };
             let ours = |message: &&HistoryMessage| {
-                message.delivery_id() == Some(&id) && is_ours(message, us) && !message.ts.is_empty()
+                message.delivery_id() == Some(id) && is_ours(message, us) && !message.ts.is_empty()
             };
             if let Some(message) = page.messages.iter().find(ours) {
-                found = Found::Message(message.ts.clone());
-                break;
+                return Ok(Found::Message(message.ts.clone()));
             }
             match page.next_cursor {
-                None => {
-                    found = Found::Nothing;
-                    break;
-                }
+                None => return Ok(Found::Nothing),
                 // The same page again: whatever follows will never be seen.
-                next if next == cursor => break,
+                next if next == cursor => return Ok(Found::TooMuch),
                 next => cursor = next,
             }
         }
-        Ok((channel, began, found))
+        Ok(Found::TooMuch)
     }
 
     /// The id of the conversation that a post led to.

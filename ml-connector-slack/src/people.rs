@@ -40,9 +40,7 @@ impl Missing {
             Self::Nobody => "nobody in the workspace has this address: check it, or use the user's id",
             Self::Gone => "this address belongs to somebody who was deactivated, or to a bot",
         };
-        Error::new(ErrorKind::NotFound, message)
-            .with_operation("slack.resolve_email")
-            .with_scope(Scope::Lane)
+        Error::new(ErrorKind::NotFound, message).with_operation("slack.resolve_email").with_scope(Scope::Lane)
     }
 }
 

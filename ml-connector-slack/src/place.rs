@@ -52,7 +52,9 @@ impl Place {
     /// a person for other words to them, a digest for its own time.
     pub(crate) fn lane(&self, delivery: &Delivery) -> LaneKey {
         LaneKey::new(match self {
-            Self::Post { target, .. } if delivery.digest => format!("digest:{}:{}", delivery.route, target.key()),
+            Self::Post { target, .. } if delivery.digest => {
+                format!("digest:{}:{}", delivery.route, target.key())
+            }
             Self::Post { target, .. } => target.key(),
             Self::Update(MessageRef { channel, ts }) => format!("update:{channel}:{ts}"),
             Self::Ephemeral { user, .. } => format!("ephemeral:{user}"),

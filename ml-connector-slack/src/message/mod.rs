@@ -10,7 +10,6 @@ use std::fmt;
 
 use ml_connector_core::model::Event;
 
-pub(crate) use self::{digest::DIGEST_MAX, templates::Templates};
 pub use self::{
     brief::Brief,
     cards::Cards,
@@ -18,6 +17,7 @@ pub use self::{
     format::{date, money},
     templates::{BRIEF, CARD, TABLE},
 };
+pub(crate) use self::{digest::DIGEST_MAX, templates::Templates};
 use crate::blocks::{Blocks, escape, shorten_escaped};
 
 /// Slack cuts texts at 40,000; above this one it refuses to update a message.

@@ -47,7 +47,8 @@ impl Templates {
     /// [`ErrorKind::InvalidRequest`] names the templates that there are.
     pub(crate) fn check(&self, delivery: &Delivery) -> Result<()> {
         let Some(name) = delivery.template.as_deref() else { return Ok(()) };
-        let known = if delivery.digest { self.digest.contains_key(name) } else { self.single.contains_key(name) };
+        let known =
+            if delivery.digest { self.digest.contains_key(name) } else { self.single.contains_key(name) };
         if known {
             return Ok(());
         }
@@ -86,8 +87,7 @@ impl Templates {
 
 /// A message that Slack takes.
 fn checked(message: Message) -> Result<Message> {
-    let refused =
-        |message| Error::new(ErrorKind::InvalidRequest, message).with_operation("slack.render");
+    let refused = |message| Error::new(ErrorKind::InvalidRequest, message).with_operation("slack.render");
     if message.blocks().is_empty() {
         let empty = message.text().trim().is_empty();
         return if empty { Err(refused("the template made an empty message")) } else { Ok(message) };
