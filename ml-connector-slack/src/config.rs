@@ -6,7 +6,7 @@ use ml_connector_core::{Error, ErrorKind, OnUnknown, Result, Secret, model::Conn
 use serde::{Deserialize, Deserializer, de};
 
 use crate::{
-    message::{Cards, Template},
+    message::{DigestTemplate, Template, Templates},
     pacing,
     sink::Slack,
 };
@@ -49,6 +49,8 @@ pub struct Config {
     pub dedupe: Dedupe,
     /// How look-ups read a channel's history.
     pub history: History,
+    /// The channel that [`admin()`](crate::admin) leads to, by id or name.
+    pub admin: Option<String>,
 }
 
 impl Default for Config {
@@ -63,6 +65,7 @@ impl Default for Config {
             on_unknown: OnUnknown::Park,
             dedupe: Dedupe::Both,
             history: History::default(),
+            admin: None,
         }
     }
 }
@@ -156,14 +159,14 @@ impl History {
 /// Builds a [`Slack`]. Setters cannot fail; [`build`](Self::build) checks everything.
 pub struct Builder {
     config: Config,
-    template: Arc<dyn Template>,
+    templates: Templates,
 }
 
 impl Builder {
     /// Begins with settings that came as data.
     #[must_use]
     pub fn from_config(config: Config) -> Self {
-        Self { config, template: Arc::new(Cards) }
+        Self { config, templates: Templates::default() }
     }
 
     /// The bot token.
@@ -222,10 +225,36 @@ impl Builder {
         self
     }
 
-    /// What makes messages, if not [`Cards`].
+    /// The channel that [`admin()`](crate::admin) leads to, by id or name.
     #[must_use]
-    pub fn template(mut self, template: impl Template) -> Self {
-        self.template = Arc::new(template);
+    pub fn admin(mut self, channel: impl Into<String>) -> Self {
+        self.config.admin = Some(channel.into());
+        self
+    }
+
+    /// Makes messages under a name: `invoice.paid` is used for these events, `invoice` for all others about invoices,
+    /// `card` for everything else, and any name for routes that ask for it.
+    ///
+    /// ```
+    /// use ml_connector_core::model::Event;
+    /// use ml_connector_slack::{Slack, blocks::Blocks, message::Message};
+    ///
+    /// let slack = Slack::builder("slack").token("xoxb-1").template("invoice.paid", |event: &Event| {
+    ///     let number = event.record.as_ref().and_then(|record| record.number.as_deref());
+    ///     Message::new(&format!("Paid: {}", number.unwrap_or("an invoice")), Blocks::new())
+    /// });
+    /// # slack.build().unwrap();
+    /// ```
+    #[must_use]
+    pub fn template(mut self, name: &str, template: impl Template) -> Self {
+        self.templates.add(name, Arc::new(template));
+        self
+    }
+
+    /// Makes the messages of digests under a name: `table` is used where routes name none.
+    #[must_use]
+    pub fn digest_template(mut self, name: &str, template: impl DigestTemplate) -> Self {
+        self.templates.add_digest(name, Arc::new(template));
         self
     }
 
@@ -244,13 +273,13 @@ impl Builder {
         require((1..=999).contains(&history.limit), "history.limit", "1 to 999")?;
         require(history.per_minute >= 1, "history.per_minute", "at least 1")?;
         require(history.max_pages >= 1, "history.max_pages", "at least 1")?;
-        Slack::new(&self.config, self.template)
+        Slack::new(&self.config, self.templates)
     }
 }
 
 impl fmt::Debug for Builder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Builder").field("config", &self.config).finish_non_exhaustive()
+        f.debug_struct("Builder").field("config", &self.config).field("templates", &self.templates).finish()
     }
 }
 

@@ -1,5 +1,6 @@
 #![doc = include_str!("../docs.md")]
 
+mod attempt;
 pub mod blocks;
 mod channels;
 mod client;
@@ -10,12 +11,14 @@ mod lookup;
 pub mod message;
 pub mod models;
 pub mod pacing;
+mod people;
+mod place;
 mod sink;
 
 pub use self::{
     client::Client,
     config::{BASE_URL, Builder, Config, Dedupe, History},
-    destination::{channel, user},
+    destination::{admin, channel, clicker, email, message, thread, user},
     models::MessageRef,
     sink::Slack,
 };

@@ -152,6 +152,8 @@ impl Attempt<'_> {
         let call = tokio::time::timeout(self.shared.settings.call, slot.sink.look_up(&ctx, delivery)).await;
         let lookup = call
             .unwrap_or_else(|_| Err(Error::new(ErrorKind::Unavailable, "the look-up did not end in time")));
+        let may_repeat =
+            matches!(lookup, Ok(Lookup::MayRepeat)) || slot.sink.info().on_unknown == OnUnknown::Repeat;
         match lookup {
             Ok(Lookup::Happened(receipt)) => {
                 let mut transaction = Transaction { fence: Some(self.lease), ..Transaction::default() };
@@ -164,7 +166,7 @@ impl Attempt<'_> {
             }
             Ok(Lookup::DidNotHappen) => Ok(None),
             Ok(Lookup::AskAgain { at }) => Ok(Some(Finished::again(self.batch, Hold::Until(at)))),
-            Ok(Lookup::CannotTell) if slot.sink.info().on_unknown == OnUnknown::Repeat => {
+            Ok(Lookup::MayRepeat | Lookup::CannotTell) if may_repeat => {
                 tracing::warn!(seq = item.seq.0, "a delivery is repeated and possibly duplicated");
                 let outcome = Outcome::Retry {
                     attempt: item.attempt,
@@ -177,7 +179,7 @@ impl Attempt<'_> {
                 settle(self.shared, self.lease, vec![Settlement { seq: item.seq, outcome }]).await?;
                 Ok(None)
             }
-            Ok(Lookup::CannotTell) => {
+            Ok(Lookup::MayRepeat | Lookup::CannotTell) => {
                 let error = Error::new(
                     ErrorKind::Unexpected,
                     "possibly missing: the other side cannot tell what became of the attempt",
