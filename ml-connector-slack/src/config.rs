@@ -2,7 +2,10 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use ml_connector_core::{Error, ErrorKind, OnUnknown, Result, Secret, model::ConnectionId};
+use ml_connector_core::{
+    Error, ErrorKind, OnUnknown, Result, Secret,
+    model::{ConnectionId, EndpointId},
+};
 use serde::{Deserialize, Deserializer, de};
 
 use crate::{
@@ -51,6 +54,8 @@ pub struct Config {
     pub history: History,
     /// The channel that [`admin()`](crate::admin) leads to, by id or name.
     pub admin: Option<String>,
+    /// What is needed to hear of clicks and reactions.
+    pub inbound: Inbound,
 }
 
 impl Default for Config {
@@ -66,6 +71,7 @@ impl Default for Config {
             dedupe: Dedupe::Both,
             history: History::default(),
             admin: None,
+            inbound: Inbound::default(),
         }
     }
 }
@@ -103,6 +109,23 @@ impl Dedupe {
     pub(crate) fn client_msg_id(self) -> bool {
         matches!(self, Self::ClientMsgId | Self::Both)
     }
+}
+
+/// What is needed to hear of clicks and reactions: for [`Slack::source`].
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Inbound {
+    /// The app's signing secret; while it is replaced, the old and the new one.
+    #[serde(deserialize_with = "secrets")]
+    pub signing_secrets: Vec<Secret>,
+    /// The workspace's id (`T07LEDGER1`), or the organization's (`E…`) that has the app as a whole.
+    pub team: Option<String>,
+    /// The app's id (`A07MLCONN1`): requests for another one are refused.
+    pub app: Option<String>,
+    /// The first path segment of the request URL, where several workspaces share an app: one endpoint serves all.
+    /// Default: the connection's id.
+    pub endpoint: Option<EndpointId>,
 }
 
 /// How look-ups read a channel's history.
@@ -258,6 +281,34 @@ impl Builder {
         self
     }
 
+    /// Also takes requests with this signing secret: for [`Slack::source`].
+    #[must_use]
+    pub fn signing_secret(mut self, secret: impl Into<Secret>) -> Self {
+        self.config.inbound.signing_secrets.push(secret.into());
+        self
+    }
+
+    /// The workspace's id: for [`Slack::source`].
+    #[must_use]
+    pub fn team(mut self, id: impl Into<String>) -> Self {
+        self.config.inbound.team = Some(id.into());
+        self
+    }
+
+    /// The app's id, to be checked; see [`Inbound::app`].
+    #[must_use]
+    pub fn app(mut self, id: impl Into<String>) -> Self {
+        self.config.inbound.app = Some(id.into());
+        self
+    }
+
+    /// The endpoint that the app's workspaces share; see [`Inbound::endpoint`].
+    #[must_use]
+    pub fn endpoint(mut self, endpoint: impl Into<EndpointId>) -> Self {
+        self.config.inbound.endpoint = Some(endpoint.into());
+        self
+    }
+
     /// Checks the settings.
     ///
     /// # Errors
@@ -296,6 +347,10 @@ fn millis(duration: Duration) -> u64 {
 
 fn secret<'de, D: Deserializer<'de>>(from: D) -> Result<Secret, D::Error> {
     String::deserialize(from).map(Secret::from)
+}
+
+fn secrets<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Secret>, D::Error> {
+    Ok(Vec::<String>::deserialize(from)?.into_iter().map(Secret::from).collect())
 }
 
 fn on_unknown<'de, D: Deserializer<'de>>(from: D) -> Result<OnUnknown, D::Error> {

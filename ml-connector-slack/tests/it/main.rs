@@ -7,4 +7,6 @@ mod deliver;
 mod hostile;
 mod look_up;
 mod names;
+mod receive;
+mod source;
 mod support;
