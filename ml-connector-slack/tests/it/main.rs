@@ -2,8 +2,10 @@
 #![allow(clippy::unwrap_used)] // helpers of tests are no tests to clippy
 
 mod cards;
+mod client;
 mod conformance;
 mod deliver;
+mod forms;
 mod hostile;
 mod look_up;
 mod names;
