@@ -4,6 +4,7 @@
 mod cards;
 mod client;
 mod conformance;
+mod conversations;
 mod deliver;
 mod forms;
 mod hostile;
