@@ -36,7 +36,7 @@ pub(crate) fn stored(name: &str, message: &Message) {
     assert_eq!(rendered, stored, "{name}: run with {REWRITE}=1 and look at what changed");
 }
 
-pub(crate) fn usd(amount: &str) -> Option<Money> {
+fn usd(amount: &str) -> Option<Money> {
     Some(Money::parse(amount, "USD").unwrap())
 }
 

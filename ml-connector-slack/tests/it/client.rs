@@ -64,7 +64,6 @@ async fn a_thread_is_read_with_its_metadata() {
     let query = HistoryQuery {
         channel: &card.channel,
         oldest: "1767225600.000000",
-        latest: Some("1767225700.000000"),
         limit: 15,
         cursor: Some("bmV4dA=="),
     };
@@ -74,7 +73,7 @@ async fn a_thread_is_read_with_its_metadata() {
     form(
         &world,
         "conversations.replies",
-        "channel=C07APPROV1&ts=1767225605.000219&oldest=1767225600.000000&latest=1767225700.000000&inclusive=true\
+        "channel=C07APPROV1&ts=1767225605.000219&oldest=1767225600.000000&inclusive=true\
          &include_all_metadata=true&limit=15&cursor=bmV4dA%3D%3D",
     )
     .await;

@@ -10,7 +10,7 @@ use ml_connector_slack::message::{Brief, Cards, DigestTemplate, Message, Table, 
 use serde_json::{Value, json};
 
 use crate::{
-    cards::{bill, line, stored, usd},
+    cards::{bill, line, stored},
     support::{event, invoice},
 };
 

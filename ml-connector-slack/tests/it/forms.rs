@@ -5,11 +5,13 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use bytes::Bytes;
 use ml_connector_core::{
-    Effect, Error, ErrorKind, Notes, Result, Retry, Scope, Sink,
+    Context, Effect, Error, ErrorKind, Notes, Result, Retry, Scope, Sink,
+    http::ReqwestTransport,
     model::{
         Actor, Change, Delivery, DeliveryId, Event, Follow, Lookup, Record, RecordKind, Root, Seq, Status,
     },
-    rate::QuotaKey,
+    rate::{MemoryRateLimiter, QuotaKey},
+    token::MemoryTokenStore,
 };
 use ml_connector_slack::{
     Dedupe, MessageRef, admin, blocks::Blocks, channel, clicker, email, message, message::Message, thread,
@@ -121,7 +123,6 @@ async fn blocks_are_always_sent_with_an_update_so_that_none_of_the_old_stay() {
 async fn what_stands_in_the_way_of_an_update_is_said() {
     for (response, effect, scope, retry) in [
         (ok("chat.update.error.message_not_found.json"), Effect::None, Scope::Entry, Retry::Never),
-        (ok("chat.update.error.edit_window_closed.json"), Effect::None, Scope::Entry, Retry::Never),
         (error("internal_error"), Effect::Unknown, Scope::Entry, Retry::Backoff),
         (error("update_failed"), Effect::None, Scope::Entry, Retry::Backoff),
         (
@@ -174,25 +175,67 @@ async fn updates_and_words_for_one_person_spend_of_their_own_methods() {
 }
 
 #[tokio::test]
-async fn an_update_is_read_off_its_message() {
+async fn a_message_that_can_no_longer_be_changed_is_replied_to() {
+    for name in ["edit_window_closed", "cant_update_message"] {
+        let world = World::new().await;
+        world.answer(UPDATE, ok(&format!("chat.update.error.{name}.json"))).await;
+        world.answer(POST, ok("chat.postMessage.ok.thread_reply.json")).await;
+        let receipt = world.deliver(&world.slack(), &followed(Follow::Update)).await.unwrap();
+        assert_ne!(&*receipt.reference, ROOT);
+        let sent = body(&world, POST).await;
+        let place = (&sent["channel"], &sent["thread_ts"]);
+        assert_eq!(place, (&json!("C07APPROV1"), &json!("1767225605.000219")));
+        assert_eq!(sent["metadata"]["event_payload"]["delivery_id"], DELIVERY_ID);
+        let spent: Vec<_> =
+            world.limiter.admitted.lock().unwrap().iter().map(|cost| cost.key.to_string()).collect();
+        let expected = ["slack/T07LEDGER1/channel/channel:C07APPROV1", "slack/T07LEDGER1/post"];
+        assert_eq!(spent, expected, "it is a post like others");
+    }
+}
+
+#[tokio::test]
+async fn a_reply_instead_of_a_change_waits_for_room_in_its_channel() {
+    let world = World::new().await;
+    world.answer(UPDATE, ok("chat.update.error.edit_window_closed.json")).await;
+    let full = Context::new(
+        Arc::new(ReqwestTransport::new()),
+        Arc::new(MemoryTokenStore::default()),
+        Arc::new(MemoryRateLimiter::new()),
+        Arc::clone(&world.clock) as _,
+    );
+    let slack = world.slack();
+    let in_channel = slack.plan(&delivery(channel("C07APPROV1"))).unwrap().costs;
+    full.limiter().admit(&in_channel, NOW).await.unwrap();
+    let error = slack.deliver(&full, &[followed(Follow::Update)], &NoNotes).await.remove(0).unwrap_err();
+    assert_eq!((error.kind(), error.effect()), (ErrorKind::RateLimited, Effect::None));
+    assert_eq!(error.retry(), Retry::At(NOW + std::time::Duration::from_millis(1025)));
+    assert_eq!(error.scope(), &key("channel/channel:C07APPROV1"));
+    assert!(world.requests(POST).await.is_empty());
+}
+
+#[tokio::test]
+async fn an_update_is_read_off_its_message_or_its_thread() {
     let world = World::new().await;
     world.answer("auth.test", ok("auth.test.ok.json")).await;
+    world.answer_once(REPLIES, first(OTHER_ID)).await;
     world.answer_once(REPLIES, first(OTHER_ID)).await;
     world.answer_once(REPLIES, first(DELIVERY_ID)).await;
     world.answer_once(REPLIES, ok("conversations.replies.error.thread_not_found.json")).await;
     world.answer(REPLIES, error("not_in_channel")).await;
     let slack = world.slack();
     let look = async || slack.look_up(&world.ctx, &followed(Follow::Update)).await.unwrap();
-    assert!(matches!(look().await, Lookup::DidNotHappen), "it says what it said before");
+    assert!(matches!(look().await, Lookup::AskAgain { .. }), "it says what it said before");
+    world.clock.advance(secs(5));
+    assert!(matches!(look().await, Lookup::DidNotHappen));
     let Lookup::Happened(receipt) = look().await else { panic!() };
     assert_eq!(&*receipt.reference, ROOT);
-    assert!(matches!(look().await, Lookup::DidNotHappen), "the next attempt hears that it is gone");
+    assert!(matches!(look().await, Lookup::AskAgain { .. }), "it is gone, as the next attempt will hear");
     assert!(matches!(look().await, Lookup::MayRepeat), "saying the same again changes nothing");
     let sent = String::from_utf8(world.requests(REPLIES).await[0].body.clone()).unwrap();
     assert_eq!(
         sent,
-        "channel=C07APPROV1&ts=1767225605.000219&oldest=1767225605.000219&latest=1767225605.000219\
-         &inclusive=true&include_all_metadata=true&limit=100"
+        "channel=C07APPROV1&ts=1767225605.000219&oldest=1767225605.000219&inclusive=true\
+         &include_all_metadata=true&limit=100"
     );
 
     let blind = world.builder().dedupe(Dedupe::Off).build().unwrap();
@@ -430,8 +473,8 @@ async fn a_digest_is_one_message_that_each_delivery_finds_again() {
     assert_eq!(sent["text"], "Invoice sent: 3");
     assert_eq!(sent["blocks"][1]["rows"].as_array().unwrap().len(), 4, "a title and a row each");
     assert_eq!(sent["metadata"]["event_payload"]["delivery_id"], DELIVERY_ID);
-    let kept = notes.kept.lock().unwrap();
-    assert_eq!(*kept, [(vec![Seq(1), Seq(2), Seq(3)], Bytes::from(DELIVERY_ID))]);
+    let kept = notes.kept.into_inner().unwrap();
+    assert_eq!(kept, [(vec![Seq(1), Seq(2), Seq(3)], Bytes::from(DELIVERY_ID))]);
 
     let page = r#"{"ok":true,"messages":[{"ts":"1767225605.000219","bot_id":"B07MLBOT01","metadata":{"event_type":
         "mlc_notification","event_payload":{"delivery_id":"DELIVERY"}}}]}"#;
