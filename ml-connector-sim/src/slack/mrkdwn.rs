@@ -143,11 +143,13 @@ fn emoji(name: &str) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
+    use ml_connector_core::Timestamp;
+
     use super::*;
     use crate::slack::SlackConfig;
 
     fn check(text: &str, html: &str) {
-        let workspace = Workspace::new(SlackConfig::default());
+        let workspace = Workspace::new(SlackConfig::default(), Timestamp::from_secs(0));
         assert_eq!(render(text, &workspace).into_string(), html, "{text}");
     }
 

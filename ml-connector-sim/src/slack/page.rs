@@ -6,8 +6,11 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use serde_json::Value;
 
 use super::{
-    SlackSim, mrkdwn,
-    workspace::{BOT_NAME, BOT_USER, Channel, Message, Workspace},
+    SlackSim,
+    message::Message,
+    model::Channel,
+    mrkdwn,
+    workspace::{BOT_NAME, BOT_USER, Workspace},
 };
 
 /// Answers `/` with all channels and `/channels/{id}` with one.
@@ -112,7 +115,7 @@ fn message(message: &Message, workspace: &Workspace) -> Markup {
                     b { (author) }
                     @if message.by_bot() { span.app { "APP" } }
                     time { (clock(message)) }
-                    @if message.edits > 0 { span { "(edited)" } }
+                    @if message.edits() > 0 { span { "(edited)" } }
                 }
                 @match message.blocks.as_ref().and_then(Value::as_array) {
                     Some(blocks) => @for block in blocks { (self::block(block, workspace)) },
