@@ -316,6 +316,6 @@ fn kind(object: &Value) -> &str {
     object["type"].as_str().unwrap_or_default()
 }
 
-fn is_web_address(text: &str) -> bool {
+pub(super) fn is_web_address(text: &str) -> bool {
     url::Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "https" | "http" | "mailto"))
 }

@@ -8,6 +8,7 @@ mod chat;
 mod config;
 mod control;
 mod conversations;
+mod dates;
 mod events;
 mod inputs;
 mod interact;
@@ -195,7 +196,7 @@ impl SlackSim {
         }
         let responds = path.starts_with("/actions/") || path.starts_with("/commands/");
         let Some(method) = path.strip_prefix("/api/").or(responds.then_some("")) else {
-            return page::answer(self, request.method(), path).map(Body::from);
+            return page::answer(self, &request).map(Body::from);
         };
         let args = Args::read(&request);
         let channel = args.as_ref().ok().and_then(|args| args.text("channel"));

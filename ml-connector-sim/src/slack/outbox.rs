@@ -123,6 +123,8 @@ pub(super) struct Outbox {
     pub(super) attempts: Vec<Attempt>,
     /// Whether Slack has stopped sending events because nearly all of them failed.
     pub(super) cut_off: bool,
+    /// When a person last did something that the app is asked about.
+    pub(super) acted: Option<Timestamp>,
     waiting: Vec<Delivery>,
     /// Whether events of the last hour were received, and how many were not.
     recent: VecDeque<(Timestamp, bool)>,
@@ -139,6 +141,7 @@ impl Outbox {
             tuning: DeliveryTuning::default(),
             attempts: Vec::new(),
             cut_off: false,
+            acted: None,
             waiting: Vec::new(),
             recent: VecDeque::new(),
             failed: 0,
@@ -161,7 +164,7 @@ impl Outbox {
         self.waiting.clear();
     }
 
-    /// How many deliveries wait for an answer in this place.
+    /// Whether a delivery waits whose answer is wanted here.
     pub(super) fn waits(&self, of: impl Fn(&ReplyTo) -> bool) -> bool {
         self.waiting.iter().any(|delivery| of(&delivery.reply_to))
     }
@@ -180,6 +183,9 @@ impl Outbox {
         body: &str,
         now: Timestamp,
     ) {
+        if kind != DeliveryKind::Event {
+            self.acted = Some(now);
+        }
         if self.tuning.lose > 0 {
             self.tuning.lose -= 1;
             return;

@@ -86,8 +86,12 @@ async fn a_click_is_tried_once_and_the_person_is_told() {
     workspace.app.answers(500, "");
     assert_eq!(workspace.deliver().await[0].failure, Some("http_error"));
     assert_eq!(workspace.sim.next_delivery(), None);
+    let trouble = "We had some trouble connecting";
+    assert!(workspace.page(&format!("/?as={ANNA}")).await.1.contains(trouble));
+    assert!(!workspace.page(&format!("/?as={TOM}")).await.1.contains(trouble));
     workspace.sim.click(ACCOUNTING, &ts, "approve", ANNA).unwrap();
     assert_eq!(workspace.interaction().await["actions"][0]["action_id"], "approve");
+    assert!(!workspace.page(&format!("/?as={ANNA}")).await.1.contains(trouble));
     let latencies: Vec<Duration> = workspace.sim.attempts().iter().map(|attempt| attempt.latency).collect();
     assert_eq!(latencies, [Duration::ZERO; 2]);
 }
