@@ -10,7 +10,7 @@ use std::{
 
 use axum::Router;
 use ml_connector_core::{
-    Result, Secret, SystemClock,
+    HttpTransport, Result, Secret, SystemClock,
     http::ReqwestTransport,
     model::{Date, Decimal},
 };
@@ -60,23 +60,35 @@ async fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     slack.set_hooks_origin(&slack_server.url());
     say(guide(&books, &slack, &zoho_server.url(), &slack_server.url(), &options));
 
-    let transport = ReqwestTransport::new();
+    let transport = Arc::new(ReqwestTransport::new());
     let mut rounds = tokio::time::interval(Duration::from_millis(250));
     loop {
         tokio::select! {
             _ = tokio::signal::ctrl_c() => return Ok(()),
             _ = rounds.tick() => {
-                for attempted in books.deliver_webhooks(&transport).await {
-                    let answer = attempted.status.map_or("no answer".to_owned(), |status| status.to_string());
-                    say(format_args!("webhook {} -> {answer}", attempted.delivery.event));
-                }
-                for attempt in slack.deliver(&transport).await {
-                    let answer = attempt.status.map_or("no answer".to_owned(), |status| status.to_string());
-                    say(format_args!("slack {} -> {answer}", attempt.name));
-                }
+                // In tasks: who answers slowly holds nobody else up.
+                let (books, slack, transport) = (books.clone(), slack.clone(), Arc::clone(&transport));
+                tokio::spawn(async move { tokio::join!(webhooks(&books, &*transport), interactions(&slack, &*transport)) });
             }
         }
     }
+}
+
+async fn webhooks(books: &ZohoBooksSim, transport: &dyn HttpTransport) {
+    for attempted in books.deliver_webhooks(transport).await {
+        tell("webhook", &attempted.delivery.event, attempted.status);
+    }
+}
+
+async fn interactions(slack: &SlackSim, transport: &dyn HttpTransport) {
+    for attempt in slack.deliver(transport).await {
+        tell("slack", &attempt.name, attempt.status);
+    }
+}
+
+fn tell(what: &str, name: &str, status: Option<http::StatusCode>) {
+    let answer = status.map_or("no answer".to_owned(), |status| status.to_string());
+    say(format_args!("{what} {name} -> {answer}"));
 }
 
 /// The port asked for, or a free one when it is taken.

@@ -215,11 +215,13 @@ fn owned<'a>(
     ts: &str,
     foreign: &'static str,
 ) -> Result<&'a mut Message, Refusal> {
-    if workspace.ephemerals.iter().any(|seen| seen.ts == ts && seen.channel == channel.id) {
-        return Err(foreign.into());
-    }
+    let ephemerals = &workspace.ephemerals;
+    let missing = match ephemerals.iter().any(|seen| seen.ts == ts && seen.channel == channel.id) {
+        true => foreign,
+        false => "message_not_found",
+    };
     let message = workspace.message_mut(&channel.id, ts).filter(|message| !message.tombstone);
-    let message = message.ok_or("message_not_found")?;
+    let message = message.ok_or(missing)?;
     if message.by_bot() { Ok(message) } else { Err(foreign.into()) }
 }
 

@@ -41,7 +41,7 @@ impl Workspace {
             "is_ext_shared_channel": false,
             "event_context": format!("4-{}", &self.seed.hex()[..32]),
         });
-        self.outbox.enqueue(DeliveryKind::Event, (&kind, &id), ReplyTo::Nobody, &body.to_string(), now);
+        self.outbox.enqueue(DeliveryKind::Event, (&kind, &id), &ReplyTo::Nobody, &body.to_string(), now);
     }
 
     /// Tells of an emoji under a message, if the app may know: it needs the scope, and the bot has to be there.
@@ -98,6 +98,6 @@ impl Workspace {
         });
         let id = self.outbox.event_id();
         let name = ("app_rate_limited", id.as_str());
-        self.outbox.enqueue(DeliveryKind::Event, name, ReplyTo::Nobody, &body.to_string(), now);
+        self.outbox.enqueue(DeliveryKind::Event, name, &ReplyTo::Nobody, &body.to_string(), now);
     }
 }

@@ -81,7 +81,7 @@ impl Workspace {
         payload["message"] = message;
         let reply_to =
             ReplyTo::Click { user: user.to_owned(), channel: channel.to_owned(), ts: ts.to_owned() };
-        self.send(DeliveryKind::BlockActions, (action_id, &trigger_id), reply_to, &payload, now);
+        self.send(DeliveryKind::BlockActions, (action_id, &trigger_id), &reply_to, &payload, now);
         Ok(Interaction { trigger_id, response_url })
     }
 
@@ -98,8 +98,12 @@ impl Workspace {
             return Err(Error::new(ErrorKind::Conflict, "the modal cannot be submitted"));
         }
         let wrong = inputs::check(&view.view["blocks"], entered);
-        if let Some(open) = self.views.get_mut(id).filter(|_| !wrong.is_empty()) {
+        let refused = !wrong.is_empty();
+        if let Some(open) = self.views.get_mut(id) {
+            open.entered.clone_from(entered);
             open.errors = wrong;
+        }
+        if refused {
             return Err(Error::new(ErrorKind::InvalidRequest, "an input holds what it does not allow"));
         }
         let trigger_id = self.trigger(user, Some(id), now);
@@ -109,7 +113,7 @@ impl Workspace {
         payload["response_urls"] = json!([]);
         let reply_to = ReplyTo::Submission { view: id.to_owned() };
         let name = view.callback_id();
-        self.send(DeliveryKind::ViewSubmission, (name, &trigger_id), reply_to, &payload, now);
+        self.send(DeliveryKind::ViewSubmission, (name, &trigger_id), &reply_to, &payload, now);
         Ok(Interaction { trigger_id, response_url: String::new() })
     }
 
@@ -124,7 +128,7 @@ impl Workspace {
             payload["is_cleared"] = false.into();
             payload["view"] = view.view.clone();
             let name = (view.callback_id(), trigger_id.as_str());
-            self.send(DeliveryKind::ViewClosed, name, ReplyTo::Nobody, &payload, now);
+            self.send(DeliveryKind::ViewClosed, name, &ReplyTo::Nobody, &payload, now);
         }
         Ok(())
     }
@@ -160,7 +164,7 @@ impl Workspace {
             .append_pair("trigger_id", &trigger_id)
             .finish();
         let reply_to = ReplyTo::Command { user: user.to_owned(), channel: channel.to_owned() };
-        self.queue(DeliveryKind::Command, (command, &trigger_id), reply_to, &form, now);
+        self.queue(DeliveryKind::Command, (command, &trigger_id), &reply_to, &form, now);
         Ok(Interaction { trigger_id, response_url })
     }
 
@@ -196,7 +200,7 @@ impl Workspace {
         &mut self,
         kind: DeliveryKind,
         names: (&str, &str),
-        reply_to: ReplyTo,
+        reply_to: &ReplyTo,
         payload: &Value,
         now: Timestamp,
     ) {
@@ -210,7 +214,7 @@ impl Workspace {
         &mut self,
         kind: DeliveryKind,
         names: (&str, &str),
-        reply_to: ReplyTo,
+        reply_to: &ReplyTo,
         form: &str,
         now: Timestamp,
     ) {

@@ -83,8 +83,8 @@ impl SlackSim {
         Self { shared: Arc::new(Shared { clock, faults: Faults::default(), state: Mutex::new(state) }) }
     }
 
-    /// Serves the Web API below `/api/`, `response_url`s below `/actions/` and `/commands/`, and at `/` a page of the
-    /// channels on which people can click.
+    /// Serves the Web API below `/api/`, `response_url`s below `/actions/` and `/commands/`, at `/` a page of the
+    /// channels on which people can click, and at `/oauth/v2/authorize` the one on which they allow the app.
     pub fn router(&self) -> Router {
         let sim = self.clone();
         Router::new().fallback(move |request: Request<Body>| {
@@ -119,8 +119,14 @@ impl SlackSim {
     /// with the same `redirect_uri`.
     #[must_use]
     pub fn authorization_code(&self, redirect_uri: Option<&str>) -> String {
+        self.authorization_code_for(redirect_uri, &[])
+    }
+
+    /// As [`authorization_code`](Self::authorization_code), for scopes that are added to those of the bot.
+    #[must_use]
+    pub fn authorization_code_for(&self, redirect_uri: Option<&str>, scopes: &[&str]) -> String {
         let now = self.now();
-        self.workspace(|workspace| workspace.tokens.code(&mut workspace.seed, redirect_uri, now))
+        self.workspace(|workspace| workspace.tokens.code(&mut workspace.seed, redirect_uri, scopes, now))
     }
 
     /// Ends all access tokens, as if their twelve hours were over.

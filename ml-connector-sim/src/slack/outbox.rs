@@ -179,7 +179,7 @@ impl Outbox {
         &mut self,
         kind: DeliveryKind,
         (name, id): (&str, &str),
-        reply_to: ReplyTo,
+        reply_to: &ReplyTo,
         body: &str,
         now: Timestamp,
     ) {

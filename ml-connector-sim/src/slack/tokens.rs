@@ -60,6 +60,7 @@ struct Refresh {
 struct Code {
     value: String,
     redirect_uri: Option<String>,
+    scopes: Vec<String>,
     issued: Timestamp,
     used: bool,
 }
@@ -91,10 +92,17 @@ impl Tokens {
     }
 
     /// A one-time code, as the redirect after the consent page carries it.
-    pub(super) fn code(&mut self, seed: &mut Seed, redirect_uri: Option<&str>, now: Timestamp) -> String {
+    pub(super) fn code(
+        &mut self,
+        seed: &mut Seed,
+        redirect_uri: Option<&str>,
+        scopes: &[&str],
+        now: Timestamp,
+    ) -> String {
         let value = seed.hex();
         let redirect_uri = redirect_uri.map(str::to_owned);
-        self.codes.push(Code { value: value.clone(), redirect_uri, issued: now, used: false });
+        let scopes = scopes.iter().map(|scope| (*scope).to_owned()).collect();
+        self.codes.push(Code { value: value.clone(), redirect_uri, scopes, issued: now, used: false });
         value
     }
 
@@ -168,6 +176,12 @@ fn exchange_code(workspace: &mut Workspace, args: &Args, now: Timestamp) -> Outc
         return Err("bad_redirect_uri".into());
     }
     code.used = true;
+    // Scopes are only ever added.
+    for scope in std::mem::take(&mut code.scopes) {
+        if !workspace.has_scope(&scope) {
+            workspace.config.scopes.push(scope);
+        }
+    }
     workspace.tokens.uninstalled = false;
     workspace.tokens.issue(&mut workspace.seed, now);
     let mut answer = granted(workspace, now);

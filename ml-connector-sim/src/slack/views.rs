@@ -34,6 +34,8 @@ pub struct View {
     pub view: Value,
     /// What the app finds wrong, by block id of the input.
     pub errors: BTreeMap<String, String>,
+    /// What the person has entered and submitted, by block id of the input.
+    pub entered: BTreeMap<String, String>,
     /// What Slack tells the person when the app did not answer as it should.
     pub trouble: Option<String>,
     /// Whether it is still there.
@@ -127,6 +129,7 @@ impl Workspace {
             user: user.to_owned(),
             view: shown.clone(),
             errors: BTreeMap::new(),
+            entered: BTreeMap::new(),
             trouble: None,
             is_open: true,
             below,
@@ -144,6 +147,7 @@ impl Workspace {
         }
         old.view = shown.clone();
         old.errors.clear();
+        old.entered.clear();
         old.trouble = None;
         Some(shown)
     }
@@ -188,15 +192,11 @@ impl Workspace {
             return Err(Refusal::with_messages("invalid_arguments", &messages));
         }
         let external_id = view["external_id"].as_str().filter(|id| !id.is_empty());
-        let taken = self.views.all.iter().any(|other| {
-            other.is_open
-                && Some(other.id.as_str()) != instead_of
-                && other.view["external_id"].as_str() == external_id
+        let taken = external_id.is_some_and(|id| {
+            let mut others = self.views.all.iter().filter(|other| Some(other.id.as_str()) != instead_of);
+            others.any(|other| other.is_open && other.view["external_id"] == id)
         });
-        if external_id.is_some() && taken {
-            return Err("duplicate_external_id".into());
-        }
-        Ok(())
+        if taken { Err("duplicate_external_id".into()) } else { Ok(()) }
     }
 
     /// How many views lie upon each other, this one on top.

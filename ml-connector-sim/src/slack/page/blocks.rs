@@ -1,13 +1,20 @@
 //! Blocks as a person sees them. Whatever they say, only the tags written here come out.
 
+use std::collections::BTreeMap;
+
 use maud::{Markup, html};
 use serde_json::Value;
 
 use super::{Reader, forms::INPUT};
-use crate::slack::{blocks::is_web_address, dates, mrkdwn, workspace::Workspace};
+use crate::slack::{blocks::is_web_address, dates, inputs, mrkdwn, workspace::Workspace};
 
-/// Draws a block. Where buttons are `live` they send the form around them.
-pub(super) fn block(block: &Value, live: bool, reader: &Reader<'_>) -> Markup {
+/// Draws a block, with what was entered before. Where buttons are `live` they send the form around them.
+pub(super) fn block(
+    block: &Value,
+    live: bool,
+    entered: &BTreeMap<String, String>,
+    reader: &Reader<'_>,
+) -> Markup {
     let list = |name: &str| block[name].as_array().map_or(&[][..], Vec::as_slice);
     html! {
         @match block["type"].as_str().unwrap_or_default() {
@@ -32,7 +39,7 @@ pub(super) fn block(block: &Value, live: bool, reader: &Reader<'_>) -> Markup {
             "actions" => {
                 div.actions { @for part in list("elements") { (element(part, live, reader)) } }
             }
-            "input" => (input(block)),
+            "input" => (input(block, entered)),
             "image" => p.unknown { "[" (block["alt_text"].as_str().unwrap_or("image")) "]" },
             "table" | "data_table" => {
                 table {
@@ -65,10 +72,10 @@ fn element(element: &Value, live: bool, reader: &Reader<'_>) -> Markup {
     }
 }
 
-fn input(block: &Value) -> Markup {
+fn input(block: &Value, entered: &BTreeMap<String, String>) -> Markup {
     let element = &block["element"];
-    let name = format!("{INPUT}{}", block["block_id"].as_str().unwrap_or_default());
-    let initial = element["initial_value"].as_str().unwrap_or_default();
+    let name = format!("{INPUT}{}", inputs::block_id(block));
+    let initial = inputs::value(block, entered);
     let options = element["options"].as_array().map_or(&[][..], Vec::as_slice);
     html! {
         label.input {
@@ -78,7 +85,8 @@ fn input(block: &Value) -> Markup {
                     select name=(name) {
                         option value="" { (plain_text(&element["placeholder"])) }
                         @for option in options {
-                            option value=(option["value"].as_str().unwrap_or_default()) {
+                            @let value = option["value"].as_str().unwrap_or_default();
+                            option value=(value) selected[value == initial] {
                                 (plain_text(&option["text"]))
                             }
                         }

@@ -1,11 +1,11 @@
 //! The page: people and channels at the side, messages in the middle.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use serde_json::Value;
 
-use super::{Reader, blocks::block, modal::modal, style::STYLE};
+use super::{Reader, blocks::block, modal, style::STYLE};
 use crate::slack::{
     app::NO_ANSWER,
     inputs,
@@ -26,9 +26,12 @@ const QUICK: [&str; 5] = ["white_check_mark", "x", "eyes", "thumbsup", "tada"];
 
 /// The whole page, with the modal that is open for the reader.
 pub(super) fn page(reader: &mut Reader<'_>) -> Markup {
-    let open = reader.workspace.views.top(&reader.user).map(|view| modal(view, reader));
-    let refresh = if open.is_some() { None } else { refresh(reader) };
-    document(reader, refresh, open.as_ref())
+    let open = reader.workspace.views.top(&reader.user);
+    let refresh = match open {
+        Some(view) => modal::waits(view, reader).then_some(SOON),
+        None => refresh(reader),
+    };
+    document(reader, refresh, open.map(|view| modal::modal(view, reader)).as_ref())
 }
 
 /// The page with something over it.
@@ -196,7 +199,7 @@ fn content(channel: &Channel, ts: &str, text: &str, blocks: Option<&Value>, read
             Some(blocks) => {
                 form method="post" action="/page/click" {
                     (context(channel, ts, reader))
-                    @for part in blocks { (block(part, !channel.is_archived, reader)) }
+                    @for part in blocks { (block(part, !channel.is_archived, &BTreeMap::new(), reader)) }
                 }
             }
             None => p { (mrkdwn::render(text, reader.workspace)) },

@@ -1,6 +1,7 @@
 //! The page on which people use the workspace: plain forms, no script, nothing from elsewhere.
 
 mod blocks;
+mod consent;
 mod forms;
 mod layout;
 mod modal;
@@ -51,7 +52,12 @@ fn path(channel: Option<&str>, user: &str) -> String {
 pub(super) fn answer(sim: &SlackSim, request: &Request<Bytes>) -> Response<Bytes> {
     let path = request.uri().path();
     match (request.method(), path.strip_prefix("/page/")) {
+        (&Method::POST, Some("allow")) => consent::decide(sim, request.body(), true),
+        (&Method::POST, Some("refuse")) => consent::decide(sim, request.body(), false),
         (&Method::POST, Some(action)) => forms::answer(sim, action, request.body()),
+        (&Method::GET, None) if path == "/oauth/v2/authorize" => {
+            consent::ask(sim, request.uri().query().unwrap_or_default().as_bytes())
+        }
         (&Method::GET, None) => {
             let channel = match path.strip_prefix("/channels/") {
                 Some(id) => id.trim_end_matches('/'),

@@ -8,10 +8,11 @@ use super::{
     blocks::{block, plain_text},
     path,
 };
-use crate::slack::views::View;
+use crate::slack::{outbox::ReplyTo, views::View};
 
 /// The modal in front of the reader.
 pub(super) fn modal(view: &View, reader: &Reader<'_>) -> Markup {
+    let sent = waits(view, reader);
     let blocks = view.view["blocks"].as_array().map_or(&[][..], Vec::as_slice);
     html! {
         div.curtain {
@@ -22,22 +23,31 @@ pub(super) fn modal(view: &View, reader: &Reader<'_>) -> Markup {
                 h1 { (plain_text(&view.view["title"])) }
                 @if let Some(trouble) = &view.trouble { p.trouble { (trouble) } }
                 @for part in blocks {
-                    (block(part, false, reader))
+                    (block(part, false, &view.entered, reader))
                     @if let Some(error) = part["block_id"].as_str().and_then(|id| view.errors.get(id)) {
                         p.trouble { (error) }
                     }
                 }
                 footer {
-                    button.button formaction="/page/close" formnovalidate {
+                    @if sent { p.note { "Waiting for the app…" } }
+                    button.button formaction="/page/close" formnovalidate disabled[sent] {
                         @if view.view["close"].is_null() { "Close" } @else { (plain_text(&view.view["close"])) }
                     }
                     @if !view.view["submit"].is_null() {
-                        button.button.primary { (plain_text(&view.view["submit"])) }
+                        button.button.primary disabled[sent] { (plain_text(&view.view["submit"])) }
                     }
                 }
             }
         }
     }
+}
+
+/// Whether the app has still to answer to the modal.
+pub(super) fn waits(view: &View, reader: &Reader<'_>) -> bool {
+    reader
+        .workspace
+        .outbox
+        .waits(|reply_to| matches!(reply_to, ReplyTo::Submission { view: id } if *id == view.id))
 }
 
 /// What a button asks before it is a click. The fields are those of the click.

@@ -64,9 +64,12 @@ article:hover .add{opacity:1}
 .input small{color:#77727f}
 input[type=text],textarea,select{width:100%;padding:6px 10px;border:1px solid #c9c4d1;border-radius:6px;font:inherit;background:#fff}
 textarea{min-height:84px}
+.modal a.button{color:inherit;text-decoration:none}
+button:disabled{opacity:.5;cursor:default}
+section>.note{margin-top:12px}
 .curtain{position:fixed;inset:0;display:flex;align-items:center;justify-content:center;background:rgba(31,35,40,.45)}
 .modal{width:min(520px,92vw);max-height:88vh;overflow:auto;padding:20px 24px;border-radius:10px;background:#fff;box-shadow:0 12px 40px rgba(0,0,0,.25)}
-.modal footer{display:flex;justify-content:flex-end;gap:8px;margin-top:16px}
+.modal footer{display:flex;align-items:center;justify-content:flex-end;gap:8px;margin-top:16px}
 .write{display:flex;gap:8px;max-width:620px;margin-top:8px}
 .rich ul,.rich ol{padding-left:24px}
 @media(max-width:700px){body{display:block}nav{width:auto;border-right:0;border-bottom:1px solid #e6e3ea}main{padding:16px}.fields{grid-template-columns:1fr}}

@@ -231,7 +231,8 @@ async fn deliveries_go_wrong_as_they_are_tuned() {
     assert_eq!(shuffled, 8);
     assert!(!order.is_sorted());
 
-    let cases: [(fn(&mut DeliveryTuning), bool, i64); 3] = [
+    type Change = fn(&mut DeliveryTuning);
+    let cases: [(Change, bool, i64); 3] = [
         (|tuning| tuning.wrong_secret = true, false, 0),
         (|tuning| tuning.unsigned = true, false, i64::MIN),
         (|tuning| tuning.clock_skew_secs = -301, true, -301),

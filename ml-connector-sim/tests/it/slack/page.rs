@@ -192,9 +192,13 @@ async fn a_modal_lies_over_the_page_until_it_is_submitted_as_it_should() {
         [(errors.to_string(), "Name the &lt;rule&gt;"), ("?".to_owned(), "We had some trouble")]
     {
         location(&workspace.form("submit", &submit("too dear")).await);
+        let sent = page(ANNA).await;
+        assert!(sent.contains("Waiting for the app") && sent.contains("http-equiv"));
         workspace.app.answers(200, answer);
         workspace.deliver().await;
-        assert!(page(ANNA).await.contains(shown));
+        let answered = page(ANNA).await;
+        assert!(answered.contains(shown) && answered.contains(">too dear</textarea>"));
+        assert!(!answered.contains("http-equiv"));
     }
     location(&workspace.form("close", &submit("")).await);
     assert!(!page(ANNA).await.contains("Reject invoice"));

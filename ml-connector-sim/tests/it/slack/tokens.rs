@@ -154,3 +154,40 @@ async fn a_token_may_come_in_a_form_but_never_in_json() {
     let in_json = json!({ "token": token }).to_string();
     assert_eq!(error(&bare(JSON, in_json).await.unwrap()), "not_authed");
 }
+
+#[tokio::test]
+async fn a_person_allows_the_app_or_refuses_it_on_the_consent_page() {
+    let workspace = workspace();
+    let client_id = workspace.sim.app_credentials().client_id;
+    let query = |client_id: &str, redirect_uri: &str, scope: &str| {
+        url::form_urlencoded::Serializer::new(String::new())
+            .extend_pairs([("client_id", client_id), ("redirect_uri", redirect_uri)])
+            .extend_pairs([("scope", scope), ("state", "s-1")])
+            .finish()
+    };
+    let uri = "https://erp.example.com/oauth";
+    for (client_id, uri, scope, wrong) in [
+        ("1.2", uri, "commands", "invalid_client_id"),
+        (&client_id, "http://erp.example.com/oauth", "commands", "bad_redirect_uri"),
+        (&client_id, "https://erp.example.com/oauth#x", "commands", "bad_redirect_uri"),
+        (&client_id, uri, "", "invalid_scope"),
+    ] {
+        let (_, page) =
+            workspace.page(&format!("/oauth/v2/authorize?{}", query(client_id, uri, scope))).await;
+        assert!(page.contains(wrong) && !page.contains("Allow</button>"), "{page}");
+    }
+    let asked = query(&client_id, uri, "chat:write,commands");
+    let (_, page) = workspace.page(&format!("/oauth/v2/authorize?{asked}")).await;
+    assert!(page.contains("<li>commands</li>") && page.contains("value=\"s-1\""), "{page}");
+    let decide = async |decision: &str| {
+        let url = format!("https://slack.com/page/{decision}");
+        let led = send(&workspace.transport, post(&url, "", FORM, asked.clone())).await.unwrap();
+        url::Url::parse(led.header("location").unwrap()).unwrap()
+    };
+    assert_eq!(decide("refuse").await.query(), Some("error=access_denied&state=s-1"));
+    let back = decide("allow").await;
+    let pairs: Vec<_> = back.query_pairs().collect();
+    assert_eq!((&*pairs[0].0, &*pairs[1].1), ("code", "s-1"));
+    let granted = workspace.access(&format!("code={}&redirect_uri={uri}", pairs[0].1)).await;
+    assert!(ok(&granted)["scope"].as_str().unwrap().ends_with(",commands"));
+}
