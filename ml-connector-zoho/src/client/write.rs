@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::{Method, Request, header};
 use ml_connector_core::{
-    Context, Error, ErrorKind, Result,
+    Context, Error, ErrorKind, Result, Scope,
     http::{Answer, Call},
 };
 use serde::{Deserialize, Serialize};
@@ -118,10 +118,26 @@ impl BooksClient {
             .body(body)
             .map_err(|_| Error::new(ErrorKind::InvalidRequest, "the request cannot be built"))?;
         let call = Call::write(operation, request).with_costs(self.costs.to_vec());
-        let answer = self.http.send(ctx, call).await.map_err(|error| self.in_scope(error))?;
+        let answer = self.http.send(ctx, call).await.map_err(|error| self.in_scope(may_not_write(error)))?;
         self.report_day(ctx, &answer).await;
         Ok(answer)
     }
+}
+
+/// Zoho says the same of a missing scope as of a dead token. Every command has just read with the same token: so it is
+/// the scope, and only what needs it has to wait.
+fn may_not_write(error: Error) -> Error {
+    if error.kind() != ErrorKind::Unauthenticated {
+        return error;
+    }
+    Error::new(
+        ErrorKind::PermissionDenied,
+        "the connection may read, but not write: connect it with the scope to write",
+    )
+    .with_scope(Scope::Lane)
+    .with_effect(error.effect())
+    .with_operation(error.operation())
+    .with_context("vendor_code", error.context("vendor_code").unwrap_or("none"))
 }
 
 fn json(value: &impl Serialize) -> Result<Bytes> {
