@@ -340,7 +340,7 @@ fn under_test(
         refusals,
         secrets: vec![
             credentials.client_secret.clone(),
-            credentials.refresh_token.clone(),
+            credentials.refresh_token,
             "Planted Supplier".to_owned(),
             "4711.25".to_owned(),
         ],
