@@ -43,6 +43,14 @@ pub struct SourceInfo {
     pub zone: Zone,
     /// After how many days past the due date an unpaid document is announced as overdue.
     pub overdue_after: Vec<u32>,
+    /// Whether it is told what becomes of deliveries of its own events: one signal per delivery that is done, dead or
+    /// parked, written with that outcome. Its subject is the event's record, its payload a
+    /// [`Fate`](crate::model::Fate).
+    pub outcomes: bool,
+    /// Whether its snapshots keep the raw state of its observations, so that [`Source::resolve`] finds the whole of
+    /// what it knew: for a source that is itself the truth about its records. Several observations of one record in
+    /// one resolution then follow one another, each a change of its own.
+    pub keeps_raw: bool,
 }
 
 impl SourceInfo {
@@ -63,6 +71,8 @@ impl SourceInfo {
             coalesce: Self::COALESCE,
             zone: Zone::UTC,
             overdue_after: Vec::new(),
+            outcomes: false,
+            keeps_raw: false,
             connection,
         }
     }

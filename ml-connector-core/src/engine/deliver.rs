@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::{
     Shared,
+    consequences::{self, Ending},
     lanes::{Batch, Hold, Item},
     outcome::{self, Told},
     registry::SinkSlot,
@@ -20,7 +21,7 @@ use crate::{
     Effect, Error, ErrorKind, Notes, OnUnknown, Repeat, Result, Retry, Scope, Timestamp,
     audit::{Entry, Lease, Outcome, Query, Settlement, Transaction},
     clock::sleep_until,
-    model::{Change, Delivery, Event, Lookup, Receipt, Seq},
+    model::{Change, Delivery, Event, Lookup, Partition, Receipt, Seq},
     rate::{Admission, Cost, Feedback, Permit},
 };
 
@@ -153,12 +154,11 @@ impl Attempt<'_> {
             .unwrap_or_else(|_| Err(Error::new(ErrorKind::Unavailable, "the look-up did not end in time")));
         match lookup {
             Ok(Lookup::Happened(receipt)) => {
-                self.apply_surely(Transaction {
-                    fence: Some(self.lease),
-                    settle: vec![done(item.seq, receipt)],
-                    ..Transaction::default()
-                })
-                .await?;
+                let mut transaction = Transaction { fence: Some(self.lease), ..Transaction::default() };
+                let wake = self.follow(delivery, &Ending::Done(&receipt), &mut transaction);
+                transaction.settle.push(done(item.seq, receipt));
+                self.apply_surely(transaction).await?;
+                self.shared.wake.partitions(&wake);
                 self.shared.stats.count(Stat::Delivered);
                 Ok(Some(Finished::settled()))
             }
@@ -226,6 +226,7 @@ impl Attempt<'_> {
             let (outcome, next) = match result {
                 Ok(receipt) => {
                     self.shared.stats.count(Stat::Delivered);
+                    wake.extend(self.follow(delivery, &Ending::Done(&receipt), &mut transaction));
                     (done(item.seq, receipt).outcome, None)
                 }
                 Err(error) => {
@@ -244,7 +245,17 @@ impl Attempt<'_> {
                         }
                     }
                     reason = matches!(judged, Judged::Outage).then(|| Arc::from(error.to_string()));
-                    judged.into_outcome(*item, &error, uncertain)
+                    let (outcome, next) = judged.into_outcome(*item, &error, uncertain);
+                    // A delivery that was parked before and still is has been told about.
+                    let ending = match &outcome {
+                        Outcome::Dead { error } => Some(Ending::Dead(error)),
+                        Outcome::Parked { error } => change.map(|_| Ending::Parked(error)),
+                        _ => None,
+                    };
+                    wake.extend(
+                        ending.iter().flat_map(|ending| self.follow(delivery, ending, &mut transaction)),
+                    );
+                    (outcome, next)
                 }
             };
             transaction.settle.push(Settlement { seq: item.seq, outcome });
@@ -253,6 +264,16 @@ impl Attempt<'_> {
         self.apply_surely(transaction).await?;
         self.shared.wake.partitions(&wake);
         Ok(Finished { waits, hold, fenced: false, reason })
+    }
+
+    /// Adds what a delivery that ended leads to.
+    fn follow(
+        &self,
+        delivery: &Delivery,
+        ending: &Ending<'_>,
+        transaction: &mut Transaction,
+    ) -> Vec<Partition> {
+        consequences::append(self.shared, &self.batch.connection, delivery, ending, transaction)
     }
 
     /// What is told about a delivery that was given up or parked; nothing about one that was itself telling.
@@ -306,6 +327,10 @@ impl Attempt<'_> {
         let mut wake = Vec::new();
         if let Some(told) = told {
             wake = outcome::append(self.shared, told, &mut transaction).await?;
+        }
+        if let Some(delivery) = delivery {
+            let ending = Ending::Dead(&error.to_string());
+            wake.extend(self.follow(delivery, &ending, &mut transaction));
         }
         apply(self.shared, transaction).await?;
         self.shared.wake.partitions(&wake);

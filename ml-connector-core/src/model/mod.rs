@@ -9,7 +9,7 @@ mod record;
 mod signal;
 mod time;
 
-pub use delivery::{Delivery, DeliveryId, Destination, Follow, Lookup, Plan, Receipt, Root};
+pub use delivery::{Delivery, DeliveryId, Destination, Ended, Fate, Follow, Lookup, Plan, Receipt, Root};
 pub use event::{Change, Event, EventType, Origin};
 pub(crate) use id::text_id;
 pub use id::{AccountKey, Affinity, ConnectionId, DedupeKey, EndpointId, EntityRef, LaneKey, Partition, Seq};
