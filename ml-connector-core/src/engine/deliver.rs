@@ -9,9 +9,10 @@ use super::{
     Shared,
     consequences::{self, Ending},
     lanes::{Batch, Hold, Item},
+    observe::{Purpose, observe},
     outcome::{self, Told},
     registry::SinkSlot,
-    resolve::{Stop, apply, dead, settle},
+    resolve::{Stop, apply, commit, dead, settle},
     retry,
     run::Finished,
     stats::Stat,
@@ -19,9 +20,9 @@ use super::{
 };
 use crate::{
     Effect, Error, ErrorKind, Notes, OnUnknown, Repeat, Result, Retry, Scope, Timestamp,
-    audit::{Entry, Lease, Outcome, Query, Settlement, Transaction},
+    audit::{Committed, Entry, Lease, Outcome, Parent, Query, Settlement, Transaction},
     clock::sleep_until,
-    model::{Change, Delivery, Event, Lookup, Partition, Receipt, Seq},
+    model::{Change, Delivery, Event, Lookup, Observation, Partition, Receipt, Seq},
     rate::{Admission, Cost, Feedback, Permit},
 };
 
@@ -156,8 +157,9 @@ impl Attempt<'_> {
             Ok(Lookup::Happened(receipt)) => {
                 let mut transaction = Transaction { fence: Some(self.lease), ..Transaction::default() };
                 let wake = self.follow(delivery, &Ending::Done(&receipt), &mut transaction);
+                let seen: Vec<_> = receipt.observed.iter().cloned().map(|seen| (item.seq, seen)).collect();
                 transaction.settle.push(done(item.seq, receipt));
-                self.apply_surely(transaction).await?;
+                self.settle_surely(transaction, &seen).await?;
                 self.shared.wake.partitions(&wake);
                 self.shared.stats.count(Stat::Delivered);
                 Ok(Some(Finished::settled()))
@@ -221,12 +223,13 @@ impl Attempt<'_> {
         let now = self.shared.clock.now();
         let (mut hold, mut waits, mut reason) = (Hold::None, Vec::new(), None);
         let mut transaction = Transaction { fence: Some(self.lease), ..Transaction::default() };
-        let mut wake = Vec::new();
+        let (mut wake, mut seen) = (Vec::new(), Vec::new());
         for ((item, delivery), result) in items.iter().zip(deliveries).zip(results) {
             let (outcome, next) = match result {
                 Ok(receipt) => {
                     self.shared.stats.count(Stat::Delivered);
                     wake.extend(self.follow(delivery, &Ending::Done(&receipt), &mut transaction));
+                    seen.extend(receipt.observed.iter().cloned().map(|seen| (item.seq, seen)));
                     (done(item.seq, receipt).outcome, None)
                 }
                 Err(error) => {
@@ -261,7 +264,7 @@ impl Attempt<'_> {
             transaction.settle.push(Settlement { seq: item.seq, outcome });
             waits.extend(next);
         }
-        self.apply_surely(transaction).await?;
+        self.settle_surely(transaction, &seen).await?;
         self.shared.wake.partitions(&wake);
         Ok(Finished { waits, hold, fenced: false, reason })
     }
@@ -350,6 +353,39 @@ impl Attempt<'_> {
                 settled => return settled,
             }
         }
+    }
+
+    /// Writes results with what was read back after our own writes, so that the vendor's webhook about them is no
+    /// change. Somebody else may have written the snapshot meanwhile: then that webhook, or the next poll, tells.
+    async fn settle_surely(
+        &self,
+        transaction: Transaction,
+        seen: &[(Seq, Arc<Observation>)],
+    ) -> Result<(), Stop> {
+        match self.with_read_back(&transaction, seen).await {
+            Ok(true) => Ok(()),
+            Ok(false) => self.apply_surely(transaction).await,
+            Err(error) => {
+                tracing::warn!(%error, "what was read back is not kept");
+                self.apply_surely(transaction).await
+            }
+        }
+    }
+
+    async fn with_read_back(&self, settled: &Transaction, seen: &[(Seq, Arc<Observation>)]) -> Result<bool> {
+        let registry = self.shared.registry();
+        let Some(slot) = registry.source(&self.batch.connection).filter(|_| !seen.is_empty()) else {
+            return Ok(false);
+        };
+        let (mut transaction, mut wake) = (settled.clone(), Vec::new());
+        for (seq, seen) in seen {
+            let (seen, parent) = (std::slice::from_ref(&**seen), Parent::Entry(*seq));
+            let noticed = observe(self.shared, slot, seen, Purpose::Ours, parent, &mut transaction).await?;
+            wake.extend(noticed.wake);
+        }
+        let applied = matches!(commit(self.shared, transaction).await?, Committed::Applied(_));
+        self.shared.wake.partitions(&wake);
+        Ok(applied)
     }
 
     async fn finish_permit(&self, costs: &[Cost], permit: Permit) {

@@ -5,6 +5,7 @@ mod failures;
 mod feeds;
 mod flow;
 mod outcomes;
+mod read_back;
 mod vendor;
 
 use std::{sync::Arc, time::Duration};
