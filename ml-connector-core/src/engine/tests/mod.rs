@@ -1,5 +1,6 @@
 //! The engine against a tiny vendor, in virtual time.
 
+mod batches;
 mod failures;
 mod feeds;
 mod flow;
