@@ -19,6 +19,8 @@ pub(super) struct Registry {
     sources: BTreeMap<ConnectionId, Arc<SourceSlot>>,
     sinks: BTreeMap<ConnectionId, Arc<SinkSlot>>,
     endpoints: HashMap<EndpointId, Vec<Arc<SourceSlot>>>,
+    /// The most deliveries that any sink has taken at once.
+    max_batch: usize,
     routes: Vec<Arc<Route>>,
 }
 
@@ -82,6 +84,7 @@ impl Registry {
         if self.sinks.contains_key(&info.connection) {
             return Err(taken("sink", &info.connection));
         }
+        self.max_batch = self.max_batch.max(info.max_batch);
         let slot = SinkSlot { partition: info.affinity.partition(), sink: Arc::clone(sink) };
         self.sinks.insert(info.connection.clone(), Arc::new(slot));
         Ok(())
@@ -135,6 +138,11 @@ impl Registry {
 
     pub(super) fn sink(&self, connection: &ConnectionId) -> Option<&Arc<SinkSlot>> {
         self.sinks.get(connection)
+    }
+
+    /// The most deliveries that a sink takes at once.
+    pub(super) fn max_batch(&self) -> usize {
+        self.max_batch
     }
 
     pub(super) fn routes(&self) -> &[Arc<Route>] {

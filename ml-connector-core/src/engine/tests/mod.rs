@@ -1,5 +1,6 @@
 //! The engine against a tiny vendor, in virtual time.
 
+mod batches;
 mod consequences;
 mod failures;
 mod feeds;
