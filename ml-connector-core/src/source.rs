@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Context, Result, Timestamp,
+    auth::OAuth2,
     model::{
         AccountKey, Affinity, ConnectionId, EndpointId, Intake, Page, PollMode, Prompt, Resolution, Signal,
         Upkeep, Zone,
@@ -43,6 +44,9 @@ pub struct SourceInfo {
     pub zone: Zone,
     /// After how many days past the due date an unpaid document is announced as overdue.
     pub overdue_after: Vec<u32>,
+    /// The tokens that the engine keeps alive when no call does; see
+    /// [`OAuth2Config::idle_life`](crate::auth::OAuth2Config::idle_life).
+    pub tokens: Option<OAuth2>,
 }
 
 impl SourceInfo {
@@ -63,6 +67,7 @@ impl SourceInfo {
             coalesce: Self::COALESCE,
             zone: Zone::UTC,
             overdue_after: Vec::new(),
+            tokens: None,
             connection,
         }
     }
