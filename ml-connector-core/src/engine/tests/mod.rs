@@ -3,6 +3,7 @@
 mod failures;
 mod feeds;
 mod flow;
+mod idle;
 mod outcomes;
 mod vendor;
 
