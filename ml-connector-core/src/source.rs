@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Context, Result, Timestamp,
+    auth::OAuth2,
     model::{
         AccountKey, Affinity, ConnectionId, EndpointId, Intake, Page, PollMode, Prompt, Resolution, Signal,
         Upkeep, Zone,
@@ -51,6 +52,9 @@ pub struct SourceInfo {
     /// what it knew: for a source that is itself the truth about its records. Several observations of one record in
     /// one resolution then follow one another, each a change of its own.
     pub keeps_raw: bool,
+    /// The tokens that the engine keeps alive when no call does; see
+    /// [`OAuth2Config::idle_life`](crate::auth::OAuth2Config::idle_life).
+    pub tokens: Option<OAuth2>,
 }
 
 impl SourceInfo {
@@ -73,6 +77,7 @@ impl SourceInfo {
             overdue_after: Vec::new(),
             outcomes: false,
             keeps_raw: false,
+            tokens: None,
             connection,
         }
     }

@@ -10,6 +10,7 @@ use tokio::sync::OnceCell;
 use super::upkeep::StateCache;
 use crate::{
     Error, ErrorKind, Result, Sink, Source, Timestamp,
+    auth::OAuth2,
     model::{AccountKey, ConnectionId, EndpointId, Partition},
     route::Route,
 };
@@ -143,6 +144,19 @@ impl Registry {
     /// The most deliveries that a sink takes at once.
     pub(super) fn max_batch(&self) -> usize {
         self.max_batch
+    }
+
+    /// The tokens that are to be kept alive, with whom they are of and who owns that.
+    pub(super) fn tokens(&self) -> impl Iterator<Item = (Partition, &ConnectionId, &OAuth2)> {
+        let sources = self.sources.values().map(|slot| {
+            let info = slot.source.info();
+            (slot.partition, &info.connection, info.tokens.as_ref())
+        });
+        let sinks = self.sinks.values().map(|slot| {
+            let info = slot.sink.info();
+            (slot.partition, &info.connection, info.tokens.as_ref())
+        });
+        sources.chain(sinks).filter_map(|(partition, id, tokens)| Some((partition, id, tokens?)))
     }
 
     pub(super) fn routes(&self) -> &[Arc<Route>] {

@@ -103,6 +103,7 @@ impl Connector {
             runner.start();
             runner.answer();
             runner.prune();
+            runner.keep_alive();
             let pause = runner.pause();
             tokio::select! {
                 biased;
@@ -132,6 +133,7 @@ struct Runner {
     parked: HashSet<ConnectionId>,
     tellers: JoinSet<()>,
     prune_at: Timestamp,
+    keep_alive_at: Timestamp,
 }
 
 /// What waits and what is under way of one kind.
@@ -170,6 +172,7 @@ impl Runner {
             parked: HashSet::new(),
             tellers: JoinSet::new(),
             prune_at: Timestamp::default(),
+            keep_alive_at: Timestamp::default(),
         }
     }
 

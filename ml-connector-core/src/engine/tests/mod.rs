@@ -5,6 +5,7 @@ mod consequences;
 mod failures;
 mod feeds;
 mod flow;
+mod idle;
 mod outcomes;
 mod read_back;
 mod vendor;

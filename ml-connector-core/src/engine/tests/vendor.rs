@@ -12,6 +12,7 @@ use bytes::Bytes;
 use crate::{
     Context, Effect, Error, ErrorKind, Feed, Mode, Money, Notes, OnUnknown, Repeat, Result, Sink, SinkInfo,
     Source, SourceInfo, Timestamp,
+    auth::OAuth2,
     model::{
         AccountKey, ConnectionId, Date, Delivery, EntityRef, Intake, LaneKey, Lookup, Observation, Observed,
         Page, Plan, PollMode, Prompt, Receipt, Record, RecordKind, Resolution, Revision, Signal, Status,
@@ -109,6 +110,13 @@ impl LedgerSource {
         self.info.feeds = vec![Feed { name: "invoices", every: Duration::from_secs(900) }];
         self.info.sweeps = vec![Feed { name: "invoices", every: Duration::from_secs(86_400) }];
         self.info.mode = mode;
+        self
+    }
+
+    /// With tokens that have to be kept alive, and nothing else to do.
+    pub(super) fn idle(mut self, tokens: OAuth2) -> Self {
+        self.info.tokens = Some(tokens);
+        self.info.mode = Mode::Poll;
         self
     }
 
@@ -264,6 +272,11 @@ pub(super) struct BoardSink {
 }
 
 impl BoardSink {
+    pub(super) fn idle(mut self, tokens: OAuth2) -> Self {
+        self.info.tokens = Some(tokens);
+        self
+    }
+
     pub(super) fn new(board: &Arc<Board>, repeat: Repeat, on_unknown: OnUnknown) -> Self {
         let mut info = SinkInfo::new("board".into(), "board");
         info.repeat = repeat;
