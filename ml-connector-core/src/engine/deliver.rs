@@ -471,14 +471,14 @@ fn decode(entry: &Entry, event: Option<&Entry>) -> Result<Delivery> {
     let body = entry.body.as_ref().ok_or_else(|| unreadable("a delivery has no body"))?;
     let event =
         event.and_then(|event| event.body.as_ref()).ok_or_else(|| unreadable("a delivery has no event"))?;
-    let StoredDelivery { id, destination } = StoredDelivery::decode(body)?;
+    let stored = StoredDelivery::decode(body)?;
     let event = Arc::new(Event::from_cloudevent(event)?);
     let since = entry.outcomes.iter().find_map(|recorded| match recorded.outcome {
         Outcome::Begun { .. } => Some(recorded.at),
         _ => None,
     });
     let route = entry.index.name.clone().unwrap_or_default();
-    let mut delivery = Delivery::new(entry.seq, id, destination, route, event, since.unwrap_or(entry.at));
+    let mut delivery = stored.delivery(entry.seq, route, event, since.unwrap_or(entry.at));
     delivery.note = entry.note().cloned();
     Ok(delivery)
 }

@@ -27,12 +27,16 @@ pub(super) enum Purpose {
     Ours,
     /// To tell of every record; `alone` = nothing but the wish for the past led to the read.
     Backfill { alone: bool },
+    /// To tell of every record of a page together.
+    Page,
 }
 
 /// What observations led to, beside what is in the transaction.
 #[derive(Debug, Default)]
 pub(super) struct Noticed {
     pub(super) events: usize,
+    /// What is to be told of a page of the past.
+    pub(super) page: Vec<Event>,
     /// Records of which something newer is known: to be read again.
     pub(super) older: Vec<EntityRef>,
     /// Whose work lists will have grown.
@@ -71,7 +75,7 @@ pub(super) async fn observe(
             }
             Step::Changed { snapshot, changes } => (snapshot, changes),
             Step::Unchanged => match (purpose, last) {
-                (Purpose::Backfill { .. }, Some(last)) if last.revision.is_some() => {
+                (Purpose::Backfill { .. } | Purpose::Page, Some(last)) if last.revision.is_some() => {
                     (Box::new(last.clone()), [Change::Updated].into())
                 }
                 _ => continue,
@@ -82,7 +86,8 @@ pub(super) async fn observe(
         if purpose == Purpose::Ours && same_facts && changes == [Change::Updated].into() {
             origin = Origin::Ours;
         }
-        if let Purpose::Backfill { alone } = purpose {
+        if matches!(purpose, Purpose::Backfill { .. } | Purpose::Page) {
+            let alone = purpose != Purpose::Backfill { alone: false };
             // A change that nobody has told yet is news, however it was found.
             let news = last.is_some_and(|last| snapshot.n > last.n) || last.is_none() && !alone;
             if !news {
@@ -110,7 +115,11 @@ pub(super) async fn observe(
         let mut event = Event::new(connection, entity, snapshot.n, changes, now, Some(record));
         event.raw = raw;
         event.origin = origin;
-        append_event(shared, slot.partition, event, transaction, parent, &mut noticed.wake)?;
+        if purpose == Purpose::Page && origin == Origin::Backfill {
+            noticed.page.push(event);
+            continue;
+        }
+        append_event(shared, slot.partition, event, transaction, parent, &mut noticed.wake).await?;
         noticed.events += 1;
         before = Some((key, *snapshot));
     }
