@@ -104,7 +104,7 @@ async fn under_test(to: impl FnOnce(&MessageRef) -> Destination, written: Writte
         clock,
         writes: |request| request.uri().path().starts_with("/api/chat."),
         destination: to(&first),
-        record,
+        record: Box::new(move |_| record.clone()),
         refusals: Refusals {
             token: answer(200, "", r#"{"ok":false,"error":"invalid_auth"}"#),
             renews_tokens: false,

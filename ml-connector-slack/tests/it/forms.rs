@@ -362,7 +362,7 @@ async fn the_admin_channel_is_a_setting() {
     assert_eq!(slack.plan(&delivery(admin())).unwrap().lane.as_str(), "channel:C07APPROV1");
 
     let without = world.slack().plan(&delivery(admin())).unwrap_err();
-    assert_eq!(without.kind(), ErrorKind::InvalidRequest);
+    assert_eq!(without.kind(), ErrorKind::ConfigInvalid);
     let wrong = world.builder().admin("two words").build().unwrap_err();
     assert_eq!(wrong.kind(), ErrorKind::ConfigInvalid);
 }
@@ -394,7 +394,7 @@ async fn a_template_is_found_by_the_route_s_name_then_by_type_then_by_kind() {
     let mut unknown = delivery(channel("C07ACCTNG1"));
     unknown.template = Some("luod".into());
     for error in [slack.plan(&unknown).unwrap_err(), world.deliver(&slack, &unknown).await.unwrap_err()] {
-        assert_eq!((error.kind(), error.effect()), (ErrorKind::InvalidRequest, Effect::None));
+        assert_eq!((error.kind(), error.effect()), (ErrorKind::ConfigInvalid, Effect::None));
         assert_eq!(error.context("templates"), Some("brief card invoice invoice.sent loud"));
     }
 }

@@ -103,6 +103,7 @@ impl Connector {
             runner.start();
             runner.answer();
             runner.prune();
+            runner.keep_alive();
             let pause = runner.pause();
             tokio::select! {
                 biased;
@@ -132,6 +133,7 @@ struct Runner {
     parked: HashSet<ConnectionId>,
     tellers: JoinSet<()>,
     prune_at: Timestamp,
+    keep_alive_at: Timestamp,
 }
 
 /// What waits and what is under way of one kind.
@@ -170,6 +172,7 @@ impl Runner {
             parked: HashSet::new(),
             tellers: JoinSet::new(),
             prune_at: Timestamp::default(),
+            keep_alive_at: Timestamp::default(),
         }
     }
 
@@ -242,15 +245,16 @@ impl Runner {
         while self.signals.under_way < self.signals.max {
             let appetite = |connection: &ConnectionId| {
                 let ahead = registry.source(connection).map(|slot| slot.source.info().coalesce);
-                Appetite { max: MAX_SIGNALS, ahead: ahead.unwrap_or_default() }
+                Appetite { max: MAX_SIGNALS, ahead: ahead.unwrap_or_default(), linger: Duration::ZERO }
             };
             let Some(batch) = self.signals.lanes.take(now, appetite) else { break };
             self.spawn(batch);
         }
         while self.deliveries.under_way < self.deliveries.max {
             let appetite = |connection: &ConnectionId| {
-                let max = registry.sink(connection).map(|slot| slot.sink.info().max_batch);
-                Appetite { max: max.unwrap_or(1), ahead: Duration::ZERO }
+                let info = registry.sink(connection).map(|slot| slot.sink.info());
+                let (max, linger) = info.map_or((1, Duration::ZERO), |info| (info.max_batch, info.linger));
+                Appetite { max, ahead: Duration::ZERO, linger }
             };
             let Some(batch) = self.deliveries.lanes.take(now, appetite) else { break };
             self.spawn(batch);
