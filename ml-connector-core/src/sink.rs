@@ -23,6 +23,9 @@ pub struct SinkInfo {
     pub affinity: Affinity,
     /// The most deliveries of one lane in one call of [`Sink::deliver`].
     pub max_batch: usize,
+    /// The most deliveries that one digest takes: the sink makes one message of a batch whose deliveries say
+    /// [`digest`](Delivery::digest). 0 = it has no such form.
+    pub max_digest: usize,
     /// How long deliveries are collected for a fuller batch.
     pub linger: Duration,
     /// What may follow an attempt with an unknown effect.
@@ -42,6 +45,7 @@ impl SinkInfo {
             system,
             affinity: Affinity::from(connection.as_str()),
             max_batch: 1,
+            max_digest: 0,
             linger: Duration::ZERO,
             repeat: Repeat::AfterLookup,
             on_unknown: OnUnknown::Park,

@@ -47,6 +47,14 @@ pub struct SourceInfo {
     /// The tokens that the engine keeps alive when no call does; see
     /// [`OAuth2Config::idle_life`](crate::auth::OAuth2Config::idle_life).
     pub tokens: Option<OAuth2>,
+    /// Whether it is told what becomes of deliveries of its own events: one signal per delivery that is done, dead or
+    /// parked, written with that outcome. Its subject is the event's record, its payload a
+    /// [`Fate`](crate::model::Fate).
+    pub outcomes: bool,
+    /// Whether its snapshots keep the raw state of its observations, so that [`Source::resolve`] finds the whole of
+    /// what it knew: for a source that is itself the truth about its records. Several observations of one record in
+    /// one resolution then follow one another, each a change of its own.
+    pub keeps_raw: bool,
 }
 
 impl SourceInfo {
@@ -68,6 +76,8 @@ impl SourceInfo {
             zone: Zone::UTC,
             overdue_after: Vec::new(),
             tokens: None,
+            outcomes: false,
+            keeps_raw: false,
             connection,
         }
     }

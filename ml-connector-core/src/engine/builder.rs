@@ -116,7 +116,8 @@ impl Builder {
         registry.set_routes(self.routes)?;
         Ok(Connector {
             shared: Arc::new(Shared {
-                context: Context::new(transport, tokens, limiter, Arc::clone(&clock)),
+                context: Context::new(transport, tokens, limiter, Arc::clone(&clock))
+                    .with_log(Arc::clone(&log)),
                 log,
                 clock,
                 public_url: public_url.transpose()?,

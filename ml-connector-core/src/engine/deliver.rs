@@ -7,10 +7,12 @@ use bytes::Bytes;
 
 use super::{
     Shared,
+    consequences::{self, Ending},
     lanes::{Batch, Hold, Item},
+    observe::{Purpose, observe},
     outcome::{self, Told},
     registry::SinkSlot,
-    resolve::{Stop, apply, dead, settle},
+    resolve::{Stop, apply, commit, dead, settle},
     retry,
     run::Finished,
     stats::Stat,
@@ -18,9 +20,9 @@ use super::{
 };
 use crate::{
     Effect, Error, ErrorKind, Notes, OnUnknown, Repeat, Result, Retry, Scope, Timestamp,
-    audit::{Entry, Lease, Outcome, Query, Settlement, Transaction},
+    audit::{Committed, Entry, Lease, Outcome, Parent, Query, Settlement, Transaction},
     clock::sleep_until,
-    model::{Change, Delivery, Event, Lookup, Receipt, Seq},
+    model::{Change, Delivery, Event, Lookup, Observation, Partition, Receipt, Seq},
     rate::{Admission, Cost, Feedback, Permit},
 };
 
@@ -153,12 +155,12 @@ impl Attempt<'_> {
             .unwrap_or_else(|_| Err(Error::new(ErrorKind::Unavailable, "the look-up did not end in time")));
         match lookup {
             Ok(Lookup::Happened(receipt)) => {
-                self.apply_surely(Transaction {
-                    fence: Some(self.lease),
-                    settle: vec![done(item.seq, receipt)],
-                    ..Transaction::default()
-                })
-                .await?;
+                let mut transaction = Transaction { fence: Some(self.lease), ..Transaction::default() };
+                let wake = self.follow(delivery, &Ending::Done(&receipt), &mut transaction);
+                let seen: Vec<_> = receipt.observed.iter().cloned().map(|seen| (item.seq, seen)).collect();
+                transaction.settle.push(done(item.seq, receipt));
+                self.settle_surely(transaction, &seen).await?;
+                self.shared.wake.partitions(&wake);
                 self.shared.stats.count(Stat::Delivered);
                 Ok(Some(Finished::settled()))
             }
@@ -221,11 +223,13 @@ impl Attempt<'_> {
         let now = self.shared.clock.now();
         let (mut hold, mut waits, mut reason) = (Hold::None, Vec::new(), None);
         let mut transaction = Transaction { fence: Some(self.lease), ..Transaction::default() };
-        let mut wake = Vec::new();
+        let (mut wake, mut seen) = (Vec::new(), Vec::new());
         for ((item, delivery), result) in items.iter().zip(deliveries).zip(results) {
             let (outcome, next) = match result {
                 Ok(receipt) => {
                     self.shared.stats.count(Stat::Delivered);
+                    wake.extend(self.follow(delivery, &Ending::Done(&receipt), &mut transaction));
+                    seen.extend(receipt.observed.iter().cloned().map(|seen| (item.seq, seen)));
                     (done(item.seq, receipt).outcome, None)
                 }
                 Err(error) => {
@@ -244,15 +248,35 @@ impl Attempt<'_> {
                         }
                     }
                     reason = matches!(judged, Judged::Outage).then(|| Arc::from(error.to_string()));
-                    judged.into_outcome(*item, &error, uncertain)
+                    let (outcome, next) = judged.into_outcome(*item, &error, uncertain);
+                    // A delivery that was parked before and still is has been told about.
+                    let ending = match &outcome {
+                        Outcome::Dead { error } => Some(Ending::Dead(error)),
+                        Outcome::Parked { error } => change.map(|_| Ending::Parked(error)),
+                        _ => None,
+                    };
+                    wake.extend(
+                        ending.iter().flat_map(|ending| self.follow(delivery, ending, &mut transaction)),
+                    );
+                    (outcome, next)
                 }
             };
             transaction.settle.push(Settlement { seq: item.seq, outcome });
             waits.extend(next);
         }
-        self.apply_surely(transaction).await?;
+        self.settle_surely(transaction, &seen).await?;
         self.shared.wake.partitions(&wake);
         Ok(Finished { waits, hold, fenced: false, reason })
+    }
+
+    /// Adds what a delivery that ended leads to.
+    fn follow(
+        &self,
+        delivery: &Delivery,
+        ending: &Ending<'_>,
+        transaction: &mut Transaction,
+    ) -> Vec<Partition> {
+        consequences::append(self.shared, &self.batch.connection, delivery, ending, transaction)
     }
 
     /// What is told about a delivery that was given up or parked; nothing about one that was itself telling.
@@ -307,6 +331,10 @@ impl Attempt<'_> {
         if let Some(told) = told {
             wake = outcome::append(self.shared, told, &mut transaction).await?;
         }
+        if let Some(delivery) = delivery {
+            let ending = Ending::Dead(&error.to_string());
+            wake.extend(self.follow(delivery, &ending, &mut transaction));
+        }
         apply(self.shared, transaction).await?;
         self.shared.wake.partitions(&wake);
         self.shared.stats.count(Stat::Dead);
@@ -325,6 +353,39 @@ impl Attempt<'_> {
                 settled => return settled,
             }
         }
+    }
+
+    /// Writes results with what was read back after our own writes, so that the vendor's webhook about them is no
+    /// change. Somebody else may have written the snapshot meanwhile: then that webhook, or the next poll, tells.
+    async fn settle_surely(
+        &self,
+        transaction: Transaction,
+        seen: &[(Seq, Arc<Observation>)],
+    ) -> Result<(), Stop> {
+        match self.with_read_back(&transaction, seen).await {
+            Ok(true) => Ok(()),
+            Ok(false) => self.apply_surely(transaction).await,
+            Err(error) => {
+                tracing::warn!(%error, "what was read back is not kept");
+                self.apply_surely(transaction).await
+            }
+        }
+    }
+
+    async fn with_read_back(&self, settled: &Transaction, seen: &[(Seq, Arc<Observation>)]) -> Result<bool> {
+        let registry = self.shared.registry();
+        let Some(slot) = registry.source(&self.batch.connection).filter(|_| !seen.is_empty()) else {
+            return Ok(false);
+        };
+        let (mut transaction, mut wake) = (settled.clone(), Vec::new());
+        for (seq, seen) in seen {
+            let (seen, parent) = (std::slice::from_ref(&**seen), Parent::Entry(*seq));
+            let noticed = observe(self.shared, slot, seen, Purpose::Ours, parent, &mut transaction).await?;
+            wake.extend(noticed.wake);
+        }
+        let applied = matches!(commit(self.shared, transaction).await?, Committed::Applied(_));
+        self.shared.wake.partitions(&wake);
+        Ok(applied)
     }
 
     async fn finish_permit(&self, costs: &[Cost], permit: Permit) {

@@ -29,6 +29,7 @@
 
 mod backlog;
 mod builder;
+mod consequences;
 mod deliver;
 mod explain;
 mod feeds;

@@ -22,6 +22,8 @@ pub enum Change {
     Deleted,
     /// It was declared void.
     Voided,
+    /// It was posted in the books on request.
+    Posted,
     /// It was settled in full.
     Paid,
     /// It is unpaid this many days after its due date; each configured threshold is announced once.
@@ -30,6 +32,16 @@ pub enum Change {
     Approved,
     /// Approval was refused.
     Rejected,
+    /// What was asked for was not done, for a reason that does not pass by itself.
+    Refused,
+    /// Nobody decided in time.
+    Expired,
+    /// It changed before anybody decided: what was asked no longer holds.
+    Superseded,
+    /// A decision is asked for.
+    Requested,
+    /// A decision is still asked for.
+    Reminded,
     /// It waits for approval.
     Submitted,
     /// It was issued to the counterparty.
@@ -55,10 +67,16 @@ impl Change {
         match self {
             Self::Deleted => "deleted",
             Self::Voided => "voided",
+            Self::Posted => "posted",
             Self::Paid => "paid",
             Self::Overdue(_) => "overdue",
             Self::Approved => "approved",
             Self::Rejected => "rejected",
+            Self::Refused => "refused",
+            Self::Expired => "expired",
+            Self::Superseded => "superseded",
+            Self::Requested => "requested",
+            Self::Reminded => "reminded",
             Self::Submitted => "submitted",
             Self::Sent => "sent",
             Self::PartiallyPaid => "partially_paid",
@@ -87,9 +105,15 @@ impl FromStr for Change {
         Ok(match text {
             "deleted" => Self::Deleted,
             "voided" => Self::Voided,
+            "posted" => Self::Posted,
             "paid" => Self::Paid,
             "approved" => Self::Approved,
             "rejected" => Self::Rejected,
+            "refused" => Self::Refused,
+            "expired" => Self::Expired,
+            "superseded" => Self::Superseded,
+            "requested" => Self::Requested,
+            "reminded" => Self::Reminded,
             "submitted" => Self::Submitted,
             "sent" => Self::Sent,
             "partially_paid" => Self::PartiallyPaid,

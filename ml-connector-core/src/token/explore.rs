@@ -207,7 +207,7 @@ impl Setting {
         };
         match &world.hosts[host].doing {
             Doing::Rest if world.blob.generation < self.goal() => {
-                push(&|next| self.swap(next, host, Task::Want))
+                push(&|next| self.swap(next, host, Task::Want));
             }
             Doing::Rest => {}
             Doing::Swap { task, stale: true, .. } => {

@@ -1,10 +1,12 @@
 //! The engine against a tiny vendor, in virtual time.
 
+mod consequences;
 mod failures;
 mod feeds;
 mod flow;
 mod idle;
 mod outcomes;
+mod read_back;
 mod vendor;
 
 use std::{sync::Arc, time::Duration};

@@ -125,7 +125,7 @@ impl LedgerSource {
         self
     }
 
-    fn seen(&self, record: &Record, read_at: Timestamp) -> Observation {
+    pub(super) fn seen(&self, record: &Record, read_at: Timestamp) -> Observation {
         let state = Observed::Present {
             revision: Revision::of(&serde_json::to_vec(record).unwrap()),
             order: None,
