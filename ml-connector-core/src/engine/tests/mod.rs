@@ -4,6 +4,7 @@ mod batches;
 mod failures;
 mod feeds;
 mod flow;
+mod hosts;
 mod outcomes;
 mod vendor;
 
@@ -46,6 +47,7 @@ struct World {
     repeat: Repeat,
     on_unknown: OnUnknown,
     retention: Option<Duration>,
+    lease: Duration,
 }
 
 impl World {
@@ -60,6 +62,7 @@ impl World {
             repeat: Repeat::AfterLookup,
             on_unknown: OnUnknown::Park,
             retention: None,
+            lease: secs(600),
         }
     }
 
@@ -70,7 +73,7 @@ impl World {
 
     fn connector_with(&self, routes: Vec<Route>) -> Connector {
         let settings =
-            Settings { grace: secs(5), lease: secs(600), retention: self.retention, ..Settings::default() };
+            Settings { grace: secs(5), lease: self.lease, retention: self.retention, ..Settings::default() };
         let connector = Connector::builder()
             .audit_log(Arc::clone(&self.log))
             .rate_limiter(Arc::clone(&self.limiter))
