@@ -7,7 +7,10 @@ use url::Url;
 use super::{Connector, Settings, Shared, registry::Registry, stats::Counters, wake::Wake};
 use crate::{
     AuditLog, Clock, Context, Error, ErrorKind, HttpTransport, RateLimiter, Result, Sink, Source,
-    SystemClock, TokenStore, http::require_secure, rate::MemoryRateLimiter, route::Route,
+    SystemClock, TokenStore,
+    http::require_secure,
+    rate::MemoryRateLimiter,
+    route::{Route, RouteSet},
 };
 
 /// Puts a [`Connector`] together. Setters cannot fail; [`build`](Self::build) checks everything.
@@ -22,7 +25,7 @@ pub struct Builder {
     settings: Settings,
     sources: Vec<Arc<dyn Source>>,
     sinks: Vec<Arc<dyn Sink>>,
-    routes: Vec<Route>,
+    routes: RouteSet,
 }
 
 impl Builder {
@@ -85,8 +88,14 @@ impl Builder {
     /// Adds a route.
     #[must_use]
     pub fn route(mut self, route: Route) -> Self {
-        self.routes.push(route);
+        self.routes.routes.push(Arc::new(route));
         self
+    }
+
+    /// The routes, in place of those before: a [`RouteSet`] from a file, or a list.
+    #[must_use]
+    pub fn routes(self, routes: impl Into<RouteSet>) -> Self {
+        Self { routes: routes.into(), ..self }
     }
 
     /// Checks everything and builds the connector. Nothing runs yet, and nothing is sent.
@@ -116,7 +125,8 @@ impl Builder {
         registry.set_routes(self.routes)?;
         Ok(Connector {
             shared: Arc::new(Shared {
-                context: Context::new(transport, tokens, limiter, Arc::clone(&clock)),
+                context: Context::new(transport, tokens, limiter, Arc::clone(&clock))
+                    .with_log(Arc::clone(&log)),
                 log,
                 clock,
                 public_url: public_url.transpose()?,

@@ -7,11 +7,13 @@ use bytes::Bytes;
 
 use super::{
     Shared,
+    consequences::{self, Ending},
     judge::{Failure, Judged},
     lanes::{Batch, Hold, Item},
+    observe::{Purpose, observe},
     outcome::{self, Told},
     registry::SinkSlot,
-    resolve::{Stop, apply, dead, settle},
+    resolve::{Stop, apply, commit, dead, settle},
     retry,
     run::Finished,
     stats::Stat,
@@ -19,9 +21,9 @@ use super::{
 };
 use crate::{
     Effect, Error, ErrorKind, Notes, Repeat, Result, Retry, Scope, Timestamp,
-    audit::{Entry, Lease, Outcome, Query, Settlement, Transaction},
+    audit::{Committed, Entry, Lease, Outcome, Parent, Query, Settlement, Transaction},
     clock::sleep_until,
-    model::{Change, Delivery, Event, Plan, Receipt, Seq},
+    model::{Change, Delivery, Event, Observation, Partition, Plan, Receipt, Seq},
     rate::{Admission, Cost, Feedback},
 };
 
@@ -216,12 +218,14 @@ impl Attempt<'_> {
         let now = self.shared.clock.now();
         let (mut hold, mut waits, mut reason) = (Hold::None, Vec::new(), None);
         let mut transaction = Transaction { fence: Some(self.lease), ..Transaction::default() };
-        let mut wake = Vec::new();
+        let (mut wake, mut seen) = (Vec::new(), Vec::new());
         let judged = self.judge(loaded, &results, asked, now);
         for (((item, delivery), result), judged) in loaded.iter().zip(results).zip(judged) {
             let (outcome, next) = match (result, judged) {
                 (Ok(receipt), _) => {
                     self.shared.stats.count(Stat::Delivered);
+                    wake.extend(self.follow(delivery, &Ending::Done(&receipt), &mut transaction));
+                    seen.extend(receipt.observed.iter().cloned().map(|seen| (item.seq, seen)));
                     (done(item.seq, receipt).outcome, None)
                 }
                 (Err(error), judged) => {
@@ -242,15 +246,35 @@ impl Attempt<'_> {
                             Err(error) => tracing::error!(%error, "an outcome could not be told"),
                         }
                     }
-                    judged.into_outcome(*item, asked.failure(&error))
+                    let (outcome, next) = judged.into_outcome(*item, asked.failure(&error));
+                    // A delivery that was parked before and still is has been told about.
+                    let ending = match &outcome {
+                        Outcome::Dead { error } => Some(Ending::Dead(error)),
+                        Outcome::Parked { error } => change.map(|_| Ending::Parked(error)),
+                        _ => None,
+                    };
+                    wake.extend(
+                        ending.iter().flat_map(|ending| self.follow(delivery, ending, &mut transaction)),
+                    );
+                    (outcome, next)
                 }
             };
             transaction.settle.push(Settlement { seq: item.seq, outcome });
             waits.extend(next);
         }
-        self.apply_surely(transaction).await?;
+        self.settle_surely(transaction, &seen).await?;
         self.shared.wake.partitions(&wake);
         Ok(Finished { waits, hold, fenced: false, reason })
+    }
+
+    /// Adds what a delivery that ended leads to.
+    fn follow(
+        &self,
+        delivery: &Delivery,
+        ending: &Ending<'_>,
+        transaction: &mut Transaction,
+    ) -> Vec<Partition> {
+        consequences::append(self.shared, &self.batch.connection, delivery, ending, transaction)
     }
 
     /// What failed attempts mean, one for each result. Where all of a batch would be given up, one of them may have
@@ -313,6 +337,10 @@ impl Attempt<'_> {
         if let Some(told) = told {
             wake = outcome::append(self.shared, told, &mut transaction).await?;
         }
+        if let Some(delivery) = delivery {
+            let ending = Ending::Dead(&error.to_string());
+            wake.extend(self.follow(delivery, &ending, &mut transaction));
+        }
         apply(self.shared, transaction).await?;
         self.shared.wake.partitions(&wake);
         self.shared.stats.count(Stat::Dead);
@@ -331,6 +359,39 @@ impl Attempt<'_> {
                 settled => return settled,
             }
         }
+    }
+
+    /// Writes results with what was read back after our own writes, so that the vendor's webhook about them is no
+    /// change. Somebody else may have written the snapshot meanwhile: then that webhook, or the next poll, tells.
+    async fn settle_surely(
+        &self,
+        transaction: Transaction,
+        seen: &[(Seq, Arc<Observation>)],
+    ) -> Result<(), Stop> {
+        match self.with_read_back(&transaction, seen).await {
+            Ok(true) => Ok(()),
+            Ok(false) => self.apply_surely(transaction).await,
+            Err(error) => {
+                tracing::warn!(%error, "what was read back is not kept");
+                self.apply_surely(transaction).await
+            }
+        }
+    }
+
+    async fn with_read_back(&self, settled: &Transaction, seen: &[(Seq, Arc<Observation>)]) -> Result<bool> {
+        let registry = self.shared.registry();
+        let Some(slot) = registry.source(&self.batch.connection).filter(|_| !seen.is_empty()) else {
+            return Ok(false);
+        };
+        let (mut transaction, mut wake) = (settled.clone(), Vec::new());
+        for (seq, seen) in seen {
+            let (seen, parent) = (std::slice::from_ref(&**seen), Parent::Entry(*seq));
+            let noticed = observe(self.shared, slot, seen, Purpose::Ours, parent, &mut transaction).await?;
+            wake.extend(noticed.wake);
+        }
+        let applied = matches!(commit(self.shared, transaction).await?, Committed::Applied(_));
+        self.shared.wake.partitions(&wake);
+        Ok(applied)
     }
 
     async fn finish_permit(&self, costs: &[Cost], end: Feedback) {
@@ -411,14 +472,14 @@ fn decode(entry: &Entry, event: Option<&Entry>) -> Result<Delivery> {
     let body = entry.body.as_ref().ok_or_else(|| unreadable("a delivery has no body"))?;
     let event =
         event.and_then(|event| event.body.as_ref()).ok_or_else(|| unreadable("a delivery has no event"))?;
-    let StoredDelivery { id, destination } = StoredDelivery::decode(body)?;
+    let stored = StoredDelivery::decode(body)?;
     let event = Arc::new(Event::from_cloudevent(event)?);
     let since = entry.outcomes.iter().find_map(|recorded| match recorded.outcome {
         Outcome::Begun { .. } => Some(recorded.at),
         _ => None,
     });
     let route = entry.index.name.clone().unwrap_or_default();
-    let mut delivery = Delivery::new(entry.seq, id, destination, route, event, since.unwrap_or(entry.at));
+    let mut delivery = stored.delivery(entry.seq, route, event, since.unwrap_or(entry.at));
     delivery.note = entry.note().cloned();
     Ok(delivery)
 }

@@ -33,8 +33,8 @@ impl Connector {
             let event = Event::from_cloudevent(entry.body.as_ref()?).ok()?;
             let lines = registry
                 .routes()
-                .iter()
-                .map(|route| format!("route \"{}\": {}", route.name, route.verdict(&event)));
+                .verdicts(&event)
+                .map(|(route, verdict)| format!("route \"{}\": {verdict}", route.name));
             Some((entry.seq, lines.collect()))
         });
         Ok(Explanation { verdicts: verdicts.collect(), entries })

@@ -6,7 +6,8 @@ use serde::Serialize;
 use tokio::sync::oneshot;
 
 use super::{
-    Connector,
+    Connector, StoppedSweep, feeds,
+    intake::UNROUTED,
     outcome::{Parked, standing, standing_key},
 };
 use crate::{
@@ -15,8 +16,8 @@ use crate::{
     model::ConnectionId,
 };
 
-/// How many dead entries are counted per connection; more are reported as this many.
-const DEAD_COUNTED: usize = 1000;
+/// How many entries are counted per connection; more are reported as this many.
+const MOST_COUNTED: usize = 1000;
 
 /// How the connector is doing. Serialises for a host's health endpoint; holds no secret and no personal data.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -41,6 +42,11 @@ pub struct ConnectionHealth {
     pub deliveries: Backlog,
     /// Entries that were given up and are still in the log, up to 1,000. [`Connector::replay`] brings them back.
     pub dead: usize,
+    /// Webhooks for an account that no connection has, as far as they came by this one and are still in the log, up to
+    /// 1,000. [`Connector::replay`] takes them in once a connection has the account.
+    pub unrouted: usize,
+    /// Sweeps that missed too many records to be believed. [`Connector::confirm_sweep`] says that it is true.
+    pub stopped_sweeps: Vec<StoppedSweep>,
 }
 
 /// What waits of one kind.
@@ -64,7 +70,8 @@ impl Health {
     pub fn is_good(&self) -> bool {
         let good = |connection: &ConnectionHealth| {
             let lanes = connection.signals.parked_lanes + connection.deliveries.parked_lanes;
-            connection.parked.is_none() && connection.dead + lanes == 0
+            connection.parked.is_none()
+                && connection.dead + connection.unrouted + lanes + connection.stopped_sweeps.len() == 0
         };
         self.running && self.connections.values().all(good)
     }
@@ -89,16 +96,23 @@ impl Connector {
                 survey.as_ref().and_then(|survey| survey.get(&id)).cloned().unwrap_or_default();
             let parked = standing(document.as_ref()).and_then(|standing| standing.parked);
             let dead = self.dead(&id, EntryKind::Signal).await? + self.dead(&id, EntryKind::Delivery).await?;
-            connections.insert(id, ConnectionHealth { parked, signals, deliveries, dead });
+            let unrouted = Query { name: Some(UNROUTED.into()), ..Query::of_kind(EntryKind::Note) };
+            let unrouted = self.count(unrouted.with_connection(id.clone())).await?;
+            let stopped_sweeps = match registry.source(&id) {
+                Some(slot) => feeds::stopped_sweeps(&self.shared, slot).await?,
+                None => Vec::new(),
+            };
+            let health = ConnectionHealth { parked, signals, deliveries, dead, unrouted, stopped_sweeps };
+            connections.insert(id, health);
         }
         Ok(Health { running: survey.is_some(), connections })
     }
 
     async fn dead(&self, connection: &ConnectionId, kind: EntryKind) -> Result<usize, Error> {
-        let query = Query::of_kind(kind)
-            .with_connection(connection.clone())
-            .with_state(State::Dead)
-            .with_limit(DEAD_COUNTED);
-        Ok(self.search(&query).await?.len())
+        self.count(Query::of_kind(kind).with_connection(connection.clone()).with_state(State::Dead)).await
+    }
+
+    async fn count(&self, query: Query) -> Result<usize, Error> {
+        Ok(self.search(&query.with_limit(MOST_COUNTED)).await?.len())
     }
 }

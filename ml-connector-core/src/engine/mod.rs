@@ -15,7 +15,7 @@
 //! - [`Connector::health`] and [`Connector::stats`] say how it is doing; [`Connector::explain`] tells the story of one
 //!   entry.
 //! - *Events* about its own work, routed like any other, if a route names them: `delivery.dead`, `delivery.parked`,
-//!   `signal.dead`, `connection.parked`, `connection.resumed`. One lane tells once in ten minutes, and what becomes of
+//!   `signal.dead`, `webhook.unrouted`, `connection.parked`, `connection.resumed`. One lane tells once in ten minutes, and what becomes of
 //!   such an event's own deliveries is not told.
 //! - *Spans* of `tracing`, at level `debug`: `receive` (`endpoint`), `resolve` (`connection`, `seq`, `signals`),
 //!   `deliver` (`connection`, `seq`, `attempt`), and `http_call` (`system`, `operation`) inside the latter two.
@@ -29,7 +29,10 @@
 
 mod backlog;
 mod builder;
+mod consequences;
+mod conversation;
 mod deliver;
+mod dry_run;
 mod explain;
 mod feeds;
 mod health;
@@ -60,8 +63,9 @@ use std::{
 };
 
 pub use builder::Builder;
+pub use dry_run::{DryRun, Way};
 pub use explain::Explanation;
-pub use feeds::{FeedProgress, RunProgress};
+pub use feeds::{FeedProgress, RunProgress, StoppedSweep};
 pub use health::{Backlog, ConnectionHealth, Health};
 pub use outcome::Parked;
 pub use replay::{Replay, ReplayMode, Replayed};
@@ -78,7 +82,7 @@ use crate::{
     AuditLog, Clock, Context, Error, ErrorKind, Result, Sink, Source, Timestamp,
     audit::{Committed, DocKey, DocumentWrite, Entry, Expected, Query, Transaction},
     model::{ConnectionId, EndpointId},
-    route::Route,
+    route::RouteSet,
 };
 
 /// The connector: connections, routes and a log, embedded in a host. Cheap to clone; all clones are one connector.
@@ -187,9 +191,9 @@ impl Connector {
     /// Replaces all routes at once. Deliveries that exist keep their destinations.
     ///
     /// # Errors
-    /// [`ErrorKind::ConfigInvalid`] names the route and what is wrong with it; then the old routes stay.
-    pub fn set_routes(&self, routes: Vec<Route>) -> Result<()> {
-        self.change(|registry| registry.set_routes(routes))
+    /// [`ErrorKind::ConfigInvalid`] names the route, the field and what is wrong with it; then the old routes stay.
+    pub fn set_routes(&self, routes: impl Into<RouteSet>) -> Result<()> {
+        self.change(|registry| registry.set_routes(routes.into()))
     }
 
     /// Tries a connection again at once, and the lanes that were parked behind it. Call it when credentials were

@@ -10,8 +10,9 @@ use tokio::sync::OnceCell;
 use super::upkeep::StateCache;
 use crate::{
     Error, ErrorKind, Result, Sink, Source, Timestamp,
+    auth::OAuth2,
     model::{AccountKey, ConnectionId, EndpointId, Partition},
-    route::Route,
+    route::RouteSet,
 };
 
 #[derive(Debug, Clone, Default)]
@@ -21,7 +22,7 @@ pub(super) struct Registry {
     endpoints: HashMap<EndpointId, Vec<Arc<SourceSlot>>>,
     /// The most deliveries that any sink has taken at once.
     max_batch: usize,
-    routes: Vec<Arc<Route>>,
+    routes: Arc<RouteSet>,
 }
 
 #[derive(Debug)]
@@ -100,25 +101,30 @@ impl Registry {
         self.sinks.remove(connection).is_some() || source
     }
 
-    pub(super) fn set_routes(&mut self, routes: Vec<Route>) -> Result<()> {
-        for (i, route) in routes.iter().enumerate() {
-            route.validate()?;
-            let invalid =
-                |message| Error::new(ErrorKind::ConfigInvalid, message).with_context("route", &route.name);
-            if routes[..i].iter().any(|other| other.name == route.name) {
-                return Err(invalid("two routes have the same name"));
-            }
+    pub(super) fn set_routes(&mut self, routes: RouteSet) -> Result<()> {
+        self.check_routes(&routes)?;
+        self.routes = Arc::new(routes);
+        Ok(())
+    }
+
+    /// Whether routes make sense, and name connections that exist.
+    pub(super) fn check_routes(&self, routes: &RouteSet) -> Result<()> {
+        routes.validate()?;
+        for route in &routes.routes {
+            let invalid = |field, message| {
+                Error::new(ErrorKind::ConfigInvalid, message)
+                    .with_context("route", &route.name)
+                    .with_context("field", field)
+            };
             if let Some(target) = route.to.iter().find(|target| !self.sinks.contains_key(&target.sink)) {
-                return Err(invalid("the route delivers to a sink that is not connected")
+                return Err(invalid("to", "the route delivers to a sink that is not connected")
                     .with_context("sink", &target.sink));
             }
             if let Some(from) = route.from.iter().find(|from| !self.sources.contains_key(from)) {
-                return Err(
-                    invalid("the route takes from a source that is not connected").with_context("from", from)
-                );
+                return Err(invalid("from", "the route takes from a source that is not connected")
+                    .with_context("source", from));
             }
         }
-        self.routes = routes.into_iter().map(Arc::new).collect();
         Ok(())
     }
 
@@ -145,7 +151,20 @@ impl Registry {
         self.max_batch
     }
 
-    pub(super) fn routes(&self) -> &[Arc<Route>] {
+    /// The tokens that are to be kept alive, with whom they are of and who owns that.
+    pub(super) fn tokens(&self) -> impl Iterator<Item = (Partition, &ConnectionId, &OAuth2)> {
+        let sources = self.sources.values().map(|slot| {
+            let info = slot.source.info();
+            (slot.partition, &info.connection, info.tokens.as_ref())
+        });
+        let sinks = self.sinks.values().map(|slot| {
+            let info = slot.sink.info();
+            (slot.partition, &info.connection, info.tokens.as_ref())
+        });
+        sources.chain(sinks).filter_map(|(partition, id, tokens)| Some((partition, id, tokens?)))
+    }
+
+    pub(super) fn routes(&self) -> &Arc<RouteSet> {
         &self.routes
     }
 

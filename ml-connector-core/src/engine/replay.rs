@@ -2,11 +2,17 @@
 
 use std::sync::Arc;
 
-use super::{Connector, promise::append_deliveries, stored::StoredDelivery};
+use super::{
+    Connector,
+    intake::UNROUTED,
+    promise::{append_deliveries, append_pages},
+    registry::{Registry, SourceSlot},
+    stored::StoredDelivery,
+};
 use crate::{
     Error, ErrorKind, Result,
     audit::{Appended, Entry, EntryKind, Index, NewEntry, Parent, Query, Transaction},
-    model::{Affinity, DedupeKey, DeliveryId, Event, Origin, Seq},
+    model::{Affinity, DedupeKey, DeliveryId, Event, Origin, Seq, Signal},
 };
 
 /// How many entries are read at once.
@@ -26,7 +32,7 @@ const PAGE: usize = 200;
 pub struct Replay {
     /// Names the wish: the same wish, made again, adds nothing. Goes into the audit trail.
     pub nonce: Arc<str>,
-    /// Deliveries, signals or events to send again; its limit is the most that are.
+    /// Deliveries, signals, unrouted webhooks or events to send again; its limit is the most that are.
     pub selection: Query,
     /// How.
     pub mode: ReplayMode,
@@ -38,7 +44,8 @@ pub struct Replay {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ReplayMode {
-    /// Deliveries go where they went; signals are resolved again.
+    /// Deliveries go where they went; signals are resolved again, webhooks without a connection by the one that has their
+    /// account now.
     SameDestination,
     /// Events go where the routes send them now, with [`Origin::Replay`]: a route has to take that origin.
     Reroute,
@@ -139,8 +146,21 @@ impl Connector {
     async fn replay_entry(&self, replay: &Replay, entry: &Entry, done: &mut Replayed) -> Result<()> {
         let append = match (replay.mode, entry.kind) {
             (ReplayMode::SameDestination, EntryKind::Delivery) => self.same_delivery(replay, entry).await?,
-            (ReplayMode::SameDestination, EntryKind::Signal) => self.same_signal(replay, entry).await?,
-            (ReplayMode::Reroute, EntryKind::Event) => self.rerouted(replay, entry)?,
+            (ReplayMode::SameDestination, EntryKind::Signal) => {
+                self.same_signal(replay, entry, |registry, _| registry.source(&entry.connection).cloned())
+                    .await?
+            }
+            (ReplayMode::SameDestination, EntryKind::Note)
+                if entry.index.name.as_deref() == Some(UNROUTED) =>
+            {
+                self.same_signal(replay, entry, |registry, signal| {
+                    let came_by = registry.source(&entry.connection)?;
+                    let endpoint = &came_by.source.info().endpoint;
+                    registry.account(endpoint, signal.account.as_ref(), came_by).cloned()
+                })
+                .await?
+            }
+            (ReplayMode::Reroute, EntryKind::Event) => self.rerouted(replay, entry).await?,
             _ => Vec::new(),
         };
         if append.is_empty() {
@@ -183,36 +203,44 @@ impl Connector {
             parent.and_then(|parent| parent.body).map(|body| Event::from_cloudevent(&body)).transpose()?;
         let Some(event) = event else { return Ok(None) };
         let route = entry.index.name.clone().unwrap_or_default();
-        Ok(Some(self.shared.lane(&entry.connection, stored, &route, &Arc::new(event))))
+        self.shared.lane(&entry.connection, stored, &route, &Arc::new(event)).await.map(Some)
     }
 
-    /// The same hint once more.
-    async fn same_signal(&self, replay: &Replay, entry: &Entry) -> Result<Vec<NewEntry>> {
+    /// The same hint once more, to the source that it is for.
+    async fn same_signal(
+        &self,
+        replay: &Replay,
+        entry: &Entry,
+        whose: impl FnOnce(&Registry, &Signal) -> Option<Arc<SourceSlot>>,
+    ) -> Result<Vec<NewEntry>> {
         let Some(body) = &entry.body else { return Ok(Vec::new()) };
         let stored = super::stored::StoredSignal::decode(body)?;
-        let registry = self.shared.registry();
-        let (Some(signal), Some(slot)) = (stored.signal, registry.source(&entry.connection)) else {
-            return Ok(Vec::new());
-        };
-        self.shared.watched_since(slot).await?;
+        let Some(signal) = stored.signal else { return Ok(Vec::new()) };
+        let Some(slot) = whose(&self.shared.registry(), &signal) else { return Ok(Vec::new()) };
+        self.shared.watched_since(&slot).await?;
         let body = super::stored::StoredSignal::encode_as(stored.origin, Some(&signal), None, b"")?;
         let parent = Parent::Entry(entry.seq);
-        let mut again = super::intake::signal_entry(slot, &signal, parent, body, self.shared.clock.now());
+        let mut again = super::intake::signal_entry(&slot, &signal, parent, body, self.shared.clock.now());
         again.dedupe = Some(key(replay, entry.seq));
         Ok(vec![again])
     }
 
-    fn rerouted(&self, replay: &Replay, entry: &Entry) -> Result<Vec<NewEntry>> {
+    async fn rerouted(&self, replay: &Replay, entry: &Entry) -> Result<Vec<NewEntry>> {
         let Some(body) = &entry.body else { return Ok(Vec::new()) };
-        let event = Event { origin: Origin::Replay, ..Event::from_cloudevent(body)? };
+        let mut event = Event { origin: Origin::Replay, ..Event::from_cloudevent(body)? };
+        event.page.iter_mut().for_each(|record| record.origin = Origin::Replay);
+        let (parent, now) = (Parent::Entry(entry.seq), self.shared.clock.now());
         let mut append = Vec::new();
-        append_deliveries(
-            &self.shared,
-            &Arc::new(event),
-            &mut append,
-            Parent::Entry(entry.seq),
-            self.shared.clock.now(),
-        )?;
+        if event.is_page() {
+            let routes = Arc::clone(self.shared.registry().routes());
+            let mut pages = Transaction::default();
+            let event = Event { at: now, ..event };
+            append_pages(&self.shared, entry.partition, event, &routes, &mut pages, parent, &mut Vec::new())
+                .await?;
+            append = pages.append;
+        } else {
+            append_deliveries(&self.shared, &Arc::new(event), &mut append, parent, now).await?;
+        }
         for (i, delivery) in append.iter_mut().enumerate() {
             delivery.dedupe = Some(format!("{}/{i}", key(replay, entry.seq)).into());
         }

@@ -175,6 +175,14 @@ async fn resolve_entity(
             Resolution::Observed(seen) => {
                 noticed = observe(shared, slot, &seen, purpose(group), parent, &mut transaction).await?;
             }
+            Resolution::Scheduled { seen, later } => {
+                noticed = observe(shared, slot, &seen, purpose(group), parent, &mut transaction).await?;
+                for (at, signal) in later {
+                    // A family of its own, so that what led to it can be pruned while it waits.
+                    let body = StoredSignal::encode(Some(&signal), None, b"")?;
+                    transaction.append.push(signal_entry(slot, &signal, Parent::None, body, at));
+                }
+            }
             Resolution::NotYet { retry_at } => {
                 let error =
                     Error::new(ErrorKind::NotFound, "not visible yet").with_retry(Retry::At(retry_at));

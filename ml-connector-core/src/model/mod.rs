@@ -8,8 +8,9 @@ mod money;
 mod record;
 mod signal;
 mod time;
+mod time_of_day;
 
-pub use delivery::{Delivery, DeliveryId, Destination, Follow, Lookup, Plan, Receipt, Root};
+pub use delivery::{Delivery, DeliveryId, Destination, Ended, Fate, Follow, Lookup, Plan, Receipt, Root};
 pub use event::{Change, Event, EventType, Origin};
 pub(crate) use id::text_id;
 pub use id::{AccountKey, Affinity, ConnectionId, DedupeKey, EndpointId, EntityRef, LaneKey, Partition, Seq};
@@ -20,3 +21,4 @@ pub use signal::{
     Intake, Observation, Observed, Page, PollMode, Prompt, Resolution, Revision, Signal, Subject, Upkeep,
 };
 pub use time::{Date, Timestamp, Zone};
+pub use time_of_day::{TimeOfDay, Weekday};

@@ -106,6 +106,7 @@ impl Connector {
             runner.start();
             runner.answer();
             runner.prune();
+            runner.keep_alive();
             let pause = runner.pause();
             tokio::select! {
                 biased;
@@ -138,6 +139,7 @@ struct Runner {
     save_at: Timestamp,
     /// What the log was told last of what was spent.
     saved: Option<Bytes>,
+    keep_alive_at: Timestamp,
 }
 
 /// What waits and what is under way of one kind.
@@ -178,6 +180,7 @@ impl Runner {
             prune_at: Timestamp::default(),
             save_at: Timestamp::default(),
             saved: None,
+            keep_alive_at: Timestamp::default(),
         }
     }
 

@@ -1,11 +1,14 @@
 //! The engine against a tiny vendor, in virtual time.
 
 mod batches;
+mod consequences;
 mod failures;
 mod feeds;
 mod flow;
 mod hosts;
+mod idle;
 mod outcomes;
+mod read_back;
 mod vendor;
 
 use std::{sync::Arc, time::Duration};

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use crate::{
     Context, Effect, Error, ErrorKind, Feed, Mode, Money, Notes, OnUnknown, Repeat, Result, Sink, SinkInfo,
     Source, SourceInfo, Timestamp,
+    auth::OAuth2,
     model::{
         AccountKey, ConnectionId, Date, Delivery, EntityRef, Intake, LaneKey, Lookup, Observation, Observed,
         Page, Plan, PollMode, Prompt, Receipt, Record, RecordKind, Resolution, Revision, Signal, Status,
@@ -112,12 +113,19 @@ impl LedgerSource {
         self
     }
 
+    /// With tokens that have to be kept alive, and nothing else to do.
+    pub(super) fn idle(mut self, tokens: OAuth2) -> Self {
+        self.info.tokens = Some(tokens);
+        self.info.mode = Mode::Poll;
+        self
+    }
+
     pub(super) fn rows_only(mut self) -> Self {
         self.rows_only = true;
         self
     }
 
-    fn seen(&self, record: &Record, read_at: Timestamp) -> Observation {
+    pub(super) fn seen(&self, record: &Record, read_at: Timestamp) -> Observation {
         let state = Observed::Present {
             revision: Revision::of(&serde_json::to_vec(record).unwrap()),
             order: None,
@@ -266,6 +274,11 @@ pub(super) struct BoardSink {
 }
 
 impl BoardSink {
+    pub(super) fn idle(mut self, tokens: OAuth2) -> Self {
+        self.info.tokens = Some(tokens);
+        self
+    }
+
     pub(super) fn new(board: &Arc<Board>, repeat: Repeat, on_unknown: OnUnknown) -> Self {
         let mut info = SinkInfo::new("board".into(), "board");
         info.repeat = repeat;

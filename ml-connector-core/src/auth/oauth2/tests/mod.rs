@@ -1,8 +1,10 @@
 //! Tests of the authenticator against token endpoints made up for them.
 
+mod anew;
 mod answers;
 mod chain;
 mod faults;
+mod idle;
 mod secrets;
 mod vendor;
 
