@@ -40,8 +40,7 @@ pub(super) async fn deliver(shared: Arc<Shared>, lease: Lease, batch: Batch) -> 
         Err(Stop::Fenced) => Finished::fenced(),
         Err(Stop::Log(error)) => {
             tracing::error!(%error, connection = %batch.connection, "the log does not work: deliveries wait");
-            let at = retry::next(&error, Seq(0), 1, retry::DELIVERY_CAP, shared.clock.now());
-            Finished::again(&batch, Hold::Until(at))
+            Finished::again(&batch, Hold::Until(retry::log_at(shared.clock.now())))
         }
     }
 }

@@ -16,7 +16,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::sync::oneshot;
 use vendor::{Board, BoardSink, Ledger, LedgerSource};
 
-use super::{Connector, Settings};
+use super::{Connector, Retries, Settings};
 use crate::{
     HttpTransport, OnUnknown, Repeat, Timestamp, TokioClock,
     audit::{Entry, EntryKind, MemoryLog, Query},
@@ -51,6 +51,7 @@ struct World {
     on_unknown: OnUnknown,
     retention: Option<Duration>,
     lease: Duration,
+    retries: Retries,
 }
 
 impl World {
@@ -66,6 +67,7 @@ impl World {
             on_unknown: OnUnknown::Park,
             retention: None,
             lease: secs(600),
+            retries: Retries::default(),
         }
     }
 
@@ -75,8 +77,13 @@ impl World {
     }
 
     fn connector_with(&self, routes: Vec<Route>) -> Connector {
-        let settings =
-            Settings { grace: secs(5), lease: self.lease, retention: self.retention, ..Settings::default() };
+        let settings = Settings {
+            grace: secs(5),
+            lease: self.lease,
+            retention: self.retention,
+            retries: self.retries.clone(),
+            ..Settings::default()
+        };
         let connector = Connector::builder()
             .audit_log(Arc::clone(&self.log))
             .rate_limiter(Arc::clone(&self.limiter))
