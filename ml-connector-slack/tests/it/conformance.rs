@@ -1,28 +1,23 @@
 //! The suite that every sink passes, against the simulated workspace.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
-use async_trait::async_trait;
 use bytes::Bytes;
-use http::{Request, Response};
+use http::Response;
 use ml_connector_core::{
-    Clock, Context, HttpTransport, Result, Sink, TokioClock,
+    Clock, Context, HttpTransport, Sink, TokioClock,
     conformance::{
         Refusals,
         sink::{self, SinkUnderTest},
     },
-    http::{Limits, TransportError},
     model::{Actor, Destination},
     rate::MemoryRateLimiter,
     token::MemoryTokenStore,
 };
-use ml_connector_sim::{SimTransport, SlackSim, slack::Channel};
+use ml_connector_sim::{
+    SimTransport, SlackSim,
+    slack::{Channel, SlackConfig},
+};
 use ml_connector_slack::{MessageRef, Slack, channel, clicker, email, message, thread, user};
 
 use crate::support::{NOW, NoNotes, delivery, invoice};
@@ -36,27 +31,6 @@ const DIRECT: &str = "D07APPROV1";
 fn answer(status: u16, retry_after: &str, body: &'static str) -> Response<Bytes> {
     let response = Response::builder().status(status).header("retry-after", retry_after);
     response.body(Bytes::from_static(body.as_bytes())).unwrap()
-}
-
-/// The simulated workspace, and the methods that it does not have.
-#[derive(Debug)]
-struct Workspace {
-    sim: SimTransport,
-    shown: Arc<AtomicUsize>,
-}
-
-#[async_trait]
-impl HttpTransport for Workspace {
-    async fn send(&self, request: Request<Bytes>, limits: Limits) -> Result<Response<Bytes>, TransportError> {
-        match request.uri().path() {
-            "/api/conversations.open" => Ok(answer(200, "", r#"{"ok":true,"channel":{"id":"D07APPROV1"}}"#)),
-            "/api/chat.postEphemeral" => {
-                self.shown.fetch_add(1, Ordering::Relaxed);
-                Ok(answer(200, "", r#"{"ok":true,"message_ts":"1767225735.000800"}"#))
-            }
-            _ => self.sim.send(request, limits).await,
-        }
-    }
 }
 
 /// What is counted as written.
@@ -75,14 +49,14 @@ enum Written {
 /// Slack in front of the simulated workspace, in whose accounting channel the bot has posted once.
 async fn under_test(to: impl FnOnce(&MessageRef) -> Destination, written: Written) -> SinkUnderTest {
     let clock: Arc<dyn Clock> = Arc::new(TokioClock::starting_at(NOW));
-    let slack = SlackSim::new(Arc::clone(&clock));
+    let mut config = SlackConfig::default();
+    config.scopes.push("im:write".to_owned());
+    let slack = SlackSim::with_config(Arc::clone(&clock), config);
     let mut direct = Channel::new(DIRECT, "directmessage").private();
     direct.with_user = Some(PERSON.to_owned());
     slack.set_channel(direct);
     let token = slack.bot_token();
-    let shown = Arc::<AtomicUsize>::default();
-    let sim = SimTransport::new().with_slack(&slack);
-    let vendor = Arc::new(Workspace { sim, shown: Arc::clone(&shown) });
+    let vendor: Arc<dyn HttpTransport> = Arc::new(SimTransport::new().with_slack(&slack));
     let connect = {
         let token = token.clone();
         move || {
@@ -92,7 +66,7 @@ async fn under_test(to: impl FnOnce(&MessageRef) -> Destination, written: Writte
     };
     let first = match written {
         Written::Posts(_) => MessageRef { channel: CHANNEL.to_owned(), ts: String::new() },
-        _ => first_message(&connect(), Arc::clone(&vendor) as _, &clock).await,
+        _ => first_message(&connect(), Arc::clone(&vendor), &clock).await,
     };
     let wait = Duration::from_secs;
     let mut record = invoice();
@@ -126,7 +100,7 @@ async fn under_test(to: impl FnOnce(&MessageRef) -> Destination, written: Writte
             Written::Posts(place) => slack.posts(place).len(),
             Written::Replies => slack.posts(CHANNEL).iter().filter(|post| post.thread_ts.is_some()).count(),
             Written::Changes => slack.posts(CHANNEL)[0].edits as usize,
-            Written::Shown => shown.load(Ordering::Relaxed),
+            Written::Shown => slack.ephemerals(PERSON).len(),
         }),
     }
 }

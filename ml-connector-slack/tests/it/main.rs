@@ -11,3 +11,4 @@ mod hostile;
 mod look_up;
 mod names;
 mod support;
+mod tokens;
