@@ -6,6 +6,7 @@ mod client;
 mod conformance;
 mod conversations;
 mod deliver;
+mod digests;
 mod forms;
 mod hostile;
 mod look_up;
