@@ -1,7 +1,7 @@
 //! What a destination was told about a record: a document per destination and record that a route follows, so that
 //! what comes later goes on from the first.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::Shared;
 use crate::{
@@ -31,19 +31,25 @@ pub(super) async fn keep(
     sink: &ConnectionId,
     told: &[(&Delivery, Arc<str>)],
 ) -> Result<Vec<DocumentWrite>> {
-    let keys: Vec<_> = told.iter().map(|(delivery, _)| key(sink, delivery)).collect();
-    if keys.is_empty() {
+    let mut latest: BTreeMap<DocKey, Root> = BTreeMap::new();
+    for (delivery, reference) in told {
+        let n = delivery.event.n;
+        let first = || Root { reference: Arc::clone(reference), n };
+        let root = latest.entry(key(sink, delivery)).or_insert_with(first);
+        root.n = root.n.max(n);
+    }
+    if latest.is_empty() {
         return Ok(Vec::new());
     }
+    let keys: Vec<_> = latest.keys().cloned().collect();
     let known = shared.log.documents(&keys).await?;
     let mut writes = Vec::with_capacity(keys.len());
-    for ((key, known), (delivery, reference)) in keys.into_iter().zip(known).zip(told) {
-        let n = delivery.event.n;
+    for ((key, now), known) in latest.into_iter().zip(known) {
         let (expected, root) = match known {
-            None => (Expected::Absent, Root { reference: Arc::clone(reference), n }),
+            None => (Expected::Absent, now),
             Some(document) => {
                 let root = read(&document.bytes)?;
-                (Expected::Version(document.version), Root { n: root.n.max(n), ..root })
+                (Expected::Version(document.version), Root { n: root.n.max(now.n), ..root })
             }
         };
         let value = serde_json::to_vec(&root).map_err(|source| {

@@ -72,6 +72,8 @@ pub struct Delivery {
     pub root: Option<Root>,
     /// Whether it is part of a digest: the sink makes one message of the whole batch.
     pub digest: bool,
+    /// The schedule it waits for, as text: a part of its lane's name.
+    pub(crate) schedule: Option<Arc<str>>,
 }
 
 impl Delivery {
@@ -97,6 +99,7 @@ impl Delivery {
             follow: None,
             root: None,
             digest: false,
+            schedule: None,
         }
     }
 }

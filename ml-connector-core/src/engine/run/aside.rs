@@ -20,8 +20,10 @@ impl Runner {
                 Some(finished.reason.clone().unwrap_or_else(|| "it is not connected".into()))
             }
             Hold::Outage(_) | Hold::Until(_) | Hold::Quota(..) => return,
-            Hold::None | Hold::Blocked | Hold::Parked if self.parked.remove(&connection) => None,
-            Hold::None | Hold::Blocked | Hold::Parked => return,
+            Hold::None | Hold::Blocked | Hold::Split(_) | Hold::Parked if self.parked.remove(&connection) => {
+                None
+            }
+            Hold::None | Hold::Blocked | Hold::Split(_) | Hold::Parked => return,
         };
         let shared = Arc::clone(&self.shared);
         self.tellers.spawn(async move {

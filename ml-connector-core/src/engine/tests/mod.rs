@@ -1,10 +1,14 @@
 //! The engine against a tiny vendor, in virtual time.
 
+mod batches;
+mod conversations;
+mod digests;
 mod failures;
 mod feeds;
 mod flow;
 mod outcomes;
 mod vendor;
+mod wall;
 
 use std::{sync::Arc, time::Duration};
 
