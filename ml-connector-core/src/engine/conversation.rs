@@ -61,6 +61,11 @@ pub(super) async fn keep(
     Ok(writes)
 }
 
+/// The write that forgets what was told about a record: the message is gone, and the next delivery is the first.
+pub(super) fn forget(sink: &ConnectionId, delivery: &Delivery) -> DocumentWrite {
+    DocumentWrite { key: key(sink, delivery), expected: Expected::Any, value: None }
+}
+
 /// The same record at the same destination. No id and no destination holds a line break.
 fn key(sink: &ConnectionId, delivery: &Delivery) -> DocKey {
     let Delivery { destination, event, .. } = delivery;

@@ -163,7 +163,8 @@ impl Attempt<'_> {
         }
         apply(self.shared, transaction).await?;
         self.shared.wake.partitions(&[self.batch.lane.partition]);
-        Ok(Some(Finished::again_from(others, Hold::None)))
+        // No call was made: that proves nothing about the connection.
+        Ok(Some(Finished::again_from(others, Hold::Until(self.shared.clock.now()))))
     }
 
     /// Gives the first delivery up; the others come again.
@@ -265,6 +266,20 @@ impl Attempt<'_> {
                         told.push((delivery, Arc::clone(&receipt.reference)));
                     }
                     (done(item.seq, receipt).outcome, None)
+                }
+                (Err(error), _) if is_root_gone(delivery, &error) => {
+                    tracing::warn!(seq = item.seq.0, %error, "what a delivery follows is gone: it begins anew");
+                    self.shared.stats.count(Stat::Retried);
+                    transaction.documents.push(conversation::forget(&self.batch.connection, delivery));
+                    let next = Item { due: now, attempt: item.attempt + 1, uncertain: false, ..*item };
+                    let outcome = Outcome::Retry {
+                        attempt: next.attempt,
+                        due: next.due,
+                        error: error.to_string().into(),
+                        uncertain: false,
+                        note: None,
+                    };
+                    (outcome, Some(next))
                 }
                 (Err(error), judged) => {
                     let judged = judged.unwrap_or(Judged::Dead);
@@ -450,6 +465,14 @@ fn together(slot: &SinkSlot, deliveries: &[Delivery], plan: &Plan) -> usize {
             && slot.sink.plan(other).is_ok_and(|other| other.lane == plan.lane && other.costs == plan.costs)
     };
     1 + others.iter().take_while(joins).count()
+}
+
+/// Whether the message that a delivery goes on from is not there any more.
+fn is_root_gone(delivery: &Delivery, error: &Error) -> bool {
+    delivery.follow.and(delivery.root.as_ref()).is_some()
+        && error.kind() == ErrorKind::NotFound
+        && error.effect() == Effect::None
+        && error.scope() == &Scope::Entry
 }
 
 /// What a batch waits for whose deliveries wait for different things.

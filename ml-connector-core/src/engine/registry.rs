@@ -8,10 +8,10 @@ use std::{
 
 use tokio::sync::OnceCell;
 
-use super::{promise::digest_lane, upkeep::StateCache};
+use super::{promise::digest_lane, stored::StoredDelivery, upkeep::StateCache};
 use crate::{
     Error, ErrorKind, Result, Sink, Source, Timestamp,
-    model::{AccountKey, ConnectionId, EndpointId, Partition},
+    model::{AccountKey, Change, ConnectionId, Delivery, EndpointId, EntityRef, Event, Partition, Seq},
     route::{Digest, RouteSet, Target},
 };
 
@@ -145,6 +145,15 @@ impl Registry {
                 return Err(invalid("to.schedule.digest", "the sink makes no digests")
                     .with_context("sink", &target.sink));
             }
+            for (i, target) in route.to.iter().enumerate().filter(|(_, target)| target.template.is_some()) {
+                let refused =
+                    self.sinks.get(&target.sink).and_then(|slot| slot.sink.plan(&probe(target)).err());
+                if let Some(error) = refused.filter(|error| error.kind() == ErrorKind::ConfigInvalid) {
+                    return Err(error
+                        .with_context("route", &route.name)
+                        .with_context("field", format!("to[{i}]")));
+                }
+            }
             if let Some(from) = route.from.iter().find(|from| !self.sources.contains_key(from)) {
                 return Err(invalid("from", "the route takes from a source that is not connected")
                     .with_context("source", from));
@@ -204,6 +213,14 @@ impl Registry {
         let Some(account) = account else { return Some(verified_by) };
         self.endpoint(endpoint).iter().find(|slot| slot.source.info().accounts.contains(account))
     }
+}
+
+/// A delivery that only asks a sink whether it knows what a target names.
+fn probe(target: &Target) -> Delivery {
+    let entity = EntityRef::new("invoice", "probe");
+    let event = Event::new("probe".into(), entity, 1, [Change::Updated].into(), Timestamp::default(), None);
+    let stored = StoredDelivery::new(target, Timestamp::default());
+    stored.delivery(Seq(0), "probe".into(), Arc::new(event), Timestamp::default())
 }
 
 fn taken(what: &'static str, connection: &ConnectionId) -> Error {

@@ -105,6 +105,9 @@ impl Delivery {
 }
 
 /// How later events about a record go on from the first that its destination was told.
+///
+/// A sink says [`NotFound`](crate::ErrorKind::NotFound), without effect and in the scope of the entry, when the message
+/// that [`Delivery::root`] names is gone: the delivery then comes again without a root, and is the first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]

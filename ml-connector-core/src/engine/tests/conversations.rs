@@ -174,3 +174,58 @@ async fn a_log_that_fails_while_the_first_is_told_loses_no_thread() {
         running.await.unwrap();
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn where_the_first_message_was_taken_down_the_next_one_is_the_first() {
+    for follow in [Follow::Thread, Follow::Update] {
+        let room = Room::new();
+        let connector = room.connector(follow);
+        room.wall.fates(&[Fate::Fine, Fate::Gone]);
+        room.story(&connector, "1", &LIFE).await;
+        room.world.run(&connector, secs(10)).await;
+        let notes = room.wall.notes.lock().unwrap().clone();
+        assert_eq!((notes.len(), connector.stats().dead), (2, 0));
+        if follow == Follow::Thread {
+            assert_eq!(notes[1].lines, ["invoice.partially_paid 1 n2"]);
+            assert_eq!(notes[1].replies, ["invoice.paid 1 n3"]);
+        } else {
+            assert_eq!((&*notes[1].lines, notes[1].rewritten), (&["invoice.paid 1 n3".to_owned()][..], 1));
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_template_that_the_sink_does_not_know_is_refused_with_its_route() {
+    let room = Room::new();
+    let connector = room.connector(Follow::Thread);
+    let target = |name: &str| Target::new("board", Destination::from("a")).with_template(name);
+    let route = Route::new("cards").to_target(target("short")).to_target(target("long"));
+    let error = connector.set_routes(vec![route]).unwrap_err();
+    assert_eq!((error.context("route"), error.context("field")), (Some("cards"), Some("to[1]")), "{error}");
+}
+
+/// What was superseded or moved is no call, so it does not prove that the connection works again.
+#[tokio::test(start_paused = true)]
+async fn what_costs_no_call_ends_no_outage() {
+    let room = Room::new();
+    let connector = room.connector(Follow::Update);
+    let admin = Route::new("admin").on("connection.*").to("board", Destination::from("admin"));
+    let all = Target::new("board", Destination::from("a")).following(Follow::Update);
+    connector.set_routes(vec![Route::new("all").to_target(all), admin]).unwrap();
+    room.story(&connector, "1", &LIFE[..1]).await;
+    room.wall.fates(&[Fate::Dead]);
+    let (stop, running) = start(&connector);
+    room.happens(&connector, "2", Status::Open).await;
+    tokio::time::sleep(secs(5)).await;
+    for status in [Status::PartiallyPaid, Status::Paid] {
+        room.happens(&connector, "1", status).await;
+        tokio::time::sleep(secs(5)).await;
+    }
+    let events = room.world.entries(EntryKind::Event).await;
+    let resumed = events.iter().filter(|entry| entry.index.name.as_deref() == Some("connection.resumed"));
+    assert_eq!(resumed.count(), 0);
+    tokio::time::sleep(secs(120)).await;
+    assert_eq!(room.wall.note(0).lines, ["invoice.paid 1 n3"]);
+    drop(stop);
+    running.await.unwrap();
+}

@@ -127,10 +127,9 @@ async fn a_window_opens_at_its_local_time_also_when_clocks_change_and_on_its_day
         text.split_once('T').map(|(day, time)| (day.to_owned(), time[..5].to_owned())).unwrap()
     };
     let winter = (2..7).map(|day| (format!("2026-03-0{day}"), "14:00".to_owned()));
-    let summer =
-        [("2026-03-09".to_owned(), "13:00".to_owned()), ("2026-03-10".to_owned(), "13:00".to_owned())];
+    let summer = [("2026-03-09".to_owned(), "13:00".to_owned())];
     assert_eq!(at.iter().map(day).collect::<Vec<_>>(), winter.chain(summer).collect::<Vec<_>>());
-    assert_eq!(room.sizes(), [3, 3, 3, 3, 3, 9, 3], "the weekend's wait for Monday");
+    assert_eq!(room.sizes(), [6, 3, 3, 3, 3, 9], "the weekend's wait for Monday");
 }
 
 #[tokio::test(start_paused = true)]
@@ -150,7 +149,7 @@ async fn a_schedule_without_a_digest_tells_one_by_one_in_order_and_keeps_nobody_
     room.world.run(&connector, secs(1800)).await;
     assert_eq!(room.sizes(), [1, 1, 1, 1, 1]);
     assert_eq!(room.wall.note(1).at.as_secs() % 1800, 0);
-    assert_eq!(told(&room).iter().filter(|line| line.contains("sent")).count(), 4);
+    assert_eq!(told(&room).iter().filter(|line| line.contains("sent")).count(), 3);
 }
 
 #[tokio::test(start_paused = true)]

@@ -7,6 +7,7 @@ mod failures;
 mod feeds;
 mod flow;
 mod outcomes;
+mod pages;
 mod vendor;
 mod wall;
 

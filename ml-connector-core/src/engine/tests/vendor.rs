@@ -112,6 +112,11 @@ impl LedgerSource {
         self
     }
 
+    pub(super) fn in_zone(mut self, zone: &str) -> Self {
+        self.info.zone = crate::model::Zone::named(zone).unwrap();
+        self
+    }
+
     pub(super) fn rows_only(mut self) -> Self {
         self.rows_only = true;
         self

@@ -10,14 +10,13 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use crate::{
-    Context, Effect, Error, ErrorKind, Notes, Result, Sink, SinkInfo, Timestamp,
+    Context, Effect, Error, ErrorKind, Notes, Result, Scope, Sink, SinkInfo, Timestamp,
     model::{Delivery, Follow, LaneKey, Lookup, Plan, Receipt},
 };
 
 /// One note, with what was written below it.
 #[derive(Debug, Clone)]
 pub(super) struct Note {
-    pub(super) place: String,
     pub(super) at: Timestamp,
     /// What it says: a line for each event.
     pub(super) lines: Vec<String>,
@@ -40,6 +39,10 @@ pub(super) enum Fate {
     Refused,
     /// It happens, and no answer comes.
     Hangs,
+    /// Nothing of the connection works.
+    Dead,
+    /// The note to go on from was taken down.
+    Gone,
     /// Only the events that can be told are told.
     OneRefused,
 }
@@ -102,8 +105,8 @@ impl WallSink {
                 root.reference.to_string()
             }
             _ => {
-                let (place, mark) = (batch[0].destination.to_string(), batch[0].id.to_string());
-                notes.push(Note { place, at: now, lines, replies: Vec::new(), rewritten: 0, mark });
+                let mark = batch[0].id.to_string();
+                notes.push(Note { at: now, lines, replies: Vec::new(), rewritten: 0, mark });
                 format!("note/{}", notes.len() - 1)
             }
         }
@@ -117,6 +120,9 @@ impl Sink for WallSink {
     }
 
     fn plan(&self, delivery: &Delivery) -> Result<Plan> {
+        if delivery.template.as_deref().is_some_and(|template| template != "short") {
+            return Err(Error::new(ErrorKind::ConfigInvalid, "the wall has the template `short` only"));
+        }
         let lane = match (delivery.follow, &delivery.root) {
             (Some(Follow::Update), Some(root)) => LaneKey::new(format!("update:{}", root.reference)),
             _ => LaneKey::new(delivery.destination.as_str()),
@@ -137,6 +143,11 @@ impl Sink for WallSink {
         };
         match fate {
             Fate::Refused => return all(ErrorKind::InvalidRequest, Effect::None),
+            Fate::Dead => {
+                let error = || Error::new(ErrorKind::Unauthenticated, "who?").with_scope(Scope::Connection);
+                return batch.iter().map(|_| Err(error())).collect();
+            }
+            Fate::Gone => return all(ErrorKind::NotFound, Effect::None),
             Fate::Vanished => return all(ErrorKind::Unavailable, Effect::Unknown),
             Fate::OneRefused => {
                 let reference = self.write(&batch[1..], ctx.now());
