@@ -56,6 +56,7 @@
 //! of that name, as the [engine's documentation](engine#what-it-tells) lists. `testing` adds the conformance suites for
 //! implementers of the traits, and a clock that tests move by hand.
 
+pub mod approval;
 pub mod audit;
 pub mod auth;
 mod clock;

@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use crate::{
     Context, Result,
+    auth::OAuth2,
     model::{Affinity, ConnectionId, Delivery, Lookup, Plan, Receipt, Seq},
 };
 
@@ -35,6 +36,9 @@ pub struct SinkInfo {
     pub repeat: Repeat,
     /// What is done when a look-up cannot tell.
     pub on_unknown: OnUnknown,
+    /// The tokens that the engine keeps alive when no call does; see
+    /// [`OAuth2Config::idle_life`](crate::auth::OAuth2Config::idle_life).
+    pub tokens: Option<OAuth2>,
 }
 
 impl SinkInfo {
@@ -50,6 +54,7 @@ impl SinkInfo {
             linger: Duration::ZERO,
             repeat: Repeat::AfterLookup,
             on_unknown: OnUnknown::Park,
+            tokens: None,
             connection,
         }
     }

@@ -119,13 +119,15 @@ impl Builder {
             require_secure(&url).map(|()| url).map_err(|error| error.with_context("field", "public_url"))
         });
 
+        self.settings.retries.validate()?;
         let mut registry = Registry::default();
         self.sources.iter().try_for_each(|source| registry.add_source(source))?;
         self.sinks.iter().try_for_each(|sink| registry.add_sink(sink))?;
         registry.set_routes(self.routes)?;
         Ok(Connector {
             shared: Arc::new(Shared {
-                context: Context::new(transport, tokens, limiter, Arc::clone(&clock)),
+                context: Context::new(transport, tokens, limiter, Arc::clone(&clock))
+                    .with_log(Arc::clone(&log)),
                 log,
                 clock,
                 public_url: public_url.transpose()?,

@@ -3,11 +3,17 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::Shared;
+use super::{
+    Shared,
+    deliver::{Attempt, Loaded},
+    lanes::{Hold, Item},
+    resolve::{Stop, apply, dropped},
+    run::Finished,
+};
 use crate::{
-    Error, ErrorKind, Result,
-    audit::{DocKey, DocumentWrite, Expected},
-    model::{ConnectionId, Delivery, Root},
+    Effect, Error, ErrorKind, Result, Scope,
+    audit::{DocKey, DocumentWrite, Expected, NewEntry, Outcome, Parent, Query, Transaction},
+    model::{ConnectionId, Delivery, Follow, Root},
 };
 
 /// Reads what was told before into deliveries that follow it.
@@ -61,9 +67,74 @@ pub(super) async fn keep(
     Ok(writes)
 }
 
-/// The write that forgets what was told about a record: the message is gone, and the next delivery is the first.
-pub(super) fn forget(sink: &ConnectionId, delivery: &Delivery) -> DocumentWrite {
-    DocumentWrite { key: key(sink, delivery), expected: Expected::Any, value: None }
+/// Whether the message that a delivery goes on from is not there any more.
+pub(super) fn is_root_gone(delivery: &Delivery, error: &Error) -> bool {
+    delivery.follow.and(delivery.root.as_ref()).is_some()
+        && error.kind() == ErrorKind::NotFound
+        && error.effect() == Effect::None
+        && error.scope() == &Scope::Entry
+}
+
+impl Attempt<'_> {
+    /// Forgets what was told about a record: its message is gone, and this delivery is the first when it comes again.
+    pub(super) fn begin_anew(
+        &self,
+        item: Item,
+        delivery: &Delivery,
+        error: &Error,
+        transaction: &mut Transaction,
+    ) -> (Outcome, Item) {
+        tracing::warn!(seq = item.seq.0, %error, "what a delivery follows is gone: it begins anew");
+        let key = key(&self.batch.connection, delivery);
+        transaction.documents.push(DocumentWrite { key, expected: Expected::Any, value: None });
+        let next = Item { due: self.shared.clock.now(), attempt: item.attempt + 1, uncertain: false, ..item };
+        let outcome = Outcome::Retry {
+            attempt: next.attempt,
+            due: next.due,
+            error: error.to_string().into(),
+            uncertain: false,
+            note: None,
+        };
+        (outcome, next)
+    }
+
+    /// A first delivery that follows what was told before may have nothing to add, or may have to wait elsewhere: then
+    /// the others come again.
+    pub(super) async fn go_on(&self, loaded: &Loaded) -> Result<Option<Finished>, Stop> {
+        let (Some(head), Some((item, others))) = (loaded.deliveries.first(), loaded.items.split_first())
+        else {
+            return Ok(None);
+        };
+        let Some(root) = head.follow.and(head.root.as_ref()) else { return Ok(None) };
+        let mut transaction = Transaction { fence: Some(self.lease), ..Transaction::default() };
+        if head.follow == Some(Follow::Update) && root.n >= head.event.n {
+            transaction.settle.push(dropped(item.seq, "superseded: a newer state is shown"));
+        } else {
+            // It was made before the first was told. In the lane of its message it cannot meet what was made after.
+            let lane = self.shared.lane_of(&self.batch.connection, head);
+            if lane == self.batch.lane.lane {
+                return Ok(None);
+            }
+            let entry = self.shared.log.query(&Query::entries(vec![item.seq])).await?.pop();
+            let Some(entry) = entry.filter(|entry| !entry.state.is_settled()) else { return Ok(None) };
+            transaction.append.push(NewEntry {
+                partition: entry.partition,
+                kind: entry.kind,
+                connection: entry.connection,
+                lane: Some(lane),
+                due: self.shared.clock.now(),
+                dedupe: None,
+                parent: entry.parent.map_or(Parent::None, Parent::Entry),
+                index: entry.index,
+                body: entry.body,
+            });
+            transaction.settle.push(dropped(item.seq, "goes on in the lane of the message that it updates"));
+        }
+        apply(self.shared, transaction).await?;
+        self.shared.wake.partitions(&[self.batch.lane.partition]);
+        // No call was made: that proves nothing about the connection.
+        Ok(Some(Finished::again_from(others, Hold::Until(self.shared.clock.now()))))
+    }
 }
 
 /// The same record at the same destination. No id and no destination holds a line break.

@@ -6,12 +6,15 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::{
-    Shared, conversation,
+    Shared,
+    consequences::{self, Ending},
+    conversation,
     judge::{Failure, Judged},
     lanes::{Batch, Hold, Item},
+    observe::{Purpose, observe},
     outcome::{self, Told},
     registry::SinkSlot,
-    resolve::{Stop, apply, commit, dead, dropped, settle},
+    resolve::{Stop, apply, commit, dead, settle},
     retry,
     run::Finished,
     stats::Stat,
@@ -19,10 +22,10 @@ use super::{
 };
 use crate::{
     Effect, Error, ErrorKind, Notes, Repeat, Result, Retry, Scope, Timestamp,
-    audit::{Committed, Entry, Lease, NewEntry, Outcome, Parent, Query, Settlement, Transaction},
+    audit::{Committed, Entry, Lease, Outcome, Parent, Query, Settlement, Transaction},
     clock::sleep_until,
-    model::{Change, Delivery, Event, Follow, Plan, Receipt, Seq},
-    rate::{Admission, Cost, Feedback, Permit},
+    model::{Change, Delivery, Event, Observation, Partition, Plan, Receipt, Seq},
+    rate::{Admission, Cost, Feedback},
 };
 
 /// How long to wait before a result that could not be written is written again.
@@ -38,8 +41,7 @@ pub(super) async fn deliver(shared: Arc<Shared>, lease: Lease, batch: Batch) -> 
         Err(Stop::Fenced) => Finished::fenced(),
         Err(Stop::Log(error)) => {
             tracing::error!(%error, connection = %batch.connection, "the log does not work: deliveries wait");
-            let at = retry::next(&error, Seq(0), 1, retry::DELIVERY_CAP, shared.clock.now());
-            Finished::again(&batch, Hold::Until(at))
+            Finished::again(&batch, Hold::Until(retry::log_at(shared.clock.now())))
         }
     }
 }
@@ -48,14 +50,14 @@ pub(super) async fn deliver(shared: Arc<Shared>, lease: Lease, batch: Batch) -> 
 pub(super) struct Attempt<'a> {
     pub(super) shared: &'a Shared,
     pub(super) lease: Lease,
-    batch: &'a Batch,
+    pub(super) batch: &'a Batch,
 }
 
 /// Deliveries with their places in the lane.
 #[derive(Default)]
 pub(super) struct Loaded {
     pub(super) items: Vec<Item>,
-    deliveries: Vec<Delivery>,
+    pub(super) deliveries: Vec<Delivery>,
     /// What comes another time.
     rest: Vec<Item>,
 }
@@ -124,47 +126,10 @@ impl Attempt<'_> {
         }
         loaded.deliveries.iter_mut().for_each(|delivery| delivery.attempt += 1);
         let results = self.send(slot, &loaded.deliveries).await;
-        self.finish_permit(&plan.costs, permit).await;
+        let refused = results.iter().find_map(|result| result.as_ref().err());
+        self.finish_permit(&plan.costs, Feedback::after(permit, refused)).await;
         let results = results.into_iter().map(|result| result.map_err(Arc::new)).collect();
         self.settle(loaded, results, Asked::ToSend { look_up_first }).await
-    }
-
-    /// A first delivery that follows what was told before may have nothing to add, or may have to wait elsewhere: then
-    /// the others come again.
-    async fn go_on(&self, loaded: &Loaded) -> Result<Option<Finished>, Stop> {
-        let (Some(head), Some((item, others))) = (loaded.deliveries.first(), loaded.items.split_first())
-        else {
-            return Ok(None);
-        };
-        let Some(root) = head.follow.and(head.root.as_ref()) else { return Ok(None) };
-        let mut transaction = Transaction { fence: Some(self.lease), ..Transaction::default() };
-        if head.follow == Some(Follow::Update) && root.n >= head.event.n {
-            transaction.settle.push(dropped(item.seq, "superseded: a newer state is shown"));
-        } else {
-            // It was made before the first was told. In the lane of its message it cannot meet what was made after.
-            let lane = self.shared.lane_of(&self.batch.connection, head);
-            if lane == self.batch.lane.lane {
-                return Ok(None);
-            }
-            let entry = self.shared.log.query(&Query::entries(vec![item.seq])).await?.pop();
-            let Some(entry) = entry.filter(|entry| !entry.state.is_settled()) else { return Ok(None) };
-            transaction.append.push(NewEntry {
-                partition: entry.partition,
-                kind: entry.kind,
-                connection: entry.connection,
-                lane: Some(lane),
-                due: self.shared.clock.now(),
-                dedupe: None,
-                parent: entry.parent.map_or(Parent::None, Parent::Entry),
-                index: entry.index,
-                body: entry.body,
-            });
-            transaction.settle.push(dropped(item.seq, "goes on in the lane of the message that it updates"));
-        }
-        apply(self.shared, transaction).await?;
-        self.shared.wake.partitions(&[self.batch.lane.partition]);
-        // No call was made: that proves nothing about the connection.
-        Ok(Some(Finished::again_from(others, Hold::Until(self.shared.clock.now()))))
     }
 
     /// Gives the first delivery up; the others come again.
@@ -182,7 +147,9 @@ impl Attempt<'_> {
             let question = [Cost { units: 0, leave, ..cost.clone() }];
             match self.shared.context.limiter().admit(&question, now).await {
                 Ok(Admission::NotBefore(then)) if then >= at => return Hold::Quota(cost.key.clone(), at),
-                Ok(Admission::Admitted(permit)) => self.finish_permit(&question, permit).await,
+                Ok(Admission::Admitted(permit)) => {
+                    self.finish_permit(&question, Feedback::Finished(permit)).await;
+                }
                 _ => {}
             }
         }
@@ -255,7 +222,7 @@ impl Attempt<'_> {
         let now = self.shared.clock.now();
         let (mut hold, mut waits, mut reason) = (Hold::None, Vec::new(), None);
         let mut transaction = Transaction { fence: Some(self.lease), ..Transaction::default() };
-        let mut wake = Vec::new();
+        let (mut wake, mut seen) = (Vec::new(), Vec::new());
         let judged = self.judge(loaded, &results, asked, now);
         let mut told: Vec<(&Delivery, Arc<str>)> = Vec::new();
         for (((item, delivery), result), judged) in loaded.iter().zip(results).zip(judged) {
@@ -265,20 +232,13 @@ impl Attempt<'_> {
                     if delivery.follow.is_some() {
                         told.push((delivery, Arc::clone(&receipt.reference)));
                     }
+                    wake.extend(self.follow(delivery, &Ending::Done(&receipt), &mut transaction));
+                    seen.extend(receipt.observed.iter().cloned().map(|seen| (item.seq, seen)));
                     (done(item.seq, receipt).outcome, None)
                 }
-                (Err(error), _) if is_root_gone(delivery, &error) => {
-                    tracing::warn!(seq = item.seq.0, %error, "what a delivery follows is gone: it begins anew");
+                (Err(error), _) if conversation::is_root_gone(delivery, &error) => {
                     self.shared.stats.count(Stat::Retried);
-                    transaction.documents.push(conversation::forget(&self.batch.connection, delivery));
-                    let next = Item { due: now, attempt: item.attempt + 1, uncertain: false, ..*item };
-                    let outcome = Outcome::Retry {
-                        attempt: next.attempt,
-                        due: next.due,
-                        error: error.to_string().into(),
-                        uncertain: false,
-                        note: None,
-                    };
+                    let (outcome, next) = self.begin_anew(*item, delivery, &error, &mut transaction);
                     (outcome, Some(next))
                 }
                 (Err(error), judged) => {
@@ -299,15 +259,35 @@ impl Attempt<'_> {
                             Err(error) => tracing::error!(%error, "an outcome could not be told"),
                         }
                     }
-                    judged.into_outcome(*item, asked.failure(&error))
+                    let (outcome, next) = judged.into_outcome(*item, asked.failure(&error));
+                    // A delivery that was parked before and still is has been told about.
+                    let ending = match &outcome {
+                        Outcome::Dead { error } => Some(Ending::Dead(error)),
+                        Outcome::Parked { error } => change.map(|_| Ending::Parked(error)),
+                        _ => None,
+                    };
+                    wake.extend(
+                        ending.iter().flat_map(|ending| self.follow(delivery, ending, &mut transaction)),
+                    );
+                    (outcome, next)
                 }
             };
             transaction.settle.push(Settlement { seq: item.seq, outcome });
             waits.extend(next);
         }
-        self.apply_surely(transaction, &told).await?;
+        self.settle_surely(transaction, &seen, &told).await?;
         self.shared.wake.partitions(&wake);
         Ok(Finished { waits, hold, fenced: false, reason })
+    }
+
+    /// Adds what a delivery that ended leads to.
+    fn follow(
+        &self,
+        delivery: &Delivery,
+        ending: &Ending<'_>,
+        transaction: &mut Transaction,
+    ) -> Vec<Partition> {
+        consequences::append(self.shared, &self.batch.connection, delivery, ending, transaction)
     }
 
     /// What failed attempts mean, one for each result. Where all of a batch would be given up, one of them may have
@@ -370,6 +350,10 @@ impl Attempt<'_> {
         if let Some(told) = told {
             wake = outcome::append(self.shared, told, &mut transaction).await?;
         }
+        if let Some(delivery) = delivery {
+            let ending = Ending::Dead(&error.to_string());
+            wake.extend(self.follow(delivery, &ending, &mut transaction));
+        }
         apply(self.shared, transaction).await?;
         self.shared.wake.partitions(&wake);
         self.shared.stats.count(Stat::Dead);
@@ -406,12 +390,50 @@ impl Attempt<'_> {
         }
     }
 
-    async fn finish_permit(&self, costs: &[Cost], permit: Permit) {
+    /// Writes results with what was read back after our own writes, so that the vendor's webhook about them is no
+    /// change. Somebody else may have written the snapshot meanwhile: then that webhook, or the next poll, tells.
+    async fn settle_surely(
+        &self,
+        transaction: Transaction,
+        seen: &[(Seq, Arc<Observation>)],
+        told: &[(&Delivery, Arc<str>)],
+    ) -> Result<(), Stop> {
+        match self.with_read_back(&transaction, seen, told).await {
+            Ok(true) => Ok(()),
+            Ok(false) => self.apply_surely(transaction, told).await,
+            Err(error) => {
+                tracing::warn!(%error, "what was read back is not kept");
+                self.apply_surely(transaction, told).await
+            }
+        }
+    }
+
+    async fn with_read_back(
+        &self,
+        settled: &Transaction,
+        seen: &[(Seq, Arc<Observation>)],
+        told: &[(&Delivery, Arc<str>)],
+    ) -> Result<bool> {
+        let registry = self.shared.registry();
+        let Some(slot) = registry.source(&self.batch.connection).filter(|_| !seen.is_empty()) else {
+            return Ok(false);
+        };
+        let (mut transaction, mut wake) = (settled.clone(), Vec::new());
+        transaction.documents.extend(conversation::keep(self.shared, &self.batch.connection, told).await?);
+        for (seq, seen) in seen {
+            let (seen, parent) = (std::slice::from_ref(&**seen), Parent::Entry(*seq));
+            let noticed = observe(self.shared, slot, seen, Purpose::Ours, parent, &mut transaction).await?;
+            wake.extend(noticed.wake);
+        }
+        let applied = matches!(commit(self.shared, transaction).await?, Committed::Applied(_));
+        self.shared.wake.partitions(&wake);
+        Ok(applied)
+    }
+
+    async fn finish_permit(&self, costs: &[Cost], end: Feedback) {
         for cost in costs.iter().filter(|cost| cost.counts_concurrency()) {
-            let finished = Feedback::Finished(permit);
-            if let Err(error) =
-                self.shared.context.limiter().report(&cost.key, finished, self.shared.clock.now()).await
-            {
+            let now = self.shared.clock.now();
+            if let Err(error) = self.shared.context.limiter().report(&cost.key, end.clone(), now).await {
                 tracing::warn!(%error, key = %cost.key, "the limiter could not be told that an attempt is over");
             }
         }
@@ -465,14 +487,6 @@ fn together(slot: &SinkSlot, deliveries: &[Delivery], plan: &Plan) -> usize {
             && slot.sink.plan(other).is_ok_and(|other| other.lane == plan.lane && other.costs == plan.costs)
     };
     1 + others.iter().take_while(joins).count()
-}
-
-/// Whether the message that a delivery goes on from is not there any more.
-fn is_root_gone(delivery: &Delivery, error: &Error) -> bool {
-    delivery.follow.and(delivery.root.as_ref()).is_some()
-        && error.kind() == ErrorKind::NotFound
-        && error.effect() == Effect::None
-        && error.scope() == &Scope::Entry
 }
 
 /// What a batch waits for whose deliveries wait for different things.

@@ -11,6 +11,7 @@ use tokio::sync::OnceCell;
 use super::{promise::digest_lane, stored::StoredDelivery, upkeep::StateCache};
 use crate::{
     Error, ErrorKind, Result, Sink, Source, Timestamp,
+    auth::OAuth2,
     model::{AccountKey, Change, ConnectionId, Delivery, EndpointId, EntityRef, Event, Partition, Seq},
     route::{Digest, RouteSet, Target},
 };
@@ -191,6 +192,19 @@ impl Registry {
         let most = self.sinks.get(connection)?.sink.info().max_digest;
         let events = digest.events.and_then(|events| usize::try_from(events).ok()).unwrap_or(most);
         Some((events.min(most), Duration::from_secs(digest.seconds.unwrap_or(0).into())))
+    }
+
+    /// The tokens that are to be kept alive, with whom they are of and who owns that.
+    pub(super) fn tokens(&self) -> impl Iterator<Item = (Partition, &ConnectionId, &OAuth2)> {
+        let sources = self.sources.values().map(|slot| {
+            let info = slot.source.info();
+            (slot.partition, &info.connection, info.tokens.as_ref())
+        });
+        let sinks = self.sinks.values().map(|slot| {
+            let info = slot.sink.info();
+            (slot.partition, &info.connection, info.tokens.as_ref())
+        });
+        sources.chain(sinks).filter_map(|(partition, id, tokens)| Some((partition, id, tokens?)))
     }
 
     pub(super) fn routes(&self) -> &Arc<RouteSet> {

@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::{Event, LaneKey, Observation, Seq, Signal, Timestamp, text_id};
+use super::{ConnectionId, Event, LaneKey, Observation, Seq, Signal, Timestamp, text_id};
 use crate::rate::Cost;
 
 text_id! {
@@ -154,6 +154,40 @@ impl Receipt {
     pub fn new(reference: impl Into<Arc<str>>) -> Self {
         Self { reference: reference.into(), observed: None, signals: Vec::new() }
     }
+}
+
+/// What became of a delivery, as the source of its event [hears of it](crate::SourceInfo::outcomes).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Fate {
+    /// Which of the record's changes it told: [`Event::n`](super::Event::n).
+    pub n: u64,
+    /// The connection it went to.
+    pub sink: ConnectionId,
+    /// Where in it.
+    pub destination: Destination,
+    /// The route that made it.
+    pub route: Arc<str>,
+    /// How it ended.
+    pub state: Ended,
+    /// The receipt's handle, when it is done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<Arc<str>>,
+    /// Why it is not: codes and ids.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<Arc<str>>,
+}
+
+/// How a delivery ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Ended {
+    /// It was delivered.
+    Done,
+    /// It waits until somebody repairs something.
+    Parked,
+    /// It was given up, and can be replayed.
+    Dead,
 }
 
 /// What looking up an attempt with an unknown effect showed.

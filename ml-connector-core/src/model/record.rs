@@ -356,6 +356,8 @@ impl PartialEq for Raw {
     }
 }
 
+impl Eq for Raw {}
+
 mod decimal_text {
     use serde::{Deserialize, Deserializer, Serializer, de};
 

@@ -57,7 +57,7 @@ fn under_test(destination: Destination, place: &'static str) -> SinkUnderTest {
         clock,
         writes: |request| request.uri().path() == "/api/chat.postMessage",
         destination,
-        record: invoice(),
+        record: Box::new(|_| invoice()),
         refusals: Refusals {
             token: answer(200, "", r#"{"ok":false,"error":"invalid_auth"}"#),
             renews_tokens: false,

@@ -1,0 +1,5 @@
+//! Somebody's decision about a document.
+
+mod choice;
+
+pub use choice::Choice;
