@@ -4,9 +4,9 @@ use std::sync::PoisonError;
 
 use bytes::Bytes;
 use ml_connector_core::{
-    Context, Effect, Error, Notes, Result, Retry, Scope, Timestamp,
+    Context, Effect, Error, ErrorKind, Notes, Result, Retry, Scope, Timestamp,
     model::{Delivery, DeliveryId, Event, Receipt, Seq},
-    rate::{Feedback, QuotaKey},
+    rate::{Admission, Feedback, QuotaKey},
 };
 
 use crate::{
@@ -78,9 +78,16 @@ impl Slack {
             }
             Place::Update(which) => {
                 let mut update = UpdateMessage::new(which, message);
-                update.metadata = metadata;
-                self.client.chat_update(ctx, &update).await?;
-                Ok(Receipt::new(which.to_string()))
+                update.metadata.clone_from(&metadata);
+                match self.client.chat_update(ctx, &update).await {
+                    Err(error)
+                        if is_code(&error, "edit_window_closed")
+                            || is_code(&error, "cant_update_message") =>
+                    {
+                        self.reply_instead(ctx, which, message, metadata, id).await
+                    }
+                    updated => updated.map(|()| Receipt::new(which.to_string())),
+                }
             }
             Place::Ephemeral { channel, user } => {
                 let words =
@@ -94,6 +101,33 @@ impl Slack {
                 Ok(Receipt::new(format!("ephemeral:{channel}/{shown}")))
             }
         }
+    }
+
+    /// Replies to a message that cannot be changed any more, as soon as its channel has room for a post: the engine
+    /// has admitted a change only.
+    async fn reply_instead(
+        &self,
+        ctx: &Context,
+        to: &MessageRef,
+        message: &Message,
+        metadata: Option<Metadata>,
+        id: DeliveryId,
+    ) -> Result<Receipt> {
+        let target = Target::Conversation(to.channel.clone());
+        match ctx.limiter().admit(&self.pacing.post(&target), ctx.now()).await? {
+            Admission::Admitted(_) => {}
+            Admission::NotBefore(at) => {
+                return Err(Error::new(ErrorKind::RateLimited, "the channel has no room for a reply yet")
+                    .with_operation("slack.reply_instead")
+                    .with_scope(Scope::Quota(self.pacing.channel_key(&target)))
+                    .with_retry(Retry::At(at)));
+            }
+        }
+        let mut post = PostMessage::new(&to.channel, message);
+        post.thread_ts = Some(&to.ts);
+        post.metadata = metadata;
+        post.client_msg_id = self.dedupe.client_msg_id().then(|| id.to_string());
+        self.post(ctx, &target, &post).await
     }
 
     async fn post(&self, ctx: &Context, target: &Target, post: &PostMessage<'_>) -> Result<Receipt> {

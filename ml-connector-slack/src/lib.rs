@@ -1,10 +1,12 @@
 #![doc = include_str!("../docs.md")]
 
 mod attempt;
+mod auth;
 pub mod blocks;
 mod channels;
 mod client;
 mod config;
+mod consent;
 mod destination;
 mod directory;
 mod error;

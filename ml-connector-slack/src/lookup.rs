@@ -64,10 +64,9 @@ enum Found {
 impl Slack {
     /// Looks for what an attempt may have done.
     ///
-    /// A post or a reply that is found happened. Not found in two looks that began `settle` apart, both after the
-    /// attempt had ended: it did not. Unreadable or too long a history: nobody can tell.
-    ///
-    /// A change of a message is read off the message; where that is closed to the bot, the change is made again, which
+    /// What is found happened: a post in its channel, a reply in its thread, a change on its message or, where that
+    /// could not be changed, in its thread. Not found in two looks that began `settle` apart, both after the attempt
+    /// had ended: it did not. Unreadable or too long a history: nobody can tell, but a change that is made again
     /// changes nothing. What one person saw cannot be looked up: it is said once more, and not a third time.
     pub(crate) async fn read_back(&self, ctx: &Context, delivery: &Delivery) -> Result<Lookup> {
         let place = Place::of(delivery, self.admin.as_ref())?;
@@ -86,15 +85,13 @@ impl Slack {
             }
             looked => looked?,
         };
-        Ok(match (found, place) {
-            (Found::Message(ts), _) => {
+        Ok(match found {
+            Found::Message(ts) => {
                 self.looks.forget(delivery);
                 Lookup::Happened(receipt(channel, ts))
             }
-            // The message may be gone: then the next attempt hears of it.
-            (_, Place::Update(_)) => Lookup::DidNotHappen,
-            (Found::TooMuch, _) => Lookup::CannotTell,
-            (Found::Nothing, _) => self.not_found(delivery, began),
+            Found::TooMuch => unreadable,
+            Found::Nothing => self.not_found(delivery, began),
         })
     }
 
@@ -115,22 +112,16 @@ impl Slack {
         delivery: &Delivery,
         place: &Place,
     ) -> Result<(String, Timestamp, Found)> {
-        let (channel, thread, only) = match place {
-            Place::Post { parent: Some(parent), .. } => (parent.channel.clone(), Some(&*parent.ts), None),
-            Place::Post { target, parent: None } => (self.conversation(ctx, target).await?, None, None),
-            Place::Update(which) => (which.channel.clone(), Some(&*which.ts), Some(&*which.ts)),
-            Place::Ephemeral { channel, .. } => (channel.clone(), None, None),
+        let oldest = ts(delivery.since - self.history.margin());
+        let (channel, thread, oldest) = match place {
+            Place::Post { parent: Some(parent), .. } => (parent.channel.clone(), Some(&*parent.ts), &*oldest),
+            Place::Post { target, parent: None } => (self.conversation(ctx, target).await?, None, &*oldest),
+            Place::Update(which) => (which.channel.clone(), Some(&*which.ts), &*which.ts),
+            Place::Ephemeral { channel, .. } => (channel.clone(), None, &*oldest),
         };
         let us = self.identity.get_or_try_init(|| self.client.auth_test(ctx)).await?;
         let began = ctx.now();
-        let oldest = ts(delivery.since - self.history.margin());
-        let query = HistoryQuery {
-            channel: &channel,
-            oldest: only.unwrap_or(&oldest),
-            latest: only,
-            limit: self.history.limit,
-            cursor: None,
-        };
+        let query = HistoryQuery { channel: &channel, oldest, limit: self.history.limit, cursor: None };
         let found = match self.search(ctx, thread, query, &message_id(delivery).to_string(), us).await {
             Err(error) if is_code(&error, "thread_not_found") => Found::Nothing,
             found => found?,

@@ -25,12 +25,13 @@ impl Place {
     /// Where a delivery leads, given the admins' channel.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidRequest`] when the destination makes no sense, or not for this event.
+    /// [`ErrorKind::InvalidRequest`] when the destination makes no sense, or not for this event;
+    /// [`ErrorKind::ConfigInvalid`] when there is no channel for admins.
     pub(crate) fn of(delivery: &Delivery, admin: Option<&Target>) -> Result<Self> {
         let target = match Goal::parse(&delivery.destination)? {
             Goal::Post(target) => target,
             Goal::Admin => admin.cloned().ok_or_else(|| {
-                Error::new(ErrorKind::InvalidRequest, "no admin channel is set: give one to Builder::admin")
+                Error::new(ErrorKind::ConfigInvalid, "no admin channel is set: give one to Builder::admin")
             })?,
             Goal::Clicker => return clicker(delivery),
             Goal::Message(message) => return Ok(Self::Update(message)),
@@ -131,7 +132,7 @@ mod tests {
             assert_eq!(lane(&wrong).unwrap_err().kind(), ErrorKind::InvalidRequest, "{wrong:?}");
         }
         let refused = Place::of(&delivery(admin()), None).unwrap_err();
-        assert_eq!(refused.kind(), ErrorKind::InvalidRequest);
+        assert_eq!(refused.kind(), ErrorKind::ConfigInvalid);
     }
 
     #[test]

@@ -1,24 +1,20 @@
 //! The sink: what a connection to a workspace holds, and what the engine asks of it.
 
-use std::{
-    fmt,
-    sync::{Arc, Mutex},
-};
+use std::{fmt, sync::Mutex};
 
 use async_trait::async_trait;
 use ml_connector_core::{
     Context, Error, ErrorKind, Notes, Result, Sink, SinkInfo, Timestamp,
-    auth::StaticToken,
     model::{Affinity, ConnectionId, Delivery, Lookup, Plan, Receipt},
     rate::QuotaKey,
 };
 use tokio::sync::OnceCell;
-use url::Url;
 
 use crate::{
+    auth,
     channels::Channels,
     client::Client,
-    config::{Builder, Config, Dedupe, History, Inbound},
+    config::{Builder, Config, Dedupe, History, Inbound, base_url},
     destination::{self, Goal, Target},
     lookup::Looks,
     message::{DIGEST_MAX, Templates},
@@ -54,13 +50,8 @@ impl Slack {
 
     pub(crate) fn new(config: &Config, templates: Templates) -> Result<Self> {
         let workspace = config.quota_key();
-        let base = Url::parse(&config.base_url).map_err(|source| {
-            Error::new(ErrorKind::ConfigInvalid, "the base URL is no URL").with_source(source)
-        })?;
-        if !base.username().is_empty() || base.password().is_some() {
-            return Err(Error::new(ErrorKind::ConfigInvalid, "the base URL holds credentials: remove them"));
-        }
-        let token = StaticToken::new("Bearer", &config.token)?;
+        let base = base_url(&config.base_url)?;
+        let auth = auth::authenticator(config, &base)?;
         let pacing = Pacing::new(
             workspace,
             config.post_interval(),
@@ -72,7 +63,7 @@ impl Slack {
         info.on_unknown = config.on_unknown;
         info.max_digest = DIGEST_MAX;
         Ok(Self {
-            client: Client::new(base, Arc::new(token), pacing.clone())?,
+            client: Client::new(base, auth, pacing.clone())?,
             info,
             pacing,
             dedupe: config.dedupe,

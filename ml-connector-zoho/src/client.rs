@@ -1,5 +1,7 @@
 //! The calls of the Zoho Books API v3, one method each.
 
+mod write;
+
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;

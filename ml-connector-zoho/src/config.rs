@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use ml_connector_core::{
-    Error, ErrorKind, Feed, Mode, Result, Secret, SourceInfo,
+    Error, ErrorKind, Feed, Mode, Result, Secret, SinkInfo, SourceInfo,
     auth::Authenticator,
     http::require_secure,
     model::{AccountKey, Affinity, ConnectionId, EndpointId, Zone},
@@ -315,7 +315,10 @@ impl Builder {
                 Arc::new(auth::oauth(&info.connection, &config, &accounts)?)
             }
         };
+        let mut sink = SinkInfo::new(info.connection.clone(), SYSTEM);
+        sink.affinity = info.affinity.clone();
         Ok(ZohoBooks::new(Parts {
+            sink,
             client: BooksClient::new(&api, auth, &config.organization_id, config.plan)?,
             webhook: match (&*config.webhook_secrets, info.mode.subscribes()) {
                 ([], false) => None,

@@ -2,15 +2,18 @@
 
 mod auth;
 mod client;
+mod command;
 mod config;
 mod consent;
 mod data_center;
 mod error;
 mod models;
 mod poll;
+mod sink;
 mod source;
 mod webhook;
 
+pub use command::{acknowledge, acknowledge_in, approve, submit, withdraw, withdraw_from};
 pub use config::{Builder, Config, Plan, WebhookParameters};
 pub use data_center::DataCenter;
 pub use source::ZohoBooks;

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::Request;
 use ml_connector_core::{
-    Context, Error, ErrorKind, Result, Source, SourceInfo, Timestamp,
+    Context, Error, ErrorKind, Result, SinkInfo, Source, SourceInfo, Timestamp,
     model::{
         EntityRef, Intake, Observation, Observed, Page, PollMode, Prompt, Raw, RecordKind, Resolution,
         Signal, Subject, Upkeep,
@@ -53,6 +53,7 @@ pub struct ZohoBooks(Parts);
 #[derive(Debug, Clone)]
 pub(crate) struct Parts {
     pub(crate) info: SourceInfo,
+    pub(crate) sink: SinkInfo,
     pub(crate) client: BooksClient,
     /// `None` when the connection only polls, and has no secret.
     pub(crate) webhook: Option<Webhook>,
@@ -67,6 +68,31 @@ impl ZohoBooks {
 
     pub(crate) fn new(parts: Parts) -> Self {
         Self(parts)
+    }
+
+    pub(crate) fn parts(&self) -> &Parts {
+        &self.0
+    }
+
+    /// Reads one document as it is now.
+    ///
+    /// # Errors
+    /// As [`BooksClient::get`]; [`ErrorKind::Unsupported`] for a kind that is not read.
+    pub(crate) async fn read_document(&self, ctx: &Context, entity: &EntityRef) -> Result<Observation> {
+        let read_at = ctx.now();
+        let state = match RecordKind::from(&*entity.kind) {
+            RecordKind::Invoice => self.present(self.0.client.get::<Invoice>(ctx, &entity.id).await?),
+            RecordKind::Bill => self.present(self.0.client.get::<Bill>(ctx, &entity.id).await?),
+            RecordKind::CustomerPayment => {
+                self.present(self.0.client.get::<CustomerPayment>(ctx, &entity.id).await?)
+            }
+            RecordKind::VendorPayment => {
+                self.present(self.0.client.get::<VendorPayment>(ctx, &entity.id).await?)
+            }
+            _ => Err(Error::new(ErrorKind::Unsupported, "zoho_books does not read records of this kind")
+                .with_context("kind", entity.kind.escape_debug())),
+        }?;
+        Ok(Observation { entity: entity.clone(), read_at, state })
     }
 
     async fn read<T: Resource>(

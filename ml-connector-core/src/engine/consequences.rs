@@ -32,7 +32,7 @@ pub(super) fn append(
     let mut add = |slot: &SourceSlot, signal: &Signal| match entry(slot, delivery, signal, now, transaction) {
         Ok(()) => wake.push(slot.partition),
         Err(error) => {
-            tracing::error!(%error, seq = delivery.seq.0, "what follows from a delivery is not written")
+            tracing::error!(%error, seq = delivery.seq.0, "what follows from a delivery is not written");
         }
     };
     if let Ending::Done(receipt) = ending
@@ -41,7 +41,7 @@ pub(super) fn append(
         match registry.source(sink) {
             Some(slot) => receipt.signals.iter().for_each(|signal| add(slot, signal)),
             None => {
-                tracing::error!(connection = %sink, "a receipt's signals have no source: connect it, and replay")
+                tracing::error!(connection = %sink, "a receipt's signals have no source: connect it, and replay");
             }
         }
     }
@@ -50,7 +50,7 @@ pub(super) fn append(
         match fate(sink, delivery, ending) {
             Ok(signal) => add(slot, &signal),
             Err(error) => {
-                tracing::error!(%error, seq = delivery.seq.0, "what became of a delivery is not told")
+                tracing::error!(%error, seq = delivery.seq.0, "what became of a delivery is not told");
             }
         }
     }

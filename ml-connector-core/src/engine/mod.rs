@@ -10,6 +10,18 @@
 //!                                                        Sink::deliver ─► outcome
 //! ```
 //!
+//! # What routes ask for
+//!
+//! - *At once*: a delivery waits in the lane that its sink plans, and goes when those before it have gone.
+//! - *Later* ([`Schedule`](crate::route::Schedule)): it waits in a lane of its schedule, so that it keeps nobody waiting.
+//!   A digest is what waits in such a lane, sent as one; each of its deliveries is settled by itself.
+//! - *Going on* ([`Follow`](crate::model::Follow)): a document per destination and record says which message came first
+//!   and what it shows. Its writer is the transaction that settles a delivery, so it is as true as the log. A delivery
+//!   that was made before the first was told, and would rewrite it, moves to the lane of that message: whatever rewrites
+//!   one message does so in the order of the record's changes, and what is older than what it shows is superseded.
+//! - *Pages* ([`Route::pages`](crate::route::Route::pages)): a page of a backfill is one event and one delivery, written
+//!   with the snapshots of its records and the checkpoint behind it.
+//!
 //! # What it tells
 //!
 //! - [`Connector::health`] and [`Connector::stats`] say how it is doing; [`Connector::explain`] tells the story of one
@@ -37,7 +49,9 @@ mod explain;
 mod feeds;
 mod health;
 mod intake;
+mod judge;
 mod lanes;
+mod look_up;
 mod observe;
 mod outcome;
 mod promise;
@@ -67,6 +81,7 @@ pub use feeds::{FeedProgress, RunProgress, StoppedSweep};
 pub use health::{Backlog, ConnectionHealth, Health};
 pub use outcome::Parked;
 pub use replay::{Replay, ReplayMode, Replayed};
+pub use retry::{Jitter, Retries, RetryPolicy};
 pub use service::WebhookService;
 pub use stats::Stats;
 use url::Url;
@@ -123,6 +138,8 @@ pub struct Settings {
     /// How long the head of a lane may fail for reasons that pass before it is dead and the lane goes on.
     /// Default: 15 min.
     pub max_block: Duration,
+    /// What is tried again, when, and how often.
+    pub retries: Retries,
     /// How long signals of a record are tried before they are dead. Default: 24 h.
     pub max_signal_age: Duration,
     /// How long settled entries are kept, with the bodies of requests; `None` = for ever. Default: 30 days. What
@@ -140,6 +157,7 @@ impl Default for Settings {
             lease: Duration::from_secs(15),
             grace: Duration::from_secs(10),
             max_block: Duration::from_secs(15 * 60),
+            retries: Retries::default(),
             max_signal_age: Duration::from_secs(24 * 3600),
             retention: Some(Duration::from_secs(30 * 24 * 3600)),
         }

@@ -22,6 +22,9 @@ const CLOCK_SKEW: Duration = Duration::from_secs(300);
 pub(super) enum Purpose {
     /// To tell what changed.
     Live,
+    /// A write of ours was read back: whatever it changed is told, but not as news when it is no more than that
+    /// something about the record is different.
+    Ours,
     /// To tell of every record; `alone` = nothing but the wish for the past led to the read.
     Backfill { alone: bool },
     /// To tell of every record of a page together.
@@ -79,7 +82,11 @@ pub(super) async fn observe(
             },
         };
         let mut origin = Origin::Live;
-        if purpose != Purpose::Live {
+        let same_facts = last.is_some_and(|last| last.facts == snapshot.facts);
+        if purpose == Purpose::Ours && same_facts && changes == [Change::Updated].into() {
+            origin = Origin::Ours;
+        }
+        if matches!(purpose, Purpose::Backfill { .. } | Purpose::Page) {
             let alone = purpose != Purpose::Backfill { alone: false };
             // A change that nobody has told yet is news, however it was found.
             let news = last.is_some_and(|last| snapshot.n > last.n) || last.is_none() && !alone;

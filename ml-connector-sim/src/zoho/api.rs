@@ -59,6 +59,8 @@ enum Route<'a> {
     Detail(Entity, &'a str),
     Comments(Entity, &'a str),
     AddComment(Entity, &'a str),
+    DeleteComment(Entity, &'a str, &'a str),
+    SetFields(Entity, &'a str),
     Submit(Entity, &'a str),
     Approve(Entity, &'a str),
 }
@@ -69,6 +71,11 @@ impl<'a> Route<'a> {
         if let ["organizations"] = segments {
             return get.then_some(Self::Organizations);
         }
+        // Custom fields alone are set under the singular.
+        if let [kind, id, "customfields"] = *segments {
+            let entity = [Entity::Invoice, Entity::Bill].into_iter().find(|entity| entity.name() == kind)?;
+            return (method == Method::PUT).then_some(Self::SetFields(entity, id));
+        }
         let entity = Entity::parse(segments.first()?)?;
         let has_actions = matches!(entity, Entity::Invoice | Entity::Bill);
         match segments[1..] {
@@ -76,6 +83,9 @@ impl<'a> Route<'a> {
             [id] if get => Some(Self::Detail(entity, id)),
             [id, "comments"] if get && has_actions => Some(Self::Comments(entity, id)),
             [id, "comments"] if post && has_actions => Some(Self::AddComment(entity, id)),
+            [id, "comments", comment] if method == Method::DELETE && has_actions => {
+                Some(Self::DeleteComment(entity, id, comment))
+            }
             [id, "submit"] if post && has_actions => Some(Self::Submit(entity, id)),
             [id, "approve"] if post && has_actions => Some(Self::Approve(entity, id)),
             _ => None,
@@ -92,6 +102,8 @@ impl<'a> Route<'a> {
             Self::AddComment(entity, _) | Self::Submit(entity, _) | Self::Approve(entity, _) => {
                 (entity.plural(), "CREATE")
             }
+            Self::DeleteComment(entity, ..) => (entity.plural(), "DELETE"),
+            Self::SetFields(entity, _) => (entity.plural(), "UPDATE"),
         };
         has("ZohoBooks.fullaccess.all")
             || has(&format!("ZohoBooks.{module}.{access}"))
@@ -128,6 +140,11 @@ fn call(
             None => missing(entity),
         },
         Route::AddComment(entity, id) => add_comment(books, entity, id, request, now),
+        Route::DeleteComment(entity, id, comment) => match books.delete_comment(entity, id, comment) {
+            Ok(()) => ok(StatusCode::OK, &json!({ "code": 0, "message": "The comment has been deleted." })),
+            Err(_) => refused(StatusCode::NOT_FOUND, 1002, "Comment does not exist."),
+        },
+        Route::SetFields(entity, id) => set_fields(books, entity, id, request, now),
         Route::Submit(entity, id) => acted(
             books.submit(entity, id, now).map_err(|error| error.kind()),
             entity,
@@ -168,6 +185,27 @@ fn add_comment(
             let comment = render::comment(books, document, &comment);
             ok(StatusCode::CREATED, &json!({ "code": 0, "message": "Comments added.", "comment": comment }))
         }
+    }
+}
+
+/// An array without an envelope. Invoices call the id one way, bills the other, and each ignores the other's.
+fn set_fields(
+    books: &mut Books,
+    entity: Entity,
+    id: &str,
+    request: &Request<Bytes>,
+    now: Timestamp,
+) -> Response<Bytes> {
+    let key = if entity == Entity::Bill { "custom_field_id" } else { "customfield_id" };
+    let fields: Vec<Value> = serde_json::from_slice(request.body()).unwrap_or_default();
+    let pair = |field: &Value| Some((field[key].as_str()?.to_owned(), field["value"].as_str()?.to_owned()));
+    let pairs: Option<Vec<_>> = fields.iter().map(pair).collect();
+    let Some(pairs) = pairs.filter(|pairs| !pairs.is_empty()) else {
+        return refused(StatusCode::BAD_REQUEST, 2, "Invalid value passed for custom_fields");
+    };
+    match books.set_fields(entity, id, pairs, now) {
+        Ok(()) => ok(StatusCode::OK, &json!({ "code": 0, "message": "Custom Fields Updated Successfully" })),
+        Err(_) => missing(entity),
     }
 }
 

@@ -103,6 +103,7 @@ impl Books {
             created: now,
             modified: now,
             comments: Vec::new(),
+            fields: BTreeMap::new(),
         };
         self.documents.insert(id.clone(), document);
         self.happened(entity, &id, How::Added);
@@ -239,6 +240,28 @@ impl Books {
         let comment = Comment { id: self.next_id(), text: text.to_owned(), kind: "internal", at: now };
         self.document_mut(entity, id)?.comments.push(comment.clone());
         Ok(comment)
+    }
+
+    pub(super) fn delete_comment(&mut self, entity: Entity, id: &str, comment: &str) -> Result<()> {
+        let comments = &mut self.document_mut(entity, id)?.comments;
+        let at =
+            comments.iter().position(|known| known.id == comment).ok_or_else(|| missing(entity, comment))?;
+        comments.remove(at);
+        Ok(())
+    }
+
+    /// Sets custom fields: an edit like any other.
+    pub(super) fn set_fields(
+        &mut self,
+        entity: Entity,
+        id: &str,
+        fields: Vec<(String, String)>,
+        now: Timestamp,
+    ) -> Result<()> {
+        self.edit(entity, id, now, |document, _| {
+            document.fields.extend(fields);
+            Ok(())
+        })
     }
 
     pub(super) fn document(&self, entity: Entity, id: &str) -> Option<&Document> {

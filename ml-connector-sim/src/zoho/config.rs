@@ -78,9 +78,9 @@ pub struct ZohoBooksConfig {
 
 impl Default for ZohoBooksConfig {
     fn default() -> Self {
-        let scopes = ["invoices", "bills"]
-            .iter()
-            .flat_map(|module| ["READ", "CREATE"].map(|access| format!("ZohoBooks.{module}.{access}")));
+        let scopes = ["invoices", "bills"].iter().flat_map(|module| {
+            ["READ", "CREATE", "UPDATE", "DELETE"].map(|access| format!("ZohoBooks.{module}.{access}"))
+        });
         let read = ["customerpayments", "vendorpayments", "settings"]
             .map(|module| format!("ZohoBooks.{module}.READ"));
         Self {

@@ -1,5 +1,7 @@
 //! Records as the books keep them.
 
+use std::collections::BTreeMap;
+
 use ml_connector_core::{
     Timestamp,
     model::{Date, Decimal},
@@ -166,6 +168,8 @@ pub(super) struct Document {
     pub(super) created: Timestamp,
     pub(super) modified: Timestamp,
     pub(super) comments: Vec<Comment>,
+    /// Custom fields by id.
+    pub(super) fields: BTreeMap<String, String>,
 }
 
 /// Where a document stands, apart from what payments and the calendar say.

@@ -196,6 +196,12 @@ fn shared(to: &mut Fields, books: &Books, document: &Document, now: Timestamp) {
     to.set_amounts(&["balance"], document.balance());
     to.set("created_time", books.stamp(document.created));
     to.set("last_modified_time", books.stamp(document.modified));
+    let fields: Vec<_> = document
+        .fields
+        .iter()
+        .map(|(id, value)| json!({ "customfield_id": id, "label": "Acknowledged", "value": value }))
+        .collect();
+    to.set("custom_fields", fields);
     if document.entity == Entity::Bill {
         return;
     }
@@ -206,7 +212,6 @@ fn shared(to: &mut Fields, books: &Books, document: &Document, now: Timestamp) {
     to.set("reminders_sent", 0);
     to.set_all(&["last_reminder_sent_date"], "");
     to.set("last_payment_date", document.last_payment.map_or_else(String::new, |date| date.to_string()));
-    to.set("custom_fields", [0; 0]);
     to.set("custom_field_hash", json!({}));
     // The address that lets a customer see the invoice exists once there is something to see.
     if matches!(status, "draft" | "void" | "pending_approval" | "approved") {

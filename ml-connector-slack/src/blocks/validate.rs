@@ -301,6 +301,92 @@ mod tests {
     }
 
     #[test]
+    fn questions_and_inputs_are_checked_part_by_part() {
+        let actions = |confirm| vec![Block::Actions { elements: vec![button().with_confirm(confirm)] }];
+        let confirm = |title, text, confirm, deny| Confirm {
+            title: plain(title),
+            text: plain(text),
+            confirm: plain(confirm),
+            deny: plain(deny),
+        };
+        check(actions(confirm(100, 300, 30, 30)), &[]);
+        check(
+            actions(confirm(101, 301, 31, 0)),
+            &[
+                "max_length at /0/elements/0/confirm/title/text: 101, limit 100",
+                "max_length at /0/elements/0/confirm/text/text: 301, limit 300",
+                "max_length at /0/elements/0/confirm/confirm/text: 31, limit 30",
+                "min_length at /0/elements/0/confirm/deny/text: 0, limit 1",
+            ],
+        );
+        let input = |id: &str, element| vec![Block::input(id, "Reason", element)];
+        let element = || TextInput::new("reason");
+        check(input("reason", element().with_length(0, 3000)), &[]);
+        check(input(&"i".repeat(256), element()), &["max_length at /0/block_id: 256, limit 255"]);
+        check(
+            input("reason", element().with_length(3, 3001)),
+            &["max_value at /0/element/max_length: 3001, limit 3000"],
+        );
+        check(
+            input("reason", element().with_length(1, 0)),
+            &[
+                "max_value at /0/element/min_length: 1, limit 0",
+                "min_value at /0/element/max_length: 0, limit 1",
+            ],
+        );
+        let twice = [input("reason", element()), input("reason", element())].concat();
+        check(twice, &["unique at /1/block_id: 2, limit 1"]);
+        let labeled = |length| {
+            let (block_id, label) = ("reason".to_owned(), plain(length));
+            vec![Block::Input { block_id, label, element: element(), optional: false }]
+        };
+        check(labeled(2000), &[]);
+        check(labeled(2001), &["max_length at /0/label/text: 2001, limit 2000"]);
+    }
+
+    #[test]
+    fn a_modal_has_limits_of_its_own() {
+        let check = |view: View, expected: &[&str]| {
+            let found: Vec<_> =
+                view.validate().err().unwrap_or_default().iter().map(ToString::to_string).collect();
+            assert_eq!(found, expected);
+        };
+        let dividers = |count| Blocks(vec![Block::Divider {}; count]);
+        let reason = || Blocks::new().with(Block::input("reason", "Reason", TextInput::new("reason")));
+        check(View::new("Reject", dividers(100)), &[]);
+        check(View::new("Reject", dividers(101)), &["max_items at /blocks: 101, limit 100"]);
+        check(View::new("", dividers(1)), &["min_length at /title/text: 0, limit 1"]);
+        check(View::new("Reject", reason()).with_submit("Reject"), &[]);
+        check(View::new("Reject", reason()), &["required_with_input at /submit: 0, limit 1"]);
+        check(
+            View::new("Reject", dividers(1)).with_callback("c".repeat(256), "p".repeat(3001)),
+            &[
+                "max_length at /private_metadata: 3001, limit 3000",
+                "max_length at /callback_id: 256, limit 255",
+            ],
+        );
+        let (block, _) =
+            crate::blocks::table(&[("A", crate::blocks::Align::Left)], [vec![Cell::new("a", 9)]]);
+        check(View::new("Reject", Blocks::new().with(block)), &["messages_only at /blocks: 1, limit 0"]);
+        let long = View::new("Reject", Blocks(vec![Block::section(plain(3000)); 90]));
+        assert_eq!(long.validate().unwrap_err()[0].rule, "max_bytes");
+    }
+
+    #[test]
+    fn a_table_takes_as_many_rows_as_fit_and_counts_the_others() {
+        let columns = [("A", crate::blocks::Align::Left)];
+        for (rows, length, left_out) in [(99, 10, 0), (100, 10, 1), (20, 1000, 11), (0, 1, 0)] {
+            let cells = (0..rows).map(|_| vec![Cell::new(&"x".repeat(length), length)]);
+            let (block, found) = crate::blocks::table(&columns, cells);
+            assert_eq!(found, left_out);
+            check(vec![block], &[]);
+        }
+        let link = Cell::link("INV-1", 9, "javascript:alert(1)");
+        assert_eq!(link.url(), None);
+        assert_eq!(Cell::link("INV-1", 9, "https://x.example/1").url(), Some("https://x.example/1"));
+    }
+
+    #[test]
     fn tables_are_checked_by_rows_cells_text_and_number() {
         let cell = |length: usize| Cell::new(&"x".repeat(length), length);
         let table = |rows, columns| Block::Table { rows, column_settings: vec![Column::default(); columns] };

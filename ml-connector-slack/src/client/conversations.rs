@@ -116,7 +116,6 @@ impl Client {
         let mut fields = vec![("channel", query.channel)];
         fields.extend(thread_ts.map(|ts| ("ts", ts)));
         fields.push(("oldest", query.oldest));
-        fields.extend(query.latest.map(|latest| ("latest", latest)));
         fields.extend([("inclusive", "true"), ("include_all_metadata", "true"), ("limit", &limit)]);
         fields.extend(query.cursor.map(|cursor| ("cursor", cursor)));
         self.read(ctx, operation, method, &fields).await

@@ -199,11 +199,14 @@ pub(super) fn judge(code: &str) -> Verdict {
             credential("the app was removed from the workspace: install it again")
         }
         "token_expired" => credential("the token has expired: rotation is on, so it has to be renewed"),
-        "invalid_code" | "invalid_code_verifier" | "pkce_not_allowed" | "user_email_unverified" => {
-            credential("the consent is used up, too old or not this one's: begin it again")
-        }
-        "invalid_refresh_token" | "token_already_exchanged" => {
-            credential("the token was renewed elsewhere or is dead: install the app again")
+        "invalid_code"
+        | "code_already_used"
+        | "invalid_code_verifier"
+        | "pkce_not_allowed"
+        | "user_email_unverified"
+        | "invalid_refresh_token"
+        | "token_already_exchanged" => {
+            credential("Slack takes this code or refresh token no more: install the app again")
         }
         "two_factor_setup_required" => credential("the token's user has to set up two-factor authentication"),
 
@@ -220,15 +223,17 @@ pub(super) fn judge(code: &str) -> Verdict {
         "not_allowed_token_type" | "is_bot" | "metadata_must_be_sent_from_app" => {
             setup(ConfigInvalid, "expected a bot token")
         }
-        "bad_client_secret"
-        | "bad_redirect_uri"
-        | "cannot_install_an_org_installed_app"
-        | "invalid_client_id"
+        "bad_client_secret" | "invalid_client_id" => {
+            setup(ConfigInvalid, "Slack does not know the client id or its secret")
+        }
+        "bad_redirect_uri" | "oauth_authorization_url_mismatch" => {
+            setup(ConfigInvalid, "the redirect URI is not the one that the app is registered with")
+        }
+        "cannot_install_an_org_installed_app"
         | "invalid_grant_type"
         | "invalid_scope"
         | "invalid_team_for_non_distributed_app"
         | "no_scopes"
-        | "oauth_authorization_url_mismatch"
         | "preview_feature_not_available"
         | "scope_not_allowed_on_enterprise"
         | "token_rotation_not_enabled"

@@ -84,6 +84,7 @@ fn every_documented_code_has_its_class() {
         (
             "CRED",
             "invalid_auth account_inactive token_revoked token_expired two_factor_setup_required invalid_code \
+             code_already_used \
              invalid_code_verifier pkce_not_allowed user_email_unverified invalid_refresh_token \
              token_already_exchanged",
         ),
@@ -221,10 +222,17 @@ fn every_fixture_has_its_class() {
             [
                 ..,
                 "error",
-                "invalid_auth" | "account_inactive" | "token_expired" | "token_revoked",
+                "invalid_auth"
+                | "account_inactive"
+                | "token_expired"
+                | "token_revoked"
+                | "invalid_code"
+                | "invalid_refresh_token",
                 "json",
             ] => "CRED",
-            [.., "error", "missing_scope" | "not_authed", "json"] => "CONFIG",
+            ["oauth", _, _, "error", _, "json"] | [.., "error", "missing_scope" | "not_authed", "json"] => {
+                "CONFIG"
+            }
             [
                 ..,
                 "error",

@@ -44,7 +44,7 @@ impl Templates {
     /// Whether there is what the route asks for.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidRequest`] names the templates that there are.
+    /// [`ErrorKind::ConfigInvalid`] names the templates that there are.
     pub(crate) fn check(&self, delivery: &Delivery) -> Result<()> {
         let Some(name) = delivery.template.as_deref() else { return Ok(()) };
         let known =
@@ -57,7 +57,7 @@ impl Templates {
         } else {
             self.single.keys().map(String::as_str).collect()
         };
-        Err(Error::new(ErrorKind::InvalidRequest, "the route asks for a template that there is not")
+        Err(Error::new(ErrorKind::ConfigInvalid, "the route asks for a template that there is not")
             .with_operation("slack.render")
             .with_context("template", name.escape_debug())
             .with_context("templates", names.join(" ")))

@@ -52,8 +52,6 @@ pub struct HistoryQuery<'a> {
     pub channel: &'a str,
     /// The oldest message wanted, as a `ts`.
     pub oldest: &'a str,
-    /// The newest message wanted, as a `ts`.
-    pub latest: Option<&'a str>,
     /// How many at most.
     pub limit: u32,
     /// Where the page begins.

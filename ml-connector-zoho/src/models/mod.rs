@@ -19,7 +19,7 @@ pub(crate) use de::{flag, text};
 pub(crate) use invoice::Invoice;
 use ml_connector_core::{
     Error, ErrorKind, Money, Result,
-    model::{Currency, Decimal, Party, Record},
+    model::{Currency, Decimal, EntityRef, Party, Record, RecordKind},
 };
 pub(crate) use revision::revision;
 use serde::de::DeserializeOwned;
@@ -61,6 +61,20 @@ pub(crate) trait Resource: DeserializeOwned + Send {
     /// # Errors
     /// [`ErrorKind::InvalidResponse`] when an amount's currency is none.
     fn into_record(self) -> Result<Record>;
+}
+
+/// The path below `/books/v3` of documents that can be commented on and approved.
+///
+/// # Errors
+/// [`ErrorKind::Unsupported`] for other kinds of records.
+pub(crate) fn path_of(entity: &EntityRef) -> Result<&'static str> {
+    match RecordKind::from(&*entity.kind) {
+        RecordKind::Invoice => Ok(Invoice::PATH),
+        RecordKind::Bill => Ok(Bill::PATH),
+        RecordKind::PurchaseOrder => Ok("purchaseorders"),
+        _ => Err(Error::new(ErrorKind::Unsupported, "records of this kind take no comments and no approval")
+            .with_context("kind", entity.kind.escape_debug())),
+    }
 }
 
 /// Where people open records.

@@ -98,7 +98,7 @@ fn misunderstood(sent: &Request<Bytes>) -> Vec<Request<Bytes>> {
         .into()
 }
 
-fn refusals() -> Refusals {
+pub(crate) fn refusals() -> Refusals {
     let answer = |status: u16, retry_after: &str, name: &str| {
         let response = Response::builder().status(status).header("retry-after", retry_after);
         response.body(fixture(name)).unwrap()

@@ -8,5 +8,6 @@ mod consent;
 mod hostile;
 mod poll;
 mod resolve;
+mod sink;
 mod support;
 mod webhook;

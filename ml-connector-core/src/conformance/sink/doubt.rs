@@ -22,10 +22,11 @@ pub async fn a_failing_server_leaves_doubt(sink: &SinkUnderTest) {
 pub async fn half_an_answer_leaves_doubt(sink: &SinkUnderTest) {
     let lab = sink.lab().await;
     sink.deliver_one(&*(sink.connect)(), &lab.ctx(), &sink.delivery(1)).await.expect("the vendor takes it");
-    for fault in cuts(lab.body_bytes()).into_iter().map(Fault::Cut).chain([Fault::Torn]) {
+    let faults = cuts(lab.body_bytes()).into_iter().map(Fault::Cut).chain([Fault::Torn]);
+    for (n, fault) in (2..).zip(faults) {
         let lab = sink.lab().await;
         lab.plant(fault.clone(), 1);
-        let (connected, delivery) = ((sink.connect)(), sink.delivery(2));
+        let (connected, delivery) = ((sink.connect)(), sink.delivery(n));
         match sink.deliver_one(&*connected, &lab.ctx(), &delivery).await {
             Ok(receipt) => panic!("{fault:?} is taken for {receipt:?}"),
             Err(error) => doubtful(&error),

@@ -27,7 +27,7 @@ pub(super) fn card(event: &Event, record: &Record) -> Message {
         .chain(lines::table(record, true))
         .fold(Blocks::new().with(Block::header(&headline)), Blocks::with);
     if open {
-        buttons(record, &headline).into_iter().for_each(|block| blocks.push(block));
+        buttons(record, &summary(event)).into_iter().for_each(|block| blocks.push(block));
     } else {
         sections(&decision(event, record)).chain(link(record)).for_each(|block| blocks.push(block));
     }
@@ -84,7 +84,7 @@ fn decision(event: &Event, record: &Record) -> Vec<Fact> {
 }
 
 /// A line for a reason, and the buttons; only the way to the books when nobody can say which request they decide.
-fn buttons(record: &Record, headline: &str) -> Vec<Block> {
+fn buttons(record: &Record, about: &str) -> Vec<Block> {
     let look = open(record, "Open the record");
     let Some(request) = record.reference.as_deref() else {
         return look.map(|button| Block::Actions { elements: vec![button] }).into_iter().collect();
@@ -99,7 +99,7 @@ fn buttons(record: &Record, headline: &str) -> Vec<Block> {
         }
         other => other,
     };
-    let ask = |title: &str, yes: &str| Confirm::new(title, headline, yes, "Cancel");
+    let ask = |title: &str, yes: &str| Confirm::new(title, about, yes, "Cancel");
     let mut elements = vec![
         Button::new(Choice::APPROVE, "Approve")
             .with_value(choice.clone())

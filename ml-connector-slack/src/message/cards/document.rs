@@ -7,7 +7,7 @@ use super::{
     summary, value,
 };
 use crate::{
-    blocks::{Block, Blocks, ButtonStyle, Text},
+    blocks::{Block, Blocks, ButtonStyle},
     message::{
         Message,
         format::{date, money, words},
@@ -59,7 +59,7 @@ fn facts(event: &Event, record: &Record) -> Vec<Fact> {
         record.actor.as_ref().and_then(|actor| Some(("By", person(actor)?))),
         fact("About", about),
         fact("Marked", value(&record.tags.join(", "), VALUE_MAX)),
-        record.note.as_deref().and_then(|note| Some(("Note", Text::plain(&note_of(note, NOTE_MAX)?)))),
+        fact("Note", record.note.as_deref().and_then(|note| note_of(note, NOTE_MAX))),
     ];
     books.into_iter().chain(people).flatten().collect()
 }

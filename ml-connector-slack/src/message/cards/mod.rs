@@ -17,6 +17,8 @@ pub(super) const VALUE_MAX: usize = 300;
 const NUMBER_MAX: usize = 60;
 /// A reason somebody wrote, or an answer.
 const NOTE_MAX: usize = 1000;
+/// What Slack takes in a column.
+const FIELD_MAX: usize = 2000;
 /// Two texts per fact, at most ten per section.
 const FACTS_PER_SECTION: usize = 5;
 
@@ -87,9 +89,9 @@ fn named(noun: &str, number: Option<&str>) -> String {
 /// What is known of a record under a label.
 type Fact = (&'static str, Text);
 
-/// A fact that is there, shown literally.
+/// A fact that is there, shown literally. Escaping may make it longer than a field can be.
 fn fact(label: &'static str, value: Option<String>) -> Option<Fact> {
-    Some((label, Text::plain(&value?)))
+    Some((label, Text::plain(&value?).shortened(FIELD_MAX)))
 }
 
 /// The facts in two columns, in as many sections as they need. The labels are ours and bold.
@@ -114,7 +116,8 @@ fn person(actor: &Actor) -> Option<Text> {
 fn answer(event: &Event, record: &Record) -> Message {
     let said = record.note.as_deref().and_then(|note| note_of(note, NOTE_MAX));
     let said = said.unwrap_or_else(|| headline(event));
-    Message::new(&said, Blocks::new().with(Block::section(Text::plain(&said))))
+    let shown = Text::plain(&said).shortened(FIELD_MAX);
+    Message::new(&said, Blocks::new().with(Block::section(shown)))
 }
 
 /// What became of the connector's own work, or of a record of which nothing is known.
