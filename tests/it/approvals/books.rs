@@ -57,6 +57,16 @@ impl Books {
         self.0.lock().unwrap().get_mut(id).unwrap().version += 1;
     }
 
+    /// What is planted for the next command. A period stays closed.
+    fn fault(&self, id: &str) -> Option<Fault> {
+        let mut bills = self.0.lock().unwrap();
+        let faults = &mut bills.get_mut(id).unwrap().faults;
+        match faults.front() {
+            Some(Fault::Refuse) => Some(Fault::Refuse),
+            _ => faults.pop_front(),
+        }
+    }
+
     pub(super) fn bill(&self, id: &str) -> Bill {
         self.0.lock().unwrap()[id].clone()
     }
@@ -112,7 +122,7 @@ impl Connection {
         let refused = |message| Err(Error::new(ErrorKind::Conflict, message).with_retry(Retry::Never));
         let shown = delivery.event.record.as_ref().and_then(|record| record.about.as_ref()).unwrap();
         let known = ctx.known(&shown.connection, &shown.entity).await?;
-        let fault = self.books.0.lock().unwrap().get_mut(&*shown.entity.id).unwrap().faults.pop_front();
+        let fault = self.books.fault(&shown.entity.id);
         let down = |effect| Err(Error::new(ErrorKind::Unavailable, "down").with_effect(effect));
         match fault {
             Some(Fault::Down) => return down(Effect::None),
