@@ -8,6 +8,7 @@ mod flow;
 mod hosts;
 mod idle;
 mod outcomes;
+mod progress;
 mod read_back;
 mod vendor;
 
