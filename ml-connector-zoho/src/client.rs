@@ -1,5 +1,6 @@
 //! The calls of the Zoho Books API v3, one method each.
 
+pub(crate) mod settings;
 mod write;
 
 use std::{
@@ -53,6 +54,8 @@ pub(crate) struct BooksClient {
     background: bool,
     /// How many calls the organization has in a day, by the last answer; 0 = none has told yet.
     daily: Arc<AtomicU32>,
+    /// What some paths cost besides.
+    pace: Option<Cost>,
 }
 
 /// A record and the vendor's JSON of it, byte for byte.
@@ -101,6 +104,7 @@ impl BooksClient {
             costs: [Cost::one(key, Arc::new([minute, at_once])), Cost::one(day_key, Arc::new([day]))],
             background: false,
             daily: Arc::default(),
+            pace: None,
         })
     }
 
@@ -198,11 +202,15 @@ impl BooksClient {
             .header(header::ACCEPT, "application/json")
             .body(Bytes::new())
             .map_err(|_| Error::new(ErrorKind::InvalidRequest, "the request cannot be built"))?;
-        let costs: &[Cost] = if self.background { &self.spare } else { &self.costs };
-        let call = Call::read(operation, request).with_costs(costs.to_vec());
+        let call = Call::read(operation, request).with_costs(self.costs());
         let answer = self.http.send(ctx, call).await.map_err(|error| self.in_scope(error))?;
         self.report_day(ctx, &answer).await;
         Ok(answer)
+    }
+
+    fn costs(&self) -> Vec<Cost> {
+        let costs: &[Cost] = if self.background { &self.spare } else { &self.costs };
+        costs.iter().chain(&self.pace).cloned().collect()
     }
 
     /// What the vendor's limits concern: the day's quota, or that of the minute.

@@ -16,6 +16,7 @@ use crate::{
     client::BooksClient,
     models::{Site, feed_of},
     source::Parts,
+    subscriptions::Subscriptions,
     webhook::Webhook,
 };
 
@@ -57,6 +58,11 @@ pub struct Config {
     /// The webhooks' secret tokens, 12–50 letters and digits each: several while one is being replaced.
     #[serde(default, deserialize_with = "secrets")]
     pub webhook_secrets: Vec<Secret>,
+    /// Whether the webhooks are set up through Zoho's settings API and kept in repair, for the
+    /// [`resources`](Self::resources) that have webhooks. Zoho is told the first of the secrets. Off unless it is set:
+    /// parts of that API are not documented. Needs the scopes `ZohoBooks.settings.CREATE`, `UPDATE` and `DELETE`.
+    #[serde(default)]
+    pub manage_webhooks: bool,
     /// What the webhooks' URLs carry.
     #[serde(default)]
     pub webhook_parameters: WebhookParameters,
@@ -177,6 +183,7 @@ impl Builder {
             client_secret: no_secret(),
             refresh_token: None,
             webhook_secrets: Vec::new(),
+            manage_webhooks: false,
             webhook_parameters: WebhookParameters::default(),
             endpoint: None,
             time_zone: String::new(),
@@ -242,6 +249,12 @@ impl Builder {
     /// Adds one to [`Config::webhook_secrets`].
     pub fn webhook_secret(mut self, secret: impl Into<Secret>) -> Self {
         self.config.webhook_secrets.push(secret.into());
+        self
+    }
+
+    /// See [`Config::manage_webhooks`].
+    pub fn manage_webhooks(mut self, manage: bool) -> Self {
+        self.config.manage_webhooks = manage;
         self
     }
 
@@ -338,12 +351,25 @@ impl Builder {
                 ([], false) => None,
                 (secrets, _) => Some(Webhook::new(secrets, config.webhook_parameters)?),
             },
+            subscriptions: subscriptions(&config, info.mode)?,
             site: Site::new(&web, &config.organization_id),
             stretches: config.poll_minutes.is_none(),
             verified: Arc::default(),
             info,
         }))
     }
+}
+
+/// What has to be set up, if anything.
+fn subscriptions(config: &Config, mode: Mode) -> Result<Option<Subscriptions>> {
+    let Some(secret) = config.webhook_secrets.first().filter(|_| config.manage_webhooks && mode.subscribes())
+    else {
+        return Ok(None);
+    };
+    if config.webhook_parameters != WebhookParameters::EventAndOrganization {
+        return Err(invalid("manage_webhooks makes webhooks with event and organization as parameters only"));
+    }
+    Ok(Some(Subscriptions::new(&config.resources, &config.organization_id, secret.clone())))
 }
 
 /// Unpaid for a week: the figure of the product description.

@@ -11,6 +11,7 @@ mod models;
 mod poll;
 mod sink;
 mod source;
+mod subscriptions;
 mod webhook;
 
 pub use command::{acknowledge, acknowledge_in, approve, submit, withdraw, withdraw_from};

@@ -26,6 +26,7 @@ use crate::{
     config::poll_interval,
     models::{KINDS, Organization, Resource, Site, User, by_kind, feed_of, revision},
     poll::Listing,
+    subscriptions::{LOOK_EVERY, Subscriptions},
     webhook::{Webhook, is_deletion},
 };
 
@@ -33,7 +34,7 @@ use crate::{
 const FRESH: Duration = Duration::from_secs(30);
 /// How many pages of a list are read to prove that a record is gone: 5,000 rows.
 const MAX_PAGES: u32 = 25;
-/// There is nothing to look after yet: webhooks are set up by hand.
+/// There is nothing to look after where webhooks are set up by hand.
 const UPKEEP: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// One Zoho Books organization.
@@ -64,6 +65,8 @@ pub(crate) struct Parts {
     pub(crate) client: BooksClient,
     /// `None` when the connection only polls, and has no secret.
     pub(crate) webhook: Option<Webhook>,
+    /// `None` when webhooks are set up by hand.
+    pub(crate) subscriptions: Option<Subscriptions>,
     pub(crate) site: Site,
     /// Whether feeds are read less often where a day has few calls.
     pub(crate) stretches: bool,
@@ -290,8 +293,24 @@ impl Source for ZohoBooks {
         by_kind!(kind, T => list.page::<T>(checkpoint).await, unsupported)
     }
 
-    async fn upkeep(&self, ctx: &Context, _: Option<&str>, state: Option<&Bytes>) -> Result<Upkeep> {
-        let state = state.cloned().unwrap_or_default();
-        Ok(Upkeep { state, signals: Vec::new(), next: ctx.now() + UPKEEP })
+    async fn upkeep(&self, ctx: &Context, callback: Option<&str>, state: Option<&Bytes>) -> Result<Upkeep> {
+        let Some((subscriptions, callback)) = self.0.subscriptions.as_ref().zip(callback) else {
+            let state = state.cloned().unwrap_or_default();
+            return Ok(Upkeep { state, signals: Vec::new(), next: ctx.now() + UPKEEP });
+        };
+        let looked = subscriptions.look_after(ctx, &self.0.client, callback, state).await?;
+        let info = &self.0.info;
+        let every = info.feeds.first().map_or(LOOK_EVERY, |feed| feed.every);
+        let next = match &looked.problem {
+            // Without webhooks the feeds have to be read, in a mode that leaves them alone otherwise, too.
+            Some(_) if !info.mode.polls() => every,
+            _ => LOOK_EVERY,
+        };
+        let gap = looked.repaired || looked.problem.is_some() && !info.mode.polls();
+        let signals = info.feeds.iter().filter(|_| gap).map(|feed| Signal::feed(feed.name, None)).collect();
+        if let Some(problem) = &looked.problem {
+            tracing::warn!(connection = %info.connection, problem, "webhooks do not come");
+        }
+        Ok(Upkeep { state: looked.state, signals, next: ctx.now() + next })
     }
 }

@@ -345,7 +345,7 @@ async fn what_is_not_read_is_said() {
     let source = source(&server);
     let ctx = context().0;
     let note =
-        source.resolve(&ctx, &[signal("purchase_order", "1", "purchaseorder.changed")], None).await.unwrap();
+        source.resolve(&ctx, &[signal("journal_entry", "1", "purchaseorder.changed")], None).await.unwrap();
     assert!(matches!(note, Resolution::Done { .. }));
     let mut feed = signal("invoice", "1", "");
     feed.subject = Subject::Feed { name: "invoices".into(), since: None };
