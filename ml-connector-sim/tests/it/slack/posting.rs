@@ -1,72 +1,14 @@
-//! Slack: posting, limits, blocks, history, the page.
+//! Posting and updating: what is refused, and what is kept.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, Request, StatusCode, header};
-use ml_connector_core::{HttpTransport, ManualClock, http::Limits};
-use ml_connector_sim::{
-    SimTransport, SlackSim,
-    slack::{Channel, RateLimitAnswer, SlackConfig},
-};
+use http::{Request, StatusCode};
+use ml_connector_sim::slack::{Channel, RateLimitAnswer, SlackConfig};
 use serde_json::{Value, json};
 
-use crate::{Answered, NOW, clock, get, post, send};
-
-const JSON: &str = "application/json; charset=utf-8";
-const FORM: &str = "application/x-www-form-urlencoded";
-const ACCOUNTING: &str = "C07ACCTNG1";
-
-struct Workspace {
-    sim: SlackSim,
-    transport: SimTransport,
-    clock: Arc<ManualClock>,
-    token: String,
-}
-
-fn workspace() -> Workspace {
-    workspace_with(SlackConfig::default())
-}
-
-fn workspace_with(config: SlackConfig) -> Workspace {
-    let clock = clock();
-    let sim = SlackSim::with_config(clock.clone(), config);
-    let token = format!("Bearer {}", sim.bot_token());
-    Workspace { transport: SimTransport::new().with_slack(&sim), sim, clock, token }
-}
-
-impl Workspace {
-    async fn call(&self, method: &str, args: Value) -> Answered {
-        let url = format!("https://slack.com/api/{method}");
-        send(&self.transport, post(&url, &self.token, JSON, args.to_string())).await.unwrap()
-    }
-
-    async fn read(&self, method_and_query: &str) -> Answered {
-        let url = format!("https://slack.com/api/{method_and_query}");
-        send(&self.transport, get(&url, &self.token)).await.unwrap()
-    }
-
-    async fn post(&self, args: Value) -> Answered {
-        self.clock.advance(Duration::from_secs(1));
-        self.call("chat.postMessage", args).await
-    }
-
-    async fn page(&self, path: &str) -> (StatusCode, String) {
-        let request = Request::get(format!("https://slack.com{path}")).body(Bytes::new()).unwrap();
-        let answer = self.transport.send(request, Limits::default()).await.unwrap();
-        (answer.status(), String::from_utf8(answer.body().to_vec()).unwrap())
-    }
-}
-
-fn error(answer: &Answered) -> &str {
-    assert_eq!((answer.status, &answer.body["ok"]), (StatusCode::OK, &Value::Bool(false)), "{answer:?}");
-    answer.body["error"].as_str().unwrap()
-}
-
-fn ok(answer: &Answered) -> &Value {
-    assert_eq!((answer.status, &answer.body["ok"]), (StatusCode::OK, &Value::Bool(true)), "{answer:?}");
-    &answer.body
-}
+use super::{ACCOUNTING, FORM, JSON, error, ok, workspace, workspace_with};
+use crate::{post, send};
 
 #[tokio::test]
 async fn a_token_is_needed_known_and_installed() {
@@ -304,66 +246,6 @@ async fn invalid_blocks_are_refused_with_a_pointer_and_not_posted() {
 }
 
 #[tokio::test]
-async fn history_shows_the_newest_first_and_metadata_when_asked() {
-    let workspace = workspace();
-    let metadata =
-        |id: &str| json!({ "event_type": "mlc_notification", "event_payload": { "delivery_id": id } });
-    workspace.sim.say(ACCOUNTING, "U07CLERK01", "good morning");
-    let mut stamps = Vec::new();
-    for id in ["d-1", "d-2", "d-3"] {
-        let posted =
-            workspace.post(json!({ "channel": ACCOUNTING, "text": id, "metadata": metadata(id) })).await;
-        stamps.push(ok(&posted)["ts"].as_str().unwrap().to_owned());
-    }
-    ok(&workspace.post(json!({ "channel": ACCOUNTING, "text": "reply", "thread_ts": stamps[0] })).await);
-    assert_eq!(stamps[0], format!("{}.000000", NOW + 1));
-    assert!(stamps.is_sorted());
-
-    let path = format!("conversations.history?channel={ACCOUNTING}");
-    let texts = |answer: &Answered| -> Vec<String> {
-        let messages = ok(answer)["messages"].as_array().unwrap().iter();
-        messages.map(|message| message["text"].as_str().unwrap().to_owned()).collect()
-    };
-    let plain = workspace.read(&path).await;
-    assert_eq!(texts(&plain), ["d-3", "d-2", "d-1", "good morning"]);
-    assert_eq!(plain.body["messages"][0]["metadata"], json!({ "event_type": "mlc_notification" }));
-    let full = workspace.read(&format!("{path}&include_all_metadata=true&limit=1")).await;
-    assert_eq!(full.body["messages"][0]["metadata"], metadata("d-3"));
-    assert_eq!(full.body["messages"][0]["app_id"], "A07MLCONN1");
-
-    let cursor = full.body["response_metadata"]["next_cursor"].as_str().unwrap().replace('=', "%3D");
-    assert_eq!(texts(&workspace.read(&format!("{path}&limit=2&cursor={cursor}")).await), ["d-2", "d-1"]);
-    assert_eq!(error(&workspace.read(&format!("{path}&cursor=bm9uZQ%3D%3D")).await), "invalid_cursor");
-    let since = workspace.read(&format!("{path}&oldest={}&inclusive=true", stamps[1])).await;
-    assert_eq!(texts(&since), ["d-3", "d-2"]);
-    assert_eq!(texts(&workspace.read(&format!("{path}&oldest={}", stamps[1])).await), ["d-3"]);
-
-    let thread =
-        workspace.read(&format!("conversations.replies?channel={ACCOUNTING}&ts={}", stamps[0])).await;
-    assert_eq!(texts(&thread), ["d-1", "reply"]);
-    assert!(workspace.sim.duplicates().is_empty());
-    workspace.post(json!({ "channel": "C07APPROV1", "text": "x", "metadata": metadata("d-2") })).await;
-    assert_eq!(workspace.sim.duplicates(), ["d-2"]);
-}
-
-#[tokio::test]
-async fn history_can_lag_and_be_restricted() {
-    let mut config = SlackConfig::default();
-    config.history_lag = Duration::from_secs(3);
-    config.restricted_history = true;
-    let workspace = workspace_with(config);
-    for _ in 0..20 {
-        ok(&workspace.post(json!({ "channel": ACCOUNTING, "text": "x" })).await);
-    }
-    let path = format!("conversations.history?channel={ACCOUNTING}&limit=999");
-    let page = workspace.read(&path).await;
-    assert_eq!(ok(&page)["messages"].as_array().map(Vec::len), Some(15));
-    assert_eq!(page.body["messages"][0]["ts"], workspace.sim.posts(ACCOUNTING)[16].ts.as_str());
-    let refused = workspace.read(&path).await;
-    assert_eq!((refused.status, refused.header("retry-after")), (StatusCode::TOO_MANY_REQUESTS, Some("60")));
-}
-
-#[tokio::test]
 async fn a_client_message_id_is_recognized_where_that_is_on() {
     let mut config = SlackConfig::default();
     config.client_msg_id_dedupe = true;
@@ -411,79 +293,4 @@ async fn long_text_is_cut_with_a_warning() {
     let posted = workspace.post(json!({ "channel": ACCOUNTING, "text": "é".repeat(40_001) })).await;
     assert_eq!(ok(&posted)["warning"], "message_truncated");
     assert_eq!(workspace.sim.posts(ACCOUNTING)[0].text.chars().count(), 40_000);
-}
-
-#[tokio::test]
-async fn channels_are_listed_in_pages() {
-    let workspace = workspace();
-    let path = "conversations.list?types=public_channel,private_channel&limit=2";
-    let first = workspace.read(path).await;
-    let cursor = ok(&first)["response_metadata"]["next_cursor"].as_str().unwrap().replace('=', "%3D");
-    let second = workspace.read(&format!("{path}&cursor={cursor}")).await;
-    let names = |answer: &Answered| -> Vec<String> {
-        let channels = ok(answer)["channels"].as_array().unwrap().iter();
-        channels.map(|channel| channel["name"].as_str().unwrap().to_owned()).collect()
-    };
-    assert_eq!([names(&first), names(&second)].concat(), ["accounting", "invoice-approvals", "exec-alerts"]);
-    assert_eq!(second.body["response_metadata"]["next_cursor"], "");
-    let info = workspace.read("conversations.info?channel=C07APPROV1").await;
-    assert_eq!(
-        (&ok(&info)["channel"]["is_private"], &info.body["channel"]["is_member"]),
-        (&json!(true), &json!(true))
-    );
-}
-
-#[tokio::test]
-async fn the_page_shows_messages_as_a_person_sees_them() {
-    let workspace = workspace();
-    let request = include_str!("../fixtures/slack/chat.postMessage.request.json");
-    ok(&workspace.post(serde_json::from_str(request).unwrap()).await);
-    let (status, page) = workspace.page("/").await;
-    assert_eq!(status, StatusCode::OK);
-    for text in [
-        "<h2>Purchase invoice needs approval</h2>",
-        "<b>Vendor</b><br>Northwind &amp; Sons Ltd",
-        "31 Jan 2026 UTC",
-        "@Anna Verhoeven",
-        "<span class=\"button primary\">Approve and post</span>",
-        "# accounting",
-        "12 Mar 2026, 14:05:01 UTC",
-        "ml-connector is not a member",
-    ] {
-        assert!(page.contains(text), "{text} is missing in {page}");
-    }
-    assert!(!page.contains("delivery_id"));
-    let (_, only) = workspace.page("/channels/C07ACCTNG1").await;
-    assert!(only.contains("No messages yet.") && !only.contains("Approve and post"));
-    assert_eq!(workspace.page("/channels/C07NONE001").await.0, StatusCode::NOT_FOUND);
-    let posted = Request::builder()
-        .method(Method::POST)
-        .uri("https://slack.com/")
-        .header(header::HOST, "x")
-        .body(Bytes::new())
-        .unwrap();
-    assert_eq!(send(&workspace.transport, posted).await.unwrap().status, StatusCode::METHOD_NOT_ALLOWED);
-}
-
-#[tokio::test]
-async fn nothing_posted_becomes_a_tag_on_the_page() {
-    let workspace = workspace();
-    let evil = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>";
-    let text = |kind: &str| json!({ "type": kind, "text": evil });
-    let blocks = json!([
-        { "type": "header", "text": text("plain_text") },
-        { "type": "section", "text": text("mrkdwn"), "fields": [text("mrkdwn"), text("plain_text")] },
-        { "type": "context", "elements": [text("mrkdwn"), { "type": "image", "image_url": "https://x.example", "alt_text": evil }] },
-        { "type": "actions", "elements": [{ "type": "button", "text": { "type": "plain_text", "text": "<script>" }, "action_id": "a" }] },
-        { "type": "table", "rows": [[{ "type": "raw_text", "text": evil }]] },
-        { "type": "markdown", "text": evil },
-        { "type": "rich_text", "elements": [{ "type": "rich_text_section", "elements": [{ "type": "text", "text": evil }] }] },
-    ]);
-    ok(&workspace.post(json!({ "channel": ACCOUNTING, "text": evil, "blocks": blocks })).await);
-    ok(&workspace.post(json!({ "channel": ACCOUNTING, "text": evil })).await);
-    workspace.sim.say(ACCOUNTING, evil, evil);
-    workspace.sim.set_channel(Channel::new("C07EVIL001", evil));
-    let (_, page) = workspace.page("/").await;
-    assert!(!page.contains("<script") && !page.contains("<img"), "{page}");
-    assert!(page.contains("&lt;script&gt;"));
 }
