@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use crate::{
     Context, Result,
+    auth::OAuth2,
     model::{Affinity, ConnectionId, Delivery, Lookup, Plan, Receipt, Seq},
 };
 
@@ -20,14 +21,24 @@ pub struct SinkInfo {
     pub system: &'static str,
     /// Connections with the same affinity share quotas or a token chain; one host owns them together.
     pub affinity: Affinity,
-    /// The most deliveries of one lane in one call of [`Sink::deliver`].
+    /// The most deliveries of one lane in one call of [`Sink::deliver`]. Only such go together as have the same
+    /// destination and the same plan; its costs are admitted once for all of them. More than 512 never do.
     pub max_batch: usize,
-    /// How long deliveries are collected for a fuller batch.
+    /// The most bytes of one batch, counted as the events' CloudEvents JSON; a delivery that is larger goes alone.
+    pub max_bytes: usize,
+    /// The most deliveries that one digest takes: the sink makes one message of a batch whose deliveries say
+    /// [`digest`](Delivery::digest). 0 = it has no such form.
+    pub max_digest: usize,
+    /// How long the first delivery of a batch waits at most until there are `max_batch`. One that is repeated does
+    /// not wait.
     pub linger: Duration,
     /// What may follow an attempt with an unknown effect.
     pub repeat: Repeat,
     /// What is done when a look-up cannot tell.
     pub on_unknown: OnUnknown,
+    /// The tokens that the engine keeps alive when no call does; see
+    /// [`OAuth2Config::idle_life`](crate::auth::OAuth2Config::idle_life).
+    pub tokens: Option<OAuth2>,
 }
 
 impl SinkInfo {
@@ -38,9 +49,12 @@ impl SinkInfo {
             system,
             affinity: Affinity::from(connection.as_str()),
             max_batch: 1,
+            max_bytes: usize::MAX,
+            max_digest: 0,
             linger: Duration::ZERO,
             repeat: Repeat::AfterLookup,
             on_unknown: OnUnknown::Park,
+            tokens: None,
             connection,
         }
     }
@@ -79,18 +93,25 @@ pub trait Sink: Debug + Send + Sync + 'static {
     /// Who this is. Constant.
     fn info(&self) -> &SinkInfo;
 
-    /// Says where a delivery has to wait and what it spends. Pure; also called when the delivery is made.
+    /// Says where a delivery has to wait and what it spends. Pure; also called when the delivery is made, and for
+    /// targets with a template, with an event of no record, when routes are checked.
     ///
     /// # Errors
+    /// [`ConfigInvalid`](crate::ErrorKind::ConfigInvalid) for what no event can be delivered with, such as a template
+    /// that does not exist: routes that name it are refused.
     /// [`InvalidRequest`](crate::ErrorKind::InvalidRequest) for a destination or an event it cannot serve: the
     /// delivery is dead.
     fn plan(&self, delivery: &Delivery) -> Result<Plan>;
 
     /// Makes one attempt for each delivery of the batch, in order: one result each, same order. `notes`
     /// keeps a handle before a long wait.
+    ///
+    /// Deliveries with a result of their own end by it. Where one bad member made the whole batch fail, all of them
+    /// have an error that would end them: then none ends, and halves of the batch are tried until the bad one is alone.
     async fn deliver(&self, ctx: &Context, batch: &[Delivery], notes: &dyn Notes) -> Vec<Result<Receipt>>;
 
-    /// Finds out what became of an attempt with an unknown effect.
+    /// Finds out what became of an attempt with an unknown effect. Deliveries that carry the same
+    /// [`note`](Delivery::note) were sent as one: the first is looked up, and the answer holds for all of them.
     ///
     /// # Errors
     /// Asked again later, as the error's retry says; the delivery is not repeated meanwhile.

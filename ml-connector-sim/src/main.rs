@@ -10,22 +10,25 @@ use std::{
 
 use axum::Router;
 use ml_connector_core::{
-    Result, Secret, SystemClock,
+    HttpTransport, Result, Secret, SystemClock,
     http::ReqwestTransport,
     model::{Date, Decimal},
 };
 use ml_connector_sim::{
     Served, SlackSim, ZohoBooksSim, serve,
+    slack::SlackConfig,
     zoho::{DataCenter, Entity, EventKind, NewDocument, WebhookRule},
 };
 
 const USAGE: &str = "\
 usage: ml-connector-sim [--zoho-port N] [--slack-port N] [--webhook-url URL [--webhook-secret TEXT]]
+                        [--slack-app-url URL]
 
   --zoho-port N          port of Zoho Books (7801, or ML_SIM_ZOHO_PORT)
   --slack-port N         port of Slack and its page (7802, or ML_SIM_SLACK_PORT)
   --webhook-url URL      where Zoho's workflow webhooks go (ML_SIM_WEBHOOK_URL)
-  --webhook-secret TEXT  what they are signed with (ML_SIM_WEBHOOK_SECRET)";
+  --webhook-secret TEXT  what they are signed with (ML_SIM_WEBHOOK_SECRET)
+  --slack-app-url URL    where Slack's events, clicks and commands go (ML_SIM_SLACK_APP_URL)";
 /// Used where nobody gives another: it guards made-up invoices on a loopback address.
 const WEBHOOK_SECRET: &str = "simulatorSecret2026";
 
@@ -34,6 +37,7 @@ struct Options {
     slack_port: u16,
     webhook_url: Option<String>,
     webhook_secret: String,
+    slack_app_url: Option<String>,
 }
 
 #[tokio::main]
@@ -43,7 +47,9 @@ async fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
         return Ok(());
     };
     let books = ZohoBooksSim::new(Arc::new(SystemClock));
-    let slack = SlackSim::new(Arc::new(SystemClock));
+    let mut config = SlackConfig::default();
+    config.request_url = options.slack_app_url.as_deref().map(str::parse).transpose()?;
+    let slack = SlackSim::with_config(Arc::new(SystemClock), config);
     story(&books)?;
     if let Some(url) = &options.webhook_url {
         add_webhooks(&books, &url.parse()?, &Secret::from(options.webhook_secret.as_str()))?;
@@ -51,21 +57,38 @@ async fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     let zoho_server = serve_at(books.router(), options.zoho_port).await?;
     let slack_server = serve_at(slack.router(), options.slack_port).await?;
     books.set_api_domain(DataCenter::Us, &zoho_server.url());
+    slack.set_hooks_origin(&slack_server.url());
     say(guide(&books, &slack, &zoho_server.url(), &slack_server.url(), &options));
 
-    let transport = ReqwestTransport::new();
+    let transport = Arc::new(ReqwestTransport::new());
     let mut rounds = tokio::time::interval(Duration::from_millis(250));
     loop {
         tokio::select! {
             _ = tokio::signal::ctrl_c() => return Ok(()),
             _ = rounds.tick() => {
-                for attempted in books.deliver_webhooks(&transport).await {
-                    let answer = attempted.status.map_or("no answer".to_owned(), |status| status.to_string());
-                    say(format_args!("webhook {} -> {answer}", attempted.delivery.event));
-                }
+                // In tasks: who answers slowly holds nobody else up.
+                let (books, slack, transport) = (books.clone(), slack.clone(), Arc::clone(&transport));
+                tokio::spawn(async move { tokio::join!(webhooks(&books, &*transport), interactions(&slack, &*transport)) });
             }
         }
     }
+}
+
+async fn webhooks(books: &ZohoBooksSim, transport: &dyn HttpTransport) {
+    for attempted in books.deliver_webhooks(transport).await {
+        tell("webhook", &attempted.delivery.event, attempted.status);
+    }
+}
+
+async fn interactions(slack: &SlackSim, transport: &dyn HttpTransport) {
+    for attempt in slack.deliver(transport).await {
+        tell("slack", &attempt.name, attempt.status);
+    }
+}
+
+fn tell(what: &str, name: &str, status: Option<http::StatusCode>) {
+    let answer = status.map_or("no answer".to_owned(), |status| status.to_string());
+    say(format_args!("{what} {name} -> {answer}"));
 }
 
 /// The port asked for, or a free one when it is taken.
@@ -116,6 +139,12 @@ fn guide(
 ) -> String {
     let credentials = books.credentials();
     let bot_token = slack.bot_token();
+    let signing_secret = slack.signing_secret();
+    let signing_secret = signing_secret.expose();
+    let app = match &options.slack_app_url {
+        Some(url) => format!("{url} is sent events and clicks"),
+        None => "none; name one with --slack-app-url".to_owned(),
+    };
     let webhooks = match &options.webhook_url {
         Some(url) => format!("to {url}, signed with {}", options.webhook_secret),
         None => "off; switch them on with --webhook-url".to_owned(),
@@ -134,6 +163,8 @@ Zoho Books  {zoho_url}
 Slack       {slack_url}/   shows the channels
   Web API          {slack_url}/api
   bot token        {bot_token}
+  signing secret   {signing_secret}
+  app              {app}
 
 Create an invoice, send it, pay it:
   curl -d '{{\"counterparty\":\"Bluebird Logistics\",\"total\":\"149.97\"}}' {zoho_url}/_sim/invoices
@@ -163,6 +194,7 @@ fn options() -> Option<Options> {
         slack_port: port("ML_SIM_SLACK_PORT", 7802)?,
         webhook_url: env("ML_SIM_WEBHOOK_URL"),
         webhook_secret: env("ML_SIM_WEBHOOK_SECRET").unwrap_or_else(|| WEBHOOK_SECRET.to_owned()),
+        slack_app_url: env("ML_SIM_SLACK_APP_URL"),
     };
     let mut args = env::args().skip(1);
     while let Some(flag) = args.next() {
@@ -172,6 +204,7 @@ fn options() -> Option<Options> {
             "--slack-port" => options.slack_port = value.parse().ok()?,
             "--webhook-url" => options.webhook_url = Some(value),
             "--webhook-secret" => options.webhook_secret = value,
+            "--slack-app-url" => options.slack_app_url = Some(value),
             _ => return None,
         }
     }

@@ -50,10 +50,11 @@ impl SimTransport {
         })
     }
 
-    /// Serves `https://slack.com`.
+    /// Serves `https://slack.com`, and `https://hooks.slack.com` for `response_url`s.
     #[must_use]
     pub fn with_slack(self, slack: &SlackSim) -> Self {
         self.with_router("https://slack.com", slack.router())
+            .with_router("https://hooks.slack.com", slack.router())
     }
 }
 

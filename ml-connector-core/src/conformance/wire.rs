@@ -257,7 +257,8 @@ impl HttpTransport for Wire {
             }
             Some(Fault::Cut(bytes)) => {
                 let answer = self.vendor(request, limits).await?;
-                Ok(answer.map(|body| body.slice(..bytes.min(body.len()))))
+                // Bodies differ by the time of day in them: the end is missing all the same.
+                Ok(answer.map(|body| body.slice(..bytes.min(body.len().saturating_sub(1)))))
             }
             Some(Fault::Torn) => {
                 let status = self.vendor(request, limits).await?.status();

@@ -7,7 +7,11 @@ use url::Url;
 use super::{Connector, Settings, Shared, registry::Registry, stats::Counters, wake::Wake};
 use crate::{
     AuditLog, Clock, Context, Error, ErrorKind, HttpTransport, RateLimiter, Result, Sink, Source,
-    SystemClock, TokenStore, http::require_secure, rate::MemoryRateLimiter, route::Route,
+    SystemClock, TokenStore,
+    approval::Approvals,
+    http::require_secure,
+    rate::MemoryRateLimiter,
+    route::{Choice, Route, RouteSet},
 };
 
 /// Puts a [`Connector`] together. Setters cannot fail; [`build`](Self::build) checks everything.
@@ -22,7 +26,8 @@ pub struct Builder {
     settings: Settings,
     sources: Vec<Arc<dyn Source>>,
     sinks: Vec<Arc<dyn Sink>>,
-    routes: Vec<Route>,
+    routes: RouteSet,
+    approvals: Vec<Approvals>,
 }
 
 impl Builder {
@@ -85,8 +90,21 @@ impl Builder {
     /// Adds a route.
     #[must_use]
     pub fn route(mut self, route: Route) -> Self {
-        self.routes.push(route);
+        self.routes.routes.push(Arc::new(route));
         self
+    }
+
+    /// The routes, in place of those before: a [`RouteSet`] from a file, or a list.
+    #[must_use]
+    pub fn routes(self, routes: impl Into<RouteSet>) -> Self {
+        Self { routes: routes.into(), ..self }
+    }
+
+    /// Connects approvals with all their [routes](Approvals::routes), which are added to those of the host.
+    #[must_use]
+    pub fn approvals(mut self, approvals: Approvals) -> Self {
+        self.approvals.push(approvals.clone());
+        self.source(approvals.clone()).sink(approvals)
     }
 
     /// Checks everything and builds the connector. Nothing runs yet, and nothing is sent.
@@ -110,13 +128,20 @@ impl Builder {
             require_secure(&url).map(|()| url).map_err(|error| error.with_context("field", "public_url"))
         });
 
+        self.settings.retries.validate()?;
         let mut registry = Registry::default();
         self.sources.iter().try_for_each(|source| registry.add_source(source))?;
         self.sinks.iter().try_for_each(|sink| registry.add_sink(sink))?;
-        registry.set_routes(self.routes)?;
+        let mut routes = self.routes;
+        if routes.mode == Choice::FirstMatch && !self.approvals.is_empty() {
+            return Err(missing("approvals need a set of routes in which every match counts"));
+        }
+        routes.routes.extend(self.approvals.iter().flat_map(Approvals::routes).map(Arc::new));
+        registry.set_routes(routes)?;
         Ok(Connector {
             shared: Arc::new(Shared {
-                context: Context::new(transport, tokens, limiter, Arc::clone(&clock)),
+                context: Context::new(transport, tokens, limiter, Arc::clone(&clock))
+                    .with_log(Arc::clone(&log)),
                 log,
                 clock,
                 public_url: public_url.transpose()?,

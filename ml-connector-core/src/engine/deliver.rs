@@ -1,4 +1,4 @@
-//! One attempt for the head of a lane: look up, admit, record, send, settle.
+//! One attempt for the first deliveries of a lane: look up, admit, record, send, settle.
 
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
@@ -7,25 +7,31 @@ use bytes::Bytes;
 
 use super::{
     Shared,
+    consequences::{self, Ending},
+    conversation,
+    judge::{Failure, Judged},
     lanes::{Batch, Hold, Item},
+    observe::{Purpose, observe},
     outcome::{self, Told},
     registry::SinkSlot,
-    resolve::{Stop, apply, dead, settle},
+    resolve::{Stop, apply, commit, dead, settle},
     retry,
     run::Finished,
     stats::Stat,
     stored::StoredDelivery,
 };
 use crate::{
-    Effect, Error, ErrorKind, Notes, OnUnknown, Repeat, Result, Retry, Scope, Timestamp,
-    audit::{Entry, Lease, Outcome, Query, Settlement, Transaction},
+    Effect, Error, ErrorKind, Notes, Repeat, Result, Retry, Scope, Timestamp,
+    audit::{Committed, Entry, Lease, Outcome, Parent, Query, Settlement, Transaction},
     clock::sleep_until,
-    model::{Change, Delivery, Event, Lookup, Receipt, Seq},
-    rate::{Admission, Cost, Feedback, Permit},
+    model::{Change, Delivery, Event, Observation, Partition, Plan, Receipt, Seq},
+    rate::{Admission, Cost, Feedback},
 };
 
 /// How long to wait before a result that could not be written is written again.
 const SETTLE_PAUSE: Duration = Duration::from_secs(1);
+/// How many deliveries are read at once.
+const LOAD_PAGE: usize = 64;
 
 /// Makes one attempt for a batch of deliveries of one lane.
 pub(super) async fn deliver(shared: Arc<Shared>, lease: Lease, batch: Batch) -> Finished {
@@ -35,16 +41,35 @@ pub(super) async fn deliver(shared: Arc<Shared>, lease: Lease, batch: Batch) -> 
         Err(Stop::Fenced) => Finished::fenced(),
         Err(Stop::Log(error)) => {
             tracing::error!(%error, connection = %batch.connection, "the log does not work: deliveries wait");
-            let at = retry::next(&error, Seq(0), 1, retry::DELIVERY_CAP, shared.clock.now());
-            Finished::again(&batch, Hold::Until(at))
+            Finished::again(&batch, Hold::Until(retry::log_at(shared.clock.now())))
         }
     }
 }
 
-struct Attempt<'a> {
-    shared: &'a Shared,
-    lease: Lease,
-    batch: &'a Batch,
+/// What is done for a batch.
+pub(super) struct Attempt<'a> {
+    pub(super) shared: &'a Shared,
+    pub(super) lease: Lease,
+    pub(super) batch: &'a Batch,
+}
+
+/// Deliveries with their places in the lane.
+#[derive(Default)]
+pub(super) struct Loaded {
+    pub(super) items: Vec<Item>,
+    pub(super) deliveries: Vec<Delivery>,
+    /// What comes another time.
+    rest: Vec<Item>,
+}
+
+/// What a sink was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asked {
+    ToSend {
+        /// Whether doubt is cleared before anything is repeated.
+        look_up_first: bool,
+    },
+    WhatBecame,
 }
 
 impl Attempt<'_> {
@@ -54,33 +79,38 @@ impl Attempt<'_> {
             tracing::warn!(connection = %self.batch.connection, "deliveries wait for a sink that is not connected");
             return Ok(Finished::again(self.batch, Hold::Outage(self.shared.clock.now())));
         };
-        let (mut items, mut deliveries) = self.load().await?;
-        let Some(head) = deliveries.first() else { return Ok(Finished::settled()) };
+        let mut loaded = self.load(slot.sink.info().max_bytes).await?;
+        let mut finished = self.make_for(slot, &mut loaded).await?;
+        finished.waits.append(&mut loaded.rest);
+        Ok(finished)
+    }
+
+    async fn make_for(&self, slot: &SinkSlot, loaded: &mut Loaded) -> Result<Finished, Stop> {
         let look_up_first = slot.sink.info().repeat == Repeat::AfterLookup;
-        if items[0].uncertain && look_up_first {
-            if let Some(finished) = self.look_up(slot, items[0], head).await? {
-                return Ok(finished);
-            }
-            // Should it have to wait for room now, nothing new can have happened when its turn comes.
-            items[0].uncertain = false;
+        if look_up_first
+            && loaded.items.first().is_some_and(|head| head.uncertain)
+            && let Some(finished) = self.look_up(slot, loaded).await?
+        {
+            return Ok(finished);
         }
+        let Some(head) = loaded.deliveries.first() else { return Ok(Finished::settled()) };
         let plan = match slot.sink.plan(head) {
             Ok(plan) => plan,
-            Err(error) => {
-                self.kill(items[0], Some(head), &error).await?;
-                return Ok(Finished::again_from(&items[1..], Hold::None));
-            }
+            Err(error) => return self.kill_head(loaded, &error).await,
         };
+        if let Some(finished) = self.go_on(loaded).await? {
+            return Ok(finished);
+        }
+        loaded.cut(together(slot, &loaded.deliveries, &plan));
         let now = self.shared.clock.now();
         let permit = match self.shared.context.limiter().admit(&plan.costs, now).await {
             Ok(Admission::Admitted(permit)) => permit,
             Ok(Admission::NotBefore(at)) => {
                 let hold = self.bottleneck(&plan.costs, at, now).await;
-                return Ok(Finished::again_from(&items, hold));
+                return Ok(Finished::again_from(&loaded.items, hold));
             }
             Err(error) if error.kind() == ErrorKind::InvalidRequest => {
-                self.kill(items[0], Some(head), &error).await?;
-                return Ok(Finished::again_from(&items[1..], Hold::None));
+                return self.kill_head(loaded, &error).await;
             }
             Err(error) => return Err(Stop::Log(error)),
         };
@@ -92,12 +122,21 @@ impl Attempt<'_> {
                 seq: item.seq,
                 outcome: Outcome::Begun { attempt: item.attempt + 1, note: None },
             };
-            settle(self.shared, self.lease, items.iter().map(begun).collect()).await?;
+            settle(self.shared, self.lease, loaded.items.iter().map(begun).collect()).await?;
         }
-        deliveries.iter_mut().for_each(|delivery| delivery.attempt += 1);
-        let results = self.send(slot, &deliveries).await;
-        self.finish_permit(&plan.costs, permit).await;
-        self.settle(&items, &deliveries, results, look_up_first).await
+        loaded.deliveries.iter_mut().for_each(|delivery| delivery.attempt += 1);
+        let results = self.send(slot, &loaded.deliveries).await;
+        let refused = results.iter().find_map(|result| result.as_ref().err());
+        self.finish_permit(&plan.costs, Feedback::after(permit, refused)).await;
+        let results = results.into_iter().map(|result| result.map_err(Arc::new)).collect();
+        self.settle(loaded, results, Asked::ToSend { look_up_first }).await
+    }
+
+    /// Gives the first delivery up; the others come again.
+    async fn kill_head(&self, loaded: &Loaded, error: &Error) -> Result<Finished, Stop> {
+        let Some((head, others)) = loaded.items.split_first() else { return Ok(Finished::settled()) };
+        self.kill(*head, loaded.deliveries.first(), error).await?;
+        Ok(Finished::again_from(others, Hold::None))
     }
 
     /// Finds the key that has no room before `at`: everything that waits for it waits in one queue. Asking for no
@@ -108,88 +147,51 @@ impl Attempt<'_> {
             let question = [Cost { units: 0, leave, ..cost.clone() }];
             match self.shared.context.limiter().admit(&question, now).await {
                 Ok(Admission::NotBefore(then)) if then >= at => return Hold::Quota(cost.key.clone(), at),
-                Ok(Admission::Admitted(permit)) => self.finish_permit(&question, permit).await,
+                Ok(Admission::Admitted(permit)) => {
+                    self.finish_permit(&question, Feedback::Finished(permit)).await;
+                }
                 _ => {}
             }
         }
         Hold::Until(at)
     }
 
-    /// The deliveries of the batch with their events, without those that are settled by now.
-    async fn load(&self) -> Result<(Vec<Item>, Vec<Delivery>), Stop> {
-        let seqs = self.batch.items.iter().map(|item| item.seq).collect();
-        let entries = self.shared.log.query(&Query::entries(seqs)).await?;
-        let mut parents: Vec<Seq> = entries.iter().filter_map(|entry| entry.parent).collect();
-        parents.dedup();
-        let events = self.shared.log.query(&Query::entries(parents)).await?;
-        let events: BTreeMap<Seq, Entry> = events.into_iter().map(|entry| (entry.seq, entry)).collect();
-        let (mut items, mut deliveries) = (Vec::new(), Vec::new());
-        for item in &self.batch.items {
-            let waits = |entry: &&Entry| entry.seq == item.seq && !entry.state.is_settled();
-            let Some(entry) = entries.iter().find(waits) else { continue };
-            match decode(entry, entry.parent.and_then(|parent| events.get(&parent))) {
-                Ok(mut delivery) => {
-                    delivery.attempt = item.attempt;
-                    items.push(*item);
-                    deliveries.push(delivery);
+    /// The deliveries of the batch with their events, without those that are settled by now, until there are so many
+    /// bytes of events.
+    async fn load(&self, max_bytes: usize) -> Result<Loaded, Stop> {
+        let mut loaded = Loaded::default();
+        let mut bytes = 0_usize;
+        for items in self.batch.items.chunks(LOAD_PAGE) {
+            if bytes > max_bytes {
+                loaded.rest.extend(items);
+                continue;
+            }
+            let seqs = items.iter().map(|item| item.seq).collect();
+            let entries = self.shared.log.query(&Query::entries(seqs)).await?;
+            let mut parents: Vec<Seq> = entries.iter().filter_map(|entry| entry.parent).collect();
+            parents.dedup();
+            let events = self.shared.log.query(&Query::entries(parents)).await?;
+            let events: BTreeMap<Seq, Entry> = events.into_iter().map(|entry| (entry.seq, entry)).collect();
+            for item in items {
+                let waits = |entry: &&Entry| entry.seq == item.seq && !entry.state.is_settled();
+                let Some(entry) = entries.iter().find(waits) else { continue };
+                let event = entry.parent.and_then(|parent| events.get(&parent));
+                let size = event.and_then(|event| event.body.as_ref()).map_or(0, Bytes::len);
+                bytes = bytes.saturating_add(size);
+                if bytes > max_bytes && !loaded.items.is_empty() {
+                    loaded.rest.push(*item);
+                    continue;
                 }
-                Err(error) => self.kill(*item, None, &error).await?,
+                match decode(entry, event) {
+                    Ok(delivery) => {
+                        loaded.extend([(*item, Delivery { attempt: item.attempt, ..delivery })]);
+                    }
+                    Err(error) => self.kill(*item, None, &error).await?,
+                }
             }
         }
-        Ok((items, deliveries))
-    }
-
-    /// Finds out what became of the attempt before. `None`: it did not happen, or may be repeated.
-    async fn look_up(
-        &self,
-        slot: &SinkSlot,
-        item: Item,
-        delivery: &Delivery,
-    ) -> Result<Option<Finished>, Stop> {
-        self.shared.stats.count(Stat::LookedUp);
-        let ctx = self.shared.context.within(self.shared.settings.call);
-        let call = tokio::time::timeout(self.shared.settings.call, slot.sink.look_up(&ctx, delivery)).await;
-        let lookup = call
-            .unwrap_or_else(|_| Err(Error::new(ErrorKind::Unavailable, "the look-up did not end in time")));
-        match lookup {
-            Ok(Lookup::Happened(receipt)) => {
-                self.apply_surely(Transaction {
-                    fence: Some(self.lease),
-                    settle: vec![done(item.seq, receipt)],
-                    ..Transaction::default()
-                })
-                .await?;
-                self.shared.stats.count(Stat::Delivered);
-                Ok(Some(Finished::settled()))
-            }
-            Ok(Lookup::DidNotHappen) => Ok(None),
-            Ok(Lookup::AskAgain { at }) => Ok(Some(Finished::again(self.batch, Hold::Until(at)))),
-            Ok(Lookup::CannotTell) if slot.sink.info().on_unknown == OnUnknown::Repeat => {
-                tracing::warn!(seq = item.seq.0, "a delivery is repeated and possibly duplicated");
-                let outcome = Outcome::Retry {
-                    attempt: item.attempt,
-                    due: item.due,
-                    error: "possibly duplicated: the other side cannot tell what became of the attempt"
-                        .into(),
-                    uncertain: false,
-                    note: None,
-                };
-                settle(self.shared, self.lease, vec![Settlement { seq: item.seq, outcome }]).await?;
-                Ok(None)
-            }
-            Ok(Lookup::CannotTell) => {
-                let error = Error::new(
-                    ErrorKind::Unexpected,
-                    "possibly missing: the other side cannot tell what became of the attempt",
-                );
-                self.kill(item, Some(delivery), &error).await?;
-                Ok(Some(Finished::settled()))
-            }
-            Err(error) => {
-                let error = error.with_effect(Effect::Unknown);
-                self.settle(&[item], std::slice::from_ref(delivery), vec![Err(error)], true).await.map(Some)
-            }
-        }
+        conversation::recall(self.shared, &self.batch.connection, &mut loaded.deliveries).await?;
+        Ok(loaded)
     }
 
     /// One call of the sink. Whatever happens, there is one result per delivery.
@@ -211,29 +213,43 @@ impl Attempt<'_> {
     }
 
     /// Writes down what became of each delivery.
-    async fn settle(
+    pub(super) async fn settle(
         &self,
-        items: &[Item],
-        deliveries: &[Delivery],
-        results: Vec<Result<Receipt>>,
-        look_up_first: bool,
+        loaded: &Loaded,
+        results: Vec<Result<Receipt, Arc<Error>>>,
+        asked: Asked,
     ) -> Result<Finished, Stop> {
         let now = self.shared.clock.now();
         let (mut hold, mut waits, mut reason) = (Hold::None, Vec::new(), None);
         let mut transaction = Transaction { fence: Some(self.lease), ..Transaction::default() };
-        let mut wake = Vec::new();
-        for ((item, delivery), result) in items.iter().zip(deliveries).zip(results) {
-            let (outcome, next) = match result {
-                Ok(receipt) => {
+        let (mut wake, mut seen) = (Vec::new(), Vec::new());
+        let judged = self.judge(loaded, &results, asked, now);
+        let mut told: Vec<(&Delivery, Arc<str>)> = Vec::new();
+        for (((item, delivery), result), judged) in loaded.iter().zip(results).zip(judged) {
+            let (outcome, next) = match (result, judged) {
+                (Ok(receipt), _) => {
                     self.shared.stats.count(Stat::Delivered);
+                    if delivery.follow.is_some() {
+                        told.push((delivery, Arc::clone(&receipt.reference)));
+                    }
+                    wake.extend(self.follow(delivery, &Ending::Done(&receipt), &mut transaction));
+                    seen.extend(receipt.observed.iter().cloned().map(|seen| (item.seq, seen)));
                     (done(item.seq, receipt).outcome, None)
                 }
-                Err(error) => {
-                    let uncertain = look_up_first && error.effect() != Effect::None;
-                    let judged = self.judge(*item, &error, uncertain, now);
+                (Err(error), _) if conversation::is_root_gone(delivery, &error) => {
+                    self.shared.stats.count(Stat::Retried);
+                    let (outcome, next) = self.begin_anew(*item, delivery, &error, &mut transaction);
+                    (outcome, Some(next))
+                }
+                (Err(error), judged) => {
+                    let judged = judged.unwrap_or(Judged::Dead);
                     tracing::warn!(seq = item.seq.0, %error, outcome = judged.name(), "an attempt did not succeed");
                     self.report(&error, now).await;
-                    hold = judged.hold(&error, now);
+                    let its_hold = judged.hold(&error, now);
+                    if matches!(its_hold, Hold::Outage(_)) {
+                        reason = Some(Arc::from(error.to_string()));
+                    }
+                    hold = stronger(hold, its_hold);
                     self.shared.stats.count(judged.stat());
                     let change = judged.change().filter(|_| item.due != Timestamp::MAX);
                     if let Some(told) = change.and_then(|change| self.told(*item, delivery, change, &error)) {
@@ -243,16 +259,58 @@ impl Attempt<'_> {
                             Err(error) => tracing::error!(%error, "an outcome could not be told"),
                         }
                     }
-                    reason = matches!(judged, Judged::Outage).then(|| Arc::from(error.to_string()));
-                    judged.into_outcome(*item, &error, uncertain)
+                    let (outcome, next) = judged.into_outcome(*item, asked.failure(&error));
+                    // A delivery that was parked before and still is has been told about.
+                    let ending = match &outcome {
+                        Outcome::Dead { error } => Some(Ending::Dead(error)),
+                        Outcome::Parked { error } => change.map(|_| Ending::Parked(error)),
+                        _ => None,
+                    };
+                    wake.extend(
+                        ending.iter().flat_map(|ending| self.follow(delivery, ending, &mut transaction)),
+                    );
+                    (outcome, next)
                 }
             };
             transaction.settle.push(Settlement { seq: item.seq, outcome });
             waits.extend(next);
         }
-        self.apply_surely(transaction).await?;
+        self.settle_surely(transaction, &seen, &told).await?;
         self.shared.wake.partitions(&wake);
         Ok(Finished { waits, hold, fenced: false, reason })
+    }
+
+    /// Adds what a delivery that ended leads to.
+    fn follow(
+        &self,
+        delivery: &Delivery,
+        ending: &Ending<'_>,
+        transaction: &mut Transaction,
+    ) -> Vec<Partition> {
+        consequences::append(self.shared, &self.batch.connection, delivery, ending, transaction)
+    }
+
+    /// What failed attempts mean, one for each result. Where all of a batch would be given up, one of them may have
+    /// made the others fail: none is, and fewer go together next.
+    fn judge(
+        &self,
+        loaded: &Loaded,
+        results: &[Result<Receipt, Arc<Error>>],
+        asked: Asked,
+        now: Timestamp,
+    ) -> Vec<Option<Judged>> {
+        let settings = &self.shared.settings;
+        let judge = |(item, result): (&Item, &Result<Receipt, Arc<Error>>)| {
+            let failure = asked.failure(result.as_ref().err()?);
+            Some(Judged::of(failure, *item, self.batch, settings, now))
+        };
+        let mut judged: Vec<_> = loaded.items.iter().zip(results).map(judge).collect();
+        let together = judged.len() > 1 && matches!(asked, Asked::ToSend { .. });
+        if together && judged.iter().all(|judged| *judged == Some(Judged::Dead)) {
+            let half = judged.len() / 2;
+            judged.fill(Some(Judged::Split(half)));
+        }
+        judged
     }
 
     /// What is told about a delivery that was given up or parked; nothing about one that was itself telling.
@@ -268,26 +326,6 @@ impl Attempt<'_> {
         })
     }
 
-    /// What a failed attempt means for the delivery.
-    fn judge(&self, item: Item, error: &Error, uncertain: bool, now: Timestamp) -> Judged {
-        match error.scope() {
-            Scope::Connection => return Judged::Outage,
-            Scope::Lane if !uncertain && error.retry() == Retry::Never => return Judged::Parked,
-            _ => {}
-        }
-        if !uncertain && error.retry() == Retry::Never {
-            return Judged::Dead;
-        }
-        let paced = !uncertain && error.kind() == ErrorKind::RateLimited;
-        let attempt = item.attempt + u32::from(!paced);
-        let due = retry::next(error, item.seq, attempt.max(1), retry::DELIVERY_CAP, now);
-        let blocked_since = self.batch.blocked_since.unwrap_or(now);
-        if !paced && due > blocked_since + self.shared.settings.max_block {
-            return Judged::Dead;
-        }
-        Judged::Retry { attempt, due }
-    }
-
     /// Tells the limiter what the other side said about a quota.
     async fn report(&self, error: &Error, now: Timestamp) {
         let (Scope::Quota(key), Retry::At(until)) = (error.scope(), error.retry()) else { return };
@@ -298,7 +336,12 @@ impl Attempt<'_> {
     }
 
     /// Gives a delivery up.
-    async fn kill(&self, item: Item, delivery: Option<&Delivery>, error: &Error) -> Result<(), Stop> {
+    pub(super) async fn kill(
+        &self,
+        item: Item,
+        delivery: Option<&Delivery>,
+        error: &Error,
+    ) -> Result<(), Stop> {
         tracing::error!(seq = item.seq.0, %error, "a delivery is dead: replay it when the cause is gone");
         let settle = vec![dead(item.seq, error)];
         let mut transaction = Transaction { fence: Some(self.lease), settle, ..Transaction::default() };
@@ -306,6 +349,10 @@ impl Attempt<'_> {
         let mut wake = Vec::new();
         if let Some(told) = told {
             wake = outcome::append(self.shared, told, &mut transaction).await?;
+        }
+        if let Some(delivery) = delivery {
+            let ending = Ending::Dead(&error.to_string());
+            wake.extend(self.follow(delivery, &ending, &mut transaction));
         }
         apply(self.shared, transaction).await?;
         self.shared.wake.partitions(&wake);
@@ -315,98 +362,144 @@ impl Attempt<'_> {
 
     /// Writes results until the log takes them: they happened, and must not be forgotten. Whoever stops the process
     /// meanwhile leaves attempts that are looked up at the next start.
-    async fn apply_surely(&self, transaction: Transaction) -> Result<(), Stop> {
+    async fn apply_surely(
+        &self,
+        transaction: Transaction,
+        told: &[(&Delivery, Arc<str>)],
+    ) -> Result<(), Stop> {
         loop {
-            match apply(self.shared, transaction.clone()).await {
-                Err(Stop::Log(error)) => {
+            let mut transaction = transaction.clone();
+            let written = match conversation::keep(self.shared, &self.batch.connection, told).await {
+                Ok(documents) => {
+                    transaction.documents.extend(documents);
+                    commit(self.shared, transaction).await
+                }
+                Err(error) => Err(error),
+            };
+            match written {
+                Ok(Committed::Applied(_)) => return Ok(()),
+                Ok(Committed::Fenced) => return Err(Stop::Fenced),
+                Ok(Committed::Stale(key)) => {
+                    tracing::debug!(%key, "another delivery has told about the record meanwhile");
+                }
+                Err(error) => {
                     tracing::error!(%error, "the log does not take the result of an attempt: trying again");
                     sleep_until(&*self.shared.clock, self.shared.clock.now() + SETTLE_PAUSE).await;
                 }
-                settled => return settled,
             }
         }
     }
 
-    async fn finish_permit(&self, costs: &[Cost], permit: Permit) {
+    /// Writes results with what was read back after our own writes, so that the vendor's webhook about them is no
+    /// change. Somebody else may have written the snapshot meanwhile: then that webhook, or the next poll, tells.
+    async fn settle_surely(
+        &self,
+        transaction: Transaction,
+        seen: &[(Seq, Arc<Observation>)],
+        told: &[(&Delivery, Arc<str>)],
+    ) -> Result<(), Stop> {
+        match self.with_read_back(&transaction, seen, told).await {
+            Ok(true) => Ok(()),
+            Ok(false) => self.apply_surely(transaction, told).await,
+            Err(error) => {
+                tracing::warn!(%error, "what was read back is not kept");
+                self.apply_surely(transaction, told).await
+            }
+        }
+    }
+
+    async fn with_read_back(
+        &self,
+        settled: &Transaction,
+        seen: &[(Seq, Arc<Observation>)],
+        told: &[(&Delivery, Arc<str>)],
+    ) -> Result<bool> {
+        let registry = self.shared.registry();
+        let Some(slot) = registry.source(&self.batch.connection).filter(|_| !seen.is_empty()) else {
+            return Ok(false);
+        };
+        let (mut transaction, mut wake) = (settled.clone(), Vec::new());
+        transaction.documents.extend(conversation::keep(self.shared, &self.batch.connection, told).await?);
+        for (seq, seen) in seen {
+            let (seen, parent) = (std::slice::from_ref(&**seen), Parent::Entry(*seq));
+            let noticed = observe(self.shared, slot, seen, Purpose::Ours, parent, &mut transaction).await?;
+            wake.extend(noticed.wake);
+        }
+        let applied = matches!(commit(self.shared, transaction).await?, Committed::Applied(_));
+        self.shared.wake.partitions(&wake);
+        Ok(applied)
+    }
+
+    async fn finish_permit(&self, costs: &[Cost], end: Feedback) {
         for cost in costs.iter().filter(|cost| cost.counts_concurrency()) {
-            let finished = Feedback::Finished(permit);
-            if let Err(error) =
-                self.shared.context.limiter().report(&cost.key, finished, self.shared.clock.now()).await
-            {
+            let now = self.shared.clock.now();
+            if let Err(error) = self.shared.context.limiter().report(&cost.key, end.clone(), now).await {
                 tracing::warn!(%error, key = %cost.key, "the limiter could not be told that an attempt is over");
             }
         }
     }
 }
 
-/// What a failed attempt means for a delivery.
-enum Judged {
-    Retry { attempt: u32, due: Timestamp },
-    Outage,
-    Parked,
-    Dead,
+impl Loaded {
+    fn iter(&self) -> impl Iterator<Item = (&Item, &Delivery)> {
+        self.items.iter().zip(&self.deliveries)
+    }
+
+    pub(super) fn extend(&mut self, more: impl IntoIterator<Item = (Item, Delivery)>) {
+        for (item, delivery) in more {
+            self.items.push(item);
+            self.deliveries.push(delivery);
+        }
+    }
+
+    /// Takes out everything that would come this time.
+    pub(super) fn take(&mut self) -> impl Iterator<Item = (Item, Delivery)> + use<> {
+        std::mem::take(&mut self.items).into_iter().zip(std::mem::take(&mut self.deliveries))
+    }
+
+    /// Leaves `count`; the others come another time.
+    fn cut(&mut self, count: usize) {
+        self.deliveries.truncate(count);
+        self.rest.extend(self.items.drain(count.min(self.items.len())..));
+    }
 }
 
-impl Judged {
-    fn name(&self) -> &'static str {
-        match self {
-            Self::Retry { .. } => "retry",
-            Self::Outage => "connection waits",
-            Self::Parked => "parked",
-            Self::Dead => "dead",
-        }
-    }
-
-    /// What is told about it.
-    fn change(&self) -> Option<Change> {
-        match self {
-            Self::Parked => Some(Change::Parked),
-            Self::Dead => Some(Change::Dead),
-            Self::Retry { .. } | Self::Outage => None,
-        }
-    }
-
-    fn stat(&self) -> Stat {
-        match self {
-            Self::Retry { .. } | Self::Outage => Stat::Retried,
-            Self::Parked => Stat::Parked,
-            Self::Dead => Stat::Dead,
-        }
-    }
-
-    fn hold(&self, error: &Error, now: Timestamp) -> Hold {
-        match (self, error.retry()) {
-            (Self::Retry { .. }, _) => Hold::Blocked,
-            (Self::Outage, Retry::At(at)) => Hold::Outage(at),
-            (Self::Outage, _) => Hold::Outage(now),
-            (Self::Parked, _) => Hold::Parked,
-            (Self::Dead, _) => Hold::None,
-        }
-    }
-
-    /// The outcome, and how the delivery waits on.
-    fn into_outcome(self, item: Item, error: &Error, uncertain: bool) -> (Outcome, Option<Item>) {
-        let text: Arc<str> = match (&self, uncertain) {
-            (Self::Dead, true) => format!("possibly delivered: {error}").into(),
-            _ => error.to_string().into(),
+impl Asked {
+    /// What an error leaves open.
+    fn failure(self, error: &Error) -> Failure<'_> {
+        let uncertain = match self {
+            Self::ToSend { look_up_first } => look_up_first && error.effect() != Effect::None,
+            Self::WhatBecame => true,
         };
-        let retry = |attempt, due| {
-            let outcome = Outcome::Retry { attempt, due, error: Arc::clone(&text), uncertain, note: None };
-            (outcome, Some(Item { seq: item.seq, due, attempt, uncertain }))
-        };
-        match self {
-            Self::Retry { attempt, due } => retry(attempt, due),
-            // The attempt is not counted: nothing is wrong with this delivery.
-            Self::Outage => {
-                retry(item.attempt, if item.due == Timestamp::MAX { Timestamp::default() } else { item.due })
-            }
-            Self::Parked => (
-                Outcome::Parked { error: text },
-                Some(Item { due: Timestamp::MAX, uncertain: false, ..item }),
-            ),
-            Self::Dead => (Outcome::Dead { error: text }, None),
-        }
+        Failure { error, uncertain }
     }
+}
+
+/// How many of these deliveries go in one call: those whose destination and plan are the first one's.
+fn together(slot: &SinkSlot, deliveries: &[Delivery], plan: &Plan) -> usize {
+    let Some((head, others)) = deliveries.split_first() else { return 0 };
+    let joins = |other: &&Delivery| {
+        other.destination == head.destination
+            && other.digest == head.digest
+            && (!head.digest || other.template == head.template)
+            // What follows a delivery of the same batch could not know it.
+            && other.follow.or(head.follow).is_none()
+            && slot.sink.plan(other).is_ok_and(|other| other.lane == plan.lane && other.costs == plan.costs)
+    };
+    1 + others.iter().take_while(joins).count()
+}
+
+/// What a batch waits for whose deliveries wait for different things.
+fn stronger(a: Hold, b: Hold) -> Hold {
+    let rank = |hold: &Hold| match hold {
+        Hold::None => 0,
+        Hold::Split(_) => 1,
+        Hold::Until(_) | Hold::Quota(..) => 2,
+        Hold::Blocked => 3,
+        Hold::Parked => 4,
+        Hold::Outage(_) => 5,
+    };
+    if rank(&b) >= rank(&a) { b } else { a }
 }
 
 fn done(seq: Seq, receipt: Receipt) -> Settlement {
@@ -418,14 +511,14 @@ fn decode(entry: &Entry, event: Option<&Entry>) -> Result<Delivery> {
     let body = entry.body.as_ref().ok_or_else(|| unreadable("a delivery has no body"))?;
     let event =
         event.and_then(|event| event.body.as_ref()).ok_or_else(|| unreadable("a delivery has no event"))?;
-    let StoredDelivery { id, destination } = StoredDelivery::decode(body)?;
+    let stored = StoredDelivery::decode(body)?;
     let event = Arc::new(Event::from_cloudevent(event)?);
     let since = entry.outcomes.iter().find_map(|recorded| match recorded.outcome {
         Outcome::Begun { .. } => Some(recorded.at),
         _ => None,
     });
     let route = entry.index.name.clone().unwrap_or_default();
-    let mut delivery = Delivery::new(entry.seq, id, destination, route, event, since.unwrap_or(entry.at));
+    let mut delivery = stored.delivery(entry.seq, route, event, since.unwrap_or(entry.at));
     delivery.note = entry.note().cloned();
     Ok(delivery)
 }

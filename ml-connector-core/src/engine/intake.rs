@@ -8,14 +8,19 @@ use tracing::Instrument;
 
 use super::{
     Connector, Stat,
+    lanes::LaneId,
+    outcome::{self, Told},
     registry::SourceSlot,
     stored::{Received, StoredSignal},
 };
 use crate::{
     Error, ErrorKind, Result, Timestamp,
     audit::{Committed, EntryKind, Index, NewEntry, Parent, Transaction},
-    model::{EndpointId, Intake, Signal, Subject},
+    model::{Change, EndpointId, Intake, LaneKey, Seq, Signal, Subject},
 };
+
+/// What notes of webhooks are called that are for an account that no connection has.
+pub(super) const UNROUTED: &str = "unrouted";
 
 impl Connector {
     /// Takes a webhook: verifies it, stores what it says, answers. Never waits for a vendor.
@@ -79,7 +84,7 @@ impl Connector {
         let intake = match intake {
             Ok(intake) => intake,
             Err(error) => {
-                self.remember(slot, "rejected", &request, &error, now).await?;
+                self.remember(slot, "rejected", None, &request, &error, now).await?;
                 return Err(error);
             }
         };
@@ -97,7 +102,8 @@ impl Connector {
                         );
                 tracing::error!(%error, %endpoint, "a webhook has no connection: it is kept as unrouted");
                 self.shared.stats.count(Stat::Unrouted);
-                self.remember(slot, "unrouted", &request, &error, now).await?;
+                let note = self.remember(slot, UNROUTED, Some(signal), &request, &error, now).await?;
+                self.tell_unrouted(slot, note, &error).await;
                 continue;
             };
             self.shared.watched_since(meant).await?;
@@ -130,7 +136,10 @@ impl Connector {
             self.shared.wake.partitions(&partitions);
         }
         if let Some(prompt) = prompt {
-            let (source, ctx) = (Arc::clone(&slot.source), self.shared.context.clone());
+            // Whoever verified it may be another connection of the same app, with another token.
+            let account = signals.first().and_then(|signal| signal.account.as_ref());
+            let meant = registry.account(&endpoint, account, slot).unwrap_or(slot);
+            let (source, ctx) = (Arc::clone(&meant.source), self.shared.context.clone());
             tokio::spawn(async move {
                 if let Err(error) = source.prompt(&ctx, prompt).await {
                     tracing::warn!(%error, "a prompt failed");
@@ -140,15 +149,39 @@ impl Connector {
         Ok(reply)
     }
 
-    /// Stores a request that led to no signal, for the audit trail.
+    /// Tells that a webhook has no connection, unless that was told a short while ago.
+    async fn tell_unrouted(&self, slot: &SourceSlot, note: Seq, error: &Error) {
+        let lane = LaneKey::from(UNROUTED).number(slot.connection());
+        let told = Told {
+            kind: "webhook",
+            seq: note,
+            change: Change::Unrouted,
+            connection: slot.connection().clone(),
+            lane: LaneId { kind: EntryKind::Signal, partition: slot.partition, lane },
+            about: None,
+            reason: error.to_string().into(),
+        };
+        let mut transaction = Transaction::default();
+        let appended = match outcome::append(&self.shared, told, &mut transaction).await {
+            Ok(wake) => self.shared.commit(transaction).await.map(|_| self.shared.wake.partitions(&wake)),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = appended {
+            // It is stored and counted all the same.
+            tracing::error!(%error, "an unrouted webhook could not be told");
+        }
+    }
+
+    /// Stores a request that led to no signal of a connection.
     async fn remember(
         &self,
         slot: &SourceSlot,
         name: &'static str,
+        signal: Option<&Signal>,
         request: &Request<Bytes>,
         error: &Error,
         now: Timestamp,
-    ) -> Result<()> {
+    ) -> Result<Seq> {
         let received = Received { rejected: Some(error.to_string().into()), ..received(request) };
         let entry = NewEntry {
             partition: slot.partition,
@@ -159,9 +192,12 @@ impl Connector {
             dedupe: None,
             parent: Parent::None,
             index: Index { name: Some(name.into()), ..Index::default() },
-            body: Some(StoredSignal::encode(None, Some(received), request.body())?),
+            body: Some(StoredSignal::encode(signal, Some(received), request.body())?),
         };
-        self.shared.commit(Transaction { append: vec![entry], ..Transaction::default() }).await.map(drop)
+        let appended =
+            self.shared.commit(Transaction { append: vec![entry], ..Transaction::default() }).await?;
+        let note = appended.first().map(|appended| appended.seq());
+        note.ok_or_else(|| Error::new(ErrorKind::Unexpected, "the log did not say where an entry is"))
     }
 }
 

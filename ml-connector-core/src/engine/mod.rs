@@ -10,12 +10,24 @@
 //!                                                        Sink::deliver ─► outcome
 //! ```
 //!
+//! # What routes ask for
+//!
+//! - *At once*: a delivery waits in the lane that its sink plans, and goes when those before it have gone.
+//! - *Later* ([`Schedule`](crate::route::Schedule)): it waits in a lane of its schedule, so that it keeps nobody waiting.
+//!   A digest is what waits in such a lane, sent as one; each of its deliveries is settled by itself.
+//! - *Going on* ([`Follow`](crate::model::Follow)): a document per destination and record says which message came first
+//!   and what it shows. Its writer is the transaction that settles a delivery, so it is as true as the log. A delivery
+//!   that was made before the first was told, and would rewrite it, moves to the lane of that message: whatever rewrites
+//!   one message does so in the order of the record's changes, and what is older than what it shows is superseded.
+//! - *Pages* ([`Route::pages`](crate::route::Route::pages)): a page of a backfill is one event and one delivery, written
+//!   with the snapshots of its records and the checkpoint behind it.
+//!
 //! # What it tells
 //!
 //! - [`Connector::health`] and [`Connector::stats`] say how it is doing; [`Connector::explain`] tells the story of one
 //!   entry.
 //! - *Events* about its own work, routed like any other, if a route names them: `delivery.dead`, `delivery.parked`,
-//!   `signal.dead`, `connection.parked`, `connection.resumed`. One lane tells once in ten minutes, and what becomes of
+//!   `signal.dead`, `webhook.unrouted`, `connection.parked`, `connection.resumed`. One lane tells once in ten minutes, and what becomes of
 //!   such an event's own deliveries is not told.
 //! - *Spans* of `tracing`, at level `debug`: `receive` (`endpoint`), `resolve` (`connection`, `seq`, `signals`),
 //!   `deliver` (`connection`, `seq`, `attempt`), and `http_call` (`system`, `operation`) inside the latter two.
@@ -29,14 +41,23 @@
 
 mod backlog;
 mod builder;
+mod consequences;
+mod conversation;
 mod deliver;
+mod dry_run;
 mod explain;
 mod feeds;
 mod health;
 mod intake;
+mod judge;
 mod lanes;
+mod look_up;
 mod observe;
 mod outcome;
+#[cfg(feature = "testing")]
+#[doc(hidden)]
+pub mod probe;
+mod progress;
 mod promise;
 mod registry;
 mod replay;
@@ -58,11 +79,14 @@ use std::{
 };
 
 pub use builder::Builder;
+pub use dry_run::{DryRun, Way};
 pub use explain::Explanation;
-pub use feeds::{FeedProgress, RunProgress};
-pub use health::{Backlog, ConnectionHealth, Health};
+pub use feeds::{FeedProgress, RunProgress, StoppedSweep};
+pub use health::{Backlog, ConnectionHealth, Health, LaneHealth, ParkedDelivery};
 pub use outcome::Parked;
+pub use progress::Progress;
 pub use replay::{Replay, ReplayMode, Replayed};
+pub use retry::{Jitter, Retries, RetryPolicy};
 pub use service::WebhookService;
 pub use stats::Stats;
 use url::Url;
@@ -76,7 +100,7 @@ use crate::{
     AuditLog, Clock, Context, Error, ErrorKind, Result, Sink, Source, Timestamp,
     audit::{Committed, DocKey, DocumentWrite, Entry, Expected, Query, Transaction},
     model::{ConnectionId, EndpointId},
-    route::Route,
+    route::RouteSet,
 };
 
 /// The connector: connections, routes and a log, embedded in a host. Cheap to clone; all clones are one connector.
@@ -119,6 +143,8 @@ pub struct Settings {
     /// How long the head of a lane may fail for reasons that pass before it is dead and the lane goes on.
     /// Default: 15 min.
     pub max_block: Duration,
+    /// What is tried again, when, and how often.
+    pub retries: Retries,
     /// How long signals of a record are tried before they are dead. Default: 24 h.
     pub max_signal_age: Duration,
     /// How long settled entries are kept, with the bodies of requests; `None` = for ever. Default: 30 days. What
@@ -136,6 +162,7 @@ impl Default for Settings {
             lease: Duration::from_secs(15),
             grace: Duration::from_secs(10),
             max_block: Duration::from_secs(15 * 60),
+            retries: Retries::default(),
             max_signal_age: Duration::from_secs(24 * 3600),
             retention: Some(Duration::from_secs(30 * 24 * 3600)),
         }
@@ -185,9 +212,9 @@ impl Connector {
     /// Replaces all routes at once. Deliveries that exist keep their destinations.
     ///
     /// # Errors
-    /// [`ErrorKind::ConfigInvalid`] names the route and what is wrong with it; then the old routes stay.
-    pub fn set_routes(&self, routes: Vec<Route>) -> Result<()> {
-        self.change(|registry| registry.set_routes(routes))
+    /// [`ErrorKind::ConfigInvalid`] names the route, the field and what is wrong with it; then the old routes stay.
+    pub fn set_routes(&self, routes: impl Into<RouteSet>) -> Result<()> {
+        self.change(|registry| registry.set_routes(routes.into()))
     }
 
     /// Tries a connection again at once, and the lanes that were parked behind it. Call it when credentials were

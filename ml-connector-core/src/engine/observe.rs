@@ -22,14 +22,21 @@ const CLOCK_SKEW: Duration = Duration::from_secs(300);
 pub(super) enum Purpose {
     /// To tell what changed.
     Live,
+    /// A write of ours was read back: whatever it changed is told, but not as news when it is no more than that
+    /// something about the record is different.
+    Ours,
     /// To tell of every record; `alone` = nothing but the wish for the past led to the read.
     Backfill { alone: bool },
+    /// To tell of every record of a page together.
+    Page,
 }
 
 /// What observations led to, beside what is in the transaction.
 #[derive(Debug, Default)]
 pub(super) struct Noticed {
     pub(super) events: usize,
+    /// What is to be told of a page of the past.
+    pub(super) page: Vec<Event>,
     /// Records of which something newer is known: to be read again.
     pub(super) older: Vec<EntityRef>,
     /// Whose work lists will have grown.
@@ -49,12 +56,18 @@ pub(super) async fn observe(
     let snapshots = load_snapshots(shared, slot, observations.iter().map(|seen| &seen.entity)).await?;
     let now = shared.clock.now();
     let mut noticed = Noticed::default();
+    // What a source that is itself the truth says of one record is a sequence: each state follows the one before.
+    let keeps_raw = slot.source.info().keeps_raw;
+    let mut before: Option<(DocKey, Snapshot)> = None;
     for (seen, (key, known)) in observations.iter().zip(snapshots) {
-        if transaction.documents.iter().any(|write| write.key == key) {
+        let written = transaction.documents.iter().position(|write| write.key == key);
+        let previous = before.as_ref().filter(|(earlier, _)| keeps_raw && *earlier == key);
+        if written.is_some() && previous.is_none() {
             // A list may show a row twice.
             continue;
         }
-        let last = known.as_ref().map(|(_, snapshot)| snapshot);
+        let last = previous.map(|(_, snapshot)| snapshot);
+        let last = last.or(known.as_ref().map(|(_, snapshot)| snapshot));
         let (mut snapshot, changes) = match step(last, seen, &policy(slot, watched_since, now)) {
             Step::Older => {
                 noticed.older.push(seen.entity.clone());
@@ -62,14 +75,19 @@ pub(super) async fn observe(
             }
             Step::Changed { snapshot, changes } => (snapshot, changes),
             Step::Unchanged => match (purpose, last) {
-                (Purpose::Backfill { .. }, Some(last)) if last.revision.is_some() => {
+                (Purpose::Backfill { .. } | Purpose::Page, Some(last)) if last.revision.is_some() => {
                     (Box::new(last.clone()), [Change::Updated].into())
                 }
                 _ => continue,
             },
         };
         let mut origin = Origin::Live;
-        if let Purpose::Backfill { alone } = purpose {
+        let same_facts = last.is_some_and(|last| last.facts == snapshot.facts);
+        if purpose == Purpose::Ours && same_facts && changes == [Change::Updated].into() {
+            origin = Origin::Ours;
+        }
+        if matches!(purpose, Purpose::Backfill { .. } | Purpose::Page) {
+            let alone = purpose != Purpose::Backfill { alone: false };
             // A change that nobody has told yet is news, however it was found.
             let news = last.is_some_and(|last| snapshot.n > last.n) || last.is_none() && !alone;
             if !news {
@@ -77,9 +95,17 @@ pub(super) async fn observe(
                 snapshot.n = last.map_or(0, |last| last.n) + 1;
             }
         }
+        if let Observed::Present { raw, .. } = &seen.state
+            && keeps_raw
+        {
+            snapshot.raw.clone_from(raw);
+        }
         let expected = known.as_ref().map_or(Expected::Absent, |(version, _)| Expected::Version(*version));
         let value = Some(snapshot.to_bytes()?);
-        transaction.documents.push(DocumentWrite { key, expected, value });
+        match written {
+            Some(earlier) => transaction.documents[earlier].value = value,
+            None => transaction.documents.push(DocumentWrite { key: key.clone(), expected, value }),
+        }
         append_time_signals(slot, &seen.entity, &snapshot, now, transaction)?;
         let (record, raw) = match &seen.state {
             Observed::Present { record, raw, .. } => (record.clone(), raw.clone()),
@@ -89,8 +115,13 @@ pub(super) async fn observe(
         let mut event = Event::new(connection, entity, snapshot.n, changes, now, Some(record));
         event.raw = raw;
         event.origin = origin;
-        append_event(shared, slot.partition, event, transaction, parent, &mut noticed.wake)?;
+        if purpose == Purpose::Page && origin == Origin::Backfill {
+            noticed.page.push(event);
+            continue;
+        }
+        append_event(shared, slot.partition, event, transaction, parent, &mut noticed.wake).await?;
         noticed.events += 1;
+        before = Some((key, *snapshot));
     }
     Ok(noticed)
 }

@@ -52,7 +52,7 @@ pub(super) async fn append(
     event.about = told.about;
     event.reason = Some(told.reason);
     let mut wake = Vec::new();
-    append_event(shared, told.lane.partition, event, transaction, Parent::Entry(told.seq), &mut wake)?;
+    append_event(shared, told.lane.partition, event, transaction, Parent::Entry(told.seq), &mut wake).await?;
     Ok(wake)
 }
 
@@ -114,7 +114,7 @@ pub(super) async fn connection_turned(
         event.reason.clone_from(&reason);
         let partition = Affinity::from(connection.as_str()).partition();
         let mut wake = Vec::new();
-        append_event(shared, partition, event, &mut transaction, Parent::None, &mut wake)?;
+        append_event(shared, partition, event, &mut transaction, Parent::None, &mut wake).await?;
         match shared.log.commit(vec![transaction], now).await?.pop() {
             Some(Committed::Applied(_)) => {
                 shared.wake.partitions(&wake);

@@ -2,11 +2,17 @@
 
 use std::sync::Arc;
 
-use super::{Connector, promise::append_deliveries, stored::StoredDelivery};
+use super::{
+    Connector,
+    intake::UNROUTED,
+    promise::{append_deliveries, append_pages},
+    registry::{Registry, SourceSlot},
+    stored::StoredDelivery,
+};
 use crate::{
     Error, ErrorKind, Result,
     audit::{Appended, Entry, EntryKind, Index, NewEntry, Parent, Query, Transaction},
-    model::{Affinity, DedupeKey, DeliveryId, Event, Origin, Seq},
+    model::{Affinity, DedupeKey, DeliveryId, Event, Origin, Seq, Signal},
 };
 
 /// How many entries are read at once.
@@ -26,7 +32,7 @@ const PAGE: usize = 200;
 pub struct Replay {
     /// Names the wish: the same wish, made again, adds nothing. Goes into the audit trail.
     pub nonce: Arc<str>,
-    /// Deliveries, signals or events to send again; its limit is the most that are.
+    /// Deliveries, signals, unrouted webhooks or events to send again; its limit is the most that are.
     pub selection: Query,
     /// How.
     pub mode: ReplayMode,
@@ -38,7 +44,8 @@ pub struct Replay {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ReplayMode {
-    /// Deliveries go where they went; signals are resolved again.
+    /// Deliveries go where they went; signals are resolved again, webhooks without a connection by the one that has their
+    /// account now.
     SameDestination,
     /// Events go where the routes send them now, with [`Origin::Replay`]: a route has to take that origin.
     Reroute,
@@ -77,6 +84,59 @@ impl Replay {
     }
 }
 
+/// A replay on its way through its selection.
+#[derive(Debug)]
+pub(super) struct Replaying {
+    replay: Replay,
+    query: Query,
+    left: usize,
+    done: Replayed,
+    /// What was appended by this wish, now or before, and not taken yet.
+    entries: Vec<Seq>,
+}
+
+impl Replaying {
+    pub(super) fn new(replay: Replay) -> Self {
+        let query = Query { bodies: true, ..replay.selection.clone() };
+        let left = replay.selection.effective_limit();
+        Self { replay, query, left, done: Replayed::default(), entries: Vec::new() }
+    }
+
+    /// Replays the next page. Tells whether there may be another.
+    pub(super) async fn page(&mut self, connector: &Connector) -> Result<bool> {
+        if self.replay.nonce.is_empty() {
+            return Err(Error::new(ErrorKind::InvalidRequest, "a replay needs a nonce"));
+        }
+        self.query.limit = PAGE.min(self.left);
+        if self.left == 0 {
+            return Ok(false);
+        }
+        let entries = connector.search(&self.query).await?;
+        for entry in &entries {
+            let seqs = connector.replay_entry(&self.replay, entry, &mut self.done).await?;
+            self.entries.extend(seqs);
+            // Whoever calls again after an error goes on behind it.
+            self.query.after = Some(entry.seq);
+            self.left -= 1;
+        }
+        connector.shared.wake.all();
+        Ok(entries.len() == self.query.limit && self.left > 0)
+    }
+
+    pub(super) fn take_entries(&mut self) -> Vec<Seq> {
+        std::mem::take(&mut self.entries)
+    }
+
+    /// Leaves a note.
+    pub(super) async fn end(&self, connector: &Connector) -> Result<Replayed> {
+        if self.done.appended > 0 {
+            tracing::info!(nonce = %self.replay.nonce, appended = self.done.appended, "replayed");
+            connector.audit(&self.replay, &self.done).await?;
+        }
+        Ok(self.done.clone())
+    }
+}
+
 impl Connector {
     /// Sends again, and leaves a note about it. Every entry of a replay is a new one below the original, so that `explain` shows both, and the
     /// original keeps its outcome. Idempotent by nonce.
@@ -85,32 +145,9 @@ impl Connector {
     /// [`ErrorKind::InvalidRequest`] without a nonce; [`ErrorKind::Unavailable`] when the log fails on the way: call
     /// again with the same nonce.
     pub async fn replay(&self, replay: &Replay) -> Result<Replayed> {
-        if replay.nonce.is_empty() {
-            return Err(Error::new(ErrorKind::InvalidRequest, "a replay needs a nonce"));
-        }
-        let mut done = Replayed::default();
-        let mut query = Query { bodies: true, ..replay.selection.clone() };
-        let mut left = replay.selection.effective_limit();
-        while left > 0 {
-            query.limit = PAGE.min(left);
-            let entries = self.search(&query).await?;
-            let Some(last) = entries.last() else { break };
-            left = left.saturating_sub(entries.len());
-            query.after = Some(last.seq);
-            let full = entries.len() == query.limit;
-            for entry in &entries {
-                self.replay_entry(replay, entry, &mut done).await?;
-            }
-            if !full {
-                break;
-            }
-        }
-        if done.appended > 0 {
-            tracing::info!(nonce = %replay.nonce, appended = done.appended, "replayed");
-            self.shared.wake.all();
-            self.audit(replay, &done).await?;
-        }
-        Ok(done)
+        let mut replaying = Replaying::new(replay.clone());
+        while replaying.page(self).await? {}
+        replaying.end(self).await
     }
 
     /// Leaves a note that somebody replayed something.
@@ -136,27 +173,42 @@ impl Connector {
         self.shared.commit(Transaction { append: vec![note], ..Transaction::default() }).await.map(drop)
     }
 
-    async fn replay_entry(&self, replay: &Replay, entry: &Entry, done: &mut Replayed) -> Result<()> {
+    /// Replays one entry. Returns what stands for it in the log now.
+    async fn replay_entry(&self, replay: &Replay, entry: &Entry, done: &mut Replayed) -> Result<Vec<Seq>> {
         let append = match (replay.mode, entry.kind) {
             (ReplayMode::SameDestination, EntryKind::Delivery) => self.same_delivery(replay, entry).await?,
-            (ReplayMode::SameDestination, EntryKind::Signal) => self.same_signal(replay, entry).await?,
-            (ReplayMode::Reroute, EntryKind::Event) => self.rerouted(replay, entry)?,
+            (ReplayMode::SameDestination, EntryKind::Signal) => {
+                self.same_signal(replay, entry, |registry, _| registry.source(&entry.connection).cloned())
+                    .await?
+            }
+            (ReplayMode::SameDestination, EntryKind::Note)
+                if entry.index.name.as_deref() == Some(UNROUTED) =>
+            {
+                self.same_signal(replay, entry, |registry, signal| {
+                    let came_by = registry.source(&entry.connection)?;
+                    let endpoint = &came_by.source.info().endpoint;
+                    registry.account(endpoint, signal.account.as_ref(), came_by).cloned()
+                })
+                .await?
+            }
+            (ReplayMode::Reroute, EntryKind::Event) => self.rerouted(replay, entry).await?,
             _ => Vec::new(),
         };
         if append.is_empty() {
-            return Ok(());
+            return Ok(Vec::new());
         }
         done.selected += 1;
         if replay.dry_run {
-            return Ok(());
+            return Ok(Vec::new());
         }
-        for appended in self.shared.commit(Transaction { append, ..Transaction::default() }).await? {
+        let appended = self.shared.commit(Transaction { append, ..Transaction::default() }).await?;
+        for appended in &appended {
             match appended {
                 Appended::New(_) => done.appended += 1,
                 Appended::Duplicate(_) => done.repeated += 1,
             }
         }
-        Ok(())
+        Ok(appended.into_iter().map(Appended::seq).collect())
     }
 
     /// A delivery to where it went, with an identity of its own: the other side must not take it for the old one.
@@ -183,36 +235,49 @@ impl Connector {
             parent.and_then(|parent| parent.body).map(|body| Event::from_cloudevent(&body)).transpose()?;
         let Some(event) = event else { return Ok(None) };
         let route = entry.index.name.clone().unwrap_or_default();
-        Ok(Some(self.shared.lane(&entry.connection, stored, &route, &Arc::new(event))))
+        self.shared.lane(&entry.connection, stored, &route, &Arc::new(event)).await.map(Some)
     }
 
-    /// The same hint once more.
-    async fn same_signal(&self, replay: &Replay, entry: &Entry) -> Result<Vec<NewEntry>> {
+    /// The same hint once more, to the source that it is for.
+    async fn same_signal(
+        &self,
+        replay: &Replay,
+        entry: &Entry,
+        whose: impl FnOnce(&Registry, &Signal) -> Option<Arc<SourceSlot>>,
+    ) -> Result<Vec<NewEntry>> {
         let Some(body) = &entry.body else { return Ok(Vec::new()) };
         let stored = super::stored::StoredSignal::decode(body)?;
-        let registry = self.shared.registry();
-        let (Some(signal), Some(slot)) = (stored.signal, registry.source(&entry.connection)) else {
-            return Ok(Vec::new());
-        };
-        self.shared.watched_since(slot).await?;
+        let Some(signal) = stored.signal else { return Ok(Vec::new()) };
+        let Some(slot) = whose(&self.shared.registry(), &signal) else { return Ok(Vec::new()) };
+        self.shared.watched_since(&slot).await?;
         let body = super::stored::StoredSignal::encode_as(stored.origin, Some(&signal), None, b"")?;
         let parent = Parent::Entry(entry.seq);
-        let mut again = super::intake::signal_entry(slot, &signal, parent, body, self.shared.clock.now());
+        let mut again = super::intake::signal_entry(&slot, &signal, parent, body, self.shared.clock.now());
         again.dedupe = Some(key(replay, entry.seq));
         Ok(vec![again])
     }
 
-    fn rerouted(&self, replay: &Replay, entry: &Entry) -> Result<Vec<NewEntry>> {
+    async fn rerouted(&self, replay: &Replay, entry: &Entry) -> Result<Vec<NewEntry>> {
         let Some(body) = &entry.body else { return Ok(Vec::new()) };
-        let event = Event { origin: Origin::Replay, ..Event::from_cloudevent(body)? };
+        let event = Event::from_cloudevent(body)?;
+        if event.origin == Origin::Replay {
+            // A page that a replay has made, perhaps this one.
+            return Ok(Vec::new());
+        }
+        let mut event = Event { origin: Origin::Replay, ..event };
+        event.page.iter_mut().for_each(|record| record.origin = Origin::Replay);
+        let (parent, now) = (Parent::Entry(entry.seq), self.shared.clock.now());
         let mut append = Vec::new();
-        append_deliveries(
-            &self.shared,
-            &Arc::new(event),
-            &mut append,
-            Parent::Entry(entry.seq),
-            self.shared.clock.now(),
-        )?;
+        if event.is_page() {
+            let routes = Arc::clone(self.shared.registry().routes());
+            let mut pages = Transaction::default();
+            let event = Event { at: now, ..event };
+            append_pages(&self.shared, entry.partition, event, &routes, &mut pages, parent, &mut Vec::new())
+                .await?;
+            append = pages.append;
+        } else {
+            append_deliveries(&self.shared, &Arc::new(event), &mut append, parent, now).await?;
+        }
         for (i, delivery) in append.iter_mut().enumerate() {
             delivery.dedupe = Some(format!("{}/{i}", key(replay, entry.seq)).into());
         }

@@ -1,13 +1,14 @@
 //! How signals and deliveries are written into the log.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Error, ErrorKind, Result, Timestamp,
-    model::{DeliveryId, Destination, Origin, Signal},
+    model::{Delivery, DeliveryId, Destination, Event, Follow, Origin, Seq, Signal},
+    route::Target,
 };
 
 /// A signal with the request it came in: one line of JSON, the signal's own payload, the request's body as
@@ -101,11 +102,42 @@ fn is_live(origin: &Origin) -> bool {
 pub(super) struct StoredDelivery {
     pub(super) id: DeliveryId,
     pub(super) destination: Destination,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) template: Option<Arc<str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) follow: Option<Follow>,
+    /// The schedule it waits for, as text: part of the name of its lane.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) schedule: Option<Arc<str>>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) digest: bool,
 }
 
 impl StoredDelivery {
-    pub(super) fn new(destination: Destination, now: Timestamp) -> Self {
-        Self { id: DeliveryId::generate(now), destination }
+    pub(super) fn new(target: &Target, now: Timestamp) -> Self {
+        Self {
+            id: DeliveryId::generate(now),
+            destination: target.destination.clone(),
+            template: target.template.clone(),
+            follow: target.follow,
+            schedule: target.schedule.as_ref().map(|schedule| schedule.to_string().into()),
+            digest: target.schedule.as_ref().is_some_and(|schedule| schedule.digest.is_some()),
+        }
+    }
+
+    /// The delivery as a sink sees it, before its first attempt.
+    pub(super) fn delivery(
+        &self,
+        seq: Seq,
+        route: Arc<str>,
+        event: Arc<Event>,
+        since: Timestamp,
+    ) -> Delivery {
+        let mut delivery = Delivery::new(seq, self.id, self.destination.clone(), route, event, since);
+        delivery.template.clone_from(&self.template);
+        delivery.schedule.clone_from(&self.schedule);
+        (delivery.follow, delivery.digest) = (self.follow, self.digest);
+        delivery
     }
 
     pub(super) fn encode(&self) -> Result<Bytes> {
@@ -167,7 +199,7 @@ mod tests {
         fn no_fault_in_what_was_stored_makes_the_decoders_panic(
             at in any::<prop::sample::Index>(), gone in 0..9_usize, piece in vec(any::<u8>(), 0..9),
         ) {
-            let delivery = StoredDelivery::new(Destination::from("a"), Timestamp::default()).encode().unwrap();
+            let delivery = StoredDelivery::new(&Target::new("s", Destination::from("a")), Timestamp::default()).encode().unwrap();
             for stored in [stored(), delivery.to_vec()] {
                 let at = at.index(stored.len());
                 let rest = &stored[(at + gone).min(stored.len())..];

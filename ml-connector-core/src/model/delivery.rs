@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::{Event, LaneKey, Observation, Seq, Timestamp, text_id};
+use super::{ConnectionId, Event, LaneKey, Observation, Seq, Signal, Timestamp, text_id};
 use crate::rate::Cost;
 
 text_id! {
@@ -64,6 +64,16 @@ pub struct Delivery {
     pub since: Timestamp,
     /// What an earlier attempt left with [`Notes`](crate::Notes), such as the handle of a running statement.
     pub note: Option<Bytes>,
+    /// The form the route asks for, by a name that the sink knows.
+    pub template: Option<Arc<str>>,
+    /// How it goes on from what this destination was told about the same record before.
+    pub follow: Option<Follow>,
+    /// The first delivery about the same record to this destination, where the route follows one.
+    pub root: Option<Root>,
+    /// Whether it is part of a digest: the sink makes one message of the whole batch.
+    pub digest: bool,
+    /// The schedule it waits for, as text: a part of its lane's name.
+    pub(crate) schedule: Option<Arc<str>>,
 }
 
 impl Delivery {
@@ -76,8 +86,45 @@ impl Delivery {
         event: Arc<Event>,
         since: Timestamp,
     ) -> Self {
-        Self { seq, id, destination, route: route.into(), event, attempt: 0, since, note: None }
+        Self {
+            seq,
+            id,
+            destination,
+            route: route.into(),
+            event,
+            attempt: 0,
+            since,
+            note: None,
+            template: None,
+            follow: None,
+            root: None,
+            digest: false,
+            schedule: None,
+        }
     }
+}
+
+/// How later events about a record go on from the first that its destination was told.
+///
+/// A sink says [`NotFound`](crate::ErrorKind::NotFound), without effect and in the scope of the entry, when the message
+/// that [`Delivery::root`] names is gone: the delivery then comes again without a root, and is the first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Follow {
+    /// As replies to it.
+    Thread,
+    /// By rewriting it.
+    Update,
+}
+
+/// What a destination was told about a record before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Root {
+    /// The receipt of the first delivery.
+    pub reference: Arc<str>,
+    /// The latest of the record's changes that it shows, or that was told after it.
+    pub n: u64,
 }
 
 /// What a delivery waits for: a place in an order, and room in quotas. Two different things.
@@ -98,13 +145,49 @@ pub struct Receipt {
     /// The record as read back after our own write. Recorded in the settling transaction, so that the
     /// vendor's webhook about it is no change.
     pub observed: Option<Arc<Observation>>,
+    /// What the source of the same connection is to look at because of it. Appended by the settling transaction.
+    pub signals: Vec<Signal>,
 }
 
 impl Receipt {
     /// A receipt with nothing but a handle.
     pub fn new(reference: impl Into<Arc<str>>) -> Self {
-        Self { reference: reference.into(), observed: None }
+        Self { reference: reference.into(), observed: None, signals: Vec::new() }
     }
+}
+
+/// What became of a delivery, as the source of its event [hears of it](crate::SourceInfo::outcomes).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Fate {
+    /// Which of the record's changes it told: [`Event::n`](super::Event::n).
+    pub n: u64,
+    /// The connection it went to.
+    pub sink: ConnectionId,
+    /// Where in it.
+    pub destination: Destination,
+    /// The route that made it.
+    pub route: Arc<str>,
+    /// How it ended.
+    pub state: Ended,
+    /// The receipt's handle, when it is done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<Arc<str>>,
+    /// Why it is not: codes and ids.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<Arc<str>>,
+}
+
+/// How a delivery ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Ended {
+    /// It was delivered.
+    Done,
+    /// It waits until somebody repairs something.
+    Parked,
+    /// It was given up, and can be replayed.
+    Dead,
 }
 
 /// What looking up an attempt with an unknown effect showed.
@@ -120,6 +203,9 @@ pub enum Lookup {
         /// When to look again.
         at: Timestamp,
     },
+    /// The other side cannot tell, but one more of it does no harm: it is repeated, and the audit says possibly
+    /// duplicated. For what only says again what is so, such as an answer that one person sees.
+    MayRepeat,
     /// The other side cannot tell: the host's policy decides.
     CannotTell,
 }

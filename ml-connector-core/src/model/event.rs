@@ -22,6 +22,8 @@ pub enum Change {
     Deleted,
     /// It was declared void.
     Voided,
+    /// It was posted in the books on request.
+    Posted,
     /// It was settled in full.
     Paid,
     /// It is unpaid this many days after its due date; each configured threshold is announced once.
@@ -30,6 +32,16 @@ pub enum Change {
     Approved,
     /// Approval was refused.
     Rejected,
+    /// What was asked for was not done, for a reason that does not pass by itself.
+    Refused,
+    /// Nobody decided in time.
+    Expired,
+    /// It changed before anybody decided: what was asked no longer holds.
+    Superseded,
+    /// A decision is asked for.
+    Requested,
+    /// A decision is still asked for.
+    Reminded,
     /// It waits for approval.
     Submitted,
     /// It was issued to the counterparty.
@@ -46,6 +58,8 @@ pub enum Change {
     Parked,
     /// It works again. Of connections.
     Resumed,
+    /// It is for an account that no connection has. Of webhooks.
+    Unrouted,
 }
 
 impl Change {
@@ -55,10 +69,16 @@ impl Change {
         match self {
             Self::Deleted => "deleted",
             Self::Voided => "voided",
+            Self::Posted => "posted",
             Self::Paid => "paid",
             Self::Overdue(_) => "overdue",
             Self::Approved => "approved",
             Self::Rejected => "rejected",
+            Self::Refused => "refused",
+            Self::Expired => "expired",
+            Self::Superseded => "superseded",
+            Self::Requested => "requested",
+            Self::Reminded => "reminded",
             Self::Submitted => "submitted",
             Self::Sent => "sent",
             Self::PartiallyPaid => "partially_paid",
@@ -67,6 +87,7 @@ impl Change {
             Self::Dead => "dead",
             Self::Parked => "parked",
             Self::Resumed => "resumed",
+            Self::Unrouted => "unrouted",
         }
     }
 }
@@ -87,9 +108,15 @@ impl FromStr for Change {
         Ok(match text {
             "deleted" => Self::Deleted,
             "voided" => Self::Voided,
+            "posted" => Self::Posted,
             "paid" => Self::Paid,
             "approved" => Self::Approved,
             "rejected" => Self::Rejected,
+            "refused" => Self::Refused,
+            "expired" => Self::Expired,
+            "superseded" => Self::Superseded,
+            "requested" => Self::Requested,
+            "reminded" => Self::Reminded,
             "submitted" => Self::Submitted,
             "sent" => Self::Sent,
             "partially_paid" => Self::PartiallyPaid,
@@ -98,6 +125,7 @@ impl FromStr for Change {
             "dead" => Self::Dead,
             "parked" => Self::Parked,
             "resumed" => Self::Resumed,
+            "unrouted" => Self::Unrouted,
             other => match other.strip_prefix("overdue:").map(str::parse) {
                 Some(Ok(days)) => Self::Overdue(days),
                 _ => {
@@ -161,9 +189,15 @@ pub struct Event {
     pub about: Option<EntityRef>,
     /// Why an outcome came about: codes and ids, never a vendor's text.
     pub reason: Option<Arc<str>>,
+    /// The records of a page of the past, each as an event of its own would tell it. Only of events of the kind `page`,
+    /// which have no record of their own: routes with [`pages`](crate::route::Route::pages) take them.
+    pub page: Vec<Self>,
 }
 
 impl Event {
+    /// The kind of events that tell of many records at once.
+    pub const PAGE: &'static str = "page";
+
     /// An event without the vendor's JSON.
     #[must_use]
     pub fn new(
@@ -185,7 +219,14 @@ impl Event {
             raw: None,
             about: None,
             reason: None,
+            page: Vec::new(),
         }
+    }
+
+    /// Whether the event tells of a page of the past.
+    #[must_use]
+    pub fn is_page(&self) -> bool {
+        &*self.entity.kind == Self::PAGE
     }
 
     /// Kind and strongest change, such as `invoice.paid`.
@@ -195,11 +236,11 @@ impl Event {
         EventType::from(format!("{}.{}", self.entity.kind, change.as_str()))
     }
 
-    /// Whether the event tells what became of the connector's own work (`delivery.dead`, `connection.parked`) rather
+    /// Whether the event tells what became of the connector's own work (`delivery.dead`, `webhook.unrouted`) rather
     /// than of a record. Routes have to name the kinds of such events.
     #[must_use]
     pub fn is_outcome(&self) -> bool {
-        matches!(&*self.entity.kind, "delivery" | "signal" | "connection")
+        matches!(&*self.entity.kind, "delivery" | "signal" | "connection" | "webhook")
     }
 
     /// The identity as text: `books/invoice/481500000000103001/3`.
@@ -221,17 +262,7 @@ impl Event {
             subject: self.entity.to_string(),
             time: self.at,
             datacontenttype: "application/json".into(),
-            data: Data {
-                connection: self.connection.clone(),
-                entity: self.entity.clone(),
-                n: self.n,
-                changes: self.changes.clone(),
-                origin: self.origin,
-                record: self.record.clone(),
-                raw: self.raw.clone(),
-                about: self.about.clone(),
-                reason: self.reason.clone(),
-            },
+            data: self.into(),
         };
         serde_json::to_vec(&envelope).map(Bytes::from).map_err(|source| {
             Error::new(ErrorKind::Unexpected, "the event cannot be written as JSON").with_source(source)
@@ -246,8 +277,7 @@ impl Event {
         let CloudEvent { time, data, .. } = serde_json::from_slice(json).map_err(|source| {
             Error::new(ErrorKind::InvalidRequest, "expected a CloudEvent of ml-connector").with_source(source)
         })?;
-        let Data { connection, entity, n, changes, origin, record, raw, about, reason } = data;
-        Ok(Self { connection, entity, n, changes, origin, at: time, record, raw, about, reason })
+        Ok(data.into_event(time))
     }
 }
 
@@ -280,6 +310,33 @@ struct Data {
     about: Option<EntityRef>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     reason: Option<Arc<str>>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    page: Vec<Self>,
+}
+
+impl From<&Event> for Data {
+    fn from(event: &Event) -> Self {
+        Self {
+            connection: event.connection.clone(),
+            entity: event.entity.clone(),
+            n: event.n,
+            changes: event.changes.clone(),
+            origin: event.origin,
+            record: event.record.clone(),
+            raw: event.raw.clone(),
+            about: event.about.clone(),
+            reason: event.reason.clone(),
+            page: event.page.iter().map(Self::from).collect(),
+        }
+    }
+}
+
+impl Data {
+    fn into_event(self, at: Timestamp) -> Event {
+        let Self { connection, entity, n, changes, origin, record, raw, about, reason, page } = self;
+        let page = page.into_iter().map(|data| data.into_event(at)).collect();
+        Event { connection, entity, n, changes, origin, at, record, raw, about, reason, page }
+    }
 }
 
 #[cfg(test)]

@@ -8,15 +8,17 @@ mod money;
 mod record;
 mod signal;
 mod time;
+mod time_of_day;
 
-pub use delivery::{Delivery, DeliveryId, Destination, Lookup, Plan, Receipt};
+pub use delivery::{Delivery, DeliveryId, Destination, Ended, Fate, Follow, Lookup, Plan, Receipt, Root};
 pub use event::{Change, Event, EventType, Origin};
 pub(crate) use id::text_id;
 pub use id::{AccountKey, Affinity, ConnectionId, DedupeKey, EndpointId, EntityRef, LaneKey, Partition, Seq};
 pub use local::LocalTime;
 pub use money::{Currency, Decimal, Money, decimal_from_json};
-pub use record::{Allocation, Line, Party, Raw, Record, RecordKind, Status};
+pub use record::{Actor, Allocation, DocumentRef, Line, Party, Raw, Record, RecordKind, Status};
 pub use signal::{
     Intake, Observation, Observed, Page, PollMode, Prompt, Resolution, Revision, Signal, Subject, Upkeep,
 };
 pub use time::{Date, Timestamp, Zone};
+pub use time_of_day::{TimeOfDay, Weekday};

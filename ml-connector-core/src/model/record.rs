@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{Date, EntityRef, Money, Timestamp};
+use super::{ConnectionId, Date, EntityRef, Money, Timestamp};
 
 /// Makes an enum that is text on the wire and keeps values it does not know.
 macro_rules! open_enum {
@@ -74,6 +74,16 @@ open_enum! {
         Account = "account",
         /// A currency and its rate.
         Currency = "currency",
+        /// A person who uses the system.
+        User = "user",
+        /// Somebody's decision about a document, asked for by an approval source.
+        Approval = "approval",
+        /// What somebody who clicked or wrote is to be told.
+        Answer = "answer",
+        /// A click, or another input of a person, on a message.
+        Action = "action",
+        /// An emoji that somebody put on a message.
+        Reaction = "reaction",
     }
 }
 
@@ -113,6 +123,9 @@ pub struct Record {
     /// The number people use, such as `INV-000101`. Not an identity: vendors reuse numbers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub number: Option<String>,
+    /// What a contact, an item, an account or a currency is called. Untrusted text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// The counterparty's own reference.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reference: Option<String>,
@@ -153,6 +166,18 @@ pub struct Record {
     /// The documents a payment settles.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub allocations: Vec<Allocation>,
+    /// Words it is marked with: reporting tags; of a reaction, the emoji's name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
+    /// The document it is about: of an approval, an action, a reaction.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub about: Option<DocumentRef>,
+    /// Who did it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actor: Option<Actor>,
+    /// What somebody wrote: a reason, an answer. Untrusted text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
     /// Where a person opens it in the vendor's web application.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
@@ -165,6 +190,7 @@ impl Record {
             kind,
             id: id.into(),
             number: None,
+            name: None,
             reference: None,
             vendor_status: status.to_string(),
             status,
@@ -179,6 +205,10 @@ impl Record {
             submitted_by: None,
             lines: Vec::new(),
             allocations: Vec::new(),
+            tags: Vec::new(),
+            about: None,
+            actor: None,
+            note: None,
             url: None,
         }
     }
@@ -214,6 +244,50 @@ pub struct Party {
 impl fmt::Debug for Party {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Party").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// A document as somebody saw it: which, and after which of its changes.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct DocumentRef {
+    /// Whose document.
+    pub connection: ConnectionId,
+    /// Which document.
+    pub entity: EntityRef,
+    /// The number of the change that was told: [`Event::n`](super::Event::n).
+    pub n: u64,
+}
+
+/// A person who did something. `Debug` shows the id only.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Actor {
+    /// The connection that knows the person.
+    pub connection: ConnectionId,
+    /// The person's id there.
+    pub id: Arc<str>,
+    /// The person's name. Untrusted text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The person's address, where it may be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
+    /// Where it was done, in that connection's own form: the message, so that an answer can be shown beside it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<Arc<str>>,
+}
+
+impl Actor {
+    /// A person known by id.
+    pub fn new(connection: impl Into<ConnectionId>, id: impl Into<Arc<str>>) -> Self {
+        Self { connection: connection.into(), id: id.into(), name: None, email: None, place: None }
+    }
+}
+
+impl fmt::Debug for Actor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { connection, id, .. } = self;
+        f.debug_struct("Actor").field("connection", connection).field("id", id).finish_non_exhaustive()
     }
 }
 
@@ -285,6 +359,8 @@ impl PartialEq for Raw {
         self.get() == other.get()
     }
 }
+
+impl Eq for Raw {}
 
 mod decimal_text {
     use serde::{Deserialize, Deserializer, Serializer, de};

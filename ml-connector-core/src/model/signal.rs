@@ -174,6 +174,13 @@ pub enum Observed {
 pub enum Resolution {
     /// Records were read. Usually one; a line resolves to its document.
     Observed(Vec<Observation>),
+    /// Records were read, and some are to be looked at again on a day to come, even if nobody tells.
+    Scheduled {
+        /// What was read.
+        seen: Vec<Observation>,
+        /// When to look at what again. A signal with a [`dedupe`](Signal::dedupe) key is kept once.
+        later: Vec<(Timestamp, Signal)>,
+    },
     /// The read is behind the hint: a replica, or a 404 right after creation.
     NotYet {
         /// When to read again.

@@ -1,18 +1,28 @@
 //! Which events go where.
 
 mod pattern;
+mod schedule;
+mod set;
+#[cfg(test)]
+mod tests;
+mod text;
 
 use std::{fmt, sync::Arc};
 
 pub use pattern::Pattern;
+pub use schedule::{Digest, Schedule};
 use serde::{Deserialize, Serialize};
+pub use set::{Choice, RouteSet};
 
 use crate::{
     Error, ErrorKind, Money, Result,
-    model::{ConnectionId, Destination, Event, Origin},
+    model::{ConnectionId, Destination, Event, Follow, Line, Origin, Record, Status},
 };
 
 /// A rule that turns events into deliveries. A route fires once per event, if any of the event's changes matches.
+///
+/// What a filter asks for has to be known: a record without a counterparty, such as one that is gone, does not match
+/// a route for a counterparty.
 ///
 /// ```
 /// use ml_connector_core::{Money, model::Destination, route::Route};
@@ -45,21 +55,88 @@ pub struct Route {
     /// Only records with less than this total, in the same way.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub below: Vec<Money>,
+    /// Only records of these customers or suppliers, by id or by name, written as the vendor writes it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub counterparty: Vec<Arc<str>>,
+    /// Only records that stand so.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub status: Vec<Status>,
+    /// Only records with a line on one of these accounts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub account: Vec<Arc<str>>,
+    /// Only records with a line of one of these cost centers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cost_center: Vec<Arc<str>>,
+    /// Only records with one of these tags.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<Arc<str>>,
     /// Only events with one of these origins; empty = live ones.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub origins: Vec<Origin>,
+    /// Takes the past a page at a time: of a backfill whose pages carry whole records, one event with the page's
+    /// matching records instead of one event each. For warehouses. Such a route takes [`Origin::Backfill`], too.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub pages: bool,
     /// Where matching events go.
     pub to: Vec<Target>,
 }
 
-/// A sink and a place in it.
+/// A sink, a place in it, and how events are told there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Target {
     /// The connection of the sink.
     pub sink: ConnectionId,
     /// Where in it.
     pub destination: Destination,
+    /// In which form, by a name that the sink knows; none = its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<Arc<str>>,
+    /// How later events about a record go on from the first; none = each stands for itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub follow: Option<Follow>,
+    /// When; none = at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<Schedule>,
+}
+
+impl Target {
+    /// A place where events are told at once, in the sink's own form.
+    pub fn new(sink: impl Into<ConnectionId>, destination: Destination) -> Self {
+        Self { sink: sink.into(), destination, template: None, follow: None, schedule: None }
+    }
+
+    /// In this form.
+    #[must_use]
+    pub fn with_template(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.template = Some(name.into());
+        self
+    }
+
+    /// Later events about a record go on from the first.
+    #[must_use]
+    pub fn following(mut self, follow: Follow) -> Self {
+        self.follow = Some(follow);
+        self
+    }
+
+    /// At these times.
+    #[must_use]
+    pub fn scheduled(mut self, schedule: Schedule) -> Self {
+        self.schedule = Some(schedule);
+        self
+    }
+
+    /// What is wrong with it: the field, and why.
+    fn problem(&self) -> Option<(String, &'static str)> {
+        let schedule = self.schedule.as_ref()?;
+        if let Some((field, message)) = schedule.problem() {
+            return Some((format!("schedule.{field}").replace("schedule.schedule", "schedule"), message));
+        }
+        (self.follow.is_some() && schedule.digest.is_some())
+            .then(|| ("follow".to_owned(), "a digest tells of many records: there is none to follow"))
+    }
 }
 
 /// Why a route matched an event, or did not.
@@ -78,6 +155,20 @@ pub enum Verdict {
     BelowThreshold,
     /// The record's total is too large.
     AboveThreshold,
+    /// The record's customer or supplier is another one, or not known.
+    OtherCounterparty,
+    /// The record stands otherwise.
+    OtherStatus,
+    /// No line is on one of the accounts.
+    OtherAccount,
+    /// No line is of one of the cost centers.
+    OtherCostCenter,
+    /// The record has none of the tags.
+    OtherTags,
+    /// The event is a page of records; the route takes them one by one.
+    OneByOne,
+    /// An earlier route takes the event alone.
+    EarlierRoute,
 }
 
 impl Verdict {
@@ -97,6 +188,15 @@ impl fmt::Display for Verdict {
             Self::OtherOrigin => "the event has another origin",
             Self::BelowThreshold => "the total is below `at_least`",
             Self::AboveThreshold => "the total is not below `below`",
+            Self::OtherCounterparty => "the counterparty is none of `counterparty`",
+            Self::OtherStatus => "the status is none of `status`",
+            Self::OtherAccount => "no line is on one of `account`",
+            Self::OtherCostCenter => "no line is of one of `cost_center`",
+            Self::OtherTags => "the record has none of `tags`",
+            Self::OneByOne => "the event is a page of records, and `pages` is not set",
+            Self::EarlierRoute => {
+                "an earlier route takes the event, and the first one that matches is enough"
+            }
         })
     }
 }
@@ -110,7 +210,13 @@ impl Route {
             on: Vec::new(),
             at_least: Vec::new(),
             below: Vec::new(),
+            counterparty: Vec::new(),
+            status: Vec::new(),
+            account: Vec::new(),
+            cost_center: Vec::new(),
+            tags: Vec::new(),
             origins: Vec::new(),
+            pages: false,
             to: Vec::new(),
         }
     }
@@ -143,6 +249,41 @@ impl Route {
         self
     }
 
+    /// Also takes records of this customer or supplier, by id or by name.
+    #[must_use]
+    pub fn counterparty(mut self, id_or_name: impl Into<Arc<str>>) -> Self {
+        self.counterparty.push(id_or_name.into());
+        self
+    }
+
+    /// Also takes records that stand so.
+    #[must_use]
+    pub fn status(mut self, status: Status) -> Self {
+        self.status.push(status);
+        self
+    }
+
+    /// Also takes records with a line on this account.
+    #[must_use]
+    pub fn account(mut self, account: impl Into<Arc<str>>) -> Self {
+        self.account.push(account.into());
+        self
+    }
+
+    /// Also takes records with a line of this cost center.
+    #[must_use]
+    pub fn cost_center(mut self, cost_center: impl Into<Arc<str>>) -> Self {
+        self.cost_center.push(cost_center.into());
+        self
+    }
+
+    /// Also takes records with this tag.
+    #[must_use]
+    pub fn tag(mut self, tag: impl Into<Arc<str>>) -> Self {
+        self.tags.push(tag.into());
+        self
+    }
+
     /// Also takes events of this origin; without any, live ones.
     #[must_use]
     pub fn with_origin(mut self, origin: Origin) -> Self {
@@ -150,10 +291,26 @@ impl Route {
         self
     }
 
+    /// Also takes the past, a page at a time.
+    #[must_use]
+    pub fn with_pages(mut self) -> Self {
+        self.pages = true;
+        if self.origins.is_empty() {
+            self.origins.push(Origin::Live);
+        }
+        self.with_origin(Origin::Backfill)
+    }
+
     /// Also delivers there.
     #[must_use]
-    pub fn to(mut self, sink: impl Into<ConnectionId>, destination: Destination) -> Self {
-        self.to.push(Target { sink: sink.into(), destination });
+    pub fn to(self, sink: impl Into<ConnectionId>, destination: Destination) -> Self {
+        self.to_target(Target::new(sink, destination))
+    }
+
+    /// Also delivers there, in that way.
+    #[must_use]
+    pub fn to_target(mut self, target: Target) -> Self {
+        self.to.push(target);
         self
     }
 
@@ -162,7 +319,7 @@ impl Route {
     /// # Errors
     /// [`ErrorKind::ConfigInvalid`] names the route and the field.
     pub fn validate(&self) -> Result<()> {
-        let invalid = |field, message| {
+        let invalid = |field: &str, message| {
             Err(Error::new(ErrorKind::ConfigInvalid, message)
                 .with_context("route", self.name.escape_debug())
                 .with_context("field", field))
@@ -170,8 +327,12 @@ impl Route {
         if self.name.is_empty() {
             return invalid("name", "a route needs a name");
         }
-        if self.to.is_empty() {
-            return invalid("to", "a route needs somewhere to deliver to");
+        for (i, pattern) in self.on.iter().enumerate() {
+            pattern.validate().map_err(|error| {
+                error
+                    .with_context("route", self.name.escape_debug())
+                    .with_context("field", format!("on[{i}]"))
+            })?;
         }
         for (field, amounts) in [("at_least", &self.at_least), ("below", &self.below)] {
             let twice =
@@ -183,17 +344,46 @@ impl Route {
         if self.at_least.iter().any(|low| self.below.iter().any(|high| high <= low)) {
             return invalid("below", "no total is at least `at_least` and below `below`");
         }
-        self.on.iter().try_for_each(|pattern| match pattern.validate() {
-            Ok(()) => Ok(()),
-            Err(error) => {
-                Err(error.with_context("route", self.name.escape_debug()).with_context("field", "on"))
+        let words = [
+            ("counterparty", &self.counterparty),
+            ("account", &self.account),
+            ("cost_center", &self.cost_center),
+            ("tags", &self.tags),
+        ];
+        if let Some((field, _)) = words.iter().find(|(_, words)| words.iter().any(|word| word.is_empty())) {
+            return invalid(field, "an empty text matches nothing");
+        }
+        if self.pages && !self.origins.contains(&Origin::Backfill) {
+            return invalid("pages", "a route for pages of the past has to take the origin `backfill`");
+        }
+        if self.to.is_empty() {
+            return invalid("to", "a route needs somewhere to deliver to");
+        }
+        for (i, target) in self.to.iter().enumerate() {
+            if let Some((field, message)) = target.problem() {
+                return invalid(&format!("to[{i}].{field}"), message);
             }
-        })
+            if self.to[..i].contains(target) {
+                return invalid(&format!("to[{i}]"), "the route delivers there already");
+            }
+        }
+        Ok(())
     }
 
-    /// Decides about an event.
+    /// Decides about an event: the first obstacle, if there is one.
     #[must_use]
     pub fn verdict(&self, event: &Event) -> Verdict {
+        if event.is_page() {
+            return match event
+                .page
+                .iter()
+                .map(|one| self.verdict(one))
+                .min_by_key(|verdict| !verdict.is_match())
+            {
+                Some(verdict) if self.pages => verdict,
+                _ => Verdict::OneByOne,
+            };
+        }
         if !self.from.is_empty() && !self.from.contains(&event.connection) {
             return Verdict::OtherConnection;
         }
@@ -206,88 +396,45 @@ impl Route {
         if !wanted {
             return Verdict::OtherChange;
         }
-        let Some(total) = event.record.as_ref().and_then(|record| record.total) else {
-            return Verdict::Matched;
-        };
-        if self.at_least.iter().any(|low| total < *low) {
+        self.record_verdict(event.record.as_deref())
+    }
+
+    fn record_verdict(&self, record: Option<&Record>) -> Verdict {
+        let total = record.and_then(|record| record.total);
+        if total.is_some_and(|total| self.at_least.iter().any(|low| total < *low)) {
             return Verdict::BelowThreshold;
         }
-        if self.below.iter().any(|high| total >= *high) {
+        if total.is_some_and(|total| self.below.iter().any(|high| total >= *high)) {
             return Verdict::AboveThreshold;
+        }
+        let lines = || record.map_or(&[][..], |record| &record.lines);
+        let on_a_line = |wanted: &[Arc<str>], of: fn(&Line) -> Option<&String>| {
+            wanted.is_empty() || lines().iter().filter_map(of).any(|found| is_one_of(wanted, found))
+        };
+        let party = record.and_then(|record| record.counterparty.as_ref());
+        let is_party = party.is_some_and(|party| {
+            is_one_of(&self.counterparty, &party.id) || is_one_of(&self.counterparty, &party.name)
+        });
+        if !self.counterparty.is_empty() && !is_party {
+            return Verdict::OtherCounterparty;
+        }
+        if !self.status.is_empty() && !record.is_some_and(|record| self.status.contains(&record.status)) {
+            return Verdict::OtherStatus;
+        }
+        if !on_a_line(&self.account, |line| line.account.as_ref()) {
+            return Verdict::OtherAccount;
+        }
+        if !on_a_line(&self.cost_center, |line| line.cost_center.as_ref()) {
+            return Verdict::OtherCostCenter;
+        }
+        let tags = record.map_or(&[][..], |record| &record.tags);
+        if !self.tags.is_empty() && !tags.iter().any(|tag| is_one_of(&self.tags, tag)) {
+            return Verdict::OtherTags;
         }
         Verdict::Matched
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use super::*;
-    use crate::{
-        Timestamp,
-        model::{Change, Record, RecordKind, Status},
-    };
-
-    fn invoice(total: &str, currency: &str, changes: &[Change]) -> Event {
-        let mut record = Record::new(RecordKind::Invoice, "1", Status::Open);
-        record.total = Some(Money::parse(total, currency).unwrap());
-        let changes: BTreeSet<_> = changes.iter().copied().collect();
-        Event::new("books".into(), record.entity(), 1, changes, Timestamp::default(), Some(Box::new(record)))
-    }
-
-    fn route() -> Route {
-        Route::new("r").to("slack", Destination::from("channel:a"))
-    }
-
-    #[test]
-    fn any_change_of_an_event_can_match_and_the_first_obstacle_is_named() {
-        let event = invoice("500", "USD", &[Change::Created, Change::Overdue(7)]);
-        for (route, expected) in [
-            (route(), Verdict::Matched),
-            (route().on("invoice.created"), Verdict::Matched),
-            (route().on("invoice.overdue:7"), Verdict::Matched),
-            (route().on("invoice.overdue:30"), Verdict::OtherChange),
-            (route().on("bill.*"), Verdict::OtherChange),
-            (route().on("bill.*").on("*.overdue"), Verdict::Matched),
-            (route().from("other"), Verdict::OtherConnection),
-            (route().with_origin(Origin::Backfill), Verdict::OtherOrigin),
-            (route().at_least(Money::parse("500.00", "USD").unwrap()), Verdict::Matched),
-            (route().at_least(Money::parse("500.01", "USD").unwrap()), Verdict::BelowThreshold),
-            (route().at_least(Money::parse("1000", "EUR").unwrap()), Verdict::Matched),
-            (route().below(Money::parse("500", "USD").unwrap()), Verdict::AboveThreshold),
-        ] {
-            assert_eq!(route.verdict(&event), expected, "{route:?}");
-        }
-    }
-
-    #[test]
-    fn an_error_names_the_route_and_the_field() {
-        let usd = |amount| Money::parse(amount, "USD").unwrap();
-        for (route, field) in [
-            (Route::new("").to("s", Destination::from("d")), "name"),
-            (Route::new("x"), "to"),
-            (route().on("invoice"), "on"),
-            (route().on("invoice.payed"), "on"),
-            (route().at_least(usd("1")).at_least(usd("2")), "at_least"),
-            (route().at_least(usd("10")).below(usd("10")), "below"),
-        ] {
-            let error = route.validate().unwrap_err();
-            assert_eq!(
-                (error.kind(), error.context("field")),
-                (ErrorKind::ConfigInvalid, Some(field)),
-                "{error}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_route_is_data() {
-        let json = r#"{"name":"big","on":["invoice.*"],"at_least":[{"amount":"10000","currency":"USD"}],
-                       "to":[{"sink":"slack","destination":"channel:a"}]}"#;
-        let route: Route = serde_json::from_str(json).unwrap();
-        route.validate().unwrap();
-        assert_eq!(serde_json::from_str::<Route>(&serde_json::to_string(&route).unwrap()).unwrap(), route);
-        assert!(serde_json::from_str::<Route>(r#"{"name":"x","too":[]}"#).is_err());
-    }
+fn is_one_of(wanted: &[Arc<str>], found: &str) -> bool {
+    wanted.iter().any(|one| **one == *found)
 }

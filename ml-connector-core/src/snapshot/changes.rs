@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use super::Facts;
-use crate::model::{Change, Date, RecordKind, Status, Timestamp};
+use crate::model::{Change, Date, Record, RecordKind, Status, Timestamp};
 
 /// What a comparison needs to know besides the facts.
 #[derive(Debug, Clone, Copy)]
@@ -54,6 +54,15 @@ pub fn changes(
         changes.insert(Change::Updated);
     }
     changes
+}
+
+/// What people did is not guessed from facts: an approval and a reaction say themselves what happened to them, as
+/// their vendor's status.
+pub(super) fn own_word(record: &Record) -> Option<Change> {
+    match record.kind {
+        RecordKind::Approval | RecordKind::Reaction => record.vendor_status.parse().ok(),
+        _ => None,
+    }
 }
 
 /// What reaching the present status means.

@@ -7,6 +7,7 @@ mod revision;
 use std::{collections::BTreeSet, sync::Arc};
 
 use bytes::Bytes;
+use changes::own_word;
 pub use changes::{Policy, changes};
 pub use facts::Facts;
 pub use revision::canonical_revision;
@@ -15,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Error, ErrorKind, Result, Timestamp,
     audit::DocKey,
-    model::{Change, ConnectionId, EntityRef, Observation, Observed, Revision},
+    model::{Change, ConnectionId, EntityRef, Observation, Observed, Raw, Revision},
 };
 
 /// The last accepted state of a record: a document in the log, never pruned.
@@ -36,6 +37,9 @@ pub struct Snapshot {
     /// What was announced once and for all, such as `overdue:7@2026-03-04`.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub announced: BTreeSet<Arc<str>>,
+    /// The raw state, where the source [keeps it](crate::SourceInfo::keeps_raw).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub raw: Option<Raw>,
 }
 
 impl Snapshot {
@@ -109,12 +113,23 @@ pub fn step(last: Option<&Snapshot>, seen: &Observation, policy: &Policy<'_>) ->
     let facts = Facts::of(record);
     let mut announced = last.map(|last| last.announced.clone()).unwrap_or_default();
     let known = last.filter(|last| last.revision.is_some());
-    let changes = changes(known.map(|last| &last.facts), &facts, same, &mut announced, policy);
+    let changes = match own_word(record) {
+        Some(_) if same => BTreeSet::new(),
+        Some(word) => BTreeSet::from([word]),
+        None => changes(known.map(|last| &last.facts), &facts, same, &mut announced, policy),
+    };
     if changes.is_empty() {
         return Step::Unchanged;
     }
-    let snapshot =
-        Snapshot { n, revision: Some(*revision), order: *order, read_at: seen.read_at, facts, announced };
+    let snapshot = Snapshot {
+        n,
+        revision: Some(*revision),
+        order: *order,
+        read_at: seen.read_at,
+        facts,
+        announced,
+        raw: None,
+    };
     Step::Changed { snapshot: Box::new(snapshot), changes }
 }
 

@@ -30,6 +30,9 @@ pub(crate) struct Blob {
     pub(crate) refresh: Option<Kept>,
     /// Another refresh token that arrived late; tried when the current one is refused.
     pub(crate) spare: Option<Kept>,
+    /// The refresh token of the chain that a configured one has replaced, until that one has proven itself.
+    #[serde(default)]
+    pub(crate) former: Option<Kept>,
     pub(crate) phase: Phase,
     /// Answers that nobody has judged yet. They stand beside the phase, because an answer that comes late is kept
     /// without ending another host's request.
@@ -39,6 +42,10 @@ pub(crate) struct Blob {
     /// When the token endpoint was asked lately.
     pub(crate) asked: Vec<Timestamp>,
     pub(crate) failure: Option<Failure>,
+    /// Digests of the configured refresh tokens that are known here, newest last: each begins a chain once at most.
+    /// `None`: nobody has said yet which one is configured, as in what earlier releases stored.
+    #[serde(default)]
+    pub(crate) seeds: Option<Vec<String>>,
 }
 
 /// Who is working on the next generation.
@@ -113,11 +120,13 @@ impl Blob {
             expires_at: None,
             refresh: refresh.map(Kept),
             spare: None,
+            former: None,
             phase: Phase::Idle,
             received: Vec::new(),
             lost: 0,
             asked: Vec::new(),
             failure: None,
+            seeds: None,
         }
     }
 

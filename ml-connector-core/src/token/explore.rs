@@ -2,7 +2,8 @@
 //! outcome is unknown, driven through the real [`step`].
 //!
 //! A host's move is one swap, one request or one answer; time moves on between any two of them. Bounds: two
-//! rotations, and so many faults as [`Faults`] says.
+//! rotations, and so many faults as [`Faults`] says. In half of the worlds the second host is configured with the
+//! refresh token of another consent.
 
 use std::{
     collections::{HashSet, hash_map::RandomState},
@@ -22,8 +23,8 @@ use crate::{Secret, Timestamp, auth::Rotation, http::Answer};
 /// When the model's time begins, in Unix seconds.
 const EPOCH: i64 = 1_792_000_000;
 const DEADLINE: i64 = 30;
-/// The chain is followed until this generation.
-const GOAL: u64 = 2;
+/// The first refresh tokens of two consents. What either is exchanged for is counted up from it.
+const SEEDS: [u8; 2] = [0, 8];
 
 /// What may still go wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -45,6 +46,8 @@ struct Setting {
     skew: i64,
     /// Whether a host may sleep, with a request out, for longer than any time limit.
     sleeps: bool,
+    /// Whether the second host is configured with another consent.
+    anew: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -52,12 +55,12 @@ struct World {
     now: i64,
     blob: Blob,
     hosts: [Host; 2],
-    /// The number of the newest refresh token that the vendor has issued.
-    issued: u8,
+    /// The number of the newest refresh token that the vendor has issued for each consent.
+    issued: [u8; 2],
     /// How often each was sent.
-    uses: [u8; 8],
+    uses: [u8; 16],
     /// Bit n: the answer with token n never reached a host that lived to store it.
-    gone: u8,
+    gone: u16,
     /// Whether a host has crashed, an answer was lost or a write was in doubt.
     hurt: bool,
     left: Faults,
@@ -107,7 +110,14 @@ enum Task {
 const REFUSED: u8 = 99;
 
 impl Setting {
-    fn rules(&self) -> Rules {
+    /// The chain is followed until this generation: another consent is a generation, too.
+    fn goal(&self) -> u64 {
+        2 + u64::from(self.anew)
+    }
+
+    /// As a host is configured.
+    fn rules(&self, host: usize) -> Rules {
+        let seed = SEEDS[if self.anew { host } else { 0 }];
         Rules {
             rotation: self.rotation,
             refresh_after: None,
@@ -116,20 +126,25 @@ impl Setting {
             budget: 1000,
             throttle_pause: Duration::ZERO,
             deadline: Duration::from_secs(30),
+            idle_life: None,
             needs_refresh_token: true,
-            initial: None,
+            unending: false,
+            initial: Some(token(seed)),
+            seed: Some(seed.to_string()),
             config: String::new(),
         }
     }
 
     fn begin(&self, left: Faults) -> World {
         let host = |owner| Host { owner, doing: Doing::Rest };
+        let mut blob = Blob::new(Some(token(SEEDS[0])));
+        blob.seeds = Some(vec![SEEDS[0].to_string()]);
         World {
             now: 0,
-            blob: Blob::new(Some(token(0))),
+            blob,
             hosts: [host(1), host(2)],
-            issued: 0,
-            uses: [0; 8],
+            issued: SEEDS,
+            uses: [0; 16],
             gone: 0,
             hurt: false,
             left,
@@ -138,6 +153,16 @@ impl Setting {
 
     fn clock(&self, world: &World, host: usize) -> i64 {
         world.now + if host == 1 { self.skew } else { 0 }
+    }
+
+    /// The vendor exchanges a refresh token for the next one, or refuses.
+    fn exchange(&self, issued: &mut [u8; 2], token: u8) -> u8 {
+        let current = &mut issued[consent_of(token)];
+        if token != *current && !(self.accepts_previous && token + 1 == *current) {
+            return REFUSED;
+        }
+        *current += 1;
+        *current
     }
 
     fn swap(&self, world: &World, host: usize, task: Task) -> Doing {
@@ -181,14 +206,16 @@ impl Setting {
             worlds.push(next);
         };
         match &world.hosts[host].doing {
-            Doing::Rest if world.blob.generation < GOAL => push(&|next| self.swap(next, host, Task::Want)),
+            Doing::Rest if world.blob.generation < self.goal() => {
+                push(&|next| self.swap(next, host, Task::Want));
+            }
             Doing::Rest => {}
             Doing::Swap { task, stale: true, .. } => {
                 push(&|next| self.swap(next, host, task.clone()));
             }
             Doing::Swap { task, now, .. } => {
                 let owner = world.hosts[host].owner;
-                let (blob, action) = step(&world.blob, &input(task, owner), at(*now), &self.rules());
+                let (blob, action) = step(&world.blob, &input(task, owner), at(*now), &self.rules(host));
                 let write = |next: &mut World| {
                     if let Some(blob) = &blob {
                         next.blob = blob.clone();
@@ -224,10 +251,7 @@ impl Setting {
             }),
             Doing::Asked { token, generation, sent, answer: None } => {
                 push(&|next| {
-                    let current = next.issued;
-                    let good = *token == current || (self.accepts_previous && *token + 1 == current);
-                    next.issued += u8::from(good);
-                    let answer = Some(if good { next.issued } else { REFUSED });
+                    let answer = Some(self.exchange(&mut next.issued, *token));
                     Doing::Asked { token: *token, generation: *generation, sent: *sent, answer }
                 });
                 if world.left.losses > 0 {
@@ -260,7 +284,7 @@ impl Setting {
     fn follow(&self, world: &World, host: usize, action: &Action) -> Doing {
         match action {
             Action::Done | Action::Wait(_) | Action::Stop(_) => Doing::Rest,
-            Action::Again if world.blob.generation >= GOAL => Doing::Rest,
+            Action::Again if world.blob.generation >= self.goal() => Doing::Rest,
             Action::Again => self.swap(world, host, Task::Want),
             Action::Claimed => self.swap(world, host, Task::Send),
             Action::Judge(received) => self.swap(world, host, Task::Judged(received.clone())),
@@ -283,25 +307,32 @@ impl Setting {
         if !self.sleeps && asked.next().is_some_and(|one| asked.next() == Some(one)) {
             return Err("two requests are under way for one generation");
         }
-        if !world.knows(world.issued) && world.gone & (1 << world.issued) == 0 {
+        let newest = world.issued[world.consent()];
+        if !world.knows(newest) && world.gone & (1 << newest) == 0 {
             return Err("an answer that reached a host that lived was lost");
         }
         if world.hosts.iter().all(|host| host.doing == Doing::Rest) {
-            return self.check_recovery(world);
+            return (0..2).try_for_each(|host| self.check_recovery(world, host));
         }
         Ok(())
     }
 
     /// One host goes on without further faults: it ends with a token, or says that somebody has to connect, and
     /// the latter only when an answer was lost.
-    fn check_recovery(&self, world: &World) -> Result<(), &'static str> {
-        let rules = self.rules();
+    fn check_recovery(&self, world: &World, host: usize) -> Result<(), &'static str> {
+        let rules = self.rules(host);
         let (mut blob, mut now, mut issued) = (world.blob.clone(), world.now, world.issued);
+        let consent = world.consent().max(if self.anew { host } else { 0 });
         let begun = blob.generation;
         let mut task = Task::Want;
         for _ in 0..40 {
             if blob.generation > begun && blob.access.is_some() && blob.failure.is_none() {
-                return Ok(());
+                let is_of = consent_of(number(&blob.refresh.unwrap().0));
+                return if is_of == consent || world.hurt {
+                    Ok(())
+                } else {
+                    Err("the older consent is used")
+                };
             }
             let (next, action) = step(&blob, &input(&task, 77), at(now), &rules);
             blob = next.unwrap_or(blob);
@@ -311,10 +342,7 @@ impl Setting {
                 Action::Claimed => Task::Send,
                 Action::Judge(received) => Task::Judged(received),
                 Action::Ask { refresh, generation, .. } => {
-                    let sent = number(refresh.as_ref().unwrap());
-                    let good = sent == issued || (self.accepts_previous && sent + 1 == issued);
-                    issued += u8::from(good);
-                    let answer = if good { issued } else { REFUSED };
+                    let answer = self.exchange(&mut issued, number(refresh.as_ref().unwrap()));
                     Task::Answered(received(generation, Uuid::from_u128(77), now, answer))
                 }
                 Action::Wait(until) => {
@@ -342,6 +370,12 @@ impl Setting {
 }
 
 impl World {
+    /// The consent that counts: the newest that any host has taken up.
+    fn consent(&self) -> usize {
+        let is_known = |seed: &u8| self.blob.seeds.iter().flatten().any(|known| *known == seed.to_string());
+        SEEDS.iter().rposition(is_known).unwrap()
+    }
+
     /// A host's memory is gone, or an answer on its way to it.
     fn note_gone(&mut self, host: usize) {
         let answer = match &self.hosts[host].doing {
@@ -384,6 +418,10 @@ fn secs(at: Timestamp) -> i64 {
 
 fn token(n: u8) -> Secret {
     Secret::from(n.to_string())
+}
+
+fn consent_of(token: u8) -> usize {
+    usize::from(token >= SEEDS[1])
 }
 
 fn number(token: &Secret) -> u8 {
@@ -450,13 +488,13 @@ const VENDORS: [(Rotation, bool); 4] = [
     (Rotation::SingleUse, false),
 ];
 
-fn explore_all(vendors: &[(Rotation, bool)], skews: &[i64], faults: &[Faults]) -> usize {
+fn explore_all(vendors: &[(Rotation, bool)], skews: &[i64], anew: bool, faults: &[Faults]) -> usize {
     let mut worlds = 0;
     for (rotation, accepts_previous) in vendors.iter().copied() {
         for skew in skews.iter().copied() {
             for sleeps in [false, true] {
                 for left in faults {
-                    worlds += explore(Setting { rotation, accepts_previous, skew, sleeps }, *left);
+                    worlds += explore(Setting { rotation, accepts_previous, skew, sleeps, anew }, *left);
                 }
             }
         }
@@ -477,7 +515,13 @@ fn no_interleaving_loses_an_answer_or_uses_a_refresh_token_a_third_time() {
         Faults { crashes: 0, losses: 0, torn: 1, leaps: 1 },
         Faults { crashes: 0, losses: 0, torn: 0, leaps: 2 },
     ];
-    let mut worlds = explore_all(&[VENDORS[0], VENDORS[3]], &[5], &faults);
+    let fewer = [
+        Faults { crashes: 1, losses: 0, torn: 0, leaps: 1 },
+        Faults { crashes: 0, losses: 1, torn: 0, leaps: 1 },
+        Faults { crashes: 0, losses: 0, torn: 1, leaps: 0 },
+    ];
+    let vendors = [VENDORS[0], VENDORS[3]];
+    let mut worlds = explore_all(&vendors, &[5], false, &faults) + explore_all(&vendors, &[5], true, &fewer);
     let mut expected = 300_000;
     match std::env::var(DEPTH).as_deref() {
         Err(_) | Ok("quick") => {}
@@ -487,10 +531,13 @@ fn no_interleaving_loses_an_answer_or_uses_a_refresh_token_a_third_time() {
                 Faults { crashes: 1, losses: 0, torn: 1, leaps: 2 },
                 Faults { crashes: 0, losses: 0, torn: 0, leaps: 3 },
             ];
-            worlds += explore_all(&VENDORS, &[0, 5], &faults);
+            for anew in [false, true] {
+                worlds += explore_all(&VENDORS, &[0, 5], anew, &faults);
+            }
             expected = 10_000_000;
         }
         other => panic!("{DEPTH}: expected quick or deep, got {other:?}"),
     }
+    println!("{worlds} worlds");
     assert!(worlds > expected, "{worlds} worlds are too few to mean anything");
 }

@@ -1,5 +1,8 @@
 //! What may happen to a chain of tokens: a pure function, so that every interleaving of hosts can be tried.
 
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
 use uuid::Uuid;
@@ -21,8 +24,13 @@ const MARGIN: Duration = Duration::from_secs(10);
 /// How far the clocks of two hosts may be apart.
 const SKEW: Duration = Duration::from_secs(5);
 
+/// How many configured refresh tokens are remembered. A rolling update of the hosts knows two.
+const SEEDS_MAX: usize = 16;
+
 /// The code of a failure that is a lost answer.
 const NO_ANSWER: &str = "no_answer";
+/// The code of a failure that is an API's refusal of a token that nothing can renew.
+const TOKEN_REFUSED: &str = "token_refused";
 
 /// How one vendor's chain behaves.
 #[derive(Debug, Clone)]
@@ -37,10 +45,16 @@ pub(crate) struct Rules {
     pub(crate) throttle_pause: Duration,
     /// How long one request may take.
     pub(crate) deadline: Duration,
-    /// Whether there is anything to ask with but a refresh token.
+    /// How long the vendor keeps a refresh token that is not used.
+    pub(crate) idle_life: Option<Duration>,
+    /// Whether there is nothing to ask with but a refresh token.
     pub(crate) needs_refresh_token: bool,
+    /// Whether an access token without an end may come alone.
+    pub(crate) unending: bool,
     /// The configured first refresh token.
     pub(crate) initial: Option<Secret>,
+    /// Its digest.
+    pub(crate) seed: Option<String>,
     /// The digest of the configuration.
     pub(crate) config: String,
 }
@@ -141,16 +155,32 @@ impl Rules {
     fn holds(&self, until: Timestamp, now: Timestamp) -> bool {
         now < until && until <= now + self.claim() * 2
     }
+
+    /// The age at which a chain is renewed though nobody may want it: half of what the vendor allows, so that weeks
+    /// of trouble fit into the other half.
+    fn keep_alive_after(&self) -> Option<Duration> {
+        self.idle_life.map(|life| life / 2)
+    }
+
+    /// Whether somebody who has consented is connected with these tokens.
+    pub(crate) fn connects_with(&self, granted: &Granted) -> bool {
+        let unending = self.unending && granted.access.is_some() && granted.expires_in.is_none();
+        granted.refresh.is_some() || unending
+    }
 }
 
 /// How urgent a newer token is.
 pub(crate) fn need(blob: &Blob, now: Timestamp, rules: &Rules) -> Need {
     // The host that received it has died: the account is another one from here on.
-    if blob.received.iter().any(|received| received.consent) {
+    if blob.received.iter().any(|received| received.consent) || blob.is_superseded(rules) {
         return Need::Now;
     }
     let (Some(_), Some(issued)) = (&blob.access, blob.issued_at) else { return Need::Now };
-    let by_age = rules.refresh_after.map(|age| issued + age);
+    if blob.is_unending(rules) {
+        return Need::Nothing;
+    }
+    let age = rules.refresh_after.into_iter().chain(rules.keep_alive_after()).min();
+    let by_age = age.map(|age| issued + age);
     let due = match blob.expires_at {
         Some(expires) => {
             let life = expires.saturating_since(issued);
@@ -167,6 +197,13 @@ pub(crate) fn need(blob: &Blob, now: Timestamp, rules: &Rules) -> Need {
         Some(due) if now >= due.max(issued + rules.not_before) => Need::Soon,
         _ => Need::Nothing,
     }
+}
+
+/// Whether the refresh token has to be used, lest it die of disuse. One that was never used may be of any age.
+pub(crate) fn is_idle(blob: &Blob, now: Timestamp, rules: &Rules) -> bool {
+    let Some(age) = rules.keep_alive_after() else { return false };
+    (blob.refresh.is_some() || blob.is_superseded(rules))
+        && blob.issued_at.is_none_or(|issued| now >= issued + age)
 }
 
 /// The only way in which a chain changes. `None`: it stays as it is, and nothing is written.
@@ -202,6 +239,12 @@ pub(crate) fn step(blob: &Blob, input: &Input, now: Timestamp, rules: &Rules) ->
             if blob.generation != *generation || blob.access.is_none() {
                 return (None, Action::Done);
             }
+            if blob.is_unending(rules) {
+                let mut next = blob.clone();
+                next.access = None;
+                let failure = next.fail(Cause::Refused, TOKEN_REFUSED.into(), None, now, rules);
+                return (Some(next), Action::Stop(Blocked::Failed(failure)));
+            }
             // A refused token that cannot be replaced yet is kept: it may serve other calls.
             if let Some(blocked) = blocked(blob, now, rules) {
                 return (None, Action::Stop(blocked));
@@ -212,7 +255,7 @@ pub(crate) fn step(blob: &Blob, input: &Input, now: Timestamp, rules: &Rules) ->
         }
         Input::Connect(granted) => {
             let mut next = blob.clone();
-            next.connect(granted, now);
+            next.connect(granted, now, rules);
             (Some(next), Action::Done)
         }
     }
@@ -242,14 +285,12 @@ fn want(blob: &Blob, owner: Uuid, now: Timestamp, rules: &Rules) -> (Option<Blob
             next.lose(now, rules);
         }
     }
+    next.begin_anew(rules);
     next.try_changed_config(rules);
-    if next.refresh.is_none() {
-        next.refresh = rules.initial.clone().map(Kept); // a consent that failed came first
-    }
     if let Some(blocked) = blocked(&next, now, rules) {
-        let learned = next.phase != blob.phase;
-        return (learned.then_some(next), Action::Stop(blocked));
+        return ((next != *blob).then_some(next), Action::Stop(blocked));
     }
+    next.learn_seed(rules);
     next.phase = Phase::Claimed { owner, until: now + rules.claim() };
     (Some(next), Action::Claimed)
 }
@@ -308,14 +349,14 @@ fn end_request(blob: &Blob, owner: Uuid) -> Option<Blob> {
 
 /// Why the token endpoint may not be asked now.
 fn blocked(blob: &Blob, now: Timestamp, rules: &Rules) -> Option<Blocked> {
-    if rules.needs_refresh_token && blob.refresh.is_none() {
-        return Some(Blocked::NoToken);
-    }
     if let Some(failure) = &blob.failure
         && failure.config == rules.config
         && failure.until.is_none_or(|until| now < until)
     {
         return Some(Blocked::Failed(failure.clone()));
+    }
+    if rules.needs_refresh_token && blob.refresh.is_none() {
+        return Some(Blocked::NoToken);
     }
     if let Some(floor) = blob.issued_at.map(|issued| issued + rules.not_before)
         && now < floor
@@ -334,11 +375,56 @@ impl Blob {
         self.failure.as_ref().is_some_and(|failure| failure.until.is_none())
     }
 
-    /// Begins another chain in place of this one.
-    fn connect(&mut self, granted: &Granted, at: Timestamp) {
-        let generation = self.generation;
+    /// Whether its token has no end and nothing can renew it.
+    pub(crate) fn is_unending(&self, rules: &Rules) -> bool {
+        rules.needs_refresh_token && self.refresh.is_none() && self.access.is_some()
+    }
+
+    /// Whether a refresh token is configured that began no chain here yet: the customer has consented anew. Of a
+    /// chain that works it has to be certain that it is another one.
+    fn is_superseded(&self, rules: &Rules) -> bool {
+        let Some(seed) = &rules.seed else { return false };
+        match &self.seeds {
+            Some(known) => !known.contains(seed),
+            None => self.is_parked() || (self.refresh.is_none() && self.access.is_none()),
+        }
+    }
+
+    /// Begins another chain with the configured refresh token, if that one is new here. Should it be refused, the
+    /// chain that is there goes on, unless its token may be spent.
+    fn begin_anew(&mut self, rules: &Rules) {
+        if !self.is_superseded(rules) {
+            return;
+        }
+        self.learn_seed(rules);
+        let initial = rules.initial.clone().map(Kept);
+        if self.refresh == initial {
+            return;
+        }
+        let in_doubt = self.lost > 0 && rules.rotation != Rotation::None;
+        let former = std::mem::replace(&mut self.refresh, initial);
+        (self.access, self.issued_at, self.expires_at) = (None, None, None);
+        (self.spare, self.former) = (None, former.filter(|_| !in_doubt));
+        self.begin_generation();
+        self.since = self.generation;
+    }
+
+    fn learn_seed(&mut self, rules: &Rules) {
+        let known = self.seeds.get_or_insert_default();
+        if let Some(seed) = rules.seed.as_ref().filter(|seed| !known.contains(seed)) {
+            known.push(seed.clone());
+            known.drain(..known.len().saturating_sub(SEEDS_MAX));
+        }
+    }
+
+    /// Begins another chain in place of this one. Whatever is configured is older.
+    fn connect(&mut self, granted: &Granted, at: Timestamp, rules: &Rules) {
+        let (generation, seeds) = (self.generation, self.seeds.take());
         *self = Self::new(None);
-        self.generation = generation;
+        (self.generation, self.seeds) = (generation, seeds);
+        if rules.seed.is_some() {
+            self.learn_seed(rules);
+        }
         self.renew(granted, at);
         self.since = self.generation;
     }
@@ -346,8 +432,10 @@ impl Blob {
     fn settle(&mut self, received: &Received, verdict: &Verdict, now: Timestamp, rules: &Rules) {
         if received.consent {
             // Anything less says nothing about the chain that is there.
-            if let Verdict::Granted(granted @ Granted { refresh: Some(_), .. }) = verdict {
-                self.connect(granted, received.at);
+            if let Verdict::Granted(granted) = verdict
+                && rules.connects_with(granted)
+            {
+                self.connect(granted, received.at, rules);
             }
             return;
         }
@@ -366,9 +454,9 @@ impl Blob {
                     return;
                 }
                 if *cause == Cause::Refused
-                    && let Some(spare) = self.spare.take()
+                    && let other @ Some(_) = self.other_refresh_token()
                 {
-                    self.refresh = Some(spare);
+                    self.refresh = other;
                     self.begin_generation();
                 } else {
                     self.fail(*cause, code.clone(), *until, now, rules);
@@ -384,8 +472,15 @@ impl Blob {
         if let Some(refresh) = &granted.refresh {
             self.refresh = Some(Kept(refresh.clone()));
         }
-        self.spare = None;
+        (self.spare, self.former) = (None, None);
         self.begin_generation();
+    }
+
+    /// What is left to try when the refresh token is refused. The chain before a configured token only if no answer
+    /// was lost since: that one may have been good, and its own answer may still come.
+    fn other_refresh_token(&mut self) -> Option<Kept> {
+        let lost = self.lost > 0;
+        self.spare.take().or_else(|| self.former.take_if(|_| !lost))
     }
 
     /// Claims and requests belong to one generation.
@@ -417,7 +512,14 @@ impl Blob {
         }
     }
 
-    fn fail(&mut self, cause: Cause, code: String, until: Option<Timestamp>, now: Timestamp, rules: &Rules) {
+    fn fail(
+        &mut self,
+        cause: Cause,
+        code: String,
+        until: Option<Timestamp>,
+        now: Timestamp,
+        rules: &Rules,
+    ) -> Failure {
         let count = self.failure.as_ref().map_or(1, |failure| failure.count.saturating_add(1));
         let growing = |max: Duration| now + COOL_DOWN.saturating_mul(1 << (count - 1).min(16)).min(max);
         let until = match cause {
@@ -426,138 +528,14 @@ impl Blob {
             Cause::Unavailable => Some(growing(COOL_DOWN_MAX).max(until.unwrap_or(now))),
             Cause::Throttled => Some(until.unwrap_or(now + rules.throttle_pause).max(growing(COOL_DOWN))),
         };
-        self.failure = Some(Failure { cause, code, until, count, config: rules.config.clone() });
+        let failure = Failure { cause, code, until, count, config: rules.config.clone() };
+        self.failure.insert(failure).clone()
     }
 
-    /// A changed configuration ends a failure, and its first refresh token is tried before the one that is parked.
+    /// A changed app, secret or endpoint ends a failure.
     fn try_changed_config(&mut self, rules: &Rules) {
-        let Some(failure) = self.failure.take_if(|failure| failure.config != rules.config) else { return };
-        self.lost = 0;
-        if failure.until.is_none()
-            && let Some(initial) = rules.initial.clone().map(Kept)
-            && self.refresh.as_ref() != Some(&initial)
-        {
-            let parked = self.refresh.replace(initial);
-            self.begin_generation();
-            self.spare = parked;
+        if self.failure.take_if(|failure| failure.config != rules.config).is_some() {
+            self.lost = 0;
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn rules() -> Rules {
-        Rules {
-            rotation: Rotation::RetryOnce,
-            refresh_after: None,
-            lead: Duration::ZERO,
-            not_before: Duration::ZERO,
-            budget: 5,
-            throttle_pause: Duration::ZERO,
-            deadline: Duration::from_secs(30),
-            needs_refresh_token: true,
-            initial: None,
-            config: String::new(),
-        }
-    }
-
-    fn at(secs: i64) -> Timestamp {
-        Timestamp::from_secs(1_792_000_000 + secs)
-    }
-
-    /// The chain after this host has claimed it and is about to ask.
-    fn sent(blob: &Blob, owner: Uuid, now: Timestamp) -> Blob {
-        let (claimed, action) = step(blob, &Input::Want { owner }, now, &rules());
-        assert!(matches!(action, Action::Claimed), "{action:?}");
-        let (sent, action) = step(&claimed.unwrap(), &Input::Send { owner }, now, &rules());
-        assert!(matches!(action, Action::Ask { .. }), "{action:?}");
-        sent.unwrap()
-    }
-
-    #[test]
-    fn a_claim_and_a_request_keep_others_away_for_65_seconds() {
-        let (one, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
-        let blob = Blob::new(Some(Secret::from("r0")));
-        let (claimed, _) = step(&blob, &Input::Want { owner: one }, at(0), &rules());
-        for blob in [claimed.unwrap(), sent(&blob, one, at(0))] {
-            let want = |secs| step(&blob, &Input::Want { owner: other }, at(secs), &rules()).1;
-            assert!(matches!(want(64), Action::Wait(until) if until == at(65)));
-            assert!(matches!(want(65), Action::Claimed));
-            // Written by a clock that was an hour ahead: it does not stick.
-            assert!(matches!(want(-3600), Action::Claimed));
-        }
-    }
-
-    #[test]
-    fn a_request_that_was_never_sent_is_taken_back_from_the_lost_ones() {
-        let (one, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
-        let first = sent(&Blob::new(Some(Secret::from("r0"))), one, at(0));
-        let taken_over = sent(&first, other, at(65));
-        assert_eq!(taken_over.lost, 1);
-        let (parked, action) = step(&taken_over, &Input::Want { owner: one }, at(130), &rules());
-        let parked = parked.unwrap();
-        assert!(matches!(action, Action::Stop(_)) && parked.is_parked());
-
-        let unsent = Input::Unsent { owner: other, generation: 0, cause: None };
-        let (resumed, _) = step(&parked, &unsent, at(131), &rules());
-        let resumed = resumed.unwrap();
-        assert!(!resumed.is_parked() && resumed.lost == 1);
-        let another_chain = Input::Unsent { owner: other, generation: 7, cause: None };
-        assert!(step(&parked, &another_chain, at(131), &rules()).0.is_none());
-    }
-
-    /// The chain after the answer to a consent was stored and judged.
-    fn consented(blob: &Blob, verdict: Verdict) -> Blob {
-        let answer = crate::http::Answer::new(http::Response::new("".into()), at(9));
-        let received = Received::of_consent(Uuid::from_u128(9), &answer);
-        let (kept, action) = step(blob, &Input::Answered(received.clone()), at(9), &rules());
-        let kept = kept.unwrap();
-        assert!(matches!(action, Action::Judge(_)) && need(&kept, at(9), &rules()) == Need::Now);
-        step(&kept, &Input::Judged(received, verdict), at(9), &rules()).0.unwrap()
-    }
-
-    #[test]
-    fn a_consent_begins_another_chain_and_a_failed_one_changes_nothing() {
-        let one = Uuid::from_u128(1);
-        let before = sent(&Blob::new(Some(Secret::from("r0"))), one, at(0));
-        let token = |text: &str| Some(Secret::from(text));
-        let granted = Granted { access: token("a"), expires_in: None, refresh: token("another-account") };
-        let after = consented(&before, Verdict::Granted(granted.clone()));
-        assert_eq!((after.generation, after.since, after.phase), (1, 1, Phase::Idle));
-        assert_eq!(after.refresh, granted.refresh.clone().map(Kept));
-        for verdict in [
-            Verdict::Granted(Granted { refresh: None, ..granted }),
-            Verdict::Unreadable,
-            Verdict::Failed { cause: Cause::Refused, code: String::new(), until: None, refresh: None },
-        ] {
-            assert_eq!(consented(&before, verdict), before);
-        }
-    }
-
-    #[test]
-    fn a_configured_refresh_token_is_tried_after_a_consent_that_failed() {
-        let empty = Blob::new(None);
-        let rules = Rules { initial: Some(Secret::from("r0")), ..rules() };
-        let (claimed, _) = step(&empty, &Input::Want { owner: Uuid::from_u128(1) }, at(0), &rules);
-        assert_eq!(claimed.unwrap().refresh, rules.initial.map(Kept));
-    }
-
-    #[test]
-    fn answers_of_an_earlier_consent_are_not_mixed_in() {
-        let one = Uuid::from_u128(1);
-        let first = sent(&Blob::new(Some(Secret::from("r0"))), one, at(0));
-        let consent =
-            Granted { access: None, expires_in: None, refresh: Some(Secret::from("other-account")) };
-        let (connected, _) = step(&first, &Input::Connect(consent), at(1), &rules());
-        let answer = crate::http::Answer::new(http::Response::new("".into()), at(2));
-        let received = Received::new(0, one, &answer);
-        let (kept, _) = step(&connected.unwrap(), &Input::Answered(received.clone()), at(2), &rules());
-        let late = Granted { access: None, expires_in: None, refresh: Some(Secret::from("r1")) };
-        let judged = Input::Judged(received, Verdict::Granted(late));
-        let settled = step(&kept.unwrap(), &judged, at(2), &rules()).0.unwrap();
-        assert_eq!(settled.refresh.map(|kept| kept.0.expose().to_owned()).as_deref(), Some("other-account"));
-        assert!(settled.spare.is_none() && settled.received.is_empty());
     }
 }

@@ -8,14 +8,14 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use tokio::sync::OwnedMutexGuard;
+use tokio::{sync::OwnedMutexGuard, task::JoinHandle};
 use tracing::Instrument;
 use uuid::Uuid;
 
 use super::{
     Stored, Swap, TokenKey,
     blob::{Blob, Cause, Failure, Received},
-    machine::{Action, Blocked, Input, Need, Rules, Verdict, need, step},
+    machine::{Action, Blocked, Input, Need, Rules, Verdict, is_idle, need, step},
 };
 use crate::{
     Context, Error, ErrorKind, Result, Retry, Scope, Secret, Timestamp,
@@ -83,10 +83,7 @@ impl<E: Endpoint> Manager<E> {
         }
         let renewed = async {
             let turn = Arc::clone(&self.turn).lock_owned().await;
-            self.spawn(ctx, turn, Patience::Wait).await.map_err(|source| {
-                Error::new(ErrorKind::Unexpected, "the token refresh ended without a result")
-                    .with_source(source)
-            })?
+            driven(self.spawn(ctx, turn, Patience::Wait)).await
         };
         tokio::select! {
             biased;
@@ -95,6 +92,16 @@ impl<E: Endpoint> Manager<E> {
                 Err(Error::new(ErrorKind::Unavailable, "the token was not refreshed before the call's deadline"))
             }
         }
+    }
+
+    /// Uses the refresh token before it dies of disuse, unless somebody is at it.
+    pub(crate) async fn keep_alive(self: &Arc<Self>, ctx: &Context) -> Result<()> {
+        let blob = self.peek(ctx).await?.unwrap_or_else(|| Blob::new(None));
+        if !is_idle(&blob, ctx.now(), &self.rules) {
+            return Ok(());
+        }
+        let Ok(turn) = Arc::clone(&self.turn).try_lock_owned() else { return Ok(()) };
+        driven(self.spawn(ctx, turn, Patience::GiveWay)).await.map(drop)
     }
 
     /// Applies an input that needs no request.
@@ -147,7 +154,7 @@ impl<E: Endpoint> Manager<E> {
         ctx: &Context,
         turn: OwnedMutexGuard<()>,
         patience: Patience,
-    ) -> tokio::task::JoinHandle<Result<Blob>> {
+    ) -> JoinHandle<Result<Blob>> {
         let (manager, ctx) = (Arc::clone(self), ctx.clone());
         let work = async move {
             let _turn = turn;
@@ -311,6 +318,12 @@ impl<E: Endpoint> Manager<E> {
     }
 }
 
+async fn driven(task: JoinHandle<Result<Blob>>) -> Result<Blob> {
+    task.await.map_err(|source| {
+        Error::new(ErrorKind::Unexpected, "the token refresh ended without a result").with_source(source)
+    })?
+}
+
 fn decode(stored: Option<Stored>) -> Result<(Option<u64>, Option<Blob>)> {
     let Some(Stored { version, bytes }) = stored else { return Ok((None, None)) };
     Ok((Some(version), Some(Blob::decode(&bytes)?)))
@@ -332,10 +345,9 @@ pub(crate) fn blocked_error(blocked: &Blocked) -> Error {
     };
     let Failure { cause, code, until, .. } = failure;
     let (kind, message) = match cause {
-        Cause::Refused => (
-            ErrorKind::Unauthenticated,
-            "the refresh token was refused: the account has to be connected anew",
-        ),
+        Cause::Refused => {
+            (ErrorKind::Unauthenticated, "the token was refused: the account has to be connected anew")
+        }
         Cause::AnswerLost => (
             ErrorKind::Unauthenticated,
             "the answers to two token requests were lost: the account has to be connected anew",

@@ -1,14 +1,25 @@
 //! Arguments of a Web API call, out of a query, a form or JSON.
 
+use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use http::{Request, header};
 use serde_json::{Map, Value};
+
+impl From<Map<String, Value>> for Args {
+    fn from(values: Map<String, Value>) -> Self {
+        Self { values, ..Self::default() }
+    }
+}
 
 /// Arguments, and how they came.
 #[derive(Debug, Default)]
 pub(super) struct Args {
     values: Map<String, Value>,
     pub(super) json_body: bool,
+    /// The token in the header or in a form; empty without one.
+    pub(super) token: String,
+    /// Who calls, by HTTP Basic.
+    pub(super) basic: Option<(String, String)>,
     pub(super) warnings: Vec<&'static str>,
 }
 
@@ -17,6 +28,9 @@ impl Args {
     pub(super) fn read(request: &Request<Bytes>) -> Result<Self, &'static str> {
         let mut args = Self::default();
         args.form(request.uri().query().unwrap_or_default().as_bytes());
+        let authorization =
+            request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        args.authorize(authorization.unwrap_or_default());
         let Some(content_type) = request.headers().get(header::CONTENT_TYPE) else {
             return if request.body().is_empty() { Ok(args) } else { Err("missing_post_type") };
         };
@@ -29,6 +43,9 @@ impl Args {
                     args.warnings.push("superfluous_charset");
                 }
                 args.form(request.body());
+                if let Some(token) = args.text("token").filter(|_| authorization.is_none()) {
+                    args.token = token;
+                }
             }
             "application/json" => {
                 if !has_charset {
@@ -77,6 +94,19 @@ impl Args {
             Value::Null => None,
             value => Some(Ok(value.clone())),
         }
+    }
+
+    fn authorize(&mut self, authorization: &str) {
+        if let Some(token) = authorization.strip_prefix("Bearer ") {
+            token.clone_into(&mut self.token);
+        }
+        let decoded =
+            authorization.strip_prefix("Basic ").and_then(|basic| BASE64_STANDARD.decode(basic).ok());
+        let text = decoded.and_then(|decoded| String::from_utf8(decoded).ok());
+        self.basic = text.and_then(|text| {
+            let (id, secret) = text.split_once(':')?;
+            Some((id.to_owned(), secret.to_owned()))
+        });
     }
 
     fn form(&mut self, encoded: &[u8]) {

@@ -26,19 +26,54 @@ pub(super) fn check(blocks: &Value) -> Verdict {
         return Verdict::SecondTable;
     }
     let mut report = Report::default();
-    report.count(blocks.len(), 1, 50, "blocks", "/blocks");
-    let mut ids = BTreeSet::new();
-    for (i, block) in blocks.iter().enumerate() {
-        let at = format!("/blocks/{i}");
-        report.optional_text(&block["block_id"], 255, &format!("{at}/block_id"));
-        if let Some(id) = block["block_id"].as_str()
-            && !ids.insert(id)
-        {
-            report.say("block_id must be unique in the message", &format!("{at}/block_id"));
-        }
-        report.block(block, &at);
+    report.blocks(blocks, 50, "/blocks");
+    report.verdict()
+}
+
+/// Checks a modal.
+pub(super) fn check_view(view: &Value) -> Verdict {
+    let mut report = Report::default();
+    if view["type"] != "modal" {
+        report.say("must be modal", "/view/type");
     }
-    if report.0.is_empty() { Verdict::Valid } else { Verdict::Invalid(report.0) }
+    if view["title"].is_null() {
+        report.say("missing required field: title", "/view");
+    } else {
+        report.text_object(&view["title"], 24, true, "/view/title");
+    }
+    for name in ["submit", "close"] {
+        if !view[name].is_null() {
+            report.text_object(&view[name], 24, true, &format!("/view/{name}"));
+        }
+    }
+    for (name, max) in [("private_metadata", 3000), ("callback_id", 255), ("external_id", 255)] {
+        if view[name].as_str().is_some_and(|text| text.encode_utf16().count() > max) {
+            report.say(&format!("must be less than {} characters", max + 1), &format!("/view/{name}"));
+        }
+    }
+    let Some(blocks) = view["blocks"].as_array() else {
+        report.say("missing required field: blocks", "/view");
+        return report.verdict();
+    };
+    report.blocks(blocks, 100, "/view/blocks");
+    if view["submit"].is_null() && blocks.iter().any(|block| kind(block) == "input") {
+        report.say("missing required field: submit", "/view");
+    }
+    for (i, block) in blocks.iter().enumerate() {
+        if matches!(kind(block), "table" | "data_table" | "markdown") {
+            report.say(&format!("unsupported type: {}", kind(block)), &format!("/view/blocks/{i}"));
+        }
+    }
+    report.verdict()
+}
+
+/// Whether rich text would be replaced by something else, which an update cannot.
+pub(super) fn mismatch(old: Option<&Value>, new: Option<&Value>) -> bool {
+    let rich = |blocks: Option<&Value>| {
+        let blocks = blocks.and_then(Value::as_array);
+        blocks.is_some_and(|blocks| blocks.iter().any(|block| kind(block) == "rich_text"))
+    };
+    rich(old) && new.is_some() && !rich(new)
 }
 
 /// Everything that was found.
@@ -46,6 +81,25 @@ pub(super) fn check(blocks: &Value) -> Verdict {
 struct Report(Vec<String>);
 
 impl Report {
+    fn verdict(self) -> Verdict {
+        if self.0.is_empty() { Verdict::Valid } else { Verdict::Invalid(self.0) }
+    }
+
+    fn blocks(&mut self, blocks: &[Value], max: usize, at: &str) {
+        self.count(blocks.len(), 1, max, "blocks", at);
+        let mut ids = BTreeSet::new();
+        for (i, block) in blocks.iter().enumerate() {
+            let at = format!("{at}/{i}");
+            self.optional_text(&block["block_id"], 255, &format!("{at}/block_id"));
+            if let Some(id) = block["block_id"].as_str()
+                && !ids.insert(id)
+            {
+                self.say("block_id must be unique in the message", &format!("{at}/block_id"));
+            }
+            self.block(block, &at);
+        }
+    }
+
     fn say(&mut self, message: &str, pointer: &str) {
         self.0.push(format!("{message} [json-pointer:{pointer}]"));
     }
@@ -75,11 +129,12 @@ impl Report {
                 });
             }
             "image" => self.image(block, at),
+            "input" => self.input(block, at),
             "table" => self.table(block, at),
             "markdown" => self.text(&block["text"], 12_000, &format!("{at}/text")),
             // Not used for posting by the connector: taken as they are.
-            "rich_text" | "input" | "video" | "file" | "data_table" | "context_actions" | "card"
-            | "carousel" | "container" | "plan" | "task_card" | "data_visualization" => {}
+            "rich_text" | "video" | "file" | "data_table" | "context_actions" | "card" | "carousel"
+            | "container" | "plan" | "task_card" | "data_visualization" => {}
             other => self.say(&format!("unsupported type: {other}"), at),
         }
     }
@@ -99,6 +154,51 @@ impl Report {
         if !block["accessory"].is_null() {
             self.element(&block["accessory"], &format!("{at}/accessory"));
         }
+    }
+
+    fn input(&mut self, block: &Value, at: &str) {
+        self.text_object(&block["label"], 2000, true, &format!("{at}/label"));
+        if !block["hint"].is_null() {
+            self.text_object(&block["hint"], 2000, true, &format!("{at}/hint"));
+        }
+        let (element, at) = (&block["element"], format!("{at}/element"));
+        self.optional_text(&element["action_id"], 255, &format!("{at}/action_id"));
+        if !element["placeholder"].is_null() {
+            self.text_object(&element["placeholder"], 150, true, &format!("{at}/placeholder"));
+        }
+        match kind(element) {
+            "plain_text_input" => {
+                for (name, least) in [("min_length", 0), ("max_length", 1)] {
+                    let limit = &element[name];
+                    if !limit.is_null()
+                        && !limit.as_u64().is_some_and(|limit| (least..=3000).contains(&limit))
+                    {
+                        self.say(&format!("must be from {least} to 3000"), &format!("{at}/{name}"));
+                    }
+                }
+            }
+            "static_select" => {
+                self.each(&element["options"], 1, 100, &format!("{at}/options"), Self::option);
+            }
+            "radio_buttons" | "checkboxes" => {
+                self.each(&element["options"], 1, 10, &format!("{at}/options"), Self::option);
+            }
+            "datepicker"
+            | "users_select"
+            | "number_input"
+            | "email_text_input"
+            | "url_text_input"
+            | "rich_text_input"
+            | "file_input"
+            | "multi_static_select"
+            | "timepicker" => {}
+            other => self.say(&format!("unsupported type: {other}"), &at),
+        }
+    }
+
+    fn option(&mut self, option: &Value, at: &str) {
+        self.text_object(&option["text"], 75, true, &format!("{at}/text"));
+        self.text(&option["value"], 150, &format!("{at}/value"));
     }
 
     fn element(&mut self, element: &Value, at: &str) {
@@ -216,6 +316,6 @@ fn kind(object: &Value) -> &str {
     object["type"].as_str().unwrap_or_default()
 }
 
-fn is_web_address(text: &str) -> bool {
+pub(super) fn is_web_address(text: &str) -> bool {
     url::Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "https" | "http" | "mailto"))
 }

@@ -1,4 +1,4 @@
-//! `chat.postMessage` and `chat.update`.
+//! The `chat.*` methods.
 
 use std::time::Duration;
 
@@ -8,73 +8,123 @@ use serde_json::{Value, json};
 use super::{
     args::Args,
     blocks::{self, Verdict},
+    message::Message,
     methods::{Outcome, Refusal},
-    workspace::{BOT_USER, Channel, Message, Workspace, ts_of},
+    model::{Channel, Ephemeral},
+    workspace::{BOT_USER, Workspace, ts_of},
 };
 
 /// `chat.postMessage` page: longer text is cut.
 const MAX_TEXT: usize = 40_000;
 /// `chat.update` page: longer text is refused.
 const MAX_UPDATED_TEXT: usize = 4_000;
+/// `chat.postMessage` page.
+const MAX_MARKDOWN: usize = 12_000;
+/// `chat.postMessage` page.
+const MAX_ATTACHMENTS: usize = 100;
 /// How long a `client_msg_id` is remembered where that is switched on; Slack publishes nothing.
 const CLIENT_MSG_ID_LIFE: Duration = Duration::from_secs(600);
+
+/// What a message shows.
+#[derive(Debug)]
+pub(super) struct Content {
+    pub(super) text: String,
+    pub(super) blocks: Option<Value>,
+    pub(super) attachments: Option<Value>,
+    /// Whether the text was longer than a message holds.
+    cut: bool,
+}
+
+impl Content {
+    pub(super) fn plain(text: &str) -> Self {
+        Self { text: text.to_owned(), blocks: None, attachments: None, cut: false }
+    }
+
+    /// Reads and checks what a message is to show.
+    pub(super) fn read(workspace: &mut Workspace, args: &Args) -> Result<Self, Refusal> {
+        let (mut text, cut) = cut(args.text("text").unwrap_or_default());
+        let blocks = structured(args, "blocks", "invalid_blocks_format")?.filter(|blocks| !is_empty(blocks));
+        let attachments = attachments(args)?.filter(|attachments| !is_empty(attachments));
+        if let Some(markdown) = args.text("markdown_text") {
+            if !text.is_empty() || blocks.is_some() {
+                return Err("markdown_text_conflict".into());
+            }
+            if markdown.encode_utf16().count() > MAX_MARKDOWN {
+                return Err("msg_too_long".into());
+            }
+            text = markdown;
+        }
+        if text.is_empty() && blocks.is_none() && attachments.is_none() {
+            return Err("no_text".into());
+        }
+        let blocks = blocks.map(|blocks| accept(workspace, blocks)).transpose()?;
+        Ok(Self { text, blocks, attachments, cut })
+    }
+}
+
+/// What only one person sees, not stored yet.
+pub(super) fn whispered(
+    channel: &str,
+    user: &str,
+    thread_ts: Option<String>,
+    content: Content,
+    at: Timestamp,
+) -> Ephemeral {
+    Ephemeral {
+        channel: channel.to_owned(),
+        user: user.to_owned(),
+        ts: String::new(),
+        thread_ts,
+        text: content.text,
+        blocks: content.blocks.unwrap_or_default(),
+        at,
+    }
+}
 
 pub(super) fn post_message(workspace: &mut Workspace, args: &Args, now: Timestamp) -> Outcome {
     let target = args.text("channel").ok_or_else(|| Refusal::missing_argument("channel"))?;
     let channel = writable(workspace, &target)?;
-    let (text, cut) = cut(args.text("text").unwrap_or_default());
-    let blocks = structured(args, "blocks", "invalid_blocks_format")?.filter(|blocks| !is_empty(blocks));
-    let attachments = structured(args, "attachments", "invalid_attachments")?;
-    if text.is_empty() && blocks.is_none() && attachments.is_none_or(|attachments| is_empty(&attachments)) {
-        return Err("no_text".into());
+    let custom = ["username", "icon_url", "icon_emoji"].iter().any(|name| args.text(name).is_some());
+    if custom && !workspace.has_scope("chat:write.customize") {
+        return Err(Refusal::missing_scope("chat:write.customize", workspace));
     }
-    let blocks = blocks.map(|blocks| accept(workspace, blocks)).transpose()?;
+    let content = Content::read(workspace, args)?;
     let metadata = structured(args, "metadata", "invalid_metadata_format")?.filter(|value| !is_empty(value));
     metadata.as_ref().map(check_metadata).transpose()?;
     let client_msg_id = args.text("client_msg_id");
     if let Some(earlier) = repeated(workspace, &channel, client_msg_id.as_deref(), now) {
-        let message = workspace.shown(&earlier, true);
+        let message = workspace.shown(&channel.id, &earlier, true);
         return Ok(json!({
             "channel": channel.id, "ts": earlier.ts, "message": message, "is_duplicate": true,
         }));
     }
-    let message = Message {
-        ts: String::new(),
-        thread_ts: args.text("thread_ts"),
-        broadcast: args.flag("reply_broadcast"),
-        user: BOT_USER.to_owned(),
-        text,
-        blocks,
-        metadata,
-        client_msg_id,
-        edited: None,
-        edits: 0,
-        at: now,
-    };
+    let mut message = Message::new(BOT_USER, content.text, now);
+    message.thread_ts = args.text("thread_ts").filter(|thread| !thread.is_empty());
+    message.broadcast = args.flag("reply_broadcast");
+    (message.blocks, message.attachments) = (content.blocks, content.attachments);
+    (message.metadata, message.client_msg_id) = (metadata, client_msg_id);
     let message = workspace.store(&channel.id, message);
-    let mut answer =
-        json!({ "channel": channel.id, "ts": message.ts, "message": workspace.shown(&message, true) });
-    if cut {
+    let shown = workspace.shown(&channel.id, &message, true);
+    let mut answer = json!({ "channel": channel.id, "ts": message.ts, "message": shown });
+    if content.cut {
         answer["warning"] = "message_truncated".into();
     }
     Ok(answer)
 }
 
 pub(super) fn update(workspace: &mut Workspace, args: &Args, now: Timestamp) -> Outcome {
-    let channel = args.text("channel").ok_or_else(|| Refusal::missing_argument("channel"))?;
-    let ts = args.text("ts").ok_or_else(|| Refusal::missing_argument("ts"))?;
-    // An id only: neither a name nor a person.
-    let channel = workspace.channels.get(&channel).cloned().ok_or("channel_not_found")?;
+    let (channel, ts) = addressed(workspace, args)?;
     if channel.is_archived {
         return Err("is_inactive".into());
     }
-    let text = args.text("text");
+    let text = args.text("text").or_else(|| args.text("markdown_text"));
     if text.as_ref().is_some_and(|text| text.encode_utf16().count() > MAX_UPDATED_TEXT) {
         return Err("msg_too_long".into());
     }
     let blocks = structured(args, "blocks", "invalid_blocks_format")?;
+    let attachments = attachments(args)?;
     let metadata = structured(args, "metadata", "invalid_metadata_format")?;
-    if text.is_none() && blocks.is_none() && metadata.is_none() {
+    if text.is_none() && blocks.is_none() && attachments.is_none() && metadata.is_none() {
         return Err("no_text".into());
     }
     let blocks = match blocks {
@@ -86,25 +136,93 @@ pub(super) fn update(workspace: &mut Workspace, args: &Args, now: Timestamp) -> 
     if let Some(metadata) = metadata.as_ref().filter(|metadata| !is_empty(metadata)) {
         check_metadata(metadata)?;
     }
-    let message = workspace.message_mut(&channel.id, &ts).ok_or("message_not_found")?;
-    if !message.by_bot() {
-        return Err("cant_update_message".into());
+    let edited = ts_of(now.as_secs() * 1_000_000);
+    let window = workspace.config.edit_window;
+    let message = owned(workspace, &channel, &ts, "cant_update_message")?;
+    if window.is_some_and(|window| message.at + window < now) {
+        return Err("edit_window_closed".into());
     }
+    if blocks.as_ref().is_some_and(|new| blocks::mismatch(message.blocks.as_ref(), new.as_ref())) {
+        return Err("block_mismatch".into());
+    }
+    message.keep_revision(now, edited);
     if let Some(text) = text {
         message.text = text;
     }
     if let Some(blocks) = blocks {
         message.blocks = blocks;
     }
+    if let Some(attachments) = attachments {
+        message.attachments = Some(attachments).filter(|attachments| !is_empty(attachments));
+    }
     if let Some(metadata) = metadata {
         message.metadata = Some(metadata).filter(|metadata| !is_empty(metadata));
     }
-    message.edits += 1;
-    message.edited = Some(ts_of(now.as_secs() * 1_000_000));
     let message = message.clone();
-    Ok(json!({
-        "channel": channel.id, "ts": ts, "text": message.text, "message": workspace.shown(&message, true),
-    }))
+    let shown = workspace.shown(&channel.id, &message, true);
+    Ok(json!({ "channel": channel.id, "ts": ts, "text": message.text, "message": shown }))
+}
+
+pub(super) fn delete(workspace: &mut Workspace, args: &Args, _: Timestamp) -> Outcome {
+    let (channel, ts) = addressed(workspace, args)?;
+    owned(workspace, &channel, &ts, "cant_delete_message")?;
+    workspace.remove(&channel.id, &ts);
+    Ok(json!({ "channel": channel.id, "ts": ts }))
+}
+
+pub(super) fn post_ephemeral(workspace: &mut Workspace, args: &Args, now: Timestamp) -> Outcome {
+    let target = args.text("channel").ok_or_else(|| Refusal::missing_argument("channel"))?;
+    let user = args.text("user").ok_or_else(|| Refusal::missing_argument("user"))?;
+    let channel = writable(workspace, &target)?;
+    let known = workspace.user(&user).is_some_and(|user| !user.deleted && channel.has(&user.id));
+    if !known {
+        return Err("user_not_in_channel".into());
+    }
+    let content = Content::read(workspace, args)?;
+    let thread_ts = args.text("thread_ts");
+    let ephemeral = whispered(&channel.id, &user, thread_ts, content, now);
+    Ok(json!({ "message_ts": workspace.whisper(ephemeral) }))
+}
+
+pub(super) fn get_permalink(workspace: &mut Workspace, args: &Args, _: Timestamp) -> Outcome {
+    let id = args.text("channel").ok_or_else(|| Refusal::missing_argument("channel"))?;
+    let ts = args.text("message_ts").ok_or_else(|| Refusal::missing_argument("message_ts"))?;
+    let visible = workspace.channels.get(&id).filter(|channel| !channel.is_private || channel.bot_is_member);
+    visible.ok_or("channel_not_found")?;
+    workspace.message(&id, &ts).ok_or("message_not_found")?;
+    Ok(json!({ "channel": id, "permalink": workspace.permalink(&id, &ts) }))
+}
+
+impl Workspace {
+    /// Where a person finds a message.
+    pub(super) fn permalink(&self, channel: &str, ts: &str) -> String {
+        format!("https://{}.slack.com/archives/{channel}/p{}", self.domain(), ts.replace('.', ""))
+    }
+}
+
+/// The channel and the message of a call, by ids: neither a name nor a person.
+fn addressed(workspace: &Workspace, args: &Args) -> Result<(Channel, String), Refusal> {
+    let channel = args.text("channel").ok_or_else(|| Refusal::missing_argument("channel"))?;
+    let ts = args.text("ts").ok_or_else(|| Refusal::missing_argument("ts"))?;
+    let channel = workspace.channels.get(&channel).filter(|found| !found.is_private || found.bot_is_member);
+    Ok((channel.cloned().ok_or("channel_not_found")?, ts))
+}
+
+/// A message of the bot's own.
+fn owned<'a>(
+    workspace: &'a mut Workspace,
+    channel: &Channel,
+    ts: &str,
+    foreign: &'static str,
+) -> Result<&'a mut Message, Refusal> {
+    let ephemerals = &workspace.ephemerals;
+    let missing = match ephemerals.iter().any(|seen| seen.ts == ts && seen.channel == channel.id) {
+        true => foreign,
+        false => "message_not_found",
+    };
+    let message = workspace.message_mut(&channel.id, ts).filter(|message| !message.tombstone);
+    let message = message.ok_or(missing)?;
+    if message.by_bot() { Ok(message) } else { Err(foreign.into()) }
 }
 
 /// The channel a bot may write to, or why it may not.
@@ -139,6 +257,12 @@ fn accept(workspace: &mut Workspace, mut blocks: Value) -> Result<Value, Refusal
         if block["block_id"].is_null() {
             block["block_id"] = workspace.seed.hex()[..5].into();
         }
+        let elements = block.get_mut("elements").and_then(Value::as_array_mut);
+        for element in elements.into_iter().flatten() {
+            if element["type"] == "button" && element["action_id"].is_null() {
+                element["action_id"] = workspace.seed.hex()[..5].into();
+            }
+        }
     }
     Ok(blocks)
 }
@@ -163,6 +287,15 @@ fn repeated(workspace: &Workspace, channel: &Channel, id: Option<&str>, now: Tim
                 && now.saturating_since(message.at) < CLIENT_MSG_ID_LIFE
         })
         .cloned()
+}
+
+fn attachments(args: &Args) -> Result<Option<Value>, Refusal> {
+    let attachments = structured(args, "attachments", "invalid_attachments")?;
+    match attachments.as_ref().map(|attachments| attachments.as_array().map(Vec::len)) {
+        Some(None) => Err("invalid_attachments".into()),
+        Some(Some(count)) if count > MAX_ATTACHMENTS => Err("too_many_attachments".into()),
+        _ => Ok(attachments),
+    }
 }
 
 fn structured(args: &Args, name: &str, error: &str) -> Result<Option<Value>, Refusal> {

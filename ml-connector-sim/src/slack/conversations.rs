@@ -6,22 +6,24 @@ use serde_json::{Value, json};
 
 use super::{
     args::Args,
+    message::Message,
     methods::{Outcome, Refusal},
-    workspace::{Channel, Message, Workspace},
+    model::Channel,
+    workspace::{BOT_USER, Workspace},
 };
 
 /// What a restricted app gets at most per call.
 const RESTRICTED_LIMIT: usize = 15;
 
 pub(super) fn history(workspace: &mut Workspace, args: &Args, now: Timestamp) -> Outcome {
-    let channel = readable(workspace, args, "history")?;
+    let channel = readable(workspace, args)?;
     let newest_first = workspace
         .readable(&channel.id, now)
         .filter(|message| message.in_channel())
         .collect::<Vec<_>>()
         .into_iter()
         .rev();
-    let mut answer = messages(workspace, args, newest_first, 100)?;
+    let mut answer = messages(workspace, args, &channel.id, newest_first, 100)?;
     answer["pin_count"] = 0.into();
     if let Some(oldest) = args.text("oldest") {
         answer["oldest"] = oldest.into();
@@ -30,10 +32,9 @@ pub(super) fn history(workspace: &mut Workspace, args: &Args, now: Timestamp) ->
 }
 
 pub(super) fn replies(workspace: &mut Workspace, args: &Args, now: Timestamp) -> Outcome {
-    let channel = readable(workspace, args, "history")?;
+    let channel = readable(workspace, args)?;
     let ts = args.text("ts").ok_or_else(|| Refusal::missing_argument("ts"))?;
-    let found = workspace.messages(&channel.id).iter().find(|message| message.ts == ts);
-    let root = match found {
+    let root = match workspace.message(&channel.id, &ts) {
         Some(message) => message.thread_ts.clone().unwrap_or(ts),
         None => return Err("thread_not_found".into()),
     };
@@ -41,7 +42,7 @@ pub(super) fn replies(workspace: &mut Workspace, args: &Args, now: Timestamp) ->
         .readable(&channel.id, now)
         .filter(|message| message.ts == root || message.thread_ts.as_deref() == Some(&root))
         .collect();
-    messages(workspace, args, thread.into_iter(), 1000)
+    messages(workspace, args, &channel.id, thread.into_iter(), 1000)
 }
 
 pub(super) fn list(workspace: &mut Workspace, args: &Args, _: Timestamp) -> Outcome {
@@ -60,7 +61,11 @@ pub(super) fn list(workspace: &mut Workspace, args: &Args, _: Timestamp) -> Outc
         wanted.push(private);
     }
     let limit = args.number("limit").unwrap_or(100).clamp(1, 999);
-    let from = from_cursor(args, "channel:")?.unwrap_or_default();
+    let from = from_cursor(args, "channel:")?;
+    if from.is_none() && workspace.config.empty_first_pages {
+        return Ok(json!({ "channels": [], "response_metadata": { "next_cursor": cursor("channel:", "") } }));
+    }
+    let from = from.unwrap_or_default();
     let mut rows: Vec<&Channel> = workspace
         .channels
         .values()
@@ -99,6 +104,72 @@ pub(super) fn join(workspace: &mut Workspace, args: &Args, _: Timestamp) -> Outc
     Ok(answer)
 }
 
+pub(super) fn open(workspace: &mut Workspace, args: &Args, _: Timestamp) -> Outcome {
+    if let Some(id) = args.text("channel") {
+        let channel = workspace.channels.get(&id).filter(|channel| channel.with_user.is_some());
+        let channel = channel.cloned().ok_or("channel_not_found")?;
+        return Ok(opened(workspace, args, &channel, true));
+    }
+    let users = args.text("users").unwrap_or_default();
+    let mut users: Vec<&str> = users.split(',').map(str::trim).filter(|user| !user.is_empty()).collect();
+    users.sort_unstable();
+    users.dedup();
+    match users.len() {
+        0 => return Err("users_list_not_supplied".into()),
+        1..=8 => {}
+        _ => return Err("too_many_users".into()),
+    }
+    let scope = if users.len() > 1 { "mpim:write" } else { "im:write" };
+    if !workspace.has_scope(scope) {
+        return Err(Refusal::missing_scope(scope, workspace));
+    }
+    for id in &users {
+        match workspace.user(id) {
+            None if *id == BOT_USER => return Err("invalid_user_combination".into()),
+            None => return Err("user_not_found".into()),
+            Some(user) if user.deleted => return Err("user_disabled".into()),
+            Some(_) => {}
+        }
+    }
+    let joined = users.join(",");
+    let known =
+        workspace.channels.values().find(|channel| channel.with_user.as_ref() == Some(&joined)).cloned();
+    match known {
+        Some(channel) => Ok(opened(workspace, args, &channel, true)),
+        None if args.flag("prevent_creation") => Err("channel_not_found".into()),
+        None => {
+            let channel = workspace.open(&users);
+            Ok(opened(workspace, args, &channel, false))
+        }
+    }
+}
+
+fn opened(workspace: &Workspace, args: &Args, channel: &Channel, already: bool) -> Value {
+    let mut answer = if args.flag("return_im") {
+        json!({ "channel": workspace.conversation(channel) })
+    } else {
+        json!({ "channel": { "id": channel.id } })
+    };
+    if already {
+        answer["no_op"] = true.into();
+        answer["already_open"] = true.into();
+    }
+    answer
+}
+
+pub(super) fn members(workspace: &mut Workspace, args: &Args, _: Timestamp) -> Outcome {
+    let channel = visible(workspace, args, "read")?;
+    let from = from_cursor(args, "member:")?.unwrap_or_default();
+    let limit = args.number("limit").unwrap_or(100).clamp(1, 999);
+    let mut members: Vec<String> =
+        workspace.members(&channel).into_iter().filter(|member| *member > from).collect();
+    members.sort();
+    let more = members.len() > limit;
+    members.truncate(limit);
+    let next = members.last().filter(|_| more).map(|last| cursor("member:", last)).unwrap_or_default();
+    Ok(json!({ "members": members, "response_metadata": { "next_cursor": next } }))
+}
+
 /// A channel that the bot may see, if a scope of its kind is there.
 fn visible(workspace: &Workspace, args: &Args, access: &str) -> Result<Channel, Refusal> {
     let id = args.text("channel").ok_or_else(|| Refusal::missing_argument("channel"))?;
@@ -114,8 +185,8 @@ fn visible(workspace: &Workspace, args: &Args, access: &str) -> Result<Channel, 
 }
 
 /// A channel whose messages the bot may read: only where it is a member.
-fn readable(workspace: &Workspace, args: &Args, access: &str) -> Result<Channel, Refusal> {
-    let channel = visible(workspace, args, access)?;
+fn readable(workspace: &Workspace, args: &Args) -> Result<Channel, Refusal> {
+    let channel = visible(workspace, args, "history")?;
     if channel.bot_is_member { Ok(channel) } else { Err("not_in_channel".into()) }
 }
 
@@ -123,6 +194,7 @@ fn readable(workspace: &Workspace, args: &Args, access: &str) -> Result<Channel,
 fn messages<'a>(
     workspace: &Workspace,
     args: &Args,
+    channel: &str,
     ordered: impl Iterator<Item = &'a Message>,
     default_limit: usize,
 ) -> Outcome {
@@ -153,7 +225,8 @@ fn messages<'a>(
     let next = page.get(limit).map(|message| cursor("next_ts:", &message.ts));
     page.truncate(limit);
     let metadata = args.flag("include_all_metadata");
-    let shown: Vec<Value> = page.into_iter().map(|message| workspace.shown(message, metadata)).collect();
+    let shown: Vec<Value> =
+        page.into_iter().map(|message| workspace.shown(channel, message, metadata)).collect();
     let mut answer = json!({ "messages": shown, "has_more": next.is_some() });
     if let Some(next) = next {
         answer["response_metadata"] = json!({ "next_cursor": next });
@@ -162,7 +235,7 @@ fn messages<'a>(
 }
 
 /// Reads a `ts`, or whole seconds, without a binary fraction.
-fn micros(ts: &str) -> Option<i64> {
+pub(super) fn micros(ts: &str) -> Option<i64> {
     let (secs, fraction) = ts.split_once('.').unwrap_or((ts, "0"));
     let plain = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
     if !plain(secs) || !plain(fraction) || fraction.len() > 6 {

@@ -49,6 +49,18 @@ struct Bucket {
 }
 
 impl Limiter {
+    /// Draws from one bucket if it can. Nobody is to blame if not.
+    pub(super) fn takes(&mut self, draw: &Draw, now: Timestamp) -> bool {
+        let bucket = self.buckets.entry(draw.key.clone()).or_default();
+        let from_ms = bucket.full_at_ms.max(now.as_millis());
+        let room_ms = i64::from(draw.at_once.saturating_sub(1)) * draw.interval_ms;
+        let fits = from_ms - now.as_millis() <= room_ms;
+        if fits {
+            bucket.full_at_ms = from_ms + draw.interval_ms;
+        }
+        fits
+    }
+
     /// Draws from all buckets or from none. Refused, it tells the whole seconds to wait.
     pub(super) fn admit(&mut self, draws: &[Draw], now: Timestamp) -> Result<(), u32> {
         let mut wait_ms = 0;

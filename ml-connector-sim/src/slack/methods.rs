@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 
 use super::{
     args::Args,
-    chat, conversations,
+    catalog::{Spec, spec},
     limits::{Draw, RateLimitAnswer},
-    workspace::{BOT_ID, BOT_USER, Workspace},
+    workspace::Workspace,
 };
 use crate::exchange;
 
@@ -45,51 +45,6 @@ impl From<&str> for Refusal {
     }
 }
 
-/// What is known of a method before it runs.
-struct Spec {
-    takes_json: bool,
-    only_post: bool,
-    /// Calls a minute; `None` where posting's own limits hold.
-    per_minute: Option<u32>,
-    scope: Option<&'static str>,
-    run: fn(&mut Workspace, &Args, Timestamp) -> Outcome,
-}
-
-fn spec(method: &str) -> Option<Spec> {
-    let read = |per_minute, run| Spec {
-        takes_json: false,
-        only_post: false,
-        per_minute: Some(per_minute),
-        scope: None,
-        run,
-    };
-    Some(match method {
-        "auth.test" => Spec { takes_json: true, ..read(600, auth_test) },
-        "chat.postMessage" => Spec {
-            takes_json: true,
-            only_post: true,
-            per_minute: None,
-            scope: Some("chat:write"),
-            run: chat::post_message,
-        },
-        "chat.update" => {
-            Spec { takes_json: true, only_post: true, scope: Some("chat:write"), ..read(50, chat::update) }
-        }
-        "conversations.history" => Spec { takes_json: true, ..read(50, conversations::history) },
-        "conversations.replies" => read(50, conversations::replies),
-        "conversations.list" => read(20, conversations::list),
-        "conversations.info" => read(50, conversations::info),
-        "conversations.join" => Spec {
-            takes_json: true,
-            only_post: true,
-            scope: Some("channels:join"),
-            ..read(50, conversations::join)
-        },
-        "users.lookupByEmail" => Spec { scope: Some("users:read.email"), ..read(50, lookup_by_email) },
-        _ => return None,
-    })
-}
-
 /// Answers a call. The real order of checks is not published; this is the sheet's.
 pub(super) fn answer(
     workspace: &mut Workspace,
@@ -113,7 +68,7 @@ pub(super) fn answer(
     if let Err(secs) = workspace.limiter.admit(&draws, now) {
         return limited(workspace, secs);
     }
-    let outcome = authenticate(workspace, request, &args)
+    let outcome = authenticate(workspace, &spec, &args, now)
         .and_then(|()| match spec.scope {
             Some(scope) if !workspace.has_scope(scope) => Err(Refusal::missing_scope(scope, workspace)),
             _ => Ok(()),
@@ -143,19 +98,14 @@ fn draws(workspace: &Workspace, method: &str, spec: &Spec, args: &Args) -> Vec<D
     }
 }
 
-fn authenticate(workspace: &Workspace, request: &Request<Bytes>, args: &Args) -> Result<(), Refusal> {
-    let header = request.headers().get(header::AUTHORIZATION).and_then(|header| header.to_str().ok());
-    let in_form = if args.json_body { None } else { args.text("token") };
-    let token = match header {
-        Some(header) => header.strip_prefix("Bearer ").map(str::to_owned),
-        None => in_form,
-    };
-    match token {
-        None => Err("not_authed".into()),
-        Some(token) if token != workspace.token => Err("invalid_auth".into()),
-        Some(_) if workspace.uninstalled => Err("account_inactive".into()),
-        Some(_) => Ok(()),
+fn authenticate(workspace: &Workspace, spec: &Spec, args: &Args, now: Timestamp) -> Result<(), Refusal> {
+    if !spec.needs_token {
+        return Ok(());
     }
+    if args.token.is_empty() {
+        return Err("not_authed".into());
+    }
+    workspace.tokens.check(&args.token, now)
 }
 
 fn limited(workspace: &mut Workspace, secs: u32) -> Response<Bytes> {
@@ -206,41 +156,4 @@ fn with_headers(workspace: &mut Workspace, status: StatusCode, body: &Value) -> 
         }
     }
     response
-}
-
-fn auth_test(workspace: &mut Workspace, _: &Args, _: Timestamp) -> Outcome {
-    let config = &workspace.config;
-    Ok(json!({
-        "url": format!("https://{}.slack.com/", config.team_name.to_ascii_lowercase()),
-        "team": config.team_name,
-        "user": "mlconnector",
-        "team_id": config.team_id,
-        "user_id": BOT_USER,
-        "bot_id": BOT_ID,
-        "is_enterprise_install": false,
-    }))
-}
-
-fn lookup_by_email(workspace: &mut Workspace, args: &Args, _: Timestamp) -> Outcome {
-    let email = args.text("email").ok_or_else(|| Refusal::missing_argument("email"))?;
-    let user = workspace.config.users.iter().find(|user| user.email.eq_ignore_ascii_case(email.trim()));
-    let user = user.ok_or("users_not_found")?;
-    Ok(json!({ "user": {
-        "id": user.id,
-        "team_id": workspace.config.team_id,
-        "name": user.email.split('@').next(),
-        "deleted": user.deleted,
-        "real_name": user.real_name,
-        "tz": "Europe/Amsterdam",
-        "tz_offset": 3600,
-        "profile": { "real_name": user.real_name, "display_name": user.real_name, "email": user.email },
-        "is_admin": false,
-        "is_owner": false,
-        "is_restricted": false,
-        "is_ultra_restricted": false,
-        "is_bot": false,
-        "is_app_user": false,
-        "is_email_confirmed": true,
-        "updated": 1_764_547_200,
-    } }))
 }

@@ -1,140 +1,56 @@
 //! Slack: the Web API of one workspace, and a page that shows its channels as a person would see them.
 
+mod app;
 mod args;
 mod blocks;
+mod catalog;
 mod chat;
+mod config;
 mod control;
 mod conversations;
+mod dates;
+mod events;
+mod inputs;
+mod interact;
 mod limits;
+mod message;
 mod methods;
+mod model;
 mod mrkdwn;
+mod outbox;
 mod page;
+mod people;
+mod reactions;
+mod responses;
+mod tokens;
+mod users;
+mod views;
 mod workspace;
 
 use std::{
     collections::BTreeMap,
     fmt,
     sync::{Arc, Mutex},
-    time::Duration,
 };
 
 use axum::{Router, body::Body};
 use http::{Request, Response};
-use ml_connector_core::{Clock, Timestamp};
-use serde_json::Value;
+use ml_connector_core::{Clock, Secret, Timestamp};
 
 use self::{args::Args, workspace::Workspace};
 pub use self::{
+    config::SlackConfig,
+    interact::Interaction,
     limits::RateLimitAnswer,
-    workspace::{Channel, User},
+    model::{Channel, Ephemeral, Posted, Reaction, Revision, User, UserGroup},
+    outbox::{Attempt, Delivery, DeliveryKind, DeliveryTuning, signature},
+    tokens::AppCredentials,
+    views::View,
 };
 use crate::{
     exchange::{self, Received, exchange},
     faults::{Call, Fault, Faults, locked},
 };
-
-/// What a [`SlackSim`] starts with.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct SlackConfig {
-    /// Where tokens and block ids come from.
-    pub seed: u64,
-    /// The workspace's id.
-    pub team_id: String,
-    /// The workspace's name.
-    pub team_name: String,
-    /// The bot's scopes.
-    pub scopes: Vec<String>,
-    /// The channels.
-    pub channels: Vec<Channel>,
-    /// The people.
-    pub users: Vec<User>,
-    /// How many posts a channel takes at once before it is down to one a second.
-    pub channel_burst: u32,
-    /// How many posts the whole workspace takes in a minute.
-    pub posts_per_minute: u32,
-    /// How a call over a limit is answered.
-    pub rate_limit_answer: RateLimitAnswer,
-    /// Whether a repeated `client_msg_id` in a channel is recognized for ten minutes.
-    pub client_msg_id_dedupe: bool,
-    /// Whether history is limited to 15 messages and one call a minute, as for commercially distributed apps.
-    pub restricted_history: bool,
-    /// How long a post stays out of `conversations.history`.
-    pub history_lag: Duration,
-}
-
-impl Default for SlackConfig {
-    fn default() -> Self {
-        let scopes = [
-            "chat:write",
-            "chat:write.public",
-            "channels:read",
-            "channels:join",
-            "channels:history",
-            "groups:read",
-            "groups:history",
-            "im:history",
-            "users:read",
-            "users:read.email",
-            "reactions:read",
-        ];
-        Self {
-            seed: 1,
-            team_id: "T07LEDGER1".to_owned(),
-            team_name: "Ledgerworks".to_owned(),
-            scopes: scopes.map(str::to_owned).to_vec(),
-            channels: vec![
-                Channel::new("C07ACCTNG1", "accounting"),
-                Channel::new("C07APPROV1", "invoice-approvals").private(),
-                Channel::new("C07EXECAL1", "exec-alerts").without_bot(),
-            ],
-            users: vec![
-                User::new("U07APPROV1", "Anna Verhoeven", "anna.verhoeven@ledgerworks.example"),
-                User::new("U07CLERK01", "Tom Baker", "tom.baker@ledgerworks.example"),
-            ],
-            channel_burst: 3,
-            posts_per_minute: 300,
-            rate_limit_answer: RateLimitAnswer::default(),
-            client_msg_id_dedupe: false,
-            restricted_history: false,
-            history_lag: Duration::ZERO,
-        }
-    }
-}
-
-/// A message as it stands in a channel.
-#[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
-pub struct Posted {
-    /// The channel's id.
-    pub channel: String,
-    /// Its id within the channel.
-    pub ts: String,
-    /// The parent's `ts`, for a reply.
-    pub thread_ts: Option<String>,
-    /// Who wrote it: a user id.
-    pub user: String,
-    /// The text, escaped as it was sent.
-    pub text: String,
-    /// The blocks, or null.
-    pub blocks: Value,
-    /// The metadata, or null.
-    pub metadata: Value,
-    /// The client's message id.
-    pub client_msg_id: Option<String>,
-    /// How often it was changed.
-    pub edits: u32,
-    /// When it was posted.
-    pub at: Timestamp,
-}
-
-impl Posted {
-    /// The `delivery_id` in its metadata.
-    #[must_use]
-    pub fn delivery_id(&self) -> Option<&str> {
-        self.metadata["event_payload"]["delivery_id"].as_str()
-    }
-}
 
 /// A simulator of one Slack workspace. Clones share their state.
 #[derive(Clone)]
@@ -163,11 +79,12 @@ impl SlackSim {
     /// As configured.
     #[must_use]
     pub fn with_config(clock: Arc<dyn Clock>, config: SlackConfig) -> Self {
-        let state = State { workspace: Workspace::new(config), received: Vec::new() };
+        let state = State { workspace: Workspace::new(config, clock.now()), received: Vec::new() };
         Self { shared: Arc::new(Shared { clock, faults: Faults::default(), state: Mutex::new(state) }) }
     }
 
-    /// Serves the Web API below `/api/` and, at `/`, a page of each channel.
+    /// Serves the Web API below `/api/`, `response_url`s below `/actions/` and `/commands/`, at `/` a page of the
+    /// channels on which people can click, and at `/oauth/v2/authorize` the one on which they allow the app.
     pub fn router(&self) -> Router {
         let sim = self.clone();
         Router::new().fallback(move |request: Request<Body>| {
@@ -176,10 +93,46 @@ impl SlackSim {
         })
     }
 
-    /// The bot's token.
+    /// The bot's token; with rotation, the newest.
     #[must_use]
     pub fn bot_token(&self) -> String {
-        self.workspace(|workspace| workspace.token.clone())
+        self.workspace(|workspace| workspace.tokens.newest())
+    }
+
+    /// The newest refresh token, where tokens rotate.
+    #[must_use]
+    pub fn refresh_token(&self) -> Option<String> {
+        self.workspace(|workspace| workspace.tokens.newest_refresh())
+    }
+
+    /// What the app needs for `oauth.v2.access`.
+    #[must_use]
+    pub fn app_credentials(&self) -> AppCredentials {
+        self.workspace(|workspace| AppCredentials {
+            app_id: workspace::APP_ID.to_owned(),
+            client_id: workspace.tokens.client_id.clone(),
+            client_secret: Secret::from(workspace.tokens.client_secret.as_str()),
+        })
+    }
+
+    /// A one-time code, good for ten minutes, as the redirect after the consent page carries it. It is exchanged
+    /// with the same `redirect_uri`.
+    #[must_use]
+    pub fn authorization_code(&self, redirect_uri: Option<&str>) -> String {
+        self.authorization_code_for(redirect_uri, &[])
+    }
+
+    /// As [`authorization_code`](Self::authorization_code), for scopes that are added to those of the bot.
+    #[must_use]
+    pub fn authorization_code_for(&self, redirect_uri: Option<&str>, scopes: &[&str]) -> String {
+        let now = self.now();
+        self.workspace(|workspace| workspace.tokens.code(&mut workspace.seed, redirect_uri, scopes, now))
+    }
+
+    /// Ends all access tokens, as if their twelve hours were over.
+    pub fn expire_tokens(&self) {
+        let now = self.now();
+        self.workspace(|workspace| workspace.tokens.expire(now));
     }
 
     /// The messages of a channel, oldest first, replies included.
@@ -202,28 +155,6 @@ impl SlackSim {
             }
         });
         counts.into_iter().filter(|(_, count)| *count > 1).map(|(id, _)| id).collect()
-    }
-
-    /// A person writes into a channel.
-    pub fn say(&self, channel: &str, user: &str, text: &str) {
-        let now = self.shared.clock.now();
-        self.workspace(|workspace| workspace.say(channel, user, text, now));
-    }
-
-    /// Adds a channel, or replaces the one with its id: to archive it, rename it, or remove the bot.
-    pub fn set_channel(&self, channel: Channel) {
-        self.workspace(|workspace| workspace.channels.insert(channel.id.clone(), channel));
-    }
-
-    /// Replaces the bot's scopes.
-    pub fn set_scopes(&self, scopes: &[&str]) {
-        let scopes = scopes.iter().map(|scope| (*scope).to_owned()).collect();
-        self.workspace(|workspace| workspace.config.scopes = scopes);
-    }
-
-    /// Removes the app from the workspace: from now on its token answers `account_inactive`.
-    pub fn uninstall(&self) {
-        self.workspace(|workspace| workspace.uninstalled = true);
     }
 
     /// Answers calls over a limit in this way.
@@ -269,8 +200,9 @@ impl SlackSim {
         if path.starts_with("/_sim/") {
             return control::answer(self, &request).map(Body::from);
         }
-        let Some(method) = path.strip_prefix("/api/") else {
-            return page::answer(self, request.method(), path).map(Body::from);
+        let responds = path.starts_with("/actions/") || path.starts_with("/commands/");
+        let Some(method) = path.strip_prefix("/api/").or(responds.then_some("")) else {
+            return page::answer(self, &request).map(Body::from);
         };
         let args = Args::read(&request);
         let channel = args.as_ref().ok().and_then(|args| args.text("channel"));
@@ -280,7 +212,10 @@ impl SlackSim {
         exchange(fault, || {
             let now = self.shared.clock.now();
             let mut state = locked(&self.shared.state);
-            let answer = methods::answer(&mut state.workspace, method, &request, args, now);
+            let answer = match responds {
+                true => responses::answer(&mut state.workspace, &request, now),
+                false => methods::answer(&mut state.workspace, method, &request, args, now),
+            };
             state.received[index].status = Some(answer.status());
             answer
         })
@@ -298,6 +233,10 @@ impl SlackSim {
         let mut state = locked(&self.shared.state);
         state.received.push(received);
         state.received.len() - 1
+    }
+
+    fn now(&self) -> Timestamp {
+        self.shared.clock.now()
     }
 
     fn workspace<T>(&self, act: impl FnOnce(&mut Workspace) -> T) -> T {

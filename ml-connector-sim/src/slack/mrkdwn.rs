@@ -2,7 +2,10 @@
 
 use maud::{Markup, PreEscaped, Render, html};
 
-use super::workspace::{BOT_NAME, BOT_USER, Workspace};
+use super::{
+    dates,
+    workspace::{BOT_NAME, BOT_USER, Workspace},
+};
 
 /// Renders mrkdwn.
 pub(super) fn render(text: &str, workspace: &Workspace) -> Markup {
@@ -60,7 +63,7 @@ fn inline(line: &str, workspace: &Workspace) -> Markup {
                 };
                 (end + 1, styled)
             }),
-            ':' => closing(rest, ':').and_then(|end| Some((end + 1, html! { (emoji(&rest[1..end])?) }))),
+            ':' => closing(rest, ':').and_then(|end| Some((end + 1, html! { (picture(&rest[1..end])?) }))),
             _ => None,
         };
         match taken {
@@ -111,23 +114,51 @@ fn token(token: &str, workspace: &Workspace) -> Markup {
     }
     if let Some(command) = target.strip_prefix('!') {
         return match command.split('^').next().unwrap_or_default() {
-            "date" => plain(label.unwrap_or(command)),
+            "date" => date(command, label.unwrap_or(command)),
             "subteam" => mention("@", label.unwrap_or(command).trim_start_matches('@')),
             everybody => mention("@", everybody),
         };
     }
-    let shown = plain(label.unwrap_or(target.strip_prefix("mailto:").unwrap_or(target)));
+    link(target, plain(label.unwrap_or(target.strip_prefix("mailto:").unwrap_or(target))))
+}
+
+fn link(target: &str, shown: Markup) -> Markup {
     if !["https://", "http://", "mailto:"].iter().any(|scheme| target.starts_with(scheme)) {
         return shown;
     }
     html! { a href=(target.replace("&amp;", "&")) rel="noreferrer" { (shown) } }
 }
 
-fn emoji(name: &str) -> Option<&'static str> {
+/// `date^UNIX^format^link`, or its fallback.
+fn date(command: &str, fallback: &str) -> Markup {
+    let mut parts = command.splitn(4, '^').skip(1);
+    let at = parts.next().and_then(|at| at.parse().ok());
+    let shown = at.zip(parts.next()).and_then(|(at, format)| dates::shown(at, format));
+    let shown = plain(shown.as_deref().unwrap_or(fallback));
+    match parts.next() {
+        Some(target) => link(target, shown),
+        None => shown,
+    }
+}
+
+/// An emoji, or its name where it is unknown here.
+pub(super) fn emoji(name: &str) -> Markup {
+    let base = name.split("::").next().unwrap_or(name);
+    match picture(base) {
+        Some(picture) => html! { (picture) },
+        None => html! { ":" (name) ":" },
+    }
+}
+
+fn picture(name: &str) -> Option<&'static str> {
     Some(match name {
         "white_check_mark" => "✅",
+        "heavy_check_mark" => "✔️",
         "warning" => "⚠️",
         "x" => "❌",
+        "no_entry" => "⛔",
+        "thumbsup" | "+1" => "👍",
+        "thumbsdown" | "-1" => "👎",
         "tada" => "🎉",
         "hourglass" | "hourglass_flowing_sand" => "⏳",
         "moneybag" => "💰",
@@ -143,11 +174,13 @@ fn emoji(name: &str) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
+    use ml_connector_core::Timestamp;
+
     use super::*;
     use crate::slack::SlackConfig;
 
     fn check(text: &str, html: &str) {
-        let workspace = Workspace::new(SlackConfig::default());
+        let workspace = Workspace::new(SlackConfig::default(), Timestamp::from_secs(0));
         assert_eq!(render(text, &workspace).into_string(), html, "{text}");
     }
 
@@ -162,7 +195,13 @@ mod tests {
             "<@U07APPROV1> in <#C07ACCTNG1>",
             r##"<span class="mention">@Anna Verhoeven</span> in <span class="mention">#accounting</span>"##,
         );
-        check("<!date^1769817600^{date_short}|31 Jan 2026> :tada: :unknown:", "31 Jan 2026 🎉 :unknown:");
+        check("<!date^1769817600^{date_short}|in January> :tada: :unknown:", "Jan 31, 2026 🎉 :unknown:");
+        check("<!date^1769817600^{week}|in January>", "in January");
+        check(
+            "<!date^0^{date_num}^https://a.example|x>",
+            r#"<a href="https://a.example" rel="noreferrer">1970-01-01</a>"#,
+        );
+        check("<!date^0^{date_num}^javascript:x|y>", "1970-01-01");
         check("&gt; said\nthen", "<blockquote>said</blockquote>then");
         check("```\n<b> *no*\n```", "<pre>&lt;b&gt; *no*</pre>");
     }

@@ -1,11 +1,23 @@
-//! The workspace: its channels, people and messages.
+//! The workspace: everything behind one installation of the app.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use ml_connector_core::Timestamp;
 use serde_json::{Value, json};
 
-use super::{Posted, SlackConfig, limits::Limiter};
+use super::{
+    SlackConfig,
+    limits::Limiter,
+    message::Message,
+    model::{Channel, Ephemeral, User},
+    outbox::Outbox,
+    responses::ResponseUrls,
+    tokens::Tokens,
+    views::Views,
+};
 use crate::seed::Seed;
 
 pub(super) const APP_ID: &str = "A07MLCONN1";
@@ -13,141 +25,20 @@ pub(super) const BOT_ID: &str = "B07MLBOT01";
 pub(super) const BOT_USER: &str = "U07MLBOT01";
 pub(super) const BOT_NAME: &str = "ml-connector";
 
-/// A channel, or a direct conversation with the bot.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Channel {
-    /// Its id.
-    pub id: String,
-    /// Its name, without `#`.
-    pub name: String,
-    /// Whether only members see it.
-    pub is_private: bool,
-    /// Whether it is closed.
-    pub is_archived: bool,
-    /// Whether the bot is in it.
-    pub bot_is_member: bool,
-    /// The other person of a direct conversation.
-    pub with_user: Option<String>,
-}
-
-impl Channel {
-    /// A public channel with the bot in it.
-    #[must_use]
-    pub fn new(id: &str, name: &str) -> Self {
-        Self {
-            id: id.to_owned(),
-            name: name.to_owned(),
-            is_private: false,
-            is_archived: false,
-            bot_is_member: true,
-            with_user: None,
-        }
-    }
-
-    /// Private.
-    #[must_use]
-    pub fn private(mut self) -> Self {
-        self.is_private = true;
-        self
-    }
-
-    /// Archived.
-    #[must_use]
-    pub fn archived(mut self) -> Self {
-        self.is_archived = true;
-        self
-    }
-
-    /// Without the bot.
-    #[must_use]
-    pub fn without_bot(mut self) -> Self {
-        self.bot_is_member = false;
-        self
-    }
-
-    /// Which scopes open it: `channels:<access>`, `groups:<access>` or `im:<access>`.
-    pub(super) fn scope(&self, access: &str) -> String {
-        let family = match (&self.with_user, self.is_private) {
-            (Some(_), _) => "im",
-            (None, true) => "groups",
-            (None, false) => "channels",
-        };
-        format!("{family}:{access}")
-    }
-}
-
-/// A person.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct User {
-    /// The id.
-    pub id: String,
-    /// The full name.
-    pub real_name: String,
-    /// The address.
-    pub email: String,
-    /// Whether the account was deactivated.
-    pub deleted: bool,
-}
-
-impl User {
-    /// A person with an active account.
-    #[must_use]
-    pub fn new(id: &str, real_name: &str, email: &str) -> Self {
-        Self { id: id.to_owned(), real_name: real_name.to_owned(), email: email.to_owned(), deleted: false }
-    }
-}
-
-/// A message in a channel.
-#[derive(Debug, Clone)]
-pub(super) struct Message {
-    pub(super) ts: String,
-    pub(super) thread_ts: Option<String>,
-    pub(super) broadcast: bool,
-    pub(super) user: String,
-    pub(super) text: String,
-    pub(super) blocks: Option<Value>,
-    pub(super) metadata: Option<Value>,
-    pub(super) client_msg_id: Option<String>,
-    pub(super) edited: Option<String>,
-    pub(super) edits: u32,
-    pub(super) at: Timestamp,
-}
-
-impl Message {
-    pub(super) fn by_bot(&self) -> bool {
-        self.user == BOT_USER
-    }
-
-    /// Whether it is shown in the channel itself, not only in its thread.
-    pub(super) fn in_channel(&self) -> bool {
-        self.broadcast || self.thread_ts.as_ref().is_none_or(|thread| *thread == self.ts)
-    }
-
-    pub(super) fn posted(&self, channel: &str) -> Posted {
-        Posted {
-            channel: channel.to_owned(),
-            ts: self.ts.clone(),
-            thread_ts: self.thread_ts.clone(),
-            user: self.user.clone(),
-            text: self.text.clone(),
-            blocks: self.blocks.clone().unwrap_or_default(),
-            metadata: self.metadata.clone().unwrap_or_default(),
-            client_msg_id: self.client_msg_id.clone(),
-            edits: self.edits,
-            at: self.at,
-        }
-    }
-}
-
-/// Everything behind one token.
+/// Everything behind one installation.
 #[derive(Debug)]
 pub(super) struct Workspace {
     pub(super) config: SlackConfig,
-    pub(super) token: String,
-    pub(super) uninstalled: bool,
+    pub(super) tokens: Tokens,
     pub(super) channels: BTreeMap<String, Channel>,
+    pub(super) ephemerals: Vec<Ephemeral>,
+    pub(super) views: Views,
+    pub(super) responses: ResponseUrls,
+    pub(super) outbox: Outbox,
+    /// Where `response_url`s begin.
+    pub(super) hooks: String,
+    /// Clicks that were not answered: person, channel and message.
+    pub(super) troubles: BTreeSet<(String, String, String)>,
     pub(super) limiter: Limiter,
     pub(super) seed: Seed,
     messages: BTreeMap<String, Vec<Message>>,
@@ -155,15 +46,21 @@ pub(super) struct Workspace {
 }
 
 impl Workspace {
-    pub(super) fn new(config: SlackConfig) -> Self {
+    pub(super) fn new(config: SlackConfig, now: Timestamp) -> Self {
         let mut seed = Seed::new(config.seed);
-        let token = format!("xoxb-simulated-{}", &seed.hex()[..24]);
+        let tokens = Tokens::new(&mut seed, config.token_rotation, now);
+        let outbox = Outbox::new(&mut seed, config.request_url.clone());
         let channels = config.channels.iter().map(|channel| (channel.id.clone(), channel.clone())).collect();
         Self {
             config,
-            token,
-            uninstalled: false,
+            tokens,
             channels,
+            ephemerals: Vec::new(),
+            views: Views::default(),
+            responses: ResponseUrls::default(),
+            outbox,
+            hooks: "https://hooks.slack.com".to_owned(),
+            troubles: BTreeSet::new(),
             limiter: Limiter::default(),
             seed,
             messages: BTreeMap::new(),
@@ -179,13 +76,60 @@ impl Workspace {
         self.config.users.iter().find(|user| user.id == id)
     }
 
+    /// The workspace's part of its web address.
+    pub(super) fn domain(&self) -> String {
+        self.config.team_name.to_ascii_lowercase().replace(' ', "-")
+    }
+
+    /// The next `ts`, which is larger than every one before it in the workspace.
+    pub(super) fn stamp(&mut self, now: Timestamp) -> String {
+        self.last_micros = (now.as_millis() * 1000).max(self.last_micros + 1);
+        ts_of(self.last_micros)
+    }
+
+    /// An id of the kind that begins with this letter.
+    pub(super) fn id(&mut self, letter: &str) -> String {
+        format!("{letter}{}", self.seed.hex()[..10].to_ascii_uppercase())
+    }
+
     /// The messages of a channel, oldest first.
     pub(super) fn messages(&self, channel: &str) -> &[Message] {
         self.messages.get(channel).map_or(&[], Vec::as_slice)
     }
 
+    pub(super) fn message(&self, channel: &str, ts: &str) -> Option<&Message> {
+        self.messages(channel).get(self.position(channel, ts)?)
+    }
+
     pub(super) fn message_mut(&mut self, channel: &str, ts: &str) -> Option<&mut Message> {
-        self.messages.get_mut(channel)?.iter_mut().find(|message| message.ts == ts)
+        let at = self.position(channel, ts)?;
+        self.messages.get_mut(channel)?.get_mut(at)
+    }
+
+    /// The replies to a message, oldest first.
+    pub(super) fn replies<'a>(&'a self, channel: &str, root: &'a str) -> impl Iterator<Item = &'a Message> {
+        let messages = self.messages(channel);
+        // A reply is younger than what it replies to.
+        let from = messages.partition_point(|message| message.ts.as_str() <= root);
+        messages[from..].iter().filter(move |message| message.thread_ts.as_deref() == Some(root))
+    }
+
+    /// Deletes a message; one with replies leaves its place to them.
+    pub(super) fn remove(&mut self, channel: &str, ts: &str) {
+        let Some(at) = self.position(channel, ts) else { return };
+        let has_replies = self.replies(channel, ts).next().is_some();
+        if let Some(messages) = self.messages.get_mut(channel) {
+            if has_replies {
+                messages[at].bury();
+            } else {
+                messages.remove(at);
+            }
+        }
+    }
+
+    fn position(&self, channel: &str, ts: &str) -> Option<usize> {
+        // They are in the order of their `ts`, and all of one length.
+        self.messages(channel).binary_search_by(|message| message.ts.as_str().cmp(ts)).ok()
     }
 
     pub(super) fn all_messages(&self) -> impl Iterator<Item = (&str, &Message)> {
@@ -194,29 +138,19 @@ impl Workspace {
             .flat_map(|(channel, messages)| messages.iter().map(move |message| (channel.as_str(), message)))
     }
 
-    /// Stores a message under the next `ts`, which is larger than every one before it in the workspace.
+    /// Stores a message under the next `ts`.
     pub(super) fn store(&mut self, channel: &str, mut message: Message) -> Message {
-        self.last_micros = (message.at.as_millis() * 1000).max(self.last_micros + 1);
-        message.ts = ts_of(self.last_micros);
+        message.ts = self.stamp(message.at);
         self.messages.entry(channel.to_owned()).or_default().push(message.clone());
         message
     }
 
-    pub(super) fn say(&mut self, channel: &str, user: &str, text: &str, now: Timestamp) {
-        let message = Message {
-            ts: String::new(),
-            thread_ts: None,
-            broadcast: false,
-            user: user.to_owned(),
-            text: text.to_owned(),
-            blocks: None,
-            metadata: None,
-            client_msg_id: None,
-            edited: None,
-            edits: 0,
-            at: now,
-        };
-        self.store(channel, message);
+    /// Shows a person something that nobody else sees. Returns what tells it from others.
+    pub(super) fn whisper(&mut self, mut ephemeral: Ephemeral) -> String {
+        ephemeral.ts = self.stamp(ephemeral.at);
+        let ts = ephemeral.ts.clone();
+        self.ephemerals.push(ephemeral);
+        ts
     }
 
     /// Finds a channel by id, by public name with or without `#`, or by the person it is a conversation with.
@@ -235,56 +169,25 @@ impl Workspace {
             return Some(channel.clone());
         }
         let user = self.user(target)?.id.clone();
-        let id = format!("D{}", &self.seed.hex()[..8].to_ascii_uppercase());
-        let mut channel = Channel::new(&id, "directmessage").private();
-        channel.with_user = Some(user);
-        self.channels.insert(id, channel.clone());
-        Some(channel)
+        Some(self.open(&[&user]))
     }
 
-    /// A message as the API shows it.
-    pub(super) fn shown(&self, message: &Message, with_metadata: bool) -> Value {
-        let mut shown = json!({
-            "type": "message",
-            "user": message.user,
-            "team": self.config.team_id,
-            "ts": message.ts,
-            "text": message.text,
-        });
-        if message.by_bot() {
-            shown["bot_id"] = BOT_ID.into();
-            shown["app_id"] = APP_ID.into();
-            shown["bot_profile"] = json!({
-                "id": BOT_ID, "app_id": APP_ID, "user_id": BOT_USER, "name": BOT_NAME,
-                "icons": {}, "deleted": false, "updated": 1_764_547_200, "team_id": self.config.team_id,
-            });
-        }
-        if let Some(blocks) = &message.blocks {
-            shown["blocks"] = blocks.clone();
-        }
-        if let Some(thread_ts) = &message.thread_ts {
-            shown["thread_ts"] = thread_ts.clone().into();
-        }
-        if let Some(id) = &message.client_msg_id {
-            shown["client_msg_id"] = id.clone().into();
-        }
-        if let Some(ts) = &message.edited {
-            shown["edited"] = json!({ "user": message.user, "ts": ts });
-        }
-        match &message.metadata {
-            Some(metadata) if with_metadata => shown["metadata"] = metadata.clone(),
-            Some(metadata) => shown["metadata"] = json!({ "event_type": metadata["event_type"] }),
-            None => {}
-        }
-        shown
+    /// Opens a direct conversation.
+    pub(super) fn open(&mut self, users: &[&str]) -> Channel {
+        let (letter, name) = if users.len() > 1 { ("C", "mpdm") } else { ("D", "directmessage") };
+        let mut channel = Channel::new(&self.id(letter), name).private().with_members(users);
+        channel.with_user = Some(users.join(","));
+        self.channels.insert(channel.id.clone(), channel.clone());
+        channel
     }
 
     /// A conversation as the API shows it.
     pub(super) fn conversation(&self, channel: &Channel) -> Value {
         if let Some(user) = &channel.with_user {
             return json!({
-                "id": channel.id, "is_im": true, "user": user, "created": 1_735_689_600,
-                "is_org_shared": false, "is_archived": channel.is_archived, "priority": 0,
+                "id": channel.id, "is_im": !user.contains(','), "is_mpim": user.contains(','), "user": user,
+                "created": 1_735_689_600, "is_org_shared": false, "is_archived": channel.is_archived,
+                "priority": 0,
             });
         }
         json!({
@@ -295,10 +198,18 @@ impl Workspace {
             "pending_shared": [], "shared_team_ids": [self.config.team_id], "pending_connected_team_ids": [],
             "context_team_id": self.config.team_id, "created": 1_735_689_600, "updated": 1_735_689_600_123_i64,
             "creator": "U07CLERK01", "parent_conversation": null, "unlinked": 0,
-            "is_member": channel.bot_is_member, "num_members": 7, "previous_names": [], "properties": {},
+            "is_member": channel.bot_is_member, "num_members": self.members(channel).len(),
+            "previous_names": channel.previous_names, "properties": {},
             "topic": { "value": "", "creator": "", "last_set": 0 },
             "purpose": { "value": "", "creator": "", "last_set": 0 },
         })
+    }
+
+    /// Who is in a channel.
+    pub(super) fn members(&self, channel: &Channel) -> Vec<String> {
+        let people = self.config.users.iter().filter(|user| !user.deleted && channel.has(&user.id));
+        let bot = channel.bot_is_member.then(|| BOT_USER.to_owned());
+        people.map(|user| user.id.clone()).chain(bot).collect()
     }
 
     /// Messages that history shows by now, oldest first.

@@ -44,6 +44,11 @@ pub(super) fn answer(
     };
     let mut answer = match org.books.counters.admit(now) {
         Some(limited) => limited,
+        None if matches!(route, Route::Settings(_)) => {
+            let webhooks = &mut org.webhooks;
+            let has_rules = org.books.organization.plan.has_workflow_rules();
+            webhooks.settings.answer(&segments[1..], request, has_rules, now, &mut webhooks.waiting)
+        }
         None => call(&mut org.books, &route, &params, request, now),
     };
     org.webhooks.fire(&mut org.books, now);
@@ -55,19 +60,35 @@ pub(super) fn answer(
 #[derive(Debug, Clone, Copy)]
 enum Route<'a> {
     Organizations,
+    Users,
+    Settings(&'a Method),
     List(Entity),
     Detail(Entity, &'a str),
     Comments(Entity, &'a str),
     AddComment(Entity, &'a str),
+    DeleteComment(Entity, &'a str, &'a str),
+    SetFields(Entity, &'a str),
     Submit(Entity, &'a str),
     Approve(Entity, &'a str),
 }
 
 impl<'a> Route<'a> {
-    fn of(method: &Method, segments: &[&'a str]) -> Option<Self> {
+    fn of(method: &'a Method, segments: &[&'a str]) -> Option<Self> {
         let (get, post) = (method == Method::GET, method == Method::POST);
         if let ["organizations"] = segments {
             return get.then_some(Self::Organizations);
+        }
+        if let ["users"] = segments {
+            return get.then_some(Self::Users);
+        }
+        if let ["settings", "webhooks" | "workflows", ..] = segments {
+            return Some(Self::Settings(method));
+        }
+        let segments = if let ["settings", "currencies", ..] = segments { &segments[1..] } else { segments };
+        // Custom fields alone are set under the singular.
+        if let [kind, id, "customfields"] = *segments {
+            let entity = [Entity::Invoice, Entity::Bill].into_iter().find(|entity| entity.name() == kind)?;
+            return (method == Method::PUT).then_some(Self::SetFields(entity, id));
         }
         let entity = Entity::parse(segments.first()?)?;
         let has_actions = matches!(entity, Entity::Invoice | Entity::Bill);
@@ -76,6 +97,9 @@ impl<'a> Route<'a> {
             [id] if get => Some(Self::Detail(entity, id)),
             [id, "comments"] if get && has_actions => Some(Self::Comments(entity, id)),
             [id, "comments"] if post && has_actions => Some(Self::AddComment(entity, id)),
+            [id, "comments", comment] if method == Method::DELETE && has_actions => {
+                Some(Self::DeleteComment(entity, id, comment))
+            }
             [id, "submit"] if post && has_actions => Some(Self::Submit(entity, id)),
             [id, "approve"] if post && has_actions => Some(Self::Approve(entity, id)),
             _ => None,
@@ -85,13 +109,19 @@ impl<'a> Route<'a> {
     /// Whether one of the scopes that open this route is there.
     fn allowed_by(self, has: impl Fn(&str) -> bool) -> bool {
         let (module, access) = match self {
-            Self::Organizations => ("settings", "READ"),
+            Self::Organizations | Self::Users => ("settings", "READ"),
+            Self::Settings(&Method::GET) => ("settings", "READ"),
+            Self::Settings(&Method::POST) => ("settings", "CREATE"),
+            Self::Settings(&Method::DELETE) => ("settings", "DELETE"),
+            Self::Settings(_) => ("settings", "UPDATE"),
             Self::List(entity) | Self::Detail(entity, _) | Self::Comments(entity, _) => {
-                (entity.plural(), "READ")
+                (entity.scope(), "READ")
             }
             Self::AddComment(entity, _) | Self::Submit(entity, _) | Self::Approve(entity, _) => {
                 (entity.plural(), "CREATE")
             }
+            Self::DeleteComment(entity, ..) => (entity.plural(), "DELETE"),
+            Self::SetFields(entity, _) => (entity.plural(), "UPDATE"),
         };
         has("ZohoBooks.fullaccess.all")
             || has(&format!("ZohoBooks.{module}.{access}"))
@@ -107,7 +137,8 @@ fn call(
     now: Timestamp,
 ) -> Response<Bytes> {
     match *route {
-        Route::Organizations => refused(StatusCode::NOT_FOUND, 5, "Invalid URL Passed"),
+        Route::Organizations | Route::Settings(_) => refused(StatusCode::NOT_FOUND, 5, "Invalid URL Passed"),
+        Route::Users => found("users", render::users()),
         Route::List(entity) => match list::page(books, entity, params, now) {
             Ok(page) => ok(StatusCode::OK, &page),
             Err(name) => refused(StatusCode::BAD_REQUEST, 2, &format!("Invalid value passed for {name}")),
@@ -128,6 +159,11 @@ fn call(
             None => missing(entity),
         },
         Route::AddComment(entity, id) => add_comment(books, entity, id, request, now),
+        Route::DeleteComment(entity, id, comment) => match books.delete_comment(entity, id, comment) {
+            Ok(()) => ok(StatusCode::OK, &json!({ "code": 0, "message": "The comment has been deleted." })),
+            Err(_) => refused(StatusCode::NOT_FOUND, 1002, "Comment does not exist."),
+        },
+        Route::SetFields(entity, id) => set_fields(books, entity, id, request, now),
         Route::Submit(entity, id) => acted(
             books.submit(entity, id, now).map_err(|error| error.kind()),
             entity,
@@ -171,6 +207,27 @@ fn add_comment(
     }
 }
 
+/// An array without an envelope. Invoices call the id one way, bills the other, and each ignores the other's.
+fn set_fields(
+    books: &mut Books,
+    entity: Entity,
+    id: &str,
+    request: &Request<Bytes>,
+    now: Timestamp,
+) -> Response<Bytes> {
+    let key = if entity == Entity::Bill { "custom_field_id" } else { "customfield_id" };
+    let fields: Vec<Value> = serde_json::from_slice(request.body()).unwrap_or_default();
+    let pair = |field: &Value| Some((field[key].as_str()?.to_owned(), field["value"].as_str()?.to_owned()));
+    let pairs: Option<Vec<_>> = fields.iter().map(pair).collect();
+    let Some(pairs) = pairs.filter(|pairs| !pairs.is_empty()) else {
+        return refused(StatusCode::BAD_REQUEST, 2, "Invalid value passed for custom_fields");
+    };
+    match books.set_fields(entity, id, pairs, now) {
+        Ok(()) => ok(StatusCode::OK, &json!({ "code": 0, "message": "Custom Fields Updated Successfully" })),
+        Err(_) => missing(entity),
+    }
+}
+
 fn acted(outcome: Result<(), ErrorKind>, entity: Entity, sentence: &str) -> Response<Bytes> {
     match outcome {
         Ok(()) => {
@@ -201,11 +258,11 @@ fn missing(entity: Entity) -> Response<Bytes> {
     refused(StatusCode::NOT_FOUND, 1002, entity.missing())
 }
 
-fn refused(status: StatusCode, code: u32, message: &str) -> Response<Bytes> {
+pub(super) fn refused(status: StatusCode, code: u32, message: &str) -> Response<Bytes> {
     ok(status, &json!({ "code": code, "message": message }))
 }
 
-fn ok(status: StatusCode, body: &impl serde::Serialize) -> Response<Bytes> {
+pub(super) fn ok(status: StatusCode, body: &impl serde::Serialize) -> Response<Bytes> {
     let mut answer = exchange::json(status, JSON, body);
     answer.headers_mut().insert(header::SERVER, HeaderValue::from_static("ZGS"));
     answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

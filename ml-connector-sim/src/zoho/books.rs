@@ -10,6 +10,7 @@ use ml_connector_core::{
 use super::{
     Organization,
     limits::Counters,
+    plain::Plain,
     records::{Approval, Comment, Document, Entity, NewDocument, Party, Payment, Stage},
 };
 
@@ -21,6 +22,9 @@ pub(super) struct Books {
     pub(super) counters: Counters,
     pub(super) documents: BTreeMap<String, Document>,
     pub(super) payments: BTreeMap<String, Payment>,
+    pub(super) plain: BTreeMap<String, Plain>,
+    /// Whether payments received have the filter that is not documented for them.
+    pub(super) filters_payments: bool,
     parties: BTreeMap<String, String>,
     /// What happened since it was last taken: workflow rules look at it.
     pub(super) changes: Vec<Happened>,
@@ -52,6 +56,8 @@ impl Books {
             local: jiff::tz::TimeZone::get(zone.name()).unwrap_or(jiff::tz::TimeZone::UTC),
             documents: BTreeMap::new(),
             payments: BTreeMap::new(),
+            plain: BTreeMap::new(),
+            filters_payments: false,
             parties: BTreeMap::new(),
             changes: Vec::new(),
             drawn: 0,
@@ -103,6 +109,7 @@ impl Books {
             created: now,
             modified: now,
             comments: Vec::new(),
+            fields: BTreeMap::new(),
         };
         self.documents.insert(id.clone(), document);
         self.happened(entity, &id, How::Added);
@@ -223,6 +230,10 @@ impl Books {
                     })?;
                 }
             }
+            _ => {
+                self.plain(entity, id).ok_or_else(|| missing(entity, id))?;
+                self.plain.remove(id);
+            }
         }
         self.happened(entity, id, How::Deleted);
         Ok(())
@@ -241,6 +252,28 @@ impl Books {
         Ok(comment)
     }
 
+    pub(super) fn delete_comment(&mut self, entity: Entity, id: &str, comment: &str) -> Result<()> {
+        let comments = &mut self.document_mut(entity, id)?.comments;
+        let at =
+            comments.iter().position(|known| known.id == comment).ok_or_else(|| missing(entity, comment))?;
+        comments.remove(at);
+        Ok(())
+    }
+
+    /// Sets custom fields: an edit like any other.
+    pub(super) fn set_fields(
+        &mut self,
+        entity: Entity,
+        id: &str,
+        fields: Vec<(String, String)>,
+        now: Timestamp,
+    ) -> Result<()> {
+        self.edit(entity, id, now, |document, _| {
+            document.fields.extend(fields);
+            Ok(())
+        })
+    }
+
     pub(super) fn document(&self, entity: Entity, id: &str) -> Option<&Document> {
         self.documents.get(id).filter(|document| document.entity == entity)
     }
@@ -254,7 +287,7 @@ impl Books {
         found.ok_or_else(|| missing(entity, id))
     }
 
-    fn party(&mut self, name: &str) -> Party {
+    pub(super) fn party(&mut self, name: &str) -> Party {
         let id = match self.parties.get(name) {
             Some(id) => id.clone(),
             None => self.next_id(),
@@ -263,19 +296,19 @@ impl Books {
         Party { id, name: name.to_owned() }
     }
 
-    fn happened(&mut self, entity: Entity, id: &str, how: How) {
+    pub(super) fn happened(&mut self, entity: Entity, id: &str, how: How) {
         self.changes.push(Happened { entity, id: id.to_owned(), how });
     }
 
     /// 18 digits, as real ids have; more than a binary fraction can hold.
-    fn next_id(&mut self) -> String {
+    pub(super) fn next_id(&mut self) -> String {
         self.drawn += 1;
         let account: u64 = self.organization.id.parse().unwrap_or(0);
         format!("{:06}{:012}", account % 900_000 + 100_000, 200_000 + 7 * self.drawn)
     }
 }
 
-fn missing(entity: Entity, id: &str) -> Error {
+pub(super) fn missing(entity: Entity, id: &str) -> Error {
     Error::new(ErrorKind::NotFound, "there is no such record")
         .with_context("entity", entity.name())
         .with_context("id", id)

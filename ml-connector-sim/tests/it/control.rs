@@ -69,3 +69,45 @@ async fn faults_are_planted_and_messages_read_through_curl() {
     let report = call(&transport, Method::GET, &format!("{slack}/report"), &Value::Null).await;
     assert_eq!((&report.body["requests"], &report.body["duplicates"]), (&json!(4), &json!([])));
 }
+
+#[tokio::test]
+async fn people_act_in_slack_through_curl() {
+    let workspace = crate::slack::workspace();
+    let ts = workspace.card("C07ACCTNG1").await;
+    let sim = async |method: Method, path: &str, body: Value| {
+        call(&workspace.transport, method, &format!("https://slack.com/_sim/{path}"), &body).await
+    };
+    let message = format!("channels/C07ACCTNG1/messages/{ts}");
+    let tom = "U07CLERK01";
+    let react = json!({ "user": tom, "name": "eyes" });
+    let reactions = format!("{message}/reactions");
+    assert_eq!(sim(Method::POST, &reactions, react.clone()).await.status, StatusCode::OK);
+    assert_eq!(sim(Method::POST, &reactions, react.clone()).await.status, StatusCode::CONFLICT);
+    let read = sim(Method::GET, "channels/C07ACCTNG1/messages", Value::Null).await;
+    assert_eq!(read.body["messages"][0]["reactions"][0]["users"], json!([tom]));
+    sim(Method::DELETE, &reactions, react).await;
+
+    let click = json!({ "user": tom, "action_id": "approve", "inputs": { "why": "in order" } });
+    let clicked = sim(Method::POST, &format!("{message}/clicks"), click).await;
+    let url = clicked.body["response_url"].as_str().unwrap();
+    assert!(url.starts_with("https://hooks.slack.com/actions/"));
+    workspace.deliver().await;
+    let attempts = sim(Method::GET, "attempts", Value::Null).await;
+    let names: Vec<_> =
+        attempts.body["attempts"].as_array().unwrap().iter().map(|one| &one["name"]).collect();
+    assert_eq!(names, ["reaction_added", "reaction_removed", "approve"]);
+    let heard = workspace.app.heard().pop().unwrap().payload();
+    assert_eq!(heard["state"]["values"]["why"]["why.text"]["value"], "in order");
+
+    call(&workspace.transport, Method::POST, url, &json!({ "text": "x" })).await;
+    let seen = sim(Method::GET, &format!("users/{tom}/ephemerals"), Value::Null).await;
+    assert_eq!(seen.body["ephemerals"], json!([]), "without a content type nothing is read");
+    let nothing = sim(Method::POST, "views/V1/submission", json!({ "user": tom })).await;
+    assert_eq!(nothing.status, StatusCode::NOT_FOUND);
+    assert_eq!(sim(Method::GET, &format!("users/{tom}/views"), Value::Null).await.body["views"], json!([]));
+    sim(Method::POST, "channels/C07ACCTNG1/name", json!({ "name": "ledger" })).await;
+    sim(Method::POST, "channels/C07ACCTNG1/archive", json!({ "user": tom })).await;
+    sim(Method::POST, "uninstall", Value::Null).await;
+    let told: Vec<String> = workspace.deliver().await.into_iter().map(|attempt| attempt.name).collect();
+    assert_eq!(told, ["tokens_revoked", "app_uninstalled"]);
+}

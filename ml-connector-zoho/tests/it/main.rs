@@ -8,5 +8,7 @@ mod consent;
 mod hostile;
 mod poll;
 mod resolve;
+mod sink;
+mod subscriptions;
 mod support;
 mod webhook;

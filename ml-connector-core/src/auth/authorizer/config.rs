@@ -32,7 +32,8 @@ pub struct AuthorizerConfig {
     ///
     /// An error of it is the error of [`Authorizer::finish`](super::Authorizer::finish).
     pub token_url: fn(&Callback) -> Result<Option<Url>>,
-    /// The fields of the token answer that are handed back, such as `api_domain` or `team`. None that holds a secret.
+    /// The fields of the token answer that are handed back, such as `api_domain`, or `team.id` inside another. None
+    /// that holds a secret.
     pub fields: &'static [&'static str],
 }
 

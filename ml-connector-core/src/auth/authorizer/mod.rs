@@ -219,7 +219,7 @@ impl AuthorizerConfig {
         };
         let answer = Answer::new(response.map_err(no_answer)?, ctx.now());
         let granted = granted(manager.consented(&ctx, &answer).await?)?;
-        if granted.refresh.is_none() {
+        if !manager.rules().connects_with(&granted) {
             return Err(Error::new(
                 ErrorKind::Unauthenticated,
                 "expected a refresh token, but the vendor granted none: the consent has to be asked for in the \
@@ -231,7 +231,7 @@ impl AuthorizerConfig {
     }
 
     fn connected(&self, connection: ConnectionId, token_url: Url, answer: &Answer) -> Connected {
-        let body: serde_json::Map<String, Value> = serde_json::from_slice(&answer.body).unwrap_or_default();
+        let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
         let words = |scopes: &str| {
             let words = scopes.split(|c: char| c == ',' || c.is_whitespace());
             words.filter(|word| !word.is_empty()).map(str::to_owned).collect::<Vec<_>>()
@@ -242,13 +242,22 @@ impl AuthorizerConfig {
             |wanted: &&String| granted_scopes.as_ref().is_some_and(|granted| !granted.contains(wanted));
         Connected {
             missing_scopes: self.scopes.iter().filter(missing).cloned().collect(),
-            fields: self.fields.iter().filter_map(|name| Some((*name, body.get(*name)?.clone()))).collect(),
+            fields: self
+                .fields
+                .iter()
+                .filter_map(|name| Some((*name, field(&body, name)?.clone())))
+                .collect(),
             granted_scopes,
             connection,
             token_url,
             callback: Callback::default(),
         }
     }
+}
+
+/// The field that a path of names leads to.
+fn field<'a>(body: &'a Value, path: &str) -> Option<&'a Value> {
+    path.split('.').try_fold(body, |value, name| value.get(name))
 }
 
 /// The callback said `error`.

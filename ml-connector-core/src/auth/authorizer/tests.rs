@@ -382,6 +382,52 @@ async fn a_configuration_that_cannot_work_is_refused() {
     assert_eq!(error.kind(), ErrorKind::ConfigInvalid);
 }
 
+/// An app whose tokens have no end, and a person whose own token comes along.
+const UNENDING: &str = r#"{"ok":true,"access_token":"planted-a1","token_type":"bot","scope":"bills.READ",
+    "team":{"id":"T1","name":"planted-name"},"authed_user":{"id":"U1","access_token":"planted-user"}}"#;
+
+#[tokio::test(start_paused = true)]
+async fn a_token_without_an_end_connects_where_the_vendor_has_such_and_lasts_until_it_is_refused() {
+    let vendor = Vendor::answering([Ok(UNENDING), Ok(UNENDING), Ok(UNENDING)]);
+    let store = Arc::new(MemoryTokenStore::new());
+    let ctx = context(&vendor, &store);
+    let finish = async |authorizer: &Authorizer| {
+        let url = authorizer.begin(&ctx, &books(), None).await.unwrap();
+        authorizer.finish(&ctx, &callback(&url), None).await
+    };
+    refused(&finish(&authorizer()).await.unwrap_err(), ErrorKind::Unauthenticated);
+
+    let mut config = config();
+    config.oauth.unending = true;
+    config.fields = &["team.id", "authed_user.id", "authed_user.scope", "authed_user.id.x"];
+    let source = OAuth2::new(TokenKey::new(&books()), config.oauth.clone()).unwrap();
+    let authorizer = Authorizer::new(config).unwrap();
+    let connected = finish(&authorizer).await.unwrap();
+    let field = |name| connected.field(name).and_then(Value::as_str);
+    assert_eq!((field("team.id"), field("authed_user.id")), (Some("T1"), Some("U1")));
+    assert_eq!((field("authed_user.scope"), field("authed_user.id.x"), field("team")), (None, None, None));
+    assert_clean(&format!("{connected:?}"));
+
+    after(365 * 24 * 3600).await;
+    let authorization = source.authorize(&ctx).await.unwrap();
+    assert_eq!(authorization.header().to_str().unwrap(), "Bearer planted-a1");
+    let status = source.status(&ctx).await.unwrap().unwrap();
+    assert!(!status.reconnect_required && status.expires_at.is_none());
+
+    let dead = source.rejected(&ctx, &authorization).await.unwrap_err();
+    for error in [dead, source.authorize(&ctx).await.unwrap_err()] {
+        refused(&error, ErrorKind::Unauthenticated);
+        assert_eq!((error.scope(), error.context("code")), (&Scope::Connection, Some("token_refused")));
+    }
+    assert!(source.status(&ctx).await.unwrap().unwrap().reconnect_required);
+
+    finish(&authorizer).await.unwrap();
+    // A call that was under way with the token before is refused late.
+    source.rejected(&ctx, &authorization).await.unwrap();
+    assert!(source.authorize(&ctx).await.is_ok());
+    assert_eq!(vendor.requests().len(), 3, "nothing is renewed");
+}
+
 /// What the connection's source sends.
 async fn header(ctx: &Context) -> String {
     let source = OAuth2::new(TokenKey::new(&books()), oauth()).unwrap();

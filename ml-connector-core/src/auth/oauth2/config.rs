@@ -41,6 +41,14 @@ pub struct OAuth2Config {
     pub not_before: Duration,
     /// What happens to the refresh token.
     pub rotation: Rotation,
+    /// How long the vendor keeps a refresh token that is not used, such as 30 days; `None`: for ever. It is used when
+    /// half of that is over: with the next call, or by [`OAuth2::keep_alive`](super::OAuth2::keep_alive) where none
+    /// comes.
+    pub idle_life: Option<Duration>,
+    /// Whether the vendor may grant an access token that has no end, and no refresh token beside it, as Slack does
+    /// unless an app rotates its tokens. It is used until an API refuses it; then somebody has to connect anew. Where
+    /// this is `false`, a consent that leads to no refresh token is refused.
+    pub unending: bool,
     /// At most so many token requests in ten minutes, failed ones included.
     pub max_per_10_minutes: u32,
     /// How long one token request may take. A host that dies with one under way keeps the others away for twice as
@@ -77,8 +85,16 @@ pub enum ClientAuth {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Grant {
-    /// A refresh token. `initial` is stored under the key if nothing is there yet, and tried when another is
-    /// configured after the stored one was refused.
+    /// A refresh token. The first one may be configured; it is the vendor's answers that count from then on.
+    ///
+    /// Each configured token begins a chain of tokens once at most, of which a digest in the store reminds all hosts:
+    /// - One that is new there replaces the chain at the next call, whether that still works or is dead: the customer
+    ///   has consented anew. Should it be refused, the chain that was there goes on.
+    /// - One that is known there changes nothing, neither after a restart nor on a host that has not been given the
+    ///   newer one yet, and neither when its chain is dead: then configure another, or
+    ///   [`connect`](super::OAuth2::connect).
+    /// - What a person consents to through an [`Authorizer`](crate::auth::Authorizer), or
+    ///   [`connect`](super::OAuth2::connect) stores, is newer than what is configured at that time.
     RefreshToken {
         /// The token that a person's consent led to.
         initial: Option<Secret>,
@@ -125,6 +141,8 @@ impl OAuth2Config {
             lead: Duration::from_secs(300),
             not_before: Duration::ZERO,
             rotation: Rotation::None,
+            idle_life: None,
+            unending: false,
             // Half of what Zoho allows per refresh token, the tightest limit known.
             max_per_10_minutes: 5,
             request_time: Limits::TOTAL,
@@ -144,6 +162,7 @@ impl OAuth2Config {
             ("scheme", self.scheme.is_empty()),
             ("max_per_10_minutes", self.max_per_10_minutes == 0),
             ("request_time", self.request_time.is_zero()),
+            ("idle_life", self.idle_life.is_some_and(|life| life.is_zero())),
         ] {
             if empty {
                 return Err(Error::new(ErrorKind::ConfigInvalid, "expected a value, but the field is empty")
@@ -166,9 +185,17 @@ impl OAuth2Config {
             budget: self.max_per_10_minutes,
             throttle_pause: self.throttle_pause,
             deadline: self.request_time,
+            idle_life: self.idle_life,
             needs_refresh_token,
-            config: self.digest(initial.as_ref()),
+            unending: self.unending,
+            seed: initial.as_ref().map(|initial| digest(&["configured refresh token", initial.expose()])),
             initial,
+            config: digest(&[
+                self.token_url.as_str(),
+                &self.client_id,
+                self.client_secret.expose(),
+                self.key_id(),
+            ]),
         }
     }
 
@@ -179,20 +206,14 @@ impl OAuth2Config {
             ClientAuth::Body | ClientAuth::Basic => "",
         }
     }
+}
 
-    /// Tells one configuration from another without holding any of it.
-    fn digest(&self, initial: Option<&Secret>) -> String {
-        let mut hasher = Sha256::new();
-        for part in [
-            self.token_url.as_str(),
-            &self.client_id,
-            self.client_secret.expose(),
-            self.key_id(),
-            initial.map_or("", Secret::expose),
-        ] {
-            hasher.update(part.len().to_be_bytes());
-            hasher.update(part);
-        }
-        hasher.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+/// Tells one text from another without holding any of it.
+fn digest(parts: &[&str]) -> String {
+    let mut hasher = Sha256::new();
+    for part in parts {
+        hasher.update(part.len().to_be_bytes());
+        hasher.update(part);
     }
+    hasher.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }

@@ -52,7 +52,7 @@ pub struct TokenStatus {
     pub issued_at: Option<Timestamp>,
     /// When it ends, if the vendor says.
     pub expires_at: Option<Timestamp>,
-    /// Somebody has to connect the account anew: no refresh token is there, or it is dead.
+    /// Somebody has to connect the account anew: no token is there, or it is dead.
     pub reconnect_required: bool,
     /// The answer to the last refresh was lost: the refresh token may be spent.
     pub in_doubt: bool,
@@ -89,17 +89,30 @@ impl OAuth2 {
         self.manager.tell(ctx, &Input::Connect(granted)).await
     }
 
+    /// Uses the refresh token if it would die of disuse otherwise (see [`OAuth2Config::idle_life`]), and is done at
+    /// once if not. However many hosts ask, one of them does it.
+    ///
+    /// The engine does this for the tokens that a source or a sink names in its info.
+    ///
+    /// # Errors
+    /// As [`authorize`](Authenticator::authorize): the next call will meet the same.
+    pub async fn keep_alive(&self, ctx: &Context) -> Result<()> {
+        self.manager.keep_alive(ctx).await.map_err(|error| error.with_context("system", self.system))
+    }
+
     /// What is known about the tokens; `None` if nothing is stored yet.
     ///
     /// # Errors
     /// [`Unavailable`](ErrorKind::Unavailable) when storage cannot be read.
     pub async fn status(&self, ctx: &Context) -> Result<Option<TokenStatus>> {
-        let needs_refresh_token = self.manager.rules().needs_refresh_token;
+        let rules = self.manager.rules();
+        let has_none =
+            |blob: &Blob| rules.needs_refresh_token && blob.refresh.is_none() && blob.access.is_none();
         Ok(self.manager.peek(ctx).await?.map(|blob| TokenStatus {
             generation: blob.generation,
             issued_at: blob.issued_at,
             expires_at: blob.expires_at,
-            reconnect_required: blob.is_parked() || (needs_refresh_token && blob.refresh.is_none()),
+            reconnect_required: blob.is_parked() || has_none(&blob),
             in_doubt: blob.lost > 0,
             retry_at: blob.failure.as_ref().and_then(|failure| failure.until),
             failure: blob.failure.map(|failure| failure.code),

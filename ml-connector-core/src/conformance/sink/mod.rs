@@ -62,8 +62,9 @@ pub struct SinkUnderTest {
     pub written: Box<dyn Fn() -> usize + Send + Sync>,
     /// Where deliveries go.
     pub destination: Destination,
-    /// What deliveries bring: changes of this record.
-    pub record: Record,
+    /// What the nth delivery brings a change of. Where a write is a state of its record, such as an approval, each has
+    /// a record of its own.
+    pub record: Box<dyn Fn(u64) -> Record + Send + Sync>,
     /// What the vendor answers when it does not write.
     pub refusals: Refusals,
     /// Texts that must not be shown: keys and tokens of the configuration, names and amounts in the record.
@@ -79,7 +80,7 @@ impl SinkUnderTest {
     fn delivery(&self, n: u64) -> Delivery {
         let now = self.clock.now();
         let changes = BTreeSet::from([Change::Paid, Change::Updated]);
-        let record = self.record.clone();
+        let record = (self.record)(n);
         let event = Event::new("books".into(), record.entity(), n, changes, now, Some(Box::new(record)));
         let id = DeliveryId::generate(now);
         let mut delivery =

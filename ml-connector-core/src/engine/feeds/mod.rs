@@ -11,10 +11,10 @@ mod sweep;
 pub(super) use run::step;
 pub(super) use schedule::{ensure, is_settled};
 use serde::{Deserialize, Serialize};
-pub use state::{FeedProgress, RunProgress};
+pub use state::{FeedProgress, RunProgress, StoppedSweep};
 
 use self::state::FeedState;
-use super::{Connector, intake::signal_entry, registry::SourceSlot, stored::StoredSignal};
+use super::{Connector, Shared, intake::signal_entry, registry::SourceSlot, stored::StoredSignal};
 use crate::{
     Error, ErrorKind, Feed, Result, Timestamp,
     audit::{NewEntry, Parent, Transaction},
@@ -29,6 +29,8 @@ enum Ask {
     Read(u64),
     /// The sweep with this number.
     Sweep(u64),
+    /// A sweep of which somebody has said that so many records have indeed disappeared.
+    ConfirmedSweep(u64),
     /// An ordinary read out of turn.
     ReadNow,
     /// The past.
@@ -61,6 +63,29 @@ impl Connector {
         self.ask(connection, feed, Ask::Backfill(since)).await
     }
 
+    /// Says that what a stopped sweep missed has indeed disappeared: the feed is looked at once more, now, and believed
+    /// if it does not miss many more records than it did then. What is missing is told as deleted, once the source has
+    /// confirmed it record by record. [`health`](Self::health) shows what stopped. Returns the sweep's entry.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] when the connection has no such feed; [`ErrorKind::Conflict`] when no sweep of it was
+    /// stopped; [`ErrorKind::Unavailable`] when the log does not work.
+    pub async fn confirm_sweep(&self, connection: &ConnectionId, feed: &str) -> Result<Seq> {
+        let registry = self.shared.registry();
+        let slot = registry.source(connection).ok_or_else(|| no_feed(connection, feed))?;
+        if !offers(&slot.source.info().sweeps, feed) {
+            return Err(no_feed(connection, feed));
+        }
+        let document = self.shared.log.documents(&[FeedState::key(slot, feed)]).await?.pop().flatten();
+        let stopped = FeedState::read(document)?.1.stopped.ok_or_else(|| {
+            Error::new(ErrorKind::Conflict, "no sweep of this feed was stopped")
+                .with_context("connection", connection)
+                .with_context("feed", feed)
+        })?;
+        let dedupe = format!("confirmed/{connection}/{feed}/{}", stopped.at.as_millis());
+        self.append_wish(slot, feed, Ask::ConfirmedSweep(stopped.missing), Some(dedupe.into())).await
+    }
+
     /// How far the feeds of a connection are, in the order of the source's list.
     ///
     /// # Errors
@@ -81,13 +106,56 @@ impl Connector {
         if !offers(&slot.source.info().feeds, feed) {
             return Err(no_feed(connection, feed));
         }
-        let entry = asking(slot, feed, ask, None, self.shared.clock.now())?;
+        self.append_wish(slot, feed, ask, None).await
+    }
+
+    async fn append_wish(
+        &self,
+        slot: &SourceSlot,
+        feed: &str,
+        ask: Ask,
+        dedupe: Option<DedupeKey>,
+    ) -> Result<Seq> {
+        let entry = asking(slot, feed, ask, dedupe, self.shared.clock.now())?;
         let appended =
             self.shared.commit(Transaction { append: vec![entry], ..Transaction::default() }).await?;
         self.shared.wake.partitions(&[slot.partition]);
         let first = appended.first().map(|appended| appended.seq());
         first.ok_or_else(|| Error::new(ErrorKind::Unexpected, "the log did not say where an entry is"))
     }
+}
+
+/// The sweeps of a source that were stopped and wait for somebody to look.
+pub(super) async fn stopped_sweeps(shared: &Shared, slot: &SourceSlot) -> Result<Vec<StoppedSweep>> {
+    let keys: Vec<_> = slot.source.info().sweeps.iter().map(|feed| FeedState::key(slot, feed.name)).collect();
+    let states = shared.log.documents(&keys).await?.into_iter().map(FeedState::read);
+    states.filter_map(|state| state.map(|(_, state)| state.stopped).transpose()).collect()
+}
+
+/// How far the read of a backfill is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct BackfillRead {
+    /// `None` = it has not begun, or ended long ago.
+    pub(super) rows: Option<u64>,
+    pub(super) ended: bool,
+}
+
+/// How far a backfill is, by its entry.
+pub(super) async fn backfill_read(
+    shared: &Shared,
+    connection: &ConnectionId,
+    feed: &str,
+    backfill: Seq,
+) -> Result<BackfillRead> {
+    let registry = shared.registry();
+    let slot = registry.source(connection).filter(|slot| offers(&slot.source.info().feeds, feed));
+    let slot = slot.ok_or_else(|| no_feed(connection, feed))?;
+    let document = shared.log.documents(&[FeedState::key(slot, feed)]).await?.pop().flatten();
+    let (_, state) = FeedState::read(document)?;
+    Ok(match state.backfill(backfill) {
+        Some(run) => BackfillRead { rows: Some(run.rows), ended: run.ended.is_some() },
+        None => BackfillRead { rows: None, ended: is_settled(shared, backfill).await? },
+    })
 }
 
 fn offers(feeds: &[Feed], name: &str) -> bool {
@@ -104,7 +172,7 @@ fn asking(
 ) -> Result<NewEntry> {
     let hint = match ask {
         Ask::Read(_) | Ask::ReadNow => "read",
-        Ask::Sweep(_) => "sweep",
+        Ask::Sweep(_) | Ask::ConfirmedSweep(_) => "sweep",
         Ask::Backfill(_) => "backfill",
     };
     let payload = serde_json::to_vec(&ask).map_err(|source| {

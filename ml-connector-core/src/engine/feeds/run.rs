@@ -9,6 +9,7 @@ use super::{
         lanes::{Batch, Hold, Item, LaneId},
         observe::{Noticed, Purpose, observe, remember},
         outcome::{self, Told},
+        promise::append_page,
         registry::SourceSlot,
         resolve::{Resolved, Stop, Waiting, commit, dropped, failed, settle},
         stats::Stat,
@@ -22,7 +23,7 @@ use super::{
 use crate::{
     Error, ErrorKind, Feed, Result, Scope, Timestamp,
     audit::{Committed, DocumentWrite, EntryKind, Expected, Lease, Outcome, Parent, Settlement, Transaction},
-    model::{Change, EntityRef, Origin, Page, PollMode, Seq, Signal, Subject},
+    model::{Change, EntityRef, Event, Origin, Page, PollMode, Seq, Signal, Subject},
 };
 
 /// How often a step is put together again because somebody else wrote one of its documents meanwhile.
@@ -99,13 +100,13 @@ impl<'a> Turn<'a> {
             group.iter().filter(|waiting| wanted(&waiting.signal)).collect()
         };
         let turn = |id, mode, asking, since| Turn { slot, feed, lane, id, mode, asking, since };
-        let sweeps = of(|signal| matches!(ask(signal), Some(Ask::Sweep(_))));
+        let sweeps = of(|signal| matches!(ask(signal), Some(Ask::Sweep(_) | Ask::ConfirmedSweep(_))));
         if state.baseline.is_none() && sweeps.len() < group.len() {
             return turn(RunId::Live, PollMode::Baseline, group.iter().collect(), None);
         }
         let reads = of(|signal| match ask(signal) {
             Some(Ask::Read(_) | Ask::ReadNow) => true,
-            Some(Ask::Sweep(_) | Ask::Backfill(_)) => false,
+            Some(Ask::Sweep(_) | Ask::ConfirmedSweep(_) | Ask::Backfill(_)) => false,
             None => since(signal).is_none(),
         });
         if !reads.is_empty() {
@@ -215,11 +216,17 @@ impl<'a> Turn<'a> {
             sweep::write_ids(self.slot, self.feed, state, number, ids(page), transaction);
         } else {
             let purpose = match self.id {
-                RunId::Backfill(_) => Purpose::Backfill { alone: true },
+                RunId::Backfill(_) => Purpose::Page,
                 _ => Purpose::Live,
             };
             noticed = observe(shared, self.slot, &page.observations, purpose, parent, transaction).await?;
             again.append(&mut noticed.older);
+            if let (RunId::Backfill(seq), false) = (self.id, noticed.page.is_empty()) {
+                let records = std::mem::take(&mut noticed.page);
+                let page = page_event(self.slot, self.feed, seq, number, records, shared.clock.now());
+                let (partition, wake) = (self.slot.partition, &mut noticed.wake);
+                noticed.events += append_page(shared, partition, page, transaction, parent, wake).await?;
+            }
         }
         let again = again.into_iter().map(Signal::entity);
         let (origin, pace) = match self.id {
@@ -257,8 +264,13 @@ impl<'a> Turn<'a> {
                 return Ok(Vec::new());
             }
             PollMode::Sweep => {
-                sweep::compare(shared, self.slot, self.feed, state, run, self.asking[0].item.seq, transaction)
-                    .await?
+                let answered = self.asking.iter().filter(|waiting| waiting.item.seq <= run.answers);
+                let confirmed = answered.filter_map(|waiting| match ask(&waiting.signal) {
+                    Some(Ask::ConfirmedSweep(missing)) => Some(missing),
+                    _ => None,
+                });
+                let cause = (self.asking[0].item.seq, confirmed.max().unwrap_or(0));
+                sweep::compare(shared, self.slot, self.feed, state, run, cause, transaction).await?
             }
             _ => Ok(run.found),
         };
@@ -366,6 +378,22 @@ impl<'a> Turn<'a> {
         resolved.waits.extend(others.map(|waiting| waiting.item));
         Ok(resolved)
     }
+}
+
+/// What a page of the past tells.
+fn page_event(
+    slot: &SourceSlot,
+    feed: &str,
+    backfill: Seq,
+    number: u32,
+    records: Vec<Event>,
+    now: Timestamp,
+) -> Event {
+    let entity = EntityRef::new(Event::PAGE, format!("{feed}-{backfill}"));
+    let changes = [Change::Created].into();
+    let mut page = Event::new(slot.connection().clone(), entity, u64::from(number) + 1, changes, now, None);
+    (page.origin, page.page) = (Origin::Backfill, records);
+    page
 }
 
 fn ask(signal: &Signal) -> Option<Ask> {

@@ -30,6 +30,24 @@ pub(super) struct FeedState {
     pub(super) ended: Vec<(Seq, Run)>,
     /// Which records existed at the last full look.
     pub(super) ids: Ids,
+    /// The last full look, if it was not believed.
+    #[serde(default)]
+    pub(super) stopped: Option<StoppedSweep>,
+}
+
+/// A sweep that was not believed, because too much had disappeared at once.
+/// [`Connector::confirm_sweep`](crate::Connector::confirm_sweep) says that it is true.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct StoppedSweep {
+    /// The feed.
+    pub feed: String,
+    /// When.
+    pub at: Timestamp,
+    /// How many records were missing.
+    pub missing: u64,
+    /// Of how many.
+    pub known: u64,
 }
 
 /// Which run of a feed: they have checkpoints of their own.
@@ -137,6 +155,12 @@ impl FeedState {
                 self.ended.drain(..excess);
             }
         }
+    }
+
+    /// A backfill that is under way or ended lately.
+    pub(super) fn backfill(&self, seq: Seq) -> Option<&Run> {
+        let ended = || self.ended.iter().find(|(of, _)| *of == seq).map(|(_, run)| run);
+        self.runs.get(&RunId::Backfill(seq)).or_else(ended)
     }
 
     pub(super) fn progress(&self, feed: &'static str) -> FeedProgress {

@@ -6,12 +6,12 @@ use super::{
     super::{
         Shared, intake::signal_entry, observe::load_snapshots, registry::SourceSlot, stored::StoredSignal,
     },
-    state::{FeedState, Ids, Run},
+    state::{FeedState, Ids, Run, StoppedSweep},
 };
 use crate::{
     Error, ErrorKind, Result, Timestamp,
-    audit::{DocKey, DocumentWrite, EntryKind, Expected, Parent, Query, Transaction},
-    model::{EntityRef, Seq, Signal},
+    audit::{DocKey, DocumentWrite, Entry, EntryKind, Expected, Parent, Query, Transaction},
+    model::{EntityRef, Event, Seq, Signal},
 };
 
 /// If more than this many records *and* more than this share of all have disappeared at once, the look is more likely
@@ -40,18 +40,21 @@ pub(super) fn write_ids<'a>(
 
 /// The look is complete: its ids are those that are known from now on.
 pub(super) fn accept(state: &mut FeedState, run: &Run) {
+    state.stopped = None;
     state.ids = Ids { set: !state.ids.set, pages: run.pages, begun: Some(run.begun) };
 }
 
 /// Compares a complete look with what was known, and adds signals for records that differ. The inner error says that
-/// too much has disappeared to be true; then nothing is accepted, and the next look compares with the same again.
+/// too much has disappeared to be true, beside what somebody has confirmed; then nothing is accepted, and the next look
+/// compares with the same again.
+#[allow(clippy::too_many_arguments)] // one look has as many sides
 pub(super) async fn compare(
     shared: &Shared,
     slot: &SourceSlot,
     feed: &str,
     state: &mut FeedState,
     run: &Run,
-    cause: Seq,
+    (cause, confirmed): (Seq, u64),
     transaction: &mut Transaction,
 ) -> Result<Result<bool>> {
     // The last page is in the transaction still.
@@ -75,7 +78,14 @@ pub(super) async fn compare(
             }
         }
     }
-    if missing.len() > MOST_MISSING && missing.len() * 100 > known.len() * MOST_MISSING_PERCENT {
+    let surprising = missing.len().saturating_sub(usize::try_from(confirmed).unwrap_or(usize::MAX));
+    if surprising > MOST_MISSING && surprising * 100 > known.len() * MOST_MISSING_PERCENT {
+        state.stopped = Some(StoppedSweep {
+            feed: feed.to_owned(),
+            at: shared.clock.now(),
+            missing: missing.len() as u64,
+            known: known.len() as u64,
+        });
         return Ok(Err(Error::new(
             ErrorKind::Conflict,
             "too many records have disappeared at once to be true",
@@ -120,12 +130,24 @@ async fn told_between(
     let mut told = BTreeSet::new();
     loop {
         let page = shared.log.query(&query).await?;
-        told.extend(page.iter().filter_map(|entry| entry.index.entity.clone()));
+        let (pages, single): (Vec<_>, Vec<_>) = page.iter().partition(|entry| is_page(entry));
+        told.extend(single.into_iter().filter_map(|entry| entry.index.entity.clone()));
+        for entry in pages {
+            // One at a time: they are large.
+            let whole = shared.log.query(&Query::entries(vec![entry.seq])).await?.pop();
+            let event =
+                whole.and_then(|whole| whole.body).map(|body| Event::from_cloudevent(&body)).transpose()?;
+            told.extend(event.into_iter().flat_map(|event| event.page).map(|record| record.entity));
+        }
         match page.last() {
             Some(last) if page.len() == PAGE => query.after = Some(last.seq),
             _ => return Ok(told),
         }
     }
+}
+
+fn is_page(entry: &Entry) -> bool {
+    entry.index.entity.as_ref().is_some_and(|entity| &*entity.kind == Event::PAGE)
 }
 
 async fn read_ids(

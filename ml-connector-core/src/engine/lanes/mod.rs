@@ -18,7 +18,7 @@ use queues::{Gates, Ready, Turn};
 
 use super::{
     backlog::{Backlogs, Place},
-    health::Backlog,
+    health::LaneHealth,
     retry,
 };
 use crate::{
@@ -52,6 +52,8 @@ pub(super) struct Appetite {
     pub(super) max: usize,
     /// Signals that fall due within this time are answered by the same read.
     pub(super) ahead: Duration,
+    /// How long a delivery waits for others to go with.
+    pub(super) linger: Duration,
 }
 
 /// Work that may begin.
@@ -74,6 +76,8 @@ pub(super) enum Hold {
     None,
     /// The head failed for a reason that passes.
     Blocked,
+    /// One of the batch made all of it fail: at most so many go together next.
+    Split(usize),
     /// Something else than the lane is not ready before.
     Until(Timestamp),
     /// There is no room in a quota before.
@@ -96,6 +100,10 @@ struct Lane {
     blocked_since: Option<Timestamp>,
     /// How often in a row the head was parked.
     parked: u32,
+    /// While the head waits for others to go with: how many make a full batch. 0 = it does not.
+    full_at: u16,
+    /// How many may go together until the one is found that made a batch fail. 0 = as many as the sink takes.
+    most: u16,
     /// What is under way.
     running: Option<Box<[Seq]>>,
     /// The deliveries after this one are in the log only.
@@ -121,6 +129,41 @@ impl Lane {
     fn knows(&self, seq: Seq) -> bool {
         self.items.iter().any(|item| item.seq == seq)
             || self.running.as_ref().is_some_and(|running| running.contains(&seq))
+    }
+
+    /// Takes deliveries that may go together: the head, and what follows it without a gap and is as certain. Nothing
+    /// while the head waits for more.
+    fn collect(&mut self, now: Timestamp, Appetite { max, linger, .. }: Appetite) -> Vec<Item> {
+        let most = if self.most > 0 { max.min(self.most.into()) } else { max }.clamp(1, MAX_WINDOW);
+        let Some(head) = self.items.front().copied() else { return Vec::new() };
+        // A lane that was parked is tried with its head alone.
+        let most = if head.due == Timestamp::MAX && self.parked > 0 { 1 } else { most };
+        let goes = |item: &&Item| {
+            (item.due <= now || item.due == Timestamp::MAX) && item.uncertain == head.uncertain
+        };
+        let count = self.items.iter().take(most).take_while(goes).count();
+        let goes_at = head.due.max(Timestamp::default()) + linger;
+        let is_new = head.attempt == 0 && !head.uncertain && head.due != Timestamp::MAX;
+        let is_all = count == self.items.len() && self.rest.is_none();
+        if count > 0 && count < most && is_all && is_new && now < goes_at {
+            self.held_until = goes_at;
+            self.full_at = u16::try_from(most).unwrap_or(u16::MAX);
+            return Vec::new();
+        }
+        self.full_at = 0;
+        self.items.drain(..count).collect()
+    }
+
+    /// Learns from a batch how many may go together.
+    fn learn(&mut self, batch: usize, hold: &Hold) {
+        let most = match hold {
+            Hold::Split(half) => *half,
+            // Alone, it was the one or it was not: either way the search is over.
+            Hold::None if self.most > 0 && batch > 1 => batch * 2,
+            Hold::None => 0,
+            _ => return,
+        };
+        self.most = u16::try_from(most).unwrap_or(u16::MAX);
     }
 }
 
@@ -217,13 +260,23 @@ impl Lanes {
             held_until: Timestamp::default(),
             blocked_since: None,
             parked: 0,
+            full_at: 0,
+            most: 0,
             running: None,
             rest: None,
             spot: Spot::Nowhere,
         });
         let Pending { seq, due, attempt, uncertain, .. } = *pending;
         insert(id.kind, &mut lane.items, Item { seq, due, attempt, uncertain });
+        if lane.full_at > 0 && lane.items.len() >= usize::from(lane.full_at) {
+            (lane.full_at, lane.held_until) = (0, Timestamp::default());
+        }
         self.queue(id);
+    }
+
+    /// Holds at least so many deliveries of a lane, as far as memory may go, so that a batch of them can be full.
+    pub(super) fn widen(&mut self, batch: usize) {
+        self.window = self.window.max(batch.min(MAX_WINDOW));
     }
 
     /// Lanes of deliveries that go on in the log, each with the last delivery that is held or was, and how many to
@@ -282,11 +335,11 @@ impl Lanes {
     }
 
     /// The next batch that may begin, if any: connections take turns, and of each the lane whose head has waited
-    /// longest comes first. `appetite` says how much a connection takes at once.
+    /// longest comes first. `appetite` says how much a connection takes at once of a lane.
     pub(super) fn take(
         &mut self,
         now: Timestamp,
-        appetite: impl Fn(&ConnectionId) -> Appetite,
+        appetite: impl Fn(&ConnectionId, LaneId) -> Appetite,
     ) -> Option<Batch> {
         loop {
             self.ripen(now);
@@ -300,9 +353,12 @@ impl Lanes {
                 self.pass(gate.as_ref(), id);
                 continue;
             }
-            let Appetite { max, ahead } = appetite(&lane.connection);
-            self.window = self.window.max(max.min(MAX_WINDOW));
-            let items = pick(id.kind, &mut lane.items, now, max.max(1), ahead);
+            let appetite = appetite(&lane.connection, id);
+            let items = if id.kind == EntryKind::Delivery {
+                lane.collect(now, appetite)
+            } else {
+                pick_signals(&mut lane.items, now, appetite)
+            };
             let (connection, blocked_since) = (lane.connection.clone(), lane.blocked_since);
             if items.is_empty() {
                 lane.spot = Spot::Nowhere;
@@ -384,12 +440,20 @@ impl Lanes {
         let Some(lane) = self.lanes.get_mut(&id) else { return };
         lane.running = None;
         waits.iter().for_each(|item| insert(id.kind, &mut lane.items, *item));
-        lane.blocked_since = (hold == Hold::Blocked).then(|| lane.blocked_since.unwrap_or(now));
+        lane.learn(batch.items.len(), &hold);
+        lane.blocked_since = match hold {
+            Hold::Blocked => lane.blocked_since.or(Some(now)),
+            // Neither good news nor bad.
+            Hold::Split(_) | Hold::Until(_) | Hold::Quota(..) => lane.blocked_since,
+            Hold::None | Hold::Parked | Hold::Outage(_) => None,
+        };
         lane.parked = if hold == Hold::Parked { lane.parked.saturating_add(1) } else { 0 };
         lane.held_until = match hold {
             Hold::Until(at) => at,
             Hold::Parked => retry::probe_at(lane.parked - 1, now),
-            Hold::None | Hold::Blocked | Hold::Quota(..) | Hold::Outage(_) => Timestamp::default(),
+            Hold::None | Hold::Blocked | Hold::Split(_) | Hold::Quota(..) | Hold::Outage(_) => {
+                Timestamp::default()
+            }
         };
         let connection = lane.connection.clone();
         self.backlogs.keep(id.partition, &connection, waits.len());
@@ -397,7 +461,7 @@ impl Lanes {
             Hold::Outage(not_before) => self.begin_outage(connection, not_before, now),
             Hold::Quota(key, at) => self.wait_for_room(id, &key, at),
             Hold::Until(_) => {}
-            Hold::None | Hold::Blocked | Hold::Parked => self.end_outage(&connection),
+            Hold::None | Hold::Blocked | Hold::Split(_) | Hold::Parked => self.end_outage(&connection),
         }
         // Waiting for room or for the log proves nothing about the connection.
         self.wait_for_probe(&batch.connection);
@@ -436,14 +500,30 @@ impl Lanes {
         first.into_iter().chain(self.backlogs.next_at()).min()
     }
 
-    /// What waits for each connection, batches under way not counted. Looks at every lane.
-    pub(super) fn survey(&self, now: Timestamp, mut see: impl FnMut(&ConnectionId, &Backlog)) {
-        for lane in self.lanes.values() {
+    /// What waits in each lane, batches under way not counted. Looks at every lane.
+    pub(super) fn survey(&self, now: Timestamp, mut see: impl FnMut(&ConnectionId, LaneHealth)) {
+        let gates = self.gates.times();
+        for (id, lane) in &self.lanes {
             let due = lane.items.iter().filter(|item| item.due <= now || item.due == Timestamp::MAX);
-            let oldest = lane.items.iter().map(|item| item.due).filter(|due| *due <= now).min();
-            let parked_lanes = usize::from(lane.parked > 0);
-            see(&lane.connection, &Backlog { waiting: due.count(), oldest, parked_lanes });
+            let at = match lane.spot {
+                Spot::Heap(at) => Some(at),
+                Spot::Gate => gates.get(id).copied(),
+                Spot::Nowhere | Spot::Ready | Spot::Outage => None,
+            };
+            let health = LaneHealth {
+                lane: id.lane,
+                waiting: due.count(),
+                oldest: lane.items.iter().map(|item| item.due).filter(|due| *due <= now).min(),
+                parked: lane.parked > 0,
+                paused_until: at.filter(|at| *at > now),
+            };
+            see(&lane.connection, health);
         }
+    }
+
+    /// Which connections do not work, and when each is tried again.
+    pub(super) fn outages(&self) -> impl Iterator<Item = (&ConnectionId, Timestamp)> {
+        self.outages.iter().map(|(connection, outage)| (connection, outage.until))
     }
 
     /// How many entries wait, those of batches under way not counted.
@@ -543,30 +623,23 @@ fn insert(kind: EntryKind, items: &mut VecDeque<Item>, item: Item) {
     items.insert(at, item);
 }
 
-/// Takes what may go together: the head, and what follows it without a gap. A parked item goes alone, as a probe.
-fn pick(
-    kind: EntryKind,
+/// Takes the signals that one read answers: everything that was received before it, also what waits for its next try.
+/// A parked one goes alone, as a probe.
+fn pick_signals(
     items: &mut VecDeque<Item>,
     now: Timestamp,
-    max: usize,
-    ahead: Duration,
+    Appetite { max, ahead, .. }: Appetite,
 ) -> Vec<Item> {
     let Some(head) = items.front().copied() else { return Vec::new() };
-    let probe = head.due == Timestamp::MAX;
-    if probe || kind == EntryKind::Delivery && head.uncertain {
-        return if probe || head.due <= now { items.pop_front().into_iter().collect() } else { Vec::new() };
+    if head.due == Timestamp::MAX {
+        return items.pop_front().into_iter().collect();
     }
     if head.due > now {
         return Vec::new();
     }
-    if kind == EntryKind::Delivery {
-        let count = items.iter().take(max).take_while(|item| item.due <= now && !item.uncertain).count();
-        return items.drain(..count).collect();
-    }
-    // A read answers everything that was received before it, also what waits for its next try.
     let mut taken = Vec::new();
     items.retain(|item| {
-        let joins = taken.len() < max && (item.due <= now + ahead || item.attempt > 0);
+        let joins = taken.len() < max.max(1) && (item.due <= now + ahead || item.attempt > 0);
         if joins {
             taken.push(*item);
         }

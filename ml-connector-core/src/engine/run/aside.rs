@@ -1,4 +1,4 @@
-//! What the loop does besides: telling about connections, answering questions, pruning.
+//! What the loop does besides: telling about connections, answering questions, pruning, keeping tokens alive.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,6 +11,8 @@ use crate::{
 /// How often settled entries are pruned, and how many families at once.
 const PRUNE_EVERY: Duration = Duration::from_secs(3600);
 const PRUNE_PAGE: usize = 500;
+/// How often it is looked whether a token that nobody uses has to be renewed. Vendors give it weeks.
+const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(3600);
 
 impl Runner {
     /// Tells once that a connection has stopped working, and once that it works again.
@@ -20,8 +22,10 @@ impl Runner {
                 Some(finished.reason.clone().unwrap_or_else(|| "it is not connected".into()))
             }
             Hold::Outage(_) | Hold::Until(_) | Hold::Quota(..) => return,
-            Hold::None | Hold::Blocked | Hold::Parked if self.parked.remove(&connection) => None,
-            Hold::None | Hold::Blocked | Hold::Parked => return,
+            Hold::None | Hold::Blocked | Hold::Split(_) | Hold::Parked if self.parked.remove(&connection) => {
+                None
+            }
+            Hold::None | Hold::Blocked | Hold::Split(_) | Hold::Parked => return,
         };
         let shared = Arc::clone(&self.shared);
         self.tellers.spawn(async move {
@@ -77,11 +81,11 @@ impl Runner {
         let mut survey = Survey::new();
         for (role, work) in [&self.signals, &self.deliveries].into_iter().enumerate() {
             work.lanes.survey(now, |connection, lane| {
-                let backlog = &mut survey.entry(connection.clone()).or_default()[role];
-                backlog.waiting += lane.waiting;
-                backlog.parked_lanes += lane.parked_lanes;
-                backlog.oldest = backlog.oldest.into_iter().chain(lane.oldest).min();
+                survey.entry(connection.clone()).or_default()[role].add(lane);
             });
+            for (connection, until) in work.lanes.outages() {
+                survey.entry(connection.clone()).or_default()[role].paused_until = Some(until);
+            }
         }
         for question in questions {
             // Whoever does not wait any more does not want to know.
@@ -106,5 +110,25 @@ impl Runner {
                 }
             }
         });
+    }
+    /// Renews tokens that would die because no call uses them.
+    pub(super) fn keep_alive(&mut self) {
+        let now = self.shared.clock.now();
+        if now < self.keep_alive_at {
+            return;
+        }
+        self.keep_alive_at = now + KEEP_ALIVE_EVERY;
+        let registry = self.shared.registry();
+        for (partition, connection, tokens) in registry.tokens() {
+            if !self.leases.contains_key(&partition) {
+                continue;
+            }
+            let (shared, connection, tokens) = (Arc::clone(&self.shared), connection.clone(), tokens.clone());
+            self.tellers.spawn(async move {
+                if let Err(error) = tokens.keep_alive(&shared.context).await {
+                    tracing::warn!(%error, %connection, "the tokens of an idle connection are not renewed");
+                }
+            });
+        }
     }
 }

@@ -15,6 +15,7 @@ const PAGES: usize = 16;
 impl Runner {
     /// Reads what waits in the log and is not known yet, as far as there is room for it.
     pub(super) async fn discover(&mut self) {
+        self.deliveries.lanes.widen(self.shared.registry().max_batch());
         let appended = self.shared.wake.take_appended();
         let partitions: Vec<Partition> =
             self.leases.keys().copied().filter(|partition| appended(*partition)).collect();

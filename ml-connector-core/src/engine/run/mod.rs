@@ -1,6 +1,7 @@
 //! The run loop: holds partitions, finds work, starts it, and takes note of what became of it.
 
 mod aside;
+mod custody;
 mod discover;
 
 use std::{
@@ -11,13 +12,14 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use tokio::task::{AbortHandle, JoinError, JoinSet};
 use tracing::Instrument;
 
 use super::{
     Connector, Shared,
     deliver::deliver,
-    lanes::{Appetite, Batch, Hold, Item, Lanes},
+    lanes::{Appetite, Batch, Hold, Item, LaneId, Lanes},
     resolve::resolve,
 };
 use crate::{
@@ -99,10 +101,12 @@ impl Connector {
         runner.recall().await;
         loop {
             runner.renew().await;
+            runner.save_counts().await;
             runner.discover().await;
             runner.start();
             runner.answer();
             runner.prune();
+            runner.keep_alive();
             let pause = runner.pause();
             tokio::select! {
                 biased;
@@ -132,6 +136,10 @@ struct Runner {
     parked: HashSet<ConnectionId>,
     tellers: JoinSet<()>,
     prune_at: Timestamp,
+    save_at: Timestamp,
+    /// What the log was told last of what was spent.
+    saved: Option<Bytes>,
+    keep_alive_at: Timestamp,
 }
 
 /// What waits and what is under way of one kind.
@@ -170,6 +178,9 @@ impl Runner {
             parked: HashSet::new(),
             tellers: JoinSet::new(),
             prune_at: Timestamp::default(),
+            save_at: Timestamp::default(),
+            saved: None,
+            keep_alive_at: Timestamp::default(),
         }
     }
 
@@ -208,18 +219,22 @@ impl Runner {
             .map(|(partition, _)| *partition)
             .collect();
         lost.into_iter().for_each(|partition| self.lose(partition));
-        let mut taken = Vec::new();
+        let taken: Vec<Partition> =
+            held.keys().copied().filter(|partition| !self.leases.contains_key(partition)).collect();
+        if taken.is_empty() {
+            return;
+        }
+        if let Err(error) = self.take_custody(&taken).await {
+            tracing::error!(%error, "partitions cannot be taken over: trying again");
+            self.renew_at = now + LOG_PAUSE;
+            return;
+        }
         for (partition, lease) in held {
-            self.leases.entry(partition).or_insert_with(|| {
-                taken.push(partition);
-                Held { lease, read_to: Seq(0) }
-            });
+            self.leases.entry(partition).or_insert(Held { lease, read_to: Seq(0) });
         }
-        if !taken.is_empty() {
-            tracing::info!(held = self.leases.len(), taken = taken.len(), "partitions held");
-            self.shared.wake.partitions(&taken);
-            self.schedule(|slot| taken.contains(&slot.partition));
-        }
+        tracing::info!(held = self.leases.len(), taken = taken.len(), "partitions held");
+        self.shared.wake.partitions(&taken);
+        self.schedule(|slot| taken.contains(&slot.partition));
     }
 
     fn lose(&mut self, partition: Partition) {
@@ -240,17 +255,21 @@ impl Runner {
         let registry = self.shared.registry();
         let now = self.shared.clock.now();
         while self.signals.under_way < self.signals.max {
-            let appetite = |connection: &ConnectionId| {
+            let appetite = |connection: &ConnectionId, _| {
                 let ahead = registry.source(connection).map(|slot| slot.source.info().coalesce);
-                Appetite { max: MAX_SIGNALS, ahead: ahead.unwrap_or_default() }
+                Appetite { max: MAX_SIGNALS, ahead: ahead.unwrap_or_default(), linger: Duration::ZERO }
             };
             let Some(batch) = self.signals.lanes.take(now, appetite) else { break };
             self.spawn(batch);
         }
         while self.deliveries.under_way < self.deliveries.max {
-            let appetite = |connection: &ConnectionId| {
-                let max = registry.sink(connection).map(|slot| slot.sink.info().max_batch);
-                Appetite { max: max.unwrap_or(1), ahead: Duration::ZERO }
+            let appetite = |connection: &ConnectionId, id: LaneId| {
+                if let Some((max, linger)) = registry.digest(connection, id.lane) {
+                    return Appetite { max, ahead: Duration::ZERO, linger };
+                }
+                let info = registry.sink(connection).map(|slot| slot.sink.info());
+                let (max, linger) = info.map_or((1, Duration::ZERO), |info| (info.max_batch, info.linger));
+                Appetite { max, ahead: Duration::ZERO, linger }
             };
             let Some(batch) = self.deliveries.lanes.take(now, appetite) else { break };
             self.spawn(batch);
@@ -332,6 +351,9 @@ impl Runner {
             );
             self.tasks.shutdown().await;
             self.tellers.shutdown().await;
+        }
+        if let Err(error) = self.hand_over().await {
+            tracing::warn!(%error, "what was spent could not be handed over: the next host waits instead");
         }
         if let Err(error) = self.shared.log.lease(LeaseRequest::Release { owner: self.owner }).await {
             tracing::warn!(%error, "partitions could not be given back: they expire by themselves");

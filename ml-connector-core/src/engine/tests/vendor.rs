@@ -12,6 +12,7 @@ use bytes::Bytes;
 use crate::{
     Context, Effect, Error, ErrorKind, Feed, Mode, Money, Notes, OnUnknown, Repeat, Result, Sink, SinkInfo,
     Source, SourceInfo, Timestamp,
+    auth::OAuth2,
     model::{
         AccountKey, ConnectionId, Date, Delivery, EntityRef, Intake, LaneKey, Lookup, Observation, Observed,
         Page, Plan, PollMode, Prompt, Receipt, Record, RecordKind, Resolution, Revision, Signal, Status,
@@ -112,12 +113,24 @@ impl LedgerSource {
         self
     }
 
+    pub(super) fn in_zone(mut self, zone: &str) -> Self {
+        self.info.zone = crate::model::Zone::named(zone).unwrap();
+        self
+    }
+
+    /// With tokens that have to be kept alive, and nothing else to do.
+    pub(super) fn idle(mut self, tokens: OAuth2) -> Self {
+        self.info.tokens = Some(tokens);
+        self.info.mode = Mode::Poll;
+        self
+    }
+
     pub(super) fn rows_only(mut self) -> Self {
         self.rows_only = true;
         self
     }
 
-    fn seen(&self, record: &Record, read_at: Timestamp) -> Observation {
+    pub(super) fn seen(&self, record: &Record, read_at: Timestamp) -> Observation {
         let state = Observed::Present {
             revision: Revision::of(&serde_json::to_vec(record).unwrap()),
             order: None,
@@ -243,6 +256,8 @@ pub(super) struct Board {
     pub(super) written: Mutex<Vec<(String, String, Timestamp)>>,
     pub(super) faults: Mutex<VecDeque<Fault>>,
     pub(super) lookups: Mutex<VecDeque<Lookup>>,
+    /// How often a corner may be written on; once a second unless it says otherwise.
+    pub(super) quota: Mutex<Option<Quota>>,
 }
 
 impl Board {
@@ -264,6 +279,11 @@ pub(super) struct BoardSink {
 }
 
 impl BoardSink {
+    pub(super) fn idle(mut self, tokens: OAuth2) -> Self {
+        self.info.tokens = Some(tokens);
+        self
+    }
+
     pub(super) fn new(board: &Arc<Board>, repeat: Repeat, on_unknown: OnUnknown) -> Self {
         let mut info = SinkInfo::new("board".into(), "board");
         info.repeat = repeat;
@@ -288,7 +308,8 @@ impl Sink for BoardSink {
         if delivery.destination.as_str() == "nowhere" {
             return Err(Error::new(ErrorKind::InvalidRequest, "the board has no such corner"));
         }
-        let quota = Quota::Rolling { limit: 1, window: Duration::from_secs(1) };
+        let once_a_second = Quota::Rolling { limit: 1, window: Duration::from_secs(1) };
+        let quota = self.board.quota.lock().unwrap().unwrap_or(once_a_second);
         let key = crate::rate::QuotaKey::from(format!("board/{}", delivery.destination));
         let lane = LaneKey::from(delivery.destination.as_str());
         Ok(Plan { lane, costs: vec![Cost::one(key, Arc::from([quota]))] })

@@ -111,7 +111,7 @@ async fn sink_under_test() -> SinkUnderTest {
         writes: |request| request.method() == http::Method::POST && request.uri().path().ends_with("/notes"),
         written: Box::new(move || vendor.notes().len()),
         destination: ledgerly::notes(),
-        record,
+        record: Box::new(move |_| record.clone()),
         refusals: refusals(),
         secrets: secrets(),
     }

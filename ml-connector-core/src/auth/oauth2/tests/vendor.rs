@@ -63,11 +63,13 @@ pub(super) struct VendorRules {
     pub(super) rotates: bool,
     /// Whether the one before the current refresh token still works, as Exact's is said to.
     pub(super) accepts_previous: bool,
+    /// How long it keeps a refresh token that is not used.
+    pub(super) idle_life: Option<Duration>,
 }
 
 impl Default for VendorRules {
     fn default() -> Self {
-        Self { life: 600, floor: Duration::ZERO, rotates: true, accepts_previous: false }
+        Self { life: 600, floor: Duration::ZERO, rotates: true, accepts_previous: false, idle_life: None }
     }
 }
 
@@ -125,7 +127,9 @@ impl Inner {
             Some(n) => n == current || (self.rules.accepts_previous && n + 1 == current),
             None => false,
         };
-        if !known {
+        let unused = self.at.last().map(|last| now.duration_since(*last));
+        let forgotten = unused.zip(self.rules.idle_life).is_some_and(|(unused, life)| unused > life);
+        if !known || forgotten {
             self.refused += 1;
             return answer(400, None, r#"{"error":"invalid_grant"}"#);
         }

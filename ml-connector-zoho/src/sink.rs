@@ -1,0 +1,100 @@
+//! Zoho Books as a place where something is done: approvals, submissions, acknowledgements.
+//!
+//! Every command begins with a read. What is there already counts as done, so that repeating one does no harm; what is
+//! in the way is said in plain words. After an attempt whose answer was lost the books are read again before anything
+//! is repeated, and not before a late request has had its time to arrive.
+
+mod acknowledge;
+mod decide;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use ml_connector_core::{
+    Context, Notes, Result, Sink, SinkInfo, Timestamp,
+    http::Limits,
+    model::{Delivery, LaneKey, Lookup, Plan, Receipt},
+};
+
+use crate::{ZohoBooks, command::Command};
+
+/// How long a request may still arrive after its call has ended.
+const LATE: Duration = Duration::from_secs(5);
+
+#[async_trait]
+impl Sink for ZohoBooks {
+    fn info(&self) -> &SinkInfo {
+        &self.parts().sink
+    }
+
+    /// One command at a time for each document. Calls are admitted one by one: how many there are depends on what the
+    /// reads show.
+    fn plan(&self, delivery: &Delivery) -> Result<Plan> {
+        let command = Command::parse(&delivery.destination)?;
+        let document = command.document(self.connection(), &delivery.event)?;
+        Ok(Plan { lane: LaneKey::new(format!("document:{document}")), costs: Vec::new() })
+    }
+
+    async fn deliver(&self, ctx: &Context, batch: &[Delivery], notes: &dyn Notes) -> Vec<Result<Receipt>> {
+        let mut results = Vec::with_capacity(batch.len());
+        for delivery in batch {
+            results.push(self.carry_out(ctx, delivery, notes).await);
+        }
+        results
+    }
+
+    async fn look_up(&self, ctx: &Context, delivery: &Delivery) -> Result<Lookup> {
+        let command = Command::parse(&delivery.destination)?;
+        let done = match command {
+            Command::Approve | Command::Submit => self.decided(ctx, delivery, command).await?,
+            Command::Acknowledge(field) => self.acknowledged(ctx, delivery, field, true).await?,
+            Command::Withdraw(field) => self.acknowledged(ctx, delivery, field, false).await?,
+        };
+        // A request that was on its way when its caller gave up, or was killed, may still arrive.
+        let certain = begun(delivery) + Limits::TOTAL + LATE;
+        Ok(match done {
+            Some(receipt) => Lookup::Happened(receipt),
+            None if ctx.now() < certain => Lookup::AskAgain { at: certain },
+            None => Lookup::DidNotHappen,
+        })
+    }
+}
+
+impl ZohoBooks {
+    async fn carry_out(&self, ctx: &Context, delivery: &Delivery, notes: &dyn Notes) -> Result<Receipt> {
+        let command = Command::parse(&delivery.destination)?;
+        let begin = Begin { ctx, delivery, notes };
+        match command {
+            Command::Approve | Command::Submit => self.decide(begin, command).await,
+            Command::Acknowledge(field) => self.acknowledge(begin, field).await,
+            Command::Withdraw(field) => self.withdraw(begin, field).await,
+        }
+    }
+
+    pub(crate) fn connection(&self) -> &str {
+        self.parts().sink.connection.as_str()
+    }
+}
+
+/// What a command needs to write.
+#[derive(Clone, Copy)]
+struct Begin<'a> {
+    ctx: &'a Context,
+    delivery: &'a Delivery,
+    notes: &'a dyn Notes,
+}
+
+impl Begin<'_> {
+    /// Keeps when the first write of this attempt began, so that a look-up knows how long it may still arrive.
+    async fn note(&self) -> Result<()> {
+        let now = self.ctx.now().as_millis().to_string();
+        self.notes.keep(&[self.delivery.seq], Bytes::from(now)).await
+    }
+}
+
+/// When the last attempt began to write, as far as is known.
+fn begun(delivery: &Delivery) -> Timestamp {
+    let noted = delivery.note.as_ref().and_then(|note| std::str::from_utf8(note).ok()?.parse().ok());
+    noted.map_or(delivery.since, Timestamp::from_millis)
+}

@@ -1,0 +1,199 @@
+//! Who has acknowledged a document, noted beside it.
+
+use ml_connector_core::{
+    Context, Effect, Error, ErrorKind, Result, Timestamp,
+    model::{Actor, Delivery, EntityRef, Event, Observed, Raw, Receipt, RecordKind, Revision},
+};
+
+use super::Begin;
+use crate::{ZohoBooks, command::Command, models::path_of};
+
+/// The vendor documents no limit of a comment; 2,000 characters are known to be taken. A name does not need that.
+const NAME_MAX: usize = 120;
+
+impl ZohoBooks {
+    /// Notes an acknowledgement on every document that is meant, unless it is there.
+    pub(super) async fn acknowledge(&self, begin: Begin<'_>, field: Option<&str>) -> Result<Receipt> {
+        let Begin { ctx, delivery, .. } = begin;
+        let documents = self.documents(ctx, delivery, Command::Acknowledge(field)).await;
+        let documents = documents.map_err(|error| error.with_effect(Effect::None))?;
+        let note = self.note_of(delivery, Command::Acknowledge(field))?;
+        let mut noted = false;
+        for document in &documents {
+            let done = self.noted(ctx, document, field, &note.marker).await;
+            if done.map_err(|error| error.with_effect(effect(noted)))? != Noted::No {
+                continue;
+            }
+            if !noted {
+                begin.note().await?;
+            }
+            let client = &self.parts().client;
+            let result = match field {
+                Some(field) => {
+                    client.set_custom_field(ctx, &document.kind, &document.id, field, &note.text).await
+                }
+                None => client.add_comment(ctx, path_of(document)?, &document.id, &note.text).await,
+            };
+            result.map_err(|error| if noted { error.with_effect(Effect::Unknown) } else { error })?;
+            noted = true;
+        }
+        self.receipt(ctx, &documents, field, &note).await
+    }
+
+    /// Takes it back wherever it is.
+    pub(super) async fn withdraw(&self, begin: Begin<'_>, field: Option<&str>) -> Result<Receipt> {
+        let Begin { ctx, delivery, .. } = begin;
+        let documents = self.documents(ctx, delivery, Command::Withdraw(field)).await;
+        let documents = documents.map_err(|error| error.with_effect(Effect::None))?;
+        let note = self.note_of(delivery, Command::Withdraw(field))?;
+        let mut changed = false;
+        for document in &documents {
+            let client = &self.parts().client;
+            let there = self.noted(ctx, document, field, &note.marker).await;
+            let there = there.map_err(|error| error.with_effect(effect(changed)))?;
+            if there != Noted::No && !changed {
+                begin.note().await?;
+            }
+            let result = match (there, field) {
+                (Noted::No, _) => continue,
+                (Noted::Field, Some(field)) => {
+                    client.set_custom_field(ctx, &document.kind, &document.id, field, "").await
+                }
+                (Noted::Field, None) => continue,
+                (Noted::Comment(id), _) => {
+                    client.delete_comment(ctx, path_of(document)?, &document.id, &id).await
+                }
+            };
+            result.map_err(|error| if changed { error.with_effect(Effect::Unknown) } else { error })?;
+            changed = true;
+        }
+        self.receipt(ctx, &documents, field, &note).await
+    }
+
+    /// Whether an acknowledgement is (`wanted`), or is no longer, on every document that is meant.
+    pub(super) async fn acknowledged(
+        &self,
+        ctx: &Context,
+        delivery: &Delivery,
+        field: Option<&str>,
+        wanted: bool,
+    ) -> Result<Option<Receipt>> {
+        let command = if wanted { Command::Acknowledge(field) } else { Command::Withdraw(field) };
+        let documents = self.documents(ctx, delivery, command).await?;
+        let note = self.note_of(delivery, command)?;
+        for document in &documents {
+            if (self.noted(ctx, document, field, &note.marker).await? != Noted::No) != wanted {
+                return Ok(None);
+            }
+        }
+        self.receipt(ctx, &documents, field, &note).await.map(Some)
+    }
+
+    /// The documents to write on: the one that is meant, or those that a payment settles.
+    async fn documents(
+        &self,
+        ctx: &Context,
+        delivery: &Delivery,
+        command: Command<'_>,
+    ) -> Result<Vec<EntityRef>> {
+        let entity = command.document(self.connection(), &delivery.event)?;
+        let is_payment = matches!(
+            RecordKind::from(&*entity.kind),
+            RecordKind::CustomerPayment | RecordKind::VendorPayment
+        );
+        if !is_payment {
+            return Ok(vec![entity.clone()]);
+        }
+        let Observed::Present { record, .. } = self.read_document(ctx, entity).await?.state else {
+            return Err(Error::new(ErrorKind::NotFound, "the payment no longer exists"));
+        };
+        let documents: Vec<_> =
+            record.allocations.into_iter().map(|allocation| allocation.document).collect();
+        if documents.is_empty() {
+            let error = "the payment settles no document that could be commented on";
+            return Err(Error::new(ErrorKind::Conflict, error).with_context("payment", entity));
+        }
+        Ok(documents)
+    }
+
+    fn note_of(&self, delivery: &Delivery, command: Command<'_>) -> Result<Acknowledgement> {
+        Acknowledgement::of(&delivery.event, command.document(self.connection(), &delivery.event)?)
+    }
+
+    async fn noted(
+        &self,
+        ctx: &Context,
+        document: &EntityRef,
+        field: Option<&str>,
+        marker: &str,
+    ) -> Result<Noted> {
+        if field.is_some() {
+            let seen = self.read_document(ctx, document).await?;
+            let holds = |raw: &Raw| raw.get().contains(marker);
+            let there = matches!(&seen.state, Observed::Present { raw: Some(raw), .. } if holds(raw));
+            return Ok(if there { Noted::Field } else { Noted::No });
+        }
+        let comments = self.parts().client.comments(ctx, path_of(document)?, &document.id).await?;
+        let ours = comments.into_iter().find(|comment| comment.description.contains(marker));
+        Ok(ours.map_or(Noted::No, |comment| Noted::Comment(comment.comment_id)))
+    }
+
+    /// A custom field is part of the document: what it looks like now is handed on, so that Zoho's webhook about our
+    /// own change is no news. A comment is not.
+    async fn receipt(
+        &self,
+        ctx: &Context,
+        documents: &[EntityRef],
+        field: Option<&str>,
+        note: &Acknowledgement,
+    ) -> Result<Receipt> {
+        let about = documents.first().map(EntityRef::to_string).unwrap_or_default();
+        let mut receipt = Receipt::new(format!("{about}#{}", note.marker));
+        if let (Some(_), Some(document)) = (field, documents.first()) {
+            receipt.observed = self.read_document(ctx, document).await.ok().map(Into::into);
+        }
+        Ok(receipt)
+    }
+}
+
+/// Where an acknowledgement stands.
+#[derive(Debug, PartialEq, Eq)]
+enum Noted {
+    No,
+    Comment(String),
+    Field,
+}
+
+/// What may have happened when something fails after other documents were written on.
+fn effect(written: bool) -> Effect {
+    if written { Effect::Unknown } else { Effect::None }
+}
+
+/// What is written, and how it is recognized: the same for everything that one person does with one document.
+struct Acknowledgement {
+    text: String,
+    marker: String,
+}
+
+impl Acknowledgement {
+    fn of(event: &Event, document: &EntityRef) -> Result<Self> {
+        let Some(actor) = event.record.as_ref().and_then(|record| record.actor.as_ref()) else {
+            return Err(Error::new(ErrorKind::InvalidRequest, "the event does not say who acknowledges"));
+        };
+        let identity = format!("{}\n{}\n{document}", actor.connection, actor.id);
+        let digest = Revision::of(identity.as_bytes()).to_string();
+        let marker = format!("mlc:{}", &digest[..16]);
+        // Zoho writes no fractions of a second either.
+        let at = Timestamp::from_secs(event.at.as_secs());
+        let text = format!("Acknowledged by {} in {} at {at} ({marker})", name(actor), actor.connection);
+        Ok(Self { text, marker })
+    }
+}
+
+/// How people know somebody. Zoho shows comments in a web page: nothing in a name may look like markup.
+fn name(actor: &Actor) -> String {
+    let name = actor.name.as_deref().or(actor.email.as_deref()).unwrap_or(&actor.id);
+    let plain = name.chars().filter(|c| !c.is_control() && !matches!(c, '<' | '>' | '&'));
+    let name: String = plain.take(NAME_MAX).collect();
+    if name.trim().is_empty() { actor.id.to_string() } else { name }
+}

@@ -1,0 +1,115 @@
+//! Approving and submitting documents.
+
+use std::sync::Arc;
+
+use ml_connector_core::{
+    Context, Effect, Error, ErrorKind, Result, Retry,
+    model::{Delivery, EntityRef, Observation, Observed, Receipt, Record, Status},
+};
+
+use super::Begin;
+use crate::{ZohoBooks, command::Command, models::path_of};
+
+impl ZohoBooks {
+    /// Approves or submits a document, unless that was done already.
+    pub(super) async fn decide(&self, begin: Begin<'_>, command: Command<'_>) -> Result<Receipt> {
+        let Begin { ctx, delivery, .. } = begin;
+        let entity = command.document(self.connection(), &delivery.event)?;
+        let path = path_of(entity)?;
+        let (operation, action) = match command {
+            Command::Submit => ("zoho_books.submit", "submit"),
+            _ => ("zoho_books.approve", "approve"),
+        };
+        let before =
+            self.read_document(ctx, entity).await.map_err(|error| error.with_effect(Effect::None))?;
+        match standing(command, &before)? {
+            Standing::Done => return Ok(receipt(entity, action, Some(before))),
+            Standing::Ready(record) => as_shown(record, delivery)?,
+        }
+        begin.note().await?;
+        if let Err(refused) = self.parts().client.act(ctx, operation, path, &entity.id, action).await {
+            // Somebody may have been faster: then what was asked for is the case.
+            let faster = refused.effect() == Effect::None && refused.retry() == Retry::Never;
+            return match faster.then_some(self.read_document(ctx, entity).await) {
+                Some(Ok(seen)) if matches!(standing(command, &seen), Ok(Standing::Done)) => {
+                    Ok(receipt(entity, action, Some(seen)))
+                }
+                _ => Err(refused),
+            };
+        }
+        // It is done, whether the document can be read now or not.
+        let after = self.read_document(ctx, entity).await;
+        if let Err(error) = &after {
+            tracing::info!(%error, %entity, "the document could not be read back: its webhook or a poll will tell");
+        }
+        Ok(receipt(entity, action, after.ok()))
+    }
+
+    /// Whether a decision has taken effect.
+    pub(super) async fn decided(
+        &self,
+        ctx: &Context,
+        delivery: &Delivery,
+        command: Command<'_>,
+    ) -> Result<Option<Receipt>> {
+        let entity = command.document(self.connection(), &delivery.event)?;
+        let action = if command == Command::Submit { "submit" } else { "approve" };
+        let seen = match self.read_document(ctx, entity).await {
+            // A document that is gone was neither approved nor submitted by what is looked for.
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            seen => seen?,
+        };
+        Ok(match standing(command, &seen) {
+            Ok(Standing::Done) => Some(receipt(entity, action, Some(seen))),
+            _ => None,
+        })
+    }
+}
+
+/// What a decision finds.
+enum Standing<'a> {
+    Done,
+    Ready(&'a Record),
+}
+
+fn standing<'a>(command: Command<'_>, seen: &'a Observation) -> Result<Standing<'a>> {
+    let Observed::Present { record, .. } = &seen.state else {
+        return Err(refusal("the document no longer exists"));
+    };
+    match (command, &record.status) {
+        (_, Status::Void) => Err(refusal("the document is void")),
+        (Command::Submit, Status::Draft | Status::Rejected) => Ok(Standing::Ready(record)),
+        (Command::Submit, _) => Ok(Standing::Done),
+        (_, Status::PendingApproval) => Ok(Standing::Ready(record)),
+        (_, Status::Approved | Status::Open | Status::PartiallyPaid | Status::Paid) => Ok(Standing::Done),
+        (_, Status::Draft) => Err(refusal("the document was not submitted for approval")),
+        (_, Status::Rejected) => Err(refusal("the document was rejected in the books")),
+        _ => Err(refusal("the document has a status that says nothing about approval")),
+    }
+}
+
+/// Nobody approves what nobody saw: an event that carries a copy of the document was made from what was shown.
+fn as_shown(now: &Record, delivery: &Delivery) -> Result<()> {
+    let Some(shown) = delivery.event.record.as_deref().filter(|record| record.about.is_some()) else {
+        return Ok(());
+    };
+    fn differs<T: PartialEq>(shown: Option<&T>, now: Option<&T>) -> bool {
+        shown.is_some() && shown != now
+    }
+    let supplier = |record: &Record| record.counterparty.as_ref().map(|party| Arc::clone(&party.id));
+    let changed = differs(shown.total.as_ref(), now.total.as_ref())
+        || differs(shown.number.as_ref(), now.number.as_ref())
+        || differs(shown.due_date.as_ref(), now.due_date.as_ref())
+        || differs(supplier(shown).as_ref(), supplier(now).as_ref());
+    if changed { Err(refusal("the document changed since it was shown")) } else { Ok(()) }
+}
+
+fn refusal(message: &'static str) -> Error {
+    Error::new(ErrorKind::Conflict, message).with_retry(Retry::Never)
+}
+
+fn receipt(entity: &EntityRef, action: &str, observed: Option<Observation>) -> Receipt {
+    let mut receipt = Receipt::new(format!("{entity}#{action}"));
+    receipt.observed = observed.map(Arc::new);
+    receipt
+}
