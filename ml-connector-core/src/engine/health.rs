@@ -1,6 +1,6 @@
 //! How the connector is doing.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use serde::Serialize;
 use tokio::sync::oneshot;
@@ -9,6 +9,7 @@ use super::{
     Connector, StoppedSweep, feeds,
     intake::UNROUTED,
     outcome::{Parked, standing, standing_key},
+    upkeep,
 };
 use crate::{
     Error, Result, Timestamp,
@@ -47,6 +48,9 @@ pub struct ConnectionHealth {
     pub unrouted: usize,
     /// Sweeps that missed too many records to be believed. [`Connector::confirm_sweep`] says that it is true.
     pub stopped_sweeps: Vec<StoppedSweep>,
+    /// Why its webhooks do not come, as [`Source::upkeep`](crate::Source::upkeep) found: then it is polled, and news is
+    /// as old as the interval. No trouble that makes the health bad.
+    pub webhooks: Option<Arc<str>>,
 }
 
 /// What waits of one kind.
@@ -98,11 +102,15 @@ impl Connector {
             let dead = self.dead(&id, EntryKind::Signal).await? + self.dead(&id, EntryKind::Delivery).await?;
             let unrouted = Query { name: Some(UNROUTED.into()), ..Query::of_kind(EntryKind::Note) };
             let unrouted = self.count(unrouted.with_connection(id.clone())).await?;
-            let stopped_sweeps = match registry.source(&id) {
-                Some(slot) => feeds::stopped_sweeps(&self.shared, slot).await?,
-                None => Vec::new(),
+            let (stopped_sweeps, webhooks) = match registry.source(&id) {
+                Some(slot) => (
+                    feeds::stopped_sweeps(&self.shared, slot).await?,
+                    upkeep::problem(&self.shared, slot).await?,
+                ),
+                None => (Vec::new(), None),
             };
-            let health = ConnectionHealth { parked, signals, deliveries, dead, unrouted, stopped_sweeps };
+            let health =
+                ConnectionHealth { parked, signals, deliveries, dead, unrouted, stopped_sweeps, webhooks };
             connections.insert(id, health);
         }
         Ok(Health { running: survey.is_some(), connections })

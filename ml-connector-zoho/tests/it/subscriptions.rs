@@ -145,7 +145,11 @@ async fn a_plan_without_webhooks_is_said_and_polled() {
     // The plan that is configured is not the one that is paid for.
     let source = lab.builder().webhook_secret(SECRET).mode(Mode::Webhook).build().unwrap();
     let looked = lab.look(&source, None).await;
-    assert!(looked.problem.as_deref().unwrap().contains("plan Standard has no webhooks"), "{:?}", looked.problem);
+    assert!(
+        looked.problem.as_deref().unwrap().contains("plan Standard has no webhooks"),
+        "{:?}",
+        looked.problem
+    );
     assert_eq!(feeds(&looked), ["invoices", "customerpayments"]);
     assert_eq!((looked.next, lab.calls()), (lab.ctx.now() + source.info().feeds[0].every, 0));
 }
