@@ -296,7 +296,7 @@ impl Source for ZohoBooks {
     async fn upkeep(&self, ctx: &Context, callback: Option<&str>, state: Option<&Bytes>) -> Result<Upkeep> {
         let Some((subscriptions, callback)) = self.0.subscriptions.as_ref().zip(callback) else {
             let state = state.cloned().unwrap_or_default();
-            return Ok(Upkeep { state, signals: Vec::new(), next: ctx.now() + UPKEEP });
+            return Ok(Upkeep { state, signals: Vec::new(), next: ctx.now() + UPKEEP, problem: None });
         };
         let looked = subscriptions.look_after(ctx, &self.0.client, callback, state).await?;
         let info = &self.0.info;
@@ -311,6 +311,7 @@ impl Source for ZohoBooks {
         if let Some(problem) = &looked.problem {
             tracing::warn!(connection = %info.connection, problem, "webhooks do not come");
         }
-        Ok(Upkeep { state: looked.state, signals, next: ctx.now() + next })
+        let problem = looked.problem.map(Into::into);
+        Ok(Upkeep { state: looked.state, signals, next: ctx.now() + next, problem })
     }
 }

@@ -351,7 +351,7 @@ impl Source for Books {
     }
 
     async fn upkeep(&self, _: &Context, _: Option<&str>, _: Option<&Bytes>) -> Result<Upkeep> {
-        Ok(Upkeep { state: Bytes::new(), signals: Vec::new(), next: Timestamp::MAX })
+        Ok(Upkeep { state: Bytes::new(), signals: Vec::new(), next: Timestamp::MAX, problem: None })
     }
 }
 

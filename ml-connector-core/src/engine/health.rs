@@ -61,6 +61,9 @@ pub struct ConnectionHealth {
     pub subscriptions_due: Option<Timestamp>,
     /// Its token, where one is stored.
     pub token: Option<TokenHealth>,
+    /// Why its webhooks do not come, as [`Source::upkeep`](crate::Source::upkeep) found: then it is polled, and news is
+    /// as old as the interval. No trouble that makes the health bad.
+    pub webhooks: Option<Arc<str>>,
 }
 
 /// Why a delivery is parked.
@@ -178,6 +181,7 @@ impl Connector {
                 let read = self.progress(&id).await?;
                 health.feeds = read.iter().map(|feed| (feed.feed, feed.read_at.max(feed.baseline))).collect();
                 health.subscriptions_due = upkeep::next_look(&self.shared, slot).await?;
+                health.webhooks = upkeep::problem(&self.shared, slot).await?;
             }
             connections.insert(id, health);
         }
