@@ -259,7 +259,12 @@ impl Connector {
 
     async fn rerouted(&self, replay: &Replay, entry: &Entry) -> Result<Vec<NewEntry>> {
         let Some(body) = &entry.body else { return Ok(Vec::new()) };
-        let mut event = Event { origin: Origin::Replay, ..Event::from_cloudevent(body)? };
+        let event = Event::from_cloudevent(body)?;
+        if event.origin == Origin::Replay {
+            // A page that a replay has made, perhaps this one.
+            return Ok(Vec::new());
+        }
+        let mut event = Event { origin: Origin::Replay, ..event };
         event.page.iter_mut().for_each(|record| record.origin = Origin::Replay);
         let (parent, now) = (Parent::Entry(entry.seq), self.shared.clock.now());
         let mut append = Vec::new();

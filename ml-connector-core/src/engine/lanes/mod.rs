@@ -335,11 +335,11 @@ impl Lanes {
     }
 
     /// The next batch that may begin, if any: connections take turns, and of each the lane whose head has waited
-    /// longest comes first. `appetite` says how much a connection takes at once.
+    /// longest comes first. `appetite` says how much a connection takes at once of a lane.
     pub(super) fn take(
         &mut self,
         now: Timestamp,
-        appetite: impl Fn(&ConnectionId) -> Appetite,
+        appetite: impl Fn(&ConnectionId, LaneId) -> Appetite,
     ) -> Option<Batch> {
         loop {
             self.ripen(now);
@@ -353,7 +353,7 @@ impl Lanes {
                 self.pass(gate.as_ref(), id);
                 continue;
             }
-            let appetite = appetite(&lane.connection);
+            let appetite = appetite(&lane.connection, id);
             let items = if id.kind == EntryKind::Delivery {
                 lane.collect(now, appetite)
             } else {
