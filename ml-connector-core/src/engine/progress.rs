@@ -65,7 +65,7 @@ impl Connector {
     /// delivered, and the same wish goes on where it was, as its nonce says what has been appended.
     #[must_use]
     pub fn watch_replay(&self, replay: Replay) -> BoxStream<'static, Result<Progress>> {
-        let (replaying, waiting) = (Some(Replaying::new(replay)), VecDeque::new());
+        let (replaying, waiting) = (Some(Box::new(Replaying::new(replay))), VecDeque::new());
         self.watch(What::Replay { replaying, waiting, progress: Progress::default() })
     }
 
@@ -103,7 +103,7 @@ enum What {
     },
     Replay {
         /// What is left to append.
-        replaying: Option<Replaying>,
+        replaying: Option<Box<Replaying>>,
         /// What has not ended.
         waiting: VecDeque<Seq>,
         progress: Progress,
