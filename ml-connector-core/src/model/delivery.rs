@@ -203,6 +203,9 @@ pub enum Lookup {
         /// When to look again.
         at: Timestamp,
     },
+    /// The other side cannot tell, but one more of it does no harm: it is repeated, and the audit says possibly
+    /// duplicated. For what only says again what is so, such as an answer that one person sees.
+    MayRepeat,
     /// The other side cannot tell: the host's policy decides.
     CannotTell,
 }
