@@ -11,7 +11,7 @@ use crate::{
     approval::Approvals,
     http::require_secure,
     rate::MemoryRateLimiter,
-    route::{Choice, Route, RouteSet},
+    route::{Route, RouteMode, RouteSet},
 };
 
 /// Puts a [`Connector`] together. Setters cannot fail; [`build`](Self::build) checks everything.
@@ -133,7 +133,7 @@ impl Builder {
         self.sources.iter().try_for_each(|source| registry.add_source(source))?;
         self.sinks.iter().try_for_each(|sink| registry.add_sink(sink))?;
         let mut routes = self.routes;
-        if routes.mode == Choice::FirstMatch && !self.approvals.is_empty() {
+        if routes.mode == RouteMode::FirstMatch && !self.approvals.is_empty() {
             return Err(missing("approvals need a set of routes in which every match counts"));
         }
         routes.routes.extend(self.approvals.iter().flat_map(Approvals::routes).map(Arc::new));

@@ -54,7 +54,7 @@ impl Scheduler {
     }
 
     fn take(&mut self) -> Option<Batch> {
-        let one = |_: &ConnectionId| Appetite { max: 1, ahead: Duration::ZERO, linger: Duration::ZERO };
+        let one = |_: &ConnectionId, _| Appetite { max: 1, ahead: Duration::ZERO, linger: Duration::ZERO };
         self.lanes.take(self.now, one)
     }
 
