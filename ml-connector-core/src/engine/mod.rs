@@ -209,7 +209,7 @@ impl Connector {
         change.is_ok() && removed
     }
 
-    /// Replaces all routes at once. Deliveries that exist keep their destinations.
+    /// Replaces all routes at once, but those of approvals. Deliveries that exist keep their destinations and times.
     ///
     /// # Errors
     /// [`ErrorKind::ConfigInvalid`] names the route, the field and what is wrong with it; then the old routes stay.

@@ -48,8 +48,8 @@ impl Connector {
     }
 
     /// Tells of every record of a feed that was created or changed at `since` or later, whether or not it was told
-    /// before, as events of [`Origin::Backfill`](crate::model::Origin::Backfill), one per record: a route takes them
-    /// only if it says so. Goes on after a restart; live reads go first. [`progress`](Self::progress) tells how far
+    /// before, as events of [`Origin::Backfill`](crate::model::Origin::Backfill): a route takes them only if it says so,
+    /// one per record, or one per page of the feed ([`Route::pages`](crate::route::Route::pages)). Goes on after a restart; live reads go first. [`progress`](Self::progress) tells how far
     /// it is. Returns its entry.
     ///
     /// # Errors
