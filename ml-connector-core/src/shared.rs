@@ -13,7 +13,7 @@ use crate::{
     },
     http::{Limits, TransportError},
     model::{Partition, Seq},
-    rate::{Admission, Cost, Feedback, QuotaKey},
+    rate::{Admission, Cost, Feedback, QuotaKey, TakeOver},
     token::{Stored, Swap, TokenKey},
 };
 
@@ -73,6 +73,14 @@ impl<T: RateLimiter + ?Sized> RateLimiter for Arc<T> {
 
     async fn report(&self, key: &QuotaKey, feedback: Feedback, now: Timestamp) -> Result<()> {
         (**self).report(key, feedback, now).await
+    }
+
+    async fn counts(&self, at_least: Duration, now: Timestamp) -> Result<Option<Bytes>> {
+        (**self).counts(at_least, now).await
+    }
+
+    async fn take_over(&self, from: &TakeOver, now: Timestamp) -> Result<()> {
+        (**self).take_over(from, now).await
     }
 }
 

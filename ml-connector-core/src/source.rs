@@ -44,6 +44,9 @@ pub struct SourceInfo {
     pub zone: Zone,
     /// After how many days past the due date an unpaid document is announced as overdue.
     pub overdue_after: Vec<u32>,
+    /// The tokens that the engine keeps alive when no call does; see
+    /// [`OAuth2Config::idle_life`](crate::auth::OAuth2Config::idle_life).
+    pub tokens: Option<OAuth2>,
     /// Whether it is told what becomes of deliveries of its own events: one signal per delivery that is done, dead or
     /// parked, written with that outcome. Its subject is the event's record, its payload a
     /// [`Fate`](crate::model::Fate).
@@ -52,9 +55,6 @@ pub struct SourceInfo {
     /// what it knew: for a source that is itself the truth about its records. Several observations of one record in
     /// one resolution then follow one another, each a change of its own.
     pub keeps_raw: bool,
-    /// The tokens that the engine keeps alive when no call does; see
-    /// [`OAuth2Config::idle_life`](crate::auth::OAuth2Config::idle_life).
-    pub tokens: Option<OAuth2>,
 }
 
 impl SourceInfo {
@@ -75,9 +75,9 @@ impl SourceInfo {
             coalesce: Self::COALESCE,
             zone: Zone::UTC,
             overdue_after: Vec::new(),
+            tokens: None,
             outcomes: false,
             keeps_raw: false,
-            tokens: None,
             connection,
         }
     }

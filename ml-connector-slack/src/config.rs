@@ -4,6 +4,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use ml_connector_core::{Error, ErrorKind, OnUnknown, Result, Secret, model::ConnectionId};
 use serde::{Deserialize, Deserializer, de};
+use url::Url;
 
 use crate::{
     message::{Cards, Template},
@@ -29,9 +30,19 @@ const HISTORY_MARGIN: Duration = Duration::from_secs(60);
 pub struct Config {
     /// The host's name for the connection.
     pub connection: ConnectionId,
-    /// The bot token. Its prefix is not looked at: it depends on the app's settings.
+    /// The bot token of an app that does not rotate its tokens. Its prefix is not looked at: it depends on the app's
+    /// settings.
     #[serde(deserialize_with = "secret")]
     pub token: Secret,
+    /// Instead of `token`: the app's client id. The token is then in the connector's token store, where a consent
+    /// puts it (see [`Slack::authorizer_config`]), and is renewed if the app rotates its tokens.
+    pub client_id: String,
+    /// The app's client secret.
+    #[serde(deserialize_with = "secret")]
+    pub client_secret: Secret,
+    /// What a consent led to, if the token store does not hold it already.
+    #[serde(deserialize_with = "optional_secret")]
+    pub refresh_token: Option<Secret>,
     /// Where the API is: https, or http on a loopback address.
     pub base_url: String,
     /// What quotas are counted by, such as `T07LEDGER1`: give connections to one workspace through one app the same
@@ -56,6 +67,9 @@ impl Default for Config {
         Self {
             connection: ConnectionId::from("slack"),
             token: Secret::from(""),
+            client_id: String::new(),
+            client_secret: Secret::from(""),
+            refresh_token: None,
             base_url: BASE_URL.to_owned(),
             workspace: None,
             post_interval_ms: millis(pacing::POST_INTERVAL),
@@ -166,10 +180,25 @@ impl Builder {
         Self { config, template: Arc::new(Cards) }
     }
 
-    /// The bot token.
+    /// The bot token of an app that does not rotate its tokens.
     #[must_use]
     pub fn token(mut self, token: impl Into<Secret>) -> Self {
         self.config.token = token.into();
+        self
+    }
+
+    /// Instead of a token: the app whose token is in the token store; see [`Config::client_id`].
+    #[must_use]
+    pub fn client(mut self, id: impl Into<String>, secret: impl Into<Secret>) -> Self {
+        self.config.client_id = id.into();
+        self.config.client_secret = secret.into();
+        self
+    }
+
+    /// What a consent led to, if the token store does not hold it already.
+    #[must_use]
+    pub fn refresh_token(mut self, token: impl Into<Secret>) -> Self {
+        self.config.refresh_token = Some(token.into());
         self
     }
 
@@ -254,6 +283,17 @@ impl fmt::Debug for Builder {
     }
 }
 
+/// Where a Slack is.
+pub(crate) fn base_url(text: &str) -> Result<Url> {
+    let base = Url::parse(text).map_err(|source| {
+        Error::new(ErrorKind::ConfigInvalid, "the base URL is no URL").with_source(source)
+    })?;
+    if !base.username().is_empty() || base.password().is_some() {
+        return Err(Error::new(ErrorKind::ConfigInvalid, "the base URL holds credentials: remove them"));
+    }
+    Ok(base)
+}
+
 fn require(holds: bool, setting: &'static str, expected: &'static str) -> Result<()> {
     if holds {
         return Ok(());
@@ -267,6 +307,10 @@ fn millis(duration: Duration) -> u64 {
 
 fn secret<'de, D: Deserializer<'de>>(from: D) -> Result<Secret, D::Error> {
     String::deserialize(from).map(Secret::from)
+}
+
+fn optional_secret<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Secret>, D::Error> {
+    Ok(Option::<String>::deserialize(from)?.map(Secret::from))
 }
 
 fn on_unknown<'de, D: Deserializer<'de>>(from: D) -> Result<OnUnknown, D::Error> {

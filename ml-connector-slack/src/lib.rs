@@ -1,9 +1,11 @@
 #![doc = include_str!("../docs.md")]
 
+mod auth;
 pub mod blocks;
 mod channels;
 mod client;
 mod config;
+mod consent;
 mod destination;
 mod error;
 mod lookup;

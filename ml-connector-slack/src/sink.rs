@@ -8,17 +8,16 @@ use std::{
 use async_trait::async_trait;
 use ml_connector_core::{
     Context, Effect, Error, ErrorKind, Notes, Result, Retry, Scope, Sink, SinkInfo, Timestamp,
-    auth::StaticToken,
     model::{Affinity, ConnectionId, Delivery, LaneKey, Lookup, Plan, Receipt},
     rate::{Feedback, QuotaKey},
 };
 use tokio::sync::OnceCell;
-use url::Url;
 
 use crate::{
+    auth,
     channels::Channels,
     client::Client,
-    config::{Builder, Config, Dedupe, History},
+    config::{Builder, Config, Dedupe, History, base_url},
     destination::Target,
     error::is_code,
     lookup::Looks,
@@ -50,19 +49,14 @@ impl Slack {
 
     pub(crate) fn new(config: &Config, template: Arc<dyn Template>) -> Result<Self> {
         let workspace = config.quota_key();
-        let base = Url::parse(&config.base_url).map_err(|source| {
-            Error::new(ErrorKind::ConfigInvalid, "the base URL is no URL").with_source(source)
-        })?;
-        if !base.username().is_empty() || base.password().is_some() {
-            return Err(Error::new(ErrorKind::ConfigInvalid, "the base URL holds credentials: remove them"));
-        }
-        let token = StaticToken::new("Bearer", &config.token)?;
+        let base = base_url(&config.base_url)?;
+        let auth = auth::authenticator(config, &base)?;
         let pacing = Pacing::new(workspace, config.post_interval(), config.posts_per_minute);
         let mut info = SinkInfo::new(config.connection.clone(), "slack");
         info.affinity = Affinity::from(format!("slack/{workspace}"));
         info.on_unknown = config.on_unknown;
         Ok(Self {
-            client: Client::new(base, Arc::new(token), pacing.clone(), config.history.per_minute)?,
+            client: Client::new(base, auth, pacing.clone(), config.history.per_minute)?,
             info,
             pacing,
             dedupe: config.dedupe,

@@ -2,6 +2,7 @@
 
 mod body;
 mod pairs;
+mod search;
 
 use std::borrow::Cow;
 
@@ -80,14 +81,17 @@ impl Webhook {
         } else {
             Body::Json(request.body())
         };
-        let (mut pairs, tail) = match &body {
-            Body::Form(form) => (form.clone(), &[][..]),
-            Body::Json(bytes) => (Pairs::default(), *bytes),
-        };
-        pairs.extend(query);
-        let mut message = pairs.to_signed_parts();
-        message.push(tail);
-        self.signatures.verify(&message, signature, ENCODINGS)?;
+        match &body {
+            Body::Form(form) => {
+                let pairs = form.merged_with(query);
+                self.signatures.verify(&pairs.to_signed_parts(), signature, ENCODINGS)?;
+            }
+            Body::Json(json) => {
+                let mut message = query.to_signed_parts();
+                message.push(json);
+                self.signatures.verify(&message, signature, ENCODINGS)?;
+            }
+        }
         Ok(body)
     }
 
@@ -97,7 +101,7 @@ impl Webhook {
         }
         let event = match self.parameters {
             WebhookParameters::EventAndOrganization => query.get(EVENT).map(Cow::Borrowed),
-            WebhookParameters::Organization => body.event()?.map(Cow::Owned),
+            WebhookParameters::Organization => body.event()?,
             WebhookParameters::None => Some(request.uri().path().trim_matches('/').into()),
         };
         let event = event.ok_or_else(|| invalid("the body names no event"))?;

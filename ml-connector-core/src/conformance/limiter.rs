@@ -17,6 +17,7 @@ pub const BEHAVIORS: &[Behavior<dyn RateLimiter>] = behaviors![dyn RateLimiter:
     admit::a_cost_that_never_fits_is_an_error,
     admit::units_are_left_free_for_others,
     admit::concurrent_work_makes_room_when_it_is_finished,
+    admit::failures_use_up_an_error_quota_and_work_does_not,
     admit::a_pause_is_kept_and_never_shortened,
     admit::what_the_other_side_counts_is_believed,
     admit::time_that_goes_back_opens_no_window,
@@ -74,6 +75,8 @@ async fn tell(limiter: &dyn RateLimiter, key: &str, feedback: Feedback, now: i64
 
 /// One function per behavior.
 pub mod admit {
+    use std::time::Duration;
+
     use super::{
         Cost, ErrorKind, Feedback, RateLimiter, aligned, ask, at, cost, refuse, rolling, take, tell,
     };
@@ -172,6 +175,28 @@ pub mod admit {
         tell(limiter, "a", Feedback::Finished(first), 30_000).await;
         take(limiter, &costs, 30_000).await;
         refuse(limiter, &costs, 30_000).await;
+    }
+
+    /// What is under way may fail, and counts until it is known.
+    pub async fn failures_use_up_an_error_quota_and_work_does_not(limiter: &dyn RateLimiter) {
+        let costs = [cost("a", &[Quota::Errors { limit: 2, window: Duration::from_secs(60) }])];
+        for now in 0..10 {
+            let permit = take(limiter, &costs, now).await;
+            tell(limiter, "a", Feedback::Finished(permit), now).await;
+        }
+        let (first, second) = (take(limiter, &costs, 100).await, take(limiter, &costs, 100).await);
+        refuse(limiter, &costs, 100).await;
+        tell(limiter, "a", Feedback::Failed(first), 200).await;
+        refuse(limiter, &costs, 200).await;
+        tell(limiter, "a", Feedback::Finished(second), 300).await;
+        let last = take(limiter, &costs, 300).await;
+        tell(limiter, "a", Feedback::Failed(last), 400).await;
+        assert_eq!(
+            refuse(limiter, &costs, 500).await,
+            60_200,
+            "until the first failure is as old as the window"
+        );
+        take(limiter, &costs, 60_200).await;
     }
 
     /// For its key only.

@@ -119,6 +119,7 @@ impl Builder {
             require_secure(&url).map(|()| url).map_err(|error| error.with_context("field", "public_url"))
         });
 
+        self.settings.retries.validate()?;
         let mut registry = Registry::default();
         self.sources.iter().try_for_each(|source| registry.add_source(source))?;
         self.sinks.iter().try_for_each(|sink| registry.add_sink(sink))?;

@@ -24,7 +24,7 @@ use crate::{
     audit::{Committed, Entry, Lease, Outcome, Parent, Query, Settlement, Transaction},
     clock::sleep_until,
     model::{Change, Delivery, Event, Observation, Partition, Plan, Receipt, Seq},
-    rate::{Admission, Cost, Feedback, Permit},
+    rate::{Admission, Cost, Feedback},
 };
 
 /// How long to wait before a result that could not be written is written again.
@@ -40,8 +40,7 @@ pub(super) async fn deliver(shared: Arc<Shared>, lease: Lease, batch: Batch) -> 
         Err(Stop::Fenced) => Finished::fenced(),
         Err(Stop::Log(error)) => {
             tracing::error!(%error, connection = %batch.connection, "the log does not work: deliveries wait");
-            let at = retry::next(&error, Seq(0), 1, retry::DELIVERY_CAP, shared.clock.now());
-            Finished::again(&batch, Hold::Until(at))
+            Finished::again(&batch, Hold::Until(retry::log_at(shared.clock.now())))
         }
     }
 }
@@ -123,7 +122,8 @@ impl Attempt<'_> {
         }
         loaded.deliveries.iter_mut().for_each(|delivery| delivery.attempt += 1);
         let results = self.send(slot, &loaded.deliveries).await;
-        self.finish_permit(&plan.costs, permit).await;
+        let refused = results.iter().find_map(|result| result.as_ref().err());
+        self.finish_permit(&plan.costs, Feedback::after(permit, refused)).await;
         let results = results.into_iter().map(|result| result.map_err(Arc::new)).collect();
         self.settle(loaded, results, Asked::ToSend { look_up_first }).await
     }
@@ -143,7 +143,9 @@ impl Attempt<'_> {
             let question = [Cost { units: 0, leave, ..cost.clone() }];
             match self.shared.context.limiter().admit(&question, now).await {
                 Ok(Admission::NotBefore(then)) if then >= at => return Hold::Quota(cost.key.clone(), at),
-                Ok(Admission::Admitted(permit)) => self.finish_permit(&question, permit).await,
+                Ok(Admission::Admitted(permit)) => {
+                    self.finish_permit(&question, Feedback::Finished(permit)).await;
+                }
                 _ => {}
             }
         }
@@ -391,12 +393,10 @@ impl Attempt<'_> {
         Ok(applied)
     }
 
-    async fn finish_permit(&self, costs: &[Cost], permit: Permit) {
+    async fn finish_permit(&self, costs: &[Cost], end: Feedback) {
         for cost in costs.iter().filter(|cost| cost.counts_concurrency()) {
-            let finished = Feedback::Finished(permit);
-            if let Err(error) =
-                self.shared.context.limiter().report(&cost.key, finished, self.shared.clock.now()).await
-            {
+            let now = self.shared.clock.now();
+            if let Err(error) = self.shared.context.limiter().report(&cost.key, end.clone(), now).await {
                 tracing::warn!(%error, key = %cost.key, "the limiter could not be told that an attempt is over");
             }
         }

@@ -89,8 +89,9 @@ impl Connector {
             }
         };
         let Intake { signals, reply, prompt } = intake;
-        let mut transaction = Transaction::default();
-        let mut partitions = Vec::new();
+        let append = Vec::with_capacity(signals.len());
+        let mut transaction = Transaction { append, ..Transaction::default() };
+        let mut partitions = Vec::with_capacity(signals.len());
         for (i, signal) in signals.iter().enumerate() {
             let Some(meant) = registry.account(&endpoint, signal.account.as_ref(), slot) else {
                 let error =
@@ -176,7 +177,7 @@ impl Connector {
         error: &Error,
         now: Timestamp,
     ) -> Result<Seq> {
-        let received = Received { rejected: Some(error.to_string()), ..received(request) };
+        let received = Received { rejected: Some(error.to_string().into()), ..received(request) };
         let entry = NewEntry {
             partition: slot.partition,
             kind: EntryKind::Note,
@@ -228,15 +229,13 @@ pub(super) fn signal_entry(
 
 /// Splits the endpoint off the path.
 fn below_endpoint(mut request: Request<Bytes>) -> Result<(EndpointId, Request<Bytes>)> {
-    let path = request.uri().path().trim_start_matches('/');
-    let (endpoint, rest) = path.split_once('/').unwrap_or((path, ""));
+    let target = request.uri().path_and_query().map_or("/", PathAndQuery::as_str).trim_start_matches('/');
+    let (endpoint, below) = target.split_at(target.find(['/', '?']).unwrap_or(target.len()));
     let endpoint = EndpointId::from(endpoint);
-    let query = request.uri().query().map_or_else(String::new, |query| format!("?{query}"));
-    let below = format!("/{rest}{query}");
-    let target: PathAndQuery = below
-        .parse()
-        .map_err(|_| Error::new(ErrorKind::InvalidRequest, "the request's path is not valid"))?;
-    *request.uri_mut() = Uri::from(target);
+    let below = if below.starts_with('/') { below.parse() } else { format!("/{below}").try_into() };
+    let below: PathAndQuery =
+        below.map_err(|_| Error::new(ErrorKind::InvalidRequest, "the request's path is not valid"))?;
+    *request.uri_mut() = Uri::from(below);
     Ok((endpoint, request))
 }
 
@@ -244,12 +243,12 @@ fn is_forged(intake: &Result<Intake>) -> bool {
     intake.as_ref().is_err_and(|error| error.kind() == ErrorKind::SignatureInvalid)
 }
 
-fn received(request: &Request<Bytes>) -> Received {
+fn received(request: &Request<Bytes>) -> Received<'_> {
     let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     Received {
-        method: request.method().to_string(),
-        target: request.uri().to_string(),
-        content_type: content_type.map(ToOwned::to_owned),
+        method: request.method().as_str().into(),
+        target: request.uri().path_and_query().map_or("/", PathAndQuery::as_str).into(),
+        content_type: content_type.map(Into::into),
         rejected: None,
     }
 }

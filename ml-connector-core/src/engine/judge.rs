@@ -5,7 +5,6 @@ use std::sync::Arc;
 use super::{
     Settings,
     lanes::{Batch, Hold, Item},
-    retry,
     stats::Stat,
 };
 use crate::{Error, ErrorKind, Retry, Scope, Timestamp, audit::Outcome, model::Change};
@@ -54,9 +53,10 @@ impl Judged {
         let attempt = item.attempt + u32::from(!paced);
         // What failed together comes back together.
         let dice = batch.items.first().map_or(item.seq, |head| head.seq);
-        let due = retry::next(error, dice, attempt.max(1), retry::DELIVERY_CAP, now);
-        let blocked_since = batch.blocked_since.unwrap_or(now);
-        if !paced && due > blocked_since + settings.max_block {
+        let policy = settings.retries.of_delivery(error);
+        let due = policy.next(error, dice, attempt.max(1), now);
+        let give_up_at = batch.blocked_since.unwrap_or(now) + policy.total.unwrap_or(settings.max_block);
+        if !paced && (due > give_up_at || policy.is_used_up(attempt)) {
             return Self::Dead;
         }
         Self::Retry { attempt, due, paced }

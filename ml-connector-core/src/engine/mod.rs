@@ -69,6 +69,7 @@ pub use feeds::{FeedProgress, RunProgress, StoppedSweep};
 pub use health::{Backlog, ConnectionHealth, Health};
 pub use outcome::Parked;
 pub use replay::{Replay, ReplayMode, Replayed};
+pub use retry::{Jitter, Retries, RetryPolicy};
 pub use service::WebhookService;
 pub use stats::Stats;
 use url::Url;
@@ -125,6 +126,8 @@ pub struct Settings {
     /// How long the head of a lane may fail for reasons that pass before it is dead and the lane goes on.
     /// Default: 15 min.
     pub max_block: Duration,
+    /// What is tried again, when, and how often.
+    pub retries: Retries,
     /// How long signals of a record are tried before they are dead. Default: 24 h.
     pub max_signal_age: Duration,
     /// How long settled entries are kept, with the bodies of requests; `None` = for ever. Default: 30 days. What
@@ -142,6 +145,7 @@ impl Default for Settings {
             lease: Duration::from_secs(15),
             grace: Duration::from_secs(10),
             max_block: Duration::from_secs(15 * 60),
+            retries: Retries::default(),
             max_signal_age: Duration::from_secs(24 * 3600),
             retention: Some(Duration::from_secs(30 * 24 * 3600)),
         }

@@ -53,10 +53,7 @@ pub(super) async fn resolve(shared: Arc<Shared>, lease: Lease, batch: Batch) -> 
         // Nothing was written: the log decides when it works again.
         Err(Stop::Log(error)) => {
             tracing::error!(%error, connection = %batch.connection, "the log does not work: signals wait");
-            Finished::again(
-                &batch,
-                Hold::Until(retry::next(&error, Seq(0), 1, retry::DELIVERY_CAP, shared.clock.now())),
-            )
+            Finished::again(&batch, Hold::Until(retry::log_at(shared.clock.now())))
         }
     }
 }
@@ -265,6 +262,7 @@ pub(super) async fn failed(
     }
     let outage = matches!(error.scope(), Scope::Connection);
     let counted = !outage && error.kind() != ErrorKind::RateLimited;
+    let policy = shared.settings.retries.of_signal(error);
     let mut resolved = Resolved {
         waits: Vec::new(),
         hold: match error.retry() {
@@ -279,9 +277,11 @@ pub(super) async fn failed(
     for Waiting { item, signal, troubled_since, .. } in group {
         let attempt = item.attempt + u32::from(counted);
         let hopeless = error.retry() == Retry::Never && attempt >= PERMANENT_TRIES && counted;
+        let age = now.saturating_since(*troubled_since);
         let too_old = counted
-            && now.saturating_since(*troubled_since) > shared.settings.max_signal_age
-            && attempt >= PERMANENT_TRIES;
+            && (policy.total.is_some_and(|total| age > total)
+                || age > shared.settings.max_signal_age && attempt >= PERMANENT_TRIES);
+        let hopeless = hopeless || counted && policy.is_used_up(attempt);
         if hopeless || too_old {
             shared.stats.count(Stat::Dead);
             tracing::error!(seq = item.seq.0, %error, "a signal is dead: replay it when the cause is gone");
@@ -301,11 +301,7 @@ pub(super) async fn failed(
             wake.extend(outcome::append(shared, told, &mut transaction).await?);
             continue;
         }
-        let due = if outage {
-            item.due.min(now)
-        } else {
-            retry::next(error, item.seq, attempt.max(1), retry::SIGNAL_CAP, now)
-        };
+        let due = if outage { item.due.min(now) } else { policy.next(error, item.seq, attempt.max(1), now) };
         shared.stats.count(Stat::Retried);
         let outcome =
             Outcome::Retry { attempt, due, error: error.to_string().into(), uncertain: false, note: None };

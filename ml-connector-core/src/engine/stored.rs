@@ -1,6 +1,6 @@
 //! How signals and deliveries are written into the log.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -14,7 +14,7 @@ use crate::{
 /// A signal with the request it came in: one line of JSON, the signal's own payload, the request's body as
 /// received. Bytes stay bytes, so that writing one costs next to nothing.
 #[derive(Debug, Serialize, Deserialize)]
-struct SignalHead<S> {
+struct SignalHead<'a, S> {
     signal: Option<S>,
     /// Why the record is to be read, unless it is because something may have happened.
     #[serde(default, skip_serializing_if = "is_live")]
@@ -22,7 +22,7 @@ struct SignalHead<S> {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     payload_bytes: Option<usize>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    received: Option<Received>,
+    received: Option<Received<'a>>,
 }
 
 /// Room for the line of JSON of an ordinary signal.
@@ -30,14 +30,14 @@ const HEAD_BYTES: usize = 512;
 
 /// What is kept of a request besides its body. Headers are not: they may hold secrets.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Received {
-    pub(super) method: String,
-    pub(super) target: String,
+pub(super) struct Received<'a> {
+    pub(super) method: Cow<'a, str>,
+    pub(super) target: Cow<'a, str>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) content_type: Option<String>,
+    pub(super) content_type: Option<Cow<'a, str>>,
     /// Why it was not accepted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) rejected: Option<String>,
+    pub(super) rejected: Option<Cow<'a, str>>,
 }
 
 /// What a signal's entry holds.
@@ -45,12 +45,16 @@ pub(super) struct Received {
 pub(super) struct StoredSignal {
     pub(super) signal: Option<Signal>,
     pub(super) origin: Origin,
-    pub(super) received: Option<Received>,
+    pub(super) received: Option<Received<'static>>,
     pub(super) body: Bytes,
 }
 
 impl StoredSignal {
-    pub(super) fn encode(signal: Option<&Signal>, received: Option<Received>, body: &[u8]) -> Result<Bytes> {
+    pub(super) fn encode(
+        signal: Option<&Signal>,
+        received: Option<Received<'_>>,
+        body: &[u8],
+    ) -> Result<Bytes> {
         Self::encode_as(Origin::Live, signal, received, body)
     }
 
@@ -58,7 +62,7 @@ impl StoredSignal {
     pub(super) fn encode_as(
         origin: Origin,
         signal: Option<&Signal>,
-        received: Option<Received>,
+        received: Option<Received<'_>>,
         body: &[u8],
     ) -> Result<Bytes> {
         let payload = signal.and_then(|signal| signal.payload.as_ref());
@@ -76,7 +80,7 @@ impl StoredSignal {
     pub(super) fn decode(bytes: &Bytes) -> Result<Self> {
         let unreadable = || Error::new(ErrorKind::Unexpected, "a stored signal cannot be read");
         let end = bytes.iter().position(|byte| *byte == b'\n').ok_or_else(unreadable)?;
-        let head: SignalHead<Signal> =
+        let head: SignalHead<'static, Signal> =
             serde_json::from_slice(&bytes[..end]).map_err(|source| unreadable().with_source(source))?;
         let mut body = bytes.slice(end + 1..);
         let payload = match head.payload_bytes {

@@ -124,7 +124,7 @@ impl EntityRef {
     /// The lane in which this record's signals wait.
     #[must_use]
     pub fn lane(&self) -> LaneKey {
-        LaneKey::new(self.to_string())
+        LaneKey::new([&*self.kind, "/", &*self.id].concat())
     }
 }
 

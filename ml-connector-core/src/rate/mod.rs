@@ -5,9 +5,10 @@ mod memory;
 use std::{fmt::Debug, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 pub use memory::MemoryRateLimiter;
 
-use crate::{Result, Timestamp, model::text_id};
+use crate::{Error, ErrorKind, Result, Timestamp, model::text_id};
 
 text_id! {
     /// What a vendor counts by, with the tenant in it: `slack/T1/channel/C1`.
@@ -21,6 +22,8 @@ text_id! {
 /// - No rolling window of a quota's length ever holds more admitted units than its limit, for any sequence of
 ///   calls. Aligned windows begin at multiples of their period since the Unix epoch.
 /// - When `now` goes back, nothing is admitted that the time seen so far would not have allowed.
+/// - No window of an error quota holds more failures than its limit, whatever fails: what is under way counts as if it
+///   were to fail, until it is reported as [`Finished`](Feedback::Finished) or [`Failed`](Feedback::Failed).
 /// - [`NotBefore`](Admission::NotBefore) is later than `now`, and never later than necessary. Where only the end of
 ///   other work makes room, nobody knows when that is: it is the next instant worth asking, and whoever reports
 ///   [`Finished`](Feedback::Finished) may ask again at once.
@@ -38,6 +41,30 @@ pub trait RateLimiter: Debug + Send + Sync + 'static {
     /// # Errors
     /// [`Unavailable`](crate::ErrorKind::Unavailable) when a shared limiter cannot be reached.
     async fn report(&self, key: &QuotaKey, feedback: Feedback, now: Timestamp) -> Result<()>;
+
+    /// What was counted in windows of this length or longer, and what the other side said, in a form of the limiter's
+    /// own: whoever goes on with the work gives it to [`take_over`](Self::take_over). `None` when there is nothing to
+    /// tell, such as where all hosts count in one place.
+    ///
+    /// # Errors
+    /// [`Unavailable`](crate::ErrorKind::Unavailable) when a shared limiter cannot be reached.
+    async fn counts(&self, at_least: Duration, now: Timestamp) -> Result<Option<Bytes>>;
+
+    /// Goes on where another host was. Counts that are known here already stay, or grow.
+    ///
+    /// # Errors
+    /// [`InvalidResponse`](crate::ErrorKind::InvalidResponse) when the counts cannot be read: nothing is taken over.
+    async fn take_over(&self, from: &TakeOver, now: Timestamp) -> Result<()>;
+}
+
+/// What is known of a host whose work is taken over.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TakeOver {
+    /// Its latest [`counts`](RateLimiter::counts).
+    pub counts: Option<Bytes>,
+    /// It did not hand over: up to here it may have spent all that there was. So windows of an hour or less start as
+    /// spent at this instant, for every key that was not known before; of an error quota half.
+    pub lost: Option<Timestamp>,
 }
 
 /// What an attempt spends of one key.
@@ -84,6 +111,14 @@ pub enum Quota {
         /// Units.
         limit: u32,
     },
+    /// At most `limit` failures in any window of this length, for vendors that block whoever fails too often. A unit is
+    /// spent when it is reported as [`Failed`](Feedback::Failed).
+    Errors {
+        /// Failures.
+        limit: u32,
+        /// Length.
+        window: Duration,
+    },
 }
 
 /// The answer to a wish.
@@ -95,7 +130,8 @@ pub enum Admission {
     NotBefore(Timestamp),
 }
 
-/// What was admitted. Report [`Feedback::Finished`] for keys with a concurrent quota when the work is over.
+/// What was admitted. Report [`Feedback::after`] for every key that [counts what is under way](Cost::counts_concurrency)
+/// when the work is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Permit {
     /// Names the admission.
@@ -108,6 +144,8 @@ pub struct Permit {
 pub enum Feedback {
     /// The work of this permit is over.
     Finished(Permit),
+    /// The work of this permit is over, and the other side counts it as a failure.
+    Failed(Permit),
     /// The other side says: not before. An earlier instant than one already known changes nothing.
     PausedUntil(Timestamp),
     /// The other side says how much is left until when.
@@ -124,10 +162,30 @@ pub enum Feedback {
     },
 }
 
+impl Feedback {
+    /// What to report of work that is over: a failure when the other side found the request wrong, which is what
+    /// vendors count. What they had no part in, or could not do themselves, is none.
+    #[must_use]
+    pub fn after(permit: Permit, error: Option<&Error>) -> Self {
+        let counts = |error: &Error| {
+            matches!(
+                error.kind(),
+                ErrorKind::InvalidRequest
+                    | ErrorKind::Unauthenticated
+                    | ErrorKind::PermissionDenied
+                    | ErrorKind::NotFound
+                    | ErrorKind::Conflict
+            )
+        };
+        if error.is_some_and(counts) { Self::Failed(permit) } else { Self::Finished(permit) }
+    }
+}
+
 impl Cost {
-    /// Whether somebody has to say when the work is over.
+    /// Whether somebody has to say when the work is over, and how it went.
     #[must_use]
     pub fn counts_concurrency(&self) -> bool {
-        self.quotas.iter().any(|quota| matches!(quota, Quota::Concurrent { .. }))
+        let counts = |quota: &Quota| matches!(quota, Quota::Concurrent { .. } | Quota::Errors { .. });
+        self.quotas.iter().any(counts)
     }
 }

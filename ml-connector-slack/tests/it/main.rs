@@ -8,3 +8,4 @@ mod hostile;
 mod look_up;
 mod names;
 mod support;
+mod tokens;

@@ -15,7 +15,7 @@ use ml_connector_core::{
         Change, Date, Delivery, DeliveryId, Destination, Event, Money, Party, Receipt, Record, RecordKind,
         Seq, Status,
     },
-    rate::{Admission, Cost, Feedback, Permit, QuotaKey},
+    rate::{Admission, Cost, Feedback, Permit, QuotaKey, TakeOver},
     token::MemoryTokenStore,
 };
 use ml_connector_slack::{Builder, Slack};
@@ -167,6 +167,14 @@ impl RateLimiter for Ledger {
 
     async fn report(&self, key: &QuotaKey, feedback: Feedback, _: Timestamp) -> Result<()> {
         self.told.lock().unwrap().push((key.clone(), feedback));
+        Ok(())
+    }
+
+    async fn counts(&self, _: Duration, _: Timestamp) -> Result<Option<Bytes>> {
+        Ok(None)
+    }
+
+    async fn take_over(&self, _: &TakeOver, _: Timestamp) -> Result<()> {
         Ok(())
     }
 }

@@ -4,37 +4,37 @@ use ml_connector_core::{
     Timestamp,
     audit::{
         Appended, Committed, DocKey, DocumentWrite, EntryKind, Expected, NewEntry, Outcome, Parent,
-        Settlement, Transaction,
+        Settlement, State, Transaction,
     },
     model::{DedupeKey, Seq},
 };
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{lease, outcome, writer::Batch};
+use super::{lease, outcome, signals, writer::Batch};
 
 /// Applies a transaction that [`Transaction::validate`] has seen.
 pub(super) fn apply(
     batch: &mut Batch<'_>,
-    transaction: Transaction,
+    transaction: &Transaction,
     now: Timestamp,
 ) -> rusqlite::Result<Committed> {
     let Transaction { fence, documents, append, settle } = transaction;
     let connection = batch.connection();
     if let Some(lease) = fence
-        && !lease::is_held(connection, lease)?
+        && !lease::is_held(connection, *lease)?
     {
         return Ok(Committed::Fenced);
     }
-    for write in &documents {
+    for write in documents {
         if !is_as_expected(connection, write)? {
             return Ok(Committed::Stale(write.key.clone()));
         }
     }
-    for write in &documents {
+    for write in documents {
         write_document(connection, write)?;
     }
     let mut appended: Vec<Appended> = Vec::with_capacity(append.len());
-    for entry in &append {
+    for entry in append {
         let parent = match entry.parent {
             Parent::None => None,
             Parent::Entry(seq) => existing(connection, seq)?,
@@ -42,7 +42,7 @@ pub(super) fn apply(
         };
         appended.push(append_entry(batch, entry, parent, now)?);
     }
-    for settlement in &settle {
+    for settlement in settle {
         settle_entry(connection, settlement, now)?;
     }
     Ok(Committed::Applied(appended))
@@ -123,21 +123,17 @@ fn append_entry(
                     entry.due.as_millis()
                 ])?;
         }
-        None if entry.kind == EntryKind::Signal => index_signal(connection, seq)?,
-        None => {}
+        None => file_as_settled(connection, seq, entry.kind == EntryKind::Signal, State::Done)?,
     }
     Ok(Appended::New(seq))
 }
 
-/// Makes a signal that is not on the work list findable by its entity.
-fn index_signal(connection: &Connection, seq: Seq) -> rusqlite::Result<()> {
+/// Makes an entry that is not on the work list findable by what became of it, and a signal by its entity.
+fn file_as_settled(connection: &Connection, seq: Seq, is_signal: bool, state: State) -> rusqlite::Result<()> {
     connection
-        .prepare_cached(
-            "INSERT INTO signal_entity (entity_id, seq)
-             SELECT entity_id, seq FROM entry WHERE seq = ?1 AND kind = 1 AND entity_id IS NOT NULL",
-        )?
-        .execute([seq.0])?;
-    Ok(())
+        .prepare_cached("INSERT INTO settled (state, seq) VALUES (?1, ?2)")?
+        .execute(params![state as u8, seq.0.cast_signed()])?;
+    if is_signal { signals::index(connection, seq) } else { Ok(()) }
 }
 
 fn find_duplicate(connection: &Connection, key: &DedupeKey) -> rusqlite::Result<Option<Seq>> {
@@ -157,36 +153,52 @@ fn existing(connection: &Connection, seq: Seq) -> rusqlite::Result<Option<Seq>> 
 /// Changes the work list first: where that has no such row, the outcome comes too late and is not recorded.
 fn settle_entry(connection: &Connection, settlement: &Settlement, now: Timestamp) -> rusqlite::Result<()> {
     let seq = settlement.seq.0.cast_signed();
-    let changed = match &settlement.outcome {
-        Outcome::Begun { attempt, .. } => connection
-            .prepare_cached(
-                "UPDATE work SET attempt = ?2, uncertain = 1
+    let is_listed = match &settlement.outcome {
+        Outcome::Begun { attempt, .. } => {
+            connection
+                .prepare_cached(
+                    "UPDATE work SET attempt = ?2, uncertain = 1
                  WHERE part = (SELECT part FROM entry WHERE seq = ?1) AND seq = ?1",
-            )?
-            .execute(params![seq, attempt])?,
-        Outcome::Retry { attempt, due, uncertain, .. } => connection
-            .prepare_cached(
-                "UPDATE work SET attempt = ?2, due = ?3, uncertain = ?4
+                )?
+                .execute(params![seq, attempt])?
+                == 1
+        }
+        Outcome::Retry { attempt, due, uncertain, .. } => {
+            connection
+                .prepare_cached(
+                    "UPDATE work SET attempt = ?2, due = ?3, uncertain = ?4
                  WHERE part = (SELECT part FROM entry WHERE seq = ?1) AND seq = ?1",
-            )?
-            .execute(params![seq, attempt, due.as_millis(), uncertain])?,
-        Outcome::Parked { .. } => connection
-            .prepare_cached(
-                "UPDATE work SET due = ?2
+                )?
+                .execute(params![seq, attempt, due.as_millis(), uncertain])?
+                == 1
+        }
+        Outcome::Parked { .. } => {
+            connection
+                .prepare_cached(
+                    "UPDATE work SET due = ?2
                  WHERE part = (SELECT part FROM entry WHERE seq = ?1) AND seq = ?1",
-            )?
-            .execute(params![seq, Timestamp::MAX.as_millis()])?,
-        _ => connection
-            .prepare_cached(
-                "DELETE FROM work WHERE part = (SELECT part FROM entry WHERE seq = ?1) AND seq = ?1",
-            )?
-            .execute([seq])?,
+                )?
+                .execute(params![seq, Timestamp::MAX.as_millis()])?
+                == 1
+        }
+        outcome => match take_off_work_list(connection, settlement.seq)? {
+            Some(is_signal) => {
+                file_as_settled(connection, settlement.seq, is_signal, outcome.state())?;
+                true
+            }
+            None => false,
+        },
     };
-    if changed == 0 {
-        return Ok(());
-    }
-    if settlement.outcome.state().is_settled() {
-        index_signal(connection, settlement.seq)?;
-    }
-    outcome::insert(connection, seq, &settlement.outcome, now)
+    if is_listed { outcome::insert(connection, seq, &settlement.outcome, now) } else { Ok(()) }
+}
+
+/// Tells whether it was a signal; nothing if there is no such row.
+fn take_off_work_list(connection: &Connection, seq: Seq) -> rusqlite::Result<Option<bool>> {
+    connection
+        .prepare_cached(
+            "DELETE FROM work WHERE part = (SELECT part FROM entry WHERE seq = ?1) AND seq = ?1
+             RETURNING kind = 1",
+        )?
+        .query_row([seq.0.cast_signed()], |row| row.get(0))
+        .optional()
 }

@@ -8,6 +8,7 @@ mod prune;
 mod query;
 mod reader;
 mod schema;
+mod signals;
 mod token;
 mod writer;
 
@@ -160,7 +161,7 @@ impl AuditLog for SqliteLog {
             .writer
             .run("sqlite_log.commit", move |batch| {
                 transactions
-                    .into_iter()
+                    .iter()
                     .map(|transaction| batch.savepoint(|batch| apply::apply(batch, transaction, now)))
                     .collect()
             })

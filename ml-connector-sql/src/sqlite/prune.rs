@@ -67,10 +67,13 @@ fn remove(connection: &Connection, family: &[(i64, i64)]) -> rusqlite::Result<us
         "DELETE FROM signal_entity
          WHERE (entity_id, seq) IN (SELECT entity_id, seq FROM entry WHERE seq = ?1 AND kind = 1)",
     )?;
+    let mut settled =
+        connection.prepare_cached("DELETE FROM settled WHERE state IN (3, 4, 5) AND seq = ?1")?;
     let mut outcomes = connection.prepare_cached("DELETE FROM outcome WHERE seq = ?1")?;
     let mut entry = connection.prepare_cached("DELETE FROM entry WHERE seq = ?1")?;
     for (_, seq) in family {
         signals.execute([seq])?;
+        settled.execute([seq])?;
         outcomes.execute([seq])?;
         entry.execute([seq])?;
     }
@@ -86,7 +89,8 @@ mod tests {
         INSERT INTO entry (seq, part, kind, connection, parent, at, entity_id) VALUES
             (1, 0, 1, 'books', NULL, 5, '7'), (2, 0, 2, 'books', 1, 5, '7'), (3, 0, 3, 'books', 2, 5, '7');
         INSERT INTO outcome (seq, nth, at, what) VALUES (1, 1, 5, 4), (3, 1, 5, 1), (3, 2, 5, 4);
-        INSERT INTO signal_entity VALUES ('7', 1);";
+        INSERT INTO signal_entity VALUES ('7', 1);
+        INSERT INTO settled VALUES (3, 1), (3, 2), (5, 3);";
 
     #[test]
     fn nothing_is_left_of_a_family_in_any_table() {
@@ -94,7 +98,7 @@ mod tests {
         let connection = schema::open(&directory.path().join("log.db"), &SqliteOptions::default()).unwrap();
         connection.execute_batch(OLD_FAMILY).unwrap();
         assert_eq!(prune(&connection, Timestamp::from_millis(6), 10).unwrap(), 3);
-        for table in ["entry", "work", "outcome", "signal_entity"] {
+        for table in ["entry", "work", "outcome", "signal_entity", "settled"] {
             let left = connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0));
             assert_eq!(left, Ok(0), "in {table}");
         }

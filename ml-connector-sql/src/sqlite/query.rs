@@ -10,7 +10,7 @@ use ml_connector_core::{
 };
 use rusqlite::{Connection, OptionalExtension, Row, params_from_iter, types::Value};
 
-use super::outcome;
+use super::{outcome, signals};
 
 /// Unsettled entries of a partition.
 pub(super) fn pending(
@@ -63,6 +63,8 @@ pub(super) fn entries(connection: &Connection, query: &Query) -> rusqlite::Resul
 /// A statement and its values as they grow together.
 #[derive(Default)]
 struct Select {
+    /// Whose entries are gone through, in order, instead of all.
+    settled: Option<State>,
     conditions: String,
     values: Vec<Value>,
 }
@@ -77,17 +79,6 @@ const FAMILY: &str = "e.seq IN (
             SELECT seq FROM up WHERE parent IS NULL
             UNION ALL SELECT c.seq FROM entry c JOIN family ON c.parent = family.seq)
     SELECT seq FROM family)";
-
-/// Signals of an entity: those that are settled through their index, the others through the work list.
-const SIGNALS_OF_ENTITY: &str = "e.seq IN (
-    SELECT seq FROM signal_entity WHERE entity_id = ?
-    UNION ALL SELECT seq FROM work WHERE kind = 1)";
-
-/// Entries of an entity, whatever they are.
-const ENTRIES_OF_ENTITY: &str = "e.seq IN (
-    SELECT seq FROM entry WHERE kind <> 1 AND entity_id = ?
-    UNION ALL SELECT seq FROM signal_entity WHERE entity_id = ?
-    UNION ALL SELECT seq FROM work WHERE kind = 1)";
 
 impl Select {
     fn of(query: &Query) -> Self {
@@ -106,9 +97,15 @@ impl Select {
         if let Some(EntityRef { kind, id }) = entity {
             select.and("e.entity_id = ? AND e.entity_kind = ?", [text(id), text(kind)]);
             match query.kind {
-                Some(EntryKind::Signal) => select.and(SIGNALS_OF_ENTITY, [text(id)]),
+                Some(EntryKind::Signal) => {
+                    select.and(&format!("e.seq IN ({})", signals::of_entity()), [text(id)]);
+                }
                 Some(_) => {}
-                None => select.and(ENTRIES_OF_ENTITY, [text(id), text(id)]),
+                None => {
+                    let others = "SELECT seq FROM entry WHERE kind <> 1 AND entity_id = ?";
+                    let any = format!("e.seq IN ({others} UNION ALL {})", signals::of_entity());
+                    select.and(&any, [text(id), text(id)]);
+                }
             }
         }
         if let Some(number) = number {
@@ -132,7 +129,10 @@ impl Select {
                 select.and(&first_pending(query), []);
                 select.values.extend(each);
             }
-            Some(state) => select.and(state_condition(*state), []),
+            Some(state) if state.is_settled() && is_found_by_state(query, *state) => {
+                select.settled = Some(*state);
+            }
+            Some(state) => select.and(&state_condition(*state), []),
             None => {}
         }
         if let Some(from) = from {
@@ -150,8 +150,8 @@ impl Select {
             select.and("e.seq IN (SELECT value FROM json_each(?))", [list.into()]);
         }
         if let Some(after) = query.after {
-            let condition = if query.newest_first { "e.seq < ?" } else { "e.seq > ?" };
-            select.and(condition, [position(after).into()]);
+            let beyond = if query.newest_first { '<' } else { '>' };
+            select.and(&format!("{}.seq {beyond} ?", select.walked()), [position(after).into()]);
         }
         select
     }
@@ -162,16 +162,24 @@ impl Select {
         self.values.extend(values);
     }
 
+    /// The table whose numbers come in order.
+    fn walked(&self) -> char {
+        if self.settled.is_some() { 's' } else { 'e' }
+    }
+
     /// Which entries they are is found first: mostly an index alone can tell, and only the few that are returned are
     /// read in full.
     fn finish(mut self, query: &Query) -> (String, Vec<Value>) {
         let body = if query.bodies { "e.body" } else { "NULL" };
-        let order = order(query);
+        let (order, walked) = (order(query), self.walked());
+        let from = self.settled.map_or("entry e WHERE TRUE".to_owned(), |state| {
+            format!("settled s CROSS JOIN entry e ON e.seq = s.seq WHERE s.state = {}", state as u8)
+        });
         let sql = format!(
             "SELECT e.seq, e.part, e.kind, e.connection, e.parent, e.at, e.entity_kind, e.entity_id, e.number,
                     e.name, w.due, {body}
              FROM entry e LEFT JOIN work w ON w.part = e.part AND w.seq = e.seq
-             WHERE e.seq IN (SELECT e.seq FROM entry e WHERE TRUE{} ORDER BY e.seq {order} LIMIT ?)
+             WHERE e.seq IN (SELECT {walked}.seq FROM {from}{} ORDER BY {walked}.seq {order} LIMIT ?)
              ORDER BY e.seq {order}",
             self.conditions
         );
@@ -222,17 +230,29 @@ fn first_pending(query: &Query) -> String {
     format!("e.seq IN ({})", all.join(" UNION ALL "))
 }
 
-/// An entry is settled once and last by that outcome; one that never was on the work list is done. What is rare
-/// is looked up in its own index, what is frequent is checked while walking through the entries.
-fn state_condition(state: State) -> &'static str {
+/// Whether nothing that is asked for leaves fewer entries to look at than those in that state. Of the dead there are
+/// few at any time.
+fn is_found_by_state(query: &Query, state: State) -> bool {
+    let Query { entity, number, receipt, from, to, seqs, family_of, .. } = query;
+    let is_timeless = from.is_none() && to.is_none();
+    entity.is_none()
+        && number.is_none()
+        && receipt.is_none()
+        && seqs.is_empty()
+        && family_of.is_none()
+        && (is_timeless || state == State::Dead)
+}
+
+fn state_condition(state: State) -> String {
     match state {
-        State::Pending => "e.seq IN (SELECT seq FROM work WHERE due < 9223372036854775807)",
-        State::Parked => "e.seq IN (SELECT seq FROM work WHERE due = 9223372036854775807)",
-        State::Dead => "e.seq IN (SELECT seq FROM outcome WHERE what = 5)",
-        State::Dropped => "EXISTS (SELECT 1 FROM outcome o WHERE o.seq = e.seq AND o.what = 6)",
-        State::Done => {
-            "NOT EXISTS (SELECT 1 FROM work w WHERE w.part = e.part AND w.seq = e.seq)
-             AND NOT EXISTS (SELECT 1 FROM outcome o WHERE o.seq = e.seq AND o.what IN (5, 6))"
+        State::Pending => {
+            let listed = "SELECT 1 FROM work l WHERE l.part = e.part AND l.seq = e.seq";
+            format!("EXISTS ({listed} AND l.due < 9223372036854775807)")
+        }
+        State::Parked => "e.seq IN (SELECT seq FROM work WHERE due = 9223372036854775807)".to_owned(),
+        settled => {
+            let state = settled as u8;
+            format!("EXISTS (SELECT 1 FROM settled s WHERE s.state = {state} AND s.seq = e.seq)")
         }
     }
 }
@@ -321,7 +341,11 @@ mod tests {
         check(&events.with_connection("books".into()), "entry_entity (entity_id=? AND connection=?)");
         check(&query(|q| q.number = Some("INV-1".into())), "entry_number (number=?)");
         check(&query(|q| q.receipt = Some("message/1".into())), "outcome_receipt (receipt=?)");
-        check(&query(|q| q.state = Some(State::Dead)), "outcome_dead");
+        check(&query(|q| q.state = Some(State::Dead)), "SEARCH s USING PRIMARY KEY (state=?)");
+        let mut done = query(|q| (q.state, q.newest_first) = (Some(State::Done), true));
+        check(&done, "SEARCH s USING PRIMARY KEY (state=?)");
+        done.after = Some(Seq(9));
+        check(&done, "SEARCH s USING PRIMARY KEY (state=? AND seq<?)");
         check(&query(|q| q.state = Some(State::Parked)), "work_parked");
         check(&query(|q| q.state = Some(State::Pending)), "SEARCH e USING INTEGER PRIMARY KEY");
         check(&Query::family_of(Seq(1)), "entry_parent (parent=?)");

@@ -1,6 +1,10 @@
 -- Entries are inserted and pruned, never updated. Numbers come from `head`, so that none is given twice.
-CREATE TABLE head (id INTEGER PRIMARY KEY CHECK (id = 1), last INTEGER NOT NULL) STRICT;
-INSERT INTO head VALUES (1, 0);
+CREATE TABLE head (
+    id      INTEGER PRIMARY KEY CHECK (id = 1),
+    last    INTEGER NOT NULL,
+    indexed INTEGER NOT NULL    -- up to here `signal_entity` has the signals that wait, too
+) STRICT;
+INSERT INTO head VALUES (1, 0, 0);
 
 CREATE TABLE entry (
     seq         INTEGER PRIMARY KEY,
@@ -17,18 +21,25 @@ CREATE TABLE entry (
     body        BLOB
 ) STRICT;
 -- A signal is stored while its vendor waits, so it does not pay for indexes in random order: only for its dedupe
--- key where the vendor gives one. Its entity is indexed in `signal_entity` once it is settled.
+-- key where the vendor gives one. Its entity is indexed in `signal_entity` when nobody waits, or once it is settled.
 CREATE UNIQUE INDEX entry_dedupe ON entry (dedupe) WHERE dedupe IS NOT NULL;
 CREATE INDEX entry_at ON entry (at);
 CREATE INDEX entry_parent ON entry (parent) WHERE parent IS NOT NULL;
 CREATE INDEX entry_entity ON entry (entity_id, connection) WHERE entity_id IS NOT NULL AND kind <> 1;
 CREATE INDEX entry_number ON entry (number, connection) WHERE number IS NOT NULL;
 
--- Signals that are not on the work list.
+-- Signals by entity: those that are not on the work list, and those up to `head.indexed`.
 CREATE TABLE signal_entity (
     entity_id TEXT NOT NULL,
     seq       INTEGER NOT NULL,
     PRIMARY KEY (entity_id, seq)
+) STRICT, WITHOUT ROWID;
+
+-- Whatever is not on the work list, by what became of it.
+CREATE TABLE settled (
+    state INTEGER NOT NULL,     -- State
+    seq   INTEGER NOT NULL,
+    PRIMARY KEY (state, seq)
 ) STRICT, WITHOUT ROWID;
 
 -- The work list: the row goes in the transaction that settles the entry.
@@ -59,7 +70,6 @@ CREATE TABLE outcome (
     note      BLOB,
     PRIMARY KEY (seq, nth)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX outcome_dead ON outcome (seq) WHERE what = 5;
 CREATE INDEX outcome_receipt ON outcome (receipt) WHERE receipt IS NOT NULL;
 
 -- Deleted documents and tokens keep their version: bytes are NULL.

@@ -4,28 +4,62 @@ use std::{
     fmt,
     sync::{
         Arc,
-        mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
+        mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
     },
     thread::JoinHandle,
+    time::Duration,
 };
 
 use ml_connector_core::{Result, model::Seq};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use super::{Appended, error, schema};
+use super::{Appended, error, schema, signals};
 
 /// The most jobs in one SQLite transaction: bounds how long the first of them waits for the last.
 const MAX_GROUP: usize = 512;
 
-/// Runs inside the group's transaction and returns what to do once that is committed or lost.
-type Job = Box<dyn FnOnce(&mut Batch<'_>) -> Reply + Send>;
-type Reply = Box<dyn FnOnce(&rusqlite::Result<()>) + Send>;
+/// When nobody has written for so long, there is time for what can wait.
+const IDLE: Duration = Duration::from_millis(5);
+
+/// What waits in the queue.
+trait Job: Send {
+    /// Writes, inside the group's transaction. Once more if that was undone because another job failed.
+    fn run(&mut self, batch: &mut Batch<'_>);
+    /// Tells the caller, once the transaction is committed or lost.
+    fn answer(self: Box<Self>, committed: &rusqlite::Result<()>);
+}
+
+struct Write<T, W> {
+    operation: &'static str,
+    work: W,
+    result: Option<rusqlite::Result<T>>,
+    /// The work goes back to the caller: memory is cheapest to free where it came from.
+    caller: oneshot::Sender<(Result<T>, W)>,
+}
+
+impl<T: Send, W: FnMut(&mut Batch<'_>) -> rusqlite::Result<T> + Send> Job for Write<T, W> {
+    fn run(&mut self, batch: &mut Batch<'_>) {
+        self.result = Some((self.work)(batch));
+    }
+
+    fn answer(self: Box<Self>, committed: &rusqlite::Result<()>) {
+        let Self { operation, work, result, caller } = *self;
+        let answer = match (result, committed) {
+            (Some(Ok(value)), Ok(())) => Ok(value),
+            (Some(Ok(_)), Err(cause)) => Err(error::committing(operation, cause)),
+            (Some(Err(cause)), _) => Err(error::running(operation, &cause)),
+            (None, _) => Err(error::thread(operation, "the write was not run")),
+        };
+        // The caller may have gone; what was written stays.
+        let _ = caller.send((answer, work));
+    }
+}
 
 /// A queue in front of the thread that writes. Whatever waits there when the thread gets to it shares one
 /// SQLite transaction and one fsync.
 pub(super) struct Writer {
-    queue: Option<SyncSender<Job>>,
+    queue: Option<SyncSender<Box<dyn Job>>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -44,27 +78,16 @@ impl Writer {
     pub(super) async fn run<T: Send + 'static>(
         &self,
         operation: &'static str,
-        work: impl FnOnce(&mut Batch<'_>) -> rusqlite::Result<T> + Send + 'static,
+        work: impl FnMut(&mut Batch<'_>) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T> {
-        let (sender, receiver) = oneshot::channel();
-        let job: Job = Box::new(move |batch| {
-            let result = work(batch);
-            Box::new(move |committed| {
-                let answer = match (result, committed) {
-                    (Err(cause), _) => Err(error::running(operation, &cause)),
-                    (Ok(_), Err(cause)) => Err(error::committing(operation, cause)),
-                    (Ok(value), Ok(())) => Ok(value),
-                };
-                // The caller may have gone; what was written stays.
-                let _ = sender.send(answer);
-            })
-        });
+        let (caller, answer) = oneshot::channel();
+        let job = Box::new(Write { operation, work, result: None, caller });
         let stopped = || error::thread(operation, "the writer thread has stopped: open the database again");
         self.queue.as_ref().ok_or_else(stopped)?.try_send(job).map_err(|refused| match refused {
             TrySendError::Full(_) => error::thread(operation, "too many writes are waiting for the disk"),
             TrySendError::Disconnected(_) => stopped(),
         })?;
-        receiver.await.map_err(|_| stopped())?
+        answer.await.map_err(|_| stopped())?.0
     }
 }
 
@@ -84,25 +107,48 @@ impl fmt::Debug for Writer {
     }
 }
 
-fn write(connection: &Connection, queue: &Receiver<Job>, appended: &Appended) {
-    while let Ok(first) = queue.recv() {
-        let mut batch = Batch::begin(connection);
-        let jobs = std::iter::once(first).chain(queue.try_iter()).take(MAX_GROUP);
-        let replies: Vec<Reply> = jobs.map(|job| job(&mut batch)).collect();
-        let last = batch.last;
-        let committed = batch.commit();
-        if committed.is_ok() {
-            appended.tell(last);
+fn write(connection: &Connection, queue: &Receiver<Box<dyn Job>>, appended: &Appended) {
+    let mut jobs = Vec::with_capacity(MAX_GROUP);
+    let (mut last, mut indexed) = signals::progress(connection).unwrap_or_default();
+    loop {
+        let is_late = last - indexed.min(last) >= signals::LATE;
+        match if is_late { queue.recv_timeout(IDLE) } else { queue.recv().map_err(Into::into) } {
+            Ok(job) => jobs.push(job),
+            Err(RecvTimeoutError::Timeout) => {
+                // What fails is tried again as many entries later.
+                indexed = signals::index_more(connection).unwrap_or(last);
+                continue;
+            }
+            Err(RecvTimeoutError::Disconnected) => return,
         }
-        for reply in replies {
-            reply(&committed);
-        }
+        jobs.extend(queue.try_iter().take(MAX_GROUP - 1));
+        let committed = write_group(connection, &mut jobs).map(|end| {
+            last = end;
+            appended.tell(end);
+        });
+        jobs.drain(..).for_each(|job| job.answer(&committed));
     }
+}
+
+/// Writes a group in one transaction, and returns the last number given. Hardly ever does a job fail: only then are
+/// all of them run again, each so that it can be undone by itself.
+fn write_group(connection: &Connection, jobs: &mut [Box<dyn Job>]) -> rusqlite::Result<u64> {
+    let mut batch = Batch::begin(connection);
+    let begun = batch.failed.is_none();
+    jobs.iter_mut().for_each(|job| job.run(&mut batch));
+    if begun && batch.failed.is_some() {
+        batch.roll_back();
+        batch = Batch { guarded: true, ..Batch::begin(connection) };
+        jobs.iter_mut().for_each(|job| job.run(&mut batch));
+    }
+    batch.commit()
 }
 
 /// The SQLite transaction of a group of jobs.
 pub(super) struct Batch<'a> {
     connection: &'a Connection,
+    /// Whether what fails can be undone alone.
+    guarded: bool,
     /// Why nothing of the group can be committed any more.
     failed: Option<rusqlite::Error>,
     first: u64,
@@ -116,7 +162,7 @@ impl<'a> Batch<'a> {
             Ok(last) => (last, None),
             Err(cause) => (0, Some(cause)),
         };
-        Self { connection, failed, first: last, last }
+        Self { connection, guarded: false, failed, first: last, last }
     }
 
     /// Runs `work` so that its failure leaves nothing behind, and the rest of the group as it was.
@@ -126,6 +172,9 @@ impl<'a> Batch<'a> {
     ) -> rusqlite::Result<T> {
         if let Some(failed) = &self.failed {
             return Err(same(failed));
+        }
+        if !self.guarded {
+            return work(self).inspect_err(|cause| self.failed = Some(same(cause)));
         }
         let last = self.last;
         execute(self.connection, "SAVEPOINT job")?;
@@ -154,16 +203,22 @@ impl<'a> Batch<'a> {
         Seq(self.last)
     }
 
-    fn commit(self) -> rusqlite::Result<()> {
-        let result = match self.failed {
+    fn commit(mut self) -> rusqlite::Result<u64> {
+        let result = match self.failed.take() {
             Some(cause) => Err(cause),
             None => self.save_last().and_then(|()| execute(self.connection, "COMMIT")),
         };
-        if result.is_err() && !self.connection.is_autocommit() {
-            // Fails only when there is nothing left to roll back.
+        if result.is_err() {
+            self.roll_back();
+        }
+        result.map(|()| self.last)
+    }
+
+    /// Fails only when there is nothing left to roll back.
+    fn roll_back(&self) {
+        if !self.connection.is_autocommit() {
             let _ = execute(self.connection, "ROLLBACK");
         }
-        result
     }
 
     fn save_last(&self) -> rusqlite::Result<()> {

@@ -48,9 +48,10 @@ impl<'a> Pairs<'a> {
         self.0.iter().find(|(own, _)| own == name).map(|(_, value)| &**value)
     }
 
-    pub(super) fn extend(&mut self, other: &Self) {
-        self.0.extend_from_slice(&other.0);
-        self.0.sort();
+    pub(super) fn merged_with(&self, other: &Self) -> Self {
+        let mut pairs = [&*self.0, &*other.0].concat();
+        pairs.sort();
+        Self(pairs)
     }
 
     /// Name, value, name, value …, sorted by name.

@@ -4,6 +4,7 @@ use std::{
     collections::VecDeque,
     path::PathBuf,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -12,7 +13,7 @@ use ml_connector_core::{
     Clock, Context, HttpTransport, ManualClock, Result, Secret, Timestamp, TokioClock,
     auth::{Authenticator, Authorization},
     http::{Limits, ReqwestTransport, TransportError},
-    rate::{Admission, Cost, Feedback, Permit, QuotaKey, RateLimiter},
+    rate::{Admission, Cost, Feedback, Permit, QuotaKey, RateLimiter, TakeOver},
     token::MemoryTokenStore,
 };
 use ml_connector_zoho::{Builder, DataCenter, ZohoBooks};
@@ -81,6 +82,14 @@ impl RateLimiter for Ledger {
 
     async fn report(&self, key: &QuotaKey, feedback: Feedback, _: Timestamp) -> Result<()> {
         self.told.lock().unwrap().push((key.clone(), feedback));
+        Ok(())
+    }
+
+    async fn counts(&self, _: Duration, _: Timestamp) -> Result<Option<Bytes>> {
+        Ok(None)
+    }
+
+    async fn take_over(&self, _: &TakeOver, _: Timestamp) -> Result<()> {
         Ok(())
     }
 }

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 
 use crate::{
     RateLimiter, Result, Timestamp,
-    rate::{Admission, Cost, Feedback, MemoryRateLimiter, Permit, Quota, QuotaKey},
+    rate::{Admission, Cost, Feedback, MemoryRateLimiter, Permit, Quota, QuotaKey, TakeOver},
 };
 
 /// A sound limiter behind changes of what goes in and what comes out.
@@ -54,6 +55,7 @@ pub(super) const DEFECTS: &[(&str, Plant)] = &[
     ("the end of work is not heard", |l| Lenient { hears: |f| !matches!(f, Feedback::Finished(_)), ..l }),
     ("pauses are not heard", |l| Lenient { hears: |f| !matches!(f, Feedback::PausedUntil(_)), ..l }),
     ("charges are not heard", |l| Lenient { hears: |f| !matches!(f, Feedback::Charge { .. }), ..l }),
+    ("failures are not heard", |l| Lenient { hears: |f| !matches!(f, Feedback::Failed(_)), ..l }),
     ("what is left is not heard", |l| Lenient { hears: |f| !matches!(f, Feedback::Remaining { .. }), ..l }),
 ];
 
@@ -62,6 +64,7 @@ fn one_more(quota: Quota) -> Quota {
         Quota::Rolling { limit, window } => Quota::Rolling { limit: limit + 1, window },
         Quota::Aligned { limit, period } => Quota::Aligned { limit: limit + 1, period },
         Quota::Concurrent { limit } => Quota::Concurrent { limit: limit + 1 },
+        Quota::Errors { limit, window } => Quota::Errors { limit: limit + 1, window },
     }
 }
 
@@ -119,5 +122,13 @@ impl RateLimiter for Lenient {
 
     async fn report(&self, key: &QuotaKey, feedback: Feedback, now: Timestamp) -> Result<()> {
         if (self.hears)(&feedback) { self.inner.report(key, feedback, now).await } else { Ok(()) }
+    }
+
+    async fn counts(&self, at_least: Duration, now: Timestamp) -> Result<Option<Bytes>> {
+        self.inner.counts(at_least, now).await
+    }
+
+    async fn take_over(&self, from: &TakeOver, now: Timestamp) -> Result<()> {
+        self.inner.take_over(from, now).await
     }
 }

@@ -1,6 +1,7 @@
 //! The run loop: holds partitions, finds work, starts it, and takes note of what became of it.
 
 mod aside;
+mod custody;
 mod discover;
 
 use std::{
@@ -11,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use tokio::task::{AbortHandle, JoinError, JoinSet};
 use tracing::Instrument;
 
@@ -99,6 +101,7 @@ impl Connector {
         runner.recall().await;
         loop {
             runner.renew().await;
+            runner.save_counts().await;
             runner.discover().await;
             runner.start();
             runner.answer();
@@ -133,6 +136,9 @@ struct Runner {
     parked: HashSet<ConnectionId>,
     tellers: JoinSet<()>,
     prune_at: Timestamp,
+    save_at: Timestamp,
+    /// What the log was told last of what was spent.
+    saved: Option<Bytes>,
     keep_alive_at: Timestamp,
 }
 
@@ -172,6 +178,8 @@ impl Runner {
             parked: HashSet::new(),
             tellers: JoinSet::new(),
             prune_at: Timestamp::default(),
+            save_at: Timestamp::default(),
+            saved: None,
             keep_alive_at: Timestamp::default(),
         }
     }
@@ -211,18 +219,22 @@ impl Runner {
             .map(|(partition, _)| *partition)
             .collect();
         lost.into_iter().for_each(|partition| self.lose(partition));
-        let mut taken = Vec::new();
+        let taken: Vec<Partition> =
+            held.keys().copied().filter(|partition| !self.leases.contains_key(partition)).collect();
+        if taken.is_empty() {
+            return;
+        }
+        if let Err(error) = self.take_custody(&taken).await {
+            tracing::error!(%error, "partitions cannot be taken over: trying again");
+            self.renew_at = now + LOG_PAUSE;
+            return;
+        }
         for (partition, lease) in held {
-            self.leases.entry(partition).or_insert_with(|| {
-                taken.push(partition);
-                Held { lease, read_to: Seq(0) }
-            });
+            self.leases.entry(partition).or_insert(Held { lease, read_to: Seq(0) });
         }
-        if !taken.is_empty() {
-            tracing::info!(held = self.leases.len(), taken = taken.len(), "partitions held");
-            self.shared.wake.partitions(&taken);
-            self.schedule(|slot| taken.contains(&slot.partition));
-        }
+        tracing::info!(held = self.leases.len(), taken = taken.len(), "partitions held");
+        self.shared.wake.partitions(&taken);
+        self.schedule(|slot| taken.contains(&slot.partition));
     }
 
     fn lose(&mut self, partition: Partition) {
@@ -336,6 +348,9 @@ impl Runner {
             );
             self.tasks.shutdown().await;
             self.tellers.shutdown().await;
+        }
+        if let Err(error) = self.hand_over().await {
+            tracing::warn!(%error, "what was spent could not be handed over: the next host waits instead");
         }
         if let Err(error) = self.shared.log.lease(LeaseRequest::Release { owner: self.owner }).await {
             tracing::warn!(%error, "partitions could not be given back: they expire by themselves");

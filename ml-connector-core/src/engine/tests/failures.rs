@@ -2,7 +2,7 @@
 
 use vendor::{Fault, webhook};
 
-use super::*;
+use super::{super::RetryPolicy, *};
 use crate::{
     Effect, Error, ErrorKind, Retry, Scope,
     audit::State,
@@ -136,6 +136,46 @@ async fn a_head_that_keeps_failing_is_dead_after_a_while_and_the_lane_goes_on() 
     assert_eq!(states, [State::Dead, State::Done]);
     stop.send(()).unwrap();
     running.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_s_own_retry_policy_bounds_tries_and_time() {
+    let by_kind = |policy| Retries { kinds: [(ErrorKind::Unavailable, policy)].into(), ..Retries::default() };
+    let quick = RetryPolicy { first: Duration::from_millis(10), ..RetryPolicy::default() };
+    for (policy, attempts) in [
+        (RetryPolicy { tries: Some(3), ..quick }, 3..4),
+        (RetryPolicy { total: Some(secs(1)), ..quick }, 5..10),
+        (RetryPolicy { tries: Some(1), ..quick }, 1..2),
+    ] {
+        let world = World { retries: by_kind(policy), ..World::new() };
+        *world.board.quota.lock().unwrap() = Some(crate::rate::Quota::Concurrent { limit: 1 });
+        let connector = world.connector();
+        for _ in 0..50 {
+            world.board.fault(before(ErrorKind::Unavailable, Effect::None, Scope::Entry, Retry::Backoff));
+        }
+        tell(&world, &connector, &["1"]).await;
+        world.run(&connector, secs(600)).await;
+        let entry = world.entries(EntryKind::Delivery).await.remove(0);
+        assert_eq!(entry.state, State::Dead);
+        let begun = |recorded: &&crate::audit::Recorded| {
+            matches!(recorded.outcome, crate::audit::Outcome::Begun { .. })
+        };
+        let made = entry.outcomes.iter().filter(begun).count();
+        assert!(attempts.contains(&made), "{made} attempts with {policy:?}");
+    }
+
+    let world = World { retries: by_kind(RetryPolicy { tries: Some(2), ..quick }), ..World::new() };
+    let connector = world.connector();
+    (0..5).for_each(|_| world.ledger.fail(Error::new(ErrorKind::Unavailable, "down")));
+    tell(&world, &connector, &["1"]).await;
+    world.run(&connector, secs(60)).await;
+    assert_eq!((connector.stats().dead, world.ledger.reads.lock().unwrap().len()), (1, 2));
+
+    let nonsense = by_kind(RetryPolicy { tries: Some(0), ..quick });
+    let settings = Settings { retries: nonsense, ..Settings::default() };
+    let refused =
+        Connector::builder().audit_log(Arc::clone(&world.log)).transport(NoNetwork).settings(settings);
+    assert_eq!(refused.build().unwrap_err().kind(), ErrorKind::ConfigInvalid);
 }
 
 #[tokio::test(start_paused = true)]

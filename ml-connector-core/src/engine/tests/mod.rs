@@ -5,6 +5,7 @@ mod consequences;
 mod failures;
 mod feeds;
 mod flow;
+mod hosts;
 mod idle;
 mod outcomes;
 mod read_back;
@@ -15,7 +16,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::sync::oneshot;
 use vendor::{Board, BoardSink, Ledger, LedgerSource};
 
-use super::{Connector, Settings};
+use super::{Connector, Retries, Settings};
 use crate::{
     HttpTransport, OnUnknown, Repeat, Timestamp, TokioClock,
     audit::{Entry, EntryKind, MemoryLog, Query},
@@ -49,6 +50,8 @@ struct World {
     repeat: Repeat,
     on_unknown: OnUnknown,
     retention: Option<Duration>,
+    lease: Duration,
+    retries: Retries,
 }
 
 impl World {
@@ -63,6 +66,8 @@ impl World {
             repeat: Repeat::AfterLookup,
             on_unknown: OnUnknown::Park,
             retention: None,
+            lease: secs(600),
+            retries: Retries::default(),
         }
     }
 
@@ -72,8 +77,13 @@ impl World {
     }
 
     fn connector_with(&self, routes: Vec<Route>) -> Connector {
-        let settings =
-            Settings { grace: secs(5), lease: secs(600), retention: self.retention, ..Settings::default() };
+        let settings = Settings {
+            grace: secs(5),
+            lease: self.lease,
+            retention: self.retention,
+            retries: self.retries.clone(),
+            ..Settings::default()
+        };
         let connector = Connector::builder()
             .audit_log(Arc::clone(&self.log))
             .rate_limiter(Arc::clone(&self.limiter))

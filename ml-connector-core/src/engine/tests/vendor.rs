@@ -251,6 +251,8 @@ pub(super) struct Board {
     pub(super) written: Mutex<Vec<(String, String, Timestamp)>>,
     pub(super) faults: Mutex<VecDeque<Fault>>,
     pub(super) lookups: Mutex<VecDeque<Lookup>>,
+    /// How often a corner may be written on; once a second unless it says otherwise.
+    pub(super) quota: Mutex<Option<Quota>>,
 }
 
 impl Board {
@@ -301,7 +303,8 @@ impl Sink for BoardSink {
         if delivery.destination.as_str() == "nowhere" {
             return Err(Error::new(ErrorKind::InvalidRequest, "the board has no such corner"));
         }
-        let quota = Quota::Rolling { limit: 1, window: Duration::from_secs(1) };
+        let once_a_second = Quota::Rolling { limit: 1, window: Duration::from_secs(1) };
+        let quota = self.board.quota.lock().unwrap().unwrap_or(once_a_second);
         let key = crate::rate::QuotaKey::from(format!("board/{}", delivery.destination));
         let lane = LaneKey::from(delivery.destination.as_str());
         Ok(Plan { lane, costs: vec![Cost::one(key, Arc::from([quota]))] })

@@ -14,8 +14,10 @@ use crate::{
 /// An attempt that was admitted. Dropping it tells the limiter that the attempt is over.
 pub(super) struct UnderWay {
     ctx: Context,
+    /// How it ended, as far as is known.
+    end: Feedback,
     permit: Permit,
-    /// Those that count concurrency.
+    /// Those that count what is under way.
     keys: Vec<QuotaKey>,
 }
 
@@ -33,7 +35,8 @@ impl UnderWay {
                 Admission::Admitted(permit) => {
                     let concurrent = costs.iter().filter(|cost| cost.counts_concurrency());
                     let keys = concurrent.map(|cost| cost.key.clone()).collect();
-                    return Ok(Some(Self { ctx: ctx.clone(), permit, keys }));
+                    let end = Feedback::Finished(permit);
+                    return Ok(Some(Self { ctx: ctx.clone(), end, permit, keys }));
                 }
                 Admission::NotBefore(at) if at > begin_by => {
                     return Err(Error::new(ErrorKind::RateLimited, "no room before the call has to begin")
@@ -46,6 +49,13 @@ impl UnderWay {
     }
 }
 
+impl UnderWay {
+    /// The other side refused it.
+    pub(super) fn failed(&mut self, error: &Error) {
+        self.end = Feedback::after(self.permit, Some(error));
+    }
+}
+
 impl Drop for UnderWay {
     /// A limiter in memory is told here and now. One that has to wait for its store is told by a task of its own;
     /// outside a runtime, and where telling fails, it forgets by itself.
@@ -55,10 +65,10 @@ impl Drop for UnderWay {
         if keys.is_empty() {
             return;
         }
-        let (ctx, permit) = (self.ctx.clone(), self.permit);
+        let (ctx, end) = (self.ctx.clone(), self.end.clone());
         let mut told = Box::pin(async move {
             for key in keys {
-                if let Err(error) = ctx.limiter().report(&key, Feedback::Finished(permit), ctx.now()).await {
+                if let Err(error) = ctx.limiter().report(&key, end.clone(), ctx.now()).await {
                     tracing::warn!(%error, %key, "the limiter could not be told that a call is over");
                 }
             }

@@ -200,7 +200,7 @@ impl Client {
         begin_by: Timestamp,
     ) -> Result<(Authorization, Result<Answer, Failed>)> {
         require_time(ctx)?;
-        let _under_way = UnderWay::when_admitted(ctx, costs, begin_by).await?;
+        let mut under_way = UnderWay::when_admitted(ctx, costs, begin_by).await?;
         let authorization = self.auth.authorize(ctx).await?;
         require_time(ctx)?;
         let mut request = request.clone();
@@ -213,6 +213,9 @@ impl Client {
             Ok(Err(error)) => Err(error.into()),
             Err(_) => Err(TransportError::new(Phase::Written, "the transport did not keep its time").into()),
         };
+        if let (Some(under_way), Err(failed)) = (&mut under_way, &outcome) {
+            under_way.failed(&failed.error);
+        }
         Ok((authorization, outcome))
     }
 

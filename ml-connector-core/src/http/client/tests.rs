@@ -12,7 +12,7 @@ use super::*;
 use crate::{
     Clock, HttpTransport, RateLimiter, Secret, TokioClock,
     http::error_for_status,
-    rate::{Admission, Feedback, MemoryRateLimiter, Quota, QuotaKey},
+    rate::{Admission, Feedback, MemoryRateLimiter, Quota, QuotaKey, TakeOver},
     token::MemoryTokenStore,
 };
 
@@ -443,6 +443,14 @@ impl RateLimiter for Slow {
     async fn report(&self, key: &QuotaKey, feedback: Feedback, now: Timestamp) -> Result<()> {
         tokio::time::sleep(Duration::from_millis(10)).await;
         self.0.report(key, feedback, now).await
+    }
+
+    async fn counts(&self, at_least: Duration, now: Timestamp) -> Result<Option<Bytes>> {
+        self.0.counts(at_least, now).await
+    }
+
+    async fn take_over(&self, from: &TakeOver, now: Timestamp) -> Result<()> {
+        self.0.take_over(from, now).await
     }
 }
 

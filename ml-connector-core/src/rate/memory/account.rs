@@ -20,12 +20,14 @@ const EARLY_LIFE: Duration = Duration::from_secs(86_400);
 
 #[derive(Debug, Clone, Default)]
 pub(super) struct Account {
-    paused_until: Option<Timestamp>,
+    pub(super) paused_until: Option<Timestamp>,
     /// What the other side says is left, and until when.
-    remaining: Option<(u32, Timestamp)>,
+    pub(super) remaining: Option<(u32, Timestamp)>,
     /// What others spent before any quota was known, and when last.
     early: Option<(u32, Timestamp)>,
-    counters: Vec<Counter>,
+    pub(super) counters: Vec<Counter>,
+    /// Whoever counted before is gone, and may have spent all there was until then.
+    pub(super) lost: Option<Timestamp>,
     /// In the order of admission.
     under_way: VecDeque<UnderWay>,
 }
@@ -67,6 +69,18 @@ impl Account {
                 Quota::Rolling { limit, .. } | Quota::Aligned { limit, .. } => {
                     self.counter(*quota).and_then(|counter| counter.full_until(wanted, limit, latest))
                 }
+                // What is under way may fail as well.
+                Quota::Errors { limit, .. } => {
+                    self.forget_lost_work(latest);
+                    let busy: u64 = self.under_way.iter().map(|work| work.units).sum();
+                    let counter = self.counter(*quota);
+                    counter.and_then(|counter| {
+                        let full = counter.full_until(wanted, limit, latest);
+                        full.or_else(|| {
+                            counter.full_until(busy + wanted, limit, latest).map(|_| now + ASK_AGAIN)
+                        })
+                    })
+                }
             };
             ready = room.map_or(ready, |at| ready.max(at));
         }
@@ -78,6 +92,7 @@ impl Account {
         for (i, quota) in cost.quotas.iter().enumerate() {
             if !cost.quotas[..i].iter().any(|earlier| same(*earlier, *quota))
                 && let Some(counter) = self.counter(*quota)
+                && !counter.counts_errors()
             {
                 counter.spend(cost.units, latest);
             }
@@ -99,14 +114,28 @@ impl Account {
             let known = self.early.map_or(0, |(known, _)| known);
             self.early = Some((known.saturating_add(units), latest));
         }
-        self.counters.iter_mut().for_each(|counter| counter.spend(units, latest));
+        let spent = self.counters.iter_mut().filter(|counter| !counter.counts_errors());
+        spent.for_each(|counter| counter.spend(units, latest));
         self.take_remaining(units);
     }
 
-    pub(super) fn finish(&mut self, permit: Permit) {
-        if let Ok(place) = self.under_way.binary_search_by_key(&permit.id, |work| work.permit.id) {
-            self.under_way.remove(place);
-        }
+    /// Work is over. Returns how many units it was, unless it was forgotten.
+    pub(super) fn finish(&mut self, permit: Permit) -> Option<u64> {
+        let place = self.under_way.binary_search_by_key(&permit.id, |work| work.permit.id).ok()?;
+        self.under_way.remove(place).map(|work| work.units)
+    }
+
+    /// Work is over, and was in vain.
+    pub(super) fn fail(&mut self, permit: Permit, latest: Timestamp) {
+        let units = self.finish(permit).unwrap_or(1);
+        let units = u32::try_from(units).unwrap_or(u32::MAX);
+        let errors = self.counters.iter_mut().filter(|counter| counter.counts_errors());
+        errors.for_each(|counter| counter.spend(units, latest));
+    }
+
+    /// An account of a key of which a host that is gone may have spent all there was.
+    pub(super) fn spent_at(at: Option<Timestamp>) -> Self {
+        Self { lost: at, ..Self::default() }
     }
 
     pub(super) fn pause(&mut self, until: Timestamp) {
@@ -134,8 +163,11 @@ impl Account {
     fn counter(&mut self, quota: Quota) -> Option<&mut Counter> {
         if !self.counters.iter().any(|counter| counter.counts(quota)) {
             let mut counter = Counter::new(quota)?;
-            if let Some((units, at)) = self.early {
+            if let Some((units, at)) = self.early.filter(|_| !counter.counts_errors()) {
                 counter.spend(units, at);
+            }
+            if let Some(at) = self.lost {
+                counter.assume_spent(self.early.map_or(at, |(_, early)| early.max(at)));
             }
             self.counters.push(counter);
         }

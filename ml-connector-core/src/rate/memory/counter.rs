@@ -4,10 +4,16 @@ use std::{collections::VecDeque, time::Duration};
 
 use crate::{Timestamp, rate::Quota};
 
+/// Windows up to an hour are short enough to be waited for.
+const SHORT_MS: i64 = 3_600_000;
+/// How finely the past of a window is saved.
+const SAVED_STEPS: i64 = 240;
+
 /// Whether two quotas count the same, whatever their limits.
 pub(super) fn same(a: Quota, b: Quota) -> bool {
     match (a, b) {
         (Quota::Rolling { window: a, .. }, Quota::Rolling { window: b, .. })
+        | (Quota::Errors { window: a, .. }, Quota::Errors { window: b, .. })
         | (Quota::Aligned { period: a, .. }, Quota::Aligned { period: b, .. }) => a == b,
         (Quota::Concurrent { .. }, Quota::Concurrent { .. }) => true,
         _ => false,
@@ -39,7 +45,9 @@ impl Counter {
     /// A counter for a quota of time.
     pub(super) fn new(quota: Quota) -> Option<Self> {
         let (length, kind) = match quota {
-            Quota::Rolling { window, limit } => (window, Kind::Rolling { log: Log::default(), limit }),
+            Quota::Rolling { window, limit } | Quota::Errors { window, limit } => {
+                (window, Kind::Rolling { log: Log::default(), limit })
+            }
             Quota::Aligned { period, .. } => (period, Kind::Aligned { period_start: i64::MIN }),
             Quota::Concurrent { .. } => return None,
         };
@@ -48,6 +56,49 @@ impl Counter {
 
     pub(super) fn counts(&self, quota: Quota) -> bool {
         same(self.quota, quota)
+    }
+
+    /// Whether it counts failures, and not what is admitted.
+    pub(super) fn counts_errors(&self) -> bool {
+        matches!(self.quota, Quota::Errors { .. })
+    }
+
+    /// Counts as if somebody had spent all there was at this instant, if the window is short; of failures half.
+    pub(super) fn assume_spent(&mut self, at: Timestamp) {
+        let (Quota::Rolling { limit, .. } | Quota::Aligned { limit, .. }) = self.quota else {
+            if let Quota::Errors { limit, .. } = self.quota {
+                let used = u32::try_from(self.used).unwrap_or(u32::MAX);
+                self.spend(limit.div_ceil(2).saturating_sub(used), at);
+            }
+            return;
+        };
+        if self.length_ms <= SHORT_MS {
+            self.spend(limit, at);
+        }
+    }
+
+    /// Everything that still counts: at most so many instants, each a little late rather than early.
+    pub(super) fn spent(&mut self, latest: Timestamp) -> Vec<(i64, u32)> {
+        self.forget_old(latest);
+        match &self.kind {
+            Kind::Rolling { log, .. } => log.in_steps_of(self.length_ms / SAVED_STEPS),
+            Kind::Aligned { period_start } if self.used > 0 => {
+                vec![(*period_start, u32::try_from(self.used).unwrap_or(u32::MAX))]
+            }
+            Kind::Aligned { .. } => Vec::new(),
+        }
+    }
+
+    pub(super) fn quota(&self) -> Quota {
+        self.quota
+    }
+
+    pub(super) fn length_ms(&self) -> i64 {
+        self.length_ms
+    }
+
+    pub(super) fn used(&self) -> u64 {
+        self.used
     }
 
     pub(super) fn is_empty(&mut self, latest: Timestamp) -> bool {
@@ -157,6 +208,23 @@ impl Log {
         if let Some(next) = self.entries.front() {
             self.first += i64::from(next.after_ms);
         }
+    }
+
+    /// What was spent when, what lies close together at the instant of the last of it.
+    fn in_steps_of(&self, step: i64) -> Vec<(i64, u32)> {
+        let mut steps: Vec<(i64, u32)> = Vec::new();
+        let (mut at, mut begun) = (self.first, self.first);
+        for (i, spent) in self.entries.iter().enumerate() {
+            at += if i == 0 { 0 } else { i64::from(spent.after_ms) };
+            match steps.last_mut().filter(|_| at - begun <= step) {
+                Some((last, units)) => (*last, *units) = (at, units.saturating_add(spent.units)),
+                None => {
+                    steps.push((at, spent.units));
+                    begun = at;
+                }
+            }
+        }
+        steps
     }
 
     /// When the `n`-th unit was spent, counted from the oldest; the newest entry when there are fewer.

@@ -2,6 +2,7 @@
 
 mod account;
 mod counter;
+mod saved;
 #[cfg(test)]
 mod tests;
 
@@ -9,12 +10,15 @@ use std::{
     collections::HashMap,
     fmt,
     sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use account::Account;
 use async_trait::async_trait;
 
-use super::{Admission, Cost, Feedback, Permit, Quota, QuotaKey, RateLimiter};
+use bytes::Bytes;
+
+use super::{Admission, Cost, Feedback, Permit, Quota, QuotaKey, RateLimiter, TakeOver};
 use crate::{Error, ErrorKind, Result, Timestamp};
 
 /// Counts in memory: exact, and enough with several hosts, because a partition has one holder.
@@ -44,6 +48,8 @@ struct State {
     /// The latest instant ever seen.
     latest: Timestamp,
     last_permit: u64,
+    /// Until when a host that is gone may have spent from keys that are not known here.
+    lost: Option<Timestamp>,
     /// How many accounts there may be before the idle ones are dropped.
     sweep_at: usize,
 }
@@ -73,6 +79,14 @@ impl RateLimiter for MemoryRateLimiter {
     async fn report(&self, key: &QuotaKey, feedback: Feedback, now: Timestamp) -> Result<()> {
         self.lock().report(key, &feedback, now);
         Ok(())
+    }
+
+    async fn counts(&self, at_least: Duration, now: Timestamp) -> Result<Option<Bytes>> {
+        self.lock().save(at_least, now)
+    }
+
+    async fn take_over(&self, from: &TakeOver, now: Timestamp) -> Result<()> {
+        self.lock().take_over(from, now)
     }
 }
 
@@ -105,6 +119,7 @@ impl State {
                     account.finish(permit);
                 }
             }
+            Feedback::Failed(permit) => self.account(key, now).fail(permit, latest),
             Feedback::PausedUntil(until) if until > now => self.account(key, now).pause(until),
             Feedback::Remaining { units, reset } if reset > now => {
                 self.account(key, now).limit_to(units, reset);
@@ -121,7 +136,7 @@ impl State {
                 self.accounts.retain(|_, account| !account.is_idle(now, latest));
                 self.sweep_at = (self.accounts.len() * 2).max(SWEEP_AT_LEAST);
             }
-            self.accounts.insert(key.clone(), Account::default());
+            self.accounts.insert(key.clone(), Account::spent_at(self.lost));
         }
         self.accounts.entry(key.clone()).or_default()
     }
@@ -131,8 +146,10 @@ impl State {
 fn require_possible(costs: &[Cost]) -> Result<()> {
     for (i, cost) in costs.iter().enumerate() {
         for quota in &*cost.quotas {
-            let (Quota::Rolling { limit, .. } | Quota::Aligned { limit, .. } | Quota::Concurrent { limit }) =
-                *quota;
+            let (Quota::Rolling { limit, .. }
+            | Quota::Aligned { limit, .. }
+            | Quota::Concurrent { limit }
+            | Quota::Errors { limit, .. }) = *quota;
             let wanted = wanted(cost, &costs[..i], *quota);
             if wanted > u64::from(limit) {
                 return Err(Error::new(ErrorKind::InvalidRequest, "a cost is larger than its quota")
@@ -163,6 +180,7 @@ impl Default for State {
             accounts: HashMap::new(),
             latest: Timestamp::from_millis(i64::MIN),
             last_permit: 0,
+            lost: None,
             sweep_at: SWEEP_AT_LEAST,
         }
     }

@@ -256,6 +256,117 @@ fn no_costs_are_always_admitted() {
     assert_eq!(MemoryRateLimiter::new().wait(&[], 0), None);
 }
 
+fn errors(limit: u32, millis: u64) -> Quota {
+    Quota::Errors { limit, window: Duration::from_millis(millis) }
+}
+
+#[test]
+fn an_error_budget_is_spent_by_failures_and_not_by_work() {
+    let limiter = MemoryRateLimiter::new();
+    let one = [cost("a", &[errors(2, 1000)], 1)];
+    for now in 0..50 {
+        let permit = limiter.permit(&one, now);
+        limiter.tell("a", Feedback::Finished(permit), now);
+    }
+    let permits = [limiter.permit(&one, 100), limiter.permit(&one, 100)];
+    assert_eq!(limiter.wait(&one, 100), Some(120), "both that are under way may fail");
+    limiter.tell("a", Feedback::Failed(permits[0]), 200);
+    limiter.tell("a", Feedback::Finished(permits[1]), 210);
+    let last = limiter.permit(&one, 300);
+    limiter.tell("a", Feedback::Failed(last), 400);
+    assert_eq!(limiter.wait(&one, 500), Some(1200), "the first failure has to be as old as the window");
+    limiter.tell("a", Feedback::Charge { units: 9 }, 600);
+    assert_eq!(limiter.wait(&one, 1200), None, "what others spend is no failure");
+    assert_eq!(limiter.wait(&[cost("b", &[errors(2, 1000)], 1)], 500), None);
+}
+
+#[test]
+fn what_the_vendor_counts_as_a_failure_is_what_it_found_wrong() {
+    let permit = Permit { id: 7 };
+    for (kind, failed) in [
+        (ErrorKind::InvalidRequest, true),
+        (ErrorKind::Unauthenticated, true),
+        (ErrorKind::PermissionDenied, true),
+        (ErrorKind::NotFound, true),
+        (ErrorKind::RateLimited, false),
+        (ErrorKind::Unavailable, false),
+    ] {
+        let expected = if failed { Feedback::Failed(permit) } else { Feedback::Finished(permit) };
+        assert_eq!(Feedback::after(permit, Some(&Error::new(kind, "no"))), expected, "{kind}");
+    }
+    assert_eq!(Feedback::after(permit, None), Feedback::Finished(permit));
+}
+
+impl MemoryRateLimiter {
+    fn give(&self, at_least: u64, now: i64) -> Option<Bytes> {
+        self.counts(Duration::from_millis(at_least), at(now)).now_or_never().unwrap().unwrap()
+    }
+
+    fn get(&self, counts: Option<Bytes>, lost: Option<i64>, now: i64) {
+        let from = TakeOver { counts, lost: lost.map(at) };
+        self.take_over(&from, at(now)).now_or_never().unwrap().unwrap();
+    }
+}
+
+#[test]
+fn who_takes_over_from_a_host_that_was_lost_finds_short_windows_spent() {
+    let hour = 3_600_000;
+    let limiter = MemoryRateLimiter::new();
+    let known = [cost("known", &[rolling(2, 1000)], 1)];
+    assert_eq!(limiter.wait(&known, 0), None);
+    limiter.get(None, Some(500), 500);
+    assert_eq!(limiter.wait(&known, 500), None, "its own counts are its own");
+    let wait = |quota| limiter.fork().wait(&[cost("new", &[quota], 1)], 600);
+    assert_eq!(wait(rolling(5, 1000)), Some(1500));
+    assert_eq!(wait(aligned(5, 300)), None, "the period has ended");
+    assert_eq!(wait(aligned(5, 1000)), Some(1000));
+    assert_eq!(wait(rolling(5, hour)), Some(500 + i64::try_from(hour).unwrap()));
+    assert_eq!(wait(rolling(5, hour + 1)), None, "longer windows are known, or the vendor says");
+    let failing = [cost("new", &[errors(6, hour)], 3)];
+    assert_eq!(limiter.fork().wait(&failing, 600), None, "of an error budget half is left");
+    assert!(limiter.fork().wait(&[cost("new", &[errors(6, hour)], 4)], 600).is_some());
+}
+
+#[test]
+fn counts_that_are_handed_over_go_on_where_they_were() {
+    let quotas = [rolling(3, 1000), aligned(10, 100_000), errors(2, 5_000)];
+    let one = [cost("a", &quotas, 1)];
+    let first = MemoryRateLimiter::new();
+    for now in [0, 300] {
+        let permit = first.permit(&one, now);
+        first.tell("a", Feedback::Failed(permit), now);
+    }
+    first.tell("b", Feedback::PausedUntil(at(9000)), 300);
+    first.tell("c", Feedback::Remaining { units: 1, reset: at(8000) }, 300);
+    let second = MemoryRateLimiter::new();
+    second.get(first.give(0, 400), None, 400);
+    for key in ["a", "b", "c", "new"] {
+        let asked = [cost(key, &quotas, 1)];
+        for now in [400, 1000, 5_000, 9_000] {
+            assert_eq!(second.fork().wait(&asked, now), first.fork().wait(&asked, now), "{key} {now}");
+        }
+    }
+    assert_eq!(first.give(200_000, 400).map(|counts| counts.len() < 300), Some(true), "only what was said");
+    assert_eq!(first.give(200_000, 10_000), None);
+    let broken = TakeOver { counts: Some(Bytes::from_static(b"x")), lost: None };
+    assert!(second.take_over(&broken, at(500)).now_or_never().unwrap().is_err());
+}
+
+#[test]
+fn a_long_window_is_handed_over_in_a_few_steps_and_never_too_early() {
+    let day = 86_400_000;
+    let one = [cost("a", &[rolling(5_000, day)], 1)];
+    let first = MemoryRateLimiter::new();
+    (0..5_000).for_each(|i| assert_eq!(first.wait(&one, i * 10_000), None));
+    let now = 50_000_000;
+    let counts = first.give(day, now).unwrap();
+    assert!(counts.len() < 10_000, "{}", counts.len());
+    let second = MemoryRateLimiter::new();
+    second.get(Some(counts), Some(now), now);
+    let (exact, taken) = (first.wait(&one, now).unwrap(), second.wait(&one, now).unwrap());
+    assert!(taken >= exact && taken - exact <= i64::try_from(day).unwrap() / 240, "{exact} {taken}");
+}
+
 /// The quotas of three keys; the same key always names the same.
 fn quotas(key: usize) -> Arc<[Quota]> {
     match key {
@@ -313,7 +424,7 @@ fn assert_limits(ledger: &Ledger, key: usize, latest: i64) {
             Quota::Aligned { limit, period } => {
                 (limit, latest - latest.rem_euclid(i64::try_from(period.as_millis()).unwrap()))
             }
-            Quota::Concurrent { .. } => continue,
+            Quota::Concurrent { .. } | Quota::Errors { .. } => continue,
         };
         let sum: u32 = ledger.iter().filter(|(at, _)| *at >= start).map(|(_, units)| units).sum();
         assert!(sum <= limit, "{sum} of {quota:?} at {latest}: {ledger:?}");
@@ -365,6 +476,43 @@ proptest! {
                     }
                 }
             }
+        }
+    }
+
+    #[test]
+    fn no_window_holds_more_failures_than_its_limit_whatever_fails(
+        steps in vec((0..40_i64, 0..4_u8, any::<prop::sample::Index>()), 1..200),
+    ) {
+        let limiter = MemoryRateLimiter::new();
+        let quota = errors(4, 300);
+        let costs = [cost("a", &[quota, rolling(9, 100)], 1), cost("b", &[Quota::Concurrent { limit: 6 }], 1)];
+        let (mut now, mut under_way, mut failures) = (0, Vec::<Permit>::new(), Vec::<i64>::new());
+        for (by, end, which) in steps {
+            now += by;
+            if end < 3 && !under_way.is_empty() {
+                let permit = under_way.swap_remove(which.index(under_way.len()));
+                let failed = end == 0;
+                for key in ["a", "b"] {
+                    let end = if failed { Feedback::Failed(permit) } else { Feedback::Finished(permit) };
+                    limiter.tell(key, end, now);
+                }
+                failures.extend(failed.then_some(now));
+            }
+            let recent = failures.iter().filter(|at| **at > now - 300).count();
+            prop_assert!(recent <= 4, "{failures:?} at {now}");
+            match limiter.ask(&costs, now) {
+                Admission::Admitted(permit) => under_way.push(permit),
+                Admission::NotBefore(then) => {
+                    prop_assert!(then.as_millis() > now);
+                    // A refusal that only failures explain lasts as long as they count.
+                    if recent == 4 && under_way.is_empty() {
+                        let at = then.as_millis();
+                        prop_assert_eq!(limiter.fork().wait(&costs, at), None);
+                        prop_assert!(limiter.fork().wait(&costs, at - 1).is_some());
+                    }
+                }
+            }
+            prop_assert!(recent + under_way.len() <= 4);
         }
     }
 

@@ -11,6 +11,7 @@ mod vendor;
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 
 use self::vendor::Vendor;
 use super::*;
@@ -18,7 +19,7 @@ use crate::{
     RateLimiter, TokenStore,
     auth::{ClientAuth, Grant},
     clock::TokioClock,
-    rate::{Admission, Cost, Feedback, Permit, QuotaKey},
+    rate::{Admission, Cost, Feedback, Permit, QuotaKey, TakeOver},
     token::MemoryTokenStore,
 };
 
@@ -34,6 +35,14 @@ impl RateLimiter for NoLimits {
         Ok(Admission::Admitted(Permit { id: 0 }))
     }
     async fn report(&self, _: &QuotaKey, _: Feedback, _: Timestamp) -> Result<()> {
+        Ok(())
+    }
+
+    async fn counts(&self, _: Duration, _: Timestamp) -> Result<Option<Bytes>> {
+        Ok(None)
+    }
+
+    async fn take_over(&self, _: &TakeOver, _: Timestamp) -> Result<()> {
         Ok(())
     }
 }

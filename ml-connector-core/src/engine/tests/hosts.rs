@@ -1,0 +1,119 @@
+//! One host after another on one log, each with a limiter of its own.
+
+use vendor::webhook;
+
+use super::*;
+use crate::{
+    Clock,
+    model::Status,
+    rate::{Quota, RateLimiter},
+};
+
+const LIMIT: usize = 3;
+const WINDOW: Duration = Duration::from_secs(120);
+
+/// Another process: it shares the log, the vendors and the time, and remembers nothing.
+fn another(world: &World) -> World {
+    World {
+        ledger: Arc::clone(&world.ledger),
+        board: Arc::clone(&world.board),
+        log: Arc::clone(&world.log),
+        clock: Arc::clone(&world.clock),
+        lease: world.lease,
+        ..World::new()
+    }
+}
+
+fn world() -> World {
+    let world = World { lease: secs(15), ..World::new() };
+    let quota = Quota::Rolling { limit: u32::try_from(LIMIT).unwrap(), window: WINDOW };
+    *world.board.quota.lock().unwrap() = Some(quota);
+    world
+}
+
+async fn tell(world: &World, connector: &Connector, ids: std::ops::Range<u32>) {
+    for id in ids {
+        world.ledger.put(&id.to_string(), Status::Open, "2026-04-01");
+        connector.receive(webhook(&format!("account:books {id}"), "good")).await;
+    }
+}
+
+/// When the board was written on, and the most that one window held.
+fn written(world: &World) -> (Vec<Timestamp>, usize) {
+    let times: Vec<Timestamp> = world.board.written.lock().unwrap().iter().map(|(.., at)| *at).collect();
+    let most = |from: &Timestamp| times.iter().filter(|at| **at >= *from && **at < *from + WINDOW).count();
+    let most = times.iter().map(most).max().unwrap_or(0);
+    (times, most)
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_window_exceeds_its_limit_when_a_host_is_killed_and_another_takes_over() {
+    let first = world();
+    let connector = first.connector();
+    let (_stop, running) = start(&connector);
+    tell(&first, &connector, 100..120).await;
+    tokio::time::sleep(secs(10)).await;
+    assert_eq!(written(&first).0.len(), LIMIT, "the window is full");
+    running.abort();
+    let killed = first.clock.now();
+    let second = another(&first);
+    let connector = second.connector();
+    second.run(&connector, secs(1200)).await;
+    let (times, most) = written(&second);
+    assert_eq!((times.len(), most), (20, LIMIT));
+    let next = times[LIMIT].saturating_since(killed);
+    assert!(
+        next >= WINDOW && next < WINDOW + secs(60),
+        "{next:?}: the lease has to end, and then the window"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_partition_that_was_handed_over_waits_for_nothing_but_what_was_really_spent() {
+    let first = world();
+    let connector = first.connector();
+    tell(&first, &connector, 100..102).await;
+    first.run(&connector, secs(10)).await;
+    assert_eq!(written(&first).0.len(), 2);
+    let second = another(&first);
+    let connector = second.connector();
+    tell(&second, &connector, 200..210).await;
+    let begun = second.clock.now();
+    second.run(&connector, secs(30)).await;
+    let (times, most) = written(&second);
+    assert_eq!((times.len(), most), (LIMIT, LIMIT), "one more had room, at once: {times:?}");
+    assert!(times[2].saturating_since(begun) < secs(5));
+    second.run(&connector, secs(1200)).await;
+    assert_eq!((written(&second).0.len(), written(&second).1), (12, LIMIT));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_killed_host_spent_of_a_day_is_known_to_the_next() {
+    let first = world();
+    let day = Quota::Rolling { limit: 15, window: secs(86_400) };
+    *first.board.quota.lock().unwrap() = Some(day);
+    let connector = first.connector();
+    let (_stop, running) = start(&connector);
+    tell(&first, &connector, 100..112).await;
+    tokio::time::sleep(secs(90)).await;
+    assert_eq!(written(&first).0.len(), 12);
+    running.abort();
+    let second = another(&first);
+    let connector = second.connector();
+    tell(&second, &connector, 200..210).await;
+    second.run(&connector, secs(3600)).await;
+    assert_eq!(written(&second).0.len(), 15);
+    second.run(&connector, secs(86_400)).await;
+    assert_eq!(written(&second).0.len(), 22);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_host_on_a_log_pays_for_nobody() {
+    let world = world();
+    let connector = world.connector();
+    tell(&world, &connector, 100..103).await;
+    world.run(&connector, secs(5)).await;
+    assert_eq!(written(&world).0.len(), LIMIT);
+    let saved = world.limiter.counts(Duration::ZERO, world.clock.now()).await.unwrap();
+    assert!(saved.is_some());
+}
