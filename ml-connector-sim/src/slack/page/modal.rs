@@ -47,7 +47,7 @@ pub(super) fn waits(view: &View, reader: &Reader<'_>) -> bool {
     reader
         .workspace
         .outbox
-        .waits(|reply_to| matches!(reply_to, ReplyTo::Submission { view: id } if *id == view.id))
+        .waits(reader.now, |reply_to| matches!(reply_to, ReplyTo::Submission { view: id } if *id == view.id))
 }
 
 /// What a button asks before it is a click. The fields are those of the click.
