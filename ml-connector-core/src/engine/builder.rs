@@ -8,9 +8,10 @@ use super::{Connector, Settings, Shared, registry::Registry, stats::Counters, wa
 use crate::{
     AuditLog, Clock, Context, Error, ErrorKind, HttpTransport, RateLimiter, Result, Sink, Source,
     SystemClock, TokenStore,
+    approval::Approvals,
     http::require_secure,
     rate::MemoryRateLimiter,
-    route::{Route, RouteSet},
+    route::{Choice, Route, RouteSet},
 };
 
 /// Puts a [`Connector`] together. Setters cannot fail; [`build`](Self::build) checks everything.
@@ -26,6 +27,7 @@ pub struct Builder {
     sources: Vec<Arc<dyn Source>>,
     sinks: Vec<Arc<dyn Sink>>,
     routes: RouteSet,
+    approvals: Vec<Approvals>,
 }
 
 impl Builder {
@@ -98,6 +100,13 @@ impl Builder {
         Self { routes: routes.into(), ..self }
     }
 
+    /// Connects approvals with all their [routes](Approvals::routes), which are added to those of the host.
+    #[must_use]
+    pub fn approvals(mut self, approvals: Approvals) -> Self {
+        self.approvals.push(approvals.clone());
+        self.source(approvals.clone()).sink(approvals)
+    }
+
     /// Checks everything and builds the connector. Nothing runs yet, and nothing is sent.
     ///
     /// # Errors
@@ -123,7 +132,12 @@ impl Builder {
         let mut registry = Registry::default();
         self.sources.iter().try_for_each(|source| registry.add_source(source))?;
         self.sinks.iter().try_for_each(|sink| registry.add_sink(sink))?;
-        registry.set_routes(self.routes)?;
+        let mut routes = self.routes;
+        if routes.mode == Choice::FirstMatch && !self.approvals.is_empty() {
+            return Err(missing("approvals need a set of routes in which every match counts"));
+        }
+        routes.routes.extend(self.approvals.iter().flat_map(Approvals::routes).map(Arc::new));
+        registry.set_routes(routes)?;
         Ok(Connector {
             shared: Arc::new(Shared {
                 context: Context::new(transport, tokens, limiter, Arc::clone(&clock))

@@ -58,6 +58,12 @@ pub struct Digest {
 }
 
 impl Digest {
+    /// With at most so many; for schedules with times.
+    #[must_use]
+    pub fn of(events: u32) -> Self {
+        Self { events: Some(events), seconds: None }
+    }
+
     /// With `events` of them, or after `seconds`.
     #[must_use]
     pub fn new(events: u32, seconds: u32) -> Self {

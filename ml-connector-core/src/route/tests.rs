@@ -176,11 +176,9 @@ to = [{ sink = "slack", destination = "channel:a" }]
 "#;
 
 fn built() -> RouteSet {
-    let mut digest = Digest::default();
-    digest.events = Some(20);
     let schedule =
         Schedule::daily([TimeOfDay::parse("09:00").unwrap()], Zone::named("Europe/Berlin").unwrap());
-    let schedule = schedule.on_days([Weekday::Mon]).as_digest(digest);
+    let schedule = schedule.on_days([Weekday::Mon]).as_digest(Digest::of(20));
     let large = Route::new("large")
         .from("books")
         .on("bill.*")

@@ -267,6 +267,12 @@ impl Office {
             Entity::Bill => ("bill", "bills"),
             Entity::CustomerPayment => ("customer_payment", "customerpayments"),
             Entity::VendorPayment => ("vendor_payment", "vendorpayments"),
+            Entity::PurchaseOrder => ("purchase_order", "purchaseorders"),
+            Entity::Expense => ("expense", "expenses"),
+            Entity::Contact => ("contact", "contacts"),
+            Entity::Item => ("item", "items"),
+            Entity::Account => ("account", "chartofaccounts"),
+            Entity::Currency => ("currency", "settings/currencies"),
         };
         self.happened.push(format!("{kind}.{change} {id}"));
         self.touched.push((list, id.to_owned(), self.clock.now()));

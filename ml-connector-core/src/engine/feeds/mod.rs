@@ -132,6 +132,32 @@ pub(super) async fn stopped_sweeps(shared: &Shared, slot: &SourceSlot) -> Result
     states.filter_map(|state| state.map(|(_, state)| state.stopped).transpose()).collect()
 }
 
+/// How far the read of a backfill is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct BackfillRead {
+    /// `None` = it has not begun, or ended long ago.
+    pub(super) rows: Option<u64>,
+    pub(super) ended: bool,
+}
+
+/// How far a backfill is, by its entry.
+pub(super) async fn backfill_read(
+    shared: &Shared,
+    connection: &ConnectionId,
+    feed: &str,
+    backfill: Seq,
+) -> Result<BackfillRead> {
+    let registry = shared.registry();
+    let slot = registry.source(connection).filter(|slot| offers(&slot.source.info().feeds, feed));
+    let slot = slot.ok_or_else(|| no_feed(connection, feed))?;
+    let document = shared.log.documents(&[FeedState::key(slot, feed)]).await?.pop().flatten();
+    let (_, state) = FeedState::read(document)?;
+    Ok(match state.backfill(backfill) {
+        Some(run) => BackfillRead { rows: Some(run.rows), ended: run.ended.is_some() },
+        None => BackfillRead { rows: None, ended: is_settled(shared, backfill).await? },
+    })
+}
+
 fn offers(feeds: &[Feed], name: &str) -> bool {
     feeds.iter().any(|feed| feed.name == name)
 }

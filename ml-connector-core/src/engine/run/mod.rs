@@ -19,7 +19,7 @@ use tracing::Instrument;
 use super::{
     Connector, Shared,
     deliver::deliver,
-    lanes::{Appetite, Batch, Hold, Item, Lanes},
+    lanes::{Appetite, Batch, Hold, Item, LaneId, Lanes},
     resolve::resolve,
 };
 use crate::{
@@ -255,7 +255,7 @@ impl Runner {
         let registry = self.shared.registry();
         let now = self.shared.clock.now();
         while self.signals.under_way < self.signals.max {
-            let appetite = |connection: &ConnectionId| {
+            let appetite = |connection: &ConnectionId, _| {
                 let ahead = registry.source(connection).map(|slot| slot.source.info().coalesce);
                 Appetite { max: MAX_SIGNALS, ahead: ahead.unwrap_or_default(), linger: Duration::ZERO }
             };
@@ -263,7 +263,10 @@ impl Runner {
             self.spawn(batch);
         }
         while self.deliveries.under_way < self.deliveries.max {
-            let appetite = |connection: &ConnectionId| {
+            let appetite = |connection: &ConnectionId, id: LaneId| {
+                if let Some((max, linger)) = registry.digest(connection, id.lane) {
+                    return Appetite { max, ahead: Duration::ZERO, linger };
+                }
                 let info = registry.sink(connection).map(|slot| slot.sink.info());
                 let (max, linger) = info.map_or((1, Duration::ZERO), |info| (info.max_batch, info.linger));
                 Appetite { max, ahead: Duration::ZERO, linger }

@@ -180,9 +180,11 @@ async fn a_host_s_own_retry_policy_bounds_tries_and_time() {
 
 #[tokio::test(start_paused = true)]
 async fn what_nobody_can_tell_is_decided_by_the_host_and_said_in_the_log() {
-    for (on_unknown, written, text) in
-        [(OnUnknown::Park, 0, "possibly missing"), (OnUnknown::Repeat, 1, "possibly duplicated")]
-    {
+    for (on_unknown, told, written, text) in [
+        (OnUnknown::Park, Lookup::CannotTell, 0, "possibly missing"),
+        (OnUnknown::Repeat, Lookup::CannotTell, 1, "possibly duplicated"),
+        (OnUnknown::Park, Lookup::MayRepeat, 1, "possibly duplicated"),
+    ] {
         let world = World { on_unknown, ..World::new() };
         let connector = world.connector();
         world.board.fault(before(ErrorKind::Unavailable, Effect::Unknown, Scope::Entry, Retry::Backoff));
@@ -191,7 +193,7 @@ async fn what_nobody_can_tell_is_decided_by_the_host_and_said_in_the_log() {
             .lookups
             .lock()
             .unwrap()
-            .extend([Lookup::AskAgain { at: world.clock_now() + secs(30) }, Lookup::CannotTell]);
+            .extend([Lookup::AskAgain { at: world.clock_now() + secs(30) }, told]);
         tell(&world, &connector, &["1"]).await;
         world.run(&connector, secs(60)).await;
         assert_eq!(world.board.corner("a").len(), written);
