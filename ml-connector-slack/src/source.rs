@@ -243,7 +243,7 @@ impl Source for SlackSource {
     }
 
     async fn upkeep(&self, ctx: &Context, _: Option<&str>, _: Option<&Bytes>) -> Result<Upkeep> {
-        Ok(Upkeep { state: Bytes::new(), signals: Vec::new(), next: ctx.now() + UPKEEP })
+        Ok(Upkeep { state: Bytes::new(), signals: Vec::new(), problem: None, next: ctx.now() + UPKEEP })
     }
 }
 

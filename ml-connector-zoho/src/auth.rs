@@ -92,7 +92,7 @@ fn token_error(answer: &Answer) -> Option<Error> {
             return Some(error.with_context("status", answer.status.as_u16()));
         }
         Some("invalid_code") => {
-            Error::new(ErrorKind::Unauthenticated, "the refresh token is not valid: connect Zoho Books again")
+            Error::new(ErrorKind::Unauthenticated, "the refresh token is not valid, or of another data center: check data_center or connect Zoho Books again")
                 .with_context("vendor_code", "invalid_code")
         }
         Some("invalid_client") => Error::new(

@@ -1,8 +1,15 @@
 //! The calls of the Zoho Books API v3, one method each.
 
+pub(crate) mod settings;
 mod write;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::{Request, header};
@@ -20,7 +27,7 @@ use crate::{
     Plan, SYSTEM,
     config::below,
     error,
-    models::{Resource, flag, text},
+    models::{Organization, Resource, User, flag, text},
 };
 
 /// 100 calls a minute and organization, by "API call limits" of Zoho's API introduction. It does not say when a
@@ -29,8 +36,6 @@ const CALLS_PER_MINUTE: u32 = 100;
 const MINUTE: Duration = Duration::from_secs(60);
 /// The organization's day begins at its own midnight; any 24 hours are kept below the limit.
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-/// The largest page.
-const PER_PAGE: &str = "200";
 /// What polls leave of each minute, of the calls under way, and (a part of so many) of each day, so that webhooks and
 /// writing back have room.
 const LEAVE_OF_MINUTE: u32 = 20;
@@ -47,6 +52,10 @@ pub(crate) struct BooksClient {
     /// The same for work that can wait.
     spare: [Cost; 3],
     background: bool,
+    /// How many calls the organization has in a day, by the last answer; 0 = none has told yet.
+    daily: Arc<AtomicU32>,
+    /// What some paths cost besides.
+    pace: Option<Cost>,
 }
 
 /// A record and the vendor's JSON of it, byte for byte.
@@ -57,7 +66,7 @@ pub(crate) struct Detail<T> {
 
 /// A page of a list.
 pub(crate) struct Rows<T> {
-    pub(crate) rows: Vec<T>,
+    pub(crate) rows: Vec<Detail<T>>,
     pub(crate) has_more: bool,
 }
 
@@ -65,7 +74,7 @@ pub(crate) struct Rows<T> {
 pub(crate) enum Filter<'a> {
     /// Records with this number, where there is one.
     Number(Option<&'a str>),
-    /// What was changed at this instant or later, in an order in which new records come last; `None` = everything.
+    /// What was changed at this instant or later, in the resource's order; `None` = everything.
     Since(Option<Timestamp>),
 }
 
@@ -94,7 +103,37 @@ impl BooksClient {
             ],
             costs: [Cost::one(key, Arc::new([minute, at_once])), Cost::one(day_key, Arc::new([day]))],
             background: false,
+            daily: Arc::default(),
+            pace: None,
         })
+    }
+
+    pub(crate) fn organization_id(&self) -> &str {
+        &self.organization_id
+    }
+
+    /// How many calls the organization has in a day, by what Zoho said last.
+    pub(crate) fn calls_per_day(&self) -> Option<u32> {
+        Some(self.daily.load(Ordering::Relaxed)).filter(|calls| *calls > 0)
+    }
+
+    /// `GET /organizations`: those of the person who connected.
+    ///
+    /// # Errors
+    /// As [`error::check`] says.
+    pub(crate) async fn organizations(&self, ctx: &Context) -> Result<Vec<Organization>> {
+        let url = self.http.url(&["organizations"]);
+        let answer = self.read_at(ctx, "zoho_books.list_organizations", &url).await?;
+        decode(&*member(&answer, "organizations")?)
+    }
+
+    /// `GET /users`: those of the organization, 200 at most.
+    ///
+    /// # Errors
+    /// As [`error::check`] says.
+    pub(crate) async fn users(&self, ctx: &Context) -> Result<Vec<User>> {
+        let answer = self.read(ctx, "zoho_books.list_users", self.http.url(&["users"])).await?;
+        decode(&*member(&answer, "users")?)
     }
 
     /// The same calls, for work that can wait: it leaves room for other work under every limit.
@@ -108,7 +147,7 @@ impl BooksClient {
     /// [`ErrorKind::NotFound`] when it does not exist or is not accessible; [`ErrorKind::InvalidResponse`] when the
     /// answer is not that record; else as [`error::check`] says.
     pub(crate) async fn get<T: Resource>(&self, ctx: &Context, id: &str) -> Result<Detail<T>> {
-        let answer = self.read(ctx, T::GET, self.http.url(&[T::PATH, id])).await?;
+        let answer = self.read(ctx, T::GET, self.path::<T>(Some(id))).await?;
         let detail = detail::<T>(&answer).map_err(|error| error.with_operation(T::GET))?;
         if detail.record.id() == id {
             return Ok(detail);
@@ -129,38 +168,49 @@ impl BooksClient {
         filter: Filter<'_>,
         page: u32,
     ) -> Result<Rows<T>> {
-        let mut url = self.http.url(&[T::PATH]);
+        let mut url = self.path::<T>(None);
         {
             let mut query = url.query_pairs_mut();
             match filter {
-                Filter::Number(None) => {}
-                Filter::Number(Some(number)) => {
-                    query.append_pair(T::NUMBER_FILTER, number);
+                Filter::Number(number) => {
+                    query.extend_pairs(T::NUMBER_FILTER.zip(number));
                 }
                 Filter::Since(since) => {
-                    if let Some(since) = since.filter(|_| T::LISTS_MODIFIED) {
-                        query.append_pair("last_modified_time", &stamp(since));
-                    }
+                    query.extend_pairs(since.map(|since| ("last_modified_time", stamp(since))));
                     query.extend_pairs(T::SORT);
                 }
             }
-            query.append_pair("page", &page.to_string()).append_pair("per_page", PER_PAGE);
+            query.extend_pairs(T::EVERYTHING).append_pair("page", &page.to_string());
+            query.extend_pairs(T::PER_PAGE.map(|size| ("per_page", size)));
         }
         let answer = self.read(ctx, T::LIST, url).await?;
         rows::<T>(&answer, page).map_err(|error| error.with_operation(T::LIST))
     }
 
+    fn path<T: Resource>(&self, id: Option<&str>) -> Url {
+        let segments: Vec<&str> = T::PATH.split('/').chain(id).collect();
+        self.http.url(&segments)
+    }
+
     async fn read(&self, ctx: &Context, operation: &'static str, mut url: Url) -> Result<Answer> {
         url.query_pairs_mut().append_pair("organization_id", &self.organization_id);
+        self.read_at(ctx, operation, &url).await
+    }
+
+    async fn read_at(&self, ctx: &Context, operation: &'static str, url: &Url) -> Result<Answer> {
         let request = Request::get(url.as_str())
             .header(header::ACCEPT, "application/json")
             .body(Bytes::new())
             .map_err(|_| Error::new(ErrorKind::InvalidRequest, "the request cannot be built"))?;
-        let costs: &[Cost] = if self.background { &self.spare } else { &self.costs };
-        let call = Call::read(operation, request).with_costs(costs.to_vec());
+        let call = Call::read(operation, request).with_costs(self.costs());
         let answer = self.http.send(ctx, call).await.map_err(|error| self.in_scope(error))?;
         self.report_day(ctx, &answer).await;
         Ok(answer)
+    }
+
+    fn costs(&self) -> Vec<Cost> {
+        let costs: &[Cost] = if self.background { &self.spare } else { &self.costs };
+        costs.iter().chain(&self.pace).cloned().collect()
     }
 
     /// What the vendor's limits concern: the day's quota, or that of the minute.
@@ -180,7 +230,11 @@ impl BooksClient {
 
     /// Passes on what is left of the day: others spend from the same quota, and trials have less than their plan.
     async fn report_day(&self, ctx: &Context, answer: &Answer) {
-        let units = answer.header("x-rate-limit-remaining").and_then(|text| text.trim().parse().ok());
+        let number = |name| answer.header(name).and_then(|text| text.trim().parse::<u32>().ok());
+        if let Some(limit) = number("x-rate-limit-limit") {
+            self.daily.store(limit, Ordering::Relaxed);
+        }
+        let units = number("x-rate-limit-remaining");
         let (Some(units), Some(left)) = (units, error::day_left(answer)) else { return };
         let [_, day] = &self.costs;
         let feedback = Feedback::Remaining { units, reset: answer.received_at + left };
@@ -203,7 +257,9 @@ fn rows<T: Resource>(answer: &Answer, asked: u32) -> Result<Rows<T>> {
         #[serde(default, deserialize_with = "text")]
         page: String,
     }
-    let rows = decode(&member(answer, T::LIST_KEY)?)?;
+    let rows: Vec<Box<RawValue>> = decode(&*member(answer, T::LIST_KEY)?)?;
+    let rows =
+        rows.into_iter().map(|raw| Ok(Detail { record: decode(&*raw)?, raw })).collect::<Result<_>>()?;
     // A missing page_context is the last page.
     let context: PageContext = match member(answer, "page_context") {
         Ok(raw) => decode(&raw)?,

@@ -6,7 +6,7 @@ use ml_connector_core::{
     Error, ErrorKind, Feed, Mode, Result, Secret, SinkInfo, SourceInfo,
     auth::Authenticator,
     http::require_secure,
-    model::{AccountKey, Affinity, ConnectionId, EndpointId, Zone},
+    model::{AccountKey, Affinity, ConnectionId, EndpointId, RecordKind, Zone},
 };
 use serde::{Deserialize, Deserializer};
 use url::Url;
@@ -14,13 +14,12 @@ use url::Url;
 use crate::{
     DataCenter, SYSTEM, ZohoBooks, auth,
     client::BooksClient,
-    models::{Bill, CustomerPayment, Invoice, Resource, Site, VendorPayment},
+    models::{Site, feed_of},
     source::Parts,
+    subscriptions::Subscriptions,
     webhook::Webhook,
 };
 
-/// What can be polled: the lists that are read record by record.
-const FEEDS: [&str; 4] = [Invoice::PATH, Bill::PATH, CustomerPayment::PATH, VendorPayment::PATH];
 /// How often the whole of a list is looked through for what is gone: there is no other way to see it.
 const SWEEP_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -59,6 +58,11 @@ pub struct Config {
     /// The webhooks' secret tokens, 12–50 letters and digits each: several while one is being replaced.
     #[serde(default, deserialize_with = "secrets")]
     pub webhook_secrets: Vec<Secret>,
+    /// Whether the webhooks are set up through Zoho's settings API and kept in repair, for the
+    /// [`resources`](Self::resources) that have webhooks. Zoho is told the first of the secrets. Off unless it is set:
+    /// parts of that API are not documented. Needs the scopes `ZohoBooks.settings.CREATE`, `UPDATE` and `DELETE`.
+    #[serde(default)]
+    pub manage_webhooks: bool,
     /// What the webhooks' URLs carry.
     #[serde(default)]
     pub webhook_parameters: WebhookParameters,
@@ -78,11 +82,15 @@ pub struct Config {
     /// The organization's plan, which decides about limits.
     #[serde(default)]
     pub plan: Plan,
+    /// Which kinds of records are polled: any of invoices, bills, payments received and made, purchase orders,
+    /// expenses, contacts, items, accounts and currencies. Invoices, bills and payments, unless it is set.
+    #[serde(default = "resources")]
+    pub resources: Vec<RecordKind>,
     /// How changes are noticed. Unless it is set: by polling on plans without webhooks, and by both on the others.
     #[serde(default)]
     pub mode: Option<Mode>,
     /// How often each feed is polled, in minutes. Unless it is set: every 15 minutes, and every hour on plans with
-    /// 2,000 calls a day or less.
+    /// 2,000 calls a day or less, and in organizations whose answers say so.
     #[serde(default)]
     pub poll_minutes: Option<u32>,
 }
@@ -123,11 +131,6 @@ impl Plan {
     #[must_use]
     pub fn has_webhooks(self) -> bool {
         !matches!(self, Self::Free | Self::Standard)
-    }
-
-    /// 672 calls a day for seven feeds every quarter of an hour would leave too little of 1,000 or 2,000.
-    fn poll_minutes(self) -> u32 {
-        if self.calls_per_day() <= 2_000 { 60 } else { 15 }
     }
 
     /// How many calls may be under way. Paid plans have a soft limit of ten; two are left to others.
@@ -180,12 +183,14 @@ impl Builder {
             client_secret: no_secret(),
             refresh_token: None,
             webhook_secrets: Vec::new(),
+            manage_webhooks: false,
             webhook_parameters: WebhookParameters::default(),
             endpoint: None,
             time_zone: String::new(),
             overdue_after: overdue_after(),
             coalesce_ms: coalesce_ms(),
             plan: Plan::default(),
+            resources: resources(),
             mode: None,
             poll_minutes: None,
         })
@@ -247,6 +252,12 @@ impl Builder {
         self
     }
 
+    /// See [`Config::manage_webhooks`].
+    pub fn manage_webhooks(mut self, manage: bool) -> Self {
+        self.config.manage_webhooks = manage;
+        self
+    }
+
     /// See [`Config::webhook_parameters`].
     pub fn webhook_parameters(mut self, parameters: WebhookParameters) -> Self {
         self.config.webhook_parameters = parameters;
@@ -283,6 +294,12 @@ impl Builder {
         self
     }
 
+    /// See [`Config::resources`].
+    pub fn resources(mut self, kinds: impl Into<Vec<RecordKind>>) -> Self {
+        self.config.resources = kinds.into();
+        self
+    }
+
     /// See [`Config::mode`].
     pub fn mode(mut self, mode: Mode) -> Self {
         self.config.mode = Some(mode);
@@ -308,6 +325,16 @@ impl Builder {
         };
         let api = host("api_url", &config.api_url, DataCenter::api_url)?;
         let web = host("web_url", &config.web_url, DataCenter::web_url)?;
+        let home = DataCenter::of_api_domain(api.as_str()).ok();
+        let issuer = config.accounts_url.as_deref().and_then(|url| DataCenter::of_accounts_server(url).ok());
+        let issuer = issuer.or(config.data_center);
+        if let Some((home, issuer)) = home.zip(issuer).filter(|(home, issuer)| home != issuer) {
+            return Err(invalid(
+                "the API host is of another data center than the one that issues the tokens",
+            )
+            .with_context("api", home.location())
+            .with_context("tokens", issuer.location()));
+        }
         let auth = match authenticator {
             Some(authenticator) => authenticator,
             None => {
@@ -324,15 +351,35 @@ impl Builder {
                 ([], false) => None,
                 (secrets, _) => Some(Webhook::new(secrets, config.webhook_parameters)?),
             },
+            subscriptions: subscriptions(&config, info.mode)?,
             site: Site::new(&web, &config.organization_id),
+            stretches: config.poll_minutes.is_none(),
+            verified: Arc::default(),
             info,
         }))
     }
 }
 
+/// What has to be set up, if anything.
+fn subscriptions(config: &Config, mode: Mode) -> Result<Option<Subscriptions>> {
+    let Some(secret) = config.webhook_secrets.first().filter(|_| config.manage_webhooks && mode.subscribes())
+    else {
+        return Ok(None);
+    };
+    if config.webhook_parameters != WebhookParameters::EventAndOrganization {
+        return Err(invalid("manage_webhooks makes webhooks with event and organization as parameters only"));
+    }
+    Ok(Some(Subscriptions::new(&config.resources, &config.organization_id, secret.clone())))
+}
+
 /// Unpaid for a week: the figure of the product description.
 fn overdue_after() -> Vec<u32> {
     vec![7]
+}
+
+/// The four that the Slack flow is about.
+fn resources() -> Vec<RecordKind> {
+    vec![RecordKind::Invoice, RecordKind::Bill, RecordKind::CustomerPayment, RecordKind::VendorPayment]
 }
 
 fn coalesce_ms() -> u64 {
@@ -367,14 +414,32 @@ fn info(config: &Config) -> Result<SourceInfo> {
     if info.mode.subscribes() && !config.plan.has_webhooks() {
         return Err(invalid("the plan has no webhooks: the mode has to be poll"));
     }
-    let minutes = config.poll_minutes.unwrap_or_else(|| config.plan.poll_minutes());
-    if minutes == 0 {
-        return Err(invalid("poll_minutes must be one or more"));
+    let every = match config.poll_minutes {
+        Some(0) => return Err(invalid("poll_minutes must be one or more")),
+        Some(minutes) => Duration::from_secs(u64::from(minutes) * 60),
+        None => poll_interval(config.plan.calls_per_day()),
+    };
+    for kind in &config.resources {
+        let Some(name) = feed_of(kind) else {
+            return Err(invalid("resources has a kind of record that Zoho Books is not read for")
+                .with_context("kind", kind.as_str().escape_debug()));
+        };
+        if info.feeds.iter().any(|feed| feed.name == name) {
+            return Err(invalid("resources has a kind of record twice").with_context("kind", kind));
+        }
+        info.feeds.push(Feed { name, every });
+        info.sweeps.push(Feed { name, every: SWEEP_EVERY });
     }
-    let feeds = |every| FEEDS.map(|name| Feed { name, every }).to_vec();
-    info.feeds = feeds(Duration::from_secs(u64::from(minutes) * 60));
-    info.sweeps = feeds(SWEEP_EVERY);
+    if info.feeds.is_empty() {
+        return Err(missing("resources"));
+    }
     Ok(info)
+}
+
+/// How often feeds are read: 672 calls a day for seven feeds every quarter of an hour would leave too little of 1,000
+/// or 2,000.
+pub(crate) fn poll_interval(calls_per_day: u32) -> Duration {
+    Duration::from_secs(if calls_per_day <= 2_000 { 3600 } else { 900 })
 }
 
 /// Tokens and links travel over https only; http is for simulators on this machine.

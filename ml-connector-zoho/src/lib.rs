@@ -11,11 +11,13 @@ mod models;
 mod poll;
 mod sink;
 mod source;
+mod subscriptions;
 mod webhook;
 
 pub use command::{acknowledge, acknowledge_in, approve, submit, withdraw, withdraw_from};
 pub use config::{Builder, Config, Plan, WebhookParameters};
 pub use data_center::DataCenter;
+pub use models::{Organization, User};
 pub use source::ZohoBooks;
 
 /// The system's name in errors, spans and [`SourceInfo`](ml_connector_core::SourceInfo).

@@ -1,12 +1,18 @@
 //! Zoho Books as a source of events.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::Request;
 use ml_connector_core::{
-    Context, Error, ErrorKind, Result, SinkInfo, Source, SourceInfo, Timestamp,
+    Context, Error, ErrorKind, Result, Scope, SinkInfo, Source, SourceInfo, Timestamp,
     model::{
         EntityRef, Intake, Observation, Observed, Page, PollMode, Prompt, Raw, RecordKind, Resolution,
         Signal, Subject, Upkeep,
@@ -17,8 +23,10 @@ use ml_connector_core::{
 use crate::{
     Builder,
     client::{BooksClient, Detail, Filter},
-    models::{Bill, CustomerPayment, Invoice, Resource, Site, VendorPayment, revision},
+    config::poll_interval,
+    models::{KINDS, Organization, Resource, Site, User, by_kind, feed_of, revision},
     poll::Listing,
+    subscriptions::{LOOK_EVERY, Subscriptions},
     webhook::{Webhook, is_deletion},
 };
 
@@ -26,7 +34,7 @@ use crate::{
 const FRESH: Duration = Duration::from_secs(30);
 /// How many pages of a list are read to prove that a record is gone: 5,000 rows.
 const MAX_PAGES: u32 = 25;
-/// There is nothing to look after yet: webhooks are set up by hand.
+/// There is nothing to look after where webhooks are set up by hand.
 const UPKEEP: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// One Zoho Books organization.
@@ -57,7 +65,13 @@ pub(crate) struct Parts {
     pub(crate) client: BooksClient,
     /// `None` when the connection only polls, and has no secret.
     pub(crate) webhook: Option<Webhook>,
+    /// `None` when webhooks are set up by hand.
+    pub(crate) subscriptions: Option<Subscriptions>,
     pub(crate) site: Site,
+    /// Whether feeds are read less often where a day has few calls.
+    pub(crate) stretches: bool,
+    /// Whether the organization is known to be one of the connected person's.
+    pub(crate) verified: Arc<AtomicBool>,
 }
 
 impl ZohoBooks {
@@ -80,19 +94,67 @@ impl ZohoBooks {
     /// As [`BooksClient::get`]; [`ErrorKind::Unsupported`] for a kind that is not read.
     pub(crate) async fn read_document(&self, ctx: &Context, entity: &EntityRef) -> Result<Observation> {
         let read_at = ctx.now();
-        let state = match RecordKind::from(&*entity.kind) {
-            RecordKind::Invoice => self.present(self.0.client.get::<Invoice>(ctx, &entity.id).await?),
-            RecordKind::Bill => self.present(self.0.client.get::<Bill>(ctx, &entity.id).await?),
-            RecordKind::CustomerPayment => {
-                self.present(self.0.client.get::<CustomerPayment>(ctx, &entity.id).await?)
-            }
-            RecordKind::VendorPayment => {
-                self.present(self.0.client.get::<VendorPayment>(ctx, &entity.id).await?)
-            }
-            _ => Err(Error::new(ErrorKind::Unsupported, "zoho_books does not read records of this kind")
-                .with_context("kind", entity.kind.escape_debug())),
-        }?;
+        let state = by_kind!(
+            RecordKind::from(&*entity.kind),
+            T => self.present(self.0.client.get::<T>(ctx, &entity.id).await?),
+            Err(Error::new(ErrorKind::Unsupported, "zoho_books does not read records of this kind")
+                .with_context("kind", entity.kind.escape_debug()))
+        )?;
         Ok(Observation { entity: entity.clone(), read_at, state })
+    }
+
+    /// The organizations of the person who connected: for a host that asks which of them is meant. Any id of the
+    /// right form will do as the connection's own until then.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unauthenticated`] when the API does not take the token.
+    pub async fn organizations(&self, ctx: &Context) -> Result<Vec<Organization>> {
+        self.0.client.organizations(ctx).await
+    }
+
+    /// The users of the organization, 200 at most.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unauthenticated`] when the API does not take the token; [`ErrorKind::ConfigInvalid`] when the
+    /// organization is not one of the connected person's.
+    pub async fn users(&self, ctx: &Context) -> Result<Vec<User>> {
+        self.0.client.users(ctx).await
+    }
+
+    /// Looks once whether the organization is among those of the person who connected.
+    async fn require_organization(&self, ctx: &Context) -> Result<()> {
+        if self.0.verified.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let found = self.organizations(ctx).await.map_err(|error| match error.kind() {
+            ErrorKind::Unauthenticated => Error::new(
+                ErrorKind::Unauthenticated,
+                "the API does not take a fresh token: the API host is of another data center than the accounts \
+                 host, or the scope ZohoBooks.settings.READ is missing",
+            )
+            .with_scope(error.scope().clone())
+            .with_source(error),
+            _ => error,
+        })?;
+        let own = self.0.client.organization_id();
+        if found.iter().any(|organization| organization.id == own) {
+            self.0.verified.store(true, Ordering::Relaxed);
+            return Ok(());
+        }
+        let ids: Vec<&str> = found.iter().map(|organization| organization.id.as_str()).collect();
+        let message = "organization_id is none of the organizations of the person who connected";
+        Err(Error::new(ErrorKind::ConfigInvalid, message)
+            .with_scope(Scope::Connection)
+            .with_operation("zoho_books.list_organizations")
+            .with_context("organization_id", own)
+            .with_context("organizations", ids.join(", ")))
+    }
+
+    /// How often a feed is read at most: a trial has fewer calls a day than its plan, and says so only in its answers.
+    fn at_most_every(&self) -> Duration {
+        let calls = self.0.client.calls_per_day().filter(|_| self.0.stretches);
+        // A little less, so that a run which began a moment late does not cost the next one its turn.
+        calls.map_or(Duration::ZERO, |calls| poll_interval(calls) * 9 / 10)
     }
 
     async fn read<T: Resource>(
@@ -121,7 +183,7 @@ impl ZohoBooks {
     fn present<T: Resource>(&self, Detail { record, raw }: Detail<T>) -> Result<Observed> {
         let sub_status = record.sub_status().to_owned();
         let mut record = record.into_record().map_err(|error| error.with_operation(T::GET))?;
-        record.url = Some(self.0.site.link::<T>(&record.id));
+        record.url = self.0.site.link::<T>(&record.id);
         let revision = revision(&raw, &record, &sub_status)?;
         Ok(Observed::Present { revision, order: None, record: Box::new(record), raw: Some(Raw::new(raw)) })
     }
@@ -157,7 +219,7 @@ impl ZohoBooks {
     ) -> Result<Missing> {
         for page in 1..=MAX_PAGES {
             let rows = client.list::<T>(ctx, Filter::Number(number), page).await?;
-            if rows.rows.iter().any(|row| row.id() == id) {
+            if rows.rows.iter().any(|row| row.record.id() == id) {
                 let error = "the record is listed, but may not be read";
                 return Err(Error::new(ErrorKind::PermissionDenied, error)
                     .with_operation(T::GET)
@@ -203,13 +265,11 @@ impl Source for ZohoBooks {
         let Some(Subject::Entity(entity)) = signals.first().map(|signal| &signal.subject) else {
             return Ok(Resolution::Done { note: "zoho_books reads single records only" });
         };
-        match RecordKind::from(&*entity.kind) {
-            RecordKind::Invoice => self.read::<Invoice>(ctx, entity, signals, last).await,
-            RecordKind::Bill => self.read::<Bill>(ctx, entity, signals, last).await,
-            RecordKind::CustomerPayment => self.read::<CustomerPayment>(ctx, entity, signals, last).await,
-            RecordKind::VendorPayment => self.read::<VendorPayment>(ctx, entity, signals, last).await,
-            _ => Ok(Resolution::Done { note: "zoho_books does not read records of this kind" }),
-        }
+        by_kind!(
+            RecordKind::from(&*entity.kind),
+            T => self.read::<T>(ctx, entity, signals, last).await,
+            Ok(Resolution::Done { note: "zoho_books does not read records of this kind" })
+        )
     }
 
     async fn poll(
@@ -219,20 +279,39 @@ impl Source for ZohoBooks {
         mode: PollMode,
         checkpoint: Option<&Bytes>,
     ) -> Result<Page> {
-        let Parts { client, site, .. } = &self.0;
-        let list = Listing { ctx, client: client.in_background(), site, mode };
-        match feed {
-            Invoice::PATH => list.page::<Invoice>(checkpoint).await,
-            Bill::PATH => list.page::<Bill>(checkpoint).await,
-            CustomerPayment::PATH => list.page::<CustomerPayment>(checkpoint).await,
-            VendorPayment::PATH => list.page::<VendorPayment>(checkpoint).await,
-            _ => Err(Error::new(ErrorKind::Unsupported, "zoho_books has no such feed")
-                .with_context("feed", feed.escape_debug())),
+        let unsupported = Err(Error::new(ErrorKind::Unsupported, "zoho_books has no such feed")
+            .with_context("feed", feed.escape_debug()));
+        let Some(kind) = KINDS.into_iter().find(|kind| feed_of(kind) == Some(feed)) else {
+            return unsupported;
+        };
+        if mode == PollMode::Baseline && checkpoint.is_none() {
+            self.require_organization(ctx).await?;
         }
+        let Parts { client, site, .. } = &self.0;
+        let client = client.in_background();
+        let list = Listing { ctx, client, site, mode, at_most_every: self.at_most_every() };
+        by_kind!(kind, T => list.page::<T>(checkpoint).await, unsupported)
     }
 
-    async fn upkeep(&self, ctx: &Context, _: Option<&str>, state: Option<&Bytes>) -> Result<Upkeep> {
-        let state = state.cloned().unwrap_or_default();
-        Ok(Upkeep { state, signals: Vec::new(), next: ctx.now() + UPKEEP })
+    async fn upkeep(&self, ctx: &Context, callback: Option<&str>, state: Option<&Bytes>) -> Result<Upkeep> {
+        let Some((subscriptions, callback)) = self.0.subscriptions.as_ref().zip(callback) else {
+            let state = state.cloned().unwrap_or_default();
+            return Ok(Upkeep { state, signals: Vec::new(), next: ctx.now() + UPKEEP, problem: None });
+        };
+        let looked = subscriptions.look_after(ctx, &self.0.client, callback, state).await?;
+        let info = &self.0.info;
+        let every = info.feeds.first().map_or(LOOK_EVERY, |feed| feed.every);
+        let next = match &looked.problem {
+            // Without webhooks the feeds have to be read, in a mode that leaves them alone otherwise, too.
+            Some(_) if !info.mode.polls() => every,
+            _ => LOOK_EVERY,
+        };
+        let gap = looked.repaired || looked.problem.is_some() && !info.mode.polls();
+        let signals = info.feeds.iter().filter(|_| gap).map(|feed| Signal::feed(feed.name, None)).collect();
+        if let Some(problem) = &looked.problem {
+            tracing::warn!(connection = %info.connection, problem, "webhooks do not come");
+        }
+        let problem = looked.problem.map(Into::into);
+        Ok(Upkeep { state: looked.state, signals, next: ctx.now() + next, problem })
     }
 }

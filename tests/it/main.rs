@@ -13,6 +13,7 @@ mod polling;
 #[cfg(unix)]
 mod proof;
 mod secrets;
+mod slack_forms;
 mod slack_load;
 #[cfg(unix)]
 mod storage_faults;

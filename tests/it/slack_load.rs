@@ -164,7 +164,7 @@ impl Source for Ledger {
     }
 
     async fn upkeep(&self, _: &Context, _: Option<&str>, _: Option<&Bytes>) -> Result<Upkeep> {
-        Ok(Upkeep { state: Bytes::new(), signals: Vec::new(), next: Timestamp::MAX })
+        Ok(Upkeep { state: Bytes::new(), signals: Vec::new(), problem: None, next: Timestamp::MAX })
     }
 }
 

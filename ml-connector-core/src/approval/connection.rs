@@ -278,7 +278,12 @@ impl Source for Approvals {
     }
 
     async fn upkeep(&self, ctx: &Context, _: Option<&str>, _: Option<&Bytes>) -> Result<Upkeep> {
-        Ok(Upkeep { state: Bytes::new(), signals: Vec::new(), next: ctx.now() + super::UPKEEP })
+        Ok(Upkeep {
+            state: Bytes::new(),
+            signals: Vec::new(),
+            problem: None,
+            next: ctx.now() + super::UPKEEP,
+        })
     }
 }
 

@@ -11,7 +11,7 @@ use crate::{
     approval::Approvals,
     http::require_secure,
     rate::MemoryRateLimiter,
-    route::{Choice, Route, RouteSet},
+    route::{Route, RouteSet},
 };
 
 /// Puts a [`Connector`] together. Setters cannot fail; [`build`](Self::build) checks everything.
@@ -100,7 +100,8 @@ impl Builder {
         Self { routes: routes.into(), ..self }
     }
 
-    /// Connects approvals with all their [routes](Approvals::routes), which are added to those of the host.
+    /// Connects approvals with all their [routes](Approvals::routes), which are added to those of the host, and
+    /// stay when those are replaced.
     #[must_use]
     pub fn approvals(mut self, approvals: Approvals) -> Self {
         self.approvals.push(approvals.clone());
@@ -132,12 +133,8 @@ impl Builder {
         let mut registry = Registry::default();
         self.sources.iter().try_for_each(|source| registry.add_source(source))?;
         self.sinks.iter().try_for_each(|sink| registry.add_sink(sink))?;
-        let mut routes = self.routes;
-        if routes.mode == Choice::FirstMatch && !self.approvals.is_empty() {
-            return Err(missing("approvals need a set of routes in which every match counts"));
-        }
-        routes.routes.extend(self.approvals.iter().flat_map(Approvals::routes).map(Arc::new));
-        registry.set_routes(routes)?;
+        registry.build_in(self.approvals.iter().flat_map(Approvals::routes));
+        registry.set_routes(self.routes)?;
         Ok(Connector {
             shared: Arc::new(Shared {
                 context: Context::new(transport, tokens, limiter, Arc::clone(&clock))

@@ -127,6 +127,8 @@ impl Connector {
                 now + meant.source.info().coalesce,
             ));
         }
+        // The server reads on into the same memory once nobody holds it.
+        drop(request);
         if !transaction.append.is_empty() {
             let count = transaction.append.len();
             self.shared.commit(transaction).await?;

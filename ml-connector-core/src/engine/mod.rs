@@ -54,6 +54,10 @@ mod lanes;
 mod look_up;
 mod observe;
 mod outcome;
+#[cfg(feature = "testing")]
+#[doc(hidden)]
+pub mod probe;
+mod progress;
 mod promise;
 mod registry;
 mod replay;
@@ -78,8 +82,9 @@ pub use builder::Builder;
 pub use dry_run::{DryRun, Way};
 pub use explain::Explanation;
 pub use feeds::{FeedProgress, RunProgress, StoppedSweep};
-pub use health::{Backlog, ConnectionHealth, Health};
+pub use health::{Backlog, ConnectionHealth, Health, LaneHealth, ParkedDelivery};
 pub use outcome::Parked;
+pub use progress::Progress;
 pub use replay::{Replay, ReplayMode, Replayed};
 pub use retry::{Jitter, Retries, RetryPolicy};
 pub use service::WebhookService;
@@ -204,7 +209,7 @@ impl Connector {
         change.is_ok() && removed
     }
 
-    /// Replaces all routes at once. Deliveries that exist keep their destinations.
+    /// Replaces all routes at once, but those of approvals. Deliveries that exist keep their destinations and times.
     ///
     /// # Errors
     /// [`ErrorKind::ConfigInvalid`] names the route, the field and what is wrong with it; then the old routes stay.

@@ -13,7 +13,7 @@ use crate::{
     Error, ErrorKind, Result, Sink, Source, Timestamp,
     auth::OAuth2,
     model::{AccountKey, Change, ConnectionId, Delivery, EndpointId, EntityRef, Event, Partition, Seq},
-    route::{Digest, RouteSet, Target},
+    route::{Digest, Route, RouteMode, RouteSet, Target},
 };
 
 #[derive(Debug, Clone, Default)]
@@ -24,6 +24,7 @@ pub(super) struct Registry {
     /// The most deliveries that any sink has taken at once.
     max_batch: usize,
     routes: Arc<RouteSet>,
+    built_in: Vec<Arc<Route>>,
     /// How the lanes of digests are gathered. Those of routes that were replaced stay: something may wait in them.
     digests: HashMap<u64, Digest>,
 }
@@ -105,7 +106,7 @@ impl Registry {
     }
 
     pub(super) fn set_routes(&mut self, routes: RouteSet) -> Result<()> {
-        self.check_routes(&routes)?;
+        let routes = self.complete(routes)?;
         for target in routes.routes.iter().flat_map(|route| &route.to) {
             let schedule = target.schedule.as_ref();
             let Some((schedule, digest)) = schedule.and_then(|schedule| Some((schedule, schedule.digest?)))
@@ -122,8 +123,27 @@ impl Registry {
         Ok(())
     }
 
+    /// Routes that stay when the host's are replaced.
+    pub(super) fn build_in(&mut self, routes: impl Iterator<Item = Route>) {
+        self.built_in.extend(routes.map(Arc::new));
+    }
+
+    /// The host's routes with those that stay, checked.
+    pub(super) fn complete(&self, mut routes: RouteSet) -> Result<RouteSet> {
+        if routes.mode == RouteMode::FirstMatch && !self.built_in.is_empty() {
+            return Err(Error::new(
+                ErrorKind::ConfigInvalid,
+                "approvals need a set of routes in which every match counts",
+            )
+            .with_context("field", "mode"));
+        }
+        routes.routes.extend(self.built_in.iter().cloned());
+        self.check_routes(&routes)?;
+        Ok(routes)
+    }
+
     /// Whether routes make sense, and name connections that exist.
-    pub(super) fn check_routes(&self, routes: &RouteSet) -> Result<()> {
+    fn check_routes(&self, routes: &RouteSet) -> Result<()> {
         routes.validate()?;
         for route in &routes.routes {
             let invalid = |field, message| {

@@ -44,6 +44,9 @@ struct Plan {
     due: Timestamp,
     /// Where webhooks were wanted at the last look.
     callback: Option<String>,
+    /// Why they do not come, by the last look.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    problem: Option<Arc<str>>,
 }
 
 /// What [`Source::upkeep`](crate::Source::upkeep) stored last, kept in memory for every request.
@@ -124,6 +127,15 @@ pub(super) async fn ensure(shared: &Shared, slot: &SourceSlot) -> Result<()> {
     shared.log.commit(vec![heal], now).await.map(drop)
 }
 
+/// When the source looks after its subscriptions next, if it has such.
+pub(super) async fn next_look(shared: &Shared, slot: &SourceSlot) -> Result<Option<Timestamp>> {
+    if !slot.source.info().mode.subscribes() {
+        return Ok(None);
+    }
+    let (expected, plan) = read_plan(shared, slot).await?;
+    Ok((expected != Expected::Absent).then_some(plan.due))
+}
+
 /// Lets the source look after its subscriptions, for all signals about them.
 pub(super) async fn look_after(
     shared: &Shared,
@@ -176,6 +188,7 @@ pub(super) async fn look_after(
         transaction.append.push(look(slot, &plan_number(slot, plan.n), next)?);
     }
     plan.callback = callback;
+    plan.problem.clone_from(&upkeep.problem);
     transaction.documents.push(plan.write(slot, expected)?);
     transaction.documents.push(DocumentWrite {
         key: state_key(slot),
@@ -197,6 +210,14 @@ pub(super) async fn look_after(
             Ok(Resolved { waits: group.iter().map(|waiting| waiting.item).collect(), ..Resolved::default() })
         }
     }
+}
+
+/// Why webhooks of a connection do not come, by the last look after them.
+pub(super) async fn problem(shared: &Shared, slot: &SourceSlot) -> Result<Option<Arc<str>>> {
+    if !slot.source.info().mode.subscribes() {
+        return Ok(None);
+    }
+    Ok(read_plan(shared, slot).await?.1.problem)
 }
 
 async fn read_plan(shared: &Shared, slot: &SourceSlot) -> Result<(Expected, Plan)> {

@@ -123,6 +123,9 @@ pub struct Record {
     /// The number people use, such as `INV-000101`. Not an identity: vendors reuse numbers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub number: Option<String>,
+    /// What a contact, an item, an account or a currency is called. Untrusted text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// The counterparty's own reference.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reference: Option<String>,
@@ -187,6 +190,7 @@ impl Record {
             kind,
             id: id.into(),
             number: None,
+            name: None,
             reference: None,
             vendor_status: status.to_string(),
             status,

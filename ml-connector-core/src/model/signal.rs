@@ -243,4 +243,7 @@ pub struct Upkeep {
     pub signals: Vec<Signal>,
     /// When to look again.
     pub next: Timestamp,
+    /// Why webhooks do not come as wanted, where looking again will not help: a plan without them, a refusal. Shown in
+    /// the connection's health until a look has none. It holds no secret and no personal data.
+    pub problem: Option<Arc<str>>,
 }

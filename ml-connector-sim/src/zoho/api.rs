@@ -44,6 +44,11 @@ pub(super) fn answer(
     };
     let mut answer = match org.books.counters.admit(now) {
         Some(limited) => limited,
+        None if matches!(route, Route::Settings(_)) => {
+            let webhooks = &mut org.webhooks;
+            let has_rules = org.books.organization.plan.has_workflow_rules();
+            webhooks.settings.answer(&segments[1..], request, has_rules, now, &mut webhooks.waiting)
+        }
         None => call(&mut org.books, &route, &params, request, now),
     };
     org.webhooks.fire(&mut org.books, now);
@@ -55,6 +60,8 @@ pub(super) fn answer(
 #[derive(Debug, Clone, Copy)]
 enum Route<'a> {
     Organizations,
+    Users,
+    Settings(&'a Method),
     List(Entity),
     Detail(Entity, &'a str),
     Comments(Entity, &'a str),
@@ -66,11 +73,18 @@ enum Route<'a> {
 }
 
 impl<'a> Route<'a> {
-    fn of(method: &Method, segments: &[&'a str]) -> Option<Self> {
+    fn of(method: &'a Method, segments: &[&'a str]) -> Option<Self> {
         let (get, post) = (method == Method::GET, method == Method::POST);
         if let ["organizations"] = segments {
             return get.then_some(Self::Organizations);
         }
+        if let ["users"] = segments {
+            return get.then_some(Self::Users);
+        }
+        if let ["settings", "webhooks" | "workflows", ..] = segments {
+            return Some(Self::Settings(method));
+        }
+        let segments = if let ["settings", "currencies", ..] = segments { &segments[1..] } else { segments };
         // Custom fields alone are set under the singular.
         if let [kind, id, "customfields"] = *segments {
             let entity = [Entity::Invoice, Entity::Bill].into_iter().find(|entity| entity.name() == kind)?;
@@ -95,9 +109,13 @@ impl<'a> Route<'a> {
     /// Whether one of the scopes that open this route is there.
     fn allowed_by(self, has: impl Fn(&str) -> bool) -> bool {
         let (module, access) = match self {
-            Self::Organizations => ("settings", "READ"),
+            Self::Organizations | Self::Users => ("settings", "READ"),
+            Self::Settings(&Method::GET) => ("settings", "READ"),
+            Self::Settings(&Method::POST) => ("settings", "CREATE"),
+            Self::Settings(&Method::DELETE) => ("settings", "DELETE"),
+            Self::Settings(_) => ("settings", "UPDATE"),
             Self::List(entity) | Self::Detail(entity, _) | Self::Comments(entity, _) => {
-                (entity.plural(), "READ")
+                (entity.scope(), "READ")
             }
             Self::AddComment(entity, _) | Self::Submit(entity, _) | Self::Approve(entity, _) => {
                 (entity.plural(), "CREATE")
@@ -119,7 +137,8 @@ fn call(
     now: Timestamp,
 ) -> Response<Bytes> {
     match *route {
-        Route::Organizations => refused(StatusCode::NOT_FOUND, 5, "Invalid URL Passed"),
+        Route::Organizations | Route::Settings(_) => refused(StatusCode::NOT_FOUND, 5, "Invalid URL Passed"),
+        Route::Users => found("users", render::users()),
         Route::List(entity) => match list::page(books, entity, params, now) {
             Ok(page) => ok(StatusCode::OK, &page),
             Err(name) => refused(StatusCode::BAD_REQUEST, 2, &format!("Invalid value passed for {name}")),
@@ -239,11 +258,11 @@ fn missing(entity: Entity) -> Response<Bytes> {
     refused(StatusCode::NOT_FOUND, 1002, entity.missing())
 }
 
-fn refused(status: StatusCode, code: u32, message: &str) -> Response<Bytes> {
+pub(super) fn refused(status: StatusCode, code: u32, message: &str) -> Response<Bytes> {
     ok(status, &json!({ "code": code, "message": message }))
 }
 
-fn ok(status: StatusCode, body: &impl serde::Serialize) -> Response<Bytes> {
+pub(super) fn ok(status: StatusCode, body: &impl serde::Serialize) -> Response<Bytes> {
     let mut answer = exchange::json(status, JSON, body);
     answer.headers_mut().insert(header::SERVER, HeaderValue::from_static("ZGS"));
     answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -10,6 +10,7 @@ use ml_connector_core::{
 use super::{
     Organization,
     limits::Counters,
+    plain::Plain,
     records::{Approval, Comment, Document, Entity, NewDocument, Party, Payment, Stage},
 };
 
@@ -21,6 +22,9 @@ pub(super) struct Books {
     pub(super) counters: Counters,
     pub(super) documents: BTreeMap<String, Document>,
     pub(super) payments: BTreeMap<String, Payment>,
+    pub(super) plain: BTreeMap<String, Plain>,
+    /// Whether payments received have the filter that is not documented for them.
+    pub(super) filters_payments: bool,
     parties: BTreeMap<String, String>,
     /// What happened since it was last taken: workflow rules look at it.
     pub(super) changes: Vec<Happened>,
@@ -52,6 +56,8 @@ impl Books {
             local: jiff::tz::TimeZone::get(zone.name()).unwrap_or(jiff::tz::TimeZone::UTC),
             documents: BTreeMap::new(),
             payments: BTreeMap::new(),
+            plain: BTreeMap::new(),
+            filters_payments: false,
             parties: BTreeMap::new(),
             changes: Vec::new(),
             drawn: 0,
@@ -224,6 +230,10 @@ impl Books {
                     })?;
                 }
             }
+            _ => {
+                self.plain(entity, id).ok_or_else(|| missing(entity, id))?;
+                self.plain.remove(id);
+            }
         }
         self.happened(entity, id, How::Deleted);
         Ok(())
@@ -277,7 +287,7 @@ impl Books {
         found.ok_or_else(|| missing(entity, id))
     }
 
-    fn party(&mut self, name: &str) -> Party {
+    pub(super) fn party(&mut self, name: &str) -> Party {
         let id = match self.parties.get(name) {
             Some(id) => id.clone(),
             None => self.next_id(),
@@ -286,19 +296,19 @@ impl Books {
         Party { id, name: name.to_owned() }
     }
 
-    fn happened(&mut self, entity: Entity, id: &str, how: How) {
+    pub(super) fn happened(&mut self, entity: Entity, id: &str, how: How) {
         self.changes.push(Happened { entity, id: id.to_owned(), how });
     }
 
     /// 18 digits, as real ids have; more than a binary fraction can hold.
-    fn next_id(&mut self) -> String {
+    pub(super) fn next_id(&mut self) -> String {
         self.drawn += 1;
         let account: u64 = self.organization.id.parse().unwrap_or(0);
         format!("{:06}{:012}", account % 900_000 + 100_000, 200_000 + 7 * self.drawn)
     }
 }
 
-fn missing(entity: Entity, id: &str) -> Error {
+pub(super) fn missing(entity: Entity, id: &str) -> Error {
     Error::new(ErrorKind::NotFound, "there is no such record")
         .with_context("entity", entity.name())
         .with_context("id", id)

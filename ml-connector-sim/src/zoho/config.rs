@@ -81,8 +81,11 @@ impl Default for ZohoBooksConfig {
         let scopes = ["invoices", "bills"].iter().flat_map(|module| {
             ["READ", "CREATE", "UPDATE", "DELETE"].map(|access| format!("ZohoBooks.{module}.{access}"))
         });
-        let read = ["customerpayments", "vendorpayments", "settings"]
-            .map(|module| format!("ZohoBooks.{module}.READ"));
+        let read =
+            ["customerpayments", "vendorpayments", "purchaseorders", "contacts", "expenses", "accountants"]
+                .map(|module| format!("ZohoBooks.{module}.READ"));
+        let settings =
+            ["READ", "CREATE", "UPDATE", "DELETE"].map(|access| format!("ZohoBooks.settings.{access}"));
         Self {
             seed: 1,
             center: DataCenter::Us,
@@ -93,7 +96,7 @@ impl Default for ZohoBooksConfig {
                 time_zone: Zone::named("America/New_York").unwrap_or(Zone::UTC),
                 plan: Plan::Professional,
             }],
-            scopes: scopes.chain(read).collect(),
+            scopes: scopes.chain(read).chain(settings).collect(),
             latency: Duration::ZERO,
         }
     }

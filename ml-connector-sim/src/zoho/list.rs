@@ -6,6 +6,7 @@ use serde_json::json;
 use super::{
     books::Books,
     params::Params,
+    plain::Plain,
     records::{Document, Entity, Payment},
     render,
 };
@@ -27,17 +28,28 @@ pub(super) fn page(
         Some(_) => Err(name),
     };
     let page = number("page", 1)?;
-    let per_page = number("per_page", PER_PAGE)?.min(PER_PAGE);
+    let per_page = match entity {
+        // More rows by default than anybody may ask for.
+        Entity::Account if params.get("per_page").is_none() => 5000,
+        _ => number("per_page", PER_PAGE)?.min(PER_PAGE),
+    };
     let since = match params.get("last_modified_time") {
-        // Payments received have no such filter: like every unknown parameter it is ignored.
-        Some(_) if entity == Entity::CustomerPayment => None,
+        // Like every parameter that a list does not have, it is ignored.
+        Some(_) if !has_filter(books, entity) => None,
         Some(text) => Some(modified_since(text).ok_or("last_modified_time")?),
         None => None,
     };
-    let ascending = params.get("sort_order") == Some("A");
     let (rows, sort_column) = match entity {
         Entity::Invoice | Entity::Bill => documents(books, entity, params, since, now),
         Entity::CustomerPayment | Entity::VendorPayment => payments(books, entity, params, since),
+        _ => plain(books, entity, params, since),
+    };
+    let ascending = match (entity, params.get("sort_order")) {
+        // Recorded: the order of purchase orders cannot be changed, though the answer is asked for another.
+        (Entity::PurchaseOrder, _) => false,
+        (_, Some(order)) => order == "A",
+        (Entity::Contact | Entity::Item | Entity::Account | Entity::Currency, None) => true,
+        (_, None) => false,
     };
     let ordered: Vec<Fields> = if ascending { rows } else { rows.into_iter().rev().collect() };
     let from = (page - 1).saturating_mul(per_page);
@@ -49,6 +61,12 @@ pub(super) fn page(
         Entity::Bill => ("Bills", "Status.All"),
         Entity::CustomerPayment => ("Payments Received", "PaymentMode.All"),
         Entity::VendorPayment => ("Payments Made", "PaymentMode.All"),
+        Entity::PurchaseOrder => ("Purchase Orders", "Status.All"),
+        Entity::Expense => ("Expenses", "Status.All"),
+        Entity::Contact => ("Contacts", "Status.All"),
+        Entity::Item => ("Items", "Status.All"),
+        Entity::Account => ("List Chart Of Accounts", "AccountType.Active"),
+        Entity::Currency => ("Currencies", "Currencies.All"),
     };
     let mut answer = Fields::default();
     answer.set("code", 0);
@@ -134,6 +152,54 @@ fn payments(
         .collect();
     found.sort_by(|a, b| (a.date, a.created, &a.id).cmp(&(b.date, b.created, &b.id)));
     (found.into_iter().map(|payment| render::payment_row(books, payment)).collect(), "date")
+}
+
+fn plain(
+    books: &Books,
+    entity: Entity,
+    params: &Params,
+    since: Option<Timestamp>,
+) -> (Vec<Fields>, &'static str) {
+    let active_only = match (entity, params.get("filter_by")) {
+        (Entity::Account, filter) => filter != Some("AccountType.All"),
+        (_, filter) => filter == Some("Status.Active"),
+    };
+    let mut found: Vec<&Plain> = books
+        .plain
+        .values()
+        .filter(|record| record.entity == entity)
+        .filter(|record| since.is_none_or(|since| is_newer(record.modified, since, entity)))
+        .filter(|record| !active_only || record.status == "active")
+        .filter(|record| params.get("purchaseorder_number").is_none_or(|number| number == record.number))
+        .collect();
+    let column = match (entity, params.get("sort_column")) {
+        (Entity::Contact, Some("last_modified_time")) => "last_modified_time",
+        (Entity::Expense, Some("date")) => "date",
+        (Entity::PurchaseOrder | Entity::Expense, _) => "created_time",
+        (Entity::Contact, _) => "contact_name",
+        (Entity::Account, _) => "account_name",
+        _ => "name",
+    };
+    found.sort_by(|a, b| {
+        let by_column = match column {
+            // Whole seconds, as it is shown.
+            "last_modified_time" => a.modified.as_secs().cmp(&b.modified.as_secs()),
+            "date" => a.date.cmp(&b.date),
+            "created_time" => a.created.cmp(&b.created),
+            _ => a.name.cmp(&b.name),
+        };
+        by_column.then_with(|| a.id.cmp(&b.id))
+    });
+    (found.into_iter().map(|record| render::plain::row(books, record)).collect(), column)
+}
+
+/// Which lists have `last_modified_time`.
+fn has_filter(books: &Books, entity: Entity) -> bool {
+    match entity {
+        Entity::CustomerPayment => books.filters_payments,
+        Entity::Expense | Entity::Contact | Entity::Item | Entity::Currency => false,
+        _ => true,
+    }
 }
 
 /// Invoices: modified after. The others: at or after. Both in whole seconds.

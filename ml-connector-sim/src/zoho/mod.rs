@@ -9,9 +9,11 @@ mod limits;
 mod list;
 mod oauth;
 mod params;
+mod plain;
 mod records;
 mod region;
 mod render;
+mod settings;
 mod webhooks;
 
 use std::{
@@ -34,6 +36,7 @@ pub use self::{
     config::{Organization, Plan, ZohoBooksConfig},
     limits::MinuteLimit,
     oauth::Credentials,
+    plain::NewRecord,
     records::{Entity, NewDocument},
     region::DataCenter,
     webhooks::{AttemptedWebhook, EventKind, WebhookDelivery, WebhookRule, WebhookTuning, signature},
@@ -223,6 +226,61 @@ impl ZohoBooksSim {
     /// As [`pay_invoice`](Self::pay_invoice).
     pub fn pay_bill(&self, bill: &str, amount: Decimal) -> Result<String> {
         self.change(|books, now| books.pay(Entity::Bill, bill, amount, now))
+    }
+
+    /// Creates a purchase order, an expense, a contact, an item, an account or a currency. Returns its id.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidRequest`] for other kinds of records.
+    pub fn create_record(&self, entity: Entity, record: NewRecord) -> Result<String> {
+        self.change(|books, now| books.create_plain(entity, record, now))
+    }
+
+    /// Gives such a record another name.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`].
+    pub fn rename(&self, entity: Entity, id: &str, name: &str) -> Result<()> {
+        self.change(|books, now| books.edit_plain(entity, id, now, |plain| name.clone_into(&mut plain.name)))
+    }
+
+    /// Gives such a record another amount or rate.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`].
+    pub fn set_amount(&self, entity: Entity, id: &str, amount: Decimal) -> Result<()> {
+        self.change(|books, now| books.edit_plain(entity, id, now, |plain| plain.amount = amount))
+    }
+
+    /// Gives such a record another status, such as `inactive`, or `cancelled` for an order.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`].
+    pub fn set_status(&self, entity: Entity, id: &str, status: &str) -> Result<()> {
+        self.change(|books, now| {
+            books.edit_plain(entity, id, now, |plain| status.clone_into(&mut plain.status))
+        })
+    }
+
+    /// Makes the list of payments received heed `last_modified_time`, which is not documented for it.
+    pub fn set_payments_filter(&self, on: bool) {
+        self.tenant(|tenant| tenant.books.filters_payments = on);
+    }
+
+    /// The names of the webhooks that exist in the settings.
+    #[must_use]
+    pub fn webhook_names(&self) -> Vec<String> {
+        self.tenant(|tenant| tenant.webhooks.settings.webhook_names()).unwrap_or_default()
+    }
+
+    /// Switches a workflow rule off, as a person would. Returns whether there is one.
+    pub fn deactivate_workflow(&self, name: &str) -> bool {
+        self.tenant(|tenant| tenant.webhooks.settings.deactivate(name)).unwrap_or_default()
+    }
+
+    /// Deletes a webhook and what refers to it, as a person would. Returns whether there was one.
+    pub fn delete_webhook(&self, name: &str) -> bool {
+        self.tenant(|tenant| tenant.webhooks.settings.delete_webhook(name)).unwrap_or_default()
     }
 
     /// Submits an invoice or a bill for approval.

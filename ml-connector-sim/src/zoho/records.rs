@@ -18,59 +18,106 @@ pub enum Entity {
     CustomerPayment,
     /// A payment made.
     VendorPayment,
+    /// An order to a vendor.
+    PurchaseOrder,
+    /// An expense.
+    Expense,
+    /// A customer or a vendor.
+    Contact,
+    /// Something that is bought or sold.
+    Item,
+    /// An account of the chart of accounts.
+    Account,
+    /// A currency.
+    Currency,
 }
 
 impl Entity {
+    /// All of them.
+    pub const ALL: [Self; 10] = [
+        Self::Invoice,
+        Self::Bill,
+        Self::CustomerPayment,
+        Self::VendorPayment,
+        Self::PurchaseOrder,
+        Self::Expense,
+        Self::Contact,
+        Self::Item,
+        Self::Account,
+        Self::Currency,
+    ];
+
     /// The word in `mlc_event`.
     #[must_use]
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Invoice => "invoice",
-            Self::Bill => "bill",
-            Self::CustomerPayment => "customerpayment",
-            Self::VendorPayment => "vendorpayment",
-        }
+        self.words().0
     }
 
-    /// The path segment and the key of a list.
+    /// The path and the key of a list.
     pub(super) fn plural(self) -> &'static str {
-        match self {
-            Self::Invoice => "invoices",
-            Self::Bill => "bills",
-            Self::CustomerPayment => "customerpayments",
-            Self::VendorPayment => "vendorpayments",
-        }
+        self.words().1
     }
 
     /// The key of a detail.
     pub(super) fn key(self) -> &'static str {
         match self {
             Self::CustomerPayment => "payment",
+            Self::Account => "chart_of_account",
             other => other.name(),
         }
     }
 
     pub(super) fn id_key(self) -> &'static str {
-        match self {
-            Self::Invoice => "invoice_id",
-            Self::Bill => "bill_id",
-            Self::CustomerPayment | Self::VendorPayment => "payment_id",
-        }
+        self.words().2
     }
 
     /// What the answer to an unknown id says.
     pub(super) fn missing(self) -> &'static str {
+        self.words().3
+    }
+
+    /// The module of the scopes that open it.
+    pub(super) fn scope(self) -> &'static str {
         match self {
-            Self::Invoice => "Invoice does not exist.",
-            Self::Bill => "Bill does not exist.",
-            Self::CustomerPayment | Self::VendorPayment => "Payment does not exist.",
+            Self::Item | Self::Currency => "settings",
+            Self::Account => "accountants",
+            other => other.plural(),
+        }
+    }
+
+    /// What workflow rules call it.
+    pub(super) fn in_workflows(self) -> &'static str {
+        match self {
+            Self::CustomerPayment => "customer_payment",
+            Self::VendorPayment => "vendor_payment",
+            Self::Contact => "customer",
+            other => other.name(),
+        }
+    }
+
+    fn words(self) -> (&'static str, &'static str, &'static str, &'static str) {
+        match self {
+            Self::Invoice => ("invoice", "invoices", "invoice_id", "Invoice does not exist."),
+            Self::Bill => ("bill", "bills", "bill_id", "Bill does not exist."),
+            Self::CustomerPayment => {
+                ("customerpayment", "customerpayments", "payment_id", "Payment does not exist.")
+            }
+            Self::VendorPayment => {
+                ("vendorpayment", "vendorpayments", "payment_id", "Payment does not exist.")
+            }
+            Self::PurchaseOrder => {
+                ("purchaseorder", "purchaseorders", "purchaseorder_id", "Purchase Order does not exist.")
+            }
+            Self::Expense => ("expense", "expenses", "expense_id", "Expense does not exist."),
+            Self::Contact => ("contact", "contacts", "contact_id", "The Customer is not accessible."),
+            Self::Item => ("item", "items", "item_id", "Item does not exist."),
+            Self::Account => ("account", "chartofaccounts", "account_id", "Account does not exist."),
+            Self::Currency => ("currency", "currencies", "currency_id", "Currency does not exist."),
         }
     }
 
     pub(super) fn parse(plural: &str) -> Option<Self> {
-        [Self::Invoice, Self::Bill, Self::CustomerPayment, Self::VendorPayment]
-            .into_iter()
-            .find(|entity| entity.plural() == plural)
+        Self::ALL.into_iter().find(|entity| entity.plural() == plural)
     }
 }
 

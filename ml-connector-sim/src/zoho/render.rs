@@ -1,7 +1,5 @@
 //! Records as the API prints them: key sets from recorded answers, values from the books.
 
-use std::sync::LazyLock;
-
 use ml_connector_core::{
     Timestamp,
     model::{Date, Decimal},
@@ -16,12 +14,19 @@ use crate::json::{Fields, number};
 
 macro_rules! template {
     ($name:literal) => {{
-        static TEMPLATE: LazyLock<Fields> = LazyLock::new(|| {
-            Fields::template(include_str!(concat!("../../fixtures/zoho-books/", $name, ".json")))
+        static TEMPLATE: std::sync::LazyLock<Fields> = std::sync::LazyLock::new(|| {
+            Fields::template(include_str!(concat!(
+                env!("CARGO_MANIFEST_DIR"),
+                "/fixtures/zoho-books/",
+                $name,
+                ".json"
+            )))
         });
         TEMPLATE.clone()
     }};
 }
+
+pub(super) mod plain;
 
 /// A record as `GET` by id shows it, without the envelope.
 pub(super) fn detail(books: &Books, entity: Entity, id: &str, now: Timestamp) -> Option<Fields> {
@@ -30,6 +35,7 @@ pub(super) fn detail(books: &Books, entity: Entity, id: &str, now: Timestamp) ->
         Entity::Bill => books.document(entity, id).map(|bill| self::bill(books, bill, now)),
         Entity::CustomerPayment => books.payment(entity, id).map(|payment| customer_payment(books, payment)),
         Entity::VendorPayment => books.payment(entity, id).map(|payment| vendor_payment(books, payment)),
+        _ => books.plain(entity, id).map(|found| plain::detail(books, found)),
     }
 }
 
@@ -105,6 +111,11 @@ pub(super) fn organization(books: &Books) -> Fields {
     shown.set("time_zone", books.organization.time_zone.name());
     shown.set("plan_name", books.organization.plan.name());
     shown
+}
+
+/// The people of every organization.
+pub(super) fn users() -> serde_json::Value {
+    serde_json::from_str(include_str!("../../fixtures/zoho-books/users.json")).unwrap_or_default()
 }
 
 /// Who everything is done by.

@@ -15,6 +15,7 @@ use super::{
     books::{Books, Happened, How},
     records::Entity,
     render,
+    settings::Settings,
 };
 use crate::json::Fields;
 
@@ -133,6 +134,7 @@ pub(super) struct Webhooks {
     pub(super) rules: Vec<WebhookRule>,
     pub(super) tuning: WebhookTuning,
     pub(super) waiting: Vec<WebhookDelivery>,
+    pub(super) settings: Settings,
     fired: BTreeSet<(String, Date, u32)>,
     day: Option<Date>,
     today: u32,
@@ -149,6 +151,16 @@ impl Webhooks {
                 .cloned()
                 .collect();
             rules.iter().for_each(|rule| self.enqueue(rule, books, &happened, now));
+            for fired in self.settings.fired(happened.entity, happened.how) {
+                let named = fired.url.query_pairs().find(|(name, _)| name == "mlc_event");
+                let event = named.map(|(_, event)| event.into_owned()).unwrap_or_default();
+                let request = self.request(&fired.url, fired.secret.as_ref(), books, &happened, now);
+                if let Some(delivery) =
+                    request.and_then(|request| self.send(event, request, books, &happened, now))
+                {
+                    self.settings.remember(&fired.webhook, &delivery);
+                }
+            }
         }
     }
 
@@ -192,37 +204,51 @@ impl Webhooks {
     }
 
     fn enqueue(&mut self, rule: &WebhookRule, books: &Books, happened: &Happened, now: Timestamp) {
+        let event = format!("{}.{}", rule.entity.name(), rule.kind.name());
+        let mut url = rule.url.clone();
+        url.query_pairs_mut().append_pair("mlc_event", &event).append_pair("mlc_org", &books.organization.id);
+        if let Some(request) = self.request(&url, rule.secret.as_ref(), books, happened, now) {
+            self.send(event, request, books, happened, now);
+        }
+    }
+
+    /// Lets a request wait for its delivery, unless the day is full or it is to be lost.
+    fn send(
+        &mut self,
+        event: String,
+        request: Request<Bytes>,
+        books: &Books,
+        happened: &Happened,
+        now: Timestamp,
+    ) -> Option<WebhookDelivery> {
         let today = books.today(now);
         if self.day != Some(today) {
             (self.day, self.today) = (Some(today), 0);
         }
         self.today += 1;
         if self.today > PER_DAY {
-            return;
+            return None;
         }
-        if self.tuning.lose > 0 {
-            self.tuning.lose -= 1;
-            return;
-        }
-        let event = format!("{}.{}", rule.entity.name(), rule.kind.name());
-        let Some(request) = self.request(rule, &event, books, happened, now) else { return };
         let delivery =
             WebhookDelivery { event, entity_id: happened.id.clone(), attempt: 1, due: now, request };
+        if self.tuning.lose > 0 {
+            self.tuning.lose -= 1;
+            return Some(delivery);
+        }
         for _ in 0..=self.tuning.duplicates {
             self.waiting.push(delivery.clone());
         }
+        Some(delivery)
     }
 
     fn request(
         &self,
-        rule: &WebhookRule,
-        event: &str,
+        url: &Url,
+        secret: Option<&Secret>,
         books: &Books,
         happened: &Happened,
         now: Timestamp,
     ) -> Option<Request<Bytes>> {
-        let mut url = rule.url.clone();
-        url.query_pairs_mut().append_pair("mlc_event", event).append_pair("mlc_org", &books.organization.id);
         let (content_type, body) = if self.tuning.form_body {
             ("application/x-www-form-urlencoded", form(books, happened, now))
         } else {
@@ -232,7 +258,7 @@ impl Webhooks {
         *request.method_mut() = Method::POST;
         *request.uri_mut() = url.as_str().parse().ok()?;
         request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-        if let Some(secret) = rule.secret.as_ref().filter(|_| !self.tuning.unsigned) {
+        if let Some(secret) = secret.filter(|_| !self.tuning.unsigned) {
             let other = Secret::from("anotherSecret2026");
             let secret = if self.tuning.wrong_secret { &other } else { secret };
             let signature = signature(secret, url.query().unwrap_or_default(), content_type, request.body());

@@ -99,7 +99,7 @@ impl BooksClient {
         self.write(ctx, operation, Method::POST, &[path, id, action], Bytes::new()).await.map(drop)
     }
 
-    async fn write(
+    pub(super) async fn write(
         &self,
         ctx: &Context,
         operation: &'static str,
@@ -117,7 +117,7 @@ impl BooksClient {
         let request = request
             .body(body)
             .map_err(|_| Error::new(ErrorKind::InvalidRequest, "the request cannot be built"))?;
-        let call = Call::write(operation, request).with_costs(self.costs.to_vec());
+        let call = Call::write(operation, request).with_costs(self.costs());
         let answer = self.http.send(ctx, call).await.map_err(|error| self.in_scope(may_not_write(error)))?;
         self.report_day(ctx, &answer).await;
         Ok(answer)
@@ -140,7 +140,7 @@ fn may_not_write(error: Error) -> Error {
     .with_context("vendor_code", error.context("vendor_code").unwrap_or("none"))
 }
 
-fn json(value: &impl Serialize) -> Result<Bytes> {
+pub(super) fn json(value: &impl Serialize) -> Result<Bytes> {
     serde_json::to_vec(value).map(Bytes::from).map_err(|source| {
         Error::new(ErrorKind::Unexpected, "a request cannot be written as JSON").with_source(source)
     })

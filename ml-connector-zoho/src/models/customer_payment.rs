@@ -7,7 +7,7 @@ use ml_connector_core::{
 use serde::Deserialize;
 
 use super::{
-    Resource, currency,
+    Changes, Resource, currency,
     de::{amount, date, instant, list, text},
     money, party, some, status,
 };
@@ -65,10 +65,9 @@ impl Resource for CustomerPayment {
     const PATH: &'static str = "customerpayments";
     const DETAIL_KEY: &'static str = "payment";
     const LIST_KEY: &'static str = "customerpayments";
-    const LISTS_MODIFIED: bool = false;
-    const SORT: &'static [(&'static str, &'static str)] = &[];
-    const NUMBER_FILTER: &'static str = "payment_number";
-    const WEB_PATH: &'static str = "paymentsreceived";
+    const CHANGES: Changes = Changes::ReadBack;
+    const NUMBER_FILTER: Option<&'static str> = Some("payment_number");
+    const WEB_PATH: Option<&'static str> = Some("paymentsreceived");
 
     fn id(&self) -> &str {
         &self.payment_id

@@ -2,26 +2,30 @@
 //! are the customer's business.
 
 mod approval;
-mod bill;
 mod customer_payment;
 mod de;
-mod invoice;
+mod document;
+mod expense;
 mod line;
+mod organization;
+mod reference;
 mod revision;
 mod status;
 #[cfg(test)]
 mod tests;
 mod vendor_payment;
 
-pub(crate) use bill::Bill;
 pub(crate) use customer_payment::CustomerPayment;
 pub(crate) use de::{flag, text};
-pub(crate) use invoice::Invoice;
+pub(crate) use document::{Bill, Invoice, PurchaseOrder};
+pub(crate) use expense::Expense;
 use ml_connector_core::{
     Error, ErrorKind, Money, Result,
-    model::{Currency, Decimal, EntityRef, Party, Record, RecordKind},
+    model::{self, Decimal, EntityRef, Party, Record, RecordKind},
 };
-pub(crate) use revision::revision;
+pub use organization::{Organization, User};
+pub(crate) use reference::{Account, Contact, Currency, Item};
+pub(crate) use revision::{listed_revision, revision};
 use serde::de::DeserializeOwned;
 use url::Url;
 pub(crate) use vendor_payment::VendorPayment;
@@ -38,15 +42,19 @@ pub(crate) trait Resource: DeserializeOwned + Send {
     const DETAIL_KEY: &'static str;
     /// The member that holds the rows in the answer to a list call.
     const LIST_KEY: &'static str;
-    /// Whether the list has the filter `last_modified_time`. Where it has not, Zoho ignores it.
-    const LISTS_MODIFIED: bool;
-    /// Query parameters for an order in which new records come last, so that pages shift as little as can be; empty
-    /// where no order is documented.
-    const SORT: &'static [(&'static str, &'static str)];
-    /// The list's filter for the number people use.
-    const NUMBER_FILTER: &'static str;
-    /// The path in the web application.
-    const WEB_PATH: &'static str;
+    /// How the list shows what has changed.
+    const CHANGES: Changes;
+    /// Query parameters without which the list hides records that exist.
+    const EVERYTHING: &'static [(&'static str, &'static str)] = &[];
+    /// Query parameters for the order in which changes are looked for: new records last where that can be had, so
+    /// that pages shift as little as can be; empty where no order is documented.
+    const SORT: &'static [(&'static str, &'static str)] = &[];
+    /// The size of a page; `None` where the default is larger than what may be asked for.
+    const PER_PAGE: Option<&'static str> = Some("200");
+    /// The list's filter for the number people use, where it has one.
+    const NUMBER_FILTER: Option<&'static str> = None;
+    /// The path in the web application, where it is known.
+    const WEB_PATH: Option<&'static str> = None;
 
     /// The vendor's id.
     fn id(&self) -> &str;
@@ -63,6 +71,57 @@ pub(crate) trait Resource: DeserializeOwned + Send {
     fn into_record(self) -> Result<Record>;
 }
 
+/// How a list shows what has changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Changes {
+    /// It has the filter `last_modified_time`.
+    Filtered,
+    /// It can be sorted by that stamp, the latest first.
+    SortedByStamp,
+    /// The latest dates come first; changes of what is older have to be looked for. Whether the list has the filter
+    /// although nobody documents it, is tried.
+    ReadBack,
+    /// It is read as a whole.
+    Whole,
+}
+
+/// Every kind of record that can be read.
+pub(crate) const KINDS: [RecordKind; 10] = [
+    RecordKind::Invoice,
+    RecordKind::Bill,
+    RecordKind::CustomerPayment,
+    RecordKind::VendorPayment,
+    RecordKind::PurchaseOrder,
+    RecordKind::Expense,
+    RecordKind::Contact,
+    RecordKind::Item,
+    RecordKind::Account,
+    RecordKind::Currency,
+];
+
+/// An expression for the type of a kind's records, or another one for kinds that are not read.
+macro_rules! by_kind {
+    ($kind:expr, $T:ident => $expression:expr, $otherwise:expr) => {
+        by_kind!(@ $kind, $T => $expression, $otherwise; Invoice Bill CustomerPayment VendorPayment PurchaseOrder
+            Expense Contact Item Account Currency)
+    };
+    (@ $kind:expr, $T:ident => $expression:expr, $otherwise:expr; $($name:ident)*) => {
+        match $kind {
+            $(::ml_connector_core::model::RecordKind::$name => {
+                type $T = crate::models::$name;
+                $expression
+            })*
+            _ => $otherwise,
+        }
+    };
+}
+pub(crate) use by_kind;
+
+/// The name of the feed that lists records of this kind.
+pub(crate) fn feed_of(kind: &RecordKind) -> Option<&'static str> {
+    by_kind!(kind, T => Some(<T as Resource>::LIST_KEY), None)
+}
+
 /// The path below `/books/v3` of documents that can be commented on and approved.
 ///
 /// # Errors
@@ -71,7 +130,7 @@ pub(crate) fn path_of(entity: &EntityRef) -> Result<&'static str> {
     match RecordKind::from(&*entity.kind) {
         RecordKind::Invoice => Ok(Invoice::PATH),
         RecordKind::Bill => Ok(Bill::PATH),
-        RecordKind::PurchaseOrder => Ok("purchaseorders"),
+        RecordKind::PurchaseOrder => Ok(PurchaseOrder::PATH),
         _ => Err(Error::new(ErrorKind::Unsupported, "records of this kind take no comments and no approval")
             .with_context("kind", entity.kind.escape_debug())),
     }
@@ -87,8 +146,8 @@ impl Site {
     }
 
     /// The link to a record. Zoho's own `invoice_url` is not used: who has it, has the customer's view.
-    pub(crate) fn link<T: Resource>(&self, id: &str) -> String {
-        format!("{}{}/{id}", self.0, T::WEB_PATH)
+    pub(crate) fn link<T: Resource>(&self, id: &str) -> Option<String> {
+        T::WEB_PATH.map(|path| format!("{}{path}/{id}", self.0))
     }
 }
 
@@ -102,15 +161,15 @@ fn party(id: String, name: String) -> Option<Party> {
 }
 
 /// The currency of a record's amounts; `None` when it names none, and then it has no amounts either.
-fn currency(code: &str) -> Result<Option<Currency>> {
+fn currency(code: &str) -> Result<Option<model::Currency>> {
     if code.is_empty() {
         return Ok(None);
     }
-    Currency::parse(code).map(Some).map_err(|_| {
+    model::Currency::parse(code).map(Some).map_err(|_| {
         Error::new(ErrorKind::InvalidResponse, "expected a currency code").with_context("chars", code.len())
     })
 }
 
-fn money(amount: Option<Decimal>, currency: Option<Currency>) -> Option<Money> {
+fn money(amount: Option<Decimal>, currency: Option<model::Currency>) -> Option<Money> {
     Some(Money::new(amount?, currency?))
 }

@@ -38,12 +38,21 @@ const IGNORED: &[&str] = &[
     "customer_custom_fields",
     "customer_custom_field_hash",
     "contact_persons_details",
-    "unused_credits_payable_amount",
     "unused_retainer_payments",
+    "customer_currency_summaries",
+    "vendor_currency_summaries",
+    "credit_limit_exceeded_amount",
+    "has_transaction",
+    "transactions",
+    "closing_balance",
+    "current_balance",
     "stock_on_hand",
     "available_stock",
     "committed_stock",
     "available_for_sale_stock",
+    "actual_available_stock",
+    "actual_committed_stock",
+    "actual_available_for_sale_stock",
     "invoices",
     "bills",
     // What this user may do, and how the web application shows it.
@@ -73,18 +82,32 @@ const IGNORED: &[&str] = &[
 /// Texts made from other members by the organization's settings, and pictures of people.
 const IGNORED_ENDINGS: &[&str] = &["_formatted", "_photo_url"];
 
+/// Sums over a contact's documents.
+const IGNORED_BEGINNINGS: &[&str] = &["outstanding_", "unused_credits_"];
+
 /// The revision of a record: its JSON without what is ignored, with the status in the SDK's vocabulary (so that
 /// `sent`, `viewed` and `overdue` are one), the organization's own stage, and what a payment settles.
 ///
 /// # Errors
 /// [`ErrorKind::InvalidResponse`] when the JSON is none.
 pub(crate) fn revision(raw: &RawValue, record: &Record, sub_status: &str) -> Result<Revision> {
-    let ignored =
-        |key: &str| IGNORED.contains(&key) || IGNORED_ENDINGS.iter().any(|ending| key.ends_with(ending));
-    let content = canonical_revision(raw.get().as_bytes(), ignored)?;
+    let content = listed_revision(raw)?;
     let whole = (content, &record.status, sub_status, &record.allocations);
     let bytes = serde_json::to_vec(&whole).map_err(|source| {
         Error::new(ErrorKind::Unexpected, "a revision cannot be written").with_source(source)
     })?;
     Ok(Revision::of(&bytes))
+}
+
+/// The revision of a row that has no stamp: its JSON without what is ignored.
+///
+/// # Errors
+/// As [`revision`].
+pub(crate) fn listed_revision(raw: &RawValue) -> Result<Revision> {
+    let ignored = |key: &str| {
+        IGNORED.contains(&key)
+            || IGNORED_ENDINGS.iter().any(|ending| key.ends_with(ending))
+            || IGNORED_BEGINNINGS.iter().any(|beginning| key.starts_with(beginning))
+    };
+    canonical_revision(raw.get().as_bytes(), ignored)
 }

@@ -12,7 +12,8 @@ const ISSUED: [&str; 5] = ["open", "sent", "viewed", "overdue", "unpaid"];
 /// the passing of a date is no change of the status.
 pub(super) fn of_document(word: &str, total: Option<Decimal>, balance: Option<Decimal>) -> Status {
     if !ISSUED.contains(&word) {
-        return Status::from(word);
+        // Purchase orders are cancelled, not voided.
+        return if word == "cancelled" { Status::Void } else { Status::from(word) };
     }
     match (total, balance) {
         (Some(total), Some(balance)) if balance < total && balance > Decimal::ZERO => Status::PartiallyPaid,

@@ -13,6 +13,9 @@ const INVOICE: &str = include_str!("../../tests/fixtures/invoice-detail.json");
 const BILL: &str = include_str!("../../tests/fixtures/bill-detail.json");
 const BILL_PENDING: &str = include_str!("../../tests/fixtures/bill-detail-pending-approval.json");
 const CUSTOMER_PAYMENT: &str = include_str!("../../tests/fixtures/customer-payment-detail.json");
+const PURCHASE_ORDER: &str = include_str!("../../tests/fixtures/purchase-order-detail.json");
+const EXPENSE: &str = include_str!("../../tests/fixtures/expense-detail.json");
+const CONTACT: &str = include_str!("../../tests/fixtures/contact-detail.json");
 const VENDOR_PAYMENT: &str = include_str!("../../tests/fixtures/vendor-payment-detail.json");
 
 /// The record of a fixture, with texts replaced in it. Each has to be there.
@@ -312,4 +315,77 @@ fn a_bill_s_way_through_approval_is_told_in_words() {
     assert_eq!(told, ["created submitted", "approved", "updated", "paid"]);
     let told = play::<CustomerPayment>(CUSTOMER_PAYMENT, &[("2026-03-12", &[]), ("2026-03-12", &[])]);
     assert_eq!(told, ["created", "unchanged"]);
+}
+
+/// The rows of a list's fixture.
+fn listed<T: Resource>(fixture: &str) -> Vec<Record> {
+    let mut members: std::collections::BTreeMap<String, Box<RawValue>> =
+        serde_json::from_str(fixture).unwrap();
+    let rows: Vec<T> = serde_json::from_str(members.remove(T::LIST_KEY).unwrap().get()).unwrap();
+    rows.into_iter().map(|row| row.into_record().unwrap()).collect()
+}
+
+#[test]
+fn orders_and_expenses_have_amounts_lines_and_their_own_words() {
+    let (order, before) = read::<PurchaseOrder>(PURCHASE_ORDER, &[]);
+    assert_eq!(
+        (order.kind, order.status, order.total),
+        (RecordKind::PurchaseOrder, Status::Open, usd("840"))
+    );
+    assert_eq!((order.number.as_deref(), order.lines.len()), (Some("PO-00061"), 1));
+    assert_eq!(order.counterparty.unwrap().name, "Northgate Paper Co");
+    for (word, expected) in [
+        ("draft", Status::Draft),
+        ("cancelled", Status::Void),
+        ("billed", Status::Other("billed".into())),
+        ("pending_approval", Status::PendingApproval),
+    ] {
+        let edit = (r#""status": "open""#, &*format!(r#""status": "{word}""#));
+        let (order, revision) = read::<PurchaseOrder>(PURCHASE_ORDER, &[edit]);
+        assert_eq!((order.status, revision != before), (expected, true), "{word}");
+    }
+    let (expense, _) = read::<Expense>(EXPENSE, &[]);
+    assert_eq!((expense.total, expense.lines[0].amount), (usd("84.2"), usd("84.2")));
+    assert_eq!(expense.status, Status::Other("nonbillable".into()));
+    let rows = listed::<Expense>(include_str!("../../tests/fixtures/expenses-list.json"));
+    let parties: Vec<_> = rows.into_iter().map(|row| row.counterparty.unwrap().name).collect();
+    assert_eq!(
+        parties,
+        ["Bluebird Logistics", "Northgate Paper Co"],
+        "the customer where no vendor is named"
+    );
+}
+
+#[test]
+fn what_a_contact_owes_and_an_account_holds_is_no_other_revision() {
+    let (contact, before) = read::<Contact>(CONTACT, &[]);
+    assert_eq!(contact.name.as_deref(), Some("Bluebird Logistics"));
+    let owes = (r#""outstanding_receivable_amount": 1550.5"#, r#""outstanding_receivable_amount": 0"#);
+    assert_eq!(read::<Contact>(CONTACT, &[owes]).1, before);
+    let moved = (r#""website": """#, r#""website": "bluebird.example""#);
+    assert_ne!(read::<Contact>(CONTACT, &[moved]).1, before);
+    let account = |extra: &str| {
+        let json = format!(
+            r#"{{"chart_of_account":{{"account_id":"1","is_active":true,{extra}"account_code":"4000"}}}}"#
+        );
+        read::<Account>(&json, &[])
+    };
+    let (record, before) = account("");
+    assert_eq!((&*record.vendor_status, record.number.as_deref()), ("active", Some("4000")));
+    assert_eq!(account(r#""closing_balance":12.5,"transactions":[{"id":1}],"#).1, before);
+}
+
+#[test]
+fn reference_rows_have_names_and_numbers() {
+    let accounts = listed::<Account>(include_str!("../../tests/fixtures/chart-of-accounts-list.json"));
+    assert_eq!(accounts[0].name.as_deref(), Some("Advance Tax"));
+    let items = listed::<Item>(include_str!("../../tests/fixtures/items-list.json"));
+    assert_eq!(
+        (items[0].name.as_deref(), &*items[0].vendor_status),
+        (Some("Dock Scheduling Plan"), "active")
+    );
+    let currencies = listed::<Currency>(include_str!("../../tests/fixtures/currencies-list.json"));
+    assert_eq!((currencies[2].number.as_deref(), currencies[2].name.as_deref()), (Some("EUR"), Some("Euro")));
+    let contacts = listed::<Contact>(include_str!("../../tests/fixtures/contacts-list.json"));
+    assert_eq!(contacts[0].counterparty.as_ref().unwrap().id, contacts[0].id);
 }

@@ -7,7 +7,7 @@ use ml_connector_core::{
 use serde::Deserialize;
 
 use super::{
-    Resource, currency,
+    Changes, Resource, currency,
     de::{amount, date, instant, list, text},
     money, party, some, status,
 };
@@ -62,10 +62,10 @@ impl Resource for VendorPayment {
     const PATH: &'static str = "vendorpayments";
     const DETAIL_KEY: &'static str = "vendorpayment";
     const LIST_KEY: &'static str = "vendorpayments";
-    const LISTS_MODIFIED: bool = true;
+    const CHANGES: Changes = Changes::Filtered;
     const SORT: &'static [(&'static str, &'static str)] = &[("sort_column", "date"), ("sort_order", "A")];
-    const NUMBER_FILTER: &'static str = "payment_number";
-    const WEB_PATH: &'static str = "paymentsmade";
+    const NUMBER_FILTER: Option<&'static str> = Some("payment_number");
+    const WEB_PATH: Option<&'static str> = Some("paymentsmade");
 
     fn id(&self) -> &str {
         &self.payment_id

@@ -33,6 +33,9 @@ fn build_names_the_setting_that_is_missing_or_wrong() {
         ("accounts_url", serde_json::json!("accounts.zoho.eu")),
         ("web_url", serde_json::json!("http://books.zoho.eu")),
         ("endpoint", serde_json::json!("a/b")),
+        ("resources", serde_json::json!([])),
+        ("resources", serde_json::json!(["invoice", "invoice"])),
+        ("resources", serde_json::json!(["journal_entry"])),
     ] {
         let mut config = complete();
         config[setting] = value;
@@ -84,6 +87,24 @@ fn the_engine_learns_account_affinity_zone_and_thresholds() {
         assert_eq!(wrong.build().unwrap_err().kind(), ErrorKind::ConfigInvalid);
     }
     assert_eq!(builder().build().unwrap().info().overdue_after, [7], "the product's figure");
+}
+
+#[test]
+fn tokens_of_one_data_center_are_not_taken_to_another() {
+    let crossed = builder().api_url("https://www.zohoapis.eu").build().unwrap_err();
+    assert_eq!((crossed.kind(), crossed.context("api")), (ErrorKind::ConfigInvalid, Some("eu")));
+    let crossed = builder().accounts_url("https://accounts.zohocloud.ca").build().unwrap_err();
+    assert_eq!((crossed.context("api"), crossed.context("tokens")), (Some("us"), Some("ca")));
+}
+
+#[test]
+fn the_resources_that_are_wanted_are_the_feeds() {
+    use ml_connector_core::model::RecordKind;
+    let kinds = [RecordKind::Contact, RecordKind::Currency, RecordKind::Account];
+    let source = builder().resources(kinds).build().unwrap();
+    let names = |feeds: &[ml_connector_core::Feed]| feeds.iter().map(|feed| feed.name).collect::<Vec<_>>();
+    assert_eq!(names(&source.info().feeds), ["contacts", "currencies", "chartofaccounts"]);
+    assert_eq!(names(&source.info().sweeps), names(&source.info().feeds));
 }
 
 #[test]

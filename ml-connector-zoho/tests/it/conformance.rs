@@ -10,11 +10,11 @@ use ml_connector_core::{
         Refusals,
         source::{self, SourceUnderTest, Webhook},
     },
-    model::{AccountKey, Decimal, EntityRef},
+    model::{AccountKey, Decimal, EntityRef, RecordKind},
 };
 use ml_connector_sim::{
     SimTransport, ZohoBooksSim,
-    zoho::{Entity, EventKind, NewDocument, WebhookRule, signature},
+    zoho::{Entity, EventKind, NewDocument, NewRecord, WebhookRule, signature},
 };
 use ml_connector_zoho::{DataCenter, ZohoBooks};
 
@@ -24,7 +24,7 @@ const SIGNATURE: &str = "x-zoho-webhook-signature";
 const CUSTOMER: &str = "Planted Customer & Sons";
 
 /// One of the simulated organization's records, and the webhook that tells about it.
-fn under_test(entity: Entity, kind: &str) -> SourceUnderTest {
+fn under_test(entity: Entity, kind: &'static str) -> SourceUnderTest {
     let clock: Arc<dyn Clock> = Arc::new(TokioClock::starting_at(NOW));
     let books = ZohoBooksSim::new(Arc::clone(&clock));
     let rule = |entity| {
@@ -47,6 +47,7 @@ fn under_test(entity: Entity, kind: &str) -> SourceUnderTest {
             let bill = books.create_bill(document).unwrap();
             books.pay_bill(&bill, Decimal::new(471_125, 2)).unwrap()
         }
+        other => books.create_record(other, NewRecord::new(CUSTOMER, Decimal::new(471_125, 2))).unwrap(),
     };
     let sent = books.take_webhooks().into_iter().find(|sent| sent.entity_id == id).unwrap().request;
     let credentials = books.credentials();
@@ -79,6 +80,7 @@ fn under_test(entity: Entity, kind: &str) -> SourceUnderTest {
                 .refresh_token(credentials.refresh_token.as_str())
                 .webhook_secret(SECRET)
                 .time_zone("America/New_York")
+                .resources([RecordKind::from(kind)])
                 .build();
             Arc::new(source.unwrap())
         }),
@@ -136,4 +138,14 @@ async fn customer_payments_have_every_behavior_of_a_source() {
 #[tokio::test(start_paused = true)]
 async fn vendor_payments_have_every_behavior_of_a_source() {
     source::all(async || under_test(Entity::VendorPayment, "vendor_payment")).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn purchase_orders_have_every_behavior_of_a_source() {
+    source::all(async || under_test(Entity::PurchaseOrder, "purchase_order")).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn contacts_have_every_behavior_of_a_source() {
+    source::all(async || under_test(Entity::Contact, "contact")).await;
 }

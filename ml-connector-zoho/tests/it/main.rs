@@ -9,5 +9,6 @@ mod hostile;
 mod poll;
 mod resolve;
 mod sink;
+mod subscriptions;
 mod support;
 mod webhook;

@@ -10,7 +10,10 @@ use ml_connector_core::{
 };
 use ml_connector_zoho::{Plan, ZohoBooks};
 use serde_json::{Value, json};
-use wiremock::{Mock, MockServer, ResponseTemplate, matchers::method};
+use wiremock::{
+    Mock, MockServer, ResponseTemplate,
+    matchers::{method, path},
+};
 
 use crate::support::{CountingTokens, NOW, builder, context, context_at, fixture};
 
@@ -22,6 +25,12 @@ fn source(server: &MockServer) -> ZohoBooks {
 /// A server that answers with these bodies, one after the other.
 async fn serve(bodies: impl IntoIterator<Item = Value>) -> MockServer {
     let server = MockServer::start().await;
+    let organizations = ResponseTemplate::new(200).set_body_bytes(fixture("organizations.json"));
+    Mock::given(path("/books/v3/organizations"))
+        .respond_with(organizations)
+        .with_priority(1)
+        .mount(&server)
+        .await;
     for body in bodies {
         let answer = ResponseTemplate::new(200).set_body_json(body);
         Mock::given(method("GET")).respond_with(answer).up_to_n_times(1).mount(&server).await;
@@ -51,8 +60,8 @@ fn named(page: &Page) -> Vec<String> {
 /// The query of every call, without what all have.
 async fn queries(server: &MockServer) -> Vec<String> {
     let requests = server.received_requests().await.unwrap();
-    let query = |request: &wiremock::Request| request.url.query().unwrap_or_default().to_owned();
-    requests.iter().map(query).collect()
+    let query = |request: &wiremock::Request| request.url.query().map(str::to_owned);
+    requests.iter().filter_map(query).collect()
 }
 
 #[tokio::test]
@@ -153,6 +162,7 @@ async fn payments_received_are_read_back_until_nothing_can_have_changed() {
     let day = 24 * 60;
     let server = serve([
         list(key, &[row("payment", 1, 2), row("payment", 2, 3 * day)], 1, true),
+        list(key, &[row("payment", 1, 2)], 1, true),
         list(key, &[row("payment", 3, 30 * day), row("payment", 4, 44 * day)], 2, true),
         list(key, &[row("payment", 5, 60 * day)], 3, true),
     ])
@@ -169,6 +179,10 @@ async fn payments_received_are_read_back_until_nothing_can_have_changed() {
         queries(&server).await[0],
         "page=1&per_page=200&organization_id=778812345",
         "nothing it does not know"
+    );
+    assert!(
+        queries(&server).await[1].starts_with("last_modified_time=2026-03-13T"),
+        "what nobody documents is tried"
     );
 }
 
@@ -228,4 +242,114 @@ async fn a_connection_that_only_polls_needs_no_secret_and_takes_no_webhook() {
         .unwrap();
     let request = http::Request::post("/?mlc_event=invoice.changed").body(Bytes::new()).unwrap();
     assert_eq!(source.receive(&request, None, NOW).unwrap_err().kind(), ErrorKind::SignatureInvalid);
+}
+
+#[tokio::test]
+async fn payments_received_are_filtered_where_the_filter_works_although_nobody_documents_it() {
+    let key = "customerpayments";
+    let (none, one) = (list(key, &[], 1, false), list(key, &[row("payment", 1, 2)], 1, true));
+    let old = list(key, &[row("payment", 9, 90 * 24 * 60)], 2, false);
+    let server = serve([one, none.clone(), old, none]).await;
+    let (source, ctx) = (source(&server), context().0);
+    let first = poll(&source, &ctx, key, PollMode::Live, None).await;
+    let second = poll(&source, &ctx, key, PollMode::Live, Some(&first)).await;
+    assert_eq!((first.more, second.more), (true, false));
+    poll(&source, &ctx, key, PollMode::Live, Some(&second)).await;
+    assert!(queries(&server).await[3].starts_with("last_modified_time=2026-03-12T"));
+}
+
+#[tokio::test]
+async fn what_is_edited_long_after_its_date_is_found_when_the_list_is_read_to_its_end() {
+    let key = "expenses";
+    let day = 24 * 60;
+    let edited = {
+        let mut row = row("expense", 5, 400 * day);
+        row["last_modified_time"] = json!((NOW - std::time::Duration::from_secs(20 * 3600)).to_string());
+        row
+    };
+    let old = |n| (0..n).map(|i| row("expense", 100 + i, 60 * day)).collect::<Vec<_>>();
+    let server = serve([
+        list(key, &old(3), 1, true),
+        list(key, &old(1), 1, true), // the filter is ignored
+        list(key, &old(3), 1, true),
+        list(key, &[edited], 2, false),
+    ])
+    .await;
+    let source = source(&server);
+    let at = |hours: u64| context_at(NOW - std::time::Duration::from_secs(hours * 3600));
+    let one = poll(&source, &at(26), key, PollMode::Live, None).await;
+    assert_eq!((one.signals.len(), one.more), (0, false), "the rest is older than anybody edits");
+    let two = poll(&source, &at(0), key, PollMode::Live, Some(&one)).await;
+    let three = poll(&source, &at(0), key, PollMode::Live, Some(&two)).await;
+    assert_eq!((two.more, three.more, named(&three).len()), (true, false, 1), "{:?}", named(&three));
+}
+
+#[tokio::test]
+async fn contacts_are_read_back_to_the_first_that_was_known_before() {
+    let server = serve([
+        list("contacts", &[row("contact", 1, 2), row("contact", 2, 400)], 1, true),
+        list("contacts", &[row("contact", 2, 400), row("contact", 1, 2)], 1, true),
+    ])
+    .await;
+    let (source, ctx) = (source(&server), context().0);
+    let page = poll(&source, &ctx, "contacts", PollMode::Live, None).await;
+    assert_eq!((page.signals.len(), page.more), (1, false));
+    assert!(
+        queries(&server).await[0]
+            .starts_with("sort_column=last_modified_time&sort_order=D&filter_by=Status.All&page=1&")
+    );
+    let page = poll(&source, &ctx, "contacts", PollMode::Live, None).await;
+    assert!(page.more, "rows in another order than was asked for prove nothing");
+}
+
+#[tokio::test]
+async fn a_currency_is_told_when_any_field_of_it_differs_because_it_has_no_stamp() {
+    let body: Value = serde_json::from_slice(&fixture("currencies-list.json")).unwrap();
+    let mut dearer = body.clone();
+    dearer["currencies"][2]["exchange_rate"] = json!(1.2);
+    let server = serve([body.clone(), body, dearer.clone(), dearer]).await;
+    let (source, ctx) = (source(&server), context().0);
+    let mut page = poll(&source, &ctx, "currencies", PollMode::Baseline, None).await;
+    assert_eq!(page.observations.len(), 4);
+    for told in [0, 1, 0] {
+        page = poll(&source, &ctx, "currencies", PollMode::Live, Some(&page)).await;
+        assert_eq!(page.signals.len(), told, "{:?}", named(&page));
+    }
+}
+
+#[tokio::test]
+async fn accounts_come_whole_and_with_those_that_are_not_active() {
+    let server = serve([serde_json::from_slice(&fixture("chart-of-accounts-list.json")).unwrap()]).await;
+    let page = poll(&source(&server), &context().0, "chartofaccounts", PollMode::Sweep, None).await;
+    assert!(page.signals.len() > 3 && !page.more);
+    assert_eq!(queries(&server).await, ["filter_by=AccountType.All&page=1&organization_id=778812345"]);
+}
+
+#[tokio::test]
+async fn a_day_with_few_calls_stretches_the_interval_whatever_the_plan_is_called() {
+    let server = MockServer::start().await;
+    let answer = ResponseTemplate::new(200)
+        .set_body_json(list("invoices", &[], 1, false))
+        .insert_header("x-rate-limit-limit", "1000");
+    Mock::given(method("GET")).respond_with(answer).mount(&server).await;
+    let (source, mut page) = (source(&server), None);
+    for minutes in [0, 15, 30, 45, 60] {
+        let ctx = context_at(NOW + std::time::Duration::from_secs(minutes * 60));
+        page = Some(poll(&source, &ctx, "invoices", PollMode::Live, page.as_ref()).await);
+    }
+    assert_eq!(queries(&server).await.len(), 2);
+}
+
+#[tokio::test]
+async fn another_person_s_organization_is_refused_with_the_ids_of_their_own() {
+    let server = serve([]).await;
+    let tokens = Arc::new(CountingTokens::default());
+    let source =
+        builder().organization_id("999").api_url(server.uri()).authenticator(tokens).build().unwrap();
+    let error = source.poll(&context().0, "invoices", PollMode::Baseline, None).await.unwrap_err();
+    assert_eq!((error.kind(), error.scope()), (ErrorKind::ConfigInvalid, &Scope::Connection));
+    assert_eq!(error.context("organizations"), Some("778812345, 778898760"));
+    let found = source.organizations(&context().0).await.unwrap();
+    assert_eq!((&*found[1].time_zone, &*found[1].plan_name), ("America/Toronto", "Free"));
+    assert!(!format!("{found:?}").contains("Harbor"));
 }

@@ -82,6 +82,9 @@ async fn each_kind_is_read_by_its_own_call_with_the_organization_and_the_token()
         ("bill", "481500000000108002", "bills", "bill-detail.json"),
         ("customer_payment", "481500000000113012", "customerpayments", "customer-payment-detail.json"),
         ("vendor_payment", "481500000000121007", "vendorpayments", "vendor-payment-detail.json"),
+        ("purchase_order", "481500000000107032", "purchaseorders", "purchase-order-detail.json"),
+        ("expense", "481500000000127037", "expenses", "expense-detail.json"),
+        ("contact", "481500000000081001", "contacts", "contact-detail.json"),
     ] {
         let server = MockServer::start().await;
         Mock::given(method("GET"))
@@ -342,7 +345,7 @@ async fn what_is_not_read_is_said() {
     let source = source(&server);
     let ctx = context().0;
     let note =
-        source.resolve(&ctx, &[signal("purchase_order", "1", "purchaseorder.changed")], None).await.unwrap();
+        source.resolve(&ctx, &[signal("journal_entry", "1", "purchaseorder.changed")], None).await.unwrap();
     assert!(matches!(note, Resolution::Done { .. }));
     let mut feed = signal("invoice", "1", "");
     feed.subject = Subject::Feed { name: "invoices".into(), since: None };

@@ -10,12 +10,12 @@ use ml_connector_core::{
     AuditLog, Clock, Connector, Mode, Secret, Timestamp, TokioClock,
     audit::{EntryKind, MemoryLog, Query},
     engine::Settings,
-    model::{Decimal, Event, Zone},
+    model::{Decimal, Event, RecordKind, Zone},
     token::MemoryTokenStore,
 };
 use ml_connector_sim::{
     SimTransport, ZohoBooksSim,
-    zoho::{Entity, EventKind, NewDocument, Organization, Plan, WebhookRule, ZohoBooksConfig},
+    zoho::{Entity, EventKind, NewDocument, NewRecord, Organization, Plan, WebhookRule, ZohoBooksConfig},
 };
 use ml_connector_zoho::ZohoBooks;
 use tokio::{sync::oneshot, task::JoinHandle};
@@ -25,17 +25,65 @@ pub(crate) const PAGE: usize = 200;
 const SECRET: &str = "mirrorSecret2026";
 const ORGANIZATION: &str = "778812345";
 
+const RESOURCES: [RecordKind; 10] = [
+    RecordKind::Invoice,
+    RecordKind::Bill,
+    RecordKind::CustomerPayment,
+    RecordKind::VendorPayment,
+    RecordKind::PurchaseOrder,
+    RecordKind::Expense,
+    RecordKind::Contact,
+    RecordKind::Item,
+    RecordKind::Account,
+    RecordKind::Currency,
+];
+/// Records without payments.
+const PLAIN: [Entity; 6] = [
+    Entity::PurchaseOrder,
+    Entity::Expense,
+    Entity::Contact,
+    Entity::Item,
+    Entity::Account,
+    Entity::Currency,
+];
+/// Records about which webhooks tell.
+const TELLING: [Entity; 6] = [
+    Entity::Invoice,
+    Entity::Bill,
+    Entity::CustomerPayment,
+    Entity::VendorPayment,
+    Entity::PurchaseOrder,
+    Entity::Contact,
+];
+
 pub(crate) struct Office {
     pub(crate) books: ZohoBooksSim,
     /// `invoice.paid 4815…`, in order.
     pub(crate) happened: Vec<String>,
     touched: Vec<(&'static str, String, Timestamp)>,
     clock: Arc<TokioClock>,
+    vendor: Arc<Skewed>,
     log: Arc<MemoryLog>,
     connector: Option<Connector>,
     plan: Plan,
     dice: u64,
     documents: Vec<Document>,
+    /// Orders, expenses, contacts, items, accounts and currencies that exist.
+    plain: Vec<(Entity, String)>,
+}
+
+/// The vendor's clock, which is not ours.
+#[derive(Debug)]
+struct Skewed {
+    clock: Arc<TokioClock>,
+    ahead: Duration,
+    behind: Duration,
+}
+
+impl Clock for Skewed {
+    fn now(&self) -> Timestamp {
+        self.clock.now() + self.ahead - self.behind
+    }
 }
 
 struct Document {
@@ -95,16 +143,21 @@ impl Office {
             plan,
         }];
         config.latency = latency;
+        // Up to two minutes apart: every third vendor is on time, every third ahead, every third behind.
+        let apart = |turn: u64| Duration::from_secs(if seed % 3 == turn { 40 + seed % 80 } else { 0 });
+        let vendor = Arc::new(Skewed { clock: Arc::clone(&clock), ahead: apart(1), behind: apart(2) });
         Self {
-            books: ZohoBooksSim::with_config(Arc::clone(&clock) as Arc<dyn Clock>, config),
+            books: ZohoBooksSim::with_config(Arc::clone(&vendor) as Arc<dyn Clock>, config),
             happened: Vec::new(),
             touched: Vec::new(),
             clock,
+            vendor,
             log: Arc::new(MemoryLog::new()),
             connector: None,
             plan,
             dice: seed,
             documents: Vec::new(),
+            plain: Vec::new(),
         }
     }
 
@@ -116,6 +169,9 @@ impl Office {
                 let last = self.documents.len() - 1;
                 self.advance(last);
             }
+        }
+        for n in 0..invoices / 4 {
+            self.create_plain(PLAIN[n % PLAIN.len()]);
         }
         self.happened.clear();
         tokio::time::sleep(Duration::from_secs(3600)).await;
@@ -137,11 +193,12 @@ impl Office {
             .refresh_token(credentials.refresh_token.as_str())
             .webhook_secret(SECRET)
             .time_zone("America/New_York")
+            .resources(RESOURCES)
             .plan(plan)
             .mode(mode);
         if mode != Mode::Poll {
             let url: url::Url = "https://erp.example.com/books".parse().unwrap();
-            for entity in [Entity::Invoice, Entity::Bill, Entity::CustomerPayment, Entity::VendorPayment] {
+            for entity in TELLING {
                 for kind in [EventKind::Changed, EventKind::Deleted] {
                     let rule = WebhookRule::new(entity, kind, url.clone(), Some(Secret::from(SECRET)));
                     self.books.add_webhook(rule).unwrap();
@@ -187,6 +244,9 @@ impl Office {
 
     fn act(&mut self, used: &mut BTreeSet<usize>) {
         if self.roll(4) == 0 {
+            return self.act_on_plain(used);
+        }
+        if self.roll(4) == 0 {
             let entity = if self.roll(3) == 0 { Entity::Bill } else { Entity::Invoice };
             self.create(entity);
             used.insert(self.documents.len() - 1);
@@ -220,6 +280,49 @@ impl Office {
             }
             _ => self.advance(at),
         }
+    }
+
+    fn act_on_plain(&mut self, used: &mut BTreeSet<usize>) {
+        let at = self.roll(self.plain.len());
+        let what = self.roll(12);
+        if what < 4 {
+            let entity = PLAIN[self.roll(PLAIN.len())];
+            self.create_plain(entity);
+            used.insert(BEYOND + self.plain.len() - 1);
+            return;
+        }
+        if !used.insert(BEYOND + at) {
+            return;
+        }
+        let (entity, id) = self.plain[at].clone();
+        match what {
+            4 => {
+                // Its place stays taken, so that no other one comes under its number.
+                self.books.delete(entity, &id).unwrap();
+                self.note(entity, "deleted", &id);
+                self.create_plain(entity);
+                let new = self.plain.pop().unwrap();
+                self.plain[at] = new;
+            }
+            _ => {
+                if matches!(entity, Entity::Contact | Entity::Account) {
+                    let name = format!("Name {}", self.roll(1_000_000));
+                    self.books.rename(entity, &id, &name).unwrap();
+                } else {
+                    let rate = Decimal::new(i64::try_from(self.roll(1_000_000)).unwrap(), 4);
+                    self.books.set_amount(entity, &id, rate).unwrap();
+                }
+                self.note(entity, "updated", &id);
+            }
+        }
+    }
+
+    fn create_plain(&mut self, entity: Entity) {
+        let rate = Decimal::new(i64::try_from(self.roll(1_000_000)).unwrap(), 4);
+        let name = format!("Name {}", self.dice);
+        let id = self.books.create_record(entity, NewRecord::new(&name, rate)).unwrap();
+        self.note(entity, "created", &id);
+        self.plain.push((entity, id));
     }
 
     fn create(&mut self, entity: Entity) {
@@ -262,14 +365,9 @@ impl Office {
     }
 
     fn note(&mut self, entity: Entity, change: &str, id: &str) {
-        let (kind, list) = match entity {
-            Entity::Invoice => ("invoice", "invoices"),
-            Entity::Bill => ("bill", "bills"),
-            Entity::CustomerPayment => ("customer_payment", "customerpayments"),
-            Entity::VendorPayment => ("vendor_payment", "vendorpayments"),
-        };
+        let kind = words(entity).0;
         self.happened.push(format!("{kind}.{change} {id}"));
-        self.touched.push((list, id.to_owned(), self.clock.now()));
+        self.touched.push((words(entity).1, id.to_owned(), self.vendor.now()));
     }
 
     pub(crate) async fn events(&self) -> Vec<Event> {
@@ -287,11 +385,13 @@ impl Office {
             let parameter = |name: &str| {
                 url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
             };
+            let path = path.strip_prefix("settings/").unwrap_or(path);
             if path.contains('/') {
                 *calls.details.entry(path.to_owned()).or_default() += 1;
                 continue;
             }
-            if parameter("invoice_number").or(parameter("bill_number")).is_some() {
+            let numbers = ["invoice_number", "bill_number", "purchaseorder_number", "payment_number"];
+            if numbers.iter().any(|number| parameter(number).is_some()) {
                 continue;
             }
             let since = parameter("last_modified_time").map(|text| Timestamp::parse(&text).unwrap());
@@ -330,3 +430,22 @@ impl Office {
         usize::try_from(self.dice >> 33).unwrap() % sides
     }
 }
+
+/// What we call a kind of record, and what its list is called.
+fn words(entity: Entity) -> (&'static str, &'static str) {
+    match entity {
+        Entity::Invoice => ("invoice", "invoices"),
+        Entity::Bill => ("bill", "bills"),
+        Entity::CustomerPayment => ("customer_payment", "customerpayments"),
+        Entity::VendorPayment => ("vendor_payment", "vendorpayments"),
+        Entity::PurchaseOrder => ("purchase_order", "purchaseorders"),
+        Entity::Expense => ("expense", "expenses"),
+        Entity::Contact => ("contact", "contacts"),
+        Entity::Item => ("item", "items"),
+        Entity::Account => ("account", "chartofaccounts"),
+        Entity::Currency => ("currency", "currencies"),
+    }
+}
+
+/// Where the numbers of plain records begin.
+const BEYOND: usize = 1_000_000;

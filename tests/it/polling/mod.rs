@@ -9,6 +9,8 @@ use ml_connector_core::{Mode, model::Origin};
 use ml_connector_sim::zoho::Plan;
 
 const QUARTER: Duration = Duration::from_secs(900);
+/// Each is a day and a half of an office.
+const SEEDS: u64 = 12;
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// Whether the events are what happened, once each. What happens to a record between two looks is one event, so the
@@ -32,7 +34,7 @@ async fn same_story(office: &Office) {
 
 #[tokio::test(start_paused = true)]
 async fn whatever_happens_while_pages_are_read_and_webhooks_get_lost_is_told_once() {
-    for seed in 1..=3 {
+    for seed in 1..=SEEDS {
         let mut office = Office::new(seed, Plan::Elite, Duration::from_secs(2));
         office.furnish(2 * PAGE + 50).await;
         let worker = office.connect(Mode::Both);
@@ -84,7 +86,25 @@ async fn a_day_of_a_free_organization_stays_within_its_thousand_calls() {
         office.work(20, DAY / 8).await;
     }
     let today = office.books.received().len();
-    assert!(today < 500, "{today} calls");
+    assert!(today < 800, "{today} calls");
+    tokio::time::sleep(DAY).await;
+    same_story(&office).await;
+    assert_eq!(office.books.limit_violations(), 0);
+    worker.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_trial_with_a_thousand_calls_a_day_is_read_less_often_whatever_its_plan_is_called() {
+    let mut office = Office::new(12, Plan::Professional, Duration::from_millis(200));
+    office.books.set_daily_quota(1000);
+    office.furnish(2 * PAGE).await;
+    let worker = office.connect(Mode::Both);
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    for _ in 0..8 {
+        office.work(20, DAY / 8).await;
+    }
+    let today = office.books.received().len();
+    assert!(today < 800, "{today} calls");
     tokio::time::sleep(DAY).await;
     same_story(&office).await;
     assert_eq!(office.books.limit_violations(), 0);

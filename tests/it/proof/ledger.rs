@@ -142,7 +142,7 @@ impl Source for LedgerSource {
     }
 
     async fn upkeep(&self, _: &Context, _: Option<&str>, _: Option<&Bytes>) -> Result<Upkeep> {
-        Ok(Upkeep { state: Bytes::new(), signals: Vec::new(), next: Timestamp::MAX })
+        Ok(Upkeep { state: Bytes::new(), signals: Vec::new(), next: Timestamp::MAX, problem: None })
     }
 }
 

@@ -129,7 +129,7 @@ impl Source for Desk {
     }
 
     async fn upkeep(&self, ctx: &Context, _: Option<&str>, _: Option<&Bytes>) -> Result<Upkeep> {
-        Ok(Upkeep { state: Bytes::new(), signals: Vec::new(), next: ctx.now() + secs(86_400) })
+        Ok(Upkeep { state: Bytes::new(), signals: Vec::new(), next: ctx.now() + secs(86_400), problem: None })
     }
 }
 

@@ -229,3 +229,29 @@ async fn what_costs_no_call_ends_no_outage() {
     drop(stop);
     running.await.unwrap();
 }
+
+/// The second event's turn comes while the third, made after the first was told, is under way.
+#[tokio::test(start_paused = true)]
+async fn two_updates_of_one_message_are_never_under_way_together() {
+    let room = Room::new();
+    let connector = room.connector(Follow::Update);
+    *room.wall.takes.lock().unwrap() = secs(2);
+    let (stop, running) = start(&connector);
+    for (id, status) in [("1", Status::Open), ("2", Status::Open), ("1", Status::PartiallyPaid)] {
+        room.happens(&connector, id, status).await;
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+    tokio::time::sleep(Duration::from_millis(2100)).await;
+    room.happens(&connector, "1", Status::Paid).await;
+    tokio::time::sleep(secs(30)).await;
+    assert_eq!(
+        (&*room.wall.note(0).lines, room.wall.note(0).rewritten),
+        (&["invoice.paid 1 n3".to_owned()][..], 1)
+    );
+    drop(stop);
+    running.await.unwrap();
+    let outcomes = room.world.outcomes(EntryKind::Delivery).await;
+    assert!(outcomes.iter().any(|outcome| outcome.contains("goes on in the lane")), "{outcomes:?}");
+    let open = room.states().await.iter().filter(|state| !state.is_settled()).count();
+    assert_eq!((outcomes.len(), open), (5, 0));
+}

@@ -210,3 +210,18 @@ async fn a_digest_for_a_sink_that_makes_none_is_refused() {
     let error = world.connector().set_routes(vec![route(&four())]).unwrap_err();
     assert_eq!(error.context("field"), Some("to.schedule.digest"), "{error}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn more_than_a_digest_takes_are_several_in_order() {
+    let room = Room::new();
+    let half = Schedule::every_minutes(30).as_digest(Digest::default());
+    room.issue(&room.connector(&half), 10..35, secs(60)).await;
+    assert_eq!(room.sizes(), [0; 0]);
+    room.world.run(&room.connector(&half), secs(1800)).await;
+    assert_eq!(room.sizes(), [10, 10, 5]);
+    let told: Vec<String> = room.wall.lines().concat();
+    let events = room.world.entries(EntryKind::Event).await;
+    let happened =
+        events.iter().map(|entry| format!("invoice.sent {} n1", entry.index.entity.as_ref().unwrap().id));
+    assert_eq!(told, happened.collect::<Vec<_>>());
+}

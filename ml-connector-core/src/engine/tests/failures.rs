@@ -234,6 +234,38 @@ async fn a_shutdown_in_the_middle_of_an_attempt_loses_nothing_and_repeats_nothin
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_shutdown_in_the_middle_of_everything_returns_within_the_grace_period() {
+    for after in [0, 1, 90, 110, 150, 400, 1_000, 2_500, 7_000] {
+        let world = World::new();
+        let connector = world.connector();
+        for fault in [Fault::Hang, Fault::After, Fault::Panic, Fault::Hang] {
+            world.board.fault(fault);
+        }
+        for id in 0..30 {
+            world.ledger.put(&id.to_string(), Status::Open, "2026-04-01");
+            connector.receive(webhook(&format!("account:books {id}"), "good")).await;
+        }
+        world.log.fail_next_commits(usize::try_from(after % 7).unwrap());
+        let told = world.clock_now();
+        let stopped_at = std::sync::Mutex::new(told);
+        connector
+            .run(async {
+                tokio::time::sleep(Duration::from_millis(after)).await;
+                *stopped_at.lock().unwrap() = world.clock_now();
+            })
+            .await
+            .unwrap();
+        let took = world.clock_now().saturating_since(*stopped_at.lock().unwrap());
+        assert!(took <= secs(5), "{after} ms after it began: {took:?}");
+        // The partitions are free at once, and nothing is lost.
+        let next = world.connector();
+        world.board.faults.lock().unwrap().clear();
+        world.run(&next, secs(900)).await;
+        assert_eq!(world.board.corner("a").len(), 30, "{after}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_log_that_fails_now_and_then_loses_nothing_and_repeats_nothing() {
     for failing in 1..12 {
         let world = World::new();

@@ -285,3 +285,21 @@ async fn deliveries_of_one_corner_keep_their_order_and_their_pace() {
         assert!(pair[1].2.saturating_since(pair[0].2) >= secs(1), "{pair:?}");
     }
 }
+
+#[test]
+fn routes_that_are_built_in_stay_when_the_host_s_are_replaced_and_count_beside_them() {
+    let world = World::new();
+    let mut registry = crate::engine::registry::Registry::default();
+    let sink: Arc<dyn crate::Sink> = Arc::new(BoardSink::new(&world.board, world.repeat, world.on_unknown));
+    registry.add_sink(&sink).unwrap();
+    let to_a = |name: &str| Route::new(name).to("board", Destination::from("a"));
+    registry.build_in([to_a("built in")].into_iter());
+    for host in ["one", "two"] {
+        registry.set_routes(vec![to_a(host)].into()).unwrap();
+        let names: Vec<_> = registry.routes().routes.iter().map(|route| route.name.to_string()).collect();
+        assert_eq!(names, [host, "built in"]);
+    }
+    let first = crate::route::RouteSet::new(vec![to_a("one")]).first_match();
+    assert_eq!(registry.set_routes(first).unwrap_err().context("field"), Some("mode"));
+    assert!(registry.set_routes(vec![to_a("built in")].into()).is_err(), "the name is taken");
+}

@@ -11,6 +11,7 @@ mod hosts;
 mod idle;
 mod outcomes;
 mod pages;
+mod progress;
 mod read_back;
 mod vendor;
 mod wall;

@@ -234,6 +234,7 @@ impl Source for LedgerSource {
             state: subscription.secret.clone().unwrap_or_default().into(),
             signals: lost.map(|at| Signal::feed("invoices", Some(at))).into_iter().collect(),
             next: ctx.now() + Duration::from_secs(3600),
+            problem: None,
         })
     }
 }

@@ -78,6 +78,6 @@ impl Source for Ledgerly {
 
     async fn upkeep(&self, ctx: &Context, _: Option<&str>, _: Option<&Bytes>) -> Result<Upkeep> {
         let next = ctx.now() + Duration::from_secs(86_400); // webhooks are set up by hand
-        Ok(Upkeep { state: Bytes::new(), signals: Vec::new(), next })
+        Ok(Upkeep { state: Bytes::new(), signals: Vec::new(), next, problem: None })
     }
 }

@@ -1,0 +1,172 @@
+//! The calls that set up webhooks: `/settings/webhooks` and `/settings/workflows`.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::Method;
+use ml_connector_core::{
+    Context, Result, Secret,
+    rate::{Cost, Quota, QuotaKey},
+};
+use serde::{Deserialize, Serialize};
+
+use super::{BooksClient, decode, member, text, write::json};
+use crate::models::flag;
+
+/// Clients that called these paths twice within 600 ms report a 429.
+const PACE: Quota = Quota::Rolling { limit: 1, window: Duration::from_secs(1) };
+
+/// A webhook: what a rule does.
+#[derive(Deserialize)]
+pub(crate) struct Hook {
+    #[serde(deserialize_with = "text")]
+    pub(crate) webhook_id: String,
+    #[serde(default, deserialize_with = "text")]
+    pub(crate) webhook_name: String,
+    #[serde(default, deserialize_with = "text")]
+    pub(crate) entity: String,
+    #[serde(default, deserialize_with = "text")]
+    pub(crate) url: String,
+    /// `None` where the answer does not say: its shape is not documented.
+    #[serde(default)]
+    pub(crate) related_rules: Option<Vec<RelatedRule>>,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct RelatedRule {
+    #[serde(default, deserialize_with = "text")]
+    pub(crate) workflow_id: String,
+}
+
+/// A workflow rule: when a webhook is called.
+#[derive(Deserialize)]
+pub(crate) struct Workflow {
+    #[serde(deserialize_with = "text")]
+    pub(crate) workflow_id: String,
+    #[serde(default, deserialize_with = "text")]
+    pub(crate) workflow_name: String,
+    #[serde(default = "yes", deserialize_with = "flag")]
+    pub(crate) is_active: bool,
+}
+
+/// A webhook to create, or as an existing one has to be.
+#[derive(Serialize)]
+pub(crate) struct NewHook<'a> {
+    pub(crate) webhook_name: &'a str,
+    pub(crate) description: &'static str,
+    pub(crate) entity: &'a str,
+    pub(crate) method: &'static str,
+    pub(crate) url: &'a str,
+    #[serde(serialize_with = "exposed")]
+    pub(crate) secret: &'a Secret,
+}
+
+/// A rule that calls one webhook at once.
+#[derive(Serialize)]
+pub(crate) struct NewWorkflow<'a> {
+    pub(crate) workflow_name: &'a str,
+    pub(crate) description: &'static str,
+    pub(crate) entity: &'a str,
+    pub(crate) rule_type: &'static str,
+    pub(crate) rule: Criteria,
+    pub(crate) apply_rule_always: bool,
+    pub(crate) instant_actions: [Action<'a>; 1],
+}
+
+/// None.
+#[derive(Serialize)]
+pub(crate) struct Criteria {}
+
+/// With more fields than these, Zoho makes a second webhook of it.
+#[derive(Serialize)]
+pub(crate) struct Action<'a> {
+    pub(crate) action_type: &'static str,
+    pub(crate) action_id: &'a str,
+}
+
+impl BooksClient {
+    /// `GET /settings/webhooks`.
+    ///
+    /// # Errors
+    /// As [`error::check`](crate::error::check) says.
+    pub(crate) async fn webhooks(&self, ctx: &Context) -> Result<Vec<Hook>> {
+        let url = self.http.url(&["settings", "webhooks"]);
+        let answer = self.paced().read(ctx, "zoho_books.list_webhooks", url).await?;
+        decode(&*member(&answer, "webhooks")?)
+    }
+
+    /// `GET /settings/workflows`.
+    ///
+    /// # Errors
+    /// As [`webhooks`](Self::webhooks).
+    pub(crate) async fn workflows(&self, ctx: &Context) -> Result<Vec<Workflow>> {
+        let url = self.http.url(&["settings", "workflows"]);
+        let answer = self.paced().read(ctx, "zoho_books.list_workflows", url).await?;
+        decode(&*member(&answer, "workflows")?)
+    }
+
+    /// `POST /settings/webhooks`. Returns the id.
+    ///
+    /// # Errors
+    /// [`Conflict`](ml_connector_core::ErrorKind::Conflict) when the name is in use; as [`webhooks`](Self::webhooks).
+    pub(crate) async fn create_webhook(&self, ctx: &Context, hook: &NewHook<'_>) -> Result<String> {
+        let path = ["settings", "webhooks"];
+        let answer =
+            self.paced().write(ctx, "zoho_books.create_webhook", Method::POST, &path, json(hook)?).await?;
+        Ok(decode::<Hook>(&*member(&answer, "webhook")?)?.webhook_id)
+    }
+
+    /// `PUT /settings/webhooks/{id}`.
+    ///
+    /// # Errors
+    /// As [`webhooks`](Self::webhooks).
+    pub(crate) async fn update_webhook(&self, ctx: &Context, id: &str, hook: &NewHook<'_>) -> Result<()> {
+        let path = ["settings", "webhooks", id];
+        self.paced().write(ctx, "zoho_books.update_webhook", Method::PUT, &path, json(hook)?).await.map(drop)
+    }
+
+    /// `POST /settings/workflows`.
+    ///
+    /// # Errors
+    /// As [`webhooks`](Self::webhooks).
+    pub(crate) async fn create_workflow(&self, ctx: &Context, workflow: &NewWorkflow<'_>) -> Result<()> {
+        let path = ["settings", "workflows"];
+        let body = json(workflow)?;
+        self.paced().write(ctx, "zoho_books.create_workflow", Method::POST, &path, body).await.map(drop)
+    }
+
+    /// `POST /settings/workflows/{id}/active`.
+    ///
+    /// # Errors
+    /// As [`webhooks`](Self::webhooks).
+    pub(crate) async fn activate_workflow(&self, ctx: &Context, id: &str) -> Result<()> {
+        let path = ["settings", "workflows", id, "active"];
+        let operation = "zoho_books.activate_workflow";
+        self.paced().write(ctx, operation, Method::POST, &path, Bytes::new()).await.map(drop)
+    }
+
+    /// `DELETE /settings/workflows/{id}`.
+    ///
+    /// # Errors
+    /// As [`webhooks`](Self::webhooks).
+    pub(crate) async fn delete_workflow(&self, ctx: &Context, id: &str) -> Result<()> {
+        let path = ["settings", "workflows", id];
+        let operation = "zoho_books.delete_workflow";
+        self.paced().write(ctx, operation, Method::DELETE, &path, Bytes::new()).await.map(drop)
+    }
+
+    /// The same calls, one a second.
+    fn paced(&self) -> Self {
+        let key = QuotaKey::new(format!("zoho/{}/settings", self.organization_id));
+        let pace = Cost::one(key, Arc::new([PACE]));
+        Self { pace: Some(pace), background: false, ..self.clone() }
+    }
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn exposed<S: serde::Serializer>(secret: &Secret, to: S) -> std::result::Result<S::Ok, S::Error> {
+    to.serialize_str(secret.expose())
+}

@@ -1,0 +1,267 @@
+//! Webhooks that are set up through the API: what is wanted is compared with what exists, and repaired.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use ml_connector_core::{
+    Context, Error, ErrorKind, Result, Retry, Secret,
+    model::{RecordKind, Revision},
+};
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use crate::client::{
+    BooksClient,
+    settings::{Action, Criteria, Hook, NewHook, NewWorkflow, Workflow},
+};
+
+/// A rule that somebody has switched off is noticed within so long; two calls each.
+pub(crate) const LOOK_EVERY: Duration = Duration::from_secs(6 * 3600);
+const DESCRIPTION: &str = "ml-connector";
+/// Plans without workflow rules, by the name in `GET /organizations`.
+const PLANS_WITHOUT: [&str; 2] = ["free", "standard"];
+
+/// The webhooks of one connection.
+#[derive(Debug, Clone)]
+pub(crate) struct Subscriptions {
+    wanted: Vec<Wanted>,
+    organization_id: String,
+    /// What Zoho signs with from now on.
+    secret: Secret,
+}
+
+/// A webhook with the rule that calls it.
+#[derive(Debug, Clone)]
+struct Wanted {
+    /// Unique in the organization, 50 characters at most: by it both are found again.
+    name: String,
+    event: String,
+    rule_type: &'static str,
+    /// What Zoho may call the module; not all of it is documented. The first that is accepted is taken.
+    entities: &'static [&'static str],
+}
+
+/// What was set up last: the answers do not show the secret.
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct State {
+    callback: String,
+    secret: String,
+}
+
+/// What looking after the webhooks led to.
+pub(crate) struct Looked {
+    pub(crate) state: Bytes,
+    /// Whether anything was missing or wrong, so that changes may have gone untold.
+    pub(crate) repaired: bool,
+    /// Why webhooks do not come, or not all.
+    pub(crate) problem: Option<String>,
+}
+
+impl Subscriptions {
+    pub(crate) fn new(resources: &[RecordKind], organization_id: &str, secret: Secret) -> Self {
+        let wanted = resources.iter().flat_map(modules).flat_map(|(word, entities)| {
+            [("changed", "add_edit"), ("deleted", "delete")].map(|(kind, rule_type)| Wanted {
+                name: format!("mlc {} {kind} {organization_id}", entities[0]),
+                event: format!("{word}.{kind}"),
+                rule_type,
+                entities,
+            })
+        });
+        Self { wanted: wanted.collect(), organization_id: organization_id.to_owned(), secret }
+    }
+
+    /// Makes the wanted webhooks exist under `callback`, and looks whether they do.
+    ///
+    /// # Errors
+    /// Of a call that may succeed later; what is refused for good is the problem that is returned.
+    pub(crate) async fn look_after(
+        &self,
+        ctx: &Context,
+        client: &BooksClient,
+        callback: &str,
+        known: Option<&Bytes>,
+    ) -> Result<Looked> {
+        let known: State = known.and_then(|state| serde_json::from_slice(state).ok()).unwrap_or_default();
+        let state = State {
+            callback: callback.to_owned(),
+            secret: Revision::of(self.secret.expose().as_bytes()).to_string(),
+        };
+        let organizations = client.organizations(ctx).await?;
+        let own = organizations.into_iter().find(|organization| organization.id == self.organization_id);
+        let plan = own.map(|organization| organization.plan_name).unwrap_or_default();
+        if PLANS_WITHOUT.contains(&&*plan.to_ascii_lowercase()) {
+            let problem = format!("the plan {plan} has no webhooks: changes are noticed by polling only");
+            return Looked::new(&known, false, Some(problem));
+        }
+        let found = Existing::read(ctx, client).await?;
+        let mut repaired = false;
+        let mut refused = Vec::new();
+        for wanted in &self.wanted {
+            let url = wanted.url(callback, &self.organization_id)?;
+            match self.ensure(ctx, client, wanted, &url, &found, state == known).await {
+                Ok(changed) => repaired |= changed,
+                Err(error) if error.retry() == Retry::Never && error.kind() != ErrorKind::Unauthenticated => {
+                    tracing::warn!(%error, webhook = wanted.name, "a webhook could not be set up");
+                    refused.push(format!("{} ({})", wanted.event, error.kind()));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        if repaired {
+            let found = Existing::read(ctx, client).await?;
+            let missing = self.wanted.iter().filter(|wanted| !found.serves(wanted));
+            refused.extend(missing.map(|wanted| format!("{} (not there after it was made)", wanted.event)));
+        }
+        let problem =
+            (!refused.is_empty()).then(|| format!("webhooks not registered: {}", refused.join(", ")));
+        Looked::new(&state, repaired, problem)
+    }
+
+    /// One webhook and its rule. Returns whether anything had to be done.
+    async fn ensure(
+        &self,
+        ctx: &Context,
+        client: &BooksClient,
+        wanted: &Wanted,
+        url: &Url,
+        found: &Existing,
+        secret_is_known: bool,
+    ) -> Result<bool> {
+        let hook = found.hooks.iter().find(|hook| hook.webhook_name == wanted.name);
+        let made;
+        let (id, entity, mut changed) = match hook {
+            Some(hook) => {
+                let fits = secret_is_known && hook.url == url.as_str();
+                if !fits {
+                    client
+                        .update_webhook(ctx, &hook.webhook_id, &self.hook(wanted, &hook.entity, url))
+                        .await?;
+                }
+                (hook.webhook_id.as_str(), hook.entity.as_str(), !fits)
+            }
+            None => {
+                made = self.create(ctx, client, wanted, url).await?;
+                (made.0.as_str(), made.1, true)
+            }
+        };
+        let rule = found.workflows.iter().find(|workflow| workflow.workflow_name == wanted.name);
+        match rule {
+            Some(rule) if hook.is_some_and(|hook| hook.is_called_by(rule)) => {
+                if !rule.is_active {
+                    client.activate_workflow(ctx, &rule.workflow_id).await?;
+                    changed = true;
+                }
+            }
+            stray => {
+                if let Some(rule) = stray {
+                    client.delete_workflow(ctx, &rule.workflow_id).await?;
+                }
+                let workflow = NewWorkflow {
+                    workflow_name: &wanted.name,
+                    description: DESCRIPTION,
+                    entity,
+                    rule_type: wanted.rule_type,
+                    rule: Criteria {},
+                    apply_rule_always: true,
+                    instant_actions: [Action { action_type: "webhook", action_id: id }],
+                };
+                client.create_workflow(ctx, &workflow).await?;
+                changed = true;
+            }
+        }
+        Ok(changed)
+    }
+
+    /// Returns the id, and the word for the module that was accepted.
+    async fn create(
+        &self,
+        ctx: &Context,
+        client: &BooksClient,
+        wanted: &Wanted,
+        url: &Url,
+    ) -> Result<(String, &'static str)> {
+        let mut refusal = Error::new(ErrorKind::Unsupported, "no module sends webhooks about this");
+        for entity in wanted.entities {
+            match client.create_webhook(ctx, &self.hook(wanted, entity, url)).await {
+                Ok(id) => return Ok((id, entity)),
+                Err(error) if error.kind() == ErrorKind::InvalidRequest => refusal = error,
+                Err(error) => return Err(error),
+            }
+        }
+        Err(refusal)
+    }
+
+    fn hook<'a>(&'a self, wanted: &'a Wanted, entity: &'a str, url: &'a Url) -> NewHook<'a> {
+        NewHook {
+            webhook_name: &wanted.name,
+            description: DESCRIPTION,
+            entity,
+            method: "POST",
+            url: url.as_str(),
+            secret: &self.secret,
+        }
+    }
+}
+
+impl Wanted {
+    /// Event and organization are in the query, because the body names neither and the query is signed.
+    fn url(&self, callback: &str, organization_id: &str) -> Result<Url> {
+        let mut url = Url::parse(callback).map_err(|_| {
+            Error::new(ErrorKind::ConfigInvalid, "expected a URL under which webhooks are received")
+        })?;
+        url.query_pairs_mut()
+            .clear()
+            .append_pair("mlc_event", &self.event)
+            .append_pair("mlc_org", organization_id);
+        Ok(url)
+    }
+}
+
+/// What there is in the organization.
+struct Existing {
+    hooks: Vec<Hook>,
+    workflows: Vec<Workflow>,
+}
+
+impl Existing {
+    async fn read(ctx: &Context, client: &BooksClient) -> Result<Self> {
+        Ok(Self { hooks: client.webhooks(ctx).await?, workflows: client.workflows(ctx).await? })
+    }
+
+    fn serves(&self, wanted: &Wanted) -> bool {
+        let hook = self.hooks.iter().find(|hook| hook.webhook_name == wanted.name);
+        let rule = self.workflows.iter().find(|rule| rule.workflow_name == wanted.name);
+        hook.zip(rule).is_some_and(|(hook, rule)| rule.is_active && hook.is_called_by(rule))
+    }
+}
+
+impl Hook {
+    fn is_called_by(&self, rule: &Workflow) -> bool {
+        let rules = self.related_rules.as_ref();
+        rules.is_none_or(|rules| rules.iter().any(|related| related.workflow_id == rule.workflow_id))
+    }
+}
+
+impl Looked {
+    fn new(state: &State, repaired: bool, problem: Option<String>) -> Result<Self> {
+        let state = serde_json::to_vec(state).map_err(|source| {
+            Error::new(ErrorKind::Unexpected, "the state of webhooks cannot be written").with_source(source)
+        })?;
+        Ok(Self { state: state.into(), repaired, problem })
+    }
+}
+
+/// Our word for a kind of record, and Zoho's for the modules that tell about it.
+fn modules(kind: &RecordKind) -> Vec<(&'static str, &'static [&'static str])> {
+    match kind {
+        RecordKind::Invoice => vec![("invoice", &["invoice"])],
+        RecordKind::Bill => vec![("bill", &["bill"])],
+        RecordKind::CustomerPayment => {
+            vec![("customerpayment", &["customer_payment", "customerpayment", "payment"])]
+        }
+        RecordKind::VendorPayment => vec![("vendorpayment", &["vendor_payment", "vendorpayment"])],
+        RecordKind::PurchaseOrder => vec![("purchaseorder", &["purchaseorder", "purchase_order"])],
+        RecordKind::Contact => vec![("contact", &["customer", "contact"]), ("contact", &["vendor"])],
+        _ => Vec::new(),
+    }
+}

@@ -1,0 +1,163 @@
+//! Webhooks that are set up through the API, against the simulated organization.
+
+use std::sync::Arc;
+
+use ml_connector_core::{
+    Clock, Context, HttpTransport, Mode, Secret, Source, TokioClock,
+    model::{Decimal, RecordKind, Subject, Upkeep},
+    rate::MemoryRateLimiter,
+    token::MemoryTokenStore,
+};
+use ml_connector_sim::{
+    SimTransport, ZohoBooksSim,
+    zoho::{NewDocument, Organization, Plan, ZohoBooksConfig},
+};
+use ml_connector_zoho::{Builder, DataCenter, ZohoBooks};
+
+use crate::support::{NOW, SECRET};
+
+const CALLBACK: &str = "https://erp.example.com/hooks/books";
+
+struct Lab {
+    books: ZohoBooksSim,
+    ctx: Context,
+}
+
+impl Lab {
+    fn new(plan: Plan) -> Self {
+        let clock = Arc::new(TokioClock::starting_at(NOW));
+        let mut config = ZohoBooksConfig::default();
+        config.organizations = vec![Organization { plan, ..config.organizations[0].clone() }];
+        let books = ZohoBooksSim::with_config(Arc::clone(&clock) as Arc<dyn Clock>, config);
+        let transport: Arc<dyn HttpTransport> = Arc::new(SimTransport::new().with_zoho_books(&books));
+        let limiter = Arc::new(MemoryRateLimiter::new());
+        let ctx = Context::new(transport, Arc::new(MemoryTokenStore::new()), limiter, clock);
+        Self { books, ctx }
+    }
+
+    fn builder(&self) -> Builder {
+        let credentials = self.books.credentials();
+        ZohoBooks::builder("books")
+            .organization_id(credentials.organization_id)
+            .data_center(DataCenter::Us)
+            .client(credentials.client_id, credentials.client_secret.as_str())
+            .refresh_token(credentials.refresh_token.as_str())
+            .time_zone("America/New_York")
+            .resources([RecordKind::Invoice, RecordKind::CustomerPayment])
+            .manage_webhooks(true)
+    }
+
+    async fn look(&self, source: &ZohoBooks, last: Option<&Upkeep>) -> Upkeep {
+        source.upkeep(&self.ctx, Some(CALLBACK), last.map(|last| &last.state)).await.unwrap()
+    }
+
+    fn invoice(&self) {
+        self.books.create_invoice(NewDocument::new("Bluebird Logistics", Decimal::new(14_997, 2))).unwrap();
+    }
+
+    fn calls(&self) -> usize {
+        self.books.received().iter().filter(|call| call.path.starts_with("/books/v3/settings/")).count()
+    }
+}
+
+fn feeds(upkeep: &Upkeep) -> Vec<&str> {
+    let name = |subject| match subject {
+        &Subject::Feed { ref name, .. } => &**name,
+        other => panic!("{other:?}"),
+    };
+    upkeep.signals.iter().map(|signal| name(&signal.subject)).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_wanted_is_made_once_and_its_deliveries_are_understood() {
+    let lab = Lab::new(Plan::Professional);
+    let source = lab.builder().webhook_secret(SECRET).build().unwrap();
+    let first = lab.look(&source, None).await;
+    assert_eq!(
+        lab.books.webhook_names(),
+        [
+            "mlc invoice changed 778812345",
+            "mlc invoice deleted 778812345",
+            "mlc customer_payment changed 778812345",
+            "mlc customer_payment deleted 778812345",
+        ]
+    );
+    assert_eq!(feeds(&first), ["invoices", "customerpayments"], "what came before they were there");
+    lab.invoice();
+    let [delivery] = <[_; 1]>::try_from(lab.books.take_webhooks()).unwrap();
+    assert_eq!(delivery.event, "invoice.changed");
+    assert_eq!(source.receive(&delivery.request, None, NOW).unwrap().signals.len(), 1);
+    assert_eq!(lab.books.limit_violations(), 0);
+
+    let calls = lab.calls();
+    let second = lab.look(&source, Some(&first)).await;
+    assert_eq!((lab.calls() - calls, second.signals.len()), (2, 0), "looking costs two calls");
+    // A state that was lost is no reason to have anything twice.
+    lab.look(&source, None).await;
+    assert_eq!(lab.books.webhook_names().len(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_somebody_switched_off_or_deleted_is_repaired_and_the_gap_is_read() {
+    let lab = Lab::new(Plan::Professional);
+    let source = lab.builder().webhook_secret(SECRET).build().unwrap();
+    let first = lab.look(&source, None).await;
+    assert!(lab.books.deactivate_workflow("mlc invoice changed 778812345"));
+    lab.invoice();
+    assert!(lab.books.take_webhooks().is_empty());
+    let second = lab.look(&source, Some(&first)).await;
+    assert_eq!(feeds(&second).len(), 2);
+    assert!(lab.books.delete_webhook("mlc invoice changed 778812345"));
+    let third = lab.look(&source, Some(&second)).await;
+    assert_eq!((feeds(&third).len(), lab.books.webhook_names().len()), (2, 4));
+    lab.invoice();
+    assert_eq!(lab.books.take_webhooks().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_secret_and_a_new_url_are_told_to_the_same_webhooks() {
+    let lab = Lab::new(Plan::Professional);
+    let old = lab.builder().webhook_secret(SECRET).build().unwrap();
+    let state = lab.look(&old, None).await;
+    let rotating = lab.builder().webhook_secret("theNextSecret2026").webhook_secret(SECRET).build().unwrap();
+    lab.invoice();
+    let before = lab.books.take_webhooks().remove(0).request;
+    let state = lab.look(&rotating, Some(&state)).await;
+    lab.invoice();
+    let after = lab.books.take_webhooks().remove(0).request;
+    for request in [&before, &after] {
+        rotating.receive(request, None, NOW).unwrap();
+    }
+    assert!(old.receive(&after, None, NOW).is_err(), "it is signed with the new one");
+    let moved = "https://erp.example.com/other";
+    rotating.upkeep(&lab.ctx, Some(moved), Some(&state.state)).await.unwrap();
+    lab.invoice();
+    let request = lab.books.take_webhooks().remove(0).request;
+    assert_eq!(request.uri().path(), "/other");
+    assert_eq!(lab.books.webhook_names().len(), 4);
+    let shown = format!("{rotating:?} {:?}", state.state);
+    assert!(!shown.contains("theNextSecret2026"), "{shown}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plan_without_webhooks_is_said_and_polled() {
+    let lab = Lab::new(Plan::Standard);
+    // The plan that is configured is not the one that is paid for.
+    let source = lab.builder().webhook_secret(SECRET).mode(Mode::Webhook).build().unwrap();
+    let looked = lab.look(&source, None).await;
+    assert!(
+        looked.problem.as_deref().unwrap().contains("plan Standard has no webhooks"),
+        "{:?}",
+        looked.problem
+    );
+    assert_eq!(feeds(&looked), ["invoices", "customerpayments"]);
+    assert_eq!((looked.next, lab.calls()), (lab.ctx.now() + source.info().feeds[0].every, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn hand_made_webhooks_are_left_alone() {
+    let lab = Lab::new(Plan::Professional);
+    let source = lab.builder().manage_webhooks(false).webhook_secret(Secret::from(SECRET)).build().unwrap();
+    let looked = lab.look(&source, None).await;
+    assert!(looked.signals.is_empty() && looked.problem.is_none() && lab.books.received().is_empty());
+}
