@@ -103,7 +103,7 @@ async fn a_dialog_that_was_sent_says_the_same_without_a_message() {
     let world = World::new().await;
     world.answer("users.info", ok("users.info.ok.json")).await;
     let about = format!(r#"{{"value":"approval:abc:1","place":"{MESSAGE}"}}"#);
-    let request = interaction(&submission(&about, json!("too dear")));
+    let request = interaction(&submission(&about, &json!("too dear")));
     let record = record(source(&world).resolve(&world.ctx, &signals(&world, &request), None).await.unwrap());
     assert_eq!(
         (record.reference.as_deref(), record.note.as_deref()),
