@@ -182,7 +182,7 @@ impl Source for Connection {
 
     async fn upkeep(&self, ctx: &Context, _: Option<&str>, _: Option<&Bytes>) -> Result<Upkeep> {
         let next = ctx.now() + Duration::from_secs(86_400);
-        Ok(Upkeep { state: Bytes::new(), signals: Vec::new(), next })
+        Ok(Upkeep { state: Bytes::new(), signals: Vec::new(), problem: None, next })
     }
 }
 
