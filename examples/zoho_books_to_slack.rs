@@ -1,8 +1,9 @@
 //! Zoho Books → Slack: invoices, bills and payments become messages in a channel.
 //!
 //! ```console
-//! cargo run --example zoho_books_to_slack              # plays a story on simulators and checks it
-//! cargo run --example zoho_books_to_slack -- --serve   # keeps running; make your own story with curl
+//! cargo run --example zoho_books_to_slack                # plays a story on simulators and checks it
+//! cargo run --example zoho_books_to_slack -- --serve     # keeps running; make your own story with curl
+//! cargo run --example zoho_books_to_slack -- --backfill  # reads the past of all feeds, with progress bars
 //! ```
 //!
 //! With the variables of `examples/.env.example` in the environment, the same program talks to real accounts.
@@ -16,7 +17,7 @@ use ml_connector_core::{
     model::Zone,
     route::Route,
 };
-use ml_connector_examples::{settings::ZohoBooksToSlack, simulation::Simulation};
+use ml_connector_examples::{bars, settings::ZohoBooksToSlack, simulation::Simulation};
 use ml_connector_slack::Slack;
 use ml_connector_sql::SqliteLog;
 use ml_connector_zoho::ZohoBooks;
@@ -31,10 +32,11 @@ async fn main() -> ExitCode {
         )
         .with_writer(std::io::stderr)
         .init();
-    let serve = std::env::args().any(|arg| arg == "--serve");
+    let has = |flag: &str| std::env::args().any(|arg| arg == flag);
+    let wishes = Wishes { serve: has("--serve"), backfill: has("--backfill") };
     let done = match ZohoBooksToSlack::from_env() {
-        Ok(Some(settings)) => on_real_accounts(&settings).await.map(|()| true),
-        Ok(None) => on_simulators(serve).await,
+        Ok(Some(settings)) => on_real_accounts(&settings, wishes).await.map(|()| true),
+        Ok(None) => on_simulators(wishes).await,
         Err(error) => Err(error),
     };
     match done {
@@ -50,6 +52,15 @@ async fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// What the command line asks for.
+#[derive(Debug, Clone, Copy)]
+struct Wishes {
+    /// Going on after the story.
+    serve: bool,
+    /// Reading the past. It is told to routes that take the origin `backfill`; those of this program do not.
+    backfill: bool,
 }
 
 /// The connector of this integration.
@@ -128,8 +139,8 @@ async fn embed(
     Ok((connector, url, ended))
 }
 
-async fn on_real_accounts(settings: &ZohoBooksToSlack) -> Result<()> {
-    let (_, url, ended) = embed(settings, ctrl_c()).await?;
+async fn on_real_accounts(settings: &ZohoBooksToSlack, wishes: Wishes) -> Result<()> {
+    let (connector, url, ended) = embed(settings, ctrl_c()).await?;
     println!(
         "In Zoho Books, Settings > Automation, create these webhooks with your secret, each with a workflow rule"
     );
@@ -141,10 +152,16 @@ async fn on_real_accounts(settings: &ZohoBooksToSlack) -> Result<()> {
     }
     println!("webhooks: {url}");
     println!("Ctrl-C ends it.");
-    ended.await
+    let past = async {
+        if wishes.backfill {
+            bars::backfill(&connector, &"books".into()).await?;
+        }
+        std::future::pending().await
+    };
+    tokio::select! { ended = ended => ended, failed = past => failed }
 }
 
-async fn on_simulators(serve: bool) -> Result<bool> {
+async fn on_simulators(wishes: Wishes) -> Result<bool> {
     let simulation = Arc::new(Simulation::start().await?);
     let folder = tempfile::tempdir()
         .map_err(|source| Error::new(ErrorKind::Unavailable, "no temporary folder").with_source(source))?;
@@ -163,7 +180,11 @@ async fn on_simulators(serve: bool) -> Result<bool> {
         "\n{}",
         if good { "Everything arrived exactly once." } else { "Something is missing or came twice!" }
     );
-    if serve {
+    if wishes.backfill {
+        println!("\nThe past once more, for routes that take the origin \"backfill\":");
+        bars::backfill(&connector, &"books".into()).await?;
+    }
+    if wishes.serve {
         let zoho = simulation.books_server.url();
         println!("\nGoing on until Ctrl-C. Look at {}/ and try:", simulation.slack_server.url());
         println!(

@@ -1,5 +1,6 @@
 //! What the examples share: settings from the environment, and simulators instead of real accounts.
 #![doc = include_str!("../../README.md")]
 
+pub mod bars;
 pub mod settings;
 pub mod simulation;

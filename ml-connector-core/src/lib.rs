@@ -51,7 +51,8 @@
 //!
 //! `reqwest` and `rustls` (default) give the HTTP transport; without them the host supplies an [`HttpTransport`], and
 //! this crate depends on no HTTP client, no TLS and no database. `certificate` signs with a certificate's key for
-//! an app that has no secret ([`ClientAuth::Assertion`](auth::ClientAuth::Assertion)). `metrics` counts through the facade
+//! an app that has no secret ([`ClientAuth::Assertion`](auth::ClientAuth::Assertion)). `toml` reads
+//! [routes](route::RouteSet) from TOML files, beside JSON. `metrics` counts through the facade
 //! of that name, as the [engine's documentation](engine#what-it-tells) lists. `testing` adds the conformance suites for
 //! implementers of the traits, and a clock that tests move by hand.
 

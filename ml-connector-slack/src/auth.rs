@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use ml_connector_core::{
-    Error, ErrorKind, Result, Scope, Secret,
+    Error, ErrorKind, Result, Secret,
     auth::{Authenticator, ClientAuth, Grant, OAuth2, OAuth2Config, Rotation, StaticToken},
     http::Answer,
     token::TokenKey,
@@ -72,23 +72,8 @@ pub(crate) fn below(base: &Url, segments: &[&str]) -> Url {
 /// Judges an answer of `oauth.v2.access` that holds no token. `None`: a success that cannot be read, or a code that
 /// is not known.
 fn token_error(answer: &Answer) -> Option<Error> {
-    let error = check(answer).err()?;
-    let (kind, message) = match (error.context("code")?, error.kind()) {
-        ("invalid_code" | "code_already_used" | "invalid_refresh_token", _) => (
-            ErrorKind::Unauthenticated,
-            "Slack takes this code or refresh token no more: install the app again",
-        ),
-        ("bad_client_secret" | "invalid_client_id", _) => {
-            (ErrorKind::ConfigInvalid, "Slack does not know the client id or its secret")
-        }
-        ("bad_redirect_uri" | "oauth_authorization_url_mismatch", _) => {
-            (ErrorKind::ConfigInvalid, "the redirect URI is not the one that the app is registered with")
-        }
-        (_, ErrorKind::Unexpected | ErrorKind::InvalidResponse) => return None,
-        _ => return Some(error),
-    };
-    let code = error.context("code").unwrap_or_default();
-    Some(Error::new(kind, message).with_scope(Scope::Connection).with_context("code", code))
+    let known = |error: &Error| !matches!(error.kind(), ErrorKind::Unexpected | ErrorKind::InvalidResponse);
+    check(answer).err().filter(known)
 }
 
 #[cfg(test)]
@@ -118,6 +103,7 @@ mod tests {
             ("invalid_client_id", ErrorKind::ConfigInvalid),
             ("bad_redirect_uri", ErrorKind::ConfigInvalid),
             ("oauth_authorization_url_mismatch", ErrorKind::ConfigInvalid),
+            ("no_scopes", ErrorKind::ConfigInvalid),
             ("ratelimited", ErrorKind::RateLimited),
             ("internal_error", ErrorKind::Unavailable),
             ("fatal_error", ErrorKind::Unavailable),
@@ -130,7 +116,6 @@ mod tests {
     #[test]
     fn what_is_not_known_is_left_to_the_rules_of_oauth() {
         for body in [
-            r#"{"ok":false,"error":"no_scopes"}"#,
             r#"{"ok":false,"error":"invented_tomorrow"}"#,
             r#"{"ok":true,"authed_user":{"access_token":"planted"}}"#,
             r#"{"ok":false}"#,

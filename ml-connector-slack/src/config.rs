@@ -2,12 +2,15 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use ml_connector_core::{Error, ErrorKind, OnUnknown, Result, Secret, model::ConnectionId};
+use ml_connector_core::{
+    Error, ErrorKind, OnUnknown, Result, Secret,
+    model::{ConnectionId, EndpointId},
+};
 use serde::{Deserialize, Deserializer, de};
 use url::Url;
 
 use crate::{
-    message::{Cards, Template},
+    message::{DigestTemplate, Template, Templates},
     pacing,
     sink::Slack,
 };
@@ -60,6 +63,10 @@ pub struct Config {
     pub dedupe: Dedupe,
     /// How look-ups read a channel's history.
     pub history: History,
+    /// The channel that [`admin()`](crate::admin) leads to, by id or name.
+    pub admin: Option<String>,
+    /// What is needed to hear of clicks and reactions.
+    pub inbound: Inbound,
 }
 
 impl Default for Config {
@@ -77,6 +84,8 @@ impl Default for Config {
             on_unknown: OnUnknown::Park,
             dedupe: Dedupe::Both,
             history: History::default(),
+            admin: None,
+            inbound: Inbound::default(),
         }
     }
 }
@@ -114,6 +123,23 @@ impl Dedupe {
     pub(crate) fn client_msg_id(self) -> bool {
         matches!(self, Self::ClientMsgId | Self::Both)
     }
+}
+
+/// What is needed to hear of clicks and reactions: for [`Slack::source`].
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Inbound {
+    /// The app's signing secret; while it is replaced, the old and the new one.
+    #[serde(deserialize_with = "secrets")]
+    pub signing_secrets: Vec<Secret>,
+    /// The workspace's id (`T07LEDGER1`), or the organization's (`E…`) that has the app as a whole.
+    pub team: Option<String>,
+    /// The app's id (`A07MLCONN1`): requests for another one are refused.
+    pub app: Option<String>,
+    /// The first path segment of the request URL, where several workspaces share an app: one endpoint serves all.
+    /// Default: the connection's id.
+    pub endpoint: Option<EndpointId>,
 }
 
 /// How look-ups read a channel's history.
@@ -170,14 +196,14 @@ impl History {
 /// Builds a [`Slack`]. Setters cannot fail; [`build`](Self::build) checks everything.
 pub struct Builder {
     config: Config,
-    template: Arc<dyn Template>,
+    templates: Templates,
 }
 
 impl Builder {
     /// Begins with settings that came as data.
     #[must_use]
     pub fn from_config(config: Config) -> Self {
-        Self { config, template: Arc::new(Cards) }
+        Self { config, templates: Templates::default() }
     }
 
     /// The bot token of an app that does not rotate its tokens.
@@ -251,10 +277,64 @@ impl Builder {
         self
     }
 
-    /// What makes messages, if not [`Cards`].
+    /// The channel that [`admin()`](crate::admin) leads to, by id or name.
     #[must_use]
-    pub fn template(mut self, template: impl Template) -> Self {
-        self.template = Arc::new(template);
+    pub fn admin(mut self, channel: impl Into<String>) -> Self {
+        self.config.admin = Some(channel.into());
+        self
+    }
+
+    /// Makes messages under a name: `invoice.paid` is used for these events, `invoice` for all others about invoices,
+    /// `card` for everything else, and any name for routes that ask for it.
+    ///
+    /// ```
+    /// use ml_connector_core::model::Event;
+    /// use ml_connector_slack::{Slack, blocks::Blocks, message::Message};
+    ///
+    /// let slack = Slack::builder("slack").token("xoxb-1").template("invoice.paid", |event: &Event| {
+    ///     let number = event.record.as_ref().and_then(|record| record.number.as_deref());
+    ///     Message::new(&format!("Paid: {}", number.unwrap_or("an invoice")), Blocks::new())
+    /// });
+    /// # slack.build().unwrap();
+    /// ```
+    #[must_use]
+    pub fn template(mut self, name: &str, template: impl Template) -> Self {
+        self.templates.add(name, Arc::new(template));
+        self
+    }
+
+    /// Makes the messages of digests under a name: `table` is used where routes name none.
+    #[must_use]
+    pub fn digest_template(mut self, name: &str, template: impl DigestTemplate) -> Self {
+        self.templates.add_digest(name, Arc::new(template));
+        self
+    }
+
+    /// Also takes requests with this signing secret: for [`Slack::source`].
+    #[must_use]
+    pub fn signing_secret(mut self, secret: impl Into<Secret>) -> Self {
+        self.config.inbound.signing_secrets.push(secret.into());
+        self
+    }
+
+    /// The workspace's id: for [`Slack::source`].
+    #[must_use]
+    pub fn team(mut self, id: impl Into<String>) -> Self {
+        self.config.inbound.team = Some(id.into());
+        self
+    }
+
+    /// The app's id, to be checked; see [`Inbound::app`].
+    #[must_use]
+    pub fn app(mut self, id: impl Into<String>) -> Self {
+        self.config.inbound.app = Some(id.into());
+        self
+    }
+
+    /// The endpoint that the app's workspaces share; see [`Inbound::endpoint`].
+    #[must_use]
+    pub fn endpoint(mut self, endpoint: impl Into<EndpointId>) -> Self {
+        self.config.inbound.endpoint = Some(endpoint.into());
         self
     }
 
@@ -273,13 +353,13 @@ impl Builder {
         require((1..=999).contains(&history.limit), "history.limit", "1 to 999")?;
         require(history.per_minute >= 1, "history.per_minute", "at least 1")?;
         require(history.max_pages >= 1, "history.max_pages", "at least 1")?;
-        Slack::new(&self.config, self.template)
+        Slack::new(&self.config, self.templates)
     }
 }
 
 impl fmt::Debug for Builder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Builder").field("config", &self.config).finish_non_exhaustive()
+        f.debug_struct("Builder").field("config", &self.config).field("templates", &self.templates).finish()
     }
 }
 
@@ -307,6 +387,10 @@ fn millis(duration: Duration) -> u64 {
 
 fn secret<'de, D: Deserializer<'de>>(from: D) -> Result<Secret, D::Error> {
     String::deserialize(from).map(Secret::from)
+}
+
+fn secrets<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Secret>, D::Error> {
+    Ok(Vec::<String>::deserialize(from)?.into_iter().map(Secret::from).collect())
 }
 
 fn optional_secret<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Secret>, D::Error> {

@@ -1,4 +1,4 @@
-//! What became of a post whose answer was lost: the channel's history tells.
+//! What became of an attempt whose answer was lost: reading back tells.
 
 use std::{
     collections::HashMap,
@@ -12,9 +12,12 @@ use ml_connector_core::{
 };
 
 use crate::{
+    attempt::{message_id, receipt, unnamed},
     destination::Target,
+    error::is_code,
     models::{AuthTest, HistoryMessage, HistoryQuery},
-    sink::{Slack, receipt, unnamed},
+    place::Place,
+    sink::Slack,
 };
 
 /// A first look that nobody came back to is forgotten after this long.
@@ -51,7 +54,7 @@ impl Looks {
     }
 }
 
-/// What reading the history showed.
+/// What reading back showed.
 enum Found {
     Message(String),
     Nothing,
@@ -59,71 +62,91 @@ enum Found {
 }
 
 impl Slack {
-    /// Looks for a delivery's message. Found: it happened. Not found in two looks that began `settle` apart, both
-    /// after the attempt had ended: it did not. Unreadable or too long a history: nobody can tell.
+    /// Looks for what an attempt may have done.
+    ///
+    /// What is found happened: a post in its channel, a reply in its thread, a change on its message or, where that
+    /// could not be changed, in its thread. Not found in two looks that began `settle` apart, both after the attempt
+    /// had ended: it did not. Unreadable or too long a history: nobody can tell, but a change that is made again
+    /// changes nothing. What one person saw cannot be looked up: it is said once more, and not a third time.
     pub(crate) async fn read_back(&self, ctx: &Context, delivery: &Delivery) -> Result<Lookup> {
-        if !self.dedupe.metadata() {
-            return Ok(Lookup::CannotTell);
+        let place = Place::of(delivery, self.admin.as_ref())?;
+        let unreadable = match &place {
+            Place::Ephemeral { .. } if delivery.attempt <= 1 => return Ok(Lookup::MayRepeat),
+            Place::Post { .. } | Place::Ephemeral { .. } => Lookup::CannotTell,
+            Place::Update(_) => Lookup::MayRepeat,
+        };
+        if !self.dedupe.metadata() || matches!(place, Place::Ephemeral { .. }) {
+            return Ok(unreadable);
         }
-        let looked = self.look(ctx, delivery).await;
-        let (channel, began, found) = match looked {
+        let (channel, began, found) = match self.look(ctx, delivery, &place).await {
             Err(error) if is_forbidden(&error) => {
-                tracing::info!(delivery.id = %delivery.id, %error, "the history cannot be read");
-                return Ok(Lookup::CannotTell);
+                tracing::info!(delivery.id = %delivery.id, %error, "what was sent cannot be read back");
+                return Ok(unreadable);
             }
             looked => looked?,
         };
-        let settle = self.history.settle();
         Ok(match found {
             Found::Message(ts) => {
                 self.looks.forget(delivery);
                 Lookup::Happened(receipt(channel, ts))
             }
-            Found::TooMuch => Lookup::CannotTell,
-            Found::Nothing => {
-                let first = self.looks.first(delivery, began);
-                if first < began && began >= first + settle {
-                    self.looks.forget(delivery);
-                    Lookup::DidNotHappen
-                } else {
-                    Lookup::AskAgain { at: first + settle }
-                }
-            }
+            Found::TooMuch => unreadable,
+            Found::Nothing => self.not_found(delivery, began),
         })
     }
 
-    async fn look(&self, ctx: &Context, delivery: &Delivery) -> Result<(String, Timestamp, Found)> {
-        let channel = match Target::parse(&delivery.destination)? {
-            Target::Conversation(id) => id,
-            Target::Named(name) => self.channels.resolve(ctx, &self.client, &name).await.map_err(unnamed)?,
-            Target::User(id) => self.client.conversations_open(ctx, &id).await?,
+    fn not_found(&self, delivery: &Delivery, began: Timestamp) -> Lookup {
+        let settle = self.history.settle();
+        let first = self.looks.first(delivery, began);
+        if first < began && began >= first + settle {
+            self.looks.forget(delivery);
+            Lookup::DidNotHappen
+        } else {
+            Lookup::AskAgain { at: first + settle }
+        }
+    }
+
+    async fn look(
+        &self,
+        ctx: &Context,
+        delivery: &Delivery,
+        place: &Place,
+    ) -> Result<(String, Timestamp, Found)> {
+        let oldest = ts(delivery.since - self.history.margin());
+        let (channel, thread, oldest) = match place {
+            Place::Post { parent: Some(parent), .. } => (parent.channel.clone(), Some(&*parent.ts), &*oldest),
+            Place::Post { target, parent: None } => (self.conversation(ctx, target).await?, None, &*oldest),
+            Place::Update(which) => (which.channel.clone(), Some(&*which.ts), &*which.ts),
+            Place::Ephemeral { channel, .. } => (channel.clone(), None, &*oldest),
         };
         let us = self.identity.get_or_try_init(|| self.client.auth_test(ctx)).await?;
         let began = ctx.now();
-        let found = self.search(ctx, &channel, delivery, us).await?;
+        let query = HistoryQuery { channel: &channel, oldest, limit: self.history.limit, cursor: None };
+        let found = match self.search(ctx, thread, query, &message_id(delivery).to_string(), us).await {
+            Err(error) if is_code(&error, "thread_not_found") => Found::Nothing,
+            found => found?,
+        };
         Ok((channel, began, found))
     }
 
+    /// Reads page after page for a message of ours with this id.
     async fn search(
         &self,
         ctx: &Context,
-        channel: &str,
-        delivery: &Delivery,
+        thread: Option<&str>,
+        query: HistoryQuery<'_>,
+        id: &str,
         us: &AuthTest,
     ) -> Result<Found> {
-        let oldest = ts(delivery.since - self.history.margin());
-        let id = delivery.id.to_string();
         let mut cursor: Option<String> = None;
         for _ in 0..self.history.max_pages {
-            let query = HistoryQuery {
-                channel,
-                oldest: &oldest,
-                limit: self.history.limit,
-                cursor: cursor.as_deref(),
+            let query = HistoryQuery { cursor: cursor.as_deref(), ..query };
+            let page = match thread {
+                Some(ts) => self.client.conversations_replies(ctx, ts, query).await?,
+                None => self.client.conversations_history(ctx, query).await?,
             };
-            let page = self.client.conversations_history(ctx, query).await?;
             let ours = |message: &&HistoryMessage| {
-                message.delivery_id() == Some(&id) && is_ours(message, us) && !message.ts.is_empty()
+                message.delivery_id() == Some(id) && is_ours(message, us) && !message.ts.is_empty()
             };
             if let Some(message) = page.messages.iter().find(ours) {
                 return Ok(Found::Message(message.ts.clone()));
@@ -137,6 +160,19 @@ impl Slack {
         }
         Ok(Found::TooMuch)
     }
+
+    /// The id of the conversation that a post led to.
+    async fn conversation(&self, ctx: &Context, target: &Target) -> Result<String> {
+        match target {
+            Target::Conversation(id) => Ok(id.clone()),
+            Target::Named(name) => self.channels.resolve(ctx, &self.client, name).await.map_err(unnamed),
+            Target::User(id) => self.client.conversations_open(ctx, id).await,
+            Target::Email(address) => {
+                let id = self.people.resolve(ctx, &self.client, address).await.map_err(unnamed)?;
+                self.client.conversations_open(ctx, &id).await
+            }
+        }
+    }
 }
 
 /// Metadata can be copied by any app: a message counts only if this bot wrote it.
@@ -145,7 +181,7 @@ fn is_ours(message: &HistoryMessage, us: &AuthTest) -> bool {
     same(&message.bot_id, &us.bot_id) || same(&message.app_id, &us.app_id) || same(&message.user, &us.user_id)
 }
 
-/// Whether an error says that this history is closed to the bot, for as long as nobody changes something.
+/// Whether an error says that this conversation is closed to the bot, for as long as nobody changes something.
 fn is_forbidden(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::NotFound | ErrorKind::Conflict)
 }

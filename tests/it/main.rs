@@ -12,6 +12,8 @@ mod polling;
 #[cfg(unix)]
 mod proof;
 mod secrets;
+mod slack_forms;
+mod slack_load;
 #[cfg(unix)]
 mod storage_faults;
 #[cfg(unix)]

@@ -8,6 +8,7 @@ use super::{Connector, Settings, Shared, registry::Registry, stats::Counters, wa
 use crate::{
     AuditLog, Clock, Context, Error, ErrorKind, HttpTransport, RateLimiter, Result, Sink, Source,
     SystemClock, TokenStore,
+    approval::Approvals,
     http::require_secure,
     rate::MemoryRateLimiter,
     route::{Route, RouteSet},
@@ -26,6 +27,7 @@ pub struct Builder {
     sources: Vec<Arc<dyn Source>>,
     sinks: Vec<Arc<dyn Sink>>,
     routes: RouteSet,
+    approvals: Vec<Approvals>,
 }
 
 impl Builder {
@@ -98,6 +100,14 @@ impl Builder {
         Self { routes: routes.into(), ..self }
     }
 
+    /// Connects approvals with all their [routes](Approvals::routes), which are added to those of the host, and
+    /// stay when those are replaced.
+    #[must_use]
+    pub fn approvals(mut self, approvals: Approvals) -> Self {
+        self.approvals.push(approvals.clone());
+        self.source(approvals.clone()).sink(approvals)
+    }
+
     /// Checks everything and builds the connector. Nothing runs yet, and nothing is sent.
     ///
     /// # Errors
@@ -123,6 +133,7 @@ impl Builder {
         let mut registry = Registry::default();
         self.sources.iter().try_for_each(|source| registry.add_source(source))?;
         self.sinks.iter().try_for_each(|sink| registry.add_sink(sink))?;
+        registry.build_in(self.approvals.iter().flat_map(Approvals::routes));
         registry.set_routes(self.routes)?;
         Ok(Connector {
             shared: Arc::new(Shared {

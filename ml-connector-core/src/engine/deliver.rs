@@ -8,6 +8,7 @@ use bytes::Bytes;
 use super::{
     Shared,
     consequences::{self, Ending},
+    conversation,
     judge::{Failure, Judged},
     lanes::{Batch, Hold, Item},
     observe::{Purpose, observe},
@@ -49,14 +50,14 @@ pub(super) async fn deliver(shared: Arc<Shared>, lease: Lease, batch: Batch) -> 
 pub(super) struct Attempt<'a> {
     pub(super) shared: &'a Shared,
     pub(super) lease: Lease,
-    batch: &'a Batch,
+    pub(super) batch: &'a Batch,
 }
 
 /// Deliveries with their places in the lane.
 #[derive(Default)]
 pub(super) struct Loaded {
     pub(super) items: Vec<Item>,
-    deliveries: Vec<Delivery>,
+    pub(super) deliveries: Vec<Delivery>,
     /// What comes another time.
     rest: Vec<Item>,
 }
@@ -97,6 +98,9 @@ impl Attempt<'_> {
             Ok(plan) => plan,
             Err(error) => return self.kill_head(loaded, &error).await,
         };
+        if let Some(finished) = self.go_on(loaded).await? {
+            return Ok(finished);
+        }
         loaded.cut(together(slot, &loaded.deliveries, &plan));
         let now = self.shared.clock.now();
         let permit = match self.shared.context.limiter().admit(&plan.costs, now).await {
@@ -186,6 +190,7 @@ impl Attempt<'_> {
                 }
             }
         }
+        conversation::recall(self.shared, &self.batch.connection, &mut loaded.deliveries).await?;
         Ok(loaded)
     }
 
@@ -219,13 +224,22 @@ impl Attempt<'_> {
         let mut transaction = Transaction { fence: Some(self.lease), ..Transaction::default() };
         let (mut wake, mut seen) = (Vec::new(), Vec::new());
         let judged = self.judge(loaded, &results, asked, now);
+        let mut told: Vec<(&Delivery, Arc<str>)> = Vec::new();
         for (((item, delivery), result), judged) in loaded.iter().zip(results).zip(judged) {
             let (outcome, next) = match (result, judged) {
                 (Ok(receipt), _) => {
                     self.shared.stats.count(Stat::Delivered);
+                    if delivery.follow.is_some() {
+                        told.push((delivery, Arc::clone(&receipt.reference)));
+                    }
                     wake.extend(self.follow(delivery, &Ending::Done(&receipt), &mut transaction));
                     seen.extend(receipt.observed.iter().cloned().map(|seen| (item.seq, seen)));
                     (done(item.seq, receipt).outcome, None)
+                }
+                (Err(error), _) if conversation::is_root_gone(delivery, &error) => {
+                    self.shared.stats.count(Stat::Retried);
+                    let (outcome, next) = self.begin_anew(*item, delivery, &error, &mut transaction);
+                    (outcome, Some(next))
                 }
                 (Err(error), judged) => {
                     let judged = judged.unwrap_or(Judged::Dead);
@@ -261,7 +275,7 @@ impl Attempt<'_> {
             transaction.settle.push(Settlement { seq: item.seq, outcome });
             waits.extend(next);
         }
-        self.settle_surely(transaction, &seen).await?;
+        self.settle_surely(transaction, &seen, &told).await?;
         self.shared.wake.partitions(&wake);
         Ok(Finished { waits, hold, fenced: false, reason })
     }
@@ -348,14 +362,30 @@ impl Attempt<'_> {
 
     /// Writes results until the log takes them: they happened, and must not be forgotten. Whoever stops the process
     /// meanwhile leaves attempts that are looked up at the next start.
-    async fn apply_surely(&self, transaction: Transaction) -> Result<(), Stop> {
+    async fn apply_surely(
+        &self,
+        transaction: Transaction,
+        told: &[(&Delivery, Arc<str>)],
+    ) -> Result<(), Stop> {
         loop {
-            match apply(self.shared, transaction.clone()).await {
-                Err(Stop::Log(error)) => {
+            let mut transaction = transaction.clone();
+            let written = match conversation::keep(self.shared, &self.batch.connection, told).await {
+                Ok(documents) => {
+                    transaction.documents.extend(documents);
+                    commit(self.shared, transaction).await
+                }
+                Err(error) => Err(error),
+            };
+            match written {
+                Ok(Committed::Applied(_)) => return Ok(()),
+                Ok(Committed::Fenced) => return Err(Stop::Fenced),
+                Ok(Committed::Stale(key)) => {
+                    tracing::debug!(%key, "another delivery has told about the record meanwhile");
+                }
+                Err(error) => {
                     tracing::error!(%error, "the log does not take the result of an attempt: trying again");
                     sleep_until(&*self.shared.clock, self.shared.clock.now() + SETTLE_PAUSE).await;
                 }
-                settled => return settled,
             }
         }
     }
@@ -366,23 +396,30 @@ impl Attempt<'_> {
         &self,
         transaction: Transaction,
         seen: &[(Seq, Arc<Observation>)],
+        told: &[(&Delivery, Arc<str>)],
     ) -> Result<(), Stop> {
-        match self.with_read_back(&transaction, seen).await {
+        match self.with_read_back(&transaction, seen, told).await {
             Ok(true) => Ok(()),
-            Ok(false) => self.apply_surely(transaction).await,
+            Ok(false) => self.apply_surely(transaction, told).await,
             Err(error) => {
                 tracing::warn!(%error, "what was read back is not kept");
-                self.apply_surely(transaction).await
+                self.apply_surely(transaction, told).await
             }
         }
     }
 
-    async fn with_read_back(&self, settled: &Transaction, seen: &[(Seq, Arc<Observation>)]) -> Result<bool> {
+    async fn with_read_back(
+        &self,
+        settled: &Transaction,
+        seen: &[(Seq, Arc<Observation>)],
+        told: &[(&Delivery, Arc<str>)],
+    ) -> Result<bool> {
         let registry = self.shared.registry();
         let Some(slot) = registry.source(&self.batch.connection).filter(|_| !seen.is_empty()) else {
             return Ok(false);
         };
         let (mut transaction, mut wake) = (settled.clone(), Vec::new());
+        transaction.documents.extend(conversation::keep(self.shared, &self.batch.connection, told).await?);
         for (seq, seen) in seen {
             let (seen, parent) = (std::slice::from_ref(&**seen), Parent::Entry(*seq));
             let noticed = observe(self.shared, slot, seen, Purpose::Ours, parent, &mut transaction).await?;
@@ -444,6 +481,9 @@ fn together(slot: &SinkSlot, deliveries: &[Delivery], plan: &Plan) -> usize {
     let joins = |other: &&Delivery| {
         other.destination == head.destination
             && other.digest == head.digest
+            && (!head.digest || other.template == head.template)
+            // What follows a delivery of the same batch could not know it.
+            && other.follow.or(head.follow).is_none()
             && slot.sink.plan(other).is_ok_and(|other| other.lane == plan.lane && other.costs == plan.costs)
     };
     1 + others.iter().take_while(joins).count()

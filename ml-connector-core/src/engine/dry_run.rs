@@ -55,7 +55,7 @@ impl DryRun {
 }
 
 impl Connector {
-    /// Shows what other routes would have done with past events: those of `selection`, whose limit is the most that
+    /// Shows what other routes, with those of approvals, would have done with past events: those of `selection`, whose limit is the most that
     /// are looked at. Sends nothing and writes nothing; reads a few events at a time, as the stream is read.
     ///
     /// # Errors
@@ -66,11 +66,10 @@ impl Connector {
         routes: &RouteSet,
         selection: &Query,
     ) -> Result<BoxStream<'static, Result<DryRun>>> {
-        self.shared.registry().check_routes(routes)?;
+        let routes = self.shared.registry().complete(routes.clone())?;
         let left = selection.effective_limit();
         let query = Query { kind: Some(EntryKind::Event), bodies: true, ..selection.clone() };
-        let state =
-            Reading { connector: self.clone(), routes: routes.clone(), query, left, read: VecDeque::new() };
+        let state = Reading { connector: self.clone(), routes, query, left, read: VecDeque::new() };
         Ok(try_unfold(state, |mut state| async move { Ok(state.next().await?.map(|next| (next, state))) })
             .boxed())
     }

@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use super::{Connector, stored::StoredSignal};
+use super::{
+    Connector,
+    stored::{StoredDelivery, StoredSignal},
+};
 use crate::{
     Error, ErrorKind, Result,
     audit::{Entry, EntryKind, Outcome, Query},
@@ -86,7 +89,14 @@ fn describe(entry: &Entry) -> String {
             format!("{what} {name} {entity} {how}{why}")
         }
         EntryKind::Event => format!("event {name} {entity}"),
-        EntryKind::Delivery => format!("delivery by route \"{name}\""),
+        EntryKind::Delivery => {
+            let stored = entry.body.as_ref().and_then(|body| StoredDelivery::decode(body).ok());
+            let way = stored.map_or_else(String::new, |stored| {
+                let schedule = stored.schedule.map_or_else(String::new, |schedule| format!(", {schedule}"));
+                format!(" to {}{schedule}", stored.destination)
+            });
+            format!("delivery by route \"{name}\"{way}")
+        }
     }
 }
 

@@ -13,12 +13,15 @@ use super::{
 };
 use crate::{
     Error, Result, Timestamp,
-    audit::{EntryKind, Query, State},
-    model::ConnectionId,
+    audit::{Entry, EntryKind, Outcome, Query, State},
+    model::{ConnectionId, Seq},
+    token::{TokenHealth, health as token},
 };
 
 /// How many entries are counted per connection; more are reported as this many.
 const MOST_COUNTED: usize = 1000;
+/// How many lanes, and parked deliveries, are told of each connection.
+const LANES_TOLD: usize = 10;
 
 /// How the connector is doing. Serialises for a host's health endpoint; holds no secret and no personal data.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -27,6 +30,8 @@ pub struct Health {
     /// Whether [`Connector::run`] runs in this process. The numbers of work that waits are known only then, and only
     /// for the partitions this host holds.
     pub running: bool,
+    /// How long the log took to say what it knows, in milliseconds. When it says nothing, there is no health.
+    pub log_answered_in_ms: u64,
     /// Every connection.
     pub connections: BTreeMap<ConnectionId, ConnectionHealth>,
 }
@@ -48,9 +53,27 @@ pub struct ConnectionHealth {
     pub unrouted: usize,
     /// Sweeps that missed too many records to be believed. [`Connector::confirm_sweep`] says that it is true.
     pub stopped_sweeps: Vec<StoppedSweep>,
+    /// Deliveries that wait for somebody to repair something, and why: the first of them.
+    pub parked_deliveries: Vec<ParkedDelivery>,
+    /// When each feed was read last; `None` = not yet.
+    pub feeds: BTreeMap<&'static str, Option<Timestamp>>,
+    /// When its webhook subscriptions are looked after next, where it has such.
+    pub subscriptions_due: Option<Timestamp>,
+    /// Its token, where one is stored.
+    pub token: Option<TokenHealth>,
     /// Why its webhooks do not come, as [`Source::upkeep`](crate::Source::upkeep) found: then it is polled, and news is
     /// as old as the interval. No trouble that makes the health bad.
     pub webhooks: Option<Arc<str>>,
+}
+
+/// Why a delivery is parked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct ParkedDelivery {
+    /// Which.
+    pub seq: Seq,
+    /// Why, and since when.
+    pub parked: Parked,
 }
 
 /// What waits of one kind.
@@ -61,8 +84,47 @@ pub struct Backlog {
     pub waiting: usize,
     /// Since when the oldest has been due.
     pub oldest: Option<Timestamp>,
+    /// How late the oldest is, in seconds.
+    pub lag_s: u64,
     /// How many lanes wait for somebody to repair something.
     pub parked_lanes: usize,
+    /// Nothing of the connection is tried before, as it does not work.
+    pub paused_until: Option<Timestamp>,
+    /// The lanes that are furthest behind, ten at most.
+    pub lanes: Vec<LaneHealth>,
+}
+
+/// What waits in one lane.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct LaneHealth {
+    /// Its number in the log.
+    pub lane: u64,
+    /// How many entries are due, of those held in memory.
+    pub waiting: usize,
+    /// Since when the oldest has been due.
+    pub oldest: Option<Timestamp>,
+    /// Whether it waits for somebody to repair something.
+    pub parked: bool,
+    /// What it has to wait for is not there before: a pause, room in a quota, the next try.
+    pub paused_until: Option<Timestamp>,
+}
+
+impl Backlog {
+    /// Counts a lane.
+    pub(super) fn add(&mut self, lane: LaneHealth) {
+        self.waiting += lane.waiting;
+        self.parked_lanes += usize::from(lane.parked);
+        self.oldest = self.oldest.into_iter().chain(lane.oldest).min();
+        if lane.waiting > 0 {
+            let late = |lane: &LaneHealth| lane.oldest.unwrap_or(Timestamp::MAX);
+            let at = self.lanes.partition_point(|other| (late(other), other.lane) < (late(&lane), lane.lane));
+            if at < LANES_TOLD {
+                self.lanes.insert(at, lane);
+                self.lanes.truncate(LANES_TOLD);
+            }
+        }
+    }
 }
 
 /// What the run loop knows about each connection: of signals, and of deliveries.
@@ -93,27 +155,54 @@ impl Connector {
         let registry = self.shared.registry();
         let ids: Vec<ConnectionId> = registry.connections().into_iter().collect();
         let keys: Vec<_> = ids.iter().map(standing_key).collect();
+        let asked_at = self.shared.clock.now();
         let standings = self.shared.log.documents(&keys).await?;
+        let now = self.shared.clock.now();
         let mut connections = BTreeMap::new();
         for (id, document) in ids.into_iter().zip(standings) {
-            let [signals, deliveries] =
+            let [mut signals, mut deliveries] =
                 survey.as_ref().and_then(|survey| survey.get(&id)).cloned().unwrap_or_default();
-            let parked = standing(document.as_ref()).and_then(|standing| standing.parked);
-            let dead = self.dead(&id, EntryKind::Signal).await? + self.dead(&id, EntryKind::Delivery).await?;
+            for backlog in [&mut signals, &mut deliveries] {
+                backlog.lag_s = backlog.oldest.map_or(0, |oldest| now.saturating_since(oldest).as_secs());
+            }
             let unrouted = Query { name: Some(UNROUTED.into()), ..Query::of_kind(EntryKind::Note) };
-            let unrouted = self.count(unrouted.with_connection(id.clone())).await?;
-            let (stopped_sweeps, webhooks) = match registry.source(&id) {
-                Some(slot) => (
-                    feeds::stopped_sweeps(&self.shared, slot).await?,
-                    upkeep::problem(&self.shared, slot).await?,
-                ),
-                None => (Vec::new(), None),
+            let mut health = ConnectionHealth {
+                parked: standing(document.as_ref()).and_then(|standing| standing.parked),
+                signals,
+                deliveries,
+                dead: self.dead(&id, EntryKind::Signal).await? + self.dead(&id, EntryKind::Delivery).await?,
+                unrouted: self.count(unrouted.with_connection(id.clone())).await?,
+                parked_deliveries: self.parked_deliveries(&id).await?,
+                token: token(&self.shared.context, &id).await,
+                ..ConnectionHealth::default()
             };
-            let health =
-                ConnectionHealth { parked, signals, deliveries, dead, unrouted, stopped_sweeps, webhooks };
+            if let Some(slot) = registry.source(&id) {
+                health.stopped_sweeps = feeds::stopped_sweeps(&self.shared, slot).await?;
+                let read = self.progress(&id).await?;
+                health.feeds = read.iter().map(|feed| (feed.feed, feed.read_at.max(feed.baseline))).collect();
+                health.subscriptions_due = upkeep::next_look(&self.shared, slot).await?;
+                health.webhooks = upkeep::problem(&self.shared, slot).await?;
+            }
             connections.insert(id, health);
         }
-        Ok(Health { running: survey.is_some(), connections })
+        let took = now.saturating_since(asked_at).as_millis();
+        let log_answered_in_ms = u64::try_from(took).unwrap_or(u64::MAX);
+        Ok(Health { running: survey.is_some(), log_answered_in_ms, connections })
+    }
+
+    /// The first deliveries that are parked, with what their last attempt met.
+    async fn parked_deliveries(&self, connection: &ConnectionId) -> Result<Vec<ParkedDelivery>> {
+        let query = Query::of_kind(EntryKind::Delivery)
+            .with_connection(connection.clone())
+            .with_state(State::Parked)
+            .with_limit(LANES_TOLD);
+        let parked = |entry: Entry| {
+            let last = entry.outcomes.last()?;
+            let Outcome::Parked { error } = &last.outcome else { return None };
+            let parked = Parked { since: last.at, reason: Arc::clone(error) };
+            Some(ParkedDelivery { seq: entry.seq, parked })
+        };
+        Ok(self.search(&query).await?.into_iter().filter_map(parked).collect())
     }
 
     async fn dead(&self, connection: &ConnectionId, kind: EntryKind) -> Result<usize, Error> {

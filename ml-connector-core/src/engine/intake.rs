@@ -127,6 +127,8 @@ impl Connector {
                 now + meant.source.info().coalesce,
             ));
         }
+        // The server reads on into the same memory once nobody holds it.
+        drop(request);
         if !transaction.append.is_empty() {
             let count = transaction.append.len();
             self.shared.commit(transaction).await?;
@@ -134,7 +136,10 @@ impl Connector {
             self.shared.wake.partitions(&partitions);
         }
         if let Some(prompt) = prompt {
-            let (source, ctx) = (Arc::clone(&slot.source), self.shared.context.clone());
+            // Whoever verified it may be another connection of the same app, with another token.
+            let account = signals.first().and_then(|signal| signal.account.as_ref());
+            let meant = registry.account(&endpoint, account, slot).unwrap_or(slot);
+            let (source, ctx) = (Arc::clone(&meant.source), self.shared.context.clone());
             tokio::spawn(async move {
                 if let Err(error) = source.prompt(&ctx, prompt).await {
                     tracing::warn!(%error, "a prompt failed");

@@ -85,15 +85,17 @@ impl Attempt<'_> {
         let call = self.shared.settings.call;
         let ctx = self.shared.context.within(call);
         let lookup = tokio::time::timeout(call, slot.sink.look_up(&ctx, delivery)).await;
+        let may_repeat =
+            matches!(lookup, Ok(Ok(Lookup::MayRepeat))) || slot.sink.info().on_unknown == OnUnknown::Repeat;
         Ok(match lookup {
             Ok(Ok(Lookup::Happened(receipt))) => Verdict::Happened(receipt),
             Ok(Ok(Lookup::DidNotHappen)) => Verdict::Repeat { warn: false },
             Ok(Ok(Lookup::AskAgain { at })) => Verdict::AskAgain(at),
-            Ok(Ok(Lookup::CannotTell)) if slot.sink.info().on_unknown == OnUnknown::Repeat => {
+            Ok(Ok(Lookup::MayRepeat | Lookup::CannotTell)) if may_repeat => {
                 tracing::warn!(seq = item.seq.0, "a delivery is repeated and possibly duplicated");
                 Verdict::Repeat { warn: true }
             }
-            Ok(Ok(Lookup::CannotTell)) => Verdict::Missing(Error::new(
+            Ok(Ok(Lookup::MayRepeat | Lookup::CannotTell)) => Verdict::Missing(Error::new(
                 ErrorKind::Unexpected,
                 "possibly missing: the other side cannot tell what became of the attempt",
             )),

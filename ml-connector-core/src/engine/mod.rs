@@ -10,6 +10,18 @@
 //!                                                        Sink::deliver ─► outcome
 //! ```
 //!
+//! # What routes ask for
+//!
+//! - *At once*: a delivery waits in the lane that its sink plans, and goes when those before it have gone.
+//! - *Later* ([`Schedule`](crate::route::Schedule)): it waits in a lane of its schedule, so that it keeps nobody waiting.
+//!   A digest is what waits in such a lane, sent as one; each of its deliveries is settled by itself.
+//! - *Going on* ([`Follow`](crate::model::Follow)): a document per destination and record says which message came first
+//!   and what it shows. Its writer is the transaction that settles a delivery, so it is as true as the log. A delivery
+//!   that was made before the first was told, and would rewrite it, moves to the lane of that message: whatever rewrites
+//!   one message does so in the order of the record's changes, and what is older than what it shows is superseded.
+//! - *Pages* ([`Route::pages`](crate::route::Route::pages)): a page of a backfill is one event and one delivery, written
+//!   with the snapshots of its records and the checkpoint behind it.
+//!
 //! # What it tells
 //!
 //! - [`Connector::health`] and [`Connector::stats`] say how it is doing; [`Connector::explain`] tells the story of one
@@ -42,6 +54,10 @@ mod lanes;
 mod look_up;
 mod observe;
 mod outcome;
+#[cfg(feature = "testing")]
+#[doc(hidden)]
+pub mod probe;
+mod progress;
 mod promise;
 mod registry;
 mod replay;
@@ -66,8 +82,9 @@ pub use builder::Builder;
 pub use dry_run::{DryRun, Way};
 pub use explain::Explanation;
 pub use feeds::{FeedProgress, RunProgress, StoppedSweep};
-pub use health::{Backlog, ConnectionHealth, Health};
+pub use health::{Backlog, ConnectionHealth, Health, LaneHealth, ParkedDelivery};
 pub use outcome::Parked;
+pub use progress::Progress;
 pub use replay::{Replay, ReplayMode, Replayed};
 pub use retry::{Jitter, Retries, RetryPolicy};
 pub use service::WebhookService;
@@ -192,7 +209,7 @@ impl Connector {
         change.is_ok() && removed
     }
 
-    /// Replaces all routes at once. Deliveries that exist keep their destinations.
+    /// Replaces all routes at once, but those of approvals. Deliveries that exist keep their destinations and times.
     ///
     /// # Errors
     /// [`ErrorKind::ConfigInvalid`] names the route, the field and what is wrong with it; then the old routes stay.

@@ -203,12 +203,13 @@ impl Shared {
     ) -> Result<u64> {
         let mut delivery = [stored.delivery(Seq(0), Arc::clone(route), Arc::clone(event), event.at)];
         conversation::recall(self, sink, &mut delivery).await?;
-        Ok(self.lane_of(sink, stored.schedule.as_deref(), &delivery[0]))
+        Ok(self.lane_of(sink, &delivery[0]))
     }
 
     /// The lane of a delivery that knows what was told before. A sink that is not connected at present, or cannot plan
     /// it, finds out when its turn comes.
-    pub(super) fn lane_of(&self, sink: &ConnectionId, schedule: Option<&str>, delivery: &Delivery) -> u64 {
+    pub(super) fn lane_of(&self, sink: &ConnectionId, delivery: &Delivery) -> u64 {
+        let schedule = delivery.schedule.as_deref();
         if let Some(schedule) = schedule.filter(|_| delivery.digest) {
             return digest_lane(&delivery.destination, delivery.template.as_deref(), schedule).number(sink);
         }

@@ -3,16 +3,17 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
+    time::Duration,
 };
 
 use tokio::sync::OnceCell;
 
-use super::upkeep::StateCache;
+use super::{promise::digest_lane, stored::StoredDelivery, upkeep::StateCache};
 use crate::{
     Error, ErrorKind, Result, Sink, Source, Timestamp,
     auth::OAuth2,
-    model::{AccountKey, ConnectionId, EndpointId, Partition},
-    route::RouteSet,
+    model::{AccountKey, Change, ConnectionId, Delivery, EndpointId, EntityRef, Event, Partition, Seq},
+    route::{Digest, Route, RouteMode, RouteSet, Target},
 };
 
 #[derive(Debug, Clone, Default)]
@@ -23,6 +24,9 @@ pub(super) struct Registry {
     /// The most deliveries that any sink has taken at once.
     max_batch: usize,
     routes: Arc<RouteSet>,
+    built_in: Vec<Arc<Route>>,
+    /// How the lanes of digests are gathered. Those of routes that were replaced stay: something may wait in them.
+    digests: HashMap<u64, Digest>,
 }
 
 #[derive(Debug)]
@@ -102,13 +106,44 @@ impl Registry {
     }
 
     pub(super) fn set_routes(&mut self, routes: RouteSet) -> Result<()> {
-        self.check_routes(&routes)?;
+        let routes = self.complete(routes)?;
+        for target in routes.routes.iter().flat_map(|route| &route.to) {
+            let schedule = target.schedule.as_ref();
+            let Some((schedule, digest)) = schedule.and_then(|schedule| Some((schedule, schedule.digest?)))
+            else {
+                continue;
+            };
+            let lane = digest_lane(&target.destination, target.template.as_deref(), &schedule.to_string());
+            let lane = lane.number(&target.sink);
+            self.digests.insert(lane, digest);
+            let most = self.digest(&target.sink, lane).map_or(0, |(most, _)| most);
+            self.max_batch = self.max_batch.max(most);
+        }
         self.routes = Arc::new(routes);
         Ok(())
     }
 
+    /// Routes that stay when the host's are replaced.
+    pub(super) fn build_in(&mut self, routes: impl Iterator<Item = Route>) {
+        self.built_in.extend(routes.map(Arc::new));
+    }
+
+    /// The host's routes with those that stay, checked.
+    pub(super) fn complete(&self, mut routes: RouteSet) -> Result<RouteSet> {
+        if routes.mode == RouteMode::FirstMatch && !self.built_in.is_empty() {
+            return Err(Error::new(
+                ErrorKind::ConfigInvalid,
+                "approvals need a set of routes in which every match counts",
+            )
+            .with_context("field", "mode"));
+        }
+        routes.routes.extend(self.built_in.iter().cloned());
+        self.check_routes(&routes)?;
+        Ok(routes)
+    }
+
     /// Whether routes make sense, and name connections that exist.
-    pub(super) fn check_routes(&self, routes: &RouteSet) -> Result<()> {
+    fn check_routes(&self, routes: &RouteSet) -> Result<()> {
         routes.validate()?;
         for route in &routes.routes {
             let invalid = |field, message| {
@@ -119,6 +154,26 @@ impl Registry {
             if let Some(target) = route.to.iter().find(|target| !self.sinks.contains_key(&target.sink)) {
                 return Err(invalid("to", "the route delivers to a sink that is not connected")
                     .with_context("sink", &target.sink));
+            }
+            let digests = route
+                .to
+                .iter()
+                .filter(|target| target.schedule.as_ref().is_some_and(|schedule| schedule.digest.is_some()));
+            let able = |target: &&Target| {
+                self.sinks.get(&target.sink).is_some_and(|slot| slot.sink.info().max_digest > 0)
+            };
+            if let Some(target) = digests.into_iter().find(|target| !able(target)) {
+                return Err(invalid("to.schedule.digest", "the sink makes no digests")
+                    .with_context("sink", &target.sink));
+            }
+            for (i, target) in route.to.iter().enumerate().filter(|(_, target)| target.template.is_some()) {
+                let refused =
+                    self.sinks.get(&target.sink).and_then(|slot| slot.sink.plan(&probe(target)).err());
+                if let Some(error) = refused.filter(|error| error.kind() == ErrorKind::ConfigInvalid) {
+                    return Err(error
+                        .with_context("route", &route.name)
+                        .with_context("field", format!("to[{i}]")));
+                }
             }
             if let Some(from) = route.from.iter().find(|from| !self.sources.contains_key(from)) {
                 return Err(invalid("from", "the route takes from a source that is not connected")
@@ -149,6 +204,14 @@ impl Registry {
     /// The most deliveries that a sink takes at once.
     pub(super) fn max_batch(&self) -> usize {
         self.max_batch
+    }
+
+    /// How deliveries of a lane are gathered into one, if they are: how many, and how long the first one waits.
+    pub(super) fn digest(&self, connection: &ConnectionId, lane: u64) -> Option<(usize, Duration)> {
+        let digest = self.digests.get(&lane)?;
+        let most = self.sinks.get(connection)?.sink.info().max_digest;
+        let events = digest.events.and_then(|events| usize::try_from(events).ok()).unwrap_or(most);
+        Some((events.min(most), Duration::from_secs(digest.seconds.unwrap_or(0).into())))
     }
 
     /// The tokens that are to be kept alive, with whom they are of and who owns that.
@@ -184,6 +247,14 @@ impl Registry {
         let Some(account) = account else { return Some(verified_by) };
         self.endpoint(endpoint).iter().find(|slot| slot.source.info().accounts.contains(account))
     }
+}
+
+/// A delivery that only asks a sink whether it knows what a target names.
+fn probe(target: &Target) -> Delivery {
+    let entity = EntityRef::new("invoice", "probe");
+    let event = Event::new("probe".into(), entity, 1, [Change::Updated].into(), Timestamp::default(), None);
+    let stored = StoredDelivery::new(target, Timestamp::default());
+    stored.delivery(Seq(0), "probe".into(), Arc::new(event), Timestamp::default())
 }
 
 fn taken(what: &'static str, connection: &ConnectionId) -> Error {

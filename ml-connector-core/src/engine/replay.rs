@@ -84,6 +84,59 @@ impl Replay {
     }
 }
 
+/// A replay on its way through its selection.
+#[derive(Debug)]
+pub(super) struct Replaying {
+    replay: Replay,
+    query: Query,
+    left: usize,
+    done: Replayed,
+    /// What was appended by this wish, now or before, and not taken yet.
+    entries: Vec<Seq>,
+}
+
+impl Replaying {
+    pub(super) fn new(replay: Replay) -> Self {
+        let query = Query { bodies: true, ..replay.selection.clone() };
+        let left = replay.selection.effective_limit();
+        Self { replay, query, left, done: Replayed::default(), entries: Vec::new() }
+    }
+
+    /// Replays the next page. Tells whether there may be another.
+    pub(super) async fn page(&mut self, connector: &Connector) -> Result<bool> {
+        if self.replay.nonce.is_empty() {
+            return Err(Error::new(ErrorKind::InvalidRequest, "a replay needs a nonce"));
+        }
+        self.query.limit = PAGE.min(self.left);
+        if self.left == 0 {
+            return Ok(false);
+        }
+        let entries = connector.search(&self.query).await?;
+        for entry in &entries {
+            let seqs = connector.replay_entry(&self.replay, entry, &mut self.done).await?;
+            self.entries.extend(seqs);
+            // Whoever calls again after an error goes on behind it.
+            self.query.after = Some(entry.seq);
+            self.left -= 1;
+        }
+        connector.shared.wake.all();
+        Ok(entries.len() == self.query.limit && self.left > 0)
+    }
+
+    pub(super) fn take_entries(&mut self) -> Vec<Seq> {
+        std::mem::take(&mut self.entries)
+    }
+
+    /// Leaves a note.
+    pub(super) async fn end(&self, connector: &Connector) -> Result<Replayed> {
+        if self.done.appended > 0 {
+            tracing::info!(nonce = %self.replay.nonce, appended = self.done.appended, "replayed");
+            connector.audit(&self.replay, &self.done).await?;
+        }
+        Ok(self.done.clone())
+    }
+}
+
 impl Connector {
     /// Sends again, and leaves a note about it. Every entry of a replay is a new one below the original, so that `explain` shows both, and the
     /// original keeps its outcome. Idempotent by nonce.
@@ -92,32 +145,9 @@ impl Connector {
     /// [`ErrorKind::InvalidRequest`] without a nonce; [`ErrorKind::Unavailable`] when the log fails on the way: call
     /// again with the same nonce.
     pub async fn replay(&self, replay: &Replay) -> Result<Replayed> {
-        if replay.nonce.is_empty() {
-            return Err(Error::new(ErrorKind::InvalidRequest, "a replay needs a nonce"));
-        }
-        let mut done = Replayed::default();
-        let mut query = Query { bodies: true, ..replay.selection.clone() };
-        let mut left = replay.selection.effective_limit();
-        while left > 0 {
-            query.limit = PAGE.min(left);
-            let entries = self.search(&query).await?;
-            let Some(last) = entries.last() else { break };
-            left = left.saturating_sub(entries.len());
-            query.after = Some(last.seq);
-            let full = entries.len() == query.limit;
-            for entry in &entries {
-                self.replay_entry(replay, entry, &mut done).await?;
-            }
-            if !full {
-                break;
-            }
-        }
-        if done.appended > 0 {
-            tracing::info!(nonce = %replay.nonce, appended = done.appended, "replayed");
-            self.shared.wake.all();
-            self.audit(replay, &done).await?;
-        }
-        Ok(done)
+        let mut replaying = Replaying::new(replay.clone());
+        while replaying.page(self).await? {}
+        replaying.end(self).await
     }
 
     /// Leaves a note that somebody replayed something.
@@ -143,7 +173,8 @@ impl Connector {
         self.shared.commit(Transaction { append: vec![note], ..Transaction::default() }).await.map(drop)
     }
 
-    async fn replay_entry(&self, replay: &Replay, entry: &Entry, done: &mut Replayed) -> Result<()> {
+    /// Replays one entry. Returns what stands for it in the log now.
+    async fn replay_entry(&self, replay: &Replay, entry: &Entry, done: &mut Replayed) -> Result<Vec<Seq>> {
         let append = match (replay.mode, entry.kind) {
             (ReplayMode::SameDestination, EntryKind::Delivery) => self.same_delivery(replay, entry).await?,
             (ReplayMode::SameDestination, EntryKind::Signal) => {
@@ -164,19 +195,20 @@ impl Connector {
             _ => Vec::new(),
         };
         if append.is_empty() {
-            return Ok(());
+            return Ok(Vec::new());
         }
         done.selected += 1;
         if replay.dry_run {
-            return Ok(());
+            return Ok(Vec::new());
         }
-        for appended in self.shared.commit(Transaction { append, ..Transaction::default() }).await? {
+        let appended = self.shared.commit(Transaction { append, ..Transaction::default() }).await?;
+        for appended in &appended {
             match appended {
                 Appended::New(_) => done.appended += 1,
                 Appended::Duplicate(_) => done.repeated += 1,
             }
         }
-        Ok(())
+        Ok(appended.into_iter().map(Appended::seq).collect())
     }
 
     /// A delivery to where it went, with an identity of its own: the other side must not take it for the old one.
@@ -227,7 +259,12 @@ impl Connector {
 
     async fn rerouted(&self, replay: &Replay, entry: &Entry) -> Result<Vec<NewEntry>> {
         let Some(body) = &entry.body else { return Ok(Vec::new()) };
-        let mut event = Event { origin: Origin::Replay, ..Event::from_cloudevent(body)? };
+        let event = Event::from_cloudevent(body)?;
+        if event.origin == Origin::Replay {
+            // A page that a replay has made, perhaps this one.
+            return Ok(Vec::new());
+        }
+        let mut event = Event { origin: Origin::Replay, ..event };
         event.page.iter_mut().for_each(|record| record.origin = Origin::Replay);
         let (parent, now) = (Parent::Entry(entry.seq), self.shared.clock.now());
         let mut append = Vec::new();

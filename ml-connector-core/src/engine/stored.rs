@@ -135,6 +135,7 @@ impl StoredDelivery {
     ) -> Delivery {
         let mut delivery = Delivery::new(seq, self.id, self.destination.clone(), route, event, since);
         delivery.template.clone_from(&self.template);
+        delivery.schedule.clone_from(&self.schedule);
         (delivery.follow, delivery.digest) = (self.follow, self.digest);
         delivery
     }

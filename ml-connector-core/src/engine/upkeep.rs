@@ -127,6 +127,15 @@ pub(super) async fn ensure(shared: &Shared, slot: &SourceSlot) -> Result<()> {
     shared.log.commit(vec![heal], now).await.map(drop)
 }
 
+/// When the source looks after its subscriptions next, if it has such.
+pub(super) async fn next_look(shared: &Shared, slot: &SourceSlot) -> Result<Option<Timestamp>> {
+    if !slot.source.info().mode.subscribes() {
+        return Ok(None);
+    }
+    let (expected, plan) = read_plan(shared, slot).await?;
+    Ok((expected != Expected::Absent).then_some(plan.due))
+}
+
 /// Lets the source look after its subscriptions, for all signals about them.
 pub(super) async fn look_after(
     shared: &Shared,

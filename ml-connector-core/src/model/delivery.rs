@@ -72,6 +72,8 @@ pub struct Delivery {
     pub root: Option<Root>,
     /// Whether it is part of a digest: the sink makes one message of the whole batch.
     pub digest: bool,
+    /// The schedule it waits for, as text: a part of its lane's name.
+    pub(crate) schedule: Option<Arc<str>>,
 }
 
 impl Delivery {
@@ -97,11 +99,15 @@ impl Delivery {
             follow: None,
             root: None,
             digest: false,
+            schedule: None,
         }
     }
 }
 
 /// How later events about a record go on from the first that its destination was told.
+///
+/// A sink says [`NotFound`](crate::ErrorKind::NotFound), without effect and in the scope of the entry, when the message
+/// that [`Delivery::root`] names is gone: the delivery then comes again without a root, and is the first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -197,6 +203,9 @@ pub enum Lookup {
         /// When to look again.
         at: Timestamp,
     },
+    /// The other side cannot tell, but one more of it does no harm: it is repeated, and the audit says possibly
+    /// duplicated. For what only says again what is so, such as an answer that one person sees.
+    MayRepeat,
     /// The other side cannot tell: the host's policy decides.
     CannotTell,
 }

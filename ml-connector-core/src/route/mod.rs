@@ -12,7 +12,7 @@ use std::{fmt, sync::Arc};
 pub use pattern::Pattern;
 pub use schedule::{Digest, Schedule};
 use serde::{Deserialize, Serialize};
-pub use set::{Choice, RouteSet};
+pub use set::{RouteMode, RouteSet};
 
 use crate::{
     Error, ErrorKind, Money, Result,

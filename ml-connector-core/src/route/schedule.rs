@@ -58,6 +58,12 @@ pub struct Digest {
 }
 
 impl Digest {
+    /// With at most so many; for schedules with times.
+    #[must_use]
+    pub fn of(events: u32) -> Self {
+        Self { events: Some(events), seconds: None }
+    }
+
     /// With `events` of them, or after `seconds`.
     #[must_use]
     pub fn new(events: u32, seconds: u32) -> Self {
@@ -185,6 +191,8 @@ impl fmt::Display for Schedule {
 
 #[cfg(test)]
 mod tests {
+    use proptest::{collection::vec, prelude::*, sample::subsequence};
+
     use super::*;
 
     fn next(schedule: &Schedule, now: &str) -> String {
@@ -253,6 +261,50 @@ mod tests {
             none().as_digest(Digest::new(9, 9)),
         ] {
             assert_eq!(schedule.problem(), None, "{schedule}");
+        }
+    }
+
+    fn any_time() -> impl Strategy<Value = TimeOfDay> {
+        (0..24_u32, 0..60_u32).prop_map(|(hour, minute)| format!("{hour:02}:{minute:02}").parse().unwrap())
+    }
+
+    fn any_zone() -> impl Strategy<Value = Zone> {
+        prop::sample::select(vec![
+            "UTC",
+            "America/New_York",
+            "America/Havana",
+            "Asia/Beirut",
+            "Australia/Lord_Howe",
+            "Asia/Kolkata",
+        ])
+        .prop_map(|name| Zone::named(name).unwrap())
+    }
+
+    proptest! {
+        #[test]
+        fn the_next_time_is_one_of_the_times_on_one_of_the_days_and_none_lies_before_it(
+            secs in 1_577_836_800_i64..1_893_456_000,
+            at in vec(any_time(), 1..4),
+            days in subsequence(Weekday::WORKING.to_vec(), 0..=5),
+            zone in any_zone(),
+        ) {
+            let now = Timestamp::from_secs(secs);
+            let schedule = Schedule::daily(at.clone(), zone.clone()).on_days(days.clone());
+            let next = schedule.next(now);
+            let on = |date: Date| days.is_empty() || days.contains(&date.weekday());
+            let first = now.date_in(&zone).minus_days(2);
+            let times = (0..12).map(|n| first.plus_days(n)).filter(|date| on(*date));
+            let times: Vec<_> = times.flat_map(|date| at.iter().map(|time| time.on(date, &zone)).collect::<Vec<_>>()).collect();
+            prop_assert_eq!(times.iter().copied().filter(|at| *at >= now).min(), Some(next));
+            prop_assert_eq!(schedule.next(next), next, "what has its time goes at it");
+        }
+
+        #[test]
+        fn every_so_many_minutes_is_never_later_than_that(millis in 0_i64..4_000_000_000_000, minutes in 1_u32..2000) {
+            let now = Timestamp::from_millis(millis);
+            let next = Schedule::every_minutes(minutes).next(now);
+            let step = i64::from(minutes) * 60_000;
+            prop_assert!(next >= now && next.as_millis() - millis < step && next.as_millis() % step == 0);
         }
     }
 }

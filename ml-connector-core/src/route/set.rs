@@ -11,7 +11,7 @@ use crate::{Error, ErrorKind, Result, model::Event};
 /// `from_toml`; both check what [`validate`](Self::validate) checks.
 ///
 /// ```
-/// use ml_connector_core::route::{Choice, RouteSet};
+/// use ml_connector_core::route::{RouteMode, RouteSet};
 ///
 /// let routes = RouteSet::from_json(r#"{
 ///     "mode": "first-match",
@@ -21,7 +21,7 @@ use crate::{Error, ErrorKind, Result, model::Event};
 ///         {"name": "other", "on": ["bill.*"], "to": [{"sink": "slack", "destination": "channel:accounting"}]}
 ///     ]
 /// }"#)?;
-/// assert_eq!(routes.mode, Choice::FirstMatch);
+/// assert_eq!(routes.mode, RouteMode::FirstMatch);
 ///
 /// let error = RouteSet::from_json(r#"{"routes": [{"name": "large", "on": ["bill.payed"], "to": []}]}"#).unwrap_err();
 /// assert_eq!((error.context("route"), error.context("line")), (Some("large"), Some("1")));
@@ -33,7 +33,7 @@ use crate::{Error, ErrorKind, Result, model::Event};
 pub struct RouteSet {
     /// Which of the routes that match an event take it.
     #[serde(default)]
-    pub mode: Choice,
+    pub mode: RouteMode,
     /// The routes.
     #[serde(default)]
     pub routes: Vec<Arc<Route>>,
@@ -43,7 +43,7 @@ pub struct RouteSet {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
-pub enum Choice {
+pub enum RouteMode {
     /// Every one.
     #[default]
     All,
@@ -55,13 +55,13 @@ impl RouteSet {
     /// These routes, each for itself.
     #[must_use]
     pub fn new(routes: Vec<Route>) -> Self {
-        Self { mode: Choice::All, routes: routes.into_iter().map(Arc::new).collect() }
+        Self { mode: RouteMode::All, routes: routes.into_iter().map(Arc::new).collect() }
     }
 
     /// The first route that matches takes the event alone.
     #[must_use]
     pub fn first_match(mut self) -> Self {
-        self.mode = Choice::FirstMatch;
+        self.mode = RouteMode::FirstMatch;
         self
     }
 
@@ -88,7 +88,7 @@ impl RouteSet {
         let mut taken = false;
         self.routes.iter().map(move |route| {
             let verdict = if taken { Verdict::EarlierRoute } else { route.verdict(event) };
-            taken = taken || self.mode == Choice::FirstMatch && verdict.is_match();
+            taken = taken || self.mode == RouteMode::FirstMatch && verdict.is_match();
             (route, verdict)
         })
     }

@@ -176,11 +176,9 @@ to = [{ sink = "slack", destination = "channel:a" }]
 "#;
 
 fn built() -> RouteSet {
-    let mut digest = Digest::default();
-    digest.events = Some(20);
     let schedule =
         Schedule::daily([TimeOfDay::parse("09:00").unwrap()], Zone::named("Europe/Berlin").unwrap());
-    let schedule = schedule.on_days([Weekday::Mon]).as_digest(digest);
+    let schedule = schedule.on_days([Weekday::Mon]).as_digest(Digest::of(20));
     let large = Route::new("large")
         .from("books")
         .on("bill.*")
@@ -273,7 +271,7 @@ fn an_error_in_a_toml_file_names_the_route_the_field_and_the_line() {
 #[test]
 fn the_example_is_right_and_says_what_it_says() {
     let routes = RouteSet::from_toml(include_str!("../../../examples/routes.toml")).unwrap();
-    assert_eq!(routes.mode, Choice::All);
+    assert_eq!(routes.mode, RouteMode::All);
     let takers = |event: &Event| routes.takers(event).map(|route| route.name.to_string()).collect::<Vec<_>>();
     assert_eq!(takers(&invoice("12000", "USD", &[Change::Created])), ["large invoices"]);
     assert_eq!(takers(&invoice("12000", "USD", &[Change::Overdue(30)])), ["overdue"]);

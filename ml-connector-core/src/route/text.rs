@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{Choice, Route, RouteSet};
+use super::{Route, RouteMode, RouteSet};
 use crate::{Error, ErrorKind, Result};
 
 /// A route with where it begins in the text, in bytes.
@@ -34,7 +34,7 @@ impl RouteSet {
         #[serde(deny_unknown_fields)]
         struct File<'a> {
             #[serde(default)]
-            mode: Choice,
+            mode: RouteMode,
             #[serde(default, borrow)]
             routes: Vec<&'a RawValue>,
         }
@@ -71,7 +71,7 @@ impl RouteSet {
         #[serde(deny_unknown_fields)]
         struct File<T> {
             #[serde(default)]
-            mode: Choice,
+            mode: RouteMode,
             #[serde(default = "Vec::new")]
             routes: Vec<toml::Spanned<T>>,
         }
@@ -103,7 +103,7 @@ impl RouteSet {
         Self::checked(text, file.mode, placed.collect())
     }
 
-    fn checked(text: &str, mode: Choice, placed: Vec<Placed>) -> Result<Self> {
+    fn checked(text: &str, mode: RouteMode, placed: Vec<Placed>) -> Result<Self> {
         let starts: Vec<usize> = placed.iter().map(|placed| placed.start).collect();
         let routes = placed.into_iter().map(|placed| Arc::new(placed.route)).collect();
         let set = Self { mode, routes };

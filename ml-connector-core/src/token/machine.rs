@@ -476,8 +476,8 @@ impl Blob {
         self.begin_generation();
     }
 
-    /// What is left to try when the refresh token is refused. One that has had an answer, lost as it may be, was good
-    /// and stands for another consent than the former one.
+    /// What is left to try when the refresh token is refused. The chain before a configured token only if no answer
+    /// was lost since: that one may have been good, and its own answer may still come.
     fn other_refresh_token(&mut self) -> Option<Kept> {
         let lost = self.lost > 0;
         self.spare.take().or_else(|| self.former.take_if(|_| !lost))

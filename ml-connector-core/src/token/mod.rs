@@ -3,6 +3,7 @@
 mod blob;
 #[cfg(test)]
 mod explore;
+mod health;
 mod machine;
 mod manager;
 mod memory;
@@ -14,6 +15,8 @@ use async_trait::async_trait;
 pub(crate) use blob::Received;
 pub(crate) use blob::{Blob, Cause, Kept};
 use bytes::Bytes;
+pub use health::TokenHealth;
+pub(crate) use health::health;
 pub(crate) use machine::{Granted, Input, Rules, Verdict};
 pub(crate) use manager::{Endpoint, Manager};
 pub use memory::MemoryTokenStore;

@@ -59,6 +59,14 @@ fn certificates_bring_no_crate_that_tls_does_not_bring() {
     assert!(bare.contains("aws-lc-rs"), "the test can fail: {bare:?}");
 }
 
+#[test]
+fn toml_brings_its_parser_and_nothing_else() {
+    let more =
+        &crates(&["--no-default-features", "--features", "toml"]) - &crates(&["--no-default-features"]);
+    let others: Vec<_> = more.iter().filter(|name| !is_or_belongs_to(name, "toml")).collect();
+    assert_eq!(others, ["serde_spanned", "winnow"], "{more:?}");
+}
+
 /// Whether a crate is this one or one of its family, such as `rustls-webpki` of `rustls`.
 fn is_or_belongs_to(name: &str, family: &str) -> bool {
     name.split(['-', '_']).any(|part| part == family) || name.starts_with(family) && name.len() > 4

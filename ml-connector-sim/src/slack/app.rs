@@ -1,6 +1,6 @@
 //! The app at the other end: what it is sent, and what becomes of its answers.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode, header};
@@ -17,12 +17,10 @@ use super::{
     chat::{self, Content},
     events::VERIFICATION_TOKEN,
     message::Message,
-    outbox::{Attempt, Delivery, DeliveryKind, DeliveryTuning, ReplyTo},
+    outbox::{Attempt, Delivery, DeliveryKind, DeliveryTuning, PATIENCE, ReplyTo},
     workspace::{BOT_USER, Workspace},
 };
 
-/// How long the app may take for an answer.
-const PATIENCE: Duration = Duration::from_secs(3);
 /// Events API page: so many redirects are followed.
 const REDIRECTS: usize = 2;
 /// What a person reads when the app did not answer.

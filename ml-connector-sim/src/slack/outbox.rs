@@ -16,6 +16,8 @@ use crate::seed::Seed;
 const RETRIES: [Duration; 3] = [Duration::ZERO, Duration::from_secs(60), Duration::from_secs(300)];
 /// Events API page, "Delayed Events": so many further retries, an hour apart.
 const HOURLY_RETRIES: u32 = 24;
+/// How long the app may take for an answer.
+pub(super) const PATIENCE: Duration = Duration::from_secs(3);
 const HOUR: Duration = Duration::from_secs(3600);
 /// Events API page: apps with fewer attempts an hour are never cut off.
 const CUT_OFF_FROM: usize = 1000;
@@ -82,7 +84,7 @@ pub struct Delivery {
 }
 
 /// Whose answer it is.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) enum ReplyTo {
     Nobody,
     Click { user: String, channel: String, ts: String },
@@ -126,6 +128,8 @@ pub(super) struct Outbox {
     /// When a person last did something that the app is asked about.
     pub(super) acted: Option<Timestamp>,
     waiting: Vec<Delivery>,
+    /// What was taken, until it is settled: attempt by attempt.
+    under_way: Vec<(Timestamp, ReplyTo)>,
     /// Whether events of the last hour were received, and how many were not.
     recent: VecDeque<(Timestamp, bool)>,
     failed: usize,
@@ -143,6 +147,7 @@ impl Outbox {
             cut_off: false,
             acted: None,
             waiting: Vec::new(),
+            under_way: Vec::new(),
             recent: VecDeque::new(),
             failed: 0,
             seed: Seed::new(u64::from_str_radix(&drawn[32..48], 16).unwrap_or_default()),
@@ -164,9 +169,11 @@ impl Outbox {
         self.waiting.clear();
     }
 
-    /// Whether a delivery waits whose answer is wanted here.
-    pub(super) fn waits(&self, of: impl Fn(&ReplyTo) -> bool) -> bool {
-        self.waiting.iter().any(|delivery| of(&delivery.reply_to))
+    /// Whether an answer is still to come that is wanted here.
+    pub(super) fn waits(&self, now: Timestamp, of: impl Fn(&ReplyTo) -> bool) -> bool {
+        let mut under_way = self.under_way.iter().filter(|(sent_at, _)| now < *sent_at + PATIENCE);
+        under_way.any(|(_, reply_to)| of(reply_to))
+            || self.waiting.iter().any(|delivery| of(&delivery.reply_to))
     }
 
     /// When the next delivery is due.
@@ -222,6 +229,9 @@ impl Outbox {
             due.sort_by_cached_key(|_| self.seed.hex());
         }
         due.iter_mut().for_each(|delivery| self.prepare(delivery, now));
+        self.under_way.retain(|(sent_at, _)| now < *sent_at + PATIENCE);
+        let answered = due.iter().filter(|delivery| delivery.kind != DeliveryKind::Event);
+        self.under_way.extend(answered.map(|delivery| (now, delivery.reply_to.clone())));
         due
     }
 
@@ -233,6 +243,11 @@ impl Outbox {
         no_retry: bool,
         now: Timestamp,
     ) {
+        let sent = self
+            .under_way
+            .iter()
+            .position(|(sent_at, reply_to)| *sent_at == delivery.sent_at && *reply_to == delivery.reply_to);
+        sent.into_iter().for_each(|at| drop(self.under_way.swap_remove(at)));
         if delivery.kind == DeliveryKind::Event {
             self.watch(attempt.failure.is_none(), now);
             if let Some(reason) = attempt.failure

@@ -1,16 +1,20 @@
 //! Block Kit: the blocks that cards are made of, and a check of every limit before anything is sent.
 
+mod elements;
+mod table;
 mod text;
 mod validate;
+mod view;
 
-use std::fmt;
-
-use serde::{Serialize, Serializer, ser::SerializeStruct};
+use serde::Serialize;
 
 pub(crate) use self::text::{shorten_literal, visible};
 pub use self::{
+    elements::{Button, ButtonStyle, Confirm, TextInput},
+    table::{Align, Cell, Column, table},
     text::{Markup, Text, escape, safe_url, shorten_escaped, units},
     validate::Violation,
+    view::View,
 };
 
 /// The blocks of one message, in order.
@@ -88,6 +92,17 @@ pub enum Block {
         /// 1 to 25.
         elements: Vec<Button>,
     },
+    /// Something to write, whose answer comes with the next click on the message, or with the modal.
+    Input {
+        /// What the answer comes under. Other ids are Slack's.
+        block_id: String,
+        /// What is asked for. At most 2,000.
+        label: Text,
+        /// Where it is written.
+        element: TextInput,
+        /// Whether it may be left empty.
+        optional: bool,
+    },
     /// A table; at most one in a message.
     Table {
         /// 1 to 100, each of 1 to 20 cells.
@@ -116,117 +131,17 @@ impl Block {
     pub fn fields(fields: Vec<Text>) -> Self {
         Self::Section { text: None, fields }
     }
-}
 
-/// A button. `Debug` shows the action only.
-#[derive(Clone, PartialEq, Eq, Serialize)]
-#[serde(tag = "type", rename = "button")]
-pub struct Button {
-    text: Text,
-    action_id: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    url: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    value: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    style: Option<ButtonStyle>,
-}
-
-impl Button {
-    /// A button that sends its action. The label is cut at 75.
+    /// Small type, one text after the other.
     #[must_use]
-    pub fn new(action_id: impl Into<String>, label: &str) -> Self {
-        let text = Text::plain(label).shortened(validate::BUTTON_TEXT_MAX);
-        Self { text, action_id: action_id.into(), url: None, value: None, style: None }
+    pub fn context(elements: Vec<Text>) -> Self {
+        Self::Context { elements }
     }
 
-    /// Opens an https URL. Slack sends the action nevertheless.
+    /// A line to write in. The label is cut at 2,000.
     #[must_use]
-    pub fn with_url(mut self, url: impl Into<String>) -> Self {
-        self.url = Some(url.into());
-        self
+    pub fn input(block_id: impl Into<String>, label: &str, element: TextInput) -> Self {
+        let label = Text::plain(label).shortened(validate::LABEL_MAX);
+        Self::Input { block_id: block_id.into(), label, element, optional: false }
     }
-
-    /// What comes back with the action.
-    #[must_use]
-    pub fn with_value(mut self, value: impl Into<String>) -> Self {
-        self.value = Some(value.into());
-        self
-    }
-
-    /// How it looks.
-    #[must_use]
-    pub fn with_style(mut self, style: ButtonStyle) -> Self {
-        self.style = Some(style);
-        self
-    }
-}
-
-impl fmt::Debug for Button {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Button").field("action_id", &self.action_id).finish_non_exhaustive()
-    }
-}
-
-/// How a button looks, if not neutral.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ButtonStyle {
-    /// The main thing to do.
-    Primary,
-    /// Something that cannot be undone.
-    Danger,
-}
-
-/// A cell of a table: literal text, in which nothing needs escaping. `Debug` shows the size only.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Cell(String);
-
-impl Cell {
-    /// A cell cut at `limit`; a space where there is nothing to show, because Slack refuses empty cells.
-    #[must_use]
-    pub fn new(text: &str, limit: usize) -> Self {
-        let text: String = visible(text).collect();
-        if text.trim().is_empty() {
-            return Self(" ".to_owned());
-        }
-        Self(shorten_literal(&text, limit))
-    }
-}
-
-impl Serialize for Cell {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        let mut object = to.serialize_struct("Cell", 2)?;
-        object.serialize_field("type", "raw_text")?;
-        object.serialize_field("text", &self.0)?;
-        object.end()
-    }
-}
-
-impl fmt::Debug for Cell {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Cell({} units)", units(&self.0))
-    }
-}
-
-/// How a column of a table is set.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct Column {
-    /// To which side.
-    pub align: Align,
-    /// Whether long text goes on in the next line.
-    pub is_wrapped: bool,
-}
-
-/// To which side text is set.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Align {
-    /// Text.
-    #[default]
-    Left,
-    /// Marks.
-    Center,
-    /// Numbers.
-    Right,
 }

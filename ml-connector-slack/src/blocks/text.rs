@@ -2,8 +2,11 @@
 
 use std::fmt;
 
+use ml_connector_core::Timestamp;
 use serde::{Serialize, Serializer, ser::SerializeStruct};
 use url::Url;
+
+use crate::destination::is_user;
 
 /// The longest URL of a button or a link.
 pub(crate) const URL_MAX: usize = 3000;
@@ -117,6 +120,24 @@ impl Markup {
             Some(url) => self.0.push_str(&format!("<{}|{label}>", url.replace('&', "&amp;"))),
             None => self.0.push_str(&label),
         }
+        self
+    }
+
+    /// Adds the name of a person, who is notified. Nothing that is no user id.
+    #[must_use]
+    pub fn user(mut self, id: &str) -> Self {
+        if is_user(id) {
+            self.0.push_str(&format!("<@{id}>"));
+        }
+        self
+    }
+
+    /// Adds an instant as a date and a time in the reader's own zone, and in UTC where Slack cannot show that. Not for
+    /// dates without a time: to half of the world they would be the day before.
+    #[must_use]
+    pub fn instant(mut self, at: Timestamp) -> Self {
+        let (secs, utc) = (at.as_secs(), escape(&at.to_string()));
+        self.0.push_str(&format!("<!date^{secs}^{{date_short}} {{time}}|{utc}>"));
         self
     }
 

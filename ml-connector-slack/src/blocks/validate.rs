@@ -2,25 +2,39 @@
 
 use std::{collections::BTreeSet, fmt};
 
-use super::{Block, Button, Cell, Text, text::URL_MAX, units};
+use super::{Block, Button, Cell, Confirm, Text, TextInput, View, text::URL_MAX, units};
 
 pub(super) const HEADER_MAX: usize = 150;
 pub(super) const BUTTON_TEXT_MAX: usize = 75;
+pub(super) const CONFIRM_TITLE_MAX: usize = 100;
+pub(super) const CONFIRM_TEXT_MAX: usize = 300;
+pub(super) const CONFIRM_ANSWER_MAX: usize = 30;
+pub(super) const LABEL_MAX: usize = 2000;
+pub(super) const PLACEHOLDER_MAX: usize = 150;
+pub(super) const VIEW_LABEL_MAX: usize = 24;
+/// Ours: a title of a column says what stands below it.
+pub(super) const CELL_TITLE_MAX: usize = 60;
 const BLOCKS_MAX: usize = 50;
+const VIEW_BLOCKS_MAX: usize = 100;
+const ID_MAX: usize = 255;
+const INPUT_MAX: usize = 3000;
+const PRIVATE_METADATA_MAX: usize = 3000;
+const VIEW_BYTES_MAX: usize = 250_000;
 const TEXT_MAX: usize = 3000;
 const FIELDS_MAX: usize = 10;
 const FIELD_MAX: usize = 2000;
 const CONTEXT_MAX: usize = 10;
 const ACTIONS_MAX: usize = 25;
-const ACTION_ID_MAX: usize = 255;
 const VALUE_MAX: usize = 2000;
-const ROWS_MAX: usize = 100;
+pub(super) const ROWS_MAX: usize = 100;
 const CELLS_MAX: usize = 20;
 const COLUMNS_MAX: usize = 20;
 /// Unconfirmed by the vendor for this kind of table; documented for the newer one.
-const TABLE_TEXT_MAX: usize = 10_000;
+pub(super) const TABLE_TEXT_MAX: usize = 10_000;
 /// The vendor publishes no number for all blocks together; this one is ours, on the safe side.
 const MESSAGE_BYTES_MAX: usize = 50_000;
+/// What a table may take of it, so that the rest of a card has room.
+pub(super) const TABLE_BYTES_MAX: usize = 30_000;
 
 /// One broken limit. Holds no text of the message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,16 +58,34 @@ impl fmt::Display for Violation {
 
 pub(super) fn validate(blocks: &[Block]) -> Result<(), Vec<Violation>> {
     let mut found = Found::default();
-    found.count("", blocks.len(), 1, BLOCKS_MAX);
-    for (i, block) in blocks.iter().enumerate() {
-        found.block(&format!("/{i}"), block);
-    }
+    found.blocks("", blocks, BLOCKS_MAX);
     let tables = blocks.iter().filter(|block| matches!(block, Block::Table { .. })).count();
     found.check("", "one_table", tables, tables <= 1, 1);
-    // Writing blocks as JSON cannot fail: they hold text and numbers only.
-    let bytes = serde_json::to_vec(blocks).map_or(0, |json| json.len());
-    found.check("", "max_bytes", bytes, bytes <= MESSAGE_BYTES_MAX, MESSAGE_BYTES_MAX);
-    if found.0.is_empty() { Ok(()) } else { Err(found.0) }
+    found.bytes(&blocks, MESSAGE_BYTES_MAX);
+    found.verdict()
+}
+
+pub(super) fn view(view: &View) -> Result<(), Vec<Violation>> {
+    let mut found = Found::default();
+    found.plain("/title", &view.title, VIEW_LABEL_MAX);
+    found.blocks("/blocks", &view.blocks.0, VIEW_BLOCKS_MAX);
+    let tables = view.blocks.0.iter().filter(|block| matches!(block, Block::Table { .. })).count();
+    found.check("/blocks", "messages_only", tables, tables == 0, 0);
+    let inputs = view.blocks.0.iter().any(|block| matches!(block, Block::Input { .. }));
+    found.check("/submit", "required_with_input", 0, view.submit.is_some() || !inputs, 1);
+    for (at, label) in [("/submit", &view.submit), ("/close", &view.close)] {
+        if let Some(label) = label {
+            found.plain(at, label, VIEW_LABEL_MAX);
+        }
+    }
+    for (at, text, max) in [
+        ("/private_metadata", &view.private_metadata, PRIVATE_METADATA_MAX),
+        ("/callback_id", &view.callback_id, ID_MAX),
+    ] {
+        found.check(at, "max_length", units(text), units(text) <= max, max);
+    }
+    found.bytes(&view, VIEW_BYTES_MAX);
+    found.verdict()
 }
 
 #[derive(Default)]
@@ -63,6 +95,29 @@ impl Found {
     fn check(&mut self, pointer: &str, rule: &'static str, actual: usize, holds: bool, limit: usize) {
         if !holds {
             self.0.push(Violation { pointer: pointer.to_owned(), rule, actual, limit });
+        }
+    }
+
+    fn verdict(self) -> Result<(), Vec<Violation>> {
+        if self.0.is_empty() { Ok(()) } else { Err(self.0) }
+    }
+
+    fn bytes(&mut self, whole: &impl serde::Serialize, max: usize) {
+        // Writing blocks as JSON cannot fail: they hold text and numbers only.
+        let bytes = serde_json::to_vec(whole).map_or(0, |json| json.len());
+        self.check("", "max_bytes", bytes, bytes <= max, max);
+    }
+
+    fn blocks(&mut self, at: &str, blocks: &[Block], max: usize) {
+        self.count(at, blocks.len(), 1, max);
+        let mut ids = BTreeSet::new();
+        for (i, block) in blocks.iter().enumerate() {
+            let at = format!("{at}/{i}");
+            self.block(&at, block);
+            if let Block::Input { block_id, .. } = block {
+                self.length(&format!("{at}/block_id"), block_id, ID_MAX);
+                self.check(&format!("{at}/block_id"), "unique", 2, ids.insert(block_id), 1);
+            }
         }
     }
 
@@ -107,6 +162,10 @@ impl Found {
             }
             Block::Divider {} => {}
             Block::Actions { elements } => self.actions(&format!("{at}/elements"), elements),
+            Block::Input { label, element, .. } => {
+                self.plain(&format!("{at}/label"), label, LABEL_MAX);
+                self.input(&format!("{at}/element"), element);
+            }
             Block::Table { rows, column_settings } => {
                 self.table(&format!("{at}/rows"), rows);
                 self.count(&format!("{at}/column_settings"), column_settings.len(), 0, COLUMNS_MAX);
@@ -120,7 +179,7 @@ impl Found {
         for (i, button) in buttons.iter().enumerate() {
             let at = format!("{at}/{i}");
             self.plain(&format!("{at}/text"), &button.text, BUTTON_TEXT_MAX);
-            self.length(&format!("{at}/action_id"), &button.action_id, ACTION_ID_MAX);
+            self.length(&format!("{at}/action_id"), &button.action_id, ID_MAX);
             self.check(&format!("{at}/action_id"), "unique", 2, ids.insert(&button.action_id), 1);
             if let Some(url) = &button.url {
                 self.length(&format!("{at}/url"), url, URL_MAX);
@@ -129,7 +188,28 @@ impl Found {
             if let Some(value) = &button.value {
                 self.length(&format!("{at}/value"), value, VALUE_MAX);
             }
+            if let Some(confirm) = &button.confirm {
+                self.confirm(&format!("{at}/confirm"), confirm);
+            }
         }
+    }
+
+    fn confirm(&mut self, at: &str, confirm: &Confirm) {
+        self.plain(&format!("{at}/title"), &confirm.title, CONFIRM_TITLE_MAX);
+        self.text(&format!("{at}/text"), &confirm.text, CONFIRM_TEXT_MAX);
+        self.plain(&format!("{at}/confirm"), &confirm.confirm, CONFIRM_ANSWER_MAX);
+        self.plain(&format!("{at}/deny"), &confirm.deny, CONFIRM_ANSWER_MAX);
+    }
+
+    fn input(&mut self, at: &str, input: &TextInput) {
+        self.length(&format!("{at}/action_id"), &input.action_id, ID_MAX);
+        if let Some(placeholder) = &input.placeholder {
+            self.plain(&format!("{at}/placeholder"), placeholder, PLACEHOLDER_MAX);
+        }
+        let (min, max) = (input.min_length.unwrap_or(0), input.max_length.unwrap_or(INPUT_MAX));
+        self.check(&format!("{at}/min_length"), "max_value", min, min <= max, max);
+        self.check(&format!("{at}/max_length"), "max_value", max, max <= INPUT_MAX, INPUT_MAX);
+        self.check(&format!("{at}/max_length"), "min_value", max, max >= 1, 1);
     }
 
     fn table(&mut self, at: &str, rows: &[Vec<Cell>]) {
@@ -137,7 +217,12 @@ impl Found {
         for (i, row) in rows.iter().enumerate() {
             self.count(&format!("{at}/{i}"), row.len(), 1, CELLS_MAX);
         }
-        let total = rows.iter().flatten().map(|cell| units(&cell.0)).sum();
+        for (i, cell) in rows.iter().flatten().enumerate() {
+            if let Some(url) = cell.url() {
+                self.length(&format!("{at}/cells/{i}/url"), url, URL_MAX);
+            }
+        }
+        let total = rows.iter().flatten().map(Cell::units).sum();
         self.check(at, "max_length", total, total <= TABLE_TEXT_MAX, TABLE_TEXT_MAX);
     }
 }
@@ -213,6 +298,92 @@ mod tests {
             actions(vec![button().with_url(format!("https://x.example/{}", "a".repeat(3000)))]),
             &["max_length at /0/elements/0/url: 3018, limit 3000"],
         );
+    }
+
+    #[test]
+    fn questions_and_inputs_are_checked_part_by_part() {
+        let actions = |confirm| vec![Block::Actions { elements: vec![button().with_confirm(confirm)] }];
+        let confirm = |title, text, confirm, deny| Confirm {
+            title: plain(title),
+            text: plain(text),
+            confirm: plain(confirm),
+            deny: plain(deny),
+        };
+        check(actions(confirm(100, 300, 30, 30)), &[]);
+        check(
+            actions(confirm(101, 301, 31, 0)),
+            &[
+                "max_length at /0/elements/0/confirm/title/text: 101, limit 100",
+                "max_length at /0/elements/0/confirm/text/text: 301, limit 300",
+                "max_length at /0/elements/0/confirm/confirm/text: 31, limit 30",
+                "min_length at /0/elements/0/confirm/deny/text: 0, limit 1",
+            ],
+        );
+        let input = |id: &str, element| vec![Block::input(id, "Reason", element)];
+        let element = || TextInput::new("reason");
+        check(input("reason", element().with_length(0, 3000)), &[]);
+        check(input(&"i".repeat(256), element()), &["max_length at /0/block_id: 256, limit 255"]);
+        check(
+            input("reason", element().with_length(3, 3001)),
+            &["max_value at /0/element/max_length: 3001, limit 3000"],
+        );
+        check(
+            input("reason", element().with_length(1, 0)),
+            &[
+                "max_value at /0/element/min_length: 1, limit 0",
+                "min_value at /0/element/max_length: 0, limit 1",
+            ],
+        );
+        let twice = [input("reason", element()), input("reason", element())].concat();
+        check(twice, &["unique at /1/block_id: 2, limit 1"]);
+        let labeled = |length| {
+            let (block_id, label) = ("reason".to_owned(), plain(length));
+            vec![Block::Input { block_id, label, element: element(), optional: false }]
+        };
+        check(labeled(2000), &[]);
+        check(labeled(2001), &["max_length at /0/label/text: 2001, limit 2000"]);
+    }
+
+    #[test]
+    fn a_modal_has_limits_of_its_own() {
+        let check = |view: View, expected: &[&str]| {
+            let found: Vec<_> =
+                view.validate().err().unwrap_or_default().iter().map(ToString::to_string).collect();
+            assert_eq!(found, expected);
+        };
+        let dividers = |count| Blocks(vec![Block::Divider {}; count]);
+        let reason = || Blocks::new().with(Block::input("reason", "Reason", TextInput::new("reason")));
+        check(View::new("Reject", dividers(100)), &[]);
+        check(View::new("Reject", dividers(101)), &["max_items at /blocks: 101, limit 100"]);
+        check(View::new("", dividers(1)), &["min_length at /title/text: 0, limit 1"]);
+        check(View::new("Reject", reason()).with_submit("Reject"), &[]);
+        check(View::new("Reject", reason()), &["required_with_input at /submit: 0, limit 1"]);
+        check(
+            View::new("Reject", dividers(1)).with_callback("c".repeat(256), "p".repeat(3001)),
+            &[
+                "max_length at /private_metadata: 3001, limit 3000",
+                "max_length at /callback_id: 256, limit 255",
+            ],
+        );
+        let (block, _) =
+            crate::blocks::table(&[("A", crate::blocks::Align::Left)], [vec![Cell::new("a", 9)]]);
+        check(View::new("Reject", Blocks::new().with(block)), &["messages_only at /blocks: 1, limit 0"]);
+        let long = View::new("Reject", Blocks(vec![Block::section(plain(3000)); 90]));
+        assert_eq!(long.validate().unwrap_err()[0].rule, "max_bytes");
+    }
+
+    #[test]
+    fn a_table_takes_as_many_rows_as_fit_and_counts_the_others() {
+        let columns = [("A", crate::blocks::Align::Left)];
+        for (rows, length, left_out) in [(99, 10, 0), (100, 10, 1), (20, 1000, 11), (0, 1, 0)] {
+            let cells = (0..rows).map(|_| vec![Cell::new(&"x".repeat(length), length)]);
+            let (block, found) = crate::blocks::table(&columns, cells);
+            assert_eq!(found, left_out);
+            check(vec![block], &[]);
+        }
+        let link = Cell::link("INV-1", 9, "javascript:alert(1)");
+        assert_eq!(link.url(), None);
+        assert_eq!(Cell::link("INV-1", 9, "https://x.example/1").url(), Some("https://x.example/1"));
     }
 
     #[test]

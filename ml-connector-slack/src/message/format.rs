@@ -25,7 +25,8 @@ pub fn money(money: &Money) -> String {
 }
 
 /// `Mar 4, 2026`. Plain text, no date token of Slack: a token stands for an instant and is shown in the reader's
-/// zone, which can turn a due date into the day before.
+/// zone, which can turn a due date into the day before. Instants are shown as tokens:
+/// [`Markup::instant`](crate::blocks::Markup::instant).
 #[must_use]
 pub fn date(date: Date) -> String {
     const MONTHS: [&str; 12] =

@@ -1,16 +1,23 @@
 //! What is posted: a message, the templates that make it from an event, and how to replace them.
 
+mod brief;
 mod cards;
+mod digest;
 mod format;
+mod templates;
 
 use std::fmt;
 
 use ml_connector_core::model::Event;
 
 pub use self::{
+    brief::Brief,
     cards::Cards,
+    digest::Table,
     format::{date, money},
+    templates::{BRIEF, CARD, TABLE},
 };
+pub(crate) use self::{digest::DIGEST_MAX, templates::Templates};
 use crate::blocks::{Blocks, escape, shorten_escaped};
 
 /// Slack cuts texts at 40,000; above this one it refuses to update a message.
@@ -79,5 +86,20 @@ where
 {
     fn render(&self, event: &Event) -> Message {
         self(event)
+    }
+}
+
+/// Makes one message of the events of a digest, in their order. Pure, like [`Template`]; a function is one.
+pub trait DigestTemplate: Send + Sync + 'static {
+    /// Makes the message. There is at least one event.
+    fn render(&self, events: &[&Event]) -> Message;
+}
+
+impl<F> DigestTemplate for F
+where
+    F: Fn(&[&Event]) -> Message + Send + Sync + 'static,
+{
+    fn render(&self, events: &[&Event]) -> Message {
+        self(events)
     }
 }

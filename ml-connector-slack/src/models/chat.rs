@@ -1,10 +1,14 @@
 use std::{fmt, str::FromStr};
 
-use ml_connector_core::{Error, ErrorKind, model::Delivery};
+use ml_connector_core::{
+    Error, ErrorKind,
+    model::{Delivery, DeliveryId},
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     blocks::{Blocks, shorten_literal},
+    destination::is_conversation,
     message::Message,
 };
 
@@ -13,6 +17,9 @@ use crate::{
 pub(crate) struct PostMessage<'a> {
     /// A conversation id, or a user id for the bot's direct messages with that person.
     pub(crate) channel: &'a str,
+    /// The first message of the thread that it is a reply in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) thread_ts: Option<&'a str>,
     /// The text for notifications.
     pub(crate) text: &'a str,
     /// The blocks.
@@ -37,6 +44,7 @@ impl<'a> PostMessage<'a> {
     pub(crate) fn new(channel: &'a str, message: &'a Message) -> Self {
         Self {
             channel,
+            thread_ts: None,
             text: message.text(),
             blocks: message.blocks(),
             metadata: None,
@@ -51,6 +59,58 @@ impl<'a> PostMessage<'a> {
 impl fmt::Debug for PostMessage<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PostMessage").field("channel", &self.channel).finish_non_exhaustive()
+    }
+}
+
+/// The arguments of `chat.update`. `Debug` shows which message, not what it says.
+#[derive(Serialize)]
+pub(crate) struct UpdateMessage<'a> {
+    /// The conversation, by id: neither a name nor a person will do.
+    pub(crate) channel: &'a str,
+    /// The message.
+    pub(crate) ts: &'a str,
+    /// The text for notifications.
+    pub(crate) text: &'a str,
+    /// The blocks. Always sent: without them the text alone would stay.
+    pub(crate) blocks: &'a Blocks,
+    /// What a look-up finds the change by. Left out, the message keeps what it has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) metadata: Option<Metadata>,
+    /// Here the default would turn words of the text into links.
+    pub(crate) parse: &'static str,
+}
+
+impl<'a> UpdateMessage<'a> {
+    /// What a message is to say from now on.
+    pub(crate) fn new(which: &'a MessageRef, message: &'a Message) -> Self {
+        let MessageRef { channel, ts } = which;
+        Self { channel, ts, text: message.text(), blocks: message.blocks(), metadata: None, parse: "none" }
+    }
+}
+
+impl fmt::Debug for UpdateMessage<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UpdateMessage").field("ts", &self.ts).finish_non_exhaustive()
+    }
+}
+
+/// The arguments of `chat.postEphemeral`. `Debug` shows where it goes, not what it says.
+#[derive(Serialize)]
+pub(crate) struct EphemeralMessage<'a> {
+    /// The conversation, by id.
+    pub(crate) channel: &'a str,
+    /// Who sees it.
+    pub(crate) user: &'a str,
+    /// The text for notifications.
+    pub(crate) text: &'a str,
+    /// The blocks.
+    #[serde(skip_serializing_if = "Blocks::is_empty")]
+    pub(crate) blocks: &'a Blocks,
+}
+
+impl fmt::Debug for EphemeralMessage<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EphemeralMessage").field("channel", &self.channel).finish_non_exhaustive()
     }
 }
 
@@ -76,14 +136,14 @@ impl Metadata {
     /// Metadata has an unpublished limit; four ids of this length stay under 1 kB.
     const ID_MAX: usize = 128;
 
-    /// What names a delivery.
-    pub(crate) fn of(delivery: &Delivery) -> Self {
+    /// What names a message under `message_id`: its delivery, or the first delivery of its digest.
+    pub(crate) fn of(delivery: &Delivery, message_id: DeliveryId) -> Self {
         let id = |text: &str| shorten_literal(text, Self::ID_MAX);
         let event = &delivery.event;
         Self {
             event_type: Self::EVENT_TYPE,
             event_payload: Payload {
-                delivery_id: delivery.id.to_string(),
+                delivery_id: message_id.to_string(),
                 source: id(event.connection.as_str()),
                 resource: id(&event.entity.kind),
                 resource_id: id(&event.entity.id),
@@ -125,7 +185,7 @@ impl FromStr for MessageRef {
     /// Reads what `Display` wrote.
     fn from_str(text: &str) -> Result<Self, Error> {
         match text.split_once('/') {
-            Some((channel, ts)) if !channel.is_empty() && is_ts(ts) => {
+            Some((channel, ts)) if is_conversation(channel) && is_ts(ts) => {
                 Ok(Self { channel: channel.to_owned(), ts: ts.to_owned() })
             }
             _ => Err(Error::new(ErrorKind::InvalidRequest, "expected a message as channel/ts")
@@ -149,7 +209,14 @@ mod tests {
     fn a_message_reference_survives_its_text() {
         let text = "C07ACCTNG1/1767225605.000219";
         assert_eq!(text.parse::<MessageRef>().unwrap().to_string(), text);
-        for wrong in ["", "C07ACCTNG1", "/1767225605.000219", "C1/1767225605", "C1/x767225605.000219"] {
+        for wrong in [
+            "",
+            "C07ACCTNG1",
+            "/1767225605.000219",
+            "C07ACCTNG1/1767225605",
+            "C07ACCTNG1/x767225605.000219",
+            "ephemeral:C07ACCTNG1/1767225605.000219",
+        ] {
             assert_eq!(wrong.parse::<MessageRef>().unwrap_err().kind(), ErrorKind::InvalidRequest, "{wrong}");
         }
     }

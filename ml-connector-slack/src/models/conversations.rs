@@ -28,6 +28,12 @@ pub struct Channel {
     /// Whether it is archived.
     #[serde(default, deserialize_with = "or_default")]
     pub is_archived: bool,
+    /// Whether only its members see it.
+    #[serde(default, deserialize_with = "or_default")]
+    pub is_private: bool,
+    /// Whether the bot is a member.
+    #[serde(default, deserialize_with = "or_default")]
+    pub is_member: bool,
     /// Names it had before.
     #[serde(default, deserialize_with = "or_default")]
     pub previous_names: Vec<String>,
@@ -39,7 +45,7 @@ impl fmt::Debug for Channel {
     }
 }
 
-/// Which messages `conversations.history` is asked for.
+/// Which messages `conversations.history` and `conversations.replies` are asked for.
 #[derive(Debug, Clone, Copy)]
 pub struct HistoryQuery<'a> {
     /// The conversation.
@@ -52,11 +58,11 @@ pub struct HistoryQuery<'a> {
     pub cursor: Option<&'a str>,
 }
 
-/// A page of `conversations.history`.
+/// A page of `conversations.history` or `conversations.replies`.
 #[derive(Debug, Clone, Deserialize)]
 #[non_exhaustive]
 pub struct HistoryPage {
-    /// The messages, newest first.
+    /// The messages; there may be none although more pages follow.
     #[serde(default, deserialize_with = "or_default")]
     pub messages: Vec<HistoryMessage>,
     /// Where the next page begins; `None` on the last one.

@@ -3,11 +3,13 @@
 mod auth;
 mod chat;
 mod conversations;
+mod users;
 
 pub use auth::AuthTest;
 pub use chat::MessageRef;
-pub(crate) use chat::{Metadata, PostMessage, Posted};
+pub(crate) use chat::{EphemeralMessage, Metadata, PostMessage, Posted, UpdateMessage};
 pub use conversations::{Channel, ChannelPage, HistoryMessage, HistoryPage, HistoryQuery};
+pub use users::{Profile, Reaction, User, ViewRef};
 
 use serde::{Deserialize, Deserializer};
 

@@ -249,7 +249,7 @@ async fn a_person_is_written_to_by_user_id() {
 async fn a_template_of_the_host_is_used_and_its_mistakes_are_caught_before_sending() {
     let world = World::new().await;
     world.answer(POST, ok("chat.postMessage.ok.json")).await;
-    let slack = world.builder().template(|_: &_| {
+    let slack = world.builder().template("card", |_: &_| {
         let long = Text::plain(&"x".repeat(3001));
         Message::new("too long", Blocks::new().with(Block::section(long)))
     });
@@ -258,12 +258,13 @@ async fn a_template_of_the_host_is_used_and_its_mistakes_are_caught_before_sendi
     assert_eq!(error.context("pointer"), Some("/0/text/text"));
     assert_eq!((error.context("actual"), error.context("limit")), (Some("3001"), Some("3000")));
 
-    let empty = world.builder().template(|_: &_| Message::new(" ", Blocks::new())).build().unwrap();
+    let empty = world.builder().template("card", |_: &_| Message::new(" ", Blocks::new())).build().unwrap();
     let error = world.deliver(&empty, &delivery(channel(CHANNEL))).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidRequest);
     assert!(world.requests(POST).await.is_empty());
 
-    let text = world.builder().template(|_: &_| Message::new("<only> text", Blocks::new())).build().unwrap();
+    let text =
+        world.builder().template("card", |_: &_| Message::new("<only> text", Blocks::new())).build().unwrap();
     world.deliver(&text, &delivery(channel(CHANNEL))).await.unwrap();
     let body: Value = world.requests(POST).await[0].body_json().unwrap();
     assert_eq!((body["text"].as_str(), body.get("blocks")), (Some("&lt;only&gt; text"), None));

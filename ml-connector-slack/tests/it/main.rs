@@ -2,10 +2,16 @@
 #![allow(clippy::unwrap_used)] // helpers of tests are no tests to clippy
 
 mod cards;
+mod client;
 mod conformance;
+mod conversations;
 mod deliver;
+mod digests;
+mod forms;
 mod hostile;
 mod look_up;
 mod names;
+mod receive;
+mod source;
 mod support;
 mod tokens;

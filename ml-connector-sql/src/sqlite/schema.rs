@@ -19,9 +19,6 @@ const MIGRATIONS: [&str; 1] = [include_str!("schema_1.sql")];
 /// Marks files of ours (`mlcn`), so that the database of another application is not migrated by mistake.
 const APPLICATION_ID: i64 = 0x6d6c_636e;
 
-/// Bytes, of files that are new. Signals of a kilobyte fill such pages better than those of SQLite's default, 4 KiB.
-const PAGE_SIZE: u32 = 8192;
-
 type JournalMode = String;
 
 /// How long to wait before a file that another process holds is tried again.
@@ -101,7 +98,6 @@ fn connect(path: &Path, flags: OpenFlags, options: &SqliteOptions) -> rusqlite::
 }
 
 fn prepare(connection: &Connection, options: &SqliteOptions) -> rusqlite::Result<JournalMode> {
-    connection.pragma_update(None, "page_size", PAGE_SIZE)?;
     let mode = connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))?;
     connection.pragma_update(None, "synchronous", "full")?;
     // macOS only: there a plain fsync does not reach the disk.

@@ -48,8 +48,8 @@ impl Connector {
     }
 
     /// Tells of every record of a feed that was created or changed at `since` or later, whether or not it was told
-    /// before, as events of [`Origin::Backfill`](crate::model::Origin::Backfill), one per record: a route takes them
-    /// only if it says so. Goes on after a restart; live reads go first. [`progress`](Self::progress) tells how far
+    /// before, as events of [`Origin::Backfill`](crate::model::Origin::Backfill): a route takes them only if it says so,
+    /// one per record, or one per page of the feed ([`Route::pages`](crate::route::Route::pages)). Goes on after a restart; live reads go first. [`progress`](Self::progress) tells how far
     /// it is. Returns its entry.
     ///
     /// # Errors
@@ -130,6 +130,32 @@ pub(super) async fn stopped_sweeps(shared: &Shared, slot: &SourceSlot) -> Result
     let keys: Vec<_> = slot.source.info().sweeps.iter().map(|feed| FeedState::key(slot, feed.name)).collect();
     let states = shared.log.documents(&keys).await?.into_iter().map(FeedState::read);
     states.filter_map(|state| state.map(|(_, state)| state.stopped).transpose()).collect()
+}
+
+/// How far the read of a backfill is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct BackfillRead {
+    /// `None` = it has not begun, or ended long ago.
+    pub(super) rows: Option<u64>,
+    pub(super) ended: bool,
+}
+
+/// How far a backfill is, by its entry.
+pub(super) async fn backfill_read(
+    shared: &Shared,
+    connection: &ConnectionId,
+    feed: &str,
+    backfill: Seq,
+) -> Result<BackfillRead> {
+    let registry = shared.registry();
+    let slot = registry.source(connection).filter(|slot| offers(&slot.source.info().feeds, feed));
+    let slot = slot.ok_or_else(|| no_feed(connection, feed))?;
+    let document = shared.log.documents(&[FeedState::key(slot, feed)]).await?.pop().flatten();
+    let (_, state) = FeedState::read(document)?;
+    Ok(match state.backfill(backfill) {
+        Some(run) => BackfillRead { rows: Some(run.rows), ended: run.ended.is_some() },
+        None => BackfillRead { rows: None, ended: is_settled(shared, backfill).await? },
+    })
 }
 
 fn offers(feeds: &[Feed], name: &str) -> bool {

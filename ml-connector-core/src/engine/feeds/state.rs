@@ -157,6 +157,12 @@ impl FeedState {
         }
     }
 
+    /// A backfill that is under way or ended lately.
+    pub(super) fn backfill(&self, seq: Seq) -> Option<&Run> {
+        let ended = || self.ended.iter().find(|(of, _)| *of == seq).map(|(_, run)| run);
+        self.runs.get(&RunId::Backfill(seq)).or_else(ended)
+    }
+
     pub(super) fn progress(&self, feed: &'static str) -> FeedProgress {
         let ended = self.ended.iter().map(|(seq, run)| (RunId::Backfill(*seq), run));
         let runs = self.runs.iter().map(|(id, run)| (*id, run)).chain(ended);

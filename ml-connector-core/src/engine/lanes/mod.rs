@@ -18,7 +18,7 @@ use queues::{Gates, Ready, Turn};
 
 use super::{
     backlog::{Backlogs, Place},
-    health::Backlog,
+    health::LaneHealth,
     retry,
 };
 use crate::{
@@ -335,11 +335,11 @@ impl Lanes {
     }
 
     /// The next batch that may begin, if any: connections take turns, and of each the lane whose head has waited
-    /// longest comes first. `appetite` says how much a connection takes at once.
+    /// longest comes first. `appetite` says how much a connection takes at once of a lane.
     pub(super) fn take(
         &mut self,
         now: Timestamp,
-        appetite: impl Fn(&ConnectionId) -> Appetite,
+        appetite: impl Fn(&ConnectionId, LaneId) -> Appetite,
     ) -> Option<Batch> {
         loop {
             self.ripen(now);
@@ -353,7 +353,7 @@ impl Lanes {
                 self.pass(gate.as_ref(), id);
                 continue;
             }
-            let appetite = appetite(&lane.connection);
+            let appetite = appetite(&lane.connection, id);
             let items = if id.kind == EntryKind::Delivery {
                 lane.collect(now, appetite)
             } else {
@@ -500,14 +500,30 @@ impl Lanes {
         first.into_iter().chain(self.backlogs.next_at()).min()
     }
 
-    /// What waits for each connection, batches under way not counted. Looks at every lane.
-    pub(super) fn survey(&self, now: Timestamp, mut see: impl FnMut(&ConnectionId, &Backlog)) {
-        for lane in self.lanes.values() {
+    /// What waits in each lane, batches under way not counted. Looks at every lane.
+    pub(super) fn survey(&self, now: Timestamp, mut see: impl FnMut(&ConnectionId, LaneHealth)) {
+        let gates = self.gates.times();
+        for (id, lane) in &self.lanes {
             let due = lane.items.iter().filter(|item| item.due <= now || item.due == Timestamp::MAX);
-            let oldest = lane.items.iter().map(|item| item.due).filter(|due| *due <= now).min();
-            let parked_lanes = usize::from(lane.parked > 0);
-            see(&lane.connection, &Backlog { waiting: due.count(), oldest, parked_lanes });
+            let at = match lane.spot {
+                Spot::Heap(at) => Some(at),
+                Spot::Gate => gates.get(id).copied(),
+                Spot::Nowhere | Spot::Ready | Spot::Outage => None,
+            };
+            let health = LaneHealth {
+                lane: id.lane,
+                waiting: due.count(),
+                oldest: lane.items.iter().map(|item| item.due).filter(|due| *due <= now).min(),
+                parked: lane.parked > 0,
+                paused_until: at.filter(|at| *at > now),
+            };
+            see(&lane.connection, health);
         }
+    }
+
+    /// Which connections do not work, and when each is tried again.
+    pub(super) fn outages(&self) -> impl Iterator<Item = (&ConnectionId, Timestamp)> {
+        self.outages.iter().map(|(connection, outage)| (connection, outage.until))
     }
 
     /// How many entries wait, those of batches under way not counted.

@@ -132,6 +132,15 @@ impl Gates {
         Some(gate.at)
     }
 
+    /// Until when each lane waits that is before a gate.
+    pub(super) fn times(&self) -> HashMap<LaneId, Timestamp> {
+        let lanes = |gate: &Gate| {
+            let at = gate.at;
+            gate.waiting.iter().map(move |Reverse((_, id))| (*id, at)).collect::<Vec<_>>()
+        };
+        self.0.values().flat_map(lanes).collect()
+    }
+
     /// Lanes that will never answer do not try any more. Tells which gates open therefore, and when.
     pub(super) fn abandon(&mut self, gone: impl Fn(LaneId) -> bool) -> Vec<(QuotaKey, Timestamp)> {
         let stuck = self.0.iter_mut().filter(|(_, gate)| gate.trying.is_some_and(&gone));

@@ -19,7 +19,8 @@ fn lanes(entries: &[Pending]) -> Lanes {
 
 fn take(lanes: &mut Lanes, now: i64) -> Option<(LaneId, Vec<u64>)> {
     let max = if lanes.lanes.keys().any(|id| id.kind == Signal) { 100 } else { 1 };
-    let appetite = |_: &ConnectionId| Appetite { max, ahead: Duration::from_secs(2), linger: Duration::ZERO };
+    let appetite =
+        |_: &ConnectionId, _| Appetite { max, ahead: Duration::from_secs(2), linger: Duration::ZERO };
     lanes.take(at(now), appetite).map(|b| (b.lane, b.items.iter().map(|item| item.seq.0).collect()))
 }
 
@@ -195,7 +196,7 @@ fn signals_that_were_passed_over_come_once_there_is_room() {
 
     let go = |lanes: &mut Lanes| {
         lanes
-            .take(at(0), |_| Appetite { max: 100, ahead: Duration::ZERO, linger: Duration::ZERO })
+            .take(at(0), |_, _| Appetite { max: 100, ahead: Duration::ZERO, linger: Duration::ZERO })
             .map(|batch| (batch.lane, batch.items))
     };
     let mut went = 0;
@@ -242,7 +243,7 @@ fn item(seq: u64) -> Item {
 }
 
 fn take_batch(lanes: &mut Lanes, now: i64) -> Option<Batch> {
-    lanes.take(at(now), |_| Appetite { max: 1, ahead: Duration::ZERO, linger: Duration::ZERO })
+    lanes.take(at(now), |_, _| Appetite { max: 1, ahead: Duration::ZERO, linger: Duration::ZERO })
 }
 
 #[test]

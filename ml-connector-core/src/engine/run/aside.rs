@@ -81,11 +81,11 @@ impl Runner {
         let mut survey = Survey::new();
         for (role, work) in [&self.signals, &self.deliveries].into_iter().enumerate() {
             work.lanes.survey(now, |connection, lane| {
-                let backlog = &mut survey.entry(connection.clone()).or_default()[role];
-                backlog.waiting += lane.waiting;
-                backlog.parked_lanes += lane.parked_lanes;
-                backlog.oldest = backlog.oldest.into_iter().chain(lane.oldest).min();
+                survey.entry(connection.clone()).or_default()[role].add(lane);
             });
+            for (connection, until) in work.lanes.outages() {
+                survey.entry(connection.clone()).or_default()[role].paused_until = Some(until);
+            }
         }
         for question in questions {
             // Whoever does not wait any more does not want to know.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::Runner;
 use crate::{
     Error, ErrorKind, Result,
-    audit::{DocKey, DocumentWrite, Expected, Transaction},
+    audit::{DocKey, DocumentWrite, Expected, Lease, Transaction},
     model::{ConnectionId, Partition},
     rate::TakeOver,
 };
@@ -28,7 +28,7 @@ struct Custody {
 
 impl Runner {
     /// Goes on where others were: what they have spent is spent. Nothing of a partition may begin before.
-    pub(super) async fn take_custody(&self, taken: &[Partition]) -> Result<()> {
+    pub(super) async fn take_custody(&self, taken: &[Lease]) -> Result<()> {
         let keys: Vec<DocKey> = Partition::all().map(custody_key).collect();
         let known = self.shared.log.documents(&keys).await?;
         let now = self.shared.clock.now();
@@ -36,7 +36,7 @@ impl Runner {
         for (partition, document) in Partition::all().zip(known) {
             let Some(document) = document else { continue };
             let custody: Custody = serde_json::from_slice(&document.bytes).map_err(unreadable)?;
-            if !taken.contains(&partition) {
+            if !taken.iter().any(|lease| lease.partition == partition) {
                 elsewhere.push(custody.owner);
             } else if custody.owner != self.owner && !before.contains(&custody) {
                 before.push(custody);
@@ -89,28 +89,31 @@ impl Runner {
     /// Tells the next holders everything that was spent.
     pub(super) async fn hand_over(&self) -> Result<()> {
         let counts = self.shared.context.limiter().counts(Duration::ZERO, self.shared.clock.now()).await?;
-        self.write_custody(self.leases.keys().copied(), true, vec![self.counts(counts)]).await
+        let leases = self.leases.values().map(|held| held.lease);
+        self.write_custody(leases, true, vec![self.counts(counts)]).await
     }
 
     fn counts(&self, value: Option<Bytes>) -> DocumentWrite {
         DocumentWrite { key: counts_key(&self.owner), expected: Expected::Any, value }
     }
 
+    /// Writes under the fences: what belongs to somebody else by now is theirs.
     async fn write_custody(
         &self,
-        partitions: impl Iterator<Item = Partition>,
+        leases: impl Iterator<Item = Lease>,
         handed_over: bool,
-        mut documents: Vec<DocumentWrite>,
+        documents: Vec<DocumentWrite>,
     ) -> Result<()> {
         let custody = Custody { owner: Arc::clone(&self.owner), handed_over };
         let bytes: Bytes = serde_json::to_vec(&custody).map_err(unreadable)?.into();
-        documents.extend(partitions.map(|partition| DocumentWrite {
-            key: custody_key(partition),
-            expected: Expected::Any,
-            value: Some(bytes.clone()),
-        }));
-        let transaction = Transaction { documents, ..Transaction::default() };
-        self.shared.log.commit(vec![transaction], self.shared.clock.now()).await.map(drop)
+        let held = leases.map(|lease| {
+            let key = custody_key(lease.partition);
+            let write = DocumentWrite { key, expected: Expected::Any, value: Some(bytes.clone()) };
+            Transaction { fence: Some(lease), documents: vec![write], ..Transaction::default() }
+        });
+        let before = Transaction { documents, ..Transaction::default() };
+        let transactions = std::iter::once(before).chain(held).collect();
+        self.shared.log.commit(transactions, self.shared.clock.now()).await.map(drop)
     }
 }
 

@@ -19,7 +19,7 @@ use tracing::Instrument;
 use super::{
     Connector, Shared,
     deliver::deliver,
-    lanes::{Appetite, Batch, Hold, Item, Lanes},
+    lanes::{Appetite, Batch, Hold, Item, LaneId, Lanes},
     resolve::resolve,
 };
 use crate::{
@@ -35,6 +35,8 @@ const HINT: Duration = Duration::from_secs(30);
 const HINT_GAP: Duration = Duration::from_millis(200);
 /// How long a source or a sink that panicked is left alone.
 const PANIC_PAUSE: Duration = Duration::from_secs(30);
+/// How much of the grace period is kept for giving partitions back, at least.
+const LEAST_GIVE_BACK: Duration = Duration::from_millis(500);
 /// How long to wait for a log that does not work.
 const LOG_PAUSE: Duration = Duration::from_secs(1);
 /// How many signals one read may answer.
@@ -94,29 +96,13 @@ impl Connector {
         .to_string()
         .into();
         let mut runner = Runner::new(Arc::clone(&self.shared), owner);
-        let mut shutdown = pin!(shutdown);
-        let mut hints = pin!(hints(&self.shared));
         let _answers = self.shared.wake.running();
         self.shared.wake.all();
-        runner.recall().await;
-        loop {
-            runner.renew().await;
-            runner.save_counts().await;
-            runner.discover().await;
-            runner.start();
-            runner.answer();
-            runner.prune();
-            runner.keep_alive();
-            let pause = runner.pause();
-            tokio::select! {
-                biased;
-                () = &mut shutdown => break,
-                Some(ended) = runner.tasks.join_next_with_id() => runner.finish(ended),
-                Some(_) = runner.tellers.join_next() => {}
-                () = self.shared.wake.wait() => {}
-                () = &mut hints => {}
-                () = tokio::time::sleep(pause) => {}
-            }
+        // Whatever it waits for at that moment, be it a log that does not answer, it does not wait any longer.
+        tokio::select! {
+            biased;
+            () = shutdown => {}
+            () = runner.work_on() => {}
         }
         runner.stop().await;
         Ok(())
@@ -164,6 +150,31 @@ struct Held {
 }
 
 impl Runner {
+    /// Works, and never ends.
+    async fn work_on(&mut self) {
+        let shared = Arc::clone(&self.shared);
+        let mut hints = pin!(hints(&shared));
+        self.recall().await;
+        loop {
+            self.renew().await;
+            self.save_counts().await;
+            self.discover().await;
+            self.start();
+            self.answer();
+            self.prune();
+            self.keep_alive();
+            let pause = self.pause();
+            tokio::select! {
+                biased;
+                Some(ended) = self.tasks.join_next_with_id() => self.finish(ended),
+                Some(_) = self.tellers.join_next() => {}
+                () = shared.wake.wait() => {}
+                () = &mut hints => {}
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+    }
+
     fn new(shared: Arc<Shared>, owner: Arc<str>) -> Self {
         let work = |max| Work { lanes: Lanes::default(), under_way: 0, max };
         Self {
@@ -219,12 +230,12 @@ impl Runner {
             .map(|(partition, _)| *partition)
             .collect();
         lost.into_iter().for_each(|partition| self.lose(partition));
-        let taken: Vec<Partition> =
-            held.keys().copied().filter(|partition| !self.leases.contains_key(partition)).collect();
-        if taken.is_empty() {
+        let new: Vec<Lease> =
+            held.values().copied().filter(|lease| !self.leases.contains_key(&lease.partition)).collect();
+        if new.is_empty() {
             return;
         }
-        if let Err(error) = self.take_custody(&taken).await {
+        if let Err(error) = self.take_custody(&new).await {
             tracing::error!(%error, "partitions cannot be taken over: trying again");
             self.renew_at = now + LOG_PAUSE;
             return;
@@ -232,6 +243,7 @@ impl Runner {
         for (partition, lease) in held {
             self.leases.entry(partition).or_insert(Held { lease, read_to: Seq(0) });
         }
+        let taken: Vec<Partition> = new.iter().map(|lease| lease.partition).collect();
         tracing::info!(held = self.leases.len(), taken = taken.len(), "partitions held");
         self.shared.wake.partitions(&taken);
         self.schedule(|slot| taken.contains(&slot.partition));
@@ -255,7 +267,7 @@ impl Runner {
         let registry = self.shared.registry();
         let now = self.shared.clock.now();
         while self.signals.under_way < self.signals.max {
-            let appetite = |connection: &ConnectionId| {
+            let appetite = |connection: &ConnectionId, _| {
                 let ahead = registry.source(connection).map(|slot| slot.source.info().coalesce);
                 Appetite { max: MAX_SIGNALS, ahead: ahead.unwrap_or_default(), linger: Duration::ZERO }
             };
@@ -263,7 +275,10 @@ impl Runner {
             self.spawn(batch);
         }
         while self.deliveries.under_way < self.deliveries.max {
-            let appetite = |connection: &ConnectionId| {
+            let appetite = |connection: &ConnectionId, id: LaneId| {
+                if let Some((max, linger)) = registry.digest(connection, id.lane) {
+                    return Appetite { max, ahead: Duration::ZERO, linger };
+                }
                 let info = registry.sink(connection).map(|slot| slot.sink.info());
                 let (max, linger) = info.map_or((1, Duration::ZERO), |info| (info.max_batch, info.linger));
                 Appetite { max, ahead: Duration::ZERO, linger }
@@ -335,13 +350,15 @@ impl Runner {
         next.saturating_since(self.shared.clock.now()).min(SLICE)
     }
 
-    /// Lets work under way finish, and gives the partitions back.
+    /// Lets work under way finish, and gives the partitions back: all of it within the grace period.
     async fn stop(mut self) {
+        let grace = self.shared.settings.grace;
+        let give_back = (grace / 10).max(LEAST_GIVE_BACK);
         let all = async {
             while self.tasks.join_next().await.is_some() {}
             while self.tellers.join_next().await.is_some() {}
         };
-        if tokio::time::timeout(self.shared.settings.grace, all).await.is_err() {
+        if tokio::time::timeout(grace.saturating_sub(give_back), all).await.is_err() {
             tracing::warn!(
                 under_way = self.tasks.len(),
                 "the grace period is over: what is under way will be looked up"
@@ -349,11 +366,18 @@ impl Runner {
             self.tasks.shutdown().await;
             self.tellers.shutdown().await;
         }
-        if let Err(error) = self.hand_over().await {
-            tracing::warn!(%error, "what was spent could not be handed over: the next host waits instead");
-        }
-        if let Err(error) = self.shared.log.lease(LeaseRequest::Release { owner: self.owner }).await {
-            tracing::warn!(%error, "partitions could not be given back: they expire by themselves");
+        let given_back = async {
+            if let Err(error) = self.hand_over().await {
+                tracing::warn!(%error, "what was spent could not be handed over: the next host waits instead");
+            }
+            self.shared.log.lease(LeaseRequest::Release { owner: Arc::clone(&self.owner) }).await.map(drop)
+        };
+        match tokio::time::timeout(give_back, given_back).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "partitions could not be given back: they expire by themselves");
+            }
+            Err(_) => tracing::warn!("the log does not answer: partitions expire by themselves"),
         }
     }
 }

@@ -180,9 +180,11 @@ async fn a_host_s_own_retry_policy_bounds_tries_and_time() {
 
 #[tokio::test(start_paused = true)]
 async fn what_nobody_can_tell_is_decided_by_the_host_and_said_in_the_log() {
-    for (on_unknown, written, text) in
-        [(OnUnknown::Park, 0, "possibly missing"), (OnUnknown::Repeat, 1, "possibly duplicated")]
-    {
+    for (on_unknown, told, written, text) in [
+        (OnUnknown::Park, Lookup::CannotTell, 0, "possibly missing"),
+        (OnUnknown::Repeat, Lookup::CannotTell, 1, "possibly duplicated"),
+        (OnUnknown::Park, Lookup::MayRepeat, 1, "possibly duplicated"),
+    ] {
         let world = World { on_unknown, ..World::new() };
         let connector = world.connector();
         world.board.fault(before(ErrorKind::Unavailable, Effect::Unknown, Scope::Entry, Retry::Backoff));
@@ -191,7 +193,7 @@ async fn what_nobody_can_tell_is_decided_by_the_host_and_said_in_the_log() {
             .lookups
             .lock()
             .unwrap()
-            .extend([Lookup::AskAgain { at: world.clock_now() + secs(30) }, Lookup::CannotTell]);
+            .extend([Lookup::AskAgain { at: world.clock_now() + secs(30) }, told]);
         tell(&world, &connector, &["1"]).await;
         world.run(&connector, secs(60)).await;
         assert_eq!(world.board.corner("a").len(), written);
@@ -228,6 +230,38 @@ async fn a_shutdown_in_the_middle_of_an_attempt_loses_nothing_and_repeats_nothin
         world.run(&second, secs(30)).await;
         assert_eq!(world.board.corner("a"), ["invoice.sent 1"], "{hang}");
         assert_eq!(first.stats().looked_up + second.stats().looked_up, u64::from(hang));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_in_the_middle_of_everything_returns_within_the_grace_period() {
+    for after in [0, 1, 90, 110, 150, 400, 1_000, 2_500, 7_000] {
+        let world = World::new();
+        let connector = world.connector();
+        for fault in [Fault::Hang, Fault::After, Fault::Panic, Fault::Hang] {
+            world.board.fault(fault);
+        }
+        for id in 0..30 {
+            world.ledger.put(&id.to_string(), Status::Open, "2026-04-01");
+            connector.receive(webhook(&format!("account:books {id}"), "good")).await;
+        }
+        world.log.fail_next_commits(usize::try_from(after % 7).unwrap());
+        let told = world.clock_now();
+        let stopped_at = std::sync::Mutex::new(told);
+        connector
+            .run(async {
+                tokio::time::sleep(Duration::from_millis(after)).await;
+                *stopped_at.lock().unwrap() = world.clock_now();
+            })
+            .await
+            .unwrap();
+        let took = world.clock_now().saturating_since(*stopped_at.lock().unwrap());
+        assert!(took <= secs(5), "{after} ms after it began: {took:?}");
+        // The partitions are free at once, and nothing is lost.
+        let next = world.connector();
+        world.board.faults.lock().unwrap().clear();
+        world.run(&next, secs(900)).await;
+        assert_eq!(world.board.corner("a").len(), 30, "{after}");
     }
 }
 

@@ -286,6 +286,8 @@ async fn a_look_that_misses_too_much_is_not_believed_and_somebody_is_told() {
         ])
         .unwrap();
     world.run(&connector, secs(60)).await;
+    let nothing = connector.confirm_sweep(&"books".into(), "invoices").await.unwrap_err();
+    assert_eq!(nothing.kind(), ErrorKind::Conflict);
     let all = world.ledger.invoices.lock().unwrap().clone();
     (100..121).for_each(|id| world.ledger.remove(&id.to_string()));
     world.run(&connector, DAY).await;
@@ -294,4 +296,40 @@ async fn a_look_that_misses_too_much_is_not_believed_and_somebody_is_told() {
     *world.ledger.invoices.lock().unwrap() = restored.collect();
     world.run(&connector, DAY).await;
     assert_eq!(world.told().await, ["invoice.deleted 150"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stopped_sweep_is_shown_until_somebody_confirms_it_and_then_believed_that_far() {
+    for more in [0, 40] {
+        let world = World::new();
+        let then = world.now() - DAY * 30;
+        (100..300).for_each(|id| world.ledger.put_at(&id.to_string(), Status::Open, then, then));
+        let connector = world.polled(|source| source.polled(Mode::Both));
+        world.run(&connector, secs(60)).await;
+        (100..130).for_each(|id| world.ledger.remove(&id.to_string()));
+        world.run(&connector, DAY).await;
+        let stopped = async || {
+            let health = connector.health().await.unwrap();
+            health.connections[&"books".into()].stopped_sweeps.clone()
+        };
+        let shown = stopped().await;
+        assert_eq!((&*shown[0].feed, shown[0].missing, shown[0].known), ("invoices", 30, 200));
+        // What disappears after somebody has looked is not confirmed.
+        (130..130 + more).for_each(|id| world.ledger.remove(&id.to_string()));
+        let seq = connector.confirm_sweep(&"books".into(), "invoices").await.unwrap();
+        assert_eq!(connector.confirm_sweep(&"books".into(), "invoices").await.unwrap(), seq, "once");
+        // Also when the process ends on the way.
+        world.run(&connector, Duration::from_millis(1)).await;
+        world.run(&world.polled(|source| source.polled(Mode::Both)), secs(120)).await;
+        let told = world.told().await;
+        if more == 0 {
+            assert_eq!((told.len(), stopped().await.len()), (30, 0));
+            assert!(told.iter().all(|what| what.starts_with("invoice.deleted")), "{told:?}");
+        } else {
+            assert_eq!((told.len(), stopped().await[0].missing), (0, 70));
+            connector.confirm_sweep(&"books".into(), "invoices").await.unwrap();
+            world.run(&connector, secs(120)).await;
+            assert_eq!((world.told().await.len(), stopped().await.len()), (70, 0));
+        }
+    }
 }

@@ -75,6 +75,36 @@ async fn a_webhook_for_an_unknown_account_is_kept_as_unrouted() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_unknown_account_is_told_once_counted_in_health_and_taken_in_when_it_is_connected() {
+    let world = World::new();
+    let routes = vec![
+        Route::new("all").to("board", Destination::from("a")),
+        Route::new("admin").on("webhook.unrouted").to("board", Destination::from("admin")),
+    ];
+    let connector = world.connector_with(routes);
+    for id in ["1", "2"] {
+        world.ledger.put(id, Status::Open, "2026-04-01");
+        assert_eq!(post(&connector, &format!("account:other {id}"), "good").await, StatusCode::OK);
+    }
+    world.run(&connector, secs(10)).await;
+    assert_eq!(world.board.corner("admin").len(), 1, "once in ten minutes");
+    assert_eq!(world.board.corner("a").len(), 0);
+    let health = connector.health().await.unwrap();
+    assert_eq!(health.connections[&"books".into()].unrouted, 2);
+    assert!(!health.is_good());
+
+    let unrouted = Query { name: Some("unrouted".into()), ..Query::of_kind(EntryKind::Note) };
+    let replay = crate::engine::Replay::new("connected", unrouted);
+    assert_eq!(connector.replay(&replay).await.unwrap().selected, 0, "still nobody's");
+    connector.add_source(LedgerSource::new("other", &world.ledger)).unwrap();
+    assert_eq!(connector.replay(&replay).await.unwrap().appended, 2);
+    world.run(&connector, secs(10)).await;
+    assert_eq!(world.board.corner("a"), ["invoice.sent 1", "invoice.sent 2"]);
+    let events = world.entries(EntryKind::Event).await;
+    assert_eq!(events.iter().filter(|entry| entry.connection == "other".into()).count(), 2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn connections_that_share_an_endpoint_are_told_apart_by_their_account() {
     let world = World::new();
     let connector = world.connector();
@@ -124,6 +154,47 @@ async fn an_invoice_becomes_overdue_by_itself_at_the_organisation_s_midnight_and
     assert_eq!(overdue[0].1, "invoice.overdue 1");
     let late = overdue[0].2.saturating_since(Timestamp::parse("2026-03-11T00:00:00Z").unwrap());
     assert!(late < secs(5), "{late:?} after midnight");
+}
+
+#[tokio::test(start_paused = true)]
+async fn midnight_is_the_organisation_s_also_on_days_on_which_clocks_change() {
+    for (zone, due, midnight) in [
+        ("America/New_York", "2026-02-28", "2026-03-07T05:00:00Z"),
+        // Clocks go forward in the night after.
+        ("America/New_York", "2026-03-01", "2026-03-08T05:00:00Z"),
+        ("America/New_York", "2026-03-02", "2026-03-09T04:00:00Z"),
+        // Clocks go forward at midnight: the day begins at one.
+        ("Asia/Beirut", "2026-03-22", "2026-03-28T22:00:00Z"),
+        ("America/Havana", "2026-03-01", "2026-03-08T05:00:00Z"),
+        ("Asia/Kolkata", "2026-03-01", "2026-03-07T18:30:00Z"),
+    ] {
+        let world = World::new();
+        let connector = || {
+            let connector = world.connector();
+            connector.remove(&"books".into());
+            connector.add_source(LedgerSource::new("books", &world.ledger).in_zone(zone)).unwrap();
+            connector
+        };
+        world.ledger.put("1", Status::Open, due);
+        let first = connector();
+        post(&first, "account:books 1", "good").await;
+        world.run(&first, secs(3600)).await;
+        // Another process, and another webhook about it.
+        let midnight = Timestamp::parse(midnight).unwrap();
+        let second = connector();
+        post(&second, "account:books 1", "good").await;
+        world.run(&second, secs(60)).await;
+        let left = midnight.saturating_since(crate::Clock::now(&*world.clock));
+        tokio::time::sleep(left - secs(1800)).await;
+        world.run(&connector(), secs(3 * 3600)).await;
+        let written = world.board.written.lock().unwrap().clone();
+        let overdue: Vec<_> = written.iter().filter(|(_, text, _)| text == "invoice.overdue 1").collect();
+        assert_eq!(overdue.len(), 1, "{zone} {due}: {written:?}");
+        assert!(
+            overdue[0].2 >= midnight && overdue[0].2.saturating_since(midnight) < secs(5),
+            "{zone} {due}: {overdue:?}"
+        );
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -213,4 +284,22 @@ async fn deliveries_of_one_corner_keep_their_order_and_their_pace() {
     for pair in written.windows(2) {
         assert!(pair[1].2.saturating_since(pair[0].2) >= secs(1), "{pair:?}");
     }
+}
+
+#[test]
+fn routes_that_are_built_in_stay_when_the_host_s_are_replaced_and_count_beside_them() {
+    let world = World::new();
+    let mut registry = crate::engine::registry::Registry::default();
+    let sink: Arc<dyn crate::Sink> = Arc::new(BoardSink::new(&world.board, world.repeat, world.on_unknown));
+    registry.add_sink(&sink).unwrap();
+    let to_a = |name: &str| Route::new(name).to("board", Destination::from("a"));
+    registry.build_in([to_a("built in")].into_iter());
+    for host in ["one", "two"] {
+        registry.set_routes(vec![to_a(host)].into()).unwrap();
+        let names: Vec<_> = registry.routes().routes.iter().map(|route| route.name.to_string()).collect();
+        assert_eq!(names, [host, "built in"]);
+    }
+    let first = crate::route::RouteSet::new(vec![to_a("one")]).first_match();
+    assert_eq!(registry.set_routes(first).unwrap_err().context("field"), Some("mode"));
+    assert!(registry.set_routes(vec![to_a("built in")].into()).is_err(), "the name is taken");
 }

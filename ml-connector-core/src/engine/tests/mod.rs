@@ -2,14 +2,19 @@
 
 mod batches;
 mod consequences;
+mod conversations;
+mod digests;
 mod failures;
 mod feeds;
 mod flow;
 mod hosts;
 mod idle;
 mod outcomes;
+mod pages;
+mod progress;
 mod read_back;
 mod vendor;
+mod wall;
 
 use std::{sync::Arc, time::Duration};
 

@@ -113,6 +113,11 @@ impl LedgerSource {
         self
     }
 
+    pub(super) fn in_zone(mut self, zone: &str) -> Self {
+        self.info.zone = crate::model::Zone::named(zone).unwrap();
+        self
+    }
+
     /// With tokens that have to be kept alive, and nothing else to do.
     pub(super) fn idle(mut self, tokens: OAuth2) -> Self {
         self.info.tokens = Some(tokens);

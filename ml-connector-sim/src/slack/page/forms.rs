@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::{Response, StatusCode};
 use ml_connector_core::Result;
 use serde_json::Value;
+use url::Url;
 
 use super::{empty, layout, modal, path, see_other, show};
 use crate::slack::{SlackSim, blocks::is_web_address, interact::action};
@@ -80,8 +81,9 @@ fn click(sim: &SlackSim, form: &Form) -> Response<Bytes> {
         });
     }
     let clicked = sim.click_with(channel, ts, action_id, user, &form.inputs());
-    match button["url"].as_str().filter(|url| clicked.is_ok() && is_web_address(url)) {
-        Some(url) => see_other(url),
+    let url = button["url"].as_str().filter(|url| clicked.is_ok() && is_web_address(url));
+    match url.and_then(|url| Url::parse(url).ok()) {
+        Some(url) => see_other(url.as_str()),
         None => back(sim, form, clicked.map(drop)),
     }
 }

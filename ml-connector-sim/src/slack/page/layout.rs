@@ -191,7 +191,7 @@ fn whisper(seen: &Ephemeral, reader: &Reader<'_>) -> Markup {
 /// Text or blocks; the inputs and buttons of one message are one form.
 fn content(channel: &Channel, ts: &str, text: &str, blocks: Option<&Value>, reader: &Reader<'_>) -> Markup {
     let place = (reader.user.clone(), channel.id.clone(), ts.to_owned());
-    let waits = reader.workspace.outbox.waits(|reply_to| {
+    let waits = reader.workspace.outbox.waits(reader.now, |reply_to| {
         matches!(reply_to, ReplyTo::Click { user, channel, ts } if (user, channel, ts) == (&place.0, &place.1, &place.2))
     });
     html! {

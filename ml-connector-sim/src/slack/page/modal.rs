@@ -16,7 +16,7 @@ pub(super) fn modal(view: &View, reader: &Reader<'_>) -> Markup {
     let blocks = view.view["blocks"].as_array().map_or(&[][..], Vec::as_slice);
     html! {
         div.curtain {
-            form.modal method="post" action="/page/submit" {
+            form.modal role="dialog" aria-modal="true" method="post" action="/page/submit" {
                 input type="hidden" name="as" value=(reader.user);
                 input type="hidden" name="here" value=(reader.here());
                 input type="hidden" name="view" value=(view.id);
@@ -47,7 +47,7 @@ pub(super) fn waits(view: &View, reader: &Reader<'_>) -> bool {
     reader
         .workspace
         .outbox
-        .waits(|reply_to| matches!(reply_to, ReplyTo::Submission { view: id } if *id == view.id))
+        .waits(reader.now, |reply_to| matches!(reply_to, ReplyTo::Submission { view: id } if *id == view.id))
 }
 
 /// What a button asks before it is a click. The fields are those of the click.
@@ -55,7 +55,7 @@ pub(super) fn confirm(confirm: &Value, fields: &[(&str, &str)], reader: &Reader<
     let style = if confirm["style"] == "danger" { "danger" } else { "primary" };
     html! {
         div.curtain {
-            form.modal method="post" action="/page/click" {
+            form.modal role="dialog" aria-modal="true" method="post" action="/page/click" {
                 @for (name, value) in fields { input type="hidden" name=(name) value=(value); }
                 input type="hidden" name="confirmed" value="1";
                 h1 { (plain_text(&confirm["title"])) }

@@ -6,6 +6,7 @@ mod methods;
 mod page;
 mod posting;
 mod reading;
+mod shapes;
 mod tokens;
 mod views;
 

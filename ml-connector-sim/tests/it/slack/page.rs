@@ -194,8 +194,9 @@ async fn a_modal_lies_over_the_page_until_it_is_submitted_as_it_should() {
         location(&workspace.form("submit", &submit("too dear")).await);
         let sent = page(ANNA).await;
         assert!(sent.contains("Waiting for the app") && sent.contains("http-equiv"));
-        workspace.app.answers(200, answer);
-        workspace.deliver().await;
+        let delivery = workspace.sim.take_deliveries().remove(0);
+        assert!(page(ANNA).await.contains("Waiting for the app"), "the answer is still to come");
+        workspace.sim.settle(delivery, Ok(Response::new(answer.into())));
         let answered = page(ANNA).await;
         assert!(answered.contains(shown) && answered.contains(">too dear</textarea>"));
         assert!(!answered.contains("http-equiv"));

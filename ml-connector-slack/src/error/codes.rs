@@ -1,159 +1,23 @@
-//! From Slack's answers to errors: what to do, what may have happened, what has to wait.
+//! Slack's words for what went wrong, and what each one means.
 
-use std::{collections::BTreeSet, time::Duration};
-
-use http::StatusCode;
-use ml_connector_core::{
-    Effect, Error, ErrorKind, Result, Retry, Scope,
-    http::{Answer, error_for_status},
-};
-use serde::Deserialize;
-
-/// How long to wait after a 429 that does not say.
-const PAUSE_WITHOUT_RETRY_AFTER: Duration = Duration::from_secs(30);
-/// How long to wait for something that takes the workspace's admins hours, such as a migration.
-const LONG_PAUSE: Duration = Duration::from_secs(3600);
-/// Codes are short; whatever is longer is none.
-const CODE_MAX: usize = 64;
-/// Lists of scopes are the longest facts worth keeping.
-const FACT_MAX: usize = 512;
-
-/// Judges an answer of any method: an error for everything but a JSON object with `"ok": true`. Slack says 200 for
-/// failures too.
-///
-/// The effect is the one of a write; a read has none, whatever comes back.
-///
-/// # Errors
-/// The context holds `code` (Slack's word, verbatim), `status`, `request_id` (what Slack's support asks for), and
-/// where Slack says so `needed` and `provided` scopes and the `pointer` of what is wrong. Never the body.
-pub(crate) fn check(answer: &Answer) -> Result<()> {
-    let envelope = Envelope::read(answer);
-    let error = match (answer.status, &envelope) {
-        (StatusCode::OK, Some(envelope @ Envelope { ok: Some(true), .. })) => {
-            warn(envelope);
-            return Ok(());
-        }
-        (StatusCode::TOO_MANY_REQUESTS, _) => rate_limited(answer),
-        // A code says more than the status, except that a failing server's word about itself is no promise.
-        (status, Some(Envelope { ok: Some(false), error: Some(code), .. })) if !status.is_server_error() => {
-            match code.as_str() {
-                "ratelimited" | "rate_limited" => rate_limited(answer),
-                code => for_code(code, answer),
-            }
-        }
-        (StatusCode::OK, _) => {
-            Error::new(ErrorKind::InvalidResponse, "expected a JSON object with a boolean `ok`")
-                .with_effect(Effect::Unknown)
-                .with_retry(Retry::Backoff)
-        }
-        (status, _) => for_status(status),
-    };
-    Err(with_facts(error, answer, envelope.as_ref()))
-}
-
-/// Whether an error carries this code of Slack's.
-pub(crate) fn is_code(error: &Error, code: &str) -> bool {
-    error.context("code") == Some(code)
-}
-
-/// What every method answers.
-#[derive(Deserialize)]
-struct Envelope {
-    #[serde(default)]
-    ok: Option<bool>,
-    #[serde(default)]
-    error: Option<String>,
-    #[serde(default)]
-    needed: Option<String>,
-    #[serde(default)]
-    provided: Option<String>,
-    #[serde(default)]
-    warning: Option<String>,
-    /// Its lists are looked at one by one, because a surprise in them must not hide the code.
-    #[serde(default)]
-    response_metadata: Option<serde_json::Value>,
-}
-
-impl Envelope {
-    fn read(answer: &Answer) -> Option<Self> {
-        serde_json::from_slice(&answer.body).ok()
-    }
-
-    fn texts(&self, list: &str) -> impl Iterator<Item = &str> {
-        let list = self.response_metadata.as_ref().and_then(|metadata| metadata.get(list)?.as_array());
-        list.into_iter().flatten().filter_map(serde_json::Value::as_str)
-    }
-}
-
-/// Warnings never fail a call. Only the codes are logged.
-fn warn(envelope: &Envelope) {
-    let single = envelope.warning.as_deref().unwrap_or_default().split(',');
-    let codes: BTreeSet<_> = single.chain(envelope.texts("warnings")).map(str::trim).collect();
-    for code in codes.into_iter().filter(|code| looks_like_code(code)) {
-        tracing::warn!(system = "slack", code, "Slack accepted the call with a warning");
-    }
-}
-
-fn looks_like_code(text: &str) -> bool {
-    (1..=CODE_MAX).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
-}
-
-fn with_facts(error: Error, answer: &Answer, envelope: Option<&Envelope>) -> Error {
-    let facts = [
-        ("code", envelope.and_then(|envelope| envelope.error.as_deref())),
-        ("needed", envelope.and_then(|envelope| envelope.needed.as_deref())),
-        ("provided", envelope.and_then(|envelope| envelope.provided.as_deref())),
-        ("pointer", envelope.and_then(|envelope| envelope.texts("messages").find_map(pointer))),
-        ("request_id", answer.header("x-slack-req-id")),
-    ];
-    let told = facts.into_iter().filter_map(|(key, text)| Some((key, text.filter(|text| !text.is_empty())?)));
-    let error = told.fold(error, |error, (key, text)| {
-        let bounded: String = text.chars().take(FACT_MAX).flat_map(char::escape_debug).collect();
-        error.with_context(key, bounded)
-    });
-    if error.context("status").is_some() {
-        error
-    } else {
-        error.with_context("status", answer.status.as_u16())
-    }
-}
-
-/// Finds `[json-pointer:/blocks/1/text]` in a message; the rest of the message may quote what was sent.
-fn pointer(message: &str) -> Option<&str> {
-    message.split_once("[json-pointer:")?.1.split_once(']').map(|(pointer, _)| pointer)
-}
-
-fn rate_limited(answer: &Answer) -> Error {
-    let at = answer.retry_after().unwrap_or(answer.received_at + PAUSE_WITHOUT_RETRY_AFTER);
-    Error::new(ErrorKind::RateLimited, "Slack asks to come back later").with_retry(Retry::At(at))
-}
-
-fn for_status(status: StatusCode) -> Error {
-    let setup =
-        |message: &'static str| Error::new(ErrorKind::ConfigInvalid, message).with_scope(Scope::Connection);
-    match status.as_u16() {
-        300..=399 => setup("expected an answer of Slack's API, got a redirect: check the base URL"),
-        401 | 403 | 404 => setup("something before Slack's API refused the call: check base URL and proxy"),
-        _ => error_for_status(status),
-    }
-}
+use ml_connector_core::{Effect, ErrorKind};
 
 /// How much of the traffic a code concerns.
-enum Reach {
+pub(super) enum Reach {
     Message,
     Channel,
     Connection,
 }
 
-struct Verdict {
-    kind: ErrorKind,
-    effect: Effect,
-    reach: Reach,
-    retry: Again,
-    message: &'static str,
+pub(super) struct Verdict {
+    pub(super) kind: ErrorKind,
+    pub(super) effect: Effect,
+    pub(super) reach: Reach,
+    pub(super) retry: Again,
+    pub(super) message: &'static str,
 }
 
-enum Again {
+pub(super) enum Again {
     Never,
     Soon,
     Later,
@@ -198,23 +62,8 @@ fn verdict(kind: ErrorKind, reach: Reach, message: &'static str, retry: Again) -
     Verdict { kind, effect: Effect::None, reach, retry, message }
 }
 
-fn for_code(code: &str, answer: &Answer) -> Error {
-    let Verdict { kind, effect, reach, retry, message } = judge(code);
-    let scope = match reach {
-        Reach::Message => Scope::Entry,
-        Reach::Channel => Scope::Lane,
-        Reach::Connection => Scope::Connection,
-    };
-    let retry = match retry {
-        Again::Never => Retry::Never,
-        Again::Soon => Retry::Backoff,
-        Again::Later => Retry::At(answer.retry_after().unwrap_or(answer.received_at + LONG_PAUSE)),
-    };
-    Error::new(kind, message).with_effect(effect).with_scope(scope).with_retry(retry)
-}
-
 /// The codes of the methods this crate calls (Slack docs: each method's page, section "Errors").
-fn judge(code: &str) -> Verdict {
+pub(super) fn judge(code: &str) -> Verdict {
     use ErrorKind::{ConfigInvalid, Conflict, NotFound, PermissionDenied};
     match code {
         "service_unavailable" | "internal_error" | "fatal_error" => {
@@ -227,6 +76,7 @@ fn judge(code: &str) -> Verdict {
         "streaming_state_conflict" | "update_failed" => {
             again(Again::Soon, Reach::Message, "the message could not be changed just now")
         }
+        "file_update_failed" => ambiguous("Slack could not finish with a file, and may have shared it"),
         "team_added_to_org" | "org_login_required" => {
             again(Again::Later, Reach::Connection, "the workspace is being moved by its admins")
         }
@@ -259,6 +109,9 @@ fn judge(code: &str) -> Verdict {
         | "channel_is_limited_access" => {
             target(PermissionDenied, "the channel's rules forbid this post: let an admin allow the app")
         }
+        "channels_limit_exceeded" | "invalid_channel" | "posting_to_channel_denied" => {
+            target(PermissionDenied, "files cannot be shared to this channel")
+        }
         "user_not_found"
         | "users_not_found"
         | "user_not_visible"
@@ -290,6 +143,51 @@ fn judge(code: &str) -> Verdict {
         "message_not_found" | "thread_not_found" => {
             verdict(NotFound, Reach::Message, "the message no longer exists", Again::Never)
         }
+        "file_not_found" | "file_deleted" | "file_is_deleted" => {
+            verdict(NotFound, Reach::Message, "the file no longer exists", Again::Never)
+        }
+        "no_such_subteam" => {
+            verdict(NotFound, Reach::Message, "no such user group: check its id", Again::Never)
+        }
+        "plan_upgrade_required" => verdict(
+            PermissionDenied,
+            Reach::Message,
+            "the workspace's plan has no user groups: name people instead",
+            Again::Never,
+        ),
+        "already_reacted" | "invalid_name" | "too_many_emoji" | "too_many_reactions" | "not_reactable"
+        | "thread_locked" | "no_access" => refused("Slack does not take this reaction"),
+        "bad_timestamp" | "no_item_specified" => malformed(),
+
+        "expired_trigger_id"
+        | "trigger_expired"
+        | "exchanged_trigger_id"
+        | "trigger_exchanged"
+        | "invalid_trigger_id" => verdict(
+            Conflict,
+            Reach::Message,
+            "the click is too old or was answered already: it has to be made again",
+            Again::Never,
+        ),
+        "view_too_large" | "duplicate_external_id" | "push_limit_reached" => {
+            refused("Slack does not accept this modal")
+        }
+        "not_found" | "hash_conflict" => {
+            verdict(Conflict, Reach::Message, "the modal was closed or has changed", Again::Never)
+        }
+
+        "alt_txt_too_large"
+        | "blocked_file_type"
+        | "file_share_limit_reached"
+        | "file_type_not_allowed"
+        | "file_upload_size_restricted"
+        | "file_uploads_disabled"
+        | "file_uploads_except_images_disabled"
+        | "max_file_sharing_exceeded"
+        | "snippet_too_large"
+        | "storage_limit_reached"
+        | "unable_to_share_files"
+        | "unknown_snippet_type" => refused("Slack does not take this file"),
         "cant_update_message" | "edit_window_closed" | "cant_delete_message" => {
             verdict(PermissionDenied, Reach::Message, "the message can no longer be changed", Again::Never)
         }
@@ -301,6 +199,15 @@ fn judge(code: &str) -> Verdict {
             credential("the app was removed from the workspace: install it again")
         }
         "token_expired" => credential("the token has expired: rotation is on, so it has to be renewed"),
+        "invalid_code"
+        | "code_already_used"
+        | "invalid_code_verifier"
+        | "pkce_not_allowed"
+        | "user_email_unverified"
+        | "invalid_refresh_token"
+        | "token_already_exchanged" => {
+            credential("Slack takes this code or refresh token no more: install the app again")
+        }
         "two_factor_setup_required" => credential("the token's user has to set up two-factor authentication"),
 
         "missing_scope" => {
@@ -315,6 +222,23 @@ fn judge(code: &str) -> Verdict {
         | "forbidden_team" => setup(PermissionDenied, "the workspace does not allow the app to do this"),
         "not_allowed_token_type" | "is_bot" | "metadata_must_be_sent_from_app" => {
             setup(ConfigInvalid, "expected a bot token")
+        }
+        "bad_client_secret" | "invalid_client_id" => {
+            setup(ConfigInvalid, "Slack does not know the client id or its secret")
+        }
+        "bad_redirect_uri" | "oauth_authorization_url_mismatch" => {
+            setup(ConfigInvalid, "the redirect URI is not the one that the app is registered with")
+        }
+        "cannot_install_an_org_installed_app"
+        | "invalid_grant_type"
+        | "invalid_scope"
+        | "invalid_team_for_non_distributed_app"
+        | "no_scopes"
+        | "preview_feature_not_available"
+        | "scope_not_allowed_on_enterprise"
+        | "token_rotation_not_enabled"
+        | "unapproved_scope" => {
+            setup(ConfigInvalid, "Slack refuses the app's settings: compare them with the app's page")
         }
         "not_authed" => setup(ConfigInvalid, "Slack saw no token: something on the way removed it"),
         "team_not_found" => setup(ConfigInvalid, "an organization-wide token needs channel ids, not names"),
@@ -339,6 +263,7 @@ fn judge(code: &str) -> Verdict {
         | "json_not_object"
         | "invalid_limit"
         | "invalid_types"
+        | "limit_required"
         | "invalid_ts_latest"
         | "invalid_ts_oldest"
         | "invalid_metadata_filter_keys"
@@ -362,6 +287,3 @@ fn judge(code: &str) -> Verdict {
         ),
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,0 +1,218 @@
+//! Putting approvals together.
+
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
+
+use super::{
+    Directory, Policy,
+    state::{Terms, Verdict},
+};
+use crate::{
+    Error, ErrorKind, Repeat, Result, SinkInfo, SourceInfo,
+    model::{ConnectionId, Destination, Follow, Status},
+    route::{Pattern, Route, Target},
+};
+
+/// Decisions of people about documents, as a connection: see the [module's documentation](super). Cheap to clone;
+/// all clones are one connection.
+#[derive(Clone)]
+pub struct Approvals(pub(super) Arc<Inner>);
+
+pub(super) struct Inner {
+    pub(super) source: SourceInfo,
+    pub(super) sink: SinkInfo,
+    pub(super) policy: Policy,
+    pub(super) directory: Option<Arc<dyn Directory>>,
+    pub(super) terms: Terms,
+    pub(super) awaiting: Vec<Status>,
+    pub(super) reactions: BTreeMap<Arc<str>, Verdict>,
+    pub(super) command: Option<Target>,
+    routes: Vec<Route>,
+}
+
+/// Builds [`Approvals`]. Setters cannot fail; [`build`](Self::build) checks everything.
+pub struct Builder {
+    connection: ConnectionId,
+    documents: Vec<(ConnectionId, Pattern)>,
+    cards: Option<(ConnectionId, Destination, Destination)>,
+    command: Option<Target>,
+    policy: Policy,
+    directory: Option<Arc<dyn Directory>>,
+    terms: Terms,
+    awaiting: Vec<Status>,
+    reactions: BTreeMap<Arc<str>, Verdict>,
+}
+
+impl Approvals {
+    /// Begins a connection under the host's name for it.
+    #[must_use]
+    pub fn builder(connection: impl Into<ConnectionId>) -> Builder {
+        Builder {
+            connection: connection.into(),
+            documents: Vec::new(),
+            cards: None,
+            command: None,
+            policy: Policy::default(),
+            directory: None,
+            terms: Terms::default(),
+            awaiting: Vec::new(),
+            reactions: BTreeMap::new(),
+        }
+    }
+
+    /// Where documents, clicks and reactions have to be delivered.
+    #[must_use]
+    pub fn inbox() -> Destination {
+        Destination::from("inbox")
+    }
+
+    /// The routes of the whole flow: documents and choices to the approvals, cards, reminders and answers to the
+    /// people, approved documents back to the books. Their names begin with the connection's.
+    #[must_use]
+    pub fn routes(&self) -> Vec<Route> {
+        self.0.routes.clone()
+    }
+}
+
+impl Builder {
+    /// Asks about documents of a connection: `pattern` says which changes are watched, such as `bill.*`. Deletions and
+    /// every change have to be among them, because they end a request.
+    #[must_use]
+    pub fn documents(mut self, of: impl Into<ConnectionId>, pattern: impl Into<Pattern>) -> Self {
+        self.documents.push((of.into(), pattern.into()));
+        self
+    }
+
+    /// Where the requests are shown, whence choices come, and where whoever made one is answered, such as
+    /// `slack::channel("approvals")` and `slack::clicker()`.
+    #[must_use]
+    pub fn ask(mut self, by: impl Into<ConnectionId>, cards: Destination, answers: Destination) -> Self {
+        self.cards = Some((by.into(), cards, answers));
+        self
+    }
+
+    /// What the books have to do once a document is approved, such as `zoho::approve()`. Without it, being approved is
+    /// the end.
+    #[must_use]
+    pub fn command(mut self, sink: impl Into<ConnectionId>, destination: Destination) -> Self {
+        self.command = Some(Target::new(sink, destination));
+        self
+    }
+
+    /// Who may decide. Required.
+    #[must_use]
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// Who knows the members of the policy's groups.
+    #[must_use]
+    pub fn directory(mut self, directory: impl Directory) -> Self {
+        self.directory = Some(Arc::new(directory));
+        self
+    }
+
+    /// After which time nobody can decide any more. Default: never.
+    #[must_use]
+    pub fn expire_after(mut self, time: Duration) -> Self {
+        self.terms.expire_after = Some(time);
+        self
+    }
+
+    /// How often is reminded. Default: never.
+    #[must_use]
+    pub fn remind_every(mut self, time: Duration) -> Self {
+        self.terms.remind_every = Some(time);
+        self
+    }
+
+    /// In which status a document waits for a decision. Default: [`Status::PendingApproval`] alone.
+    #[must_use]
+    pub fn awaiting(mut self, status: Status) -> Self {
+        self.awaiting.push(status);
+        self
+    }
+
+    /// Takes this emoji on a card for a decision. Off unless an emoji is named: a reaction is easily given by
+    /// mistake, and shows no amount.
+    #[must_use]
+    pub fn by_reaction(mut self, emoji: impl Into<Arc<str>>, verdict: Verdict) -> Self {
+        self.reactions.insert(emoji.into(), verdict);
+        self
+    }
+
+    /// Checks the settings.
+    ///
+    /// # Errors
+    /// [`ErrorKind::ConfigInvalid`] names what is missing.
+    pub fn build(self) -> Result<Approvals> {
+        let missing = |message| Error::new(ErrorKind::ConfigInvalid, message);
+        self.connection.validate()?;
+        self.policy.validate(self.directory.is_some())?;
+        if self.documents.is_empty() {
+            return Err(missing("approvals need documents to ask about: name them with `documents`"));
+        }
+        let pauses = [self.terms.expire_after, self.terms.remind_every];
+        if pauses.contains(&Some(Duration::ZERO)) {
+            return Err(missing("a request cannot expire, or be reminded of, at once"));
+        }
+        let routes =
+            self.routes().ok_or_else(|| missing("approvals need somebody to ask: name them with `ask`"))?;
+        let mut source = SourceInfo::new(self.connection.clone(), "approvals");
+        (source.outcomes, source.keeps_raw) = (true, true);
+        source.coalesce = Duration::ZERO;
+        let mut sink = SinkInfo::new(self.connection, "approvals");
+        sink.repeat = Repeat::Safe;
+        sink.affinity.clone_from(&source.affinity);
+        let awaiting = if self.awaiting.is_empty() { vec![Status::PendingApproval] } else { self.awaiting };
+        Ok(Approvals(Arc::new(Inner {
+            source,
+            sink,
+            policy: self.policy,
+            directory: self.directory,
+            terms: Terms { posts: self.command.is_some(), ..self.terms },
+            awaiting,
+            reactions: self.reactions,
+            command: self.command,
+            routes,
+        })))
+    }
+
+    fn routes(&self) -> Option<Vec<Route>> {
+        let (people, cards, answers) = self.cards.as_ref()?;
+        let own = &self.connection;
+        let name = |what: &str| format!("{own}: {what}");
+        let mut routes = Vec::new();
+        for (i, (connection, pattern)) in self.documents.iter().enumerate() {
+            let route = Route::new(name(&format!("documents {}", i + 1)));
+            routes
+                .push(route.from(connection.clone()).on(pattern.clone()).to(own.clone(), Approvals::inbox()));
+        }
+        let mut choices = Route::new(name("choices")).from(people.clone()).on("action.created");
+        if !self.reactions.is_empty() {
+            choices = choices.on("reaction.created");
+        }
+        routes.push(choices.to(own.clone(), Approvals::inbox()));
+        let mut shown = Route::new(name("cards")).from(own.clone());
+        for word in ["requested", "approved", "posted", "refused", "rejected", "expired", "superseded"] {
+            shown = shown.on(format!("approval.{word}"));
+        }
+        let card = || Target::new(people.clone(), cards.clone());
+        routes.push(shown.to_target(card().following(Follow::Update)));
+        let reminders = Route::new(name("reminders")).from(own.clone()).on("approval.reminded");
+        routes.push(reminders.to_target(card().following(Follow::Thread)));
+        let told = Route::new(name("answers")).from(own.clone()).on("answer.created");
+        routes.push(told.to(people.clone(), answers.clone()));
+        if let Some(command) = &self.command {
+            let approved = Route::new(name("commands")).from(own.clone()).on("approval.approved");
+            routes.push(approved.to_target(command.clone()));
+        }
+        Some(routes)
+    }
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder").field("connection", &self.connection).finish_non_exhaustive()
+    }
+}

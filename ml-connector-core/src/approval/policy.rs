@@ -1,0 +1,286 @@
+//! Who may decide.
+
+use std::{collections::BTreeSet, fmt, sync::Arc};
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use super::state::Verdict;
+use crate::{
+    Context, Error, ErrorKind, Money, Result,
+    model::{Actor, Record},
+};
+
+/// Who may decide about documents. Whoever one of the rules names may; the deny list and the requester come first.
+///
+/// ```
+/// use ml_connector_core::{Money, approval::{Approvers, Policy}};
+///
+/// let policy = Policy::default()
+///     .allow(Approvers::default().person("anna@example.com").group("S07FINANCE").up_to(Money::parse("10000", "EUR")?))
+///     .allow(Approvers::default().person("U07CFO"))
+///     .deny("U07INTERN");
+/// # Ok::<_, ml_connector_core::Error>(())
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Policy {
+    /// Who may, and up to which amount.
+    pub allow: Vec<Approvers>,
+    /// Who may not, whatever the rules say: ids or addresses.
+    pub deny: Vec<Arc<str>>,
+    /// Whether whoever asked for the approval may give it. Default: not, where it is known who asked.
+    pub requester_may_decide: bool,
+}
+
+/// A rule: who, and up to which amount.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Approvers {
+    /// Everybody who sees the request.
+    pub anyone: bool,
+    /// People, by id (`U07APPROV1`) or address.
+    pub people: Vec<Arc<str>>,
+    /// Groups of the [`Directory`], by its ids.
+    pub groups: Vec<Arc<str>>,
+    /// The largest total, one per currency; empty = any. With limits, a document without a total, or in a currency
+    /// that is not named, is above them. Rejecting has no limit.
+    pub up_to: Vec<Money>,
+}
+
+impl Policy {
+    /// Also lets these decide.
+    #[must_use]
+    pub fn allow(mut self, approvers: Approvers) -> Self {
+        self.allow.push(approvers);
+        self
+    }
+
+    /// Never lets this person decide: by id or address.
+    #[must_use]
+    pub fn deny(mut self, person: impl Into<Arc<str>>) -> Self {
+        self.deny.push(person.into());
+        self
+    }
+
+    /// The groups that rules name, each once.
+    pub(super) fn groups(&self) -> BTreeSet<&Arc<str>> {
+        self.allow.iter().flat_map(|rule| &rule.groups).collect()
+    }
+
+    pub(super) fn validate(&self, has_directory: bool) -> Result<()> {
+        let invalid = |message| Err(Error::new(ErrorKind::ConfigInvalid, message));
+        let names_nobody =
+            |rule: &Approvers| !rule.anyone && rule.people.is_empty() && rule.groups.is_empty();
+        if self.allow.is_empty() || self.allow.iter().any(names_nobody) {
+            return invalid("a policy needs rules that name somebody: people, groups or `anyone`");
+        }
+        if !has_directory && !self.groups().is_empty() {
+            return invalid("a policy with groups needs a directory");
+        }
+        Ok(())
+    }
+
+    /// Whether somebody may decide about a document so; `groups` are those of the policy's that they belong to.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn judge(
+        &self,
+        verdict: Verdict,
+        document: &Record,
+        actor: &Actor,
+        groups: &BTreeSet<Arc<str>>,
+    ) -> Result<(), Denied> {
+        if self.deny.iter().any(|person| is(actor, person)) {
+            return Err(Denied::Listed);
+        }
+        let requester = document.submitted_by.as_deref();
+        if !self.requester_may_decide && requester.is_some_and(|requester| asked(actor, requester)) {
+            return Err(Denied::Requester);
+        }
+        let mut denied = Denied::NoApprover;
+        for rule in &self.allow {
+            let named = rule.anyone
+                || rule.people.iter().any(|person| is(actor, person))
+                || rule.groups.iter().any(|group| groups.contains(group));
+            match named {
+                true if verdict == Verdict::Reject || rule.covers(document) => return Ok(()),
+                true => denied = Denied::OverLimit,
+                false => {}
+            }
+        }
+        Err(denied)
+    }
+}
+
+impl Approvers {
+    /// Everybody who sees the request.
+    #[must_use]
+    pub fn anyone() -> Self {
+        Self { anyone: true, ..Self::default() }
+    }
+
+    /// Also this person: by id or address.
+    #[must_use]
+    pub fn person(mut self, person: impl Into<Arc<str>>) -> Self {
+        self.people.push(person.into());
+        self
+    }
+
+    /// Also the members of this group.
+    #[must_use]
+    pub fn group(mut self, group: impl Into<Arc<str>>) -> Self {
+        self.groups.push(group.into());
+        self
+    }
+
+    /// Up to this total in its currency.
+    #[must_use]
+    pub fn up_to(mut self, total: Money) -> Self {
+        self.up_to.push(total);
+        self
+    }
+
+    fn covers(&self, document: &Record) -> bool {
+        self.up_to.is_empty()
+            || document.total.is_some_and(|total| self.up_to.iter().any(|limit| total <= *limit))
+    }
+}
+
+/// Whether the text names the person: an id as it is, an address in any case.
+fn is(actor: &Actor, text: &str) -> bool {
+    *actor.id == *text || actor.email.as_deref().is_some_and(|email| email.eq_ignore_ascii_case(text))
+}
+
+/// Whether the person is who asked, as the books name people: by address, by name, or by an id both know.
+fn asked(actor: &Actor, requester: &str) -> bool {
+    is(actor, requester)
+        || actor.name.as_deref().is_some_and(|name| name.trim().eq_ignore_ascii_case(requester.trim()))
+}
+
+/// Why somebody may not decide.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Denied {
+    /// No rule names them.
+    NoApprover,
+    /// The amount is above what they may approve.
+    OverLimit,
+    /// They asked for it themselves.
+    Requester,
+    /// They are on the deny list.
+    Listed,
+    /// Whether they belong to a group that may could not be found out.
+    Unknown,
+}
+
+impl fmt::Display for Denied {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoApprover | Self::Listed => "you are not one of those who may decide about it",
+            Self::OverLimit => "its amount is above what you may approve",
+            Self::Requester => "you asked for it yourself, so somebody else has to decide",
+            Self::Unknown => "the members of the group that may decide cannot be read: ask an administrator",
+        })
+    }
+}
+
+/// Knows who belongs to which group. Slack's user groups are one.
+#[async_trait]
+pub trait Directory: fmt::Debug + Send + Sync + 'static {
+    /// The ids of the group's members, as actors have them. May be remembered for some minutes.
+    ///
+    /// # Errors
+    /// One that passes delays the decision. With [`Retry::Never`](crate::Retry::Never), nobody is taken for a member.
+    async fn members(&self, ctx: &Context, group: &str) -> Result<Vec<Arc<str>>>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{RecordKind, Status};
+
+    fn money(amount: &str) -> Money {
+        Money::parse(amount, "EUR").unwrap()
+    }
+
+    fn bill(total: Option<Money>) -> Record {
+        let mut bill = Record::new(RecordKind::Bill, "1", Status::PendingApproval);
+        (bill.total, bill.submitted_by) = (total, Some("Ben Buyer".into()));
+        bill
+    }
+
+    fn actor(id: &str, name: &str, email: &str) -> Actor {
+        let mut actor = Actor::new("slack", id);
+        (actor.name, actor.email) = (Some(name.into()), Some(email.into()));
+        actor
+    }
+
+    #[test]
+    fn whoever_a_rule_names_may_within_its_limits() {
+        let policy = Policy::default()
+            .allow(Approvers::default().person("Anna@example.com").group("S1").up_to(money("100")))
+            .allow(Approvers::default().person("U9"))
+            .deny("U3");
+        let groups = BTreeSet::from([Arc::from("S1")]);
+        let judge = |verdict, total: Option<&str>, id: &str, email: &str, groups: &BTreeSet<Arc<str>>| {
+            policy.judge(verdict, &bill(total.map(money)), &actor(id, "Somebody", email), groups)
+        };
+        let (none, approve) = (BTreeSet::new(), Verdict::Approve);
+        for (total, id, email, groups, expected) in [
+            (Some("100.00"), "U1", "anna@example.com", &none, Ok(())),
+            (Some("100.01"), "U1", "anna@example.com", &none, Err(Denied::OverLimit)),
+            (None, "U1", "anna@example.com", &none, Err(Denied::OverLimit)),
+            (Some("100"), "U1", "ann@example.com", &none, Err(Denied::NoApprover)),
+            (Some("1"), "U2", "", &groups, Ok(())),
+            (Some("1"), "U2", "", &none, Err(Denied::NoApprover)),
+            (Some("1"), "U3", "anna@example.com", &groups, Err(Denied::Listed)),
+            (Some("99999"), "U9", "", &none, Ok(())),
+        ] {
+            assert_eq!(judge(approve, total, id, email, groups), expected, "{id} {email} {total:?}");
+        }
+        assert_eq!(judge(Verdict::Reject, Some("100.01"), "U1", "anna@example.com", &none), Ok(()));
+        assert_eq!(judge(Verdict::Reject, Some("1"), "U2", "", &none), Err(Denied::NoApprover));
+    }
+
+    #[test]
+    fn an_amount_in_a_currency_without_a_limit_is_above_it() {
+        let rule = Approvers::anyone().up_to(money("100"));
+        let policy = Policy::default().allow(rule);
+        let dollars = bill(Some(Money::parse("1", "USD").unwrap()));
+        let judged = policy.judge(Verdict::Approve, &dollars, &Actor::new("slack", "U1"), &BTreeSet::new());
+        assert_eq!(judged, Err(Denied::OverLimit));
+    }
+
+    #[test]
+    fn who_asked_does_not_decide_however_the_books_name_them() {
+        let none = BTreeSet::new();
+        let mut policy = Policy::default().allow(Approvers::anyone());
+        let ben = actor("U5", "ben buyer ", "ben@example.com");
+        for requester in ["Ben Buyer", "BEN@example.com", "U5"] {
+            let mut bill = bill(None);
+            bill.submitted_by = Some(requester.into());
+            assert_eq!(policy.judge(Verdict::Approve, &bill, &ben, &none), Err(Denied::Requester));
+        }
+        assert_eq!(policy.judge(Verdict::Approve, &bill(None), &actor("U6", "Eva", "e@x"), &none), Ok(()));
+        policy.requester_may_decide = true;
+        assert_eq!(policy.judge(Verdict::Approve, &bill(None), &ben, &none), Ok(()));
+    }
+
+    #[test]
+    fn a_policy_that_lets_nobody_decide_is_refused() {
+        for (policy, directory, good) in [
+            (Policy::default(), true, false),
+            (Policy::default().allow(Approvers::default().up_to(money("1"))), true, false),
+            (Policy::default().allow(Approvers::default().group("S1")), false, false),
+            (Policy::default().allow(Approvers::default().group("S1")), true, true),
+            (Policy::default().allow(Approvers::anyone()), false, true),
+        ] {
+            assert_eq!(policy.validate(directory).is_ok(), good, "{policy:?}");
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! The past a page at a time, and what other routes would have done with it.
+
+use std::collections::BTreeSet;
+
+use futures_util::TryStreamExt;
+use vendor::webhook;
+
+use super::{super::Connector, *};
+use crate::{
+    Clock, Error, ErrorKind, Mode, Money,
+    engine::{DryRun, Replay},
+    model::{Event, Origin, PollMode, Status},
+    route::{RouteSet, Verdict},
+};
+
+/// Ten invoices from a month ago, three of them large, three on a page, and a connector that knows them.
+async fn known(world: &World, routes: &[Route]) -> Connector {
+    let then = world.clock.now() - secs(30 * 86_400);
+    (10..20).for_each(|id| world.ledger.put_at(&id.to_string(), Status::Open, then, then));
+    for id in ["11", "12", "19"] {
+        world.ledger.invoices.lock().unwrap().get_mut(id).unwrap().total = Money::parse("900", "USD").ok();
+    }
+    let connector = polled(world, routes);
+    world.run(&connector, secs(60)).await;
+    connector
+}
+
+fn polled(world: &World, routes: &[Route]) -> Connector {
+    let connector = world.connector_with(routes.to_vec());
+    connector.remove(&"books".into());
+    connector.add_source(LedgerSource::new("books", &world.ledger).polled(Mode::Poll)).unwrap();
+    connector
+}
+
+async fn events(world: &World) -> Vec<Event> {
+    let entries = world.entries(EntryKind::Event).await;
+    entries.iter().map(|entry| Event::from_cloudevent(entry.body.as_ref().unwrap()).unwrap()).collect()
+}
+
+fn warehouse() -> Route {
+    Route::new("warehouse").on("invoice.*").with_pages().to("board", Destination::from("w"))
+}
+
+/// The ids on each page, once it is checked that the pages are one event and one delivery each.
+async fn pages(world: &World) -> Vec<Vec<String>> {
+    let pages: Vec<_> = events(world).await.into_iter().filter(Event::is_page).collect();
+    for (i, page) in pages.iter().enumerate() {
+        assert_eq!(
+            (page.origin, page.n, page.event_type().as_str()),
+            (Origin::Backfill, i as u64 + 1, "page.created")
+        );
+        assert!(
+            page.page.iter().all(|one| one.record.is_some() && one.origin == Origin::Backfill && one.n == 1)
+        );
+    }
+    assert_eq!(world.board.corner("w").len(), pages.len());
+    let ids = |page: &Event| page.page.iter().map(|one| one.entity.id.to_string()).collect();
+    pages.iter().map(ids).collect()
+}
+
+fn by_three() -> Vec<Vec<String>> {
+    let ids: Vec<String> = (10..20).map(|id| id.to_string()).collect();
+    ids.chunks(3).map(<[String]>::to_vec).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_past_comes_a_page_at_a_time_to_who_takes_pages_and_one_by_one_to_others() {
+    for with_others in [false, true] {
+        let world = World::new();
+        let one_by_one =
+            Route::new("one by one").with_origin(Origin::Backfill).to("board", Destination::from("a"));
+        let routes = if with_others { vec![warehouse(), one_by_one] } else { vec![warehouse()] };
+        let connector = known(&world, &routes).await;
+        let seq = connector.backfill(&"books".into(), "invoices", None).await.unwrap();
+        world.run(&connector, secs(120)).await;
+        assert_eq!(pages(&world).await, by_three());
+        let single = events(&world).await.iter().filter(|event| !event.is_page()).count();
+        assert_eq!((single, world.board.corner("a").len()), if with_others { (10, 10) } else { (0, 0) });
+        let run = connector.progress(&"books".into()).await.unwrap().remove(0).runs.remove(0);
+        assert_eq!((run.seq, run.pages, run.rows, run.ended.is_some()), (Some(seq), 4, 10, true));
+        // What changes afterwards is an event of its own, numbered on.
+        world.ledger.put_at("12", Status::Paid, world.clock.now() - secs(30 * 86_400), world.clock.now());
+        world.run(&connector, secs(1800)).await;
+        let last = events(&world).await.pop().unwrap();
+        assert_eq!((last.origin, last.n, &*last.entity.id), (Origin::Live, 2, "12"));
+        assert_eq!(world.board.corner("w").last().map(String::as_str), Some("invoice.paid 12"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_backfill_that_is_killed_at_any_page_tells_each_page_once() {
+    for fails_at in 0..5 {
+        for millis in [1, 700, 1500] {
+            let world = World::new();
+            let connector = known(&world, &[warehouse()]).await;
+            connector.backfill(&"books".into(), "invoices", None).await.unwrap();
+            let down = || Error::new(ErrorKind::Unavailable, "down");
+            let failures = (0..fails_at).map(|_| None).chain([Some(down())]);
+            world.ledger.page_failures.lock().unwrap().extend(failures);
+            world.log.fail_next_commits(fails_at);
+            for _ in 0..12 {
+                world.run(&polled(&world, &[warehouse()]), Duration::from_millis(millis)).await;
+            }
+            world.run(&polled(&world, &[warehouse()]), secs(300)).await;
+            assert_eq!(pages(&world).await, by_three(), "{fails_at} {millis}");
+            assert!(world.ledger.pages(PollMode::Backfill { since: None }) >= 4);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_holds_what_its_route_asks_for_and_routes_that_ask_for_the_same_share_it() {
+    let world = World::new();
+    let large = Money::parse("500", "USD").unwrap();
+    let route = |name: &str| Route::new(name).with_pages().to("board", Destination::from("w"));
+    let routes =
+        [route("large").at_least(large), route("also large").at_least(large), route("bills").on("bill.*")];
+    let connector = known(&world, &routes).await;
+    connector.backfill(&"books".into(), "invoices", None).await.unwrap();
+    world.run(&connector, secs(120)).await;
+    let pages: Vec<_> = events(&world).await.into_iter().filter(Event::is_page).collect();
+    let ids: Vec<Vec<&str>> =
+        pages.iter().map(|page| page.page.iter().map(|one| &*one.entity.id).collect()).collect();
+    assert_eq!(ids, [vec!["11", "12"], vec!["19"]], "{ids:?}");
+    assert_eq!(world.board.corner("w").len(), 4, "two routes, two pages");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_can_be_sent_again_by_the_present_routes() {
+    let world = World::new();
+    let connector = known(&world, &[warehouse()]).await;
+    connector.backfill(&"books".into(), "invoices", None).await.unwrap();
+    world.run(&connector, secs(120)).await;
+    let again = warehouse().with_origin(Origin::Replay);
+    connector.set_routes(vec![again]).unwrap();
+    let replay = Replay::new("n", Query::of_kind(EntryKind::Event)).reroute();
+    assert_eq!(connector.replay(&replay).await.unwrap().selected, 4);
+    world.run(&connector, secs(60)).await;
+    assert_eq!(connector.replay(&replay).await.unwrap().appended, 0);
+    assert_eq!(world.board.corner("w").len(), 8);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_that_only_a_page_told_of_is_missed_when_it_disappears() {
+    let world = World::new();
+    let connector = known(&world, &[warehouse()]).await;
+    let then = world.clock.now() - secs(20 * 86_400);
+    world.ledger.put_at("99", Status::Open, then, then);
+    connector.backfill(&"books".into(), "invoices", None).await.unwrap();
+    world.run(&connector, secs(120)).await;
+    world.ledger.remove("99");
+    world.run(&connector, secs(86_400)).await;
+    let last = events(&world).await.pop().unwrap();
+    assert_eq!((last.event_type().as_str(), &*last.entity.id), ("invoice.deleted", "99"));
+}
+
+async fn all(connector: &Connector, routes: &RouteSet, query: &Query) -> Vec<DryRun> {
+    connector.dry_run(routes, query).unwrap().try_collect().await.unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dry_run_shows_what_other_routes_would_have_done_and_sends_nothing() {
+    let world = World::new();
+    let connector = world.connector();
+    // More than are read at once.
+    for id in 100..220 {
+        world.ledger.put(
+            &id.to_string(),
+            if id % 2 == 0 { Status::Open } else { Status::Paid },
+            "2026-06-01",
+        );
+        connector.receive(webhook(&format!("account:books {id}"), "good")).await;
+    }
+    world.run(&connector, secs(300)).await;
+    let before = (world.board.corner("a").len(), world.entries(EntryKind::Delivery).await.len());
+    let paid = Route::new("paid").on("*.paid").to("board", Destination::from("b"));
+    let rest = Route::new("rest").to("board", Destination::from("a")).to("board", Destination::from("c"));
+    let routes = RouteSet::new(vec![paid, rest]).first_match();
+    let query = Query::of_kind(EntryKind::Event).with_limit(1000);
+    let shown = all(&connector, &routes, &query).await;
+    assert_eq!(shown.len(), 120);
+    let mut seen = BTreeSet::new();
+    for one in &shown {
+        assert!(seen.insert(one.seq) && one.differs());
+        let would: Vec<_> = one.would_go.iter().map(|way| (&*way.route, way.destination.as_str())).collect();
+        let paid = one.event.event_type().as_str() == "invoice.paid";
+        assert_eq!(would, if paid { vec![("paid", "b")] } else { vec![("rest", "a"), ("rest", "c")] });
+        assert_eq!(one.verdicts[1].1, if paid { Verdict::EarlierRoute } else { Verdict::Matched });
+        let went: Vec<_> = one.went.iter().map(|way| (&*way.route, way.destination.as_str())).collect();
+        assert_eq!(went, [("all", "a")]);
+    }
+    let same = RouteSet::new(vec![Route::new("renamed").to("board", Destination::from("a"))]);
+    assert!(all(&connector, &same, &query).await.iter().all(|one| !one.differs()));
+    assert_eq!(all(&connector, &same, &query.clone().with_limit(70)).await.len(), 70);
+    let entity = shown[0].event.entity.clone();
+    assert_eq!(all(&connector, &same, &query.with_entity(entity)).await.len(), 1);
+    world.run(&connector, secs(60)).await;
+    let after = (world.board.corner("a").len(), world.entries(EntryKind::Delivery).await.len());
+    assert_eq!((before, world.board.corner("b").len()), (after, 0));
+
+    let wrong = RouteSet::new(vec![Route::new("x").to("nobody", Destination::from("a"))]);
+    let error = connector.dry_run(&wrong, &Query::default()).err().unwrap();
+    assert_eq!((error.kind(), error.context("route")), (ErrorKind::ConfigInvalid, Some("x")));
+}

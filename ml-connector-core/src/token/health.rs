@@ -1,0 +1,43 @@
+//! How a connection's token is doing, without the token.
+
+use serde::Serialize;
+
+use super::{Blob, Cause, TokenKey};
+use crate::{Context, Timestamp, model::ConnectionId};
+
+/// How a connection's token is doing. Holds no part of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct TokenHealth {
+    /// How often it has been renewed.
+    pub generation: u64,
+    /// When the newest one arrived.
+    pub issued_at: Option<Timestamp>,
+    /// When it ends; `None` = the vendor names no end, or there is none at present.
+    pub expires_at: Option<Timestamp>,
+    /// Why it could not be renewed last: `refused` (somebody has to connect again), `answer_lost`, `misconfigured`,
+    /// `throttled` or `unavailable`.
+    pub failing: Option<&'static str>,
+    /// It is not renewed before.
+    pub not_before: Option<Timestamp>,
+}
+
+/// Reads how a connection's token is doing; `None` without one, or when the store does not answer.
+pub(crate) async fn health(ctx: &Context, connection: &ConnectionId) -> Option<TokenHealth> {
+    let stored = ctx.tokens().load(&TokenKey::new(connection)).await.ok().flatten()?;
+    let blob = Blob::decode(&stored.bytes).ok()?;
+    let cause = |cause| match cause {
+        Cause::Refused => "refused",
+        Cause::AnswerLost => "answer_lost",
+        Cause::Misconfigured => "misconfigured",
+        Cause::Throttled => "throttled",
+        Cause::Unavailable => "unavailable",
+    };
+    Some(TokenHealth {
+        generation: blob.generation,
+        issued_at: blob.issued_at,
+        expires_at: blob.expires_at.filter(|_| blob.access.is_some()),
+        failing: blob.failure.as_ref().map(|failure| cause(failure.cause)),
+        not_before: blob.failure.as_ref().and_then(|failure| failure.until),
+    })
+}

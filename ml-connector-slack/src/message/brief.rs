@@ -1,0 +1,27 @@
+//! One line per event.
+
+use ml_connector_core::model::{Change, Event, RecordKind};
+
+use super::{Message, Template, cards};
+use crate::blocks::{Block, Blocks, Markup, Text};
+
+/// One line of small type: what happened to what, of whom, how much, and a link. For channels in which much happens.
+/// Where somebody has to decide, a line is not enough: requests for approval stay cards.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Brief;
+
+impl Template for Brief {
+    fn render(&self, event: &Event) -> Message {
+        if *event.entity.kind == *RecordKind::Approval.as_str() {
+            return cards::Cards.render(event);
+        }
+        let summary = cards::summary(event);
+        let mut elements = vec![Text::plain(&summary)];
+        let url = event.record.as_ref().and_then(|record| record.url.as_deref());
+        if let Some(url) = url.filter(|_| !event.changes.contains(&Change::Deleted)) {
+            let link = Text::markup(Markup::new().link(url, "Open"));
+            elements.extend(Some(link).filter(|link| link.as_str() != "Open"));
+        }
+        Message::new(&summary, Blocks::new().with(Block::context(elements)))
+    }
+}

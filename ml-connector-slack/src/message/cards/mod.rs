@@ -1,0 +1,176 @@
+//! The built-in cards: one per event.
+
+mod approval;
+mod document;
+mod lines;
+
+use ml_connector_core::model::{Actor, Change, Event, Record, RecordKind};
+
+use super::{
+    Message, Template,
+    format::{money, noun, verb},
+};
+use crate::blocks::{Block, Blocks, Button, Markup, Text, safe_url, shorten_literal, visible};
+
+/// Long enough for every name people recognize; a card is no document.
+pub(super) const VALUE_MAX: usize = 300;
+const NUMBER_MAX: usize = 60;
+/// A reason somebody wrote, or an answer.
+const NOTE_MAX: usize = 1000;
+/// What Slack takes in a column.
+const FIELD_MAX: usize = 2000;
+/// Two texts per fact, at most ten per section.
+const FACTS_PER_SECTION: usize = 5;
+
+/// The built-in cards: a headline, the facts in two columns, the lines as a table, a link, and small type that names
+/// the event. Every text of the record is shown literally.
+///
+/// A request for approval has buttons, and a line for a reason; once decided it says who, when and what came of it. An
+/// answer is the answer.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Cards;
+
+impl Template for Cards {
+    fn render(&self, event: &Event) -> Message {
+        match &event.record {
+            Some(record) if record.kind == RecordKind::Approval => approval::card(event, record),
+            Some(record) if record.kind == RecordKind::Answer => answer(event, record),
+            Some(record) => document::card(event, record),
+            None => without_record(event),
+        }
+    }
+}
+
+/// The headline with what matters most, for notifications and where there is room for one line only.
+pub(super) fn summary(event: &Event) -> String {
+    let headline = match &event.record {
+        Some(record) if record.kind == RecordKind::Approval => approval::headline(event, record),
+        _ => headline(event),
+    };
+    let Some(record) = &event.record else { return headline };
+    let name = record.counterparty.as_ref().and_then(|party| value(&party.name, VALUE_MAX));
+    let total = record.total.as_ref().map(money);
+    let facts: Vec<_> = [name, total].into_iter().flatten().collect();
+    if facts.is_empty() { headline } else { format!("{headline}: {}", facts.join(", ")) }
+}
+
+/// `Invoice INV-000101 7+ days overdue`, `Payment received`.
+fn headline(event: &Event) -> String {
+    let kind = RecordKind::from(&*event.entity.kind);
+    let number = match &event.record {
+        Some(record) => record.number.as_deref(),
+        // Connections and deliveries are called by their ids; those of records mean nothing to people.
+        None => Some(&*event.entity.id).filter(|_| event.is_outcome()),
+    };
+    let named = |noun: &str| named(noun, number);
+    match (&kind, told(event)) {
+        (RecordKind::CustomerPayment, Change::Created) => format!("{} received", named("Payment")),
+        (RecordKind::VendorPayment, Change::Created) => format!("{} made", named("Payment")),
+        (_, change) => format!("{} {}", named(&noun(&kind)), verb(change)),
+    }
+}
+
+/// What of a record's changes is told. Several thresholds may have passed at once; the last one says how late it is.
+pub(super) fn told(event: &Event) -> Change {
+    let overdue = event.changes.iter().rev().find(|change| matches!(change, Change::Overdue(_)));
+    let change = match event.changes.first() {
+        Some(Change::Overdue(_)) => overdue,
+        first => first,
+    };
+    change.copied().unwrap_or(Change::Updated)
+}
+
+/// `Invoice INV-000101`.
+fn named(noun: &str, number: Option<&str>) -> String {
+    let number = number.and_then(|number| value(number, NUMBER_MAX));
+    number.map_or_else(|| noun.to_owned(), |number| format!("{noun} {number}"))
+}
+
+/// What is known of a record under a label.
+type Fact = (&'static str, Text);
+
+/// A fact that is there, shown literally. Escaping may make it longer than a field can be.
+fn fact(label: &'static str, value: Option<String>) -> Option<Fact> {
+    Some((label, Text::plain(&value?).shortened(FIELD_MAX)))
+}
+
+/// The facts in two columns, in as many sections as they need. The labels are ours and bold.
+fn sections(facts: &[Fact]) -> impl Iterator<Item = Block> {
+    facts.chunks(FACTS_PER_SECTION).map(|facts| {
+        let pair = |(label, value): &Fact| [Text::markup(Markup::new().bold(label)), value.clone()];
+        Block::fields(facts.iter().flat_map(pair).collect())
+    })
+}
+
+/// A person, by name where it is known, else as Slack shows them.
+fn person(actor: &Actor) -> Option<Text> {
+    let name = actor.name.as_deref().and_then(|name| value(name, VALUE_MAX));
+    if let Some(name) = name {
+        return Some(Text::plain(&name));
+    }
+    let mention = Markup::new().user(&actor.id);
+    Some(Text::markup(mention)).filter(|text| !text.as_str().is_empty())
+}
+
+/// What somebody is told in answer to what they did.
+fn answer(event: &Event, record: &Record) -> Message {
+    let said = record.note.as_deref().and_then(|note| note_of(note, NOTE_MAX));
+    let said = said.unwrap_or_else(|| headline(event));
+    let shown = Text::plain(&said).shortened(FIELD_MAX);
+    Message::new(&said, Blocks::new().with(Block::section(shown)))
+}
+
+/// What became of the connector's own work, or of a record of which nothing is known.
+fn without_record(event: &Event) -> Message {
+    let headline = headline(event);
+    let about = event.about.as_ref().and_then(|about| value(&about.to_string(), VALUE_MAX));
+    let reason = event.reason.as_deref().and_then(|reason| value(reason, VALUE_MAX));
+    let facts: Vec<Fact> = [fact("About", about), fact("Why", reason)].into_iter().flatten().collect();
+    let blocks = sections(&facts).fold(Blocks::new().with(Block::header(&headline)), Blocks::with);
+    Message::new(&headline, blocks.with(context(event)))
+}
+
+/// The way to the vendor's page, if there is one.
+fn link(record: &Record) -> Option<Block> {
+    let url = safe_url(record.url.as_deref()?)?;
+    Some(Block::section(Text::markup(Markup::new().link(&url, "Open the record"))))
+}
+
+/// The same as a button. Slack sends a click on it too, which means nothing.
+fn open(record: &Record, label: &str) -> Option<Button> {
+    Some(Button::new("mlc.open", label).with_url(safe_url(record.url.as_deref()?)?))
+}
+
+/// The number, the event's identity (which begins with the connection), what else changed with it, and when.
+fn context(event: &Event) -> Block {
+    let number = match &event.record {
+        Some(record) => record.number.as_deref(),
+        None => Some(&*event.entity.id).filter(|_| event.is_outcome()),
+    };
+    let number = number.and_then(|number| value(number, NUMBER_MAX));
+    let mut parts: Vec<_> = number.into_iter().chain(value(&event.id(), VALUE_MAX)).collect();
+    let late = |change: &&Change| matches!(change, Change::Overdue(_));
+    let first = event.changes.first();
+    let also =
+        event.changes.iter().skip(1).filter(|change| !(late(change) && first.as_ref().is_some_and(late)));
+    let also: Vec<_> = also.map(|change| verb(*change)).collect();
+    if !also.is_empty() {
+        parts.push(format!("also {}", also.join(", ")));
+    }
+    let when = Text::markup(Markup::new().instant(event.at));
+    Block::context(vec![Text::plain(&parts.join(" · ")), when])
+}
+
+/// A text from outside in one line, cut at `max`; `None` when there is nothing to see.
+pub(super) fn value(text: &str, max: usize) -> Option<String> {
+    let seen: String = visible(text).collect();
+    let line = seen.split_whitespace().collect::<Vec<_>>().join(" ");
+    (!line.is_empty()).then(|| shorten_literal(&line, max))
+}
+
+/// A text that somebody wrote, with its line breaks.
+fn note_of(text: &str, max: usize) -> Option<String> {
+    let seen: String = visible(text).collect();
+    let note = seen.trim();
+    (!note.is_empty()).then(|| shorten_literal(note, max))
+}
