@@ -9,11 +9,11 @@ use std::{
 use async_trait::async_trait;
 use ml_connector_core::{Context, Result, Retry, Scope, Timestamp, approval};
 
-use crate::client::Client;
+use crate::{client::Client, error::is_code};
 
 /// How long what Slack says of a person or a group is believed.
 const KEEP: Duration = Duration::from_secs(300);
-/// More people than this are forgotten at once: a workspace may have very many.
+/// More than so many are forgotten at once: a workspace may have very many people.
 const MANY: usize = 10_000;
 
 /// A workspace's people and user groups, read when they are needed and remembered for five minutes. For the
@@ -22,16 +22,11 @@ const MANY: usize = 10_000;
 #[derive(Debug, Clone)]
 pub struct Directory {
     client: Client,
-    known: Arc<Mutex<Known>>,
+    people: Arc<Remembered<Person>>,
+    groups: Arc<Remembered<Vec<Arc<str>>>>,
 }
 
-#[derive(Debug, Default)]
-struct Known {
-    people: HashMap<String, (Timestamp, Person)>,
-    groups: HashMap<String, (Timestamp, Vec<Arc<str>>)>,
-}
-
-/// What is known of a person.
+/// What is known of a person. `Debug` shows nothing of it.
 #[derive(Clone, Default)]
 pub(crate) struct Person {
     pub(crate) name: Option<String>,
@@ -46,7 +41,7 @@ impl std::fmt::Debug for Person {
 
 impl Directory {
     pub(crate) fn new(client: Client) -> Self {
-        Self { client, known: Arc::default() }
+        Self { client, people: Arc::default(), groups: Arc::default() }
     }
 
     /// Who somebody is, as far as the app may know.
@@ -54,48 +49,67 @@ impl Directory {
     /// # Errors
     /// One that passes, or dead credentials. Where Slack says that it will never tell, nothing is known.
     pub(crate) async fn person(&self, ctx: &Context, user: &str) -> Result<Person> {
-        if let Some(person) = fresh(&self.lock().people, user, ctx.now()) {
-            return Ok(person);
-        }
-        let person = match self.client.users_info(ctx, user).await {
-            Ok(found) => {
-                Person { name: found.name().map(ToOwned::to_owned), email: found.profile.email.clone() }
+        let read = async {
+            match self.client.users_info(ctx, user).await {
+                Ok(found) => {
+                    let name = found.name().map(ToOwned::to_owned);
+                    Ok(Person { name, email: found.profile.email })
+                }
+                // A scope that only this call lacks stops nothing else.
+                Err(error)
+                    if is_code(&error, "missing_scope")
+                        || error.retry() == Retry::Never && error.scope() != &Scope::Connection =>
+                {
+                    tracing::info!(%error, "a person cannot be read: only the id is known");
+                    Ok(Person::default())
+                }
+                Err(error) => Err(error),
             }
-            Err(error) if error.retry() == Retry::Never && error.scope() != &Scope::Connection => {
-                tracing::info!(%error, "a person cannot be read: only the id is known");
-                Person::default()
-            }
-            // A scope that only this call lacks stops nothing else.
-            Err(error) if crate::error::is_code(&error, "missing_scope") => Person::default(),
-            Err(error) => return Err(error),
         };
-        let mut known = self.lock();
-        if known.people.len() >= MANY {
-            known.people.clear();
-        }
-        known.people.insert(user.to_owned(), (ctx.now(), person.clone()));
-        Ok(person)
+        self.people.get(ctx, user, read).await
     }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn fresh<T: Clone>(known: &HashMap<String, (Timestamp, T)>, key: &str, now: Timestamp) -> Option<T> {
-    let (read_at, value) = known.get(key)?;
-    (now.saturating_since(*read_at) < KEEP).then(|| value.clone())
 }
 
 #[async_trait]
 impl approval::Directory for Directory {
     async fn members(&self, ctx: &Context, group: &str) -> Result<Vec<Arc<str>>> {
-        if let Some(members) = fresh(&self.lock().groups, group, ctx.now()) {
-            return Ok(members);
+        let read = async {
+            let members = self.client.usergroups_users_list(ctx, group).await?;
+            Ok(members.into_iter().map(Arc::from).collect())
+        };
+        self.groups.get(ctx, group, read).await
+    }
+}
+
+/// What was read, for some time. One caller reads for all that want the same.
+#[derive(Debug)]
+struct Remembered<T>(Mutex<HashMap<String, Slot<T>>>);
+
+type Slot<T> = Arc<tokio::sync::Mutex<Option<(Timestamp, T)>>>;
+
+impl<T> Default for Remembered<T> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<T: Clone> Remembered<T> {
+    async fn get(&self, ctx: &Context, key: &str, read: impl Future<Output = Result<T>>) -> Result<T> {
+        let slot = {
+            let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            if known.len() >= MANY && !known.contains_key(key) {
+                known.clear();
+            }
+            Arc::clone(known.entry(key.to_owned()).or_default())
+        };
+        let mut slot = slot.lock().await;
+        if let Some((read_at, value)) = &*slot
+            && ctx.now().saturating_since(*read_at) < KEEP
+        {
+            return Ok(value.clone());
         }
-        let members = self.client.usergroups_users_list(ctx, group).await?;
-        let members: Vec<Arc<str>> = members.into_iter().map(Arc::from).collect();
-        self.lock().groups.insert(group.to_owned(), (ctx.now(), members.clone()));
-        Ok(members)
+        let value = read.await?;
+        *slot = Some((ctx.now(), value.clone()));
+        Ok(value)
     }
 }

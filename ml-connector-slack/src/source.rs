@@ -25,8 +25,9 @@ use crate::{
     receive::{Receiver, account},
 };
 
-/// How long a person is waited for whom Slack does not tell about at present: a click has to be answered.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a person is waited for whom Slack does not tell about at present. Without an address whoever may decide may
+/// be taken for somebody who may not; but a click has to be answered some time.
+const PATIENCE: Duration = Duration::from_secs(600);
 /// How long the receipt of a message may take: its answer may have been lost, and is looked up.
 const RECEIPT: Duration = Duration::from_secs(120);
 /// How often it is looked for.

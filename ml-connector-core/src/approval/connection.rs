@@ -226,9 +226,10 @@ impl Source for Approvals {
         signals: &[Signal],
         last: Option<&Snapshot>,
     ) -> Result<Resolution> {
-        let Some(Subject::Entity(EntityRef { id, .. })) = signals.first().map(|signal| &signal.subject)
-        else {
-            return Ok(Resolution::Done { note: "nothing to decide" });
+        // What became of an answer is heard, too: it changes nothing.
+        let id = match signals.first().map(|signal| &signal.subject) {
+            Some(Subject::Entity(subject)) if *subject == entity(&subject.id) => &subject.id,
+            _ => return Ok(Resolution::Done { note: "nothing to decide" }),
         };
         let mut state = last.map(State::kept).transpose()?;
         let (mut states, mut answers): (Vec<State>, Vec<Answer>) = Default::default();

@@ -275,7 +275,7 @@ pub(crate) fn click(action: &str, value: &str, reason: Option<Value>) -> Value {
 }
 
 /// A dialog that was sent.
-pub(crate) fn submission(about: &str, reason: Value) -> Value {
+pub(crate) fn submission(about: &str, reason: &Value) -> Value {
     let input = json!({Choice::REASON: {"type": "plain_text_input", "value": reason}});
     json!({
         "type": "view_submission", "api_app_id": "A07MLCONN1", "trigger_id": "t2",
@@ -309,15 +309,15 @@ fn a_rejection_without_a_line_for_a_reason_opens_a_dialog_instead_of_deciding() 
 fn a_dialog_is_told_what_is_wrong_with_its_input() {
     let about = r#"{"value":"approval:abc:1","place":"C07APPROV1/1767225605.000219"}"#;
     for wrong in [Value::Null, json!(""), json!("  \n"), json!("x".repeat(501))] {
-        let intake = accepted(&interaction(&submission(about, wrong)));
+        let intake = accepted(&interaction(&submission(about, &wrong)));
         let said: Value = serde_json::from_slice(intake.reply.body()).unwrap();
         assert_eq!(said["response_action"], "errors");
         assert!(said["errors"][Choice::REASON].is_string() && intake.signals.is_empty());
     }
-    let intake = accepted(&interaction(&submission(about, json!("too dear"))));
+    let intake = accepted(&interaction(&submission(about, &json!("too dear"))));
     assert_eq!((subjects(&intake), intake.reply.body().len()), (vec!["action/V1/h1".to_owned()], 0));
     for about in ["", "{}", "not json"] {
-        let refused = receive(&interaction(&submission(about, json!("x")))).unwrap_err();
+        let refused = receive(&interaction(&submission(about, &json!("x")))).unwrap_err();
         assert_eq!(kind(&refused), ErrorKind::InvalidRequest);
     }
 }

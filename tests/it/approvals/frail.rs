@@ -1,0 +1,126 @@
+//! A log whose process dies at a commit: before it is made, or after it was made and before anybody heard of it.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use ml_connector_core::{
+    AuditLog, Error, ErrorKind, Result, Timestamp,
+    audit::{
+        Committed, DocKey, Document, Entry, Lease, LeaseRequest, MemoryLog, Pending, PendingScope, Query,
+        Transaction,
+    },
+    model::{Partition, Seq},
+};
+use tokio::sync::Notify;
+
+/// Where a process dies.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Death {
+    /// At which of its commits.
+    pub(super) at: usize,
+    /// Whether that commit is made.
+    pub(super) applied: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct Frail {
+    log: Arc<MemoryLog>,
+    death: Option<Death>,
+    commits: AtomicUsize,
+    dead: AtomicBool,
+    died: Notify,
+}
+
+impl Frail {
+    pub(super) fn new(log: &Arc<MemoryLog>, death: Option<Death>) -> Self {
+        Self {
+            log: Arc::clone(log),
+            death,
+            commits: AtomicUsize::new(0),
+            dead: AtomicBool::new(false),
+            died: Notify::new(),
+        }
+    }
+
+    pub(super) fn commits(&self) -> usize {
+        self.commits.load(Ordering::Relaxed)
+    }
+
+    /// Completes when the process dies.
+    pub(super) async fn died(&self) {
+        while !self.dead.load(Ordering::Relaxed) {
+            self.died.notified().await;
+        }
+    }
+
+    fn alive(&self) -> Result<()> {
+        match self.dead.load(Ordering::Relaxed) {
+            true => Err(Error::new(ErrorKind::Unavailable, "the process is dead")),
+            false => Ok(()),
+        }
+    }
+
+    fn die(&self) -> Error {
+        self.dead.store(true, Ordering::Relaxed);
+        self.died.notify_one();
+        Error::new(ErrorKind::Unavailable, "the process died")
+    }
+}
+
+#[async_trait]
+impl AuditLog for Frail {
+    async fn commit(&self, transactions: Vec<Transaction>, now: Timestamp) -> Result<Vec<Committed>> {
+        self.alive()?;
+        let this = self.commits.fetch_add(1, Ordering::Relaxed);
+        match self.death.filter(|death| death.at == this) {
+            Some(Death { applied: false, .. }) => Err(self.die()),
+            Some(_) => {
+                self.log.commit(transactions, now).await?;
+                Err(self.die())
+            }
+            None => self.log.commit(transactions, now).await,
+        }
+    }
+
+    async fn lease(&self, request: LeaseRequest) -> Result<Vec<Lease>> {
+        self.alive()?;
+        self.log.lease(request).await
+    }
+
+    async fn pending(
+        &self,
+        lease: Lease,
+        scope: PendingScope,
+        after: Seq,
+        limit: usize,
+    ) -> Result<Vec<Pending>> {
+        self.alive()?;
+        self.log.pending(lease, scope, after, limit).await
+    }
+
+    async fn documents(&self, keys: &[DocKey]) -> Result<Vec<Option<Document>>> {
+        self.alive()?;
+        self.log.documents(keys).await
+    }
+
+    async fn query(&self, query: &Query) -> Result<Vec<Entry>> {
+        self.alive()?;
+        self.log.query(query).await
+    }
+
+    async fn wait(&self, partitions: &[Partition], at_most: Duration) -> Result<()> {
+        self.alive()?;
+        self.log.wait(partitions, at_most).await
+    }
+
+    async fn prune(&self, before: Timestamp, limit: usize) -> Result<usize> {
+        self.alive()?;
+        self.log.prune(before, limit).await
+    }
+}
