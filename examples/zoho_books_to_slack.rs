@@ -1,4 +1,6 @@
-//! Zoho Books → Slack: invoices, bills and payments become messages in a channel.
+//! Zoho Books → Slack, and back: invoices and payments become messages, bills that wait for approval become cards with
+//! buttons, a check mark on a message becomes a comment in the books. Two organizations in two regions, one by webhook,
+//! one polled.
 //!
 //! ```console
 //! cargo run --example zoho_books_to_slack                # plays a story on simulators and checks it
@@ -8,17 +10,22 @@
 //!
 //! With the variables of `examples/.env.example` in the environment, the same program talks to real accounts.
 
-use std::{future::Future, path::Path, process::ExitCode, sync::Arc, time::Duration};
+use std::{future::Future, process::ExitCode, sync::Arc, time::Duration};
 
 use ml_connector_core::{
-    Clock, Connector, Error, ErrorKind, Result, SystemClock,
-    audit::{EntryKind, Query, State},
-    engine::Settings,
+    Clock, Connector, Error, ErrorKind, Mode, Result, SystemClock,
+    approval::{Approvals, Approvers, Policy},
+    engine::{Builder, Settings},
     model::Zone,
     route::Route,
 };
-use ml_connector_examples::{bars, settings::ZohoBooksToSlack, simulation::Simulation};
-use ml_connector_slack::Slack;
+use ml_connector_examples::{
+    bars, report,
+    settings::{Organization, SlackApp, ZohoBooksToSlack},
+    simulation::{Simulation, US},
+    story,
+};
+use ml_connector_slack::{Directory, Slack, channel, clicker};
 use ml_connector_sql::SqliteLog;
 use ml_connector_zoho::ZohoBooks;
 use tokio::net::TcpListener;
@@ -65,49 +72,95 @@ struct Wishes {
 
 /// The connector of this integration.
 fn connector(settings: &ZohoBooksToSlack, public_url: &str) -> Result<Connector> {
-    let mut books = ZohoBooks::builder("books")
-        .organization_id(&settings.organization_id)
-        .data_center(settings.data_center)
-        .client(settings.client_id.as_str(), settings.client_secret.as_str())
-        .refresh_token(settings.refresh_token.as_str())
-        .webhook_secret(settings.webhook_secret.as_str())
-        .time_zone(&settings.time_zone)
-        .overdue_after([7]);
-    if let Some(url) = &settings.accounts_url {
-        books = books.accounts_url(url);
-    }
-    if let Some(url) = &settings.api_url {
-        books = books.api_url(url);
-    }
     let mut slack = Slack::builder("slack").token(settings.slack_token.as_str());
     if let Some(url) = &settings.slack_url {
         slack = slack.base_url(url);
     }
-    let accounting = || ml_connector_slack::channel(&settings.slack_channel);
+    if let Some(app) = &settings.slack_app {
+        slack = slack.signing_secret(app.signing_secret.as_str()).team(&app.team);
+    }
+    let slack = slack.build()?;
+    let accounting = || channel(&settings.slack_channel);
     let log = SqliteLog::open(&settings.database)?;
     // A process that died is replaced by the next one after this time.
     let mut engine = Settings::default();
     engine.lease = Duration::from_secs(3);
-    Connector::builder()
+    let mut connector = Connector::builder()
         .token_store(log.token_store())
         .audit_log(log)
         .public_url(public_url)
         .settings(engine)
-        .source(books.build()?)
-        .sink(slack.build()?)
         .route(Route::new("invoices").on("invoice.*").to("slack", accounting()))
         .route(
             Route::new("payments").on("customer_payment.*").on("vendor_payment.*").to("slack", accounting()),
         )
-        .route(Route::new("approvals").on("bill.submitted").on("bill.approved").to("slack", accounting()))
         .route(
             Route::new("trouble")
                 .on("delivery.*")
                 .on("signal.*")
                 .on("connection.*")
                 .to("slack", accounting()),
-        )
-        .build()
+        );
+    for organization in &settings.books {
+        let (name, books) = (&*organization.connection, books(organization)?);
+        connector = connector.source(books.clone()).sink(books);
+        connector = match &settings.slack_app {
+            Some(app) => decisions(connector, name, app, slack.directory())?,
+            None => connector.route(
+                Route::new(format!("bills of {name}"))
+                    .from(name)
+                    .on("bill.submitted")
+                    .on("bill.approved")
+                    .to("slack", accounting()),
+            ),
+        };
+    }
+    if settings.slack_app.is_some() {
+        connector = connector.source(slack.source()?);
+    }
+    connector.sink(slack).build()
+}
+
+/// An organization: a source of what happens, and a sink for what people decide.
+fn books(settings: &Organization) -> Result<ZohoBooks> {
+    let mut books = ZohoBooks::builder(&*settings.connection)
+        .organization_id(&settings.organization_id)
+        .data_center(settings.data_center)
+        .client(settings.client_id.as_str(), settings.client_secret.as_str())
+        .refresh_token(settings.refresh_token.as_str())
+        .time_zone(&settings.time_zone)
+        .overdue_after([1, 7, 30]);
+    books = match &settings.webhook_secret {
+        Some(secret) => books.webhook_secret(secret.as_str()),
+        None => books.mode(Mode::Poll),
+    };
+    if let Some(url) = &settings.accounts_url {
+        books = books.accounts_url(url);
+    }
+    if let Some(url) = &settings.api_url {
+        books = books.api_url(url);
+    }
+    books.build()
+}
+
+/// What comes back from Slack: buttons approve bills, a check mark is noted on the document.
+fn decisions(connector: Builder, books: &str, app: &SlackApp, directory: Directory) -> Result<Builder> {
+    let approvers =
+        app.approvers.iter().fold(Approvers::default(), |rule, person| rule.person(person.as_str()));
+    let approvals = Approvals::builder(format!("approvals-{books}"))
+        .documents(books, "bill.*")
+        .ask("slack", channel(&app.approvals_channel), clicker())
+        .command(books, ml_connector_zoho::approve())
+        .policy(Policy::default().allow(approvers))
+        .directory(directory)
+        .build()?;
+    let about = |name: &str| Route::new(format!("{name} in {books}")).about(books).tag("white_check_mark");
+    let acknowledged = about("acknowledged").on("reaction.created");
+    let withdrawn = about("withdrawn").on("reaction.deleted");
+    Ok(connector
+        .approvals(approvals)
+        .route(acknowledged.to(books, ml_connector_zoho::acknowledge()))
+        .route(withdrawn.to(books, ml_connector_zoho::withdraw())))
 }
 
 /// The connector in a web server, as a host embeds it. Returns its address and what has to be awaited in the end.
@@ -145,16 +198,25 @@ async fn on_real_accounts(settings: &ZohoBooksToSlack, wishes: Wishes) -> Result
         "In Zoho Books, Settings > Automation, create these webhooks with your secret, each with a workflow rule"
     );
     println!("(\"created or edited\" for changed, \"deleted\" for deleted):");
-    for entity in ["invoice", "bill", "customerpayment", "vendorpayment"] {
-        for kind in ["changed", "deleted"] {
-            println!("  {url}?mlc_event={entity}.{kind}&mlc_org={}", settings.organization_id);
+    for books in settings.books.iter().filter(|books| books.webhook_secret.is_some()) {
+        let url =
+            connector.webhook_url(&books.connection.as_str().into()).map_or_else(String::new, String::from);
+        for entity in ["invoice", "bill", "customerpayment", "vendorpayment"] {
+            for kind in ["changed", "deleted"] {
+                println!("  {url}?mlc_event={entity}.{kind}&mlc_org={}", books.organization_id);
+            }
         }
+    }
+    if let Some(url) = connector.webhook_url(&"slack".into()) {
+        println!("The Slack app sends events and interactivity to {url}");
     }
     println!("webhooks: {url}");
     println!("Ctrl-C ends it.");
     let past = async {
         if wishes.backfill {
-            bars::backfill(&connector, &"books".into()).await?;
+            for books in &settings.books {
+                bars::backfill(&connector, &books.connection.as_str().into()).await?;
+            }
         }
         std::future::pending().await
     };
@@ -173,16 +235,21 @@ async fn on_simulators(wishes: Wishes) -> Result<bool> {
     println!("Zoho Books and Slack are simulated. Webhooks go to {url},");
     println!("the log is {}, the channel is at {}/", database.display(), simulation.slack_server.url());
 
-    simulation.play(SystemClock.now().date_in(&Zone::named(&settings.time_zone)?)).await?;
+    if let Some(url) = connector.webhook_url(&"slack".into()) {
+        simulation.send_clicks_to(url.as_str()).await?;
+    }
+
+    let today = SystemClock.now().date_in(&Zone::named(&settings.books[0].time_zone)?);
+    let told = story::play(&simulation, &connector, today).await?;
     let rested = simulation.rest(&connector).await;
-    let good = report(&simulation, &connector, &database).await? && rested;
+    let good = report::report(&simulation, &connector, &told, &database).await? && rested;
     println!(
         "\n{}",
         if good { "Everything arrived exactly once." } else { "Something is missing or came twice!" }
     );
     if wishes.backfill {
         println!("\nThe past once more, for routes that take the origin \"backfill\":");
-        bars::backfill(&connector, &"books".into()).await?;
+        bars::backfill(&connector, &US.into()).await?;
     }
     if wishes.serve {
         let zoho = simulation.books_server.url();
@@ -195,49 +262,6 @@ async fn on_simulators(wishes: Wishes) -> Result<bool> {
     }
     drop(stop);
     ended.await.map(|()| good)
-}
-
-/// Prints what happened, and tells whether everything arrived exactly once.
-async fn report(simulation: &Simulation, connector: &Connector, database: &Path) -> Result<bool> {
-    let messages = simulation.messages();
-    println!("\nThe channel #accounting:");
-    for message in &messages {
-        println!("  {}  {}", message.at, as_shown(&message.text));
-    }
-    let deliveries = connector.search(&Query::of_kind(EntryKind::Delivery)).await?;
-    if let Some(last) = deliveries.last() {
-        println!("\nThe story of the last message, from {}:", database.display());
-        print!("{}", connector.explain(last.seq).await?);
-    }
-    let stats = connector.stats();
-    println!(
-        "\nreceived {} · unchanged {} · rejected {} · delivered {} · dead {}   (looked up {}, tried again {})",
-        stats.received,
-        stats.unchanged,
-        stats.forged + stats.rejected,
-        stats.delivered,
-        stats.dead,
-        stats.looked_up,
-        stats.retried
-    );
-    let events = connector.search(&Query::of_kind(EntryKind::Event)).await?;
-    let each_once = events.iter().all(|event| {
-        let mut own = deliveries.iter().filter(|delivery| delivery.parent == Some(event.seq));
-        matches!((own.next(), own.next()), (Some(delivery), None) if delivery.state == State::Done)
-    });
-    Ok(each_once
-        && !events.is_empty()
-        && messages.len() == deliveries.len()
-        && simulation.slack.duplicates().is_empty()
-        && simulation.slack.limit_violations() == 0
-        && simulation.slack.faults_waiting() == 0
-        && (stats.forged, stats.dead) == (1, 0)
-        && stats.unchanged > 0)
-}
-
-/// A message's text as people see it: what comes from outside is escaped on its way to Slack.
-fn as_shown(text: &str) -> String {
-    text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
 }
 
 async fn ctrl_c() {

@@ -2,5 +2,7 @@
 #![doc = include_str!("../../README.md")]
 
 pub mod bars;
+pub mod report;
 pub mod settings;
 pub mod simulation;
+pub mod story;

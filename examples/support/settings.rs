@@ -5,11 +5,34 @@ use std::{env, path::PathBuf};
 use ml_connector_core::{Error, ErrorKind, Result};
 use ml_connector_zoho::DataCenter;
 
-/// Everything `zoho_books_to_slack` needs to talk to two accounts.
+/// Everything `zoho_books_to_slack` needs to talk to real accounts.
 ///
 /// No `Debug`: half of it is secret.
 #[allow(missing_debug_implementations)]
 pub struct ZohoBooksToSlack {
+    /// The organizations, one or more.
+    pub books: Vec<Organization>,
+    /// The bot's token.
+    pub slack_token: String,
+    /// Another Slack than slack.com.
+    pub slack_url: Option<String>,
+    /// Where messages go: a channel's name or id.
+    pub slack_channel: String,
+    /// What makes clicks and reactions come back; without it Slack is only written to.
+    pub slack_app: Option<SlackApp>,
+    /// The SQLite file.
+    pub database: PathBuf,
+    /// Where the web server listens.
+    pub listen: String,
+    /// Where vendors reach it.
+    pub public_url: Option<String>,
+}
+
+/// An organization in Zoho Books.
+#[allow(missing_debug_implementations)]
+pub struct Organization {
+    /// The connection's name: events carry it.
+    pub connection: String,
     /// Zoho's id of the organization.
     pub organization_id: String,
     /// Where it lives.
@@ -24,22 +47,23 @@ pub struct ZohoBooksToSlack {
     pub client_secret: String,
     /// What consent led to.
     pub refresh_token: String,
-    /// What webhooks are signed with.
-    pub webhook_secret: String,
+    /// What webhooks are signed with; without it the organization is polled.
+    pub webhook_secret: Option<String>,
     /// The organization's time zone.
     pub time_zone: String,
-    /// The bot's token.
-    pub slack_token: String,
-    /// Another Slack than slack.com.
-    pub slack_url: Option<String>,
-    /// Where messages go: a channel's name or id.
-    pub slack_channel: String,
-    /// The SQLite file.
-    pub database: PathBuf,
-    /// Where the web server listens.
-    pub listen: String,
-    /// Where vendors reach it.
-    pub public_url: Option<String>,
+}
+
+/// What a Slack app needs to tell what people do.
+#[allow(missing_debug_implementations)]
+pub struct SlackApp {
+    /// What Slack signs with.
+    pub signing_secret: String,
+    /// The workspace's id.
+    pub team: String,
+    /// Where bills are shown that wait for approval.
+    pub approvals_channel: String,
+    /// Who may approve them: ids or addresses.
+    pub approvers: Vec<String>,
 }
 
 impl ZohoBooksToSlack {
@@ -48,28 +72,14 @@ impl ZohoBooksToSlack {
     /// # Errors
     /// [`ErrorKind::ConfigInvalid`] names the variable that is missing or wrong.
     pub fn from_env() -> Result<Option<Self>> {
-        if optional("ZOHO_ORGANIZATION_ID").is_none() {
-            return Ok(None);
-        }
-        let data_center = optional("ZOHO_DATA_CENTER").unwrap_or_else(|| "us".to_owned());
+        let Some(first) = Organization::from_env("books", "ZOHO_")? else { return Ok(None) };
+        let second = Organization::from_env("books-2", "ZOHO2_")?;
         Ok(Some(Self {
-            organization_id: required("ZOHO_ORGANIZATION_ID")?,
-            data_center: DataCenter::of_location(&data_center).ok_or_else(|| {
-                Error::new(
-                    ErrorKind::ConfigInvalid,
-                    "ZOHO_DATA_CENTER must be one of us, eu, in, au, jp, ca, cn, sa, uk, ae",
-                )
-            })?,
-            accounts_url: optional("ZOHO_ACCOUNTS_URL"),
-            api_url: optional("ZOHO_API_URL"),
-            client_id: required("ZOHO_CLIENT_ID")?,
-            client_secret: required("ZOHO_CLIENT_SECRET")?,
-            refresh_token: required("ZOHO_REFRESH_TOKEN")?,
-            webhook_secret: required("ZOHO_WEBHOOK_SECRET")?,
-            time_zone: optional("ZOHO_TIME_ZONE").unwrap_or_else(|| "UTC".to_owned()),
+            books: std::iter::once(first).chain(second).collect(),
             slack_token: required("SLACK_BOT_TOKEN")?,
             slack_url: optional("SLACK_URL"),
             slack_channel: required("SLACK_CHANNEL")?,
+            slack_app: SlackApp::from_env()?,
             database: optional("DATABASE").unwrap_or_else(|| "ml-connector.db".to_owned()).into(),
             listen: optional("LISTEN").unwrap_or_else(|| "127.0.0.1:8080".to_owned()),
             public_url: optional("PUBLIC_URL"),
@@ -77,11 +87,50 @@ impl ZohoBooksToSlack {
     }
 }
 
-fn optional(name: &'static str) -> Option<String> {
+impl Organization {
+    fn from_env(connection: &str, prefix: &str) -> Result<Option<Self>> {
+        let name = |rest: &str| format!("{prefix}{rest}");
+        let Some(organization_id) = optional(&name("ORGANIZATION_ID")) else { return Ok(None) };
+        let data_center = optional(&name("DATA_CENTER")).unwrap_or_else(|| "us".to_owned());
+        Ok(Some(Self {
+            connection: connection.to_owned(),
+            organization_id,
+            data_center: DataCenter::of_location(&data_center).ok_or_else(|| {
+                Error::new(
+                    ErrorKind::ConfigInvalid,
+                    "the data center must be one of us, eu, in, au, jp, ca, cn, sa, uk, ae",
+                )
+                .with_context("name", name("DATA_CENTER"))
+            })?,
+            accounts_url: optional(&name("ACCOUNTS_URL")),
+            api_url: optional(&name("API_URL")),
+            client_id: required(&name("CLIENT_ID"))?,
+            client_secret: required(&name("CLIENT_SECRET"))?,
+            refresh_token: required(&name("REFRESH_TOKEN"))?,
+            webhook_secret: optional(&name("WEBHOOK_SECRET")),
+            time_zone: optional(&name("TIME_ZONE")).unwrap_or_else(|| "UTC".to_owned()),
+        }))
+    }
+}
+
+impl SlackApp {
+    fn from_env() -> Result<Option<Self>> {
+        let Some(signing_secret) = optional("SLACK_SIGNING_SECRET") else { return Ok(None) };
+        let approvers = required("SLACK_APPROVERS")?;
+        Ok(Some(Self {
+            signing_secret,
+            team: required("SLACK_TEAM_ID")?,
+            approvals_channel: required("SLACK_APPROVALS_CHANNEL")?,
+            approvers: approvers.split(',').map(|person| person.trim().to_owned()).collect(),
+        }))
+    }
+}
+
+fn optional(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-fn required(name: &'static str) -> Result<String> {
+fn required(name: &str) -> Result<String> {
     optional(name).ok_or_else(|| {
         Error::new(
             ErrorKind::ConfigInvalid,

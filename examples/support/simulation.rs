@@ -1,75 +1,92 @@
-//! Simulators instead of real accounts, and the story that is played on them.
+//! Simulators instead of real accounts.
 
 use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
-use http::StatusCode;
 use ml_connector_core::{
-    Connector, Error, ErrorKind, HttpTransport, Result, Secret, SystemClock,
+    Clock, Connector, Error, ErrorKind, HttpTransport, Result, Secret, SystemClock,
     http::{Limits, ReqwestTransport},
-    model::{Date, Decimal},
+    model::Zone,
 };
 use ml_connector_sim::{
-    Fault, Served, SlackSim, ZohoBooksSim, serve,
-    slack::Posted,
-    zoho::{DataCenter, Entity, EventKind, NewDocument, WebhookDelivery, WebhookRule},
+    Served, SlackSim, ZohoBooksSim, serve,
+    zoho::{self, DataCenter, Entity, EventKind, WebhookDelivery, WebhookRule, ZohoBooksConfig},
 };
 
-use crate::settings::ZohoBooksToSlack;
+use crate::settings::{Organization, SlackApp, ZohoBooksToSlack};
 
 /// What the simulated organization signs its webhooks with.
 const WEBHOOK_SECRET: &str = "simulatedSecret2026";
-/// The channel of the story.
-const CHANNEL: &str = "C07ACCTNG1";
-const POST: &str = "/api/chat.postMessage";
+/// The channels of the story.
+pub const ACCOUNTING: &str = "C07ACCTNG1";
+/// Where bills are shown that wait for approval.
+pub const APPROVALS: &str = "C07APPROV1";
+/// The connection of the organization in the United States, which sends webhooks.
+pub const US: &str = "books";
+/// The connection of the organization in Europe, which is polled.
+pub const EU: &str = "books-eu";
 
-/// Zoho Books and Slack on loopback ports.
+/// Zoho Books, in two regions, and Slack on loopback ports.
 #[allow(missing_debug_implementations)] // the simulators hold tokens
 pub struct Simulation {
-    /// Zoho Books.
+    /// Zoho Books in the United States.
     pub books: ZohoBooksSim,
+    /// Zoho Books in Europe.
+    pub books_eu: ZohoBooksSim,
     /// Slack.
     pub slack: SlackSim,
     /// Zoho's accounts server and API.
     pub books_server: Served,
+    books_eu_server: Served,
     /// Slack's Web API, and a page of its channels.
     pub slack_server: Served,
     transport: ReqwestTransport,
 }
 
 impl Simulation {
-    /// Starts both.
+    /// Starts all three.
     ///
     /// # Errors
     /// [`ErrorKind::Unavailable`] when there is no free port.
     pub async fn start() -> Result<Self> {
         let books = ZohoBooksSim::new(Arc::new(SystemClock));
+        let books_eu = ZohoBooksSim::with_config(Arc::new(SystemClock), european()?);
         let slack = SlackSim::new(Arc::new(SystemClock));
         let free = SocketAddr::from(([127, 0, 0, 1], 0));
         let no_port =
             |source: std::io::Error| Error::new(ErrorKind::Unavailable, "no free port").with_source(source);
         let books_server = serve(books.router(), free).await.map_err(no_port)?;
+        let books_eu_server = serve(books_eu.router(), free).await.map_err(no_port)?;
         let slack_server = serve(slack.router(), free).await.map_err(no_port)?;
         books.set_api_domain(DataCenter::Us, &books_server.url());
-        Ok(Self { books, slack, books_server, slack_server, transport: ReqwestTransport::new() })
+        books_eu.set_api_domain(DataCenter::Eu, &books_eu_server.url());
+        slack.set_hooks_origin(&slack_server.url());
+        let transport = ReqwestTransport::new();
+        Ok(Self { books, books_eu, slack, books_server, books_eu_server, slack_server, transport })
     }
 
     /// The settings with which the example talks to the simulators.
     #[must_use]
     pub fn settings(&self, database: &Path) -> ZohoBooksToSlack {
-        let credentials = self.books.credentials();
+        let us = organization(US, &self.books, &self.books_server);
+        let eu = organization(EU, &self.books_eu, &self.books_eu_server);
         ZohoBooksToSlack {
-            organization_id: credentials.organization_id,
-            data_center: ml_connector_zoho::DataCenter::Us,
-            accounts_url: Some(self.books_server.url()),
-            api_url: Some(self.books_server.url()),
-            client_id: credentials.client_id,
-            client_secret: credentials.client_secret,
-            refresh_token: credentials.refresh_token,
-            webhook_secret: WEBHOOK_SECRET.to_owned(),
-            time_zone: "America/New_York".to_owned(),
+            books: vec![
+                Organization { webhook_secret: Some(WEBHOOK_SECRET.to_owned()), ..us },
+                Organization {
+                    data_center: ml_connector_zoho::DataCenter::Eu,
+                    time_zone: "Europe/Amsterdam".to_owned(),
+                    ..eu
+                },
+            ],
             slack_token: self.slack.bot_token(),
             slack_url: Some(self.slack_server.url()),
-            slack_channel: "accounting".to_owned(),
+            slack_channel: ACCOUNTING.to_owned(),
+            slack_app: Some(SlackApp {
+                signing_secret: self.slack.signing_secret().expose().to_owned(),
+                team: "T07LEDGER1".to_owned(),
+                approvals_channel: APPROVALS.to_owned(),
+                approvers: vec!["anna.verhoeven@ledgerworks.example".to_owned()],
+            }),
             database: database.to_owned(),
             listen: "127.0.0.1:0".to_owned(),
             public_url: None,
@@ -81,9 +98,7 @@ impl Simulation {
     /// # Errors
     /// [`ErrorKind::ConfigInvalid`] when `url` is no URL.
     pub fn send_webhooks_to(&self, url: &str) -> Result<()> {
-        let url: url::Url = url
-            .parse()
-            .map_err(|source| Error::new(ErrorKind::ConfigInvalid, "expected a URL").with_source(source))?;
+        let url = parsed(url)?;
         let secret = Secret::from(WEBHOOK_SECRET);
         for entity in [Entity::Invoice, Entity::Bill, Entity::CustomerPayment, Entity::VendorPayment] {
             for kind in [EventKind::Changed, EventKind::Deleted] {
@@ -93,45 +108,38 @@ impl Simulation {
         Ok(())
     }
 
-    /// Plays a day in an office: documents come and go, webhooks are repeated and forged, Slack has its moods.
+    /// Makes Slack send clicks and reactions to `url`, as a person does in the app's settings. Slack asks the app first
+    /// whether it is there.
     ///
     /// # Errors
-    /// Those of the simulators, none of which is expected.
-    pub async fn play(&self, today: Date) -> Result<()> {
-        println!("\nWhat happens:");
-        let document = |name: &str, cents: i64| NewDocument::new(name, Decimal::new(cents, 2));
+    /// [`ErrorKind::ConfigInvalid`] when `url` is no URL, or nobody answers as Slack expects.
+    pub async fn send_clicks_to(&self, url: &str) -> Result<()> {
+        self.slack.connect_app(parsed(url)?, &self.transport).await
+    }
 
-        self.slack.plant(Fault::too_many_requests(2).on(POST));
-        let late =
-            document("Bluebird Logistics", 125_050).dated(today.minus_days(40)).due(today.minus_days(10));
-        let late = self.books.create_invoice(late)?;
-        self.books.mark_sent(&late)?;
-        self.arrive("an invoice that is 10 days overdue; Slack refuses the message with a 429 first").await;
+    /// Sends what people did in Slack.
+    pub async fn clicks(&self, what: &str) {
+        let attempts = self.slack.deliver(&self.transport).await;
+        let answers: Vec<_> = attempts
+            .iter()
+            .map(|attempt| attempt.status.map_or_else(|| "nobody".to_owned(), |status| status.to_string()))
+            .collect();
+        println!("  {what}: answered {}", answers.join(" "));
+    }
 
-        self.quiet().await;
-        let paid = self.books.create_invoice(document("<Osprey> & Sons", 14_997))?;
-        self.books.mark_sent(&paid)?;
-        let repeated = self.books.take_webhooks();
-        self.send("an invoice to <Osprey> & Sons", &repeated).await;
-        self.quiet().await;
-        self.send("the same webhooks once more", &repeated).await;
-        self.quiet().await;
-
-        self.slack.plant(Fault::html(StatusCode::INTERNAL_SERVER_ERROR).having_acted().on(POST));
-        self.books.pay_invoice(&paid, Decimal::new(14_997, 2))?;
-        self.arrive("Osprey pays; Slack posts a message and answers 500 all the same").await;
-        self.quiet().await;
-
-        self.slack.plant(Fault::html(StatusCode::INTERNAL_SERVER_ERROR).on(POST));
-        let bill = self.books.create_bill(document("Northgate Paper Co", 820_000).numbered("NP-2302"))?;
-        self.books.submit_for_approval(Entity::Bill, &bill)?;
-        self.arrive("a bill waits for approval; Slack answers 500 without posting").await;
-
-        self.books.tune_webhooks(|tuning| tuning.wrong_secret = true);
-        self.books.set_reference(Entity::Invoice, &late, "PO 1")?;
-        self.arrive("somebody forges a webhook").await;
-        self.books.tune_webhooks(|tuning| tuning.wrong_secret = false);
-        Ok(())
+    /// Waits until the organization in Europe has been read for the first time: what is there then is no news.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`] when that takes longer than a minute.
+    pub async fn baseline(&self, connector: &Connector) -> Result<()> {
+        for _ in 0..300 {
+            let feeds = connector.progress(&EU.into()).await?;
+            if !feeds.is_empty() && feeds.iter().all(|feed| feed.baseline.is_some()) {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        Err(Error::new(ErrorKind::Unavailable, "the first read of the organization took more than a minute"))
     }
 
     /// Sends the webhooks that wait, for as long as the program runs.
@@ -142,6 +150,9 @@ impl Simulation {
                 let answer =
                     attempted.status.map_or_else(|| "no answer".to_owned(), |status| status.to_string());
                 println!("webhook {}: {answer}", attempted.delivery.event);
+            }
+            if self.slack.next_delivery().is_some_and(|due| due <= SystemClock.now()) {
+                self.clicks("somebody did something in Slack").await;
             }
         }
     }
@@ -163,17 +174,13 @@ impl Simulation {
         false
     }
 
-    /// The messages of the channel, oldest first.
-    #[must_use]
-    pub fn messages(&self) -> Vec<Posted> {
-        self.slack.posts(CHANNEL)
-    }
-
-    async fn arrive(&self, what: &str) {
+    /// Sends the webhooks of what happened.
+    pub async fn arrive(&self, what: &str) {
         self.send(what, &self.books.take_webhooks()).await;
     }
 
-    async fn send(&self, what: &str, webhooks: &[WebhookDelivery]) {
+    /// Sends webhooks, and says how they were answered.
+    pub async fn send(&self, what: &str, webhooks: &[WebhookDelivery]) {
         let mut answers = Vec::new();
         for webhook in webhooks {
             let answer = self.transport.send(webhook.request.clone(), Limits::default()).await;
@@ -183,9 +190,36 @@ impl Simulation {
         }
         println!("  {what}: {} webhooks, answered {}", answers.len(), answers.join(" "));
     }
+}
 
-    /// Longer than signals of one record are collected: what comes next is another change.
-    async fn quiet(&self) {
-        tokio::time::sleep(Duration::from_secs(3)).await;
+fn european() -> Result<ZohoBooksConfig> {
+    let mut config = ZohoBooksConfig::default();
+    (config.seed, config.center) = (2, DataCenter::Eu);
+    config.organizations = vec![zoho::Organization {
+        id: "20098765432".to_owned(),
+        name: "Harbor Lane Europe".to_owned(),
+        time_zone: Zone::named("Europe/Amsterdam")?,
+        plan: zoho::Plan::Free,
+    }];
+    Ok(config)
+}
+
+fn organization(connection: &str, books: &ZohoBooksSim, server: &Served) -> Organization {
+    let credentials = books.credentials();
+    Organization {
+        connection: connection.to_owned(),
+        organization_id: credentials.organization_id,
+        data_center: ml_connector_zoho::DataCenter::Us,
+        accounts_url: Some(server.url()),
+        api_url: Some(server.url()),
+        client_id: credentials.client_id,
+        client_secret: credentials.client_secret,
+        refresh_token: credentials.refresh_token,
+        webhook_secret: None,
+        time_zone: "America/New_York".to_owned(),
     }
+}
+
+fn parsed(url: &str) -> Result<url::Url> {
+    url.parse().map_err(|source| Error::new(ErrorKind::ConfigInvalid, "expected a URL").with_source(source))
 }

@@ -124,7 +124,7 @@ impl BooksClient {
     pub(crate) async fn organizations(&self, ctx: &Context) -> Result<Vec<Organization>> {
         let url = self.http.url(&["organizations"]);
         let answer = self.read_at(ctx, "zoho_books.list_organizations", &url).await?;
-        decode(&*member(&answer, "organizations")?)
+        decode(&member(&answer, "organizations")?)
     }
 
     /// `GET /users`: those of the organization, 200 at most.
@@ -133,7 +133,7 @@ impl BooksClient {
     /// As [`error::check`] says.
     pub(crate) async fn users(&self, ctx: &Context) -> Result<Vec<User>> {
         let answer = self.read(ctx, "zoho_books.list_users", self.http.url(&["users"])).await?;
-        decode(&*member(&answer, "users")?)
+        decode(&member(&answer, "users")?)
     }
 
     /// The same calls, for work that can wait: it leaves room for other work under every limit.
@@ -257,9 +257,9 @@ fn rows<T: Resource>(answer: &Answer, asked: u32) -> Result<Rows<T>> {
         #[serde(default, deserialize_with = "text")]
         page: String,
     }
-    let rows: Vec<Box<RawValue>> = decode(&*member(answer, T::LIST_KEY)?)?;
+    let rows: Vec<Box<RawValue>> = decode(&member(answer, T::LIST_KEY)?)?;
     let rows =
-        rows.into_iter().map(|raw| Ok(Detail { record: decode(&*raw)?, raw })).collect::<Result<_>>()?;
+        rows.into_iter().map(|raw| Ok(Detail { record: decode(&raw)?, raw })).collect::<Result<_>>()?;
     // A missing page_context is the last page.
     let context: PageContext = match member(answer, "page_context") {
         Ok(raw) => decode(&raw)?,

@@ -1,8 +1,11 @@
 //! How a person connects an organization through the browser.
 
+use bytes::Bytes;
 use ml_connector_core::{
-    Error, ErrorKind, Result, Secret,
+    Context, Error, ErrorKind, Result, Retry, Secret,
     auth::{AuthorizerConfig, Callback, Connected, Grant},
+    model::ConnectionId,
+    token::{Swap, TokenKey},
 };
 use url::Url;
 
@@ -10,6 +13,11 @@ use crate::{
     DataCenter, ZohoBooks, auth,
     config::{below, missing},
 };
+
+/// "OAuth" of Zoho's API introduction: refresh tokens of one person and app; one more silently ends the oldest.
+const REFRESH_TOKENS: u32 = 20;
+/// How often the count is written again because another process wrote it meanwhile.
+const COUNT_TRIES: u32 = 5;
 
 /// What the source reads with, the least that it needs.
 const SCOPES: [&str; 5] = [
@@ -52,6 +60,39 @@ impl ZohoBooks {
         config.token_url = token_url;
         config.fields = &["api_domain", "scope"];
         Ok(config)
+    }
+
+    /// Counts a consent that is finished, and warns in the log when the next one makes the 20th refresh token: Zoho
+    /// keeps 20 per person and app, and one more silently ends the oldest connection. Whose consent it was is not
+    /// known, so all of an app and data center are counted: no person has more than that. Returns the count.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`] when the token store cannot be read or written.
+    pub async fn count_consent(ctx: &Context, client_id: &str, connected: &Connected) -> Result<u32> {
+        let host = connected.token_url.host_str().unwrap_or_default();
+        // No connection can be named so.
+        let key = TokenKey::new(&ConnectionId::from(format!("zoho_books#consents/{host}/{client_id}")));
+        let mut stored = ctx.tokens().load(&key).await?;
+        for _ in 0..COUNT_TRIES {
+            let text = stored.as_ref().map(|stored| String::from_utf8_lossy(&stored.bytes).into_owned());
+            let count = text.and_then(|text| text.parse::<u32>().ok()).unwrap_or(0).saturating_add(1);
+            let version = stored.as_ref().map(|stored| stored.version);
+            match ctx.tokens().swap(&key, version, Some(Bytes::from(count.to_string()))).await? {
+                Swap::Stored { .. } => {
+                    if count + 1 >= REFRESH_TOKENS {
+                        tracing::warn!(
+                            count,
+                            "Zoho keeps 20 refresh tokens per person and app: the next consents of one person end \
+                             the first connections; use one connection's token for all of their organizations"
+                        );
+                    }
+                    return Ok(count);
+                }
+                Swap::Conflict(other) => stored = other,
+            }
+        }
+        Err(Error::new(ErrorKind::Unavailable, "the count of consents kept changing")
+            .with_retry(Retry::Backoff))
     }
 }
 

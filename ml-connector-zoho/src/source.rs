@@ -70,7 +70,7 @@ pub(crate) struct Parts {
     pub(crate) site: Site,
     /// Whether feeds are read less often where a day has few calls.
     pub(crate) stretches: bool,
-    /// Whether the organization is known to be one of the connected person's.
+    /// Whether the organization is known to be one of the connected person's, or just looked for.
     pub(crate) verified: Arc<AtomicBool>,
 }
 
@@ -123,9 +123,16 @@ impl ZohoBooks {
 
     /// Looks once whether the organization is among those of the person who connected.
     async fn require_organization(&self, ctx: &Context) -> Result<()> {
-        if self.0.verified.load(Ordering::Relaxed) {
+        // The other feeds, which begin at the same time, do not wait: Zoho would refuse them, too.
+        if self.0.verified.swap(true, Ordering::Relaxed) {
             return Ok(());
         }
+        let verified = self.find_organization(ctx).await;
+        self.0.verified.store(verified.is_ok(), Ordering::Relaxed);
+        verified
+    }
+
+    async fn find_organization(&self, ctx: &Context) -> Result<()> {
         let found = self.organizations(ctx).await.map_err(|error| match error.kind() {
             ErrorKind::Unauthenticated => Error::new(
                 ErrorKind::Unauthenticated,
@@ -138,7 +145,6 @@ impl ZohoBooks {
         })?;
         let own = self.0.client.organization_id();
         if found.iter().any(|organization| organization.id == own) {
-            self.0.verified.store(true, Ordering::Relaxed);
             return Ok(());
         }
         let ids: Vec<&str> = found.iter().map(|organization| organization.id.as_str()).collect();

@@ -62,6 +62,7 @@ mod promise;
 mod registry;
 mod replay;
 mod resolve;
+mod results;
 mod retry;
 mod run;
 mod service;

@@ -70,6 +70,9 @@ pub struct Route {
     /// Only records with one of these tags.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<Arc<str>>,
+    /// Only records about documents of these connections: actions and reactions say which document they are about.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub about: Vec<ConnectionId>,
     /// Only events with one of these origins; empty = live ones.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub origins: Vec<Origin>,
@@ -165,6 +168,8 @@ pub enum Verdict {
     OtherCostCenter,
     /// The record has none of the tags.
     OtherTags,
+    /// The record is about no document, or about another connection's.
+    OtherDocument,
     /// The event is a page of records; the route takes them one by one.
     OneByOne,
     /// An earlier route takes the event alone.
@@ -193,6 +198,7 @@ impl fmt::Display for Verdict {
             Self::OtherAccount => "no line is on one of `account`",
             Self::OtherCostCenter => "no line is of one of `cost_center`",
             Self::OtherTags => "the record has none of `tags`",
+            Self::OtherDocument => "the record is not about a document of one of `about`",
             Self::OneByOne => "the event is a page of records, and `pages` is not set",
             Self::EarlierRoute => {
                 "an earlier route takes the event, and the first one that matches is enough"
@@ -215,6 +221,7 @@ impl Route {
             account: Vec::new(),
             cost_center: Vec::new(),
             tags: Vec::new(),
+            about: Vec::new(),
             origins: Vec::new(),
             pages: false,
             to: Vec::new(),
@@ -281,6 +288,13 @@ impl Route {
     #[must_use]
     pub fn tag(mut self, tag: impl Into<Arc<str>>) -> Self {
         self.tags.push(tag.into());
+        self
+    }
+
+    /// Also takes records about documents of this connection.
+    #[must_use]
+    pub fn about(mut self, connection: impl Into<ConnectionId>) -> Self {
+        self.about.push(connection.into());
         self
     }
 
@@ -430,6 +444,10 @@ impl Route {
         let tags = record.map_or(&[][..], |record| &record.tags);
         if !self.tags.is_empty() && !tags.iter().any(|tag| is_one_of(&self.tags, tag)) {
             return Verdict::OtherTags;
+        }
+        let about = record.and_then(|record| record.about.as_ref());
+        if !self.about.is_empty() && !about.is_some_and(|about| self.about.contains(&about.connection)) {
+            return Verdict::OtherDocument;
         }
         Verdict::Matched
     }

@@ -81,6 +81,8 @@ fn bill() -> Event {
     };
     record.lines = vec![line("Rent", None), line("Travel", Some("Berlin"))];
     record.tags = vec!["urgent".into()];
+    let order = EntityRef::new("purchase_order", "3");
+    record.about = Some(DocumentRef { connection: "orders".into(), entity: order, n: 1 });
     let changes = BTreeSet::from([Change::Submitted]);
     Event::new("books".into(), record.entity(), 1, changes, Timestamp::default(), Some(Box::new(record)))
 }
@@ -101,6 +103,8 @@ fn every_filter_has_a_verdict_of_its_own() {
         (route().cost_center("Paris"), Verdict::OtherCostCenter, Verdict::OtherCostCenter),
         (route().tag("late").tag("urgent"), Verdict::Matched, Verdict::OtherTags),
         (route().tag("late"), Verdict::OtherTags, Verdict::OtherTags),
+        (route().about("orders"), Verdict::Matched, Verdict::OtherDocument),
+        (route().about("books"), Verdict::OtherDocument, Verdict::OtherDocument),
     ] {
         route.validate().unwrap();
         assert_eq!((route.verdict(&bill()), route.verdict(&gone)), (of_bill, of_gone), "{route:?}");

@@ -6,6 +6,7 @@ mod control;
 mod faults;
 mod slack;
 mod zoho;
+mod zoho_settings;
 mod zoho_webhooks;
 
 use std::sync::Arc;

@@ -18,17 +18,17 @@ use crate::{Answered, NOW, clock, get, post, send};
 const FORM: &str = "application/x-www-form-urlencoded";
 const ORG: &str = "organization_id=778812345";
 
-struct Books {
-    sim: ZohoBooksSim,
-    transport: SimTransport,
-    clock: Arc<ManualClock>,
+pub(crate) struct Books {
+    pub(crate) sim: ZohoBooksSim,
+    pub(crate) transport: SimTransport,
+    pub(crate) clock: Arc<ManualClock>,
 }
 
-fn books() -> Books {
+pub(crate) fn books() -> Books {
     books_with(ZohoBooksConfig::default())
 }
 
-fn books_with(config: ZohoBooksConfig) -> Books {
+pub(crate) fn books_with(config: ZohoBooksConfig) -> Books {
     let clock = clock();
     let sim = ZohoBooksSim::with_config(clock.clone(), config);
     Books { transport: SimTransport::new().with_zoho_books(&sim), sim, clock }
@@ -51,12 +51,12 @@ impl Books {
         send(&self.transport, post(&format!("https://{host}/oauth/v2/token"), "", FORM, form)).await.unwrap()
     }
 
-    async fn token(&self) -> String {
+    pub(crate) async fn token(&self) -> String {
         let answer = self.token_answer("accounts.zoho.com", &[]).await;
         format!("Zoho-oauthtoken {}", answer.body["access_token"].as_str().expect("a token"))
     }
 
-    async fn get(&self, token: &str, path: &str) -> Answered {
+    pub(crate) async fn get(&self, token: &str, path: &str) -> Answered {
         send(&self.transport, get(&format!("https://www.zohoapis.com/books/v3/{path}"), token)).await.unwrap()
     }
 
@@ -69,7 +69,7 @@ impl Books {
     }
 }
 
-fn code(answer: &Answered) -> (u16, i64) {
+pub(crate) fn code(answer: &Answered) -> (u16, i64) {
     (answer.status.as_u16(), answer.body["code"].as_i64().unwrap_or(-1))
 }
 

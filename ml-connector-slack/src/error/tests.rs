@@ -214,6 +214,11 @@ fn every_fixture_has_its_class() {
         let path = file.unwrap().path();
         let name = path.file_name().unwrap().to_str().unwrap().to_owned();
         let text = std::fs::read_to_string(&path).unwrap();
+        // What Slack sends by itself, and what is sent to it, is no answer.
+        let json: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+        if !name.ends_with(".http.json") && json["ok"].is_null() {
+            continue;
+        }
         let verdict = check(&fixture(&name, &text));
         let expected = match name.split('.').collect::<Vec<_>>()[..] {
             ["any", "503", ..] => "AMBIG",

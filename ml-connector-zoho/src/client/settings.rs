@@ -92,7 +92,7 @@ impl BooksClient {
     pub(crate) async fn webhooks(&self, ctx: &Context) -> Result<Vec<Hook>> {
         let url = self.http.url(&["settings", "webhooks"]);
         let answer = self.paced().read(ctx, "zoho_books.list_webhooks", url).await?;
-        decode(&*member(&answer, "webhooks")?)
+        decode(&member(&answer, "webhooks")?)
     }
 
     /// `GET /settings/workflows`.
@@ -102,7 +102,7 @@ impl BooksClient {
     pub(crate) async fn workflows(&self, ctx: &Context) -> Result<Vec<Workflow>> {
         let url = self.http.url(&["settings", "workflows"]);
         let answer = self.paced().read(ctx, "zoho_books.list_workflows", url).await?;
-        decode(&*member(&answer, "workflows")?)
+        decode(&member(&answer, "workflows")?)
     }
 
     /// `POST /settings/webhooks`. Returns the id.
@@ -113,7 +113,7 @@ impl BooksClient {
         let path = ["settings", "webhooks"];
         let answer =
             self.paced().write(ctx, "zoho_books.create_webhook", Method::POST, &path, json(hook)?).await?;
-        Ok(decode::<Hook>(&*member(&answer, "webhook")?)?.webhook_id)
+        Ok(decode::<Hook>(&member(&answer, "webhook")?)?.webhook_id)
     }
 
     /// `PUT /settings/webhooks/{id}`.

@@ -103,3 +103,17 @@ async fn a_refused_consent_and_a_spent_code_are_told_apart() {
     let (spent, asked) = connect(r#"{"error":"invalid_code"}"#, "code=1000.c.d").await;
     assert_eq!((spent.unwrap_err().kind(), asked.len()), (ErrorKind::Unauthenticated, 1));
 }
+
+#[tokio::test]
+async fn consents_are_counted_per_app_and_data_center_because_the_21st_ends_the_first() {
+    let (connected, _) = connect(GRANTED, "code=1000.c.d&location=us").await;
+    let connected = connected.unwrap();
+    let accounts = Accounts { answer: String::new(), asked: Mutex::default() };
+    let clock = Arc::new(ManualClock::at(Timestamp::from_secs(1_792_000_000)));
+    let tokens = Arc::new(MemoryTokenStore::new());
+    let ctx = Context::new(Arc::new(accounts), tokens, Arc::new(MemoryRateLimiter::new()), clock);
+    for expected in 1..=21 {
+        assert_eq!(ZohoBooks::count_consent(&ctx, "1000.APP", &connected).await.unwrap(), expected);
+    }
+    assert_eq!(ZohoBooks::count_consent(&ctx, "1000.OTHER", &connected).await.unwrap(), 1);
+}

@@ -350,7 +350,7 @@ async fn what_is_not_read_is_said() {
     let mut feed = signal("invoice", "1", "");
     feed.subject = Subject::Feed { name: "invoices".into(), since: None };
     assert!(matches!(source.resolve(&ctx, &[feed], None).await.unwrap(), Resolution::Done { .. }));
-    let error = source.poll(&ctx, "contacts", PollMode::Live, None).await.unwrap_err();
+    let error = source.poll(&ctx, "journals", PollMode::Live, None).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsupported);
     let upkeep = source.upkeep(&ctx, Some("https://erp.example/hooks/books"), None).await.unwrap();
     assert!(upkeep.signals.is_empty() && upkeep.next > NOW + Duration::from_secs(86_400));

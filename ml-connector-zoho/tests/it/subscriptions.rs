@@ -61,11 +61,14 @@ impl Lab {
 }
 
 fn feeds(upkeep: &Upkeep) -> Vec<&str> {
-    let name = |subject| match subject {
-        &Subject::Feed { ref name, .. } => &**name,
+    upkeep.signals.iter().map(|signal| feed_of(&signal.subject)).collect()
+}
+
+fn feed_of(subject: &Subject) -> &str {
+    match subject {
+        Subject::Feed { name, .. } => name,
         other => panic!("{other:?}"),
-    };
-    upkeep.signals.iter().map(|signal| name(&signal.subject)).collect()
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -413,16 +413,17 @@ impl Office {
         rows.map(|(_, id, _)| id).collect::<BTreeSet<_>>().len()
     }
 
-    /// How many changes fell into the very second in which their list was read: such a row is read once more.
+    /// How many changes fell into the very second in which their list was read, by our clock, which a vendor may be
+    /// ahead of: such a row is read once more.
     pub(crate) fn touched_twice(&self) -> usize {
         let runs = self.calls().runs;
-        let near = |at: &Timestamp| {
-            runs.iter().any(|run| {
+        let near = |list: &str, at: &Timestamp| {
+            runs.iter().filter(|run| run.list == list).any(|run| {
                 run.at + Duration::from_secs(1) >= *at
-                    && run.at.saturating_since(*at) < Duration::from_secs(3)
+                    && run.at.saturating_since(*at) < self.vendor.ahead + Duration::from_secs(3)
             })
         };
-        self.touched.iter().filter(|(_, _, at)| near(at)).count()
+        self.touched.iter().filter(|(list, _, at)| near(list, at)).count()
     }
 
     fn roll(&mut self, sides: usize) -> usize {
