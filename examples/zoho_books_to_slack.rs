@@ -129,6 +129,7 @@ fn books(settings: &Organization) -> Result<ZohoBooks> {
         .client(settings.client_id.as_str(), settings.client_secret.as_str())
         .refresh_token(settings.refresh_token.as_str())
         .time_zone(&settings.time_zone)
+        .plan(settings.plan)
         .overdue_after([1, 7, 30]);
     books = match &settings.webhook_secret {
         Some(secret) => books.webhook_secret(secret.as_str()),
@@ -241,7 +242,7 @@ async fn on_simulators(wishes: Wishes) -> Result<bool> {
 
     let today = SystemClock.now().date_in(&Zone::named(&settings.books[0].time_zone)?);
     let told = story::play(&simulation, &connector, today).await?;
-    let rested = simulation.rest(&connector).await;
+    let rested = simulation.rest(&connector).await?;
     let good = report::report(&simulation, &connector, &told, &database).await? && rested;
     println!(
         "\n{}",

@@ -3,7 +3,7 @@
 use std::{env, path::PathBuf};
 
 use ml_connector_core::{Error, ErrorKind, Result};
-use ml_connector_zoho::DataCenter;
+use ml_connector_zoho::{DataCenter, Plan};
 
 /// Everything `zoho_books_to_slack` needs to talk to real accounts.
 ///
@@ -49,6 +49,8 @@ pub struct Organization {
     pub refresh_token: String,
     /// What webhooks are signed with; without it the organization is polled.
     pub webhook_secret: Option<String>,
+    /// What its subscription is: how many calls a day it has, and whether it sends webhooks.
+    pub plan: Plan,
     /// The organization's time zone.
     pub time_zone: String,
 }
@@ -108,6 +110,7 @@ impl Organization {
             client_secret: required(&name("CLIENT_SECRET"))?,
             refresh_token: required(&name("REFRESH_TOKEN"))?,
             webhook_secret: optional(&name("WEBHOOK_SECRET")),
+            plan: plan(&name("PLAN"))?,
             time_zone: optional(&name("TIME_ZONE")).unwrap_or_else(|| "UTC".to_owned()),
         }))
     }
@@ -123,6 +126,22 @@ impl SlackApp {
             approvals_channel: required("SLACK_APPROVALS_CHANNEL")?,
             approvers: approvers.split(',').map(|person| person.trim().to_owned()).collect(),
         }))
+    }
+}
+
+fn plan(name: &str) -> Result<Plan> {
+    match optional(name).as_deref() {
+        Some("free") => Ok(Plan::Free),
+        Some("standard") => Ok(Plan::Standard),
+        None | Some("professional") => Ok(Plan::Professional),
+        Some("premium") => Ok(Plan::Premium),
+        Some("elite") => Ok(Plan::Elite),
+        Some("ultimate") => Ok(Plan::Ultimate),
+        Some(_) => Err(Error::new(
+            ErrorKind::ConfigInvalid,
+            "the plan must be one of free, standard, professional, premium, elite, ultimate",
+        )
+        .with_context("name", name)),
     }
 }
 

@@ -4,6 +4,7 @@ use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use ml_connector_core::{
     Clock, Connector, Error, ErrorKind, HttpTransport, Result, Secret, SystemClock,
+    audit::{EntryKind, Query, State},
     http::{Limits, ReqwestTransport},
     model::Zone,
 };
@@ -74,6 +75,7 @@ impl Simulation {
                 Organization { webhook_secret: Some(WEBHOOK_SECRET.to_owned()), ..us },
                 Organization {
                     data_center: ml_connector_zoho::DataCenter::Eu,
+                    plan: ml_connector_zoho::Plan::Free,
                     time_zone: "Europe/Amsterdam".to_owned(),
                     ..eu
                 },
@@ -158,20 +160,24 @@ impl Simulation {
     }
 
     /// Waits until everything has come to rest, for two minutes at most; tells whether it has.
-    pub async fn rest(&self, connector: &Connector) -> bool {
+    ///
+    /// # Errors
+    /// Those of the log.
+    pub async fn rest(&self, connector: &Connector) -> Result<bool> {
+        let waiting = Query::of_kind(EntryKind::Delivery).with_state(State::Pending).with_limit(1);
         let mut before = connector.stats();
         let mut calm = 0;
         for _ in 0..120 {
             tokio::time::sleep(Duration::from_secs(1)).await;
             let now = connector.stats();
-            let kept = now.deliveries == now.delivered + now.dead;
+            let kept = connector.search(&waiting).await?.is_empty();
             calm = if now == before && kept { calm + 1 } else { 0 };
             before = now;
             if calm == 5 {
-                return true;
+                return Ok(true);
             }
         }
-        false
+        Ok(false)
     }
 
     /// Sends the webhooks of what happened.
@@ -216,6 +222,7 @@ fn organization(connection: &str, books: &ZohoBooksSim, server: &Served) -> Orga
         client_secret: credentials.client_secret,
         refresh_token: credentials.refresh_token,
         webhook_secret: None,
+        plan: ml_connector_zoho::Plan::Professional,
         time_zone: "America/New_York".to_owned(),
     }
 }

@@ -157,10 +157,13 @@ impl ZohoBooks {
     }
 
     /// How often a feed is read at most: a trial has fewer calls a day than its plan, and says so only in its answers.
+    /// Where the schedule is slow enough already, a read that comes earlier was asked for.
     fn at_most_every(&self) -> Duration {
+        let scheduled = self.0.info.feeds.first().map_or(Duration::ZERO, |feed| feed.every);
         let calls = self.0.client.calls_per_day().filter(|_| self.0.stretches);
+        let enough = calls.map(poll_interval).filter(|interval| *interval > scheduled);
         // A little less, so that a run which began a moment late does not cost the next one its turn.
-        calls.map_or(Duration::ZERO, |calls| poll_interval(calls) * 9 / 10)
+        enough.map_or(Duration::ZERO, |interval| interval * 9 / 10)
     }
 
     async fn read<T: Resource>(

@@ -62,8 +62,12 @@ impl Approvals {
         })
     }
 
-    /// A button, or a dialog that a button opened.
+    /// A button, or a dialog that a button opened. Approvals that share the people see each other's: only the one that
+    /// asked answers. Where nobody knows which that is, an answer too many is better than none.
     fn click(&self, event: &Event, record: &Record) -> Option<(Arc<str>, Told)> {
+        if record.about.as_ref().is_some_and(|about| about.connection != self.0.source.connection) {
+            return None;
+        }
         let Choice { approval, request } = Choice::parse(record.reference.as_deref()?)?;
         let verdict = match record.tags.first().map(String::as_str) {
             Some(Choice::APPROVE) => Verdict::Approve,
