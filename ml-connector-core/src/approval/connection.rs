@@ -319,7 +319,7 @@ impl Sink for Approvals {
 
 impl Approvals {
     /// Everything a delivery does is in its receipt, which is written in one transaction with its outcome.
-    fn take(&self, delivery: &Delivery) -> Result<Receipt> {
+    pub(super) fn take(&self, delivery: &Delivery) -> Result<Receipt> {
         let Some((id, told)) = self.understand(&delivery.event)? else {
             return Ok(Receipt::new("nothing to decide"));
         };

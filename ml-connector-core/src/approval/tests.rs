@@ -236,3 +236,56 @@ fn a_record_of_an_approval_has_what_a_card_needs_and_no_button_outlives_its_deci
     assert_eq!(&*record.actor.unwrap().id, "anna");
     assert!(!format!("{decided:?}").contains("why"), "reasons are not shown: {decided:?}");
 }
+
+/// What a delivery to the approvals leads to: the hint of its signal, and the approval's id.
+async fn taken(approvals: &Approvals, event: crate::model::Event) -> Option<(Arc<str>, Arc<str>)> {
+    use crate::{
+        Sink,
+        model::{Delivery, DeliveryId, Seq, Subject},
+    };
+    let (now, event) = (event.at, Arc::new(event));
+    let delivery = Delivery::new(Seq(1), DeliveryId::generate(now), Approvals::inbox(), "r", event, now);
+    let signal = approvals.take(&delivery).unwrap().signals.pop()?;
+    let Subject::Entity(entity) = signal.subject else { panic!() };
+    let lane = approvals.plan(&delivery).unwrap().lane;
+    assert_eq!(lane.as_str(), entity.to_string(), "what is about one approval keeps its order");
+    Some((signal.hint.unwrap(), entity.id))
+}
+
+#[tokio::test]
+async fn a_reaction_decides_only_where_it_is_asked_for_and_on_a_card() {
+    use crate::model::{Change, Destination, Event};
+    let builder = || {
+        let ask = Destination::from("cards");
+        let people = Policy::default().allow(Approvers::anyone());
+        Approvals::builder("approvals")
+            .documents("books", "bill.*")
+            .ask("slack", ask.clone(), ask)
+            .policy(people)
+    };
+    let off = builder().build().unwrap();
+    let on = builder().by_reaction("white_check_mark", Verdict::Approve).build().unwrap();
+    assert_eq!((off.routes().len(), on.routes().len()), (5, 5));
+    assert!(!off.routes()[1].on.contains(&"reaction.created".into()));
+    assert!(on.routes()[1].on.contains(&"reaction.created".into()));
+    let reaction = |emoji: &str, about: &str, kind: &str, change| {
+        let mut record = Record::new(RecordKind::Reaction, "r", Status::Other("created".into()));
+        record.tags = vec![emoji.into()];
+        record.actor = Some(Actor::new("slack", "anna"));
+        let entity = EntityRef::new(kind, "case1");
+        record.about = Some(DocumentRef { connection: about.into(), entity, n: 1 });
+        let (entity, changes) = (record.entity(), [change].into());
+        Event::new("slack".into(), entity, 1, changes, Timestamp::from_secs(9), Some(Box::new(record)))
+    };
+    let decides = Some(("choice".into(), "case1".into()));
+    for (approvals, emoji, about, kind, change, expected) in [
+        (&on, "white_check_mark", "approvals", "approval", Change::Created, decides.clone()),
+        (&on, "white_check_mark::skin-tone-3", "approvals", "approval", Change::Created, decides),
+        (&on, "eyes", "approvals", "approval", Change::Created, None),
+        (&on, "white_check_mark", "approvals", "approval", Change::Deleted, None),
+        (&on, "white_check_mark", "books", "bill", Change::Created, None),
+        (&off, "white_check_mark", "approvals", "approval", Change::Created, None),
+    ] {
+        assert_eq!(taken(approvals, reaction(emoji, about, kind, change)).await, expected, "{emoji} {about}");
+    }
+}

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::*;
 use crate::{
     Timestamp,
-    model::{Change, EntityRef, Party, RecordKind, TimeOfDay, Weekday, Zone},
+    model::{Change, DocumentRef, EntityRef, Party, RecordKind, TimeOfDay, Weekday, Zone},
 };
 
 fn invoice(total: &str, currency: &str, changes: &[Change]) -> Event {
