@@ -134,7 +134,8 @@ impl ZohoBooks {
 
     async fn find_organization(&self, ctx: &Context) -> Result<()> {
         let found = self.organizations(ctx).await.map_err(|error| match error.kind() {
-            ErrorKind::Unauthenticated => Error::new(
+            // What the token endpoint says, or that there is no token, is clear enough.
+            ErrorKind::Unauthenticated if error.context("vendor_code").is_some() => Error::new(
                 ErrorKind::Unauthenticated,
                 "the API does not take a fresh token: the API host is of another data center than the accounts \
                  host, or the scope ZohoBooks.settings.READ is missing",

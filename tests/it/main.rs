@@ -9,6 +9,7 @@ mod durability;
 mod flow;
 #[cfg(unix)]
 mod kill;
+mod outages;
 mod polling;
 #[cfg(unix)]
 mod proof;
