@@ -20,4 +20,5 @@ mod slack_load;
 mod storage_faults;
 #[cfg(unix)]
 mod tokens;
+mod way_back;
 mod world;

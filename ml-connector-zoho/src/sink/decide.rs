@@ -24,7 +24,12 @@ impl ZohoBooks {
             self.read_document(ctx, entity).await.map_err(|error| error.with_effect(Effect::None))?;
         match standing(command, &before)? {
             Standing::Done => return Ok(receipt(entity, action, Some(before))),
-            Standing::Ready(record) => as_shown(record, delivery)?,
+            Standing::Ready(record) => {
+                as_shown(record, delivery)?;
+                self.as_known(ctx, delivery, &before)
+                    .await
+                    .map_err(|error| error.with_effect(Effect::None))?;
+            }
         }
         begin.note().await?;
         if let Err(refused) = self.parts().client.act(ctx, operation, path, &entity.id, action).await {
@@ -43,6 +48,15 @@ impl ZohoBooks {
             tracing::info!(%error, %entity, "the document could not be read back: its webhook or a poll will tell");
         }
         Ok(receipt(entity, action, after.ok()))
+    }
+
+    /// Nobody approves what nobody saw: where the log knows which change of the document was shown, that must still be
+    /// the last one, and what is read now the same to the last field.
+    async fn as_known(&self, ctx: &Context, delivery: &Delivery, now: &Observation) -> Result<()> {
+        let about = delivery.event.record.as_ref().and_then(|record| record.about.as_ref());
+        let (Some(about), Observed::Present { revision, .. }) = (about, &now.state) else { return Ok(()) };
+        let Some(known) = ctx.known(&about.connection, &about.entity).await? else { return Ok(()) };
+        if known.n == about.n && known.revision == Some(*revision) { Ok(()) } else { Err(changed()) }
     }
 
     /// Whether a decision has taken effect.
@@ -88,7 +102,7 @@ fn standing<'a>(command: Command<'_>, seen: &'a Observation) -> Result<Standing<
     }
 }
 
-/// Nobody approves what nobody saw: an event that carries a copy of the document was made from what was shown.
+/// An event that carries a copy of the document was made from what was shown.
 fn as_shown(now: &Record, delivery: &Delivery) -> Result<()> {
     let Some(shown) = delivery.event.record.as_deref().filter(|record| record.about.is_some()) else {
         return Ok(());
@@ -97,11 +111,15 @@ fn as_shown(now: &Record, delivery: &Delivery) -> Result<()> {
         shown.is_some() && shown != now
     }
     let supplier = |record: &Record| record.counterparty.as_ref().map(|party| Arc::clone(&party.id));
-    let changed = differs(shown.total.as_ref(), now.total.as_ref())
+    let differs_anywhere = differs(shown.total.as_ref(), now.total.as_ref())
         || differs(shown.number.as_ref(), now.number.as_ref())
         || differs(shown.due_date.as_ref(), now.due_date.as_ref())
         || differs(supplier(shown).as_ref(), supplier(now).as_ref());
-    if changed { Err(refusal("the document changed since it was shown")) } else { Ok(()) }
+    if differs_anywhere { Err(changed()) } else { Ok(()) }
+}
+
+fn changed() -> Error {
+    refusal("the document changed since it was shown")
 }
 
 fn refusal(message: &'static str) -> Error {
