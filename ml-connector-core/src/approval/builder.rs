@@ -34,6 +34,7 @@ pub struct Builder {
     connection: ConnectionId,
     documents: Vec<(ConnectionId, Pattern)>,
     cards: Option<(ConnectionId, Destination, Destination)>,
+    template: Option<Arc<str>>,
     command: Option<Target>,
     policy: Policy,
     directory: Option<Arc<dyn Directory>>,
@@ -50,6 +51,7 @@ impl Approvals {
             connection: connection.into(),
             documents: Vec::new(),
             cards: None,
+            template: None,
             command: None,
             policy: Policy::default(),
             directory: None,
@@ -87,6 +89,14 @@ impl Builder {
     #[must_use]
     pub fn ask(mut self, by: impl Into<ConnectionId>, cards: Destination, answers: Destination) -> Self {
         self.cards = Some((by.into(), cards, answers));
+        self
+    }
+
+    /// In which form requests are shown, by a name that the sink knows; without it, in its own. Slack has `post`, whose
+    /// button says that the document will be posted.
+    #[must_use]
+    pub fn shown_as(mut self, template: impl Into<Arc<str>>) -> Self {
+        self.template = Some(template.into());
         self
     }
 
@@ -197,7 +207,8 @@ impl Builder {
         for word in ["requested", "approved", "posted", "refused", "rejected", "expired", "superseded"] {
             shown = shown.on(format!("approval.{word}"));
         }
-        let card = || Target::new(people.clone(), cards.clone());
+        let card =
+            || Target { template: self.template.clone(), ..Target::new(people.clone(), cards.clone()) };
         routes.push(shown.to_target(card().following(Follow::Update)));
         let reminders = Route::new(name("reminders")).from(own.clone()).on("approval.reminded");
         routes.push(reminders.to_target(card().following(Follow::Thread)));

@@ -12,10 +12,10 @@ use ml_connector_core::model::Event;
 
 pub use self::{
     brief::Brief,
-    cards::Cards,
+    cards::{Cards, PostCards},
     digest::Table,
     format::{date, money},
-    templates::{BRIEF, CARD, TABLE},
+    templates::{BRIEF, CARD, POST, TABLE},
 };
 pub(crate) use self::{digest::DIGEST_MAX, templates::Templates};
 use crate::blocks::{Blocks, escape, shorten_escaped};

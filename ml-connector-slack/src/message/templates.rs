@@ -7,10 +7,12 @@ use ml_connector_core::{
     model::{Delivery, Event},
 };
 
-use super::{Brief, Cards, DigestTemplate, Message, Table, Template};
+use super::{Brief, Cards, DigestTemplate, Message, PostCards, Table, Template};
 
 /// The name of [`Cards`], and what is used where nothing else is said.
 pub const CARD: &str = "card";
+/// The name of [`PostCards`].
+pub const POST: &str = "post";
 /// The name of [`Brief`].
 pub const BRIEF: &str = "brief";
 /// The name of [`Table`], and what digests use where nothing else is said.
@@ -26,6 +28,7 @@ impl Default for Templates {
     fn default() -> Self {
         let mut templates = Self { single: BTreeMap::new(), digest: BTreeMap::new() };
         templates.add(CARD, Arc::new(Cards));
+        templates.add(POST, Arc::new(PostCards));
         templates.add(BRIEF, Arc::new(Brief));
         templates.add_digest(TABLE, Arc::new(Table));
         templates

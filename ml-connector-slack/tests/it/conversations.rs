@@ -6,7 +6,7 @@ use ml_connector_core::{
     approval::Choice,
     model::{Actor, Change, DocumentRef, EntityRef, Event, Party, Record, RecordKind, Status},
 };
-use ml_connector_slack::message::{Brief, Cards, DigestTemplate, Message, Table, Template};
+use ml_connector_slack::message::{Brief, Cards, DigestTemplate, Message, PostCards, Table, Template};
 use serde_json::{Value, json};
 
 use crate::{
@@ -84,6 +84,22 @@ fn a_request_carries_its_choice_and_a_decision_nothing_to_click() {
         let told = json!(message.blocks()).to_string();
         assert!(told.contains("Anna *Verhoeven*") && told.contains("<!date^"), "{change}: {told}");
     }
+}
+
+#[test]
+fn where_being_approved_means_being_posted_the_button_says_so() {
+    let request = event(approval(Status::PendingApproval), &[Change::Requested]);
+    let words = |message: &Message| -> Vec<String> {
+        let actions = blocks(message).into_iter().find(|block| block["type"] == "actions").unwrap();
+        let elements = actions["elements"].as_array().unwrap();
+        elements.iter().map(|button| button["text"]["text"].as_str().unwrap().to_owned()).collect()
+    };
+    let (approve, post) = (words(&Cards.render(&request)), words(&PostCards.render(&request)));
+    assert_eq!(
+        (&approve[..2], &post[..2]),
+        (&["Approve".into(), "Reject".into()][..], &["Post".into(), "Reject".into()][..])
+    );
+    assert_eq!(PostCards.render(&request).blocks().validate(), Ok(()));
 }
 
 #[test]

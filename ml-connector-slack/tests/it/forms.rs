@@ -391,6 +391,6 @@ async fn a_template_is_found_by_the_route_s_name_then_by_type_then_by_kind() {
     unknown.template = Some("luod".into());
     for error in [slack.plan(&unknown).unwrap_err(), world.deliver(&slack, &unknown).await.unwrap_err()] {
         assert_eq!((error.kind(), error.effect()), (ErrorKind::ConfigInvalid, Effect::None));
-        assert_eq!(error.context("templates"), Some("brief card invoice invoice.sent loud"));
+        assert_eq!(error.context("templates"), Some("brief card invoice invoice.sent loud post"));
     }
 }

@@ -20,14 +20,15 @@ use crate::{
 /// The longest reason that is taken; the clicker sees it count down.
 const REASON_MAX: usize = 500;
 
-pub(super) fn card(event: &Event, record: &Record) -> Message {
+/// `approve` is what the button that approves says.
+pub(super) fn card(event: &Event, record: &Record, approve: &str) -> Message {
     let open = matches!(told(event), Change::Requested | Change::Reminded);
     let headline = headline(event, record);
     let mut blocks = sections(&facts(record, open))
         .chain(lines::table(record, true))
         .fold(Blocks::new().with(Block::header(&headline)), Blocks::with);
     if open {
-        buttons(record, &summary(event)).into_iter().for_each(|block| blocks.push(block));
+        buttons(record, &summary(event), approve).into_iter().for_each(|block| blocks.push(block));
     } else {
         sections(&decision(event, record)).chain(link(record)).for_each(|block| blocks.push(block));
     }
@@ -84,7 +85,7 @@ fn decision(event: &Event, record: &Record) -> Vec<Fact> {
 }
 
 /// A line for a reason, and the buttons; only the way to the books when nobody can say which request they decide.
-fn buttons(record: &Record, about: &str) -> Vec<Block> {
+fn buttons(record: &Record, about: &str, approve: &str) -> Vec<Block> {
     let look = open(record, "Open the record");
     let Some(request) = record.reference.as_deref() else {
         return look.map(|button| Block::Actions { elements: vec![button] }).into_iter().collect();
@@ -101,10 +102,10 @@ fn buttons(record: &Record, about: &str) -> Vec<Block> {
     };
     let ask = |title: &str, yes: &str| Confirm::new(title, about, yes, "Cancel");
     let mut elements = vec![
-        Button::new(Choice::APPROVE, "Approve")
+        Button::new(Choice::APPROVE, approve)
             .with_value(choice.clone())
             .with_style(ButtonStyle::Primary)
-            .with_confirm(ask("Approve?", "Approve")),
+            .with_confirm(ask(&format!("{approve}?"), approve)),
         Button::new(Choice::REJECT, "Reject")
             .with_value(choice)
             .with_style(ButtonStyle::Danger)

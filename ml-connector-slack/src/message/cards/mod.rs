@@ -30,10 +30,23 @@ const FACTS_PER_SECTION: usize = 5;
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Cards;
 
+/// [`Cards`] for approvals that post: the button of a request says *Post* instead of *Approve*.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct PostCards;
+
+impl Template for PostCards {
+    fn render(&self, event: &Event) -> Message {
+        match &event.record {
+            Some(record) if record.kind == RecordKind::Approval => approval::card(event, record, "Post"),
+            _ => Cards.render(event),
+        }
+    }
+}
+
 impl Template for Cards {
     fn render(&self, event: &Event) -> Message {
         match &event.record {
-            Some(record) if record.kind == RecordKind::Approval => approval::card(event, record),
+            Some(record) if record.kind == RecordKind::Approval => approval::card(event, record, "Approve"),
             Some(record) if record.kind == RecordKind::Answer => answer(event, record),
             Some(record) => document::card(event, record),
             None => without_record(event),
