@@ -259,6 +259,10 @@ async fn on_simulators(wishes: Wishes) -> Result<bool> {
             "  curl -d '{{\"counterparty\":\"Bluebird Logistics\",\"total\":\"149.97\"}}' {zoho}/_sim/invoices"
         );
         println!("  curl -X POST {zoho}/_sim/invoices/ID/sent");
+        println!(
+            "  curl -d '{{\"counterparty\":\"Northgate Paper Co\",\"total\":\"8200\"}}' {zoho}/_sim/bills"
+        );
+        println!("  curl -X POST {zoho}/_sim/bills/ID/submit    # then click Approve on the page");
         tokio::select! { () = simulation.keep_sending() => {}, () = ctrl_c() => {} }
     }
     drop(stop);

@@ -124,10 +124,7 @@ fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
 }
 
 fn check_version(connection: &Connection) -> Result<()> {
-    let read = |pragma| connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
-    let (id, version, pages) = read("application_id")
-        .and_then(|id| Ok((id, read("user_version")?, read("page_count")?)))
-        .map_err(|cause| error::opening(&cause))?;
+    let (id, version, pages) = marks(connection).map_err(|cause| error::opening(&cause))?;
     if pages > 0 && id != APPLICATION_ID && (id, version) != (0, 0) {
         return Err(invalid("the file is the database of another application: give another path"));
     }
@@ -138,6 +135,14 @@ fn check_version(connection: &Connection) -> Result<()> {
     Err(invalid("the database was written by a newer version of ml-connector-sql: update this program")
         .with_context("schema_version", version)
         .with_context("known_version", known))
+}
+
+/// Whose file it is, the version of its schema, and its size. Read together: another process that migrates the file in
+/// between would show half of its marks.
+fn marks(connection: &Connection) -> rusqlite::Result<(i64, i64, i64)> {
+    let snapshot = connection.unchecked_transaction()?;
+    let read = |pragma| snapshot.pragma_query_value(None, pragma, |row| row.get(0));
+    Ok((read("application_id")?, read("user_version")?, read("page_count")?))
 }
 
 fn invalid(message: &'static str) -> Error {
