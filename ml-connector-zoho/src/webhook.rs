@@ -84,11 +84,11 @@ impl Webhook {
         match &body {
             Body::Form(form) => {
                 let pairs = form.merged_with(query);
-                self.signatures.verify(&pairs.to_signed_parts(), signature, ENCODINGS)?;
+                let message: Vec<_> = pairs.signed_parts().collect();
+                self.signatures.verify(&message, signature, ENCODINGS)?;
             }
             Body::Json(json) => {
-                let mut message = query.to_signed_parts();
-                message.push(json);
+                let message: Vec<_> = query.signed_parts().chain([*json]).collect();
                 self.signatures.verify(&message, signature, ENCODINGS)?;
             }
         }
@@ -115,7 +115,7 @@ impl Webhook {
             if !is_id(organization) {
                 return Err(invalid("expected an organization id").with_context("chars", organization.len()));
             }
-            signal.account = Some(AccountKey::new(format!("org:{organization}")));
+            signal.account = Some(AccountKey::new(["org:", organization].concat()));
         }
         Ok(signal)
     }

@@ -37,7 +37,12 @@ impl Connector {
     /// | 503 | the log cannot store it: the vendor should try again | nothing |
     ///
     /// The answer never says why; the log does.
-    pub async fn receive(&self, request: Request<Bytes>) -> Response<Bytes> {
+    pub async fn receive(&self, mut request: Request<Bytes>) -> Response<Bytes> {
+        self.answer(&mut request).await
+    }
+
+    /// Answers a request, and leaves it without its body.
+    pub(super) async fn answer(&self, request: &mut Request<Bytes>) -> Response<Bytes> {
         let (bytes, max) = (request.body().len(), self.max_webhook_bytes());
         if bytes > max {
             let error = Error::new(ErrorKind::InvalidRequest, "the webhook is larger than allowed")
@@ -77,68 +82,46 @@ impl Connector {
         reply
     }
 
-    async fn take_in(&self, request: Request<Bytes>, now: Timestamp) -> Result<Response<Bytes>> {
-        let (endpoint, request) = below_endpoint(request)?;
+    /// What happens rarely is boxed: its state would make every request's larger.
+    async fn take_in(&self, request: &mut Request<Bytes>, now: Timestamp) -> Result<Response<Bytes>> {
+        let endpoint = split_off_endpoint(request)?;
         let registry = self.shared.registry();
-        let (slot, intake) = self.shared.verify(registry.endpoint(&endpoint), &request, now).await?;
-        let intake = match intake {
+        let (slot, intake) = self.shared.verify(registry.endpoint(&endpoint), request, now).await?;
+        let Intake { signals, reply, prompt } = match intake {
             Ok(intake) => intake,
             Err(error) => {
-                self.remember(slot, "rejected", None, &request, &error, now).await?;
+                Box::pin(self.remember(slot, "rejected", None, request, &error, now)).await?;
                 return Err(error);
             }
         };
-        let Intake { signals, reply, prompt } = intake;
-        let append = Vec::with_capacity(signals.len());
-        let mut transaction = Transaction { append, ..Transaction::default() };
-        let mut partitions = Vec::with_capacity(signals.len());
+        let meant = |signal: &Signal| registry.account(&endpoint, signal.account.as_ref(), slot);
+        let mut append = Vec::with_capacity(signals.len());
         for (i, signal) in signals.iter().enumerate() {
-            let Some(meant) = registry.account(&endpoint, signal.account.as_ref(), slot) else {
-                let error =
-                    Error::new(ErrorKind::ConfigInvalid, "no connection of this endpoint has this account")
-                        .with_context(
-                            "account",
-                            signal.account.as_ref().map_or("", |account| account.as_str()).escape_debug(),
-                        );
-                tracing::error!(%error, %endpoint, "a webhook has no connection: it is kept as unrouted");
-                self.shared.stats.count(Stat::Unrouted);
-                let note = self.remember(slot, UNROUTED, Some(signal), &request, &error, now).await?;
-                self.tell_unrouted(slot, note, &error).await;
+            let Some(meant) = meant(signal) else {
+                Box::pin(self.keep_unrouted(slot, &endpoint, signal, request, now)).await?;
                 continue;
             };
             self.shared.watched_since(meant).await?;
             // The bytes belong to the first signal of a request; the others point to it by their parent.
-            let (parent, body) = match i {
-                0 => (
-                    Parent::None,
-                    StoredSignal::encode(Some(signal), Some(received(&request)), request.body())?,
-                ),
-                _ if transaction.append.is_empty() => {
-                    (Parent::None, StoredSignal::encode(Some(signal), None, b"")?)
-                }
-                _ => (Parent::Nth(0), StoredSignal::encode(Some(signal), None, b"")?),
+            let body = match i {
+                0 => StoredSignal::encode(Some(signal), Some(received(request)), request.body())?,
+                _ => StoredSignal::encode(Some(signal), None, b"")?,
             };
-            partitions.push(meant.partition);
-            transaction.append.push(signal_entry(
-                meant,
-                signal,
-                parent,
-                body,
-                now + meant.source.info().coalesce,
-            ));
+            let parent = if append.is_empty() { Parent::None } else { Parent::Nth(0) };
+            append.push(signal_entry(meant, signal, parent, body, now + meant.source.info().coalesce));
         }
         // The server reads on into the same memory once nobody holds it.
-        drop(request);
-        if !transaction.append.is_empty() {
-            let count = transaction.append.len();
-            self.shared.commit(transaction).await?;
+        *request.body_mut() = Bytes::new();
+        if !append.is_empty() {
+            let count = append.len();
+            let woken: Vec<_> = append.iter().map(|entry| entry.partition).collect();
+            self.shared.commit(Transaction { append, ..Transaction::default() }).await?;
             self.shared.stats.add(Stat::Received, count);
-            self.shared.wake.partitions(&partitions);
+            self.shared.wake.partitions(&woken);
         }
         if let Some(prompt) = prompt {
             // Whoever verified it may be another connection of the same app, with another token.
-            let account = signals.first().and_then(|signal| signal.account.as_ref());
-            let meant = registry.account(&endpoint, account, slot).unwrap_or(slot);
+            let meant = signals.first().and_then(meant).unwrap_or(slot);
             let (source, ctx) = (Arc::clone(&meant.source), self.shared.context.clone());
             tokio::spawn(async move {
                 if let Err(error) = source.prompt(&ctx, prompt).await {
@@ -147,6 +130,25 @@ impl Connector {
             });
         }
         Ok(reply)
+    }
+
+    /// Stores and tells that a webhook is for an account which no connection has.
+    async fn keep_unrouted(
+        &self,
+        slot: &SourceSlot,
+        endpoint: &EndpointId,
+        signal: &Signal,
+        request: &Request<Bytes>,
+        now: Timestamp,
+    ) -> Result<()> {
+        let account = signal.account.as_ref().map_or("", |account| account.as_str()).escape_debug();
+        let error = Error::new(ErrorKind::ConfigInvalid, "no connection of this endpoint has this account")
+            .with_context("account", account);
+        tracing::error!(%error, %endpoint, "a webhook has no connection: it is kept as unrouted");
+        self.shared.stats.count(Stat::Unrouted);
+        let note = self.remember(slot, UNROUTED, Some(signal), request, &error, now).await?;
+        self.tell_unrouted(slot, note, &error).await;
+        Ok(())
     }
 
     /// Tells that a webhook has no connection, unless that was told a short while ago.
@@ -232,16 +234,16 @@ pub(super) fn signal_entry(
     }
 }
 
-/// Splits the endpoint off the path.
-fn below_endpoint(mut request: Request<Bytes>) -> Result<(EndpointId, Request<Bytes>)> {
+/// Takes the endpoint off the path.
+fn split_off_endpoint(request: &mut Request<Bytes>) -> Result<EndpointId> {
     let target = request.uri().path_and_query().map_or("/", PathAndQuery::as_str).trim_start_matches('/');
     let (endpoint, below) = target.split_at(target.find(['/', '?']).unwrap_or(target.len()));
     let endpoint = EndpointId::from(endpoint);
-    let below = if below.starts_with('/') { below.parse() } else { format!("/{below}").try_into() };
+    let below = if below.starts_with('/') { below.parse() } else { ["/", below].concat().try_into() };
     let below: PathAndQuery =
         below.map_err(|_| Error::new(ErrorKind::InvalidRequest, "the request's path is not valid"))?;
     *request.uri_mut() = Uri::from(below);
-    Ok((endpoint, request))
+    Ok(endpoint)
 }
 
 fn is_forged(intake: &Result<Intake>) -> bool {
@@ -267,23 +269,24 @@ impl super::Shared {
         request: &Request<Bytes>,
         now: Timestamp,
     ) -> Result<(&'a Arc<SourceSlot>, Result<Intake>)> {
-        let mut refused = Error::new(ErrorKind::NotFound, "no source is connected at this endpoint");
+        let mut refused = None;
         for slot in slots {
             let state = self.upkeep_state(slot).await?;
             let mut intake = slot.source.receive(request, state.as_ref(), now);
             if is_forged(&intake)
-                && let Some(newer) = self.newer_upkeep_state(slot).await?
+                && let Some(newer) = Box::pin(self.newer_upkeep_state(slot)).await?
             {
                 intake = slot.source.receive(request, Some(&newer), now);
             }
             match intake {
                 Err(error) if error.kind() == ErrorKind::SignatureInvalid => {
-                    refused = error.with_context("connection", slot.connection());
+                    refused = Some(error.with_context("connection", slot.connection()));
                 }
                 intake => return Ok((slot, intake)),
             }
         }
-        Err(refused)
+        let nobody = || Error::new(ErrorKind::NotFound, "no source is connected at this endpoint");
+        Err(refused.unwrap_or_else(nobody))
     }
 
     /// Commits one transaction without a fence and without documents under a condition.

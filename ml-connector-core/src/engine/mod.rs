@@ -281,25 +281,30 @@ impl Shared {
 
     /// Since when a connection is watched: the instant at which any host saw it first.
     async fn watched_since(&self, slot: &SourceSlot) -> Result<Timestamp> {
-        let watched = slot.watched_since.get_or_try_init(|| async {
-            let key = DocKey::new("watched", slot.connection(), "since");
-            let now = self.clock.now();
-            let write = DocumentWrite {
-                key: key.clone(),
-                expected: Expected::Absent,
-                value: Some(now.as_millis().to_string().into()),
-            };
-            let first = Transaction { documents: vec![write], ..Transaction::default() };
-            if let [Committed::Applied(_)] = self.log.commit(vec![first], now).await?[..] {
-                return Ok(now);
-            }
-            let stored = self.log.documents(&[key]).await?.pop().flatten();
-            let millis = stored.and_then(|document| std::str::from_utf8(&document.bytes).ok()?.parse().ok());
-            millis.map(Timestamp::from_millis).ok_or_else(|| {
-                Error::new(ErrorKind::Unexpected, "the log does not say since when a connection is watched")
-            })
-        });
-        watched.await.copied()
+        match slot.watched_since.get() {
+            Some(watched) => Ok(*watched),
+            None => Box::pin(slot.watched_since.get_or_try_init(|| self.watch(slot))).await.copied(),
+        }
+    }
+
+    /// Writes that a connection is watched from now on, unless a host wrote that before.
+    async fn watch(&self, slot: &SourceSlot) -> Result<Timestamp> {
+        let key = DocKey::new("watched", slot.connection(), "since");
+        let now = self.clock.now();
+        let write = DocumentWrite {
+            key: key.clone(),
+            expected: Expected::Absent,
+            value: Some(now.as_millis().to_string().into()),
+        };
+        let first = Transaction { documents: vec![write], ..Transaction::default() };
+        if let [Committed::Applied(_)] = self.log.commit(vec![first], now).await?[..] {
+            return Ok(now);
+        }
+        let stored = self.log.documents(&[key]).await?.pop().flatten();
+        let millis = stored.and_then(|document| std::str::from_utf8(&document.bytes).ok()?.parse().ok());
+        millis.map(Timestamp::from_millis).ok_or_else(|| {
+            Error::new(ErrorKind::Unexpected, "the log does not say since when a connection is watched")
+        })
     }
 }
 

@@ -47,11 +47,11 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let connector = self.connector.clone();
+        let (parts, body) = request.into_parts();
         Box::pin(async move {
-            let (parts, body) = request.into_parts();
             let limit = connector.max_webhook_bytes();
             let reply = match Limited::new(body, limit).collect().await {
-                Ok(body) => connector.receive(Request::from_parts(parts, body.to_bytes())).await,
+                Ok(body) => connector.answer(&mut Request::from_parts(parts, body.to_bytes())).await,
                 Err(error) if error.is::<http_body_util::LengthLimitError>() => {
                     let error = Error::new(ErrorKind::InvalidRequest, "the webhook is larger than allowed");
                     connector.refuse(StatusCode::PAYLOAD_TOO_LARGE, &error.with_context("max", limit))

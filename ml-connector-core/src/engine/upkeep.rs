@@ -74,7 +74,7 @@ impl Shared {
     pub(super) async fn upkeep_state(&self, slot: &SourceSlot) -> Result<Option<Bytes>> {
         match slot.upkeep_state.get() {
             Some(cached) => Ok(cached.state),
-            None => self.load_upkeep_state(slot).await,
+            None => Box::pin(self.load_upkeep_state(slot)).await,
         }
     }
 

@@ -55,8 +55,8 @@ impl<'a> Pairs<'a> {
     }
 
     /// Name, value, name, value …, sorted by name.
-    pub(super) fn to_signed_parts(&self) -> Vec<&[u8]> {
-        self.0.iter().flat_map(|(name, value)| [name.as_bytes(), value.as_bytes()]).collect()
+    pub(super) fn signed_parts(&self) -> impl Iterator<Item = &[u8]> {
+        self.0.iter().flat_map(|(name, value)| [name.as_bytes(), value.as_bytes()])
     }
 }
 
