@@ -235,7 +235,8 @@ pub enum Outcome {
         /// A handle to find it by.
         note: Option<Bytes>,
     },
-    /// It stays on the work list with `due` at [`Timestamp::MAX`], until somebody changes something.
+    /// It stays on the work list with `due` at [`Timestamp::MAX`], until somebody changes something. Nothing is
+    /// uncertain about it: what it waits for kept the attempt from having any effect.
     Parked {
         /// Why.
         error: Arc<str>,

@@ -1,12 +1,12 @@
 //! One attempt for the first deliveries of a lane: look up, admit, record, send, settle.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::{
-    Shared, conversation,
+    Shared, conversation, foreign,
     lanes::{Batch, Hold, Item},
     registry::SinkSlot,
     resolve::{Stop, settle},
@@ -21,6 +21,9 @@ use crate::{
     rate::{Admission, Cost, Feedback},
 };
 
+/// An attempt that begins so soon after it was admitted counts as made at that instant. What a limit is exceeded by
+/// then is for the sink to allow for, which knows how exactly its vendor counts.
+const PROMPT: Duration = Duration::from_millis(100);
 /// How many deliveries are read at once.
 const LOAD_PAGE: usize = 64;
 
@@ -85,7 +88,7 @@ impl Attempt<'_> {
             return Ok(finished);
         }
         let Some(head) = loaded.deliveries.first() else { return Ok(Finished::settled()) };
-        let plan = match slot.sink.plan(head) {
+        let plan = match slot.plan(head) {
             Ok(plan) => plan,
             Err(error) => return self.kill_head(loaded, &error).await,
         };
@@ -113,13 +116,17 @@ impl Attempt<'_> {
                 seq: item.seq,
                 outcome: Outcome::Begun { attempt: item.attempt + 1, note: None },
             };
-            settle(self.shared, self.lease, loaded.items.iter().map(begun).collect()).await?;
+            if let Err(stop) = settle(self.shared, self.lease, loaded.items.iter().map(begun).collect()).await
+            {
+                self.finish_permit(&plan.costs, Feedback::Finished(permit)).await;
+                return Err(stop);
+            }
+            self.charge_delay(&plan.costs, now).await;
         }
         loaded.deliveries.iter_mut().for_each(|delivery| delivery.attempt += 1);
         let results = self.send(slot, &loaded.deliveries).await;
         let refused = results.iter().find_map(|result| result.as_ref().err());
-        self.finish_permit(&plan.costs, Feedback::after(permit, refused)).await;
-        let results = results.into_iter().map(|result| result.map_err(Arc::new)).collect();
+        self.finish_permit(&plan.costs, Feedback::after(permit, refused.map(Arc::as_ref))).await;
         self.settle(loaded, results, Asked::ToSend { look_up_first }).await
     }
 
@@ -186,21 +193,33 @@ impl Attempt<'_> {
     }
 
     /// One call of the sink. Whatever happens, there is one result per delivery.
-    async fn send(&self, slot: &SinkSlot, deliveries: &[Delivery]) -> Vec<Result<Receipt>> {
+    async fn send(&self, slot: &SinkSlot, deliveries: &[Delivery]) -> Vec<Result<Receipt, Arc<Error>>> {
         let total = self.shared.settings.call;
         let ctx = self.shared.context.within(total);
         let notes = LogNotes { shared: self.shared, lease: self.lease, deliveries };
-        let unknown = |message| Error::new(ErrorKind::Unavailable, message).with_effect(Effect::Unknown);
-        let mut results = match tokio::time::timeout(total, slot.sink.deliver(&ctx, deliveries, &notes)).await
-        {
-            Ok(results) => results,
-            Err(_) => deliveries.iter().map(|_| Err(unknown("the attempt did not end in time"))).collect(),
+        let sent = async { Ok(slot.sink.deliver(&ctx, deliveries, &notes).await) };
+        let (results, missing) = match foreign::call(total, "the attempt did not end in time", sent).await {
+            Ok(results) => (results, Error::new(ErrorKind::Unavailable, "the sink gave no result")),
+            Err(error) => (Vec::new(), error),
         };
-        results.truncate(deliveries.len());
-        while results.len() < deliveries.len() {
-            results.push(Err(unknown("the sink gave no result")));
-        }
+        let missing = Arc::new(missing.with_effect(Effect::Unknown));
+        let mut results: Vec<_> = results.into_iter().map(|result| result.map_err(Arc::new)).collect();
+        results.resize_with(deliveries.len(), || Err(Arc::clone(&missing)));
         results
+    }
+
+    /// The log kept what was admitted at `admitted` waiting: the next one has to count from now on.
+    async fn charge_delay(&self, costs: &[Cost], admitted: Timestamp) {
+        let now = self.shared.clock.now();
+        if now.saturating_since(admitted) <= PROMPT {
+            return;
+        }
+        for cost in costs {
+            let charge = Feedback::Charge { units: cost.units };
+            if let Err(error) = self.shared.context.limiter().report(&cost.key, charge, now).await {
+                tracing::warn!(%error, key = %cost.key, "the limiter could not be told that an attempt was late");
+            }
+        }
     }
 
     async fn finish_permit(&self, costs: &[Cost], end: Feedback) {
@@ -246,7 +265,7 @@ fn together(slot: &SinkSlot, deliveries: &[Delivery], plan: &Plan) -> usize {
             && (!head.digest || other.template == head.template)
             // What follows a delivery of the same batch could not know it.
             && other.follow.or(head.follow).is_none()
-            && slot.sink.plan(other).is_ok_and(|other| other.lane == plan.lane && other.costs == plan.costs)
+            && slot.plan(other).is_ok_and(|other| other.lane == plan.lane && other.costs == plan.costs)
     };
     1 + others.iter().take_while(joins).count()
 }

@@ -167,7 +167,7 @@ impl Connector {
             }
             let unrouted = Query { name: Some(UNROUTED.into()), ..Query::of_kind(EntryKind::Note) };
             let mut health = ConnectionHealth {
-                parked: standing(document.as_ref()).and_then(|standing| standing.parked),
+                parked: standing(document.as_ref()).and_then(|standing| standing.parked().cloned()),
                 signals,
                 deliveries,
                 dead: self.dead(&id, EntryKind::Signal).await? + self.dead(&id, EntryKind::Delivery).await?,

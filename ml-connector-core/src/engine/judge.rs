@@ -49,7 +49,8 @@ impl Judged {
         if !uncertain && error.retry() == Retry::Never {
             return Self::Dead;
         }
-        let paced = !uncertain && error.kind() == ErrorKind::RateLimited;
+        // A look-up that has to wait is as little of a failure as an attempt that has to.
+        let paced = error.kind() == ErrorKind::RateLimited;
         let attempt = item.attempt + u32::from(!paced);
         // What failed together comes back together.
         let dice = batch.items.first().map_or(item.seq, |head| head.seq);

@@ -4,6 +4,7 @@ use std::{collections::VecDeque, sync::Arc};
 
 use super::{
     deliver::{Asked, Attempt, Loaded},
+    foreign,
     lanes::{Hold, Item},
     registry::SinkSlot,
     resolve::{Stop, settle},
@@ -84,26 +85,23 @@ impl Attempt<'_> {
         self.shared.stats.count(Stat::LookedUp);
         let call = self.shared.settings.call;
         let ctx = self.shared.context.within(call);
-        let lookup = tokio::time::timeout(call, slot.sink.look_up(&ctx, delivery)).await;
+        let asked = slot.sink.look_up(&ctx, delivery);
+        let lookup = foreign::call(call, "the look-up did not end in time", asked).await;
         let may_repeat =
-            matches!(lookup, Ok(Ok(Lookup::MayRepeat))) || slot.sink.info().on_unknown == OnUnknown::Repeat;
+            matches!(lookup, Ok(Lookup::MayRepeat)) || slot.sink.info().on_unknown == OnUnknown::Repeat;
         Ok(match lookup {
-            Ok(Ok(Lookup::Happened(receipt))) => Verdict::Happened(receipt),
-            Ok(Ok(Lookup::DidNotHappen)) => Verdict::Repeat { warn: false },
-            Ok(Ok(Lookup::AskAgain { at })) => Verdict::AskAgain(at),
-            Ok(Ok(Lookup::MayRepeat | Lookup::CannotTell)) if may_repeat => {
+            Ok(Lookup::Happened(receipt)) => Verdict::Happened(receipt),
+            Ok(Lookup::DidNotHappen) => Verdict::Repeat { warn: false },
+            Ok(Lookup::AskAgain { at }) => Verdict::AskAgain(at),
+            Ok(Lookup::MayRepeat | Lookup::CannotTell) if may_repeat => {
                 tracing::warn!(seq = item.seq.0, "a delivery is repeated and possibly duplicated");
                 Verdict::Repeat { warn: true }
             }
-            Ok(Ok(Lookup::MayRepeat | Lookup::CannotTell)) => Verdict::Missing(Error::new(
+            Ok(Lookup::MayRepeat | Lookup::CannotTell) => Verdict::Missing(Error::new(
                 ErrorKind::Unexpected,
                 "possibly missing: the other side cannot tell what became of the attempt",
             )),
-            Ok(Err(error)) => Verdict::Failed(error.with_effect(Effect::Unknown)),
-            Err(_) => Verdict::Failed(
-                Error::new(ErrorKind::Unavailable, "the look-up did not end in time")
-                    .with_effect(Effect::Unknown),
-            ),
+            Err(error) => Verdict::Failed(error.with_effect(Effect::Unknown)),
         })
     }
 

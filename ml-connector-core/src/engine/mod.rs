@@ -47,6 +47,7 @@ mod deliver;
 mod dry_run;
 mod explain;
 mod feeds;
+mod foreign;
 mod health;
 mod intake;
 mod judge;
@@ -139,7 +140,8 @@ pub struct Settings {
     /// How long a partition is leased: how long the work of a host that died lies still. It is renewed three times as
     /// often. Default: 15 s.
     pub lease: Duration,
-    /// How long [`Connector::run`] lets work under way finish after the shutdown. Default: 10 s.
+    /// How long [`Connector::run`] lets work under way finish after the shutdown; partitions stay its own meanwhile.
+    /// Default: 10 s.
     pub grace: Duration,
     /// How long the head of a lane may fail for reasons that pass before it is dead and the lane goes on.
     /// Default: 15 min.

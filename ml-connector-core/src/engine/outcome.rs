@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::{Shared, lanes::LaneId, promise::append_event};
 use crate::{
     Error, ErrorKind, Result, Timestamp,
-    audit::{Committed, DocKey, Document, DocumentWrite, Expected, Parent, Transaction},
+    audit::{Committed, DocKey, Document, DocumentWrite, EntryKind, Expected, Parent, Transaction},
     model::{Affinity, Change, ConnectionId, EntityRef, Event, Partition, Seq},
 };
 
@@ -57,11 +57,31 @@ pub(super) async fn append(
 }
 
 /// Since when a connection does not work, and why.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Standing {
     /// Numbers the connection's ups and downs.
-    pub(super) n: u64,
-    pub(super) parked: Option<Parked>,
+    n: u64,
+    /// Why reads do not work.
+    signals: Option<Parked>,
+    /// Why deliveries do not. A connection may do one of them and not the other.
+    deliveries: Option<Parked>,
+}
+
+impl Standing {
+    fn of_mut(&mut self, kind: EntryKind) -> &mut Option<Parked> {
+        if kind == EntryKind::Signal { &mut self.signals } else { &mut self.deliveries }
+    }
+
+    /// What has not worked for longest.
+    pub(super) fn parked(&self) -> Option<&Parked> {
+        [&self.signals, &self.deliveries].into_iter().flatten().min_by_key(|parked| parked.since)
+    }
+
+    /// What does not work.
+    pub(super) fn kinds(&self) -> impl Iterator<Item = EntryKind> {
+        let signals = self.signals.as_ref().map(|_| EntryKind::Signal);
+        signals.into_iter().chain(self.deliveries.as_ref().map(|_| EntryKind::Delivery))
+    }
 }
 
 /// Why a connection does not work.
@@ -84,37 +104,43 @@ pub(super) fn standing(document: Option<&Document>) -> Option<Standing> {
     document.and_then(|document| serde_json::from_slice(&document.bytes).ok())
 }
 
-/// Writes down that a connection has stopped working (`reason`), or works again, and tells about it. Whoever notices
-/// the same on another host changes nothing.
+/// Writes down that a connection's reads or deliveries have stopped working (`reason`), or work again, and tells when
+/// the connection as a whole has turned. Whoever notices the same on another host changes nothing.
 pub(super) async fn connection_turned(
     shared: &Shared,
     connection: &ConnectionId,
+    kind: EntryKind,
     reason: Option<Arc<str>>,
 ) -> Result<()> {
     for _ in 0..STALE_TRIES {
         let now = shared.clock.now();
         let key = standing_key(connection);
         let known = load::<Standing>(shared, &key).await?;
-        let (expected, n, was_parked) = match &known {
-            Some((version, known)) => (Expected::Version(*version), known.n, known.parked.is_some()),
-            None => (Expected::Absent, 0, false),
+        let (expected, mut standing) = match known {
+            Some((version, known)) => (Expected::Version(version), known),
+            None => (Expected::Absent, Standing::default()),
         };
-        if was_parked == reason.is_some() {
+        if standing.of_mut(kind).is_some() == reason.is_some() {
             return Ok(());
         }
-        let parked = reason.clone().map(|reason| Parked { since: now, reason });
-        let change = if parked.is_some() { Change::Parked } else { Change::Resumed };
-        let standing = Standing { n: n + 1, parked };
+        let was_parked = standing.parked().is_some();
+        *standing.of_mut(kind) = reason.clone().map(|reason| Parked { since: now, reason });
+        let is_parked = standing.parked().is_some();
+        standing.n += u64::from(is_parked != was_parked);
         let mut transaction = Transaction {
             documents: vec![DocumentWrite { key, expected, value: Some(encode(&standing)?) }],
             ..Transaction::default()
         };
-        let entity = EntityRef::new("connection", connection.as_str());
-        let mut event = Event::new(connection.clone(), entity, n + 1, BTreeSet::from([change]), now, None);
-        event.reason.clone_from(&reason);
-        let partition = Affinity::from(connection.as_str()).partition();
         let mut wake = Vec::new();
-        append_event(shared, partition, event, &mut transaction, Parent::None, &mut wake).await?;
+        if is_parked != was_parked {
+            let entity = EntityRef::new("connection", connection.as_str());
+            let change = if is_parked { Change::Parked } else { Change::Resumed };
+            let mut event =
+                Event::new(connection.clone(), entity, standing.n, BTreeSet::from([change]), now, None);
+            event.reason.clone_from(&reason);
+            let partition = Affinity::from(connection.as_str()).partition();
+            append_event(shared, partition, event, &mut transaction, Parent::None, &mut wake).await?;
+        }
         match shared.log.commit(vec![transaction], now).await?.pop() {
             Some(Committed::Applied(_)) => {
                 shared.wake.partitions(&wake);

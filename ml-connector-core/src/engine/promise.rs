@@ -214,8 +214,7 @@ impl Shared {
             return digest_lane(&delivery.destination, delivery.template.as_deref(), schedule).number(sink);
         }
         let registry = self.registry();
-        let planned =
-            registry.sink(sink).and_then(|slot| slot.sink.plan(delivery).ok()).map(|plan| plan.lane);
+        let planned = registry.sink(sink).and_then(|slot| slot.plan(delivery).ok()).map(|plan| plan.lane);
         let lane = planned.unwrap_or_else(|| LaneKey::from(delivery.destination.as_str()));
         // What waits for its time must not keep others waiting.
         schedule.map_or(lane.clone(), |schedule| LaneKey::new(format!("{lane}\n{schedule}"))).number(sink)

@@ -8,11 +8,11 @@ use std::{
 
 use tokio::sync::OnceCell;
 
-use super::{promise::digest_lane, stored::StoredDelivery, upkeep::StateCache};
+use super::{foreign, promise::digest_lane, stored::StoredDelivery, upkeep::StateCache};
 use crate::{
     Error, ErrorKind, Result, Sink, Source, Timestamp,
     auth::OAuth2,
-    model::{AccountKey, Change, ConnectionId, Delivery, EndpointId, EntityRef, Event, Partition, Seq},
+    model::{AccountKey, Change, ConnectionId, Delivery, EndpointId, EntityRef, Event, Partition, Plan, Seq},
     route::{Digest, Route, RouteMode, RouteSet, Target},
 };
 
@@ -48,6 +48,16 @@ pub(super) struct SinkSlot {
 impl SourceSlot {
     pub(super) fn connection(&self) -> &ConnectionId {
         &self.source.info().connection
+    }
+}
+
+impl SinkSlot {
+    /// How the sink would go about a delivery.
+    ///
+    /// # Errors
+    /// What the sink finds wrong with it.
+    pub(super) fn plan(&self, delivery: &Delivery) -> Result<Plan> {
+        foreign::ask(|| self.sink.plan(delivery))
     }
 }
 
@@ -167,8 +177,7 @@ impl Registry {
                     .with_context("sink", &target.sink));
             }
             for (i, target) in route.to.iter().enumerate().filter(|(_, target)| target.template.is_some()) {
-                let refused =
-                    self.sinks.get(&target.sink).and_then(|slot| slot.sink.plan(&probe(target)).err());
+                let refused = self.sinks.get(&target.sink).and_then(|slot| slot.plan(&probe(target)).err());
                 if let Some(error) = refused.filter(|error| error.kind() == ErrorKind::ConfigInvalid) {
                     return Err(error
                         .with_context("route", &route.name)

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
-    Shared, feeds,
+    Shared, feeds, foreign,
     intake::signal_entry,
     lanes::{Batch, Hold, Item},
     observe::{Noticed, Purpose, load_snapshots, observe},
@@ -156,14 +156,11 @@ async fn resolve_entity(
     for _ in 0..STALE_TRIES {
         let last = load_snapshots(shared, slot, [entity]).await?.pop().and_then(|(_, known)| known);
         let ctx = shared.context.within(shared.settings.call);
-        let call = slot.source.resolve(&ctx, &signals, last.as_ref().map(|(_, snapshot)| snapshot));
-        let resolution = match tokio::time::timeout(shared.settings.call, call).await {
-            Ok(Ok(resolution)) => resolution,
-            Ok(Err(error)) => return failed(shared, lease, batch, group, &error).await,
-            Err(_) => {
-                let error = Error::new(ErrorKind::Unavailable, "the read did not end in time");
-                return failed(shared, lease, batch, group, &error).await;
-            }
+        let read = slot.source.resolve(&ctx, &signals, last.as_ref().map(|(_, snapshot)| snapshot));
+        let resolution = match foreign::call(shared.settings.call, "the read did not end in time", read).await
+        {
+            Ok(resolution) => resolution,
+            Err(error) => return failed(shared, lease, batch, group, &error).await,
         };
         let mut transaction = Transaction { fence: Some(lease), ..Transaction::default() };
         let mut noticed = Noticed::default();

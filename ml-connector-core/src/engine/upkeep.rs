@@ -9,7 +9,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Shared, feeds,
+    Shared, feeds, foreign,
     intake::signal_entry,
     lanes::Batch,
     registry::SourceSlot,
@@ -160,10 +160,8 @@ pub(super) async fn look_after(
     let ctx = shared.context.within(shared.settings.call);
     let bytes = state.as_ref().map(|document| &document.bytes);
     let upkeep = slot.source.upkeep(&ctx, callback.as_deref(), bytes);
-    let upkeep = tokio::time::timeout(shared.settings.call, upkeep).await.unwrap_or_else(|_| {
-        Err(Error::new(ErrorKind::Unavailable, "the subscriptions could not be looked after in time"))
-    });
-    let upkeep = match upkeep {
+    let late = "the subscriptions could not be looked after in time";
+    let upkeep = match foreign::call(shared.settings.call, late, upkeep).await {
         Ok(upkeep) => upkeep,
         Err(error) => {
             let resolved = failed(shared, lease, batch, group, &error).await?;

@@ -175,7 +175,7 @@ fn settle_entry(connection: &Connection, settlement: &Settlement, now: Timestamp
         Outcome::Parked { .. } => {
             connection
                 .prepare_cached(
-                    "UPDATE work SET due = ?2
+                    "UPDATE work SET due = ?2, uncertain = 0
                  WHERE part = (SELECT part FROM entry WHERE seq = ?1) AND seq = ?1",
                 )?
                 .execute(params![seq, Timestamp::MAX.as_millis()])?

@@ -30,6 +30,8 @@ pub struct MemoryLog {
     appended: Notify,
     #[cfg(any(test, feature = "testing"))]
     failing: std::sync::atomic::AtomicUsize,
+    #[cfg(any(test, feature = "testing"))]
+    delay_ms: std::sync::atomic::AtomicU64,
 }
 
 impl MemoryLog {
@@ -45,9 +47,20 @@ impl MemoryLog {
         self.failing.store(count, std::sync::atomic::Ordering::SeqCst);
     }
 
+    /// Makes commits take so long from now on, as a busy disk would.
     #[cfg(any(test, feature = "testing"))]
-    fn check_fault(&self) -> Result<()> {
+    pub fn delay_commits(&self, delay: Duration) {
+        let millis = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
+        self.delay_ms.store(millis, std::sync::atomic::Ordering::SeqCst);
+    }
+
+    #[cfg(any(test, feature = "testing"))]
+    async fn check_fault(&self) -> Result<()> {
         use std::sync::atomic::Ordering::SeqCst;
+        let delay = Duration::from_millis(self.delay_ms.load(SeqCst));
+        if !delay.is_zero() {
+            tokio::time::sleep(delay).await;
+        }
         match self.failing.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1)) {
             Ok(_) => Err(Error::new(ErrorKind::Unavailable, "this commit was told to fail")
                 .with_operation("memory_log.commit")),
@@ -71,7 +84,7 @@ impl fmt::Debug for MemoryLog {
 impl AuditLog for MemoryLog {
     async fn commit(&self, transactions: Vec<Transaction>, now: Timestamp) -> Result<Vec<Committed>> {
         #[cfg(any(test, feature = "testing"))]
-        self.check_fault()?;
+        self.check_fault().await?;
         transactions.iter().try_for_each(Transaction::validate)?;
         let mut state = self.state();
         let before = state.end();

@@ -205,7 +205,10 @@ impl State {
                 pending.due = *due;
                 pending.uncertain = *uncertain;
             }
-            Outcome::Parked { .. } => pending.due = Timestamp::MAX,
+            Outcome::Parked { .. } => {
+                pending.due = Timestamp::MAX;
+                pending.uncertain = false;
+            }
             Outcome::Done { .. } | Outcome::Dead { .. } | Outcome::Dropped { .. } => {
                 self.lanes.remove(&(entry.partition, pending.kind, pending.lane, seq));
                 self.work.remove(&place);

@@ -110,7 +110,7 @@ pub async fn a_parked_entry_waits_for_somebody(log: &dyn AuditLog) {
     apply(log, settle([(seq, begun), (seq, Outcome::Parked { error: error() })])).await;
     let parked = only_pending(log).await;
     assert_eq!(parked.due, Timestamp::MAX, "a parked entry is never due");
-    assert_eq!((parked.attempt, parked.uncertain), (2, true), "parking forgets nothing about the attempt");
+    assert_eq!((parked.attempt, parked.uncertain), (2, false), "the attempt had no effect, and counts");
     assert_eq!(read(log, seq).await.state, State::Parked);
     apply(log, settle([(seq, retry(2, NOON, true))])).await;
     assert_eq!(only_pending(log).await.due, NOON, "it can be made due again");

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use super::{
     super::{
-        Shared,
+        Shared, foreign,
         intake::signal_entry,
         lanes::{Batch, Hold, Item, LaneId},
         observe::{Noticed, Purpose, observe, remember},
@@ -73,15 +73,12 @@ pub(in crate::engine) async fn step(
     };
     let ctx = shared.context.within(shared.settings.call);
     let poll = slot.source.poll(&ctx, feed, turn.mode, checkpoint.as_ref());
-    let page = match tokio::time::timeout(shared.settings.call, poll).await {
-        Ok(Ok(page)) if page.more && checkpoint.as_ref() == Some(&page.checkpoint) => {
-            Err(Error::new(ErrorKind::InvalidResponse, "a page of the feed leads to itself")
-                .with_context("feed", feed))
+    match foreign::call(shared.settings.call, "the page did not come in time", poll).await {
+        Ok(page) if page.more && checkpoint.as_ref() == Some(&page.checkpoint) => {
+            let error = Error::new(ErrorKind::InvalidResponse, "a page of the feed leads to itself")
+                .with_context("feed", feed);
+            turn.fail(shared, lease, batch, group, error).await
         }
-        Ok(page) => page,
-        Err(_) => Err(Error::new(ErrorKind::Unavailable, "the page did not come in time")),
-    };
-    match page {
         Ok(page) => turn.take(shared, lease, group, &page, state, expected).await,
         Err(error) => turn.fail(shared, lease, batch, group, error).await,
     }

@@ -10,7 +10,7 @@ mod tests;
 
 use std::{
     cmp::Reverse,
-    collections::{BinaryHeap, HashMap, VecDeque},
+    collections::{BinaryHeap, HashMap, HashSet, VecDeque},
     time::Duration,
 };
 
@@ -327,7 +327,13 @@ impl Lanes {
 
     /// Forgets a partition that is not held any more. Batches that are under way find out by their fence.
     pub(super) fn forget(&mut self, partition: Partition) {
-        self.lanes.retain(|id, _| id.partition != partition);
+        // Whoever was to find out whether a connection works again is gone: if it is held anew, anybody may.
+        let gone: HashSet<ConnectionId> = self
+            .lanes
+            .extract_if(|id, _| id.partition == partition)
+            .map(|(_, lane)| lane.connection)
+            .collect();
+        gone.iter().for_each(|connection| self.end_outage(connection));
         self.backlogs.forget(partition);
         for (key, at) in self.gates.abandon(|id| id.partition == partition) {
             self.push(at, Wake::Gate(key));

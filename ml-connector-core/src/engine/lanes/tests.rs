@@ -311,3 +311,16 @@ fn what_was_about_to_begin_when_an_outage_began_waits_for_its_end() {
     lanes.finish(&probe, &[], Hold::None, at(60));
     assert_eq!(std::iter::from_fn(|| take_batch(&mut lanes, 60)).count(), 2);
 }
+
+#[test]
+fn a_connection_whose_probe_was_lost_with_its_partition_is_tried_again_when_it_is_held_anew() {
+    let mut lanes = lanes(&[pending(Delivery, "slack", 7, 1, 0)]);
+    let (lane, _) = take(&mut lanes, 0).unwrap();
+    let again = Item { seq: Seq(1), due: at(0), attempt: 0, uncertain: false };
+    finish(&mut lanes, lane, &[again], Hold::Outage(at(0)), at(0));
+    assert_eq!(take(&mut lanes, 0), None, "it is left alone");
+    assert_eq!(take(&mut lanes, 60).unwrap().1, [1], "the probe");
+    lanes.forget(Partition::new(0));
+    lanes.add(Partition::new(0), &pending(Delivery, "slack", 7, 1, 0), at(61));
+    assert_eq!(take(&mut lanes, 61).unwrap().1, [1]);
+}

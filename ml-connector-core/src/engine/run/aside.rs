@@ -2,9 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
+use tokio::sync::mpsc::UnboundedReceiver;
+
 use super::{Finished, LOG_PAUSE, Runner};
 use crate::{
-    engine::{feeds, health::Survey, lanes::Hold, outcome, registry::SourceSlot},
+    audit::EntryKind,
+    engine::{Shared, feeds, health::Survey, lanes::Hold, outcome, registry::SourceSlot},
     model::ConnectionId,
 };
 
@@ -14,26 +17,35 @@ const PRUNE_PAGE: usize = 500;
 /// How often it is looked whether a token that nobody uses has to be renewed. Vendors give it weeks.
 const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(3600);
 
+/// A connection's reads or deliveries have stopped working, and why, or work again.
+pub(super) type Turned = (ConnectionId, EntryKind, Option<Arc<str>>);
+
+/// Writes down how connections turn, one turn after the other, so that the last word holds.
+pub(super) async fn tell_turns(shared: Arc<Shared>, mut turns: UnboundedReceiver<Turned>) {
+    while let Some((connection, kind, reason)) = turns.recv().await {
+        while let Err(error) = outcome::connection_turned(&shared, &connection, kind, reason.clone()).await {
+            tracing::error!(%error, %connection, "the log cannot be told whether a connection works");
+            tokio::time::sleep(LOG_PAUSE).await;
+        }
+    }
+}
+
 impl Runner {
-    /// Tells once that a connection has stopped working, and once that it works again.
-    pub(super) fn tell(&mut self, connection: ConnectionId, finished: &Finished) {
+    /// Tells once that a connection's reads or deliveries have stopped working, and once that they work again.
+    pub(super) fn tell(&mut self, connection: ConnectionId, kind: EntryKind, finished: &Finished) {
+        let what = (connection, kind);
         let reason = match finished.hold {
-            Hold::Outage(_) if self.parked.insert(connection.clone()) => {
+            Hold::Outage(_) if self.parked.insert(what.clone()) => {
                 Some(finished.reason.clone().unwrap_or_else(|| "it is not connected".into()))
             }
             Hold::Outage(_) | Hold::Until(_) | Hold::Quota(..) => return,
-            Hold::None | Hold::Blocked | Hold::Split(_) | Hold::Parked if self.parked.remove(&connection) => {
-                None
-            }
+            Hold::None | Hold::Blocked | Hold::Split(_) | Hold::Parked if self.parked.remove(&what) => None,
             Hold::None | Hold::Blocked | Hold::Split(_) | Hold::Parked => return,
         };
-        let shared = Arc::clone(&self.shared);
-        self.tellers.spawn(async move {
-            while let Err(error) = outcome::connection_turned(&shared, &connection, reason.clone()).await {
-                tracing::error!(%error, %connection, "the log cannot be told whether a connection works");
-                tokio::time::sleep(LOG_PAUSE).await;
-            }
-        });
+        if let Some(turns) = &self.turns {
+            // Nobody listens when the loop has ended.
+            let _ = turns.send((what.0, kind, reason));
+        }
     }
 
     /// Makes sure that what sources do by themselves waits in the log.
@@ -62,9 +74,10 @@ impl Runner {
         let keys: Vec<_> = ids.iter().map(outcome::standing_key).collect();
         match self.shared.log.documents(&keys).await {
             Ok(standings) => {
-                let parked = |document: Option<_>| outcome::standing(document.as_ref())?.parked;
-                let known =
-                    ids.into_iter().zip(standings).filter_map(|(id, document)| parked(document).map(|_| id));
+                let known = ids.into_iter().zip(standings).flat_map(|(id, document)| {
+                    let standing = outcome::standing(document.as_ref()).unwrap_or_default();
+                    standing.kinds().map(|kind| (id.clone(), kind)).collect::<Vec<_>>()
+                });
                 self.parked = known.collect();
             }
             Err(error) => tracing::error!(%error, "the log cannot say which connections work"),

@@ -13,9 +13,13 @@ use std::{
 };
 
 use bytes::Bytes;
-use tokio::task::{AbortHandle, JoinError, JoinSet};
+use tokio::{
+    sync::mpsc::{UnboundedSender, unbounded_channel},
+    task::{AbortHandle, JoinError, JoinSet},
+};
 use tracing::Instrument;
 
+use self::aside::Turned;
 use super::{
     Connector, Shared,
     deliver::deliver,
@@ -33,7 +37,7 @@ use crate::{
 const HINT: Duration = Duration::from_secs(30);
 /// How often what other processes commit is looked for at most: our own commits tell by themselves.
 const HINT_GAP: Duration = Duration::from_millis(200);
-/// How long a source or a sink that panicked is left alone.
+/// How long work that panicked is left alone.
 const PANIC_PAUSE: Duration = Duration::from_secs(30);
 /// How much of the grace period is kept for giving partitions back, at least.
 const LEAST_GIVE_BACK: Duration = Duration::from_millis(500);
@@ -118,8 +122,10 @@ struct Runner {
     deliveries: Work,
     tasks: JoinSet<Finished>,
     running: HashMap<tokio::task::Id, Running>,
-    /// Connections that do not work, as the log was told.
-    parked: HashSet<ConnectionId>,
+    /// What does not work of which connection, as the log was told.
+    parked: HashSet<(ConnectionId, EntryKind)>,
+    /// To the task that tells the log; `None` when nothing more is told.
+    turns: Option<UnboundedSender<Turned>>,
     tellers: JoinSet<()>,
     prune_at: Timestamp,
     save_at: Timestamp,
@@ -177,6 +183,9 @@ impl Runner {
 
     fn new(shared: Arc<Shared>, owner: Arc<str>) -> Self {
         let work = |max| Work { lanes: Lanes::default(), under_way: 0, max };
+        let (turns, told) = unbounded_channel();
+        let mut tellers = JoinSet::new();
+        tellers.spawn(aside::tell_turns(Arc::clone(&shared), told));
         Self {
             signals: work(shared.settings.max_resolving),
             deliveries: work(shared.settings.max_delivering),
@@ -187,7 +196,8 @@ impl Runner {
             tasks: JoinSet::new(),
             running: HashMap::new(),
             parked: HashSet::new(),
-            tellers: JoinSet::new(),
+            turns: Some(turns),
+            tellers,
             prune_at: Timestamp::default(),
             save_at: Timestamp::default(),
             saved: None,
@@ -205,31 +215,7 @@ impl Runner {
         if now < self.renew_at {
             return;
         }
-        let lease = self.shared.settings.lease;
-        let request = LeaseRequest::Hold {
-            owner: Arc::clone(&self.owner),
-            want: usize::from(Partition::COUNT),
-            until: now + lease,
-            now,
-        };
-        let held = match self.shared.log.lease(request).await {
-            Ok(held) => held,
-            Err(error) => {
-                tracing::error!(%error, "partitions cannot be leased: trying again");
-                self.renew_at = now + LOG_PAUSE;
-                return;
-            }
-        };
-        self.renew_at = now + lease / 3;
-        let held: BTreeMap<Partition, Lease> =
-            held.into_iter().map(|lease| (lease.partition, lease)).collect();
-        let lost: Vec<Partition> = self
-            .leases
-            .iter()
-            .filter(|(partition, known)| held.get(*partition) != Some(&known.lease))
-            .map(|(partition, _)| *partition)
-            .collect();
-        lost.into_iter().for_each(|partition| self.lose(partition));
+        let Some(held) = self.hold(usize::from(Partition::COUNT), now).await else { return };
         let new: Vec<Lease> =
             held.values().copied().filter(|lease| !self.leases.contains_key(&lease.partition)).collect();
         if new.is_empty() {
@@ -247,6 +233,30 @@ impl Runner {
         tracing::info!(held = self.leases.len(), taken = taken.len(), "partitions held");
         self.shared.wake.partitions(&taken);
         self.schedule(|slot| taken.contains(&slot.partition));
+    }
+
+    /// Asks for so many partitions, and ends what is under way in those that are lost. Nothing when the log does not
+    /// answer.
+    async fn hold(&mut self, want: usize, now: Timestamp) -> Option<BTreeMap<Partition, Lease>> {
+        let lease = self.shared.settings.lease;
+        let request = LeaseRequest::Hold { owner: Arc::clone(&self.owner), want, until: now + lease, now };
+        let held: BTreeMap<Partition, Lease> = match self.shared.log.lease(request).await {
+            Ok(held) => held.into_iter().map(|lease| (lease.partition, lease)).collect(),
+            Err(error) => {
+                tracing::error!(%error, "partitions cannot be leased: trying again");
+                self.renew_at = now + LOG_PAUSE;
+                return None;
+            }
+        };
+        self.renew_at = now + lease / 3;
+        let lost: Vec<Partition> = self
+            .leases
+            .iter()
+            .filter(|(partition, known)| held.get(*partition) != Some(&known.lease))
+            .map(|(partition, _)| *partition)
+            .collect();
+        lost.into_iter().for_each(|partition| self.lose(partition));
+        Some(held)
     }
 
     fn lose(&mut self, partition: Partition) {
@@ -321,7 +331,7 @@ impl Runner {
             Err(error) if error.is_cancelled() => return,
             Err(_) => {
                 // What it did before is unknown.
-                tracing::error!(connection = %batch.connection, "a source or a sink panicked: its work is tried again");
+                tracing::error!(connection = %batch.connection, "work panicked: it is tried again");
                 let again = |item: &Item| Item { due: now + PANIC_PAUSE, uncertain: true, ..*item };
                 Finished {
                     waits: batch.items.iter().map(again).collect(),
@@ -337,7 +347,7 @@ impl Runner {
             self.lose(partition);
             self.renew_at = now;
         } else {
-            self.tell(batch.connection.clone(), &finished);
+            self.tell(batch.connection.clone(), batch.lane.kind, &finished);
             self.work(batch.lane.kind).lanes.finish(&batch, &finished.waits, finished.hold, now);
         }
     }
@@ -354,11 +364,7 @@ impl Runner {
     async fn stop(mut self) {
         let grace = self.shared.settings.grace;
         let give_back = (grace / 10).max(LEAST_GIVE_BACK);
-        let all = async {
-            while self.tasks.join_next().await.is_some() {}
-            while self.tellers.join_next().await.is_some() {}
-        };
-        if tokio::time::timeout(grace.saturating_sub(give_back), all).await.is_err() {
+        if tokio::time::timeout(grace.saturating_sub(give_back), self.finish_all()).await.is_err() {
             tracing::warn!(
                 under_way = self.tasks.len(),
                 "the grace period is over: what is under way will be looked up"
@@ -379,6 +385,25 @@ impl Runner {
             }
             Err(_) => tracing::warn!("the log does not answer: partitions expire by themselves"),
         }
+    }
+
+    /// Waits until nothing is under way. Meanwhile the partitions stay ours: nobody may repeat what we are sending.
+    async fn finish_all(&mut self) {
+        while !self.tasks.is_empty() {
+            let renew_in = self.renew_at.saturating_since(self.shared.clock.now()).min(SLICE);
+            tokio::select! {
+                biased;
+                Some(ended) = self.tasks.join_next_with_id() => self.finish(ended),
+                () = tokio::time::sleep(renew_in), if !self.leases.is_empty() => {
+                    let now = self.shared.clock.now();
+                    if now >= self.renew_at {
+                        self.hold(self.leases.len(), now).await;
+                    }
+                }
+            }
+        }
+        self.turns = None;
+        while self.tellers.join_next().await.is_some() {}
     }
 }
 

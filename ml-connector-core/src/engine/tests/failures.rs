@@ -94,6 +94,84 @@ async fn a_lane_that_needs_somebody_is_parked_and_resumes_in_order() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_parked_lane_survives_a_restart_where_nothing_can_be_looked_up() {
+    let world = World::new();
+    let connector = world.connector();
+    for _ in 0..3 {
+        world.board.fault(before(ErrorKind::NotFound, Effect::None, Scope::Lane, Retry::Never));
+        world.board.lookups.lock().unwrap().push_back(Ok(Lookup::CannotTell));
+    }
+    tell(&world, &connector, &["1", "2", "3"]).await;
+    for _ in 0..2 {
+        world.run(&world.connector(), secs(30)).await;
+    }
+    let states: Vec<_> = world.entries(EntryKind::Delivery).await.iter().map(|entry| entry.state).collect();
+    assert_eq!(states, [State::Parked, State::Pending, State::Pending]);
+    world.run(&world.connector(), secs(900)).await;
+    assert_eq!(world.board.corner("a"), ALL);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_look_up_that_has_to_wait_for_its_limit_fails_nothing() {
+    let world = World::new();
+    let connector = world.connector();
+    world.board.fault(Fault::After);
+    for hours in 1..=3 {
+        let limited = Error::new(ErrorKind::RateLimited, "the day is used up")
+            .with_scope(Scope::Quota("board/reads".into()))
+            .with_retry(Retry::At(world.clock_now() + secs(hours * 3600)));
+        world.board.lookups.lock().unwrap().push_back(Err(limited));
+    }
+    tell(&world, &connector, &["1", "2", "3"]).await;
+    world.run(&connector, secs(4 * 3600)).await;
+    assert_eq!((world.board.corner("a"), connector.stats().dead), (ALL.map(ToOwned::to_owned).to_vec(), 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_log_that_is_slow_now_and_then_brings_no_two_attempts_too_close_to_each_other() {
+    let world = World::new();
+    let connector = world.connector();
+    let (stop, running) = start(&connector);
+    for id in 0..20 {
+        world.ledger.put(&id.to_string(), Status::Open, "2026-04-01");
+        connector.receive(webhook(&format!("account:books {id}"), "good")).await;
+    }
+    for delay in (0..200).map(|nth| nth * 37 % 11 * 90) {
+        world.log.delay_commits(Duration::from_millis(delay));
+        tokio::time::sleep(Duration::from_millis(900)).await;
+    }
+    stop.send(()).unwrap();
+    running.await.unwrap();
+    let times: Vec<Timestamp> = world.board.written.lock().unwrap().iter().map(|(.., at)| *at).collect();
+    let closest = times.windows(2).map(|two| two[1].saturating_since(two[0])).min().unwrap();
+    assert_eq!(times.len(), 20);
+    assert!(closest >= Duration::from_millis(900), "{closest:?} apart, where one a second is allowed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_always_panics_is_dead_after_a_while_and_the_rest_goes_on() {
+    let world = World::new();
+    let connector = world.connector();
+    let (stop, running) = start(&connector);
+    for _ in 0..40 {
+        world.board.fault(Fault::Panic);
+    }
+    for id in ["1", "2"] {
+        world.ledger.put(id, Status::Open, "2026-04-01");
+        connector.receive(webhook(&format!("account:books {id}"), "good")).await;
+        tokio::time::sleep(secs(1)).await;
+    }
+    tokio::time::sleep(secs(16 * 60)).await;
+    world.board.faults.lock().unwrap().clear();
+    tokio::time::sleep(secs(16 * 60)).await;
+    stop.send(()).unwrap();
+    running.await.unwrap();
+    assert_eq!((world.board.corner("a"), connector.stats().dead), (vec!["invoice.sent 2".to_owned()], 1));
+    let first = world.outcomes(EntryKind::Delivery).await.remove(0);
+    assert!(first.contains("possibly delivered") && first.contains("panicked"), "{first}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_repaired_connection_goes_on_at_once_when_the_host_says_so() {
     let world = World::new();
     let connector = world.connector();
@@ -193,7 +271,7 @@ async fn what_nobody_can_tell_is_decided_by_the_host_and_said_in_the_log() {
             .lookups
             .lock()
             .unwrap()
-            .extend([Lookup::AskAgain { at: world.clock_now() + secs(30) }, told]);
+            .extend([Ok(Lookup::AskAgain { at: world.clock_now() + secs(30) }), Ok(told)]);
         tell(&world, &connector, &["1"]).await;
         world.run(&connector, secs(60)).await;
         assert_eq!(world.board.corner("a").len(), written);

@@ -1,6 +1,6 @@
 //! One host after another on one log, each with a limiter of its own.
 
-use vendor::webhook;
+use vendor::{Fault, webhook};
 
 use super::*;
 use crate::{
@@ -20,6 +20,7 @@ fn another(world: &World) -> World {
         log: Arc::clone(&world.log),
         clock: Arc::clone(&world.clock),
         lease: world.lease,
+        grace: world.grace,
         ..World::new()
     }
 }
@@ -116,4 +117,20 @@ async fn the_first_host_on_a_log_pays_for_nobody() {
     assert_eq!(written(&world).0.len(), LIMIT);
     let saved = world.limiter.counts(Duration::ZERO, world.clock.now()).await.unwrap();
     assert!(saved.is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_host_still_sends_while_it_shuts_down_is_not_sent_by_another() {
+    let first = World { grace: secs(60), ..world() };
+    let connector = first.connector();
+    first.board.fault(Fault::Late(secs(40)));
+    let (stop, running) = start(&connector);
+    tell(&first, &connector, 100..101).await;
+    tokio::time::sleep(secs(1)).await;
+    stop.send(()).unwrap();
+    let second = another(&first);
+    let (_stop, _running) = start(&second.connector());
+    running.await.unwrap();
+    tokio::time::sleep(secs(120)).await;
+    assert_eq!(first.board.corner("a"), ["invoice.sent 100"]);
 }

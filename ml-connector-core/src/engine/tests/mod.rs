@@ -56,6 +56,7 @@ struct World {
     on_unknown: OnUnknown,
     retention: Option<Duration>,
     lease: Duration,
+    grace: Duration,
     retries: Retries,
 }
 
@@ -72,6 +73,7 @@ impl World {
             on_unknown: OnUnknown::Park,
             retention: None,
             lease: secs(600),
+            grace: secs(5),
             retries: Retries::default(),
         }
     }
@@ -83,7 +85,7 @@ impl World {
 
     fn connector_with(&self, routes: Vec<Route>) -> Connector {
         let settings = Settings {
-            grace: secs(5),
+            grace: self.grace,
             lease: self.lease,
             retention: self.retention,
             retries: self.retries.clone(),

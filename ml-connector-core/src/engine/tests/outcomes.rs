@@ -3,7 +3,7 @@
 use vendor::{Fault, webhook};
 
 use super::{
-    super::{Replay, ReplayMode},
+    super::{Replay, ReplayMode, outcome},
     *,
 };
 use crate::{
@@ -95,6 +95,33 @@ async fn a_connection_that_stops_working_is_told_once_and_so_is_its_return() {
     assert!(
         second.health().await.unwrap().connections.values().all(|connection| connection.parked.is_none())
     );
+}
+
+/// A connection that reads and delivers may do one of them and not the other.
+#[tokio::test(start_paused = true)]
+async fn a_connection_has_resumed_when_neither_reads_nor_deliveries_are_stopped() {
+    let world = World::new();
+    let connector = world.connector_with(routes());
+    let standing = |kind, reason: Option<&str>| {
+        let (connector, reason) = (connector.clone(), reason.map(Into::into));
+        async move {
+            tokio::time::sleep(secs(1)).await;
+            outcome::connection_turned(&connector.shared, &"books".into(), kind, reason).await.unwrap();
+            let health = connector.health().await.unwrap();
+            health.connections[&"books".into()].parked.clone().map(|parked| parked.reason.to_string())
+        }
+    };
+    assert_eq!(standing(EntryKind::Delivery, Some("revoked")).await.as_deref(), Some("revoked"));
+    assert_eq!(
+        standing(EntryKind::Signal, None).await.as_deref(),
+        Some("revoked"),
+        "it could be read all along"
+    );
+    assert_eq!(standing(EntryKind::Signal, Some("also")).await.as_deref(), Some("revoked"));
+    assert_eq!(standing(EntryKind::Delivery, None).await.as_deref(), Some("also"));
+    assert_eq!(standing(EntryKind::Signal, None).await, None);
+    world.run(&connector, secs(60)).await;
+    assert_eq!(world.board.corner("admin"), ["connection.parked books", "connection.resumed books"]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -246,6 +246,8 @@ pub(super) enum Fault {
     Before(ErrorKind, Effect, crate::Scope, crate::Retry),
     /// Writes it, and then fails with an unknown effect.
     After,
+    /// Writes it after a while.
+    Late(Duration),
     /// Never answers.
     Hang,
     Panic,
@@ -256,7 +258,7 @@ pub(super) enum Fault {
 pub(super) struct Board {
     pub(super) written: Mutex<Vec<(String, String, Timestamp)>>,
     pub(super) faults: Mutex<VecDeque<Fault>>,
-    pub(super) lookups: Mutex<VecDeque<Lookup>>,
+    pub(super) lookups: Mutex<VecDeque<Result<Lookup>>>,
     /// How often a corner may be written on; once a second unless it says otherwise.
     pub(super) quota: Mutex<Option<Quota>>,
 }
@@ -333,6 +335,11 @@ impl Sink for BoardSink {
                     Err(Error::new(ErrorKind::Unavailable, "the answer was lost")
                         .with_effect(Effect::Unknown))
                 }
+                Some(Fault::Late(late)) => {
+                    tokio::time::sleep(late).await;
+                    self.write(delivery, ctx.now());
+                    Ok(Receipt::new(format!("board/{}", delivery.id)))
+                }
                 Some(Fault::Hang) => std::future::pending().await,
                 Some(Fault::Panic) => panic!("the sink has a bug"),
             });
@@ -342,7 +349,7 @@ impl Sink for BoardSink {
 
     async fn look_up(&self, _: &Context, delivery: &Delivery) -> Result<Lookup> {
         if let Some(lookup) = self.board.lookups.lock().unwrap().pop_front() {
-            return Ok(lookup);
+            return lookup;
         }
         let text = format!("{} {}", delivery.event.event_type(), delivery.event.entity.id);
         let corner = self.board.corner(delivery.destination.as_str());

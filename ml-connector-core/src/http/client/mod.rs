@@ -200,8 +200,9 @@ impl Client {
         begin_by: Timestamp,
     ) -> Result<(Authorization, Result<Answer, Failed>)> {
         require_time(ctx)?;
-        let mut under_way = UnderWay::when_admitted(ctx, costs, begin_by).await?;
+        // A token may take a while; what was admitted goes out at once.
         let authorization = self.auth.authorize(ctx).await?;
+        let mut under_way = UnderWay::when_admitted(ctx, costs, begin_by).await?;
         require_time(ctx)?;
         let mut request = request.clone();
         request.headers_mut().insert(header::AUTHORIZATION, authorization.header().clone());

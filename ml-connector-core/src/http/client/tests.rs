@@ -391,6 +391,21 @@ async fn a_context_s_deadline_covers_waiting_and_tries() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_admitted_goes_out_at_once_also_when_a_token_took_a_while() {
+    let costs = vec![quota("org", Quota::Rolling { limit: 1, window: Duration::from_secs(1) })];
+    let slow = Numbered { takes: Duration::from_millis(700), ..Numbered::default() };
+    let bench = bench_with([OK, OK], slow);
+    let first = bench.send(bench.read().with_costs(costs.clone()));
+    let second = async {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        bench.send(bench.read().with_costs(costs.clone())).await
+    };
+    let (first, second) = tokio::join!(first, second);
+    first.and(second).unwrap();
+    assert_eq!(bench.times(), [700, 1700]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn nothing_is_sent_when_getting_a_token_took_the_time() {
     let slow = Numbered { takes: Duration::from_millis(2500), ..Numbered::default() };
     let bench = bench_with([], slow);
