@@ -96,23 +96,20 @@ impl Vendor {
         acknowledged.iter().filter(|change| !told(change)).copied().collect()
     }
 
-    /// Waits until posts tell of all changes; returns the changes of which none does when that takes too long.
+    /// Waits until posts tell of all changes; returns the changes of which none does when nothing more is posted for
+    /// so long.
     pub(crate) async fn missing_after(
         &self,
         acknowledged: &[(u64, u64)],
         patience: Duration,
     ) -> Vec<(u64, u64)> {
-        let all_told = async {
-            loop {
-                let posted = self.posted.notified();
-                if self.missing(acknowledged).is_empty() {
-                    return;
-                }
-                posted.await;
+        loop {
+            let posted = self.posted.notified();
+            let missing = self.missing(acknowledged);
+            if missing.is_empty() || tokio::time::timeout(patience, posted).await.is_err() {
+                return missing;
             }
-        };
-        let _ = tokio::time::timeout(patience, all_told).await;
-        self.missing(acknowledged)
+        }
     }
 }
 
