@@ -87,9 +87,12 @@ pub trait AuditLog: Debug + Send + Sync + 'static {
     /// [`Unavailable`](crate::ErrorKind::Unavailable).
     async fn wait(&self, partitions: &[Partition], at_most: Duration) -> Result<()>;
 
-    /// Removes families (an entry without parent, and all below it) that began before `before` and have no
-    /// unsettled member, the oldest first, `limit` families at most. Returns how many entries went. Documents
-    /// stay.
+    /// Removes entries of families (an entry without parent, and all below it) that began before `before` and have no
+    /// unsettled member: the oldest family first, of each the latest entry first, `limit` entries at most. Returns how
+    /// many went; 0 = nothing is left to remove. A family may go in several calls, and what is left of it in between
+    /// is a family like any other, as its root goes last. Documents stay.
+    ///
+    /// Whoever appends does not wait longer for that than for `limit` entries to go, however large a family is.
     ///
     /// # Errors
     /// [`Unavailable`](crate::ErrorKind::Unavailable).

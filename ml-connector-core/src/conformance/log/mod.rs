@@ -63,10 +63,11 @@ pub const BEHAVIORS: &[Behavior<dyn AuditLog>] = behaviors![dyn AuditLog:
     query::pages_follow_each_other_in_both_directions,
     query::a_family_is_found_from_any_member,
     query::entries_are_found_by_number,
-    prune::a_settled_family_goes_as_a_whole,
+    prune::a_settled_family_goes,
     prune::what_is_unsettled_or_young_stays,
     prune::documents_and_numbers_outlive_their_entries,
-    prune::no_more_families_go_than_allowed,
+    prune::no_more_entries_go_than_allowed,
+    prune::what_is_left_of_a_family_is_a_family,
 ];
 
 /// What a log for several hosts has to do beyond that.

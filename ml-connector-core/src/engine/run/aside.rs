@@ -8,7 +8,7 @@ use crate::{
     model::ConnectionId,
 };
 
-/// How often settled entries are pruned, and how many families at once.
+/// How often settled entries are pruned, and how many at once: webhooks wait meanwhile.
 const PRUNE_EVERY: Duration = Duration::from_secs(3600);
 const PRUNE_PAGE: usize = 500;
 /// How often it is looked whether a token that nobody uses has to be renewed. Vendors give it weeks.
@@ -122,6 +122,7 @@ impl Runner {
         for (partition, connection, tokens) in registry.tokens() {
             if !self.leases.contains_key(&partition) {
                 continue;
+
             }
             let (shared, connection, tokens) = (Arc::clone(&self.shared), connection.clone(), tokens.clone());
             self.tellers.spawn(async move {
