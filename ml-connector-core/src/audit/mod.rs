@@ -50,7 +50,9 @@ pub trait AuditLog: Debug + Send + Sync + 'static {
 
     /// Takes, renews or gives back partitions; returns all that the owner holds afterwards. A new holder gets a
     /// larger fence than any before; renewing keeps the fence. A lease that has ended is still held until
-    /// another owner takes the partition. A store for a single host grants everything to one owner at a time.
+    /// another owner takes the partition; one that would go on for longer than [`Lease::LONGEST`] from `now` was
+    /// written by a clock that was wrong, and has ended. A store for a single host grants everything to one owner at a
+    /// time.
     ///
     /// # Errors
     /// [`Unavailable`](crate::ErrorKind::Unavailable) as for `commit`.
@@ -106,6 +108,12 @@ pub struct Lease {
     pub partition: Partition,
     /// Grows with every new holder.
     pub fence: u64,
+}
+
+impl Lease {
+    /// No lease goes on for longer than this: so much longer than any is given for that clocks which differ by minutes
+    /// do no harm, and short enough to wait for.
+    pub const LONGEST: Duration = Duration::from_secs(2 * 3600);
 }
 
 /// Who wants to hold what.

@@ -56,6 +56,7 @@ pub const BEHAVIORS: &[Behavior<dyn AuditLog>] = behaviors![dyn AuditLog:
     lease::a_new_holder_has_a_larger_fence,
     lease::a_release_is_effective_at_once,
     lease::a_lease_does_not_end_when_time_goes_back,
+    lease::a_lease_that_goes_on_for_too_long_has_ended,
     lease::no_more_is_granted_than_wanted,
     query::an_entry_comes_back_as_it_was_appended,
     query::every_criterion_narrows,

@@ -14,7 +14,18 @@ const PRUNE_PAGE: usize = 500;
 /// How often it is looked whether a token that nobody uses has to be renewed. Vendors give it weeks.
 const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(3600);
 
+/// After how many requests for partitions a lease that was just begun has ended.
+const PATIENCE: u32 = 4;
+
 impl Runner {
+    /// Tells once that for longer than a lease lasts nothing has been granted.
+    pub(super) fn tell_granted(&mut self, is_granted: bool) {
+        self.in_vain = if is_granted { 0 } else { self.in_vain.saturating_add(1) };
+        if self.in_vain == PATIENCE {
+            tracing::warn!("no partition is granted: this host stands by, another holds all of them");
+        }
+    }
+
     /// Tells once that a connection has stopped working, and once that it works again.
     pub(super) fn tell(&mut self, connection: ConnectionId, finished: &Finished) {
         let reason = match finished.hold {
@@ -78,13 +89,13 @@ impl Runner {
             return;
         }
         let now = self.shared.clock.now();
-        let mut survey = Survey::new();
+        let mut survey = Survey { partitions: self.leases.len(), ..Survey::default() };
         for (role, work) in [&self.signals, &self.deliveries].into_iter().enumerate() {
             work.lanes.survey(now, |connection, lane| {
-                survey.entry(connection.clone()).or_default()[role].add(lane);
+                survey.backlogs.entry(connection.clone()).or_default()[role].add(lane);
             });
             for (connection, until) in work.lanes.outages() {
-                survey.entry(connection.clone()).or_default()[role].paused_until = Some(until);
+                survey.backlogs.entry(connection.clone()).or_default()[role].paused_until = Some(until);
             }
         }
         for question in questions {
@@ -111,6 +122,7 @@ impl Runner {
             }
         });
     }
+
     /// Renews tokens that would die because no call uses them.
     pub(super) fn keep_alive(&mut self) {
         let now = self.shared.clock.now();
@@ -122,7 +134,6 @@ impl Runner {
         for (partition, connection, tokens) in registry.tokens() {
             if !self.leases.contains_key(&partition) {
                 continue;
-
             }
             let (shared, connection, tokens) = (Arc::clone(&self.shared), connection.clone(), tokens.clone());
             self.tellers.spawn(async move {
