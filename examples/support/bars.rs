@@ -46,6 +46,9 @@ async fn show(bar: ProgressBar, mut progress: BoxStream<'static, Result<Progress
             if !is_watched {
                 eprintln!("{}: {} read, {} failed", bar.prefix(), seen.done, seen.failed);
             }
+            if let Some(why) = &seen.given_up {
+                eprintln!("{}: given up: {why}", bar.prefix());
+            }
         }
     }
     Ok(())

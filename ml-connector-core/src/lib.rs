@@ -74,6 +74,7 @@ pub mod route;
 mod secret;
 mod shared;
 mod sink;
+mod size;
 pub mod snapshot;
 mod source;
 pub mod token;

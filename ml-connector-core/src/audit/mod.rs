@@ -50,7 +50,9 @@ pub trait AuditLog: Debug + Send + Sync + 'static {
 
     /// Takes, renews or gives back partitions; returns all that the owner holds afterwards. A new holder gets a
     /// larger fence than any before; renewing keeps the fence. A lease that has ended is still held until
-    /// another owner takes the partition. A store for a single host grants everything to one owner at a time.
+    /// another owner takes the partition; one that would go on for longer than [`Lease::LONGEST`] from `now` was
+    /// written by a clock that was wrong, and has ended. A store for a single host grants everything to one owner at a
+    /// time.
     ///
     /// # Errors
     /// [`Unavailable`](crate::ErrorKind::Unavailable) as for `commit`.
@@ -87,9 +89,12 @@ pub trait AuditLog: Debug + Send + Sync + 'static {
     /// [`Unavailable`](crate::ErrorKind::Unavailable).
     async fn wait(&self, partitions: &[Partition], at_most: Duration) -> Result<()>;
 
-    /// Removes families (an entry without parent, and all below it) that began before `before` and have no
-    /// unsettled member, the oldest first, `limit` families at most. Returns how many entries went. Documents
-    /// stay.
+    /// Removes entries of families (an entry without parent, and all below it) that began before `before` and have no
+    /// unsettled member: the oldest family first, of each the latest entry first, `limit` entries at most. Returns how
+    /// many went; 0 = nothing is left to remove. A family may go in several calls, and what is left of it in between
+    /// is a family like any other, as its root goes last. Documents stay.
+    ///
+    /// Whoever appends does not wait longer for that than for `limit` entries to go, however large a family is.
     ///
     /// # Errors
     /// [`Unavailable`](crate::ErrorKind::Unavailable).
@@ -103,6 +108,12 @@ pub struct Lease {
     pub partition: Partition,
     /// Grows with every new holder.
     pub fence: u64,
+}
+
+impl Lease {
+    /// No lease goes on for longer than this: so much longer than any is given for that clocks which differ by minutes
+    /// do no harm, and short enough to wait for.
+    pub const LONGEST: Duration = Duration::from_secs(2 * 3600);
 }
 
 /// Who wants to hold what.

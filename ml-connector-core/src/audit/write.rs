@@ -8,6 +8,7 @@ use super::Lease;
 use crate::{
     Error, ErrorKind, Result, Timestamp,
     model::{ConnectionId, DedupeKey, EntityRef, Partition, Seq},
+    size::Size,
 };
 
 /// Writes that belong together. Preconditions first: the fence, then the documents.
@@ -104,8 +105,8 @@ impl fmt::Display for DocKey {
     }
 }
 
-/// A document as stored.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A document as stored. `Debug` shows its size only.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Document {
     /// Grows with every write of the key, also across a delete.
     pub version: u64,
@@ -113,8 +114,15 @@ pub struct Document {
     pub bytes: Bytes,
 }
 
-/// A write of one document.
-#[derive(Debug, Clone)]
+impl fmt::Debug for Document {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { version, bytes } = self;
+        f.debug_struct("Document").field("version", version).field("bytes", &Size(bytes)).finish()
+    }
+}
+
+/// A write of one document. `Debug` shows the size of its value only.
+#[derive(Clone)]
 pub struct DocumentWrite {
     /// Which document.
     pub key: DocKey,
@@ -122,6 +130,17 @@ pub struct DocumentWrite {
     pub expected: Expected,
     /// What to write; `None` deletes.
     pub value: Option<Bytes>,
+}
+
+impl fmt::Debug for DocumentWrite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { key, expected, value } = self;
+        f.debug_struct("DocumentWrite")
+            .field("key", key)
+            .field("expected", expected)
+            .field("value", &Size::of(value))
+            .finish()
+    }
 }
 
 /// The condition of a document write.
@@ -157,8 +176,8 @@ impl EntryKind {
     }
 }
 
-/// An entry to append.
-#[derive(Debug, Clone)]
+/// An entry to append. `Debug` shows the size of its body only.
+#[derive(Clone)]
 pub struct NewEntry {
     /// Who will work on it.
     pub partition: Partition,
@@ -178,6 +197,23 @@ pub struct NewEntry {
     pub index: Index,
     /// What it says, in the engine's form.
     pub body: Option<Bytes>,
+}
+
+impl fmt::Debug for NewEntry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { partition, kind, connection, lane, due, dedupe, parent, index, body } = self;
+        f.debug_struct("NewEntry")
+            .field("partition", partition)
+            .field("kind", kind)
+            .field("connection", connection)
+            .field("lane", lane)
+            .field("due", due)
+            .field("dedupe", dedupe)
+            .field("parent", parent)
+            .field("index", index)
+            .field("body", &Size::of(body))
+            .finish()
+    }
 }
 
 /// What an entry follows from.
@@ -301,5 +337,33 @@ impl State {
     #[must_use]
     pub fn is_settled(self) -> bool {
         matches!(self, Self::Done | Self::Dead | Self::Dropped)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_shown_by_its_size_only() {
+        let bytes = Bytes::from_static(b"Jane Roe");
+        let key = DocKey::new("snapshot", &"books".into(), "1");
+        let write = DocumentWrite { key, expected: Expected::Any, value: Some(bytes.clone()) };
+        let entry = NewEntry {
+            partition: Partition::new(0),
+            kind: EntryKind::Signal,
+            connection: "books".into(),
+            lane: None,
+            due: Timestamp::default(),
+            dedupe: None,
+            parent: Parent::None,
+            index: Index::default(),
+            body: Some(bytes.clone()),
+        };
+        let transaction =
+            Transaction { documents: vec![write], append: vec![entry], ..Transaction::default() };
+        let shown = format!("{transaction:?} {:?}", Document { version: 1, bytes });
+        assert_eq!(shown.matches("8 bytes").count(), 3, "{shown}");
+        assert!(!shown.contains("Jane"), "{shown}");
     }
 }

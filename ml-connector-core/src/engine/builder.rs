@@ -9,6 +9,7 @@ use crate::{
     AuditLog, Clock, Context, Error, ErrorKind, HttpTransport, RateLimiter, Result, Sink, Source,
     SystemClock, TokenStore,
     approval::Approvals,
+    audit::Lease,
     http::require_secure,
     rate::MemoryRateLimiter,
     route::{Route, RouteSet},
@@ -129,6 +130,10 @@ impl Builder {
             require_secure(&url).map(|()| url).map_err(|error| error.with_context("field", "public_url"))
         });
 
+        if self.settings.lease > Lease::LONGEST / 2 {
+            // The rest is for clocks that differ.
+            return Err(missing("`lease` is longer than an hour: give a shorter one"));
+        }
         self.settings.retries.validate()?;
         let mut registry = Registry::default();
         self.sources.iter().try_for_each(|source| registry.add_source(source))?;

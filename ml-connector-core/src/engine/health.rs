@@ -30,6 +30,9 @@ pub struct Health {
     /// Whether [`Connector::run`] runs in this process. The numbers of work that waits are known only then, and only
     /// for the partitions this host holds.
     pub running: bool,
+    /// How many partitions this host holds. With none it stands by: another host holds all of them, or held them when
+    /// it died and its lease goes on.
+    pub partitions: usize,
     /// How long the log took to say what it knows, in milliseconds. When it says nothing, there is no health.
     pub log_answered_in_ms: u64,
     /// Every connection.
@@ -127,8 +130,14 @@ impl Backlog {
     }
 }
 
-/// What the run loop knows about each connection: of signals, and of deliveries.
-pub(super) type Survey = BTreeMap<ConnectionId, [Backlog; 2]>;
+/// What the run loop knows.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Survey {
+    /// How many partitions it holds.
+    pub(super) partitions: usize,
+    /// About each connection: of signals, and of deliveries.
+    pub(super) backlogs: BTreeMap<ConnectionId, [Backlog; 2]>,
+}
 
 impl Health {
     /// Whether nothing waits for a person.
@@ -161,7 +170,7 @@ impl Connector {
         let mut connections = BTreeMap::new();
         for (id, document) in ids.into_iter().zip(standings) {
             let [mut signals, mut deliveries] =
-                survey.as_ref().and_then(|survey| survey.get(&id)).cloned().unwrap_or_default();
+                survey.as_ref().and_then(|survey| survey.backlogs.get(&id)).cloned().unwrap_or_default();
             for backlog in [&mut signals, &mut deliveries] {
                 backlog.lag_s = backlog.oldest.map_or(0, |oldest| now.saturating_since(oldest).as_secs());
             }
@@ -187,7 +196,8 @@ impl Connector {
         }
         let took = now.saturating_since(asked_at).as_millis();
         let log_answered_in_ms = u64::try_from(took).unwrap_or(u64::MAX);
-        Ok(Health { running: survey.is_some(), log_answered_in_ms, connections })
+        let partitions = survey.as_ref().map_or(0, |survey| survey.partitions);
+        Ok(Health { running: survey.is_some(), partitions, log_answered_in_ms, connections })
     }
 
     /// The first deliveries that are parked, with what their last attempt met.

@@ -138,7 +138,7 @@ pub struct Settings {
     /// How long one read or one delivery may take. Default: 60 s.
     pub call: Duration,
     /// How long a partition is leased: how long the work of a host that died lies still. It is renewed three times as
-    /// often. Default: 15 s.
+    /// often. An hour at most. Default: 15 s.
     pub lease: Duration,
     /// How long [`Connector::run`] lets work under way finish after the shutdown; partitions stay its own meanwhile.
     /// Default: 10 s.

@@ -1,6 +1,6 @@
 //! How far backfills and replays are, as streams.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use futures_util::{StreamExt, stream, stream::BoxStream};
 use serde::Serialize;
@@ -25,7 +25,7 @@ const LOOKED_AT: usize = 500;
 const FAILURES_COUNTED: usize = 1000;
 
 /// How far a backfill or a replay is.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Progress {
     /// What is done: rows that were read, or entries that ended well.
@@ -38,6 +38,9 @@ pub struct Progress {
     pub per_minute: u64,
     /// Whether nothing more follows.
     pub ended: bool,
+    /// Why the read of a backfill was given up, when it was: what it has not read is not told. Replaying its entry
+    /// begins anew.
+    pub given_up: Option<Arc<str>>,
 }
 
 impl Connector {
@@ -132,13 +135,14 @@ impl What {
     async fn look(&mut self, connector: &Connector) -> Result<Progress> {
         match self {
             Self::Backfill { connection, feed, backfill, rows } => {
-                let BackfillRead { rows: read, ended } =
+                let BackfillRead { rows: read, ended, given_up } =
                     feeds::backfill_read(&connector.shared, connection, feed, *backfill).await?;
                 *rows = read.unwrap_or(*rows);
                 let dead = Query { bodies: false, ..Query::family_of(*backfill) };
                 let dead = dead.with_state(State::Dead).with_limit(FAILURES_COUNTED);
                 let failed = connector.search(&dead).await?.len() as u64;
-                Ok(Progress { done: *rows, total: ended.then_some(*rows), failed, per_minute: 0, ended })
+                let total = Some(*rows).filter(|_| ended && given_up.is_none());
+                Ok(Progress { done: *rows, total, failed, per_minute: 0, ended, given_up })
             }
             Self::Replay { replaying, waiting, progress } => {
                 if let Some(page) = replaying {
@@ -149,11 +153,11 @@ impl What {
                         progress.total = Some((replayed.appended + replayed.repeated) as u64);
                         *replaying = None;
                     }
-                    return Ok(*progress);
+                    return Ok(progress.clone());
                 }
                 ended(connector, waiting, progress).await?;
                 progress.ended = waiting.is_empty();
-                Ok(*progress)
+                Ok(progress.clone())
             }
         }
     }

@@ -18,8 +18,15 @@ use crate::{
     snapshot::Snapshot,
 };
 
+/// A signal for an instant to come. It begins a family of its own, so that what led to it can be pruned while it waits.
+/// It falls due a little later, as a webhook does that comes at that instant: what is read for an earlier one does not
+/// answer it.
+pub(super) fn later(slot: &SourceSlot, signal: &Signal, at: Timestamp) -> Result<NewEntry> {
+    let body = StoredSignal::encode(Some(signal), None, b"")?;
+    Ok(signal_entry(slot, signal, Parent::None, body, at + slot.source.info().coalesce))
+}
+
 /// Signals for the days on which the record will become overdue, unless it changes before. The vendor may not tell.
-/// They begin families of their own, so that what led to them can be pruned while they wait.
 pub(super) fn append_time_signals(
     slot: &SourceSlot,
     entity: &EntityRef,
@@ -40,8 +47,7 @@ pub(super) fn append_time_signals(
             dedupe: Some(format!("overdue/{}/{entity}/{days}@{due}", slot.connection()).into()),
             ..Signal::entity(entity.clone())
         };
-        let body = StoredSignal::encode(Some(&signal), None, b"")?;
-        transaction.append.push(signal_entry(slot, &signal, Parent::None, body, at));
+        transaction.append.push(later(slot, &signal, at)?);
     }
     Ok(())
 }

@@ -8,6 +8,7 @@ use super::{
     lanes::{Batch, Hold, Item},
     observe::{Noticed, Purpose, load_snapshots, observe},
     outcome::{self, Told},
+    promise,
     registry::SourceSlot,
     retry,
     run::Finished,
@@ -172,9 +173,7 @@ async fn resolve_entity(
             Resolution::Scheduled { seen, later } => {
                 noticed = observe(shared, slot, &seen, purpose(group), parent, &mut transaction).await?;
                 for (at, signal) in later {
-                    // A family of its own, so that what led to it can be pruned while it waits.
-                    let body = StoredSignal::encode(Some(&signal), None, b"")?;
-                    transaction.append.push(signal_entry(slot, &signal, Parent::None, body, at));
+                    transaction.append.push(promise::later(slot, &signal, at)?);
                 }
             }
             Resolution::NotYet { retry_at } => {

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::{AccountKey, DedupeKey, EntityRef, Raw, Record, Timestamp};
+use crate::size::Size;
 
 /// A hint that something may have changed. Nothing in it is believed except which entity to read.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -234,8 +235,7 @@ pub enum PollMode {
     Sweep,
 }
 
-/// The state of a source's webhook subscriptions after looking after them.
-#[derive(Debug)]
+/// The state of a source's webhook subscriptions after looking after them. `Debug` shows the size of what may be secret.
 pub struct Upkeep {
     /// What [`Source::receive`](crate::Source::receive) needs to verify, in the source's own form.
     pub state: Bytes,
@@ -246,4 +246,16 @@ pub struct Upkeep {
     /// Why webhooks do not come as wanted, where looking again will not help: a plan without them, a refusal. Shown in
     /// the connection's health until a look has none. It holds no secret and no personal data.
     pub problem: Option<Arc<str>>,
+}
+
+impl fmt::Debug for Upkeep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { state, signals, next, problem } = self;
+        f.debug_struct("Upkeep")
+            .field("state", &Size(state))
+            .field("signals", signals)
+            .field("next", next)
+            .field("problem", problem)
+            .finish()
+    }
 }

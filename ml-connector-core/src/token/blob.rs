@@ -85,6 +85,9 @@ pub(crate) struct Failure {
     pub(crate) cause: Cause,
     /// The vendor's code or the status.
     pub(crate) code: String,
+    /// When, where it matters because `until` counts from it.
+    #[serde(default)]
+    pub(crate) at: Option<Timestamp>,
     /// Nobody asks before; `None`: nobody asks again.
     pub(crate) until: Option<Timestamp>,
     /// How many failures in a row.

@@ -306,7 +306,7 @@ fn send(blob: &Blob, owner: Uuid, now: Timestamp, rules: &Rules) -> (Option<Blob
     }
     let mut next = blob.clone();
     next.phase = Phase::Sent { owner, at: now };
-    next.asked.retain(|at| now.saturating_since(*at) < BUDGET_WINDOW);
+    next.asked.retain(|at| is_recent(*at, now));
     next.asked.push(now);
     let refresh = blob.refresh.as_ref().map(|kept| kept.0.clone());
     (Some(next), Action::Ask { refresh, generation: blob.generation, at: now })
@@ -347,24 +347,36 @@ fn end_request(blob: &Blob, owner: Uuid) -> Option<Blob> {
     Some(next)
 }
 
+/// Whether something may have happened then. What lies ahead was written by a clock that was wrong: nobody waits until
+/// the right time has come as far.
+fn is_credible(at: Timestamp, now: Timestamp) -> bool {
+    at <= now + SKEW
+}
+
+/// Whether a request counts that was sent then.
+fn is_recent(at: Timestamp, now: Timestamp) -> bool {
+    is_credible(at, now) && now.saturating_since(at) < BUDGET_WINDOW
+}
+
 /// Why the token endpoint may not be asked now.
 fn blocked(blob: &Blob, now: Timestamp, rules: &Rules) -> Option<Blocked> {
     if let Some(failure) = &blob.failure
         && failure.config == rules.config
         && failure.until.is_none_or(|until| now < until)
+        && failure.at.is_none_or(|at| is_credible(at, now))
     {
         return Some(Blocked::Failed(failure.clone()));
     }
     if rules.needs_refresh_token && blob.refresh.is_none() {
         return Some(Blocked::NoToken);
     }
-    if let Some(floor) = blob.issued_at.map(|issued| issued + rules.not_before)
-        && now < floor
+    if let Some(issued) = blob.issued_at.filter(|issued| is_credible(*issued, now))
+        && !rules.not_before.is_zero()
+        && now < issued + rules.not_before
     {
-        return Some(Blocked::Until(floor));
+        return Some(Blocked::Until(issued + rules.not_before));
     }
-    let recent: Vec<_> =
-        blob.asked.iter().filter(|at| now.saturating_since(**at) < BUDGET_WINDOW).copied().collect();
+    let recent: Vec<_> = blob.asked.iter().filter(|at| is_recent(**at, now)).copied().collect();
     let excess = recent.len().checked_sub(usize::try_from(rules.budget).unwrap_or(usize::MAX))?;
     recent.get(excess).map(|oldest| Blocked::Until(*oldest + BUDGET_WINDOW))
 }
@@ -528,7 +540,8 @@ impl Blob {
             Cause::Unavailable => Some(growing(COOL_DOWN_MAX).max(until.unwrap_or(now))),
             Cause::Throttled => Some(until.unwrap_or(now + rules.throttle_pause).max(growing(COOL_DOWN))),
         };
-        let failure = Failure { cause, code, until, count, config: rules.config.clone() };
+        let at = until.map(|_| now);
+        let failure = Failure { cause, code, at, until, count, config: rules.config.clone() };
         self.failure.insert(failure).clone()
     }
 

@@ -45,10 +45,13 @@ fn hold(
         .prepare_cached(
             "UPDATE holder
              SET fence = fence + (owner IS NOT ?1), owner = ?1, parts = ?2, until = ?3
-             WHERE owner IS NULL OR owner = ?1 OR until <= ?4
+             WHERE owner IS NULL OR owner = ?1 OR until <= ?4 OR until > ?5
              RETURNING fence",
         )?
-        .query_map(params![owner, parts, until.as_millis(), now.as_millis()], |row| row.get::<_, u64>(0))?
+        .query_map(
+            params![owner, parts, until.as_millis(), now.as_millis(), (now + Lease::LONGEST).as_millis()],
+            |row| row.get::<_, u64>(0),
+        )?
         .next()
         .transpose()?;
     let grant = |fence| Partition::all().take(parts).map(|partition| Lease { partition, fence }).collect();

@@ -13,10 +13,11 @@ mod token;
 mod writer;
 
 use std::{
+    mem,
     path::Path,
     pin::pin,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -64,6 +65,13 @@ struct Store {
     readers: Readers,
     writer: Writer,
     appended: Arc<Appended>,
+    pruning: Mutex<prune::Known>,
+}
+
+impl Store {
+    fn pruning(&self) -> MutexGuard<'_, prune::Known> {
+        self.pruning.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// What this process knows about new entries.
@@ -143,7 +151,7 @@ impl SqliteLog {
         appended.tell(last);
         let writer = Writer::start(connection, options.queue, Arc::clone(&appended))?;
         let readers = Readers::start(path, options)?;
-        Ok(Self { store: Arc::new(Store { readers, writer, appended }) })
+        Ok(Self { store: Arc::new(Store { readers, writer, appended, pruning: Mutex::default() }) })
     }
 
     /// Tokens in the same file.
@@ -235,11 +243,33 @@ impl AuditLog for SqliteLog {
     }
 
     async fn prune(&self, before: Timestamp, limit: usize) -> Result<usize> {
-        self.store
-            .writer
-            .run("sqlite_log.prune", move |batch| {
-                batch.savepoint(|batch| prune::prune(batch.connection(), before, limit))
-            })
-            .await
+        loop {
+            // What is known is lost with a call that fails or is given up, and found out again.
+            let mut known = mem::take(&mut *self.store.pruning());
+            let (plan, known) = self
+                .store
+                .readers
+                .run("sqlite_log.prune", move |connection| {
+                    let plan = prune::plan(connection, &mut known, before, limit)?;
+                    Ok((plan, known))
+                })
+                .await?;
+            if plan.is_empty() {
+                *self.store.pruning() = known;
+                return Ok(0);
+            }
+            let removed = self
+                .store
+                .writer
+                .run("sqlite_log.prune", move |batch| {
+                    batch.savepoint(|batch| prune::remove(batch.connection(), &plan))
+                })
+                .await?;
+            // Nothing: others were faster, so that the plan was wrong.
+            if removed > 0 {
+                *self.store.pruning() = known;
+                return Ok(removed);
+            }
+        }
     }
 }

@@ -44,7 +44,7 @@ impl Leases {
             self.release(owner);
             return Vec::new();
         }
-        self.hosts.retain(|_, end| *end > now);
+        self.hosts.retain(|_, end| !has_ended(*end, now));
         self.hosts.insert(Arc::clone(owner), until);
         let share = want.min(self.slots.len().div_ceil(self.hosts.len()));
         let mut held = 0;
@@ -90,6 +90,10 @@ impl Slot {
     }
 
     fn is_free(&self, now: Timestamp) -> bool {
-        self.holder.as_ref().is_none_or(|holder| holder.until <= now)
+        self.holder.as_ref().is_none_or(|holder| has_ended(holder.until, now))
     }
+}
+
+fn has_ended(until: Timestamp, now: Timestamp) -> bool {
+    until <= now || until > now + Lease::LONGEST
 }

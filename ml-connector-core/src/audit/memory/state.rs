@@ -1,6 +1,10 @@
 //! What the log holds, and how transactions change it.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    ops::RangeInclusive,
+    sync::Arc,
+};
 
 use bytes::Bytes;
 
@@ -19,15 +23,26 @@ pub(super) struct State {
     pub(super) leases: Leases,
     /// The last number given. Never goes back, so that no reader's cursor is ahead of a new entry.
     last: u64,
-    /// `Entry::state` is filled in when an entry is read.
-    entries: BTreeMap<Seq, Entry>,
-    children: BTreeMap<Seq, Vec<Seq>>,
+    entries: BTreeMap<Seq, Stored>,
+    /// What begins families, by age.
+    roots: BTreeSet<(Timestamp, Seq)>,
+    /// What began each family, and its members; and those of them that are on the work list.
+    members: BTreeSet<(Seq, Seq)>,
+    unsettled: BTreeSet<(Seq, Seq)>,
     dedupe: HashMap<DedupeKey, Seq>,
-    keys: HashMap<Seq, DedupeKey>,
+    receipts: HashMap<Arc<str>, BTreeSet<Seq>>,
     work: BTreeMap<(Partition, Seq), Pending>,
     lanes: BTreeSet<(Partition, EntryKind, u64, Seq)>,
     /// A deleted document keeps its version.
     documents: HashMap<DocKey, (u64, Option<Bytes>)>,
+}
+
+#[derive(Debug)]
+struct Stored {
+    /// `Entry::state` is filled in when it is read.
+    entry: Entry,
+    root: Seq,
+    dedupe: Option<DedupeKey>,
 }
 
 impl State {
@@ -94,8 +109,8 @@ impl State {
 
     pub(super) fn query(&self, query: &Query) -> Vec<Entry> {
         let mut found: Box<dyn DoubleEndedIterator<Item = &Entry>> = match self.named(query) {
-            Some(seqs) => Box::new(seqs.into_iter().filter_map(|seq| self.entries.get(&seq))),
-            None => Box::new(self.entries.values()),
+            Some(seqs) => Box::new(seqs.into_iter().filter_map(|seq| self.entry(seq))),
+            None => Box::new(self.entries.values().map(|stored| &stored.entry)),
         };
         if query.newest_first {
             found = Box::new(found.rev());
@@ -119,25 +134,30 @@ impl State {
     }
 
     pub(super) fn prune(&mut self, before: Timestamp, limit: usize) -> usize {
-        let is_old = |entry: &&Entry| entry.at < before && entry.parent.is_none();
-        let mut roots: Vec<&Entry> = self.entries.values().filter(is_old).collect();
-        roots.sort_by_key(|entry| entry.at);
-        let families: Vec<BTreeSet<Seq>> = roots
-            .into_iter()
-            .map(|entry| self.family(entry.seq))
-            .filter(|family| !family.iter().any(|seq| self.is_unsettled(*seq)))
-            .take(limit)
-            .collect();
-        let mut removed = 0;
-        for seq in families.into_iter().flatten() {
-            self.entries.remove(&seq);
-            self.children.remove(&seq);
-            if let Some(key) = self.keys.remove(&seq) {
-                self.dedupe.remove(&key);
-            }
-            removed += 1;
+        let is_settled = |root: &Seq| self.unsettled.range(family(*root)).next().is_none();
+        let families = self.roots.range(..(before, Seq(0))).map(|(_, root)| *root).filter(is_settled);
+        // A child comes after its parent.
+        let members = families.flat_map(|root| self.members.range(family(root)).rev());
+        let going: Vec<Seq> = members.map(|(_, seq)| *seq).take(limit).collect();
+        going.iter().for_each(|seq| self.remove(*seq));
+        going.len()
+    }
+
+    fn remove(&mut self, seq: Seq) {
+        let Some(Stored { entry, root, dedupe }) = self.entries.remove(&seq) else { return };
+        self.roots.remove(&(entry.at, seq));
+        self.members.remove(&(root, seq));
+        if let Some(key) = dedupe {
+            self.dedupe.remove(&key);
         }
-        removed
+        if let Some(receipt) = entry.receipt()
+            && let Some(seqs) = self.receipts.get_mut(receipt)
+        {
+            seqs.remove(&seq);
+            if seqs.is_empty() {
+                self.receipts.remove(receipt);
+            }
+        }
     }
 
     fn is_as_expected(&self, write: &DocumentWrite) -> bool {
@@ -161,12 +181,13 @@ impl State {
         }
         self.last += 1;
         let seq = Seq(self.last);
-        if let Some(key) = new.dedupe {
-            self.dedupe.insert(key.clone(), seq);
-            self.keys.insert(seq, key);
+        let root = parent.map_or(seq, |parent| self.root(parent));
+        self.members.insert((root, seq));
+        if root == seq {
+            self.roots.insert((now, seq));
         }
-        if let Some(parent) = parent {
-            self.children.entry(parent).or_default().push(seq);
+        if let Some(key) = &new.dedupe {
+            self.dedupe.insert(key.clone(), seq);
         }
         if let Some(lane) = new.lane {
             let pending = Pending {
@@ -180,6 +201,7 @@ impl State {
             };
             self.work.insert((new.partition, seq), pending);
             self.lanes.insert((new.partition, new.kind, lane, seq));
+            self.unsettled.insert((root, seq));
         }
         let entry = Entry {
             parent,
@@ -187,12 +209,12 @@ impl State {
             body: new.body,
             ..Entry::new(seq, new.partition, new.kind, new.connection, now)
         };
-        self.entries.insert(seq, entry);
+        self.entries.insert(seq, Stored { entry, root, dedupe: new.dedupe });
         Appended::New(seq)
     }
 
     fn settle(&mut self, Settlement { seq, outcome }: Settlement, now: Timestamp) {
-        let Some(entry) = self.entries.get_mut(&seq) else { return };
+        let Some(Stored { entry, root, .. }) = self.entries.get_mut(&seq) else { return };
         let place = (entry.partition, seq);
         let Some(pending) = self.work.get_mut(&place) else { return };
         match &outcome {
@@ -212,7 +234,11 @@ impl State {
             Outcome::Done { .. } | Outcome::Dead { .. } | Outcome::Dropped { .. } => {
                 self.lanes.remove(&(entry.partition, pending.kind, pending.lane, seq));
                 self.work.remove(&place);
+                self.unsettled.remove(&(*root, seq));
             }
+        }
+        if let Outcome::Done { receipt: Some(receipt) } = &outcome {
+            self.receipts.entry(Arc::clone(receipt)).or_default().insert(seq);
         }
         entry.outcomes.push(Recorded { at: now, outcome });
     }
@@ -235,12 +261,12 @@ impl State {
 
     /// The entries that the query names, in order; `None` when it does not name any.
     fn named(&self, query: &Query) -> Option<BTreeSet<Seq>> {
-        let family = query.family_of.map(|seq| self.family(self.root(seq)));
+        let members = |seq| self.members.range(family(self.root(seq))).map(|(_, member)| *member).collect();
+        let of_family: Option<BTreeSet<Seq>> = query.family_of.map(members);
         let seqs = (!query.seqs.is_empty()).then(|| query.seqs.iter().copied().collect());
-        match (family, seqs) {
-            (Some(family), Some(seqs)) => Some(&family & &seqs),
-            (family, seqs) => family.or(seqs),
-        }
+        let receipt = query.receipt.as_ref();
+        let with_receipt = receipt.map(|receipt| self.receipts.get(receipt).cloned().unwrap_or_default());
+        [of_family, seqs, with_receipt].into_iter().flatten().reduce(|some, others| &some & &others)
     }
 
     fn entry_state(&self, entry: &Entry) -> EntryState {
@@ -251,23 +277,17 @@ impl State {
         }
     }
 
-    fn is_unsettled(&self, seq: Seq) -> bool {
-        self.entries.get(&seq).is_some_and(|entry| self.work.contains_key(&(entry.partition, seq)))
+    fn entry(&self, seq: Seq) -> Option<&Entry> {
+        self.entries.get(&seq).map(|stored| &stored.entry)
     }
 
+    /// What began the family.
     fn root(&self, seq: Seq) -> Seq {
-        let parent = |seq: &Seq| self.entries.get(seq).and_then(|entry| entry.parent);
-        std::iter::successors(Some(seq), parent).last().unwrap_or(seq)
+        self.entries.get(&seq).map_or(seq, |stored| stored.root)
     }
+}
 
-    fn family(&self, root: Seq) -> BTreeSet<Seq> {
-        let mut family = BTreeSet::new();
-        let mut open = vec![root];
-        while let Some(seq) = open.pop() {
-            if family.insert(seq) {
-                open.extend(self.children.get(&seq).into_iter().flatten());
-            }
-        }
-        family
-    }
+/// The places of a family's members, where they are sorted by what began it.
+fn family(root: Seq) -> RangeInclusive<(Seq, Seq)> {
+    (root, Seq(0))..=(root, Seq(u64::MAX))
 }

@@ -1,6 +1,6 @@
 //! Who works on which partition.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use super::{MINUTE, NOON, append, commit, hold, hold_request, lease, pending_seqs, release, signal};
 use crate::{
@@ -105,6 +105,17 @@ pub async fn a_lease_does_not_end_when_time_goes_back(log: &dyn AuditLog) {
     let renewed = hold(log, "one", back).await;
     assert!(!renewed.is_empty(), "the holder goes on");
     assert!(renewed.iter().all(|lease| first.contains(lease)), "renewing keeps the fence");
+}
+
+/// A host whose clock was ahead when it died holds nothing back until that time has come.
+pub async fn a_lease_that_goes_on_for_too_long_has_ended(log: &dyn AuditLog) {
+    let long = NOON + Lease::LONGEST;
+    let first = hold(log, "one", long - MINUTE).await;
+    assert_eq!(hold(log, "two", NOON).await, [], "this long a lease may go on");
+    assert!(is_held(log, first[0]).await);
+    let second = hold(log, "two", NOON - Duration::from_millis(1)).await;
+    assert_eq!(partitions(&second).len(), ALL, "the former host does not even count");
+    assert!(second[0].fence > first[0].fence && !is_held(log, first[0]).await);
 }
 
 /// Also when an owner wants less than before.

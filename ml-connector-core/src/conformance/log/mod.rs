@@ -56,6 +56,7 @@ pub const BEHAVIORS: &[Behavior<dyn AuditLog>] = behaviors![dyn AuditLog:
     lease::a_new_holder_has_a_larger_fence,
     lease::a_release_is_effective_at_once,
     lease::a_lease_does_not_end_when_time_goes_back,
+    lease::a_lease_that_goes_on_for_too_long_has_ended,
     lease::no_more_is_granted_than_wanted,
     query::an_entry_comes_back_as_it_was_appended,
     query::every_criterion_narrows,
@@ -63,10 +64,11 @@ pub const BEHAVIORS: &[Behavior<dyn AuditLog>] = behaviors![dyn AuditLog:
     query::pages_follow_each_other_in_both_directions,
     query::a_family_is_found_from_any_member,
     query::entries_are_found_by_number,
-    prune::a_settled_family_goes_as_a_whole,
+    prune::a_settled_family_goes,
     prune::what_is_unsettled_or_young_stays,
     prune::documents_and_numbers_outlive_their_entries,
-    prune::no_more_families_go_than_allowed,
+    prune::no_more_entries_go_than_allowed,
+    prune::what_is_left_of_a_family_is_a_family,
 ];
 
 /// What a log for several hosts has to do beyond that.

@@ -2,7 +2,7 @@
 
 use super::{
     MINUTE, NOON, append, apply, apply_at, child_of, documents, done, entry, find_seqs, keyed, pending_seqs,
-    settle, signal, versions, write,
+    read, settle, signal, versions, write,
 };
 use crate::{
     AuditLog, Timestamp,
@@ -36,7 +36,7 @@ async fn everything(log: &dyn AuditLog) -> Vec<Seq> {
 }
 
 /// From the first hint to the last replay, whatever the age of the younger members.
-pub async fn a_settled_family_goes_as_a_whole(log: &dyn AuditLog) {
+pub async fn a_settled_family_goes(log: &dyn AuditLog) {
     let seqs = settled_story(log).await;
     let replay = child_of(Parent::Entry(seqs[2]), entry(EntryKind::Delivery));
     apply_at(log, append([replay]), LATER).await;
@@ -74,21 +74,46 @@ pub async fn documents_and_numbers_outlive_their_entries(log: &dyn AuditLog) {
     assert!(matches!(again[..], [Appended::New(seq)] if seq > first), "{again:?} is new and later");
 }
 
-/// Families that have to stay do not use up the limit.
-pub async fn no_more_families_go_than_allowed(log: &dyn AuditLog) {
+/// Families that have to stay do not use up the limit. One that is larger goes from its end.
+pub async fn no_more_entries_go_than_allowed(log: &dyn AuditLog) {
     let kept = apply(log, append([signal(), signal(), signal()])).await;
     let mut settled = Vec::new();
     for _ in 0..3 {
         settled.push(settled_story(log).await);
     }
     assert_eq!(prune(log, LATER, 0).await, 0);
-    assert_eq!(prune(log, LATER, 2).await, 6, "two families of three");
-    assert_eq!(everything(log).await, [&kept[..], &settled[2]].concat(), "the oldest go first");
-    assert_eq!(prune(log, LATER, 2).await, 3);
+    assert_eq!(prune(log, LATER, 5).await, 5, "a family of three, and two of the next");
+    let left = [&kept[..], &settled[1][..1], &settled[2]].concat();
+    assert_eq!(everything(log).await, left, "the oldest go first, and what began a family goes last");
+    assert_eq!(prune(log, LATER, 2).await, 2);
+    assert_eq!(
+        everything(log).await,
+        [&kept[..], &settled[2][..2]].concat(),
+        "what is left goes before others"
+    );
+    assert_eq!(prune(log, LATER, 3).await, 2);
     assert_eq!(everything(log).await, kept);
 
     let young = apply_at(log, append([entry(EntryKind::Note)]), LATER).await[0].seq();
     apply_at(log, append([entry(EntryKind::Note)]), NOON).await;
     assert_eq!(prune(log, LATER + MINUTE, 1).await, 1);
     assert_eq!(everything(log).await, [&kept[..], &[young]].concat(), "age is time, not number");
+}
+
+/// What follows from an entry that is there belongs to its family, what follows from one that has gone does not.
+pub async fn what_is_left_of_a_family_is_a_family(log: &dyn AuditLog) {
+    let story = settled_story(log).await;
+    assert_eq!(prune(log, LATER, 1).await, 1, "the delivery goes");
+    let again = NewEntry { lane: Some(2), ..entry(EntryKind::Delivery) };
+    let replays = [story[2], story[1]].map(|seq| child_of(Parent::Entry(seq), again.clone()));
+    let [begun, joined] = apply(log, append(replays)).await[..] else { panic!("two entries are appended") };
+    assert_eq!(read(log, begun).await.parent, None, "what it followed from has gone");
+    assert_eq!(read(log, joined).await.parent, Some(story[1]));
+    assert_eq!(find_seqs(log, &Query::family_of(joined)).await, [story[0], story[1], joined]);
+    assert_eq!(prune(log, LATER, 10).await, 0, "a family stays with the member that waits");
+    apply(log, settle([(joined, done())])).await;
+    assert_eq!(prune(log, LATER, 2).await, 2, "once that is settled the rest goes");
+    assert_eq!(everything(log).await, [story[0], begun]);
+    assert_eq!(prune(log, LATER, 2).await, 1);
+    assert_eq!(everything(log).await, [begun]);
 }

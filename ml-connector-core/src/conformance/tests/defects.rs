@@ -83,6 +83,9 @@ impl Default for Mutant {
     }
 }
 
+/// When the tests of leases are at it.
+const NOON: Timestamp = Timestamp::from_secs(1_790_000_000);
+
 type Plant = fn(Mutant) -> Mutant;
 
 /// Every defect with its name.
@@ -146,7 +149,8 @@ pub(super) const DEFECTS: &[(&str, Plant)] = &[
         ..m
     }),
     ("several owners hold a partition", |m| Mutant { lease: everybody_is_one, ..m }),
-    ("leases never end", |m| Mutant { lease: |r| at(r, Timestamp::from_millis(0)), ..m }),
+    ("leases never end", |m| Mutant { lease: |r| at(r, NOON - Lease::LONGEST / 2), ..m }),
+    ("a clock that was ahead is believed", |m| Mutant { lease: never_too_long, ..m }),
     ("leases end at once", |m| Mutant { lease: |r| at(r, Timestamp::MAX), ..m }),
     ("all is granted whatever is wanted", |m| Mutant { lease: want_everything, ..m }),
     ("fences do not grow", |m| Mutant { granted: |lease| lease.fence = 1, ..m }),
@@ -205,8 +209,7 @@ pub(super) const DEFECTS: &[(&str, Plant)] = &[
 ];
 
 fn retry() -> Option<Outcome> {
-    let due = Timestamp::from_secs(1_790_000_000);
-    Some(Outcome::Retry { attempt: 2, due, error: "again".into(), uncertain: true, note: None })
+    Some(Outcome::Retry { attempt: 2, due: NOON, error: "again".into(), uncertain: true, note: None })
 }
 
 fn certain(outcome: Outcome) -> Outcome {
@@ -235,6 +238,13 @@ fn everybody_is_one(mut request: LeaseRequest) -> LeaseRequest {
 fn at(mut request: LeaseRequest, instant: Timestamp) -> LeaseRequest {
     if let LeaseRequest::Hold { now, .. } = &mut request {
         *now = instant;
+    }
+    request
+}
+
+fn never_too_long(mut request: LeaseRequest) -> LeaseRequest {
+    if let LeaseRequest::Hold { until, .. } = &mut request {
+        *until = (*until).min(NOON + Lease::LONGEST / 2);
     }
     request
 }

@@ -8,6 +8,8 @@ mod schedule;
 mod state;
 mod sweep;
 
+use std::sync::Arc;
+
 pub(super) use run::step;
 pub(super) use schedule::{ensure, is_settled};
 use serde::{Deserialize, Serialize};
@@ -17,7 +19,7 @@ use self::state::FeedState;
 use super::{Connector, Shared, intake::signal_entry, registry::SourceSlot, stored::StoredSignal};
 use crate::{
     Error, ErrorKind, Feed, Result, Timestamp,
-    audit::{NewEntry, Parent, Transaction},
+    audit::{NewEntry, Outcome, Parent, Query, Transaction},
     model::{ConnectionId, DedupeKey, Seq, Signal},
 };
 
@@ -133,11 +135,13 @@ pub(super) async fn stopped_sweeps(shared: &Shared, slot: &SourceSlot) -> Result
 }
 
 /// How far the read of a backfill is.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct BackfillRead {
-    /// `None` = it has not begun, or ended long ago.
+    /// `None` = it has not begun, or ended long ago, or was given up.
     pub(super) rows: Option<u64>,
     pub(super) ended: bool,
+    /// Why it was given up.
+    pub(super) given_up: Option<Arc<str>>,
 }
 
 /// How far a backfill is, by its entry.
@@ -150,12 +154,19 @@ pub(super) async fn backfill_read(
     let registry = shared.registry();
     let slot = registry.source(connection).filter(|slot| offers(&slot.source.info().feeds, feed));
     let slot = slot.ok_or_else(|| no_feed(connection, feed))?;
+    // The entry first: what settles it writes the state.
+    let query = Query { bodies: false, ..Query::entries(vec![backfill]) };
+    let entry = shared.log.query(&query).await?.pop();
     let document = shared.log.documents(&[FeedState::key(slot, feed)]).await?.pop().flatten();
     let (_, state) = FeedState::read(document)?;
-    Ok(match state.backfill(backfill) {
-        Some(run) => BackfillRead { rows: Some(run.rows), ended: run.ended.is_some() },
-        None => BackfillRead { rows: None, ended: is_settled(shared, backfill).await? },
-    })
+    let run = state.backfill(backfill);
+    let is_settled = entry.as_ref().is_none_or(|entry| entry.state.is_settled());
+    let given_up = entry.and_then(|entry| match entry.outcomes.into_iter().last()?.outcome {
+        Outcome::Dead { error } => Some(error),
+        _ => None,
+    });
+    let ended = is_settled || run.is_some_and(|run| run.ended.is_some());
+    Ok(BackfillRead { rows: run.map(|run| run.rows), ended, given_up })
 }
 
 fn offers(feeds: &[Feed], name: &str) -> bool {

@@ -6,11 +6,11 @@ use std::{sync::Arc, time::Duration};
 use super::{
     super::{Shared, registry::SourceSlot, upkeep},
     Ask, asking,
-    state::FeedState,
+    state::{FeedState, RunId},
 };
 use crate::{
     Feed, Result, Timestamp,
-    audit::{Appended, Committed, NewEntry, Query, Transaction},
+    audit::{Appended, Committed, DocumentWrite, Expected, NewEntry, Query, Transaction},
     model::{LaneKey, Seq},
 };
 
@@ -22,13 +22,16 @@ pub(super) enum Series {
 }
 
 /// Makes sure that the next read of every feed, every sweep and the upkeep of a source wait in the log. Idempotent,
-/// on any number of hosts; also heals a series whose last entry is dead.
+/// on any number of hosts; also heals a series whose last entry is dead, and forgets backfills that are.
 pub(in crate::engine) async fn ensure(shared: &Shared, slot: &Arc<SourceSlot>) -> Result<()> {
     shared.watched_since(slot).await?;
     let info = slot.source.info();
     let series = info.feeds.iter().map(|feed| (Series::Read, feed));
     for (series, feed) in series.chain(info.sweeps.iter().map(|feed| (Series::Sweep, feed))) {
         ensure_series(shared, slot, series, feed).await?;
+    }
+    for feed in &info.feeds {
+        forget_dead_backfills(shared, slot, feed).await?;
     }
     upkeep::ensure(shared, slot).await?;
     shared.wake.partitions(&[slot.partition]);
@@ -56,6 +59,29 @@ async fn ensure_series(shared: &Shared, slot: &SourceSlot, series: Series, feed:
     };
     // Stale: somebody else moved it on.
     let _: Vec<Committed> = shared.log.commit(vec![heal], now).await?;
+    Ok(())
+}
+
+/// Nobody goes on with a backfill whose entry is settled. Where it ended well, its run was removed with that.
+async fn forget_dead_backfills(shared: &Shared, slot: &SourceSlot, feed: &Feed) -> Result<()> {
+    let key = FeedState::key(slot, feed.name);
+    let document = shared.log.documents(std::slice::from_ref(&key)).await?.pop().flatten();
+    let (expected, mut state) = FeedState::read(document)?;
+    let mut transaction = Transaction::default();
+    for id in state.runs.keys().copied().collect::<Vec<_>>() {
+        if let RunId::Backfill(seq) = id
+            && is_settled(shared, seq).await?
+        {
+            state.runs.remove(&id);
+            let key = id.checkpoint(slot, feed.name);
+            transaction.documents.push(DocumentWrite { key, expected: Expected::Any, value: None });
+        }
+    }
+    if !transaction.documents.is_empty() {
+        transaction.documents.push(state.write(key, expected)?);
+        // Stale: somebody else moved it on.
+        let _: Vec<Committed> = shared.log.commit(vec![transaction], shared.clock.now()).await?;
+    }
     Ok(())
 }
 

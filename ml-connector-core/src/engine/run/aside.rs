@@ -11,11 +11,14 @@ use crate::{
     model::ConnectionId,
 };
 
-/// How often settled entries are pruned, and how many families at once.
+/// How often settled entries are pruned, and how many at once: webhooks wait meanwhile.
 const PRUNE_EVERY: Duration = Duration::from_secs(3600);
 const PRUNE_PAGE: usize = 500;
 /// How often it is looked whether a token that nobody uses has to be renewed. Vendors give it weeks.
 const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(3600);
+
+/// After how many requests for partitions a lease that was just begun has ended.
+const PATIENCE: u32 = 4;
 
 /// A connection's reads or deliveries have stopped working, and why, or work again.
 pub(super) type Turned = (ConnectionId, EntryKind, Option<Arc<str>>);
@@ -31,6 +34,14 @@ pub(super) async fn tell_turns(shared: Arc<Shared>, mut turns: UnboundedReceiver
 }
 
 impl Runner {
+    /// Tells once that for longer than a lease lasts nothing has been granted.
+    pub(super) fn tell_granted(&mut self, is_granted: bool) {
+        self.in_vain = if is_granted { 0 } else { self.in_vain.saturating_add(1) };
+        if self.in_vain == PATIENCE {
+            tracing::warn!("no partition is granted: this host stands by, another holds all of them");
+        }
+    }
+
     /// Tells once that a connection's reads or deliveries have stopped working, and once that they work again.
     pub(super) fn tell(&mut self, connection: ConnectionId, kind: EntryKind, finished: &Finished) {
         let what = (connection, kind);
@@ -91,13 +102,13 @@ impl Runner {
             return;
         }
         let now = self.shared.clock.now();
-        let mut survey = Survey::new();
+        let mut survey = Survey { partitions: self.leases.len(), ..Survey::default() };
         for (role, work) in [&self.signals, &self.deliveries].into_iter().enumerate() {
             work.lanes.survey(now, |connection, lane| {
-                survey.entry(connection.clone()).or_default()[role].add(lane);
+                survey.backlogs.entry(connection.clone()).or_default()[role].add(lane);
             });
             for (connection, until) in work.lanes.outages() {
-                survey.entry(connection.clone()).or_default()[role].paused_until = Some(until);
+                survey.backlogs.entry(connection.clone()).or_default()[role].paused_until = Some(until);
             }
         }
         for question in questions {
@@ -124,6 +135,7 @@ impl Runner {
             }
         });
     }
+
     /// Renews tokens that would die because no call uses them.
     pub(super) fn keep_alive(&mut self) {
         let now = self.shared.clock.now();

@@ -118,6 +118,8 @@ struct Runner {
     owner: Arc<str>,
     leases: BTreeMap<Partition, Held>,
     renew_at: Timestamp,
+    /// How many requests in a row have granted nothing.
+    in_vain: u32,
     signals: Work,
     deliveries: Work,
     tasks: JoinSet<Finished>,
@@ -193,6 +195,7 @@ impl Runner {
             owner,
             leases: BTreeMap::new(),
             renew_at: Timestamp::default(),
+            in_vain: 0,
             tasks: JoinSet::new(),
             running: HashMap::new(),
             parked: HashSet::new(),
@@ -218,6 +221,7 @@ impl Runner {
         let Some(held) = self.hold(usize::from(Partition::COUNT), now).await else { return };
         let new: Vec<Lease> =
             held.values().copied().filter(|lease| !self.leases.contains_key(&lease.partition)).collect();
+        self.tell_granted(!held.is_empty());
         if new.is_empty() {
             return;
         }

@@ -157,6 +157,24 @@ async fn an_invoice_becomes_overdue_by_itself_at_the_organisation_s_midnight_and
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_read_just_before_midnight_does_not_answer_for_the_day_that_begins() {
+    let world = World::new();
+    let connector = world.connector();
+    world.ledger.put("1", Status::Open, "2026-03-04");
+    post(&connector, "account:books 1", "good").await;
+    world.run(&connector, secs(3600)).await;
+    let midnight = Timestamp::parse("2026-03-11T00:00:00Z").unwrap();
+    let left = midnight.saturating_since(crate::Clock::now(&*world.clock));
+    tokio::time::sleep(left - secs(600)).await;
+    let (_stop, _running) = start(&connector);
+    // Read before midnight, but so late that it answers all that falls due until shortly after.
+    tokio::time::sleep(secs(600) - Duration::from_millis(150)).await;
+    post(&connector, "account:books 1", "good").await;
+    tokio::time::sleep(secs(3600)).await;
+    assert_eq!(world.board.corner("a"), ["invoice.sent 1", "invoice.overdue 1"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn midnight_is_the_organisation_s_also_on_days_on_which_clocks_change() {
     for (zone, due, midnight) in [
         ("America/New_York", "2026-02-28", "2026-03-07T05:00:00Z"),

@@ -4,7 +4,8 @@ use vendor::{Fault, webhook};
 
 use super::*;
 use crate::{
-    Clock,
+    AuditLog, Clock,
+    audit::{Lease, LeaseRequest},
     model::Status,
     rate::{Quota, RateLimiter},
 };
@@ -106,6 +107,44 @@ async fn what_a_killed_host_spent_of_a_day_is_known_to_the_next() {
     assert_eq!(written(&second).0.len(), 15);
     second.run(&connector, secs(86_400)).await;
     assert_eq!(written(&second).0.len(), 22);
+}
+
+/// Another host takes everything until then, and is not heard of any more.
+async fn taken_until(world: &World, until: Timestamp) {
+    let request = LeaseRequest::Hold { owner: "gone".into(), want: 64, until, now: until - world.lease };
+    assert_eq!(world.log.lease(request).await.unwrap().len(), 64);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_that_is_granted_nothing_says_so() {
+    let world = world();
+    let connector = world.connector();
+    taken_until(&world, world.clock.now() + secs(60)).await;
+    tell(&world, &connector, 100..101).await;
+    let (_stop, _running) = start(&connector);
+    tokio::time::sleep(secs(55)).await;
+    let health = connector.health().await.unwrap();
+    assert_eq!((health.running, health.partitions, written(&world).0.len()), (true, 0, 0));
+    tokio::time::sleep(secs(15)).await;
+    assert_eq!((connector.health().await.unwrap().partitions, written(&world).0.len()), (64, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_that_died_with_a_clock_that_was_a_day_ahead_is_replaced_at_once() {
+    let world = world();
+    let connector = world.connector();
+    taken_until(&world, world.clock.now() + secs(86_400)).await;
+    tell(&world, &connector, 100..101).await;
+    world.run(&connector, secs(5)).await;
+    assert_eq!(written(&world).0.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_that_could_be_mistaken_for_a_wrong_clock_is_refused() {
+    let settings = Settings { lease: Lease::LONGEST, ..Settings::default() };
+    let built =
+        Connector::builder().audit_log(MemoryLog::new()).transport(NoNetwork).settings(settings).build();
+    assert_eq!(built.unwrap_err().kind(), crate::ErrorKind::ConfigInvalid);
 }
 
 #[tokio::test(start_paused = true)]

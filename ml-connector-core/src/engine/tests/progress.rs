@@ -72,6 +72,35 @@ async fn a_backfill_tells_how_far_it_is_also_to_who_comes_back_on_another_host()
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_backfill_that_is_given_up_ends_its_stream_and_says_why() {
+    let world = World::new();
+    let then = world.clock.now() - secs(86_400);
+    (10..40).for_each(|id| world.ledger.put_at(&id.to_string(), Status::Open, then, then));
+    let connector = world.connector();
+    connector.remove(&"books".into());
+    connector.add_source(LedgerSource::new("books", &world.ledger).polled(Mode::Poll).rows_only()).unwrap();
+    world.run(&connector, secs(60)).await;
+    let feed = connector.progress(&"books".into()).await.unwrap()[0].feed;
+    let seq = connector.backfill(&"books".into(), feed, None).await.unwrap();
+    let (_stop, _running) = start(&connector);
+    let mut watched = connector.watch_backfill(&"books".into(), feed, seq);
+    while watched.next().await.unwrap().unwrap().done == 0 {}
+    for _ in 0..3 {
+        let broken = crate::Error::new(ErrorKind::InvalidResponse, "no such column").with_retry(Retry::Never);
+        world.ledger.fail_page(broken);
+    }
+    let end = last(watched).await.pop().unwrap();
+    assert!(end.ended && end.done > 0 && end.done < 30, "{end:?}");
+    assert_eq!((end.total, end.failed), (None, 1), "how much there is will never be known");
+    assert_eq!(end.given_up.as_deref(), Some("invalid_response: no such column"));
+    let late = last(connector.watch_backfill(&"books".into(), feed, seq)).await;
+    assert_eq!((late.len(), &late[0].given_up), (1, &end.given_up), "who comes late hears the same");
+    tokio::time::sleep(secs(1)).await;
+    let runs = connector.progress(&"books".into()).await.unwrap().remove(0).runs;
+    assert!(runs.iter().all(|run| run.seq.is_none()), "nothing of it is under way: {runs:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_replay_tells_how_far_it_is_and_goes_on_after_it_was_dropped() {
     let world = World::new();
     let connector = world.connector();

@@ -53,6 +53,33 @@ fn a_claim_and_a_request_keep_others_away_for_65_seconds() {
 }
 
 #[test]
+fn what_a_clock_wrote_that_was_ahead_keeps_nobody_away() {
+    const DAY: i64 = 24 * 3600;
+    let owner = Uuid::from_u128(1);
+    let rules = Rules { not_before: Duration::from_secs(60), budget: 1, ..rules() };
+    let asks = |blob: &Blob, secs| {
+        let claimed = step(blob, &Input::Want { owner }, at(secs), &rules).0;
+        let ask = claimed.map(|claimed| step(&claimed, &Input::Send { owner }, at(secs), &rules));
+        ask.and_then(|(sent, action)| sent.filter(|_| matches!(action, Action::Ask { .. })))
+    };
+    // A request and its token, whose end has come; a failure; each by a clock that was a day ahead.
+    let mut issued = refreshed(&Blob::new(Some(Secret::from("r0"))), &rules, granted("a1", "r1"));
+    (issued.access, issued.issued_at, issued.asked) = (None, Some(at(DAY)), Vec::new());
+    let mut requested = issued.clone();
+    (requested.issued_at, requested.asked) = (None, vec![at(DAY)]);
+    let mut failed = Blob::new(Some(Secret::from("r0")));
+    failed.fail(Cause::Unavailable, "503".into(), None, at(DAY), &rules);
+    for blob in [&issued, &requested, &failed] {
+        assert!(asks(blob, DAY + 5).is_none(), "{blob:?} is believed by the same clock");
+        assert!(asks(blob, DAY - 4).is_none(), "{blob:?} is believed by a clock that is a little behind");
+        let sent = asks(blob, 0).expect("a clock that was put right goes on");
+        assert_eq!(sent.asked, [at(0)], "what was ahead is forgotten");
+    }
+    let unlimited = Rules { not_before: Duration::ZERO, ..rules.clone() };
+    assert!(blocked(&issued, at(DAY - 4), &unlimited).is_none(), "there is no floor");
+}
+
+#[test]
 fn a_request_that_was_never_sent_is_taken_back_from_the_lost_ones() {
     let (one, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
     let first = sent(&Blob::new(Some(Secret::from("r0"))), one, at(0));
