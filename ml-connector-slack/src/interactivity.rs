@@ -27,8 +27,6 @@ const REASON_MAX: usize = 500;
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Clicked {
     pub(crate) user: String,
-    /// A guest from another workspace: what they say of themselves is not this one's word.
-    pub(crate) external: bool,
     pub(crate) action: String,
     pub(crate) value: Option<String>,
     pub(crate) reason: Option<String>,
@@ -64,7 +62,7 @@ struct Head {
 
 #[derive(Deserialize)]
 struct Payload {
-    user: Option<User>,
+    user: Option<Id>,
     channel: Option<Id>,
     container: Option<Container>,
     message: Option<Message>,
@@ -76,12 +74,6 @@ struct Payload {
 #[derive(Deserialize)]
 struct Id {
     id: String,
-}
-
-#[derive(Deserialize)]
-struct User {
-    id: String,
-    team_id: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -157,7 +149,6 @@ impl Payload {
             }
             let clicked = Clicked {
                 user: user.id.clone(),
-                external: head.is_external(user),
                 action: action.action_id.clone(),
                 value,
                 reason: reason.clone().flatten(),
@@ -194,7 +185,6 @@ impl Payload {
         let hash = view.hash.as_deref().unwrap_or_default();
         let clicked = Clicked {
             user: user.id.clone(),
-            external: head.is_external(user),
             action: Choice::REJECT.to_owned(),
             value: Some(about.value),
             reason,
@@ -230,14 +220,9 @@ impl Head {
     }
 
     /// The same click has the same id, however often it is told.
-    fn click_id(&self, user: &User, action: &Action, place: Option<&str>) -> String {
+    fn click_id(&self, user: &Id, action: &Action, place: Option<&str>) -> String {
         let when = action.action_ts.as_deref().or(self.trigger_id.as_deref()).unwrap_or("0");
         format!("{}/{}/{when}", place.unwrap_or("view"), user.id)
-    }
-
-    fn is_external(&self, user: &User) -> bool {
-        let team = self.team.as_ref().map(|team| &team.id);
-        user.team_id.as_ref().zip(team).is_some_and(|(own, here)| own != here)
     }
 
     fn team(&self) -> Option<&str> {
