@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     blocks::{Block, Blocks, TextInput, View},
     models::MessageRef,
-    receive::{Receiver, account, json, misunderstood, prompt, signal},
+    receive::{Receiver, account, flag, json, misunderstood, prompt, signal},
 };
 
 /// How long a trigger can be used to open a dialog. (Slack docs: "Handling user interaction")
@@ -56,8 +56,17 @@ struct Head {
     kind: String,
     team: Option<Id>,
     enterprise: Option<Id>,
+    #[serde(default, deserialize_with = "flag")]
+    is_enterprise_install: bool,
     api_app_id: Option<String>,
     trigger_id: Option<String>,
+    view: Option<Installed>,
+}
+
+/// Through which installation a dialog was opened, which may not be where it was sent from.
+#[derive(Deserialize)]
+struct Installed {
+    app_installed_team_id: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -225,9 +234,15 @@ impl Head {
         format!("{}/{}/{when}", place.unwrap_or("view"), user.id)
     }
 
+    /// The installation through which it came: with an app that a whole organization has, never one of its workspaces.
     fn team(&self) -> Option<&str> {
-        let team = self.team.as_ref().or(self.enterprise.as_ref());
-        team.map(|id| &*id.id)
+        let installed = self.view.as_ref().and_then(|view| view.app_installed_team_id.as_deref());
+        let team = self.team.as_ref().map(|team| &*team.id);
+        let organization = self.enterprise.as_ref().map(|enterprise| &*enterprise.id);
+        match self.is_enterprise_install {
+            true => organization.or(installed).or(team),
+            false => installed.or(team).or(organization),
+        }
     }
 
     fn account(&self) -> Option<AccountKey> {
