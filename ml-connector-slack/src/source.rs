@@ -116,9 +116,9 @@ impl SlackSource {
     ) -> Result<Resolution> {
         let reacted = signals.iter().map(|signal| events::stored(payload(signal)?));
         let reacted = reacted.collect::<Result<Vec<_>>>()?.into_iter().max_by_key(|reacted| reacted.order);
-        let Some(Reacted { added, user, emoji, message, author, order, received_at }) = reacted else {
-            return Ok(Resolution::Done { note: "nothing was said" });
-        };
+        let Some(reacted) = reacted else { return Ok(Resolution::Done { note: "nothing was said" }) };
+        let seen_at = reacted.seen_at();
+        let Reacted { added, user, emoji, message, author, order, received_at } = reacted;
         let known = last.and_then(|last| last.order);
         if known.is_some_and(|known| order <= known) {
             return Ok(Resolution::Done { note: "older than what is known" });
@@ -127,7 +127,7 @@ impl SlackSource {
             return Ok(Resolution::Done { note: "on somebody else's message" });
         }
         let read_at = ctx.now();
-        let Some(about) = self.about(ctx, &message, received_at).await? else {
+        let Some(about) = self.about(ctx, &message, seen_at).await? else {
             if read_at.saturating_since(received_at) < RECEIPT {
                 return Ok(Resolution::NotYet { retry_at: read_at + RECEIPT_EVERY });
             }
@@ -177,13 +177,8 @@ impl SlackSource {
         actor
     }
 
-    async fn about(
-        &self,
-        ctx: &Context,
-        message: &str,
-        received_at: Timestamp,
-    ) -> Result<Option<DocumentRef>> {
-        ctx.delivered(&self.info.connection, message, received_at - GLANCE).await
+    async fn about(&self, ctx: &Context, message: &str, seen_at: Timestamp) -> Result<Option<DocumentRef>> {
+        ctx.delivered(&self.info.connection, message, seen_at - GLANCE).await
     }
 
     /// The bot's own user, where Slack tells; asked for once.

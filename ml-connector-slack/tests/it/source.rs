@@ -182,6 +182,30 @@ async fn a_bot_decides_nothing_with_an_emoji() {
 }
 
 #[tokio::test]
+async fn a_reaction_that_is_told_late_is_about_what_the_message_told_when_it_was_given() {
+    let mut world = World::new().await;
+    let log = Arc::new(MemoryLog::new());
+    let before = |time: u64| NOW - secs(time);
+    tell(&log, 3, before(200)).await;
+    tell(&log, 4, before(100)).await;
+    world.ctx = world.ctx.clone().with_log(log);
+    world.answer("users.info", ok("users.info.ok.json")).await;
+    world.answer("auth.test", ok("auth.test.ok.json")).await;
+    // Whole seconds are an instant, too. A clock that is ahead of ours changes nothing.
+    for (given, expected) in [
+        (format!("{}.000100", before(150).as_secs()), 3),
+        (before(150).as_secs().to_string(), 3),
+        (format!("{}.000100", before(96).as_secs()), 3),
+        (format!("{}.000100", before(50).as_secs()), 4),
+        (format!("{}.000100", (NOW + secs(3600)).as_secs()), 4),
+    ] {
+        let signals = signals(&world, &reaction("reaction_added", &given));
+        let record = record(source(&world).resolve(&world.ctx, &signals, None).await.unwrap());
+        assert_eq!(record.about.unwrap().n, expected, "{given}");
+    }
+}
+
+#[tokio::test]
 async fn a_person_who_cannot_be_read_now_is_waited_for_but_not_for_long() {
     let world = World::new().await;
     world.answer("users.info", error("internal_error")).await;
