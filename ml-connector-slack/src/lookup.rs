@@ -20,8 +20,9 @@ use crate::{
     sink::Slack,
 };
 
-/// A first look that nobody came back to is forgotten after this long.
-const FORGET: Duration = Duration::from_secs(3600);
+/// A first look that nobody came back to is forgotten after this long. Where the history is read once a minute, the
+/// second look of many may have to wait for hours.
+const FORGET: Duration = Duration::from_secs(24 * 3600);
 
 /// When a delivery was looked for in vain, so that the second look is known as such.
 ///

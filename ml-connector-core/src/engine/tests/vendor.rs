@@ -256,7 +256,7 @@ pub(super) enum Fault {
 pub(super) struct Board {
     pub(super) written: Mutex<Vec<(String, String, Timestamp)>>,
     pub(super) faults: Mutex<VecDeque<Fault>>,
-    pub(super) lookups: Mutex<VecDeque<Lookup>>,
+    pub(super) lookups: Mutex<VecDeque<Result<Lookup>>>,
     /// How often a corner may be written on; once a second unless it says otherwise.
     pub(super) quota: Mutex<Option<Quota>>,
 }
@@ -342,7 +342,7 @@ impl Sink for BoardSink {
 
     async fn look_up(&self, _: &Context, delivery: &Delivery) -> Result<Lookup> {
         if let Some(lookup) = self.board.lookups.lock().unwrap().pop_front() {
-            return Ok(lookup);
+            return lookup;
         }
         let text = format!("{} {}", delivery.event.event_type(), delivery.event.entity.id);
         let corner = self.board.corner(delivery.destination.as_str());
