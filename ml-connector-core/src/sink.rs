@@ -115,6 +115,7 @@ pub trait Sink: Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// Asked again later, as the error's retry says; the delivery is not repeated meanwhile.
+    /// [`RateLimited`](crate::ErrorKind::RateLimited) is no attempt, and is asked again however often.
     async fn look_up(&self, ctx: &Context, delivery: &Delivery) -> Result<Lookup>;
 }
 

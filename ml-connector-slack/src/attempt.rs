@@ -21,10 +21,15 @@ use crate::{
 
 impl Slack {
     /// One delivery, one call.
-    pub(crate) async fn attempt(&self, ctx: &Context, delivery: &Delivery) -> Result<Receipt> {
+    pub(crate) async fn attempt(
+        &self,
+        ctx: &Context,
+        delivery: &Delivery,
+        notes: &dyn Notes,
+    ) -> Result<Receipt> {
         let place = Place::of(delivery, self.admin.as_ref())?;
         let message = self.templates.render(delivery)?;
-        self.send(ctx, delivery, &place, &message, delivery.id).await
+        self.send(ctx, delivery, &place, &message, notes).await
     }
 
     /// One message for a whole batch. Its id is kept with every delivery first, so that each finds the message again.
@@ -40,9 +45,8 @@ impl Slack {
             let place = Place::of(head, self.admin.as_ref())?;
             let events: Vec<&Event> = batch.iter().map(|delivery| &*delivery.event).collect();
             let message = self.templates.digest(head, &events)?;
-            let note = Bytes::from(head.id.to_string());
-            notes.keep(&seqs, note).await.map_err(|error| error.with_effect(Effect::None))?;
-            self.send(ctx, head, &place, &message, head.id).await
+            keep_note(notes, &seqs, head.id).await?;
+            self.send(ctx, head, &place, &message, notes).await
         };
         match made.await {
             Ok(receipt) => batch.iter().map(|_| Ok(receipt.clone())).collect(),
@@ -60,31 +64,28 @@ impl Slack {
         delivery: &Delivery,
         place: &Place,
         message: &Message,
-        id: DeliveryId,
+        notes: &dyn Notes,
     ) -> Result<Receipt> {
         self.looks.forget(delivery);
-        let metadata = self.dedupe.metadata().then(|| Metadata::of(delivery, id));
         match place {
             Place::Post { target, parent } => {
                 let channel = match parent {
                     Some(parent) => parent.channel.clone(),
                     None => self.addressee(ctx, target).await?,
                 };
-                let mut post = PostMessage::new(&channel, message);
-                post.thread_ts = parent.as_ref().map(|parent| &*parent.ts);
-                post.metadata = metadata;
-                post.client_msg_id = self.dedupe.client_msg_id().then(|| id.to_string());
+                let post = self.post_of(delivery, &channel, parent.as_ref(), message);
                 self.post(ctx, target, &post).await
             }
-            Place::Update(which) => {
+            Place::Update { message: which, target } => {
                 let mut update = UpdateMessage::new(which, message);
-                update.metadata.clone_from(&metadata);
+                update.metadata = self.metadata(delivery);
                 match self.client.chat_update(ctx, &update).await {
                     Err(error)
                         if is_code(&error, "edit_window_closed")
                             || is_code(&error, "cant_update_message") =>
                     {
-                        self.reply_instead(ctx, which, message, metadata, id).await
+                        let reply = self.post_of(delivery, &which.channel, Some(which), message);
+                        self.reply_instead(ctx, delivery, target, &reply, notes).await
                     }
                     updated => updated.map(|()| Receipt::new(which.to_string())),
                 }
@@ -103,31 +104,46 @@ impl Slack {
         }
     }
 
+    /// A message of a delivery, or a reply to `parent`.
+    fn post_of<'a>(
+        &self,
+        delivery: &Delivery,
+        channel: &'a str,
+        parent: Option<&'a MessageRef>,
+        message: &'a Message,
+    ) -> PostMessage<'a> {
+        let mut post = PostMessage::new(channel, message);
+        post.thread_ts = parent.map(|parent| &*parent.ts);
+        post.metadata = self.metadata(delivery);
+        post.client_msg_id = self.dedupe.client_msg_id().then(|| delivery.id.to_string());
+        post
+    }
+
+    fn metadata(&self, delivery: &Delivery) -> Option<Metadata> {
+        self.dedupe.metadata().then(|| Metadata::of(delivery, delivery.id))
+    }
+
     /// Replies to a message that cannot be changed any more, as soon as its channel has room for a post: the engine
-    /// has admitted a change only.
+    /// has admitted a change only. A note says so first, because a reply is not made again as a change may be.
     async fn reply_instead(
         &self,
         ctx: &Context,
-        to: &MessageRef,
-        message: &Message,
-        metadata: Option<Metadata>,
-        id: DeliveryId,
+        delivery: &Delivery,
+        target: &Target,
+        reply: &PostMessage<'_>,
+        notes: &dyn Notes,
     ) -> Result<Receipt> {
-        let target = Target::Conversation(to.channel.clone());
-        match ctx.limiter().admit(&self.pacing.post(&target), ctx.now()).await? {
+        match ctx.limiter().admit(&self.pacing.post(target), ctx.now()).await? {
             Admission::Admitted(_) => {}
             Admission::NotBefore(at) => {
                 return Err(Error::new(ErrorKind::RateLimited, "the channel has no room for a reply yet")
                     .with_operation("slack.reply_instead")
-                    .with_scope(Scope::Quota(self.pacing.channel_key(&target)))
+                    .with_scope(Scope::Quota(self.pacing.channel_key(target)))
                     .with_retry(Retry::At(at)));
             }
         }
-        let mut post = PostMessage::new(&to.channel, message);
-        post.thread_ts = Some(&to.ts);
-        post.metadata = metadata;
-        post.client_msg_id = self.dedupe.client_msg_id().then(|| id.to_string());
-        self.post(ctx, &target, &post).await
+        keep_note(notes, &[delivery.seq], delivery.id).await?;
+        self.post(ctx, target, reply).await
     }
 
     async fn post(&self, ctx: &Context, target: &Target, post: &PostMessage<'_>) -> Result<Receipt> {
@@ -187,6 +203,12 @@ impl Slack {
         *last = Some((key.clone(), until));
         second
     }
+}
+
+/// Keeps the id of a message before it is posted. Where that fails, nothing is.
+async fn keep_note(notes: &dyn Notes, deliveries: &[Seq], id: DeliveryId) -> Result<()> {
+    let kept = notes.keep(deliveries, Bytes::from(id.to_string())).await;
+    kept.map_err(|error| error.with_effect(Effect::None))
 }
 
 pub(crate) fn receipt(channel: String, ts: String) -> Receipt {

@@ -23,6 +23,8 @@ const HISTORY_PAGES: u32 = 10;
 const HISTORY_LIMIT: u32 = 100;
 /// Slack promises no read-after-write: a look-up looks twice, this far apart.
 const HISTORY_SETTLE: Duration = Duration::from_secs(5);
+/// The same where a minute has to pass between two looks: then they cost one call each.
+const RESTRICTED_HISTORY_SETTLE: Duration = Duration::from_secs(61);
 /// A message's `ts` is Slack's clock, the attempt's start is ours.
 const HISTORY_MARGIN: Duration = Duration::from_secs(60);
 
@@ -173,13 +175,14 @@ impl Default for History {
 
 impl History {
     /// For apps that are sold but not listed in Slack's marketplace: one call a minute, 15 messages each. One page
-    /// only, because a second would wait longer than a call may take.
+    /// only, because a second would wait longer than a call may take; and more than a minute between two looks.
     #[must_use]
     pub fn restricted() -> Self {
         Self {
             limit: pacing::RESTRICTED_HISTORY_LIMIT,
             per_minute: pacing::RESTRICTED_HISTORY_PER_MINUTE,
             max_pages: 1,
+            settle_ms: millis(RESTRICTED_HISTORY_SETTLE),
             ..Self::default()
         }
     }

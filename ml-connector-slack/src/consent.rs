@@ -12,8 +12,8 @@ use crate::{
     config::base_url,
 };
 
-/// What the sink needs, with look-ups and direct messages.
-const SCOPES: [&str; 7] = [
+/// What the sink needs, with look-ups and direct messages, and the source to say who somebody is.
+const SCOPES: [&str; 9] = [
     "chat:write",
     "channels:read",
     "groups:read",
@@ -21,6 +21,8 @@ const SCOPES: [&str; 7] = [
     "groups:history",
     "im:history",
     "im:write",
+    "users:read",
+    "users:read.email",
 ];
 
 impl Slack {
@@ -53,5 +55,17 @@ impl Slack {
         config.fields =
             &["team.id", "enterprise.id", "is_enterprise_install", "app_id", "bot_user_id", "authed_user.id"];
         Ok(config)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_manifest_in_the_documentation_has_what_a_consent_asks_for() {
+        let (_, scopes) = include_str!("../docs.md").split_once("bot: [").unwrap();
+        let (scopes, _) = scopes.split_once(']').unwrap();
+        assert_eq!(scopes.split(',').map(str::trim).collect::<Vec<_>>(), SCOPES);
     }
 }

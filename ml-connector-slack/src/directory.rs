@@ -22,6 +22,8 @@ const MANY: usize = 10_000;
 #[derive(Debug, Clone)]
 pub struct Directory {
     client: Client,
+    /// Whose people's addresses are vouched for.
+    team: Option<Arc<str>>,
     people: Arc<Remembered<Person>>,
     groups: Arc<Remembered<Vec<Arc<str>>>>,
 }
@@ -29,8 +31,11 @@ pub struct Directory {
 /// What is known of a person. `Debug` shows nothing of it.
 #[derive(Clone, Default)]
 pub(crate) struct Person {
-    pub(crate) name: Option<String>,
+    /// All there are, the full one first.
+    pub(crate) names: Vec<String>,
+    /// Only of the connection's own people: for those of guests another workspace vouches.
     pub(crate) email: Option<String>,
+    pub(crate) is_bot: bool,
 }
 
 impl std::fmt::Debug for Person {
@@ -40,11 +45,11 @@ impl std::fmt::Debug for Person {
 }
 
 impl Directory {
-    pub(crate) fn new(client: Client) -> Self {
-        Self { client, people: Arc::default(), groups: Arc::default() }
+    pub(crate) fn new(client: Client, team: Option<&str>) -> Self {
+        Self { client, team: team.map(Arc::from), people: Arc::default(), groups: Arc::default() }
     }
 
-    /// Who somebody is, as far as the app may know.
+    /// Who somebody is, as far as the app may know and somebody vouches for it.
     ///
     /// # Errors
     /// One that passes, or dead credentials. Where Slack says that it will never tell, nothing is known.
@@ -52,8 +57,10 @@ impl Directory {
         let read = async {
             match self.client.users_info(ctx, user).await {
                 Ok(found) => {
-                    let name = found.name().map(ToOwned::to_owned);
-                    Ok(Person { name, email: found.profile.email })
+                    let names = found.names().map(ToOwned::to_owned).collect();
+                    let is_own = self.team.as_ref().is_some_and(|team| found.is_of(team));
+                    let email = found.profile.email.filter(|_| is_own);
+                    Ok(Person { names, email, is_bot: found.is_bot })
                 }
                 // A scope that only this call lacks stops nothing else.
                 Err(error)

@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use crate::{
     destination::is_user,
     models::MessageRef,
-    receive::{Receiver, account, misunderstood, signal, text},
+    receive::{Receiver, account, flag, misunderstood, signal, text},
 };
 
 /// What is known of a reaction: Slack's payload is all there is.
@@ -26,6 +26,14 @@ pub(crate) struct Reacted {
     /// When it was done, in microseconds of Slack's clock: orders what is done to one emoji.
     pub(crate) order: u64,
     pub(crate) received_at: Timestamp,
+}
+
+impl Reacted {
+    /// When the message was looked at. Slack may tell minutes later, when the message has been rewritten since.
+    pub(crate) fn seen_at(&self) -> Timestamp {
+        let done_at = i64::try_from(self.order / 1000).map_or(self.received_at, Timestamp::from_millis);
+        done_at.min(self.received_at)
+    }
 }
 
 #[derive(Deserialize)]
@@ -47,6 +55,8 @@ struct Envelope<'a> {
 struct Authorization {
     team_id: Option<String>,
     enterprise_id: Option<String>,
+    #[serde(default, deserialize_with = "flag")]
+    is_enterprise_install: bool,
 }
 
 /// What all events have in common.
@@ -119,15 +129,18 @@ impl Envelope<'_> {
         signal(account, EntityRef::new("notice", id), kind, number, &())
     }
 
-    /// The installation through which it came; the event's own team may be another one's in shared channels.
+    /// The installation through which it came: with an app that a whole organization has, never one of its workspaces.
+    /// The event's own team may be another one in shared channels.
     fn team(&self) -> Option<&str> {
         let authorized = self.authorizations.iter().flatten().next();
-        let organization = || {
-            let of = authorized.and_then(|authorized| authorized.enterprise_id.as_deref());
-            of.or(self.context_enterprise_id.as_deref())
-        };
+        let organization = authorized.and_then(|authorized| authorized.enterprise_id.as_deref());
+        let organization = organization.or(self.context_enterprise_id.as_deref());
         let team = authorized.and_then(|authorized| authorized.team_id.as_deref());
-        team.or(self.context_team_id.as_deref()).or(self.team_id.as_deref()).or_else(organization)
+        let team = team.or(self.context_team_id.as_deref()).or(self.team_id.as_deref());
+        match authorized.is_some_and(|authorized| authorized.is_enterprise_install) {
+            true => organization.or(team),
+            false => team.or(organization),
+        }
     }
 
     fn account(&self) -> Option<AccountKey> {
@@ -143,18 +156,26 @@ impl Reaction {
         let message: MessageRef = format!("{channel}/{ts}").parse().ok()?;
         let user = self.user.as_deref().filter(|user| is_user(user))?;
         let emoji = self.reaction.as_deref().filter(|emoji| !emoji.is_empty() && emoji.len() <= 255)?;
-        let digits: String = self.event_ts.as_deref()?.chars().filter(char::is_ascii_digit).collect();
         let reacted = Reacted {
             added,
             user: user.to_owned(),
             emoji: emoji.to_owned(),
             message: message.to_string(),
             author: self.item_user.clone(),
-            order: digits.parse().ok()?,
+            order: micros(self.event_ts.as_deref()?)?,
             received_at: now,
         };
         Some((EntityRef::new("reaction", format!("{message}/{user}/{emoji}")), reacted))
     }
+}
+
+/// Reads an instant as Slack writes it: seconds, with up to six decimals.
+fn micros(ts: &str) -> Option<u64> {
+    let (secs, fraction) = ts.split_once('.').unwrap_or((ts, ""));
+    let is_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let decimals = format!("{:0<6}", fraction.get(..6).unwrap_or(fraction));
+    let micros = is_digits(&decimals).then(|| decimals.parse::<u64>().ok())??;
+    secs.parse::<u64>().ok()?.checked_mul(1_000_000)?.checked_add(micros)
 }
 
 /// Reads a payload that a signal of this module carries.

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     blocks::{Block, Blocks, TextInput, View},
     models::MessageRef,
-    receive::{Receiver, account, json, misunderstood, prompt, signal},
+    receive::{Receiver, account, flag, json, misunderstood, prompt, signal},
 };
 
 /// How long a trigger can be used to open a dialog. (Slack docs: "Handling user interaction")
@@ -27,8 +27,6 @@ const REASON_MAX: usize = 500;
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Clicked {
     pub(crate) user: String,
-    /// A guest from another workspace: what they say of themselves is not this one's word.
-    pub(crate) external: bool,
     pub(crate) action: String,
     pub(crate) value: Option<String>,
     pub(crate) reason: Option<String>,
@@ -58,13 +56,22 @@ struct Head {
     kind: String,
     team: Option<Id>,
     enterprise: Option<Id>,
+    #[serde(default, deserialize_with = "flag")]
+    is_enterprise_install: bool,
     api_app_id: Option<String>,
     trigger_id: Option<String>,
+    view: Option<Installed>,
+}
+
+/// Through which installation a dialog was opened, which may not be where it was sent from.
+#[derive(Deserialize)]
+struct Installed {
+    app_installed_team_id: Option<String>,
 }
 
 #[derive(Deserialize)]
 struct Payload {
-    user: Option<User>,
+    user: Option<Id>,
     channel: Option<Id>,
     container: Option<Container>,
     message: Option<Message>,
@@ -76,12 +83,6 @@ struct Payload {
 #[derive(Deserialize)]
 struct Id {
     id: String,
-}
-
-#[derive(Deserialize)]
-struct User {
-    id: String,
-    team_id: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -157,7 +158,6 @@ impl Payload {
             }
             let clicked = Clicked {
                 user: user.id.clone(),
-                external: head.is_external(user),
                 action: action.action_id.clone(),
                 value,
                 reason: reason.clone().flatten(),
@@ -194,7 +194,6 @@ impl Payload {
         let hash = view.hash.as_deref().unwrap_or_default();
         let clicked = Clicked {
             user: user.id.clone(),
-            external: head.is_external(user),
             action: Choice::REJECT.to_owned(),
             value: Some(about.value),
             reason,
@@ -230,19 +229,20 @@ impl Head {
     }
 
     /// The same click has the same id, however often it is told.
-    fn click_id(&self, user: &User, action: &Action, place: Option<&str>) -> String {
+    fn click_id(&self, user: &Id, action: &Action, place: Option<&str>) -> String {
         let when = action.action_ts.as_deref().or(self.trigger_id.as_deref()).unwrap_or("0");
         format!("{}/{}/{when}", place.unwrap_or("view"), user.id)
     }
 
-    fn is_external(&self, user: &User) -> bool {
-        let team = self.team.as_ref().map(|team| &team.id);
-        user.team_id.as_ref().zip(team).is_some_and(|(own, here)| own != here)
-    }
-
+    /// The installation through which it came: with an app that a whole organization has, never one of its workspaces.
     fn team(&self) -> Option<&str> {
-        let team = self.team.as_ref().or(self.enterprise.as_ref());
-        team.map(|id| &*id.id)
+        let installed = self.view.as_ref().and_then(|view| view.app_installed_team_id.as_deref());
+        let team = self.team.as_ref().map(|team| &*team.id);
+        let organization = self.enterprise.as_ref().map(|enterprise| &*enterprise.id);
+        match self.is_enterprise_install {
+            true => organization.or(installed).or(team),
+            false => installed.or(team).or(organization),
+        }
     }
 
     fn account(&self) -> Option<AccountKey> {

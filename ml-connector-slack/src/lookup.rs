@@ -20,8 +20,9 @@ use crate::{
     sink::Slack,
 };
 
-/// A first look that nobody came back to is forgotten after this long.
-const FORGET: Duration = Duration::from_secs(3600);
+/// A first look that nobody came back to is forgotten after this long. Where the history is read once a minute, the
+/// second look of many may have to wait for hours.
+const FORGET: Duration = Duration::from_secs(24 * 3600);
 
 /// When a delivery was looked for in vain, so that the second look is known as such.
 ///
@@ -69,11 +70,17 @@ impl Slack {
     /// had ended: it did not. Unreadable or too long a history: nobody can tell, but a change that is made again
     /// changes nothing. What one person saw cannot be looked up: it is said once more, and not a third time.
     pub(crate) async fn read_back(&self, ctx: &Context, delivery: &Delivery) -> Result<Lookup> {
-        let place = Place::of(delivery, self.admin.as_ref())?;
+        let place = match Place::of(delivery, self.admin.as_ref())? {
+            // Its attempt has kept a note: what could not be changed was replied to.
+            Place::Update { message, target } if delivery.note.is_some() && !delivery.digest => {
+                Place::Post { target, parent: Some(message) }
+            }
+            place => place,
+        };
         let unreadable = match &place {
             Place::Ephemeral { .. } if delivery.attempt <= 1 => return Ok(Lookup::MayRepeat),
             Place::Post { .. } | Place::Ephemeral { .. } => Lookup::CannotTell,
-            Place::Update(_) => Lookup::MayRepeat,
+            Place::Update { .. } => Lookup::MayRepeat,
         };
         if !self.dedupe.metadata() || matches!(place, Place::Ephemeral { .. }) {
             return Ok(unreadable);
@@ -116,7 +123,7 @@ impl Slack {
         let (channel, thread, oldest) = match place {
             Place::Post { parent: Some(parent), .. } => (parent.channel.clone(), Some(&*parent.ts), &*oldest),
             Place::Post { target, parent: None } => (self.conversation(ctx, target).await?, None, &*oldest),
-            Place::Update(which) => (which.channel.clone(), Some(&*which.ts), &*which.ts),
+            Place::Update { message, .. } => (message.channel.clone(), Some(&*message.ts), &*message.ts),
             Place::Ephemeral { channel, .. } => (channel.clone(), None, &*oldest),
         };
         let us = self.identity.get_or_try_init(|| self.client.auth_test(ctx)).await?;

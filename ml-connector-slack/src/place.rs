@@ -15,8 +15,8 @@ use crate::{
 pub(crate) enum Place {
     /// A message, or a reply to `parent`. Order and pace are those of `target`.
     Post { target: Target, parent: Option<MessageRef> },
-    /// Another content for a message.
-    Update(MessageRef),
+    /// Another content for a message in the conversation of `target`.
+    Update { message: MessageRef, target: Target },
     /// A message for one person only.
     Ephemeral { channel: String, user: String },
 }
@@ -34,7 +34,10 @@ impl Place {
                 Error::new(ErrorKind::ConfigInvalid, "no admin channel is set: give one to Builder::admin")
             })?,
             Goal::Clicker => return clicker(delivery),
-            Goal::Message(message) => return Ok(Self::Update(message)),
+            Goal::Message(message) => {
+                let target = Target::Conversation(message.channel.clone());
+                return Ok(Self::Update { message, target });
+            }
             Goal::Thread(parent) => {
                 let target = Target::Conversation(parent.channel.clone());
                 return Ok(Self::Post { target, parent: Some(parent) });
@@ -43,7 +46,7 @@ impl Place {
         // A root that is no message, because it went to one person only, leads nowhere.
         let root = delivery.root.as_ref().and_then(|root| root.reference.parse().ok());
         Ok(match (delivery.follow.filter(|_| !delivery.digest), root) {
-            (Some(Follow::Update), Some(message)) => Self::Update(message),
+            (Some(Follow::Update), Some(message)) => Self::Update { message, target },
             (Some(_), Some(parent)) => Self::Post { target, parent: Some(parent) },
             _ => Self::Post { target, parent: None },
         })
@@ -57,7 +60,7 @@ impl Place {
                 format!("digest:{}:{}", delivery.route, target.key())
             }
             Self::Post { target, .. } => target.key(),
-            Self::Update(MessageRef { channel, ts }) => format!("update:{channel}:{ts}"),
+            Self::Update { message: MessageRef { channel, ts }, .. } => format!("update:{channel}:{ts}"),
             Self::Ephemeral { user, .. } => format!("ephemeral:{user}"),
         })
     }
@@ -168,7 +171,8 @@ mod tests {
         let post = |parent| Place::Post { target: target.clone(), parent };
         let root: MessageRef = ROOT.parse().unwrap();
         assert_eq!(told(Some(Follow::Thread), Some(ROOT)), post(Some(root.clone())));
-        assert_eq!(told(Some(Follow::Update), Some(ROOT)), Place::Update(root));
+        let update = Place::Update { message: root, target: target.clone() };
+        assert_eq!(told(Some(Follow::Update), Some(ROOT)), update);
         assert_eq!(told(Some(Follow::Thread), None), post(None));
         assert_eq!(told(Some(Follow::Update), None), post(None));
         assert_eq!(told(None, Some(ROOT)), post(None));

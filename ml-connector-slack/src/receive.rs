@@ -9,7 +9,7 @@ use ml_connector_core::{
     model::{AccountKey, DedupeKey, EntityRef, Intake, Prompt, Signal},
     webhook::{Encoding, HmacSha256, fresh_unix_seconds, single_header},
 };
-use serde::Serialize;
+use serde::{Deserialize, Deserializer, Serialize};
 use url::form_urlencoded;
 
 use crate::{events, interactivity};
@@ -149,6 +149,12 @@ fn to_json(payload: &impl Serialize) -> Result<Bytes> {
     serde_json::to_vec(payload).map(Bytes::from).map_err(|source| {
         Error::new(ErrorKind::Unexpected, "a signal cannot be written as JSON").with_source(source)
     })
+}
+
+/// Reads a yes or no that may be missing, null or written as text.
+pub(crate) fn flag<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<bool, D::Error> {
+    let said = serde_json::Value::deserialize(from)?;
+    Ok(said == true || said == "true")
 }
 
 /// How a workspace, or an organization that has the app as a whole, is named.

@@ -97,7 +97,7 @@ impl Sink for Slack {
         let place = Place::of(delivery, self.admin.as_ref())?;
         let costs = match &place {
             Place::Post { target, .. } => self.pacing.post(target),
-            Place::Update(_) => vec![self.pacing.method("chat.update")],
+            Place::Update { .. } => vec![self.pacing.method("chat.update")],
             Place::Ephemeral { .. } => vec![self.pacing.method("chat.postEphemeral")],
         };
         Ok(Plan { lane: place.lane(delivery), costs })
@@ -109,7 +109,7 @@ impl Sink for Slack {
         }
         let mut results = Vec::with_capacity(batch.len());
         for delivery in batch {
-            results.push(self.attempt(ctx, delivery).await);
+            results.push(self.attempt(ctx, delivery, notes).await);
         }
         results
     }

@@ -25,8 +25,8 @@ use crate::{
     receive::{Receiver, account},
 };
 
-/// How long a person is waited for whom Slack does not tell about at present. Without an address whoever may decide may
-/// be taken for somebody who may not; but a click has to be answered some time.
+/// How long a person is waited for whom Slack does not tell about at present. With the id alone whoever may decide may
+/// be refused; but a click has to be answered some time.
 const PATIENCE: Duration = Duration::from_secs(600);
 /// How long the receipt of a message may take: its answer may have been lost, and is looked up.
 const RECEIPT: Duration = Duration::from_secs(120);
@@ -86,16 +86,17 @@ impl Slack {
     /// The workspace's user groups, for the [policy](ml_connector_core::approval::Policy) of approvals.
     #[must_use]
     pub fn directory(&self) -> Directory {
-        Directory::new(self.client().clone())
+        Directory::new(self.client().clone(), self.inbound.team.as_deref())
     }
 }
 
 impl SlackSource {
     async fn click(&self, ctx: &Context, entity: &EntityRef, signal: &Signal) -> Result<Resolution> {
-        let Clicked { user, external, action, value, reason, place, received_at } =
+        let Clicked { user, action, value, reason, place, received_at } =
             interactivity::stored(payload(signal)?)?;
         let read_at = ctx.now();
-        let actor = self.actor(ctx, &user, external, place.as_deref(), received_at).await?;
+        let person = self.person(ctx, &user, received_at).await?;
+        let actor = self.actor(&user, person, place.as_deref());
         let about = match &place {
             Some(place) => self.about(ctx, place, received_at).await?,
             None => None,
@@ -115,9 +116,9 @@ impl SlackSource {
     ) -> Result<Resolution> {
         let reacted = signals.iter().map(|signal| events::stored(payload(signal)?));
         let reacted = reacted.collect::<Result<Vec<_>>>()?.into_iter().max_by_key(|reacted| reacted.order);
-        let Some(Reacted { added, user, emoji, message, author, order, received_at }) = reacted else {
-            return Ok(Resolution::Done { note: "nothing was said" });
-        };
+        let Some(reacted) = reacted else { return Ok(Resolution::Done { note: "nothing was said" }) };
+        let seen_at = reacted.seen_at();
+        let Reacted { added, user, emoji, message, author, order, received_at } = reacted;
         let known = last.and_then(|last| last.order);
         if known.is_some_and(|known| order <= known) {
             return Ok(Resolution::Done { note: "older than what is known" });
@@ -126,7 +127,7 @@ impl SlackSource {
             return Ok(Resolution::Done { note: "on somebody else's message" });
         }
         let read_at = ctx.now();
-        let Some(about) = self.about(ctx, &message, received_at).await? else {
+        let Some(about) = self.about(ctx, &message, seen_at).await? else {
             if read_at.saturating_since(received_at) < RECEIPT {
                 return Ok(Resolution::NotYet { retry_at: read_at + RECEIPT_EVERY });
             }
@@ -136,7 +137,11 @@ impl SlackSource {
         if !added && last.is_none() {
             return Ok(Resolution::Done { note: "the end of what was never told" });
         }
-        let actor = self.actor(ctx, &user, false, Some(&message), received_at).await?;
+        let person = self.person(ctx, &user, received_at).await?;
+        if person.is_bot {
+            return Ok(Resolution::Done { note: "by a bot" });
+        }
+        let actor = self.actor(&user, person, Some(&message));
         let mut record = record(RecordKind::Reaction, entity, word, actor, Some(about), received_at);
         record.tags = vec![emoji];
         let revision = Revision::of(word.as_bytes());
@@ -151,41 +156,29 @@ impl SlackSource {
         }
     }
 
-    async fn actor(
-        &self,
-        ctx: &Context,
-        user: &str,
-        external: bool,
-        place: Option<&str>,
-        received_at: Timestamp,
-    ) -> Result<Actor> {
-        // Of a guest only the id is good: another workspace vouches for the address.
-        let person = match external {
-            true => Person::default(),
-            false => match self.directory.person(ctx, user).await {
-                Err(error)
-                    if error.scope() != &Scope::Connection
-                        && ctx.now().saturating_since(received_at) >= PATIENCE =>
-                {
-                    tracing::warn!(%error, "a person cannot be read: going on with the id alone");
-                    Person::default()
-                }
-                person => person?,
-            },
-        };
-        let mut actor = Actor::new(self.info.connection.clone(), user);
-        (actor.name, actor.email) = (person.name, person.email);
-        actor.place = place.map(Into::into);
-        Ok(actor)
+    async fn person(&self, ctx: &Context, user: &str, received_at: Timestamp) -> Result<Person> {
+        match self.directory.person(ctx, user).await {
+            Err(error)
+                if error.scope() != &Scope::Connection
+                    && ctx.now().saturating_since(received_at) >= PATIENCE =>
+            {
+                tracing::warn!(%error, "a person cannot be read: going on with the id alone");
+                Ok(Person::default())
+            }
+            person => person,
+        }
     }
 
-    async fn about(
-        &self,
-        ctx: &Context,
-        message: &str,
-        received_at: Timestamp,
-    ) -> Result<Option<DocumentRef>> {
-        ctx.delivered(&self.info.connection, message, received_at - GLANCE).await
+    fn actor(&self, user: &str, person: Person, place: Option<&str>) -> Actor {
+        let mut actor = Actor::new(self.info.connection.clone(), user);
+        let mut names = person.names.into_iter();
+        (actor.name, actor.aliases, actor.email) = (names.next(), names.collect(), person.email);
+        actor.place = place.map(Into::into);
+        actor
+    }
+
+    async fn about(&self, ctx: &Context, message: &str, seen_at: Timestamp) -> Result<Option<DocumentRef>> {
+        ctx.delivered(&self.info.connection, message, seen_at - GLANCE).await
     }
 
     /// The bot's own user, where Slack tells; asked for once.

@@ -23,10 +23,10 @@ use ml_connector_core::{
     snapshot::Snapshot,
 };
 use ml_connector_sim::{
-    SimTransport, SlackSim,
+    Fault, SimTransport, SlackSim,
     slack::{Channel, SlackConfig},
 };
-use ml_connector_slack::{Slack, channel};
+use ml_connector_slack::{History, Slack, channel};
 
 const CHANNELS: usize = 200;
 const MESSAGES: usize = 10_000;
@@ -251,4 +251,40 @@ async fn ten_thousand_messages_arrive_once_and_in_order_over_a_bad_line() {
         .filter_map(|post| post.delivery_id().map(str::to_owned))
         .collect();
     assert_eq!(distinct.len(), MESSAGES);
+}
+
+/// As for apps that are sold, but not listed: one look a minute, for all channels together.
+#[tokio::test(start_paused = true)]
+async fn lost_posts_are_found_or_made_again_also_when_history_is_read_once_a_minute() {
+    const LOST: usize = 12;
+    let clock = Arc::new(TokioClock::starting_at(Timestamp::from_secs(1_772_460_000)));
+    let mut config = SlackConfig::default();
+    config.channels = (0..LOST).map(|n| Channel::new(&id(n), &format!("c{n}"))).collect();
+    config.restricted_history = true;
+    let slack = SlackSim::with_config(Arc::clone(&clock) as Arc<dyn Clock>, config);
+    for n in 0..LOST {
+        let fault = Fault::timeout().on("/chat.postMessage").channel(&id(n));
+        slack.plant(if n % 3 == 0 { fault.having_acted() } else { fault });
+    }
+    let mut info = SourceInfo::new(ConnectionId::from("ledger"), "test");
+    info.coalesce = Duration::ZERO;
+    let sink = Slack::builder("slack").token(slack.bot_token()).workspace("T07LEDGER1");
+    let builder = Connector::builder()
+        .audit_log(MemoryLog::new())
+        .clock(Arc::clone(&clock))
+        .transport(SimTransport::new().with_slack(&slack))
+        .source(Ledger { info })
+        .sink(sink.history(History::restricted()).build().unwrap());
+    let routed = (0..LOST).fold(builder, |builder, n| {
+        builder.route(Route::new(format!("r{n}")).on(format!("k{n}.*").as_str()).to("slack", channel(&id(n))))
+    });
+    let connector = routed.build().unwrap();
+    let lines: Vec<_> = (0..LOST).map(|n| format!("k{n} 1")).collect();
+    let request = Request::post("/ledger").body(Bytes::from(lines.join("\n"))).unwrap();
+    assert_eq!(connector.receive(request).await.status(), 200);
+    connector.run(tokio::time::sleep(Duration::from_secs(3 * 3600))).await.unwrap();
+
+    assert_eq!((connector.stats().delivered, connector.stats().dead), (LOST as u64, 0));
+    assert!((0..LOST).all(|n| slack.posts(&id(n)).len() == 1));
+    assert_eq!((slack.limit_violations(), slack.ignored_retry_afters()), (0, 0));
 }

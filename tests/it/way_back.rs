@@ -23,6 +23,8 @@ use crate::world::{Running, World, document, organization, secs};
 const APPROVALS: &str = "C07APPROV1";
 const ANNA: &str = "U07APPROV1";
 const CARA: &str = "U07CARA001";
+/// Submitted the bills: may approve others' only.
+const DANA: &str = "U07DANA001";
 /// May not approve.
 const TOM: &str = "U07CLERK01";
 const APPROVE: &str = "approval.approve";
@@ -33,6 +35,7 @@ enum Plot {
     DoubleClick,
     TwoAtOnce,
     Unauthorized,
+    Requester,
     ChangedUnseen,
     LostAnswer,
     BadGateway,
@@ -40,10 +43,11 @@ enum Plot {
     ChangedMeanwhile,
 }
 
-const PLOTS: [Plot; 8] = [
+const PLOTS: [Plot; 9] = [
     Plot::DoubleClick,
     Plot::TwoAtOnce,
     Plot::Unauthorized,
+    Plot::Requester,
     Plot::ChangedUnseen,
     Plot::LostAnswer,
     Plot::BadGateway,
@@ -60,12 +64,13 @@ struct Office {
     seed: u64,
 }
 
-/// Bills are asked about in one channel; two people may approve them.
+/// Bills are asked about in one channel; two people may approve them, and who submitted them may not.
 fn connector(world: &World) -> Connector {
     let source = world.source().build().unwrap();
     let slack = world.sink().signing_secret(Secret::from(world.slack.signing_secret().expose()));
     let slack = slack.team("T07LEDGER1").build().unwrap();
     let approvers = Approvers::default().person("anna.verhoeven@ledgerworks.example").person(CARA);
+    let approvers = approvers.person(DANA);
     let approvals = Approvals::builder("approvals")
         .documents("books", "bill.*")
         .ask("slack", channel(APPROVALS), clicker())
@@ -85,6 +90,7 @@ impl Office {
         let mut slack = SlackConfig::default();
         slack.request_url = Some("https://erp.example.com/slack".parse().unwrap());
         slack.users.push(User::new(CARA, "Cara Lind", "cara.lind@ledgerworks.example"));
+        slack.users.push(User::new(DANA, "Dana Whitlow", "dana.whitlow@ledgerworks.example"));
         let mut books = ZohoBooksConfig::default();
         books.organizations = vec![organization("778812345", "Harbor Lane Supply", "America/New_York")];
         let world = World::with("2026-03-02T14:00:00Z", books, slack);
@@ -169,6 +175,12 @@ impl Office {
                 self.click(number, TOM).await;
                 self.click(number, ANNA).await;
             }
+            Plot::Requester => {
+                self.click(number, DANA).await;
+                tokio::time::sleep(secs(30)).await;
+                assert_eq!(self.approved(bill), 0, "who asked does not decide");
+                self.click(number, ANNA).await;
+            }
             Plot::DoubleClick => {
                 self.click(number, ANNA).await;
                 self.click(number, ANNA).await;
@@ -233,7 +245,8 @@ async fn days(seed: u64, rounds: usize) {
     if let Some(running) = office.running.take() {
         running.stop().await;
     }
-    let answers: usize = [ANNA, CARA, TOM].iter().map(|user| office.world.slack.ephemerals(user).len()).sum();
+    let answers: usize =
+        [ANNA, CARA, DANA, TOM].iter().map(|user| office.world.slack.ephemerals(user).len()).sum();
     // Who approved what the books then refuse is told that, too.
     let events = office.world.entries(EntryKind::Event).await;
     let is_refusal = |event: &&Entry| event.index.name.as_deref() == Some("approval.refused");

@@ -152,6 +152,10 @@ impl Approvals {
         }
         Ok(match judge(&groups) {
             Err(Denied::NoApprover) if unread => Err(Denied::Unknown),
+            Err(denied @ (Denied::NoAddress | Denied::NoName)) => {
+                tracing::warn!(%denied, "somebody cannot approve because not enough is known of them");
+                Err(denied)
+            }
             judged => judged,
         })
     }

@@ -49,6 +49,8 @@
 //!   document has changed, the request is *superseded*, and asked for anew while the document still waits. That is
 //!   looked up in the log when somebody decides, so that a change which is known is never missed. The command carries
 //!   the document as it was shown ([`Record::about`](crate::model::Record::about)), for the books to compare.
+//! - **Nobody decides by not being known.** Who asked, and who is on the deny list, are compared with every name and the
+//!   address of whoever decides. Where these cannot be read, nothing is decided, and the answer says what is missing.
 //! - **Every click is answered**: also a late one, a second one, one of somebody who may not, one after the document
 //!   changed, and again when the books refuse. An answer is an event of kind `answer`; its record says who, where and
 //!   what.

@@ -28,9 +28,11 @@ use crate::{
 pub struct Policy {
     /// Who may, and up to which amount.
     pub allow: Vec<Approvers>,
-    /// Who may not, whatever the rules say: ids or addresses.
+    /// Who may not, whatever the rules say: ids or addresses. With an address here, nobody decides whose own cannot be
+    /// read.
     pub deny: Vec<Arc<str>>,
-    /// Whether whoever asked for the approval may give it. Default: not, where it is known who asked.
+    /// Whether whoever asked for the approval may give it. Default: not, where it is known who asked; then nobody
+    /// decides whose name, or address, cannot be compared with theirs.
     pub requester_may_decide: bool,
 }
 
@@ -107,12 +109,26 @@ impl Policy {
                 || rule.people.iter().any(|person| is(actor, person))
                 || rule.groups.iter().any(|group| groups.contains(group));
             match named {
-                true if verdict == Verdict::Reject || rule.covers(document) => return Ok(()),
+                true if verdict == Verdict::Reject || rule.covers(document) => {
+                    return self.unknown(document, actor).map_or(Ok(()), Err);
+                }
                 true => denied = Denied::OverLimit,
                 false => {}
             }
         }
         Err(denied)
+    }
+
+    /// What is not known of somebody whom the rules let decide, and would have to be: without it they may be one of
+    /// those who may not.
+    fn unknown(&self, document: &Record, actor: &Actor) -> Option<Denied> {
+        let requester = document.submitted_by.as_deref().filter(|_| !self.requester_may_decide);
+        let no_address = actor.email.is_none();
+        if no_address && self.deny.iter().map(|person| &**person).chain(requester).any(is_address) {
+            return Some(Denied::NoAddress);
+        }
+        let by_name = requester.is_some_and(|requester| !is_address(requester));
+        (by_name && names(actor).next().is_none()).then_some(Denied::NoName)
     }
 }
 
@@ -155,10 +171,23 @@ fn is(actor: &Actor, text: &str) -> bool {
     *actor.id == *text || actor.email.as_deref().is_some_and(|email| email.eq_ignore_ascii_case(text))
 }
 
-/// Whether the person is who asked, as the books name people: by address, by name, or by an id both know.
+fn is_address(text: &str) -> bool {
+    text.contains('@')
+}
+
+/// Whether the person is who asked, as the books name people: by address, by any name, or by an id both know.
 fn asked(actor: &Actor, requester: &str) -> bool {
-    is(actor, requester)
-        || actor.name.as_deref().is_some_and(|name| name.trim().eq_ignore_ascii_case(requester.trim()))
+    let requester = requester.trim();
+    is(actor, requester) || names(actor).any(|name| words(name).eq(words(requester)))
+}
+
+fn names(actor: &Actor) -> impl Iterator<Item = &str> {
+    actor.name.iter().chain(&actor.aliases).map(|name| name.trim()).filter(|name| !name.is_empty())
+}
+
+/// A name without what people write now so, now so.
+fn words(name: &str) -> impl Iterator<Item = String> {
+    name.split_whitespace().map(str::to_lowercase)
 }
 
 /// Why somebody may not decide.
@@ -176,6 +205,10 @@ pub enum Denied {
     Listed,
     /// Whether they belong to a group that may could not be found out.
     Unknown,
+    /// Their address could not be read, by which somebody is known who may not.
+    NoAddress,
+    /// Their name could not be read, by which whoever asked for it is known.
+    NoName,
 }
 
 impl fmt::Display for Denied {
@@ -185,6 +218,14 @@ impl fmt::Display for Denied {
             Self::OverLimit => "its amount is above what you may approve",
             Self::Requester => "you asked for it yourself, so somebody else has to decide",
             Self::Unknown => "the members of the group that may decide cannot be read: ask an administrator",
+            Self::NoAddress => {
+                "your e-mail address cannot be read, and somebody who may not decide is known by it: ask an \
+                 administrator to let the app read addresses"
+            }
+            Self::NoName => {
+                "your name cannot be read, so you may be who asked for it: ask an administrator to let the app read \
+                 names"
+            }
         })
     }
 }
@@ -260,8 +301,9 @@ mod tests {
     fn who_asked_does_not_decide_however_the_books_name_them() {
         let none = BTreeSet::new();
         let mut policy = Policy::default().allow(Approvers::anyone());
-        let ben = actor("U5", "ben buyer ", "ben@example.com");
-        for requester in ["Ben Buyer", "BEN@example.com", "U5"] {
+        let mut ben = actor("U5", "Benjamin", "ben@example.com");
+        ben.aliases = vec!["benny".into(), "ben  BÜYER ".into()];
+        for requester in ["Ben Büyer", " BEN@example.com", "U5", "Benny", "BENJAMIN"] {
             let mut bill = bill(None);
             bill.submitted_by = Some(requester.into());
             assert_eq!(policy.judge(Verdict::Approve, &bill, &ben, &none), Err(Denied::Requester));
@@ -269,6 +311,47 @@ mod tests {
         assert_eq!(policy.judge(Verdict::Approve, &bill(None), &actor("U6", "Eva", "e@x"), &none), Ok(()));
         policy.requester_may_decide = true;
         assert_eq!(policy.judge(Verdict::Approve, &bill(None), &ben, &none), Ok(()));
+    }
+
+    #[test]
+    fn who_may_be_one_of_those_who_may_not_does_not_decide() {
+        let (none, by_id) = (BTreeSet::new(), Policy::default().allow(Approvers::default().person("U5")));
+        let denies = |person: &str| by_id.clone().deny(person);
+        let known = |name: Option<&str>, email: Option<&str>| {
+            let mut actor = Actor::new("slack", "U5");
+            (actor.name, actor.email) = (name.map(Into::into), email.map(Into::into));
+            actor
+        };
+        let (nothing, named, all) =
+            (known(None, None), known(Some("Eva"), None), known(Some("Eva"), Some("e@x")));
+        for (policy, requester, actor, expected) in [
+            // Without a list and a requester, ids are enough.
+            (&by_id, None, &nothing, Ok(())),
+            (&denies("U6"), None, &nothing, Ok(())),
+            (&denies("mallory@x"), None, &nothing, Err(Denied::NoAddress)),
+            (&denies("mallory@x"), None, &named, Err(Denied::NoAddress)),
+            (&denies("mallory@x"), None, &all, Ok(())),
+            (&denies("U5"), None, &nothing, Err(Denied::Listed)),
+            (&by_id, Some("Ben Buyer"), &nothing, Err(Denied::NoName)),
+            (&by_id, Some("Ben Buyer"), &known(Some(" "), Some("e@x")), Err(Denied::NoName)),
+            (&by_id, Some("Ben Buyer"), &named, Ok(())),
+            (&by_id, Some("ben@x"), &named, Err(Denied::NoAddress)),
+            (&by_id, Some("ben@x"), &all, Ok(())),
+            (&by_id, Some("U5"), &nothing, Err(Denied::Requester)),
+        ] {
+            let mut bill = bill(None);
+            bill.submitted_by = requester.map(Into::into);
+            let judged = policy.judge(Verdict::Approve, &bill, actor, &none);
+            assert_eq!(judged, expected, "{policy:?} {requester:?}");
+        }
+        // Nobody is told of what is missing who may not in any case.
+        let other = Actor::new("slack", "U9");
+        assert_eq!(
+            denies("mallory@x").judge(Verdict::Approve, &bill(None), &other, &none),
+            Err(Denied::NoApprover)
+        );
+        let free = Policy { requester_may_decide: true, ..by_id.clone() };
+        assert_eq!(free.judge(Verdict::Approve, &bill(None), &nothing, &none), Ok(()));
     }
 
     #[test]

@@ -31,7 +31,7 @@ pub(super) async fn recall(shared: &Shared, sink: &ConnectionId, deliveries: &mu
 }
 
 /// The writes that keep what has been told now: (delivery, its receipt). Under the condition that nobody else has
-/// written meanwhile.
+/// written meanwhile. A reply leaves what the first message shows as it was.
 pub(super) async fn keep(
     shared: &Shared,
     sink: &ConnectionId,
@@ -39,6 +39,9 @@ pub(super) async fn keep(
 ) -> Result<Vec<DocumentWrite>> {
     let mut latest: BTreeMap<DocKey, Root> = BTreeMap::new();
     for (delivery, reference) in told {
+        if delivery.root.is_some() && delivery.follow == Some(Follow::Thread) {
+            continue;
+        }
         let n = delivery.event.n;
         let first = || Root { reference: Arc::clone(reference), n };
         let root = latest.entry(key(sink, delivery)).or_insert_with(first);

@@ -7,7 +7,7 @@ use super::{
     lanes::{Batch, Hold, Item},
     stats::Stat,
 };
-use crate::{Error, ErrorKind, Retry, Scope, Timestamp, audit::Outcome, model::Change};
+use crate::{Error, Retry, Scope, Timestamp, audit::Outcome, model::Change};
 
 /// What a failed attempt means for a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +30,8 @@ pub(super) enum Judged {
 pub(super) struct Failure<'a> {
     pub(super) error: &'a Error,
     pub(super) uncertain: bool,
+    /// Whether it only came before its turn, and nothing has been tried.
+    pub(super) paced: bool,
 }
 
 impl Judged {
@@ -40,7 +42,7 @@ impl Judged {
         settings: &Settings,
         now: Timestamp,
     ) -> Self {
-        let Failure { error, uncertain } = failure;
+        let Failure { error, uncertain, paced } = failure;
         match error.scope() {
             Scope::Connection => return Self::Outage,
             Scope::Lane if !uncertain && error.retry() == Retry::Never => return Self::Parked,
@@ -49,8 +51,6 @@ impl Judged {
         if !uncertain && error.retry() == Retry::Never {
             return Self::Dead;
         }
-        // A look-up that has to wait is as little of a failure as an attempt that has to.
-        let paced = error.kind() == ErrorKind::RateLimited;
         let attempt = item.attempt + u32::from(!paced);
         // What failed together comes back together.
         let dice = batch.items.first().map_or(item.seq, |head| head.seq);
@@ -104,7 +104,7 @@ impl Judged {
 
     /// The outcome, and how the delivery waits on.
     pub(super) fn into_outcome(self, item: Item, failure: Failure<'_>) -> (Outcome, Option<Item>) {
-        let Failure { error, uncertain } = failure;
+        let Failure { error, uncertain, .. } = failure;
         let text: Arc<str> = match self {
             Self::Dead if uncertain => format!("possibly delivered: {error}").into(),
             Self::Split(_) => format!("the batch failed as a whole and is split: {error}").into(),

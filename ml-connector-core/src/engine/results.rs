@@ -15,7 +15,7 @@ use super::{
     stats::Stat,
 };
 use crate::{
-    Effect, Error, Result, Retry, Scope, Timestamp,
+    Effect, Error, ErrorKind, Result, Retry, Scope, Timestamp,
     audit::{Committed, Outcome, Parent, Settlement, Transaction},
     clock::sleep_until,
     model::{Change, Delivery, Observation, Partition, Receipt, Seq},
@@ -248,11 +248,16 @@ impl Attempt<'_> {
 impl Asked {
     /// What an error leaves open.
     fn failure(self, error: &Error) -> Failure<'_> {
-        let uncertain = match self {
-            Self::ToSend { look_up_first } => look_up_first && error.effect() != Effect::None,
-            Self::WhatBecame => true,
+        let too_often = error.kind() == ErrorKind::RateLimited;
+        let (uncertain, paced) = match self {
+            Self::ToSend { look_up_first } => {
+                let uncertain = look_up_first && error.effect() != Effect::None;
+                (uncertain, too_often && !uncertain)
+            }
+            // A question that comes too often leaves the answer as open as before.
+            Self::WhatBecame => (true, too_often),
         };
-        Failure { error, uncertain }
+        Failure { error, uncertain, paced }
     }
 }
 

@@ -123,7 +123,7 @@ pub enum Follow {
 pub struct Root {
     /// The receipt of the first delivery.
     pub reference: Arc<str>,
-    /// The latest of the record's changes that it shows, or that was told after it.
+    /// The latest of the record's changes that it shows. Replies do not count.
     pub n: u64,
 }
 

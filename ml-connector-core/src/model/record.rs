@@ -266,10 +266,13 @@ pub struct Actor {
     pub connection: ConnectionId,
     /// The person's id there.
     pub id: Arc<str>,
-    /// The person's name. Untrusted text.
+    /// The person's full name. Untrusted text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// The person's address, where it may be read.
+    /// Other names the person goes by there: other systems may know them by one of these. Untrusted text.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub aliases: Vec<String>,
+    /// The person's address, where it may be read and is vouched for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub email: Option<String>,
     /// Where it was done, in that connection's own form: the message, so that an answer can be shown beside it.
@@ -280,7 +283,8 @@ pub struct Actor {
 impl Actor {
     /// A person known by id.
     pub fn new(connection: impl Into<ConnectionId>, id: impl Into<Arc<str>>) -> Self {
-        Self { connection: connection.into(), id: id.into(), name: None, email: None, place: None }
+        let (connection, id) = (connection.into(), id.into());
+        Self { connection, id, name: None, aliases: Vec::new(), email: None, place: None }
     }
 }
 

@@ -9,8 +9,9 @@ use sha2::{Digest, Sha256};
 use super::{AccountKey, DedupeKey, EntityRef, Raw, Record, Timestamp};
 use crate::size::Size;
 
-/// A hint that something may have changed. Nothing in it is believed except which entity to read.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// A hint that something may have changed. Nothing in it is believed except which entity to read. `Debug` shows the
+/// size of the payload: people's words and names are in it.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct Signal {
     /// Which of the connections behind a shared endpoint it is for; `None` = the one that received it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -52,6 +53,18 @@ impl Signal {
     }
 }
 
+impl fmt::Debug for Signal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Signal")
+            .field("account", &self.account)
+            .field("subject", &self.subject)
+            .field("hint", &self.hint)
+            .field("dedupe", &self.dedupe)
+            .field("payload", &Size::of(&self.payload))
+            .finish_non_exhaustive()
+    }
+}
+
 /// What a signal asks to look at.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -70,8 +83,7 @@ pub enum Subject {
     Subscription(Arc<str>),
 }
 
-/// What a verified request means.
-#[derive(Debug)]
+/// What a verified request means. `Debug` shows the status and the size of the answer.
 pub struct Intake {
     /// What to store before answering.
     pub signals: Vec<Signal>,
@@ -89,14 +101,33 @@ impl Intake {
     }
 }
 
+impl fmt::Debug for Intake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Intake")
+            .field("signals", &self.signals)
+            .field("status", &self.reply.status())
+            .field("reply", &Size(self.reply.body()))
+            .field("prompt", &self.prompt)
+            .finish_non_exhaustive()
+    }
+}
+
 /// Work with a deadline of seconds, such as opening a dialog: done by the process that received the request,
-/// after the commit, best effort. Correctness never depends on it.
-#[derive(Debug)]
+/// after the commit, best effort. Correctness never depends on it. `Debug` shows the size of the payload.
 pub struct Prompt {
     /// What to do, in the source's own form.
     pub payload: Bytes,
     /// When it is too late.
     pub deadline: Timestamp,
+}
+
+impl fmt::Debug for Prompt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Prompt")
+            .field("deadline", &self.deadline)
+            .field("payload", &Size(&self.payload))
+            .finish_non_exhaustive()
+    }
 }
 
 /// The digest of a record read in one fixed form: equal revisions mean that nothing changed.
@@ -235,7 +266,8 @@ pub enum PollMode {
     Sweep,
 }
 
-/// The state of a source's webhook subscriptions after looking after them. `Debug` shows the size of what may be secret.
+/// The state of a source's webhook subscriptions after looking after them. `Debug` shows the size of the state, which may
+/// hold secrets.
 pub struct Upkeep {
     /// What [`Source::receive`](crate::Source::receive) needs to verify, in the source's own form.
     pub state: Bytes,
@@ -257,5 +289,25 @@ impl fmt::Debug for Upkeep {
             .field("next", next)
             .field("problem", problem)
             .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_received_is_not_shown() {
+        let planted = || Bytes::from_static(b"planted words");
+        let mut signal = Signal::entity(EntityRef::new("action", "1"));
+        signal.payload = Some(planted());
+        let mut intake = Intake::accepted(vec![signal.clone()]);
+        *intake.reply.body_mut() = planted();
+        intake.prompt = Some(Prompt { payload: planted(), deadline: Timestamp::default() });
+        let upkeep =
+            Upkeep { state: planted(), signals: vec![signal], next: Timestamp::default(), problem: None };
+        let shown = format!("{intake:?} {upkeep:?}");
+        assert!(!shown.contains("planted"), "{shown}");
+        assert_eq!(shown.matches("13 bytes").count(), 5, "{shown}");
     }
 }

@@ -115,6 +115,11 @@ impl User {
         self
     }
 
+    /// What people are called here is not what stands in the books.
+    pub(super) fn display_name(&self) -> &str {
+        self.real_name.split(' ').next().unwrap_or_default()
+    }
+
     pub(super) fn handle(&self) -> &str {
         self.email.split('@').next().unwrap_or_default()
     }

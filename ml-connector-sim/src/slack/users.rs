@@ -68,7 +68,11 @@ fn paid(workspace: &Workspace) -> Result<(), Refusal> {
 
 /// A person as the API shows them; the address only to those who may read it.
 fn shown(workspace: &Workspace, user: &User) -> Value {
-    let mut profile = json!({ "real_name": user.real_name, "display_name": user.real_name });
+    let display_name = user.display_name();
+    let mut profile = json!({
+        "real_name": user.real_name, "real_name_normalized": user.real_name,
+        "display_name": display_name, "display_name_normalized": display_name,
+    });
     if workspace.has_scope("users:read.email") {
         profile["email"] = user.email.clone().into();
     }

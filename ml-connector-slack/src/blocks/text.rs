@@ -6,6 +6,7 @@ use ml_connector_core::Timestamp;
 use serde::{Serialize, Serializer, ser::SerializeStruct};
 use url::Url;
 
+use super::validate::TEXT_MAX;
 use crate::destination::is_user;
 
 /// The longest URL of a button or a link.
@@ -31,6 +32,12 @@ impl Text {
     #[must_use]
     pub fn markup(markup: Markup) -> Self {
         Self { markup: true, text: markup.0 }
+    }
+
+    /// A link, if there can be one.
+    pub(crate) fn link(url: &str, label: &str) -> Option<Self> {
+        let Markup(text) = Markup::new().link(url, label);
+        text.starts_with('<').then_some(Self { markup: true, text })
     }
 
     /// The same, cut to `limit` units with an ellipsis if it is longer.
@@ -111,15 +118,15 @@ impl Markup {
         self
     }
 
-    /// Adds a link; only its label when the URL is not one that [`safe_url`] lets pass.
+    /// Adds a link; only its label when the URL is not one that [`safe_url`] lets pass, or makes the markup longer than
+    /// the 3,000 units that a text may have.
     #[must_use]
     pub fn link(mut self, url: &str, label: &str) -> Self {
         let label = escape(label);
-        match safe_url(url) {
-            // A `|` ends the URL, so the label may hold one; only the three characters have to be escaped.
-            Some(url) => self.0.push_str(&format!("<{}|{label}>", url.replace('&', "&amp;"))),
-            None => self.0.push_str(&label),
-        }
+        // A `|` ends the URL, so the label may hold one; only the three characters have to be escaped.
+        let link = safe_url(url).map(|url| format!("<{}|{label}>", url.replace('&', "&amp;")));
+        let link = link.filter(|link| units(&self.0) + units(link) <= TEXT_MAX);
+        self.0.push_str(&link.unwrap_or(label));
         self
     }
 
@@ -275,6 +282,21 @@ mod tests {
             assert_eq!(link(refused), "a&gt;b", "{refused}");
         }
         assert_eq!(safe_url(&format!("https://x.example/{}", "a".repeat(URL_MAX))), None);
+    }
+
+    #[test]
+    fn a_link_that_would_make_the_text_too_long_is_its_label() {
+        for before in ["", "more in "] {
+            // `<`, `|` and `>`, and the label.
+            let room = TEXT_MAX - before.len() - 3 - 4;
+            for (units, is_link) in [(room - 1, true), (room, true), (room + 1, false), (URL_MAX, false)] {
+                let url = format!("https://x.example/{}", "a".repeat(units - 18));
+                assert!(safe_url(&url).is_some());
+                let markup = Markup::new().text(before).link(&url, "Open");
+                assert!(super::units(markup.as_str()) <= TEXT_MAX);
+                assert_eq!(markup.as_str() != format!("{before}Open"), is_link, "{units}");
+            }
+        }
     }
 
     #[test]

@@ -83,7 +83,10 @@ pub(super) fn judge(code: &str) -> Verdict {
         "message_limit_exceeded" => {
             again(Again::Later, Reach::Connection, "the workspace has used up its plan's messages")
         }
-        "external_channel_migrating" => again(Again::Later, Reach::Channel, "the channel is being moved"),
+        // It takes longer than a delivery is tried for: the channel waits, and is tried now and then.
+        "external_channel_migrating" => {
+            target(ErrorKind::Unavailable, "the channel is being moved: it goes on once that is done")
+        }
 
         "channel_not_found" => target(
             NotFound,

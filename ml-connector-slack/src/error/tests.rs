@@ -40,10 +40,7 @@ fn class(error: &Error) -> &'static str {
 fn every_documented_code_has_its_class() {
     let table: &[(&str, &str)] = &[
         ("RETRY", "rate_limited ratelimited request_timeout streaming_state_conflict update_failed"),
-        (
-            "RETRY long",
-            "team_added_to_org org_login_required message_limit_exceeded external_channel_migrating",
-        ),
+        ("RETRY long", "team_added_to_org org_login_required message_limit_exceeded"),
         (
             "AMBIG",
             "service_unavailable internal_error fatal_error duplicate_channel_not_found \
@@ -56,7 +53,7 @@ fn every_documented_code_has_its_class() {
              restricted_action_non_threadable_channel restricted_action_thread_locked ekm_access_denied \
              user_not_found user_disabled user_not_visible users_not_found user_not_in_channel \
              method_not_supported_for_channel_type channel_is_limited_access too_many_members \
-             invalid_channel posting_to_channel_denied channels_limit_exceeded",
+             invalid_channel posting_to_channel_denied channels_limit_exceeded external_channel_migrating",
         ),
         // chat.*
         (

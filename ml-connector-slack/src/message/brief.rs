@@ -3,7 +3,7 @@
 use ml_connector_core::model::{Change, Event, RecordKind};
 
 use super::{Message, Template, cards};
-use crate::blocks::{Block, Blocks, Markup, Text};
+use crate::blocks::{Block, Blocks, Text};
 
 /// One line of small type: what happened to what, of whom, how much, and a link. For channels in which much happens.
 /// Where somebody has to decide, a line is not enough: requests for approval stay cards.
@@ -18,10 +18,8 @@ impl Template for Brief {
         let summary = cards::summary(event);
         let mut elements = vec![Text::plain(&summary)];
         let url = event.record.as_ref().and_then(|record| record.url.as_deref());
-        if let Some(url) = url.filter(|_| !event.changes.contains(&Change::Deleted)) {
-            let link = Text::markup(Markup::new().link(url, "Open"));
-            elements.extend(Some(link).filter(|link| link.as_str() != "Open"));
-        }
+        let url = url.filter(|_| !event.changes.contains(&Change::Deleted));
+        elements.extend(url.and_then(|url| Text::link(url, "Open")));
         Message::new(&summary, Blocks::new().with(Block::context(elements)))
     }
 }

@@ -9,7 +9,7 @@ pub use auth::AuthTest;
 pub use chat::MessageRef;
 pub(crate) use chat::{EphemeralMessage, Metadata, PostMessage, Posted, UpdateMessage};
 pub use conversations::{Channel, ChannelPage, HistoryMessage, HistoryPage, HistoryQuery};
-pub use users::{Profile, Reaction, User, ViewRef};
+pub use users::{EnterpriseUser, Profile, Reaction, User, ViewRef};
 
 use serde::{Deserialize, Deserializer};
 

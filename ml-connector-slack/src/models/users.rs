@@ -19,6 +19,9 @@ pub struct User {
     /// Whether it is a bot.
     #[serde(default, deserialize_with = "or_default")]
     pub is_bot: bool,
+    /// Their place in an organization that has several workspaces.
+    #[serde(default)]
+    pub enterprise_user: Option<EnterpriseUser>,
     /// The full name. Untrusted text.
     #[serde(default)]
     pub real_name: Option<String>,
@@ -34,11 +37,21 @@ impl User {
         !self.deleted && !self.is_bot
     }
 
-    /// The name people see. Untrusted text.
+    /// Whether the person belongs to a workspace (`T…`), or to an organization (`E…`), and is no guest from another one.
     #[must_use]
-    pub fn name(&self) -> Option<&str> {
-        let names = [&self.profile.display_name, &self.profile.real_name, &self.real_name];
-        names.into_iter().flatten().map(String::as_str).find(|name| !name.trim().is_empty())
+    pub fn is_of(&self, team: &str) -> bool {
+        let of = self.enterprise_user.iter().flat_map(|user| user.enterprise_id.iter().chain(&user.teams));
+        self.team_id.iter().chain(of).any(|home| home == team)
+    }
+
+    /// All names the person goes by, each once, the full one first. Untrusted text.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let Profile { real_name, real_name_normalized, display_name, display_name_normalized, .. } =
+            &self.profile;
+        let names = [real_name, &self.real_name, real_name_normalized, display_name, display_name_normalized];
+        let names = names.map(|name| name.as_deref().unwrap_or_default().trim());
+        let is_new = move |(i, name): &(usize, &str)| !name.is_empty() && !names[..*i].contains(name);
+        names.into_iter().enumerate().filter(is_new).map(|(_, name)| name)
     }
 }
 
@@ -46,6 +59,18 @@ impl fmt::Debug for User {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("User").field("id", &self.id).finish_non_exhaustive()
     }
+}
+
+/// Somebody's place in an organization.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[non_exhaustive]
+pub struct EnterpriseUser {
+    /// The organization.
+    #[serde(default)]
+    pub enterprise_id: Option<String>,
+    /// The workspaces of it that the person belongs to.
+    #[serde(default, deserialize_with = "or_default")]
+    pub teams: Vec<String>,
 }
 
 /// What a person says of themselves. `Debug` shows nothing of it.
@@ -58,9 +83,15 @@ pub struct Profile {
     /// The short name. Untrusted text.
     #[serde(default)]
     pub display_name: Option<String>,
+    /// The short name in plain letters. Untrusted text.
+    #[serde(default)]
+    pub display_name_normalized: Option<String>,
     /// The full name. Untrusted text.
     #[serde(default)]
     pub real_name: Option<String>,
+    /// The full name in plain letters. Untrusted text.
+    #[serde(default)]
+    pub real_name_normalized: Option<String>,
 }
 
 impl fmt::Debug for Profile {

@@ -242,7 +242,12 @@ prop_compose! {
         balance in option::of(money()),
         lines in collection::vec((text(), option::of(money())), 0..40),
         allocations in collection::vec((text(), money()), 0..40),
-        url in option::of(prop_oneof![text(), text().prop_map(|path| format!("https://x.example/{path}"))]),
+        url in option::of(prop_oneof![
+            text(),
+            text().prop_map(|path| format!("https://x.example/{path}")),
+            // At the edge of what a link, and the text around it, may be long.
+            (2940_usize..3010).prop_map(|units| format!("https://x.example/{}", "a".repeat(units - 18))),
+        ]),
     ) -> Record {
         let mut record = Record::new(RecordKind::from(kind), id, Status::from(&*status));
         let mut texts = texts.into_iter();

@@ -1,11 +1,8 @@
 //! Digests: one message for many deliveries, each of which finds it again.
 
-use std::sync::Mutex;
-
-use async_trait::async_trait;
 use bytes::Bytes;
 use ml_connector_core::{
-    Effect, Error, ErrorKind, Notes, Result, Retry, Scope, Sink,
+    Effect, ErrorKind, Retry, Scope, Sink,
     model::{Delivery, DeliveryId, Event, Lookup, Seq},
     rate::QuotaKey,
 };
@@ -20,24 +17,6 @@ const OTHER_ID: &str = "0197f3c2-0000-7000-8000-000000000000";
 
 async fn sent(world: &World) -> Value {
     world.requests(POST).await.last().unwrap().body_json().unwrap()
-}
-
-/// Remembers what was kept, or refuses to.
-#[derive(Debug, Default)]
-struct Notebook {
-    kept: Mutex<Vec<(Vec<Seq>, Bytes)>>,
-    full: bool,
-}
-
-#[async_trait]
-impl Notes for Notebook {
-    async fn keep(&self, deliveries: &[Seq], note: Bytes) -> Result<()> {
-        if self.full {
-            return Err(Error::new(ErrorKind::Unavailable, "the log is full").with_effect(Effect::Unknown));
-        }
-        self.kept.lock().unwrap().push((deliveries.to_vec(), note));
-        Ok(())
-    }
 }
 
 fn batch() -> Vec<Delivery> {

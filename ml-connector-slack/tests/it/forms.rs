@@ -176,17 +176,51 @@ async fn a_message_that_can_no_longer_be_changed_is_replied_to() {
         let world = World::new().await;
         world.answer(UPDATE, ok(&format!("chat.update.error.{name}.json"))).await;
         world.answer(POST, ok("chat.postMessage.ok.thread_reply.json")).await;
-        let receipt = world.deliver(&world.slack(), &followed(Follow::Update)).await.unwrap();
-        assert_ne!(&*receipt.reference, ROOT);
+        let (slack, notes) = (world.slack(), Notebook::default());
+        let update = followed(Follow::Update);
+        let results = slack.deliver(&world.ctx, std::slice::from_ref(&update), &notes).await;
+        assert_ne!(&*results[0].as_ref().unwrap().reference, ROOT);
         let sent = body(&world, POST).await;
         let place = (&sent["channel"], &sent["thread_ts"]);
         assert_eq!(place, (&json!("C07APPROV1"), &json!("1767225605.000219")));
         assert_eq!(sent["metadata"]["event_payload"]["delivery_id"], DELIVERY_ID);
+        assert_eq!(*notes.kept.lock().unwrap(), [(vec![update.seq], DELIVERY_ID.into())]);
         let spent: Vec<_> =
             world.limiter.admitted.lock().unwrap().iter().map(|cost| cost.key.to_string()).collect();
-        let expected = ["slack/T07LEDGER1/channel/channel:C07APPROV1", "slack/T07LEDGER1/post"];
-        assert_eq!(spent, expected, "it is a post like others");
+        let of_the_channel = slack.plan(&delivery(channel("C07ACCTNG1"))).unwrap().costs;
+        let expected: Vec<_> = of_the_channel.iter().map(|cost| cost.key.to_string()).collect();
+        assert_eq!(spent, expected, "it is a post like others of its destination");
     }
+}
+
+#[tokio::test]
+async fn a_reply_instead_of_a_change_is_not_sent_without_a_note() {
+    let world = World::new().await;
+    world.answer(UPDATE, ok("chat.update.error.edit_window_closed.json")).await;
+    let full = Notebook { full: true, ..Notebook::default() };
+    let mut results = world.slack().deliver(&world.ctx, &[followed(Follow::Update)], &full).await;
+    assert_eq!(results.remove(0).unwrap_err().effect(), Effect::None);
+    assert!(world.requests(POST).await.is_empty());
+}
+
+/// A change may be made again, a reply may not: where nobody can tell, the host decides.
+#[tokio::test]
+async fn a_reply_instead_of_a_change_is_looked_up_like_a_reply() {
+    let mut update = followed(Follow::Update);
+    update.note = Some(DELIVERY_ID.into());
+    let world = World::new().await;
+    world.answer("auth.test", ok("auth.test.ok.json")).await;
+    world.answer_once(REPLIES, first(OTHER_ID)).await;
+    world.answer_once(REPLIES, first(OTHER_ID)).await;
+    world.answer(REPLIES, error("not_in_channel")).await;
+    let slack = world.slack();
+    let look = async || slack.look_up(&world.ctx, &update).await.unwrap();
+    assert!(matches!(look().await, Lookup::AskAgain { .. }));
+    world.clock.advance(secs(5));
+    assert!(matches!(look().await, Lookup::DidNotHappen));
+    assert!(matches!(look().await, Lookup::CannotTell));
+    let blind = world.builder().dedupe(Dedupe::Off).build().unwrap();
+    assert!(matches!(blind.look_up(&world.ctx, &update).await.unwrap(), Lookup::CannotTell));
 }
 
 #[tokio::test]
@@ -200,12 +234,12 @@ async fn a_reply_instead_of_a_change_waits_for_room_in_its_channel() {
         Arc::clone(&world.clock) as _,
     );
     let slack = world.slack();
-    let in_channel = slack.plan(&delivery(channel("C07APPROV1"))).unwrap().costs;
+    let in_channel = slack.plan(&delivery(channel("C07ACCTNG1"))).unwrap().costs;
     full.limiter().admit(&in_channel, NOW).await.unwrap();
     let error = slack.deliver(&full, &[followed(Follow::Update)], &NoNotes).await.remove(0).unwrap_err();
     assert_eq!((error.kind(), error.effect()), (ErrorKind::RateLimited, Effect::None));
     assert_eq!(error.retry(), Retry::At(NOW + std::time::Duration::from_millis(1025)));
-    assert_eq!(error.scope(), &key("channel/channel:C07APPROV1"));
+    assert_eq!(error.scope(), &key("channel/channel:C07ACCTNG1"));
     assert!(world.requests(POST).await.is_empty());
 }
 

@@ -251,12 +251,57 @@ fn an_event_is_for_the_installation_it_came_through() {
             json!({"team_id": null, "authorizations": [{"team_id": null, "enterprise_id": "E1"}]}),
             of("enterprise:E1"),
         ),
+        // The whole organization has the app: which of its workspaces it is about does not matter.
+        (
+            json!({"team_id": "T1", "authorizations": [
+                {"team_id": "T1", "enterprise_id": "E1", "is_enterprise_install": true},
+            ]}),
+            of("enterprise:E1"),
+        ),
+        (
+            json!({"team_id": "T1", "context_team_id": "T1", "context_enterprise_id": "E1", "authorizations": [
+                {"team_id": null, "enterprise_id": null, "is_enterprise_install": "true"},
+            ]}),
+            of("enterprise:E1"),
+        ),
+        (
+            json!({"authorizations": [{"team_id": "T1", "enterprise_id": "E1", "is_enterprise_install": false}]}),
+            of("team:T1"),
+        ),
         (json!({}), None),
     ] {
         let mut envelope = envelope;
         (envelope["type"], envelope["event"]) = (json!("event_callback"), event.clone());
         assert_eq!(account(envelope.clone()), expected, "{envelope}");
     }
+}
+
+#[test]
+fn an_interaction_is_for_the_installation_it_came_through() {
+    let about = r#"{"value":"approval:abc:1","place":null}"#;
+    let (team, organization) = (json!({"id": "T1"}), json!({"id": "E1"}));
+    for (fields, expected) in [
+        (json!({"team": team, "enterprise": organization, "is_enterprise_install": false}), "team:T1"),
+        (json!({"team": team, "enterprise": organization, "is_enterprise_install": null}), "team:T1"),
+        (json!({"team": team, "enterprise": organization, "is_enterprise_install": true}), "enterprise:E1"),
+        (json!({"team": team, "enterprise": organization, "is_enterprise_install": "true"}), "enterprise:E1"),
+        (json!({"team": null, "enterprise": organization, "is_enterprise_install": true}), "enterprise:E1"),
+        (json!({"team": null, "enterprise": organization}), "enterprise:E1"),
+        (json!({"team": team, "enterprise": null, "is_enterprise_install": true}), "team:T1"),
+    ] {
+        for payload in [click(Choice::APPROVE, "approval:abc:1", None), submission(about, &json!("why"))] {
+            let mut payload = payload;
+            for (key, value) in fields.as_object().unwrap() {
+                payload[key] = value.clone();
+            }
+            let account = accepted(&interaction(&payload)).signals[0].account.clone();
+            assert_eq!(account, Some(expected.into()), "{payload}");
+        }
+    }
+    // Sent from another workspace, through a shared channel.
+    let mut sent = submission(about, &json!("why"));
+    sent["view"]["app_installed_team_id"] = json!("T9");
+    assert_eq!(accepted(&interaction(&sent)).signals[0].account, Some("team:T9".into()));
 }
 
 /// A click on one of our buttons; `reason` is what stands in the line beside it, if there is one.

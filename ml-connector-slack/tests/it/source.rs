@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::{
     receive::{SECRET, SIGNED, click, interaction, signed, source_with, submission},
-    support::{NOW, World, error, event, fixture, invoice, ok, secs},
+    support::{NOW, World, error, event, fixture, invoice, json, ok, secs},
 };
 
 const MESSAGE: &str = "C07APPROV1/1767225605.000219";
@@ -50,13 +50,20 @@ fn record(resolution: Resolution) -> Record {
 /// A log in which a message is known to tell about an invoice.
 async fn log() -> Arc<MemoryLog> {
     let log = Arc::new(MemoryLog::new());
-    let event: Event = event(invoice(), &[Change::Sent]);
+    tell(&log, 3, NOW).await;
+    log
+}
+
+/// The message tells about a change of the invoice from now on.
+async fn tell(log: &MemoryLog, n: u64, at: ml_connector_core::Timestamp) {
+    let mut event: Event = event(invoice(), &[Change::Sent]);
+    event.n = n;
     let entry = |kind, parent, connection: &str, body| NewEntry {
         partition: Partition::new(0),
         kind,
         connection: connection.into(),
         lane: (kind == EntryKind::Delivery).then(|| LaneKey::from("a").number(&connection.into())),
-        due: NOW,
+        due: at,
         dedupe: None,
         parent,
         index: Index { entity: Some(event.entity.clone()), ..Index::default() },
@@ -65,12 +72,11 @@ async fn log() -> Arc<MemoryLog> {
     let told = entry(EntryKind::Event, Parent::None, "books", event.to_cloudevent().unwrap());
     let brought = entry(EntryKind::Delivery, Parent::Nth(0), "slack", "{}".into());
     let transaction = Transaction { append: vec![told, brought], ..Transaction::default() };
-    let committed = log.commit(vec![transaction], NOW).await.unwrap();
+    let committed = log.commit(vec![transaction], at).await.unwrap();
     let ml_connector_core::audit::Committed::Applied(appended) = &committed[0] else { panic!() };
     let done = Outcome::Done { receipt: Some(MESSAGE.into()) };
     let settle = vec![Settlement { seq: appended[1].seq(), outcome: done }];
-    log.commit(vec![Transaction { settle, ..Transaction::default() }], NOW).await.unwrap();
-    log
+    log.commit(vec![Transaction { settle, ..Transaction::default() }], at).await.unwrap();
 }
 
 #[tokio::test]
@@ -84,7 +90,8 @@ async fn a_click_says_who_what_about_and_which_button() {
     for _ in 0..2 {
         let record = record(source.resolve(&world.ctx, &signals(&world, &request), None).await.unwrap());
         let actor = record.actor.unwrap();
-        assert_eq!((&*actor.id, actor.name.as_deref()), ("U07APPROV1", Some("Jo")));
+        assert_eq!((&*actor.id, actor.name.as_deref()), ("U07APPROV1", Some("Jo Clerk")));
+        assert_eq!(actor.aliases, ["Jo"], "books may know people by any of their names");
         assert_eq!(actor.email.as_deref(), Some("jo.clerk@ledgerworks.example"));
         assert_eq!(actor.place.as_deref(), Some(MESSAGE));
         assert_eq!(
@@ -116,19 +123,86 @@ async fn a_dialog_that_was_sent_says_the_same_without_a_message() {
 async fn nobody_s_word_is_taken_for_who_they_are() {
     let world = World::new().await;
     world.answer("users.info", error("missing_scope")).await;
-    let source = source(&world);
-    let value = Choice::new("abc", "1").to_value();
-    let mut payload = click(Choice::APPROVE, &value, None);
-    let read = async |payload: &Value| {
-        let signals = signals(&world, &interaction(payload));
-        record(source.resolve(&world.ctx, &signals, None).await.unwrap()).actor.unwrap()
-    };
-    assert_eq!((read(&payload).await.email, world.requests("users.info").await.len()), (None, 1));
-    // A guest of a shared channel: another workspace vouches for the address.
-    payload["user"] = json!({"id": "U0GUEST001", "team_id": "T0OTHER001"});
-    let guest = read(&payload).await;
-    assert_eq!((&*guest.id, guest.email), ("U0GUEST001", None));
-    assert_eq!(world.requests("users.info").await.len(), 1, "and is not asked about");
+    let signals = signals(&world, &interaction(&click(Choice::APPROVE, "approval:abc:1", None)));
+    let actor = record(source(&world).resolve(&world.ctx, &signals, None).await.unwrap()).actor.unwrap();
+    assert_eq!((&*actor.id, actor.name, actor.email), ("U07APPROV1", None, None));
+    assert_eq!(world.requests("users.info").await.len(), 1);
+}
+
+#[tokio::test]
+async fn the_address_of_a_guest_is_not_believed_and_of_an_organization_s_own_people_it_is() {
+    let guest = json!({"team_id": "T0OTHER001"});
+    let (organization, team) = (json!({"enterprise_id": "E07LEDGER"}), json!({"teams": ["T07LEDGER1"]}));
+    for (connected_to, user, expected) in [
+        ("T07LEDGER1", json!({}), true),
+        ("T07LEDGER1", guest.clone(), false),
+        ("T07LEDGER1", json!({"team_id": null}), false),
+        ("T07LEDGER1", json!({"team_id": "T0OTHER001", "enterprise_user": team}), true),
+        ("T07LEDGER1", json!({"team_id": "T0OTHER001", "enterprise_user": organization}), false),
+        ("E07LEDGER", guest, false),
+        ("E07LEDGER", json!({"team_id": "E07LEDGER", "enterprise_user": null}), true),
+        ("E07LEDGER", json!({"team_id": "T07LEDGER2", "enterprise_user": organization}), true),
+    ] {
+        let mut world = World::new().await;
+        world.ctx = world.ctx.clone().with_log(log().await);
+        let mut answer: Value = serde_json::from_str(&fixture("users.info.ok.json")).unwrap();
+        for (key, value) in user.as_object().unwrap() {
+            answer["user"][key] = value.clone();
+        }
+        world.answer("users.info", json(200, &answer.to_string())).await;
+        world.answer("auth.test", ok("auth.test.ok.json")).await;
+        let slack = world.builder().signing_secret(SECRET).team(connected_to).build().unwrap();
+        let source = slack.source().unwrap();
+        for request in [
+            interaction(&click(Choice::APPROVE, "approval:abc:1", None)),
+            reaction("reaction_added", "1767225660.000400"),
+        ] {
+            let resolved = source.resolve(&world.ctx, &signals(&world, &request), None).await.unwrap();
+            let actor = record(resolved).actor.unwrap();
+            assert_eq!(actor.email.is_some(), expected, "{connected_to} {user}");
+            assert_eq!(
+                actor.name.as_deref(),
+                Some("Jo Clerk"),
+                "whoever asked is known by name all the same"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_bot_decides_nothing_with_an_emoji() {
+    let mut world = World::new().await;
+    world.ctx = world.ctx.clone().with_log(log().await);
+    let bot = fixture("users.info.ok.json").replace(r#""is_bot": false"#, r#""is_bot": true"#);
+    world.answer("users.info", json(200, &bot)).await;
+    world.answer("auth.test", ok("auth.test.ok.json")).await;
+    let signals = signals(&world, &reaction("reaction_added", "1767225660.000400"));
+    let ends = source(&world).resolve(&world.ctx, &signals, None).await.unwrap();
+    assert!(matches!(ends, Resolution::Done { note: "by a bot" }), "{ends:?}");
+}
+
+#[tokio::test]
+async fn a_reaction_that_is_told_late_is_about_what_the_message_told_when_it_was_given() {
+    let mut world = World::new().await;
+    let log = Arc::new(MemoryLog::new());
+    let before = |time: u64| NOW - secs(time);
+    tell(&log, 3, before(200)).await;
+    tell(&log, 4, before(100)).await;
+    world.ctx = world.ctx.clone().with_log(log);
+    world.answer("users.info", ok("users.info.ok.json")).await;
+    world.answer("auth.test", ok("auth.test.ok.json")).await;
+    // Whole seconds are an instant, too. A clock that is ahead of ours changes nothing.
+    for (given, expected) in [
+        (format!("{}.000100", before(150).as_secs()), 3),
+        (before(150).as_secs().to_string(), 3),
+        (format!("{}.000100", before(96).as_secs()), 3),
+        (format!("{}.000100", before(50).as_secs()), 4),
+        (format!("{}.000100", (NOW + secs(3600)).as_secs()), 4),
+    ] {
+        let signals = signals(&world, &reaction("reaction_added", &given));
+        let record = record(source(&world).resolve(&world.ctx, &signals, None).await.unwrap());
+        assert_eq!(record.about.unwrap().n, expected, "{given}");
+    }
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use ml_connector_core::{
-    Context, ManualClock, Notes, RateLimiter, Result, Sink, Timestamp,
+    Context, Effect, Error, ErrorKind, ManualClock, Notes, RateLimiter, Result, Sink, Timestamp,
     http::ReqwestTransport,
     model::{
         Change, Date, Delivery, DeliveryId, Destination, Event, Money, Party, Receipt, Record, RecordKind,
@@ -148,6 +148,24 @@ pub(crate) struct NoNotes;
 impl Notes for NoNotes {
     async fn keep(&self, _: &[Seq], _: Bytes) -> Result<()> {
         panic!("the sink keeps no notes")
+    }
+}
+
+/// Remembers what was kept, or refuses to.
+#[derive(Debug, Default)]
+pub(crate) struct Notebook {
+    pub(crate) kept: Mutex<Vec<(Vec<Seq>, Bytes)>>,
+    pub(crate) full: bool,
+}
+
+#[async_trait]
+impl Notes for Notebook {
+    async fn keep(&self, deliveries: &[Seq], note: Bytes) -> Result<()> {
+        if self.full {
+            return Err(Error::new(ErrorKind::Unavailable, "the log is full").with_effect(Effect::Unknown));
+        }
+        self.kept.lock().unwrap().push((deliveries.to_vec(), note));
+        Ok(())
     }
 }
 

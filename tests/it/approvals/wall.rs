@@ -191,8 +191,8 @@ impl HttpTransport for Api {
             "U07RITA001" => "Rita Requester",
             _ => "Somebody",
         };
-        let person =
-            json!({"id": user, "profile": {"real_name": name, "email": format!("{user}@x.example")}});
+        let profile = json!({"real_name": name, "email": format!("{user}@x.example")});
+        let person = json!({"id": user, "team_id": "T07LEDGER1", "profile": profile});
         let body = json!({"ok": true, "user": person, "user_id": "U07BOT0001"});
         Ok(Response::new(Bytes::from(body.to_string())))
     }

@@ -127,6 +127,34 @@ async fn an_update_waits_for_no_post_and_an_older_one_never_overwrites_a_newer()
     assert!(outcomes.iter().any(|outcome| outcome.contains("superseded")), "{outcomes:?}");
 }
 
+/// The card of a request with its reminders: an answer below it says nothing about what it shows.
+#[tokio::test(start_paused = true)]
+async fn a_reply_supersedes_no_update() {
+    let room = Room::new();
+    let connector = room.connector(Follow::Update);
+    let to = |follow| Target::new("board", Destination::from("a")).following(follow);
+    let cards = Route::new("cards").on("invoice.sent").on("invoice.partially_paid");
+    let replies = Route::new("replies").on("invoice.paid");
+    let routes = vec![cards.to_target(to(Follow::Update)), replies.to_target(to(Follow::Thread))];
+    connector.set_routes(routes).unwrap();
+    // The update fails once, and comes again after the reply.
+    room.wall.fates(&[Fate::Fine, Fate::Vanished]);
+    let (stop, running) = start(&connector);
+    for status in LIFE {
+        room.happens(&connector, "1", status).await;
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+    assert_eq!((room.wall.note(0).rewritten, room.wall.note(0).replies.len()), (0, 1));
+    tokio::time::sleep(secs(60)).await;
+    let note = room.wall.note(0);
+    assert_eq!(
+        (note.lines, note.replies),
+        (vec!["invoice.partially_paid 1 n2".into()], vec!["invoice.paid 1 n3".into()])
+    );
+    drop(stop);
+    running.await.unwrap();
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_root_whose_answer_is_lost_is_found_and_followed() {
     for fate in [Fate::Lost, Fate::Vanished, Fate::Hangs] {

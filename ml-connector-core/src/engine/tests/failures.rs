@@ -280,6 +280,28 @@ async fn what_nobody_can_tell_is_decided_by_the_host_and_said_in_the_log() {
     }
 }
 
+/// Some vendors let a history be read once a minute: what is asked too early has failed at nothing.
+#[tokio::test(start_paused = true)]
+async fn a_look_up_that_has_to_wait_for_its_turn_is_no_attempt_and_is_not_given_up() {
+    let world = World::new();
+    let connector = world.connector();
+    world.board.fault(before(ErrorKind::Unavailable, Effect::Unknown, Scope::Entry, Retry::Backoff));
+    let too_early = |minute| {
+        let at = world.clock_now() + secs(60 * minute);
+        Err(Error::new(ErrorKind::RateLimited, "once a minute").with_retry(Retry::At(at)))
+    };
+    world.board.lookups.lock().unwrap().extend((1..60_u64).map(too_early));
+    tell(&world, &connector, &["1"]).await;
+    world.run(&connector, secs(3700)).await;
+    assert_eq!(world.board.corner("a"), ["invoice.sent 1"]);
+    let outcomes = world.entries(EntryKind::Delivery).await.remove(0).outcomes;
+    let counted = outcomes.iter().filter_map(|recorded| match recorded.outcome {
+        crate::audit::Outcome::Retry { attempt, .. } => Some(attempt),
+        _ => None,
+    });
+    assert_eq!(counted.max(), Some(1), "{outcomes:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_sink_that_may_repeat_is_not_looked_up_and_records_no_beginnings() {
     let world = World { repeat: Repeat::Safe, ..World::new() };

@@ -228,7 +228,9 @@ async fn people_and_their_groups_are_found_by_those_who_may() {
 
     assert_eq!(error(&workspace.read("users.info?user=U07NOBODY1").await), "user_not_found");
     let anna = workspace.read(&format!("users.info?user={ANNA}")).await;
-    assert_eq!(ok(&anna)["user"]["profile"]["email"], "anna.verhoeven@ledgerworks.example");
+    let profile = &ok(&anna)["user"]["profile"];
+    assert_eq!(profile["email"], "anna.verhoeven@ledgerworks.example");
+    assert_eq!((&profile["real_name"], &profile["display_name"]), (&json!("Anna Verhoeven"), &json!("Anna")));
     assert_eq!(ok(&workspace.read("users.info?user=U07MLBOT01").await)["user"]["is_bot"], true);
     workspace.sim.set_scopes(&["users:read"]);
     let anna = workspace.read(&format!("users.info?user={ANNA}")).await;
