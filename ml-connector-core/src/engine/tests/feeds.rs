@@ -190,6 +190,8 @@ async fn the_past_is_told_once_per_record_on_request_and_only_to_who_asks_for_it
     for rows_only in [false, true] {
         let world = World::new();
         world.old_invoices();
+        let then = world.now() - DAY * 30;
+        world.ledger.put_at("13", Status::PendingApproval, then, then);
         let shape = |source: LedgerSource| {
             let source = source.polled(Mode::Poll);
             if rows_only { source.rows_only() } else { source }
@@ -201,7 +203,9 @@ async fn the_past_is_told_once_per_record_on_request_and_only_to_who_asks_for_it
         world.run(&world.polled(shape), secs(60)).await;
         let events = world.events().await;
         assert_eq!(events.len(), 10);
+        let updated: std::collections::BTreeSet<_> = [crate::model::Change::Updated].into();
         assert!(events.iter().all(|event| event.origin == Origin::Backfill && event.n == 1));
+        assert!(events.iter().all(|event| event.changes == updated), "a detail is no news beside its row");
         assert_eq!(world.board.corner("a"), [""; 0], "no route asks for the past");
         let run = connector.progress(&"books".into()).await.unwrap().remove(0).runs.remove(0);
         assert_eq!((run.what, run.seq, run.rows, run.ended.is_some()), ("backfill", Some(seq), 10, true));
@@ -213,6 +217,21 @@ async fn the_past_is_told_once_per_record_on_request_and_only_to_who_asks_for_it
     let connector = World::new().connector();
     let missing = connector.backfill(&"books".into(), "invoices", None).await.unwrap_err();
     assert_eq!(missing.kind(), ErrorKind::NotFound);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_has_changed_since_the_baseline_is_news_also_when_the_past_is_asked_for() {
+    let world = World::new();
+    world.old_invoices();
+    let connector = world.polled(|source| source.polled(Mode::Poll).rows_only());
+    world.run(&connector, secs(60)).await;
+    world.change("12", Status::Paid);
+    connector.backfill(&"books".into(), "invoices", None).await.unwrap();
+    world.run(&connector, secs(60)).await;
+    let events = world.events().await;
+    let live = events.iter().filter(|event| event.origin == Origin::Live);
+    let live: Vec<_> = live.map(|event| format!("{} {}", event.event_type(), event.entity.id)).collect();
+    assert_eq!((events.len(), live), (10, vec!["invoice.paid 12".to_owned()]));
 }
 
 #[tokio::test(start_paused = true)]

@@ -51,6 +51,7 @@ impl Ledger {
         record.number = Some(format!("INV-{id}"));
         record.total = Some(Money::parse("100.00", "USD").unwrap());
         record.due_date = Some(Date::parse(due).unwrap());
+        record.reference = Some(format!("PO {id}"));
         self.invoices.lock().unwrap().insert(id.to_owned(), record);
     }
 
@@ -88,7 +89,7 @@ impl Ledger {
 pub(super) struct LedgerSource {
     info: SourceInfo,
     ledger: Arc<Ledger>,
-    /// Whether rows have to be read one by one.
+    /// Whether rows have to be read one by one, because they say less than the records.
     rows_only: bool,
 }
 
@@ -128,6 +129,16 @@ impl LedgerSource {
     pub(super) fn rows_only(mut self) -> Self {
         self.rows_only = true;
         self
+    }
+
+    /// What a list shows of a record: less, and not whether it waits for somebody's approval.
+    fn row(&self, record: &Record, read_at: Timestamp) -> Observation {
+        let mut row = record.clone();
+        if self.rows_only {
+            row.reference = None;
+            row.status = if row.status == Status::PendingApproval { Status::Draft } else { row.status };
+        }
+        self.seen(&row, read_at)
     }
 
     pub(super) fn seen(&self, record: &Record, read_at: Timestamp) -> Observation {
@@ -219,7 +230,7 @@ impl Source for LedgerSource {
         let names_only = mode == PollMode::Sweep || self.rows_only && mode != PollMode::Baseline;
         let (observed, named): (&[&Record], &[&Record]) = if names_only { (&[], rows) } else { (rows, &[]) };
         Ok(Page {
-            observations: observed.iter().map(|record| self.seen(record, read_at)).collect(),
+            observations: observed.iter().map(|record| self.row(record, read_at)).collect(),
             signals: named.iter().map(|record| Signal::entity(record.entity())).collect(),
             checkpoint: checkpoint.into(),
             more,
