@@ -175,8 +175,9 @@ impl ZohoBooks {
         last: Option<&Snapshot>,
     ) -> Result<Resolution> {
         let read_at = ctx.now();
-        let past_only = signals.iter().all(|signal| signal.hint.as_deref() == Some(Signal::BACKFILL));
-        let client = if past_only { &self.0.client.in_background() } else { &self.0.client };
+        let can_wait = |hint: &str| matches!(hint, Signal::BACKFILL | Signal::SWEPT);
+        let can_wait = signals.iter().all(|signal| signal.hint.as_deref().is_some_and(can_wait));
+        let client = if can_wait { &self.0.client.in_background() } else { &self.0.client };
         let state = match client.get::<T>(ctx, &entity.id).await {
             Ok(detail) => self.present(detail)?,
             Err(error) if error.kind() == ErrorKind::NotFound => {
@@ -212,7 +213,9 @@ impl ZohoBooks {
             return Ok(Missing::Gone);
         }
         let Some(last) = last else { return Ok(Missing::Fresh) };
-        if last.revision.is_none() {
+        // The whole list has just been read.
+        let swept = signals.iter().any(|signal| signal.hint.as_deref() == Some(Signal::SWEPT));
+        if swept || last.revision.is_none() {
             return Ok(Missing::Gone);
         }
         self.confirm_gone::<T>(ctx, client, id, last.facts.number.as_deref()).await

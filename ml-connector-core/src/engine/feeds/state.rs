@@ -80,6 +80,9 @@ pub(super) struct Run {
 pub(super) struct Ids {
     pub(super) set: bool,
     pub(super) pages: u32,
+    /// So many documents more hold what that look missed: whether it is gone, the source had still to confirm.
+    #[serde(default)]
+    pub(super) missed: u32,
     /// When the look began; `None` = there was none.
     pub(super) begun: Option<Timestamp>,
 }

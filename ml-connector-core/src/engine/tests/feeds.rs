@@ -293,6 +293,22 @@ async fn what_disappears_without_a_word_is_noticed_within_a_day_and_confirmed() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_look_missed_by_mistake_is_looked_for_by_the_next_one() {
+    let world = World::new();
+    world.old_invoices();
+    let connector = world.polled(|source| source.polled(Mode::Both));
+    world.run(&connector, secs(60)).await;
+    *world.ledger.unlisted.lock().unwrap() = Some("12".to_owned());
+    world.run(&connector, DAY).await;
+    assert_eq!((world.ledger.reads(), world.told().await.len()), (1, 0), "it exists");
+    world.ledger.remove("12");
+    world.run(&connector, DAY).await;
+    assert_eq!(world.told().await, ["invoice.deleted 12"]);
+    world.run(&connector, DAY).await;
+    assert_eq!(world.ledger.reads(), 2, "what is gone is not asked for again");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_look_that_misses_too_much_is_not_believed_and_somebody_is_told() {
     let world = World::new();
     let then = world.now() - DAY * 30;

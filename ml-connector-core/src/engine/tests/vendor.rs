@@ -32,6 +32,8 @@ pub(super) struct Ledger {
     pub(super) pages: Mutex<Vec<PollMode>>,
     /// What the next pages fail with; `None` = not.
     pub(super) page_failures: Mutex<VecDeque<Option<Error>>>,
+    /// A record that is on no page, as if it had moved while pages were read.
+    pub(super) unlisted: Mutex<Option<String>>,
     pub(super) subscription: Mutex<Subscription>,
 }
 
@@ -212,10 +214,12 @@ impl Source for LedgerSource {
             _ => number(0),
         };
         let invoices = self.ledger.invoices.lock().unwrap();
+        let unlisted = self.ledger.unlisted.lock().unwrap().clone();
         let stamp = |record: &Record| record.modified_at.map_or(0, Timestamp::as_millis);
         let rows: Vec<&Record> = invoices
             .values()
             .filter(|record| stamp(record) >= begun && *record.id > *words[2])
+            .filter(|record| unlisted.as_deref() != Some(&*record.id))
             .take(PAGE + 1)
             .collect();
         let more = rows.len() > PAGE;
