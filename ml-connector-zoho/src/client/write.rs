@@ -117,7 +117,7 @@ impl BooksClient {
         let request = request
             .body(body)
             .map_err(|_| Error::new(ErrorKind::InvalidRequest, "the request cannot be built"))?;
-        let call = Call::write(operation, request).with_costs(self.costs());
+        let call = Call::write(operation, request).with_costs(self.costs(&url));
         let answer = self.http.send(ctx, call).await.map_err(|error| self.in_scope(may_not_write(error)))?;
         self.report_day(ctx, &answer).await;
         Ok(answer)

@@ -341,6 +341,26 @@ async fn a_day_with_few_calls_stretches_the_interval_whatever_the_plan_is_called
 }
 
 #[tokio::test]
+async fn what_polls_leave_of_a_day_is_a_part_of_the_calls_that_there_are() {
+    let server = MockServer::start().await;
+    for limit in ["4000", "1000", "9000", "9000"] {
+        let answer = ResponseTemplate::new(200)
+            .set_body_json(list("currencies", &[], 1, false))
+            .insert_header("x-rate-limit-limit", limit);
+        Mock::given(method("GET")).respond_with(answer).up_to_n_times(1).mount(&server).await;
+    }
+    let (source, (ctx, ledger)) = (source(&server), context());
+    // What an answer says holds for the next call; before the first it may be a trial.
+    for left in [100, 400, 100, 500] {
+        poll(&source, &ctx, "currencies", PollMode::Sweep, None).await;
+        let admitted = ledger.admitted.lock().unwrap().pop().unwrap();
+        let costs: Vec<_> = admitted.iter().map(|cost| (cost.key.as_str(), cost.leave)).collect();
+        let pace = ("zoho/778812345/settings", 0);
+        assert_eq!(costs[2..], [("zoho/778812345/day", left), pace], "currencies are a setting");
+    }
+}
+
+#[tokio::test]
 async fn another_person_s_organization_is_refused_with_the_ids_of_their_own() {
     let server = serve([]).await;
     let tokens = Arc::new(CountingTokens::default());

@@ -95,7 +95,7 @@ async fn a_day_of_a_free_organization_stays_within_its_thousand_calls() {
 
 #[tokio::test(start_paused = true)]
 async fn a_trial_with_a_thousand_calls_a_day_is_read_less_often_whatever_its_plan_is_called() {
-    let mut office = Office::new(12, Plan::Professional, Duration::from_millis(200));
+    let mut office = Office::new(12, Plan::Elite, Duration::from_millis(200));
     office.books.set_daily_quota(1000);
     office.furnish(2 * PAGE).await;
     let worker = office.connect(Mode::Both);
