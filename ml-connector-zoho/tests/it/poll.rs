@@ -157,6 +157,27 @@ async fn what_is_not_followed_by_another_run_reads_several_pages_twice_at_once()
 }
 
 #[tokio::test]
+async fn a_backfill_of_more_rows_than_are_remembered_tells_each_once() {
+    // The oldest thousand were imported at once: forgetting some of them is forgetting all.
+    let minutes = |id: u32| if id < 1000 { 90_000 } else { 89_000 - u64::from(id) };
+    let pages = (0..27).map(|page: u32| {
+        let ids = page * 200..(page + 1) * 200;
+        let rows: Vec<_> = ids.map(|id| row("invoice", id, minutes(id))).collect();
+        list("invoices", &rows, page + 1, page < 26)
+    });
+    let server = serve(pages).await;
+    let (source, ctx) = (source(&server), context().0);
+    let mode = PollMode::Backfill { since: None };
+    let (mut found, mut last) = (0, None);
+    for _ in 0..27 {
+        let page = poll(&source, &ctx, "invoices", mode, last.as_ref()).await;
+        found += page.signals.len();
+        last = Some(page);
+    }
+    assert_eq!((found, last.unwrap().more), (5_400, false));
+}
+
+#[tokio::test]
 async fn payments_received_are_read_back_until_nothing_can_have_changed() {
     let key = "customerpayments";
     let day = 24 * 60;
