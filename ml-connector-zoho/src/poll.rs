@@ -290,7 +290,11 @@ impl Listing<'_> {
     /// Whether the list has the filter that nobody documents for it: then nothing was changed tomorrow.
     async fn has_filter<T: Resource>(&self, now: Timestamp) -> Result<bool> {
         let tomorrow = Filter::Since(Some(now + READ_WHOLE));
-        Ok(self.client.list::<T>(self.ctx, tomorrow, 1).await?.rows.is_empty())
+        match self.client.list::<T>(self.ctx, tomorrow, 1).await {
+            Ok(listed) => Ok(listed.rows.is_empty()),
+            Err(refused) if refused.kind() == ErrorKind::InvalidRequest => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Reads that are not followed by others read several pages twice, because rows may have moved. Too many rows to

@@ -280,6 +280,23 @@ async fn payments_received_are_filtered_where_the_filter_works_although_nobody_d
 }
 
 #[tokio::test]
+async fn a_list_that_refuses_the_filter_is_read_back_without_it() {
+    let key = "customerpayments";
+    let server = MockServer::start().await;
+    let page = ResponseTemplate::new(200).set_body_json(list(key, &[row("payment", 1, 2)], 1, true));
+    let refusal = ResponseTemplate::new(400).set_body_bytes(fixture("error-400-code2.json"));
+    let more = ResponseTemplate::new(200).set_body_json(list(key, &[], 2, false));
+    for answer in [page, refusal, more] {
+        Mock::given(method("GET")).respond_with(answer).up_to_n_times(1).mount(&server).await;
+    }
+    let (source, ctx) = (source(&server), context().0);
+    let first = poll(&source, &ctx, key, PollMode::Live, None).await;
+    let second = poll(&source, &ctx, key, PollMode::Live, Some(&first)).await;
+    assert_eq!((first.signals.len(), first.more, second.more), (1, true, false));
+    assert!(!queries(&server).await[2].contains("last_modified_time"));
+}
+
+#[tokio::test]
 async fn what_is_edited_long_after_its_date_is_found_when_the_list_is_read_to_its_end() {
     let key = "expenses";
     let day = 24 * 60;
