@@ -6,7 +6,7 @@ mod write;
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicI64, AtomicU32, Ordering},
     },
     time::Duration,
 };
@@ -56,6 +56,8 @@ pub(crate) struct BooksClient {
     background: bool,
     /// How many calls the organization has in a day, by the last answer; 0 = none has told yet.
     daily: Arc<AtomicU32>,
+    /// When a token was last renewed for a write, in vain; in milliseconds.
+    renewed_in_vain: Arc<AtomicI64>,
     /// What the paths under `settings` cost besides.
     pace: Cost,
 }
@@ -107,6 +109,7 @@ impl BooksClient {
             costs: [Cost::one(key, Arc::new([minute, at_once])), Cost::one(day_key, Arc::new([day]))],
             background: false,
             daily: Arc::default(),
+            renewed_in_vain: Arc::default(),
             pace: Cost::one(pace_key, Arc::new([SETTINGS_PACE])),
         })
     }

@@ -294,6 +294,24 @@ async fn a_scope_that_is_missing_stops_the_document_and_not_the_connection() {
     assert_eq!((error.kind(), error.scope()), (ErrorKind::PermissionDenied, &Scope::Lane), "{error}");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_scope_that_is_missing_costs_no_token_with_every_attempt() {
+    let mut world = World::new();
+    let read_only = world.sim.grant(&["ZohoBooks.bills.READ"]);
+    world.books = connect_with(&world.sim, &read_only);
+    let bills = [(); 4].map(|()| world.pending_bill());
+    for _minute in 0..60 {
+        for bill in &bills {
+            let error = world.deliver(&decision(bill)).await.unwrap_err();
+            assert_eq!((error.kind(), error.scope()), (ErrorKind::PermissionDenied, &Scope::Lane), "{error}");
+        }
+        tokio::time::sleep(Duration::from_secs(60)).await;
+    }
+    let tokens = world.sim.received().iter().filter(|call| call.path == "/oauth/v2/token").count();
+    // The first, the one that was tried in vain, and the next by age.
+    assert!(tokens <= 3, "{tokens} tokens");
+}
+
 /// The nth document of a simulated organization, made when it is first asked for.
 struct Documents {
     sim: ZohoBooksSim,
