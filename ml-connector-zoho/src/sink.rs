@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use ml_connector_core::{
     Context, Notes, Result, Sink, SinkInfo, Timestamp,
-    http::Limits,
+    http::Client,
     model::{Delivery, LaneKey, Lookup, Plan, Receipt},
 };
 
@@ -52,7 +52,7 @@ impl Sink for ZohoBooks {
             Command::Withdraw(field) => self.acknowledged(ctx, delivery, field, false).await?,
         };
         // A request that was on its way when its caller gave up, or was killed, may still arrive.
-        let certain = begun(delivery) + Limits::TOTAL + LATE;
+        let certain = begun(delivery) + Client::LONGEST + LATE;
         Ok(match done {
             Some(receipt) => Lookup::Happened(receipt),
             None if ctx.now() < certain => Lookup::AskAgain { at: certain },
@@ -86,14 +86,15 @@ struct Begin<'a> {
 }
 
 impl Begin<'_> {
-    /// Keeps when the first write of this attempt began, so that a look-up knows how long it may still arrive.
+    /// Keeps when the last write of this attempt began, so that a look-up knows how long it may still arrive: it waits for
+    /// the limiter first, and for a token.
     async fn note(&self) -> Result<()> {
         let now = self.ctx.now().as_millis().to_string();
         self.notes.keep(&[self.delivery.seq], Bytes::from(now)).await
     }
 }
 
-/// When the last attempt began to write, as far as is known.
+/// When the last write began, as far as is known.
 fn begun(delivery: &Delivery) -> Timestamp {
     let noted = delivery.note.as_ref().and_then(|note| std::str::from_utf8(note).ok()?.parse().ok());
     noted.map_or(delivery.since, Timestamp::from_millis)

@@ -24,9 +24,7 @@ impl ZohoBooks {
             if done.map_err(|error| error.with_effect(effect(noted)))? != Noted::No {
                 continue;
             }
-            if !noted {
-                begin.note().await?;
-            }
+            begin.note().await.map_err(|error| error.with_effect(effect(noted)))?;
             let client = &self.parts().client;
             let result = match field {
                 Some(field) => {
@@ -51,8 +49,8 @@ impl ZohoBooks {
             let client = &self.parts().client;
             let there = self.noted(ctx, document, field, &note.marker).await;
             let there = there.map_err(|error| error.with_effect(effect(changed)))?;
-            if there != Noted::No && !changed {
-                begin.note().await?;
+            if there != Noted::No {
+                begin.note().await.map_err(|error| error.with_effect(effect(changed)))?;
             }
             let result = match (there, field) {
                 (Noted::No, _) => continue,

@@ -281,7 +281,8 @@ async fn a_lost_answer_is_looked_up_when_a_late_request_has_arrived() {
     // What is looked for was never sent: that is said once nothing can arrive any more.
     let began = world.ctx.now();
     assert!(matches!(world.look_up(&decision(&bill)).await, Lookup::DidNotHappen));
-    assert!(world.ctx.now().saturating_since(began) >= Duration::from_secs(30));
+    // A call may wait half a minute before it is sent.
+    assert!(world.ctx.now().saturating_since(began) >= Duration::from_secs(65));
 }
 
 #[tokio::test(start_paused = true)]
