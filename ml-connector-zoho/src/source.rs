@@ -314,17 +314,17 @@ impl Source for ZohoBooks {
         let looked = subscriptions.look_after(ctx, &self.0.client, callback, state).await?;
         let info = &self.0.info;
         let every = info.feeds.first().map_or(LOOK_EVERY, |feed| feed.every);
-        let next = match &looked.problem {
+        let next = looked.again.unwrap_or_else(|| match &looked.problem {
             // Without webhooks the feeds have to be read, in a mode that leaves them alone otherwise, too.
-            Some(_) if !info.mode.polls() => every,
-            _ => LOOK_EVERY,
-        };
+            Some(_) if !info.mode.polls() => ctx.now() + every,
+            _ => ctx.now() + LOOK_EVERY,
+        });
         let gap = looked.repaired || looked.problem.is_some() && !info.mode.polls();
         let signals = info.feeds.iter().filter(|_| gap).map(|feed| Signal::feed(feed.name, None)).collect();
         if let Some(problem) = &looked.problem {
             tracing::warn!(connection = %info.connection, problem, "webhooks do not come");
         }
         let problem = looked.problem.map(Into::into);
-        Ok(Upkeep { state: looked.state, signals, next: ctx.now() + next, problem })
+        Ok(Upkeep { state: looked.state, signals, next, problem })
     }
 }
