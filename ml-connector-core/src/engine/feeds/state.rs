@@ -30,6 +30,9 @@ pub(super) struct FeedState {
     pub(super) ended: Vec<(Seq, Run)>,
     /// Which records existed at the last full look.
     pub(super) ids: Ids,
+    /// The thresholds and the zone by which the days to come of these records are watched.
+    #[serde(default)]
+    pub(super) calendar: String,
     /// The last full look, if it was not believed.
     #[serde(default)]
     pub(super) stopped: Option<StoppedSweep>,

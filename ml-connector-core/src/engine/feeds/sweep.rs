@@ -4,14 +4,15 @@ use std::{collections::BTreeSet, ops::Range};
 
 use super::{
     super::{
-        Shared, intake::signal_entry, observe::load_snapshots, registry::SourceSlot, stored::StoredSignal,
+        Shared, intake::signal_entry, observe::load_snapshots, promise::append_time_signals,
+        registry::SourceSlot, stored::StoredSignal,
     },
     state::{FeedState, Ids, Run, StoppedSweep},
 };
 use crate::{
     Error, ErrorKind, Result, Timestamp,
     audit::{DocKey, DocumentWrite, Entry, EntryKind, Expected, Parent, Query, Transaction},
-    model::{EntityRef, Event, Seq, Signal},
+    model::{EntityRef, Event, RecordKind, Seq, Signal},
 };
 
 /// If more than this many records *and* more than this share of all have disappeared at once, the look is more likely
@@ -50,6 +51,7 @@ pub(super) fn accept(
         missed += 1;
     }
     state.stopped = None;
+    state.calendar = calendar(slot);
     state.ids = Ids { set, pages: run.pages, missed, begun: Some(run.begun) };
 }
 
@@ -128,8 +130,41 @@ pub(super) async fn compare(
         let body = StoredSignal::encode(Some(&signal), None, b"")?;
         transaction.append.push(signal_entry(slot, &signal, Parent::Entry(cause), body, now));
     }
+    if state.calendar != calendar(slot) {
+        let since = state.ids.begun.unwrap_or(now);
+        append_new_days(shared, slot, &seen, since, transaction).await?;
+    }
     accept(slot, feed, state, run, &missing, transaction);
     Ok(Ok(!missing.is_empty() || !untold.is_empty()))
+}
+
+/// What decides about the days on which records become overdue.
+fn calendar(slot: &SourceSlot) -> String {
+    let info = slot.source.info();
+    format!("{:?} {}", info.overdue_after, info.zone.name())
+}
+
+/// Days that a new threshold or another zone adds for records that do not change by themselves, from `since` on. What
+/// was passed before is told with the record's next change.
+async fn append_new_days(
+    shared: &Shared,
+    slot: &SourceSlot,
+    seen: &BTreeSet<EntityRef>,
+    since: Timestamp,
+    transaction: &mut Transaction,
+) -> Result<()> {
+    let falls_due = |entity: &&EntityRef| {
+        matches!(RecordKind::from(&*entity.kind), RecordKind::Invoice | RecordKind::Bill)
+    };
+    let records: Vec<EntityRef> = seen.iter().filter(falls_due).cloned().collect();
+    for some in records.chunks(PAGE) {
+        for (entity, (_, known)) in some.iter().zip(load_snapshots(shared, slot, some).await?) {
+            if let Some((_, snapshot)) = known {
+                append_time_signals(slot, entity, &snapshot, since, transaction)?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Records of which something was told in this time: they exist, or did.

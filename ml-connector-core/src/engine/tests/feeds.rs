@@ -368,3 +368,36 @@ async fn a_stopped_sweep_is_shown_until_somebody_confirms_it_and_then_believed_t
         }
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_threshold_and_a_zone_that_come_later_hold_for_what_is_known_already() {
+    let world = World::new();
+    let long_ago = world.now() - DAY * 30;
+    for (id, due) in [("10", "2026-03-04"), ("11", "2026-01-01")] {
+        world.ledger.put(id, Status::Open, due);
+        let record = world.ledger.invoices.lock().unwrap().get_mut(id).map(|record| {
+            (record.created_at, record.modified_at) = (Some(long_ago), Some(long_ago));
+        });
+        assert!(record.is_some());
+    }
+    let first = world.polled(|source| source.polled(Mode::Both).overdue_after(&[7]));
+    world.run(&first, secs(60)).await;
+    let later = || {
+        world.polled(|source| {
+            source.polled(Mode::Both).overdue_after(&[1, 3, 7, 100]).in_zone("America/New_York")
+        })
+    };
+    world.run(&later(), DAY * 5).await;
+    assert_eq!(world.told().await, ["invoice.overdue 10"]);
+    // Also in other processes, and once each.
+    world.run(&later(), DAY * 3).await;
+    world.run(&later(), DAY * 40).await;
+    let days: Vec<_> = world.events().await.iter().map(|event| (event.at, event.changes.clone())).collect();
+    let at = |day: &str| Timestamp::parse(day).unwrap();
+    let midnights =
+        ["2026-03-05T05:00:00Z", "2026-03-07T05:00:00Z", "2026-03-11T04:00:00Z", "2026-04-11T04:00:00Z"];
+    assert_eq!(days.len(), midnights.len(), "{days:?}");
+    for ((told, _), midnight) in days.iter().zip(midnights) {
+        assert!(told.saturating_since(at(midnight)) < secs(5) && *told >= at(midnight), "{days:?}");
+    }
+}

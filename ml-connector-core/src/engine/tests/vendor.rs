@@ -116,6 +116,11 @@ impl LedgerSource {
         self
     }
 
+    pub(super) fn overdue_after(mut self, days: &[u32]) -> Self {
+        self.info.overdue_after = days.to_vec();
+        self
+    }
+
     pub(super) fn in_zone(mut self, zone: &str) -> Self {
         self.info.zone = crate::model::Zone::named(zone).unwrap();
         self
