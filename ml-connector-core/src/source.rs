@@ -42,7 +42,9 @@ pub struct SourceInfo {
     pub coalesce: Duration,
     /// The organisation's time zone: where due dates begin.
     pub zone: Zone,
-    /// After how many days past the due date an unpaid document is announced as overdue.
+    /// After how many days past the due date an unpaid document is announced as overdue. A threshold that is added later,
+    /// and another [`zone`](Self::zone), hold for documents that are known already from the next sweep on; what they had
+    /// passed before is announced when they change next.
     pub overdue_after: Vec<u32>,
     /// The tokens that the engine keeps alive when no call does; see
     /// [`OAuth2Config::idle_life`](crate::auth::OAuth2Config::idle_life).

@@ -64,7 +64,7 @@ pub(crate) fn token_url(accounts: &Url) -> Url {
 }
 
 /// Judges an answer of the token endpoint: Zoho says "no" with HTTP 200. The description is in the account's
-/// language, so only `error` and `status` count.
+/// language, so only `error` and `status` count; behind a 5xx nothing does, because that is an outage.
 fn token_error(answer: &Answer) -> Option<Error> {
     #[derive(Default, Deserialize)]
     #[serde(default)]
@@ -77,6 +77,9 @@ fn token_error(answer: &Answer) -> Option<Error> {
     if access_token.is_some() {
         return None;
     }
+    if answer.status.is_server_error() {
+        return Some(without_a_token(answer));
+    }
     let word = error.as_deref().map(|error| error.to_ascii_lowercase().replace(' ', "_"));
     let throttled = answer.status == StatusCode::TOO_MANY_REQUESTS
         || status.as_deref() == Some("failure")
@@ -87,10 +90,7 @@ fn token_error(answer: &Answer) -> Option<Error> {
         return Some(error.with_retry(Retry::At(at)).with_scope(Scope::Connection));
     }
     let error = match word.as_deref() {
-        None => {
-            let error = Error::new(ErrorKind::Unavailable, "the token endpoint answered without a token");
-            return Some(error.with_context("status", answer.status.as_u16()));
-        }
+        None => return Some(without_a_token(answer)),
         Some("invalid_code") => {
             Error::new(ErrorKind::Unauthenticated, "the refresh token is not valid, or of another data center: check data_center or connect Zoho Books again")
                 .with_context("vendor_code", "invalid_code")
@@ -107,6 +107,11 @@ fn token_error(answer: &Answer) -> Option<Error> {
         Some(_) => Error::new(ErrorKind::Unauthenticated, "the token endpoint refused the refresh token"),
     };
     Some(error.with_scope(Scope::Connection))
+}
+
+fn without_a_token(answer: &Answer) -> Error {
+    Error::new(ErrorKind::Unavailable, "the token endpoint answered without a token")
+        .with_context("status", answer.status.as_u16())
 }
 
 #[cfg(test)]
@@ -166,9 +171,15 @@ mod tests {
 
     #[test]
     fn an_outage_is_no_refusal_and_a_token_no_error() {
-        for (status, body) in
-            [(502, "<html>"), (200, "{}"), (500, r#"{"message":"x"}"#), (200, r#"{"access"#)]
-        {
+        for (status, body) in [
+            (502, "<html>"),
+            (200, "{}"),
+            (500, r#"{"message":"x"}"#),
+            (200, r#"{"access"#),
+            (500, r#"{"error":"server_error"}"#),
+            (503, r#"{"error":"invalid_code"}"#),
+            (500, r#"{"error":"general_error","status":"failure"}"#),
+        ] {
             let error = judged(status, body).unwrap();
             assert_eq!((error.kind(), error.retry()), (ErrorKind::Unavailable, Retry::Backoff), "{body}");
         }

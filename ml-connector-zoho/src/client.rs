@@ -6,7 +6,7 @@ mod write;
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicI64, AtomicU32, Ordering},
     },
     time::Duration,
 };
@@ -36,6 +36,8 @@ const CALLS_PER_MINUTE: u32 = 100;
 const MINUTE: Duration = Duration::from_secs(60);
 /// The organization's day begins at its own midnight; any 24 hours are kept below the limit.
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+/// Clients that called paths under `settings` twice within 600 ms report a 429.
+const SETTINGS_PACE: Quota = Quota::Rolling { limit: 1, window: Duration::from_secs(1) };
 /// What polls leave of each minute, of the calls under way, and (a part of so many) of each day, so that webhooks and
 /// writing back have room.
 const LEAVE_OF_MINUTE: u32 = 20;
@@ -54,8 +56,10 @@ pub(crate) struct BooksClient {
     background: bool,
     /// How many calls the organization has in a day, by the last answer; 0 = none has told yet.
     daily: Arc<AtomicU32>,
-    /// What some paths cost besides.
-    pace: Option<Cost>,
+    /// When a token was last renewed for a write, in vain; in milliseconds.
+    renewed_in_vain: Arc<AtomicI64>,
+    /// What the paths under `settings` cost besides.
+    pace: Cost,
 }
 
 /// A record and the vendor's JSON of it, byte for byte.
@@ -91,6 +95,7 @@ impl BooksClient {
         let day = Quota::Rolling { limit: plan.calls_per_day(), window: DAY };
         let key = QuotaKey::new(format!("zoho/{organization_id}"));
         let day_key = QuotaKey::new(format!("zoho/{organization_id}/day"));
+        let pace_key = QuotaKey::new(format!("zoho/{organization_id}/settings"));
         let leaving =
             |leave, key: &QuotaKey, quota| Cost { leave, ..Cost::one(key.clone(), Arc::new([quota])) };
         Ok(Self {
@@ -104,7 +109,8 @@ impl BooksClient {
             costs: [Cost::one(key, Arc::new([minute, at_once])), Cost::one(day_key, Arc::new([day]))],
             background: false,
             daily: Arc::default(),
-            pace: None,
+            renewed_in_vain: Arc::default(),
+            pace: Cost::one(pace_key, Arc::new([SETTINGS_PACE])),
         })
     }
 
@@ -202,15 +208,25 @@ impl BooksClient {
             .header(header::ACCEPT, "application/json")
             .body(Bytes::new())
             .map_err(|_| Error::new(ErrorKind::InvalidRequest, "the request cannot be built"))?;
-        let call = Call::read(operation, request).with_costs(self.costs());
+        let call = Call::read(operation, request).with_costs(self.costs(url));
         let answer = self.http.send(ctx, call).await.map_err(|error| self.in_scope(error))?;
         self.report_day(ctx, &answer).await;
         Ok(answer)
     }
 
-    fn costs(&self) -> Vec<Cost> {
-        let costs: &[Cost] = if self.background { &self.spare } else { &self.costs };
-        costs.iter().chain(&self.pace).cloned().collect()
+    fn costs(&self, url: &Url) -> Vec<Cost> {
+        let mut costs = if self.background { self.spare.to_vec() } else { self.costs.to_vec() };
+        // A trial has fewer calls than its plan, and a tenth of those that it has not could be all. Until an answer tells,
+        // it may be one.
+        if let (true, Some(day)) = (self.background, costs.last_mut()) {
+            let real = self.calls_per_day().unwrap_or(Plan::Free.calls_per_day());
+            day.leave = day.leave.min(real / LEAVE_OF_DAY);
+        }
+        let below_base = url.path().strip_prefix(self.http.base().path());
+        if below_base.is_some_and(|path| path.trim_start_matches('/').starts_with("settings/")) {
+            costs.push(self.pace.clone());
+        }
+        costs
     }
 
     /// What the vendor's limits concern: the day's quota, or that of the minute.

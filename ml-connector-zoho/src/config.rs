@@ -73,7 +73,7 @@ pub struct Config {
     #[serde(default)]
     pub time_zone: String,
     /// After how many days past the due date an unpaid invoice or bill is announced as overdue. Seven, unless it is
-    /// set.
+    /// set. Another number holds within a day for documents that are known already.
     #[serde(default = "overdue_after")]
     pub overdue_after: Vec<u32>,
     /// How long signals of one record are collected before it is read once for all of them, in milliseconds.

@@ -74,6 +74,9 @@ struct Checkpoint {
     /// Rows of the window as they were seen, with their stamps in seconds.
     #[serde(default)]
     marks: BTreeMap<String, i64>,
+    /// Whether there were more rows in this run than are remembered.
+    #[serde(default)]
+    forgot: bool,
 }
 
 impl Checkpoint {
@@ -96,6 +99,7 @@ impl Checkpoint {
             whole: false,
             whole_at: now,
             marks: BTreeMap::new(),
+            forgot: false,
         }
     }
 
@@ -142,7 +146,7 @@ impl Checkpoint {
         self.begun_before = self.begun;
         self.newest = Timestamp::default();
         self.pages = Pages::numbered(1);
-        self.again = false;
+        (self.again, self.forgot) = (false, false);
         let since = self.since.unwrap_or_default().as_secs();
         self.marks.retain(|_, stamp| *stamp >= since);
     }
@@ -153,8 +157,11 @@ impl Checkpoint {
         if self.newest == Timestamp::default() { self.before } else { self.before.min(self.newest) }
     }
 
-    /// Forgets the oldest rows where there are too many.
+    /// Forgets the oldest rows where there are too many; not while they keep what is read again from being told twice.
     fn shrink(&mut self) {
+        if self.again {
+            return;
+        }
         let Some(excess) = self.marks.len().checked_sub(MAX_MARKS).filter(|excess| *excess > 0) else {
             return;
         };
@@ -162,6 +169,7 @@ impl Checkpoint {
         let (_, edge, _) = stamps.select_nth_unstable(excess - 1);
         let edge = *edge;
         self.marks.retain(|_, stamp| *stamp > edge);
+        self.forgot = true;
     }
 
     fn read(stored: &Bytes) -> Result<Self> {
@@ -266,9 +274,9 @@ impl Listing<'_> {
                     .map(|row| listed_signal(&row.record)),
             ),
         }
+        checkpoint.shrink();
         let more =
             checkpoint.pages.advance_number(has_more && !past)? || self.read_again(&mut checkpoint, number);
-        checkpoint.shrink();
         if !more {
             checkpoint.finish(self.mode, reads_back);
         }
@@ -282,14 +290,18 @@ impl Listing<'_> {
     /// Whether the list has the filter that nobody documents for it: then nothing was changed tomorrow.
     async fn has_filter<T: Resource>(&self, now: Timestamp) -> Result<bool> {
         let tomorrow = Filter::Since(Some(now + READ_WHOLE));
-        Ok(self.client.list::<T>(self.ctx, tomorrow, 1).await?.rows.is_empty())
+        match self.client.list::<T>(self.ctx, tomorrow, 1).await {
+            Ok(listed) => Ok(listed.rows.is_empty()),
+            Err(refused) if refused.kind() == ErrorKind::InvalidRequest => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Reads that are not followed by others read several pages twice, because rows may have moved. Too many rows to
     /// remember are read once: they must not be told twice.
     fn read_again(&self, checkpoint: &mut Checkpoint, last: u32) -> bool {
         let followed = matches!(self.mode, PollMode::Live | PollMode::Sweep);
-        if followed || checkpoint.again || last == 1 || checkpoint.marks.len() >= MAX_MARKS {
+        if followed || checkpoint.again || last == 1 || checkpoint.forgot {
             return false;
         }
         checkpoint.again = true;

@@ -7,14 +7,15 @@
 mod acknowledge;
 mod decide;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use ml_connector_core::{
     Context, Notes, Result, Sink, SinkInfo, Timestamp,
-    http::Limits,
-    model::{Delivery, LaneKey, Lookup, Plan, Receipt},
+    http::Client,
+    model::{Delivery, LaneKey, Lookup, Observation, Observed, Plan, Receipt, Revision},
+    snapshot::Facts,
 };
 
 use crate::{ZohoBooks, command::Command};
@@ -52,7 +53,7 @@ impl Sink for ZohoBooks {
             Command::Withdraw(field) => self.acknowledged(ctx, delivery, field, false).await?,
         };
         // A request that was on its way when its caller gave up, or was killed, may still arrive.
-        let certain = begun(delivery) + Limits::TOTAL + LATE;
+        let certain = begun(delivery) + Client::LONGEST + LATE;
         Ok(match done {
             Some(receipt) => Lookup::Happened(receipt),
             None if ctx.now() < certain => Lookup::AskAgain { at: certain },
@@ -72,6 +73,24 @@ impl ZohoBooks {
         }
     }
 
+    /// What a receipt says of a document that was read back. The engine takes what differs from what it knows for our own
+    /// doing, unless a status or an amount tells more. So where somebody else may have edited the document meanwhile,
+    /// which shows by the revision `before` our write, it is left to the webhook or the next poll; `None` = this attempt
+    /// wrote nothing.
+    async fn read_back(
+        &self,
+        ctx: &Context,
+        before: Option<Revision>,
+        after: Observation,
+    ) -> Option<Arc<Observation>> {
+        let Observed::Present { record, .. } = &after.state else { return None };
+        let known = ctx.known(&self.parts().sink.connection, &after.entity).await.ok()?;
+        let is_told = known.is_none_or(|known| {
+            before.is_some() && known.revision == before || known.facts != Facts::of(record)
+        });
+        is_told.then(|| Arc::new(after))
+    }
+
     pub(crate) fn connection(&self) -> &str {
         self.parts().sink.connection.as_str()
     }
@@ -86,14 +105,22 @@ struct Begin<'a> {
 }
 
 impl Begin<'_> {
-    /// Keeps when the first write of this attempt began, so that a look-up knows how long it may still arrive.
+    /// Keeps when the last write of this attempt began, so that a look-up knows how long it may still arrive: it waits for
+    /// the limiter first, and for a token.
     async fn note(&self) -> Result<()> {
         let now = self.ctx.now().as_millis().to_string();
         self.notes.keep(&[self.delivery.seq], Bytes::from(now)).await
     }
 }
 
-/// When the last attempt began to write, as far as is known.
+fn revision_of(seen: &Observation) -> Option<Revision> {
+    match &seen.state {
+        Observed::Present { revision, .. } => Some(*revision),
+        _ => None,
+    }
+}
+
+/// When the last write began, as far as is known.
 fn begun(delivery: &Delivery) -> Timestamp {
     let noted = delivery.note.as_ref().and_then(|note| std::str::from_utf8(note).ok()?.parse().ok());
     noted.map_or(delivery.since, Timestamp::from_millis)

@@ -175,8 +175,9 @@ impl ZohoBooks {
         last: Option<&Snapshot>,
     ) -> Result<Resolution> {
         let read_at = ctx.now();
-        let past_only = signals.iter().all(|signal| signal.hint.as_deref() == Some(Signal::BACKFILL));
-        let client = if past_only { &self.0.client.in_background() } else { &self.0.client };
+        let can_wait = |hint: &str| matches!(hint, Signal::BACKFILL | Signal::SWEPT);
+        let can_wait = signals.iter().all(|signal| signal.hint.as_deref().is_some_and(can_wait));
+        let client = if can_wait { &self.0.client.in_background() } else { &self.0.client };
         let state = match client.get::<T>(ctx, &entity.id).await {
             Ok(detail) => self.present(detail)?,
             Err(error) if error.kind() == ErrorKind::NotFound => {
@@ -212,7 +213,9 @@ impl ZohoBooks {
             return Ok(Missing::Gone);
         }
         let Some(last) = last else { return Ok(Missing::Fresh) };
-        if last.revision.is_none() {
+        // The whole list has just been read.
+        let swept = signals.iter().any(|signal| signal.hint.as_deref() == Some(Signal::SWEPT));
+        if swept || last.revision.is_none() {
             return Ok(Missing::Gone);
         }
         self.confirm_gone::<T>(ctx, client, id, last.facts.number.as_deref()).await
@@ -311,17 +314,17 @@ impl Source for ZohoBooks {
         let looked = subscriptions.look_after(ctx, &self.0.client, callback, state).await?;
         let info = &self.0.info;
         let every = info.feeds.first().map_or(LOOK_EVERY, |feed| feed.every);
-        let next = match &looked.problem {
+        let next = looked.again.unwrap_or_else(|| match &looked.problem {
             // Without webhooks the feeds have to be read, in a mode that leaves them alone otherwise, too.
-            Some(_) if !info.mode.polls() => every,
-            _ => LOOK_EVERY,
-        };
+            Some(_) if !info.mode.polls() => ctx.now() + every,
+            _ => ctx.now() + LOOK_EVERY,
+        });
         let gap = looked.repaired || looked.problem.is_some() && !info.mode.polls();
         let signals = info.feeds.iter().filter(|_| gap).map(|feed| Signal::feed(feed.name, None)).collect();
         if let Some(problem) = &looked.problem {
             tracing::warn!(connection = %info.connection, problem, "webhooks do not come");
         }
         let problem = looked.problem.map(Into::into);
-        Ok(Upkeep { state: looked.state, signals, next: ctx.now() + next, problem })
+        Ok(Upkeep { state: looked.state, signals, next, problem })
     }
 }

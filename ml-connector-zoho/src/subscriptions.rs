@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use ml_connector_core::{
-    Context, Error, ErrorKind, Result, Retry, Secret,
+    Context, Effect, Error, ErrorKind, Result, Retry, Secret, Timestamp,
     model::{RecordKind, Revision},
 };
 use serde::{Deserialize, Serialize};
@@ -17,6 +17,10 @@ use crate::client::{
 
 /// A rule that somebody has switched off is noticed within so long; two calls each.
 pub(crate) const LOOK_EVERY: Duration = Duration::from_secs(6 * 3600);
+/// After a look that broke off halfway.
+const LOOK_AGAIN: Duration = Duration::from_secs(15 * 60);
+/// A look ends so long before its caller stops waiting, so that what it has done is not forgotten.
+const TO_ANSWER: Duration = Duration::from_secs(2);
 const DESCRIPTION: &str = "ml-connector";
 /// Plans without workflow rules, by the name in `GET /organizations`.
 const PLANS_WITHOUT: [&str; 2] = ["free", "standard"];
@@ -55,6 +59,8 @@ pub(crate) struct Looked {
     pub(crate) repaired: bool,
     /// Why webhooks do not come, or not all.
     pub(crate) problem: Option<String>,
+    /// When to look again; `None` = in the usual time.
+    pub(crate) again: Option<Timestamp>,
 }
 
 impl Subscriptions {
@@ -70,10 +76,11 @@ impl Subscriptions {
         Self { wanted: wanted.collect(), organization_id: organization_id.to_owned(), secret }
     }
 
-    /// Makes the wanted webhooks exist under `callback`, and looks whether they do.
+    /// Makes the wanted webhooks exist under `callback`, and looks whether they do. A look that breaks off after it has
+    /// changed something tells so, because nobody could see later that there was a gap.
     ///
     /// # Errors
-    /// Of a call that may succeed later; what is refused for good is the problem that is returned.
+    /// Of a call that may succeed later, if nothing was changed; what is refused for good is the problem that is returned.
     pub(crate) async fn look_after(
         &self,
         ctx: &Context,
@@ -81,6 +88,7 @@ impl Subscriptions {
         callback: &str,
         known: Option<&Bytes>,
     ) -> Result<Looked> {
+        let ctx = &ctx.within(ctx.time_left().saturating_sub(TO_ANSWER));
         let known: State = known.and_then(|state| serde_json::from_slice(state).ok()).unwrap_or_default();
         let state = State {
             callback: callback.to_owned(),
@@ -93,13 +101,38 @@ impl Subscriptions {
             let problem = format!("the plan {plan} has no webhooks: changes are noticed by polling only");
             return Looked::new(&known, false, Some(problem));
         }
-        let found = Existing::read(ctx, client).await?;
         let mut repaired = false;
+        match self.repair(ctx, client, callback, state == known, &mut repaired).await {
+            Ok(problem) => Looked::new(&state, repaired, problem),
+            Err(error) if repaired => {
+                let again = match error.retry() {
+                    Retry::At(at) => at,
+                    _ => ctx.now() + LOOK_AGAIN,
+                };
+                let problem = format!("webhooks could not be looked after to the end ({})", error.kind());
+                tracing::warn!(%error, "webhooks could not be looked after to the end");
+                Ok(Looked { again: Some(again), ..Looked::new(&known, true, Some(problem))? })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Repairs what is missing, and notes in `repaired` whether anything was or may have been. Returns what is refused for
+    /// good.
+    async fn repair(
+        &self,
+        ctx: &Context,
+        client: &BooksClient,
+        callback: &str,
+        secret_is_known: bool,
+        repaired: &mut bool,
+    ) -> Result<Option<String>> {
+        let found = Existing::read(ctx, client).await?;
         let mut refused = Vec::new();
         for wanted in &self.wanted {
             let url = wanted.url(callback, &self.organization_id)?;
-            match self.ensure(ctx, client, wanted, &url, &found, state == known).await {
-                Ok(changed) => repaired |= changed,
+            match self.ensure(ctx, client, wanted, &url, &found, secret_is_known, repaired).await {
+                Ok(()) => {}
                 Err(error) if error.retry() == Retry::Never && error.kind() != ErrorKind::Unauthenticated => {
                     tracing::warn!(%error, webhook = wanted.name, "a webhook could not be set up");
                     refused.push(format!("{} ({})", wanted.event, error.kind()));
@@ -107,17 +140,16 @@ impl Subscriptions {
                 Err(error) => return Err(error),
             }
         }
-        if repaired {
+        if *repaired {
             let found = Existing::read(ctx, client).await?;
             let missing = self.wanted.iter().filter(|wanted| !found.serves(wanted));
             refused.extend(missing.map(|wanted| format!("{} (not there after it was made)", wanted.event)));
         }
-        let problem =
-            (!refused.is_empty()).then(|| format!("webhooks not registered: {}", refused.join(", ")));
-        Looked::new(&state, repaired, problem)
+        Ok((!refused.is_empty()).then(|| format!("webhooks not registered: {}", refused.join(", "))))
     }
 
-    /// One webhook and its rule. Returns whether anything had to be done.
+    /// One webhook and its rule.
+    #[allow(clippy::too_many_arguments)] // what there is, what is wanted, and what is done
     async fn ensure(
         &self,
         ctx: &Context,
@@ -126,35 +158,34 @@ impl Subscriptions {
         url: &Url,
         found: &Existing,
         secret_is_known: bool,
-    ) -> Result<bool> {
+        repaired: &mut bool,
+    ) -> Result<()> {
         let hook = found.hooks.iter().find(|hook| hook.webhook_name == wanted.name);
         let made;
-        let (id, entity, mut changed) = match hook {
+        let (id, entity) = match hook {
             Some(hook) => {
-                let fits = secret_is_known && hook.url == url.as_str();
-                if !fits {
-                    client
-                        .update_webhook(ctx, &hook.webhook_id, &self.hook(wanted, &hook.entity, url))
-                        .await?;
+                if !secret_is_known || hook.url != url.as_str() {
+                    let new = self.hook(wanted, &hook.entity, url);
+                    noted(client.update_webhook(ctx, &hook.webhook_id, &new).await, repaired)?;
                 }
-                (hook.webhook_id.as_str(), hook.entity.as_str(), !fits)
+                (hook.webhook_id.as_str(), hook.entity.as_str())
             }
             None => {
-                made = self.create(ctx, client, wanted, url).await?;
-                (made.0.as_str(), made.1, true)
+                made = noted(self.create(ctx, client, wanted, url).await, repaired)?;
+                (made.0.as_str(), made.1)
             }
         };
         let rule = found.workflows.iter().find(|workflow| workflow.workflow_name == wanted.name);
         match rule {
             Some(rule) if hook.is_some_and(|hook| hook.is_called_by(rule)) => {
                 if !rule.is_active {
-                    client.activate_workflow(ctx, &rule.workflow_id).await?;
-                    changed = true;
+                    noted(client.activate_workflow(ctx, &rule.workflow_id).await, repaired)?;
                 }
+                Ok(())
             }
             stray => {
                 if let Some(rule) = stray {
-                    client.delete_workflow(ctx, &rule.workflow_id).await?;
+                    noted(client.delete_workflow(ctx, &rule.workflow_id).await, repaired)?;
                 }
                 let workflow = NewWorkflow {
                     workflow_name: &wanted.name,
@@ -165,11 +196,9 @@ impl Subscriptions {
                     apply_rule_always: true,
                     instant_actions: [Action { action_type: "webhook", action_id: id }],
                 };
-                client.create_workflow(ctx, &workflow).await?;
-                changed = true;
+                noted(client.create_workflow(ctx, &workflow).await, repaired)
             }
         }
-        Ok(changed)
     }
 
     /// Returns the id, and the word for the module that was accepted.
@@ -247,8 +276,14 @@ impl Looked {
         let state = serde_json::to_vec(state).map_err(|source| {
             Error::new(ErrorKind::Unexpected, "the state of webhooks cannot be written").with_source(source)
         })?;
-        Ok(Self { state: state.into(), repaired, problem })
+        Ok(Self { state: state.into(), repaired, problem, again: None })
     }
+}
+
+/// Notes that something was changed, or may have been.
+fn noted<T>(result: Result<T>, repaired: &mut bool) -> Result<T> {
+    *repaired |= result.as_ref().map_or_else(|error| error.effect() != Effect::None, |_| true);
+    result
 }
 
 /// Our word for a kind of record, and Zoho's for the modules that tell about it.

@@ -10,8 +10,8 @@ use super::{
 use crate::{
     Result, Timestamp,
     audit::{DocKey, DocumentWrite, Expected, Parent, Transaction},
-    model::{Change, EntityRef, Event, Observation, Observed, Origin, Partition},
-    snapshot::{Policy, Snapshot, Step, step},
+    model::{Change, EntityRef, Event, Observation, Observed, Origin, Partition, Record},
+    snapshot::{Facts, Policy, Snapshot, Step, step},
 };
 
 /// Vendors' clocks and ours differ, and vendors truncate to the second.
@@ -68,6 +68,10 @@ pub(super) async fn observe(
         }
         let last = previous.map(|(_, snapshot)| snapshot);
         let last = last.or(known.as_ref().map(|(_, snapshot)| snapshot));
+        let filled_in = last
+            .filter(|last| purpose == Purpose::Backfill { alone: true } && last.n == 0)
+            .and_then(|last| filled_in(last, seen, watched_since));
+        let last = filled_in.as_ref().or(last);
         let (mut snapshot, changes) = match step(last, seen, &policy(slot, watched_since, now)) {
             Step::Older => {
                 noticed.older.push(seen.entity.clone());
@@ -144,8 +148,7 @@ pub(super) async fn remember(
         if known.is_some() || transaction.documents.iter().any(|write| write.key == key) {
             continue;
         }
-        let touched = record.modified_at.or(record.created_at);
-        if touched.is_some_and(|at| at + CLOCK_SKEW >= watched_since) {
+        if is_touched(record, watched_since) {
             recent.push(seen.entity.clone());
         } else if let Step::Changed { mut snapshot, .. } = step(None, seen, &policy(slot, watched_since, now))
         {
@@ -156,6 +159,21 @@ pub(super) async fn remember(
         }
     }
     Ok(recent)
+}
+
+/// A baseline knows no more of a record than its row, so the first detail differs from it whether or not anything has
+/// happened. As far as the vendor's stamp says that nothing has, the detail is what was meant: there is no change
+/// between the two. `None` = there may be one.
+fn filled_in(row: &Snapshot, seen: &Observation, watched_since: Timestamp) -> Option<Snapshot> {
+    let Observed::Present { revision, order, record, .. } = &seen.state else { return None };
+    let (revision, order, read_at, facts) = (Some(*revision), *order, seen.read_at, Facts::of(record));
+    (!is_touched(record, watched_since)).then(|| Snapshot { revision, order, read_at, facts, ..row.clone() })
+}
+
+/// Whether the record has changed since the connection is watched, by the vendor's own word.
+fn is_touched(record: &Record, watched_since: Timestamp) -> bool {
+    let touched = record.modified_at.or(record.created_at);
+    touched.is_some_and(|at| at + CLOCK_SKEW >= watched_since)
 }
 
 fn policy(slot: &SourceSlot, watched_since: Timestamp, now: Timestamp) -> Policy<'_> {

@@ -26,25 +26,26 @@ pub(super) fn later(slot: &SourceSlot, signal: &Signal, at: Timestamp) -> Result
     Ok(signal_entry(slot, signal, Parent::None, body, at + slot.source.info().coalesce))
 }
 
-/// Signals for the days on which the record will become overdue, unless it changes before. The vendor may not tell.
+/// Signals for the days after `since` on which the record becomes overdue, unless it changes before. The vendor may not
+/// tell.
 pub(super) fn append_time_signals(
     slot: &SourceSlot,
     entity: &EntityRef,
     snapshot: &Snapshot,
-    now: Timestamp,
+    since: Timestamp,
     transaction: &mut Transaction,
 ) -> Result<()> {
     let info = slot.source.info();
     let Some(due) = snapshot.facts.due_date.filter(|_| snapshot.facts.is_payable()) else { return Ok(()) };
     for days in &info.overdue_after {
         let at = due.plus_days((*days).max(1)).start_in(&info.zone);
-        if at <= now {
+        if at <= since {
             continue;
         }
         let signal = Signal {
             hint: Some(format!("overdue:{days}@{due}").into()),
-            // Asked for at every change of the record, and kept once.
-            dedupe: Some(format!("overdue/{}/{entity}/{days}@{due}", slot.connection()).into()),
+            // Asked for at every change of the record, and kept once. Another zone has other midnights.
+            dedupe: Some(format!("overdue/{}/{entity}/{days}@{due}/{at}", slot.connection()).into()),
             ..Signal::entity(entity.clone())
         };
         transaction.append.push(later(slot, &signal, at)?);

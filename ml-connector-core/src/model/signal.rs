@@ -32,6 +32,9 @@ pub struct Signal {
 impl Signal {
     /// The hint of signals that ask for the past only: reading them may leave room for others.
     pub const BACKFILL: &'static str = "backfill";
+    /// The hint of signals about records that a complete look at their feed no longer shows. They can wait, and need
+    /// no second look: what cannot be read either is gone.
+    pub const SWEPT: &'static str = "swept";
 
     /// A hint about one record.
     #[must_use]

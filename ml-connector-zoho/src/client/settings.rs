@@ -1,20 +1,12 @@
 //! The calls that set up webhooks: `/settings/webhooks` and `/settings/workflows`.
 
-use std::{sync::Arc, time::Duration};
-
 use bytes::Bytes;
 use http::Method;
-use ml_connector_core::{
-    Context, Result, Secret,
-    rate::{Cost, Quota, QuotaKey},
-};
+use ml_connector_core::{Context, Result, Secret};
 use serde::{Deserialize, Serialize};
 
 use super::{BooksClient, decode, member, text, write::json};
 use crate::models::flag;
-
-/// Clients that called these paths twice within 600 ms report a 429.
-const PACE: Quota = Quota::Rolling { limit: 1, window: Duration::from_secs(1) };
 
 /// A webhook: what a rule does.
 #[derive(Deserialize)]
@@ -91,7 +83,7 @@ impl BooksClient {
     /// As [`error::check`](crate::error::check) says.
     pub(crate) async fn webhooks(&self, ctx: &Context) -> Result<Vec<Hook>> {
         let url = self.http.url(&["settings", "webhooks"]);
-        let answer = self.paced().read(ctx, "zoho_books.list_webhooks", url).await?;
+        let answer = self.read(ctx, "zoho_books.list_webhooks", url).await?;
         decode(&member(&answer, "webhooks")?)
     }
 
@@ -101,7 +93,7 @@ impl BooksClient {
     /// As [`webhooks`](Self::webhooks).
     pub(crate) async fn workflows(&self, ctx: &Context) -> Result<Vec<Workflow>> {
         let url = self.http.url(&["settings", "workflows"]);
-        let answer = self.paced().read(ctx, "zoho_books.list_workflows", url).await?;
+        let answer = self.read(ctx, "zoho_books.list_workflows", url).await?;
         decode(&member(&answer, "workflows")?)
     }
 
@@ -111,8 +103,7 @@ impl BooksClient {
     /// [`Conflict`](ml_connector_core::ErrorKind::Conflict) when the name is in use; as [`webhooks`](Self::webhooks).
     pub(crate) async fn create_webhook(&self, ctx: &Context, hook: &NewHook<'_>) -> Result<String> {
         let path = ["settings", "webhooks"];
-        let answer =
-            self.paced().write(ctx, "zoho_books.create_webhook", Method::POST, &path, json(hook)?).await?;
+        let answer = self.write(ctx, "zoho_books.create_webhook", Method::POST, &path, json(hook)?).await?;
         Ok(decode::<Hook>(&member(&answer, "webhook")?)?.webhook_id)
     }
 
@@ -122,7 +113,7 @@ impl BooksClient {
     /// As [`webhooks`](Self::webhooks).
     pub(crate) async fn update_webhook(&self, ctx: &Context, id: &str, hook: &NewHook<'_>) -> Result<()> {
         let path = ["settings", "webhooks", id];
-        self.paced().write(ctx, "zoho_books.update_webhook", Method::PUT, &path, json(hook)?).await.map(drop)
+        self.write(ctx, "zoho_books.update_webhook", Method::PUT, &path, json(hook)?).await.map(drop)
     }
 
     /// `POST /settings/workflows`.
@@ -132,7 +123,7 @@ impl BooksClient {
     pub(crate) async fn create_workflow(&self, ctx: &Context, workflow: &NewWorkflow<'_>) -> Result<()> {
         let path = ["settings", "workflows"];
         let body = json(workflow)?;
-        self.paced().write(ctx, "zoho_books.create_workflow", Method::POST, &path, body).await.map(drop)
+        self.write(ctx, "zoho_books.create_workflow", Method::POST, &path, body).await.map(drop)
     }
 
     /// `POST /settings/workflows/{id}/active`.
@@ -142,7 +133,7 @@ impl BooksClient {
     pub(crate) async fn activate_workflow(&self, ctx: &Context, id: &str) -> Result<()> {
         let path = ["settings", "workflows", id, "active"];
         let operation = "zoho_books.activate_workflow";
-        self.paced().write(ctx, operation, Method::POST, &path, Bytes::new()).await.map(drop)
+        self.write(ctx, operation, Method::POST, &path, Bytes::new()).await.map(drop)
     }
 
     /// `DELETE /settings/workflows/{id}`.
@@ -152,14 +143,7 @@ impl BooksClient {
     pub(crate) async fn delete_workflow(&self, ctx: &Context, id: &str) -> Result<()> {
         let path = ["settings", "workflows", id];
         let operation = "zoho_books.delete_workflow";
-        self.paced().write(ctx, operation, Method::DELETE, &path, Bytes::new()).await.map(drop)
-    }
-
-    /// The same calls, one a second.
-    fn paced(&self) -> Self {
-        let key = QuotaKey::new(format!("zoho/{}/settings", self.organization_id));
-        let pace = Cost::one(key, Arc::new([PACE]));
-        Self { pace: Some(pace), background: false, ..self.clone() }
+        self.write(ctx, operation, Method::DELETE, &path, Bytes::new()).await.map(drop)
     }
 }
 

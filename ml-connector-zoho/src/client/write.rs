@@ -1,14 +1,20 @@
 //! The calls that change the books, and the one that tells whether they did.
 
+use std::{sync::atomic::Ordering, time::Duration};
+
 use bytes::Bytes;
 use http::{Method, Request, header};
 use ml_connector_core::{
-    Context, Error, ErrorKind, Result, Scope,
+    Context, Error, ErrorKind, Result, Scope, Timestamp,
     http::{Answer, Call},
 };
 use serde::{Deserialize, Serialize};
 
 use super::{BooksClient, decode, member, text};
+
+/// Where a fresh token did not help a write, it is the scope that is missing, and another one helps as little. Zoho issues
+/// ten in ten minutes; a token lives as long as this.
+const RENEW_EVERY: Duration = Duration::from_secs(3600);
 
 /// A comment on a document.
 #[derive(Deserialize)]
@@ -117,8 +123,17 @@ impl BooksClient {
         let request = request
             .body(body)
             .map_err(|_| Error::new(ErrorKind::InvalidRequest, "the request cannot be built"))?;
-        let call = Call::write(operation, request).with_costs(self.costs());
-        let answer = self.http.send(ctx, call).await.map_err(|error| self.in_scope(may_not_write(error)))?;
+        let mut call = Call::write(operation, request).with_costs(self.costs(&url));
+        let in_vain = Timestamp::from_millis(self.renewed_in_vain.load(Ordering::Relaxed));
+        let renews = ctx.now().saturating_since(in_vain) >= RENEW_EVERY;
+        if !renews {
+            call = call.with_proven_token();
+        }
+        let sent = self.http.send(ctx, call).await;
+        if renews && sent.as_ref().is_err_and(|error| error.kind() == ErrorKind::Unauthenticated) {
+            self.renewed_in_vain.store(ctx.now().as_millis(), Ordering::Relaxed);
+        }
+        let answer = sent.map_err(|error| self.in_scope(may_not_write(error)))?;
         self.report_day(ctx, &answer).await;
         Ok(answer)
     }

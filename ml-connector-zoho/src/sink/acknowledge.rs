@@ -5,7 +5,7 @@ use ml_connector_core::{
     model::{Actor, Delivery, EntityRef, Event, Observed, Raw, Receipt, RecordKind, Revision},
 };
 
-use super::Begin;
+use super::{Begin, revision_of};
 use crate::{ZohoBooks, command::Command, models::path_of};
 
 /// The vendor documents no limit of a comment; 2,000 characters are known to be taken. A name does not need that.
@@ -18,15 +18,15 @@ impl ZohoBooks {
         let documents = self.documents(ctx, delivery, Command::Acknowledge(field)).await;
         let documents = documents.map_err(|error| error.with_effect(Effect::None))?;
         let note = self.note_of(delivery, Command::Acknowledge(field))?;
-        let mut noted = false;
+        let (mut noted, mut before) = (false, None);
         for document in &documents {
             let done = self.noted(ctx, document, field, &note.marker).await;
-            if done.map_err(|error| error.with_effect(effect(noted)))? != Noted::No {
+            let (done, revision) = done.map_err(|error| error.with_effect(effect(noted)))?;
+            if done != Noted::No {
                 continue;
             }
-            if !noted {
-                begin.note().await?;
-            }
+            before = before.or(revision);
+            begin.note().await.map_err(|error| error.with_effect(effect(noted)))?;
             let client = &self.parts().client;
             let result = match field {
                 Some(field) => {
@@ -37,7 +37,7 @@ impl ZohoBooks {
             result.map_err(|error| if noted { error.with_effect(Effect::Unknown) } else { error })?;
             noted = true;
         }
-        self.receipt(ctx, &documents, field, &note).await
+        self.receipt(ctx, &documents, field, &note, before).await
     }
 
     /// Takes it back wherever it is.
@@ -46,13 +46,14 @@ impl ZohoBooks {
         let documents = self.documents(ctx, delivery, Command::Withdraw(field)).await;
         let documents = documents.map_err(|error| error.with_effect(Effect::None))?;
         let note = self.note_of(delivery, Command::Withdraw(field))?;
-        let mut changed = false;
+        let (mut changed, mut before) = (false, None);
         for document in &documents {
             let client = &self.parts().client;
             let there = self.noted(ctx, document, field, &note.marker).await;
-            let there = there.map_err(|error| error.with_effect(effect(changed)))?;
-            if there != Noted::No && !changed {
-                begin.note().await?;
+            let (there, revision) = there.map_err(|error| error.with_effect(effect(changed)))?;
+            if there != Noted::No {
+                before = before.or(revision);
+                begin.note().await.map_err(|error| error.with_effect(effect(changed)))?;
             }
             let result = match (there, field) {
                 (Noted::No, _) => continue,
@@ -67,7 +68,7 @@ impl ZohoBooks {
             result.map_err(|error| if changed { error.with_effect(Effect::Unknown) } else { error })?;
             changed = true;
         }
-        self.receipt(ctx, &documents, field, &note).await
+        self.receipt(ctx, &documents, field, &note, before).await
     }
 
     /// Whether an acknowledgement is (`wanted`), or is no longer, on every document that is meant.
@@ -82,11 +83,12 @@ impl ZohoBooks {
         let documents = self.documents(ctx, delivery, command).await?;
         let note = self.note_of(delivery, command)?;
         for document in &documents {
-            if (self.noted(ctx, document, field, &note.marker).await? != Noted::No) != wanted {
+            let (noted, _) = self.noted(ctx, document, field, &note.marker).await?;
+            if (noted != Noted::No) != wanted {
                 return Ok(None);
             }
         }
-        self.receipt(ctx, &documents, field, &note).await.map(Some)
+        self.receipt(ctx, &documents, field, &note, None).await.map(Some)
     }
 
     /// The documents to write on: the one that is meant, or those that a payment settles.
@@ -120,37 +122,41 @@ impl ZohoBooks {
         Acknowledgement::of(&delivery.event, command.document(self.connection(), &delivery.event)?)
     }
 
+    /// Whether an acknowledgement is there, and the revision of the document if that has to be read for it.
     async fn noted(
         &self,
         ctx: &Context,
         document: &EntityRef,
         field: Option<&str>,
         marker: &str,
-    ) -> Result<Noted> {
+    ) -> Result<(Noted, Option<Revision>)> {
         if field.is_some() {
             let seen = self.read_document(ctx, document).await?;
             let holds = |raw: &Raw| raw.get().contains(marker);
             let there = matches!(&seen.state, Observed::Present { raw: Some(raw), .. } if holds(raw));
-            return Ok(if there { Noted::Field } else { Noted::No });
+            return Ok((if there { Noted::Field } else { Noted::No }, revision_of(&seen)));
         }
         let comments = self.parts().client.comments(ctx, path_of(document)?, &document.id).await?;
         let ours = comments.into_iter().find(|comment| comment.description.contains(marker));
-        Ok(ours.map_or(Noted::No, |comment| Noted::Comment(comment.comment_id)))
+        Ok((ours.map_or(Noted::No, |comment| Noted::Comment(comment.comment_id)), None))
     }
 
     /// A custom field is part of the document: what it looks like now is handed on, so that Zoho's webhook about our
-    /// own change is no news. A comment is not.
+    /// own change is no news. A comment is not. `before` is the revision that the write found.
     async fn receipt(
         &self,
         ctx: &Context,
         documents: &[EntityRef],
         field: Option<&str>,
         note: &Acknowledgement,
+        before: Option<Revision>,
     ) -> Result<Receipt> {
         let about = documents.first().map(EntityRef::to_string).unwrap_or_default();
         let mut receipt = Receipt::new(format!("{about}#{}", note.marker));
-        if let (Some(_), Some(document)) = (field, documents.first()) {
-            receipt.observed = self.read_document(ctx, document).await.ok().map(Into::into);
+        if let (Some(_), Some(document)) = (field, documents.first())
+            && let Ok(after) = self.read_document(ctx, document).await
+        {
+            receipt.observed = self.read_back(ctx, before, after).await;
         }
         Ok(receipt)
     }

@@ -7,7 +7,7 @@ use ml_connector_core::{
     model::{Delivery, EntityRef, Observation, Observed, Receipt, Record, Status},
 };
 
-use super::Begin;
+use super::{Begin, revision_of};
 use crate::{ZohoBooks, command::Command, models::path_of};
 
 impl ZohoBooks {
@@ -23,7 +23,7 @@ impl ZohoBooks {
         let before =
             self.read_document(ctx, entity).await.map_err(|error| error.with_effect(Effect::None))?;
         match standing(command, &before)? {
-            Standing::Done => return Ok(receipt(entity, action, Some(before))),
+            Standing::Done => return Ok(receipt(entity, action, self.read_back(ctx, None, before).await)),
             Standing::Ready(record) => {
                 as_shown(record, delivery)?;
                 self.as_known(ctx, delivery, &before)
@@ -37,17 +37,20 @@ impl ZohoBooks {
             let faster = refused.effect() == Effect::None && refused.retry() == Retry::Never;
             return match faster.then_some(self.read_document(ctx, entity).await) {
                 Some(Ok(seen)) if matches!(standing(command, &seen), Ok(Standing::Done)) => {
-                    Ok(receipt(entity, action, Some(seen)))
+                    Ok(receipt(entity, action, self.read_back(ctx, None, seen).await))
                 }
                 _ => Err(refused),
             };
         }
         // It is done, whether the document can be read now or not.
-        let after = self.read_document(ctx, entity).await;
-        if let Err(error) = &after {
-            tracing::info!(%error, %entity, "the document could not be read back: its webhook or a poll will tell");
-        }
-        Ok(receipt(entity, action, after.ok()))
+        let after = match self.read_document(ctx, entity).await {
+            Ok(after) => self.read_back(ctx, revision_of(&before), after).await,
+            Err(error) => {
+                tracing::info!(%error, %entity, "the document could not be read back: its webhook or a poll will tell");
+                None
+            }
+        };
+        Ok(receipt(entity, action, after))
     }
 
     /// Nobody approves what nobody saw: where the log knows which change of the document was shown, that must still be
@@ -74,7 +77,7 @@ impl ZohoBooks {
             seen => seen?,
         };
         Ok(match standing(command, &seen) {
-            Ok(Standing::Done) => Some(receipt(entity, action, Some(seen))),
+            Ok(Standing::Done) => Some(receipt(entity, action, self.read_back(ctx, None, seen).await)),
             _ => None,
         })
     }
@@ -126,8 +129,8 @@ fn refusal(message: &'static str) -> Error {
     Error::new(ErrorKind::Conflict, message).with_retry(Retry::Never)
 }
 
-fn receipt(entity: &EntityRef, action: &str, observed: Option<Observation>) -> Receipt {
+fn receipt(entity: &EntityRef, action: &str, observed: Option<Arc<Observation>>) -> Receipt {
     let mut receipt = Receipt::new(format!("{entity}#{action}"));
-    receipt.observed = observed.map(Arc::new);
+    receipt.observed = observed;
     receipt
 }

@@ -157,6 +157,27 @@ async fn what_is_not_followed_by_another_run_reads_several_pages_twice_at_once()
 }
 
 #[tokio::test]
+async fn a_backfill_of_more_rows_than_are_remembered_tells_each_once() {
+    // The oldest thousand were imported at once: forgetting some of them is forgetting all.
+    let minutes = |id: u32| if id < 1000 { 90_000 } else { 89_000 - u64::from(id) };
+    let pages = (0..27).map(|page: u32| {
+        let ids = page * 200..(page + 1) * 200;
+        let rows: Vec<_> = ids.map(|id| row("invoice", id, minutes(id))).collect();
+        list("invoices", &rows, page + 1, page < 26)
+    });
+    let server = serve(pages).await;
+    let (source, ctx) = (source(&server), context().0);
+    let mode = PollMode::Backfill { since: None };
+    let (mut found, mut last) = (0, None);
+    for _ in 0..27 {
+        let page = poll(&source, &ctx, "invoices", mode, last.as_ref()).await;
+        found += page.signals.len();
+        last = Some(page);
+    }
+    assert_eq!((found, last.unwrap().more), (5_400, false));
+}
+
+#[tokio::test]
 async fn payments_received_are_read_back_until_nothing_can_have_changed() {
     let key = "customerpayments";
     let day = 24 * 60;
@@ -259,6 +280,23 @@ async fn payments_received_are_filtered_where_the_filter_works_although_nobody_d
 }
 
 #[tokio::test]
+async fn a_list_that_refuses_the_filter_is_read_back_without_it() {
+    let key = "customerpayments";
+    let server = MockServer::start().await;
+    let page = ResponseTemplate::new(200).set_body_json(list(key, &[row("payment", 1, 2)], 1, true));
+    let refusal = ResponseTemplate::new(400).set_body_bytes(fixture("error-400-code2.json"));
+    let more = ResponseTemplate::new(200).set_body_json(list(key, &[], 2, false));
+    for answer in [page, refusal, more] {
+        Mock::given(method("GET")).respond_with(answer).up_to_n_times(1).mount(&server).await;
+    }
+    let (source, ctx) = (source(&server), context().0);
+    let first = poll(&source, &ctx, key, PollMode::Live, None).await;
+    let second = poll(&source, &ctx, key, PollMode::Live, Some(&first)).await;
+    assert_eq!((first.signals.len(), first.more, second.more), (1, true, false));
+    assert!(!queries(&server).await[2].contains("last_modified_time"));
+}
+
+#[tokio::test]
 async fn what_is_edited_long_after_its_date_is_found_when_the_list_is_read_to_its_end() {
     let key = "expenses";
     let day = 24 * 60;
@@ -338,6 +376,26 @@ async fn a_day_with_few_calls_stretches_the_interval_whatever_the_plan_is_called
         page = Some(poll(&source, &ctx, "invoices", PollMode::Live, page.as_ref()).await);
     }
     assert_eq!(queries(&server).await.len(), 2);
+}
+
+#[tokio::test]
+async fn what_polls_leave_of_a_day_is_a_part_of_the_calls_that_there_are() {
+    let server = MockServer::start().await;
+    for limit in ["4000", "1000", "9000", "9000"] {
+        let answer = ResponseTemplate::new(200)
+            .set_body_json(list("currencies", &[], 1, false))
+            .insert_header("x-rate-limit-limit", limit);
+        Mock::given(method("GET")).respond_with(answer).up_to_n_times(1).mount(&server).await;
+    }
+    let (source, (ctx, ledger)) = (source(&server), context());
+    // What an answer says holds for the next call; before the first it may be a trial.
+    for left in [100, 400, 100, 500] {
+        poll(&source, &ctx, "currencies", PollMode::Sweep, None).await;
+        let admitted = ledger.admitted.lock().unwrap().pop().unwrap();
+        let costs: Vec<_> = admitted.iter().map(|cost| (cost.key.as_str(), cost.leave)).collect();
+        let pace = ("zoho/778812345/settings", 0);
+        assert_eq!(costs[2..], [("zoho/778812345/day", left), pace], "currencies are a setting");
+    }
 }
 
 #[tokio::test]

@@ -292,6 +292,19 @@ async fn a_known_record_is_gone_only_if_the_list_does_not_have_it() {
 }
 
 #[tokio::test]
+async fn what_the_whole_list_did_not_have_is_gone_without_reading_it_again_and_can_wait() {
+    let known = snapshot().await;
+    let server = serve(vec![answer(404, "error-404-code1002.json")]).await;
+    let (ctx, ledger) = context();
+    let signals = [signal("invoice", INVOICE, Signal::SWEPT)];
+    let seen = observed(source(&server).resolve(&ctx, &signals, Some(&known)).await.unwrap());
+    assert!(matches!(seen.state, Observed::Gone));
+    assert_eq!(server.received_requests().await.unwrap().len(), 1);
+    let admitted = ledger.admitted.lock().unwrap();
+    assert!(admitted[0].iter().all(|cost| cost.leave > 0), "{admitted:?}");
+}
+
+#[tokio::test]
 async fn rows_of_every_list_are_recognized() {
     let known = snapshot().await;
     for (kind, id, list, filter) in [

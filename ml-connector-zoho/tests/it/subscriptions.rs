@@ -1,6 +1,6 @@
 //! Webhooks that are set up through the API, against the simulated organization.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use ml_connector_core::{
     Clock, Context, HttpTransport, Mode, Secret, Source, TokioClock,
@@ -9,7 +9,7 @@ use ml_connector_core::{
     token::MemoryTokenStore,
 };
 use ml_connector_sim::{
-    SimTransport, ZohoBooksSim,
+    Fault, SimTransport, ZohoBooksSim,
     zoho::{NewDocument, Organization, Plan, ZohoBooksConfig},
 };
 use ml_connector_zoho::{Builder, DataCenter, ZohoBooks};
@@ -115,6 +115,28 @@ async fn what_somebody_switched_off_or_deleted_is_repaired_and_the_gap_is_read()
     assert_eq!((feeds(&third).len(), lab.books.webhook_names().len()), (2, 4));
     lab.invoice();
     assert_eq!(lab.books.take_webhooks().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_look_that_breaks_off_after_a_repair_reads_the_gap_and_comes_again_soon() {
+    let lab = Lab::new(Plan::Professional);
+    let source = lab.builder().webhook_secret(SECRET).mode(Mode::Webhook).build().unwrap();
+    let first = lab.look(&source, None).await;
+    for name in ["mlc invoice changed 778812345", "mlc customer_payment changed 778812345"] {
+        assert!(lab.books.deactivate_workflow(name));
+    }
+    // The first rule is switched on; whether the second is, nobody hears.
+    let broken = Fault::reset().having_acted().method(http::Method::POST).after(1);
+    lab.books.plant(broken);
+    let second = lab.look(&source, Some(&first)).await;
+    assert_eq!((feeds(&second).len(), lab.books.faults_waiting()), (2, 0));
+    assert!(second.problem.as_deref().unwrap().contains("to the end"), "{:?}", second.problem);
+    assert_eq!((&second.state, second.next), (&first.state, lab.ctx.now() + Duration::from_secs(900)));
+    let third = lab.look(&source, Some(&second)).await;
+    assert_eq!((feeds(&third).len(), third.problem), (0, None));
+    // What changed nothing is tried again by the engine.
+    lab.books.plant(Fault::reset().times(9));
+    assert!(source.upkeep(&lab.ctx, Some(CALLBACK), Some(&third.state)).await.is_err());
 }
 
 #[tokio::test(start_paused = true)]

@@ -223,6 +223,11 @@ impl Office {
         Worker { stop, running }
     }
 
+    /// Asks for the past of a list.
+    pub(crate) async fn backfill(&self, feed: &str) {
+        self.connector.as_ref().unwrap().backfill(&"books".into(), feed, None).await.unwrap();
+    }
+
     /// Does `acts` things to as many different records in `time`. Every second webhook is lost, some come twice.
     pub(crate) async fn work(&mut self, acts: usize, time: Duration) {
         // The first third: then every record is left alone until it has been looked at.

@@ -95,7 +95,7 @@ async fn a_day_of_a_free_organization_stays_within_its_thousand_calls() {
 
 #[tokio::test(start_paused = true)]
 async fn a_trial_with_a_thousand_calls_a_day_is_read_less_often_whatever_its_plan_is_called() {
-    let mut office = Office::new(12, Plan::Professional, Duration::from_millis(200));
+    let mut office = Office::new(12, Plan::Elite, Duration::from_millis(200));
     office.books.set_daily_quota(1000);
     office.furnish(2 * PAGE).await;
     let worker = office.connect(Mode::Both);
@@ -108,5 +108,27 @@ async fn a_trial_with_a_thousand_calls_a_day_is_read_less_often_whatever_its_pla
     tokio::time::sleep(DAY).await;
     same_story(&office).await;
     assert_eq!(office.books.limit_violations(), 0);
+    worker.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_past_of_a_new_connection_is_told_as_the_past_although_rows_say_less_than_details() {
+    let mut office = Office::new(3, Plan::Professional, Duration::from_millis(200));
+    office.furnish(60).await;
+    let worker = office.connect(Mode::Both);
+    tokio::time::sleep(Duration::from_secs(120)).await;
+    office.backfill("invoices").await;
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    let events = office.events().await;
+    assert_eq!(events.len(), 54);
+    for event in &events {
+        assert_eq!(
+            (event.event_type().as_str(), event.origin, event.n),
+            ("invoice.updated", Origin::Backfill, 1)
+        );
+    }
+    office.work(12, QUARTER * 3).await;
+    let live = office.events().await.iter().filter(|event| event.origin == Origin::Live).count();
+    assert_eq!(live, office.happened.len(), "what happens then is news as ever");
     worker.stop().await;
 }

@@ -254,7 +254,7 @@ impl<'a> Turn<'a> {
         let now = shared.clock.now();
         let found = match self.mode {
             PollMode::Baseline => {
-                sweep::accept(state, run);
+                sweep::accept(self.slot, self.feed, state, run, &[], transaction);
                 state.end(self.id, now);
                 tracing::info!(connection = %self.slot.connection(), feed = self.feed, rows = run.rows, "baseline complete");
                 // What has changed meanwhile is read next, for the same signals.

@@ -30,6 +30,9 @@ pub(super) struct FeedState {
     pub(super) ended: Vec<(Seq, Run)>,
     /// Which records existed at the last full look.
     pub(super) ids: Ids,
+    /// The thresholds and the zone by which the days to come of these records are watched.
+    #[serde(default)]
+    pub(super) calendar: String,
     /// The last full look, if it was not believed.
     #[serde(default)]
     pub(super) stopped: Option<StoppedSweep>,
@@ -80,6 +83,9 @@ pub(super) struct Run {
 pub(super) struct Ids {
     pub(super) set: bool,
     pub(super) pages: u32,
+    /// So many documents more hold what that look missed: whether it is gone, the source had still to confirm.
+    #[serde(default)]
+    pub(super) missed: u32,
     /// When the look began; `None` = there was none.
     pub(super) begun: Option<Timestamp>,
 }

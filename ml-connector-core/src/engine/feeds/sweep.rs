@@ -1,17 +1,18 @@
 //! Which records have disappeared without a word: what a full look at a feed no longer shows is read again.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, ops::Range};
 
 use super::{
     super::{
-        Shared, intake::signal_entry, observe::load_snapshots, registry::SourceSlot, stored::StoredSignal,
+        Shared, intake::signal_entry, observe::load_snapshots, promise::append_time_signals,
+        registry::SourceSlot, stored::StoredSignal,
     },
     state::{FeedState, Ids, Run, StoppedSweep},
 };
 use crate::{
     Error, ErrorKind, Result, Timestamp,
     audit::{DocKey, DocumentWrite, Entry, EntryKind, Expected, Parent, Query, Transaction},
-    model::{EntityRef, Event, Seq, Signal},
+    model::{EntityRef, Event, RecordKind, Seq, Signal},
 };
 
 /// If more than this many records *and* more than this share of all have disappeared at once, the look is more likely
@@ -30,18 +31,28 @@ pub(super) fn write_ids<'a>(
     ids: impl Iterator<Item = &'a EntityRef>,
     transaction: &mut Transaction,
 ) {
-    let lines: Vec<String> = ids.map(ToString::to_string).collect();
-    transaction.documents.push(DocumentWrite {
-        key: ids_key(slot, feed, !state.ids.set, number),
-        expected: Expected::Any,
-        value: Some(lines.join("\n").into()),
-    });
+    transaction.documents.push(ids_document(slot, feed, !state.ids.set, number, ids));
 }
 
-/// The look is complete: its ids are those that are known from now on.
-pub(super) fn accept(state: &mut FeedState, run: &Run) {
+/// The look is complete: its ids are those that are known from now on, and those it missed until they are confirmed
+/// to be gone. A record that only moved to another page meanwhile exists, and is looked for the next time.
+pub(super) fn accept(
+    slot: &SourceSlot,
+    feed: &str,
+    state: &mut FeedState,
+    run: &Run,
+    missing: &[EntityRef],
+    transaction: &mut Transaction,
+) {
+    let set = !state.ids.set;
+    let mut missed = 0;
+    for some in missing.chunks(PAGE) {
+        transaction.documents.push(ids_document(slot, feed, set, run.pages + missed, some.iter()));
+        missed += 1;
+    }
     state.stopped = None;
-    state.ids = Ids { set: !state.ids.set, pages: run.pages, begun: Some(run.begun) };
+    state.calendar = calendar(slot);
+    state.ids = Ids { set, pages: run.pages, missed, begun: Some(run.begun) };
 }
 
 /// Compares a complete look with what was known, and adds signals for records that differ. The inner error says that
@@ -58,13 +69,16 @@ pub(super) async fn compare(
     transaction: &mut Transaction,
 ) -> Result<Result<bool>> {
     // The last page is in the transaction still.
-    let mut seen = read_ids(shared, slot, feed, !state.ids.set, run.pages.saturating_sub(1)).await?;
+    let mut seen = read_ids(shared, slot, feed, !state.ids.set, 0..run.pages.saturating_sub(1)).await?;
     for write in &transaction.documents {
         if write.key == ids_key(slot, feed, !state.ids.set, run.pages.saturating_sub(1)) {
             seen.extend(lines(write.value.as_deref().unwrap_or_default()));
         }
     }
-    let mut known = read_ids(shared, slot, feed, state.ids.set, state.ids.pages).await?;
+    let Ids { set, pages, missed, .. } = state.ids;
+    let mut known = read_ids(shared, slot, feed, set, 0..pages).await?;
+    let missed = read_ids(shared, slot, feed, set, pages..pages + missed).await?;
+    known.extend(missed.iter().cloned());
     let kinds: BTreeSet<_> = known.iter().chain(&seen).map(|entity| entity.kind.clone()).collect();
     let told = told_between(shared, slot, state.ids.begun.unwrap_or_default(), run.begun).await?;
     known.extend(told.into_iter().filter(|entity| kinds.contains(&entity.kind)));
@@ -78,7 +92,8 @@ pub(super) async fn compare(
             }
         }
     }
-    let surprising = missing.len().saturating_sub(usize::try_from(confirmed).unwrap_or(usize::MAX));
+    let new = missing.iter().filter(|entity| !missed.contains(entity)).count();
+    let surprising = new.saturating_sub(usize::try_from(confirmed).unwrap_or(usize::MAX));
     if surprising > MOST_MISSING && surprising * 100 > known.len() * MOST_MISSING_PERCENT {
         state.stopped = Some(StoppedSweep {
             feed: feed.to_owned(),
@@ -96,25 +111,60 @@ pub(super) async fn compare(
         .with_context("known", known.len())));
     }
     // What nobody has told of is read as well, once there is something to compare with.
+    let mut untold = Vec::new();
     if state.ids.begun.is_some() {
         let unknown: Vec<EntityRef> = seen.difference(&known).cloned().collect();
         for some in unknown.chunks(PAGE) {
             for (entity, (_, snapshot)) in some.iter().zip(load_snapshots(shared, slot, some).await?) {
                 if snapshot.is_none() {
-                    missing.push(entity.clone());
+                    untold.push(entity.clone());
                 }
             }
         }
     }
     let now = shared.clock.now();
-    for entity in &missing {
-        let signal =
-            Signal { hint: Some(format!("{}.swept", entity.kind).into()), ..Signal::entity(entity.clone()) };
+    let swept = missing.iter().map(|entity| (entity, Signal::SWEPT.into()));
+    let listed = untold.iter().map(|entity| (entity, format!("{}.listed", entity.kind).into()));
+    for (entity, hint) in swept.chain(listed) {
+        let signal = Signal { hint: Some(hint), ..Signal::entity(entity.clone()) };
         let body = StoredSignal::encode(Some(&signal), None, b"")?;
         transaction.append.push(signal_entry(slot, &signal, Parent::Entry(cause), body, now));
     }
-    accept(state, run);
-    Ok(Ok(!missing.is_empty()))
+    if state.calendar != calendar(slot) {
+        let since = state.ids.begun.unwrap_or(now);
+        append_new_days(shared, slot, &seen, since, transaction).await?;
+    }
+    accept(slot, feed, state, run, &missing, transaction);
+    Ok(Ok(!missing.is_empty() || !untold.is_empty()))
+}
+
+/// What decides about the days on which records become overdue.
+fn calendar(slot: &SourceSlot) -> String {
+    let info = slot.source.info();
+    format!("{:?} {}", info.overdue_after, info.zone.name())
+}
+
+/// Days that a new threshold or another zone adds for records that do not change by themselves, from `since` on. What
+/// was passed before is told with the record's next change.
+async fn append_new_days(
+    shared: &Shared,
+    slot: &SourceSlot,
+    seen: &BTreeSet<EntityRef>,
+    since: Timestamp,
+    transaction: &mut Transaction,
+) -> Result<()> {
+    let falls_due = |entity: &&EntityRef| {
+        matches!(RecordKind::from(&*entity.kind), RecordKind::Invoice | RecordKind::Bill)
+    };
+    let records: Vec<EntityRef> = seen.iter().filter(falls_due).cloned().collect();
+    for some in records.chunks(PAGE) {
+        for (entity, (_, known)) in some.iter().zip(load_snapshots(shared, slot, some).await?) {
+            if let Some((_, snapshot)) = known {
+                append_time_signals(slot, entity, &snapshot, since, transaction)?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Records of which something was told in this time: they exist, or did.
@@ -155,9 +205,9 @@ async fn read_ids(
     slot: &SourceSlot,
     feed: &str,
     set: bool,
-    pages: u32,
+    pages: Range<u32>,
 ) -> Result<BTreeSet<EntityRef>> {
-    let keys: Vec<_> = (0..pages).map(|page| ids_key(slot, feed, set, page)).collect();
+    let keys: Vec<_> = pages.map(|page| ids_key(slot, feed, set, page)).collect();
     let mut ids = BTreeSet::new();
     for some in keys.chunks(PAGE) {
         for document in shared.log.documents(some).await?.into_iter().flatten() {
@@ -165,6 +215,18 @@ async fn read_ids(
         }
     }
     Ok(ids)
+}
+
+fn ids_document<'a>(
+    slot: &SourceSlot,
+    feed: &str,
+    set: bool,
+    page: u32,
+    ids: impl Iterator<Item = &'a EntityRef>,
+) -> DocumentWrite {
+    let lines: Vec<String> = ids.map(ToString::to_string).collect();
+    let (key, value) = (ids_key(slot, feed, set, page), Some(lines.join("\n").into()));
+    DocumentWrite { key, expected: Expected::Any, value }
 }
 
 fn lines(bytes: &[u8]) -> Vec<EntityRef> {

@@ -190,6 +190,8 @@ async fn the_past_is_told_once_per_record_on_request_and_only_to_who_asks_for_it
     for rows_only in [false, true] {
         let world = World::new();
         world.old_invoices();
+        let then = world.now() - DAY * 30;
+        world.ledger.put_at("13", Status::PendingApproval, then, then);
         let shape = |source: LedgerSource| {
             let source = source.polled(Mode::Poll);
             if rows_only { source.rows_only() } else { source }
@@ -201,7 +203,9 @@ async fn the_past_is_told_once_per_record_on_request_and_only_to_who_asks_for_it
         world.run(&world.polled(shape), secs(60)).await;
         let events = world.events().await;
         assert_eq!(events.len(), 10);
+        let updated: std::collections::BTreeSet<_> = [crate::model::Change::Updated].into();
         assert!(events.iter().all(|event| event.origin == Origin::Backfill && event.n == 1));
+        assert!(events.iter().all(|event| event.changes == updated), "a detail is no news beside its row");
         assert_eq!(world.board.corner("a"), [""; 0], "no route asks for the past");
         let run = connector.progress(&"books".into()).await.unwrap().remove(0).runs.remove(0);
         assert_eq!((run.what, run.seq, run.rows, run.ended.is_some()), ("backfill", Some(seq), 10, true));
@@ -213,6 +217,21 @@ async fn the_past_is_told_once_per_record_on_request_and_only_to_who_asks_for_it
     let connector = World::new().connector();
     let missing = connector.backfill(&"books".into(), "invoices", None).await.unwrap_err();
     assert_eq!(missing.kind(), ErrorKind::NotFound);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_has_changed_since_the_baseline_is_news_also_when_the_past_is_asked_for() {
+    let world = World::new();
+    world.old_invoices();
+    let connector = world.polled(|source| source.polled(Mode::Poll).rows_only());
+    world.run(&connector, secs(60)).await;
+    world.change("12", Status::Paid);
+    connector.backfill(&"books".into(), "invoices", None).await.unwrap();
+    world.run(&connector, secs(60)).await;
+    let events = world.events().await;
+    let live = events.iter().filter(|event| event.origin == Origin::Live);
+    let live: Vec<_> = live.map(|event| format!("{} {}", event.event_type(), event.entity.id)).collect();
+    assert_eq!((events.len(), live), (10, vec!["invoice.paid 12".to_owned()]));
 }
 
 #[tokio::test(start_paused = true)]
@@ -274,6 +293,22 @@ async fn what_disappears_without_a_word_is_noticed_within_a_day_and_confirmed() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_look_missed_by_mistake_is_looked_for_by_the_next_one() {
+    let world = World::new();
+    world.old_invoices();
+    let connector = world.polled(|source| source.polled(Mode::Both));
+    world.run(&connector, secs(60)).await;
+    *world.ledger.unlisted.lock().unwrap() = Some("12".to_owned());
+    world.run(&connector, DAY).await;
+    assert_eq!((world.ledger.reads(), world.told().await.len()), (1, 0), "it exists");
+    world.ledger.remove("12");
+    world.run(&connector, DAY).await;
+    assert_eq!(world.told().await, ["invoice.deleted 12"]);
+    world.run(&connector, DAY).await;
+    assert_eq!(world.ledger.reads(), 2, "what is gone is not asked for again");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_look_that_misses_too_much_is_not_believed_and_somebody_is_told() {
     let world = World::new();
     let then = world.now() - DAY * 30;
@@ -331,5 +366,38 @@ async fn a_stopped_sweep_is_shown_until_somebody_confirms_it_and_then_believed_t
             world.run(&connector, secs(120)).await;
             assert_eq!((world.told().await.len(), stopped().await.len()), (70, 0));
         }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_threshold_and_a_zone_that_come_later_hold_for_what_is_known_already() {
+    let world = World::new();
+    let long_ago = world.now() - DAY * 30;
+    for (id, due) in [("10", "2026-03-04"), ("11", "2026-01-01")] {
+        world.ledger.put(id, Status::Open, due);
+        let record = world.ledger.invoices.lock().unwrap().get_mut(id).map(|record| {
+            (record.created_at, record.modified_at) = (Some(long_ago), Some(long_ago));
+        });
+        assert!(record.is_some());
+    }
+    let first = world.polled(|source| source.polled(Mode::Both).overdue_after(&[7]));
+    world.run(&first, secs(60)).await;
+    let later = || {
+        world.polled(|source| {
+            source.polled(Mode::Both).overdue_after(&[1, 3, 7, 100]).in_zone("America/New_York")
+        })
+    };
+    world.run(&later(), DAY * 5).await;
+    assert_eq!(world.told().await, ["invoice.overdue 10"]);
+    // Also in other processes, and once each.
+    world.run(&later(), DAY * 3).await;
+    world.run(&later(), DAY * 40).await;
+    let days: Vec<_> = world.events().await.iter().map(|event| (event.at, event.changes.clone())).collect();
+    let at = |day: &str| Timestamp::parse(day).unwrap();
+    let midnights =
+        ["2026-03-05T05:00:00Z", "2026-03-07T05:00:00Z", "2026-03-11T04:00:00Z", "2026-04-11T04:00:00Z"];
+    assert_eq!(days.len(), midnights.len(), "{days:?}");
+    for ((told, _), midnight) in days.iter().zip(midnights) {
+        assert!(told.saturating_since(at(midnight)) < secs(5) && *told >= at(midnight), "{days:?}");
     }
 }

@@ -32,6 +32,8 @@ pub(super) struct Ledger {
     pub(super) pages: Mutex<Vec<PollMode>>,
     /// What the next pages fail with; `None` = not.
     pub(super) page_failures: Mutex<VecDeque<Option<Error>>>,
+    /// A record that is on no page, as if it had moved while pages were read.
+    pub(super) unlisted: Mutex<Option<String>>,
     pub(super) subscription: Mutex<Subscription>,
 }
 
@@ -51,6 +53,7 @@ impl Ledger {
         record.number = Some(format!("INV-{id}"));
         record.total = Some(Money::parse("100.00", "USD").unwrap());
         record.due_date = Some(Date::parse(due).unwrap());
+        record.reference = Some(format!("PO {id}"));
         self.invoices.lock().unwrap().insert(id.to_owned(), record);
     }
 
@@ -88,7 +91,7 @@ impl Ledger {
 pub(super) struct LedgerSource {
     info: SourceInfo,
     ledger: Arc<Ledger>,
-    /// Whether rows have to be read one by one.
+    /// Whether rows have to be read one by one, because they say less than the records.
     rows_only: bool,
 }
 
@@ -113,6 +116,11 @@ impl LedgerSource {
         self
     }
 
+    pub(super) fn overdue_after(mut self, days: &[u32]) -> Self {
+        self.info.overdue_after = days.to_vec();
+        self
+    }
+
     pub(super) fn in_zone(mut self, zone: &str) -> Self {
         self.info.zone = crate::model::Zone::named(zone).unwrap();
         self
@@ -128,6 +136,16 @@ impl LedgerSource {
     pub(super) fn rows_only(mut self) -> Self {
         self.rows_only = true;
         self
+    }
+
+    /// What a list shows of a record: less, and not whether it waits for somebody's approval.
+    fn row(&self, record: &Record, read_at: Timestamp) -> Observation {
+        let mut row = record.clone();
+        if self.rows_only {
+            row.reference = None;
+            row.status = if row.status == Status::PendingApproval { Status::Draft } else { row.status };
+        }
+        self.seen(&row, read_at)
     }
 
     pub(super) fn seen(&self, record: &Record, read_at: Timestamp) -> Observation {
@@ -201,10 +219,12 @@ impl Source for LedgerSource {
             _ => number(0),
         };
         let invoices = self.ledger.invoices.lock().unwrap();
+        let unlisted = self.ledger.unlisted.lock().unwrap().clone();
         let stamp = |record: &Record| record.modified_at.map_or(0, Timestamp::as_millis);
         let rows: Vec<&Record> = invoices
             .values()
             .filter(|record| stamp(record) >= begun && *record.id > *words[2])
+            .filter(|record| unlisted.as_deref() != Some(&*record.id))
             .take(PAGE + 1)
             .collect();
         let more = rows.len() > PAGE;
@@ -219,7 +239,7 @@ impl Source for LedgerSource {
         let names_only = mode == PollMode::Sweep || self.rows_only && mode != PollMode::Baseline;
         let (observed, named): (&[&Record], &[&Record]) = if names_only { (&[], rows) } else { (rows, &[]) };
         Ok(Page {
-            observations: observed.iter().map(|record| self.seen(record, read_at)).collect(),
+            observations: observed.iter().map(|record| self.row(record, read_at)).collect(),
             signals: named.iter().map(|record| Signal::entity(record.entity())).collect(),
             checkpoint: checkpoint.into(),
             more,

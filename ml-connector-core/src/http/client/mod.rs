@@ -53,20 +53,21 @@ pub struct Call {
     request: Request<Bytes>,
     costs: Vec<Cost>,
     repeatable: bool,
+    renews: bool,
 }
 
 impl Call {
     /// A call that changes nothing on the other side: tried up to three times.
     #[must_use]
     pub fn read(operation: &'static str, request: Request<Bytes>) -> Self {
-        Self { operation, request, costs: Vec::new(), repeatable: true }
+        Self { operation, request, costs: Vec::new(), repeatable: true, renews: true }
     }
 
     /// A call that does something: repeated only when it is known not to have happened, because no connection
     /// could be made or the token was refused.
     #[must_use]
     pub fn write(operation: &'static str, request: Request<Bytes>) -> Self {
-        Self { operation, request, costs: Vec::new(), repeatable: false }
+        Self { operation, request, costs: Vec::new(), repeatable: false, renews: true }
     }
 
     /// What each attempt spends. A delivery's own costs are admitted by the engine and not repeated here.
@@ -78,9 +79,20 @@ impl Call {
         self.costs = costs;
         self
     }
+
+    /// The token has just been accepted: who refuses it now means this call, and a fresh one would be refused as well.
+    /// So none is asked for; some vendors issue only a few.
+    #[must_use]
+    pub fn with_proven_token(mut self) -> Self {
+        self.renews = false;
+        self
+    }
 }
 
 impl Client {
+    /// How long a call may take: what it asks of the other side is sent within that time, or not at all.
+    pub const LONGEST: Duration = PATIENCE.saturating_add(Limits::TOTAL);
+
     /// A client for the API below `base`. `check` is the vendor's judgement of an answer: it returns an error for
     /// everything that is no success, also behind a 200. It need not look at `Retry-After`: the pipeline does.
     ///
@@ -119,7 +131,7 @@ impl Client {
         url
     }
 
-    /// Makes a call, and is done within a minute or the context's deadline, whichever comes first: waiting for the
+    /// Makes a call, and is done within [`LONGEST`](Self::LONGEST) or the context's deadline, whichever comes first: waiting for the
     /// limiter, for a token and between tries is part of it. Dropping the future ends the call; what it was
     /// admitted as under way is given back.
     ///
@@ -127,27 +139,22 @@ impl Client {
     /// What `check` says of the answer, or what the transport met. A read has no effect; the effect of a write is
     /// known not to have happened, or unknown. [`ErrorKind::RateLimited`] with [`Retry::At`] when the limiter or
     /// the other side says later than this call can wait. [`ErrorKind::Unauthenticated`] in the scope of the
-    /// connection when a fresh token is refused as well. [`ErrorKind::InvalidRequest`] when the request goes to
+    /// connection when a fresh token is refused as well, or none may be asked for. [`ErrorKind::InvalidRequest`] when the request goes to
     /// another origin.
     pub async fn send(&self, ctx: &Context, call: Call) -> Result<Answer> {
-        let Call { operation, request, costs, repeatable } = call;
+        let operation = call.operation;
         let span = tracing::debug_span!("http_call", system = self.system, operation);
-        self.send_in_time(&ctx.within(PATIENCE + Limits::TOTAL), &request, &costs, repeatable)
+        self.send_in_time(&ctx.within(Self::LONGEST), &call)
             .instrument(span)
             .await
             .map_err(|error| error.with_operation(operation))
     }
 
-    async fn send_in_time(
-        &self,
-        ctx: &Context,
-        request: &Request<Bytes>,
-        costs: &[Cost],
-        read: bool,
-    ) -> Result<Answer> {
+    async fn send_in_time(&self, ctx: &Context, call: &Call) -> Result<Answer> {
+        let Call { request, costs, repeatable: read, renews, .. } = call;
         self.require_own_origin(request)?;
         let begin_by = (ctx.deadline() - LEAST_TIME).min(ctx.now() + PATIENCE);
-        let (mut renewed, mut resent) = (false, false);
+        let (mut renewed, mut resent) = (!renews, false);
         let (mut tries, mut pause) = (0, READ_PAUSE);
         loop {
             let (authorization, outcome) = self.attempt(ctx, request, costs, begin_by).await?;
@@ -155,7 +162,7 @@ impl Client {
                 Ok(answer) => return Ok(answer),
                 Err(failed) => failed,
             };
-            let error = if read { error.with_effect(Effect::None) } else { error };
+            let error = if *read { error.with_effect(Effect::None) } else { error };
             tracing::debug!(kind = %error.kind(), effect = ?error.effect(), "attempt failed");
 
             if error.kind() == ErrorKind::Unauthenticated && error.effect() == Effect::None {
@@ -183,7 +190,7 @@ impl Client {
                 _ => ctx.now() + pause,
             };
             let error = pause_quota(ctx, costs, error, next).await;
-            if !read || error.retry() == Retry::Never || tries == READ_TRIES || next > begin_by {
+            if !*read || error.retry() == Retry::Never || tries == READ_TRIES || next > begin_by {
                 return Err(error);
             }
             pause = pause.saturating_mul(2);

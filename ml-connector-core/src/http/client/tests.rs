@@ -195,6 +195,15 @@ async fn a_fresh_token_that_is_refused_stops_the_connection() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_proven_token_that_is_refused_is_not_renewed() {
+    let bench = bench([Says(401, &[], ""), OK]);
+    let error = bench.send(bench.write().with_proven_token()).await.unwrap_err();
+    assert_eq!((error.kind(), error.scope()), (ErrorKind::Unauthenticated, &Scope::Connection));
+    bench.send(bench.write()).await.unwrap();
+    assert_eq!(bench.attempts(), [(0, "Bearer 0".to_owned()), (0, "Bearer 0".to_owned())]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_token_that_cannot_be_renewed_ends_the_call() {
     let fixed = crate::auth::StaticToken::new("Bearer", &Secret::from("xoxb")).unwrap();
     let bench = bench_with([Says(401, &[], "")], fixed);
