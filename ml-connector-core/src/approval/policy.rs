@@ -99,8 +99,7 @@ impl Policy {
         if self.deny.iter().any(|person| is(actor, person)) {
             return Err(Denied::Listed);
         }
-        let requester = document.submitted_by.as_deref();
-        if !self.requester_may_decide && requester.is_some_and(|requester| asked(actor, requester)) {
+        if self.requesters(document).any(|requester| asked(actor, requester)) {
             return Err(Denied::Requester);
         }
         let mut denied = Denied::NoApprover;
@@ -122,13 +121,24 @@ impl Policy {
     /// What is not known of somebody whom the rules let decide, and would have to be: without it they may be one of
     /// those who may not.
     fn unknown(&self, document: &Record, actor: &Actor) -> Option<Denied> {
-        let requester = document.submitted_by.as_deref().filter(|_| !self.requester_may_decide);
-        let no_address = actor.email.is_none();
-        if no_address && self.deny.iter().map(|person| &**person).chain(requester).any(is_address) {
+        let (has_address, has_name) = (actor.email.is_some(), names(actor).next().is_some());
+        if !has_address && self.deny.iter().any(|person| is_address(person)) {
             return Some(Denied::NoAddress);
         }
-        let by_name = requester.is_some_and(|requester| !is_address(requester));
-        (by_name && names(actor).next().is_none()).then_some(Denied::NoName)
+        let compares = |requester: &str| if is_address(requester) { has_address } else { has_name };
+        let requesters: Vec<_> = self.requesters(document).collect();
+        match requesters.iter().any(|requester| compares(requester)) {
+            false if requesters.iter().any(|requester| is_address(requester)) => Some(Denied::NoAddress),
+            false if !requesters.is_empty() => Some(Denied::NoName),
+            _ => None,
+        }
+    }
+
+    /// What the books call whoever asked, if they may not decide.
+    fn requesters<'a>(&self, document: &'a Record) -> impl Iterator<Item = &'a str> + use<'a> {
+        let names = [&document.submitted_by, &document.submitted_by_email].map(Option::as_deref);
+        let may_decide = self.requester_may_decide;
+        names.into_iter().flatten().filter(move |name| !may_decide && !name.trim().is_empty())
     }
 }
 
@@ -352,6 +362,21 @@ mod tests {
         );
         let free = Policy { requester_may_decide: true, ..by_id.clone() };
         assert_eq!(free.judge(Verdict::Approve, &bill(None), &nothing, &none), Ok(()));
+    }
+
+    #[test]
+    fn who_asked_does_not_decide_under_a_new_name() {
+        let (none, policy) = (BTreeSet::new(), Policy::default().allow(Approvers::anyone()));
+        let mut asked_by_ben = bill(None);
+        asked_by_ben.submitted_by = Some("Ben Buyer".into());
+        asked_by_ben.submitted_by_email = Some("Ben@Example.com".into());
+        let judge = |actor: &Actor| policy.judge(Verdict::Approve, &asked_by_ben, actor, &none);
+        assert_eq!(judge(&actor("U5", "Somebody Else", "ben@example.com")), Err(Denied::Requester));
+        assert_eq!(judge(&actor("U6", "Eva", "eva@example.com")), Ok(()));
+        let mut named = Actor::new("slack", "U7");
+        assert_eq!(judge(&named), Err(Denied::NoAddress), "nothing to compare");
+        named.name = Some("Eva".into());
+        assert_eq!(judge(&named), Ok(()), "a name is less, but something");
     }
 
     #[test]

@@ -160,6 +160,9 @@ pub struct Record {
     /// Who submitted it for approval, as the vendor names the person.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub submitted_by: Option<String>,
+    /// The address of who submitted it. People change the names they go by; this tells them for sure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub submitted_by_email: Option<String>,
     /// Its lines.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lines: Vec<Line>,
@@ -203,6 +206,7 @@ impl Record {
             balance: None,
             payment_mode: None,
             submitted_by: None,
+            submitted_by_email: None,
             lines: Vec::new(),
             allocations: Vec::new(),
             tags: Vec::new(),

@@ -61,6 +61,8 @@ macro_rules! document {
             submitted_date: String,
             #[serde(default, deserialize_with = "text")]
             submitted_by_name: String,
+            #[serde(default, deserialize_with = "text")]
+            submitted_by_email: String,
             #[serde(default, deserialize_with = "list")]
             approvers_list: Vec<Approver>,
             #[serde(default, deserialize_with = "instant")]
@@ -109,6 +111,7 @@ macro_rules! document {
                 record.balance = money(self.balance, currency);
                 record.lines = self.line_items.into_iter().map(|line| line.into_line(currency)).collect();
                 record.submitted_by = some(self.submitted_by_name);
+                record.submitted_by_email = some(self.submitted_by_email);
                 record.created_at = self.created_time;
                 record.modified_at = self.last_modified_time;
                 Ok(record)
