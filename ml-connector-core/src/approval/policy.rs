@@ -122,16 +122,13 @@ impl Policy {
     /// those who may not.
     fn unknown(&self, document: &Record, actor: &Actor) -> Option<Denied> {
         let (has_address, has_name) = (actor.email.is_some(), names(actor).next().is_some());
-        if !has_address && self.deny.iter().any(|person| is_address(person)) {
+        // An address tells people apart whatever they call themselves at present; a name is what is left without one.
+        let by_address = self.requesters(document).any(is_address);
+        if !has_address && (by_address || self.deny.iter().any(|person| is_address(person))) {
             return Some(Denied::NoAddress);
         }
-        let compares = |requester: &str| if is_address(requester) { has_address } else { has_name };
-        let requesters: Vec<_> = self.requesters(document).collect();
-        match requesters.iter().any(|requester| compares(requester)) {
-            false if requesters.iter().any(|requester| is_address(requester)) => Some(Denied::NoAddress),
-            false if !requesters.is_empty() => Some(Denied::NoName),
-            _ => None,
-        }
+        let by_name = !by_address && self.requesters(document).next().is_some();
+        (by_name && !has_name).then_some(Denied::NoName)
     }
 
     /// What the books call whoever asked, if they may not decide.
@@ -376,7 +373,7 @@ mod tests {
         let mut named = Actor::new("slack", "U7");
         assert_eq!(judge(&named), Err(Denied::NoAddress), "nothing to compare");
         named.name = Some("Eva".into());
-        assert_eq!(judge(&named), Ok(()), "a name is less, but something");
+        assert_eq!(judge(&named), Err(Denied::NoAddress), "a name may be a new one");
     }
 
     #[test]

@@ -112,7 +112,8 @@ pub struct Lease {
 
 impl Lease {
     /// No lease goes on for longer than this: so much longer than any is given for that clocks which differ by minutes
-    /// do no harm, and short enough to wait for.
+    /// do no harm, and short enough to wait for. Clocks of hosts that share a log must not be further apart: each would
+    /// take the other's leases for ended.
     pub const LONGEST: Duration = Duration::from_secs(2 * 3600);
 }
 

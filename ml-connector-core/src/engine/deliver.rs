@@ -18,12 +18,14 @@ use crate::{
     Effect, Error, ErrorKind, Notes, Repeat, Result, Timestamp,
     audit::{Entry, Lease, Outcome, Query, Settlement},
     model::{Delivery, Event, Plan, Receipt, Seq},
-    rate::{Admission, Cost, Feedback},
+    rate::{Admission, Cost, Feedback, Quota},
 };
 
 /// An attempt that begins so soon after it was admitted counts as made at that instant. What a limit is exceeded by
 /// then is for the sink to allow for, which knows how exactly its vendor counts.
 const PROMPT: Duration = Duration::from_millis(100);
+/// In longer windows a delay counts for little, and what is charged for it for much.
+const SHORT: Duration = Duration::from_secs(10);
 /// How many deliveries are read at once.
 const LOAD_PAGE: usize = 64;
 
@@ -214,7 +216,7 @@ impl Attempt<'_> {
         if now.saturating_since(admitted) <= PROMPT {
             return;
         }
-        for cost in costs {
+        for cost in costs.iter().filter(|cost| cost.quotas.iter().any(is_short)) {
             let charge = Feedback::Charge { units: cost.units };
             if let Err(error) = self.shared.context.limiter().report(&cost.key, charge, now).await {
                 tracing::warn!(%error, key = %cost.key, "the limiter could not be told that an attempt was late");
@@ -254,6 +256,10 @@ impl Loaded {
         self.deliveries.truncate(count);
         self.rest.extend(self.items.drain(count.min(self.items.len())..));
     }
+}
+
+fn is_short(quota: &Quota) -> bool {
+    matches!(quota, Quota::Rolling { window, .. } if *window <= SHORT)
 }
 
 /// How many of these deliveries go in one call: those whose destination and plan are the first one's.

@@ -167,7 +167,8 @@ pub(super) async fn remember(
 fn filled_in(row: &Snapshot, seen: &Observation, watched_since: Timestamp) -> Option<Snapshot> {
     let Observed::Present { revision, order, record, .. } = &seen.state else { return None };
     let (revision, order, read_at, facts) = (Some(*revision), *order, seen.read_at, Facts::of(record));
-    (!is_touched(record, watched_since)).then(|| Snapshot { revision, order, read_at, facts, ..row.clone() })
+    let is_old = record.modified_at.is_some_and(|at| at + CLOCK_SKEW < watched_since);
+    is_old.then(|| Snapshot { revision, order, read_at, facts, ..row.clone() })
 }
 
 /// Whether the record has changed since the connection is watched, by the vendor's own word.

@@ -98,7 +98,7 @@ pub(super) async fn compare(
         state.stopped = Some(StoppedSweep {
             feed: feed.to_owned(),
             at: shared.clock.now(),
-            missing: missing.len() as u64,
+            missing: new as u64,
             known: known.len() as u64,
         });
         return Ok(Err(Error::new(
@@ -107,7 +107,7 @@ pub(super) async fn compare(
         )
         .with_context("connection", slot.connection())
         .with_context("feed", feed)
-        .with_context("missing", missing.len())
+        .with_context("missing", new)
         .with_context("known", known.len())));
     }
     // What nobody has told of is read as well, once there is something to compare with.
@@ -134,8 +134,11 @@ pub(super) async fn compare(
         let since = state.ids.begun.unwrap_or(now);
         append_new_days(shared, slot, &seen, since, transaction).await?;
     }
+    let asked = !missing.is_empty() || !untold.is_empty();
+    // Asked for twice is enough: what is still there, and never listed, would be asked for at every look.
+    missing.retain(|entity| !missed.contains(entity));
     accept(slot, feed, state, run, &missing, transaction);
-    Ok(Ok(!missing.is_empty() || !untold.is_empty()))
+    Ok(Ok(asked))
 }
 
 /// What decides about the days on which records become overdue.

@@ -393,11 +393,15 @@ impl Runner {
 
     /// Waits until nothing is under way. Meanwhile the partitions stay ours: nobody may repeat what we are sending.
     async fn finish_all(&mut self) {
-        while !self.tasks.is_empty() {
+        while !self.tasks.is_empty() || !self.tellers.is_empty() {
+            if self.tasks.is_empty() {
+                self.turns = None;
+            }
             let renew_in = self.renew_at.saturating_since(self.shared.clock.now()).min(SLICE);
             tokio::select! {
                 biased;
                 Some(ended) = self.tasks.join_next_with_id() => self.finish(ended),
+                Some(_) = self.tellers.join_next() => {}
                 () = tokio::time::sleep(renew_in), if !self.leases.is_empty() => {
                     let now = self.shared.clock.now();
                     if now >= self.renew_at {
@@ -406,8 +410,6 @@ impl Runner {
                 }
             }
         }
-        self.turns = None;
-        while self.tellers.join_next().await.is_some() {}
     }
 }
 
