@@ -235,6 +235,19 @@ async fn what_has_changed_since_the_baseline_is_news_also_when_the_past_is_asked
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_change_that_no_stamp_tells_of_is_news_also_when_the_past_is_asked_for() {
+    let world = World::new();
+    world.ledger.put("12", Status::Open, "2026-06-01");
+    let connector = world.polled(|source| source.polled(Mode::Poll).rows_only());
+    world.run(&connector, secs(60)).await;
+    world.ledger.put("12", Status::Paid, "2026-06-01");
+    connector.backfill(&"books".into(), "invoices", None).await.unwrap();
+    world.run(&connector, secs(60)).await;
+    let events = world.events().await;
+    assert_eq!(events.iter().map(|event| event.origin).collect::<Vec<_>>(), [Origin::Live]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_connection_with_webhooks_alone_has_a_baseline_and_reads_its_gaps() {
     let world = World::new();
     world.old_invoices();
@@ -306,6 +319,19 @@ async fn what_a_look_missed_by_mistake_is_looked_for_by_the_next_one() {
     assert_eq!(world.told().await, ["invoice.deleted 12"]);
     world.run(&connector, DAY).await;
     assert_eq!(world.ledger.reads(), 2, "what is gone is not asked for again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_exists_and_is_never_listed_is_not_asked_for_at_every_look() {
+    let world = World::new();
+    world.old_invoices();
+    let connector = world.polled(|source| source.polled(Mode::Both));
+    world.run(&connector, secs(60)).await;
+    for _ in 0..5 {
+        *world.ledger.unlisted.lock().unwrap() = Some("12".to_owned());
+        world.run(&connector, DAY).await;
+    }
+    assert_eq!((world.ledger.reads(), world.told().await.len()), (2, 0));
 }
 
 #[tokio::test(start_paused = true)]
