@@ -12,9 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Approvals, Choice,
-    policy::Denied,
     record::entity,
-    state::{Answer, Choosing, Input, Seen, State, Verdict},
+    state::{Answer, Choosing, Denied, Input, Seen, State, Verdict},
     step::step,
 };
 use crate::{

@@ -21,12 +21,23 @@ pub struct Pending {
     pub connection: ConnectionId,
     /// The lane it waits in.
     pub lane: u64,
-    /// Not to be worked on before; [`Timestamp::MAX`] when it is parked.
+    /// Not to be worked on before; [`Pending::NEVER`] when it [is parked](Self::is_parked).
     pub due: Timestamp,
     /// How many attempts have begun.
     pub attempt: u32,
     /// Whether an attempt may have had its effect.
     pub uncertain: bool,
+}
+
+impl Pending {
+    /// The value of [`due`](Self::due) of a parked entry: it is never due by itself.
+    pub const NEVER: Timestamp = Timestamp::MAX;
+
+    /// Whether the entry is parked: it waits until somebody changes something, not for a time to come.
+    #[must_use]
+    pub fn is_parked(&self) -> bool {
+        self.due == Self::NEVER
+    }
 }
 
 /// How much of a partition's work list to read.

@@ -271,7 +271,7 @@ pub enum Outcome {
         /// A handle to find it by.
         note: Option<Bytes>,
     },
-    /// It stays on the work list with `due` at [`Timestamp::MAX`], until somebody changes something. Nothing is
+    /// It stays on the work list with `due` at [`Pending::NEVER`](super::Pending::NEVER), until somebody changes something. Nothing is
     /// uncertain about it: what it waits for kept the attempt from having any effect.
     Parked {
         /// Why.

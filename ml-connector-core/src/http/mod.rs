@@ -4,6 +4,7 @@
 //! and is seen.
 
 mod answer;
+mod authenticator;
 mod client;
 mod judge;
 mod outside;
@@ -15,6 +16,7 @@ use std::{fmt, time::Duration};
 
 pub use answer::Answer;
 use async_trait::async_trait;
+pub use authenticator::{Authenticator, Authorization};
 use bytes::Bytes;
 pub use client::{Call, Client};
 use http::StatusCode;

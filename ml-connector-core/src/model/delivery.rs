@@ -5,8 +5,7 @@ use std::{fmt, sync::Arc};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::{ConnectionId, Event, LaneKey, Observation, Seq, Signal, Timestamp, text_id};
-use crate::rate::Cost;
+use super::{ConnectionId, Cost, Event, LaneKey, Observation, Seq, Signal, Timestamp, text_id};
 
 text_id! {
     /// Where in a sink a delivery goes, in the sink's own form, such as `channel:accounting`. Sinks offer

@@ -5,6 +5,7 @@ mod event;
 mod id;
 mod local;
 mod money;
+mod quota;
 mod record;
 mod signal;
 mod time;
@@ -16,6 +17,7 @@ pub(crate) use id::text_id;
 pub use id::{AccountKey, Affinity, ConnectionId, DedupeKey, EndpointId, EntityRef, LaneKey, Partition, Seq};
 pub use local::LocalTime;
 pub use money::{Currency, Decimal, Money, decimal_from_json};
+pub use quota::{Cost, Quota, QuotaKey};
 pub use record::{Actor, Allocation, DocumentRef, Line, Party, Raw, Record, RecordKind, Status};
 pub use signal::{
     Intake, Observation, Observed, Page, PollMode, Prompt, Resolution, Revision, Signal, Subject, Upkeep,

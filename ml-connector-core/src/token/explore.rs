@@ -15,10 +15,11 @@ use http::StatusCode;
 use uuid::Uuid;
 
 use super::{
+    Rotation,
     blob::{Blob, Cause, Kept, Phase, Received},
     machine::{Action, Blocked, Granted, Input, Rules, Verdict, step},
 };
-use crate::{Secret, Timestamp, auth::Rotation, http::Answer};
+use crate::{Secret, Timestamp, http::Answer};
 
 /// When the model's time begins, in Unix seconds.
 const EPOCH: i64 = 1_792_000_000;

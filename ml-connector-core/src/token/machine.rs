@@ -7,8 +7,11 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::blob::{Blob, Cause, Failure, Kept, Phase, Received};
-use crate::{Secret, Timestamp, auth::Rotation};
+use super::{
+    Rotation,
+    blob::{Blob, Cause, Failure, Kept, Phase, Received},
+};
+use crate::{Secret, Timestamp};
 
 /// The first pause after a failure; it doubles.
 const COOL_DOWN: Duration = Duration::from_secs(30);

@@ -7,6 +7,7 @@ mod health;
 mod machine;
 mod manager;
 mod memory;
+mod rotation;
 
 use std::fmt::Debug;
 
@@ -20,6 +21,7 @@ pub(crate) use health::health;
 pub(crate) use machine::{Granted, Input, Rules, Verdict};
 pub(crate) use manager::{Endpoint, Manager};
 pub use memory::MemoryTokenStore;
+pub use rotation::Rotation;
 
 use crate::{Result, model::ConnectionId};
 

@@ -9,7 +9,7 @@ use super::assertion::ClientAssertion;
 use crate::{
     Error, ErrorKind, Result, Secret,
     http::{Answer, Limits, require_secure},
-    token::Rules,
+    token::{Rotation, Rules},
 };
 
 /// How a vendor hands out tokens.
@@ -104,18 +104,6 @@ pub enum Grant {
         /// What is asked for.
         scopes: Vec<String>,
     },
-}
-
-/// What happens to the refresh token at a refresh, and therefore what a lost answer means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Rotation {
-    /// It stays: a lost answer costs nothing.
-    None,
-    /// It is replaced; the vendor answers a repeated refresh once more, if it comes soon.
-    RetryOnce,
-    /// It is replaced and works once: a lost answer leaves doubt until one try settles it.
-    SingleUse,
 }
 
 impl OAuth2Config {

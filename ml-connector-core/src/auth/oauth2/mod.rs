@@ -19,7 +19,7 @@ pub(super) use self::{
 };
 pub use self::{
     assertion::ClientAssertion,
-    config::{ClientAuth, Grant, OAuth2Config, Rotation},
+    config::{ClientAuth, Grant, OAuth2Config},
 };
 use super::{Authenticator, Authorization};
 use crate::{
