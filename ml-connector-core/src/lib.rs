@@ -88,7 +88,7 @@ pub use engine::Connector;
 pub use error::{Effect, Error, ErrorKind, Result, Retry, Scope};
 pub use model::{Money, Timestamp};
 pub use secret::Secret;
-pub use sink::{Notes, OnUnknown, Repeat, Sink, SinkInfo};
-pub use source::{Feed, Mode, Source, SourceInfo};
+pub use sink::{AttemptNotes, OnUnknown, Repeat, Sink, SinkInfo};
+pub use source::{FeedInfo, Source, SourceInfo, SourceMode};
 
 pub use crate::{audit::AuditLog, http::HttpTransport, rate::RateLimiter, token::TokenStore};

@@ -31,13 +31,13 @@ pub struct SourceInfo {
     /// Connections with the same affinity share quotas or a token chain; one host owns them together.
     pub affinity: Affinity,
     /// What can be polled.
-    pub feeds: Vec<Feed>,
+    pub feeds: Vec<FeedInfo>,
     /// Feeds that can tell which records exist, by [`PollMode::Sweep`], and how often they are asked: how deletions
     /// are noticed that nobody tells about. Less often than the engine's retention: what was told since the last
     /// sweep is looked up in the log.
-    pub sweeps: Vec<Feed>,
+    pub sweeps: Vec<FeedInfo>,
     /// How changes are noticed.
-    pub mode: Mode,
+    pub mode: SourceMode,
     /// How long signals of one record are collected before it is read once for all of them.
     pub coalesce: Duration,
     /// The organisation's time zone: where due dates begin.
@@ -73,7 +73,7 @@ impl SourceInfo {
             affinity: Affinity::from(connection.as_str()),
             feeds: Vec::new(),
             sweeps: Vec::new(),
-            mode: Mode::default(),
+            mode: SourceMode::default(),
             coalesce: Self::COALESCE,
             zone: Zone::UTC,
             overdue_after: Vec::new(),
@@ -89,7 +89,7 @@ impl SourceInfo {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
-pub enum Mode {
+pub enum SourceMode {
     /// By webhook alone: feeds are not read on a schedule.
     Webhook,
     /// By polling alone: webhook subscriptions are not looked after.
@@ -99,7 +99,7 @@ pub enum Mode {
     Both,
 }
 
-impl Mode {
+impl SourceMode {
     /// Whether feeds are read on a schedule.
     #[must_use]
     pub fn polls(self) -> bool {
@@ -115,7 +115,7 @@ impl Mode {
 
 /// Something that can be polled.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Feed {
+pub struct FeedInfo {
     /// Its name within the source.
     pub name: &'static str,
     /// How often it is read by default.

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::Request;
 use ml_connector_core::{
-    Context, Error, ErrorKind, Mode, Result, Scope, Source, SourceInfo, Timestamp,
+    Context, Error, ErrorKind, Result, Scope, Source, SourceInfo, SourceMode, Timestamp,
     model::{
         Actor, DocumentRef, EntityRef, Intake, Observation, Observed, Page, PollMode, Prompt, Record,
         RecordKind, Resolution, Revision, Signal, Status, Subject, Upkeep,
@@ -71,7 +71,7 @@ impl Slack {
         }
         info.accounts = vec![account(team)];
         info.affinity = sink.affinity.clone();
-        info.mode = Mode::Webhook;
+        info.mode = SourceMode::Webhook;
         // Somebody waits for what a click leads to, and there is nothing to collect.
         info.coalesce = Duration::ZERO;
         Ok(SlackSource {

@@ -21,13 +21,14 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::Request;
 use ml_connector_core::{
-    Clock, Connector, Context, Notes, Repeat, Result, Sink, SinkInfo, Source, SourceInfo, SystemClock,
+    AttemptNotes, Clock, Connector, Context, Repeat, Result, Sink, SinkInfo, Source, SourceInfo, SystemClock,
     Timestamp, TokioClock,
     audit::MemoryLog,
     engine::probe::Scheduler,
     model::{
-        ConnectionId, Delivery, EntityRef, Intake, LaneKey, Lookup, Observation, Observed, Page, Plan,
-        PollMode, Prompt, Receipt, Record, RecordKind, Resolution, Revision, Signal, Status, Subject, Upkeep,
+        ConnectionId, Delivery, DeliveryPlan, EntityRef, Intake, LaneKey, Lookup, Observation, Observed,
+        Page, PollMode, Prompt, Receipt, Record, RecordKind, Resolution, Revision, Signal, Status, Subject,
+        Upkeep,
     },
     rate::{Cost, Feedback, MemoryRateLimiter, Quota, QuotaKey, RateLimiter},
     route::Route,
@@ -410,13 +411,13 @@ impl Sink for Nowhere {
         &self.info
     }
 
-    fn plan(&self, delivery: &Delivery) -> Result<Plan> {
+    fn plan(&self, delivery: &Delivery) -> Result<DeliveryPlan> {
         let quota = Quota::Rolling { limit: 1, window: Duration::from_millis(100) };
         let costs = vec![Cost::one(QuotaKey::from("nowhere"), Arc::new([quota]))];
-        Ok(Plan { lane: LaneKey::from(&*delivery.event.entity.id), costs })
+        Ok(DeliveryPlan { lane: LaneKey::from(&*delivery.event.entity.id), costs })
     }
 
-    async fn deliver(&self, _: &Context, batch: &[Delivery], _: &dyn Notes) -> Vec<Result<Receipt>> {
+    async fn deliver(&self, _: &Context, batch: &[Delivery], _: &dyn AttemptNotes) -> Vec<Result<Receipt>> {
         *self.done.lock().unwrap() += batch.len();
         batch.iter().map(|delivery| Ok(Receipt::new(delivery.id.to_string()))).collect()
     }

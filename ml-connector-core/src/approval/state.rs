@@ -12,7 +12,7 @@ use crate::{
 /// Where the approval of one document stands.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
-pub struct State {
+pub struct ApprovalState {
     /// The number of the approval's change that led here: [`Event::n`](crate::model::Event::n).
     pub n: u64,
     /// The document, and the change of it that was shown.
@@ -35,10 +35,10 @@ pub struct State {
     #[serde(default)]
     pub reminders: u32,
     /// Where it stands.
-    pub phase: Phase,
+    pub phase: ApprovalPhase,
 }
 
-impl State {
+impl ApprovalState {
     /// The request's id: the text of its number.
     #[must_use]
     pub fn request(&self) -> Arc<str> {
@@ -48,7 +48,7 @@ impl State {
     /// Whether a decision is asked for.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        self.phase == Phase::Requested
+        self.phase == ApprovalPhase::Requested
     }
 }
 
@@ -56,7 +56,7 @@ impl State {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
-pub enum Phase {
+pub enum ApprovalPhase {
     /// A decision is asked for.
     Requested,
     /// It is approved; where the books take a command, it is being posted.
@@ -90,7 +90,7 @@ pub enum Phase {
     Superseded,
 }
 
-impl Phase {
+impl ApprovalPhase {
     /// Who decided, where somebody has.
     #[must_use]
     pub fn decision(&self) -> Option<&Decision> {
@@ -146,7 +146,7 @@ pub enum Verdict {
 /// What can happen to an approval.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
-pub enum Input {
+pub enum ApprovalInput {
     /// The document was seen in a state.
     Document {
         /// The document, and which change of it.

@@ -61,7 +61,7 @@ pub struct Delivery {
     pub attempt: u32,
     /// When the first attempt may have been made; what a look-up has to search from.
     pub since: Timestamp,
-    /// What an earlier attempt left with [`Notes`](crate::Notes), such as the handle of a running statement.
+    /// What an earlier attempt left with [`AttemptNotes`](crate::Notes), such as the handle of a running statement.
     pub note: Option<Bytes>,
     /// The form the route asks for, by a name that the sink knows.
     pub template: Option<Arc<str>>,
@@ -128,7 +128,7 @@ pub struct Root {
 
 /// What a delivery waits for: a place in an order, and room in quotas. Two different things.
 #[derive(Debug, Clone)]
-pub struct Plan {
+pub struct DeliveryPlan {
     /// One delivery of a lane is under way at a time, in the order of their events.
     pub lane: LaneKey,
     /// What one attempt spends.

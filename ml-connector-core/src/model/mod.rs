@@ -11,7 +11,9 @@ mod signal;
 mod time;
 mod time_of_day;
 
-pub use delivery::{Delivery, DeliveryId, Destination, Ended, Fate, Follow, Lookup, Plan, Receipt, Root};
+pub use delivery::{
+    Delivery, DeliveryId, DeliveryPlan, Destination, Ended, Fate, Follow, Lookup, Receipt, Root,
+};
 pub use event::{Change, Event, EventType, Origin};
 pub(crate) use id::text_id;
 pub use id::{AccountKey, Affinity, ConnectionId, DedupeKey, EndpointId, EntityRef, LaneKey, Partition, Seq};

@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::{
     Rotation,
     blob::{Blob, Cause, Kept, Phase, Received},
-    machine::{Action, Blocked, Granted, Input, Rules, Verdict, step},
+    machine::{Action, Blocked, Granted, Input, Rules, TokenOutcome, step},
 };
 use crate::{Secret, Timestamp, http::Answer};
 
@@ -382,7 +382,7 @@ impl World {
         let answer = match &self.hosts[host].doing {
             Doing::Asked { answer: Some(answer), .. } if *answer != REFUSED => *answer,
             Doing::Swap { task: Task::Answered(received), .. } => match verdict(received) {
-                Verdict::Granted(granted) => number(&granted.refresh.unwrap()),
+                TokenOutcome::Granted(granted) => number(&granted.refresh.unwrap()),
                 _ => return,
             },
             _ => return,
@@ -394,7 +394,7 @@ impl World {
     fn knows(&self, wanted: u8) -> bool {
         let is = |kept: &Option<Kept>| kept.as_ref().is_some_and(|kept| number(&kept.0) == wanted);
         let carries = |received: &Received| match verdict(received) {
-            Verdict::Granted(granted) => is(&granted.refresh.map(Kept)),
+            TokenOutcome::Granted(granted) => is(&granted.refresh.map(Kept)),
             _ => false,
         };
         is(&self.blob.refresh)
@@ -439,16 +439,21 @@ fn received(generation: u64, by: Uuid, now: i64, answer: u8) -> Received {
     Received::new(generation, by, &answer)
 }
 
-fn verdict(received: &Received) -> Verdict {
+fn verdict(received: &Received) -> TokenOutcome {
     let body = received.answer().body;
     let refresh = Secret::from(std::str::from_utf8(&body).unwrap());
     if number(&refresh) == REFUSED {
-        return Verdict::Failed { cause: Cause::Refused, code: String::new(), until: None, refresh: None };
+        return TokenOutcome::Failed {
+            cause: Cause::Refused,
+            code: String::new(),
+            until: None,
+            refresh: None,
+        };
     }
     // A life of nothing: the next refresh is due at once.
     let granted =
         Granted { access: Some(refresh.clone()), expires_in: Some(Duration::ZERO), refresh: Some(refresh) };
-    Verdict::Granted(granted)
+    TokenOutcome::Granted(granted)
 }
 
 fn input(task: &Task, owner: u128) -> Input {

@@ -76,7 +76,7 @@ pub(crate) enum Input {
     /// An answer arrived, in time or not.
     Answered(Received),
     /// An answer that was received means this.
-    Judged(Received, Verdict),
+    Judged(Received, TokenOutcome),
     /// A token of this generation was refused by the API.
     Rejected { generation: u64 },
     /// Somebody has connected.
@@ -85,7 +85,7 @@ pub(crate) enum Input {
 
 /// What an answer means.
 #[derive(Debug, Clone)]
-pub(crate) enum Verdict {
+pub(crate) enum TokenOutcome {
     Granted(Granted),
     /// No token, for this cause. A few vendors send a refresh token along.
     Failed {
@@ -444,10 +444,10 @@ impl Blob {
         self.since = self.generation;
     }
 
-    fn settle(&mut self, received: &Received, verdict: &Verdict, now: Timestamp, rules: &Rules) {
+    fn settle(&mut self, received: &Received, verdict: &TokenOutcome, now: Timestamp, rules: &Rules) {
         if received.consent {
             // Anything less says nothing about the chain that is there.
-            if let Verdict::Granted(granted) = verdict
+            if let TokenOutcome::Granted(granted) = verdict
                 && rules.connects_with(granted)
             {
                 self.connect(granted, received.at, rules);
@@ -459,11 +459,11 @@ impl Blob {
         }
         let current = received.generation == self.generation;
         match verdict {
-            Verdict::Granted(granted) if current => self.renew(granted, received.at),
-            Verdict::Granted(granted) => self.keep_spare(granted.refresh.as_ref()),
-            Verdict::Unreadable if current => self.lose(now, rules),
-            Verdict::Unreadable => {}
-            Verdict::Failed { cause, code, until, refresh } => {
+            TokenOutcome::Granted(granted) if current => self.renew(granted, received.at),
+            TokenOutcome::Granted(granted) => self.keep_spare(granted.refresh.as_ref()),
+            TokenOutcome::Unreadable if current => self.lose(now, rules),
+            TokenOutcome::Unreadable => {}
+            TokenOutcome::Failed { cause, code, until, refresh } => {
                 self.keep_spare(refresh.as_ref());
                 if !current {
                     return;

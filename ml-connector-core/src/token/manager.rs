@@ -15,7 +15,7 @@ use uuid::Uuid;
 use super::{
     Stored, Swap, TokenKey,
     blob::{Blob, Cause, Failure, Received},
-    machine::{Action, Blocked, Input, Need, Rules, Verdict, is_idle, need, step},
+    machine::{Action, Blocked, Input, Need, Rules, TokenOutcome, is_idle, need, step},
 };
 use crate::{
     Context, Error, ErrorKind, Result, Retry, Scope, Secret, Timestamp,
@@ -40,7 +40,7 @@ pub(crate) trait Endpoint: Debug + Send + Sync + 'static {
     ) -> Result<http::Response<Bytes>, TransportError>;
 
     /// Says what an answer means.
-    fn judge(&self, answer: &Answer) -> Verdict;
+    fn judge(&self, answer: &Answer) -> TokenOutcome;
 }
 
 /// One chain, as one process sees it. The chain itself is in the store.
@@ -113,7 +113,7 @@ impl<E: Endpoint> Manager<E> {
     }
 
     /// Stores the answer to the exchange of a consent's code, and then connects with it. Says what it meant.
-    pub(crate) async fn consented(&self, ctx: &Context, answer: &Answer) -> Result<Verdict> {
+    pub(crate) async fn consented(&self, ctx: &Context, answer: &Answer) -> Result<TokenOutcome> {
         let received = Received::of_consent(Uuid::new_v4(), answer);
         self.store(ctx, &received).await.map_err(|error| error.with_context("token_answer", "lost"))?;
         let verdict = self.endpoint.judge(&received.answer());
@@ -306,14 +306,14 @@ impl<E: Endpoint> Manager<E> {
         decode(ctx.tokens().load(&self.key).await?)
     }
 
-    fn log(&self, received: &Received, verdict: &Verdict) {
+    fn log(&self, received: &Received, verdict: &TokenOutcome) {
         let (key, generation) = (self.key.as_str(), received.generation);
         match verdict {
-            Verdict::Granted(_) => tracing::debug!(key, generation, "token granted"),
-            Verdict::Failed { cause, code, .. } => {
+            TokenOutcome::Granted(_) => tracing::debug!(key, generation, "token granted"),
+            TokenOutcome::Failed { cause, code, .. } => {
                 tracing::warn!(key, generation, ?cause, code, "token refused");
             }
-            Verdict::Unreadable => tracing::warn!(key, generation, "token answer not understood"),
+            TokenOutcome::Unreadable => tracing::warn!(key, generation, "token answer not understood"),
         }
     }
 }

@@ -18,7 +18,7 @@ pub(crate) use blob::{Blob, Cause, Kept};
 use bytes::Bytes;
 pub use health::TokenHealth;
 pub(crate) use health::health;
-pub(crate) use machine::{Granted, Input, Rules, Verdict};
+pub(crate) use machine::{Granted, Input, Rules, TokenOutcome};
 pub(crate) use manager::{Endpoint, Manager};
 pub use memory::MemoryTokenStore;
 pub use rotation::Rotation;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use ml_connector_core::{
-    Context, ErrorKind, Mode, Retry, Scope, Source, Timestamp,
+    Context, ErrorKind, Retry, Scope, Source, SourceMode, Timestamp,
     model::{Observed, Page, PollMode},
     rate::Quota,
 };
@@ -258,7 +258,7 @@ async fn a_connection_that_only_polls_needs_no_secret_and_takes_no_webhook() {
         .data_center(ml_connector_zoho::DataCenter::Eu)
         .client("id", "secret")
         .time_zone("UTC")
-        .mode(Mode::Poll)
+        .mode(SourceMode::Poll)
         .build()
         .unwrap();
     let request = http::Request::post("/?mlc_event=invoice.changed").body(Bytes::new()).unwrap();

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use ml_connector_core::{
-    Clock, Context, HttpTransport, Mode, Secret, Source, TokioClock,
+    Clock, Context, HttpTransport, Secret, Source, SourceMode, TokioClock,
     model::{Decimal, RecordKind, Subject, Upkeep},
     rate::MemoryRateLimiter,
     token::MemoryTokenStore,
@@ -120,7 +120,7 @@ async fn what_somebody_switched_off_or_deleted_is_repaired_and_the_gap_is_read()
 #[tokio::test(start_paused = true)]
 async fn a_look_that_breaks_off_after_a_repair_reads_the_gap_and_comes_again_soon() {
     let lab = Lab::new(Plan::Professional);
-    let source = lab.builder().webhook_secret(SECRET).mode(Mode::Webhook).build().unwrap();
+    let source = lab.builder().webhook_secret(SECRET).mode(SourceMode::Webhook).build().unwrap();
     let first = lab.look(&source, None).await;
     for name in ["mlc invoice changed 778812345", "mlc customer_payment changed 778812345"] {
         assert!(lab.books.deactivate_workflow(name));
@@ -168,7 +168,7 @@ async fn a_new_secret_and_a_new_url_are_told_to_the_same_webhooks() {
 async fn a_plan_without_webhooks_is_said_and_polled() {
     let lab = Lab::new(Plan::Standard);
     // The plan that is configured is not the one that is paid for.
-    let source = lab.builder().webhook_secret(SECRET).mode(Mode::Webhook).build().unwrap();
+    let source = lab.builder().webhook_secret(SECRET).mode(SourceMode::Webhook).build().unwrap();
     let looked = lab.look(&source, None).await;
     assert!(
         looked.problem.as_deref().unwrap().contains("plan Standard has no webhooks"),

@@ -10,10 +10,10 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::Request;
 use ml_connector_core::{
-    Context, Effect, Error, ErrorKind, Money, Notes, Result, Retry, Sink, SinkInfo, Source, SourceInfo,
-    Timestamp,
+    AttemptNotes, Context, Effect, Error, ErrorKind, Money, Result, Retry, Sink, SinkInfo, Source,
+    SourceInfo, Timestamp,
     model::{
-        Delivery, Destination, EntityRef, Intake, LaneKey, Lookup, Observation, Observed, Page, Plan,
+        Delivery, DeliveryPlan, Destination, EntityRef, Intake, LaneKey, Lookup, Observation, Observed, Page,
         PollMode, Prompt, Receipt, Record, RecordKind, Resolution, Revision, Signal, Status, Upkeep,
     },
     snapshot::Snapshot,
@@ -192,13 +192,13 @@ impl Sink for Connection {
         &self.sink
     }
 
-    fn plan(&self, delivery: &Delivery) -> Result<Plan> {
+    fn plan(&self, delivery: &Delivery) -> Result<DeliveryPlan> {
         let about = delivery.event.record.as_ref().and_then(|record| record.about.as_ref());
         let document = about.ok_or_else(|| Error::new(ErrorKind::InvalidRequest, "about nothing"))?;
-        Ok(Plan { lane: LaneKey::from(document.entity.to_string()), costs: Vec::new() })
+        Ok(DeliveryPlan { lane: LaneKey::from(document.entity.to_string()), costs: Vec::new() })
     }
 
-    async fn deliver(&self, ctx: &Context, batch: &[Delivery], _: &dyn Notes) -> Vec<Result<Receipt>> {
+    async fn deliver(&self, ctx: &Context, batch: &[Delivery], _: &dyn AttemptNotes) -> Vec<Result<Receipt>> {
         let mut results = Vec::new();
         for delivery in batch {
             results.push(self.carry_out(ctx, delivery).await);

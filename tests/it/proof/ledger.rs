@@ -6,12 +6,12 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::StatusCode;
 use ml_connector_core::{
-    AuditLog, Clock, Connector, Context, Effect, Error, ErrorKind, Notes, Repeat, Result, Secret, Sink,
-    SinkInfo, Source, SourceInfo, Timestamp,
+    AttemptNotes, AuditLog, Clock, Connector, Context, Effect, Error, ErrorKind, Repeat, Result, Secret,
+    Sink, SinkInfo, Source, SourceInfo, Timestamp,
     engine::Settings,
     http::Limits,
     model::{
-        Delivery, Destination, EntityRef, Intake, LaneKey, Lookup, Observation, Observed, Page, Plan,
+        Delivery, DeliveryPlan, Destination, EntityRef, Intake, LaneKey, Lookup, Observation, Observed, Page,
         PollMode, Prompt, Receipt, Record, RecordKind, Resolution, Revision, Signal, Status, Subject, Upkeep,
     },
     route::Route,
@@ -177,12 +177,12 @@ impl Sink for BoardSink {
         &self.info
     }
 
-    fn plan(&self, delivery: &Delivery) -> Result<Plan> {
+    fn plan(&self, delivery: &Delivery) -> Result<DeliveryPlan> {
         let number: u64 = delivery.event.entity.id.parse().unwrap_or(0);
-        Ok(Plan { lane: LaneKey::from(format!("corner/{}", number % LANES)), costs: Vec::new() })
+        Ok(DeliveryPlan { lane: LaneKey::from(format!("corner/{}", number % LANES)), costs: Vec::new() })
     }
 
-    async fn deliver(&self, ctx: &Context, batch: &[Delivery], _: &dyn Notes) -> Vec<Result<Receipt>> {
+    async fn deliver(&self, ctx: &Context, batch: &[Delivery], _: &dyn AttemptNotes) -> Vec<Result<Receipt>> {
         let mut results = Vec::with_capacity(batch.len());
         for delivery in batch {
             results.push(self.post(ctx, delivery).await);

@@ -25,7 +25,7 @@ use crate::{
     clock::sleep_until,
     http::{Answer, Phase, TransportError, require_secure},
     model::ConnectionId,
-    token::{Cause, Granted, Manager, TokenKey, Verdict},
+    token::{Cause, Granted, Manager, TokenKey, TokenOutcome},
 };
 
 /// Connects accounts by a person's consent: OAuth's authorization code, with a state, and PKCE where the vendor takes
@@ -289,11 +289,11 @@ fn no_answer(error: TransportError) -> Error {
         .with_source(error)
 }
 
-fn granted(verdict: Verdict) -> Result<Granted> {
+fn granted(verdict: TokenOutcome) -> Result<Granted> {
     let (cause, code) = match verdict {
-        Verdict::Granted(granted) => return Ok(granted),
-        Verdict::Failed { cause, code, .. } => (cause, code),
-        Verdict::Unreadable => {
+        TokenOutcome::Granted(granted) => return Ok(granted),
+        TokenOutcome::Failed { cause, code, .. } => (cause, code),
+        TokenOutcome::Unreadable => {
             let message = "the token endpoint's answer to the code could not be understood";
             return Err(Error::new(ErrorKind::InvalidResponse, message).with_effect(Effect::Unknown));
         }

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::{
     Error, ErrorKind, Retry, Secret, Timestamp,
     http::Answer,
-    token::{Cause, Granted, Verdict},
+    token::{Cause, Granted, TokenOutcome},
 };
 
 /// What is left at least of a token that has just been issued, whatever its `created_at` says.
@@ -26,26 +26,26 @@ pub(super) fn judge(
     answer: &Answer,
     millis_above: Option<Duration>,
     parse_error: Option<fn(&Answer) -> Option<Error>>,
-) -> Verdict {
+) -> TokenOutcome {
     let wire = Wire::read(&answer.body);
     if answer.status.is_success()
         && let Some(granted) = wire.as_ref().and_then(|wire| wire.granted(millis_above, answer.received_at))
     {
-        return Verdict::Granted(granted);
+        return TokenOutcome::Granted(granted);
     }
     let refresh = wire.as_ref().and_then(|wire| wire.text(&wire.refresh_token)).map(Secret::from);
     if let Some(error) = parse_error.and_then(|parse_error| parse_error(answer)) {
         let (cause, until) = cause_of(&error);
         let code = error.context("code").map_or_else(|| error.kind().to_string(), shown);
-        return Verdict::Failed { cause, code, until, refresh };
+        return TokenOutcome::Failed { cause, code, until, refresh };
     }
     let code = wire.as_ref().and_then(Wire::code);
-    let Some(cause) = cause_by_rfc(answer.status, code.as_ref()) else { return Verdict::Unreadable };
+    let Some(cause) = cause_by_rfc(answer.status, code.as_ref()) else { return TokenOutcome::Unreadable };
     let code = match &code {
         Some(code) => shown(code.as_ref()),
         None => answer.status.as_u16().to_string(),
     };
-    Verdict::Failed { cause, code, until: answer.retry_after(), refresh }
+    TokenOutcome::Failed { cause, code, until: answer.retry_after(), refresh }
 }
 
 /// The fields of a token answer, each as whatever it came.

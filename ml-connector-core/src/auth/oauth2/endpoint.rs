@@ -17,7 +17,7 @@ use super::{
 use crate::{
     Context, Secret,
     http::{Answer, Limits, Phase, TransportError},
-    token::{Endpoint, Verdict},
+    token::{Endpoint, TokenOutcome},
 };
 
 /// Token answers are a few kilobytes; whatever is larger is a proxy's page.
@@ -54,7 +54,7 @@ impl Endpoint for TokenEndpoint {
         self.send(ctx, &exchange).await
     }
 
-    fn judge(&self, answer: &Answer) -> Verdict {
+    fn judge(&self, answer: &Answer) -> TokenOutcome {
         answer::judge(answer, self.config.millis_above, self.config.parse_error)
     }
 }

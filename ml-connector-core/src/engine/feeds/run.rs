@@ -21,7 +21,7 @@ use super::{
     sweep,
 };
 use crate::{
-    Error, ErrorKind, Feed, Result, Scope, Timestamp,
+    Error, ErrorKind, FeedInfo, Result, Scope, Timestamp,
     audit::{Committed, DocumentWrite, EntryKind, Expected, Lease, Outcome, Parent, Settlement, Transaction},
     model::{Change, EntityRef, Event, Origin, Page, PollMode, Seq, Signal, Subject},
 };
@@ -323,7 +323,7 @@ impl<'a> Turn<'a> {
         transaction: &mut Transaction,
     ) -> Result<()> {
         let info = self.slot.source.info();
-        let (series, feeds): (_, &[Feed]) = match ask(&settled.signal) {
+        let (series, feeds): (_, &[FeedInfo]) = match ask(&settled.signal) {
             Some(Ask::Read(n)) if n == state.read => (Series::Read, &info.feeds),
             Some(Ask::Sweep(n)) if n == state.sweep => (Series::Sweep, &info.sweeps),
             _ => return Ok(()),

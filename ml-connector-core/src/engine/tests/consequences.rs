@@ -8,11 +8,12 @@ use vendor::{Fault, webhook};
 
 use super::*;
 use crate::{
-    Context, Effect, Error, ErrorKind, Notes, Result, Retry, Scope, Sink, SinkInfo, Source, SourceInfo,
+    AttemptNotes, Context, Effect, Error, ErrorKind, Result, Retry, Scope, Sink, SinkInfo, Source,
+    SourceInfo,
     model::{
-        ConnectionId, Delivery, Ended, EntityRef, Event, Fate, Intake, LaneKey, Lookup, Observation,
-        Observed, Page, Plan, PollMode, Prompt, Raw, Receipt, Record, RecordKind, Resolution, Revision,
-        Signal, Status, Upkeep,
+        ConnectionId, Delivery, DeliveryPlan, Ended, EntityRef, Event, Fate, Intake, LaneKey, Lookup,
+        Observation, Observed, Page, PollMode, Prompt, Raw, Receipt, Record, RecordKind, Resolution,
+        Revision, Signal, Status, Upkeep,
     },
     snapshot::Snapshot,
 };
@@ -60,11 +61,11 @@ impl Sink for Desk {
         &self.0.sink
     }
 
-    fn plan(&self, _: &Delivery) -> Result<Plan> {
-        Ok(Plan { lane: LaneKey::from("in"), costs: Vec::new() })
+    fn plan(&self, _: &Delivery) -> Result<DeliveryPlan> {
+        Ok(DeliveryPlan { lane: LaneKey::from("in"), costs: Vec::new() })
     }
 
-    async fn deliver(&self, ctx: &Context, batch: &[Delivery], _: &dyn Notes) -> Vec<Result<Receipt>> {
+    async fn deliver(&self, ctx: &Context, batch: &[Delivery], _: &dyn AttemptNotes) -> Vec<Result<Receipt>> {
         {
             let mut lose = self.0.lose_answers.lock().unwrap();
             if *lose > 0 {

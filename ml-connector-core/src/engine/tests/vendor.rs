@@ -10,13 +10,13 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use crate::{
-    Context, Effect, Error, ErrorKind, Feed, Mode, Money, Notes, OnUnknown, Repeat, Result, Sink, SinkInfo,
-    Source, SourceInfo, Timestamp,
+    AttemptNotes, Context, Effect, Error, ErrorKind, FeedInfo, Money, OnUnknown, Repeat, Result, Sink,
+    SinkInfo, Source, SourceInfo, SourceMode, Timestamp,
     auth::OAuth2,
     model::{
-        AccountKey, ConnectionId, Date, Delivery, EntityRef, Intake, LaneKey, Lookup, Observation, Observed,
-        Page, Plan, PollMode, Prompt, Receipt, Record, RecordKind, Resolution, Revision, Signal, Status,
-        Upkeep,
+        AccountKey, ConnectionId, Date, Delivery, DeliveryPlan, EntityRef, Intake, LaneKey, Lookup,
+        Observation, Observed, Page, PollMode, Prompt, Receipt, Record, RecordKind, Resolution, Revision,
+        Signal, Status, Upkeep,
     },
     rate::{Cost, Quota},
     snapshot::Snapshot,
@@ -109,9 +109,9 @@ impl LedgerSource {
     }
 
     /// With a feed that is read every quarter of an hour and swept every day.
-    pub(super) fn polled(mut self, mode: Mode) -> Self {
-        self.info.feeds = vec![Feed { name: "invoices", every: Duration::from_secs(900) }];
-        self.info.sweeps = vec![Feed { name: "invoices", every: Duration::from_secs(86_400) }];
+    pub(super) fn polled(mut self, mode: SourceMode) -> Self {
+        self.info.feeds = vec![FeedInfo { name: "invoices", every: Duration::from_secs(900) }];
+        self.info.sweeps = vec![FeedInfo { name: "invoices", every: Duration::from_secs(86_400) }];
         self.info.mode = mode;
         self
     }
@@ -129,7 +129,7 @@ impl LedgerSource {
     /// With tokens that have to be kept alive, and nothing else to do.
     pub(super) fn idle(mut self, tokens: OAuth2) -> Self {
         self.info.tokens = Some(tokens);
-        self.info.mode = Mode::Poll;
+        self.info.mode = SourceMode::Poll;
         self
     }
 
@@ -327,7 +327,7 @@ impl Sink for BoardSink {
         &self.info
     }
 
-    fn plan(&self, delivery: &Delivery) -> Result<Plan> {
+    fn plan(&self, delivery: &Delivery) -> Result<DeliveryPlan> {
         if delivery.destination.as_str() == "nowhere" {
             return Err(Error::new(ErrorKind::InvalidRequest, "the board has no such corner"));
         }
@@ -335,10 +335,10 @@ impl Sink for BoardSink {
         let quota = self.board.quota.lock().unwrap().unwrap_or(once_a_second);
         let key = crate::rate::QuotaKey::from(format!("board/{}", delivery.destination));
         let lane = LaneKey::from(delivery.destination.as_str());
-        Ok(Plan { lane, costs: vec![Cost::one(key, Arc::from([quota]))] })
+        Ok(DeliveryPlan { lane, costs: vec![Cost::one(key, Arc::from([quota]))] })
     }
 
-    async fn deliver(&self, ctx: &Context, batch: &[Delivery], _: &dyn Notes) -> Vec<Result<Receipt>> {
+    async fn deliver(&self, ctx: &Context, batch: &[Delivery], _: &dyn AttemptNotes) -> Vec<Result<Receipt>> {
         let mut results = Vec::new();
         for delivery in batch {
             let fault = self.board.faults.lock().unwrap().pop_front();

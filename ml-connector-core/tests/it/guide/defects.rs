@@ -13,12 +13,12 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::Request;
 use ml_connector_core::{
-    Context, Effect, Error, ErrorKind, Notes, Result, Retry, Scope, Sink, SinkInfo, Source, SourceInfo,
-    Timestamp,
+    AttemptNotes, Context, Effect, Error, ErrorKind, Result, Retry, Scope, Sink, SinkInfo, Source,
+    SourceInfo, Timestamp,
     conformance::{sink, source},
     model::{
-        Delivery, DeliveryId, EntityRef, Intake, LaneKey, Lookup, Observed, Page, Plan, PollMode, Prompt,
-        Receipt, Resolution, Revision, Signal, Upkeep,
+        Delivery, DeliveryId, DeliveryPlan, EntityRef, Intake, LaneKey, Lookup, Observed, Page, PollMode,
+        Prompt, Receipt, Resolution, Revision, Signal, Upkeep,
     },
     snapshot::Snapshot,
 };
@@ -263,18 +263,23 @@ impl Sink for Mutant {
         Sink::info(&self.ledgerly)
     }
 
-    fn plan(&self, delivery: &Delivery) -> Result<Plan> {
+    fn plan(&self, delivery: &Delivery) -> Result<DeliveryPlan> {
         let plan = self.ledgerly.plan(delivery)?;
         static LANES: AtomicU64 = AtomicU64::new(0);
         Ok(match self.defect {
             Some(ShufflesLanes) => {
-                Plan { lane: LaneKey::new(LANES.fetch_add(1, Ordering::Relaxed).to_string()), ..plan }
+                DeliveryPlan { lane: LaneKey::new(LANES.fetch_add(1, Ordering::Relaxed).to_string()), ..plan }
             }
             _ => plan,
         })
     }
 
-    async fn deliver(&self, ctx: &Context, batch: &[Delivery], notes: &dyn Notes) -> Vec<Result<Receipt>> {
+    async fn deliver(
+        &self,
+        ctx: &Context,
+        batch: &[Delivery],
+        notes: &dyn AttemptNotes,
+    ) -> Vec<Result<Receipt>> {
         self.count();
         let mut batch = batch.to_vec();
         if self.has(MarksEachAttempt) {

@@ -7,7 +7,7 @@ use crate::{
     Retry,
     auth::oauth2::answer::judge,
     http::Answer,
-    token::{Cause, Verdict},
+    token::{Cause, TokenOutcome},
 };
 
 const DAY: Option<Duration> = Some(Duration::from_secs(86_400));
@@ -23,7 +23,7 @@ fn answer(status: u16, body: &str) -> Answer {
 
 fn granted(status: u16, body: &str) -> (String, Option<u64>, Option<String>) {
     match judge(&answer(status, body), DAY, None) {
-        Verdict::Granted(granted) => (
+        TokenOutcome::Granted(granted) => (
             granted.access.unwrap().expose().to_owned(),
             granted.expires_in.map(|life| life.as_secs()),
             granted.refresh.map(|refresh| refresh.expose().to_owned()),
@@ -34,7 +34,7 @@ fn granted(status: u16, body: &str) -> (String, Option<u64>, Option<String>) {
 
 fn failed(status: u16, body: &str) -> (Cause, String) {
     match judge(&answer(status, body), DAY, None) {
-        Verdict::Failed { cause, code, .. } => (cause, code),
+        TokenOutcome::Failed { cause, code, .. } => (cause, code),
         other => panic!("{status} {body}: {other:?}"),
     }
 }
@@ -85,7 +85,7 @@ fn tokens_are_found_in_whatever_a_vendor_calls_a_success() {
 #[test]
 fn milliseconds_are_believed_only_where_the_vendor_is_known_for_them() {
     let verdict = judge(&answer(200, r#"{"access_token":"a","expires_in":172800}"#), None, None);
-    let Verdict::Granted(granted) = verdict else { panic!("{verdict:?}") };
+    let TokenOutcome::Granted(granted) = verdict else { panic!("{verdict:?}") };
     assert_eq!(granted.expires_in, Some(Duration::from_secs(172_800)));
 }
 
@@ -145,14 +145,14 @@ fn failures_are_told_apart_by_status_and_code() {
 #[test]
 fn a_success_that_cannot_be_read_is_no_failure() {
     for body in ["", "{}", "<html>", "[]", r#"{"access_token":""}"#, r#"{"access_token":7}"#] {
-        assert!(matches!(judge(&answer(200, body), None, None), Verdict::Unreadable), "{body}");
+        assert!(matches!(judge(&answer(200, body), None, None), TokenOutcome::Unreadable), "{body}");
     }
 }
 
 #[test]
 fn a_refresh_token_beside_an_error_is_not_lost() {
     let verdict = judge(&answer(400, r#"{"error":"access_denied","refresh_token":"r2"}"#), None, None);
-    let Verdict::Failed { refresh: Some(refresh), .. } = verdict else { panic!("{verdict:?}") };
+    let TokenOutcome::Failed { refresh: Some(refresh), .. } = verdict else { panic!("{verdict:?}") };
     assert_eq!(refresh.expose(), "r2");
 }
 
@@ -168,7 +168,7 @@ fn a_vendor_judges_its_own_codes_and_leaves_the_rest_to_the_rfc() {
         body.contains("invalid_code").then_some(refused)
     }
     let of = |body| match judge(&answer(200, body), None, Some(vendor)) {
-        Verdict::Failed { cause, code, until, .. } => (cause, code, until),
+        TokenOutcome::Failed { cause, code, until, .. } => (cause, code, until),
         other => panic!("{other:?}"),
     };
     assert_eq!(of(r#"{"error":"invalid_code"}"#), (Cause::Refused, "invalid_code".into(), None));
@@ -176,5 +176,5 @@ fn a_vendor_judges_its_own_codes_and_leaves_the_rest_to_the_rfc() {
     assert_eq!(of(r#"{"error":"Access Denied"}"#), (Cause::Throttled, "rate_limited".into(), until));
     assert_eq!(of(r#"{"error":"invalid_client"}"#), (Cause::Misconfigured, "invalid_client".into(), None));
     let verdict = judge(&answer(200, r#"{"access_token":"invalid_code"}"#), None, Some(vendor));
-    assert!(matches!(verdict, Verdict::Granted(_)));
+    assert!(matches!(verdict, TokenOutcome::Granted(_)));
 }
