@@ -189,7 +189,8 @@ impl Error {
         self
     }
 
-    /// Adds a fact for the reader: an id, a code, a number. Never a body, a secret or personal data.
+    /// Adds a fact for the reader: an id, a code, a number. Never a body, a secret or personal data. Keys that other code
+    /// reads are constants in [`error_context`](crate::error_context).
     #[must_use]
     pub fn with_context(mut self, key: &'static str, value: impl fmt::Display) -> Self {
         self.0.context.push((key, value.to_string()));

@@ -65,6 +65,7 @@ pub mod conformance;
 mod context;
 pub mod engine;
 mod error;
+pub mod error_context;
 #[cfg(doc)]
 pub mod guide;
 pub mod http;

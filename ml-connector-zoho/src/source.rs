@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::Request;
 use ml_connector_core::{
-    Context, Error, ErrorKind, Result, Scope, SinkInfo, Source, SourceInfo, Timestamp,
+    Context, Error, ErrorKind, Result, Scope, SinkInfo, Source, SourceInfo, Timestamp, error_context,
     model::{
         EntityRef, Intake, Observation, Observed, Page, PollMode, Prompt, Raw, RecordKind, Resolution,
         Signal, Subject, Upkeep,
@@ -135,7 +135,7 @@ impl ZohoBooks {
     async fn find_organization(&self, ctx: &Context) -> Result<()> {
         let found = self.organizations(ctx).await.map_err(|error| match error.kind() {
             // What the token endpoint says, or that there is no token, is clear enough.
-            ErrorKind::Unauthenticated if error.context("vendor_code").is_some() => Error::new(
+            ErrorKind::Unauthenticated if error.context(error_context::STATUS).is_some() => Error::new(
                 ErrorKind::Unauthenticated,
                 "the API does not take a fresh token: the API host is of another data center than the accounts \
                  host, or the scope ZohoBooks.settings.READ is missing",

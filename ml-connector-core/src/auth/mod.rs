@@ -9,7 +9,10 @@ use async_trait::async_trait;
 pub use authorizer::{Authorizer, AuthorizerConfig, Callback, Connected};
 #[cfg(feature = "certificate")]
 pub use oauth2::CertificateAssertion;
-pub use oauth2::{ClientAssertion, ClientAuth, Grant, OAuth2, OAuth2Config, TokenStatus};
+pub use oauth2::{
+    ClientAssertion, ClientAuth, Grant, OAuth2, OAuth2Config, TokenError, TokenErrorKind, TokenResponse,
+    TokenStatus,
+};
 
 use crate::{Context, Error, ErrorKind, Result, Secret};
 pub use crate::{

@@ -91,6 +91,8 @@ pub(crate) enum TokenOutcome {
     Failed {
         cause: Cause,
         code: String,
+        /// What a person has to know.
+        message: Option<String>,
         until: Option<Timestamp>,
         refresh: Option<Secret>,
     },
@@ -245,7 +247,7 @@ pub(crate) fn step(blob: &Blob, input: &Input, now: Timestamp, rules: &Rules) ->
             if blob.is_unending(rules) {
                 let mut next = blob.clone();
                 next.access = None;
-                let failure = next.fail(Cause::Refused, TOKEN_REFUSED.into(), None, now, rules);
+                let failure = next.fail(Cause::Refused, TOKEN_REFUSED.into(), None, now, rules).clone();
                 return (Some(next), Action::Stop(Blocked::Failed(failure)));
             }
             // A refused token that cannot be replaced yet is kept: it may serve other calls.
@@ -463,7 +465,7 @@ impl Blob {
             TokenOutcome::Granted(granted) => self.keep_spare(granted.refresh.as_ref()),
             TokenOutcome::Unreadable if current => self.lose(now, rules),
             TokenOutcome::Unreadable => {}
-            TokenOutcome::Failed { cause, code, until, refresh } => {
+            TokenOutcome::Failed { cause, code, message, until, refresh } => {
                 self.keep_spare(refresh.as_ref());
                 if !current {
                     return;
@@ -474,7 +476,7 @@ impl Blob {
                     self.refresh = other;
                     self.begin_generation();
                 } else {
-                    self.fail(*cause, code.clone(), *until, now, rules);
+                    self.fail(*cause, code.clone(), *until, now, rules).message.clone_from(message);
                 }
             }
         }
@@ -534,7 +536,7 @@ impl Blob {
         until: Option<Timestamp>,
         now: Timestamp,
         rules: &Rules,
-    ) -> Failure {
+    ) -> &mut Failure {
         let count = self.failure.as_ref().map_or(1, |failure| failure.count.saturating_add(1));
         let growing = |max: Duration| now + COOL_DOWN.saturating_mul(1 << (count - 1).min(16)).min(max);
         let until = match cause {
@@ -544,8 +546,8 @@ impl Blob {
             Cause::Throttled => Some(until.unwrap_or(now + rules.throttle_pause).max(growing(COOL_DOWN))),
         };
         let at = until.map(|_| now);
-        let failure = Failure { cause, code, at, until, count, config: rules.config.clone() };
-        self.failure.insert(failure).clone()
+        let failure = Failure { cause, code, message: None, at, until, count, config: rules.config.clone() };
+        self.failure.insert(failure)
     }
 
     /// A changed app, secret or endpoint ends a failure.

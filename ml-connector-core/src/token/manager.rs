@@ -1,6 +1,7 @@
 //! Drives a chain of tokens: each arrow of the machine is one swap.
 
 use std::{
+    borrow::Cow,
     fmt::Debug,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -20,6 +21,7 @@ use super::{
 use crate::{
     Context, Error, ErrorKind, Result, Retry, Scope, Secret, Timestamp,
     clock::sleep_until,
+    error_context,
     http::{Answer, Phase, TransportError},
 };
 
@@ -343,24 +345,40 @@ pub(crate) fn blocked_error(blocked: &Blocked) -> Error {
         }
         Blocked::Failed(failure) => failure,
     };
-    let Failure { cause, code, until, .. } = failure;
-    let (kind, message) = match cause {
-        Cause::Refused => {
-            (ErrorKind::Unauthenticated, "the token was refused: the account has to be connected anew")
-        }
-        Cause::AnswerLost => (
-            ErrorKind::Unauthenticated,
-            "the answers to two token requests were lost: the account has to be connected anew",
-        ),
-        Cause::Misconfigured => {
-            (ErrorKind::ConfigInvalid, "the token endpoint refused the app's id, secret or request")
-        }
-        Cause::Throttled => (ErrorKind::RateLimited, "the token endpoint wants to be left alone"),
-        Cause::Unavailable => (ErrorKind::Unavailable, "the token endpoint gave no usable answer"),
-    };
+    let Failure { cause, code, message, until, .. } = failure;
+    let (kind, what) = cause.told();
     let retry = match (cause, until) {
         (Cause::Throttled | Cause::Unavailable, Some(until)) => Retry::At(*until),
         _ => Retry::Never,
     };
-    Error::new(kind, message).with_scope(Scope::Connection).with_retry(retry).with_context("code", code)
+    Error::new(kind, told(what, message.as_deref()))
+        .with_scope(Scope::Connection)
+        .with_retry(retry)
+        .with_context(error_context::CODE, code)
+}
+
+/// What happened, and what a person has to know about it.
+pub(crate) fn told(what: &'static str, message: Option<&str>) -> Cow<'static, str> {
+    message.map_or(Cow::Borrowed(what), |message| Cow::Owned(format!("{what}: {message}")))
+}
+
+impl Cause {
+    /// What the caller of an API learns.
+    fn told(self) -> (ErrorKind, &'static str) {
+        match self {
+            Self::Refused => (
+                ErrorKind::Unauthenticated,
+                "the token was refused, and the account has to be connected anew",
+            ),
+            Self::AnswerLost => (
+                ErrorKind::Unauthenticated,
+                "the answers to two token requests were lost: the account has to be connected anew",
+            ),
+            Self::Misconfigured => {
+                (ErrorKind::ConfigInvalid, "the token endpoint refused the app's id, secret or request")
+            }
+            Self::Throttled => (ErrorKind::RateLimited, "the token endpoint wants to be left alone"),
+            Self::Unavailable => (ErrorKind::Unavailable, "the token endpoint gave no usable answer"),
+        }
+    }
 }

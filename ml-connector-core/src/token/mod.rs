@@ -19,7 +19,7 @@ use bytes::Bytes;
 pub use health::TokenHealth;
 pub(crate) use health::health;
 pub(crate) use machine::{Granted, Input, Rules, TokenOutcome};
-pub(crate) use manager::{Endpoint, Manager};
+pub(crate) use manager::{Endpoint, Manager, told};
 pub use memory::MemoryTokenStore;
 pub use rotation::Rotation;
 

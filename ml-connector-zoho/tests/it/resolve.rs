@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use ml_connector_core::{
-    Effect, Error, ErrorKind, Retry, Scope, Source, Timestamp,
+    Effect, Error, ErrorKind, Retry, Scope, Source, Timestamp, error_context,
     model::{EntityRef, Observation, Observed, PollMode, Resolution, Signal, Status, Subject},
     rate::{Feedback, Quota},
     snapshot::{Policy, Snapshot, Step, step},
@@ -189,7 +189,7 @@ async fn an_error_behind_a_200_is_an_error() {
     let server = serve(vec![answer(200, "error-400-code6041.json")]).await;
     let error = resolve(&server, "invoice.changed", None).await.unwrap_err();
     assert_eq!((error.kind(), error.scope()), (ErrorKind::ConfigInvalid, &Scope::Connection));
-    assert_eq!(error.context("vendor_code"), Some("6041"));
+    assert_eq!(error.context(error_context::CODE), Some("6041"));
     assert!(!format!("{error:?}").contains("CompanyID"), "{error:?}");
 }
 

@@ -55,7 +55,7 @@ impl Endpoint for TokenEndpoint {
     }
 
     fn judge(&self, answer: &Answer) -> TokenOutcome {
-        answer::judge(answer, self.config.millis_above, self.config.parse_error)
+        answer::judge(answer, (self.config.normalize)(answer))
     }
 }
 

@@ -119,7 +119,13 @@ fn a_consent_begins_another_chain_and_a_failed_one_changes_nothing() {
     for verdict in [
         TokenOutcome::Granted(Granted { refresh: None, ..granted }),
         TokenOutcome::Unreadable,
-        TokenOutcome::Failed { cause: Cause::Refused, code: String::new(), until: None, refresh: None },
+        TokenOutcome::Failed {
+            cause: Cause::Refused,
+            code: String::new(),
+            message: None,
+            until: None,
+            refresh: None,
+        },
     ] {
         assert_eq!(consented(&before, verdict), before);
     }
