@@ -90,6 +90,6 @@ pub use error::{Effect, Error, ErrorKind, Result, Retry, Scope};
 pub use model::{Money, Timestamp};
 pub use secret::Secret;
 pub use sink::{AttemptNotes, OnUnknown, Repeat, Sink, SinkInfo};
-pub use source::{FeedInfo, Source, SourceInfo, SourceMode};
+pub use source::{FeedInfo, PollRequest, ReceiveRequest, Source, SourceInfo, SourceMode, UpkeepRequest};
 
 pub use crate::{audit::AuditLog, http::HttpTransport, rate::RateLimiter, token::TokenStore};

@@ -100,7 +100,7 @@ impl Sink for Slack {
             Place::Update { .. } => vec![self.pacing.method("chat.update")],
             Place::Ephemeral { .. } => vec![self.pacing.method("chat.postEphemeral")],
         };
-        Ok(DeliveryPlan { lane: place.lane(delivery), costs })
+        Ok(DeliveryPlan::new(place.lane(delivery)).costs(costs))
     }
 
     async fn deliver(

@@ -428,8 +428,8 @@ fn info(config: &Config) -> Result<SourceInfo> {
         if info.feeds.iter().any(|feed| feed.name == name) {
             return Err(invalid("resources has a kind of record twice").with_context("kind", kind));
         }
-        info.feeds.push(FeedInfo { name, every });
-        info.sweeps.push(FeedInfo { name, every: SWEEP_EVERY });
+        info.feeds.push(FeedInfo::new(name, every));
+        info.sweeps.push(FeedInfo::new(name, SWEEP_EVERY));
     }
     if info.feeds.is_empty() {
         return Err(missing("resources"));

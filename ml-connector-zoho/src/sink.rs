@@ -34,7 +34,7 @@ impl Sink for ZohoBooks {
     fn plan(&self, delivery: &Delivery) -> Result<DeliveryPlan> {
         let command = Command::parse(&delivery.destination)?;
         let document = command.document(self.connection(), &delivery.event)?;
-        Ok(DeliveryPlan { lane: LaneKey::new(format!("document:{document}")), costs: Vec::new() })
+        Ok(DeliveryPlan::new(LaneKey::new(format!("document:{document}"))))
     }
 
     async fn deliver(

@@ -16,16 +16,16 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use ml_connector_core::{
-    AttemptNotes, AuditLog, Clock, Connector, Context, Error, ErrorKind, Repeat, Result, Sink, SinkInfo,
-    Source, SourceInfo, SystemClock, Timestamp,
+    AttemptNotes, AuditLog, Clock, Connector, Context, Error, ErrorKind, PollRequest, ReceiveRequest, Repeat,
+    Result, Sink, SinkInfo, Source, SourceInfo, SystemClock, Timestamp, UpkeepRequest,
     audit::{
         Committed, EntryKind, EntryState, Index, LeaseRequest, NewEntry, Outcome, Parent, PendingScope,
         Query, Settlement, Transaction,
     },
     model::{
         Affinity, Change, Delivery, DeliveryId, DeliveryPlan, EntityRef, Event, Intake, LaneKey, Lookup,
-        Observation, Observed, Page, PollMode, Prompt, Receipt, Record, RecordKind, Resolution, Revision,
-        Seq, Signal, Status, Upkeep,
+        Observation, Observed, Page, Prompt, Receipt, Record, RecordKind, Resolution, Revision, Seq, Signal,
+        Status, Upkeep,
     },
     snapshot::Snapshot,
 };
@@ -325,7 +325,7 @@ impl Source for Books {
         &self.info
     }
 
-    fn receive(&self, _: &http::Request<Bytes>, _: Option<&Bytes>, _: Timestamp) -> Result<Intake> {
+    fn receive(&self, _: ReceiveRequest<'_>) -> Result<Intake> {
         Err(Error::new(ErrorKind::SignatureInvalid, "there are no webhooks"))
     }
 
@@ -348,12 +348,12 @@ impl Source for Books {
         Ok(Resolution::Observed(vec![Observation { entity: entity.clone(), read_at: ctx.now(), state }]))
     }
 
-    async fn poll(&self, _: &Context, _: &str, _: PollMode, _: Option<&Bytes>) -> Result<Page> {
+    async fn poll(&self, _: &Context, _: PollRequest<'_>) -> Result<Page> {
         Err(Error::new(ErrorKind::Unsupported, "there are no feeds"))
     }
 
-    async fn upkeep(&self, _: &Context, _: Option<&str>, _: Option<&Bytes>) -> Result<Upkeep> {
-        Ok(Upkeep { state: Bytes::new(), signals: Vec::new(), next: Timestamp::MAX, problem: None })
+    async fn upkeep(&self, _: &Context, _: UpkeepRequest<'_>) -> Result<Upkeep> {
+        Ok(Upkeep::new(Timestamp::MAX))
     }
 }
 
@@ -370,7 +370,7 @@ impl Sink for Board {
     }
 
     fn plan(&self, delivery: &Delivery) -> Result<DeliveryPlan> {
-        Ok(DeliveryPlan { lane: LaneKey::from(delivery.destination.as_str()), costs: Vec::new() })
+        Ok(DeliveryPlan::new(LaneKey::from(delivery.destination.as_str())))
     }
 
     async fn deliver(&self, _: &Context, batch: &[Delivery], _: &dyn AttemptNotes) -> Vec<Result<Receipt>> {

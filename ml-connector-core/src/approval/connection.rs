@@ -17,12 +17,12 @@ use super::{
     step::step,
 };
 use crate::{
-    AttemptNotes, Context, Error, ErrorKind, Result, Retry, Scope, Sink, SinkInfo, Source, SourceInfo,
-    Timestamp,
+    AttemptNotes, Context, Error, ErrorKind, PollRequest, ReceiveRequest, Result, Retry, Scope, Sink,
+    SinkInfo, Source, SourceInfo, Timestamp, UpkeepRequest, error_context,
     model::{
         Actor, Change, ConnectionId, Delivery, DeliveryPlan, DocumentRef, EntityRef, Event, Fate, Intake,
-        LaneKey, Lookup, Page, PollMode, Prompt, Receipt, Record, RecordKind, Resolution, Revision, Signal,
-        Subject, Upkeep,
+        LaneKey, Lookup, Page, Prompt, Receipt, Record, RecordKind, Resolution, Revision, Signal, Subject,
+        Upkeep,
     },
     snapshot::Snapshot,
 };
@@ -220,7 +220,7 @@ impl Source for Approvals {
         &self.0.source
     }
 
-    fn receive(&self, _: &http::Request<Bytes>, _: Option<&Bytes>, _: Timestamp) -> Result<Intake> {
+    fn receive(&self, _: ReceiveRequest<'_>) -> Result<Intake> {
         Err(Error::new(
             ErrorKind::SignatureInvalid,
             "approvals take no webhooks: clicks come through their own source",
@@ -284,11 +284,12 @@ impl Source for Approvals {
         Ok(Resolution::Scheduled { seen, later })
     }
 
-    async fn poll(&self, _: &Context, feed: &str, _: PollMode, _: Option<&Bytes>) -> Result<Page> {
-        Err(Error::new(ErrorKind::Unsupported, "approvals have no feeds").with_context("feed", feed))
+    async fn poll(&self, _: &Context, request: PollRequest<'_>) -> Result<Page> {
+        Err(Error::new(ErrorKind::Unsupported, "approvals have no feeds")
+            .with_context(error_context::FEED, request.feed))
     }
 
-    async fn upkeep(&self, ctx: &Context, _: Option<&str>, _: Option<&Bytes>) -> Result<Upkeep> {
+    async fn upkeep(&self, ctx: &Context, _: UpkeepRequest<'_>) -> Result<Upkeep> {
         Ok(Upkeep {
             state: Bytes::new(),
             signals: Vec::new(),
@@ -311,7 +312,7 @@ impl Sink for Approvals {
         }
         let id = self.understand(&delivery.event)?.map(|(id, _)| id);
         let lane = id.map_or(LaneKey::from("other"), |id| LaneKey::new(entity(&id).to_string()));
-        Ok(DeliveryPlan { lane, costs: Vec::new() })
+        Ok(DeliveryPlan::new(lane))
     }
 
     async fn deliver(&self, _: &Context, batch: &[Delivery], _: &dyn AttemptNotes) -> Vec<Result<Receipt>> {

@@ -89,7 +89,8 @@ pub enum Phase {
 }
 
 /// Why no answer arrived.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
 pub struct TransportError {
     phase: Phase,
     message: &'static str,
@@ -114,17 +115,5 @@ impl TransportError {
     #[must_use]
     pub fn phase(&self) -> Phase {
         self.phase
-    }
-}
-
-impl fmt::Display for TransportError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.message)
-    }
-}
-
-impl std::error::Error for TransportError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.source.as_deref().map(|source| source as _)
     }
 }

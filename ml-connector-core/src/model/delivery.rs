@@ -128,11 +128,27 @@ pub struct Root {
 
 /// What a delivery waits for: a place in an order, and room in quotas. Two different things.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct DeliveryPlan {
     /// One delivery of a lane is under way at a time, in the order of their events.
     pub lane: LaneKey,
     /// What one attempt spends.
     pub costs: Vec<Cost>,
+}
+
+impl DeliveryPlan {
+    /// A place in a lane that spends nothing.
+    #[must_use]
+    pub fn new(lane: LaneKey) -> Self {
+        Self { lane, costs: Vec::new() }
+    }
+
+    /// Sets what one attempt spends.
+    #[must_use]
+    pub fn costs(mut self, costs: Vec<Cost>) -> Self {
+        self.costs = costs;
+        self
+    }
 }
 
 /// Proof of a delivery.

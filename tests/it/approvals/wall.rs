@@ -164,7 +164,7 @@ impl Sink for Painter {
             Some(root) if delivery.follow == Some(Follow::Update) => format!("update:{}", root.reference),
             _ => delivery.destination.to_string(),
         };
-        Ok(DeliveryPlan { lane: LaneKey::from(lane), costs: Vec::new() })
+        Ok(DeliveryPlan::new(LaneKey::from(lane)))
     }
 
     async fn deliver(&self, _: &Context, batch: &[Delivery], _: &dyn AttemptNotes) -> Vec<Result<Receipt>> {

@@ -63,7 +63,7 @@ impl Sink for TableSink {
         if number(delivery) == 404 {
             return Err(Error::new(ErrorKind::InvalidRequest, "the table cannot hold it"));
         }
-        Ok(DeliveryPlan { lane: LaneKey::from("table"), costs: Vec::new() })
+        Ok(DeliveryPlan::new(LaneKey::from("table")))
     }
 
     async fn deliver(
@@ -338,7 +338,7 @@ impl Sink for MissingTable {
     }
 
     fn plan(&self, _: &Delivery) -> Result<DeliveryPlan> {
-        Ok(DeliveryPlan { lane: LaneKey::from("table"), costs: Vec::new() })
+        Ok(DeliveryPlan::new(LaneKey::from("table")))
     }
 
     async fn deliver(&self, _: &Context, batch: &[Delivery], _: &dyn AttemptNotes) -> Vec<Result<Receipt>> {

@@ -3,17 +3,16 @@
 use std::sync::Mutex;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use vendor::{Fault, webhook};
 
 use super::*;
 use crate::{
-    AttemptNotes, Context, Effect, Error, ErrorKind, Result, Retry, Scope, Sink, SinkInfo, Source,
-    SourceInfo,
+    AttemptNotes, Context, Effect, Error, ErrorKind, PollRequest, ReceiveRequest, Result, Retry, Scope, Sink,
+    SinkInfo, Source, SourceInfo, UpkeepRequest,
     model::{
         ConnectionId, Delivery, DeliveryPlan, Ended, EntityRef, Event, Fate, Intake, LaneKey, Lookup,
-        Observation, Observed, Page, PollMode, Prompt, Raw, Receipt, Record, RecordKind, Resolution,
-        Revision, Signal, Status, Upkeep,
+        Observation, Observed, Page, Prompt, Raw, Receipt, Record, RecordKind, Resolution, Revision, Signal,
+        Status, Upkeep,
     },
     snapshot::Snapshot,
 };
@@ -62,7 +61,7 @@ impl Sink for Desk {
     }
 
     fn plan(&self, _: &Delivery) -> Result<DeliveryPlan> {
-        Ok(DeliveryPlan { lane: LaneKey::from("in"), costs: Vec::new() })
+        Ok(DeliveryPlan::new(LaneKey::from("in")))
     }
 
     async fn deliver(&self, ctx: &Context, batch: &[Delivery], _: &dyn AttemptNotes) -> Vec<Result<Receipt>> {
@@ -92,7 +91,7 @@ impl Source for Desk {
         &self.0.source
     }
 
-    fn receive(&self, _: &http::Request<Bytes>, _: Option<&Bytes>, _: Timestamp) -> Result<Intake> {
+    fn receive(&self, _: ReceiveRequest<'_>) -> Result<Intake> {
         Err(Error::new(ErrorKind::SignatureInvalid, "nobody writes to the desk"))
     }
 
@@ -125,12 +124,12 @@ impl Source for Desk {
         Ok(Resolution::Scheduled { seen, later })
     }
 
-    async fn poll(&self, _: &Context, _: &str, _: PollMode, _: Option<&Bytes>) -> Result<Page> {
+    async fn poll(&self, _: &Context, _: PollRequest<'_>) -> Result<Page> {
         Err(Error::new(ErrorKind::Unsupported, "the desk has no feeds"))
     }
 
-    async fn upkeep(&self, ctx: &Context, _: Option<&str>, _: Option<&Bytes>) -> Result<Upkeep> {
-        Ok(Upkeep { state: Bytes::new(), signals: Vec::new(), next: ctx.now() + secs(86_400), problem: None })
+    async fn upkeep(&self, ctx: &Context, _: UpkeepRequest<'_>) -> Result<Upkeep> {
+        Ok(Upkeep::new(ctx.now() + secs(86_400)))
     }
 }
 

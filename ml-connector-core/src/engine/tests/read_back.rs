@@ -31,7 +31,7 @@ impl Sink for Pen {
     }
 
     fn plan(&self, _: &Delivery) -> Result<DeliveryPlan> {
-        Ok(DeliveryPlan { lane: LaneKey::from("pen"), costs: Vec::new() })
+        Ok(DeliveryPlan::new(LaneKey::from("pen")))
     }
 
     async fn deliver(&self, ctx: &Context, batch: &[Delivery], _: &dyn AttemptNotes) -> Vec<Result<Receipt>> {

@@ -127,7 +127,7 @@ impl Sink for WallSink {
             (Some(Follow::Update), Some(root)) => LaneKey::new(format!("update:{}", root.reference)),
             _ => LaneKey::new(delivery.destination.as_str()),
         };
-        Ok(DeliveryPlan { lane, costs: Vec::new() })
+        Ok(DeliveryPlan::new(lane))
     }
 
     async fn deliver(

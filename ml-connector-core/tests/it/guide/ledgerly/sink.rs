@@ -36,7 +36,7 @@ impl Sink for Ledgerly {
         if delivery.destination != notes() || &*delivery.event.entity.kind != "invoice" {
             return Err(Error::new(ErrorKind::InvalidRequest, "ledgerly takes notes at invoices only"));
         }
-        Ok(DeliveryPlan { lane: delivery.event.entity.lane(), costs: vec![self.client.cost().clone()] })
+        Ok(DeliveryPlan::new(delivery.event.entity.lane()).costs(vec![self.client.cost().clone()]))
     }
 
     async fn deliver(&self, ctx: &Context, batch: &[Delivery], _: &dyn AttemptNotes) -> Vec<Result<Receipt>> {
