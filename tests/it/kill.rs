@@ -1,4 +1,6 @@
 //! The process is killed again and again: nothing that was acknowledged is lost, nothing is done twice.
+//!
+//! `KILL_RANDOM=2000` kills more often.
 
 use std::time::Duration;
 
@@ -9,7 +11,7 @@ use crate::proof::{
     host::FailPoint::{self, AfterCommit, AfterPost, BeforeCommit, BeforePost},
 };
 
-/// How often the process is killed at a moment of chance.
+/// How often the process is killed at a moment of chance unless the environment says otherwise.
 const RANDOM: u64 = 110;
 /// Around how many of its first commits and posts it is killed.
 const COMMITS: u64 = 30;
