@@ -75,6 +75,7 @@ fn deaths() -> Vec<Death> {
     let points: [fn(u64) -> FailPoint; 2] = [BeforePost, AfterPost];
     let posts = points.into_iter().flat_map(|point| (1..=POSTS).map(point));
     let mut dice = Dice::new(42);
-    let random = (0..RANDOM).map(|_| Death::After(Duration::from_millis(dice.below(250))));
+    let random = std::env::var("KILL_RANDOM").ok().and_then(|text| text.parse().ok()).unwrap_or(RANDOM);
+    let random = (0..random).map(|_| Death::After(Duration::from_millis(dice.below(250))));
     commits.chain(posts).map(Death::At).chain(random).collect()
 }
