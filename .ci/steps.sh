@@ -6,11 +6,13 @@ export CARGO_INCREMENTAL=0
 
 times=()
 skipped=()
+running=
 
 # Runs a command under its name, and notes how long it took.
 step() {
     local name=$1 began=$SECONDS
     shift
+    running=$name
     printf '\n== %s: %s\n' "$name" "$*"
     "$@"
     times+=("$(printf '%5d s  %s' $((SECONDS - began)) "$name")")
@@ -28,7 +30,11 @@ summary() {
     printf '\n== times\n'
     printf '%s\n' "${times[@]}"
     [ ${#skipped[@]} -eq 0 ] || printf 'not checked: %s\n' "${skipped[@]}"
-    [ $status -eq 0 ] && printf 'passed in %d s\n' $SECONDS || printf 'FAILED after %d s, in the step after the last one above\n' $SECONDS
+    if [ $status -eq 0 ]; then
+        printf 'passed in %d s\n' $SECONDS
+    else
+        printf 'FAILED after %d s: %s\n' $SECONDS "$running"
+    fi
 }
 trap summary EXIT
 
@@ -43,13 +49,13 @@ toolchain() {
 
 install() { apt-get update -q && apt-get install -qy "$@"; }
 
-# Tools that come compiled in Python packages, pinned by their hashes in `tools.txt`.
+# Tools that come compiled in Python packages, pinned by their hashes in `tools.txt`. Fails when they cannot be had.
 tools() {
     local to=target/ci-tools
     cmp -s .ci/tools.txt $to/tools.txt && return
-    python3 -c 'import ensurepip, venv' 2>/dev/null || install python3 python3-venv
+    python3 -c 'import ensurepip, venv' 2>/dev/null || install python3 python3-venv || return
     rm -rf $to
-    python3 -m venv $to
-    $to/bin/pip install -q --disable-pip-version-check --no-deps --only-binary :all: --require-hashes -r .ci/tools.txt
-    cp .ci/tools.txt $to/
+    python3 -m venv $to \
+        && $to/bin/pip install -q --disable-pip-version-check --no-deps --only-binary :all: --require-hashes -r .ci/tools.txt \
+        && cp .ci/tools.txt $to/
 }
