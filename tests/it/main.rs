@@ -9,10 +9,12 @@ mod durability;
 mod flow;
 #[cfg(unix)]
 mod kill;
+mod links;
 mod outages;
 mod polling;
 #[cfg(unix)]
 mod proof;
+mod samples;
 mod secrets;
 mod slack_forms;
 mod slack_load;
