@@ -64,7 +64,7 @@
 //! become path segments through [`Client::url`](crate::http::Client::url), so that none can leave its place.
 //!
 //! ```ignore
-#![doc = include_str!("../tests/it/guide/ledgerly/client.rs")]
+#![doc = include_str!("../tests/it/guide/ledgerly/client/mod.rs")]
 //! ```
 //!
 //! # `error.rs`: what an answer means
@@ -84,7 +84,7 @@
 //! digits and never passes through a binary fraction. Nothing here has a `Debug` that shows names or amounts.
 //!
 //! ```ignore
-#![doc = include_str!("../tests/it/guide/ledgerly/models.rs")]
+#![doc = include_str!("../tests/it/guide/ledgerly/models/mod.rs")]
 //! ```
 //!
 //! # `webhook.rs`: verify, then decode
@@ -94,7 +94,7 @@
 //! [`InvalidRequest`](crate::ErrorKind::InvalidRequest) and is kept for somebody to look at.
 //!
 //! ```ignore
-#![doc = include_str!("../tests/it/guide/ledgerly/webhook.rs")]
+#![doc = include_str!("../tests/it/guide/ledgerly/webhook/mod.rs")]
 //! ```
 //!
 //! # `source.rs`: read the truth

@@ -16,8 +16,7 @@ use crate::{
     client::BooksClient,
     models::{Site, feed_of},
     source::Parts,
-    subscriptions::Subscriptions,
-    webhook::Webhook,
+    webhook::{Webhook, subscriptions::Subscriptions},
 };
 
 /// How often the whole of a list is looked through for what is gone: there is no other way to see it.

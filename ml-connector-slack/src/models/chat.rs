@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     blocks::{Blocks, shorten_literal},
-    destination::is_conversation,
     message::Message,
+    sink::destination::is_conversation,
 };
 
 /// The arguments of `chat.postMessage`. `Debug` shows where it goes, not what it says.

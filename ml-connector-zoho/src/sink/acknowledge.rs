@@ -5,8 +5,9 @@ use ml_connector_core::{
     model::{Actor, Delivery, EntityRef, Event, Observed, Raw, Receipt, RecordKind, Revision},
 };
 
+use super::command::Command;
 use super::{Begin, revision_of};
-use crate::{ZohoBooks, command::Command, models::path_of};
+use crate::{ZohoBooks, models::path_of};
 
 /// The vendor documents no limit of a comment; 2,000 characters are known to be taken. A name does not need that.
 const NAME_MAX: usize = 120;

@@ -7,8 +7,9 @@ use ml_connector_core::{
     model::{Delivery, EntityRef, Observation, Observed, Receipt, Record, Status},
 };
 
+use super::command::Command;
 use super::{Begin, revision_of};
-use crate::{ZohoBooks, command::Command, models::path_of};
+use crate::{ZohoBooks, models::path_of};
 
 impl ZohoBooks {
     /// Approves or submits a document, unless that was done already.

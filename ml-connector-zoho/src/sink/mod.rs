@@ -5,6 +5,7 @@
 //! is repeated, and not before a late request has had its time to arrive.
 
 mod acknowledge;
+pub(crate) mod command;
 mod decide;
 
 use std::{sync::Arc, time::Duration};
@@ -18,7 +19,8 @@ use ml_connector_core::{
     snapshot::Facts,
 };
 
-use crate::{ZohoBooks, command::Command};
+use self::command::Command;
+use crate::ZohoBooks;
 
 /// How long a request may still arrive after its call has ended.
 const LATE: Duration = Duration::from_secs(5);

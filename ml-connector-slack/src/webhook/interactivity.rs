@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     blocks::{Block, Blocks, TextInput, View},
     models::MessageRef,
-    receive::{Receiver, account, flag, json, misunderstood, prompt, signal},
+    webhook::{Receiver, account, flag, json, misunderstood, prompt, signal},
 };
 
 /// How long a trigger can be used to open a dialog. (Slack docs: "Handling user interaction")

@@ -1,5 +1,7 @@
 //! The bot's token: one that never changes, or one that lives in the token store.
 
+mod consent;
+
 use std::{sync::Arc, time::Duration};
 
 use ml_connector_core::{

@@ -6,8 +6,8 @@ use ml_connector_core::{
 };
 
 use crate::{
-    destination::{Goal, Target, is_conversation, is_user},
     models::MessageRef,
+    sink::destination::{Goal, Target, is_conversation, is_user},
 };
 
 /// Which call is made of a delivery, and where it leads.
@@ -94,7 +94,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::destination::{admin, channel, clicker, email, message, thread, user};
+    use crate::sink::destination::{admin, channel, clicker, email, message, thread, user};
 
     const ROOT: &str = "C07ACCTNG1/1767225605.000219";
 

@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::{
-    destination::is_user,
     models::MessageRef,
-    receive::{Receiver, account, flag, misunderstood, signal, text},
+    sink::destination::is_user,
+    webhook::{Receiver, account, flag, misunderstood, signal, text},
 };
 
 /// What is known of a reaction: Slack's payload is all there is.

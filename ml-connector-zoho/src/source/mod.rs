@@ -1,5 +1,7 @@
 //! Zoho Books as a source of events.
 
+mod poll;
+
 use std::{
     sync::{
         Arc,
@@ -20,14 +22,16 @@ use ml_connector_core::{
     snapshot::Snapshot,
 };
 
+use self::poll::Listing;
 use crate::{
     Builder,
     client::{BooksClient, Detail, Filter},
     config::poll_interval,
     models::{KINDS, Organization, Resource, Site, User, by_kind, feed_of, revision},
-    poll::Listing,
-    subscriptions::{LOOK_EVERY, Subscriptions},
-    webhook::{Webhook, is_deletion},
+    webhook::{
+        Webhook, is_deletion,
+        subscriptions::{LOOK_EVERY, Subscriptions},
+    },
 };
 
 /// A record that was just created may not be readable yet.

@@ -64,7 +64,7 @@ mod tests {
 
     #[test]
     fn the_manifest_in_the_documentation_has_what_a_consent_asks_for() {
-        let (_, scopes) = include_str!("../docs.md").split_once("bot: [").unwrap();
+        let (_, scopes) = include_str!("../../docs.md").split_once("bot: [").unwrap();
         let (scopes, _) = scopes.split_once(']').unwrap();
         assert_eq!(scopes.split(',').map(str::trim).collect::<Vec<_>>(), SCOPES);
     }

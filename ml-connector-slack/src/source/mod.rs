@@ -1,5 +1,7 @@
 //! The source: clicks, dialogs and reactions of people.
 
+pub(crate) mod directory;
+
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -19,10 +21,10 @@ use crate::{
     Slack,
     client::Client,
     config::Inbound,
-    directory::{Directory, Person},
-    events::{self, Reacted},
-    interactivity::{self, Ask, Clicked},
-    receive::{Receiver, account},
+    source::directory::{Directory, Person},
+    webhook::events::{self, Reacted},
+    webhook::interactivity::{self, Ask, Clicked},
+    webhook::{Receiver, account},
 };
 
 /// How long a person is waited for whom Slack does not tell about at present. With the id alone whoever may decide may

@@ -3,6 +3,7 @@
 mod body;
 mod pairs;
 mod search;
+pub(crate) mod subscriptions;
 
 use std::borrow::Cow;
 

@@ -1,5 +1,8 @@
 //! Access tokens of Zoho Accounts.
 
+mod consent;
+pub(crate) mod data_center;
+
 use std::time::Duration;
 
 use http::StatusCode;
@@ -134,13 +137,13 @@ mod tests {
         for (status, body, kind, wait) in [
             (
                 200,
-                include_str!("../tests/fixtures/token-error-invalid-code.http200.json"),
+                include_str!("../../tests/fixtures/token-error-invalid-code.http200.json"),
                 ErrorKind::Unauthenticated,
                 None,
             ),
             (
                 200,
-                include_str!("../tests/fixtures/token-error-invalid-client.http200.json"),
+                include_str!("../../tests/fixtures/token-error-invalid-client.http200.json"),
                 ErrorKind::ConfigInvalid,
                 None,
             ),
@@ -148,7 +151,7 @@ mod tests {
             (200, r#"{"error":"invalid_something_new"}"#, ErrorKind::Unauthenticated, None),
             (
                 400,
-                include_str!("../tests/fixtures/token-error-access-denied.http400.json"),
+                include_str!("../../tests/fixtures/token-error-access-denied.http400.json"),
                 ErrorKind::RateLimited,
                 Some(900),
             ),
@@ -183,6 +186,6 @@ mod tests {
             let error = judged(status, body).unwrap();
             assert_eq!((error.kind(), error.retry()), (ErrorKind::Unavailable, Retry::Backoff), "{body}");
         }
-        assert!(judged(200, include_str!("../tests/fixtures/token-ok-refresh.json")).is_none());
+        assert!(judged(200, include_str!("../../tests/fixtures/token-ok-refresh.json")).is_none());
     }
 }

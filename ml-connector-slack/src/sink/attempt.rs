@@ -10,13 +10,13 @@ use ml_connector_core::{
 };
 
 use crate::{
-    destination::Target,
     error::is_code,
     message::Message,
     models::{EphemeralMessage, MessageRef, Metadata, PostMessage, UpdateMessage},
     pacing::GUARD,
-    place::Place,
     sink::Slack,
+    sink::destination::Target,
+    sink::place::Place,
 };
 
 impl Slack {

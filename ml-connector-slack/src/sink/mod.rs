@@ -1,5 +1,12 @@
 //! The sink: what a connection to a workspace holds, and what the engine asks of it.
 
+mod attempt;
+mod channels;
+pub(crate) mod destination;
+mod lookup;
+mod people;
+mod place;
+
 use std::{fmt, sync::Mutex};
 
 use async_trait::async_trait;
@@ -10,18 +17,20 @@ use ml_connector_core::{
 };
 use tokio::sync::OnceCell;
 
+use self::{
+    channels::Channels,
+    destination::{Goal, Target},
+    lookup::Looks,
+    people::People,
+    place::Place,
+};
 use crate::{
     auth,
-    channels::Channels,
     client::Client,
     config::{Builder, Config, Dedupe, History, Inbound, base_url},
-    destination::{self, Goal, Target},
-    lookup::Looks,
     message::{DIGEST_MAX, Templates},
     models::AuthTest,
     pacing::Pacing,
-    people::People,
-    place::Place,
 };
 
 /// A Slack workspace as a place to send events to. See the [crate's documentation](crate).

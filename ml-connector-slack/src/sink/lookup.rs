@@ -12,12 +12,12 @@ use ml_connector_core::{
 };
 
 use crate::{
-    attempt::{message_id, receipt, unnamed},
-    destination::Target,
     error::is_code,
     models::{AuthTest, HistoryMessage, HistoryQuery},
-    place::Place,
     sink::Slack,
+    sink::attempt::{message_id, receipt, unnamed},
+    sink::destination::Target,
+    sink::place::Place,
 };
 
 /// A first look that nobody came back to is forgotten after this long. Where the history is read once a minute, the

@@ -1,5 +1,8 @@
 //! What Slack sends: proven, then told apart.
 
+pub(crate) mod events;
+pub(crate) mod interactivity;
+
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,8 +14,6 @@ use ml_connector_core::{
 };
 use serde::{Deserialize, Deserializer, Serialize};
 use url::form_urlencoded;
-
-use crate::{events, interactivity};
 
 /// How far the time of signing may be from ours, in the past and in the future. (Slack docs: "Verifying requests from
 /// Slack")
