@@ -60,9 +60,11 @@ pub mod approval;
 pub mod audit;
 pub mod auth;
 mod clock;
+pub mod config;
 #[cfg(any(test, doc, feature = "testing"))]
 pub mod conformance;
 mod context;
+pub mod decode;
 pub mod engine;
 mod error;
 #[cfg(doc)]
@@ -70,6 +72,7 @@ pub mod guide;
 pub mod http;
 pub mod model;
 pub mod rate;
+mod remembered;
 pub mod route;
 mod secret;
 mod shared;
@@ -87,6 +90,7 @@ pub use context::Context;
 pub use engine::Connector;
 pub use error::{Effect, Error, ErrorKind, Result, Retry, Scope};
 pub use model::{Money, Timestamp};
+pub use remembered::Remembered;
 pub use secret::Secret;
 pub use sink::{Notes, OnUnknown, Repeat, Sink, SinkInfo};
 pub use source::{Feed, Mode, Source, SourceInfo};

@@ -1,10 +1,12 @@
 //! Limits that are kept, not discovered.
 
+mod budget;
 mod memory;
 
 use std::{fmt::Debug, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+pub use budget::Budget;
 use bytes::Bytes;
 pub use memory::MemoryRateLimiter;
 

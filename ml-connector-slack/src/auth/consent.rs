@@ -3,14 +3,12 @@
 use ml_connector_core::{
     Result, Secret,
     auth::{AuthorizerConfig, Grant},
+    config::below,
 };
 use url::Url;
 
-use crate::{
-    Slack,
-    auth::{below, oauth_config},
-    config::base_url,
-};
+use super::oauth_config;
+use crate::{Slack, config::base_url};
 
 /// What the sink needs, with look-ups and direct messages, and the source to say who somebody is.
 const SCOPES: [&str; 9] = [

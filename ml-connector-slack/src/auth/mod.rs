@@ -7,12 +7,13 @@ use std::{sync::Arc, time::Duration};
 use ml_connector_core::{
     Error, ErrorKind, Result, Secret,
     auth::{Authenticator, ClientAuth, Grant, OAuth2, OAuth2Config, Rotation, StaticToken},
+    config::{below, required},
     http::Answer,
     token::TokenKey,
 };
 use url::Url;
 
-use crate::{config::Config, error::check};
+use crate::{Config, error::check};
 
 /// A token that rotates lives 12 hours. Slack's own SDK for Python renews it when less than this is left.
 const LEAD: Duration = Duration::from_secs(2 * 3600);
@@ -42,15 +43,8 @@ pub(crate) fn oauth_config(
     client_secret: Secret,
     grant: Grant,
 ) -> Result<OAuth2Config> {
-    for (setting, missing) in
-        [("client_id", client_id.is_empty()), ("client_secret", client_secret.is_empty())]
-    {
-        if missing {
-            return Err(
-                Error::new(ErrorKind::ConfigInvalid, "expected a value").with_context("setting", setting)
-            );
-        }
-    }
+    required("client_id", client_id)?;
+    required("client_secret", client_secret.expose())?;
     let token_url = below(base, &["api", "oauth.v2.access"]);
     let mut oauth = OAuth2Config::new("slack", token_url, client_id, client_secret, grant);
     oauth.client_auth = ClientAuth::Basic;
@@ -60,15 +54,6 @@ pub(crate) fn oauth_config(
     oauth.unending = true;
     oauth.parse_error = Some(token_error);
     Ok(oauth)
-}
-
-/// A URL below the base.
-pub(crate) fn below(base: &Url, segments: &[&str]) -> Url {
-    let mut url = base.clone();
-    if let Ok(mut path) = url.path_segments_mut() {
-        path.pop_if_empty().extend(segments);
-    }
-    url
 }
 
 /// Judges an answer of `oauth.v2.access` that holds no token. `None`: a success that cannot be read, or a code that

@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer, ser::SerializeStruct};
 use url::Url;
 
 use super::validate::TEXT_MAX;
-use crate::sink::destination::is_user;
+use crate::models::is_user;
 
 /// The longest URL of a button or a link.
 pub(crate) const URL_MAX: usize = 3000;

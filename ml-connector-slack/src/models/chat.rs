@@ -6,10 +6,10 @@ use ml_connector_core::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::is_conversation;
 use crate::{
     blocks::{Blocks, shorten_literal},
     message::Message,
-    sink::destination::is_conversation,
 };
 
 /// The arguments of `chat.postMessage`. `Debug` shows where it goes, not what it says.

@@ -10,11 +10,11 @@ use ml_connector_core::{
 };
 
 use crate::{
+    Slack,
     error::is_code,
     message::Message,
     models::{EphemeralMessage, MessageRef, Metadata, PostMessage, UpdateMessage},
     pacing::GUARD,
-    sink::Slack,
     sink::destination::Target,
     sink::place::Place,
 };

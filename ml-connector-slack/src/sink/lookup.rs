@@ -12,9 +12,9 @@ use ml_connector_core::{
 };
 
 use crate::{
+    Slack,
     error::is_code,
     models::{AuthTest, HistoryMessage, HistoryQuery},
-    sink::Slack,
     sink::attempt::{message_id, receipt, unnamed},
     sink::destination::Target,
     sink::place::Place,

@@ -6,8 +6,8 @@ use ml_connector_core::{
 };
 
 use crate::{
-    models::MessageRef,
-    sink::destination::{Goal, Target, is_conversation, is_user},
+    models::{MessageRef, is_conversation, is_user},
+    sink::destination::{Goal, Target},
 };
 
 /// Which call is made of a delivery, and where it leads.

@@ -1,13 +1,9 @@
 //! Who people are, and to which groups they belong.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use ml_connector_core::{Context, Result, Retry, Scope, Timestamp, approval};
+use ml_connector_core::{Context, Remembered, Result, Retry, Scope, approval};
 
 use crate::{client::Client, error::is_code};
 
@@ -46,7 +42,12 @@ impl std::fmt::Debug for Person {
 
 impl Directory {
     pub(crate) fn new(client: Client, team: Option<&str>) -> Self {
-        Self { client, team: team.map(Arc::from), people: Arc::default(), groups: Arc::default() }
+        Self {
+            client,
+            team: team.map(Arc::from),
+            people: Arc::new(Remembered::new(KEEP, MANY)),
+            groups: Arc::new(Remembered::new(KEEP, MANY)),
+        }
     }
 
     /// Who somebody is, as far as the app may know and somebody vouches for it.
@@ -85,38 +86,5 @@ impl approval::Directory for Directory {
             Ok(members.into_iter().map(Arc::from).collect())
         };
         self.groups.get(ctx, group, read).await
-    }
-}
-
-/// What was read, for some time. One caller reads for all that want the same.
-#[derive(Debug)]
-struct Remembered<T>(Mutex<HashMap<String, Slot<T>>>);
-
-type Slot<T> = Arc<tokio::sync::Mutex<Option<(Timestamp, T)>>>;
-
-impl<T> Default for Remembered<T> {
-    fn default() -> Self {
-        Self(Mutex::default())
-    }
-}
-
-impl<T: Clone> Remembered<T> {
-    async fn get(&self, ctx: &Context, key: &str, read: impl Future<Output = Result<T>>) -> Result<T> {
-        let slot = {
-            let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            if known.len() >= MANY && !known.contains_key(key) {
-                known.clear();
-            }
-            Arc::clone(known.entry(key.to_owned()).or_default())
-        };
-        let mut slot = slot.lock().await;
-        if let Some((read_at, value)) = &*slot
-            && ctx.now().saturating_since(*read_at) < KEEP
-        {
-            return Ok(value.clone());
-        }
-        let value = read.await?;
-        *slot = Some((ctx.now(), value.clone()));
-        Ok(value)
     }
 }

@@ -24,7 +24,7 @@ use crate::{
     source::directory::{Directory, Person},
     webhook::events::{self, Reacted},
     webhook::interactivity::{self, Ask, Clicked},
-    webhook::{Receiver, account},
+    webhook::{Receiver, signal::account},
 };
 
 /// How long a person is waited for whom Slack does not tell about at present. With the id alone whoever may decide may

@@ -8,11 +8,8 @@ use ml_connector_core::{
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::{
-    models::MessageRef,
-    sink::destination::is_user,
-    webhook::{Receiver, account, flag, misunderstood, signal, text},
-};
+use super::signal::{account, check_app, flag, misunderstood, signal, text};
+use crate::models::{MessageRef, is_user};
 
 /// What is known of a reaction: Slack's payload is all there is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,14 +81,14 @@ struct Item {
 }
 
 /// Reads a request of the Events API that is proven.
-pub(crate) fn read(receiver: &Receiver, body: &[u8], now: Timestamp) -> Result<Intake> {
+pub(crate) fn read(app: Option<&str>, body: &[u8], now: Timestamp) -> Result<Intake> {
     let envelope: Envelope<'_> =
         serde_json::from_slice(body).map_err(|_| misunderstood("expected an event as a JSON object"))?;
     match (&*envelope.kind, &envelope.challenge) {
         // Proven first: an unsigned challenge is not given back.
         ("url_verification", Some(challenge)) => return Ok(text(challenge.clone())),
         ("url_verification", None) => return Err(misunderstood("expected a challenge")),
-        _ => receiver.check_app(envelope.api_app_id.as_deref())?,
+        _ => check_app(app, envelope.api_app_id.as_deref())?,
     }
     Ok(Intake::accepted(vec![envelope.signal(now)?]))
 }

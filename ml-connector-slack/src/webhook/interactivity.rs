@@ -10,10 +10,10 @@ use ml_connector_core::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::signal::{account, check_app, flag, json, misunderstood, prompt, signal};
 use crate::{
     blocks::{Block, Blocks, TextInput, View},
     models::MessageRef,
-    webhook::{Receiver, account, flag, json, misunderstood, prompt, signal},
 };
 
 /// How long a trigger can be used to open a dialog. (Slack docs: "Handling user interaction")
@@ -124,10 +124,10 @@ struct OpenView {
 }
 
 /// Reads an interaction that is proven.
-pub(crate) fn read(receiver: &Receiver, payload: &[u8], now: Timestamp) -> Result<Intake> {
+pub(crate) fn read(app: Option<&str>, payload: &[u8], now: Timestamp) -> Result<Intake> {
     let unreadable = |_| misunderstood("expected an interaction as a JSON object");
     let head: Head = serde_json::from_slice(payload).map_err(unreadable)?;
-    receiver.check_app(head.api_app_id.as_deref())?;
+    check_app(app, head.api_app_id.as_deref())?;
     let body = || serde_json::from_slice::<Payload>(payload).map_err(unreadable);
     match &*head.kind {
         "block_actions" => body()?.clicks(&head, now),

@@ -4,15 +4,13 @@ use bytes::Bytes;
 use ml_connector_core::{
     Context, Error, ErrorKind, Result, Retry, Secret,
     auth::{AuthorizerConfig, Callback, Connected, Grant},
+    config::{below, required},
     model::ConnectionId,
     token::{Swap, TokenKey},
 };
 use url::Url;
 
-use crate::{
-    DataCenter, ZohoBooks, auth,
-    config::{below, missing},
-};
+use crate::{DataCenter, ZohoBooks, auth};
 
 /// "OAuth" of Zoho's API introduction: refresh tokens of one person and app; one more silently ends the oldest.
 const REFRESH_TOKENS: u32 = 20;
@@ -41,12 +39,8 @@ impl ZohoBooks {
         redirect_uri: Url,
         begins_at: DataCenter,
     ) -> Result<AuthorizerConfig> {
-        if client_id.is_empty() {
-            return Err(missing("client_id"));
-        }
-        if client_secret.is_empty() {
-            return Err(missing("client_secret"));
-        }
+        required("client_id", client_id)?;
+        required("client_secret", client_secret.expose())?;
         let accounts = accounts_url(begins_at)?;
         let oauth =
             auth::oauth_config(&accounts, client_id, client_secret, Grant::RefreshToken { initial: None });

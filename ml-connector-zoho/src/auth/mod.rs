@@ -1,7 +1,6 @@
 //! Access tokens of Zoho Accounts.
 
 mod consent;
-pub(crate) mod data_center;
 
 use std::time::Duration;
 
@@ -9,17 +8,15 @@ use http::StatusCode;
 use ml_connector_core::{
     Error, ErrorKind, Result, Retry, Scope, Secret,
     auth::{Grant, OAuth2, OAuth2Config, Rotation},
+    config::{below, required},
+    decode,
     http::Answer,
     model::ConnectionId,
     token::TokenKey,
 };
-use serde::Deserialize;
 use url::Url;
 
-use crate::{
-    SYSTEM,
-    config::{Config, below, missing},
-};
+use crate::{Config, SYSTEM};
 
 /// Tokens live an hour; the product description renews them at this age.
 const REFRESH_AFTER: Duration = Duration::from_secs(55 * 60);
@@ -34,12 +31,8 @@ const THROTTLED: Duration = Duration::from_secs(15 * 60);
 /// # Errors
 /// [`ErrorKind::ConfigInvalid`] when the app's id or secret is missing.
 pub(crate) fn oauth(connection: &ConnectionId, config: &Config, accounts: &Url) -> Result<OAuth2> {
-    if config.client_id.is_empty() {
-        return Err(missing("client_id"));
-    }
-    if config.client_secret.is_empty() {
-        return Err(missing("client_secret"));
-    }
+    required("client_id", &config.client_id)?;
+    required("client_secret", config.client_secret.expose())?;
     let grant = Grant::RefreshToken { initial: config.refresh_token.clone() };
     let oauth = oauth_config(accounts, &config.client_id, config.client_secret.clone(), grant);
     OAuth2::new(TokenKey::new(connection), oauth)
@@ -69,14 +62,10 @@ pub(crate) fn token_url(accounts: &Url) -> Url {
 /// Judges an answer of the token endpoint: Zoho says "no" with HTTP 200. The description is in the account's
 /// language, so only `error` and `status` count; behind a 5xx nothing does, because that is an outage.
 fn token_error(answer: &Answer) -> Option<Error> {
-    #[derive(Default, Deserialize)]
-    #[serde(default)]
-    struct Body {
-        access_token: Option<String>,
-        error: Option<String>,
-        status: Option<String>,
-    }
-    let Body { access_token, error, status } = serde_json::from_slice(&answer.body).unwrap_or_default();
+    let read = decode::body(&answer.body, |body| {
+        Ok(["access_token", "error", "status"].map(|name| body.some_text(name)))
+    });
+    let [access_token, error, status] = read.map(|read| read.value).unwrap_or_default();
     if access_token.is_some() {
         return None;
     }

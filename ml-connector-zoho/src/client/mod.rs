@@ -4,38 +4,33 @@ pub(crate) mod settings;
 mod write;
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicI64, AtomicU32, Ordering},
-    },
+    sync::{Arc, OnceLock, atomic::AtomicI64},
     time::Duration,
 };
 
 use bytes::Bytes;
 use http::{Request, header};
 use ml_connector_core::{
-    Context, Effect, Error, ErrorKind, Result, Scope, Timestamp,
+    Context, Error, ErrorKind, Result, Retry, Scope, Timestamp,
     auth::Authenticator,
+    config::below,
+    decode::{self, Decoded, Envelope, LeftOut, Object, Row},
     http::{Answer, Call, Client},
-    rate::{Cost, Feedback, Quota, QuotaKey},
+    model::{Currency, Record},
+    rate::{Budget, Cost, Quota, QuotaKey},
 };
-use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 use url::Url;
 
 use crate::{
-    Plan, SYSTEM,
-    config::below,
-    error,
-    models::{Organization, Resource, User, flag, text},
+    Plan, SYSTEM, error,
+    models::{Organization, Resource, User},
 };
 
 /// 100 calls a minute and organization, by "API call limits" of Zoho's API introduction. It does not say when a
 /// minute begins, so no window of that length may hold more.
 const CALLS_PER_MINUTE: u32 = 100;
 const MINUTE: Duration = Duration::from_secs(60);
-/// The organization's day begins at its own midnight; any 24 hours are kept below the limit.
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Clients that called paths under `settings` twice within 600 ms report a 429.
 const SETTINGS_PACE: Quota = Quota::Rolling { limit: 1, window: Duration::from_secs(1) };
 /// What polls leave of each minute, of the calls under way, and (a part of so many) of each day, so that webhooks and
@@ -49,28 +44,31 @@ const LEAVE_OF_DAY: u32 = 10;
 pub(crate) struct BooksClient {
     http: Client,
     organization_id: Arc<str>,
-    /// The minute and what is under way; the day. Two keys, because the vendor pauses them apart.
-    costs: [Cost; 2],
-    /// The same for work that can wait.
-    spare: [Cost; 3],
-    background: bool,
-    /// How many calls the organization has in a day, by the last answer; 0 = none has told yet.
-    daily: Arc<AtomicU32>,
+    /// The calls of a minute, those under way, and those of a day.
+    budget: Budget,
+    /// The organization's currency, once an answer has told.
+    home: Arc<OnceLock<Currency>>,
     /// When a token was last renewed for a write, in vain; in milliseconds.
     renewed_in_vain: Arc<AtomicI64>,
     /// What the paths under `settings` cost besides.
     pace: Cost,
 }
 
-/// A record and the vendor's JSON of it, byte for byte.
-pub(crate) struct Detail<T> {
-    pub(crate) record: T,
+/// A record and the vendor's JSON of it, byte for byte. It has no `Debug`: names and amounts are the customer's business.
+pub(crate) struct Detail {
+    pub(crate) record: Record,
+    /// The organization's own stage within the status.
+    pub(crate) stage: String,
     pub(crate) raw: Box<RawValue>,
+    /// What could not be read.
+    pub(crate) left_out: Vec<LeftOut>,
 }
 
 /// A page of a list.
-pub(crate) struct Rows<T> {
-    pub(crate) rows: Vec<Detail<T>>,
+pub(crate) struct Rows {
+    pub(crate) rows: Vec<Detail>,
+    /// The ids of rows that could not be read.
+    pub(crate) unreadable: Vec<String>,
     pub(crate) has_more: bool,
 }
 
@@ -92,25 +90,20 @@ impl BooksClient {
         let base = below(api, &["books", "v3"]);
         let minute = Quota::Rolling { limit: CALLS_PER_MINUTE, window: MINUTE };
         let at_once = Quota::Concurrent { limit: plan.concurrent_calls() };
-        let day = Quota::Rolling { limit: plan.calls_per_day(), window: DAY };
-        let key = QuotaKey::new(format!("zoho/{organization_id}"));
-        let day_key = QuotaKey::new(format!("zoho/{organization_id}/day"));
-        let pace_key = QuotaKey::new(format!("zoho/{organization_id}/settings"));
-        let leaving =
-            |leave, key: &QuotaKey, quota| Cost { leave, ..Cost::one(key.clone(), Arc::new([quota])) };
+        let key = |below: &str| QuotaKey::new(format!("zoho/{organization_id}{below}"));
+        let budget = Budget::new(key("")).limit(minute, LEAVE_OF_MINUTE).limit(at_once, LEAVE_AT_ONCE).day(
+            key("/day"),
+            plan.calls_per_day(),
+            LEAVE_OF_DAY,
+            Plan::Free.calls_per_day(),
+        );
         Ok(Self {
             http: Client::new(SYSTEM, base, auth, error::check)?,
             organization_id: organization_id.into(),
-            spare: [
-                leaving(LEAVE_OF_MINUTE, &key, minute),
-                leaving(LEAVE_AT_ONCE, &key, at_once),
-                leaving(plan.calls_per_day() / LEAVE_OF_DAY, &day_key, day),
-            ],
-            costs: [Cost::one(key, Arc::new([minute, at_once])), Cost::one(day_key, Arc::new([day]))],
-            background: false,
-            daily: Arc::default(),
+            budget,
+            home: Arc::default(),
             renewed_in_vain: Arc::default(),
-            pace: Cost::one(pace_key, Arc::new([SETTINGS_PACE])),
+            pace: Cost::one(key("/settings"), Arc::new([SETTINGS_PACE])),
         })
     }
 
@@ -120,7 +113,7 @@ impl BooksClient {
 
     /// How many calls the organization has in a day, by what Zoho said last.
     pub(crate) fn calls_per_day(&self) -> Option<u32> {
-        Some(self.daily.load(Ordering::Relaxed)).filter(|calls| *calls > 0)
+        self.budget.calls_per_day()
     }
 
     /// `GET /organizations`: those of the person who connected.
@@ -130,7 +123,12 @@ impl BooksClient {
     pub(crate) async fn organizations(&self, ctx: &Context) -> Result<Vec<Organization>> {
         let url = self.http.url(&["organizations"]);
         let answer = self.read_at(ctx, "zoho_books.list_organizations", &url).await?;
-        decode(&member(&answer, "organizations")?)
+        let found = list_of(&answer, "organizations", "organization_id", Organization::read)?;
+        let own = found.iter().find(|organization| organization.id == *self.organization_id);
+        if let Some(home) = own.and_then(|own| Currency::parse(&own.currency_code).ok()) {
+            let _ = self.home.set(home); // it never changes
+        }
+        Ok(found)
     }
 
     /// `GET /users`: those of the organization, 200 at most.
@@ -139,12 +137,12 @@ impl BooksClient {
     /// As [`error::check`] says.
     pub(crate) async fn users(&self, ctx: &Context) -> Result<Vec<User>> {
         let answer = self.read(ctx, "zoho_books.list_users", self.http.url(&["users"])).await?;
-        decode(&member(&answer, "users")?)
+        list_of(&answer, "users", "user_id", User::read)
     }
 
     /// The same calls, for work that can wait: it leaves room for other work under every limit.
     pub(crate) fn in_background(&self) -> Self {
-        Self { background: true, ..self.clone() }
+        Self { budget: self.budget.in_background(), ..self.clone() }
     }
 
     /// `GET /{resource}/{id}`: a record with its lines.
@@ -152,10 +150,11 @@ impl BooksClient {
     /// # Errors
     /// [`ErrorKind::NotFound`] when it does not exist or is not accessible; [`ErrorKind::InvalidResponse`] when the
     /// answer is not that record; else as [`error::check`] says.
-    pub(crate) async fn get<T: Resource>(&self, ctx: &Context, id: &str) -> Result<Detail<T>> {
+    pub(crate) async fn get<T: Resource>(&self, ctx: &Context, id: &str) -> Result<Detail> {
         let answer = self.read(ctx, T::GET, self.path::<T>(Some(id))).await?;
-        let detail = detail::<T>(&answer).map_err(|error| error.with_operation(T::GET))?;
-        if detail.record.id() == id {
+        let raw = Envelope::of(&answer).and_then(|mut envelope| envelope.member(T::DETAIL_KEY));
+        let detail = raw.and_then(detail::<T>).map_err(|error| error.with_operation(T::GET))?;
+        if &*detail.record.id == id {
             return Ok(detail);
         }
         Err(Error::new(ErrorKind::InvalidResponse, "the answer is about another record")
@@ -173,7 +172,8 @@ impl BooksClient {
         ctx: &Context,
         filter: Filter<'_>,
         page: u32,
-    ) -> Result<Rows<T>> {
+    ) -> Result<Rows> {
+        let needs_amounts = matches!(filter, Filter::Since(_));
         let mut url = self.path::<T>(None);
         {
             let mut query = url.query_pairs_mut();
@@ -190,7 +190,48 @@ impl BooksClient {
             query.extend_pairs(T::PER_PAGE.map(|size| ("per_page", size)));
         }
         let answer = self.read(ctx, T::LIST, url).await?;
-        rows::<T>(&answer, page).map_err(|error| error.with_operation(T::LIST))
+        let read = self.rows::<T>(ctx, &answer, page, needs_amounts).await;
+        read.map_err(|error| if error.operation().is_empty() { error.with_operation(T::LIST) } else { error })
+    }
+
+    async fn rows<T: Resource>(
+        &self,
+        ctx: &Context,
+        answer: &Answer,
+        page: u32,
+        needs_amounts: bool,
+    ) -> Result<Rows> {
+        let mut envelope = Envelope::of(answer)?;
+        let list = envelope.member(T::LIST_KEY)?;
+        let has_more = has_more(envelope.take("page_context").as_deref(), page)?;
+        let mut read = rows::<T>(&list, self.home.get().copied())?;
+        if T::HOME_CURRENCY
+            && needs_amounts
+            && read.iter().any(names_no_currency)
+            && self.home.get().is_none()
+        {
+            match self.organizations(ctx).await {
+                Ok(_) => read = rows::<T>(&list, self.home.get().copied())?,
+                // Without the scope for it, rows are told without their amount.
+                Err(error) if error.retry() == Retry::Never && error.scope() != &Scope::Connection => {
+                    tracing::warn!(%error, operation = T::LIST, "the organization's currency cannot be read");
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let (mut rows, mut unreadable) = (Vec::with_capacity(read.len()), Vec::new());
+        for row in read {
+            match row {
+                Row::Read { decoded: Decoded { value: (record, stage), left_out }, raw } => {
+                    rows.push(Detail { record, stage, raw, left_out });
+                }
+                Row::Unreadable { id, number, error } => {
+                    tracing::warn!(%error, operation = T::LIST, page, number, "a row cannot be read");
+                    unreadable.extend(id);
+                }
+            }
+        }
+        Ok(Rows { rows, unreadable, has_more })
     }
 
     fn path<T: Resource>(&self, id: Option<&str>) -> Url {
@@ -215,13 +256,7 @@ impl BooksClient {
     }
 
     fn costs(&self, url: &Url) -> Vec<Cost> {
-        let mut costs = if self.background { self.spare.to_vec() } else { self.costs.to_vec() };
-        // A trial has fewer calls than its plan, and a tenth of those that it has not could be all. Until an answer tells,
-        // it may be one.
-        if let (true, Some(day)) = (self.background, costs.last_mut()) {
-            let real = self.calls_per_day().unwrap_or(Plan::Free.calls_per_day());
-            day.leave = day.leave.min(real / LEAVE_OF_DAY);
-        }
+        let mut costs = self.budget.costs();
         let below_base = url.path().strip_prefix(self.http.base().path());
         if below_base.is_some_and(|path| path.trim_start_matches('/').starts_with("settings/")) {
             costs.push(self.pace.clone());
@@ -231,61 +266,62 @@ impl BooksClient {
 
     /// What the vendor's limits concern: the day's quota, or that of the minute.
     fn in_scope(&self, error: Error) -> Error {
-        let [minute, day] = &self.costs;
-        match error.context("vendor_code") {
-            Some(error::DAILY_LIMIT) => error.with_scope(Scope::Quota(day.key.clone())),
+        let quota = |key: &QuotaKey| Scope::Quota(key.clone());
+        match (error.context("vendor_code"), self.budget.day_key()) {
+            (Some(error::DAILY_LIMIT), Some(day)) => error.with_scope(quota(day)),
             // What is left to others must not keep them waiting.
-            None if self.background && matches!(error.scope(), Scope::Quota(_)) => {
+            (None, _) if self.budget.is_in_background() && matches!(error.scope(), Scope::Quota(_)) => {
                 error.with_scope(Scope::Entry)
             }
             // Our own limiter and the token endpoint have said already what has to wait.
             _ if error.kind() != ErrorKind::RateLimited || error.scope() != &Scope::Entry => error,
-            _ => error.with_scope(Scope::Quota(minute.key.clone())),
+            _ => error.with_scope(quota(self.budget.key())),
         }
     }
 
-    /// Passes on what is left of the day: others spend from the same quota, and trials have less than their plan.
+    /// Passes on what the answer says of the day.
     async fn report_day(&self, ctx: &Context, answer: &Answer) {
         let number = |name| answer.header(name).and_then(|text| text.trim().parse::<u32>().ok());
-        if let Some(limit) = number("x-rate-limit-limit") {
-            self.daily.store(limit, Ordering::Relaxed);
-        }
-        let units = number("x-rate-limit-remaining");
-        let (Some(units), Some(left)) = (units, error::day_left(answer)) else { return };
-        let [_, day] = &self.costs;
-        let feedback = Feedback::Remaining { units, reset: answer.received_at + left };
-        if let Err(error) = ctx.limiter().report(&day.key, feedback, ctx.now()).await {
-            tracing::warn!(%error, key = %day.key, "the limiter could not be told what is left of the day");
-        }
+        let left = error::day_left(answer).map(|left| answer.received_at + left);
+        let remaining = number("x-rate-limit-remaining").zip(left);
+        self.budget.report_day(ctx, number("x-rate-limit-limit"), remaining).await;
     }
 }
 
-fn detail<T: Resource>(answer: &Answer) -> Result<Detail<T>> {
-    let raw = member(answer, T::DETAIL_KEY)?;
-    Ok(Detail { record: decode(&raw)?, raw })
+/// Whether a row has an amount, and names no currency of it.
+fn names_no_currency(row: &Row<(Record, String)>) -> bool {
+    let Row::Read { raw, .. } = row else { return false };
+    let read =
+        decode::object(raw, |row| Ok(row.raw("amount").is_some() && row.raw("currency_code").is_none()));
+    read.is_ok_and(|read| read.value)
 }
 
-fn rows<T: Resource>(answer: &Answer, asked: u32) -> Result<Rows<T>> {
-    #[derive(Default, Deserialize)]
-    struct PageContext {
-        #[serde(default, deserialize_with = "flag")]
-        has_more_page: bool,
-        #[serde(default, deserialize_with = "text")]
-        page: String,
-    }
-    let rows: Vec<Box<RawValue>> = decode(&member(answer, T::LIST_KEY)?)?;
-    let rows =
-        rows.into_iter().map(|raw| Ok(Detail { record: decode(&raw)?, raw })).collect::<Result<_>>()?;
-    // A missing page_context is the last page.
-    let context: PageContext = match member(answer, "page_context") {
-        Ok(raw) => decode(&raw)?,
-        Err(_) => PageContext::default(),
-    };
-    if context.page.parse().is_ok_and(|page: u32| page != asked) {
+/// One record, as `member` holds it.
+fn detail<T: Resource>(raw: Box<RawValue>) -> Result<Detail> {
+    // Details name their currency.
+    let Decoded { value: (record, stage), left_out } =
+        decode::object(&raw, |object| Ok((T::read(object, None)?, T::stage(object))))?;
+    Ok(Detail { record, stage, raw, left_out })
+}
+
+/// The rows of one page, one by one.
+fn rows<T: Resource>(list: &RawValue, home: Option<Currency>) -> Result<Vec<Row<(Record, String)>>> {
+    decode::rows(list, T::ID, |object| Ok((T::read(object, home)?, T::stage(object))))
+}
+
+/// Whether there are more pages. A missing context is that of the last page.
+///
+/// # Errors
+/// [`ErrorKind::InvalidResponse`] when it is another page than was asked for.
+fn has_more(context: Option<&RawValue>, asked: u32) -> Result<bool> {
+    let Some(context) = context else { return Ok(false) };
+    let read = decode::object(context, |object| Ok((object.flag("has_more_page"), object.text("page"))))?;
+    let (has_more, page) = read.value;
+    if page.parse().is_ok_and(|page: u32| page != asked) {
         return Err(Error::new(ErrorKind::InvalidResponse, "the answer is another page than was asked for")
             .with_context("asked", asked));
     }
-    Ok(Rows { rows, has_more: context.has_more_page })
+    Ok(has_more)
 }
 
 /// An instant as filters take it: whole seconds, an offset without a colon.
@@ -293,21 +329,23 @@ fn stamp(at: Timestamp) -> String {
     Timestamp::from_secs(at.as_secs()).to_string().replace('Z', "+0000")
 }
 
-/// A member of the envelope, unread.
-fn member(answer: &Answer, key: &'static str) -> Result<Box<RawValue>> {
-    let mut members: std::collections::BTreeMap<String, Box<RawValue>> = answer.json()?;
-    members.remove(key).ok_or_else(|| {
-        Error::new(ErrorKind::InvalidResponse, "the answer lacks a member")
-            .with_effect(Effect::Unknown)
-            .with_context("member", key)
-    })
-}
-
-/// Decodes a record, and says where it differs without quoting it.
-fn decode<T: DeserializeOwned>(raw: &RawValue) -> Result<T> {
-    let mut decoder = serde_json::Deserializer::from_str(raw.get());
-    serde_path_to_error::deserialize(&mut decoder).map_err(|error| {
-        Error::new(ErrorKind::InvalidResponse, "a record is not of the shape that was expected")
-            .with_context("path", error.path())
-    })
+/// What a list call without pages answers with. Rows without an id are left out.
+fn list_of<T>(
+    answer: &Answer,
+    member: &'static str,
+    id: &'static str,
+    read: impl Fn(&Object<'_>) -> Result<T>,
+) -> Result<Vec<T>> {
+    let list = Envelope::of(answer)?.member(member)?;
+    let rows = decode::rows(&list, id, read)?;
+    Ok(rows
+        .into_iter()
+        .filter_map(|row| match row {
+            Row::Read { decoded, .. } => Some(decoded.value),
+            Row::Unreadable { number, error, .. } => {
+                tracing::warn!(%error, member, number, "a row cannot be read");
+                None
+            }
+        })
+        .collect())
 }

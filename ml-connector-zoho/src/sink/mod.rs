@@ -28,7 +28,7 @@ const LATE: Duration = Duration::from_secs(5);
 #[async_trait]
 impl Sink for ZohoBooks {
     fn info(&self) -> &SinkInfo {
-        &self.parts().sink
+        &self.sink
     }
 
     /// One command at a time for each document. Calls are admitted one by one: how many there are depends on what the
@@ -86,7 +86,7 @@ impl ZohoBooks {
         after: Observation,
     ) -> Option<Arc<Observation>> {
         let Observed::Present { record, .. } = &after.state else { return None };
-        let known = ctx.known(&self.parts().sink.connection, &after.entity).await.ok()?;
+        let known = ctx.known(&self.sink.connection, &after.entity).await.ok()?;
         let is_told = known.is_none_or(|known| {
             before.is_some() && known.revision == before || known.facts != Facts::of(record)
         });
@@ -94,7 +94,7 @@ impl ZohoBooks {
     }
 
     pub(crate) fn connection(&self) -> &str {
-        self.parts().sink.connection.as_str()
+        self.sink.connection.as_str()
     }
 }
 

@@ -2,19 +2,13 @@
 
 mod poll;
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::atomic::Ordering, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::Request;
 use ml_connector_core::{
-    Context, Error, ErrorKind, Result, Scope, SinkInfo, Source, SourceInfo, Timestamp,
+    Context, Error, ErrorKind, Result, Scope, Source, SourceInfo, Timestamp,
     model::{
         EntityRef, Intake, Observation, Observed, Page, PollMode, Prompt, Raw, RecordKind, Resolution,
         Signal, Subject, Upkeep,
@@ -24,14 +18,11 @@ use ml_connector_core::{
 
 use self::poll::Listing;
 use crate::{
-    Builder,
+    ZohoBooks,
     client::{BooksClient, Detail, Filter},
     config::poll_interval,
-    models::{KINDS, Organization, Resource, Site, User, by_kind, feed_of, revision},
-    webhook::{
-        Webhook, is_deletion,
-        subscriptions::{LOOK_EVERY, Subscriptions},
-    },
+    models::{KINDS, Organization, Resource, User, by_kind, feed_of, revision},
+    webhook::{is_deletion, subscriptions::LOOK_EVERY},
 };
 
 /// A record that was just created may not be readable yet.
@@ -41,57 +32,7 @@ const MAX_PAGES: u32 = 25;
 /// There is nothing to look after where webhooks are set up by hand.
 const UPKEEP: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
-/// One Zoho Books organization.
-///
-/// ```
-/// use ml_connector_core::Source;
-/// use ml_connector_zoho::{DataCenter, ZohoBooks};
-///
-/// let books = ZohoBooks::builder("books")
-///     .organization_id("778812345")
-///     .data_center(DataCenter::Us)
-///     .client("1000.ABC", "client secret")
-///     .refresh_token("1000.refresh.token")
-///     .webhook_secret("mlcZohoSecret2026")
-///     .time_zone("America/New_York")
-///     .build()?;
-/// assert_eq!(books.info().accounts[0].as_str(), "org:778812345");
-/// # Ok::<_, ml_connector_core::Error>(())
-/// ```
-#[derive(Debug, Clone)]
-pub struct ZohoBooks(Parts);
-
-/// What the builder puts together.
-#[derive(Debug, Clone)]
-pub(crate) struct Parts {
-    pub(crate) info: SourceInfo,
-    pub(crate) sink: SinkInfo,
-    pub(crate) client: BooksClient,
-    /// `None` when the connection only polls, and has no secret.
-    pub(crate) webhook: Option<Webhook>,
-    /// `None` when webhooks are set up by hand.
-    pub(crate) subscriptions: Option<Subscriptions>,
-    pub(crate) site: Site,
-    /// Whether feeds are read less often where a day has few calls.
-    pub(crate) stretches: bool,
-    /// Whether the organization is known to be one of the connected person's, or just looked for.
-    pub(crate) verified: Arc<AtomicBool>,
-}
-
 impl ZohoBooks {
-    /// Starts with the host's name for the connection.
-    pub fn builder(connection: impl Into<String>) -> Builder {
-        Builder::new(connection)
-    }
-
-    pub(crate) fn new(parts: Parts) -> Self {
-        Self(parts)
-    }
-
-    pub(crate) fn parts(&self) -> &Parts {
-        &self.0
-    }
-
     /// Reads one document as it is now.
     ///
     /// # Errors
@@ -100,7 +41,7 @@ impl ZohoBooks {
         let read_at = ctx.now();
         let state = by_kind!(
             RecordKind::from(&*entity.kind),
-            T => self.present(self.0.client.get::<T>(ctx, &entity.id).await?),
+            T => self.present::<T>(self.client.get::<T>(ctx, &entity.id).await?),
             Err(Error::new(ErrorKind::Unsupported, "zoho_books does not read records of this kind")
                 .with_context("kind", entity.kind.escape_debug()))
         )?;
@@ -113,7 +54,7 @@ impl ZohoBooks {
     /// # Errors
     /// [`ErrorKind::Unauthenticated`] when the API does not take the token.
     pub async fn organizations(&self, ctx: &Context) -> Result<Vec<Organization>> {
-        self.0.client.organizations(ctx).await
+        self.client.organizations(ctx).await
     }
 
     /// The users of the organization, 200 at most.
@@ -122,17 +63,17 @@ impl ZohoBooks {
     /// [`ErrorKind::Unauthenticated`] when the API does not take the token; [`ErrorKind::ConfigInvalid`] when the
     /// organization is not one of the connected person's.
     pub async fn users(&self, ctx: &Context) -> Result<Vec<User>> {
-        self.0.client.users(ctx).await
+        self.client.users(ctx).await
     }
 
     /// Looks once whether the organization is among those of the person who connected.
     async fn require_organization(&self, ctx: &Context) -> Result<()> {
         // The other feeds, which begin at the same time, do not wait: Zoho would refuse them, too.
-        if self.0.verified.swap(true, Ordering::Relaxed) {
+        if self.verified.swap(true, Ordering::Relaxed) {
             return Ok(());
         }
         let verified = self.find_organization(ctx).await;
-        self.0.verified.store(verified.is_ok(), Ordering::Relaxed);
+        self.verified.store(verified.is_ok(), Ordering::Relaxed);
         verified
     }
 
@@ -148,7 +89,7 @@ impl ZohoBooks {
             .with_source(error),
             _ => error,
         })?;
-        let own = self.0.client.organization_id();
+        let own = self.client.organization_id();
         if found.iter().any(|organization| organization.id == own) {
             return Ok(());
         }
@@ -164,8 +105,8 @@ impl ZohoBooks {
     /// How often a feed is read at most: a trial has fewer calls a day than its plan, and says so only in its answers.
     /// Where the schedule is slow enough already, a read that comes earlier was asked for.
     fn at_most_every(&self) -> Duration {
-        let scheduled = self.0.info.feeds.first().map_or(Duration::ZERO, |feed| feed.every);
-        let calls = self.0.client.calls_per_day().filter(|_| self.0.stretches);
+        let scheduled = self.source.feeds.first().map_or(Duration::ZERO, |feed| feed.every);
+        let calls = self.client.calls_per_day().filter(|_| self.stretches);
         let enough = calls.map(poll_interval).filter(|interval| *interval > scheduled);
         // A little less, so that a run which began a moment late does not cost the next one its turn.
         enough.map_or(Duration::ZERO, |interval| interval * 9 / 10)
@@ -181,9 +122,9 @@ impl ZohoBooks {
         let read_at = ctx.now();
         let can_wait = |hint: &str| matches!(hint, Signal::BACKFILL | Signal::SWEPT);
         let can_wait = signals.iter().all(|signal| signal.hint.as_deref().is_some_and(can_wait));
-        let client = if can_wait { &self.0.client.in_background() } else { &self.0.client };
+        let client = if can_wait { &self.client.in_background() } else { &self.client };
         let state = match client.get::<T>(ctx, &entity.id).await {
-            Ok(detail) => self.present(detail)?,
+            Ok(detail) => self.present::<T>(detail)?,
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 match self.missing::<T>(ctx, client, &entity.id, signals, last).await? {
                     Missing::Gone => Observed::Gone,
@@ -195,11 +136,13 @@ impl ZohoBooks {
         Ok(Resolution::Observed(vec![Observation { entity: entity.clone(), read_at, state }]))
     }
 
-    fn present<T: Resource>(&self, Detail { record, raw }: Detail<T>) -> Result<Observed> {
-        let sub_status = record.sub_status().to_owned();
-        let mut record = record.into_record().map_err(|error| error.with_operation(T::GET))?;
-        record.url = self.0.site.link::<T>(&record.id);
-        let revision = revision(&raw, &record, &sub_status)?;
+    fn present<T: Resource>(&self, detail: Detail) -> Result<Observed> {
+        let Detail { mut record, stage, raw, left_out } = detail;
+        if !left_out.is_empty() {
+            tracing::warn!(connection = %self.source.connection, entity = %record.entity(), ?left_out, "values were left out");
+        }
+        record.url = self.site.link::<T>(&record.id);
+        let revision = revision::<T>(&raw, &record, &stage)?;
         Ok(Observed::Present { revision, order: None, record: Box::new(record), raw: Some(Raw::new(raw)) })
     }
 
@@ -236,7 +179,8 @@ impl ZohoBooks {
     ) -> Result<Missing> {
         for page in 1..=MAX_PAGES {
             let rows = client.list::<T>(ctx, Filter::Number(number), page).await?;
-            if rows.rows.iter().any(|row| row.record.id() == id) {
+            let is_listed = rows.rows.iter().any(|row| &*row.record.id == id);
+            if is_listed || rows.unreadable.iter().any(|unreadable| unreadable == id) {
                 let error = "the record is listed, but may not be read";
                 return Err(Error::new(ErrorKind::PermissionDenied, error)
                     .with_operation(T::GET)
@@ -259,11 +203,11 @@ enum Missing {
 #[async_trait]
 impl Source for ZohoBooks {
     fn info(&self) -> &SourceInfo {
-        &self.0.info
+        &self.source
     }
 
     fn receive(&self, request: &Request<Bytes>, _: Option<&Bytes>, _: Timestamp) -> Result<Intake> {
-        let webhook = self.0.webhook.as_ref().ok_or_else(|| {
+        let webhook = self.webhook.as_ref().ok_or_else(|| {
             Error::new(ErrorKind::SignatureInvalid, "the connection has no webhook secret: it only polls")
         })?;
         webhook.decode(request).map(|signal| Intake::accepted(vec![signal]))
@@ -304,19 +248,19 @@ impl Source for ZohoBooks {
         if mode == PollMode::Baseline && checkpoint.is_none() {
             self.require_organization(ctx).await?;
         }
-        let Parts { client, site, .. } = &self.0;
+        let Self { client, site, .. } = self;
         let client = client.in_background();
         let list = Listing { ctx, client, site, mode, at_most_every: self.at_most_every() };
         by_kind!(kind, T => list.page::<T>(checkpoint).await, unsupported)
     }
 
     async fn upkeep(&self, ctx: &Context, callback: Option<&str>, state: Option<&Bytes>) -> Result<Upkeep> {
-        let Some((subscriptions, callback)) = self.0.subscriptions.as_ref().zip(callback) else {
+        let Some((managed, callback)) = self.managed.as_ref().zip(callback) else {
             let state = state.cloned().unwrap_or_default();
             return Ok(Upkeep { state, signals: Vec::new(), next: ctx.now() + UPKEEP, problem: None });
         };
-        let looked = subscriptions.look_after(ctx, &self.0.client, callback, state).await?;
-        let info = &self.0.info;
+        let looked = managed.look_after(ctx, &self.client, callback, state).await?;
+        let info = &self.source;
         let every = info.feeds.first().map_or(LOOK_EVERY, |feed| feed.every);
         let next = looked.again.unwrap_or_else(|| match &looked.problem {
             // Without webhooks the feeds have to be read, in a mode that leaves them alone otherwise, too.

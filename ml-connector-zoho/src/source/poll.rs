@@ -11,7 +11,7 @@ use bytes::Bytes;
 use ml_connector_core::{
     Context, Error, ErrorKind, Result, Timestamp,
     http::Pages,
-    model::{Observation, Observed, Page, PollMode, Record, Revision, Signal, Zone},
+    model::{EntityRef, Observation, Observed, Page, PollMode, Record, Revision, Signal, Zone},
 };
 use serde::{Deserialize, Serialize};
 
@@ -192,16 +192,14 @@ struct Row {
 }
 
 impl Row {
-    fn new<T: Resource>(site: &Site, Detail { record, raw }: Detail<T>) -> Result<Self> {
-        let url = site.link::<T>(record.id());
-        let mut record = record.into_record().map_err(|error| error.with_operation(T::LIST))?;
-        record.url = url;
+    fn new<T: Resource>(site: &Site, Detail { mut record, raw, .. }: Detail) -> Result<Self> {
+        record.url = site.link::<T>(&record.id);
         let mut mark = match record.modified_at {
             Some(_) => {
                 let Record { id, modified_at, vendor_status, balance, .. } = &record;
                 Revision::of(format!("{id}/{modified_at:?}/{vendor_status}/{balance:?}").as_bytes())
             }
-            None => listed_revision(&raw)?,
+            None => listed_revision::<T>(&raw)?,
         }
         .to_string();
         mark.truncate(12);
@@ -242,7 +240,11 @@ impl Listing<'_> {
             checkpoint.filters = Some(self.has_filter::<T>(read_at).await?);
         }
         let has_more = listed.has_more;
-        let rows = listed.rows.into_iter().map(|row| Row::new(self.site, row));
+        // Each is read alone, as long as it is listed: what is wrong with it may be repaired.
+        let kind = T::KIND;
+        let alone = |id| Signal::entity(EntityRef::new(kind.as_str(), id));
+        let unreadable = listed.unreadable.into_iter().map(alone);
+        let rows = listed.rows.into_iter().map(|row| Row::new::<T>(self.site, row));
         let rows: Vec<Row> = rows.collect::<Result<_>>()?;
 
         // A stamp of the future must not move the window over what has not happened yet.
@@ -256,7 +258,7 @@ impl Listing<'_> {
             Changes::SortedByStamp => checkpoint.since.is_some_and(|since| is_passed(&rows, since)),
             Changes::Filtered | Changes::Whole => false,
         };
-        let (mut observations, mut signals) = (Vec::new(), Vec::new());
+        let (mut observations, mut signals) = (Vec::new(), unreadable.collect::<Vec<_>>());
         match self.mode {
             PollMode::Baseline => {
                 // Only the rows of the first ordinary window have to be remembered.

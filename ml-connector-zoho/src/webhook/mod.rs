@@ -8,14 +8,14 @@ pub(crate) mod subscriptions;
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use http::{Request, header};
+use http::Request;
 use ml_connector_core::{
-    Error, ErrorKind, Result, Secret,
+    Error, ErrorKind, Result, Secret, decode,
     model::{AccountKey, EntityRef, RecordKind, Signal},
-    webhook::{Encoding, HmacSha256},
+    webhook::{Encoding, Form, HmacSha256},
 };
 
-use self::{body::Body, pairs::Pairs};
+use self::body::Body;
 use crate::WebhookParameters;
 
 /// HMAC-SHA256 of the sorted pairs and the body, in lower-case hex by every report; base64 costs nothing to accept.
@@ -61,42 +61,31 @@ impl Webhook {
     /// [`ErrorKind::SignatureInvalid`] when it is not proven to come from Zoho; [`ErrorKind::InvalidRequest`] when it
     /// is, but says nothing that is understood.
     pub(crate) fn decode(&self, request: &Request<Bytes>) -> Result<Signal> {
-        let query = Pairs::of_query(request.uri().query().unwrap_or_default())
-            .filter(|pairs| pairs.has_exactly(self.parameters.names()))
+        let query = pairs::of_query(request.uri().query().unwrap_or_default(), self.parameters.names())
             .ok_or_else(|| refused("the query is not that of the configured set-up"))?;
         let body = self.verify(request, &query)?;
         self.signal(request, &query, &body)
     }
 
-    fn verify<'a>(&self, request: &'a Request<Bytes>, query: &Pairs<'a>) -> Result<Body<'a>> {
+    fn verify<'a>(&self, request: &'a Request<Bytes>, query: &Form<'a>) -> Result<Body<'a>> {
         let mut signatures = request.headers().get_all(SIGNATURE).iter();
         let (Some(signature), None) = (signatures.next(), signatures.next()) else {
             return Err(refused("expected one signature"));
         };
         let signature = signature.to_str().map_err(|_| refused("the signature is no text"))?;
-        let body = if is_form(request) {
-            let form = Pairs::of_form(request.body())
-                .filter(|form| form.shares_no_name_with(query))
+        if Form::is_body_of(request) {
+            let form = pairs::of_form(request.body(), query)
                 .ok_or_else(|| refused("the form has malformed or repeated fields"))?;
-            Body::Form(form)
-        } else {
-            Body::Json(request.body())
-        };
-        match &body {
-            Body::Form(form) => {
-                let pairs = form.merged_with(query);
-                let message: Vec<_> = pairs.signed_parts().collect();
-                self.signatures.verify(&message, signature, ENCODINGS)?;
-            }
-            Body::Json(json) => {
-                let message: Vec<_> = query.signed_parts().chain([*json]).collect();
-                self.signatures.verify(&message, signature, ENCODINGS)?;
-            }
+            self.signatures.verify(&pairs::signed_parts(query, Some(&form)), signature, ENCODINGS)?;
+            return Ok(Body::Form(form));
         }
-        Ok(body)
+        let mut message = pairs::signed_parts(query, None);
+        message.push(request.body());
+        self.signatures.verify(&message, signature, ENCODINGS)?;
+        Ok(Body::Json(decode::clean(request.body())))
     }
 
-    fn signal(&self, request: &Request<Bytes>, query: &Pairs<'_>, body: &Body<'_>) -> Result<Signal> {
+    fn signal(&self, request: &Request<Bytes>, query: &Form<'_>, body: &Body<'_>) -> Result<Signal> {
         if request.body().len() > MAX_BODY {
             return Err(invalid("the body is too large").with_context("bytes", request.body().len()));
         }
@@ -157,13 +146,6 @@ fn entity_kind(event: &str) -> Option<RecordKind> {
 /// Zoho's ids are 8–19 digits; the bound leaves room.
 fn is_id(text: &str) -> bool {
     (1..=32).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit())
-}
-
-/// By the media type without its parameters, in any case.
-fn is_form(request: &Request<Bytes>) -> bool {
-    let Some(value) = request.headers().get(header::CONTENT_TYPE) else { return false };
-    let media_type = value.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
-    media_type.trim_ascii().eq_ignore_ascii_case(b"application/x-www-form-urlencoded")
 }
 
 fn refused(reason: &'static str) -> Error {

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use ml_connector_core::{
-    Context, Effect, Error, ErrorKind, Result, Retry, Secret, Timestamp,
+    Context, Error, ErrorKind, Result, Secret, Timestamp,
     model::{RecordKind, Revision},
+    webhook::{Changes, LookedAfter, Subscriptions, look_after},
 };
 use serde::{Deserialize, Serialize};
 use url::Url;
@@ -25,9 +27,9 @@ const DESCRIPTION: &str = "ml-connector";
 /// Plans without workflow rules, by the name in `GET /organizations`.
 const PLANS_WITHOUT: [&str; 2] = ["free", "standard"];
 
-/// The webhooks of one connection.
+/// The webhooks that one connection keeps registered.
 #[derive(Debug, Clone)]
-pub(crate) struct Subscriptions {
+pub(crate) struct ManagedWebhooks {
     wanted: Vec<Wanted>,
     organization_id: String,
     /// What Zoho signs with from now on.
@@ -63,7 +65,7 @@ pub(crate) struct Looked {
     pub(crate) again: Option<Timestamp>,
 }
 
-impl Subscriptions {
+impl ManagedWebhooks {
     pub(crate) fn new(resources: &[RecordKind], organization_id: &str, secret: Secret) -> Self {
         let wanted = resources.iter().flat_map(modules).flat_map(|(word, entities)| {
             [("changed", "add_edit"), ("deleted", "delete")].map(|(kind, rule_type)| Wanted {
@@ -101,123 +103,13 @@ impl Subscriptions {
             let problem = format!("the plan {plan} has no webhooks: changes are noticed by polling only");
             return Looked::new(&known, false, Some(problem));
         }
-        let mut repaired = false;
-        match self.repair(ctx, client, callback, state == known, &mut repaired).await {
-            Ok(problem) => Looked::new(&state, repaired, problem),
-            Err(error) if repaired => {
-                let again = match error.retry() {
-                    Retry::At(at) => at,
-                    _ => ctx.now() + LOOK_AGAIN,
-                };
-                let problem = format!("webhooks could not be looked after to the end ({})", error.kind());
-                tracing::warn!(%error, "webhooks could not be looked after to the end");
-                Ok(Looked { again: Some(again), ..Looked::new(&known, true, Some(problem))? })
-            }
-            Err(error) => Err(error),
+        let registration = Registration { managed: self, client, callback, secret_is_known: state == known };
+        let LookedAfter { repaired, problem, complete, again, .. } = look_after(&registration, ctx).await?;
+        if complete {
+            return Looked::new(&state, repaired, problem);
         }
-    }
-
-    /// Repairs what is missing, and notes in `repaired` whether anything was or may have been. Returns what is refused for
-    /// good.
-    async fn repair(
-        &self,
-        ctx: &Context,
-        client: &BooksClient,
-        callback: &str,
-        secret_is_known: bool,
-        repaired: &mut bool,
-    ) -> Result<Option<String>> {
-        let found = Existing::read(ctx, client).await?;
-        let mut refused = Vec::new();
-        for wanted in &self.wanted {
-            let url = wanted.url(callback, &self.organization_id)?;
-            match self.ensure(ctx, client, wanted, &url, &found, secret_is_known, repaired).await {
-                Ok(()) => {}
-                Err(error) if error.retry() == Retry::Never && error.kind() != ErrorKind::Unauthenticated => {
-                    tracing::warn!(%error, webhook = wanted.name, "a webhook could not be set up");
-                    refused.push(format!("{} ({})", wanted.event, error.kind()));
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        if *repaired {
-            let found = Existing::read(ctx, client).await?;
-            let missing = self.wanted.iter().filter(|wanted| !found.serves(wanted));
-            refused.extend(missing.map(|wanted| format!("{} (not there after it was made)", wanted.event)));
-        }
-        Ok((!refused.is_empty()).then(|| format!("webhooks not registered: {}", refused.join(", "))))
-    }
-
-    /// One webhook and its rule.
-    #[allow(clippy::too_many_arguments)] // what there is, what is wanted, and what is done
-    async fn ensure(
-        &self,
-        ctx: &Context,
-        client: &BooksClient,
-        wanted: &Wanted,
-        url: &Url,
-        found: &Existing,
-        secret_is_known: bool,
-        repaired: &mut bool,
-    ) -> Result<()> {
-        let hook = found.hooks.iter().find(|hook| hook.webhook_name == wanted.name);
-        let made;
-        let (id, entity) = match hook {
-            Some(hook) => {
-                if !secret_is_known || hook.url != url.as_str() {
-                    let new = self.hook(wanted, &hook.entity, url);
-                    noted(client.update_webhook(ctx, &hook.webhook_id, &new).await, repaired)?;
-                }
-                (hook.webhook_id.as_str(), hook.entity.as_str())
-            }
-            None => {
-                made = noted(self.create(ctx, client, wanted, url).await, repaired)?;
-                (made.0.as_str(), made.1)
-            }
-        };
-        let rule = found.workflows.iter().find(|workflow| workflow.workflow_name == wanted.name);
-        match rule {
-            Some(rule) if hook.is_some_and(|hook| hook.is_called_by(rule)) => {
-                if !rule.is_active {
-                    noted(client.activate_workflow(ctx, &rule.workflow_id).await, repaired)?;
-                }
-                Ok(())
-            }
-            stray => {
-                if let Some(rule) = stray {
-                    noted(client.delete_workflow(ctx, &rule.workflow_id).await, repaired)?;
-                }
-                let workflow = NewWorkflow {
-                    workflow_name: &wanted.name,
-                    description: DESCRIPTION,
-                    entity,
-                    rule_type: wanted.rule_type,
-                    rule: Criteria {},
-                    apply_rule_always: true,
-                    instant_actions: [Action { action_type: "webhook", action_id: id }],
-                };
-                noted(client.create_workflow(ctx, &workflow).await, repaired)
-            }
-        }
-    }
-
-    /// Returns the id, and the word for the module that was accepted.
-    async fn create(
-        &self,
-        ctx: &Context,
-        client: &BooksClient,
-        wanted: &Wanted,
-        url: &Url,
-    ) -> Result<(String, &'static str)> {
-        let mut refusal = Error::new(ErrorKind::Unsupported, "no module sends webhooks about this");
-        for entity in wanted.entities {
-            match client.create_webhook(ctx, &self.hook(wanted, entity, url)).await {
-                Ok(id) => return Ok((id, entity)),
-                Err(error) if error.kind() == ErrorKind::InvalidRequest => refusal = error,
-                Err(error) => return Err(error),
-            }
-        }
-        Err(refusal)
+        let again = Some(again.unwrap_or(ctx.now() + LOOK_AGAIN));
+        Ok(Looked { again, ..Looked::new(&known, repaired, problem)? })
     }
 
     fn hook<'a>(&'a self, wanted: &'a Wanted, entity: &'a str, url: &'a Url) -> NewHook<'a> {
@@ -229,6 +121,103 @@ impl Subscriptions {
             url: url.as_str(),
             secret: &self.secret,
         }
+    }
+}
+
+/// One look at the webhooks of an organization.
+struct Registration<'a> {
+    managed: &'a ManagedWebhooks,
+    client: &'a BooksClient,
+    callback: &'a str,
+    /// Whether the webhooks have the secret already: no answer shows it.
+    secret_is_known: bool,
+}
+
+#[async_trait]
+impl Subscriptions for Registration<'_> {
+    type Wanted = Wanted;
+    type Existing = Existing;
+
+    fn wanted(&self) -> &[Wanted] {
+        &self.managed.wanted
+    }
+
+    fn name<'a>(&self, wanted: &'a Wanted) -> &'a str {
+        &wanted.event
+    }
+
+    async fn list(&self, ctx: &Context) -> Result<Existing> {
+        Ok(Existing { hooks: self.client.webhooks(ctx).await?, workflows: self.client.workflows(ctx).await? })
+    }
+
+    fn serves(&self, existing: &Existing, wanted: &Wanted) -> bool {
+        let hook = existing.hook(wanted).zip(existing.rule(wanted));
+        hook.is_some_and(|(hook, rule)| rule.is_active && hook.is_called_by(rule))
+    }
+
+    /// One webhook and its rule. Zoho's webhooks do not expire.
+    async fn ensure(
+        &self,
+        ctx: &Context,
+        existing: &Existing,
+        wanted: &Wanted,
+        changes: &mut Changes,
+    ) -> Result<Option<Timestamp>> {
+        let Self { managed, client, callback, secret_is_known } = *self;
+        let url = &wanted.url(callback, &managed.organization_id)?;
+        let hook = existing.hook(wanted);
+        let made;
+        let (id, entity) = match hook {
+            Some(hook) => {
+                if !secret_is_known || hook.url != url.as_str() {
+                    let new = managed.hook(wanted, &hook.entity, url);
+                    changes.note(client.update_webhook(ctx, &hook.webhook_id, &new).await)?;
+                }
+                (hook.webhook_id.as_str(), hook.entity.as_str())
+            }
+            None => {
+                made = changes.note(self.create(ctx, wanted, url).await)?;
+                (made.0.as_str(), made.1)
+            }
+        };
+        match existing.rule(wanted) {
+            Some(rule) if hook.is_some_and(|hook| hook.is_called_by(rule)) => {
+                if !rule.is_active {
+                    changes.note(client.activate_workflow(ctx, &rule.workflow_id).await)?;
+                }
+            }
+            stray => {
+                if let Some(rule) = stray {
+                    changes.note(client.delete_workflow(ctx, &rule.workflow_id).await)?;
+                }
+                let workflow = NewWorkflow {
+                    workflow_name: &wanted.name,
+                    description: DESCRIPTION,
+                    entity,
+                    rule_type: wanted.rule_type,
+                    rule: Criteria {},
+                    apply_rule_always: true,
+                    instant_actions: [Action { action_type: "webhook", action_id: id }],
+                };
+                changes.note(client.create_workflow(ctx, &workflow).await)?;
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl Registration<'_> {
+    /// Returns the id, and the word for the module that was accepted.
+    async fn create(&self, ctx: &Context, wanted: &Wanted, url: &Url) -> Result<(String, &'static str)> {
+        let mut refusal = Error::new(ErrorKind::Unsupported, "no module sends webhooks about this");
+        for entity in wanted.entities {
+            match self.client.create_webhook(ctx, &self.managed.hook(wanted, entity, url)).await {
+                Ok(id) => return Ok((id, entity)),
+                Err(error) if error.kind() == ErrorKind::InvalidRequest => refusal = error,
+                Err(error) => return Err(error),
+            }
+        }
+        Err(refusal)
     }
 }
 
@@ -253,21 +242,19 @@ struct Existing {
 }
 
 impl Existing {
-    async fn read(ctx: &Context, client: &BooksClient) -> Result<Self> {
-        Ok(Self { hooks: client.webhooks(ctx).await?, workflows: client.workflows(ctx).await? })
+    fn hook(&self, wanted: &Wanted) -> Option<&Hook> {
+        self.hooks.iter().find(|hook| hook.webhook_name == wanted.name)
     }
 
-    fn serves(&self, wanted: &Wanted) -> bool {
-        let hook = self.hooks.iter().find(|hook| hook.webhook_name == wanted.name);
-        let rule = self.workflows.iter().find(|rule| rule.workflow_name == wanted.name);
-        hook.zip(rule).is_some_and(|(hook, rule)| rule.is_active && hook.is_called_by(rule))
+    fn rule(&self, wanted: &Wanted) -> Option<&Workflow> {
+        self.workflows.iter().find(|rule| rule.workflow_name == wanted.name)
     }
 }
 
 impl Hook {
     fn is_called_by(&self, rule: &Workflow) -> bool {
         let rules = self.related_rules.as_ref();
-        rules.is_none_or(|rules| rules.iter().any(|related| related.workflow_id == rule.workflow_id))
+        rules.is_none_or(|rules| rules.contains(&rule.workflow_id))
     }
 }
 
@@ -278,12 +265,6 @@ impl Looked {
         })?;
         Ok(Self { state: state.into(), repaired, problem, again: None })
     }
-}
-
-/// Notes that something was changed, or may have been.
-fn noted<T>(result: Result<T>, repaired: &mut bool) -> Result<T> {
-    *repaired |= result.as_ref().map_or_else(|error| error.effect() != Effect::None, |_| true);
-    result
 }
 
 /// Our word for a kind of record, and Zoho's for the modules that tell about it.
