@@ -14,6 +14,7 @@ mod polling;
 #[cfg(unix)]
 mod proof;
 mod secrets;
+mod skeleton;
 mod slack_forms;
 mod slack_load;
 #[cfg(unix)]

@@ -7,10 +7,11 @@ use http::Request;
 use ml_connector_core::{
     Context, Error, ErrorKind, Result,
     auth::Authenticator,
-    http::{Call, Client as HttpClient},
+    decode::Envelope,
+    http::{Answer, Call, Client as HttpClient},
     rate::{Cost, Quota, QuotaKey},
 };
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use url::Url;
 
@@ -43,13 +44,10 @@ impl Client {
 
     /// `GET /v1/invoices/{id}`: the invoice as the vendor wrote it.
     pub async fn get_invoice(&self, ctx: &Context, id: &str) -> Result<Box<RawValue>> {
-        #[derive(Deserialize)]
-        struct Detail {
-            invoice: Box<RawValue>,
-        }
-        let url = self.http.url(&["v1", "invoices", id]);
-        let detail: Detail = self.read(ctx, "ledgerly.get_invoice", &url).await?;
-        Ok(detail.invoice)
+        const OPERATION: &str = "ledgerly.get_invoice";
+        let answer = self.answer(ctx, OPERATION, &self.http.url(&["v1", "invoices", id])).await?;
+        let invoice = Envelope::of(&answer).and_then(|mut envelope| envelope.member("invoice"));
+        invoice.map_err(|error| error.with_operation(OPERATION))
     }
 
     /// `GET /v1/invoices`: the ids on one page.
@@ -83,10 +81,14 @@ impl Client {
         operation: &'static str,
         url: &Url,
     ) -> Result<T> {
+        let answer = self.answer(ctx, operation, url).await?;
+        answer.json().map_err(|error| error.with_operation(operation))
+    }
+
+    async fn answer(&self, ctx: &Context, operation: &'static str, url: &Url) -> Result<Answer> {
         let request = Request::get(url.as_str()).body(Bytes::new()).map_err(|_| unbuilt())?;
         let call = Call::read(operation, request).with_costs(vec![self.cost.clone()]);
-        let answer = self.http.send(ctx, call).await?;
-        answer.json().map_err(|error| error.with_operation(operation))
+        self.http.send(ctx, call).await
     }
 }
 

@@ -1,54 +1,36 @@
 //! Ledgerly's words, and what they are in the SDK's.
 
 use ml_connector_core::{
-    Money, Result,
-    model::{Currency, Date, Party, Record, RecordKind, Status, decimal_from_json},
+    Result,
+    decode::Object,
+    model::{Record, RecordKind, Status},
 };
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 
-/// An invoice. It has no `Debug`: names and amounts are the customer's business.
-#[derive(Deserialize)]
-pub struct Invoice {
-    pub id: String,
-    number: String,
-    status: String,
-    customer: Customer,
-    total: Box<RawValue>, // the vendor's digits, never a float
-    currency: String,
-    due: Option<Date>,
-}
+/// The members of an invoice that mean something to people or money. Nothing else makes a change.
+pub const MEANINGFUL: &[&str] =
+    &["number", "status", "customer.id", "customer.name", "total", "currency", "due"];
 
-#[derive(Deserialize)]
-struct Customer {
-    id: String,
-    name: String,
-}
-
-impl Invoice {
-    /// The invoice in the SDK's vocabulary.
-    pub fn into_record(self) -> Result<Record> {
-        let status = match self.status.as_str() {
-            "draft" => Status::Draft,
-            "sent" => Status::Open,
-            "paid" => Status::Paid,
-            "void" => Status::Void,
-            other => Status::Other(other.into()), // kept: vendors add values without notice
-        };
-        let currency = Currency::parse(&self.currency)?;
-        let mut record = Record::new(RecordKind::Invoice, self.id, status);
-        record.vendor_status = self.status;
-        record.number = Some(self.number);
-        record.counterparty = Some(Party { id: self.customer.id.into(), name: self.customer.name });
-        record.total = decimal_from_json(&self.total)?.map(|total| Money::new(total, currency));
-        record.due_date = self.due;
-        Ok(record)
-    }
-}
-
-/// Whether a member says nothing about the invoice itself: when it was touched, how often it was looked at.
-pub fn is_noise(member: &str) -> bool {
-    matches!(member, "updated_at" | "views")
+/// An invoice in the SDK's vocabulary. What cannot be read is left out, and costs nothing else.
+///
+/// # Errors
+/// [`InvalidResponse`](ml_connector_core::ErrorKind::InvalidResponse) when it has no id.
+pub fn invoice(from: &Object<'_>) -> Result<Record> {
+    let word = from.text("status");
+    let status = match &*word {
+        "draft" => Status::Draft,
+        "sent" => Status::Open,
+        "paid" => Status::Paid,
+        "void" => Status::Void,
+        other => Status::Other(other.into()), // kept: vendors add values without notice
+    };
+    let mut record = Record::new(RecordKind::Invoice, from.id("id")?, status);
+    record.vendor_status = word;
+    record.number = from.some_text("number");
+    record.counterparty = from.object("customer").and_then(|customer| customer.party("id", "name"));
+    record.total = from.money("total", from.currency("currency")); // the vendor's digits, never a float
+    record.due_date = from.date("due");
+    Ok(record)
 }
 
 /// A page of ids, and where the next page begins.

@@ -5,11 +5,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::Request;
 use ml_connector_core::{
-    Error, ErrorKind, Result, Secret, Timestamp,
+    Error, ErrorKind, Result, Secret, Timestamp, decode,
     model::{AccountKey, EntityRef, Signal},
     webhook::{Encoding, HmacSha256, fresh_unix_seconds, single_header},
 };
-use serde::Deserialize;
 
 /// How old a delivery may be, by "Webhooks" in Ledgerly's handbook.
 const TOLERANCE: Duration = Duration::from_secs(300);
@@ -31,17 +30,14 @@ impl Webhook {
         self.0.verify(&[time.as_bytes(), b".", request.body()], signature, &[Encoding::Hex])?;
         fresh_unix_seconds(time, now, TOLERANCE)?;
 
-        #[derive(Deserialize)]
-        struct Body {
-            event: String,
-            account: String,
-            invoice: String,
-        }
-        let body: Body = serde_json::from_slice(request.body())
-            .map_err(|_| Error::new(ErrorKind::InvalidRequest, "expected event, account and invoice"))?;
-        let mut signal = Signal::entity(EntityRef::new("invoice", body.invoice));
-        signal.account = Some(AccountKey::new(format!("account:{}", body.account)));
-        signal.hint = Some(body.event.into());
+        let names = ["event", "account", "invoice"];
+        let body = decode::body(request.body(), |body| Ok(names.map(|name| body.some_text(name))));
+        let Ok([Some(event), Some(account), Some(invoice)]) = body.map(|body| body.value) else {
+            return Err(Error::new(ErrorKind::InvalidRequest, "expected event, account and invoice"));
+        };
+        let mut signal = Signal::entity(EntityRef::new("invoice", invoice));
+        signal.account = Some(AccountKey::new(format!("account:{account}")));
+        signal.hint = Some(event.into());
         Ok(signal)
     }
 }
