@@ -16,14 +16,10 @@ use tokio::sync::OnceCell;
 use crate::{
     Client, Config, Dedupe, History, SYSTEM, Slack, auth,
     config::base_url,
+    destination::{self, Goal, Target},
     message::{DIGEST_MAX, DigestTemplate, Template, Templates},
     pacing::Pacing,
-    sink::{
-        channels::Channels,
-        destination::{self, Goal, Target},
-        lookup::Looks,
-        people::People,
-    },
+    sink::{channels::Channels, lookup::Looks, people::People},
 };
 
 /// Builds a [`Slack`]. Setters cannot fail; [`build`](Self::build) checks everything.

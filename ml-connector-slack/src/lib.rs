@@ -5,6 +5,7 @@ pub mod blocks;
 mod builder;
 mod client;
 mod config;
+mod destination;
 mod error;
 pub mod message;
 pub mod models;
@@ -22,15 +23,16 @@ pub use self::{
     builder::Builder,
     client::Client,
     config::{BASE_URL, Config, Dedupe, History, Inbound},
+    destination::{admin, channel, clicker, email, message, thread, user},
     models::MessageRef,
-    sink::destination::{admin, channel, clicker, email, message, thread, user},
     source::{SlackSource, directory::Directory},
 };
 use self::{
+    destination::Target,
     message::Templates,
     models::AuthTest,
     pacing::Pacing,
-    sink::{channels::Channels, destination::Target, lookup::Looks, people::People},
+    sink::{channels::Channels, lookup::Looks, people::People},
 };
 
 /// The system's name in errors, spans and [`SinkInfo`].

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use ml_connector_core::rate::{Cost, Quota, QuotaKey};
 
-use crate::sink::destination::Target;
+use crate::destination::Target;
 
 /// One message a second in a channel, however it is posted. Bursts are tolerated, but nobody says how large.
 pub const POST_INTERVAL: Duration = Duration::from_secs(1);

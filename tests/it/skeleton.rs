@@ -13,9 +13,10 @@ const SKELETON: [&str; 10] =
 const FOLDERS: [&str; 3] = ["client", "models", "webhook"];
 
 /// What only one system needs, and why.
-const ONLY_HERE: [(&str, &str, &str); 4] = [
+const ONLY_HERE: [(&str, &str, &str); 5] = [
     ("zoho", "data_center", "only Zoho keeps its customers in data centers that know nothing of each other"),
     ("slack", "blocks", "only Slack has a markup of its own for what people read"),
+    ("slack", "destination", "only Slack has places that routes name and that limits are counted by"),
     ("slack", "message", "only Slack shows events to people"),
     ("slack", "pacing", "only Slack limits calls by method and by channel"),
 ];

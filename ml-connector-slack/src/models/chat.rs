@@ -6,9 +6,8 @@ use ml_connector_core::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::is_conversation;
 use crate::{
-    blocks::{Blocks, shorten_literal},
+    blocks::{Blocks, is_conversation, shorten_literal},
     message::Message,
 };
 

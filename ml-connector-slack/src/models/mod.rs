@@ -3,14 +3,12 @@
 mod auth;
 mod chat;
 mod conversations;
-mod id;
 mod users;
 
 pub use auth::AuthTest;
 pub use chat::MessageRef;
 pub(crate) use chat::{EphemeralMessage, Metadata, PostMessage, Posted, UpdateMessage};
 pub use conversations::{Channel, ChannelPage, HistoryMessage, HistoryPage, HistoryQuery};
-pub(crate) use id::{is_conversation, is_user};
 pub use users::{EnterpriseUser, Profile, Reaction, User, ViewRef};
 
 use serde::{Deserialize, Deserializer};

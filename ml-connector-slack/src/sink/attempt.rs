@@ -11,11 +11,11 @@ use ml_connector_core::{
 
 use crate::{
     Slack,
+    destination::Target,
     error::is_code,
     message::Message,
     models::{EphemeralMessage, MessageRef, Metadata, PostMessage, UpdateMessage},
     pacing::GUARD,
-    sink::destination::Target,
     sink::place::Place,
 };
 

@@ -13,10 +13,10 @@ use ml_connector_core::{
 
 use crate::{
     Slack,
+    destination::Target,
     error::is_code,
     models::{AuthTest, HistoryMessage, HistoryQuery},
     sink::attempt::{message_id, receipt, unnamed},
-    sink::destination::Target,
     sink::place::Place,
 };
 

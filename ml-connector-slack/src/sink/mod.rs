@@ -2,7 +2,6 @@
 
 mod attempt;
 pub(crate) mod channels;
-pub(crate) mod destination;
 pub(crate) mod lookup;
 pub(crate) mod people;
 mod place;

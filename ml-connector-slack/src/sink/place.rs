@@ -6,8 +6,9 @@ use ml_connector_core::{
 };
 
 use crate::{
-    models::{MessageRef, is_conversation, is_user},
-    sink::destination::{Goal, Target},
+    blocks::{is_conversation, is_user},
+    destination::{Goal, Target},
+    models::MessageRef,
 };
 
 /// Which call is made of a delivery, and where it leads.
@@ -94,7 +95,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::sink::destination::{admin, channel, clicker, email, message, thread, user};
+    use crate::destination::{admin, channel, clicker, email, message, thread, user};
 
     const ROOT: &str = "C07ACCTNG1/1767225605.000219";
 

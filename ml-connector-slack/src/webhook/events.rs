@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::signal::{account, check_app, flag, misunderstood, signal, text};
-use crate::models::{MessageRef, is_user};
+use crate::{blocks::is_user, models::MessageRef};
 
 /// What is known of a reaction: Slack's payload is all there is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

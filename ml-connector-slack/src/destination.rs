@@ -7,7 +7,10 @@ use std::{
 
 use ml_connector_core::{Error, ErrorKind, Result, model::Destination};
 
-use crate::models::{MessageRef, is_conversation, is_user};
+use crate::{
+    blocks::{is_conversation, is_user},
+    models::MessageRef,
+};
 
 /// The longest channel name Slack allows.
 const NAME_MAX: usize = 80;
