@@ -459,3 +459,13 @@ fn reference_rows_have_names_and_numbers() {
     let contacts = listed::<Contact>(include_str!("../../tests/fixtures/contacts-list.json"));
     assert_eq!(contacts[0].counterparty.as_ref().unwrap().id, contacts[0].id);
 }
+
+#[test]
+fn what_makes_a_change_is_written_down() {
+    let documentation = include_str!("../../docs.md").split_whitespace().collect::<Vec<_>>().join(" ");
+    for kind in KINDS {
+        let names: &[&str] = by_kind!(kind, T => T::MEANINGFUL, panic!("every kind is read"));
+        let written = names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+        assert!(documentation.contains(&format!(": {written}.")), "{}", kind.as_str());
+    }
+}
