@@ -134,7 +134,7 @@ impl<'a> Object<'a> {
 
     /// An object within this one.
     #[must_use]
-    pub fn object(&self, name: &str) -> Option<Object<'a>> {
+    pub fn object(&self, name: &str) -> Option<Self> {
         let found = Object::new(self.raw(name)?, self.at(name), &self.notes);
         if found.is_none() {
             self.note(name, Reason::Unreadable, None);
@@ -144,7 +144,7 @@ impl<'a> Object<'a> {
 
     /// The objects of a list. What is no object is left out.
     #[must_use]
-    pub fn objects(&self, name: &str) -> Vec<Object<'a>> {
+    pub fn objects(&self, name: &str) -> Vec<Self> {
         let Some(raw) = self.raw(name) else { return Vec::new() };
         let Ok(items) = serde_json::from_str::<Vec<&'a RawValue>>(raw.get()) else {
             self.note(name, Reason::Unreadable, None);

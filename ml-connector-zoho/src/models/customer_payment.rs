@@ -41,7 +41,7 @@ impl Resource for CustomerPayment {
             own => (payment.money("amount", own), payment.money("unused_amount", own)),
         };
         record.payment_mode = payment.some_text("payment_mode");
-        record.allocations = allocations(payment, "invoices", RecordKind::Invoice, own);
+        record.allocations = allocations(payment, "invoices", &RecordKind::Invoice, own);
         record.created_at = payment.instant("created_time");
         record.modified_at = payment.instant("last_modified_time").or(payment.instant("updated_time"));
         Ok(record)

@@ -181,7 +181,7 @@ pub(crate) fn listed_revision<T: Resource>(raw: &RawValue) -> Result<Revision> {
 fn allocations(
     payment: &Object<'_>,
     documents: &str,
-    kind: RecordKind,
+    kind: &RecordKind,
     currency: Option<model::Currency>,
 ) -> Vec<Allocation> {
     let id = format!("{}_id", kind.as_str());

@@ -38,7 +38,7 @@ impl Resource for VendorPayment {
         record.total = payment.money("amount", currency);
         record.balance = payment.money("balance", currency);
         record.payment_mode = payment.some_text("payment_mode");
-        record.allocations = allocations(payment, "bills", RecordKind::Bill, currency);
+        record.allocations = allocations(payment, "bills", &RecordKind::Bill, currency);
         record.created_at = payment.instant("created_time");
         record.modified_at = payment.instant("last_modified_time");
         Ok(record)
