@@ -16,6 +16,7 @@ mod polling;
 mod proof;
 mod samples;
 mod secrets;
+mod skeleton;
 mod slack_forms;
 mod slack_load;
 #[cfg(unix)]
