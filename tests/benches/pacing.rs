@@ -24,7 +24,7 @@ use ml_connector_core::{
     Clock, Connector, Context, Notes, Repeat, Result, Sink, SinkInfo, Source, SourceInfo, SystemClock,
     Timestamp, TokioClock,
     audit::MemoryLog,
-    engine::probe::Scheduler,
+    engine::benchmark::Scheduler,
     model::{
         ConnectionId, Delivery, EntityRef, Intake, LaneKey, Lookup, Observation, Observed, Page, Plan,
         PollMode, Prompt, Receipt, Record, RecordKind, Resolution, Revision, Signal, Status, Subject, Upkeep,

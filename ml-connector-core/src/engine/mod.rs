@@ -39,40 +39,27 @@
 //!   `ml_connector_deliveries_{done,parked}_total`, `ml_connector_attempts_{retried,looked_up}_total`,
 //!   `ml_connector_entries_dead_total`. [`Stats`] says what each counts.
 
-mod backlog;
-mod builder;
-mod consequences;
-mod conversation;
-mod deliver;
-mod dry_run;
-mod explain;
-mod feeds;
-mod foreign;
-mod health;
-mod intake;
-mod judge;
-mod lanes;
-mod look_up;
-mod observe;
-mod outcome;
 #[cfg(feature = "testing")]
 #[doc(hidden)]
-pub mod probe;
-mod progress;
-mod promise;
+pub mod benchmark;
+mod deliver;
+mod fan_out;
+mod feeds;
+mod guard;
+mod host;
+mod intake;
+mod lanes;
+mod mailbox;
+mod notices;
 mod registry;
-mod replay;
 mod resolve;
-mod results;
 mod retry;
 mod run;
-mod service;
 mod stats;
 mod stored;
 #[cfg(test)]
 mod tests;
 mod upkeep;
-mod wake;
 
 use std::{
     fmt,
@@ -80,23 +67,25 @@ use std::{
     time::Duration,
 };
 
-pub use builder::Builder;
-pub use dry_run::{DryRun, Way};
-pub use explain::Explanation;
 pub use feeds::{FeedProgress, RunProgress, StoppedSweep};
-pub use health::{Backlog, ConnectionHealth, Health, LaneHealth, ParkedDelivery};
-pub use outcome::Parked;
-pub use progress::Progress;
-pub use replay::{Replay, ReplayMode, Replayed};
+pub use host::{
+    builder::Builder,
+    dry_run::{DryRun, Way},
+    explain::Explanation,
+    health::{Backlog, ConnectionHealth, Health, LaneHealth, ParkedDelivery},
+    progress::Progress,
+    replay::{Replay, ReplayMode, Replayed},
+    service::WebhookService,
+};
+pub use notices::Parked;
 pub use retry::{Jitter, Retries, RetryPolicy};
-pub use service::WebhookService;
 pub use stats::Stats;
 use url::Url;
 
 use self::{
+    mailbox::Wake,
     registry::{Registry, SourceSlot},
     stats::{Counters, Stat},
-    wake::Wake,
 };
 use crate::{
     AuditLog, Clock, Context, Error, ErrorKind, Result, Sink, Source, Timestamp,

@@ -4,10 +4,10 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    super::{Shared, registry::SourceSlot, upkeep},
-    Ask, asking,
+    requests::{Ask, asking},
     state::{FeedState, RunId},
 };
+use crate::engine::{Shared, registry::SourceSlot, upkeep};
 use crate::{
     Feed, Result, Timestamp,
     audit::{Appended, Committed, DocumentWrite, Expected, NewEntry, Query, Transaction},
@@ -23,7 +23,7 @@ pub(super) enum Series {
 
 /// Makes sure that the next read of every feed, every sweep and the upkeep of a source wait in the log. Idempotent,
 /// on any number of hosts; also heals a series whose last entry is dead, and forgets backfills that are.
-pub(in crate::engine) async fn ensure(shared: &Shared, slot: &Arc<SourceSlot>) -> Result<()> {
+pub(crate) async fn ensure(shared: &Shared, slot: &Arc<SourceSlot>) -> Result<()> {
     shared.watched_since(slot).await?;
     let info = slot.source.info();
     let series = info.feeds.iter().map(|feed| (Series::Read, feed));
@@ -129,7 +129,7 @@ pub(super) fn slot_after(slot: &SourceSlot, name: &str, every: Duration, now: Ti
 }
 
 /// Whether an entry has left the work list.
-pub(in crate::engine) async fn is_settled(shared: &Shared, seq: Seq) -> Result<bool> {
+pub(crate) async fn is_settled(shared: &Shared, seq: Seq) -> Result<bool> {
     let query = Query { bodies: false, ..Query::entries(vec![seq]) };
     Ok(shared.log.query(&query).await?.first().is_none_or(|entry| entry.state.is_settled()))
 }

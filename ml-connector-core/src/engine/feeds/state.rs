@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::super::registry::SourceSlot;
+use crate::engine::registry::SourceSlot;
 use crate::{
     Error, ErrorKind, Result, Timestamp,
     audit::{DocKey, Document, DocumentWrite, Expected},

@@ -2,12 +2,10 @@
 
 use std::{collections::BTreeSet, ops::Range};
 
-use super::{
-    super::{
-        Shared, intake::signal_entry, observe::load_snapshots, promise::append_time_signals,
-        registry::SourceSlot, stored::StoredSignal,
-    },
-    state::{FeedState, Ids, Run, StoppedSweep},
+use super::state::{FeedState, Ids, Run, StoppedSweep};
+use crate::engine::{
+    Shared, fan_out::append_time_signals, intake::signal_entry, registry::SourceSlot,
+    resolve::observe::load_snapshots, stored::StoredSignal,
 };
 use crate::{
     Error, ErrorKind, Result, Timestamp,

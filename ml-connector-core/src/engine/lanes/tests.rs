@@ -1,6 +1,18 @@
 //! The scheduler without a clock.
 
-use super::{super::backlog::HELD, *};
+use std::time::Duration;
+
+use super::{
+    held::{HELD, Place},
+    scheduler::WINDOW,
+    *,
+};
+use crate::{
+    Timestamp,
+    audit::{EntryKind, Pending},
+    model::{ConnectionId, Partition, Seq},
+    rate::QuotaKey,
+};
 
 fn at(secs: i64) -> Timestamp {
     Timestamp::from_secs(secs)

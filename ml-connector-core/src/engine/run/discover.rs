@@ -1,9 +1,9 @@
 //! Finding work: what waits in the log, as far as there is room for it in memory.
 
-use super::{Held, LOG_PAUSE, Runner};
+use super::runner::{Held, LOG_PAUSE, Runner};
 use crate::{
     audit::{EntryKind, Lease, Pending, PendingScope},
-    engine::{backlog::Place, lanes::LaneId},
+    engine::{lanes::LaneId, lanes::held::Place},
     model::{Partition, Seq},
 };
 
@@ -14,7 +14,7 @@ const PAGES: usize = 16;
 
 impl Runner {
     /// Reads what waits in the log and is not known yet, as far as there is room for it.
-    pub(super) async fn discover(&mut self) {
+    pub(crate) async fn discover(&mut self) {
         self.deliveries.lanes.widen(self.shared.registry().max_batch());
         let appended = self.shared.wake.take_appended();
         let partitions: Vec<Partition> =

@@ -1,15 +1,15 @@
 //! The engine against a tiny vendor, in virtual time.
 
 mod batches;
-mod consequences;
 mod conversations;
 mod digests;
 mod failures;
 mod feeds;
 mod flow;
+mod follow_ups;
 mod hosts;
 mod idle;
-mod outcomes;
+mod notices;
 mod pages;
 mod progress;
 mod read_back;

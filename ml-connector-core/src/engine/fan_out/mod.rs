@@ -1,0 +1,3 @@
+mod events;
+
+pub(crate) use events::*;

@@ -1,0 +1,3 @@
+mod receive;
+
+pub(crate) use receive::*;

@@ -1,0 +1,3 @@
+mod connections;
+
+pub(crate) use connections::*;

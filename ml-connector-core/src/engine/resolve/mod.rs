@@ -1,0 +1,4 @@
+pub(crate) mod observe;
+mod read;
+
+pub(crate) use read::*;

@@ -1,0 +1,3 @@
+mod look;
+
+pub(crate) use look::*;
