@@ -12,7 +12,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::Request;
 use ml_connector_core::{
-    Context, Error, ErrorKind, Result, Scope, SinkInfo, Source, SourceInfo, Timestamp,
+    Connection, Context, Error, ErrorKind, IntoConnection, Result, Scope, SinkInfo, Source, SourceInfo,
+    Timestamp,
     model::{
         EntityRef, Intake, Observation, Observed, Page, PollMode, Prompt, Raw, RecordKind, Resolution,
         Signal, Subject, Upkeep,
@@ -326,5 +327,12 @@ impl Source for ZohoBooks {
         }
         let problem = looked.problem.map(Into::into);
         Ok(Upkeep { state: looked.state, signals, next, problem })
+    }
+}
+
+/// Both halves: what happens in the books, and what is written into them.
+impl IntoConnection for ZohoBooks {
+    fn into_connection(self) -> Result<Connection> {
+        Ok(Connection::new().source(self.clone()).sink(self))
     }
 }

@@ -7,7 +7,7 @@ use http::{Request, StatusCode};
 use ml_connector_core::{
     AuditLog, Clock, Connector, Secret, Timestamp, TokioClock,
     audit::{Entry, EntryKind, MemoryLog, Query},
-    engine::{Builder, Settings},
+    engine::{ConnectorBuilder, Settings},
     model::{Decimal, Zone},
     rate::MemoryRateLimiter,
     route::Route,
@@ -70,7 +70,7 @@ impl World {
     }
 
     /// A connector without connections.
-    pub(crate) fn builder(&self) -> Builder {
+    pub(crate) fn builder(&self) -> ConnectorBuilder {
         // Weeks pass in these tests; nobody else wants the partitions.
         let mut settings = Settings::default();
         settings.lease = secs(3600);
@@ -85,11 +85,11 @@ impl World {
     }
 
     /// The organization's source, ready to be changed.
-    pub(crate) fn source(&self) -> ml_connector_zoho::Builder {
+    pub(crate) fn source(&self) -> ml_connector_zoho::ConnectorBuilder {
         source("books", &self.books.credentials())
     }
 
-    pub(crate) fn sink(&self) -> ml_connector_slack::Builder {
+    pub(crate) fn sink(&self) -> ml_connector_slack::ConnectorBuilder {
         Slack::builder("slack").token(self.slack.bot_token()).workspace("T07LEDGER1")
     }
 
@@ -183,7 +183,7 @@ impl Running {
         let (stop, stopped) = oneshot::channel::<()>();
         let connector = connector.clone();
         let task = tokio::spawn(async move {
-            connector.run(async { drop(stopped.await) }).await.unwrap();
+            connector.run(async { drop(stopped.await) }).await;
         });
         Self { stop, task }
     }
@@ -202,7 +202,7 @@ impl Running {
 }
 
 /// A source for an organization in the US data center and in New York.
-pub(crate) fn source(connection: &str, credentials: &Credentials) -> ml_connector_zoho::Builder {
+pub(crate) fn source(connection: &str, credentials: &Credentials) -> ml_connector_zoho::ConnectorBuilder {
     ZohoBooks::builder(connection)
         .organization_id(&credentials.organization_id)
         .data_center(ml_connector_zoho::DataCenter::Us)

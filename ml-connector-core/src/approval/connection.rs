@@ -18,7 +18,8 @@ use super::{
     step::step,
 };
 use crate::{
-    Context, Error, ErrorKind, Notes, Result, Retry, Scope, Sink, SinkInfo, Source, SourceInfo, Timestamp,
+    Connection, Context, Error, ErrorKind, IntoConnection, Notes, Result, Retry, Scope, Sink, SinkInfo,
+    Source, SourceInfo, Timestamp,
     model::{
         Actor, Change, ConnectionId, Delivery, DocumentRef, EntityRef, Event, Fate, Intake, LaneKey, Lookup,
         Page, Plan, PollMode, Prompt, Receipt, Record, RecordKind, Resolution, Revision, Signal, Subject,
@@ -349,5 +350,13 @@ impl fmt::Debug for Approvals {
         f.write_str("Approvals(")?;
         fmt::Display::fmt(&self.0.source.connection, f)?;
         f.write_char(')')
+    }
+}
+
+/// Both halves, with the [routes](Approvals::routes) of the approvals.
+impl IntoConnection for Approvals {
+    fn into_connection(self) -> Result<Connection> {
+        let routes = self.routes();
+        Ok(Connection::new().source(self.clone()).sink(self).routes(routes))
     }
 }

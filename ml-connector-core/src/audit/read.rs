@@ -21,12 +21,23 @@ pub struct Pending {
     pub connection: ConnectionId,
     /// The lane it waits in.
     pub lane: u64,
-    /// Not to be worked on before; [`Timestamp::MAX`] when it is parked.
+    /// Not to be worked on before this instant; [`Self::PARKED`] when it is parked.
     pub due: Timestamp,
     /// How many attempts have begun.
     pub attempt: u32,
     /// Whether an attempt may have had its effect.
     pub uncertain: bool,
+}
+
+impl Pending {
+    /// When a parked entry is due: never by itself.
+    pub const PARKED: Timestamp = Timestamp::MAX;
+
+    /// Whether it is parked: it waits for somebody to repair something.
+    #[must_use]
+    pub fn is_parked(&self) -> bool {
+        self.due == Self::PARKED
+    }
 }
 
 /// How much of a partition's work list to read.

@@ -1,4 +1,4 @@
-//! Tells the run loop that something may have to be done.
+//! Messages to the run loop.
 
 use std::sync::{
     Mutex, PoisonError,
@@ -7,7 +7,7 @@ use std::sync::{
 
 use tokio::sync::{Notify, oneshot};
 
-use crate::engine::{host::health::Survey, lanes::LaneId};
+use super::lanes::{LaneId, Survey};
 use crate::{
     model::{ConnectionId, Partition},
     rate::QuotaKey,
@@ -18,7 +18,7 @@ const _: () = assert!(Partition::COUNT as u32 <= u64::BITS);
 
 /// What happened since the run loop looked last.
 #[derive(Debug, Default)]
-pub(crate) struct Wake {
+pub(crate) struct Mailbox {
     appended: AtomicU64,
     resumed: Mutex<Vec<ConnectionId>>,
     admitted: Mutex<Vec<(QuotaKey, LaneId)>>,
@@ -29,21 +29,21 @@ pub(crate) struct Wake {
     notify: Notify,
 }
 
-impl Wake {
+impl Mailbox {
     /// Something was appended to these partitions.
-    pub(crate) fn partitions(&self, partitions: &[Partition]) {
+    pub(crate) fn wake(&self, partitions: &[Partition]) {
         let bits = partitions.iter().fold(0, |bits, partition| bits | 1 << partition.number());
         self.appended.fetch_or(bits, Ordering::SeqCst);
         self.notify.notify_one();
     }
 
     /// The same, but there is no hurry: it is found at the next look.
-    pub(crate) fn at_the_next_look(&self, partition: Partition) {
+    pub(crate) fn wake_later(&self, partition: Partition) {
         self.appended.fetch_or(1 << partition.number(), Ordering::SeqCst);
     }
 
     /// Something may have been appended to any partition.
-    pub(crate) fn all(&self) {
+    pub(crate) fn wake_all(&self) {
         self.appended.store(u64::MAX, Ordering::SeqCst);
         self.notify.notify_one();
     }
@@ -81,9 +81,9 @@ impl Wake {
     }
 
     /// Marks the time during which a run loop answers questions.
-    pub(crate) fn running(&self) -> Running<'_> {
+    pub(crate) fn running(&self) -> RunGuard<'_> {
         self.runs.fetch_add(1, Ordering::SeqCst);
-        Running(self)
+        RunGuard(self)
     }
 
     /// Returns when something happened after the last [`take_appended`](Self::take_appended).
@@ -105,9 +105,9 @@ impl Wake {
 
 /// A run loop that answers questions. Dropping it leaves those it has not answered without an answer.
 #[derive(Debug)]
-pub(crate) struct Running<'a>(&'a Wake);
+pub(crate) struct RunGuard<'a>(&'a Mailbox);
 
-impl Drop for Running<'_> {
+impl Drop for RunGuard<'_> {
     fn drop(&mut self) {
         if self.0.runs.fetch_sub(1, Ordering::SeqCst) == 1 {
             self.0.take_questions();

@@ -10,6 +10,9 @@ use crate::{Error, ErrorKind, Result, Retry, Timestamp, model::Seq};
 const PROBE_FIRST: Duration = Duration::from_secs(60);
 const PROBE_CAP: Duration = Duration::from_secs(15 * 60);
 
+/// How long to wait for a log that does not work.
+pub(crate) const LOG_PAUSE: Duration = Duration::from_secs(1);
+
 /// What is tried again, when, and how often: of deliveries, of signals, and for single kinds of errors.
 ///
 /// ```

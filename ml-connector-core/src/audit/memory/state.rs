@@ -228,7 +228,7 @@ impl State {
                 pending.uncertain = *uncertain;
             }
             Outcome::Parked { .. } => {
-                pending.due = Timestamp::MAX;
+                pending.due = Pending::PARKED;
                 pending.uncertain = false;
             }
             Outcome::Done { .. } | Outcome::Dead { .. } | Outcome::Dropped { .. } => {
@@ -271,7 +271,7 @@ impl State {
 
     fn entry_state(&self, entry: &Entry) -> EntryState {
         match self.work.get(&(entry.partition, entry.seq)) {
-            Some(pending) if pending.due == Timestamp::MAX => EntryState::Parked,
+            Some(pending) if pending.is_parked() => EntryState::Parked,
             Some(_) => EntryState::Pending,
             None => entry.outcomes.last().map_or(EntryState::Done, |last| last.outcome.state()),
         }

@@ -2,16 +2,20 @@
 
 use std::sync::Arc;
 
-use crate::engine::{
-    Settings,
-    lanes::{Batch, Hold, Item},
-    stats::Stat,
+use crate::{
+    Error, Retry, Scope, Timestamp,
+    audit::Outcome,
+    engine::{
+        lanes::{Batch, Hold, Item},
+        settings::Settings,
+        stats::Stat,
+    },
+    model::Change,
 };
-use crate::{Error, Retry, Scope, Timestamp, audit::Outcome, model::Change};
 
 /// What a failed attempt means for a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Judged {
+pub(super) enum Class {
     Retry {
         attempt: u32,
         due: Timestamp,
@@ -27,15 +31,15 @@ pub(crate) enum Judged {
 
 /// An error, and whether the attempt may have had its effect all the same.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Failure<'a> {
-    pub(crate) error: &'a Error,
-    pub(crate) uncertain: bool,
+pub(super) struct Failure<'a> {
+    pub(super) error: &'a Error,
+    pub(super) uncertain: bool,
     /// Whether it only came before its turn, and nothing has been tried.
-    pub(crate) paced: bool,
+    pub(super) paced: bool,
 }
 
-impl Judged {
-    pub(crate) fn of(
+impl Class {
+    pub(super) fn of(
         failure: Failure<'_>,
         item: Item,
         batch: &Batch,
@@ -63,7 +67,7 @@ impl Judged {
         Self::Retry { attempt, due, paced }
     }
 
-    pub(crate) fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::Retry { .. } => "retry",
             Self::Split(_) => "the batch is split",
@@ -74,7 +78,7 @@ impl Judged {
     }
 
     /// What is told about it.
-    pub(crate) fn change(self) -> Option<Change> {
+    pub(super) fn change(self) -> Option<Change> {
         match self {
             Self::Parked => Some(Change::Parked),
             Self::Dead => Some(Change::Dead),
@@ -82,7 +86,7 @@ impl Judged {
         }
     }
 
-    pub(crate) fn stat(self) -> Stat {
+    pub(super) fn stat(self) -> Stat {
         match self {
             Self::Retry { .. } | Self::Split(_) | Self::Outage => Stat::Retried,
             Self::Parked => Stat::Parked,
@@ -90,7 +94,7 @@ impl Judged {
         }
     }
 
-    pub(crate) fn hold(self, error: &Error, now: Timestamp) -> Hold {
+    pub(super) fn hold(self, error: &Error, now: Timestamp) -> Hold {
         match (self, error.retry()) {
             (Self::Retry { due, paced: true, .. }, _) => Hold::Until(due),
             (Self::Retry { .. }, _) => Hold::Blocked,
@@ -103,7 +107,7 @@ impl Judged {
     }
 
     /// The outcome, and how the delivery waits on.
-    pub(crate) fn into_outcome(self, item: Item, failure: Failure<'_>) -> (Outcome, Option<Item>) {
+    pub(super) fn into_outcome(self, item: Item, failure: Failure<'_>) -> (Outcome, Option<Item>) {
         let Failure { error, uncertain, .. } = failure;
         let text: Arc<str> = match self {
             Self::Dead if uncertain => format!("possibly delivered: {error}").into(),
@@ -117,13 +121,8 @@ impl Judged {
         match self {
             Self::Retry { attempt, due, .. } => retry(attempt, due),
             // The attempt is not counted: nothing may be wrong with this delivery.
-            Self::Outage | Self::Split(_) => {
-                retry(item.attempt, if item.due == Timestamp::MAX { Timestamp::default() } else { item.due })
-            }
-            Self::Parked => (
-                Outcome::Parked { error: text },
-                Some(Item { due: Timestamp::MAX, uncertain: false, ..item }),
-            ),
+            Self::Outage | Self::Split(_) => retry(item.attempt, item.not_before()),
+            Self::Parked => (Outcome::Parked { error: text }, Some(item.parked())),
             Self::Dead => (Outcome::Dead { error: text }, None),
         }
     }

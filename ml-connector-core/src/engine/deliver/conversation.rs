@@ -1,77 +1,19 @@
-//! What a destination was told about a record: a document per destination and record that a route follows, so that
-//! what comes later goes on from the first.
+//! Deliveries that go on from an earlier message about the same record.
 
-use std::{collections::BTreeMap, sync::Arc};
-
-use crate::engine::{
-    Shared,
-    deliver::{Attempt, Loaded},
-    lanes::{Hold, Item},
-    resolve::{Stop, apply, dropped},
-    run::Finished,
-};
+use super::attempt::{Attempt, Deliveries};
 use crate::{
-    Effect, Error, ErrorKind, Result, Scope,
-    audit::{DocKey, DocumentWrite, Expected, NewEntry, Outcome, Parent, Query, Transaction},
-    model::{ConnectionId, Delivery, Follow, Root},
+    Effect, Error, ErrorKind, Scope,
+    audit::{NewEntry, Outcome, Parent, Query, Transaction},
+    engine::{
+        fan_out::conversation,
+        lanes::{Finished, Hold, Item},
+        writes::{Stop, apply, dropped},
+    },
+    model::{Delivery, Follow},
 };
-
-/// Reads what was told before into deliveries that follow it.
-pub(crate) async fn recall(shared: &Shared, sink: &ConnectionId, deliveries: &mut [Delivery]) -> Result<()> {
-    let mut following: Vec<&mut Delivery> =
-        deliveries.iter_mut().filter(|delivery| delivery.follow.is_some()).collect();
-    if following.is_empty() {
-        return Ok(());
-    }
-    let keys: Vec<_> = following.iter().map(|delivery| key(sink, delivery)).collect();
-    for (delivery, document) in following.iter_mut().zip(shared.log.documents(&keys).await?) {
-        delivery.root = document.map(|document| read(&document.bytes)).transpose()?;
-    }
-    Ok(())
-}
-
-/// The writes that keep what has been told now: (delivery, its receipt). Under the condition that nobody else has
-/// written meanwhile. A reply leaves what the first message shows as it was.
-pub(crate) async fn keep(
-    shared: &Shared,
-    sink: &ConnectionId,
-    told: &[(&Delivery, Arc<str>)],
-) -> Result<Vec<DocumentWrite>> {
-    let mut latest: BTreeMap<DocKey, Root> = BTreeMap::new();
-    for (delivery, reference) in told {
-        if delivery.root.is_some() && delivery.follow == Some(Follow::Thread) {
-            continue;
-        }
-        let n = delivery.event.n;
-        let first = || Root { reference: Arc::clone(reference), n };
-        let root = latest.entry(key(sink, delivery)).or_insert_with(first);
-        root.n = root.n.max(n);
-    }
-    if latest.is_empty() {
-        return Ok(Vec::new());
-    }
-    let keys: Vec<_> = latest.keys().cloned().collect();
-    let known = shared.log.documents(&keys).await?;
-    let mut writes = Vec::with_capacity(keys.len());
-    for ((key, now), known) in latest.into_iter().zip(known) {
-        let (expected, root) = match known {
-            None => (Expected::Absent, now),
-            Some(document) => {
-                let root = read(&document.bytes)?;
-                (Expected::Version(document.version), Root { n: root.n.max(now.n), ..root })
-            }
-        };
-        let value = serde_json::to_vec(&root).map_err(|source| {
-            Error::new(ErrorKind::Unexpected, "the root of a conversation cannot be written")
-                .with_source(source)
-        })?;
-        writes.push(DocumentWrite { key, expected, value: Some(value.into()) });
-    }
-    Ok(writes)
-}
 
 /// Whether the message that a delivery goes on from is not there any more.
-pub(crate) fn is_root_gone(delivery: &Delivery, error: &Error) -> bool {
+pub(super) fn is_root_gone(delivery: &Delivery, error: &Error) -> bool {
     delivery.follow.and(delivery.root.as_ref()).is_some()
         && error.kind() == ErrorKind::NotFound
         && error.effect() == Effect::None
@@ -80,7 +22,7 @@ pub(crate) fn is_root_gone(delivery: &Delivery, error: &Error) -> bool {
 
 impl Attempt<'_> {
     /// Forgets what was told about a record: its message is gone, and this delivery is the first when it comes again.
-    pub(crate) fn begin_anew(
+    pub(super) fn begin_anew(
         &self,
         item: Item,
         delivery: &Delivery,
@@ -88,8 +30,7 @@ impl Attempt<'_> {
         transaction: &mut Transaction,
     ) -> (Outcome, Item) {
         tracing::warn!(seq = item.seq.0, %error, "what a delivery follows is gone: it begins anew");
-        let key = key(&self.batch.connection, delivery);
-        transaction.documents.push(DocumentWrite { key, expected: Expected::Any, value: None });
+        transaction.documents.push(conversation::forget(&self.batch.connection, delivery));
         let next = Item { due: self.shared.clock.now(), attempt: item.attempt + 1, uncertain: false, ..item };
         let outcome = Outcome::Retry {
             attempt: next.attempt,
@@ -103,7 +44,7 @@ impl Attempt<'_> {
 
     /// A first delivery that follows what was told before may have nothing to add, or may have to wait elsewhere: then
     /// the others come again.
-    pub(crate) async fn go_on(&self, loaded: &Loaded) -> Result<Option<Finished>, Stop> {
+    pub(super) async fn go_on(&self, loaded: &Deliveries) -> Result<Option<Finished>, Stop> {
         let (Some(head), Some((item, others))) = (loaded.deliveries.first(), loaded.items.split_first())
         else {
             return Ok(None);
@@ -134,20 +75,8 @@ impl Attempt<'_> {
             transaction.settle.push(dropped(item.seq, "goes on in the lane of the message that it updates"));
         }
         apply(self.shared, transaction).await?;
-        self.shared.wake.partitions(&[self.batch.lane.partition]);
+        self.shared.mailbox.wake(&[self.batch.lane.partition]);
         // No call was made: that proves nothing about the connection.
         Ok(Some(Finished::again_from(others, Hold::Until(self.shared.clock.now()))))
     }
-}
-
-/// The same record at the same destination. No id and no destination holds a line break.
-fn key(sink: &ConnectionId, delivery: &Delivery) -> DocKey {
-    let Delivery { destination, event, .. } = delivery;
-    DocKey::new("root", sink, &format!("{destination}\n{}/{}", event.connection, event.entity))
-}
-
-fn read(bytes: &[u8]) -> Result<Root> {
-    serde_json::from_slice(bytes).map_err(|source| {
-        Error::new(ErrorKind::Unexpected, "the root of a conversation cannot be read").with_source(source)
-    })
 }

@@ -3,15 +3,15 @@
 
 use std::sync::Arc;
 
-use crate::engine::{Shared, intake::signal_entry, registry::SourceSlot, stored::StoredSignal};
 use crate::{
-    Error, ErrorKind, Result, Timestamp,
+    Error, ErrorKind, Result,
     audit::{Parent, Transaction},
+    engine::{entries, registry::SourceSlot, shared::Shared},
     model::{ConnectionId, Delivery, Ended, Fate, Partition, Receipt, Signal},
 };
 
 /// How a delivery ended, with what is to be said about it.
-pub(crate) enum Ending<'a> {
+pub(super) enum Ending<'a> {
     Done(&'a Receipt),
     Parked(&'a str),
     Dead(&'a str),
@@ -19,7 +19,7 @@ pub(crate) enum Ending<'a> {
 
 /// Adds what follows. Returns whose work lists have grown. What cannot be written is logged: the outcome is not lost
 /// because of it.
-pub(crate) fn append(
+pub(super) fn append(
     shared: &Shared,
     sink: &ConnectionId,
     delivery: &Delivery,
@@ -29,8 +29,12 @@ pub(crate) fn append(
     let registry = shared.registry();
     let now = shared.clock.now();
     let mut wake = Vec::new();
-    let mut add = |slot: &SourceSlot, signal: &Signal| match entry(slot, delivery, signal, now, transaction) {
-        Ok(()) => wake.push(slot.partition),
+    let parent = Parent::Entry(delivery.seq);
+    let mut add = |slot: &SourceSlot, signal: &Signal| match entries::signal(slot, signal, parent, now) {
+        Ok(entry) => {
+            transaction.append.push(entry);
+            wake.push(slot.partition);
+        }
         Err(error) => {
             tracing::error!(%error, seq = delivery.seq.0, "what follows from a delivery is not written");
         }
@@ -81,16 +85,4 @@ fn fate(sink: &ConnectionId, delivery: &Delivery, ending: &Ending<'_>) -> Result
         payload: Some(payload.into()),
         ..Signal::entity(delivery.event.entity.clone())
     })
-}
-
-fn entry(
-    slot: &SourceSlot,
-    delivery: &Delivery,
-    signal: &Signal,
-    now: Timestamp,
-    transaction: &mut Transaction,
-) -> Result<()> {
-    let body = StoredSignal::encode(Some(signal), None, b"")?;
-    transaction.append.push(signal_entry(slot, signal, Parent::Entry(delivery.seq), body, now));
-    Ok(())
 }

@@ -2,18 +2,17 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use crate::engine::{
-    deliver::{Asked, Attempt, Loaded},
-    guard,
-    lanes::{Hold, Item},
-    registry::SinkSlot,
-    resolve::{Stop, settle},
-    run::Finished,
-    stats::Stat,
-};
+use super::attempt::{Asked, Attempt, Deliveries};
 use crate::{
     Effect, Error, ErrorKind, OnUnknown, Result, Timestamp,
     audit::{Outcome, Settlement},
+    engine::{
+        guard,
+        lanes::{Finished, Hold, Item},
+        registry::SinkSlot,
+        stats::Stat,
+        writes::{Stop, settle},
+    },
     model::{Delivery, Lookup, Receipt},
 };
 
@@ -21,45 +20,45 @@ impl Attempt<'_> {
     /// Looks up deliveries in their order, and leaves in `loaded` those that did not happen or may be repeated: should
     /// they have to wait for room, nothing new can have happened when their turn comes. What was sent as one, by its
     /// note, is looked up once. `Some`: one is still open, and what follows it waits with it.
-    pub(crate) async fn look_up(
+    pub(super) async fn look_up(
         &self,
         slot: &SinkSlot,
-        loaded: &mut Loaded,
+        loaded: &mut Deliveries,
     ) -> Result<Option<Finished>, Stop> {
         let mut open: VecDeque<_> = loaded.take().collect();
-        let (mut ended, mut results) = (Loaded::default(), Vec::new());
+        let (mut ended, mut results) = (Deliveries::default(), Vec::new());
         let mut wait_until = None;
         while let Some((item, delivery)) = open.pop_front() {
-            let verdict = self.verdict(slot, item, &delivery).await?;
+            let looked_up = self.ask(slot, item, &delivery).await?;
             let mut group: VecDeque<(Item, Delivery)>;
             (group, open) = open.into_iter().partition(|(_, other)| went_together(&delivery, other));
             group.push_front((item, delivery));
-            match verdict {
-                Verdict::Happened(receipt) => {
+            match looked_up {
+                LookedUp::Happened(receipt) => {
                     // What it says about one record is told once.
                     let reference = Arc::clone(&receipt.reference);
                     results.push(Ok(receipt));
                     results.extend(group.iter().skip(1).map(|_| Ok(Receipt::new(Arc::clone(&reference)))));
                     ended.extend(group);
                 }
-                Verdict::Repeat { warn } => {
+                LookedUp::Repeat { warn } => {
                     if warn {
                         self.warn(&group).await?;
                     }
                     loaded
                         .extend(group.into_iter().map(|(item, of)| (Item { uncertain: false, ..item }, of)));
                 }
-                Verdict::Missing(error) => {
+                LookedUp::Missing(error) => {
                     for (item, delivery) in &group {
                         self.kill(*item, Some(delivery), &error).await?;
                     }
                 }
-                Verdict::AskAgain(at) => {
+                LookedUp::AskAgain(at) => {
                     wait_until = Some(at);
                     loaded.extend(group);
                     break;
                 }
-                Verdict::Failed(error) => {
+                LookedUp::Failed(error) => {
                     let error = Arc::new(error);
                     results.extend(group.iter().map(|_| Err(Arc::clone(&error))));
                     ended.extend(group);
@@ -81,7 +80,7 @@ impl Attempt<'_> {
         Ok(Some(finished))
     }
 
-    async fn verdict(&self, slot: &SinkSlot, item: Item, delivery: &Delivery) -> Result<Verdict, Stop> {
+    async fn ask(&self, slot: &SinkSlot, item: Item, delivery: &Delivery) -> Result<LookedUp, Stop> {
         self.shared.stats.count(Stat::LookedUp);
         let call = self.shared.settings.call;
         let ctx = self.shared.context.within(call);
@@ -90,18 +89,18 @@ impl Attempt<'_> {
         let may_repeat =
             matches!(lookup, Ok(Lookup::MayRepeat)) || slot.sink.info().on_unknown == OnUnknown::Repeat;
         Ok(match lookup {
-            Ok(Lookup::Happened(receipt)) => Verdict::Happened(receipt),
-            Ok(Lookup::DidNotHappen) => Verdict::Repeat { warn: false },
-            Ok(Lookup::AskAgain { at }) => Verdict::AskAgain(at),
+            Ok(Lookup::Happened(receipt)) => LookedUp::Happened(receipt),
+            Ok(Lookup::DidNotHappen) => LookedUp::Repeat { warn: false },
+            Ok(Lookup::AskAgain { at }) => LookedUp::AskAgain(at),
             Ok(Lookup::MayRepeat | Lookup::CannotTell) if may_repeat => {
                 tracing::warn!(seq = item.seq.0, "a delivery is repeated and possibly duplicated");
-                Verdict::Repeat { warn: true }
+                LookedUp::Repeat { warn: true }
             }
-            Ok(Lookup::MayRepeat | Lookup::CannotTell) => Verdict::Missing(Error::new(
+            Ok(Lookup::MayRepeat | Lookup::CannotTell) => LookedUp::Missing(Error::new(
                 ErrorKind::Unexpected,
                 "possibly missing: the other side cannot tell what became of the attempt",
             )),
-            Err(error) => Verdict::Failed(error.with_effect(Effect::Unknown)),
+            Err(error) => LookedUp::Failed(error.with_effect(Effect::Unknown)),
         })
     }
 
@@ -120,7 +119,7 @@ impl Attempt<'_> {
 }
 
 /// What a look-up means.
-enum Verdict {
+enum LookedUp {
     Happened(Receipt),
     Repeat {
         /// It may be a repetition.

@@ -2,22 +2,24 @@
 
 use std::{sync::Arc, time::Duration};
 
-use crate::engine::{
-    deliver::classify::{Failure, Judged},
-    deliver::conversation,
-    deliver::follow_ups::{self, Ending},
-    deliver::{Asked, Attempt, Loaded},
-    lanes::{Hold, Item},
-    notices::{self, Told},
-    resolve::observe::{Purpose, observe},
-    resolve::{Stop, apply, commit, dead},
-    run::Finished,
-    stats::Stat,
+use super::{
+    attempt::{Asked, Attempt, Deliveries},
+    classify::{Class, Failure},
+    conversation::is_root_gone,
+    follow_ups::{self, Ending},
 };
 use crate::{
     Effect, Error, ErrorKind, Result, Retry, Scope, Timestamp,
     audit::{Committed, Outcome, Parent, Settlement, Transaction},
     clock::sleep_until,
+    engine::{
+        fan_out::conversation,
+        lanes::{Finished, Hold, Item},
+        notices::{self, Notice},
+        resolve::{Purpose, observe},
+        stats::Stat,
+        writes::{Stop, apply, commit, dead},
+    },
     model::{Change, Delivery, Observation, Partition, Receipt, Seq},
     rate::Feedback,
 };
@@ -27,9 +29,9 @@ const SETTLE_PAUSE: Duration = Duration::from_secs(1);
 
 impl Attempt<'_> {
     /// Writes down what became of each delivery.
-    pub(crate) async fn settle(
+    pub(super) async fn settle(
         &self,
-        loaded: &Loaded,
+        loaded: &Deliveries,
         results: Vec<Result<Receipt, Arc<Error>>>,
         asked: Asked,
     ) -> Result<Finished, Stop> {
@@ -37,10 +39,10 @@ impl Attempt<'_> {
         let (mut hold, mut waits, mut reason) = (Hold::None, Vec::new(), None);
         let mut transaction = Transaction { fence: Some(self.lease), ..Transaction::default() };
         let (mut wake, mut seen) = (Vec::new(), Vec::new());
-        let judged = self.judge(loaded, &results, asked, now);
+        let class = self.classify(loaded, &results, asked, now);
         let mut told: Vec<(&Delivery, Arc<str>)> = Vec::new();
-        for (((item, delivery), result), judged) in loaded.iter().zip(results).zip(judged) {
-            let (outcome, next) = match (result, judged) {
+        for (((item, delivery), result), class) in loaded.iter().zip(results).zip(class) {
+            let (outcome, next) = match (result, class) {
                 (Ok(receipt), _) => {
                     self.shared.stats.count(Stat::Delivered);
                     if delivery.follow.is_some() {
@@ -50,30 +52,32 @@ impl Attempt<'_> {
                     seen.extend(receipt.observed.iter().cloned().map(|seen| (item.seq, seen)));
                     (done(item.seq, receipt).outcome, None)
                 }
-                (Err(error), _) if conversation::is_root_gone(delivery, &error) => {
+                (Err(error), _) if is_root_gone(delivery, &error) => {
                     self.shared.stats.count(Stat::Retried);
                     let (outcome, next) = self.begin_anew(*item, delivery, &error, &mut transaction);
                     (outcome, Some(next))
                 }
-                (Err(error), judged) => {
-                    let judged = judged.unwrap_or(Judged::Dead);
-                    tracing::warn!(seq = item.seq.0, %error, outcome = judged.name(), "an attempt did not succeed");
+                (Err(error), class) => {
+                    let class = class.unwrap_or(Class::Dead);
+                    tracing::warn!(seq = item.seq.0, %error, outcome = class.name(), "an attempt did not succeed");
                     self.report(&error, now).await;
-                    let its_hold = judged.hold(&error, now);
+                    let its_hold = class.hold(&error, now);
                     if matches!(its_hold, Hold::Outage(_)) {
                         reason = Some(Arc::from(error.to_string()));
                     }
-                    hold = stronger(hold, its_hold);
-                    self.shared.stats.count(judged.stat());
-                    let change = judged.change().filter(|_| item.due != Timestamp::MAX);
-                    if let Some(told) = change.and_then(|change| self.told(*item, delivery, change, &error)) {
+                    hold = hold.or_stronger(its_hold);
+                    self.shared.stats.count(class.stat());
+                    let change = class.change().filter(|_| !item.is_parked());
+                    if let Some(notice) =
+                        change.and_then(|change| self.notice(*item, delivery, change, &error))
+                    {
                         // The attempt was made: its result is written down, whether it can be told or not.
-                        match notices::append(self.shared, told, &mut transaction).await {
+                        match notices::append(self.shared, notice, &mut transaction).await {
                             Ok(partitions) => wake.extend(partitions),
                             Err(error) => tracing::error!(%error, "an outcome could not be told"),
                         }
                     }
-                    let (outcome, next) = judged.into_outcome(*item, asked.failure(&error));
+                    let (outcome, next) = class.into_outcome(*item, asked.failure(&error));
                     // A delivery that was parked before and still is has been told about.
                     let ending = match &outcome {
                         Outcome::Dead { error } => Some(Ending::Dead(error)),
@@ -90,7 +94,7 @@ impl Attempt<'_> {
             waits.extend(next);
         }
         self.settle_surely(transaction, &seen, &told).await?;
-        self.shared.wake.partitions(&wake);
+        self.shared.mailbox.wake(&wake);
         Ok(Finished { waits, hold, fenced: false, reason })
     }
 
@@ -106,30 +110,30 @@ impl Attempt<'_> {
 
     /// What failed attempts mean, one for each result. Where all of a batch would be given up, one of them may have
     /// made the others fail: none is, and fewer go together next.
-    fn judge(
+    fn classify(
         &self,
-        loaded: &Loaded,
+        loaded: &Deliveries,
         results: &[Result<Receipt, Arc<Error>>],
         asked: Asked,
         now: Timestamp,
-    ) -> Vec<Option<Judged>> {
+    ) -> Vec<Option<Class>> {
         let settings = &self.shared.settings;
-        let judge = |(item, result): (&Item, &Result<Receipt, Arc<Error>>)| {
+        let classify = |(item, result): (&Item, &Result<Receipt, Arc<Error>>)| {
             let failure = asked.failure(result.as_ref().err()?);
-            Some(Judged::of(failure, *item, self.batch, settings, now))
+            Some(Class::of(failure, *item, self.batch, settings, now))
         };
-        let mut judged: Vec<_> = loaded.items.iter().zip(results).map(judge).collect();
-        let together = judged.len() > 1 && matches!(asked, Asked::ToSend { .. });
-        if together && judged.iter().all(|judged| *judged == Some(Judged::Dead)) {
-            let half = judged.len() / 2;
-            judged.fill(Some(Judged::Split(half)));
+        let mut class: Vec<_> = loaded.items.iter().zip(results).map(classify).collect();
+        let together = class.len() > 1 && matches!(asked, Asked::ToSend { .. });
+        if together && class.iter().all(|class| *class == Some(Class::Dead)) {
+            let half = class.len() / 2;
+            class.fill(Some(Class::Split(half)));
         }
-        judged
+        class
     }
 
-    /// What is told about a delivery that was given up or parked; nothing about one that was itself telling.
-    fn told(&self, item: Item, delivery: &Delivery, change: Change, error: &Error) -> Option<Told> {
-        (!delivery.event.is_outcome()).then(|| Told {
+    /// The notice of a delivery that was given up or parked; none about the delivery of a notice.
+    fn notice(&self, item: Item, delivery: &Delivery, change: Change, error: &Error) -> Option<Notice> {
+        (!delivery.event.is_outcome()).then(|| Notice {
             kind: "delivery",
             seq: item.seq,
             change,
@@ -150,7 +154,7 @@ impl Attempt<'_> {
     }
 
     /// Gives a delivery up.
-    pub(crate) async fn kill(
+    pub(super) async fn kill(
         &self,
         item: Item,
         delivery: Option<&Delivery>,
@@ -159,17 +163,17 @@ impl Attempt<'_> {
         tracing::error!(seq = item.seq.0, %error, "a delivery is dead: replay it when the cause is gone");
         let settle = vec![dead(item.seq, error)];
         let mut transaction = Transaction { fence: Some(self.lease), settle, ..Transaction::default() };
-        let told = delivery.and_then(|delivery| self.told(item, delivery, Change::Dead, error));
+        let notice = delivery.and_then(|delivery| self.notice(item, delivery, Change::Dead, error));
         let mut wake = Vec::new();
-        if let Some(told) = told {
-            wake = notices::append(self.shared, told, &mut transaction).await?;
+        if let Some(notice) = notice {
+            wake = notices::append(self.shared, notice, &mut transaction).await?;
         }
         if let Some(delivery) = delivery {
             let ending = Ending::Dead(&error.to_string());
             wake.extend(self.follow(delivery, &ending, &mut transaction));
         }
         apply(self.shared, transaction).await?;
-        self.shared.wake.partitions(&wake);
+        self.shared.mailbox.wake(&wake);
         self.shared.stats.count(Stat::Dead);
         Ok(())
     }
@@ -236,11 +240,11 @@ impl Attempt<'_> {
         transaction.documents.extend(conversation::keep(self.shared, &self.batch.connection, told).await?);
         for (seq, seen) in seen {
             let (seen, parent) = (std::slice::from_ref(&**seen), Parent::Entry(*seq));
-            let noticed = observe(self.shared, slot, seen, Purpose::Ours, parent, &mut transaction).await?;
-            wake.extend(noticed.wake);
+            let found = observe(self.shared, slot, seen, Purpose::Ours, parent, &mut transaction).await?;
+            wake.extend(found.wake);
         }
         let applied = matches!(commit(self.shared, transaction).await?, Committed::Applied(_));
-        self.shared.wake.partitions(&wake);
+        self.shared.mailbox.wake(&wake);
         Ok(applied)
     }
 }
@@ -259,19 +263,6 @@ impl Asked {
         };
         Failure { error, uncertain, paced }
     }
-}
-
-/// What a batch waits for whose deliveries wait for different things.
-fn stronger(a: Hold, b: Hold) -> Hold {
-    let rank = |hold: &Hold| match hold {
-        Hold::None => 0,
-        Hold::Split(_) => 1,
-        Hold::Until(_) | Hold::Quota(..) => 2,
-        Hold::Blocked => 3,
-        Hold::Parked => 4,
-        Hold::Outage(_) => 5,
-    };
-    if rank(&b) >= rank(&a) { b } else { a }
 }
 
 fn done(seq: Seq, receipt: Receipt) -> Settlement {

@@ -1,58 +1,14 @@
-//! From a change to everything that follows from it: the event, its deliveries, and signals for days to come.
+//! From a change to its event, and from the event to a delivery for each target of each route that takes it.
 
 use std::sync::Arc;
 
-use crate::engine::{
-    Shared,
-    deliver::conversation,
-    intake::signal_entry,
-    registry::SourceSlot,
-    stored::{StoredDelivery, StoredSignal},
-};
 use crate::{
     Result, Timestamp,
     audit::{EntryKind, Index, NewEntry, Parent, Transaction},
-    model::{
-        Affinity, ConnectionId, Delivery, Destination, EntityRef, Event, LaneKey, Partition, Seq, Signal,
-    },
+    engine::{entries, shared::Shared, stored::StoredDelivery},
+    model::{Affinity, Event, Partition},
     route::{Route, RouteSet},
-    snapshot::Snapshot,
 };
-
-/// A signal for an instant to come. It begins a family of its own, so that what led to it can be pruned while it waits.
-/// It falls due a little later, as a webhook does that comes at that instant: what is read for an earlier one does not
-/// answer it.
-pub(crate) fn later(slot: &SourceSlot, signal: &Signal, at: Timestamp) -> Result<NewEntry> {
-    let body = StoredSignal::encode(Some(signal), None, b"")?;
-    Ok(signal_entry(slot, signal, Parent::None, body, at + slot.source.info().coalesce))
-}
-
-/// Signals for the days after `since` on which the record becomes overdue, unless it changes before. The vendor may not
-/// tell.
-pub(crate) fn append_time_signals(
-    slot: &SourceSlot,
-    entity: &EntityRef,
-    snapshot: &Snapshot,
-    since: Timestamp,
-    transaction: &mut Transaction,
-) -> Result<()> {
-    let info = slot.source.info();
-    let Some(due) = snapshot.facts.due_date.filter(|_| snapshot.facts.is_payable()) else { return Ok(()) };
-    for days in &info.overdue_after {
-        let at = due.plus_days((*days).max(1)).start_in(&info.zone);
-        if at <= since {
-            continue;
-        }
-        let signal = Signal {
-            hint: Some(format!("overdue:{days}@{due}").into()),
-            // Asked for at every change of the record, and kept once. Another zone has other midnights.
-            dedupe: Some(format!("overdue/{}/{entity}/{days}@{due}/{at}", slot.connection()).into()),
-            ..Signal::entity(entity.clone())
-        };
-        transaction.append.push(later(slot, &signal, at)?);
-    }
-    Ok(())
-}
 
 /// The event and what the routes make of it.
 pub(crate) async fn append_event(
@@ -131,20 +87,8 @@ async fn append_for(
     parent: Parent,
     wake: &mut Vec<Partition>,
 ) -> Result<()> {
-    let number = event.record.as_ref().and_then(|record| record.number.as_deref()).map(Arc::from);
-    let index = |name| Index { entity: Some(event.entity.clone()), number, name: Some(name) };
     let event_at = transaction.append.len();
-    transaction.append.push(NewEntry {
-        partition,
-        kind: EntryKind::Event,
-        connection: event.connection.clone(),
-        lane: None,
-        due: event.at,
-        dedupe: None,
-        parent,
-        index: index(event.event_type().as_str().into()),
-        body: Some(event.to_cloudevent()?),
-    });
+    transaction.append.push(entries::event(partition, &event, parent)?);
     let event = Arc::new(event);
     let deliveries_at = transaction.append.len();
     for route in routes {
@@ -198,38 +142,4 @@ async fn append_by(
         });
     }
     Ok(())
-}
-
-impl Shared {
-    /// The lane of a delivery that has not begun.
-    pub(crate) async fn lane(
-        &self,
-        sink: &ConnectionId,
-        stored: &StoredDelivery,
-        route: &Arc<str>,
-        event: &Arc<Event>,
-    ) -> Result<u64> {
-        let mut delivery = [stored.delivery(Seq(0), Arc::clone(route), Arc::clone(event), event.at)];
-        conversation::recall(self, sink, &mut delivery).await?;
-        Ok(self.lane_of(sink, &delivery[0]))
-    }
-
-    /// The lane of a delivery that knows what was told before. A sink that is not connected at present, or cannot plan
-    /// it, finds out when its turn comes.
-    pub(crate) fn lane_of(&self, sink: &ConnectionId, delivery: &Delivery) -> u64 {
-        let schedule = delivery.schedule.as_deref();
-        if let Some(schedule) = schedule.filter(|_| delivery.digest) {
-            return digest_lane(&delivery.destination, delivery.template.as_deref(), schedule).number(sink);
-        }
-        let registry = self.registry();
-        let planned = registry.sink(sink).and_then(|slot| slot.plan(delivery).ok()).map(|plan| plan.lane);
-        let lane = planned.unwrap_or_else(|| LaneKey::from(delivery.destination.as_str()));
-        // What waits for its time must not keep others waiting.
-        schedule.map_or(lane.clone(), |schedule| LaneKey::new(format!("{lane}\n{schedule}"))).number(sink)
-    }
-}
-
-/// The lane of what is gathered into one message, whichever routes ask for it.
-pub(crate) fn digest_lane(destination: &Destination, template: Option<&str>, schedule: &str) -> LaneKey {
-    LaneKey::new(format!("digest\n{destination}\n{}\n{schedule}", template.unwrap_or_default()))
 }

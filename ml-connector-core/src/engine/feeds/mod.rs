@@ -1,14 +1,21 @@
 //! Feeds: read on a schedule, on request, after gaps, and for the past; and swept for what no longer exists.
+//!
+//! A run is a signal of the feed's own lane, and reads one page per step. A step commits what the page showed, the
+//! checkpoint and what is known about the feed together; so a run that breaks off goes on where it was, on any host.
 
+mod end;
+mod page;
 mod requests;
 mod schedule;
 mod state;
 mod step;
 mod sweep;
+mod task;
+mod turn;
 
-pub(crate) use requests::*;
-pub use state::{FeedProgress, RunProgress, StoppedSweep};
-pub(crate) use {
-    schedule::{ensure, is_settled},
+pub use self::state::{FeedProgress, RunProgress, StoppedSweep};
+pub(crate) use self::{
+    requests::{BackfillRead, backfill_read, stopped_sweeps},
+    schedule::ensure,
     step::step,
 };

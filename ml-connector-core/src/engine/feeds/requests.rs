@@ -1,35 +1,17 @@
-//! Feeds: read on a schedule, on request, after gaps, and for the past; and swept for what no longer exists.
-//!
-//! A run is a signal of the feed's own lane, and reads one page per step. A step commits what the page showed, the
-//! checkpoint and what is known about the feed together; so a run that breaks off goes on where it was, on any host.
+//! What hosts ask of feeds, and what they are told about them.
 
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
-use super::state::{FeedProgress, FeedState, StoppedSweep};
-use crate::engine::{Connector, Shared, intake::signal_entry, registry::SourceSlot, stored::StoredSignal};
-use crate::{
-    Error, ErrorKind, Feed, Result, Timestamp,
-    audit::{NewEntry, Outcome, Parent, Query, Transaction},
-    model::{ConnectionId, DedupeKey, Seq, Signal},
+use super::{
+    state::{FeedProgress, FeedState, StoppedSweep},
+    task::{FeedTask, offers},
 };
-
-/// What a feed's signal asks for; kept as its payload. Without one it is a hint: something may have been missed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum Ask {
-    /// The ordinary read with this number.
-    Read(u64),
-    /// The sweep with this number.
-    Sweep(u64),
-    /// A sweep of which somebody has said that so many records have indeed disappeared.
-    ConfirmedSweep(u64),
-    /// An ordinary read out of turn.
-    ReadNow,
-    /// The past.
-    Backfill(Option<Timestamp>),
-}
+use crate::{
+    Connector, Error, ErrorKind, Result, Timestamp,
+    audit::{Outcome, Query, Transaction},
+    engine::{registry::SourceSlot, shared::Shared, writes::append},
+    model::{ConnectionId, DedupeKey, Seq},
+};
 
 impl Connector {
     /// Reads a feed now, beside its schedule: what it has not told yet. Returns the entry that shows how it went.
@@ -38,7 +20,7 @@ impl Connector {
     /// [`ErrorKind::NotFound`] when the connection has no such feed; [`ErrorKind::Unavailable`] when the log cannot
     /// store the wish.
     pub async fn poll_now(&self, connection: &ConnectionId, feed: &str) -> Result<Seq> {
-        self.ask(connection, feed, Ask::ReadNow).await
+        self.ask(connection, feed, FeedTask::ReadNow).await
     }
 
     /// Tells of every record of a feed that was created or changed at `since` or later, whether or not it was told
@@ -54,7 +36,7 @@ impl Connector {
         feed: &str,
         since: Option<Timestamp>,
     ) -> Result<Seq> {
-        self.ask(connection, feed, Ask::Backfill(since)).await
+        self.ask(connection, feed, FeedTask::Backfill(since)).await
     }
 
     /// Says that what a stopped sweep missed has indeed disappeared: the feed is looked at once more, now, and believed
@@ -70,14 +52,13 @@ impl Connector {
         if !offers(&slot.source.info().sweeps, feed) {
             return Err(no_feed(connection, feed));
         }
-        let document = self.shared.log.documents(&[FeedState::key(slot, feed)]).await?.pop().flatten();
-        let stopped = FeedState::read(document)?.1.stopped.ok_or_else(|| {
+        let stopped = FeedState::load(&self.shared, slot, feed).await?.1.stopped.ok_or_else(|| {
             Error::new(ErrorKind::Conflict, "no sweep of this feed was stopped")
                 .with_context("connection", connection)
                 .with_context("feed", feed)
         })?;
         let dedupe = format!("confirmed/{connection}/{feed}/{}", stopped.at.as_millis());
-        self.append_wish(slot, feed, Ask::ConfirmedSweep(stopped.missing), Some(dedupe.into())).await
+        self.append_task(slot, feed, FeedTask::ConfirmedSweep(stopped.missing), Some(dedupe.into())).await
     }
 
     /// How far the feeds of a connection are, in the order of the source's list.
@@ -88,32 +69,30 @@ impl Connector {
         let registry = self.shared.registry();
         let slot = registry.source(connection).ok_or_else(|| no_feed(connection, ""))?;
         let feeds = &slot.source.info().feeds;
-        let keys: Vec<_> = feeds.iter().map(|feed| FeedState::key(slot, feed.name)).collect();
-        let documents = self.shared.log.documents(&keys).await?;
-        let states = feeds.iter().zip(documents);
-        states.map(|(feed, document)| Ok(FeedState::read(document)?.1.progress(feed.name))).collect()
+        let states = FeedState::load_all(&self.shared, slot, feeds).await?;
+        Ok(feeds.iter().zip(states).map(|(feed, state)| state.progress(feed.name)).collect())
     }
 
-    async fn ask(&self, connection: &ConnectionId, feed: &str, ask: Ask) -> Result<Seq> {
+    async fn ask(&self, connection: &ConnectionId, feed: &str, task: FeedTask) -> Result<Seq> {
         let registry = self.shared.registry();
         let slot = registry.source(connection).ok_or_else(|| no_feed(connection, feed))?;
         if !offers(&slot.source.info().feeds, feed) {
             return Err(no_feed(connection, feed));
         }
-        self.append_wish(slot, feed, ask, None).await
+        self.append_task(slot, feed, task, None).await
     }
 
-    async fn append_wish(
+    async fn append_task(
         &self,
         slot: &SourceSlot,
         feed: &str,
-        ask: Ask,
+        task: FeedTask,
         dedupe: Option<DedupeKey>,
     ) -> Result<Seq> {
-        let entry = asking(slot, feed, ask, dedupe, self.shared.clock.now())?;
-        let appended =
-            self.shared.commit(Transaction { append: vec![entry], ..Transaction::default() }).await?;
-        self.shared.wake.partitions(&[slot.partition]);
+        let entry = task.entry(slot, feed, dedupe, self.shared.clock.now())?;
+        let transaction = Transaction { append: vec![entry], ..Transaction::default() };
+        let appended = append(&self.shared, transaction).await?;
+        self.shared.mailbox.wake(&[slot.partition]);
         let first = appended.first().map(|appended| appended.seq());
         first.ok_or_else(|| Error::new(ErrorKind::Unexpected, "the log did not say where an entry is"))
     }
@@ -121,9 +100,8 @@ impl Connector {
 
 /// The sweeps of a source that were stopped and wait for somebody to look.
 pub(crate) async fn stopped_sweeps(shared: &Shared, slot: &SourceSlot) -> Result<Vec<StoppedSweep>> {
-    let keys: Vec<_> = slot.source.info().sweeps.iter().map(|feed| FeedState::key(slot, feed.name)).collect();
-    let states = shared.log.documents(&keys).await?.into_iter().map(FeedState::read);
-    states.filter_map(|state| state.map(|(_, state)| state.stopped).transpose()).collect()
+    let states = FeedState::load_all(shared, slot, &slot.source.info().sweeps).await?;
+    Ok(states.into_iter().filter_map(|state| state.stopped).collect())
 }
 
 /// How far the read of a backfill is.
@@ -149,8 +127,7 @@ pub(crate) async fn backfill_read(
     // The entry first: what settles it writes the state.
     let query = Query { bodies: false, ..Query::entries(vec![backfill]) };
     let entry = shared.log.query(&query).await?.pop();
-    let document = shared.log.documents(&[FeedState::key(slot, feed)]).await?.pop().flatten();
-    let (_, state) = FeedState::read(document)?;
+    let (_, state) = FeedState::load(shared, slot, feed).await?;
     let run = state.backfill(backfill);
     let is_settled = entry.as_ref().is_none_or(|entry| entry.state.is_settled());
     let given_up = entry.and_then(|entry| match entry.outcomes.into_iter().last()?.outcome {
@@ -159,36 +136,6 @@ pub(crate) async fn backfill_read(
     });
     let ended = is_settled || run.is_some_and(|run| run.ended.is_some());
     Ok(BackfillRead { rows: run.map(|run| run.rows), ended, given_up })
-}
-
-pub(super) fn offers(feeds: &[Feed], name: &str) -> bool {
-    feeds.iter().any(|feed| feed.name == name)
-}
-
-/// The entry of a wish.
-pub(super) fn asking(
-    slot: &SourceSlot,
-    feed: &str,
-    ask: Ask,
-    dedupe: Option<DedupeKey>,
-    due: Timestamp,
-) -> Result<NewEntry> {
-    let hint = match ask {
-        Ask::Read(_) | Ask::ReadNow => "read",
-        Ask::Sweep(_) | Ask::ConfirmedSweep(_) => "sweep",
-        Ask::Backfill(_) => "backfill",
-    };
-    let payload = serde_json::to_vec(&ask).map_err(|source| {
-        Error::new(ErrorKind::Unexpected, "a wish cannot be written").with_source(source)
-    })?;
-    let signal = Signal {
-        hint: Some(format!("{feed}.{hint}").into()),
-        dedupe,
-        payload: Some(payload.into()),
-        ..Signal::feed(feed, None)
-    };
-    let body = StoredSignal::encode(Some(&signal), None, b"")?;
-    Ok(signal_entry(slot, &signal, Parent::None, body, due))
 }
 
 fn no_feed(connection: &ConnectionId, feed: &str) -> Error {

@@ -4,12 +4,11 @@ use std::sync::{Arc, RwLock};
 
 use url::Url;
 
-use crate::engine::{Connector, Settings, Shared, mailbox::Wake, registry::Registry, stats::Counters};
 use crate::{
-    AuditLog, Clock, Context, Error, ErrorKind, HttpTransport, RateLimiter, Result, Sink, Source,
-    SystemClock, TokenStore,
-    approval::Approvals,
+    AuditLog, Clock, Connection, Connector, Context, Error, ErrorKind, HttpTransport, IntoConnection,
+    RateLimiter, Result, Sink, Source, SystemClock, TokenStore,
     audit::Lease,
+    engine::{mailbox::Mailbox, registry::Registry, settings::Settings, shared::Shared, stats::Counters},
     http::require_secure,
     rate::MemoryRateLimiter,
     route::{Route, RouteSet},
@@ -17,7 +16,7 @@ use crate::{
 
 /// Puts a [`Connector`] together. Setters cannot fail; [`build`](Self::build) checks everything.
 #[derive(Debug, Default)]
-pub struct Builder {
+pub struct ConnectorBuilder {
     log: Option<Arc<dyn AuditLog>>,
     tokens: Option<Arc<dyn TokenStore>>,
     limiter: Option<Arc<dyn RateLimiter>>,
@@ -25,13 +24,19 @@ pub struct Builder {
     clock: Option<Arc<dyn Clock>>,
     public_url: Option<String>,
     settings: Settings,
-    sources: Vec<Arc<dyn Source>>,
-    sinks: Vec<Arc<dyn Sink>>,
+    connections: Vec<Result<Connection>>,
     routes: RouteSet,
-    approvals: Vec<Approvals>,
 }
 
-impl Builder {
+impl Connector {
+    /// Begins a connector.
+    #[must_use]
+    pub fn builder() -> ConnectorBuilder {
+        ConnectorBuilder::default()
+    }
+}
+
+impl ConnectorBuilder {
     /// Where everything is recorded. Required.
     #[must_use]
     pub fn audit_log(self, log: impl AuditLog) -> Self {
@@ -74,18 +79,26 @@ impl Builder {
         Self { settings, ..self }
     }
 
-    /// Connects a source.
+    /// Attaches a connection: a system, approvals, or a [`Connection`] of the host's own.
+    ///
+    /// Approvals bring their [routes](crate::approval::Approvals::routes), which are added to those of the host and stay
+    /// when the host replaces its own.
     #[must_use]
-    pub fn source(mut self, source: impl Source) -> Self {
-        self.sources.push(Arc::new(source));
+    pub fn connect(mut self, connection: impl IntoConnection) -> Self {
+        self.connections.push(connection.into_connection());
         self
     }
 
-    /// Connects a sink.
+    /// Attaches a source without a sink.
     #[must_use]
-    pub fn sink(mut self, sink: impl Sink) -> Self {
-        self.sinks.push(Arc::new(sink));
-        self
+    pub fn source(self, source: impl Source) -> Self {
+        self.connect(Connection::new().source(source))
+    }
+
+    /// Attaches a sink without a source.
+    #[must_use]
+    pub fn sink(self, sink: impl Sink) -> Self {
+        self.connect(Connection::new().sink(sink))
     }
 
     /// Adds a route.
@@ -99,14 +112,6 @@ impl Builder {
     #[must_use]
     pub fn routes(self, routes: impl Into<RouteSet>) -> Self {
         Self { routes: routes.into(), ..self }
-    }
-
-    /// Connects approvals with all their [routes](Approvals::routes), which are added to those of the host, and
-    /// stay when those are replaced.
-    #[must_use]
-    pub fn approvals(mut self, approvals: Approvals) -> Self {
-        self.approvals.push(approvals.clone());
-        self.source(approvals.clone()).sink(approvals)
     }
 
     /// Checks everything and builds the connector. Nothing runs yet, and nothing is sent.
@@ -136,9 +141,9 @@ impl Builder {
         }
         self.settings.retries.validate()?;
         let mut registry = Registry::default();
-        self.sources.iter().try_for_each(|source| registry.add_source(source))?;
-        self.sinks.iter().try_for_each(|sink| registry.add_sink(sink))?;
-        registry.build_in(self.approvals.iter().flat_map(Approvals::routes));
+        for connection in self.connections {
+            registry.add(connection?)?;
+        }
         registry.set_routes(self.routes)?;
         Ok(Connector {
             shared: Arc::new(Shared {
@@ -149,7 +154,7 @@ impl Builder {
                 public_url: public_url.transpose()?,
                 settings: self.settings,
                 registry: RwLock::new(Arc::new(registry)),
-                wake: Wake::default(),
+                mailbox: Mailbox::default(),
                 stats: Counters::default(),
             }),
         })

@@ -4,10 +4,10 @@ use std::{collections::VecDeque, sync::Arc};
 
 use futures_util::stream::{BoxStream, StreamExt, try_unfold};
 
-use crate::engine::{Connector, stored::StoredDelivery};
 use crate::{
-    Result,
+    Connector, Result,
     audit::{Entry, EntryKind, Query},
+    engine::stored::StoredDelivery,
     model::{ConnectionId, Destination, Event, Seq},
     route::{RouteSet, Verdict},
 };
@@ -69,14 +69,14 @@ impl Connector {
         let routes = self.shared.registry().complete(routes.clone())?;
         let left = selection.effective_limit();
         let query = Query { kind: Some(EntryKind::Event), bodies: true, ..selection.clone() };
-        let state = Reading { connector: self.clone(), routes, query, left, read: VecDeque::new() };
+        let state = DryRunReader { connector: self.clone(), routes, query, left, read: VecDeque::new() };
         Ok(try_unfold(state, |mut state| async move { Ok(state.next().await?.map(|next| (next, state))) })
             .boxed())
     }
 }
 
 /// How far a dry run has read.
-struct Reading {
+struct DryRunReader {
     connector: Connector,
     routes: RouteSet,
     query: Query,
@@ -84,7 +84,7 @@ struct Reading {
     read: VecDeque<Entry>,
 }
 
-impl Reading {
+impl DryRunReader {
     async fn next(&mut self) -> Result<Option<DryRun>> {
         if self.read.is_empty() && self.left > 0 {
             self.query.limit = PAGE.min(self.left);

@@ -2,13 +2,10 @@
 
 use std::fmt;
 
-use crate::engine::{
-    Connector,
-    stored::{StoredDelivery, StoredSignal},
-};
 use crate::{
-    Error, ErrorKind, Result,
+    Connector, Error, ErrorKind, Result,
     audit::{Entry, EntryKind, Outcome, Query},
+    engine::stored::{StoredDelivery, StoredSignal},
     model::{Event, Seq},
 };
 

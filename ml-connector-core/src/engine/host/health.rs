@@ -5,23 +5,24 @@ use std::{collections::BTreeMap, sync::Arc};
 use serde::Serialize;
 use tokio::sync::oneshot;
 
-use crate::engine::{
-    Connector, StoppedSweep, feeds,
-    intake::UNROUTED,
-    notices::{Parked, standing, standing_key},
-    upkeep,
-};
 use crate::{
-    Error, Result, Timestamp,
+    Connector, Error, Result, Timestamp,
     audit::{Entry, EntryKind, Outcome, Query, State},
+    engine::{
+        entries::UNROUTED,
+        feeds::{self, StoppedSweep},
+        lanes::Backlog,
+        notices::{Parked, standings},
+        upkeep,
+    },
     model::{ConnectionId, Seq},
     token::{TokenHealth, health as token},
 };
 
 /// How many entries are counted per connection; more are reported as this many.
 const MOST_COUNTED: usize = 1000;
-/// How many lanes, and parked deliveries, are told of each connection.
-const LANES_TOLD: usize = 10;
+/// How many parked deliveries are shown of each connection.
+const PARKED_SHOWN: usize = 10;
 
 /// How the connector is doing. Serialises for a host's health endpoint; holds no secret and no personal data.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -79,66 +80,6 @@ pub struct ParkedDelivery {
     pub parked: Parked,
 }
 
-/// What waits of one kind.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
-pub struct Backlog {
-    /// How many entries are held in memory, in turn: of a long lane the first ones only, so there are at least so many.
-    pub waiting: usize,
-    /// Since when the oldest has been due.
-    pub oldest: Option<Timestamp>,
-    /// How late the oldest is, in seconds.
-    pub lag_s: u64,
-    /// How many lanes wait for somebody to repair something.
-    pub parked_lanes: usize,
-    /// Nothing of the connection is tried before, as it does not work.
-    pub paused_until: Option<Timestamp>,
-    /// The lanes that are furthest behind, ten at most.
-    pub lanes: Vec<LaneHealth>,
-}
-
-/// What waits in one lane.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
-pub struct LaneHealth {
-    /// Its number in the log.
-    pub lane: u64,
-    /// How many entries are due, of those held in memory.
-    pub waiting: usize,
-    /// Since when the oldest has been due.
-    pub oldest: Option<Timestamp>,
-    /// Whether it waits for somebody to repair something.
-    pub parked: bool,
-    /// What it has to wait for is not there before: a pause, room in a quota, the next try.
-    pub paused_until: Option<Timestamp>,
-}
-
-impl Backlog {
-    /// Counts a lane.
-    pub(crate) fn add(&mut self, lane: LaneHealth) {
-        self.waiting += lane.waiting;
-        self.parked_lanes += usize::from(lane.parked);
-        self.oldest = self.oldest.into_iter().chain(lane.oldest).min();
-        if lane.waiting > 0 {
-            let late = |lane: &LaneHealth| lane.oldest.unwrap_or(Timestamp::MAX);
-            let at = self.lanes.partition_point(|other| (late(other), other.lane) < (late(&lane), lane.lane));
-            if at < LANES_TOLD {
-                self.lanes.insert(at, lane);
-                self.lanes.truncate(LANES_TOLD);
-            }
-        }
-    }
-}
-
-/// What the run loop knows.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Survey {
-    /// How many partitions it holds.
-    pub(crate) partitions: usize,
-    /// About each connection: of signals, and of deliveries.
-    pub(crate) backlogs: BTreeMap<ConnectionId, [Backlog; 2]>,
-}
-
 impl Health {
     /// Whether nothing waits for a person.
     #[must_use]
@@ -159,16 +100,15 @@ impl Connector {
     /// [`Unavailable`](crate::ErrorKind::Unavailable) when the log cannot be read: then nothing works.
     pub async fn health(&self) -> Result<Health> {
         let (ask, answer) = oneshot::channel();
-        let asked = self.shared.wake.ask(ask);
+        let asked = self.shared.mailbox.ask(ask);
         let survey = if asked { answer.await.ok() } else { None };
         let registry = self.shared.registry();
         let ids: Vec<ConnectionId> = registry.connections().into_iter().collect();
-        let keys: Vec<_> = ids.iter().map(standing_key).collect();
         let asked_at = self.shared.clock.now();
-        let standings = self.shared.log.documents(&keys).await?;
+        let standings = standings(&self.shared, &ids).await?;
         let now = self.shared.clock.now();
         let mut connections = BTreeMap::new();
-        for (id, document) in ids.into_iter().zip(standings) {
+        for (id, standing) in ids.into_iter().zip(standings) {
             let [mut signals, mut deliveries] =
                 survey.as_ref().and_then(|survey| survey.backlogs.get(&id)).cloned().unwrap_or_default();
             for backlog in [&mut signals, &mut deliveries] {
@@ -176,7 +116,7 @@ impl Connector {
             }
             let unrouted = Query { name: Some(UNROUTED.into()), ..Query::of_kind(EntryKind::Note) };
             let mut health = ConnectionHealth {
-                parked: standing(document.as_ref()).and_then(|standing| standing.parked().cloned()),
+                parked: standing.parked().cloned(),
                 signals,
                 deliveries,
                 dead: self.dead(&id, EntryKind::Signal).await? + self.dead(&id, EntryKind::Delivery).await?,
@@ -205,7 +145,7 @@ impl Connector {
         let query = Query::of_kind(EntryKind::Delivery)
             .with_connection(connection.clone())
             .with_state(State::Parked)
-            .with_limit(LANES_TOLD);
+            .with_limit(PARKED_SHOWN);
         let parked = |entry: Entry| {
             let last = entry.outcomes.last()?;
             let Outcome::Parked { error } = &last.outcome else { return None };

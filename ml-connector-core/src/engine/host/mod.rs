@@ -1,9 +1,19 @@
-//! What a host calls beside `receive` and `run`.
+//! What hosts call beside `receive` and `run`: building a connector, and looking into one.
 
-pub(crate) mod builder;
-pub(crate) mod dry_run;
-pub(crate) mod explain;
-pub(crate) mod health;
-pub(crate) mod progress;
-pub(crate) mod replay;
-pub(crate) mod service;
+mod builder;
+mod dry_run;
+mod explain;
+mod health;
+mod progress;
+mod replay;
+mod service;
+
+pub use self::{
+    builder::ConnectorBuilder,
+    dry_run::{DryRun, Way},
+    explain::Explanation,
+    health::{ConnectionHealth, Health, ParkedDelivery},
+    progress::Progress,
+    replay::{Replay, ReplayMode, Replayed},
+    service::WebhookService,
+};

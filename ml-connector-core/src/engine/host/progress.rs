@@ -5,15 +5,12 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 use futures_util::{StreamExt, stream, stream::BoxStream};
 use serde::Serialize;
 
-use crate::engine::{
-    Connector, Replay,
-    feeds::{self, BackfillRead},
-    host::replay::Replaying,
-};
+use super::replay::{Replay, Replaying};
 use crate::{
-    ErrorKind, Result, Timestamp,
+    Connector, ErrorKind, Result, Timestamp,
     audit::{Query, State},
     clock::sleep_until,
+    engine::feeds::{self, BackfillRead},
     model::{ConnectionId, Seq},
 };
 

@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
-use crate::engine::{
-    Connector,
-    fan_out::{append_deliveries, append_pages},
-    intake::UNROUTED,
-    registry::{Registry, SourceSlot},
-    stored::StoredDelivery,
-};
 use crate::{
-    Error, ErrorKind, Result,
+    Connector, Error, ErrorKind, Result,
     audit::{Appended, Entry, EntryKind, Index, NewEntry, Parent, Query, Transaction},
+    engine::{
+        entries::{self, UNROUTED},
+        fan_out::{append_deliveries, append_pages},
+        registry::{Registry, SourceSlot},
+        stored::{StoredDelivery, StoredSignal},
+        writes,
+    },
     model::{Affinity, DedupeKey, DeliveryId, Event, Origin, Seq, Signal},
 };
 
@@ -119,7 +119,7 @@ impl Replaying {
             self.query.after = Some(entry.seq);
             self.left -= 1;
         }
-        connector.shared.wake.all();
+        connector.shared.mailbox.wake_all();
         Ok(entries.len() == self.query.limit && self.left > 0)
     }
 
@@ -170,7 +170,8 @@ impl Connector {
             index: Index { name: Some("replay".into()), ..Index::default() },
             body: Some(text.into()),
         };
-        self.shared.commit(Transaction { append: vec![note], ..Transaction::default() }).await.map(drop)
+        let transaction = Transaction { append: vec![note], ..Transaction::default() };
+        writes::append(&self.shared, transaction).await.map(drop)
     }
 
     /// Replays one entry. Returns what stands for it in the log now.
@@ -201,7 +202,7 @@ impl Connector {
         if replay.dry_run {
             return Ok(Vec::new());
         }
-        let appended = self.shared.commit(Transaction { append, ..Transaction::default() }).await?;
+        let appended = writes::append(&self.shared, Transaction { append, ..Transaction::default() }).await?;
         for appended in &appended {
             match appended {
                 Appended::New(_) => done.appended += 1,
@@ -246,14 +247,13 @@ impl Connector {
         whose: impl FnOnce(&Registry, &Signal) -> Option<Arc<SourceSlot>>,
     ) -> Result<Vec<NewEntry>> {
         let Some(body) = &entry.body else { return Ok(Vec::new()) };
-        let stored = crate::engine::stored::StoredSignal::decode(body)?;
+        let stored = StoredSignal::decode(body)?;
         let Some(signal) = stored.signal else { return Ok(Vec::new()) };
         let Some(slot) = whose(&self.shared.registry(), &signal) else { return Ok(Vec::new()) };
         self.shared.watched_since(&slot).await?;
-        let body = crate::engine::stored::StoredSignal::encode_as(stored.origin, Some(&signal), None, b"")?;
         let parent = Parent::Entry(entry.seq);
-        let mut again =
-            crate::engine::intake::signal_entry(&slot, &signal, parent, body, self.shared.clock.now());
+        let now = self.shared.clock.now();
+        let mut again = entries::signal_of(stored.origin, &slot, &signal, parent, now)?;
         again.dedupe = Some(key(replay, entry.seq));
         Ok(vec![again])
     }

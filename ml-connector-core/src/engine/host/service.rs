@@ -13,8 +13,7 @@ use http_body::Body;
 use http_body_util::{BodyExt, Full, Limited};
 use tower_service::Service;
 
-use crate::engine::Connector;
-use crate::{Error, ErrorKind};
+use crate::{Connector, Error, ErrorKind};
 
 /// Takes webhooks in any tower or hyper server, such as `axum::Router::nest_service("/hooks", …)`. The mount
 /// prefix has to be stripped from the path, as `nest_service` does. See [`Connector::receive`] for the answers.

@@ -1,3 +1,5 @@
-mod receive;
+//! Intake: from a request to a durable signal to an answer.
 
-pub(crate) use receive::*;
+mod receive;
+mod unrouted;
+mod verify;

@@ -6,21 +6,13 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode, Uri, header, uri::PathAndQuery};
 use tracing::Instrument;
 
-use crate::engine::{
-    Connector, Stat,
-    lanes::LaneId,
-    notices::{self, Told},
-    registry::SourceSlot,
-    stored::{Received, StoredSignal},
-};
+use super::unrouted::received;
 use crate::{
-    Error, ErrorKind, Result, Timestamp,
-    audit::{Committed, EntryKind, Index, NewEntry, Parent, Transaction},
-    model::{Change, EndpointId, Intake, LaneKey, Seq, Signal, Subject},
+    Connector, Error, ErrorKind, Result, Timestamp,
+    audit::{Parent, Transaction},
+    engine::{entries, stats::Stat, writes},
+    model::{EndpointId, Intake, Signal},
 };
-
-/// What notes of webhooks are called that are for an account that no connection has.
-pub(crate) const UNROUTED: &str = "unrouted";
 
 impl Connector {
     /// Takes a webhook: verifies it, stores what it says, answers. Never waits for a vendor.
@@ -90,7 +82,7 @@ impl Connector {
         let Intake { signals, reply, prompt } = match intake {
             Ok(intake) => intake,
             Err(error) => {
-                Box::pin(self.remember(slot, "rejected", None, request, &error, now)).await?;
+                Box::pin(self.note(slot, "rejected", None, request, &error, now)).await?;
                 return Err(error);
             }
         };
@@ -102,22 +94,23 @@ impl Connector {
                 continue;
             };
             self.shared.watched_since(meant).await?;
+            let due = now + meant.source.info().coalesce;
             // The bytes belong to the first signal of a request; the others point to it by their parent.
-            let body = match i {
-                0 => StoredSignal::encode(Some(signal), Some(received(request)), request.body())?,
-                _ => StoredSignal::encode(Some(signal), None, b"")?,
-            };
-            let parent = if append.is_empty() { Parent::None } else { Parent::Nth(0) };
-            append.push(signal_entry(meant, signal, parent, body, now + meant.source.info().coalesce));
+            append.push(if i == 0 {
+                entries::received_signal(meant, signal, received(request), request.body(), due)?
+            } else {
+                let parent = if append.is_empty() { Parent::None } else { Parent::Nth(0) };
+                entries::signal(meant, signal, parent, due)?
+            });
         }
         // The server reads on into the same memory once nobody holds it.
         *request.body_mut() = Bytes::new();
         if !append.is_empty() {
             let count = append.len();
             let woken: Vec<_> = append.iter().map(|entry| entry.partition).collect();
-            self.shared.commit(Transaction { append, ..Transaction::default() }).await?;
+            writes::append(&self.shared, Transaction { append, ..Transaction::default() }).await?;
             self.shared.stats.add(Stat::Received, count);
-            self.shared.wake.partitions(&woken);
+            self.shared.mailbox.wake(&woken);
         }
         if let Some(prompt) = prompt {
             // Whoever verified it may be another connection of the same app, with another token.
@@ -131,107 +124,6 @@ impl Connector {
         }
         Ok(reply)
     }
-
-    /// Stores and tells that a webhook is for an account which no connection has.
-    async fn keep_unrouted(
-        &self,
-        slot: &SourceSlot,
-        endpoint: &EndpointId,
-        signal: &Signal,
-        request: &Request<Bytes>,
-        now: Timestamp,
-    ) -> Result<()> {
-        let account = signal.account.as_ref().map_or("", |account| account.as_str()).escape_debug();
-        let error = Error::new(ErrorKind::ConfigInvalid, "no connection of this endpoint has this account")
-            .with_context("account", account);
-        tracing::error!(%error, %endpoint, "a webhook has no connection: it is kept as unrouted");
-        self.shared.stats.count(Stat::Unrouted);
-        let note = self.remember(slot, UNROUTED, Some(signal), request, &error, now).await?;
-        self.tell_unrouted(slot, note, &error).await;
-        Ok(())
-    }
-
-    /// Tells that a webhook has no connection, unless that was told a short while ago.
-    async fn tell_unrouted(&self, slot: &SourceSlot, note: Seq, error: &Error) {
-        let lane = LaneKey::from(UNROUTED).number(slot.connection());
-        let told = Told {
-            kind: "webhook",
-            seq: note,
-            change: Change::Unrouted,
-            connection: slot.connection().clone(),
-            lane: LaneId { kind: EntryKind::Signal, partition: slot.partition, lane },
-            about: None,
-            reason: error.to_string().into(),
-        };
-        let mut transaction = Transaction::default();
-        let appended = match notices::append(&self.shared, told, &mut transaction).await {
-            Ok(wake) => self.shared.commit(transaction).await.map(|_| self.shared.wake.partitions(&wake)),
-            Err(error) => Err(error),
-        };
-        if let Err(error) = appended {
-            // It is stored and counted all the same.
-            tracing::error!(%error, "an unrouted webhook could not be told");
-        }
-    }
-
-    /// Stores a request that led to no signal of a connection.
-    async fn remember(
-        &self,
-        slot: &SourceSlot,
-        name: &'static str,
-        signal: Option<&Signal>,
-        request: &Request<Bytes>,
-        error: &Error,
-        now: Timestamp,
-    ) -> Result<Seq> {
-        let received = Received { rejected: Some(error.to_string().into()), ..received(request) };
-        let entry = NewEntry {
-            partition: slot.partition,
-            kind: EntryKind::Note,
-            connection: slot.connection().clone(),
-            lane: None,
-            due: now,
-            dedupe: None,
-            parent: Parent::None,
-            index: Index { name: Some(name.into()), ..Index::default() },
-            body: Some(StoredSignal::encode(signal, Some(received), request.body())?),
-        };
-        let appended =
-            self.shared.commit(Transaction { append: vec![entry], ..Transaction::default() }).await?;
-        let note = appended.first().map(|appended| appended.seq());
-        note.ok_or_else(|| Error::new(ErrorKind::Unexpected, "the log did not say where an entry is"))
-    }
-}
-
-/// The entry of a signal.
-pub(crate) fn signal_entry(
-    slot: &SourceSlot,
-    signal: &Signal,
-    parent: Parent,
-    body: Bytes,
-    due: Timestamp,
-) -> NewEntry {
-    let lane = match &signal.subject {
-        Subject::Entity(entity) => entity.lane(),
-        Subject::Feed { name, .. } => format!("feed/{name}").into(),
-        // All subscriptions of a connection are looked after together.
-        Subject::Subscription(_) => "subscription".into(),
-    };
-    let entity = match &signal.subject {
-        Subject::Entity(entity) => Some(entity.clone()),
-        _ => None,
-    };
-    NewEntry {
-        partition: slot.partition,
-        kind: EntryKind::Signal,
-        connection: slot.connection().clone(),
-        lane: Some(lane.number(slot.connection())),
-        due,
-        dedupe: signal.dedupe.clone(),
-        parent,
-        index: Index { entity, name: signal.hint.clone(), number: None },
-        body: Some(body),
-    }
 }
 
 /// Takes the endpoint off the path.
@@ -244,57 +136,4 @@ fn split_off_endpoint(request: &mut Request<Bytes>) -> Result<EndpointId> {
         below.map_err(|_| Error::new(ErrorKind::InvalidRequest, "the request's path is not valid"))?;
     *request.uri_mut() = Uri::from(below);
     Ok(endpoint)
-}
-
-fn is_forged(intake: &Result<Intake>) -> bool {
-    intake.as_ref().is_err_and(|error| error.kind() == ErrorKind::SignatureInvalid)
-}
-
-fn received(request: &Request<Bytes>) -> Received<'_> {
-    let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    Received {
-        method: request.method().as_str().into(),
-        target: request.uri().path_and_query().map_or("/", PathAndQuery::as_str).into(),
-        content_type: content_type.map(Into::into),
-        rejected: None,
-    }
-}
-
-impl crate::engine::Shared {
-    /// Finds the first source that can vouch for the request. The inner error is of a request that is proven, but not
-    /// understood.
-    async fn verify<'a>(
-        &self,
-        slots: &'a [Arc<SourceSlot>],
-        request: &Request<Bytes>,
-        now: Timestamp,
-    ) -> Result<(&'a Arc<SourceSlot>, Result<Intake>)> {
-        let mut refused = None;
-        for slot in slots {
-            let state = self.upkeep_state(slot).await?;
-            let mut intake = slot.source.receive(request, state.as_ref(), now);
-            if is_forged(&intake)
-                && let Some(newer) = Box::pin(self.newer_upkeep_state(slot)).await?
-            {
-                intake = slot.source.receive(request, Some(&newer), now);
-            }
-            match intake {
-                Err(error) if error.kind() == ErrorKind::SignatureInvalid => {
-                    refused = Some(error.with_context("connection", slot.connection()));
-                }
-                intake => return Ok((slot, intake)),
-            }
-        }
-        let nobody = || Error::new(ErrorKind::NotFound, "no source is connected at this endpoint");
-        Err(refused.unwrap_or_else(nobody))
-    }
-
-    /// Commits one transaction without a fence and without documents under a condition.
-    pub(crate) async fn commit(&self, transaction: Transaction) -> Result<Vec<crate::audit::Appended>> {
-        match self.log.commit(vec![transaction], self.clock.now()).await?.pop() {
-            Some(Committed::Applied(appended)) => Ok(appended),
-            other => Err(Error::new(ErrorKind::Unexpected, "the log refused an unconditional write")
-                .with_context("answer", format!("{other:?}"))),
-        }
-    }
 }

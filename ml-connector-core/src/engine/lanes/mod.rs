@@ -1,9 +1,19 @@
-//! What waits, in which order, and what may begin now.
+//! What waits, in which order, and what may begin now: state and arithmetic, without I/O and without a clock.
 
-pub(crate) mod held;
+mod held;
+mod lane;
+mod outages;
 mod queues;
 mod scheduler;
+mod survey;
 #[cfg(test)]
 mod tests;
+mod work;
 
-pub(crate) use scheduler::*;
+pub use self::survey::{Backlog, LaneHealth};
+pub(crate) use self::{
+    held::Place,
+    scheduler::Lanes,
+    survey::Survey,
+    work::{Appetite, Batch, Finished, Hold, Item, LaneId},
+};

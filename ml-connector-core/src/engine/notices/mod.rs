@@ -1,4 +1,10 @@
-mod notice;
+//! Notices: what happens to the connector's own work, told as events like any other.
 
-pub use notice::Parked;
-pub(crate) use notice::{Told, append, connection_turned, standing, standing_key};
+mod notice;
+mod standing;
+
+pub use self::standing::Parked;
+pub(crate) use self::{
+    notice::{Notice, append},
+    standing::{connection_turned, standings},
+};

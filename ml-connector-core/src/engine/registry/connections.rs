@@ -8,11 +8,15 @@ use std::{
 
 use tokio::sync::OnceCell;
 
-use crate::engine::{fan_out::digest_lane, guard, stored::StoredDelivery, upkeep::StateCache};
+use super::slots::{SinkSlot, SourceSlot, UpkeepCache};
 use crate::{
-    Error, ErrorKind, Result, Sink, Source, Timestamp,
+    Connection, Error, ErrorKind, Result, Sink, Source, Timestamp,
     auth::OAuth2,
-    model::{AccountKey, Change, ConnectionId, Delivery, EndpointId, EntityRef, Event, Partition, Plan, Seq},
+    engine::stored::StoredDelivery,
+    model::{
+        AccountKey, Change, ConnectionId, Delivery, Destination, EndpointId, EntityRef, Event, LaneKey,
+        Partition, Seq,
+    },
     route::{Digest, Route, RouteMode, RouteSet, Target},
 };
 
@@ -23,46 +27,38 @@ pub(crate) struct Registry {
     endpoints: HashMap<EndpointId, Vec<Arc<SourceSlot>>>,
     /// The most deliveries that any sink has taken at once.
     max_batch: usize,
+    /// The routes in force: the host's, and those that connections bring.
     routes: Arc<RouteSet>,
-    built_in: Vec<Arc<Route>>,
+    host_routes: RouteSet,
+    brought_routes: BTreeMap<ConnectionId, Vec<Arc<Route>>>,
     /// How the lanes of digests are gathered. Those of routes that were replaced stay: something may wait in them.
     digests: HashMap<u64, Digest>,
 }
 
-#[derive(Debug)]
-pub(crate) struct SourceSlot {
-    pub(crate) source: Arc<dyn Source>,
-    pub(crate) partition: Partition,
-    /// Since when the connection is watched, once it has been asked for.
-    pub(crate) watched_since: OnceCell<Timestamp>,
-    /// What the source verifies requests with.
-    pub(crate) upkeep_state: StateCache,
-}
-
-#[derive(Debug)]
-pub(crate) struct SinkSlot {
-    pub(crate) sink: Arc<dyn Sink>,
-    pub(crate) partition: Partition,
-}
-
-impl SourceSlot {
-    pub(crate) fn connection(&self) -> &ConnectionId {
-        &self.source.info().connection
-    }
-}
-
-impl SinkSlot {
-    /// How the sink would go about a delivery.
-    ///
-    /// # Errors
-    /// What the sink finds wrong with it.
-    pub(crate) fn plan(&self, delivery: &Delivery) -> Result<Plan> {
-        guard::ask(|| self.sink.plan(delivery))
-    }
-}
-
 impl Registry {
-    pub(crate) fn add_source(&mut self, source: &Arc<dyn Source>) -> Result<()> {
+    /// Attaches a connection, and puts the routes that it brings into force.
+    pub(crate) fn connect(&mut self, connection: Connection) -> Result<ConnectionId> {
+        let brings_routes = !connection.routes.is_empty();
+        let id = self.add(connection)?;
+        if brings_routes {
+            self.set_routes(self.host_routes.clone())?;
+        }
+        Ok(id)
+    }
+
+    /// Attaches a connection. The routes that it brings come into force with [`set_routes`](Self::set_routes).
+    pub(crate) fn add(&mut self, connection: Connection) -> Result<ConnectionId> {
+        let id = connection.id()?;
+        let Connection { source, sink, routes } = connection;
+        source.iter().try_for_each(|source| self.add_source(source))?;
+        sink.iter().try_for_each(|sink| self.add_sink(sink))?;
+        if !routes.is_empty() {
+            self.brought_routes.insert(id.clone(), routes.into_iter().map(Arc::new).collect());
+        }
+        Ok(id)
+    }
+
+    fn add_source(&mut self, source: &Arc<dyn Source>) -> Result<()> {
         let info = source.info();
         info.connection.validate()?;
         info.endpoint.validate()?;
@@ -85,7 +81,7 @@ impl Registry {
         let slot = Arc::new(SourceSlot {
             partition: info.affinity.partition(),
             watched_since: OnceCell::new(),
-            upkeep_state: StateCache::default(),
+            upkeep_state: UpkeepCache::default(),
             source: Arc::clone(source),
         });
         neighbors.push(Arc::clone(&slot));
@@ -93,7 +89,7 @@ impl Registry {
         Ok(())
     }
 
-    pub(crate) fn add_sink(&mut self, sink: &Arc<dyn Sink>) -> Result<()> {
+    fn add_sink(&mut self, sink: &Arc<dyn Sink>) -> Result<()> {
         let info = sink.info();
         info.connection.validate()?;
         if self.sinks.contains_key(&info.connection) {
@@ -115,8 +111,9 @@ impl Registry {
         self.sinks.remove(connection).is_some() || source
     }
 
-    pub(crate) fn set_routes(&mut self, routes: RouteSet) -> Result<()> {
-        let routes = self.complete(routes)?;
+    /// Replaces the routes of the host.
+    pub(crate) fn set_routes(&mut self, host_routes: RouteSet) -> Result<()> {
+        let routes = self.complete(host_routes.clone())?;
         for target in routes.routes.iter().flat_map(|route| &route.to) {
             let schedule = target.schedule.as_ref();
             let Some((schedule, digest)) = schedule.and_then(|schedule| Some((schedule, schedule.digest?)))
@@ -129,25 +126,25 @@ impl Registry {
             let most = self.digest(&target.sink, lane).map_or(0, |(most, _)| most);
             self.max_batch = self.max_batch.max(most);
         }
+        let sinks = &self.sinks;
+        self.brought_routes.retain(|id, _| sinks.contains_key(id));
+        self.host_routes = host_routes;
         self.routes = Arc::new(routes);
         Ok(())
     }
 
-    /// Routes that stay when the host's are replaced.
-    pub(crate) fn build_in(&mut self, routes: impl Iterator<Item = Route>) {
-        self.built_in.extend(routes.map(Arc::new));
-    }
-
-    /// The host's routes with those that stay, checked.
+    /// The host's routes with those that attached connections bring, checked.
     pub(crate) fn complete(&self, mut routes: RouteSet) -> Result<RouteSet> {
-        if routes.mode == RouteMode::FirstMatch && !self.built_in.is_empty() {
+        let attached = self.brought_routes.iter().filter(|(id, _)| self.sinks.contains_key(*id));
+        let brought: Vec<_> = attached.flat_map(|(_, routes)| routes.iter().cloned()).collect();
+        if routes.mode == RouteMode::FirstMatch && !brought.is_empty() {
             return Err(Error::new(
                 ErrorKind::ConfigInvalid,
                 "approvals need a set of routes in which every match counts",
             )
             .with_context("field", "mode"));
         }
-        routes.routes.extend(self.built_in.iter().cloned());
+        routes.routes.extend(brought);
         self.check_routes(&routes)?;
         Ok(routes)
     }
@@ -269,4 +266,9 @@ fn probe(target: &Target) -> Delivery {
 fn taken(what: &'static str, connection: &ConnectionId) -> Error {
     Error::new(ErrorKind::ConfigInvalid, format!("a {what} with this connection id exists"))
         .with_context("connection", connection)
+}
+
+/// The lane of what is gathered into one message, whichever routes ask for it.
+pub(crate) fn digest_lane(destination: &Destination, template: Option<&str>, schedule: &str) -> LaneKey {
+    LaneKey::new(format!("digest\n{destination}\n{}\n{schedule}", template.unwrap_or_default()))
 }

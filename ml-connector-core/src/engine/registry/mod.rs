@@ -1,3 +1,9 @@
-mod connections;
+//! The connections and routes of a running connector.
 
-pub(crate) use connections::*;
+mod connections;
+mod slots;
+
+pub(crate) use self::{
+    connections::{Registry, digest_lane},
+    slots::{SinkSlot, SourceSlot},
+};

@@ -1,4 +1,13 @@
-pub(crate) mod observe;
-mod read;
+//! Resolve: from the signals of a record to its snapshot, its event and its deliveries.
 
-pub(crate) use read::*;
+mod failed;
+mod observe;
+mod read;
+mod signals;
+
+pub(crate) use self::{
+    failed::failed,
+    observe::{Found, Purpose, load_snapshots, observe, remember},
+    read::read,
+    signals::{Resolved, Waiting, load},
+};

@@ -2,14 +2,15 @@
 
 use std::{sync::Arc, time::Duration};
 
-use crate::engine::{
-    Shared,
-    fan_out::{append_event, append_time_signals},
-    registry::SourceSlot,
-};
 use crate::{
     Result, Timestamp,
-    audit::{DocKey, DocumentWrite, Expected, Parent, Transaction},
+    audit::{DocKey, Parent, Transaction},
+    engine::{
+        documents::{Document, Loaded},
+        fan_out::{append_event, append_time_signals},
+        registry::SourceSlot,
+        shared::Shared,
+    },
     model::{Change, EntityRef, Event, Observation, Observed, Origin, Partition, Record},
     snapshot::{Facts, Policy, Snapshot, Step, step},
 };
@@ -33,7 +34,7 @@ pub(crate) enum Purpose {
 
 /// What observations led to, beside what is in the transaction.
 #[derive(Debug, Default)]
-pub(crate) struct Noticed {
+pub(crate) struct Found {
     pub(crate) events: usize,
     /// What is to be told of a page of the past.
     pub(crate) page: Vec<Event>,
@@ -51,30 +52,31 @@ pub(crate) async fn observe(
     purpose: Purpose,
     parent: Parent,
     transaction: &mut Transaction,
-) -> Result<Noticed> {
+) -> Result<Found> {
     let watched_since = shared.watched_since(slot).await?;
     let snapshots = load_snapshots(shared, slot, observations.iter().map(|seen| &seen.entity)).await?;
     let now = shared.clock.now();
-    let mut noticed = Noticed::default();
+    let mut found = Found::default();
     // What a source that is itself the truth says of one record is a sequence: each state follows the one before.
     let keeps_raw = slot.source.info().keeps_raw;
     let mut before: Option<(DocKey, Snapshot)> = None;
-    for (seen, (key, known)) in observations.iter().zip(snapshots) {
-        let written = transaction.documents.iter().position(|write| write.key == key);
-        let previous = before.as_ref().filter(|(earlier, _)| keeps_raw && *earlier == key);
+    for (seen, known) in observations.iter().zip(snapshots) {
+        let key = &known.key;
+        let written = transaction.documents.iter().position(|write| write.key == *key);
+        let previous = before.as_ref().filter(|(earlier, _)| keeps_raw && earlier == key);
         if written.is_some() && previous.is_none() {
             // A list may show a row twice.
             continue;
         }
         let last = previous.map(|(_, snapshot)| snapshot);
-        let last = last.or(known.as_ref().map(|(_, snapshot)| snapshot));
+        let last = last.or(known.value.as_ref());
         let filled_in = last
             .filter(|last| purpose == Purpose::Backfill { alone: true } && last.n == 0)
             .and_then(|last| filled_in(last, seen, watched_since));
         let last = filled_in.as_ref().or(last);
         let (mut snapshot, changes) = match step(last, seen, &policy(slot, watched_since, now)) {
             Step::Older => {
-                noticed.older.push(seen.entity.clone());
+                found.older.push(seen.entity.clone());
                 continue;
             }
             Step::Changed { snapshot, changes } => (snapshot, changes),
@@ -104,11 +106,9 @@ pub(crate) async fn observe(
         {
             snapshot.raw.clone_from(raw);
         }
-        let expected = known.as_ref().map_or(Expected::Absent, |(version, _)| Expected::Version(*version));
-        let value = Some(snapshot.to_bytes()?);
         match written {
-            Some(earlier) => transaction.documents[earlier].value = value,
-            None => transaction.documents.push(DocumentWrite { key: key.clone(), expected, value }),
+            Some(earlier) => transaction.documents[earlier].value = Some(snapshot.encode()?),
+            None => transaction.documents.push(known.replace(&snapshot)?),
         }
         append_time_signals(slot, &seen.entity, &snapshot, now, transaction)?;
         let (record, raw) = match &seen.state {
@@ -120,14 +120,14 @@ pub(crate) async fn observe(
         event.raw = raw;
         event.origin = origin;
         if purpose == Purpose::Page && origin == Origin::Backfill {
-            noticed.page.push(event);
+            found.page.push(event);
             continue;
         }
-        append_event(shared, slot.partition, event, transaction, parent, &mut noticed.wake).await?;
-        noticed.events += 1;
-        before = Some((key, *snapshot));
+        append_event(shared, slot.partition, event, transaction, parent, &mut found.wake).await?;
+        found.events += 1;
+        before = Some((known.key, *snapshot));
     }
-    Ok(noticed)
+    Ok(found)
 }
 
 /// Writes down what is there when a connection is new, without telling. Returns the records that have changed since
@@ -142,10 +142,10 @@ pub(crate) async fn remember(
     let snapshots = load_snapshots(shared, slot, observations.iter().map(|seen| &seen.entity)).await?;
     let now = shared.clock.now();
     let mut recent = Vec::new();
-    for (seen, (key, known)) in observations.iter().zip(snapshots) {
+    for (seen, known) in observations.iter().zip(snapshots) {
         let Observed::Present { record, .. } = &seen.state else { continue };
         // What a webhook has led to already is newer, or will be read again by what follows the baseline.
-        if known.is_some() || transaction.documents.iter().any(|write| write.key == key) {
+        if known.value.is_some() || transaction.documents.iter().any(|write| write.key == known.key) {
             continue;
         }
         if is_touched(record, watched_since) {
@@ -153,8 +153,7 @@ pub(crate) async fn remember(
         } else if let Step::Changed { mut snapshot, .. } = step(None, seen, &policy(slot, watched_since, now))
         {
             snapshot.n = 0;
-            let value = Some(snapshot.to_bytes()?);
-            transaction.documents.push(DocumentWrite { key, expected: Expected::Absent, value });
+            transaction.documents.push(known.replace(&snapshot)?);
             append_time_signals(slot, &seen.entity, &snapshot, now, transaction)?;
         }
     }
@@ -182,18 +181,12 @@ fn policy(slot: &SourceSlot, watched_since: Timestamp, now: Timestamp) -> Policy
     Policy { today: now.date_in(&info.zone), overdue_after: &info.overdue_after, watched_since }
 }
 
-pub(crate) type Known = Option<(u64, Snapshot)>;
-
-/// What is known of records, with the versions of the documents.
+/// What is known of records.
 pub(crate) async fn load_snapshots<'a>(
     shared: &Shared,
     slot: &SourceSlot,
     entities: impl IntoIterator<Item = &'a EntityRef>,
-) -> Result<Vec<(DocKey, Known)>> {
-    let keys: Vec<_> = entities.into_iter().map(|entity| Snapshot::key(slot.connection(), entity)).collect();
-    let documents = shared.log.documents(&keys).await?;
-    let known = documents.into_iter().map(|document| {
-        document.map(|document| Ok((document.version, Snapshot::from_bytes(&document.bytes)?))).transpose()
-    });
-    keys.iter().cloned().zip(known).map(|(key, known)| known.map(|known| (key, known))).collect()
+) -> Result<Vec<Loaded<Snapshot>>> {
+    let keys = entities.into_iter().map(|entity| Snapshot::key(slot.connection(), entity)).collect();
+    shared.load_all(keys).await
 }

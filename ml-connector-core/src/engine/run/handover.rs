@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::runner::Runner;
 use crate::{
-    Error, ErrorKind, Result,
+    Result,
     audit::{DocKey, DocumentWrite, Expected, Lease, Transaction},
+    engine::documents::{self, JsonDocument},
     model::{ConnectionId, Partition},
     rate::TakeOver,
 };
@@ -20,33 +21,35 @@ const LONG: Duration = Duration::from_secs(3600);
 
 /// Who holds a partition, or held it last.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Custody {
+struct Holder {
     owner: Arc<str>,
     /// It ended its work, and wrote down what it had spent.
     handed_over: bool,
 }
 
+impl JsonDocument for Holder {
+    const NAME: &'static str = "who holds a partition";
+}
+
 impl Runner {
     /// Goes on where others were: what they have spent is spent. Nothing of a partition may begin before.
-    pub(crate) async fn take_custody(&self, taken: &[Lease]) -> Result<()> {
-        let keys: Vec<DocKey> = Partition::all().map(custody_key).collect();
-        let known = self.shared.log.documents(&keys).await?;
+    pub(crate) async fn take_over(&self, taken: &[Lease]) -> Result<()> {
+        let known = self.shared.load_all::<Holder>(Partition::all().map(holder_key).collect()).await?;
         let now = self.shared.clock.now();
         let (mut before, mut elsewhere) = (Vec::new(), Vec::new());
-        for (partition, document) in Partition::all().zip(known) {
-            let Some(document) = document else { continue };
-            let custody: Custody = serde_json::from_slice(&document.bytes).map_err(unreadable)?;
+        for (partition, known) in Partition::all().zip(known) {
+            let Some(holder) = known.value else { continue };
             if !taken.iter().any(|lease| lease.partition == partition) {
-                elsewhere.push(custody.owner);
-            } else if custody.owner != self.owner && !before.contains(&custody) {
-                before.push(custody);
+                elsewhere.push(holder.owner);
+            } else if holder.owner != self.owner && !before.contains(&holder) {
+                before.push(holder);
             }
         }
         let mut done_with = Vec::new();
-        for Custody { owner, handed_over } in before {
-            let counts = self.shared.log.documents(&[counts_key(&owner)]).await?.pop().flatten();
+        for Holder { owner, handed_over } in before {
+            let counts = self.shared.load::<Bytes>(counts_key(&owner)).await?.value;
             let lost = (!handed_over).then_some(now);
-            let from = TakeOver { counts: counts.map(|document| document.bytes), lost };
+            let from = TakeOver { counts, lost };
             if let Some(now) = lost {
                 tracing::warn!(%now, "a host ended without handing over: its short windows count as spent");
             }
@@ -57,11 +60,10 @@ impl Runner {
             }
             // Nobody else will ask.
             if !elsewhere.contains(&owner) {
-                let key = counts_key(&owner);
-                done_with.push(DocumentWrite { key, expected: Expected::Any, value: None });
+                done_with.push(documents::remove(counts_key(&owner)));
             }
         }
-        self.write_custody(taken.iter().copied(), false, done_with).await
+        self.write_holder(taken.iter().copied(), false, done_with).await
     }
 
     /// Writes down what long windows hold, from time to time.
@@ -90,7 +92,7 @@ impl Runner {
     pub(crate) async fn hand_over(&self) -> Result<()> {
         let counts = self.shared.context.limiter().counts(Duration::ZERO, self.shared.clock.now()).await?;
         let leases = self.leases.values().map(|held| held.lease);
-        self.write_custody(leases, true, vec![self.counts(counts)]).await
+        self.write_holder(leases, true, vec![self.counts(counts)]).await
     }
 
     fn counts(&self, value: Option<Bytes>) -> DocumentWrite {
@@ -98,26 +100,24 @@ impl Runner {
     }
 
     /// Writes under the fences: what belongs to somebody else by now is theirs.
-    async fn write_custody(
+    async fn write_holder(
         &self,
         leases: impl Iterator<Item = Lease>,
         handed_over: bool,
         documents: Vec<DocumentWrite>,
     ) -> Result<()> {
-        let custody = Custody { owner: Arc::clone(&self.owner), handed_over };
-        let bytes: Bytes = serde_json::to_vec(&custody).map_err(unreadable)?.into();
-        let held = leases.map(|lease| {
-            let key = custody_key(lease.partition);
-            let write = DocumentWrite { key, expected: Expected::Any, value: Some(bytes.clone()) };
-            Transaction { fence: Some(lease), documents: vec![write], ..Transaction::default() }
-        });
-        let before = Transaction { documents, ..Transaction::default() };
-        let transactions = std::iter::once(before).chain(held).collect();
+        let holder = Holder { owner: Arc::clone(&self.owner), handed_over };
+        let mut transactions = vec![Transaction { documents, ..Transaction::default() }];
+        for lease in leases {
+            let documents = vec![documents::put(holder_key(lease.partition), &holder)?];
+            transactions.push(Transaction { fence: Some(lease), documents, ..Transaction::default() });
+        }
         self.shared.log.commit(transactions, self.shared.clock.now()).await.map(drop)
     }
 }
 
-fn custody_key(partition: Partition) -> DocKey {
+/// Documents of this kind have borne this name since the first release.
+fn holder_key(partition: Partition) -> DocKey {
     DocKey::new("custody", &engine(), &partition.number().to_string())
 }
 
@@ -128,8 +128,4 @@ fn counts_key(owner: &str) -> DocKey {
 /// Stands where others have their connection.
 fn engine() -> ConnectionId {
     ConnectionId::from("engine")
-}
-
-fn unreadable(source: serde_json::Error) -> Error {
-    Error::new(ErrorKind::Unexpected, "who held a partition cannot be read").with_source(source)
 }

@@ -1,13 +1,20 @@
-//! What the loop does besides: telling about connections, answering questions, pruning, keeping tokens alive.
+//! Housekeeping: telling about connections, answering questions, pruning, keeping tokens alive.
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::sync::mpsc::UnboundedReceiver;
-
-use super::runner::{Finished, LOG_PAUSE, Runner};
+use super::runner::Runner;
 use crate::{
+    Result,
     audit::EntryKind,
-    engine::{Shared, feeds, host::health::Survey, lanes::Hold, notices, registry::SourceSlot},
+    engine::{
+        feeds,
+        lanes::{Finished, Hold, Survey},
+        notices::standings,
+        registry::SourceSlot,
+        retry::LOG_PAUSE,
+        shared::Shared,
+        upkeep,
+    },
     model::ConnectionId,
 };
 
@@ -19,19 +26,6 @@ const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(3600);
 
 /// After how many requests for partitions a lease that was just begun has ended.
 const PATIENCE: u32 = 4;
-
-/// A connection's reads or deliveries have stopped working, and why, or work again.
-pub(crate) type Turned = (ConnectionId, EntryKind, Option<Arc<str>>);
-
-/// Writes down how connections turn, one turn after the other, so that the last word holds.
-pub(crate) async fn tell_turns(shared: Arc<Shared>, mut turns: UnboundedReceiver<Turned>) {
-    while let Some((connection, kind, reason)) = turns.recv().await {
-        while let Err(error) = notices::connection_turned(&shared, &connection, kind, reason.clone()).await {
-            tracing::error!(%error, %connection, "the log cannot be told whether a connection works");
-            tokio::time::sleep(LOG_PAUSE).await;
-        }
-    }
-}
 
 impl Runner {
     /// Tells once that for longer than a lease lasts nothing has been granted.
@@ -71,8 +65,8 @@ impl Runner {
         let shared = Arc::clone(&self.shared);
         self.tellers.spawn(async move {
             for slot in slots {
-                while let Err(error) = feeds::ensure(&shared, &slot).await {
-                    tracing::error!(%error, connection = %slot.connection(), "feeds cannot be scheduled: trying again");
+                while let Err(error) = ensure(&shared, &slot).await {
+                    tracing::error!(%error, connection = %slot.connection(), "a source cannot be scheduled: trying again");
                     tokio::time::sleep(LOG_PAUSE).await;
                 }
             }
@@ -82,11 +76,9 @@ impl Runner {
     /// Learns from the log which connections did not work when the process before ended.
     pub(crate) async fn recall(&mut self) {
         let ids: Vec<_> = self.shared.registry().connections().into_iter().collect();
-        let keys: Vec<_> = ids.iter().map(notices::standing_key).collect();
-        match self.shared.log.documents(&keys).await {
+        match standings(&self.shared, &ids).await {
             Ok(standings) => {
-                let known = ids.into_iter().zip(standings).flat_map(|(id, document)| {
-                    let standing = notices::standing(document.as_ref()).unwrap_or_default();
+                let known = ids.into_iter().zip(standings).flat_map(|(id, standing)| {
                     standing.kinds().map(|kind| (id.clone(), kind)).collect::<Vec<_>>()
                 });
                 self.parked = known.collect();
@@ -97,7 +89,7 @@ impl Runner {
 
     /// Answers who asked what waits.
     pub(crate) fn answer(&mut self) {
-        let questions = self.shared.wake.take_questions();
+        let questions = self.shared.mailbox.take_questions();
         if questions.is_empty() {
             return;
         }
@@ -156,4 +148,12 @@ impl Runner {
             });
         }
     }
+}
+
+/// Makes sure that the next read of every feed, every sweep and the next look after the subscriptions wait in the log.
+async fn ensure(shared: &Shared, slot: &Arc<SourceSlot>) -> Result<()> {
+    feeds::ensure(shared, slot).await?;
+    upkeep::ensure(shared, slot).await?;
+    shared.mailbox.wake(&[slot.partition]);
+    Ok(())
 }

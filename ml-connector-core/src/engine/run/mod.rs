@@ -1,8 +1,91 @@
-//! The run loop: holds partitions, finds work, starts it, and takes note of what became of it.
+//! Run: the loop that holds partitions, finds work, starts it, and takes its results back.
 
+mod batches;
 mod discover;
 mod handover;
 mod housekeeping;
+mod partitions;
 mod runner;
+mod signals;
+mod turns;
 
-pub(crate) use runner::*;
+use std::{future::Future, pin::pin, sync::Arc, time::Duration};
+
+use self::runner::Runner;
+use super::{retry::LOG_PAUSE, shared::Shared};
+use crate::{Connector, model::Partition};
+
+/// How long the log is trusted to tell about commits of other processes.
+const HINT: Duration = Duration::from_secs(30);
+/// How often what other processes commit is looked for at most: our own commits tell by themselves.
+const HINT_GAP: Duration = Duration::from_millis(200);
+
+impl Connector {
+    /// Does the work: reads what signals are about, delivers what follows, until `shutdown` completes. Call it once
+    /// per host and log, and keep it running; webhooks are taken without it, too, and wait in the log.
+    ///
+    /// After the shutdown nothing new begins. Work under way may finish within the settings'
+    /// [`grace`](crate::engine::Settings::grace); what does not is looked up at the next start. Then the partitions are given
+    /// back.
+    ///
+    /// A log that does not work is tried again until it does, so nothing ends this but the shutdown.
+    pub async fn run(&self, shutdown: impl Future<Output = ()>) {
+        let owner: Arc<str> = uuid::Uuid::new_v7(uuid::Timestamp::from_unix(
+            uuid::NoContext,
+            u64::try_from(self.shared.clock.now().as_secs()).unwrap_or(0),
+            0,
+        ))
+        .to_string()
+        .into();
+        let mut runner = Runner::new(Arc::clone(&self.shared), owner);
+        let _answers = self.shared.mailbox.running();
+        self.shared.mailbox.wake_all();
+        // Whatever it waits for at that moment, be it a log that does not answer, it does not wait any longer.
+        tokio::select! {
+            biased;
+            () = shutdown => {}
+            () = runner.work_on() => {}
+        }
+        runner.stop().await;
+    }
+}
+
+impl Runner {
+    /// Works, and never ends.
+    async fn work_on(&mut self) {
+        let shared = Arc::clone(&self.shared);
+        let mut hints = pin!(hints(&shared));
+        self.recall().await;
+        loop {
+            self.renew().await;
+            self.save_counts().await;
+            self.discover().await;
+            self.start();
+            self.answer();
+            self.prune();
+            self.keep_alive();
+            let pause = self.pause();
+            tokio::select! {
+                biased;
+                Some(ended) = self.tasks.join_next_with_id() => self.finish(ended),
+                Some(_) = self.tellers.join_next() => {}
+                () = shared.mailbox.wait() => {}
+                () = &mut hints => {}
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+    }
+}
+
+/// Looks for what other processes commit. Never ends.
+async fn hints(shared: &Shared) {
+    let all: Vec<Partition> = Partition::all().collect();
+    loop {
+        if let Err(error) = shared.log.wait(&all, HINT).await {
+            tracing::debug!(%error, "the log cannot tell about other processes");
+            tokio::time::sleep(LOG_PAUSE).await;
+        }
+        shared.mailbox.wake_all();
+        tokio::time::sleep(HINT_GAP).await;
+    }
+}

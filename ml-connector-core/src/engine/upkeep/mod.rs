@@ -1,3 +1,9 @@
-mod look;
+//! Upkeep: webhook subscriptions, looked after on their own schedule and whenever something is said about them.
 
-pub(crate) use look::*;
+mod look;
+mod schedule;
+
+pub(crate) use self::{
+    look::look_after,
+    schedule::{ensure, next_look, problem},
+};
