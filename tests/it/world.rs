@@ -85,11 +85,11 @@ impl World {
     }
 
     /// The organization's source, ready to be changed.
-    pub(crate) fn source(&self) -> ml_connector_zoho::ConnectorBuilder {
+    pub(crate) fn source(&self) -> ml_connector_zoho::Builder {
         source("books", &self.books.credentials())
     }
 
-    pub(crate) fn sink(&self) -> ml_connector_slack::ConnectorBuilder {
+    pub(crate) fn sink(&self) -> ml_connector_slack::Builder {
         Slack::builder("slack").token(self.slack.bot_token()).workspace("T07LEDGER1")
     }
 
@@ -202,7 +202,7 @@ impl Running {
 }
 
 /// A source for an organization in the US data center and in New York.
-pub(crate) fn source(connection: &str, credentials: &Credentials) -> ml_connector_zoho::ConnectorBuilder {
+pub(crate) fn source(connection: &str, credentials: &Credentials) -> ml_connector_zoho::Builder {
     ZohoBooks::builder(connection)
         .organization_id(&credentials.organization_id)
         .data_center(ml_connector_zoho::DataCenter::Us)

@@ -21,7 +21,7 @@ pub struct Pending {
     pub connection: ConnectionId,
     /// The lane it waits in.
     pub lane: u64,
-    /// Not to be worked on before this instant; [`Self::PARKED`] when it is parked.
+    /// Not to be worked on before; [`Pending::NEVER`] when it [is parked](Self::is_parked).
     pub due: Timestamp,
     /// How many attempts have begun.
     pub attempt: u32,
@@ -30,13 +30,13 @@ pub struct Pending {
 }
 
 impl Pending {
-    /// When a parked entry is due: never by itself.
-    pub const PARKED: Timestamp = Timestamp::MAX;
+    /// The value of [`due`](Self::due) of a parked entry: it is never due by itself.
+    pub const NEVER: Timestamp = Timestamp::MAX;
 
-    /// Whether it is parked: it waits for somebody to repair something.
+    /// Whether the entry is parked: it waits until somebody changes something, not for a time to come.
     #[must_use]
     pub fn is_parked(&self) -> bool {
-        self.due == Self::PARKED
+        self.due == Self::NEVER
     }
 }
 

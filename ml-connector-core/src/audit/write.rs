@@ -271,8 +271,8 @@ pub enum Outcome {
         /// A handle to find it by.
         note: Option<Bytes>,
     },
-    /// It stays on the work list with `due` at [`Pending::PARKED`](super::Pending::PARKED), until somebody changes
-    /// something. The attempt had no effect: what it waits for prevented it.
+    /// It stays on the work list with `due` at [`Pending::NEVER`](super::Pending::NEVER), until somebody changes something. Nothing is
+    /// uncertain about it: what it waits for kept the attempt from having any effect.
     Parked {
         /// Why.
         error: Arc<str>,

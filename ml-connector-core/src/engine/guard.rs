@@ -1,4 +1,4 @@
-//! Calls of sources and sinks: foreign code, which may hang or panic.
+//! Calls of sources and sinks: code of others that may hang or panic.
 
 use std::{future::Future, panic::AssertUnwindSafe, time::Duration};
 

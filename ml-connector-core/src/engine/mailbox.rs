@@ -16,7 +16,7 @@ use crate::{
 /// One bit per partition fits into a word.
 const _: () = assert!(Partition::COUNT as u32 <= u64::BITS);
 
-/// What happened since the run loop looked last.
+/// What happened since the run loop looked last. Any number of senders, one reader.
 #[derive(Debug, Default)]
 pub(crate) struct Mailbox {
     appended: AtomicU64,

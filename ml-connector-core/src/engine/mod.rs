@@ -1,24 +1,40 @@
-//! The engine: what turns signals into events and events into deliveries, and keeps every promise on the way.
+//! The engine: turns signals into events and events into deliveries.
 //!
 //! ```text
-//! request ─► receive ─► signal (durable) ─► 2xx
-//!                          │ resolve: one read for all signals of a record
-//!                          ▼
-//!                       snapshot step ─► event ─► routes ─► deliveries (one transaction)
+//! request ─► intake ─► signal (durable) ─► 2xx
+//!                         │ resolve: one read for all signals of a record
+//!                         ▼
+//!                      snapshot step ─► event ─► fan out: routes ─► deliveries (one transaction)
 //!                                                              │ one under way per lane, admitted by quotas
 //!                                                              ▼
-//!                                                        Sink::deliver ─► outcome
+//!                                                   deliver: Sink::deliver ─► outcome
 //! ```
+//!
+//! # The rooms
+//!
+//! Imports run downward only; the test `rooms` holds the list. From the ground up:
+//!
+//! - `guard`, `retry`, `settings`, `stats` and `stored` know nothing of the engine: calls of foreign code, pauses,
+//!   settings, counters, and the form of bodies in the log.
+//! - `lanes` decides what may begin now: state and arithmetic without I/O. `mailbox` carries messages to the run loop.
+//! - `registry` holds connections and routes. `shared` is what all rooms work with, and `connector` the host's handle on it.
+//! - `documents`, `entries`, `writes` and `source_state` are the ways to the log: typed documents, new entries,
+//!   transactions, and what is kept about a source.
+//! - `fan_out` makes an event and its deliveries from a change. `notices` tells about the engine's own work in the same way.
+//! - `intake` stores what requests say. `resolve` reads records.
+//! - `feeds`, `upkeep` and `deliver` do the other work that waits in the log: one page, one look after subscriptions, one
+//!   attempt.
+//! - `run` is the loop that hands work to these rooms. `host` is what a host calls besides.
 //!
 //! # What routes ask for
 //!
 //! - *At once*: a delivery waits in the lane that its sink plans, and goes when those before it have gone.
 //! - *Later* ([`Schedule`](crate::route::Schedule)): it waits in a lane of its schedule, so that it keeps nobody waiting.
 //!   A digest is what waits in such a lane, sent as one; each of its deliveries is settled by itself.
-//! - *Going on* ([`Follow`](crate::model::Follow)): a document per destination and record says which message came first
-//!   and what it shows. Its writer is the transaction that settles a delivery, so it is as true as the log. A delivery
-//!   that was made before the first was told, and would rewrite it, moves to the lane of that message: whatever rewrites
-//!   one message does so in the order of the record's changes, and what is older than what it shows is superseded.
+//! - *Following* ([`Follow`](crate::model::Follow)): a document per destination and record says which message came first
+//!   and what it shows. The transaction that settles a delivery writes it. A delivery that was made before the first message
+//!   was sent, and would rewrite it, moves to the lane of that message. So a message is rewritten in the order of the
+//!   record's changes, and a state older than the one it shows is dropped as superseded.
 //! - *Pages* ([`Route::pages`](crate::route::Route::pages)): a page of a backfill is one event and one delivery, written
 //!   with the snapshots of its records and the checkpoint behind it.
 //!
@@ -26,9 +42,9 @@
 //!
 //! - [`Connector::health`] and [`Connector::stats`] say how it is doing; [`Connector::explain`] tells the story of one
 //!   entry.
-//! - *Events* about its own work, routed like any other, if a route names them: `delivery.dead`, `delivery.parked`,
-//!   `signal.dead`, `webhook.unrouted`, `connection.parked`, `connection.resumed`. One lane tells once in ten minutes, and what becomes of
-//!   such an event's own deliveries is not told.
+//! - *Notices*: events about its own work, routed like any other, if a route names them: `delivery.dead`,
+//!   `delivery.parked`, `signal.dead`, `webhook.unrouted`, `connection.parked`, `connection.resumed`. One lane sends one in
+//!   ten minutes, and there is no notice about the deliveries of a notice.
 //! - *Spans* of `tracing`, at level `debug`: `receive` (`endpoint`), `resolve` (`connection`, `seq`, `signals`),
 //!   `deliver` (`connection`, `seq`, `attempt`), and `http_call` (`system`, `operation`) inside the latter two.
 //!   `seq` is the entry's number in the log. `error` means that somebody has to act, `warn` that the engine goes on

@@ -3,7 +3,7 @@
 use ml_connector_core::{
     Timestamp,
     audit::{
-        Appended, Committed, DocKey, DocumentWrite, EntryKind, Expected, NewEntry, Outcome, Parent,
+        Appended, Committed, DocKey, DocumentWrite, EntryKind, Expected, NewEntry, Outcome, Parent, Pending,
         Settlement, State, Transaction,
     },
     model::{DedupeKey, Seq},
@@ -178,7 +178,7 @@ fn settle_entry(connection: &Connection, settlement: &Settlement, now: Timestamp
                     "UPDATE work SET due = ?2, uncertain = 0
                  WHERE part = (SELECT part FROM entry WHERE seq = ?1) AND seq = ?1",
                 )?
-                .execute(params![seq, Pending::PARKED.as_millis()])?
+                .execute(params![seq, Pending::NEVER.as_millis()])?
                 == 1
         }
         outcome => match take_off_work_list(connection, settlement.seq)? {

@@ -289,7 +289,7 @@ fn entry(connection: &Connection, row: &Row<'_>) -> rusqlite::Result<Entry> {
     entry.body = row.get::<_, Option<Vec<u8>>>(11)?.map(Bytes::from);
     entry.outcomes = outcome::read(connection, seq)?;
     entry.state = match (due.map(Timestamp::from_millis), entry.outcomes.last()) {
-        (Some(Pending::PARKED), _) => State::Parked,
+        (Some(Pending::NEVER), _) => State::Parked,
         (Some(_), _) => State::Pending,
         (None, Some(last)) => last.outcome.state(),
         (None, None) => State::Done,

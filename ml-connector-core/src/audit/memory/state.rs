@@ -228,7 +228,7 @@ impl State {
                 pending.uncertain = *uncertain;
             }
             Outcome::Parked { .. } => {
-                pending.due = Pending::PARKED;
+                pending.due = Pending::NEVER;
                 pending.uncertain = false;
             }
             Outcome::Done { .. } | Outcome::Dead { .. } | Outcome::Dropped { .. } => {

@@ -109,7 +109,7 @@ pub async fn a_parked_entry_waits_for_somebody(log: &dyn AuditLog) {
     let begun = Outcome::Begun { attempt: 2, note: None };
     apply(log, settle([(seq, begun), (seq, Outcome::Parked { error: error() })])).await;
     let parked = only_pending(log).await;
-    assert!(parked.is_parked(), "a parked entry is never due");
+    assert!(parked.is_parked(), "a parked entry is never due, but this one is at {}", parked.due);
     assert_eq!((parked.attempt, parked.uncertain), (2, false), "the attempt had no effect, and counts");
     assert_eq!(read(log, seq).await.state, State::Parked);
     apply(log, settle([(seq, retry(2, NOON, true))])).await;

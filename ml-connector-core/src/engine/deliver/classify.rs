@@ -1,4 +1,4 @@
-//! What a failed attempt means for its delivery.
+//! Classify: what a failed attempt means for its delivery.
 
 use std::sync::Arc;
 

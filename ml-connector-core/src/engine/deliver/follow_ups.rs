@@ -1,5 +1,5 @@
-//! What follows from a delivery that ended, beside its outcome and in the same transaction: signals for the source
-//! that shares the sink's connection, and for the source whose event it was.
+//! Follow-ups of a delivery that ended: signals for the source that shares the sink's connection, and for the source
+//! whose event it was. They are written in the transaction that settles the delivery.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What became of an attempt, written down: outcomes, what follows from them, and what is told about them.
+//! Settle: the results of an attempt are written, with the follow-ups and notices they lead to.
 
 use std::{sync::Arc, time::Duration};
 

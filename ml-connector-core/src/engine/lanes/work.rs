@@ -21,7 +21,7 @@ pub(crate) struct LaneId {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Item {
     pub(crate) seq: Seq,
-    /// [`Pending::PARKED`] when it is parked.
+    /// [`Pending::NEVER`] when it is parked.
     pub(crate) due: Timestamp,
     pub(crate) attempt: u32,
     pub(crate) uncertain: bool,
@@ -30,12 +30,12 @@ pub(crate) struct Item {
 impl Item {
     /// Whether it waits for somebody to repair something.
     pub(crate) fn is_parked(self) -> bool {
-        self.due == Pending::PARKED
+        self.due == Pending::NEVER
     }
 
     /// The same item, parked.
     pub(crate) fn parked(self) -> Self {
-        Self { due: Pending::PARKED, uncertain: false, ..self }
+        Self { due: Pending::NEVER, uncertain: false, ..self }
     }
 
     /// The earliest instant of the next attempt. Of a parked item it is any time: its lane keeps the pause.

@@ -1,7 +1,7 @@
-//! What became of the connector's own work, told as events like any other: `delivery.dead`, `delivery.parked`,
-//! `signal.dead`, `connection.parked`, `connection.resumed`.
+//! A notice: an event about a signal, a delivery or a webhook, such as `delivery.dead`, `delivery.parked`, `signal.dead`
+//! and `webhook.unrouted`.
 //!
-//! A failed delivery of such an event is not told again, and one lane tells once in ten minutes.
+//! There is no notice about the delivery of a notice, and one lane sends one notice in ten minutes.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -19,7 +19,7 @@ use crate::{
     model::{Change, ConnectionId, EntityRef, Event, Partition, Seq},
 };
 
-/// How often one lane tells.
+/// The shortest time between two notices of one lane.
 const EVERY: Duration = Duration::from_secs(600);
 
 /// What is told about a signal, a delivery or a webhook.
@@ -34,7 +34,7 @@ pub(crate) struct Notice {
     pub(crate) reason: Arc<str>,
 }
 
-/// When a lane told last. What cannot be read does not keep a notice back.
+/// When a lane sent its last notice. A value that cannot be read holds no notice back.
 struct NoticedAt(Option<Timestamp>);
 
 impl Document for NoticedAt {
@@ -49,8 +49,8 @@ impl Document for NoticedAt {
     }
 }
 
-/// Adds the event of a notice, and its deliveries, to a transaction, unless its lane has told
-/// something a short while ago. Returns whose work lists have grown.
+/// Adds the event of a notice, and its deliveries, to a transaction, unless its lane has sent one a short while ago.
+/// Returns the partitions whose work lists grow.
 pub(crate) async fn append(
     shared: &Shared,
     notice: Notice,

@@ -1,4 +1,4 @@
-//! From one host to the next: who held a partition, whether it was handed over, and what its quotas had left.
+//! Handover from one host to the next: who held a partition, whether it was handed over, and what was spent of quotas.
 
 use std::{sync::Arc, time::Duration};
 
@@ -23,7 +23,7 @@ const LONG: Duration = Duration::from_secs(3600);
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Holder {
     owner: Arc<str>,
-    /// It ended its work, and wrote down what it had spent.
+    /// Whether it ended its work and wrote down what it had spent.
     handed_over: bool,
 }
 
