@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
 
-use super::{EntryKind, Index, Outcome, State};
+use super::{EntryKind, EntryState, Index, Outcome};
 use crate::{
     Timestamp,
     model::{ConnectionId, EntityRef, EventType, Partition, Seq},
@@ -64,7 +64,7 @@ pub struct Query {
     /// Events of this type, or deliveries of this route.
     pub name: Option<Arc<str>>,
     /// In this state.
-    pub state: Option<State>,
+    pub state: Option<EntryState>,
     /// Settled with this receipt.
     pub receipt: Option<Arc<str>>,
     /// With an outcome whose reason holds this text as it stands, such as `channel_not_found`. Narrow it by a state or
@@ -127,7 +127,7 @@ impl Query {
 
     /// Narrows to a state.
     #[must_use]
-    pub fn with_state(mut self, state: State) -> Self {
+    pub fn with_state(mut self, state: EntryState) -> Self {
         self.state = Some(state);
         self
     }
@@ -179,7 +179,7 @@ pub struct Entry {
     /// What it can be found by.
     pub index: Index,
     /// Where it stands.
-    pub state: State,
+    pub state: EntryState,
     /// What became of it, in order.
     pub outcomes: Vec<Recorded>,
     /// What it says; only when the query asked for bodies.
@@ -204,7 +204,7 @@ impl Entry {
             parent: None,
             at,
             index: Index::default(),
-            state: State::Done,
+            state: EntryState::Done,
             outcomes: Vec::new(),
             body: None,
         }

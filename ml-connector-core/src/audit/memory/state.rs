@@ -12,14 +12,14 @@ use super::leases::Leases;
 use crate::{
     Timestamp,
     audit::{
-        Appended, Committed, DocKey, Document, DocumentWrite, Entry, EntryKind, Expected, NewEntry, Outcome,
-        Parent, Pending, PendingScope, Query, Recorded, Settlement, State as EntryState, Transaction,
+        Appended, Committed, DocKey, Document, DocumentWrite, Entry, EntryKind, EntryState, Expected,
+        NewEntry, Outcome, Parent, Pending, PendingScope, Query, Recorded, Settlement, Transaction,
     },
     model::{DedupeKey, Partition, Seq},
 };
 
 #[derive(Debug, Default)]
-pub(super) struct State {
+pub(super) struct Tables {
     pub(super) leases: Leases,
     /// The last number given. Never goes back, so that no reader's cursor is ahead of a new entry.
     last: u64,
@@ -45,7 +45,7 @@ struct Stored {
     dedupe: Option<DedupeKey>,
 }
 
-impl State {
+impl Tables {
     /// The last number given.
     pub(super) fn end(&self) -> u64 {
         self.last

@@ -23,7 +23,7 @@ use super::{
 use crate::{
     Error, ErrorKind, Repeat,
     audit::{Lease, Outcome, Settlement},
-    model::{Delivery, Plan},
+    model::{Delivery, DeliveryPlan},
     rate::{Admission, Feedback},
 };
 
@@ -113,7 +113,7 @@ impl Attempt<'_> {
 }
 
 /// How many of these deliveries go in one call: those whose destination and plan are the first one's.
-fn together(slot: &SinkSlot, deliveries: &[Delivery], plan: &Plan) -> usize {
+fn together(slot: &SinkSlot, deliveries: &[Delivery], plan: &DeliveryPlan) -> usize {
     let Some((head, others)) = deliveries.split_first() else { return 0 };
     let joins = |other: &&Delivery| {
         other.destination == head.destination

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::attempt::Attempt;
 use crate::{
-    Effect, Error, ErrorKind, Notes, Result,
+    AttemptNotes, Effect, Error, ErrorKind, Result,
     audit::{Lease, Outcome, Settlement},
     engine::{
         guard,
@@ -54,7 +54,7 @@ impl fmt::Debug for LogNotes<'_> {
 }
 
 #[async_trait]
-impl Notes for LogNotes<'_> {
+impl AttemptNotes for LogNotes<'_> {
     async fn keep(&self, deliveries: &[Seq], note: Bytes) -> Result<()> {
         let of_batch = self.deliveries.iter().filter(|delivery| deliveries.contains(&delivery.seq));
         let begun = |delivery: &Delivery| Settlement {

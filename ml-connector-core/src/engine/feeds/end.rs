@@ -8,7 +8,7 @@ use super::{
     turn::{FeedTurn, since},
 };
 use crate::{
-    Error, Feed, Result, Timestamp,
+    Error, FeedInfo, Result, Timestamp,
     audit::{Outcome, Settlement, Transaction},
     engine::{
         notices::{self, Notice},
@@ -100,7 +100,7 @@ impl FeedTurn<'_> {
         transaction: &mut Transaction,
     ) -> Result<()> {
         let info = self.slot.source.info();
-        let (series, feeds): (_, &[Feed]) = match FeedTask::of(&settled.signal) {
+        let (series, feeds): (_, &[FeedInfo]) = match FeedTask::of(&settled.signal) {
             Some(FeedTask::Read(n)) if n == state.read => (Series::Read, &info.feeds),
             Some(FeedTask::Sweep(n)) if n == state.sweep => (Series::Sweep, &info.sweeps),
             _ => return Ok(()),

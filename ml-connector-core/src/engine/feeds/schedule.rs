@@ -8,7 +8,7 @@ use super::{
     task::FeedTask,
 };
 use crate::{
-    Feed, Result, Timestamp,
+    FeedInfo, Result, Timestamp,
     audit::{Appended, NewEntry, Transaction},
     engine::{
         documents,
@@ -42,7 +42,7 @@ pub(crate) async fn ensure(shared: &Shared, slot: &Arc<SourceSlot>) -> Result<()
     Ok(())
 }
 
-async fn ensure_series(shared: &Shared, slot: &SourceSlot, series: Series, feed: &Feed) -> Result<()> {
+async fn ensure_series(shared: &Shared, slot: &SourceSlot, series: Series, feed: &FeedInfo) -> Result<()> {
     let (document, mut state) = FeedState::load(shared, slot, feed.name).await?;
     let now = shared.clock.now();
     let Some(entry) = series.next(slot, feed, &state, now)? else { return Ok(()) };
@@ -64,7 +64,7 @@ async fn ensure_series(shared: &Shared, slot: &SourceSlot, series: Series, feed:
 }
 
 /// Nobody goes on with a backfill whose entry is settled. Where it ended well, its run was removed with that.
-async fn forget_dead_backfills(shared: &Shared, slot: &SourceSlot, feed: &Feed) -> Result<()> {
+async fn forget_dead_backfills(shared: &Shared, slot: &SourceSlot, feed: &FeedInfo) -> Result<()> {
     let (document, mut state) = FeedState::load(shared, slot, feed.name).await?;
     let mut transaction = Transaction::default();
     for id in state.runs.keys().copied().collect::<Vec<_>>() {
@@ -89,7 +89,7 @@ impl Series {
     pub(super) fn next(
         self,
         slot: &SourceSlot,
-        feed: &Feed,
+        feed: &FeedInfo,
         state: &FeedState,
         now: Timestamp,
     ) -> Result<Option<NewEntry>> {

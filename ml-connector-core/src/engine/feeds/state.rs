@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Feed, Result, Timestamp,
+    FeedInfo, Result, Timestamp,
     audit::DocKey,
     engine::{
         documents::{JsonDocument, Loaded},
@@ -147,7 +147,11 @@ impl FeedState {
     }
 
     /// The states of feeds, in their order.
-    pub(super) async fn load_all(shared: &Shared, slot: &SourceSlot, feeds: &[Feed]) -> Result<Vec<Self>> {
+    pub(super) async fn load_all(
+        shared: &Shared,
+        slot: &SourceSlot,
+        feeds: &[FeedInfo],
+    ) -> Result<Vec<Self>> {
         let keys = feeds.iter().map(|feed| Self::key(slot, feed.name)).collect();
         let documents = shared.load_all::<Self>(keys).await?;
         Ok(documents.into_iter().map(|document| document.value.unwrap_or_default()).collect())

@@ -12,7 +12,7 @@ use super::{
     turn::FeedTurn,
 };
 use crate::{
-    Error, ErrorKind, Result, Scope, Timestamp,
+    Error, ErrorKind, PollRequest, Result, Scope, Timestamp,
     audit::{Committed, EntryKind, Lease, Transaction},
     engine::{
         documents::{self, Loaded},
@@ -53,7 +53,7 @@ pub(crate) async fn step(
     // A run that has not begun has none, whatever an earlier one has left.
     let checkpoint = checkpoint.filter(|_| turn.id == RunId::Live || state.runs.contains_key(&turn.id));
     let ctx = shared.context.within(shared.settings.call);
-    let poll = slot.source.poll(&ctx, feed, turn.mode, checkpoint.as_ref());
+    let poll = slot.source.poll(&ctx, PollRequest::new(feed, turn.mode).checkpoint(checkpoint.as_ref()));
     match guard::call(shared.settings.call, "the page did not come in time", poll).await {
         Ok(page) if page.more && checkpoint.as_ref() == Some(&page.checkpoint) => {
             let error = Error::new(ErrorKind::InvalidResponse, "a page of the feed leads to itself")

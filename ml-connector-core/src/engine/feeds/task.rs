@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Error, ErrorKind, Feed, Result, Timestamp,
+    Error, ErrorKind, FeedInfo, Result, Timestamp,
     audit::{NewEntry, Parent},
     engine::{entries, registry::SourceSlot},
     model::{DedupeKey, Signal},
@@ -58,6 +58,6 @@ impl FeedTask {
     }
 }
 
-pub(super) fn offers(feeds: &[Feed], name: &str) -> bool {
+pub(super) fn offers(feeds: &[FeedInfo], name: &str) -> bool {
     feeds.iter().any(|feed| feed.name == name)
 }

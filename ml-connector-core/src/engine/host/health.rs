@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 
 use crate::{
     Connector, Error, Result, Timestamp,
-    audit::{Entry, EntryKind, Outcome, Query, State},
+    audit::{Entry, EntryKind, EntryState, Outcome, Query},
     engine::{
         entries::UNROUTED,
         feeds::{self, StoppedSweep},
@@ -144,7 +144,7 @@ impl Connector {
     async fn parked_deliveries(&self, connection: &ConnectionId) -> Result<Vec<ParkedDelivery>> {
         let query = Query::of_kind(EntryKind::Delivery)
             .with_connection(connection.clone())
-            .with_state(State::Parked)
+            .with_state(EntryState::Parked)
             .with_limit(PARKED_SHOWN);
         let parked = |entry: Entry| {
             let last = entry.outcomes.last()?;
@@ -156,7 +156,8 @@ impl Connector {
     }
 
     async fn dead(&self, connection: &ConnectionId, kind: EntryKind) -> Result<usize, Error> {
-        self.count(Query::of_kind(kind).with_connection(connection.clone()).with_state(State::Dead)).await
+        self.count(Query::of_kind(kind).with_connection(connection.clone()).with_state(EntryState::Dead))
+            .await
     }
 
     async fn count(&self, query: Query) -> Result<usize, Error> {

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::Request;
 
 use crate::{
-    Error, ErrorKind, Result, Timestamp,
+    Error, ErrorKind, ReceiveRequest, Result, Timestamp,
     engine::{registry::SourceSlot, shared::Shared},
     model::Intake,
 };
@@ -23,11 +23,11 @@ impl Shared {
         let mut refused = None;
         for slot in slots {
             let state = self.upkeep_state(slot).await?;
-            let mut intake = slot.source.receive(request, state.as_ref(), now);
+            let mut intake = slot.source.receive(ReceiveRequest::new(request, now).state(state.as_ref()));
             if is_forged(&intake)
                 && let Some(newer) = Box::pin(self.newer_upkeep_state(slot)).await?
             {
-                intake = slot.source.receive(request, Some(&newer), now);
+                intake = slot.source.receive(ReceiveRequest::new(request, now).state(Some(&newer)));
             }
             match intake {
                 Err(error) if error.kind() == ErrorKind::SignatureInvalid => {

@@ -9,7 +9,7 @@ use crate::{
     Result, Sink, Source, Timestamp,
     audit::DocKey,
     engine::guard,
-    model::{ConnectionId, Delivery, Partition, Plan},
+    model::{ConnectionId, Delivery, DeliveryPlan, Partition},
 };
 
 #[derive(Debug)]
@@ -44,7 +44,7 @@ impl SinkSlot {
     ///
     /// # Errors
     /// What the sink finds wrong with it.
-    pub(crate) fn plan(&self, delivery: &Delivery) -> Result<Plan> {
+    pub(crate) fn plan(&self, delivery: &Delivery) -> Result<DeliveryPlan> {
         guard::ask(|| self.sink.plan(delivery))
     }
 }

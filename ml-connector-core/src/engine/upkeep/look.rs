@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::schedule::{callback, ensure, is_numbered, load, look, plan_number};
 use crate::{
+    UpkeepRequest,
     audit::{Committed, Expected, Lease, Outcome, Parent, Settlement, Transaction},
     engine::{
         entries, guard,
@@ -44,7 +45,8 @@ pub(crate) async fn look_after(
     let state = shared.load::<Bytes>(slot.upkeep_state_key()).await?;
     let callback = callback(shared, slot);
     let ctx = shared.context.within(shared.settings.call);
-    let upkeep = slot.source.upkeep(&ctx, callback.as_deref(), state.value.as_ref());
+    let request = UpkeepRequest::new().callback(callback.as_deref()).state(state.value.as_ref());
+    let upkeep = slot.source.upkeep(&ctx, request);
     let late = "the subscriptions could not be looked after in time";
     let upkeep = match guard::call(shared.settings.call, late, upkeep).await {
         Ok(upkeep) => upkeep,
