@@ -6,7 +6,7 @@ use ml_connector_core::Result;
 use serde_json::{Value, json};
 
 use super::{SlackSim, interact::Interaction};
-use crate::control::{self, unknown};
+use crate::toolkit::control::{self, unknown};
 
 /// Answers a call below `/_sim`.
 pub(super) fn answer(sim: &SlackSim, request: &Request<Bytes>) -> Response<Bytes> {

@@ -11,7 +11,7 @@ use super::{
     limits::{Draw, RateLimitAnswer},
     workspace::Workspace,
 };
-use crate::exchange;
+use crate::toolkit::exchange;
 
 /// What a method answers: its fields, or why not.
 pub(super) type Outcome = Result<Value, Refusal>;

@@ -48,8 +48,11 @@ pub use self::{
     views::View,
 };
 use crate::{
-    exchange::{self, Received, exchange},
-    faults::{Call, Fault, Faults, locked},
+    SimTransport,
+    toolkit::{
+        exchange::{self, Received, exchange},
+        faults::{Call, Fault, Faults, locked},
+    },
 };
 
 /// A simulator of one Slack workspace. Clones share their state.
@@ -247,5 +250,14 @@ impl SlackSim {
 impl fmt::Debug for SlackSim {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SlackSim").finish_non_exhaustive()
+    }
+}
+
+impl SimTransport {
+    /// Serves `https://slack.com`, and `https://hooks.slack.com` for `response_url`s.
+    #[must_use]
+    pub fn with_slack(self, slack: &SlackSim) -> Self {
+        self.with_router("https://slack.com", slack.router())
+            .with_router("https://hooks.slack.com", slack.router())
     }
 }

@@ -10,7 +10,7 @@ use ml_connector_core::{
 };
 use url::Url;
 
-use crate::seed::Seed;
+use crate::toolkit::seed::Seed;
 
 /// Events API page: pauses before the retries of a delivery that failed.
 const RETRIES: [Duration; 3] = [Duration::ZERO, Duration::from_secs(60), Duration::from_secs(300)];

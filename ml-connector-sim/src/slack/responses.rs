@@ -16,7 +16,7 @@ use super::{
     model::Ephemeral,
     workspace::{BOT_USER, Workspace},
 };
-use crate::exchange;
+use crate::toolkit::exchange;
 
 /// "Handling user interaction" page: how often and how long a URL can be used.
 const USES: u32 = 5;

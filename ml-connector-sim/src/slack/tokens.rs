@@ -11,7 +11,7 @@ use super::{
     responses::digits,
     workspace::{APP_ID, BOT_ID, BOT_USER, Workspace},
 };
-use crate::seed::Seed;
+use crate::toolkit::seed::Seed;
 
 /// "Installing with OAuth" page.
 const CODE_LIFE: Duration = Duration::from_secs(600);

@@ -18,7 +18,7 @@ use super::{
     tokens::Tokens,
     views::Views,
 };
-use crate::seed::Seed;
+use crate::toolkit::seed::Seed;
 
 pub(super) const APP_ID: &str = "A07MLCONN1";
 pub(super) const BOT_ID: &str = "B07MLBOT01";

@@ -5,10 +5,11 @@ use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header};
 use ml_connector_core::Timestamp;
 
-use super::{DataCenter, State, ZohoBooksSim, api, control, params::Params};
-use crate::{
+use super::{DataCenter, State, ZohoBooksSim, api, control};
+use crate::toolkit::{
     exchange::{self, Received, exchange},
     faults::Call,
+    params::Params,
 };
 
 impl ZohoBooksSim {

@@ -5,8 +5,8 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use ml_connector_core::{ErrorKind, Timestamp};
 use serde_json::{Value, json};
 
-use super::{DataCenter, State, books::Books, list, params::Params, records::Entity, render};
-use crate::{exchange, json::Fields};
+use super::{DataCenter, State, books::Books, list, records::Entity, render};
+use crate::toolkit::{exchange, json::Fields, params::Params};
 
 const JSON: &str = "application/json;charset=UTF-8";
 const UNAUTHORIZED: &str = "You are not authorized to perform this operation";

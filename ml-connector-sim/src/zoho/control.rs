@@ -9,7 +9,7 @@ use ml_connector_core::{
 use serde_json::{Value, json};
 
 use super::{Entity, NewDocument, ZohoBooksSim};
-use crate::control::{self, unknown};
+use crate::toolkit::control::{self, unknown};
 
 /// Answers a call below `/_sim`.
 pub(super) fn answer(sim: &ZohoBooksSim, request: &Request<Bytes>) -> Response<Bytes> {

@@ -11,7 +11,7 @@ use ml_connector_core::{
 use serde_json::json;
 
 use super::Plan;
-use crate::exchange::json;
+use crate::toolkit::exchange::json;
 
 /// Zoho Books API v3, "API call limit": requests per minute and organization, on every plan.
 const PER_MINUTE: usize = 100;

@@ -5,12 +5,11 @@ use serde_json::json;
 
 use super::{
     books::Books,
-    params::Params,
     plain::Plain,
     records::{Document, Entity, Payment},
     render,
 };
-use crate::json::Fields;
+use crate::toolkit::{json::Fields, params::Params};
 
 /// Zoho Books API v3, "Pagination": default and largest page.
 const PER_PAGE: usize = 200;

@@ -8,7 +8,6 @@ mod control;
 mod limits;
 mod list;
 mod oauth;
-mod params;
 mod plain;
 mod records;
 mod region;
@@ -42,9 +41,12 @@ pub use self::{
     webhooks::{AttemptedWebhook, EventKind, WebhookDelivery, WebhookRule, WebhookTuning, signature},
 };
 use crate::{
-    exchange::Received,
-    faults::{Fault, Faults, locked},
-    seed::Seed,
+    SimTransport,
+    toolkit::{
+        exchange::Received,
+        faults::{Fault, Faults, locked},
+        seed::Seed,
+    },
 };
 
 /// A simulator of Zoho Books. Clones share their state.
@@ -474,5 +476,18 @@ impl ZohoBooksSim {
 impl fmt::Debug for ZohoBooksSim {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ZohoBooksSim").field("organization", &self.organization).finish_non_exhaustive()
+    }
+}
+
+impl SimTransport {
+    /// Serves the accounts and API hosts of all Zoho data centers.
+    #[must_use]
+    pub fn with_zoho_books(self, books: &ZohoBooksSim) -> Self {
+        DataCenter::ALL.into_iter().fold(self, |transport, center| {
+            let router = books.router_of(center);
+            transport
+                .with_router(&center.accounts_server(), router.clone())
+                .with_router(&center.api_domain(), router)
+        })
     }
 }

@@ -10,8 +10,8 @@ use http::{Response, StatusCode};
 use ml_connector_core::Timestamp;
 use serde_json::json;
 
-use super::{DataCenter, params::Params};
-use crate::{exchange::json, seed::Seed};
+use super::DataCenter;
+use crate::toolkit::{exchange::json, params::Params, seed::Seed};
 
 /// "Token Validity" page of Zoho CRM, for the shared Accounts service: how long an access token lives.
 const ACCESS_LIFE: Duration = Duration::from_secs(3600);

@@ -17,7 +17,7 @@ use super::{
     render,
     settings::Settings,
 };
-use crate::json::Fields;
+use crate::toolkit::json::Fields;
 
 /// Zoho Books KB "number of workflows": webhook calls per organization and day.
 const PER_DAY: u32 = 1000;

@@ -7,7 +7,7 @@ use super::super::{
     plain::Plain,
     records::{Document, Entity},
 };
-use crate::json::Fields;
+use crate::toolkit::json::Fields;
 
 /// As `GET` by id shows it.
 pub(in super::super) fn detail(books: &Books, plain: &Plain) -> Fields {

@@ -12,7 +12,7 @@ use http_body::Frame;
 use http_body_util::{BodyExt, Limited};
 use ml_connector_core::Timestamp;
 
-use crate::faults::{Failure, Fault};
+use super::faults::{Failure, Fault};
 
 /// A request that a simulator received, without headers and body.
 #[derive(Debug, Clone, PartialEq, Eq)]

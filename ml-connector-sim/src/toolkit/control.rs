@@ -9,7 +9,10 @@ use ml_connector_core::{Error, ErrorKind, Result};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::{Fault, exchange, faults::Faults};
+use super::{
+    exchange,
+    faults::{Fault, Faults},
+};
 
 /// What comes below `/_sim/`, cut into segments, with the body as JSON. Either the answer's JSON, or why not.
 pub(crate) fn answer(
