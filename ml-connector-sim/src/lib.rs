@@ -32,8 +32,10 @@ pub mod zoho;
 
 pub use slack::SlackSim;
 pub use toolkit::{
+    conditions::Conditions,
     exchange::Received,
     faults::Fault,
+    outbox::{Attempt, Delivery, DeliveryTuning},
     serve::{Served, serve},
     transport::SimTransport,
 };

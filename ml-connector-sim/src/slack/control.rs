@@ -1,19 +1,14 @@
 //! What Slack's control surface has beyond faults.
 
-use bytes::Bytes;
-use http::{Method, Request, Response};
+use http::Method;
 use ml_connector_core::Result;
 use serde_json::{Value, json};
 
 use super::{SlackSim, interact::Interaction};
-use crate::toolkit::control::{self, unknown};
+use crate::toolkit::control::unknown;
 
 /// Answers a call below `/_sim`.
-pub(super) fn answer(sim: &SlackSim, request: &Request<Bytes>) -> Response<Bytes> {
-    control::answer(request, &sim.shared.faults, |method, segments, body| act(sim, method, segments, body))
-}
-
-fn act(sim: &SlackSim, method: &Method, segments: &[&str], body: &Value) -> Result<Value> {
+pub(super) fn act(sim: &SlackSim, method: &Method, segments: &[&str], body: &Value) -> Result<Value> {
     let text = |name: &str| body[name].as_str().unwrap_or_default();
     let inputs: Vec<(&str, &str)> = body["inputs"]
         .as_object()

@@ -4,10 +4,10 @@ use ml_connector_core::Timestamp;
 use serde_json::{Value, json};
 
 use super::{
-    limits::Draw,
     outbox::{DeliveryKind, ReplyTo},
     workspace::{APP_ID, BOT_USER, Workspace},
 };
+use crate::toolkit::buckets::Draw;
 
 /// The deprecated `token` in everything Slack sends.
 pub(super) const VERIFICATION_TOKEN: &str = "Zq1xV3rifyDeprecated0000";

@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 use super::{
     args::Args,
     catalog::{Spec, spec},
-    limits::{Draw, RateLimitAnswer},
+    limits::RateLimitAnswer,
     workspace::Workspace,
 };
-use crate::toolkit::exchange;
+use crate::toolkit::{buckets::Draw, exchange};
 
 /// What a method answers: its fields, or why not.
 pub(super) type Outcome = Result<Value, Refusal>;
@@ -106,6 +106,16 @@ fn authenticate(workspace: &Workspace, spec: &Spec, args: &Args, now: Timestamp)
         return Err("not_authed".into());
     }
     workspace.tokens.check(&args.token, now)
+}
+
+/// The answer to a planted 429.
+pub(super) fn throttled(workspace: &mut Workspace, retry_after_secs: Option<u32>) -> Response<Bytes> {
+    let body = json!({ "ok": false, "error": "ratelimited" });
+    let mut response = with_headers(workspace, StatusCode::TOO_MANY_REQUESTS, &body);
+    if let Some(secs) = retry_after_secs {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(secs));
+    }
+    response
 }
 
 fn limited(workspace: &mut Workspace, secs: u32) -> Response<Bytes> {

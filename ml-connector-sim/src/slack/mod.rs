@@ -33,9 +33,11 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use axum::{Router, body::Body};
-use http::{Request, Response};
-use ml_connector_core::{Clock, Secret, Timestamp};
+use axum::Router;
+use bytes::Bytes;
+use http::{Method, Request, Response};
+use ml_connector_core::{Clock, Result, Secret, Timestamp};
+use serde_json::Value;
 
 use self::{args::Args, workspace::Workspace};
 pub use self::{
@@ -50,8 +52,10 @@ pub use self::{
 use crate::{
     SimTransport,
     toolkit::{
-        exchange::{self, Received, exchange},
-        faults::{Call, Fault, Faults, locked},
+        conditions::Conditions,
+        exchange::Received,
+        faults::{Fault, locked},
+        gate::{self, Call, Gate, Vendor, Visit},
     },
 };
 
@@ -62,14 +66,8 @@ pub struct SlackSim {
 }
 
 struct Shared {
-    clock: Arc<dyn Clock>,
-    faults: Faults,
-    state: Mutex<State>,
-}
-
-struct State {
-    workspace: Workspace,
-    received: Vec<Received>,
+    gate: Gate,
+    state: Mutex<Workspace>,
 }
 
 impl SlackSim {
@@ -82,18 +80,15 @@ impl SlackSim {
     /// As configured.
     #[must_use]
     pub fn with_config(clock: Arc<dyn Clock>, config: SlackConfig) -> Self {
-        let state = State { workspace: Workspace::new(config, clock.now()), received: Vec::new() };
-        Self { shared: Arc::new(Shared { clock, faults: Faults::default(), state: Mutex::new(state) }) }
+        let gate = Gate::new(clock, config.conditions.clone());
+        let state = Mutex::new(Workspace::new(config, gate.now()));
+        Self { shared: Arc::new(Shared { gate, state }) }
     }
 
     /// Serves the Web API below `/api/`, `response_url`s below `/actions/` and `/commands/`, at `/` a page of the
     /// channels on which people can click, and at `/oauth/v2/authorize` the one on which they allow the app.
     pub fn router(&self) -> Router {
-        let sim = self.clone();
-        Router::new().fallback(move |request: Request<Body>| {
-            let sim = sim.clone();
-            async move { sim.answer(request).await }
-        })
+        gate::router(self.clone())
     }
 
     /// The bot's token; with rotation, the newest.
@@ -165,21 +160,26 @@ impl SlackSim {
         self.workspace(|workspace| workspace.config.rate_limit_answer = answer);
     }
 
+    /// How unkind network and vendor are from now on.
+    pub fn set_conditions(&self, conditions: Conditions) {
+        self.shared.gate.set_conditions(conditions);
+    }
+
     /// Plants a fault.
     pub fn plant(&self, fault: Fault) {
-        self.shared.faults.plant(fault);
+        self.shared.gate.plant(fault);
     }
 
     /// How many calls planted faults are still going to hit.
     #[must_use]
     pub fn faults_waiting(&self) -> u32 {
-        self.shared.faults.waiting()
+        self.shared.gate.faults_waiting()
     }
 
     /// The requests so far, oldest first.
     #[must_use]
     pub fn received(&self) -> Vec<Received> {
-        locked(&self.shared.state).received.clone()
+        self.shared.gate.received()
     }
 
     /// How many calls were refused by a limit: none, if the client keeps them. Planted faults do not count.
@@ -194,57 +194,52 @@ impl SlackSim {
         self.workspace(|workspace| workspace.limiter.ignored)
     }
 
-    async fn answer(&self, request: Request<Body>) -> Response<Body> {
-        let request = match exchange::read(request).await {
-            Ok(request) => request,
-            Err(refused) => return refused,
-        };
-        let path = request.uri().path();
-        if path.starts_with("/_sim/") {
-            return control::answer(self, &request).map(Body::from);
-        }
-        let responds = path.starts_with("/actions/") || path.starts_with("/commands/");
-        let Some(method) = path.strip_prefix("/api/").or(responds.then_some("")) else {
-            return page::answer(self, &request).map(Body::from);
-        };
-        let args = Args::read(&request);
-        let channel = args.as_ref().ok().and_then(|args| args.text("channel"));
-        let call = Call { method: request.method(), path: request.uri().path(), channel: channel.as_deref() };
-        let fault = self.shared.faults.strike(call);
-        let index = self.record(&request);
-        exchange(fault, || {
-            let now = self.shared.clock.now();
-            let mut state = locked(&self.shared.state);
-            let answer = match responds {
-                true => responses::answer(&mut state.workspace, &request, now),
-                false => methods::answer(&mut state.workspace, method, &request, args, now),
-            };
-            state.received[index].status = Some(answer.status());
-            answer
-        })
-        .await
-    }
-
-    fn record(&self, request: &Request<bytes::Bytes>) -> usize {
-        let received = Received {
-            at: self.shared.clock.now(),
-            method: request.method().clone(),
-            path: request.uri().path().to_owned(),
-            query: request.uri().query().unwrap_or_default().to_owned(),
-            status: None,
-        };
-        let mut state = locked(&self.shared.state);
-        state.received.push(received);
-        state.received.len() - 1
-    }
-
     fn now(&self) -> Timestamp {
-        self.shared.clock.now()
+        self.shared.gate.now()
     }
 
     fn workspace<T>(&self, act: impl FnOnce(&mut Workspace) -> T) -> T {
-        act(&mut locked(&self.shared.state).workspace)
+        act(&mut locked(&self.shared.state))
     }
+}
+
+impl Vendor for SlackSim {
+    fn gate(&self) -> &Gate {
+        &self.shared.gate
+    }
+
+    fn visit(&self, request: &Request<Bytes>) -> Visit {
+        if !is_api(request.uri().path()) {
+            return Visit::Person;
+        }
+        let target = Args::read(request).ok().and_then(|args| args.text("channel"));
+        Visit::Call { target, lane: None, hides_query: false }
+    }
+
+    fn answer(&self, call: &Call<'_>) -> Response<Bytes> {
+        let (request, now) = (call.request, call.now);
+        let path = request.uri().path();
+        if !is_api(path) {
+            return page::answer(self, request);
+        }
+        self.workspace(|workspace| match path.strip_prefix("/api/") {
+            Some(method) => methods::answer(workspace, method, request, Args::read(request), now),
+            None => responses::answer(workspace, request, now),
+        })
+    }
+
+    fn throttled(&self, retry_after_secs: Option<u32>) -> Response<Bytes> {
+        self.workspace(|workspace| methods::throttled(workspace, retry_after_secs))
+    }
+
+    fn control(&self, method: &Method, segments: &[&str], body: &Value) -> Result<Value> {
+        control::act(self, method, segments, body)
+    }
+}
+
+/// Whether an app calls, and not a person at the page.
+fn is_api(path: &str) -> bool {
+    ["/api/", "/actions/", "/commands/"].iter().any(|prefix| path.starts_with(prefix))
 }
 
 impl fmt::Debug for SlackSim {

@@ -10,13 +10,12 @@ use serde_json::{Value, json};
 use super::{
     args::Args,
     chat::{self, Content},
-    limits::Draw,
     message::Message,
     methods::Refusal,
     model::Ephemeral,
     workspace::{BOT_USER, Workspace},
 };
-use crate::toolkit::exchange;
+use crate::toolkit::{buckets::Draw, exchange};
 
 /// "Handling user interaction" page: how often and how long a URL can be used.
 const USES: u32 = 5;

@@ -10,7 +10,6 @@ use serde_json::{Value, json};
 
 use super::{
     SlackConfig,
-    limits::Limiter,
     message::Message,
     model::{Channel, Ephemeral, User},
     outbox::Outbox,
@@ -18,7 +17,7 @@ use super::{
     tokens::Tokens,
     views::Views,
 };
-use crate::toolkit::seed::Seed;
+use crate::toolkit::{buckets::Buckets, seed::Seed};
 
 pub(super) const APP_ID: &str = "A07MLCONN1";
 pub(super) const BOT_ID: &str = "B07MLBOT01";
@@ -39,7 +38,7 @@ pub(super) struct Workspace {
     pub(super) hooks: String,
     /// Clicks that were not answered: person, channel and message.
     pub(super) troubles: BTreeSet<(String, String, String)>,
-    pub(super) limiter: Limiter,
+    pub(super) limiter: Buckets,
     pub(super) seed: Seed,
     messages: BTreeMap<String, Vec<Message>>,
     last_micros: i64,
@@ -61,7 +60,7 @@ impl Workspace {
             outbox,
             hooks: "https://hooks.slack.com".to_owned(),
             troubles: BTreeSet::new(),
-            limiter: Limiter::default(),
+            limiter: Buckets::default(),
             seed,
             messages: BTreeMap::new(),
             last_micros: 0,

@@ -1,4 +1,4 @@
-//! The control surface over HTTP that both simulators have: planting faults, for people with curl and for tests that
+//! The control surface over HTTP that every simulator has: planting faults, for people with curl and for tests that
 //! run a simulator as a program of its own.
 
 use std::time::Duration;
@@ -9,20 +9,18 @@ use ml_connector_core::{Error, ErrorKind, Result};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{
-    exchange,
-    faults::{Fault, Faults},
-};
+use super::{conditions::Conditions, exchange, faults::Fault, gate::Gate};
 
 /// What comes below `/_sim/`, cut into segments, with the body as JSON. Either the answer's JSON, or why not.
 pub(crate) fn answer(
     request: &Request<Bytes>,
-    faults: &Faults,
+    gate: &Gate,
     act: impl FnOnce(&Method, &[&str], &Value) -> Result<Value>,
 ) -> Response<Bytes> {
     let segments: Vec<&str> = request.uri().path().trim_matches('/').split('/').skip(1).collect();
     let outcome = match segments[..] {
-        ["faults"] if request.method() == Method::POST => plant(request, faults),
+        ["faults"] if request.method() == Method::POST => plant(request, gate),
+        ["conditions"] if request.method() == Method::POST => set_conditions(request, gate),
         _ => match request.body().is_empty() {
             true => act(request.method(), &segments, &Value::Null),
             false => serde_json::from_slice(request.body())
@@ -64,7 +62,8 @@ struct Planted {
     #[serde(default)]
     acted: bool,
     on: Option<String>,
-    channel: Option<String>,
+    #[serde(alias = "channel")]
+    target: Option<String>,
     #[serde(default)]
     after: u32,
     times: Option<u32>,
@@ -79,21 +78,27 @@ enum Kind {
     Reset,
     Timeout,
     Truncated,
+    Garbage,
+    WrongContentType,
     Delay,
 }
 
-fn plant(request: &Request<Bytes>, faults: &Faults) -> Result<Value> {
+fn plant(request: &Request<Bytes>, gate: &Gate) -> Result<Value> {
     let planted: Planted = serde_json::from_slice(request.body())
         .map_err(|_| invalid("expected a fault as the crate's README shows it"))?;
     let status = planted.status.map(StatusCode::from_u16).transpose();
     let status = status.map_err(|_| invalid("expected an HTTP status"))?;
     let mut fault = match planted.fault {
         Kind::Status => Fault::html(status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)),
-        Kind::TooManyRequests => Fault::too_many_requests(planted.retry_after_secs.unwrap_or(1)),
+        Kind::TooManyRequests => {
+            planted.retry_after_secs.map_or_else(Fault::throttled, Fault::too_many_requests)
+        }
         Kind::Refused => Fault::refused(),
         Kind::Reset => Fault::reset(),
         Kind::Timeout => Fault::timeout(),
         Kind::Truncated => Fault::truncated(),
+        Kind::Garbage => Fault::garbage(),
+        Kind::WrongContentType => Fault::wrong_content_type(),
         Kind::Delay => Fault::delay(Duration::from_millis(planted.delay_ms.unwrap_or(1000))),
     };
     if planted.acted {
@@ -102,9 +107,48 @@ fn plant(request: &Request<Bytes>, faults: &Faults) -> Result<Value> {
     if let Some(path) = &planted.on {
         fault = fault.on(path);
     }
-    if let Some(channel) = &planted.channel {
-        fault = fault.channel(channel);
+    if let Some(target) = &planted.target {
+        fault = fault.target(target);
     }
-    faults.plant(fault.after(planted.after).times(planted.times.unwrap_or(1)));
-    Ok(json!({ "waiting": faults.waiting() }))
+    gate.plant(fault.after(planted.after).times(planted.times.unwrap_or(1)));
+    Ok(json!({ "waiting": gate.faults_waiting() }))
+}
+
+/// Conditions as JSON: `{"jitter_ms":200,"lost_answer_every":50}`. What is left out is kind.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Wanted {
+    seed: u64,
+    jitter_ms: u64,
+    latency_ms: u64,
+    lost_answer_every: u32,
+    list_lag_ms: u64,
+    short_pages: bool,
+}
+
+impl Default for Wanted {
+    fn default() -> Self {
+        Self {
+            seed: 1,
+            jitter_ms: 0,
+            latency_ms: 0,
+            lost_answer_every: 0,
+            list_lag_ms: 0,
+            short_pages: false,
+        }
+    }
+}
+
+fn set_conditions(request: &Request<Bytes>, gate: &Gate) -> Result<Value> {
+    let wanted: Wanted = serde_json::from_slice(request.body())
+        .map_err(|_| invalid("expected conditions as the crate's README shows them"))?;
+    let mut conditions = Conditions::kind();
+    conditions.seed = wanted.seed;
+    conditions.jitter = Duration::from_millis(wanted.jitter_ms);
+    conditions.latency = Duration::from_millis(wanted.latency_ms);
+    conditions.lost_answer_every = wanted.lost_answer_every;
+    conditions.list_lag = Duration::from_millis(wanted.list_lag_ms);
+    conditions.short_pages = wanted.short_pages;
+    gate.set_conditions(conditions);
+    Ok(json!({ "ok": true }))
 }

@@ -10,6 +10,10 @@ impl Params {
         Self(encoded.into_iter().flat_map(|part| url::form_urlencoded::parse(part).into_owned()).collect())
     }
 
+    pub(crate) fn push(&mut self, name: &str, value: &str) {
+        self.0.push((name.to_owned(), value.to_owned()));
+    }
+
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
