@@ -82,7 +82,7 @@ async fn webhooks(books: &ZohoBooksSim, transport: &dyn HttpTransport) {
 
 async fn interactions(slack: &SlackSim, transport: &dyn HttpTransport) {
     for attempt in slack.deliver(transport).await {
-        tell("slack", &attempt.name, attempt.status);
+        tell("slack", &attempt.about.name, attempt.status);
     }
 }
 

@@ -101,7 +101,7 @@ fn messages(sim: &SlackSim, channel: &str) -> Value {
 fn attempts(sim: &SlackSim) -> Value {
     let attempts = sim.attempts().into_iter().map(|attempt| {
         json!({
-            "name": attempt.name, "id": attempt.id, "number": attempt.number,
+            "name": attempt.about.name, "id": attempt.about.id, "number": attempt.number,
             "latency_ms": u64::try_from(attempt.latency.as_millis()).unwrap_or(u64::MAX),
             "status": attempt.status.map(|status| status.as_u16()), "failure": attempt.failure,
             "body": attempt.body,

@@ -10,7 +10,7 @@ use super::{
     inputs,
     message::Message,
     model::{Channel, Ephemeral},
-    outbox::{DeliveryKind, ReplyTo},
+    outbox::{AppCall, DeliveryKind, ReplyTo},
     views::View,
     workspace::{APP_ID, BOT_USER, Workspace},
 };
@@ -219,7 +219,13 @@ impl Workspace {
         now: Timestamp,
     ) {
         if self.outbox.url.is_some() && !self.tokens.uninstalled {
-            self.outbox.enqueue(kind, names, reply_to, form, now);
+            let call = AppCall {
+                kind,
+                name: names.0.to_owned(),
+                id: names.1.to_owned(),
+                reply_to: reply_to.clone(),
+            };
+            self.outbox.enqueue(&call, form, now);
         }
     }
 }

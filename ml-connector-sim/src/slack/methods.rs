@@ -98,7 +98,7 @@ fn draws(workspace: &Workspace, method: &str, spec: &Spec, args: &Args) -> Vec<D
     }
 }
 
-fn authenticate(workspace: &Workspace, spec: &Spec, args: &Args, now: Timestamp) -> Result<(), Refusal> {
+fn authenticate(workspace: &mut Workspace, spec: &Spec, args: &Args, now: Timestamp) -> Result<(), Refusal> {
     if !spec.needs_token {
         return Ok(());
     }

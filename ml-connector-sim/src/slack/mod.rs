@@ -45,7 +45,7 @@ pub use self::{
     interact::Interaction,
     limits::RateLimitAnswer,
     model::{Channel, Ephemeral, Posted, Reaction, Revision, User, UserGroup},
-    outbox::{Attempt, Delivery, DeliveryKind, DeliveryTuning, signature},
+    outbox::{AppCall, Attempt, Delivery, DeliveryKind, signature},
     tokens::AppCredentials,
     views::View,
 };
@@ -124,7 +124,7 @@ impl SlackSim {
     #[must_use]
     pub fn authorization_code_for(&self, redirect_uri: Option<&str>, scopes: &[&str]) -> String {
         let now = self.now();
-        self.workspace(|workspace| workspace.tokens.code(&mut workspace.seed, redirect_uri, scopes, now))
+        self.workspace(|workspace| workspace.tokens.code(redirect_uri, scopes, now))
     }
 
     /// Ends all access tokens, as if their twelve hours were over.

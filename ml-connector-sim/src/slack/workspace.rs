@@ -12,7 +12,7 @@ use super::{
     SlackConfig,
     message::Message,
     model::{Channel, Ephemeral, User},
-    outbox::Outbox,
+    outbox::AppOutbox,
     responses::ResponseUrls,
     tokens::Tokens,
     views::Views,
@@ -33,7 +33,7 @@ pub(super) struct Workspace {
     pub(super) ephemerals: Vec<Ephemeral>,
     pub(super) views: Views,
     pub(super) responses: ResponseUrls,
-    pub(super) outbox: Outbox,
+    pub(super) outbox: AppOutbox,
     /// Where `response_url`s begin.
     pub(super) hooks: String,
     /// Clicks that were not answered: person, channel and message.
@@ -47,8 +47,8 @@ pub(super) struct Workspace {
 impl Workspace {
     pub(super) fn new(config: SlackConfig, now: Timestamp) -> Self {
         let mut seed = Seed::new(config.seed);
-        let tokens = Tokens::new(&mut seed, config.token_rotation, now);
-        let outbox = Outbox::new(&mut seed, config.request_url.clone());
+        let tokens = Tokens::new(&mut seed, &config, now);
+        let outbox = AppOutbox::new(&mut seed, config.request_url.clone());
         let channels = config.channels.iter().map(|channel| (channel.id.clone(), channel.clone())).collect();
         Self {
             config,

@@ -55,7 +55,6 @@ pub(crate) enum Visit {
 
 impl Visit {
     /// A call that nothing sets apart.
-    #[allow(dead_code)] // Zoho's and Slack's calls are about something
     pub(crate) fn call() -> Self {
         Self::Call { target: None, lane: None, hides_query: false }
     }
@@ -119,10 +118,6 @@ impl Gate {
     /// The requests so far, oldest first.
     pub(crate) fn received(&self) -> Vec<Received> {
         locked(&self.received).clone()
-    }
-
-    pub(crate) fn received_count(&self) -> usize {
-        locked(&self.received).len()
     }
 
     fn record(&self, request: &Request<Bytes>, hides_query: bool) -> usize {

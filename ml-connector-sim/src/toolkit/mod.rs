@@ -26,6 +26,8 @@
 //!
 //! `zoho` is the example for an accounting system, `slack` for one with people in it.
 
+#![allow(dead_code)] // no vendor needs all of it
+
 pub(crate) mod buckets;
 pub(crate) mod conditions;
 pub(crate) mod control;

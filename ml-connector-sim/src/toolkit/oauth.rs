@@ -32,7 +32,6 @@ pub(crate) enum Mint {
 
 /// What becomes of a refresh token that is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(dead_code)] // each vendor has one of them
 pub(crate) enum RefreshTokens {
     /// There are none.
     None,
@@ -125,7 +124,6 @@ pub(crate) enum Refused {
 
 impl Refused {
     /// The error word of RFC 6749, for vendors that have no other.
-    #[allow(dead_code)] // Zoho's and Slack's words are their own
     pub(crate) fn standard(&self) -> &'static str {
         match self {
             Self::UnknownClient | Self::WrongSecret => "invalid_client",
@@ -451,7 +449,9 @@ impl OAuthServer {
     fn issue(&mut self, at: usize, now: Timestamp, is_first: bool) -> Issued {
         let grant = &mut self.grants[at];
         grant.last_issued = Some(now);
-        grant.quotas.iter_mut().for_each(|window| drop(window.count(now)));
+        grant.quotas.iter_mut().for_each(|window| {
+            window.count(now);
+        });
         let (id, consent) = (grant.id, grant.consent.clone());
         let nth = grant.refresh.len().saturating_sub(1);
         let newest = grant.refresh.last().map(|token| token.value.clone());

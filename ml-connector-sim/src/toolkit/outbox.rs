@@ -143,7 +143,6 @@ impl RetryTable {
     }
 
     /// So many pauses, each twice as long as the one before.
-    #[allow(dead_code)] // neither Zoho nor Slack
     pub(crate) fn doubling(first: Duration, times: u32) -> Self {
         Self((0..times).map(|n| first * 2_u32.saturating_pow(n)).collect())
     }

@@ -131,7 +131,6 @@ pub(crate) struct WindowHeaders {
 
 /// How the end of a window is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(dead_code)] // each vendor has one of them
 pub(crate) enum Reset {
     SecondsLeft,
     EpochSeconds,

@@ -56,7 +56,6 @@ impl TokenRequest {
     }
 
     /// Whether the client named itself by HTTP Basic.
-    #[allow(dead_code)] // for vendors that take one way only
     pub(crate) fn is_basic(&self) -> bool {
         self.basic.is_some()
     }
