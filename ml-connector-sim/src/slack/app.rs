@@ -16,9 +16,10 @@ use super::{
     args::Args,
     chat::{self, Content},
     events::VERIFICATION_TOKEN,
+    ids::BOT_USER,
     message::Message,
     outbox::{AppCall, Attempt, Delivery, PATIENCE, ReplyTo},
-    workspace::{BOT_USER, Workspace},
+    workspace::Workspace,
 };
 use crate::toolkit::outbox::{self, DeliveryTuning, Verdict, redirect};
 

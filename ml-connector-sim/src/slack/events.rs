@@ -4,8 +4,9 @@ use ml_connector_core::Timestamp;
 use serde_json::{Value, json};
 
 use super::{
+    ids::{APP_ID, BOT_USER},
     outbox::AppCall,
-    workspace::{APP_ID, BOT_USER, Workspace},
+    workspace::Workspace,
 };
 use crate::toolkit::buckets::Draw;
 

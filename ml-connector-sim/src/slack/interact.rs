@@ -7,12 +7,13 @@ use serde_json::{Map, Value, json};
 
 use super::{
     events::VERIFICATION_TOKEN,
+    ids::{APP_ID, BOT_USER},
     inputs,
     message::Message,
     model::{Channel, Ephemeral},
     outbox::{AppCall, DeliveryKind, ReplyTo},
     views::View,
-    workspace::{APP_ID, BOT_USER, Workspace},
+    workspace::Workspace,
 };
 
 /// What a person did, as far as it can be told apart from everything else.

@@ -9,41 +9,10 @@ use super::{
     args::Args,
     catalog::{Spec, spec},
     limits::RateLimitAnswer,
+    refusal::{Outcome, Refusal},
     workspace::Workspace,
 };
 use crate::toolkit::{buckets::Draw, exchange};
-
-/// What a method answers: its fields, or why not.
-pub(super) type Outcome = Result<Value, Refusal>;
-
-/// `{"ok":false,"error":…}` with what comes along.
-#[derive(Debug)]
-pub(super) struct Refusal(pub(super) Value);
-
-impl Refusal {
-    pub(super) fn with_messages(error: &str, messages: &[String]) -> Self {
-        let shown: Vec<String> = messages.iter().map(|message| format!("[ERROR] {message}")).collect();
-        Self(json!({ "error": error, "errors": messages, "response_metadata": { "messages": shown } }))
-    }
-
-    pub(super) fn missing_argument(name: &str) -> Self {
-        Self(json!({
-            "error": "invalid_arguments",
-            "response_metadata": { "messages": [format!("[ERROR] missing required field: {name}")] },
-        }))
-    }
-
-    pub(super) fn missing_scope(needed: &str, workspace: &Workspace) -> Self {
-        let provided = workspace.config.scopes.join(",");
-        Self(json!({ "error": "missing_scope", "needed": needed, "provided": provided }))
-    }
-}
-
-impl From<&str> for Refusal {
-    fn from(error: &str) -> Self {
-        Self(json!({ "error": error }))
-    }
-}
 
 /// Answers a call. The real order of checks is not published; this is the sheet's.
 pub(super) fn answer(
@@ -70,7 +39,9 @@ pub(super) fn answer(
     }
     let outcome = authenticate(workspace, &spec, &args, now)
         .and_then(|()| match spec.scope {
-            Some(scope) if !workspace.has_scope(scope) => Err(Refusal::missing_scope(scope, workspace)),
+            Some(scope) if !workspace.has_scope(scope) => {
+                Err(Refusal::missing_scope(scope, &workspace.config.scopes))
+            }
             _ => Ok(()),
         })
         .and_then(|()| (spec.run)(workspace, &args, now));

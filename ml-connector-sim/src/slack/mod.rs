@@ -10,18 +10,24 @@ mod control;
 mod conversations;
 mod dates;
 mod events;
+mod ids;
 mod inputs;
 mod interact;
 mod limits;
 mod message;
 mod methods;
+mod modals;
 mod model;
 mod mrkdwn;
+mod oauth;
 mod outbox;
 mod page;
 mod people;
 mod reactions;
+mod refusal;
+mod response_urls;
 mod responses;
+mod shown;
 mod tokens;
 mod users;
 mod views;
@@ -107,7 +113,7 @@ impl SlackSim {
     #[must_use]
     pub fn app_credentials(&self) -> AppCredentials {
         self.workspace(|workspace| AppCredentials {
-            app_id: workspace::APP_ID.to_owned(),
+            app_id: ids::APP_ID.to_owned(),
             client_id: workspace.tokens.client_id.clone(),
             client_secret: Secret::from(workspace.tokens.client_secret.as_str()),
         })

@@ -10,19 +10,15 @@ use serde_json::{Value, json};
 
 use super::{
     SlackConfig,
+    ids::BOT_USER,
     message::Message,
     model::{Channel, Ephemeral, User},
     outbox::AppOutbox,
-    responses::ResponseUrls,
+    response_urls::ResponseUrls,
     tokens::Tokens,
     views::Views,
 };
 use crate::toolkit::{buckets::Buckets, seed::Seed};
-
-pub(super) const APP_ID: &str = "A07MLCONN1";
-pub(super) const BOT_ID: &str = "B07MLBOT01";
-pub(super) const BOT_USER: &str = "U07MLBOT01";
-pub(super) const BOT_NAME: &str = "ml-connector";
 
 /// Everything behind one installation.
 #[derive(Debug)]

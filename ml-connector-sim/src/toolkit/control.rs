@@ -1,7 +1,7 @@
 //! The control surface over HTTP that every simulator has: planting faults, for people with curl and for tests that
 //! run a simulator as a program of its own.
 
-use std::time::Duration;
+use std::{sync::Mutex, time::Duration};
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
@@ -9,18 +9,22 @@ use ml_connector_core::{Error, ErrorKind, Result};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{conditions::Conditions, exchange, faults::Fault, gate::Gate};
+use super::{
+    conditions::{Chance, Conditions},
+    exchange,
+    faults::{Fault, Faults, locked},
+};
 
 /// What comes below `/_sim/`, cut into segments, with the body as JSON. Either the answer's JSON, or why not.
 pub(crate) fn answer(
     request: &Request<Bytes>,
-    gate: &Gate,
+    (faults, chance): (&Faults, &Mutex<Chance>),
     act: impl FnOnce(&Method, &[&str], &Value) -> Result<Value>,
 ) -> Response<Bytes> {
     let segments: Vec<&str> = request.uri().path().trim_matches('/').split('/').skip(1).collect();
     let outcome = match segments[..] {
-        ["faults"] if request.method() == Method::POST => plant(request, gate),
-        ["conditions"] if request.method() == Method::POST => set_conditions(request, gate),
+        ["faults"] if request.method() == Method::POST => plant(request, faults),
+        ["conditions"] if request.method() == Method::POST => set_conditions(request, chance),
         _ => match request.body().is_empty() {
             true => act(request.method(), &segments, &Value::Null),
             false => serde_json::from_slice(request.body())
@@ -83,7 +87,7 @@ enum Kind {
     Delay,
 }
 
-fn plant(request: &Request<Bytes>, gate: &Gate) -> Result<Value> {
+fn plant(request: &Request<Bytes>, faults: &Faults) -> Result<Value> {
     let planted: Planted = serde_json::from_slice(request.body())
         .map_err(|_| invalid("expected a fault as the crate's README shows it"))?;
     let status = planted.status.map(StatusCode::from_u16).transpose();
@@ -110,8 +114,8 @@ fn plant(request: &Request<Bytes>, gate: &Gate) -> Result<Value> {
     if let Some(target) = &planted.target {
         fault = fault.target(target);
     }
-    gate.plant(fault.after(planted.after).times(planted.times.unwrap_or(1)));
-    Ok(json!({ "waiting": gate.faults_waiting() }))
+    faults.plant(fault.after(planted.after).times(planted.times.unwrap_or(1)));
+    Ok(json!({ "waiting": faults.waiting() }))
 }
 
 /// Conditions as JSON: `{"jitter_ms":200,"lost_answer_every":50}`. What is left out is kind.
@@ -139,7 +143,7 @@ impl Default for Wanted {
     }
 }
 
-fn set_conditions(request: &Request<Bytes>, gate: &Gate) -> Result<Value> {
+fn set_conditions(request: &Request<Bytes>, chance: &Mutex<Chance>) -> Result<Value> {
     let wanted: Wanted = serde_json::from_slice(request.body())
         .map_err(|_| invalid("expected conditions as the crate's README shows them"))?;
     let mut conditions = Conditions::kind();
@@ -149,6 +153,6 @@ fn set_conditions(request: &Request<Bytes>, gate: &Gate) -> Result<Value> {
     conditions.lost_answer_every = wanted.lost_answer_every;
     conditions.list_lag = Duration::from_millis(wanted.list_lag_ms);
     conditions.short_pages = wanted.short_pages;
-    gate.set_conditions(conditions);
+    *locked(chance) = Chance::new(conditions);
     Ok(json!({ "ok": true }))
 }

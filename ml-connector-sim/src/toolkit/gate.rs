@@ -158,7 +158,7 @@ async fn pass(vendor: &impl Vendor, request: Request<Body>) -> Response<Body> {
     let path = request.uri().path();
     if path.starts_with("/_sim/") {
         let act = |method: &Method, segments: &[&str], body: &Value| vendor.control(method, segments, body);
-        return control::answer(&request, gate, act).map(Body::from);
+        return control::answer(&request, (&gate.faults, &gate.chance), act).map(Body::from);
     }
     let Visit::Call { target, lane, hides_query } = vendor.visit(&request) else {
         let call = Call { request: &request, now: gate.now(), at_once: 0 };

@@ -5,8 +5,7 @@ use serde_json::json;
 
 use super::{
     books::Books,
-    plain::Plain,
-    records::{Document, Entity, Payment},
+    records::{Document, Entity, Payment, Plain},
     render,
 };
 use crate::toolkit::{conditions::Conditions, json::Fields, params::Params};

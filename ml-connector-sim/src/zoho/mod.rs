@@ -38,8 +38,7 @@ pub use self::{
     event::{AttemptedWebhook, WebhookDelivery, WebhookEvent},
     limits::MinuteLimit,
     oauth::Credentials,
-    plain::NewRecord,
-    records::{Entity, NewDocument},
+    records::{Entity, NewDocument, NewRecord},
     region::DataCenter,
     webhooks::{EventKind, WebhookRule, signature},
 };

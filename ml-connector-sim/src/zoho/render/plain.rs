@@ -4,8 +4,7 @@ use ml_connector_core::model::Decimal;
 
 use super::super::{
     books::Books,
-    plain::Plain,
-    records::{Document, Entity},
+    records::{Document, Entity, Plain},
 };
 use crate::toolkit::json::Fields;
 
