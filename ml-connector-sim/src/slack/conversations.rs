@@ -50,16 +50,17 @@ pub(super) fn list(workspace: &mut Workspace, args: &Args, _: Timestamp) -> Outc
     let types = args.text("types").unwrap_or_else(|| "public_channel".to_owned());
     let mut wanted = Vec::new();
     for kind in types.split(',').map(str::trim) {
-        let (scope, private) = match kind {
-            "public_channel" => ("channels:read", false),
-            "private_channel" => ("groups:read", true),
-            "im" | "mpim" => continue,
+        let scope = match kind {
+            "public_channel" => "channels:read",
+            "private_channel" => "groups:read",
+            "im" => "im:read",
+            "mpim" => "mpim:read",
             _ => return Err("invalid_types".into()),
         };
         if !workspace.has_scope(scope) {
             return Err(Refusal::missing_scope(scope, &workspace.config.scopes));
         }
-        wanted.push(private);
+        wanted.push(kind);
     }
     let limit = args.number("limit").unwrap_or(100).clamp(1, 999);
     let from = from_cursor(args, "channel:")?;
@@ -70,7 +71,7 @@ pub(super) fn list(workspace: &mut Workspace, args: &Args, _: Timestamp) -> Outc
     let mut rows: Vec<&Channel> = workspace
         .channels
         .values()
-        .filter(|channel| channel.with_user.is_none() && wanted.contains(&channel.is_private))
+        .filter(|channel| wanted.contains(&channel.kind()))
         .filter(|channel| !channel.is_private || channel.bot_is_member)
         .filter(|channel| !(args.flag("exclude_archived") && channel.is_archived))
         .filter(|channel| channel.id > from)
