@@ -246,9 +246,13 @@ impl Vendor for SlackSim {
         if !is_api(path) {
             return self.show(request);
         }
-        self.workspace(|workspace| match path.strip_prefix("/api/") {
-            Some(method) => methods::answer(workspace, method, request, Args::read(request), now),
-            None => responses::answer(workspace, request, now),
+        let conditions = self.shared.gate.conditions();
+        self.workspace(|workspace| {
+            workspace.conditions = conditions;
+            match path.strip_prefix("/api/") {
+                Some(method) => methods::answer(workspace, method, request, Args::read(request), now),
+                None => responses::answer(workspace, request, now),
+            }
         })
     }
 
