@@ -7,6 +7,7 @@ use crate::{
     audit::{EntryKind, Outcome, Query},
     model::{ConnectionId, DocumentRef, EntityRef, Event},
     snapshot::Snapshot,
+    vendor_clock::VendorClock,
 };
 
 /// What the engine lends to a source or a sink for one call: the way to the network, tokens, limits and time.
@@ -15,6 +16,8 @@ use crate::{
 pub struct Context {
     parts: Arc<Parts>,
     deadline: Timestamp,
+    /// What is known of the clock of whom the call is for.
+    vendor_clock: Option<Arc<VendorClock>>,
 }
 
 #[derive(Debug, Clone)]
@@ -36,7 +39,7 @@ impl Context {
         clock: Arc<dyn Clock>,
     ) -> Self {
         let parts = Parts { transport, tokens, limiter, clock, log: None };
-        Self { parts: Arc::new(parts), deadline: Timestamp::MAX }
+        Self { parts: Arc::new(parts), deadline: Timestamp::MAX, vendor_clock: None }
     }
 
     /// The same, with what the log knows. Without it nothing is known.
@@ -49,7 +52,19 @@ impl Context {
     /// The same, for a call that has to be over in `total` at most.
     #[must_use]
     pub fn within(&self, total: Duration) -> Self {
-        Self { parts: Arc::clone(&self.parts), deadline: self.deadline.min(self.now() + total) }
+        Self { deadline: self.deadline.min(self.now() + total), ..self.clone() }
+    }
+
+    /// The same, for calls to a vendor whose clock is of interest.
+    pub(crate) fn with_vendor_clock(self, clock: &Arc<VendorClock>) -> Self {
+        Self { vendor_clock: Some(Arc::clone(clock)), ..self }
+    }
+
+    /// Takes note of when a vendor answered, by its own clock.
+    pub(crate) fn learn_clock(&self, date: Timestamp, sent_at: Timestamp, received_at: Timestamp) {
+        if let Some(clock) = &self.vendor_clock {
+            clock.learn(date, sent_at, received_at);
+        }
     }
 
     /// The way to the network.

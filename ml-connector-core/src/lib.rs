@@ -84,6 +84,7 @@ mod size;
 pub mod snapshot;
 mod source;
 pub mod token;
+mod vendor_clock;
 pub mod webhook;
 
 #[cfg(any(test, feature = "testing"))]

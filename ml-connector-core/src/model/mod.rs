@@ -22,7 +22,8 @@ pub use money::{Currency, Decimal, Money, decimal_from_json, exact_decimal, reli
 pub use quota::{Cost, Quota, QuotaKey};
 pub use record::{Actor, Allocation, DocumentRef, Line, Party, Raw, Record, RecordKind, Status};
 pub use signal::{
-    Intake, Observation, Observed, Page, PollMode, Prompt, Resolution, Revision, Signal, Subject, Upkeep,
+    Intake, Observation, Observed, Page, PollMode, Prompt, Proof, Resolution, Revision, Signal, Subject,
+    Upkeep,
 };
 pub use time::{Date, Timestamp, Zone};
 pub use time_of_day::{TimeOfDay, Weekday};

@@ -135,6 +135,7 @@ const MODULES: Table = &[
     ("error", &["error_context"]),
     ("model", &["error"]),
     ("clock", &["model"]),
+    ("vendor_clock", &["model"]),
     ("webhook", &["error", "model"]),
     ("route", &["error", "model"]),
     ("rate", &["error", "model"]),
@@ -142,7 +143,7 @@ const MODULES: Table = &[
     ("snapshot", &["audit", "error", "model"]),
     ("http", &["clock", "error", "model", "rate"]),
     ("token", &["clock", "error", "http", "model"]),
-    ("context", &["audit", "clock", "error", "http", "model", "rate", "snapshot", "token"]),
+    ("context", &["audit", "clock", "error", "http", "model", "rate", "snapshot", "token", "vendor_clock"]),
     ("auth", &["clock", "context", "error", "http", "model", "token"]),
     ("sink", &["auth", "context", "error", "model"]),
     ("source", &["auth", "context", "error", "model", "snapshot"]),
@@ -166,11 +167,15 @@ const MODULES: Table = &[
             "snapshot",
             "source",
             "token",
+            "vendor_clock",
         ],
     ),
     (
         "conformance",
-        &["audit", "clock", "context", "error", "http", "model", "rate", "sink", "source", "token"],
+        &[
+            "audit", "clock", "context", "error", "http", "model", "rate", "sink", "snapshot", "source",
+            "token",
+        ],
     ),
 ];
 

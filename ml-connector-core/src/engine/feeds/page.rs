@@ -41,7 +41,7 @@ impl FeedTurn<'_> {
         let mut found = Found::default();
         let mut again = Vec::new();
         if self.mode == PollMode::Baseline {
-            again = remember(shared, self.slot, &page.observations, transaction).await?;
+            again = remember(shared, self.slot, &page.observations, state.watched_since, transaction).await?;
             sweep::write_ids(self.slot, self.feed, state, number, ids(page), transaction);
         } else {
             let purpose = match self.id {

@@ -10,13 +10,14 @@ use crate::{
     audit::{Entry, EntryKind, EntryState, Outcome, Query},
     engine::{
         entries::UNROUTED,
-        feeds::{self, StoppedSweep},
+        feeds::{self, StoppedSweep, UnavailableFeed},
         lanes::Backlog,
         notices::{Parked, standings},
+        registry::Registry,
         upkeep,
     },
     model::{ConnectionId, Seq},
-    token::{TokenHealth, health as token},
+    token::{TokenHealth, TokenKey, health as token},
 };
 
 /// How many entries are counted per connection; more are reported as this many.
@@ -57,12 +58,16 @@ pub struct ConnectionHealth {
     pub unrouted: usize,
     /// Sweeps that missed too many records to be believed. [`Connector::confirm_sweep`] says that it is true.
     pub stopped_sweeps: Vec<StoppedSweep>,
+    /// Feeds that the plan or the granted scopes do not allow, and why. They are asked for again once a day.
+    pub unavailable_feeds: Vec<UnavailableFeed>,
     /// Deliveries that wait for somebody to repair something, and why: the first of them.
     pub parked_deliveries: Vec<ParkedDelivery>,
     /// When each feed was read last; `None` = not yet.
     pub feeds: BTreeMap<&'static str, Option<Timestamp>>,
     /// When its webhook subscriptions are looked after next, where it has such.
     pub subscriptions_due: Option<Timestamp>,
+    /// By how many milliseconds the vendor's clock is ahead of ours, by its last answer to this host.
+    pub vendor_clock_ahead_ms: Option<i64>,
     /// Its token, where one is stored.
     pub token: Option<TokenHealth>,
     /// Why its webhooks do not come, as [`Source::upkeep`](crate::Source::upkeep) found: then it is polled, and news is
@@ -88,9 +93,17 @@ impl Health {
             let lanes = connection.signals.parked_lanes + connection.deliveries.parked_lanes;
             connection.parked.is_none()
                 && connection.dead + connection.unrouted + lanes + connection.stopped_sweeps.len() == 0
+                && connection.unavailable_feeds.is_empty()
         };
         self.running && self.connections.values().all(good)
     }
+}
+
+/// Where a connection's token is kept: its own place, unless it says otherwise.
+fn token_key(registry: &Registry, id: &ConnectionId) -> TokenKey {
+    let source = registry.source(id).and_then(|slot| slot.source.info().tokens.as_ref());
+    let sink = || registry.sink(id).and_then(|slot| slot.sink.info().tokens.as_ref());
+    source.or_else(sink).map_or_else(|| TokenKey::new(id), |tokens| tokens.key().clone())
 }
 
 impl Connector {
@@ -122,11 +135,13 @@ impl Connector {
                 dead: self.dead(&id, EntryKind::Signal).await? + self.dead(&id, EntryKind::Delivery).await?,
                 unrouted: self.count(unrouted.with_connection(id.clone())).await?,
                 parked_deliveries: self.parked_deliveries(&id).await?,
-                token: token(&self.shared.context, &id).await,
+                token: token(&self.shared.context, &token_key(&registry, &id)).await,
                 ..ConnectionHealth::default()
             };
             if let Some(slot) = registry.source(&id) {
+                health.vendor_clock_ahead_ms = slot.vendor_clock.ahead_ms();
                 health.stopped_sweeps = feeds::stopped_sweeps(&self.shared, slot).await?;
+                health.unavailable_feeds = feeds::unavailable_feeds(&self.shared, slot).await?;
                 let read = self.progress(&id).await?;
                 health.feeds = read.iter().map(|feed| (feed.feed, feed.read_at.max(feed.baseline))).collect();
                 health.subscriptions_due = upkeep::next_look(&self.shared, slot).await?;

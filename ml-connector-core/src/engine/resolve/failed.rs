@@ -1,5 +1,7 @@
 //! A read that failed: its signals are tried again, or given up.
 
+use std::time::Duration;
+
 use super::signals::{Resolved, Waiting};
 use crate::{
     Error, ErrorKind, Retry, Scope,
@@ -18,6 +20,9 @@ use crate::{
 /// How often signals are tried whose read fails for a reason that does not pass by itself.
 const PERMANENT_TRIES: u32 = 3;
 
+/// However long the other side wants to be left alone.
+const LONGEST_WAIT: Duration = Duration::from_secs(3600);
+
 /// Decides what a failed read means for its signals.
 pub(crate) async fn failed(
     shared: &Shared,
@@ -27,6 +32,8 @@ pub(crate) async fn failed(
     error: &Error,
 ) -> Result<Resolved, Stop> {
     let now = shared.clock.now();
+    // The other side is asked again within the hour: a slip of its must not stop us. Its quotas wait by themselves.
+    let latest = now + LONGEST_WAIT;
     if let (Scope::Quota(key), Retry::At(until)) = (error.scope(), error.retry()) {
         shared.context.limiter().report(key, Feedback::PausedUntil(until), now).await?;
     }
@@ -36,7 +43,7 @@ pub(crate) async fn failed(
     let mut resolved = Resolved {
         waits: Vec::new(),
         hold: match error.retry() {
-            Retry::At(at) if outage => Hold::Outage(at),
+            Retry::At(at) if outage => Hold::Outage(at.min(latest)),
             _ if outage => Hold::Outage(now),
             _ => Hold::None,
         },
@@ -71,7 +78,11 @@ pub(crate) async fn failed(
             wake.extend(notices::append(shared, notice, &mut transaction).await?);
             continue;
         }
-        let due = if outage { item.due.min(now) } else { policy.next(error, item.seq, attempt.max(1), now) };
+        let due = if outage {
+            item.due.min(now)
+        } else {
+            policy.next(error, item.seq, attempt.max(1), now).min(latest)
+        };
         shared.stats.count(Stat::Retried);
         let outcome =
             Outcome::Retry { attempt, due, error: error.to_string().into(), uncertain: false, note: None };
