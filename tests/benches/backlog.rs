@@ -158,7 +158,7 @@ async fn seed_deliveries(database: &Path) {
             1,
             [Change::Created].into(),
             now,
-            Some(Box::new(record)),
+            Some(record.into()),
         );
         let index = Index { entity: Some(entity), number, name: Some("invoice.created".into()) };
         new_entry(EntryKind::Event, "books", None, index, event.to_cloudevent().unwrap())
@@ -364,13 +364,7 @@ impl Source for Books {
         let ml_connector_core::model::Subject::Entity(entity) = &signals[0].subject else {
             return Ok(Resolution::Done { note: "no record" });
         };
-        let record = Box::new(record(entity));
-        let state = Observed::Present {
-            revision: Revision::of(entity.id.as_bytes()),
-            order: None,
-            record,
-            raw: None,
-        };
+        let state = Observed::present(Revision::of(entity.id.as_bytes()), record(entity));
         Ok(Resolution::Observed(vec![Observation { entity: entity.clone(), read_at: ctx.now(), state }]))
     }
 

@@ -68,7 +68,7 @@ pub(crate) fn note(
 
 /// An event.
 pub(crate) fn event(partition: Partition, event: &Event, parent: Parent) -> Result<NewEntry> {
-    let number = event.record.as_ref().and_then(|record| record.number.as_deref()).map(Arc::from);
+    let number = event.document().and_then(|document| document.number.as_deref()).map(Arc::from);
     let name = Some(event.event_type().as_str().into());
     Ok(NewEntry {
         partition,

@@ -5,6 +5,7 @@ mod approval;
 mod customer_payment;
 mod document;
 mod expense;
+mod extras;
 mod line;
 mod meaningful;
 mod organization;
