@@ -27,6 +27,7 @@
 //! What is and what is not enforced is listed in the crate's README.
 
 mod control;
+pub mod databricks;
 mod exchange;
 mod faults;
 mod json;

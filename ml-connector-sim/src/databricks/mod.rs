@@ -1,0 +1,3 @@
+//! Databricks: the SQL Statement Execution API, the Files API and Unity Catalog of one workspace.
+
+mod sql;
