@@ -31,6 +31,7 @@ pub mod slack;
 mod toolkit;
 pub mod zoho;
 
+pub use databricks::DatabricksSim;
 pub use slack::SlackSim;
 pub use toolkit::{
     conditions::Conditions,

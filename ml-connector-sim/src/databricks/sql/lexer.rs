@@ -138,7 +138,7 @@ impl Lexer<'_> {
                         match code.and_then(char::from_u32) {
                             Some(c) => {
                                 text.push(c);
-                                (0..4).for_each(|_| drop(chars.next()));
+                                chars.nth(3);
                             }
                             None => text.push('u'),
                         }
