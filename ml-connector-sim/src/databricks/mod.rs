@@ -301,7 +301,8 @@ impl DatabricksSim {
         self.state(|state| state.limit_violations)
     }
 
-    /// Plants a fault. Its target is the statement's text or the file's path.
+    /// Plants a fault. The target of a submit is the statement's first word, such as `MERGE`; that of a file or a directory
+    /// is its path below `/Volumes/`.
     pub fn plant(&self, fault: Fault) {
         self.0.gate.plant(fault);
     }
@@ -388,7 +389,7 @@ impl Vendor for DatabricksSim {
         let target = match request.uri().path().trim_end_matches('/') {
             "/api/2.0/sql/statements" => serde_json::from_slice::<Value>(request.body())
                 .ok()
-                .and_then(|body| body["statement"].as_str().map(str::to_owned)),
+                .and_then(|body| body["statement"].as_str()?.split_whitespace().next().map(str::to_ascii_uppercase)),
             path => path.split_once("/Volumes/").map(|(_, path)| path.to_owned()),
         };
         Visit::Call { target, lane: None, hides_query: false }

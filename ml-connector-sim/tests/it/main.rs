@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)] // clippy allows it in tests, but not in their helpers
 
 mod control;
+mod databricks;
 mod faults;
 mod slack;
 mod zoho;
