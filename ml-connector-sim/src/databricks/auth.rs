@@ -13,7 +13,7 @@ use super::{
 };
 use crate::toolkit::{
     exchange,
-    oauth::{Mint, OAuthServer, Refused, Rejected, RefreshTokens, Rules, TokenRequest},
+    oauth::{Mint, OAuthServer, RefreshTokens, Refused, Rejected, Rules, TokenRequest},
     seed::Seed,
 };
 
@@ -108,31 +108,31 @@ impl Auth {
         self.workspace.register(&self.credentials.client_id, secret);
     }
 
-    /// Whether a request to `/api` may pass.
-    pub(super) fn admit(
+    /// Why a request to `/api` may not pass.
+    pub(super) fn refusal(
         &mut self,
         request: &Request<Bytes>,
         now: Timestamp,
         tuning: &DatabricksTuning,
-    ) -> Result<(), Response<Bytes>> {
+    ) -> Option<Response<Bytes>> {
         let given = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
         let Some(token) = given.and_then(|value| value.strip_prefix("Bearer ")) else {
             let message = "Credential was not sent or was of an unsupported type for this API.";
-            return Err(numeric(StatusCode::UNAUTHORIZED, message));
+            return Some(numeric(StatusCode::UNAUTHORIZED, message));
         };
         if self.personal.contains(token) {
-            return Ok(());
+            return None;
         }
         let checked = match self.workspace.check(token, now) {
             Err(Rejected::Unknown) => self.entra.check(token, now),
             checked => checked,
         };
         match checked {
-            Ok(_) => Ok(()),
+            Ok(_) => None,
             Err(Rejected::Unknown | Rejected::Revoked) => {
-                Err(numeric(StatusCode::FORBIDDEN, "Invalid access token."))
+                Some(numeric(StatusCode::FORBIDDEN, "Invalid access token."))
             }
-            Err(Rejected::Expired) => Err(match tuning.expiry {
+            Err(Rejected::Expired) => Some(match tuning.expiry {
                 ExpiryWording::InvalidAccessToken => numeric(StatusCode::FORBIDDEN, "Invalid access token."),
                 ExpiryWording::JwtExpired => numeric(StatusCode::FORBIDDEN, "JWT has expired"),
                 ExpiryWording::ExpiringSoon => {
@@ -142,9 +142,10 @@ impl Auth {
                     StatusCode::BAD_REQUEST,
                     "io.jsonwebtoken.ExpiredJwtException: JWT expired, the difference is 30 seconds.",
                 ),
-                ExpiryWording::Unauthorized => {
-                    numeric(StatusCode::UNAUTHORIZED, "Credential was not sent or was of an unsupported type for this API.")
-                }
+                ExpiryWording::Unauthorized => numeric(
+                    StatusCode::UNAUTHORIZED,
+                    "Credential was not sent or was of an unsupported type for this API.",
+                ),
             }),
         }
     }
@@ -193,12 +194,19 @@ impl Auth {
                     }))
                 }
             }
-            [tenant, "oauth2", "v2.0", "token"] | [tenant, "oauth2", "token"] => self.entra_token(request, tenant, now),
+            [tenant, "oauth2", "v2.0", "token"] | [tenant, "oauth2", "token"] => {
+                self.entra_token(request, tenant, now)
+            }
             _ => return None,
         })
     }
 
-    fn token(&mut self, request: &Request<Bytes>, now: Timestamp, tuning: &mut DatabricksTuning) -> Response<Bytes> {
+    fn token(
+        &mut self,
+        request: &Request<Bytes>,
+        now: Timestamp,
+        tuning: &mut DatabricksTuning,
+    ) -> Response<Bytes> {
         if let (Some(address), true) = (&tuning.blocked_address, tuning.blocks_tokens) {
             let message = format!("Source IP address: {address} is blocked by Databricks IP ACL for account");
             return numeric(StatusCode::FORBIDDEN, &message);
@@ -212,7 +220,9 @@ impl Auth {
         match self.workspace.token(&form, "", now) {
             Err(Refused::UnknownClient | Refused::WrongSecret) => invalid_client(None),
             Ok(_) if falsely => invalid_client(Some("0f5b6c1e-7b1a-4a5e-9d0e-000000000001")),
-            Err(refused) => oauth_error(StatusCode::BAD_REQUEST, refused.standard(), "The request is not valid"),
+            Err(refused) => {
+                oauth_error(StatusCode::BAD_REQUEST, refused.standard(), "The request is not valid")
+            }
             Ok(_) if scope.is_some() => oauth_error(
                 StatusCode::BAD_REQUEST,
                 "invalid_scope",
@@ -228,7 +238,9 @@ impl Auth {
     }
 
     fn entra_token(&mut self, request: &Request<Bytes>, tenant: &str, now: Timestamp) -> Response<Bytes> {
-        let Some(form) = form(request) else { return entra_error("invalid_request", 900_144, "The body is no form.") };
+        let Some(form) = form(request) else {
+            return entra_error("invalid_request", 900_144, "The body is no form.");
+        };
         if tenant != self.credentials.tenant_id {
             return entra_error("invalid_request", 90_002, "Tenant not found.");
         }
@@ -239,7 +251,9 @@ impl Auth {
             Err(Refused::UnknownClient) => {
                 entra_error("unauthorized_client", 700_016, "Application was not found in the directory.")
             }
-            Err(Refused::WrongSecret) => entra_error("invalid_client", 7_000_215, "Invalid client secret is provided."),
+            Err(Refused::WrongSecret) => {
+                entra_error("invalid_client", 7_000_215, "Invalid client secret is provided.")
+            }
             Err(_) => entra_error("unsupported_grant_type", 70_003, "The grant type is not supported."),
             Ok(issued) => {
                 let left = issued.expires_in.unwrap_or_default().saturating_sub(1);

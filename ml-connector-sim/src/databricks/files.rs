@@ -72,11 +72,15 @@ pub(super) fn answer(
     if state.database.volume(catalog, schema, volume).is_none() {
         return no_volume(&place.name());
     }
-    if state.database.grants.require_use(catalog, schema).is_err() || !state.database.grants.has(needed, &place.name()) {
+    if state.database.grants.require_use(catalog, schema).is_err()
+        || !state.database.grants.has(needed, &place.name())
+    {
         return denied(&format!("User does not have {needed} on Volume '{}'.", place.name()));
     }
     let hides_empty = state.tuning.empty_volume_hidden;
-    let Some(volume) = state.database.volume_mut(catalog, schema, volume) else { return no_volume(&place.name()) };
+    let Some(volume) = state.database.volume_mut(catalog, schema, volume) else {
+        return no_volume(&place.name());
+    };
     let answer = match kind {
         "files" => file(volume, &place, request, now),
         _ => directory(volume, &place, request, hides_empty),
@@ -87,13 +91,18 @@ pub(super) fn answer(
 
 fn no_volume(name: &str) -> Response<Bytes> {
     let message = format!("Volume '{name}' does not exist.");
-    let details = reason("FILES_API_RESOURCE_NOT_FOUND", json!({ "unity_catalog_error_message": message }));
+    let details = reason("FILES_API_RESOURCE_NOT_FOUND", &json!({ "unity_catalog_error_message": message }));
     detailed(StatusCode::NOT_FOUND, "NOT_FOUND", &message, &[details])
 }
 
 fn not_found(what: &str) -> Response<Bytes> {
     let message = format!("The {what} being accessed is not found.");
-    detailed(StatusCode::NOT_FOUND, "NOT_FOUND", &message, &[reason("FILES_API_RESOURCE_NOT_FOUND", json!({}))])
+    detailed(
+        StatusCode::NOT_FOUND,
+        "NOT_FOUND",
+        &message,
+        &[reason("FILES_API_RESOURCE_NOT_FOUND", &json!({}))],
+    )
 }
 
 fn file(volume: &mut Volume, place: &Place, request: &Request<Bytes>, now: Timestamp) -> Response<Bytes> {
@@ -104,7 +113,7 @@ fn file(volume: &mut Volume, place: &Place, request: &Request<Bytes>, now: Times
         Method::PUT => {
             let params = Params::parse([request.uri().query().unwrap_or_default().as_bytes()]);
             if params.get("overwrite") == Some("false") && volume.files.contains_key(&place.below) {
-                let details = reason("FILES_API_FILE_ALREADY_EXISTS", json!({}));
+                let details = reason("FILES_API_FILE_ALREADY_EXISTS", &json!({}));
                 let message = "The file being created already exists.";
                 return detailed(StatusCode::CONFLICT, "ALREADY_EXISTS", message, &[details]);
             }
@@ -152,7 +161,12 @@ fn is_directory(volume: &Volume, path: &str) -> bool {
     volume.directories.contains(path)
 }
 
-fn directory(volume: &mut Volume, place: &Place, request: &Request<Bytes>, hides_empty: bool) -> Response<Bytes> {
+fn directory(
+    volume: &mut Volume,
+    place: &Place,
+    request: &Request<Bytes>,
+    hides_empty: bool,
+) -> Response<Bytes> {
     let below = &place.below;
     let prefix = if below.is_empty() { String::new() } else { format!("{below}/") };
     let is_root = below.is_empty();
@@ -177,7 +191,7 @@ fn directory(volume: &mut Volume, place: &Place, request: &Request<Bytes>, hides
         Method::DELETE => {
             let inside = |path: &String| path.starts_with(&prefix) && path != below;
             if volume.files.keys().any(inside) || volume.directories.iter().any(inside) {
-                let details = reason("FILES_API_DIRECTORY_IS_NOT_EMPTY", json!({}));
+                let details = reason("FILES_API_DIRECTORY_IS_NOT_EMPTY", &json!({}));
                 let message = "The directory being deleted is not empty.";
                 return detailed(StatusCode::BAD_REQUEST, "INVALID_PARAMETER_VALUE", message, &[details]);
             }

@@ -28,7 +28,10 @@ use tower_service::Service as _;
 
 use self::{
     auth::Auth,
-    sql::{Session, SessionZone, SqlError, catalog::{Database, Policy, Schema}},
+    sql::{
+        Session, SessionZone, SqlError,
+        catalog::{Database, Policy, Schema},
+    },
     statements::{Run, Waiting},
 };
 pub use self::{
@@ -208,7 +211,9 @@ impl DatabricksSim {
         self.state(|state| {
             statements::settle(state, now);
             let id = state.auth.credentials.warehouse_id.clone();
-            state.warehouses.get_mut(&id).into_iter().for_each(change_once(change));
+            if let Some(warehouse) = state.warehouses.get_mut(&id) {
+                change(warehouse);
+            }
         });
     }
 
@@ -246,7 +251,9 @@ impl DatabricksSim {
     pub fn set_mask(&self, table: &str, column: &str, mask: Option<(&str, &str)>) -> Result<()> {
         let policy = mask.map(|(function, expression)| policy(function, expression)).transpose()?;
         self.table(table, |table| {
-            let at = table.position(column).ok_or_else(|| Error::new(ErrorKind::NotFound, "there is no such column"))?;
+            let at = table
+                .position(column)
+                .ok_or_else(|| Error::new(ErrorKind::NotFound, "there is no such column"))?;
             table.columns[at].mask = policy;
             Ok(())
         })
@@ -356,11 +363,6 @@ impl DatabricksSim {
     }
 }
 
-fn change_once(change: impl FnOnce(&mut Warehouse)) -> impl FnMut(&mut Warehouse) {
-    let mut change = Some(change);
-    move |warehouse| change.take().into_iter().for_each(|change| change(warehouse))
-}
-
 fn policy(function: &str, expr: &str) -> Result<Policy> {
     let expr = sql::expression(expr).map_err(|error| sql_error(&error))?;
     Ok(Policy { function: function.to_owned(), columns: Vec::new(), expr })
@@ -387,9 +389,11 @@ impl Vendor for DatabricksSim {
 
     fn visit(&self, request: &Request<Bytes>) -> Visit {
         let target = match request.uri().path().trim_end_matches('/') {
-            "/api/2.0/sql/statements" => serde_json::from_slice::<Value>(request.body())
-                .ok()
-                .and_then(|body| body["statement"].as_str()?.split_whitespace().next().map(str::to_ascii_uppercase)),
+            "/api/2.0/sql/statements" => {
+                serde_json::from_slice::<Value>(request.body()).ok().and_then(|body| {
+                    body["statement"].as_str()?.split_whitespace().next().map(str::to_ascii_uppercase)
+                })
+            }
             path => path.split_once("/Volumes/").map(|(_, path)| path.to_owned()),
         };
         Visit::Call { target, lane: None, hides_query: false }
@@ -437,19 +441,20 @@ impl State {
         let segments: Vec<&str> = path.trim_matches('/').split('/').collect();
         if segments.first() != Some(&"api") {
             let found = self.auth.answer(request, &segments, now, &mut self.tuning);
-            return found
-                .unwrap_or_else(|| answer::html(StatusCode::NOT_FOUND, "<html><title>Not found</title></html>"));
+            return found.unwrap_or_else(|| {
+                answer::html(StatusCode::NOT_FOUND, "<html><title>Not found</title></html>")
+            });
         }
-        if let Some(refusal) = self.at_the_door(request, now) {
-            return refusal;
-        }
-        if let Err(refusal) = self.auth.admit(request, now, &self.tuning) {
+        let refusal = self.before_auth(request).or_else(|| self.auth.refusal(request, now, &self.tuning));
+        if let Some(refusal) = refusal {
             return refusal;
         }
         match segments[1..] {
             ["2.0", "sql", "statements", ref rest @ ..] => statements::answer(self, request, rest, now),
             ["2.0", "sql", "warehouses"] => match self.warehouses.values().next() {
-                Some(warehouse) => answer::ok(json!({ "warehouses": [{ "id": warehouse.id, "name": "ml-connector" }] })),
+                Some(warehouse) => {
+                    answer::ok(json!({ "warehouses": [{ "id": warehouse.id, "name": "ml-connector" }] }))
+                }
                 None => answer::ok(json!({})),
             },
             ["2.0", "sql", "warehouses", id, ref action @ ..] => match self.warehouses.get_mut(id) {
@@ -472,7 +477,9 @@ impl State {
             }
             ["2.0", "preview", "scim", "v2", "Me"] => {
                 let id = &self.auth.credentials.client_id;
-                answer::ok(json!({ "userName": id, "id": "7230155", "displayName": "ml-connector", "active": true }))
+                answer::ok(
+                    json!({ "userName": id, "id": "7230155", "displayName": "ml-connector", "active": true }),
+                )
             }
             _ => {
                 let below = path.trim_start_matches("/api/2.0").trim_start_matches("/api/2.1");
@@ -483,16 +490,17 @@ impl State {
     }
 
     /// What stops a call before its token is looked at.
-    fn at_the_door(&self, request: &Request<Bytes>, _: Timestamp) -> Option<Response<Bytes>> {
+    fn before_auth(&self, request: &Request<Bytes>) -> Option<Response<Bytes>> {
         if let Some(address) = &self.tuning.blocked_address {
             let workspace = &self.auth.credentials.workspace_id;
-            let message =
-                format!("Source IP address: {address} is blocked by Databricks IP ACL for workspace: {workspace}");
+            let message = format!(
+                "Source IP address: {address} is blocked by Databricks IP ACL for workspace: {workspace}"
+            );
             return Some(answer::numeric(StatusCode::FORBIDDEN, &message));
         }
-        let names_workspace = ["x-databricks-org-id", "x-databricks-workspace-id"]
-            .iter()
-            .any(|name| request.headers().get(*name).is_some_and(|id| *id == self.auth.credentials.workspace_id));
+        let names_workspace = ["x-databricks-org-id", "x-databricks-workspace-id"].iter().any(|name| {
+            request.headers().get(*name).is_some_and(|id| *id == self.auth.credentials.workspace_id)
+        });
         if self.tuning.account_level && !names_workspace {
             let mut answer = answer::empty(StatusCode::FOUND);
             let login = HeaderValue::from_static("/login.html?next_url=%2Fapi");

@@ -118,7 +118,12 @@ pub(super) struct Waiting {
 }
 
 /// Answers below `/api/2.0/sql/statements`.
-pub(super) fn answer(state: &mut State, request: &Request<Bytes>, path: &[&str], now: Timestamp) -> Response<Bytes> {
+pub(super) fn answer(
+    state: &mut State,
+    request: &Request<Bytes>,
+    path: &[&str],
+    now: Timestamp,
+) -> Response<Bytes> {
     settle(state, now);
     match (request.method(), path) {
         (&Method::POST, []) => submit(state, request, now).unwrap_or_else(|refusal| *refusal),
@@ -129,10 +134,12 @@ pub(super) fn answer(state: &mut State, request: &Request<Bytes>, path: &[&str],
         (&Method::GET, [id, "result", "chunks", chunk]) => {
             let rows = state.tuning.chunk_rows;
             match find(state, id, now).map(|run| &run.phase) {
-                Some(Phase::Succeeded(Some(cells))) => match chunk.parse().ok().filter(|at| *at < cells.chunks(rows)) {
-                    Some(at) => ok(cells.data(id, at, rows)),
-                    None => invalid(&format!("The chunk index {chunk} is out of range.")),
-                },
+                Some(Phase::Succeeded(Some(cells))) => {
+                    match chunk.parse().ok().filter(|at| *at < cells.chunks(rows)) {
+                        Some(at) => ok(cells.data(id, at, rows)),
+                        None => invalid(&format!("The chunk index {chunk} is out of range.")),
+                    }
+                }
                 Some(_) => refused(StatusCode::NOT_FOUND, "NOT_FOUND", "The result is not available."),
                 None => unknown(id),
             }
@@ -173,14 +180,17 @@ fn unknown(id: &str) -> Response<Bytes> {
 
 fn find<'a>(state: &'a State, id: &str, now: Timestamp) -> Option<&'a Run> {
     state.runs.iter().find(|run| {
-        run.id == id && !run.forgotten && run.ended.is_none_or(|ended| now.saturating_since(ended) < RECORD_LIFE)
+        run.id == id
+            && !run.forgotten
+            && run.ended.is_none_or(|ended| now.saturating_since(ended) < RECORD_LIFE)
     })
 }
 
 /// What a look at a statement shows.
 pub(super) fn poll(state: &mut State, id: &str, now: Timestamp) -> Option<Value> {
     settle(state, now);
-    let (rows, place, closes) = (state.tuning.chunk_rows, state.tuning.sql_state, state.tuning.closed_when_polled);
+    let (rows, place, closes) =
+        (state.tuning.chunk_rows, state.tuning.sql_state, state.tuning.closed_when_polled);
     find(state, id, now)?;
     let run = state.runs.iter_mut().find(|run| run.id == id)?;
     let expired = run.ended.is_some_and(|ended| now.saturating_since(ended) >= RESULT_LIFE);
@@ -210,8 +220,13 @@ pub(super) fn ends(state: &State, id: &str) -> Option<Timestamp> {
 type Refusal = Box<Response<Bytes>>;
 
 fn submit(state: &mut State, request: &Request<Bytes>, now: Timestamp) -> Result<Response<Bytes>, Refusal> {
-    let submit: Submit = serde_json::from_slice(request.body())
-        .map_err(|error| refused(StatusCode::BAD_REQUEST, "MALFORMED_REQUEST", &format!("Could not parse request object: {error}")))?;
+    let submit: Submit = serde_json::from_slice(request.body()).map_err(|error| {
+        refused(
+            StatusCode::BAD_REQUEST,
+            "MALFORMED_REQUEST",
+            &format!("Could not parse request object: {error}"),
+        )
+    })?;
     if let Some(limit) = &mut state.submits
         && !limit.take(now)
     {
@@ -223,7 +238,11 @@ fn submit(state: &mut State, request: &Request<Bytes>, now: Timestamp) -> Result
     let session = session(state, &submit, now)?;
     let queued = state.runs.iter().filter(|run| matches!(run.phase, Phase::Pending)).count();
     if queued >= MAX_QUEUED {
-        return Err(Box::new(refused(StatusCode::TOO_MANY_REQUESTS, "RESOURCE_EXHAUSTED", "Too many queued statements.")));
+        return Err(Box::new(refused(
+            StatusCode::TOO_MANY_REQUESTS,
+            "RESOURCE_EXHAUSTED",
+            "Too many queued statements.",
+        )));
     }
     let starts = state.warehouses.get_mut(&submit.warehouse_id).and_then(|warehouse| warehouse.wake(now));
     let id = statement_id(&state.seed.hex());
@@ -257,7 +276,8 @@ fn submit(state: &mut State, request: &Request<Bytes>, now: Timestamp) -> Result
 
 /// What the submit itself is answered: CLOSED with the result inside, where that is so.
 pub(super) fn first_answer(state: &mut State, id: &str) -> Option<Value> {
-    let (rows, place, closes) = (state.tuning.chunk_rows, state.tuning.sql_state, state.tuning.closed_at_once);
+    let (rows, place, closes) =
+        (state.tuning.chunk_rows, state.tuning.sql_state, state.tuning.closed_at_once);
     let run = state.runs.iter_mut().find(|run| run.id == id)?;
     let mut shown = run.shown(rows, place, true);
     if let (Phase::Succeeded(_), true) = (&run.phase, closes) {
@@ -292,14 +312,17 @@ fn valid(state: &State, submit: &Submit) -> Result<Duration, Refusal> {
     let disposition = submit.disposition.as_deref().unwrap_or("INLINE");
     match (disposition, submit.format.as_deref().unwrap_or("JSON_ARRAY")) {
         ("INLINE", "JSON_ARRAY") => {}
-        ("INLINE", "ARROW_STREAM" | "CSV") => return bad("The format is supported only with EXTERNAL_LINKS."),
+        ("INLINE", "ARROW_STREAM" | "CSV") => {
+            return bad("The format is supported only with EXTERNAL_LINKS.");
+        }
         ("EXTERNAL_LINKS", _) => return bad("The simulator does not serve EXTERNAL_LINKS."),
         _ => return bad("The disposition or the format is unknown."),
     }
     if submit.parameters.len() > MAX_PARAMETERS {
         return bad("A statement takes at most 255 parameters.");
     }
-    let bytes: usize = submit.parameters.iter().filter_map(|given| given.value.as_ref()).map(String::len).sum();
+    let bytes: usize =
+        submit.parameters.iter().filter_map(|given| given.value.as_ref()).map(String::len).sum();
     if bytes > MAX_PARAMETER_BYTES {
         return bad("The values of all parameters together exceed the limit of 1 MB.");
     }
@@ -359,7 +382,9 @@ fn session(state: &State, submit: &Submit, now: Timestamp) -> Result<Session, Re
 pub(super) fn settle(state: &mut State, now: Timestamp) {
     loop {
         // A warehouse that could not start may do so by now.
-        for run in state.runs.iter_mut().filter(|run| run.starts.is_none() && matches!(run.phase, Phase::Pending)) {
+        for run in
+            state.runs.iter_mut().filter(|run| run.starts.is_none() && matches!(run.phase, Phase::Pending))
+        {
             run.starts = state.warehouses.get_mut(&run.warehouse).and_then(|warehouse| warehouse.wake(now));
         }
         state.warehouses.values_mut().for_each(|warehouse| warehouse.settle(now));
@@ -427,7 +452,10 @@ fn conflict(state: &mut State, at: usize, target: Option<&([String; 3], Access)>
     let (began, began_metadata) = state.runs[at].began_at.unwrap_or((version, metadata));
     let full = name.join(".");
     let (class, text) = if metadata != began_metadata || (*access == Access::Metadata && version != began) {
-        ("DELTA_METADATA_CHANGED", "The metadata of the Delta table has been changed by a concurrent update.".to_owned())
+        (
+            "DELTA_METADATA_CHANGED",
+            "The metadata of the Delta table has been changed by a concurrent update.".to_owned(),
+        )
     } else if planted || (*access == Access::Rewrites && version != began) {
         (
             "DELTA_CONCURRENT_APPEND.WITHOUT_HINT",
@@ -451,14 +479,17 @@ fn executed(state: &mut State, at: usize) -> Phase {
     };
     if parsed.changes() && warehouses.get(&run.warehouse).is_some_and(|warehouse| warehouse.only_reads()) {
         let sentence = "The operation is not supported: this warehouse only reads.";
-        return Phase::Failed((&SqlError::new("UNSUPPORTED_FEATURE.WRITE_ON_WAREHOUSE", "0A000", sentence)).into());
+        return Phase::Failed(
+            (&SqlError::new("UNSUPPORTED_FEATURE.WRITE_ON_WAREHOUSE", "0A000", sentence)).into(),
+        );
     }
     match parsed.execute(database, &run.session) {
         Err(error) => Phase::Failed((&error).into()),
         Ok(None) => Phase::Succeeded(None),
         Ok(Some(rows)) => {
             let cells = Cells::of(&rows, run);
-            let bytes: usize = cells.rows.iter().flatten().map(|cell| cell.as_ref().map_or(4, |cell| cell.len() + 3)).sum();
+            let bytes: usize =
+                cells.rows.iter().flatten().map(|cell| cell.as_ref().map_or(4, |cell| cell.len() + 3)).sum();
             if bytes > MAX_INLINE_BYTES {
                 return Phase::Failed(Failed {
                     error_code: "BAD_REQUEST".to_owned(),
@@ -560,7 +591,9 @@ impl Run {
             Phase::Failed(Failed { error_code, message, sql_state }) => {
                 shown["status"]["error"] = json!({ "error_code": error_code, "message": message });
                 match (sql_state, place) {
-                    (Some(sql_state), SqlStatePlace::Beside) => shown["status"]["sql_state"] = sql_state.as_str().into(),
+                    (Some(sql_state), SqlStatePlace::Beside) => {
+                        shown["status"]["sql_state"] = sql_state.as_str().into()
+                    }
                     (Some(sql_state), SqlStatePlace::Inside) => {
                         shown["status"]["error"]["sql_state"] = sql_state.as_str().into();
                     }

@@ -38,13 +38,16 @@ fn missing(kind: &str, name: &str) -> Response<Bytes> {
     refused(StatusCode::NOT_FOUND, &code, &format!("{kind} '{name}' does not exist."))
 }
 
-fn may_use(state: &State, catalog: &str, schema: &str) -> Result<(), Response<Bytes>> {
-    state.database.grants.require_use(catalog, schema).map_err(|error| denied(&error.to_string()))
+/// Why the principal may not reach into a schema.
+fn out_of_reach(state: &State, catalog: &str, schema: &str) -> Option<Response<Bytes>> {
+    state.database.grants.require_use(catalog, schema).err().map(|error| denied(&error.to_string()))
 }
 
 fn catalog(state: &State, name: &str) -> Response<Bytes> {
     if state.database.catalogs.contains_key(name) {
-        ok(json!({ "name": name, "full_name": name, "catalog_type": "MANAGED_CATALOG", "owner": "admin@example.com" }))
+        ok(
+            json!({ "name": name, "full_name": name, "catalog_type": "MANAGED_CATALOG", "owner": "admin@example.com" }),
+        )
     } else {
         missing("Catalog", name)
     }
@@ -53,10 +56,11 @@ fn catalog(state: &State, name: &str) -> Response<Bytes> {
 fn schema(state: &State, full: &str) -> Response<Bytes> {
     let Some((catalog, schema)) = full.split_once('.') else { return missing("Schema", full) };
     let Ok(found) = state.database.schema(catalog, schema) else { return missing("Schema", full) };
-    if let Err(refusal) = may_use(state, catalog, schema) {
+    if let Some(refusal) = out_of_reach(state, catalog, schema) {
         return refusal;
     }
-    let mut shown = json!({ "name": schema, "catalog_name": catalog, "full_name": full, "owner": "admin@example.com" });
+    let mut shown =
+        json!({ "name": schema, "catalog_name": catalog, "full_name": full, "owner": "admin@example.com" });
     if let Some(comment) = &found.comment {
         shown["comment"] = comment.as_str().into();
     }
@@ -72,10 +76,12 @@ fn table(state: &State, full: &str, only_exists: bool) -> Response<Bytes> {
     let Some([catalog, schema, name]) = parts(full) else { return missing("Table", full) };
     let Ok(content) = state.database.schema(catalog, schema) else { return missing("Table", full) };
     if only_exists {
-        return ok(json!({ "table_exists": content.tables.contains_key(name) || content.views.contains_key(name) }));
+        return ok(
+            json!({ "table_exists": content.tables.contains_key(name) || content.views.contains_key(name) }),
+        );
     }
     let Some(found) = content.tables.get(name) else { return missing("Table", full) };
-    if let Err(refusal) = may_use(state, catalog, schema) {
+    if let Some(refusal) = out_of_reach(state, catalog, schema) {
         return refusal;
     }
     if !state.database.grants.has("SELECT", full) {
@@ -106,7 +112,8 @@ fn shown(state: &State, [catalog, schema, name]: [&str; 3], table: &Table) -> Va
         shown["comment"] = comment.as_str().into();
     }
     if let Some(filter) = &table.row_filter {
-        shown["row_filter"] = json!({ "function_name": filter.function, "input_column_names": filter.columns });
+        shown["row_filter"] =
+            json!({ "function_name": filter.function, "input_column_names": filter.columns });
     }
     if !table.cluster_by.is_empty() {
         let columns: Vec<_> = table.cluster_by.iter().map(|column| vec![column]).collect();
@@ -145,7 +152,7 @@ fn column(position: usize, column: &Column) -> Value {
 fn volume(state: &State, full: &str) -> Response<Bytes> {
     let Some([catalog, schema, name]) = parts(full) else { return missing("Volume", full) };
     let Some(found) = state.database.volume(catalog, schema, name) else { return missing("Volume", full) };
-    if let Err(refusal) = may_use(state, catalog, schema) {
+    if let Some(refusal) = out_of_reach(state, catalog, schema) {
         return refusal;
     }
     if !state.database.grants.has("READ VOLUME", full) {

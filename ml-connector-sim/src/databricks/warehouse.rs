@@ -124,7 +124,9 @@ impl Warehouse {
     }
 
     pub(super) fn not_authorized(&self) -> Response<Bytes> {
-        denied("The principal is not authorized to use or monitor this SQL Endpoint. Please contact the owner.")
+        denied(
+            "The principal is not authorized to use or monitor this SQL Endpoint. Please contact the owner.",
+        )
     }
 
     fn shown(&self) -> Value {

@@ -143,7 +143,9 @@ impl<'a> Binder<'a> {
             ty => Err(SqlError::new(
                 "DATATYPE_MISMATCH.FILTER_NOT_BOOLEAN",
                 "42K09",
-                format!("Cannot resolve the condition due to data type mismatch: it is \"{ty}\", not \"BOOLEAN\"."),
+                format!(
+                    "Cannot resolve the condition due to data type mismatch: it is \"{ty}\", not \"BOOLEAN\"."
+                ),
             )),
         }
     }
@@ -161,13 +163,16 @@ impl<'a> Binder<'a> {
                 let args = vec![self.bind(of)?, self.bind(index)?];
                 functions::bind("element_of", args, self.session)
             }
-            Expr::Not(expr) => Ok(Typed { expr: Bound::Not(Box::new(self.condition(expr)?)), ty: DataType::Boolean }),
+            Expr::Not(expr) => {
+                Ok(Typed { expr: Bound::Not(Box::new(self.condition(expr)?)), ty: DataType::Boolean })
+            }
             Expr::Negative(expr) => {
                 let Typed { expr, ty } = self.bind(expr)?;
                 if !ty.is_numeric() {
                     return Err(SqlError::mismatch(format!("Cannot negate \"{ty}\".")));
                 }
-                let zero = cast::cast(&Value::Integer(0), &DataType::Int, &ty, Kind::Ansi, &self.session.zone)?;
+                let zero =
+                    cast::cast(&Value::Integer(0), &DataType::Int, &ty, Kind::Ansi, &self.session.zone)?;
                 let (zero, expr) = (Box::new(Bound::Constant(zero)), Box::new(expr));
                 let expr = Bound::Arithmetic(Operator::Subtract, zero, expr, ty.clone());
                 Ok(Typed { expr: folded(expr, &self.session.zone), ty })
@@ -179,7 +184,10 @@ impl<'a> Binder<'a> {
             }
             Expr::IsTrue { expr, truth, negated } => {
                 let expr = Box::new(self.condition(expr)?);
-                Ok(Typed { expr: Bound::IsTrue { expr, truth: *truth, negated: *negated }, ty: DataType::Boolean })
+                Ok(Typed {
+                    expr: Bound::IsTrue { expr, truth: *truth, negated: *negated },
+                    ty: DataType::Boolean,
+                })
             }
             Expr::In { expr, list, negated } => {
                 let mut all = vec![self.bind(expr)?];
@@ -234,9 +242,13 @@ impl<'a> Binder<'a> {
         };
         let value = match value {
             None => Value::Null,
-            Some(text) => {
-                cast::cast(&Value::text(text.as_str()), &DataType::String, ty, Kind::Ansi, &self.session.zone)?
-            }
+            Some(text) => cast::cast(
+                &Value::text(text.as_str()),
+                &DataType::String,
+                ty,
+                Kind::Ansi,
+                &self.session.zone,
+            )?,
         };
         Ok(constant(value, ty.clone()))
     }
@@ -253,7 +265,8 @@ impl<'a> Binder<'a> {
                     return parts[before + 1..].iter().try_fold(start, |of, name| field(of, name, at));
                 }
                 _ => {
-                    let sentence = format!("Reference {} is ambiguous, could be several columns.", quoted(parts));
+                    let sentence =
+                        format!("Reference {} is ambiguous, could be several columns.", quoted(parts));
                     return Err(SqlError::new("AMBIGUOUS_REFERENCE", "42704", sentence).at(at));
                 }
             }
@@ -293,15 +306,18 @@ impl<'a> Binder<'a> {
     fn binary(&mut self, operator: Operator, left: &Expr, right: &Expr) -> Sql<Typed> {
         if let Operator::And | Operator::Or = operator {
             let (left, right) = (Box::new(self.condition(left)?), Box::new(self.condition(right)?));
-            let expr = if operator == Operator::And { Bound::And(left, right) } else { Bound::Or(left, right) };
+            let expr =
+                if operator == Operator::And { Bound::And(left, right) } else { Bound::Or(left, right) };
             return Ok(Typed { expr, ty: DataType::Boolean });
         }
         let (left, right) = (self.bind(left)?, self.bind(right)?);
         match operator {
             Operator::Concat => functions::bind("concat", vec![left, right], self.session),
-            Operator::Add | Operator::Subtract | Operator::Multiply | Operator::Divide | Operator::Remainder => {
-                self.arithmetic(operator, left, right)
-            }
+            Operator::Add
+            | Operator::Subtract
+            | Operator::Multiply
+            | Operator::Divide
+            | Operator::Remainder => self.arithmetic(operator, left, right),
             _ => {
                 let (sides, ty) = unified(vec![left, right])?;
                 if matches!(ty, DataType::Map(..) | DataType::Variant) {
@@ -362,7 +378,8 @@ impl<'a> Binder<'a> {
             if self.windows.is_none() {
                 return Err(SqlError::unsupported("window functions here"));
             }
-            let mut window = BoundWindow { function: function.clone(), partition_by: Vec::new(), order_by: Vec::new() };
+            let mut window =
+                BoundWindow { function: function.clone(), partition_by: Vec::new(), order_by: Vec::new() };
             for expr in &over.partition_by {
                 window.partition_by.push(self.bind(expr)?.expr);
             }
@@ -384,10 +401,12 @@ impl<'a> Binder<'a> {
         }
         if function.starts_with("explode") || function.starts_with("posexplode") {
             let sentence = format!("The generator is not supported: nested in expressions \"{function}\".");
-            return Err(SqlError::new("UNSUPPORTED_GENERATOR.NESTED_IN_EXPRESSIONS", "42K0E", sentence).at(*at));
+            return Err(
+                SqlError::new("UNSUPPORTED_GENERATOR.NESTED_IN_EXPRESSIONS", "42K0E", sentence).at(*at)
+            );
         }
         if function == "from_json" {
-            return self.from_json(args);
+            return self.json_reader(args);
         }
         let args: Sql<Vec<_>> = args.iter().map(|arg| self.bind(arg)).collect();
         functions::bind(function, args?, self.session)
@@ -417,7 +436,9 @@ impl<'a> Binder<'a> {
             ("sum" | "avg", ty) if ty.is_numeric() || *ty == DataType::String => {
                 (arg.map(|arg| converted(arg, &DataType::Double, Kind::Ansi)), DataType::Double)
             }
-            ("min" | "max" | "any_value" | "first", ty) if !matches!(ty, DataType::Map(..) | DataType::Variant) => {
+            ("min" | "max" | "any_value" | "first", ty)
+                if !matches!(ty, DataType::Map(..) | DataType::Variant) =>
+            {
                 (arg, ty.clone())
             }
             (_, ty) => return Err(SqlError::mismatch(format!("{function} does not take \"{ty}\"."))),
@@ -431,7 +452,7 @@ impl<'a> Binder<'a> {
     }
 
     /// The schema and the options are constants: they decide the type.
-    fn from_json(&mut self, args: &[Expr]) -> Sql<Typed> {
+    fn json_reader(&mut self, args: &[Expr]) -> Sql<Typed> {
         let [json, schema, options @ ..] = args else {
             return Err(SqlError::unsupported("from_json with these arguments"));
         };
@@ -452,8 +473,11 @@ impl<'a> Binder<'a> {
                 return Err(SqlError::new("INVALID_OPTIONS.NON_MAP_FUNCTION", "42K06", sentence));
             };
             for (key, value) in &*pairs {
-                mode = functions::json_option(key.as_text().unwrap_or_default(), value.as_text().unwrap_or_default())?
-                    .unwrap_or(mode);
+                mode = functions::json_option(
+                    key.as_text().unwrap_or_default(),
+                    value.as_text().unwrap_or_default(),
+                )?
+                .unwrap_or(mode);
             }
         }
         let call = Bound::Call {
@@ -482,13 +506,19 @@ pub(crate) fn has_aggregate(expr: &Expr) -> bool {
     match expr {
         Expr::Literal(..) | Expr::Parameter(..) | Expr::Column(..) => false,
         Expr::Field(of, ..) | Expr::Not(of) | Expr::Negative(of) => has_aggregate(of),
-        Expr::IsNull { expr, .. } | Expr::IsTrue { expr, .. } | Expr::Cast { expr, .. } => has_aggregate(expr),
-        Expr::Element(left, right) | Expr::Binary(_, left, right) => has_aggregate(left) || has_aggregate(right),
+        Expr::IsNull { expr, .. } | Expr::IsTrue { expr, .. } | Expr::Cast { expr, .. } => {
+            has_aggregate(expr)
+        }
+        Expr::Element(left, right) | Expr::Binary(_, left, right) => {
+            has_aggregate(left) || has_aggregate(right)
+        }
         Expr::Like { expr, pattern, .. } => has_aggregate(expr) || has_aggregate(pattern),
         Expr::In { expr, list, .. } => has_aggregate(expr) || list.iter().any(has_aggregate),
         Expr::Case { operand, branches, otherwise } => {
             operand.as_deref().is_some_and(has_aggregate)
-                || branches.iter().any(|(condition, result)| has_aggregate(condition) || has_aggregate(result))
+                || branches
+                    .iter()
+                    .any(|(condition, result)| has_aggregate(condition) || has_aggregate(result))
                 || otherwise.as_deref().is_some_and(has_aggregate)
         }
         Expr::Call(call) => {
@@ -568,12 +598,16 @@ pub(crate) fn common(left: &DataType, right: &DataType) -> Sql<DataType> {
             if left.integer_bits() > right.integer_bits() { left.clone() } else { right.clone() }
         }
         (left, right) if left.is_numeric() && right.is_numeric() => {
-            let (Some(left), Some(right)) = (left.as_decimal(), right.as_decimal()) else { return Err(apart(left, right)) };
+            let (Some(left), Some(right)) = (left.as_decimal(), right.as_decimal()) else {
+                return Err(apart(left, right));
+            };
             let scale = left.1.max(right.1);
             let whole = (left.0 - left.1).max(right.0 - right.1);
             T::decimal(u32::from(whole) + u32::from(scale), u32::from(scale))
         }
-        (T::String, other) | (other, T::String) if !matches!(other, T::Array(_) | T::Map(..) | T::Struct(_) | T::Variant) => {
+        (T::String, other) | (other, T::String)
+            if !matches!(other, T::Array(_) | T::Map(..) | T::Struct(_) | T::Variant) =>
+        {
             // A text beside an integer is read as BIGINT.
             if other.is_integer() { T::BigInt } else { other.clone() }
         }
@@ -595,7 +629,9 @@ fn apart(left: &DataType, right: &DataType) -> SqlError {
     SqlError::new(
         "DATATYPE_MISMATCH.BINARY_OP_DIFF_TYPES",
         "42K09",
-        format!("Cannot resolve due to data type mismatch: the types (\"{left}\" and \"{right}\") do not match."),
+        format!(
+            "Cannot resolve due to data type mismatch: the types (\"{left}\" and \"{right}\") do not match."
+        ),
     )
 }
 

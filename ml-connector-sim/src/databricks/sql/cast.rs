@@ -75,11 +75,16 @@ pub(crate) fn check_assignment(column: &str, from: &DataType, to: &DataType) -> 
                 let same = from.len() == to.len()
                     && from.iter().zip(to).all(|(from, to)| from.name.eq_ignore_ascii_case(&to.name));
                 if same {
-                    return from.iter().zip(to).try_for_each(|(from, to)| check_assignment(column, &from.ty, &to.ty));
+                    return from
+                        .iter()
+                        .zip(to)
+                        .try_for_each(|(from, to)| check_assignment(column, &from.ty, &to.ty));
                 }
                 false
             }
-            (from, T::String) => !matches!(from, T::Array(_) | T::Map(..) | T::Struct(_) | T::Variant | T::Binary),
+            (from, T::String) => {
+                !matches!(from, T::Array(_) | T::Map(..) | T::Struct(_) | T::Variant | T::Binary)
+            }
             (from, to) if from.is_numeric() && to.is_numeric() => true,
             (T::Date | T::Timestamp | T::TimestampNtz, T::Date | T::Timestamp | T::TimestampNtz) => true,
             _ => false,
@@ -90,12 +95,20 @@ pub(crate) fn check_assignment(column: &str, from: &DataType, to: &DataType) -> 
     Err(SqlError::new(
         "INCOMPATIBLE_DATA_FOR_TABLE.CANNOT_SAFELY_CAST",
         "KD000",
-        format!("Cannot write incompatible data for the table: Cannot safely cast `{column}` \"{from}\" to \"{to}\"."),
+        format!(
+            "Cannot write incompatible data for the table: Cannot safely cast `{column}` \"{from}\" to \"{to}\"."
+        ),
     ))
 }
 
 /// Converts a value whose types [`check`] let through.
-pub(crate) fn cast(value: &Value, from: &DataType, to: &DataType, kind: Kind, zone: &SessionZone) -> Sql<Value> {
+pub(crate) fn cast(
+    value: &Value,
+    from: &DataType,
+    to: &DataType,
+    kind: Kind,
+    zone: &SessionZone,
+) -> Sql<Value> {
     if value.is_null() || from == to {
         return Ok(value.clone());
     }
@@ -106,7 +119,8 @@ pub(crate) fn cast(value: &Value, from: &DataType, to: &DataType, kind: Kind, zo
         }
         (Value::List(items), DataType::Struct(from), DataType::Struct(to)) => {
             let fields = items.iter().zip(from.iter().zip(to));
-            let items: Sql<Vec<_>> = fields.map(|(item, (from, to))| cast(item, &from.ty, &to.ty, kind, zone)).collect();
+            let items: Sql<Vec<_>> =
+                fields.map(|(item, (from, to))| cast(item, &from.ty, &to.ty, kind, zone)).collect();
             Ok(Value::List(items?.into()))
         }
         (Value::Map(pairs), DataType::Map(from_key, from), DataType::Map(to_key, to)) => {
@@ -204,7 +218,9 @@ fn scalar(value: &Value, from: &DataType, to: &DataType, zone: &SessionZone) -> 
             let micros = seconds.rescaled(38, 6).and_then(|seconds| i64::try_from(seconds.units).ok());
             micros.map(Value::Timestamp).ok_or(Unfit::Overflow)
         }
-        (Value::Timestamp(micros), to) if to.is_integer() => numeric(Decimal::whole(micros.div_euclid(1_000_000)), to),
+        (Value::Timestamp(micros), to) if to.is_integer() => {
+            numeric(Decimal::whole(micros.div_euclid(1_000_000)), to)
+        }
         (Value::Integer(value), to) => numeric(Decimal::whole(*value), to),
         (Value::Decimal(value), to) => numeric(*value, to),
         (Value::Double(value), to) => match Written::parse(&format!("{value:e}")) {

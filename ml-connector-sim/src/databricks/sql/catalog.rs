@@ -102,7 +102,9 @@ impl Grants {
                 privileges.remove(&privilege);
                 // What an owner may do, one by one, without this.
                 if privileges.remove(OWN) {
-                    privileges.extend(ALL.iter().filter(|other| **other != privilege).map(|other| (*other).to_owned()));
+                    privileges.extend(
+                        ALL.iter().filter(|other| **other != privilege).map(|other| (*other).to_owned()),
+                    );
                 }
             }
         }
@@ -120,7 +122,9 @@ impl Grants {
 
     pub(crate) fn has(&self, privilege: &str, object: &str) -> bool {
         inherited(object).any(|held| {
-            self.0.get(held).is_some_and(|privileges| privileges.contains(privilege) || privileges.contains(OWN))
+            self.0
+                .get(held)
+                .is_some_and(|privileges| privileges.contains(privilege) || privileges.contains(OWN))
         })
     }
 
@@ -154,7 +158,14 @@ impl Grants {
 
 const OWN: &str = "OWN";
 const ALL: [&str; 9] = [
-    "USE CATALOG", "USE SCHEMA", "CREATE SCHEMA", "CREATE TABLE", "CREATE VOLUME", "SELECT", "MODIFY", "READ VOLUME",
+    "USE CATALOG",
+    "USE SCHEMA",
+    "CREATE SCHEMA",
+    "CREATE TABLE",
+    "CREATE VOLUME",
+    "SELECT",
+    "MODIFY",
+    "READ VOLUME",
     "WRITE VOLUME",
 ];
 
@@ -189,7 +200,9 @@ impl Database {
     pub(crate) fn table_mut(&mut self, name: &[String; 3], at: Position) -> Sql<&mut Table> {
         let [catalog, schema, table] = name;
         let found = self.catalogs.get_mut(catalog).and_then(|schemas| schemas.get_mut(schema));
-        found.and_then(|schema| schema.tables.get_mut(table)).ok_or_else(|| SqlError::table_not_found(name, at))
+        found
+            .and_then(|schema| schema.tables.get_mut(table))
+            .ok_or_else(|| SqlError::table_not_found(name, at))
     }
 
     pub(crate) fn volume(&self, catalog: &str, schema: &str, volume: &str) -> Option<&Volume> {
@@ -235,6 +248,8 @@ pub(crate) fn schema_not_found(catalog: &str, schema: &str) -> SqlError {
     SqlError::new(
         "SCHEMA_NOT_FOUND",
         "42704",
-        format!("The schema {name} cannot be found. Verify the spelling and correctness of the schema and catalog."),
+        format!(
+            "The schema {name} cannot be found. Verify the spelling and correctness of the schema and catalog."
+        ),
     )
 }

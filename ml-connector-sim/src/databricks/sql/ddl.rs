@@ -29,7 +29,11 @@ pub(crate) fn create_schema(
         SqlError::new("CATALOG_NOT_FOUND", "42P08", format!("The catalog {} not found.", quoted(&[&catalog])))
     })?;
     if schemas.contains_key(&schema) {
-        return if if_not_exists { Ok(()) } else { Err(SqlError::already_exists("schema", &[catalog, schema])) };
+        return if if_not_exists {
+            Ok(())
+        } else {
+            Err(SqlError::already_exists("schema", &[catalog, schema]))
+        };
     }
     database.grants.require("CREATE SCHEMA", "Catalog", &catalog)?;
     schemas.insert(schema.clone(), Schema { comment: comment.cloned(), ..Schema::default() });
@@ -65,7 +69,11 @@ pub(crate) fn create_table(database: &mut Database, session: &Session, create: &
     let content = database.schema(catalog, schema)?;
     if content.tables.contains_key(name) || content.views.contains_key(name) {
         // Columns are not compared.
-        return if create.if_not_exists { Ok(()) } else { Err(SqlError::already_exists("table or view", &full)) };
+        return if create.if_not_exists {
+            Ok(())
+        } else {
+            Err(SqlError::already_exists("table or view", &full))
+        };
     }
     database.grants.require_use(catalog, schema)?;
     database.grants.require("CREATE TABLE", "Schema", &format!("{catalog}.{schema}"))?;
@@ -108,7 +116,8 @@ fn add_columns(table: &mut Table, columns: &[ColumnDefinition]) -> Sql<()> {
         }
         let mapped = table.properties.get("delta.columnMapping.mode").is_some_and(|mode| mode == "name");
         if !mapped && name.contains([' ', ',', ';', '{', '}', '(', ')', '\n', '\t', '=']) {
-            let sentence = format!("Found invalid character(s) among ' ,;{{}}()\\n\\t=' in the column names: {name}.");
+            let sentence =
+                format!("Found invalid character(s) among ' ,;{{}}()\\n\\t=' in the column names: {name}.");
             return Err(SqlError::new("DELTA_INVALID_CHARACTERS_IN_COLUMN_NAME", "42K05", sentence));
         }
         if *ty == DataType::Void {
@@ -125,7 +134,10 @@ fn cluster_columns(table: &Table, names: &[String]) -> Sql<Vec<String>> {
         return Err(SqlError::new(
             "DELTA_CLUSTER_BY_INVALID_NUM_COLUMNS",
             "54000",
-            format!("CLUSTER BY supports up to {MAX_CLUSTER_COLUMNS} clustering columns, but the table has {}.", names.len()),
+            format!(
+                "CLUSTER BY supports up to {MAX_CLUSTER_COLUMNS} clustering columns, but the table has {}.",
+                names.len()
+            ),
         ));
     }
     names
@@ -134,12 +146,18 @@ fn cluster_columns(table: &Table, names: &[String]) -> Sql<Vec<String>> {
             let Some(place) = table.position(name) else { return Err(unknown_column(table, name)) };
             let scalar = !matches!(
                 table.columns[place].ty,
-                DataType::Array(_) | DataType::Map(..) | DataType::Struct(_) | DataType::Variant | DataType::Boolean | DataType::Binary
+                DataType::Array(_)
+                    | DataType::Map(..)
+                    | DataType::Struct(_)
+                    | DataType::Variant
+                    | DataType::Boolean
+                    | DataType::Binary
             );
             if scalar && place < 32 {
                 return Ok(table.columns[place].name.clone());
             }
-            let sentence = format!("Liquid clustering requires clustering columns to have statistics: {name}.");
+            let sentence =
+                format!("Liquid clustering requires clustering columns to have statistics: {name}.");
             Err(SqlError::new("DELTA_CLUSTERING_COLUMN_MISSING_STATS", "22000", sentence))
         })
         .collect()
@@ -183,7 +201,8 @@ pub(crate) fn drop_object(
         }
         let found = found?;
         if !(found.tables.is_empty() && found.views.is_empty() && found.volumes.is_empty()) {
-            let sentence = format!("Cannot drop a schema {} because it contains objects.", quoted(&[&catalog, &schema]));
+            let sentence =
+                format!("Cannot drop a schema {} because it contains objects.", quoted(&[&catalog, &schema]));
             return Err(SqlError::new("SCHEMA_NOT_EMPTY", "2BP01", sentence));
         }
         database.catalogs.entry(catalog.clone()).or_default().remove(&schema);
@@ -216,7 +235,8 @@ pub(crate) fn alter(database: &mut Database, session: &Session, name: &Name, act
 }
 
 fn altered(table: &mut Table, session: &Session, action: &Alteration) -> Sql<()> {
-    let place = |table: &Table, name: &String| table.position(name).ok_or_else(|| unknown_column(table, name));
+    let place =
+        |table: &Table, name: &String| table.position(name).ok_or_else(|| unknown_column(table, name));
     match action {
         Alteration::AddColumns { columns, if_not_exists } => {
             let new: Vec<_> = columns
@@ -286,7 +306,8 @@ fn altered(table: &mut Table, session: &Session, action: &Alteration) -> Sql<()>
             let condition = Binder::new(&scope, session).condition(&check.condition)?;
             for row in &table.rows {
                 if !condition.eval(Frame::of(row), &session.zone)?.is_true() {
-                    let sentence = format!("1 row in the table violates the new CHECK constraint ({}).", check.text);
+                    let sentence =
+                        format!("1 row in the table violates the new CHECK constraint ({}).", check.text);
                     return Err(SqlError::new("DELTA_NEW_CHECK_CONSTRAINT_VIOLATION", "23512", sentence));
                 }
             }

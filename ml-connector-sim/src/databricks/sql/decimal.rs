@@ -126,8 +126,11 @@ impl Decimal {
     pub(crate) fn checked_div(self, other: Self, scale: u8) -> Option<Self> {
         let shift = i32::from(scale) + i32::from(other.scale) - i32::from(self.scale);
         let by = pow10(u8::try_from(shift.unsigned_abs()).ok()?);
-        let (units, divisor) =
-            if shift >= 0 { (self.units.checked_mul(by)?, other.units) } else { (self.units, other.units.checked_mul(by)?) };
+        let (units, divisor) = if shift >= 0 {
+            (self.units.checked_mul(by)?, other.units)
+        } else {
+            (self.units, other.units.checked_mul(by)?)
+        };
         (divisor != 0).then(|| Self { units: divided(units, divisor), scale })
     }
 

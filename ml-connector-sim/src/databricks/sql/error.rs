@@ -64,7 +64,11 @@ impl SqlError {
         Self::new(
             &format!("{}_ALREADY_EXISTS", kind.to_ascii_uppercase().replace(' ', "_")),
             "42P07",
-            format!("Cannot create {} {} because it already exists.", kind.to_ascii_lowercase(), quoted(name)),
+            format!(
+                "Cannot create {} {} because it already exists.",
+                kind.to_ascii_lowercase(),
+                quoted(name)
+            ),
         )
     }
 

@@ -15,19 +15,33 @@ pub(crate) enum Bound {
     Constant(Value),
     /// Which of the frame's rows, and where in it.
     Column(u8, usize),
-    Field(Box<Bound>, usize),
-    And(Box<Bound>, Box<Bound>),
-    Or(Box<Bound>, Box<Bound>),
-    Not(Box<Bound>),
+    Field(Box<Self>, usize),
+    And(Box<Self>, Box<Self>),
+    Or(Box<Self>, Box<Self>),
+    Not(Box<Self>),
     /// Both sides have one type.
-    Compare(Operator, Box<Bound>, Box<Bound>),
-    IsNull(Box<Bound>, bool),
-    IsTrue { expr: Box<Bound>, truth: bool, negated: bool },
-    In(Box<Bound>, Vec<Bound>, bool),
-    Case(Vec<(Bound, Bound)>, Option<Box<Bound>>),
-    Cast { expr: Box<Bound>, from: DataType, to: DataType, kind: Kind },
-    Arithmetic(Operator, Box<Bound>, Box<Bound>, DataType),
-    Call { function: Function, args: Vec<Bound>, types: Vec<DataType>, result: DataType },
+    Compare(Operator, Box<Self>, Box<Self>),
+    IsNull(Box<Self>, bool),
+    IsTrue {
+        expr: Box<Self>,
+        truth: bool,
+        negated: bool,
+    },
+    In(Box<Self>, Vec<Self>, bool),
+    Case(Vec<(Self, Self)>, Option<Box<Self>>),
+    Cast {
+        expr: Box<Self>,
+        from: DataType,
+        to: DataType,
+        kind: Kind,
+    },
+    Arithmetic(Operator, Box<Self>, Box<Self>, DataType),
+    Call {
+        function: Function,
+        args: Vec<Self>,
+        types: Vec<DataType>,
+        result: DataType,
+    },
 }
 
 /// An expression with its type.
@@ -52,9 +66,7 @@ impl Bound {
         let value = |expr: &Self| expr.eval(frame, zone);
         Ok(match self {
             Self::Constant(value) => value.clone(),
-            Self::Column(row, at) => {
-                frame.0[usize::from(*row)].get(*at).cloned().unwrap_or(Value::Null)
-            }
+            Self::Column(row, at) => frame.0[usize::from(*row)].get(*at).cloned().unwrap_or(Value::Null),
             Self::Field(of, at) => match value(of)? {
                 Value::List(fields) => fields.get(*at).cloned().unwrap_or(Value::Null),
                 _ => Value::Null,
@@ -105,7 +117,9 @@ impl Bound {
                 otherwise.as_deref().map_or(Ok(Value::Null), value)?
             }
             Self::Cast { expr, from, to, kind } => cast::cast(&value(expr)?, from, to, *kind, zone)?,
-            Self::Arithmetic(operator, left, right, ty) => arithmetic(*operator, &value(left)?, &value(right)?, ty)?,
+            Self::Arithmetic(operator, left, right, ty) => {
+                arithmetic(*operator, &value(left)?, &value(right)?, ty)?
+            }
             Self::Call { function, args, types, result } => {
                 functions::eval(function, args, types, result, frame, zone)?
             }
@@ -136,7 +150,10 @@ fn arithmetic(operator: Operator, left: &Value, right: &Value, ty: &DataType) ->
         SqlError::new(
             "ARITHMETIC_OVERFLOW",
             "22003",
-            format!("{} overflow. Use 'try_add' to tolerate overflow and return NULL instead.", ty.type_name()),
+            format!(
+                "{} overflow. Use 'try_add' to tolerate overflow and return NULL instead.",
+                ty.type_name()
+            ),
         )
     };
     let by_zero = || {

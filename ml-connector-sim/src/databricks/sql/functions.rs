@@ -59,7 +59,8 @@ pub(crate) fn bind(name: &str, args: Vec<Typed>, session: &Session) -> Sql<Typed
     use DataType as T;
     let count = args.len();
     let text = |args: Vec<Typed>| -> Sql<Vec<Typed>> {
-        let as_text = |arg: Typed| cast::check(&arg.ty, &T::String).map(|()| converted(arg, &T::String, Kind::Ansi));
+        let as_text =
+            |arg: Typed| cast::check(&arg.ty, &T::String).map(|()| converted(arg, &T::String, Kind::Ansi));
         args.into_iter().map(as_text).collect()
     };
     let (function, args, result) = match (name, count) {
@@ -92,7 +93,11 @@ pub(crate) fn bind(name: &str, args: Vec<Typed>, session: &Session) -> Sql<Typed
             let branches = results.pop().map(|then| vec![(condition, then)]).unwrap_or_default();
             return Ok(Typed { expr: Bound::Case(branches, otherwise), ty });
         }
-        ("coalesce", 1..) | ("nvl" | "ifnull", 2) | ("greatest" | "least", 2..) | ("nullif", 2) | ("array", _) => {
+        ("coalesce", 1..)
+        | ("nvl" | "ifnull", 2)
+        | ("greatest" | "least", 2..)
+        | ("nullif", 2)
+        | ("array", _) => {
             let (args, ty) = unified(args)?;
             let function = match name {
                 "greatest" => Function::Greatest,
@@ -125,11 +130,14 @@ pub(crate) fn bind(name: &str, args: Vec<Typed>, session: &Session) -> Sql<Typed
         ("round", 1 | 2) => {
             let scale = match args.get(1).map(|scale| &scale.expr) {
                 None => 0,
-                Some(Bound::Constant(Value::Integer(scale))) => u8::try_from(*scale).map_err(|_| unknown(name, count))?,
+                Some(Bound::Constant(Value::Integer(scale))) => {
+                    u8::try_from(*scale).map_err(|_| unknown(name, count))?
+                }
                 Some(_) => return Err(SqlError::unsupported("round to a computed number of decimals")),
             };
             let arg = args.into_iter().next().ok_or_else(|| unknown(name, count))?;
-            let (precision, had) = arg.ty.as_decimal().ok_or_else(|| SqlError::unsupported("round of this type"))?;
+            let (precision, had) =
+                arg.ty.as_decimal().ok_or_else(|| SqlError::unsupported("round of this type"))?;
             let kept = scale.min(had);
             let result = T::decimal(u32::from(precision - had) + 1 + u32::from(kept), u32::from(kept));
             (Function::Round, vec![arg], result)
@@ -138,11 +146,12 @@ pub(crate) fn bind(name: &str, args: Vec<Typed>, session: &Session) -> Sql<Typed
             (Function::Size, args, T::Int)
         }
         ("struct", 1..) => {
-            let field = |(i, arg): (usize, &Typed)| Field { name: format!("col{}", i + 1), ty: arg.ty.clone() };
+            let field =
+                |(i, arg): (usize, &Typed)| Field { name: format!("col{}", i + 1), ty: arg.ty.clone() };
             let fields = args.iter().enumerate().map(field).collect();
             (Function::List, args, T::Struct(fields))
         }
-        ("named_struct", 2..) if count % 2 == 0 => {
+        ("named_struct", 2..) if count.is_multiple_of(2) => {
             let mut fields = Vec::new();
             let mut values = Vec::new();
             let mut args = args.into_iter();
@@ -155,14 +164,18 @@ pub(crate) fn bind(name: &str, args: Vec<Typed>, session: &Session) -> Sql<Typed
             }
             (Function::List, values, T::Struct(fields))
         }
-        ("map", _) if count % 2 == 0 => {
-            let (keys, values): (Vec<_>, Vec<_>) = args.into_iter().enumerate().partition(|(i, _)| i % 2 == 0);
+        ("map", _) if count.is_multiple_of(2) => {
+            let (keys, values): (Vec<_>, Vec<_>) =
+                args.into_iter().enumerate().partition(|(i, _)| i % 2 == 0);
             let (keys, key) = unified(keys.into_iter().map(|(_, key)| key).collect())?;
             let (values, value) = unified(values.into_iter().map(|(_, value)| value).collect())?;
             let types = keys.iter().flat_map(|_| [key.clone(), value.clone()]).collect();
             let args = keys.into_iter().zip(values).flat_map(<[Bound; 2]>::from).collect();
             let result = T::Map(Box::new(key), Box::new(value));
-            return Ok(Typed { expr: Bound::Call { function: Function::Map, args, types, result: result.clone() }, ty: result });
+            return Ok(Typed {
+                expr: Bound::Call { function: Function::Map, args, types, result: result.clone() },
+                ty: result,
+            });
         }
         ("element_of", 2) => {
             let result = match &args[0].ty {
@@ -275,10 +288,12 @@ pub(crate) fn eval(
             }
             Value::text(all)
         }
-        Function::Substring => match (value(1)?, if args.len() > 2 { value(2)? } else { Value::Integer(i64::MAX) }) {
-            (Value::Integer(start), Value::Integer(len)) => Value::text(substring(text, start, len)),
-            _ => Value::Null,
-        },
+        Function::Substring => {
+            match (value(1)?, if args.len() > 2 { value(2)? } else { Value::Integer(i64::MAX) }) {
+                (Value::Integer(start), Value::Integer(len)) => Value::text(substring(text, start, len)),
+                _ => Value::Null,
+            }
+        }
         Function::Like => match value(1)? {
             Value::String(pattern) => {
                 let pattern: Vec<char> = pattern.chars().collect();
@@ -287,9 +302,11 @@ pub(crate) fn eval(
             _ => Value::Null,
         },
         Function::Abs => match first {
-            Value::Integer(value) => Value::Integer(value.checked_abs().ok_or_else(|| {
-                SqlError::new("ARITHMETIC_OVERFLOW", "22003", "long overflow.")
-            })?),
+            Value::Integer(value) => Value::Integer(
+                value
+                    .checked_abs()
+                    .ok_or_else(|| SqlError::new("ARITHMETIC_OVERFLOW", "22003", "long overflow."))?,
+            ),
             Value::Decimal(value) => Value::Decimal(Decimal { units: value.units.abs(), ..value }),
             Value::Double(value) => Value::Double(value.abs()),
             other => other,
@@ -376,7 +393,13 @@ fn element(of: &Value, key: &Value) -> Sql<Value> {
 /// Counts from 1; from the end if negative.
 fn substring(text: &str, start: i64, len: i64) -> String {
     let count = i64::try_from(text.chars().count()).unwrap_or(i64::MAX);
-    let from = if start > 0 { start - 1 } else if start < 0 { count + start } else { 0 };
+    let from = if start > 0 {
+        start - 1
+    } else if start < 0 {
+        count + start
+    } else {
+        0
+    };
     let to = from.saturating_add(len.max(0));
     let clamp = |at: i64| usize::try_from(at.clamp(0, count)).unwrap_or_default();
     text.chars().skip(clamp(from)).take(clamp(to) - clamp(from).min(clamp(to))).collect()

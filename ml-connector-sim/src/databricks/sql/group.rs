@@ -16,7 +16,12 @@ use super::{
 
 /// The rows of a grouped query, in the order their first members came: group values, and aggregates beside them.
 /// Without GROUP BY all rows are one group, also when there are none.
-pub(crate) fn grouped(rows: &[Row], groups: &[Typed], aggregates: &[Aggregate], session: &Session) -> Sql<Vec<(Row, Row)>> {
+pub(crate) fn grouped(
+    rows: &[Row],
+    groups: &[Typed],
+    aggregates: &[Aggregate],
+    session: &Session,
+) -> Sql<Vec<(Row, Row)>> {
     let mut places: HashMap<Vec<Value>, usize> = HashMap::new();
     let mut order: Vec<(Row, Vec<Accumulator>)> = Vec::new();
     let fresh = || aggregates.iter().map(|_| Accumulator::default()).collect::<Vec<_>>();
@@ -41,8 +46,11 @@ pub(crate) fn grouped(rows: &[Row], groups: &[Typed], aggregates: &[Aggregate], 
         }
     }
     let finish = |(key, accumulators): (Row, Vec<Accumulator>)| {
-        let values: Sql<Vec<_>> =
-            aggregates.iter().zip(accumulators).map(|(aggregate, accumulator)| accumulator.finish(aggregate)).collect();
+        let values: Sql<Vec<_>> = aggregates
+            .iter()
+            .zip(accumulators)
+            .map(|(aggregate, accumulator)| accumulator.finish(aggregate))
+            .collect();
         Ok((key, values?.into()))
     };
     order.into_iter().map(finish).collect()
@@ -68,8 +76,20 @@ impl Accumulator {
         let kept = match (self.value.take(), aggregate.function.as_str()) {
             (_, "count" | "count_if") => return Ok(()),
             (None, _) => value,
-            (Some(kept), "min") => if value.compared(&kept).is_lt() { value } else { kept },
-            (Some(kept), "max") => if value.compared(&kept).is_gt() { value } else { kept },
+            (Some(kept), "min") => {
+                if value.compared(&kept).is_lt() {
+                    value
+                } else {
+                    kept
+                }
+            }
+            (Some(kept), "max") => {
+                if value.compared(&kept).is_gt() {
+                    value
+                } else {
+                    kept
+                }
+            }
             (Some(kept), "sum" | "avg") => sum(kept, value)?,
             (Some(kept), _) => kept,
         };
@@ -93,7 +113,9 @@ impl Accumulator {
                 Ok(Value::Decimal(result.ok_or_else(overflow)?))
             }
             #[allow(clippy::cast_precision_loss)] // an average of doubles is not exact anyway
-            (Value::Double(sum), _) if aggregate.function == "avg" => Ok(Value::Double(sum / self.count as f64)),
+            (Value::Double(sum), _) if aggregate.function == "avg" => {
+                Ok(Value::Double(sum / self.count as f64))
+            }
             (value, _) => Ok(value),
         }
     }
@@ -113,5 +135,9 @@ fn sum(left: Value, right: Value) -> Sql<Value> {
 }
 
 fn overflow() -> SqlError {
-    SqlError::new("ARITHMETIC_OVERFLOW", "22003", "Overflow in sum. Use 'try_sum' to tolerate overflow and return NULL instead.")
+    SqlError::new(
+        "ARITHMETIC_OVERFLOW",
+        "22003",
+        "Overflow in sum. Use 'try_sum' to tolerate overflow and return NULL instead.",
+    )
 }

@@ -65,8 +65,14 @@ fn malformed() -> SqlError {
 
 /// Brings JSON into the form VARIANT keeps: keys in order, numbers without idle zeros, no blanks.
 pub(crate) fn variant(text: &str) -> Sql<Value> {
-    let mut reader =
-        Reader { bytes: text.as_bytes(), text, at: 0, depth: 0, mode: Mode::FailFast, zone: &SessionZone::UTC };
+    let mut reader = Reader {
+        bytes: text.as_bytes(),
+        text,
+        at: 0,
+        depth: 0,
+        mode: Mode::FailFast,
+        zone: &SessionZone::UTC,
+    };
     reader.skip_blank();
     let mut normal = String::with_capacity(text.len());
     let read = reader.normal(&mut normal);
@@ -329,8 +335,11 @@ impl<'a> Reader<'a> {
         }
         let number = &self.text[start..self.at];
         let digits = number.strip_prefix('-').unwrap_or(number);
-        let leading_zero = digits.len() > 1 && digits.starts_with('0') && digits.as_bytes()[1].is_ascii_digit();
-        let plain = digits.starts_with(|c: char| c.is_ascii_digit()) && !digits.contains(".e") && !digits.ends_with('.');
+        let leading_zero =
+            digits.len() > 1 && digits.starts_with('0') && digits.as_bytes()[1].is_ascii_digit();
+        let plain = digits.starts_with(|c: char| c.is_ascii_digit())
+            && !digits.contains(".e")
+            && !digits.ends_with('.');
         match Written::parse(number) {
             Some(_) if plain && !leading_zero => Ok(number),
             _ => Err(Bad::Syntax),
@@ -425,7 +434,7 @@ impl<'a> Reader<'a> {
                 let text = self.string()?;
                 write_text(to, &text);
             }
-            _ => self.scalar(to, |number| number_text(number))?,
+            _ => self.scalar(to, number_text)?,
         }
         Ok(())
     }
@@ -460,7 +469,7 @@ impl<'a> Reader<'a> {
                 let text = self.string()?;
                 write_text(to, &text);
             }
-            _ => self.scalar(to, |number| variant_number(number))?,
+            _ => self.scalar(to, variant_number)?,
         }
         Ok(())
     }
@@ -495,7 +504,11 @@ fn number_text(number: &str) -> String {
 
 /// A number in a VARIANT: a decimal without idle zeros, or a double if it has an exponent or too many digits.
 fn variant_number(number: &str) -> String {
-    let exact = if number.contains(['e', 'E']) { None } else { Written::parse(number).and_then(|number| number.exact()) };
+    let exact = if number.contains(['e', 'E']) {
+        None
+    } else {
+        Written::parse(number).and_then(|number| number.exact())
+    };
     match exact {
         Some(decimal) => decimal.normalized().to_string(),
         None => number_text(&format!("{number}{}", if number.contains(['e', 'E']) { "" } else { "e0" })),
@@ -521,7 +534,10 @@ fn scalar_of_text(text: &str, ty: &DataType, zone: &SessionZone) -> Option<Value
         },
         DataType::Binary => {
             use base64::Engine as _;
-            base64::engine::general_purpose::STANDARD.decode(text).ok().map(|bytes| Value::Binary(bytes.into()))
+            base64::engine::general_purpose::STANDARD
+                .decode(text)
+                .ok()
+                .map(|bytes| Value::Binary(bytes.into()))
         }
         _ => None,
     }
@@ -543,4 +559,3 @@ fn scalar_of_number(number: &str, ty: &DataType) -> Option<Value> {
         }
     }
 }
-

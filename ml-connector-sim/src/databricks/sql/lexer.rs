@@ -111,7 +111,9 @@ impl Lexer<'_> {
                 let line = self.rest.find('\n').unwrap_or(self.rest.len());
                 self.bump(line);
             } else if self.rest.starts_with("/*") {
-                let Some(end) = self.rest.find("*/") else { return Err(self.unclosed("UNCLOSED_BRACKETED_COMMENT")) };
+                let Some(end) = self.rest.find("*/") else {
+                    return Err(self.unclosed("UNCLOSED_BRACKETED_COMMENT"));
+                };
                 self.bump(end + 2);
             } else {
                 return Ok(());

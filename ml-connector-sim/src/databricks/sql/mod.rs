@@ -65,7 +65,9 @@ impl Parsed {
     pub(super) fn writes(&self, session: &Session) -> Option<([String; 3], Access)> {
         let (name, access) = match &self.0 {
             Statement::Insert { table, .. } => (table, Access::Appends),
-            Statement::Update { table, .. } | Statement::Delete { table, .. } => (&table.name, Access::Rewrites),
+            Statement::Update { table, .. } | Statement::Delete { table, .. } => {
+                (&table.name, Access::Rewrites)
+            }
             Statement::Merge(merge) => (&merge.target.name, Access::Rewrites),
             Statement::Alter { table, .. } => (table, Access::Metadata),
             _ => return None,
@@ -119,13 +121,17 @@ impl Parsed {
             }
             Statement::Merge(merge) => {
                 let counts = write::merge(database, session, merge)?;
-                let names = ["num_affected_rows", "num_updated_rows", "num_deleted_rows", "num_inserted_rows"];
+                let names =
+                    ["num_affected_rows", "num_updated_rows", "num_deleted_rows", "num_inserted_rows"];
                 Ok(Some(counted(&names, counts)))
             }
-            Statement::Describe { table, extended } => describe(database, session, table, *extended).map(Some),
+            Statement::Describe { table, extended } => {
+                describe(database, session, table, *extended).map(Some)
+            }
             Statement::ShowColumns { table } => {
                 let name = session.resolve(table)?;
-                let names = database.table(&name, table.at)?.columns.iter().map(|column| vec![column.name.clone()]);
+                let names =
+                    database.table(&name, table.at)?.columns.iter().map(|column| vec![column.name.clone()]);
                 Ok(Some(texts(&["col_name"], names)))
             }
             Statement::ShowTables { schema } => {
@@ -146,7 +152,10 @@ impl Parsed {
             Statement::ShowVolumes { schema } => {
                 let [catalog, schema] = session.schema_or_own(schema.as_ref())?;
                 let volumes = database.schema(&catalog, &schema)?.volumes.keys();
-                Ok(Some(texts(&["database", "volume_name"], volumes.map(|name| vec![schema.clone(), name.clone()]))))
+                Ok(Some(texts(
+                    &["database", "volume_name"],
+                    volumes.map(|name| vec![schema.clone(), name.clone()]),
+                )))
             }
         }
     }
@@ -176,7 +185,10 @@ impl Session {
             parts.insert(0, self.catalog.to_lowercase());
         }
         <[String; 3]>::try_from(parts).map_err(|parts| {
-            let sentence = format!("{} is not a valid identifier as it has more than 3 name parts.", error::quoted(&parts));
+            let sentence = format!(
+                "{} is not a valid identifier as it has more than 3 name parts.",
+                error::quoted(&parts)
+            );
             SqlError::new("IDENTIFIER_TOO_MANY_NAME_PARTS", "42601", sentence).at(name.at)
         })
     }
@@ -187,7 +199,10 @@ impl Session {
             parts.insert(0, self.catalog.to_lowercase());
         }
         <[String; 2]>::try_from(parts).map_err(|parts| {
-            let sentence = format!("{} is not a valid identifier as it has more than 2 name parts.", error::quoted(&parts));
+            let sentence = format!(
+                "{} is not a valid identifier as it has more than 2 name parts.",
+                error::quoted(&parts)
+            );
             SqlError::new("IDENTIFIER_TOO_MANY_NAME_PARTS", "42601", sentence).at(name.at)
         })
     }
@@ -221,7 +236,8 @@ fn describe(database: &Database, session: &Session, name: &Name, extended: bool)
         }
     }
     if extended {
-        let properties: Vec<_> = table.properties.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        let properties: Vec<_> =
+            table.properties.iter().map(|(key, value)| format!("{key}={value}")).collect();
         for (key, value) in [
             ("", String::new()),
             ("# Detailed Table Information", String::new()),
@@ -242,7 +258,8 @@ fn describe(database: &Database, session: &Session, name: &Name, extended: bool)
 fn cut(ty: &DataType) -> String {
     match ty {
         DataType::Struct(fields) if fields.len() > DESCRIBED_FIELDS => {
-            let shown = fields[..DESCRIBED_FIELDS].iter().map(|field| format!("{}:{}", field.name, cut(&field.ty)));
+            let shown =
+                fields[..DESCRIBED_FIELDS].iter().map(|field| format!("{}:{}", field.name, cut(&field.ty)));
             let shown: Vec<_> = shown.collect();
             format!("struct<{},... {} more fields>", shown.join(","), fields.len() - DESCRIBED_FIELDS)
         }
@@ -252,7 +269,8 @@ fn cut(ty: &DataType) -> String {
 }
 
 fn texts(names: &[&str], rows: impl Iterator<Item = Vec<String>>) -> Rows {
-    let column = |name: &&str| ResultColumn { qualifier: Vec::new(), name: (*name).to_owned(), ty: DataType::String };
+    let column =
+        |name: &&str| ResultColumn { qualifier: Vec::new(), name: (*name).to_owned(), ty: DataType::String };
     Rows {
         columns: names.iter().map(column).collect(),
         rows: rows.map(|row| row.into_iter().map(Value::text).collect()).collect(),
@@ -270,7 +288,8 @@ fn counted(names: &[&str], counts: Counts) -> Rows {
         };
         Value::Integer(i64::try_from(count).unwrap_or(i64::MAX))
     };
-    let column = |name: &&str| ResultColumn { qualifier: Vec::new(), name: (*name).to_owned(), ty: DataType::BigInt };
+    let column =
+        |name: &&str| ResultColumn { qualifier: Vec::new(), name: (*name).to_owned(), ty: DataType::BigInt };
     Rows { columns: names.iter().map(column).collect(), rows: vec![names.iter().map(number).collect()] }
 }
 

@@ -128,7 +128,9 @@ pub(crate) fn files(
     let many = DataType::Array(Box::new(ty.clone()));
     let mut rows = Vec::new();
     for file in staged(database, &path, at)? {
-        let Ok(content) = std::str::from_utf8(&file) else { return Err(SqlError::unsupported("files that are no UTF-8")) };
+        let Ok(content) = std::str::from_utf8(&file) else {
+            return Err(SqlError::unsupported("files that are no UTF-8"));
+        };
         for line in content.lines().filter(|line| !line.trim().is_empty()) {
             if line.trim_start().starts_with('[') {
                 match json::from_json(line, &many, mode, &session.zone)? {
@@ -186,14 +188,23 @@ pub(crate) fn information_schema(database: &Database, name: &[String; 3], at: Po
         "tables" => (&["table_catalog", "table_schema", "table_name", "table_type", "comment"], 5),
         "columns" => (
             &[
-                "table_catalog", "table_schema", "table_name", "column_name", "ordinal_position", "is_nullable",
-                "full_data_type", "data_type", "comment",
+                "table_catalog",
+                "table_schema",
+                "table_name",
+                "column_name",
+                "ordinal_position",
+                "is_nullable",
+                "full_data_type",
+                "data_type",
+                "comment",
             ],
             9,
         ),
         _ => return Err(SqlError::table_not_found(name, at)),
     };
-    let Some(schemas) = database.catalogs.get(catalog) else { return Err(SqlError::table_not_found(name, at)) };
+    let Some(schemas) = database.catalogs.get(catalog) else {
+        return Err(SqlError::table_not_found(name, at));
+    };
     let mut rows: Vec<Row> = Vec::new();
     for (schema, content) in schemas {
         for (table_name, table) in &content.tables {

@@ -7,7 +7,10 @@ use std::{
 
 use super::{
     ast::{Alias, Body, Expr, Item, JoinKind, Lateral, NameParts, Order, Query, Relation, Select},
-    bind::{Binder, BoundOrder, BoundWindow, Scope, ScopeColumn, Session, common, converted, has_aggregate, is_aggregate},
+    bind::{
+        Binder, BoundOrder, BoundWindow, Scope, ScopeColumn, Session, common, converted, has_aggregate,
+        is_aggregate,
+    },
     cast::Kind,
     catalog::{Database, Row, same},
     error::{Sql, SqlError},
@@ -47,7 +50,8 @@ impl Rows {
     fn aliased(mut self, alias: Option<&Alias>) -> Sql<Self> {
         let Some(Alias { name, columns }) = alias else { return Ok(self) };
         if !columns.is_empty() && columns.len() != self.columns.len() {
-            let sentence = format!("Number of column aliases does not match number of columns: {}.", self.columns.len());
+            let sentence =
+                format!("Number of column aliases does not match number of columns: {}.", self.columns.len());
             return Err(SqlError::new("ASSIGNMENT_ARITY_MISMATCH", "42802", sentence));
         }
         for (at, column) in self.columns.iter_mut().enumerate() {
@@ -172,8 +176,10 @@ impl<'a> Reader<'a> {
             }
             bound.push(values);
         }
-        let column = |(at, ty): (usize, &DataType)| {
-            ResultColumn { qualifier: Vec::new(), name: format!("col{}", at + 1), ty: ty.clone() }
+        let column = |(at, ty): (usize, &DataType)| ResultColumn {
+            qualifier: Vec::new(),
+            name: format!("col{}", at + 1),
+            ty: ty.clone(),
         };
         let columns = types.iter().enumerate().map(column).collect();
         let mut result = Rows { columns, rows: Vec::new() };
@@ -181,7 +187,9 @@ impl<'a> Reader<'a> {
             let row: Sql<Vec<_>> = row
                 .into_iter()
                 .zip(&types)
-                .map(|(value, ty)| converted(value, ty, Kind::Ansi).expr.eval(Frame::default(), &self.session.zone))
+                .map(|(value, ty)| {
+                    converted(value, ty, Kind::Ansi).expr.eval(Frame::default(), &self.session.zone)
+                })
                 .collect();
             result.rows.push(row?.into());
         }
@@ -211,15 +219,19 @@ impl<'a> Reader<'a> {
                 if full[1] == "information_schema" {
                     return read::information_schema(self.database, &full, name.at)?.aliased(alias.as_ref());
                 }
-                if let Some(view) =
-                    self.database.schema(&full[0], &full[1]).ok().and_then(|schema| schema.views.get(&full[2]))
+                if let Some(view) = self
+                    .database
+                    .schema(&full[0], &full[1])
+                    .ok()
+                    .and_then(|schema| schema.views.get(&full[2]))
                 {
                     if self.depth > 16 {
                         return Err(SqlError::unsupported("views nested this deep"));
                     }
                     self.database.grants.require_use(&full[0], &full[1])?;
                     self.database.grants.require("SELECT", "Table", &full.join("."))?;
-                    let mut inner = Reader { depth: self.depth + 1, ..Reader::new(self.database, self.session) };
+                    let mut inner =
+                        Reader { depth: self.depth + 1, ..Reader::new(self.database, self.session) };
                     let mut rows = inner.query(view)?;
                     rows.columns.iter_mut().for_each(|column| column.qualifier = full.to_vec());
                     return rows.aliased(alias.as_ref());
@@ -256,7 +268,8 @@ impl<'a> Reader<'a> {
 
     fn lateral(&self, input: Rows, lateral: &Lateral) -> Sql<Rows> {
         let scope = Scope(input.scope(0));
-        let Some(generator) = Generator::bind(&lateral.generator, &mut Binder::new(&scope, self.session))? else {
+        let Some(generator) = Generator::bind(&lateral.generator, &mut Binder::new(&scope, self.session))?
+        else {
             return Err(SqlError::unsupported("LATERAL VIEW without explode or posexplode"));
         };
         let generator = Generator { outer: generator.outer || lateral.outer, ..generator };
@@ -320,7 +333,8 @@ impl<'a> Reader<'a> {
             match Generator::bind(expr, &mut binder)? {
                 Some(generator) if outputs.iter().any(|output| matches!(output, Output::Many(..))) => {
                     drop(generator);
-                    let sentence = "The generator is not supported: only one generator allowed per SELECT clause.";
+                    let sentence =
+                        "The generator is not supported: only one generator allowed per SELECT clause.";
                     return Err(SqlError::new("UNSUPPORTED_GENERATOR.MULTI_GENERATOR", "42K0E", sentence));
                 }
                 Some(generator) => outputs.push(Output::Many(generator, alias.clone())),
@@ -412,7 +426,10 @@ impl Generator {
             DataType::Array(of) => columns.push(("col", *of)),
             DataType::Map(key, value) => columns.extend([("key", *key), ("value", *value)]),
             ty => {
-                let sentence = format!("Cannot resolve \"{}\": it takes an ARRAY or a MAP, not \"{ty}\".", call.function);
+                let sentence = format!(
+                    "Cannot resolve \"{}\": it takes an ARRAY or a MAP, not \"{ty}\".",
+                    call.function
+                );
                 return Err(SqlError::mismatch(sentence).at(call.at));
             }
         }
@@ -420,11 +437,14 @@ impl Generator {
     }
 
     fn rows(&self, frame: Frame<'_>, session: &Session) -> Sql<Vec<Vec<Value>>> {
-        let position = |at: usize| self.with_position.then(|| Value::Integer(i64::try_from(at).unwrap_or(i64::MAX)));
+        let position =
+            |at: usize| self.with_position.then(|| Value::Integer(i64::try_from(at).unwrap_or(i64::MAX)));
         let rows: Vec<Vec<Value>> = match self.of.eval(frame, &session.zone)? {
-            Value::List(items) => {
-                items.iter().enumerate().map(|(at, item)| position(at).into_iter().chain([item.clone()]).collect()).collect()
-            }
+            Value::List(items) => items
+                .iter()
+                .enumerate()
+                .map(|(at, item)| position(at).into_iter().chain([item.clone()]).collect())
+                .collect(),
             Value::Map(pairs) => {
                 let row = |(at, (key, value)): (usize, &(Value, Value))| {
                     position(at).into_iter().chain([key.clone(), value.clone()]).collect()
@@ -503,7 +523,8 @@ fn ordinal(expr: &Expr, columns: usize) -> Sql<Option<usize>> {
         Expr::Literal(Value::Integer(at), _) => match usize::try_from(*at) {
             Ok(at) if (1..=columns).contains(&at) => Ok(Some(at - 1)),
             _ => {
-                let sentence = format!("ORDER BY position {at} is not in select list (valid range is [1, {columns}]).");
+                let sentence =
+                    format!("ORDER BY position {at} is not in select list (valid range is [1, {columns}]).");
                 Err(SqlError::new("ORDER_BY_POS_OUT_OF_RANGE", "42805", sentence))
             }
         },
@@ -548,7 +569,9 @@ fn windowed(stages: &mut [Stage], windows: &[BoundWindow], session: &Session) ->
             partitions.entry(key?).or_default().push(at);
         }
         for mut members in partitions.into_values() {
-            let keys = sort(&mut members, &window.order_by, |at, expr| expr.eval(stages[*at].frame(), &session.zone))?;
+            let keys = sort(&mut members, &window.order_by, |at, expr| {
+                expr.eval(stages[*at].frame(), &session.zone)
+            })?;
             let (mut rank, mut dense) = (0_i64, 0_i64);
             for (number, at) in (1_i64..).zip(&members) {
                 let place = usize::try_from(number - 1).unwrap_or_default();
@@ -591,7 +614,11 @@ fn sort<T>(
     Ok(keys)
 }
 
-fn by<'a>(orders: impl Iterator<Item = &'a BoundOrder>, left: &[Value], right: &[Value]) -> std::cmp::Ordering {
+fn by<'a>(
+    orders: impl Iterator<Item = &'a BoundOrder>,
+    left: &[Value],
+    right: &[Value],
+) -> std::cmp::Ordering {
     let mut compared = orders.zip(left.iter().zip(right)).map(|(order, (left, right))| {
         match (left.is_null(), right.is_null()) {
             (true, true) => std::cmp::Ordering::Equal,
@@ -692,7 +719,9 @@ fn union(left: Rows, right: Rows, session: &Session) -> Sql<Rows> {
         for row in side.rows {
             let cells = row.iter().zip(side.columns.iter().zip(&columns));
             let cells: Sql<Vec<_>> = cells
-                .map(|(value, (from, to))| super::cast::cast(value, &from.ty, &to.ty, Kind::Ansi, &session.zone))
+                .map(|(value, (from, to))| {
+                    super::cast::cast(value, &from.ty, &to.ty, Kind::Ansi, &session.zone)
+                })
                 .collect();
             rows.push(cells?.into());
         }
@@ -736,7 +765,8 @@ impl Matcher {
             all = (0..others.len()).collect();
             &all
         } else {
-            let key: Sql<Vec<_>> = self.keys.iter().map(|key| key.eval(Frame::of(row), &session.zone)).collect();
+            let key: Sql<Vec<_>> =
+                self.keys.iter().map(|key| key.eval(Frame::of(row), &session.zone)).collect();
             self.index.get(&key?).map_or(&[], Vec::as_slice)
         };
         let mut matches = Vec::new();

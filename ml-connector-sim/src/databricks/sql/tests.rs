@@ -72,8 +72,14 @@ fn check(expression: &str, expected: &str) {
 #[test]
 fn what_lies_outside_the_grammar_is_refused_by_name() {
     for (sql, start) in [
-        ("INSER INTO t VALUES (1)", "\n[PARSE_SYNTAX_ERROR] Syntax error at or near 'INSER'. SQLSTATE: 42601 (line 1, pos 0)\n\n== SQL ==\nINSER INTO t VALUES (1)\n^^^\n"),
-        ("SELECT 1; SELECT 2", "\n[PARSE_SYNTAX_ERROR] Syntax error at or near 'SELECT'. SQLSTATE: 42601 (line 1, pos 10)"),
+        (
+            "INSER INTO t VALUES (1)",
+            "\n[PARSE_SYNTAX_ERROR] Syntax error at or near 'INSER'. SQLSTATE: 42601 (line 1, pos 0)\n\n== SQL ==\nINSER INTO t VALUES (1)\n^^^\n",
+        ),
+        (
+            "SELECT 1; SELECT 2",
+            "\n[PARSE_SYNTAX_ERROR] Syntax error at or near 'SELECT'. SQLSTATE: 42601 (line 1, pos 10)",
+        ),
         ("", "\n[PARSE_SYNTAX_ERROR]"),
         ("SELECT 'open", "\n[PARSE_SYNTAX_ERROR]"),
         ("SELECT 'It''s'", "[SIM_UNSUPPORTED]"),
@@ -81,7 +87,10 @@ fn what_lies_outside_the_grammar_is_refused_by_name() {
         ("MERGE WITH SCHEMA EVOLUTION INTO t USING s ON true WHEN MATCHED THEN DELETE", "[SIM_UNSUPPORTED]"),
         ("SELECT sha2('x', 256)", "[SIM_UNSUPPORTED]"),
         ("SELECT * FROM t TABLESAMPLE (1 ROWS)", "[SIM_UNSUPPORTED]"),
-        ("SELECT a FROM nope", "[TABLE_OR_VIEW_NOT_FOUND] The table or view `main`.`fin`.`nope` cannot be found. Verify the spelling and correctness of the schema and catalog. SQLSTATE: 42P01; line 1 pos 14"),
+        (
+            "SELECT a FROM nope",
+            "[TABLE_OR_VIEW_NOT_FOUND] The table or view `main`.`fin`.`nope` cannot be found. Verify the spelling and correctness of the schema and catalog. SQLSTATE: 42P01; line 1 pos 14",
+        ),
         ("SELECT CAST(1 AS DECIMAL(39,0))", "[DECIMAL_PRECISION_EXCEEDS_MAX_PRECISION]"),
         ("CREATE TABLE nowhere.at.all (a STRING)", "[CATALOG_NOT_FOUND]"),
         ("CREATE TABLE main.nope.t (a STRING)", "[SCHEMA_NOT_FOUND]"),
@@ -102,8 +111,14 @@ fn casts_fail_or_round_as_the_vendor_does() {
         ("CAST('-0.005' AS DECIMAL(18,2))", "-0.01"),
         ("CAST('12.34' AS DECIMAL)", "12"),
         ("CAST('123' AS DECIMAL(4,2))", "[NUMERIC_VALUE_OUT_OF_RANGE.WITH_SUGGESTION]"),
-        ("CAST('99999999999999999999999999999999999999' AS DECIMAL(38,0))", "99999999999999999999999999999999999999"),
-        ("CAST('1234567890123456789012345678901234567890' AS DECIMAL(38,9))", "[NUMERIC_VALUE_OUT_OF_RANGE.WITH_SUGGESTION]"),
+        (
+            "CAST('99999999999999999999999999999999999999' AS DECIMAL(38,0))",
+            "99999999999999999999999999999999999999",
+        ),
+        (
+            "CAST('1234567890123456789012345678901234567890' AS DECIMAL(38,9))",
+            "[NUMERIC_VALUE_OUT_OF_RANGE.WITH_SUGGESTION]",
+        ),
         ("CAST('NaN' AS DECIMAL(18,4))", "[CAST_INVALID_INPUT]"),
         ("try_cast('x' AS BIGINT)", "NULL"),
         ("CAST('9223372036854775808' AS BIGINT)", "[CAST_INVALID_INPUT]"),
@@ -152,7 +167,10 @@ fn unknown_is_a_third_truth() {
 fn calculations_are_exact() {
     for (expression, expected) in [
         ("0.1 + 0.2", "0.3"),
-        ("CAST('99999999999999.9999' AS DECIMAL(18,4)) + CAST('0.0001' AS DECIMAL(18,4))", "100000000000000.0000"),
+        (
+            "CAST('99999999999999.9999' AS DECIMAL(18,4)) + CAST('0.0001' AS DECIMAL(18,4))",
+            "100000000000000.0000",
+        ),
         ("CAST('1210.0000' AS DECIMAL(18,4)) * CAST('1.100000000' AS DECIMAL(18,9))", "1331.0000000000000"),
         ("CAST(1 AS DECIMAL(18,4)) / CAST(3 AS DECIMAL(18,4))", "0.33333333333333333333"),
         ("1 / 0", "[DIVIDE_BY_ZERO]"),
@@ -218,7 +236,9 @@ fn from_json_is_as_measured() {
 fn a_broken_batch_explodes_into_nothing_or_fails() {
     let mut bench = bench();
     let explode = |mode: &str| {
-        format!("SELECT r.a FROM (SELECT explode(from_json(:b, 'ARRAY<STRUCT<a: INT>>', map('mode', '{mode}'))) AS r)")
+        format!(
+            "SELECT r.a FROM (SELECT explode(from_json(:b, 'ARRAY<STRUCT<a: INT>>', map('mode', '{mode}'))) AS r)"
+        )
     };
     bench.set("b", "STRING", Some(r#"[{"a":1},{"a":2"#));
     assert_eq!(bench.ok(&explode("PERMISSIVE")), "");
@@ -233,7 +253,10 @@ fn a_broken_batch_explodes_into_nothing_or_fails() {
 
 #[test]
 fn a_variant_keeps_numbers_by_value_and_refuses_a_key_twice() {
-    check(r#"parse_json('{"b": 0.10, "a": 1e3, "c": 12345678901234567890.12}')"#, r#"{"a":1000.0,"b":0.1,"c":12345678901234567890.12}"#);
+    check(
+        r#"parse_json('{"b": 0.10, "a": 1e3, "c": 12345678901234567890.12}')"#,
+        r#"{"a":1000.0,"b":0.1,"c":12345678901234567890.12}"#,
+    );
     check(r#"parse_json('{"a":1,"a":2}')"#, "[MALFORMED_RECORD_IN_PARSING.WITHOUT_SUGGESTION]");
 }
 
@@ -287,10 +310,14 @@ fn a_merge_fails_whole_or_doubles_where_the_vendor_does() {
     assert!(bench.run(&update).unwrap_err().starts_with(
         "[DELTA_MULTIPLE_SOURCE_ROW_MATCHING_TARGET_ROW_IN_MERGE] Cannot perform Merge as multiple source rows matched"
     ));
-    let insert = format!("MERGE INTO inv t {source} WHEN NOT MATCHED THEN INSERT (id, v, gone) VALUES (s.id, s.v, false)");
+    let insert = format!(
+        "MERGE INTO inv t {source} WHEN NOT MATCHED THEN INSERT (id, v, gone) VALUES (s.id, s.v, false)"
+    );
     assert_eq!(bench.ok(&insert), "2|0|0|2", "two rows with one new key are both inserted");
     let null = "MERGE INTO inv t USING (SELECT CAST(NULL AS STRING) AS id) s ON t.id = s.id WHEN NOT MATCHED THEN INSERT (v, gone) VALUES (1, false)";
-    assert!(bench.run(null).unwrap_err().starts_with("[DELTA_NOT_NULL_CONSTRAINT_VIOLATED] NOT NULL constraint violated for column: id. SQLSTATE: 23502"));
+    assert!(bench.run(null).unwrap_err().starts_with(
+        "[DELTA_NOT_NULL_CONSTRAINT_VIOLATED] NOT NULL constraint violated for column: id. SQLSTATE: 23502"
+    ));
     let aliases = "MERGE INTO inv t USING (VALUES ('1')) AS s(id) ON t.id = s.id WHEN MATCHED THEN DELETE";
     assert!(bench.run(aliases).unwrap_err().starts_with("[COLUMN_ALIASES_NOT_ALLOWED]"));
     for (set, class) in [
@@ -300,7 +327,9 @@ fn a_merge_fails_whole_or_doubles_where_the_vendor_does() {
         ("v = s.nope", "[UNRESOLVED_COLUMN.WITH_SUGGESTION]"),
         ("v = 1, V = 2", "[DELTA_CONFLICT_SET_COLUMN]"),
     ] {
-        let sql = format!("MERGE INTO inv t USING (SELECT '9' AS id) s ON t.id = s.id WHEN MATCHED THEN UPDATE SET {set}");
+        let sql = format!(
+            "MERGE INTO inv t USING (SELECT '9' AS id) s ON t.id = s.id WHEN MATCHED THEN UPDATE SET {set}"
+        );
         let error = bench.run(&sql).unwrap_err();
         assert!(error.starts_with(class), "{set}: {error}");
     }
@@ -315,14 +344,21 @@ fn a_merge_fails_whole_or_doubles_where_the_vendor_does() {
 fn a_poison_row_stops_its_statement_and_nothing_of_it_is_written() {
     let mut bench = bench();
     bench.ok(CREATE);
-    bench.set("b", "STRING", Some(r#"[{"id":"1","v":1,"gone":false},{"id":"2","v":1,"gone":false,"total":"x"}]"#));
+    bench.set(
+        "b",
+        "STRING",
+        Some(r#"[{"id":"1","v":1,"gone":false},{"id":"2","v":1,"gone":false,"total":"x"}]"#),
+    );
     assert!(bench.run(MERGE).unwrap_err().starts_with("[MALFORMED_RECORD_IN_PARSING"));
     bench.set("b", "STRING", Some(r#"[{"id":"1","v":1,"gone":false},{"ID":"2","v":1,"gone":false}]"#));
     assert!(bench.run(MERGE).unwrap_err().starts_with("[DELTA_NOT_NULL_CONSTRAINT_VIOLATED]"));
     bench.ok("ALTER TABLE inv ADD CONSTRAINT positive CHECK (total >= 0)");
     bench.set("b", "STRING", Some(r#"[{"id":"1","v":1,"gone":false,"total":"-1"}]"#));
     let error = bench.run(MERGE).unwrap_err();
-    assert!(error.starts_with("[DELTA_VIOLATE_CONSTRAINT_WITH_VALUES] CHECK constraint positive (total >= 0)"), "{error}");
+    assert!(
+        error.starts_with("[DELTA_VIOLATE_CONSTRAINT_WITH_VALUES] CHECK constraint positive (total >= 0)"),
+        "{error}"
+    );
     assert_eq!(bench.ok("SELECT count(*) FROM inv"), "0");
 }
 
@@ -356,7 +392,9 @@ fn missing_privileges_are_named() {
     ));
     bench.ok("SELECT * FROM inv");
     bench.database.grants.revoke("CREATE TABLE", "main.fin");
-    assert!(bench.run("CREATE TABLE other (a INT)").unwrap_err().contains("CREATE TABLE on Schema 'main.fin'"));
+    assert!(
+        bench.run("CREATE TABLE other (a INT)").unwrap_err().contains("CREATE TABLE on Schema 'main.fin'")
+    );
     bench.ok(CREATE);
 }
 
@@ -366,15 +404,35 @@ fn columns_evolve_and_types_widen_only_where_it_is_switched_on() {
     bench.ok(CREATE);
     bench.ok("INSERT INTO inv (id, v, gone, total) VALUES ('1', 1, false, 1.5)");
     bench.ok("ALTER TABLE inv ADD COLUMNS (`odd``name` STRING COMMENT 'x', due DATE)");
-    assert!(bench.run("ALTER TABLE inv ADD COLUMNS (DUE DATE)").unwrap_err().starts_with("[COLUMN_ALREADY_EXISTS]"));
-    assert!(bench.run("ALTER TABLE inv ADD COLUMN (`a b` DATE)").unwrap_err().starts_with("[DELTA_INVALID_CHARACTERS"));
+    assert!(
+        bench
+            .run("ALTER TABLE inv ADD COLUMNS (DUE DATE)")
+            .unwrap_err()
+            .starts_with("[COLUMN_ALREADY_EXISTS]")
+    );
+    assert!(
+        bench
+            .run("ALTER TABLE inv ADD COLUMN (`a b` DATE)")
+            .unwrap_err()
+            .starts_with("[DELTA_INVALID_CHARACTERS")
+    );
     let widen = "ALTER TABLE inv ALTER COLUMN total TYPE DECIMAL(22,6)";
     assert!(bench.run(widen).unwrap_err().starts_with("[DELTA_UNSUPPORTED_ALTER_TABLE_CHANGE_COL_OP]"));
     bench.ok("ALTER TABLE inv SET TBLPROPERTIES ('delta.enableTypeWidening' = 'true')");
     bench.ok(widen);
-    assert!(bench.run("ALTER TABLE inv ALTER COLUMN total TYPE DECIMAL(22,2)").unwrap_err().starts_with("[DELTA_UNSUPPORTED"));
+    assert!(
+        bench
+            .run("ALTER TABLE inv ALTER COLUMN total TYPE DECIMAL(22,2)")
+            .unwrap_err()
+            .starts_with("[DELTA_UNSUPPORTED")
+    );
     assert_eq!(bench.ok("SELECT total, `odd``name`, DUE FROM inv"), "1.500000|NULL|NULL");
-    assert!(bench.run("ALTER TABLE inv DROP COLUMN due").unwrap_err().starts_with("[DELTA_UNSUPPORTED_DROP_COLUMN]"));
+    assert!(
+        bench
+            .run("ALTER TABLE inv DROP COLUMN due")
+            .unwrap_err()
+            .starts_with("[DELTA_UNSUPPORTED_DROP_COLUMN]")
+    );
     assert_eq!(
         bench.ok("SELECT column_name, full_data_type, is_nullable FROM main.information_schema.columns
                   WHERE table_schema = 'fin' AND table_name = 'inv' ORDER BY ordinal_position LIMIT 3"),
@@ -390,10 +448,22 @@ fn queries_group_join_and_explode() {
     bench.ok(CREATE);
     bench.ok("INSERT INTO inv VALUES ('a', 1, 10.00, false, array(named_struct('pos', 1, 'amount', CAST(4 AS DECIMAL(18,4))), named_struct('pos', 2, 'amount', CAST(6 AS DECIMAL(18,4))))), ('b', 2, -2.5, true, NULL)");
     for (sql, expected) in [
-        ("SELECT gone, sum(total) AS t, count(*) FROM inv GROUP BY gone HAVING count(*) > 0 ORDER BY t DESC", "false|10.0000|1\ntrue|-2.5000|1"),
-        ("SELECT i.id, l.pos, l.amount FROM inv i LATERAL VIEW explode(lines) x AS l ORDER BY l.pos DESC", "a|2|6.0000\na|1|4.0000"),
-        ("SELECT id, l.amount FROM (SELECT id, explode_outer(lines) AS l FROM inv) ORDER BY id, l.amount", "a|4.0000\na|6.0000\nb|NULL"),
-        ("WITH x AS (SELECT id AS k FROM inv WHERE NOT gone) SELECT inv.id, x.k FROM inv LEFT JOIN x ON inv.id = x.k ORDER BY inv.id", "a|a\nb|NULL"),
+        (
+            "SELECT gone, sum(total) AS t, count(*) FROM inv GROUP BY gone HAVING count(*) > 0 ORDER BY t DESC",
+            "false|10.0000|1\ntrue|-2.5000|1",
+        ),
+        (
+            "SELECT i.id, l.pos, l.amount FROM inv i LATERAL VIEW explode(lines) x AS l ORDER BY l.pos DESC",
+            "a|2|6.0000\na|1|4.0000",
+        ),
+        (
+            "SELECT id, l.amount FROM (SELECT id, explode_outer(lines) AS l FROM inv) ORDER BY id, l.amount",
+            "a|4.0000\na|6.0000\nb|NULL",
+        ),
+        (
+            "WITH x AS (SELECT id AS k FROM inv WHERE NOT gone) SELECT inv.id, x.k FROM inv LEFT JOIN x ON inv.id = x.k ORDER BY inv.id",
+            "a|a\nb|NULL",
+        ),
         ("SELECT id FROM inv UNION ALL SELECT 'c' ORDER BY 1 DESC LIMIT 2", "c\nb"),
         ("SELECT DISTINCT gone IS NULL FROM inv", "false"),
         ("SELECT upper(id) || '-' || v AS k FROM inv ORDER BY k", "A-1\nB-2"),
@@ -403,8 +473,18 @@ fn queries_group_join_and_explode() {
     ] {
         assert_eq!(bench.ok(sql), expected, "{sql}");
     }
-    assert!(bench.run("SELECT id, count(*) FROM inv GROUP BY gone").unwrap_err().starts_with("[MISSING_AGGREGATION]"));
-    assert!(bench.run("SELECT a.id FROM inv a JOIN inv b ON id = b.id").unwrap_err().starts_with("[AMBIGUOUS_REFERENCE]"));
+    assert!(
+        bench
+            .run("SELECT id, count(*) FROM inv GROUP BY gone")
+            .unwrap_err()
+            .starts_with("[MISSING_AGGREGATION]")
+    );
+    assert!(
+        bench
+            .run("SELECT a.id FROM inv a JOIN inv b ON id = b.id")
+            .unwrap_err()
+            .starts_with("[AMBIGUOUS_REFERENCE]")
+    );
     assert_eq!(bench.ok("UPDATE inv SET gone = true WHERE NOT gone"), "1");
     assert_eq!(bench.ok("DELETE FROM inv WHERE id = 'b'"), "1");
     bench.ok("CREATE OR REPLACE VIEW live AS SELECT id FROM inv WHERE gone");
@@ -424,15 +504,24 @@ fn staged_files_are_read_line_by_line() {
         volume.files.insert(name.to_owned(), catalog::File { bytes: content.into(), modified: 0 });
     }
     let read = |path: &str, mode: &str| {
-        format!("SELECT r.id, r.total FROM read_files('/Volumes/main/fin/landing{path}', format => 'json', schema => 'id STRING, total DECIMAL(18,4)', mode => '{mode}') AS r ORDER BY r.id")
+        format!(
+            "SELECT r.id, r.total FROM read_files('/Volumes/main/fin/landing{path}', format => 'json', schema => 'id STRING, total DECIMAL(18,4)', mode => '{mode}') AS r ORDER BY r.id"
+        )
     };
     assert_eq!(bench.ok(&read("/b/1.json", "FAILFAST")), "1|1.5000\n2|2.0000");
     assert_eq!(bench.ok(&read("/b", "FAILFAST")), "1|1.5000\n2|2.0000");
-    assert!(bench.run(&read("/bad.json", "FAILFAST")).unwrap_err().starts_with("[MALFORMED_RECORD_IN_PARSING"));
+    assert!(
+        bench.run(&read("/bad.json", "FAILFAST")).unwrap_err().starts_with("[MALFORMED_RECORD_IN_PARSING")
+    );
     assert_eq!(bench.ok(&read("/bad.json", "PERMISSIVE")), "1|NULL");
     assert!(bench.run(&read("/nope.json", "FAILFAST")).unwrap_err().starts_with("[PATH_NOT_FOUND]"));
     bench.database.grants.revoke("READ VOLUME", "main.fin.landing");
-    assert!(bench.run(&read("/bad.json", "FAILFAST")).unwrap_err().contains("READ VOLUME on Volume 'main.fin.landing'"));
+    assert!(
+        bench
+            .run(&read("/bad.json", "FAILFAST"))
+            .unwrap_err()
+            .contains("READ VOLUME on Volume 'main.fin.landing'")
+    );
 }
 
 #[test]

@@ -191,7 +191,8 @@ fn offset(zone: &str) -> Option<Option<Offset>> {
 /// Days since 1970 of `2026-3-2`, `2026-03` or `2026`.
 fn days(text: &str) -> Option<i32> {
     let mut parts = text.split('-');
-    let year = parts.next().filter(|year| year.len() == 4 && year.bytes().all(|byte| byte.is_ascii_digit()))?;
+    let year =
+        parts.next().filter(|year| year.len() == 4 && year.bytes().all(|byte| byte.is_ascii_digit()))?;
     let mut part = || parts.next().map_or(Some(1), |part| small(part, 31));
     let (month, day) = (part()?, part()?);
     if parts.next().is_some() {

@@ -19,14 +19,17 @@ pub(crate) enum DataType {
     Int,
     BigInt,
     Double,
-    Decimal { precision: u8, scale: u8 },
+    Decimal {
+        precision: u8,
+        scale: u8,
+    },
     String,
     Binary,
     Date,
     Timestamp,
     TimestampNtz,
-    Array(Box<DataType>),
-    Map(Box<DataType>, Box<DataType>),
+    Array(Box<Self>),
+    Map(Box<Self>, Box<Self>),
     Struct(Vec<Field>),
     Variant,
 }
@@ -157,8 +160,8 @@ pub(crate) enum Value {
     /// Microseconds since 1970: of an instant, or of a local time.
     Timestamp(i64),
     /// The elements of an array or the fields of a struct.
-    List(Arc<[Value]>),
-    Map(Arc<[(Value, Value)]>),
+    List(Arc<[Self]>),
+    Map(Arc<[(Self, Self)]>),
     /// JSON text in the vendor's normal form.
     Variant(Arc<str>),
 }
@@ -201,12 +204,18 @@ impl Value {
             (Self::Integer(left), Self::Integer(right)) => left.cmp(right),
             (Self::Double(left), Self::Double(right)) => left.total_cmp(right),
             (Self::Decimal(left), Self::Decimal(right)) => left.compared(*right),
-            (Self::String(left), Self::String(right)) | (Self::Variant(left), Self::Variant(right)) => left.cmp(right),
+            (Self::String(left), Self::String(right)) | (Self::Variant(left), Self::Variant(right)) => {
+                left.cmp(right)
+            }
             (Self::Binary(left), Self::Binary(right)) => left.cmp(right),
             (Self::Date(left), Self::Date(right)) => left.cmp(right),
             (Self::Timestamp(left), Self::Timestamp(right)) => left.cmp(right),
             (Self::List(left), Self::List(right)) => {
-                let unequal = left.iter().zip(&**right).map(|(left, right)| left.compared(right)).find(|order| order.is_ne());
+                let unequal = left
+                    .iter()
+                    .zip(&**right)
+                    .map(|(left, right)| left.compared(right))
+                    .find(|order| order.is_ne());
                 unequal.unwrap_or_else(|| left.len().cmp(&right.len()))
             }
             (Self::Map(left), Self::Map(right)) => {

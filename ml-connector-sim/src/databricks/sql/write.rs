@@ -34,7 +34,9 @@ pub(crate) fn insert(
     let places: Vec<usize> = match columns {
         None => (0..table.columns.len()).collect(),
         Some(names) => {
-            let place = |name: &String| table.position(name).ok_or_else(|| no_column(table, &[name.clone()], at));
+            let place = |name: &String| {
+                table.position(name).ok_or_else(|| no_column(table, std::slice::from_ref(name), at))
+            };
             names.iter().map(place).collect::<Sql<_>>()?
         }
     };
@@ -99,7 +101,12 @@ pub(crate) fn update(
     Ok(counts)
 }
 
-pub(crate) fn delete(database: &mut Database, session: &Session, target: &Target, filter: Option<&Expr>) -> Sql<Counts> {
+pub(crate) fn delete(
+    database: &mut Database,
+    session: &Session,
+    target: &Target,
+    filter: Option<&Expr>,
+) -> Sql<Counts> {
     let name = session.resolve(&target.name)?;
     let at = target.name.at;
     let table = writable(database, &name, at, true)?;
@@ -209,7 +216,9 @@ pub(crate) fn merge(database: &mut Database, session: &Session, merge: &Merge) -
             counts.inserted += 1;
         }
     }
-    if table.properties.get("delta.appendOnly").is_some_and(|only| only == "true") && counts.updated + counts.deleted > 0 {
+    if table.properties.get("delta.appendOnly").is_some_and(|only| only == "true")
+        && counts.updated + counts.deleted > 0
+    {
         return Err(append_only(&name));
     }
     commit(database, session, &name, at, rows)?;
@@ -242,7 +251,9 @@ fn bound(
             MergeAction::Update(set) | MergeAction::Insert { columns: set } => {
                 Action::Set(assignments(table, set, &mut binder)?)
             }
-            MergeAction::UpdateAll | MergeAction::InsertAll => Action::Set(every_column(table, &source_scope, merge)?),
+            MergeAction::UpdateAll | MergeAction::InsertAll => {
+                Action::Set(every_column(table, &source_scope, merge)?)
+            }
         };
         Ok(Clause { when: clause.when, condition, action })
     };
@@ -255,8 +266,12 @@ fn every_column(table: &Table, source: &Scope, merge: &Merge) -> Sql<Vec<(usize,
     for (place, column) in table.columns.iter().enumerate() {
         let found = source.0.iter().find(|known| super::catalog::same(&known.name, &column.name));
         let Some(found) = found else {
-            let sentence = format!("Cannot resolve {} in UPDATE or INSERT clause given columns of the source.", column.name);
-            return Err(SqlError::new("DELTA_MERGE_UNRESOLVED_EXPRESSION", "42601", sentence).at(merge.target.name.at));
+            let sentence = format!(
+                "Cannot resolve {} in UPDATE or INSERT clause given columns of the source.",
+                column.name
+            );
+            return Err(SqlError::new("DELTA_MERGE_UNRESOLVED_EXPRESSION", "42601", sentence)
+                .at(merge.target.name.at));
         };
         let value = Typed { expr: Bound::Column(found.row, found.at), ty: found.ty.clone() };
         set.push((place, stored(&column.name, value, &column.ty)?));
@@ -264,7 +279,12 @@ fn every_column(table: &Table, source: &Scope, merge: &Merge) -> Sql<Vec<(usize,
     Ok(set)
 }
 
-fn first<'a>(clauses: &'a [Clause], when: When, frame: Frame<'_>, session: &Session) -> Sql<Option<&'a Action>> {
+fn first<'a>(
+    clauses: &'a [Clause],
+    when: When,
+    frame: Frame<'_>,
+    session: &Session,
+) -> Sql<Option<&'a Action>> {
     for clause in clauses.iter().filter(|clause| clause.when == when) {
         match &clause.condition {
             Some(condition) if !condition.eval(frame, &session.zone)?.is_true() => {}
@@ -278,7 +298,10 @@ fn assignments(table: &Table, set: &[Assignment], binder: &mut Binder<'_>) -> Sq
     let mut bound: Vec<(usize, Bound)> = Vec::new();
     for Assignment { column, value, at } in set {
         // `t.total` and `total` are the same column.
-        let place = column.last().and_then(|name| table.position(name)).ok_or_else(|| no_column(table, column, *at))?;
+        let place = column
+            .last()
+            .and_then(|name| table.position(name))
+            .ok_or_else(|| no_column(table, column, *at))?;
         if bound.iter().any(|(taken, _)| *taken == place) {
             let sentence = format!("Conflicting assignments to the column {}.", quoted(column));
             return Err(SqlError::new("DELTA_CONFLICT_SET_COLUMN", "42701", sentence));
@@ -323,9 +346,10 @@ impl Checks {
             // Unknown is not good enough.
             if !condition.eval(Frame::of(row), &session.zone)?.is_true() {
                 let values = table.columns.iter().zip(&**row);
-                let values = values.filter(|(column, _)| check.text.contains(&column.name)).map(|(column, value)| {
-                    format!("\n - {} : {}", column.name, cast::text(value, &column.ty, &session.zone))
-                });
+                let values =
+                    values.filter(|(column, _)| check.text.contains(&column.name)).map(|(column, value)| {
+                        format!("\n - {} : {}", column.name, cast::text(value, &column.ty, &session.zone))
+                    });
                 let sentence = format!(
                     "CHECK constraint {} ({}) violated by row with values:{}",
                     check.name,
@@ -337,7 +361,6 @@ impl Checks {
         }
         Ok(())
     }
-
 }
 
 /// The table to write to, if the principal may. All but INSERT read it, too.
@@ -352,7 +375,13 @@ fn writable<'a>(database: &'a Database, name: &[String; 3], at: Position, reads:
     Ok(table)
 }
 
-fn commit(database: &mut Database, session: &Session, name: &[String; 3], at: Position, rows: Vec<Row>) -> Sql<()> {
+fn commit(
+    database: &mut Database,
+    session: &Session,
+    name: &[String; 3],
+    at: Position,
+    rows: Vec<Row>,
+) -> Sql<()> {
     database.table_mut(name, at)?.committed(rows, session.now / 1000);
     Ok(())
 }

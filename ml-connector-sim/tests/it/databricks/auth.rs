@@ -13,12 +13,16 @@ async fn a_token_is_refused_in_the_words_of_the_token_endpoint() {
     let expected = json!({ "error": "invalid_client", "error_description": "Client authentication failed" });
     assert_eq!((wrong.status, wrong.body), (StatusCode::UNAUTHORIZED, expected.clone()));
     // A secret of Entra does not work here.
-    let entra = bench.token_at("/oidc/v1/token", (&credentials.client_id, &credentials.entra_secret), &[]).await;
+    let entra =
+        bench.token_at("/oidc/v1/token", (&credentials.client_id, &credentials.entra_secret), &[]).await;
     assert_eq!((entra.status, entra.body), (StatusCode::UNAUTHORIZED, expected));
     let scope = bench.token(&[("scope", "everything")]).await;
     assert_eq!((scope.status, &scope.body["error"]), (StatusCode::BAD_REQUEST, &json!("invalid_scope")));
     let grant = bench.token(&[("grant_type", "password")]).await;
-    assert_eq!((grant.status, &grant.body["error"]), (StatusCode::BAD_REQUEST, &json!("unsupported_grant_type")));
+    assert_eq!(
+        (grant.status, &grant.body["error"]),
+        (StatusCode::BAD_REQUEST, &json!("unsupported_grant_type"))
+    );
     // Once refused although all was right: the body has an id.
     bench.lake.tune(|tuning| tuning.false_invalid_clients = 1);
     assert!(bench.token(&[]).await.body["error_id"].is_string());
@@ -53,7 +57,8 @@ async fn entra_gives_tokens_for_its_own_secret_and_tenant() {
 #[tokio::test]
 async fn the_door_answers_with_numbers() {
     let mut bench = Bench::new().await;
-    let none = Request::get(format!("{}/api/2.0/preview/scim/v2/Me", bench.lake.host())).body("".into()).unwrap();
+    let none =
+        Request::get(format!("{}/api/2.0/preview/scim/v2/Me", bench.lake.host())).body("".into()).unwrap();
     let none = send(&bench.transport, none).await.unwrap();
     assert_eq!(refusal(&none).0, 401);
     assert_eq!(none.body["error_code"], 401);
@@ -70,7 +75,9 @@ async fn the_door_answers_with_numbers() {
         let (found, code, text) = refusal(&answer);
         assert_eq!((found, code), (status, status.to_string()));
         assert!(text.starts_with(message), "{text}");
-        assert!(answer.header("x-databricks-reason-phrase").is_some_and(|reason| reason.starts_with(message)));
+        assert!(
+            answer.header("x-databricks-reason-phrase").is_some_and(|reason| reason.starts_with(message))
+        );
     }
     bench.token = bench.lake.credentials().token;
     bench.rows("SELECT 1").await;
@@ -85,7 +92,9 @@ async fn a_blocked_address_looks_like_a_token_error_but_names_the_address() {
     let answer = bench.submit("SELECT 1", json!({})).await;
     let (status, code, message) = refusal(&answer);
     assert_eq!((status, code.as_str()), (403, "403"));
-    assert!(message.starts_with("Source IP address: 203.0.113.7 is blocked by Databricks IP ACL for workspace:"));
+    assert!(
+        message.starts_with("Source IP address: 203.0.113.7 is blocked by Databricks IP ACL for workspace:")
+    );
     assert_eq!(bench.token(&[]).await.status, StatusCode::OK);
     bench.lake.tune(|tuning| tuning.blocks_tokens = true);
     assert!(refusal(&bench.token(&[]).await).2.ends_with("for account"));
@@ -97,14 +106,18 @@ async fn an_account_level_host_wants_the_workspace_named() {
     bench.lake.tune(|tuning| tuning.account_level = true);
     let credentials = bench.lake.credentials();
     let redirect = bench.submit("SELECT 1", json!({})).await;
-    assert_eq!((redirect.status, redirect.header("location")), (StatusCode::FOUND, Some("/login.html?next_url=%2Fapi")));
+    assert_eq!(
+        (redirect.status, redirect.header("location")),
+        (StatusCode::FOUND, Some("/login.html?next_url=%2Fapi"))
+    );
     assert_eq!(bench.token(&[]).await.status, StatusCode::NOT_FOUND);
     let config = bench.get("/.well-known/databricks-config").await.body;
     assert_eq!(config["oidc_endpoint"], format!("{}/oidc/accounts/{{account_id}}", bench.lake.host()));
     let path = format!("/oidc/accounts/{}/v1/token", credentials.account_id);
     let client = (credentials.client_id.as_str(), credentials.client_secret.as_str());
     assert_eq!(bench.token_at(&path, client, &[]).await.status, StatusCode::OK);
-    let mut request = bench.request(Method::POST, "/api/2.0/sql/statements", bench.body("SELECT 1", json!({})));
+    let mut request =
+        bench.request(Method::POST, "/api/2.0/sql/statements", bench.body("SELECT 1", json!({})));
     let workspace = credentials.workspace_id.parse().unwrap();
     request.headers_mut().insert("x-databricks-workspace-id", workspace);
     assert_eq!(send(&bench.transport, request).await.unwrap().body["status"]["state"], "SUCCEEDED");

@@ -54,11 +54,17 @@ async fn a_file_is_put_read_listed_and_deleted() {
     assert_eq!(list["contents"][0]["path"], "/Volumes/main/ml_finance/landing/in voices/x#1.json");
     let full = bench.call(Method::DELETE, &format!("{DIRECTORIES}/in%20voices"), "").await;
     assert_eq!(full.status, StatusCode::BAD_REQUEST);
-    assert_eq!(full.body, recorded(include_str!("../../fixtures/databricks/files_dir_delete_400_not_empty.json")));
+    assert_eq!(
+        full.body,
+        recorded(include_str!("../../fixtures/databricks/files_dir_delete_400_not_empty.json"))
+    );
     assert_eq!(bench.call(Method::DELETE, &file, "").await.status, StatusCode::NO_CONTENT);
     assert_eq!(bench.call(Method::DELETE, &file, "").await.status, StatusCode::NOT_FOUND);
     assert_eq!(bench.call(Method::HEAD, &file, "").await.status, StatusCode::NOT_FOUND);
-    assert_eq!(bench.call(Method::DELETE, &format!("{DIRECTORIES}/in%20voices"), "").await.status, StatusCode::NO_CONTENT);
+    assert_eq!(
+        bench.call(Method::DELETE, &format!("{DIRECTORIES}/in%20voices"), "").await.status,
+        StatusCode::NO_CONTENT
+    );
 }
 
 #[tokio::test]
@@ -66,9 +72,15 @@ async fn an_empty_volume_looks_gone_to_directory_calls_only() {
     let bench = with_volume().await;
     assert_eq!(bench.call(Method::HEAD, DIRECTORIES, "").await.status, StatusCode::NOT_FOUND);
     assert_eq!(refusal(&bench.get(DIRECTORIES).await).2, "The directory being accessed is not found.");
-    assert_eq!(bench.get("/api/2.1/unity-catalog/volumes/main.ml_finance.landing").await.status, StatusCode::OK);
+    assert_eq!(
+        bench.get("/api/2.1/unity-catalog/volumes/main.ml_finance.landing").await.status,
+        StatusCode::OK
+    );
     assert_eq!(bench.call(Method::PUT, DIRECTORIES, "").await.status, StatusCode::NO_CONTENT);
-    assert_eq!(bench.call(Method::PUT, &format!("{FILES}/a.json?overwrite=true"), "{}").await.status, StatusCode::NO_CONTENT);
+    assert_eq!(
+        bench.call(Method::PUT, &format!("{FILES}/a.json?overwrite=true"), "{}").await.status,
+        StatusCode::NO_CONTENT
+    );
     assert_eq!(bench.call(Method::HEAD, DIRECTORIES, "").await.status, StatusCode::OK);
 }
 
@@ -81,7 +93,13 @@ async fn a_long_directory_comes_in_pages() {
     let (mut names, mut token) = (Vec::new(), String::new());
     for _ in 0..3 {
         let page = bench.get(&format!("{DIRECTORIES}?page_size=2&page_token={token}")).await.body;
-        names.extend(page["contents"].as_array().unwrap().iter().map(|entry| entry["name"].as_str().unwrap().to_owned()));
+        names.extend(
+            page["contents"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|entry| entry["name"].as_str().unwrap().to_owned()),
+        );
         token = page["next_page_token"].as_str().unwrap_or_default().to_owned();
     }
     assert_eq!((names.join(" "), token), ("0.json 1.json 2.json 3.json 4.json".to_owned(), String::new()));

@@ -106,7 +106,8 @@ impl Bench {
 }
 
 fn url_encoded(fields: &[(&str, &str)]) -> String {
-    let fields: Vec<_> = fields.iter().map(|(name, value)| format!("{name}={}", value.replace('/', "%2F"))).collect();
+    let fields: Vec<_> =
+        fields.iter().map(|(name, value)| format!("{name}={}", value.replace('/', "%2F"))).collect();
     fields.join("&")
 }
 
@@ -123,7 +124,8 @@ fn refusal(answer: &Answered) -> (u16, String, String) {
 async fn an_unknown_path_says_so() {
     let bench = Bench::new().await;
     let answer = bench.call(Method::POST, "/api/2.0/sql/statements/execute", "{}").await;
-    let expected = (404, "ENDPOINT_NOT_FOUND".to_owned(), "No API found for 'POST /sql/statements/execute'".to_owned());
+    let expected =
+        (404, "ENDPOINT_NOT_FOUND".to_owned(), "No API found for 'POST /sql/statements/execute'".to_owned());
     assert_eq!(refusal(&answer), expected);
     assert!(answer.header("x-request-id").is_some());
 }

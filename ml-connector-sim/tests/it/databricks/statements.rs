@@ -41,7 +41,10 @@ async fn a_bad_request_runs_nothing() {
         (json!({ "warehouse_id": "00ff" }), "Warehouse 00ff does not exist"),
         (json!({ "format": "ARROW_STREAM" }), "The format is supported only with EXTERNAL_LINKS."),
         (json!({ "parameters": many }), "A statement takes at most 255 parameters."),
-        (json!({ "parameters": [{ "name": "b", "value": "x".repeat(1_000_001) }] }), "The values of all parameters"),
+        (
+            json!({ "parameters": [{ "name": "b", "value": "x".repeat(1_000_001) }] }),
+            "The values of all parameters",
+        ),
         (json!({ "parameters": [{ "name": "b", "type": "ARRAY<INT>", "value": "1" }] }), "Unsupported type"),
         (json!({ "parameters": [{ "name": "b" }, { "name": "b" }] }), "The parameter b is given twice."),
         (json!({ "statement": "x".repeat((16 << 20) + 1) }), "The statement exceeds"),
@@ -63,14 +66,29 @@ async fn a_bad_request_runs_nothing() {
 async fn a_failed_statement_is_a_200() {
     let bench = Bench::new().await;
     for (statement, message, sql_state) in [
-        ("INSER INTO t VALUES (1)", "\n[PARSE_SYNTAX_ERROR] Syntax error at or near 'INSER'. SQLSTATE: 42601 (line 1, pos 0)\n\n== SQL ==\nINSER INTO t VALUES (1)\n^^^\n", "42601"),
-        ("SELECT * FROM nope", "[TABLE_OR_VIEW_NOT_FOUND] The table or view `main`.`ml_finance`.`nope` cannot be found. Verify the spelling and correctness of the schema and catalog. SQLSTATE: 42P01; line 1 pos 14", "42P01"),
-        ("SELECT CAST('twelve' AS DECIMAL(18,4))", "[CAST_INVALID_INPUT] The value 'twelve' of the type \"STRING\" cannot be cast to \"DECIMAL(18,4)\" because it is malformed. Correct the value as per the syntax, or change its target type. Use `try_cast` to tolerate malformed input and return NULL instead. SQLSTATE: 22018", "22018"),
+        (
+            "INSER INTO t VALUES (1)",
+            "\n[PARSE_SYNTAX_ERROR] Syntax error at or near 'INSER'. SQLSTATE: 42601 (line 1, pos 0)\n\n== SQL ==\nINSER INTO t VALUES (1)\n^^^\n",
+            "42601",
+        ),
+        (
+            "SELECT * FROM nope",
+            "[TABLE_OR_VIEW_NOT_FOUND] The table or view `main`.`ml_finance`.`nope` cannot be found. Verify the spelling and correctness of the schema and catalog. SQLSTATE: 42P01; line 1 pos 14",
+            "42P01",
+        ),
+        (
+            "SELECT CAST('twelve' AS DECIMAL(18,4))",
+            "[CAST_INVALID_INPUT] The value 'twelve' of the type \"STRING\" cannot be cast to \"DECIMAL(18,4)\" because it is malformed. Correct the value as per the syntax, or change its target type. Use `try_cast` to tolerate malformed input and return NULL instead. SQLSTATE: 22018",
+            "22018",
+        ),
     ] {
         let answer = bench.submit(statement, json!({})).await;
         assert_eq!(answer.status, StatusCode::OK);
         let error = json!({ "error_code": "BAD_REQUEST", "message": message });
-        assert_eq!(answer.body["status"], json!({ "state": "FAILED", "error": error, "sql_state": sql_state }));
+        assert_eq!(
+            answer.body["status"],
+            json!({ "state": "FAILED", "error": error, "sql_state": sql_state })
+        );
     }
     bench.lake.tune(|tuning| tuning.sql_state = SqlStatePlace::Inside);
     assert_eq!(bench.submit("SELECT x", json!({})).await.body["status"]["error"]["sql_state"], "42703");
@@ -85,7 +103,8 @@ async fn the_sheets_upsert_writes_once_however_often_it_runs() {
     let body = merged(&bench).await;
     assert_eq!(body["manifest"], {
         let recorded: Value =
-            serde_json::from_str(include_str!("../../fixtures/databricks/statement_succeeded_merge.json")).unwrap();
+            serde_json::from_str(include_str!("../../fixtures/databricks/statement_succeeded_merge.json"))
+                .unwrap();
         recorded["manifest"].clone()
     });
     assert_eq!(body["result"]["data_array"], json!([["1", "0", "0", "1"]]));
@@ -120,7 +139,10 @@ async fn a_closed_answer_carries_the_result_and_is_forgotten() {
     let bench = with_table().await;
     bench.lake.tune(|tuning| tuning.closed_at_once = true);
     let body = merged(&bench).await;
-    assert_eq!((&body["status"]["state"], &body["result"]["data_array"]), (&json!("CLOSED"), &json!([["1", "0", "0", "1"]])));
+    assert_eq!(
+        (&body["status"]["state"], &body["result"]["data_array"]),
+        (&json!("CLOSED"), &json!([["1", "0", "0", "1"]]))
+    );
     assert_eq!(refusal(&bench.poll(&body["statement_id"]).await).0, 404);
 }
 
@@ -140,7 +162,10 @@ async fn a_stopped_warehouse_starts_and_the_statement_waits() {
     let done = bench.poll(&body["statement_id"]).await.body;
     let recorded: Value =
         serde_json::from_str(include_str!("../../fixtures/databricks/statement_succeeded_ddl.json")).unwrap();
-    assert_eq!((&done["status"], &done["manifest"], &done["result"]), (&recorded["status"], &recorded["manifest"], &recorded["result"]));
+    assert_eq!(
+        (&done["status"], &done["manifest"], &done["result"]),
+        (&recorded["status"], &recorded["manifest"], &recorded["result"])
+    );
     // 12 hours later nobody knows it.
     bench.clock.advance(Duration::from_secs(12 * 3600));
     bench.lake.rotate_secret("dose-other");
@@ -162,18 +187,27 @@ async fn a_warehouse_may_refuse_with_400_and_may_never_start() {
     let path = format!("/api/2.0/sql/warehouses/{}", bench.lake.credentials().warehouse_id);
     assert_eq!(bench.get(&path).await.body["state"], "STOPPED");
     bench.lake.warehouse(|warehouse| {
-        warehouse.start_failure = Some(("QUOTA_EXCEEDED".to_owned(), "Current Limit: 10, Additional Required: 32".to_owned()));
+        warehouse.start_failure =
+            Some(("QUOTA_EXCEEDED".to_owned(), "Current Limit: 10, Additional Required: 32".to_owned()));
     });
     assert_eq!(bench.call(Method::POST, &format!("{path}/start"), "{}").await.status, StatusCode::OK);
     let body = bench.submit("SELECT 1", json!({ "wait_timeout": "0s" })).await.body;
     bench.clock.advance(Duration::from_secs(3000));
     assert_eq!(bench.poll(&body["statement_id"]).await.body["status"]["state"], "PENDING");
     let shown = bench.get(&path).await.body;
-    assert_eq!((&shown["state"], &shown["health"]["failure_reason"]["code"]), (&json!("STARTING"), &json!("QUOTA_EXCEEDED")));
+    assert_eq!(
+        (&shown["state"], &shown["health"]["failure_reason"]["code"]),
+        (&json!("STARTING"), &json!("QUOTA_EXCEEDED"))
+    );
     bench.lake.warehouse(|warehouse| warehouse.start_failure = None);
     assert_eq!(bench.poll(&body["statement_id"]).await.body["status"]["state"], "SUCCEEDED");
-    bench.lake.warehouse(|warehouse| warehouse.start_refused = Some("The free compute of today is used up.".to_owned()));
-    assert_eq!(bench.call(Method::POST, &format!("{path}/start"), "{}").await.status, StatusCode::BAD_REQUEST);
+    bench.lake.warehouse(|warehouse| {
+        warehouse.start_refused = Some("The free compute of today is used up.".to_owned())
+    });
+    assert_eq!(
+        bench.call(Method::POST, &format!("{path}/start"), "{}").await.status,
+        StatusCode::BAD_REQUEST
+    );
     bench.lake.warehouse(|warehouse| warehouse.kind = "REALTIME".to_owned());
     assert_eq!(bench.rows("SELECT 1").await, json!([["1"]]));
     assert_eq!(bench.submit("CREATE TABLE t (a INT)", json!({})).await.body["status"]["state"], "FAILED");
@@ -194,7 +228,12 @@ async fn statements_that_overlap_on_one_table_conflict() {
     assert_eq!(bench.poll(&first["statement_id"]).await.body["status"]["state"], "SUCCEEDED");
     let conflict = bench.poll(&second["statement_id"]).await.body;
     assert_eq!(conflict["status"]["sql_state"], "2D521");
-    assert!(conflict["status"]["error"]["message"].as_str().unwrap().starts_with("[DELTA_CONCURRENT_APPEND.WITHOUT_HINT] "));
+    assert!(
+        conflict["status"]["error"]["message"]
+            .as_str()
+            .unwrap()
+            .starts_with("[DELTA_CONCURRENT_APPEND.WITHOUT_HINT] ")
+    );
     bench.lake.tune(|tuning| {
         tuning.execution = Duration::ZERO;
         tuning.conflicts = 2;
@@ -207,7 +246,9 @@ async fn statements_that_overlap_on_one_table_conflict() {
 async fn a_cancelled_statement_does_nothing_unless_it_has_ended() {
     let bench = Bench::new().await;
     bench.lake.tune(|tuning| tuning.execution = Duration::from_secs(60));
-    let canceled = bench.submit("CREATE TABLE a (x INT)", json!({ "wait_timeout": "5s", "on_wait_timeout": "CANCEL" })).await;
+    let canceled = bench
+        .submit("CREATE TABLE a (x INT)", json!({ "wait_timeout": "5s", "on_wait_timeout": "CANCEL" }))
+        .await;
     assert_eq!(canceled.body["status"]["state"], "CANCELED");
     let body = bench.submit("CREATE TABLE b (x INT)", json!({ "wait_timeout": "0s" })).await.body;
     let cancel = format!("/api/2.0/sql/statements/{}/cancel", body["statement_id"].as_str().unwrap());
@@ -236,21 +277,35 @@ async fn a_planted_failure_may_come_after_the_commit() {
 async fn a_result_comes_in_chunks() {
     let bench = Bench::new().await;
     bench.lake.tune(|tuning| tuning.chunk_rows = 2);
-    let body = bench.submit("SELECT CAST(id AS BIGINT) AS id FROM VALUES (0), (1), (2), (3) AS v(id)", json!({})).await.body;
+    let body = bench
+        .submit("SELECT CAST(id AS BIGINT) AS id FROM VALUES (0), (1), (2), (3) AS v(id)", json!({}))
+        .await
+        .body;
     let mut recorded: Value =
-        serde_json::from_str(include_str!("../../fixtures/databricks/statement_succeeded_two_chunks.json")).unwrap();
+        serde_json::from_str(include_str!("../../fixtures/databricks/statement_succeeded_two_chunks.json"))
+            .unwrap();
     recorded["statement_id"] = body["statement_id"].clone();
     let id = body["statement_id"].as_str().unwrap().to_owned();
     recorded["result"]["next_chunk_internal_link"] =
         format!("/api/2.0/sql/statements/{id}/result/chunks/1?row_offset=2").into();
     assert_eq!(body, recorded);
-    let chunk: Value = serde_json::from_str(include_str!("../../fixtures/databricks/statement_chunk_1.json")).unwrap();
-    assert_eq!(bench.get(&format!("/api/2.0/sql/statements/{id}/result/chunks/1?row_offset=2")).await.body, chunk);
-    assert_eq!(bench.get(&format!("/api/2.0/sql/statements/{id}/result/chunks/2")).await.status, StatusCode::BAD_REQUEST);
+    let chunk: Value =
+        serde_json::from_str(include_str!("../../fixtures/databricks/statement_chunk_1.json")).unwrap();
+    assert_eq!(
+        bench.get(&format!("/api/2.0/sql/statements/{id}/result/chunks/1?row_offset=2")).await.body,
+        chunk
+    );
+    assert_eq!(
+        bench.get(&format!("/api/2.0/sql/statements/{id}/result/chunks/2")).await.status,
+        StatusCode::BAD_REQUEST
+    );
     let none = bench.submit("SELECT 1 AS a WHERE false", json!({})).await.body;
     assert_eq!((&none["manifest"]["total_chunk_count"], &none["result"]), (&json!(0), &json!({})));
     let cut = bench.submit("SELECT * FROM VALUES (0), (1) AS v(id)", json!({ "row_limit": 1 })).await.body;
-    assert_eq!((&cut["manifest"]["truncated"], &cut["manifest"]["total_row_count"]), (&json!(true), &json!(1)));
+    assert_eq!(
+        (&cut["manifest"]["truncated"], &cut["manifest"]["total_row_count"]),
+        (&json!(true), &json!(1))
+    );
 }
 
 #[tokio::test]

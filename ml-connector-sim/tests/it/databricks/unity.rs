@@ -9,10 +9,18 @@ const UNITY: &str = "/api/2.1/unity-catalog";
 async fn what_is_not_there_is_named() {
     let bench = Bench::new().await;
     for (path, code, message) in [
-        ("tables/main.ml_finance.nope", "TABLE_DOES_NOT_EXIST", "Table 'main.ml_finance.nope' does not exist."),
+        (
+            "tables/main.ml_finance.nope",
+            "TABLE_DOES_NOT_EXIST",
+            "Table 'main.ml_finance.nope' does not exist.",
+        ),
         ("schemas/main.nope", "SCHEMA_DOES_NOT_EXIST", "Schema 'main.nope' does not exist."),
         ("catalogs/nope", "CATALOG_DOES_NOT_EXIST", "Catalog 'nope' does not exist."),
-        ("volumes/main.ml_finance.nope", "VOLUME_DOES_NOT_EXIST", "Volume 'main.ml_finance.nope' does not exist."),
+        (
+            "volumes/main.ml_finance.nope",
+            "VOLUME_DOES_NOT_EXIST",
+            "Volume 'main.ml_finance.nope' does not exist.",
+        ),
     ] {
         let answer = bench.get(&format!("{UNITY}/{path}")).await;
         assert_eq!(refusal(&answer), (404, code.to_owned(), message.to_owned()));
@@ -25,13 +33,19 @@ async fn what_is_not_there_is_named() {
 async fn a_table_shows_its_columns_and_what_is_put_on_it() {
     let bench = Bench::new().await;
     bench.rows("CREATE TABLE inv (`_Id` STRING NOT NULL COMMENT 'key', total DECIMAL(18,4), lines ARRAY<STRUCT<n: INT>>) CLUSTER BY (_id) COMMENT 'all' TBLPROPERTIES ('delta.enableChangeDataFeed' = 'true')").await;
-    bench.lake.set_row_filter("main.ml_finance.inv", Some(("main.sec.only_mine", "_id <> 'hidden'"))).unwrap();
+    bench
+        .lake
+        .set_row_filter("main.ml_finance.inv", Some(("main.sec.only_mine", "_id <> 'hidden'")))
+        .unwrap();
     bench.lake.set_mask("main.ml_finance.inv", "_id", Some(("main.sec.mask", "'***'"))).unwrap();
     let table = bench.get(&format!("{UNITY}/tables/main.ml_finance.INV")).await.body;
     assert_eq!(table["columns"][0]["name"], "_Id");
     assert_eq!(table["columns"][0]["nullable"], false);
     assert_eq!(table["columns"][0]["mask"]["function_name"], "main.sec.mask");
-    assert_eq!((&table["columns"][1]["type_text"], &table["columns"][1]["type_scale"]), (&json!("decimal(18,4)"), &json!(4)));
+    assert_eq!(
+        (&table["columns"][1]["type_text"], &table["columns"][1]["type_scale"]),
+        (&json!("decimal(18,4)"), &json!(4))
+    );
     assert_eq!(table["columns"][2]["type_text"], "array<struct<n:int>>");
     assert_eq!(table["row_filter"]["function_name"], "main.sec.only_mine");
     assert_eq!(table["properties"]["delta.enableChangeDataFeed"], "true");

@@ -27,7 +27,10 @@ impl Parser<'_> {
                 self.expect_keywords("AS")?;
                 Ok(Statement::CreateView { name, replace, if_not_exists, query: self.query()? })
             }
-            _ => Err(SqlError::unsupported(format_args!("CREATE{} {kind}", if replace { " OR REPLACE" } else { "" }))),
+            _ => Err(SqlError::unsupported(format_args!(
+                "CREATE{} {kind}",
+                if replace { " OR REPLACE" } else { "" }
+            ))),
         }
     }
 
@@ -77,7 +80,10 @@ impl Parser<'_> {
                 table.comment = Some(self.text()?);
             } else if self.keywords("TBLPROPERTIES") {
                 table.properties = self.properties()?;
-            } else if ["PARTITIONED", "LOCATION", "OPTIONS", "WITH", "AS"].iter().any(|word| self.is_keyword(word)) {
+            } else if ["PARTITIONED", "LOCATION", "OPTIONS", "WITH", "AS"]
+                .iter()
+                .any(|word| self.is_keyword(word))
+            {
                 return Err(SqlError::unsupported(format_args!("CREATE TABLE ... {}", self.token().shown())));
             } else {
                 return Ok(Statement::CreateTable(table));
@@ -104,14 +110,21 @@ impl Parser<'_> {
     }
 
     fn column_definition(&mut self) -> Sql<ColumnDefinition> {
-        let mut column =
-            ColumnDefinition { name: self.identifier()?, ty: self.data_type()?, not_null: false, comment: None };
+        let mut column = ColumnDefinition {
+            name: self.identifier()?,
+            ty: self.data_type()?,
+            not_null: false,
+            comment: None,
+        };
         loop {
             if self.keywords("NOT NULL") {
                 column.not_null = true;
             } else if self.keywords("COMMENT") {
                 column.comment = Some(self.text()?);
-            } else if ["DEFAULT", "GENERATED", "MASK", "COLLATE", "PRIMARY", "CONSTRAINT"].iter().any(|word| self.is_keyword(word)) {
+            } else if ["DEFAULT", "GENERATED", "MASK", "COLLATE", "PRIMARY", "CONSTRAINT"]
+                .iter()
+                .any(|word| self.is_keyword(word))
+            {
                 return Err(SqlError::unsupported(format_args!("{} in a column", self.token().shown())));
             } else {
                 return Ok(column);
@@ -139,7 +152,11 @@ impl Parser<'_> {
     }
 
     fn property_key(&mut self) -> Sql<String> {
-        if matches!(self.token(), Token::Text(_)) { self.text() } else { self.dotted().map(|parts| parts.join(".")) }
+        if matches!(self.token(), Token::Text(_)) {
+            self.text()
+        } else {
+            self.dotted().map(|parts| parts.join("."))
+        }
     }
 
     pub(super) fn drop_statement(&mut self) -> Sql<Statement> {
@@ -225,7 +242,10 @@ impl Parser<'_> {
 
     pub(super) fn describe(&mut self) -> Sql<Statement> {
         self.advance();
-        if ["SCHEMA", "CATALOG", "VOLUME", "HISTORY", "DETAIL", "QUERY"].iter().any(|word| self.is_keyword(word)) {
+        if ["SCHEMA", "CATALOG", "VOLUME", "HISTORY", "DETAIL", "QUERY"]
+            .iter()
+            .any(|word| self.is_keyword(word))
+        {
             return Err(SqlError::unsupported(format_args!("DESCRIBE {}", self.token().shown())));
         }
         self.keywords("TABLE");

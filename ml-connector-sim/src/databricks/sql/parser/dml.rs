@@ -58,7 +58,8 @@ impl Parser<'_> {
         self.expect_keywords("USING")?;
         let at = self.position();
         let source = self.relation()?;
-        if let Relation::Table { alias: Some(alias), .. } | Relation::Query { alias: Some(alias), .. } = &source
+        if let Relation::Table { alias: Some(alias), .. } | Relation::Query { alias: Some(alias), .. } =
+            &source
             && !alias.columns.is_empty()
         {
             let sentence = "Column aliases are not allowed in MERGE.";
@@ -73,7 +74,9 @@ impl Parser<'_> {
             if clauses.iter().any(|earlier| earlier.when == clause.when && earlier.condition.is_none()) {
                 let (class, kind) = match clause.when {
                     When::Matched => ("NON_LAST_MATCHED_CLAUSE_OMIT_CONDITION", "MATCHED"),
-                    When::NotMatched => ("NON_LAST_NOT_MATCHED_BY_TARGET_CLAUSE_OMIT_CONDITION", "NOT MATCHED"),
+                    When::NotMatched => {
+                        ("NON_LAST_NOT_MATCHED_BY_TARGET_CLAUSE_OMIT_CONDITION", "NOT MATCHED")
+                    }
                     When::NotMatchedBySource => {
                         ("NON_LAST_NOT_MATCHED_BY_SOURCE_CLAUSE_OMIT_CONDITION", "NOT MATCHED BY SOURCE")
                     }
@@ -133,7 +136,11 @@ impl Parser<'_> {
             return Err(SqlError::new(
                 "INSERT_COLUMN_ARITY_MISMATCH",
                 "21S01",
-                format!("Cannot write: {} columns are named, but {} values are given.", names.len(), values.len()),
+                format!(
+                    "Cannot write: {} columns are named, but {} values are given.",
+                    names.len(),
+                    values.len()
+                ),
             ));
         }
         let assign = |((at, column), value)| Assignment { column, value, at };

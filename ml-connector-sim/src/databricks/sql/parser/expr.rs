@@ -277,7 +277,9 @@ impl Parser<'_> {
             return self.call(function, at);
         }
         let mut parts = vec![self.identifier()?];
-        while self.token() == &Token::Symbol(".") && matches!(self.ahead(1), Token::Word(_) | Token::Quoted(_)) {
+        while self.token() == &Token::Symbol(".")
+            && matches!(self.ahead(1), Token::Word(_) | Token::Quoted(_))
+        {
             self.advance();
             parts.push(self.identifier()?);
         }
@@ -288,8 +290,11 @@ impl Parser<'_> {
         self.expect("(")?;
         let star = self.eat("*");
         let distinct = !star && self.keywords("DISTINCT");
-        let args =
-            if star || self.token() == &Token::Symbol(")") { Vec::new() } else { self.comma_separated(Self::expr)? };
+        let args = if star || self.token() == &Token::Symbol(")") {
+            Vec::new()
+        } else {
+            self.comma_separated(Self::expr)?
+        };
         self.expect(")")?;
         if self.is_keyword("FILTER") {
             return Err(SqlError::unsupported("FILTER of an aggregate"));
@@ -301,7 +306,8 @@ impl Parser<'_> {
     fn window(&mut self) -> Sql<Window> {
         let partition_by =
             if self.keywords("PARTITION BY") { self.comma_separated(Self::expr)? } else { Vec::new() };
-        let order_by = if self.keywords("ORDER BY") { self.comma_separated(Self::order)? } else { Vec::new() };
+        let order_by =
+            if self.keywords("ORDER BY") { self.comma_separated(Self::order)? } else { Vec::new() };
         if self.is_keyword("ROWS") || self.is_keyword("RANGE") {
             return Err(SqlError::unsupported("window frames"));
         }
@@ -328,7 +334,36 @@ impl Parser<'_> {
 
 /// Words that end an expression, and that are no alias without AS.
 pub(super) const RESERVED: [&str; 32] = [
-    "FROM", "WHERE", "GROUP", "HAVING", "QUALIFY", "ORDER", "LIMIT", "OFFSET", "ON", "USING", "WHEN", "THEN", "ELSE",
-    "END", "SET", "VALUES", "JOIN", "LEFT", "RIGHT", "FULL", "INNER", "CROSS", "UNION", "INTERSECT", "EXCEPT",
-    "LATERAL", "AS", "AND", "OR", "NOT", "SELECT", "WINDOW",
+    "FROM",
+    "WHERE",
+    "GROUP",
+    "HAVING",
+    "QUALIFY",
+    "ORDER",
+    "LIMIT",
+    "OFFSET",
+    "ON",
+    "USING",
+    "WHEN",
+    "THEN",
+    "ELSE",
+    "END",
+    "SET",
+    "VALUES",
+    "JOIN",
+    "LEFT",
+    "RIGHT",
+    "FULL",
+    "INNER",
+    "CROSS",
+    "UNION",
+    "INTERSECT",
+    "EXCEPT",
+    "LATERAL",
+    "AS",
+    "AND",
+    "OR",
+    "NOT",
+    "SELECT",
+    "WINDOW",
 ];

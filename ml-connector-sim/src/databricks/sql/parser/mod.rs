@@ -86,7 +86,11 @@ impl<'a> Parser<'a> {
 
     fn statement(&mut self) -> Sql<Statement> {
         let Token::Word(first) = self.token().clone() else {
-            return if self.token() == &Token::Symbol("(") { self.query().map(Statement::Query) } else { Err(self.wrong()) };
+            return if self.token() == &Token::Symbol("(") {
+                self.query().map(Statement::Query)
+            } else {
+                Err(self.wrong())
+            };
         };
         match first.to_ascii_uppercase().as_str() {
             "SELECT" | "WITH" | "VALUES" => self.query().map(Statement::Query),
@@ -99,11 +103,10 @@ impl<'a> Parser<'a> {
             "MERGE" => self.merge(),
             "DESCRIBE" | "DESC" => self.describe(),
             "SHOW" => self.show(),
-            known @ ("COPY" | "OPTIMIZE" | "VACUUM" | "GRANT" | "REVOKE" | "TRUNCATE" | "USE" | "SET" | "BEGIN"
-            | "EXPLAIN" | "ANALYZE" | "REFRESH" | "RESTORE" | "CALL" | "EXECUTE" | "DECLARE" | "COMMENT"
-            | "MSCK" | "CACHE" | "LIST" | "PUT" | "GET" | "REMOVE" | "TABLE" | "FROM") => {
-                Err(SqlError::unsupported(format_args!("{known}")))
-            }
+            known @ ("COPY" | "OPTIMIZE" | "VACUUM" | "GRANT" | "REVOKE" | "TRUNCATE" | "USE" | "SET"
+            | "BEGIN" | "EXPLAIN" | "ANALYZE" | "REFRESH" | "RESTORE" | "CALL" | "EXECUTE"
+            | "DECLARE" | "COMMENT" | "MSCK" | "CACHE" | "LIST" | "PUT" | "GET" | "REMOVE"
+            | "TABLE" | "FROM") => Err(SqlError::unsupported(format_args!("{known}"))),
             _ => Err(self.wrong()),
         }
     }

@@ -24,7 +24,8 @@ impl Parser<'_> {
             let all = self.keywords("ALL");
             body = Body::Union { left: Box::new(body), right: Box::new(self.body()?), all };
         }
-        let order_by = if self.keywords("ORDER BY") { self.comma_separated(Self::order)? } else { Vec::new() };
+        let order_by =
+            if self.keywords("ORDER BY") { self.comma_separated(Self::order)? } else { Vec::new() };
         let limit = if self.keywords("LIMIT") { Some(self.expr()?) } else { None };
         let offset = if self.keywords("OFFSET") { Some(self.expr()?) } else { None };
         Ok(Query { with, body, order_by, limit, offset })
@@ -87,11 +88,17 @@ impl Parser<'_> {
     fn item(&mut self) -> Sql<Item> {
         let at = self.position();
         if self.eat("*") {
-            return if self.is_keyword("EXCEPT") { Err(SqlError::unsupported("* EXCEPT")) } else { Ok(Item::All(Vec::new(), at)) };
+            return if self.is_keyword("EXCEPT") {
+                Err(SqlError::unsupported("* EXCEPT"))
+            } else {
+                Ok(Item::All(Vec::new(), at))
+            };
         }
         // `t.*` and `catalog.schema.t.*`
         let mut names = 0;
-        while matches!(self.ahead(2 * names), Token::Word(_) | Token::Quoted(_)) && self.ahead(2 * names + 1) == &Token::Symbol(".") {
+        while matches!(self.ahead(2 * names), Token::Word(_) | Token::Quoted(_))
+            && self.ahead(2 * names + 1) == &Token::Symbol(".")
+        {
             names += 1;
             if self.ahead(2 * names) == &Token::Symbol("*") {
                 let mut parts = Vec::new();
@@ -130,7 +137,10 @@ impl Parser<'_> {
             } else if self.keywords("INNER JOIN") || self.keywords("JOIN") {
                 (JoinKind::Inner, true)
             } else if ["LEFT", "RIGHT", "FULL"].iter().any(|word| self.is_keyword(word)) {
-                return Err(SqlError::unsupported(format_args!("{} joins of this kind", self.token().shown())));
+                return Err(SqlError::unsupported(format_args!(
+                    "{} joins of this kind",
+                    self.token().shown()
+                )));
             } else {
                 return Ok(left);
             };
