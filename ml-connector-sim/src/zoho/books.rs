@@ -295,6 +295,16 @@ impl Books {
         Party { id, name: name.to_owned() }
     }
 
+    /// The name of a contact, or of a party that a document named.
+    pub(super) fn party_name(&self, id: &str) -> Option<String> {
+        self.parties.iter().find(|(_, known)| *known == id).map(|(name, _)| name.clone())
+    }
+
+    /// Whether a number is taken.
+    pub(super) fn has_number(&self, entity: Entity, number: &str) -> bool {
+        self.documents.values().any(|document| document.entity == entity && document.number == number)
+    }
+
     pub(super) fn happened(&mut self, entity: Entity, id: &str, how: How) {
         self.changes.push(Happened { entity, id: id.to_owned(), how });
     }

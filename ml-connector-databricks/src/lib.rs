@@ -1,0 +1,1 @@
+//! Databricks: a sink that keeps Delta tables.

@@ -1,0 +1,1 @@
+//! Exact Online: a source of invoices, orders, journal entries, payments and costs.

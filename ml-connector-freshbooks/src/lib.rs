@@ -1,0 +1,1 @@
+//! FreshBooks: a source of invoices, payments, bills and expenses.
