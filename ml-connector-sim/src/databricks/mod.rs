@@ -2,11 +2,25 @@
 //!
 //! Statements are really executed, by a closed grammar on tables in memory. What lies outside the grammar fails with the
 //! class `SIM_UNSUPPORTED`, so that no test passes by it.
+//!
+//! **The grammar**: CREATE TABLE, SCHEMA, VOLUME and VIEW; DROP of them; ALTER TABLE (columns, types that widen, NOT NULL,
+//! comments, properties, clustering, CHECK); INSERT, UPDATE, DELETE, MERGE; SELECT with WITH, JOIN, LATERAL VIEW, GROUP BY,
+//! HAVING, QUALIFY, UNION, ORDER BY, LIMIT; `from_json` and `explode`; `read_files` of JSON; `information_schema.tables` and
+//! `.columns`; DESCRIBE and SHOW; named parameters and IDENTIFIER.
+//!
+//! **Enforced**: types, ANSI casts, decimals of 38 digits, zones, NOT NULL and CHECK, MERGE's rules, privileges, row filters
+//! and masks, conflicts of statements that overlap, limits of statements, parameters and inline results, warehouses that
+//! start, refuse or only read, tokens of three kinds, volumes.
+//!
+//! **Not enforced**: EXTERNAL_LINKS, Arrow and CSV are refused; sessions, COPY INTO, transactions and compressed files are
+//! missing; a nested field's NOT NULL is read over; PRIMARY KEY is refused; there is one principal. MERGE counts several
+//! matches by ON alone, as before DBR 16.1.
 
 mod answer;
 mod auth;
 mod config;
 mod files;
+mod results;
 mod sql;
 mod statements;
 mod unity;

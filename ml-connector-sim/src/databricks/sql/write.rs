@@ -8,8 +8,9 @@ use super::{
     error::{Sql, SqlError, quoted},
     eval::{Bound, Frame, Typed},
     lexer::Position,
+    matching::Matcher,
     read::{self, Policies},
-    select::{Matcher, Reader, Rows},
+    select::{Reader, Rows},
     types::{DataType, Value},
 };
 
