@@ -24,6 +24,8 @@ pub(super) struct Books {
     pub(super) plain: BTreeMap<String, Plain>,
     /// Whether payments received have the filter that is not documented for them.
     pub(super) filters_payments: bool,
+    /// Whether rows of payments received leave their currency out, as recorded.
+    pub(super) bare_payment_rows: bool,
     parties: BTreeMap<String, String>,
     /// What happened since it was last taken: workflow rules look at it.
     pub(super) changes: Vec<Happened>,
@@ -57,6 +59,7 @@ impl Books {
             payments: BTreeMap::new(),
             plain: BTreeMap::new(),
             filters_payments: false,
+            bare_payment_rows: false,
             parties: BTreeMap::new(),
             changes: Vec::new(),
             drawn: 0,

@@ -81,8 +81,9 @@ pub(super) fn payment_row(books: &Books, payment: &Payment) -> Fields {
         Entity::VendorPayment => row.set("bill_numbers", numbers),
         _ => {
             row.set("invoice_numbers", numbers);
-            // Recorded: rows of payments received name no currency; they are in the organization's.
-            row.remove("currency_code");
+            if books.bare_payment_rows {
+                row.remove("currency_code");
+            }
         }
     }
     row
