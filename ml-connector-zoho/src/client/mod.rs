@@ -14,9 +14,9 @@ use ml_connector_core::{
     Context, Error, ErrorKind, Result, Retry, Scope, Timestamp,
     auth::Authenticator,
     config::below,
-    decode::{self, Decoded, Envelope, LeftOut, Object, Row},
+    decode::{self, Decoded, LeftOut, Object, Row},
     error_context,
-    http::{Answer, Call, Client},
+    http::{Answer, Call, Client, Envelope},
     model::{Currency, Record},
     rate::{Budget, Cost, Quota, QuotaKey},
 };
@@ -285,7 +285,7 @@ impl BooksClient {
         let number = |name| answer.header(name).and_then(|text| text.trim().parse::<u32>().ok());
         let left = error::day_left(answer).map(|left| answer.received_at + left);
         let remaining = number("x-rate-limit-remaining").zip(left);
-        self.budget.report_day(ctx, number("x-rate-limit-limit"), remaining).await;
+        self.budget.report_day(ctx.limiter(), number("x-rate-limit-limit"), remaining, ctx.now()).await;
     }
 }
 
