@@ -1,6 +1,6 @@
 //! Where changes come from.
 
-use std::{fmt::Debug, time::Duration};
+use std::{fmt::Debug, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -10,8 +10,8 @@ use crate::{
     Context, Result, Timestamp,
     auth::OAuth2,
     model::{
-        AccountKey, Affinity, ConnectionId, EndpointId, Intake, Page, PollMode, Prompt, Resolution, Signal,
-        Upkeep, Zone,
+        AccountKey, Affinity, Columns, ConnectionId, EndpointId, Intake, Page, PollMode, Prompt, Resolution,
+        Signal, Upkeep, Zone,
     },
     snapshot::Snapshot,
 };
@@ -57,6 +57,8 @@ pub struct SourceInfo {
     /// what it knew: for a source that is itself the truth about its records. Several observations of one record in
     /// one resolution then follow one another, each a change of its own.
     pub keeps_raw: bool,
+    /// What its records look like as tables, for sinks that keep some: one for each kind.
+    pub columns: Vec<Arc<Columns>>,
 }
 
 impl SourceInfo {
@@ -80,6 +82,7 @@ impl SourceInfo {
             tokens: None,
             outcomes: false,
             keeps_raw: false,
+            columns: Vec::new(),
             connection,
         }
     }

@@ -1,15 +1,18 @@
 //! What flows through the connector: signals, records, events, deliveries.
 
+mod columns;
 mod delivery;
 mod event;
 mod id;
 mod local;
 mod money;
+mod raw;
 mod record;
 mod signal;
 mod time;
 mod time_of_day;
 
+pub use columns::{Column, ColumnType, Columns, Fields, Value};
 pub use delivery::{Delivery, DeliveryId, Destination, Ended, Fate, Follow, Lookup, Plan, Receipt, Root};
 pub use event::{Change, Event, EventType, Origin};
 pub(crate) use id::text_id;
