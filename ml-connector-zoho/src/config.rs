@@ -14,7 +14,7 @@ use url::Url;
 use crate::{
     DataCenter, SYSTEM, ZohoBooks, auth,
     client::BooksClient,
-    models::{Site, feed_of},
+    models::{Site, columns, feed_of},
     source::Parts,
     subscriptions::Subscriptions,
     webhook::Webhook,
@@ -433,6 +433,7 @@ fn info(config: &Config) -> Result<SourceInfo> {
     if info.feeds.is_empty() {
         return Err(missing("resources"));
     }
+    info.columns = columns();
     Ok(info)
 }
 

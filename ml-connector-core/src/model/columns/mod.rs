@@ -72,6 +72,9 @@ pub struct Column {
     pub nullable: bool,
     /// Whether rows of a list have it too, where [`Columns::whole`] tells rows of a list from whole records.
     pub listed: bool,
+    /// Whether digits behind a decimal's scale are rounded (half away from zero) instead of refused: for vendors that
+    /// compute with binary fractions, and write `249.97999999999999`.
+    pub rounds: bool,
     /// What reads it anew, where a change of this column alone is no event: such as the next change of the record.
     /// `None`: every change of it is an event.
     pub refreshed_by: Option<&'static str>,
@@ -224,7 +227,16 @@ impl Column {
     /// A column that may be null, in rows of lists too.
     #[must_use]
     pub const fn new(name: &'static str, kind: ColumnType, pointer: &'static str) -> Self {
-        Self { name, kind, pointer, comment: "", nullable: true, listed: true, refreshed_by: None }
+        Self {
+            name,
+            kind,
+            pointer,
+            comment: "",
+            nullable: true,
+            listed: true,
+            rounds: false,
+            refreshed_by: None,
+        }
     }
 
     /// Text.
@@ -279,6 +291,12 @@ impl Column {
     #[must_use]
     pub fn required(self) -> Self {
         Self { nullable: false, ..self }
+    }
+
+    /// Digits behind the scale are what binary fractions leave behind, and are rounded.
+    #[must_use]
+    pub fn rounded(self) -> Self {
+        Self { rounds: true, ..self }
     }
 
     /// Rows of lists do not have it.

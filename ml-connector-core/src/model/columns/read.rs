@@ -80,7 +80,7 @@ impl Fields {
 impl Column {
     fn read<'a>(&self, value: &'a RawValue) -> Result<Value<'a>> {
         let ColumnType::List(fields) = &self.kind else {
-            return value::scalar(&self.kind, value).map_err(|message| wrong(self, message));
+            return value::scalar(&self.kind, value, self.rounds).map_err(|message| wrong(self, message));
         };
         match value.get().as_bytes().first() {
             Some(b'[') => {

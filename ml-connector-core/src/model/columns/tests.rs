@@ -82,6 +82,26 @@ fn decimals_keep_their_digits_or_are_refused() {
 }
 
 #[test]
+fn what_binary_fractions_leave_behind_is_rounded_where_a_vendor_computes_so() {
+    let columns = Columns::new(RecordKind::Item, "items", "").with(Column::decimal("x", "/x", 2).rounded());
+    for (json, digits) in [
+        ("249.97999999999999", "249.98"),
+        ("-0.995", "-1"),
+        ("999.999", "1000"),
+        ("2.842170943040401e-14", "0"),
+        ("-1e-300", "0"),
+        ("0.005", "0.01"),
+        ("0.0049", "0"),
+        ("12.30", "12.30"),
+    ] {
+        let raw = raw(&format!(r#"{{"x":{json}}}"#));
+        assert_eq!(columns.read(&raw).unwrap(), [Value::Decimal(digits.into())], "{json}");
+    }
+    assert!(columns.read(&raw(r#"{"x":1e300}"#)).is_err());
+    assert!(columns.read(&raw(&format!(r#"{{"x":{}.999}}"#, "9".repeat(36)))).is_err());
+}
+
+#[test]
 fn other_types_take_what_vendors_write_and_nothing_else() {
     let string = |json| read(ColumnType::String, json).unwrap();
     assert_eq!(string(r#""it's \"so\" \u00e9""#), Value::String("it's \"so\" é".into()));

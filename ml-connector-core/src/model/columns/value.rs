@@ -33,7 +33,11 @@ pub enum Value<'a> {
 const MAX_EXPONENT: i32 = 100;
 
 /// Reads a value that is no list. An empty text is nothing for every type but text.
-pub(super) fn scalar<'a>(kind: &ColumnType, value: &'a RawValue) -> Result<Value<'a>, &'static str> {
+pub(super) fn scalar<'a>(
+    kind: &ColumnType,
+    value: &'a RawValue,
+    rounds: bool,
+) -> Result<Value<'a>, &'static str> {
     let json = value.get();
     if json == "null" {
         return Ok(Value::Null);
@@ -54,10 +58,12 @@ pub(super) fn scalar<'a>(kind: &ColumnType, value: &'a RawValue) -> Result<Value
             _ => Err("expected true or false"),
         },
         ColumnType::BigInt => {
-            let whole = decimal(text, 38, 0).ok().and_then(|digits| digits.parse().ok());
+            let whole = decimal(text, 38, 0, false).ok().and_then(|digits| digits.parse().ok());
             whole.map(Value::BigInt).ok_or("expected a whole number of 64 bits")
         }
-        ColumnType::Decimal { precision, scale } => decimal(text, *precision, *scale).map(Value::Decimal),
+        ColumnType::Decimal { precision, scale } => {
+            decimal(text, *precision, *scale, rounds).map(Value::Decimal)
+        }
         ColumnType::Date => date(text).map(Value::Date),
         ColumnType::Timestamp => instant(&text).map(Value::Timestamp),
         ColumnType::List(_) => Err("expected no list"),
@@ -73,8 +79,8 @@ fn text(json: &str) -> Option<Cow<'_, str>> {
     }
 }
 
-/// Plain digits that fit, and never others than were written.
-fn decimal(text: Cow<'_, str>, precision: u8, scale: u8) -> Result<Cow<'_, str>, &'static str> {
+/// Plain digits that fit: those that were written, or what they round to where that is wanted.
+fn decimal(text: Cow<'_, str>, precision: u8, scale: u8, rounds: bool) -> Result<Cow<'_, str>, &'static str> {
     const NO_NUMBER: &str = "expected a decimal number";
     const TOO_LONG: &str = "the number has more digits than the column holds";
     let (negative, number) = match text.strip_prefix('-') {
@@ -91,13 +97,16 @@ fn decimal(text: Cow<'_, str>, precision: u8, scale: u8) -> Result<Cow<'_, str>,
         return Err(NO_NUMBER);
     }
     let most_whole = usize::from(precision - scale);
-    let is_plain = mantissa.len() == number.len() && !whole.is_empty() && !text.starts_with('+') && !mantissa.ends_with('.');
+    let is_plain = mantissa.len() == number.len()
+        && !whole.is_empty()
+        && !text.starts_with('+')
+        && !mantissa.ends_with('.');
     if is_plain && fraction.len() <= usize::from(scale) && whole.trim_start_matches('0').len() <= most_whole {
         return Ok(text);
     }
     if exponent.abs() > MAX_EXPONENT {
         let is_zero = whole.bytes().chain(fraction.bytes()).all(|b| b == b'0');
-        return if is_zero { Ok(Cow::Borrowed("0")) } else { Err(TOO_LONG) };
+        return if is_zero || rounds && exponent < 0 { Ok(Cow::Borrowed("0")) } else { Err(TOO_LONG) };
     }
     // The point moves through the digits.
     let digits = format!("{whole}{fraction}");
@@ -110,6 +119,13 @@ fn decimal(text: Cow<'_, str>, precision: u8, scale: u8) -> Result<Cow<'_, str>,
             (String::new(), format!("{digits:0>width$}"))
         }
     };
+    let (whole, fraction) = match fraction.get(usize::from(scale)..) {
+        Some(rest) if rounds && !rest.is_empty() => {
+            let (whole, fraction) = rounded(&whole, &fraction, usize::from(scale));
+            (Cow::Owned(whole), Cow::Owned(fraction))
+        }
+        _ => (Cow::Borrowed(&*whole), Cow::Borrowed(&*fraction)),
+    };
     let (whole, fraction) = (whole.trim_start_matches('0'), fraction.trim_end_matches('0'));
     if fraction.len() > usize::from(scale) || whole.len() > most_whole {
         return Err(TOO_LONG);
@@ -121,6 +137,24 @@ fn decimal(text: Cow<'_, str>, precision: u8, scale: u8) -> Result<Cow<'_, str>,
     } else {
         format!("{sign}{whole}.{fraction}")
     }))
+}
+
+/// Half away from zero, on the digits.
+fn rounded(whole: &str, fraction: &str, scale: usize) -> (String, String) {
+    let (kept, rest) = fraction.split_at(scale);
+    let mut digits = format!("0{whole}{kept}").into_bytes();
+    if rest.as_bytes().first().is_some_and(|digit| *digit >= b'5') {
+        for digit in digits.iter_mut().rev() {
+            if *digit < b'9' {
+                *digit += 1;
+                break;
+            }
+            *digit = b'0';
+        }
+    }
+    let digits = String::from_utf8(digits).unwrap_or_default();
+    let (whole, fraction) = digits.split_at(digits.len() - scale);
+    (whole.to_owned(), fraction.to_owned())
 }
 
 /// `YYYY-MM-DD`, also with a time behind it that is cut off.

@@ -10,7 +10,7 @@ use ml_connector_core::{
 };
 use url::Url;
 
-use super::{Ledgerly, SYSTEM, client::Client, webhook::Webhook};
+use super::{Ledgerly, SYSTEM, client::Client, models, webhook::Webhook};
 
 /// The settings of one account. `Debug` shows no secret.
 #[derive(Debug, Clone)]
@@ -82,6 +82,7 @@ impl Builder {
         source.endpoint = SYSTEM.into(); // one webhook URL for all accounts of an app
         source.accounts = vec![AccountKey::new(format!("account:{account}"))];
         source.feeds = vec![Feed { name: "invoices", every: Duration::from_secs(3600) }];
+        source.columns = vec![Arc::new(models::columns())];
         Ok(Ledgerly {
             source,
             sink: SinkInfo::new(connection, SYSTEM),

@@ -2,7 +2,7 @@
 
 use ml_connector_core::{
     Money, Result,
-    model::{Currency, Date, Party, Record, RecordKind, Status, decimal_from_json},
+    model::{Column, Columns, Currency, Date, Party, Record, RecordKind, Status, decimal_from_json},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -44,6 +44,19 @@ impl Invoice {
         record.due_date = self.due;
         Ok(record)
     }
+}
+
+/// What invoices look like as a table: with it, every sink that keeps tables takes them.
+pub fn columns() -> Columns {
+    Columns::new(RecordKind::Invoice, "invoices", "Sales invoices")
+        .with(Column::string("number", "/number").commented("What people call it"))
+        .with(Column::string("status", "/status"))
+        .with(Column::string("customer_id", "/customer/id"))
+        .with(Column::string("customer_name", "/customer/name"))
+        .with(Column::decimal("total", "/total", 4))
+        .with(Column::string("currency", "/currency").commented("ISO 4217"))
+        .with(Column::date("due", "/due"))
+        .with(Column::big_int("views", "/views").refreshed_by("the next change of the invoice"))
 }
 
 /// Whether a member says nothing about the invoice itself: when it was touched, how often it was looked at.
