@@ -10,14 +10,16 @@ const PROPERTIES: &str = "TBLPROPERTIES ('delta.enableDeletionVectors' = 'true')
 
 /// Makes a table of current states, clustered by its key.
 pub(crate) fn create_table(table: &TableName, columns: &Columns, raw: bool) -> String {
-    let own = Layout::whole(columns, raw).meta().map(|(name, kind, comment)| {
+    let layout = Layout::whole(columns, raw);
+    let own = layout.meta().map(|(name, kind, comment)| {
         let null = if name == "_raw" { "" } else { " NOT NULL" };
         format!("{} {kind}{null} COMMENT {}", ident(name), literal(comment))
     });
     let own: Vec<String> = own.collect();
     let columns_of = columns.columns().iter().map(|column| {
         let comment = comment(column);
-        let comment = if comment.is_empty() { String::new() } else { format!(" COMMENT {}", literal(&comment)) };
+        let comment =
+            if comment.is_empty() { String::new() } else { format!(" COMMENT {}", literal(&comment)) };
         format!("{} {}{comment}", ident(column.name), type_of(&column.kind))
     });
     let all: Vec<String> = own.into_iter().chain(columns_of).collect();
@@ -51,7 +53,8 @@ pub(crate) fn add_columns(table: &TableName, columns: &[(Vec<&str>, &SqlType, St
         .iter()
         .map(|(path, kind, comment)| {
             let path: Vec<String> = path.iter().map(|name| ident(name)).collect();
-            let comment = if comment.is_empty() { String::new() } else { format!(" COMMENT {}", literal(comment)) };
+            let comment =
+                if comment.is_empty() { String::new() } else { format!(" COMMENT {}", literal(comment)) };
             format!("{} {kind}{comment}", path.join("."))
         })
         .collect();

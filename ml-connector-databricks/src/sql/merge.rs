@@ -14,7 +14,8 @@ pub(crate) fn merge(table: &TableName, layout: &Layout, source: &Source<'_>) -> 
     let rows = source.rows(&shape, &["_connection", "_id"], &["_epoch", "_n", "_event_id"]);
 
     let own: Vec<&str> = layout.meta().map(|(name, ..)| name).collect();
-    let all: Vec<&str> = own.iter().copied().chain(layout.columns.iter().map(|column| &*column.name)).collect();
+    let all: Vec<&str> =
+        own.iter().copied().chain(layout.columns.iter().map(|column| &*column.name)).collect();
     let listed = own
         .iter()
         .copied()
@@ -33,7 +34,8 @@ pub(crate) fn merge(table: &TableName, layout: &Layout, source: &Source<'_>) -> 
     );
     if layout.detailed {
         let detailed = ident(DETAILED.0);
-        sql += &format!("WHEN MATCHED AND NOT s.{detailed} AND {newer} THEN UPDATE SET {}\n", assigned(listed));
+        sql +=
+            &format!("WHEN MATCHED AND NOT s.{detailed} AND {newer} THEN UPDATE SET {}\n", assigned(listed));
     }
     sql += &format!(
         "WHEN MATCHED AND {newer} THEN UPDATE SET {}\nWHEN NOT MATCHED THEN INSERT ({}) VALUES ({})",
@@ -50,5 +52,9 @@ fn assigned<'a>(names: impl Iterator<Item = &'a str>) -> String {
 
 /// What a column is set to.
 pub(super) fn value(name: &str) -> String {
-    if name == INGESTED_AT { "CAST(:ingested_at AS TIMESTAMP)".to_owned() } else { format!("s.{}", ident(name)) }
+    if name == INGESTED_AT {
+        "CAST(:ingested_at AS TIMESTAMP)".to_owned()
+    } else {
+        format!("s.{}", ident(name))
+    }
 }

@@ -39,7 +39,8 @@ impl Source<'_> {
                 format!("(SELECT explode(from_json(:batch, {schema}, map('mode', 'FAILFAST'))) AS r)")
             }
             Self::File(path) => {
-                let fields: Vec<String> = shape.iter().map(|(name, kind)| format!("{} {kind}", ident(name))).collect();
+                let fields: Vec<String> =
+                    shape.iter().map(|(name, kind)| format!("{} {kind}", ident(name))).collect();
                 format!(
                     "read_files({}, format => 'json', schema => {}, mode => 'FAILFAST') AS r",
                     literal(path),

@@ -22,7 +22,9 @@ pub(crate) fn type_of(kind: &ColumnType) -> SqlType {
     let name = match kind {
         ColumnType::Boolean => "BOOLEAN",
         ColumnType::BigInt => "BIGINT",
-        ColumnType::Decimal { precision, scale } => return SqlType::Scalar(format!("DECIMAL({precision},{scale})")),
+        ColumnType::Decimal { precision, scale } => {
+            return SqlType::Scalar(format!("DECIMAL({precision},{scale})"));
+        }
         ColumnType::Date => "DATE",
         ColumnType::Timestamp => "TIMESTAMP",
         ColumnType::List(fields) => {
@@ -62,7 +64,10 @@ impl SqlType {
     pub(crate) fn holds(&self, asked: &Self) -> bool {
         match (self, asked) {
             (Self::Rows(has), Self::Rows(asked)) => has.iter().all(|(name, has)| {
-                asked.iter().find(|(other, _)| other.eq_ignore_ascii_case(name)).is_none_or(|(_, asked)| has.holds(asked))
+                asked
+                    .iter()
+                    .find(|(other, _)| other.eq_ignore_ascii_case(name))
+                    .is_none_or(|(_, asked)| has.holds(asked))
             }),
             (Self::Scalar(has), Self::Scalar(asked)) => {
                 has == asked
@@ -76,7 +81,8 @@ impl SqlType {
     /// The members that `asked` has and this lacks.
     pub(crate) fn lacks<'a>(&self, asked: &'a Self) -> Vec<(&'a str, &'a Self)> {
         let (Self::Rows(has), Self::Rows(asked)) = (self, asked) else { return Vec::new() };
-        let missing = |(name, _): &&(String, Self)| !has.iter().any(|(known, _)| known.eq_ignore_ascii_case(name));
+        let missing =
+            |(name, _): &&(String, Self)| !has.iter().any(|(known, _)| known.eq_ignore_ascii_case(name));
         asked.iter().filter(missing).map(|(name, kind)| (name.as_str(), kind)).collect()
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ml_connector_core::model::Columns;
+use ml_connector_core::model::{Column, ColumnType, Columns, Fields};
 
 use crate::sql::{SqlType, type_of};
 
@@ -24,8 +24,11 @@ pub(crate) const INGESTED_AT: &str = "_ingested_at";
 /// Marks a tombstone.
 pub(crate) const DELETED: &str = "_deleted";
 /// Only of kinds whose lists show less than their details.
-pub(crate) const DETAILED: (&str, &str, &str) =
-    ("_detailed", "BOOLEAN", "Whether the record was read as a whole. Else it comes from a list, which has fewer columns");
+pub(crate) const DETAILED: (&str, &str, &str) = (
+    "_detailed",
+    "BOOLEAN",
+    "Whether the record was read as a whole. Else it comes from a list, which has fewer columns",
+);
 /// Only where the host wants it.
 pub(crate) const RAW: (&str, &str, &str) = ("_raw", "STRING", "The record's JSON as the system wrote it");
 
@@ -36,10 +39,33 @@ pub(crate) struct Target {
     pub(crate) name: Arc<str>,
     /// The type that rows are decoded to.
     pub(crate) kind: SqlType,
+    /// How its values are written.
+    pub(crate) wire: Wire,
     /// Its place among the record's columns.
     pub(crate) place: usize,
     /// Whether rows of lists have it.
     pub(crate) listed: bool,
+}
+
+/// How the values of a column are written: under the names that the table has, or not at all where it lacks a member.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Wire {
+    /// As they are.
+    Plain,
+    /// Lines: a name for each nested column, in the record's order.
+    Lines(Vec<Option<(Arc<str>, Self)>>),
+}
+
+impl Wire {
+    /// Values of this column for a table that has this type.
+    pub(crate) fn of(column: &ColumnType, has: &SqlType) -> Self {
+        let (ColumnType::List(fields), SqlType::Rows(members)) = (column, has) else { return Self::Plain };
+        let wire = |column: &Column| {
+            let (name, kind) = members.iter().find(|(name, _)| name.eq_ignore_ascii_case(column.name))?;
+            Some((Arc::from(name.as_str()), Self::of(&column.kind, kind)))
+        };
+        Self::Lines(Fields::columns(fields).iter().map(wire).collect())
+    }
 }
 
 /// What of a record goes into a table.
@@ -57,11 +83,10 @@ pub(crate) struct Layout {
 impl Layout {
     /// All that a new table gets.
     pub(crate) fn whole(columns: &Columns, raw: bool) -> Self {
-        let target = |(place, column): (usize, &ml_connector_core::model::Column)| Target {
-            name: column.name.into(),
-            kind: type_of(&column.kind),
-            place,
-            listed: column.listed,
+        let target = |(place, column): (usize, &Column)| {
+            let kind = type_of(&column.kind);
+            let wire = Wire::of(&column.kind, &kind);
+            Target { name: column.name.into(), kind, wire, place, listed: column.listed }
         };
         Self {
             columns: columns.columns().iter().enumerate().map(target).collect(),
