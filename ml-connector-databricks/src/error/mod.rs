@@ -1,13 +1,13 @@
 //! From Databricks' answers to errors: what to do, what may have happened, what has to wait, and what the operator does.
 
+mod answer;
 mod class;
 mod fault;
-mod http;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use answer::{check, is_warehouse_refusal, spent_until_tomorrow};
 pub(crate) use fault::{Fault, Repair, failed};
-pub(crate) use http::{check, is_warehouse_refusal, spent_until_tomorrow};
 
 use std::sync::Arc;
 

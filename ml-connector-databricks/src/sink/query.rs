@@ -59,6 +59,9 @@ impl Databricks {
         if !matches!(ended.status.state, State::Succeeded | State::Closed) {
             return Err(failed(&ended.status, &ended.statement_id).1);
         }
+        if ended.status.state == State::Closed && ended.manifest.is_none() {
+            return Err(Error::new(ErrorKind::InvalidResponse, "the result is gone: ask again"));
+        }
         let columns = ended.column_names();
         let ResultData { data_array: mut rows, next_chunk_index: mut next } =
             ended.result.take().unwrap_or_default();

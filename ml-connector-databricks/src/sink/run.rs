@@ -19,10 +19,14 @@ pub(super) const WAIT: Duration = Duration::from_secs(20);
 const REST: Duration = Duration::from_secs(5);
 /// The first pause between two looks; it doubles.
 const LOOK_FIRST: Duration = Duration::from_millis(250);
+/// The first pause of a warehouse that starts.
+const START_FIRST: Duration = Duration::from_secs(1);
 /// The vendor's CLI looks every five seconds.
 const LOOK_LAST: Duration = Duration::from_secs(5);
 /// How often others may be in the way.
 const CONFLICTS: u32 = 5;
+/// How often a warehouse that says it runs may refuse a statement.
+const REFUSALS: u32 = 8;
 /// When to ask again for a statement, or a warehouse, that takes its time.
 const LATER: Duration = Duration::from_secs(10);
 /// When to ask again for what does not come by itself.
@@ -113,11 +117,18 @@ impl Run<'_> {
         let time = self.ctx.time_left().saturating_sub(REST);
         // The vendor takes none, or five seconds and more.
         let wait = if wait.min(time) < Duration::from_secs(5) { Duration::ZERO } else { wait.min(time) };
+        let mut refusals = 0;
         loop {
             let parameters = parameters.to_vec();
             let sql = Sql { text, parameters, wait, catalog: &names.catalog, schema: &names.schema };
             match self.parts.client.execute(self.ctx, &sql).await {
-                Err(error) if is_warehouse_refusal(&error) => start(self.parts, self.ctx, error).await?,
+                Err(error) if is_warehouse_refusal(&error) => {
+                    refusals += 1;
+                    if refusals > REFUSALS {
+                        return Err(error.with_retry(Retry::At(self.ctx.now() + MUCH_LATER)));
+                    }
+                    start(self.parts, self.ctx, error).await?;
+                }
                 other => return other,
             }
         }
@@ -208,7 +219,7 @@ fn not_running(warehouse: &crate::models::Warehouse, now: Timestamp) -> Error {
 /// # Errors
 /// Why it does not run by the end of the call.
 async fn start(parts: &Parts, ctx: &Context, refused: Error) -> Result<()> {
-    let (mut asked, mut pause) = (false, LOOK_FIRST);
+    let (mut asked, mut pause) = (false, START_FIRST);
     loop {
         let warehouse = match parts.client.get_warehouse(ctx).await {
             Ok(warehouse) => warehouse,
@@ -226,6 +237,8 @@ async fn start(parts: &Parts, ctx: &Context, refused: Error) -> Result<()> {
                     let tomorrow = (ctx.now().as_secs().div_euclid(DAY_SECS) + 1) * DAY_SECS;
                     return Err(error.with_retry(Retry::At(Timestamp::from_secs(tomorrow))));
                 }
+                // Who may use it need not be allowed to start it: a statement starts it, too.
+                Err(error) if error.kind() == ErrorKind::PermissionDenied => {}
                 Err(error) if error.retry() == Retry::Never => {
                     return Err(Error::new(ErrorKind::Unavailable, "the SQL warehouse cannot be started")
                         .with_scope(Scope::Connection)

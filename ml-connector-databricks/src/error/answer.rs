@@ -100,8 +100,8 @@ impl Refusal {
         };
         match status.as_u16() {
             300..=399 => setup(
-                "expected an answer of the API, got a redirect: check the host; on an account-level host set workspace_id; \
-                 behind private link call from inside",
+                "expected an answer of the API, got a redirect: check the host. Where it serves several workspaces, give \
+                 workspace_id, the number after ?o=; behind private link call from inside",
             ),
             _ if self.has("IP ACL") || self.has("Source IP address") => {
                 let address = self.address();
@@ -136,7 +136,7 @@ impl Refusal {
                     .with_context("reason", SPENT)
             }
             400 if self.has("Unable to load OAuth Config") => {
-                setup("the host serves many workspaces: set workspace_id")
+                setup("the host serves several workspaces: give workspace_id, the number after ?o=")
             }
             400 | 404 if self.names_warehouse() && !self.has("No API found") => setup(
                 "there is no such SQL warehouse: check warehouse_id, and that the service principal has CAN USE",
