@@ -210,7 +210,7 @@ fn host(text: &str) -> Result<(Url, Option<String>)> {
 fn warehouse(text: &str) -> Result<(String, Option<String>)> {
     let (path, query) =
         text.trim().split_once('?').map_or((text.trim(), None), |(path, query)| (path, Some(query)));
-    let id = path.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+    let id = path.split_once("/warehouses/").map_or(path, |(_, id)| id).trim_end_matches('/');
     if id.is_empty() || !id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
         return Err(invalid("warehouse_id", "expected the id of a SQL warehouse, or its HTTP path"));
     }
