@@ -1,11 +1,10 @@
 //! Tokens: of the workspace, of Microsoft Entra, or a personal access token.
 
-use std::{borrow::Cow, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use async_trait::async_trait;
 use ml_connector_core::{
-    Context, Error, ErrorKind, Result,
-    auth::{Authenticator, Authorization, ClientAuth, Grant, OAuth2, OAuth2Config},
+    Error, ErrorKind, Result,
+    auth::{Authenticator, ClientAuth, Grant, OAuth2, OAuth2Config, TokenError, TokenResponse},
     http::{Answer, require_secure},
     token::TokenKey,
 };
@@ -60,8 +59,8 @@ pub(crate) fn authenticator(config: &Config, host: &Url) -> Result<Arc<dyn Authe
     oauth.client_auth = client_auth;
     oauth.lead = LEAD;
     oauth.max_per_10_minutes = MAX_PER_10_MINUTES;
-    oauth.parse_error = Some(token_error);
-    Ok(Arc::new(Explained(OAuth2::new(TokenKey::new(&config.connection), oauth)?)))
+    oauth.normalize = normalize;
+    Ok(Arc::new(OAuth2::new(TokenKey::new(&config.connection), oauth)?))
 }
 
 fn entra() -> Result<Url> {
@@ -77,59 +76,24 @@ fn below(base: &Url, segments: &[&str]) -> Url {
     url
 }
 
-/// What the token endpoint says in the words of the API behind it: an address that is blocked. The rest is OAuth's.
-fn token_error(answer: &Answer) -> Option<Error> {
-    let error = check(answer).err()?;
-    let address = error.context("address")?;
-    // Only what looks like a code is shown.
-    let code = if address.contains([':', '(']) { BLOCKED.to_owned() } else { format!("{BLOCKED} {address}") };
-    Some(
-        Error::new(error.kind(), "the token endpoint blocks this computer's address")
-            .with_context("code", code),
-    )
-}
-
-const BLOCKED: &str = "ip_access_list";
-
-/// Says what the operator does, where the token endpoint refuses the app.
-#[derive(Debug)]
-struct Explained(OAuth2);
-
-#[async_trait]
-impl Authenticator for Explained {
-    async fn authorize(&self, ctx: &Context) -> Result<Authorization> {
-        self.0.authorize(ctx).await.map_err(explained)
+/// Reads an answer of a token endpoint: OAuth's words are explained, and those of the API behind it are read, too.
+fn normalize(answer: &Answer) -> TokenResponse {
+    let response = TokenResponse::rfc6749(answer);
+    if let Err(error) = check(answer)
+        && error.context("address").is_some()
+    {
+        return response.error(TokenError::misconfigured("ip_access_list", error.message().to_owned()));
     }
-
-    async fn rejected(&self, ctx: &Context, refused: &Authorization) -> Result<()> {
-        self.0.rejected(ctx, refused).await.map_err(explained)
-    }
-}
-
-fn explained(error: Error) -> Error {
-    let code = error.context("code").unwrap_or_default().to_owned();
-    let message: Cow<'static, str> = match (error.kind(), code.split_once(' ').map_or(&*code, |(code, _)| code)) {
-        (ErrorKind::ConfigInvalid, BLOCKED) => {
-            let address = code.strip_prefix(BLOCKED).map(str::trim).filter(|address| !address.is_empty());
-            let address = address.unwrap_or("(not told)");
-            format!(
-                "Databricks blocks this computer's address {address}; add it to the workspace's (and the account's) IP access \
-                 list"
-            )
-            .into()
-        }
-        (ErrorKind::ConfigInvalid, "invalid_client" | "unauthorized_client") => {
+    let (code, message) = match response.error_code() {
+        Some(code @ ("invalid_client" | "unauthorized_client")) => (
+            code,
             "the token endpoint does not take the client: check client_id and client_secret, and whether the service \
              principal and its secret are still there. A secret that Microsoft Entra issued needs tenant, one that Databricks \
-             issued needs none"
-                .into()
-        }
-        (ErrorKind::ConfigInvalid, "invalid_scope") => "the token endpoint does not know the scope: check scope".into(),
-        _ => return error,
+             issued needs none",
+        ),
+        Some(code @ "invalid_scope") => (code, "the token endpoint does not know the scope: check scope"),
+        _ => return response,
     };
-    Error::new(error.kind(), message)
-        .with_scope(error.scope().clone())
-        .with_retry(error.retry())
-        .with_context("code", code)
-        .with_source(error)
+    let error = TokenError::misconfigured(code, message);
+    response.error(error)
 }

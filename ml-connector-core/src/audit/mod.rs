@@ -14,8 +14,8 @@ use async_trait::async_trait;
 pub use memory::MemoryLog;
 pub use read::{Entry, Pending, PendingScope, Query, Recorded};
 pub use write::{
-    Appended, Committed, DocKey, Document, DocumentWrite, EntryKind, Expected, Index, NewEntry, Outcome,
-    Parent, Settlement, State, Transaction,
+    Appended, Committed, DocKey, Document, DocumentWrite, EntryKind, EntryState, Expected, Index, NewEntry,
+    Outcome, Parent, Settlement, Transaction,
 };
 
 use crate::{

@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
 
-use super::{EntryKind, Index, Outcome, State};
+use super::{EntryKind, EntryState, Index, Outcome};
 use crate::{
     Timestamp,
     model::{ConnectionId, EntityRef, EventType, Partition, Seq},
@@ -21,12 +21,23 @@ pub struct Pending {
     pub connection: ConnectionId,
     /// The lane it waits in.
     pub lane: u64,
-    /// Not to be worked on before; [`Timestamp::MAX`] when it is parked.
+    /// Not to be worked on before; [`Pending::NEVER`] when it [is parked](Self::is_parked).
     pub due: Timestamp,
     /// How many attempts have begun.
     pub attempt: u32,
     /// Whether an attempt may have had its effect.
     pub uncertain: bool,
+}
+
+impl Pending {
+    /// The value of [`due`](Self::due) of a parked entry: it is never due by itself.
+    pub const NEVER: Timestamp = Timestamp::MAX;
+
+    /// Whether the entry is parked: it waits until somebody changes something, not for a time to come.
+    #[must_use]
+    pub fn is_parked(&self) -> bool {
+        self.due == Self::NEVER
+    }
 }
 
 /// How much of a partition's work list to read.
@@ -53,7 +64,7 @@ pub struct Query {
     /// Events of this type, or deliveries of this route.
     pub name: Option<Arc<str>>,
     /// In this state.
-    pub state: Option<State>,
+    pub state: Option<EntryState>,
     /// Settled with this receipt.
     pub receipt: Option<Arc<str>>,
     /// With an outcome whose reason holds this text as it stands, such as `channel_not_found`. Narrow it by a state or
@@ -116,7 +127,7 @@ impl Query {
 
     /// Narrows to a state.
     #[must_use]
-    pub fn with_state(mut self, state: State) -> Self {
+    pub fn with_state(mut self, state: EntryState) -> Self {
         self.state = Some(state);
         self
     }
@@ -168,7 +179,7 @@ pub struct Entry {
     /// What it can be found by.
     pub index: Index,
     /// Where it stands.
-    pub state: State,
+    pub state: EntryState,
     /// What became of it, in order.
     pub outcomes: Vec<Recorded>,
     /// What it says; only when the query asked for bodies.
@@ -193,7 +204,7 @@ impl Entry {
             parent: None,
             at,
             index: Index::default(),
-            state: State::Done,
+            state: EntryState::Done,
             outcomes: Vec::new(),
             body: None,
         }

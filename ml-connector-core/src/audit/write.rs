@@ -271,7 +271,7 @@ pub enum Outcome {
         /// A handle to find it by.
         note: Option<Bytes>,
     },
-    /// It stays on the work list with `due` at [`Timestamp::MAX`], until somebody changes something. Nothing is
+    /// It stays on the work list with `due` at [`Pending::NEVER`](super::Pending::NEVER), until somebody changes something. Nothing is
     /// uncertain about it: what it waits for kept the attempt from having any effect.
     Parked {
         /// Why.
@@ -297,13 +297,13 @@ pub enum Outcome {
 impl Outcome {
     /// The state an entry is in after this outcome.
     #[must_use]
-    pub fn state(&self) -> State {
+    pub fn state(&self) -> EntryState {
         match self {
-            Self::Begun { .. } | Self::Retry { .. } => State::Pending,
-            Self::Parked { .. } => State::Parked,
-            Self::Done { .. } => State::Done,
-            Self::Dead { .. } => State::Dead,
-            Self::Dropped { .. } => State::Dropped,
+            Self::Begun { .. } | Self::Retry { .. } => EntryState::Pending,
+            Self::Parked { .. } => EntryState::Parked,
+            Self::Done { .. } => EntryState::Done,
+            Self::Dead { .. } => EntryState::Dead,
+            Self::Dropped { .. } => EntryState::Dropped,
         }
     }
 }
@@ -311,7 +311,7 @@ impl Outcome {
 /// Where an entry stands. The first two are on the work list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
-pub enum State {
+pub enum EntryState {
     /// Waits or is under way.
     Pending = 1,
     /// Waits until somebody changes something.
@@ -324,7 +324,7 @@ pub enum State {
     Dropped = 5,
 }
 
-impl State {
+impl EntryState {
     /// Reads what `as u8` wrote.
     #[must_use]
     pub fn from_u8(number: u8) -> Option<Self> {

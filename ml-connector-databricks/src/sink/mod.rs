@@ -14,8 +14,8 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 use async_trait::async_trait;
 pub use check::Checked;
 use ml_connector_core::{
-    Context, Error, ErrorKind, Notes, Result, Sink, SinkInfo, Timestamp,
-    model::{ConnectionId, Delivery, LaneKey, Lookup, Plan, Receipt},
+    Context, Error, ErrorKind, AttemptNotes, Result, Sink, SinkInfo, Timestamp,
+    model::{ConnectionId, Delivery, LaneKey, DeliveryPlan, Lookup, Receipt},
     rate::{Cost, Quota, QuotaKey},
 };
 pub use query::Rows;
@@ -81,7 +81,7 @@ impl Sink for Databricks {
     }
 
     /// One lane per table: a table has one writer.
-    fn plan(&self, delivery: &Delivery) -> Result<Plan> {
+    fn plan(&self, delivery: &Delivery) -> Result<DeliveryPlan> {
         let event = delivery.event.page.first().unwrap_or(&delivery.event);
         let named = destination::named(&delivery.destination)?;
         let lane = match (named, self.parts.feeding.get(&event.connection)) {
@@ -94,10 +94,10 @@ impl Sink for Databricks {
             // It waits until somebody names the source: the delivery says so.
             (None, None) => format!("{}/{}", event.connection, event.entity.kind),
         };
-        Ok(Plan { lane: LaneKey::new(lane), costs: vec![self.cost.clone()] })
+        Ok(DeliveryPlan::new(LaneKey::new(lane)).costs(vec![self.cost.clone()]))
     }
 
-    async fn deliver(&self, ctx: &Context, batch: &[Delivery], notes: &dyn Notes) -> Vec<Result<Receipt>> {
+    async fn deliver(&self, ctx: &Context, batch: &[Delivery], notes: &dyn AttemptNotes) -> Vec<Result<Receipt>> {
         let mut tally = Tally::of(batch);
         self.parts.pick_up(ctx, batch, &mut tally).await;
         if !tally.is_settled() {

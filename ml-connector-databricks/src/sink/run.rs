@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use ml_connector_core::{
-    Context, Effect, Error, ErrorKind, Notes, Result, Retry, Scope, Timestamp, model::Seq, sleep_until,
+    Context, Effect, Error, ErrorKind, AttemptNotes, Result, Retry, Scope, Timestamp, model::Seq, sleep_until,
 };
 
 use super::{Parts, note::Note};
@@ -50,7 +50,7 @@ impl From<Error> for Failure {
 pub(super) struct Run<'a> {
     pub(super) parts: &'a Parts,
     pub(super) ctx: &'a Context,
-    pub(super) notes: &'a dyn Notes,
+    pub(super) notes: &'a dyn AttemptNotes,
     /// Whose rows wait for the statement.
     pub(super) seqs: &'a [Seq],
 }

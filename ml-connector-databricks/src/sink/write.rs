@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use ml_connector_core::{
-    Context, Effect, Error, ErrorKind, Notes, Result, Retry, Scope,
+    Context, Effect, Error, ErrorKind, AttemptNotes, Result, Retry, Scope,
     model::{Columns, Delivery, Event, Seq},
 };
 
@@ -43,7 +43,7 @@ impl Parts {
         &self,
         ctx: &Context,
         batch: &[Delivery],
-        notes: &dyn Notes,
+        notes: &dyn AttemptNotes,
         tally: &mut Tally,
     ) {
         let jobs = self.jobs(batch, tally);
@@ -102,7 +102,7 @@ impl Parts {
 struct Work<'a> {
     parts: &'a Parts,
     ctx: &'a Context,
-    notes: &'a dyn Notes,
+    notes: &'a dyn AttemptNotes,
     batch: &'a [Delivery],
     job: &'a Job<'a>,
     /// Whether a delivery may have rows in other tables, too.

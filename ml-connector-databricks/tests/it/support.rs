@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::{Request, Response};
 use ml_connector_core::{
-    Clock, Context, Error, HttpTransport, Notes, Result, Sink, Source, SourceInfo, Timestamp, TokioClock,
+    Clock, Context, Error, HttpTransport, AttemptNotes, Result, Sink, Source, SourceInfo, Timestamp, TokioClock,
     http::{Limits, TransportError},
     model::{
         AccountKey, Change, Column, Columns, Delivery, DeliveryId, EntityRef, Event, Intake, Page, PollMode,
@@ -191,7 +191,7 @@ impl HttpTransport for Wire {
 pub(crate) struct Kept(pub(crate) Mutex<Vec<(Vec<Seq>, Bytes)>>);
 
 #[async_trait]
-impl Notes for Kept {
+impl AttemptNotes for Kept {
     async fn keep(&self, deliveries: &[Seq], note: Bytes) -> Result<()> {
         self.0.lock().unwrap().push((deliveries.to_vec(), note));
         Ok(())

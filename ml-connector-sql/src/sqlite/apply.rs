@@ -3,8 +3,8 @@
 use ml_connector_core::{
     Timestamp,
     audit::{
-        Appended, Committed, DocKey, DocumentWrite, EntryKind, Expected, NewEntry, Outcome, Parent,
-        Settlement, State, Transaction,
+        Appended, Committed, DocKey, DocumentWrite, EntryKind, EntryState, Expected, NewEntry, Outcome,
+        Parent, Pending, Settlement, Transaction,
     },
     model::{DedupeKey, Seq},
 };
@@ -123,13 +123,18 @@ fn append_entry(
                     entry.due.as_millis()
                 ])?;
         }
-        None => file_as_settled(connection, seq, entry.kind == EntryKind::Signal, State::Done)?,
+        None => file_as_settled(connection, seq, entry.kind == EntryKind::Signal, EntryState::Done)?,
     }
     Ok(Appended::New(seq))
 }
 
 /// Makes an entry that is not on the work list findable by what became of it, and a signal by its entity.
-fn file_as_settled(connection: &Connection, seq: Seq, is_signal: bool, state: State) -> rusqlite::Result<()> {
+fn file_as_settled(
+    connection: &Connection,
+    seq: Seq,
+    is_signal: bool,
+    state: EntryState,
+) -> rusqlite::Result<()> {
     connection
         .prepare_cached("INSERT INTO settled (state, seq) VALUES (?1, ?2)")?
         .execute(params![state as u8, seq.0.cast_signed()])?;
@@ -178,7 +183,7 @@ fn settle_entry(connection: &Connection, settlement: &Settlement, now: Timestamp
                     "UPDATE work SET due = ?2, uncertain = 0
                  WHERE part = (SELECT part FROM entry WHERE seq = ?1) AND seq = ?1",
                 )?
-                .execute(params![seq, Timestamp::MAX.as_millis()])?
+                .execute(params![seq, Pending::NEVER.as_millis()])?
                 == 1
         }
         outcome => match take_off_work_list(connection, settlement.seq)? {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use ml_connector_core::{
     Timestamp,
-    audit::{DocKey, Document, Entry, EntryKind, Index, Pending, PendingScope, Query, State},
+    audit::{DocKey, Document, Entry, EntryKind, EntryState, Index, Pending, PendingScope, Query},
     model::{ConnectionId, EntityRef, Partition, Seq},
 };
 use rusqlite::{Connection, OptionalExtension, Row, params_from_iter, types::Value};
@@ -64,7 +64,7 @@ pub(super) fn entries(connection: &Connection, query: &Query) -> rusqlite::Resul
 #[derive(Default)]
 struct Select {
     /// Whose entries are gone through, in order, instead of all.
-    settled: Option<State>,
+    settled: Option<EntryState>,
     conditions: String,
     values: Vec<Value>,
 }
@@ -122,7 +122,7 @@ impl Select {
             select.and(found, [text(error)]);
         }
         match state {
-            Some(State::Pending) if is_of_work_list(query) => {
+            Some(EntryState::Pending) if is_of_work_list(query) => {
                 let each = connection
                     .iter()
                     .flat_map(|connection| Partition::all().map(|_| text(connection.as_str())));
@@ -232,7 +232,7 @@ fn first_pending(query: &Query) -> String {
 
 /// Whether nothing that is asked for leaves fewer entries to look at than those in that state. Of the dead there are
 /// few at any time.
-fn is_found_by_state(query: &Query, state: State) -> bool {
+fn is_found_by_state(query: &Query, state: EntryState) -> bool {
     let Query { entity, number, receipt, from, to, seqs, family_of, .. } = query;
     let is_timeless = from.is_none() && to.is_none();
     entity.is_none()
@@ -240,16 +240,16 @@ fn is_found_by_state(query: &Query, state: State) -> bool {
         && receipt.is_none()
         && seqs.is_empty()
         && family_of.is_none()
-        && (is_timeless || state == State::Dead)
+        && (is_timeless || state == EntryState::Dead)
 }
 
-fn state_condition(state: State) -> String {
+fn state_condition(state: EntryState) -> String {
     match state {
-        State::Pending => {
+        EntryState::Pending => {
             let listed = "SELECT 1 FROM work l WHERE l.part = e.part AND l.seq = e.seq";
             format!("EXISTS ({listed} AND l.due < 9223372036854775807)")
         }
-        State::Parked => "e.seq IN (SELECT seq FROM work WHERE due = 9223372036854775807)".to_owned(),
+        EntryState::Parked => "e.seq IN (SELECT seq FROM work WHERE due = 9223372036854775807)".to_owned(),
         settled => {
             let state = settled as u8;
             format!("EXISTS (SELECT 1 FROM settled s WHERE s.state = {state} AND s.seq = e.seq)")
@@ -289,10 +289,10 @@ fn entry(connection: &Connection, row: &Row<'_>) -> rusqlite::Result<Entry> {
     entry.body = row.get::<_, Option<Vec<u8>>>(11)?.map(Bytes::from);
     entry.outcomes = outcome::read(connection, seq)?;
     entry.state = match (due.map(Timestamp::from_millis), entry.outcomes.last()) {
-        (Some(Timestamp::MAX), _) => State::Parked,
-        (Some(_), _) => State::Pending,
+        (Some(Pending::NEVER), _) => EntryState::Parked,
+        (Some(_), _) => EntryState::Pending,
         (None, Some(last)) => last.outcome.state(),
-        (None, None) => State::Done,
+        (None, None) => EntryState::Done,
     };
     Ok(entry)
 }
@@ -341,13 +341,13 @@ mod tests {
         check(&events.with_connection("books".into()), "entry_entity (entity_id=? AND connection=?)");
         check(&query(|q| q.number = Some("INV-1".into())), "entry_number (number=?)");
         check(&query(|q| q.receipt = Some("message/1".into())), "outcome_receipt (receipt=?)");
-        check(&query(|q| q.state = Some(State::Dead)), "SEARCH s USING PRIMARY KEY (state=?)");
-        let mut done = query(|q| (q.state, q.newest_first) = (Some(State::Done), true));
+        check(&query(|q| q.state = Some(EntryState::Dead)), "SEARCH s USING PRIMARY KEY (state=?)");
+        let mut done = query(|q| (q.state, q.newest_first) = (Some(EntryState::Done), true));
         check(&done, "SEARCH s USING PRIMARY KEY (state=?)");
         done.after = Some(Seq(9));
         check(&done, "SEARCH s USING PRIMARY KEY (state=? AND seq<?)");
-        check(&query(|q| q.state = Some(State::Parked)), "work_parked");
-        check(&query(|q| q.state = Some(State::Pending)), "SEARCH e USING INTEGER PRIMARY KEY");
+        check(&query(|q| q.state = Some(EntryState::Parked)), "work_parked");
+        check(&query(|q| q.state = Some(EntryState::Pending)), "SEARCH e USING INTEGER PRIMARY KEY");
         check(&Query::family_of(Seq(1)), "entry_parent (parent=?)");
         check(&Query::entries(vec![Seq(1)]), "SEARCH e USING INTEGER PRIMARY KEY");
         let (from, to) = (Some(Timestamp::from_secs(1)), Some(Timestamp::from_secs(2)));

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use ml_connector_core::{
     AuditLog, ErrorKind, Result, Timestamp,
     audit::{
-        DocKey, DocumentWrite, EntryKind, Expected, Index, Lease, LeaseRequest, MemoryLog, NewEntry, Outcome,
-        Parent, PendingScope, Query, Settlement, State, Transaction,
+        DocKey, DocumentWrite, EntryKind, EntryState, Expected, Index, Lease, LeaseRequest, MemoryLog,
+        NewEntry, Outcome, Parent, PendingScope, Query, Settlement, Transaction,
     },
     model::{ConnectionId, DedupeKey, EntityRef, Partition, Seq},
 };
@@ -143,7 +143,9 @@ fn transaction() -> impl Strategy<Value = Transaction> {
 }
 
 fn query() -> impl Strategy<Value = Query> {
-    let states = select(&[State::Pending, State::Parked, State::Done, State::Dead, State::Dropped][..]);
+    let states = select(
+        &[EntryState::Pending, EntryState::Parked, EntryState::Done, EntryState::Dead, EntryState::Dropped][..],
+    );
     let about = (
         option::weighted(0.3, connection()),
         option::weighted(0.3, kind()),

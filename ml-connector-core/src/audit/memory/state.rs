@@ -12,14 +12,14 @@ use super::leases::Leases;
 use crate::{
     Timestamp,
     audit::{
-        Appended, Committed, DocKey, Document, DocumentWrite, Entry, EntryKind, Expected, NewEntry, Outcome,
-        Parent, Pending, PendingScope, Query, Recorded, Settlement, State as EntryState, Transaction,
+        Appended, Committed, DocKey, Document, DocumentWrite, Entry, EntryKind, EntryState, Expected,
+        NewEntry, Outcome, Parent, Pending, PendingScope, Query, Recorded, Settlement, Transaction,
     },
     model::{DedupeKey, Partition, Seq},
 };
 
 #[derive(Debug, Default)]
-pub(super) struct State {
+pub(super) struct Tables {
     pub(super) leases: Leases,
     /// The last number given. Never goes back, so that no reader's cursor is ahead of a new entry.
     last: u64,
@@ -45,7 +45,7 @@ struct Stored {
     dedupe: Option<DedupeKey>,
 }
 
-impl State {
+impl Tables {
     /// The last number given.
     pub(super) fn end(&self) -> u64 {
         self.last
@@ -228,7 +228,7 @@ impl State {
                 pending.uncertain = *uncertain;
             }
             Outcome::Parked { .. } => {
-                pending.due = Timestamp::MAX;
+                pending.due = Pending::NEVER;
                 pending.uncertain = false;
             }
             Outcome::Done { .. } | Outcome::Dead { .. } | Outcome::Dropped { .. } => {
@@ -271,7 +271,7 @@ impl State {
 
     fn entry_state(&self, entry: &Entry) -> EntryState {
         match self.work.get(&(entry.partition, entry.seq)) {
-            Some(pending) if pending.due == Timestamp::MAX => EntryState::Parked,
+            Some(pending) if pending.is_parked() => EntryState::Parked,
             Some(_) => EntryState::Pending,
             None => entry.outcomes.last().map_or(EntryState::Done, |last| last.outcome.state()),
         }

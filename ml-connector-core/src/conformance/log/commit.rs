@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     AuditLog, ErrorKind,
-    audit::{Appended, Committed, EntryKind, Expected, Lease, Parent, Query, State, Transaction},
+    audit::{Appended, Committed, EntryKind, EntryState, Expected, Lease, Parent, Query, Transaction},
     model::Seq,
 };
 
@@ -184,5 +184,5 @@ pub async fn a_parent_comes_earlier(log: &dyn AuditLog) {
 pub async fn an_unknown_parent_begins_a_family(log: &dyn AuditLog) {
     let seq = apply(log, append([child_of(Parent::Entry(Seq(4711)), entry(EntryKind::Note))])).await[0];
     let found = read(log, seq).await;
-    assert_eq!((found.parent, found.state), (None, State::Done));
+    assert_eq!((found.parent, found.state), (None, EntryState::Done));
 }
