@@ -76,13 +76,13 @@ async fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
 
 async fn webhooks(books: &ZohoBooksSim, transport: &dyn HttpTransport) {
     for attempted in books.deliver_webhooks(transport).await {
-        tell("webhook", &attempted.delivery.event, attempted.status);
+        tell("webhook", &attempted.about.event, attempted.status);
     }
 }
 
 async fn interactions(slack: &SlackSim, transport: &dyn HttpTransport) {
     for attempt in slack.deliver(transport).await {
-        tell("slack", &attempt.name, attempt.status);
+        tell("slack", &attempt.about.name, attempt.status);
     }
 }
 
@@ -125,7 +125,7 @@ fn add_webhooks(books: &ZohoBooksSim, url: &url::Url, secret: &Secret) -> Result
             books.add_webhook(WebhookRule::new(entity, kind, url.clone(), Some(secret.clone())))?;
         }
     }
-    books.tune_webhooks(|tuning| tuning.retries = true);
+    books.set_webhook_retries(true);
     Ok(())
 }
 

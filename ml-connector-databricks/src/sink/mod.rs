@@ -14,8 +14,8 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 use async_trait::async_trait;
 pub use check::Checked;
 use ml_connector_core::{
-    Context, Error, ErrorKind, AttemptNotes, Result, Sink, SinkInfo, Timestamp,
-    model::{ConnectionId, Delivery, LaneKey, DeliveryPlan, Lookup, Receipt},
+    AttemptNotes, Context, Error, ErrorKind, Result, Sink, SinkInfo, Timestamp,
+    model::{ConnectionId, Delivery, DeliveryPlan, LaneKey, Lookup, Receipt},
     rate::{Cost, Quota, QuotaKey},
 };
 pub use query::Rows;
@@ -97,7 +97,12 @@ impl Sink for Databricks {
         Ok(DeliveryPlan::new(LaneKey::new(lane)).costs(vec![self.cost.clone()]))
     }
 
-    async fn deliver(&self, ctx: &Context, batch: &[Delivery], notes: &dyn AttemptNotes) -> Vec<Result<Receipt>> {
+    async fn deliver(
+        &self,
+        ctx: &Context,
+        batch: &[Delivery],
+        notes: &dyn AttemptNotes,
+    ) -> Vec<Result<Receipt>> {
         let mut tally = Tally::of(batch);
         self.parts.pick_up(ctx, batch, &mut tally).await;
         if !tally.is_settled() {

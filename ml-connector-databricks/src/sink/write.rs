@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use ml_connector_core::{
-    Context, Effect, Error, ErrorKind, AttemptNotes, Result, Retry, Scope,
+    AttemptNotes, Context, Effect, Error, ErrorKind, Result, Retry, Scope,
     model::{Columns, Delivery, Event, Seq},
 };
 

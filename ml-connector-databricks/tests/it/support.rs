@@ -13,11 +13,12 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::{Request, Response};
 use ml_connector_core::{
-    Clock, Context, Error, HttpTransport, AttemptNotes, Result, Sink, Source, SourceInfo, Timestamp, TokioClock,
+    AttemptNotes, Clock, Context, Error, HttpTransport, PollRequest, ReceiveRequest, Result, Sink, Source,
+    SourceInfo, Timestamp, TokioClock, UpkeepRequest,
     http::{Limits, TransportError},
     model::{
-        AccountKey, Change, Column, Columns, Delivery, DeliveryId, EntityRef, Event, Intake, Page, PollMode,
-        Prompt, Raw, Receipt, RecordKind, Resolution, Seq, Signal, Upkeep,
+        AccountKey, Change, Column, Columns, Delivery, DeliveryId, EntityRef, Event, Intake, Page, Prompt,
+        Raw, Receipt, RecordKind, Resolution, Seq, Signal, Upkeep,
     },
     rate::MemoryRateLimiter,
     snapshot::Snapshot,
@@ -332,7 +333,7 @@ impl Source for Ledger {
         &self.0
     }
 
-    fn receive(&self, _: &Request<Bytes>, _: Option<&Bytes>, _: Timestamp) -> Result<Intake> {
+    fn receive(&self, _: ReceiveRequest<'_>) -> Result<Intake> {
         unreachable!("only its form is asked for")
     }
 
@@ -344,11 +345,11 @@ impl Source for Ledger {
         unreachable!("only its form is asked for")
     }
 
-    async fn poll(&self, _: &Context, _: &str, _: PollMode, _: Option<&Bytes>) -> Result<Page> {
+    async fn poll(&self, _: &Context, _: PollRequest<'_>) -> Result<Page> {
         unreachable!("only its form is asked for")
     }
 
-    async fn upkeep(&self, _: &Context, _: Option<&str>, _: Option<&Bytes>) -> Result<Upkeep> {
+    async fn upkeep(&self, _: &Context, _: UpkeepRequest<'_>) -> Result<Upkeep> {
         unreachable!("only its form is asked for")
     }
 }

@@ -5,6 +5,8 @@ use bytes::Bytes;
 use http::{Request, header};
 use serde_json::{Map, Value};
 
+use crate::toolkit::params::Params;
+
 impl From<Map<String, Value>> for Args {
     fn from(values: Map<String, Value>) -> Self {
         Self { values, ..Self::default() }
@@ -85,6 +87,15 @@ impl Args {
 
     pub(super) fn number(&self, name: &str) -> Option<usize> {
         self.text(name)?.parse().ok()
+    }
+
+    /// All scalars, for the token endpoint.
+    pub(super) fn params(&self) -> Params {
+        let mut params = Params::default();
+        for name in self.values.keys() {
+            self.text(name).into_iter().for_each(|value| params.push(name, &value));
+        }
+        params
     }
 
     /// A structured argument: JSON text in a form, or JSON itself. `Some(Err)` when it is no JSON.

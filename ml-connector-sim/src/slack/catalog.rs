@@ -3,7 +3,7 @@
 use ml_connector_core::Timestamp;
 
 use super::{
-    args::Args, chat, conversations, methods::Outcome, reactions, tokens, users, views, workspace::Workspace,
+    args::Args, chat, conversations, modals, oauth, reactions, refusal::Outcome, users, workspace::Workspace,
 };
 
 /// "Rate limits" page: calls a minute of the tiers.
@@ -53,10 +53,10 @@ impl Spec {
 /// A method by its name, which is case-sensitive.
 pub(super) fn spec(method: &str) -> Option<Spec> {
     Some(match method {
-        "auth.test" => Spec::json(SPECIAL, tokens::test),
-        "auth.revoke" => Spec::form(TIER_3, tokens::revoke),
+        "auth.test" => Spec::json(SPECIAL, oauth::test),
+        "auth.revoke" => Spec::form(TIER_3, oauth::revoke),
         "oauth.v2.access" => {
-            Spec { needs_token: false, only_post: true, ..Spec::form(SPECIAL, tokens::access) }
+            Spec { needs_token: false, only_post: true, ..Spec::form(SPECIAL, oauth::access) }
         }
         "chat.postMessage" => Spec::write(POSTING, chat::post_message).scope("chat:write"),
         "chat.postEphemeral" => Spec::write(TIER_4, chat::post_ephemeral).scope("chat:write"),
@@ -77,9 +77,9 @@ pub(super) fn spec(method: &str) -> Option<Spec> {
         "reactions.get" => Spec::form(TIER_3, reactions::get).scope("reactions:read"),
         "reactions.add" => Spec::write(TIER_3, reactions::add).scope("reactions:write"),
         "reactions.remove" => Spec::write(TIER_2, reactions::remove).scope("reactions:write"),
-        "views.open" => Spec::write(TIER_4, views::open),
-        "views.push" => Spec::write(TIER_4, views::push),
-        "views.update" => Spec::write(TIER_4, views::update),
+        "views.open" => Spec::write(TIER_4, modals::open),
+        "views.push" => Spec::write(TIER_4, modals::push),
+        "views.update" => Spec::write(TIER_4, modals::update),
         _ => return None,
     })
 }

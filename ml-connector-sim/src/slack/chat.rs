@@ -8,10 +8,11 @@ use serde_json::{Value, json};
 use super::{
     args::Args,
     blocks::{self, Verdict},
+    ids::BOT_USER,
     message::Message,
-    methods::{Outcome, Refusal},
     model::{Channel, Ephemeral},
-    workspace::{BOT_USER, Workspace, ts_of},
+    refusal::{Outcome, Refusal},
+    workspace::{Workspace, ts_of},
 };
 
 /// `chat.postMessage` page: longer text is cut.
@@ -86,7 +87,7 @@ pub(super) fn post_message(workspace: &mut Workspace, args: &Args, now: Timestam
     let channel = writable(workspace, &target)?;
     let custom = ["username", "icon_url", "icon_emoji"].iter().any(|name| args.text(name).is_some());
     if custom && !workspace.has_scope("chat:write.customize") {
-        return Err(Refusal::missing_scope("chat:write.customize", workspace));
+        return Err(Refusal::missing_scope("chat:write.customize", &workspace.config.scopes));
     }
     let content = Content::read(workspace, args)?;
     let metadata = structured(args, "metadata", "invalid_metadata_format")?.filter(|value| !is_empty(value));

@@ -6,10 +6,11 @@ use serde_json::{Value, json};
 
 use super::{
     args::Args,
+    ids::BOT_USER,
     message::Message,
-    methods::{Outcome, Refusal},
     model::Channel,
-    workspace::{BOT_USER, Workspace},
+    refusal::{Outcome, Refusal},
+    workspace::Workspace,
 };
 
 /// What a restricted app gets at most per call.
@@ -56,7 +57,7 @@ pub(super) fn list(workspace: &mut Workspace, args: &Args, _: Timestamp) -> Outc
             _ => return Err("invalid_types".into()),
         };
         if !workspace.has_scope(scope) {
-            return Err(Refusal::missing_scope(scope, workspace));
+            return Err(Refusal::missing_scope(scope, &workspace.config.scopes));
         }
         wanted.push(private);
     }
@@ -121,7 +122,7 @@ pub(super) fn open(workspace: &mut Workspace, args: &Args, _: Timestamp) -> Outc
     }
     let scope = if users.len() > 1 { "mpim:write" } else { "im:write" };
     if !workspace.has_scope(scope) {
-        return Err(Refusal::missing_scope(scope, workspace));
+        return Err(Refusal::missing_scope(scope, &workspace.config.scopes));
     }
     for id in &users {
         match workspace.user(id) {
@@ -176,7 +177,7 @@ fn visible(workspace: &Workspace, args: &Args, access: &str) -> Result<Channel, 
     let channel = workspace.channels.get(&id).ok_or("channel_not_found")?;
     let scope = channel.scope(access);
     if !workspace.has_scope(&scope) {
-        return Err(Refusal::missing_scope(&scope, workspace));
+        return Err(Refusal::missing_scope(&scope, &workspace.config.scopes));
     }
     if channel.is_private && !channel.bot_is_member {
         return Err("channel_not_found".into());

@@ -5,26 +5,29 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use ml_connector_core::{ErrorKind, Timestamp};
 use serde_json::{Value, json};
 
-use super::{DataCenter, State, books::Books, list, params::Params, records::Entity, render};
-use crate::{exchange, json::Fields};
+use super::{DataCenter, State, books::Books, list, oauth::realm, records::Entity, render};
+use crate::toolkit::{
+    conditions::Conditions,
+    exchange,
+    gate::{Call, Gate},
+    json::Fields,
+    params::Params,
+};
 
 const JSON: &str = "application/json;charset=UTF-8";
 const UNAUTHORIZED: &str = "You are not authorized to perform this operation";
 
 /// Answers a call below `/books/v3`.
-pub(super) fn answer(
-    state: &mut State,
-    center: DataCenter,
-    request: &Request<Bytes>,
-    now: Timestamp,
-) -> Response<Bytes> {
+pub(super) fn answer(state: &mut State, center: DataCenter, call: &Call<'_>, gate: &Gate) -> Response<Bytes> {
+    let (request, now) = (call.request, call.now);
     let segments: Vec<&str> = request.uri().path().trim_matches('/').split('/').skip(2).collect();
     let Some(route) = Route::of(request.method(), &segments) else {
         return refused(StatusCode::NOT_FOUND, 5, "Invalid URL Passed");
     };
     let allowed = bearer(request)
-        .and_then(|token| state.oauth.access(token, center, now))
-        .is_some_and(|access| route.allowed_by(|scope| access.scopes.contains(scope)));
+        .and_then(|token| state.oauth.check(token, now).ok())
+        .filter(|access| access.realm == realm(center))
+        .is_some_and(|access| route.allowed_by(|scope| access.scopes.iter().any(|granted| granted == scope)));
     if !allowed {
         return refused(StatusCode::UNAUTHORIZED, 57, UNAUTHORIZED);
     }
@@ -42,14 +45,14 @@ pub(super) fn answer(
         let message = format!("This user is not associated with the CompanyID/CompanyName:{organization}.");
         return refused(StatusCode::BAD_REQUEST, 6041, &message);
     };
-    let mut answer = match org.books.counters.admit(now) {
+    let mut answer = match org.books.counters.admit(now, call.at_once) {
         Some(limited) => limited,
         None if matches!(route, Route::Settings(_)) => {
             let webhooks = &mut org.webhooks;
             let has_rules = org.books.organization.plan.has_workflow_rules();
-            webhooks.settings.answer(&segments[1..], request, has_rules, now, &mut webhooks.waiting)
+            webhooks.settings.answer(&segments[1..], request, has_rules, now, &mut webhooks.outbox)
         }
-        None => call(&mut org.books, &route, &params, request, now),
+        None => answer_call(&mut org.books, &route, &params, (call, &gate.conditions())),
     };
     org.webhooks.fire(&mut org.books, now);
     org.books.counters.describe(&mut answer, now);
@@ -129,17 +132,17 @@ impl<'a> Route<'a> {
     }
 }
 
-fn call(
+fn answer_call(
     books: &mut Books,
     route: &Route<'_>,
     params: &Params,
-    request: &Request<Bytes>,
-    now: Timestamp,
+    (call, conditions): (&Call<'_>, &Conditions),
 ) -> Response<Bytes> {
+    let (request, now) = (call.request, call.now);
     match *route {
         Route::Organizations | Route::Settings(_) => refused(StatusCode::NOT_FOUND, 5, "Invalid URL Passed"),
         Route::Users => found("users", render::users()),
-        Route::List(entity) => match list::page(books, entity, params, now) {
+        Route::List(entity) => match list::page(books, entity, params, conditions, now) {
             Ok(page) => ok(StatusCode::OK, &page),
             Err(name) => refused(StatusCode::BAD_REQUEST, 2, &format!("Invalid value passed for {name}")),
         },

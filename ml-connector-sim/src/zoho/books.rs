@@ -10,8 +10,7 @@ use ml_connector_core::{
 use super::{
     Organization,
     limits::Counters,
-    plain::Plain,
-    records::{Approval, Comment, Document, Entity, NewDocument, Party, Payment, Stage},
+    records::{Approval, Comment, Document, Entity, NewDocument, Party, Payment, Plain, Stage},
 };
 
 /// The books of one organization.

@@ -5,12 +5,10 @@ use serde_json::json;
 
 use super::{
     books::Books,
-    params::Params,
-    plain::Plain,
-    records::{Document, Entity, Payment},
+    records::{Document, Entity, Payment, Plain},
     render,
 };
-use crate::json::Fields;
+use crate::toolkit::{conditions::Conditions, json::Fields, params::Params};
 
 /// Zoho Books API v3, "Pagination": default and largest page.
 const PER_PAGE: usize = 200;
@@ -20,6 +18,7 @@ pub(super) fn page(
     books: &Books,
     entity: Entity,
     params: &Params,
+    conditions: &Conditions,
     now: Timestamp,
 ) -> Result<Fields, &'static str> {
     let number = |name: &'static str, or: usize| match params.get(name).map(str::parse) {
@@ -31,7 +30,7 @@ pub(super) fn page(
     let per_page = match entity {
         // More rows by default than anybody may ask for.
         Entity::Account if params.get("per_page").is_none() => 5000,
-        _ => number("per_page", PER_PAGE)?.min(PER_PAGE),
+        _ => conditions.numbered_page(number("per_page", PER_PAGE)?.min(PER_PAGE)),
     };
     let since = match params.get("last_modified_time") {
         // Like every parameter that a list does not have, it is ignored.
@@ -39,10 +38,16 @@ pub(super) fn page(
         Some(text) => Some(modified_since(text).ok_or("last_modified_time")?),
         None => None,
     };
+    // What lists do not know yet is not there; a change that they do not know yet is no news.
+    let shown = |created: Timestamp, modified: Timestamp| {
+        conditions.lists_know(created, now)
+            && since
+                .is_none_or(|since| is_newer(modified, since, entity) && conditions.lists_know(modified, now))
+    };
     let (rows, sort_column) = match entity {
-        Entity::Invoice | Entity::Bill => documents(books, entity, params, since, now),
-        Entity::CustomerPayment | Entity::VendorPayment => payments(books, entity, params, since),
-        _ => plain(books, entity, params, since),
+        Entity::Invoice | Entity::Bill => documents(books, entity, params, shown, now),
+        Entity::CustomerPayment | Entity::VendorPayment => payments(books, entity, params, shown),
+        _ => plain(books, entity, params, shown),
     };
     let ascending = match (entity, params.get("sort_order")) {
         // Recorded: the order of purchase orders cannot be changed, though the answer is asked for another.
@@ -92,7 +97,7 @@ fn documents(
     books: &Books,
     entity: Entity,
     params: &Params,
-    since: Option<Timestamp>,
+    shown: impl Fn(Timestamp, Timestamp) -> bool,
     now: Timestamp,
 ) -> (Vec<Fields>, &'static str) {
     let today = books.today(now);
@@ -105,7 +110,7 @@ fn documents(
         .documents
         .values()
         .filter(|document| document.entity == entity)
-        .filter(|document| since.is_none_or(|since| is_newer(document.modified, since, entity)))
+        .filter(|document| shown(document.created, document.modified))
         .filter(|document| equals("status", document.status(today)))
         .filter(|document| {
             params.get("filter_by").is_none_or(|filter| passes(filter, document.status(today)))
@@ -140,14 +145,14 @@ fn payments(
     books: &Books,
     entity: Entity,
     params: &Params,
-    since: Option<Timestamp>,
+    shown: impl Fn(Timestamp, Timestamp) -> bool,
 ) -> (Vec<Fields>, &'static str) {
     let party_key = if entity == Entity::VendorPayment { "vendor_id" } else { "customer_id" };
     let mut found: Vec<&Payment> = books
         .payments
         .values()
         .filter(|payment| payment.entity == entity)
-        .filter(|payment| since.is_none_or(|since| is_newer(payment.created, since, entity)))
+        .filter(|payment| shown(payment.created, payment.created))
         .filter(|payment| params.get(party_key).is_none_or(|party| party == payment.party.id))
         .collect();
     found.sort_by(|a, b| (a.date, a.created, &a.id).cmp(&(b.date, b.created, &b.id)));
@@ -158,7 +163,7 @@ fn plain(
     books: &Books,
     entity: Entity,
     params: &Params,
-    since: Option<Timestamp>,
+    shown: impl Fn(Timestamp, Timestamp) -> bool,
 ) -> (Vec<Fields>, &'static str) {
     let active_only = match (entity, params.get("filter_by")) {
         (Entity::Account, filter) => filter != Some("AccountType.All"),
@@ -168,7 +173,7 @@ fn plain(
         .plain
         .values()
         .filter(|record| record.entity == entity)
-        .filter(|record| since.is_none_or(|since| is_newer(record.modified, since, entity)))
+        .filter(|record| shown(record.created, record.modified))
         .filter(|record| !active_only || record.status == "active")
         .filter(|record| params.get("purchaseorder_number").is_none_or(|number| number == record.number))
         .collect();

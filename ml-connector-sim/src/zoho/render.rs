@@ -10,7 +10,7 @@ use super::{
     books::Books,
     records::{Comment, Document, Entity, Payment},
 };
-use crate::json::{Fields, number};
+use crate::toolkit::json::{Fields, number};
 
 macro_rules! template {
     ($name:literal) => {{

@@ -255,7 +255,7 @@ async fn the_day_ends_at_midnight_in_the_organization_s_zone() {
 #[tokio::test(start_paused = true)]
 async fn more_calls_at_once_than_the_plan_allows_are_refused() {
     let mut config = ZohoBooksConfig::default();
-    config.latency = Duration::from_secs(1);
+    config.conditions.latency = Duration::from_secs(1);
     config.organizations = vec![Organization {
         id: "778812345".to_owned(),
         name: "Small".to_owned(),

@@ -142,7 +142,7 @@ impl Office {
             time_zone: Zone::named("America/New_York").unwrap(),
             plan,
         }];
-        config.latency = latency;
+        config.conditions.latency = latency;
         // Up to two minutes apart: every third vendor is on time, every third ahead, every third behind.
         let apart = |turn: u64| Duration::from_secs(if seed % 3 == turn { 40 + seed % 80 } else { 0 });
         let vendor = Arc::new(Skewed { clock: Arc::clone(&clock), ahead: apart(1), behind: apart(2) });

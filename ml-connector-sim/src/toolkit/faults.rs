@@ -18,26 +18,34 @@ use http::{HeaderValue, Method, Response, StatusCode, header};
 /// use ml_connector_sim::Fault;
 ///
 /// // The second post into this channel is stored, but its answer never arrives.
-/// let lost_answer = Fault::reset().having_acted().on("chat.postMessage").channel("C07ACCTNG1").after(1);
+/// let lost_answer = Fault::reset().having_acted().on("chat.postMessage").target("C07ACCTNG1").after(1);
 /// # let _ = lost_answer;
 /// ```
 #[derive(Debug, Clone)]
 pub struct Fault {
     path: Option<String>,
     method: Option<Method>,
-    channel: Option<String>,
+    target: Option<String>,
     passes: u32,
     times: u32,
-    pub(crate) delay: Duration,
-    pub(crate) acted: bool,
-    pub(crate) failure: Failure,
+    pub(super) delay: Duration,
+    pub(super) acted: bool,
+    pub(super) failure: Failure,
 }
 
 #[derive(Debug, Clone)]
-pub(crate) enum Failure {
+pub(super) enum Failure {
     /// Only slow.
     Slow,
     Answer(Box<Response<Bytes>>),
+    /// The vendor's own answer to too many calls.
+    Throttled {
+        retry_after_secs: Option<u32>,
+    },
+    /// The right answer with another body.
+    Garbage,
+    /// The right answer with another content type.
+    WrongContentType,
     Refused,
     Reset,
     Timeout,
@@ -62,15 +70,28 @@ impl Fault {
         )
     }
 
-    /// A 429 with `Retry-After` and the body that Slack sends.
+    /// The vendor's own answer to too many calls, with `Retry-After` if it sends one.
     #[must_use]
     pub fn too_many_requests(retry_after_secs: u32) -> Self {
-        let mut fault = Self::status(StatusCode::TOO_MANY_REQUESTS)
-            .with_body("application/json; charset=utf-8", r#"{"ok":false,"error":"ratelimited"}"#);
-        if let Failure::Answer(answer) = &mut fault.failure {
-            answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(retry_after_secs));
-        }
-        fault
+        Self::new(Failure::Throttled { retry_after_secs: Some(retry_after_secs) })
+    }
+
+    /// As [`too_many_requests`](Self::too_many_requests), without `Retry-After`.
+    #[must_use]
+    pub fn throttled() -> Self {
+        Self::new(Failure::Throttled { retry_after_secs: None })
+    }
+
+    /// The right status and headers with a body that nobody can read. The simulator has acted.
+    #[must_use]
+    pub fn garbage() -> Self {
+        Self::new(Failure::Garbage).having_acted()
+    }
+
+    /// The right answer, called `text/html`. The simulator has acted.
+    #[must_use]
+    pub fn wrong_content_type() -> Self {
+        Self::new(Failure::WrongContentType).having_acted()
     }
 
     /// No connection can be made. Over a socket the connection is dropped instead.
@@ -110,7 +131,7 @@ impl Fault {
         Self {
             path: None,
             method: None,
-            channel: None,
+            target: None,
             passes: 0,
             times: 1,
             delay: Duration::ZERO,
@@ -150,10 +171,11 @@ impl Fault {
         self
     }
 
-    /// Hits only calls with this Slack `channel` argument.
+    /// Hits only calls about this: for Slack the `channel` argument, for accounting systems the organization or
+    /// company.
     #[must_use]
-    pub fn channel(mut self, channel: &str) -> Self {
-        self.channel = Some(channel.to_owned());
+    pub fn target(mut self, target: &str) -> Self {
+        self.target = Some(target.to_owned());
         self
     }
 
@@ -171,19 +193,19 @@ impl Fault {
         self
     }
 
-    fn matches(&self, call: &Call<'_>) -> bool {
+    fn matches(&self, call: &Struck<'_>) -> bool {
         self.path.as_deref().is_none_or(|path| call.path.contains(path))
             && self.method.as_ref().is_none_or(|method| method == call.method)
-            && self.channel.as_deref().is_none_or(|channel| Some(channel) == call.channel)
+            && self.target.as_deref().is_none_or(|target| Some(target) == call.target)
     }
 }
 
 /// What a fault can be recognized by.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Call<'a> {
-    pub(crate) method: &'a Method,
-    pub(crate) path: &'a str,
-    pub(crate) channel: Option<&'a str>,
+pub(super) struct Struck<'a> {
+    pub(super) method: &'a Method,
+    pub(super) path: &'a str,
+    pub(super) target: Option<&'a str>,
 }
 
 /// The faults that wait for their call, oldest first.
@@ -203,7 +225,7 @@ impl Faults {
     }
 
     /// The fault that hits this call, if one does. Every fault that matches counts the call.
-    pub(crate) fn strike(&self, call: Call<'_>) -> Option<Fault> {
+    pub(super) fn strike(&self, call: Struck<'_>) -> Option<Fault> {
         let mut faults = locked(&self.0);
         let mut hit = None;
         for (i, fault) in faults.iter_mut().enumerate() {
@@ -232,14 +254,14 @@ pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 mod tests {
     use super::*;
 
-    fn hits(faults: &Faults, path: &str, channel: Option<&str>) -> bool {
-        faults.strike(Call { method: &Method::POST, path, channel }).is_some()
+    fn hits(faults: &Faults, path: &str, target: Option<&str>) -> bool {
+        faults.strike(Struck { method: &Method::POST, path, target }).is_some()
     }
 
     #[test]
     fn a_fault_waits_for_its_call_and_ends_after_its_times() {
         let faults = Faults::default();
-        faults.plant(Fault::reset().on("postMessage").channel("C1").after(1).times(2));
+        faults.plant(Fault::reset().on("postMessage").target("C1").after(1).times(2));
         assert!(!hits(&faults, "/api/auth.test", None));
         assert!(!hits(&faults, "/api/chat.postMessage", Some("C2")));
         let on_channel: Vec<_> = (0..4).map(|_| hits(&faults, "/api/chat.postMessage", Some("C1"))).collect();

@@ -13,7 +13,7 @@ use ml_connector_core::{
 };
 use tower_service::Service;
 
-use crate::{SlackSim, ZohoBooksSim, exchange::Broken, zoho::DataCenter};
+use super::exchange::Broken;
 
 /// An [`HttpTransport`] without a network: requests go by their origin to a router in this process.
 ///
@@ -37,24 +37,6 @@ impl SimTransport {
     pub fn with_router(mut self, origin: &str, router: Router) -> Self {
         self.routers.insert(origin.trim_end_matches('/').to_ascii_lowercase(), router);
         self
-    }
-
-    /// Serves the accounts and API hosts of all Zoho data centers.
-    #[must_use]
-    pub fn with_zoho_books(self, books: &ZohoBooksSim) -> Self {
-        DataCenter::ALL.into_iter().fold(self, |transport, center| {
-            let router = books.router_of(center);
-            transport
-                .with_router(&center.accounts_server(), router.clone())
-                .with_router(&center.api_domain(), router)
-        })
-    }
-
-    /// Serves `https://slack.com`, and `https://hooks.slack.com` for `response_url`s.
-    #[must_use]
-    pub fn with_slack(self, slack: &SlackSim) -> Self {
-        self.with_router("https://slack.com", slack.router())
-            .with_router("https://hooks.slack.com", slack.router())
     }
 }
 

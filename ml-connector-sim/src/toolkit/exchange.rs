@@ -12,7 +12,7 @@ use http_body::Frame;
 use http_body_util::{BodyExt, Limited};
 use ml_connector_core::Timestamp;
 
-use crate::faults::{Failure, Fault};
+use super::faults::{Failure, Fault};
 
 /// A request that a simulator received, without headers and body.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub struct Received {
     pub method: Method,
     /// Its path.
     pub path: String,
-    /// Its query, undecoded; left out for Zoho's token endpoint.
+    /// Its query, undecoded; left out where it may hold a secret, as at a token endpoint.
     pub query: String,
     /// The status it was answered with; `None` when a fault came before the simulator acted.
     pub status: Option<StatusCode>,
@@ -37,8 +37,8 @@ pub(crate) enum Broken {
     Truncated,
 }
 
-/// No vendor takes more in one request.
-const MAX_REQUEST_BYTES: usize = 8 << 20;
+/// More than any vendor's largest request that a test sends: Databricks takes 16 MiB of statement text, and larger files.
+const MAX_REQUEST_BYTES: usize = 64 << 20;
 
 /// Reads the whole body of a request.
 pub(crate) async fn read(request: Request<Body>) -> Result<Request<Bytes>, Response<Body>> {
@@ -54,9 +54,12 @@ pub(crate) async fn read(request: Request<Body>) -> Result<Request<Bytes>, Respo
 }
 
 /// Lets the simulator act unless the fault comes first, and spoils the answer as the fault says. `act` answers and
-/// never waits; without it being called nothing has happened.
-pub(crate) async fn exchange(fault: Option<Fault>, act: impl FnOnce() -> Response<Bytes>) -> Response<Body> {
-    let Some(fault) = fault else { return act().map(Body::from) };
+/// never waits; without it being called nothing has happened. `throttled` is the vendor's answer to too many calls.
+pub(super) async fn exchange(
+    fault: Fault,
+    act: impl FnOnce() -> Response<Bytes>,
+    throttled: impl FnOnce(Option<u32>) -> Response<Bytes>,
+) -> Response<Body> {
     let mut act = Some(act);
     let mut answer = if fault.acted { act.take().map(|act| act()) } else { None };
     if !fault.delay.is_zero() {
@@ -68,11 +71,26 @@ pub(crate) async fn exchange(fault: Option<Fault>, act: impl FnOnce() -> Respons
     match fault.failure {
         Failure::Slow => answer.unwrap_or_default().map(Body::from),
         Failure::Answer(spoiled) => spoiled.map(Body::from),
+        Failure::Throttled { retry_after_secs } => throttled(retry_after_secs).map(Body::from),
+        Failure::Garbage => answer.unwrap_or_default().map(|_| Body::from(GARBAGE)),
+        Failure::WrongContentType => {
+            let mut answer = answer.unwrap_or_default();
+            answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html"));
+            answer.map(Body::from)
+        }
         Failure::Timeout => std::future::pending().await,
         Failure::Refused => broken(Broken::Refused, Response::default()),
-        Failure::Reset => broken(Broken::Reset, Response::default()),
+        Failure::Reset => lost(),
         Failure::Truncated => broken(Broken::Truncated, answer.unwrap_or_default()),
     }
+}
+
+/// Bytes that are neither JSON nor text.
+const GARBAGE: &[u8] = b"\x00\xff{\"\xc3\x28";
+
+/// An answer that never arrives: the connection breaks.
+pub(super) fn lost() -> Response<Body> {
+    broken(Broken::Reset, Response::default())
 }
 
 /// A JSON answer.
