@@ -5,7 +5,7 @@ mod files;
 mod statements;
 mod warehouses;
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::AtomicBool};
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, header};
@@ -34,7 +34,8 @@ pub(crate) struct Client {
     http: HttpClient,
     warehouse_id: Arc<str>,
     workspace_id: Option<HeaderValue>,
-    query_tags: bool,
+    /// Off once a workspace has refused them.
+    query_tags: Arc<AtomicBool>,
     files: Cost,
 }
 
@@ -56,6 +57,7 @@ impl Client {
             Arc::new([Quota::Concurrent { limit: FILES_UNDER_WAY }]),
         );
         let http = HttpClient::new(SYSTEM, host, auth, check)?;
+        let query_tags = Arc::new(AtomicBool::new(query_tags));
         Ok(Self { http, warehouse_id: warehouse_id.into(), workspace_id, query_tags, files })
     }
 

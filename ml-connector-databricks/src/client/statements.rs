@@ -1,10 +1,11 @@
 //! SQL Statement Execution: submit, look, cancel, and the chunks of a result.
 
-use std::time::Duration;
+use std::{sync::atomic::Ordering, time::Duration};
 
 use ml_connector_core::{Context, Effect, Error, ErrorKind, Result};
 
 use super::Client;
+use crate::error::refuses_query_tags;
 use crate::models::{Execute, Parameter, QueryTag, ResultData, Statement};
 
 /// A statement that may run twice: it has to be written so.
@@ -25,6 +26,18 @@ impl Client {
     /// # Errors
     /// Refusals: then it does not run. How a statement that ran ended is in the answer.
     pub(crate) async fn execute(&self, ctx: &Context, sql: &Sql<'_>) -> Result<Statement> {
+        match self.submit(ctx, sql).await {
+            // An older workspace does not know them.
+            Err(error) if refuses_query_tags(&error) && self.query_tags.swap(false, Ordering::Relaxed) => {
+                self.submit(ctx, sql).await
+            }
+            other => other,
+        }
+    }
+
+    async fn submit(&self, ctx: &Context, sql: &Sql<'_>) -> Result<Statement> {
+        let tags =
+            self.query_tags.load(Ordering::Relaxed).then_some(QueryTag { key: "app", value: "ml-connector" });
         let body = Execute {
             statement: sql.text,
             warehouse_id: &self.warehouse_id,
@@ -35,11 +48,7 @@ impl Client {
             on_wait_timeout: "CONTINUE",
             disposition: "INLINE",
             format: "JSON_ARRAY",
-            query_tags: if self.query_tags {
-                vec![QueryTag { key: "app", value: "ml-connector" }]
-            } else {
-                Vec::new()
-            },
+            query_tags: tags.into_iter().collect(),
         };
         let url = self.http.url(&["api", "2.0", "sql", "statements"]);
         let operation = "databricks.execute_statement";

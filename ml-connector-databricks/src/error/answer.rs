@@ -49,6 +49,12 @@ pub(crate) fn spent_until_tomorrow(error: &Error) -> bool {
     error.context("reason") == Some(SPENT)
 }
 
+/// Whether the workspace does not know query tags.
+pub(crate) fn refuses_query_tags(error: &Error) -> bool {
+    error.context("reason") == Some(QUERY_TAGS)
+}
+
+const QUERY_TAGS: &str = "query_tags";
 const REFUSED_BY_WAREHOUSE: &str = "warehouse_refused";
 const SPENT: &str = "free_compute_used_up";
 
@@ -129,6 +135,10 @@ impl Refusal {
                 Error::new(ErrorKind::Unavailable, "the SQL warehouse takes no statements at present")
                     .with_scope(Scope::Connection)
                     .with_context("reason", REFUSED_BY_WAREHOUSE)
+            }
+            400 if self.has("query_tags") => {
+                Error::new(ErrorKind::InvalidRequest, "the workspace does not know query tags")
+                    .with_context("reason", QUERY_TAGS)
             }
             400 if self.has("CREDIT_EXHAUSTED") => {
                 Error::new(ErrorKind::Unavailable, "the account's free compute of today is used up")

@@ -6,7 +6,7 @@ mod fault;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use answer::{check, is_warehouse_refusal, spent_until_tomorrow};
+pub(crate) use answer::{check, is_warehouse_refusal, refuses_query_tags, spent_until_tomorrow};
 pub(crate) use fault::{Fault, Repair, failed};
 
 use std::sync::Arc;

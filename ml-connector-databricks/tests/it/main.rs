@@ -2,5 +2,8 @@
 
 mod cases;
 mod config;
+mod conformance;
 mod faults;
+mod lake;
 mod support;
+mod tables;

@@ -320,9 +320,13 @@ pub(crate) struct Ledger(SourceInfo);
 
 impl Ledger {
     pub(crate) fn new() -> Self {
+        Self::of(columns())
+    }
+
+    pub(crate) fn of(columns: Columns) -> Self {
         let mut info = SourceInfo::new("books".into(), "ledger");
         info.accounts = vec![AccountKey::new("org:7")];
-        info.columns = vec![Arc::new(columns())];
+        info.columns = vec![Arc::new(columns)];
         Self(info)
     }
 }
