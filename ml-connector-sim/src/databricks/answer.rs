@@ -38,7 +38,7 @@ pub(super) fn detailed(status: StatusCode, code: &str, message: &str, details: &
 }
 
 /// Why the Files API refuses.
-pub(super) fn reason(reason: &str, metadata: Value) -> Value {
+pub(super) fn reason(reason: &str, metadata: &Value) -> Value {
     json!({
         "@type": "type.googleapis.com/google.rpc.ErrorInfo",
         "reason": reason,

@@ -108,31 +108,31 @@ impl Auth {
         self.workspace.register(&self.credentials.client_id, secret);
     }
 
-    /// Whether a request to `/api` may pass.
-    pub(super) fn admit(
+    /// Why a request to `/api` may not pass.
+    pub(super) fn refusal(
         &mut self,
         request: &Request<Bytes>,
         now: Timestamp,
         tuning: &DatabricksTuning,
-    ) -> Result<(), Response<Bytes>> {
+    ) -> Option<Response<Bytes>> {
         let given = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
         let Some(token) = given.and_then(|value| value.strip_prefix("Bearer ")) else {
             let message = "Credential was not sent or was of an unsupported type for this API.";
-            return Err(numeric(StatusCode::UNAUTHORIZED, message));
+            return Some(numeric(StatusCode::UNAUTHORIZED, message));
         };
         if self.personal.contains(token) {
-            return Ok(());
+            return None;
         }
         let checked = match self.workspace.check(token, now) {
             Err(Rejected::Unknown) => self.entra.check(token, now),
             checked => checked,
         };
         match checked {
-            Ok(_) => Ok(()),
+            Ok(_) => None,
             Err(Rejected::Unknown | Rejected::Revoked) => {
-                Err(numeric(StatusCode::FORBIDDEN, "Invalid access token."))
+                Some(numeric(StatusCode::FORBIDDEN, "Invalid access token."))
             }
-            Err(Rejected::Expired) => Err(match tuning.expiry {
+            Err(Rejected::Expired) => Some(match tuning.expiry {
                 ExpiryWording::InvalidAccessToken => numeric(StatusCode::FORBIDDEN, "Invalid access token."),
                 ExpiryWording::JwtExpired => numeric(StatusCode::FORBIDDEN, "JWT has expired"),
                 ExpiryWording::ExpiringSoon => {

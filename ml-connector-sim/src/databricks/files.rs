@@ -91,7 +91,7 @@ pub(super) fn answer(
 
 fn no_volume(name: &str) -> Response<Bytes> {
     let message = format!("Volume '{name}' does not exist.");
-    let details = reason("FILES_API_RESOURCE_NOT_FOUND", json!({ "unity_catalog_error_message": message }));
+    let details = reason("FILES_API_RESOURCE_NOT_FOUND", &json!({ "unity_catalog_error_message": message }));
     detailed(StatusCode::NOT_FOUND, "NOT_FOUND", &message, &[details])
 }
 
@@ -101,7 +101,7 @@ fn not_found(what: &str) -> Response<Bytes> {
         StatusCode::NOT_FOUND,
         "NOT_FOUND",
         &message,
-        &[reason("FILES_API_RESOURCE_NOT_FOUND", json!({}))],
+        &[reason("FILES_API_RESOURCE_NOT_FOUND", &json!({}))],
     )
 }
 
@@ -113,7 +113,7 @@ fn file(volume: &mut Volume, place: &Place, request: &Request<Bytes>, now: Times
         Method::PUT => {
             let params = Params::parse([request.uri().query().unwrap_or_default().as_bytes()]);
             if params.get("overwrite") == Some("false") && volume.files.contains_key(&place.below) {
-                let details = reason("FILES_API_FILE_ALREADY_EXISTS", json!({}));
+                let details = reason("FILES_API_FILE_ALREADY_EXISTS", &json!({}));
                 let message = "The file being created already exists.";
                 return detailed(StatusCode::CONFLICT, "ALREADY_EXISTS", message, &[details]);
             }
@@ -191,7 +191,7 @@ fn directory(
         Method::DELETE => {
             let inside = |path: &String| path.starts_with(&prefix) && path != below;
             if volume.files.keys().any(inside) || volume.directories.iter().any(inside) {
-                let details = reason("FILES_API_DIRECTORY_IS_NOT_EMPTY", json!({}));
+                let details = reason("FILES_API_DIRECTORY_IS_NOT_EMPTY", &json!({}));
                 let message = "The directory being deleted is not empty.";
                 return detailed(StatusCode::BAD_REQUEST, "INVALID_PARAMETER_VALUE", message, &[details]);
             }

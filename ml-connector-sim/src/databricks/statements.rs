@@ -12,7 +12,8 @@ use super::{
     State,
     answer::{invalid, ok, refused},
     config::SqlStatePlace,
-    sql::{self, Access, Parameter, Parsed, Rows, Session, SqlError},
+    results::Cells,
+    sql::{self, Access, Parameter, Parsed, Session, SqlError},
     warehouse::WarehouseState,
 };
 
@@ -82,14 +83,6 @@ enum Phase {
     Failed(Failed),
     Canceled,
     Closed,
-}
-
-/// A result as text.
-#[derive(Debug)]
-struct Cells {
-    columns: Vec<Value>,
-    rows: Vec<Vec<Option<String>>>,
-    truncated: bool,
 }
 
 #[derive(Debug)]
@@ -487,10 +480,8 @@ fn executed(state: &mut State, at: usize) -> Phase {
         Err(error) => Phase::Failed((&error).into()),
         Ok(None) => Phase::Succeeded(None),
         Ok(Some(rows)) => {
-            let cells = Cells::of(&rows, run);
-            let bytes: usize =
-                cells.rows.iter().flatten().map(|cell| cell.as_ref().map_or(4, |cell| cell.len() + 3)).sum();
-            if bytes > MAX_INLINE_BYTES {
+            let cells = Cells::of(&rows, &run.session.zone, run.row_limit);
+            if cells.bytes() > MAX_INLINE_BYTES {
                 return Phase::Failed(Failed {
                     error_code: "BAD_REQUEST".to_owned(),
                     message: "Inline byte limit exceeded. Statements executed with disposition=INLINE can have a result \
@@ -502,77 +493,6 @@ fn executed(state: &mut State, at: usize) -> Phase {
             }
             Phase::Succeeded(Some(cells))
         }
-    }
-}
-
-impl Cells {
-    fn of(rows: &Rows, run: &Run) -> Self {
-        let columns = rows.columns.iter().enumerate().map(|(position, column)| {
-            let mut shown = json!({
-                "name": column.name,
-                "type_text": column.ty.to_string(),
-                "type_name": column.ty.type_name(),
-                "position": position,
-            });
-            if let sql::DataType::Decimal { precision, scale } = column.ty {
-                shown["type_precision"] = precision.into();
-                shown["type_scale"] = scale.into();
-            }
-            shown
-        });
-        let limit = run.row_limit.unwrap_or(usize::MAX);
-        let cells = rows.rows.iter().take(limit).map(|row| {
-            let cells = row.iter().zip(&rows.columns);
-            cells.map(|(value, column)| sql::cell(value, &column.ty, &run.session.zone)).collect()
-        });
-        Self { columns: columns.collect(), rows: cells.collect(), truncated: rows.rows.len() > limit }
-    }
-
-    fn chunks(&self, rows: usize) -> usize {
-        self.rows.len().div_ceil(rows.max(1))
-    }
-
-    fn manifest(&self, rows: usize) -> Value {
-        let chunk = |at: usize| {
-            let count = rows.min(self.rows.len() - at * rows);
-            json!({ "chunk_index": at, "row_offset": at * rows, "row_count": count })
-        };
-        let mut manifest = json!({
-            "format": "JSON_ARRAY",
-            "schema": { "column_count": self.columns.len(), "columns": self.columns },
-            "total_chunk_count": self.chunks(rows),
-            "total_row_count": self.rows.len(),
-            "truncated": self.truncated,
-        });
-        if !self.rows.is_empty() {
-            manifest["chunks"] = (0..self.chunks(rows)).map(chunk).collect();
-        }
-        manifest
-    }
-
-    fn slice(&self, at: usize, rows: usize) -> &[Vec<Option<String>>] {
-        let start = (at * rows).min(self.rows.len());
-        &self.rows[start..(start + rows).min(self.rows.len())]
-    }
-
-    fn data(&self, id: &str, at: usize, rows: usize) -> Value {
-        let slice = self.slice(at, rows);
-        if slice.is_empty() {
-            return json!({});
-        }
-        let mut data = json!({
-            "chunk_index": at,
-            "row_offset": at * rows,
-            "row_count": slice.len(),
-            "data_array": slice,
-        });
-        if at + 1 < self.chunks(rows) {
-            let (next, offset) = (at + 1, (at + 1) * rows);
-            data["next_chunk_index"] = next.into();
-            data["next_chunk_internal_link"] =
-                format!("/api/2.0/sql/statements/{id}/result/chunks/{next}?row_offset={offset}").into();
-        }
-        data
     }
 }
 

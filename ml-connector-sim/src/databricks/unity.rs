@@ -38,8 +38,9 @@ fn missing(kind: &str, name: &str) -> Response<Bytes> {
     refused(StatusCode::NOT_FOUND, &code, &format!("{kind} '{name}' does not exist."))
 }
 
-fn may_use(state: &State, catalog: &str, schema: &str) -> Result<(), Response<Bytes>> {
-    state.database.grants.require_use(catalog, schema).map_err(|error| denied(&error.to_string()))
+/// Why the principal may not reach into a schema.
+fn out_of_reach(state: &State, catalog: &str, schema: &str) -> Option<Response<Bytes>> {
+    state.database.grants.require_use(catalog, schema).err().map(|error| denied(&error.to_string()))
 }
 
 fn catalog(state: &State, name: &str) -> Response<Bytes> {
@@ -55,7 +56,7 @@ fn catalog(state: &State, name: &str) -> Response<Bytes> {
 fn schema(state: &State, full: &str) -> Response<Bytes> {
     let Some((catalog, schema)) = full.split_once('.') else { return missing("Schema", full) };
     let Ok(found) = state.database.schema(catalog, schema) else { return missing("Schema", full) };
-    if let Err(refusal) = may_use(state, catalog, schema) {
+    if let Some(refusal) = out_of_reach(state, catalog, schema) {
         return refusal;
     }
     let mut shown =
@@ -80,7 +81,7 @@ fn table(state: &State, full: &str, only_exists: bool) -> Response<Bytes> {
         );
     }
     let Some(found) = content.tables.get(name) else { return missing("Table", full) };
-    if let Err(refusal) = may_use(state, catalog, schema) {
+    if let Some(refusal) = out_of_reach(state, catalog, schema) {
         return refusal;
     }
     if !state.database.grants.has("SELECT", full) {
@@ -151,7 +152,7 @@ fn column(position: usize, column: &Column) -> Value {
 fn volume(state: &State, full: &str) -> Response<Bytes> {
     let Some([catalog, schema, name]) = parts(full) else { return missing("Volume", full) };
     let Some(found) = state.database.volume(catalog, schema, name) else { return missing("Volume", full) };
-    if let Err(refusal) = may_use(state, catalog, schema) {
+    if let Some(refusal) = out_of_reach(state, catalog, schema) {
         return refusal;
     }
     if !state.database.grants.has("READ VOLUME", full) {

@@ -1,6 +1,7 @@
 //! The methods there are: how each is called, how often, with which scope.
 
 use ml_connector_core::Timestamp;
+use serde_json::json;
 
 use super::{
     args::Args, chat, conversations, modals, oauth, reactions, refusal::Outcome, users, workspace::Workspace,
@@ -53,6 +54,7 @@ impl Spec {
 /// A method by its name, which is case-sensitive.
 pub(super) fn spec(method: &str) -> Option<Spec> {
     Some(match method {
+        "api.test" => Spec { needs_token: false, ..Spec::json(SPECIAL, api_test) },
         "auth.test" => Spec::json(SPECIAL, oauth::test),
         "auth.revoke" => Spec::form(TIER_3, oauth::revoke),
         "oauth.v2.access" => {
@@ -82,4 +84,12 @@ pub(super) fn spec(method: &str) -> Option<Spec> {
         "views.update" => Spec::write(TIER_4, modals::update),
         _ => return None,
     })
+}
+
+/// Says back what it was told, or fails with the error it was told.
+fn api_test(_: &mut Workspace, args: &Args, _: Timestamp) -> Outcome {
+    match args.text("error") {
+        Some(error) => Err(error.as_str().into()),
+        None => Ok(json!({ "args": args.all() })),
+    }
 }

@@ -1,4 +1,7 @@
-//! Slack: the Web API of one workspace, and a page that shows its channels as a person would see them.
+//! Slack: the Web API of one workspace, and a page that shows its channels as a person would see them (feature
+//! `page`).
+
+#![cfg_attr(not(feature = "page"), allow(dead_code))] // what only the page asks for
 
 mod app;
 mod args;
@@ -8,6 +11,7 @@ mod chat;
 mod config;
 mod control;
 mod conversations;
+#[cfg(feature = "page")]
 mod dates;
 mod events;
 mod ids;
@@ -18,9 +22,11 @@ mod message;
 mod methods;
 mod modals;
 mod model;
+#[cfg(feature = "page")]
 mod mrkdwn;
 mod oauth;
 mod outbox;
+#[cfg(feature = "page")]
 mod page;
 mod people;
 mod reactions;
@@ -200,6 +206,18 @@ impl SlackSim {
         self.workspace(|workspace| workspace.limiter.ignored)
     }
 
+    #[cfg(feature = "page")]
+    fn show(&self, request: &Request<Bytes>) -> Response<Bytes> {
+        page::answer(self, request)
+    }
+
+    #[cfg(not(feature = "page"))]
+    fn show(&self, _: &Request<Bytes>) -> Response<Bytes> {
+        let mut answer = Response::new(Bytes::from_static(b"not simulated without the feature `page`"));
+        *answer.status_mut() = http::StatusCode::NOT_FOUND;
+        answer
+    }
+
     fn now(&self) -> Timestamp {
         self.shared.gate.now()
     }
@@ -226,11 +244,15 @@ impl Vendor for SlackSim {
         let (request, now) = (call.request, call.now);
         let path = request.uri().path();
         if !is_api(path) {
-            return page::answer(self, request);
+            return self.show(request);
         }
-        self.workspace(|workspace| match path.strip_prefix("/api/") {
-            Some(method) => methods::answer(workspace, method, request, Args::read(request), now),
-            None => responses::answer(workspace, request, now),
+        let conditions = self.shared.gate.conditions();
+        self.workspace(|workspace| {
+            workspace.conditions = conditions;
+            match path.strip_prefix("/api/") {
+                Some(method) => methods::answer(workspace, method, request, Args::read(request), now),
+                None => responses::answer(workspace, request, now),
+            }
         })
     }
 

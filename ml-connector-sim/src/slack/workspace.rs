@@ -18,7 +18,7 @@ use super::{
     tokens::Tokens,
     views::Views,
 };
-use crate::toolkit::{buckets::Buckets, seed::Seed};
+use crate::toolkit::{buckets::Buckets, conditions::Conditions, dice::Dice, seed::Seed};
 
 /// Everything behind one installation.
 #[derive(Debug)]
@@ -36,6 +36,9 @@ pub(super) struct Workspace {
     pub(super) troubles: BTreeSet<(String, String, String)>,
     pub(super) limiter: Buckets,
     pub(super) seed: Seed,
+    /// As they were when the call came.
+    pub(super) conditions: Conditions,
+    pub(super) dice: Dice,
     messages: BTreeMap<String, Vec<Message>>,
     last_micros: i64,
 }
@@ -47,7 +50,6 @@ impl Workspace {
         let outbox = AppOutbox::new(&mut seed, config.request_url.clone());
         let channels = config.channels.iter().map(|channel| (channel.id.clone(), channel.clone())).collect();
         Self {
-            config,
             tokens,
             channels,
             ephemerals: Vec::new(),
@@ -58,6 +60,9 @@ impl Workspace {
             troubles: BTreeSet::new(),
             limiter: Buckets::default(),
             seed,
+            conditions: config.conditions.clone(),
+            dice: Dice::new(config.conditions.seed),
+            config,
             messages: BTreeMap::new(),
             last_micros: 0,
         }
@@ -209,7 +214,7 @@ impl Workspace {
 
     /// Messages that history shows by now, oldest first.
     pub(super) fn readable(&self, channel: &str, now: Timestamp) -> impl Iterator<Item = &Message> {
-        let lag: Duration = self.config.history_lag;
+        let lag: Duration = self.config.history_lag.max(self.conditions.list_lag);
         self.messages(channel).iter().filter(move |message| message.at + lag <= now)
     }
 }

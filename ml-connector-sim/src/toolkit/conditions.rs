@@ -69,6 +69,15 @@ impl Conditions {
         if self.short_pages { asked.div_ceil(2) } else { asked }
     }
 
+    /// How many rows a page with a cursor has when so many were asked for: sometimes fewer, at least one.
+    pub(crate) fn cursor_page(&self, dice: &mut Dice, asked: usize) -> usize {
+        if !self.short_pages || asked < 2 || dice.below(2) == 0 {
+            return asked;
+        }
+        let fewer = dice.below(u64::try_from(asked).unwrap_or(u64::MAX));
+        usize::try_from(fewer).unwrap_or(asked).max(1)
+    }
+
     /// Whether lists know by now what was written then.
     pub(crate) fn lists_know(&self, written: Timestamp, now: Timestamp) -> bool {
         written + self.list_lag <= now
@@ -105,15 +114,6 @@ impl Chance {
         let every = u64::from(self.conditions.lost_answer_every);
         every > 0 && self.dice.below(every) == 0
     }
-
-    /// How many rows a page has when so many were asked for; at least one.
-    pub(crate) fn page(&mut self, asked: usize) -> usize {
-        if !self.conditions.short_pages || asked < 2 || self.dice.below(2) == 0 {
-            return asked;
-        }
-        let fewer = self.dice.below(u64::try_from(asked).unwrap_or(u64::MAX));
-        usize::try_from(fewer).unwrap_or(asked).max(1)
-    }
 }
 
 #[cfg(test)]
@@ -124,7 +124,8 @@ mod tests {
     fn kind_conditions_draw_nothing() {
         let mut chance = Chance::new(Conditions::kind());
         for _ in 0..100 {
-            assert_eq!((chance.way(), chance.loses_answer(), chance.page(200)), (Duration::ZERO, false, 200));
+            assert_eq!((chance.way(), chance.loses_answer()), (Duration::ZERO, false));
+            assert_eq!(Conditions::kind().cursor_page(&mut Dice::new(1), 200), 200);
         }
     }
 
@@ -132,7 +133,10 @@ mod tests {
     fn unkind_conditions_stay_within_their_bounds_and_are_the_same_in_every_run() {
         let run = || {
             let mut chance = Chance::new(Conditions::unkind());
-            (0..2000).map(|_| (chance.way(), chance.loses_answer(), chance.page(200))).collect::<Vec<_>>()
+            let (unkind, mut dice) = (Conditions::unkind(), Dice::new(1));
+            (0..2000)
+                .map(|_| (chance.way(), chance.loses_answer(), unkind.cursor_page(&mut dice, 200)))
+                .collect::<Vec<_>>()
         };
         let drawn = run();
         assert_eq!(drawn, run());

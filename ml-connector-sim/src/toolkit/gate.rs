@@ -110,11 +110,6 @@ impl Gate {
         *locked(&self.chance) = Chance::new(conditions);
     }
 
-    /// How many rows the next page has when so many were asked for.
-    pub(crate) fn page(&self, asked: usize) -> usize {
-        locked(&self.chance).page(asked)
-    }
-
     /// The requests so far, oldest first.
     pub(crate) fn received(&self) -> Vec<Received> {
         locked(&self.received).clone()

@@ -19,8 +19,8 @@
 //! 5. **Outbox.** [`outbox::Outbox`] with a [`outbox::RetryTable`]; put deliveries in as things happen, sign them,
 //!    offer `take`, `settle` and `deliver` ([`outbox::send_all`]) on the handle.
 //! 6. **Faults and conditions.** [`faults::Fault`] and [`conditions::Conditions`] come with the gate; the vendor only
-//!    offers `plant`, `set_conditions`, `received` and so on, asks [`gate::Gate::page`] how many rows a page has, and
-//!    hides from lists what is younger than `list_lag`.
+//!    offers `plant`, `set_conditions`, `received` and so on, asks `numbered_page` or `cursor_page` of
+//!    [`gate::Gate::conditions`] how many rows a page has, and `lists_know` whether a list shows a record by now.
 //! 7. **Control.** Methods on the handle for tests; [`gate::Vendor::control`] offers the ones that people and programs
 //!    need over HTTP.
 //!

@@ -10,6 +10,10 @@ impl Params {
         Self(encoded.into_iter().flat_map(|part| url::form_urlencoded::parse(part).into_owned()).collect())
     }
 
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(name, _)| name.as_str())
+    }
+
     pub(crate) fn push(&mut self, name: &str, value: &str) {
         self.0.push((name.to_owned(), value.to_owned()));
     }

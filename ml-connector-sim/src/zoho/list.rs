@@ -1,6 +1,6 @@
 //! Lists: filters, sorting, pages. There is no snapshot: rows move between pages while records change.
 
-use ml_connector_core::Timestamp;
+use ml_connector_core::{Timestamp, model::Date};
 use serde_json::json;
 
 use super::{
@@ -13,6 +13,38 @@ use crate::toolkit::{conditions::Conditions, json::Fields, params::Params};
 /// Zoho Books API v3, "Pagination": default and largest page.
 const PER_PAGE: usize = 200;
 
+/// Why there is no page.
+pub(super) enum Refused {
+    /// This parameter has a value that Zoho refuses.
+    Invalid(&'static str),
+    /// Zoho has this filter, the simulator does not.
+    NotSimulated(String),
+}
+
+/// Filters that Zoho documents and that would give other rows than the simulator does. What Zoho does not know either
+/// is ignored, as it does.
+fn is_not_simulated(name: &str) -> bool {
+    const ENDINGS: [&str; 8] = [
+        "_startswith",
+        "_contains",
+        "_less_than",
+        "_less_equals",
+        "_greater_than",
+        "_greater_equals",
+        "_before",
+        "_after",
+    ];
+    const NAMES: [&str; 6] = [
+        "search_text",
+        "item_id",
+        "item_name",
+        "item_description",
+        "recurring_invoice_id",
+        "zcrm_potential_id",
+    ];
+    ENDINGS.iter().any(|ending| name.ends_with(ending)) || NAMES.contains(&name)
+}
+
 /// A page of a list with its context, or the parameter that was refused.
 pub(super) fn page(
     books: &Books,
@@ -20,11 +52,14 @@ pub(super) fn page(
     params: &Params,
     conditions: &Conditions,
     now: Timestamp,
-) -> Result<Fields, &'static str> {
+) -> Result<Fields, Refused> {
+    if let Some(name) = params.names().find(|name| is_not_simulated(name)) {
+        return Err(Refused::NotSimulated(name.to_owned()));
+    }
     let number = |name: &'static str, or: usize| match params.get(name).map(str::parse) {
         None => Ok(or),
         Some(Ok(number)) if number > 0 => Ok(number),
-        Some(_) => Err(name),
+        Some(_) => Err(Refused::Invalid(name)),
     };
     let page = number("page", 1)?;
     let per_page = match entity {
@@ -35,7 +70,7 @@ pub(super) fn page(
     let since = match params.get("last_modified_time") {
         // Like every parameter that a list does not have, it is ignored.
         Some(_) if !has_filter(books, entity) => None,
-        Some(text) => Some(modified_since(text).ok_or("last_modified_time")?),
+        Some(text) => Some(modified_since(text).ok_or(Refused::Invalid("last_modified_time"))?),
         None => None,
     };
     // What lists do not know yet is not there; a change that they do not know yet is no news.
@@ -101,9 +136,9 @@ fn documents(
     now: Timestamp,
 ) -> (Vec<Fields>, &'static str) {
     let today = books.today(now);
-    let (number_key, party_key) = match entity {
-        Entity::Bill => ("bill_number", "vendor_id"),
-        _ => ("invoice_number", "customer_id"),
+    let (number_key, party_key, party_name) = match entity {
+        Entity::Bill => ("bill_number", "vendor_id", "vendor_name"),
+        _ => ("invoice_number", "customer_id", "customer_name"),
     };
     let equals = |name: &str, value: &str| params.get(name).is_none_or(|wanted| wanted == value);
     let mut found: Vec<&Document> = books
@@ -116,7 +151,12 @@ fn documents(
             params.get("filter_by").is_none_or(|filter| passes(filter, document.status(today)))
         })
         .filter(|document| equals(number_key, &document.number) && equals(party_key, &document.party.id))
+        .filter(|document| equals(party_name, &document.party.name))
+        .filter(|document| equals("reference_number", &document.reference))
         .filter(|document| equals("due_date", &document.due_date.to_string()))
+        .filter(|document| {
+            within(params, "date", document.date) && within(params, "due_date", document.due_date)
+        })
         .collect();
     let column = match params.get("sort_column") {
         Some("date") => "date",
@@ -154,6 +194,7 @@ fn payments(
         .filter(|payment| payment.entity == entity)
         .filter(|payment| shown(payment.created, payment.created))
         .filter(|payment| params.get(party_key).is_none_or(|party| party == payment.party.id))
+        .filter(|payment| within(params, "date", payment.date))
         .collect();
     found.sort_by(|a, b| (a.date, a.created, &a.id).cmp(&(b.date, b.created, &b.id)));
     (found.into_iter().map(|payment| render::payment_row(books, payment)).collect(), "date")
@@ -213,6 +254,14 @@ fn is_newer(modified: Timestamp, since: Timestamp, entity: Entity) -> bool {
         Entity::Invoice => modified.as_secs() > since.as_secs(),
         _ => modified.as_secs() >= since.as_secs(),
     }
+}
+
+/// Whether a date is the one asked for, and lies between `<name>_start` and `<name>_end`, both included.
+fn within(params: &Params, name: &str, date: Date) -> bool {
+    let asked = |suffix: &str| params.get(&format!("{name}{suffix}")).and_then(|text| Date::parse(text).ok());
+    asked("").is_none_or(|asked| date == asked)
+        && asked("_start").is_none_or(|start| date >= start)
+        && asked("_end").is_none_or(|end| date <= end)
 }
 
 fn passes(filter: &str, status: &str) -> bool {

@@ -289,6 +289,12 @@ impl ZohoBooksSim {
         self.tenant(|tenant| tenant.books.filters_payments = on);
     }
 
+    /// Makes rows of the list of payments received leave their currency out, as recorded: they are in the
+    /// organization's. The detail names it always.
+    pub fn set_bare_payment_rows(&self, on: bool) {
+        self.tenant(|tenant| tenant.books.bare_payment_rows = on);
+    }
+
     /// The names of the webhooks that exist in the settings.
     #[must_use]
     pub fn webhook_names(&self) -> Vec<String> {

@@ -60,6 +60,8 @@ pub(crate) struct CreateTable {
 
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct ColumnDefinition {
+    /// Where it is, if it is a field of a column: `lines`, `element`.
+    pub(crate) within: Vec<String>,
     pub(crate) name: String,
     pub(crate) ty: DataType,
     pub(crate) not_null: bool,
@@ -137,7 +139,7 @@ pub(crate) enum MergeAction {
 
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Query {
-    pub(crate) with: Vec<(String, Query)>,
+    pub(crate) with: Vec<(String, Self)>,
     pub(crate) body: Body,
     pub(crate) order_by: Vec<Order>,
     pub(crate) limit: Option<Expr>,
@@ -149,7 +151,7 @@ pub(crate) enum Body {
     Select(Box<Select>),
     Values(Vec<Vec<Expr>>),
     Nested(Box<Query>),
-    Union { left: Box<Body>, right: Box<Body>, all: bool },
+    Union { left: Box<Self>, right: Box<Self>, all: bool },
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -185,7 +187,7 @@ pub(crate) enum Relation {
     Table { name: Name, alias: Option<Alias> },
     Query { query: Box<Query>, alias: Option<Alias> },
     ReadFiles { path: Expr, options: Vec<(String, Expr)>, alias: Option<Alias>, at: Position },
-    Join { left: Box<Relation>, right: Box<Relation>, kind: JoinKind, on: Option<Expr> },
+    Join { left: Box<Self>, right: Box<Self>, kind: JoinKind, on: Option<Expr> },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -215,17 +217,17 @@ pub(crate) enum Expr {
     Literal(Value, DataType),
     Parameter(String, Position),
     Column(Vec<String>, Position),
-    Field(Box<Expr>, String, Position),
-    Element(Box<Expr>, Box<Expr>),
-    Not(Box<Expr>),
-    Negative(Box<Expr>),
-    Binary(Operator, Box<Expr>, Box<Expr>),
-    IsNull { expr: Box<Expr>, negated: bool },
-    IsTrue { expr: Box<Expr>, truth: bool, negated: bool },
-    In { expr: Box<Expr>, list: Vec<Expr>, negated: bool },
-    Like { expr: Box<Expr>, pattern: Box<Expr>, negated: bool },
-    Case { operand: Option<Box<Expr>>, branches: Vec<(Expr, Expr)>, otherwise: Option<Box<Expr>> },
-    Cast { expr: Box<Expr>, ty: DataType, tolerant: bool },
+    Field(Box<Self>, String, Position),
+    Element(Box<Self>, Box<Self>),
+    Not(Box<Self>),
+    Negative(Box<Self>),
+    Binary(Operator, Box<Self>, Box<Self>),
+    IsNull { expr: Box<Self>, negated: bool },
+    IsTrue { expr: Box<Self>, truth: bool, negated: bool },
+    In { expr: Box<Self>, list: Vec<Self>, negated: bool },
+    Like { expr: Box<Self>, pattern: Box<Self>, negated: bool },
+    Case { operand: Option<Box<Self>>, branches: Vec<(Self, Self)>, otherwise: Option<Box<Self>> },
+    Cast { expr: Box<Self>, ty: DataType, tolerant: bool },
     Call(Call),
 }
 

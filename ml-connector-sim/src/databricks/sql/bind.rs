@@ -406,7 +406,7 @@ impl<'a> Binder<'a> {
             );
         }
         if function == "from_json" {
-            return self.from_json(args);
+            return self.json_reader(args);
         }
         let args: Sql<Vec<_>> = args.iter().map(|arg| self.bind(arg)).collect();
         functions::bind(function, args?, self.session)
@@ -452,7 +452,7 @@ impl<'a> Binder<'a> {
     }
 
     /// The schema and the options are constants: they decide the type.
-    fn from_json(&mut self, args: &[Expr]) -> Sql<Typed> {
+    fn json_reader(&mut self, args: &[Expr]) -> Sql<Typed> {
         let [json, schema, options @ ..] = args else {
             return Err(SqlError::unsupported("from_json with these arguments"));
         };

@@ -151,7 +151,7 @@ pub(crate) fn bind(name: &str, args: Vec<Typed>, session: &Session) -> Sql<Typed
             let fields = args.iter().enumerate().map(field).collect();
             (Function::List, args, T::Struct(fields))
         }
-        ("named_struct", 2..) if count % 2 == 0 => {
+        ("named_struct", 2..) if count.is_multiple_of(2) => {
             let mut fields = Vec::new();
             let mut values = Vec::new();
             let mut args = args.into_iter();
@@ -164,7 +164,7 @@ pub(crate) fn bind(name: &str, args: Vec<Typed>, session: &Session) -> Sql<Typed
             }
             (Function::List, values, T::Struct(fields))
         }
-        ("map", _) if count % 2 == 0 => {
+        ("map", _) if count.is_multiple_of(2) => {
             let (keys, values): (Vec<_>, Vec<_>) =
                 args.into_iter().enumerate().partition(|(i, _)| i % 2 == 0);
             let (keys, key) = unified(keys.into_iter().map(|(_, key)| key).collect())?;

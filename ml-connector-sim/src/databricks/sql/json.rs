@@ -434,7 +434,7 @@ impl<'a> Reader<'a> {
                 let text = self.string()?;
                 write_text(to, &text);
             }
-            _ => self.scalar(to, |number| number_text(number))?,
+            _ => self.scalar(to, number_text)?,
         }
         Ok(())
     }
@@ -469,7 +469,7 @@ impl<'a> Reader<'a> {
                 let text = self.string()?;
                 write_text(to, &text);
             }
-            _ => self.scalar(to, |number| variant_number(number))?,
+            _ => self.scalar(to, variant_number)?,
         }
         Ok(())
     }

@@ -15,7 +15,10 @@ use super::{
     catalog::{Database, Row, same},
     error::{Sql, SqlError},
     eval::{Bound, Frame, Typed},
-    group, read,
+    generator::Generator,
+    group,
+    matching::Matcher,
+    read,
     types::{DataType, Value},
 };
 
@@ -268,11 +271,12 @@ impl<'a> Reader<'a> {
 
     fn lateral(&self, input: Rows, lateral: &Lateral) -> Sql<Rows> {
         let scope = Scope(input.scope(0));
-        let Some(generator) = Generator::bind(&lateral.generator, &mut Binder::new(&scope, self.session))?
+        let Some(mut generator) =
+            Generator::bind(&lateral.generator, &mut Binder::new(&scope, self.session))?
         else {
             return Err(SqlError::unsupported("LATERAL VIEW without explode or posexplode"));
         };
-        let generator = Generator { outer: generator.outer || lateral.outer, ..generator };
+        generator.outer |= lateral.outer;
         if lateral.columns.len() != generator.columns.len() {
             return Err(SqlError::new(
                 "UDTF_ALIAS_NUMBER_MISMATCH",
@@ -396,64 +400,6 @@ impl Output {
             Self::One(_, own) => same(own, name),
             Self::Many(_, own) => own.as_deref().is_some_and(|own| same(own, name)),
         }
-    }
-}
-
-/// `explode` or `posexplode`.
-struct Generator {
-    of: Bound,
-    outer: bool,
-    with_position: bool,
-    columns: Vec<(&'static str, DataType)>,
-}
-
-impl Generator {
-    fn bind(expr: &Expr, binder: &mut Binder<'_>) -> Sql<Option<Self>> {
-        let Expr::Call(call) = expr else { return Ok(None) };
-        let (with_position, outer) = match call.function.as_str() {
-            "explode" => (false, false),
-            "explode_outer" => (false, true),
-            "posexplode" => (true, false),
-            "posexplode_outer" => (true, true),
-            _ => return Ok(None),
-        };
-        let [arg] = &call.args[..] else {
-            return Err(SqlError::unsupported(format_args!("{} with these arguments", call.function)));
-        };
-        let Typed { expr: of, ty } = binder.bind(arg)?;
-        let mut columns = if with_position { vec![("pos", DataType::Int)] } else { Vec::new() };
-        match ty {
-            DataType::Array(of) => columns.push(("col", *of)),
-            DataType::Map(key, value) => columns.extend([("key", *key), ("value", *value)]),
-            ty => {
-                let sentence = format!(
-                    "Cannot resolve \"{}\": it takes an ARRAY or a MAP, not \"{ty}\".",
-                    call.function
-                );
-                return Err(SqlError::mismatch(sentence).at(call.at));
-            }
-        }
-        Ok(Some(Self { of, outer, with_position, columns }))
-    }
-
-    fn rows(&self, frame: Frame<'_>, session: &Session) -> Sql<Vec<Vec<Value>>> {
-        let position =
-            |at: usize| self.with_position.then(|| Value::Integer(i64::try_from(at).unwrap_or(i64::MAX)));
-        let rows: Vec<Vec<Value>> = match self.of.eval(frame, &session.zone)? {
-            Value::List(items) => items
-                .iter()
-                .enumerate()
-                .map(|(at, item)| position(at).into_iter().chain([item.clone()]).collect())
-                .collect(),
-            Value::Map(pairs) => {
-                let row = |(at, (key, value)): (usize, &(Value, Value))| {
-                    position(at).into_iter().chain([key.clone(), value.clone()]).collect()
-                };
-                pairs.iter().enumerate().map(row).collect()
-            }
-            _ => Vec::new(),
-        };
-        Ok(if rows.is_empty() && self.outer { vec![vec![Value::Null; self.columns.len()]] } else { rows })
     }
 }
 
@@ -727,86 +673,4 @@ fn union(left: Rows, right: Rows, session: &Session) -> Sql<Rows> {
         }
     }
     Ok(Rows { columns, rows })
-}
-
-/// Finds for a row (the frame's first) those of the other side (the frame's second) that a condition joins to it.
-pub(crate) struct Matcher {
-    condition: Option<Bound>,
-    /// Sides of the equalities that must hold: looked up instead of tried one by one.
-    keys: Vec<Bound>,
-    index: HashMap<Vec<Value>, Vec<usize>>,
-}
-
-impl Matcher {
-    pub(crate) fn new(condition: Option<Bound>, others: &[Row], session: &Session) -> Sql<Self> {
-        let (mut keys, mut other_keys) = (Vec::new(), Vec::new());
-        if let Some(condition) = &condition {
-            equalities(condition, &mut keys, &mut other_keys);
-        }
-        let mut index: HashMap<Vec<Value>, Vec<usize>> = HashMap::new();
-        if !keys.is_empty() {
-            for (at, other) in others.iter().enumerate() {
-                let frame = Frame([&[], other, &[]]);
-                let key: Sql<Vec<_>> = other_keys.iter().map(|key| key.eval(frame, &session.zone)).collect();
-                let key = key?;
-                // NULL equals nothing.
-                if !key.iter().any(Value::is_null) {
-                    index.entry(key).or_default().push(at);
-                }
-            }
-        }
-        Ok(Self { condition, keys, index })
-    }
-
-    pub(crate) fn matches(&self, row: &[Value], others: &[Row], session: &Session) -> Sql<Vec<usize>> {
-        let Some(condition) = &self.condition else { return Ok((0..others.len()).collect()) };
-        let all: Vec<usize>;
-        let candidates: &[usize] = if self.keys.is_empty() {
-            all = (0..others.len()).collect();
-            &all
-        } else {
-            let key: Sql<Vec<_>> =
-                self.keys.iter().map(|key| key.eval(Frame::of(row), &session.zone)).collect();
-            self.index.get(&key?).map_or(&[], Vec::as_slice)
-        };
-        let mut matches = Vec::new();
-        for at in candidates {
-            if condition.eval(Frame([row, &others[*at], &[]]), &session.zone)?.is_true() {
-                matches.push(*at);
-            }
-        }
-        Ok(matches)
-    }
-}
-
-/// Collects `left = right` from conditions joined by AND, where each side is of one row only.
-fn equalities(condition: &Bound, keys: &mut Vec<Bound>, other_keys: &mut Vec<Bound>) {
-    match condition {
-        Bound::And(left, right) => {
-            equalities(left, keys, other_keys);
-            equalities(right, keys, other_keys);
-        }
-        Bound::Compare(super::ast::Operator::Equal, left, right) => match (row_of(left), row_of(right)) {
-            (Some(0), Some(1)) => {
-                keys.push((**left).clone());
-                other_keys.push((**right).clone());
-            }
-            (Some(1), Some(0)) => {
-                keys.push((**right).clone());
-                other_keys.push((**left).clone());
-            }
-            _ => {}
-        },
-        _ => {}
-    }
-}
-
-/// The row a plain column, or a cast or a field of one, lies in.
-fn row_of(expr: &Bound) -> Option<u8> {
-    match expr {
-        Bound::Column(row, _) => Some(*row),
-        Bound::Field(of, _) => row_of(of),
-        Bound::Cast { expr, .. } => row_of(expr),
-        _ => None,
-    }
 }

@@ -23,6 +23,9 @@ impl SessionZone {
 
     /// The instant of a local time; a time that does not exist is moved on, as the vendor does.
     fn instant(&self, local_micros: i64) -> Option<i64> {
+        if self.0 == TimeZone::UTC {
+            return Some(local_micros);
+        }
         let seconds = local_micros.div_euclid(MICROS_PER_SECOND);
         let local = jiff::Timestamp::from_second(seconds).ok()?.to_zoned(TimeZone::UTC).datetime();
         let at = self.0.to_timestamp(local).ok()?.as_second();
@@ -159,7 +162,8 @@ fn wall_and_zone(text: &str) -> Option<(i64, Option<Offset>)> {
         return None;
     }
     // More than six digits are cut off.
-    let micros = format!("{:0<6}", fraction.get(..6).unwrap_or(fraction)).parse::<i64>().ok()?;
+    let digits = fraction.bytes().chain(std::iter::repeat(b'0')).take(6);
+    let micros = digits.fold(0, |micros, digit| micros * 10 + i64::from(digit - b'0'));
     let seconds = i64::from(hour) * 3600 + i64::from(minute) * 60 + i64::from(second);
     let local = midnight(days(date)?) + seconds * MICROS_PER_SECOND + micros;
     Some((local, offset(zone)?))
@@ -200,8 +204,15 @@ fn days(text: &str) -> Option<i32> {
     }
     let (month, day) = (i8::try_from(month).ok()?, i8::try_from(day).ok()?);
     let date = civil::Date::new(year.parse().ok()?, month, day).ok()?;
-    let midnight = TimeZone::UTC.to_timestamp(date.at(0, 0, 0, 0)).ok()?.as_second();
-    i32::try_from(midnight.div_euclid(SECONDS_PER_DAY)).ok()
+    Some(days_since_1970(date))
+}
+
+/// Counted from 1 March, so that a leap day comes last: large batches hold many dates.
+fn days_since_1970(date: civil::Date) -> i32 {
+    let (year, month, day) = (i32::from(date.year()), i32::from(date.month()), i32::from(date.day()));
+    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let days_of_year = (153 * month + 2) / 5 + day - 1;
+    365 * year + year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400) + days_of_year - 719_468
 }
 
 #[cfg(test)]
@@ -227,6 +238,17 @@ mod tests {
             ("2026-03-02T09:15:05 Mars/Olympus", &SessionZone::UTC, None),
         ] {
             assert_eq!(instant(text, zone).map(|at| zone.cell(at)).as_deref(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn days_are_counted_as_the_calendar_counts_them() {
+        for year in [1, 1600, 1899, 1900, 1969, 1970, 1972, 2000, 2024, 2026, 2100, 9999] {
+            for (month, day) in [(1, 1), (2, 28), (3, 1), (12, 31)] {
+                let date = civil::Date::new(year, month, day).unwrap();
+                let counted = civil::date(1970, 1, 1).until(date).unwrap().get_days();
+                assert_eq!(days_since_1970(date), counted, "{date}");
+            }
         }
     }
 

@@ -28,8 +28,8 @@ pub(crate) enum DataType {
     Date,
     Timestamp,
     TimestampNtz,
-    Array(Box<DataType>),
-    Map(Box<DataType>, Box<DataType>),
+    Array(Box<Self>),
+    Map(Box<Self>, Box<Self>),
     Struct(Vec<Field>),
     Variant,
 }
@@ -160,8 +160,8 @@ pub(crate) enum Value {
     /// Microseconds since 1970: of an instant, or of a local time.
     Timestamp(i64),
     /// The elements of an array or the fields of a struct.
-    List(Arc<[Value]>),
-    Map(Arc<[(Value, Value)]>),
+    List(Arc<[Self]>),
+    Map(Arc<[(Self, Self)]>),
     /// JSON text in the vendor's normal form.
     Variant(Arc<str>),
 }

@@ -8,8 +8,9 @@ use super::{
     error::{Sql, SqlError, quoted},
     eval::{Bound, Frame, Typed},
     lexer::Position,
+    matching::Matcher,
     read::{self, Policies},
-    select::{Matcher, Reader, Rows},
+    select::{Reader, Rows},
     types::{DataType, Value},
 };
 
@@ -34,8 +35,9 @@ pub(crate) fn insert(
     let places: Vec<usize> = match columns {
         None => (0..table.columns.len()).collect(),
         Some(names) => {
-            let place =
-                |name: &String| table.position(name).ok_or_else(|| no_column(table, &[name.clone()], at));
+            let place = |name: &String| {
+                table.position(name).ok_or_else(|| no_column(table, std::slice::from_ref(name), at))
+            };
             names.iter().map(place).collect::<Sql<_>>()?
         }
     };
