@@ -3,14 +3,15 @@
 use std::{sync::Arc, time::Duration};
 
 use ml_connector_core::{
-    Error, ErrorKind, Result,
-    auth::{Authenticator, ClientAuth, Grant, OAuth2, OAuth2Config, TokenError, TokenResponse},
-    http::{Answer, require_secure},
+    Result,
+    auth::{Authenticator, ClientAuth, Grant, OAuth2, OAuth2Config, StaticToken, TokenError, TokenResponse},
+    config::{below, require, required, secure_url},
+    http::Answer,
     token::TokenKey,
 };
 use url::Url;
 
-use crate::{SYSTEM, builder::invalid, config::Config, error::check};
+use crate::{SYSTEM, config::Config, error::check};
 
 /// The workspace refuses tokens in their last half minute, so that a call in the last minutes already asks for another.
 const LEAD: Duration = Duration::from_secs(300);
@@ -24,35 +25,30 @@ const ENTRA_SCOPE: &str = "2ff814a6-3304-4ab8-85cb-cd0e6f879c1d/.default";
 /// What proves to Databricks who is calling.
 ///
 /// # Errors
-/// [`ErrorKind::ConfigInvalid`] when neither a client nor a token is configured, or both are.
+/// [`ConfigInvalid`](ml_connector_core::ErrorKind::ConfigInvalid) when neither a client nor a token is configured, or both are.
 pub(crate) fn authenticator(config: &Config, host: &Url) -> Result<Arc<dyn Authenticator>> {
     let has_client = !config.client_id.is_empty() || !config.client_secret.is_empty();
-    match (has_client, config.token.is_empty()) {
-        (true, false) => {
-            return Err(invalid("token", "expected either a client or a personal access token, got both"));
-        }
-        (false, true) => return Err(invalid("client_id", "expected a client, or a personal access token")),
-        (false, false) => {
-            return Ok(Arc::new(ml_connector_core::auth::StaticToken::new("Bearer", &config.token)?));
-        }
-        (true, true) => {}
+    if !config.token.is_empty() {
+        require(!has_client, "token", "either a client or a personal access token, and not both")?;
+        return Ok(Arc::new(StaticToken::new("Bearer", &config.token)?));
     }
-    if config.client_id.is_empty() || config.client_secret.is_empty() {
-        let setting = if config.client_id.is_empty() { "client_id" } else { "client_secret" };
-        return Err(invalid(setting, "expected a value"));
-    }
+    required("client_id", &config.client_id)?;
+    required("client_secret", config.client_secret.expose())?;
     let (scope, default_url, client_auth) = match &config.tenant {
-        Some(tenant) if tenant.is_empty() => return Err(invalid("tenant", "expected a value")),
         Some(tenant) => {
-            (ENTRA_SCOPE, below(&entra()?, &[tenant, "oauth2", "v2.0", "token"]), ClientAuth::Body)
+            required("tenant", tenant)?;
+            (
+                ENTRA_SCOPE,
+                below(&secure_url("tenant", ENTRA)?, &[tenant, "oauth2", "v2.0", "token"]),
+                ClientAuth::Body,
+            )
         }
         None => (config.scope.as_str(), below(host, &["oidc", "v1", "token"]), ClientAuth::Basic),
     };
     let token_url = match &config.token_url {
-        Some(text) => Url::parse(text).map_err(|_| invalid("token_url", "expected a URL"))?,
+        Some(text) => secure_url("token_url", text)?,
         None => default_url,
     };
-    require_secure(&token_url).map_err(|error| error.with_context("setting", "token_url"))?;
     let grant = Grant::ClientCredentials { scopes: vec![scope.to_owned()] };
     let mut oauth =
         OAuth2Config::new(SYSTEM, token_url, config.client_id.as_str(), config.client_secret.clone(), grant);
@@ -61,19 +57,6 @@ pub(crate) fn authenticator(config: &Config, host: &Url) -> Result<Arc<dyn Authe
     oauth.max_per_10_minutes = MAX_PER_10_MINUTES;
     oauth.normalize = normalize;
     Ok(Arc::new(OAuth2::new(TokenKey::new(&config.connection), oauth)?))
-}
-
-fn entra() -> Result<Url> {
-    Url::parse(ENTRA)
-        .map_err(|source| Error::new(ErrorKind::Unexpected, "a constant is no URL").with_source(source))
-}
-
-fn below(base: &Url, segments: &[&str]) -> Url {
-    let mut url = base.clone();
-    if let Ok(mut path) = url.path_segments_mut() {
-        path.pop_if_empty().extend(segments);
-    }
-    url
 }
 
 /// Reads an answer of a token endpoint: OAuth's words are explained, and those of the API behind it are read, too.

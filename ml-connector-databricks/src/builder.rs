@@ -3,9 +3,9 @@
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use ml_connector_core::{
-    Error, ErrorKind, Repeat, Result, Secret, SinkInfo, Source,
+    Repeat, Result, Secret, SinkInfo, Source,
     auth::Authenticator,
-    http::require_secure,
+    config::{millis, require, required, secure_url},
     model::{Affinity, ConnectionId},
 };
 use url::Url;
@@ -28,12 +28,20 @@ pub struct Builder {
     auth: Option<Arc<dyn Authenticator>>,
 }
 
-impl Builder {
-    /// Begins with settings from a file.
-    pub fn from_config(config: Config) -> Self {
+impl Databricks {
+    /// Begins a connection under the host's name for it.
+    pub fn builder(connection: impl Into<ConnectionId>) -> Builder {
+        Builder::from(Config { connection: connection.into(), ..Config::default() })
+    }
+}
+
+impl From<Config> for Builder {
+    fn from(config: Config) -> Self {
         Self { config, feeding: BTreeMap::new(), auth: None }
     }
+}
 
+impl Builder {
     fn set(mut self, set: impl FnOnce(&mut Config)) -> Self {
         set(&mut self.config);
         self
@@ -86,7 +94,7 @@ impl Builder {
 
     /// How long the first row of a batch waits for others.
     pub fn linger(self, linger: Duration) -> Self {
-        self.set(|config| config.linger_ms = u64::try_from(linger.as_millis()).unwrap_or(u64::MAX))
+        self.set(|config| config.linger_ms = millis(linger))
     }
 
     /// Keeps a log of all changes beside each table.
@@ -120,28 +128,21 @@ impl Builder {
     /// Checks the settings and builds the sink. Nothing is sent.
     ///
     /// # Errors
-    /// [`ErrorKind::ConfigInvalid`] names the setting that is missing or contradictory.
+    /// [`ConfigInvalid`](ml_connector_core::ErrorKind::ConfigInvalid) names the setting that is missing or contradictory.
     pub fn build(self) -> Result<Databricks> {
         let Self { config, feeding, auth } = self;
         config.connection.validate()?;
         let (host, workspace_of_host) = host(&config.host)?;
         let (warehouse, workspace_of_path) = warehouse(&config.warehouse_id)?;
         let workspace_id = config.workspace_id.clone().or(workspace_of_host).or(workspace_of_path);
-        if workspace_id.as_deref().is_some_and(|id| id.is_empty() || !id.bytes().all(|b| b.is_ascii_digit()))
-        {
-            return Err(invalid("workspace_id", "expected digits"));
-        }
-        if !(1..=512).contains(&config.max_rows) {
-            return Err(invalid("max_rows", "expected 1 to 512"));
-        }
-        if !(1_000..=1_000_000).contains(&config.max_parameter_bytes) {
-            return Err(invalid("max_parameter_bytes", "expected 1,000 to 1,000,000"));
-        }
-        if config.max_bytes < config.max_parameter_bytes {
-            return Err(invalid("max_bytes", "expected no less than max_parameter_bytes"));
-        }
-        let epoch =
-            i64::try_from(config.epoch).map_err(|_| invalid("epoch", "expected a number of 63 bits"))?;
+        let are_digits = |id: &str| !id.is_empty() && id.bytes().all(|b| b.is_ascii_digit());
+        require(workspace_id.as_deref().is_none_or(are_digits), "workspace_id", "digits")?;
+        require((1..=512).contains(&config.max_rows), "max_rows", "1 to 512")?;
+        let parameter_bytes = config.max_parameter_bytes;
+        require((1_000..=1_000_000).contains(&parameter_bytes), "max_parameter_bytes", "1,000 to 1,000,000")?;
+        require(config.max_bytes >= parameter_bytes, "max_bytes", "no less than max_parameter_bytes")?;
+        let epoch = i64::try_from(config.epoch).unwrap_or(-1);
+        require(epoch >= 0, "epoch", "a number of 63 bits")?;
         let names = Names {
             catalog: object_name("catalog", &config.catalog)?,
             schema: object_name("schema", &config.schema)?,
@@ -193,16 +194,13 @@ impl fmt::Debug for Builder {
 /// The host, with or without scheme, slash and `?o=<workspace id>`.
 fn host(text: &str) -> Result<(Url, Option<String>)> {
     let text = text.trim();
-    if text.is_empty() {
-        return Err(invalid("host", "expected a value"));
-    }
-    let text = if text.contains("://") { text.to_owned() } else { format!("https://{text}") };
-    let mut url = Url::parse(&text).map_err(|_| invalid("host", "expected the address of a workspace"))?;
+    required("host", text)?;
+    let mut url =
+        secure_url("host", &if text.contains("://") { text.to_owned() } else { format!("https://{text}") })?;
     let workspace = workspace_in(url.query());
     url.set_query(None);
     url.set_fragment(None);
     url.set_path("");
-    require_secure(&url).map_err(|error| error.with_context("setting", "host"))?;
     Ok((url, workspace))
 }
 
@@ -211,17 +209,12 @@ fn warehouse(text: &str) -> Result<(String, Option<String>)> {
     let (path, query) =
         text.trim().split_once('?').map_or((text.trim(), None), |(path, query)| (path, Some(query)));
     let id = path.split_once("/warehouses/").map_or(path, |(_, id)| id).trim_end_matches('/');
-    if id.is_empty() || !id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
-        return Err(invalid("warehouse_id", "expected the id of a SQL warehouse, or its HTTP path"));
-    }
+    let is_id = !id.is_empty() && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    require(is_id, "warehouse_id", "the id of a SQL warehouse, or its HTTP path")?;
     Ok((id.to_owned(), workspace_in(query)))
 }
 
 fn workspace_in(query: Option<&str>) -> Option<String> {
     let pairs = url::form_urlencoded::parse(query?.as_bytes());
     pairs.into_iter().find_map(|(name, value)| (name == "o").then(|| value.into_owned()))
-}
-
-pub(crate) fn invalid(setting: &'static str, message: &'static str) -> Error {
-    Error::new(ErrorKind::ConfigInvalid, message).with_context("setting", setting)
 }

@@ -2,8 +2,8 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use ml_connector_core::{Secret, model::ConnectionId};
-use serde::{Deserialize, Deserializer};
+use ml_connector_core::{Secret, config::millis, model::ConnectionId};
+use serde::Deserialize;
 
 /// How long the first row of a batch waits for others. Every statement keeps the warehouse from stopping, so rows that
 /// come one by one are dear.
@@ -38,12 +38,10 @@ pub struct Config {
     /// The service principal's application id.
     pub client_id: String,
     /// Its OAuth secret.
-    #[serde(deserialize_with = "secret")]
     pub client_secret: Secret,
     /// The Microsoft Entra tenant, where the app is registered there: its secrets do not work at the workspace.
     pub tenant: Option<String>,
     /// Instead of a client: a personal access token. It ends some day, and nobody renews it.
-    #[serde(deserialize_with = "secret")]
     pub token: Secret,
     /// The token endpoint, where it is another than the workspace's `/oidc/v1/token` or Entra's, such as
     /// `https://acme.cloud.databricks.com/oidc/accounts/<account id>/v1/token`.
@@ -104,9 +102,9 @@ impl Default for Config {
             schema: String::new(),
             volume: None,
             client_id: String::new(),
-            client_secret: Secret::from(""),
+            client_secret: Secret::default(),
             tenant: None,
-            token: Secret::from(""),
+            token: Secret::default(),
             token_url: None,
             scope: "all-apis".to_owned(),
             table_prefix: None,
@@ -117,15 +115,11 @@ impl Default for Config {
             change_log: false,
             allow_row_filter: false,
             epoch: 0,
-            linger_ms: u64::try_from(LINGER.as_millis()).unwrap_or(u64::MAX),
+            linger_ms: millis(LINGER),
             max_rows: MAX_ROWS,
             max_bytes: MAX_BYTES,
             max_parameter_bytes: MAX_PARAMETER_BYTES,
             query_tags: true,
         }
     }
-}
-
-fn secret<'de, D: Deserializer<'de>>(from: D) -> Result<Secret, D::Error> {
-    String::deserialize(from).map(Secret::from)
 }

@@ -7,7 +7,7 @@ use ml_connector_core::{
     model::{Change, Columns, Event, Raw, Value},
 };
 
-use crate::tables::{DELETED, DETAILED, Layout, RAW, Wire};
+use crate::sql::{DELETED, DETAILED, Layout, RAW, Wire};
 
 /// What of a row its event does not say.
 #[derive(Debug, Clone, Copy)]

@@ -7,7 +7,7 @@ use ml_connector_core::{
 use serde_json::value::RawValue;
 
 use super::*;
-use crate::tables::{Layout, Wire};
+use crate::sql::{Layout, Wire};
 
 const ORIGIN: Origin<'_> = Origin { system: "ledgerly", account: "org:7", epoch: 3, change_log: false };
 

@@ -14,7 +14,7 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 use async_trait::async_trait;
 pub use check::Checked;
 use ml_connector_core::{
-    AttemptNotes, Context, Error, ErrorKind, Result, Sink, SinkInfo, Timestamp,
+    AttemptNotes, Connection, Context, Error, ErrorKind, IntoConnection, Result, Sink, SinkInfo, Timestamp,
     model::{ConnectionId, Delivery, DeliveryPlan, LaneKey, Lookup, Receipt},
     rate::{Cost, Quota, QuotaKey},
 };
@@ -22,9 +22,7 @@ pub use query::Rows;
 use tally::Tally;
 
 use crate::{
-    builder::Builder,
     client::Client,
-    config::Config,
     destination,
     sql::VolumeName,
     tables::{Drift, Feeding, Tables},
@@ -56,11 +54,6 @@ pub(crate) struct Parts {
 }
 
 impl Databricks {
-    /// Begins a connection under the host's name for it.
-    pub fn builder(connection: impl Into<ConnectionId>) -> Builder {
-        Builder::from_config(Config { connection: connection.into(), ..Config::default() })
-    }
-
     pub(crate) fn new(info: SinkInfo, parts: Parts) -> Self {
         let key = QuotaKey::new(format!("databricks/{}/statements", parts.client.host().authority()));
         let quotas = Arc::new([Quota::Concurrent { limit: STATEMENTS_UNDER_WAY }]);
@@ -114,6 +107,13 @@ impl Sink for Databricks {
 
     async fn look_up(&self, ctx: &Context, delivery: &Delivery) -> Result<Lookup> {
         self.parts.look_up(ctx, delivery).await
+    }
+}
+
+/// The sink.
+impl IntoConnection for Databricks {
+    fn into_connection(self) -> Result<Connection> {
+        Ok(Connection::new().sink(self))
     }
 }
 

@@ -12,8 +12,8 @@ use crate::{
     config::DriftPolicy,
     error::Repair,
     models::Table,
-    sql::{TableName, add_columns, create_change_log, create_table},
-    tables::{Known, Layout, inspect},
+    sql::{Layout, TableName, add_columns, create_change_log, create_table},
+    tables::{Known, inspect},
 };
 
 /// How long what was seen of a table holds. What changes meanwhile is met as an error, and looked at then.

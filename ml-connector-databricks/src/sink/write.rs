@@ -17,8 +17,8 @@ use crate::{
     error::{Fault, again},
     models::{Parameter, Statement},
     rows::{Origin, Row, array, cuts, encode, latest, lines},
-    sql::{Source, TableName, append, merge},
-    tables::{Known, Layout},
+    sql::{Layout, Source, TableName, append, merge},
+    tables::Known,
 };
 
 /// A statement that decodes more rows from a parameter takes longer than a staged file.

@@ -1,7 +1,6 @@
 //! The change log: one row for every event, never changed. It only appends, so that streams can read it.
 
-use super::{Source, SqlType, TableName, ident, merge::value, source::Shape};
-use crate::tables::{INGESTED_AT, META};
+use super::{INGESTED_AT, META, Source, SqlType, TableName, ident, merge::value, source::Shape};
 
 /// What a change log has beside the columns of the connector's own.
 pub(crate) const OWN: [(&str, &str, &str); 2] = [

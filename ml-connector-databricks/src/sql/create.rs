@@ -2,8 +2,7 @@
 
 use ml_connector_core::model::{Column, Columns};
 
-use super::{SqlType, TableName, change_log, ident, literal, type_of};
-use crate::tables::{Layout, META};
+use super::{Layout, META, SqlType, TableName, change_log, ident, literal, type_of};
 
 /// Deletion vectors: a MERGE then rewrites no files for a few rows, and writers of other rows do not conflict.
 const PROPERTIES: &str = "TBLPROPERTIES ('delta.enableDeletionVectors' = 'true')";

@@ -1,7 +1,6 @@
 //! The upsert: a row is written only if it is newer than the one that is there. Sent twice, it does nothing.
 
-use super::{Source, SqlType, TableName, ident, source::Shape};
-use crate::tables::{DELETED, DETAILED, INGESTED_AT, Layout};
+use super::{DELETED, DETAILED, INGESTED_AT, Layout, META, Source, SqlType, TableName, ident, source::Shape};
 
 /// Writes rows into a table of current states. Parameters: `:ingested_at`, and `:batch` unless rows come from a file.
 pub(crate) fn merge(table: &TableName, layout: &Layout, source: &Source<'_>) -> String {
@@ -22,7 +21,7 @@ pub(crate) fn merge(table: &TableName, layout: &Layout, source: &Source<'_>) -> 
         .filter(|name| *name != DETAILED.0)
         .chain(layout.columns.iter().filter(|column| column.listed).map(|column| &*column.name));
     // What is gone keeps what was last known of it, its JSON too.
-    let gone = crate::tables::META.iter().map(|(name, ..)| *name);
+    let gone = META.iter().map(|(name, ..)| *name);
 
     let newer = "(s.`_epoch` > t.`_epoch` OR (s.`_epoch` = t.`_epoch` AND s.`_n` > t.`_n`))";
     let mut sql = format!(

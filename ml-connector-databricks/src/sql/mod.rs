@@ -2,6 +2,7 @@
 
 mod change_log;
 mod create;
+mod layout;
 mod merge;
 mod name;
 mod source;
@@ -11,6 +12,7 @@ mod types;
 
 pub(crate) use change_log::append;
 pub(crate) use create::{add_columns, comment, create_change_log, create_table};
+pub(crate) use layout::{DELETED, DETAILED, INGESTED_AT, Layout, META, RAW, Target, Wire};
 pub(crate) use merge::merge;
 pub(crate) use name::{TableName, VolumeName, ident, literal, object_name};
 pub(crate) use source::Source;

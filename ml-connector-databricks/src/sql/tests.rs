@@ -2,7 +2,6 @@ use ml_connector_core::model::{Column, Columns, RecordKind};
 use proptest::prelude::*;
 
 use super::*;
-use crate::tables::Layout;
 
 fn columns() -> Columns {
     Columns::new(RecordKind::Invoice, "invoices", "It's what is owed")

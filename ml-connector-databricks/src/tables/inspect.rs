@@ -4,11 +4,11 @@ use std::{fmt, sync::Arc};
 
 use ml_connector_core::{Error, ErrorKind, Result, Scope, model::Columns};
 
-use super::{Layout, META, Tables, Target, Wire};
+use super::Tables;
 use crate::{
     config::DriftPolicy,
     models::Table,
-    sql::{SqlType, TableName, comment, type_of},
+    sql::{DETAILED, Layout, META, RAW, SqlType, TableName, Target, Wire, comment, type_of},
 };
 
 /// How a table differs from its source.
@@ -98,16 +98,11 @@ pub(crate) fn inspect(tables: &Tables, name: &TableName, table: &Table, columns:
     let mut layout = Layout {
         columns: Vec::new(),
         refused: Vec::new(),
-        detailed: columns.whole().is_some() && find(super::DETAILED.0).is_some(),
-        raw: tables.raw && find(super::RAW.0).is_some(),
+        detailed: columns.whole().is_some() && find(DETAILED.0).is_some(),
+        raw: tables.raw && find(RAW.0).is_some(),
     };
     let mut missing = Vec::new();
-    let own = columns
-        .whole()
-        .is_some()
-        .then_some(super::DETAILED)
-        .into_iter()
-        .chain(tables.raw.then_some(super::RAW));
+    let own = columns.whole().is_some().then_some(DETAILED).into_iter().chain(tables.raw.then_some(RAW));
     for (own, kind, comment) in own.filter(|(own, ..)| find(own).is_none()) {
         differs(own, Difference::Missing);
         missing.push((vec![own.to_owned()], SqlType::Scalar(kind.to_owned()), comment.to_owned()));

@@ -1,7 +1,6 @@
 //! Tables: which record goes where, what the table has, and what it lacks.
 
 mod inspect;
-mod layout;
 mod names;
 #[cfg(test)]
 mod tests;
@@ -13,13 +12,12 @@ use std::{
 
 pub(crate) use inspect::inspect;
 pub use inspect::{Difference, Drift};
-pub(crate) use layout::{DELETED, DETAILED, INGESTED_AT, Layout, META, RAW, Target, Wire};
 use ml_connector_core::Timestamp;
 pub(crate) use names::{Feeding, Names};
 
 use crate::{
     config::{Config, DriftPolicy},
-    sql::TableName,
+    sql::{Layout, TableName},
 };
 
 /// What is known of the tables, and who writes to one at present.

@@ -5,7 +5,11 @@ use ml_connector_core::{
 use serde_json::{Value, json};
 
 use super::*;
-use crate::{config::Config, models::Table, sql::TableName};
+use crate::{
+    config::Config,
+    models::Table,
+    sql::{TableName, Wire},
+};
 
 fn columns() -> Columns {
     Columns::new(RecordKind::Invoice, "invoices", "")

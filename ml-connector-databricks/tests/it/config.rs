@@ -46,7 +46,7 @@ fn settings_come_from_a_file_and_nothing_secret_is_shown() {
             "client_id": "app", "client_secret": "planted-secret", "tenant": "t-1", "drift": "freeze", "table_prefix": ""}"#,
     )
     .unwrap();
-    let builder = Builder::from_config(config).tables_of(&Ledger::new());
+    let builder = Builder::from(config).tables_of(&Ledger::new());
     let shown = format!("{builder:?}");
     let sink: Databricks = builder.build().unwrap();
     assert!(!format!("{shown}{sink:?}").contains("planted"), "{shown}");

@@ -5,5 +5,6 @@ mod config;
 mod conformance;
 mod faults;
 mod lake;
+mod oracle;
 mod support;
 mod tables;

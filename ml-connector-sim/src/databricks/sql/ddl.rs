@@ -9,7 +9,7 @@ use super::{
     error::{Sql, SqlError, quoted},
     eval::Frame,
     read,
-    types::{DataType, Value},
+    types::{DataType, Field, Value},
 };
 
 /// What liquid clustering takes at most.

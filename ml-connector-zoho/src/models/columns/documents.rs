@@ -21,10 +21,15 @@ pub(super) fn invoices() -> Columns {
         .with_all(currency())
         .with_all(amounts())
         .with(balance())
-        .with(number("payment_made", "/payment_made").in_detail())
-        .with(number("credits_applied", "/credits_applied").in_detail())
+        .with(number("payment_made", "/payment_made").refreshed_by(NEXT_CHANGE).in_detail())
+        .with(number("credits_applied", "/credits_applied").refreshed_by(NEXT_CHANGE).in_detail())
         .with(number("write_off_amount", "/write_off_amount"))
-        .with(number("bcy_total", "/bcy_total").in_detail().commented("In the organization's currency"))
+        .with(
+            number("bcy_total", "/bcy_total")
+                .refreshed_by(NEXT_CHANGE)
+                .in_detail()
+                .commented("In the organization's currency"),
+        )
         .with(number("shipping_charge", "/shipping_charge"))
         .with(Column::big_int("payment_terms", "/payment_terms").in_detail().commented("Days"))
         .with(text("salesperson_name", "/salesperson_name"))
@@ -53,8 +58,10 @@ pub(super) fn bills() -> Columns {
         .with_all(currency())
         .with_all(amounts())
         .with(balance())
-        .with(number("payment_made", "/payment_made").in_detail())
-        .with(number("vendor_credits_applied", "/vendor_credits_applied").in_detail())
+        .with(number("payment_made", "/payment_made").refreshed_by(NEXT_CHANGE).in_detail())
+        .with(
+            number("vendor_credits_applied", "/vendor_credits_applied").refreshed_by(NEXT_CHANGE).in_detail(),
+        )
         .with(Column::big_int("payment_terms", "/payment_terms").in_detail().commented("Days"))
         .with(text("notes", "/notes").in_detail())
         .with(text("terms", "/terms").in_detail())
@@ -91,9 +98,9 @@ pub(super) fn purchase_orders() -> Columns {
     .with(text("currency_code", "/currency_code"))
     .with(exchange_rate().in_detail())
     .with_all(amounts())
-    .with(number("total_quantity", "/total_quantity").in_detail())
+    .with(number("total_quantity", "/total_quantity").refreshed_by(NEXT_CHANGE).in_detail())
     .with(Column::big_int("payment_terms", "/payment_terms").in_detail().commented("Days"))
-    .with(text("ship_via", "/ship_via").in_detail())
+    .with(text("ship_via", "/ship_via").refreshed_by(NEXT_CHANGE).in_detail())
     .with(text("notes", "/notes").in_detail())
     .with(text("terms", "/terms").in_detail())
     .with_all(address!("billing_address"))
@@ -123,7 +130,11 @@ pub(super) fn expenses() -> Columns {
         .with(number("total", "/total"))
         .with(number("sub_total", "/sub_total").in_detail())
         .with(number("tax_amount", "/tax_amount").in_detail())
-        .with(number("bcy_total", "/bcy_total").commented("In the organization's currency"))
+        .with(
+            number("bcy_total", "/bcy_total")
+                .refreshed_by(NEXT_CHANGE)
+                .commented("In the organization's currency"),
+        )
         .with(text("account_id", "/account_id").in_detail())
         .with(text("account_name", "/account_name"))
         .with(text("paid_through_account_id", "/paid_through_account_id").in_detail())
@@ -171,7 +182,7 @@ fn amounts() -> [Column; 5] {
     [
         number("sub_total", "/sub_total").in_detail(),
         number("tax_total", "/tax_total").in_detail(),
-        number("discount_total", "/discount_total").in_detail(),
+        number("discount_total", "/discount_total").refreshed_by(NEXT_CHANGE).in_detail(),
         number("adjustment", "/adjustment").in_detail(),
         number("total", "/total"),
     ]

@@ -86,7 +86,7 @@ pub(super) fn accounts() -> Columns {
         .with(Column::boolean("is_active", "/is_active"))
         .with(text("parent_account_id", "/parent_account_id"))
         .with(text("parent_account_name", "/parent_account_name"))
-        .with(Column::big_int("depth", "/depth"))
+        .with(Column::big_int("depth", "/depth").refreshed_by(NEXT_CHANGE))
         .with_all(stamps())
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ml_connector_core::model::{Column, ColumnType, Columns, Fields};
 
-use crate::sql::{SqlType, type_of};
+use super::{SqlType, type_of};
 
 /// What every table has beside its records' columns: name, type, what it is for. None is ever null.
 pub(crate) const META: [(&str, &str, &str); 10] = [
