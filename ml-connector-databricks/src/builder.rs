@@ -141,8 +141,6 @@ impl Builder {
         let parameter_bytes = config.max_parameter_bytes;
         require((1_000..=1_000_000).contains(&parameter_bytes), "max_parameter_bytes", "1,000 to 1,000,000")?;
         require(config.max_bytes >= parameter_bytes, "max_bytes", "no less than max_parameter_bytes")?;
-        let epoch = i64::try_from(config.epoch).unwrap_or(-1);
-        require(epoch >= 0, "epoch", "a number of 63 bits")?;
         let names = Names {
             catalog: object_name("catalog", &config.catalog)?,
             schema: object_name("schema", &config.schema)?,
@@ -176,7 +174,6 @@ impl Builder {
                 feeding,
                 volume,
                 change_log: config.change_log,
-                epoch,
                 max_parameter_bytes: config.max_parameter_bytes,
                 max_bytes: config.max_bytes,
                 cleaned: std::sync::Mutex::default(),

@@ -63,8 +63,6 @@ pub struct Config {
     /// Whether rows are written into tables with a row filter. Only where the filter lets the service principal see every
     /// row: those it hides would be there twice.
     pub allow_row_filter: bool,
-    /// The number of the log, where it was lost once: rows of a later log win over those of an earlier one. Raise it then.
-    pub epoch: u64,
     /// How long the first row of a batch waits for others, in milliseconds.
     pub linger_ms: u64,
     /// The most deliveries in one batch: 512 at most.
@@ -114,7 +112,6 @@ impl Default for Config {
             raw_column: false,
             change_log: false,
             allow_row_filter: false,
-            epoch: 0,
             linger_ms: millis(LINGER),
             max_rows: MAX_ROWS,
             max_bytes: MAX_BYTES,

@@ -14,7 +14,6 @@ use crate::sql::{DELETED, DETAILED, Layout, RAW, Wire};
 pub(crate) struct Origin<'a> {
     pub(crate) system: &'a str,
     pub(crate) account: &'a str,
-    pub(crate) epoch: i64,
     /// Whether the row also goes into the change log, which keeps the JSON.
     pub(crate) change_log: bool,
 }
@@ -36,6 +35,8 @@ pub(crate) fn encode(
     }
     let n = i64::try_from(event.n)
         .map_err(|_| Error::new(ErrorKind::InvalidRequest, "the change's number has more than 63 bits"))?;
+    let epoch = i64::try_from(event.epoch)
+        .map_err(|_| Error::new(ErrorKind::InvalidRequest, "the log's number has more than 63 bits"))?;
     let mut to = Vec::with_capacity(512);
     let mut row = Object::begin(&mut to);
     row.text("_connection", event.connection.as_str())?;
@@ -43,7 +44,7 @@ pub(crate) fn encode(
     row.text("_account", origin.account)?;
     row.text("_id", &event.entity.id)?;
     row.text("_event_id", &event.id())?;
-    row.plain("_epoch", origin.epoch)?;
+    row.plain("_epoch", epoch)?;
     row.plain("_n", n)?;
     row.text("_occurred_at", &event.at.to_string())?;
     row.plain(DELETED, deleted)?;

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use super::*;
 use crate::sql::{Layout, Wire};
 
-const ORIGIN: Origin<'_> = Origin { system: "ledgerly", account: "org:7", epoch: 3, change_log: false };
+const ORIGIN: Origin<'_> = Origin { system: "ledgerly", account: "org:7", change_log: false };
 
 fn columns() -> Columns {
     Columns::new(RecordKind::Invoice, "invoices", "")
@@ -34,6 +34,7 @@ fn event(json: Option<&str>, change: Change) -> Event {
         Timestamp::from_millis(1_773_324_300_123),
         None,
     );
+    event.epoch = 3;
     event.raw = json.map(|json| Raw::new(RawValue::from_string(json.into()).unwrap()));
     event
 }

@@ -46,7 +46,6 @@ pub(crate) struct Parts {
     pub(crate) feeding: BTreeMap<ConnectionId, Feeding>,
     pub(crate) volume: Option<VolumeName>,
     pub(crate) change_log: bool,
-    pub(crate) epoch: i64,
     pub(crate) max_parameter_bytes: usize,
     pub(crate) max_bytes: usize,
     /// When staged files were last looked through.

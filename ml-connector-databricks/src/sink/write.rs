@@ -150,7 +150,6 @@ impl Work<'_> {
             let origin = Origin {
                 system: feeding.system,
                 account: &feeding.account,
-                epoch: self.parts.epoch,
                 change_log: self.parts.change_log,
             };
             let most = if self.parts.volume.is_some() {

@@ -136,8 +136,10 @@ async fn statements_and_tables_are_exported_for_another_engine() {
     // A staged file.
     scene.send(&sink, (100..160).map(|n| whole(&n.to_string(), 1, n * 7)).collect()).await;
     // Another log, and a table that gets a column.
-    let sink = connect(&scene.lake, true).with(|config| config.epoch = 1).build().unwrap();
-    scene.send(&sink, vec![whole("0", 1, 77), gone("100", 1)]).await;
+    let sink = connect(&scene.lake, true).build().unwrap();
+    let mut later = vec![whole("0", 1, 77), gone("100", 1)];
+    later.iter_mut().for_each(|event| event.epoch = 1);
+    scene.send(&sink, later).await;
     let sent = scene.recorder.seen.lock().unwrap().clone();
     // What was sent is sent once more, out of order: nothing may change.
     let before = scene.lake.rows(&format!("SELECT * FROM {TABLE} ORDER BY _id"));

@@ -67,8 +67,8 @@ pub(crate) struct Office {
     vendor: Arc<Skewed>,
     log: Arc<MemoryLog>,
     connector: Option<Connector>,
-    /// Where everything goes, if anywhere, and the number of the log.
-    pub(crate) lake: Option<(DatabricksSim, u64)>,
+    /// Where everything goes, if anywhere.
+    pub(crate) lake: Option<DatabricksSim>,
     plan: Plan,
     dice: u64,
     documents: Vec<Document>,
@@ -221,11 +221,11 @@ impl Office {
         let source = source.build().unwrap();
         let mut transport = SimTransport::new().with_zoho_books(&self.books);
         let mut builder = Connector::builder();
-        if let Some((lake, epoch)) = &self.lake {
+        if let Some(lake) = &self.lake {
             transport = transport.with_router(lake.host(), lake.router());
             let route = Route::new("warehouse").with_pages().with_origin(Origin::Ours);
             builder = builder
-                .connect(warehouse(lake, *epoch, &source))
+                .connect(warehouse(lake, &source))
                 .route(route.to("lake", ml_connector_databricks::tables()));
         }
         let connector = builder
@@ -246,7 +246,6 @@ impl Office {
     /// The log is gone, and another one begins.
     pub(crate) fn lose_log(&mut self) {
         self.log = Arc::new(MemoryLog::new());
-        self.lake.iter_mut().for_each(|(_, epoch)| *epoch += 1);
     }
 
     /// The names of all lists.
@@ -472,7 +471,7 @@ impl Office {
     }
 }
 
-fn warehouse(lake: &DatabricksSim, epoch: u64, books: &ZohoBooks) -> Databricks {
+fn warehouse(lake: &DatabricksSim, books: &ZohoBooks) -> Databricks {
     let credentials = lake.credentials();
     Databricks::builder("lake")
         .host(lake.host())
@@ -481,7 +480,7 @@ fn warehouse(lake: &DatabricksSim, epoch: u64, books: &ZohoBooks) -> Databricks 
         .volume("landing")
         .service_principal(credentials.client_id, credentials.client_secret)
         .tables_of(books)
-        .with(|config| (config.epoch, config.max_parameter_bytes) = (epoch, 20_000))
+        .with(|config| config.max_parameter_bytes = 20_000)
         .build()
         .unwrap()
 }
