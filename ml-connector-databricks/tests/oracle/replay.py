@@ -12,7 +12,6 @@ sqlglot reads Databricks' SQL and writes DuckDB's. What it cannot write is repla
 
 import decimal
 import json
-import re
 import sys
 
 import duckdb
@@ -36,62 +35,79 @@ def duck_type(databricks):
     return sqlglot.parse_one(f"CAST(x AS {databricks})", read="databricks").to.sql("duckdb")
 
 
+def fit(value, kind):
+    if value is None:
+        return None
+    if kind.this == exp.DType.ARRAY:
+        return [fit(element, kind.expressions[0]) for element in value]
+    if kind.this == exp.DType.STRUCT:
+        return {field.this.name: fit(value.get(field.this.name), field.kind) for field in kind.expressions}
+    return value
+
+
+def refuse(text):
+    raise ValueError(f"a binary fraction in a row: {text}")
+
+
 def decode(text, databricks):
-    """DuckDB casts JSON to nested types, and fails where a value does not fit: as FAILFAST does."""
-    return sqlglot.parse_one(f"CAST(CAST({literal(text).sql('duckdb')} AS JSON) AS {duck_type(databricks)})", read="duckdb")
+    """DuckDB casts JSON to nested types, and fails where a value does not fit: as FAILFAST does.
+
+    It also fails at members that the type lacks, which Spark passes over, and at members that a row lacks, which Spark
+    reads as null: both are evened out here. Rows hold whole numbers, texts and nothing else that another reader of JSON
+    might change.
+    """
+    kind = sqlglot.parse_one(f"CAST(x AS {databricks})", read="databricks").to
+    text = json.dumps(fit(json.loads(text, parse_float=refuse), kind), ensure_ascii=False)
+    return f"CAST(CAST({literal(text).sql('duckdb')} AS JSON) AS {duck_type(databricks)})"
+
+
+def parsed(duckdb_sql):
+    return sqlglot.parse_one(duckdb_sql, read="duckdb")
+
+
+def without_comments(node):
+    for column in list(node.find_all(exp.ColumnDef)):
+        constraints = column.args.get("constraints") or []
+        kept = [c for c in constraints if isinstance(c.kind, exp.NotNullColumnConstraint)]
+        column.set("constraints", kept)
+    return node
 
 
 def translate(sent, files):
+    """DuckDB's statements for one of Databricks."""
     parameters = {p["name"]: p.get("value") for p in sent["parameters"]}
-    tree = sqlglot.parse_one(sent["statement"], read="databricks")
+    tree = without_comments(sqlglot.parse_one(sent["statement"], read="databricks"))
     if isinstance(tree, exp.Create):
-        columns = [c for c in tree.find_all(exp.ColumnDef) if isinstance(c.parent, exp.Schema)]
-        for column in columns:
-            kept = [k for k in column.args.get("constraints", []) if isinstance(k.kind, exp.NotNullColumnConstraint)]
-            column.set("constraints", kept)
         tree.set("properties", None)
-    for call in list(tree.find_all(exp.Anonymous, exp.Func)):
-        name = call.this if isinstance(call, exp.Anonymous) else call.key
-        name = str(name).lower()
-        if name in ("from_json", "fromjson"):
-            arguments = call.expressions or [call.this, call.args.get("schema")]
-            call.replace(decode(parameters["batch"], arguments[1].this))
-        elif name == "read_files":
-            options = {o.this.name.lower(): o.expression.this for o in call.expressions[1:]}
-            assert options["format"] == "json" and options["mode"] == "FAILFAST", options
-            lines = files[call.expressions[0].this].splitlines()
-            values = decode("[" + ",".join(lines) + "]", rows_type(options["schema"]))
-            inner = exp.select("*").from_(exp.select(exp.alias_(exp.Explode(this=values), "r")).subquery("x"))
-            call.set("oracle", inner)
-            call.replace(exp.Anonymous(this="oracle_rows", expressions=[values]))
+    if isinstance(tree, exp.Alter):
+        # One column at a time.
+        table = tree.this.sql("duckdb")
+        columns = [c for action in tree.args["actions"] for c in action.find_all(exp.ColumnDef)]
+        return [f"ALTER TABLE {table} ADD COLUMN {column.sql('duckdb')}" for column in columns]
+    for call in list(tree.find_all(exp.FromJson)):
+        assert isinstance(call.this, exp.Placeholder), call
+        call.replace(parsed(decode(parameters[call.this.name], call.expression.this)))
+    for table in list(tree.find_all(exp.Table)):
+        call = table.this
+        if not (isinstance(call, exp.Anonymous) and call.this.lower() == "read_files"):
+            continue
+        path, *options = call.expressions
+        options = {o.this.name.lower(): o.expression.this for o in options}
+        assert options["format"] == "json" and options["mode"] == "FAILFAST", options
+        array = "[" + ",".join(files[path.this].splitlines()) + "]"
+        rows = f"SELECT UNNEST({decode(array, rows_type(options['schema']))}) AS r"
+        table.replace(parsed(rows).subquery())
     for marker in list(tree.find_all(exp.Placeholder)):
         marker.replace(literal(parameters[marker.name]))
-    return tree
+    return [tree.sql("duckdb")]
 
 
 def run(connection, sent, files):
-    tree = translate(sent, files)
-    sql = tree.sql("duckdb")
-    # A table function of rows: each row is a struct named r.
-    start = sql.lower().find("oracle_rows(")
-    if start >= 0:
-        depth, end = 0, start + len("oracle_rows")
-        quoted = False
-        for at in range(end, len(sql)):
-            c = sql[at]
-            if c == "'":
-                quoted = not quoted
-            depth += (c == "(") - (c == ")") if not quoted else 0
-            if depth == 0 and not quoted:
-                end = at + 1
-                break
-        values = sql[start + len("oracle_rows(") : end - 1]
-        rest = re.sub(r"^\s+AS\s+r\b", "", sql[end:], count=1)
-        sql = sql[:start] + f"(SELECT UNNEST({values}) AS r)" + rest
-    try:
-        connection.execute(sql)
-    except Exception as error:
-        raise SystemExit(f"{error}\n--- was\n{sent['statement'][:3000]}\n--- became\n{sql[:3000]}")
+    for sql in translate(sent, files):
+        try:
+            connection.execute(sql)
+        except Exception as error:
+            raise SystemExit(f"{error}\n--- was\n{sent['statement'][:3000]}\n--- became\n{sql[:3000]}")
 
 
 def cell(value):
@@ -115,7 +131,6 @@ def main(path):
     exported = json.load(open(path, encoding="utf-8"))
     connection = duckdb.connect(":memory:")
     connection.execute("SET TimeZone = 'America/Los_Angeles'")
-    connection.execute("ATTACH ':memory:' AS main_catalog")
     connection.execute("CREATE SCHEMA IF NOT EXISTS ml_finance")
     files, statements = {}, 0
     for sent in exported["sent"]:
