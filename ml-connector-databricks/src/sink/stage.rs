@@ -17,6 +17,8 @@ const DIRECTORY: &str = "staged";
 const ABANDONED: Duration = Duration::from_secs(24 * 60 * 60);
 /// How often abandoned files are looked for.
 const CLEAN_EVERY: Duration = Duration::from_secs(6 * 60 * 60);
+/// How long that may take.
+const CLEAN_TIME: Duration = Duration::from_secs(15);
 /// At most so many files are deleted at a time.
 const MOST: usize = 50;
 
@@ -69,12 +71,13 @@ impl Parts {
         let now = ctx.now();
         {
             let mut cleaned = self.cleaned.lock().unwrap_or_else(PoisonError::into_inner);
-            if now.saturating_since(*cleaned) < CLEAN_EVERY {
+            // Results must not come too late for it.
+            if now.saturating_since(*cleaned) < CLEAN_EVERY || ctx.time_left() < CLEAN_TIME * 2 {
                 return;
             }
             *cleaned = now;
         }
-        if let Err(error) = self.delete_abandoned(&ctx.within(Duration::from_secs(20)), volume).await {
+        if let Err(error) = self.delete_abandoned(&ctx.within(CLEAN_TIME), volume).await {
             tracing::warn!(%error, %volume, "abandoned files could not be cleaned up");
         }
     }

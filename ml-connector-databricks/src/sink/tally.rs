@@ -12,8 +12,12 @@ use crate::error::again;
 /// What became of the rows of each delivery of a batch.
 pub(super) struct Tally(Vec<Of>);
 
+/// From which attempt on a conflict is a matter for a person.
+const TOO_OFTEN: u32 = 6;
+
 #[derive(Default)]
 struct Of {
+    attempt: u32,
     written: usize,
     refused: usize,
     /// The statement that wrote its last row.
@@ -27,7 +31,7 @@ struct Of {
 
 impl Tally {
     pub(super) fn of(batch: &[Delivery]) -> Self {
-        Self(batch.iter().map(|_| Of::default()).collect())
+        Self(batch.iter().map(|delivery| Of { attempt: delivery.attempt, ..Of::default() }).collect())
     }
 
     /// A row of the delivery is written.
@@ -42,23 +46,36 @@ impl Tally {
         (self.0[owner].done, self.0[owner].statement) = (true, Some(Arc::clone(statement)));
     }
 
-    /// A row of the delivery is not written.
-    pub(super) fn failed(&mut self, owner: usize, error: Error) {
+    /// A row of the delivery can never be written: the error names it.
+    pub(super) fn refused(&mut self, owner: usize, error: Error) {
         let of = &mut self.0[owner];
-        // What passes by itself keeps all tables waiting, however long, and gives up no row.
-        let error =
-            if error.kind() == ErrorKind::Unavailable { error.with_scope(Scope::Connection) } else { error };
-        let is_poison = *error.scope() == Scope::Entry && error.retry() == Retry::Never;
-        of.refused += usize::from(is_poison);
-        let place = if is_poison { &mut of.poison } else { &mut of.waits };
-        place.get_or_insert(error);
+        of.refused += 1;
+        of.poison.get_or_insert(error);
+    }
+
+    /// Rows of the delivery are not written yet. No row is given up for what is not its own fault, however long it takes.
+    pub(super) fn waits(&mut self, owner: usize, error: Error) {
+        let of = &mut self.0[owner];
+        let error = match (error.kind(), error.scope(), error.retry()) {
+            // What passes by itself keeps all tables waiting. An answer that nobody understands is no answer.
+            (ErrorKind::Unavailable, _, _) => error.with_scope(Scope::Connection),
+            (ErrorKind::InvalidResponse, _, _) => {
+                error.with_scope(Scope::Connection).with_retry(Retry::Backoff)
+            }
+            (ErrorKind::Conflict, Scope::Entry, Retry::Backoff) if of.attempt >= TOO_OFTEN => {
+                error.with_scope(Scope::Lane).with_retry(Retry::Never)
+            }
+            (_, Scope::Entry, Retry::Never) => error.with_scope(Scope::Lane),
+            _ => error,
+        };
+        of.waits.get_or_insert(error);
     }
 
     /// Nothing of what is not done yet can be written.
     pub(super) fn all_wait(&mut self, error: &Arc<Error>) {
         for owner in 0..self.0.len() {
             if !self.0[owner].done {
-                self.failed(owner, again(error));
+                self.waits(owner, again(error));
             }
         }
     }

@@ -75,7 +75,10 @@ impl Parts {
                             None => jobs.push(Job { table, columns, events: vec![(owner, event)] }),
                         }
                     }
-                    Err(error) => tally.failed(owner, error.with_context("row", &event.entity)),
+                    Err(error) if *error.scope() == Scope::Entry => {
+                        tally.refused(owner, error.with_context("row", &event.entity));
+                    }
+                    Err(error) => tally.waits(owner, error),
                 }
             }
         }
@@ -176,7 +179,7 @@ impl Work<'_> {
                 Err(error) => {
                     let named =
                         error.with_context("row", &event.entity).with_context("table", &self.job.table);
-                    tally.failed(*owner, named);
+                    tally.refused(*owner, named);
                 }
             }
         }
@@ -237,7 +240,7 @@ impl Work<'_> {
     fn name(&self, rows: &[Row], refused: Vec<(usize, Error)>, tally: &mut Tally) {
         for (place, error) in refused {
             let named = error.with_context("row", &rows[place].entity).with_context("table", &self.job.table);
-            tally.failed(rows[place].owner, named);
+            tally.refused(rows[place].owner, named);
         }
     }
 
@@ -324,5 +327,5 @@ impl Work<'_> {
 /// The same error for every delivery once.
 fn fail(owners: impl IntoIterator<Item = usize>, error: Error, tally: &mut Tally) {
     let error = Arc::new(error);
-    owners.into_iter().for_each(|owner| tally.failed(owner, again(&error)));
+    owners.into_iter().for_each(|owner| tally.waits(owner, again(&error)));
 }

@@ -243,6 +243,39 @@ async fn an_outage_of_any_length_gives_up_no_row() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_answer_that_nobody_understands_gives_up_no_row() {
+    for (status, body) in
+        [(200, json!("<html>a proxy</html>")), (200, json!({ "status": 1 })), (200, Value::Null)]
+    {
+        let workspace = Workspace::new();
+        workspace.always("POST", STATEMENTS, (status, body));
+        let odd = error(workspace.deliver(&sink(), &batch(3)).await);
+        assert_eq!(
+            (odd.scope(), odd.retry(), odd.effect()),
+            (&Scope::Connection, Retry::Backoff, Effect::Unknown)
+        );
+    }
+    for (status, body) in
+        [(400, json!({ "error_code": "MALFORMED_REQUEST", "message": "x" })), (404, Value::Null)]
+    {
+        let workspace = Workspace::new();
+        workspace.always("POST", STATEMENTS, (status, body));
+        let odd = error(workspace.deliver(&sink(), &batch(3)).await);
+        assert_eq!((odd.scope(), odd.retry()), (&Scope::Lane, Retry::Never), "{odd}: it waits for a person");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn conflicts_without_end_wait_for_a_person_instead_of_giving_up_rows() {
+    let workspace = Workspace::new();
+    workspace.always("POST", STATEMENTS, (200, failed("DELTA_CONCURRENT_APPEND", "2D521")));
+    let mut batch = batch(2);
+    batch.iter_mut().for_each(|delivery| delivery.attempt = 6);
+    let busy = error(workspace.deliver(&sink(), &batch).await);
+    assert_eq!((busy.kind(), busy.scope(), busy.retry()), (ErrorKind::Conflict, &Scope::Lane, Retry::Never));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_stale_token_is_renewed_once_and_the_call_made_again() {
     let workspace = Workspace::new();
     workspace.answers(
