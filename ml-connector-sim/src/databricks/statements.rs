@@ -512,7 +512,7 @@ impl Run {
                 shown["status"]["error"] = json!({ "error_code": error_code, "message": message });
                 match (sql_state, place) {
                     (Some(sql_state), SqlStatePlace::Beside) => {
-                        shown["status"]["sql_state"] = sql_state.as_str().into()
+                        shown["status"]["sql_state"] = sql_state.as_str().into();
                     }
                     (Some(sql_state), SqlStatePlace::Inside) => {
                         shown["status"]["error"]["sql_state"] = sql_state.as_str().into();

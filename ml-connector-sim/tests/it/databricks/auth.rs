@@ -117,7 +117,7 @@ async fn an_account_level_host_wants_the_workspace_named() {
     let client = (credentials.client_id.as_str(), credentials.client_secret.as_str());
     assert_eq!(bench.token_at(&path, client, &[]).await.status, StatusCode::OK);
     let mut request =
-        bench.request(Method::POST, "/api/2.0/sql/statements", bench.body("SELECT 1", json!({})));
+        bench.request(Method::POST, "/api/2.0/sql/statements", bench.body("SELECT 1", &json!({})));
     let workspace = credentials.workspace_id.parse().unwrap();
     request.headers_mut().insert("x-databricks-workspace-id", workspace);
     assert_eq!(send(&bench.transport, request).await.unwrap().body["status"]["state"], "SUCCEEDED");

@@ -76,10 +76,10 @@ impl Bench {
 
     /// Submits a statement; `with` adds or replaces fields.
     async fn submit(&self, statement: &str, with: Value) -> Answered {
-        self.call(Method::POST, "/api/2.0/sql/statements", self.body(statement, with)).await
+        self.call(Method::POST, "/api/2.0/sql/statements", self.body(statement, &with)).await
     }
 
-    fn body(&self, statement: &str, with: Value) -> String {
+    fn body(&self, statement: &str, with: &Value) -> String {
         let mut body = json!({
             "statement": statement,
             "warehouse_id": self.lake.credentials().warehouse_id,

@@ -202,7 +202,7 @@ async fn a_warehouse_may_refuse_with_400_and_may_never_start() {
     bench.lake.warehouse(|warehouse| warehouse.start_failure = None);
     assert_eq!(bench.poll(&body["statement_id"]).await.body["status"]["state"], "SUCCEEDED");
     bench.lake.warehouse(|warehouse| {
-        warehouse.start_refused = Some("The free compute of today is used up.".to_owned())
+        warehouse.start_refused = Some("The free compute of today is used up.".to_owned());
     });
     assert_eq!(
         bench.call(Method::POST, &format!("{path}/start"), "{}").await.status,
