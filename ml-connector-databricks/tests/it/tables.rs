@@ -268,6 +268,22 @@ async fn a_constraint_of_the_customer_is_the_tables_fault_when_every_row_breaks_
     lake.sim.sql(&format!("ALTER TABLE {TABLE} ADD CONSTRAINT none CHECK (total < 0)")).ok();
 }
 
+#[tokio::test(start_paused = true)]
+async fn two_connectors_on_one_table_get_in_each_others_way_and_lose_no_row() {
+    let lake = Lake::new();
+    let (one, other) = (lake.builder().build().unwrap(), lake.builder().build().unwrap());
+    good(lake.deliver(&one, &batch(1)).await);
+    lake.sim.tune(|tuning| tuning.execution = Duration::from_secs(1));
+    let theirs: Vec<Delivery> = (100..110).map(|n| delivery(n, event(&n.to_string(), 1, "{}"))).collect();
+    let ours = batch(20);
+    let (ours, theirs) = tokio::join!(lake.deliver(&one, &ours), lake.deliver(&other, &theirs));
+    good(ours);
+    good(theirs);
+    assert_eq!(lake.sim.rows_of(TABLE), Some(30));
+    let merges = lake.sim.statements().into_iter().filter(|sql| sql.starts_with("MERGE")).count();
+    assert!(merges > 3, "one of them was in the way: {merges}");
+}
+
 /// What happens to a batch.
 #[derive(Debug, Clone, Copy)]
 enum Weather {
