@@ -1,16 +1,19 @@
 //! What flows through the connector: signals, records, events, deliveries.
 
+mod columns;
 mod delivery;
 mod event;
 mod id;
 mod local;
 mod money;
 mod quota;
+mod raw;
 mod record;
 mod signal;
 mod time;
 mod time_of_day;
 
+pub use columns::{Column, ColumnType, Columns, Fields, Value};
 pub use delivery::{
     Delivery, DeliveryId, DeliveryPlan, Destination, Ended, Fate, Follow, Lookup, Receipt, Root,
 };
