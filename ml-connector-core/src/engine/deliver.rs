@@ -114,9 +114,8 @@ impl Attempt<'_> {
             self.shared.wake.admitted(gate.clone(), self.batch.lane);
         }
         if look_up_first {
-            let begun = |item: &Item| Settlement {
-                seq: item.seq,
-                outcome: Outcome::Begun { attempt: item.attempt + 1, note: None },
+            let begun = |item: &Item| {
+                Settlement::new(item.seq, Outcome::Begun { attempt: item.attempt + 1, note: None })
             };
             if let Err(stop) = settle(self.shared, self.lease, loaded.items.iter().map(begun).collect()).await
             {
@@ -310,9 +309,9 @@ impl fmt::Debug for LogNotes<'_> {
 impl Notes for LogNotes<'_> {
     async fn keep(&self, deliveries: &[Seq], note: Bytes) -> Result<()> {
         let of_batch = self.deliveries.iter().filter(|delivery| deliveries.contains(&delivery.seq));
-        let begun = |delivery: &Delivery| Settlement {
-            seq: delivery.seq,
-            outcome: Outcome::Begun { attempt: delivery.attempt, note: Some(note.clone()) },
+        let begun = |delivery: &Delivery| {
+            let (attempt, note) = (delivery.attempt, Some(note.clone()));
+            Settlement::new(delivery.seq, Outcome::Begun { attempt, note })
         };
         match settle(self.shared, self.lease, of_batch.map(begun).collect()).await {
             Ok(()) => Ok(()),

@@ -108,7 +108,9 @@ impl Connector {
                 _ => StoredSignal::encode(Some(signal), None, b"")?,
             };
             let parent = if append.is_empty() { Parent::None } else { Parent::Nth(0) };
-            append.push(signal_entry(meant, signal, parent, body, now + meant.source.info().coalesce));
+            let due = now + meant.source.info().coalesce;
+            let entry = signal_entry(meant, signal, parent, body, due);
+            append.push(NewEntry { counts_as_repeat: true, ..entry });
         }
         // The server reads on into the same memory once nobody holds it.
         *request.body_mut() = Bytes::new();
@@ -186,15 +188,9 @@ impl Connector {
     ) -> Result<Seq> {
         let received = Received { rejected: Some(error.to_string().into()), ..received(request) };
         let entry = NewEntry {
-            partition: slot.partition,
-            kind: EntryKind::Note,
-            connection: slot.connection().clone(),
-            lane: None,
-            due: now,
-            dedupe: None,
-            parent: Parent::None,
             index: Index { name: Some(name.into()), ..Index::default() },
             body: Some(StoredSignal::encode(signal, Some(received), request.body())?),
+            ..NewEntry::new(slot.partition, EntryKind::Note, slot.connection().clone(), now)
         };
         let appended =
             self.shared.commit(Transaction { append: vec![entry], ..Transaction::default() }).await?;
@@ -222,15 +218,12 @@ pub(super) fn signal_entry(
         _ => None,
     };
     NewEntry {
-        partition: slot.partition,
-        kind: EntryKind::Signal,
-        connection: slot.connection().clone(),
         lane: Some(lane.number(slot.connection())),
-        due,
         dedupe: signal.dedupe.clone(),
         parent,
-        index: Index { entity, name: signal.hint.clone(), number: None },
+        index: Index { entity, name: signal.hint.clone(), ..Index::default() },
         body: Some(body),
+        ..NewEntry::new(slot.partition, EntryKind::Signal, slot.connection().clone(), due)
     }
 }
 

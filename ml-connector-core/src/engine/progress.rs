@@ -171,9 +171,9 @@ async fn ended(connector: &Connector, waiting: &mut VecDeque<Seq>, progress: &mu
         waiting.pop_front();
         match entries.iter().find(|entry| entry.seq == seq).map(|entry| entry.state) {
             Some(State::Pending | State::Parked) => waiting.push_back(seq),
-            Some(State::Dead) => progress.failed += 1,
+            Some(State::Dead | State::Cancelled | State::Discarded) => progress.failed += 1,
             // Pruned: it had ended.
-            Some(State::Done | State::Dropped) | None => progress.done += 1,
+            Some(State::Done | State::Dropped | State::Replayed) | None => progress.done += 1,
         }
     }
     Ok(())

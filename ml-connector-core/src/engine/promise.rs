@@ -12,7 +12,8 @@ use crate::{
     Result, Timestamp,
     audit::{EntryKind, Index, NewEntry, Parent, Transaction},
     model::{
-        Affinity, ConnectionId, Delivery, Destination, EntityRef, Event, LaneKey, Partition, Seq, Signal,
+        Affinity, ConnectionId, Delivery, Destination, EntityRef, Event, LaneKey, Money, Partition, Record,
+        Seq, Signal,
     },
     route::{Route, RouteSet},
     snapshot::Snapshot,
@@ -130,19 +131,19 @@ async fn append_for(
     parent: Parent,
     wake: &mut Vec<Partition>,
 ) -> Result<()> {
-    let number = event.record.as_ref().and_then(|record| record.number.as_deref()).map(Arc::from);
-    let index = |name| Index { entity: Some(event.entity.clone()), number, name: Some(name) };
+    let record = event.record.as_deref();
     let event_at = transaction.append.len();
     transaction.append.push(NewEntry {
-        partition,
-        kind: EntryKind::Event,
-        connection: event.connection.clone(),
-        lane: None,
-        due: event.at,
-        dedupe: None,
         parent,
-        index: index(event.event_type().as_str().into()),
+        index: Index {
+            entity: Some(event.entity.clone()),
+            number: record.and_then(|record| record.number.as_deref()).map(Arc::from),
+            name: Some(event.event_type().as_str().into()),
+            amount: record.and_then(amount),
+            destination: None,
+        },
         body: Some(event.to_cloudevent()?),
+        ..NewEntry::new(partition, EntryKind::Event, event.connection.clone(), event.at)
     });
     let event = Arc::new(event);
     let deliveries_at = transaction.append.len();
@@ -168,6 +169,11 @@ pub(super) async fn append_deliveries(
     Ok(())
 }
 
+/// What a record amounts to, for searches: its total, or else its balance.
+fn amount(record: &Record) -> Option<Money> {
+    record.total.or(record.balance)
+}
+
 /// What one route makes of an event.
 async fn append_by(
     shared: &Shared,
@@ -180,20 +186,20 @@ async fn append_by(
     for target in &route.to {
         let stored = StoredDelivery::new(target, now);
         let partition = shared.registry().sink(&target.sink).map(|slot| slot.partition);
+        let partition = partition.unwrap_or_else(|| Affinity::from(target.sink.as_str()).partition());
+        let due = target.schedule.as_ref().map_or(now, |schedule| schedule.due(now));
         append.push(NewEntry {
-            partition: partition.unwrap_or_else(|| Affinity::from(target.sink.as_str()).partition()),
-            kind: EntryKind::Delivery,
-            connection: target.sink.clone(),
             lane: Some(shared.lane(&target.sink, &stored, &route.name, event).await?),
-            due: target.schedule.as_ref().map_or(now, |schedule| schedule.due(now)),
-            dedupe: None,
             parent,
             index: Index {
                 entity: Some(event.entity.clone()),
-                name: Some(Arc::clone(&route.name)),
                 number: None,
+                name: Some(Arc::clone(&route.name)),
+                amount: event.record.as_deref().and_then(amount),
+                destination: Some(target.destination.as_str().into()),
             },
             body: Some(stored.encode()?),
+            ..NewEntry::new(partition, EntryKind::Delivery, target.sink.clone(), due)
         });
     }
     Ok(())

@@ -237,11 +237,7 @@ fn settlements(group: &[Waiting], found: bool) -> Vec<Settlement> {
         (true, _) => Outcome::Dropped { reason: "coalesced".into() },
         (false, _) => Outcome::Dropped { reason: "unchanged".into() },
     };
-    group
-        .iter()
-        .enumerate()
-        .map(|(i, waiting)| Settlement { seq: waiting.item.seq, outcome: outcome(i) })
-        .collect()
+    group.iter().enumerate().map(|(i, waiting)| Settlement::new(waiting.item.seq, outcome(i))).collect()
 }
 
 /// Decides what a failed read means for its signals.
@@ -301,7 +297,7 @@ pub(super) async fn failed(
         shared.stats.count(Stat::Retried);
         let outcome =
             Outcome::Retry { attempt, due, error: error.to_string().into(), uncertain: false, note: None };
-        transaction.settle.push(Settlement { seq: item.seq, outcome });
+        transaction.settle.push(Settlement::new(item.seq, outcome));
         resolved.waits.push(Item { due, attempt, ..*item });
     }
     tracing::warn!(%error, signals = group.len(), "a read failed");
@@ -334,9 +330,9 @@ pub(super) async fn commit(shared: &Shared, transaction: Transaction) -> Result<
 }
 
 pub(super) fn dead(seq: Seq, error: &Error) -> Settlement {
-    Settlement { seq, outcome: Outcome::Dead { error: error.to_string().into() } }
+    Settlement::new(seq, Outcome::Dead { error: error.to_string().into() })
 }
 
 pub(super) fn dropped(seq: Seq, reason: &'static str) -> Settlement {
-    Settlement { seq, outcome: Outcome::Dropped { reason: reason.into() } }
+    Settlement::new(seq, Outcome::Dropped { reason: reason.into() })
 }

@@ -193,8 +193,7 @@ pub(super) async fn look_after(
         expected: state.map_or(Expected::Absent, |document| Expected::Version(document.version)),
         value: Some(upkeep.state.clone()),
     });
-    let done =
-        |waiting: &Waiting| Settlement { seq: waiting.item.seq, outcome: Outcome::Done { receipt: None } };
+    let done = |waiting: &Waiting| Settlement::new(waiting.item.seq, Outcome::Done { receipt: None });
     transaction.settle = group.iter().map(done).collect();
     match commit(shared, transaction).await? {
         Committed::Applied(_) => {

@@ -1,6 +1,7 @@
 //! The log in a SQLite file.
 
 mod apply;
+mod backlog;
 mod error;
 mod lease;
 mod outcome;
@@ -8,8 +9,10 @@ mod prune;
 mod query;
 mod reader;
 mod schema;
+mod search;
 mod signals;
 mod token;
+mod work;
 mod writer;
 
 use std::{
@@ -27,7 +30,8 @@ use async_trait::async_trait;
 use ml_connector_core::{
     AuditLog, Error, ErrorKind, Result, Timestamp,
     audit::{
-        Committed, DocKey, Document, Entry, Lease, LeaseRequest, Pending, PendingScope, Query, Transaction,
+        Backlog, Committed, DocKey, Document, Entry, Lease, LeaseRequest, Pending, PendingScope, Query,
+        Transaction,
     },
     model::{Partition, Seq},
 };
@@ -222,6 +226,18 @@ impl AuditLog for SqliteLog {
     async fn query(&self, query: &Query) -> Result<Vec<Entry>> {
         let query = query.clone();
         self.store.readers.run("sqlite_log.query", move |connection| query::entries(connection, &query)).await
+    }
+
+    async fn count(&self, query: &Query, cap: usize) -> Result<usize> {
+        let query = query.clone();
+        self.store
+            .readers
+            .run("sqlite_log.count", move |connection| query::count(connection, &query, cap))
+            .await
+    }
+
+    async fn backlog(&self, now: Timestamp) -> Result<Vec<Backlog>> {
+        self.store.readers.run("sqlite_log.backlog", move |connection| backlog::read(connection, now)).await
     }
 
     async fn wait(&self, _partitions: &[Partition], at_most: Duration) -> Result<()> {

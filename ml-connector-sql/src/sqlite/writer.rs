@@ -14,7 +14,7 @@ use ml_connector_core::{Result, model::Seq};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use super::{Appended, error, schema, signals};
+use super::{Appended, backlog, error, schema, signals};
 
 /// The most jobs in one SQLite transaction: bounds how long the first of them waits for the last.
 const MAX_GROUP: usize = 512;
@@ -153,6 +153,8 @@ pub(super) struct Batch<'a> {
     failed: Option<rusqlite::Error>,
     first: u64,
     last: u64,
+    /// What the work list grows and shrinks by.
+    pub(super) backlog: backlog::Change,
 }
 
 impl<'a> Batch<'a> {
@@ -162,7 +164,7 @@ impl<'a> Batch<'a> {
             Ok(last) => (last, None),
             Err(cause) => (0, Some(cause)),
         };
-        Self { connection, guarded: false, failed, first: last, last }
+        Self { connection, guarded: false, failed, first: last, last, backlog: backlog::Change::default() }
     }
 
     /// Runs `work` so that its failure leaves nothing behind, and the rest of the group as it was.
@@ -176,11 +178,11 @@ impl<'a> Batch<'a> {
         if !self.guarded {
             return work(self).inspect_err(|cause| self.failed = Some(same(cause)));
         }
-        let last = self.last;
+        let (last, backlog) = (self.last, self.backlog.clone());
         execute(self.connection, "SAVEPOINT job")?;
         let result = work(self);
         if let Err(cause) = &result {
-            self.last = last;
+            (self.last, self.backlog) = (last, backlog);
             // A full or failing disk ends the whole transaction by itself.
             let undone = execute(self.connection, "ROLLBACK TO job");
             if undone.is_err() || self.connection.is_autocommit() {
@@ -206,7 +208,10 @@ impl<'a> Batch<'a> {
     fn commit(mut self) -> rusqlite::Result<u64> {
         let result = match self.failed.take() {
             Some(cause) => Err(cause),
-            None => self.save_last().and_then(|()| execute(self.connection, "COMMIT")),
+            None => self
+                .save_last()
+                .and_then(|()| self.backlog.write(self.connection))
+                .and_then(|()| execute(self.connection, "COMMIT")),
         };
         if result.is_err() {
             self.roll_back();

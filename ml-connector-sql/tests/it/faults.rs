@@ -51,6 +51,20 @@ fn a_newer_schema_is_refused_and_left_alone() {
 }
 
 #[test]
+fn an_older_schema_is_refused_and_left_alone() {
+    let (_directory, path) = place();
+    drop(SqliteLog::open(&path).unwrap());
+    let raw = Connection::open(&path).unwrap();
+    raw.pragma_update(None, "user_version", 1).unwrap();
+    check_open(
+        &path,
+        "let the program that wrote it finish what waits, then begin with a new file (schema_version=1",
+    );
+    let version: i64 = raw.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
+    assert_eq!(version, 1);
+}
+
+#[test]
 fn a_file_that_is_not_ours_is_refused_and_left_alone() {
     let (directory, path) = place();
     fs::write(&path, "no database at all, but long enough to have a header".repeat(100)).unwrap();
