@@ -3,6 +3,7 @@
 mod apply;
 mod backlog;
 mod error;
+mod files;
 mod lease;
 mod outcome;
 mod prune;
@@ -38,7 +39,7 @@ use ml_connector_core::{
 use tokio::sync::Notify;
 
 pub use self::token::SqliteTokenStore;
-use self::{reader::Readers, writer::Writer};
+use self::{files::Files, reader::Readers, writer::Writer};
 
 /// How often a waiting process looks for entries that another process appended.
 const POLL: Duration = Duration::from_secs(1);
@@ -153,8 +154,9 @@ impl SqliteLog {
         let appended = Arc::new(Appended::default());
         let last = schema::last(&connection).map_err(|cause| error::opening(&cause))?;
         appended.tell(last);
-        let writer = Writer::start(connection, options.queue, Arc::clone(&appended))?;
-        let readers = Readers::start(path, options)?;
+        let files = Arc::new(Files::of(path));
+        let writer = Writer::start(connection, Arc::clone(&files), options.queue, Arc::clone(&appended))?;
+        let readers = Readers::start(path, files, options)?;
         Ok(Self { store: Arc::new(Store { readers, writer, appended, pruning: Mutex::default() }) })
     }
 

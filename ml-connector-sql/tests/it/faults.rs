@@ -8,7 +8,7 @@ use std::{
 };
 
 use futures_util::{FutureExt, future::join_all};
-use ml_connector_core::{AuditLog, Error, ErrorKind, TokenStore, audit::Query, token::TokenKey};
+use ml_connector_core::{AuditLog, Effect, Error, ErrorKind, TokenStore, audit::Query, token::TokenKey};
 use ml_connector_sql::{SqliteLog, SqliteOptions};
 use rusqlite::Connection;
 use tempfile::TempDir;
@@ -206,6 +206,33 @@ async fn what_was_acknowledged_is_in_the_files_before_they_are_closed() {
         fs::copy(name(&path), name(&left)).unwrap();
     }
     assert_eq!(seqs(&SqliteLog::open(&left).unwrap()).await, [first, second]);
+}
+
+/// What is written into a deleted file is lost, so nothing is acknowledged any more, and what is read may be old.
+#[cfg(unix)]
+#[tokio::test]
+async fn a_file_that_is_deleted_or_replaced_takes_nothing_more() {
+    const ADVICE: &str = "deleted or replaced while it is open";
+    for (suffix, replaced) in [("", false), ("", true), ("-wal", false)] {
+        let (directory, path) = place();
+        let log = SqliteLog::open(&path).unwrap();
+        let first = try_append(&log, 10).await.unwrap();
+        let (file, away) =
+            (PathBuf::from(format!("{}{suffix}", path.display())), directory.path().join("away"));
+        fs::rename(&file, &away).unwrap();
+        if replaced {
+            fs::copy(&away, &file).unwrap();
+        }
+        let error = try_append(&log, 10).await.unwrap_err();
+        check(&error, ErrorKind::Unavailable, ADVICE);
+        assert_eq!(error.effect(), Effect::Unknown, "it may be in the file that is gone");
+        check(&log.query(&Query::default()).await.unwrap_err(), ErrorKind::Unavailable, ADVICE);
+        check(&log.backlog(NOON).await.unwrap_err(), ErrorKind::Unavailable, ADVICE);
+        fs::rename(&away, &file).unwrap();
+        let second = try_append(&log, 10).await.unwrap();
+        let found = seqs(&log).await;
+        assert_eq!((found[0], *found.last().unwrap()), (first, second), "once it is back it goes on");
+    }
 }
 
 #[cfg(unix)]

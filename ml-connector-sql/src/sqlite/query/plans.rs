@@ -108,7 +108,7 @@ fn what_one_connection_has_is_read_in_order() {
     check(&books, "entry_connection (connection=? AND kind=?");
     check(&books.clone().with_kind(EntryKind::Event), "entry_connection (connection=? AND kind=?");
     check(
-        &books.clone().with_kind(EntryKind::Event).with_state(State::Done),
+        &books.with_kind(EntryKind::Event).with_state(State::Done),
         "entry_connection (connection=? AND kind=?",
     );
     check(&all().within(["books".into(), "chat".into()]), "entry_connection (connection=? AND kind=?");
