@@ -13,7 +13,7 @@
 use std::{future::Future, process::ExitCode, sync::Arc, time::Duration};
 
 use ml_connector_core::{
-    Clock, Connector, Error, ErrorKind, Mode, Result, SystemClock,
+    Clock, Connector, Error, ErrorKind, Result, SourceMode, SystemClock,
     approval::{Approvals, Approvers, Policy},
     engine::{Builder, Settings},
     model::Zone,
@@ -133,7 +133,7 @@ fn books(settings: &Organization) -> Result<ZohoBooks> {
         .overdue_after([1, 7, 30]);
     books = match &settings.webhook_secret {
         Some(secret) => books.webhook_secret(secret.as_str()),
-        None => books.mode(Mode::Poll),
+        None => books.mode(SourceMode::Poll),
     };
     if let Some(url) = &settings.accounts_url {
         books = books.accounts_url(url);

@@ -5,7 +5,7 @@ use std::path::Path;
 use http::Method;
 use ml_connector_core::{
     Connector, Result,
-    audit::{EntryKind, Query, State},
+    audit::{EntryKind, EntryState, Query},
 };
 use ml_connector_sim::zoho::Entity;
 
@@ -54,7 +54,7 @@ pub async fn report(
     let comments = books.comments(Entity::Invoice, &told.acknowledged);
     let written = books.received().iter().filter(|call| call.method != Method::GET).count();
     let checks = [
-        ("every delivery is done", deliveries.iter().all(|delivery| delivery.state == State::Done)),
+        ("every delivery is done", deliveries.iter().all(|delivery| delivery.state == EntryState::Done)),
         ("no message came twice", slack.duplicates().is_empty()),
         ("no limit of Slack or Zoho was broken", slack.limit_violations() + books.limit_violations() == 0),
         ("the forged webhook was refused, and nothing else", (stats.forged, stats.dead) == (1, 0)),

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use ml_connector_core::{
     Clock, Connector, Error, ErrorKind, HttpTransport, Result, Secret, SystemClock,
-    audit::{EntryKind, Query, State},
+    audit::{EntryKind, EntryState, Query},
     http::{Limits, ReqwestTransport},
     model::Zone,
 };
@@ -164,7 +164,7 @@ impl Simulation {
     /// # Errors
     /// Those of the log.
     pub async fn rest(&self, connector: &Connector) -> Result<bool> {
-        let waiting = Query::of_kind(EntryKind::Delivery).with_state(State::Pending).with_limit(1);
+        let waiting = Query::of_kind(EntryKind::Delivery).with_state(EntryState::Pending).with_limit(1);
         let mut before = connector.stats();
         let mut calm = 0;
         for _ in 0..120 {

@@ -4,7 +4,7 @@ use std::{borrow::Cow, fmt};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Timestamp, rate::QuotaKey};
+use crate::{Timestamp, model::QuotaKey};
 
 /// A result with the SDK's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -124,8 +124,12 @@ pub enum Retry {
 /// assert_eq!(error.retry(), Retry::Backoff);
 /// assert_eq!(error.scope(), &Scope::Entry);
 /// ```
+#[derive(thiserror::Error)]
+#[error(transparent)]
 pub struct Error(Box<Inner>);
 
+#[derive(thiserror::Error)]
+#[error("{}", line(*.kind, .operation, .message, .context))]
 struct Inner {
     kind: ErrorKind,
     effect: Effect,
@@ -189,7 +193,8 @@ impl Error {
         self
     }
 
-    /// Adds a fact for the reader: an id, a code, a number. Never a body, a secret or personal data.
+    /// Adds a fact for the reader: an id, a code, a number. Never a body, a secret or personal data. Keys that other code
+    /// reads are constants in [`error_context`](crate::error_context).
     #[must_use]
     pub fn with_context(mut self, key: &'static str, value: impl fmt::Display) -> Self {
         self.0.context.push((key, value.to_string()));
@@ -246,23 +251,28 @@ impl Error {
     }
 }
 
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { kind, operation, message, context, .. } = &*self.0;
-        if !operation.is_empty() {
-            write!(f, "{operation}: ")?;
-        }
-        write!(f, "{kind}: {message}")?;
-        for (i, (key, value)) in context.iter().enumerate() {
-            write!(f, "{}{key}={value}", if i == 0 { " (" } else { ", " })?;
-        }
-        if context.is_empty() { Ok(()) } else { f.write_str(")") }
+/// The one line that `Display` shows.
+fn line(kind: ErrorKind, operation: &str, message: &str, context: &[(&'static str, String)]) -> String {
+    let mut line = format!("{kind}: {message}");
+    if !operation.is_empty() {
+        line.insert_str(0, &format!("{operation}: "));
     }
+    if !context.is_empty() {
+        let facts: Vec<_> = context.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        line.push_str(&format!(" ({})", facts.join(", ")));
+    }
+    line
 }
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { kind, effect, scope, retry, operation, message, context, source } = &*self.0;
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { kind, effect, scope, retry, operation, message, context, source } = self;
         f.debug_struct("Error")
             .field("kind", kind)
             .field("effect", effect)
@@ -273,12 +283,6 @@ impl fmt::Debug for Error {
             .field("context", context)
             .field("source", source)
             .finish()
-    }
-}
-
-impl std::error::Error for Error {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.0.source.as_deref().map(|source| source as _)
     }
 }
 

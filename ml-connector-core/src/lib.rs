@@ -65,6 +65,7 @@ pub mod conformance;
 mod context;
 pub mod engine;
 mod error;
+pub mod error_context;
 #[cfg(doc)]
 pub mod guide;
 pub mod http;
@@ -88,7 +89,7 @@ pub use engine::Connector;
 pub use error::{Effect, Error, ErrorKind, Result, Retry, Scope};
 pub use model::{Money, Timestamp};
 pub use secret::Secret;
-pub use sink::{Notes, OnUnknown, Repeat, Sink, SinkInfo};
-pub use source::{Feed, Mode, Source, SourceInfo};
+pub use sink::{AttemptNotes, OnUnknown, Repeat, Sink, SinkInfo};
+pub use source::{FeedInfo, PollRequest, ReceiveRequest, Source, SourceInfo, SourceMode, UpkeepRequest};
 
 pub use crate::{audit::AuditLog, http::HttpTransport, rate::RateLimiter, token::TokenStore};

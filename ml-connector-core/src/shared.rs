@@ -1,4 +1,4 @@
-//! What is shared is as good as what is owned: the storage traits, the transport and the clock hold for `Arc`s, too.
+//! Implements the storage traits, the transport and the clock for `Arc<T>`.
 #![deny(clippy::missing_trait_methods)]
 
 use std::{sync::Arc, time::Duration};

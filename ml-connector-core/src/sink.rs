@@ -8,7 +8,7 @@ use bytes::Bytes;
 use crate::{
     Context, Result,
     auth::OAuth2,
-    model::{Affinity, ConnectionId, Delivery, Lookup, Plan, Receipt, Seq},
+    model::{Affinity, ConnectionId, Delivery, DeliveryPlan, Lookup, Receipt, Seq},
 };
 
 /// Who a sink is and how it wants to be fed.
@@ -84,7 +84,7 @@ pub enum OnUnknown {
 /// A system that takes deliveries: messages, rows, commands.
 ///
 /// # Contract
-/// - The engine has one call under way per lane, and admits [`Plan::costs`] before every attempt.
+/// - The engine has one call under way per lane, and admits [`DeliveryPlan::costs`] before every attempt.
 /// - An error's [`effect`](crate::Error::effect) is honest: `None` only when the write is known not to have
 ///   happened. Anything doubtful is `Unknown`.
 /// - Every future may be dropped at any await point; the engine then looks the attempt up.
@@ -101,14 +101,19 @@ pub trait Sink: Debug + Send + Sync + 'static {
     /// that does not exist: routes that name it are refused.
     /// [`InvalidRequest`](crate::ErrorKind::InvalidRequest) for a destination or an event it cannot serve: the
     /// delivery is dead.
-    fn plan(&self, delivery: &Delivery) -> Result<Plan>;
+    fn plan(&self, delivery: &Delivery) -> Result<DeliveryPlan>;
 
     /// Makes one attempt for each delivery of the batch, in order: one result each, same order. `notes`
     /// keeps a handle before a long wait.
     ///
     /// Deliveries with a result of their own end by it. Where one bad member made the whole batch fail, all of them
     /// have an error that would end them: then none ends, and halves of the batch are tried until the bad one is alone.
-    async fn deliver(&self, ctx: &Context, batch: &[Delivery], notes: &dyn Notes) -> Vec<Result<Receipt>>;
+    async fn deliver(
+        &self,
+        ctx: &Context,
+        batch: &[Delivery],
+        notes: &dyn AttemptNotes,
+    ) -> Vec<Result<Receipt>>;
 
     /// Finds out what became of an attempt with an unknown effect. Deliveries that carry the same
     /// [`note`](Delivery::note) were sent as one: the first is looked up, and the answer holds for all of them.
@@ -121,7 +126,7 @@ pub trait Sink: Debug + Send + Sync + 'static {
 
 /// Durable memory of a delivery that is under way.
 #[async_trait]
-pub trait Notes: Debug + Send + Sync {
+pub trait AttemptNotes: Debug + Send + Sync {
     /// Keeps a note with these deliveries. Durable when it returns; a later attempt or look-up finds it in
     /// [`Delivery::note`].
     ///

@@ -4,7 +4,7 @@ use std::sync::PoisonError;
 
 use bytes::Bytes;
 use ml_connector_core::{
-    Context, Effect, Error, ErrorKind, Notes, Result, Retry, Scope, Timestamp,
+    AttemptNotes, Context, Effect, Error, ErrorKind, Result, Retry, Scope, Timestamp,
     model::{Delivery, DeliveryId, Event, Receipt, Seq},
     rate::{Admission, Feedback, QuotaKey},
 };
@@ -25,7 +25,7 @@ impl Slack {
         &self,
         ctx: &Context,
         delivery: &Delivery,
-        notes: &dyn Notes,
+        notes: &dyn AttemptNotes,
     ) -> Result<Receipt> {
         let place = Place::of(delivery, self.admin.as_ref())?;
         let message = self.templates.render(delivery)?;
@@ -37,7 +37,7 @@ impl Slack {
         &self,
         ctx: &Context,
         batch: &[Delivery],
-        notes: &dyn Notes,
+        notes: &dyn AttemptNotes,
     ) -> Vec<Result<Receipt>> {
         let Some(head) = batch.first() else { return Vec::new() };
         let seqs: Vec<Seq> = batch.iter().map(|delivery| delivery.seq).collect();
@@ -64,7 +64,7 @@ impl Slack {
         delivery: &Delivery,
         place: &Place,
         message: &Message,
-        notes: &dyn Notes,
+        notes: &dyn AttemptNotes,
     ) -> Result<Receipt> {
         self.looks.forget(delivery);
         match place {
@@ -131,7 +131,7 @@ impl Slack {
         delivery: &Delivery,
         target: &Target,
         reply: &PostMessage<'_>,
-        notes: &dyn Notes,
+        notes: &dyn AttemptNotes,
     ) -> Result<Receipt> {
         match ctx.limiter().admit(&self.pacing.post(target), ctx.now()).await? {
             Admission::Admitted(_) => {}
@@ -206,7 +206,7 @@ impl Slack {
 }
 
 /// Keeps the id of a message before it is posted. Where that fails, nothing is.
-async fn keep_note(notes: &dyn Notes, deliveries: &[Seq], id: DeliveryId) -> Result<()> {
+async fn keep_note(notes: &dyn AttemptNotes, deliveries: &[Seq], id: DeliveryId) -> Result<()> {
     let kept = notes.keep(deliveries, Bytes::from(id.to_string())).await;
     kept.map_err(|error| error.with_effect(Effect::None))
 }

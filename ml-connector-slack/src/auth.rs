@@ -3,8 +3,12 @@
 use std::{sync::Arc, time::Duration};
 
 use ml_connector_core::{
-    Error, ErrorKind, Result, Secret,
-    auth::{Authenticator, ClientAuth, Grant, OAuth2, OAuth2Config, Rotation, StaticToken},
+    Error, ErrorKind, Result, Retry, Secret,
+    auth::{
+        Authenticator, ClientAuth, Grant, OAuth2, OAuth2Config, Rotation, StaticToken, TokenError,
+        TokenResponse,
+    },
+    error_context,
     http::Answer,
     token::TokenKey,
 };
@@ -56,7 +60,7 @@ pub(crate) fn oauth_config(
     // The one before is good for "a short grace period".
     oauth.rotation = Rotation::RetryOnce;
     oauth.unending = true;
-    oauth.parse_error = Some(token_error);
+    oauth.normalize = normalize;
     Ok(oauth)
 }
 
@@ -69,61 +73,82 @@ pub(crate) fn below(base: &Url, segments: &[&str]) -> Url {
     url
 }
 
-/// Judges an answer of `oauth.v2.access` that holds no token. `None`: a success that cannot be read, or a code that
-/// is not known.
-fn token_error(answer: &Answer) -> Option<Error> {
-    let known = |error: &Error| !matches!(error.kind(), ErrorKind::Unexpected | ErrorKind::InvalidResponse);
-    check(answer).err().filter(known)
+/// Reads an answer of `oauth.v2.access`: it says "no" with HTTP 200, in the words of the API's methods. A word that is
+/// not documented is an outage; a success that cannot be read has no error.
+fn normalize(answer: &Answer) -> TokenResponse {
+    let mut response = TokenResponse::rfc6749(answer);
+    let Err(error) = check(answer) else { return response };
+    response.access_token = None;
+    let Some(code) = error.context(error_context::CODE) else { return response };
+    let message = error.message().to_owned();
+    let refusal = match error.kind() {
+        ErrorKind::Unauthenticated => TokenError::refused(code, message),
+        ErrorKind::RateLimited => match error.retry() {
+            Retry::At(at) => TokenError::throttled(code).retry_at(at),
+            _ => TokenError::throttled(code),
+        },
+        ErrorKind::Unavailable | ErrorKind::Unexpected | ErrorKind::InvalidResponse => {
+            TokenError::unavailable(code)
+        }
+        _ => TokenError::misconfigured(code, message),
+    };
+    response.error(refusal)
 }
 
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
     use http::StatusCode;
-    use ml_connector_core::{Retry, Timestamp};
+    use ml_connector_core::{Timestamp, auth::TokenErrorKind};
 
     use super::*;
 
     const NOW: Timestamp = Timestamp::from_secs(1_792_000_000);
 
-    fn judged(status: u16, body: &str) -> Option<Error> {
+    fn read(status: u16, body: &str) -> TokenResponse {
         let mut response = http::Response::new(Bytes::from(body.to_owned()));
         *response.status_mut() = StatusCode::from_u16(status).unwrap();
-        token_error(&Answer::new(response, NOW))
+        normalize(&Answer::new(response, NOW))
     }
 
     #[test]
     fn a_refusal_behind_a_200_says_who_has_to_act() {
+        use TokenErrorKind::{Misconfigured, Refused, Throttled, Unavailable};
         for (code, kind) in [
-            ("invalid_code", ErrorKind::Unauthenticated),
-            ("invalid_refresh_token", ErrorKind::Unauthenticated),
-            ("account_inactive", ErrorKind::Unauthenticated),
-            ("token_revoked", ErrorKind::Unauthenticated),
-            ("bad_client_secret", ErrorKind::ConfigInvalid),
-            ("invalid_client_id", ErrorKind::ConfigInvalid),
-            ("bad_redirect_uri", ErrorKind::ConfigInvalid),
-            ("oauth_authorization_url_mismatch", ErrorKind::ConfigInvalid),
-            ("no_scopes", ErrorKind::ConfigInvalid),
-            ("ratelimited", ErrorKind::RateLimited),
-            ("internal_error", ErrorKind::Unavailable),
-            ("fatal_error", ErrorKind::Unavailable),
+            ("invalid_code", Refused),
+            ("invalid_refresh_token", Refused),
+            ("account_inactive", Refused),
+            ("token_revoked", Refused),
+            ("bad_client_secret", Misconfigured),
+            ("invalid_client_id", Misconfigured),
+            ("bad_redirect_uri", Misconfigured),
+            ("oauth_authorization_url_mismatch", Misconfigured),
+            ("no_scopes", Misconfigured),
+            ("ratelimited", Throttled),
+            ("internal_error", Unavailable),
+            ("fatal_error", Unavailable),
+            ("invented_tomorrow", Unavailable),
         ] {
-            let error = judged(200, &format!(r#"{{"ok":false,"error":"{code}"}}"#)).unwrap();
-            assert_eq!((error.kind(), error.context("code")), (kind, Some(code)));
+            let response = read(200, &format!(r#"{{"ok":false,"error":"{code}","access_token":"planted"}}"#));
+            assert!(response.access_token.is_none(), "{code}");
+            let error = response.error.unwrap();
+            assert_eq!((error.kind, &*error.code), (kind, code));
+            assert_eq!(error.is_final(), !error.message.is_empty(), "{code}");
         }
     }
 
     #[test]
-    fn what_is_not_known_is_left_to_the_rules_of_oauth() {
+    fn a_success_that_cannot_be_read_has_no_error() {
         for body in [
-            r#"{"ok":false,"error":"invented_tomorrow"}"#,
             r#"{"ok":true,"authed_user":{"access_token":"planted"}}"#,
             r#"{"ok":false}"#,
+            r#"{"ok":false,"access_token":"planted"}"#,
             "<html>",
         ] {
-            assert!(judged(200, body).is_none(), "{body}");
+            let response = read(200, body);
+            assert!(response.access_token.is_none() && response.error.is_none(), "{body}");
         }
-        let throttled = judged(429, r#"{"ok":false,"error":"ratelimited"}"#).unwrap();
-        assert_eq!(throttled.retry(), Retry::At(NOW + Duration::from_secs(30)));
+        let throttled = read(429, r#"{"ok":false,"error":"ratelimited"}"#).error.unwrap();
+        assert_eq!(throttled.retry_at, Some(NOW + Duration::from_secs(30)));
     }
 }

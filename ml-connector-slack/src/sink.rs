@@ -4,8 +4,8 @@ use std::{fmt, sync::Mutex};
 
 use async_trait::async_trait;
 use ml_connector_core::{
-    Context, Error, ErrorKind, Notes, Result, Sink, SinkInfo, Timestamp,
-    model::{Affinity, ConnectionId, Delivery, Lookup, Plan, Receipt},
+    AttemptNotes, Context, Error, ErrorKind, Result, Sink, SinkInfo, Timestamp,
+    model::{Affinity, ConnectionId, Delivery, DeliveryPlan, Lookup, Receipt},
     rate::QuotaKey,
 };
 use tokio::sync::OnceCell;
@@ -92,7 +92,7 @@ impl Sink for Slack {
         &self.info
     }
 
-    fn plan(&self, delivery: &Delivery) -> Result<Plan> {
+    fn plan(&self, delivery: &Delivery) -> Result<DeliveryPlan> {
         self.templates.check(delivery)?;
         let place = Place::of(delivery, self.admin.as_ref())?;
         let costs = match &place {
@@ -100,10 +100,15 @@ impl Sink for Slack {
             Place::Update { .. } => vec![self.pacing.method("chat.update")],
             Place::Ephemeral { .. } => vec![self.pacing.method("chat.postEphemeral")],
         };
-        Ok(Plan { lane: place.lane(delivery), costs })
+        Ok(DeliveryPlan::new(place.lane(delivery)).costs(costs))
     }
 
-    async fn deliver(&self, ctx: &Context, batch: &[Delivery], notes: &dyn Notes) -> Vec<Result<Receipt>> {
+    async fn deliver(
+        &self,
+        ctx: &Context,
+        batch: &[Delivery],
+        notes: &dyn AttemptNotes,
+    ) -> Vec<Result<Receipt>> {
         if batch.first().is_some_and(|delivery| delivery.digest) {
             return self.digest(ctx, batch, notes).await;
         }

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::Request;
 use ml_connector_core::{
-    Context, Error, ErrorKind, Mode, Result, Scope, Source, SourceInfo, Timestamp,
+    Context, Error, ErrorKind, PollRequest, ReceiveRequest, Result, Scope, Source, SourceInfo, SourceMode,
+    Timestamp, UpkeepRequest, error_context,
     model::{
-        Actor, DocumentRef, EntityRef, Intake, Observation, Observed, Page, PollMode, Prompt, Record,
-        RecordKind, Resolution, Revision, Signal, Status, Subject, Upkeep,
+        Actor, DocumentRef, EntityRef, Intake, Observation, Observed, Page, Prompt, Record, RecordKind,
+        Resolution, Revision, Signal, Status, Subject, Upkeep,
     },
     snapshot::Snapshot,
 };
@@ -71,7 +71,7 @@ impl Slack {
         }
         info.accounts = vec![account(team)];
         info.affinity = sink.affinity.clone();
-        info.mode = Mode::Webhook;
+        info.mode = SourceMode::Webhook;
         // Somebody waits for what a click leads to, and there is nothing to collect.
         info.coalesce = Duration::ZERO;
         Ok(SlackSource {
@@ -196,8 +196,8 @@ impl Source for SlackSource {
         &self.info
     }
 
-    fn receive(&self, request: &Request<Bytes>, _: Option<&Bytes>, now: Timestamp) -> Result<Intake> {
-        self.receiver.receive(request, now)
+    fn receive(&self, request: ReceiveRequest<'_>) -> Result<Intake> {
+        self.receiver.receive(request.request, request.now)
     }
 
     /// Opens the dialog that asks for a reason.
@@ -231,12 +231,13 @@ impl Source for SlackSource {
         }
     }
 
-    async fn poll(&self, _: &Context, feed: &str, _: PollMode, _: Option<&Bytes>) -> Result<Page> {
-        Err(Error::new(ErrorKind::Unsupported, "Slack has no feeds").with_context("feed", feed))
+    async fn poll(&self, _: &Context, request: PollRequest<'_>) -> Result<Page> {
+        Err(Error::new(ErrorKind::Unsupported, "Slack has no feeds")
+            .with_context(error_context::FEED, request.feed))
     }
 
-    async fn upkeep(&self, ctx: &Context, _: Option<&str>, _: Option<&Bytes>) -> Result<Upkeep> {
-        Ok(Upkeep { state: Bytes::new(), signals: Vec::new(), problem: None, next: ctx.now() + UPKEEP })
+    async fn upkeep(&self, ctx: &Context, _: UpkeepRequest<'_>) -> Result<Upkeep> {
+        Ok(Upkeep::new(ctx.now() + UPKEEP))
     }
 }
 

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use http::StatusCode;
 use ml_connector_core::{
-    Error, ErrorKind, Result, Retry, Scope, Secret,
-    auth::{Grant, OAuth2, OAuth2Config, Rotation},
+    Result, Secret,
+    auth::{Grant, OAuth2, OAuth2Config, Rotation, TokenError, TokenResponse},
     http::Answer,
     model::ConnectionId,
     token::TokenKey,
@@ -25,11 +24,13 @@ const REFRESH_AFTER: Duration = Duration::from_secs(55 * 60);
 const TOKEN_REQUEST: Duration = Duration::from_secs(10);
 /// After ten tokens in ten minutes Zoho issues none; three reports say that it takes 15–30 minutes of silence.
 const THROTTLED: Duration = Duration::from_secs(15 * 60);
+/// No token lives longer than an hour: what is longer than a day is in milliseconds, as in answers of old.
+const LONGEST_LIFE: Duration = Duration::from_secs(24 * 3600);
 
 /// The connection's own tokens, made from its refresh token.
 ///
 /// # Errors
-/// [`ErrorKind::ConfigInvalid`] when the app's id or secret is missing.
+/// [`ConfigInvalid`](ml_connector_core::ErrorKind::ConfigInvalid) when the app's id or secret is missing.
 pub(crate) fn oauth(connection: &ConnectionId, config: &Config, accounts: &Url) -> Result<OAuth2> {
     if config.client_id.is_empty() {
         return Err(missing("client_id"));
@@ -54,7 +55,8 @@ pub(crate) fn oauth_config(
     oauth.refresh_after = Some(REFRESH_AFTER);
     oauth.rotation = Rotation::None;
     oauth.request_time = TOKEN_REQUEST;
-    oauth.parse_error = Some(token_error);
+    oauth.throttle_pause = THROTTLED;
+    oauth.normalize = normalize;
     oauth
 }
 
@@ -63,126 +65,121 @@ pub(crate) fn token_url(accounts: &Url) -> Url {
     below(accounts, &["oauth", "v2", "token"])
 }
 
-/// Judges an answer of the token endpoint: Zoho says "no" with HTTP 200. The description is in the account's
-/// language, so only `error` and `status` count; behind a 5xx nothing does, because that is an outage.
-fn token_error(answer: &Answer) -> Option<Error> {
+/// Reads an answer of the token endpoint: Zoho says "no" with HTTP 200. The description is in the account's language,
+/// so only `error` and `status` count.
+fn normalize(answer: &Answer) -> TokenResponse {
     #[derive(Default, Deserialize)]
     #[serde(default)]
-    struct Body {
-        access_token: Option<String>,
-        error: Option<String>,
+    struct Status {
         status: Option<String>,
     }
-    let Body { access_token, error, status } = serde_json::from_slice(&answer.body).unwrap_or_default();
-    if access_token.is_some() {
-        return None;
+    let response = TokenResponse::rfc6749(answer);
+    if response.access_token.is_some() {
+        return match response.expires_in {
+            Some(life) if life > LONGEST_LIFE => response.expires_in(life / 1000),
+            _ => response,
+        };
     }
-    if answer.status.is_server_error() {
-        return Some(without_a_token(answer));
-    }
-    let word = error.as_deref().map(|error| error.to_ascii_lowercase().replace(' ', "_"));
-    let throttled = answer.status == StatusCode::TOO_MANY_REQUESTS
-        || status.as_deref() == Some("failure")
-        || word.as_deref() == Some("access_denied");
-    if throttled {
-        let at = answer.retry_after().unwrap_or(answer.received_at + THROTTLED);
-        let error = Error::new(ErrorKind::RateLimited, "the token endpoint issues no more tokens for now");
-        return Some(error.with_retry(Retry::At(at)).with_scope(Scope::Connection));
-    }
-    let error = match word.as_deref() {
-        None => return Some(without_a_token(answer)),
-        Some("invalid_code") => {
-            Error::new(ErrorKind::Unauthenticated, "the refresh token is not valid, or of another data center: check data_center or connect Zoho Books again")
-                .with_context("vendor_code", "invalid_code")
+    let Status { status } = serde_json::from_slice(&answer.body).unwrap_or_default();
+    let word = response.error_code().map(|error| error.to_ascii_lowercase().replace(' ', "_"));
+    let word = word.as_deref().unwrap_or_default();
+    let error = match word {
+        _ if status.as_deref() == Some("failure") || word == "access_denied" => {
+            TokenError::throttled("access_denied")
         }
-        Some("invalid_client") => Error::new(
-            ErrorKind::ConfigInvalid,
-            "the data center does not know the client id: check it, the data center and the app's multi-DC setting",
-        )
-        .with_context("vendor_code", "invalid_client"),
-        Some("invalid_client_secret") => {
-            Error::new(ErrorKind::ConfigInvalid, "the client secret is wrong, or of another data center")
-                .with_context("vendor_code", "invalid_client_secret")
+        "invalid_code" => TokenError::refused(
+            word,
+            "the refresh token or the code was revoked, has expired or was pushed out by newer ones, or is of another data \
+             center: check data_center, then connect Zoho Books again",
+        ),
+        "invalid_client" => TokenError::misconfigured(
+            word,
+            "the data center does not know the client id: check the id, data_center and the app's multi-DC setting",
+        ),
+        "invalid_client_secret" => {
+            TokenError::misconfigured(word, "the client secret is wrong, or is of another data center")
         }
-        Some(_) => Error::new(ErrorKind::Unauthenticated, "the token endpoint refused the refresh token"),
+        "invalid_redirect_uri" => TokenError::misconfigured(
+            word,
+            "the redirect URI is none of those that the app is registered with",
+        ),
+        _ => return response,
     };
-    Some(error.with_scope(Scope::Connection))
-}
-
-fn without_a_token(answer: &Answer) -> Error {
-    Error::new(ErrorKind::Unavailable, "the token endpoint answered without a token")
-        .with_context("status", answer.status.as_u16())
+    response.error(error)
 }
 
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
-    use ml_connector_core::Timestamp;
+    use http::StatusCode;
+    use ml_connector_core::{Timestamp, auth::TokenErrorKind};
 
     use super::*;
 
-    const NOW: Timestamp = Timestamp::from_secs(1_792_000_000);
-
-    fn judged(status: u16, body: &str) -> Option<Error> {
+    fn read(status: u16, body: &str) -> TokenResponse {
         let mut response = http::Response::new(Bytes::from(body.to_owned()));
         *response.status_mut() = StatusCode::from_u16(status).unwrap();
-        token_error(&Answer::new(response, NOW))
+        normalize(&Answer::new(response, Timestamp::from_secs(1_792_000_000)))
     }
 
     #[test]
     fn a_refusal_behind_a_200_is_no_token() {
-        for (status, body, kind, wait) in [
+        use TokenErrorKind::{Misconfigured, Refused, Throttled, Unavailable};
+        for (status, body, kind, code) in [
             (
                 200,
                 include_str!("../tests/fixtures/token-error-invalid-code.http200.json"),
-                ErrorKind::Unauthenticated,
-                None,
+                Refused,
+                "invalid_code",
             ),
             (
                 200,
                 include_str!("../tests/fixtures/token-error-invalid-client.http200.json"),
-                ErrorKind::ConfigInvalid,
-                None,
+                Misconfigured,
+                "invalid_client",
             ),
-            (200, r#"{"error":"invalid_client_secret"}"#, ErrorKind::ConfigInvalid, None),
-            (200, r#"{"error":"invalid_something_new"}"#, ErrorKind::Unauthenticated, None),
+            (200, r#"{"error":"invalid_client_secret"}"#, Misconfigured, "invalid_client_secret"),
+            (200, r#"{"error":"invalid_redirect_uri"}"#, Misconfigured, "invalid_redirect_uri"),
+            (400, r#"{"error":"invalid_grant"}"#, Refused, "invalid_grant"),
+            (200, r#"{"error":"invalid_something_new"}"#, Unavailable, "invalid_something_new"),
+            (
+                200,
+                include_str!("../tests/fixtures/token-error-general.http200.json"),
+                Unavailable,
+                "general_error",
+            ),
             (
                 400,
                 include_str!("../tests/fixtures/token-error-access-denied.http400.json"),
-                ErrorKind::RateLimited,
-                Some(900),
+                Throttled,
+                "access_denied",
             ),
-            (200, r#"{"error":"Access Denied"}"#, ErrorKind::RateLimited, Some(900)),
+            (200, r#"{"error":"Access Denied"}"#, Throttled, "access_denied"),
             (
                 400,
                 r#"{"error_description":"请求过多","error":"拒绝","status":"failure"}"#,
-                ErrorKind::RateLimited,
-                Some(900),
+                Throttled,
+                "access_denied",
             ),
-            (429, "", ErrorKind::RateLimited, Some(900)),
         ] {
-            let error = judged(status, body).unwrap();
-            assert_eq!(error.kind(), kind, "{body}");
-            assert_eq!(error.scope(), &Scope::Connection, "{body}");
-            let expected = wait.map_or(Retry::Never, |secs| Retry::At(NOW + Duration::from_secs(secs)));
-            assert_eq!(error.retry(), expected, "{body}");
+            let error = read(status, body).error.unwrap();
+            assert_eq!((error.kind, &*error.code), (kind, code), "{body}");
         }
     }
 
     #[test]
-    fn an_outage_is_no_refusal_and_a_token_no_error() {
-        for (status, body) in [
-            (502, "<html>"),
-            (200, "{}"),
-            (500, r#"{"message":"x"}"#),
-            (200, r#"{"access"#),
-            (500, r#"{"error":"server_error"}"#),
-            (503, r#"{"error":"invalid_code"}"#),
-            (500, r#"{"error":"general_error","status":"failure"}"#),
+    fn a_token_is_read_and_a_page_is_none() {
+        for (body, life) in [
+            (include_str!("../tests/fixtures/token-ok-refresh.json"), 3600),
+            (r#"{"access_token":"a","expires_in_sec":3600,"expires_in":3600000}"#, 3600),
         ] {
-            let error = judged(status, body).unwrap();
-            assert_eq!((error.kind(), error.retry()), (ErrorKind::Unavailable, Retry::Backoff), "{body}");
+            let response = read(200, body);
+            assert!(response.access_token.is_some() && response.error.is_none(), "{body}");
+            assert_eq!(response.expires_in, Some(Duration::from_secs(life)), "{body}");
         }
-        assert!(judged(200, include_str!("../tests/fixtures/token-ok-refresh.json")).is_none());
+        for body in ["<html>", "{}", r#"{"message":"x"}"#, r#"{"access"#] {
+            let response = read(200, body);
+            assert!(response.access_token.is_none() && response.error.is_none(), "{body}");
+        }
     }
 }

@@ -16,6 +16,7 @@ use http::{Request, header};
 use ml_connector_core::{
     Context, Effect, Error, ErrorKind, Result, Scope, Timestamp,
     auth::Authenticator,
+    error_context,
     http::{Answer, Call, Client},
     rate::{Cost, Feedback, Quota, QuotaKey},
 };
@@ -232,7 +233,7 @@ impl BooksClient {
     /// What the vendor's limits concern: the day's quota, or that of the minute.
     fn in_scope(&self, error: Error) -> Error {
         let [minute, day] = &self.costs;
-        match error.context("vendor_code") {
+        match error.context(error_context::CODE) {
             Some(error::DAILY_LIMIT) => error.with_scope(Scope::Quota(day.key.clone())),
             // What is left to others must not keep them waiting.
             None if self.background && matches!(error.scope(), Scope::Quota(_)) => {

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use ml_connector_core::{
-    Error, ErrorKind, Feed, Mode, Result, Secret, SinkInfo, SourceInfo,
+    Error, ErrorKind, FeedInfo, Result, Secret, SinkInfo, SourceInfo, SourceMode,
     auth::Authenticator,
     http::require_secure,
     model::{AccountKey, Affinity, ConnectionId, EndpointId, RecordKind, Zone},
@@ -88,7 +88,7 @@ pub struct Config {
     pub resources: Vec<RecordKind>,
     /// How changes are noticed. Unless it is set: by polling on plans without webhooks, and by both on the others.
     #[serde(default)]
-    pub mode: Option<Mode>,
+    pub mode: Option<SourceMode>,
     /// How often each feed is polled, in minutes. Unless it is set: every 15 minutes, and every hour on plans with
     /// 2,000 calls a day or less, and in organizations whose answers say so.
     #[serde(default)]
@@ -301,7 +301,7 @@ impl Builder {
     }
 
     /// See [`Config::mode`].
-    pub fn mode(mut self, mode: Mode) -> Self {
+    pub fn mode(mut self, mode: SourceMode) -> Self {
         self.config.mode = Some(mode);
         self
     }
@@ -361,7 +361,7 @@ impl Builder {
 }
 
 /// What has to be set up, if anything.
-fn subscriptions(config: &Config, mode: Mode) -> Result<Option<Subscriptions>> {
+fn subscriptions(config: &Config, mode: SourceMode) -> Result<Option<Subscriptions>> {
     let Some(secret) = config.webhook_secrets.first().filter(|_| config.manage_webhooks && mode.subscribes())
     else {
         return Ok(None);
@@ -410,7 +410,8 @@ fn info(config: &Config) -> Result<SourceInfo> {
     info.coalesce = Duration::from_millis(config.coalesce_ms);
     info.zone = Zone::named(&config.time_zone)?;
     info.overdue_after.clone_from(&config.overdue_after);
-    info.mode = config.mode.unwrap_or(if config.plan.has_webhooks() { Mode::Both } else { Mode::Poll });
+    info.mode =
+        config.mode.unwrap_or(if config.plan.has_webhooks() { SourceMode::Both } else { SourceMode::Poll });
     if info.mode.subscribes() && !config.plan.has_webhooks() {
         return Err(invalid("the plan has no webhooks: the mode has to be poll"));
     }
@@ -427,8 +428,8 @@ fn info(config: &Config) -> Result<SourceInfo> {
         if info.feeds.iter().any(|feed| feed.name == name) {
             return Err(invalid("resources has a kind of record twice").with_context("kind", kind));
         }
-        info.feeds.push(Feed { name, every });
-        info.sweeps.push(Feed { name, every: SWEEP_EVERY });
+        info.feeds.push(FeedInfo::new(name, every));
+        info.sweeps.push(FeedInfo::new(name, SWEEP_EVERY));
     }
     if info.feeds.is_empty() {
         return Err(missing("resources"));

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 use ml_connector_core::{
-    Effect, Error, ErrorKind, Result, Retry, Scope, Timestamp,
+    Effect, Error, ErrorKind, Result, Retry, Scope, Timestamp, error_context,
     http::{Answer, error_for_status},
 };
 use serde::Deserialize;
@@ -36,7 +36,7 @@ struct Envelope {
 /// neither matched (but for the name of a parameter) nor kept.
 ///
 /// # Errors
-/// For everything that is no success; the numeric code is in the context as `vendor_code`.
+/// For everything that is no success; the numeric code is in the context as [`CODE`](error_context::CODE).
 pub(crate) fn check(answer: &Answer) -> Result<()> {
     let status = answer.status;
     let Ok(Envelope { code, message }) = serde_json::from_slice(&answer.body) else {
@@ -77,10 +77,12 @@ pub(crate) fn check(answer: &Answer) -> Result<()> {
                 Error::new(ErrorKind::InvalidResponse, "the API reports an error that is not documented")
                     .with_effect(Effect::Unknown)
             }
-            _ => return Err(error_for_status(status).with_context("vendor_code", digits(&code))),
+            _ => return Err(error_for_status(status).with_context(error_context::CODE, digits(&code))),
         },
     };
-    Err(error.with_context("status", status.as_u16()).with_context("vendor_code", digits(&code)))
+    Err(error
+        .with_context(error_context::STATUS, status.as_u16())
+        .with_context(error_context::CODE, digits(&code)))
 }
 
 /// A proxy's page, or an answer that broke off. Only an envelope can say that a record is gone.
@@ -94,7 +96,7 @@ fn without_envelope(answer: &Answer) -> Error {
             .with_effect(Effect::Unknown)
             .with_context("bytes", answer.body.len()),
     };
-    error.with_context("status", status.as_u16())
+    error.with_context(error_context::STATUS, status.as_u16())
 }
 
 /// Zoho answers the same for an expired token, a missing scope and another data center's token. The first is
@@ -186,7 +188,7 @@ mod tests {
         ] {
             let error = judged(status, &[], &format!(r#"{{"code":{code},"message":"{message}"}}"#));
             assert_eq!((error.kind(), error.scope()), (kind, &scope), "{status} {code}");
-            assert_eq!(error.context("vendor_code"), Some(&*code.to_string()));
+            assert_eq!(error.context(error_context::CODE), Some(&*code.to_string()));
             let unknown = status >= 500 || code == 999 && status == 200;
             assert_eq!(error.effect() == Effect::Unknown, unknown, "{status} {code}");
         }

@@ -226,7 +226,7 @@ impl Listing<'_> {
         if number == 1 && !checkpoint.again {
             if let Some(stored) = stored.filter(|_| live && self.is_too_soon(&checkpoint, read_at)) {
                 let (observations, signals) = (Vec::new(), Vec::new());
-                return Ok(Page { observations, signals, checkpoint: stored.clone(), more: false });
+                return Ok(Page::new(stored.clone()).observations(observations).signals(signals));
             }
             checkpoint.begun = read_at;
             checkpoint.whole =
@@ -280,7 +280,7 @@ impl Listing<'_> {
         if !more {
             checkpoint.finish(self.mode, reads_back);
         }
-        Ok(Page { observations, signals, checkpoint: checkpoint.write()?, more })
+        Ok(Page::new(checkpoint.write()?).observations(observations).signals(signals).more(more))
     }
 
     fn is_too_soon(&self, checkpoint: &Checkpoint, now: Timestamp) -> bool {

@@ -12,9 +12,9 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use bytes::Bytes;
 use ml_connector_core::{
-    Context, Notes, Result, Sink, SinkInfo, Timestamp,
+    AttemptNotes, Context, Result, Sink, SinkInfo, Timestamp,
     http::Client,
-    model::{Delivery, LaneKey, Lookup, Observation, Observed, Plan, Receipt, Revision},
+    model::{Delivery, DeliveryPlan, LaneKey, Lookup, Observation, Observed, Receipt, Revision},
     snapshot::Facts,
 };
 
@@ -31,13 +31,18 @@ impl Sink for ZohoBooks {
 
     /// One command at a time for each document. Calls are admitted one by one: how many there are depends on what the
     /// reads show.
-    fn plan(&self, delivery: &Delivery) -> Result<Plan> {
+    fn plan(&self, delivery: &Delivery) -> Result<DeliveryPlan> {
         let command = Command::parse(&delivery.destination)?;
         let document = command.document(self.connection(), &delivery.event)?;
-        Ok(Plan { lane: LaneKey::new(format!("document:{document}")), costs: Vec::new() })
+        Ok(DeliveryPlan::new(LaneKey::new(format!("document:{document}"))))
     }
 
-    async fn deliver(&self, ctx: &Context, batch: &[Delivery], notes: &dyn Notes) -> Vec<Result<Receipt>> {
+    async fn deliver(
+        &self,
+        ctx: &Context,
+        batch: &[Delivery],
+        notes: &dyn AttemptNotes,
+    ) -> Vec<Result<Receipt>> {
         let mut results = Vec::with_capacity(batch.len());
         for delivery in batch {
             results.push(self.carry_out(ctx, delivery, notes).await);
@@ -63,7 +68,12 @@ impl Sink for ZohoBooks {
 }
 
 impl ZohoBooks {
-    async fn carry_out(&self, ctx: &Context, delivery: &Delivery, notes: &dyn Notes) -> Result<Receipt> {
+    async fn carry_out(
+        &self,
+        ctx: &Context,
+        delivery: &Delivery,
+        notes: &dyn AttemptNotes,
+    ) -> Result<Receipt> {
         let command = Command::parse(&delivery.destination)?;
         let begin = Begin { ctx, delivery, notes };
         match command {
@@ -101,7 +111,7 @@ impl ZohoBooks {
 struct Begin<'a> {
     ctx: &'a Context,
     delivery: &'a Delivery,
-    notes: &'a dyn Notes,
+    notes: &'a dyn AttemptNotes,
 }
 
 impl Begin<'_> {

@@ -9,10 +9,9 @@ use std::{
 };
 
 use async_trait::async_trait;
-use bytes::Bytes;
-use http::Request;
 use ml_connector_core::{
-    Context, Error, ErrorKind, Result, Scope, SinkInfo, Source, SourceInfo, Timestamp,
+    Context, Error, ErrorKind, PollRequest, ReceiveRequest, Result, Scope, SinkInfo, Source, SourceInfo,
+    UpkeepRequest, error_context,
     model::{
         EntityRef, Intake, Observation, Observed, Page, PollMode, Prompt, Raw, RecordKind, Resolution,
         Signal, Subject, Upkeep,
@@ -135,7 +134,7 @@ impl ZohoBooks {
     async fn find_organization(&self, ctx: &Context) -> Result<()> {
         let found = self.organizations(ctx).await.map_err(|error| match error.kind() {
             // What the token endpoint says, or that there is no token, is clear enough.
-            ErrorKind::Unauthenticated if error.context("vendor_code").is_some() => Error::new(
+            ErrorKind::Unauthenticated if error.context(error_context::STATUS).is_some() => Error::new(
                 ErrorKind::Unauthenticated,
                 "the API does not take a fresh token: the API host is of another data center than the accounts \
                  host, or the scope ZohoBooks.settings.READ is missing",
@@ -258,7 +257,8 @@ impl Source for ZohoBooks {
         &self.0.info
     }
 
-    fn receive(&self, request: &Request<Bytes>, _: Option<&Bytes>, _: Timestamp) -> Result<Intake> {
+    fn receive(&self, request: ReceiveRequest<'_>) -> Result<Intake> {
+        let request = request.request;
         let webhook = self.0.webhook.as_ref().ok_or_else(|| {
             Error::new(ErrorKind::SignatureInvalid, "the connection has no webhook secret: it only polls")
         })?;
@@ -285,13 +285,8 @@ impl Source for ZohoBooks {
         )
     }
 
-    async fn poll(
-        &self,
-        ctx: &Context,
-        feed: &str,
-        mode: PollMode,
-        checkpoint: Option<&Bytes>,
-    ) -> Result<Page> {
+    async fn poll(&self, ctx: &Context, request: PollRequest<'_>) -> Result<Page> {
+        let PollRequest { feed, mode, checkpoint, .. } = request;
         let unsupported = Err(Error::new(ErrorKind::Unsupported, "zoho_books has no such feed")
             .with_context("feed", feed.escape_debug()));
         let Some(kind) = KINDS.into_iter().find(|kind| feed_of(kind) == Some(feed)) else {
@@ -306,10 +301,11 @@ impl Source for ZohoBooks {
         by_kind!(kind, T => list.page::<T>(checkpoint).await, unsupported)
     }
 
-    async fn upkeep(&self, ctx: &Context, callback: Option<&str>, state: Option<&Bytes>) -> Result<Upkeep> {
+    async fn upkeep(&self, ctx: &Context, request: UpkeepRequest<'_>) -> Result<Upkeep> {
+        let UpkeepRequest { callback, state, .. } = request;
         let Some((subscriptions, callback)) = self.0.subscriptions.as_ref().zip(callback) else {
             let state = state.cloned().unwrap_or_default();
-            return Ok(Upkeep { state, signals: Vec::new(), next: ctx.now() + UPKEEP, problem: None });
+            return Ok(Upkeep::new(ctx.now() + UPKEEP).state(state));
         };
         let looked = subscriptions.look_after(ctx, &self.0.client, callback, state).await?;
         let info = &self.0.info;
@@ -325,6 +321,6 @@ impl Source for ZohoBooks {
             tracing::warn!(connection = %info.connection, problem, "webhooks do not come");
         }
         let problem = looked.problem.map(Into::into);
-        Ok(Upkeep { state: looked.state, signals, next, problem })
+        Ok(Upkeep::new(next).state(looked.state).signals(signals).problem(problem))
     }
 }

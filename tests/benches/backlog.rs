@@ -16,16 +16,16 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use ml_connector_core::{
-    AuditLog, Clock, Connector, Context, Error, ErrorKind, Notes, Repeat, Result, Sink, SinkInfo, Source,
-    SourceInfo, SystemClock, Timestamp,
+    AttemptNotes, AuditLog, Clock, Connector, Context, Error, ErrorKind, PollRequest, ReceiveRequest, Repeat,
+    Result, Sink, SinkInfo, Source, SourceInfo, SystemClock, Timestamp, UpkeepRequest,
     audit::{
-        Committed, EntryKind, Index, LeaseRequest, NewEntry, Outcome, Parent, PendingScope, Query,
-        Settlement, State, Transaction,
+        Committed, EntryKind, EntryState, Index, LeaseRequest, NewEntry, Outcome, Parent, PendingScope,
+        Query, Settlement, Transaction,
     },
     model::{
-        Affinity, Change, Delivery, DeliveryId, EntityRef, Event, Intake, LaneKey, Lookup, Money,
-        Observation, Observed, Page, Plan, PollMode, Prompt, Receipt, Record, RecordKind, Resolution,
-        Revision, Seq, Signal, Status, Upkeep,
+        Affinity, Change, Delivery, DeliveryId, DeliveryPlan, EntityRef, Event, Intake, LaneKey, Lookup,
+        Money, Observation, Observed, Page, Prompt, Receipt, Record, RecordKind, Resolution, Revision, Seq,
+        Signal, Status, Upkeep,
     },
     snapshot::Snapshot,
 };
@@ -257,8 +257,10 @@ async fn settle(database: &Path) {
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn search(database: &Path) {
     let log = SqliteLog::open(database).unwrap();
-    let any =
-        log.query(&Query::of_kind(EntryKind::Delivery).with_state(State::Done).with_limit(1)).await.unwrap();
+    let any = log
+        .query(&Query::of_kind(EntryKind::Delivery).with_state(EntryState::Done).with_limit(1))
+        .await
+        .unwrap();
     let receipt = any[0].receipt().unwrap().to_owned();
     let at = any[0].at;
     let limited = || Query::default().with_limit(20);
@@ -266,11 +268,11 @@ async fn search(database: &Path) {
     number.number = Some("INV-000000500".into());
     let mut time = limited();
     (time.from, time.to) = (Some(at), Some(at + Duration::from_secs(1)));
-    let mut newest = limited().with_state(State::Done);
+    let mut newest = limited().with_state(EntryState::Done);
     newest.newest_first = true;
     let mut newest_of = limited().with_connection("board".into()).with_entity(entity(500));
     newest_of.newest_first = true;
-    let mut pending = limited().with_state(State::Pending);
+    let mut pending = limited().with_state(EntryState::Pending);
     pending.newest_first = true;
     let searches = [
         ("entity", limited().with_entity(entity(500))),
@@ -279,8 +281,8 @@ async fn search(database: &Path) {
         ("number", number),
         ("receipt", limited().with_receipt(receipt)),
         ("time", time),
-        ("dead", limited().with_state(State::Dead)),
-        ("parked", limited().with_state(State::Parked)),
+        ("dead", limited().with_state(EntryState::Dead)),
+        ("parked", limited().with_state(EntryState::Parked)),
         ("pending", pending),
         ("done", newest),
     ];
@@ -334,7 +336,7 @@ impl Source for Books {
         &self.info
     }
 
-    fn receive(&self, _: &http::Request<Bytes>, _: Option<&Bytes>, _: Timestamp) -> Result<Intake> {
+    fn receive(&self, _: ReceiveRequest<'_>) -> Result<Intake> {
         Err(Error::new(ErrorKind::SignatureInvalid, "there are no webhooks"))
     }
 
@@ -357,12 +359,12 @@ impl Source for Books {
         Ok(Resolution::Observed(vec![Observation { entity: entity.clone(), read_at: ctx.now(), state }]))
     }
 
-    async fn poll(&self, _: &Context, _: &str, _: PollMode, _: Option<&Bytes>) -> Result<Page> {
+    async fn poll(&self, _: &Context, _: PollRequest<'_>) -> Result<Page> {
         Err(Error::new(ErrorKind::Unsupported, "there are no feeds"))
     }
 
-    async fn upkeep(&self, _: &Context, _: Option<&str>, _: Option<&Bytes>) -> Result<Upkeep> {
-        Ok(Upkeep { state: Bytes::new(), signals: Vec::new(), next: Timestamp::MAX, problem: None })
+    async fn upkeep(&self, _: &Context, _: UpkeepRequest<'_>) -> Result<Upkeep> {
+        Ok(Upkeep::new(Timestamp::MAX))
     }
 }
 
@@ -378,11 +380,11 @@ impl Sink for Board {
         &self.info
     }
 
-    fn plan(&self, delivery: &Delivery) -> Result<Plan> {
-        Ok(Plan { lane: LaneKey::from(delivery.destination.as_str()), costs: Vec::new() })
+    fn plan(&self, delivery: &Delivery) -> Result<DeliveryPlan> {
+        Ok(DeliveryPlan::new(LaneKey::from(delivery.destination.as_str())))
     }
 
-    async fn deliver(&self, _: &Context, batch: &[Delivery], _: &dyn Notes) -> Vec<Result<Receipt>> {
+    async fn deliver(&self, _: &Context, batch: &[Delivery], _: &dyn AttemptNotes) -> Vec<Result<Receipt>> {
         self.vendor.call();
         batch.iter().map(|delivery| Ok(Receipt::new(delivery.id.to_string()))).collect()
     }

@@ -21,13 +21,13 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::Request;
 use ml_connector_core::{
-    Clock, Connector, Context, Notes, Repeat, Result, Sink, SinkInfo, Source, SourceInfo, SystemClock,
-    Timestamp, TokioClock,
+    AttemptNotes, Clock, Connector, Context, PollRequest, ReceiveRequest, Repeat, Result, Sink, SinkInfo,
+    Source, SourceInfo, SystemClock, Timestamp, TokioClock, UpkeepRequest,
     audit::MemoryLog,
     engine::probe::Scheduler,
     model::{
-        ConnectionId, Delivery, EntityRef, Intake, LaneKey, Lookup, Observation, Observed, Page, Plan,
-        PollMode, Prompt, Receipt, Record, RecordKind, Resolution, Revision, Signal, Status, Subject, Upkeep,
+        ConnectionId, Delivery, DeliveryPlan, EntityRef, Intake, LaneKey, Lookup, Observation, Observed,
+        Page, Prompt, Receipt, Record, RecordKind, Resolution, Revision, Signal, Status, Subject, Upkeep,
     },
     rate::{Cost, Feedback, MemoryRateLimiter, Quota, QuotaKey, RateLimiter},
     route::Route,
@@ -361,8 +361,8 @@ impl Source for Ledger {
         &self.info
     }
 
-    fn receive(&self, request: &Request<Bytes>, _: Option<&Bytes>, _: Timestamp) -> Result<Intake> {
-        let body = std::str::from_utf8(request.body()).unwrap();
+    fn receive(&self, request: ReceiveRequest<'_>) -> Result<Intake> {
+        let body = std::str::from_utf8(request.request.body()).unwrap();
         let [kind, from, to] = body.split(' ').collect::<Vec<_>>()[..] else { unreachable!() };
         let (from, to): (usize, usize) = (from.parse().unwrap(), to.parse().unwrap());
         let signal = |n: usize| Signal::entity(EntityRef::new(kind, n.to_string()));
@@ -382,12 +382,12 @@ impl Source for Ledger {
         Ok(Resolution::Observed(vec![Observation { entity: entity.clone(), read_at: ctx.now(), state }]))
     }
 
-    async fn poll(&self, _: &Context, _: &str, _: PollMode, _: Option<&Bytes>) -> Result<Page> {
+    async fn poll(&self, _: &Context, _: PollRequest<'_>) -> Result<Page> {
         unreachable!("it has no feeds")
     }
 
-    async fn upkeep(&self, _: &Context, _: Option<&str>, _: Option<&Bytes>) -> Result<Upkeep> {
-        Ok(Upkeep { state: Bytes::new(), signals: Vec::new(), next: Timestamp::MAX, problem: None })
+    async fn upkeep(&self, _: &Context, _: UpkeepRequest<'_>) -> Result<Upkeep> {
+        Ok(Upkeep::new(Timestamp::MAX))
     }
 }
 
@@ -410,13 +410,13 @@ impl Sink for Nowhere {
         &self.info
     }
 
-    fn plan(&self, delivery: &Delivery) -> Result<Plan> {
+    fn plan(&self, delivery: &Delivery) -> Result<DeliveryPlan> {
         let quota = Quota::Rolling { limit: 1, window: Duration::from_millis(100) };
         let costs = vec![Cost::one(QuotaKey::from("nowhere"), Arc::new([quota]))];
-        Ok(Plan { lane: LaneKey::from(&*delivery.event.entity.id), costs })
+        Ok(DeliveryPlan::new(LaneKey::from(&*delivery.event.entity.id)).costs(costs))
     }
 
-    async fn deliver(&self, _: &Context, batch: &[Delivery], _: &dyn Notes) -> Vec<Result<Receipt>> {
+    async fn deliver(&self, _: &Context, batch: &[Delivery], _: &dyn AttemptNotes) -> Vec<Result<Receipt>> {
         *self.done.lock().unwrap() += batch.len();
         batch.iter().map(|delivery| Ok(Receipt::new(delivery.id.to_string()))).collect()
     }

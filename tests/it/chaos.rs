@@ -12,7 +12,7 @@ use std::{
 use http::StatusCode;
 use ml_connector_core::{
     Connector,
-    audit::{Entry, EntryKind, State},
+    audit::{Entry, EntryKind, EntryState},
     engine::{Settings, Stats},
     model::{Change, Event, Seq},
     rate::MemoryRateLimiter,
@@ -362,7 +362,7 @@ impl Chaos {
         let mut entries = self.world.entries(EntryKind::Signal).await;
         let deliveries = self.world.entries(EntryKind::Delivery).await;
         entries.extend(deliveries.iter().cloned());
-        let dead: Vec<_> = entries.iter().filter(|entry| entry.state == State::Dead).collect();
+        let dead: Vec<_> = entries.iter().filter(|entry| entry.state == EntryState::Dead).collect();
         assert!(dead.is_empty(), "no fault justifies that something is dead: {dead:#?}");
 
         let events: BTreeMap<Seq, Event> = self
@@ -412,7 +412,7 @@ impl Chaos {
         let mut by_message: HashMap<&str, &Entry> = HashMap::new();
         let mut routes: BTreeMap<Seq, BTreeSet<&str>> = BTreeMap::new();
         for delivery in deliveries {
-            assert_eq!(delivery.state, State::Done);
+            assert_eq!(delivery.state, EntryState::Done);
             let receipt = delivery.receipt().unwrap_or_else(|| panic!("{delivery:#?} has no receipt"));
             assert!(by_message.insert(receipt, delivery).is_none(), "two deliveries are one message");
             let route = delivery.index.name.as_deref().unwrap();

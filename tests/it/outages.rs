@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::StatusCode;
 use ml_connector_core::{
     ErrorKind, TokenStore,
-    audit::{EntryKind, State},
+    audit::{EntryKind, EntryState},
     route::Route,
     token::TokenKey,
 };
@@ -39,7 +39,7 @@ async fn an_outage_of_zoho(mut story: Story, repair: impl FnOnce(&Story)) {
     let all = ["Invoice INV-000101 created", "Invoice INV-000102 created", "Invoice INV-000103 created"];
     assert_eq!(told, all);
     assert_eq!(story.connector.stats().dead, 0);
-    assert!(story.world.entries(EntryKind::Signal).await.iter().all(|entry| entry.state != State::Dead));
+    assert!(story.world.entries(EntryKind::Signal).await.iter().all(|entry| entry.state != EntryState::Dead));
     story.end().await;
 }
 
@@ -126,9 +126,12 @@ async fn a_channel_that_refuses_messages_parks_its_lane_and_resumes_in_order() {
         books.pay_invoice(&id, amount(10_000)).unwrap();
         assert_eq!(story.told().await, NONE);
         assert_eq!(story.later(secs(3 * 3600)).await, NONE);
-        let states: Vec<State> =
+        let states: Vec<EntryState> =
             story.world.entries(EntryKind::Delivery).await.iter().map(|entry| entry.state).collect();
-        assert_eq!(states, [State::Parked, State::Pending, State::Pending, State::Pending]);
+        assert_eq!(
+            states,
+            [EntryState::Parked, EntryState::Pending, EntryState::Pending, EntryState::Pending]
+        );
         story.world.slack.set_channel(Channel::new(ACCOUNTING, "accounting"));
         let told = story.later(secs(1000)).await;
         let in_order = ["Invoice INV-000101 created", "Invoice INV-000101 sent", "Invoice INV-000101 paid"];
@@ -207,7 +210,7 @@ async fn channels_are_found_by_name_and_a_wrong_name_parks_only_its_own_lane() {
     for entry in story.world.entries(EntryKind::Delivery).await {
         states.push((entry.index.name.unwrap().to_string(), entry.state));
     }
-    assert_eq!(states, [("by name".to_owned(), State::Done), ("typo".to_owned(), State::Parked)]);
+    assert_eq!(states, [("by name".to_owned(), EntryState::Done), ("typo".to_owned(), EntryState::Parked)]);
     story.world.slack.set_channel(Channel::new("C07NEWCHAN", "acounting"));
     story.later(secs(1000)).await;
     assert_eq!(story.world.headlines("C07NEWCHAN"), ["Invoice INV-000101 created"]);

@@ -11,12 +11,13 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::{Request, Response};
 use ml_connector_core::{
-    Clock, Connector, Context, HttpTransport, Result, Source, SourceInfo, Timestamp, TokioClock,
+    Clock, Connector, Context, HttpTransport, PollRequest, ReceiveRequest, Result, Source, SourceInfo,
+    Timestamp, TokioClock, UpkeepRequest,
     audit::MemoryLog,
     http::{Limits, Phase, TransportError},
     model::{
-        ConnectionId, EntityRef, Intake, Observation, Observed, Page, PollMode, Prompt, Record, RecordKind,
-        Resolution, Revision, Signal, Status, Subject, Upkeep,
+        ConnectionId, EntityRef, Intake, Observation, Observed, Page, Prompt, Record, RecordKind, Resolution,
+        Revision, Signal, Status, Subject, Upkeep,
     },
     rate::MemoryRateLimiter,
     route::Route,
@@ -137,8 +138,8 @@ impl Source for Ledger {
         &self.info
     }
 
-    fn receive(&self, request: &Request<Bytes>, _: Option<&Bytes>, _: Timestamp) -> Result<Intake> {
-        let body = std::str::from_utf8(request.body()).unwrap();
+    fn receive(&self, request: ReceiveRequest<'_>) -> Result<Intake> {
+        let body = std::str::from_utf8(request.request.body()).unwrap();
         let signal = |line: &str| {
             let (kind, id) = line.split_once(' ').unwrap();
             Signal::entity(EntityRef::new(kind, id))
@@ -159,12 +160,12 @@ impl Source for Ledger {
         Ok(Resolution::Observed(vec![Observation { entity: entity.clone(), read_at: ctx.now(), state }]))
     }
 
-    async fn poll(&self, _: &Context, _: &str, _: PollMode, _: Option<&Bytes>) -> Result<Page> {
+    async fn poll(&self, _: &Context, _: PollRequest<'_>) -> Result<Page> {
         unreachable!("it has no feeds")
     }
 
-    async fn upkeep(&self, _: &Context, _: Option<&str>, _: Option<&Bytes>) -> Result<Upkeep> {
-        Ok(Upkeep { state: Bytes::new(), signals: Vec::new(), problem: None, next: Timestamp::MAX })
+    async fn upkeep(&self, _: &Context, _: UpkeepRequest<'_>) -> Result<Upkeep> {
+        Ok(Upkeep::new(Timestamp::MAX))
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use ml_connector_core::{
     Connector, Secret,
     approval::{Approvals, Approvers, Policy},
-    audit::{Entry, EntryKind, State},
+    audit::{Entry, EntryKind, EntryState},
     engine::Settings,
     model::Date,
 };
@@ -255,7 +255,7 @@ async fn days(seed: u64, rounds: usize) {
     assert_eq!(office.world.limits_broken(), 0);
     assert_eq!(office.world.slack.duplicates(), [""; 0]);
     let waiting = office.world.entries(EntryKind::Delivery).await;
-    assert!(waiting.iter().all(|delivery| delivery.state != State::Pending));
+    assert!(waiting.iter().all(|delivery| delivery.state != EntryState::Pending));
 }
 
 #[tokio::test(start_paused = true)]

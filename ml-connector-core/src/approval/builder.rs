@@ -30,7 +30,7 @@ pub(super) struct Inner {
 }
 
 /// Builds [`Approvals`]. Setters cannot fail; [`build`](Self::build) checks everything.
-pub struct Builder {
+pub struct ApprovalsBuilder {
     connection: ConnectionId,
     documents: Vec<(ConnectionId, Pattern)>,
     cards: Option<(ConnectionId, Destination, Destination)>,
@@ -46,8 +46,8 @@ pub struct Builder {
 impl Approvals {
     /// Begins a connection under the host's name for it.
     #[must_use]
-    pub fn builder(connection: impl Into<ConnectionId>) -> Builder {
-        Builder {
+    pub fn builder(connection: impl Into<ConnectionId>) -> ApprovalsBuilder {
+        ApprovalsBuilder {
             connection: connection.into(),
             documents: Vec::new(),
             cards: None,
@@ -75,7 +75,7 @@ impl Approvals {
     }
 }
 
-impl Builder {
+impl ApprovalsBuilder {
     /// Asks about documents of a connection: `pattern` says which changes are watched, such as `bill.*`. Deletions and
     /// every change have to be among them, because they end a request.
     #[must_use]
@@ -222,8 +222,8 @@ impl Builder {
     }
 }
 
-impl fmt::Debug for Builder {
+impl fmt::Debug for ApprovalsBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Builder").field("connection", &self.connection).finish_non_exhaustive()
+        f.debug_struct("ApprovalsBuilder").field("connection", &self.connection).finish_non_exhaustive()
     }
 }

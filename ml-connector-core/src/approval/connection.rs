@@ -12,16 +12,16 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Approvals, Choice,
-    policy::Denied,
     record::entity,
-    state::{Answer, Choosing, Input, Seen, State, Verdict},
+    state::{Answer, ApprovalInput, ApprovalState, Choosing, Denied, Seen, Verdict},
     step::step,
 };
 use crate::{
-    Context, Error, ErrorKind, Notes, Result, Retry, Scope, Sink, SinkInfo, Source, SourceInfo, Timestamp,
+    AttemptNotes, Context, Error, ErrorKind, PollRequest, ReceiveRequest, Result, Retry, Scope, Sink,
+    SinkInfo, Source, SourceInfo, Timestamp, UpkeepRequest, error_context,
     model::{
-        Actor, Change, ConnectionId, Delivery, DocumentRef, EntityRef, Event, Fate, Intake, LaneKey, Lookup,
-        Page, Plan, PollMode, Prompt, Receipt, Record, RecordKind, Resolution, Revision, Signal, Subject,
+        Actor, Change, ConnectionId, Delivery, DeliveryPlan, DocumentRef, EntityRef, Event, Fate, Intake,
+        LaneKey, Lookup, Page, Prompt, Receipt, Record, RecordKind, Resolution, Revision, Signal, Subject,
         Upkeep,
     },
     snapshot::Snapshot,
@@ -57,7 +57,10 @@ impl Approvals {
                 let submitted = event.changes.contains(&Change::Submitted);
                 let gone = event.changes.contains(&Change::Deleted);
                 let document = DocumentRef { connection, entity, n: event.n };
-                Some((id, Told::Document { document, record: State::shorten(record), gone, submitted }))
+                Some((
+                    id,
+                    Told::Document { document, record: ApprovalState::shorten(record), gone, submitted },
+                ))
             }
         })
     }
@@ -94,7 +97,7 @@ impl Approvals {
     }
 
     /// The newest state of the document, if it is not the one that was shown.
-    async fn newer(&self, ctx: &Context, state: Option<&State>) -> Result<Option<Input>> {
+    async fn newer(&self, ctx: &Context, state: Option<&ApprovalState>) -> Result<Option<ApprovalInput>> {
         let Some(DocumentRef { connection, entity, n }) = state.map(|state| &state.document) else {
             return Ok(None);
         };
@@ -114,16 +117,16 @@ impl Approvals {
         }))
     }
 
-    fn document(&self, document: DocumentRef, record: &Record, gone: bool, submitted: bool) -> Input {
+    fn document(&self, document: DocumentRef, record: &Record, gone: bool, submitted: bool) -> ApprovalInput {
         let awaiting = !gone && self.0.awaiting.contains(&record.status);
-        Input::Document { document, record: State::shorten(record), awaiting, submitted }
+        ApprovalInput::Document { document, record: ApprovalState::shorten(record), awaiting, submitted }
     }
 
     /// Whether somebody may decide about what is shown.
     async fn judge(
         &self,
         ctx: &Context,
-        state: Option<&State>,
+        state: Option<&ApprovalState>,
         choice: &Choosing,
     ) -> Result<Result<(), Denied>> {
         // Nobody is looked for who comes too late.
@@ -161,7 +164,7 @@ impl Approvals {
     }
 
     /// When an approval is to be looked at again.
-    fn later(&self, id: &Arc<str>, state: &State) -> Vec<(Timestamp, Signal)> {
+    fn later(&self, id: &Arc<str>, state: &ApprovalState) -> Vec<(Timestamp, Signal)> {
         let connection = &self.0.source.connection;
         let again = |what: String, at: Timestamp| {
             let dedupe = format!("approval/{connection}/{id}/{}/{what}", state.request());
@@ -178,18 +181,18 @@ impl Approvals {
         let unreadable = |source: serde_json::Error| {
             Error::new(ErrorKind::Unexpected, "a signal of an approval cannot be read").with_source(source)
         };
-        let Some(payload) = &signal.payload else { return Ok(Wanted::Input(Input::Tick)) };
+        let Some(payload) = &signal.payload else { return Ok(Wanted::ApprovalInput(ApprovalInput::Tick)) };
         if signal.hint.as_deref().is_some_and(|hint| hint.starts_with("delivery.")) {
             let Fate { n, sink, destination, state, reference, error, .. } =
                 serde_json::from_slice(payload).map_err(unreadable)?;
             let ours =
                 self.0.command.as_ref().is_some_and(|to| to.sink == sink && to.destination == destination);
-            let outcome = Input::Outcome { n, state, reference, error };
-            return Ok(if ours { Wanted::Input(outcome) } else { Wanted::Nothing });
+            let outcome = ApprovalInput::Outcome { n, state, reference, error };
+            return Ok(if ours { Wanted::ApprovalInput(outcome) } else { Wanted::Nothing });
         }
         Ok(match serde_json::from_slice(payload).map_err(unreadable)? {
             Told::Document { document, record, gone, submitted } => {
-                Wanted::Input(self.document(document, &record, gone, submitted))
+                Wanted::ApprovalInput(self.document(document, &record, gone, submitted))
             }
             Told::Choice(choice) => Wanted::Choice(choice),
         })
@@ -199,7 +202,7 @@ impl Approvals {
 /// What a signal brings.
 enum Wanted {
     Nothing,
-    Input(Input),
+    ApprovalInput(ApprovalInput),
     /// Whether it is allowed depends on what is shown when its turn comes.
     Choice(Choosing),
 }
@@ -217,7 +220,7 @@ impl Source for Approvals {
         &self.0.source
     }
 
-    fn receive(&self, _: &http::Request<Bytes>, _: Option<&Bytes>, _: Timestamp) -> Result<Intake> {
+    fn receive(&self, _: ReceiveRequest<'_>) -> Result<Intake> {
         Err(Error::new(
             ErrorKind::SignatureInvalid,
             "approvals take no webhooks: clicks come through their own source",
@@ -239,11 +242,11 @@ impl Source for Approvals {
             Some(Subject::Entity(subject)) if *subject == entity(&subject.id) => &subject.id,
             _ => return Ok(Resolution::Done { note: "nothing to decide" }),
         };
-        let mut state = last.map(State::kept).transpose()?;
-        let (mut states, mut answers): (Vec<State>, Vec<Answer>) = Default::default();
+        let mut state = last.map(ApprovalState::kept).transpose()?;
+        let (mut states, mut answers): (Vec<ApprovalState>, Vec<Answer>) = Default::default();
         let newer = self.newer(ctx, state.as_ref()).await?;
         let now = ctx.now();
-        let mut take = |state: &mut Option<State>, input: &Input| {
+        let mut take = |state: &mut Option<ApprovalState>, input: &ApprovalInput| {
             let next = step(state.as_ref(), input, now, &self.0.terms);
             if let Some(last) = next.states.last() {
                 *state = Some(last.clone());
@@ -258,10 +261,10 @@ impl Source for Approvals {
         for signal in signals {
             match self.input(signal)? {
                 Wanted::Nothing => {}
-                Wanted::Input(input) => take(&mut state, &input),
+                Wanted::ApprovalInput(input) => take(&mut state, &input),
                 Wanted::Choice(choice) => {
                     let allowed = self.judge(ctx, state.as_ref(), &choice).await?;
-                    take(&mut state, &Input::Choice { choice, allowed });
+                    take(&mut state, &ApprovalInput::Choice { choice, allowed });
                 }
             }
         }
@@ -281,11 +284,12 @@ impl Source for Approvals {
         Ok(Resolution::Scheduled { seen, later })
     }
 
-    async fn poll(&self, _: &Context, feed: &str, _: PollMode, _: Option<&Bytes>) -> Result<Page> {
-        Err(Error::new(ErrorKind::Unsupported, "approvals have no feeds").with_context("feed", feed))
+    async fn poll(&self, _: &Context, request: PollRequest<'_>) -> Result<Page> {
+        Err(Error::new(ErrorKind::Unsupported, "approvals have no feeds")
+            .with_context(error_context::FEED, request.feed))
     }
 
-    async fn upkeep(&self, ctx: &Context, _: Option<&str>, _: Option<&Bytes>) -> Result<Upkeep> {
+    async fn upkeep(&self, ctx: &Context, _: UpkeepRequest<'_>) -> Result<Upkeep> {
         Ok(Upkeep {
             state: Bytes::new(),
             signals: Vec::new(),
@@ -302,16 +306,16 @@ impl Sink for Approvals {
     }
 
     /// What is about one approval keeps its order.
-    fn plan(&self, delivery: &Delivery) -> Result<Plan> {
+    fn plan(&self, delivery: &Delivery) -> Result<DeliveryPlan> {
         if delivery.destination != Self::inbox() {
             return Err(Error::new(ErrorKind::InvalidRequest, "expected the destination Approvals::inbox()"));
         }
         let id = self.understand(&delivery.event)?.map(|(id, _)| id);
         let lane = id.map_or(LaneKey::from("other"), |id| LaneKey::new(entity(&id).to_string()));
-        Ok(Plan { lane, costs: Vec::new() })
+        Ok(DeliveryPlan::new(lane))
     }
 
-    async fn deliver(&self, _: &Context, batch: &[Delivery], _: &dyn Notes) -> Vec<Result<Receipt>> {
+    async fn deliver(&self, _: &Context, batch: &[Delivery], _: &dyn AttemptNotes) -> Vec<Result<Receipt>> {
         batch.iter().map(|delivery| self.take(delivery)).collect()
     }
 

@@ -87,10 +87,12 @@ mod tests;
 
 use std::time::Duration;
 
-pub use builder::{Approvals, Builder};
+pub use builder::{Approvals, ApprovalsBuilder};
 pub use choice::Choice;
-pub use policy::{Approvers, Denied, Directory, Policy};
-pub use state::{Answer, Choosing, Decision, Input, Phase, Seen, State, Terms, Verdict};
+pub use policy::{Approvers, Directory, Policy};
+pub use state::{
+    Answer, ApprovalInput, ApprovalPhase, ApprovalState, Choosing, Decision, Denied, Seen, Terms, Verdict,
+};
 pub use step::{Next, step};
 
 /// Approvals have nothing to look after; the engine asks all the same.

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fmt, sync::Arc};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use super::state::Verdict;
+use super::state::{Denied, Verdict};
 use crate::{
     Context, Error, ErrorKind, Money, Result,
     model::{Actor, Record},
@@ -195,46 +195,6 @@ fn names(actor: &Actor) -> impl Iterator<Item = &str> {
 /// A name without what people write now so, now so.
 fn words(name: &str) -> impl Iterator<Item = String> {
     name.split_whitespace().map(str::to_lowercase)
-}
-
-/// Why somebody may not decide.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Denied {
-    /// No rule names them.
-    NoApprover,
-    /// The amount is above what they may approve.
-    OverLimit,
-    /// They asked for it themselves.
-    Requester,
-    /// They are on the deny list.
-    Listed,
-    /// Whether they belong to a group that may could not be found out.
-    Unknown,
-    /// Their address could not be read, by which somebody is known who may not.
-    NoAddress,
-    /// Their name could not be read, by which whoever asked for it is known.
-    NoName,
-}
-
-impl fmt::Display for Denied {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::NoApprover | Self::Listed => "you are not one of those who may decide about it",
-            Self::OverLimit => "its amount is above what you may approve",
-            Self::Requester => "you asked for it yourself, so somebody else has to decide",
-            Self::Unknown => "the members of the group that may decide cannot be read: ask an administrator",
-            Self::NoAddress => {
-                "your e-mail address cannot be read, and somebody who may not decide is known by it: ask an \
-                 administrator to let the app read addresses"
-            }
-            Self::NoName => {
-                "your name cannot be read, so you may be who asked for it: ask an administrator to let the app read \
-                 names"
-            }
-        })
-    }
 }
 
 /// Knows who belongs to which group. Slack's user groups are one.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
-use super::state::{Answer, Phase, State};
+use super::state::{Answer, ApprovalPhase, ApprovalState};
 use crate::{
     Error, ErrorKind, Result, Timestamp,
     model::{EntityRef, Observation, Observed, Raw, Record, RecordKind, Revision, Status},
@@ -14,19 +14,19 @@ use crate::{
 /// How many lines of the document are shown.
 const LINES: usize = 10;
 
-impl State {
+impl ApprovalState {
     /// The approval as a record: everything a card needs.
     #[must_use]
     pub fn to_record(&self, id: &Arc<str>) -> Record {
         let (status, word) = match &self.phase {
-            Phase::Requested if self.reminders > 0 => (Status::PendingApproval, "reminded"),
-            Phase::Requested => (Status::PendingApproval, "requested"),
-            Phase::Approved { .. } => (Status::Approved, "approved"),
-            Phase::Rejected { .. } => (Status::Rejected, "rejected"),
-            Phase::Posted { .. } => (Status::Other("posted".into()), "posted"),
-            Phase::Refused { .. } => (Status::Other("refused".into()), "refused"),
-            Phase::Expired => (Status::Other("expired".into()), "expired"),
-            Phase::Superseded => (Status::Other("superseded".into()), "superseded"),
+            ApprovalPhase::Requested if self.reminders > 0 => (Status::PendingApproval, "reminded"),
+            ApprovalPhase::Requested => (Status::PendingApproval, "requested"),
+            ApprovalPhase::Approved { .. } => (Status::Approved, "approved"),
+            ApprovalPhase::Rejected { .. } => (Status::Rejected, "rejected"),
+            ApprovalPhase::Posted { .. } => (Status::Other("posted".into()), "posted"),
+            ApprovalPhase::Refused { .. } => (Status::Other("refused".into()), "refused"),
+            ApprovalPhase::Expired => (Status::Other("expired".into()), "expired"),
+            ApprovalPhase::Superseded => (Status::Other("superseded".into()), "superseded"),
         };
         let Record { number, counterparty, date, due_date, total, submitted_by, lines, url, .. } =
             (*self.shown).clone();
@@ -42,7 +42,7 @@ impl State {
         record.actor = decision.map(|by| by.actor.clone());
         record.modified_at = decision.map(|by| by.at);
         record.note = match &self.phase {
-            Phase::Refused { why, .. } => Some(why.to_string()),
+            ApprovalPhase::Refused { why, .. } => Some(why.to_string()),
             _ => decision.and_then(|by| by.reason.clone()),
         };
         record

@@ -4,7 +4,6 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::policy::Denied;
 use crate::{
     Timestamp,
     model::{Actor, DocumentRef, Ended, Record},
@@ -13,7 +12,7 @@ use crate::{
 /// Where the approval of one document stands.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
-pub struct State {
+pub struct ApprovalState {
     /// The number of the approval's change that led here: [`Event::n`](crate::model::Event::n).
     pub n: u64,
     /// The document, and the change of it that was shown.
@@ -36,10 +35,10 @@ pub struct State {
     #[serde(default)]
     pub reminders: u32,
     /// Where it stands.
-    pub phase: Phase,
+    pub phase: ApprovalPhase,
 }
 
-impl State {
+impl ApprovalState {
     /// The request's id: the text of its number.
     #[must_use]
     pub fn request(&self) -> Arc<str> {
@@ -49,7 +48,7 @@ impl State {
     /// Whether a decision is asked for.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        self.phase == Phase::Requested
+        self.phase == ApprovalPhase::Requested
     }
 }
 
@@ -57,7 +56,7 @@ impl State {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
-pub enum Phase {
+pub enum ApprovalPhase {
     /// A decision is asked for.
     Requested,
     /// It is approved; where the books take a command, it is being posted.
@@ -91,7 +90,7 @@ pub enum Phase {
     Superseded,
 }
 
-impl Phase {
+impl ApprovalPhase {
     /// Who decided, where somebody has.
     #[must_use]
     pub fn decision(&self) -> Option<&Decision> {
@@ -147,7 +146,7 @@ pub enum Verdict {
 /// What can happen to an approval.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
-pub enum Input {
+pub enum ApprovalInput {
     /// The document was seen in a state.
     Document {
         /// The document, and which change of it.
@@ -249,5 +248,45 @@ pub struct Answer {
 impl fmt::Debug for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Answer").field("id", &self.id).field("to", &self.to).finish_non_exhaustive()
+    }
+}
+
+/// Why somebody may not decide.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Denied {
+    /// No rule names them.
+    NoApprover,
+    /// The amount is above what they may approve.
+    OverLimit,
+    /// They asked for it themselves.
+    Requester,
+    /// They are on the deny list.
+    Listed,
+    /// Whether they belong to a group that may could not be found out.
+    Unknown,
+    /// Their address could not be read, by which somebody is known who may not.
+    NoAddress,
+    /// Their name could not be read, by which whoever asked for it is known.
+    NoName,
+}
+
+impl fmt::Display for Denied {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoApprover | Self::Listed => "you are not one of those who may decide about it",
+            Self::OverLimit => "its amount is above what you may approve",
+            Self::Requester => "you asked for it yourself, so somebody else has to decide",
+            Self::Unknown => "the members of the group that may decide cannot be read: ask an administrator",
+            Self::NoAddress => {
+                "your e-mail address cannot be read, and somebody who may not decide is known by it: ask an \
+                 administrator to let the app read addresses"
+            }
+            Self::NoName => {
+                "your name cannot be read, so you may be who asked for it: ask an administrator to let the app read \
+                 names"
+            }
+        })
     }
 }

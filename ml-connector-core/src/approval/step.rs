@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use super::state::{Answer, Choosing, Decision, Input, Phase, Seen, State, Terms, Verdict};
+use super::state::{
+    Answer, ApprovalInput, ApprovalPhase, ApprovalState, Choosing, Decision, Seen, Terms, Verdict,
+};
 use crate::{
     Timestamp,
     model::{Actor, DocumentRef, Ended, Record, RecordKind},
@@ -13,7 +15,7 @@ use crate::{
 #[non_exhaustive]
 pub struct Next {
     /// The states, in order; empty = nothing has changed.
-    pub states: Vec<State>,
+    pub states: Vec<ApprovalState>,
     /// The answers.
     pub answers: Vec<Answer>,
 }
@@ -21,24 +23,24 @@ pub struct Next {
 /// What an input means for an approval. Pure: no I/O, no clock but `now`. One decision wins, because `state` is what
 /// the one before led to; whoever comes later is told so. `None` = nothing was ever asked.
 #[must_use]
-pub fn step(state: Option<&State>, input: &Input, now: Timestamp, terms: &Terms) -> Next {
+pub fn step(state: Option<&ApprovalState>, input: &ApprovalInput, now: Timestamp, terms: &Terms) -> Next {
     let mut case = Case { state: state.cloned(), next: Next::default(), now, terms };
     // What comes too late is too late, whether or not anybody has noticed yet.
     if case.state.as_ref().is_some_and(|state| state.is_open() && is_past(state.deadline, now)) {
-        case.go(Phase::Expired);
+        case.go(ApprovalPhase::Expired);
     }
     match input {
-        Input::Document { document, record, awaiting, submitted } => {
+        ApprovalInput::Document { document, record, awaiting, submitted } => {
             case.document(document, record, *awaiting, *submitted);
         }
-        Input::Choice { choice, allowed } => {
+        ApprovalInput::Choice { choice, allowed } => {
             let text = case.choice(choice, *allowed);
             case.answer(&choice.click, &choice.actor, text);
         }
-        Input::Outcome { n, state, reference, error } => {
+        ApprovalInput::Outcome { n, state, reference, error } => {
             case.outcome(*n, *state, reference.as_ref(), error.as_deref());
         }
-        Input::Tick => case.remind(),
+        ApprovalInput::Tick => case.remind(),
     }
     case.next
 }
@@ -48,7 +50,7 @@ fn is_past(at: Option<Timestamp>, now: Timestamp) -> bool {
 }
 
 struct Case<'a> {
-    state: Option<State>,
+    state: Option<ApprovalState>,
     next: Next,
     now: Timestamp,
     terms: &'a Terms,
@@ -56,13 +58,13 @@ struct Case<'a> {
 
 impl Case<'_> {
     /// The next state: the same approval in another phase.
-    fn go(&mut self, phase: Phase) {
+    fn go(&mut self, phase: ApprovalPhase) {
         if let Some(state) = &self.state {
-            self.enter(State { n: state.n + 1, phase, ..state.clone() });
+            self.enter(ApprovalState { n: state.n + 1, phase, ..state.clone() });
         }
     }
 
-    fn enter(&mut self, state: State) {
+    fn enter(&mut self, state: ApprovalState) {
         self.next.states.push(state.clone());
         self.state = Some(state);
     }
@@ -70,7 +72,7 @@ impl Case<'_> {
     fn ask(&mut self, document: &DocumentRef, record: &Record) {
         let (n, round) = self.state.as_ref().map_or((0, 0), |state| (state.n, state.round));
         let after = |pause: Option<std::time::Duration>| pause.map(|pause| self.now + pause);
-        self.enter(State {
+        self.enter(ApprovalState {
             n: n + 1,
             document: document.clone(),
             shown: Box::new(record.clone()),
@@ -80,18 +82,21 @@ impl Case<'_> {
             deadline: after(self.terms.expire_after),
             remind_at: after(self.terms.remind_every),
             reminders: 0,
-            phase: Phase::Requested,
+            phase: ApprovalPhase::Requested,
         });
     }
 
     fn document(&mut self, document: &DocumentRef, record: &Record, awaiting: bool, submitted: bool) {
         match &self.state {
             Some(known) if document.n <= known.document.n => return,
-            Some(State { phase: Phase::Requested, .. }) => self.go(Phase::Superseded),
+            Some(ApprovalState { phase: ApprovalPhase::Requested, .. }) => self.go(ApprovalPhase::Superseded),
             // Its outcome decides; a document that changed meanwhile is refused by the books, and asked for then.
-            Some(State { phase: Phase::Approved { .. }, .. }) if self.terms.posts => return,
+            Some(ApprovalState { phase: ApprovalPhase::Approved { .. }, .. }) if self.terms.posts => return,
             // The books may be heard of what they did after they were heard of what was before.
-            Some(State { phase: Phase::Approved { .. } | Phase::Posted { .. }, .. }) if !submitted => return,
+            Some(ApprovalState {
+                phase: ApprovalPhase::Approved { .. } | ApprovalPhase::Posted { .. },
+                ..
+            }) if !submitted => return,
             _ => {}
         }
         if awaiting {
@@ -129,12 +134,12 @@ impl Case<'_> {
         };
         match choice.verdict {
             Verdict::Approve => {
-                self.go(Phase::Approved { by });
+                self.go(ApprovalPhase::Approved { by });
                 let posting = if self.terms.posts { " It is being posted in the books." } else { "" };
                 format!("You approved {what}.{posting}")
             }
             Verdict::Reject => {
-                self.go(Phase::Rejected { by });
+                self.go(ApprovalPhase::Rejected { by });
                 format!("You rejected {what}.")
             }
         }
@@ -143,21 +148,23 @@ impl Case<'_> {
     fn outcome(&mut self, n: u64, ended: Ended, reference: Option<&Arc<str>>, error: Option<&str>) {
         let Some(state) = &self.state else { return };
         // A refused command can be replayed: then it may be done after all.
-        let (Phase::Approved { by } | Phase::Refused { by, .. }) = &state.phase else { return };
+        let (ApprovalPhase::Approved { by } | ApprovalPhase::Refused { by, .. }) = &state.phase else {
+            return;
+        };
         if by.n != n {
             return;
         }
         let (by, what) = (by.clone(), name(&state.document, &state.shown));
-        let again = matches!(state.phase, Phase::Refused { .. });
+        let again = matches!(state.phase, ApprovalPhase::Refused { .. });
         let why = error.unwrap_or("no reason is known");
         let id: Arc<str> = format!("{}-{}", by.click, state.n + 1).into();
         match ended {
-            Ended::Done => self.go(Phase::Posted { by, reference: reference.cloned() }),
+            Ended::Done => self.go(ApprovalPhase::Posted { by, reference: reference.cloned() }),
             Ended::Dead if again => {}
             Ended::Dead => {
                 let text = format!("You approved {what}, but the books refused it: {why}.");
                 self.answer(&id, &by.actor, text);
-                self.go(Phase::Refused { by, why: why.into() });
+                self.go(ApprovalPhase::Refused { by, why: why.into() });
             }
             Ended::Parked => {
                 let text =
@@ -172,7 +179,7 @@ impl Case<'_> {
         if is_past(state.remind_at, self.now) {
             let remind_at = self.terms.remind_every.map(|pause| self.now + pause);
             let reminders = state.reminders + 1;
-            self.enter(State { n: state.n + 1, remind_at, reminders, ..state.clone() });
+            self.enter(ApprovalState { n: state.n + 1, remind_at, reminders, ..state.clone() });
         }
     }
 
@@ -183,7 +190,7 @@ impl Case<'_> {
 }
 
 /// What somebody is told who chooses when nothing is asked any more.
-fn over(state: &State, choice: &Choosing, what: &str) -> Option<String> {
+fn over(state: &ApprovalState, choice: &Choosing, what: &str) -> Option<String> {
     let own =
         |by: &Decision| by.actor.connection == choice.actor.connection && by.actor.id == choice.actor.id;
     let who = |by: &Decision| match (own(by), &by.actor.name) {
@@ -192,16 +199,18 @@ fn over(state: &State, choice: &Choosing, what: &str) -> Option<String> {
         (false, None) => "Somebody else has".to_owned(),
     };
     Some(match &state.phase {
-        Phase::Requested => return None,
-        Phase::Approved { by } | Phase::Posted { by, .. } => {
+        ApprovalPhase::Requested => return None,
+        ApprovalPhase::Approved { by } | ApprovalPhase::Posted { by, .. } => {
             format!("{} already approved {what}: nothing more was done.", who(by))
         }
-        Phase::Refused { by, why } => {
+        ApprovalPhase::Refused { by, why } => {
             format!("{} already approved {what}, and the books refused it: {why}.", who(by))
         }
-        Phase::Rejected { by } => format!("{} already rejected {what}: nothing more was done.", who(by)),
-        Phase::Expired => format!("The request to approve {what} has expired: nothing was done."),
-        Phase::Superseded => {
+        ApprovalPhase::Rejected { by } => {
+            format!("{} already rejected {what}: nothing more was done.", who(by))
+        }
+        ApprovalPhase::Expired => format!("The request to approve {what} has expired: nothing was done."),
+        ApprovalPhase::Superseded => {
             format!(
                 "Nothing was done: {what} has changed since you were asked, and is not to be approved now."
             )

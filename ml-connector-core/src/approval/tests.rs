@@ -22,7 +22,7 @@ fn play(script: &str) -> Vec<String> {
 
 fn play_with(script: &str, posts: bool) -> Vec<String> {
     let terms = Terms { expire_after: Some(3 * HOUR), remind_every: Some(HOUR), posts };
-    let (mut state, mut now) = (None::<State>, Timestamp::from_secs(1_000_000));
+    let (mut state, mut now) = (None::<ApprovalState>, Timestamp::from_secs(1_000_000));
     let mut told = Vec::new();
     for (i, line) in script.split(" | ").enumerate() {
         let words: Vec<&str> = line.split(' ').collect();
@@ -31,10 +31,10 @@ fn play_with(script: &str, posts: bool) -> Vec<String> {
                 let (count, unit) = time[1..].split_at(time.len() - 2);
                 let minutes = count.parse::<u64>().unwrap() * if unit == "h" { 60 } else { 1 };
                 now = now + Duration::from_secs(60 * minutes);
-                Input::Tick
+                ApprovalInput::Tick
             }
             ["doc", n, status] => document(n.parse().unwrap(), status),
-            [state @ ("done" | "dead" | "parked"), n] => Input::Outcome {
+            [state @ ("done" | "dead" | "parked"), n] => ApprovalInput::Outcome {
                 n: n.parse().unwrap(),
                 state: match state {
                     "done" => Ended::Done,
@@ -54,26 +54,26 @@ fn play_with(script: &str, posts: bool) -> Vec<String> {
         for next in states {
             assert_eq!(next.n, state.as_ref().map_or(0, |state| state.n) + 1, "each state is one change");
             let json = serde_json::to_string(&next).unwrap();
-            assert_eq!(serde_json::from_str::<State>(&json).unwrap(), next);
+            assert_eq!(serde_json::from_str::<ApprovalState>(&json).unwrap(), next);
             state = Some(next);
         }
     }
     told
 }
 
-fn word(state: &State) -> String {
+fn word(state: &ApprovalState) -> String {
     format!("{} {}", state.to_record(&"a".into()).vendor_status, state.round)
 }
 
-fn document(n: u64, status: &str) -> Input {
+fn document(n: u64, status: &str) -> ApprovalInput {
     let mut record = Record::new(RecordKind::Bill, "7", Status::PendingApproval);
     record.number = Some("B-7".into());
     let document = DocumentRef { connection: "books".into(), entity: EntityRef::new("bill", "7"), n };
     let awaiting = status != "paid";
-    Input::Document { document, record: Box::new(record), awaiting, submitted: status == "submitted" }
+    ApprovalInput::Document { document, record: Box::new(record), awaiting, submitted: status == "submitted" }
 }
 
-fn choice(click: &str, who: &str, does: &str, seen: &str) -> Input {
+fn choice(click: &str, who: &str, does: &str, seen: &str) -> ApprovalInput {
     let mut actor = Actor::new("slack", who);
     actor.name = Some(who.to_uppercase());
     let seen = match seen.strip_prefix('@') {
@@ -82,7 +82,7 @@ fn choice(click: &str, who: &str, does: &str, seen: &str) -> Input {
     };
     let verdict = if does == "approves" { Verdict::Approve } else { Verdict::Reject };
     let choice = Choosing { click: click.into(), actor, verdict, reason: Some("why".into()), seen };
-    Input::Choice { choice, allowed: if who == "eve" { Err(Denied::NoApprover) } else { Ok(()) } }
+    ApprovalInput::Choice { choice, allowed: if who == "eve" { Err(Denied::NoApprover) } else { Ok(()) } }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::EntryKind;
+use super::{EntryKind, Pending};
 use crate::{Timestamp, model::ConnectionId};
 
 /// What one connection has on the work list, of one kind. Exact to the minute: what falls due within the minute of `now`
@@ -66,8 +66,8 @@ impl Backlog {
     #[must_use]
     pub fn slot(due: Timestamp, acknowledged: bool) -> i64 {
         match due {
-            Timestamp::MAX if acknowledged => ACKNOWLEDGED,
-            Timestamp::MAX => PARKED,
+            Pending::NEVER if acknowledged => ACKNOWLEDGED,
+            Pending::NEVER => PARKED,
             due => due.as_millis().div_euclid(MINUTE_MS),
         }
     }

@@ -20,8 +20,8 @@ pub use memory::MemoryLog;
 pub use query::Query;
 pub use read::{Entry, Pending, PendingScope, Recorded, Repeats};
 pub use write::{
-    Appended, Committed, DocKey, Document, DocumentWrite, EntryKind, Expected, Index, NewEntry, Outcome,
-    Parent, Settlement, State, Transaction,
+    Appended, Committed, DocKey, Document, DocumentWrite, EntryKind, EntryState, Expected, Index, NewEntry,
+    Outcome, Parent, Settlement, Transaction,
 };
 
 use crate::{

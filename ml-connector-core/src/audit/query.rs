@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rust_decimal::Decimal;
 
-use super::{EntryKind, State};
+use super::{EntryKind, EntryState};
 use crate::{
     Timestamp,
     model::{ConnectionId, Currency, EntityRef, Seq},
@@ -13,12 +13,12 @@ use crate::{
 /// What to look for. Every criterion that is given must match.
 ///
 /// ```
-/// use ml_connector_core::{audit::{EntryKind, Query, State}, model::Currency};
+/// use ml_connector_core::{audit::{EntryKind, Query, EntryState}, model::Currency};
 /// use rust_decimal::Decimal;
 ///
 /// // The dead deliveries to one channel about more than 1,000 euros, the latest first.
 /// let query = Query::of_kind(EntryKind::Delivery)
-///     .with_state(State::Dead)
+///     .with_state(EntryState::Dead)
 ///     .with_destination("channel:accounting")
 ///     .with_currency(Currency::parse("EUR")?)
 ///     .with_amount_from(Decimal::from(1000))
@@ -41,7 +41,7 @@ pub struct Query {
     /// Events of this type, deliveries of this route, acts of this name.
     pub name: Option<Arc<str>>,
     /// In this state.
-    pub state: Option<State>,
+    pub state: Option<EntryState>,
     /// Parked or dead, and acknowledged or not.
     pub acknowledged: Option<bool>,
     /// Settled with this receipt.
@@ -144,7 +144,7 @@ impl Query {
 
     /// Narrows to a state.
     #[must_use]
-    pub fn with_state(mut self, state: State) -> Self {
+    pub fn with_state(mut self, state: EntryState) -> Self {
         self.state = Some(state);
         self
     }

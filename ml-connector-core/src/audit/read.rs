@@ -5,7 +5,7 @@ use std::fmt;
 use bytes::Bytes;
 use serde::Serialize;
 
-use super::{EntryKind, Index, Outcome, State};
+use super::{EntryKind, EntryState, Index, Outcome};
 use crate::{
     Timestamp,
     model::{ConnectionId, EventType, Partition, Seq},
@@ -23,12 +23,23 @@ pub struct Pending {
     pub connection: ConnectionId,
     /// The lane it waits in.
     pub lane: u64,
-    /// Not to be worked on before; [`Timestamp::MAX`] when it is parked.
+    /// Not to be worked on before; [`Pending::NEVER`] when it [is parked](Self::is_parked).
     pub due: Timestamp,
     /// How many attempts have begun.
     pub attempt: u32,
     /// Whether an attempt may have had its effect.
     pub uncertain: bool,
+}
+
+impl Pending {
+    /// The value of [`due`](Self::due) of a parked entry: it is never due by itself.
+    pub const NEVER: Timestamp = Timestamp::MAX;
+
+    /// Whether the entry is parked: it waits until somebody changes something, not for a time to come.
+    #[must_use]
+    pub fn is_parked(&self) -> bool {
+        self.due == Self::NEVER
+    }
 }
 
 /// How much of a partition's work list to read.
@@ -59,7 +70,7 @@ pub struct Entry {
     /// What it can be found by.
     pub index: Index,
     /// Where it stands.
-    pub state: State,
+    pub state: EntryState,
     /// Whether somebody knows that it is parked or dead.
     pub acknowledged: bool,
     /// How often it came again, where such are counted ([`NewEntry::counts_as_repeat`](super::NewEntry)).
@@ -99,7 +110,7 @@ impl Entry {
             parent: None,
             at,
             index: Index::default(),
-            state: State::Done,
+            state: EntryState::Done,
             acknowledged: false,
             repeats: None,
             outcomes: Vec::new(),

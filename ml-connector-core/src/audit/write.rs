@@ -202,7 +202,7 @@ pub struct NewEntry {
     pub counts_as_repeat: bool,
     /// What it follows from.
     pub parent: Parent,
-    /// The entry that it is the replay of. If that is [`Dead`](State::Dead), it becomes [`Replayed`](State::Replayed)
+    /// The entry that it is the replay of. If that is [`Dead`](EntryState::Dead), it becomes [`Replayed`](EntryState::Replayed)
     /// with an [`Outcome::Replayed`] that names the new entry.
     pub replays: Option<Seq>,
     /// What it can be found by.
@@ -356,7 +356,7 @@ pub enum Outcome {
         /// A handle to find it by.
         note: Option<Bytes>,
     },
-    /// It stays on the work list with `due` at [`Timestamp::MAX`], until somebody changes something. Nothing is
+    /// It stays on the work list with `due` at [`Pending::NEVER`](super::Pending::NEVER), until somebody changes something. Nothing is
     /// uncertain about it: what it waits for kept the attempt from having any effect.
     Parked {
         /// Why.
@@ -409,28 +409,30 @@ pub enum Outcome {
 impl Outcome {
     /// The state an entry is in after this outcome; `None` = the state it was in before.
     #[must_use]
-    pub fn state(&self) -> Option<State> {
+    pub fn state(&self) -> Option<EntryState> {
         Some(match self {
             Self::Begun { .. } | Self::Acknowledged { .. } => return None,
-            Self::Retry { .. } => State::Pending,
-            Self::Parked { .. } => State::Parked,
-            Self::Done { .. } => State::Done,
-            Self::Dead { .. } => State::Dead,
-            Self::Dropped { .. } => State::Dropped,
-            Self::Cancelled { .. } => State::Cancelled,
-            Self::Discarded { .. } => State::Discarded,
-            Self::Replayed { .. } => State::Replayed,
+            Self::Retry { .. } => EntryState::Pending,
+            Self::Parked { .. } => EntryState::Parked,
+            Self::Done { .. } => EntryState::Done,
+            Self::Dead { .. } => EntryState::Dead,
+            Self::Dropped { .. } => EntryState::Dropped,
+            Self::Cancelled { .. } => EntryState::Cancelled,
+            Self::Discarded { .. } => EntryState::Discarded,
+            Self::Replayed { .. } => EntryState::Replayed,
         })
     }
 
     /// Whether it fits an entry in this state, acknowledged or not. For implementations of
     /// [`AuditLog`](super::AuditLog).
     #[must_use]
-    pub fn fits(&self, state: State, acknowledged: bool) -> bool {
+    pub fn fits(&self, state: EntryState, acknowledged: bool) -> bool {
         match self {
-            Self::Done { .. } => !state.is_settled() || state == State::Cancelled,
-            Self::Acknowledged { .. } => matches!(state, State::Parked | State::Dead) && !acknowledged,
-            Self::Discarded { .. } | Self::Replayed { .. } => state == State::Dead,
+            Self::Done { .. } => !state.is_settled() || state == EntryState::Cancelled,
+            Self::Acknowledged { .. } => {
+                matches!(state, EntryState::Parked | EntryState::Dead) && !acknowledged
+            }
+            Self::Discarded { .. } | Self::Replayed { .. } => state == EntryState::Dead,
             _ => !state.is_settled(),
         }
     }
@@ -441,7 +443,7 @@ impl Outcome {
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 #[non_exhaustive]
-pub enum State {
+pub enum EntryState {
     /// Waits or is under way.
     Pending = 1,
     /// Waits until somebody changes something.
@@ -460,7 +462,7 @@ pub enum State {
     Replayed = 8,
 }
 
-impl State {
+impl EntryState {
     /// Every state.
     pub const ALL: [Self; 8] = [
         Self::Pending,

@@ -203,18 +203,18 @@ struct Wire {
     vendor: Arc<dyn HttpTransport>,
     clock: Arc<dyn Clock>,
     counts: fn(&Request<Bytes>) -> bool,
-    state: Mutex<State>,
+    state: Mutex<WireState>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct WireState {
     faults: Vec<Fault>,
     seen: Vec<Seen>,
     body_bytes: usize,
 }
 
 impl Wire {
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, WireState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

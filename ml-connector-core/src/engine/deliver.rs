@@ -15,9 +15,9 @@ use super::{
     stored::StoredDelivery,
 };
 use crate::{
-    Effect, Error, ErrorKind, Notes, Repeat, Result, Timestamp,
+    AttemptNotes, Effect, Error, ErrorKind, Repeat, Result, Timestamp,
     audit::{Entry, Lease, Outcome, Query, Settlement},
-    model::{Delivery, Event, Plan, Receipt, Seq},
+    model::{Delivery, DeliveryPlan, Event, Receipt, Seq},
     rate::{Admission, Cost, Feedback, Quota},
 };
 
@@ -262,7 +262,7 @@ fn is_short(quota: &Quota) -> bool {
 }
 
 /// How many of these deliveries go in one call: those whose destination and plan are the first one's.
-fn together(slot: &SinkSlot, deliveries: &[Delivery], plan: &Plan) -> usize {
+fn together(slot: &SinkSlot, deliveries: &[Delivery], plan: &DeliveryPlan) -> usize {
     let Some((head, others)) = deliveries.split_first() else { return 0 };
     let joins = |other: &&Delivery| {
         other.destination == head.destination
@@ -306,7 +306,7 @@ impl fmt::Debug for LogNotes<'_> {
 }
 
 #[async_trait]
-impl Notes for LogNotes<'_> {
+impl AttemptNotes for LogNotes<'_> {
     async fn keep(&self, deliveries: &[Seq], note: Bytes) -> Result<()> {
         let of_batch = self.deliveries.iter().filter(|delivery| deliveries.contains(&delivery.seq));
         let begun = |delivery: &Delivery| {

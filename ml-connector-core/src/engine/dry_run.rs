@@ -9,7 +9,7 @@ use crate::{
     Result,
     audit::{Entry, EntryKind, Query},
     model::{ConnectionId, Destination, Event, Seq},
-    route::{RouteSet, Verdict},
+    route::{RouteMatch, RouteSet},
 };
 
 /// How many events are read at once, and deliveries of one record.
@@ -28,7 +28,7 @@ pub struct DryRun {
     /// Where it went, or is to go; with what was sent again.
     pub went: Vec<Way>,
     /// What each of the routes says about it, in order.
-    pub verdicts: Vec<(Arc<str>, Verdict)>,
+    pub verdicts: Vec<(Arc<str>, RouteMatch)>,
 }
 
 /// A way that a delivery takes.

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     Error, Result, Timestamp,
-    audit::{Entry, EntryKind, Outcome, Query, State},
+    audit::{Entry, EntryKind, EntryState, Outcome, Query},
     model::{ConnectionId, Seq},
     token::{TokenHealth, health as token},
 };
@@ -204,7 +204,7 @@ impl Connector {
     async fn parked_deliveries(&self, connection: &ConnectionId) -> Result<Vec<ParkedDelivery>> {
         let query = Query::of_kind(EntryKind::Delivery)
             .with_connection(connection.clone())
-            .with_state(State::Parked)
+            .with_state(EntryState::Parked)
             .with_limit(LANES_TOLD);
         let parked = |entry: Entry| {
             let last = entry.outcomes.last()?;
@@ -216,7 +216,8 @@ impl Connector {
     }
 
     async fn dead(&self, connection: &ConnectionId, kind: EntryKind) -> Result<usize, Error> {
-        self.count(Query::of_kind(kind).with_connection(connection.clone()).with_state(State::Dead)).await
+        self.count(Query::of_kind(kind).with_connection(connection.clone()).with_state(EntryState::Dead))
+            .await
     }
 
     async fn count(&self, query: Query) -> Result<usize, Error> {

@@ -14,7 +14,7 @@ use super::{
     stored::{Received, StoredSignal},
 };
 use crate::{
-    Error, ErrorKind, Result, Timestamp,
+    Error, ErrorKind, ReceiveRequest, Result, Timestamp,
     audit::{Committed, EntryKind, Index, NewEntry, Parent, Transaction},
     model::{Change, EndpointId, Intake, LaneKey, Seq, Signal, Subject},
 };
@@ -265,11 +265,11 @@ impl super::Shared {
         let mut refused = None;
         for slot in slots {
             let state = self.upkeep_state(slot).await?;
-            let mut intake = slot.source.receive(request, state.as_ref(), now);
+            let mut intake = slot.source.receive(ReceiveRequest::new(request, now).state(state.as_ref()));
             if is_forged(&intake)
                 && let Some(newer) = Box::pin(self.newer_upkeep_state(slot)).await?
             {
-                intake = slot.source.receive(request, Some(&newer), now);
+                intake = slot.source.receive(ReceiveRequest::new(request, now).state(Some(&newer)));
             }
             match intake {
                 Err(error) if error.kind() == ErrorKind::SignatureInvalid => {

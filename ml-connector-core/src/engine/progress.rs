@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     ErrorKind, Result, Timestamp,
-    audit::{Query, State},
+    audit::{EntryState, Query},
     clock::sleep_until,
     model::{ConnectionId, Seq},
 };
@@ -139,7 +139,7 @@ impl What {
                     feeds::backfill_read(&connector.shared, connection, feed, *backfill).await?;
                 *rows = read.unwrap_or(*rows);
                 let dead = Query { bodies: false, ..Query::family_of(*backfill) };
-                let dead = dead.with_state(State::Dead).with_limit(FAILURES_COUNTED);
+                let dead = dead.with_state(EntryState::Dead).with_limit(FAILURES_COUNTED);
                 let failed = connector.search(&dead).await?.len() as u64;
                 let total = Some(*rows).filter(|_| ended && given_up.is_none());
                 Ok(Progress { done: *rows, total, failed, per_minute: 0, ended, given_up })
@@ -170,10 +170,10 @@ async fn ended(connector: &Connector, waiting: &mut VecDeque<Seq>, progress: &mu
     for seq in seqs {
         waiting.pop_front();
         match entries.iter().find(|entry| entry.seq == seq).map(|entry| entry.state) {
-            Some(State::Pending | State::Parked) => waiting.push_back(seq),
-            Some(State::Dead | State::Cancelled | State::Discarded) => progress.failed += 1,
+            Some(EntryState::Pending | EntryState::Parked) => waiting.push_back(seq),
+            Some(EntryState::Dead | EntryState::Cancelled | EntryState::Discarded) => progress.failed += 1,
             // Pruned: it had ended.
-            Some(State::Done | State::Dropped | State::Replayed) | None => progress.done += 1,
+            Some(EntryState::Done | EntryState::Dropped | EntryState::Replayed) | None => progress.done += 1,
         }
     }
     Ok(())

@@ -12,7 +12,10 @@ use super::{foreign, promise::digest_lane, stored::StoredDelivery, upkeep::State
 use crate::{
     Error, ErrorKind, Result, Sink, Source, Timestamp,
     auth::OAuth2,
-    model::{AccountKey, Change, ConnectionId, Delivery, EndpointId, EntityRef, Event, Partition, Plan, Seq},
+    model::{
+        AccountKey, Change, ConnectionId, Delivery, DeliveryPlan, EndpointId, EntityRef, Event, Partition,
+        Seq,
+    },
     route::{Digest, Route, RouteMode, RouteSet, Target},
 };
 
@@ -56,7 +59,7 @@ impl SinkSlot {
     ///
     /// # Errors
     /// What the sink finds wrong with it.
-    pub(super) fn plan(&self, delivery: &Delivery) -> Result<Plan> {
+    pub(super) fn plan(&self, delivery: &Delivery) -> Result<DeliveryPlan> {
         foreign::ask(|| self.sink.plan(delivery))
     }
 }

@@ -21,7 +21,7 @@ const PAGE: usize = 200;
 /// A wish to send again.
 ///
 /// ```
-/// use ml_connector_core::{audit::{EntryKind, Query, State}, engine::{Replay, ReplayMode}};
+/// use ml_connector_core::{audit::{EntryKind, Query, EntryState}, engine::{Replay, ReplayMode}};
 ///
 /// let dead = Query::of_kind(EntryKind::Delivery).with_state(State::Dead);
 /// let replay = Replay::new("2026-03-12 after the outage", dead).dry_run();

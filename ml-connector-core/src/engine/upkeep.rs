@@ -17,7 +17,7 @@ use super::{
     stored::StoredSignal,
 };
 use crate::{
-    Error, ErrorKind, Result, Timestamp,
+    Error, ErrorKind, Result, Timestamp, UpkeepRequest,
     audit::{
         Appended, Committed, DocKey, DocumentWrite, Expected, Lease, NewEntry, Outcome, Parent, Settlement,
         Transaction,
@@ -159,7 +159,7 @@ pub(super) async fn look_after(
     let callback = callback(shared, slot);
     let ctx = shared.context.within(shared.settings.call);
     let bytes = state.as_ref().map(|document| &document.bytes);
-    let upkeep = slot.source.upkeep(&ctx, callback.as_deref(), bytes);
+    let upkeep = slot.source.upkeep(&ctx, UpkeepRequest::new().callback(callback.as_deref()).state(bytes));
     let late = "the subscriptions could not be looked after in time";
     let upkeep = match foreign::call(shared.settings.call, late, upkeep).await {
         Ok(upkeep) => upkeep,

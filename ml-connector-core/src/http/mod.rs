@@ -4,6 +4,7 @@
 //! and is seen.
 
 mod answer;
+mod authenticator;
 mod client;
 mod judge;
 mod outside;
@@ -15,6 +16,7 @@ use std::{fmt, time::Duration};
 
 pub use answer::Answer;
 use async_trait::async_trait;
+pub use authenticator::{Authenticator, Authorization};
 use bytes::Bytes;
 pub use client::{Call, Client};
 use http::StatusCode;
@@ -87,7 +89,8 @@ pub enum Phase {
 }
 
 /// Why no answer arrived.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
 pub struct TransportError {
     phase: Phase,
     message: &'static str,
@@ -112,17 +115,5 @@ impl TransportError {
     #[must_use]
     pub fn phase(&self) -> Phase {
         self.phase
-    }
-}
-
-impl fmt::Display for TransportError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.message)
-    }
-}
-
-impl std::error::Error for TransportError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.source.as_deref().map(|source| source as _)
     }
 }

@@ -5,8 +5,7 @@ use std::{fmt, sync::Arc};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::{ConnectionId, Event, LaneKey, Observation, Seq, Signal, Timestamp, text_id};
-use crate::rate::Cost;
+use super::{ConnectionId, Cost, Event, LaneKey, Observation, Seq, Signal, Timestamp, text_id};
 
 text_id! {
     /// Where in a sink a delivery goes, in the sink's own form, such as `channel:accounting`. Sinks offer
@@ -62,7 +61,7 @@ pub struct Delivery {
     pub attempt: u32,
     /// When the first attempt may have been made; what a look-up has to search from.
     pub since: Timestamp,
-    /// What an earlier attempt left with [`Notes`](crate::Notes), such as the handle of a running statement.
+    /// What an earlier attempt left with [`AttemptNotes`](crate::Notes), such as the handle of a running statement.
     pub note: Option<Bytes>,
     /// The form the route asks for, by a name that the sink knows.
     pub template: Option<Arc<str>>,
@@ -129,11 +128,27 @@ pub struct Root {
 
 /// What a delivery waits for: a place in an order, and room in quotas. Two different things.
 #[derive(Debug, Clone)]
-pub struct Plan {
+#[non_exhaustive]
+pub struct DeliveryPlan {
     /// One delivery of a lane is under way at a time, in the order of their events.
     pub lane: LaneKey,
     /// What one attempt spends.
     pub costs: Vec<Cost>,
+}
+
+impl DeliveryPlan {
+    /// A place in a lane that spends nothing.
+    #[must_use]
+    pub fn new(lane: LaneKey) -> Self {
+        Self { lane, costs: Vec::new() }
+    }
+
+    /// Sets what one attempt spends.
+    #[must_use]
+    pub fn costs(mut self, costs: Vec<Cost>) -> Self {
+        self.costs = costs;
+        self
+    }
 }
 
 /// Proof of a delivery.

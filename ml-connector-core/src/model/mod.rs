@@ -5,17 +5,21 @@ mod event;
 mod id;
 mod local;
 mod money;
+mod quota;
 mod record;
 mod signal;
 mod time;
 mod time_of_day;
 
-pub use delivery::{Delivery, DeliveryId, Destination, Ended, Fate, Follow, Lookup, Plan, Receipt, Root};
+pub use delivery::{
+    Delivery, DeliveryId, DeliveryPlan, Destination, Ended, Fate, Follow, Lookup, Receipt, Root,
+};
 pub use event::{Change, Event, EventType, Origin};
 pub(crate) use id::text_id;
 pub use id::{AccountKey, Affinity, ConnectionId, DedupeKey, EndpointId, EntityRef, LaneKey, Partition, Seq};
 pub use local::LocalTime;
 pub use money::{Currency, Decimal, Money, decimal_from_json};
+pub use quota::{Cost, Quota, QuotaKey};
 pub use record::{Actor, Allocation, DocumentRef, Line, Party, Raw, Record, RecordKind, Status};
 pub use signal::{
     Intake, Observation, Observed, Page, PollMode, Prompt, Resolution, Revision, Signal, Subject, Upkeep,

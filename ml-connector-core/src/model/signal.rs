@@ -87,6 +87,7 @@ pub enum Subject {
 }
 
 /// What a verified request means. `Debug` shows the status and the size of the answer.
+#[non_exhaustive]
 pub struct Intake {
     /// What to store before answering.
     pub signals: Vec<Signal>,
@@ -101,6 +102,20 @@ impl Intake {
     #[must_use]
     pub fn accepted(signals: Vec<Signal>) -> Self {
         Self { signals, reply: http::Response::new(Bytes::new()), prompt: None }
+    }
+
+    /// Sets the answer.
+    #[must_use]
+    pub fn reply(mut self, reply: http::Response<Bytes>) -> Self {
+        self.reply = reply;
+        self
+    }
+
+    /// Sets the work that follows the answer.
+    #[must_use]
+    pub fn prompt(mut self, prompt: Option<Prompt>) -> Self {
+        self.prompt = prompt;
+        self
     }
 }
 
@@ -237,6 +252,7 @@ pub enum Resolution {
 
 /// One page of a feed.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Page {
     /// Rows that carry the full record.
     pub observations: Vec<Observation>,
@@ -246,6 +262,35 @@ pub struct Page {
     pub checkpoint: Bytes,
     /// Whether there is a next page now.
     pub more: bool,
+}
+
+impl Page {
+    /// An empty page, the last one, after which the feed goes on at `checkpoint`.
+    #[must_use]
+    pub fn new(checkpoint: Bytes) -> Self {
+        Self { observations: Vec::new(), signals: Vec::new(), checkpoint, more: false }
+    }
+
+    /// Sets the rows that carry the full record.
+    #[must_use]
+    pub fn observations(mut self, observations: Vec<Observation>) -> Self {
+        self.observations = observations;
+        self
+    }
+
+    /// Sets the rows that have to be read one by one.
+    #[must_use]
+    pub fn signals(mut self, signals: Vec<Signal>) -> Self {
+        self.signals = signals;
+        self
+    }
+
+    /// Sets whether there is a next page now.
+    #[must_use]
+    pub fn more(mut self, more: bool) -> Self {
+        self.more = more;
+        self
+    }
 }
 
 /// Why a feed is read.
@@ -271,6 +316,7 @@ pub enum PollMode {
 
 /// The state of a source's webhook subscriptions after looking after them. `Debug` shows the size of the state, which may
 /// hold secrets.
+#[non_exhaustive]
 pub struct Upkeep {
     /// What [`Source::receive`](crate::Source::receive) needs to verify, in the source's own form.
     pub state: Bytes,
@@ -281,6 +327,35 @@ pub struct Upkeep {
     /// Why webhooks do not come as wanted, where looking again will not help: a plan without them, a refusal. Shown in
     /// the connection's health until a look has none. It holds no secret and no personal data.
     pub problem: Option<Arc<str>>,
+}
+
+impl Upkeep {
+    /// Nothing to store and nothing to read: look again at `next`.
+    #[must_use]
+    pub fn new(next: Timestamp) -> Self {
+        Self { state: Bytes::new(), signals: Vec::new(), next, problem: None }
+    }
+
+    /// Sets what `receive` needs to verify.
+    #[must_use]
+    pub fn state(mut self, state: Bytes) -> Self {
+        self.state = state;
+        self
+    }
+
+    /// Sets what to read.
+    #[must_use]
+    pub fn signals(mut self, signals: Vec<Signal>) -> Self {
+        self.signals = signals;
+        self
+    }
+
+    /// Sets why webhooks do not come as wanted.
+    #[must_use]
+    pub fn problem(mut self, problem: Option<Arc<str>>) -> Self {
+        self.problem = problem;
+        self
+    }
 }
 
 impl fmt::Debug for Upkeep {
@@ -307,8 +382,7 @@ mod tests {
         let mut intake = Intake::accepted(vec![signal.clone()]);
         *intake.reply.body_mut() = planted();
         intake.prompt = Some(Prompt { payload: planted(), deadline: Timestamp::default() });
-        let upkeep =
-            Upkeep { state: planted(), signals: vec![signal], next: Timestamp::default(), problem: None };
+        let upkeep = Upkeep::new(Timestamp::default()).state(planted()).signals(vec![signal]);
         let shown = format!("{intake:?} {upkeep:?}");
         assert!(!shown.contains("planted"), "{shown}");
         assert_eq!(shown.matches("13 bytes").count(), 5, "{shown}");

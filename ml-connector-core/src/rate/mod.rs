@@ -2,18 +2,14 @@
 
 mod memory;
 
-use std::{fmt::Debug, sync::Arc, time::Duration};
+use std::{fmt::Debug, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 pub use memory::MemoryRateLimiter;
 
-use crate::{Error, ErrorKind, Result, Timestamp, model::text_id};
-
-text_id! {
-    /// What a vendor counts by, with the tenant in it: `slack/T1/channel/C1`.
-    QuotaKey,
-}
+pub use crate::model::{Cost, Quota, QuotaKey};
+use crate::{Error, ErrorKind, Result, Timestamp};
 
 /// Counts what is spent and says when more may be spent.
 ///
@@ -67,61 +63,7 @@ pub struct TakeOver {
     pub lost: Option<Timestamp>,
 }
 
-/// What an attempt spends of one key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Cost {
-    /// What is counted.
-    pub key: QuotaKey,
-    /// All of them have to have room.
-    pub quotas: Arc<[Quota]>,
-    /// How much.
-    pub units: u32,
-    /// How many units must stay free in each window, so that polls leave room for live work.
-    pub leave: u32,
-}
-
-impl Cost {
-    /// One unit.
-    #[must_use]
-    pub fn one(key: QuotaKey, quotas: Arc<[Quota]>) -> Self {
-        Self { key, quotas, units: 1, leave: 0 }
-    }
-}
-
-/// A limit as the vendor counts it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Quota {
-    /// At most `limit` units in any window of this length.
-    Rolling {
-        /// Units.
-        limit: u32,
-        /// Length.
-        window: Duration,
-    },
-    /// At most `limit` units in each period since the Unix epoch.
-    Aligned {
-        /// Units.
-        limit: u32,
-        /// Length.
-        period: Duration,
-    },
-    /// At most `limit` units under way.
-    Concurrent {
-        /// Units.
-        limit: u32,
-    },
-    /// At most `limit` failures in any window of this length, for vendors that block whoever fails too often. A unit is
-    /// spent when it is reported as [`Failed`](Feedback::Failed).
-    Errors {
-        /// Failures.
-        limit: u32,
-        /// Length.
-        window: Duration,
-    },
-}
-
-/// The answer to a wish.
+/// The result of [`admit`](RateLimiter::admit).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Admission {
     /// All costs are taken.
@@ -178,14 +120,5 @@ impl Feedback {
             )
         };
         if error.is_some_and(counts) { Self::Failed(permit) } else { Self::Finished(permit) }
-    }
-}
-
-impl Cost {
-    /// Whether somebody has to say when the work is over, and how it went.
-    #[must_use]
-    pub fn counts_concurrency(&self) -> bool {
-        let counts = |quota: &Quota| matches!(quota, Quota::Concurrent { .. } | Quota::Errors { .. });
-        self.quotas.iter().any(counts)
     }
 }

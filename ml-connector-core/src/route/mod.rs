@@ -145,7 +145,7 @@ impl Target {
 /// Why a route matched an event, or did not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Verdict {
+pub enum RouteMatch {
     /// The event is delivered.
     Matched,
     /// The event comes from another connection.
@@ -176,7 +176,7 @@ pub enum Verdict {
     EarlierRoute,
 }
 
-impl Verdict {
+impl RouteMatch {
     /// Whether the event is delivered.
     #[must_use]
     pub fn is_match(self) -> bool {
@@ -184,7 +184,7 @@ impl Verdict {
     }
 }
 
-impl fmt::Display for Verdict {
+impl fmt::Display for RouteMatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Matched => "matched",
@@ -386,7 +386,7 @@ impl Route {
 
     /// Decides about an event: the first obstacle, if there is one.
     #[must_use]
-    pub fn verdict(&self, event: &Event) -> Verdict {
+    pub fn verdict(&self, event: &Event) -> RouteMatch {
         if event.is_page() {
             return match event
                 .page
@@ -395,31 +395,31 @@ impl Route {
                 .min_by_key(|verdict| !verdict.is_match())
             {
                 Some(verdict) if self.pages => verdict,
-                _ => Verdict::OneByOne,
+                _ => RouteMatch::OneByOne,
             };
         }
         if !self.from.is_empty() && !self.from.contains(&event.connection) {
-            return Verdict::OtherConnection;
+            return RouteMatch::OtherConnection;
         }
         let origins: &[Origin] = if self.origins.is_empty() { &[Origin::Live] } else { &self.origins };
         if !origins.contains(&event.origin) {
-            return Verdict::OtherOrigin;
+            return RouteMatch::OtherOrigin;
         }
         let wanted =
             self.on.iter().any(|pattern| pattern.matches(event)) || self.on.is_empty() && !event.is_outcome();
         if !wanted {
-            return Verdict::OtherChange;
+            return RouteMatch::OtherChange;
         }
         self.record_verdict(event.record.as_deref())
     }
 
-    fn record_verdict(&self, record: Option<&Record>) -> Verdict {
+    fn record_verdict(&self, record: Option<&Record>) -> RouteMatch {
         let total = record.and_then(|record| record.total);
         if total.is_some_and(|total| self.at_least.iter().any(|low| total < *low)) {
-            return Verdict::BelowThreshold;
+            return RouteMatch::BelowThreshold;
         }
         if total.is_some_and(|total| self.below.iter().any(|high| total >= *high)) {
-            return Verdict::AboveThreshold;
+            return RouteMatch::AboveThreshold;
         }
         let lines = || record.map_or(&[][..], |record| &record.lines);
         let on_a_line = |wanted: &[Arc<str>], of: fn(&Line) -> Option<&String>| {
@@ -430,26 +430,26 @@ impl Route {
             is_one_of(&self.counterparty, &party.id) || is_one_of(&self.counterparty, &party.name)
         });
         if !self.counterparty.is_empty() && !is_party {
-            return Verdict::OtherCounterparty;
+            return RouteMatch::OtherCounterparty;
         }
         if !self.status.is_empty() && !record.is_some_and(|record| self.status.contains(&record.status)) {
-            return Verdict::OtherStatus;
+            return RouteMatch::OtherStatus;
         }
         if !on_a_line(&self.account, |line| line.account.as_ref()) {
-            return Verdict::OtherAccount;
+            return RouteMatch::OtherAccount;
         }
         if !on_a_line(&self.cost_center, |line| line.cost_center.as_ref()) {
-            return Verdict::OtherCostCenter;
+            return RouteMatch::OtherCostCenter;
         }
         let tags = record.map_or(&[][..], |record| &record.tags);
         if !self.tags.is_empty() && !tags.iter().any(|tag| is_one_of(&self.tags, tag)) {
-            return Verdict::OtherTags;
+            return RouteMatch::OtherTags;
         }
         let about = record.and_then(|record| record.about.as_ref());
         if !self.about.is_empty() && !about.is_some_and(|about| self.about.contains(&about.connection)) {
-            return Verdict::OtherDocument;
+            return RouteMatch::OtherDocument;
         }
-        Verdict::Matched
+        RouteMatch::Matched
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Route, Verdict};
+use super::{Route, RouteMatch};
 use crate::{Error, ErrorKind, Result, model::Event};
 
 /// All routes of a connector, in order. Also a file: [`from_json`](Self::from_json), and with feature `toml`
@@ -84,10 +84,10 @@ impl RouteSet {
     }
 
     /// Decides about an event: every route with its verdict, in order.
-    pub fn verdicts(&self, event: &Event) -> impl Iterator<Item = (&Arc<Route>, Verdict)> {
+    pub fn verdicts(&self, event: &Event) -> impl Iterator<Item = (&Arc<Route>, RouteMatch)> {
         let mut taken = false;
         self.routes.iter().map(move |route| {
-            let verdict = if taken { Verdict::EarlierRoute } else { route.verdict(event) };
+            let verdict = if taken { RouteMatch::EarlierRoute } else { route.verdict(event) };
             taken = taken || self.mode == RouteMode::FirstMatch && verdict.is_match();
             (route, verdict)
         })

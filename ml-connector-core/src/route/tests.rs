@@ -23,18 +23,18 @@ fn route() -> Route {
 fn any_change_of_an_event_can_match_and_the_first_obstacle_is_named() {
     let event = invoice("500", "USD", &[Change::Created, Change::Overdue(7)]);
     for (route, expected) in [
-        (route(), Verdict::Matched),
-        (route().on("invoice.created"), Verdict::Matched),
-        (route().on("invoice.overdue:7"), Verdict::Matched),
-        (route().on("invoice.overdue:30"), Verdict::OtherChange),
-        (route().on("bill.*"), Verdict::OtherChange),
-        (route().on("bill.*").on("*.overdue"), Verdict::Matched),
-        (route().from("other"), Verdict::OtherConnection),
-        (route().with_origin(Origin::Backfill), Verdict::OtherOrigin),
-        (route().at_least(Money::parse("500.00", "USD").unwrap()), Verdict::Matched),
-        (route().at_least(Money::parse("500.01", "USD").unwrap()), Verdict::BelowThreshold),
-        (route().at_least(Money::parse("1000", "EUR").unwrap()), Verdict::Matched),
-        (route().below(Money::parse("500", "USD").unwrap()), Verdict::AboveThreshold),
+        (route(), RouteMatch::Matched),
+        (route().on("invoice.created"), RouteMatch::Matched),
+        (route().on("invoice.overdue:7"), RouteMatch::Matched),
+        (route().on("invoice.overdue:30"), RouteMatch::OtherChange),
+        (route().on("bill.*"), RouteMatch::OtherChange),
+        (route().on("bill.*").on("*.overdue"), RouteMatch::Matched),
+        (route().from("other"), RouteMatch::OtherConnection),
+        (route().with_origin(Origin::Backfill), RouteMatch::OtherOrigin),
+        (route().at_least(Money::parse("500.00", "USD").unwrap()), RouteMatch::Matched),
+        (route().at_least(Money::parse("500.01", "USD").unwrap()), RouteMatch::BelowThreshold),
+        (route().at_least(Money::parse("1000", "EUR").unwrap()), RouteMatch::Matched),
+        (route().below(Money::parse("500", "USD").unwrap()), RouteMatch::AboveThreshold),
     ] {
         assert_eq!(route.verdict(&event), expected, "{route:?}");
     }
@@ -91,20 +91,24 @@ fn bill() -> Event {
 fn every_filter_has_a_verdict_of_its_own() {
     let gone = Event { record: None, ..bill() };
     for (route, of_bill, of_gone) in [
-        (route().counterparty("481"), Verdict::Matched, Verdict::OtherCounterparty),
-        (route().counterparty("Harbor Lane Supply"), Verdict::Matched, Verdict::OtherCounterparty),
-        (route().counterparty("harbor lane supply"), Verdict::OtherCounterparty, Verdict::OtherCounterparty),
-        (route().counterparty("482").counterparty("481"), Verdict::Matched, Verdict::OtherCounterparty),
-        (route().status(Status::PendingApproval), Verdict::Matched, Verdict::OtherStatus),
-        (route().status(Status::Paid), Verdict::OtherStatus, Verdict::OtherStatus),
-        (route().account("Travel"), Verdict::Matched, Verdict::OtherAccount),
-        (route().account("Wages"), Verdict::OtherAccount, Verdict::OtherAccount),
-        (route().cost_center("Berlin"), Verdict::Matched, Verdict::OtherCostCenter),
-        (route().cost_center("Paris"), Verdict::OtherCostCenter, Verdict::OtherCostCenter),
-        (route().tag("late").tag("urgent"), Verdict::Matched, Verdict::OtherTags),
-        (route().tag("late"), Verdict::OtherTags, Verdict::OtherTags),
-        (route().about("orders"), Verdict::Matched, Verdict::OtherDocument),
-        (route().about("books"), Verdict::OtherDocument, Verdict::OtherDocument),
+        (route().counterparty("481"), RouteMatch::Matched, RouteMatch::OtherCounterparty),
+        (route().counterparty("Harbor Lane Supply"), RouteMatch::Matched, RouteMatch::OtherCounterparty),
+        (
+            route().counterparty("harbor lane supply"),
+            RouteMatch::OtherCounterparty,
+            RouteMatch::OtherCounterparty,
+        ),
+        (route().counterparty("482").counterparty("481"), RouteMatch::Matched, RouteMatch::OtherCounterparty),
+        (route().status(Status::PendingApproval), RouteMatch::Matched, RouteMatch::OtherStatus),
+        (route().status(Status::Paid), RouteMatch::OtherStatus, RouteMatch::OtherStatus),
+        (route().account("Travel"), RouteMatch::Matched, RouteMatch::OtherAccount),
+        (route().account("Wages"), RouteMatch::OtherAccount, RouteMatch::OtherAccount),
+        (route().cost_center("Berlin"), RouteMatch::Matched, RouteMatch::OtherCostCenter),
+        (route().cost_center("Paris"), RouteMatch::OtherCostCenter, RouteMatch::OtherCostCenter),
+        (route().tag("late").tag("urgent"), RouteMatch::Matched, RouteMatch::OtherTags),
+        (route().tag("late"), RouteMatch::OtherTags, RouteMatch::OtherTags),
+        (route().about("orders"), RouteMatch::Matched, RouteMatch::OtherDocument),
+        (route().about("books"), RouteMatch::OtherDocument, RouteMatch::OtherDocument),
     ] {
         route.validate().unwrap();
         assert_eq!((route.verdict(&bill()), route.verdict(&gone)), (of_bill, of_gone), "{route:?}");
@@ -121,7 +125,7 @@ fn the_first_route_that_matches_is_enough_if_the_set_says_so() {
     let first = all.first_match();
     assert_eq!(takers(&first), ["bills"]);
     let verdicts: Vec<_> = first.verdicts(&bill()).map(|(_, verdict)| verdict).collect();
-    assert_eq!(verdicts, [Verdict::OtherChange, Verdict::Matched, Verdict::EarlierRoute]);
+    assert_eq!(verdicts, [RouteMatch::OtherChange, RouteMatch::Matched, RouteMatch::EarlierRoute]);
 }
 
 const JSON: &str = r#"{

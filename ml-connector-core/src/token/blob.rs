@@ -85,6 +85,9 @@ pub(crate) struct Failure {
     pub(crate) cause: Cause,
     /// The vendor's code or the status.
     pub(crate) code: String,
+    /// What a person has to know, in words of the system crate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) message: Option<String>,
     /// When, where it matters because `until` counts from it.
     #[serde(default)]
     pub(crate) at: Option<Timestamp>,

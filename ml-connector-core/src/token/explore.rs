@@ -15,10 +15,11 @@ use http::StatusCode;
 use uuid::Uuid;
 
 use super::{
+    Rotation,
     blob::{Blob, Cause, Kept, Phase, Received},
-    machine::{Action, Blocked, Granted, Input, Rules, Verdict, step},
+    machine::{Action, Blocked, Granted, Input, Rules, TokenOutcome, step},
 };
-use crate::{Secret, Timestamp, auth::Rotation, http::Answer};
+use crate::{Secret, Timestamp, http::Answer};
 
 /// When the model's time begins, in Unix seconds.
 const EPOCH: i64 = 1_792_000_000;
@@ -35,6 +36,8 @@ struct Faults {
     torn: u8,
     /// Leaps of the clock.
     leaps: u8,
+    /// Answers that say nothing of the token, such as a word that nobody knows.
+    odd: u8,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -108,6 +111,8 @@ enum Task {
 
 /// The answer of a vendor that refuses.
 const REFUSED: u8 = 99;
+/// The answer of a vendor that says a word that nobody knows.
+const ODD: u8 = 98;
 
 impl Setting {
     /// The chain is followed until this generation: another consent is a generation, too.
@@ -261,6 +266,19 @@ impl Setting {
                         self.swap(next, host, Task::Lost)
                     });
                 }
+                if world.left.odd > 0 {
+                    push(&|next| {
+                        next.left.odd -= 1;
+                        // It was sent, and known not to be spent.
+                        next.uses[usize::from(*token)] -= 1;
+                        Doing::Asked {
+                            token: *token,
+                            generation: *generation,
+                            sent: *sent,
+                            answer: Some(ODD),
+                        }
+                    });
+                }
             }
             Doing::Asked { generation, answer: Some(answer), .. } => {
                 push(&|next| {
@@ -379,9 +397,9 @@ impl World {
     /// A host's memory is gone, or an answer on its way to it.
     fn note_gone(&mut self, host: usize) {
         let answer = match &self.hosts[host].doing {
-            Doing::Asked { answer: Some(answer), .. } if *answer != REFUSED => *answer,
+            Doing::Asked { answer: Some(answer), .. } if *answer < ODD => *answer,
             Doing::Swap { task: Task::Answered(received), .. } => match verdict(received) {
-                Verdict::Granted(granted) => number(&granted.refresh.unwrap()),
+                TokenOutcome::Granted(granted) => number(&granted.refresh.unwrap()),
                 _ => return,
             },
             _ => return,
@@ -393,7 +411,7 @@ impl World {
     fn knows(&self, wanted: u8) -> bool {
         let is = |kept: &Option<Kept>| kept.as_ref().is_some_and(|kept| number(&kept.0) == wanted);
         let carries = |received: &Received| match verdict(received) {
-            Verdict::Granted(granted) => is(&granted.refresh.map(Kept)),
+            TokenOutcome::Granted(granted) => is(&granted.refresh.map(Kept)),
             _ => false,
         };
         is(&self.blob.refresh)
@@ -438,16 +456,27 @@ fn received(generation: u64, by: Uuid, now: i64, answer: u8) -> Received {
     Received::new(generation, by, &answer)
 }
 
-fn verdict(received: &Received) -> Verdict {
+fn verdict(received: &Received) -> TokenOutcome {
     let body = received.answer().body;
     let refresh = Secret::from(std::str::from_utf8(&body).unwrap());
-    if number(&refresh) == REFUSED {
-        return Verdict::Failed { cause: Cause::Refused, code: String::new(), until: None, refresh: None };
+    let cause = match number(&refresh) {
+        REFUSED => Some(Cause::Refused),
+        ODD => Some(Cause::Unavailable),
+        _ => None,
+    };
+    if let Some(cause) = cause {
+        return TokenOutcome::Failed {
+            cause,
+            code: String::new(),
+            message: None,
+            until: None,
+            refresh: None,
+        };
     }
     // A life of nothing: the next refresh is due at once.
     let granted =
         Granted { access: Some(refresh.clone()), expires_in: Some(Duration::ZERO), refresh: Some(refresh) };
-    Verdict::Granted(granted)
+    TokenOutcome::Granted(granted)
 }
 
 fn input(task: &Task, owner: u128) -> Input {
@@ -511,14 +540,16 @@ const DEPTH: &str = "ML_CONNECTOR_TOKEN_MODEL";
 #[test]
 fn no_interleaving_loses_an_answer_or_uses_a_refresh_token_a_third_time() {
     let faults = [
-        Faults { crashes: 1, losses: 1, torn: 0, leaps: 1 },
-        Faults { crashes: 0, losses: 0, torn: 1, leaps: 1 },
-        Faults { crashes: 0, losses: 0, torn: 0, leaps: 2 },
+        Faults { crashes: 1, losses: 1, torn: 0, leaps: 1, odd: 0 },
+        Faults { crashes: 0, losses: 0, torn: 1, leaps: 1, odd: 0 },
+        Faults { crashes: 0, losses: 0, torn: 0, leaps: 2, odd: 0 },
+        Faults { crashes: 1, losses: 0, torn: 0, leaps: 1, odd: 1 },
     ];
     let fewer = [
-        Faults { crashes: 1, losses: 0, torn: 0, leaps: 1 },
-        Faults { crashes: 0, losses: 1, torn: 0, leaps: 1 },
-        Faults { crashes: 0, losses: 0, torn: 1, leaps: 0 },
+        Faults { crashes: 1, losses: 0, torn: 0, leaps: 1, odd: 0 },
+        Faults { crashes: 0, losses: 1, torn: 0, leaps: 1, odd: 0 },
+        Faults { crashes: 0, losses: 0, torn: 1, leaps: 0, odd: 0 },
+        Faults { crashes: 0, losses: 0, torn: 0, leaps: 1, odd: 1 },
     ];
     let vendors = [VENDORS[0], VENDORS[3]];
     let mut worlds = explore_all(&vendors, &[5], false, &faults) + explore_all(&vendors, &[5], true, &fewer);
@@ -527,9 +558,10 @@ fn no_interleaving_loses_an_answer_or_uses_a_refresh_token_a_third_time() {
         Err(_) | Ok("quick") => {}
         Ok("deep") => {
             let faults = [
-                Faults { crashes: 0, losses: 1, torn: 1, leaps: 2 },
-                Faults { crashes: 1, losses: 0, torn: 1, leaps: 2 },
-                Faults { crashes: 0, losses: 0, torn: 0, leaps: 3 },
+                Faults { crashes: 0, losses: 1, torn: 1, leaps: 2, odd: 0 },
+                Faults { crashes: 1, losses: 0, torn: 1, leaps: 2, odd: 0 },
+                Faults { crashes: 0, losses: 0, torn: 0, leaps: 3, odd: 0 },
+                Faults { crashes: 0, losses: 1, torn: 0, leaps: 2, odd: 2 },
             ];
             for anew in [false, true] {
                 worlds += explore_all(&VENDORS, &[0, 5], anew, &faults);

@@ -18,6 +18,10 @@ pub struct TokenHealth {
     /// Why it could not be renewed last: `refused` (somebody has to connect again), `answer_lost`, `misconfigured`,
     /// `throttled` or `unavailable`.
     pub failing: Option<&'static str>,
+    /// The vendor's word for it, such as `invalid_client`, or the status; what an error has as its context `code`.
+    pub code: Option<String>,
+    /// What somebody has to know or to do about it, where the system crate can tell. It holds no text of the vendor's.
+    pub message: Option<String>,
     /// It is not renewed before.
     pub not_before: Option<Timestamp>,
 }
@@ -38,6 +42,8 @@ pub(crate) async fn health(ctx: &Context, connection: &ConnectionId) -> Option<T
         issued_at: blob.issued_at,
         expires_at: blob.expires_at.filter(|_| blob.access.is_some()),
         failing: blob.failure.as_ref().map(|failure| cause(failure.cause)),
+        code: blob.failure.as_ref().map(|failure| failure.code.clone()),
+        message: blob.failure.as_ref().and_then(|failure| failure.message.clone()),
         not_before: blob.failure.as_ref().and_then(|failure| failure.until),
     })
 }

@@ -7,8 +7,11 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::blob::{Blob, Cause, Failure, Kept, Phase, Received};
-use crate::{Secret, Timestamp, auth::Rotation};
+use super::{
+    Rotation,
+    blob::{Blob, Cause, Failure, Kept, Phase, Received},
+};
+use crate::{Secret, Timestamp};
 
 /// The first pause after a failure; it doubles.
 const COOL_DOWN: Duration = Duration::from_secs(30);
@@ -73,7 +76,7 @@ pub(crate) enum Input {
     /// An answer arrived, in time or not.
     Answered(Received),
     /// An answer that was received means this.
-    Judged(Received, Verdict),
+    Judged(Received, TokenOutcome),
     /// A token of this generation was refused by the API.
     Rejected { generation: u64 },
     /// Somebody has connected.
@@ -82,12 +85,14 @@ pub(crate) enum Input {
 
 /// What an answer means.
 #[derive(Debug, Clone)]
-pub(crate) enum Verdict {
+pub(crate) enum TokenOutcome {
     Granted(Granted),
     /// No token, for this cause. A few vendors send a refresh token along.
     Failed {
         cause: Cause,
         code: String,
+        /// What a person has to know.
+        message: Option<String>,
         until: Option<Timestamp>,
         refresh: Option<Secret>,
     },
@@ -242,7 +247,7 @@ pub(crate) fn step(blob: &Blob, input: &Input, now: Timestamp, rules: &Rules) ->
             if blob.is_unending(rules) {
                 let mut next = blob.clone();
                 next.access = None;
-                let failure = next.fail(Cause::Refused, TOKEN_REFUSED.into(), None, now, rules);
+                let failure = next.fail(Cause::Refused, TOKEN_REFUSED.into(), None, now, rules).clone();
                 return (Some(next), Action::Stop(Blocked::Failed(failure)));
             }
             // A refused token that cannot be replaced yet is kept: it may serve other calls.
@@ -441,10 +446,10 @@ impl Blob {
         self.since = self.generation;
     }
 
-    fn settle(&mut self, received: &Received, verdict: &Verdict, now: Timestamp, rules: &Rules) {
+    fn settle(&mut self, received: &Received, verdict: &TokenOutcome, now: Timestamp, rules: &Rules) {
         if received.consent {
             // Anything less says nothing about the chain that is there.
-            if let Verdict::Granted(granted) = verdict
+            if let TokenOutcome::Granted(granted) = verdict
                 && rules.connects_with(granted)
             {
                 self.connect(granted, received.at, rules);
@@ -456,11 +461,11 @@ impl Blob {
         }
         let current = received.generation == self.generation;
         match verdict {
-            Verdict::Granted(granted) if current => self.renew(granted, received.at),
-            Verdict::Granted(granted) => self.keep_spare(granted.refresh.as_ref()),
-            Verdict::Unreadable if current => self.lose(now, rules),
-            Verdict::Unreadable => {}
-            Verdict::Failed { cause, code, until, refresh } => {
+            TokenOutcome::Granted(granted) if current => self.renew(granted, received.at),
+            TokenOutcome::Granted(granted) => self.keep_spare(granted.refresh.as_ref()),
+            TokenOutcome::Unreadable if current => self.lose(now, rules),
+            TokenOutcome::Unreadable => {}
+            TokenOutcome::Failed { cause, code, message, until, refresh } => {
                 self.keep_spare(refresh.as_ref());
                 if !current {
                     return;
@@ -471,7 +476,7 @@ impl Blob {
                     self.refresh = other;
                     self.begin_generation();
                 } else {
-                    self.fail(*cause, code.clone(), *until, now, rules);
+                    self.fail(*cause, code.clone(), *until, now, rules).message.clone_from(message);
                 }
             }
         }
@@ -531,7 +536,7 @@ impl Blob {
         until: Option<Timestamp>,
         now: Timestamp,
         rules: &Rules,
-    ) -> Failure {
+    ) -> &mut Failure {
         let count = self.failure.as_ref().map_or(1, |failure| failure.count.saturating_add(1));
         let growing = |max: Duration| now + COOL_DOWN.saturating_mul(1 << (count - 1).min(16)).min(max);
         let until = match cause {
@@ -541,8 +546,8 @@ impl Blob {
             Cause::Throttled => Some(until.unwrap_or(now + rules.throttle_pause).max(growing(COOL_DOWN))),
         };
         let at = until.map(|_| now);
-        let failure = Failure { cause, code, at, until, count, config: rules.config.clone() };
-        self.failure.insert(failure).clone()
+        let failure = Failure { cause, code, message: None, at, until, count, config: rules.config.clone() };
+        self.failure.insert(failure)
     }
 
     /// A changed app, secret or endpoint ends a failure.

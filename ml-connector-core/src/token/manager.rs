@@ -1,6 +1,7 @@
 //! Drives a chain of tokens: each arrow of the machine is one swap.
 
 use std::{
+    borrow::Cow,
     fmt::Debug,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -15,11 +16,12 @@ use uuid::Uuid;
 use super::{
     Stored, Swap, TokenKey,
     blob::{Blob, Cause, Failure, Received},
-    machine::{Action, Blocked, Input, Need, Rules, Verdict, is_idle, need, step},
+    machine::{Action, Blocked, Input, Need, Rules, TokenOutcome, is_idle, need, step},
 };
 use crate::{
     Context, Error, ErrorKind, Result, Retry, Scope, Secret, Timestamp,
     clock::sleep_until,
+    error_context,
     http::{Answer, Phase, TransportError},
 };
 
@@ -40,7 +42,7 @@ pub(crate) trait Endpoint: Debug + Send + Sync + 'static {
     ) -> Result<http::Response<Bytes>, TransportError>;
 
     /// Says what an answer means.
-    fn judge(&self, answer: &Answer) -> Verdict;
+    fn judge(&self, answer: &Answer) -> TokenOutcome;
 }
 
 /// One chain, as one process sees it. The chain itself is in the store.
@@ -113,7 +115,7 @@ impl<E: Endpoint> Manager<E> {
     }
 
     /// Stores the answer to the exchange of a consent's code, and then connects with it. Says what it meant.
-    pub(crate) async fn consented(&self, ctx: &Context, answer: &Answer) -> Result<Verdict> {
+    pub(crate) async fn consented(&self, ctx: &Context, answer: &Answer) -> Result<TokenOutcome> {
         let received = Received::of_consent(Uuid::new_v4(), answer);
         self.store(ctx, &received).await.map_err(|error| error.with_context("token_answer", "lost"))?;
         let verdict = self.endpoint.judge(&received.answer());
@@ -306,14 +308,14 @@ impl<E: Endpoint> Manager<E> {
         decode(ctx.tokens().load(&self.key).await?)
     }
 
-    fn log(&self, received: &Received, verdict: &Verdict) {
+    fn log(&self, received: &Received, verdict: &TokenOutcome) {
         let (key, generation) = (self.key.as_str(), received.generation);
         match verdict {
-            Verdict::Granted(_) => tracing::debug!(key, generation, "token granted"),
-            Verdict::Failed { cause, code, .. } => {
+            TokenOutcome::Granted(_) => tracing::debug!(key, generation, "token granted"),
+            TokenOutcome::Failed { cause, code, .. } => {
                 tracing::warn!(key, generation, ?cause, code, "token refused");
             }
-            Verdict::Unreadable => tracing::warn!(key, generation, "token answer not understood"),
+            TokenOutcome::Unreadable => tracing::warn!(key, generation, "token answer not understood"),
         }
     }
 }
@@ -343,24 +345,40 @@ pub(crate) fn blocked_error(blocked: &Blocked) -> Error {
         }
         Blocked::Failed(failure) => failure,
     };
-    let Failure { cause, code, until, .. } = failure;
-    let (kind, message) = match cause {
-        Cause::Refused => {
-            (ErrorKind::Unauthenticated, "the token was refused: the account has to be connected anew")
-        }
-        Cause::AnswerLost => (
-            ErrorKind::Unauthenticated,
-            "the answers to two token requests were lost: the account has to be connected anew",
-        ),
-        Cause::Misconfigured => {
-            (ErrorKind::ConfigInvalid, "the token endpoint refused the app's id, secret or request")
-        }
-        Cause::Throttled => (ErrorKind::RateLimited, "the token endpoint wants to be left alone"),
-        Cause::Unavailable => (ErrorKind::Unavailable, "the token endpoint gave no usable answer"),
-    };
+    let Failure { cause, code, message, until, .. } = failure;
+    let (kind, what) = cause.told();
     let retry = match (cause, until) {
         (Cause::Throttled | Cause::Unavailable, Some(until)) => Retry::At(*until),
         _ => Retry::Never,
     };
-    Error::new(kind, message).with_scope(Scope::Connection).with_retry(retry).with_context("code", code)
+    Error::new(kind, told(what, message.as_deref()))
+        .with_scope(Scope::Connection)
+        .with_retry(retry)
+        .with_context(error_context::CODE, code)
+}
+
+/// What happened, and what a person has to know about it.
+pub(crate) fn told(what: &'static str, message: Option<&str>) -> Cow<'static, str> {
+    message.map_or(Cow::Borrowed(what), |message| Cow::Owned(format!("{what}: {message}")))
+}
+
+impl Cause {
+    /// What the caller of an API learns.
+    fn told(self) -> (ErrorKind, &'static str) {
+        match self {
+            Self::Refused => (
+                ErrorKind::Unauthenticated,
+                "the token was refused, and the account has to be connected anew",
+            ),
+            Self::AnswerLost => (
+                ErrorKind::Unauthenticated,
+                "the answers to two token requests were lost: the account has to be connected anew",
+            ),
+            Self::Misconfigured => {
+                (ErrorKind::ConfigInvalid, "the token endpoint refused the app's id, secret or request")
+            }
+            Self::Throttled => (ErrorKind::RateLimited, "the token endpoint wants to be left alone"),
+            Self::Unavailable => (ErrorKind::Unavailable, "the token endpoint gave no usable answer"),
+        }
+    }
 }

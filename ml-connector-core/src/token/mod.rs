@@ -7,6 +7,7 @@ mod health;
 mod machine;
 mod manager;
 mod memory;
+mod rotation;
 
 use std::fmt::Debug;
 
@@ -17,9 +18,10 @@ pub(crate) use blob::{Blob, Cause, Kept};
 use bytes::Bytes;
 pub use health::TokenHealth;
 pub(crate) use health::health;
-pub(crate) use machine::{Granted, Input, Rules, Verdict};
-pub(crate) use manager::{Endpoint, Manager};
+pub(crate) use machine::{Granted, Input, Rules, TokenOutcome};
+pub(crate) use manager::{Endpoint, Manager, told};
 pub use memory::MemoryTokenStore;
+pub use rotation::Rotation;
 
 use crate::{Result, model::ConnectionId};
 

@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use http::StatusCode;
 use ml_connector_core::{
-    Effect, Error, ErrorKind, Result, Retry, Scope,
+    Effect, Error, ErrorKind, Result, Retry, Scope, error_context,
     http::{Answer, error_for_status},
 };
 use serde::Deserialize;
@@ -57,7 +57,7 @@ pub(crate) fn check(answer: &Answer) -> Result<()> {
 
 /// Whether an error carries this code of Slack's.
 pub(crate) fn is_code(error: &Error, code: &str) -> bool {
-    error.context("code") == Some(code)
+    error.context(error_context::CODE) == Some(code)
 }
 
 /// What every method answers.
@@ -104,7 +104,7 @@ fn looks_like_code(text: &str) -> bool {
 
 fn with_facts(error: Error, answer: &Answer, envelope: Option<&Envelope>) -> Error {
     let facts = [
-        ("code", envelope.and_then(|envelope| envelope.error.as_deref())),
+        (error_context::CODE, envelope.and_then(|envelope| envelope.error.as_deref())),
         ("needed", envelope.and_then(|envelope| envelope.needed.as_deref())),
         ("provided", envelope.and_then(|envelope| envelope.provided.as_deref())),
         ("pointer", envelope.and_then(|envelope| envelope.texts("messages").find_map(pointer))),

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::Request;
 use ml_connector_core::{
-    Error, ErrorKind, Result, Secret, Source, Timestamp,
+    Error, ErrorKind, ReceiveRequest, Result, Secret, Source, Timestamp,
     approval::Choice,
     model::{Intake, Subject},
     webhook::{Encoding, HmacSha256},
@@ -51,7 +51,7 @@ pub(crate) fn interaction(payload: &Value) -> Request<Bytes> {
 }
 
 fn receive(request: &Request<Bytes>) -> Result<Intake> {
-    source_with(SECRET).receive(request, None, at(SIGNED))
+    source_with(SECRET).receive(ReceiveRequest::new(request, at(SIGNED)))
 }
 
 fn accepted(request: &Request<Bytes>) -> Intake {
@@ -86,7 +86,7 @@ fn the_published_vectors_hold() {
             .body(Bytes::from(text("body")))
             .unwrap();
         let stamp: i64 = text("timestamp").parse().unwrap();
-        let verified = |now| match source.receive(&request, None, at(now)) {
+        let verified = |now| match source.receive(ReceiveRequest::new(&request, at(now))) {
             Err(error) => kind(&error) != ErrorKind::SignatureInvalid,
             Ok(_) => true,
         };
@@ -109,7 +109,7 @@ fn every_signed_fixture_is_taken_for_what_it_is() {
         }
         let stamp: i64 = headers["X-Slack-Request-Timestamp"].as_str().unwrap().parse().unwrap();
         let built = built.body(Bytes::from(fixture(file))).unwrap();
-        let intake = source_with(SECRET).receive(&built, None, at(stamp)).unwrap();
+        let intake = source_with(SECRET).receive(ReceiveRequest::new(&built, at(stamp))).unwrap();
         assert_eq!(intake.reply.status(), 200, "{file}");
         assert!(
             intake.signals.iter().all(|signal| signal.account == Some("team:T07LEDGER1".into())),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ml_connector_core::{
-    AuditLog, Clock, ErrorKind, Scope, Source, TokioClock,
+    AuditLog, Clock, ErrorKind, ReceiveRequest, Scope, Source, TokioClock,
     approval::{Choice, Directory},
     audit::{EntryKind, Index, MemoryLog, NewEntry, Outcome, Parent, Settlement, Transaction},
     conformance::source as suite,
@@ -27,7 +27,7 @@ fn source(world: &World) -> SlackSource {
 /// The signals of a request, taken in at the time of the world.
 fn signals(world: &World, request: &http::Request<bytes::Bytes>) -> Vec<Signal> {
     let signed_at = ml_connector_core::Timestamp::from_secs(SIGNED);
-    let mut intake = source_with(SECRET).receive(request, None, signed_at).unwrap();
+    let mut intake = source_with(SECRET).receive(ReceiveRequest::new(request, signed_at)).unwrap();
     assert!(signed_at <= world.ctx.now());
     std::mem::take(&mut intake.signals)
 }
@@ -301,7 +301,8 @@ async fn a_dialog_is_opened_in_time_or_not_at_all() {
     let request = interaction(&click(Choice::REJECT, "approval:abc:1", None));
     let prompt = || {
         let now = ml_connector_core::Timestamp::from_secs(SIGNED);
-        let mut prompt = source_with(SECRET).receive(&request, None, now).unwrap().prompt.unwrap();
+        let mut prompt =
+            source_with(SECRET).receive(ReceiveRequest::new(&request, now)).unwrap().prompt.unwrap();
         prompt.deadline = prompt.deadline + world.ctx.now().saturating_since(now);
         prompt
     };

@@ -9,7 +9,7 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use ml_connector_core::{
-    Context, Effect, Error, ErrorKind, ManualClock, Notes, RateLimiter, Result, Sink, Timestamp,
+    AttemptNotes, Context, Effect, Error, ErrorKind, ManualClock, RateLimiter, Result, Sink, Timestamp,
     http::ReqwestTransport,
     model::{
         Change, Date, Delivery, DeliveryId, Destination, Event, Money, Party, Receipt, Record, RecordKind,
@@ -145,7 +145,7 @@ pub(crate) fn delivery(to: Destination) -> Delivery {
 pub(crate) struct NoNotes;
 
 #[async_trait]
-impl Notes for NoNotes {
+impl AttemptNotes for NoNotes {
     async fn keep(&self, _: &[Seq], _: Bytes) -> Result<()> {
         panic!("the sink keeps no notes")
     }
@@ -159,7 +159,7 @@ pub(crate) struct Notebook {
 }
 
 #[async_trait]
-impl Notes for Notebook {
+impl AttemptNotes for Notebook {
     async fn keep(&self, deliveries: &[Seq], note: Bytes) -> Result<()> {
         if self.full {
             return Err(Error::new(ErrorKind::Unavailable, "the log is full").with_effect(Effect::Unknown));

@@ -3,8 +3,8 @@
 use ml_connector_core::{
     Timestamp,
     audit::{
-        Appended, Backlog, Committed, DocKey, DocumentWrite, EntryKind, Expected, NewEntry, Outcome, Parent,
-        Settlement, State, Transaction, amount_key,
+        Appended, Backlog, Committed, DocKey, DocumentWrite, EntryKind, EntryState, Expected, NewEntry,
+        Outcome, Parent, Pending, Settlement, Transaction, amount_key,
     },
     model::{DedupeKey, Seq},
 };
@@ -136,7 +136,7 @@ fn append_entry(
             batch.backlog.add(entry.connection.as_str(), kind, Backlog::slot(entry.due, false), 1);
         }
         None => {
-            file_as_settled(connection, seq, State::Done)?;
+            file_as_settled(connection, seq, EntryState::Done)?;
             if entry.kind == EntryKind::Signal {
                 signals::index(connection, seq)?;
             }
@@ -149,10 +149,10 @@ fn append_entry(
 }
 
 /// Makes an entry that is not on the work list findable by what became of it.
-fn file_as_settled(connection: &Connection, seq: Seq, state: State) -> rusqlite::Result<()> {
+fn file_as_settled(connection: &Connection, seq: Seq, state: EntryState) -> rusqlite::Result<()> {
     let sql = match state {
         // The dead are looked for by connection.
-        State::Dead => {
+        EntryState::Dead => {
             "INSERT INTO settled (state, seq, connection, kind, acknowledged)
              SELECT ?1, seq, connection, kind, 0 FROM entry WHERE seq = ?2"
         }
@@ -193,29 +193,29 @@ fn settle_entry(batch: &mut Batch<'_>, settlement: &Settlement, now: Timestamp) 
     let fits = match outcome {
         Outcome::Begun { attempt, .. } => work::begin(batch, seq, *attempt)?,
         Outcome::Retry { attempt, due, uncertain, .. } => work::update(batch, seq, |waits| {
-            let acknowledged = waits.acknowledged && *due == Timestamp::MAX;
+            let acknowledged = waits.acknowledged && *due == Pending::NEVER;
             Some(Waits { attempt: *attempt, due: *due, uncertain: *uncertain, acknowledged })
         })?,
         Outcome::Parked { .. } => {
-            work::update(batch, seq, |waits| Some(Waits { due: Timestamp::MAX, uncertain: false, ..waits }))?
+            work::update(batch, seq, |waits| Some(Waits { due: Pending::NEVER, uncertain: false, ..waits }))?
         }
         Outcome::Acknowledged { .. } => {
             let parked = work::update(batch, seq, |waits| {
-                let is_news = waits.due == Timestamp::MAX && !waits.acknowledged;
+                let is_news = waits.due == Pending::NEVER && !waits.acknowledged;
                 is_news.then_some(Waits { acknowledged: true, ..waits })
             })?;
             parked || acknowledge_dead(connection, seq)?
         }
-        Outcome::Discarded { .. } => refile(connection, seq, State::Dead, State::Discarded)?,
-        Outcome::Replayed { .. } => refile(connection, seq, State::Dead, State::Replayed)?,
+        Outcome::Discarded { .. } => refile(connection, seq, EntryState::Dead, EntryState::Discarded)?,
+        Outcome::Replayed { .. } => refile(connection, seq, EntryState::Dead, EntryState::Replayed)?,
         ends => {
-            let state = ends.state().unwrap_or(State::Done);
+            let state = ends.state().unwrap_or(EntryState::Done);
             if work::remove(batch, seq)? {
                 file_as_settled(connection, seq, state)?;
                 signals::index(connection, seq)?;
                 true
             } else {
-                state == State::Done && refile(connection, seq, State::Cancelled, State::Done)?
+                state == EntryState::Done && refile(connection, seq, EntryState::Cancelled, EntryState::Done)?
             }
         }
     };
@@ -232,7 +232,7 @@ fn acknowledge_dead(connection: &Connection, seq: Seq) -> rusqlite::Result<bool>
 }
 
 /// Changes the state of an entry that is not on the work list. Tells whether it was in the state before.
-fn refile(connection: &Connection, seq: Seq, from: State, to: State) -> rusqlite::Result<bool> {
+fn refile(connection: &Connection, seq: Seq, from: EntryState, to: EntryState) -> rusqlite::Result<bool> {
     let removed = connection
         .prepare_cached("DELETE FROM settled WHERE state = ?1 AND seq = ?2")?
         .execute(params![from as u8, seq.0.cast_signed()])?;

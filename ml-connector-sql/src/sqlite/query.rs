@@ -6,8 +6,8 @@ use bytes::Bytes;
 use ml_connector_core::{
     Timestamp,
     audit::{
-        DocKey, Document, Entry, EntryKind, Index, Outcome, Pending, PendingScope, Query, Recorded, Repeats,
-        State, amount_of_key,
+        DocKey, Document, Entry, EntryKind, EntryState, Index, Outcome, Pending, PendingScope, Query,
+        Recorded, Repeats, amount_of_key,
     },
     model::{ConnectionId, Currency, EntityRef, Money, Partition, Seq},
 };
@@ -127,12 +127,12 @@ fn entry(connection: &Connection, row: &Row<'_>, bodies: bool) -> rusqlite::Resu
     entry.body = row.get::<_, Option<Vec<u8>>>(18)?.map(Bytes::from);
     entry.outcomes = outcome::read(connection, seq, bodies)?;
     entry.state = match due.map(Timestamp::from_millis) {
-        Some(Timestamp::MAX) => State::Parked,
-        Some(_) => State::Pending,
-        None => last_state(&entry.outcomes).unwrap_or(State::Done),
+        Some(Pending::NEVER) => EntryState::Parked,
+        Some(_) => EntryState::Pending,
+        None => last_state(&entry.outcomes).unwrap_or(EntryState::Done),
     };
     entry.acknowledged = match entry.state {
-        State::Dead => is_acknowledged(&entry.outcomes),
+        EntryState::Dead => is_acknowledged(&entry.outcomes),
         _ => row.get::<_, Option<bool>>(14)?.unwrap_or_default(),
     };
     Ok(entry)
@@ -147,13 +147,14 @@ fn amount(row: &Row<'_>) -> rusqlite::Result<Option<Money>> {
     money.map(|(amount, currency)| Some(Money::new(amount, currency))).ok_or_else(unreadable)
 }
 
-fn last_state(outcomes: &[Recorded]) -> Option<State> {
+fn last_state(outcomes: &[Recorded]) -> Option<EntryState> {
     outcomes.iter().rev().find_map(|recorded| recorded.outcome.state())
 }
 
 /// Whether somebody knows of it since it is dead.
 fn is_acknowledged(outcomes: &[Recorded]) -> bool {
-    let since = outcomes.iter().rev().take_while(|recorded| recorded.outcome.state() != Some(State::Dead));
+    let since =
+        outcomes.iter().rev().take_while(|recorded| recorded.outcome.state() != Some(EntryState::Dead));
     since.into_iter().any(|recorded| matches!(recorded.outcome, Outcome::Acknowledged { .. }))
 }
 

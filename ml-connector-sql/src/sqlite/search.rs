@@ -3,7 +3,7 @@
 
 use ml_connector_core::{
     Timestamp,
-    audit::{EntryKind, Query, State, amount_key},
+    audit::{EntryKind, EntryState, Query, amount_key},
     model::{ConnectionId, EntityRef, Partition, Seq},
 };
 use rusqlite::{Connection, types::Value};
@@ -154,14 +154,16 @@ fn walks(connection: &Connection, query: &Query) -> rusqlite::Result<Vec<Walk>> 
     };
     // Of those that need or needed somebody there are few at any time.
     match query.state {
-        Some(State::Parked) => return Ok(one(PARKED, 'p', format!("p.due = {PARKED_DUE}"))),
-        Some(State::Dead) if connections.is_some() => {
+        Some(EntryState::Parked) => return Ok(one(PARKED, 'p', format!("p.due = {PARKED_DUE}"))),
+        Some(EntryState::Dead) if connections.is_some() => {
             let dead = connections.as_deref().and_then(|of| each(of, DEAD, 's', "s.state = 4 AND "));
             if let Some(walks) = dead {
                 return Ok(walks);
             }
         }
-        Some(state @ (State::Dead | State::Cancelled | State::Discarded | State::Replayed)) => {
+        Some(
+            state @ (EntryState::Dead | EntryState::Cancelled | EntryState::Discarded | EntryState::Replayed),
+        ) => {
             return Ok(one(SETTLED, 's', format!("s.state = {}", state as u8)));
         }
         _ => {}
@@ -181,7 +183,7 @@ fn walks(connection: &Connection, query: &Query) -> rusqlite::Result<Vec<Walk>> 
         connections => connections,
     };
     match (query.state, connections) {
-        (Some(state @ (State::Done | State::Dropped)), None) => {
+        (Some(state @ (EntryState::Done | EntryState::Dropped)), None) => {
             Ok(one(SETTLED, 's', format!("s.state = {}", state as u8)))
         }
         (_, Some(of)) => Ok(each(&of, BY_CONNECTION, 'e', "").unwrap_or_else(chosen_by_sqlite)),
@@ -315,11 +317,11 @@ fn amount_filter(query: &Query, filter: &mut Condition) {
 fn acknowledged_filter(query: &Query, acknowledged: bool, filter: &mut Condition) {
     let is = u8::from(acknowledged);
     match query.state {
-        Some(State::Dead) => {
+        Some(EntryState::Dead) => {
             let of = "SELECT 1 FROM settled k WHERE k.state = 4 AND k.seq = e.seq";
             filter.and(&format!("EXISTS ({of} AND k.acknowledged = {is})"), []);
         }
-        Some(State::Parked) => {
+        Some(EntryState::Parked) => {
             let of = "SELECT 1 FROM work k WHERE k.part = e.part AND k.seq = e.seq";
             filter.and(&format!("EXISTS ({of} AND k.acknowledged = {is})"), []);
         }
@@ -332,20 +334,20 @@ fn acknowledged_filter(query: &Query, acknowledged: bool, filter: &mut Condition
     }
 }
 
-fn state_filter(query: &Query, state: State, limit: usize, filter: &mut Condition) {
+fn state_filter(query: &Query, state: EntryState, limit: usize, filter: &mut Condition) {
     match state {
-        State::Pending if is_of_work_list(query) => {
+        EntryState::Pending if is_of_work_list(query) => {
             let connections = query.connection.iter();
             let each =
                 connections.flat_map(|of| Partition::all().map(|_| Value::from(of.as_str().to_owned())));
             filter.and(&first_pending(query, limit), []);
             filter.values.extend(each);
         }
-        State::Pending => {
+        EntryState::Pending => {
             let listed = "SELECT 1 FROM work l WHERE l.part = e.part AND l.seq = e.seq";
             filter.and(&format!("EXISTS ({listed} AND l.due < {PARKED_DUE})"), []);
         }
-        State::Parked => {
+        EntryState::Parked => {
             let listed = "SELECT 1 FROM work l WHERE l.part = e.part AND l.seq = e.seq";
             filter.and(&format!("EXISTS ({listed} AND l.due = {PARKED_DUE})"), []);
         }
@@ -362,7 +364,7 @@ fn state_filter(query: &Query, state: State, limit: usize, filter: &mut Conditio
 /// Whether nothing is asked for but what the work list itself says.
 fn is_of_work_list(query: &Query) -> bool {
     let Query { entity, number, name, receipt, receipt_prefix, error, from, to, seqs, family_of, .. } = query;
-    query.state == Some(State::Pending)
+    query.state == Some(EntryState::Pending)
         && entity.is_none()
         && number.is_none()
         && name.is_none()

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use ml_connector_core::{
     AuditLog, ErrorKind, Result, Timestamp,
     audit::{
-        DocKey, DocumentWrite, EntryKind, Expected, Index, Lease, LeaseRequest, MemoryLog, NewEntry, Outcome,
-        Parent, PendingScope, Query, Settlement, State, Transaction,
+        DocKey, DocumentWrite, EntryKind, EntryState, Expected, Index, Lease, LeaseRequest, MemoryLog,
+        NewEntry, Outcome, Parent, PendingScope, Query, Settlement, Transaction,
     },
     model::{ConnectionId, Currency, DedupeKey, EntityRef, Money, Partition, Seq},
 };
@@ -180,7 +180,7 @@ fn transaction() -> impl Strategy<Value = Transaction> {
 }
 
 fn query() -> impl Strategy<Value = Query> {
-    let states = select(&State::ALL[..]);
+    let states = select(&EntryState::ALL[..]);
     let about = (
         option::weighted(0.3, connection()),
         option::weighted(0.3, kind()),

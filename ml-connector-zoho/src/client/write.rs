@@ -5,7 +5,7 @@ use std::{sync::atomic::Ordering, time::Duration};
 use bytes::Bytes;
 use http::{Method, Request, header};
 use ml_connector_core::{
-    Context, Error, ErrorKind, Result, Scope, Timestamp,
+    Context, Error, ErrorKind, Result, Scope, Timestamp, error_context,
     http::{Answer, Call},
 };
 use serde::{Deserialize, Serialize};
@@ -152,7 +152,7 @@ fn may_not_write(error: Error) -> Error {
     .with_scope(Scope::Lane)
     .with_effect(error.effect())
     .with_operation(error.operation())
-    .with_context("vendor_code", error.context("vendor_code").unwrap_or("none"))
+    .with_context(error_context::CODE, error.context(error_context::CODE).unwrap_or("none"))
 }
 
 pub(super) fn json(value: &impl Serialize) -> Result<Bytes> {

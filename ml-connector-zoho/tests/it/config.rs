@@ -1,6 +1,6 @@
 //! What a builder accepts.
 
-use ml_connector_core::{ErrorKind, Mode, Source};
+use ml_connector_core::{ErrorKind, Source, SourceMode};
 use ml_connector_zoho::{Builder, Config, DataCenter, Plan, ZohoBooks};
 
 use crate::support::{SECRET, builder};
@@ -79,11 +79,11 @@ fn the_engine_learns_account_affinity_zone_and_thresholds() {
     assert_eq!(info.overdue_after, [1, 30]);
     let feeds: Vec<_> = info.feeds.iter().map(|feed| (feed.name, feed.every.as_secs() / 60)).collect();
     assert_eq!(feeds, ["invoices", "bills", "customerpayments", "vendorpayments"].map(|name| (name, 60)));
-    assert_eq!((info.sweeps.len(), info.mode), (4, Mode::Poll), "the plan has no webhooks");
+    assert_eq!((info.sweeps.len(), info.mode), (4, SourceMode::Poll), "the plan has no webhooks");
     let info = builder().poll_minutes(5).build().unwrap().info().clone();
-    assert_eq!((info.feeds[0].every.as_secs(), info.mode), (300, Mode::Both));
+    assert_eq!((info.feeds[0].every.as_secs(), info.mode), (300, SourceMode::Both));
     assert_eq!(builder().build().unwrap().info().feeds[0].every.as_secs(), 900);
-    for wrong in [builder().plan(Plan::Standard).mode(Mode::Webhook), builder().poll_minutes(0)] {
+    for wrong in [builder().plan(Plan::Standard).mode(SourceMode::Webhook), builder().poll_minutes(0)] {
         assert_eq!(wrong.build().unwrap_err().kind(), ErrorKind::ConfigInvalid);
     }
     assert_eq!(builder().build().unwrap().info().overdue_after, [7], "the product's figure");
@@ -102,7 +102,8 @@ fn the_resources_that_are_wanted_are_the_feeds() {
     use ml_connector_core::model::RecordKind;
     let kinds = [RecordKind::Contact, RecordKind::Currency, RecordKind::Account];
     let source = builder().resources(kinds).build().unwrap();
-    let names = |feeds: &[ml_connector_core::Feed]| feeds.iter().map(|feed| feed.name).collect::<Vec<_>>();
+    let names =
+        |feeds: &[ml_connector_core::FeedInfo]| feeds.iter().map(|feed| feed.name).collect::<Vec<_>>();
     assert_eq!(names(&source.info().feeds), ["contacts", "currencies", "chartofaccounts"]);
     assert_eq!(names(&source.info().sweeps), names(&source.info().feeds));
 }

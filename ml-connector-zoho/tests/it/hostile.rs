@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::{Request, Response};
 use ml_connector_core::{
-    Context, ErrorKind, HttpTransport, Result, Secret, Source, TokioClock,
+    Context, ErrorKind, HttpTransport, ReceiveRequest, Result, Secret, Source, TokioClock,
     http::{Limits, TransportError},
     model::{EntityRef, Observed, Resolution, Signal, Subject},
     rate::MemoryRateLimiter,
@@ -140,7 +140,10 @@ fn receive(body: &[u8], content_type: &str) -> Result<Vec<Signal>, ErrorKind> {
         .header("x-zoho-webhook-signature", signature)
         .body(Bytes::copy_from_slice(body))
         .unwrap();
-    source().receive(&request, None, NOW).map(|intake| intake.signals).map_err(|error| error.kind())
+    source()
+        .receive(ReceiveRequest::new(&request, NOW))
+        .map(|intake| intake.signals)
+        .map_err(|error| error.kind())
 }
 
 #[test]

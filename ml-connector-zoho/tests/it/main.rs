@@ -11,4 +11,5 @@ mod resolve;
 mod sink;
 mod subscriptions;
 mod support;
+mod tokens;
 mod webhook;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use ml_connector_core::{
-    Context, ErrorKind, Mode, Retry, Scope, Source, Timestamp,
+    Context, ErrorKind, PollRequest, ReceiveRequest, Retry, Scope, Source, SourceMode, Timestamp,
     model::{Observed, Page, PollMode},
     rate::Quota,
 };
@@ -50,7 +50,10 @@ fn list(key: &str, rows: &[Value], page: u32, more: bool) -> Value {
 }
 
 async fn poll(source: &ZohoBooks, ctx: &Context, feed: &str, mode: PollMode, after: Option<&Page>) -> Page {
-    source.poll(ctx, feed, mode, after.map(|page| &page.checkpoint)).await.unwrap()
+    source
+        .poll(ctx, PollRequest::new(feed, mode).checkpoint(after.map(|page| &page.checkpoint)))
+        .await
+        .unwrap()
 }
 
 fn named(page: &Page) -> Vec<String> {
@@ -224,10 +227,13 @@ async fn a_sweep_names_every_record() {
 #[tokio::test]
 async fn another_page_than_was_asked_for_is_refused() {
     let server = serve([list("invoices", &[], 2, true)]).await;
-    let error = source(&server).poll(&context().0, "invoices", PollMode::Live, None).await.unwrap_err();
+    let error =
+        source(&server).poll(&context().0, PollRequest::new("invoices", PollMode::Live)).await.unwrap_err();
     assert_eq!((error.kind(), error.context("asked")), (ErrorKind::InvalidResponse, Some("1")));
     let wrong = Bytes::from_static(b"{");
-    let error = source(&server).poll(&context().0, "invoices", PollMode::Live, Some(&wrong)).await;
+    let error = source(&server)
+        .poll(&context().0, PollRequest::new("invoices", PollMode::Live).checkpoint(Some(&wrong)))
+        .await;
     assert_eq!(error.unwrap_err().kind(), ErrorKind::Unexpected);
 }
 
@@ -246,7 +252,7 @@ async fn polls_leave_room_under_every_limit_and_never_pause_it_for_others() {
     assert_eq!(keys, ["zoho/778812345", "zoho/778812345", "zoho/778812345/day"]);
     // What the limiter refuses to a poll concerns the poll alone.
     ledger.refuse_until(NOW + std::time::Duration::from_secs(3600));
-    let error = source(&server).poll(&ctx, "invoices", PollMode::Live, None).await.unwrap_err();
+    let error = source(&server).poll(&ctx, PollRequest::new("invoices", PollMode::Live)).await.unwrap_err();
     assert_eq!((error.kind(), error.scope()), (ErrorKind::RateLimited, &Scope::Entry));
     assert_eq!(error.retry(), Retry::At(NOW + std::time::Duration::from_secs(3600)));
 }
@@ -258,11 +264,14 @@ async fn a_connection_that_only_polls_needs_no_secret_and_takes_no_webhook() {
         .data_center(ml_connector_zoho::DataCenter::Eu)
         .client("id", "secret")
         .time_zone("UTC")
-        .mode(Mode::Poll)
+        .mode(SourceMode::Poll)
         .build()
         .unwrap();
     let request = http::Request::post("/?mlc_event=invoice.changed").body(Bytes::new()).unwrap();
-    assert_eq!(source.receive(&request, None, NOW).unwrap_err().kind(), ErrorKind::SignatureInvalid);
+    assert_eq!(
+        source.receive(ReceiveRequest::new(&request, NOW)).unwrap_err().kind(),
+        ErrorKind::SignatureInvalid
+    );
 }
 
 #[tokio::test]
@@ -404,7 +413,8 @@ async fn another_person_s_organization_is_refused_with_the_ids_of_their_own() {
     let tokens = Arc::new(CountingTokens::default());
     let source =
         builder().organization_id("999").api_url(server.uri()).authenticator(tokens).build().unwrap();
-    let error = source.poll(&context().0, "invoices", PollMode::Baseline, None).await.unwrap_err();
+    let error =
+        source.poll(&context().0, PollRequest::new("invoices", PollMode::Baseline)).await.unwrap_err();
     assert_eq!((error.kind(), error.scope()), (ErrorKind::ConfigInvalid, &Scope::Connection));
     assert_eq!(error.context("organizations"), Some("778812345, 778898760"));
     let found = source.organizations(&context().0).await.unwrap();

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use ml_connector_core::{
-    Effect, Error, ErrorKind, Retry, Scope, Source, Timestamp,
+    Effect, Error, ErrorKind, PollRequest, Retry, Scope, Source, Timestamp, UpkeepRequest, error_context,
     model::{EntityRef, Observation, Observed, PollMode, Resolution, Signal, Status, Subject},
     rate::{Feedback, Quota},
     snapshot::{Policy, Snapshot, Step, step},
@@ -189,7 +189,7 @@ async fn an_error_behind_a_200_is_an_error() {
     let server = serve(vec![answer(200, "error-400-code6041.json")]).await;
     let error = resolve(&server, "invoice.changed", None).await.unwrap_err();
     assert_eq!((error.kind(), error.scope()), (ErrorKind::ConfigInvalid, &Scope::Connection));
-    assert_eq!(error.context("vendor_code"), Some("6041"));
+    assert_eq!(error.context(error_context::CODE), Some("6041"));
     assert!(!format!("{error:?}").contains("CompanyID"), "{error:?}");
 }
 
@@ -363,9 +363,12 @@ async fn what_is_not_read_is_said() {
     let mut feed = signal("invoice", "1", "");
     feed.subject = Subject::Feed { name: "invoices".into(), since: None };
     assert!(matches!(source.resolve(&ctx, &[feed], None).await.unwrap(), Resolution::Done { .. }));
-    let error = source.poll(&ctx, "journals", PollMode::Live, None).await.unwrap_err();
+    let error = source.poll(&ctx, PollRequest::new("journals", PollMode::Live)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsupported);
-    let upkeep = source.upkeep(&ctx, Some("https://erp.example/hooks/books"), None).await.unwrap();
+    let upkeep = source
+        .upkeep(&ctx, UpkeepRequest::new().callback(Some("https://erp.example/hooks/books")))
+        .await
+        .unwrap();
     assert!(upkeep.signals.is_empty() && upkeep.next > NOW + Duration::from_secs(86_400));
 }
 

@@ -9,7 +9,7 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use ml_connector_core::{
-    AuditLog, Clock, Context, Error, ErrorKind, Notes, Result, Retry, Scope, Sink, Source, TokioClock,
+    AttemptNotes, AuditLog, Clock, Context, Error, ErrorKind, Result, Retry, Scope, Sink, Source, TokioClock,
     audit::{DocumentWrite, Expected, MemoryLog, Transaction},
     conformance::{
         Refusals,
@@ -112,7 +112,7 @@ fn connect_with(sim: &ZohoBooksSim, refresh_token: &str) -> ZohoBooks {
 struct Forgetful;
 
 #[async_trait]
-impl Notes for Forgetful {
+impl AttemptNotes for Forgetful {
     async fn keep(&self, _: &[Seq], _: Bytes) -> Result<()> {
         Ok(())
     }

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use ml_connector_core::{
-    Clock, Context, HttpTransport, Mode, Secret, Source, TokioClock,
+    Clock, Context, HttpTransport, ReceiveRequest, Secret, Source, SourceMode, TokioClock, UpkeepRequest,
     model::{Decimal, RecordKind, Subject, Upkeep},
     rate::MemoryRateLimiter,
     token::MemoryTokenStore,
@@ -48,7 +48,13 @@ impl Lab {
     }
 
     async fn look(&self, source: &ZohoBooks, last: Option<&Upkeep>) -> Upkeep {
-        source.upkeep(&self.ctx, Some(CALLBACK), last.map(|last| &last.state)).await.unwrap()
+        source
+            .upkeep(
+                &self.ctx,
+                UpkeepRequest::new().callback(Some(CALLBACK)).state(last.map(|last| &last.state)),
+            )
+            .await
+            .unwrap()
     }
 
     fn invoice(&self) {
@@ -89,7 +95,7 @@ async fn what_is_wanted_is_made_once_and_its_deliveries_are_understood() {
     lab.invoice();
     let [delivery] = <[_; 1]>::try_from(lab.books.take_webhooks()).unwrap();
     assert_eq!(delivery.event, "invoice.changed");
-    assert_eq!(source.receive(&delivery.request, None, NOW).unwrap().signals.len(), 1);
+    assert_eq!(source.receive(ReceiveRequest::new(&delivery.request, NOW)).unwrap().signals.len(), 1);
     assert_eq!(lab.books.limit_violations(), 0);
 
     let calls = lab.calls();
@@ -120,7 +126,7 @@ async fn what_somebody_switched_off_or_deleted_is_repaired_and_the_gap_is_read()
 #[tokio::test(start_paused = true)]
 async fn a_look_that_breaks_off_after_a_repair_reads_the_gap_and_comes_again_soon() {
     let lab = Lab::new(Plan::Professional);
-    let source = lab.builder().webhook_secret(SECRET).mode(Mode::Webhook).build().unwrap();
+    let source = lab.builder().webhook_secret(SECRET).mode(SourceMode::Webhook).build().unwrap();
     let first = lab.look(&source, None).await;
     for name in ["mlc invoice changed 778812345", "mlc customer_payment changed 778812345"] {
         assert!(lab.books.deactivate_workflow(name));
@@ -136,7 +142,12 @@ async fn a_look_that_breaks_off_after_a_repair_reads_the_gap_and_comes_again_soo
     assert_eq!((feeds(&third).len(), third.problem), (0, None));
     // What changed nothing is tried again by the engine.
     lab.books.plant(Fault::reset().times(9));
-    assert!(source.upkeep(&lab.ctx, Some(CALLBACK), Some(&third.state)).await.is_err());
+    assert!(
+        source
+            .upkeep(&lab.ctx, UpkeepRequest::new().callback(Some(CALLBACK)).state(Some(&third.state)))
+            .await
+            .is_err()
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -151,11 +162,14 @@ async fn a_new_secret_and_a_new_url_are_told_to_the_same_webhooks() {
     lab.invoice();
     let after = lab.books.take_webhooks().remove(0).request;
     for request in [&before, &after] {
-        rotating.receive(request, None, NOW).unwrap();
+        rotating.receive(ReceiveRequest::new(request, NOW)).unwrap();
     }
-    assert!(old.receive(&after, None, NOW).is_err(), "it is signed with the new one");
+    assert!(old.receive(ReceiveRequest::new(&after, NOW)).is_err(), "it is signed with the new one");
     let moved = "https://erp.example.com/other";
-    rotating.upkeep(&lab.ctx, Some(moved), Some(&state.state)).await.unwrap();
+    rotating
+        .upkeep(&lab.ctx, UpkeepRequest::new().callback(Some(moved)).state(Some(&state.state)))
+        .await
+        .unwrap();
     lab.invoice();
     let request = lab.books.take_webhooks().remove(0).request;
     assert_eq!(request.uri().path(), "/other");
@@ -168,7 +182,7 @@ async fn a_new_secret_and_a_new_url_are_told_to_the_same_webhooks() {
 async fn a_plan_without_webhooks_is_said_and_polled() {
     let lab = Lab::new(Plan::Standard);
     // The plan that is configured is not the one that is paid for.
-    let source = lab.builder().webhook_secret(SECRET).mode(Mode::Webhook).build().unwrap();
+    let source = lab.builder().webhook_secret(SECRET).mode(SourceMode::Webhook).build().unwrap();
     let looked = lab.look(&source, None).await;
     assert!(
         looked.problem.as_deref().unwrap().contains("plan Standard has no webhooks"),

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::{Request, StatusCode};
 use ml_connector_core::{
-    ErrorKind, Secret, Source,
+    ErrorKind, ReceiveRequest, Secret, Source,
     model::{Signal, Subject},
     webhook::{Encoding, HmacSha256},
 };
@@ -58,7 +58,7 @@ fn source(parameters: WebhookParameters) -> ZohoBooks {
 }
 
 fn receive(source: &ZohoBooks, request: &Request<Bytes>) -> Result<Signal, ErrorKind> {
-    let intake = source.receive(request, None, NOW).map_err(|error| error.kind())?;
+    let intake = source.receive(ReceiveRequest::new(request, NOW)).map_err(|error| error.kind())?;
     assert_eq!(intake.reply.status(), StatusCode::OK);
     assert!(intake.reply.body().is_empty() && intake.prompt.is_none());
     let [signal] = intake.signals.try_into().unwrap();
@@ -307,7 +307,7 @@ fn errors_show_neither_signature_nor_body() {
     let source = source(WebhookParameters::default());
     let body = br#"{"invoice":{"customer_name":"planted-customer"}}"#;
     for request in [delivery("invoice.changed", body), signed(QUERY, JSON, &[b"other"], body)] {
-        let error = source.receive(&request, None, NOW).unwrap_err();
+        let error = source.receive(ReceiveRequest::new(&request, NOW)).unwrap_err();
         let shown = format!("{error:?} {error}");
         let signature = request.headers()["x-zoho-webhook-signature"].to_str().unwrap();
         for secret in ["planted", SECRET, signature] {

@@ -10,11 +10,11 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::Request;
 use ml_connector_core::{
-    Context, Effect, Error, ErrorKind, Money, Notes, Result, Retry, Sink, SinkInfo, Source, SourceInfo,
-    Timestamp,
+    AttemptNotes, Context, Effect, Error, ErrorKind, Money, PollRequest, ReceiveRequest, Result, Retry, Sink,
+    SinkInfo, Source, SourceInfo, Timestamp, UpkeepRequest,
     model::{
-        Delivery, Destination, EntityRef, Intake, LaneKey, Lookup, Observation, Observed, Page, Plan,
-        PollMode, Prompt, Receipt, Record, RecordKind, Resolution, Revision, Signal, Status, Upkeep,
+        Delivery, DeliveryPlan, Destination, EntityRef, Intake, LaneKey, Lookup, Observation, Observed, Page,
+        Prompt, Receipt, Record, RecordKind, Resolution, Revision, Signal, Status, Upkeep,
     },
     snapshot::Snapshot,
 };
@@ -162,8 +162,8 @@ impl Source for Connection {
         &self.source
     }
 
-    fn receive(&self, request: &Request<Bytes>, _: Option<&Bytes>, _: Timestamp) -> Result<Intake> {
-        let id = std::str::from_utf8(request.body()).unwrap();
+    fn receive(&self, request: ReceiveRequest<'_>) -> Result<Intake> {
+        let id = std::str::from_utf8(request.request.body()).unwrap();
         Ok(Intake::accepted(vec![Signal::entity(EntityRef::new("bill", id))]))
     }
 
@@ -176,13 +176,13 @@ impl Source for Connection {
         Ok(Resolution::Observed(vec![self.read(&entity.id, ctx.now())]))
     }
 
-    async fn poll(&self, _: &Context, _: &str, _: PollMode, _: Option<&Bytes>) -> Result<Page> {
+    async fn poll(&self, _: &Context, _: PollRequest<'_>) -> Result<Page> {
         Err(Error::new(ErrorKind::Unsupported, "there are no feeds"))
     }
 
-    async fn upkeep(&self, ctx: &Context, _: Option<&str>, _: Option<&Bytes>) -> Result<Upkeep> {
+    async fn upkeep(&self, ctx: &Context, _: UpkeepRequest<'_>) -> Result<Upkeep> {
         let next = ctx.now() + Duration::from_secs(86_400);
-        Ok(Upkeep { state: Bytes::new(), signals: Vec::new(), problem: None, next })
+        Ok(Upkeep::new(next))
     }
 }
 
@@ -192,13 +192,13 @@ impl Sink for Connection {
         &self.sink
     }
 
-    fn plan(&self, delivery: &Delivery) -> Result<Plan> {
+    fn plan(&self, delivery: &Delivery) -> Result<DeliveryPlan> {
         let about = delivery.event.record.as_ref().and_then(|record| record.about.as_ref());
         let document = about.ok_or_else(|| Error::new(ErrorKind::InvalidRequest, "about nothing"))?;
-        Ok(Plan { lane: LaneKey::from(document.entity.to_string()), costs: Vec::new() })
+        Ok(DeliveryPlan::new(LaneKey::from(document.entity.to_string())))
     }
 
-    async fn deliver(&self, ctx: &Context, batch: &[Delivery], _: &dyn Notes) -> Vec<Result<Receipt>> {
+    async fn deliver(&self, ctx: &Context, batch: &[Delivery], _: &dyn AttemptNotes) -> Vec<Result<Receipt>> {
         let mut results = Vec::new();
         for delivery in batch {
             results.push(self.carry_out(ctx, delivery).await);

@@ -13,7 +13,7 @@ use http::StatusCode;
 use ml_connector_core::{
     AuditLog, Clock, Connector, Money, Timestamp, TokioClock,
     approval::{Approvals, Approvers, Choice, Policy},
-    audit::{EntryKind, MemoryLog, Query, State},
+    audit::{EntryKind, EntryState, MemoryLog, Query},
     engine::Settings,
     model::Status,
 };
@@ -281,7 +281,7 @@ impl World {
 
     /// Nothing was given up but what the books refused, and nothing is left over.
     async fn check_log(&self) {
-        let dead = Query::default().with_limit(100_000).with_state(State::Dead);
+        let dead = Query::default().with_limit(100_000).with_state(EntryState::Dead);
         for entry in self.log.query(&dead).await.unwrap() {
             let outcome = format!("{:?}", entry.outcomes.last());
             assert!(
@@ -289,7 +289,7 @@ impl World {
                 "{entry:?} {outcome}"
             );
         }
-        let waiting = Query::default().with_limit(100_000).with_state(State::Pending);
+        let waiting = Query::default().with_limit(100_000).with_state(EntryState::Pending);
         for entry in self.log.query(&waiting).await.unwrap() {
             let kind = entry.index.name.as_deref().unwrap_or_default();
             assert!(

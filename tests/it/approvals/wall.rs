@@ -9,10 +9,11 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::{Request, Response};
 use ml_connector_core::{
-    Context, Effect, Error, ErrorKind, HttpTransport, Notes, Result, Secret, Sink, SinkInfo, Timestamp,
+    AttemptNotes, Context, Effect, Error, ErrorKind, HttpTransport, Result, Secret, Sink, SinkInfo,
+    Timestamp,
     approval::Choice,
     http::{Limits, TransportError},
-    model::{Delivery, Destination, Follow, LaneKey, Lookup, Money, Plan, Receipt, Record, Status},
+    model::{Delivery, DeliveryPlan, Destination, Follow, LaneKey, Lookup, Money, Receipt, Record, Status},
     webhook::{Encoding, HmacSha256},
 };
 use serde_json::json;
@@ -158,15 +159,15 @@ impl Sink for Painter {
         &self.info
     }
 
-    fn plan(&self, delivery: &Delivery) -> Result<Plan> {
+    fn plan(&self, delivery: &Delivery) -> Result<DeliveryPlan> {
         let lane = match &delivery.root {
             Some(root) if delivery.follow == Some(Follow::Update) => format!("update:{}", root.reference),
             _ => delivery.destination.to_string(),
         };
-        Ok(Plan { lane: LaneKey::from(lane), costs: Vec::new() })
+        Ok(DeliveryPlan::new(LaneKey::from(lane)))
     }
 
-    async fn deliver(&self, _: &Context, batch: &[Delivery], _: &dyn Notes) -> Vec<Result<Receipt>> {
+    async fn deliver(&self, _: &Context, batch: &[Delivery], _: &dyn AttemptNotes) -> Vec<Result<Receipt>> {
         batch.iter().map(|delivery| self.paint(delivery)).collect()
     }
 

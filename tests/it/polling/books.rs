@@ -7,7 +7,7 @@ use std::{
 };
 
 use ml_connector_core::{
-    AuditLog, Clock, Connector, Mode, Secret, Timestamp, TokioClock,
+    AuditLog, Clock, Connector, Secret, SourceMode, Timestamp, TokioClock,
     audit::{EntryKind, MemoryLog, Query},
     engine::Settings,
     model::{Decimal, Event, RecordKind, Zone},
@@ -178,7 +178,7 @@ impl Office {
     }
 
     /// Connects the books.
-    pub(crate) fn connect(&mut self, mode: Mode) -> Worker {
+    pub(crate) fn connect(&mut self, mode: SourceMode) -> Worker {
         let credentials = self.books.credentials();
         let plan = match self.plan {
             Plan::Free => ml_connector_zoho::Plan::Free,
@@ -196,7 +196,7 @@ impl Office {
             .resources(RESOURCES)
             .plan(plan)
             .mode(mode);
-        if mode != Mode::Poll {
+        if mode != SourceMode::Poll {
             let url: url::Url = "https://erp.example.com/books".parse().unwrap();
             for entity in TELLING {
                 for kind in [EventKind::Changed, EventKind::Deleted] {

@@ -5,7 +5,7 @@ mod books;
 use std::{collections::BTreeMap, time::Duration};
 
 use books::{Office, PAGE};
-use ml_connector_core::{Mode, model::Origin};
+use ml_connector_core::{SourceMode, model::Origin};
 use ml_connector_sim::zoho::Plan;
 
 const QUARTER: Duration = Duration::from_secs(900);
@@ -37,7 +37,7 @@ async fn whatever_happens_while_pages_are_read_and_webhooks_get_lost_is_told_onc
     for seed in 1..=SEEDS {
         let mut office = Office::new(seed, Plan::Elite, Duration::from_secs(2));
         office.furnish(2 * PAGE + 50).await;
-        let worker = office.connect(Mode::Both);
+        let worker = office.connect(SourceMode::Both);
         tokio::time::sleep(Duration::from_secs(400)).await;
         for round in 0..24 {
             // Now and then so much happens at once that a window has several pages.
@@ -56,7 +56,7 @@ async fn whatever_happens_while_pages_are_read_and_webhooks_get_lost_is_told_onc
 async fn polling_alone_costs_no_more_calls_than_it_must() {
     let mut office = Office::new(7, Plan::Professional, Duration::from_millis(200));
     office.furnish(PAGE + 50).await;
-    let worker = office.connect(Mode::Poll);
+    let worker = office.connect(SourceMode::Poll);
     tokio::time::sleep(Duration::from_secs(120)).await;
     let calls = office.calls();
     assert!(calls.details.is_empty(), "the baseline reads lists only");
@@ -80,7 +80,7 @@ async fn polling_alone_costs_no_more_calls_than_it_must() {
 async fn a_day_of_a_free_organization_stays_within_its_thousand_calls() {
     let mut office = Office::new(9, Plan::Free, Duration::from_millis(200));
     office.furnish(3 * PAGE).await;
-    let worker = office.connect(Mode::Poll);
+    let worker = office.connect(SourceMode::Poll);
     tokio::time::sleep(Duration::from_secs(600)).await;
     for _ in 0..8 {
         office.work(20, DAY / 8).await;
@@ -98,7 +98,7 @@ async fn a_trial_with_a_thousand_calls_a_day_is_read_less_often_whatever_its_pla
     let mut office = Office::new(12, Plan::Elite, Duration::from_millis(200));
     office.books.set_daily_quota(1000);
     office.furnish(2 * PAGE).await;
-    let worker = office.connect(Mode::Both);
+    let worker = office.connect(SourceMode::Both);
     tokio::time::sleep(Duration::from_secs(600)).await;
     for _ in 0..8 {
         office.work(20, DAY / 8).await;
@@ -115,7 +115,7 @@ async fn a_trial_with_a_thousand_calls_a_day_is_read_less_often_whatever_its_pla
 async fn the_past_of_a_new_connection_is_told_as_the_past_although_rows_say_less_than_details() {
     let mut office = Office::new(3, Plan::Professional, Duration::from_millis(200));
     office.furnish(60).await;
-    let worker = office.connect(Mode::Both);
+    let worker = office.connect(SourceMode::Both);
     tokio::time::sleep(Duration::from_secs(120)).await;
     office.backfill("invoices").await;
     tokio::time::sleep(Duration::from_secs(600)).await;

@@ -12,12 +12,12 @@ use std::{
 use async_trait::async_trait;
 use axum::Router;
 use ml_connector_core::{
-    AuditLog, Context, Notes, Repeat, Result, Sink, SinkInfo, SystemClock, Timestamp,
+    AttemptNotes, AuditLog, Context, Repeat, Result, Sink, SinkInfo, SystemClock, Timestamp,
     audit::{
         Appended, Backlog, Committed, DocKey, Document, Entry, Lease, LeaseRequest, Pending, PendingScope,
         Query, Transaction,
     },
-    model::{Delivery, Lookup, Partition, Plan, Receipt, Seq},
+    model::{Delivery, DeliveryPlan, Lookup, Partition, Receipt, Seq},
 };
 use ml_connector_sql::SqliteLog;
 use tokio::sync::oneshot;
@@ -231,11 +231,16 @@ impl Sink for FailingSink {
         self.inner.info()
     }
 
-    fn plan(&self, delivery: &Delivery) -> Result<Plan> {
+    fn plan(&self, delivery: &Delivery) -> Result<DeliveryPlan> {
         self.inner.plan(delivery)
     }
 
-    async fn deliver(&self, ctx: &Context, batch: &[Delivery], notes: &dyn Notes) -> Vec<Result<Receipt>> {
+    async fn deliver(
+        &self,
+        ctx: &Context,
+        batch: &[Delivery],
+        notes: &dyn AttemptNotes,
+    ) -> Vec<Result<Receipt>> {
         let nth = self.posts.fetch_add(1, Ordering::SeqCst) + 1;
         if self.point == Some(FailPoint::BeforePost(nth)) {
             die();

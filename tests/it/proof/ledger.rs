@@ -6,13 +6,13 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::StatusCode;
 use ml_connector_core::{
-    AuditLog, Clock, Connector, Context, Effect, Error, ErrorKind, Notes, Repeat, Result, Secret, Sink,
-    SinkInfo, Source, SourceInfo, Timestamp,
+    AttemptNotes, AuditLog, Clock, Connector, Context, Effect, Error, ErrorKind, PollRequest, ReceiveRequest,
+    Repeat, Result, Secret, Sink, SinkInfo, Source, SourceInfo, Timestamp, UpkeepRequest,
     engine::Settings,
     http::Limits,
     model::{
-        Delivery, Destination, EntityRef, Intake, LaneKey, Lookup, Observation, Observed, Page, Plan,
-        PollMode, Prompt, Receipt, Record, RecordKind, Resolution, Revision, Signal, Status, Subject, Upkeep,
+        Delivery, DeliveryPlan, Destination, EntityRef, Intake, LaneKey, Lookup, Observation, Observed, Page,
+        Prompt, Receipt, Record, RecordKind, Resolution, Revision, Signal, Status, Subject, Upkeep,
     },
     route::Route,
     snapshot::Snapshot,
@@ -107,7 +107,8 @@ impl Source for LedgerSource {
         &self.info
     }
 
-    fn receive(&self, request: &http::Request<Bytes>, _: Option<&Bytes>, _: Timestamp) -> Result<Intake> {
+    fn receive(&self, request: ReceiveRequest<'_>) -> Result<Intake> {
+        let request = request.request;
         let signature = request.headers().get("signature").and_then(|value| value.to_str().ok());
         self.signatures.verify(&[request.body()], signature.unwrap_or_default(), &[Encoding::Hex])?;
         let id = std::str::from_utf8(request.body())
@@ -137,12 +138,12 @@ impl Source for LedgerSource {
         Ok(Resolution::Observed(vec![Observation { entity: entity.clone(), read_at, state }]))
     }
 
-    async fn poll(&self, _: &Context, _: &str, _: PollMode, _: Option<&Bytes>) -> Result<Page> {
+    async fn poll(&self, _: &Context, _: PollRequest<'_>) -> Result<Page> {
         Err(Error::new(ErrorKind::Unsupported, "the ledger has no feeds"))
     }
 
-    async fn upkeep(&self, _: &Context, _: Option<&str>, _: Option<&Bytes>) -> Result<Upkeep> {
-        Ok(Upkeep { state: Bytes::new(), signals: Vec::new(), next: Timestamp::MAX, problem: None })
+    async fn upkeep(&self, _: &Context, _: UpkeepRequest<'_>) -> Result<Upkeep> {
+        Ok(Upkeep::new(Timestamp::MAX))
     }
 }
 
@@ -177,12 +178,12 @@ impl Sink for BoardSink {
         &self.info
     }
 
-    fn plan(&self, delivery: &Delivery) -> Result<Plan> {
+    fn plan(&self, delivery: &Delivery) -> Result<DeliveryPlan> {
         let number: u64 = delivery.event.entity.id.parse().unwrap_or(0);
-        Ok(Plan { lane: LaneKey::from(format!("corner/{}", number % LANES)), costs: Vec::new() })
+        Ok(DeliveryPlan::new(LaneKey::from(format!("corner/{}", number % LANES))))
     }
 
-    async fn deliver(&self, ctx: &Context, batch: &[Delivery], _: &dyn Notes) -> Vec<Result<Receipt>> {
+    async fn deliver(&self, ctx: &Context, batch: &[Delivery], _: &dyn AttemptNotes) -> Vec<Result<Receipt>> {
         let mut results = Vec::with_capacity(batch.len());
         for delivery in batch {
             results.push(self.post(ctx, delivery).await);

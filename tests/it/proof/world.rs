@@ -14,7 +14,7 @@ use std::{
 
 use ml_connector_core::{
     AuditLog, HttpTransport, Repeat,
-    audit::{EntryKind, Outcome, Query, State},
+    audit::{EntryKind, EntryState, Outcome, Query},
     http::{Limits, ReqwestTransport},
 };
 use ml_connector_sql::SqliteLog;
@@ -115,7 +115,7 @@ impl World {
         let log = SqliteLog::open(self.database()).unwrap();
         let settled = async {
             // What the connector looks after by itself, such as subscriptions, goes on for ever.
-            let pending = Query::default().with_state(State::Pending).with_limit(1000);
+            let pending = Query::default().with_state(EntryState::Pending).with_limit(1000);
             while log.query(&pending).await.unwrap().iter().any(|entry| entry.index.entity.is_some()) {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
@@ -136,7 +136,7 @@ impl World {
             let settled: Vec<_> = delivery
                 .outcomes
                 .iter()
-                .filter(|recorded| recorded.outcome.state().is_some_and(State::is_settled))
+                .filter(|recorded| recorded.outcome.state().is_some_and(EntryState::is_settled))
                 .collect();
             assert_eq!(settled.len(), 1, "{delivery:?}");
             let last = delivery.outcomes.last().map(|recorded| &recorded.outcome);

@@ -12,7 +12,7 @@ use std::{
 use async_trait::async_trait;
 use tokio::sync::Notify;
 
-use self::state::State;
+use self::state::Tables;
 use super::{
     AuditLog, Backlog, Committed, DocKey, Document, Entry, Lease, LeaseRequest, Pending, PendingScope, Query,
     Transaction,
@@ -26,7 +26,7 @@ use crate::{
 /// contract otherwise, several owners included, and is what other implementations are compared with.
 #[derive(Default)]
 pub struct MemoryLog {
-    state: Mutex<State>,
+    state: Mutex<Tables>,
     appended: Notify,
     #[cfg(any(test, feature = "testing"))]
     failing: std::sync::atomic::AtomicUsize,
@@ -68,7 +68,7 @@ impl MemoryLog {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, Tables> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

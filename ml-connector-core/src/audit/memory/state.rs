@@ -12,15 +12,15 @@ use super::leases::Leases;
 use crate::{
     Timestamp,
     audit::{
-        Appended, Backlog, Committed, DocKey, Document, DocumentWrite, Entry, EntryKind, Expected, NewEntry,
-        Outcome, Parent, Pending, PendingScope, Query, Recorded, Repeats, Settlement, State as EntryState,
+        Appended, Backlog, Committed, DocKey, Document, DocumentWrite, Entry, EntryKind, EntryState,
+        Expected, NewEntry, Outcome, Parent, Pending, PendingScope, Query, Recorded, Repeats, Settlement,
         Transaction,
     },
     model::{ConnectionId, DedupeKey, Partition, Seq},
 };
 
 #[derive(Debug, Default)]
-pub(super) struct State {
+pub(super) struct Tables {
     pub(super) leases: Leases,
     /// The last number given. Never goes back, so that no reader's cursor is ahead of a new entry.
     last: u64,
@@ -45,7 +45,7 @@ struct Stored {
     dedupe: Option<DedupeKey>,
 }
 
-impl State {
+impl Tables {
     /// The last number given.
     pub(super) fn end(&self) -> u64 {
         self.last
@@ -228,7 +228,7 @@ impl State {
             self.unsettled.insert((root, seq));
         }
         let state = match new.lane {
-            Some(_) if new.due == Timestamp::MAX => EntryState::Parked,
+            Some(_) if new.due == Pending::NEVER => EntryState::Parked,
             Some(_) => EntryState::Pending,
             None => EntryState::Done,
         };
@@ -265,7 +265,7 @@ impl State {
                     pending.uncertain = *uncertain;
                 }
                 Outcome::Parked { .. } => {
-                    pending.due = Timestamp::MAX;
+                    pending.due = Pending::NEVER;
                     pending.uncertain = false;
                 }
                 Outcome::Acknowledged { .. } => {}
@@ -281,7 +281,7 @@ impl State {
         }
         match &outcome {
             Outcome::Acknowledged { .. } => entry.acknowledged = true,
-            Outcome::Retry { due: Timestamp::MAX, .. } | Outcome::Parked { .. } => {
+            Outcome::Retry { due: Pending::NEVER, .. } | Outcome::Parked { .. } => {
                 entry.state = EntryState::Parked;
             }
             outcome => {

@@ -23,9 +23,10 @@ use super::oauth2::{Exchange, TokenEndpoint, shown};
 use crate::{
     Context, Effect, Error, ErrorKind, Result, Retry, Scope, Secret,
     clock::sleep_until,
+    error_context,
     http::{Answer, Phase, TransportError, require_secure},
     model::ConnectionId,
-    token::{Cause, Granted, Manager, TokenKey, Verdict},
+    token::{Cause, Granted, Manager, TokenKey, TokenOutcome, told},
 };
 
 /// Connects accounts by a person's consent: OAuth's authorization code, with a state, and PKCE where the vendor takes
@@ -232,12 +233,8 @@ impl AuthorizerConfig {
 
     fn connected(&self, connection: ConnectionId, token_url: Url, answer: &Answer) -> Connected {
         let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-        let words = |scopes: &str| {
-            let words = scopes.split(|c: char| c == ',' || c.is_whitespace());
-            words.filter(|word| !word.is_empty()).map(str::to_owned).collect::<Vec<_>>()
-        };
-        let granted_scopes =
-            body.get("scope").and_then(Value::as_str).map(words).filter(|words| !words.is_empty());
+        let scopes = (self.oauth.normalize)(answer).scopes;
+        let granted_scopes = Some(scopes).filter(|scopes| !scopes.is_empty());
         let missing =
             |wanted: &&String| granted_scopes.as_ref().is_some_and(|granted| !granted.contains(wanted));
         Connected {
@@ -269,7 +266,7 @@ fn refusal(code: &str) -> Error {
         }
         _ => (ErrorKind::ConfigInvalid, "the vendor refused to ask for the consent"),
     };
-    Error::new(kind, message).with_retry(Retry::Never).with_context("code", shown(code))
+    Error::new(kind, message).with_retry(Retry::Never).with_context(error_context::CODE, shown(code))
 }
 
 /// A code works once, so that nothing is repeated.
@@ -289,25 +286,26 @@ fn no_answer(error: TransportError) -> Error {
         .with_source(error)
 }
 
-fn granted(verdict: Verdict) -> Result<Granted> {
-    let (cause, code) = match verdict {
-        Verdict::Granted(granted) => return Ok(granted),
-        Verdict::Failed { cause, code, .. } => (cause, code),
-        Verdict::Unreadable => {
+fn granted(verdict: TokenOutcome) -> Result<Granted> {
+    let (cause, code, message) = match verdict {
+        TokenOutcome::Granted(granted) => return Ok(granted),
+        TokenOutcome::Failed { cause, code, message, .. } => (cause, code, message),
+        TokenOutcome::Unreadable => {
             let message = "the token endpoint's answer to the code could not be understood";
             return Err(Error::new(ErrorKind::InvalidResponse, message).with_effect(Effect::Unknown));
         }
     };
-    let (kind, message) = match cause {
-        Cause::Refused | Cause::AnswerLost => (
-            ErrorKind::Unauthenticated,
-            "the token endpoint refused the code: it was used before, has expired or is another app's",
-        ),
+    let (kind, what) = match cause {
+        Cause::Refused | Cause::AnswerLost => {
+            (ErrorKind::Unauthenticated, "the token endpoint refused the code")
+        }
         Cause::Misconfigured => {
             (ErrorKind::ConfigInvalid, "the token endpoint refused the app's id, secret or request")
         }
         Cause::Throttled => (ErrorKind::RateLimited, "the token endpoint wants to be left alone"),
         Cause::Unavailable => (ErrorKind::Unavailable, "the token endpoint gave no usable answer"),
     };
-    Err(Error::new(kind, message).with_retry(Retry::Never).with_context("code", code))
+    Err(Error::new(kind, told(what, message.as_deref()))
+        .with_retry(Retry::Never)
+        .with_context(error_context::CODE, code))
 }

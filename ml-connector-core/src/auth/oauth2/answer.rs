@@ -1,163 +1,62 @@
-//! What a token endpoint's answer means. Vendors stray far from RFC 6749 here; the sheets say how.
+//! What a normalized answer of a token endpoint means for the chain of tokens.
 
 use std::time::Duration;
 
-use http::StatusCode;
-use oauth2::{
-    TokenResponse,
-    basic::{BasicErrorResponse, BasicErrorResponseType, BasicTokenResponse},
-};
-use serde::Deserialize;
-use serde_json::{Value, json};
-
+use super::response::{TokenErrorKind, TokenResponse};
 use crate::{
-    Error, ErrorKind, Retry, Secret, Timestamp,
+    Timestamp,
     http::Answer,
-    token::{Cause, Granted, Verdict},
+    token::{Cause, Granted, TokenOutcome},
 };
 
-/// What is left at least of a token that has just been issued, whatever its `created_at` says.
+/// What is left at least of a token that has just been issued, whatever end the vendor names.
 const SHORTEST: Duration = Duration::from_secs(60);
 /// The longest vendor code that is kept.
 const CODE_CHARS: usize = 64;
 
-/// Judges by the vendor's own rules first, where it has some, and by RFC 6749 otherwise.
-pub(super) fn judge(
-    answer: &Answer,
-    millis_above: Option<Duration>,
-    parse_error: Option<fn(&Answer) -> Option<Error>>,
-) -> Verdict {
-    let wire = Wire::read(&answer.body);
+/// Judges an answer by its status first: a failing server says nothing about our credentials, whatever its body says.
+pub(super) fn judge(answer: &Answer, response: TokenResponse) -> TokenOutcome {
+    let TokenResponse { access_token, refresh_token, expires_in, expires_at, error, .. } = response;
     if answer.status.is_success()
-        && let Some(granted) = wire.as_ref().and_then(|wire| wire.granted(millis_above, answer.received_at))
+        && error.is_none()
+        && let Some(access) = access_token
     {
-        return Verdict::Granted(granted);
+        let expires_in = life(expires_in, expires_at, answer.received_at);
+        return TokenOutcome::Granted(Granted { access: Some(access), expires_in, refresh: refresh_token });
     }
-    let refresh = wire.as_ref().and_then(|wire| wire.text(&wire.refresh_token)).map(Secret::from);
-    if let Some(error) = parse_error.and_then(|parse_error| parse_error(answer)) {
-        let (cause, until) = cause_of(&error);
-        let code = error.context("code").map_or_else(|| error.kind().to_string(), shown);
-        return Verdict::Failed { cause, code, until, refresh };
-    }
-    let code = wire.as_ref().and_then(Wire::code);
-    let Some(cause) = cause_by_rfc(answer.status, code.as_ref()) else { return Verdict::Unreadable };
-    let code = match &code {
-        Some(code) => shown(code.as_ref()),
-        None => answer.status.as_u16().to_string(),
-    };
-    Verdict::Failed { cause, code, until: answer.retry_after(), refresh }
-}
-
-/// The fields of a token answer, each as whatever it came.
-#[derive(Deserialize)]
-struct Wire {
-    #[serde(default)]
-    access_token: Value,
-    #[serde(default)]
-    token_type: Value,
-    #[serde(default)]
-    expires_in: Value,
-    /// FreshBooks: since when `expires_in` counts, in Unix seconds.
-    #[serde(default)]
-    created_at: Value,
-    #[serde(default)]
-    refresh_token: Value,
-    #[serde(default)]
-    error: Value,
-    /// Okta's name for it, which Databricks may send.
-    #[serde(default, rename = "errorCode")]
-    error_code: Value,
-    #[serde(default)]
-    ok: Value,
-}
-
-impl Wire {
-    fn read(body: &[u8]) -> Option<Self> {
-        let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-        serde_json::from_slice(body).ok()
-    }
-
-    fn text<'a>(&self, value: &'a Value) -> Option<&'a str> {
-        value.as_str().filter(|text| !text.is_empty())
-    }
-
-    /// The answer as RFC 6749 wants it, read by the `oauth2` crate.
-    fn granted(&self, millis_above: Option<Duration>, now: Timestamp) -> Option<Granted> {
-        if self.ok == Value::Bool(false) {
-            return None;
-        }
-        let standard = json!({
-            "access_token": self.text(&self.access_token)?,
-            "token_type": self.text(&self.token_type).unwrap_or("bearer"),
-            "expires_in": self.seconds(millis_above),
-            "refresh_token": self.text(&self.refresh_token),
-        });
-        let response = BasicTokenResponse::deserialize(standard).ok()?;
-        Some(Granted {
-            access: Some(Secret::from(response.access_token().secret().as_str())),
-            expires_in: response.expires_in().map(|life| self.left(life, now)),
-            refresh: response.refresh_token().map(|token| Secret::from(token.secret().as_str())),
-        })
-    }
-
-    /// A number, or digits in a string. Zero and nonsense are no end: the API's 401 tells when it has come.
-    fn seconds(&self, millis_above: Option<Duration>) -> Option<u64> {
-        let seconds = match &self.expires_in {
-            Value::Number(number) => number.as_u64(),
-            Value::String(digits) => digits.trim().parse().ok(),
-            _ => None,
-        }
-        .filter(|seconds| *seconds > 0)?;
-        let is_millis = millis_above.is_some_and(|limit| seconds > limit.as_secs());
-        Some(if is_millis { seconds / 1000 } else { seconds })
-    }
-
-    /// What is left of a life that began at `created_at`: FreshBooks repeats the original one at a refresh. Never
-    /// more than all of it, nor so little that a clock that is wrong would renew without end.
-    fn left(&self, life: Duration, now: Timestamp) -> Duration {
-        let Some(created) = self.created_at.as_i64().map(Timestamp::from_secs) else { return life };
-        (created + life).saturating_since(now).clamp(SHORTEST.min(life), life)
-    }
-
-    fn code(&self) -> Option<BasicErrorResponseType> {
-        let code = self.text(&self.error).or_else(|| self.text(&self.error_code))?;
-        let response = BasicErrorResponse::deserialize(json!({ "error": code })).ok()?;
-        Some(response.error().clone())
-    }
-}
-
-/// `None`: a success without a token and without an error.
-fn cause_by_rfc(status: StatusCode, code: Option<&BasicErrorResponseType>) -> Option<Cause> {
-    use BasicErrorResponseType as Code;
-    Some(match (status.as_u16(), code) {
+    let cause = match (answer.status.as_u16(), &error) {
         (429, _) => Cause::Throttled,
         (408 | 500..=599, _) => Cause::Unavailable,
-        (_, Some(Code::InvalidGrant)) => Cause::Refused,
-        (_, Some(Code::Extension(code)))
-            if matches!(code.as_str(), "temporarily_unavailable" | "server_error") =>
-        {
-            Cause::Unavailable
-        }
-        (_, Some(Code::Extension(code))) if code == "slow_down" => Cause::Throttled,
-        (_, Some(_)) | (300..=399, None) => Cause::Misconfigured,
-        (200..=299, None) => return None,
-        // A proxy's page, or an outage: nothing was said about our credentials.
+        (_, Some(error)) => match error.kind {
+            TokenErrorKind::Refused => Cause::Refused,
+            TokenErrorKind::Misconfigured => Cause::Misconfigured,
+            TokenErrorKind::Throttled => Cause::Throttled,
+            TokenErrorKind::Unavailable => Cause::Unavailable,
+        },
+        (200..=299, None) => return TokenOutcome::Unreadable,
+        (300..=399, None) => Cause::Misconfigured,
+        // A proxy's page, or an outage.
         _ => Cause::Unavailable,
-    })
+    };
+    let (code, until, message) = match error {
+        Some(error) => (shown(&error.code), error.retry_at, error.message),
+        None => (answer.status.as_u16().to_string(), None, "".into()),
+    };
+    let is_final = matches!(cause, Cause::Refused | Cause::Misconfigured);
+    TokenOutcome::Failed {
+        cause,
+        code,
+        message: Some(message.into_owned()).filter(|message| is_final && !message.is_empty()),
+        until: until.or_else(|| answer.retry_after()),
+        refresh: refresh_token,
+    }
 }
 
-fn cause_of(error: &Error) -> (Cause, Option<Timestamp>) {
-    let until = match error.retry() {
-        Retry::At(at) => Some(at),
-        Retry::Never | Retry::Backoff => None,
-    };
-    let cause = match error.kind() {
-        ErrorKind::Unauthenticated => Cause::Refused,
-        ErrorKind::RateLimited => Cause::Throttled,
-        ErrorKind::Unavailable | ErrorKind::Unexpected | ErrorKind::InvalidResponse => Cause::Unavailable,
-        _ => Cause::Misconfigured,
-    };
-    (cause, until)
+/// What is left of a token's life, by the earlier of the two ends that a vendor may name.
+fn life(expires_in: Option<Duration>, expires_at: Option<Timestamp>, now: Timestamp) -> Option<Duration> {
+    let Some(end) = expires_at else { return expires_in };
+    let left = end.saturating_since(now).max(SHORTEST);
+    Some(expires_in.map_or(left, |life| life.min(left)))
 }
 
 /// A code is shown only if it looks like one.

@@ -5,11 +5,11 @@ use std::{sync::Arc, time::Duration};
 use sha2::{Digest, Sha256};
 use url::Url;
 
-use super::assertion::ClientAssertion;
+use super::{assertion::ClientAssertion, response::TokenResponse};
 use crate::{
     Error, ErrorKind, Result, Secret,
     http::{Answer, Limits, require_secure},
-    token::Rules,
+    token::{Rotation, Rules},
 };
 
 /// How a vendor hands out tokens.
@@ -56,16 +56,9 @@ pub struct OAuth2Config {
     pub request_time: Duration,
     /// How long the endpoint is left alone after a throttle answer that names no time.
     pub throttle_pause: Duration,
-    /// An `expires_in` above this is in milliseconds, not seconds.
-    pub millis_above: Option<Duration>,
-    /// Judges a token answer that holds no `access_token`: the vendor's own codes. `None`, or an answer of `None`,
-    /// leaves it to the rules of RFC 6749.
-    ///
-    /// What the kind of the error does: `Unauthenticated`, the refresh token is dead and somebody has to connect;
-    /// `RateLimited`, a pause, until [`Retry::At`](crate::Retry::At) or for `throttle_pause`; `Unavailable`,
-    /// `Unexpected` and `InvalidResponse`, a pause that grows; anything else, the configuration is wrong. Its
-    /// context `code` is what health shows.
-    pub parse_error: Option<fn(&Answer) -> Option<Error>>,
+    /// Reads the vendor's token answers. [`TokenResponse::rfc6749`] unless the vendor strays from it. It is pure: an
+    /// answer that was stored is read again by another host.
+    pub normalize: fn(&Answer) -> TokenResponse,
 }
 
 /// Where the app's id and secret go in a token request.
@@ -106,18 +99,6 @@ pub enum Grant {
     },
 }
 
-/// What happens to the refresh token at a refresh, and therefore what a lost answer means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Rotation {
-    /// It stays: a lost answer costs nothing.
-    None,
-    /// It is replaced; the vendor answers a repeated refresh once more, if it comes soon.
-    RetryOnce,
-    /// It is replaced and works once: a lost answer leaves doubt until one try settles it.
-    SingleUse,
-}
-
 impl OAuth2Config {
     /// A refresh-token flow with a bearer token and no rotation.
     #[must_use]
@@ -148,8 +129,7 @@ impl OAuth2Config {
             request_time: Limits::TOTAL,
             // Zoho's lock-out ends after 15 to 30 minutes of silence; others say `Retry-After`.
             throttle_pause: Duration::from_secs(15 * 60),
-            millis_above: None,
-            parse_error: None,
+            normalize: TokenResponse::rfc6749,
         }
     }
 

@@ -1,6 +1,6 @@
 //! A token endpoint: requests made by the `oauth2` crate, sent by our transport.
 
-use std::{borrow::Cow, cell::RefCell, fmt};
+use std::{borrow::Cow, cell::RefCell};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -17,7 +17,7 @@ use super::{
 use crate::{
     Context, Secret,
     http::{Answer, Limits, Phase, TransportError},
-    token::{Endpoint, Verdict},
+    token::{Endpoint, TokenOutcome},
 };
 
 /// Token answers are a few kilobytes; whatever is larger is a proxy's page.
@@ -54,8 +54,8 @@ impl Endpoint for TokenEndpoint {
         self.send(ctx, &exchange).await
     }
 
-    fn judge(&self, answer: &Answer) -> Verdict {
-        answer::judge(answer, self.config.millis_above, self.config.parse_error)
+    fn judge(&self, answer: &Answer) -> TokenOutcome {
+        answer::judge(answer, (self.config.normalize)(answer))
     }
 }
 
@@ -149,13 +149,6 @@ impl TokenEndpoint {
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("the request was taken down, not sent")]
 struct TakenDown;
-
-impl fmt::Display for TakenDown {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the request was taken down, not sent")
-    }
-}
-
-impl std::error::Error for TakenDown {}

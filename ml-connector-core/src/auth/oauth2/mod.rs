@@ -6,6 +6,7 @@ mod assertion;
 mod certificate;
 mod config;
 mod endpoint;
+mod response;
 
 use std::sync::Arc;
 
@@ -19,7 +20,8 @@ pub(super) use self::{
 };
 pub use self::{
     assertion::ClientAssertion,
-    config::{ClientAuth, Grant, OAuth2Config, Rotation},
+    config::{ClientAuth, Grant, OAuth2Config},
+    response::{TokenError, TokenErrorKind, TokenResponse},
 };
 use super::{Authenticator, Authorization};
 use crate::{

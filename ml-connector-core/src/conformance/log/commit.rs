@@ -9,7 +9,8 @@ use super::{
 use crate::{
     AuditLog, ErrorKind,
     audit::{
-        Appended, Committed, EntryKind, Expected, Lease, NewEntry, Parent, Query, Repeats, State, Transaction,
+        Appended, Committed, EntryKind, EntryState, Expected, Lease, NewEntry, Parent, Query, Repeats,
+        Transaction,
     },
     model::Seq,
 };
@@ -203,5 +204,5 @@ pub async fn a_parent_comes_earlier(log: &dyn AuditLog) {
 pub async fn an_unknown_parent_begins_a_family(log: &dyn AuditLog) {
     let seq = apply(log, append([child_of(Parent::Entry(Seq(4711)), entry(EntryKind::Note))])).await[0];
     let found = read(log, seq).await;
-    assert_eq!((found.parent, found.state), (None, State::Done));
+    assert_eq!((found.parent, found.state), (None, EntryState::Done));
 }

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     AuditLog,
-    audit::{Entry, EntryKind, Index, NewEntry, Outcome, Parent, Query, State, Transaction},
+    audit::{Entry, EntryKind, EntryState, Index, NewEntry, Outcome, Parent, Query, Transaction},
     model::{ConnectionId, Currency, EntityRef, Money, Partition, Seq},
 };
 
@@ -65,7 +65,7 @@ pub async fn an_entry_comes_back_as_it_was_appended(log: &dyn AuditLog) {
     let seq = apply(log, append([new.clone()])).await[0];
     let expected = Entry {
         index,
-        state: State::Done,
+        state: EntryState::Done,
         body: Some(body),
         trace: Some(trace),
         ..Entry::new(seq, new.partition, new.kind, new.connection.clone(), NOON)
@@ -154,11 +154,11 @@ pub async fn every_criterion_narrows(log: &dyn AuditLog) {
         ("signals of an entity", Query::of_kind(EntryKind::Signal).with_entity(first()), &[0]),
         (
             "number and state",
-            Query { number: Some("INV-1".into()), ..query() }.with_state(State::Pending),
+            Query { number: Some("INV-1".into()), ..query() }.with_state(EntryState::Pending),
             &[0],
         ),
         ("receipt and entity", query().with_receipt("message/1").with_entity(first()), &[]),
-        ("receipt and state", query().with_receipt("message/1").with_state(State::Done), &[4]),
+        ("receipt and state", query().with_receipt("message/1").with_state(EntryState::Done), &[4]),
     ];
     for (what, query, expected) in cases {
         let mut expected: Vec<Seq> = expected.iter().map(|position| seqs[*position]).collect();
@@ -177,7 +177,7 @@ pub async fn counting_ends_at_its_cap(log: &dyn AuditLog) {
     let dead = |seq: &Seq| (*seq, Outcome::Dead { error: "gone".into() });
     apply(log, settle(seqs[..5].iter().map(dead))).await;
     let all = query();
-    let dead = query().with_state(State::Dead).with_connection(ConnectionId::from("books"));
+    let dead = query().with_state(EntryState::Dead).with_connection(ConnectionId::from("books"));
     for (query, cap, expected) in [(&all, 3, 3), (&all, 100, 7), (&all, 0, 0), (&dead, 4, 4), (&dead, 9, 5)] {
         assert_eq!(log.count(query, cap).await.expect("it is counted"), expected, "{query:?} up to {cap}");
     }
@@ -202,12 +202,12 @@ pub async fn states_are_told_apart(log: &dyn AuditLog) {
         (6, Outcome::Dropped { reason: error.clone() }),
     ];
     apply(log, settle(outcomes.map(|(position, outcome)| (seqs[position], outcome)))).await;
-    let cases: [(State, &[usize]); 5] = [
-        (State::Pending, &[0, 1, 2]),
-        (State::Parked, &[3]),
-        (State::Done, &[4, 7]),
-        (State::Dead, &[5]),
-        (State::Dropped, &[6]),
+    let cases: [(EntryState, &[usize]); 5] = [
+        (EntryState::Pending, &[0, 1, 2]),
+        (EntryState::Parked, &[3]),
+        (EntryState::Done, &[4, 7]),
+        (EntryState::Dead, &[5]),
+        (EntryState::Dropped, &[6]),
     ];
     for (state, expected) in cases {
         let found = find(log, &query().with_state(state)).await;

@@ -11,8 +11,8 @@ use super::{
 use crate::{
     AuditLog, ErrorKind, Timestamp,
     audit::{
-        Entry, EntryKind, Lease, NewEntry, Outcome, Pending, PendingScope, Query, Recorded, Settlement,
-        State, Transaction,
+        Entry, EntryKind, EntryState, Lease, NewEntry, Outcome, Pending, PendingScope, Query, Recorded,
+        Settlement, Transaction,
     },
     model::{Partition, Seq},
 };
@@ -36,7 +36,7 @@ pub async fn the_work_list_holds_what_is_unsettled(log: &dyn AuditLog) {
     let seqs = apply(log, append([signal(), signal(), signal(), signal()])).await;
     assert_eq!(pending_seqs(log).await, seqs);
     let outcomes = [done(), Outcome::Dead { error: error() }, Outcome::Dropped { reason: error() }];
-    let states = [State::Done, State::Dead, State::Dropped];
+    let states = [EntryState::Done, EntryState::Dead, EntryState::Dropped];
     for ((seq, outcome), state) in seqs.iter().zip(outcomes).zip(states) {
         apply(log, settle([(*seq, outcome)])).await;
         assert_eq!(read(log, *seq).await.state, state);
@@ -89,7 +89,7 @@ pub async fn outcomes_are_kept_in_order(log: &dyn AuditLog) {
     let without = find(log, &Query::default()).await.remove(0);
     assert!(without.outcomes.iter().all(|recorded| recorded.trace.is_none()), "traces come with bodies only");
     assert_eq!(found.outcomes, expected);
-    assert_eq!(found.state, State::Done);
+    assert_eq!(found.state, EntryState::Done);
     assert_eq!(found.receipt(), Some("message/C1/1.2"));
     assert_eq!(found.note(), note.as_ref(), "the latest note counts");
 
@@ -104,7 +104,7 @@ pub async fn an_attempt_is_uncertain_until_another_outcome(log: &dyn AuditLog) {
     apply(log, settle([(seq, Outcome::Begun { attempt: 1, note: None })])).await;
     let begun = only_pending(log).await;
     assert_eq!((begun.attempt, begun.uncertain, begun.due), (1, true, NOON), "it stays due while under way");
-    assert_eq!(read(log, seq).await.state, State::Pending);
+    assert_eq!(read(log, seq).await.state, EntryState::Pending);
     apply(log, settle([(seq, retry(1, NOON + MINUTE, true))])).await;
     assert!(only_pending(log).await.uncertain, "a retry may leave it uncertain");
     apply(log, settle([(seq, retry(2, NOON + MINUTE, false))])).await;
@@ -117,12 +117,12 @@ pub async fn a_parked_entry_waits_for_somebody(log: &dyn AuditLog) {
     let begun = Outcome::Begun { attempt: 2, note: None };
     apply(log, settle([(seq, begun), (seq, Outcome::Parked { error: error() })])).await;
     let parked = only_pending(log).await;
-    assert_eq!(parked.due, Timestamp::MAX, "a parked entry is never due");
+    assert!(parked.is_parked(), "a parked entry is never due, but this one is at {}", parked.due);
     assert_eq!((parked.attempt, parked.uncertain), (2, false), "the attempt had no effect, and counts");
-    assert_eq!(read(log, seq).await.state, State::Parked);
+    assert_eq!(read(log, seq).await.state, EntryState::Parked);
     apply(log, settle([(seq, retry(2, NOON, true))])).await;
     assert_eq!(only_pending(log).await.due, NOON, "it can be made due again");
-    assert_eq!(read(log, seq).await.state, State::Pending);
+    assert_eq!(read(log, seq).await.state, EntryState::Pending);
 }
 
 /// An outcome that comes too late changes nothing.
@@ -158,7 +158,7 @@ fn discarded() -> Outcome {
 }
 
 /// Where an entry stands, and how many outcomes it has.
-async fn standing(log: &dyn AuditLog, seq: Seq) -> (State, bool, usize) {
+async fn standing(log: &dyn AuditLog, seq: Seq) -> (EntryState, bool, usize) {
     let Entry { state, acknowledged, outcomes, .. } = read(log, seq).await;
     (state, acknowledged, outcomes.len())
 }
@@ -170,19 +170,23 @@ pub async fn what_is_parked_or_dead_can_be_acknowledged(log: &dyn AuditLog) {
     apply(log, settle([(seqs[0], parked()), (seqs[1], Outcome::Dead { error: error() })])).await;
     let all = || seqs.iter().map(|seq| (*seq, acknowledged()));
     apply(log, settle(all().chain(all()))).await;
-    assert_eq!(standing(log, seqs[0]).await, (State::Parked, true, 2), "once");
-    assert_eq!(standing(log, seqs[1]).await, (State::Dead, true, 2), "once");
-    assert_eq!(standing(log, seqs[2]).await, (State::Pending, false, 0), "what waits needs nobody");
-    assert_eq!(standing(log, seqs[3]).await, (State::Done, false, 0), "what is done needs nobody");
+    assert_eq!(standing(log, seqs[0]).await, (EntryState::Parked, true, 2), "once");
+    assert_eq!(standing(log, seqs[1]).await, (EntryState::Dead, true, 2), "once");
+    assert_eq!(standing(log, seqs[2]).await, (EntryState::Pending, false, 0), "what waits needs nobody");
+    assert_eq!(standing(log, seqs[3]).await, (EntryState::Done, false, 0), "what is done needs nobody");
     assert_eq!(pending_seqs(log).await, [seqs[0], seqs[2]], "a parked entry stays on the list");
     let known = Query::default().with_acknowledged(true);
     assert_eq!(find_seqs(log, &known).await, seqs[..2]);
-    assert_eq!(find_seqs(log, &known.clone().with_state(State::Dead)).await, seqs[1..2]);
+    assert_eq!(find_seqs(log, &known.clone().with_state(EntryState::Dead)).await, seqs[1..2]);
 
     apply(log, settle([(seqs[0], Outcome::Begun { attempt: 1, note: None }), (seqs[0], parked())])).await;
-    assert_eq!(standing(log, seqs[0]).await, (State::Parked, true, 4), "an attempt in vain is no news");
+    assert_eq!(standing(log, seqs[0]).await, (EntryState::Parked, true, 4), "an attempt in vain is no news");
     apply(log, settle([(seqs[0], retry(1, NOON, false))])).await;
-    assert_eq!(standing(log, seqs[0]).await, (State::Pending, false, 5), "once it is due it is forgotten");
+    assert_eq!(
+        standing(log, seqs[0]).await,
+        (EntryState::Pending, false, 5),
+        "once it is due it is forgotten"
+    );
     apply(log, settle([(seqs[0], parked())])).await;
     assert_eq!(find_seqs(log, &Query::default().with_acknowledged(false)).await, [seqs[0]]);
 }
@@ -192,19 +196,19 @@ pub async fn what_waits_can_be_cancelled(log: &dyn AuditLog) {
     let seqs = apply(log, append([signal(), signal(), signal()])).await;
     apply(log, settle([(seqs[0], Outcome::Parked { error: error() })])).await;
     apply(log, settle(seqs[..2].iter().map(|seq| (*seq, cancelled())))).await;
-    assert_eq!(standing(log, seqs[0]).await, (State::Cancelled, false, 2));
-    assert_eq!(standing(log, seqs[1]).await, (State::Cancelled, false, 1));
+    assert_eq!(standing(log, seqs[0]).await, (EntryState::Cancelled, false, 2));
+    assert_eq!(standing(log, seqs[1]).await, (EntryState::Cancelled, false, 1));
     assert_eq!(read(log, seqs[1]).await.outcomes[0].outcome, cancelled(), "who and why is kept");
     assert_eq!(pending_seqs(log).await, [seqs[2]]);
     for late in [cancelled(), discarded(), acknowledged(), retry(1, NOON, false)] {
         apply(log, settle([(seqs[0], late)])).await;
     }
-    assert_eq!(standing(log, seqs[0]).await, (State::Cancelled, false, 2), "it stays cancelled");
+    assert_eq!(standing(log, seqs[0]).await, (EntryState::Cancelled, false, 2), "it stays cancelled");
     let receipt = Outcome::Done { receipt: Some("message/1".into()) };
     apply(log, settle([(seqs[1], receipt), (seqs[1], done())])).await;
-    assert_eq!(standing(log, seqs[1]).await, (State::Done, false, 2), "what has happened is not denied");
+    assert_eq!(standing(log, seqs[1]).await, (EntryState::Done, false, 2), "what has happened is not denied");
     assert_eq!(find_seqs(log, &Query::default().with_receipt("message/1")).await, [seqs[1]]);
-    assert_eq!(find_seqs(log, &Query::default().with_state(State::Cancelled)).await, [seqs[0]]);
+    assert_eq!(find_seqs(log, &Query::default().with_state(EntryState::Cancelled)).await, [seqs[0]]);
 }
 
 /// And nothing else.
@@ -213,13 +217,17 @@ pub async fn what_is_dead_can_be_discarded(log: &dyn AuditLog) {
     let dead = || Outcome::Dead { error: error() };
     apply(log, settle([(seqs[0], dead()), (seqs[1], dead()), (seqs[1], acknowledged())])).await;
     apply(log, settle(seqs.iter().map(|seq| (*seq, discarded())))).await;
-    assert_eq!(standing(log, seqs[0]).await, (State::Discarded, false, 2));
-    assert_eq!(standing(log, seqs[1]).await, (State::Discarded, false, 3), "also when it was acknowledged");
-    assert_eq!(standing(log, seqs[2]).await, (State::Pending, false, 0), "what waits is cancelled");
+    assert_eq!(standing(log, seqs[0]).await, (EntryState::Discarded, false, 2));
+    assert_eq!(
+        standing(log, seqs[1]).await,
+        (EntryState::Discarded, false, 3),
+        "also when it was acknowledged"
+    );
+    assert_eq!(standing(log, seqs[2]).await, (EntryState::Pending, false, 0), "what waits is cancelled");
     apply(log, settle([(seqs[0], done()), (seqs[0], discarded())])).await;
-    assert_eq!(standing(log, seqs[0]).await, (State::Discarded, false, 2), "it stays discarded");
-    assert_eq!(find_seqs(log, &Query::default().with_state(State::Dead)).await, []);
-    assert_eq!(find_seqs(log, &Query::default().with_state(State::Discarded)).await, seqs[..2]);
+    assert_eq!(standing(log, seqs[0]).await, (EntryState::Discarded, false, 2), "it stays discarded");
+    assert_eq!(find_seqs(log, &Query::default().with_state(EntryState::Dead)).await, []);
+    assert_eq!(find_seqs(log, &Query::default().with_state(EntryState::Discarded)).await, seqs[..2]);
 }
 
 /// In the transaction that appends the other. What was not dead stays as it was.
@@ -233,16 +241,16 @@ pub async fn a_replayed_entry_is_not_dead_and_names_its_replay(log: &dyn AuditLo
         apply(log, append([again(seqs[0]), again(seqs[1]), again(seqs[2]), again(Seq(4711))])).await;
     for (seq, replay) in seqs[..2].iter().zip(&replays) {
         let found = read(log, *seq).await;
-        assert_eq!((found.state, found.acknowledged), (State::Replayed, false));
+        assert_eq!((found.state, found.acknowledged), (EntryState::Replayed, false));
         assert_eq!(found.replayed_by(), Some(*replay));
     }
-    assert_eq!(standing(log, seqs[2]).await, (State::Done, false, 1), "what was done needs no replay");
-    assert_eq!(find_seqs(log, &Query::default().with_state(State::Dead)).await, []);
-    assert_eq!(find_seqs(log, &Query::default().with_state(State::Replayed)).await, seqs[..2]);
+    assert_eq!(standing(log, seqs[2]).await, (EntryState::Done, false, 1), "what was done needs no replay");
+    assert_eq!(find_seqs(log, &Query::default().with_state(EntryState::Dead)).await, []);
+    assert_eq!(find_seqs(log, &Query::default().with_state(EntryState::Replayed)).await, seqs[..2]);
     apply(log, append([again(seqs[0])])).await;
     assert_eq!(read(log, seqs[0]).await.replayed_by(), Some(replays[0]), "the first replay stands for it");
     apply(log, settle([(replays[0], dead())])).await;
-    assert_eq!(find_seqs(log, &Query::default().with_state(State::Dead)).await, [replays[0]]);
+    assert_eq!(find_seqs(log, &Query::default().with_state(EntryState::Dead)).await, [replays[0]]);
 }
 
 /// Nothing is left to do for it, so nothing can become of it.
@@ -251,7 +259,7 @@ pub async fn an_entry_without_lane_is_done(log: &dyn AuditLog) {
     assert_eq!(pending_seqs(log).await, []);
     apply(log, settle([(seq, Outcome::Dead { error: error() })])).await;
     let found = read(log, seq).await;
-    assert_eq!((found.state, found.outcomes), (State::Done, vec![]));
+    assert_eq!((found.state, found.outcomes), (EntryState::Done, vec![]));
 }
 
 /// `after` and `limit` walk through the list without holes or repetitions.

@@ -14,7 +14,7 @@ use super::{
     wire::{Lab, tidy},
 };
 use crate::{
-    Clock, Context, HttpTransport, Notes, Result, Sink,
+    AttemptNotes, Clock, Context, HttpTransport, Result, Sink,
     model::{Change, Delivery, DeliveryId, Destination, Event, Lookup, Receipt, Record, Seq},
     rate::Admission,
     sleep_until,
@@ -142,7 +142,7 @@ impl SinkUnderTest {
 struct Kept;
 
 #[async_trait]
-impl Notes for Kept {
+impl AttemptNotes for Kept {
     async fn keep(&self, _: &[Seq], _: Bytes) -> Result<()> {
         Ok(())
     }

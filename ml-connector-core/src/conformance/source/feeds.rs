@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::SourceUnderTest;
 use crate::{
-    Context, ErrorKind, Result, Source,
+    Context, ErrorKind, PollRequest, Result, Source,
     conformance::wire::{Fault, cuts, polled_at_most, tidy},
     model::{EntityRef, Page, PollMode, Subject},
 };
@@ -17,7 +17,7 @@ const MAX_PAGES: usize = 1000;
 /// Instead of a page without anything in it.
 pub async fn an_unknown_feed_is_unsupported(source: &SourceUnderTest) {
     let lab = source.lab().await;
-    let page = (source.connect)().poll(&lab.ctx(), "no-such-feed", PollMode::Live, None).await;
+    let page = (source.connect)().poll(&lab.ctx(), PollRequest::new("no-such-feed", PollMode::Live)).await;
     assert_eq!(page.map(drop).map_err(|error| error.kind()), Err(ErrorKind::Unsupported));
 }
 
@@ -91,7 +91,7 @@ async fn page(
     feed: &str,
     checkpoint: Option<&Bytes>,
 ) -> Result<Page> {
-    let page = connected.poll(ctx, feed, PollMode::Baseline, checkpoint).await;
+    let page = connected.poll(ctx, PollRequest::new(feed, PollMode::Baseline).checkpoint(checkpoint)).await;
     page.map_err(|error| tidy(error, &source.secrets))
 }
 

@@ -14,7 +14,7 @@ use super::{
     wire::{Lab, tidy},
 };
 use crate::{
-    Clock, Context, HttpTransport, Result, Source,
+    Clock, Context, HttpTransport, ReceiveRequest, Result, Source,
     model::{AccountKey, EntityRef, Intake, Observation, Resolution, Signal},
 };
 
@@ -94,7 +94,7 @@ impl SourceUnderTest {
     }
 
     fn receive(&self, request: &Request<Bytes>) -> Result<Intake> {
-        let received = (self.connect)().receive(request, None, self.clock.now());
+        let received = (self.connect)().receive(ReceiveRequest::new(request, self.clock.now()));
         received.map_err(|error| tidy(error, &self.secrets))
     }
 

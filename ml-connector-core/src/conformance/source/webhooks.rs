@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request};
 
 use super::SourceUnderTest;
-use crate::{Error, ErrorKind, model::Subject};
+use crate::{Error, ErrorKind, ReceiveRequest, model::Subject};
 
 /// At most so many places of a request are changed, spread evenly.
 const PLACES: usize = 64;
@@ -84,7 +84,7 @@ pub async fn a_webhook_that_was_changed_is_refused(source: &SourceUnderTest) {
 /// On both sides of the tolerance; where the vendor signs no time, the time makes no difference.
 pub async fn a_webhook_signed_long_ago_or_ahead_is_refused(source: &SourceUnderTest) {
     let now = source.clock.now();
-    let at = |now| (source.connect)().receive(&source.webhook.request, None, now);
+    let at = |now| (source.connect)().receive(ReceiveRequest::new(&source.webhook.request, now));
     let Some(tolerance) = source.webhook.tolerance else {
         let day = std::time::Duration::from_secs(86_400);
         for then in [now - day, now + day] {

@@ -11,8 +11,8 @@ use async_trait::async_trait;
 use crate::{
     AuditLog, Error, ErrorKind, Result, Timestamp,
     audit::{
-        Appended, Backlog, Committed, DocKey, Document, DocumentWrite, Entry, Expected, Index, Lease,
-        LeaseRequest, MemoryLog, NewEntry, Outcome, Parent, Pending, PendingScope, Query, Settlement, State,
+        Appended, Backlog, Committed, DocKey, Document, DocumentWrite, Entry, EntryState, Expected, Index,
+        Lease, LeaseRequest, MemoryLog, NewEntry, Outcome, Parent, Pending, PendingScope, Query, Settlement,
         Transaction,
     },
     model::{DedupeKey, Partition, Seq},
@@ -416,7 +416,7 @@ impl Mutant {
                 let mut transaction = transaction;
                 transaction.settle.retain(|settlement| {
                     let of = found.iter().find(|entry| entry.seq == settlement.seq);
-                    of.is_none_or(|entry| entry.state != State::Cancelled)
+                    of.is_none_or(|entry| entry.state != EntryState::Cancelled)
                 });
                 Ok(self.inner.commit(vec![transaction], now).await?.remove(0))
             }

@@ -18,7 +18,7 @@ pub use state::{FeedProgress, RunProgress, StoppedSweep};
 use self::state::FeedState;
 use super::{Connector, Shared, intake::signal_entry, registry::SourceSlot, stored::StoredSignal};
 use crate::{
-    Error, ErrorKind, Feed, Result, Timestamp,
+    Error, ErrorKind, FeedInfo, Result, Timestamp,
     audit::{NewEntry, Outcome, Parent, Query, Transaction},
     model::{ConnectionId, DedupeKey, Seq, Signal},
 };
@@ -169,7 +169,7 @@ pub(super) async fn backfill_read(
     Ok(BackfillRead { rows: run.map(|run| run.rows), ended, given_up })
 }
 
-fn offers(feeds: &[Feed], name: &str) -> bool {
+fn offers(feeds: &[FeedInfo], name: &str) -> bool {
     feeds.iter().any(|feed| feed.name == name)
 }
 

@@ -21,7 +21,7 @@ use super::{
     sweep,
 };
 use crate::{
-    Error, ErrorKind, Feed, Result, Scope, Timestamp,
+    Error, ErrorKind, FeedInfo, PollRequest, Result, Scope, Timestamp,
     audit::{Committed, DocumentWrite, EntryKind, Expected, Lease, Outcome, Parent, Settlement, Transaction},
     model::{Change, EntityRef, Event, Origin, Page, PollMode, Seq, Signal, Subject},
 };
@@ -72,7 +72,7 @@ pub(in crate::engine) async fn step(
         _ => None,
     };
     let ctx = shared.context.within(shared.settings.call);
-    let poll = slot.source.poll(&ctx, feed, turn.mode, checkpoint.as_ref());
+    let poll = slot.source.poll(&ctx, PollRequest::new(feed, turn.mode).checkpoint(checkpoint.as_ref()));
     match foreign::call(shared.settings.call, "the page did not come in time", poll).await {
         Ok(page) if page.more && checkpoint.as_ref() == Some(&page.checkpoint) => {
             let error = Error::new(ErrorKind::InvalidResponse, "a page of the feed leads to itself")
@@ -323,7 +323,7 @@ impl<'a> Turn<'a> {
         transaction: &mut Transaction,
     ) -> Result<()> {
         let info = self.slot.source.info();
-        let (series, feeds): (_, &[Feed]) = match ask(&settled.signal) {
+        let (series, feeds): (_, &[FeedInfo]) = match ask(&settled.signal) {
             Some(Ask::Read(n)) if n == state.read => (Series::Read, &info.feeds),
             Some(Ask::Sweep(n)) if n == state.sweep => (Series::Sweep, &info.sweeps),
             _ => return Ok(()),

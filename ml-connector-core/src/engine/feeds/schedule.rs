@@ -9,7 +9,7 @@ use super::{
     state::{FeedState, RunId},
 };
 use crate::{
-    Feed, Result, Timestamp,
+    FeedInfo, Result, Timestamp,
     audit::{Appended, Committed, DocumentWrite, Expected, NewEntry, Query, Transaction},
     model::{LaneKey, Seq},
 };
@@ -38,7 +38,7 @@ pub(in crate::engine) async fn ensure(shared: &Shared, slot: &Arc<SourceSlot>) -
     Ok(())
 }
 
-async fn ensure_series(shared: &Shared, slot: &SourceSlot, series: Series, feed: &Feed) -> Result<()> {
+async fn ensure_series(shared: &Shared, slot: &SourceSlot, series: Series, feed: &FeedInfo) -> Result<()> {
     let key = FeedState::key(slot, feed.name);
     let document = shared.log.documents(std::slice::from_ref(&key)).await?.pop().flatten();
     let (expected, mut state) = FeedState::read(document)?;
@@ -63,7 +63,7 @@ async fn ensure_series(shared: &Shared, slot: &SourceSlot, series: Series, feed:
 }
 
 /// Nobody goes on with a backfill whose entry is settled. Where it ended well, its run was removed with that.
-async fn forget_dead_backfills(shared: &Shared, slot: &SourceSlot, feed: &Feed) -> Result<()> {
+async fn forget_dead_backfills(shared: &Shared, slot: &SourceSlot, feed: &FeedInfo) -> Result<()> {
     let key = FeedState::key(slot, feed.name);
     let document = shared.log.documents(std::slice::from_ref(&key)).await?.pop().flatten();
     let (expected, mut state) = FeedState::read(document)?;
@@ -91,7 +91,7 @@ impl Series {
     pub(super) fn next(
         self,
         slot: &SourceSlot,
-        feed: &Feed,
+        feed: &FeedInfo,
         state: &FeedState,
         now: Timestamp,
     ) -> Result<Option<NewEntry>> {

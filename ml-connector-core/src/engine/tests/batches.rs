@@ -8,9 +8,9 @@ use vendor::webhook;
 
 use super::*;
 use crate::{
-    Clock, Context, Effect, Error, ErrorKind, Notes, Result, Retry, Scope, Sink, SinkInfo,
-    audit::State,
-    model::{Delivery, LaneKey, Lookup, Plan, Receipt, Status},
+    AttemptNotes, Clock, Context, Effect, Error, ErrorKind, Result, Retry, Scope, Sink, SinkInfo,
+    audit::EntryState,
+    model::{Delivery, DeliveryPlan, LaneKey, Lookup, Receipt, Status},
 };
 
 /// A table that takes many rows in one statement, or none.
@@ -59,14 +59,19 @@ impl Sink for TableSink {
         &self.info
     }
 
-    fn plan(&self, delivery: &Delivery) -> Result<Plan> {
+    fn plan(&self, delivery: &Delivery) -> Result<DeliveryPlan> {
         if number(delivery) == 404 {
             return Err(Error::new(ErrorKind::InvalidRequest, "the table cannot hold it"));
         }
-        Ok(Plan { lane: LaneKey::from("table"), costs: Vec::new() })
+        Ok(DeliveryPlan::new(LaneKey::from("table")))
     }
 
-    async fn deliver(&self, ctx: &Context, batch: &[Delivery], notes: &dyn Notes) -> Vec<Result<Receipt>> {
+    async fn deliver(
+        &self,
+        ctx: &Context,
+        batch: &[Delivery],
+        notes: &dyn AttemptNotes,
+    ) -> Vec<Result<Receipt>> {
         let ids: Vec<u64> = batch.iter().map(number).collect();
         self.table.tried.lock().unwrap().push((ids.clone(), ctx.now()));
         if self.notes {
@@ -160,7 +165,7 @@ impl Office {
     async fn states(&self) -> (usize, usize, usize) {
         let entries = self.world.entries(EntryKind::Delivery).await;
         let count = |state| entries.iter().filter(|entry| entry.state == state).count();
-        (count(State::Done), count(State::Dead), count(State::Pending))
+        (count(EntryState::Done), count(EntryState::Dead), count(EntryState::Pending))
     }
 }
 
@@ -222,7 +227,7 @@ async fn one_bad_member_is_found_in_halves_and_does_not_sink_the_rest() {
         assert_eq!(office.states().await, (7, 1, 0), "{bad}");
         assert!(office.table.sizes().len() <= 12, "{bad}: {:?}", office.table.sizes());
         let entries = office.world.entries(EntryKind::Delivery).await;
-        let dead = entries.iter().find(|entry| entry.state == State::Dead).unwrap();
+        let dead = entries.iter().find(|entry| entry.state == EntryState::Dead).unwrap();
         assert_eq!(dead.index.entity.as_ref().unwrap().id.parse(), Ok(bad));
         assert!(dead.has_error("split"), "the audit says why it was tried more than once");
     }
@@ -332,11 +337,11 @@ impl Sink for MissingTable {
         &self.info
     }
 
-    fn plan(&self, _: &Delivery) -> Result<Plan> {
-        Ok(Plan { lane: LaneKey::from("table"), costs: Vec::new() })
+    fn plan(&self, _: &Delivery) -> Result<DeliveryPlan> {
+        Ok(DeliveryPlan::new(LaneKey::from("table")))
     }
 
-    async fn deliver(&self, _: &Context, batch: &[Delivery], _: &dyn Notes) -> Vec<Result<Receipt>> {
+    async fn deliver(&self, _: &Context, batch: &[Delivery], _: &dyn AttemptNotes) -> Vec<Result<Receipt>> {
         let mut tried = self.tried.lock().unwrap();
         tried.push(batch.len());
         let missing = || {

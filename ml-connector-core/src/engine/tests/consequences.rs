@@ -3,16 +3,16 @@
 use std::sync::Mutex;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use vendor::{Fault, webhook};
 
 use super::*;
 use crate::{
-    Context, Effect, Error, ErrorKind, Notes, Result, Retry, Scope, Sink, SinkInfo, Source, SourceInfo,
+    AttemptNotes, Context, Effect, Error, ErrorKind, PollRequest, ReceiveRequest, Result, Retry, Scope, Sink,
+    SinkInfo, Source, SourceInfo, UpkeepRequest,
     model::{
-        ConnectionId, Delivery, Ended, EntityRef, Event, Fate, Intake, LaneKey, Lookup, Observation,
-        Observed, Page, Plan, PollMode, Prompt, Raw, Receipt, Record, RecordKind, Resolution, Revision,
-        Signal, Status, Upkeep,
+        ConnectionId, Delivery, DeliveryPlan, Ended, EntityRef, Event, Fate, Intake, LaneKey, Lookup,
+        Observation, Observed, Page, Prompt, Raw, Receipt, Record, RecordKind, Resolution, Revision, Signal,
+        Status, Upkeep,
     },
     snapshot::Snapshot,
 };
@@ -60,11 +60,11 @@ impl Sink for Desk {
         &self.0.sink
     }
 
-    fn plan(&self, _: &Delivery) -> Result<Plan> {
-        Ok(Plan { lane: LaneKey::from("in"), costs: Vec::new() })
+    fn plan(&self, _: &Delivery) -> Result<DeliveryPlan> {
+        Ok(DeliveryPlan::new(LaneKey::from("in")))
     }
 
-    async fn deliver(&self, ctx: &Context, batch: &[Delivery], _: &dyn Notes) -> Vec<Result<Receipt>> {
+    async fn deliver(&self, ctx: &Context, batch: &[Delivery], _: &dyn AttemptNotes) -> Vec<Result<Receipt>> {
         {
             let mut lose = self.0.lose_answers.lock().unwrap();
             if *lose > 0 {
@@ -91,7 +91,7 @@ impl Source for Desk {
         &self.0.source
     }
 
-    fn receive(&self, _: &http::Request<Bytes>, _: Option<&Bytes>, _: Timestamp) -> Result<Intake> {
+    fn receive(&self, _: ReceiveRequest<'_>) -> Result<Intake> {
         Err(Error::new(ErrorKind::SignatureInvalid, "nobody writes to the desk"))
     }
 
@@ -124,12 +124,12 @@ impl Source for Desk {
         Ok(Resolution::Scheduled { seen, later })
     }
 
-    async fn poll(&self, _: &Context, _: &str, _: PollMode, _: Option<&Bytes>) -> Result<Page> {
+    async fn poll(&self, _: &Context, _: PollRequest<'_>) -> Result<Page> {
         Err(Error::new(ErrorKind::Unsupported, "the desk has no feeds"))
     }
 
-    async fn upkeep(&self, ctx: &Context, _: Option<&str>, _: Option<&Bytes>) -> Result<Upkeep> {
-        Ok(Upkeep { state: Bytes::new(), signals: Vec::new(), next: ctx.now() + secs(86_400), problem: None })
+    async fn upkeep(&self, ctx: &Context, _: UpkeepRequest<'_>) -> Result<Upkeep> {
+        Ok(Upkeep::new(ctx.now() + secs(86_400)))
     }
 }
 

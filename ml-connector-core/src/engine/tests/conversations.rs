@@ -5,7 +5,7 @@ use wall::{Fate, Wall, WallSink};
 
 use super::*;
 use crate::{
-    audit::State,
+    audit::EntryState,
     model::{Follow, Status},
     route::Target,
 };
@@ -43,7 +43,7 @@ impl Room {
         }
     }
 
-    async fn states(&self) -> Vec<State> {
+    async fn states(&self) -> Vec<EntryState> {
         self.world.entries(EntryKind::Delivery).await.iter().map(|entry| entry.state).collect()
     }
 }

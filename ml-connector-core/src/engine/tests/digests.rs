@@ -6,7 +6,7 @@ use wall::{Fate, Wall, WallSink};
 use super::*;
 use crate::{
     Clock,
-    audit::State,
+    audit::EntryState,
     engine::Replay,
     model::{Status, Weekday, Zone},
     route::{Digest, Schedule, Target},
@@ -43,7 +43,7 @@ impl Room {
         self.wall.lines().iter().map(Vec::len).collect()
     }
 
-    async fn states(&self) -> Vec<State> {
+    async fn states(&self) -> Vec<EntryState> {
         self.world.entries(EntryKind::Delivery).await.iter().map(|entry| entry.state).collect()
     }
 }
@@ -163,7 +163,7 @@ async fn a_digest_in_doubt_is_looked_up_once_for_all_its_members() {
         assert_eq!(room.sizes(), [4], "{fate:?}");
         assert_eq!(*room.wall.calls.lock().unwrap(), calls, "{fate:?}");
         assert_eq!(room.wall.looked_up.lock().unwrap().len(), 1, "{fate:?}");
-        assert_eq!(room.states().await, [State::Done; 4], "{fate:?}");
+        assert_eq!(room.states().await, [EntryState::Done; 4], "{fate:?}");
     }
 }
 
@@ -174,7 +174,7 @@ async fn a_dead_member_leaves_the_others_told_and_goes_alone_when_it_is_replayed
     room.wall.fates(&[Fate::OneRefused]);
     room.issue(&connector, 10..14, secs(10)).await;
     assert_eq!(room.sizes(), [3]);
-    let dead = Query::of_kind(EntryKind::Delivery).with_state(State::Dead);
+    let dead = Query::of_kind(EntryKind::Delivery).with_state(EntryState::Dead);
     assert_eq!(connector.replay(&Replay::new("again", dead)).await.unwrap().appended, 1);
     room.world.run(&connector, secs(120)).await;
     assert_eq!(room.sizes(), [3, 1]);
@@ -189,7 +189,7 @@ async fn a_digest_that_is_refused_as_a_whole_comes_apart_until_the_culprit_is_al
     room.issue(&connector, 10..14, secs(300)).await;
     assert_eq!(room.wall.lines().concat().len(), 3);
     let states = room.states().await;
-    assert_eq!(states.iter().filter(|state| **state == State::Dead).count(), 1, "{states:?}");
+    assert_eq!(states.iter().filter(|state| **state == EntryState::Dead).count(), 1, "{states:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -5,7 +5,7 @@ use vendor::{Fault, webhook};
 use super::{super::RetryPolicy, *};
 use crate::{
     Effect, Error, ErrorKind, Retry, Scope,
-    audit::State,
+    audit::EntryState,
     model::{Lookup, Status},
     rate::QuotaKey,
 };
@@ -86,7 +86,7 @@ async fn a_lane_that_needs_somebody_is_parked_and_resumes_in_order() {
     tell(&world, &connector, &["1", "2", "3"]).await;
     world.run(&connector, secs(30)).await;
     let states: Vec<_> = world.entries(EntryKind::Delivery).await.iter().map(|entry| entry.state).collect();
-    assert_eq!(states, [State::Parked, State::Pending, State::Pending]);
+    assert_eq!(states, [EntryState::Parked, EntryState::Pending, EntryState::Pending]);
     assert_eq!(world.board.corner("a").len(), 0);
     // Two more probes fail, at 1 and 2 minutes after the one before; the next succeeds.
     world.run(&connector, secs(900)).await;
@@ -106,7 +106,7 @@ async fn a_parked_lane_survives_a_restart_where_nothing_can_be_looked_up() {
         world.run(&world.connector(), secs(30)).await;
     }
     let states: Vec<_> = world.entries(EntryKind::Delivery).await.iter().map(|entry| entry.state).collect();
-    assert_eq!(states, [State::Parked, State::Pending, State::Pending]);
+    assert_eq!(states, [EntryState::Parked, EntryState::Pending, EntryState::Pending]);
     world.run(&world.connector(), secs(900)).await;
     assert_eq!(world.board.corner("a"), ALL);
 }
@@ -211,7 +211,7 @@ async fn a_head_that_keeps_failing_is_dead_after_a_while_and_the_lane_goes_on() 
     tokio::time::sleep(secs(10 * 60)).await;
     assert_eq!(world.board.corner("a"), ["invoice.sent 2"]);
     let states: Vec<_> = world.entries(EntryKind::Delivery).await.iter().map(|entry| entry.state).collect();
-    assert_eq!(states, [State::Dead, State::Done]);
+    assert_eq!(states, [EntryState::Dead, EntryState::Done]);
     stop.send(()).unwrap();
     running.await.unwrap();
 }
@@ -234,7 +234,7 @@ async fn a_host_s_own_retry_policy_bounds_tries_and_time() {
         tell(&world, &connector, &["1"]).await;
         world.run(&connector, secs(600)).await;
         let entry = world.entries(EntryKind::Delivery).await.remove(0);
-        assert_eq!(entry.state, State::Dead);
+        assert_eq!(entry.state, EntryState::Dead);
         let begun = |recorded: &&crate::audit::Recorded| {
             matches!(recorded.outcome, crate::audit::Outcome::Begun { .. })
         };
@@ -400,7 +400,8 @@ async fn a_read_that_fails_is_repeated_and_dead_only_when_it_is_hopeless() {
     tell(&world, &connector, &["2"]).await;
     world.run(&connector, secs(300)).await;
     assert_eq!((world.board.corner("a").len(), connector.stats().dead), (1, 1));
-    let dead = world.entries(EntryKind::Signal).await.into_iter().find(|entry| entry.state == State::Dead);
+    let dead =
+        world.entries(EntryKind::Signal).await.into_iter().find(|entry| entry.state == EntryState::Dead);
     assert!(format!("{dead:?}").contains("not for you"));
 }
 

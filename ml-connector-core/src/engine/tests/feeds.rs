@@ -2,8 +2,8 @@
 
 use super::{super::Connector, *};
 use crate::{
-    Error, ErrorKind, Mode, Retry, Scope,
-    audit::State,
+    Error, ErrorKind, Retry, Scope, SourceMode,
+    audit::EntryState,
     model::{EntityRef, Event, Origin, PollMode, Status},
 };
 
@@ -54,7 +54,7 @@ impl World {
 async fn a_new_connection_learns_what_is_there_without_telling_and_tells_what_happens_then() {
     let world = World::new();
     world.old_invoices();
-    let connector = world.polled(|source| source.polled(Mode::Poll));
+    let connector = world.polled(|source| source.polled(SourceMode::Poll));
     world.run(&connector, secs(60)).await;
     assert_eq!(world.told().await, [""; 0]);
     assert_eq!(world.ledger.pages(PollMode::Baseline), 4, "ten rows, three on a page");
@@ -76,7 +76,7 @@ async fn a_new_connection_learns_what_is_there_without_telling_and_tells_what_ha
 async fn rows_without_details_are_read_one_by_one_and_once() {
     let world = World::new();
     world.old_invoices();
-    let connector = world.polled(|source| source.polled(Mode::Poll).rows_only());
+    let connector = world.polled(|source| source.polled(SourceMode::Poll).rows_only());
     world.run(&connector, secs(60)).await;
     world.change("12", Status::Paid);
     world.run(&connector, QUARTER).await;
@@ -89,7 +89,7 @@ async fn what_comes_by_webhook_during_the_baseline_is_told_once() {
     for first in ["webhook", "baseline"] {
         let world = World::new();
         world.old_invoices();
-        let connector = world.polled(|source| source.polled(Mode::Both));
+        let connector = world.polled(|source| source.polled(SourceMode::Both));
         // The first page does not come for a while.
         let later = Retry::At(world.now() + secs(30));
         let late = || Error::new(ErrorKind::RateLimited, "later").with_retry(later);
@@ -113,7 +113,7 @@ async fn what_comes_by_webhook_during_the_baseline_is_told_once() {
 async fn a_webhook_and_a_poll_of_one_change_make_one_event() {
     let world = World::new();
     world.old_invoices();
-    let connector = world.polled(|source| source.polled(Mode::Both));
+    let connector = world.polled(|source| source.polled(SourceMode::Both));
     world.run(&connector, secs(60)).await;
     world.change("12", Status::Paid);
     connector.receive(vendor::webhook("account:books 12", "good")).await;
@@ -127,12 +127,12 @@ async fn a_run_that_fails_goes_on_with_the_page_that_failed_also_after_a_restart
     let world = World::new();
     world.old_invoices();
     let down = || Error::new(ErrorKind::Unavailable, "down");
-    let connector = world.polled(|source| source.polled(Mode::Poll));
+    let connector = world.polled(|source| source.polled(SourceMode::Poll));
     world.ledger.page_failures.lock().unwrap().push_back(None);
     (0..3).for_each(|_| world.ledger.fail_page(down()));
     world.run(&connector, Duration::from_millis(1500)).await;
     assert!((2..4).contains(&world.ledger.pages(PollMode::Baseline)), "one page, and failures");
-    world.run(&world.polled(|source| source.polled(Mode::Poll)), secs(120)).await;
+    world.run(&world.polled(|source| source.polled(SourceMode::Poll)), secs(120)).await;
     assert_eq!(world.ledger.pages(PollMode::Baseline), 4 + 3);
     let snapshots: Vec<_> = (10..20)
         .map(|id| crate::snapshot::Snapshot::key(&"books".into(), &EntityRef::new("invoice", id.to_string())))
@@ -144,7 +144,7 @@ async fn a_run_that_fails_goes_on_with_the_page_that_failed_also_after_a_restart
 #[tokio::test(start_paused = true)]
 async fn the_schedule_survives_restarts_is_not_doubled_and_is_caught_up_once() {
     let world = World::new();
-    let connector = || world.polled(|source| source.polled(Mode::Poll));
+    let connector = || world.polled(|source| source.polled(SourceMode::Poll));
     world.run(&connector(), secs(60)).await;
     let after = |pages: &mut usize| {
         let now = world.ledger.pages(PollMode::Live);
@@ -161,7 +161,7 @@ async fn the_schedule_survives_restarts_is_not_doubled_and_is_caught_up_once() {
     assert_eq!(after(&mut pages), 1, "after a downtime");
     let waiting = world.entries(EntryKind::Signal).await;
     let reads = waiting.iter().filter(|entry| {
-        entry.state == State::Pending && entry.index.name.as_deref() == Some("invoices.read")
+        entry.state == EntryState::Pending && entry.index.name.as_deref() == Some("invoices.read")
     });
     assert_eq!(reads.count(), 1);
 }
@@ -169,7 +169,7 @@ async fn the_schedule_survives_restarts_is_not_doubled_and_is_caught_up_once() {
 #[tokio::test(start_paused = true)]
 async fn a_feed_that_fails_for_good_is_dead_and_read_again_at_its_next_time() {
     let world = World::new();
-    let connector = world.polled(|source| source.polled(Mode::Poll));
+    let connector = world.polled(|source| source.polled(SourceMode::Poll));
     world.run(&connector, secs(60)).await;
     let wrong = || Error::new(ErrorKind::InvalidRequest, "no such filter");
     (0..3).for_each(|_| world.ledger.fail_page(wrong()));
@@ -177,7 +177,7 @@ async fn a_feed_that_fails_for_good_is_dead_and_read_again_at_its_next_time() {
     world.run(&connector, QUARTER * 3).await;
     assert_eq!(world.told().await, ["invoice.created 99"]);
     let reads = world.entries(EntryKind::Signal).await;
-    assert_eq!(reads.iter().filter(|entry| entry.state == State::Dead).count(), 1);
+    assert_eq!(reads.iter().filter(|entry| entry.state == EntryState::Dead).count(), 1);
     let parked = Error::new(ErrorKind::Unauthenticated, "revoked").with_scope(Scope::Connection);
     world.ledger.fail_page(parked);
     world.change("99", Status::Open);
@@ -193,7 +193,7 @@ async fn the_past_is_told_once_per_record_on_request_and_only_to_who_asks_for_it
         let then = world.now() - DAY * 30;
         world.ledger.put_at("13", Status::PendingApproval, then, then);
         let shape = |source: LedgerSource| {
-            let source = source.polled(Mode::Poll);
+            let source = source.polled(SourceMode::Poll);
             if rows_only { source.rows_only() } else { source }
         };
         let connector = world.polled(shape);
@@ -223,7 +223,7 @@ async fn the_past_is_told_once_per_record_on_request_and_only_to_who_asks_for_it
 async fn what_has_changed_since_the_baseline_is_news_also_when_the_past_is_asked_for() {
     let world = World::new();
     world.old_invoices();
-    let connector = world.polled(|source| source.polled(Mode::Poll).rows_only());
+    let connector = world.polled(|source| source.polled(SourceMode::Poll).rows_only());
     world.run(&connector, secs(60)).await;
     world.change("12", Status::Paid);
     connector.backfill(&"books".into(), "invoices", None).await.unwrap();
@@ -238,7 +238,7 @@ async fn what_has_changed_since_the_baseline_is_news_also_when_the_past_is_asked
 async fn a_change_that_no_stamp_tells_of_is_news_also_when_the_past_is_asked_for() {
     let world = World::new();
     world.ledger.put("12", Status::Open, "2026-06-01");
-    let connector = world.polled(|source| source.polled(Mode::Poll).rows_only());
+    let connector = world.polled(|source| source.polled(SourceMode::Poll).rows_only());
     world.run(&connector, secs(60)).await;
     world.ledger.put("12", Status::Paid, "2026-06-01");
     connector.backfill(&"books".into(), "invoices", None).await.unwrap();
@@ -251,7 +251,7 @@ async fn a_change_that_no_stamp_tells_of_is_news_also_when_the_past_is_asked_for
 async fn a_connection_with_webhooks_alone_has_a_baseline_and_reads_its_gaps() {
     let world = World::new();
     world.old_invoices();
-    let connector = world.polled(|source| source.polled(Mode::Webhook));
+    let connector = world.polled(|source| source.polled(SourceMode::Webhook));
     world.run(&connector, secs(3600)).await;
     assert_eq!((world.ledger.pages(PollMode::Baseline), world.ledger.pages(PollMode::Live)), (4, 1));
     let lost_at = world.now();
@@ -289,7 +289,7 @@ async fn subscriptions_are_looked_after_in_time_and_their_secret_verifies() {
 async fn what_disappears_without_a_word_is_noticed_within_a_day_and_confirmed() {
     let world = World::new();
     world.old_invoices();
-    let connector = world.polled(|source| source.polled(Mode::Both).rows_only());
+    let connector = world.polled(|source| source.polled(SourceMode::Both).rows_only());
     world.run(&connector, secs(60)).await;
     world.change("98", Status::Open);
     world.run(&connector, QUARTER).await;
@@ -309,7 +309,7 @@ async fn what_disappears_without_a_word_is_noticed_within_a_day_and_confirmed() 
 async fn what_a_look_missed_by_mistake_is_looked_for_by_the_next_one() {
     let world = World::new();
     world.old_invoices();
-    let connector = world.polled(|source| source.polled(Mode::Both));
+    let connector = world.polled(|source| source.polled(SourceMode::Both));
     world.run(&connector, secs(60)).await;
     *world.ledger.unlisted.lock().unwrap() = Some("12".to_owned());
     world.run(&connector, DAY).await;
@@ -325,7 +325,7 @@ async fn what_a_look_missed_by_mistake_is_looked_for_by_the_next_one() {
 async fn what_exists_and_is_never_listed_is_not_asked_for_at_every_look() {
     let world = World::new();
     world.old_invoices();
-    let connector = world.polled(|source| source.polled(Mode::Both));
+    let connector = world.polled(|source| source.polled(SourceMode::Both));
     world.run(&connector, secs(60)).await;
     for _ in 0..5 {
         *world.ledger.unlisted.lock().unwrap() = Some("12".to_owned());
@@ -339,7 +339,7 @@ async fn a_look_that_misses_too_much_is_not_believed_and_somebody_is_told() {
     let world = World::new();
     let then = world.now() - DAY * 30;
     (100..200).for_each(|id| world.ledger.put_at(&id.to_string(), Status::Open, then, then));
-    let connector = world.polled(|source| source.polled(Mode::Both));
+    let connector = world.polled(|source| source.polled(SourceMode::Both));
     connector
         .set_routes(vec![
             Route::new("all").to("board", Destination::from("a")),
@@ -365,7 +365,7 @@ async fn a_stopped_sweep_is_shown_until_somebody_confirms_it_and_then_believed_t
         let world = World::new();
         let then = world.now() - DAY * 30;
         (100..300).for_each(|id| world.ledger.put_at(&id.to_string(), Status::Open, then, then));
-        let connector = world.polled(|source| source.polled(Mode::Both));
+        let connector = world.polled(|source| source.polled(SourceMode::Both));
         world.run(&connector, secs(60)).await;
         (100..130).for_each(|id| world.ledger.remove(&id.to_string()));
         world.run(&connector, DAY).await;
@@ -381,7 +381,7 @@ async fn a_stopped_sweep_is_shown_until_somebody_confirms_it_and_then_believed_t
         assert_eq!(connector.confirm_sweep(&"books".into(), "invoices").await.unwrap(), seq, "once");
         // Also when the process ends on the way.
         world.run(&connector, Duration::from_millis(1)).await;
-        world.run(&world.polled(|source| source.polled(Mode::Both)), secs(120)).await;
+        world.run(&world.polled(|source| source.polled(SourceMode::Both)), secs(120)).await;
         let told = world.told().await;
         if more == 0 {
             assert_eq!((told.len(), stopped().await.len()), (30, 0));
@@ -406,11 +406,11 @@ async fn a_threshold_and_a_zone_that_come_later_hold_for_what_is_known_already()
         });
         assert!(record.is_some());
     }
-    let first = world.polled(|source| source.polled(Mode::Both).overdue_after(&[7]));
+    let first = world.polled(|source| source.polled(SourceMode::Both).overdue_after(&[7]));
     world.run(&first, secs(60)).await;
     let later = || {
         world.polled(|source| {
-            source.polled(Mode::Both).overdue_after(&[1, 3, 7, 100]).in_zone("America/New_York")
+            source.polled(SourceMode::Both).overdue_after(&[1, 3, 7, 100]).in_zone("America/New_York")
         })
     };
     world.run(&later(), DAY * 5).await;

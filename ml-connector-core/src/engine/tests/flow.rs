@@ -5,7 +5,7 @@ use http::StatusCode;
 use super::{super::Connector, *};
 use crate::{
     ErrorKind,
-    audit::State,
+    audit::EntryState,
     model::{EntityRef, Seq, Status},
 };
 
@@ -27,7 +27,7 @@ async fn a_webhook_becomes_one_message_however_often_it_comes() {
     let stats = connector.stats();
     assert_eq!((stats.received, stats.unchanged, stats.events, stats.delivered), (3, 1, 1, 1));
     let states: Vec<_> = world.entries(EntryKind::Signal).await.iter().map(|entry| entry.state).collect();
-    assert_eq!(states[0], State::Done);
+    assert_eq!(states[0], EntryState::Done);
 }
 
 #[tokio::test(start_paused = true)]
@@ -247,7 +247,7 @@ async fn every_route_that_matches_delivers_once_and_one_that_cannot_be_planned_i
         assert_eq!(world.board.corner(corner), ["invoice.paid 1"], "{corner}");
     }
     let deliveries = world.entries(EntryKind::Delivery).await;
-    let dead: Vec<_> = deliveries.iter().filter(|entry| entry.state == State::Dead).collect();
+    let dead: Vec<_> = deliveries.iter().filter(|entry| entry.state == EntryState::Dead).collect();
     assert_eq!((deliveries.len(), dead.len()), (5, 1));
     let story = connector.explain(dead[0].seq).await.unwrap().to_string();
     for fact in [

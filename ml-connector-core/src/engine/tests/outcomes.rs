@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     Effect, Error, ErrorKind, Retry, Scope,
-    audit::State,
+    audit::EntryState,
     model::{Origin, Status},
 };
 
@@ -161,7 +161,7 @@ async fn a_replay_sends_again_what_is_dead_and_only_once_per_nonce() {
     world.run(&connector, secs(10)).await;
     assert_eq!(world.board.corner("a"), ["invoice.sent 3"]);
 
-    let dead = || Query::of_kind(EntryKind::Delivery).with_state(State::Dead);
+    let dead = || Query::of_kind(EntryKind::Delivery).with_state(EntryState::Dead);
     let dry = connector.replay(&Replay::new("n1", dead()).dry_run()).await.unwrap();
     assert_eq!((dry.selected, dry.appended), (2, 0));
     let first = connector.replay(&Replay::new("n1", dead())).await.unwrap();
@@ -190,7 +190,7 @@ async fn dead_signals_are_resolved_again_and_events_can_go_elsewhere() {
     }
     tell(&world, &connector, &["1"]).await;
     world.run(&connector, secs(60)).await;
-    let dead = Query::of_kind(EntryKind::Signal).with_state(State::Dead);
+    let dead = Query::of_kind(EntryKind::Signal).with_state(EntryState::Dead);
     assert_eq!(connector.replay(&Replay::new("n", dead)).await.unwrap().appended, 1);
     world.run(&connector, secs(60)).await;
     assert_eq!(world.board.corner("a"), ["invoice.sent 1"]);

@@ -7,10 +7,10 @@ use vendor::webhook;
 
 use super::{super::Connector, *};
 use crate::{
-    Clock, Error, ErrorKind, Mode, Money,
+    Clock, Error, ErrorKind, Money, SourceMode,
     engine::{DryRun, Replay},
     model::{Event, Origin, PollMode, Status},
-    route::{RouteSet, Verdict},
+    route::{RouteMatch, RouteSet},
 };
 
 /// Ten invoices from a month ago, three of them large, three on a page, and a connector that knows them.
@@ -28,7 +28,7 @@ async fn known(world: &World, routes: &[Route]) -> Connector {
 fn polled(world: &World, routes: &[Route]) -> Connector {
     let connector = world.connector_with(routes.to_vec());
     connector.remove(&"books".into());
-    connector.add_source(LedgerSource::new("books", &world.ledger).polled(Mode::Poll)).unwrap();
+    connector.add_source(LedgerSource::new("books", &world.ledger).polled(SourceMode::Poll)).unwrap();
     connector
 }
 
@@ -185,7 +185,7 @@ async fn a_dry_run_shows_what_other_routes_would_have_done_and_sends_nothing() {
         let would: Vec<_> = one.would_go.iter().map(|way| (&*way.route, way.destination.as_str())).collect();
         let paid = one.event.event_type().as_str() == "invoice.paid";
         assert_eq!(would, if paid { vec![("paid", "b")] } else { vec![("rest", "a"), ("rest", "c")] });
-        assert_eq!(one.verdicts[1].1, if paid { Verdict::EarlierRoute } else { Verdict::Matched });
+        assert_eq!(one.verdicts[1].1, if paid { RouteMatch::EarlierRoute } else { RouteMatch::Matched });
         let went: Vec<_> = one.went.iter().map(|way| (&*way.route, way.destination.as_str())).collect();
         assert_eq!(went, [("all", "a")]);
     }

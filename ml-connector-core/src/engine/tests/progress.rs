@@ -8,8 +8,8 @@ use super::{
     *,
 };
 use crate::{
-    Clock, Effect, ErrorKind, Mode, Result, Retry, Scope,
-    audit::State,
+    Clock, Effect, ErrorKind, Result, Retry, Scope, SourceMode,
+    audit::EntryState,
     model::{Seq, Status},
 };
 
@@ -39,7 +39,9 @@ async fn a_backfill_tells_how_far_it_is_also_to_who_comes_back_on_another_host()
     (10..40).for_each(|id| world.ledger.put_at(&id.to_string(), Status::Open, then, then));
     let connector = world.connector();
     connector.remove(&"books".into());
-    connector.add_source(LedgerSource::new("books", &world.ledger).polled(Mode::Poll).rows_only()).unwrap();
+    connector
+        .add_source(LedgerSource::new("books", &world.ledger).polled(SourceMode::Poll).rows_only())
+        .unwrap();
     world.run(&connector, secs(60)).await;
     let feed = connector.progress(&"books".into()).await.unwrap()[0].feed;
     let seq = connector.backfill(&"books".into(), feed, None).await.unwrap();
@@ -53,7 +55,9 @@ async fn a_backfill_tells_how_far_it_is_also_to_who_comes_back_on_another_host()
 
     let second = world.connector();
     second.remove(&"books".into());
-    second.add_source(LedgerSource::new("books", &world.ledger).polled(Mode::Poll).rows_only()).unwrap();
+    second
+        .add_source(LedgerSource::new("books", &world.ledger).polled(SourceMode::Poll).rows_only())
+        .unwrap();
     let (_stop, _running) = start(&second);
     let seen = last(second.watch_backfill(&"books".into(), feed, seq)).await;
     let end = seen.last().unwrap();
@@ -78,7 +82,9 @@ async fn a_backfill_that_is_given_up_ends_its_stream_and_says_why() {
     (10..40).for_each(|id| world.ledger.put_at(&id.to_string(), Status::Open, then, then));
     let connector = world.connector();
     connector.remove(&"books".into());
-    connector.add_source(LedgerSource::new("books", &world.ledger).polled(Mode::Poll).rows_only()).unwrap();
+    connector
+        .add_source(LedgerSource::new("books", &world.ledger).polled(SourceMode::Poll).rows_only())
+        .unwrap();
     world.run(&connector, secs(60)).await;
     let feed = connector.progress(&"books".into()).await.unwrap()[0].feed;
     let seq = connector.backfill(&"books".into(), feed, None).await.unwrap();
@@ -109,7 +115,7 @@ async fn a_replay_tells_how_far_it_is_and_goes_on_after_it_was_dropped() {
     world.run(&connector, secs(60)).await;
     assert_eq!(connector.stats().dead, 20);
 
-    let dead = || Query::of_kind(EntryKind::Delivery).with_state(State::Dead).with_limit(1000);
+    let dead = || Query::of_kind(EntryKind::Delivery).with_state(EntryState::Dead).with_limit(1000);
     world.board.fault(refused(Scope::Entry));
     let mut dropped = connector.watch_replay(Replay::new("monday", dead()));
     let appended = dropped.next().await.unwrap().unwrap();
@@ -179,7 +185,7 @@ async fn health_says_when_feeds_were_read_and_when_subscriptions_are_due() {
     let world = World::new();
     let connector = world.connector();
     connector.remove(&"books".into());
-    connector.add_source(LedgerSource::new("books", &world.ledger).polled(Mode::Both)).unwrap();
+    connector.add_source(LedgerSource::new("books", &world.ledger).polled(SourceMode::Both)).unwrap();
     let before = health(&connector).await.connections.remove(&"books".into()).unwrap();
     assert!(before.feeds.values().all(Option::is_none) && !before.feeds.is_empty());
     assert_eq!((before.subscriptions_due, before.token), (None, None));

@@ -5,8 +5,8 @@ use vendor::webhook;
 
 use super::*;
 use crate::{
-    Context, Notes, Result, Sink, SinkInfo,
-    model::{Delivery, Event, LaneKey, Lookup, Origin, Plan, Receipt, Status},
+    AttemptNotes, Context, Result, Sink, SinkInfo,
+    model::{Delivery, DeliveryPlan, Event, LaneKey, Lookup, Origin, Receipt, Status},
 };
 
 /// Writes into the ledger that the source of the same connection reads.
@@ -30,11 +30,11 @@ impl Sink for Pen {
         &self.info
     }
 
-    fn plan(&self, _: &Delivery) -> Result<Plan> {
-        Ok(Plan { lane: LaneKey::from("pen"), costs: Vec::new() })
+    fn plan(&self, _: &Delivery) -> Result<DeliveryPlan> {
+        Ok(DeliveryPlan::new(LaneKey::from("pen")))
     }
 
-    async fn deliver(&self, ctx: &Context, batch: &[Delivery], _: &dyn Notes) -> Vec<Result<Receipt>> {
+    async fn deliver(&self, ctx: &Context, batch: &[Delivery], _: &dyn AttemptNotes) -> Vec<Result<Receipt>> {
         let record = {
             let mut invoices = self.ledger.invoices.lock().unwrap();
             let record = invoices.get_mut(&*batch[0].event.entity.id).unwrap();

@@ -10,13 +10,13 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use crate::{
-    Context, Effect, Error, ErrorKind, Feed, Mode, Money, Notes, OnUnknown, Repeat, Result, Sink, SinkInfo,
-    Source, SourceInfo, Timestamp,
+    AttemptNotes, Context, Effect, Error, ErrorKind, FeedInfo, Money, OnUnknown, PollRequest, ReceiveRequest,
+    Repeat, Result, Sink, SinkInfo, Source, SourceInfo, SourceMode, Timestamp, UpkeepRequest,
     auth::OAuth2,
     model::{
-        AccountKey, ConnectionId, Date, Delivery, EntityRef, Intake, LaneKey, Lookup, Observation, Observed,
-        Page, Plan, PollMode, Prompt, Receipt, Record, RecordKind, Resolution, Revision, Signal, Status,
-        Upkeep,
+        AccountKey, ConnectionId, Date, Delivery, DeliveryPlan, EntityRef, Intake, LaneKey, Lookup,
+        Observation, Observed, Page, PollMode, Prompt, Receipt, Record, RecordKind, Resolution, Revision,
+        Signal, Status, Upkeep,
     },
     rate::{Cost, Quota},
     snapshot::Snapshot,
@@ -109,9 +109,9 @@ impl LedgerSource {
     }
 
     /// With a feed that is read every quarter of an hour and swept every day.
-    pub(super) fn polled(mut self, mode: Mode) -> Self {
-        self.info.feeds = vec![Feed { name: "invoices", every: Duration::from_secs(900) }];
-        self.info.sweeps = vec![Feed { name: "invoices", every: Duration::from_secs(86_400) }];
+    pub(super) fn polled(mut self, mode: SourceMode) -> Self {
+        self.info.feeds = vec![FeedInfo::new("invoices", Duration::from_secs(900))];
+        self.info.sweeps = vec![FeedInfo::new("invoices", Duration::from_secs(86_400))];
         self.info.mode = mode;
         self
     }
@@ -129,7 +129,7 @@ impl LedgerSource {
     /// With tokens that have to be kept alive, and nothing else to do.
     pub(super) fn idle(mut self, tokens: OAuth2) -> Self {
         self.info.tokens = Some(tokens);
-        self.info.mode = Mode::Poll;
+        self.info.mode = SourceMode::Poll;
         self
     }
 
@@ -170,7 +170,8 @@ impl Source for LedgerSource {
         &self.info
     }
 
-    fn receive(&self, request: &http::Request<Bytes>, state: Option<&Bytes>, _: Timestamp) -> Result<Intake> {
+    fn receive(&self, request: ReceiveRequest<'_>) -> Result<Intake> {
+        let ReceiveRequest { request, state, .. } = request;
         assert_eq!(request.uri(), "/hook?x=1", "the endpoint is stripped, the query is not");
         let wanted = state.filter(|state| !state.is_empty()).map_or(&b"good"[..], |state| state);
         if request.headers().get("proof").is_none_or(|proof| proof.as_bytes() != wanted) {
@@ -205,7 +206,8 @@ impl Source for LedgerSource {
     }
 
     /// The checkpoint is `since newest last-id`: rows changed since, in the order of their ids.
-    async fn poll(&self, ctx: &Context, _: &str, mode: PollMode, checkpoint: Option<&Bytes>) -> Result<Page> {
+    async fn poll(&self, ctx: &Context, request: PollRequest<'_>) -> Result<Page> {
+        let PollRequest { mode, checkpoint, .. } = request;
         self.ledger.pages.lock().unwrap().push(mode);
         if let Some(Some(error)) = self.ledger.page_failures.lock().unwrap().pop_front() {
             return Err(error);
@@ -246,9 +248,9 @@ impl Source for LedgerSource {
         })
     }
 
-    async fn upkeep(&self, ctx: &Context, callback: Option<&str>, _: Option<&Bytes>) -> Result<Upkeep> {
+    async fn upkeep(&self, ctx: &Context, request: UpkeepRequest<'_>) -> Result<Upkeep> {
         let mut subscription = self.ledger.subscription.lock().unwrap();
-        subscription.callbacks.push(callback.map(ToOwned::to_owned));
+        subscription.callbacks.push(request.callback.map(ToOwned::to_owned));
         let lost = subscription.lost_at.take();
         Ok(Upkeep {
             state: subscription.secret.clone().unwrap_or_default().into(),
@@ -327,7 +329,7 @@ impl Sink for BoardSink {
         &self.info
     }
 
-    fn plan(&self, delivery: &Delivery) -> Result<Plan> {
+    fn plan(&self, delivery: &Delivery) -> Result<DeliveryPlan> {
         if delivery.destination.as_str() == "nowhere" {
             return Err(Error::new(ErrorKind::InvalidRequest, "the board has no such corner"));
         }
@@ -335,10 +337,10 @@ impl Sink for BoardSink {
         let quota = self.board.quota.lock().unwrap().unwrap_or(once_a_second);
         let key = crate::rate::QuotaKey::from(format!("board/{}", delivery.destination));
         let lane = LaneKey::from(delivery.destination.as_str());
-        Ok(Plan { lane, costs: vec![Cost::one(key, Arc::from([quota]))] })
+        Ok(DeliveryPlan::new(lane).costs(vec![Cost::one(key, Arc::from([quota]))]))
     }
 
-    async fn deliver(&self, ctx: &Context, batch: &[Delivery], _: &dyn Notes) -> Vec<Result<Receipt>> {
+    async fn deliver(&self, ctx: &Context, batch: &[Delivery], _: &dyn AttemptNotes) -> Vec<Result<Receipt>> {
         let mut results = Vec::new();
         for delivery in batch {
             let fault = self.board.faults.lock().unwrap().pop_front();

@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use crate::{
-    Context, Effect, Error, ErrorKind, Notes, Result, Scope, Sink, SinkInfo, Timestamp,
-    model::{Delivery, Follow, LaneKey, Lookup, Plan, Receipt},
+    AttemptNotes, Context, Effect, Error, ErrorKind, Result, Scope, Sink, SinkInfo, Timestamp,
+    model::{Delivery, DeliveryPlan, Follow, LaneKey, Lookup, Receipt},
 };
 
 /// One note, with what was written below it.
@@ -119,7 +119,7 @@ impl Sink for WallSink {
         &self.info
     }
 
-    fn plan(&self, delivery: &Delivery) -> Result<Plan> {
+    fn plan(&self, delivery: &Delivery) -> Result<DeliveryPlan> {
         if delivery.template.as_deref().is_some_and(|template| template != "short") {
             return Err(Error::new(ErrorKind::ConfigInvalid, "the wall has the template `short` only"));
         }
@@ -127,10 +127,15 @@ impl Sink for WallSink {
             (Some(Follow::Update), Some(root)) => LaneKey::new(format!("update:{}", root.reference)),
             _ => LaneKey::new(delivery.destination.as_str()),
         };
-        Ok(Plan { lane, costs: Vec::new() })
+        Ok(DeliveryPlan::new(lane))
     }
 
-    async fn deliver(&self, ctx: &Context, batch: &[Delivery], notes: &dyn Notes) -> Vec<Result<Receipt>> {
+    async fn deliver(
+        &self,
+        ctx: &Context,
+        batch: &[Delivery],
+        notes: &dyn AttemptNotes,
+    ) -> Vec<Result<Receipt>> {
         assert!(batch.len() == 1 || batch.iter().all(|delivery| delivery.digest));
         *self.wall.calls.lock().unwrap() += 1;
         let seqs: Vec<_> = batch.iter().map(|delivery| delivery.seq).collect();

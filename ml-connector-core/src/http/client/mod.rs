@@ -13,15 +13,12 @@ use tracing::Instrument;
 use url::{Origin, Url};
 
 use super::{
-    Answer, Limits, Phase, TransportError,
+    Answer, Authenticator, Authorization, Limits, Phase, TransportError,
     judge::{judge_answer, judge_failure},
     require_secure,
 };
 use crate::{
-    Context, Effect, Error, ErrorKind, Result, Retry, Scope, Timestamp,
-    auth::{Authenticator, Authorization},
-    clock::sleep_until,
-    rate::Cost,
+    Context, Effect, Error, ErrorKind, Result, Retry, Scope, Timestamp, clock::sleep_until, model::Cost,
 };
 
 /// How often a read is tried within one call. Longer patience is the engine's: it keeps it in the log.

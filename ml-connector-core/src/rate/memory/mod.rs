@@ -39,11 +39,11 @@ use crate::{Error, ErrorKind, Result, Timestamp};
 ///   them. Keys about which nothing is left to know are dropped.
 #[derive(Default)]
 pub struct MemoryRateLimiter {
-    state: Mutex<State>,
+    state: Mutex<Accounts>,
 }
 
 #[derive(Clone)]
-struct State {
+struct Accounts {
     accounts: HashMap<QuotaKey, Account>,
     /// The latest instant ever seen.
     latest: Timestamp,
@@ -64,7 +64,7 @@ impl MemoryRateLimiter {
         Self::default()
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, Accounts> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -90,7 +90,7 @@ impl RateLimiter for MemoryRateLimiter {
     }
 }
 
-impl State {
+impl Accounts {
     fn admit(&mut self, costs: &[Cost], now: Timestamp) -> Admission {
         self.latest = self.latest.max(now);
         let latest = self.latest;
@@ -174,7 +174,7 @@ fn wanted(cost: &Cost, before: &[Cost], quota: Quota) -> u64 {
         + u64::from(cost.leave)
 }
 
-impl Default for State {
+impl Default for Accounts {
     fn default() -> Self {
         Self {
             accounts: HashMap::new(),

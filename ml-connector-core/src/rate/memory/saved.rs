@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::{Quota, QuotaKey, State, TakeOver, account::Account, counter::Counter};
+use super::{Accounts, Quota, QuotaKey, TakeOver, account::Account, counter::Counter};
 use crate::{Error, ErrorKind, Result, Timestamp};
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -36,7 +36,7 @@ enum Counts {
     Errors,
 }
 
-impl State {
+impl Accounts {
     pub(super) fn save(&mut self, at_least: Duration, now: Timestamp) -> Result<Option<Bytes>> {
         let latest = self.latest.max(now);
         let mut saved: Vec<Saved> = Vec::new();

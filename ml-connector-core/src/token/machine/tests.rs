@@ -98,7 +98,7 @@ fn a_request_that_was_never_sent_is_taken_back_from_the_lost_ones() {
 }
 
 /// The chain after the answer to a consent was stored and judged.
-fn consented(blob: &Blob, verdict: Verdict) -> Blob {
+fn consented(blob: &Blob, verdict: TokenOutcome) -> Blob {
     let answer = crate::http::Answer::new(http::Response::new("".into()), at(9));
     let received = Received::of_consent(Uuid::from_u128(9), &answer);
     let (kept, action) = step(blob, &Input::Answered(received.clone()), at(9), &rules());
@@ -113,13 +113,19 @@ fn a_consent_begins_another_chain_and_a_failed_one_changes_nothing() {
     let before = sent(&Blob::new(Some(Secret::from("r0"))), one, at(0));
     let token = |text: &str| Some(Secret::from(text));
     let granted = Granted { access: token("a"), expires_in: None, refresh: token("another-account") };
-    let after = consented(&before, Verdict::Granted(granted.clone()));
+    let after = consented(&before, TokenOutcome::Granted(granted.clone()));
     assert_eq!((after.generation, after.since, after.phase), (1, 1, Phase::Idle));
     assert_eq!(after.refresh, granted.refresh.clone().map(Kept));
     for verdict in [
-        Verdict::Granted(Granted { refresh: None, ..granted }),
-        Verdict::Unreadable,
-        Verdict::Failed { cause: Cause::Refused, code: String::new(), until: None, refresh: None },
+        TokenOutcome::Granted(Granted { refresh: None, ..granted }),
+        TokenOutcome::Unreadable,
+        TokenOutcome::Failed {
+            cause: Cause::Refused,
+            code: String::new(),
+            message: None,
+            until: None,
+            refresh: None,
+        },
     ] {
         assert_eq!(consented(&before, verdict), before);
     }
@@ -143,7 +149,7 @@ fn answers_of_an_earlier_consent_are_not_mixed_in() {
     let received = Received::new(0, one, &answer);
     let (kept, _) = step(&connected.unwrap(), &Input::Answered(received.clone()), at(2), &rules());
     let late = Granted { access: None, expires_in: None, refresh: Some(Secret::from("r1")) };
-    let judged = Input::Judged(received, Verdict::Granted(late));
+    let judged = Input::Judged(received, TokenOutcome::Granted(late));
     let settled = step(&kept.unwrap(), &judged, at(2), &rules()).0.unwrap();
     assert_eq!(settled.refresh.map(|kept| kept.0.expose().to_owned()).as_deref(), Some("other-account"));
     assert!(settled.spare.is_none() && settled.received.is_empty());
@@ -158,7 +164,7 @@ fn refreshed(blob: &Blob, rules: &Rules, granted: Granted) -> Blob {
     let answer = crate::http::Answer::new(http::Response::new("".into()), at(0));
     let received = Received::new(sent.generation, owner, &answer);
     let kept = step(&sent, &Input::Answered(received.clone()), at(0), rules).0.unwrap();
-    step(&kept, &Input::Judged(received, Verdict::Granted(granted)), at(0), rules).0.unwrap()
+    step(&kept, &Input::Judged(received, TokenOutcome::Granted(granted)), at(0), rules).0.unwrap()
 }
 
 fn granted(access: &str, refresh: &str) -> Granted {

@@ -11,13 +11,12 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::Request;
 use ml_connector_core::{
-    Context, Effect, Error, ErrorKind, Notes, Result, Retry, Scope, Sink, SinkInfo, Source, SourceInfo,
-    Timestamp,
+    AttemptNotes, Context, Effect, Error, ErrorKind, PollRequest, ReceiveRequest, Result, Retry, Scope, Sink,
+    SinkInfo, Source, SourceInfo, Timestamp, UpkeepRequest,
     conformance::{sink, source},
     model::{
-        Delivery, DeliveryId, EntityRef, Intake, LaneKey, Lookup, Observed, Page, Plan, PollMode, Prompt,
+        Delivery, DeliveryId, DeliveryPlan, EntityRef, Intake, LaneKey, Lookup, Observed, Page, Prompt,
         Receipt, Resolution, Revision, Signal, Upkeep,
     },
     snapshot::Snapshot,
@@ -146,7 +145,8 @@ impl Source for Mutant {
         Source::info(&self.ledgerly)
     }
 
-    fn receive(&self, request: &Request<Bytes>, state: Option<&Bytes>, now: Timestamp) -> Result<Intake> {
+    fn receive(&self, request: ReceiveRequest<'_>) -> Result<Intake> {
+        let ReceiveRequest { request, state, now, .. } = request;
         let header =
             |name| request.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let changed = || Ok(Intake::accepted(vec![Signal::entity(EntityRef::new("invoice", "inv_2"))]));
@@ -161,22 +161,23 @@ impl Source for Mutant {
                 _ = first.map(|first| single.headers_mut().insert(name, first));
             }
         }
-        let mut intake = match (self.ledgerly.receive(&single, state, now), self.defect) {
-            (Err(error), Some(AcceptsForgeries)) if error.kind() == ErrorKind::SignatureInvalid => {
-                return changed();
-            }
-            (Err(error), Some(AcceptsGarbage)) if error.kind() == ErrorKind::InvalidRequest => {
-                return changed();
-            }
-            (Err(error), Some(CallsForgeriesInvalid)) => {
-                return Err(Error::new(ErrorKind::InvalidRequest, error.message().to_owned()));
-            }
-            (Err(error), Some(HintsAtTheSignature)) => {
-                let digits = header("x-ledgerly-signature").trim_end_matches(',').to_owned();
-                return Err(error.with_context("expected", digits));
-            }
-            (received, _) => received?,
-        };
+        let mut intake =
+            match (self.ledgerly.receive(ReceiveRequest::new(&single, now).state(state)), self.defect) {
+                (Err(error), Some(AcceptsForgeries)) if error.kind() == ErrorKind::SignatureInvalid => {
+                    return changed();
+                }
+                (Err(error), Some(AcceptsGarbage)) if error.kind() == ErrorKind::InvalidRequest => {
+                    return changed();
+                }
+                (Err(error), Some(CallsForgeriesInvalid)) => {
+                    return Err(Error::new(ErrorKind::InvalidRequest, error.message().to_owned()));
+                }
+                (Err(error), Some(HintsAtTheSignature)) => {
+                    let digits = header("x-ledgerly-signature").trim_end_matches(',').to_owned();
+                    return Err(error.with_context("expected", digits));
+                }
+                (received, _) => received?,
+            };
         for signal in &mut intake.signals {
             if self.has(NamesNoAccount) {
                 signal.account = None;
@@ -234,15 +235,11 @@ impl Source for Mutant {
         Ok(Resolution::Observed(seen))
     }
 
-    async fn poll(
-        &self,
-        ctx: &Context,
-        feed: &str,
-        mode: PollMode,
-        checkpoint: Option<&Bytes>,
-    ) -> Result<Page> {
-        let feed = if self.has(KnowsEveryFeed) { "invoices" } else { feed };
-        let mut page = self.ledgerly.poll(ctx, feed, mode, checkpoint).await?;
+    async fn poll(&self, ctx: &Context, mut request: PollRequest<'_>) -> Result<Page> {
+        if self.has(KnowsEveryFeed) {
+            request.feed = "invoices";
+        }
+        let mut page = self.ledgerly.poll(ctx, request).await?;
         if self.has(NeverEndsAFeed) {
             (page.more, page.checkpoint) = (true, Bytes::from_static(b"inv_1"));
         }
@@ -252,8 +249,8 @@ impl Source for Mutant {
         Ok(page)
     }
 
-    async fn upkeep(&self, ctx: &Context, callback: Option<&str>, state: Option<&Bytes>) -> Result<Upkeep> {
-        self.ledgerly.upkeep(ctx, callback, state).await
+    async fn upkeep(&self, ctx: &Context, request: UpkeepRequest<'_>) -> Result<Upkeep> {
+        self.ledgerly.upkeep(ctx, request).await
     }
 }
 
@@ -263,18 +260,24 @@ impl Sink for Mutant {
         Sink::info(&self.ledgerly)
     }
 
-    fn plan(&self, delivery: &Delivery) -> Result<Plan> {
+    fn plan(&self, delivery: &Delivery) -> Result<DeliveryPlan> {
         let plan = self.ledgerly.plan(delivery)?;
         static LANES: AtomicU64 = AtomicU64::new(0);
         Ok(match self.defect {
             Some(ShufflesLanes) => {
-                Plan { lane: LaneKey::new(LANES.fetch_add(1, Ordering::Relaxed).to_string()), ..plan }
+                DeliveryPlan::new(LaneKey::new(LANES.fetch_add(1, Ordering::Relaxed).to_string()))
+                    .costs(plan.costs)
             }
             _ => plan,
         })
     }
 
-    async fn deliver(&self, ctx: &Context, batch: &[Delivery], notes: &dyn Notes) -> Vec<Result<Receipt>> {
+    async fn deliver(
+        &self,
+        ctx: &Context,
+        batch: &[Delivery],
+        notes: &dyn AttemptNotes,
+    ) -> Vec<Result<Receipt>> {
         self.count();
         let mut batch = batch.to_vec();
         if self.has(MarksEachAttempt) {

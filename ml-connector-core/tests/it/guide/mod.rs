@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use ml_connector_core::{
     AuditLog, Clock, Connector, HttpTransport, Money, Secret, Timestamp, TokioClock,
-    audit::{EntryKind, MemoryLog, Query, State},
+    audit::{EntryKind, EntryState, MemoryLog, Query},
     conformance::{
         Refusals,
         sink::{self, SinkUnderTest},
@@ -154,5 +154,5 @@ async fn a_webhook_becomes_a_note_at_the_invoice_however_often_it_comes() {
 
     assert_eq!(vendor.notes(), ["invoice.paid (books)"]);
     let deliveries = log.query(&Query::of_kind(EntryKind::Delivery)).await.unwrap();
-    assert_eq!(deliveries.iter().map(|entry| entry.state).collect::<Vec<_>>(), [State::Done]);
+    assert_eq!(deliveries.iter().map(|entry| entry.state).collect::<Vec<_>>(), [EntryState::Done]);
 }

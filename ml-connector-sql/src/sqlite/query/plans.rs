@@ -108,7 +108,7 @@ fn what_one_connection_has_is_read_in_order() {
     check(&books, "entry_connection (connection=? AND kind=?");
     check(&books.clone().with_kind(EntryKind::Event), "entry_connection (connection=? AND kind=?");
     check(
-        &books.with_kind(EntryKind::Event).with_state(State::Done),
+        &books.with_kind(EntryKind::Event).with_state(EntryState::Done),
         "entry_connection (connection=? AND kind=?",
     );
     check(&all().within(["books".into(), "chat".into()]), "entry_connection (connection=? AND kind=?");
@@ -119,30 +119,33 @@ fn what_one_connection_has_is_read_in_order() {
 #[test]
 fn states_are_found_without_reading_the_others() {
     let books = || all().with_connection("books".into());
-    check(&all().with_state(State::Dead), "SEARCH s USING PRIMARY KEY (state=?");
+    check(&all().with_state(EntryState::Dead), "SEARCH s USING PRIMARY KEY (state=?");
     check(
-        &books().with_state(State::Dead),
+        &books().with_state(EntryState::Dead),
         "SEARCH s USING COVERING INDEX settled_dead (connection=? AND kind=?",
     );
     check(
-        &books().with_state(State::Dead).with_kind(EntryKind::Delivery),
+        &books().with_state(EntryState::Dead).with_kind(EntryKind::Delivery),
         "settled_dead (connection=? AND kind=?",
     );
-    check(&books().with_state(State::Dead).with_acknowledged(false), "settled_dead (connection=? AND kind=?");
     check(
-        &of(EntryKind::Delivery).with_state(State::Dead).with_destination("channel:a"),
+        &books().with_state(EntryState::Dead).with_acknowledged(false),
+        "settled_dead (connection=? AND kind=?",
+    );
+    check(
+        &of(EntryKind::Delivery).with_state(EntryState::Dead).with_destination("channel:a"),
         "SEARCH s USING PRIMARY KEY (state=?",
     );
-    check(&all().with_state(State::Done), "SEARCH s USING PRIMARY KEY (state=?");
+    check(&all().with_state(EntryState::Done), "SEARCH s USING PRIMARY KEY (state=?");
     check(
-        &all().with_state(State::Cancelled).with_connection("books".into()),
+        &all().with_state(EntryState::Cancelled).with_connection("books".into()),
         "SEARCH s USING PRIMARY KEY (state=?",
     );
-    check(&all().with_state(State::Parked), "work_parked");
-    check(&books().with_state(State::Parked).with_kind(EntryKind::Delivery), "work_parked");
+    check(&all().with_state(EntryState::Parked), "work_parked");
+    check(&books().with_state(EntryState::Parked).with_kind(EntryKind::Delivery), "work_parked");
     check(&all().with_acknowledged(false), "work_parked");
-    check(&all().with_state(State::Pending), "SEARCH e USING INTEGER PRIMARY KEY");
-    check(&books().with_state(State::Pending), "SEARCH e USING INTEGER PRIMARY KEY");
+    check(&all().with_state(EntryState::Pending), "SEARCH e USING INTEGER PRIMARY KEY");
+    check(&books().with_state(EntryState::Pending), "SEARCH e USING INTEGER PRIMARY KEY");
 }
 
 #[test]
@@ -150,5 +153,5 @@ fn a_time_is_found_by_its_index() {
     let (from, to) = (Timestamp::from_secs(1), Timestamp::from_secs(2));
     check(&all().appended_from(from).appended_before(to), "entry_at (at>? AND at<?)");
     check(&all().appended_from(from), "entry_at (at>? AND at<?)");
-    check(&all().appended_before(to).with_state(State::Pending), "entry_at (at>? AND at<?)");
+    check(&all().appended_before(to).with_state(EntryState::Pending), "entry_at (at>? AND at<?)");
 }

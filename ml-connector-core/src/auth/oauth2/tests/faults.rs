@@ -130,6 +130,45 @@ async fn a_wrong_secret_is_tried_rarely_and_a_changed_one_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_answer_that_nobody_knows_is_an_outage_and_never_ends_a_connection() {
+    let odd = || Reply::Answer(200, r#"{"error":"general_error"}"#);
+    let vendor = Vendor::scripted(vec![odd(); 8]);
+    let store = Arc::new(MemoryTokenStore::new());
+    let (ctx, host) = (context(&vendor, &store), host(config("r0")));
+    let mut pauses = Vec::new();
+    for _ in 0..8 {
+        let error = host.authorize(&ctx).await.unwrap_err();
+        assert_eq!((error.kind(), error.context("code")), (ErrorKind::Unavailable, Some("general_error")));
+        let Retry::At(at) = error.retry() else { panic!("{error}") };
+        pauses.push(at.saturating_since(ctx.now()).as_secs());
+        let seen = crate::token::health(&ctx, &"books".into()).await.unwrap();
+        assert_eq!((seen.failing, seen.code.as_deref()), (Some("unavailable"), Some("general_error")));
+        assert_eq!((seen.not_before, seen.message), (Some(at), None));
+        tokio::time::sleep(at.saturating_since(ctx.now())).await;
+    }
+    assert_eq!(pauses, [30, 60, 120, 240, 480, 900, 900, 900]);
+    assert_eq!(token(&host, &ctx).await, "Bearer a1");
+    assert_eq!(vendor.requests(), 9);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_system_says_of_a_refusal_reaches_the_error_and_the_health() {
+    fn normalize(answer: &crate::http::Answer) -> crate::auth::TokenResponse {
+        let refused = crate::auth::TokenError::refused("bad_code", "check the region, then connect again");
+        crate::auth::TokenResponse::rfc6749(answer).error(refused)
+    }
+    let vendor = Vendor::scripted(vec![Reply::Answer(200, r#"{"error":"bad_code"}"#)]);
+    let store = Arc::new(MemoryTokenStore::new());
+    let ctx = context(&vendor, &store);
+    let error = host(OAuth2Config { normalize, ..config("r0") }).authorize(&ctx).await.unwrap_err();
+    assert_parked(&error, "bad_code");
+    assert!(error.message().ends_with("connected anew: check the region, then connect again"), "{error}");
+    let seen = crate::token::health(&ctx, &"books".into()).await.unwrap();
+    assert_eq!((seen.failing, seen.code.as_deref()), (Some("refused"), Some("bad_code")));
+    assert_eq!(seen.message.as_deref(), Some("check the region, then connect again"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_lost_answer_is_followed_up_as_the_vendor_rotates() {
     for (rotation, accepts_previous, rotates, saved) in [
         (Rotation::None, false, false, true),

@@ -17,7 +17,7 @@ use self::vendor::Vendor;
 use super::*;
 use crate::{
     RateLimiter, TokenStore,
-    auth::{ClientAuth, Grant},
+    auth::{ClientAuth, Grant, Rotation},
     clock::TokioClock,
     rate::{Admission, Cost, Feedback, Permit, QuotaKey, TakeOver},
     token::MemoryTokenStore,

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use ml_connector_core::{
-    Error, ErrorKind, Feed, Result, Secret, SinkInfo, SourceInfo,
+    Error, ErrorKind, FeedInfo, Result, Secret, SinkInfo, SourceInfo,
     auth::{Grant, OAuth2, OAuth2Config},
     model::{AccountKey, ConnectionId},
     token::TokenKey,
@@ -81,7 +81,7 @@ impl Builder {
         let mut source = SourceInfo::new(connection.clone(), SYSTEM);
         source.endpoint = SYSTEM.into(); // one webhook URL for all accounts of an app
         source.accounts = vec![AccountKey::new(format!("account:{account}"))];
-        source.feeds = vec![Feed { name: "invoices", every: Duration::from_secs(3600) }];
+        source.feeds = vec![FeedInfo::new("invoices", Duration::from_secs(3600))];
         Ok(Ledgerly {
             source,
             sink: SinkInfo::new(connection, SYSTEM),

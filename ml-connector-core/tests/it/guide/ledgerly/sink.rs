@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use ml_connector_core::{
-    Context, Error, ErrorKind, Notes, Result, Sink, SinkInfo,
-    model::{Delivery, Destination, Lookup, Plan, Receipt},
+    AttemptNotes, Context, Error, ErrorKind, Result, Sink, SinkInfo,
+    model::{Delivery, DeliveryPlan, Destination, Lookup, Receipt},
 };
 
 use super::{Ledgerly, models::Note};
@@ -32,14 +32,14 @@ impl Sink for Ledgerly {
         &self.sink
     }
 
-    fn plan(&self, delivery: &Delivery) -> Result<Plan> {
+    fn plan(&self, delivery: &Delivery) -> Result<DeliveryPlan> {
         if delivery.destination != notes() || &*delivery.event.entity.kind != "invoice" {
             return Err(Error::new(ErrorKind::InvalidRequest, "ledgerly takes notes at invoices only"));
         }
-        Ok(Plan { lane: delivery.event.entity.lane(), costs: vec![self.client.cost().clone()] })
+        Ok(DeliveryPlan::new(delivery.event.entity.lane()).costs(vec![self.client.cost().clone()]))
     }
 
-    async fn deliver(&self, ctx: &Context, batch: &[Delivery], _: &dyn Notes) -> Vec<Result<Receipt>> {
+    async fn deliver(&self, ctx: &Context, batch: &[Delivery], _: &dyn AttemptNotes) -> Vec<Result<Receipt>> {
         let mut results = Vec::with_capacity(batch.len());
         for delivery in batch {
             results.push(self.write(ctx, delivery).await);

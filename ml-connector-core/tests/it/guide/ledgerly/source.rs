@@ -4,12 +4,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::Request;
 use ml_connector_core::{
-    Context, Error, ErrorKind, Result, Source, SourceInfo, Timestamp,
+    Context, Error, ErrorKind, PollRequest, ReceiveRequest, Result, Source, SourceInfo, UpkeepRequest,
     model::{
-        EntityRef, Intake, Observation, Observed, Page, PollMode, Prompt, Raw, Resolution, Signal, Subject,
-        Upkeep,
+        EntityRef, Intake, Observation, Observed, Page, Prompt, Raw, Resolution, Signal, Subject, Upkeep,
     },
     snapshot::{Snapshot, canonical_revision},
 };
@@ -44,8 +42,8 @@ impl Source for Ledgerly {
         &self.source
     }
 
-    fn receive(&self, request: &Request<Bytes>, _: Option<&Bytes>, now: Timestamp) -> Result<Intake> {
-        Ok(Intake::accepted(vec![self.webhook.decode(request, now)?]))
+    fn receive(&self, request: ReceiveRequest<'_>) -> Result<Intake> {
+        Ok(Intake::accepted(vec![self.webhook.decode(request.request, request.now)?]))
     }
 
     async fn prompt(&self, _: &Context, _: Prompt) -> Result<()> {
@@ -61,23 +59,20 @@ impl Source for Ledgerly {
         Ok(Resolution::Observed(vec![Observation { entity: entity.clone(), read_at, state }]))
     }
 
-    async fn poll(&self, ctx: &Context, feed: &str, _: PollMode, checkpoint: Option<&Bytes>) -> Result<Page> {
-        if feed != "invoices" {
+    async fn poll(&self, ctx: &Context, request: PollRequest<'_>) -> Result<Page> {
+        if request.feed != "invoices" {
             return Err(Error::new(ErrorKind::Unsupported, "ledgerly has no such feed"));
         }
-        let after = checkpoint.and_then(|checkpoint| std::str::from_utf8(checkpoint).ok());
+        let after = request.checkpoint.and_then(|checkpoint| std::str::from_utf8(checkpoint).ok());
         let page = self.client.list_invoices(ctx, after).await?;
         let signal = |id: String| Signal::entity(EntityRef::new("invoice", id));
-        Ok(Page {
-            observations: Vec::new(),
-            signals: page.invoices.into_iter().map(signal).collect(),
-            more: page.next.is_some(),
-            checkpoint: page.next.map(Bytes::from).unwrap_or_default(),
-        })
+        let signals = page.invoices.into_iter().map(signal).collect();
+        let more = page.next.is_some();
+        Ok(Page::new(page.next.map(Bytes::from).unwrap_or_default()).signals(signals).more(more))
     }
 
-    async fn upkeep(&self, ctx: &Context, _: Option<&str>, _: Option<&Bytes>) -> Result<Upkeep> {
+    async fn upkeep(&self, ctx: &Context, _: UpkeepRequest<'_>) -> Result<Upkeep> {
         let next = ctx.now() + Duration::from_secs(86_400); // webhooks are set up by hand
-        Ok(Upkeep { state: Bytes::new(), signals: Vec::new(), next, problem: None })
+        Ok(Upkeep::new(next))
     }
 }

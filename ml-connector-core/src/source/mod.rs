@@ -1,17 +1,19 @@
 //! Where changes come from.
 
+mod request;
+
 use std::{fmt::Debug, time::Duration};
 
 use async_trait::async_trait;
-use bytes::Bytes;
+pub use request::{PollRequest, ReceiveRequest, UpkeepRequest};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Context, Result, Timestamp,
+    Context, Result,
     auth::OAuth2,
     model::{
-        AccountKey, Affinity, ConnectionId, EndpointId, Intake, Page, PollMode, Prompt, Resolution, Signal,
-        Upkeep, Zone,
+        AccountKey, Affinity, ConnectionId, EndpointId, Intake, Page, Prompt, Resolution, Signal, Upkeep,
+        Zone,
     },
     snapshot::Snapshot,
 };
@@ -31,13 +33,13 @@ pub struct SourceInfo {
     /// Connections with the same affinity share quotas or a token chain; one host owns them together.
     pub affinity: Affinity,
     /// What can be polled.
-    pub feeds: Vec<Feed>,
-    /// Feeds that can tell which records exist, by [`PollMode::Sweep`], and how often they are asked: how deletions
+    pub feeds: Vec<FeedInfo>,
+    /// Feeds that can tell which records exist, by [`PollMode::Sweep`](crate::model::PollMode::Sweep), and how often they are asked: how deletions
     /// are noticed that nobody tells about. Less often than the engine's retention: what was told since the last
     /// sweep is looked up in the log.
-    pub sweeps: Vec<Feed>,
+    pub sweeps: Vec<FeedInfo>,
     /// How changes are noticed.
-    pub mode: Mode,
+    pub mode: SourceMode,
     /// How long signals of one record are collected before it is read once for all of them.
     pub coalesce: Duration,
     /// The organisation's time zone: where due dates begin.
@@ -73,7 +75,7 @@ impl SourceInfo {
             affinity: Affinity::from(connection.as_str()),
             feeds: Vec::new(),
             sweeps: Vec::new(),
-            mode: Mode::default(),
+            mode: SourceMode::default(),
             coalesce: Self::COALESCE,
             zone: Zone::UTC,
             overdue_after: Vec::new(),
@@ -89,7 +91,7 @@ impl SourceInfo {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
-pub enum Mode {
+pub enum SourceMode {
     /// By webhook alone: feeds are not read on a schedule.
     Webhook,
     /// By polling alone: webhook subscriptions are not looked after.
@@ -99,7 +101,7 @@ pub enum Mode {
     Both,
 }
 
-impl Mode {
+impl SourceMode {
     /// Whether feeds are read on a schedule.
     #[must_use]
     pub fn polls(self) -> bool {
@@ -115,11 +117,20 @@ impl Mode {
 
 /// Something that can be polled.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Feed {
+#[non_exhaustive]
+pub struct FeedInfo {
     /// Its name within the source.
     pub name: &'static str,
     /// How often it is read by default.
     pub every: Duration,
+}
+
+impl FeedInfo {
+    /// A feed of this name, read so often by default.
+    #[must_use]
+    pub fn new(name: &'static str, every: Duration) -> Self {
+        Self { name, every }
+    }
 }
 
 /// A system that tells about changes: by webhook, by poll, or both. Both lead to the same [`Signal`]s, and
@@ -137,10 +148,8 @@ pub trait Source: Debug + Send + Sync + 'static {
     /// Who this is. Constant.
     fn info(&self) -> &SourceInfo;
 
-    /// Verifies a request and decodes it. Pure: no I/O, no clock but `now`, same answer for the same input.
-    ///
-    /// `request` has the body's bytes as received and the path below the endpoint. `state` is what
-    /// [`upkeep`](Self::upkeep) stored last. Nothing is decoded before it is verified.
+    /// Verifies a webhook and decodes it. Pure: no I/O, no clock but [`now`](ReceiveRequest::now), the same answer for
+    /// the same input. Nothing is decoded before it is verified.
     ///
     /// # Errors
     /// - [`SignatureInvalid`](crate::ErrorKind::SignatureInvalid): not proven to come from the vendor. Nothing
@@ -148,12 +157,7 @@ pub trait Source: Debug + Send + Sync + 'static {
     /// - [`InvalidRequest`](crate::ErrorKind::InvalidRequest): proven, but not understood. The request is
     ///   stored as one rejected entry; the sender gets 400. A source whose vendor drops subscriptions on 4xx
     ///   returns `Ok` with a reply of its own instead.
-    fn receive(
-        &self,
-        request: &http::Request<Bytes>,
-        state: Option<&Bytes>,
-        now: Timestamp,
-    ) -> Result<Intake>;
+    fn receive(&self, request: ReceiveRequest<'_>) -> Result<Intake>;
 
     /// Does work with a deadline of seconds after the answer is safe. Best effort; see [`Prompt`].
     ///
@@ -178,17 +182,11 @@ pub trait Source: Debug + Send + Sync + 'static {
     /// # Errors
     /// [`Unsupported`](crate::ErrorKind::Unsupported) for a feed it does not have; otherwise the same page is
     /// read again later.
-    async fn poll(
-        &self,
-        ctx: &Context,
-        feed: &str,
-        mode: PollMode,
-        checkpoint: Option<&Bytes>,
-    ) -> Result<Page>;
+    async fn poll(&self, ctx: &Context, request: PollRequest<'_>) -> Result<Page>;
 
-    /// Makes the wanted webhook subscriptions exist under `callback`. Idempotent; called on a schedule.
+    /// Makes the wanted webhook subscriptions exist under [`callback`](UpkeepRequest::callback). Idempotent; called on a schedule.
     ///
     /// # Errors
     /// Tried again later; the connection's health tells.
-    async fn upkeep(&self, ctx: &Context, callback: Option<&str>, state: Option<&Bytes>) -> Result<Upkeep>;
+    async fn upkeep(&self, ctx: &Context, request: UpkeepRequest<'_>) -> Result<Upkeep>;
 }
