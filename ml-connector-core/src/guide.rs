@@ -8,21 +8,27 @@
 //!
 //! # Which file holds what
 //!
-//! Every system crate has the same files, so who has read one can work in all.
+//! Every system crate has the same files, so who has read one can work in all. A test compares them.
 //!
 //! | file | question | Ledgerly |
 //! |---|---|---|
 //! | `lib.rs` | what does a host see? | [here](#librs-what-a-host-sees) |
-//! | `config.rs` | what does the vendor need to know of us? | [here](#configrs-settings-checked-once) |
-//! | `client.rs` | which calls are there? | [here](#clientrs-one-method-a-call) |
+//! | `config.rs` | what does the vendor need to know of us? | [here](#configrs-settings-as-plain-data) |
+//! | `builder.rs` | do the settings fit together? | [here](#builderrs-settings-checked-once) |
+//! | `auth.rs` or `auth/` | how are tokens made? | [here](#authrs-how-tokens-are-made) |
+//! | `client/` | which calls are there? | [here](#client-one-method-a-call) |
 //! | `error.rs` | what does an answer mean? | [here](#errorrs-what-an-answer-means) |
-//! | `models/` | what is a record in our words? | [here](#modelsrs-the-vendors-words-in-ours) |
-//! | `webhook.rs` | who says so, and about which record? | [here](#webhookrs-verify-then-decode) |
-//! | `source.rs` | how is the truth read? | [here](#sourcers-read-the-truth) |
-//! | `sink.rs` | how is something written once? | [here](#sinkrs-write-it-once) |
-//! | `auth.rs` | how are tokens made? | in `config.rs`, because standard OAuth 2.0 is enough |
-//! | `docs.md` | which scopes, limits and quirks are there? | not shown |
-//! | `tests/it/` | is it so? | [here](#order-of-work) |
+//! | `models/` | what is a record in our words? | [here](#models-the-vendors-words-in-ours) |
+//! | `webhook/` | who says so, and about which record? | [here](#webhook-verify-then-decode) |
+//! | `source.rs` or `source/` | how is the truth read? | [here](#sourcers-read-the-truth) |
+//! | `sink.rs` or `sink/` | how is something written once? | [here](#sinkrs-write-it-once) |
+//! | `docs.md` | which scopes, limits and quirks are there? | [here](#docsmd-scopes-limits-quirks) |
+//! | `tests/it/` | is it so? | [here](#proven) |
+//!
+//! What a second system needs, too, is in core: [`config`](crate::config), [`decode`](crate::decode),
+//! [`snapshot::revision_of`](crate::snapshot::revision_of), [`rate::Budget`](crate::rate::Budget),
+//! [`webhook::Form`](crate::webhook::Form), [`webhook::look_after`](crate::webhook::look_after) and
+//! [`Remembered`](crate::Remembered).
 //!
 //! # Order of work
 //!
@@ -30,10 +36,10 @@
 //!    Every constant in the crate names its source.
 //! 2. **`error.rs`.** One function judges every answer; a table test lists every documented code. Most of what goes
 //!    wrong in production goes wrong here.
-//! 3. **`models/`** from recorded answers, then **`client.rs`**: small now, because the [pipeline](crate::http) does
+//! 3. **`models/`** from recorded answers, then **`client/`**: small now, because the [pipeline](crate::http) does
 //!    deadlines, tokens, limits and repeats.
-//! 4. **`webhook.rs`** from recorded deliveries, with the toolbox in [`webhook`](crate::webhook).
-//! 5. **`source.rs`, `sink.rs`, `config.rs`**: put together what is there.
+//! 4. **`webhook/`** from recorded deliveries, with the toolbox in [`webhook`](crate::webhook).
+//! 5. **`source.rs`, `sink.rs`, `config.rs`, `builder.rs`**: put together what is there.
 //! 6. **The suite**, from the first day it compiles: [`conformance::source::all`](crate::conformance::source::all)
 //!    and [`conformance::sink::all`](crate::conformance::sink::all) put themselves between the crate and a vendor
 //!    that answers as it should, and let everything go wrong: refused tokens, "too often" in every form, a failure
@@ -49,22 +55,36 @@
 #![doc = include_str!("../tests/it/guide/ledgerly/mod.rs")]
 //! ```
 //!
-//! # `config.rs`: settings, checked once
+//! # `config.rs`: settings as plain data
 //!
-//! Setters cannot fail; `build` checks everything together and names what is missing. Secrets are
-//! [`Secret`](crate::Secret)s. Every address can be replaced, so that tests need no special build.
+//! A host may keep them in a file. Secrets are [`Secret`](crate::Secret)s. Every address can be replaced, so that tests
+//! need no special build.
 //!
 //! ```ignore
 #![doc = include_str!("../tests/it/guide/ledgerly/config.rs")]
 //! ```
 //!
-//! # `client.rs`: one method a call
+//! # `builder.rs`: settings, checked once
+//!
+//! Setters cannot fail; `build` checks everything together and names what is missing.
+//!
+//! ```ignore
+#![doc = include_str!("../tests/it/guide/ledgerly/builder.rs")]
+//! ```
+//!
+//! # `auth.rs`: how tokens are made
+//!
+//! ```ignore
+#![doc = include_str!("../tests/it/guide/ledgerly/auth.rs")]
+//! ```
+//!
+//! # `client/`: one method a call
 //!
 //! A [`Call`](crate::http::Call) is a *read*, which the pipeline may repeat, or a *write*, which it may not. Ids
 //! become path segments through [`Client::url`](crate::http::Client::url), so that none can leave its place.
 //!
 //! ```ignore
-#![doc = include_str!("../tests/it/guide/ledgerly/client.rs")]
+#![doc = include_str!("../tests/it/guide/ledgerly/client/mod.rs")]
 //! ```
 //!
 //! # `error.rs`: what an answer means
@@ -78,29 +98,30 @@
 #![doc = include_str!("../tests/it/guide/ledgerly/error.rs")]
 //! ```
 //!
-//! # `models.rs`: the vendor's words in ours
+//! # `models/`: the vendor's words in ours
 //!
-//! Only the fields that are used. Unknown fields are ignored, unknown values kept; money is read from the vendor's
-//! digits and never passes through a binary fraction. Nothing here has a `Debug` that shows names or amounts.
+//! Only the members that are used. Unknown ones are ignored, unknown values kept, and what cannot be read is left out:
+//! one odd value costs that value, never the record. Money is read from the vendor's digits and never passes through a
+//! binary fraction. Nothing here has a `Debug` that shows names or amounts.
 //!
 //! ```ignore
-#![doc = include_str!("../tests/it/guide/ledgerly/models.rs")]
+#![doc = include_str!("../tests/it/guide/ledgerly/models/mod.rs")]
 //! ```
 //!
-//! # `webhook.rs`: verify, then decode
+//! # `webhook/`: verify, then decode
 //!
 //! Over the bytes as received, and before anything is parsed. What does not prove its sender is
 //! [`SignatureInvalid`](crate::ErrorKind::SignatureInvalid) and leaves no trace; what does and makes no sense is
 //! [`InvalidRequest`](crate::ErrorKind::InvalidRequest) and is kept for somebody to look at.
 //!
 //! ```ignore
-#![doc = include_str!("../tests/it/guide/ledgerly/webhook.rs")]
+#![doc = include_str!("../tests/it/guide/ledgerly/webhook/mod.rs")]
 //! ```
 //!
 //! # `source.rs`: read the truth
 //!
-//! A signal says which record to read, and the read says what is so. The revision is a digest of what was read, less
-//! what changes by itself; what *happened* is not decided here but by the [snapshot step](crate::snapshot), from the
+//! A signal says which record to read, and the read says what is so. The revision is a digest of
+//! what means something to people or money, by an allow-list; what *happened* is not decided here but by the [snapshot step](crate::snapshot), from the
 //! facts in the record.
 //!
 //! ```ignore
@@ -116,6 +137,14 @@
 //!
 //! ```ignore
 #![doc = include_str!("../tests/it/guide/ledgerly/sink.rs")]
+//! ```
+//!
+//! # `docs.md`: scopes, limits, quirks
+//!
+//! Part of the crate's rustdoc. Every quirk names the test that shows it.
+//!
+//! ```markdown
+#![doc = include_str!("../tests/it/guide/ledgerly/docs.md")]
 //! ```
 //!
 //! # Proven

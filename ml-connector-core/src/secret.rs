@@ -3,6 +3,7 @@
 use std::fmt;
 
 use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Deserializer};
 
 /// A secret text: wiped when dropped, never shown by `Debug`, compared in constant time by its users.
 ///
@@ -37,6 +38,20 @@ impl From<&str> for Secret {
 impl From<String> for Secret {
     fn from(text: String) -> Self {
         Self(SecretString::from(text))
+    }
+}
+
+/// Settings hold secrets as plain text.
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        String::deserialize(from).map(Self::from)
+    }
+}
+
+/// No secret: what a setting has until somebody sets it.
+impl Default for Secret {
+    fn default() -> Self {
+        Self::from("")
     }
 }
 

@@ -7,7 +7,10 @@ use std::{
 
 use ml_connector_core::{Error, ErrorKind, Result, model::Destination};
 
-use crate::models::MessageRef;
+use crate::{
+    blocks::{is_conversation, is_user},
+    models::MessageRef,
+};
 
 /// The longest channel name Slack allows.
 const NAME_MAX: usize = 80;
@@ -143,26 +146,6 @@ impl fmt::Debug for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.key())
     }
-}
-
-/// Whether a text is the id of a conversation.
-pub(crate) fn is_conversation(text: &str) -> bool {
-    is_id(text, "CGD", 8)
-}
-
-/// Whether a text is the id of a person.
-pub(crate) fn is_user(text: &str) -> bool {
-    is_id(text, "UW", 2)
-}
-
-/// Slack's ids: a letter that says what it is, then capitals and digits.
-fn is_id(text: &str, kinds: &str, min: usize) -> bool {
-    let mut chars = text.chars();
-    let fits = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit();
-    chars.next().is_some_and(|kind| kinds.contains(kind))
-        && text.len() > min
-        && text.len() <= NAME_MAX
-        && chars.all(fits)
 }
 
 /// Slack's channel names: lower case, no spaces or punctuation but `-` and `_`; other scripts are allowed.

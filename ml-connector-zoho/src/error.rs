@@ -4,12 +4,9 @@ use std::time::Duration;
 
 use http::StatusCode;
 use ml_connector_core::{
-    Effect, Error, ErrorKind, Result, Retry, Scope, Timestamp, error_context,
+    Effect, Error, ErrorKind, Result, Retry, Scope, Timestamp, decode, error_context,
     http::{Answer, error_for_status},
 };
-use serde::Deserialize;
-
-use crate::models::text;
 
 /// The minute's limit. Zoho names no time; the window is a minute long.
 const MINUTE: Duration = Duration::from_secs(60);
@@ -23,14 +20,6 @@ const CONCURRENT: Duration = Duration::from_secs(2);
 /// The code with which the day's quota is used up.
 pub(crate) const DAILY_LIMIT: &str = "45";
 
-#[derive(Default, Deserialize)]
-struct Envelope {
-    #[serde(deserialize_with = "text")]
-    code: String,
-    #[serde(default, deserialize_with = "text")]
-    message: String,
-}
-
 /// Judges an answer of the API. The envelope's code decides, whatever the HTTP status says; the status decides
 /// about codes that are not documented. The message is in the user's language and may quote a record, so it is
 /// neither matched (but for the name of a parameter) nor kept.
@@ -39,9 +28,11 @@ struct Envelope {
 /// For everything that is no success; the numeric code is in the context as [`CODE`](error_context::CODE).
 pub(crate) fn check(answer: &Answer) -> Result<()> {
     let status = answer.status;
-    let Ok(Envelope { code, message }) = serde_json::from_slice(&answer.body) else {
+    let read = decode::body(&answer.body, |envelope| Ok((envelope.text("code"), envelope.text("message"))));
+    let (code, message) = read.map(|read| read.value).unwrap_or_default();
+    if code.is_empty() {
         return Err(without_envelope(answer));
-    };
+    }
     if code == "0" && status.is_success() {
         return Ok(());
     }

@@ -3,6 +3,7 @@
 //! A server process takes Zoho Books webhooks of about 1 kB into a SQLite log; a load process sends them over 64
 //! connections. The comparison is a server that does nothing but read the body, with the same load on the same
 //! machine, in alternating rounds. The engine does not run meanwhile: what is measured is what a vendor waits for.
+//! Ends with one line of `key=value`, the last of them `met`: whether the goals are.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)] // a benchmark stops at anything odd, and reads the clock
 
 use std::{
@@ -24,6 +25,10 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
+
+/// The goals: this many of the webhooks that the bare endpoint takes, and at most so much processor time for each.
+const RATIO_GOAL: f64 = 0.55;
+const CPU_US_GOAL: f64 = 20.0;
 
 const CONNECTIONS: usize = 64;
 const ROUNDS: usize = 7;
@@ -69,12 +74,12 @@ fn compare() {
     let mut ratios: Vec<f64> =
         bare.iter().zip(&ours).map(|(bare, ours)| ours.per_second / bare.per_second).collect();
     let ratio = median(&mut ratios);
+    let cpu_us = of(&ours, |round| round.cpu_us);
     println!(
         "bench=intake webhooks_per_second={per_second:.0} bare_per_second={bare_per_second:.0} ratio={ratio:.2} ratio_best={:.2} \
-         ratio_goal=0.45 ratio_least=0.35 cpu_us={:.1} cpu_us_goal=20 bare_cpu_us={:.1} p50_us={:.0} p99_us={:.0} \
-         bare_p50_us={:.0} bare_p99_us={:.0} group={:.1} fdatasync_p50_us={} fdatasync_p99_us={} connections={CONNECTIONS} load={}",
+         ratio_goal={RATIO_GOAL} cpu_us={cpu_us:.1} cpu_us_goal={CPU_US_GOAL} bare_cpu_us={:.1} p50_us={:.0} p99_us={:.0} \
+         bare_p50_us={:.0} bare_p99_us={:.0} group={:.1} fdatasync_p50_us={} fdatasync_p99_us={} connections={CONNECTIONS} load={} met={}",
         ratios.last().copied().unwrap_or_default(),
-        of(&ours, |round| round.cpu_us),
         of(&bare, |round| round.cpu_us),
         of(&ours, |round| round.p50_us),
         of(&ours, |round| round.p99_us),
@@ -84,6 +89,7 @@ fn compare() {
         percentile(&mut syncs, 0.5).as_micros(),
         percentile(&mut syncs, 0.99).as_micros(),
         load_average(),
+        ratio >= RATIO_GOAL && cpu_us <= CPU_US_GOAL,
     );
 }
 

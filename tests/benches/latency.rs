@@ -1,5 +1,6 @@
 //! How long an idle connector takes from a webhook of Zoho Books to the request to Slack, reading the record on the
-//! way, with signals not collected and vendors that answer at once. Ends with one line of `key=value`.
+//! way, with signals not collected and vendors that answer at once. Ends with one line of `key=value`, the last of them
+//! `met`: whether the goal is.
 #![allow(clippy::disallowed_methods)] // a benchmark reads the system's clock
 #![allow(clippy::unwrap_used)]
 
@@ -25,10 +26,13 @@ use ml_connector_sim::{
     zoho::{Entity, EventKind, NewDocument, WebhookRule},
 };
 use ml_connector_slack::Slack;
+use ml_connector_tests::load_average;
 use ml_connector_zoho::{DataCenter, ZohoBooks};
 
 /// Zoho allows a hundred calls a minute, and a new connection spends some of them: more samples would wait for that.
 const SAMPLES: usize = 80;
+/// The goal for all but one in a hundred, in milliseconds: twice what an idle machine with two cores showed (0.73).
+const P99_MS_GOAL: f64 = 1.5;
 const SECRET: &str = "benchSecret2026";
 
 fn main() {
@@ -37,12 +41,14 @@ fn main() {
     took.sort_unstable();
     let at = |share: usize| took[(took.len() - 1) * share / 100].as_secs_f64() * 1e3;
     println!(
-        "latency samples={} p50_ms={:.2} p99_ms={:.2} max_ms={:.2} target=none profile={}",
+        "bench=latency samples={} p50_ms={:.2} p99_ms={:.2} p99_ms_goal={P99_MS_GOAL} max_ms={:.2} profile={} load={} met={}",
         took.len(),
         at(50),
         at(99),
         at(100),
         if cfg!(debug_assertions) { "debug" } else { "release" },
+        load_average(),
+        at(99) <= P99_MS_GOAL,
     );
 }
 

@@ -1,4 +1,6 @@
 //! The process is killed again and again: nothing that was acknowledged is lost, nothing is done twice.
+//!
+//! `KILL_RANDOM=2000` kills more often.
 
 use std::time::Duration;
 
@@ -9,7 +11,7 @@ use crate::proof::{
     host::FailPoint::{self, AfterCommit, AfterPost, BeforeCommit, BeforePost},
 };
 
-/// How often the process is killed at a moment of chance.
+/// How often the process is killed at a moment of chance unless the environment says otherwise.
 const RANDOM: u64 = 110;
 /// Around how many of its first commits and posts it is killed.
 const COMMITS: u64 = 30;
@@ -73,6 +75,7 @@ fn deaths() -> Vec<Death> {
     let points: [fn(u64) -> FailPoint; 2] = [BeforePost, AfterPost];
     let posts = points.into_iter().flat_map(|point| (1..=POSTS).map(point));
     let mut dice = Dice::new(42);
-    let random = (0..RANDOM).map(|_| Death::After(Duration::from_millis(dice.below(250))));
+    let random = std::env::var("KILL_RANDOM").ok().and_then(|text| text.parse().ok()).unwrap_or(RANDOM);
+    let random = (0..random).map(|_| Death::After(Duration::from_millis(dice.below(250))));
     commits.chain(posts).map(Death::At).chain(random).collect()
 }

@@ -9,11 +9,14 @@ mod durability;
 mod flow;
 #[cfg(unix)]
 mod kill;
+mod links;
 mod outages;
 mod polling;
 #[cfg(unix)]
 mod proof;
+mod samples;
 mod secrets;
+mod skeleton;
 mod slack_forms;
 mod slack_load;
 #[cfg(unix)]

@@ -1,7 +1,13 @@
-//! The example as a process of its own: killed at bad moments, and started again.
+//! Examples as processes of their own: played to their end, killed at bad moments, and started again.
 #![allow(clippy::unwrap_used)] // a test may
 
-use std::{net::SocketAddr, path::Path, process::Stdio, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::Stdio,
+    sync::Arc,
+    time::Duration,
+};
 
 use http::StatusCode;
 use ml_connector_core::{Secret, SystemClock, http::ReqwestTransport, model::Decimal};
@@ -41,8 +47,7 @@ impl Vendors {
 
     /// Starts the example on these vendors; returns it with the URL for webhooks.
     async fn example(&self, database: &Path) -> (Child, String) {
-        let program = std::env::current_exe().unwrap();
-        let program = program.parent().unwrap().parent().unwrap().join("examples/zoho_books_to_slack");
+        let program = program("zoho_books_to_slack");
         let credentials = self.books.credentials();
         let mut child = Command::new(&program)
             .env("ZOHO_ORGANIZATION_ID", credentials.organization_id)
@@ -97,6 +102,33 @@ impl Vendors {
         tokio::time::timeout(PATIENCE, waited).await.expect("the message arrives");
         tokio::time::sleep(Duration::from_secs(8)).await;
         assert_eq!(self.slack.posts(CHANNEL).len(), 1, "{:?}", self.slack.posts(CHANNEL));
+    }
+}
+
+/// Where cargo has put an example: it builds them before the tests.
+fn program(example: &str) -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    test.parent().unwrap().parent().unwrap().join("examples").join(example)
+}
+
+/// The names of all examples: each is a file beside the manifest.
+fn examples() -> Vec<String> {
+    let files = std::fs::read_dir(env!("CARGO_MANIFEST_DIR")).unwrap().map(|entry| entry.unwrap().path());
+    let sources = files.filter(|path| path.extension().is_some_and(|extension| extension == "rs"));
+    sources.map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn every_example_plays_its_story_to_the_end_and_finds_it_good() {
+    let examples = examples();
+    assert!(examples.iter().any(|example| example == "zoho_books_to_slack"), "{examples:?}");
+    for example in examples {
+        // Without variables: on simulators.
+        let run = Command::new(program(&example)).env_clear().kill_on_drop(true).output();
+        let ended = tokio::time::timeout(PATIENCE, run).await;
+        let output = ended.unwrap_or_else(|_| panic!("{example} does not end")).unwrap();
+        let said = [&*output.stdout, &*output.stderr].map(String::from_utf8_lossy).concat();
+        assert!(output.status.success(), "{example} ended with {}:\n{said}", output.status);
     }
 }
 

@@ -6,7 +6,8 @@
 //!
 //! A store is given as it is. A system crate gives a [`SourceUnderTest`](source::SourceUnderTest) or a
 //! [`SinkUnderTest`](sink::SinkUnderTest): its connection, a vendor that answers as it should, and the vendor's own
-//! words for no. The suite puts itself between the two.
+//! words for no. The suite puts itself between the two. [`vectors::check`] holds a source against a file of signed and
+//! forged requests.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -23,6 +24,7 @@ pub mod log;
 pub mod sink;
 pub mod source;
 pub mod tokens;
+pub mod vectors;
 mod wire;
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
 use serde::de::DeserializeOwned;
 
-use crate::{Effect, Error, ErrorKind, Result, Timestamp};
+use crate::{Effect, Error, ErrorKind, Result, Timestamp, decode};
 
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(86_400);
 
@@ -50,13 +50,14 @@ impl Answer {
         Some(at.clamp(self.received_at, self.received_at + MAX_RETRY_AFTER))
     }
 
-    /// Decodes the body as JSON.
+    /// Decodes the body as JSON. A byte order mark is skipped; bytes that are no UTF-8 become replacement characters.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidResponse`] names the JSON path and what was expected there, never a value. The effect
     /// is unknown: the other side did answer.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
-        let mut decoder = serde_json::Deserializer::from_slice(&self.body);
+        let text = decode::clean(&self.body);
+        let mut decoder = serde_json::Deserializer::from_str(&text);
         let undecoded = |error: &serde_json::Error| {
             Error::new(ErrorKind::InvalidResponse, "the answer's body is not the JSON that was expected")
                 .with_effect(Effect::Unknown)

@@ -1,10 +1,12 @@
 //! Limits that are kept, not discovered.
 
+mod budget;
 mod memory;
 
 use std::{fmt::Debug, time::Duration};
 
 use async_trait::async_trait;
+pub use budget::Budget;
 use bytes::Bytes;
 pub use memory::MemoryRateLimiter;
 

@@ -2,6 +2,7 @@
 
 mod changes;
 mod facts;
+mod meaning;
 mod revision;
 
 use std::{collections::BTreeSet, sync::Arc};
@@ -10,6 +11,7 @@ use bytes::Bytes;
 use changes::own_word;
 pub use changes::{Policy, changes};
 pub use facts::Facts;
+pub use meaning::revision_of;
 pub use revision::canonical_revision;
 use serde::{Deserialize, Serialize};
 

@@ -1,6 +1,7 @@
 //! Block Kit: the blocks that cards are made of, and a check of every limit before anything is sent.
 
 mod elements;
+mod id;
 mod table;
 mod text;
 mod validate;
@@ -8,6 +9,7 @@ mod view;
 
 use serde::Serialize;
 
+pub(crate) use self::id::{is_conversation, is_user};
 pub(crate) use self::text::{shorten_literal, visible};
 pub use self::{
     elements::{Button, ButtonStyle, Confirm, TextInput},

@@ -6,8 +6,8 @@ use ml_connector_core::Timestamp;
 use serde::{Serialize, Serializer, ser::SerializeStruct};
 use url::Url;
 
+use super::is_user;
 use super::validate::TEXT_MAX;
-use crate::destination::is_user;
 
 /// The longest URL of a button or a link.
 pub(crate) const URL_MAX: usize = 3000;

@@ -7,8 +7,7 @@ use ml_connector_core::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    blocks::{Blocks, shorten_literal},
-    destination::is_conversation,
+    blocks::{Blocks, is_conversation, shorten_literal},
     message::Message,
 };
 

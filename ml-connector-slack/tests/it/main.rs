@@ -15,3 +15,4 @@ mod receive;
 mod source;
 mod support;
 mod tokens;
+mod vectors;

@@ -73,30 +73,6 @@ fn kind(error: &Error) -> ErrorKind {
 }
 
 #[test]
-fn the_published_vectors_hold() {
-    let vectors: Vec<Value> = serde_json::from_str(&fixture("signature_vectors.json")).unwrap();
-    assert_eq!(vectors.len(), 10);
-    for vector in vectors {
-        let text = |key: &str| vector[key].as_str().unwrap().to_owned();
-        let slack = Slack::builder("slack").token("xoxb-1").signing_secret(text("secret")).team("T1");
-        let source = slack.build().unwrap().source().unwrap();
-        let request = Request::post("/")
-            .header("x-slack-request-timestamp", text("timestamp"))
-            .header("x-slack-signature", text("expected"))
-            .body(Bytes::from(text("body")))
-            .unwrap();
-        let stamp: i64 = text("timestamp").parse().unwrap();
-        let verified = |now| match source.receive(ReceiveRequest::new(&request, at(now))) {
-            Err(error) => kind(&error) != ErrorKind::SignatureInvalid,
-            Ok(_) => true,
-        };
-        assert_eq!(verified(stamp), vector["valid"].as_bool().unwrap(), "{}", vector["name"]);
-        assert!(!verified(stamp + 301) && !verified(stamp - 301), "{}: both sides", vector["name"]);
-        assert_eq!(verified(stamp + 300), verified(stamp - 300));
-    }
-}
-
-#[test]
 fn every_signed_fixture_is_taken_for_what_it_is() {
     let signatures: Value = serde_json::from_str(&fixture("signatures.json")).unwrap();
     let mut taken = Vec::new();

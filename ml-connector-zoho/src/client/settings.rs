@@ -2,43 +2,52 @@
 
 use bytes::Bytes;
 use http::Method;
-use ml_connector_core::{Context, Result, Secret};
-use serde::{Deserialize, Serialize};
+use ml_connector_core::{
+    Context, Result, Secret,
+    decode::{self, Envelope, Object},
+};
+use serde::Serialize;
 
-use super::{BooksClient, decode, member, text, write::json};
-use crate::models::flag;
+use super::{BooksClient, list_of, write::json};
 
 /// A webhook: what a rule does.
-#[derive(Deserialize)]
 pub(crate) struct Hook {
-    #[serde(deserialize_with = "text")]
     pub(crate) webhook_id: String,
-    #[serde(default, deserialize_with = "text")]
     pub(crate) webhook_name: String,
-    #[serde(default, deserialize_with = "text")]
     pub(crate) entity: String,
-    #[serde(default, deserialize_with = "text")]
     pub(crate) url: String,
-    /// `None` where the answer does not say: its shape is not documented.
-    #[serde(default)]
-    pub(crate) related_rules: Option<Vec<RelatedRule>>,
+    /// The ids of the rules that call it. `None` where the answer does not say: its shape is not documented.
+    pub(crate) related_rules: Option<Vec<String>>,
 }
 
-#[derive(Deserialize)]
-pub(crate) struct RelatedRule {
-    #[serde(default, deserialize_with = "text")]
-    pub(crate) workflow_id: String,
+impl Hook {
+    fn read(hook: &Object<'_>) -> Result<Self> {
+        let rules = || hook.objects("related_rules").iter().map(|rule| rule.text("workflow_id")).collect();
+        Ok(Self {
+            webhook_id: hook.id("webhook_id")?,
+            webhook_name: hook.text("webhook_name"),
+            entity: hook.text("entity"),
+            url: hook.text("url"),
+            related_rules: hook.has("related_rules").then(rules),
+        })
+    }
 }
 
 /// A workflow rule: when a webhook is called.
-#[derive(Deserialize)]
 pub(crate) struct Workflow {
-    #[serde(deserialize_with = "text")]
     pub(crate) workflow_id: String,
-    #[serde(default, deserialize_with = "text")]
     pub(crate) workflow_name: String,
-    #[serde(default = "yes", deserialize_with = "flag")]
     pub(crate) is_active: bool,
+}
+
+impl Workflow {
+    fn read(rule: &Object<'_>) -> Result<Self> {
+        Ok(Self {
+            workflow_id: rule.id("workflow_id")?,
+            workflow_name: rule.text("workflow_name"),
+            is_active: rule.flag("is_active") || !rule.has("is_active"),
+        })
+    }
 }
 
 /// A webhook to create, or as an existing one has to be.
@@ -84,7 +93,7 @@ impl BooksClient {
     pub(crate) async fn webhooks(&self, ctx: &Context) -> Result<Vec<Hook>> {
         let url = self.http.url(&["settings", "webhooks"]);
         let answer = self.read(ctx, "zoho_books.list_webhooks", url).await?;
-        decode(&member(&answer, "webhooks")?)
+        list_of(&answer, "webhooks", "webhook_id", Hook::read)
     }
 
     /// `GET /settings/workflows`.
@@ -94,7 +103,7 @@ impl BooksClient {
     pub(crate) async fn workflows(&self, ctx: &Context) -> Result<Vec<Workflow>> {
         let url = self.http.url(&["settings", "workflows"]);
         let answer = self.read(ctx, "zoho_books.list_workflows", url).await?;
-        decode(&member(&answer, "workflows")?)
+        list_of(&answer, "workflows", "workflow_id", Workflow::read)
     }
 
     /// `POST /settings/webhooks`. Returns the id.
@@ -104,7 +113,8 @@ impl BooksClient {
     pub(crate) async fn create_webhook(&self, ctx: &Context, hook: &NewHook<'_>) -> Result<String> {
         let path = ["settings", "webhooks"];
         let answer = self.write(ctx, "zoho_books.create_webhook", Method::POST, &path, json(hook)?).await?;
-        Ok(decode::<Hook>(&member(&answer, "webhook")?)?.webhook_id)
+        let hook = Envelope::of(&answer)?.member("webhook")?;
+        Ok(decode::object(&hook, Hook::read)?.value.webhook_id)
     }
 
     /// `PUT /settings/webhooks/{id}`.
@@ -145,10 +155,6 @@ impl BooksClient {
         let operation = "zoho_books.delete_workflow";
         self.write(ctx, operation, Method::DELETE, &path, Bytes::new()).await.map(drop)
     }
-}
-
-fn yes() -> bool {
-    true
 }
 
 fn exposed<S: serde::Serializer>(secret: &Secret, to: S) -> std::result::Result<S::Ok, S::Error> {

@@ -8,20 +8,17 @@ use ml_connector_core::{
     Context, Error, ErrorKind, Result, Scope, Timestamp, error_context,
     http::{Answer, Call},
 };
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use super::{BooksClient, decode, member, text};
+use super::{BooksClient, list_of};
 
 /// Where a fresh token did not help a write, it is the scope that is missing, and another one helps as little. Zoho issues
 /// ten in ten minutes; a token lives as long as this.
 const RENEW_EVERY: Duration = Duration::from_secs(3600);
 
 /// A comment on a document.
-#[derive(Deserialize)]
 pub(crate) struct Comment {
-    #[serde(deserialize_with = "text")]
     pub(crate) comment_id: String,
-    #[serde(default, deserialize_with = "text")]
     pub(crate) description: String,
 }
 
@@ -33,7 +30,9 @@ impl BooksClient {
     pub(crate) async fn comments(&self, ctx: &Context, path: &str, id: &str) -> Result<Vec<Comment>> {
         const LIST: &str = "zoho_books.list_comments";
         let answer = self.read(ctx, LIST, self.http.url(&[path, id, "comments"])).await?;
-        decode(&member(&answer, "comments")?)
+        list_of(&answer, "comments", "comment_id", |comment| {
+            Ok(Comment { comment_id: comment.text("comment_id"), description: comment.text("description") })
+        })
     }
 
     /// `POST /{path}/{id}/comments`. Never shown to the customer: the vendor's default is not documented.

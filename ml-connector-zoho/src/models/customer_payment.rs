@@ -1,101 +1,62 @@
 //! Payments received: `GET /customerpayments`, `GET /customerpayments/{id}`.
 
 use ml_connector_core::{
-    Result, Timestamp,
-    model::{Allocation, Date, Decimal, EntityRef, Record, RecordKind},
+    Result,
+    decode::Object,
+    model::{Currency, Record, RecordKind},
 };
-use serde::Deserialize;
 
-use super::{
-    Changes, Resource, currency,
-    de::{amount, date, instant, list, text},
-    money, party, some, status,
-};
+use super::{Changes, Resource, allocations, meaningful, status};
 
 /// Money received from a customer. There is no mark for "cleared": that it was recorded is all Zoho knows. The
 /// detail has neither `status` nor `last_modified_time`.
-#[derive(Deserialize)]
-pub(crate) struct CustomerPayment {
-    #[serde(deserialize_with = "text")]
-    payment_id: String,
-    #[serde(default, deserialize_with = "text")]
-    payment_number: String,
-    #[serde(default, deserialize_with = "text")]
-    reference_number: String,
-    #[serde(default, deserialize_with = "text")]
-    customer_id: String,
-    #[serde(default, deserialize_with = "text")]
-    customer_name: String,
-    #[serde(default, deserialize_with = "text")]
-    payment_status: String,
-    #[serde(default, deserialize_with = "text")]
-    payment_mode: String,
-    #[serde(default, deserialize_with = "date")]
-    date: Option<Date>,
-    #[serde(default, deserialize_with = "amount")]
-    amount: Option<Decimal>,
-    #[serde(default, deserialize_with = "amount")]
-    unused_amount: Option<Decimal>,
-    #[serde(default, deserialize_with = "text")]
-    currency_code: String,
-    #[serde(default, deserialize_with = "list")]
-    invoices: Vec<PaidInvoice>,
-    #[serde(default, deserialize_with = "instant")]
-    created_time: Option<Timestamp>,
-    #[serde(default, deserialize_with = "instant")]
-    updated_time: Option<Timestamp>,
-    #[serde(default, deserialize_with = "instant")]
-    last_modified_time: Option<Timestamp>,
-}
-
-/// An invoice that a payment settles, wholly or in part.
-#[derive(Deserialize)]
-struct PaidInvoice {
-    #[serde(default, deserialize_with = "text")]
-    invoice_id: String,
-    #[serde(default, deserialize_with = "text")]
-    invoice_number: String,
-    #[serde(default, deserialize_with = "amount")]
-    amount_applied: Option<Decimal>,
-}
+pub(crate) struct CustomerPayment;
 
 impl Resource for CustomerPayment {
+    const KIND: RecordKind = RecordKind::CustomerPayment;
     const GET: &'static str = "zoho_books.get_customer_payment";
     const LIST: &'static str = "zoho_books.list_customer_payments";
     const PATH: &'static str = "customerpayments";
     const DETAIL_KEY: &'static str = "payment";
     const LIST_KEY: &'static str = "customerpayments";
+    const ID: &'static str = "payment_id";
     const CHANGES: Changes = Changes::ReadBack;
     const NUMBER_FILTER: Option<&'static str> = Some("payment_number");
     const WEB_PATH: Option<&'static str> = Some("paymentsreceived");
+    const HOME_CURRENCY: bool = true;
+    const MEANINGFUL: &'static [&'static str] = meaningful::CUSTOMER_PAYMENT;
 
-    fn id(&self) -> &str {
-        &self.payment_id
-    }
-
-    fn into_record(self) -> Result<Record> {
-        let currency = currency(&self.currency_code)?;
-        let status = status::of_payment(&self.payment_status);
-        let mut record = Record::new(RecordKind::CustomerPayment, self.payment_id, status);
-        record.vendor_status = self.payment_status;
-        record.number = some(self.payment_number);
-        record.reference = some(self.reference_number);
-        record.counterparty = party(self.customer_id, self.customer_name);
-        record.date = self.date;
-        record.total = money(self.amount, currency);
-        record.balance = money(self.unused_amount, currency);
-        record.payment_mode = some(self.payment_mode);
-        record.allocations = self
-            .invoices
-            .into_iter()
-            .filter_map(|paid| {
-                let document = EntityRef::new(RecordKind::Invoice.as_str(), paid.invoice_id);
-                let amount = money(paid.amount_applied, currency)?;
-                Some(Allocation { document, number: paid.invoice_number, amount })
-            })
-            .collect();
-        record.created_at = self.created_time;
-        record.modified_at = self.last_modified_time.or(self.updated_time);
+    fn read(payment: &Object<'_>, home: Option<Currency>) -> Result<Record> {
+        let id = payment.id(Self::ID)?;
+        let word = payment.text("payment_status");
+        let mut record = Record::new(Self::KIND, id, status::of_payment(&word));
+        record.vendor_status = word;
+        record.number = payment.some_text("payment_number");
+        record.reference = payment.some_text("reference_number");
+        record.counterparty = payment.party("customer_id", "customer_name");
+        record.date = payment.date("date");
+        let own = payment.currency("currency_code");
+        (record.total, record.balance) = match own {
+            None if payment.raw("currency_code").is_none() => in_home_currency(payment, home),
+            own => (payment.money("amount", own), payment.money("unused_amount", own)),
+        };
+        record.payment_mode = payment.some_text("payment_mode");
+        record.allocations = allocations(payment, "invoices", &RecordKind::Invoice, own);
+        record.created_at = payment.instant("created_time");
+        record.modified_at = payment.instant("last_modified_time").or(payment.instant("updated_time"));
         Ok(record)
+    }
+}
+
+/// The amounts of a row, which names no currency. `bcy_amount` is in the organization's currency; the others are only
+/// where they say the same.
+fn in_home_currency(
+    payment: &Object<'_>,
+    home: Option<Currency>,
+) -> (Option<ml_connector_core::Money>, Option<ml_connector_core::Money>) {
+    let amount = payment.money("amount", home);
+    match payment.money("bcy_amount", home) {
+        Some(in_home) if amount != Some(in_home) => (Some(in_home), None),
+        _ => (amount, payment.money("unused_amount", home)),
     }
 }

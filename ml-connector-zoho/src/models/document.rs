@@ -1,19 +1,12 @@
-//! Documents with lines: `GET /invoices`, `/bills` and `/purchaseorders`. They differ in the names of four fields.
+//! Documents with lines: `GET /invoices`, `/bills` and `/purchaseorders`. They differ in the names of four members.
 
 use ml_connector_core::{
-    Result, Timestamp,
-    model::{Date, Decimal, Record, RecordKind},
+    Result,
+    decode::Object,
+    model::{Currency, Record, RecordKind},
 };
-use serde::Deserialize;
 
-use super::{
-    Changes, Resource,
-    approval::{Approval, Approver},
-    currency,
-    de::{amount, date, flag, instant, list, text},
-    line::LineItem,
-    money, party, some, status,
-};
+use super::{Changes, Resource, approval, line, meaningful, status};
 
 macro_rules! document {
     (
@@ -27,97 +20,57 @@ macro_rules! document {
         }
     ) => {
         $(#[$doc])*
-        #[derive(Deserialize)]
-        pub(crate) struct $name {
-            #[serde(rename = $id, deserialize_with = "text")]
-            id: String,
-            #[serde(rename = $number, default, deserialize_with = "text")]
-            number: String,
-            #[serde(default, deserialize_with = "text")]
-            reference_number: String,
-            #[serde(rename = $party_id, default, deserialize_with = "text")]
-            party_id: String,
-            #[serde(rename = $party_name, default, deserialize_with = "text")]
-            party_name: String,
-            #[serde(default, deserialize_with = "text")]
-            status: String,
-            #[serde(default, deserialize_with = "text")]
-            current_sub_status: String,
-            #[serde(default, deserialize_with = "date")]
-            date: Option<Date>,
-            #[serde(default, deserialize_with = "date")]
-            due_date: Option<Date>,
-            #[serde(default, deserialize_with = "amount")]
-            total: Option<Decimal>,
-            #[serde(default, deserialize_with = "amount")]
-            balance: Option<Decimal>,
-            #[serde(default, deserialize_with = "text")]
-            currency_code: String,
-            #[serde(default, deserialize_with = "list")]
-            line_items: Vec<LineItem>,
-            #[serde(default, deserialize_with = "flag")]
-            is_approval_required: bool,
-            #[serde(default, deserialize_with = "text")]
-            submitted_date: String,
-            #[serde(default, deserialize_with = "text")]
-            submitted_by_name: String,
-            #[serde(default, deserialize_with = "text")]
-            submitted_by_email: String,
-            #[serde(default, deserialize_with = "list")]
-            approvers_list: Vec<Approver>,
-            #[serde(default, deserialize_with = "instant")]
-            created_time: Option<Timestamp>,
-            #[serde(default, deserialize_with = "instant")]
-            last_modified_time: Option<Timestamp>,
-        }
+        pub(crate) struct $name;
 
         impl Resource for $name {
+            const KIND: RecordKind = RecordKind::$name;
             const GET: &'static str = $get;
             const LIST: &'static str = $list;
             const PATH: &'static str = $path;
             const DETAIL_KEY: &'static str = $key;
             const LIST_KEY: &'static str = $path;
+            const ID: &'static str = $id;
             const CHANGES: Changes = Changes::Filtered;
             // Where the order is ignored, as for purchase orders, new records come first and push the others back.
             const SORT: &'static [(&'static str, &'static str)] =
                 &[("sort_column", "created_time"), ("sort_order", "A")];
             const NUMBER_FILTER: Option<&'static str> = Some($number);
             const WEB_PATH: Option<&'static str> = Some($path);
+            const MEANINGFUL: &'static [&'static str] = meaningful::DOCUMENT;
 
-            fn id(&self) -> &str {
-                &self.id
-            }
-
-            fn sub_status(&self) -> &str {
-                status::own_stage(&self.current_sub_status, &self.status)
-            }
-
-            fn into_record(self) -> Result<Record> {
-                let currency = currency(&self.currency_code)?;
-                let approval = Approval {
-                    is_required: self.is_approval_required,
-                    submitted_date: &self.submitted_date,
-                    approvers: &self.approvers_list,
-                };
-                let status = approval.refine(status::of_document(&self.status, self.total, self.balance));
-                let mut record = Record::new(RecordKind::$name, self.id, status);
-                record.vendor_status = self.status;
-                record.number = some(self.number);
-                record.reference = some(self.reference_number);
-                record.counterparty = party(self.party_id, self.party_name);
-                record.date = self.date;
-                record.due_date = self.due_date;
-                record.total = money(self.total, currency);
-                record.balance = money(self.balance, currency);
-                record.lines = self.line_items.into_iter().map(|line| line.into_line(currency)).collect();
-                record.submitted_by = some(self.submitted_by_name);
-                record.submitted_by_email = some(self.submitted_by_email);
-                record.created_at = self.created_time;
-                record.modified_at = self.last_modified_time;
+            fn read(document: &Object<'_>, _: Option<Currency>) -> Result<Record> {
+                let mut record = read(document, Self::KIND, document.id($id)?);
+                record.number = document.some_text($number);
+                record.counterparty = document.party($party_id, $party_name);
                 Ok(record)
+            }
+
+            fn stage(document: &Object<'_>) -> String {
+                status::own_stage(document.text("current_sub_status"), &document.text("status"))
             }
         }
     };
+}
+
+/// What all of them have under the same names.
+fn read(document: &Object<'_>, kind: RecordKind, id: String) -> Record {
+    let currency = document.currency("currency_code");
+    let [total, balance] = ["total", "balance"].map(|name| document.amount(name, currency));
+    let word = document.text("status");
+    let status = approval::refine(status::of_document(&word, total, balance), document);
+    let mut record = Record::new(kind, id, status);
+    record.vendor_status = word;
+    record.reference = document.some_text("reference_number");
+    record.date = document.date("date");
+    record.due_date = document.date("due_date");
+    record.total = document.money("total", currency);
+    record.balance = document.money("balance", currency);
+    record.lines = line::all(document, currency);
+    record.submitted_by = document.some_text("submitted_by_name");
+    record.submitted_by_email = document.some_text("submitted_by_email");
+    record.created_at = document.instant("created_time");
+    record.modified_at = document.instant("last_modified_time");
+    record
 }
 
 document! {

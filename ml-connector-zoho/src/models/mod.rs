@@ -3,35 +3,36 @@
 
 mod approval;
 mod customer_payment;
-mod de;
 mod document;
 mod expense;
 mod line;
+mod meaningful;
 mod organization;
 mod reference;
-mod revision;
 mod status;
 #[cfg(test)]
 mod tests;
 mod vendor_payment;
 
 pub(crate) use customer_payment::CustomerPayment;
-pub(crate) use de::{flag, text};
 pub(crate) use document::{Bill, Invoice, PurchaseOrder};
 pub(crate) use expense::Expense;
 use ml_connector_core::{
-    Error, ErrorKind, Money, Result,
-    model::{self, Decimal, EntityRef, Party, Record, RecordKind},
+    Error, ErrorKind, Result,
+    decode::Object,
+    model::{self, Allocation, EntityRef, Record, RecordKind, Revision},
+    snapshot::revision_of,
 };
 pub use organization::{Organization, User};
 pub(crate) use reference::{Account, Contact, Currency, Item};
-pub(crate) use revision::{listed_revision, revision};
-use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
 use url::Url;
 pub(crate) use vendor_payment::VendorPayment;
 
 /// A kind of record that the API offers. Vendor names are kept.
-pub(crate) trait Resource: DeserializeOwned + Send {
+pub(crate) trait Resource: Send {
+    /// The kind in the SDK's vocabulary.
+    const KIND: RecordKind;
     /// The operation that reads one.
     const GET: &'static str;
     /// The operation that lists them.
@@ -42,6 +43,12 @@ pub(crate) trait Resource: DeserializeOwned + Send {
     const DETAIL_KEY: &'static str;
     /// The member that holds the rows in the answer to a list call.
     const LIST_KEY: &'static str;
+    /// The member that holds the vendor's id.
+    const ID: &'static str;
+    /// The members that mean something to people or money, by their paths. Nothing else makes a revision.
+    const MEANINGFUL: &'static [&'static str];
+    /// Whether rows may leave out the currency, and mean the organization's.
+    const HOME_CURRENCY: bool = false;
     /// How the list shows what has changed.
     const CHANGES: Changes;
     /// Query parameters without which the list hides records that exist.
@@ -56,19 +63,16 @@ pub(crate) trait Resource: DeserializeOwned + Send {
     /// The path in the web application, where it is known.
     const WEB_PATH: Option<&'static str> = None;
 
-    /// The vendor's id.
-    fn id(&self) -> &str;
-
-    /// The word for a custom stage within the status, where the organization has such.
-    fn sub_status(&self) -> &str {
-        ""
-    }
-
-    /// The record in the SDK's vocabulary, without its link.
+    /// The record in the SDK's vocabulary, without its link. What cannot be read is left out.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidResponse`] when an amount's currency is none.
-    fn into_record(self) -> Result<Record>;
+    /// [`ErrorKind::InvalidResponse`] when it has no id.
+    fn read(from: &Object<'_>, home: Option<model::Currency>) -> Result<Record>;
+
+    /// The word for a stage of the organization's own within the status, where it has such.
+    fn stage(_: &Object<'_>) -> String {
+        String::new()
+    }
 }
 
 /// How a list shows what has changed.
@@ -151,25 +155,42 @@ impl Site {
     }
 }
 
-/// Zoho writes "" for "nothing".
-fn some(text: String) -> Option<String> {
-    if text.is_empty() { None } else { Some(text) }
+/// The revision of a record: what means something in its JSON, the status in the SDK's vocabulary (so that `sent`,
+/// `viewed` and `overdue` are one), the organization's own stage, and what a payment settles.
+///
+/// # Errors
+/// [`ErrorKind::InvalidResponse`] when the JSON is no object.
+pub(crate) fn revision<T: Resource>(raw: &RawValue, record: &Record, stage: &str) -> Result<Revision> {
+    let content = listed_revision::<T>(raw)?;
+    let whole = (content, &record.status, stage, &record.allocations);
+    let bytes = serde_json::to_vec(&whole).map_err(|source| {
+        Error::new(ErrorKind::Unexpected, "a revision cannot be written").with_source(source)
+    })?;
+    Ok(Revision::of(&bytes))
 }
 
-fn party(id: String, name: String) -> Option<Party> {
-    some(id).map(|id| Party { id: id.into(), name })
+/// The revision of a row that has no stamp.
+///
+/// # Errors
+/// As [`revision`].
+pub(crate) fn listed_revision<T: Resource>(raw: &RawValue) -> Result<Revision> {
+    revision_of(raw.get().as_bytes(), T::MEANINGFUL)
 }
 
-/// The currency of a record's amounts; `None` when it names none, and then it has no amounts either.
-fn currency(code: &str) -> Result<Option<model::Currency>> {
-    if code.is_empty() {
-        return Ok(None);
-    }
-    model::Currency::parse(code).map(Some).map_err(|_| {
-        Error::new(ErrorKind::InvalidResponse, "expected a currency code").with_context("chars", code.len())
-    })
-}
-
-fn money(amount: Option<Decimal>, currency: Option<model::Currency>) -> Option<Money> {
-    Some(Money::new(amount?, currency?))
+/// What a payment settles, wholly or in part.
+fn allocations(
+    payment: &Object<'_>,
+    documents: &str,
+    kind: &RecordKind,
+    currency: Option<model::Currency>,
+) -> Vec<Allocation> {
+    let id = format!("{}_id", kind.as_str());
+    let number = format!("{}_number", kind.as_str());
+    let paid = payment.objects(documents);
+    let allocations = paid.iter().filter_map(|paid| {
+        let document = EntityRef::new(kind.as_str(), paid.text(&id));
+        let amount = paid.money("amount_applied", currency)?;
+        Some(Allocation { document, number: paid.text(&number), amount })
+    });
+    allocations.collect()
 }

@@ -2,32 +2,37 @@
 
 use std::fmt;
 
-use serde::Deserialize;
-
-use super::de::{flag, text};
+use ml_connector_core::{Result, decode::Object};
 
 /// An organization that the connected person belongs to. `Debug` shows ids and the plan only.
-#[derive(Clone, Deserialize)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct Organization {
     /// Its id, 8–11 digits: what [`Config::organization_id`](crate::Config::organization_id) wants.
-    #[serde(rename = "organization_id", deserialize_with = "text")]
     pub id: String,
     /// Its name.
-    #[serde(default, deserialize_with = "text")]
     pub name: String,
     /// Its time zone: an IANA name in current data, others such as `PST` in Zoho's documentation.
-    #[serde(default, deserialize_with = "text")]
     pub time_zone: String,
     /// The code of its base currency.
-    #[serde(default, deserialize_with = "text")]
     pub currency_code: String,
     /// The name of its plan, such as `Professional`. A trial's limits can be lower than the plan's.
-    #[serde(default, deserialize_with = "text")]
     pub plan_name: String,
     /// Whether it is the one the person sees first.
-    #[serde(default, deserialize_with = "flag")]
     pub is_default_org: bool,
+}
+
+impl Organization {
+    pub(crate) fn read(organization: &Object<'_>) -> Result<Self> {
+        Ok(Self {
+            id: organization.id("organization_id")?,
+            name: organization.text("name"),
+            time_zone: organization.text("time_zone"),
+            currency_code: organization.text("currency_code"),
+            plan_name: organization.text("plan_name"),
+            is_default_org: organization.flag("is_default_org"),
+        })
+    }
 }
 
 impl fmt::Debug for Organization {
@@ -38,27 +43,34 @@ impl fmt::Debug for Organization {
 }
 
 /// A user of the organization. `Debug` shows no name and no address.
-#[derive(Clone, Deserialize)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct User {
     /// The vendor's id, which comments and approvals name.
-    #[serde(rename = "user_id", deserialize_with = "text")]
     pub id: String,
     /// Their name.
-    #[serde(default, deserialize_with = "text")]
     pub name: String,
     /// Their e-mail address.
-    #[serde(default, deserialize_with = "text")]
     pub email: String,
     /// The role, such as `admin` or `staff`.
-    #[serde(rename = "user_role", default, deserialize_with = "text")]
     pub role: String,
     /// `active`, `inactive`, `invited`, or another word of Zoho's.
-    #[serde(default, deserialize_with = "text")]
     pub status: String,
     /// Whether it is the person who connected.
-    #[serde(default, deserialize_with = "flag")]
     pub is_current_user: bool,
+}
+
+impl User {
+    pub(crate) fn read(user: &Object<'_>) -> Result<Self> {
+        Ok(Self {
+            id: user.id("user_id")?,
+            name: user.text("name"),
+            email: user.text("email"),
+            role: user.text("user_role"),
+            status: user.text("status"),
+            is_current_user: user.flag("is_current_user"),
+        })
+    }
 }
 
 impl fmt::Debug for User {

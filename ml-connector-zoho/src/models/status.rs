@@ -27,7 +27,7 @@ pub(super) fn of_payment(word: &str) -> Status {
 }
 
 /// The stage within a status, if it is one of the organization's own: Zoho repeats the status otherwise.
-pub(super) fn own_stage<'a>(sub_status: &'a str, status: &str) -> &'a str {
-    let follows = sub_status == status || ISSUED.contains(&sub_status) || sub_status == "partially_paid";
-    if follows { "" } else { sub_status }
+pub(super) fn own_stage(sub_status: String, status: &str) -> String {
+    let follows = sub_status == status || ISSUED.contains(&&*sub_status) || sub_status == "partially_paid";
+    if follows { String::new() } else { sub_status }
 }

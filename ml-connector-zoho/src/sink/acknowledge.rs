@@ -5,8 +5,9 @@ use ml_connector_core::{
     model::{Actor, Delivery, EntityRef, Event, Observed, Raw, Receipt, RecordKind, Revision},
 };
 
+use super::command::Command;
 use super::{Begin, revision_of};
-use crate::{ZohoBooks, command::Command, models::path_of};
+use crate::{ZohoBooks, models::path_of};
 
 /// The vendor documents no limit of a comment; 2,000 characters are known to be taken. A name does not need that.
 const NAME_MAX: usize = 120;
@@ -27,7 +28,7 @@ impl ZohoBooks {
             }
             before = before.or(revision);
             begin.note().await.map_err(|error| error.with_effect(effect(noted)))?;
-            let client = &self.parts().client;
+            let client = &self.client;
             let result = match field {
                 Some(field) => {
                     client.set_custom_field(ctx, &document.kind, &document.id, field, &note.text).await
@@ -48,7 +49,7 @@ impl ZohoBooks {
         let note = self.note_of(delivery, Command::Withdraw(field))?;
         let (mut changed, mut before) = (false, None);
         for document in &documents {
-            let client = &self.parts().client;
+            let client = &self.client;
             let there = self.noted(ctx, document, field, &note.marker).await;
             let (there, revision) = there.map_err(|error| error.with_effect(effect(changed)))?;
             if there != Noted::No {
@@ -136,7 +137,7 @@ impl ZohoBooks {
             let there = matches!(&seen.state, Observed::Present { raw: Some(raw), .. } if holds(raw));
             return Ok((if there { Noted::Field } else { Noted::No }, revision_of(&seen)));
         }
-        let comments = self.parts().client.comments(ctx, path_of(document)?, &document.id).await?;
+        let comments = self.client.comments(ctx, path_of(document)?, &document.id).await?;
         let ours = comments.into_iter().find(|comment| comment.description.contains(marker));
         Ok((ours.map_or(Noted::No, |comment| Noted::Comment(comment.comment_id)), None))
     }

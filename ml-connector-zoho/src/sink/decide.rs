@@ -7,8 +7,9 @@ use ml_connector_core::{
     model::{Delivery, EntityRef, Observation, Observed, Receipt, Record, Status},
 };
 
+use super::command::Command;
 use super::{Begin, revision_of};
-use crate::{ZohoBooks, command::Command, models::path_of};
+use crate::{ZohoBooks, models::path_of};
 
 impl ZohoBooks {
     /// Approves or submits a document, unless that was done already.
@@ -32,7 +33,7 @@ impl ZohoBooks {
             }
         }
         begin.note().await?;
-        if let Err(refused) = self.parts().client.act(ctx, operation, path, &entity.id, action).await {
+        if let Err(refused) = self.client.act(ctx, operation, path, &entity.id, action).await {
             // Somebody may have been faster: then what was asked for is the case.
             let faster = refused.effect() == Effect::None && refused.retry() == Retry::Never;
             return match faster.then_some(self.read_document(ctx, entity).await) {

@@ -2,20 +2,20 @@
 
 use std::borrow::Cow;
 
-use ml_connector_core::{Error, Result, model::RecordKind};
+use ml_connector_core::{Error, Result, model::RecordKind, webhook::Form};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{
     invalid, is_id,
-    pairs::Pairs,
     search::{Shape, search},
 };
 
 /// A verified body.
 pub(super) enum Body<'a> {
-    Json(&'a [u8]),
-    Form(Pairs<'a>),
+    /// Without a byte order mark.
+    Json(Cow<'a, str>),
+    Form(Form<'a>),
 }
 
 /// A template written by hand.
@@ -34,7 +34,7 @@ impl Body<'_> {
         match self {
             Self::Form(form) => Ok(form.get("event").map(Cow::Borrowed)),
             Self::Json(json) => {
-                let named: Named<'_> = serde_json::from_slice(json).map_err(|error| not_json(&error))?;
+                let named: Named<'_> = serde_json::from_str(json).map_err(|error| not_json(&error))?;
                 Ok(named.event.and_then(text))
             }
         }
@@ -53,7 +53,7 @@ impl Body<'_> {
                 (None, Some(json)) => search(json.as_bytes(), &shape).map_err(|error| not_json(&error))?,
                 (None, None) => None,
             },
-            Self::Json(json) => search(json, &shape).map_err(|error| not_json(&error))?,
+            Self::Json(json) => search(json.as_bytes(), &shape).map_err(|error| not_json(&error))?,
         };
         found
             .filter(|id| is_id(id))

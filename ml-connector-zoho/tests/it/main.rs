@@ -12,4 +12,5 @@ mod sink;
 mod subscriptions;
 mod support;
 mod tokens;
+mod vectors;
 mod webhook;

@@ -421,3 +421,63 @@ async fn another_person_s_organization_is_refused_with_the_ids_of_their_own() {
     assert_eq!((&*found[1].time_zone, &*found[1].plan_name), ("America/Toronto", "Free"));
     assert!(!format!("{found:?}").contains("Harbor"));
 }
+
+/// The rows of a case in every mode that reads a list: nothing stops, and each row is told or observed.
+async fn told_in_every_mode(case: &str, feed: &str, expected: usize) -> Vec<(String, Option<String>)> {
+    let body: Value = serde_json::from_slice(&fixture(case)).unwrap();
+    for mode in [PollMode::Backfill { since: None }, PollMode::Sweep, PollMode::Live] {
+        let server = serve([body.clone()]).await;
+        let page = poll(&source(&server), &context().0, feed, mode, None).await;
+        let old = mode == PollMode::Live; // before the window that begins now
+        assert!(page.signals.len() == expected || old, "{mode:?}: {}", page.signals.len());
+    }
+    let server = serve([body]).await;
+    let page = poll(&source(&server), &context().0, feed, PollMode::Baseline, None).await;
+    let read = page.observations.into_iter().map(|seen| match seen.state {
+        Observed::Present { record, .. } => {
+            (record.id.to_string(), record.total.map(|total| total.to_string()))
+        }
+        other => panic!("{other:?}"),
+    });
+    read.collect()
+}
+
+fn seen(rows: &[(&str, Option<&str>)]) -> Vec<(String, Option<String>)> {
+    rows.iter().map(|(id, total)| ((*id).to_owned(), total.map(str::to_owned))).collect()
+}
+
+#[tokio::test]
+async fn an_odd_value_costs_that_value_and_neither_its_row_nor_the_feed() {
+    let told = told_in_every_mode("case-currency-four-letters.list.json", "invoices", 2).await;
+    let expected = [("481500000000103001", None), ("481500000000103002", Some("100.00 USD"))];
+    assert_eq!(told, seen(&expected));
+    let told = told_in_every_mode("case-one-bad-row.json", "invoices", 3).await;
+    let expected = [("1", Some("100.00 USD")), ("2", Some("200.00 USD")), ("3", Some("300.00 USD"))];
+    assert_eq!(told, seen(&expected));
+}
+
+#[tokio::test]
+async fn a_row_that_is_no_record_is_skipped_and_the_page_goes_on() {
+    let rows = [json!(null), json!("odd"), json!({"invoice_number": "INV-1"}), row("invoice", 7, 60)];
+    let server = serve([list("invoices", &rows, 1, false)]).await;
+    let page = poll(&source(&server), &context().0, "invoices", PollMode::Sweep, None).await;
+    assert_eq!(page.signals.len(), 1);
+}
+
+#[tokio::test]
+async fn a_payment_s_row_without_a_currency_is_in_the_organization_s() {
+    let told = told_in_every_mode("case-customer-payments-row.json", "customerpayments", 1).await;
+    assert_eq!(told, seen(&[("1", Some("750.00 USD"))]));
+}
+
+#[tokio::test]
+async fn where_the_organization_cannot_be_read_a_row_is_told_without_its_amount() {
+    let body: Value = serde_json::from_slice(&fixture("case-customer-payments-row.json")).unwrap();
+    let server = MockServer::start().await;
+    let refused = ResponseTemplate::new(400).set_body_bytes(fixture("error-400-code2.json"));
+    Mock::given(path("/books/v3/organizations")).respond_with(refused).mount(&server).await;
+    let rows = ResponseTemplate::new(200).set_body_json(body);
+    Mock::given(path("/books/v3/customerpayments")).respond_with(rows).mount(&server).await;
+    let page = poll(&source(&server), &context().0, "customerpayments", PollMode::Sweep, None).await;
+    assert_eq!(page.signals.len(), 1);
+}

@@ -367,3 +367,10 @@ proptest! {
         drop(receive(&source(WebhookParameters::default()), &delivery("invoice.changed", json.as_bytes())));
     }
 }
+
+#[test]
+fn a_byte_order_mark_is_signed_and_skipped() {
+    let body = [&b"\xef\xbb\xbf"[..], INVOICE].concat();
+    let request = signed(QUERY, JSON, &[b"mlc_eventinvoice.changedmlc_org778812345", &body], &body);
+    receive(&source(WebhookParameters::default()), &request).unwrap();
+}

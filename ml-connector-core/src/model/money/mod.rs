@@ -1,7 +1,10 @@
 //! Money as the vendor wrote it: decimal digits and a currency, never a binary fraction.
 
+mod residue;
+
 use std::{fmt, str::FromStr};
 
+pub use residue::{exact_decimal, reliable, without_residue};
 pub use rust_decimal::Decimal;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::value::RawValue;

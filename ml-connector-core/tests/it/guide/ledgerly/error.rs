@@ -3,23 +3,18 @@
 use std::time::Duration;
 
 use ml_connector_core::{
-    Effect, Error, ErrorKind, Result, Retry,
+    Effect, Error, ErrorKind, Result, Retry, decode,
     http::{Answer, error_for_status},
 };
-use serde::Deserialize;
 
 /// How long Ledgerly wants to be left alone when it does not say.
 const PAUSE: Duration = Duration::from_secs(10);
 
 /// Judges any answer. Ledgerly names what went wrong in the body, behind a 200 too.
 pub fn check(answer: &Answer) -> Result<()> {
-    #[derive(Deserialize)]
-    struct Envelope {
-        error: Option<String>,
-    }
     let refused = |kind, message| Err(Error::new(kind, message).with_effect(Effect::None));
-    let envelope: Option<Envelope> = serde_json::from_slice(&answer.body).ok();
-    match envelope.as_ref().map(|envelope| envelope.error.as_deref()) {
+    let word = decode::body(&answer.body, |body| Ok(body.some_text("error"))).ok().map(|read| read.value);
+    match word.as_ref().map(Option::as_deref) {
         Some(None) if answer.status.is_success() => Ok(()),
         Some(Some("too_fast")) => {
             let at = answer.retry_after().unwrap_or(answer.received_at + PAUSE);

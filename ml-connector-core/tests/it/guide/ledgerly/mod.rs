@@ -1,5 +1,7 @@
 //! Ledgerly for ml-connector: invoices out of it, notes into it.
 
+mod auth;
+mod builder;
 mod client;
 mod config;
 mod error;
@@ -8,11 +10,11 @@ mod sink;
 mod source;
 mod webhook;
 
-use ml_connector_core::{SinkInfo, SourceInfo};
+use ml_connector_core::{SinkInfo, SourceInfo, model::ConnectionId};
 
-#[allow(unused_imports)] // hosts name them, the tests do not
-pub use self::config::{Builder, Config};
 pub use self::sink::notes;
+#[allow(unused_imports)] // hosts name them, the tests do not
+pub use self::{builder::Builder, config::Config};
 use self::{client::Client, webhook::Webhook};
 
 /// The system's name in errors, spans and quota keys.
@@ -25,4 +27,11 @@ pub struct Ledgerly {
     sink: SinkInfo,
     client: Client,
     webhook: Webhook,
+}
+
+impl Ledgerly {
+    /// Begins a connection under the host's name for it.
+    pub fn builder(connection: impl Into<ConnectionId>, account: impl Into<String>) -> Builder {
+        Builder::from(Config::new(connection, account))
+    }
 }

@@ -6,15 +6,16 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use ml_connector_core::{
     Context, Error, ErrorKind, PollRequest, ReceiveRequest, Result, Source, SourceInfo, UpkeepRequest,
+    decode,
     model::{
         EntityRef, Intake, Observation, Observed, Page, Prompt, Raw, Resolution, Signal, Subject, Upkeep,
     },
-    snapshot::{Snapshot, canonical_revision},
+    snapshot::{Snapshot, revision_of},
 };
 
 use super::{
     Ledgerly,
-    models::{Invoice, is_noise},
+    models::{MEANINGFUL, invoice},
 };
 
 impl Ledgerly {
@@ -24,15 +25,12 @@ impl Ledgerly {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Observed::Gone),
             Err(error) => return Err(error),
         };
-        let invoice: Invoice = serde_json::from_str(raw.get()).map_err(|_| {
-            Error::new(ErrorKind::InvalidResponse, "the invoice is not of the expected shape")
-        })?;
-        if invoice.id != id {
+        let record = decode::object(&raw, invoice)?.value;
+        if &*record.id != id {
             return Err(Error::new(ErrorKind::InvalidResponse, "the answer is about another invoice"));
         }
-        let revision = canonical_revision(raw.get().as_bytes(), is_noise)?;
-        let record = Box::new(invoice.into_record()?);
-        Ok(Observed::Present { revision, order: None, record, raw: Some(Raw::new(raw)) })
+        let revision = revision_of(raw.get().as_bytes(), MEANINGFUL)?;
+        Ok(Observed::Present { revision, order: None, record: Box::new(record), raw: Some(Raw::new(raw)) })
     }
 }
 

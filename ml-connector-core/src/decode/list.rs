@@ -1,0 +1,57 @@
+//! The rows of a list.
+
+use serde_json::value::RawValue;
+
+use super::{Decoded, Object, object, object::is_nothing, plain_text};
+use crate::{Error, ErrorKind, Result};
+
+/// A row of a list.
+#[derive(Debug)]
+pub enum Row<T> {
+    /// It was read.
+    Read {
+        /// What was read, and what was left out.
+        decoded: Decoded<T>,
+        /// The row, byte for byte.
+        raw: Box<RawValue>,
+    },
+    /// It could not be read. The rest of the page goes on.
+    Unreadable {
+        /// Its id, where it has one: enough for a signal, which leads to a read of the record alone.
+        id: Option<String>,
+        /// Its number on the page, from 0.
+        number: usize,
+        /// Why.
+        error: Error,
+    },
+}
+
+/// Reads the rows of a list one by one. A row that is `null` or empty is skipped; a missing list has no rows.
+///
+/// `id` is the member that holds a row's id, for the rows that `read` refuses.
+///
+/// # Errors
+/// [`ErrorKind::InvalidResponse`] when the value is no list.
+pub fn rows<T>(
+    list: &RawValue,
+    id: &'static str,
+    read: impl Fn(&Object<'_>) -> Result<T>,
+) -> Result<Vec<Row<T>>> {
+    if is_nothing(list) {
+        return Ok(Vec::new());
+    }
+    let items: Vec<&RawValue> = serde_json::from_str(list.get())
+        .map_err(|_| Error::new(ErrorKind::InvalidResponse, "expected a list of records"))?;
+    let rows = items.into_iter().enumerate().filter(|(_, raw)| !is_nothing(raw));
+    Ok(rows
+        .map(|(number, raw)| match object(raw, &read) {
+            Ok(decoded) => Row::Read { decoded, raw: raw.to_owned() },
+            Err(error) => {
+                let id = super::members(raw.get())
+                    .and_then(|members| plain_text(members.get(id)?).map(|id| id.into_owned()))
+                    .filter(|id| !id.is_empty());
+                Row::Unreadable { id, number, error }
+            }
+        })
+        .collect())
+}

@@ -1,0 +1,137 @@
+//! Reading vendors' JSON leniently: one odd value costs that value, never the record, and never the page.
+//!
+//! - An [`Object`] gives its members one by one. A value that cannot be read is left out, and its JSON path is noted
+//!   ([`LeftOut`]), so that somebody can see what is missing.
+//! - Absent, `null`, `""`, `[]` and `{}` are the same: nothing. None of them is noted.
+//! - [`rows`] reads the rows of a list one by one. A row that cannot be read keeps its id.
+//! - Half a surrogate pair and bytes that are no UTF-8 become replacement characters; a byte order mark is skipped.
+//! - An amount is never rounded. One with more digits than [`Decimal`](crate::model::Decimal) has is left out, and its
+//!   text is kept.
+//!
+//! ```
+//! use ml_connector_core::decode::{self, Decoded};
+//!
+//! let raw = serde_json::value::RawValue::from_string(
+//!     r#"{"id":7,"due":"01/04/2026","total":"1250.50","currency":"USD","note":null}"#.into(),
+//! ).unwrap();
+//! let Decoded { value, left_out } = decode::object(&raw, |invoice| {
+//!     let currency = invoice.currency("currency");
+//!     Ok((invoice.id("id")?, invoice.date("due"), invoice.money("total", currency), invoice.some_text("note")))
+//! })?;
+//! let (id, due, total, note) = value;
+//! assert_eq!((&*id, due, note), ("7", None, None));
+//! assert_eq!(total.unwrap().to_string(), "1250.50 USD");
+//! assert_eq!(left_out[0].path, "due");
+//! # Ok::<_, ml_connector_core::Error>(())
+//! ```
+
+mod envelope;
+mod list;
+mod object;
+mod text;
+
+use std::{cell::RefCell, fmt, rc::Rc};
+
+pub use envelope::Envelope;
+pub use list::{Row, rows};
+pub use object::Object;
+use serde_json::value::RawValue;
+pub use text::{clean, plain_text};
+pub(crate) use text::{members, unescaped};
+
+use crate::{Error, ErrorKind, Result};
+
+/// A value that was not read. `Debug` and `Display` show where and why, not the value.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LeftOut {
+    /// Where it is, such as `line_items[2].item_total`.
+    pub path: String,
+    /// Why it was left out.
+    pub reason: Reason,
+    /// The text of an amount that has too many digits. `None` for everything else.
+    pub text: Option<String>,
+}
+
+/// Why a value was left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Reason {
+    /// It is not of the form that was expected.
+    Unreadable,
+    /// It is a number with more digits than can be kept. It is not rounded.
+    TooManyDigits,
+}
+
+impl fmt::Display for LeftOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let reason = match self.reason {
+            Reason::Unreadable => "unreadable",
+            Reason::TooManyDigits => "too many digits",
+        };
+        write!(f, "{} ({reason})", self.path.escape_debug())
+    }
+}
+
+impl fmt::Debug for LeftOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// What was read, and what was left out on the way.
+#[derive(Debug)]
+pub struct Decoded<T> {
+    /// What was read.
+    pub value: T,
+    /// What was left out, in the order in which it was asked for. A hundred entries at most.
+    pub left_out: Vec<LeftOut>,
+}
+
+/// Reads one object.
+///
+/// # Errors
+/// [`ErrorKind::InvalidResponse`] when the value is no object; whatever `read` returns.
+pub fn object<T>(raw: &RawValue, read: impl FnOnce(&Object<'_>) -> Result<T>) -> Result<Decoded<T>> {
+    let notes = Notes::default();
+    let object = Object::new(raw, String::new(), &notes)
+        .ok_or_else(|| Error::new(ErrorKind::InvalidResponse, "expected a JSON object"))?;
+    let value = read(&object)?;
+    drop(object);
+    Ok(Decoded { value, left_out: notes.into_list() })
+}
+
+/// As [`object`], of a body as it came.
+///
+/// # Errors
+/// [`ErrorKind::InvalidResponse`] when the body is no JSON object; whatever `read` returns.
+pub fn body<T>(bytes: &[u8], read: impl FnOnce(&Object<'_>) -> Result<T>) -> Result<Decoded<T>> {
+    let text = clean(bytes);
+    let raw: &RawValue = serde_json::from_str(&text)
+        .map_err(|_| Error::new(ErrorKind::InvalidResponse, "expected a JSON object"))?;
+    object(raw, read)
+}
+
+/// More notes than these say nothing new.
+const MAX_NOTES: usize = 100;
+
+/// Collects what is left out, for an object and all that is within it.
+#[derive(Clone, Default)]
+struct Notes(Rc<RefCell<Vec<LeftOut>>>);
+
+impl Notes {
+    fn add(&self, path: String, reason: Reason, text: Option<String>) {
+        let mut notes = self.0.borrow_mut();
+        let is_new = notes.iter().all(|note| note.path != path);
+        if is_new && notes.len() < MAX_NOTES {
+            notes.push(LeftOut { path, reason, text });
+        }
+    }
+
+    fn into_list(self) -> Vec<LeftOut> {
+        self.0.take()
+    }
+}
+
+#[cfg(test)]
+mod tests;

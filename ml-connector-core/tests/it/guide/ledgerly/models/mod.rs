@@ -1,0 +1,56 @@
+//! Ledgerly's words, and what they are in the SDK's.
+
+use ml_connector_core::{
+    Result,
+    decode::Object,
+    model::{Record, RecordKind, Status},
+};
+use serde::{Deserialize, Serialize};
+
+/// The members of an invoice that mean something to people or money. Nothing else makes a change.
+pub const MEANINGFUL: &[&str] =
+    &["number", "status", "customer.id", "customer.name", "total", "currency", "due"];
+
+/// An invoice in the SDK's vocabulary. What cannot be read is left out, and costs nothing else.
+///
+/// # Errors
+/// [`InvalidResponse`](ml_connector_core::ErrorKind::InvalidResponse) when it has no id.
+pub fn invoice(from: &Object<'_>) -> Result<Record> {
+    let word = from.text("status");
+    let status = match &*word {
+        "draft" => Status::Draft,
+        "sent" => Status::Open,
+        "paid" => Status::Paid,
+        "void" => Status::Void,
+        other => Status::Other(other.into()), // kept: vendors add values without notice
+    };
+    let mut record = Record::new(RecordKind::Invoice, from.id("id")?, status);
+    record.vendor_status = word;
+    record.number = from.some_text("number");
+    record.counterparty = from.object("customer").and_then(|customer| customer.party("id", "name"));
+    record.total = from.money("total", from.currency("currency")); // the vendor's digits, never a float
+    record.due_date = from.date("due");
+    Ok(record)
+}
+
+/// A page of ids, and where the next page begins.
+#[derive(Debug, Deserialize)]
+pub struct Page {
+    pub invoices: Vec<String>,
+    pub next: Option<String>,
+}
+
+/// A note at an invoice. Its reference is ours, and how a look-up finds it.
+#[derive(Serialize, Deserialize)]
+pub struct Note {
+    #[serde(default, skip_serializing)]
+    pub id: String,
+    pub reference: String,
+    pub text: String,
+}
+
+/// The notes that were asked for.
+#[derive(Deserialize)]
+pub struct NoteList {
+    pub notes: Vec<Note>,
+}

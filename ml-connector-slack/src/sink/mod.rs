@@ -1,0 +1,54 @@
+//! The sink: what a connection to a workspace holds, and what the engine asks of it.
+
+mod attempt;
+pub(crate) mod channels;
+pub(crate) mod lookup;
+pub(crate) mod people;
+mod place;
+
+use async_trait::async_trait;
+use ml_connector_core::{
+    AttemptNotes, Context, Result, Sink, SinkInfo,
+    model::{Delivery, DeliveryPlan, Lookup, Receipt},
+};
+
+use self::place::Place;
+use crate::Slack;
+
+#[async_trait]
+impl Sink for Slack {
+    fn info(&self) -> &SinkInfo {
+        &self.info
+    }
+
+    fn plan(&self, delivery: &Delivery) -> Result<DeliveryPlan> {
+        self.templates.check(delivery)?;
+        let place = Place::of(delivery, self.admin.as_ref())?;
+        let costs = match &place {
+            Place::Post { target, .. } => self.pacing.post(target),
+            Place::Update { .. } => vec![self.pacing.method("chat.update")],
+            Place::Ephemeral { .. } => vec![self.pacing.method("chat.postEphemeral")],
+        };
+        Ok(DeliveryPlan::new(place.lane(delivery)).costs(costs))
+    }
+
+    async fn deliver(
+        &self,
+        ctx: &Context,
+        batch: &[Delivery],
+        notes: &dyn AttemptNotes,
+    ) -> Vec<Result<Receipt>> {
+        if batch.first().is_some_and(|delivery| delivery.digest) {
+            return self.digest(ctx, batch, notes).await;
+        }
+        let mut results = Vec::with_capacity(batch.len());
+        for delivery in batch {
+            results.push(self.attempt(ctx, delivery, notes).await);
+        }
+        results
+    }
+
+    async fn look_up(&self, ctx: &Context, delivery: &Delivery) -> Result<Lookup> {
+        self.read_back(ctx, delivery).await
+    }
+}

@@ -1,0 +1,278 @@
+//! The source: clicks, dialogs and reactions of people.
+
+pub(crate) mod directory;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use ml_connector_core::{
+    Context, Error, ErrorKind, PollRequest, ReceiveRequest, Result, Scope, Source, SourceInfo, SourceMode,
+    Timestamp, UpkeepRequest, error_context,
+    model::{
+        Actor, DocumentRef, EntityRef, Intake, Observation, Observed, Page, Prompt, Record, RecordKind,
+        Resolution, Revision, Signal, Status, Subject, Upkeep,
+    },
+    snapshot::Snapshot,
+};
+use tokio::sync::OnceCell;
+
+use crate::{
+    Slack,
+    client::Client,
+    config::Inbound,
+    source::directory::{Directory, Person},
+    webhook::events::{self, Reacted},
+    webhook::interactivity::{self, Ask, Clicked},
+    webhook::{Receiver, signal::account},
+};
+
+/// How long a person is waited for whom Slack does not tell about at present. With the id alone whoever may decide may
+/// be refused; but a click has to be answered some time.
+const PATIENCE: Duration = Duration::from_secs(600);
+/// How long the receipt of a message may take: its answer may have been lost, and is looked up.
+const RECEIPT: Duration = Duration::from_secs(120);
+/// How often it is looked for.
+const RECEIPT_EVERY: Duration = Duration::from_secs(10);
+/// A message that was rewritten a moment ago may have been seen as it was before.
+const GLANCE: Duration = Duration::from_secs(5);
+/// There are no subscriptions to look after.
+const UPKEEP: Duration = Duration::from_secs(24 * 3600);
+
+/// A Slack workspace as a place where people do something: clicks and dialogs become events of kind `action`, emoji on
+/// the connector's messages events of kind `reaction`. They say who did it (with the address, where the app may read
+/// it) and what it is about: the document of the message, by its receipt.
+///
+/// One endpoint serves Events API, interactivity and slash commands of one app, for all of its workspaces. Made by
+/// [`Slack::source`].
+#[derive(Debug)]
+pub struct SlackSource {
+    info: SourceInfo,
+    receiver: Receiver,
+    client: Client,
+    directory: Directory,
+    /// The bot's own user.
+    bot: OnceCell<Option<String>>,
+}
+
+impl Slack {
+    /// The same connection as a source. Needs a signing secret and the team in the connection's settings.
+    ///
+    /// # Errors
+    /// [`ErrorKind::ConfigInvalid`] names what is missing.
+    pub fn source(&self) -> Result<SlackSource> {
+        let Inbound { signing_secrets, team, app, endpoint } = &self.inbound;
+        let Some(team) = team else {
+            return Err(Error::new(ErrorKind::ConfigInvalid, "a source needs the id of its workspace")
+                .with_context("setting", "team"));
+        };
+        let sink = ml_connector_core::Sink::info(self);
+        let mut info = SourceInfo::new(sink.connection.clone(), "slack");
+        if let Some(endpoint) = endpoint {
+            info.endpoint = endpoint.clone();
+        }
+        info.accounts = vec![account(team)];
+        info.affinity = sink.affinity.clone();
+        info.mode = SourceMode::Webhook;
+        // Somebody waits for what a click leads to, and there is nothing to collect.
+        info.coalesce = Duration::ZERO;
+        Ok(SlackSource {
+            info,
+            receiver: Receiver::new(signing_secrets, app.clone())?,
+            client: self.client().clone(),
+            directory: self.directory(),
+            bot: OnceCell::new(),
+        })
+    }
+
+    /// The workspace's user groups, for the [policy](ml_connector_core::approval::Policy) of approvals.
+    #[must_use]
+    pub fn directory(&self) -> Directory {
+        Directory::new(self.client().clone(), self.inbound.team.as_deref())
+    }
+}
+
+impl SlackSource {
+    async fn click(&self, ctx: &Context, entity: &EntityRef, signal: &Signal) -> Result<Resolution> {
+        let Clicked { user, action, value, reason, place, received_at } =
+            interactivity::stored(payload(signal)?)?;
+        let read_at = ctx.now();
+        let person = self.person(ctx, &user, received_at).await?;
+        let actor = self.actor(&user, person, place.as_deref());
+        let about = match &place {
+            Some(place) => self.about(ctx, place, received_at).await?,
+            None => None,
+        };
+        let revision = Revision::of(format!("{user}\n{action}\n{value:?}\n{reason:?}").as_bytes());
+        let mut record = record(RecordKind::Action, entity, "created", actor, about, received_at);
+        (record.tags, record.reference, record.note) = (vec![action], value, reason);
+        Ok(Resolution::Observed(vec![seen(entity, read_at, revision, None, record)]))
+    }
+
+    async fn reaction(
+        &self,
+        ctx: &Context,
+        entity: &EntityRef,
+        signals: &[Signal],
+        last: Option<&Snapshot>,
+    ) -> Result<Resolution> {
+        let reacted = signals.iter().map(|signal| events::stored(payload(signal)?));
+        let reacted = reacted.collect::<Result<Vec<_>>>()?.into_iter().max_by_key(|reacted| reacted.order);
+        let Some(reacted) = reacted else { return Ok(Resolution::Done { note: "nothing was said" }) };
+        let seen_at = reacted.seen_at();
+        let Reacted { added, user, emoji, message, author, order, received_at } = reacted;
+        let known = last.and_then(|last| last.order);
+        if known.is_some_and(|known| order <= known) {
+            return Ok(Resolution::Done { note: "older than what is known" });
+        }
+        if author.is_some() && self.bot(ctx).await.is_some_and(|bot| author.as_deref() != Some(bot)) {
+            return Ok(Resolution::Done { note: "on somebody else's message" });
+        }
+        let read_at = ctx.now();
+        let Some(about) = self.about(ctx, &message, seen_at).await? else {
+            if read_at.saturating_since(received_at) < RECEIPT {
+                return Ok(Resolution::NotYet { retry_at: read_at + RECEIPT_EVERY });
+            }
+            return Ok(Resolution::Done { note: "on a message that is not the connector's" });
+        };
+        let word = if added { "created" } else { "deleted" };
+        if !added && last.is_none() {
+            return Ok(Resolution::Done { note: "the end of what was never told" });
+        }
+        let person = self.person(ctx, &user, received_at).await?;
+        if person.is_bot {
+            return Ok(Resolution::Done { note: "by a bot" });
+        }
+        let actor = self.actor(&user, person, Some(&message));
+        let mut record = record(RecordKind::Reaction, entity, word, actor, Some(about), received_at);
+        record.tags = vec![emoji];
+        let revision = Revision::of(word.as_bytes());
+        Ok(Resolution::Observed(vec![seen(entity, read_at, revision, Some(order), record)]))
+    }
+
+    /// Whether the installation still works is asked, not believed: an event may be about another token, or late.
+    async fn installation(&self, ctx: &Context) -> Result<Resolution> {
+        match self.client.auth_test(ctx).await {
+            Ok(_) => Ok(Resolution::Done { note: "the token still works" }),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn person(&self, ctx: &Context, user: &str, received_at: Timestamp) -> Result<Person> {
+        match self.directory.person(ctx, user).await {
+            Err(error)
+                if error.scope() != &Scope::Connection
+                    && ctx.now().saturating_since(received_at) >= PATIENCE =>
+            {
+                tracing::warn!(%error, "a person cannot be read: going on with the id alone");
+                Ok(Person::default())
+            }
+            person => person,
+        }
+    }
+
+    fn actor(&self, user: &str, person: Person, place: Option<&str>) -> Actor {
+        let mut actor = Actor::new(self.info.connection.clone(), user);
+        let mut names = person.names.into_iter();
+        (actor.name, actor.aliases, actor.email) = (names.next(), names.collect(), person.email);
+        actor.place = place.map(Into::into);
+        actor
+    }
+
+    async fn about(&self, ctx: &Context, message: &str, seen_at: Timestamp) -> Result<Option<DocumentRef>> {
+        ctx.delivered(&self.info.connection, message, seen_at - GLANCE).await
+    }
+
+    /// The bot's own user, where Slack tells; asked for once.
+    async fn bot(&self, ctx: &Context) -> Option<&str> {
+        let asked = self
+            .bot
+            .get_or_try_init(|| async { self.client.auth_test(ctx).await.map(|identity| identity.user_id) });
+        asked.await.ok()?.as_deref()
+    }
+}
+
+#[async_trait]
+impl Source for SlackSource {
+    fn info(&self) -> &SourceInfo {
+        &self.info
+    }
+
+    fn receive(&self, request: ReceiveRequest<'_>) -> Result<Intake> {
+        self.receiver.receive(request.request, request.now)
+    }
+
+    /// Opens the dialog that asks for a reason.
+    async fn prompt(&self, ctx: &Context, prompt: Prompt) -> Result<()> {
+        let unreadable = |source: serde_json::Error| {
+            Error::new(ErrorKind::Unexpected, "a dialog cannot be read").with_source(source)
+        };
+        let Ask { trigger, about } = serde_json::from_slice(&prompt.payload).map_err(unreadable)?;
+        let ctx = ctx.within(prompt.deadline.saturating_since(ctx.now()));
+        self.client.views_open(&ctx, &trigger, &about.view()?).await.map(drop)
+    }
+
+    async fn resolve(
+        &self,
+        ctx: &Context,
+        signals: &[Signal],
+        last: Option<&Snapshot>,
+    ) -> Result<Resolution> {
+        let Some(Signal { subject: Subject::Entity(entity), hint, .. }) = signals.first() else {
+            return Ok(Resolution::Done { note: "nothing was said" });
+        };
+        match &*entity.kind {
+            "action" => self.click(ctx, entity, &signals[0]).await,
+            "reaction" => self.reaction(ctx, entity, signals, last).await,
+            "installation" => self.installation(ctx).await,
+            _ if hint.as_deref() == Some("app_rate_limited") => {
+                tracing::warn!(connection = %self.info.connection, "Slack holds events back: there are too many");
+                Ok(Resolution::Done { note: "Slack holds events back" })
+            }
+            _ => Ok(Resolution::Done { note: "nothing is done about it" }),
+        }
+    }
+
+    async fn poll(&self, _: &Context, request: PollRequest<'_>) -> Result<Page> {
+        Err(Error::new(ErrorKind::Unsupported, "Slack has no feeds")
+            .with_context(error_context::FEED, request.feed))
+    }
+
+    async fn upkeep(&self, ctx: &Context, _: UpkeepRequest<'_>) -> Result<Upkeep> {
+        Ok(Upkeep::new(ctx.now() + UPKEEP))
+    }
+}
+
+fn payload(signal: &Signal) -> Result<&Bytes> {
+    signal.payload.as_ref().ok_or_else(|| {
+        Error::new(
+            ErrorKind::InvalidRequest,
+            "expected what somebody did: Slack cannot be asked for it again",
+        )
+    })
+}
+
+/// What somebody did.
+fn record(
+    kind: RecordKind,
+    entity: &EntityRef,
+    word: &str,
+    actor: Actor,
+    about: Option<DocumentRef>,
+    received_at: Timestamp,
+) -> Record {
+    let mut record = Record::new(kind, entity.id.clone(), Status::Other(word.into()));
+    (record.actor, record.about, record.created_at) = (Some(actor), about, Some(received_at));
+    record
+}
+
+fn seen(
+    entity: &EntityRef,
+    read_at: Timestamp,
+    revision: Revision,
+    order: Option<u64>,
+    record: Record,
+) -> Observation {
+    let state = Observed::Present { revision, order, record: Box::new(record), raw: None };
+    Observation { entity: entity.clone(), read_at, state }
+}

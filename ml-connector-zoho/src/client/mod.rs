@@ -1,0 +1,352 @@
+//! The calls of the Zoho Books API v3, one method each.
+
+pub(crate) mod settings;
+mod write;
+
+use std::{
+    sync::{Arc, OnceLock, atomic::AtomicI64},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{Request, header};
+use ml_connector_core::{
+    Context, Error, ErrorKind, Result, Retry, Scope, Timestamp,
+    auth::Authenticator,
+    config::below,
+    decode::{self, Decoded, Envelope, LeftOut, Object, Row},
+    error_context,
+    http::{Answer, Call, Client},
+    model::{Currency, Record},
+    rate::{Budget, Cost, Quota, QuotaKey},
+};
+use serde_json::value::RawValue;
+use url::Url;
+
+use crate::{
+    Plan, SYSTEM, error,
+    models::{Organization, Resource, User},
+};
+
+/// 100 calls a minute and organization, by "API call limits" of Zoho's API introduction. It does not say when a
+/// minute begins, so no window of that length may hold more.
+const CALLS_PER_MINUTE: u32 = 100;
+const MINUTE: Duration = Duration::from_secs(60);
+/// Clients that called paths under `settings` twice within 600 ms report a 429.
+const SETTINGS_PACE: Quota = Quota::Rolling { limit: 1, window: Duration::from_secs(1) };
+/// What polls leave of each minute, of the calls under way, and (a part of so many) of each day, so that webhooks and
+/// writing back have room.
+const LEAVE_OF_MINUTE: u32 = 20;
+const LEAVE_AT_ONCE: u32 = 2;
+const LEAVE_OF_DAY: u32 = 10;
+
+/// The calls of one organization.
+#[derive(Debug, Clone)]
+pub(crate) struct BooksClient {
+    http: Client,
+    organization_id: Arc<str>,
+    /// The calls of a minute, those under way, and those of a day.
+    budget: Budget,
+    /// The organization's currency, once an answer has told.
+    home: Arc<OnceLock<Currency>>,
+    /// When a token was last renewed for a write, in vain; in milliseconds.
+    renewed_in_vain: Arc<AtomicI64>,
+    /// What the paths under `settings` cost besides.
+    pace: Cost,
+}
+
+/// A record and the vendor's JSON of it, byte for byte. It has no `Debug`: names and amounts are the customer's business.
+pub(crate) struct Detail {
+    pub(crate) record: Record,
+    /// The organization's own stage within the status.
+    pub(crate) stage: String,
+    pub(crate) raw: Box<RawValue>,
+    /// What could not be read.
+    pub(crate) left_out: Vec<LeftOut>,
+}
+
+/// A page of a list.
+pub(crate) struct Rows {
+    pub(crate) rows: Vec<Detail>,
+    /// The ids of rows that could not be read.
+    pub(crate) unreadable: Vec<String>,
+    pub(crate) has_more: bool,
+}
+
+/// What to list.
+pub(crate) enum Filter<'a> {
+    /// Records with this number, where there is one.
+    Number(Option<&'a str>),
+    /// What was changed at this instant or later, in the resource's order; `None` = everything.
+    Since(Option<Timestamp>),
+}
+
+impl BooksClient {
+    pub(crate) fn new(
+        api: &Url,
+        auth: Arc<dyn Authenticator>,
+        organization_id: &str,
+        plan: Plan,
+    ) -> Result<Self> {
+        let base = below(api, &["books", "v3"]);
+        let minute = Quota::Rolling { limit: CALLS_PER_MINUTE, window: MINUTE };
+        let at_once = Quota::Concurrent { limit: plan.concurrent_calls() };
+        let key = |below: &str| QuotaKey::new(format!("zoho/{organization_id}{below}"));
+        let budget = Budget::new(key("")).limit(minute, LEAVE_OF_MINUTE).limit(at_once, LEAVE_AT_ONCE).day(
+            key("/day"),
+            plan.calls_per_day(),
+            LEAVE_OF_DAY,
+            Plan::Free.calls_per_day(),
+        );
+        Ok(Self {
+            http: Client::new(SYSTEM, base, auth, error::check)?,
+            organization_id: organization_id.into(),
+            budget,
+            home: Arc::default(),
+            renewed_in_vain: Arc::default(),
+            pace: Cost::one(key("/settings"), Arc::new([SETTINGS_PACE])),
+        })
+    }
+
+    pub(crate) fn organization_id(&self) -> &str {
+        &self.organization_id
+    }
+
+    /// How many calls the organization has in a day, by what Zoho said last.
+    pub(crate) fn calls_per_day(&self) -> Option<u32> {
+        self.budget.calls_per_day()
+    }
+
+    /// `GET /organizations`: those of the person who connected.
+    ///
+    /// # Errors
+    /// As [`error::check`] says.
+    pub(crate) async fn organizations(&self, ctx: &Context) -> Result<Vec<Organization>> {
+        let url = self.http.url(&["organizations"]);
+        let answer = self.read_at(ctx, "zoho_books.list_organizations", &url).await?;
+        let found = list_of(&answer, "organizations", "organization_id", Organization::read)?;
+        let own = found.iter().find(|organization| organization.id == *self.organization_id);
+        if let Some(home) = own.and_then(|own| Currency::parse(&own.currency_code).ok()) {
+            let _ = self.home.set(home); // it never changes
+        }
+        Ok(found)
+    }
+
+    /// `GET /users`: those of the organization, 200 at most.
+    ///
+    /// # Errors
+    /// As [`error::check`] says.
+    pub(crate) async fn users(&self, ctx: &Context) -> Result<Vec<User>> {
+        let answer = self.read(ctx, "zoho_books.list_users", self.http.url(&["users"])).await?;
+        list_of(&answer, "users", "user_id", User::read)
+    }
+
+    /// The same calls, for work that can wait: it leaves room for other work under every limit.
+    pub(crate) fn in_background(&self) -> Self {
+        Self { budget: self.budget.in_background(), ..self.clone() }
+    }
+
+    /// `GET /{resource}/{id}`: a record with its lines.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] when it does not exist or is not accessible; [`ErrorKind::InvalidResponse`] when the
+    /// answer is not that record; else as [`error::check`] says.
+    pub(crate) async fn get<T: Resource>(&self, ctx: &Context, id: &str) -> Result<Detail> {
+        let answer = self.read(ctx, T::GET, self.path::<T>(Some(id))).await?;
+        let raw = Envelope::of(&answer).and_then(|mut envelope| envelope.member(T::DETAIL_KEY));
+        let detail = raw.and_then(detail::<T>).map_err(|error| error.with_operation(T::GET))?;
+        if &*detail.record.id == id {
+            return Ok(detail);
+        }
+        Err(Error::new(ErrorKind::InvalidResponse, "the answer is about another record")
+            .with_operation(T::GET)
+            .with_context("asked", id))
+    }
+
+    /// `GET /{resource}`: a page of records without their lines. Zoho ignores filters that a resource does not have,
+    /// and then lists everything: the caller looks at what came.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub(crate) async fn list<T: Resource>(
+        &self,
+        ctx: &Context,
+        filter: Filter<'_>,
+        page: u32,
+    ) -> Result<Rows> {
+        let needs_amounts = matches!(filter, Filter::Since(_));
+        let mut url = self.path::<T>(None);
+        {
+            let mut query = url.query_pairs_mut();
+            match filter {
+                Filter::Number(number) => {
+                    query.extend_pairs(T::NUMBER_FILTER.zip(number));
+                }
+                Filter::Since(since) => {
+                    query.extend_pairs(since.map(|since| ("last_modified_time", stamp(since))));
+                    query.extend_pairs(T::SORT);
+                }
+            }
+            query.extend_pairs(T::EVERYTHING).append_pair("page", &page.to_string());
+            query.extend_pairs(T::PER_PAGE.map(|size| ("per_page", size)));
+        }
+        let answer = self.read(ctx, T::LIST, url).await?;
+        let read = self.rows::<T>(ctx, &answer, page, needs_amounts).await;
+        read.map_err(|error| if error.operation().is_empty() { error.with_operation(T::LIST) } else { error })
+    }
+
+    async fn rows<T: Resource>(
+        &self,
+        ctx: &Context,
+        answer: &Answer,
+        page: u32,
+        needs_amounts: bool,
+    ) -> Result<Rows> {
+        let mut envelope = Envelope::of(answer)?;
+        let list = envelope.member(T::LIST_KEY)?;
+        let has_more = has_more(envelope.take("page_context").as_deref(), page)?;
+        let mut read = rows::<T>(&list, self.home.get().copied())?;
+        if T::HOME_CURRENCY
+            && needs_amounts
+            && read.iter().any(names_no_currency)
+            && self.home.get().is_none()
+        {
+            match self.organizations(ctx).await {
+                Ok(_) => read = rows::<T>(&list, self.home.get().copied())?,
+                // Without the scope for it, rows are told without their amount.
+                Err(error) if error.retry() == Retry::Never && error.scope() != &Scope::Connection => {
+                    tracing::warn!(%error, operation = T::LIST, "the organization's currency cannot be read");
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let (mut rows, mut unreadable) = (Vec::with_capacity(read.len()), Vec::new());
+        for row in read {
+            match row {
+                Row::Read { decoded: Decoded { value: (record, stage), left_out }, raw } => {
+                    rows.push(Detail { record, stage, raw, left_out });
+                }
+                Row::Unreadable { id, number, error } => {
+                    tracing::warn!(%error, operation = T::LIST, page, number, "a row cannot be read");
+                    unreadable.extend(id);
+                }
+            }
+        }
+        Ok(Rows { rows, unreadable, has_more })
+    }
+
+    fn path<T: Resource>(&self, id: Option<&str>) -> Url {
+        let segments: Vec<&str> = T::PATH.split('/').chain(id).collect();
+        self.http.url(&segments)
+    }
+
+    async fn read(&self, ctx: &Context, operation: &'static str, mut url: Url) -> Result<Answer> {
+        url.query_pairs_mut().append_pair("organization_id", &self.organization_id);
+        self.read_at(ctx, operation, &url).await
+    }
+
+    async fn read_at(&self, ctx: &Context, operation: &'static str, url: &Url) -> Result<Answer> {
+        let request = Request::get(url.as_str())
+            .header(header::ACCEPT, "application/json")
+            .body(Bytes::new())
+            .map_err(|_| Error::new(ErrorKind::InvalidRequest, "the request cannot be built"))?;
+        let call = Call::read(operation, request).with_costs(self.costs(url));
+        let answer = self.http.send(ctx, call).await.map_err(|error| self.in_scope(error))?;
+        self.report_day(ctx, &answer).await;
+        Ok(answer)
+    }
+
+    fn costs(&self, url: &Url) -> Vec<Cost> {
+        let mut costs = self.budget.costs();
+        let below_base = url.path().strip_prefix(self.http.base().path());
+        if below_base.is_some_and(|path| path.trim_start_matches('/').starts_with("settings/")) {
+            costs.push(self.pace.clone());
+        }
+        costs
+    }
+
+    /// What the vendor's limits concern: the day's quota, or that of the minute.
+    fn in_scope(&self, error: Error) -> Error {
+        let quota = |key: &QuotaKey| Scope::Quota(key.clone());
+        match (error.context(error_context::CODE), self.budget.day_key()) {
+            (Some(error::DAILY_LIMIT), Some(day)) => error.with_scope(quota(day)),
+            // What is left to others must not keep them waiting.
+            (None, _) if self.budget.is_in_background() && matches!(error.scope(), Scope::Quota(_)) => {
+                error.with_scope(Scope::Entry)
+            }
+            // Our own limiter and the token endpoint have said already what has to wait.
+            _ if error.kind() != ErrorKind::RateLimited || error.scope() != &Scope::Entry => error,
+            _ => error.with_scope(quota(self.budget.key())),
+        }
+    }
+
+    /// Passes on what the answer says of the day.
+    async fn report_day(&self, ctx: &Context, answer: &Answer) {
+        let number = |name| answer.header(name).and_then(|text| text.trim().parse::<u32>().ok());
+        let left = error::day_left(answer).map(|left| answer.received_at + left);
+        let remaining = number("x-rate-limit-remaining").zip(left);
+        self.budget.report_day(ctx, number("x-rate-limit-limit"), remaining).await;
+    }
+}
+
+/// Whether a row has an amount, and names no currency of it.
+fn names_no_currency(row: &Row<(Record, String)>) -> bool {
+    let Row::Read { raw, .. } = row else { return false };
+    let read =
+        decode::object(raw, |row| Ok(row.raw("amount").is_some() && row.raw("currency_code").is_none()));
+    read.is_ok_and(|read| read.value)
+}
+
+/// One record, as `member` holds it.
+fn detail<T: Resource>(raw: Box<RawValue>) -> Result<Detail> {
+    // Details name their currency.
+    let Decoded { value: (record, stage), left_out } =
+        decode::object(&raw, |object| Ok((T::read(object, None)?, T::stage(object))))?;
+    Ok(Detail { record, stage, raw, left_out })
+}
+
+/// The rows of one page, one by one.
+fn rows<T: Resource>(list: &RawValue, home: Option<Currency>) -> Result<Vec<Row<(Record, String)>>> {
+    decode::rows(list, T::ID, |object| Ok((T::read(object, home)?, T::stage(object))))
+}
+
+/// Whether there are more pages. A missing context is that of the last page.
+///
+/// # Errors
+/// [`ErrorKind::InvalidResponse`] when it is another page than was asked for.
+fn has_more(context: Option<&RawValue>, asked: u32) -> Result<bool> {
+    let Some(context) = context else { return Ok(false) };
+    let read = decode::object(context, |object| Ok((object.flag("has_more_page"), object.text("page"))))?;
+    let (has_more, page) = read.value;
+    if page.parse().is_ok_and(|page: u32| page != asked) {
+        return Err(Error::new(ErrorKind::InvalidResponse, "the answer is another page than was asked for")
+            .with_context("asked", asked));
+    }
+    Ok(has_more)
+}
+
+/// An instant as filters take it: whole seconds, an offset without a colon.
+fn stamp(at: Timestamp) -> String {
+    Timestamp::from_secs(at.as_secs()).to_string().replace('Z', "+0000")
+}
+
+/// What a list call without pages answers with. Rows without an id are left out.
+fn list_of<T>(
+    answer: &Answer,
+    member: &'static str,
+    id: &'static str,
+    read: impl Fn(&Object<'_>) -> Result<T>,
+) -> Result<Vec<T>> {
+    let list = Envelope::of(answer)?.member(member)?;
+    let rows = decode::rows(&list, id, read)?;
+    Ok(rows
+        .into_iter()
+        .filter_map(|row| match row {
+            Row::Read { decoded, .. } => Some(decoded.value),
+            Row::Unreadable { number, error, .. } => {
+                tracing::warn!(%error, member, number, "a row cannot be read");
+                None
+            }
+        })
+        .collect())
+}

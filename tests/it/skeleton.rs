@@ -1,0 +1,142 @@
+//! Every system crate has the same files in the same places, so that who has read one can work in all.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// What every system crate has in its sources: each is a file or a folder.
+const SKELETON: [&str; 10] =
+    ["auth", "builder", "client", "config", "error", "lib", "models", "sink", "source", "webhook"];
+/// What is a folder everywhere, because every system has several of them.
+const FOLDERS: [&str; 3] = ["client", "models", "webhook"];
+
+/// What only one system needs, and why.
+const ONLY_HERE: [(&str, &str, &str); 5] = [
+    ("zoho", "data_center", "only Zoho keeps its customers in data centers that know nothing of each other"),
+    ("slack", "blocks", "only Slack has a markup of its own for what people read"),
+    ("slack", "destination", "only Slack has places that routes name and that limits are counted by"),
+    ("slack", "message", "only Slack shows events to people"),
+    ("slack", "pacing", "only Slack limits calls by method and by channel"),
+];
+
+/// A system crate: its name, its sources, and the folder with its documentation.
+struct System {
+    name: String,
+    src: PathBuf,
+    root: PathBuf,
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// Every crate that implements a vendor. One that is only a `lib.rs` is not begun yet.
+fn systems() -> Vec<System> {
+    let others = ["core", "sim", "sql"];
+    let crates = fs::read_dir(root()).unwrap().filter_map(|entry| {
+        let path = entry.unwrap().path();
+        let name = path.file_name()?.to_str()?.strip_prefix("ml-connector-")?.to_owned();
+        let system = System { src: path.join("src"), root: path, name };
+        (!others.contains(&&*system.name) && modules(&system).len() > 1).then_some(system)
+    });
+    let guide = root().join("ml-connector-core/tests/it/guide/ledgerly");
+    crates.chain([System { name: "ledgerly".into(), src: guide.clone(), root: guide }]).collect()
+}
+
+/// The top modules of a crate. The guide's vendor is a module, whose `mod.rs` stands for `lib.rs`.
+fn modules(system: &System) -> BTreeSet<String> {
+    let entries = fs::read_dir(&system.src).unwrap().map(|entry| entry.unwrap().path());
+    let names = entries.filter(|path| path.extension().is_none_or(|extension| extension == "rs"));
+    let stems = names.map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned());
+    stems.map(|stem| if stem == "mod" { "lib".to_owned() } else { stem }).collect()
+}
+
+#[test]
+fn every_system_crate_has_the_same_files_in_the_same_places() {
+    let systems = systems();
+    assert!(systems.len() >= 3, "Zoho Books, Slack and the guide's vendor");
+    for system in &systems {
+        let only_here =
+            ONLY_HERE.iter().filter(|(name, ..)| *name == system.name).map(|(_, module, _)| *module);
+        let expected: BTreeSet<String> = SKELETON.into_iter().chain(only_here).map(str::to_owned).collect();
+        assert_eq!(modules(system), expected, "{}", system.name);
+        for folder in FOLDERS {
+            assert!(system.src.join(folder).join("mod.rs").is_file(), "{}: {folder}/", system.name);
+        }
+        assert!(system.root.join("docs.md").is_file(), "{}: docs.md", system.name);
+        let tests = system.name == "ledgerly" || system.root.join("tests/it/main.rs").is_file();
+        assert!(tests, "{}: tests/it/", system.name);
+    }
+}
+
+#[test]
+fn what_only_one_system_needs_is_there_and_has_a_reason() {
+    let systems = systems();
+    for (name, module, reason) in ONLY_HERE {
+        let system = systems.iter().find(|system| system.name == name).unwrap();
+        assert!(modules(system).contains(module) && !reason.is_empty(), "{name}: {module}");
+    }
+}
+
+/// Rust files below a path, which may be one itself.
+fn files(path: &Path) -> Vec<PathBuf> {
+    if path.is_dir() {
+        return fs::read_dir(path).unwrap().flat_map(|entry| files(&entry.unwrap().path())).collect();
+    }
+    let is_rust = path.extension().is_some_and(|extension| extension == "rs");
+    if is_rust { vec![path.to_owned()] } else { Vec::new() }
+}
+
+/// Which top modules a text imports: `crate::error::check`, and the first names in `use crate::{…}`.
+fn imports(text: &str) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for part in text.split("crate::").skip(1) {
+        let Some(tree) = part.strip_prefix('{') else {
+            found.extend(part.split(|c: char| !c.is_alphanumeric() && c != '_').next().map(str::to_owned));
+            continue;
+        };
+        let (mut depth, mut name) = (0_u32, String::new());
+        for c in tree.chars() {
+            match c {
+                '{' => depth += 1,
+                '}' if depth == 0 => break,
+                '}' => depth -= 1,
+                ',' if depth == 0 => {
+                    found.insert(std::mem::take(&mut name));
+                }
+                ':' if depth == 0 => name.push(' '),
+                _ if depth == 0 => name.push(c),
+                _ => {}
+            }
+        }
+        found.insert(name);
+    }
+    found.into_iter().filter_map(|name| name.split_whitespace().next().map(str::to_owned)).collect()
+}
+
+#[test]
+fn modules_of_a_system_crate_import_in_one_direction() {
+    for System { name, src, .. } in systems().iter().filter(|system| system.name != "ledgerly") {
+        let modules: BTreeSet<String> =
+            modules(&System { name: name.clone(), src: src.clone(), root: src.clone() });
+        let mut edges: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+        for module in modules.iter().filter(|module| *module != "lib") {
+            let paths = [src.join(module), src.join(format!("{module}.rs"))];
+            for file in paths.iter().filter(|path| path.exists()).flat_map(|path| files(path)) {
+                let text = fs::read_to_string(&file).unwrap();
+                let code: String = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
+                let code = code.split("#[cfg(test)]mod tests {").next().unwrap_or_default();
+                let used = imports(code).into_iter().filter(|used| used != module && modules.contains(used));
+                edges.entry(module).or_default().extend(used);
+            }
+        }
+        // Take away what imports nothing that is left, until nothing is left or a circle is.
+        while let Some(leaf) = edges.iter().find(|(_, used)| used.is_empty()).map(|(module, _)| *module) {
+            edges.remove(leaf);
+            edges.values_mut().for_each(|used| _ = used.remove(leaf));
+        }
+        assert!(edges.is_empty(), "{name} has a circle within {edges:?}");
+    }
+}
