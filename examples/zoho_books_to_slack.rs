@@ -15,7 +15,7 @@ use std::{future::Future, process::ExitCode, sync::Arc, time::Duration};
 use ml_connector_core::{
     Clock, Connector, Error, ErrorKind, Result, SourceMode, SystemClock,
     approval::{Approvals, Approvers, Policy},
-    engine::{Builder, Settings},
+    engine::{ConnectorBuilder, Settings},
     model::Zone,
     route::Route,
 };
@@ -103,7 +103,7 @@ fn connector(settings: &ZohoBooksToSlack, public_url: &str) -> Result<Connector>
         );
     for organization in &settings.books {
         let (name, books) = (&*organization.connection, books(organization)?);
-        connector = connector.source(books.clone()).sink(books);
+        connector = connector.connect(books);
         connector = match &settings.slack_app {
             Some(app) => decisions(connector, name, app, slack.directory())?,
             None => connector.route(
@@ -115,10 +115,7 @@ fn connector(settings: &ZohoBooksToSlack, public_url: &str) -> Result<Connector>
             ),
         };
     }
-    if settings.slack_app.is_some() {
-        connector = connector.source(slack.source()?);
-    }
-    connector.sink(slack).build()
+    connector.connect(slack).build()
 }
 
 /// An organization: a source of what happens, and a sink for what people decide.
@@ -145,7 +142,12 @@ fn books(settings: &Organization) -> Result<ZohoBooks> {
 }
 
 /// What comes back from Slack: buttons approve bills, a check mark is noted on the document.
-fn decisions(connector: Builder, books: &str, app: &SlackApp, directory: Directory) -> Result<Builder> {
+fn decisions(
+    connector: ConnectorBuilder,
+    books: &str,
+    app: &SlackApp,
+    directory: Directory,
+) -> Result<ConnectorBuilder> {
     let approvers =
         app.approvers.iter().fold(Approvers::default(), |rule, person| rule.person(person.as_str()));
     let approvals = Approvals::builder(format!("approvals-{books}"))
@@ -159,7 +161,7 @@ fn decisions(connector: Builder, books: &str, app: &SlackApp, directory: Directo
     let acknowledged = about("acknowledged").on("reaction.created");
     let withdrawn = about("withdrawn").on("reaction.deleted");
     Ok(connector
-        .approvals(approvals)
+        .connect(approvals)
         .route(acknowledged.to(books, ml_connector_zoho::acknowledge()))
         .route(withdrawn.to(books, ml_connector_zoho::withdraw())))
 }
@@ -185,9 +187,7 @@ async fn embed(
     let ended = async move {
         let worked = worker.await;
         server.abort();
-        worked.unwrap_or_else(|panic| {
-            Err(Error::new(ErrorKind::Unexpected, "the connector panicked").with_source(panic))
-        })
+        worked.map_err(|panic| Error::new(ErrorKind::Unexpected, "the connector panicked").with_source(panic))
     };
     let url = connector.webhook_url(&"books".into()).map_or(own_url, String::from);
     Ok((connector, url, ended))

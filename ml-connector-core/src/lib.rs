@@ -36,12 +36,13 @@
 //! let connector = Connector::builder()
 //!     .audit_log(MemoryLog::new())
 //! #   .transport(NoNetwork)
-//!     // .source(…).sink(…).route(…)
+//!     // .connect(books).connect(slack).route(…)
 //!     .build()?;
 //! let service = connector.service(); // axum: Router::new().nest_service("/hooks", service)
 //! # drop(service);
 //! # let stop = std::future::ready(());
-//! connector.run(stop).await
+//! connector.run(stop).await;
+//! # Ok(())
 //! # }
 //! ```
 //!
@@ -63,6 +64,7 @@ mod clock;
 pub mod config;
 #[cfg(any(test, doc, feature = "testing"))]
 pub mod conformance;
+mod connection;
 mod context;
 pub mod decode;
 pub mod engine;
@@ -87,8 +89,9 @@ pub mod webhook;
 #[cfg(any(test, feature = "testing"))]
 pub use clock::ManualClock;
 pub use clock::{Clock, SystemClock, TokioClock, sleep_until};
+pub use connection::{Connection, IntoConnection};
 pub use context::Context;
-pub use engine::Connector;
+pub use engine::{Connector, ConnectorBuilder};
 pub use error::{Effect, Error, ErrorKind, Result, Retry, Scope};
 pub use model::{Money, Timestamp};
 pub use remembered::Remembered;

@@ -242,7 +242,7 @@ async fn run(database: &Path) {
         .sink(Board { info: sink, vendor: Arc::clone(&vendor) })
         .build()
         .unwrap();
-    connector.run(tokio::time::sleep(RUN)).await.unwrap();
+    connector.run(tokio::time::sleep(RUN)).await;
     let what = std::env::var("BACKLOG_STEP").unwrap();
     let calls = vendor.calls.load(Ordering::Relaxed);
     let first = vendor.first.get().map(|first| first.duration_since(begun)).unwrap_or_default();

@@ -77,7 +77,7 @@ impl Scene {
         });
         let missing = self.vendor.missing_after(&self.acknowledged, PATIENCE).await;
         drop(stop);
-        running.await.unwrap().unwrap();
+        running.await.unwrap();
         assert_eq!(missing, [], "every acknowledged change was posted");
         assert_eq!(self.vendor.repeated(), [], "and only once");
     }

@@ -80,9 +80,8 @@ fn connector(world: &World) -> Connector {
         .unwrap();
     let mut settings = Settings::default();
     settings.lease = secs(10);
-    let connector = world.builder().settings(settings).source(source.clone()).sink(source);
-    let connector = connector.source(slack.source().unwrap()).sink(slack);
-    connector.approvals(approvals).build().unwrap()
+    let connector = world.builder().settings(settings).connect(source).connect(slack);
+    connector.connect(approvals).build().unwrap()
 }
 
 impl Office {

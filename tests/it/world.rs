@@ -7,7 +7,7 @@ use http::{Request, StatusCode};
 use ml_connector_core::{
     AuditLog, Clock, Connector, Secret, Timestamp, TokioClock,
     audit::{Entry, EntryKind, MemoryLog, Query},
-    engine::{Builder, Settings},
+    engine::{ConnectorBuilder, Settings},
     model::{Decimal, Zone},
     rate::MemoryRateLimiter,
     route::Route,
@@ -70,7 +70,7 @@ impl World {
     }
 
     /// A connector without connections.
-    pub(crate) fn builder(&self) -> Builder {
+    pub(crate) fn builder(&self) -> ConnectorBuilder {
         // Weeks pass in these tests; nobody else wants the partitions.
         let mut settings = Settings::default();
         settings.lease = secs(3600);
@@ -183,7 +183,7 @@ impl Running {
         let (stop, stopped) = oneshot::channel::<()>();
         let connector = connector.clone();
         let task = tokio::spawn(async move {
-            connector.run(async { drop(stopped.await) }).await.unwrap();
+            connector.run(async { drop(stopped.await) }).await;
         });
         Self { stop, task }
     }

@@ -17,8 +17,8 @@ use super::{
     step::step,
 };
 use crate::{
-    AttemptNotes, Context, Error, ErrorKind, PollRequest, ReceiveRequest, Result, Retry, Scope, Sink,
-    SinkInfo, Source, SourceInfo, Timestamp, UpkeepRequest, error_context,
+    AttemptNotes, Connection, Context, Error, ErrorKind, IntoConnection, PollRequest, ReceiveRequest, Result,
+    Retry, Scope, Sink, SinkInfo, Source, SourceInfo, Timestamp, UpkeepRequest, error_context,
     model::{
         Actor, Change, ConnectionId, Delivery, DeliveryPlan, DocumentRef, EntityRef, Event, Fate, Intake,
         LaneKey, Lookup, Page, Prompt, Receipt, Record, RecordKind, Resolution, Revision, Signal, Subject,
@@ -353,5 +353,13 @@ impl fmt::Debug for Approvals {
         f.write_str("Approvals(")?;
         fmt::Display::fmt(&self.0.source.connection, f)?;
         f.write_char(')')
+    }
+}
+
+/// Both halves, with the [routes](Approvals::routes) of the approvals.
+impl IntoConnection for Approvals {
+    fn into_connection(self) -> Result<Connection> {
+        let routes = self.routes();
+        Ok(Connection::new().source(self.clone()).sink(self).routes(routes))
     }
 }

@@ -34,7 +34,7 @@
 //!     .remind_every(Duration::from_secs(24 * 3600))
 //!     .expire_after(Duration::from_secs(7 * 24 * 3600))
 //!     .build()?;
-//! let connector = Connector::builder().approvals(approvals);
+//! let connector = Connector::builder().connect(approvals);
 //! # drop(connector);
 //! # Ok::<_, ml_connector_core::Error>(())
 //! ```

@@ -10,6 +10,9 @@ use crate::{Error, ErrorKind, Result, Retry, Timestamp, model::Seq};
 const PROBE_FIRST: Duration = Duration::from_secs(60);
 const PROBE_CAP: Duration = Duration::from_secs(15 * 60);
 
+/// How long to wait for a log that does not work.
+pub(crate) const LOG_PAUSE: Duration = Duration::from_secs(1);
+
 /// What is tried again, when, and how often: of deliveries, of signals, and for single kinds of errors.
 ///
 /// ```
@@ -25,11 +28,11 @@ const PROBE_CAP: Duration = Duration::from_secs(15 * 60);
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Retries {
-    /// Attempts of deliveries. Pauses from a second to five minutes, until [`max_block`](super::Settings::max_block)
+    /// Attempts of deliveries. Pauses from a second to five minutes, until [`max_block`](crate::engine::Settings::max_block)
     /// is over.
     pub deliveries: RetryPolicy,
     /// Reads for signals. Pauses from a second to fifteen minutes, until
-    /// [`max_signal_age`](super::Settings::max_signal_age) is over.
+    /// [`max_signal_age`](crate::engine::Settings::max_signal_age) is over.
     pub signals: RetryPolicy,
     /// What holds instead for errors of a kind, be it of a delivery or a signal. Whether an error is tried again at all
     /// is said by the error itself.
@@ -94,18 +97,18 @@ impl Default for Retries {
 
 impl Retries {
     /// What holds for a delivery that failed so.
-    pub(super) fn of_delivery(&self, error: &Error) -> &RetryPolicy {
+    pub(crate) fn of_delivery(&self, error: &Error) -> &RetryPolicy {
         self.kinds.get(&error.kind()).unwrap_or(&self.deliveries)
     }
 
     /// What holds for signals whose read failed so.
-    pub(super) fn of_signal(&self, error: &Error) -> &RetryPolicy {
+    pub(crate) fn of_signal(&self, error: &Error) -> &RetryPolicy {
         self.kinds.get(&error.kind()).unwrap_or(&self.signals)
     }
 
     /// # Errors
     /// [`ErrorKind::ConfigInvalid`] names the policy and what is wrong with it.
-    pub(super) fn validate(&self) -> Result<()> {
+    pub(crate) fn validate(&self) -> Result<()> {
         let kinds = self.kinds.iter().map(|(kind, policy)| (kind.as_str(), policy));
         for (of, policy) in kinds.chain([("deliveries", &self.deliveries), ("signals", &self.signals)]) {
             policy.validate().map_err(|error| error.with_context("retries", of))?;
@@ -116,7 +119,7 @@ impl Retries {
 
 impl RetryPolicy {
     /// When to repeat after attempt number `attempt` (from 1) has failed.
-    pub(super) fn next(&self, error: &Error, seq: Seq, attempt: u32, now: Timestamp) -> Timestamp {
+    pub(crate) fn next(&self, error: &Error, seq: Seq, attempt: u32, now: Timestamp) -> Timestamp {
         let doubled = self.first.saturating_mul(1 << attempt.saturating_sub(1).min(30));
         let own = now + jittered(doubled.min(self.longest), self.jitter, seq, attempt);
         match error.retry() {
@@ -126,7 +129,7 @@ impl RetryPolicy {
     }
 
     /// Whether so many attempts are enough.
-    pub(super) fn is_used_up(&self, attempts: u32) -> bool {
+    pub(crate) fn is_used_up(&self, attempts: u32) -> bool {
         self.tries.is_some_and(|tries| attempts >= tries)
     }
 
@@ -146,12 +149,12 @@ impl RetryPolicy {
 }
 
 /// When to look whether the log works again.
-pub(super) fn log_at(now: Timestamp) -> Timestamp {
+pub(crate) fn log_at(now: Timestamp) -> Timestamp {
     now + jittered(RetryPolicy::default().first, Jitter::Half, Seq(0), 1)
 }
 
 /// When to see whether something that a person has to repair works again, after `failures` earlier looks.
-pub(super) fn probe_at(failures: u32, now: Timestamp) -> Timestamp {
+pub(crate) fn probe_at(failures: u32, now: Timestamp) -> Timestamp {
     now + PROBE_FIRST.saturating_mul(1 << failures.min(8)).min(PROBE_CAP)
 }
 
@@ -176,15 +179,15 @@ mod millis {
 
     use serde::{Deserialize, Deserializer, Serializer};
 
-    pub(super) fn serialize<S: Serializer>(duration: &Duration, to: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(duration: &Duration, to: S) -> Result<S::Ok, S::Error> {
         to.serialize_u64(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
         u64::deserialize(from).map(Duration::from_millis)
     }
 
-    pub(super) mod optional {
+    pub(crate) mod optional {
         use super::{Deserialize, Deserializer, Duration, Serializer};
 
         #[allow(clippy::ref_option)] // serde asks for a reference

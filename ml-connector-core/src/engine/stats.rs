@@ -39,7 +39,7 @@ pub struct Stats {
 
 #[derive(Debug, Clone, Copy)]
 #[repr(usize)]
-pub(super) enum Stat {
+pub(crate) enum Stat {
     Received,
     Forged,
     Rejected,
@@ -80,20 +80,20 @@ impl Stat {
 const COUNT: usize = Stat::Dead as usize + 1;
 
 #[derive(Debug, Default)]
-pub(super) struct Counters([AtomicU64; COUNT]);
+pub(crate) struct Counters([AtomicU64; COUNT]);
 
 impl Counters {
-    pub(super) fn count(&self, stat: Stat) {
+    pub(crate) fn count(&self, stat: Stat) {
         self.add(stat, 1);
     }
 
-    pub(super) fn add(&self, stat: Stat, count: usize) {
+    pub(crate) fn add(&self, stat: Stat, count: usize) {
         #[cfg(feature = "metrics")]
         metrics::counter!(stat.metric()).increment(count as u64);
         self.0[stat as usize].fetch_add(count as u64, Ordering::Relaxed);
     }
 
-    pub(super) fn read(&self) -> Stats {
+    pub(crate) fn read(&self) -> Stats {
         let all: [u64; COUNT] = array::from_fn(|i| self.0[i].load(Ordering::Relaxed));
         let of = |stat: Stat| all[stat as usize];
         Stats {

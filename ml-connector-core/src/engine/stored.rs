@@ -30,27 +30,27 @@ const HEAD_BYTES: usize = 512;
 
 /// What is kept of a request besides its body. Headers are not: they may hold secrets.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Received<'a> {
-    pub(super) method: Cow<'a, str>,
-    pub(super) target: Cow<'a, str>,
+pub(crate) struct Received<'a> {
+    pub(crate) method: Cow<'a, str>,
+    pub(crate) target: Cow<'a, str>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) content_type: Option<Cow<'a, str>>,
+    pub(crate) content_type: Option<Cow<'a, str>>,
     /// Why it was not accepted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) rejected: Option<Cow<'a, str>>,
+    pub(crate) rejected: Option<Cow<'a, str>>,
 }
 
 /// What a signal's entry holds.
 #[derive(Debug)]
-pub(super) struct StoredSignal {
-    pub(super) signal: Option<Signal>,
-    pub(super) origin: Origin,
-    pub(super) received: Option<Received<'static>>,
-    pub(super) body: Bytes,
+pub(crate) struct StoredSignal {
+    pub(crate) signal: Option<Signal>,
+    pub(crate) origin: Origin,
+    pub(crate) received: Option<Received<'static>>,
+    pub(crate) body: Bytes,
 }
 
 impl StoredSignal {
-    pub(super) fn encode(
+    pub(crate) fn encode(
         signal: Option<&Signal>,
         received: Option<Received<'_>>,
         body: &[u8],
@@ -59,7 +59,7 @@ impl StoredSignal {
     }
 
     /// A signal for the sake of something else than news.
-    pub(super) fn encode_as(
+    pub(crate) fn encode_as(
         origin: Origin,
         signal: Option<&Signal>,
         received: Option<Received<'_>>,
@@ -77,7 +77,7 @@ impl StoredSignal {
         Ok(bytes.into())
     }
 
-    pub(super) fn decode(bytes: &Bytes) -> Result<Self> {
+    pub(crate) fn decode(bytes: &Bytes) -> Result<Self> {
         let unreadable = || Error::new(ErrorKind::Unexpected, "a stored signal cannot be read");
         let end = bytes.iter().position(|byte| *byte == b'\n').ok_or_else(unreadable)?;
         let head: SignalHead<'static, Signal> =
@@ -99,22 +99,22 @@ fn is_live(origin: &Origin) -> bool {
 
 /// What a delivery's entry holds. The event is its parent.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct StoredDelivery {
-    pub(super) id: DeliveryId,
-    pub(super) destination: Destination,
+pub(crate) struct StoredDelivery {
+    pub(crate) id: DeliveryId,
+    pub(crate) destination: Destination,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) template: Option<Arc<str>>,
+    pub(crate) template: Option<Arc<str>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) follow: Option<Follow>,
+    pub(crate) follow: Option<Follow>,
     /// The schedule it waits for, as text: part of the name of its lane.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) schedule: Option<Arc<str>>,
+    pub(crate) schedule: Option<Arc<str>>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub(super) digest: bool,
+    pub(crate) digest: bool,
 }
 
 impl StoredDelivery {
-    pub(super) fn new(target: &Target, now: Timestamp) -> Self {
+    pub(crate) fn new(target: &Target, now: Timestamp) -> Self {
         Self {
             id: DeliveryId::generate(now),
             destination: target.destination.clone(),
@@ -126,7 +126,7 @@ impl StoredDelivery {
     }
 
     /// The delivery as a sink sees it, before its first attempt.
-    pub(super) fn delivery(
+    pub(crate) fn delivery(
         &self,
         seq: Seq,
         route: Arc<str>,
@@ -140,13 +140,13 @@ impl StoredDelivery {
         delivery
     }
 
-    pub(super) fn encode(&self) -> Result<Bytes> {
+    pub(crate) fn encode(&self) -> Result<Bytes> {
         serde_json::to_vec(self).map(Bytes::from).map_err(|source| {
             Error::new(ErrorKind::Unexpected, "a delivery cannot be written").with_source(source)
         })
     }
 
-    pub(super) fn decode(bytes: &[u8]) -> Result<Self> {
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self> {
         serde_json::from_slice(bytes).map_err(|source| {
             Error::new(ErrorKind::Unexpected, "a stored delivery cannot be read").with_source(source)
         })

@@ -5,4 +5,5 @@
 mod decoders;
 mod features;
 mod guide;
+mod rooms;
 mod signatures;

@@ -7,8 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use ml_connector_core::{
-    Context, Error, ErrorKind, PollRequest, ReceiveRequest, Result, Scope, Source, SourceInfo, SourceMode,
-    Timestamp, UpkeepRequest, error_context,
+    Connection, Context, Error, ErrorKind, IntoConnection, PollRequest, ReceiveRequest, Result, Scope,
+    Source, SourceInfo, SourceMode, Timestamp, UpkeepRequest, error_context,
     model::{
         Actor, DocumentRef, EntityRef, Intake, Observation, Observed, Page, Prompt, Record, RecordKind,
         Resolution, Revision, Signal, Status, Subject, Upkeep,
@@ -275,4 +275,14 @@ fn seen(
 ) -> Observation {
     let state = Observed::Present { revision, order, record: Box::new(record), raw: None };
     Observation { entity: entity.clone(), read_at, state }
+}
+
+/// The sink, and the [source](Slack::source) where a signing secret or a team is set.
+impl IntoConnection for Slack {
+    fn into_connection(self) -> Result<Connection> {
+        let connection = Connection::new();
+        let hears = self.inbound.team.is_some() || !self.inbound.signing_secrets.is_empty();
+        let connection = if hears { connection.source(self.source()?) } else { connection };
+        Ok(connection.sink(self))
+    }
 }

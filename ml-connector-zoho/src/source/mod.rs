@@ -6,8 +6,8 @@ use std::{sync::atomic::Ordering, time::Duration};
 
 use async_trait::async_trait;
 use ml_connector_core::{
-    Context, Error, ErrorKind, PollRequest, ReceiveRequest, Result, Scope, Source, SourceInfo, UpkeepRequest,
-    error_context,
+    Connection, Context, Error, ErrorKind, IntoConnection, PollRequest, ReceiveRequest, Result, Scope,
+    SinkInfo, Source, SourceInfo, UpkeepRequest, error_context,
     model::{
         EntityRef, Intake, Observation, Observed, Page, PollMode, Prompt, Raw, RecordKind, Resolution,
         Signal, Subject, Upkeep,
@@ -270,5 +270,12 @@ impl Source for ZohoBooks {
         }
         let problem = looked.problem.map(Into::into);
         Ok(Upkeep::new(next).state(looked.state).signals(signals).problem(problem))
+    }
+}
+
+/// Both halves: what happens in the books, and what is written into them.
+impl IntoConnection for ZohoBooks {
+    fn into_connection(self) -> Result<Connection> {
+        Ok(Connection::new().source(self.clone()).sink(self))
     }
 }

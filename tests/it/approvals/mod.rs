@@ -11,7 +11,7 @@ use books::{Books, Fault, amount, webhook};
 use frail::{Death, Frail};
 use http::StatusCode;
 use ml_connector_core::{
-    AuditLog, Clock, Connector, Money, Timestamp, TokioClock,
+    AuditLog, Clock, Connection, Connector, Money, Timestamp, TokioClock,
     approval::{Approvals, Approvers, Choice, Policy},
     audit::{EntryKind, EntryState, MemoryLog, Query},
     engine::Settings,
@@ -111,7 +111,7 @@ impl World {
             tokio::select! {
                 biased;
                 () = frail.died() => self.reopen(),
-                ended = connector.run(tokio::time::sleep(left)) => ended.unwrap(),
+                () = connector.run(tokio::time::sleep(left)) => {}
             }
         }
     }
@@ -331,11 +331,9 @@ fn connector(books: &Arc<Books>, wall: &Arc<Wall>, log: &Arc<Frail>, clock: &Arc
         .clock(Arc::clone(clock))
         .transport(Api)
         .settings(settings)
-        .source(books.clone())
-        .sink(books)
-        .source(slack.source().unwrap())
-        .sink(Painter::new(wall))
-        .approvals(approvals)
+        .connect(Connection::new().source(books.clone()).sink(books))
+        .connect(Connection::new().source(slack.source().unwrap()).sink(Painter::new(wall)))
+        .connect(approvals)
         .build()
         .unwrap()
 }

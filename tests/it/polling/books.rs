@@ -218,8 +218,7 @@ impl Office {
             .unwrap();
         self.connector = Some(connector.clone());
         let (stop, stopped) = oneshot::channel::<()>();
-        let running =
-            tokio::spawn(async move { connector.run(async { drop(stopped.await) }).await.unwrap() });
+        let running = tokio::spawn(async move { connector.run(async { drop(stopped.await) }).await });
         Worker { stop, running }
     }
 

@@ -4,14 +4,19 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    super::{Shared, registry::SourceSlot, upkeep},
-    Ask, asking,
     state::{FeedState, RunId},
+    task::FeedTask,
 };
 use crate::{
     FeedInfo, Result, Timestamp,
-    audit::{Appended, Committed, DocumentWrite, Expected, NewEntry, Query, Transaction},
-    model::{LaneKey, Seq},
+    audit::{Appended, NewEntry, Transaction},
+    engine::{
+        documents,
+        registry::SourceSlot,
+        shared::Shared,
+        writes::{append, commit, is_settled},
+    },
+    model::LaneKey,
 };
 
 /// Something that is read on a schedule.
@@ -21,9 +26,9 @@ pub(super) enum Series {
     Sweep,
 }
 
-/// Makes sure that the next read of every feed, every sweep and the upkeep of a source wait in the log. Idempotent,
+/// Makes sure that the next read of every feed and every sweep of a source wait in the log. Idempotent,
 /// on any number of hosts; also heals a series whose last entry is dead, and forgets backfills that are.
-pub(in crate::engine) async fn ensure(shared: &Shared, slot: &Arc<SourceSlot>) -> Result<()> {
+pub(crate) async fn ensure(shared: &Shared, slot: &Arc<SourceSlot>) -> Result<()> {
     shared.watched_since(slot).await?;
     let info = slot.source.info();
     let series = info.feeds.iter().map(|feed| (Series::Read, feed));
@@ -33,19 +38,16 @@ pub(in crate::engine) async fn ensure(shared: &Shared, slot: &Arc<SourceSlot>) -
     for feed in &info.feeds {
         forget_dead_backfills(shared, slot, feed).await?;
     }
-    upkeep::ensure(shared, slot).await?;
-    shared.wake.partitions(&[slot.partition]);
+    shared.mailbox.wake(&[slot.partition]);
     Ok(())
 }
 
 async fn ensure_series(shared: &Shared, slot: &SourceSlot, series: Series, feed: &FeedInfo) -> Result<()> {
-    let key = FeedState::key(slot, feed.name);
-    let document = shared.log.documents(std::slice::from_ref(&key)).await?.pop().flatten();
-    let (expected, mut state) = FeedState::read(document)?;
+    let (document, mut state) = FeedState::load(shared, slot, feed.name).await?;
     let now = shared.clock.now();
     let Some(entry) = series.next(slot, feed, &state, now)? else { return Ok(()) };
-    let append = Transaction { append: vec![entry], ..Transaction::default() };
-    let Some(Appended::Duplicate(seq)) = shared.commit(append).await?.pop() else { return Ok(()) };
+    let next = Transaction { append: vec![entry], ..Transaction::default() };
+    let Some(Appended::Duplicate(seq)) = append(shared, next).await?.pop() else { return Ok(()) };
     if !is_settled(shared, seq).await? {
         return Ok(());
     }
@@ -53,34 +55,30 @@ async fn ensure_series(shared: &Shared, slot: &SourceSlot, series: Series, feed:
     series.advance(&mut state);
     let Some(entry) = series.next(slot, feed, &state, now)? else { return Ok(()) };
     let heal = Transaction {
-        documents: vec![state.write(key, expected)?],
+        documents: vec![document.replace(&state)?],
         append: vec![entry],
         ..Transaction::default()
     };
     // Stale: somebody else moved it on.
-    let _: Vec<Committed> = shared.log.commit(vec![heal], now).await?;
-    Ok(())
+    commit(shared, heal).await.map(drop)
 }
 
 /// Nobody goes on with a backfill whose entry is settled. Where it ended well, its run was removed with that.
 async fn forget_dead_backfills(shared: &Shared, slot: &SourceSlot, feed: &FeedInfo) -> Result<()> {
-    let key = FeedState::key(slot, feed.name);
-    let document = shared.log.documents(std::slice::from_ref(&key)).await?.pop().flatten();
-    let (expected, mut state) = FeedState::read(document)?;
+    let (document, mut state) = FeedState::load(shared, slot, feed.name).await?;
     let mut transaction = Transaction::default();
     for id in state.runs.keys().copied().collect::<Vec<_>>() {
         if let RunId::Backfill(seq) = id
             && is_settled(shared, seq).await?
         {
             state.runs.remove(&id);
-            let key = id.checkpoint(slot, feed.name);
-            transaction.documents.push(DocumentWrite { key, expected: Expected::Any, value: None });
+            transaction.documents.push(documents::remove(id.checkpoint(slot, feed.name)));
         }
     }
     if !transaction.documents.is_empty() {
-        transaction.documents.push(state.write(key, expected)?);
+        transaction.documents.push(document.replace(&state)?);
         // Stale: somebody else moved it on.
-        let _: Vec<Committed> = shared.log.commit(vec![transaction], shared.clock.now()).await?;
+        commit(shared, transaction).await?;
     }
     Ok(())
 }
@@ -96,9 +94,9 @@ impl Series {
         now: Timestamp,
     ) -> Result<Option<NewEntry>> {
         let polls = slot.source.info().mode.polls();
-        let (n, word, ask) = match self {
-            Self::Read => (state.read, "read", Ask::Read(state.read)),
-            Self::Sweep => (state.sweep, "sweep", Ask::Sweep(state.sweep)),
+        let (n, word, task) = match self {
+            Self::Read => (state.read, "read", FeedTask::Read(state.read)),
+            Self::Sweep => (state.sweep, "sweep", FeedTask::Sweep(state.sweep)),
         };
         let due = match self {
             // The baseline comes in every mode, and at once.
@@ -107,7 +105,7 @@ impl Series {
             Self::Read | Self::Sweep => slot_after(slot, feed.name, feed.every, now),
         };
         let key = format!("{word}/{}/{}/{n}", slot.connection(), feed.name);
-        asking(slot, feed.name, ask, Some(key.into()), due).map(Some)
+        task.entry(slot, feed.name, Some(key.into()), due).map(Some)
     }
 
     pub(super) fn advance(self, state: &mut FeedState) {
@@ -126,10 +124,4 @@ pub(super) fn slot_after(slot: &SourceSlot, name: &str, every: Duration, now: Ti
     let offset = i64::try_from(dice % every.unsigned_abs()).unwrap_or(0);
     let begun = (now.as_millis() - offset).div_euclid(every);
     Timestamp::from_millis((begun + 1) * every + offset)
-}
-
-/// Whether an entry has left the work list.
-pub(in crate::engine) async fn is_settled(shared: &Shared, seq: Seq) -> Result<bool> {
-    let query = Query { bodies: false, ..Query::entries(vec![seq]) };
-    Ok(shared.log.query(&query).await?.first().is_none_or(|entry| entry.state.is_settled()))
 }

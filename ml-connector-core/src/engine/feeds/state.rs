@@ -4,10 +4,14 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::super::registry::SourceSlot;
 use crate::{
-    Error, ErrorKind, Result, Timestamp,
-    audit::{DocKey, Document, DocumentWrite, Expected},
+    FeedInfo, Result, Timestamp,
+    audit::DocKey,
+    engine::{
+        documents::{JsonDocument, Loaded},
+        registry::SourceSlot,
+        shared::Shared,
+    },
     model::Seq,
 };
 
@@ -126,25 +130,31 @@ pub struct RunProgress {
     pub ended: Option<Timestamp>,
 }
 
+impl JsonDocument for FeedState {
+    const NAME: &'static str = "the state of a feed";
+}
+
 impl FeedState {
-    pub(super) fn key(slot: &SourceSlot, feed: &str) -> DocKey {
+    fn key(slot: &SourceSlot, feed: &str) -> DocKey {
         DocKey::new("feed", slot.connection(), feed)
     }
 
-    /// The state, and the condition under which it may be replaced.
-    pub(super) fn read(document: Option<Document>) -> Result<(Expected, Self)> {
-        let Some(document) = document else { return Ok((Expected::Absent, Self::default())) };
-        let state = serde_json::from_slice(&document.bytes).map_err(|source| {
-            Error::new(ErrorKind::Unexpected, "the state of a feed cannot be read").with_source(source)
-        })?;
-        Ok((Expected::Version(document.version), state))
+    /// The state of a feed, with the document that holds it.
+    pub(super) async fn load(shared: &Shared, slot: &SourceSlot, feed: &str) -> Result<(Loaded<Self>, Self)> {
+        let mut document = shared.load::<Self>(Self::key(slot, feed)).await?;
+        let state = document.value.take().unwrap_or_default();
+        Ok((document, state))
     }
 
-    pub(super) fn write(&self, key: DocKey, expected: Expected) -> Result<DocumentWrite> {
-        let bytes = serde_json::to_vec(self).map_err(|source| {
-            Error::new(ErrorKind::Unexpected, "the state of a feed cannot be written").with_source(source)
-        })?;
-        Ok(DocumentWrite { key, expected, value: Some(bytes.into()) })
+    /// The states of feeds, in their order.
+    pub(super) async fn load_all(
+        shared: &Shared,
+        slot: &SourceSlot,
+        feeds: &[FeedInfo],
+    ) -> Result<Vec<Self>> {
+        let keys = feeds.iter().map(|feed| Self::key(slot, feed.name)).collect();
+        let documents = shared.load_all::<Self>(keys).await?;
+        Ok(documents.into_iter().map(|document| document.value.unwrap_or_default()).collect())
     }
 
     /// Notes that a run is over.

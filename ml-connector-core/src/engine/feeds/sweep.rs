@@ -2,16 +2,15 @@
 
 use std::{collections::BTreeSet, ops::Range};
 
-use super::{
-    super::{
-        Shared, intake::signal_entry, observe::load_snapshots, promise::append_time_signals,
-        registry::SourceSlot, stored::StoredSignal,
-    },
-    state::{FeedState, Ids, Run, StoppedSweep},
-};
+use bytes::Bytes;
+
+use super::state::{FeedState, Ids, Run, StoppedSweep};
 use crate::{
     Error, ErrorKind, Result, Timestamp,
     audit::{DocKey, DocumentWrite, Entry, EntryKind, Expected, Parent, Query, Transaction},
+    engine::{
+        entries, fan_out::append_time_signals, registry::SourceSlot, resolve::load_snapshots, shared::Shared,
+    },
     model::{EntityRef, Event, RecordKind, Seq, Signal},
 };
 
@@ -86,8 +85,8 @@ pub(super) async fn compare(
     let mut missing = Vec::new();
     let gone: Vec<EntityRef> = known.difference(&seen).cloned().collect();
     for some in gone.chunks(PAGE) {
-        for (entity, (_, snapshot)) in some.iter().zip(load_snapshots(shared, slot, some).await?) {
-            if snapshot.is_some_and(|(_, snapshot)| snapshot.revision.is_some()) {
+        for (entity, known) in some.iter().zip(load_snapshots(shared, slot, some).await?) {
+            if known.value.is_some_and(|snapshot| snapshot.revision.is_some()) {
                 missing.push(entity.clone());
             }
         }
@@ -115,8 +114,8 @@ pub(super) async fn compare(
     if state.ids.begun.is_some() {
         let unknown: Vec<EntityRef> = seen.difference(&known).cloned().collect();
         for some in unknown.chunks(PAGE) {
-            for (entity, (_, snapshot)) in some.iter().zip(load_snapshots(shared, slot, some).await?) {
-                if snapshot.is_none() {
+            for (entity, known) in some.iter().zip(load_snapshots(shared, slot, some).await?) {
+                if known.value.is_none() {
                     untold.push(entity.clone());
                 }
             }
@@ -127,8 +126,7 @@ pub(super) async fn compare(
     let listed = untold.iter().map(|entity| (entity, format!("{}.listed", entity.kind).into()));
     for (entity, hint) in swept.chain(listed) {
         let signal = Signal { hint: Some(hint), ..Signal::entity(entity.clone()) };
-        let body = StoredSignal::encode(Some(&signal), None, b"")?;
-        transaction.append.push(signal_entry(slot, &signal, Parent::Entry(cause), body, now));
+        transaction.append.push(entries::signal(slot, &signal, Parent::Entry(cause), now)?);
     }
     if state.calendar != calendar(slot) {
         let since = state.ids.begun.unwrap_or(now);
@@ -161,8 +159,8 @@ async fn append_new_days(
     };
     let records: Vec<EntityRef> = seen.iter().filter(falls_due).cloned().collect();
     for some in records.chunks(PAGE) {
-        for (entity, (_, known)) in some.iter().zip(load_snapshots(shared, slot, some).await?) {
-            if let Some((_, snapshot)) = known {
+        for (entity, known) in some.iter().zip(load_snapshots(shared, slot, some).await?) {
+            if let Some(snapshot) = known.value {
                 append_time_signals(slot, entity, &snapshot, since, transaction)?;
             }
         }
@@ -213,8 +211,8 @@ async fn read_ids(
     let keys: Vec<_> = pages.map(|page| ids_key(slot, feed, set, page)).collect();
     let mut ids = BTreeSet::new();
     for some in keys.chunks(PAGE) {
-        for document in shared.log.documents(some).await?.into_iter().flatten() {
-            ids.extend(lines(&document.bytes));
+        for page in shared.load_all::<Bytes>(some.to_vec()).await? {
+            ids.extend(lines(page.value.as_deref().unwrap_or_default()));
         }
     }
     Ok(ids)

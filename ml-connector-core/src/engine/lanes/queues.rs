@@ -5,7 +5,7 @@ use std::{
     collections::{BinaryHeap, HashMap, VecDeque},
 };
 
-use super::LaneId;
+use super::work::LaneId;
 use crate::{
     Timestamp,
     model::{ConnectionId, Seq},

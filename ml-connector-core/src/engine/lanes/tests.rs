@@ -1,13 +1,25 @@
 //! The scheduler without a clock.
 
-use super::{super::backlog::HELD, *};
+use std::time::Duration;
+
+use super::{
+    held::{HELD, Place},
+    scheduler::WINDOW,
+    *,
+};
+use crate::{
+    Timestamp,
+    audit::{EntryKind, Pending},
+    model::{ConnectionId, Partition, Seq},
+    rate::QuotaKey,
+};
 
 fn at(secs: i64) -> Timestamp {
     Timestamp::from_secs(secs)
 }
 
 fn pending(kind: EntryKind, connection: &str, lane: u64, seq: u64, due: i64) -> Pending {
-    let due = if due == i64::MAX { Timestamp::MAX } else { at(due) };
+    let due = if due == i64::MAX { Pending::NEVER } else { at(due) };
     Pending { seq: Seq(seq), kind, connection: connection.into(), lane, due, attempt: 0, uncertain: false }
 }
 
@@ -130,7 +142,7 @@ fn a_parked_head_blocks_its_lane_and_goes_alone() {
     let mut lanes = lanes(&[pending(Delivery, "slack", 1, 1, i64::MAX), pending(Delivery, "slack", 1, 2, 0)]);
     let (lane, probe) = take(&mut lanes, 0).unwrap();
     assert_eq!(probe, [1], "after a restart it is tried once");
-    let parked = Item { seq: Seq(1), due: Timestamp::MAX, attempt: 0, uncertain: false };
+    let parked = Item { seq: Seq(1), due: Pending::NEVER, attempt: 0, uncertain: false };
     finish(&mut lanes, lane, &[parked], Hold::Parked, at(0));
     assert_eq!(take(&mut lanes, 59), None);
     assert_eq!(take(&mut lanes, 60).unwrap().1, [1]);

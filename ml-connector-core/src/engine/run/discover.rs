@@ -1,9 +1,12 @@
 //! Finding work: what waits in the log, as far as there is room for it in memory.
 
-use super::{Held, LOG_PAUSE, Runner};
+use super::runner::{HeldPartition, Runner};
 use crate::{
     audit::{EntryKind, Lease, Pending, PendingScope},
-    engine::{backlog::Place, lanes::LaneId},
+    engine::{
+        lanes::{LaneId, Place},
+        retry::LOG_PAUSE,
+    },
     model::{Partition, Seq},
 };
 
@@ -14,9 +17,9 @@ const PAGES: usize = 16;
 
 impl Runner {
     /// Reads what waits in the log and is not known yet, as far as there is room for it.
-    pub(super) async fn discover(&mut self) {
+    pub(crate) async fn discover(&mut self) {
         self.deliveries.lanes.widen(self.shared.registry().max_batch());
-        let appended = self.shared.wake.take_appended();
+        let appended = self.shared.mailbox.take_appended();
         let partitions: Vec<Partition> =
             self.leases.keys().copied().filter(|partition| appended(*partition)).collect();
         for partition in partitions {
@@ -28,10 +31,10 @@ impl Runner {
         for (lane, after) in self.deliveries.lanes.take_hungry() {
             self.refill(lane, after).await;
         }
-        for (gate, lane) in self.shared.wake.take_admitted() {
+        for (gate, lane) in self.shared.mailbox.take_admitted() {
             self.deliveries.lanes.pass(Some(&gate), lane);
         }
-        for connection in self.shared.wake.take_resumed() {
+        for connection in self.shared.mailbox.take_resumed() {
             self.signals.lanes.resume(&connection);
             self.deliveries.lanes.resume(&connection);
             self.schedule(|slot| *slot.connection() == connection);
@@ -40,15 +43,15 @@ impl Runner {
 
     /// Reads what was appended to a partition's work list.
     async fn read_appended(&mut self, partition: Partition) {
-        let Some(Held { lease, mut read_to }) = self.leases.get(&partition).copied() else { return };
+        let Some(HeldPartition { lease, mut read_to }) = self.leases.get(&partition).copied() else { return };
         for nth in 0.. {
             if nth == PAGES {
                 // What was found may begin meanwhile.
-                self.shared.wake.partitions(&[partition]);
+                self.shared.mailbox.wake(&[partition]);
                 break;
             }
             let Some(page) = self.page(lease, PendingScope::Partition, read_to, PAGE).await else {
-                self.shared.wake.at_the_next_look(partition);
+                self.shared.mailbox.wake_later(partition);
                 break;
             };
             let now = self.shared.clock.now();
@@ -65,7 +68,7 @@ impl Runner {
 
     /// Reads a connection's signals that were passed over, until there is no room again.
     async fn read_unread(&mut self, Place { partition, connection, from, to }: Place) {
-        let Some(Held { lease, read_to }) = self.leases.get(&partition).copied() else { return };
+        let Some(HeldPartition { lease, read_to }) = self.leases.get(&partition).copied() else { return };
         let is_wanted = |pending: &&Pending| {
             pending.kind == EntryKind::Signal
                 && pending.connection == connection
@@ -93,7 +96,7 @@ impl Runner {
 
     /// Reads the next deliveries of a lane.
     async fn refill(&mut self, id: LaneId, after: Seq) {
-        let Some(Held { lease, read_to }) = self.leases.get(&id.partition).copied() else { return };
+        let Some(HeldPartition { lease, read_to }) = self.leases.get(&id.partition).copied() else { return };
         let window = self.deliveries.lanes.window();
         match self.page(lease, PendingScope::Lane(id.kind, id.lane), after, window).await {
             Some(page) => {

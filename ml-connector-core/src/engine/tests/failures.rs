@@ -353,8 +353,7 @@ async fn a_shutdown_in_the_middle_of_everything_returns_within_the_grace_period(
                 tokio::time::sleep(Duration::from_millis(after)).await;
                 *stopped_at.lock().unwrap() = world.clock_now();
             })
-            .await
-            .unwrap();
+            .await;
         let took = world.clock_now().saturating_since(*stopped_at.lock().unwrap());
         assert!(took <= secs(5), "{after} ms after it began: {took:?}");
         // The partitions are free at once, and nothing is lost.

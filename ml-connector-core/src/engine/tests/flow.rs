@@ -4,7 +4,7 @@ use http::StatusCode;
 
 use super::{super::Connector, *};
 use crate::{
-    ErrorKind,
+    Connection, ErrorKind,
     audit::EntryState,
     model::{EntityRef, Seq, Status},
 };
@@ -305,19 +305,27 @@ async fn deliveries_of_one_corner_keep_their_order_and_their_pace() {
 }
 
 #[test]
-fn routes_that_are_built_in_stay_when_the_host_s_are_replaced_and_count_beside_them() {
+fn routes_that_a_connection_brings_stay_when_the_host_s_are_replaced_and_go_with_it() {
     let world = World::new();
     let mut registry = crate::engine::registry::Registry::default();
-    let sink: Arc<dyn crate::Sink> = Arc::new(BoardSink::new(&world.board, world.repeat, world.on_unknown));
-    registry.add_sink(&sink).unwrap();
     let to_a = |name: &str| Route::new(name).to("board", Destination::from("a"));
-    registry.build_in([to_a("built in")].into_iter());
+    let sink = BoardSink::new(&world.board, world.repeat, world.on_unknown);
+    let connection = Connection::new().sink(sink).routes([to_a("brought")]);
+    registry.connect(connection.clone()).unwrap();
     for host in ["one", "two"] {
         registry.set_routes(vec![to_a(host)].into()).unwrap();
         let names: Vec<_> = registry.routes().routes.iter().map(|route| route.name.to_string()).collect();
-        assert_eq!(names, [host, "built in"]);
+        assert_eq!(names, [host, "brought"]);
     }
     let first = crate::route::RouteSet::new(vec![to_a("one")]).first_match();
     assert_eq!(registry.set_routes(first).unwrap_err().context("field"), Some("mode"));
-    assert!(registry.set_routes(vec![to_a("built in")].into()).is_err(), "the name is taken");
+    assert!(registry.set_routes(vec![to_a("brought")].into()).is_err(), "the name is taken");
+
+    registry.remove(&"board".into());
+    assert_eq!(registry.routes().routes.len(), 2, "what the routes ask for waits");
+    registry.connect(connection).unwrap();
+    assert_eq!(registry.routes().routes.len(), 2, "the same routes once");
+    registry.remove(&"board".into());
+    registry.set_routes(Vec::new().into()).unwrap();
+    assert_eq!(registry.routes().routes.len(), 0, "nobody is left who needs them");
 }

@@ -1,15 +1,16 @@
 //! The engine against a tiny vendor, in virtual time.
 
+mod attach;
 mod batches;
-mod consequences;
 mod conversations;
 mod digests;
 mod failures;
 mod feeds;
 mod flow;
+mod follow_ups;
 mod hosts;
 mod idle;
-mod outcomes;
+mod notices;
 mod pages;
 mod progress;
 mod read_back;
@@ -108,7 +109,7 @@ impl World {
 
     /// Runs a connector for a time, and shuts it down.
     async fn run(&self, connector: &Connector, time: Duration) {
-        connector.run(tokio::time::sleep(time)).await.unwrap();
+        connector.run(tokio::time::sleep(time)).await;
     }
 
     async fn entries(&self, kind: EntryKind) -> Vec<Entry> {
@@ -131,7 +132,7 @@ fn start(connector: &Connector) -> (oneshot::Sender<()>, tokio::task::JoinHandle
     let (stop, stopped) = oneshot::channel::<()>();
     let connector = connector.clone();
     let running = tokio::spawn(async move {
-        connector.run(async { drop(stopped.await) }).await.unwrap();
+        connector.run(async { drop(stopped.await) }).await;
     });
     (stop, running)
 }

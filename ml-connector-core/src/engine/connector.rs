@@ -1,0 +1,113 @@
+//! The connector as hosts hold it.
+
+use std::{fmt, sync::Arc};
+
+use url::Url;
+
+use super::{shared::Shared, stats::Stats};
+use crate::{
+    Connection, Context, IntoConnection, Result, Sink, Source,
+    audit::{Entry, Query},
+    model::ConnectionId,
+    route::RouteSet,
+};
+
+/// The connector: connections, routes and a log, embedded in a host. Cheap to clone; all clones are one connector.
+///
+/// Any number of hosts may share one log. Every host takes webhooks; [`run`](Self::run) does the work of the
+/// partitions that the host holds.
+#[derive(Clone)]
+pub struct Connector {
+    pub(crate) shared: Arc<Shared>,
+}
+
+impl Connector {
+    /// Attaches a connection while the connector runs: all of it or nothing. What waited for it goes on.
+    ///
+    /// # Errors
+    /// [`ErrorKind::ConfigInvalid`](crate::ErrorKind::ConfigInvalid) when the id is taken or malformed, when an account of
+    /// the source's endpoint is taken, or when a route that it brings names a connection that is not there.
+    pub fn connect(&self, connection: impl IntoConnection) -> Result<()> {
+        let connection = connection.into_connection()?;
+        let id = self.shared.change(|registry| registry.connect(connection))?;
+        self.resume(&id);
+        Ok(())
+    }
+
+    /// Attaches a source without a sink. See [`connect`](Self::connect).
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    pub fn add_source(&self, source: impl Source) -> Result<()> {
+        self.connect(Connection::new().source(source))
+    }
+
+    /// Attaches a sink without a source. See [`connect`](Self::connect).
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    pub fn add_sink(&self, sink: impl Sink) -> Result<()> {
+        self.connect(Connection::new().sink(sink))
+    }
+
+    /// Detaches a connection: its source and its sink. What waits for it stays in the log and goes on when it is attached
+    /// again. Routes still write deliveries for it, until they are replaced with [`set_routes`](Self::set_routes): that
+    /// takes out the routes that it brought. Returns whether there was one.
+    pub fn remove(&self, connection: &ConnectionId) -> bool {
+        self.shared.change(|registry| Ok(registry.remove(connection))).unwrap_or_default()
+    }
+
+    /// Replaces the routes of the host at once. Routes that attached connections bring stay. Deliveries that exist keep their destinations and times.
+    ///
+    /// # Errors
+    /// [`ErrorKind::ConfigInvalid`](crate::ErrorKind::ConfigInvalid) names the route, the field and what is wrong with it; then the old routes stay.
+    pub fn set_routes(&self, routes: impl Into<RouteSet>) -> Result<()> {
+        self.shared.change(|registry| registry.set_routes(routes.into()))
+    }
+
+    /// Tries a connection again at once, and the lanes that were parked behind it. Call it when credentials were
+    /// renewed or a channel was repaired; without the call the engine tries by itself from time to time.
+    pub fn resume(&self, connection: &ConnectionId) {
+        self.shared.mailbox.resume(connection.clone());
+    }
+
+    /// What sources and sinks work with, for what a host does on their behalf, such as an
+    /// [`Authorizer`](crate::auth::Authorizer).
+    #[must_use]
+    pub fn context(&self) -> Context {
+        self.shared.context.clone()
+    }
+
+    /// Where the vendor has to send a connection's webhooks; `None` without a public URL or such a source.
+    #[must_use]
+    pub fn webhook_url(&self, connection: &ConnectionId) -> Option<Url> {
+        let registry = self.shared.registry();
+        self.shared.url_of(&registry.source(connection)?.source.info().endpoint)
+    }
+
+    /// What was counted since this connector was built.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.shared.stats.read()
+    }
+
+    /// Searches the log.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) when the log cannot be read.
+    pub async fn search(&self, query: &Query) -> Result<Vec<Entry>> {
+        self.shared.log.query(query).await
+    }
+
+    /// The largest webhook that is taken, in bytes.
+    #[must_use]
+    pub fn max_webhook_bytes(&self) -> usize {
+        self.shared.settings.max_webhook_bytes
+    }
+}
+
+impl fmt::Debug for Connector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connector").field("registry", &self.shared.registry()).finish_non_exhaustive()
+    }
+}

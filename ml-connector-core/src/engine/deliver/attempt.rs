@@ -1,0 +1,60 @@
+//! An attempt, and the deliveries it is made for.
+
+use crate::{
+    audit::Lease,
+    engine::{
+        lanes::{Batch, Item},
+        shared::Shared,
+    },
+    model::Delivery,
+};
+
+/// What is done for a batch.
+pub(crate) struct Attempt<'a> {
+    pub(crate) shared: &'a Shared,
+    pub(crate) lease: Lease,
+    pub(crate) batch: &'a Batch,
+}
+
+/// Deliveries with their places in the lane.
+#[derive(Default)]
+pub(crate) struct Deliveries {
+    pub(crate) items: Vec<Item>,
+    pub(crate) deliveries: Vec<Delivery>,
+    /// What comes another time.
+    pub(super) rest: Vec<Item>,
+}
+
+/// What a sink was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asked {
+    ToSend {
+        /// Whether doubt is cleared before anything is repeated.
+        look_up_first: bool,
+    },
+    WhatBecame,
+}
+
+impl Deliveries {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Item, &Delivery)> {
+        self.items.iter().zip(&self.deliveries)
+    }
+
+    pub(crate) fn extend(&mut self, more: impl IntoIterator<Item = (Item, Delivery)>) {
+        for (item, delivery) in more {
+            self.items.push(item);
+            self.deliveries.push(delivery);
+        }
+    }
+
+    /// Takes out everything that would come this time.
+    pub(crate) fn take(&mut self) -> impl Iterator<Item = (Item, Delivery)> + use<> {
+        std::mem::take(&mut self.items).into_iter().zip(std::mem::take(&mut self.deliveries))
+    }
+
+    /// Leaves `count`; the others come another time.
+    pub(super) fn cut(&mut self, count: usize) {
+        self.deliveries.truncate(count);
+        self.rest.extend(self.items.drain(count.min(self.items.len())..));
+    }
+}

@@ -1,0 +1,136 @@
+//! Before anything is repeated: what became of the attempts before?
+
+use std::{collections::VecDeque, sync::Arc};
+
+use super::attempt::{Asked, Attempt, Deliveries};
+use crate::{
+    Effect, Error, ErrorKind, OnUnknown, Result, Timestamp,
+    audit::{Outcome, Settlement},
+    engine::{
+        guard,
+        lanes::{Finished, Hold, Item},
+        registry::SinkSlot,
+        stats::Stat,
+        writes::{Stop, settle},
+    },
+    model::{Delivery, Lookup, Receipt},
+};
+
+impl Attempt<'_> {
+    /// Looks up deliveries in their order, and leaves in `loaded` those that did not happen or may be repeated: should
+    /// they have to wait for room, nothing new can have happened when their turn comes. What was sent as one, by its
+    /// note, is looked up once. `Some`: one is still open, and what follows it waits with it.
+    pub(super) async fn look_up(
+        &self,
+        slot: &SinkSlot,
+        loaded: &mut Deliveries,
+    ) -> Result<Option<Finished>, Stop> {
+        let mut open: VecDeque<_> = loaded.take().collect();
+        let (mut ended, mut results) = (Deliveries::default(), Vec::new());
+        let mut wait_until = None;
+        while let Some((item, delivery)) = open.pop_front() {
+            let looked_up = self.ask(slot, item, &delivery).await?;
+            let mut group: VecDeque<(Item, Delivery)>;
+            (group, open) = open.into_iter().partition(|(_, other)| went_together(&delivery, other));
+            group.push_front((item, delivery));
+            match looked_up {
+                LookedUp::Happened(receipt) => {
+                    // What it says about one record is told once.
+                    let reference = Arc::clone(&receipt.reference);
+                    results.push(Ok(receipt));
+                    results.extend(group.iter().skip(1).map(|_| Ok(Receipt::new(Arc::clone(&reference)))));
+                    ended.extend(group);
+                }
+                LookedUp::Repeat { warn } => {
+                    if warn {
+                        self.warn(&group).await?;
+                    }
+                    loaded
+                        .extend(group.into_iter().map(|(item, of)| (Item { uncertain: false, ..item }, of)));
+                }
+                LookedUp::Missing(error) => {
+                    for (item, delivery) in &group {
+                        self.kill(*item, Some(delivery), &error).await?;
+                    }
+                }
+                LookedUp::AskAgain(at) => {
+                    wait_until = Some(at);
+                    loaded.extend(group);
+                    break;
+                }
+                LookedUp::Failed(error) => {
+                    let error = Arc::new(error);
+                    results.extend(group.iter().map(|_| Err(Arc::clone(&error))));
+                    ended.extend(group);
+                    wait_until = Some(Timestamp::default());
+                    break;
+                }
+            }
+        }
+        loaded.extend(open);
+        let mut finished = Finished::settled();
+        if !results.is_empty() {
+            finished = self.settle(&ended, results, Asked::WhatBecame).await?;
+        }
+        let Some(at) = wait_until else { return Ok(None) };
+        if finished.hold == Hold::None {
+            finished.hold = Hold::Until(at);
+        }
+        finished.waits.extend(&loaded.items);
+        Ok(Some(finished))
+    }
+
+    async fn ask(&self, slot: &SinkSlot, item: Item, delivery: &Delivery) -> Result<LookedUp, Stop> {
+        self.shared.stats.count(Stat::LookedUp);
+        let call = self.shared.settings.call;
+        let ctx = self.shared.context.within(call);
+        let asked = slot.sink.look_up(&ctx, delivery);
+        let lookup = guard::call(call, "the look-up did not end in time", asked).await;
+        let may_repeat =
+            matches!(lookup, Ok(Lookup::MayRepeat)) || slot.sink.info().on_unknown == OnUnknown::Repeat;
+        Ok(match lookup {
+            Ok(Lookup::Happened(receipt)) => LookedUp::Happened(receipt),
+            Ok(Lookup::DidNotHappen) => LookedUp::Repeat { warn: false },
+            Ok(Lookup::AskAgain { at }) => LookedUp::AskAgain(at),
+            Ok(Lookup::MayRepeat | Lookup::CannotTell) if may_repeat => {
+                tracing::warn!(seq = item.seq.0, "a delivery is repeated and possibly duplicated");
+                LookedUp::Repeat { warn: true }
+            }
+            Ok(Lookup::MayRepeat | Lookup::CannotTell) => LookedUp::Missing(Error::new(
+                ErrorKind::Unexpected,
+                "possibly missing: the other side cannot tell what became of the attempt",
+            )),
+            Err(error) => LookedUp::Failed(error.with_effect(Effect::Unknown)),
+        })
+    }
+
+    /// The audit trail says so before it happens.
+    async fn warn(&self, group: &VecDeque<(Item, Delivery)>) -> Result<(), Stop> {
+        let outcome = |item: &Item| Outcome::Retry {
+            attempt: item.attempt,
+            due: item.due,
+            error: "possibly duplicated: the other side cannot tell what became of the attempt".into(),
+            uncertain: false,
+            note: None,
+        };
+        let warned = group.iter().map(|(item, _)| Settlement::new(item.seq, outcome(item)));
+        settle(self.shared, self.lease, warned.collect()).await
+    }
+}
+
+/// What a look-up means.
+enum LookedUp {
+    Happened(Receipt),
+    Repeat {
+        /// It may be a repetition.
+        warn: bool,
+    },
+    Missing(Error),
+    AskAgain(Timestamp),
+    Failed(Error),
+}
+
+/// Whether one call of the sink sent both: they carry its handle.
+fn went_together(a: &Delivery, b: &Delivery) -> bool {
+    a.note.is_some() && a.note == b.note
+}

@@ -1,0 +1,126 @@
+//! Deliver: one attempt for the first deliveries of a lane. Load, look up, admit, record, send, settle.
+
+mod admit;
+mod attempt;
+mod classify;
+mod conversation;
+mod follow_ups;
+mod load;
+mod look_up;
+mod send;
+mod settle;
+
+use std::sync::Arc;
+
+use self::attempt::{Asked, Attempt, Deliveries};
+use super::{
+    lanes::{Batch, Finished, Hold, Item},
+    registry::SinkSlot,
+    retry,
+    shared::Shared,
+    writes::{Stop, settle},
+};
+use crate::{
+    Error, ErrorKind, Repeat,
+    audit::{Lease, Outcome, Settlement},
+    model::{Delivery, DeliveryPlan},
+    rate::{Admission, Feedback},
+};
+
+/// Makes one attempt for a batch of deliveries of one lane.
+pub(crate) async fn deliver(shared: Arc<Shared>, lease: Lease, batch: Batch) -> Finished {
+    let attempt = Attempt { shared: &shared, lease, batch: &batch };
+    match attempt.make().await {
+        Ok(finished) => finished,
+        Err(Stop::Fenced) => Finished::fenced(),
+        Err(Stop::Log(error)) => {
+            tracing::error!(%error, connection = %batch.connection, "the log does not work: deliveries wait");
+            Finished::again(&batch, Hold::Until(retry::log_at(shared.clock.now())))
+        }
+    }
+}
+
+impl Attempt<'_> {
+    async fn make(&self) -> Result<Finished, Stop> {
+        let registry = self.shared.registry();
+        let Some(slot) = registry.sink(&self.batch.connection) else {
+            tracing::warn!(connection = %self.batch.connection, "deliveries wait for a sink that is not connected");
+            return Ok(Finished::again(self.batch, Hold::Outage(self.shared.clock.now())));
+        };
+        let mut loaded = self.load(slot.sink.info().max_bytes).await?;
+        let mut finished = self.make_for(slot, &mut loaded).await?;
+        finished.waits.append(&mut loaded.rest);
+        Ok(finished)
+    }
+
+    async fn make_for(&self, slot: &SinkSlot, loaded: &mut Deliveries) -> Result<Finished, Stop> {
+        let look_up_first = slot.sink.info().repeat == Repeat::AfterLookup;
+        if look_up_first
+            && loaded.items.first().is_some_and(|head| head.uncertain)
+            && let Some(finished) = self.look_up(slot, loaded).await?
+        {
+            return Ok(finished);
+        }
+        let Some(head) = loaded.deliveries.first() else { return Ok(Finished::settled()) };
+        let plan = match slot.plan(head) {
+            Ok(plan) => plan,
+            Err(error) => return self.kill_head(loaded, &error).await,
+        };
+        if let Some(finished) = self.go_on(loaded).await? {
+            return Ok(finished);
+        }
+        loaded.cut(together(slot, &loaded.deliveries, &plan));
+        let now = self.shared.clock.now();
+        let permit = match self.shared.context.limiter().admit(&plan.costs, now).await {
+            Ok(Admission::Admitted(permit)) => permit,
+            Ok(Admission::NotBefore(at)) => {
+                let hold = self.bottleneck(&plan.costs, at, now).await;
+                return Ok(Finished::again_from(&loaded.items, hold));
+            }
+            Err(error) if error.kind() == ErrorKind::InvalidRequest => {
+                return self.kill_head(loaded, &error).await;
+            }
+            Err(error) => return Err(Stop::Log(error)),
+        };
+        if let Some(gate) = &self.batch.gate {
+            self.shared.mailbox.admitted(gate.clone(), self.batch.lane);
+        }
+        if look_up_first {
+            let begun = |item: &Item| {
+                Settlement::new(item.seq, Outcome::Begun { attempt: item.attempt + 1, note: None })
+            };
+            if let Err(stop) = settle(self.shared, self.lease, loaded.items.iter().map(begun).collect()).await
+            {
+                self.finish_permit(&plan.costs, Feedback::Finished(permit)).await;
+                return Err(stop);
+            }
+            self.charge_delay(&plan.costs, now).await;
+        }
+        loaded.deliveries.iter_mut().for_each(|delivery| delivery.attempt += 1);
+        let results = self.send(slot, &loaded.deliveries).await;
+        let refused = results.iter().find_map(|result| result.as_ref().err());
+        self.finish_permit(&plan.costs, Feedback::after(permit, refused.map(Arc::as_ref))).await;
+        self.settle(loaded, results, Asked::ToSend { look_up_first }).await
+    }
+
+    /// Gives the first delivery up; the others come again.
+    async fn kill_head(&self, loaded: &Deliveries, error: &Error) -> Result<Finished, Stop> {
+        let Some((head, others)) = loaded.items.split_first() else { return Ok(Finished::settled()) };
+        self.kill(*head, loaded.deliveries.first(), error).await?;
+        Ok(Finished::again_from(others, Hold::None))
+    }
+}
+
+/// How many of these deliveries go in one call: those whose destination and plan are the first one's.
+fn together(slot: &SinkSlot, deliveries: &[Delivery], plan: &DeliveryPlan) -> usize {
+    let Some((head, others)) = deliveries.split_first() else { return 0 };
+    let joins = |other: &&Delivery| {
+        other.destination == head.destination
+            && other.digest == head.digest
+            && (!head.digest || other.template == head.template)
+            // What follows a delivery of the same batch could not know it.
+            && other.follow.or(head.follow).is_none()
+            && slot.plan(other).is_ok_and(|other| other.lane == plan.lane && other.costs == plan.costs)
+    };
+    1 + others.iter().take_while(joins).count()
+}

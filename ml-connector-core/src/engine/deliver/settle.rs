@@ -1,0 +1,270 @@
+//! Settle: the results of an attempt are written, with the follow-ups and notices they lead to.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{
+    attempt::{Asked, Attempt, Deliveries},
+    classify::{Class, Failure},
+    conversation::is_root_gone,
+    follow_ups::{self, Ending},
+};
+use crate::{
+    Effect, Error, ErrorKind, Result, Retry, Scope, Timestamp,
+    audit::{Committed, Outcome, Parent, Settlement, Transaction},
+    clock::sleep_until,
+    engine::{
+        fan_out::conversation,
+        lanes::{Finished, Hold, Item},
+        notices::{self, Notice},
+        resolve::{Purpose, observe},
+        stats::Stat,
+        writes::{Stop, apply, commit, dead},
+    },
+    model::{Change, Delivery, Observation, Partition, Receipt, Seq},
+    rate::Feedback,
+};
+
+/// How long to wait before a result that could not be written is written again.
+const SETTLE_PAUSE: Duration = Duration::from_secs(1);
+
+impl Attempt<'_> {
+    /// Writes down what became of each delivery.
+    pub(super) async fn settle(
+        &self,
+        loaded: &Deliveries,
+        results: Vec<Result<Receipt, Arc<Error>>>,
+        asked: Asked,
+    ) -> Result<Finished, Stop> {
+        let now = self.shared.clock.now();
+        let (mut hold, mut waits, mut reason) = (Hold::None, Vec::new(), None);
+        let mut transaction = Transaction { fence: Some(self.lease), ..Transaction::default() };
+        let (mut wake, mut seen) = (Vec::new(), Vec::new());
+        let class = self.classify(loaded, &results, asked, now);
+        let mut told: Vec<(&Delivery, Arc<str>)> = Vec::new();
+        for (((item, delivery), result), class) in loaded.iter().zip(results).zip(class) {
+            let (outcome, next) = match (result, class) {
+                (Ok(receipt), _) => {
+                    self.shared.stats.count(Stat::Delivered);
+                    if delivery.follow.is_some() {
+                        told.push((delivery, Arc::clone(&receipt.reference)));
+                    }
+                    wake.extend(self.follow(delivery, &Ending::Done(&receipt), &mut transaction));
+                    seen.extend(receipt.observed.iter().cloned().map(|seen| (item.seq, seen)));
+                    (done(item.seq, receipt).outcome, None)
+                }
+                (Err(error), _) if is_root_gone(delivery, &error) => {
+                    self.shared.stats.count(Stat::Retried);
+                    let (outcome, next) = self.begin_anew(*item, delivery, &error, &mut transaction);
+                    (outcome, Some(next))
+                }
+                (Err(error), class) => {
+                    let class = class.unwrap_or(Class::Dead);
+                    tracing::warn!(seq = item.seq.0, %error, outcome = class.name(), "an attempt did not succeed");
+                    self.report(&error, now).await;
+                    let its_hold = class.hold(&error, now);
+                    if matches!(its_hold, Hold::Outage(_)) {
+                        reason = Some(Arc::from(error.to_string()));
+                    }
+                    hold = hold.or_stronger(its_hold);
+                    self.shared.stats.count(class.stat());
+                    let change = class.change().filter(|_| !item.is_parked());
+                    if let Some(notice) =
+                        change.and_then(|change| self.notice(*item, delivery, change, &error))
+                    {
+                        // The attempt was made: its result is written down, whether it can be told or not.
+                        match notices::append(self.shared, notice, &mut transaction).await {
+                            Ok(partitions) => wake.extend(partitions),
+                            Err(error) => tracing::error!(%error, "an outcome could not be told"),
+                        }
+                    }
+                    let (outcome, next) = class.into_outcome(*item, asked.failure(&error));
+                    // A delivery that was parked before and still is has been told about.
+                    let ending = match &outcome {
+                        Outcome::Dead { error } => Some(Ending::Dead(error)),
+                        Outcome::Parked { error } => change.map(|_| Ending::Parked(error)),
+                        _ => None,
+                    };
+                    wake.extend(
+                        ending.iter().flat_map(|ending| self.follow(delivery, ending, &mut transaction)),
+                    );
+                    (outcome, next)
+                }
+            };
+            transaction.settle.push(Settlement::new(item.seq, outcome));
+            waits.extend(next);
+        }
+        self.settle_surely(transaction, &seen, &told).await?;
+        self.shared.mailbox.wake(&wake);
+        Ok(Finished { waits, hold, fenced: false, reason })
+    }
+
+    /// Adds what a delivery that ended leads to.
+    fn follow(
+        &self,
+        delivery: &Delivery,
+        ending: &Ending<'_>,
+        transaction: &mut Transaction,
+    ) -> Vec<Partition> {
+        follow_ups::append(self.shared, &self.batch.connection, delivery, ending, transaction)
+    }
+
+    /// What failed attempts mean, one for each result. Where all of a batch would be given up, one of them may have
+    /// made the others fail: none is, and fewer go together next.
+    fn classify(
+        &self,
+        loaded: &Deliveries,
+        results: &[Result<Receipt, Arc<Error>>],
+        asked: Asked,
+        now: Timestamp,
+    ) -> Vec<Option<Class>> {
+        let settings = &self.shared.settings;
+        let classify = |(item, result): (&Item, &Result<Receipt, Arc<Error>>)| {
+            let failure = asked.failure(result.as_ref().err()?);
+            Some(Class::of(failure, *item, self.batch, settings, now))
+        };
+        let mut class: Vec<_> = loaded.items.iter().zip(results).map(classify).collect();
+        let together = class.len() > 1 && matches!(asked, Asked::ToSend { .. });
+        if together && class.iter().all(|class| *class == Some(Class::Dead)) {
+            let half = class.len() / 2;
+            class.fill(Some(Class::Split(half)));
+        }
+        class
+    }
+
+    /// The notice of a delivery that was given up or parked; none about the delivery of a notice.
+    fn notice(&self, item: Item, delivery: &Delivery, change: Change, error: &Error) -> Option<Notice> {
+        (!delivery.event.is_outcome()).then(|| Notice {
+            kind: "delivery",
+            seq: item.seq,
+            change,
+            connection: self.batch.connection.clone(),
+            lane: self.batch.lane,
+            about: Some(delivery.event.entity.clone()),
+            reason: error.to_string().into(),
+        })
+    }
+
+    /// Tells the limiter what the other side said about a quota.
+    async fn report(&self, error: &Error, now: Timestamp) {
+        let (Scope::Quota(key), Retry::At(until)) = (error.scope(), error.retry()) else { return };
+        if let Err(error) = self.shared.context.limiter().report(key, Feedback::PausedUntil(until), now).await
+        {
+            tracing::warn!(%error, %key, "the limiter could not be told to pause");
+        }
+    }
+
+    /// Gives a delivery up.
+    pub(super) async fn kill(
+        &self,
+        item: Item,
+        delivery: Option<&Delivery>,
+        error: &Error,
+    ) -> Result<(), Stop> {
+        tracing::error!(seq = item.seq.0, %error, "a delivery is dead: replay it when the cause is gone");
+        let settle = vec![dead(item.seq, error)];
+        let mut transaction = Transaction { fence: Some(self.lease), settle, ..Transaction::default() };
+        let notice = delivery.and_then(|delivery| self.notice(item, delivery, Change::Dead, error));
+        let mut wake = Vec::new();
+        if let Some(notice) = notice {
+            wake = notices::append(self.shared, notice, &mut transaction).await?;
+        }
+        if let Some(delivery) = delivery {
+            let ending = Ending::Dead(&error.to_string());
+            wake.extend(self.follow(delivery, &ending, &mut transaction));
+        }
+        apply(self.shared, transaction).await?;
+        self.shared.mailbox.wake(&wake);
+        self.shared.stats.count(Stat::Dead);
+        Ok(())
+    }
+
+    /// Writes results until the log takes them: they happened, and must not be forgotten. Whoever stops the process
+    /// meanwhile leaves attempts that are looked up at the next start.
+    async fn apply_surely(
+        &self,
+        transaction: Transaction,
+        told: &[(&Delivery, Arc<str>)],
+    ) -> Result<(), Stop> {
+        loop {
+            let mut transaction = transaction.clone();
+            let written = match conversation::keep(self.shared, &self.batch.connection, told).await {
+                Ok(documents) => {
+                    transaction.documents.extend(documents);
+                    commit(self.shared, transaction).await
+                }
+                Err(error) => Err(error),
+            };
+            match written {
+                Ok(Committed::Applied(_)) => return Ok(()),
+                Ok(Committed::Fenced) => return Err(Stop::Fenced),
+                Ok(Committed::Stale(key)) => {
+                    tracing::debug!(%key, "another delivery has told about the record meanwhile");
+                }
+                Err(error) => {
+                    tracing::error!(%error, "the log does not take the result of an attempt: trying again");
+                    sleep_until(&*self.shared.clock, self.shared.clock.now() + SETTLE_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    /// Writes results with what was read back after our own writes, so that the vendor's webhook about them is no
+    /// change. Somebody else may have written the snapshot meanwhile: then that webhook, or the next poll, tells.
+    async fn settle_surely(
+        &self,
+        transaction: Transaction,
+        seen: &[(Seq, Arc<Observation>)],
+        told: &[(&Delivery, Arc<str>)],
+    ) -> Result<(), Stop> {
+        match self.with_read_back(&transaction, seen, told).await {
+            Ok(true) => Ok(()),
+            Ok(false) => self.apply_surely(transaction, told).await,
+            Err(error) => {
+                tracing::warn!(%error, "what was read back is not kept");
+                self.apply_surely(transaction, told).await
+            }
+        }
+    }
+
+    async fn with_read_back(
+        &self,
+        settled: &Transaction,
+        seen: &[(Seq, Arc<Observation>)],
+        told: &[(&Delivery, Arc<str>)],
+    ) -> Result<bool> {
+        let registry = self.shared.registry();
+        let Some(slot) = registry.source(&self.batch.connection).filter(|_| !seen.is_empty()) else {
+            return Ok(false);
+        };
+        let (mut transaction, mut wake) = (settled.clone(), Vec::new());
+        transaction.documents.extend(conversation::keep(self.shared, &self.batch.connection, told).await?);
+        for (seq, seen) in seen {
+            let (seen, parent) = (std::slice::from_ref(&**seen), Parent::Entry(*seq));
+            let found = observe(self.shared, slot, seen, Purpose::Ours, parent, &mut transaction).await?;
+            wake.extend(found.wake);
+        }
+        let applied = matches!(commit(self.shared, transaction).await?, Committed::Applied(_));
+        self.shared.mailbox.wake(&wake);
+        Ok(applied)
+    }
+}
+
+impl Asked {
+    /// What an error leaves open.
+    fn failure(self, error: &Error) -> Failure<'_> {
+        let too_often = error.kind() == ErrorKind::RateLimited;
+        let (uncertain, paced) = match self {
+            Self::ToSend { look_up_first } => {
+                let uncertain = look_up_first && error.effect() != Effect::None;
+                (uncertain, too_often && !uncertain)
+            }
+            // A question that comes too often leaves the answer as open as before.
+            Self::WhatBecame => (true, too_often),
+        };
+        Failure { error, uncertain, paced }
+    }
+}
+
+fn done(seq: Seq, receipt: Receipt) -> Settlement {
+    Settlement::new(seq, Outcome::Done { receipt: Some(receipt.reference) })
+}

@@ -1,0 +1,104 @@
+//! New entries of the log: signals, notes and events with their lanes, indexes and bodies.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::{
+    registry::SourceSlot,
+    stored::{Received, StoredSignal},
+};
+use crate::{
+    Result, Timestamp,
+    audit::{EntryKind, Index, NewEntry, Parent},
+    model::{Event, Money, Origin, Partition, Signal, Subject},
+};
+
+/// The name of notes about webhooks for an account that no connection has.
+pub(crate) const UNROUTED: &str = "unrouted";
+
+/// A signal of the connector itself.
+pub(crate) fn signal(slot: &SourceSlot, signal: &Signal, parent: Parent, due: Timestamp) -> Result<NewEntry> {
+    signal_of(Origin::Live, slot, signal, parent, due)
+}
+
+/// A signal of the connector itself, with the reason for which the record is to be read.
+pub(crate) fn signal_of(
+    origin: Origin,
+    slot: &SourceSlot,
+    signal: &Signal,
+    parent: Parent,
+    due: Timestamp,
+) -> Result<NewEntry> {
+    Ok(entry(slot, signal, parent, due, StoredSignal::encode_as(origin, Some(signal), None, b"")?))
+}
+
+/// The first signal of a request, with the request.
+pub(crate) fn received_signal(
+    slot: &SourceSlot,
+    signal: &Signal,
+    received: Received<'_>,
+    body: &[u8],
+    due: Timestamp,
+) -> Result<NewEntry> {
+    Ok(entry(slot, signal, Parent::None, due, StoredSignal::encode(Some(signal), Some(received), body)?))
+}
+
+/// A request that led to no signal of a connection.
+pub(crate) fn note(
+    slot: &SourceSlot,
+    name: &'static str,
+    signal: Option<&Signal>,
+    received: Received<'_>,
+    body: &[u8],
+    due: Timestamp,
+) -> Result<NewEntry> {
+    Ok(NewEntry {
+        index: Index { name: Some(name.into()), ..Index::default() },
+        body: Some(StoredSignal::encode(signal, Some(received), body)?),
+        ..NewEntry::new(slot.partition, EntryKind::Note, slot.connection().clone(), due)
+    })
+}
+
+/// An event.
+pub(crate) fn event(partition: Partition, event: &Event, parent: Parent) -> Result<NewEntry> {
+    let number = event.record.as_ref().and_then(|record| record.number.as_deref()).map(Arc::from);
+    Ok(NewEntry {
+        parent,
+        index: Index {
+            entity: Some(event.entity.clone()),
+            number,
+            name: Some(event.event_type().as_str().into()),
+            amount: amount(event),
+            destination: None,
+        },
+        body: Some(event.to_cloudevent()?),
+        ..NewEntry::new(partition, EntryKind::Event, event.connection.clone(), event.at)
+    })
+}
+
+/// What the record of an event amounts to, for searches: its total, or else its balance.
+pub(crate) fn amount(event: &Event) -> Option<Money> {
+    event.record.as_ref().and_then(|record| record.total.or(record.balance))
+}
+
+fn entry(slot: &SourceSlot, signal: &Signal, parent: Parent, due: Timestamp, body: Bytes) -> NewEntry {
+    let lane = match &signal.subject {
+        Subject::Entity(entity) => entity.lane(),
+        Subject::Feed { name, .. } => format!("feed/{name}").into(),
+        // All subscriptions of a connection are looked after together.
+        Subject::Subscription(_) => "subscription".into(),
+    };
+    let entity = match &signal.subject {
+        Subject::Entity(entity) => Some(entity.clone()),
+        _ => None,
+    };
+    NewEntry {
+        lane: Some(lane.number(slot.connection())),
+        dedupe: signal.dedupe.clone(),
+        parent,
+        index: Index { entity, name: signal.hint.clone(), ..Index::default() },
+        body: Some(body),
+        ..NewEntry::new(slot.partition, EntryKind::Signal, slot.connection().clone(), due)
+    }
+}

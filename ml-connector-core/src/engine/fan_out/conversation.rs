@@ -1,0 +1,74 @@
+//! What a destination was told about a record: a document per destination and record that a route follows, so that
+//! what comes later goes on from the first.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use crate::{
+    Result,
+    audit::{DocKey, DocumentWrite},
+    engine::{
+        documents::{self, JsonDocument},
+        shared::Shared,
+    },
+    model::{ConnectionId, Delivery, Follow, Root},
+};
+
+impl JsonDocument for Root {
+    const NAME: &'static str = "the root of a conversation";
+}
+
+/// Reads what was told before into deliveries that follow it.
+pub(crate) async fn recall(shared: &Shared, sink: &ConnectionId, deliveries: &mut [Delivery]) -> Result<()> {
+    let mut following: Vec<&mut Delivery> =
+        deliveries.iter_mut().filter(|delivery| delivery.follow.is_some()).collect();
+    if following.is_empty() {
+        return Ok(());
+    }
+    let keys = following.iter().map(|delivery| key(sink, delivery)).collect();
+    for (delivery, root) in following.iter_mut().zip(shared.load_all(keys).await?) {
+        delivery.root = root.value;
+    }
+    Ok(())
+}
+
+/// The writes that keep what has been told now: (delivery, its receipt). Under the condition that nobody else has
+/// written meanwhile. A reply leaves what the first message shows as it was.
+pub(crate) async fn keep(
+    shared: &Shared,
+    sink: &ConnectionId,
+    told: &[(&Delivery, Arc<str>)],
+) -> Result<Vec<DocumentWrite>> {
+    let mut latest: BTreeMap<DocKey, Root> = BTreeMap::new();
+    for (delivery, reference) in told {
+        if delivery.root.is_some() && delivery.follow == Some(Follow::Thread) {
+            continue;
+        }
+        let n = delivery.event.n;
+        let first = || Root { reference: Arc::clone(reference), n };
+        let root = latest.entry(key(sink, delivery)).or_insert_with(first);
+        root.n = root.n.max(n);
+    }
+    if latest.is_empty() {
+        return Ok(Vec::new());
+    }
+    let known = shared.load_all::<Root>(latest.keys().cloned().collect()).await?;
+    let writes = latest.into_values().zip(known).map(|(now, known)| {
+        let root = match &known.value {
+            None => now,
+            Some(root) => Root { n: root.n.max(now.n), ..root.clone() },
+        };
+        known.replace(&root)
+    });
+    writes.collect()
+}
+
+/// The write that forgets what was told about a record: its message is gone.
+pub(crate) fn forget(sink: &ConnectionId, delivery: &Delivery) -> DocumentWrite {
+    documents::remove(key(sink, delivery))
+}
+
+/// The same record at the same destination. No id and no destination holds a line break.
+fn key(sink: &ConnectionId, delivery: &Delivery) -> DocKey {
+    let Delivery { destination, event, .. } = delivery;
+    DocKey::new("root", sink, &format!("{destination}\n{}/{}", event.connection, event.entity))
+}

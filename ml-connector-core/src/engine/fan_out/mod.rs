@@ -1,0 +1,11 @@
+//! Fan out: from a change of a record to everything that follows from it, in the transaction that keeps its snapshot.
+
+pub(crate) mod conversation;
+mod events;
+mod lane;
+mod later;
+
+pub(crate) use self::{
+    events::{append_deliveries, append_event, append_page, append_pages},
+    later::{append_time_signals, later},
+};

@@ -1,0 +1,145 @@
+//! What hosts ask of feeds, and what they are told about them.
+
+use std::sync::Arc;
+
+use super::{
+    state::{FeedProgress, FeedState, StoppedSweep},
+    task::{FeedTask, offers},
+};
+use crate::{
+    Connector, Error, ErrorKind, Result, Timestamp,
+    audit::{Outcome, Query, Transaction},
+    engine::{registry::SourceSlot, shared::Shared, writes::append},
+    model::{ConnectionId, DedupeKey, Seq},
+};
+
+impl Connector {
+    /// Reads a feed now, beside its schedule: what it has not told yet. Returns the entry that shows how it went.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] when the connection has no such feed; [`ErrorKind::Unavailable`] when the log cannot
+    /// store the wish.
+    pub async fn poll_now(&self, connection: &ConnectionId, feed: &str) -> Result<Seq> {
+        self.ask(connection, feed, FeedTask::ReadNow).await
+    }
+
+    /// Tells of every record of a feed that was created or changed at `since` or later, whether or not it was told
+    /// before, as events of [`Origin::Backfill`](crate::model::Origin::Backfill): a route takes them only if it says so,
+    /// one per record, or one per page of the feed ([`Route::pages`](crate::route::Route::pages)). Goes on after a restart; live reads go first. [`progress`](Self::progress) tells how far
+    /// it is. Returns its entry.
+    ///
+    /// # Errors
+    /// As [`poll_now`](Self::poll_now).
+    pub async fn backfill(
+        &self,
+        connection: &ConnectionId,
+        feed: &str,
+        since: Option<Timestamp>,
+    ) -> Result<Seq> {
+        self.ask(connection, feed, FeedTask::Backfill(since)).await
+    }
+
+    /// Says that what a stopped sweep missed has indeed disappeared: the feed is looked at once more, now, and believed
+    /// if it does not miss many more records than it did then. What is missing is told as deleted, once the source has
+    /// confirmed it record by record. [`health`](Self::health) shows what stopped. Returns the sweep's entry.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] when the connection has no such feed; [`ErrorKind::Conflict`] when no sweep of it was
+    /// stopped; [`ErrorKind::Unavailable`] when the log does not work.
+    pub async fn confirm_sweep(&self, connection: &ConnectionId, feed: &str) -> Result<Seq> {
+        let registry = self.shared.registry();
+        let slot = registry.source(connection).ok_or_else(|| no_feed(connection, feed))?;
+        if !offers(&slot.source.info().sweeps, feed) {
+            return Err(no_feed(connection, feed));
+        }
+        let stopped = FeedState::load(&self.shared, slot, feed).await?.1.stopped.ok_or_else(|| {
+            Error::new(ErrorKind::Conflict, "no sweep of this feed was stopped")
+                .with_context("connection", connection)
+                .with_context("feed", feed)
+        })?;
+        let dedupe = format!("confirmed/{connection}/{feed}/{}", stopped.at.as_millis());
+        self.append_task(slot, feed, FeedTask::ConfirmedSweep(stopped.missing), Some(dedupe.into())).await
+    }
+
+    /// How far the feeds of a connection are, in the order of the source's list.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] when there is no such source; [`ErrorKind::Unavailable`] when the log cannot be read.
+    pub async fn progress(&self, connection: &ConnectionId) -> Result<Vec<FeedProgress>> {
+        let registry = self.shared.registry();
+        let slot = registry.source(connection).ok_or_else(|| no_feed(connection, ""))?;
+        let feeds = &slot.source.info().feeds;
+        let states = FeedState::load_all(&self.shared, slot, feeds).await?;
+        Ok(feeds.iter().zip(states).map(|(feed, state)| state.progress(feed.name)).collect())
+    }
+
+    async fn ask(&self, connection: &ConnectionId, feed: &str, task: FeedTask) -> Result<Seq> {
+        let registry = self.shared.registry();
+        let slot = registry.source(connection).ok_or_else(|| no_feed(connection, feed))?;
+        if !offers(&slot.source.info().feeds, feed) {
+            return Err(no_feed(connection, feed));
+        }
+        self.append_task(slot, feed, task, None).await
+    }
+
+    async fn append_task(
+        &self,
+        slot: &SourceSlot,
+        feed: &str,
+        task: FeedTask,
+        dedupe: Option<DedupeKey>,
+    ) -> Result<Seq> {
+        let entry = task.entry(slot, feed, dedupe, self.shared.clock.now())?;
+        let transaction = Transaction { append: vec![entry], ..Transaction::default() };
+        let appended = append(&self.shared, transaction).await?;
+        self.shared.mailbox.wake(&[slot.partition]);
+        let first = appended.first().map(|appended| appended.seq());
+        first.ok_or_else(|| Error::new(ErrorKind::Unexpected, "the log did not say where an entry is"))
+    }
+}
+
+/// The sweeps of a source that were stopped and wait for somebody to look.
+pub(crate) async fn stopped_sweeps(shared: &Shared, slot: &SourceSlot) -> Result<Vec<StoppedSweep>> {
+    let states = FeedState::load_all(shared, slot, &slot.source.info().sweeps).await?;
+    Ok(states.into_iter().filter_map(|state| state.stopped).collect())
+}
+
+/// How far the read of a backfill is.
+#[derive(Debug, Clone)]
+pub(crate) struct BackfillRead {
+    /// `None` = it has not begun, or ended long ago, or was given up.
+    pub(crate) rows: Option<u64>,
+    pub(crate) ended: bool,
+    /// Why it was given up.
+    pub(crate) given_up: Option<Arc<str>>,
+}
+
+/// How far a backfill is, by its entry.
+pub(crate) async fn backfill_read(
+    shared: &Shared,
+    connection: &ConnectionId,
+    feed: &str,
+    backfill: Seq,
+) -> Result<BackfillRead> {
+    let registry = shared.registry();
+    let slot = registry.source(connection).filter(|slot| offers(&slot.source.info().feeds, feed));
+    let slot = slot.ok_or_else(|| no_feed(connection, feed))?;
+    // The entry first: what settles it writes the state.
+    let query = Query { bodies: false, ..Query::entries(vec![backfill]) };
+    let entry = shared.log.query(&query).await?.pop();
+    let (_, state) = FeedState::load(shared, slot, feed).await?;
+    let run = state.backfill(backfill);
+    let is_settled = entry.as_ref().is_none_or(|entry| entry.state.is_settled());
+    let given_up = entry.and_then(|entry| match entry.outcomes.into_iter().last()?.outcome {
+        Outcome::Dead { error } => Some(error),
+        _ => None,
+    });
+    let ended = is_settled || run.is_some_and(|run| run.ended.is_some());
+    Ok(BackfillRead { rows: run.map(|run| run.rows), ended, given_up })
+}
+
+fn no_feed(connection: &ConnectionId, feed: &str) -> Error {
+    Error::new(ErrorKind::NotFound, "the connection has no such feed")
+        .with_context("connection", connection)
+        .with_context("feed", feed.escape_debug())
+}

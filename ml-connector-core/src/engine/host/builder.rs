@@ -1,0 +1,201 @@
+//! Puts a connector together.
+
+use std::sync::{Arc, RwLock};
+
+use url::Url;
+
+use crate::{
+    AuditLog, Clock, Connection, Connector, Context, Error, ErrorKind, HttpTransport, IntoConnection,
+    RateLimiter, Result, Sink, Source, SystemClock, TokenStore,
+    audit::Lease,
+    engine::{mailbox::Mailbox, registry::Registry, settings::Settings, shared::Shared, stats::Counters},
+    http::require_secure,
+    rate::MemoryRateLimiter,
+    route::{Route, RouteSet},
+};
+
+/// Puts a [`Connector`] together. Setters cannot fail; [`build`](Self::build) checks everything.
+#[derive(Debug, Default)]
+pub struct ConnectorBuilder {
+    log: Option<Arc<dyn AuditLog>>,
+    tokens: Option<Arc<dyn TokenStore>>,
+    limiter: Option<Arc<dyn RateLimiter>>,
+    transport: Option<Arc<dyn HttpTransport>>,
+    clock: Option<Arc<dyn Clock>>,
+    public_url: Option<String>,
+    settings: Settings,
+    connections: Vec<Result<Connection>>,
+    routes: RouteSet,
+}
+
+impl Connector {
+    /// Begins a connector.
+    #[must_use]
+    pub fn builder() -> ConnectorBuilder {
+        ConnectorBuilder::default()
+    }
+}
+
+impl ConnectorBuilder {
+    /// Where everything is recorded. Required.
+    #[must_use]
+    pub fn audit_log(self, log: impl AuditLog) -> Self {
+        Self { log: Some(Arc::new(log)), ..self }
+    }
+
+    /// Where tokens are kept. Required when a connection uses OAuth.
+    #[must_use]
+    pub fn token_store(self, tokens: impl TokenStore) -> Self {
+        Self { tokens: Some(Arc::new(tokens)), ..self }
+    }
+
+    /// What admits calls. Default: in memory, which is enough as long as nobody else spends the same quotas.
+    #[must_use]
+    pub fn rate_limiter(self, limiter: impl RateLimiter) -> Self {
+        Self { limiter: Some(Arc::new(limiter)), ..self }
+    }
+
+    /// The way to the network. Default, with feature `reqwest`: a client of our own.
+    #[must_use]
+    pub fn transport(self, transport: impl HttpTransport) -> Self {
+        Self { transport: Some(Arc::new(transport)), ..self }
+    }
+
+    /// Where time comes from. Default: the system's clock.
+    #[must_use]
+    pub fn clock(self, clock: impl Clock) -> Self {
+        Self { clock: Some(Arc::new(clock)), ..self }
+    }
+
+    /// Where vendors reach [`Connector::service`], such as `https://erp.example.com/hooks`.
+    #[must_use]
+    pub fn public_url(self, url: impl Into<String>) -> Self {
+        Self { public_url: Some(url.into()), ..self }
+    }
+
+    /// How the engine works.
+    #[must_use]
+    pub fn settings(self, settings: Settings) -> Self {
+        Self { settings, ..self }
+    }
+
+    /// Attaches a connection: a system, approvals, or a [`Connection`] of the host's own.
+    ///
+    /// Approvals bring their [routes](crate::approval::Approvals::routes), which are added to those of the host and stay
+    /// when the host replaces its own.
+    #[must_use]
+    pub fn connect(mut self, connection: impl IntoConnection) -> Self {
+        self.connections.push(connection.into_connection());
+        self
+    }
+
+    /// Attaches a source without a sink.
+    #[must_use]
+    pub fn source(self, source: impl Source) -> Self {
+        self.connect(Connection::new().source(source))
+    }
+
+    /// Attaches a sink without a source.
+    #[must_use]
+    pub fn sink(self, sink: impl Sink) -> Self {
+        self.connect(Connection::new().sink(sink))
+    }
+
+    /// Adds a route.
+    #[must_use]
+    pub fn route(mut self, route: Route) -> Self {
+        self.routes.routes.push(Arc::new(route));
+        self
+    }
+
+    /// The routes, in place of those before: a [`RouteSet`] from a file, or a list.
+    #[must_use]
+    pub fn routes(self, routes: impl Into<RouteSet>) -> Self {
+        Self { routes: routes.into(), ..self }
+    }
+
+    /// Checks everything and builds the connector. Nothing runs yet, and nothing is sent.
+    ///
+    /// # Errors
+    /// [`ErrorKind::ConfigInvalid`] names what is missing or contradictory.
+    pub fn build(self) -> Result<Connector> {
+        let missing = |message| Error::new(ErrorKind::ConfigInvalid, message);
+        let log = self
+            .log
+            .ok_or_else(|| missing("an audit log is required: give the builder one with `audit_log`"))?;
+        let transport = self.transport.or_else(default_transport).ok_or_else(|| {
+            missing("a transport is required: enable feature `reqwest`, or give the builder one")
+        })?;
+        let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock));
+        let limiter = self.limiter.unwrap_or_else(|| Arc::new(MemoryRateLimiter::new()));
+        let tokens = self.tokens.unwrap_or_else(|| Arc::new(NoTokens));
+        let public_url = self.public_url.map(|text| {
+            let url = Url::parse(&text)
+                .map_err(|source| missing("`public_url` is not a valid URL").with_source(source))?;
+            require_secure(&url).map(|()| url).map_err(|error| error.with_context("field", "public_url"))
+        });
+
+        if self.settings.lease > Lease::LONGEST / 2 {
+            // The rest is for clocks that differ.
+            return Err(missing("`lease` is longer than an hour: give a shorter one"));
+        }
+        self.settings.retries.validate()?;
+        let mut registry = Registry::default();
+        for connection in self.connections {
+            registry.add(connection?)?;
+        }
+        registry.set_routes(self.routes)?;
+        Ok(Connector {
+            shared: Arc::new(Shared {
+                context: Context::new(transport, tokens, limiter, Arc::clone(&clock))
+                    .with_log(Arc::clone(&log)),
+                log,
+                clock,
+                public_url: public_url.transpose()?,
+                settings: self.settings,
+                registry: RwLock::new(Arc::new(registry)),
+                mailbox: Mailbox::default(),
+                stats: Counters::default(),
+            }),
+        })
+    }
+}
+
+#[cfg(feature = "reqwest")]
+#[allow(clippy::unnecessary_wraps)] // without the feature there is none
+fn default_transport() -> Option<Arc<dyn HttpTransport>> {
+    Some(Arc::new(crate::http::ReqwestTransport::new()))
+}
+
+#[cfg(not(feature = "reqwest"))]
+fn default_transport() -> Option<Arc<dyn HttpTransport>> {
+    None
+}
+
+/// Stands in for a token store that the host did not give: whoever needs one says so.
+#[derive(Debug)]
+struct NoTokens;
+
+#[async_trait::async_trait]
+impl TokenStore for NoTokens {
+    async fn load(&self, _: &crate::token::TokenKey) -> Result<Option<crate::token::Stored>> {
+        Err(no_token_store())
+    }
+
+    async fn swap(
+        &self,
+        _: &crate::token::TokenKey,
+        _: Option<u64>,
+        _: Option<bytes::Bytes>,
+    ) -> Result<crate::token::Swap> {
+        Err(no_token_store())
+    }
+}
+
+fn no_token_store() -> Error {
+    Error::new(
+        ErrorKind::ConfigInvalid,
+        "a connection needs a token store: give the builder one with `token_store`",
+    )
+    .with_scope(crate::Scope::Connection)
+}

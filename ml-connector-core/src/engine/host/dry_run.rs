@@ -1,0 +1,134 @@
+//! What other routes would have done with the past.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use futures_util::stream::{BoxStream, StreamExt, try_unfold};
+
+use crate::{
+    Connector, Result,
+    audit::{Entry, EntryKind, Query},
+    engine::stored::StoredDelivery,
+    model::{ConnectionId, Destination, Event, Seq},
+    route::{RouteMatch, RouteSet},
+};
+
+/// How many events are read at once, and deliveries of one record.
+const PAGE: usize = 50;
+
+/// What a set of routes would have done with an event, and what was done.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct DryRun {
+    /// The event's entry.
+    pub seq: Seq,
+    /// The event.
+    pub event: Event,
+    /// Where the routes would send it, in order.
+    pub would_go: Vec<Way>,
+    /// Where it went, or is to go; with what was sent again.
+    pub went: Vec<Way>,
+    /// What each of the routes says about it, in order.
+    pub verdicts: Vec<(Arc<str>, RouteMatch)>,
+}
+
+/// A way that a delivery takes.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub struct Way {
+    /// The route.
+    pub route: Arc<str>,
+    /// The sink.
+    pub sink: ConnectionId,
+    /// Where in it.
+    pub destination: Destination,
+}
+
+impl DryRun {
+    /// Whether the event would go where it did not, or not where it did, whatever the routes are called.
+    #[must_use]
+    pub fn differs(&self) -> bool {
+        let places = |ways: &[Way]| -> std::collections::BTreeSet<_> {
+            ways.iter().map(|way| (way.sink.clone(), way.destination.as_str().to_owned())).collect()
+        };
+        places(&self.would_go) != places(&self.went)
+    }
+}
+
+impl Connector {
+    /// Shows what other routes, with those of approvals, would have done with past events: those of `selection`, whose limit is the most that
+    /// are looked at. Sends nothing and writes nothing; reads a few events at a time, as the stream is read.
+    ///
+    /// # Errors
+    /// [`ConfigInvalid`](crate::ErrorKind::ConfigInvalid) when the routes are not right, or name connections that do
+    /// not exist. The stream ends with [`Unavailable`](crate::ErrorKind::Unavailable) when the log cannot be read.
+    pub fn dry_run(
+        &self,
+        routes: &RouteSet,
+        selection: &Query,
+    ) -> Result<BoxStream<'static, Result<DryRun>>> {
+        let routes = self.shared.registry().complete(routes.clone())?;
+        let left = selection.effective_limit();
+        let query = Query { kind: Some(EntryKind::Event), bodies: true, ..selection.clone() };
+        let state = DryRunReader { connector: self.clone(), routes, query, left, read: VecDeque::new() };
+        Ok(try_unfold(state, |mut state| async move { Ok(state.next().await?.map(|next| (next, state))) })
+            .boxed())
+    }
+}
+
+/// How far a dry run has read.
+struct DryRunReader {
+    connector: Connector,
+    routes: RouteSet,
+    query: Query,
+    left: usize,
+    read: VecDeque<Entry>,
+}
+
+impl DryRunReader {
+    async fn next(&mut self) -> Result<Option<DryRun>> {
+        if self.read.is_empty() && self.left > 0 {
+            self.query.limit = PAGE.min(self.left);
+            self.read = self.connector.search(&self.query).await?.into();
+            self.left = if self.read.len() < self.query.limit { 0 } else { self.left - self.read.len() };
+            self.query.after = self.read.back().map(|last| last.seq);
+        }
+        let Some(entry) = self.read.pop_front() else { return Ok(None) };
+        let event = Event::from_cloudevent(entry.body.as_deref().unwrap_or_default())?;
+        let (mut would_go, mut verdicts) = (Vec::new(), Vec::new());
+        for (route, verdict) in self.routes.verdicts(&event) {
+            verdicts.push((Arc::clone(&route.name), verdict));
+            would_go.extend(route.to.iter().filter(|_| verdict.is_match()).map(|target| Way {
+                route: Arc::clone(&route.name),
+                sink: target.sink.clone(),
+                destination: target.destination.clone(),
+            }));
+        }
+        let went = self.went(&entry).await?;
+        Ok(Some(DryRun { seq: entry.seq, event, would_go, went, verdicts }))
+    }
+
+    /// Where an event went: the deliveries below it, found by its record.
+    async fn went(&self, event: &Entry) -> Result<Vec<Way>> {
+        let mut query = Query { entity: event.index.entity.clone(), ..Query::of_kind(EntryKind::Delivery) };
+        (query.bodies, query.limit, query.after) = (true, PAGE, Some(event.seq));
+        let mut went = Vec::new();
+        loop {
+            let page = self.connector.search(&query).await?;
+            for entry in page.iter().filter(|entry| entry.parent == Some(event.seq)) {
+                let stored = StoredDelivery::decode(entry.body.as_deref().unwrap_or_default())?;
+                let way = Way {
+                    route: entry.index.name.clone().unwrap_or_default(),
+                    sink: entry.connection.clone(),
+                    destination: stored.destination,
+                };
+                if !went.contains(&way) {
+                    went.push(way);
+                }
+            }
+            match page.last() {
+                Some(last) if page.len() == PAGE => query.after = Some(last.seq),
+                _ => return Ok(went),
+            }
+        }
+    }
+}

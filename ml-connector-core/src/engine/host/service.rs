@@ -1,0 +1,67 @@
+//! The connector as a tower service.
+
+use std::{
+    convert::Infallible,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use http_body::Body;
+use http_body_util::{BodyExt, Full, Limited};
+use tower_service::Service;
+
+use crate::{Connector, Error, ErrorKind};
+
+/// Takes webhooks in any tower or hyper server, such as `axum::Router::nest_service("/hooks", …)`. The mount
+/// prefix has to be stripped from the path, as `nest_service` does. See [`Connector::receive`] for the answers.
+#[derive(Debug, Clone)]
+pub struct WebhookService {
+    connector: Connector,
+}
+
+impl Connector {
+    /// The connector as a tower service.
+    #[must_use]
+    pub fn service(&self) -> WebhookService {
+        WebhookService { connector: self.clone() }
+    }
+}
+
+impl<B> Service<Request<B>> for WebhookService
+where
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    type Response = Response<Full<Bytes>>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let connector = self.connector.clone();
+        let (parts, body) = request.into_parts();
+        Box::pin(async move {
+            let limit = connector.max_webhook_bytes();
+            let reply = match Limited::new(body, limit).collect().await {
+                Ok(body) => connector.answer(&mut Request::from_parts(parts, body.to_bytes())).await,
+                Err(error) if error.is::<http_body_util::LengthLimitError>() => {
+                    let error = Error::new(ErrorKind::InvalidRequest, "the webhook is larger than allowed");
+                    connector.refuse(StatusCode::PAYLOAD_TOO_LARGE, &error.with_context("max", limit))
+                }
+                // The sender went away: nobody reads the answer.
+                Err(_) => {
+                    let error = Error::new(ErrorKind::InvalidRequest, "the webhook broke off");
+                    connector.refuse(StatusCode::BAD_REQUEST, &error)
+                }
+            };
+            Ok(reply.map(Full::new))
+        })
+    }
+}

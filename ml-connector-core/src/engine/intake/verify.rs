@@ -1,0 +1,46 @@
+//! Who vouches for a request.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::Request;
+
+use crate::{
+    Error, ErrorKind, ReceiveRequest, Result, Timestamp,
+    engine::{registry::SourceSlot, shared::Shared},
+    model::Intake,
+};
+
+impl Shared {
+    /// Finds the first source that can vouch for the request. The inner error is of a request that is proven, but not
+    /// understood.
+    pub(super) async fn verify<'a>(
+        &self,
+        slots: &'a [Arc<SourceSlot>],
+        request: &Request<Bytes>,
+        now: Timestamp,
+    ) -> Result<(&'a Arc<SourceSlot>, Result<Intake>)> {
+        let mut refused = None;
+        for slot in slots {
+            let state = self.upkeep_state(slot).await?;
+            let mut intake = slot.source.receive(ReceiveRequest::new(request, now).state(state.as_ref()));
+            if is_forged(&intake)
+                && let Some(newer) = Box::pin(self.newer_upkeep_state(slot)).await?
+            {
+                intake = slot.source.receive(ReceiveRequest::new(request, now).state(Some(&newer)));
+            }
+            match intake {
+                Err(error) if error.kind() == ErrorKind::SignatureInvalid => {
+                    refused = Some(error.with_context("connection", slot.connection()));
+                }
+                intake => return Ok((slot, intake)),
+            }
+        }
+        let nobody = || Error::new(ErrorKind::NotFound, "no source is connected at this endpoint");
+        Err(refused.unwrap_or_else(nobody))
+    }
+}
+
+fn is_forged(intake: &Result<Intake>) -> bool {
+    intake.as_ref().is_err_and(|error| error.kind() == ErrorKind::SignatureInvalid)
+}

@@ -1,0 +1,86 @@
+//! Connections that do not work at present: their lanes wait, and one of them finds out whether it works again.
+
+use std::collections::HashMap;
+
+use super::work::LaneId;
+use crate::{Timestamp, engine::retry, model::ConnectionId};
+
+#[derive(Debug, Default)]
+pub(super) struct Outages(HashMap<ConnectionId, Outage>);
+
+#[derive(Debug)]
+struct Outage {
+    failures: u32,
+    until: Timestamp,
+    probing: bool,
+    lanes: Vec<LaneId>,
+}
+
+impl Outages {
+    pub(super) fn includes(&self, connection: &ConnectionId) -> bool {
+        self.0.contains_key(connection)
+    }
+
+    /// Which connections do not work, and when each is tried again.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&ConnectionId, Timestamp)> {
+        self.0.iter().map(|(connection, outage)| (connection, outage.until))
+    }
+
+    /// A batch said that nothing of the connection works. Returns when to try again.
+    pub(super) fn begin(
+        &mut self,
+        connection: &ConnectionId,
+        not_before: Timestamp,
+        now: Timestamp,
+    ) -> Timestamp {
+        let new = || Outage { failures: 0, until: now, probing: false, lanes: Vec::new() };
+        let outage = self.0.entry(connection.clone()).or_insert_with(new);
+        // What was under way when the outage began says the same once more.
+        if outage.probing || outage.failures == 0 {
+            outage.failures = outage.failures.saturating_add(1);
+            outage.probing = false;
+        }
+        outage.until = retry::probe_at(outage.failures - 1, now).max(not_before).max(outage.until);
+        outage.until
+    }
+
+    /// The connection works, or is tried without waiting. Returns the lanes that waited.
+    pub(super) fn end(&mut self, connection: &ConnectionId) -> Vec<LaneId> {
+        self.0.remove(connection).map(|outage| outage.lanes).unwrap_or_default()
+    }
+
+    /// A lane waits for the end of the outage. Tells whether there is one.
+    pub(super) fn wait(&mut self, connection: &ConnectionId, id: LaneId) -> bool {
+        let outage = self.0.get_mut(connection);
+        outage.map(|outage| outage.lanes.push(id)).is_some()
+    }
+
+    /// Takes the lane that finds out whether a connection works again, if it is time to.
+    pub(super) fn probe(
+        &mut self,
+        connection: &ConnectionId,
+        at: Timestamp,
+        waits: impl Fn(&LaneId) -> bool,
+    ) -> Option<LaneId> {
+        let outage = self.0.get_mut(connection)?;
+        if outage.until != at || outage.probing {
+            return None;
+        }
+        while let Some(id) = outage.lanes.pop() {
+            if waits(&id) {
+                outage.probing = true;
+                return Some(id);
+            }
+        }
+        // Nothing waits for it: whatever comes next finds out.
+        self.0.remove(connection);
+        None
+    }
+
+    /// A probe came back without a result: returns when the next lane may try.
+    pub(super) fn probe_again(&mut self, connection: &ConnectionId) -> Option<Timestamp> {
+        let outage = self.0.get_mut(connection).filter(|outage| outage.probing)?;
+        outage.probing = false;
+        Some(outage.until)
+    }
+}

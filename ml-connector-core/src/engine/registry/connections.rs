@@ -1,0 +1,274 @@
+//! The connections and routes of a running connector. Replaced as a whole, so that readers never wait.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::sync::OnceCell;
+
+use super::slots::{SinkSlot, SourceSlot, UpkeepCache};
+use crate::{
+    Connection, Error, ErrorKind, Result, Sink, Source, Timestamp,
+    auth::OAuth2,
+    engine::stored::StoredDelivery,
+    model::{
+        AccountKey, Change, ConnectionId, Delivery, Destination, EndpointId, EntityRef, Event, LaneKey,
+        Partition, Seq,
+    },
+    route::{Digest, Route, RouteMode, RouteSet, Target},
+};
+
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Registry {
+    sources: BTreeMap<ConnectionId, Arc<SourceSlot>>,
+    sinks: BTreeMap<ConnectionId, Arc<SinkSlot>>,
+    endpoints: HashMap<EndpointId, Vec<Arc<SourceSlot>>>,
+    /// The most deliveries that any sink has taken at once.
+    max_batch: usize,
+    /// The routes in force: the host's, and those that connections bring.
+    routes: Arc<RouteSet>,
+    host_routes: RouteSet,
+    brought_routes: BTreeMap<ConnectionId, Vec<Arc<Route>>>,
+    /// How the lanes of digests are gathered. Those of routes that were replaced stay: something may wait in them.
+    digests: HashMap<u64, Digest>,
+}
+
+impl Registry {
+    /// Attaches a connection, and puts the routes that it brings into force.
+    pub(crate) fn connect(&mut self, connection: Connection) -> Result<ConnectionId> {
+        let brings_routes = !connection.routes.is_empty();
+        let id = self.add(connection)?;
+        if brings_routes {
+            self.set_routes(self.host_routes.clone())?;
+        }
+        Ok(id)
+    }
+
+    /// Attaches a connection. The routes that it brings come into force with [`set_routes`](Self::set_routes).
+    pub(crate) fn add(&mut self, connection: Connection) -> Result<ConnectionId> {
+        let id = connection.id()?;
+        let Connection { source, sink, routes } = connection;
+        source.iter().try_for_each(|source| self.add_source(source))?;
+        sink.iter().try_for_each(|sink| self.add_sink(sink))?;
+        if !routes.is_empty() {
+            self.brought_routes.insert(id.clone(), routes.into_iter().map(Arc::new).collect());
+        }
+        Ok(id)
+    }
+
+    fn add_source(&mut self, source: &Arc<dyn Source>) -> Result<()> {
+        let info = source.info();
+        info.connection.validate()?;
+        info.endpoint.validate()?;
+        if self.sources.contains_key(&info.connection) {
+            return Err(taken("source", &info.connection));
+        }
+        let neighbors = self.endpoints.entry(info.endpoint.clone()).or_default();
+        let shared = neighbors
+            .iter()
+            .flat_map(|slot| &slot.source.info().accounts)
+            .find(|a| info.accounts.contains(a));
+        if let Some(account) = shared {
+            return Err(Error::new(
+                ErrorKind::ConfigInvalid,
+                "two connections of one endpoint have the same account",
+            )
+            .with_context("endpoint", &info.endpoint)
+            .with_context("account", account));
+        }
+        let slot = Arc::new(SourceSlot {
+            partition: info.affinity.partition(),
+            watched_since: OnceCell::new(),
+            upkeep_state: UpkeepCache::default(),
+            source: Arc::clone(source),
+        });
+        neighbors.push(Arc::clone(&slot));
+        self.sources.insert(info.connection.clone(), slot);
+        Ok(())
+    }
+
+    fn add_sink(&mut self, sink: &Arc<dyn Sink>) -> Result<()> {
+        let info = sink.info();
+        info.connection.validate()?;
+        if self.sinks.contains_key(&info.connection) {
+            return Err(taken("sink", &info.connection));
+        }
+        self.max_batch = self.max_batch.max(info.max_batch);
+        let slot = SinkSlot { partition: info.affinity.partition(), sink: Arc::clone(sink) };
+        self.sinks.insert(info.connection.clone(), Arc::new(slot));
+        Ok(())
+    }
+
+    /// Removes the connection's source and sink; its entries stay and wait.
+    pub(crate) fn remove(&mut self, connection: &ConnectionId) -> bool {
+        for slots in self.endpoints.values_mut() {
+            slots.retain(|slot| slot.connection() != connection);
+        }
+        self.endpoints.retain(|_, slots| !slots.is_empty());
+        let source = self.sources.remove(connection).is_some();
+        self.sinks.remove(connection).is_some() || source
+    }
+
+    /// Replaces the routes of the host.
+    pub(crate) fn set_routes(&mut self, host_routes: RouteSet) -> Result<()> {
+        let routes = self.complete(host_routes.clone())?;
+        for target in routes.routes.iter().flat_map(|route| &route.to) {
+            let schedule = target.schedule.as_ref();
+            let Some((schedule, digest)) = schedule.and_then(|schedule| Some((schedule, schedule.digest?)))
+            else {
+                continue;
+            };
+            let lane = digest_lane(&target.destination, target.template.as_deref(), &schedule.to_string());
+            let lane = lane.number(&target.sink);
+            self.digests.insert(lane, digest);
+            let most = self.digest(&target.sink, lane).map_or(0, |(most, _)| most);
+            self.max_batch = self.max_batch.max(most);
+        }
+        let sinks = &self.sinks;
+        self.brought_routes.retain(|id, _| sinks.contains_key(id));
+        self.host_routes = host_routes;
+        self.routes = Arc::new(routes);
+        Ok(())
+    }
+
+    /// The host's routes with those that attached connections bring, checked.
+    pub(crate) fn complete(&self, mut routes: RouteSet) -> Result<RouteSet> {
+        let attached = self.brought_routes.iter().filter(|(id, _)| self.sinks.contains_key(*id));
+        let brought: Vec<_> = attached.flat_map(|(_, routes)| routes.iter().cloned()).collect();
+        if routes.mode == RouteMode::FirstMatch && !brought.is_empty() {
+            return Err(Error::new(
+                ErrorKind::ConfigInvalid,
+                "approvals need a set of routes in which every match counts",
+            )
+            .with_context("field", "mode"));
+        }
+        routes.routes.extend(brought);
+        self.check_routes(&routes)?;
+        Ok(routes)
+    }
+
+    /// Whether routes make sense, and name connections that exist.
+    fn check_routes(&self, routes: &RouteSet) -> Result<()> {
+        routes.validate()?;
+        for route in &routes.routes {
+            let invalid = |field, message| {
+                Error::new(ErrorKind::ConfigInvalid, message)
+                    .with_context("route", &route.name)
+                    .with_context("field", field)
+            };
+            if let Some(target) = route.to.iter().find(|target| !self.sinks.contains_key(&target.sink)) {
+                return Err(invalid("to", "the route delivers to a sink that is not connected")
+                    .with_context("sink", &target.sink));
+            }
+            let digests = route
+                .to
+                .iter()
+                .filter(|target| target.schedule.as_ref().is_some_and(|schedule| schedule.digest.is_some()));
+            let able = |target: &&Target| {
+                self.sinks.get(&target.sink).is_some_and(|slot| slot.sink.info().max_digest > 0)
+            };
+            if let Some(target) = digests.into_iter().find(|target| !able(target)) {
+                return Err(invalid("to.schedule.digest", "the sink makes no digests")
+                    .with_context("sink", &target.sink));
+            }
+            for (i, target) in route.to.iter().enumerate().filter(|(_, target)| target.template.is_some()) {
+                let refused = self.sinks.get(&target.sink).and_then(|slot| slot.plan(&probe(target)).err());
+                if let Some(error) = refused.filter(|error| error.kind() == ErrorKind::ConfigInvalid) {
+                    return Err(error
+                        .with_context("route", &route.name)
+                        .with_context("field", format!("to[{i}]")));
+                }
+            }
+            if let Some(from) = route.from.iter().find(|from| !self.sources.contains_key(from)) {
+                return Err(invalid("from", "the route takes from a source that is not connected")
+                    .with_context("source", from));
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn source(&self, connection: &ConnectionId) -> Option<&Arc<SourceSlot>> {
+        self.sources.get(connection)
+    }
+
+    /// Every source.
+    pub(crate) fn sources(&self) -> impl Iterator<Item = &Arc<SourceSlot>> {
+        self.sources.values()
+    }
+
+    /// Every connection, in order.
+    pub(crate) fn connections(&self) -> BTreeSet<ConnectionId> {
+        self.sources.keys().chain(self.sinks.keys()).cloned().collect()
+    }
+
+    pub(crate) fn sink(&self, connection: &ConnectionId) -> Option<&Arc<SinkSlot>> {
+        self.sinks.get(connection)
+    }
+
+    /// The most deliveries that a sink takes at once.
+    pub(crate) fn max_batch(&self) -> usize {
+        self.max_batch
+    }
+
+    /// How deliveries of a lane are gathered into one, if they are: how many, and how long the first one waits.
+    pub(crate) fn digest(&self, connection: &ConnectionId, lane: u64) -> Option<(usize, Duration)> {
+        let digest = self.digests.get(&lane)?;
+        let most = self.sinks.get(connection)?.sink.info().max_digest;
+        let events = digest.events.and_then(|events| usize::try_from(events).ok()).unwrap_or(most);
+        Some((events.min(most), Duration::from_secs(digest.seconds.unwrap_or(0).into())))
+    }
+
+    /// The tokens that are to be kept alive, with whom they are of and who owns that.
+    pub(crate) fn tokens(&self) -> impl Iterator<Item = (Partition, &ConnectionId, &OAuth2)> {
+        let sources = self.sources.values().map(|slot| {
+            let info = slot.source.info();
+            (slot.partition, &info.connection, info.tokens.as_ref())
+        });
+        let sinks = self.sinks.values().map(|slot| {
+            let info = slot.sink.info();
+            (slot.partition, &info.connection, info.tokens.as_ref())
+        });
+        sources.chain(sinks).filter_map(|(partition, id, tokens)| Some((partition, id, tokens?)))
+    }
+
+    pub(crate) fn routes(&self) -> &Arc<RouteSet> {
+        &self.routes
+    }
+
+    /// The sources behind an endpoint.
+    pub(crate) fn endpoint(&self, endpoint: &EndpointId) -> &[Arc<SourceSlot>] {
+        self.endpoints.get(endpoint).map_or(&[], Vec::as_slice)
+    }
+
+    /// The source behind an endpoint that is meant by `account`; the one that verified the request where the
+    /// signal names none.
+    pub(crate) fn account<'a>(
+        &'a self,
+        endpoint: &EndpointId,
+        account: Option<&AccountKey>,
+        verified_by: &'a Arc<SourceSlot>,
+    ) -> Option<&'a Arc<SourceSlot>> {
+        let Some(account) = account else { return Some(verified_by) };
+        self.endpoint(endpoint).iter().find(|slot| slot.source.info().accounts.contains(account))
+    }
+}
+
+/// A delivery that only asks a sink whether it knows what a target names.
+fn probe(target: &Target) -> Delivery {
+    let entity = EntityRef::new("invoice", "probe");
+    let event = Event::new("probe".into(), entity, 1, [Change::Updated].into(), Timestamp::default(), None);
+    let stored = StoredDelivery::new(target, Timestamp::default());
+    stored.delivery(Seq(0), "probe".into(), Arc::new(event), Timestamp::default())
+}
+
+fn taken(what: &'static str, connection: &ConnectionId) -> Error {
+    Error::new(ErrorKind::ConfigInvalid, format!("a {what} with this connection id exists"))
+        .with_context("connection", connection)
+}
+
+/// The lane of what is gathered into one message, whichever routes ask for it.
+pub(crate) fn digest_lane(destination: &Destination, template: Option<&str>, schedule: &str) -> LaneKey {
+    LaneKey::new(format!("digest\n{destination}\n{}\n{schedule}", template.unwrap_or_default()))
+}

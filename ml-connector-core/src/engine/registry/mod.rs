@@ -1,0 +1,9 @@
+//! The connections and routes of a running connector.
+
+mod connections;
+mod slots;
+
+pub(crate) use self::{
+    connections::{Registry, digest_lane},
+    slots::{SinkSlot, SourceSlot},
+};

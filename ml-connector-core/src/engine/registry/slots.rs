@@ -1,0 +1,70 @@
+//! A connected source or sink, with what is kept in memory about it.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use tokio::sync::OnceCell;
+
+use crate::{
+    Result, Sink, Source, Timestamp,
+    audit::DocKey,
+    engine::guard,
+    model::{ConnectionId, Delivery, DeliveryPlan, Partition},
+};
+
+#[derive(Debug)]
+pub(crate) struct SourceSlot {
+    pub(crate) source: Arc<dyn Source>,
+    pub(crate) partition: Partition,
+    /// Since when the connection is watched, once it has been asked for.
+    pub(crate) watched_since: OnceCell<Timestamp>,
+    /// What the source verifies requests with.
+    pub(crate) upkeep_state: UpkeepCache,
+}
+
+#[derive(Debug)]
+pub(crate) struct SinkSlot {
+    pub(crate) sink: Arc<dyn Sink>,
+    pub(crate) partition: Partition,
+}
+
+impl SourceSlot {
+    pub(crate) fn connection(&self) -> &ConnectionId {
+        &self.source.info().connection
+    }
+
+    /// The document that holds what [`Source::upkeep`] stored last.
+    pub(crate) fn upkeep_state_key(&self) -> DocKey {
+        DocKey::new("upkeep", self.connection(), "state")
+    }
+}
+
+impl SinkSlot {
+    /// How the sink would go about a delivery.
+    ///
+    /// # Errors
+    /// What the sink finds wrong with it.
+    pub(crate) fn plan(&self, delivery: &Delivery) -> Result<DeliveryPlan> {
+        guard::ask(|| self.sink.plan(delivery))
+    }
+}
+
+/// What [`Source::upkeep`] stored last, kept in memory for every request.
+#[derive(Debug, Default)]
+pub(crate) struct UpkeepCache(Mutex<Option<Cached>>);
+
+#[derive(Debug, Clone)]
+pub(crate) struct Cached {
+    pub(crate) state: Option<Bytes>,
+    pub(crate) loaded_at: Timestamp,
+}
+
+impl UpkeepCache {
+    pub(crate) fn get(&self) -> Option<Cached> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn set(&self, state: Option<Bytes>, loaded_at: Timestamp) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Cached { state, loaded_at });
+    }
+}

@@ -1,0 +1,85 @@
+//! A read that failed: its signals are tried again, or given up.
+
+use super::signals::{Resolved, Waiting};
+use crate::{
+    Error, ErrorKind, Retry, Scope,
+    audit::{Lease, Outcome, Settlement, Transaction},
+    engine::{
+        lanes::{Batch, Hold, Item},
+        notices::{self, Notice},
+        shared::Shared,
+        stats::Stat,
+        writes::{Stop, apply, dead},
+    },
+    model::{Change, Subject},
+    rate::Feedback,
+};
+
+/// How often signals are tried whose read fails for a reason that does not pass by itself.
+const PERMANENT_TRIES: u32 = 3;
+
+/// Decides what a failed read means for its signals.
+pub(crate) async fn failed(
+    shared: &Shared,
+    lease: Lease,
+    batch: &Batch,
+    group: &[Waiting],
+    error: &Error,
+) -> Result<Resolved, Stop> {
+    let now = shared.clock.now();
+    if let (Scope::Quota(key), Retry::At(until)) = (error.scope(), error.retry()) {
+        shared.context.limiter().report(key, Feedback::PausedUntil(until), now).await?;
+    }
+    let outage = matches!(error.scope(), Scope::Connection);
+    let counted = !outage && error.kind() != ErrorKind::RateLimited;
+    let policy = shared.settings.retries.of_signal(error);
+    let mut resolved = Resolved {
+        waits: Vec::new(),
+        hold: match error.retry() {
+            Retry::At(at) if outage => Hold::Outage(at),
+            _ if outage => Hold::Outage(now),
+            _ => Hold::None,
+        },
+        reason: outage.then(|| error.to_string().into()),
+    };
+    let mut transaction = Transaction { fence: Some(lease), ..Transaction::default() };
+    let mut wake = Vec::new();
+    for Waiting { item, signal, troubled_since, .. } in group {
+        let attempt = item.attempt + u32::from(counted);
+        let hopeless = error.retry() == Retry::Never && attempt >= PERMANENT_TRIES && counted;
+        let age = now.saturating_since(*troubled_since);
+        let too_old = counted
+            && (policy.total.is_some_and(|total| age > total)
+                || age > shared.settings.max_signal_age && attempt >= PERMANENT_TRIES);
+        let hopeless = hopeless || counted && policy.is_used_up(attempt);
+        if hopeless || too_old {
+            shared.stats.count(Stat::Dead);
+            tracing::error!(seq = item.seq.0, %error, "a signal is dead: replay it when the cause is gone");
+            transaction.settle.push(dead(item.seq, error));
+            let notice = Notice {
+                kind: "signal",
+                seq: item.seq,
+                change: Change::Dead,
+                connection: batch.connection.clone(),
+                lane: batch.lane,
+                about: match &signal.subject {
+                    Subject::Entity(entity) => Some(entity.clone()),
+                    _ => None,
+                },
+                reason: error.to_string().into(),
+            };
+            wake.extend(notices::append(shared, notice, &mut transaction).await?);
+            continue;
+        }
+        let due = if outage { item.due.min(now) } else { policy.next(error, item.seq, attempt.max(1), now) };
+        shared.stats.count(Stat::Retried);
+        let outcome =
+            Outcome::Retry { attempt, due, error: error.to_string().into(), uncertain: false, note: None };
+        transaction.settle.push(Settlement::new(item.seq, outcome));
+        resolved.waits.push(Item { due, attempt, ..*item });
+    }
+    tracing::warn!(%error, signals = group.len(), "a read failed");
+    apply(shared, transaction).await?;
+    shared.mailbox.wake(&wake);
+    Ok(resolved)
+}

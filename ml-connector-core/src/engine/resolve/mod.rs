@@ -1,0 +1,13 @@
+//! Resolve: from the signals of a record to its snapshot, its event and its deliveries.
+
+mod failed;
+mod observe;
+mod read;
+mod signals;
+
+pub(crate) use self::{
+    failed::failed,
+    observe::{Found, Purpose, load_snapshots, observe, remember},
+    read::read,
+    signals::{Resolved, Waiting, load},
+};

@@ -1,0 +1,192 @@
+//! The snapshot step: from observations to snapshots, events and deliveries, gathered in one transaction.
+
+use std::{sync::Arc, time::Duration};
+
+use crate::{
+    Result, Timestamp,
+    audit::{DocKey, Parent, Transaction},
+    engine::{
+        documents::{Document, Loaded},
+        fan_out::{append_event, append_time_signals},
+        registry::SourceSlot,
+        shared::Shared,
+    },
+    model::{Change, EntityRef, Event, Observation, Observed, Origin, Partition, Record},
+    snapshot::{Facts, Policy, Snapshot, Step, step},
+};
+
+/// Vendors' clocks and ours differ, and vendors truncate to the second.
+const CLOCK_SKEW: Duration = Duration::from_secs(300);
+
+/// Why records were read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// To tell what changed.
+    Live,
+    /// A write of ours was read back: whatever it changed is told, but not as news when it is no more than that
+    /// something about the record is different.
+    Ours,
+    /// To tell of every record; `alone` = nothing but the wish for the past led to the read.
+    Backfill { alone: bool },
+    /// To tell of every record of a page together.
+    Page,
+}
+
+/// What observations led to, beside what is in the transaction.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    pub(crate) events: usize,
+    /// What is to be told of a page of the past.
+    pub(crate) page: Vec<Event>,
+    /// Records of which something newer is known: to be read again.
+    pub(crate) older: Vec<EntityRef>,
+    /// Whose work lists will have grown.
+    pub(crate) wake: Vec<Partition>,
+}
+
+/// Compares observations with what is known, and adds what follows to the transaction.
+pub(crate) async fn observe(
+    shared: &Shared,
+    slot: &SourceSlot,
+    observations: &[Observation],
+    purpose: Purpose,
+    parent: Parent,
+    transaction: &mut Transaction,
+) -> Result<Found> {
+    let watched_since = shared.watched_since(slot).await?;
+    let snapshots = load_snapshots(shared, slot, observations.iter().map(|seen| &seen.entity)).await?;
+    let now = shared.clock.now();
+    let mut found = Found::default();
+    // What a source that is itself the truth says of one record is a sequence: each state follows the one before.
+    let keeps_raw = slot.source.info().keeps_raw;
+    let mut before: Option<(DocKey, Snapshot)> = None;
+    for (seen, known) in observations.iter().zip(snapshots) {
+        let key = &known.key;
+        let written = transaction.documents.iter().position(|write| write.key == *key);
+        let previous = before.as_ref().filter(|(earlier, _)| keeps_raw && earlier == key);
+        if written.is_some() && previous.is_none() {
+            // A list may show a row twice.
+            continue;
+        }
+        let last = previous.map(|(_, snapshot)| snapshot);
+        let last = last.or(known.value.as_ref());
+        let filled_in = last
+            .filter(|last| purpose == Purpose::Backfill { alone: true } && last.n == 0)
+            .and_then(|last| filled_in(last, seen, watched_since));
+        let last = filled_in.as_ref().or(last);
+        let (mut snapshot, changes) = match step(last, seen, &policy(slot, watched_since, now)) {
+            Step::Older => {
+                found.older.push(seen.entity.clone());
+                continue;
+            }
+            Step::Changed { snapshot, changes } => (snapshot, changes),
+            Step::Unchanged => match (purpose, last) {
+                (Purpose::Backfill { .. } | Purpose::Page, Some(last)) if last.revision.is_some() => {
+                    (Box::new(last.clone()), [Change::Updated].into())
+                }
+                _ => continue,
+            },
+        };
+        let mut origin = Origin::Live;
+        let same_facts = last.is_some_and(|last| last.facts == snapshot.facts);
+        if purpose == Purpose::Ours && same_facts && changes == [Change::Updated].into() {
+            origin = Origin::Ours;
+        }
+        if matches!(purpose, Purpose::Backfill { .. } | Purpose::Page) {
+            let alone = purpose != Purpose::Backfill { alone: false };
+            // A change that nobody has told yet is news, however it was found.
+            let news = last.is_some_and(|last| snapshot.n > last.n) || last.is_none() && !alone;
+            if !news {
+                origin = Origin::Backfill;
+                snapshot.n = last.map_or(0, |last| last.n) + 1;
+            }
+        }
+        if let Observed::Present { raw, .. } = &seen.state
+            && keeps_raw
+        {
+            snapshot.raw.clone_from(raw);
+        }
+        match written {
+            Some(earlier) => transaction.documents[earlier].value = Some(snapshot.encode()?),
+            None => transaction.documents.push(known.replace(&snapshot)?),
+        }
+        append_time_signals(slot, &seen.entity, &snapshot, now, transaction)?;
+        let (record, raw) = match &seen.state {
+            Observed::Present { record, raw, .. } => (record.clone(), raw.clone()),
+            Observed::Gone => (Box::new(snapshot.facts.to_record(Arc::clone(&seen.entity.id))), None),
+        };
+        let (connection, entity) = (slot.connection().clone(), seen.entity.clone());
+        let mut event = Event::new(connection, entity, snapshot.n, changes, now, Some(record));
+        event.raw = raw;
+        event.origin = origin;
+        if purpose == Purpose::Page && origin == Origin::Backfill {
+            found.page.push(event);
+            continue;
+        }
+        append_event(shared, slot.partition, event, transaction, parent, &mut found.wake).await?;
+        found.events += 1;
+        before = Some((known.key, *snapshot));
+    }
+    Ok(found)
+}
+
+/// Writes down what is there when a connection is new, without telling. Returns the records that have changed since
+/// the connection is watched: what happened to them is news, so they have to be read as if a webhook had come.
+pub(crate) async fn remember(
+    shared: &Shared,
+    slot: &SourceSlot,
+    observations: &[Observation],
+    transaction: &mut Transaction,
+) -> Result<Vec<EntityRef>> {
+    let watched_since = shared.watched_since(slot).await?;
+    let snapshots = load_snapshots(shared, slot, observations.iter().map(|seen| &seen.entity)).await?;
+    let now = shared.clock.now();
+    let mut recent = Vec::new();
+    for (seen, known) in observations.iter().zip(snapshots) {
+        let Observed::Present { record, .. } = &seen.state else { continue };
+        // What a webhook has led to already is newer, or will be read again by what follows the baseline.
+        if known.value.is_some() || transaction.documents.iter().any(|write| write.key == known.key) {
+            continue;
+        }
+        if is_touched(record, watched_since) {
+            recent.push(seen.entity.clone());
+        } else if let Step::Changed { mut snapshot, .. } = step(None, seen, &policy(slot, watched_since, now))
+        {
+            snapshot.n = 0;
+            transaction.documents.push(known.replace(&snapshot)?);
+            append_time_signals(slot, &seen.entity, &snapshot, now, transaction)?;
+        }
+    }
+    Ok(recent)
+}
+
+/// A baseline knows no more of a record than its row, so the first detail differs from it whether or not anything has
+/// happened. As far as the vendor's stamp says that nothing has, the detail is what was meant: there is no change
+/// between the two. `None` = there may be one.
+fn filled_in(row: &Snapshot, seen: &Observation, watched_since: Timestamp) -> Option<Snapshot> {
+    let Observed::Present { revision, order, record, .. } = &seen.state else { return None };
+    let (revision, order, read_at, facts) = (Some(*revision), *order, seen.read_at, Facts::of(record));
+    let is_old = record.modified_at.is_some_and(|at| at + CLOCK_SKEW < watched_since);
+    is_old.then(|| Snapshot { revision, order, read_at, facts, ..row.clone() })
+}
+
+/// Whether the record has changed since the connection is watched, by the vendor's own word.
+fn is_touched(record: &Record, watched_since: Timestamp) -> bool {
+    let touched = record.modified_at.or(record.created_at);
+    touched.is_some_and(|at| at + CLOCK_SKEW >= watched_since)
+}
+
+fn policy(slot: &SourceSlot, watched_since: Timestamp, now: Timestamp) -> Policy<'_> {
+    let info = slot.source.info();
+    Policy { today: now.date_in(&info.zone), overdue_after: &info.overdue_after, watched_since }
+}
+
+/// What is known of records.
+pub(crate) async fn load_snapshots<'a>(
+    shared: &Shared,
+    slot: &SourceSlot,
+    entities: impl IntoIterator<Item = &'a EntityRef>,
+) -> Result<Vec<Loaded<Snapshot>>> {
+    let keys = entities.into_iter().map(|entity| Snapshot::key(slot.connection(), entity)).collect();
+    shared.load_all(keys).await
+}

@@ -1,0 +1,117 @@
+//! Reading a record: one read for all its signals, and one transaction for its snapshot, its event and its deliveries.
+
+use super::{
+    failed::failed,
+    observe::{Found, Purpose, load_snapshots, observe},
+    signals::{Resolved, Waiting},
+};
+use crate::{
+    Error, ErrorKind, Result, Retry,
+    audit::{Committed, EntryKind, Lease, Outcome, Parent, Settlement, Transaction},
+    engine::{
+        entries, fan_out, guard,
+        lanes::Batch,
+        registry::SourceSlot,
+        shared::Shared,
+        stats::Stat,
+        writes::{Stop, commit, dropped},
+    },
+    model::{EntityRef, Origin, Resolution, Signal},
+};
+
+/// How often a record is read again at once because somebody else wrote its snapshot meanwhile.
+const STALE_TRIES: usize = 5;
+
+/// Reads the record that signals are about, and keeps what is new about it.
+pub(crate) async fn read(
+    shared: &Shared,
+    lease: Lease,
+    slot: &SourceSlot,
+    batch: &Batch,
+    entity: &EntityRef,
+    group: &[Waiting],
+) -> Result<Resolved, Stop> {
+    let signals: Vec<Signal> = group.iter().map(|waiting| waiting.signal.clone()).collect();
+    for _ in 0..STALE_TRIES {
+        let last = load_snapshots(shared, slot, [entity]).await?.pop().and_then(|known| known.value);
+        let ctx = shared.context.within(shared.settings.call);
+        let read = slot.source.resolve(&ctx, &signals, last.as_ref());
+        let resolution = match guard::call(shared.settings.call, "the read did not end in time", read).await {
+            Ok(resolution) => resolution,
+            Err(error) => return failed(shared, lease, batch, group, &error).await,
+        };
+        let mut transaction = Transaction { fence: Some(lease), ..Transaction::default() };
+        let mut found = Found::default();
+        let parent = Parent::Entry(group[0].item.seq);
+        match resolution {
+            Resolution::Observed(seen) => {
+                found = observe(shared, slot, &seen, purpose(group), parent, &mut transaction).await?;
+            }
+            Resolution::Scheduled { seen, later } => {
+                found = observe(shared, slot, &seen, purpose(group), parent, &mut transaction).await?;
+                for (at, signal) in later {
+                    transaction.append.push(fan_out::later(slot, &signal, at)?);
+                }
+            }
+            Resolution::NotYet { retry_at } => {
+                let error =
+                    Error::new(ErrorKind::NotFound, "not visible yet").with_retry(Retry::At(retry_at));
+                return failed(shared, lease, batch, group, &error).await;
+            }
+            Resolution::Sweep { feed, since } => {
+                let signal = Signal { hint: signals[0].hint.clone(), ..Signal::feed(feed, since) };
+                transaction.append.push(entries::signal(slot, &signal, parent, shared.clock.now())?);
+            }
+            Resolution::Done { note } => {
+                transaction.settle = group.iter().map(|waiting| dropped(waiting.item.seq, note)).collect();
+            }
+        }
+        if !found.older.is_empty() {
+            let error = Error::new(ErrorKind::Conflict, "the read is older than what is known")
+                .with_retry(Retry::Backoff);
+            return failed(shared, lease, batch, group, &error).await;
+        }
+        if transaction.settle.is_empty() {
+            transaction.settle = settlements(group, !transaction.append.is_empty());
+        }
+        let mut wake = found.wake;
+        if !transaction.append.is_empty() {
+            wake.push(slot.partition);
+        }
+        let deliveries = transaction.append.iter().filter(|entry| entry.kind == EntryKind::Delivery).count();
+        match commit(shared, transaction).await? {
+            Committed::Applied(_) => {
+                shared.stats.add(Stat::Events, found.events);
+                shared.stats.add(Stat::Deliveries, deliveries);
+                if found.events == 0 {
+                    shared.stats.count(Stat::Unchanged);
+                }
+                shared.mailbox.wake(&wake);
+                return Ok(Resolved::default());
+            }
+            Committed::Fenced => return Err(Stop::Fenced),
+            Committed::Stale(key) => tracing::debug!(%key, "somebody else wrote the snapshot: reading again"),
+        }
+    }
+    let error = Error::new(ErrorKind::Conflict, "the snapshot kept changing").with_retry(Retry::Backoff);
+    failed(shared, lease, batch, group, &error).await
+}
+
+/// What the signals of a record ask for together.
+fn purpose(group: &[Waiting]) -> Purpose {
+    let backfill = |waiting: &Waiting| waiting.origin == Origin::Backfill;
+    if group.iter().any(backfill) {
+        return Purpose::Backfill { alone: group.iter().all(backfill) };
+    }
+    Purpose::Live
+}
+
+/// The first signal led to what was found; the others were answered by the same read.
+fn settlements(group: &[Waiting], found: bool) -> Vec<Settlement> {
+    let outcome = |i| match (found, i) {
+        (true, 0) => Outcome::Done { receipt: None },
+        (true, _) => Outcome::Dropped { reason: "coalesced".into() },
+        (false, _) => Outcome::Dropped { reason: "unchanged".into() },
+    };
+    group.iter().enumerate().map(|(i, waiting)| Settlement::new(waiting.item.seq, outcome(i))).collect()
+}

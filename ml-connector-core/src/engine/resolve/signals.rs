@@ -1,0 +1,57 @@
+//! Signals as they wait: read from the log, and what work on them leaves.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use crate::{
+    Error, ErrorKind, Result, Timestamp,
+    audit::Query,
+    engine::{
+        lanes::{Hold, Item},
+        shared::Shared,
+        stored::StoredSignal,
+    },
+    model::{Origin, Seq, Signal},
+};
+
+/// A signal with its place in the log.
+#[derive(Debug, Clone)]
+pub(crate) struct Waiting {
+    pub(crate) item: Item,
+    pub(crate) signal: Signal,
+    pub(crate) origin: Origin,
+    /// When it was read in vain first, or now.
+    pub(crate) troubled_since: Timestamp,
+}
+
+/// The result of work on the signals of one subject.
+#[derive(Debug, Default)]
+pub(crate) struct Resolved {
+    pub(crate) waits: Vec<Item>,
+    pub(crate) hold: Hold,
+    pub(crate) reason: Option<Arc<str>>,
+}
+
+/// Reads signals with their bodies, without those that are settled by now. The inner error is of one that cannot be
+/// read.
+pub(crate) async fn load(shared: &Shared, items: &[Item]) -> Result<Vec<(Item, Result<Waiting>)>> {
+    let seqs = items.iter().map(|item| item.seq).collect();
+    let mut entries: BTreeMap<Seq, _> =
+        shared.log.query(&Query::entries(seqs)).await?.into_iter().map(|entry| (entry.seq, entry)).collect();
+    let now = shared.clock.now();
+    let decode = |item: &Item| {
+        let entry = entries.remove(&item.seq).filter(|entry| !entry.state.is_settled())?;
+        let waiting = entry
+            .body
+            .ok_or_else(|| Error::new(ErrorKind::Unexpected, "a signal has no body"))
+            .and_then(|body| StoredSignal::decode(&body))
+            .and_then(|stored| {
+                let signal =
+                    stored.signal.ok_or_else(|| Error::new(ErrorKind::Unexpected, "a signal is empty"))?;
+                // A signal may have been written long before its day: its age is that of its troubles.
+                let troubled_since = entry.outcomes.first().map_or(now, |first| first.at);
+                Ok(Waiting { item: *item, signal, origin: stored.origin, troubled_since })
+            });
+        Some((*item, waiting))
+    };
+    Ok(items.iter().filter_map(decode).collect())
+}

@@ -1,0 +1,115 @@
+//! Batches: started as tasks, and taken back into their lanes.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::task::JoinError;
+use tracing::Instrument;
+
+use super::{
+    runner::{Runner, UnderWay},
+    signals::resolve,
+};
+use crate::{
+    audit::EntryKind,
+    clock::SLICE,
+    engine::{
+        deliver::deliver,
+        lanes::{Appetite, Batch, Finished, Hold, Item, LaneId},
+    },
+    model::ConnectionId,
+};
+
+/// How long work that panicked is left alone.
+const PANIC_PAUSE: Duration = Duration::from_secs(30);
+/// How many signals one read may answer.
+const MAX_SIGNALS: usize = 1000;
+
+impl Runner {
+    /// Starts everything that may begin.
+    pub(super) fn start(&mut self) {
+        let registry = self.shared.registry();
+        let now = self.shared.clock.now();
+        while self.signals.under_way < self.signals.max {
+            let appetite = |connection: &ConnectionId, _| {
+                let ahead = registry.source(connection).map(|slot| slot.source.info().coalesce);
+                Appetite { max: MAX_SIGNALS, ahead: ahead.unwrap_or_default(), linger: Duration::ZERO }
+            };
+            let Some(batch) = self.signals.lanes.take(now, appetite) else { break };
+            self.spawn(batch);
+        }
+        while self.deliveries.under_way < self.deliveries.max {
+            let appetite = |connection: &ConnectionId, id: LaneId| {
+                if let Some((max, linger)) = registry.digest(connection, id.lane) {
+                    return Appetite { max, ahead: Duration::ZERO, linger };
+                }
+                let info = registry.sink(connection).map(|slot| slot.sink.info());
+                let (max, linger) = info.map_or((1, Duration::ZERO), |info| (info.max_batch, info.linger));
+                Appetite { max, ahead: Duration::ZERO, linger }
+            };
+            let Some(batch) = self.deliveries.lanes.take(now, appetite) else { break };
+            self.spawn(batch);
+        }
+    }
+
+    pub(super) fn spawn(&mut self, batch: Batch) {
+        let Some(held) = self.leases.get(&batch.lane.partition) else { return };
+        let lease = held.lease;
+        let (shared, work) = (Arc::clone(&self.shared), batch.clone());
+        let (connection, head) = (&batch.connection, batch.items.first());
+        let seq = head.map_or(0, |item| item.seq.0);
+        let abort = match batch.lane.kind {
+            EntryKind::Signal => {
+                let span = tracing::debug_span!("resolve", %connection, seq, signals = batch.items.len());
+                self.tasks.spawn(resolve(shared, lease, work).instrument(span))
+            }
+            _ => {
+                let attempt = head.map_or(0, |item| item.attempt + 1);
+                let span = tracing::debug_span!("deliver", %connection, seq, attempt);
+                self.tasks.spawn(deliver(shared, lease, work).instrument(span))
+            }
+        };
+        self.work(batch.lane.kind).under_way += 1;
+        self.running.insert(abort.id(), UnderWay { batch, lease, abort });
+    }
+
+    /// Takes note of what became of a batch.
+    pub(super) fn finish(&mut self, ended: std::result::Result<(tokio::task::Id, Finished), JoinError>) {
+        let now = self.shared.clock.now();
+        let id = ended.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
+        let Some(UnderWay { batch, lease, .. }) = self.running.remove(&id) else { return };
+        let partition = batch.lane.partition;
+        self.work(batch.lane.kind).under_way -= 1;
+        let finished = match ended {
+            Ok((_, finished)) => finished,
+            Err(error) if error.is_cancelled() => return,
+            Err(_) => {
+                // What it did before is unknown.
+                tracing::error!(connection = %batch.connection, "work panicked: it is tried again");
+                let again = |item: &Item| Item { due: now + PANIC_PAUSE, uncertain: true, ..*item };
+                Finished {
+                    waits: batch.items.iter().map(again).collect(),
+                    ..Finished::again(&batch, Hold::Blocked)
+                }
+            }
+        };
+        // A partition that was lost and taken again has been read anew: what an earlier hold led to is in there.
+        if self.leases.get(&partition).is_none_or(|held| held.lease != lease) {
+            return;
+        }
+        if finished.fenced {
+            self.lose(partition);
+            self.renew_at = now;
+        } else {
+            self.tell(batch.connection.clone(), batch.lane.kind, &finished);
+            self.work(batch.lane.kind).lanes.finish(&batch, &finished.waits, finished.hold, now);
+        }
+    }
+
+    /// How long nothing is due.
+    pub(super) fn pause(&self) -> Duration {
+        let work = [&self.signals, &self.deliveries].into_iter().filter(|work| work.under_way < work.max);
+        let next =
+            work.filter_map(|work| work.lanes.next_at()).chain([self.renew_at]).min().unwrap_or_default();
+        next.saturating_since(self.shared.clock.now()).min(SLICE)
+    }
+}

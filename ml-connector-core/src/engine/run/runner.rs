@@ -1,0 +1,98 @@
+//! What the run loop holds: partitions, lanes, and batches under way.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::Arc,
+};
+
+use bytes::Bytes;
+use tokio::{
+    sync::mpsc::{UnboundedSender, unbounded_channel},
+    task::{AbortHandle, JoinSet},
+};
+
+use super::turns::{Turned, tell_turns};
+use crate::{
+    Timestamp,
+    audit::{EntryKind, Lease},
+    engine::{
+        lanes::{Batch, Finished, Lanes},
+        shared::Shared,
+    },
+    model::{ConnectionId, Partition, Seq},
+};
+
+pub(super) struct Runner {
+    pub(super) shared: Arc<Shared>,
+    pub(super) owner: Arc<str>,
+    pub(super) leases: BTreeMap<Partition, HeldPartition>,
+    pub(super) renew_at: Timestamp,
+    /// How many requests in a row have granted nothing.
+    pub(super) in_vain: u32,
+    pub(super) signals: Work,
+    pub(super) deliveries: Work,
+    pub(super) tasks: JoinSet<Finished>,
+    pub(super) running: HashMap<tokio::task::Id, UnderWay>,
+    /// What does not work of which connection, as the log was told.
+    pub(super) parked: HashSet<(ConnectionId, EntryKind)>,
+    /// To the task that tells the log; `None` when nothing more is told.
+    pub(super) turns: Option<UnboundedSender<Turned>>,
+    pub(super) tellers: JoinSet<()>,
+    pub(super) prune_at: Timestamp,
+    pub(super) save_at: Timestamp,
+    /// What the log was told last of what was spent.
+    pub(super) saved: Option<Bytes>,
+    pub(super) keep_alive_at: Timestamp,
+}
+
+/// What waits and what is under way of one kind.
+pub(super) struct Work {
+    pub(super) lanes: Lanes,
+    pub(super) under_way: usize,
+    pub(super) max: usize,
+}
+
+/// A batch that is under way.
+pub(super) struct UnderWay {
+    pub(super) batch: Batch,
+    pub(super) lease: Lease,
+    pub(super) abort: AbortHandle,
+}
+
+/// A partition that is held, and how far its work list has been read.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct HeldPartition {
+    pub(super) lease: Lease,
+    pub(super) read_to: Seq,
+}
+
+impl Runner {
+    pub(super) fn new(shared: Arc<Shared>, owner: Arc<str>) -> Self {
+        let work = |max| Work { lanes: Lanes::default(), under_way: 0, max };
+        let (turns, told) = unbounded_channel();
+        let mut tellers = JoinSet::new();
+        tellers.spawn(tell_turns(Arc::clone(&shared), told));
+        Self {
+            signals: work(shared.settings.max_resolving),
+            deliveries: work(shared.settings.max_delivering),
+            shared,
+            owner,
+            leases: BTreeMap::new(),
+            renew_at: Timestamp::default(),
+            in_vain: 0,
+            tasks: JoinSet::new(),
+            running: HashMap::new(),
+            parked: HashSet::new(),
+            turns: Some(turns),
+            tellers,
+            prune_at: Timestamp::default(),
+            save_at: Timestamp::default(),
+            saved: None,
+            keep_alive_at: Timestamp::default(),
+        }
+    }
+
+    pub(super) fn work(&mut self, kind: EntryKind) -> &mut Work {
+        if kind == EntryKind::Signal { &mut self.signals } else { &mut self.deliveries }
+    }
+}

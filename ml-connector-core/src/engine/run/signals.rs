@@ -1,0 +1,78 @@
+//! A batch of signals of one lane: loaded, grouped by what one piece of work answers, and handed to the room of their
+//! subject.
+
+use std::sync::Arc;
+
+use crate::{
+    audit::Lease,
+    engine::{
+        feeds,
+        lanes::{Batch, Finished, Hold},
+        resolve::{self, Waiting},
+        retry,
+        shared::Shared,
+        stats::Stat,
+        upkeep,
+        writes::{Stop, dead, settle},
+    },
+    model::Subject,
+};
+
+/// Resolves a batch of signals of one lane.
+pub(crate) async fn resolve(shared: Arc<Shared>, lease: Lease, batch: Batch) -> Finished {
+    match try_resolve(&shared, lease, &batch).await {
+        Ok(finished) => finished,
+        Err(Stop::Fenced) => Finished::fenced(),
+        // Nothing was written: the log decides when it works again.
+        Err(Stop::Log(error)) => {
+            tracing::error!(%error, connection = %batch.connection, "the log does not work: signals wait");
+            Finished::again(&batch, Hold::Until(retry::log_at(shared.clock.now())))
+        }
+    }
+}
+
+async fn try_resolve(shared: &Shared, lease: Lease, batch: &Batch) -> Result<Finished, Stop> {
+    let registry = shared.registry();
+    let Some(slot) = registry.source(&batch.connection) else {
+        tracing::warn!(connection = %batch.connection, "signals wait for a source that is not connected");
+        return Ok(Finished::again(batch, Hold::Outage(shared.clock.now())));
+    };
+    let mut waits = Vec::new();
+    let (mut hold, mut reason) = (Hold::None, None);
+    let mut by_subject: Vec<(Subject, Vec<Waiting>)> = Vec::with_capacity(1);
+    for (item, loaded) in resolve::load(shared, &batch.items).await? {
+        match loaded {
+            Ok(waiting) => {
+                match by_subject.iter_mut().find(|(subject, _)| together(subject, &waiting.signal.subject)) {
+                    Some((_, group)) => group.push(waiting),
+                    None => by_subject.push((waiting.signal.subject.clone(), vec![waiting])),
+                }
+            }
+            Err(error) => {
+                settle(shared, lease, vec![dead(item.seq, &error)]).await?;
+                shared.stats.count(Stat::Dead);
+            }
+        }
+    }
+    for (subject, group) in by_subject {
+        let resolved = match &subject {
+            Subject::Feed { name, .. } => feeds::step(shared, lease, slot, batch, name, &group).await?,
+            Subject::Subscription(_) => upkeep::look_after(shared, lease, slot, batch, &group).await?,
+            Subject::Entity(entity) => resolve::read(shared, lease, slot, batch, entity, &group).await?,
+        };
+        waits.extend(resolved.waits);
+        if resolved.hold != Hold::None {
+            (hold, reason) = (resolved.hold, resolved.reason);
+        }
+    }
+    Ok(Finished { waits, hold, fenced: false, reason })
+}
+
+/// Whether one piece of work answers both.
+fn together(a: &Subject, b: &Subject) -> bool {
+    match (a, b) {
+        (Subject::Feed { name: a, .. }, Subject::Feed { name: b, .. }) => a == b,
+        (Subject::Subscription(_), Subject::Subscription(_)) => true,
+        _ => a == b,
+    }
+}

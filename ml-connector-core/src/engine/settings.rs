@@ -1,0 +1,52 @@
+//! Settings of the engine.
+
+use std::time::Duration;
+
+use super::retry::Retries;
+
+/// How the engine works. The defaults suit most hosts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Settings {
+    /// The largest webhook that is taken. Default: 2 MiB, above the largest batch a vendor documents.
+    pub max_webhook_bytes: usize,
+    /// How many records are read at the same time. Default: 32.
+    pub max_resolving: usize,
+    /// How many deliveries are under way at the same time. Default: 256.
+    pub max_delivering: usize,
+    /// How long one read or one delivery may take. Default: 60 s.
+    pub call: Duration,
+    /// How long a partition is leased: how long the work of a host that died lies still. It is renewed three times as
+    /// often. An hour at most. Default: 15 s.
+    pub lease: Duration,
+    /// How long [`Connector::run`](crate::Connector::run) lets work under way finish after the shutdown; partitions stay its own meanwhile.
+    /// Default: 10 s.
+    pub grace: Duration,
+    /// How long the head of a lane may fail for reasons that pass before it is dead and the lane goes on.
+    /// Default: 15 min.
+    pub max_block: Duration,
+    /// What is tried again, when, and how often.
+    pub retries: Retries,
+    /// How long signals of a record are tried before they are dead. Default: 24 h.
+    pub max_signal_age: Duration,
+    /// How long settled entries are kept, with the bodies of requests; `None` = for ever. Default: 30 days. What
+    /// waits, and what is known of records, is kept regardless.
+    pub retention: Option<Duration>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            max_webhook_bytes: 2 << 20,
+            max_resolving: 32,
+            max_delivering: 256,
+            call: Duration::from_secs(60),
+            lease: Duration::from_secs(15),
+            grace: Duration::from_secs(10),
+            max_block: Duration::from_secs(15 * 60),
+            retries: Retries::default(),
+            max_signal_age: Duration::from_secs(24 * 3600),
+            retention: Some(Duration::from_secs(30 * 24 * 3600)),
+        }
+    }
+}

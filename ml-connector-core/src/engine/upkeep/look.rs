@@ -1,0 +1,92 @@
+//! One look after the subscriptions of a source.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+
+use super::schedule::{callback, ensure, is_numbered, load, look, plan_number};
+use crate::{
+    UpkeepRequest,
+    audit::{Committed, Expected, Lease, Outcome, Parent, Settlement, Transaction},
+    engine::{
+        entries, guard,
+        lanes::Batch,
+        registry::SourceSlot,
+        resolve::{Resolved, Waiting, failed},
+        shared::Shared,
+        writes::{Stop, commit, dropped, settle},
+    },
+    model::DedupeKey,
+};
+
+/// However soon a source wants to look again, and however late.
+const SOONEST: Duration = Duration::from_secs(60);
+const LATEST: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// Lets the source look after its subscriptions, for all signals about them.
+pub(crate) async fn look_after(
+    shared: &Shared,
+    lease: Lease,
+    slot: &Arc<SourceSlot>,
+    batch: &Batch,
+    group: &[Waiting],
+) -> Result<Resolved, Stop> {
+    let (document, mut plan) = load(shared, slot).await?;
+    let number = DedupeKey::from(plan_number(slot, plan.n));
+    let old = |waiting: &Waiting| {
+        let key = waiting.signal.dedupe.as_ref();
+        key.is_some_and(|key| is_numbered(slot, key) && !key.as_str().starts_with(number.as_str()))
+    };
+    if !slot.source.info().mode.subscribes() || group.iter().all(old) {
+        let unneeded = |waiting: &Waiting| dropped(waiting.item.seq, "nothing to look after");
+        settle(shared, lease, group.iter().map(unneeded).collect()).await?;
+        return Ok(Resolved::default());
+    }
+    let state = shared.load::<Bytes>(slot.upkeep_state_key()).await?;
+    let callback = callback(shared, slot);
+    let ctx = shared.context.within(shared.settings.call);
+    let request = UpkeepRequest::new().callback(callback.as_deref()).state(state.value.as_ref());
+    let upkeep = slot.source.upkeep(&ctx, request);
+    let late = "the subscriptions could not be looked after in time";
+    let upkeep = match guard::call(shared.settings.call, late, upkeep).await {
+        Ok(upkeep) => upkeep,
+        Err(error) => {
+            let resolved = failed(shared, lease, batch, group, &error).await?;
+            if resolved.waits.len() < group.len() {
+                ensure(shared, slot).await?;
+            }
+            return Ok(resolved);
+        }
+    };
+    let now = shared.clock.now();
+    let mut transaction = Transaction { fence: Some(lease), ..Transaction::default() };
+    let parent = Parent::Entry(group[0].item.seq);
+    for signal in &upkeep.signals {
+        transaction.append.push(entries::signal(slot, signal, parent, now)?);
+    }
+    let next = upkeep.next.max(now + SOONEST).min(now + LATEST);
+    let due = group.iter().any(|waiting| waiting.signal.dedupe.as_ref() == Some(&number));
+    if due || next < plan.due || document.expected == Expected::Absent {
+        plan.n += 1;
+        plan.due = next;
+        transaction.append.push(look(slot, &plan_number(slot, plan.n), next)?);
+    }
+    plan.callback = callback;
+    plan.problem.clone_from(&upkeep.problem);
+    transaction.documents.push(document.replace(&plan)?);
+    transaction.documents.push(state.replace(&upkeep.state)?);
+    let done = |waiting: &Waiting| Settlement::new(waiting.item.seq, Outcome::Done { receipt: None });
+    transaction.settle = group.iter().map(done).collect();
+    match commit(shared, transaction).await? {
+        Committed::Applied(_) => {
+            slot.upkeep_state.set(Some(upkeep.state), now);
+            shared.mailbox.wake(&[slot.partition]);
+            Ok(Resolved::default())
+        }
+        Committed::Fenced => Err(Stop::Fenced),
+        // Idempotent: look again.
+        Committed::Stale(_) => {
+            Ok(Resolved { waits: group.iter().map(|waiting| waiting.item).collect(), ..Resolved::default() })
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! When subscriptions are looked after: one entry waits in the log, and the transaction that settles it appends the
+//! next.
+
+use std::{sync::Arc, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Result, Timestamp,
+    audit::{Appended, DocKey, Expected, NewEntry, Parent, Transaction},
+    engine::{
+        documents::{JsonDocument, Loaded},
+        entries,
+        registry::SourceSlot,
+        shared::Shared,
+        writes::{self, commit, is_settled},
+    },
+    model::{DedupeKey, Signal, Subject},
+};
+
+/// When to look again after a series has ended in an error.
+const AFTER_FAILURE: Duration = Duration::from_secs(3600);
+/// The subject of scheduled upkeep.
+const ALL: &str = "all";
+
+/// The document that holds the schedule.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct UpkeepPlan {
+    /// The number of the look that waits.
+    pub(super) n: u64,
+    /// When it is due.
+    pub(super) due: Timestamp,
+    /// Where webhooks were wanted at the last look.
+    pub(super) callback: Option<String>,
+    /// Why they do not come, by the last look.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) problem: Option<Arc<str>>,
+}
+
+impl JsonDocument for UpkeepPlan {
+    const NAME: &'static str = "the plan of upkeep";
+}
+
+/// The schedule, with the document that holds it.
+pub(super) async fn load(shared: &Shared, slot: &SourceSlot) -> Result<(Loaded<UpkeepPlan>, UpkeepPlan)> {
+    let mut document = shared.load::<UpkeepPlan>(plan_key(slot)).await?;
+    let plan = document.value.take().unwrap_or_default();
+    Ok((document, plan))
+}
+
+/// Makes sure that the next look waits in the log, and comes at once when webhooks are wanted elsewhere now.
+pub(crate) async fn ensure(shared: &Shared, slot: &SourceSlot) -> Result<()> {
+    if !slot.source.info().mode.subscribes() {
+        return Ok(());
+    }
+    let (document, mut plan) = load(shared, slot).await?;
+    let now = shared.clock.now();
+    let due = plan.due.max(now);
+    let mut append = vec![look(slot, &plan_number(slot, plan.n), due)?];
+    let callback = callback(shared, slot);
+    if document.expected != Expected::Absent && plan.callback != callback {
+        let moved = format!("{}/{}", plan_number(slot, plan.n), callback.as_deref().unwrap_or("nowhere"));
+        append.push(look(slot, &moved, now)?);
+    }
+    let appended = writes::append(shared, Transaction { append, ..Transaction::default() }).await?;
+    let Some(Appended::Duplicate(seq)) = appended.first() else { return Ok(()) };
+    if !is_settled(shared, *seq).await? {
+        return Ok(());
+    }
+    plan.n += 1;
+    plan.due = now + AFTER_FAILURE;
+    let heal = Transaction {
+        documents: vec![document.replace(&plan)?],
+        append: vec![look(slot, &plan_number(slot, plan.n), plan.due)?],
+        ..Transaction::default()
+    };
+    // Stale: somebody else moved it on.
+    commit(shared, heal).await.map(drop)
+}
+
+/// When the source looks after its subscriptions next, if it has such.
+pub(crate) async fn next_look(shared: &Shared, slot: &SourceSlot) -> Result<Option<Timestamp>> {
+    if !slot.source.info().mode.subscribes() {
+        return Ok(None);
+    }
+    let (document, plan) = load(shared, slot).await?;
+    Ok((document.expected != Expected::Absent).then_some(plan.due))
+}
+
+/// Why webhooks of a connection do not come, by the last look after them.
+pub(crate) async fn problem(shared: &Shared, slot: &SourceSlot) -> Result<Option<Arc<str>>> {
+    if !slot.source.info().mode.subscribes() {
+        return Ok(None);
+    }
+    Ok(load(shared, slot).await?.1.problem)
+}
+
+pub(super) fn look(slot: &SourceSlot, key: &str, due: Timestamp) -> Result<NewEntry> {
+    let signal = Signal {
+        hint: Some("subscriptions.upkeep".into()),
+        dedupe: Some(key.into()),
+        ..Signal::of(Subject::Subscription(ALL.into()))
+    };
+    entries::signal(slot, &signal, Parent::None, due)
+}
+
+pub(super) fn plan_number(slot: &SourceSlot, n: u64) -> String {
+    format!("upkeep/{}/{n:08}", slot.connection())
+}
+
+pub(super) fn is_numbered(slot: &SourceSlot, key: &DedupeKey) -> bool {
+    key.as_str().starts_with(&format!("upkeep/{}/", slot.connection()))
+}
+
+pub(super) fn callback(shared: &Shared, slot: &SourceSlot) -> Option<String> {
+    shared.url_of(&slot.source.info().endpoint).map(String::from)
+}
+
+fn plan_key(slot: &SourceSlot) -> DocKey {
+    DocKey::new("upkeep", slot.connection(), "plan")
+}

@@ -1,0 +1,69 @@
+//! Transactions of the log: committed, and what it means when one is refused.
+
+use super::shared::Shared;
+use crate::{
+    Error, ErrorKind, Result,
+    audit::{Appended, Committed, Lease, Outcome, Query, Settlement, Transaction},
+    model::Seq,
+};
+
+/// Why work on a batch stops.
+pub(crate) enum Stop {
+    /// The partition belongs to another host.
+    Fenced,
+    /// The log cannot be read or written.
+    Log(Error),
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self::Log(error)
+    }
+}
+
+/// Commits a transaction.
+pub(crate) async fn commit(shared: &Shared, transaction: Transaction) -> Result<Committed> {
+    let committed = shared.log.commit(vec![transaction], shared.clock.now()).await?.pop();
+    committed
+        .ok_or_else(|| Error::new(ErrorKind::Unexpected, "the log did not say what became of a transaction"))
+}
+
+/// Commits a transaction without a fence and without documents under a condition.
+pub(crate) async fn append(shared: &Shared, transaction: Transaction) -> Result<Vec<Appended>> {
+    match commit(shared, transaction).await? {
+        Committed::Applied(appended) => Ok(appended),
+        refused => Err(Error::new(ErrorKind::Unexpected, "the log refused an unconditional write")
+            .with_context("answer", format!("{refused:?}"))),
+    }
+}
+
+/// Commits a transaction that only its fence can refuse.
+pub(crate) async fn apply(shared: &Shared, transaction: Transaction) -> Result<(), Stop> {
+    match commit(shared, transaction).await? {
+        Committed::Applied(_) => Ok(()),
+        Committed::Fenced => Err(Stop::Fenced),
+        Committed::Stale(key) => Err(Stop::Log(
+            Error::new(ErrorKind::Unexpected, "a document was written under no condition")
+                .with_context("key", key),
+        )),
+    }
+}
+
+/// Adds outcomes under the fence.
+pub(crate) async fn settle(shared: &Shared, lease: Lease, settle: Vec<Settlement>) -> Result<(), Stop> {
+    apply(shared, Transaction { fence: Some(lease), settle, ..Transaction::default() }).await
+}
+
+pub(crate) fn dead(seq: Seq, error: &Error) -> Settlement {
+    Settlement::new(seq, Outcome::Dead { error: error.to_string().into() })
+}
+
+pub(crate) fn dropped(seq: Seq, reason: &'static str) -> Settlement {
+    Settlement::new(seq, Outcome::Dropped { reason: reason.into() })
+}
+
+/// Whether an entry has left the work list.
+pub(crate) async fn is_settled(shared: &Shared, seq: Seq) -> Result<bool> {
+    let query = Query { bodies: false, ..Query::entries(vec![seq]) };
+    Ok(shared.log.query(&query).await?.first().is_none_or(|entry| entry.state.is_settled()))
+}
