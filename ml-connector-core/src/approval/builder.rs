@@ -240,9 +240,12 @@ impl ApprovalsBuilder {
         }
         let pauses = [self.terms.expire_after, self.terms.remind_every, self.quiet_for];
         if pauses.contains(&Some(Duration::ZERO)) {
-            return Err(missing("a request cannot expire, or be reminded of, at once, and no time is no quiet time"));
+            return Err(missing(
+                "a request cannot expire, or be reminded of, at once, and no time is no quiet time",
+            ));
         }
-        let twice = |(i, one): (usize, &Money)| self.at_least[..i].iter().any(|other| other.currency == one.currency);
+        let twice =
+            |(i, one): (usize, &Money)| self.at_least[..i].iter().any(|other| other.currency == one.currency);
         if self.at_least.iter().enumerate().any(twice) {
             return Err(missing("`at_least` has more than one amount in a currency"));
         }

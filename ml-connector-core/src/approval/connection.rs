@@ -21,8 +21,8 @@ use crate::{
     Retry, Scope, Sink, SinkInfo, Source, SourceInfo, Timestamp, UpkeepRequest, error_context,
     model::{
         Action, Actor, Change, ConnectionId, Content, Delivery, DeliveryPlan, Denied, DocumentRef, EntityRef,
-        Event, Fate, Intake, Interaction, LaneKey, Lookup, Page, Prompt, Reaction, Receipt, Record, Resolution,
-        Revision, Signal, Subject, Upkeep, emoji_name,
+        Event, Fate, Intake, Interaction, LaneKey, Lookup, Page, Prompt, Reaction, Receipt, Record,
+        Resolution, Revision, Signal, Subject, Upkeep, emoji_name,
     },
     snapshot::Snapshot,
 };
@@ -118,7 +118,8 @@ impl Approvals {
 
     /// The newest state of the document, if it is not the one that was shown.
     async fn newer(&self, ctx: &Context, state: Option<&ApprovalState>) -> Result<Option<ApprovalInput>> {
-        let Some(ApprovalState { document: DocumentRef { connection, entity, n }, revision, .. }) = state else {
+        let Some(ApprovalState { document: DocumentRef { connection, entity, n }, revision, .. }) = state
+        else {
             return Ok(None);
         };
         let known = ctx.known(connection, entity).await?;
@@ -220,7 +221,12 @@ impl Approvals {
     }
 
     /// The document once more, when it has stayed as it is for as long as is waited for.
-    fn once_settled(&self, id: &Arc<str>, told: &ToldDocument, now: Timestamp) -> Result<Option<(Timestamp, Signal)>> {
+    fn once_settled(
+        &self,
+        id: &Arc<str>,
+        told: &ToldDocument,
+        now: Timestamp,
+    ) -> Result<Option<(Timestamp, Signal)>> {
         let Some(quiet_for) = self.0.quiet_for else { return Ok(None) };
         let connection = &self.0.source.connection;
         let dedupe = format!("approval/{connection}/{id}/quiet/{}", told.document.n);
@@ -407,11 +413,8 @@ impl Approvals {
             Told::Choice(_) => "choice",
         };
         let mut receipt = Receipt::new(entity(&id).to_string());
-        receipt.signals = vec![Signal {
-            hint: Some(hint.into()),
-            payload: Some(payload),
-            ..Signal::entity(entity(&id))
-        }];
+        receipt.signals =
+            vec![Signal { hint: Some(hint.into()), payload: Some(payload), ..Signal::entity(entity(&id)) }];
         Ok(receipt)
     }
 }

@@ -80,7 +80,8 @@ impl Policy {
         if self.allow.is_empty() || self.allow.iter().any(names_nobody) {
             return invalid("a policy needs rules that name somebody: people, groups or `anyone`");
         }
-        let named = self.allow.iter().flat_map(|rule| rule.people.iter().chain(&rule.groups)).chain(&self.deny);
+        let named =
+            self.allow.iter().flat_map(|rule| rule.people.iter().chain(&rule.groups)).chain(&self.deny);
         if named.into_iter().any(|name| name.trim().is_empty()) {
             return invalid("a policy names somebody by an empty text");
         }
@@ -346,10 +347,12 @@ mod tests {
             (&by_id, Some("U5"), &nothing, Err(Denied::Requester)),
         ] {
             let mut bill = bill(None);
-            bill.submitted_by = requester.map(|name| if name.contains('@') {
-                Person { email: Some(name.into()), ..Person::default() }
-            } else {
-                Person::named(name)
+            bill.submitted_by = requester.map(|name| {
+                if name.contains('@') {
+                    Person { email: Some(name.into()), ..Person::default() }
+                } else {
+                    Person::named(name)
+                }
             });
             let judged = policy.judge(Verdict::Approve, &bill, actor, &none);
             assert_eq!(judged, expected, "{policy:?} {requester:?}");

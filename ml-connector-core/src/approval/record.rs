@@ -11,7 +11,8 @@ use super::{
 use crate::{
     Error, ErrorKind, Result, Timestamp,
     model::{
-        Answer, Approval, ApprovalStatus, EntityRef, Interaction, Observation, Observed, Raw, Record, Revision,
+        Answer, Approval, ApprovalStatus, EntityRef, Interaction, Observation, Observed, Raw, Record,
+        Revision,
     },
     snapshot::Snapshot,
 };

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Timestamp,
     model::{
-        Actor, Decision, Denied, DocumentRef, Ended, PostedDocument, Record, Refusal, Reply, RequestId, Revision,
+        Actor, Decision, Denied, DocumentRef, Ended, PostedDocument, Record, Refusal, Reply, RequestId,
+        Revision,
     },
 };
 

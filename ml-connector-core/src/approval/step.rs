@@ -37,12 +37,7 @@ pub struct Moment<'a> {
 /// What an input means for an approval. Pure: no I/O, no clock and no chance but those of the moment. One decision wins,
 /// because `state` is what the one before led to; whoever comes later is told so. `None` = nothing was ever asked.
 #[must_use]
-pub fn step(
-    state: Option<&ApprovalState>,
-    input: &ApprovalInput,
-    moment: Moment<'_>,
-    terms: &Terms,
-) -> Next {
+pub fn step(state: Option<&ApprovalState>, input: &ApprovalInput, moment: Moment<'_>, terms: &Terms) -> Next {
     let mut case = Case { state: state.cloned(), next: Next::default(), moment, terms };
     // What comes too late is too late, whether or not anybody has noticed yet.
     if case.state.as_ref().is_some_and(|state| state.is_open() && is_past(state.deadline, moment.now)) {
@@ -107,7 +102,8 @@ impl Case<'_> {
     }
 
     fn document(&mut self, input: &ApprovalInput) {
-        let ApprovalInput::Document { document, record, revision, awaiting, settled, submitted } = input else {
+        let ApprovalInput::Document { document, record, revision, awaiting, settled, submitted } = input
+        else {
             return;
         };
         if let Some(known) = &self.state {
@@ -189,13 +185,7 @@ impl Case<'_> {
         }
     }
 
-    fn outcome(
-        &mut self,
-        n: u64,
-        ended: Ended,
-        result: Option<&PostedDocument>,
-        error: Option<&Arc<str>>,
-    ) {
+    fn outcome(&mut self, n: u64, ended: Ended, result: Option<&PostedDocument>, error: Option<&Arc<str>>) {
         let Some(state) = &self.state else { return };
         // A refused command can be replayed: then it may be done after all.
         let (ApprovalPhase::Approved { by } | ApprovalPhase::Refused { by, .. }) = &state.phase else {

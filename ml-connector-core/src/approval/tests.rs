@@ -6,8 +6,8 @@ use super::*;
 use crate::{
     Timestamp,
     model::{
-        Actor, ApprovalStatus, Denied, DocumentRef, Ended, EntityRef, LiesIn, PostedDocument, Record, RecordKind, Reply,
-        RequestId, Revision, Status,
+        Actor, ApprovalStatus, Denied, DocumentRef, Ended, EntityRef, LiesIn, PostedDocument, Record,
+        RecordKind, Reply, RequestId, Revision, Status,
     },
 };
 
@@ -76,7 +76,8 @@ fn outcome(word: &str, n: &str) -> ApprovalInput {
     let status = if word == "half" { Status::PendingApproval } else { Status::Open };
     let mut result = PostedDocument::of(&Record::new(RecordKind::Bill, "7", status));
     result.differs = word == "edited";
-    let error = if word == "down" { "unavailable: the books are closed (code=9)" } else { "conflict: closed" };
+    let error =
+        if word == "down" { "unavailable: the books are closed (code=9)" } else { "conflict: closed" };
     let result = Some(result).filter(|_| state == Ended::Done);
     ApprovalInput::Outcome { n: n.parse().unwrap(), state, result, error: Some(error.into()) }
 }
@@ -143,7 +144,10 @@ fn every_way_through_an_approval_is_told() {
             "doc 1 pending | anna approves 1 | half 2 | doc 2 pending | doc 3 paid",
             "requested 1 | approved 1 + anna: You approved bill B-7. The card shows what the books make of it. | partially_approved 1 + anna: You approved bill B-7 in the books. It waits there for the next approver. |  | posted 1",
         ),
-        ("doc 1 pending | anna approves 1 | half 2 | doc 2 void", "requested 1 | approved 1 + anna: You approved bill B-7. The card shows what the books make of it. | partially_approved 1 + anna: You approved bill B-7 in the books. It waits there for the next approver. | superseded 1"),
+        (
+            "doc 1 pending | anna approves 1 | half 2 | doc 2 void",
+            "requested 1 | approved 1 + anna: You approved bill B-7. The card shows what the books make of it. | partially_approved 1 + anna: You approved bill B-7 in the books. It waits there for the next approver. | superseded 1",
+        ),
         (
             "doc 1 pending | anna approves 1 | edited 2",
             "requested 1 | approved 1 + anna: You approved bill B-7. The card shows what the books make of it. | posted 1 + anna: You approved bill B-7, and the books posted it. But somebody edited it a moment before: it is not what you were shown. Look at it in the books.",
@@ -326,10 +330,9 @@ fn an_approval_has_what_a_card_needs() {
 #[test]
 fn a_refusal_says_in_words_what_the_books_said_and_where_the_cause_lies() {
     let asked = "doc 1 pending | anna approves 1";
-    for (end, sentence, lies_in) in [
-        ("dead", None, LiesIn::Document),
-        ("down", Some("the books are closed"), LiesIn::Elsewhere),
-    ] {
+    for (end, sentence, lies_in) in
+        [("dead", None, LiesIn::Document), ("down", Some("the books are closed"), LiesIn::Elsewhere)]
+    {
         assert!(play(&format!("{asked} | {end} 2")).pop().unwrap().starts_with("refused 1"));
         let at = Moment { now: Timestamp::from_secs(5), nonce: "x1" };
         let terms = Terms { posts: true, ..Terms::default() };

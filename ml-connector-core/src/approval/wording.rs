@@ -41,9 +41,9 @@ impl Wording for English {
                 }
             }
             Reply::Expired => format!("The request to approve {what} has expired: nothing was done."),
-            Reply::Changed { asked_again: true } => format!(
-                "Nothing was done: {what} has changed since you were asked. Look at the new request."
-            ),
+            Reply::Changed { asked_again: true } => {
+                format!("Nothing was done: {what} has changed since you were asked. Look at the new request.")
+            }
             Reply::Changed { asked_again: false } => format!(
                 "Nothing was done: {what} has changed since you were asked, and is not to be approved now."
             ),
@@ -96,7 +96,9 @@ fn because(denied: Denied) -> &'static str {
     match denied {
         Denied::NoApprover | Denied::Listed => "you are not one of those who may decide about it",
         Denied::OverLimit => "its amount is above what you may approve",
-        Denied::NoAmount => "its amount is zero or negative, so the limit of what you may approve does not cover it",
+        Denied::NoAmount => {
+            "its amount is zero or negative, so the limit of what you may approve does not cover it"
+        }
         Denied::Requester => "you asked for it yourself, so somebody else has to decide",
         Denied::Deactivated => "your account is deactivated",
         Denied::Unknown => "the members of the group that may decide cannot be read: ask an administrator",

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use super::{Notes, Reason, members, plain_text};
 use crate::{
     Error, ErrorKind, Money, Result, Timestamp,
-    model::{Currency, Date, Decimal, CodeName, Party, exact_decimal, without_residue},
+    model::{CodeName, Currency, Date, Decimal, Party, exact_decimal, without_residue},
 };
 
 /// Longer texts are no amounts, and are not kept.

@@ -187,6 +187,10 @@ pub struct Event {
     pub n: u64,
     /// What changed; never empty.
     pub changes: BTreeSet<Change>,
+    /// Which log has counted the changes: when it began to watch the connection, in milliseconds since 1970; 0 where that
+    /// is not known. A log that was lost is followed by one with a greater number, which counts from 1 again: who keeps
+    /// states by `(epoch, n)` never goes back.
+    pub epoch: u64,
     /// Why the event exists.
     pub origin: Origin,
     /// When the change was observed.
@@ -195,9 +199,6 @@ pub struct Event {
     pub system: Arc<str>,
     /// The account it comes from: the organisation, division or company.
     pub account: Option<AccountKey>,
-    /// Since when the log watches the connection. A log that was lost begins a new epoch, in which the numbers of changes
-    /// begin anew: (epoch, n) orders a record's events for ever.
-    pub epoch: Timestamp,
     /// The record afterwards, or what somebody did. What was last known of a record when it is gone; `None` when that is
     /// nothing.
     pub content: Option<Content>,
@@ -233,11 +234,11 @@ impl Event {
             entity,
             n,
             changes,
+            epoch: 0,
             origin: Origin::Live,
             at,
             system: "".into(),
             account: None,
-            epoch: Timestamp::default(),
             content,
             raw: None,
             notes: Vec::new(),
@@ -343,14 +344,14 @@ struct Data {
     entity: EntityRef,
     n: u64,
     changes: BTreeSet<Change>,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    epoch: u64,
     #[serde(default)]
     origin: Origin,
     #[serde(default, skip_serializing_if = "is_empty")]
     system: Arc<str>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     account: Option<AccountKey>,
-    #[serde(default)]
-    epoch: Timestamp,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     record: Option<Box<Record>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -372,6 +373,11 @@ fn is_empty(text: &Arc<str>) -> bool {
     text.is_empty()
 }
 
+#[allow(clippy::trivially_copy_pass_by_ref)] // the signature serde asks for
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
 impl From<&Event> for Data {
     fn from(event: &Event) -> Self {
         let (record, interaction) = match event.content.clone() {
@@ -384,10 +390,10 @@ impl From<&Event> for Data {
             entity: event.entity.clone(),
             n: event.n,
             changes: event.changes.clone(),
+            epoch: event.epoch,
             origin: event.origin,
             system: Arc::clone(&event.system),
             account: event.account.clone(),
-            epoch: event.epoch,
             record,
             interaction,
             raw: event.raw.clone(),
@@ -453,6 +459,7 @@ mod tests {
             Timestamp::from_millis(1_773_324_300_123),
             Some(record.into()),
         );
+        event.epoch = 1_773_000_000_000;
         let raw = r#"{"total":99999999999999.990,"x":[1,2]}"#;
         event.raw = Some(Raw::new(serde_json::value::RawValue::from_string(raw.into()).unwrap()));
         let json = event.to_cloudevent().unwrap();

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::{
-    Address, Allocation, Attachment, CodeName, CustomField, Date, Decimal, EntityRef, Line, Money, Party, Person,
-    Timestamp, parts::decimal_text,
+    Address, Allocation, Attachment, CodeName, CustomField, Date, Decimal, EntityRef, Line, Money, Party,
+    Person, Timestamp, parts::decimal_text,
 };
 
 /// Makes an enum that is text on the wire and keeps values it does not know.
@@ -288,6 +288,10 @@ impl Raw {
     #[must_use]
     pub fn get(&self) -> &str {
         self.0.get()
+    }
+
+    pub(super) fn value(&self) -> &RawValue {
+        &self.0
     }
 }
 

@@ -17,7 +17,8 @@ pub use set::{RouteMode, RouteSet};
 use crate::{
     Error, ErrorKind, Money, Result,
     model::{
-        CodeName, ConnectionId, Destination, Event, Follow, Interaction, Line, Origin, Record, Status, emoji_name,
+        CodeName, ConnectionId, Destination, Event, Follow, Interaction, Line, Origin, Record, Status,
+        emoji_name,
     },
 };
 
@@ -472,7 +473,8 @@ impl Route {
 
     fn interaction_verdict(&self, interaction: Option<&Interaction>) -> RouteMatch {
         let is_emoji = |emoji: &str| self.emoji.iter().any(|one| emoji_name(one) == emoji_name(emoji));
-        let reacted = matches!(interaction, Some(Interaction::Reaction(reaction)) if is_emoji(&reaction.emoji));
+        let reacted =
+            matches!(interaction, Some(Interaction::Reaction(reaction)) if is_emoji(&reaction.emoji));
         if !self.emoji.is_empty() && !reacted {
             return RouteMatch::OtherEmoji;
         }

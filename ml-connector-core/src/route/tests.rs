@@ -5,7 +5,10 @@ use std::collections::BTreeSet;
 use super::*;
 use crate::{
     Timestamp,
-    model::{Actor, Change, CodeName, DocumentRef, EntityRef, Interaction, Party, Reaction, RecordKind, TimeOfDay, Weekday, Zone},
+    model::{
+        Actor, Change, CodeName, DocumentRef, EntityRef, Interaction, Party, Reaction, RecordKind, TimeOfDay,
+        Weekday, Zone,
+    },
 };
 
 fn invoice(total: &str, currency: &str, changes: &[Change]) -> Event {

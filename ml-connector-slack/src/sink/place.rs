@@ -89,9 +89,7 @@ mod tests {
 
     use ml_connector_core::{
         Timestamp,
-        model::{
-            Actor, Answer, Change, DeliveryId, Destination, EntityRef, Event, Reply, Root, Seq,
-        },
+        model::{Actor, Answer, Change, DeliveryId, Destination, EntityRef, Event, Reply, Root, Seq},
     };
 
     use super::*;

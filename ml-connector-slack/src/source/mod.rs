@@ -8,10 +8,12 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use ml_connector_core::{
     Connection, Context, Error, ErrorKind, IntoConnection, PollRequest, ReceiveRequest, Result, Scope,
-    Source, SourceInfo, SourceMode, Timestamp, UpkeepRequest, approval::Choice, error_context,
+    Source, SourceInfo, SourceMode, Timestamp, UpkeepRequest,
+    approval::Choice,
+    error_context,
     model::{
-        Action, Actor, DocumentRef, EntityRef, Intake, Interaction, Observation, Observed, Page, Prompt, Reaction,
-        Resolution, Revision, Signal, Subject, Upkeep,
+        Action, Actor, DocumentRef, EntityRef, Intake, Interaction, Observation, Observed, Page, Prompt,
+        Reaction, Resolution, Revision, Signal, Subject, Upkeep,
     },
     snapshot::Snapshot,
 };

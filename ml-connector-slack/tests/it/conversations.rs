@@ -5,8 +5,8 @@ use std::sync::Arc;
 use ml_connector_core::{
     approval::Choice,
     model::{
-        Actor, Answer, Approval, ApprovalStatus, Change, Decision, DocumentRef, EntityRef, Event, Interaction, LiesIn,
-        Party, PostedDocument, Reaction, Refusal, Reply,
+        Actor, Answer, Approval, ApprovalStatus, Change, Decision, DocumentRef, EntityRef, Event,
+        Interaction, LiesIn, Party, PostedDocument, Reaction, Refusal, Reply,
     },
 };
 use ml_connector_slack::message::{Brief, Cards, DigestTemplate, Message, PostCards, Table, Template};

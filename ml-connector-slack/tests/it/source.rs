@@ -8,7 +8,8 @@ use ml_connector_core::{
     audit::{EntryKind, Index, MemoryLog, NewEntry, Outcome, Parent, Settlement, Transaction},
     conformance::source as suite,
     model::{
-        Action, Change, Content, EntityRef, Event, Interaction, LaneKey, Observed, Partition, Resolution, Signal,
+        Action, Change, Content, EntityRef, Event, Interaction, LaneKey, Observed, Partition, Resolution,
+        Signal,
     },
     snapshot::{Policy, Step, step},
 };
@@ -71,15 +72,11 @@ async fn tell(log: &MemoryLog, n: u64, at: ml_connector_core::Timestamp) {
     let mut event: Event = event(invoice(), &[Change::Sent]);
     event.n = n;
     let entry = |kind, parent, connection: &str, body| NewEntry {
-        partition: Partition::new(0),
-        kind,
-        connection: connection.into(),
         lane: (kind == EntryKind::Delivery).then(|| LaneKey::from("a").number(&connection.into())),
-        due: at,
-        dedupe: None,
         parent,
         index: Index { entity: Some(event.entity.clone()), ..Index::default() },
         body: Some(body),
+        ..NewEntry::new(Partition::new(0), kind, connection.into(), at)
     };
     let told = entry(EntryKind::Event, Parent::None, "books", event.to_cloudevent().unwrap());
     let brought = entry(EntryKind::Delivery, Parent::Nth(0), "slack", "{}".into());
@@ -87,7 +84,7 @@ async fn tell(log: &MemoryLog, n: u64, at: ml_connector_core::Timestamp) {
     let committed = log.commit(vec![transaction], at).await.unwrap();
     let ml_connector_core::audit::Committed::Applied(appended) = &committed[0] else { panic!() };
     let done = Outcome::Done { receipt: Some(MESSAGE.into()) };
-    let settle = vec![Settlement { seq: appended[1].seq(), outcome: done }];
+    let settle = vec![Settlement::new(appended[1].seq(), done)];
     log.commit(vec![Transaction { settle, ..Transaction::default() }], at).await.unwrap();
 }
 
@@ -122,10 +119,7 @@ async fn a_dialog_that_was_sent_says_the_same_without_a_message() {
     let about = format!(r#"{{"value":"approval:abc:1","place":"{MESSAGE}"}}"#);
     let request = interaction(&submission(&about, &json!("too dear")));
     let action = action(source(&world).resolve(&world.ctx, &signals(&world, &request), None).await.unwrap());
-    assert_eq!(
-        (action.value.as_deref(), action.text.as_deref()),
-        (Some("approval:abc:1"), Some("too dear"))
-    );
+    assert_eq!((action.value.as_deref(), action.text.as_deref()), (Some("approval:abc:1"), Some("too dear")));
     assert_eq!(action.actor.place.as_deref(), Some(MESSAGE));
 }
 

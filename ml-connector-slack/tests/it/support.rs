@@ -12,8 +12,8 @@ use ml_connector_core::{
     AttemptNotes, Context, Effect, Error, ErrorKind, ManualClock, RateLimiter, Result, Sink, Timestamp,
     http::ReqwestTransport,
     model::{
-        Change, Date, Delivery, DeliveryId, Destination, EntityRef, Event, Interaction, Money, Party, Receipt, Record, RecordKind,
-        Seq, Status,
+        Change, Date, Delivery, DeliveryId, Destination, EntityRef, Event, Interaction, Money, Party,
+        Receipt, Record, RecordKind, Seq, Status,
     },
     rate::{Admission, Cost, Feedback, Permit, QuotaKey, TakeOver},
     token::MemoryTokenStore,

@@ -18,7 +18,9 @@ pub(super) fn base(record: &mut Record, from: &Object<'_>, home: Option<Currency
     let rate = from.decimal("exchange_rate").filter(|rate| !rate.is_zero());
     let foreign = record.total.is_some_and(|total| home.is_none_or(|home| total.currency != home));
     record.exchange_rate = rate.filter(|_| foreign);
-    let total = home.filter(|_| foreign).and_then(|home| Some(Money::new(from.amount("bcy_total", Some(home))?, home)));
+    let total = home
+        .filter(|_| foreign)
+        .and_then(|home| Some(Money::new(from.amount("bcy_total", Some(home))?, home)));
     record.base_total = total;
 }
 

@@ -63,7 +63,10 @@ fn an_invoice_keeps_the_vendor_s_digits_words_and_lines() {
     assert_eq!(invoice.modified_at, Some(Timestamp::parse("2026-02-02T15:15:31Z").unwrap()));
     let [plan, courier] = invoice.lines.as_slice() else { panic!("two lines") };
     assert_eq!(plan.description, "Dock Scheduling Plan: Yearly plan, two docks");
-    assert_eq!((plan.amount, plan.account.as_ref().and_then(|account| account.name.as_deref())), (usd("1196"), Some("Sales")));
+    assert_eq!(
+        (plan.amount, plan.account.as_ref().and_then(|account| account.name.as_deref())),
+        (usd("1196"), Some("Sales"))
+    );
     assert_eq!(plan.cost_center, Some(CodeName::named("Northeast")));
     assert_eq!((&*courier.description, &courier.cost_center), ("Courier fee", &None));
 }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use ml_connector_core::{
     Context, Effect, Error, ErrorKind, Result, Retry, decode,
     model::{
-        Delivery, EntityRef, Interaction, Line, Observation, Observed, PostedDocument, Receipt, Record, Status,
+        Delivery, EntityRef, Interaction, Line, Observation, Observed, PostedDocument, Receipt, Record,
+        Status,
     },
 };
 

@@ -165,7 +165,8 @@ impl ZohoBooks {
         if swept || last.revision.is_none() {
             return Ok(Missing::Gone);
         }
-        self.confirm_gone::<T>(ctx, client, id, last.facts.as_ref().and_then(|facts| facts.number.as_deref())).await
+        self.confirm_gone::<T>(ctx, client, id, last.facts.as_ref().and_then(|facts| facts.number.as_deref()))
+            .await
     }
 
     /// Looks for the record where it would be listed. The number's filter is not documented for payments, and
@@ -189,8 +190,11 @@ impl ZohoBooks {
             if !rows.has_more {
                 return Ok(Missing::Gone);
             }
+            if rows.rows.is_empty() && rows.unreadable.is_empty() {
+                break;
+            }
         }
-        let error = "the list is too long to prove that a record is gone";
+        let error = "the list has no end that proves that a record is gone";
         Err(Error::new(ErrorKind::NotFound, error).with_operation(T::LIST).with_context("id", id))
     }
 }

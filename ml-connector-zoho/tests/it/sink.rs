@@ -17,7 +17,8 @@ use ml_connector_core::{
     },
     model::{
         Action, Actor, Approval, ApprovalStatus, Decimal, Decision, Delivery, DeliveryId, Destination,
-        DocumentRef, EntityRef, Event, Interaction, Lookup, Money, Observed, Reaction, Receipt, Record, RecordKind, Resolution, Seq, Signal, Status, Zone,
+        DocumentRef, EntityRef, Event, Interaction, Lookup, Money, Observed, Reaction, Receipt, Record,
+        RecordKind, Resolution, Seq, Signal, Status, Zone,
     },
     rate::MemoryRateLimiter,
     snapshot::{Policy, Snapshot, Step, step},

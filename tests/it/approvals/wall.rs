@@ -14,8 +14,8 @@ use ml_connector_core::{
     approval::Choice,
     http::{Limits, TransportError},
     model::{
-        Approval, ApprovalStatus, Delivery, DeliveryPlan, Destination, Follow, Interaction, LaneKey, Lookup, Money,
-        Receipt,
+        Approval, ApprovalStatus, Delivery, DeliveryPlan, Destination, Follow, Interaction, LaneKey, Lookup,
+        Money, Receipt,
     },
     webhook::{Encoding, HmacSha256},
 };

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     AttemptNotes, Clock, Context, HttpTransport, Result, Sink,
     model::{
-        Change, Content, Delivery, DeliveryId, Destination, EntityRef, Event, Lookup, Receipt, Seq,
+        Change, Content, Delivery, DeliveryId, Destination, EntityRef, Event, Lookup, Raw, Receipt, Seq,
     },
     rate::Admission,
     sleep_until,
@@ -83,7 +83,10 @@ impl SinkUnderTest {
         let now = self.clock.now();
         let changes = BTreeSet::from([Change::Paid, Change::Updated]);
         let (entity, content) = (self.brings)(n);
-        let event = Event::new("books".into(), entity, n, changes, now, Some(content));
+        // A sink that keeps what the vendor wrote has something to keep.
+        let raw = serde_json::value::to_raw_value(&content).expect("the content is JSON");
+        let mut event = Event::new("books".into(), entity, n, changes, now, Some(content));
+        event.raw = Some(Raw::new(raw));
         let id = DeliveryId::generate(now);
         let mut delivery =
             Delivery::new(Seq(n), id, self.destination.clone(), "conformance", Arc::new(event), now);

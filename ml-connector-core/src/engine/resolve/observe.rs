@@ -124,7 +124,8 @@ pub(crate) async fn observe(
         }
         let info = slot.source.info();
         (event.system, event.account) = (info.system.into(), info.accounts.first().cloned());
-        (event.origin, event.epoch) = (origin, watched_since);
+        event.origin = origin;
+        event.epoch = u64::try_from(watched_since.as_millis()).unwrap_or(0);
         if purpose == Purpose::Page && origin == Origin::Backfill {
             found.page.push(event);
             continue;

@@ -11,8 +11,8 @@ use crate::{
     SinkInfo, Source, SourceInfo, UpkeepRequest,
     model::{
         Approval, ConnectionId, Delivery, DeliveryPlan, DocumentRef, Ended, EntityRef, Event, Fate, Intake,
-        Interaction, LaneKey, Lookup, Observation, Observed, Page, Prompt, Raw, Receipt, Record, RecordKind, Resolution, Revision, Signal,
-        Status, Upkeep,
+        Interaction, LaneKey, Lookup, Observation, Observed, Page, Prompt, Raw, Receipt, Record, RecordKind,
+        Resolution, Revision, Signal, Status, Upkeep,
     },
     snapshot::Snapshot,
 };

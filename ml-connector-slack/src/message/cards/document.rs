@@ -68,7 +68,8 @@ fn facts(event: &Event, record: &Record) -> Vec<Fact> {
 
 /// The total in the organisation's currency, and at which rate.
 pub(super) fn base(record: &Record) -> Option<String> {
-    let base = record.base_total.filter(|base| record.total.is_none_or(|total| total.currency != base.currency))?;
+    let base =
+        record.base_total.filter(|base| record.total.is_none_or(|total| total.currency != base.currency))?;
     let rate = record.exchange_rate.map(|rate| format!(" at {}", rate.normalize()));
     Some(format!("{}{}", money(&base), rate.unwrap_or_default()))
 }
@@ -101,9 +102,10 @@ pub(super) fn attachments(record: &Record) -> Option<Block> {
 /// What the counterparty is to us.
 pub(super) fn party(record: &Record) -> &'static str {
     match record.kind {
-        RecordKind::Invoice | RecordKind::CustomerPayment | RecordKind::SalesOrder | RecordKind::CreditNote => {
-            "Customer"
-        },
+        RecordKind::Invoice
+        | RecordKind::CustomerPayment
+        | RecordKind::SalesOrder
+        | RecordKind::CreditNote => "Customer",
         RecordKind::Bill | RecordKind::VendorPayment | RecordKind::PurchaseOrder | RecordKind::Expense => {
             "Supplier"
         }
@@ -117,8 +119,5 @@ fn paid(record: &Record) -> &'static str {
 
 /// Of payments a status says nothing.
 fn has_status(record: &Record) -> bool {
-    !matches!(
-        record.kind,
-        RecordKind::CustomerPayment | RecordKind::VendorPayment | RecordKind::BillPayment
-    )
+    !matches!(record.kind, RecordKind::CustomerPayment | RecordKind::VendorPayment | RecordKind::BillPayment)
 }

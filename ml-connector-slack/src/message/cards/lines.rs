@@ -17,8 +17,7 @@ type Column = (&'static str, Align, fn(&Line) -> Cell);
 
 const DESCRIPTION: Column = ("Description", Align::Left, |line| cell(&line.description));
 const ACCOUNT: Column = ("Account", Align::Left, |line| named(line.account.as_ref()));
-const COST_CENTER: Column =
-    ("Cost center", Align::Left, |line| named(line.cost_center.as_ref()));
+const COST_CENTER: Column = ("Cost center", Align::Left, |line| named(line.cost_center.as_ref()));
 const QUANTITY: Column = ("Quantity", Align::Right, |line| {
     cell(&line.quantity.map(|quantity| quantity.normalize().to_string()).unwrap_or_default())
 });
