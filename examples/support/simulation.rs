@@ -151,7 +151,7 @@ impl Simulation {
             for attempted in self.books.deliver_webhooks(&self.transport).await {
                 let answer =
                     attempted.status.map_or_else(|| "no answer".to_owned(), |status| status.to_string());
-                println!("webhook {}: {answer}", attempted.delivery.event);
+                println!("webhook {}: {answer}", attempted.about.event);
             }
             if self.slack.next_delivery().is_some_and(|due| due <= SystemClock.now()) {
                 self.clicks("somebody did something in Slack").await;

@@ -26,19 +26,19 @@
 //!
 //! What is and what is not enforced is listed in the crate's README.
 
-mod control;
-mod exchange;
-mod faults;
-mod json;
-mod seed;
-mod serve;
+pub mod databricks;
 pub mod slack;
-mod transport;
+mod toolkit;
 pub mod zoho;
 
-pub use exchange::Received;
-pub use faults::Fault;
-pub use serve::{Served, serve};
+pub use databricks::DatabricksSim;
 pub use slack::SlackSim;
-pub use transport::SimTransport;
+pub use toolkit::{
+    conditions::Conditions,
+    exchange::Received,
+    faults::Fault,
+    outbox::{Attempt, Delivery, DeliveryTuning},
+    serve::{Served, serve},
+    transport::SimTransport,
+};
 pub use zoho::ZohoBooksSim;

@@ -2,8 +2,10 @@
 
 use std::{
     env, fmt,
+    future::Future,
     io::{self, Write},
     net::SocketAddr,
+    pin::Pin,
     sync::Arc,
     time::Duration,
 };
@@ -15,15 +17,17 @@ use ml_connector_core::{
     model::{Date, Decimal},
 };
 use ml_connector_sim::{
-    Served, SlackSim, ZohoBooksSim, serve,
+    Conditions, Served, SlackSim, ZohoBooksSim, serve,
     slack::SlackConfig,
-    zoho::{DataCenter, Entity, EventKind, NewDocument, WebhookRule},
+    zoho::{DataCenter, Entity, EventKind, NewDocument, WebhookRule, ZohoBooksConfig},
 };
 
 const USAGE: &str = "\
-usage: ml-connector-sim [--zoho-port N] [--slack-port N] [--webhook-url URL [--webhook-secret TEXT]]
-                        [--slack-app-url URL]
+usage: ml-connector-sim [zoho] [slack] [--unkind] [--zoho-port N] [--slack-port N]
+                        [--webhook-url URL [--webhook-secret TEXT]] [--slack-app-url URL]
 
+  zoho, slack            which simulators to serve; all of them when none is named
+  --unkind               with jitter, lost answers, short pages and lists that lag behind
   --zoho-port N          port of Zoho Books (7801, or ML_SIM_ZOHO_PORT)
   --slack-port N         port of Slack and its page (7802, or ML_SIM_SLACK_PORT)
   --webhook-url URL      where Zoho's workflow webhooks go (ML_SIM_WEBHOOK_URL)
@@ -31,8 +35,12 @@ usage: ml-connector-sim [--zoho-port N] [--slack-port N] [--webhook-url URL [--w
   --slack-app-url URL    where Slack's events, clicks and commands go (ML_SIM_SLACK_APP_URL)";
 /// Used where nobody gives another: it guards made-up invoices on a loopback address.
 const WEBHOOK_SECRET: &str = "simulatorSecret2026";
+/// Every simulator there is, by the name it is asked for.
+const ALL: [&str; 2] = ["zoho", "slack"];
 
 struct Options {
+    serve: Vec<String>,
+    unkind: bool,
     zoho_port: u16,
     slack_port: u16,
     webhook_url: Option<String>,
@@ -40,50 +48,99 @@ struct Options {
     slack_app_url: Option<String>,
 }
 
+impl Options {
+    fn conditions(&self) -> Conditions {
+        if self.unkind { Conditions::unkind() } else { Conditions::kind() }
+    }
+}
+
+type Anything = Box<dyn std::error::Error>;
+type Round = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// A simulator that is served.
+struct Running {
+    /// Ends the server when it is dropped.
+    _served: Served,
+    /// What a person needs to know.
+    guide: String,
+    /// Sends what is due.
+    deliver: Box<dyn Fn(Arc<dyn HttpTransport>) -> Round>,
+}
+
 #[tokio::main]
-async fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
+async fn main() -> std::result::Result<(), Anything> {
     let Some(options) = options() else {
         say(USAGE);
         return Ok(());
     };
-    let books = ZohoBooksSim::new(Arc::new(SystemClock));
-    let mut config = SlackConfig::default();
-    config.request_url = options.slack_app_url.as_deref().map(str::parse).transpose()?;
-    let slack = SlackSim::with_config(Arc::new(SystemClock), config);
-    story(&books)?;
-    if let Some(url) = &options.webhook_url {
-        add_webhooks(&books, &url.parse()?, &Secret::from(options.webhook_secret.as_str()))?;
+    let mut running = Vec::new();
+    for name in &options.serve {
+        running.push(match name.as_str() {
+            "zoho" => zoho(&options).await?,
+            _ => slack(&options).await?,
+        });
     }
-    let zoho_server = serve_at(books.router(), options.zoho_port).await?;
-    let slack_server = serve_at(slack.router(), options.slack_port).await?;
-    books.set_api_domain(DataCenter::Us, &zoho_server.url());
-    slack.set_hooks_origin(&slack_server.url());
-    say(guide(&books, &slack, &zoho_server.url(), &slack_server.url(), &options));
+    running.iter().for_each(|simulator| say(&simulator.guide));
+    say("Ctrl-C ends it.");
 
-    let transport = Arc::new(ReqwestTransport::new());
+    let transport: Arc<dyn HttpTransport> = Arc::new(ReqwestTransport::new());
     let mut rounds = tokio::time::interval(Duration::from_millis(250));
     loop {
         tokio::select! {
             _ = tokio::signal::ctrl_c() => return Ok(()),
             _ = rounds.tick() => {
                 // In tasks: who answers slowly holds nobody else up.
-                let (books, slack, transport) = (books.clone(), slack.clone(), Arc::clone(&transport));
-                tokio::spawn(async move { tokio::join!(webhooks(&books, &*transport), interactions(&slack, &*transport)) });
+                for simulator in &running {
+                    tokio::spawn((simulator.deliver)(Arc::clone(&transport)));
+                }
             }
         }
     }
 }
 
-async fn webhooks(books: &ZohoBooksSim, transport: &dyn HttpTransport) {
-    for attempted in books.deliver_webhooks(transport).await {
-        tell("webhook", &attempted.delivery.event, attempted.status);
+async fn zoho(options: &Options) -> std::result::Result<Running, Anything> {
+    let mut config = ZohoBooksConfig::default();
+    config.conditions = options.conditions();
+    let books = ZohoBooksSim::with_config(Arc::new(SystemClock), config);
+    story(&books)?;
+    if let Some(url) = &options.webhook_url {
+        add_webhooks(&books, &url.parse()?, &Secret::from(options.webhook_secret.as_str()))?;
     }
+    let served = serve_at(books.router(), options.zoho_port).await?;
+    books.set_api_domain(DataCenter::Us, &served.url());
+    let guide = zoho_guide(&books, &served.url(), options);
+    let deliver = move |transport: Arc<dyn HttpTransport>| -> Round {
+        let books = books.clone();
+        Box::pin(async move {
+            for attempted in books.deliver_webhooks(&*transport).await {
+                tell("webhook", &attempted.about.event, attempted.status);
+            }
+        })
+    };
+    Ok(Running { _served: served, guide, deliver: Box::new(deliver) })
 }
 
-async fn interactions(slack: &SlackSim, transport: &dyn HttpTransport) {
-    for attempt in slack.deliver(transport).await {
-        tell("slack", &attempt.name, attempt.status);
+async fn slack(options: &Options) -> std::result::Result<Running, Anything> {
+    let mut config = SlackConfig::default();
+    config.conditions = options.conditions();
+    config.request_url = options.slack_app_url.as_deref().map(str::parse).transpose()?;
+    // Everything that is simulated can be tried.
+    for scope in ["commands", "im:read", "im:write", "mpim:read", "mpim:write", "reactions:write"] {
+        config.scopes.push(scope.to_owned());
     }
+    let slack = SlackSim::with_config(Arc::new(SystemClock), config);
+    let served = serve_at(slack.router(), options.slack_port).await?;
+    slack.set_hooks_origin(&served.url());
+    let guide = slack_guide(&slack, &served.url(), options);
+    let deliver = move |transport: Arc<dyn HttpTransport>| -> Round {
+        let slack = slack.clone();
+        Box::pin(async move {
+            for attempt in slack.deliver(&*transport).await {
+                tell("slack", &attempt.about.name, attempt.status);
+            }
+        })
+    };
+    Ok(Running { _served: served, guide, deliver: Box::new(deliver) })
 }
 
 fn tell(what: &str, name: &str, status: Option<http::StatusCode>) {
@@ -125,19 +182,39 @@ fn add_webhooks(books: &ZohoBooksSim, url: &url::Url, secret: &Secret) -> Result
             books.add_webhook(WebhookRule::new(entity, kind, url.clone(), Some(secret.clone())))?;
         }
     }
-    books.tune_webhooks(|tuning| tuning.retries = true);
+    books.set_webhook_retries(true);
     Ok(())
 }
 
-/// Everything a person needs to know.
-fn guide(
-    books: &ZohoBooksSim,
-    slack: &SlackSim,
-    zoho_url: &str,
-    slack_url: &str,
-    options: &Options,
-) -> String {
+fn zoho_guide(books: &ZohoBooksSim, url: &str, options: &Options) -> String {
     let credentials = books.credentials();
+    let webhooks = match &options.webhook_url {
+        Some(url) => format!("to {url}, signed with {}", options.webhook_secret),
+        None => "off; switch them on with --webhook-url".to_owned(),
+    };
+    format!(
+        "\
+Zoho Books  {url}
+  token endpoint   {url}/oauth/v2/token
+  API              {url}/books/v3
+  organization_id  {}
+  client_id        {}
+  client_secret    {}
+  refresh_token    {}
+  webhooks         {webhooks}
+Create an invoice, send it, pay it:
+  curl -d '{{\"counterparty\":\"Bluebird Logistics\",\"total\":\"149.97\"}}' {url}/_sim/invoices
+  curl -X POST {url}/_sim/invoices/ID/sent
+  curl -d '{{\"amount\":\"149.97\"}}' {url}/_sim/invoices/ID/payments
+",
+        credentials.organization_id,
+        credentials.client_id,
+        credentials.client_secret,
+        credentials.refresh_token,
+    )
+}
+
+fn slack_guide(slack: &SlackSim, url: &str, options: &Options) -> String {
     let bot_token = slack.bot_token();
     let signing_secret = slack.signing_secret();
     let signing_secret = signing_secret.expose();
@@ -145,38 +222,16 @@ fn guide(
         Some(url) => format!("{url} is sent events and clicks"),
         None => "none; name one with --slack-app-url".to_owned(),
     };
-    let webhooks = match &options.webhook_url {
-        Some(url) => format!("to {url}, signed with {}", options.webhook_secret),
-        None => "off; switch them on with --webhook-url".to_owned(),
-    };
     format!(
         "\
-Zoho Books  {zoho_url}
-  token endpoint   {zoho_url}/oauth/v2/token
-  API              {zoho_url}/books/v3
-  organization_id  {}
-  client_id        {}
-  client_secret    {}
-  refresh_token    {}
-  webhooks         {webhooks}
-
-Slack       {slack_url}/   shows the channels
-  Web API          {slack_url}/api
+Slack       {url}/   shows the channels
+  Web API          {url}/api
   bot token        {bot_token}
   signing secret   {signing_secret}
   app              {app}
-
-Create an invoice, send it, pay it:
-  curl -d '{{\"counterparty\":\"Bluebird Logistics\",\"total\":\"149.97\"}}' {zoho_url}/_sim/invoices
-  curl -X POST {zoho_url}/_sim/invoices/ID/sent
-  curl -d '{{\"amount\":\"149.97\"}}' {zoho_url}/_sim/invoices/ID/payments
 Post to Slack:
-  curl -H 'Authorization: Bearer {bot_token}' -d 'channel=C07ACCTNG1&text=Hello' {slack_url}/api/chat.postMessage
-Ctrl-C ends it.",
-        credentials.organization_id,
-        credentials.client_id,
-        credentials.client_secret,
-        credentials.refresh_token,
+  curl -H 'Authorization: Bearer {bot_token}' -d 'channel=C07ACCTNG1&text=Hello' {url}/api/chat.postMessage
+"
     )
 }
 
@@ -190,6 +245,8 @@ fn options() -> Option<Options> {
     let env = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
     let port = |name: &str, or: u16| env(name).map_or(Some(or), |value| value.parse().ok());
     let mut options = Options {
+        serve: Vec::new(),
+        unkind: false,
         zoho_port: port("ML_SIM_ZOHO_PORT", 7801)?,
         slack_port: port("ML_SIM_SLACK_PORT", 7802)?,
         webhook_url: env("ML_SIM_WEBHOOK_URL"),
@@ -197,16 +254,23 @@ fn options() -> Option<Options> {
         slack_app_url: env("ML_SIM_SLACK_APP_URL"),
     };
     let mut args = env::args().skip(1);
-    while let Some(flag) = args.next() {
-        let value = args.next()?;
-        match flag.as_str() {
-            "--zoho-port" => options.zoho_port = value.parse().ok()?,
-            "--slack-port" => options.slack_port = value.parse().ok()?,
-            "--webhook-url" => options.webhook_url = Some(value),
-            "--webhook-secret" => options.webhook_secret = value,
-            "--slack-app-url" => options.slack_app_url = Some(value),
+    while let Some(argument) = args.next() {
+        match argument.as_str() {
+            name if ALL.contains(&name) => {
+                options.serve.retain(|known| known != name);
+                options.serve.push(argument);
+            }
+            "--unkind" => options.unkind = true,
+            "--zoho-port" => options.zoho_port = args.next()?.parse().ok()?,
+            "--slack-port" => options.slack_port = args.next()?.parse().ok()?,
+            "--webhook-url" => options.webhook_url = Some(args.next()?),
+            "--webhook-secret" => options.webhook_secret = args.next()?,
+            "--slack-app-url" => options.slack_app_url = Some(args.next()?),
             _ => return None,
         }
+    }
+    if options.serve.is_empty() {
+        options.serve = ALL.map(str::to_owned).to_vec();
     }
     Some(options)
 }

@@ -262,7 +262,8 @@ impl Chaos {
     async fn post_office(&mut self) {
         for office in 0..self.offices.len() {
             for webhook in self.offices[office].books.take_webhooks() {
-                let touched_again = webhook.event == "invoice.changed" || webhook.event == "bill.changed";
+                let touched_again =
+                    webhook.about.event == "invoice.changed" || webhook.about.event == "bill.changed";
                 match self.dice.between(0, 10) {
                     0 if touched_again => {}
                     0..=2 => self.late.push(webhook),
@@ -288,7 +289,7 @@ impl Chaos {
         match answer.status() {
             StatusCode::OK => {}
             StatusCode::SERVICE_UNAVAILABLE => self.late.push(webhook),
-            other => panic!("{other} for {}", webhook.event),
+            other => panic!("{other} for {}", webhook.about.event),
         }
     }
 

@@ -264,7 +264,7 @@ async fn lost_posts_are_found_or_made_again_also_when_history_is_read_once_a_min
     config.restricted_history = true;
     let slack = SlackSim::with_config(Arc::clone(&clock) as Arc<dyn Clock>, config);
     for n in 0..LOST {
-        let fault = Fault::timeout().on("/chat.postMessage").channel(&id(n));
+        let fault = Fault::timeout().on("/chat.postMessage").target(&id(n));
         slack.plant(if n % 3 == 0 { fault.having_acted() } else { fault });
     }
     let mut info = SourceInfo::new(ConnectionId::from("ledger"), "test");

@@ -143,7 +143,7 @@ impl Story {
     /// Sends the webhooks that wait, lets the dust settle, and returns the new headlines of the accounting channel.
     pub(crate) async fn told(&mut self) -> Vec<String> {
         for webhook in self.world.books.take_webhooks() {
-            assert_eq!(self.send(webhook.request).await, StatusCode::OK, "{}", webhook.event);
+            assert_eq!(self.send(webhook.request).await, StatusCode::OK, "{}", webhook.about.event);
         }
         self.later(secs(30)).await
     }

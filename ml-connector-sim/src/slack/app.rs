@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode, header};
+use http::{Request, Response};
 use ml_connector_core::{
     Error, ErrorKind, HttpTransport, Result, Secret, Timestamp,
-    http::{Limits, Phase, TransportError},
+    http::{Limits, TransportError},
 };
 use serde_json::{Value, json};
 use url::Url;
@@ -16,10 +16,12 @@ use super::{
     args::Args,
     chat::{self, Content},
     events::VERIFICATION_TOKEN,
+    ids::BOT_USER,
     message::Message,
-    outbox::{Attempt, Delivery, DeliveryKind, DeliveryTuning, PATIENCE, ReplyTo},
-    workspace::{BOT_USER, Workspace},
+    outbox::{AppCall, Attempt, Delivery, PATIENCE, ReplyTo},
+    workspace::Workspace,
 };
+use crate::toolkit::outbox::{self, DeliveryTuning, Verdict, redirect};
 
 /// Events API page: so many redirects are followed.
 const REDIRECTS: usize = 2;
@@ -39,17 +41,8 @@ impl SlackSim {
                 "token": VERIFICATION_TOKEN, "challenge": challenge, "type": "url_verification",
             });
             let before = workspace.outbox.url.replace(url);
-            let delivery = Delivery {
-                kind: DeliveryKind::Event,
-                name: "url_verification".to_owned(),
-                id: String::new(),
-                attempt: 1,
-                due: self.now(),
-                request: Request::new(body.to_string().into()),
-                reply_to: ReplyTo::Nobody,
-                retry_reason: None,
-                sent_at: self.now(),
-            };
+            let call = AppCall::event("url_verification", "");
+            let delivery = Delivery::now(call, Request::new(body.to_string().into()), self.now());
             (delivery, challenge, before)
         });
         self.workspace(|workspace| workspace.outbox.prepare(&mut delivery, self.now()));
@@ -57,8 +50,8 @@ impl SlackSim {
         let echoed = answer.as_ref().is_ok_and(|answer| answer.status() == 200 && echoes(answer, &challenge));
         self.workspace(|workspace| {
             let failure = (!echoed).then_some("challenge_failed");
-            let attempt = attempt(&delivery, answer.as_ref().ok(), failure, self.now());
-            workspace.outbox.attempts.push(attempt);
+            let attempt = delivery.attempted(failure, answer.as_ref().ok(), self.now());
+            workspace.outbox.outbox.attempts.push(attempt);
             workspace.outbox.cut_off &= !echoed;
             if !echoed {
                 workspace.outbox.url = before;
@@ -87,7 +80,12 @@ impl SlackSim {
     /// Makes deliveries go wrong, or right again: `slack.tune_deliveries(|tuning| tuning.duplicates = 1)`. What is
     /// in line already keeps its copies and its delay.
     pub fn tune_deliveries(&self, change: impl FnOnce(&mut DeliveryTuning)) {
-        self.workspace(|workspace| change(&mut workspace.outbox.tuning));
+        self.workspace(|workspace| change(&mut workspace.outbox.outbox.tuning));
+    }
+
+    /// The app setting "Delayed Events": after the third retry one each hour for a day.
+    pub fn set_delayed_events(&self, on: bool) {
+        self.workspace(|workspace| workspace.outbox.set_delayed_events(on));
     }
 
     /// Makes `response_url`s begin with this origin instead of `https://hooks.slack.com`: where the router is served.
@@ -98,11 +96,8 @@ impl SlackSim {
     /// Sends what is due, all at once, and handles the answers as Slack does. The app has three seconds for each.
     /// Events that fail are due again at once, after a minute and after five.
     pub async fn deliver(&self, transport: &dyn HttpTransport) -> Vec<Attempt> {
-        let sent = self.take_deliveries().into_iter().map(async |delivery| {
-            let answer = send(&delivery, transport).await;
-            self.settle(delivery, answer)
-        });
-        futures_util::future::join_all(sent).await
+        let settle = |delivery, answer| self.settle(delivery, answer);
+        outbox::send_all(self.take_deliveries(), transport, (PATIENCE, REDIRECTS), settle).await
     }
 
     /// Takes what is due, signed now, to be sent, repeated, reordered or dropped by the caller, who tells what came
@@ -116,7 +111,7 @@ impl SlackSim {
     /// When the next delivery is due, if one waits.
     #[must_use]
     pub fn next_delivery(&self) -> Option<Timestamp> {
-        self.workspace(|workspace| workspace.outbox.next_due())
+        self.workspace(|workspace| workspace.outbox.outbox.next_due())
     }
 
     /// Handles the app's answer to a delivery, or that there was none.
@@ -126,32 +121,28 @@ impl SlackSim {
         answer: std::result::Result<Response<Bytes>, TransportError>,
     ) -> Attempt {
         let now = self.now();
-        let failure = match &answer {
-            Ok(answer) if answer.status().is_success() => None,
-            Ok(answer) if redirect(answer).is_some() => Some("too_many_redirects"),
-            Ok(_) => Some("http_error"),
-            Err(error) => Some(match error.phase() {
-                Phase::NotWritten => "connection_failed",
-                Phase::Written => "http_timeout",
-                Phase::StatusRead(_) => "unknown_error",
-            }),
+        let has_no_retry = |answer: &Response<Bytes>| {
+            answer.headers().get("x-slack-no-retry").is_some_and(|value| value == "1")
+        };
+        let verdict = match (Verdict::of(answer.as_ref()), &answer) {
+            (Verdict::Again(reason), Ok(answer)) if has_no_retry(answer) => Verdict::GiveUp(reason),
+            (Verdict::Again(_), Ok(answer)) if redirect(answer).is_some() => {
+                Verdict::Again("too_many_redirects")
+            }
+            (verdict, _) => verdict,
         };
         let answer = answer.ok();
-        let attempt = attempt(&delivery, answer.as_ref(), failure, now);
-        let no_retry = answer
-            .as_ref()
-            .is_some_and(|answer| answer.headers().get("x-slack-no-retry").is_some_and(|value| value == "1"));
         self.workspace(|workspace| {
-            workspace.hear(&delivery.reply_to, answer.as_ref().filter(|_| failure.is_none()), now);
-            workspace.outbox.settle(delivery, attempt.clone(), no_retry, now);
-        });
-        attempt
+            let heard = answer.as_ref().filter(|_| verdict == Verdict::Received);
+            workspace.hear(&delivery.about.reply_to, heard, now);
+            workspace.outbox.settle(delivery, verdict, answer.as_ref(), now)
+        })
     }
 
     /// What came of every attempt so far, oldest first, with the app's latency and answer.
     #[must_use]
     pub fn attempts(&self) -> Vec<Attempt> {
-        self.workspace(|workspace| workspace.outbox.attempts.clone())
+        self.workspace(|workspace| workspace.outbox.outbox.attempts.clone())
     }
 
     /// Whether Slack has stopped sending events because more than 95 % of an hour's attempts failed.
@@ -257,29 +248,6 @@ impl Workspace {
     }
 }
 
-/// Sends a request, and again to where an event is redirected.
-async fn send(
-    delivery: &Delivery,
-    transport: &dyn HttpTransport,
-) -> std::result::Result<Response<Bytes>, TransportError> {
-    let mut request = delivery.request.clone();
-    let mut redirects = 0;
-    loop {
-        let answer = transport.send(request.clone(), Limits::within(PATIENCE)).await?;
-        match redirect(&answer) {
-            Some(to) if redirects < REDIRECTS => *request.uri_mut() = to,
-            _ => return Ok(answer),
-        }
-        redirects += 1;
-    }
-}
-
-fn redirect(answer: &Response<Bytes>) -> Option<http::Uri> {
-    let moved = matches!(answer.status(), StatusCode::MOVED_PERMANENTLY | StatusCode::FOUND);
-    let to = answer.headers().get(header::LOCATION).filter(|_| moved)?;
-    to.to_str().ok()?.parse().ok()
-}
-
 /// Whether an answer holds the challenge in one of the three ways.
 fn echoes(answer: &Response<Bytes>, challenge: &str) -> bool {
     let body = answer.body();
@@ -287,23 +255,4 @@ fn echoes(answer: &Response<Bytes>, challenge: &str) -> bool {
     let mut form = url::form_urlencoded::parse(body);
     json || body.trim_ascii() == challenge.as_bytes()
         || form.any(|(name, value)| name == "challenge" && value == challenge)
-}
-
-fn attempt(
-    delivery: &Delivery,
-    answer: Option<&Response<Bytes>>,
-    failure: Option<&'static str>,
-    now: Timestamp,
-) -> Attempt {
-    Attempt {
-        kind: delivery.kind,
-        name: delivery.name.clone(),
-        id: delivery.id.clone(),
-        number: delivery.attempt,
-        at: delivery.sent_at,
-        latency: now.saturating_since(delivery.sent_at),
-        status: answer.map(Response::status),
-        body: answer.map(|answer| String::from_utf8_lossy(answer.body()).into_owned()).unwrap_or_default(),
-        failure,
-    }
 }

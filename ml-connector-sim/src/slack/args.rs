@@ -5,6 +5,8 @@ use bytes::Bytes;
 use http::{Request, header};
 use serde_json::{Map, Value};
 
+use crate::toolkit::params::Params;
+
 impl From<Map<String, Value>> for Args {
     fn from(values: Map<String, Value>) -> Self {
         Self { values, ..Self::default() }
@@ -59,6 +61,15 @@ impl Args {
                     Err(_) => return Err("invalid_json"),
                 }
             }
+            "multipart/form-data" => {
+                // A boundary keeps its case.
+                let written = request.headers().get(header::CONTENT_TYPE);
+                let written = written.and_then(|value| value.to_str().ok()).unwrap_or_default();
+                args.multipart(boundary(written).ok_or("invalid_form_data")?, request.body());
+                if let Some(token) = args.text("token").filter(|_| authorization.is_none()) {
+                    args.token = token;
+                }
+            }
             _ => return Err("invalid_post_type"),
         }
         Ok(args)
@@ -67,6 +78,15 @@ impl Args {
     /// Forgets everything: what a form-only method sees of a JSON body.
     pub(super) fn make_invisible(&mut self) {
         self.values.clear();
+    }
+
+    /// All of them, except the token.
+    pub(super) fn all(&self) -> Value {
+        self.values
+            .iter()
+            .filter(|(name, _)| *name != "token")
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect()
     }
 
     /// A scalar as text.
@@ -85,6 +105,15 @@ impl Args {
 
     pub(super) fn number(&self, name: &str) -> Option<usize> {
         self.text(name)?.parse().ok()
+    }
+
+    /// All scalars, for the token endpoint.
+    pub(super) fn params(&self) -> Params {
+        let mut params = Params::default();
+        for name in self.values.keys() {
+            self.text(name).into_iter().for_each(|value| params.push(name, &value));
+        }
+        params
     }
 
     /// A structured argument: JSON text in a form, or JSON itself. `Some(Err)` when it is no JSON.
@@ -109,9 +138,60 @@ impl Args {
         });
     }
 
+    /// The fields of `multipart/form-data` that are text; files are skipped.
+    fn multipart(&mut self, boundary: &str, body: &[u8]) {
+        let text = String::from_utf8_lossy(body);
+        for part in text.split(&format!("--{boundary}")) {
+            let Some((head, value)) = part.split_once("\r\n\r\n") else { continue };
+            let (Some(name), None) = (parameter(head, "name"), parameter(head, "filename")) else { continue };
+            let value = value.strip_suffix("\r\n").unwrap_or(value);
+            self.values.insert(name.to_owned(), Value::String(value.to_owned()));
+        }
+    }
+
     fn form(&mut self, encoded: &[u8]) {
         for (name, value) in url::form_urlencoded::parse(encoded) {
             self.values.insert(name.into_owned(), Value::String(value.into_owned()));
         }
+    }
+}
+
+fn boundary(content_type: &str) -> Option<&str> {
+    let (_, rest) = content_type.split_once("boundary=")?;
+    let boundary = rest.split(';').next()?.trim().trim_matches('"');
+    (!boundary.is_empty()).then_some(boundary)
+}
+
+/// A parameter of `Content-Disposition` in the head of a part.
+fn parameter<'a>(head: &'a str, name: &str) -> Option<&'a str> {
+    let (_, rest) = head.split_once(&format!("; {name}="))?;
+    let value = rest.split([';', '\r']).next()?;
+    Some(value.trim().trim_matches('"'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(content_type: &str, body: &'static str) -> Result<Args, &'static str> {
+        let request = Request::post("/api/x").header(header::CONTENT_TYPE, content_type);
+        Args::read(&request.body(Bytes::from(body)).unwrap())
+    }
+
+    #[test]
+    fn a_multipart_form_is_read_field_by_field_and_its_files_are_skipped() {
+        let body = "--Xy\r\nContent-Disposition: form-data; name=\"channel\"\r\n\r\nC1\r\n\
+                    --Xy\r\nContent-Disposition: form-data; name=\"text\"\r\n\r\ntwo\r\nlines\r\n\
+                    --Xy\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.txt\"\r\n\r\nno\r\n--Xy--\r\n";
+        let args = read("multipart/form-data; boundary=Xy", body).unwrap();
+        let read_of = |name| args.text(name);
+        assert_eq!(read_of("channel").as_deref(), Some("C1"));
+        assert_eq!(read_of("text").as_deref(), Some("two\r\nlines"));
+        assert_eq!(read_of("file"), None);
+    }
+
+    #[test]
+    fn a_multipart_form_without_a_boundary_is_refused() {
+        assert_eq!(read("multipart/form-data", "x").unwrap_err(), "invalid_form_data");
     }
 }

@@ -1,9 +1,10 @@
 //! The methods there are: how each is called, how often, with which scope.
 
 use ml_connector_core::Timestamp;
+use serde_json::json;
 
 use super::{
-    args::Args, chat, conversations, methods::Outcome, reactions, tokens, users, views, workspace::Workspace,
+    args::Args, chat, conversations, modals, oauth, reactions, refusal::Outcome, users, workspace::Workspace,
 };
 
 /// "Rate limits" page: calls a minute of the tiers.
@@ -53,10 +54,11 @@ impl Spec {
 /// A method by its name, which is case-sensitive.
 pub(super) fn spec(method: &str) -> Option<Spec> {
     Some(match method {
-        "auth.test" => Spec::json(SPECIAL, tokens::test),
-        "auth.revoke" => Spec::form(TIER_3, tokens::revoke),
+        "api.test" => Spec { needs_token: false, ..Spec::json(SPECIAL, api_test) },
+        "auth.test" => Spec::json(SPECIAL, oauth::test),
+        "auth.revoke" => Spec::form(TIER_3, oauth::revoke),
         "oauth.v2.access" => {
-            Spec { needs_token: false, only_post: true, ..Spec::form(SPECIAL, tokens::access) }
+            Spec { needs_token: false, only_post: true, ..Spec::form(SPECIAL, oauth::access) }
         }
         "chat.postMessage" => Spec::write(POSTING, chat::post_message).scope("chat:write"),
         "chat.postEphemeral" => Spec::write(TIER_4, chat::post_ephemeral).scope("chat:write"),
@@ -77,9 +79,17 @@ pub(super) fn spec(method: &str) -> Option<Spec> {
         "reactions.get" => Spec::form(TIER_3, reactions::get).scope("reactions:read"),
         "reactions.add" => Spec::write(TIER_3, reactions::add).scope("reactions:write"),
         "reactions.remove" => Spec::write(TIER_2, reactions::remove).scope("reactions:write"),
-        "views.open" => Spec::write(TIER_4, views::open),
-        "views.push" => Spec::write(TIER_4, views::push),
-        "views.update" => Spec::write(TIER_4, views::update),
+        "views.open" => Spec::write(TIER_4, modals::open),
+        "views.push" => Spec::write(TIER_4, modals::push),
+        "views.update" => Spec::write(TIER_4, modals::update),
         _ => return None,
     })
+}
+
+/// Says back what it was told, or fails with the error it was told.
+fn api_test(_: &mut Workspace, args: &Args, _: Timestamp) -> Outcome {
+    match args.text("error") {
+        Some(error) => Err(error.as_str().into()),
+        None => Ok(json!({ "args": args.all() })),
+    }
 }

@@ -8,10 +8,11 @@ use serde_json::{Value, json};
 use super::{
     args::Args,
     blocks::{self, Verdict},
+    ids::BOT_USER,
     message::Message,
-    methods::{Outcome, Refusal},
     model::{Channel, Ephemeral},
-    workspace::{BOT_USER, Workspace, ts_of},
+    refusal::{Outcome, Refusal},
+    workspace::{Workspace, ts_of},
 };
 
 /// `chat.postMessage` page: longer text is cut.
@@ -86,7 +87,7 @@ pub(super) fn post_message(workspace: &mut Workspace, args: &Args, now: Timestam
     let channel = writable(workspace, &target)?;
     let custom = ["username", "icon_url", "icon_emoji"].iter().any(|name| args.text(name).is_some());
     if custom && !workspace.has_scope("chat:write.customize") {
-        return Err(Refusal::missing_scope("chat:write.customize", workspace));
+        return Err(Refusal::missing_scope("chat:write.customize", &workspace.config.scopes));
     }
     let content = Content::read(workspace, args)?;
     let metadata = structured(args, "metadata", "invalid_metadata_format")?.filter(|value| !is_empty(value));
@@ -99,7 +100,9 @@ pub(super) fn post_message(workspace: &mut Workspace, args: &Args, now: Timestam
         }));
     }
     let mut message = Message::new(BOT_USER, content.text, now);
-    message.thread_ts = args.text("thread_ts").filter(|thread| !thread.is_empty());
+    // A reply to what is not there is posted into the channel, without a word about it.
+    message.thread_ts =
+        args.text("thread_ts").filter(|thread| workspace.message(&channel.id, thread).is_some());
     message.broadcast = args.flag("reply_broadcast");
     (message.blocks, message.attachments) = (content.blocks, content.attachments);
     (message.metadata, message.client_msg_id) = (metadata, client_msg_id);
@@ -252,6 +255,10 @@ fn accept(workspace: &mut Workspace, mut blocks: Value) -> Result<Value, Refusal
             ));
         }
         Verdict::NoList => return Err("invalid_blocks_format".into()),
+    }
+    let most = workspace.config.max_blocks_bytes;
+    if most.is_some_and(|most| blocks.to_string().len() > most) {
+        return Err("msg_blocks_too_long".into());
     }
     for block in blocks.as_array_mut().into_iter().flatten() {
         if block["block_id"].is_null() {

@@ -8,6 +8,7 @@ use super::{
     limits::RateLimitAnswer,
     model::{Channel, User, UserGroup},
 };
+use crate::toolkit::conditions::Conditions;
 
 /// What a [`SlackSim`](crate::SlackSim) starts with.
 #[derive(Debug, Clone)]
@@ -50,6 +51,11 @@ pub struct SlackConfig {
     pub client_msg_id_dedupe: bool,
     /// Whether history is limited to 15 messages and one call a minute, as for commercially distributed apps.
     pub restricted_history: bool,
+    /// How many bytes of JSON the blocks of a message may have before they are refused with `msg_blocks_too_long`;
+    /// `None` for any number. Slack publishes no number; 13,200 is what a careful client assumes.
+    pub max_blocks_bytes: Option<usize>,
+    /// How unkind network and vendor are.
+    pub conditions: Conditions,
     /// How long a post stays out of `conversations.history`.
     pub history_lag: Duration,
     /// Whether every list begins with an empty page that has a cursor, as Slack's lists may.
@@ -98,6 +104,8 @@ impl Default for SlackConfig {
             edit_window: None,
             client_msg_id_dedupe: false,
             restricted_history: false,
+            max_blocks_bytes: None,
+            conditions: Conditions::kind(),
             history_lag: Duration::ZERO,
             empty_first_pages: false,
         }

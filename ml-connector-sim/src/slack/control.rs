@@ -1,19 +1,14 @@
 //! What Slack's control surface has beyond faults.
 
-use bytes::Bytes;
-use http::{Method, Request, Response};
+use http::Method;
 use ml_connector_core::Result;
 use serde_json::{Value, json};
 
 use super::{SlackSim, interact::Interaction};
-use crate::control::{self, unknown};
+use crate::toolkit::control::unknown;
 
 /// Answers a call below `/_sim`.
-pub(super) fn answer(sim: &SlackSim, request: &Request<Bytes>) -> Response<Bytes> {
-    control::answer(request, &sim.shared.faults, |method, segments, body| act(sim, method, segments, body))
-}
-
-fn act(sim: &SlackSim, method: &Method, segments: &[&str], body: &Value) -> Result<Value> {
+pub(super) fn act(sim: &SlackSim, method: &Method, segments: &[&str], body: &Value) -> Result<Value> {
     let text = |name: &str| body[name].as_str().unwrap_or_default();
     let inputs: Vec<(&str, &str)> = body["inputs"]
         .as_object()
@@ -106,7 +101,7 @@ fn messages(sim: &SlackSim, channel: &str) -> Value {
 fn attempts(sim: &SlackSim) -> Value {
     let attempts = sim.attempts().into_iter().map(|attempt| {
         json!({
-            "name": attempt.name, "id": attempt.id, "number": attempt.number,
+            "name": attempt.about.name, "id": attempt.about.id, "number": attempt.number,
             "latency_ms": u64::try_from(attempt.latency.as_millis()).unwrap_or(u64::MAX),
             "status": attempt.status.map(|status| status.as_u16()), "failure": attempt.failure,
             "body": attempt.body,

@@ -6,10 +6,11 @@ use serde_json::{Value, json};
 
 use super::{
     args::Args,
+    ids::BOT_USER,
     message::Message,
-    methods::{Outcome, Refusal},
     model::Channel,
-    workspace::{BOT_USER, Workspace},
+    refusal::{Outcome, Refusal},
+    workspace::Workspace,
 };
 
 /// What a restricted app gets at most per call.
@@ -17,13 +18,14 @@ const RESTRICTED_LIMIT: usize = 15;
 
 pub(super) fn history(workspace: &mut Workspace, args: &Args, now: Timestamp) -> Outcome {
     let channel = readable(workspace, args)?;
+    let limit = limit(workspace, args, 100);
     let newest_first = workspace
         .readable(&channel.id, now)
         .filter(|message| message.in_channel())
         .collect::<Vec<_>>()
         .into_iter()
         .rev();
-    let mut answer = messages(workspace, args, &channel.id, newest_first, 100)?;
+    let mut answer = messages(workspace, args, &channel.id, newest_first, limit)?;
     answer["pin_count"] = 0.into();
     if let Some(oldest) = args.text("oldest") {
         answer["oldest"] = oldest.into();
@@ -38,29 +40,32 @@ pub(super) fn replies(workspace: &mut Workspace, args: &Args, now: Timestamp) ->
         Some(message) => message.thread_ts.clone().unwrap_or(ts),
         None => return Err("thread_not_found".into()),
     };
+    let limit = limit(workspace, args, 1000);
     let thread: Vec<&Message> = workspace
         .readable(&channel.id, now)
         .filter(|message| message.ts == root || message.thread_ts.as_deref() == Some(&root))
         .collect();
-    messages(workspace, args, &channel.id, thread.into_iter(), 1000)
+    messages(workspace, args, &channel.id, thread.into_iter(), limit)
 }
 
 pub(super) fn list(workspace: &mut Workspace, args: &Args, _: Timestamp) -> Outcome {
     let types = args.text("types").unwrap_or_else(|| "public_channel".to_owned());
     let mut wanted = Vec::new();
     for kind in types.split(',').map(str::trim) {
-        let (scope, private) = match kind {
-            "public_channel" => ("channels:read", false),
-            "private_channel" => ("groups:read", true),
-            "im" | "mpim" => continue,
+        let scope = match kind {
+            "public_channel" => "channels:read",
+            "private_channel" => "groups:read",
+            "im" => "im:read",
+            "mpim" => "mpim:read",
             _ => return Err("invalid_types".into()),
         };
         if !workspace.has_scope(scope) {
-            return Err(Refusal::missing_scope(scope, workspace));
+            return Err(Refusal::missing_scope(scope, &workspace.config.scopes));
         }
-        wanted.push(private);
+        wanted.push(kind);
     }
-    let limit = args.number("limit").unwrap_or(100).clamp(1, 999);
+    let asked = args.number("limit").unwrap_or(100).clamp(1, 999);
+    let limit = workspace.conditions.cursor_page(&mut workspace.dice, asked);
     let from = from_cursor(args, "channel:")?;
     if from.is_none() && workspace.config.empty_first_pages {
         return Ok(json!({ "channels": [], "response_metadata": { "next_cursor": cursor("channel:", "") } }));
@@ -69,7 +74,7 @@ pub(super) fn list(workspace: &mut Workspace, args: &Args, _: Timestamp) -> Outc
     let mut rows: Vec<&Channel> = workspace
         .channels
         .values()
-        .filter(|channel| channel.with_user.is_none() && wanted.contains(&channel.is_private))
+        .filter(|channel| wanted.contains(&channel.kind()))
         .filter(|channel| !channel.is_private || channel.bot_is_member)
         .filter(|channel| !(args.flag("exclude_archived") && channel.is_archived))
         .filter(|channel| channel.id > from)
@@ -121,7 +126,7 @@ pub(super) fn open(workspace: &mut Workspace, args: &Args, _: Timestamp) -> Outc
     }
     let scope = if users.len() > 1 { "mpim:write" } else { "im:write" };
     if !workspace.has_scope(scope) {
-        return Err(Refusal::missing_scope(scope, workspace));
+        return Err(Refusal::missing_scope(scope, &workspace.config.scopes));
     }
     for id in &users {
         match workspace.user(id) {
@@ -176,7 +181,7 @@ fn visible(workspace: &Workspace, args: &Args, access: &str) -> Result<Channel, 
     let channel = workspace.channels.get(&id).ok_or("channel_not_found")?;
     let scope = channel.scope(access);
     if !workspace.has_scope(&scope) {
-        return Err(Refusal::missing_scope(&scope, workspace));
+        return Err(Refusal::missing_scope(&scope, &workspace.config.scopes));
     }
     if channel.is_private && !channel.bot_is_member {
         return Err("channel_not_found".into());
@@ -190,13 +195,20 @@ fn readable(workspace: &Workspace, args: &Args) -> Result<Channel, Refusal> {
     if channel.bot_is_member { Ok(channel) } else { Err("not_in_channel".into()) }
 }
 
+/// How many messages a page has.
+fn limit(workspace: &mut Workspace, args: &Args, default: usize) -> usize {
+    let asked = args.number("limit").unwrap_or(default).clamp(1, 999);
+    let most = if workspace.config.restricted_history { RESTRICTED_LIMIT } else { asked };
+    workspace.conditions.cursor_page(&mut workspace.dice, asked.min(most))
+}
+
 /// A page of messages in the order given, between `oldest` and `latest`.
 fn messages<'a>(
     workspace: &Workspace,
     args: &Args,
     channel: &str,
     ordered: impl Iterator<Item = &'a Message>,
-    default_limit: usize,
+    limit: usize,
 ) -> Outcome {
     let bound = |name: &str, error: &str| match args.text(name) {
         Some(ts) if !ts.is_empty() => micros(&ts).map(Some).ok_or_else(|| Refusal::from(error)),
@@ -210,10 +222,6 @@ fn messages<'a>(
         oldest.is_none_or(|oldest| ts > oldest || inclusive && ts == oldest)
             && latest.is_none_or(|latest| ts < latest || inclusive && ts == latest)
     };
-    let mut limit = args.number("limit").unwrap_or(default_limit).clamp(1, 999);
-    if workspace.config.restricted_history {
-        limit = limit.min(RESTRICTED_LIMIT);
-    }
     let after = from_cursor(args, "next_ts:")?;
     let mut page: Vec<&Message> = ordered.filter(within).collect();
     if let Some(after) = after {

@@ -4,10 +4,11 @@ use ml_connector_core::Timestamp;
 use serde_json::{Value, json};
 
 use super::{
-    limits::Draw,
-    outbox::{DeliveryKind, ReplyTo},
-    workspace::{APP_ID, BOT_USER, Workspace},
+    ids::{APP_ID, BOT_USER},
+    outbox::AppCall,
+    workspace::Workspace,
 };
+use crate::toolkit::buckets::Draw;
 
 /// The deprecated `token` in everything Slack sends.
 pub(super) const VERIFICATION_TOKEN: &str = "Zq1xV3rifyDeprecated0000";
@@ -41,7 +42,7 @@ impl Workspace {
             "is_ext_shared_channel": false,
             "event_context": format!("4-{}", &self.seed.hex()[..32]),
         });
-        self.outbox.enqueue(DeliveryKind::Event, (&kind, &id), &ReplyTo::Nobody, &body.to_string(), now);
+        self.outbox.enqueue(&AppCall::event(&kind, &id), &body.to_string(), now);
     }
 
     /// Tells of an emoji under a message, if the app may know: it needs the scope, and the bot has to be there.
@@ -97,7 +98,6 @@ impl Workspace {
             "api_app_id": APP_ID,
         });
         let id = self.outbox.event_id();
-        let name = ("app_rate_limited", id.as_str());
-        self.outbox.enqueue(DeliveryKind::Event, name, &ReplyTo::Nobody, &body.to_string(), now);
+        self.outbox.enqueue(&AppCall::event("app_rate_limited", &id), &body.to_string(), now);
     }
 }

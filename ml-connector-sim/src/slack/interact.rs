@@ -7,12 +7,13 @@ use serde_json::{Map, Value, json};
 
 use super::{
     events::VERIFICATION_TOKEN,
+    ids::{APP_ID, BOT_USER},
     inputs,
     message::Message,
     model::{Channel, Ephemeral},
-    outbox::{DeliveryKind, ReplyTo},
+    outbox::{AppCall, DeliveryKind, ReplyTo},
     views::View,
-    workspace::{APP_ID, BOT_USER, Workspace},
+    workspace::Workspace,
 };
 
 /// What a person did, as far as it can be told apart from everything else.
@@ -219,7 +220,13 @@ impl Workspace {
         now: Timestamp,
     ) {
         if self.outbox.url.is_some() && !self.tokens.uninstalled {
-            self.outbox.enqueue(kind, names, reply_to, form, now);
+            let call = AppCall {
+                kind,
+                name: names.0.to_owned(),
+                id: names.1.to_owned(),
+                reply_to: reply_to.clone(),
+            };
+            self.outbox.enqueue(&call, form, now);
         }
     }
 }

@@ -8,42 +8,11 @@ use serde_json::{Value, json};
 use super::{
     args::Args,
     catalog::{Spec, spec},
-    limits::{Draw, RateLimitAnswer},
+    limits::RateLimitAnswer,
+    refusal::{Outcome, Refusal},
     workspace::Workspace,
 };
-use crate::exchange;
-
-/// What a method answers: its fields, or why not.
-pub(super) type Outcome = Result<Value, Refusal>;
-
-/// `{"ok":false,"error":…}` with what comes along.
-#[derive(Debug)]
-pub(super) struct Refusal(pub(super) Value);
-
-impl Refusal {
-    pub(super) fn with_messages(error: &str, messages: &[String]) -> Self {
-        let shown: Vec<String> = messages.iter().map(|message| format!("[ERROR] {message}")).collect();
-        Self(json!({ "error": error, "errors": messages, "response_metadata": { "messages": shown } }))
-    }
-
-    pub(super) fn missing_argument(name: &str) -> Self {
-        Self(json!({
-            "error": "invalid_arguments",
-            "response_metadata": { "messages": [format!("[ERROR] missing required field: {name}")] },
-        }))
-    }
-
-    pub(super) fn missing_scope(needed: &str, workspace: &Workspace) -> Self {
-        let provided = workspace.config.scopes.join(",");
-        Self(json!({ "error": "missing_scope", "needed": needed, "provided": provided }))
-    }
-}
-
-impl From<&str> for Refusal {
-    fn from(error: &str) -> Self {
-        Self(json!({ "error": error }))
-    }
-}
+use crate::toolkit::{buckets::Draw, exchange};
 
 /// Answers a call. The real order of checks is not published; this is the sheet's.
 pub(super) fn answer(
@@ -70,7 +39,9 @@ pub(super) fn answer(
     }
     let outcome = authenticate(workspace, &spec, &args, now)
         .and_then(|()| match spec.scope {
-            Some(scope) if !workspace.has_scope(scope) => Err(Refusal::missing_scope(scope, workspace)),
+            Some(scope) if !workspace.has_scope(scope) => {
+                Err(Refusal::missing_scope(scope, &workspace.config.scopes))
+            }
             _ => Ok(()),
         })
         .and_then(|()| (spec.run)(workspace, &args, now));
@@ -98,7 +69,7 @@ fn draws(workspace: &Workspace, method: &str, spec: &Spec, args: &Args) -> Vec<D
     }
 }
 
-fn authenticate(workspace: &Workspace, spec: &Spec, args: &Args, now: Timestamp) -> Result<(), Refusal> {
+fn authenticate(workspace: &mut Workspace, spec: &Spec, args: &Args, now: Timestamp) -> Result<(), Refusal> {
     if !spec.needs_token {
         return Ok(());
     }
@@ -106,6 +77,16 @@ fn authenticate(workspace: &Workspace, spec: &Spec, args: &Args, now: Timestamp)
         return Err("not_authed".into());
     }
     workspace.tokens.check(&args.token, now)
+}
+
+/// The answer to a planted 429.
+pub(super) fn throttled(workspace: &mut Workspace, retry_after_secs: Option<u32>) -> Response<Bytes> {
+    let body = json!({ "ok": false, "error": "ratelimited" });
+    let mut response = with_headers(workspace, StatusCode::TOO_MANY_REQUESTS, &body);
+    if let Some(secs) = retry_after_secs {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(secs));
+    }
+    response
 }
 
 fn limited(workspace: &mut Workspace, secs: u32) -> Response<Bytes> {

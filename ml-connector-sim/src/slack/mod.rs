@@ -1,4 +1,7 @@
-//! Slack: the Web API of one workspace, and a page that shows its channels as a person would see them.
+//! Slack: the Web API of one workspace, and a page that shows its channels as a person would see them (feature
+//! `page`).
+
+#![cfg_attr(not(feature = "page"), allow(dead_code))] // what only the page asks for
 
 mod app;
 mod args;
@@ -8,20 +11,29 @@ mod chat;
 mod config;
 mod control;
 mod conversations;
+#[cfg(feature = "page")]
 mod dates;
 mod events;
+mod ids;
 mod inputs;
 mod interact;
 mod limits;
 mod message;
 mod methods;
+mod modals;
 mod model;
+#[cfg(feature = "page")]
 mod mrkdwn;
+mod oauth;
 mod outbox;
+#[cfg(feature = "page")]
 mod page;
 mod people;
 mod reactions;
+mod refusal;
+mod response_urls;
 mod responses;
+mod shown;
 mod tokens;
 mod users;
 mod views;
@@ -33,9 +45,11 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use axum::{Router, body::Body};
-use http::{Request, Response};
-use ml_connector_core::{Clock, Secret, Timestamp};
+use axum::Router;
+use bytes::Bytes;
+use http::{Method, Request, Response};
+use ml_connector_core::{Clock, Result, Secret, Timestamp};
+use serde_json::Value;
 
 use self::{args::Args, workspace::Workspace};
 pub use self::{
@@ -43,13 +57,18 @@ pub use self::{
     interact::Interaction,
     limits::RateLimitAnswer,
     model::{Channel, Ephemeral, Posted, Reaction, Revision, User, UserGroup},
-    outbox::{Attempt, Delivery, DeliveryKind, DeliveryTuning, signature},
+    outbox::{AppCall, Attempt, Delivery, DeliveryKind, signature},
     tokens::AppCredentials,
     views::View,
 };
 use crate::{
-    exchange::{self, Received, exchange},
-    faults::{Call, Fault, Faults, locked},
+    SimTransport,
+    toolkit::{
+        conditions::Conditions,
+        exchange::Received,
+        faults::{Fault, locked},
+        gate::{self, Call, Gate, Vendor, Visit},
+    },
 };
 
 /// A simulator of one Slack workspace. Clones share their state.
@@ -59,14 +78,8 @@ pub struct SlackSim {
 }
 
 struct Shared {
-    clock: Arc<dyn Clock>,
-    faults: Faults,
-    state: Mutex<State>,
-}
-
-struct State {
-    workspace: Workspace,
-    received: Vec<Received>,
+    gate: Gate,
+    state: Mutex<Workspace>,
 }
 
 impl SlackSim {
@@ -79,18 +92,15 @@ impl SlackSim {
     /// As configured.
     #[must_use]
     pub fn with_config(clock: Arc<dyn Clock>, config: SlackConfig) -> Self {
-        let state = State { workspace: Workspace::new(config, clock.now()), received: Vec::new() };
-        Self { shared: Arc::new(Shared { clock, faults: Faults::default(), state: Mutex::new(state) }) }
+        let gate = Gate::new(clock, config.conditions.clone());
+        let state = Mutex::new(Workspace::new(config, gate.now()));
+        Self { shared: Arc::new(Shared { gate, state }) }
     }
 
     /// Serves the Web API below `/api/`, `response_url`s below `/actions/` and `/commands/`, at `/` a page of the
     /// channels on which people can click, and at `/oauth/v2/authorize` the one on which they allow the app.
     pub fn router(&self) -> Router {
-        let sim = self.clone();
-        Router::new().fallback(move |request: Request<Body>| {
-            let sim = sim.clone();
-            async move { sim.answer(request).await }
-        })
+        gate::router(self.clone())
     }
 
     /// The bot's token; with rotation, the newest.
@@ -109,7 +119,7 @@ impl SlackSim {
     #[must_use]
     pub fn app_credentials(&self) -> AppCredentials {
         self.workspace(|workspace| AppCredentials {
-            app_id: workspace::APP_ID.to_owned(),
+            app_id: ids::APP_ID.to_owned(),
             client_id: workspace.tokens.client_id.clone(),
             client_secret: Secret::from(workspace.tokens.client_secret.as_str()),
         })
@@ -126,7 +136,7 @@ impl SlackSim {
     #[must_use]
     pub fn authorization_code_for(&self, redirect_uri: Option<&str>, scopes: &[&str]) -> String {
         let now = self.now();
-        self.workspace(|workspace| workspace.tokens.code(&mut workspace.seed, redirect_uri, scopes, now))
+        self.workspace(|workspace| workspace.tokens.code(redirect_uri, scopes, now))
     }
 
     /// Ends all access tokens, as if their twelve hours were over.
@@ -162,21 +172,26 @@ impl SlackSim {
         self.workspace(|workspace| workspace.config.rate_limit_answer = answer);
     }
 
+    /// How unkind network and vendor are from now on.
+    pub fn set_conditions(&self, conditions: Conditions) {
+        self.shared.gate.set_conditions(conditions);
+    }
+
     /// Plants a fault.
     pub fn plant(&self, fault: Fault) {
-        self.shared.faults.plant(fault);
+        self.shared.gate.plant(fault);
     }
 
     /// How many calls planted faults are still going to hit.
     #[must_use]
     pub fn faults_waiting(&self) -> u32 {
-        self.shared.faults.waiting()
+        self.shared.gate.faults_waiting()
     }
 
     /// The requests so far, oldest first.
     #[must_use]
     pub fn received(&self) -> Vec<Received> {
-        locked(&self.shared.state).received.clone()
+        self.shared.gate.received()
     }
 
     /// How many calls were refused by a limit: none, if the client keeps them. Planted faults do not count.
@@ -191,61 +206,81 @@ impl SlackSim {
         self.workspace(|workspace| workspace.limiter.ignored)
     }
 
-    async fn answer(&self, request: Request<Body>) -> Response<Body> {
-        let request = match exchange::read(request).await {
-            Ok(request) => request,
-            Err(refused) => return refused,
-        };
-        let path = request.uri().path();
-        if path.starts_with("/_sim/") {
-            return control::answer(self, &request).map(Body::from);
-        }
-        let responds = path.starts_with("/actions/") || path.starts_with("/commands/");
-        let Some(method) = path.strip_prefix("/api/").or(responds.then_some("")) else {
-            return page::answer(self, &request).map(Body::from);
-        };
-        let args = Args::read(&request);
-        let channel = args.as_ref().ok().and_then(|args| args.text("channel"));
-        let call = Call { method: request.method(), path: request.uri().path(), channel: channel.as_deref() };
-        let fault = self.shared.faults.strike(call);
-        let index = self.record(&request);
-        exchange(fault, || {
-            let now = self.shared.clock.now();
-            let mut state = locked(&self.shared.state);
-            let answer = match responds {
-                true => responses::answer(&mut state.workspace, &request, now),
-                false => methods::answer(&mut state.workspace, method, &request, args, now),
-            };
-            state.received[index].status = Some(answer.status());
-            answer
-        })
-        .await
+    #[cfg(feature = "page")]
+    fn show(&self, request: &Request<Bytes>) -> Response<Bytes> {
+        page::answer(self, request)
     }
 
-    fn record(&self, request: &Request<bytes::Bytes>) -> usize {
-        let received = Received {
-            at: self.shared.clock.now(),
-            method: request.method().clone(),
-            path: request.uri().path().to_owned(),
-            query: request.uri().query().unwrap_or_default().to_owned(),
-            status: None,
-        };
-        let mut state = locked(&self.shared.state);
-        state.received.push(received);
-        state.received.len() - 1
+    #[cfg(not(feature = "page"))]
+    fn show(&self, _: &Request<Bytes>) -> Response<Bytes> {
+        let mut answer = Response::new(Bytes::from_static(b"not simulated without the feature `page`"));
+        *answer.status_mut() = http::StatusCode::NOT_FOUND;
+        answer
     }
 
     fn now(&self) -> Timestamp {
-        self.shared.clock.now()
+        self.shared.gate.now()
     }
 
     fn workspace<T>(&self, act: impl FnOnce(&mut Workspace) -> T) -> T {
-        act(&mut locked(&self.shared.state).workspace)
+        act(&mut locked(&self.shared.state))
     }
+}
+
+impl Vendor for SlackSim {
+    fn gate(&self) -> &Gate {
+        &self.shared.gate
+    }
+
+    fn visit(&self, request: &Request<Bytes>) -> Visit {
+        if !is_api(request.uri().path()) {
+            return Visit::Person;
+        }
+        let target = Args::read(request).ok().and_then(|args| args.text("channel"));
+        Visit::Call { target, lane: None, hides_query: false }
+    }
+
+    fn answer(&self, call: &Call<'_>) -> Response<Bytes> {
+        let (request, now) = (call.request, call.now);
+        let path = request.uri().path();
+        if !is_api(path) {
+            return self.show(request);
+        }
+        let conditions = self.shared.gate.conditions();
+        self.workspace(|workspace| {
+            workspace.conditions = conditions;
+            match path.strip_prefix("/api/") {
+                Some(method) => methods::answer(workspace, method, request, Args::read(request), now),
+                None => responses::answer(workspace, request, now),
+            }
+        })
+    }
+
+    fn throttled(&self, retry_after_secs: Option<u32>) -> Response<Bytes> {
+        self.workspace(|workspace| methods::throttled(workspace, retry_after_secs))
+    }
+
+    fn control(&self, method: &Method, segments: &[&str], body: &Value) -> Result<Value> {
+        control::act(self, method, segments, body)
+    }
+}
+
+/// Whether an app calls, and not a person at the page.
+fn is_api(path: &str) -> bool {
+    ["/api/", "/actions/", "/commands/"].iter().any(|prefix| path.starts_with(prefix))
 }
 
 impl fmt::Debug for SlackSim {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SlackSim").finish_non_exhaustive()
+    }
+}
+
+impl SimTransport {
+    /// Serves `https://slack.com`, and `https://hooks.slack.com` for `response_url`s.
+    #[must_use]
+    pub fn with_slack(self, slack: &SlackSim) -> Self {
+        self.with_router("https://slack.com", slack.router())
+            .with_router("https://hooks.slack.com", slack.router())
     }
 }

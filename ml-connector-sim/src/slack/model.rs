@@ -75,6 +75,16 @@ impl Channel {
         self.members.as_ref().is_none_or(|members| members.iter().any(|member| member == user))
     }
 
+    /// What `conversations.list` calls its kind.
+    pub(super) fn kind(&self) -> &'static str {
+        match (&self.with_user, self.is_private) {
+            (Some(users), _) if users.contains(',') => "mpim",
+            (Some(_), _) => "im",
+            (None, true) => "private_channel",
+            (None, false) => "public_channel",
+        }
+    }
+
     /// Which scopes open it: `channels:<access>`, `groups:<access>`, `im:<access>` or `mpim:<access>`.
     pub(super) fn scope(&self, access: &str) -> String {
         let family = match (&self.with_user, self.is_private) {

@@ -4,7 +4,8 @@ use maud::{Markup, PreEscaped, Render, html};
 
 use super::{
     dates,
-    workspace::{BOT_NAME, BOT_USER, Workspace},
+    ids::{BOT_NAME, BOT_USER},
+    workspace::Workspace,
 };
 
 /// Renders mrkdwn.

@@ -6,9 +6,10 @@ use serde_json::json;
 use super::{
     args::Args,
     conversations,
-    methods::{Outcome, Refusal},
+    ids::BOT_USER,
     model::Reaction,
-    workspace::{BOT_USER, Workspace},
+    refusal::{Outcome, Refusal},
+    workspace::Workspace,
 };
 
 /// A user adds an emoji.

@@ -1,6 +1,6 @@
 //! `response_url`s: how the app answers the person who clicked, without a token.
 
-use std::{collections::HashMap, time::Duration};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
@@ -10,31 +10,18 @@ use serde_json::{Value, json};
 use super::{
     args::Args,
     chat::{self, Content},
-    limits::Draw,
+    ids::{BOT_USER, digits},
     message::Message,
-    methods::Refusal,
     model::Ephemeral,
-    workspace::{BOT_USER, Workspace},
+    refusal::Refusal,
+    response_urls::ResponseUrl,
+    workspace::Workspace,
 };
-use crate::exchange;
+use crate::toolkit::{buckets::Draw, exchange};
 
 /// "Handling user interaction" page: how often and how long a URL can be used.
 const USES: u32 = 5;
 const LIFE: Duration = Duration::from_secs(30 * 60);
-
-/// The URLs that were handed out, by path.
-#[derive(Debug, Default)]
-pub(super) struct ResponseUrls(HashMap<String, ResponseUrl>);
-
-#[derive(Debug, Clone)]
-struct ResponseUrl {
-    user: String,
-    channel: String,
-    /// The message that was clicked; empty for a command.
-    ts: String,
-    issued: Timestamp,
-    uses: u32,
-}
 
 impl Workspace {
     /// The path of a new URL.
@@ -155,9 +142,4 @@ fn delete_original(workspace: &mut Workspace, url: &ResponseUrl) {
 
 fn is_original(ephemeral: &Ephemeral, url: &ResponseUrl) -> bool {
     ephemeral.ts == url.ts && ephemeral.channel == url.channel && ephemeral.user == url.user
-}
-
-/// Thirteen decimal digits out of hexadecimal ones.
-pub(super) fn digits(hex: &str) -> String {
-    hex.bytes().take(13).map(|byte| char::from(b'0' + byte % 10)).collect()
 }

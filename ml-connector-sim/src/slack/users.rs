@@ -5,9 +5,10 @@ use serde_json::{Value, json};
 
 use super::{
     args::Args,
-    methods::{Outcome, Refusal},
+    ids::{BOT_NAME, BOT_USER},
     model::User,
-    workspace::{BOT_NAME, BOT_USER, Workspace},
+    refusal::{Outcome, Refusal},
+    workspace::Workspace,
 };
 
 pub(super) fn lookup_by_email(workspace: &mut Workspace, args: &Args, _: Timestamp) -> Outcome {

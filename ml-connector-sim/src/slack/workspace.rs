@@ -10,20 +10,15 @@ use serde_json::{Value, json};
 
 use super::{
     SlackConfig,
-    limits::Limiter,
+    ids::BOT_USER,
     message::Message,
     model::{Channel, Ephemeral, User},
-    outbox::Outbox,
-    responses::ResponseUrls,
+    outbox::AppOutbox,
+    response_urls::ResponseUrls,
     tokens::Tokens,
     views::Views,
 };
-use crate::seed::Seed;
-
-pub(super) const APP_ID: &str = "A07MLCONN1";
-pub(super) const BOT_ID: &str = "B07MLBOT01";
-pub(super) const BOT_USER: &str = "U07MLBOT01";
-pub(super) const BOT_NAME: &str = "ml-connector";
+use crate::toolkit::{buckets::Buckets, conditions::Conditions, dice::Dice, seed::Seed};
 
 /// Everything behind one installation.
 #[derive(Debug)]
@@ -34,13 +29,16 @@ pub(super) struct Workspace {
     pub(super) ephemerals: Vec<Ephemeral>,
     pub(super) views: Views,
     pub(super) responses: ResponseUrls,
-    pub(super) outbox: Outbox,
+    pub(super) outbox: AppOutbox,
     /// Where `response_url`s begin.
     pub(super) hooks: String,
     /// Clicks that were not answered: person, channel and message.
     pub(super) troubles: BTreeSet<(String, String, String)>,
-    pub(super) limiter: Limiter,
+    pub(super) limiter: Buckets,
     pub(super) seed: Seed,
+    /// As they were when the call came.
+    pub(super) conditions: Conditions,
+    pub(super) dice: Dice,
     messages: BTreeMap<String, Vec<Message>>,
     last_micros: i64,
 }
@@ -48,11 +46,10 @@ pub(super) struct Workspace {
 impl Workspace {
     pub(super) fn new(config: SlackConfig, now: Timestamp) -> Self {
         let mut seed = Seed::new(config.seed);
-        let tokens = Tokens::new(&mut seed, config.token_rotation, now);
-        let outbox = Outbox::new(&mut seed, config.request_url.clone());
+        let tokens = Tokens::new(&mut seed, &config, now);
+        let outbox = AppOutbox::new(&mut seed, config.request_url.clone());
         let channels = config.channels.iter().map(|channel| (channel.id.clone(), channel.clone())).collect();
         Self {
-            config,
             tokens,
             channels,
             ephemerals: Vec::new(),
@@ -61,8 +58,11 @@ impl Workspace {
             outbox,
             hooks: "https://hooks.slack.com".to_owned(),
             troubles: BTreeSet::new(),
-            limiter: Limiter::default(),
+            limiter: Buckets::default(),
             seed,
+            conditions: config.conditions.clone(),
+            dice: Dice::new(config.conditions.seed),
+            config,
             messages: BTreeMap::new(),
             last_micros: 0,
         }
@@ -214,7 +214,7 @@ impl Workspace {
 
     /// Messages that history shows by now, oldest first.
     pub(super) fn readable(&self, channel: &str, now: Timestamp) -> impl Iterator<Item = &Message> {
-        let lag: Duration = self.config.history_lag;
+        let lag: Duration = self.config.history_lag.max(self.conditions.list_lag);
         self.messages(channel).iter().filter(move |message| message.at + lag <= now)
     }
 }

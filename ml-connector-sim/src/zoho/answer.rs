@@ -1,80 +1,62 @@
-//! The way of a request through the simulator.
+//! The way of a request into the simulator.
 
-use axum::{Router, body::Body};
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header};
-use ml_connector_core::Timestamp;
+use ml_connector_core::Result;
+use serde_json::Value;
 
-use super::{DataCenter, State, ZohoBooksSim, api, control, params::Params};
-use crate::{
-    exchange::{self, Received, exchange},
-    faults::Call,
+use super::{DataCenter, State, ZohoBooksSim, api, control, limits, oauth};
+use crate::toolkit::{
+    gate::{Call, Gate, Vendor, Visit},
+    params::Params,
 };
 
-impl ZohoBooksSim {
-    pub(super) fn routed(&self, center: Option<DataCenter>) -> Router {
-        let sim = self.clone();
-        Router::new().fallback(move |request: Request<Body>| {
-            let sim = sim.clone();
-            async move { sim.answer(center, request).await }
-        })
+const TOKEN: &str = "/oauth/v2/token";
+
+/// The simulator as one data center, or as the one whose host is called.
+#[derive(Clone)]
+pub(super) struct Site {
+    pub(super) sim: ZohoBooksSim,
+    pub(super) center: Option<DataCenter>,
+}
+
+impl Vendor for Site {
+    fn gate(&self) -> &Gate {
+        &self.sim.shared.gate
     }
 
-    async fn answer(&self, center: Option<DataCenter>, request: Request<Body>) -> Response<Body> {
-        let request = match exchange::read(request).await {
-            Ok(request) => request,
-            Err(refused) => return refused,
-        };
-        let center = center.or_else(|| DataCenter::of_host(host(&request)?)).unwrap_or(self.shared.home);
-        let path = request.uri().path();
-        if path.starts_with("/_sim/") {
-            return control::answer(self, &request).map(Body::from);
-        }
-        let fault = self.shared.faults.strike(Call { method: request.method(), path, channel: None });
-        let _under_way = UnderWay::begin(self, &request);
-        if !self.shared.latency.is_zero() {
-            tokio::time::sleep(self.shared.latency).await;
-        }
-        let index = self.record(&request);
-        exchange(fault, || {
-            let now = self.now();
-            self.state(|state| {
-                let answer = state.answer(center, &request, now);
-                state.received[index].status = Some(answer.status());
-                answer
-            })
-        })
-        .await
-    }
-
-    fn record(&self, request: &Request<Bytes>) -> usize {
-        let path = request.uri().path();
+    fn visit(&self, request: &Request<Bytes>) -> Visit {
+        let params = Params::parse([request.uri().query().unwrap_or_default().as_bytes()]);
+        let organization = params.get("organization_id").map(str::to_owned);
         // Zoho takes the client's secret and the refresh token in the query too.
-        let query = if path.starts_with("/oauth/") { None } else { request.uri().query() };
-        let received = Received {
-            at: self.now(),
-            method: request.method().clone(),
-            path: path.to_owned(),
-            query: query.unwrap_or_default().to_owned(),
-            status: None,
-        };
-        self.state(|state| {
-            state.received.push(received);
-            state.received.len() - 1
-        })
+        let hides_query = request.uri().path().starts_with("/oauth/");
+        Visit::Call { target: organization.clone(), lane: organization, hides_query }
+    }
+
+    fn answer(&self, call: &Call<'_>) -> Response<Bytes> {
+        let named = || DataCenter::of_host(host(call.request)?);
+        let center = self.center.or_else(named).unwrap_or(self.sim.shared.home);
+        self.sim.state(|state| state.answer(center, call, self.gate()))
+    }
+
+    fn throttled(&self, retry_after_secs: Option<u32>) -> Response<Bytes> {
+        limits::throttled(retry_after_secs)
+    }
+
+    fn control(&self, method: &Method, segments: &[&str], body: &Value) -> Result<Value> {
+        control::act(&self.sim, method, segments, body)
     }
 }
 
 impl State {
-    fn answer(&mut self, center: DataCenter, request: &Request<Bytes>, now: Timestamp) -> Response<Bytes> {
-        if request.uri().path() == "/oauth/v2/token" && request.method() == Method::POST {
-            let query = request.uri().query().unwrap_or_default();
-            let params = Params::parse([query.as_bytes(), request.body().as_ref()]);
+    fn answer(&mut self, center: DataCenter, call: &Call<'_>, gate: &Gate) -> Response<Bytes> {
+        let path = call.request.uri().path();
+        if path == TOKEN && call.request.method() == Method::POST {
             let api_domain = self.api_domain(center);
-            return self.oauth.token(&mut self.seed, center, &api_domain, &params, now);
+            return oauth::answer(&mut self.oauth, center, &api_domain, self.throttle_status, call);
         }
-        if request.uri().path().starts_with("/books/v3/") {
-            return api::answer(self, center, request, now);
+        if path.starts_with("/books/v3/") {
+            return api::answer(self, center, call, gate);
         }
         let mut answer = Response::new(Bytes::new());
         *answer.status_mut() = StatusCode::NOT_FOUND;
@@ -83,37 +65,6 @@ impl State {
 
     pub(super) fn api_domain(&self, center: DataCenter) -> String {
         self.api_domains.get(&center).cloned().unwrap_or_else(|| center.api_domain())
-    }
-}
-
-/// Counts a call as under way until it is answered or given up.
-struct UnderWay<'a> {
-    sim: &'a ZohoBooksSim,
-    organization: Option<String>,
-}
-
-impl<'a> UnderWay<'a> {
-    fn begin(sim: &'a ZohoBooksSim, request: &Request<Bytes>) -> Self {
-        let params = Params::parse([request.uri().query().unwrap_or_default().as_bytes()]);
-        let this = Self { sim, organization: params.get("organization_id").map(str::to_owned) };
-        this.count(|calls| calls.saturating_add(1));
-        this
-    }
-
-    fn count(&self, change: impl FnOnce(u32) -> u32) {
-        let Some(organization) = &self.organization else { return };
-        self.sim.state(|state| {
-            if let Some(tenant) = state.organizations.get_mut(organization) {
-                let calls = &mut tenant.books.counters.in_flight;
-                *calls = change(*calls);
-            }
-        });
-    }
-}
-
-impl Drop for UnderWay<'_> {
-    fn drop(&mut self) {
-        self.count(|calls| calls.saturating_sub(1));
     }
 }
 

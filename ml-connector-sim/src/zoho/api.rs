@@ -2,29 +2,43 @@
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
-use ml_connector_core::{ErrorKind, Timestamp};
-use serde_json::{Value, json};
+use ml_connector_core::{
+    ErrorKind, Timestamp,
+    model::{Date, Decimal},
+};
+use serde::Deserialize;
+use serde_json::{Value, json, value::RawValue};
 
-use super::{DataCenter, State, books::Books, list, params::Params, records::Entity, render};
-use crate::{exchange, json::Fields};
+use super::{
+    DataCenter, State,
+    books::Books,
+    list,
+    oauth::realm,
+    records::{Entity, NewDocument},
+    render,
+};
+use crate::toolkit::{
+    conditions::Conditions,
+    exchange,
+    gate::{Call, Gate},
+    json::Fields,
+    params::Params,
+};
 
 const JSON: &str = "application/json;charset=UTF-8";
 const UNAUTHORIZED: &str = "You are not authorized to perform this operation";
 
 /// Answers a call below `/books/v3`.
-pub(super) fn answer(
-    state: &mut State,
-    center: DataCenter,
-    request: &Request<Bytes>,
-    now: Timestamp,
-) -> Response<Bytes> {
+pub(super) fn answer(state: &mut State, center: DataCenter, call: &Call<'_>, gate: &Gate) -> Response<Bytes> {
+    let (request, now) = (call.request, call.now);
     let segments: Vec<&str> = request.uri().path().trim_matches('/').split('/').skip(2).collect();
     let Some(route) = Route::of(request.method(), &segments) else {
-        return refused(StatusCode::NOT_FOUND, 5, "Invalid URL Passed");
+        return not_simulated(&format!("{} {}", request.method(), request.uri().path()));
     };
     let allowed = bearer(request)
-        .and_then(|token| state.oauth.access(token, center, now))
-        .is_some_and(|access| route.allowed_by(|scope| access.scopes.contains(scope)));
+        .and_then(|token| state.oauth.check(token, now).ok())
+        .filter(|access| access.realm == realm(center))
+        .is_some_and(|access| route.allowed_by(|scope| access.scopes.iter().any(|granted| granted == scope)));
     if !allowed {
         return refused(StatusCode::UNAUTHORIZED, 57, UNAUTHORIZED);
     }
@@ -42,14 +56,14 @@ pub(super) fn answer(
         let message = format!("This user is not associated with the CompanyID/CompanyName:{organization}.");
         return refused(StatusCode::BAD_REQUEST, 6041, &message);
     };
-    let mut answer = match org.books.counters.admit(now) {
+    let mut answer = match org.books.counters.admit(now, call.at_once) {
         Some(limited) => limited,
         None if matches!(route, Route::Settings(_)) => {
             let webhooks = &mut org.webhooks;
             let has_rules = org.books.organization.plan.has_workflow_rules();
-            webhooks.settings.answer(&segments[1..], request, has_rules, now, &mut webhooks.waiting)
+            webhooks.settings.answer(&segments[1..], request, has_rules, now, &mut webhooks.outbox)
         }
-        None => call(&mut org.books, &route, &params, request, now),
+        None => answer_call(&mut org.books, &route, &params, (call, &gate.conditions())),
     };
     org.webhooks.fire(&mut org.books, now);
     org.books.counters.describe(&mut answer, now);
@@ -70,6 +84,9 @@ enum Route<'a> {
     SetFields(Entity, &'a str),
     Submit(Entity, &'a str),
     Approve(Entity, &'a str),
+    Create(Entity),
+    MarkSent(&'a str),
+    Void(Entity, &'a str),
 }
 
 impl<'a> Route<'a> {
@@ -102,6 +119,9 @@ impl<'a> Route<'a> {
             }
             [id, "submit"] if post && has_actions => Some(Self::Submit(entity, id)),
             [id, "approve"] if post && has_actions => Some(Self::Approve(entity, id)),
+            [] if post && has_actions => Some(Self::Create(entity)),
+            [id, "status", "sent"] if post && entity == Entity::Invoice => Some(Self::MarkSent(id)),
+            [id, "status", "void"] if post && has_actions => Some(Self::Void(entity, id)),
             _ => None,
         }
     }
@@ -117,9 +137,12 @@ impl<'a> Route<'a> {
             Self::List(entity) | Self::Detail(entity, _) | Self::Comments(entity, _) => {
                 (entity.scope(), "READ")
             }
-            Self::AddComment(entity, _) | Self::Submit(entity, _) | Self::Approve(entity, _) => {
-                (entity.plural(), "CREATE")
-            }
+            Self::MarkSent(_) => (Entity::Invoice.plural(), "CREATE"),
+            Self::AddComment(entity, _)
+            | Self::Submit(entity, _)
+            | Self::Approve(entity, _)
+            | Self::Create(entity)
+            | Self::Void(entity, _) => (entity.plural(), "CREATE"),
             Self::DeleteComment(entity, ..) => (entity.plural(), "DELETE"),
             Self::SetFields(entity, _) => (entity.plural(), "UPDATE"),
         };
@@ -129,19 +152,20 @@ impl<'a> Route<'a> {
     }
 }
 
-fn call(
+fn answer_call(
     books: &mut Books,
     route: &Route<'_>,
     params: &Params,
-    request: &Request<Bytes>,
-    now: Timestamp,
+    (call, conditions): (&Call<'_>, &Conditions),
 ) -> Response<Bytes> {
+    let (request, now) = (call.request, call.now);
     match *route {
         Route::Organizations | Route::Settings(_) => refused(StatusCode::NOT_FOUND, 5, "Invalid URL Passed"),
         Route::Users => found("users", render::users()),
-        Route::List(entity) => match list::page(books, entity, params, now) {
+        Route::List(entity) => match list::page(books, entity, params, conditions, now) {
             Ok(page) => ok(StatusCode::OK, &page),
-            Err(name) => refused(StatusCode::BAD_REQUEST, 2, &format!("Invalid value passed for {name}")),
+            Err(list::Refused::Invalid(name)) => invalid(name),
+            Err(list::Refused::NotSimulated(name)) => not_simulated(&format!("the filter {name}")),
         },
         Route::Detail(entity, id) => match render::detail(books, entity, id, now) {
             Some(record) => found(entity.key(), record),
@@ -169,12 +193,113 @@ fn call(
             entity,
             "The invoice has been submitted for approval successfully.",
         ),
+        Route::Create(entity) => create(books, entity, params, request, now),
+        Route::MarkSent(id) => acted(
+            books.mark_sent(id, now).map_err(|error| error.kind()),
+            Entity::Invoice,
+            "Invoice status has been changed to Sent.",
+        ),
+        Route::Void(entity, id) => acted(
+            books.void(entity, id, now).map_err(|error| error.kind()),
+            entity,
+            "Invoice status has been changed to Void.",
+        ),
         Route::Approve(entity, id) => acted(
             books.approve(entity, id, now).map_err(|error| error.kind()),
             entity,
             "You have approved the invoice.",
         ),
     }
+}
+
+/// Creates a document of the total of its lines for a party that is known. What else the body says is not simulated.
+fn create(
+    books: &mut Books,
+    entity: Entity,
+    params: &Params,
+    request: &Request<Bytes>,
+    now: Timestamp,
+) -> Response<Bytes> {
+    let (party_key, number_key, sentence) = match entity {
+        Entity::Bill => ("vendor_id", "bill_number", "The bill has been created."),
+        _ => ("customer_id", "invoice_number", "The invoice has been created."),
+    };
+    let form = Params::parse([request.body().as_ref()]);
+    let json = form.get("JSONString").or_else(|| params.get("JSONString"));
+    let json = json.map_or(request.body().as_ref(), str::as_bytes);
+    let Ok(body) = serde_json::from_slice::<NewBody<'_>>(json) else { return invalid("JSONString") };
+    let party = body.customer_id.or(body.vendor_id).and_then(|id| books.party_name(id));
+    let Some(party) = party else { return invalid(party_key) };
+    let total =
+        body.line_items.iter().map(Line::total).try_fold(Decimal::ZERO, |sum, line| Some(sum + line?));
+    let Some(total) = total.filter(|_| !body.line_items.is_empty()) else { return invalid("line_items") };
+    let mut new = NewDocument::new(&party, total);
+    new.description = body.line_items[0].description.unwrap_or_default().to_owned();
+    new.number = body.invoice_number.or(body.bill_number).map(str::to_owned);
+    new.reference = body.reference_number.unwrap_or_default().to_owned();
+    for (name, text, to) in
+        [("date", body.date, &mut new.date), ("due_date", body.due_date, &mut new.due_date)]
+    {
+        match text.map(Date::parse).transpose() {
+            Ok(date) => *to = date,
+            Err(_) => return invalid(name),
+        }
+    }
+    if new.number.as_ref().is_some_and(|number| books.has_number(entity, number)) {
+        return refused(
+            StatusCode::BAD_REQUEST,
+            if entity == Entity::Bill { 13_011 } else { 1001 },
+            &format!("The {number_key} already exists."),
+        );
+    }
+    let created = books.create(entity, new, now).ok().and_then(|id| render::detail(books, entity, &id, now));
+    let Some(record) = created else { return invalid("line_items") };
+    let mut envelope = Fields::default();
+    envelope.set("code", 0);
+    envelope.set("message", sentence);
+    envelope.set(entity.key(), record);
+    ok(StatusCode::CREATED, &envelope)
+}
+
+/// A document to create, as far as it is simulated.
+#[derive(Deserialize)]
+struct NewBody<'a> {
+    customer_id: Option<&'a str>,
+    vendor_id: Option<&'a str>,
+    invoice_number: Option<&'a str>,
+    bill_number: Option<&'a str>,
+    reference_number: Option<&'a str>,
+    date: Option<&'a str>,
+    due_date: Option<&'a str>,
+    #[serde(borrow, default)]
+    line_items: Vec<Line<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Line<'a> {
+    description: Option<&'a str>,
+    #[serde(borrow)]
+    rate: Option<&'a RawValue>,
+    #[serde(borrow)]
+    quantity: Option<&'a RawValue>,
+}
+
+impl Line<'_> {
+    /// Rate times quantity, which is one unless said.
+    fn total(&self) -> Option<Decimal> {
+        let amount = |raw: &RawValue| raw.get().trim_matches('"').parse::<Decimal>().ok();
+        let quantity = self.quantity.map_or(Some(Decimal::ONE), amount)?;
+        amount(self.rate?)?.checked_mul(quantity)
+    }
+}
+
+fn invalid(name: &str) -> Response<Bytes> {
+    refused(StatusCode::BAD_REQUEST, 2, &format!("Invalid value passed for {name}"))
+}
+
+/// What Zoho may have and the simulator has not: 404, and not an answer that looks like Zoho's.
+fn not_simulated(what: &str) -> Response<Bytes> {
+    refused(StatusCode::NOT_FOUND, 5, &format!("Invalid URL Passed (not simulated: {what})"))
 }
 
 fn add_comment(

@@ -10,8 +10,7 @@ use ml_connector_core::{
 use super::{
     Organization,
     limits::Counters,
-    plain::Plain,
-    records::{Approval, Comment, Document, Entity, NewDocument, Party, Payment, Stage},
+    records::{Approval, Comment, Document, Entity, NewDocument, Party, Payment, Plain, Stage},
 };
 
 /// The books of one organization.
@@ -25,6 +24,8 @@ pub(super) struct Books {
     pub(super) plain: BTreeMap<String, Plain>,
     /// Whether payments received have the filter that is not documented for them.
     pub(super) filters_payments: bool,
+    /// Whether rows of payments received leave their currency out, as recorded.
+    pub(super) bare_payment_rows: bool,
     parties: BTreeMap<String, String>,
     /// What happened since it was last taken: workflow rules look at it.
     pub(super) changes: Vec<Happened>,
@@ -58,6 +59,7 @@ impl Books {
             payments: BTreeMap::new(),
             plain: BTreeMap::new(),
             filters_payments: false,
+            bare_payment_rows: false,
             parties: BTreeMap::new(),
             changes: Vec::new(),
             drawn: 0,
@@ -294,6 +296,16 @@ impl Books {
         };
         self.parties.insert(name.to_owned(), id.clone());
         Party { id, name: name.to_owned() }
+    }
+
+    /// The name of a contact, or of a party that a document named.
+    pub(super) fn party_name(&self, id: &str) -> Option<String> {
+        self.parties.iter().find(|(_, known)| *known == id).map(|(name, _)| name.clone())
+    }
+
+    /// Whether a number is taken.
+    pub(super) fn has_number(&self, entity: Entity, number: &str) -> bool {
+        self.documents.values().any(|document| document.entity == entity && document.number == number)
     }
 
     pub(super) fn happened(&mut self, entity: Entity, id: &str, how: How) {

@@ -1,10 +1,11 @@
 //! What the simulator starts with.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::collections::BTreeSet;
 
 use ml_connector_core::model::Zone;
 
 use super::DataCenter;
+use crate::toolkit::conditions::Conditions;
 
 /// A plan, which decides quotas and whether there are workflow rules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,8 +73,8 @@ pub struct ZohoBooksConfig {
     pub organizations: Vec<Organization>,
     /// What the ready-made refresh token was granted.
     pub scopes: BTreeSet<String>,
-    /// How long every answer takes.
-    pub latency: Duration,
+    /// How unkind network and vendor are.
+    pub conditions: Conditions,
 }
 
 impl Default for ZohoBooksConfig {
@@ -97,7 +98,7 @@ impl Default for ZohoBooksConfig {
                 plan: Plan::Professional,
             }],
             scopes: scopes.chain(read).chain(settings).collect(),
-            latency: Duration::ZERO,
+            conditions: Conditions::kind(),
         }
     }
 }

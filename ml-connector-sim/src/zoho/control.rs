@@ -1,7 +1,6 @@
 //! What Zoho's control surface has beyond faults.
 
-use bytes::Bytes;
-use http::{Method, Request, Response};
+use http::Method;
 use ml_connector_core::{
     Error, ErrorKind, Result,
     model::{Date, Decimal},
@@ -9,14 +8,10 @@ use ml_connector_core::{
 use serde_json::{Value, json};
 
 use super::{Entity, NewDocument, ZohoBooksSim};
-use crate::control::{self, unknown};
+use crate::toolkit::control::unknown;
 
 /// Answers a call below `/_sim`.
-pub(super) fn answer(sim: &ZohoBooksSim, request: &Request<Bytes>) -> Response<Bytes> {
-    control::answer(request, &sim.shared.faults, |method, segments, body| act(sim, method, segments, body))
-}
-
-fn act(sim: &ZohoBooksSim, method: &Method, segments: &[&str], body: &Value) -> Result<Value> {
+pub(super) fn act(sim: &ZohoBooksSim, method: &Method, segments: &[&str], body: &Value) -> Result<Value> {
     let created = |id: String| json!({ "id": id });
     let done = |()| json!({ "ok": true });
     let post = method == Method::POST;

@@ -1,48 +1,88 @@
 //! Lists: filters, sorting, pages. There is no snapshot: rows move between pages while records change.
 
-use ml_connector_core::Timestamp;
+use ml_connector_core::{Timestamp, model::Date};
 use serde_json::json;
 
 use super::{
     books::Books,
-    params::Params,
-    plain::Plain,
-    records::{Document, Entity, Payment},
+    records::{Document, Entity, Payment, Plain},
     render,
 };
-use crate::json::Fields;
+use crate::toolkit::{conditions::Conditions, json::Fields, params::Params};
 
 /// Zoho Books API v3, "Pagination": default and largest page.
 const PER_PAGE: usize = 200;
+
+/// Why there is no page.
+pub(super) enum Refused {
+    /// This parameter has a value that Zoho refuses.
+    Invalid(&'static str),
+    /// Zoho has this filter, the simulator does not.
+    NotSimulated(String),
+}
+
+/// Filters that Zoho documents and that would give other rows than the simulator does. What Zoho does not know either
+/// is ignored, as it does.
+fn is_not_simulated(name: &str) -> bool {
+    const ENDINGS: [&str; 8] = [
+        "_startswith",
+        "_contains",
+        "_less_than",
+        "_less_equals",
+        "_greater_than",
+        "_greater_equals",
+        "_before",
+        "_after",
+    ];
+    const NAMES: [&str; 6] = [
+        "search_text",
+        "item_id",
+        "item_name",
+        "item_description",
+        "recurring_invoice_id",
+        "zcrm_potential_id",
+    ];
+    ENDINGS.iter().any(|ending| name.ends_with(ending)) || NAMES.contains(&name)
+}
 
 /// A page of a list with its context, or the parameter that was refused.
 pub(super) fn page(
     books: &Books,
     entity: Entity,
     params: &Params,
+    conditions: &Conditions,
     now: Timestamp,
-) -> Result<Fields, &'static str> {
+) -> Result<Fields, Refused> {
+    if let Some(name) = params.names().find(|name| is_not_simulated(name)) {
+        return Err(Refused::NotSimulated(name.to_owned()));
+    }
     let number = |name: &'static str, or: usize| match params.get(name).map(str::parse) {
         None => Ok(or),
         Some(Ok(number)) if number > 0 => Ok(number),
-        Some(_) => Err(name),
+        Some(_) => Err(Refused::Invalid(name)),
     };
     let page = number("page", 1)?;
     let per_page = match entity {
         // More rows by default than anybody may ask for.
         Entity::Account if params.get("per_page").is_none() => 5000,
-        _ => number("per_page", PER_PAGE)?.min(PER_PAGE),
+        _ => conditions.numbered_page(number("per_page", PER_PAGE)?.min(PER_PAGE)),
     };
     let since = match params.get("last_modified_time") {
         // Like every parameter that a list does not have, it is ignored.
         Some(_) if !has_filter(books, entity) => None,
-        Some(text) => Some(modified_since(text).ok_or("last_modified_time")?),
+        Some(text) => Some(modified_since(text).ok_or(Refused::Invalid("last_modified_time"))?),
         None => None,
     };
+    // What lists do not know yet is not there; a change that they do not know yet is no news.
+    let shown = |created: Timestamp, modified: Timestamp| {
+        conditions.lists_know(created, now)
+            && since
+                .is_none_or(|since| is_newer(modified, since, entity) && conditions.lists_know(modified, now))
+    };
     let (rows, sort_column) = match entity {
-        Entity::Invoice | Entity::Bill => documents(books, entity, params, since, now),
-        Entity::CustomerPayment | Entity::VendorPayment => payments(books, entity, params, since),
-        _ => plain(books, entity, params, since),
+        Entity::Invoice | Entity::Bill => documents(books, entity, params, shown, now),
+        Entity::CustomerPayment | Entity::VendorPayment => payments(books, entity, params, shown),
+        _ => plain(books, entity, params, shown),
     };
     let ascending = match (entity, params.get("sort_order")) {
         // Recorded: the order of purchase orders cannot be changed, though the answer is asked for another.
@@ -92,26 +132,31 @@ fn documents(
     books: &Books,
     entity: Entity,
     params: &Params,
-    since: Option<Timestamp>,
+    shown: impl Fn(Timestamp, Timestamp) -> bool,
     now: Timestamp,
 ) -> (Vec<Fields>, &'static str) {
     let today = books.today(now);
-    let (number_key, party_key) = match entity {
-        Entity::Bill => ("bill_number", "vendor_id"),
-        _ => ("invoice_number", "customer_id"),
+    let (number_key, party_key, party_name) = match entity {
+        Entity::Bill => ("bill_number", "vendor_id", "vendor_name"),
+        _ => ("invoice_number", "customer_id", "customer_name"),
     };
     let equals = |name: &str, value: &str| params.get(name).is_none_or(|wanted| wanted == value);
     let mut found: Vec<&Document> = books
         .documents
         .values()
         .filter(|document| document.entity == entity)
-        .filter(|document| since.is_none_or(|since| is_newer(document.modified, since, entity)))
+        .filter(|document| shown(document.created, document.modified))
         .filter(|document| equals("status", document.status(today)))
         .filter(|document| {
             params.get("filter_by").is_none_or(|filter| passes(filter, document.status(today)))
         })
         .filter(|document| equals(number_key, &document.number) && equals(party_key, &document.party.id))
+        .filter(|document| equals(party_name, &document.party.name))
+        .filter(|document| equals("reference_number", &document.reference))
         .filter(|document| equals("due_date", &document.due_date.to_string()))
+        .filter(|document| {
+            within(params, "date", document.date) && within(params, "due_date", document.due_date)
+        })
         .collect();
     let column = match params.get("sort_column") {
         Some("date") => "date",
@@ -140,15 +185,16 @@ fn payments(
     books: &Books,
     entity: Entity,
     params: &Params,
-    since: Option<Timestamp>,
+    shown: impl Fn(Timestamp, Timestamp) -> bool,
 ) -> (Vec<Fields>, &'static str) {
     let party_key = if entity == Entity::VendorPayment { "vendor_id" } else { "customer_id" };
     let mut found: Vec<&Payment> = books
         .payments
         .values()
         .filter(|payment| payment.entity == entity)
-        .filter(|payment| since.is_none_or(|since| is_newer(payment.created, since, entity)))
+        .filter(|payment| shown(payment.created, payment.created))
         .filter(|payment| params.get(party_key).is_none_or(|party| party == payment.party.id))
+        .filter(|payment| within(params, "date", payment.date))
         .collect();
     found.sort_by(|a, b| (a.date, a.created, &a.id).cmp(&(b.date, b.created, &b.id)));
     (found.into_iter().map(|payment| render::payment_row(books, payment)).collect(), "date")
@@ -158,7 +204,7 @@ fn plain(
     books: &Books,
     entity: Entity,
     params: &Params,
-    since: Option<Timestamp>,
+    shown: impl Fn(Timestamp, Timestamp) -> bool,
 ) -> (Vec<Fields>, &'static str) {
     let active_only = match (entity, params.get("filter_by")) {
         (Entity::Account, filter) => filter != Some("AccountType.All"),
@@ -168,7 +214,7 @@ fn plain(
         .plain
         .values()
         .filter(|record| record.entity == entity)
-        .filter(|record| since.is_none_or(|since| is_newer(record.modified, since, entity)))
+        .filter(|record| shown(record.created, record.modified))
         .filter(|record| !active_only || record.status == "active")
         .filter(|record| params.get("purchaseorder_number").is_none_or(|number| number == record.number))
         .collect();
@@ -208,6 +254,14 @@ fn is_newer(modified: Timestamp, since: Timestamp, entity: Entity) -> bool {
         Entity::Invoice => modified.as_secs() > since.as_secs(),
         _ => modified.as_secs() >= since.as_secs(),
     }
+}
+
+/// Whether a date is the one asked for, and lies between `<name>_start` and `<name>_end`, both included.
+fn within(params: &Params, name: &str, date: Date) -> bool {
+    let asked = |suffix: &str| params.get(&format!("{name}{suffix}")).and_then(|text| Date::parse(text).ok());
+    asked("").is_none_or(|asked| date == asked)
+        && asked("_start").is_none_or(|start| date >= start)
+        && asked("_end").is_none_or(|end| date <= end)
 }
 
 fn passes(filter: &str, status: &str) -> bool {

@@ -5,10 +5,10 @@ mod api;
 mod books;
 mod config;
 mod control;
+mod event;
 mod limits;
 mod list;
 mod oauth;
-mod params;
 mod plain;
 mod records;
 mod region;
@@ -17,35 +17,46 @@ mod settings;
 mod webhooks;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt,
     sync::{Arc, Mutex},
     time::Duration,
 };
 
 use axum::Router;
-use http::StatusCode;
+use bytes::Bytes;
+use http::{Response, StatusCode};
 use ml_connector_core::{
     Clock, Error, ErrorKind, HttpTransport, Result, Timestamp,
-    http::Limits,
+    http::TransportError,
     model::{Date, Decimal},
 };
 
-use self::{books::Books, oauth::OAuth, webhooks::Webhooks};
+use self::{answer::Site, books::Books, oauth::App, webhooks::Webhooks};
 pub use self::{
     config::{Organization, Plan, ZohoBooksConfig},
+    event::{AttemptedWebhook, WebhookDelivery, WebhookEvent},
     limits::MinuteLimit,
     oauth::Credentials,
-    plain::NewRecord,
-    records::{Entity, NewDocument},
+    records::{Entity, NewDocument, NewRecord},
     region::DataCenter,
-    webhooks::{AttemptedWebhook, EventKind, WebhookDelivery, WebhookRule, WebhookTuning, signature},
+    webhooks::{EventKind, WebhookRule, signature},
 };
 use crate::{
-    exchange::Received,
-    faults::{Fault, Faults, locked},
-    seed::Seed,
+    SimTransport,
+    toolkit::{
+        conditions::Conditions,
+        exchange::Received,
+        faults::{Fault, locked},
+        gate::{self, Gate},
+        oauth::OAuthServer,
+        outbox::{self, DeliveryTuning, Verdict},
+        seed::Seed,
+    },
 };
+
+/// How long a webhook may take.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A simulator of Zoho Books. Clones share their state.
 #[derive(Clone)]
@@ -55,9 +66,7 @@ pub struct ZohoBooksSim {
 }
 
 struct Shared {
-    clock: Arc<dyn Clock>,
-    faults: Faults,
-    latency: Duration,
+    gate: Gate,
     home: DataCenter,
     refresh_token: String,
     state: Mutex<State>,
@@ -65,11 +74,13 @@ struct Shared {
 
 /// Everything that changes.
 struct State {
-    seed: Seed,
-    oauth: OAuth,
+    app: App,
+    scopes: BTreeSet<String>,
+    oauth: OAuthServer,
+    /// Whether the throttle answers with 400 (as two public clients report) rather than with 200.
+    throttle_status: StatusCode,
     organizations: BTreeMap<String, Tenant>,
     api_domains: BTreeMap<DataCenter, String>,
-    received: Vec<Received>,
 }
 
 struct Tenant {
@@ -88,8 +99,9 @@ impl ZohoBooksSim {
     #[must_use]
     pub fn with_config(clock: Arc<dyn Clock>, config: ZohoBooksConfig) -> Self {
         let mut seed = Seed::new(config.seed);
-        let mut oauth = OAuth::new(&mut seed, config.scopes.clone());
-        let refresh_token = oauth.grant(&mut seed, config.center, config.scopes);
+        let app = App::new(&mut seed);
+        let mut oauth = oauth::server(&app, seed);
+        let refresh_token = oauth.grant(app.consent(config.center, config.scopes.clone()), clock.now());
         let organization =
             config.organizations.first().map(|organization| organization.id.clone()).unwrap_or_default();
         let organizations = config
@@ -97,15 +109,20 @@ impl ZohoBooksSim {
             .into_iter()
             .map(|organization| {
                 let id = organization.id.clone();
-                let books = Books::new(organization);
-                (id, Tenant { books, webhooks: Webhooks::default() })
+                let webhooks = Webhooks::new(organization.time_zone.clone(), config.seed);
+                (id, Tenant { books: Books::new(organization), webhooks })
             })
             .collect();
-        let state = State { seed, oauth, organizations, api_domains: BTreeMap::new(), received: Vec::new() };
+        let state = State {
+            app,
+            scopes: config.scopes,
+            oauth,
+            throttle_status: StatusCode::BAD_REQUEST,
+            organizations,
+            api_domains: BTreeMap::new(),
+        };
         let shared = Shared {
-            clock,
-            faults: Faults::default(),
-            latency: config.latency,
+            gate: Gate::new(clock, config.conditions),
             home: config.center,
             refresh_token,
             state: Mutex::new(state),
@@ -122,12 +139,12 @@ impl ZohoBooksSim {
     /// Serves the API and the token endpoint. The data center is the one whose host is called; for any other host,
     /// such as a loopback address, it is the one the simulator was configured with.
     pub fn router(&self) -> Router {
-        self.routed(None)
+        gate::router(Site { sim: self.clone(), center: None })
     }
 
     /// Serves one data center, whatever host is called.
     pub fn router_of(&self, center: DataCenter) -> Router {
-        self.routed(Some(center))
+        gate::router(Site { sim: self.clone(), center: Some(center) })
     }
 
     /// Makes token answers name this origin as `api_domain`: where a router is served.
@@ -140,8 +157,8 @@ impl ZohoBooksSim {
     pub fn credentials(&self) -> Credentials {
         let center = self.shared.home;
         self.state(|state| Credentials {
-            client_id: state.oauth.client_id.clone(),
-            client_secret: state.oauth.client_secret.clone(),
+            client_id: state.app.id.clone(),
+            client_secret: state.app.secret.clone(),
             refresh_token: self.shared.refresh_token.clone(),
             organization_id: self.organization.clone(),
             accounts_server: center.accounts_server(),
@@ -152,30 +169,35 @@ impl ZohoBooksSim {
     /// A refresh token with other scopes. The 21st ends the first.
     #[must_use]
     pub fn grant(&self, scopes: &[&str]) -> String {
-        let scopes = scopes.iter().map(|scope| (*scope).to_owned()).collect();
-        self.state(|state| state.oauth.grant(&mut state.seed, self.shared.home, scopes))
+        let scopes = scopes.iter().map(|scope| (*scope).to_owned());
+        let now = self.now();
+        self.state(|state| state.oauth.grant(state.app.consent(self.shared.home, scopes), now))
     }
 
     /// A one-time authorization code, good for two minutes.
     #[must_use]
     pub fn authorization_code(&self) -> String {
         let now = self.now();
-        self.state(|state| state.oauth.code(&mut state.seed, self.shared.home, now))
+        self.state(|state| {
+            let consent = state.app.consent(self.shared.home, state.scopes.clone());
+            state.oauth.code(consent, now)
+        })
     }
 
     /// Ends all access tokens, as if their hour were over.
     pub fn expire_tokens(&self) {
-        self.state(|state| state.oauth.expire_tokens());
+        let now = self.now();
+        self.state(|state| state.oauth.expire_access(now));
     }
 
     /// Withdraws every grant, as a person would in their account.
     pub fn revoke_grants(&self) {
-        self.state(|state| state.oauth.revoke());
+        self.state(|state| state.oauth.revoke_all());
     }
 
     /// Answers the token throttle with this status: 400 by default, 200 in another report.
     pub fn set_token_throttle_status(&self, status: StatusCode) {
-        self.state(|state| state.oauth.throttle_status = status);
+        self.state(|state| state.throttle_status = status);
     }
 
     /// Answers an exceeded minute with this code.
@@ -265,6 +287,12 @@ impl ZohoBooksSim {
     /// Makes the list of payments received heed `last_modified_time`, which is not documented for it.
     pub fn set_payments_filter(&self, on: bool) {
         self.tenant(|tenant| tenant.books.filters_payments = on);
+    }
+
+    /// Makes rows of the list of payments received leave their currency out, as recorded: they are in the
+    /// organization's. The detail names it always.
+    pub fn set_bare_payment_rows(&self, on: bool) {
+        self.tenant(|tenant| tenant.books.bare_payment_rows = on);
     }
 
     /// The names of the webhooks that exist in the settings.
@@ -380,8 +408,18 @@ impl ZohoBooksSim {
     }
 
     /// Makes webhooks go wrong, or right again: `books.tune_webhooks(|tuning| tuning.duplicates = 1)`.
-    pub fn tune_webhooks(&self, change: impl FnOnce(&mut WebhookTuning)) {
-        self.tenant(|tenant| change(&mut tenant.webhooks.tuning));
+    pub fn tune_webhooks(&self, change: impl FnOnce(&mut DeliveryTuning)) {
+        self.tenant(|tenant| change(&mut tenant.webhooks.outbox.tuning));
+    }
+
+    /// Makes a webhook that fails come again after 5, 30 and 120 minutes. Otherwise it is tried once.
+    pub fn set_webhook_retries(&self, on: bool) {
+        self.tenant(|tenant| tenant.webhooks.set_retries(on));
+    }
+
+    /// Makes webhooks carry a form of a few fields instead of the record as JSON.
+    pub fn set_webhook_forms(&self, on: bool) {
+        self.tenant(|tenant| tenant.webhooks.form_body = on);
     }
 
     /// Takes the deliveries that are due, to be sent, reordered, repeated or dropped by the caller. Rules that look
@@ -391,48 +429,59 @@ impl ZohoBooksSim {
         let now = self.now();
         self.tenant(|tenant| {
             tenant.webhooks.fire_due(&tenant.books, now);
-            tenant.webhooks.take(now)
+            tenant.webhooks.outbox.take(now)
         })
         .unwrap_or_default()
     }
 
-    /// Sends the deliveries that are due, oldest first, within 10 seconds each. Any 2xx counts as received; what
-    /// fails is tried again if the tuning has retries.
+    /// Sends the deliveries that are due, within 10 seconds each. Any 2xx counts as received; what fails is tried
+    /// again if a retry policy is [switched on](Self::set_webhook_retries).
     pub async fn deliver_webhooks(&self, transport: &dyn HttpTransport) -> Vec<AttemptedWebhook> {
-        let mut attempted = Vec::new();
-        for delivery in self.take_webhooks() {
-            let limits = Limits::within(Duration::from_secs(10));
-            let status =
-                transport.send(delivery.request.clone(), limits).await.ok().map(|answer| answer.status());
-            if !status.is_some_and(|status| status.is_success()) {
-                self.webhook_failed(delivery.clone());
-            }
-            attempted.push(AttemptedWebhook { delivery, status });
-        }
-        attempted
+        let settle = |delivery, answer| self.settle_webhook(delivery, answer);
+        outbox::send_all(self.take_webhooks(), transport, (PATIENCE, 0), settle).await
     }
 
-    /// Tells that a delivery which was taken has failed: it is due again later, if the tuning has retries.
-    pub fn webhook_failed(&self, delivery: WebhookDelivery) {
+    /// Handles the answer to a delivery that was taken, or that there was none.
+    pub fn settle_webhook(
+        &self,
+        delivery: WebhookDelivery,
+        answer: std::result::Result<Response<Bytes>, TransportError>,
+    ) -> AttemptedWebhook {
         let now = self.now();
-        self.tenant(|tenant| tenant.webhooks.failed(delivery, now));
+        let verdict = Verdict::of(answer.as_ref());
+        let answer = answer.ok();
+        self.state(|state| match state.organizations.get_mut(&self.organization) {
+            Some(tenant) => tenant.webhooks.outbox.settle(delivery, verdict, answer.as_ref(), now),
+            None => delivery.attempted(verdict.failure(), answer.as_ref(), now),
+        })
+    }
+
+    /// What came of every attempt so far, oldest first.
+    #[must_use]
+    pub fn webhook_attempts(&self) -> Vec<AttemptedWebhook> {
+        self.tenant(|tenant| tenant.webhooks.outbox.attempts.clone()).unwrap_or_default()
+    }
+
+    /// How unkind network and vendor are from now on.
+    pub fn set_conditions(&self, conditions: Conditions) {
+        self.shared.gate.set_conditions(conditions);
     }
 
     /// Plants a fault.
     pub fn plant(&self, fault: Fault) {
-        self.shared.faults.plant(fault);
+        self.shared.gate.plant(fault);
     }
 
     /// How many calls planted faults are still going to hit.
     #[must_use]
     pub fn faults_waiting(&self) -> u32 {
-        self.shared.faults.waiting()
+        self.shared.gate.faults_waiting()
     }
 
     /// The requests so far, oldest first.
     #[must_use]
     pub fn received(&self) -> Vec<Received> {
-        self.state(|state| state.received.clone())
+        self.shared.gate.received()
     }
 
     /// How many requests were refused by the organization's limits: none, if the client keeps them.
@@ -448,7 +497,7 @@ impl ZohoBooksSim {
     }
 
     fn now(&self) -> Timestamp {
-        self.shared.clock.now()
+        self.shared.gate.now()
     }
 
     fn state<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
@@ -474,5 +523,18 @@ impl ZohoBooksSim {
 impl fmt::Debug for ZohoBooksSim {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ZohoBooksSim").field("organization", &self.organization).finish_non_exhaustive()
+    }
+}
+
+impl SimTransport {
+    /// Serves the accounts and API hosts of all Zoho data centers.
+    #[must_use]
+    pub fn with_zoho_books(self, books: &ZohoBooksSim) -> Self {
+        DataCenter::ALL.into_iter().fold(self, |transport, center| {
+            let router = books.router_of(center);
+            transport
+                .with_router(&center.accounts_server(), router.clone())
+                .with_router(&center.api_domain(), router)
+        })
     }
 }

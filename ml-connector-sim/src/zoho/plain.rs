@@ -1,55 +1,11 @@
 //! Records without a life of payments: orders, expenses, and what documents refer to.
 
-use ml_connector_core::{
-    Error, ErrorKind, Result, Timestamp,
-    model::{Date, Decimal},
-};
+use ml_connector_core::{Error, ErrorKind, Result, Timestamp};
 
 use super::{
     books::{Books, How, missing},
-    records::{Entity, Party},
+    records::{Entity, NewRecord, Plain},
 };
-
-/// A purchase order, an expense, a contact, an item, an account or a currency to create.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct NewRecord {
-    /// Its name; of an order or an expense, the vendor's; of a currency, its code.
-    pub name: String,
-    /// The total, the rate of an item, or the exchange rate.
-    pub amount: Decimal,
-    /// The date of an order or an expense; today unless set.
-    pub date: Option<Date>,
-}
-
-impl NewRecord {
-    /// A record of today.
-    #[must_use]
-    pub fn new(name: &str, amount: Decimal) -> Self {
-        Self { name: name.to_owned(), amount, date: None }
-    }
-
-    /// With another date.
-    #[must_use]
-    pub fn dated(mut self, date: Date) -> Self {
-        self.date = Some(date);
-        self
-    }
-}
-
-#[derive(Debug, Clone)]
-pub(super) struct Plain {
-    pub(super) entity: Entity,
-    pub(super) id: String,
-    pub(super) number: String,
-    pub(super) name: String,
-    pub(super) party: Party,
-    pub(super) amount: Decimal,
-    pub(super) status: String,
-    pub(super) date: Date,
-    pub(super) created: Timestamp,
-    pub(super) modified: Timestamp,
-}
 
 impl Books {
     pub(super) fn create_plain(&mut self, entity: Entity, new: NewRecord, now: Timestamp) -> Result<String> {

@@ -285,3 +285,44 @@ pub(super) struct Payment {
     pub(super) date: Date,
     pub(super) created: Timestamp,
 }
+
+/// A purchase order, an expense, a contact, an item, an account or a currency to create.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct NewRecord {
+    /// Its name; of an order or an expense, the vendor's; of a currency, its code.
+    pub name: String,
+    /// The total, the rate of an item, or the exchange rate.
+    pub amount: Decimal,
+    /// The date of an order or an expense; today unless set.
+    pub date: Option<Date>,
+}
+
+impl NewRecord {
+    /// A record of today.
+    #[must_use]
+    pub fn new(name: &str, amount: Decimal) -> Self {
+        Self { name: name.to_owned(), amount, date: None }
+    }
+
+    /// With another date.
+    #[must_use]
+    pub fn dated(mut self, date: Date) -> Self {
+        self.date = Some(date);
+        self
+    }
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Plain {
+    pub(super) entity: Entity,
+    pub(super) id: String,
+    pub(super) number: String,
+    pub(super) name: String,
+    pub(super) party: Party,
+    pub(super) amount: Decimal,
+    pub(super) status: String,
+    pub(super) date: Date,
+    pub(super) created: Timestamp,
+    pub(super) modified: Timestamp,
+}

@@ -10,7 +10,7 @@ use super::{
     books::Books,
     records::{Comment, Document, Entity, Payment},
 };
-use crate::json::{Fields, number};
+use crate::toolkit::json::{Fields, number};
 
 macro_rules! template {
     ($name:literal) => {{
@@ -79,7 +79,12 @@ pub(super) fn payment_row(books: &Books, payment: &Payment) -> Fields {
     row.set("last_modified_time", books.stamp(payment.created));
     match payment.entity {
         Entity::VendorPayment => row.set("bill_numbers", numbers),
-        _ => row.set("invoice_numbers", numbers),
+        _ => {
+            row.set("invoice_numbers", numbers);
+            if books.bare_payment_rows {
+                row.remove("currency_code");
+            }
+        }
     }
     row
 }

@@ -11,26 +11,39 @@ use url::Url;
 use super::{
     api::{ok, refused},
     books::How,
+    event::WebhookEvent,
     records::Entity,
-    webhooks::WebhookDelivery,
+};
+use crate::toolkit::{
+    outbox::Outbox,
+    windows::{Period, Window},
 };
 
 /// Zoho Books KB "number of workflows".
 const RULES_PER_MODULE: usize = 10;
 /// One client reports a 429 after the first couple of calls and leaves 600 ms between them since.
 const PAUSE: Duration = Duration::from_millis(600);
-const QUICK_CALLS: usize = 2;
+const QUICK_CALLS: u32 = 2;
 /// So many deliveries are remembered.
 const HISTORY: usize = 200;
 
 /// What is set up in one organization.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Settings {
     webhooks: Vec<Webhook>,
     workflows: Vec<Workflow>,
-    history: VecDeque<(String, String, WebhookDelivery)>,
-    calls: VecDeque<Timestamp>,
+    history: VecDeque<Sent>,
+    calls: Window,
     drawn: u64,
+}
+
+/// A webhook that was sent, as its history keeps it.
+#[derive(Debug)]
+struct Sent {
+    id: String,
+    webhook: String,
+    event: WebhookEvent,
+    request: Request<Bytes>,
 }
 
 #[derive(Debug, Clone)]
@@ -57,6 +70,18 @@ pub(super) struct Fired {
     pub(super) webhook: String,
     pub(super) url: Url,
     pub(super) secret: Option<Secret>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            webhooks: Vec::new(),
+            workflows: Vec::new(),
+            history: VecDeque::new(),
+            calls: Window::new(QUICK_CALLS, Period::Rolling(PAUSE)),
+            drawn: 0,
+        }
+    }
 }
 
 impl Settings {
@@ -98,28 +123,24 @@ impl Settings {
             .collect()
     }
 
-    pub(super) fn remember(&mut self, webhook: &str, delivery: &WebhookDelivery) {
+    pub(super) fn remember(&mut self, webhook: &str, event: WebhookEvent, request: Request<Bytes>) {
         let id = self.next_id();
-        self.history.push_back((id, webhook.to_owned(), delivery.clone()));
+        self.history.push_back(Sent { id, webhook: webhook.to_owned(), event, request });
         while self.history.len() > HISTORY {
             self.history.pop_front();
         }
     }
 
-    /// Answers a call below `/settings`. A delivery that is to be sent again is put into `again`.
+    /// Answers a call below `/settings`. A delivery that is to be sent again is put into the outbox.
     pub(super) fn answer(
         &mut self,
         segments: &[&str],
         request: &Request<Bytes>,
         has_rules: bool,
         now: Timestamp,
-        again: &mut Vec<WebhookDelivery>,
+        outbox: &mut Outbox<WebhookEvent>,
     ) -> Response<Bytes> {
-        while self.calls.front().is_some_and(|at| now.saturating_since(*at) >= PAUSE) {
-            self.calls.pop_front();
-        }
-        self.calls.push_back(now);
-        if self.calls.len() > QUICK_CALLS {
+        if !self.calls.count(now) {
             return refused(
                 StatusCode::TOO_MANY_REQUESTS,
                 44,
@@ -139,15 +160,17 @@ impl Settings {
                 list("webhooks", &rows)
             }
             ("GET", ["webhooks", "histories"]) => {
-                let rows = self.history.iter().map(|(id, webhook, delivery)| {
-                    json!({ "history_id": id, "webhook_id": webhook, "entity_id": delivery.entity_id })
+                let rows = self.history.iter().map(|sent| {
+                    json!({
+                        "history_id": sent.id, "webhook_id": sent.webhook, "entity_id": sent.event.entity_id,
+                    })
                 });
                 list("histories", &rows.collect::<Vec<_>>())
             }
             ("POST", ["webhooks", "histories", id, "resend"]) => {
-                let found = self.history.iter().find(|(known, ..)| known == id);
-                let Some((.., delivery)) = found else { return missing() };
-                again.push(WebhookDelivery { due: now, ..delivery.clone() });
+                let found = self.history.iter().find(|sent| sent.id == *id);
+                let Some(sent) = found else { return missing() };
+                outbox.put_again(sent.event.clone(), sent.request.clone(), now);
                 done()
             }
             ("POST", ["webhooks"]) => {

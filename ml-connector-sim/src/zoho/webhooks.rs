@@ -3,21 +3,26 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Method, Request, StatusCode, header};
+use http::{HeaderName, HeaderValue, Method, Request, header};
 use ml_connector_core::{
     Secret, Timestamp,
-    model::{Date, Decimal},
+    model::{Date, Decimal, Zone},
     webhook::{Encoding, HmacSha256},
 };
 use url::Url;
 
 use super::{
     books::{Books, Happened, How},
+    event::WebhookEvent,
     records::Entity,
     render,
     settings::Settings,
 };
-use crate::json::Fields;
+use crate::toolkit::{
+    json::Fields,
+    outbox::{Outbox, RetryTable},
+    windows::{Period, Window},
+};
 
 /// Zoho Books KB "number of workflows": webhook calls per organization and day.
 const PER_DAY: u32 = 1000;
@@ -86,61 +91,36 @@ impl WebhookRule {
     }
 }
 
-/// How webhooks go wrong. The default: they do not.
-#[derive(Debug, Clone, Default)]
-#[non_exhaustive]
-pub struct WebhookTuning {
-    /// So many further copies of each delivery.
-    pub duplicates: u32,
-    /// So many of the next deliveries are lost.
-    pub lose: u32,
-    /// Signs with another secret.
-    pub wrong_secret: bool,
-    /// Leaves the signature out.
-    pub unsigned: bool,
-    /// Sends a form of a few fields instead of the record as JSON.
-    pub form_body: bool,
-    /// Tries again after 5, 30 and 120 minutes when a delivery fails. Otherwise it is tried once.
-    pub retries: bool,
-}
-
-/// One delivery that is waiting.
-#[derive(Debug, Clone)]
-pub struct WebhookDelivery {
-    /// `<entity>.<kind>`.
-    pub event: String,
-    /// The record's id.
-    pub entity_id: String,
-    /// Which attempt comes next, from 1.
-    pub attempt: u32,
-    /// When it is due.
-    pub due: Timestamp,
-    /// The request, the same in every attempt.
-    pub request: Request<Bytes>,
-}
-
-/// What came of a delivery.
-#[derive(Debug, Clone)]
-pub struct AttemptedWebhook {
-    /// The delivery.
-    pub delivery: WebhookDelivery,
-    /// The status it was answered with; `None` when no answer came.
-    pub status: Option<StatusCode>,
-}
-
 /// The rules of one organization and the deliveries that wait.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Webhooks {
     pub(super) rules: Vec<WebhookRule>,
-    pub(super) tuning: WebhookTuning,
-    pub(super) waiting: Vec<WebhookDelivery>,
+    pub(super) outbox: Outbox<WebhookEvent>,
     pub(super) settings: Settings,
+    /// Sends a form of a few fields instead of the record as JSON.
+    pub(super) form_body: bool,
     fired: BTreeSet<(String, Date, u32)>,
-    day: Option<Date>,
-    today: u32,
+    day: Window,
 }
 
 impl Webhooks {
+    /// Without rules. Nothing is tried again until a retry policy is switched on.
+    pub(super) fn new(zone: Zone, seed: u64) -> Self {
+        Self {
+            rules: Vec::new(),
+            outbox: Outbox::new(RetryTable::none(), seed),
+            settings: Settings::default(),
+            form_body: false,
+            fired: BTreeSet::new(),
+            day: Window::new(PER_DAY, Period::Day(zone)),
+        }
+    }
+
+    /// Switches a retry policy on or off.
+    pub(super) fn set_retries(&mut self, on: bool) {
+        self.outbox.retries = if on { RetryTable::of(&RETRIES) } else { RetryTable::none() };
+    }
+
     /// Fires the rules for everything that happened.
     pub(super) fn fire(&mut self, books: &mut Books, now: Timestamp) {
         for happened in std::mem::take(&mut books.changes) {
@@ -155,10 +135,10 @@ impl Webhooks {
                 let named = fired.url.query_pairs().find(|(name, _)| name == "mlc_event");
                 let event = named.map(|(_, event)| event.into_owned()).unwrap_or_default();
                 let request = self.request(&fired.url, fired.secret.as_ref(), books, &happened, now);
-                if let Some(delivery) =
-                    request.and_then(|request| self.send(event, request, books, &happened, now))
+                if let Some((event, request)) =
+                    request.and_then(|request| self.send(event, request, &happened, now))
                 {
-                    self.settings.remember(&fired.webhook, &delivery);
+                    self.settings.remember(&fired.webhook, event, request);
                 }
             }
         }
@@ -185,30 +165,12 @@ impl Webhooks {
         }
     }
 
-    /// Takes what is due.
-    pub(super) fn take(&mut self, now: Timestamp) -> Vec<WebhookDelivery> {
-        let (due, later) =
-            std::mem::take(&mut self.waiting).into_iter().partition(|delivery| delivery.due <= now);
-        self.waiting = later;
-        due
-    }
-
-    /// Plans the next attempt of one that failed, if there is a policy that says so.
-    pub(super) fn failed(&mut self, mut delivery: WebhookDelivery, now: Timestamp) {
-        let tried = usize::try_from(delivery.attempt).unwrap_or(usize::MAX);
-        if let Some(pause) = RETRIES.get(tried.saturating_sub(1)).filter(|_| self.tuning.retries) {
-            delivery.attempt += 1;
-            delivery.due = now + *pause;
-            self.waiting.push(delivery);
-        }
-    }
-
     fn enqueue(&mut self, rule: &WebhookRule, books: &Books, happened: &Happened, now: Timestamp) {
         let event = format!("{}.{}", rule.entity.name(), rule.kind.name());
         let mut url = rule.url.clone();
         url.query_pairs_mut().append_pair("mlc_event", &event).append_pair("mlc_org", &books.organization.id);
         if let Some(request) = self.request(&url, rule.secret.as_ref(), books, happened, now) {
-            self.send(event, request, books, happened, now);
+            self.send(event, request, happened, now);
         }
     }
 
@@ -217,28 +179,15 @@ impl Webhooks {
         &mut self,
         event: String,
         request: Request<Bytes>,
-        books: &Books,
         happened: &Happened,
         now: Timestamp,
-    ) -> Option<WebhookDelivery> {
-        let today = books.today(now);
-        if self.day != Some(today) {
-            (self.day, self.today) = (Some(today), 0);
-        }
-        self.today += 1;
-        if self.today > PER_DAY {
+    ) -> Option<(WebhookEvent, Request<Bytes>)> {
+        if !self.day.count(now) {
             return None;
         }
-        let delivery =
-            WebhookDelivery { event, entity_id: happened.id.clone(), attempt: 1, due: now, request };
-        if self.tuning.lose > 0 {
-            self.tuning.lose -= 1;
-            return Some(delivery);
-        }
-        for _ in 0..=self.tuning.duplicates {
-            self.waiting.push(delivery.clone());
-        }
-        Some(delivery)
+        let event = WebhookEvent { event, entity_id: happened.id.clone() };
+        self.outbox.put(now, |_| (event.clone(), request.clone()));
+        Some((event, request))
     }
 
     fn request(
@@ -249,7 +198,7 @@ impl Webhooks {
         happened: &Happened,
         now: Timestamp,
     ) -> Option<Request<Bytes>> {
-        let (content_type, body) = if self.tuning.form_body {
+        let (content_type, body) = if self.form_body {
             ("application/x-www-form-urlencoded", form(books, happened, now))
         } else {
             ("application/json", payload(books, happened, now)?)
@@ -258,10 +207,8 @@ impl Webhooks {
         *request.method_mut() = Method::POST;
         *request.uri_mut() = url.as_str().parse().ok()?;
         request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-        if let Some(secret) = secret.filter(|_| !self.tuning.unsigned) {
-            let other = Secret::from("anotherSecret2026");
-            let secret = if self.tuning.wrong_secret { &other } else { secret };
-            let signature = signature(secret, url.query().unwrap_or_default(), content_type, request.body());
+        if let Some(secret) = secret.and_then(|secret| self.outbox.tuning.secret(secret)) {
+            let signature = signature(&secret, url.query().unwrap_or_default(), content_type, request.body());
             request.headers_mut().insert(SIGNATURE, HeaderValue::try_from(signature).ok()?);
         }
         Some(request)

@@ -108,6 +108,6 @@ async fn people_act_in_slack_through_curl() {
     sim(Method::POST, "channels/C07ACCTNG1/name", json!({ "name": "ledger" })).await;
     sim(Method::POST, "channels/C07ACCTNG1/archive", json!({ "user": tom })).await;
     sim(Method::POST, "uninstall", Value::Null).await;
-    let told: Vec<String> = workspace.deliver().await.into_iter().map(|attempt| attempt.name).collect();
+    let told: Vec<String> = workspace.deliver().await.into_iter().map(|attempt| attempt.about.name).collect();
     assert_eq!(told, ["tokens_revoked", "app_uninstalled"]);
 }

@@ -42,7 +42,7 @@ async fn a_transport_fault_tells_its_phase_and_acts_only_if_it_says_so() {
     ] {
         let (sim, transport) = workspace();
         let shown = format!("{fault:?}");
-        sim.plant(fault.on("chat.postMessage").channel(ACCOUNTING));
+        sim.plant(fault.on("chat.postMessage").target(ACCOUNTING));
         assert_eq!(send(&transport, message(&sim)).await.unwrap_err().phase(), phase, "{shown}");
         assert_eq!(sim.posts(ACCOUNTING).len(), stored, "{shown}");
         assert_eq!(sim.received()[0].status.is_some(), stored == 1, "{shown}");

@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used)] // clippy allows it in tests, but not in their helpers
 
+mod conditions;
 mod control;
+mod databricks;
 mod faults;
 mod slack;
 mod zoho;

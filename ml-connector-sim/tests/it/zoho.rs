@@ -255,7 +255,7 @@ async fn the_day_ends_at_midnight_in_the_organization_s_zone() {
 #[tokio::test(start_paused = true)]
 async fn more_calls_at_once_than_the_plan_allows_are_refused() {
     let mut config = ZohoBooksConfig::default();
-    config.latency = Duration::from_secs(1);
+    config.conditions.latency = Duration::from_secs(1);
     config.organizations = vec![Organization {
         id: "778812345".to_owned(),
         name: "Small".to_owned(),
@@ -454,4 +454,91 @@ async fn a_planted_answer_replaces_the_real_one() {
     ];
     assert_eq!(statuses, [StatusCode::OK, StatusCode::BAD_GATEWAY, StatusCode::OK]);
     assert_eq!(books.sim.limit_violations(), 0);
+}
+
+#[tokio::test]
+async fn a_payment_received_names_its_currency_in_the_detail_alone() {
+    let books = books();
+    books.sim.set_bare_payment_rows(true);
+    let token = books.token().await;
+    let payment = books.sim.pay_invoice(&books.sent(), Decimal::new(100, 0)).unwrap();
+    let query = "organization_id=778812345";
+    let list = books.get(&token, &format!("customerpayments?{query}")).await;
+    assert_eq!(list.body["customerpayments"][0]["payment_id"], payment.as_str());
+    assert!(list.body["customerpayments"][0].get("currency_code").is_none());
+    let detail = books.get(&token, &format!("customerpayments/{payment}?{query}")).await;
+    assert_eq!(detail.body["payment"]["currency_code"], "USD");
+}
+
+#[tokio::test]
+async fn an_invoice_is_created_sent_and_voided_over_the_api() {
+    let books = books();
+    let token = books.token().await;
+    let customer = {
+        let first = books.sent();
+        let detail = books.get(&token, &format!("invoices/{first}?organization_id=778812345")).await;
+        detail.body["invoice"]["customer_id"].as_str().unwrap().to_owned()
+    };
+    let call = async |path: &str, body: String| {
+        let url = format!("https://www.zohoapis.com/books/v3/{path}?organization_id=778812345");
+        send(&books.transport, post(&url, &token, "application/json", body)).await.unwrap()
+    };
+    let line = r#"{"rate":49.99,"quantity":3,"description":"Paper"}"#;
+    for (body, wrong) in [
+        ("{".to_owned(), "JSONString"),
+        (format!(r#"{{"customer_id":"1","line_items":[{line}]}}"#), "customer_id"),
+        (format!(r#"{{"customer_id":"{customer}","line_items":[]}}"#), "line_items"),
+        (format!(r#"{{"customer_id":"{customer}","date":"x","line_items":[{line}]}}"#), "date"),
+    ] {
+        let refused = call("invoices", body).await;
+        assert_eq!(code(&refused), (400, 2));
+        assert!(refused.body["message"].as_str().unwrap().ends_with(wrong), "{refused:?}");
+    }
+    let whole = format!(r#"{{"customer_id":"{customer}","invoice_number":"A-1","line_items":[{line}]}}"#);
+    let created = call("invoices", whole.clone()).await;
+    assert_eq!((created.status.as_u16(), &created.body["invoice"]["status"]), (201, &"draft".into()));
+    assert_eq!(created.body["invoice"]["total"].to_string(), "149.97");
+    assert_eq!(code(&call("invoices", whole).await), (400, 1001), "the number is taken");
+    let id = created.body["invoice"]["invoice_id"].as_str().unwrap();
+    assert_eq!(code(&call(&format!("invoices/{id}/status/sent"), String::new()).await), (200, 0));
+    assert_eq!(books.sim.status_of(Entity::Invoice, id), Some("sent"));
+    assert_eq!(code(&call(&format!("invoices/{id}/status/void"), String::new()).await), (200, 0));
+    assert_eq!(code(&call(&format!("invoices/{id}/status/void"), String::new()).await), (400, 2));
+    assert_eq!(books.sim.status_of(Entity::Invoice, id), Some("void"));
+}
+
+#[tokio::test]
+async fn what_is_not_simulated_says_so_instead_of_answering_something_else() {
+    let books = books();
+    let token = books.token().await;
+    for path in [
+        "creditnotes?",
+        "invoices/1/writeoff?",
+        "invoices?customer_name_contains=Blue&",
+        "bills?search_text=x&",
+    ] {
+        let answer = books.get(&token, &format!("{path}organization_id=778812345")).await;
+        assert_eq!(code(&answer), (404, 5), "{path}");
+        assert!(answer.body["message"].as_str().unwrap().contains("not simulated"), "{path}: {answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn lists_filter_by_dates_and_names() {
+    let books = books();
+    let token = books.token().await;
+    for (name, day) in [("Bluebird Logistics", 1), ("Osprey Foods", 2), ("Osprey Foods", 3)] {
+        let date = Date::parse(&format!("2026-02-0{day}")).unwrap();
+        books.sim.create_invoice(NewDocument::new(name, Decimal::ONE).dated(date)).unwrap();
+    }
+    for (query, rows) in [
+        ("date=2026-02-02", 1),
+        ("date_start=2026-02-02", 2),
+        ("date_end=2026-02-02", 2),
+        ("customer_name=Osprey+Foods", 2),
+        ("customer_name=Osprey+Foods&date_start=2026-02-03", 1),
+    ] {
+        let list = books.get(&token, &format!("invoices?organization_id=778812345&{query}")).await;
+        assert_eq!(list.body["invoices"].as_array().unwrap().len(), rows, "{query}");
+    }
 }

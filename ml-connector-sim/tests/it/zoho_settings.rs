@@ -43,7 +43,7 @@ async fn a_webhook_is_called_by_an_active_rule_only_and_its_history_is_sent_agai
     assert_eq!(code(&set(&books, &token, "workflows", rule("invoice", &id)).await), (200, 0));
     invoice();
     let sent = books.sim.take_webhooks();
-    assert_eq!((sent.len(), &*sent[0].event), (1, "invoice.changed"));
+    assert_eq!((sent.len(), &*sent[0].about.event), (1, "invoice.changed"));
     let histories = books.get(&token, &format!("settings/webhooks/histories?{ORG}")).await;
     let history = histories.body["histories"][0]["history_id"].as_str().unwrap().to_owned();
     set(&books, &token, &format!("webhooks/histories/{history}/resend"), json!({})).await;

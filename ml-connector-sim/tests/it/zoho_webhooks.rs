@@ -13,10 +13,10 @@ use ml_connector_core::{
     model::{Date, Decimal},
 };
 use ml_connector_sim::{
-    SimTransport, ZohoBooksSim,
+    DeliveryTuning, SimTransport, ZohoBooksSim,
     zoho::{
-        Entity, EventKind, NewDocument, Organization, Plan, WebhookDelivery, WebhookRule, WebhookTuning,
-        ZohoBooksConfig, signature,
+        Entity, EventKind, NewDocument, Organization, Plan, WebhookDelivery, WebhookRule, ZohoBooksConfig,
+        signature,
     },
 };
 use serde_json::Value;
@@ -43,7 +43,7 @@ fn invoice(sim: &ZohoBooksSim) -> String {
 }
 
 fn events(deliveries: &[WebhookDelivery]) -> Vec<&str> {
-    deliveries.iter().map(|delivery| delivery.event.as_str()).collect()
+    deliveries.iter().map(|delivery| delivery.about.event.as_str()).collect()
 }
 
 #[test]
@@ -149,8 +149,8 @@ fn a_due_date_rule_fires_once_per_due_date() {
 #[test]
 fn webhooks_go_wrong_as_tuned() {
     let sim = books(&[(Entity::Invoice, EventKind::Created)]);
-    let tuned = |change: fn(&mut WebhookTuning)| {
-        sim.tune_webhooks(|tuning| *tuning = WebhookTuning::default());
+    let tuned = |change: fn(&mut DeliveryTuning)| {
+        sim.tune_webhooks(|tuning| *tuning = DeliveryTuning::default());
         sim.tune_webhooks(change);
         invoice(&sim);
         sim.take_webhooks()
@@ -168,7 +168,10 @@ fn webhooks_go_wrong_as_tuned() {
     assert!(tuned(|tuning| tuning.lose = 1).is_empty());
     assert_eq!(signed_right(&tuned(|tuning| tuning.wrong_secret = true)[0]), Some(false));
     assert_eq!(signed_right(&tuned(|tuning| tuning.unsigned = true)[0]), None);
-    let form = tuned(|tuning| tuning.form_body = true);
+    let form = {
+        sim.set_webhook_forms(true);
+        tuned(|_| ())
+    };
     assert_eq!(signed_right(&form[0]), Some(true));
     assert!(form[0].request.body().starts_with(b"invoice_id="));
 }
@@ -192,7 +195,7 @@ async fn a_failed_delivery_comes_again_unchanged_if_there_is_a_retry_policy() {
     let clock = clock();
     let sim = ZohoBooksSim::new(clock.clone());
     sim.add_webhook(rule(Entity::Invoice, EventKind::Created)).unwrap();
-    sim.tune_webhooks(|tuning| tuning.retries = true);
+    sim.set_webhook_retries(true);
     let seen = Arc::new(Mutex::new(Vec::new()));
     let receiver = {
         let seen = Arc::clone(&seen);
@@ -215,10 +218,7 @@ async fn a_failed_delivery_comes_again_unchanged_if_there_is_a_retry_policy() {
     for minutes in [0, 4, 1, 29, 1, 200] {
         clock.advance(Duration::from_secs(minutes * 60));
         attempts.push(
-            sim.deliver_webhooks(&transport)
-                .await
-                .first()
-                .map(|it| (it.delivery.attempt, it.status.unwrap().as_u16())),
+            sim.deliver_webhooks(&transport).await.first().map(|it| (it.number, it.status.unwrap().as_u16())),
         );
     }
     assert_eq!(attempts, [Some((1, 503)), None, Some((2, 503)), None, Some((3, 200)), None]);

@@ -7,7 +7,7 @@ use std::{sync::atomic::Ordering, time::Duration};
 use async_trait::async_trait;
 use ml_connector_core::{
     Connection, Context, Error, ErrorKind, IntoConnection, PollRequest, ReceiveRequest, Result, Scope,
-    SinkInfo, Source, SourceInfo, UpkeepRequest, error_context,
+    Source, SourceInfo, UpkeepRequest, error_context,
     model::{
         EntityRef, Intake, Observation, Observed, Page, PollMode, Prompt, Raw, RecordKind, Resolution,
         Signal, Subject, Upkeep,
@@ -188,8 +188,11 @@ impl ZohoBooks {
             if !rows.has_more {
                 return Ok(Missing::Gone);
             }
+            if rows.rows.is_empty() && rows.unreadable.is_empty() {
+                break;
+            }
         }
-        let error = "the list is too long to prove that a record is gone";
+        let error = "the list has no end that proves that a record is gone";
         Err(Error::new(ErrorKind::NotFound, error).with_operation(T::LIST).with_context("id", id))
     }
 }

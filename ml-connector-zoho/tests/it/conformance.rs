@@ -49,7 +49,7 @@ fn under_test(entity: Entity, kind: &'static str) -> SourceUnderTest {
         }
         other => books.create_record(other, NewRecord::new(CUSTOMER, Decimal::new(471_125, 2))).unwrap(),
     };
-    let sent = books.take_webhooks().into_iter().find(|sent| sent.entity_id == id).unwrap().request;
+    let sent = books.take_webhooks().into_iter().find(|sent| sent.about.entity_id == id).unwrap().request;
     let credentials = books.credentials();
     SourceUnderTest {
         vendor: Arc::new(SimTransport::new().with_zoho_books(&books)),

@@ -94,7 +94,7 @@ async fn what_is_wanted_is_made_once_and_its_deliveries_are_understood() {
     assert_eq!(feeds(&first), ["invoices", "customerpayments"], "what came before they were there");
     lab.invoice();
     let [delivery] = <[_; 1]>::try_from(lab.books.take_webhooks()).unwrap();
-    assert_eq!(delivery.event, "invoice.changed");
+    assert_eq!(delivery.about.event, "invoice.changed");
     assert_eq!(source.receive(ReceiveRequest::new(&delivery.request, NOW)).unwrap().signals.len(), 1);
     assert_eq!(lab.books.limit_violations(), 0);
 

@@ -5,8 +5,11 @@ use std::collections::BTreeMap;
 use maud::{Markup, html};
 use serde_json::Value;
 
-use super::{Reader, forms::INPUT};
+use super::Reader;
 use crate::slack::{blocks::is_web_address, dates, inputs, mrkdwn, workspace::Workspace};
+
+/// What the names of inputs begin with; the block id follows.
+pub(super) const INPUT: &str = "in.";
 
 /// Draws a block, with what was entered before. Where buttons are `live` they send the form around them.
 pub(super) fn block(

@@ -6,7 +6,7 @@ use maud::{DOCTYPE, PreEscaped, html};
 use url::Url;
 
 use super::{see_other, style::STYLE};
-use crate::slack::{SlackSim, workspace::BOT_NAME};
+use crate::slack::{SlackSim, ids::BOT_NAME};
 
 /// What the app asks for.
 struct Asked {

@@ -8,11 +8,8 @@ use ml_connector_core::Result;
 use serde_json::Value;
 use url::Url;
 
-use super::{empty, layout, modal, path, see_other, show};
+use super::{blocks::INPUT, empty, layout, modal, path, see_other, show};
 use crate::slack::{SlackSim, blocks::is_web_address, interact::action};
-
-/// What the names of inputs begin with; the block id follows.
-pub(super) const INPUT: &str = "in.";
 
 struct Form(BTreeMap<String, String>);
 

@@ -8,12 +8,13 @@ use serde_json::Value;
 use super::{Reader, blocks::block, modal, style::STYLE};
 use crate::slack::{
     app::NO_ANSWER,
+    ids::{BOT_NAME, BOT_USER},
     inputs,
     message::Message,
     model::{Channel, Ephemeral},
     mrkdwn,
     outbox::ReplyTo,
-    workspace::{BOT_NAME, BOT_USER, Workspace},
+    workspace::Workspace,
 };
 
 /// How soon a page is drawn again, in seconds: at first, while the app may still be at it, and later.

@@ -4,10 +4,9 @@ use ml_connector_core::model::Decimal;
 
 use super::super::{
     books::Books,
-    plain::Plain,
-    records::{Document, Entity},
+    records::{Document, Entity, Plain},
 };
-use crate::json::Fields;
+use crate::toolkit::json::Fields;
 
 /// As `GET` by id shows it.
 pub(in super::super) fn detail(books: &Books, plain: &Plain) -> Fields {

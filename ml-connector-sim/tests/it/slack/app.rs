@@ -6,7 +6,7 @@ use http::{Response, StatusCode, header};
 use ml_connector_core::{Clock, ErrorKind, Secret, Timestamp, TokioClock};
 use ml_connector_sim::{
     SimTransport,
-    slack::{Attempt, DeliveryTuning, SlackConfig, signature},
+    slack::{Attempt, SlackConfig, signature},
 };
 use serde_json::{Value, json};
 
@@ -63,7 +63,7 @@ async fn a_reaction_becomes_a_signed_event() {
     workspace.sim.react(ANNA, APPROVALS, &ts, "white_check_mark").unwrap();
     workspace.sim.unreact(ANNA, APPROVALS, &ts, "white_check_mark").unwrap();
     let attempts = workspace.deliver().await;
-    let names: Vec<&str> = attempts.iter().map(|attempt| attempt.name.as_str()).collect();
+    let names: Vec<&str> = attempts.iter().map(|attempt| attempt.about.name.as_str()).collect();
     assert_eq!(names, ["reaction_added", "reaction_removed"]);
     let heard = workspace.app.heard();
     let (added, removed) = (heard[0].json(), heard[1].json());
@@ -146,7 +146,7 @@ async fn the_app_can_end_the_retries_and_a_setting_prolongs_them() {
     assert_eq!(workspace.deliver().await[0].failure, Some("http_error"));
     assert_eq!(workspace.sim.next_delivery(), None);
 
-    workspace.sim.tune_deliveries(|tuning| tuning.delayed_events = true);
+    workspace.sim.set_delayed_events(true);
     workspace.sim.react(TOM, ACCOUNTING, &ts, "eyes").unwrap();
     let mut attempts = 0;
     while workspace.sim.next_delivery().is_some() {
@@ -204,8 +204,9 @@ async fn deliveries_go_wrong_as_they_are_tuned() {
         emoji += 1;
         workspace.sim.react(ANNA, ACCOUNTING, &ts, &format!("e{emoji}")).unwrap();
     };
-    let ids =
-        |attempts: Vec<Attempt>| -> Vec<String> { attempts.into_iter().map(|attempt| attempt.id).collect() };
+    let ids = |attempts: Vec<Attempt>| -> Vec<String> {
+        attempts.into_iter().map(|attempt| attempt.about.id).collect()
+    };
     workspace.sim.tune_deliveries(|tuning| tuning.duplicates = 1);
     react();
     let twice = ids(workspace.deliver().await);
@@ -231,7 +232,7 @@ async fn deliveries_go_wrong_as_they_are_tuned() {
     assert_eq!(shuffled, 8);
     assert!(!order.is_sorted());
 
-    type Change = fn(&mut DeliveryTuning);
+    type Change = fn(&mut ml_connector_sim::DeliveryTuning);
     let cases: [(Change, bool, i64); 3] = [
         (|tuning| tuning.wrong_secret = true, false, 0),
         (|tuning| tuning.unsigned = true, false, i64::MIN),
@@ -271,7 +272,7 @@ async fn too_many_events_in_an_hour_are_lost_and_the_app_is_told_once_a_minute()
         workspace.sim.react(ANNA, ACCOUNTING, &ts, emoji).unwrap();
     }
     let names = |attempts: &[Attempt]| -> Vec<String> {
-        attempts.iter().map(|attempt| attempt.name.clone()).collect()
+        attempts.iter().map(|attempt| attempt.about.name.clone()).collect()
     };
     assert_eq!(names(&workspace.deliver().await), ["reaction_added", "reaction_added", "app_rate_limited"]);
     let told = workspace.app.heard().pop().unwrap().json();

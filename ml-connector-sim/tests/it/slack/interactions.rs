@@ -38,7 +38,10 @@ async fn a_click_carries_the_message_the_person_and_what_was_entered() {
     // What the card becomes later is not what was clicked.
     ok(&workspace.call("chat.update", json!({ "channel": APPROVALS, "ts": ts, "text": "done" })).await);
     let attempts = workspace.deliver().await;
-    assert_eq!((attempts[0].kind, attempts[0].name.as_str()), (DeliveryKind::BlockActions, "approve"));
+    assert_eq!(
+        (attempts[0].about.kind, attempts[0].about.name.as_str()),
+        (DeliveryKind::BlockActions, "approve")
+    );
     let heard = workspace.app.heard().pop().unwrap();
     assert!(heard.signed_by(&workspace.sim) && heard.header("content-type") == FORM);
     let payload = heard.payload();
@@ -193,7 +196,7 @@ async fn a_command_is_a_form_and_its_answer_a_message() {
         let before = workspace.sim.ephemerals(TOM).len();
         let typed = typed().unwrap();
         workspace.app.answers(status, answer);
-        assert_eq!(workspace.deliver().await[0].kind, DeliveryKind::Command);
+        assert_eq!(workspace.deliver().await[0].about.kind, DeliveryKind::Command);
         let heard = workspace.app.heard().pop().unwrap();
         assert_eq!(
             (heard.field("command"), heard.field("text")),

@@ -280,3 +280,44 @@ async fn each_tier_takes_its_calls_and_a_tenth_more() {
     }
     assert_eq!(workspace.sim.limit_violations(), 3);
 }
+
+#[tokio::test]
+async fn direct_conversations_are_listed_by_their_kind_with_its_scope() {
+    let mut config = SlackConfig::default();
+    config.scopes.extend(["im:write", "mpim:write", "mpim:read"].map(str::to_owned));
+    let workspace = workspace_with(config);
+    for users in ["U07APPROV1", "U07APPROV1,U07CLERK01"] {
+        ok(&workspace.call("conversations.open", json!({ "users": users })).await);
+    }
+    assert_eq!(error(&workspace.read("conversations.list?types=im").await), "missing_scope");
+    workspace.sim.set_scopes(&["im:read", "mpim:read"]);
+    for (types, kinds) in
+        [("im", vec!["is_im"]), ("mpim", vec!["is_mpim"]), ("im,mpim", vec!["is_im", "is_mpim"])]
+    {
+        let list = workspace.read(&format!("conversations.list?types={types}")).await;
+        let rows = ok(&list)["channels"].as_array().unwrap();
+        assert_eq!(rows.len(), kinds.len(), "{types}");
+        assert!(kinds.iter().all(|kind| rows.iter().any(|row| row[kind] == true)), "{types}: {rows:?}");
+    }
+}
+
+#[tokio::test]
+async fn api_test_says_back_what_it_was_told() {
+    let workspace = workspace();
+    let told = workspace.read("api.test?foo=bar").await;
+    assert_eq!(ok(&told)["args"], json!({ "foo": "bar" }));
+    assert_eq!(error(&workspace.read("api.test?error=my_error").await), "my_error");
+}
+
+#[tokio::test]
+async fn a_message_may_come_as_a_multipart_form() {
+    let workspace = workspace();
+    let field = |name: &str, value: &str| {
+        format!("--Bound\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+    };
+    let body = format!("{}{}--Bound--\r\n", field("channel", "C07ACCTNG1"), field("text", "as a form"));
+    let url = "https://slack.com/api/chat.postMessage";
+    let request = crate::post(url, &workspace.token, "multipart/form-data; boundary=Bound", body);
+    ok(&crate::send(&workspace.transport, request).await.unwrap());
+    assert_eq!(workspace.sim.posts("C07ACCTNG1")[0].text, "as a form");
+}

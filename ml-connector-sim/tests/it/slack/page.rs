@@ -114,7 +114,7 @@ async fn a_button_that_asks_first_is_clicked_in_two_steps() {
     assert_eq!(payload["state"]["values"]["why"]["why.text"]["value"], "in order");
     // One that does not ask is clicked at once.
     location(&workspace.form("click", &click("reject")).await);
-    assert_eq!(workspace.deliver().await[0].name, "reject");
+    assert_eq!(workspace.deliver().await[0].about.name, "reject");
     let gone = workspace.form("click", &click("pay")).await;
     assert!(text(&gone).contains("the message has no such button"));
 }
@@ -235,7 +235,7 @@ async fn people_write_and_type_commands_on_the_page() {
     assert!(text(&workspace.form("say", &say("/overdue 30")).await).contains("no scope for commands"));
     workspace.sim.set_scopes(&["commands"]);
     location(&workspace.form("say", &say("/overdue 30")).await);
-    assert_eq!(workspace.deliver().await[0].name, "/overdue");
+    assert_eq!(workspace.deliver().await[0].about.name, "/overdue");
     let stranger = [("as", "U07NOBODY1"), ("channel", ACCOUNTING), ("text", "x")];
     assert!(text(&workspace.form("say", &stranger).await).contains("no such active person"));
     assert_eq!(workspace.form("dance", &[]).await.status(), StatusCode::NOT_FOUND);

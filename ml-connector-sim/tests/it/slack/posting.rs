@@ -294,3 +294,30 @@ async fn long_text_is_cut_with_a_warning() {
     assert_eq!(ok(&posted)["warning"], "message_truncated");
     assert_eq!(workspace.sim.posts(ACCOUNTING)[0].text.chars().count(), 40_000);
 }
+
+#[tokio::test]
+async fn a_reply_to_what_is_gone_stands_in_the_channel_without_a_word_about_it() {
+    let workspace = workspace();
+    let root = ok(&workspace.post(json!({ "channel": ACCOUNTING, "text": "root" })).await)["ts"].clone();
+    ok(&workspace.call("chat.delete", json!({ "channel": ACCOUNTING, "ts": root })).await);
+    let reply = json!({ "channel": ACCOUNTING, "text": "reply", "thread_ts": root });
+    let posted = workspace.post(reply).await;
+    assert!(ok(&posted)["message"].get("thread_ts").is_none(), "{posted:?}");
+    let history = workspace.read(&format!("conversations.history?channel={ACCOUNTING}")).await;
+    assert_eq!(ok(&history)["messages"][0]["ts"], posted.body["ts"]);
+}
+
+#[tokio::test]
+async fn blocks_that_are_too_long_together_are_refused() {
+    let mut config = SlackConfig::default();
+    config.max_blocks_bytes = Some(1000);
+    let workspace = workspace_with(config);
+    let section = |length: usize| {
+        let text = "x".repeat(length);
+        json!({ "channel": ACCOUNTING, "text": "x", "blocks": [
+            { "type": "section", "text": { "type": "mrkdwn", "text": text } },
+        ] })
+    };
+    ok(&workspace.post(section(900)).await);
+    assert_eq!(error(&workspace.post(section(1000)).await), "msg_blocks_too_long");
+}

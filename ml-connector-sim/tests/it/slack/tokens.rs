@@ -127,7 +127,7 @@ async fn revoking_ends_one_token_or_the_installation() {
     ok(&workspace.test(&token).await);
     assert_eq!(ok(&workspace.read("auth.revoke").await)["revoked"], true);
     assert_eq!(error(&workspace.test(&token).await), "account_inactive");
-    let told: Vec<String> = workspace.deliver().await.into_iter().map(|attempt| attempt.name).collect();
+    let told: Vec<String> = workspace.deliver().await.into_iter().map(|attempt| attempt.about.name).collect();
     assert_eq!(told, ["tokens_revoked", "app_uninstalled"]);
     // Installed again, with a token of its own.
     let code = workspace.sim.authorization_code(None);
