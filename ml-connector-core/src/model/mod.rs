@@ -20,7 +20,7 @@ pub use delivery::{
 pub use event::{Change, Event, EventType, Origin};
 pub(crate) use id::text_id;
 pub use id::{AccountKey, Affinity, ConnectionId, DedupeKey, EndpointId, EntityRef, LaneKey, Partition, Seq};
-pub use local::LocalTime;
+pub use local::{LocalTime, WallClock};
 pub use money::{Currency, Decimal, Money, decimal_from_json, exact_decimal, reliable, without_residue};
 pub use quota::{Cost, Quota, QuotaKey};
 pub use record::{Actor, Allocation, DocumentRef, Line, Party, Raw, Record, RecordKind, Status};

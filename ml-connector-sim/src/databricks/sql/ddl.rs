@@ -179,7 +179,11 @@ fn with_null(value: &Value, ty: &DataType, path: &[String]) -> Value {
         }
         (DataType::Struct(fields), [step, path @ ..]) => {
             let deeper = |(value, field): (&Value, &Field)| {
-                if field.name.eq_ignore_ascii_case(step) { with_null(value, &field.ty, path) } else { value.clone() }
+                if field.name.eq_ignore_ascii_case(step) {
+                    with_null(value, &field.ty, path)
+                } else {
+                    value.clone()
+                }
             };
             Value::List(values.iter().zip(fields).map(deeper).collect())
         }
