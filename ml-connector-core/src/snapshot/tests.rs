@@ -64,6 +64,8 @@ fn every_transition_has_its_word() {
         (Invoice, vec![Paid, Open], "paid sent created | updated"),
         (Invoice, vec![Draft, Approved], "created | approved"),
         (Bill, vec![Draft, PendingApproval, Open, Paid], "created | submitted | approved | paid"),
+        (Bill, vec![Draft, Open, Paid], "created | posted | paid"),
+        (Bill, vec![Draft, PendingApproval, Approved, Open], "created | submitted | approved | posted"),
         (Bill, vec![Open, other(), Paid], "created | updated | paid"),
         (CustomerPayment, vec![Paid], "created"),
     ] {
