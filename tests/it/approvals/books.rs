@@ -214,4 +214,8 @@ impl Sink for Connection {
             false => Lookup::DidNotHappen,
         })
     }
+
+    async fn ping(&self, _: &Context) -> Result<()> {
+        Ok(())
+    }
 }

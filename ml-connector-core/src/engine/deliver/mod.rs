@@ -4,6 +4,7 @@ mod admit;
 mod attempt;
 mod classify;
 mod conversation;
+mod down;
 mod follow_ups;
 mod load;
 mod look_up;
@@ -101,7 +102,8 @@ impl Attempt<'_> {
         let results = self.send(slot, &loaded.deliveries).await;
         let refused = results.iter().find_map(|result| result.as_ref().err());
         self.finish_permit(&plan.costs, Feedback::after(permit, refused.map(Arc::as_ref))).await;
-        self.settle(loaded, results, Asked::ToSend { look_up_first }).await
+        let is_everywhere = self.is_everywhere(slot, &results).await;
+        self.settle(loaded, results, Asked::ToSend { look_up_first }.with(is_everywhere)).await
     }
 
     /// Gives the first delivery up; the others come again.

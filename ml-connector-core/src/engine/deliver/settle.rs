@@ -3,13 +3,13 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    attempt::{Asked, Attempt, Deliveries},
-    classify::{Class, Failure},
+    attempt::{Answered, Asked, Attempt, Deliveries},
+    classify::Class,
     conversation::is_root_gone,
     follow_ups::{self, Ending},
 };
 use crate::{
-    Effect, Error, ErrorKind, Result, Retry, Scope, Timestamp,
+    Error, Result, Retry, Scope, Timestamp,
     audit::{Committed, Outcome, Parent, Settlement, Transaction},
     clock::sleep_until,
     engine::{
@@ -33,7 +33,7 @@ impl Attempt<'_> {
         &self,
         loaded: &Deliveries,
         results: Vec<Result<Receipt, Arc<Error>>>,
-        asked: Asked,
+        asked: Answered,
     ) -> Result<Finished, Stop> {
         let now = self.shared.clock.now();
         let (mut hold, mut waits, mut reason) = (Hold::None, Vec::new(), None);
@@ -62,7 +62,7 @@ impl Attempt<'_> {
                     tracing::warn!(seq = item.seq.0, %error, outcome = class.name(), "an attempt did not succeed");
                     self.report(&error, now).await;
                     let its_hold = class.hold(&error, now);
-                    if matches!(its_hold, Hold::Outage(_)) {
+                    if matches!(its_hold, Hold::Outage(_) | Hold::Down(_)) {
                         reason = Some(Arc::from(error.to_string()));
                     }
                     hold = hold.or_stronger(its_hold);
@@ -114,7 +114,7 @@ impl Attempt<'_> {
         &self,
         loaded: &Deliveries,
         results: &[Result<Receipt, Arc<Error>>],
-        asked: Asked,
+        asked: Answered,
         now: Timestamp,
     ) -> Vec<Option<Class>> {
         let settings = &self.shared.settings;
@@ -123,7 +123,7 @@ impl Attempt<'_> {
             Some(Class::of(failure, *item, self.batch, settings, now))
         };
         let mut class: Vec<_> = loaded.items.iter().zip(results).map(classify).collect();
-        let together = class.len() > 1 && matches!(asked, Asked::ToSend { .. });
+        let together = class.len() > 1 && matches!(asked.asked, Asked::ToSend { .. });
         if together && class.iter().all(|class| *class == Some(Class::Dead)) {
             let half = class.len() / 2;
             class.fill(Some(Class::Split(half)));
@@ -246,22 +246,6 @@ impl Attempt<'_> {
         let applied = matches!(commit(self.shared, transaction).await?, Committed::Applied(_));
         self.shared.mailbox.wake(&wake);
         Ok(applied)
-    }
-}
-
-impl Asked {
-    /// What an error leaves open.
-    fn failure(self, error: &Error) -> Failure<'_> {
-        let too_often = error.kind() == ErrorKind::RateLimited;
-        let (uncertain, paced) = match self {
-            Self::ToSend { look_up_first } => {
-                let uncertain = look_up_first && error.effect() != Effect::None;
-                (uncertain, too_often && !uncertain)
-            }
-            // A question that comes too often leaves the answer as open as before.
-            Self::WhatBecame => (true, too_often),
-        };
-        Failure { error, uncertain, paced }
     }
 }
 

@@ -20,6 +20,7 @@ use super::{
 use crate::{
     Timestamp,
     audit::{EntryKind, Pending},
+    engine::retry,
     model::{ConnectionId, Partition, Seq},
     rate::QuotaKey,
 };
@@ -202,14 +203,15 @@ impl Lanes {
             } else {
                 lane.take_signals(now, appetite)
             };
-            let (connection, blocked_since) = (lane.connection.clone(), lane.blocked_since);
-            if items.is_empty() {
+            let connection = lane.connection.clone();
+            let Some(head) = items.first() else {
                 lane.spot = Spot::Nowhere;
                 self.queue(id);
                 self.pass(gate.as_ref(), id);
                 self.probe_again(&connection);
                 continue;
-            }
+            };
+            let blocked_since = lane.blocked_since(head.seq);
             lane.spot = Spot::Nowhere;
             lane.running = Some(items.iter().map(|item| item.seq).collect());
             self.held.release(id.partition, &connection, items.len());
@@ -285,7 +287,11 @@ impl Lanes {
         self.held.keep(id.partition, &connection, waits.len());
         match hold {
             Hold::Outage(not_before) => {
-                let until = self.outages.begin(&connection, not_before, now);
+                let until = self.outages.begin(&connection, retry::probe_at, not_before, now);
+                self.push(until, Timer::Probe(connection));
+            }
+            Hold::Down(not_before) => {
+                let until = self.outages.begin(&connection, retry::back_at, not_before, now);
                 self.push(until, Timer::Probe(connection));
             }
             Hold::Quota(key, at) => self.wait_for_room(id, &key, at),
@@ -335,6 +341,11 @@ impl Lanes {
         for (id, lane) in &self.lanes {
             see(&lane.connection, lane.health(*id, gates.get(id).copied(), now));
         }
+    }
+
+    /// Since when a connection has not worked; `None` = it does.
+    pub(crate) fn out_since(&self, connection: &ConnectionId) -> Option<Timestamp> {
+        self.outages.since(connection)
     }
 
     /// Which connections do not work, and when each is tried again.

@@ -100,8 +100,8 @@ impl Runner {
             self.lose(partition);
             self.renew_at = now;
         } else {
+            self.work(batch.lane.kind).lanes.finish(&batch, &finished.waits, finished.hold.clone(), now);
             self.tell(batch.connection.clone(), batch.lane.kind, &finished);
-            self.work(batch.lane.kind).lanes.finish(&batch, &finished.waits, finished.hold, now);
         }
     }
 

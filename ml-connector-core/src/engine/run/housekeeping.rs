@@ -24,6 +24,9 @@ const PRUNE_PAGE: usize = 500;
 /// How often it is looked whether a token that nobody uses has to be renewed. Vendors give it weeks.
 const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(3600);
 
+/// How long the other side has to be away before it is told.
+const TELL_AFTER: Duration = Duration::from_secs(60);
+
 /// After how many requests for partitions a lease that was just begun has ended.
 const PATIENCE: u32 = 4;
 
@@ -40,10 +43,12 @@ impl Runner {
     pub(crate) fn tell(&mut self, connection: ConnectionId, kind: EntryKind, finished: &Finished) {
         let what = (connection, kind);
         let reason = match finished.hold {
-            Hold::Outage(_) if self.parked.insert(what.clone()) => {
+            // Most failures that pass are over before somebody has read of them.
+            Hold::Down(_) if !self.is_out_long(&what) => return,
+            Hold::Outage(_) | Hold::Down(_) if self.parked.insert(what.clone()) => {
                 Some(finished.reason.clone().unwrap_or_else(|| "it is not connected".into()))
             }
-            Hold::Outage(_) | Hold::Until(_) | Hold::Quota(..) => return,
+            Hold::Outage(_) | Hold::Down(_) | Hold::Until(_) | Hold::Quota(..) => return,
             Hold::None | Hold::Blocked | Hold::Split(_) | Hold::Parked if self.parked.remove(&what) => None,
             Hold::None | Hold::Blocked | Hold::Split(_) | Hold::Parked => return,
         };
@@ -51,6 +56,12 @@ impl Runner {
             // Nobody listens when the loop has ended.
             let _ = turns.send((what.0, kind, reason));
         }
+    }
+
+    fn is_out_long(&self, (connection, kind): &(ConnectionId, EntryKind)) -> bool {
+        let work = if *kind == EntryKind::Signal { &self.signals } else { &self.deliveries };
+        let since = work.lanes.out_since(connection);
+        since.is_some_and(|since| self.shared.clock.now().saturating_since(since) >= TELL_AFTER)
     }
 
     /// Makes sure that what sources do by themselves waits in the log.
