@@ -68,6 +68,7 @@ mod guard;
 mod host;
 mod intake;
 mod lanes;
+mod log_state;
 mod mailbox;
 mod notices;
 mod registry;
@@ -81,6 +82,7 @@ mod stats;
 mod stored;
 #[cfg(test)]
 mod tests;
+mod trouble;
 mod upkeep;
 mod writes;
 
@@ -96,4 +98,5 @@ pub use self::{
     retry::{Jitter, Retries, RetryPolicy},
     settings::Settings,
     stats::Stats,
+    trouble::{Trouble, TroubleKind},
 };

@@ -4,8 +4,19 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use url::Url;
 
-use super::{mailbox::Mailbox, registry::Registry, settings::Settings, stats::Counters};
-use crate::{AuditLog, Clock, Context, Result, model::EndpointId};
+use super::{
+    log_state::LogState,
+    mailbox::Mailbox,
+    registry::Registry,
+    settings::Settings,
+    stats::Counters,
+    trouble::{Trouble, TroubleKind, Troubles},
+};
+use crate::{
+    AuditLog, Clock, Context, Error, Result,
+    context::WriteLease,
+    model::{ConnectionId, EndpointId, Seq},
+};
 
 /// The parts of a connector. All clones of a [`Connector`](super::Connector) share one.
 pub(crate) struct Shared {
@@ -17,6 +28,10 @@ pub(crate) struct Shared {
     pub(crate) registry: RwLock<Arc<Registry>>,
     pub(crate) mailbox: Mailbox,
     pub(crate) stats: Counters,
+    pub(crate) troubles: Troubles,
+    pub(crate) log_state: LogState,
+    /// Until when this host may write to other systems.
+    pub(crate) lease: Arc<WriteLease>,
 }
 
 impl Shared {
@@ -31,6 +46,41 @@ impl Shared {
 
     pub(crate) fn registry(&self) -> Arc<Registry> {
         Arc::clone(&self.registry.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The log does not work.
+    pub(crate) fn log_failed(&self, error: &Error) {
+        let at = self.clock.now();
+        if self.log_state.failed(error, at) {
+            let reason = error.to_string().into();
+            self.troubles.tell(Trouble {
+                at,
+                kind: TroubleKind::LogDown,
+                connection: None,
+                seq: None,
+                reason,
+            });
+        }
+    }
+
+    /// Work was written down, or there is none.
+    pub(crate) fn log_worked(&self) {
+        if self.log_state.worked() {
+            let (at, reason) = (self.clock.now(), "writes are taken again".into());
+            self.troubles.tell(Trouble {
+                at,
+                kind: TroubleKind::LogResumed,
+                connection: None,
+                seq: None,
+                reason,
+            });
+        }
+    }
+
+    /// Tells the host about an entry that was given up, or waits for somebody.
+    pub(crate) fn trouble(&self, kind: TroubleKind, connection: &ConnectionId, seq: Seq, reason: Arc<str>) {
+        let connection = Some(connection.clone());
+        self.troubles.tell(Trouble { at: self.clock.now(), kind, connection, seq: Some(seq), reason });
     }
 
     /// Where webhooks of an endpoint have to go.

@@ -35,6 +35,7 @@ pub(crate) async fn deliver(shared: Arc<Shared>, lease: Lease, batch: Batch) -> 
         Ok(finished) => finished,
         Err(Stop::Fenced) => Finished::fenced(),
         Err(Stop::Log(error)) => {
+            shared.log_failed(&error);
             tracing::error!(%error, connection = %batch.connection, "the log does not work: deliveries wait");
             Finished::again(&batch, Hold::Until(retry::log_at(shared.clock.now())))
         }
@@ -81,7 +82,11 @@ impl Attempt<'_> {
             Err(error) if error.kind() == ErrorKind::InvalidRequest => {
                 return self.kill_head(loaded, &error).await;
             }
-            Err(error) => return Err(Stop::Log(error)),
+            Err(error) => {
+                tracing::error!(%error, "the limiter does not answer: deliveries wait");
+                let again = retry::log_at(self.shared.clock.now());
+                return Ok(Finished::again_from(&loaded.items, Hold::Until(again)));
+            }
         };
         if let Some(gate) = &self.batch.gate {
             self.shared.mailbox.admitted(gate.clone(), self.batch.lane);

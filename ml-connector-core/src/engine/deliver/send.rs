@@ -26,7 +26,11 @@ impl Attempt<'_> {
         deliveries: &[Delivery],
     ) -> Vec<Result<Receipt, Arc<Error>>> {
         let total = self.shared.settings.call;
-        let ctx = self.shared.context.within(total);
+        let ctx = self.shared.context.within(total).under(&self.shared.lease);
+        if let Err(error) = ctx.require_lease() {
+            let error = Arc::new(error);
+            return deliveries.iter().map(|_| Err(Arc::clone(&error))).collect();
+        }
         let notes = LogNotes { shared: self.shared, lease: self.lease, deliveries };
         let sent = async { Ok(slot.sink.deliver(&ctx, deliveries, &notes).await) };
         let (results, missing) = match guard::call(total, "the attempt did not end in time", sent).await {

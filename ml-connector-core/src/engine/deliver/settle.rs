@@ -13,11 +13,12 @@ use crate::{
     audit::{Committed, Outcome, Parent, Settlement, Transaction},
     clock::sleep_until,
     engine::{
-        fan_out::conversation,
+        fan_out::conversation::{self, Told},
         lanes::{Finished, Hold, Item},
         notices::{self, Notice},
         resolve::{Purpose, observe},
         stats::Stat,
+        trouble::TroubleKind,
         writes::{Stop, apply, commit, dead},
     },
     model::{Change, Delivery, Observation, Partition, Receipt, Seq},
@@ -40,13 +41,14 @@ impl Attempt<'_> {
         let mut transaction = Transaction { fence: Some(self.lease), ..Transaction::default() };
         let (mut wake, mut seen) = (Vec::new(), Vec::new());
         let class = self.classify(loaded, &results, asked, now);
-        let mut told: Vec<(&Delivery, Arc<str>)> = Vec::new();
+        let mut told: Vec<Told<'_>> = Vec::new();
         for (((item, delivery), result), class) in loaded.iter().zip(results).zip(class) {
             let (outcome, next) = match (result, class) {
                 (Ok(receipt), _) => {
                     self.shared.stats.count(Stat::Delivered);
                     if delivery.follow.is_some() {
-                        told.push((delivery, Arc::clone(&receipt.reference)));
+                        let reference = Arc::clone(&receipt.reference);
+                        told.push(Told { delivery, reference, begins_anew: receipt.begins_anew });
                     }
                     wake.extend(self.follow(delivery, &Ending::Done(&receipt), &mut transaction));
                     seen.extend(receipt.observed.iter().cloned().map(|seen| (item.seq, seen)));
@@ -68,6 +70,9 @@ impl Attempt<'_> {
                     hold = hold.or_stronger(its_hold);
                     self.shared.stats.count(class.stat());
                     let change = class.change().filter(|_| !item.is_parked());
+                    if let Some(change) = change {
+                        self.trouble(*item, change, &error);
+                    }
                     if let Some(notice) =
                         change.and_then(|change| self.notice(*item, delivery, change, &error))
                     {
@@ -144,6 +149,14 @@ impl Attempt<'_> {
         })
     }
 
+    fn trouble(&self, item: Item, change: Change, error: &Error) {
+        let kind = match change {
+            Change::Parked => TroubleKind::DeliveryParked,
+            _ => TroubleKind::DeliveryDead,
+        };
+        self.shared.trouble(kind, &self.batch.connection, item.seq, error.to_string().into());
+    }
+
     /// Tells the limiter what the other side said about a quota.
     async fn report(&self, error: &Error, now: Timestamp) {
         let (Scope::Quota(key), Retry::At(until)) = (error.scope(), error.retry()) else { return };
@@ -161,6 +174,7 @@ impl Attempt<'_> {
         error: &Error,
     ) -> Result<(), Stop> {
         tracing::error!(seq = item.seq.0, %error, "a delivery is dead: replay it when the cause is gone");
+        self.trouble(item, Change::Dead, error);
         let settle = vec![dead(item.seq, error)];
         let mut transaction = Transaction { fence: Some(self.lease), settle, ..Transaction::default() };
         let notice = delivery.and_then(|delivery| self.notice(item, delivery, Change::Dead, error));
@@ -180,11 +194,7 @@ impl Attempt<'_> {
 
     /// Writes results until the log takes them: they happened, and must not be forgotten. Whoever stops the process
     /// meanwhile leaves attempts that are looked up at the next start.
-    async fn apply_surely(
-        &self,
-        transaction: Transaction,
-        told: &[(&Delivery, Arc<str>)],
-    ) -> Result<(), Stop> {
+    async fn apply_surely(&self, transaction: Transaction, told: &[Told<'_>]) -> Result<(), Stop> {
         loop {
             let mut transaction = transaction.clone();
             let written = match conversation::keep(self.shared, &self.batch.connection, told).await {
@@ -202,6 +212,7 @@ impl Attempt<'_> {
                 }
                 Err(error) => {
                     tracing::error!(%error, "the log does not take the result of an attempt: trying again");
+                    self.shared.log_failed(&error);
                     sleep_until(&*self.shared.clock, self.shared.clock.now() + SETTLE_PAUSE).await;
                 }
             }
@@ -214,7 +225,7 @@ impl Attempt<'_> {
         &self,
         transaction: Transaction,
         seen: &[(Seq, Arc<Observation>)],
-        told: &[(&Delivery, Arc<str>)],
+        told: &[Told<'_>],
     ) -> Result<(), Stop> {
         match self.with_read_back(&transaction, seen, told).await {
             Ok(true) => Ok(()),
@@ -230,7 +241,7 @@ impl Attempt<'_> {
         &self,
         settled: &Transaction,
         seen: &[(Seq, Arc<Observation>)],
-        told: &[(&Delivery, Arc<str>)],
+        told: &[Told<'_>],
     ) -> Result<bool> {
         let registry = self.shared.registry();
         let Some(slot) = registry.source(&self.batch.connection).filter(|_| !seen.is_empty()) else {

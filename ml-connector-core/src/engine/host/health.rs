@@ -36,6 +36,8 @@ pub struct Health {
     pub partitions: usize,
     /// How long the log took to say what it knows, in milliseconds. When it says nothing, there is no health.
     pub log_answered_in_ms: u64,
+    /// Why the log takes no writes, when it does not: then nothing is read and nothing is sent.
+    pub log: Option<Parked>,
     /// Every connection.
     pub connections: BTreeMap<ConnectionId, ConnectionHealth>,
 }
@@ -89,7 +91,7 @@ impl Health {
             connection.parked.is_none()
                 && connection.dead + connection.unrouted + lanes + connection.stopped_sweeps.len() == 0
         };
-        self.running && self.connections.values().all(good)
+        self.running && self.log.is_none() && self.connections.values().all(good)
     }
 }
 
@@ -137,7 +139,8 @@ impl Connector {
         let took = now.saturating_since(asked_at).as_millis();
         let log_answered_in_ms = u64::try_from(took).unwrap_or(u64::MAX);
         let partitions = survey.as_ref().map_or(0, |survey| survey.partitions);
-        Ok(Health { running: survey.is_some(), partitions, log_answered_in_ms, connections })
+        let log = self.shared.log_state.failing().map(|(since, reason)| Parked { since, reason });
+        Ok(Health { running: survey.is_some(), partitions, log_answered_in_ms, log, connections })
     }
 
     /// The first deliveries that are parked, with what their last attempt met.

@@ -34,6 +34,8 @@ pub(super) struct Lane {
     /// The deliveries after this one are in the log only.
     pub(super) rest: Option<Seq>,
     pub(super) spot: Spot,
+    /// Since when, in the order of arrival, a head has waited for room in a quota.
+    pub(super) ticket: Option<(Seq, u64)>,
 }
 
 /// Where a lane waits. What a queue says about a lane that is somewhere else is stale.
@@ -63,6 +65,7 @@ impl Lane {
             running: None,
             rest: None,
             spot: Spot::Nowhere,
+            ticket: None,
         }
     }
 

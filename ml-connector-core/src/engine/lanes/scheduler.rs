@@ -14,6 +14,7 @@ use super::{
     lane::{Lane, MAX_WINDOW, Spot},
     outages::Outages,
     queues::{Gates, Ready, Turn},
+    slots::Slots,
     survey::LaneHealth,
     work::{Appetite, Batch, Hold, Item, LaneId},
 };
@@ -49,6 +50,7 @@ pub(crate) struct Lanes {
     ready: Ready,
     gates: Gates,
     outages: Outages,
+    slots: Slots,
     /// Breaks ties in the heap in the order of arrival.
     ticket: u64,
 }
@@ -64,12 +66,28 @@ impl Default for Lanes {
             ready: Ready::default(),
             gates: Gates::default(),
             outages: Outages::default(),
+            slots: Slots::default(),
             ticket: 0,
         }
     }
 }
 
 impl Lanes {
+    /// With so many batches under way at most.
+    pub(crate) fn with_slots(max: usize) -> Self {
+        Self { slots: Slots::new(max), ..Self::default() }
+    }
+
+    /// A batch of a connection begins.
+    pub(crate) fn begin(&mut self, connection: &ConnectionId) {
+        self.slots.take(connection);
+    }
+
+    /// A batch of a connection has ended, whatever became of it.
+    pub(crate) fn end(&mut self, connection: &ConnectionId) {
+        self.slots.give_back(connection);
+    }
+
     /// Takes note of an unsettled entry, each once. Entries of a lane come in the order of the log.
     pub(crate) fn add(&mut self, partition: Partition, pending: &Pending, now: Timestamp) {
         match pending.kind {
@@ -187,7 +205,8 @@ impl Lanes {
     ) -> Option<Batch> {
         loop {
             self.ripen(now);
-            let Turn { id, gate, probe, .. } = self.ready.pop()?;
+            let Turn { id, gate, probe, .. } =
+                self.ready.pop(|connection| self.slots.has_one_for(connection))?;
             let Some(lane) = self.lanes.get_mut(&id).filter(|lane| lane.spot == Spot::Ready) else {
                 self.pass(gate.as_ref(), id);
                 continue;
@@ -309,7 +328,14 @@ impl Lanes {
         let Some(lane) = self.lanes.get_mut(&id) else { return };
         let Some(head) = lane.items.front() else { return };
         lane.spot = Spot::Gate;
-        self.gates.wait(key, at, head.seq, id);
+        // A head that is refused again keeps its place.
+        let ticket = match lane.ticket {
+            Some((seq, ticket)) if seq == head.seq => ticket,
+            _ => self.ticket + 1,
+        };
+        self.ticket = self.ticket.max(ticket);
+        lane.ticket = Some((head.seq, ticket));
+        self.gates.wait(key, at, ticket, id, &lane.connection);
         self.push(at, Timer::Gate(key.clone()));
     }
 
@@ -328,7 +354,7 @@ impl Lanes {
 
     /// When something may begin next.
     pub(crate) fn next_at(&self) -> Option<Timestamp> {
-        if !self.ready.is_empty() {
+        if self.ready.has_one(|connection| self.slots.has_one_for(connection)) {
             return Some(Timestamp::default());
         }
         let first = self.heap.peek().map(|Reverse((at, _, _))| *at);

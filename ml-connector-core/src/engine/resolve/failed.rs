@@ -9,6 +9,7 @@ use crate::{
         notices::{self, Notice},
         shared::Shared,
         stats::Stat,
+        trouble::TroubleKind,
         writes::{Stop, apply, dead},
     },
     model::{Change, Subject},
@@ -56,6 +57,7 @@ pub(crate) async fn failed(
             shared.stats.count(Stat::Dead);
             tracing::error!(seq = item.seq.0, %error, "a signal is dead: replay it when the cause is gone");
             transaction.settle.push(dead(item.seq, error));
+            shared.trouble(TroubleKind::SignalDead, &batch.connection, item.seq, error.to_string().into());
             let notice = Notice {
                 kind: "signal",
                 seq: item.seq,

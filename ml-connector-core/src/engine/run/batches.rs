@@ -15,6 +15,7 @@ use crate::{
     engine::{
         deliver::deliver,
         lanes::{Appetite, Batch, Finished, Hold, Item, LaneId},
+        log_state::Gate,
     },
     model::ConnectionId,
 };
@@ -25,11 +26,25 @@ const PANIC_PAUSE: Duration = Duration::from_secs(30);
 const MAX_SIGNALS: usize = 1000;
 
 impl Runner {
-    /// Starts everything that may begin.
+    /// Starts everything that may begin: a single batch while it is not certain that the log takes what comes of it.
     pub(super) fn start(&mut self) {
+        match self.shared.log_state.gate() {
+            Gate::Open => self.start_up_to(usize::MAX),
+            Gate::One if self.running.is_empty() => {
+                self.start_up_to(1);
+                if self.running.is_empty() {
+                    self.shared.log_worked();
+                }
+            }
+            Gate::One | Gate::Shut(_) => {}
+        }
+    }
+
+    fn start_up_to(&mut self, most: usize) {
         let registry = self.shared.registry();
         let now = self.shared.clock.now();
-        while self.signals.under_way < self.signals.max {
+        let most = self.running.len().saturating_add(most);
+        while self.signals.under_way < self.signals.max && self.running.len() < most {
             let appetite = |connection: &ConnectionId, _| {
                 let ahead = registry.source(connection).map(|slot| slot.source.info().coalesce);
                 Appetite { max: MAX_SIGNALS, ahead: ahead.unwrap_or_default(), linger: Duration::ZERO }
@@ -37,7 +52,7 @@ impl Runner {
             let Some(batch) = self.signals.lanes.take(now, appetite) else { break };
             self.spawn(batch);
         }
-        while self.deliveries.under_way < self.deliveries.max {
+        while self.deliveries.under_way < self.deliveries.max && self.running.len() < most {
             let appetite = |connection: &ConnectionId, id: LaneId| {
                 if let Some((max, linger)) = registry.digest(connection, id.lane) {
                     return Appetite { max, ahead: Duration::ZERO, linger };
@@ -68,7 +83,9 @@ impl Runner {
                 self.tasks.spawn(deliver(shared, lease, work).instrument(span))
             }
         };
-        self.work(batch.lane.kind).under_way += 1;
+        let work = self.work(batch.lane.kind);
+        work.under_way += 1;
+        work.lanes.begin(&batch.connection);
         self.running.insert(abort.id(), UnderWay { batch, lease, abort });
     }
 
@@ -78,9 +95,14 @@ impl Runner {
         let id = ended.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
         let Some(UnderWay { batch, lease, .. }) = self.running.remove(&id) else { return };
         let partition = batch.lane.partition;
-        self.work(batch.lane.kind).under_way -= 1;
+        let work = self.work(batch.lane.kind);
+        work.under_way -= 1;
+        work.lanes.end(&batch.connection);
         let finished = match ended {
-            Ok((_, finished)) => finished,
+            Ok((_, finished)) => {
+                self.shared.log_worked();
+                finished
+            }
             Err(error) if error.is_cancelled() => return,
             Err(_) => {
                 // What it did before is unknown.
@@ -108,8 +130,12 @@ impl Runner {
     /// How long nothing is due.
     pub(super) fn pause(&self) -> Duration {
         let work = [&self.signals, &self.deliveries].into_iter().filter(|work| work.under_way < work.max);
-        let next =
-            work.filter_map(|work| work.lanes.next_at()).chain([self.renew_at]).min().unwrap_or_default();
+        let next = match self.shared.log_state.gate() {
+            Gate::Open => work.filter_map(|work| work.lanes.next_at()).min(),
+            Gate::One => None,
+            Gate::Shut(until) => Some(until),
+        };
+        let next = next.into_iter().chain([self.renew_at]).min().unwrap_or_default();
         next.saturating_since(self.shared.clock.now()).min(SLICE)
     }
 }

@@ -120,6 +120,7 @@ impl Runner {
             Ok(page) => Some(page),
             Err(error) => {
                 tracing::error!(%error, partition = lease.partition.number(), "the work list cannot be read");
+                self.shared.log_failed(&error);
                 self.renew_at = self.renew_at.min(self.shared.clock.now() + LOG_PAUSE);
                 None
             }

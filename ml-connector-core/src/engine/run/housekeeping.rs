@@ -5,14 +5,16 @@ use std::{sync::Arc, time::Duration};
 use super::runner::Runner;
 use crate::{
     Result,
-    audit::EntryKind,
+    audit::{DocKey, DocumentWrite, EntryKind, Expected, Transaction},
     engine::{
         feeds,
         lanes::{Finished, Hold, Survey},
+        log_state::Gate,
         notices::standings,
         registry::SourceSlot,
         retry::LOG_PAUSE,
         shared::Shared,
+        trouble::{Trouble, TroubleKind},
         upkeep,
     },
     model::ConnectionId,
@@ -52,6 +54,13 @@ impl Runner {
             Hold::None | Hold::Blocked | Hold::Split(_) | Hold::Parked if self.parked.remove(&what) => None,
             Hold::None | Hold::Blocked | Hold::Split(_) | Hold::Parked => return,
         };
+        let (at, connection) = (self.shared.clock.now(), Some(what.0.clone()));
+        let kind_of_trouble = match reason {
+            Some(_) => TroubleKind::ConnectionDown,
+            None => TroubleKind::ConnectionResumed,
+        };
+        let why = reason.clone().unwrap_or_else(|| "it works again".into());
+        self.shared.troubles.tell(Trouble { at, kind: kind_of_trouble, connection, seq: None, reason: why });
         if let Some(turns) = &self.turns {
             // Nobody listens when the loop has ended.
             let _ = turns.send((what.0, kind, reason));
@@ -117,6 +126,24 @@ impl Runner {
         for question in questions {
             // Whoever does not wait any more does not want to know.
             drop(question.send(survey.clone()));
+        }
+    }
+
+    /// Sees whether the log takes writes again, when it did not and it is time to look.
+    pub(crate) async fn try_log(&mut self) {
+        let now = self.shared.clock.now();
+        if !matches!(self.shared.log_state.gate(), Gate::Shut(until) if until <= now) {
+            return;
+        }
+        let tried = DocumentWrite {
+            key: DocKey::new("probe", &ConnectionId::from("engine"), &self.owner),
+            expected: Expected::Any,
+            value: Some(now.to_string().into()),
+        };
+        let transaction = Transaction { documents: vec![tried], ..Transaction::default() };
+        match self.shared.log.commit(vec![transaction], now).await {
+            Ok(_) => self.shared.log_state.try_one(),
+            Err(error) => self.shared.log_failed(&error),
         }
     }
 

@@ -58,6 +58,7 @@ impl Runner {
         self.recall().await;
         loop {
             self.renew().await;
+            self.try_log().await;
             self.save_counts().await;
             self.discover().await;
             self.start();

@@ -68,7 +68,7 @@ pub(super) struct HeldPartition {
 
 impl Runner {
     pub(super) fn new(shared: Arc<Shared>, owner: Arc<str>) -> Self {
-        let work = |max| Work { lanes: Lanes::default(), under_way: 0, max };
+        let work = |max| Work { lanes: Lanes::with_slots(max), under_way: 0, max };
         let (turns, told) = unbounded_channel();
         let mut tellers = JoinSet::new();
         tellers.spawn(tell_turns(Arc::clone(&shared), told));

@@ -25,6 +25,7 @@ pub(crate) async fn resolve(shared: Arc<Shared>, lease: Lease, batch: Batch) -> 
         Err(Stop::Fenced) => Finished::fenced(),
         // Nothing was written: the log decides when it works again.
         Err(Stop::Log(error)) => {
+            shared.log_failed(&error);
             tracing::error!(%error, connection = %batch.connection, "the log does not work: signals wait");
             Finished::again(&batch, Hold::Until(retry::log_at(shared.clock.now())))
         }

@@ -168,3 +168,92 @@ async fn look_ups_without_an_answer_are_an_outage_too() {
     stop.send(()).unwrap();
     running.await.unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn one_organization_that_hangs_delays_no_other() {
+    let times = async |hangs: bool| {
+        let world = World::new();
+        *world.board.quota.lock().unwrap() = Some(Quota::Concurrent { limit: 99 });
+        let connector = world.connector();
+        let other = Arc::new(vendor::Ledger::default());
+        connector.add_source(vendor::LedgerSource::new("other", &other)).unwrap();
+        let (stop, running) = start(&connector);
+        tokio::time::sleep(secs(1)).await;
+        world.ledger.hangs.store(hangs, Ordering::SeqCst);
+        if hangs {
+            let body: String = (0..300).map(|id| format!(" h{id}")).collect();
+            connector.receive(webhook(&format!("account:books{body}"), "good")).await;
+            tokio::time::sleep(secs(1)).await;
+        }
+        let mut took = Vec::new();
+        for id in 0..50 {
+            other.put(&id.to_string(), Status::Open, "2026-04-01");
+            let (before, sent_at) = (world.board.written.lock().unwrap().len(), world.clock_now());
+            connector.receive(webhook(&format!("account:other {id}"), "good")).await;
+            while world.board.written.lock().unwrap().len() == before {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            took.push(world.clock_now().saturating_since(sent_at));
+        }
+        stop.send(()).unwrap();
+        running.await.unwrap();
+        took.sort();
+        took[49]
+    };
+    let (idle, beside) = (times(false).await, times(true).await);
+    assert!(beside <= idle * 2 && beside < secs(1), "{beside:?} beside one that hangs, {idle:?} without");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_log_that_takes_no_writes_stops_reads_and_is_told_without_any_sink() {
+    use futures_util::StreamExt;
+
+    use crate::engine::TroubleKind;
+
+    let world = World { lease: secs(3600), ..World::new() };
+    let connector = world.connector();
+    let mut troubles = connector.troubles();
+    let (stop, running) = start(&connector);
+    tokio::time::sleep(secs(1)).await;
+    for id in 0..5 {
+        world.ledger.put(&id.to_string(), Status::Open, "2026-04-01");
+        connector.receive(webhook(&format!("account:books {id}"), "good")).await;
+    }
+    world.log.fail_next_commits(1_000_000);
+    tokio::time::sleep(secs(3600)).await;
+    let reads = world.ledger.reads();
+    assert!(reads <= 10, "{reads} reads in an hour for 5 signals");
+    assert!(!connector.health().await.unwrap().is_good());
+    assert_eq!(troubles.next().await.unwrap().kind, TroubleKind::LogDown);
+    world.log.fail_next_commits(0);
+    tokio::time::sleep(secs(120)).await;
+    assert_eq!(world.board.corner("a").len(), 5);
+    assert_eq!(troubles.next().await.unwrap().kind, TroubleKind::LogResumed);
+    assert!(connector.health().await.unwrap().is_good());
+    stop.send(()).unwrap();
+    running.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn trouble_reaches_the_host_although_the_only_sink_is_broken() {
+    use futures_util::StreamExt;
+
+    use crate::engine::TroubleKind;
+
+    let world = World::new();
+    let connector = world.connector();
+    let mut troubles = connector.troubles();
+    let (stop, running) = start(&connector);
+    world.board.is_down.store(true, Ordering::SeqCst);
+    tell(&world, &connector, 1..=2).await;
+    tokio::time::sleep(secs(600)).await;
+    let down = troubles.next().await.unwrap();
+    assert_eq!((down.kind, down.connection), (TroubleKind::ConnectionDown, Some("board".into())));
+    world.board.is_down.store(false, Ordering::SeqCst);
+    world.board.fault(Fault::Before(ErrorKind::InvalidRequest, Effect::None, Scope::Entry, Retry::Never));
+    tokio::time::sleep(secs(600)).await;
+    assert_eq!(troubles.next().await.unwrap().kind, TroubleKind::DeliveryDead);
+    assert_eq!(troubles.next().await.unwrap().kind, TroubleKind::ConnectionResumed);
+    stop.send(()).unwrap();
+    running.await.unwrap();
+}

@@ -31,6 +31,8 @@ pub(super) struct Ledger {
     pub(super) invoices: Mutex<BTreeMap<String, Record>>,
     pub(super) failures: Mutex<VecDeque<Error>>,
     pub(super) reads: Mutex<Vec<String>>,
+    /// Reads are never answered.
+    pub(super) hangs: AtomicBool,
     /// The mode of every page read.
     pub(super) pages: Mutex<Vec<PollMode>>,
     /// What the next pages fail with; `None` = not.
@@ -200,6 +202,9 @@ impl Source for LedgerSource {
         let crate::model::Subject::Entity(entity) = &signals[0].subject else { unreachable!() };
         let read_at = ctx.now();
         self.ledger.reads.lock().unwrap().push(entity.id.to_string());
+        if self.ledger.hangs.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
         if let Some(error) = self.ledger.failures.lock().unwrap().pop_front() {
             return Err(error);
         }
