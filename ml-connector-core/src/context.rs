@@ -11,6 +11,7 @@ use crate::{
     AuditLog, Clock, Effect, Error, ErrorKind, HttpTransport, RateLimiter, Result, Retry, Timestamp,
     TokenStore,
     audit::{EntryKind, Outcome, Query},
+    calls::{CallMade, Calls},
     model::{ConnectionId, DocumentRef, EntityRef, Event},
     snapshot::Snapshot,
 };
@@ -22,6 +23,7 @@ pub struct Context {
     parts: Arc<Parts>,
     deadline: Timestamp,
     lease: Option<Arc<WriteLease>>,
+    calls: Option<Arc<Calls>>,
 }
 
 /// Until when a host may write to other systems: then another host may have taken over, and repeats what it does not
@@ -78,7 +80,7 @@ impl Context {
         clock: Arc<dyn Clock>,
     ) -> Self {
         let parts = Parts { transport, tokens, limiter, clock, log: None };
-        Self { parts: Arc::new(parts), deadline: Timestamp::MAX, lease: None }
+        Self { parts: Arc::new(parts), deadline: Timestamp::MAX, lease: None, calls: None }
     }
 
     /// The same, with what the log knows. Without it nothing is known.
@@ -115,6 +117,19 @@ impl Context {
             .with_effect(Effect::None)
             .with_retry(Retry::Backoff)),
             _ => Ok(()),
+        }
+    }
+
+    /// The same, and what is called through it.
+    pub(crate) fn watched(&self) -> (Self, Arc<Calls>) {
+        let calls = Arc::new(Calls::default());
+        (Self { calls: Some(Arc::clone(&calls)), ..self.clone() }, calls)
+    }
+
+    /// Remembers a call, if somebody wants to know.
+    pub(crate) fn called(&self, call: impl FnOnce() -> CallMade) {
+        if let Some(calls) = &self.calls {
+            calls.add(call());
         }
     }
 

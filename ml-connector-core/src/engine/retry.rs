@@ -12,8 +12,6 @@ const PROBE_CAP: Duration = Duration::from_secs(15 * 60);
 
 /// How long to wait for a log that does not work.
 pub(crate) const LOG_PAUSE: Duration = Duration::from_secs(1);
-/// It is looked for at longer and longer intervals, up to this.
-const LOG_PAUSE_CAP: Duration = Duration::from_secs(60);
 
 /// What is tried again, when, and how often: of deliveries, of signals, and for single kinds of errors.
 ///
@@ -164,11 +162,6 @@ pub(crate) fn probe_at(failures: u32, now: Timestamp) -> Timestamp {
 pub(crate) fn back_at(failures: u32, now: Timestamp) -> Timestamp {
     let policy = RetryPolicy::default();
     now + policy.first.saturating_mul(1 << failures.min(30)).min(policy.longest)
-}
-
-/// When to see whether the log takes writes again, after `failures` earlier looks.
-pub(crate) fn log_back_at(failures: u32, now: Timestamp) -> Timestamp {
-    now + LOG_PAUSE.saturating_mul(1 << failures.min(30)).min(LOG_PAUSE_CAP)
 }
 
 /// A part of `pause`. The entry's number and attempt are the dice: different entries differ, and a test sees the same

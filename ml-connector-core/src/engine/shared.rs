@@ -5,15 +5,17 @@ use std::sync::{Arc, PoisonError, RwLock};
 use url::Url;
 
 use super::{
-    log_state::LogState,
+    hooks::Hooks,
+    log_gate::LogGate,
     mailbox::Mailbox,
     registry::Registry,
     settings::Settings,
     stats::Counters,
+    trace::NamedRoutes,
     trouble::{Trouble, TroubleKind, Troubles},
 };
 use crate::{
-    AuditLog, Clock, Context, Error, Result,
+    AuditLog, Clock, Context, Result,
     context::WriteLease,
     model::{ConnectionId, EndpointId, Seq},
 };
@@ -28,8 +30,10 @@ pub(crate) struct Shared {
     pub(crate) registry: RwLock<Arc<Registry>>,
     pub(crate) mailbox: Mailbox,
     pub(crate) stats: Counters,
+    pub(crate) named_routes: NamedRoutes,
+    pub(crate) hooks: Hooks,
+    pub(crate) log_gate: LogGate,
     pub(crate) troubles: Troubles,
-    pub(crate) log_state: LogState,
     /// Until when this host may write to other systems.
     pub(crate) lease: Arc<WriteLease>,
 }
@@ -46,35 +50,6 @@ impl Shared {
 
     pub(crate) fn registry(&self) -> Arc<Registry> {
         Arc::clone(&self.registry.read().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// The log does not work.
-    pub(crate) fn log_failed(&self, error: &Error) {
-        let at = self.clock.now();
-        if self.log_state.failed(error, at) {
-            let reason = error.to_string().into();
-            self.troubles.tell(Trouble {
-                at,
-                kind: TroubleKind::LogDown,
-                connection: None,
-                seq: None,
-                reason,
-            });
-        }
-    }
-
-    /// Work was written down, or there is none.
-    pub(crate) fn log_worked(&self) {
-        if self.log_state.worked() {
-            let (at, reason) = (self.clock.now(), "writes are taken again".into());
-            self.troubles.tell(Trouble {
-                at,
-                kind: TroubleKind::LogResumed,
-                connection: None,
-                seq: None,
-                reason,
-            });
-        }
     }
 
     /// Tells the host about an entry that was given up, or waits for somebody.

@@ -24,12 +24,7 @@ fn seen(record: &Record, version: &str, read_at: i64) -> Observation {
     Observation {
         entity: record.entity(),
         read_at: Timestamp::from_secs(read_at),
-        state: Observed::Present {
-            revision: Revision::of(version.as_bytes()),
-            order: None,
-            record: Box::new(record.clone()),
-            raw: None,
-        },
+        state: Observed::present(Revision::of(version.as_bytes()), record.clone()),
     }
 }
 

@@ -77,7 +77,7 @@ impl fmt::Debug for Message {
 /// };
 ///
 /// fn short(event: &Event) -> Message {
-///     let Some(total) = event.record.as_ref().and_then(|record| record.total) else {
+///     let Some(total) = event.document().and_then(|document| document.total) else {
 ///         return Cards.render(event);
 ///     };
 ///     let text = format!("{}: {}", event.event_type(), money(&total));

@@ -14,6 +14,7 @@ use crate::{
         lanes::{Finished, Hold, Item},
         registry::SinkSlot,
         stats::Stat,
+        trace::OutcomeTrace,
         writes::{Stop, settle},
     },
     model::{Delivery, Lookup, Receipt},
@@ -74,7 +75,8 @@ impl Attempt<'_> {
         loaded.extend(open);
         let mut finished = Finished::settled();
         if !results.is_empty() {
-            finished = self.settle(&ended, results, Asked::WhatBecame.with(is_everywhere)).await?;
+            let asked = Asked::WhatBecame.with(is_everywhere);
+            finished = self.settle(&ended, results, asked, &OutcomeTrace::default()).await?;
         }
         let Some(at) = wait_until else { return Ok(None) };
         if finished.hold == Hold::None {
@@ -133,7 +135,7 @@ impl Attempt<'_> {
             uncertain: false,
             note: None,
         };
-        let warned = group.iter().map(|(item, _)| Settlement { seq: item.seq, outcome: outcome(item) });
+        let warned = group.iter().map(|(item, _)| Settlement::new(item.seq, outcome(item)));
         settle(self.shared, self.lease, warned.collect()).await
     }
 }

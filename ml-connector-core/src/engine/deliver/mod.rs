@@ -19,11 +19,12 @@ use super::{
     registry::SinkSlot,
     retry,
     shared::Shared,
-    writes::{Stop, settle},
+    writes::{Stop, ready, settle},
 };
 use crate::{
     Error, ErrorKind, Repeat,
     audit::{Lease, Outcome, Settlement},
+    calls::LimitWait,
     model::{Delivery, DeliveryPlan},
     rate::{Admission, Feedback},
 };
@@ -35,7 +36,6 @@ pub(crate) async fn deliver(shared: Arc<Shared>, lease: Lease, batch: Batch) -> 
         Ok(finished) => finished,
         Err(Stop::Fenced) => Finished::fenced(),
         Err(Stop::Log(error)) => {
-            shared.log_failed(&error);
             tracing::error!(%error, connection = %batch.connection, "the log does not work: deliveries wait");
             Finished::again(&batch, Hold::Until(retry::log_at(shared.clock.now())))
         }
@@ -49,6 +49,7 @@ impl Attempt<'_> {
             tracing::warn!(connection = %self.batch.connection, "deliveries wait for a sink that is not connected");
             return Ok(Finished::again(self.batch, Hold::Outage(self.shared.clock.now())));
         };
+        ready(self.shared).await?;
         let mut loaded = self.load(slot.sink.info().max_bytes).await?;
         let mut finished = self.make_for(slot, &mut loaded).await?;
         finished.waits.append(&mut loaded.rest);
@@ -92,9 +93,8 @@ impl Attempt<'_> {
             self.shared.mailbox.admitted(gate.clone(), self.batch.lane);
         }
         if look_up_first {
-            let begun = |item: &Item| Settlement {
-                seq: item.seq,
-                outcome: Outcome::Begun { attempt: item.attempt + 1, note: None },
+            let begun = |item: &Item| {
+                Settlement::new(item.seq, Outcome::Begun { attempt: item.attempt + 1, note: None })
             };
             if let Err(stop) = settle(self.shared, self.lease, loaded.items.iter().map(begun).collect()).await
             {
@@ -104,11 +104,15 @@ impl Attempt<'_> {
             self.charge_delay(&plan.costs, now).await;
         }
         loaded.deliveries.iter_mut().for_each(|delivery| delivery.attempt += 1);
-        let results = self.send(slot, &loaded.deliveries).await;
+        let (results, mut trace) = self.send(slot, &loaded.deliveries).await;
+        if let (Some(gate), Some(head)) = (&self.batch.gate, loaded.items.first()) {
+            trace.waits.push(LimitWait::new(gate.to_string(), head.not_before().min(now), now));
+        }
         let refused = results.iter().find_map(|result| result.as_ref().err());
         self.finish_permit(&plan.costs, Feedback::after(permit, refused.map(Arc::as_ref))).await;
         let is_everywhere = self.is_everywhere(slot, &results).await;
-        self.settle(loaded, results, Asked::ToSend { look_up_first }.with(is_everywhere)).await
+        let asked = Asked::ToSend { look_up_first }.with(is_everywhere);
+        self.settle(loaded, results, asked, &trace).await
     }
 
     /// Gives the first delivery up; the others come again.

@@ -9,8 +9,8 @@ use crate::{
     RateLimiter, Result, Sink, Source, SystemClock, TokenStore,
     audit::Lease,
     engine::{
-        log_state::LogState, mailbox::Mailbox, registry::Registry, settings::Settings, shared::Shared,
-        stats::Counters, trouble::Troubles,
+        hooks::Hooks, log_gate::LogGate, mailbox::Mailbox, registry::Registry, settings::Settings,
+        shared::Shared, stats::Counters, trace::NamedRoutes, trouble::Troubles,
     },
     http::require_secure,
     rate::MemoryRateLimiter,
@@ -159,8 +159,10 @@ impl ConnectorBuilder {
                 registry: RwLock::new(Arc::new(registry)),
                 mailbox: Mailbox::default(),
                 stats: Counters::default(),
+                named_routes: NamedRoutes::default(),
+                hooks: Hooks::default(),
+                log_gate: LogGate::default(),
                 troubles: Troubles::default(),
-                log_state: LogState::default(),
                 lease: Arc::default(),
             }),
         })

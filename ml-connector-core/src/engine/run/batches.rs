@@ -14,8 +14,7 @@ use crate::{
     clock::SLICE,
     engine::{
         deliver::deliver,
-        lanes::{Appetite, Batch, Finished, Hold, Item, LaneId},
-        log_state::Gate,
+        lanes::{Appetite, Batch, Finished, Hold, Item, LaneId, Proof},
     },
     model::ConnectionId,
 };
@@ -26,25 +25,11 @@ const PANIC_PAUSE: Duration = Duration::from_secs(30);
 const MAX_SIGNALS: usize = 1000;
 
 impl Runner {
-    /// Starts everything that may begin: a single batch while it is not certain that the log takes what comes of it.
+    /// Starts everything that may begin.
     pub(super) fn start(&mut self) {
-        match self.shared.log_state.gate() {
-            Gate::Open => self.start_up_to(usize::MAX),
-            Gate::One if self.running.is_empty() => {
-                self.start_up_to(1);
-                if self.running.is_empty() {
-                    self.shared.log_worked();
-                }
-            }
-            Gate::One | Gate::Shut(_) => {}
-        }
-    }
-
-    fn start_up_to(&mut self, most: usize) {
         let registry = self.shared.registry();
         let now = self.shared.clock.now();
-        let most = self.running.len().saturating_add(most);
-        while self.signals.under_way < self.signals.max && self.running.len() < most {
+        while self.signals.under_way < self.signals.max {
             let appetite = |connection: &ConnectionId, _| {
                 let ahead = registry.source(connection).map(|slot| slot.source.info().coalesce);
                 Appetite { max: MAX_SIGNALS, ahead: ahead.unwrap_or_default(), linger: Duration::ZERO }
@@ -52,7 +37,7 @@ impl Runner {
             let Some(batch) = self.signals.lanes.take(now, appetite) else { break };
             self.spawn(batch);
         }
-        while self.deliveries.under_way < self.deliveries.max && self.running.len() < most {
+        while self.deliveries.under_way < self.deliveries.max {
             let appetite = |connection: &ConnectionId, id: LaneId| {
                 if let Some((max, linger)) = registry.digest(connection, id.lane) {
                     return Appetite { max, ahead: Duration::ZERO, linger };
@@ -99,10 +84,7 @@ impl Runner {
         work.under_way -= 1;
         work.lanes.end(&batch.connection);
         let finished = match ended {
-            Ok((_, finished)) => {
-                self.shared.log_worked();
-                finished
-            }
+            Ok((_, finished)) => finished,
             Err(error) if error.is_cancelled() => return,
             Err(_) => {
                 // What it did before is unknown.
@@ -110,6 +92,7 @@ impl Runner {
                 let again = |item: &Item| Item { due: now + PANIC_PAUSE, uncertain: true, ..*item };
                 Finished {
                     waits: batch.items.iter().map(again).collect(),
+                    proof: Proof::Answers,
                     ..Finished::again(&batch, Hold::Blocked)
                 }
             }
@@ -122,7 +105,13 @@ impl Runner {
             self.lose(partition);
             self.renew_at = now;
         } else {
-            self.work(batch.lane.kind).lanes.finish(&batch, &finished.waits, finished.hold.clone(), now);
+            self.work(batch.lane.kind).lanes.take_back(
+                &batch,
+                &finished.waits,
+                finished.hold.clone(),
+                finished.proof,
+                now,
+            );
             self.tell(batch.connection.clone(), batch.lane.kind, &finished);
         }
     }
@@ -130,12 +119,8 @@ impl Runner {
     /// How long nothing is due.
     pub(super) fn pause(&self) -> Duration {
         let work = [&self.signals, &self.deliveries].into_iter().filter(|work| work.under_way < work.max);
-        let next = match self.shared.log_state.gate() {
-            Gate::Open => work.filter_map(|work| work.lanes.next_at()).min(),
-            Gate::One => None,
-            Gate::Shut(until) => Some(until),
-        };
-        let next = next.into_iter().chain([self.renew_at]).min().unwrap_or_default();
+        let next =
+            work.filter_map(|work| work.lanes.next_at()).chain([self.renew_at]).min().unwrap_or_default();
         next.saturating_since(self.shared.clock.now()).min(SLICE)
     }
 }

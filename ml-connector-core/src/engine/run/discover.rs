@@ -55,7 +55,9 @@ impl Runner {
                 break;
             };
             let now = self.shared.clock.now();
-            page.iter().for_each(|pending| self.work(pending.kind).lanes.add(partition, pending, now));
+            // Acts are no work of lanes: housekeeping looks after them.
+            let work = page.iter().filter(|pending| pending.kind != EntryKind::Act);
+            work.for_each(|pending| self.work(pending.kind).lanes.add(partition, pending, now));
             read_to = page.last().map_or(read_to, |last| last.seq);
             if page.len() < PAGE {
                 break;
@@ -120,7 +122,6 @@ impl Runner {
             Ok(page) => Some(page),
             Err(error) => {
                 tracing::error!(%error, partition = lease.partition.number(), "the work list cannot be read");
-                self.shared.log_failed(&error);
                 self.renew_at = self.renew_at.min(self.shared.clock.now() + LOG_PAUSE);
                 None
             }

@@ -1,15 +1,14 @@
 //! Housekeeping: telling about connections, answering questions, pruning, keeping tokens alive.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use super::runner::Runner;
 use crate::{
-    Result,
-    audit::{DocKey, DocumentWrite, EntryKind, Expected, Transaction},
+    Connector, Result,
+    audit::EntryKind,
     engine::{
         feeds,
-        lanes::{Finished, Hold, Survey},
-        log_state::Gate,
+        lanes::{Finished, Hold, Proof, Survey},
         notices::standings,
         registry::SourceSlot,
         retry::LOG_PAUSE,
@@ -28,6 +27,8 @@ const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(3600);
 
 /// How long the other side has to be away before it is told.
 const TELL_AFTER: Duration = Duration::from_secs(60);
+/// How often it is looked for acts that another process has not ended.
+const ACTS_EVERY: Duration = Duration::from_secs(60);
 
 /// After how many requests for partitions a lease that was just begun has ended.
 const PATIENCE: u32 = 4;
@@ -50,9 +51,10 @@ impl Runner {
             Hold::Outage(_) | Hold::Down(_) if self.parked.insert(what.clone()) => {
                 Some(finished.reason.clone().unwrap_or_else(|| "it is not connected".into()))
             }
-            Hold::Outage(_) | Hold::Down(_) | Hold::Until(_) | Hold::Quota(..) => return,
-            Hold::None | Hold::Blocked | Hold::Split(_) | Hold::Parked if self.parked.remove(&what) => None,
-            Hold::None | Hold::Blocked | Hold::Split(_) | Hold::Parked => return,
+            Hold::Outage(_) | Hold::Down(_) => return,
+            // Only a call that succeeded says that the connection works.
+            _ if finished.proof == Proof::Works && self.parked.remove(&what) => None,
+            _ => return,
         };
         let (at, connection) = (self.shared.clock.now(), Some(what.0.clone()));
         let kind_of_trouble = match reason {
@@ -129,22 +131,19 @@ impl Runner {
         }
     }
 
-    /// Sees whether the log takes writes again, when it did not and it is time to look.
-    pub(crate) async fn try_log(&mut self) {
-        let now = self.shared.clock.now();
-        if !matches!(self.shared.log_state.gate(), Gate::Shut(until) if until <= now) {
+    /// Tells once that the log takes no writes, and once that it does again.
+    pub(crate) fn tell_log(&mut self) {
+        let known = self.shared.log_gate.known();
+        if known.is_some() == self.log_is_down {
             return;
         }
-        let tried = DocumentWrite {
-            key: DocKey::new("probe", &ConnectionId::from("engine"), &self.owner),
-            expected: Expected::Any,
-            value: Some(now.to_string().into()),
+        self.log_is_down = known.is_some();
+        let (kind, reason) = match known {
+            Some(trouble) => (TroubleKind::LogDown, trouble.reason),
+            None => (TroubleKind::LogResumed, "writes are taken again".into()),
         };
-        let transaction = Transaction { documents: vec![tried], ..Transaction::default() };
-        match self.shared.log.commit(vec![transaction], now).await {
-            Ok(_) => self.shared.log_state.try_one(),
-            Err(error) => self.shared.log_failed(&error),
-        }
+        let at = self.shared.clock.now();
+        self.shared.troubles.tell(Trouble { at, kind, connection: None, seq: None, reason });
     }
 
     /// Removes what was settled long ago, from time to time.
@@ -162,6 +161,22 @@ impl Runner {
                         return tracing::warn!(%error, "the log cannot be pruned: trying again later");
                     }
                 }
+            }
+        });
+    }
+
+    /// Goes on with acts that another process has not ended.
+    pub(crate) fn go_on_with_acts(&mut self) {
+        let now = self.shared.clock.now();
+        if now < self.acts_at {
+            return;
+        }
+        self.acts_at = now + ACTS_EVERY;
+        let held: BTreeSet<_> = self.leases.keys().copied().collect();
+        let connector = Connector { shared: Arc::clone(&self.shared) };
+        self.tellers.spawn(async move {
+            if let Err(error) = connector.go_on_with_acts(|entry| held.contains(&entry.partition)).await {
+                tracing::warn!(%error, "an act cannot be gone on with: trying again");
             }
         });
     }

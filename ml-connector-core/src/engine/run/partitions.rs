@@ -53,7 +53,6 @@ impl Runner {
             Ok(held) => held.into_iter().map(|lease| (lease.partition, lease)).collect(),
             Err(error) => {
                 tracing::error!(%error, "partitions cannot be leased: trying again");
-                self.shared.log_failed(&error);
                 self.renew_at = now + LOG_PAUSE;
                 return None;
             }

@@ -7,13 +7,13 @@ use crate::{
     audit::Lease,
     engine::{
         feeds,
-        lanes::{Batch, Finished, Hold},
+        lanes::{Batch, Finished, Hold, Proof},
         resolve::{self, Waiting},
         retry,
         shared::Shared,
         stats::Stat,
         upkeep,
-        writes::{Stop, dead, settle},
+        writes::{Stop, dead, ready, settle},
     },
     model::Subject,
 };
@@ -25,7 +25,6 @@ pub(crate) async fn resolve(shared: Arc<Shared>, lease: Lease, batch: Batch) -> 
         Err(Stop::Fenced) => Finished::fenced(),
         // Nothing was written: the log decides when it works again.
         Err(Stop::Log(error)) => {
-            shared.log_failed(&error);
             tracing::error!(%error, connection = %batch.connection, "the log does not work: signals wait");
             Finished::again(&batch, Hold::Until(retry::log_at(shared.clock.now())))
         }
@@ -38,8 +37,9 @@ async fn try_resolve(shared: &Shared, lease: Lease, batch: &Batch) -> Result<Fin
         tracing::warn!(connection = %batch.connection, "signals wait for a source that is not connected");
         return Ok(Finished::again(batch, Hold::Outage(shared.clock.now())));
     };
+    ready(shared).await?;
     let mut waits = Vec::new();
-    let (mut hold, mut reason) = (Hold::None, None);
+    let (mut hold, mut reason, mut proof) = (Hold::None, None, Proof::Nothing);
     let mut by_subject: Vec<(Subject, Vec<Waiting>)> = Vec::with_capacity(1);
     for (item, loaded) in resolve::load(shared, &batch.items).await? {
         match loaded {
@@ -62,11 +62,12 @@ async fn try_resolve(shared: &Shared, lease: Lease, batch: &Batch) -> Result<Fin
             Subject::Entity(entity) => resolve::read(shared, lease, slot, batch, entity, &group).await?,
         };
         waits.extend(resolved.waits);
+        proof = proof.max(resolved.proof);
         if resolved.hold != Hold::None {
             (hold, reason) = (resolved.hold, resolved.reason);
         }
     }
-    Ok(Finished { waits, hold, fenced: false, reason })
+    Ok(Finished { waits, hold, fenced: false, reason, proof })
 }
 
 /// Whether one piece of work answers both.

@@ -154,12 +154,8 @@ impl LedgerSource {
     }
 
     pub(super) fn seen(&self, record: &Record, read_at: Timestamp) -> Observation {
-        let state = Observed::Present {
-            revision: Revision::of(&serde_json::to_vec(record).unwrap()),
-            order: None,
-            record: Box::new(record.clone()),
-            raw: None,
-        };
+        let revision = Revision::of(&serde_json::to_vec(record).unwrap());
+        let state = Observed::present(revision, record.clone());
         Observation { entity: record.entity(), read_at, state }
     }
 }
