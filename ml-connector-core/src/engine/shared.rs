@@ -1,6 +1,6 @@
 //! What all rooms of the engine work with.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, atomic::AtomicBool};
 
 use url::Url;
 
@@ -23,6 +23,8 @@ pub(crate) struct Shared {
     pub(crate) named_routes: NamedRoutes,
     pub(crate) hooks: Hooks,
     pub(crate) log_gate: LogGate,
+    /// Whether there may be acts that nobody has ended.
+    pub(crate) acts_open: AtomicBool,
 }
 
 impl Shared {

@@ -1,6 +1,6 @@
 //! Puts a connector together.
 
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, RwLock, atomic::AtomicBool};
 
 use url::Url;
 
@@ -162,6 +162,7 @@ impl ConnectorBuilder {
                 named_routes: NamedRoutes::default(),
                 hooks: Hooks::default(),
                 log_gate: LogGate::default(),
+                acts_open: AtomicBool::default(),
             }),
         })
     }
