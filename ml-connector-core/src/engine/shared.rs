@@ -1,6 +1,6 @@
 //! What all rooms of the engine work with.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, atomic::AtomicBool};
 
 use url::Url;
 
@@ -36,6 +36,8 @@ pub(crate) struct Shared {
     pub(crate) troubles: Troubles,
     /// Until when this host may write to other systems.
     pub(crate) lease: Arc<WriteLease>,
+    /// Whether there may be acts that nobody has ended.
+    pub(crate) acts_open: AtomicBool,
 }
 
 impl Shared {

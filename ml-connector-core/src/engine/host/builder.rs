@@ -1,6 +1,6 @@
 //! Puts a connector together.
 
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, RwLock, atomic::AtomicBool};
 
 use url::Url;
 
@@ -164,6 +164,7 @@ impl ConnectorBuilder {
                 log_gate: LogGate::default(),
                 troubles: Troubles::default(),
                 lease: Arc::default(),
+                acts_open: AtomicBool::default(),
             }),
         })
     }

@@ -1,6 +1,10 @@
 //! Housekeeping: telling about connections, answering questions, pruning, keeping tokens alive.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use super::runner::Runner;
 use crate::{
@@ -168,15 +172,19 @@ impl Runner {
     /// Goes on with acts that another process has not ended.
     pub(crate) fn go_on_with_acts(&mut self) {
         let now = self.shared.clock.now();
-        if now < self.acts_at {
+        if now < self.acts_at || !self.shared.acts_open.swap(false, Ordering::Relaxed) {
             return;
         }
         self.acts_at = now + ACTS_EVERY;
         let held: BTreeSet<_> = self.leases.keys().copied().collect();
         let connector = Connector { shared: Arc::clone(&self.shared) };
         self.tellers.spawn(async move {
-            if let Err(error) = connector.go_on_with_acts(|entry| held.contains(&entry.partition)).await {
+            let ended = connector.go_on_with_acts(|entry| held.contains(&entry.partition)).await;
+            if let Err(error) = &ended {
                 tracing::warn!(%error, "an act cannot be gone on with: trying again");
+            }
+            if !matches!(ended, Ok(true)) {
+                connector.shared.acts_open.store(true, Ordering::Relaxed);
             }
         });
     }
