@@ -63,9 +63,13 @@ fn every_transition_has_its_word() {
         (Invoice, vec![PendingApproval, Rejected, Draft], "submitted created | rejected | updated"),
         (Invoice, vec![Paid, Open], "paid sent created | updated"),
         (Invoice, vec![Draft, Approved], "created | approved"),
-        (Bill, vec![Draft, PendingApproval, Open, Paid], "created | submitted | approved | paid"),
+        (Bill, vec![Draft, PendingApproval, Open, Paid], "created | submitted | posted approved | paid"),
+        (Bill, vec![Draft, Open], "created | posted"),
+        (Bill, vec![Approved, Open], "approved created | posted"),
         (Bill, vec![Open, other(), Paid], "created | updated | paid"),
         (CustomerPayment, vec![Paid], "created"),
+        (CustomerPayment, vec![Draft, Paid], "created | paid"),
+        (RecordKind::VendorPayment, vec![PendingApproval, Paid], "submitted created | paid approved"),
     ] {
         let observations: Vec<_> = (0..)
             .zip(statuses)

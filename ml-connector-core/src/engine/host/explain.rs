@@ -31,11 +31,12 @@ impl Connector {
         let registry = self.shared.registry();
         let verdicts = entries.iter().filter(|entry| entry.kind == EntryKind::Event).filter_map(|entry| {
             let event = Event::from_cloudevent(entry.body.as_ref()?).ok()?;
+            let left_out = event.notes.iter().map(|note| format!("left out: {note}"));
             let lines = registry
                 .routes()
                 .verdicts(&event)
                 .map(|(route, verdict)| format!("route \"{}\": {verdict}", route.name));
-            Some((entry.seq, lines.collect()))
+            Some((entry.seq, left_out.chain(lines).collect()))
         });
         Ok(Explanation { verdicts: verdicts.collect(), entries })
     }
