@@ -66,8 +66,11 @@ fn every_transition_has_its_word() {
         (Bill, vec![Draft, PendingApproval, Open, Paid], "created | submitted | approved | paid"),
         (Bill, vec![Draft, Open, Paid], "created | posted | paid"),
         (Bill, vec![Draft, PendingApproval, Approved, Open], "created | submitted | approved | posted"),
+        (Bill, vec![Approved, Open], "approved created | posted"),
         (Bill, vec![Open, other(), Paid], "created | updated | paid"),
         (CustomerPayment, vec![Paid], "created"),
+        (CustomerPayment, vec![Draft, Paid], "created | paid"),
+        (RecordKind::VendorPayment, vec![PendingApproval, Paid], "submitted created | paid approved"),
     ] {
         let observations: Vec<_> = (0..)
             .zip(statuses)

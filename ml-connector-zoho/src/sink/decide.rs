@@ -186,3 +186,43 @@ fn receipt(
     (receipt.observed, receipt.result) = (observed, result);
     receipt
 }
+
+#[cfg(test)]
+mod tests {
+    use ml_connector_core::model::{Raw, RecordKind, Revision};
+    use serde_json::value::RawValue;
+
+    use super::*;
+
+    /// A bill that waits, with what its approvers have said.
+    fn waiting(approvers: &[&str]) -> Observation {
+        let said = |word: &&str| format!(r#"{{"approval_status":"{word}"}}"#);
+        let list: Vec<_> = approvers.iter().map(said).collect();
+        let json = format!(r#"{{"bill_id":"1","approvers_list":[{}]}}"#, list.join(","));
+        let record = Record::new(RecordKind::Bill, "1", Status::PendingApproval);
+        let state = Observed::Present {
+            revision: Revision::of(json.as_bytes()),
+            order: None,
+            content: record.into(),
+            raw: Some(Raw::new(RawValue::from_string(json).unwrap())),
+            notes: Vec::new(),
+        };
+        Observation { entity: EntityRef::new("bill", "1"), read_at: Default::default(), state }
+    }
+
+    #[test]
+    fn an_approval_among_several_shows_by_how_many_have_approved() {
+        for (approvers, expected) in [
+            (&[][..], 0),
+            (&["yet_to_approve", "yet_to_approve"], 0),
+            (&["approved", "yet_to_approve"], 1),
+            (&["approved", "approved"], 2),
+        ] {
+            assert_eq!(approvals(&waiting(approvers)), expected, "{approvers:?}");
+        }
+        // It still waits, for the next one.
+        let seen = waiting(&["approved", "yet_to_approve"]);
+        assert!(matches!(standing(Command::Approve, &seen), Ok(Standing::Ready(_))));
+        assert_eq!(PostedDocument::of(seen.state.record().unwrap()).status, Status::PendingApproval);
+    }
+}

@@ -99,6 +99,11 @@ pub enum StepKind {
         /// What differs from the record's event before, as far as that is in the log.
         changed: Vec<FieldChange>,
     },
+    /// A value of the record that could not be read.
+    LeftOut {
+        /// Where it is, and why.
+        note: String,
+    },
     /// What the routes said of the event.
     Routed {
         /// Those that matched.
@@ -274,6 +279,7 @@ impl Teller<'_> {
         let mut steps = Vec::new();
         let (what, why) = beginning(entry, changed);
         steps.push(Step { why, ..step(entry.at, what) });
+        steps.extend(left_out(entry).into_iter().map(|note| step(entry.at, StepKind::LeftOut { note })));
         steps.extend(routed.map(|routed| step(entry.at, routed)));
         if let Some(repeats) = entry.repeats {
             let what = StepKind::Repeated { count: repeats.count };
@@ -301,6 +307,13 @@ impl Teller<'_> {
         }
         self.steps.extend(steps.into_iter().map(|step| Step { depth, ..step }));
     }
+}
+
+/// The values of an event's record that could not be read.
+fn left_out(entry: &Entry) -> Vec<String> {
+    let body = entry.body.as_ref().filter(|_| entry.kind == EntryKind::Event);
+    let event = body.and_then(|body| Event::from_cloudevent(body).ok());
+    event.into_iter().flat_map(|event| event.notes).map(|note| note.to_string()).collect()
 }
 
 /// How an entry came to be.

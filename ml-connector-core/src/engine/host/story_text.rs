@@ -102,6 +102,7 @@ impl fmt::Display for Line<'_> {
                     write!(f, ", differs in {}", fields.join(", "))?;
                 }
             }
+            StepKind::LeftOut { note } => write!(f, "left out: {note}")?,
             StepKind::Routed { matched, others } => {
                 let names: Vec<String> = matched.iter().map(|name| format!("\"{name}\"")).collect();
                 match &names[..] {
