@@ -90,7 +90,7 @@ async fn on_real_accounts(books: &Organization, workspace: &Workspace) -> Result
     println!("The past is on its way, and every change after it. Ctrl-C ends it.");
     worker
         .await
-        .map_err(|panic| Error::new(ErrorKind::Unexpected, "the connector panicked").with_source(panic))?
+        .map_err(|panic| Error::new(ErrorKind::Unexpected, "the connector panicked").with_source(panic))
 }
 
 fn books_of(settings: &Organization) -> Result<ZohoBooks> {
@@ -205,7 +205,7 @@ async fn on_simulators() -> Result<bool> {
     drop(stop);
     worker
         .await
-        .map_err(|panic| Error::new(ErrorKind::Unexpected, "the connector panicked").with_source(panic))??;
+        .map_err(|panic| Error::new(ErrorKind::Unexpected, "the connector panicked").with_source(panic))?;
     Ok(good)
 }
 

@@ -87,7 +87,8 @@ async fn measure(workspace: &str) {
         .time_zone("America/New_York")
         .build()
         .unwrap();
-    let columns = books.info().columns.iter().find(|columns| columns.kind == RecordKind::Invoice).unwrap();
+    let columns =
+        Source::info(&books).columns.iter().find(|columns| columns.kind == RecordKind::Invoice).unwrap();
     let extract_s = extract(columns);
 
     let lake = Databricks::builder("lake")

@@ -1,5 +1,3 @@
-use bytes::Bytes;
-
 use super::*;
 
 fn raw(json: &str) -> Box<RawValue> {

@@ -239,7 +239,7 @@ impl Connector {
                 entry = Some(self.backfill_once(connection, feed, *since, Some(format!("act/{seq}"))).await?);
             }
             Act::ConfirmSweep { connection, feed } => {
-                entry = Some(self.confirm_sweep(connection, feed).await?)
+                entry = Some(self.confirm_sweep(connection, feed).await?);
             }
             Act::SetRoutes { routes } => self.set_routes(routes.clone())?,
         }
@@ -280,7 +280,9 @@ impl Connector {
             let goes_on =
                 stored.filter(|stored| !matches!(stored.act, Act::Resume { .. } | Act::SetRoutes { .. }));
             match goes_on {
-                Some(stored) => drop(self.perform(entry.seq, &stored).await?),
+                Some(stored) => {
+                    self.perform(entry.seq, &stored).await?;
+                }
                 None => {
                     let reason = "the process ended before it was done".into();
                     let settle = vec![Settlement::new(entry.seq, Outcome::Dropped { reason })];

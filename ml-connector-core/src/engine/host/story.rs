@@ -243,8 +243,8 @@ type Fields = BTreeMap<String, Box<RawValue>>;
 
 /// The fields of an event's record, each as it was written.
 fn record_of(event: &Entry) -> Option<Fields> {
-    let record = Event::from_cloudevent(event.body.as_ref()?).ok()?.record?;
-    serde_json::from_str(&serde_json::to_string(&record).ok()?).ok()
+    let event = Event::from_cloudevent(event.body.as_ref()?).ok()?;
+    serde_json::from_str(&serde_json::to_string(event.record()?).ok()?).ok()
 }
 
 /// Puts a story together.

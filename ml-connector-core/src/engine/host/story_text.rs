@@ -92,7 +92,7 @@ impl fmt::Display for Line<'_> {
                 write!(f, "the same read answered {} more", signals.len())?;
                 signals.iter().take(5).try_for_each(|seq| write!(f, " #{seq}"))?;
                 if signals.len() > 5 {
-                    write!(f, " …")?
+                    write!(f, " …")?;
                 }
             }
             StepKind::Event { name, changed } => {

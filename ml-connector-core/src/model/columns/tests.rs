@@ -233,7 +233,7 @@ proptest! {
 
     #[test]
     fn no_json_panics(text in "[-+0-9eE.\"a-z]{0,20}", precision in 1_u8..=38) {
-        if let Ok(value) = RawValue::from_string(text.clone()) {
+        if let Ok(value) = RawValue::from_string(text) {
             let raw = Raw::new(RawValue::from_string(format!(r#"{{"x":{}}}"#, value.get())).unwrap());
             for kind in [
                 ColumnType::Decimal { precision, scale: precision / 2 },
