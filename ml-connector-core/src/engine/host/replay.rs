@@ -1,6 +1,6 @@
 //! Sending again what was given up, or what should go elsewhere now.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
@@ -140,7 +140,11 @@ pub(crate) struct Replaying {
     done: Replayed,
     /// What was appended by this wish, now or before, and not taken yet.
     entries: Vec<Seq>,
+    /// All of that.
+    known: HashSet<Seq>,
     taken_pages: usize,
+    /// Whether the last step has only chosen what comes next.
+    has_chosen: bool,
 }
 
 impl Replaying {
@@ -152,12 +156,25 @@ impl Replaying {
             before: None,
             done: Replayed::default(),
             entries: Vec::new(),
+            known: HashSet::new(),
             taken_pages: 0,
+            has_chosen: false,
         }
     }
 
     /// Replays the next page. Tells whether there may be another.
     pub(crate) async fn page(&mut self, connector: &Connector) -> Result<bool> {
+        loop {
+            self.has_chosen = false;
+            let more = self.step(connector).await?;
+            if !self.has_chosen {
+                return Ok(more);
+            }
+        }
+    }
+
+    /// Chooses the next page, or replays the one that is chosen.
+    async fn step(&mut self, connector: &Connector) -> Result<bool> {
         if self.replay.nonce.is_empty() {
             return Err(Error::new(ErrorKind::InvalidRequest, "a replay needs a nonce"));
         }
@@ -171,10 +188,19 @@ impl Replaying {
         let shared = &connector.shared;
         let known = shared.load::<ReplayState>(state_key(&self.replay.nonce)).await?;
         let mut state = known.value.clone().unwrap_or_default();
-        self.before.get_or_insert(state.appended);
+        if self.before.is_none() {
+            self.before = Some(state.appended);
+            if state.ended {
+                // Once more, for what could not be replayed then. What was is known.
+                state =
+                    ReplayState { appended: state.appended, pages: state.pages, ..ReplayState::default() };
+            }
+        }
         for page in self.taken_pages..state.pages {
             let page = shared.load::<ReplayPage>(page_key(&self.replay.nonce, page)).await?.value;
-            self.entries.extend(page.into_iter().flat_map(|ReplayPage(seqs)| seqs));
+            let seqs = page.map(|ReplayPage(seqs)| seqs).unwrap_or_default();
+            self.known.extend(&seqs);
+            self.entries.extend(seqs);
         }
         self.taken_pages = state.pages;
         if state.ended {
@@ -193,6 +219,7 @@ impl Replaying {
             state.going = found.iter().map(|entry| entry.seq).collect();
             state.ended = state.going.is_empty();
             if !self.write(connector, &known, &state, None).await? || !state.ended {
+                self.has_chosen = true;
                 return Ok(true);
             }
             self.note(&state);
@@ -205,7 +232,8 @@ impl Replaying {
             append.extend(again);
         }
         let appended = writes::append(shared, Transaction { append, ..Transaction::default() }).await?;
-        let seqs: Vec<Seq> = appended.into_iter().map(Appended::seq).collect();
+        let seqs = appended.into_iter().map(Appended::seq);
+        let seqs: Vec<Seq> = seqs.filter(|seq| !self.known.contains(seq)).collect();
         shared.mailbox.wake_all();
         (state.appended, state.ended) = (state.appended + seqs.len(), state.is_last);
         let page = state.pages;
@@ -214,6 +242,7 @@ impl Replaying {
             return Ok(true);
         }
         tracing::info!(nonce = %self.replay.nonce, appended = seqs.len(), "replayed");
+        self.known.extend(&seqs);
         self.entries.extend(seqs);
         self.taken_pages = state.pages;
         self.note(&state);

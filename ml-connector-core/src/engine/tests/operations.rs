@@ -146,9 +146,10 @@ async fn webhooks_that_are_refused_are_seen_until_one_is_accepted() {
 async fn a_log_that_takes_no_writes_stops_reads_and_shows_in_health_until_it_works() {
     let world = World::new();
     let connector = world.connector();
+    let (stop, running) = start(&connector);
+    tokio::time::sleep(secs(1)).await;
     tell(&world, &connector, "1", "good").await;
     world.log.fail_next_commits(usize::MAX);
-    let (stop, running) = start(&connector);
     tokio::time::sleep(secs(3600)).await;
     let health = connector.health().await.unwrap();
     assert!(!health.is_good() && health.log.is_some(), "{health:?}");
@@ -210,7 +211,9 @@ async fn a_story_tells_what_was_decided_then() {
 async fn an_outage_ends_with_a_call_that_succeeded_and_with_nothing_else() {
     let world = World::new();
     let connector = world.connector();
-    world.ledger.fail(Error::new(ErrorKind::Unauthenticated, "revoked").with_scope(Scope::Connection));
+    for _ in 0..4 {
+        world.ledger.fail(Error::new(ErrorKind::Unauthenticated, "revoked").with_scope(Scope::Connection));
+    }
     tell(&world, &connector, "1", "good").await;
     world.run(&connector, secs(2)).await;
     let health = health_after(&connector, Duration::from_millis(10)).await;
