@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use crate::{
     AuditLog, Clock, HttpTransport, RateLimiter, Result, Timestamp, TokenStore,
     audit::{EntryKind, Outcome, Query},
+    calls::{CallMade, Calls},
     model::{ConnectionId, DocumentRef, EntityRef, Event},
     snapshot::Snapshot,
 };
@@ -15,6 +16,7 @@ use crate::{
 pub struct Context {
     parts: Arc<Parts>,
     deadline: Timestamp,
+    calls: Option<Arc<Calls>>,
 }
 
 #[derive(Debug, Clone)]
@@ -36,7 +38,7 @@ impl Context {
         clock: Arc<dyn Clock>,
     ) -> Self {
         let parts = Parts { transport, tokens, limiter, clock, log: None };
-        Self { parts: Arc::new(parts), deadline: Timestamp::MAX }
+        Self { parts: Arc::new(parts), deadline: Timestamp::MAX, calls: None }
     }
 
     /// The same, with what the log knows. Without it nothing is known.
@@ -49,7 +51,21 @@ impl Context {
     /// The same, for a call that has to be over in `total` at most.
     #[must_use]
     pub fn within(&self, total: Duration) -> Self {
-        Self { parts: Arc::clone(&self.parts), deadline: self.deadline.min(self.now() + total) }
+        let deadline = self.deadline.min(self.now() + total);
+        Self { parts: Arc::clone(&self.parts), deadline, calls: self.calls.clone() }
+    }
+
+    /// The same, and what is called through it.
+    pub(crate) fn watched(&self) -> (Self, Arc<Calls>) {
+        let calls = Arc::new(Calls::default());
+        (Self { calls: Some(Arc::clone(&calls)), ..self.clone() }, calls)
+    }
+
+    /// Remembers a call, if somebody wants to know.
+    pub(crate) fn called(&self, call: impl FnOnce() -> CallMade) {
+        if let Some(calls) = &self.calls {
+            calls.add(call());
+        }
     }
 
     /// The way to the network.

@@ -7,7 +7,7 @@ use url::Url;
 use super::{shared::Shared, stats::Stats};
 use crate::{
     Connection, Context, IntoConnection, Result, Sink, Source,
-    audit::{Entry, Query},
+    audit::{Backlog, Entry, Query},
     model::ConnectionId,
     route::RouteSet,
 };
@@ -97,6 +97,22 @@ impl Connector {
     /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) when the log cannot be read.
     pub async fn search(&self, query: &Query) -> Result<Vec<Entry>> {
         self.shared.log.query(query).await
+    }
+
+    /// How many entries of the log match, `cap` at most.
+    ///
+    /// # Errors
+    /// As [`search`](Self::search).
+    pub async fn count(&self, query: &Query, cap: usize) -> Result<usize> {
+        self.shared.log.count(query, cap).await
+    }
+
+    /// What is on the work list of all hosts, by connection and kind: how much, since when, and what is parked.
+    ///
+    /// # Errors
+    /// As [`search`](Self::search).
+    pub async fn backlog(&self) -> Result<Vec<Backlog>> {
+        self.shared.log.backlog(self.shared.clock.now()).await
     }
 
     /// The largest webhook that is taken, in bytes.

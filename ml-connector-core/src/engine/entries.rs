@@ -53,7 +53,10 @@ pub(crate) fn note(
     body: &[u8],
     due: Timestamp,
 ) -> Result<NewEntry> {
+    // A webhook without a connection waits for somebody to connect its account.
+    let dead = received.rejected.as_deref().filter(|_| name == UNROUTED).map(Arc::from);
     Ok(NewEntry {
+        dead,
         index: Index { name: Some(name.into()), ..Index::default() },
         body: Some(StoredSignal::encode(signal, Some(received), body)?),
         ..NewEntry::new(slot.partition, EntryKind::Note, slot.connection().clone(), due)

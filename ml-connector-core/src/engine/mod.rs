@@ -65,9 +65,11 @@ mod entries;
 mod fan_out;
 mod feeds;
 mod guard;
+mod hooks;
 mod host;
 mod intake;
 mod lanes;
+mod log_gate;
 mod mailbox;
 mod notices;
 mod registry;
@@ -81,6 +83,7 @@ mod stats;
 mod stored;
 #[cfg(test)]
 mod tests;
+mod trace;
 mod upkeep;
 mod writes;
 
@@ -88,10 +91,12 @@ pub use self::{
     connector::Connector,
     feeds::{FeedProgress, RunProgress, StoppedSweep},
     host::{
-        ConnectionHealth, ConnectorBuilder, DryRun, Explanation, Health, ParkedDelivery, Progress, Replay,
-        ReplayMode, Replayed, Way, WebhookService,
+        Act, Acted, ConnectionHealth, ConnectionView, ConnectorBuilder, DryRun, FieldChange, Health,
+        ParkedDelivery, Progress, Replay, ReplayMode, Replayed, Step, StepKind, Story, Way, WebhookHealth,
+        WebhookService,
     },
     lanes::{Backlog, LaneHealth},
+    log_gate::LogTrouble,
     notices::Parked,
     retry::{Jitter, Retries, RetryPolicy},
     settings::Settings,

@@ -4,7 +4,10 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use url::Url;
 
-use super::{mailbox::Mailbox, registry::Registry, settings::Settings, stats::Counters};
+use super::{
+    hooks::Hooks, log_gate::LogGate, mailbox::Mailbox, registry::Registry, settings::Settings,
+    stats::Counters, trace::NamedRoutes,
+};
 use crate::{AuditLog, Clock, Context, Result, model::EndpointId};
 
 /// The parts of a connector. All clones of a [`Connector`](super::Connector) share one.
@@ -17,6 +20,9 @@ pub(crate) struct Shared {
     pub(crate) registry: RwLock<Arc<Registry>>,
     pub(crate) mailbox: Mailbox,
     pub(crate) stats: Counters,
+    pub(crate) named_routes: NamedRoutes,
+    pub(crate) hooks: Hooks,
+    pub(crate) log_gate: LogGate,
 }
 
 impl Shared {

@@ -149,7 +149,8 @@ impl Target {
 }
 
 /// Why a route matched an event, or did not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum RouteMatch {
     /// The event is delivered.
@@ -185,10 +186,40 @@ pub enum RouteMatch {
 }
 
 impl RouteMatch {
+    /// Every answer, in the order of [`code`](Self::code).
+    const ALL: [Self; 14] = [
+        Self::Matched,
+        Self::OtherConnection,
+        Self::OtherChange,
+        Self::OtherOrigin,
+        Self::BelowThreshold,
+        Self::AboveThreshold,
+        Self::OtherCounterparty,
+        Self::OtherStatus,
+        Self::OtherAccount,
+        Self::OtherCostCenter,
+        Self::OtherTags,
+        Self::OtherDocument,
+        Self::OneByOne,
+        Self::EarlierRoute,
+    ];
+
     /// Whether the event is delivered.
     #[must_use]
     pub fn is_match(self) -> bool {
         self == Self::Matched
+    }
+
+    /// One letter for it, as the log keeps it. Letters are never given to another answer.
+    pub(crate) fn code(self) -> char {
+        let place = Self::ALL.iter().position(|answer| *answer == self);
+        place.and_then(|place| u8::try_from(place).ok()).map_or('?', |place| char::from(b'a' + place))
+    }
+
+    /// Reads a letter.
+    pub(crate) fn from_code(code: char) -> Option<Self> {
+        let place = u32::from(code).checked_sub(u32::from('a'))?;
+        Self::ALL.get(usize::try_from(place).ok()?).copied()
     }
 }
 

@@ -11,6 +11,7 @@ use crate::{
         lanes::{Finished, Hold, Item},
         registry::SinkSlot,
         stats::Stat,
+        trace::OutcomeTrace,
         writes::{Stop, settle},
     },
     model::{Delivery, Lookup, Receipt},
@@ -70,7 +71,7 @@ impl Attempt<'_> {
         loaded.extend(open);
         let mut finished = Finished::settled();
         if !results.is_empty() {
-            finished = self.settle(&ended, results, Asked::WhatBecame).await?;
+            finished = self.settle(&ended, results, Asked::WhatBecame, &OutcomeTrace::default()).await?;
         }
         let Some(at) = wait_until else { return Ok(None) };
         if finished.hold == Hold::None {

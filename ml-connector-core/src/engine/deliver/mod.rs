@@ -18,11 +18,12 @@ use super::{
     registry::SinkSlot,
     retry,
     shared::Shared,
-    writes::{Stop, settle},
+    writes::{Stop, ready, settle},
 };
 use crate::{
     Error, ErrorKind, Repeat,
     audit::{Lease, Outcome, Settlement},
+    calls::LimitWait,
     model::{Delivery, DeliveryPlan},
     rate::{Admission, Feedback},
 };
@@ -47,6 +48,7 @@ impl Attempt<'_> {
             tracing::warn!(connection = %self.batch.connection, "deliveries wait for a sink that is not connected");
             return Ok(Finished::again(self.batch, Hold::Outage(self.shared.clock.now())));
         };
+        ready(self.shared).await?;
         let mut loaded = self.load(slot.sink.info().max_bytes).await?;
         let mut finished = self.make_for(slot, &mut loaded).await?;
         finished.waits.append(&mut loaded.rest);
@@ -97,10 +99,13 @@ impl Attempt<'_> {
             self.charge_delay(&plan.costs, now).await;
         }
         loaded.deliveries.iter_mut().for_each(|delivery| delivery.attempt += 1);
-        let results = self.send(slot, &loaded.deliveries).await;
+        let (results, mut trace) = self.send(slot, &loaded.deliveries).await;
+        if let (Some(gate), Some(head)) = (&self.batch.gate, loaded.items.first()) {
+            trace.waits.push(LimitWait::new(gate.to_string(), head.not_before().min(now), now));
+        }
         let refused = results.iter().find_map(|result| result.as_ref().err());
         self.finish_permit(&plan.costs, Feedback::after(permit, refused.map(Arc::as_ref))).await;
-        self.settle(loaded, results, Asked::ToSend { look_up_first }).await
+        self.settle(loaded, results, Asked::ToSend { look_up_first }, &trace).await
     }
 
     /// Gives the first delivery up; the others come again.

@@ -14,12 +14,14 @@ use crate::{
     clock::sleep_until,
     engine::{
         fan_out::conversation,
-        lanes::{Finished, Hold, Item},
+        lanes::{Finished, Hold, Item, Proof},
         notices::{self, Notice},
         resolve::{Purpose, observe},
         stats::Stat,
+        trace::OutcomeTrace,
         writes::{Stop, apply, commit, dead},
     },
+    error::causes,
     model::{Change, Delivery, Observation, Partition, Receipt, Seq},
     rate::Feedback,
 };
@@ -34,9 +36,11 @@ impl Attempt<'_> {
         loaded: &Deliveries,
         results: Vec<Result<Receipt, Arc<Error>>>,
         asked: Asked,
+        trace: &OutcomeTrace,
     ) -> Result<Finished, Stop> {
         let now = self.shared.clock.now();
         let (mut hold, mut waits, mut reason) = (Hold::None, Vec::new(), None);
+        let mut proof = Proof::Nothing;
         let mut transaction = Transaction { fence: Some(self.lease), ..Transaction::default() };
         let (mut wake, mut seen) = (Vec::new(), Vec::new());
         let class = self.classify(loaded, &results, asked, now);
@@ -44,6 +48,7 @@ impl Attempt<'_> {
         for (((item, delivery), result), class) in loaded.iter().zip(results).zip(class) {
             let (outcome, next) = match (result, class) {
                 (Ok(receipt), _) => {
+                    proof = Proof::Works;
                     self.shared.stats.count(Stat::Delivered);
                     if delivery.follow.is_some() {
                         told.push((delivery, Arc::clone(&receipt.reference)));
@@ -53,17 +58,23 @@ impl Attempt<'_> {
                     (done(item.seq, receipt).outcome, None)
                 }
                 (Err(error), _) if is_root_gone(delivery, &error) => {
+                    proof = proof.max(Proof::Answers);
                     self.shared.stats.count(Stat::Retried);
                     let (outcome, next) = self.begin_anew(*item, delivery, &error, &mut transaction);
                     (outcome, Some(next))
                 }
                 (Err(error), class) => {
                     let class = class.unwrap_or(Class::Dead);
-                    tracing::warn!(seq = item.seq.0, %error, outcome = class.name(), "an attempt did not succeed");
+                    let (connection, route, record) =
+                        (&self.batch.connection, &delivery.route, &delivery.event.entity);
+                    let (outcome, cause) = (class.name(), causes(&error));
+                    tracing::warn!(%connection, %route, %record, seq = item.seq.0, %error, %cause, outcome, "an attempt did not succeed");
                     self.report(&error, now).await;
                     let its_hold = class.hold(&error, now);
-                    if matches!(its_hold, Hold::Outage(_)) {
-                        reason = Some(Arc::from(error.to_string()));
+                    match its_hold {
+                        Hold::Outage(_) => reason = Some(Arc::from(error.to_string())),
+                        Hold::Quota(..) | Hold::Until(_) => {}
+                        _ => proof = proof.max(Proof::Answers),
                     }
                     hold = hold.or_stronger(its_hold);
                     self.shared.stats.count(class.stat());
@@ -90,12 +101,17 @@ impl Attempt<'_> {
                     (outcome, next)
                 }
             };
-            transaction.settle.push(Settlement::new(item.seq, outcome));
+            // What is known of the call is kept once.
+            let trace = match transaction.settle.first() {
+                None => trace.encode(),
+                Some(first) => OutcomeTrace::answered_with(first.seq).encode(),
+            };
+            transaction.settle.push(Settlement { trace, ..Settlement::new(item.seq, outcome) });
             waits.extend(next);
         }
         self.settle_surely(transaction, &seen, &told).await?;
         self.shared.mailbox.wake(&wake);
-        Ok(Finished { waits, hold, fenced: false, reason })
+        Ok(Finished { waits, hold, fenced: false, reason, proof })
     }
 
     /// Adds what a delivery that ended leads to.
@@ -160,7 +176,9 @@ impl Attempt<'_> {
         delivery: Option<&Delivery>,
         error: &Error,
     ) -> Result<(), Stop> {
-        tracing::error!(seq = item.seq.0, %error, "a delivery is dead: replay it when the cause is gone");
+        let (connection, route) = (&self.batch.connection, delivery.map(|delivery| &delivery.route));
+        let (record, cause) = (delivery.map(|delivery| &delivery.event.entity), causes(error));
+        tracing::error!(%connection, ?route, ?record, seq = item.seq.0, %error, %cause, "a delivery is dead: replay it when the cause is gone");
         let settle = vec![dead(item.seq, error)];
         let mut transaction = Transaction { fence: Some(self.lease), settle, ..Transaction::default() };
         let notice = delivery.and_then(|delivery| self.notice(item, delivery, Change::Dead, error));

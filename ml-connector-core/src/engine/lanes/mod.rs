@@ -15,5 +15,5 @@ pub(crate) use self::{
     held::Place,
     scheduler::Lanes,
     survey::Survey,
-    work::{Appetite, Batch, Finished, Hold, Item, LaneId},
+    work::{Appetite, Batch, Finished, Hold, Item, LaneId, Proof},
 };

@@ -15,7 +15,7 @@ use super::{
     outages::Outages,
     queues::{Gates, Ready, Turn},
     survey::LaneHealth,
-    work::{Appetite, Batch, Hold, Item, LaneId},
+    work::{Appetite, Batch, Hold, Item, LaneId, Proof},
 };
 use crate::{
     Timestamp,
@@ -276,8 +276,22 @@ impl Lanes {
         }
     }
 
-    /// Takes note of what became of a batch: `waits` are those of its items that are not settled.
+    /// Takes note of what became of a batch that came through to the other side: `waits` are those of its items that are
+    /// not settled.
+    #[cfg(test)]
     pub(crate) fn finish(&mut self, batch: &Batch, waits: &[Item], hold: Hold, now: Timestamp) {
+        self.take_back(batch, waits, hold, Proof::Works, now);
+    }
+
+    /// Takes note of what became of a batch: `waits` are those of its items that are not settled.
+    pub(crate) fn take_back(
+        &mut self,
+        batch: &Batch,
+        waits: &[Item],
+        hold: Hold,
+        proof: Proof,
+        now: Timestamp,
+    ) {
         let id = batch.lane;
         let Some(lane) = self.lanes.get_mut(&id) else { return };
         lane.finish(id.kind, batch.items.len(), waits, &hold, now);
@@ -290,7 +304,11 @@ impl Lanes {
             }
             Hold::Quota(key, at) => self.wait_for_room(id, &key, at),
             Hold::Until(_) => {}
-            Hold::None | Hold::Blocked | Hold::Split(_) | Hold::Parked => self.end_outage(&connection),
+            Hold::None | Hold::Blocked | Hold::Split(_) | Hold::Parked => {
+                if proof != Proof::Nothing {
+                    self.end_outage(&connection);
+                }
+            }
         }
         // Waiting for room or for the log proves nothing about the connection.
         self.probe_again(&batch.connection);

@@ -108,6 +108,18 @@ impl Hold {
     }
 }
 
+/// What a batch has shown of its connection.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Proof {
+    /// Nothing: no call was made, or none came through.
+    #[default]
+    Nothing,
+    /// The other side answers, but refused what it was asked.
+    Answers,
+    /// A call succeeded: it works.
+    Works,
+}
+
 /// The result of a batch.
 #[derive(Debug)]
 pub(crate) struct Finished {
@@ -118,12 +130,13 @@ pub(crate) struct Finished {
     pub(crate) fenced: bool,
     /// Why the connection does not work, with [`Hold::Outage`].
     pub(crate) reason: Option<Arc<str>>,
+    pub(crate) proof: Proof,
 }
 
 impl Finished {
     /// Everything is off the work list.
     pub(crate) fn settled() -> Self {
-        Self { waits: Vec::new(), hold: Hold::None, fenced: false, reason: None }
+        Self { waits: Vec::new(), hold: Hold::None, fenced: false, reason: None, proof: Proof::Nothing }
     }
 
     /// Nothing has changed; the batch comes again.
@@ -133,7 +146,7 @@ impl Finished {
 
     /// These items come again as they are.
     pub(crate) fn again_from(items: &[Item], hold: Hold) -> Self {
-        Self { waits: items.to_vec(), hold, fenced: false, reason: None }
+        Self { waits: items.to_vec(), hold, ..Self::settled() }
     }
 
     /// Another host works on the partition.

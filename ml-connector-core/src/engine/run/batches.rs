@@ -14,7 +14,7 @@ use crate::{
     clock::SLICE,
     engine::{
         deliver::deliver,
-        lanes::{Appetite, Batch, Finished, Hold, Item, LaneId},
+        lanes::{Appetite, Batch, Finished, Hold, Item, LaneId, Proof},
     },
     model::ConnectionId,
 };
@@ -88,6 +88,7 @@ impl Runner {
                 let again = |item: &Item| Item { due: now + PANIC_PAUSE, uncertain: true, ..*item };
                 Finished {
                     waits: batch.items.iter().map(again).collect(),
+                    proof: Proof::Answers,
                     ..Finished::again(&batch, Hold::Blocked)
                 }
             }
@@ -101,7 +102,13 @@ impl Runner {
             self.renew_at = now;
         } else {
             self.tell(batch.connection.clone(), batch.lane.kind, &finished);
-            self.work(batch.lane.kind).lanes.finish(&batch, &finished.waits, finished.hold, now);
+            self.work(batch.lane.kind).lanes.take_back(
+                &batch,
+                &finished.waits,
+                finished.hold,
+                finished.proof,
+                now,
+            );
         }
     }
 

@@ -55,7 +55,9 @@ impl Runner {
                 break;
             };
             let now = self.shared.clock.now();
-            page.iter().for_each(|pending| self.work(pending.kind).lanes.add(partition, pending, now));
+            // Acts are no work of lanes: housekeeping looks after them.
+            let work = page.iter().filter(|pending| pending.kind != EntryKind::Act);
+            work.for_each(|pending| self.work(pending.kind).lanes.add(partition, pending, now));
             read_to = page.last().map_or(read_to, |last| last.seq);
             if page.len() < PAGE {
                 break;

@@ -1,14 +1,14 @@
 //! Housekeeping: telling about connections, answering questions, pruning, keeping tokens alive.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use super::runner::Runner;
 use crate::{
-    Result,
+    Connector, Result,
     audit::EntryKind,
     engine::{
         feeds,
-        lanes::{Finished, Hold, Survey},
+        lanes::{Finished, Hold, Proof, Survey},
         notices::standings,
         registry::SourceSlot,
         retry::LOG_PAUSE,
@@ -23,6 +23,9 @@ const PRUNE_EVERY: Duration = Duration::from_secs(3600);
 const PRUNE_PAGE: usize = 500;
 /// How often it is looked whether a token that nobody uses has to be renewed. Vendors give it weeks.
 const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(3600);
+
+/// How often it is looked for acts that another process has not ended.
+const ACTS_EVERY: Duration = Duration::from_secs(60);
 
 /// After how many requests for partitions a lease that was just begun has ended.
 const PATIENCE: u32 = 4;
@@ -43,9 +46,10 @@ impl Runner {
             Hold::Outage(_) if self.parked.insert(what.clone()) => {
                 Some(finished.reason.clone().unwrap_or_else(|| "it is not connected".into()))
             }
-            Hold::Outage(_) | Hold::Until(_) | Hold::Quota(..) => return,
-            Hold::None | Hold::Blocked | Hold::Split(_) | Hold::Parked if self.parked.remove(&what) => None,
-            Hold::None | Hold::Blocked | Hold::Split(_) | Hold::Parked => return,
+            Hold::Outage(_) => return,
+            // Only a call that succeeded says that the connection works.
+            _ if finished.proof == Proof::Works && self.parked.remove(&what) => None,
+            _ => return,
         };
         if let Some(turns) = &self.turns {
             // Nobody listens when the loop has ended.
@@ -124,6 +128,22 @@ impl Runner {
                         return tracing::warn!(%error, "the log cannot be pruned: trying again later");
                     }
                 }
+            }
+        });
+    }
+
+    /// Goes on with acts that another process has not ended.
+    pub(crate) fn go_on_with_acts(&mut self) {
+        let now = self.shared.clock.now();
+        if now < self.acts_at {
+            return;
+        }
+        self.acts_at = now + ACTS_EVERY;
+        let held: BTreeSet<_> = self.leases.keys().copied().collect();
+        let connector = Connector { shared: Arc::clone(&self.shared) };
+        self.tellers.spawn(async move {
+            if let Err(error) = connector.go_on_with_acts(|entry| held.contains(&entry.partition)).await {
+                tracing::warn!(%error, "an act cannot be gone on with: trying again");
             }
         });
     }

@@ -64,6 +64,7 @@ impl Runner {
             self.answer();
             self.prune();
             self.keep_alive();
+            self.go_on_with_acts();
             let pause = self.pause();
             tokio::select! {
                 biased;

@@ -43,6 +43,7 @@ pub(super) struct Runner {
     /// What the log was told last of what was spent.
     pub(super) saved: Option<Bytes>,
     pub(super) keep_alive_at: Timestamp,
+    pub(super) acts_at: Timestamp,
 }
 
 /// What waits and what is under way of one kind.
@@ -89,6 +90,7 @@ impl Runner {
             save_at: Timestamp::default(),
             saved: None,
             keep_alive_at: Timestamp::default(),
+            acts_at: Timestamp::default(),
         }
     }
 

@@ -11,6 +11,7 @@ mod follow_ups;
 mod hosts;
 mod idle;
 mod notices;
+mod operations;
 mod pages;
 mod progress;
 mod read_back;

@@ -101,7 +101,7 @@ fn by_cost_center(lines: &[Line]) -> Option<Vec<(String, Money)>> {
             None => sums.push((center, amount)),
         }
     }
-    sums.sort_by(|(_, one), (_, other)| other.amount.cmp(&one.amount));
+    sums.sort_by_key(|(_, sum)| std::cmp::Reverse(sum.amount));
     Some(sums)
 }
 
