@@ -399,6 +399,10 @@ impl Sink for Approvals {
         // Nothing is written but the receipt.
         Ok(Lookup::DidNotHappen)
     }
+
+    async fn ping(&self, _: &Context) -> Result<()> {
+        Ok(())
+    }
 }
 
 impl Approvals {

@@ -2,9 +2,10 @@
 
 use std::{fmt, sync::Arc};
 
+use futures_util::stream::BoxStream;
 use url::Url;
 
-use super::{shared::Shared, stats::Stats};
+use super::{shared::Shared, stats::Stats, trouble::Trouble};
 use crate::{
     Connection, Context, IntoConnection, Result, Sink, Source,
     audit::{Backlog, Entry, Query},
@@ -89,6 +90,26 @@ impl Connector {
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.shared.stats.read()
+    }
+
+    /// What somebody has to know, from now on: a way out that needs no sink and no log, because these may be what is
+    /// broken. It never ends while the connector lives. A listener that is 256 troubles behind misses the oldest; each is
+    /// also logged as a `tracing` error.
+    ///
+    /// ```no_run
+    /// # async fn page_somebody(_: ml_connector_core::engine::Trouble) {}
+    /// # async fn listen(connector: ml_connector_core::Connector) {
+    /// use futures_util::StreamExt;
+    ///
+    /// let mut troubles = connector.troubles();
+    /// while let Some(trouble) = troubles.next().await {
+    ///     page_somebody(trouble).await;
+    /// }
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn troubles(&self) -> BoxStream<'static, Trouble> {
+        self.shared.troubles.listen()
     }
 
     /// Searches the log.

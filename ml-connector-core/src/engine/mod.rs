@@ -84,6 +84,7 @@ mod stored;
 #[cfg(test)]
 mod tests;
 mod trace;
+mod trouble;
 mod upkeep;
 mod writes;
 
@@ -101,4 +102,5 @@ pub use self::{
     retry::{Jitter, Retries, RetryPolicy},
     settings::Settings,
     stats::Stats,
+    trouble::{Trouble, TroubleKind},
 };

@@ -166,12 +166,21 @@ pub struct Receipt {
     pub result: Option<PostedDocument>,
     /// What the source of the same connection is to look at because of it. Appended by the settling transaction.
     pub signals: Vec<Signal>,
+    /// The delivery should have gone on from the first message about its record, and that message turned out to be gone:
+    /// what was written now is the first.
+    pub begins_anew: bool,
 }
 
 impl Receipt {
     /// A receipt with nothing but a handle.
     pub fn new(reference: impl Into<Arc<str>>) -> Self {
-        Self { reference: reference.into(), observed: None, result: None, signals: Vec::new() }
+        Self {
+            reference: reference.into(),
+            observed: None,
+            result: None,
+            signals: Vec::new(),
+            begins_anew: false,
+        }
     }
 }
 

@@ -70,8 +70,9 @@ fn transition(before: Option<&Status>, now: &Facts) -> Vec<Change> {
     if not_issued && issued && now.kind == RecordKind::Invoice {
         changes.push(Change::Sent);
     }
-    // What is entered as posted was not posted later.
-    if not_issued && issued && now.kind == RecordKind::Bill && before.is_some() {
+    // What is entered as posted was not posted later, and a bill that is open after it waited was approved.
+    let posted = matches!(before, Some(Status::Draft | Status::Approved | Status::Rejected));
+    if posted && issued && now.kind == RecordKind::Bill {
         changes.push(Change::Posted);
     }
     match now.status {

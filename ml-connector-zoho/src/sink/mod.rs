@@ -67,6 +67,10 @@ impl Sink for ZohoBooks {
             None => Lookup::DidNotHappen,
         })
     }
+
+    async fn ping(&self, ctx: &Context) -> Result<()> {
+        self.client.organizations(ctx).await.map(drop)
+    }
 }
 
 impl ZohoBooks {

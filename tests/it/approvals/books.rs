@@ -211,4 +211,8 @@ impl Sink for Connection {
             false => Lookup::DidNotHappen,
         })
     }
+
+    async fn ping(&self, _: &Context) -> Result<()> {
+        Ok(())
+    }
 }

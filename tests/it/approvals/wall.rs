@@ -181,6 +181,10 @@ impl Sink for Painter {
         let receipt = state.done.get(&delivery.id.to_string()).cloned();
         Ok(receipt.map_or(Lookup::DidNotHappen, |receipt| Lookup::Happened(Receipt::new(receipt))))
     }
+
+    async fn ping(&self, _: &Context) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// Says who people are.

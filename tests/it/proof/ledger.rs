@@ -199,4 +199,8 @@ impl Sink for BoardSink {
             _ => Lookup::DidNotHappen,
         })
     }
+
+    async fn ping(&self, _: &Context) -> Result<()> {
+        Ok(())
+    }
 }

@@ -1,6 +1,7 @@
 //! Behaviors of a [`Sink`], in front of a vendor that answers as it should until the suite gets in between.
 
 pub mod doubt;
+pub mod reach;
 pub mod writes;
 
 use std::{collections::BTreeSet, fmt, sync::Arc};
@@ -34,6 +35,8 @@ pub const BEHAVIORS: &[Behavior<SinkUnderTest>] = behaviors![SinkUnderTest:
     writes::too_often_says_when_to_come_back,
     writes::a_refused_token_is_renewed_or_stops_the_connection,
     writes::nothing_secret_is_shown,
+    reach::a_ping_writes_nothing,
+    reach::a_ping_tells_whether_the_vendor_answers,
     doubt::a_failing_server_leaves_doubt,
     doubt::half_an_answer_leaves_doubt,
     doubt::a_vendor_that_hangs_is_left_in_doubt_at_the_deadline,

@@ -4,6 +4,7 @@ mod admit;
 mod attempt;
 mod classify;
 mod conversation;
+mod down;
 mod follow_ups;
 mod load;
 mod look_up;
@@ -82,7 +83,11 @@ impl Attempt<'_> {
             Err(error) if error.kind() == ErrorKind::InvalidRequest => {
                 return self.kill_head(loaded, &error).await;
             }
-            Err(error) => return Err(Stop::Log(error)),
+            Err(error) => {
+                tracing::error!(%error, "the limiter does not answer: deliveries wait");
+                let again = retry::log_at(self.shared.clock.now());
+                return Ok(Finished::again_from(&loaded.items, Hold::Until(again)));
+            }
         };
         if let Some(gate) = &self.batch.gate {
             self.shared.mailbox.admitted(gate.clone(), self.batch.lane);
@@ -105,7 +110,9 @@ impl Attempt<'_> {
         }
         let refused = results.iter().find_map(|result| result.as_ref().err());
         self.finish_permit(&plan.costs, Feedback::after(permit, refused.map(Arc::as_ref))).await;
-        self.settle(loaded, results, Asked::ToSend { look_up_first }, &trace).await
+        let is_everywhere = self.is_everywhere(slot, &results).await;
+        let asked = Asked::ToSend { look_up_first }.with(is_everywhere);
+        self.settle(loaded, results, asked, &trace).await
     }
 
     /// Gives the first delivery up; the others come again.

@@ -27,8 +27,13 @@ impl Attempt<'_> {
         deliveries: &[Delivery],
     ) -> (Vec<Result<Receipt, Arc<Error>>>, OutcomeTrace) {
         let total = self.shared.settings.call;
-        let (ctx, calls) = self.shared.context.within(total).watched();
+        let (ctx, calls) = self.shared.context.within(total).under(&self.shared.lease).watched();
         let began = self.shared.clock.now();
+        if let Err(error) = ctx.require_lease() {
+            let error = Arc::new(error);
+            let none = deliveries.iter().map(|_| Err(Arc::clone(&error))).collect();
+            return (none, OutcomeTrace::new(began, calls.take()));
+        }
         let notes = LogNotes { shared: self.shared, lease: self.lease, deliveries };
         let sent = async { Ok(slot.sink.deliver(&ctx, deliveries, &notes).await) };
         let (results, missing) = match guard::call(total, "the attempt did not end in time", sent).await {

@@ -266,12 +266,15 @@ impl Connector {
         Ok(changed)
     }
 
-    /// Goes on with what a process began and did not end. What cannot be gone on with is left undone, and says so.
-    pub(crate) async fn go_on_with_acts(&self, is_held: impl Fn(&Entry) -> bool) -> Result<()> {
+    /// Goes on with what a process began and did not end. What cannot be gone on with is left undone, and says so. Tells
+    /// whether nothing is left.
+    pub(crate) async fn go_on_with_acts(&self, is_held: impl Fn(&Entry) -> bool) -> Result<bool> {
         let now = self.shared.clock.now();
         let open = Query::of_kind(EntryKind::Act).with_state(crate::audit::EntryState::Pending).with_bodies();
         let is_left = |entry: &Entry| now.as_millis() - entry.at.as_millis() >= OWN_TIME_MS;
-        for entry in self.search(&open).await?.into_iter().filter(|entry| is_held(entry) && is_left(entry)) {
+        let (left, young): (Vec<_>, Vec<_>) =
+            self.search(&open).await?.into_iter().filter(is_held).partition(is_left);
+        for entry in left {
             let stored =
                 entry.body.as_deref().and_then(|body| serde_json::from_slice::<StoredAct>(body).ok());
             let goes_on =
@@ -287,6 +290,6 @@ impl Connector {
                 }
             }
         }
-        Ok(())
+        Ok(young.is_empty())
     }
 }

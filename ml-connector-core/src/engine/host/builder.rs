@@ -1,6 +1,6 @@
 //! Puts a connector together.
 
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, RwLock, atomic::AtomicBool};
 
 use url::Url;
 
@@ -10,7 +10,7 @@ use crate::{
     audit::Lease,
     engine::{
         hooks::Hooks, log_gate::LogGate, mailbox::Mailbox, registry::Registry, settings::Settings,
-        shared::Shared, stats::Counters, trace::NamedRoutes,
+        shared::Shared, stats::Counters, trace::NamedRoutes, trouble::Troubles,
     },
     http::require_secure,
     rate::MemoryRateLimiter,
@@ -162,6 +162,9 @@ impl ConnectorBuilder {
                 named_routes: NamedRoutes::default(),
                 hooks: Hooks::default(),
                 log_gate: LogGate::default(),
+                troubles: Troubles::default(),
+                lease: Arc::default(),
+                acts_open: AtomicBool::default(),
             }),
         })
     }

@@ -5,6 +5,7 @@ mod lane;
 mod outages;
 mod queues;
 mod scheduler;
+mod slots;
 mod survey;
 #[cfg(test)]
 mod tests;

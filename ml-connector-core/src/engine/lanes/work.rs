@@ -67,7 +67,7 @@ pub(crate) struct Batch {
     pub(crate) lane: LaneId,
     pub(crate) connection: ConnectionId,
     pub(crate) items: Vec<Item>,
-    /// Since when the lane's head has failed for reasons that pass.
+    /// Since when the first of the items has failed for reasons that pass.
     pub(crate) blocked_since: Option<Timestamp>,
     /// The quota whose gate it came through: the next lane may follow once this one is admitted.
     pub(crate) gate: Option<QuotaKey>,
@@ -91,6 +91,9 @@ pub(crate) enum Hold {
     Parked,
     /// Nothing of the connection works, at least until then. One batch is tried from time to time.
     Outage(Timestamp),
+    /// The other side is not there, or cannot answer, at least until then. It passes by itself: one batch is tried, soon at
+    /// first and then after longer and longer pauses.
+    Down(Timestamp),
 }
 
 impl Hold {
@@ -102,7 +105,8 @@ impl Hold {
             Self::Until(_) | Self::Quota(..) => 2,
             Self::Blocked => 3,
             Self::Parked => 4,
-            Self::Outage(_) => 5,
+            Self::Down(_) => 5,
+            Self::Outage(_) => 6,
         };
         if rank(&other) >= rank(&self) { other } else { self }
     }
@@ -128,7 +132,7 @@ pub(crate) struct Finished {
     pub(crate) hold: Hold,
     /// The partition belongs to another host now.
     pub(crate) fenced: bool,
-    /// Why the connection does not work, with [`Hold::Outage`].
+    /// Why the connection does not work, with [`Hold::Outage`] and [`Hold::Down`].
     pub(crate) reason: Option<Arc<str>>,
     pub(crate) proof: Proof,
 }

@@ -9,6 +9,7 @@ use crate::{
         notices::{self, Notice},
         shared::Shared,
         stats::Stat,
+        trouble::TroubleKind,
         writes::{Stop, apply, dead},
     },
     error::causes,
@@ -60,6 +61,7 @@ pub(crate) async fn failed(
             let (connection, cause) = (&batch.connection, causes(error));
             tracing::error!(%connection, seq = item.seq.0, %error, %cause, "a signal is dead: replay it when the cause is gone");
             transaction.settle.push(dead(item.seq, error));
+            shared.trouble(TroubleKind::SignalDead, &batch.connection, item.seq, error.to_string().into());
             let notice = Notice {
                 kind: "signal",
                 seq: item.seq,

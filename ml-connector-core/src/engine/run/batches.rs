@@ -68,7 +68,9 @@ impl Runner {
                 self.tasks.spawn(deliver(shared, lease, work).instrument(span))
             }
         };
-        self.work(batch.lane.kind).under_way += 1;
+        let work = self.work(batch.lane.kind);
+        work.under_way += 1;
+        work.lanes.begin(&batch.connection);
         self.running.insert(abort.id(), UnderWay { batch, lease, abort });
     }
 
@@ -78,7 +80,9 @@ impl Runner {
         let id = ended.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
         let Some(UnderWay { batch, lease, .. }) = self.running.remove(&id) else { return };
         let partition = batch.lane.partition;
-        self.work(batch.lane.kind).under_way -= 1;
+        let work = self.work(batch.lane.kind);
+        work.under_way -= 1;
+        work.lanes.end(&batch.connection);
         let finished = match ended {
             Ok((_, finished)) => finished,
             Err(error) if error.is_cancelled() => return,
@@ -101,14 +105,14 @@ impl Runner {
             self.lose(partition);
             self.renew_at = now;
         } else {
-            self.tell(batch.connection.clone(), batch.lane.kind, &finished);
             self.work(batch.lane.kind).lanes.take_back(
                 &batch,
                 &finished.waits,
-                finished.hold,
+                finished.hold.clone(),
                 finished.proof,
                 now,
             );
+            self.tell(batch.connection.clone(), batch.lane.kind, &finished);
         }
     }
 

@@ -58,6 +58,7 @@ impl Runner {
         self.recall().await;
         loop {
             self.renew().await;
+            self.tell_log();
             self.save_counts().await;
             self.discover().await;
             self.start();

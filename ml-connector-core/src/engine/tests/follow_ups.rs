@@ -87,6 +87,10 @@ impl Sink for Desk {
         receipt.signals = vec![Signal::entity(case)];
         Ok(Lookup::Happened(receipt))
     }
+
+    async fn ping(&self, _: &Context) -> Result<()> {
+        Ok(())
+    }
 }
 
 #[async_trait]

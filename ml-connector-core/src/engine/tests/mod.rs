@@ -12,6 +12,7 @@ mod hosts;
 mod idle;
 mod notices;
 mod operations;
+mod outages;
 mod pages;
 mod progress;
 mod read_back;

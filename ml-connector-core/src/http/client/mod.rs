@@ -209,6 +209,8 @@ impl Client {
         let authorization = self.auth.authorize(ctx).await?;
         let (mut under_way, waits) = UnderWay::when_admitted(ctx, costs, begin_by).await?;
         require_time(ctx)?;
+        // The last wait is over: from here on it goes out.
+        ctx.require_lease()?;
         let mut request = request.clone();
         request.headers_mut().insert(header::AUTHORIZATION, authorization.header().clone());
         let limits = Limits::within(Limits::TOTAL.min(ctx.time_left()));
