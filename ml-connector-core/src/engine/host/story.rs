@@ -14,7 +14,7 @@ use crate::{
         stored::{StoredDelivery, StoredSignal},
         trace::{EventTrace, OutcomeTrace},
     },
-    model::{ConnectionId, Event, Seq},
+    model::{ConnectionId, Event, LeftOut, Seq},
     route::RouteMatch,
 };
 
@@ -98,11 +98,8 @@ pub enum StepKind {
         name: Arc<str>,
         /// What differs from the record's event before, as far as that is in the log.
         changed: Vec<FieldChange>,
-    },
-    /// A value of the record that could not be read.
-    LeftOut {
-        /// Where it is, and why.
-        note: String,
+        /// What of the record could not be read.
+        left_out: Vec<LeftOut>,
     },
     /// What the routes said of the event.
     Routed {
@@ -279,7 +276,6 @@ impl Teller<'_> {
         let mut steps = Vec::new();
         let (what, why) = beginning(entry, changed);
         steps.push(Step { why, ..step(entry.at, what) });
-        steps.extend(left_out(entry).into_iter().map(|note| step(entry.at, StepKind::LeftOut { note })));
         steps.extend(routed.map(|routed| step(entry.at, routed)));
         if let Some(repeats) = entry.repeats {
             let what = StepKind::Repeated { count: repeats.count };
@@ -309,13 +305,6 @@ impl Teller<'_> {
     }
 }
 
-/// The values of an event's record that could not be read.
-fn left_out(entry: &Entry) -> Vec<String> {
-    let body = entry.body.as_ref().filter(|_| entry.kind == EntryKind::Event);
-    let event = body.and_then(|body| Event::from_cloudevent(body).ok());
-    event.into_iter().flat_map(|event| event.notes).map(|note| note.to_string()).collect()
-}
-
 /// How an entry came to be.
 fn beginning(entry: &Entry, changed: Vec<FieldChange>) -> (StepKind, Option<Arc<str>>) {
     let name = entry.index.name.clone().unwrap_or_default();
@@ -333,7 +322,8 @@ fn beginning(entry: &Entry, changed: Vec<FieldChange>) -> (StepKind, Option<Arc<
         }
         EntryKind::Event => {
             let event = entry.body.as_ref().and_then(|body| Event::from_cloudevent(body).ok());
-            (StepKind::Event { name, changed }, event.and_then(|event| event.reason))
+            let (reason, left_out) = event.map(|event| (event.reason, event.notes)).unwrap_or_default();
+            (StepKind::Event { name, changed, left_out }, reason)
         }
         EntryKind::Delivery => {
             let stored = entry.body.as_ref().and_then(|body| StoredDelivery::decode(body).ok());

@@ -95,14 +95,17 @@ impl fmt::Display for Line<'_> {
                     write!(f, " …")?;
                 }
             }
-            StepKind::Event { name, changed } => {
+            StepKind::Event { name, changed, left_out } => {
                 write!(f, "event {name} {entity}")?;
                 let fields: Vec<&str> = changed.iter().map(|change| change.field.as_str()).collect();
                 if !fields.is_empty() {
                     write!(f, ", differs in {}", fields.join(", "))?;
                 }
+                let left_out: Vec<String> = left_out.iter().map(ToString::to_string).collect();
+                if !left_out.is_empty() {
+                    write!(f, ", left out {}", left_out.join(", "))?;
+                }
             }
-            StepKind::LeftOut { note } => write!(f, "left out: {note}")?,
             StepKind::Routed { matched, others } => {
                 let names: Vec<String> = matched.iter().map(|name| format!("\"{name}\"")).collect();
                 match &names[..] {
