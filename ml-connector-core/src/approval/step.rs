@@ -270,10 +270,16 @@ fn over(state: &ApprovalState, choice: &Choosing) -> Option<Reply> {
     })
 }
 
-/// What an error of the books says: its kind, its sentence, and codes and ids in brackets.
+/// What an error of the books says: its operation where there is one, its kind, its sentence, and codes and ids in
+/// brackets.
 fn refusal(error: &str) -> Refusal {
     let mut refusal = Refusal::new(error);
-    if let Some((kind, rest)) = error.split_once(": ") {
+    let is_operation = |text: &str| text.contains('.') && !text.contains(' ');
+    let said = match error.split_once(": ") {
+        Some((operation, said)) if is_operation(operation) => said,
+        _ => error,
+    };
+    if let Some((kind, rest)) = said.split_once(": ") {
         let sentence = rest.split(" (").next().unwrap_or(rest).trim();
         refusal.sentence = Some(sentence.to_owned()).filter(|sentence| sentence.contains(' '));
         // The document is in the way of itself; everything else may be repaired without it.
@@ -282,4 +288,32 @@ fn refusal(error: &str) -> Refusal {
         }
     }
     refusal
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_read_with_and_without_its_operation() {
+        for (error, sentence, lies_in) in [
+            ("conflict: the document is void", Some("the document is void"), LiesIn::Document),
+            (
+                "zoho_books.approve: conflict: the document is void (code=9)",
+                Some("the document is void"),
+                LiesIn::Document,
+            ),
+            (
+                "zoho_books.approve: permission_denied: the books refuse (code=57)",
+                Some("the books refuse"),
+                LiesIn::Elsewhere,
+            ),
+            ("conflict: closed", None, LiesIn::Document),
+            ("no reason is known", None, LiesIn::Document),
+        ] {
+            let refusal = refusal(error);
+            assert_eq!((refusal.sentence.as_deref(), refusal.lies_in), (sentence, lies_in), "{error}");
+            assert_eq!(&*refusal.code, error);
+        }
+    }
 }
