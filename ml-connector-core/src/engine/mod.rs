@@ -66,9 +66,11 @@ mod entries;
 mod fan_out;
 mod feeds;
 mod guard;
+mod hooks;
 mod host;
 mod intake;
 mod lanes;
+mod log_gate;
 mod mailbox;
 mod notices;
 mod registry;
@@ -82,6 +84,8 @@ mod stats;
 mod stored;
 #[cfg(test)]
 mod tests;
+mod trace;
+mod trouble;
 mod upkeep;
 mod writes;
 
@@ -89,12 +93,15 @@ pub use self::{
     connector::Connector,
     feeds::{FeedProgress, RunProgress, StoppedSweep, UnavailableFeed},
     host::{
-        ConnectionHealth, ConnectorBuilder, DryRun, Explanation, Health, ParkedDelivery, Progress, Replay,
-        ReplayMode, Replayed, Way, WebhookService,
+        Act, Acted, ConnectionHealth, ConnectionView, ConnectorBuilder, DryRun, FieldChange, Health,
+        ParkedDelivery, Progress, Replay, ReplayMode, Replayed, Step, StepKind, Story, Way, WebhookHealth,
+        WebhookService,
     },
     lanes::{Backlog, LaneHealth},
+    log_gate::LogTrouble,
     notices::Parked,
     retry::{Jitter, Retries, RetryPolicy},
     settings::Settings,
     stats::Stats,
+    trouble::{Trouble, TroubleKind},
 };

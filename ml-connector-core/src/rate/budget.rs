@@ -8,8 +8,8 @@ use std::{
     time::Duration,
 };
 
-use super::{Cost, Feedback, Quota, QuotaKey};
-use crate::{Context, Timestamp};
+use super::{Cost, Feedback, Quota, QuotaKey, RateLimiter};
+use crate::Timestamp;
 
 /// What calls cost that one account of a vendor is charged for: so many a minute, at once, a day.
 ///
@@ -151,14 +151,20 @@ impl Budget {
 
     /// Passes on what an answer says of the day: its limit, and how many calls are left until when. Others spend from the
     /// same quota, and trials have less than their plan. A limiter that cannot be reached is logged.
-    pub async fn report_day(&self, ctx: &Context, limit: Option<u32>, remaining: Option<(u32, Timestamp)>) {
+    pub async fn report_day(
+        &self,
+        limiter: &dyn RateLimiter,
+        limit: Option<u32>,
+        remaining: Option<(u32, Timestamp)>,
+        now: Timestamp,
+    ) {
         let Some(day) = &self.day else { return };
         if let Some(limit) = limit {
             day.told.store(limit, Ordering::Relaxed);
         }
         let Some((units, reset)) = remaining else { return };
         let feedback = Feedback::Remaining { units, reset };
-        if let Err(error) = ctx.limiter().report(&day.key, feedback, ctx.now()).await {
+        if let Err(error) = limiter.report(&day.key, feedback, now).await {
             tracing::warn!(%error, key = %day.key, "the limiter could not be told what is left of the day");
         }
     }
@@ -167,6 +173,7 @@ impl Budget {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rate::MemoryRateLimiter;
 
     fn budget() -> Budget {
         let minute = Quota::Rolling { limit: 100, window: Duration::from_secs(60) };
@@ -212,12 +219,12 @@ mod tests {
 
     #[tokio::test]
     async fn what_an_answer_says_of_the_day_holds_for_every_clone() {
-        let (budget, ctx) = (budget(), crate::remembered::tests::context());
+        let (budget, limiter, now) = (budget(), MemoryRateLimiter::new(), Timestamp::default());
         let background = budget.in_background();
-        budget.report_day(&ctx, Some(3_000), Some((2_000, ctx.now() + DAY))).await;
+        budget.report_day(&limiter, Some(3_000), Some((2_000, now + DAY)), now).await;
         assert_eq!(background.calls_per_day(), Some(3_000));
         assert_eq!(background.costs()[2].leave, 300);
-        budget.report_day(&ctx, Some(90_000), None).await;
+        budget.report_day(&limiter, Some(90_000), None, now).await;
         assert_eq!(background.costs()[2].leave, 500, "never more than of the configured day");
     }
 }

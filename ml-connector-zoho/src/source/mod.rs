@@ -171,7 +171,8 @@ impl ZohoBooks {
         }
         record.url = self.site.link::<T>(&record.id);
         let revision = revision::<T>(&raw, &record, &stage)?;
-        Ok(Observed::Present { revision, order: None, record: Box::new(record), raw: Some(Raw::new(raw)) })
+        let (content, raw) = (record.into(), Some(Raw::new(raw)));
+        Ok(Observed::Present { revision, order: None, content, raw, notes: left_out })
     }
 
     /// What "does not exist" means: Zoho says the same of a record that was deleted, of one that may not be seen,
@@ -191,10 +192,11 @@ impl ZohoBooks {
         if last.revision.is_none() {
             return Ok(Missing::Known);
         }
+        let number = last.facts.as_ref().and_then(|facts| facts.number.as_deref());
         // A sweep has just read the whole list.
         let swept = signals.iter().any(|signal| signal.hint.as_deref() == Some(Signal::SWEPT));
         for _ in 0..if swept { 1 } else { 2 } {
-            self.require_absent::<T>(ctx, client, id, last.facts.number.as_deref()).await?;
+            self.require_absent::<T>(ctx, client, id, number).await?;
         }
         Ok(Missing::Gone(Proof::AbsentTwice))
     }

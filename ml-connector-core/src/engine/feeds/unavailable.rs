@@ -73,7 +73,7 @@ impl FeedTurn<'_> {
             transaction.settle.push(match (FeedTask::of(&waiting.signal), refusal) {
                 // Somebody waits for an answer.
                 (Some(FeedTask::Backfill(_) | FeedTask::ReadNow), Some(error)) => {
-                    Settlement { seq, outcome: Outcome::Dead { error: error.to_string().into() } }
+                    Settlement::new(seq, Outcome::Dead { error: error.to_string().into() })
                 }
                 _ => dropped(seq, NOT_AVAILABLE),
             });
