@@ -288,7 +288,7 @@ async fn a_reply_is_looked_up_in_its_thread() {
     let Lookup::Happened(receipt) = look().await else { panic!() };
     assert_eq!(&*receipt.reference, "C07APPROV1/1767225630.000100");
     let sent = String::from_utf8(world.requests(REPLIES).await[0].body.clone()).unwrap();
-    assert!(sent.starts_with("channel=C07APPROV1&ts=1767225605.000219&oldest=1767225544.000000&"), "{sent}");
+    assert!(sent.starts_with("channel=C07APPROV1&ts=1767225605.000219&oldest=1767225244.000000&"), "{sent}");
 }
 
 #[tokio::test]
