@@ -46,7 +46,7 @@ impl FeedTurn<'_> {
         } else {
             let purpose = match self.id {
                 RunId::Backfill(_) => Purpose::Page,
-                _ => Purpose::Live,
+                _ => Purpose::Live { heard: None },
             };
             found = observe(shared, self.slot, &page.observations, purpose, parent, transaction).await?;
             again.append(&mut found.older);

@@ -13,6 +13,7 @@ use crate::{
     engine::{
         documents::Loaded,
         fan_out::append_event,
+        lanes::Proof,
         resolve::{Resolved, Waiting},
         shared::Shared,
         writes::{Stop, commit, dropped},
@@ -86,7 +87,8 @@ impl FeedTurn<'_> {
         match commit(shared, transaction).await? {
             Committed::Applied(_) => {
                 shared.mailbox.wake(&wake);
-                Ok(Resolved { waits: rest.collect(), ..Resolved::default() })
+                let proof = if refusal.is_some() { Proof::Answers } else { Proof::Nothing };
+                Ok(Resolved { waits: rest.collect(), proof, ..Resolved::default() })
             }
             Committed::Fenced => Err(Stop::Fenced),
             // Somebody else wrote it: once more.

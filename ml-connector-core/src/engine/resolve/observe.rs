@@ -21,8 +21,8 @@ const CLOCK_SKEW: Duration = Duration::from_secs(300);
 /// Why records were read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    /// To tell what changed.
-    Live,
+    /// To tell what changed. `heard` = when something was first said of the record, other than by a list.
+    Live { heard: Option<Timestamp> },
     /// A write of ours was read back: whatever it changed is told, but not as news when it is no more than that
     /// something about the record is different.
     Ours,
@@ -30,6 +30,12 @@ pub(crate) enum Purpose {
     Backfill { alone: bool },
     /// To tell of every record of a page together.
     Page,
+}
+
+impl Purpose {
+    fn was_heard_before(self, read_at: Timestamp) -> bool {
+        matches!(self, Self::Live { heard: Some(heard) } if heard <= read_at)
+    }
 }
 
 /// What observations led to, beside what is in the transaction.
@@ -73,7 +79,10 @@ pub(crate) async fn observe(
         let filled_in = last
             .filter(|last| last.revision.is_some() && is_provisional(last, seen, purpose))
             .and_then(|last| filled_in(last, seen, watched_since - Shared::stamp_margin(slot)));
-        let last = filled_in.as_ref().or(last);
+        // A row that was read after somebody had said that something happened shows what is to be told.
+        let is_swallowed =
+            |row: &&Snapshot| row.row_only && row.n == 0 && purpose.was_heard_before(row.read_at);
+        let last = filled_in.as_ref().or(last.filter(|row| !is_swallowed(row)));
         let (mut snapshot, changes) = match step(last, seen, &policy(slot, watched_since, now)) {
             Step::Older => {
                 found.older.push(seen.entity.clone());

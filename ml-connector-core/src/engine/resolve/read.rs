@@ -146,7 +146,8 @@ fn purpose(group: &[Waiting]) -> Purpose {
     if group.iter().any(backfill) {
         return Purpose::Backfill { alone: group.iter().all(backfill) };
     }
-    Purpose::Live
+    let said = group.iter().filter(|waiting| !fan_out::is_of_time(&waiting.signal));
+    Purpose::Live { heard: said.map(|waiting| waiting.at).min() }
 }
 
 /// The first signal led to what was found; the others were answered by the same read.
