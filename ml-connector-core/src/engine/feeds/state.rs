@@ -67,7 +67,7 @@ pub struct StoppedSweep {
 }
 
 /// A feed that the plan or the granted scopes do not allow. It is asked for again once a day, and the other feeds go on.
-/// What happened before it became available is not told, unless it was available earlier.
+/// What happened before it became available is told if it was available earlier, or becomes so within two days.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct UnavailableFeed {

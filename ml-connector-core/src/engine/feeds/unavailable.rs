@@ -1,4 +1,4 @@
-//! Feeds that a plan or a scope does not allow: told once, asked for again once a day.
+//! Feeds that a plan or a scope does not allow: told once, asked for again now and then.
 
 use std::{sync::Arc, time::Duration};
 
@@ -21,8 +21,12 @@ use crate::{
     model::{Change, EntityRef, Event, Partition},
 };
 
-/// How often such a feed is asked for.
-const ASK_AGAIN: Duration = Duration::from_secs(24 * 3600);
+/// When such a feed is asked for again: at first soon, as somebody may be repairing it, then twice as late each time.
+const ASK_AGAIN_FIRST: Duration = Duration::from_secs(3600);
+const ASK_AGAIN_LAST: Duration = Duration::from_secs(24 * 3600);
+/// A new feed that becomes available within this time is as if it had been from the start. What happened before it
+/// became available later is not told: it may be years. Long enough that a repair of the first day counts.
+const REPAIRED_WITHIN: Duration = Duration::from_secs(48 * 3600);
 /// Why signals of such a feed are settled.
 const NOT_AVAILABLE: &str = "the feed is not available";
 
@@ -39,7 +43,7 @@ impl FeedTurn<'_> {
         waits && !self.asking.iter().any(|waiting| by_hand(waiting))
     }
 
-    /// Settles those who ask, and comes again tomorrow. `refusal`: what the source has just said.
+    /// Settles those who ask, and comes again later. `refusal`: what the source has just said.
     pub(super) async fn set_aside(
         &self,
         shared: &Shared,
@@ -54,7 +58,9 @@ impl FeedTurn<'_> {
         if let Some(error) = refusal {
             let reason: Arc<str> = error.to_string().into();
             let since = state.unavailable.as_ref().map(|unavailable| unavailable.since);
-            let (feed, next) = (self.feed.to_owned(), now + ASK_AGAIN);
+            let for_so_long = now.saturating_since(since.unwrap_or(now));
+            let (feed, next) =
+                (self.feed.to_owned(), now + for_so_long.clamp(ASK_AGAIN_FIRST, ASK_AGAIN_LAST));
             state.unavailable = Some(UnavailableFeed {
                 feed,
                 since: since.unwrap_or(now),
@@ -99,7 +105,8 @@ impl FeedTurn<'_> {
         }
     }
 
-    /// The feed answers: it is available, again or for the first time. Then it is watched from now on.
+    /// The feed answers: it is available, again or for the first time. One that is read for the first time long after
+    /// it was refused is watched from now on.
     pub(super) async fn resume(
         &self,
         shared: &Shared,
@@ -107,11 +114,10 @@ impl FeedTurn<'_> {
         transaction: &mut Transaction,
         wake: &mut Vec<Partition>,
     ) -> Result<()> {
-        if state.unavailable.take().is_none() {
-            return Ok(());
-        }
-        if state.baseline.is_none() {
-            state.watched_since = Some(shared.clock.now());
+        let Some(unavailable) = state.unavailable.take() else { return Ok(()) };
+        let now = shared.clock.now();
+        if state.baseline.is_none() && now.saturating_since(unavailable.since) > REPAIRED_WITHIN {
+            state.watched_since = Some(now);
         }
         self.tell(shared, state, Change::Resumed, None, transaction, wake).await
     }

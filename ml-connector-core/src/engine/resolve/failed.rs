@@ -24,6 +24,8 @@ const PERMANENT_TRIES: u32 = 3;
 
 /// However long the other side wants to be left alone.
 const LONGEST_WAIT: Duration = Duration::from_secs(3600);
+/// A right that is missing is granted by somebody, who needs longer than a few tries last.
+const REFUSED_FIRST: Duration = Duration::from_secs(15 * 60);
 
 /// Decides what a failed read means for its signals.
 pub(crate) async fn failed(
@@ -41,6 +43,7 @@ pub(crate) async fn failed(
     }
     let outage = matches!(error.scope(), Scope::Connection);
     let counted = !outage && error.kind() != ErrorKind::RateLimited;
+    let refused = error.kind() == ErrorKind::PermissionDenied && !outage;
     let policy = shared.settings.retries.of_signal(error);
     let mut resolved = Resolved {
         waits: Vec::new(),
@@ -57,12 +60,12 @@ pub(crate) async fn failed(
     let mut wake = Vec::new();
     for Waiting { item, signal, troubled_since, .. } in group {
         let attempt = item.attempt + u32::from(counted);
-        let hopeless = error.retry() == Retry::Never && attempt >= PERMANENT_TRIES && counted;
         let age = now.saturating_since(*troubled_since);
+        let hopeless = error.retry() == Retry::Never && attempt >= PERMANENT_TRIES && counted && !refused;
         let too_old = counted
             && (policy.total.is_some_and(|total| age > total)
                 || age > shared.settings.max_signal_age && attempt >= PERMANENT_TRIES);
-        let hopeless = hopeless || counted && policy.is_used_up(attempt);
+        let hopeless = hopeless || counted && !refused && policy.is_used_up(attempt);
         if hopeless || too_old {
             shared.stats.count(Stat::Dead);
             let (connection, cause) = (&batch.connection, causes(error));
@@ -86,6 +89,8 @@ pub(crate) async fn failed(
         }
         let due = if outage {
             item.due.min(now)
+        } else if refused {
+            now + age.clamp(REFUSED_FIRST, LONGEST_WAIT)
         } else {
             policy.next(error, item.seq, attempt.max(1), now).min(latest)
         };

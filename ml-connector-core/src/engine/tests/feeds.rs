@@ -455,7 +455,7 @@ async fn a_feed_that_a_scope_does_not_allow_is_set_aside_and_begins_when_it_is_a
     let refusal = || {
         Error::new(ErrorKind::PermissionDenied, "the scope is missing").with_context("scope", "invoices.READ")
     };
-    (0..3).for_each(|_| world.ledger.fail_page(refusal()));
+    (0..7).for_each(|_| world.ledger.fail_page(refusal()));
     let connector = world.polled(|source| source.polled(SourceMode::Both));
     connector
         .set_routes(vec![
@@ -469,7 +469,7 @@ async fn a_feed_that_a_scope_does_not_allow_is_set_aside_and_begins_when_it_is_a
         .unwrap();
     world.run(&connector, DAY).await;
     assert_eq!(world.board.corner("admin"), ["feed.parked invoices"]);
-    assert_eq!(world.ledger.pages.lock().unwrap().len(), 1, "asked once");
+    assert_eq!(world.ledger.pages.lock().unwrap().len(), 6, "asked now and then");
     let health = connector.health().await.unwrap();
     let unavailable = &health.connections[&"books".into()].unavailable_feeds[0];
     assert!(unavailable.reason.contains("scope=invoices.READ"), "{unavailable:?}");
@@ -484,6 +484,18 @@ async fn a_feed_that_a_scope_does_not_allow_is_set_aside_and_begins_when_it_is_a
     world.run(&connector, QUARTER * 2).await;
     assert_eq!(world.told().await, ["invoice.paid 13"]);
     assert!(connector.health().await.unwrap().connections[&"books".into()].unavailable_feeds.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_feed_whose_scope_is_granted_on_the_first_day_loses_nothing() {
+    let world = World::new();
+    world.old_invoices();
+    let connector = world.polled(|source| source.polled(SourceMode::Poll));
+    (0..4).for_each(|_| world.ledger.fail_page(Error::new(ErrorKind::PermissionDenied, "no scope")));
+    world.run(&connector, secs(60)).await;
+    world.change("12", Status::Paid);
+    world.run(&connector, DAY).await;
+    assert_eq!(world.told().await, ["invoice.updated 12"]);
 }
 
 /// It was watched before, so what happened meanwhile is told.
