@@ -13,7 +13,7 @@ use crate::{
     Config, DataCenter, Plan, SYSTEM, WebhookParameters, ZohoBooks, auth,
     client::BooksClient,
     config::poll_interval,
-    models::{Site, feed_of},
+    models::{Site, columns, feed_of},
     webhook::{Webhook, subscriptions::ManagedWebhooks},
 };
 
@@ -255,5 +255,6 @@ fn info(config: &Config) -> Result<SourceInfo> {
     if info.feeds.is_empty() {
         return Err(missing("resources"));
     }
+    info.columns = columns();
     Ok(info)
 }

@@ -25,14 +25,12 @@
 //! # Ok::<_, ml_connector_core::Error>(())
 //! ```
 
-mod envelope;
 mod list;
 mod object;
 mod text;
 
 use std::{cell::RefCell, fmt, rc::Rc};
 
-pub use envelope::Envelope;
 pub use list::{Row, rows};
 pub use object::Object;
 use serde_json::value::RawValue;

@@ -55,11 +55,11 @@ pub(crate) async fn settle(shared: &Shared, lease: Lease, settle: Vec<Settlement
 }
 
 pub(crate) fn dead(seq: Seq, error: &Error) -> Settlement {
-    Settlement { seq, outcome: Outcome::Dead { error: error.to_string().into() } }
+    Settlement::new(seq, Outcome::Dead { error: error.to_string().into() })
 }
 
 pub(crate) fn dropped(seq: Seq, reason: &'static str) -> Settlement {
-    Settlement { seq, outcome: Outcome::Dropped { reason: reason.into() } }
+    Settlement::new(seq, Outcome::Dropped { reason: reason.into() })
 }
 
 /// Whether an entry has left the work list.

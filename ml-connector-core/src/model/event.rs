@@ -177,6 +177,10 @@ pub struct Event {
     pub n: u64,
     /// What changed; never empty.
     pub changes: BTreeSet<Change>,
+    /// Which log has counted the changes: when it began to watch the connection, in milliseconds since 1970; 0 where that
+    /// is not known. A log that was lost is followed by one with a greater number, which counts from 1 again: who keeps
+    /// states by `(epoch, n)` never goes back.
+    pub epoch: u64,
     /// Why the event exists.
     pub origin: Origin,
     /// When the change was observed.
@@ -213,6 +217,7 @@ impl Event {
             entity,
             n,
             changes,
+            epoch: 0,
             origin: Origin::Live,
             at,
             record,
@@ -300,6 +305,8 @@ struct Data {
     entity: EntityRef,
     n: u64,
     changes: BTreeSet<Change>,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    epoch: u64,
     #[serde(default)]
     origin: Origin,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -314,6 +321,11 @@ struct Data {
     page: Vec<Self>,
 }
 
+#[allow(clippy::trivially_copy_pass_by_ref)] // the signature serde asks for
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
 impl From<&Event> for Data {
     fn from(event: &Event) -> Self {
         Self {
@@ -321,6 +333,7 @@ impl From<&Event> for Data {
             entity: event.entity.clone(),
             n: event.n,
             changes: event.changes.clone(),
+            epoch: event.epoch,
             origin: event.origin,
             record: event.record.clone(),
             raw: event.raw.clone(),
@@ -333,9 +346,9 @@ impl From<&Event> for Data {
 
 impl Data {
     fn into_event(self, at: Timestamp) -> Event {
-        let Self { connection, entity, n, changes, origin, record, raw, about, reason, page } = self;
+        let Self { connection, entity, n, changes, epoch, origin, record, raw, about, reason, page } = self;
         let page = page.into_iter().map(|data| data.into_event(at)).collect();
-        Event { connection, entity, n, changes, origin, at, record, raw, about, reason, page }
+        Event { connection, entity, n, changes, epoch, origin, at, record, raw, about, reason, page }
     }
 }
 
@@ -370,6 +383,7 @@ mod tests {
             Timestamp::from_millis(1_773_324_300_123),
             Some(Box::new(record)),
         );
+        event.epoch = 1_773_000_000_000;
         let raw = r#"{"total":99999999999999.990,"x":[1,2]}"#;
         event.raw = Some(Raw::new(serde_json::value::RawValue::from_string(raw.into()).unwrap()));
         let json = event.to_cloudevent().unwrap();

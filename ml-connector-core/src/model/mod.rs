@@ -1,23 +1,26 @@
 //! What flows through the connector: signals, records, events, deliveries.
 
+mod columns;
 mod delivery;
 mod event;
 mod id;
 mod local;
 mod money;
 mod quota;
+mod raw;
 mod record;
 mod signal;
 mod time;
 mod time_of_day;
 
+pub use columns::{Column, ColumnType, Columns, Fields, Value};
 pub use delivery::{
     Delivery, DeliveryId, DeliveryPlan, Destination, Ended, Fate, Follow, Lookup, Receipt, Root,
 };
 pub use event::{Change, Event, EventType, Origin};
 pub(crate) use id::text_id;
 pub use id::{AccountKey, Affinity, ConnectionId, DedupeKey, EndpointId, EntityRef, LaneKey, Partition, Seq};
-pub use local::LocalTime;
+pub use local::{LocalTime, WallClock};
 pub use money::{Currency, Decimal, Money, decimal_from_json, exact_decimal, reliable, without_residue};
 pub use quota::{Cost, Quota, QuotaKey};
 pub use record::{Actor, Allocation, DocumentRef, Line, Party, Raw, Record, RecordKind, Status};

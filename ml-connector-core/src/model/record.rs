@@ -354,6 +354,10 @@ impl Raw {
     pub fn get(&self) -> &str {
         self.0.get()
     }
+
+    pub(super) fn value(&self) -> &RawValue {
+        &self.0
+    }
 }
 
 impl fmt::Debug for Raw {

@@ -2,7 +2,7 @@
 
 mod request;
 
-use std::{fmt::Debug, time::Duration};
+use std::{fmt::Debug, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 pub use request::{PollRequest, ReceiveRequest, UpkeepRequest};
@@ -12,8 +12,8 @@ use crate::{
     Context, Result,
     auth::OAuth2,
     model::{
-        AccountKey, Affinity, ConnectionId, EndpointId, Intake, Page, Prompt, Resolution, Signal, Upkeep,
-        Zone,
+        AccountKey, Affinity, Columns, ConnectionId, EndpointId, Intake, Page, Prompt, Resolution, Signal,
+        Upkeep, Zone,
     },
     snapshot::Snapshot,
 };
@@ -59,6 +59,8 @@ pub struct SourceInfo {
     /// what it knew: for a source that is itself the truth about its records. Several observations of one record in
     /// one resolution then follow one another, each a change of its own.
     pub keeps_raw: bool,
+    /// What its records look like as tables, for sinks that keep some: one for each kind.
+    pub columns: Vec<Arc<Columns>>,
 }
 
 impl SourceInfo {
@@ -82,6 +84,7 @@ impl SourceInfo {
             tokens: None,
             outcomes: false,
             keeps_raw: false,
+            columns: Vec::new(),
             connection,
         }
     }

@@ -59,15 +59,11 @@ async fn tell(log: &MemoryLog, n: u64, at: ml_connector_core::Timestamp) {
     let mut event: Event = event(invoice(), &[Change::Sent]);
     event.n = n;
     let entry = |kind, parent, connection: &str, body| NewEntry {
-        partition: Partition::new(0),
-        kind,
-        connection: connection.into(),
         lane: (kind == EntryKind::Delivery).then(|| LaneKey::from("a").number(&connection.into())),
-        due: at,
-        dedupe: None,
         parent,
         index: Index { entity: Some(event.entity.clone()), ..Index::default() },
         body: Some(body),
+        ..NewEntry::new(Partition::new(0), kind, connection.into(), at)
     };
     let told = entry(EntryKind::Event, Parent::None, "books", event.to_cloudevent().unwrap());
     let brought = entry(EntryKind::Delivery, Parent::Nth(0), "slack", "{}".into());
@@ -75,7 +71,7 @@ async fn tell(log: &MemoryLog, n: u64, at: ml_connector_core::Timestamp) {
     let committed = log.commit(vec![transaction], at).await.unwrap();
     let ml_connector_core::audit::Committed::Applied(appended) = &committed[0] else { panic!() };
     let done = Outcome::Done { receipt: Some(MESSAGE.into()) };
-    let settle = vec![Settlement { seq: appended[1].seq(), outcome: done }];
+    let settle = vec![Settlement::new(appended[1].seq(), done)];
     log.commit(vec![Transaction { settle, ..Transaction::default() }], at).await.unwrap();
 }
 

@@ -14,9 +14,9 @@ use ml_connector_core::{
     Context, Error, ErrorKind, Result, Retry, Scope, Timestamp,
     auth::Authenticator,
     config::below,
-    decode::{self, Decoded, Envelope, LeftOut, Object, Row},
+    decode::{self, Decoded, LeftOut, Object, Row},
     error_context,
-    http::{Answer, Call, Client},
+    http::{Answer, Call, Client, Envelope},
     model::{Currency, Record},
     rate::{Budget, Cost, Quota, QuotaKey},
 };
@@ -29,8 +29,8 @@ use crate::{
 };
 
 /// 100 calls a minute and organization, by "API call limits" of Zoho's API introduction. It does not say when a
-/// minute begins, so no window of that length may hold more.
-const CALLS_PER_MINUTE: u32 = 100;
+/// minute begins, so any window of that length counts; and others may call, so a fifth of it is theirs.
+const CALLS_PER_MINUTE: u32 = 80;
 const MINUTE: Duration = Duration::from_secs(60);
 /// Clients that called paths under `settings` twice within 600 ms report a 429.
 const SETTINGS_PACE: Quota = Quota::Rolling { limit: 1, window: Duration::from_secs(1) };
@@ -285,7 +285,7 @@ impl BooksClient {
         let number = |name| answer.header(name).and_then(|text| text.trim().parse::<u32>().ok());
         let left = error::day_left(answer).map(|left| answer.received_at + left);
         let remaining = number("x-rate-limit-remaining").zip(left);
-        self.budget.report_day(ctx, number("x-rate-limit-limit"), remaining).await;
+        self.budget.report_day(ctx.limiter(), number("x-rate-limit-limit"), remaining, ctx.now()).await;
     }
 }
 

@@ -188,8 +188,11 @@ impl ZohoBooks {
             if !rows.has_more {
                 return Ok(Missing::Gone);
             }
+            if rows.rows.is_empty() && rows.unreadable.is_empty() {
+                break;
+            }
         }
-        let error = "the list is too long to prove that a record is gone";
+        let error = "the list has no end that proves that a record is gone";
         Err(Error::new(ErrorKind::NotFound, error).with_operation(T::LIST).with_context("id", id))
     }
 }

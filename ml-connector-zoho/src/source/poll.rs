@@ -240,6 +240,8 @@ impl Listing<'_> {
             checkpoint.filters = Some(self.has_filter::<T>(read_at).await?);
         }
         let has_more = listed.has_more;
+        let read = listed.rows.iter().map(|row| row.record.id.to_string());
+        let ids: Vec<String> = read.chain(listed.unreadable.iter().cloned()).collect();
         // Each is read alone, as long as it is listed: what is wrong with it may be repaired.
         let kind = T::KIND;
         let alone = |id| Signal::entity(EntityRef::new(kind.as_str(), id));
@@ -277,8 +279,12 @@ impl Listing<'_> {
             ),
         }
         checkpoint.shrink();
-        let more =
-            checkpoint.pages.advance_number(has_more && !past)? || self.read_again(&mut checkpoint, number);
+        let more = checkpoint.pages.advance_number(has_more && !past, &ids)?
+            || self.read_again(&mut checkpoint, number);
+        if self.mode == PollMode::Sweep && !checkpoint.pages.is_complete() {
+            let error = "the list ends with a page without rows, and speaks of more: it proves nothing";
+            return Err(Error::new(ErrorKind::InvalidResponse, error).with_operation(T::LIST));
+        }
         if !more {
             checkpoint.finish(self.mode, reads_back);
         }

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     AttemptNotes, Clock, Context, HttpTransport, Result, Sink,
-    model::{Change, Delivery, DeliveryId, Destination, Event, Lookup, Receipt, Record, Seq},
+    model::{Change, Delivery, DeliveryId, Destination, Event, Lookup, Raw, Receipt, Record, Seq},
     rate::Admission,
     sleep_until,
 };
@@ -81,7 +81,10 @@ impl SinkUnderTest {
         let now = self.clock.now();
         let changes = BTreeSet::from([Change::Paid, Change::Updated]);
         let record = (self.record)(n);
-        let event = Event::new("books".into(), record.entity(), n, changes, now, Some(Box::new(record)));
+        // A sink that keeps what the vendor wrote has something to keep.
+        let raw = serde_json::value::to_raw_value(&record).expect("a record is JSON");
+        let mut event = Event::new("books".into(), record.entity(), n, changes, now, Some(Box::new(record)));
+        event.raw = Some(Raw::new(raw));
         let id = DeliveryId::generate(now);
         let mut delivery =
             Delivery::new(Seq(n), id, self.destination.clone(), "conformance", Arc::new(event), now);

@@ -113,7 +113,7 @@ impl Attempt<'_> {
             uncertain: false,
             note: None,
         };
-        let warned = group.iter().map(|(item, _)| Settlement { seq: item.seq, outcome: outcome(item) });
+        let warned = group.iter().map(|(item, _)| Settlement::new(item.seq, outcome(item)));
         settle(self.shared, self.lease, warned.collect()).await
     }
 }

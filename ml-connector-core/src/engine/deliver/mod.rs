@@ -86,9 +86,8 @@ impl Attempt<'_> {
             self.shared.mailbox.admitted(gate.clone(), self.batch.lane);
         }
         if look_up_first {
-            let begun = |item: &Item| Settlement {
-                seq: item.seq,
-                outcome: Outcome::Begun { attempt: item.attempt + 1, note: None },
+            let begun = |item: &Item| {
+                Settlement::new(item.seq, Outcome::Begun { attempt: item.attempt + 1, note: None })
             };
             if let Err(stop) = settle(self.shared, self.lease, loaded.items.iter().map(begun).collect()).await
             {

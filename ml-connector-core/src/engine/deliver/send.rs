@@ -57,9 +57,9 @@ impl fmt::Debug for LogNotes<'_> {
 impl AttemptNotes for LogNotes<'_> {
     async fn keep(&self, deliveries: &[Seq], note: Bytes) -> Result<()> {
         let of_batch = self.deliveries.iter().filter(|delivery| deliveries.contains(&delivery.seq));
-        let begun = |delivery: &Delivery| Settlement {
-            seq: delivery.seq,
-            outcome: Outcome::Begun { attempt: delivery.attempt, note: Some(note.clone()) },
+        let begun = |delivery: &Delivery| {
+            let (attempt, note) = (delivery.attempt, Some(note.clone()));
+            Settlement::new(delivery.seq, Outcome::Begun { attempt, note })
         };
         match settle(self.shared, self.lease, of_batch.map(begun).collect()).await {
             Ok(()) => Ok(()),

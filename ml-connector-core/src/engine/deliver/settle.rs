@@ -90,7 +90,7 @@ impl Attempt<'_> {
                     (outcome, next)
                 }
             };
-            transaction.settle.push(Settlement { seq: item.seq, outcome });
+            transaction.settle.push(Settlement::new(item.seq, outcome));
             waits.extend(next);
         }
         self.settle_surely(transaction, &seen, &told).await?;
@@ -266,5 +266,5 @@ impl Asked {
 }
 
 fn done(seq: Seq, receipt: Receipt) -> Settlement {
-    Settlement { seq, outcome: Outcome::Done { receipt: Some(receipt.reference) } }
+    Settlement::new(seq, Outcome::Done { receipt: Some(receipt.reference) })
 }

@@ -125,20 +125,20 @@ async fn append_by(
     for target in &route.to {
         let stored = StoredDelivery::new(target, now);
         let partition = shared.registry().sink(&target.sink).map(|slot| slot.partition);
+        let partition = partition.unwrap_or_else(|| Affinity::from(target.sink.as_str()).partition());
+        let due = target.schedule.as_ref().map_or(now, |schedule| schedule.due(now));
         append.push(NewEntry {
-            partition: partition.unwrap_or_else(|| Affinity::from(target.sink.as_str()).partition()),
-            kind: EntryKind::Delivery,
-            connection: target.sink.clone(),
             lane: Some(shared.lane(&target.sink, &stored, &route.name, event).await?),
-            due: target.schedule.as_ref().map_or(now, |schedule| schedule.due(now)),
-            dedupe: None,
             parent,
             index: Index {
                 entity: Some(event.entity.clone()),
-                name: Some(Arc::clone(&route.name)),
                 number: None,
+                name: Some(Arc::clone(&route.name)),
+                amount: entries::amount(event),
+                destination: Some(target.destination.as_str().into()),
             },
             body: Some(stored.encode()?),
+            ..NewEntry::new(partition, EntryKind::Delivery, target.sink.clone(), due)
         });
     }
     Ok(())

@@ -86,6 +86,7 @@ fn describe(entry: &Entry) -> String {
             format!("{what} {name} {entity} {how}{why}")
         }
         EntryKind::Event => format!("event {name} {entity}"),
+        EntryKind::Act => format!("act {name}"),
         EntryKind::Delivery => {
             let stored = entry.body.as_ref().and_then(|body| StoredDelivery::decode(body).ok());
             let way = stored.map_or_else(String::new, |stored| {
@@ -109,5 +110,9 @@ fn outcome(outcome: &Outcome) -> String {
         Outcome::Done { receipt: None } => "done".to_owned(),
         Outcome::Dead { error } => format!("dead: {error}"),
         Outcome::Dropped { reason } => format!("dropped: {reason}"),
+        Outcome::Acknowledged { by, why } => format!("acknowledged by {by}: {why}"),
+        Outcome::Cancelled { by, why } => format!("cancelled by {by}: {why}"),
+        Outcome::Discarded { by, why } => format!("discarded by {by}: {why}"),
+        Outcome::Replayed { replay } => format!("replayed as #{replay}"),
     }
 }

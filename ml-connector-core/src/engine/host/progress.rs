@@ -168,9 +168,9 @@ async fn ended(connector: &Connector, waiting: &mut VecDeque<Seq>, progress: &mu
         waiting.pop_front();
         match entries.iter().find(|entry| entry.seq == seq).map(|entry| entry.state) {
             Some(EntryState::Pending | EntryState::Parked) => waiting.push_back(seq),
-            Some(EntryState::Dead) => progress.failed += 1,
+            Some(EntryState::Dead | EntryState::Cancelled | EntryState::Discarded) => progress.failed += 1,
             // Pruned: it had ended.
-            Some(EntryState::Done | EntryState::Dropped) | None => progress.done += 1,
+            Some(EntryState::Done | EntryState::Dropped | EntryState::Replayed) | None => progress.done += 1,
         }
     }
     Ok(())

@@ -159,16 +159,12 @@ impl Connector {
         let text =
             format!("replay \"{}\" {mode}: {} of {} entries", replay.nonce, done.appended, done.selected);
         let connection = replay.selection.connection.clone().unwrap_or_else(|| "all".into());
+        let (partition, now) = (Affinity::from(connection.as_str()).partition(), self.shared.clock.now());
         let note = NewEntry {
-            partition: Affinity::from(connection.as_str()).partition(),
-            kind: EntryKind::Note,
-            connection,
-            lane: None,
-            due: self.shared.clock.now(),
             dedupe: Some(format!("replay/{}", replay.nonce).into()),
-            parent: Parent::None,
             index: Index { name: Some("replay".into()), ..Index::default() },
             body: Some(text.into()),
+            ..NewEntry::new(partition, EntryKind::Act, connection, now)
         };
         let transaction = Transaction { append: vec![note], ..Transaction::default() };
         writes::append(&self.shared, transaction).await.map(drop)
@@ -218,15 +214,13 @@ impl Connector {
         let now = self.shared.clock.now();
         let stored = StoredDelivery { id: DeliveryId::generate(now), ..StoredDelivery::decode(body)? };
         Ok(vec![NewEntry {
-            partition: entry.partition,
-            kind: EntryKind::Delivery,
-            connection: entry.connection.clone(),
             lane: self.lane_of(entry, event, &stored).await?,
-            due: now,
             dedupe: Some(key(replay, entry.seq)),
             parent: Parent::Entry(event),
+            replays: Some(entry.seq),
             index: entry.index.clone(),
             body: Some(stored.encode()?),
+            ..NewEntry::new(entry.partition, EntryKind::Delivery, entry.connection.clone(), now)
         }])
     }
 
@@ -254,7 +248,7 @@ impl Connector {
         let parent = Parent::Entry(entry.seq);
         let now = self.shared.clock.now();
         let mut again = entries::signal_of(stored.origin, &slot, &signal, parent, now)?;
-        again.dedupe = Some(key(replay, entry.seq));
+        (again.dedupe, again.replays) = (Some(key(replay, entry.seq)), Some(entry.seq));
         Ok(vec![again])
     }
 

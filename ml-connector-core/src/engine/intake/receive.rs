@@ -9,7 +9,7 @@ use tracing::Instrument;
 use super::unrouted::received;
 use crate::{
     Connector, Error, ErrorKind, Result, Timestamp,
-    audit::{Parent, Transaction},
+    audit::{NewEntry, Parent, Transaction},
     engine::{entries, stats::Stat, writes},
     model::{EndpointId, Intake, Signal},
 };
@@ -96,12 +96,13 @@ impl Connector {
             self.shared.watched_since(meant).await?;
             let due = now + meant.source.info().coalesce;
             // The bytes belong to the first signal of a request; the others point to it by their parent.
-            append.push(if i == 0 {
+            let entry = if i == 0 {
                 entries::received_signal(meant, signal, received(request), request.body(), due)?
             } else {
                 let parent = if append.is_empty() { Parent::None } else { Parent::Nth(0) };
                 entries::signal(meant, signal, parent, due)?
-            });
+            };
+            append.push(NewEntry { counts_as_repeat: true, ..entry });
         }
         // The server reads on into the same memory once nobody holds it.
         *request.body_mut() = Bytes::new();

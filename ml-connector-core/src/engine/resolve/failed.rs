@@ -75,7 +75,7 @@ pub(crate) async fn failed(
         shared.stats.count(Stat::Retried);
         let outcome =
             Outcome::Retry { attempt, due, error: error.to_string().into(), uncertain: false, note: None };
-        transaction.settle.push(Settlement { seq: item.seq, outcome });
+        transaction.settle.push(Settlement::new(item.seq, outcome));
         resolved.waits.push(Item { due, attempt, ..*item });
     }
     tracing::warn!(%error, signals = group.len(), "a read failed");

@@ -119,6 +119,7 @@ pub(crate) async fn observe(
         let mut event = Event::new(connection, entity, snapshot.n, changes, now, Some(record));
         event.raw = raw;
         event.origin = origin;
+        event.epoch = u64::try_from(watched_since.as_millis()).unwrap_or(0);
         if purpose == Purpose::Page && origin == Origin::Backfill {
             found.page.push(event);
             continue;

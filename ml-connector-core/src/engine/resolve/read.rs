@@ -113,9 +113,5 @@ fn settlements(group: &[Waiting], found: bool) -> Vec<Settlement> {
         (true, _) => Outcome::Dropped { reason: "coalesced".into() },
         (false, _) => Outcome::Dropped { reason: "unchanged".into() },
     };
-    group
-        .iter()
-        .enumerate()
-        .map(|(i, waiting)| Settlement { seq: waiting.item.seq, outcome: outcome(i) })
-        .collect()
+    group.iter().enumerate().map(|(i, waiting)| Settlement::new(waiting.item.seq, outcome(i))).collect()
 }

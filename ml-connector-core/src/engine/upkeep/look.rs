@@ -75,8 +75,7 @@ pub(crate) async fn look_after(
     plan.problem.clone_from(&upkeep.problem);
     transaction.documents.push(document.replace(&plan)?);
     transaction.documents.push(state.replace(&upkeep.state)?);
-    let done =
-        |waiting: &Waiting| Settlement { seq: waiting.item.seq, outcome: Outcome::Done { receipt: None } };
+    let done = |waiting: &Waiting| Settlement::new(waiting.item.seq, Outcome::Done { receipt: None });
     transaction.settle = group.iter().map(done).collect();
     match commit(shared, transaction).await? {
         Committed::Applied(_) => {

@@ -17,7 +17,7 @@ pub(super) struct UnderWay {
     /// How it ended, as far as is known.
     end: Feedback,
     permit: Permit,
-    /// Those that count what is under way.
+    /// Those that want to know.
     keys: Vec<QuotaKey>,
 }
 
@@ -33,8 +33,12 @@ impl UnderWay {
         loop {
             match ctx.limiter().admit(costs, ctx.now()).await? {
                 Admission::Admitted(permit) => {
-                    let concurrent = costs.iter().filter(|cost| cost.counts_concurrency());
-                    let keys = concurrent.map(|cost| cost.key.clone()).collect();
+                    let mut keys: Vec<QuotaKey> = Vec::new();
+                    for cost in costs.iter().filter(|cost| cost.wants_report()) {
+                        if !keys.contains(&cost.key) {
+                            keys.push(cost.key.clone());
+                        }
+                    }
                     let end = Feedback::Finished(permit);
                     return Ok(Some(Self { ctx: ctx.clone(), end, permit, keys }));
                 }

@@ -60,6 +60,8 @@ pub(crate) struct CreateTable {
 
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct ColumnDefinition {
+    /// Where it is, if it is a field of a column: `lines`, `element`.
+    pub(crate) within: Vec<String>,
     pub(crate) name: String,
     pub(crate) ty: DataType,
     pub(crate) not_null: bool,

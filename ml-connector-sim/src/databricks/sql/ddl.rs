@@ -9,7 +9,7 @@ use super::{
     error::{Sql, SqlError, quoted},
     eval::Frame,
     read,
-    types::{DataType, Value},
+    types::{DataType, Field, Value},
 };
 
 /// What liquid clustering takes at most.
@@ -109,7 +109,11 @@ fn stamped(properties: &[(String, String)]) -> BTreeMap<String, String> {
 }
 
 fn add_columns(table: &mut Table, columns: &[ColumnDefinition]) -> Sql<()> {
-    for ColumnDefinition { name, ty, not_null, comment } in columns {
+    for ColumnDefinition { within, name, ty, not_null, comment } in columns {
+        if !within.is_empty() {
+            add_field(table, within, name, ty)?;
+            continue;
+        }
         if table.position(name).is_some() {
             let sentence = format!("The column {} already exists.", quoted(&[&name.to_lowercase()]));
             return Err(SqlError::new("COLUMN_ALREADY_EXISTS", "42711", sentence));
@@ -127,6 +131,64 @@ fn add_columns(table: &mut Table, columns: &[ColumnDefinition]) -> Sql<()> {
         table.columns.push(Column { name, ty, not_null: *not_null, comment, mask: None });
     }
     Ok(())
+}
+
+/// Adds a field to a struct, which may be the element of an array. What is there has none of it.
+fn add_field(table: &mut Table, within: &[String], name: &str, ty: &DataType) -> Sql<()> {
+    let [column, path @ ..] = within else { return Ok(()) };
+    let at = table.position(column).ok_or_else(|| unknown_column(table, column))?;
+    let before = table.columns[at].ty.clone();
+    let place = reach(&mut table.columns[at].ty, path)?;
+    let DataType::Struct(fields) = place else {
+        return Err(SqlError::unsupported("a field of a column that is no struct"));
+    };
+    if fields.iter().any(|field| field.name.eq_ignore_ascii_case(name)) {
+        let sentence = format!("The column {} already exists.", quoted(&[name]));
+        return Err(SqlError::new("COLUMN_ALREADY_EXISTS", "42711", sentence));
+    }
+    fields.push(Field { name: name.to_owned(), ty: ty.clone() });
+    for row in &mut table.rows {
+        let mut new = row.to_vec();
+        new[at] = with_null(&new[at], &before, path);
+        *row = new.into();
+    }
+    Ok(())
+}
+
+fn reach<'a>(mut place: &'a mut DataType, path: &[String]) -> Sql<&'a mut DataType> {
+    for step in path {
+        place = match place {
+            DataType::Array(element) if step.eq_ignore_ascii_case("element") => element,
+            DataType::Struct(fields) => {
+                let field = fields.iter_mut().find(|field| field.name.eq_ignore_ascii_case(step));
+                &mut field.ok_or_else(|| SqlError::unsupported("a path to a field that is not there"))?.ty
+            }
+            _ => return Err(SqlError::unsupported("a path through a column that is no struct")),
+        };
+    }
+    Ok(place)
+}
+
+/// A value whose struct at the end of the path has one more field.
+fn with_null(value: &Value, ty: &DataType, path: &[String]) -> Value {
+    let Value::List(values) = value else { return value.clone() };
+    match (ty, path) {
+        (DataType::Struct(_), []) => Value::List(values.iter().cloned().chain([Value::Null]).collect()),
+        (DataType::Array(element), [_, path @ ..]) => {
+            Value::List(values.iter().map(|value| with_null(value, element, path)).collect())
+        }
+        (DataType::Struct(fields), [step, path @ ..]) => {
+            let deeper = |(value, field): (&Value, &Field)| {
+                if field.name.eq_ignore_ascii_case(step) {
+                    with_null(value, &field.ty, path)
+                } else {
+                    value.clone()
+                }
+            };
+            Value::List(values.iter().zip(fields).map(deeper).collect())
+        }
+        _ => value.clone(),
+    }
 }
 
 fn cluster_columns(table: &Table, names: &[String]) -> Sql<Vec<String>> {
@@ -249,7 +311,7 @@ fn altered(table: &mut Table, session: &Session, action: &Alteration) -> Sql<()>
                 return Err(SqlError::new("DELTA_ADD_CONSTRAINTS", "0A000", sentence));
             }
             add_columns(table, &new)?;
-            let blank = vec![Value::Null; new.len()];
+            let blank = vec![Value::Null; new.iter().filter(|column| column.within.is_empty()).count()];
             table.rows.iter_mut().for_each(|row| *row = row.iter().chain(&blank).cloned().collect());
         }
         Alteration::DropColumns(names) => {

@@ -8,7 +8,7 @@ use ml_connector_core::{
     model::AccountKey,
 };
 
-use super::{Ledgerly, SYSTEM, auth, client::Client, config::Config, webhook::Webhook};
+use super::{Ledgerly, SYSTEM, auth, client::Client, config::Config, models, webhook::Webhook};
 
 /// Builds a [`Ledgerly`]. Setters cannot fail; [`build`](Self::build) checks everything together.
 #[derive(Debug, Clone)]
@@ -47,6 +47,7 @@ impl Builder {
         source.endpoint = SYSTEM.into(); // one webhook URL for all accounts of an app
         source.accounts = vec![AccountKey::new(format!("account:{account}"))];
         source.feeds = vec![FeedInfo::new("invoices", Duration::from_secs(3600))];
+        source.columns = vec![Arc::new(models::columns())];
         Ok(Ledgerly {
             source,
             sink: SinkInfo::new(connection, SYSTEM),

@@ -110,8 +110,13 @@ impl Parser<'_> {
     }
 
     fn column_definition(&mut self) -> Sql<ColumnDefinition> {
+        let mut within = vec![self.identifier()?];
+        while self.eat(".") {
+            within.push(self.identifier()?);
+        }
         let mut column = ColumnDefinition {
-            name: self.identifier()?,
+            name: within.pop().unwrap_or_default(),
+            within,
             ty: self.data_type()?,
             not_null: false,
             comment: None,
