@@ -10,8 +10,8 @@ use http::{HeaderValue, Request, header};
 use ml_connector_core::{
     Context, Error, ErrorKind, Result, Scope, Timestamp,
     auth::Authenticator,
-    decode::{self, Decoded, Envelope, LeftOut, Object, Row},
-    http::{Answer, Call, Client, Pages, Position},
+    decode::{self, Decoded, LeftOut, Object, Row},
+    http::{Answer, Call, Client, Envelope, Pages, Position},
     model::Record,
     rate::{Budget, Cost, Quota, QuotaKey},
 };

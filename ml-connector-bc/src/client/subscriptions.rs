@@ -2,10 +2,9 @@
 
 use bytes::Bytes;
 use http::{Method, Request, header};
-use ml_connector_core::decode::{self, Envelope};
 use ml_connector_core::{
-    Context, Error, ErrorKind, Result, Timestamp,
-    http::{Call, Pages, Position},
+    Context, Error, ErrorKind, Result, Timestamp, decode,
+    http::{Call, Envelope, Pages, Position},
 };
 use serde::Serialize;
 use url::Url;
@@ -45,7 +44,7 @@ impl ApiClient {
                 _ => self.http.url(&["v2.0", "subscriptions"]),
             };
             let answer = self.read(ctx, "business_central.list_subscriptions", &url).await?;
-            all.extend(list_of(&answer, "subscriptionId", |row| {
+            let rows = list_of(&answer, "subscriptionId", |row| {
                 Ok(Subscription {
                     id: row.id("subscriptionId")?,
                     notification_url: row.text("notificationUrl"),
@@ -53,11 +52,13 @@ impl ApiClient {
                     etag: row.text("@odata.etag"),
                     expires: row.instant("expirationDateTime").unwrap_or_default(),
                 })
-            })?);
+            })?;
+            let ids: Vec<String> = rows.iter().map(|row| row.id.clone()).collect();
+            all.extend(rows);
             let next = Envelope::of(&answer)?.take("@odata.nextLink");
             let next = next.as_deref().and_then(decode::plain_text);
             let next = next.map(|link| self.own_link(&link)).transpose()?;
-            if !pages.advance(next.map(Position::Link))? {
+            if !pages.advance(next.map(Position::Link), ids)? {
                 return Ok(all);
             }
         }

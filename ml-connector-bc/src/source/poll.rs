@@ -25,8 +25,6 @@ use crate::{
 
 /// How far windows overlap: commits come minutes after their stamps, and stamps are rounded.
 const OVERLAP: Duration = Duration::from_secs(300);
-/// A checkpoint never comes closer to the present than this.
-const MARGIN: Duration = Duration::from_secs(60);
 /// Rows of documents with their lines; a time-out halves it, down to the least.
 const PAGE: u32 = 100;
 const LEAST: u32 = 10;
@@ -45,6 +43,8 @@ struct Checkpoint {
     /// When this run began.
     begun: Timestamp,
     pages: Pages,
+    /// Whether pages of this run are still to be read.
+    under_way: bool,
     page_size: u32,
     /// When the last run began that compared everything.
     #[serde(default)]
@@ -60,7 +60,7 @@ impl Checkpoint {
         };
         let page_size = if mode == PollMode::Sweep { IDS } else { PAGE };
         let newest = Timestamp::default();
-        Self { since, newest, begun: now, pages: Pages::default(), page_size, compared: now }
+        Self { since, newest, begun: now, pages: Pages::default(), under_way: true, page_size, compared: now }
     }
 
     fn parse(bytes: &Bytes) -> Result<Self> {
@@ -75,25 +75,32 @@ impl Checkpoint {
         })
     }
 
-    /// Begins the next run, unless this one is under way.
+    /// Begins the next run, unless this one is under way. The window begins at the newest stamp that was seen, and not later
+    /// than the last run: what changed while that run read its pages is in it, too. Both are the server's times unless
+    /// nothing has changed.
     fn go_on(mut self, mode: PollMode, now: Timestamp) -> Self {
-        let between = self.pages == Pages::default();
-        if between && mode == PollMode::Live {
-            let compares = now.saturating_since(self.compared) >= COMPARE_EVERY;
-            let seen = self.newest.max(self.begun - OVERLAP).min(now - MARGIN);
-            self.since = if compares { None } else { Some(seen - OVERLAP) };
-            self.compared = if compares { now } else { self.compared };
-            self.begun = now;
+        if self.under_way || mode != PollMode::Live {
+            return self;
         }
+        let compares = now.saturating_since(self.compared) >= COMPARE_EVERY;
+        let seen = if self.newest == Timestamp::default() { self.begun } else { self.newest.min(self.begun) };
+        self.since = if compares { None } else { Some(seen - OVERLAP) };
+        self.compared = if compares { now } else { self.compared };
+        (self.begun, self.under_way) = (now, true);
         self
     }
 
     /// Takes note of a page that was read.
-    fn advance(&mut self, newest: Option<Timestamp>, next: Option<url::Url>) -> Result<bool> {
+    fn advance<I: AsRef<str>>(
+        &mut self,
+        newest: Option<Timestamp>,
+        next: Option<url::Url>,
+        rows: impl IntoIterator<Item = I>,
+    ) -> Result<bool> {
         self.newest = newest.map_or(self.newest, |newest| newest.max(self.newest));
-        let more = self.pages.advance(next.map(Position::Link))?;
+        let more = self.pages.advance(next.map(Position::Link), rows)?;
         if !more {
-            self.pages = Pages::default();
+            (self.pages, self.under_way) = (Pages::default(), false);
         }
         Ok(more)
     }
@@ -131,6 +138,8 @@ impl BusinessCentral {
         };
         let Rows { rows, unreadable, next, .. } = rows;
         let newest = rows.iter().filter_map(|row| row.record.modified_at).max();
+        let ids: Vec<String> =
+            rows.iter().map(|row| row.record.id.to_string()).chain(unreadable.clone()).collect();
         let kind = set.kind();
         let signal = |id: &str| Signal::entity(EntityRef::new(kind.as_str(), id));
         let mut signals: Vec<Signal> = unreadable.iter().map(|id| signal(id)).collect();
@@ -165,7 +174,7 @@ impl BusinessCentral {
             }
             observations.push(Observation { entity, read_at, state: self.present(set, row)? });
         }
-        let more = at.advance(newest, next)?;
+        let more = at.advance(newest, next, ids)?;
         Ok(Page::new(at.to_bytes()?).observations(observations).signals(signals).more(more))
     }
 
@@ -205,14 +214,15 @@ impl BusinessCentral {
             Err(error) if error.kind() == ErrorKind::Unsupported => return Ok(Page::new(at.to_bytes()?)),
             read => read?,
         };
-        let mut signals = Vec::new();
+        let (mut signals, mut numbers) = (Vec::new(), Vec::new());
         for (set, number) in changed {
+            numbers.push(number.clone());
             let Some(set) = set.filter(|set| self.sets.contains(set)) else { continue };
             for id in self.client.ids_where(ctx, set, "number", &number).await? {
                 signals.push(Signal::entity(EntityRef::new(set.kind().as_str(), id)));
             }
         }
-        let more = at.advance(Some(newest), next)?;
+        let more = at.advance(Some(newest), next, numbers)?;
         Ok(Page::new(at.to_bytes()?).signals(signals).more(more))
     }
 }
@@ -237,20 +247,37 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_window_begins_before_the_newest_stamp_and_never_after_the_present() {
+    fn a_window_begins_where_the_last_run_began_and_before_the_newest_stamp() {
         let now = Timestamp::from_secs(1_792_000_000);
+        let later = now + Duration::from_secs(600);
         let mut at = Checkpoint::begin(PollMode::Baseline, now);
         assert_eq!(at.since, None, "the first load has no filter: some rows have no stamp");
-        at.advance(Some(now + Duration::from_secs(3600)), None).unwrap();
-        let later = now + Duration::from_secs(120);
+        at.advance(Some(now + Duration::from_secs(300)), None, ["1"]).unwrap();
         let next = at.go_on(PollMode::Live, later);
-        assert_eq!(next.since, Some(later - MARGIN - OVERLAP), "a stamp from the future moves nothing ahead");
+        assert_eq!(next.since, Some(now - OVERLAP), "what changed while the pages were read is read again");
+        let mut quiet = Checkpoint::begin(PollMode::Baseline, now);
+        quiet.advance(Some(now - Duration::from_secs(7200)), None, ["1"]).unwrap();
+        let next = quiet.go_on(PollMode::Live, later);
+        assert_eq!(
+            next.since,
+            Some(now - Duration::from_secs(7200) - OVERLAP),
+            "a clock of ours moves nothing ahead"
+        );
+    }
+
+    #[test]
+    fn a_run_that_is_under_way_keeps_its_window() {
+        let now = Timestamp::from_secs(1_792_000_000);
+        let at = Checkpoint::begin(PollMode::Live, now);
+        let half = Checkpoint { page_size: 50, ..at.clone() };
+        assert_eq!(half.go_on(PollMode::Live, now + COMPARE_EVERY).since, at.since);
     }
 
     #[test]
     fn once_a_day_everything_is_compared() {
         let now = Timestamp::from_secs(1_792_000_000);
-        let at = Checkpoint::begin(PollMode::Baseline, now);
+        let mut at = Checkpoint::begin(PollMode::Baseline, now);
+        at.advance(None, None, ["1"]).unwrap();
         let day = now + COMPARE_EVERY;
         assert!(at.clone().go_on(PollMode::Live, day - Duration::from_secs(1)).since.is_some());
         let whole = at.go_on(PollMode::Live, day);
