@@ -154,14 +154,8 @@ async fn seed_deliveries(database: &Path) {
         let entity = entity(nth);
         let record = record(&entity);
         let number = record.number.as_deref().map(Arc::from);
-        let event = Event::new(
-            "books".into(),
-            entity.clone(),
-            1,
-            [Change::Created].into(),
-            now,
-            Some(Box::new(record)),
-        );
+        let event =
+            Event::new("books".into(), entity.clone(), 1, [Change::Created].into(), now, Some(record.into()));
         let amount = Some(amount(&entity.id));
         let name = Some("invoice.created".into());
         let index = Index { entity: Some(entity), number, name, amount, destination: None };
@@ -375,13 +369,7 @@ impl Source for Books {
         let ml_connector_core::model::Subject::Entity(entity) = &signals[0].subject else {
             return Ok(Resolution::Done { note: "no record" });
         };
-        let record = Box::new(record(entity));
-        let state = Observed::Present {
-            revision: Revision::of(entity.id.as_bytes()),
-            order: None,
-            record,
-            raw: None,
-        };
+        let state = Observed::present(Revision::of(entity.id.as_bytes()), record(entity));
         Ok(Resolution::Observed(vec![Observation { entity: entity.clone(), read_at: ctx.now(), state }]))
     }
 
@@ -417,5 +405,9 @@ impl Sink for Board {
 
     async fn look_up(&self, _: &Context, _: &Delivery) -> Result<Lookup> {
         Ok(Lookup::DidNotHappen)
+    }
+
+    async fn ping(&self, _: &Context) -> Result<()> {
+        Ok(())
     }
 }

@@ -3,7 +3,7 @@
 use ml_connector_core::{
     Result, Timestamp,
     decode::Object,
-    model::{Currency, Line, Party, Record, Status, Zone},
+    model::{CodeName, Currency, Line, Party, Record, Status, Zone},
 };
 
 use super::{Set, date, decoded, reference_id};
@@ -33,7 +33,8 @@ pub(super) fn read(set: Set, from: &Object<'_>) -> Result<Record> {
         false => ("customerId", "customerName", "externalDocumentNumber"),
     };
     record.reference = from.some_text(reference);
-    record.counterparty = reference_id(from, id).map(|id| Party { id: id.into(), name: from.text(name) });
+    record.counterparty =
+        reference_id(from, id).map(|id| Party { id: Some(id.into()), name: from.text(name) });
     record.date = date(from, if set.is_order() { "orderDate" } else { "invoiceDate" });
     record.due_date = date(from, "dueDate");
     record.modified_at = stamp(from);
@@ -65,7 +66,7 @@ fn read_line(line: &Object<'_>, currency: Option<Currency>) -> Line {
         description: line.text("description"),
         quantity: line.decimal("quantity"),
         amount,
-        account: line.some_text("lineObjectNumber"),
+        account: CodeName::known(None, line.some_text("lineObjectNumber"), None),
         ..Line::default()
     }
 }

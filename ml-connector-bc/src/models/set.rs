@@ -92,7 +92,7 @@ impl Set {
             Self::PurchaseInvoices => RecordKind::Bill,
             Self::SalesInvoices => RecordKind::Invoice,
             Self::PurchaseOrders => RecordKind::PurchaseOrder,
-            Self::SalesOrders => RecordKind::from("sales_order"),
+            Self::SalesOrders => RecordKind::SalesOrder,
             Self::Vendors => RecordKind::from("vendor"),
             Self::Customers => RecordKind::from("customer"),
             Self::Employees => RecordKind::from("employee"),

@@ -2,7 +2,7 @@
 
 use ml_connector_core::{
     Error, ErrorKind, Result,
-    model::{Destination, EntityRef, Event},
+    model::{Destination, EntityRef, Event, Interaction},
 };
 
 use crate::models::Set;
@@ -32,7 +32,7 @@ pub(super) fn require(destination: &Destination) -> Result<()> {
 /// # Errors
 /// [`ErrorKind::InvalidRequest`] when it is another connection's, or no invoice.
 pub(super) fn document<'e>(connection: &str, event: &'e Event) -> Result<(Set, &'e EntityRef)> {
-    let about = event.record.as_ref().and_then(|record| record.about.as_ref());
+    let about = event.interaction().and_then(Interaction::about);
     let (owner, entity) = match about {
         Some(about) => (&about.connection, &about.entity),
         None => (&event.connection, &event.entity),

@@ -82,6 +82,10 @@ impl Sink for BusinessCentral {
         let at = looks.into_iter().find(|at| *at > ctx.now()).unwrap_or(certain);
         Ok(Lookup::AskAgain { at })
     }
+
+    async fn ping(&self, ctx: &Context) -> Result<()> {
+        self.client.companies(ctx).await.map(drop)
+    }
 }
 
 /// What an attempt needs.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ml_connector_core::{
     Context, Effect, Error, ErrorKind, Result, Retry,
-    model::{Delivery, EntityRef, Observation, Observed, Receipt, Record, Revision, Status},
+    model::{Delivery, EntityRef, Interaction, Observation, Receipt, Record, Revision, Status},
     snapshot::Facts,
 };
 
@@ -153,7 +153,7 @@ impl BusinessCentral {
     /// Nobody posts what nobody saw: where the log knows which change of the document was shown, that must still be the last
     /// one, and what is read now the same to the last value. Etags and stamps say nothing.
     async fn as_known(&self, ctx: &Context, delivery: &Delivery, now: &Observation) -> Result<()> {
-        let about = delivery.event.record.as_ref().and_then(|record| record.about.as_ref());
+        let about = delivery.event.interaction().and_then(Interaction::about);
         let (connection, entity, n) = match about {
             Some(about) => (&about.connection, &about.entity, about.n),
             None => (&delivery.event.connection, &delivery.event.entity, delivery.event.n),
@@ -171,10 +171,10 @@ impl BusinessCentral {
         before: Option<Revision>,
         after: Observation,
     ) -> Receipt {
-        let Observed::Present { record, .. } = &after.state else { return receipt };
+        let Some(record) = after.state.record() else { return receipt };
         let Ok(known) = ctx.known(&self.sink.connection, &after.entity).await else { return receipt };
         let is_told = known.is_none_or(|known| {
-            before.is_some() && known.revision == before || known.facts != Facts::of(record)
+            before.is_some() && known.revision == before || known.facts.as_ref() != Some(&Facts::of(record))
         });
         receipt.observed = is_told.then(|| Arc::new(after));
         receipt
@@ -190,7 +190,7 @@ pub(super) enum Standing<'a> {
 }
 
 pub(super) fn standing(seen: &Observation) -> Result<Standing<'_>> {
-    let Observed::Present { record, .. } = &seen.state else {
+    let Some(record) = seen.state.record() else {
         return Err(refusal("the invoice no longer exists"));
     };
     match &record.status {
@@ -207,11 +207,11 @@ pub(super) fn standing(seen: &Observation) -> Result<Standing<'_>> {
 
 /// What the event carries was made from what was shown.
 fn as_shown(now: &Record, delivery: &Delivery) -> Result<()> {
-    let Some(shown) = delivery.event.record.as_deref() else { return Ok(()) };
+    let Some(shown) = delivery.event.record() else { return Ok(()) };
     fn differs<T: PartialEq>(shown: Option<&T>, now: Option<&T>) -> bool {
         shown.is_some() && shown != now
     }
-    let party = |record: &Record| record.counterparty.as_ref().map(|party| Arc::clone(&party.id));
+    let party = |record: &Record| record.counterparty.as_ref().and_then(|party| party.id.clone());
     let differs_anywhere = differs(shown.total.as_ref(), now.total.as_ref())
         || differs(shown.number.as_ref(), now.number.as_ref())
         || differs(shown.due_date.as_ref(), now.due_date.as_ref())
@@ -244,8 +244,5 @@ pub(super) fn receipt(entity: &EntityRef, record: &Record) -> Receipt {
 }
 
 fn revision_of(seen: &Observation) -> Option<Revision> {
-    match &seen.state {
-        Observed::Present { revision, .. } => Some(*revision),
-        _ => None,
-    }
+    seen.state.revision()
 }

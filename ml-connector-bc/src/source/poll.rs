@@ -16,7 +16,7 @@ use ml_connector_core::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::read::{passes, submitted};
+use super::read::{is_posted, passes, submitted};
 use crate::{
     BusinessCentral,
     client::{Listing, Rows},
@@ -159,12 +159,7 @@ impl BusinessCentral {
             // Whether a sales invoice that reads Open is posted takes another call, once.
             let doubtful = set == Set::SalesInvoices
                 && matches!(row.record.status, Status::Open | Status::PartiallyPaid)
-                && !known.is_some_and(|known| {
-                    matches!(
-                        known.facts.status,
-                        Status::Open | Status::PartiallyPaid | Status::Paid | Status::Void
-                    )
-                });
+                && !known.is_some_and(|known| is_posted(&known));
             if doubtful && mode != PollMode::Baseline {
                 signals.push(signal(&row.record.id));
                 continue;

@@ -4,7 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use ml_connector_core::{
     Context, Error, ErrorKind, Result, Retry,
-    model::{EntityRef, Observation, Observed, Raw, Record, Resolution, Revision, Signal, Status},
+    model::{
+        Content, EntityRef, Observation, Observed, Person, Raw, Record, Resolution, Revision, Signal, Status,
+    },
     snapshot::Snapshot,
 };
 
@@ -52,7 +54,8 @@ impl BusinessCentral {
     ) -> Result<Resolution> {
         let hinted = |hint: &str| signals.iter().any(|signal| signal.hint.as_deref() == Some(hint));
         // An order that became an invoice stays away, and costs no call.
-        let is_invoiced = last.is_some_and(|last| last.facts.status.as_str() == INVOICED);
+        let is_invoiced =
+            last.and_then(|last| last.facts.as_ref()).is_some_and(|facts| facts.status.as_str() == INVOICED);
         if is_invoiced && signals.iter().all(|signal| signal.hint.as_deref() == Some(Signal::SWEPT)) {
             return Ok(Resolution::Done { note: "the order became an invoice" });
         }
@@ -84,7 +87,7 @@ impl BusinessCentral {
 
     /// What a read is worth telling.
     fn news(&self, ctx: &Context, seen: Observation, last: Option<&Snapshot>) -> Resolution {
-        if let Observed::Present { record, .. } = &seen.state
+        if let Some(record) = seen.state.record()
             && let Some(note) = self.silent(ctx, record, last.is_some())
         {
             return Resolution::Done { note };
@@ -112,14 +115,15 @@ impl BusinessCentral {
         entity: &EntityRef,
         last: &Snapshot,
     ) -> Result<Observed> {
-        let Some(number) = last.facts.number.as_deref() else { return Ok(Observed::Gone) };
+        let Some(facts) = &last.facts else { return Ok(Observed::Gone) };
+        let Some(number) = facts.number.as_deref() else { return Ok(Observed::Gone) };
         let invoices = self.client.ids_where(ctx, set.invoices(), "orderNumber", number).await?;
         let Some(invoice) = invoices.first() else { return Ok(Observed::Gone) };
-        let mut record = last.facts.to_record(Arc::clone(&entity.id));
+        let mut record = facts.to_record(Arc::clone(&entity.id));
         record.status = Status::Other(INVOICED.into());
         record.vendor_status = INVOICED.to_owned();
         let revision = Revision::of(format!("{INVOICED} {invoice}").as_bytes());
-        Ok(Observed::Present { revision, order: None, record: Box::new(record), raw: None })
+        Ok(Observed::present(revision, record))
     }
 
     /// Adds what the record itself does not say: whether a draft waits for an approval inside Business Central, and whether a
@@ -141,12 +145,7 @@ impl BusinessCentral {
             submitted(record, &waiting);
         }
         if set == Set::SalesInvoices && matches!(record.status, Status::Open | Status::PartiallyPaid) {
-            let is_known = last.is_some_and(|last| {
-                matches!(
-                    last.facts.status,
-                    Status::Open | Status::PartiallyPaid | Status::Paid | Status::Void
-                )
-            });
+            let is_known = last.is_some_and(is_posted);
             if !is_known && self.client.is_posted(ctx, set, &record.id, &number).await? == Some(false) {
                 record.status = Status::Approved;
                 record.balance = None;
@@ -157,12 +156,10 @@ impl BusinessCentral {
 
     pub(super) fn present(&self, set: Set, detail: Detail) -> Result<Observed> {
         let Detail { mut record, raw, left_out, .. } = detail;
-        if !left_out.is_empty() {
-            tracing::warn!(connection = %self.source.connection, entity = %record.entity(), ?left_out, "values were left out");
-        }
         record.url = self.site.link(set, &record);
         let revision = revision(set, &raw, &record)?;
-        Ok(Observed::Present { revision, order: None, record: Box::new(record), raw: Some(Raw::new(raw)) })
+        let content = Content::Record(Box::new(record));
+        Ok(Observed::Present { revision, order: None, content, raw: Some(Raw::new(raw)), notes: left_out })
     }
 }
 
@@ -171,8 +168,15 @@ pub(super) fn submitted(record: &mut Record, waiting: &[(String, String)]) {
     let entry = waiting.iter().find(|(number, _)| Some(number) == record.number.as_ref());
     if let Some((_, sender)) = entry {
         record.status = Status::PendingApproval;
-        record.submitted_by = Some(sender.clone()).filter(|sender| !sender.is_empty());
+        record.submitted_by = Some(sender).filter(|sender| !sender.is_empty()).map(Person::named);
     }
+}
+
+/// Whether a record was posted when it was last seen.
+pub(super) fn is_posted(known: &Snapshot) -> bool {
+    known.facts.as_ref().is_some_and(|facts| {
+        matches!(facts.status, Status::Open | Status::PartiallyPaid | Status::Paid | Status::Void)
+    })
 }
 
 /// Whether trying again later may help.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
 
 use super::{EntryKind, EntryState};
 use crate::{
@@ -25,7 +26,8 @@ use crate::{
 ///     .newest_first();
 /// # Ok::<_, ml_connector_core::Error>(())
 /// ```
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 #[non_exhaustive]
 pub struct Query {
     /// Of this connection.
@@ -51,8 +53,10 @@ pub struct Query {
     /// Deliveries to this destination.
     pub destination: Option<Arc<str>>,
     /// About a record that amounts to this or more, whatever its currency.
+    #[serde(with = "digits")]
     pub amount_from: Option<Decimal>,
     /// About a record that amounts to this or less.
+    #[serde(with = "digits")]
     pub amount_to: Option<Decimal>,
     /// About a record with an amount in this currency. Narrow it by something else as well: there is no index for it.
     pub currency: Option<Currency>,
@@ -251,5 +255,39 @@ impl Query {
     #[must_use]
     pub fn effective_limit(&self) -> usize {
         if self.limit == 0 { Self::DEFAULT_LIMIT } else { self.limit }
+    }
+}
+
+/// Amounts as the text of their digits.
+mod digits {
+    use rust_decimal::Decimal;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+    #[allow(clippy::ref_option)] // as serde calls it
+    pub(super) fn serialize<S: Serializer>(amount: &Option<Decimal>, to: S) -> Result<S::Ok, S::Error> {
+        amount.map(|amount| amount.to_string()).serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Decimal>, D::Error> {
+        let text = Option::<String>::deserialize(from)?;
+        text.map(|text| text.parse().map_err(de::Error::custom)).transpose()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_query_survives_being_written_down() {
+        let query = Query::of_kind(EntryKind::Delivery)
+            .with_state(EntryState::Dead)
+            .with_amount_from("0.10".parse().unwrap())
+            .with_currency(Currency::parse("EUR").unwrap())
+            .within(["books".into()])
+            .with_limit(7);
+        let text = serde_json::to_string(&query).unwrap();
+        assert_eq!(serde_json::from_str::<Query>(&text).unwrap(), query, "{text}");
+        assert_eq!(serde_json::from_str::<Query>("{}").unwrap(), Query::default());
     }
 }

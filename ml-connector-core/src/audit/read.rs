@@ -3,7 +3,7 @@
 use std::fmt;
 
 use bytes::Bytes;
-use serde::Serialize;
+use serde::{Serialize, Serializer, ser::SerializeStruct};
 
 use super::{EntryKind, EntryState, Index, Outcome};
 use crate::{
@@ -165,6 +165,31 @@ impl Entry {
     }
 }
 
+/// Everything but the bytes of its body, its notes and its traces: of the body, how many there are.
+impl Serialize for Entry {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let Index { entity, number, name, amount, destination } = &self.index;
+        let mut entry = to.serialize_struct("Entry", 16)?;
+        entry.serialize_field("seq", &self.seq)?;
+        entry.serialize_field("partition", &self.partition.number())?;
+        entry.serialize_field("kind", &self.kind)?;
+        entry.serialize_field("connection", &self.connection)?;
+        entry.serialize_field("parent", &self.parent)?;
+        entry.serialize_field("at", &self.at)?;
+        entry.serialize_field("entity", entity)?;
+        entry.serialize_field("number", number)?;
+        entry.serialize_field("name", name)?;
+        entry.serialize_field("amount", amount)?;
+        entry.serialize_field("destination", destination)?;
+        entry.serialize_field("state", &self.state)?;
+        entry.serialize_field("acknowledged", &self.acknowledged)?;
+        entry.serialize_field("repeats", &self.repeats)?;
+        entry.serialize_field("outcomes", &self.outcomes)?;
+        entry.serialize_field("body_bytes", &self.body.as_ref().map(Bytes::len))?;
+        entry.end()
+    }
+}
+
 impl fmt::Debug for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Entry")
@@ -186,13 +211,15 @@ impl fmt::Debug for Entry {
 }
 
 /// An outcome and when it was added. `Debug` shows the size of its trace only.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Serialize)]
 pub struct Recorded {
     /// When.
     pub at: Timestamp,
     /// What.
+    #[serde(flatten)]
     pub outcome: Outcome,
     /// How it came to that; only when the query asked for bodies.
+    #[serde(skip)]
     pub trace: Option<Bytes>,
 }
 

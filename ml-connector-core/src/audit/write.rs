@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::Lease;
 use crate::{
@@ -156,7 +156,7 @@ pub enum Expected {
 }
 
 /// What an entry is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum EntryKind {
@@ -205,6 +205,9 @@ pub struct NewEntry {
     /// The entry that it is the replay of. If that is [`Dead`](EntryState::Dead), it becomes [`Replayed`](EntryState::Replayed)
     /// with an [`Outcome::Replayed`] that names the new entry.
     pub replays: Option<Seq>,
+    /// Why it is [`Dead`](EntryState::Dead) from the start: nobody can work on it, and it can be replayed. Without a lane
+    /// only.
+    pub dead: Option<Arc<str>>,
     /// What it can be found by.
     pub index: Index,
     /// What it says, in the engine's form.
@@ -227,6 +230,7 @@ impl NewEntry {
             counts_as_repeat: false,
             parent: Parent::None,
             replays: None,
+            dead: None,
             index: Index::default(),
             body: None,
             trace: None,
@@ -333,7 +337,8 @@ impl fmt::Debug for Settlement {
 /// | `Done` | also what is cancelled: the attempt was under way |
 /// | `Acknowledged` | what is parked or dead, and not acknowledged |
 /// | `Discarded`, `Replayed` | what is dead |
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case", tag = "outcome")]
 #[non_exhaustive]
 pub enum Outcome {
     /// An attempt is about to begin. It stays on the work list, uncertain until another outcome follows.
@@ -341,6 +346,7 @@ pub enum Outcome {
         /// Its number, from 1.
         attempt: u32,
         /// A handle to find it by.
+        #[serde(skip)]
         note: Option<Bytes>,
     },
     /// It stays on the work list until `due`.
@@ -354,6 +360,7 @@ pub enum Outcome {
         /// Whether the attempt may have had its effect: look up before repeating.
         uncertain: bool,
         /// A handle to find it by.
+        #[serde(skip)]
         note: Option<Bytes>,
     },
     /// It stays on the work list with `due` at [`Pending::NEVER`](super::Pending::NEVER), until somebody changes something. Nothing is
@@ -439,7 +446,7 @@ impl Outcome {
 }
 
 /// Where an entry stands. The first two are on the work list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 #[non_exhaustive]

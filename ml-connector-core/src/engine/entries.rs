@@ -53,7 +53,10 @@ pub(crate) fn note(
     body: &[u8],
     due: Timestamp,
 ) -> Result<NewEntry> {
+    // A webhook without a connection waits for somebody to connect its account.
+    let dead = received.rejected.as_deref().filter(|_| name == UNROUTED).map(Arc::from);
     Ok(NewEntry {
+        dead,
         index: Index { name: Some(name.into()), ..Index::default() },
         body: Some(StoredSignal::encode(signal, Some(received), body)?),
         ..NewEntry::new(slot.partition, EntryKind::Note, slot.connection().clone(), due)
@@ -62,7 +65,7 @@ pub(crate) fn note(
 
 /// An event.
 pub(crate) fn event(partition: Partition, event: &Event, parent: Parent) -> Result<NewEntry> {
-    let number = event.record.as_ref().and_then(|record| record.number.as_deref()).map(Arc::from);
+    let number = event.document().and_then(|document| document.number.as_deref()).map(Arc::from);
     Ok(NewEntry {
         parent,
         index: Index {
@@ -79,7 +82,7 @@ pub(crate) fn event(partition: Partition, event: &Event, parent: Parent) -> Resu
 
 /// What the record of an event amounts to, for searches: its total, or else its balance.
 pub(crate) fn amount(event: &Event) -> Option<Money> {
-    event.record.as_ref().and_then(|record| record.total.or(record.balance))
+    event.document().and_then(|document| document.total.or(document.balance))
 }
 
 fn entry(slot: &SourceSlot, signal: &Signal, parent: Parent, due: Timestamp, body: Bytes) -> NewEntry {

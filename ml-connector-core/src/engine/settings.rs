@@ -10,9 +10,10 @@ use super::retry::Retries;
 pub struct Settings {
     /// The largest webhook that is taken. Default: 2 MiB, above the largest batch a vendor documents.
     pub max_webhook_bytes: usize,
-    /// How many records are read at the same time. Default: 32.
+    /// How many records are read at the same time. A connection has half of them at most, and the last quarter is kept
+    /// for connections that have none, so that one whose system hangs does not delay the others. Default: 64.
     pub max_resolving: usize,
-    /// How many deliveries are under way at the same time. Default: 256.
+    /// How many deliveries are under way at the same time, shared in the same way. Default: 256.
     pub max_delivering: usize,
     /// How long one read or one delivery may take. Default: 60 s.
     pub call: Duration,
@@ -38,7 +39,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             max_webhook_bytes: 2 << 20,
-            max_resolving: 32,
+            max_resolving: 64,
             max_delivering: 256,
             call: Duration::from_secs(60),
             lease: Duration::from_secs(15),

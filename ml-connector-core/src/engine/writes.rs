@@ -1,9 +1,13 @@
 //! Transactions of the log: committed, and what it means when one is refused.
 
-use super::shared::Shared;
+use bytes::Bytes;
+
+use super::{log_gate::Turn, shared::Shared};
 use crate::{
     Error, ErrorKind, Result,
-    audit::{Appended, Committed, Lease, Outcome, Query, Settlement, Transaction},
+    audit::{
+        Appended, Committed, DocKey, DocumentWrite, Expected, Lease, Outcome, Query, Settlement, Transaction,
+    },
     model::Seq,
 };
 
@@ -23,7 +27,9 @@ impl From<Error> for Stop {
 
 /// Commits a transaction.
 pub(crate) async fn commit(shared: &Shared, transaction: Transaction) -> Result<Committed> {
-    let committed = shared.log.commit(vec![transaction], shared.clock.now()).await?.pop();
+    let committed = shared.log.commit(vec![transaction], shared.clock.now()).await;
+    shared.log_gate.wrote(&committed, shared.clock.now());
+    let committed = committed?.pop();
     committed
         .ok_or_else(|| Error::new(ErrorKind::Unexpected, "the log did not say what became of a transaction"))
 }
@@ -46,6 +52,21 @@ pub(crate) async fn apply(shared: &Shared, transaction: Transaction) -> Result<(
             Error::new(ErrorKind::Unexpected, "a document was written under no condition")
                 .with_context("key", key),
         )),
+    }
+}
+
+/// Passes when the log takes writes. One that took none is tried with a small one from time to time.
+pub(crate) async fn ready(shared: &Shared) -> Result<()> {
+    match shared.log_gate.take_turn(shared.clock.now()) {
+        Turn::Open => Ok(()),
+        Turn::Closed(reason) => {
+            Err(Error::new(ErrorKind::Unavailable, "the log takes no writes").with_context("reason", reason))
+        }
+        Turn::Try => {
+            let key = DocKey::new("probe", &"all".into(), "log");
+            let write = DocumentWrite { key, expected: Expected::Any, value: Some(Bytes::new()) };
+            append(shared, Transaction { documents: vec![write], ..Transaction::default() }).await.map(drop)
+        }
     }
 }
 

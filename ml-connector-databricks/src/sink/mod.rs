@@ -107,6 +107,10 @@ impl Sink for Databricks {
     async fn look_up(&self, ctx: &Context, delivery: &Delivery) -> Result<Lookup> {
         self.parts.look_up(ctx, delivery).await
     }
+
+    async fn ping(&self, ctx: &Context) -> Result<()> {
+        self.parts.client.get_warehouse(ctx).await.map(drop)
+    }
 }
 
 /// The sink.

@@ -80,6 +80,11 @@ impl Tally {
         }
     }
 
+    /// Whether no row of the delivery was refused.
+    pub(super) fn is_clean(&self, owner: usize) -> bool {
+        self.0[owner].refused == 0
+    }
+
     pub(super) fn is_done(&self, owner: usize) -> bool {
         self.0[owner].done
     }

@@ -192,11 +192,13 @@ impl Work<'_> {
         let staged = bytes > self.parts.max_parameter_bytes && self.parts.volume.is_some();
         let most = if staged { self.parts.max_bytes } else { self.parts.max_parameter_bytes };
         let mut open = cuts(rows, most, if staged { usize::MAX } else { MOST_ROWS });
-        let whole = open.len() == 1 && !self.several;
+        // A delivery that has a row elsewhere, or one that was refused, is not done with this statement.
+        let whole = !self.several && rows.iter().all(|row| tally.is_clean(row.owner));
         open.reverse();
         let (mut refused, mut written) = (Vec::new(), 0);
         while let Some(part) = open.pop() {
-            let failure = match self.send(&rows[part.clone()], layout, whole).await {
+            let settles = whole && part.len() == rows.len();
+            let failure = match self.send(&rows[part.clone()], layout, settles).await {
                 Ok(statement) => {
                     let id = Arc::from(statement.statement_id);
                     rows[part.clone()].iter().for_each(|row| tally.written(row.owner, &id));
@@ -264,7 +266,7 @@ impl Work<'_> {
     }
 
     /// One statement, or two where there is a change log.
-    async fn send(&self, rows: &[Row], layout: &Layout, whole: bool) -> Result<Statement, Failure> {
+    async fn send(&self, rows: &[Row], layout: &Layout, settles: bool) -> Result<Statement, Failure> {
         if self.ctx.time_left() < LEAST_TIME {
             let now = self.ctx.now();
             return Err(Error::new(ErrorKind::RateLimited, "the batch goes on with the next attempt")
@@ -283,13 +285,13 @@ impl Work<'_> {
             None => {
                 let batch = array(&sent);
                 let parameters = [Parameter { name: "batch", kind: "STRING", value: &batch }, ingested];
-                self.statements(&run, layout, &Source::Parameter, &parameters, WAIT, whole).await
+                self.statements(&run, layout, &Source::Parameter, &parameters, WAIT, settles).await
             }
             Some(volume) => {
                 let staged = self.parts.stage(self.ctx, volume, &self.job.table, lines(&sent)).await?;
                 // Its id is noted at once: a large batch takes its time.
                 let source = Source::File(&staged.path);
-                let sent = self.statements(&run, layout, &source, &[ingested], Duration::ZERO, whole).await;
+                let sent = self.statements(&run, layout, &source, &[ingested], Duration::ZERO, settles).await;
                 let ended =
                     sent.as_ref().err().is_none_or(|failure| failure.error.effect() != Effect::Unknown);
                 if ended {
@@ -307,12 +309,12 @@ impl Work<'_> {
         source: &Source<'_>,
         parameters: &[Parameter<'_>],
         wait: Duration,
-        whole: bool,
+        settles: bool,
     ) -> Result<Statement, Failure> {
         if self.parts.change_log {
             run.statement(&append(&self.job.table.change_log(), source), parameters, wait, false).await?;
         }
-        let ended = run.statement(&merge(&self.job.table, layout, source), parameters, wait, whole).await?;
+        let ended = run.statement(&merge(&self.job.table, layout, source), parameters, wait, settles).await?;
         tracing::debug!(
             table = %self.job.table,
             statement = %ended.statement_id,

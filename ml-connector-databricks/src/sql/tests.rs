@@ -119,10 +119,10 @@ proptest! {
                 c => c,
             });
         }
-        prop_assert_eq!(read, text.clone());
+        prop_assert_eq!(read.as_str(), text.as_str());
         let name = ident(&text);
         let inner = name.strip_prefix('`').unwrap().strip_suffix('`').unwrap();
-        prop_assert_eq!(inner.replace("``", "`"), text.clone());
+        prop_assert_eq!(inner.replace("``", "`"), text.as_str());
         prop_assert_eq!(inner.replace("``", "").matches('`').count(), 0);
         let _ = SqlType::parse(&text);
     }

@@ -84,7 +84,7 @@ async fn closed_in_the_first_answer_is_success_and_a_forgotten_statement_is_sent
     // As if the answer had been noted, and the outcome not.
     let mut noted = batch(3);
     noted.iter_mut().for_each(|delivery| {
-        delivery.note = Some(json!({ "statement": id, "settles": true }).to_string().into())
+        delivery.note = Some(json!({ "statement": id, "settles": true }).to_string().into());
     });
     let again = workspace.deliver(&sink(), &noted).await;
     assert_eq!(workspace.seen("GET", &format!("{STATEMENTS}/{id}")).len(), 1);

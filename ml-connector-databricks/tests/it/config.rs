@@ -7,7 +7,8 @@ use crate::support::*;
 
 #[test]
 fn what_is_missing_or_contradictory_is_named() {
-    let wrong: [(&str, fn(Builder) -> Builder); 16] = [
+    type Change = fn(Builder) -> Builder;
+    let wrong: [(&str, Change); 16] = [
         ("host", |builder| builder.host("")),
         ("host", |builder| builder.host("http://acme.cloud.databricks.com")),
         ("warehouse_id", |builder| builder.warehouse("")),

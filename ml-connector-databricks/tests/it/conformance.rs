@@ -40,10 +40,10 @@ async fn under_test() -> SinkUnderTest {
             request.uri().path() == "/api/2.0/sql/statements" && is_merge(request.body())
         },
         destination: tables(),
-        record: Box::new(|n| {
+        brings: Box::new(|n| {
             let mut record = Record::new(RecordKind::Invoice, n.to_string(), Status::Open);
             record.number = Some("INV-planted".to_owned());
-            record
+            (record.entity(), record.into())
         }),
         refusals: Refusals {
             token: answer(403, "", r#"{"error_code":403,"message":"Invalid access token."}"#),

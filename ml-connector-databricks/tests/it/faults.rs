@@ -85,6 +85,22 @@ async fn a_page_with_a_bad_row_writes_the_others_and_says_which_it_is() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_page_with_a_bad_row_is_not_done_when_the_statement_of_the_others_is_picked_up() {
+    let workspace = Workspace::new();
+    let running = json!({ "statement_id": "01f0-long", "status": { "state": "RUNNING" } });
+    workspace.answers("POST", STATEMENTS, vec![(200, running.clone())]);
+    workspace.always("GET", format!("{STATEMENTS}/01f0-long"), (200, running));
+    let mut page = event("1", 1, "{}");
+    (page.entity, page.raw) = (EntityRef::new(Event::PAGE, "invoices-1"), None);
+    page.page = vec![event("1", 1, r#"{"total":1}"#), event("2", 1, r#"{"total":"NaN"}"#)];
+    let (first, kept) = ([delivery(1, page)], Kept::default());
+    error(sink().deliver(&workspace.ctx(), &first, &kept).await);
+    workspace.always("GET", format!("{STATEMENTS}/01f0-long"), (200, succeeded("01f0-long")));
+    let named = error(workspace.deliver(&sink(), &kept.again(&first)).await);
+    assert_eq!((named.kind(), named.context("row")), (ErrorKind::InvalidRequest, Some("invoice/2")));
+}
+
+#[tokio::test(start_paused = true)]
 async fn when_every_row_is_refused_it_is_the_table_and_no_row_is_given_up() {
     let workspace = Workspace::new();
     refuse(&workspace, &["*"], "DELTA_VIOLATE_CONSTRAINT_WITH_VALUES");

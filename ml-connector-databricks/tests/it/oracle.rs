@@ -102,7 +102,7 @@ fn whole(id: &str, n: u64, cents: u64) -> Event {
         r#"{{"number":"it's {id} \"\\\n","total":-{}.{:02},"terms":{n},"open":{},"due":"2026-02-28","at":"2026-03-12T10:05:00.123456-04:00","rate":"{cents}.0001","lines":[{{"item":"a","rate":{cents}e-7,"on":"2024-02-29"}},{{}}]}}"#,
         cents / 100,
         cents % 100,
-        n % 2 == 0,
+        n.is_multiple_of(2),
     );
     event(id, n, &json)
 }

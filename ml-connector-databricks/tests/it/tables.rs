@@ -212,7 +212,7 @@ async fn a_stopped_warehouse_a_dead_token_and_conflicts_cost_time_and_no_row() {
 async fn a_warehouse_that_starts_for_minutes_is_waited_for_with_one_statement() {
     use ml_connector_core::Sink;
     let lake = Lake::with(|config| {
-        (config.warehouse_runs, config.warehouse_start) = (false, Duration::from_secs(150))
+        (config.warehouse_runs, config.warehouse_start) = (false, Duration::from_secs(150));
     });
     lake.sim.warehouse(|warehouse| warehouse.state = WarehouseState::Running);
     good(lake.deliver(&lake.builder().build().unwrap(), &batch(1)).await);

@@ -32,7 +32,8 @@ impl Options {
         let bad = |_| Box::new(answer::bad_request("The query specified in the URI is not valid."));
         let list = |text: Option<String>| {
             let text = text.unwrap_or_default();
-            let depth = |part: &str| part.matches('(').count() as i64 - part.matches(')').count() as i64;
+            let depth =
+                |part: &str| part.chars().map(|c| i32::from(c == '(') - i32::from(c == ')')).sum::<i32>();
             let mut parts: Vec<String> = Vec::new();
             let mut open = 0;
             for part in text.split(',').filter(|part| !part.is_empty()) {
@@ -77,8 +78,8 @@ impl Options {
 /// A condition.
 #[derive(Debug, Clone)]
 pub(super) enum Filter {
-    And(Vec<Filter>),
-    Or(Vec<Filter>),
+    And(Vec<Self>),
+    Or(Vec<Self>),
     Compare { field: String, operator: String, literal: String },
     Function { name: String, field: String, literal: String },
 }

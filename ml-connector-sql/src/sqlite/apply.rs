@@ -1,5 +1,7 @@
 //! How a transaction changes the database.
 
+use std::sync::Arc;
+
 use ml_connector_core::{
     Timestamp,
     audit::{
@@ -136,7 +138,13 @@ fn append_entry(
             batch.backlog.add(entry.connection.as_str(), kind, Backlog::slot(entry.due, false), 1);
         }
         None => {
-            file_as_settled(connection, seq, EntryState::Done)?;
+            match &entry.dead {
+                Some(error) => {
+                    file_as_settled(connection, seq, EntryState::Dead)?;
+                    outcome::insert(connection, seq, &Outcome::Dead { error: Arc::clone(error) }, None, now)?;
+                }
+                None => file_as_settled(connection, seq, EntryState::Done)?,
+            }
             if entry.kind == EntryKind::Signal {
                 signals::index(connection, seq)?;
             }

@@ -137,13 +137,13 @@ fn entry() -> impl Strategy<Value = NewEntry> {
         });
     let dedupe = option::weighted(0.3, text(&["k1", "k2", "k3"])).prop_map(|key| key.map(DedupeKey::new));
     let place = (partition(), kind(), connection(), option::weighted(0.7, lane()), due());
-    let content = (option::of(bytes()), option::of(bytes()));
+    let content = (option::of(bytes()), option::of(bytes()), option::weighted(0.2, text(&["gone"])));
     let origin = (dedupe, any::<bool>(), parent(), option::weighted(0.2, seq()));
-    (place, origin, index, content).prop_map(|(place, origin, index, (body, trace))| {
+    (place, origin, index, content).prop_map(|(place, origin, index, (body, trace, dead))| {
         let (partition, kind, connection, lane, due) = place;
         let (dedupe, counts_as_repeat, parent, replays) = origin;
         let new = NewEntry::new(partition, kind, connection, due);
-        NewEntry { lane, dedupe, counts_as_repeat, parent, replays, index, body, trace, ..new }
+        NewEntry { lane, dedupe, counts_as_repeat, parent, replays, dead, index, body, trace, ..new }
     })
 }
 

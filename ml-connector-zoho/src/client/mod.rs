@@ -154,7 +154,9 @@ impl BooksClient {
     pub(crate) async fn get<T: Resource>(&self, ctx: &Context, id: &str) -> Result<Detail> {
         let answer = self.read(ctx, T::GET, self.path::<T>(Some(id))).await?;
         let raw = Envelope::of(&answer).and_then(|mut envelope| envelope.member(T::DETAIL_KEY));
-        let detail = raw.and_then(detail::<T>).map_err(|error| error.with_operation(T::GET))?;
+        let detail = raw
+            .and_then(|raw| detail::<T>(raw, self.home.get().copied()))
+            .map_err(|error| error.with_operation(T::GET))?;
         if &*detail.record.id == id {
             return Ok(detail);
         }
@@ -298,10 +300,9 @@ fn names_no_currency(row: &Row<(Record, String)>) -> bool {
 }
 
 /// One record, as `member` holds it.
-fn detail<T: Resource>(raw: Box<RawValue>) -> Result<Detail> {
-    // Details name their currency.
+fn detail<T: Resource>(raw: Box<RawValue>, home: Option<Currency>) -> Result<Detail> {
     let Decoded { value: (record, stage), left_out } =
-        decode::object(&raw, |object| Ok((T::read(object, None)?, T::stage(object))))?;
+        decode::object(&raw, |object| Ok((T::read(object, home)?, T::stage(object))))?;
     Ok(Detail { record, stage, raw, left_out })
 }
 

@@ -6,6 +6,7 @@ mod columns;
 mod customer_payment;
 mod document;
 mod expense;
+mod extras;
 mod line;
 mod meaningful;
 mod organization;

@@ -255,4 +255,8 @@ impl Sink for FailingSink {
     async fn look_up(&self, ctx: &Context, delivery: &Delivery) -> Result<Lookup> {
         self.inner.look_up(ctx, delivery).await
     }
+
+    async fn ping(&self, _: &Context) -> Result<()> {
+        Ok(())
+    }
 }

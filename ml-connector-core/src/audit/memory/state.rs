@@ -230,9 +230,12 @@ impl Tables {
         let state = match new.lane {
             Some(_) if new.due == Pending::NEVER => EntryState::Parked,
             Some(_) => EntryState::Pending,
+            None if new.dead.is_some() => EntryState::Dead,
             None => EntryState::Done,
         };
+        let dead = new.dead.filter(|_| new.lane.is_none()).map(|error| Outcome::Dead { error });
         let entry = Entry {
+            outcomes: dead.map(|outcome| Recorded { at: now, outcome, trace: None }).into_iter().collect(),
             parent,
             index: new.index,
             state,

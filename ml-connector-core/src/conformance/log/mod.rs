@@ -47,6 +47,7 @@ pub const BEHAVIORS: &[Behavior<dyn AuditLog>] = behaviors![dyn AuditLog:
     work::what_waits_can_be_cancelled,
     work::what_is_dead_can_be_discarded,
     work::a_replayed_entry_is_not_dead_and_names_its_replay,
+    work::an_entry_can_be_dead_from_the_start,
     work::an_entry_without_lane_is_done,
     work::pending_is_read_in_pages,
     work::pending_keeps_partitions_apart,

@@ -253,6 +253,22 @@ pub async fn a_replayed_entry_is_not_dead_and_names_its_replay(log: &dyn AuditLo
     assert_eq!(find_seqs(log, &Query::default().with_state(EntryState::Dead)).await, [replays[0]]);
 }
 
+/// Nobody has worked on it, and somebody has to: it can be replayed like any other.
+pub async fn an_entry_can_be_dead_from_the_start(log: &dyn AuditLog) {
+    let note = || NewEntry { dead: Some("no connection".into()), ..entry(EntryKind::Note) };
+    let seqs = apply(log, append([note(), note(), NewEntry { lane: Some(1), ..note() }])).await;
+    assert_eq!(pending_seqs(log).await, seqs[2..], "one with a lane is worked on");
+    let found = read(log, seqs[0]).await;
+    assert_eq!(found.state, EntryState::Dead);
+    let outcome = Outcome::Dead { error: "no connection".into() };
+    assert_eq!(found.outcomes, [Recorded { at: NOON, outcome, trace: None }]);
+    assert_eq!(find_seqs(log, &Query::default().with_state(EntryState::Dead)).await, seqs[..2]);
+    apply(log, settle([(seqs[0], acknowledged())])).await;
+    apply(log, append([NewEntry { replays: Some(seqs[1]), ..signal() }])).await;
+    assert_eq!(standing(log, seqs[0]).await, (EntryState::Dead, true, 2));
+    assert_eq!(standing(log, seqs[1]).await, (EntryState::Replayed, false, 2));
+}
+
 /// Nothing is left to do for it, so nothing can become of it.
 pub async fn an_entry_without_lane_is_done(log: &dyn AuditLog) {
     let seq = apply(log, append([entry(EntryKind::Event)])).await[0];

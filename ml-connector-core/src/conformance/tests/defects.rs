@@ -163,6 +163,7 @@ pub(super) const DEFECTS: &[(&str, Plant)] = &[
     ("repeats leave no trace", |m| Mutant { entry: |e| e.counts_as_repeat = false, ..m }),
     ("every duplicate is a repeat", |m| Mutant { entry: |e| e.counts_as_repeat = true, ..m }),
     ("a replay leaves the dead as they are", |m| Mutant { entry: |e| e.replays = None, ..m }),
+    ("nothing is dead from the start", |m| Mutant { entry: |e| e.dead = None, ..m }),
     ("amounts are lost", |m| Mutant { entry: |e| e.index.amount = None, ..m }),
     ("destinations are lost", |m| Mutant { entry: |e| e.index.destination = None, ..m }),
     ("nobody can acknowledge", |m| Mutant {

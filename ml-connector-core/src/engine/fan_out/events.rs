@@ -20,8 +20,16 @@ pub(crate) async fn append_event(
     wake: &mut Vec<Partition>,
 ) -> Result<()> {
     let routes = Arc::clone(shared.registry().routes());
-    let takers: Vec<_> = routes.takers(&event).collect();
-    append_for(shared, partition, event, &takers, transaction, parent, wake).await
+    let (mut takers, mut verdicts) = (Vec::new(), Vec::with_capacity(routes.routes.len()));
+    for (route, verdict) in routes.verdicts(&event) {
+        verdicts.push(verdict);
+        takers.extend(verdict.is_match().then_some(route));
+    }
+    let trace = shared.trace_routes(&routes, &verdicts).await?;
+    let at = transaction.append.len();
+    append_for(shared, partition, event, &takers, transaction, parent, wake).await?;
+    transaction.append[at].trace = trace;
+    Ok(())
 }
 
 /// A page of the past: one event and one delivery for each route that takes pages, and an event of its own for every

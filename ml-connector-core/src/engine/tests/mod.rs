@@ -11,6 +11,8 @@ mod follow_ups;
 mod hosts;
 mod idle;
 mod notices;
+mod operations;
+mod outages;
 mod pages;
 mod progress;
 mod read_back;
