@@ -123,7 +123,7 @@ fn sink_under_test() -> SinkUnderTest {
             let mut record = Record::new(RecordKind::Bill, id.as_str(), Status::Draft);
             record.total = Some(Money::parse("4711.25", "USD").unwrap());
             let vendor = shown.field(Set::PurchaseInvoices, &id, "vendorId").unwrap();
-            record.counterparty = Some(Party { id: vendor.into(), name: SUPPLIER.to_owned() });
+            record.counterparty = Some(Party { id: Some(vendor.into()), name: SUPPLIER.to_owned() });
             record
         }),
         refusals: refusals(),

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use ml_connector_bc::BusinessCentral;
 use ml_connector_core::{
     ErrorKind, PollRequest, Source,
-    model::{Decimal, EntityRef, Observed, Page, PollMode, Resolution, Signal},
+    model::{Decimal, EntityRef, Observed, Page, Person, PollMode, Resolution, Signal},
     snapshot::{Facts, Snapshot},
 };
 use ml_connector_sim::{
@@ -50,7 +50,7 @@ fn bill(world: &World, cents: i64) -> String {
 
 /// What the engine would know after this observation.
 fn known(seen: &ml_connector_core::model::Observation) -> Snapshot {
-    let Observed::Present { revision, record, .. } = &seen.state else { panic!("there is no record") };
+    let (revision, record) = seen.state.revision().zip(seen.state.record()).expect("a record");
     let facts = serde_json::to_value(Facts::of(record)).unwrap();
     let snapshot = json!({ "n": 1, "revision": revision, "read_at": seen.read_at, "facts": facts });
     Snapshot::from_bytes(snapshot.to_string().as_bytes()).unwrap()
@@ -172,7 +172,8 @@ async fn an_order_that_vanished_was_invoiced_if_an_invoice_names_it() {
             panic!("the order is not there")
         };
         match &seen[0].state {
-            Observed::Present { record, .. } => {
+            Observed::Present { content, .. } => {
+                let record = content.record().expect("a record");
                 assert!(is_invoiced);
                 assert_eq!(record.status.as_str(), "invoiced");
                 let last = known(&seen[0]);
@@ -239,7 +240,7 @@ async fn a_purchase_invoice_sent_for_approval_is_submitted_by_its_approval_entry
     let seen = read(&world, &erp, &EntityRef::new("bill", id.as_str())).await;
     let waits = record(&seen);
     assert_eq!((waits.status.as_str(), &*waits.vendor_status), ("pending_approval", "Draft"));
-    assert_eq!(waits.submitted_by.as_deref(), Some("LK"));
+    assert_eq!(waits.submitted_by, Some(Person::named("LK")));
     world.sleep(60).await;
     let page = page(&world, &erp, FEED, PollMode::Live, None).await;
     assert_eq!(known(&page.observations[0]).revision, known(&seen).revision, "a page shows the same");

@@ -16,8 +16,8 @@ use ml_connector_core::{
     Timestamp, TokioClock,
     http::{Limits, TransportError},
     model::{
-        Change, Delivery, DeliveryId, EntityRef, Event, Lookup, Observation, Observed, Receipt, Record,
-        Resolution, Seq, Signal,
+        Change, Delivery, DeliveryId, EntityRef, Event, Lookup, Observation, Receipt, Record, Resolution,
+        Seq, Signal,
     },
     rate::MemoryRateLimiter,
     sleep_until,
@@ -101,17 +101,14 @@ pub(crate) async fn read(world: &World, erp: &BusinessCentral, entity: &EntityRe
 }
 
 pub(crate) fn record(seen: &Observation) -> &Record {
-    match &seen.state {
-        Observed::Present { record, .. } => record,
-        other => panic!("expected a record: {other:?}"),
-    }
+    seen.state.record().expect("a record")
 }
 
 /// Asks for the posting of what was shown.
 pub(crate) fn command(world: &World, seen: &Observation) -> Delivery {
     let now = world.now();
     let changes = BTreeSet::from([Change::Created]);
-    let shown = Some(Box::new(record(seen).clone()));
+    let shown = Some(record(seen).clone().into());
     let event = Event::new("erp".into(), seen.entity.clone(), 1, changes, now, shown);
     let mut delivery =
         Delivery::new(Seq(1), DeliveryId::generate(now), post(), "approvals", Arc::new(event), now);
