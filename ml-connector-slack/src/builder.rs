@@ -57,7 +57,7 @@ impl Builder {
         self
     }
 
-    /// Where the API is, if not at [`BASE_URL`].
+    /// Where the API is, if not at [`BASE_URL`](crate::BASE_URL).
     #[must_use]
     pub fn base_url(mut self, url: impl Into<String>) -> Self {
         self.config.base_url = url.into();
@@ -153,14 +153,14 @@ impl Builder {
         self
     }
 
-    /// The app's id, to be checked; see [`Inbound::app`].
+    /// The app's id, to be checked; see [`Inbound::app`](crate::Inbound::app).
     #[must_use]
     pub fn app(mut self, id: impl Into<String>) -> Self {
         self.config.inbound.app = Some(id.into());
         self
     }
 
-    /// The endpoint that the app's workspaces share; see [`Inbound::endpoint`].
+    /// The endpoint that the app's workspaces share; see [`Inbound::endpoint`](crate::Inbound::endpoint).
     #[must_use]
     pub fn endpoint(mut self, endpoint: impl Into<EndpointId>) -> Self {
         self.config.inbound.endpoint = Some(endpoint.into());

@@ -36,7 +36,7 @@ pub struct Config {
     /// settings.
     pub token: Secret,
     /// Instead of `token`: the app's client id. The token is then in the connector's token store, where a consent
-    /// puts it (see [`Slack::authorizer_config`]), and is renewed if the app rotates its tokens.
+    /// puts it (see [`Slack::authorizer_config`](crate::Slack::authorizer_config)), and is renewed if the app rotates its tokens.
     pub client_id: String,
     /// The app's client secret.
     pub client_secret: Secret,
@@ -121,7 +121,7 @@ impl Dedupe {
     }
 }
 
-/// What is needed to hear of clicks and reactions: for [`Slack::source`].
+/// What is needed to hear of clicks and reactions: for [`Slack::source`](crate::Slack::source).
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]

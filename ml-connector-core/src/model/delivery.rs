@@ -63,7 +63,7 @@ pub struct Delivery {
     pub attempt: u32,
     /// When the first attempt may have been made; what a look-up has to search from.
     pub since: Timestamp,
-    /// What an earlier attempt left with [`AttemptNotes`](crate::Notes), such as the handle of a running statement.
+    /// What an earlier attempt left with [`AttemptNotes`](crate::AttemptNotes), such as the handle of a running statement.
     pub note: Option<Bytes>,
     /// The form the route asks for, by a name that the sink knows.
     pub template: Option<Arc<str>>,

@@ -90,7 +90,7 @@ const ROOMS: Table = &[
         "deliver",
         &[
             "entries", "fan_out", "guard", "lanes", "notices", "registry", "resolve", "retry", "settings",
-            "shared", "stats", "stored", "trace", "writes",
+            "shared", "stats", "stored", "trace", "trouble", "writes",
         ],
     ),
     (

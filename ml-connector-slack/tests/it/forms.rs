@@ -22,6 +22,7 @@ const UPDATE: &str = "chat.update";
 const EPHEMERAL: &str = "chat.postEphemeral";
 const LOOKUP: &str = "users.lookupByEmail";
 const REPLIES: &str = "conversations.replies";
+const HISTORY: &str = "conversations.history";
 const ROOT: &str = "C07APPROV1/1767225605.000219";
 const OTHER_ID: &str = "0197f3c2-0000-7000-8000-000000000000";
 
@@ -211,10 +212,11 @@ async fn a_reply_instead_of_a_change_is_looked_up_like_a_reply() {
     world.answer_once(REPLIES, first(OTHER_ID)).await;
     world.answer_once(REPLIES, first(OTHER_ID)).await;
     world.answer(REPLIES, error("not_in_channel")).await;
+    world.answer(HISTORY, json(200, r#"{"ok":true,"messages":[]}"#)).await;
     let slack = world.slack();
     let look = async || slack.look_up(&world.ctx, &update).await.unwrap();
     assert!(matches!(look().await, Lookup::AskAgain { .. }));
-    world.clock.advance(secs(5));
+    world.clock.advance(secs(30));
     assert!(matches!(look().await, Lookup::DidNotHappen));
     assert!(matches!(look().await, Lookup::CannotTell));
     let blind = world.builder().dedupe(Dedupe::Off).build().unwrap();
@@ -253,7 +255,7 @@ async fn an_update_is_read_off_its_message_or_its_thread() {
     let slack = world.slack();
     let look = async || slack.look_up(&world.ctx, &followed(Follow::Update)).await.unwrap();
     assert!(matches!(look().await, Lookup::AskAgain { .. }), "it says what it said before");
-    world.clock.advance(secs(5));
+    world.clock.advance(secs(30));
     assert!(matches!(look().await, Lookup::DidNotHappen));
     let Lookup::Happened(receipt) = look().await else { panic!() };
     assert_eq!(&*receipt.reference, ROOT);
@@ -279,13 +281,14 @@ async fn a_reply_is_looked_up_in_its_thread() {
     let reply = r#"{"ok":true,"messages":[{"ts":"1767225605.000219"},{"ts":"1767225630.000100","bot_id":
         "B07MLBOT01","metadata":{"event_type":"mlc_notification","event_payload":{"delivery_id":"DELIVERY"}}}]}"#;
     world.answer(REPLIES, json(200, &reply.replace("DELIVERY", DELIVERY_ID))).await;
+    world.answer(HISTORY, json(200, r#"{"ok":true,"messages":[]}"#)).await;
     let slack = world.slack();
     let look = async || slack.look_up(&world.ctx, &followed(Follow::Thread)).await.unwrap();
     assert!(matches!(look().await, Lookup::AskAgain { .. }));
     let Lookup::Happened(receipt) = look().await else { panic!() };
     assert_eq!(&*receipt.reference, "C07APPROV1/1767225630.000100");
     let sent = String::from_utf8(world.requests(REPLIES).await[0].body.clone()).unwrap();
-    assert!(sent.starts_with("channel=C07APPROV1&ts=1767225605.000219&oldest=1767225544.000000&"), "{sent}");
+    assert!(sent.starts_with("channel=C07APPROV1&ts=1767225605.000219&oldest=1767225244.000000&"), "{sent}");
 }
 
 #[tokio::test]

@@ -97,7 +97,8 @@ async fn a_name_is_found_on_any_page_and_kept() {
         ]
     );
     assert_eq!(requests[0].headers["content-type"], "application/x-www-form-urlencoded");
-    assert!(world.limiter.told.lock().unwrap().is_empty());
+    let told = world.limiter.told.lock().unwrap();
+    assert!(told.iter().all(|(_, feedback)| matches!(feedback, Feedback::Finished(_))), "{told:?}");
 }
 
 #[tokio::test]
@@ -114,8 +115,10 @@ async fn a_post_that_waited_for_its_channel_is_charged_when_it_goes_out() {
         world.deliver(&slack, &delivery(channel("accounting"))).await.unwrap();
     }
     let told = world.limiter.told.lock().unwrap();
+    let charged: Vec<_> =
+        told.iter().filter(|(_, feedback)| !matches!(feedback, Feedback::Finished(_))).cloned().collect();
     let key = "slack/T07LEDGER1/channel/channel:accounting".into();
-    assert_eq!(*told, [(key, Feedback::Charge { units: 1 })]);
+    assert_eq!(charged, [(key, Feedback::Charge { units: 1 })]);
 }
 
 #[tokio::test]

@@ -380,7 +380,7 @@ fn a_bill_s_way_through_approval_is_told_in_words() {
             ("2026-03-14", &[status(r#""status": "paid""#), (r#""balance": 8200"#, r#""balance": 0"#)]),
         ],
     );
-    assert_eq!(told, ["created submitted", "approved", "updated", "paid"]);
+    assert_eq!(told, ["created submitted", "approved", "posted", "paid"]);
     let told = play::<CustomerPayment>(CUSTOMER_PAYMENT, &[("2026-03-12", &[]), ("2026-03-12", &[])]);
     assert_eq!(told, ["created", "unchanged"]);
 }

@@ -136,7 +136,7 @@ async fn every_attempt_is_admitted_under_the_organization_s_minute_concurrency_a
     let admitted = ledger.admitted.lock().unwrap();
     let [costs] = admitted.as_slice() else { panic!("one attempt") };
     let quotas: Vec<_> = costs.iter().map(|cost| (cost.key.as_str(), &*cost.quotas)).collect();
-    let minute = Quota::Rolling { limit: 100, window: Duration::from_secs(60) };
+    let minute = Quota::Rolling { limit: 80, window: Duration::from_secs(60) };
     let day = Quota::Rolling { limit: 1000, window: Duration::from_secs(86_400) };
     assert_eq!(quotas[0], ("zoho/778812345", &[minute, Quota::Concurrent { limit: 5 }][..]));
     assert_eq!(quotas[1], ("zoho/778812345/day", &[day][..]));

@@ -34,7 +34,7 @@ use crate::{
 /// All clones, all `OAuth2` values with the same key and all hosts on the same store share one chain of tokens:
 /// - one of them refreshes, the others wait for it only if no token can be used meanwhile;
 /// - an answer is stored before it is read, and whoever finds one that was stored finishes the refresh;
-/// - an answer that was lost is followed up as [`Rotation`] says, and no refresh token is used a third time
+/// - an answer that was lost is followed up as [`Rotation`](crate::token::Rotation) says, and no refresh token is used a third time
 ///   without knowing what became of the first two;
 /// - a refresh goes on when the caller that caused it gives up.
 #[derive(Debug, Clone)]
