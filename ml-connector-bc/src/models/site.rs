@@ -29,7 +29,7 @@ impl Site {
         let (mut url, number) = (self.0.clone()?, record.number.as_deref()?);
         let posted =
             matches!(record.status, Status::Open | Status::PartiallyPaid | Status::Paid | Status::Void)
-                || &*record.status.as_str() == "corrective";
+                || record.status.as_str() == "corrective";
         let page = match (set, posted) {
             (Set::PurchaseInvoices, false) => "9308",
             (Set::PurchaseInvoices, true) => "146",

@@ -27,7 +27,7 @@ impl BusinessCentral {
         loop {
             tries += 1;
             let read = self.read_record(ctx, set, entity, None).await;
-            let (before, etag) = read.map_err(|error| before_writing(error))?;
+            let (before, etag) = read.map_err(before_writing)?;
             match standing(&before)? {
                 Standing::Posted(record) => {
                     let receipt = receipt(entity, record);

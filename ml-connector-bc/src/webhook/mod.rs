@@ -96,7 +96,10 @@ impl Webhook {
     /// What a request means. A path that was issued never gets a 4xx or a redirect: either would cost the subscription.
     pub(crate) fn decode(&self, request: &Request<Bytes>, now: Timestamp) -> Intake {
         let path = request.uri().path().trim_matches('/');
-        let issued = self.sets.iter().filter(|wanted| require_token(path, &wanted.path).is_ok()).last();
+        // All are compared, so that the time says nothing about which of them it was.
+        let issued = self.sets.iter().fold(None, |found, wanted| {
+            if require_token(path, &wanted.path).is_ok() { Some(wanted) } else { found }
+        });
         let Some(wanted) = issued else {
             return Intake::accepted(Vec::new()).reply(empty(StatusCode::NOT_FOUND));
         };

@@ -34,11 +34,12 @@ async fn every_way_to_be_misconfigured_says_what_to_do() {
     let elsewhere = world.builder().environment("Sandbox").build().unwrap();
     let error = elsewhere.check(&world.ctx()).await.unwrap_err();
     assert!(error.message().contains("environment"), "{error}");
+    world.erp.expire_tokens();
     let wrong = world.builder().client(&known.client_id, "planted wrong secret").build().unwrap();
     let error = wrong.check(&world.ctx()).await.unwrap_err();
     assert!(!format!("{error:?}").contains("planted"), "{error:?}");
     world.erp.tune(|tuning| tuning.app_disabled = true);
-    let error = World::new().connect().check(&world.ctx()).await.unwrap_err();
+    let error = world.connect().check(&world.ctx()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unauthenticated);
     assert!(error.message().contains("Microsoft Entra Applications"), "{error}");
 }

@@ -115,7 +115,7 @@ fn sink_under_test() -> SinkUnderTest {
         writes: |request| request.uri().path().ends_with("Microsoft.NAV.post"),
         written: Box::new(move || counted.postings().len()),
         destination: post(),
-        record: Box::new(move |n| {
+        brings: Box::new(move |n| {
             let mut made = made.lock().unwrap();
             let new =
                 || of.create(Set::PurchaseInvoices, &NewDocument::new(SUPPLIER, Decimal::new(471_125, 2)));
@@ -124,7 +124,7 @@ fn sink_under_test() -> SinkUnderTest {
             record.total = Some(Money::parse("4711.25", "USD").unwrap());
             let vendor = shown.field(Set::PurchaseInvoices, &id, "vendorId").unwrap();
             record.counterparty = Some(Party { id: Some(vendor.into()), name: SUPPLIER.to_owned() });
-            record
+            (EntityRef::new("bill", id), record.into())
         }),
         refusals: refusals(),
         secrets: secrets(&erp),

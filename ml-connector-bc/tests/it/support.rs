@@ -148,7 +148,7 @@ pub(crate) async fn settle(world: &World, erp: &BusinessCentral, mut delivery: D
             match error.retry() {
                 Retry::Never => return Err(error),
                 Retry::At(at) => sleep_until(&*world.clock, at).await,
-                Retry::Backoff => world.sleep(30).await,
+                _ => world.sleep(30).await,
             }
             continue;
         }
