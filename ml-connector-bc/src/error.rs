@@ -204,6 +204,13 @@ impl Reason {
         }
     }
 
+    /// Whether the reason of this name lies in the invoice itself: then it has to be changed before it can be posted, and is
+    /// another one. Everything else is repaired elsewhere.
+    pub(crate) fn is_in_document(name: &str) -> bool {
+        let own = [Self::NotDraft, Self::Gone, Self::VendorInvoiceNumber, Self::UsedBefore, Self::Empty];
+        own.iter().any(|reason| reason.name() == name)
+    }
+
     pub(crate) fn words(self) -> &'static str {
         match self {
             Self::NotDraft => "only a draft can be posted",

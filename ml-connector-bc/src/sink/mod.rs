@@ -69,7 +69,7 @@ impl Sink for BusinessCentral {
             seen => seen?.0,
         };
         if let Standing::Posted(record) = post::standing(&seen)? {
-            let receipt = post::receipt(entity, record);
+            let receipt = post::receipt(entity, record, delivery);
             return Ok(Lookup::Happened(self.with_read_back(ctx, receipt, None, seen.clone()).await));
         }
         // Still a draft: that is no answer while the attempt may be under way, here or there.

@@ -4,14 +4,17 @@ use std::sync::Arc;
 
 use ml_connector_core::{
     Context, Effect, Error, ErrorKind, Result, Retry,
-    model::{Delivery, EntityRef, Interaction, Observation, Receipt, Record, Revision, Status},
+    model::{
+        Delivery, EntityRef, Interaction, Line, Observation, PostedDocument, Receipt, Record, Revision, Status,
+    },
     snapshot::Facts,
 };
 
 use super::{Begin, command};
 use crate::{
     BusinessCentral,
-    error::{REASON, RIGHT},
+    error::{REASON, RIGHT, Reason},
+    models::Set,
 };
 
 /// How often an etag that went stale under unchanged values is replaced: a discount that was calculated anew, another app.
@@ -30,13 +33,13 @@ impl BusinessCentral {
             let (before, etag) = read.map_err(before_writing)?;
             match standing(&before)? {
                 Standing::Posted(record) => {
-                    let receipt = receipt(entity, record);
+                    let receipt = receipt(entity, record, delivery);
                     return Ok(self.with_read_back(ctx, receipt, None, before.clone()).await);
                 }
                 Standing::Waits => {
-                    return Err(refusal(
-                        "it waits for an approval inside Business Central: decide there first",
-                    ));
+                    // Once it is decided there, the same can be tried again.
+                    let message = "it waits for an approval inside Business Central: decide there first";
+                    return Err(Error::new(ErrorKind::InvalidRequest, message).with_retry(Retry::Never));
                 }
                 Standing::Draft(record) => {
                     as_shown(record, delivery)?;
@@ -45,7 +48,7 @@ impl BusinessCentral {
             }
             begin.note().await?;
             let error = match self.poster.post(ctx, set, &entity.id, &etag).await {
-                Ok(()) => return Ok(self.done(ctx, set, entity, &before).await),
+                Ok(()) => return Ok(self.done(begin, (set, entity), &before).await),
                 Err(error) => error,
             };
             let stale = error.kind() == ErrorKind::Conflict && error.retry() == Retry::Never;
@@ -59,15 +62,15 @@ impl BusinessCentral {
     /// It is done, whether the invoice can be read now or not.
     async fn done(
         &self,
-        ctx: &Context,
-        set: crate::models::Set,
-        entity: &EntityRef,
+        begin: Begin<'_>,
+        (set, entity): (Set, &EntityRef),
         before: &Observation,
     ) -> Receipt {
+        let Begin { ctx, delivery, .. } = begin;
         match self.read_record(ctx, set, entity, None).await {
             Ok((after, _)) => match standing(&after) {
                 Ok(Standing::Posted(record)) => {
-                    let receipt = receipt(entity, record);
+                    let receipt = receipt(entity, record, delivery);
                     self.with_read_back(ctx, receipt, revision_of(before), after.clone()).await
                 }
                 _ => Receipt::new(format!("{entity}#posted")),
@@ -84,7 +87,7 @@ impl BusinessCentral {
     async fn refused(
         &self,
         begin: Begin<'_>,
-        (set, entity): (crate::models::Set, &EntityRef),
+        (set, entity): (Set, &EntityRef),
         before: &Observation,
         error: Error,
     ) -> Result<Receipt> {
@@ -98,7 +101,7 @@ impl BusinessCentral {
         if !tells {
             return Err(error);
         }
-        let Begin { ctx, .. } = begin;
+        let Begin { ctx, delivery, .. } = begin;
         let after = match self.read_record(ctx, set, entity, None).await {
             Ok((after, _)) => after,
             Err(unread) if unread.kind() == ErrorKind::NotFound => {
@@ -111,7 +114,7 @@ impl BusinessCentral {
         };
         match standing(&after)? {
             Standing::Posted(record) => {
-                let receipt = receipt(entity, record);
+                let receipt = receipt(entity, record, delivery);
                 return Ok(self.with_read_back(ctx, receipt, revision_of(before), after.clone()).await);
             }
             // Part of the operation may still be under way.
@@ -139,11 +142,18 @@ impl BusinessCentral {
             }
             ErrorKind::Conflict => refusal("somebody keeps changing the invoice: try again in a while"),
             _ => {
-                let refused = refusal(error.message().to_owned())
+                let reason = error.context(REASON);
+                // What is to be repaired elsewhere leaves the document as it was decided about: the same can be tried again.
+                let kind = match reason.is_some_and(Reason::is_in_document) {
+                    true => ErrorKind::Conflict,
+                    false => ErrorKind::InvalidRequest,
+                };
+                let refused = Error::new(kind, error.message().to_owned())
+                    .with_retry(Retry::Never)
                     .with_operation(error.operation())
                     .with_context("code", error.context("code").unwrap_or("none"));
-                match error.context(REASON) {
-                    Some(reason) => refused.with_context(REASON, reason),
+                match reason {
+                    Some(reason) => refused.with_context(REASON, reason.to_owned()),
                     None => refused,
                 }
             }
@@ -207,16 +217,35 @@ pub(super) fn standing(seen: &Observation) -> Result<Standing<'_>> {
 
 /// What the event carries was made from what was shown.
 fn as_shown(now: &Record, delivery: &Delivery) -> Result<()> {
-    let Some(shown) = delivery.event.record() else { return Ok(()) };
-    fn differs<T: PartialEq>(shown: Option<&T>, now: Option<&T>) -> bool {
-        shown.is_some() && shown != now
+    let Some(shown) = shown(delivery) else { return Ok(()) };
+    if differs(shown, now) || other(shown.number.as_ref(), now.number.as_ref()) {
+        return Err(changed());
     }
+    Ok(())
+}
+
+/// The document as it was shown, where the event carries it.
+fn shown(delivery: &Delivery) -> Option<&Record> {
+    let decided = delivery.event.interaction().and_then(Interaction::document);
+    decided.or_else(|| delivery.event.record())
+}
+
+/// Whether a document differs from what was shown, in what a card shows and posting leaves alone.
+fn differs(shown: &Record, now: &Record) -> bool {
     let party = |record: &Record| record.counterparty.as_ref().and_then(|party| party.id.clone());
-    let differs_anywhere = differs(shown.total.as_ref(), now.total.as_ref())
-        || differs(shown.number.as_ref(), now.number.as_ref())
-        || differs(shown.due_date.as_ref(), now.due_date.as_ref())
-        || differs(party(shown).as_ref(), party(now).as_ref());
-    if differs_anywhere { Err(changed()) } else { Ok(()) }
+    let other_line = |(shown, now): (&Line, &Line)| {
+        shown.amount != now.amount || shown.description != now.description || shown.account != now.account
+    };
+    other(shown.total.as_ref(), now.total.as_ref())
+        || other(shown.due_date.as_ref(), now.due_date.as_ref())
+        || other(party(shown).as_ref(), party(now).as_ref())
+        // As many lines are shown as a card has room for.
+        || shown.lines.len() > now.lines.len()
+        || shown.lines.iter().zip(&now.lines).any(other_line)
+}
+
+fn other<T: PartialEq>(shown: Option<&T>, now: Option<&T>) -> bool {
+    shown.is_some() && shown != now
 }
 
 /// A read before anything was written has no effect, and one that finds nothing says so in plain words.
@@ -235,12 +264,17 @@ fn refusal(message: impl Into<std::borrow::Cow<'static, str>>) -> Error {
     Error::new(ErrorKind::Conflict, message).with_retry(Retry::Never)
 }
 
-/// The id stays with posting; the number may change, and is what people look for.
-pub(super) fn receipt(entity: &EntityRef, record: &Record) -> Receipt {
-    match &record.number {
+/// The id stays with posting; the number may change, and is what people look for. `record` is the posted invoice as it was
+/// read back.
+pub(super) fn receipt(entity: &EntityRef, record: &Record, delivery: &Delivery) -> Receipt {
+    let mut receipt = match &record.number {
         Some(number) => Receipt::new(format!("{entity}#posted:{number}")),
         None => Receipt::new(format!("{entity}#posted")),
-    }
+    };
+    let mut posted = PostedDocument::of(record);
+    posted.differs = shown(delivery).is_some_and(|shown| differs(shown, record));
+    receipt.result = Some(posted);
+    receipt
 }
 
 fn revision_of(seen: &Observation) -> Option<Revision> {

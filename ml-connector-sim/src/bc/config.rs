@@ -145,6 +145,8 @@ pub struct BusinessCentralTuning {
     pub own_subscription_ids: bool,
     /// Changes are noted and not told, as those of delegated administrators.
     pub holds_notices: bool,
+    /// A notice goes out so long after the first change: half a minute.
+    pub notice_after: Duration,
     /// So many changes of one subscription become one `collection` notice.
     pub collection_above: usize,
     /// Losing, repeating and shuffling notices.
@@ -183,6 +185,7 @@ impl Default for BusinessCentralTuning {
             order_webhooks: true,
             own_subscription_ids: false,
             holds_notices: false,
+            notice_after: Duration::from_secs(30),
             collection_above: 1000,
             notices: DeliveryTuning::default(),
             calls_per_5_minutes: 6000,

@@ -432,7 +432,10 @@ impl BusinessCentralSim {
         batch: &Batch,
         answer: &Result<Response<Bytes>, ml_connector_core::http::TransportError>,
     ) -> Notice {
-        self.act(|state, now| state.notifier.settle(batch, answer, now))
+        self.act(|state, now| {
+            let notice_after = state.tuning.notice_after;
+            state.notifier.settle(batch, answer, now, notice_after)
+        })
     }
 
     /// Sends what is due, and returns what came of it.

@@ -13,8 +13,6 @@ use crate::toolkit::{dice::Dice, outbox};
 
 /// How long a subscription lives from its creation or renewal.
 pub(super) const LIFE: Duration = Duration::from_secs(3 * 24 * 3600);
-/// A notice goes out so long after the first change.
-const WINDOW: Duration = Duration::from_secs(30);
 /// How long the sender waits for an answer.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 /// `[code]` The pauses after failed tries; after one more the subscription is deleted.
@@ -161,8 +159,9 @@ impl Notifier {
             }
             if !tuning.holds_notices {
                 // New changes during a pause start a job of their own, with the whole backlog.
-                let due = self.due.entry(url).or_insert((now + WINDOW, 0));
-                due.0 = due.0.min(now + WINDOW);
+                let soon = now + tuning.notice_after;
+                let due = self.due.entry(url).or_insert((soon, 0));
+                due.0 = due.0.min(soon);
             }
         }
     }
@@ -186,7 +185,7 @@ impl Notifier {
             };
             if tuning.notices.lose > 0 {
                 tuning.notices.lose -= 1;
-                self.received(&url, batch.taken);
+                self.received(&url, batch.taken, tuning.notice_after);
                 continue;
             }
             for _ in 0..=tuning.notices.duplicates {
@@ -252,7 +251,7 @@ impl Notifier {
         Some(Batch { url: url.to_owned(), request, entries: count, taken })
     }
 
-    fn received(&mut self, url: &str, taken: usize) {
+    fn received(&mut self, url: &str, taken: usize, notice_after: Duration) {
         let mut left = taken;
         let subscriptions = &self.subscriptions;
         self.pending.retain(|pending| {
@@ -266,7 +265,7 @@ impl Notifier {
             subscriptions.get(&pending.subscription).is_some_and(|one| one.notification_url == url)
         });
         if waits && let Some(at) = self.pending.iter().map(|pending| pending.at).max() {
-            self.due.insert(url.to_owned(), (at + WINDOW, 0));
+            self.due.insert(url.to_owned(), (at + notice_after, 0));
         }
     }
 
@@ -277,11 +276,12 @@ impl Notifier {
         batch: &Batch,
         answer: &Result<http::Response<Bytes>, TransportError>,
         now: Timestamp,
+        notice_after: Duration,
     ) -> Notice {
         let status = answer.as_ref().ok().map(http::Response::status);
         let mut costs = false;
         match status.map(|status| status.as_u16()) {
-            Some(200..=299) => self.received(&batch.url, batch.taken),
+            Some(200..=299) => self.received(&batch.url, batch.taken, notice_after),
             None | Some(408 | 429 | 500..=599) => {
                 let failed = self.due.get(&batch.url).map_or(0, |(_, failed)| *failed);
                 match PAUSES.get(failed) {
