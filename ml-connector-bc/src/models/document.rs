@@ -3,7 +3,7 @@
 use ml_connector_core::{
     Result, Timestamp,
     decode::Object,
-    model::{CodeName, Currency, Line, Party, Record, Status, Zone},
+    model::{CodeName, Currency, Line, Party, Record, Status},
 };
 
 use super::{Set, date, decoded, reference_id};
@@ -38,8 +38,6 @@ pub(super) fn read(set: Set, from: &Object<'_>) -> Result<Record> {
     record.date = date(from, if set.is_order() { "orderDate" } else { "invoiceDate" });
     record.due_date = date(from, "dueDate");
     record.modified_at = stamp(from);
-    // The API has no date of entry; a document is not older than its own date, and what is years old is no news.
-    record.created_at = date(from, "postingDate").or(record.date).map(|date| date.start_in(&Zone::UTC));
     let currency = from.currency("currencyCode");
     record.total = from.money("totalAmountIncludingTax", currency);
     // Of an unposted invoice it is the total, which is owed by nobody yet.

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use ml_connector_core::{
     Context, Effect, Error, ErrorKind, Result, Retry,
     model::{
-        Delivery, EntityRef, Interaction, Line, Observation, PostedDocument, Receipt, Record, Revision, Status,
+        Delivery, EntityRef, Interaction, Line, Observation, PostedDocument, Receipt, Record, Revision,
+        Status,
     },
     snapshot::Facts,
 };

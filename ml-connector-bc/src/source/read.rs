@@ -19,7 +19,7 @@ use crate::{
 
 /// A record that was just created may not be readable yet: reads can run before the commit.
 const FRESH: Duration = Duration::from_secs(30);
-/// What was posted longer ago than this, and was never seen, is taken in silently: a data upgrade, a copied environment.
+/// The API tells no time of entry, and a document's own date may be any. What was posted longer ago than this, and was never seen, is taken in silently: a data upgrade, a copied environment.
 const NEWS_DAYS: u32 = 30;
 /// The status of an order that became an invoice.
 const INVOICED: &str = "invoiced";
