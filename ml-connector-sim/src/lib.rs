@@ -26,11 +26,13 @@
 //!
 //! What is and what is not enforced is listed in the crate's README.
 
+pub mod bc;
 pub mod databricks;
 pub mod slack;
 mod toolkit;
 pub mod zoho;
 
+pub use bc::BusinessCentralSim;
 pub use databricks::DatabricksSim;
 pub use slack::SlackSim;
 pub use toolkit::{
