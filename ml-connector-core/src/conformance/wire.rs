@@ -209,7 +209,7 @@ pub(super) fn shows_no_secret(thing: &dyn Debug, secrets: &[String]) {
 fn poisoned(body: &Bytes, id: &str) -> Bytes {
     use serde_json::{Value, json};
     fn is(value: &Value, id: &str) -> bool {
-        value.as_str() == Some(id) || value.is_number() && value.to_string() == id
+        value.as_str() == Some(id) || value.as_number().is_some_and(|number| number.to_string() == id)
     }
     fn poison(value: &mut Value, id: &str) {
         match value {
