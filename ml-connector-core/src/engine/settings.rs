@@ -10,6 +10,8 @@ use super::retry::Retries;
 pub struct Settings {
     /// The largest webhook that is taken. Default: 2 MiB, above the largest batch a vendor documents.
     pub max_webhook_bytes: usize,
+    /// How long the body of a webhook may take to arrive at [`Connector::service`](crate::Connector::service). Default: 10 s.
+    pub webhook_body: Duration,
     /// How many records are read at the same time. Default: 32.
     pub max_resolving: usize,
     /// How many deliveries are under way at the same time. Default: 256.
@@ -38,6 +40,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             max_webhook_bytes: 2 << 20,
+            webhook_body: Duration::from_secs(10),
             max_resolving: 32,
             max_delivering: 256,
             call: Duration::from_secs(60),

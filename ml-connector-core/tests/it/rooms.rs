@@ -35,6 +35,7 @@ const ROOMS: Table = &[
         "intake",
         &[
             "connector",
+            "documents",
             "entries",
             "lanes",
             "notices",
