@@ -59,3 +59,14 @@ tools() {
         && $to/bin/pip install -q --disable-pip-version-check --no-deps --only-binary :all: --require-hashes -r .ci/tools.txt \
         && cp .ci/tools.txt $to/
 }
+
+# sqlglot and DuckDB in the versions of `requirements.txt`. Fails when they cannot be had.
+oracle() {
+    local to=target/oracle wanted=ml-connector-databricks/tests/oracle/requirements.txt
+    cmp -s $wanted $to/requirements.txt && return
+    python3 -c 'import ensurepip, venv' 2>/dev/null || install python3 python3-venv || return
+    rm -rf $to
+    python3 -m venv $to \
+        && $to/bin/pip install -q --disable-pip-version-check --only-binary :all: -r $wanted \
+        && cp $wanted $to/
+}

@@ -157,7 +157,7 @@ fn decisions(
         .policy(Policy::default().allow(approvers))
         .directory(directory)
         .build()?;
-    let about = |name: &str| Route::new(format!("{name} in {books}")).about(books).tag("white_check_mark");
+    let about = |name: &str| Route::new(format!("{name} in {books}")).about(books).emoji("white_check_mark");
     let acknowledged = about("acknowledged").on("reaction.created");
     let withdrawn = about("withdrawn").on("reaction.deleted");
     Ok(connector

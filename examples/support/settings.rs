@@ -68,6 +68,52 @@ pub struct SlackApp {
     pub approvers: Vec<String>,
 }
 
+/// What `zoho_books_to_databricks` needs beside an organization.
+#[allow(missing_debug_implementations)]
+pub struct Workspace {
+    /// The workspace's address.
+    pub host: String,
+    /// The SQL warehouse's id, or its HTTP path.
+    pub warehouse: String,
+    /// Where tables are.
+    pub catalog: String,
+    /// Where tables are.
+    pub schema: String,
+    /// Where large batches are staged.
+    pub volume: Option<String>,
+    /// The service principal's application id.
+    pub client_id: String,
+    /// The service principal's secret.
+    pub client_secret: String,
+    /// The SQLite file.
+    pub database: PathBuf,
+}
+
+impl Workspace {
+    /// The settings in the environment; `None` when no workspace is named there.
+    ///
+    /// # Errors
+    /// [`ErrorKind::ConfigInvalid`] names the variable that is missing or wrong.
+    pub fn from_env() -> Result<Option<(Organization, Self)>> {
+        let Some(host) = optional("DATABRICKS_HOST") else { return Ok(None) };
+        let books = Organization::from_env("books", "ZOHO_")?;
+        let books =
+            books.map_or_else(|| required("ZOHO_ORGANIZATION_ID").map(|_| None), |books| Ok(Some(books)))?;
+        let Some(books) = books else { return Ok(None) };
+        let workspace = Self {
+            host,
+            warehouse: required("DATABRICKS_WAREHOUSE")?,
+            catalog: optional("DATABRICKS_CATALOG").unwrap_or_else(|| "main".to_owned()),
+            schema: required("DATABRICKS_SCHEMA")?,
+            volume: optional("DATABRICKS_VOLUME"),
+            client_id: required("DATABRICKS_CLIENT_ID")?,
+            client_secret: required("DATABRICKS_CLIENT_SECRET")?,
+            database: optional("DATABASE").unwrap_or_else(|| "ml-connector.db".to_owned()).into(),
+        };
+        Ok(Some((books, workspace)))
+    }
+}
+
 impl ZohoBooksToSlack {
     /// The settings in the environment; `None` when no Zoho organization is named there.
     ///

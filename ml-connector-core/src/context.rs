@@ -1,10 +1,17 @@
 //! What the engine lends to a source or a sink for one call.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::time::Instant;
 
 use crate::{
-    AuditLog, Clock, HttpTransport, RateLimiter, Result, Timestamp, TokenStore,
+    AuditLog, Clock, Effect, Error, ErrorKind, HttpTransport, RateLimiter, Result, Retry, Timestamp,
+    TokenStore,
     audit::{EntryKind, Outcome, Query},
+    calls::{CallMade, Calls},
     model::{ConnectionId, DocumentRef, EntityRef, Event},
     snapshot::Snapshot,
 };
@@ -15,6 +22,43 @@ use crate::{
 pub struct Context {
     parts: Arc<Parts>,
     deadline: Timestamp,
+    lease: Option<Arc<WriteLease>>,
+    calls: Option<Arc<Calls>>,
+}
+
+/// Until when a host may write to other systems: then another host may have taken over, and repeats what it does not
+/// find. Renewed while the host is alive; one that was paused, by SIGSTOP or a move to another machine, finds it over.
+#[derive(Debug, Default)]
+pub(crate) struct WriteLease(Mutex<Option<Until>>);
+
+/// By both clocks: one may stand still while a machine is moved, the other may be set.
+#[derive(Debug, Clone, Copy)]
+struct Until {
+    instant: Instant,
+    wall: Timestamp,
+}
+
+/// A write needs time to arrive: this part of a lease is left for it.
+const LEFT_TO_ARRIVE: u32 = 5;
+
+impl WriteLease {
+    /// The monotonic clock, to be read before a lease is asked for.
+    #[allow(clippy::disallowed_methods)] // a lease is measured by a clock that nobody can set
+    pub(crate) fn instant() -> Instant {
+        Instant::now()
+    }
+
+    /// It was granted for `lease` from when it was asked for.
+    pub(crate) fn renew(&self, asked: Instant, asked_at: Timestamp, lease: Duration) {
+        let usable = lease - lease / LEFT_TO_ARRIVE;
+        let until = Until { instant: asked + usable, wall: asked_at + usable };
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(until);
+    }
+
+    fn is_over(&self, now: Timestamp) -> bool {
+        let until = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        until.is_some_and(|until| Self::instant() >= until.instant || now >= until.wall)
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -36,7 +80,7 @@ impl Context {
         clock: Arc<dyn Clock>,
     ) -> Self {
         let parts = Parts { transport, tokens, limiter, clock, log: None };
-        Self { parts: Arc::new(parts), deadline: Timestamp::MAX }
+        Self { parts: Arc::new(parts), deadline: Timestamp::MAX, lease: None, calls: None }
     }
 
     /// The same, with what the log knows. Without it nothing is known.
@@ -56,7 +100,44 @@ impl Context {
     /// The same, for a call that has to be over in `total` at most.
     #[must_use]
     pub fn within(&self, total: Duration) -> Self {
-        Self { parts: Arc::clone(&self.parts), deadline: self.deadline.min(self.now() + total) }
+        Self { deadline: self.deadline.min(self.now() + total), ..self.clone() }
+    }
+
+    /// The same, for a call that may write only as long as the host's lease holds.
+    #[must_use]
+    pub(crate) fn under(&self, lease: &Arc<WriteLease>) -> Self {
+        Self { lease: Some(Arc::clone(lease)), ..self.clone() }
+    }
+
+    /// Whether the host may still write: right before a write, after every wait. Calls of the HTTP
+    /// [`Client`](crate::http::Client) ask by themselves; a sink that writes in another way asks here.
+    ///
+    /// # Errors
+    /// [`Conflict`](crate::ErrorKind::Conflict) without an effect when the host was paused for so long that another may
+    /// have taken over: nothing may be written.
+    pub fn require_lease(&self) -> Result<()> {
+        match &self.lease {
+            Some(lease) if lease.is_over(self.now()) => Err(Error::new(
+                ErrorKind::Conflict,
+                "the host's lease is over: another may have taken over, so nothing is written",
+            )
+            .with_effect(Effect::None)
+            .with_retry(Retry::Backoff)),
+            _ => Ok(()),
+        }
+    }
+
+    /// The same, and what is called through it.
+    pub(crate) fn watched(&self) -> (Self, Arc<Calls>) {
+        let calls = Arc::new(Calls::default());
+        (Self { calls: Some(Arc::clone(&calls)), ..self.clone() }, calls)
+    }
+
+    /// Remembers a call, if somebody wants to know.
+    pub(crate) fn called(&self, call: impl FnOnce() -> CallMade) {
+        if let Some(calls) = &self.calls {
+            calls.add(call());
+        }
     }
 
     /// The way to the network.
@@ -155,5 +236,33 @@ impl Context {
     #[must_use]
     pub fn time_left(&self) -> Duration {
         self.deadline.saturating_since(self.now())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::ManualClock;
+
+    const LEASE: Duration = Duration::from_secs(15);
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lease_is_over_by_either_clock_and_holds_again_when_it_is_renewed() {
+        let start = Timestamp::from_secs(1_000);
+        let lease = WriteLease::default();
+        assert!(!lease.is_over(start), "a host without a lease is not bound by one");
+        let clock = ManualClock::at(start);
+        let asked = WriteLease::instant();
+        lease.renew(asked, start, LEASE);
+        tokio::time::advance(Duration::from_secs(11)).await;
+        assert!(!lease.is_over(start));
+        // Only the clock on the wall goes on while a machine is moved.
+        clock.advance(Duration::from_secs(12));
+        assert!(lease.is_over(clock.now()));
+        clock.set(start);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert!(lease.is_over(clock.now()), "a fifth of it is left for what is under way");
+        lease.renew(WriteLease::instant(), clock.now(), LEASE);
+        assert!(!lease.is_over(clock.now()));
     }
 }

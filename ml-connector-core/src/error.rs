@@ -264,9 +264,43 @@ fn line(kind: ErrorKind, operation: &str, message: &str, context: &[(&'static st
     line
 }
 
+/// The errors underneath one that the network or a token endpoint gave, for log lines; empty for others, whose causes may
+/// quote what was read.
+pub(crate) fn causes(error: &Error) -> String {
+    /// The chain is cut there.
+    const LONGEST: usize = 400;
+    if !matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Unauthenticated) {
+        return String::new();
+    }
+    let mut text: String = chain(error).join(": ");
+    if let Some((cut, _)) = text.char_indices().nth(LONGEST) {
+        text.truncate(cut);
+    }
+    text
+}
+
+/// The errors underneath, without those that repeat what the one above says.
+fn chain(error: &Error) -> Vec<String> {
+    let mut chain: Vec<String> = Vec::new();
+    let mut next = std::error::Error::source(error);
+    while let Some(cause) = next {
+        let text = cause.to_string();
+        if chain.last().is_none_or(|above| !above.ends_with(&text)) {
+            chain.push(text);
+        }
+        next = cause.source();
+    }
+    chain
+}
+
+/// A sentence with its causes, as a program prints that returns the error from `main`; `{:#?}` shows every field.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        if f.alternate() {
+            return self.0.fmt(f);
+        }
+        write!(f, "{self}")?;
+        chain(self).iter().try_for_each(|cause| write!(f, "; because: {cause}"))
     }
 }
 
@@ -298,6 +332,16 @@ mod tests {
             .with_source("the source");
         assert_eq!(error.to_string(), "inner: invalid_response: expected an object");
         assert_eq!(std::error::Error::source(&error).unwrap().to_string(), "the source");
+    }
+
+    #[test]
+    fn an_error_that_ends_main_is_a_sentence_with_its_causes() {
+        let refused =
+            Error::new(ErrorKind::Unavailable, "no connection to books.example").with_source("refused");
+        let error = Error::new(ErrorKind::ConfigInvalid, "it cannot start").with_source(refused);
+        let shown = "config_invalid: it cannot start; because: unavailable: no connection to books.example; because: refused";
+        assert_eq!(format!("{error:?}"), shown);
+        assert!(format!("{error:#?}").contains("retry: Never"));
     }
 
     #[test]

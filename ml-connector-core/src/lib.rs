@@ -60,6 +60,7 @@
 pub mod approval;
 pub mod audit;
 pub mod auth;
+mod calls;
 mod clock;
 pub mod config;
 #[cfg(any(test, doc, feature = "testing"))]
@@ -86,6 +87,7 @@ mod source;
 pub mod token;
 pub mod webhook;
 
+pub use calls::{CallMade, LimitWait};
 #[cfg(any(test, feature = "testing"))]
 pub use clock::ManualClock;
 pub use clock::{Clock, SystemClock, TokioClock, sleep_until};

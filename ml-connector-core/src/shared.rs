@@ -9,7 +9,8 @@ use bytes::Bytes;
 use crate::{
     AuditLog, Clock, HttpTransport, RateLimiter, Result, Timestamp, TokenStore,
     audit::{
-        Committed, DocKey, Document, Entry, Lease, LeaseRequest, Pending, PendingScope, Query, Transaction,
+        Backlog, Committed, DocKey, Document, Entry, Lease, LeaseRequest, Pending, PendingScope, Query,
+        Transaction,
     },
     http::{Limits, TransportError},
     model::{Partition, Seq},
@@ -43,6 +44,14 @@ impl<T: AuditLog + ?Sized> AuditLog for Arc<T> {
 
     async fn query(&self, query: &Query) -> Result<Vec<Entry>> {
         (**self).query(query).await
+    }
+
+    async fn count(&self, query: &Query, cap: usize) -> Result<usize> {
+        (**self).count(query, cap).await
+    }
+
+    async fn backlog(&self, now: Timestamp) -> Result<Vec<Backlog>> {
+        (**self).backlog(now).await
     }
 
     async fn wait(&self, partitions: &[Partition], at_most: Duration) -> Result<()> {

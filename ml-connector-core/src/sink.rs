@@ -123,6 +123,15 @@ pub trait Sink: Debug + Send + Sync + 'static {
     /// Asked again later, as the error's retry says; the delivery is not repeated meanwhile.
     /// [`RateLimited`](crate::ErrorKind::RateLimited) is no attempt, and is asked again however often.
     async fn look_up(&self, ctx: &Context, delivery: &Delivery) -> Result<Lookup>;
+
+    /// Asks the other side for something cheap that writes nothing: one answered call proves that it can be reached.
+    /// The engine asks when attempts of one lane fail and no other lane has tried: then it is the delivery that fails,
+    /// or all of the connection. Nothing is decided by a ping that waits for a limit. A sink that calls nobody has
+    /// nothing to ask.
+    ///
+    /// # Errors
+    /// [`Unavailable`](crate::ErrorKind::Unavailable) when there is no answer, or none but that of a failing server.
+    async fn ping(&self, ctx: &Context) -> Result<()>;
 }
 
 /// Durable memory of a delivery that is under way.

@@ -1,1 +1,24 @@
-//! Databricks: a sink that keeps Delta tables.
+#![doc = include_str!("../docs.md")]
+
+mod auth;
+mod builder;
+mod client;
+mod config;
+mod destination;
+mod error;
+mod models;
+mod rows;
+mod sink;
+mod sql;
+mod tables;
+
+pub use self::{
+    builder::Builder,
+    config::{Config, DriftPolicy},
+    destination::{table, tables},
+    sink::{Checked, Databricks, Rows},
+    tables::{Difference, Drift},
+};
+
+/// The system's name in errors, spans and [`SinkInfo`](ml_connector_core::SinkInfo).
+const SYSTEM: &str = "databricks";

@@ -26,10 +26,12 @@
 //!
 //! What is and what is not enforced is listed in the crate's README.
 
+pub mod databricks;
 pub mod slack;
 mod toolkit;
 pub mod zoho;
 
+pub use databricks::DatabricksSim;
 pub use slack::SlackSim;
 pub use toolkit::{
     conditions::Conditions,

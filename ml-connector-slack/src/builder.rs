@@ -121,7 +121,7 @@ impl Builder {
     /// use ml_connector_slack::{Slack, blocks::Blocks, message::Message};
     ///
     /// let slack = Slack::builder("slack").token("xoxb-1").template("invoice.paid", |event: &Event| {
-    ///     let number = event.record.as_ref().and_then(|record| record.number.as_deref());
+    ///     let number = event.document().and_then(|document| document.number.as_deref());
     ///     Message::new(&format!("Paid: {}", number.unwrap_or("an invoice")), Blocks::new())
     /// });
     /// # slack.build().unwrap();

@@ -18,12 +18,12 @@ pub const BASE_URL: &str = "https://slack.com";
 const HISTORY_PAGES: u32 = 10;
 /// The vendor recommends 100 to 200 per page.
 const HISTORY_LIMIT: u32 = 100;
-/// Slack promises no read-after-write: a look-up looks twice, this far apart.
-const HISTORY_SETTLE: Duration = Duration::from_secs(5);
+/// Slack promises no read-after-write: a look-up looks until so long after the first look.
+const HISTORY_SETTLE: Duration = Duration::from_secs(30);
 /// The same where a minute has to pass between two looks: then they cost one call each.
 const RESTRICTED_HISTORY_SETTLE: Duration = Duration::from_secs(61);
-/// A message's `ts` is Slack's clock, the attempt's start is ours.
-const HISTORY_MARGIN: Duration = Duration::from_secs(60);
+/// A message's `ts` is Slack's clock, the attempt's start is ours: a clock may be wrong by five minutes.
+const HISTORY_MARGIN: Duration = Duration::from_secs(6 * 60);
 
 /// The settings of a Slack connection, also as serde data. `Debug` shows no secret.
 #[derive(Debug, Clone, Deserialize)]
@@ -148,7 +148,7 @@ pub struct History {
     pub per_minute: u32,
     /// How many pages are read before the answer is "cannot tell".
     pub max_pages: u32,
-    /// How far apart the two looks are that have to find nothing, in milliseconds.
+    /// How far apart the first and the last of the looks are that have to find nothing, in milliseconds.
     pub settle_ms: u64,
     /// How far before the first attempt the look begins, in milliseconds.
     pub margin_ms: u64,

@@ -13,7 +13,7 @@ use crate::{
     Config, DataCenter, Plan, SYSTEM, WebhookParameters, ZohoBooks, auth,
     client::BooksClient,
     config::poll_interval,
-    models::{Site, feed_of},
+    models::{Site, columns, feed_of},
     webhook::{Webhook, subscriptions::ManagedWebhooks},
 };
 
@@ -212,9 +212,10 @@ fn managed(config: &Config, mode: SourceMode) -> Result<Option<ManagedWebhooks>>
 }
 
 /// Zoho's words for states that have none in the SDK's vocabulary: routes may ask for them.
-const STATUSES: [&str; 13] = [
+const STATUSES: [&str; 15] = [
     "accepted",
     "active",
+    "billable",
     "billed",
     "closed",
     "confirmed",
@@ -223,6 +224,7 @@ const STATUSES: [&str; 13] = [
     "invoiced",
     "nonbillable",
     "on_hold",
+    "partially_billed",
     "published",
     "reimbursed",
     "unbilled",
@@ -273,5 +275,6 @@ fn info(config: &Config) -> Result<SourceInfo> {
     if info.feeds.is_empty() {
         return Err(missing("resources"));
     }
+    info.columns = columns();
     Ok(info)
 }

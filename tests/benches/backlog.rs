@@ -25,8 +25,8 @@ use ml_connector_core::{
     },
     model::{
         Affinity, Change, Delivery, DeliveryId, DeliveryPlan, EntityRef, Event, Intake, LaneKey, Lookup,
-        Observation, Observed, Page, Prompt, Receipt, Record, RecordKind, Resolution, Revision, Seq, Signal,
-        Status, Upkeep,
+        Money, Observation, Observed, Page, Prompt, Receipt, Record, RecordKind, Resolution, Revision, Seq,
+        Signal, Status, Upkeep,
     },
     snapshot::Snapshot,
 };
@@ -121,16 +121,12 @@ async fn append(log: &SqliteLog, count: u64, entry: impl Fn(u64) -> NewEntry) ->
 }
 
 fn new_entry(kind: EntryKind, connection: &str, lane: Option<u64>, index: Index, body: Bytes) -> NewEntry {
+    let partition = Affinity::from(connection).partition();
     NewEntry {
-        partition: Affinity::from(connection).partition(),
-        kind,
-        connection: connection.into(),
         lane,
-        due: Timestamp::default(),
-        dedupe: None,
-        parent: Parent::None,
         index,
         body: Some(body),
+        ..NewEntry::new(partition, kind, connection.into(), Timestamp::default())
     }
 }
 
@@ -138,9 +134,15 @@ fn entity(nth: u64) -> EntityRef {
     EntityRef::new("invoice", format!("4815000000{nth:09}"))
 }
 
+/// Some amount with cents.
+fn amount(id: &str) -> Money {
+    Money::parse(&format!("{}.{}", &id[12..17], &id[17..]), "EUR").unwrap()
+}
+
 fn record(id: &EntityRef) -> Record {
     let mut record = Record::new(RecordKind::Invoice, Arc::clone(&id.id), Status::Open);
     record.number = Some(format!("INV-{}", &id.id[10..]));
+    record.total = Some(amount(&id.id));
     record
 }
 
@@ -152,15 +154,11 @@ async fn seed_deliveries(database: &Path) {
         let entity = entity(nth);
         let record = record(&entity);
         let number = record.number.as_deref().map(Arc::from);
-        let event = Event::new(
-            "books".into(),
-            entity.clone(),
-            1,
-            [Change::Created].into(),
-            now,
-            Some(Box::new(record)),
-        );
-        let index = Index { entity: Some(entity), number, name: Some("invoice.created".into()) };
+        let event =
+            Event::new("books".into(), entity.clone(), 1, [Change::Created].into(), now, Some(record.into()));
+        let amount = Some(amount(&entity.id));
+        let name = Some("invoice.created".into());
+        let index = Index { entity: Some(entity), number, name, amount, destination: None };
         new_entry(EntryKind::Event, "books", None, index, event.to_cloudevent().unwrap())
     })
     .await;
@@ -169,7 +167,14 @@ async fn seed_deliveries(database: &Path) {
         // As the engine writes it.
         let body =
             format!(r#"{{"id":"{}","destination":"corner/{}"}}"#, DeliveryId::generate(now), nth % LANES);
-        let index = Index { entity: Some(entity(nth % EVENTS)), number: None, name: Some("all".into()) };
+        let entity = entity(nth % EVENTS);
+        let index = Index {
+            number: None,
+            name: Some("all".into()),
+            amount: Some(amount(&entity.id)),
+            destination: Some(format!("corner/{}", nth % LANES).into()),
+            entity: Some(entity),
+        };
         let event = events[usize::try_from(nth % EVENTS).unwrap()];
         NewEntry {
             parent: Parent::Entry(event),
@@ -260,7 +265,7 @@ async fn settle(database: &Path) {
         let begun = Instant::now();
         for chunk in pending.chunks(batch) {
             let done = |seq: Seq| Outcome::Done { receipt: Some(format!("receipt-{seq}").into()) };
-            let settle = chunk.iter().map(|p| Settlement { seq: p.seq, outcome: done(p.seq) }).collect();
+            let settle = chunk.iter().map(|p| Settlement::new(p.seq, done(p.seq))).collect();
             let transaction = Transaction { fence: Some(lease), settle, ..Transaction::default() };
             log.commit(vec![transaction], now).await.unwrap();
         }
@@ -364,13 +369,7 @@ impl Source for Books {
         let ml_connector_core::model::Subject::Entity(entity) = &signals[0].subject else {
             return Ok(Resolution::Done { note: "no record" });
         };
-        let record = Box::new(record(entity));
-        let state = Observed::Present {
-            revision: Revision::of(entity.id.as_bytes()),
-            order: None,
-            record,
-            raw: None,
-        };
+        let state = Observed::present(Revision::of(entity.id.as_bytes()), record(entity));
         Ok(Resolution::Observed(vec![Observation { entity: entity.clone(), read_at: ctx.now(), state }]))
     }
 
@@ -406,5 +405,9 @@ impl Sink for Board {
 
     async fn look_up(&self, _: &Context, _: &Delivery) -> Result<Lookup> {
         Ok(Lookup::DidNotHappen)
+    }
+
+    async fn ping(&self, _: &Context) -> Result<()> {
+        Ok(())
     }
 }

@@ -388,10 +388,9 @@ impl Source for Ledger {
 
     async fn resolve(&self, ctx: &Context, signals: &[Signal], _: Option<&Snapshot>) -> Result<Resolution> {
         let Subject::Entity(entity) = &signals[0].subject else { unreachable!() };
-        let record =
-            Box::new(Record::new(RecordKind::from(&*entity.kind), Arc::clone(&entity.id), Status::Open));
+        let record = Record::new(RecordKind::from(&*entity.kind), Arc::clone(&entity.id), Status::Open);
         let revision = Revision::of(entity.id.as_bytes());
-        let state = Observed::Present { revision, order: None, record, raw: None };
+        let state = Observed::present(revision, record);
         Ok(Resolution::Observed(vec![Observation { entity: entity.clone(), read_at: ctx.now(), state }]))
     }
 
@@ -436,5 +435,9 @@ impl Sink for Nowhere {
 
     async fn look_up(&self, _: &Context, _: &Delivery) -> Result<Lookup> {
         Ok(Lookup::DidNotHappen)
+    }
+
+    async fn ping(&self, _: &Context) -> Result<()> {
+        Ok(())
     }
 }

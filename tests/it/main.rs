@@ -23,5 +23,6 @@ mod slack_load;
 mod storage_faults;
 #[cfg(unix)]
 mod tokens;
+mod warehouse;
 mod way_back;
 mod world;

@@ -153,10 +153,9 @@ impl Source for Ledger {
 
     async fn resolve(&self, ctx: &Context, signals: &[Signal], _: Option<&Snapshot>) -> Result<Resolution> {
         let Subject::Entity(entity) = &signals[0].subject else { unreachable!() };
-        let record =
-            Box::new(Record::new(RecordKind::from(&*entity.kind), Arc::clone(&entity.id), Status::Open));
+        let record = Record::new(RecordKind::from(&*entity.kind), Arc::clone(&entity.id), Status::Open);
         let revision = Revision::of(entity.id.as_bytes());
-        let state = Observed::Present { revision, order: None, record, raw: None };
+        let state = Observed::present(revision, record);
         Ok(Resolution::Observed(vec![Observation { entity: entity.clone(), read_at: ctx.now(), state }]))
     }
 

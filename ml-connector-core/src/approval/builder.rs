@@ -1,14 +1,19 @@
 //! Putting approvals together.
 
-use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::Arc,
+    time::Duration,
+};
 
 use super::{
-    Directory, Policy,
+    Directory, English, Policy, Wording,
     state::{Terms, Verdict},
 };
 use crate::{
-    Error, ErrorKind, Repeat, Result, SinkInfo, SourceInfo,
-    model::{ConnectionId, Destination, Follow, Status},
+    Error, ErrorKind, Money, Repeat, Result, SinkInfo, SourceInfo,
+    model::{ApprovalStatus, ConnectionId, Destination, Follow, Interaction, Origin, Status},
     route::{Pattern, Route, Target},
 };
 
@@ -25,9 +30,33 @@ pub(super) struct Inner {
     pub(super) terms: Terms,
     pub(super) awaiting: Vec<Status>,
     pub(super) reactions: BTreeMap<Arc<str>, Verdict>,
-    pub(super) command: Option<Target>,
+    pub(super) command: Option<Command>,
+    pub(super) at_least: Vec<Money>,
+    pub(super) quiet_for: Option<Duration>,
+    pub(super) wording: Arc<dyn Wording>,
     routes: Vec<Route>,
 }
+
+/// What the books have to do.
+#[derive(Debug, Clone)]
+pub(super) struct Command {
+    /// Who does it; `None` = the connection of the document.
+    pub(super) sink: Option<ConnectionId>,
+    pub(super) destination: Destination,
+}
+
+/// What a card shows by being rewritten: everything but reminders, which are replies to it.
+const SHOWN: [ApprovalStatus; 9] = [
+    ApprovalStatus::Requested,
+    ApprovalStatus::Approved,
+    ApprovalStatus::PartiallyApproved,
+    ApprovalStatus::Posted,
+    ApprovalStatus::Refused,
+    ApprovalStatus::Rejected,
+    ApprovalStatus::Expired,
+    ApprovalStatus::Superseded,
+    ApprovalStatus::DoneElsewhere,
+];
 
 /// Builds [`Approvals`]. Setters cannot fail; [`build`](Self::build) checks everything.
 pub struct ApprovalsBuilder {
@@ -35,7 +64,11 @@ pub struct ApprovalsBuilder {
     documents: Vec<(ConnectionId, Pattern)>,
     cards: Option<(ConnectionId, Destination, Destination)>,
     template: Option<Arc<str>>,
-    command: Option<Target>,
+    command: Option<Command>,
+    at_least: Vec<Money>,
+    quiet_for: Option<Duration>,
+    with_past: bool,
+    wording: Arc<dyn Wording>,
     policy: Policy,
     directory: Option<Arc<dyn Directory>>,
     terms: Terms,
@@ -53,6 +86,10 @@ impl Approvals {
             cards: None,
             template: None,
             command: None,
+            at_least: Vec::new(),
+            quiet_for: None,
+            with_past: false,
+            wording: Arc::new(English),
             policy: Policy::default(),
             directory: None,
             terms: Terms::default(),
@@ -104,7 +141,46 @@ impl ApprovalsBuilder {
     /// the end.
     #[must_use]
     pub fn command(mut self, sink: impl Into<ConnectionId>, destination: Destination) -> Self {
-        self.command = Some(Target::new(sink, destination));
+        self.command = Some(Command { sink: Some(sink.into()), destination });
+        self
+    }
+
+    /// The same, done by the connection whose document it is: for several organizations with one group of approvers.
+    #[must_use]
+    pub fn command_at_home(mut self, destination: Destination) -> Self {
+        self.command = Some(Command { sink: None, destination });
+        self
+    }
+
+    /// Asks only about documents with at least this total: one amount per currency. A document without a total, or in a
+    /// currency without an amount, is asked about. A document whose total falls below while it is asked about is not to be
+    /// approved any more: its request is superseded.
+    #[must_use]
+    pub fn at_least(mut self, total: Money) -> Self {
+        self.at_least.push(total);
+        self
+    }
+
+    /// Asks once the document has stayed unchanged for this time, so that a document which is still being edited is asked
+    /// about once. A request about a document that changes is superseded at once. Default: asks at once.
+    #[must_use]
+    pub fn quiet_for(mut self, time: Duration) -> Self {
+        self.quiet_for = Some(time);
+        self
+    }
+
+    /// Also asks about documents that were there before the connection was: a
+    /// [backfill](crate::Connector::backfill) of their connection tells of them.
+    #[must_use]
+    pub fn with_past(mut self) -> Self {
+        self.with_past = true;
+        self
+    }
+
+    /// What people are told, in other words than the English ones.
+    #[must_use]
+    pub fn wording(mut self, wording: impl Wording) -> Self {
+        self.wording = Arc::new(wording);
         self
     }
 
@@ -162,9 +238,16 @@ impl ApprovalsBuilder {
         if self.documents.is_empty() {
             return Err(missing("approvals need documents to ask about: name them with `documents`"));
         }
-        let pauses = [self.terms.expire_after, self.terms.remind_every];
+        let pauses = [self.terms.expire_after, self.terms.remind_every, self.quiet_for];
         if pauses.contains(&Some(Duration::ZERO)) {
-            return Err(missing("a request cannot expire, or be reminded of, at once"));
+            return Err(missing(
+                "a request cannot expire, or be reminded of, at once, and no time is no quiet time",
+            ));
+        }
+        let twice =
+            |(i, one): (usize, &Money)| self.at_least[..i].iter().any(|other| other.currency == one.currency);
+        if self.at_least.iter().enumerate().any(twice) {
+            return Err(missing("`at_least` has more than one amount in a currency"));
         }
         let routes =
             self.routes().ok_or_else(|| missing("approvals need somebody to ask: name them with `ask`"))?;
@@ -185,6 +268,9 @@ impl ApprovalsBuilder {
             awaiting,
             reactions: self.reactions,
             command: self.command,
+            at_least: self.at_least,
+            quiet_for: self.quiet_for,
+            wording: self.wording,
             routes,
         })))
     }
@@ -195,7 +281,10 @@ impl ApprovalsBuilder {
         let name = |what: &str| format!("{own}: {what}");
         let mut routes = Vec::new();
         for (i, (connection, pattern)) in self.documents.iter().enumerate() {
-            let route = Route::new(name(&format!("documents {}", i + 1)));
+            let mut route = Route::new(name(&format!("documents {}", i + 1)));
+            if self.with_past {
+                route = route.with_origin(Origin::Live).with_origin(Origin::Backfill);
+            }
             routes
                 .push(route.from(connection.clone()).on(pattern.clone()).to(own.clone(), Approvals::inbox()));
         }
@@ -205,8 +294,8 @@ impl ApprovalsBuilder {
         }
         routes.push(choices.to(own.clone(), Approvals::inbox()));
         let mut shown = Route::new(name("cards")).from(own.clone());
-        for word in ["requested", "approved", "posted", "refused", "rejected", "expired", "superseded"] {
-            shown = shown.on(format!("approval.{word}"));
+        for status in SHOWN {
+            shown = shown.on(format!("{}.{}", Interaction::APPROVAL, status.change()));
         }
         let card =
             || Target { template: self.template.clone(), ..Target::new(people.clone(), cards.clone()) };
@@ -215,9 +304,16 @@ impl ApprovalsBuilder {
         routes.push(reminders.to_target(card().following(Follow::Thread)));
         let told = Route::new(name("answers")).from(own.clone()).on("answer.created");
         routes.push(told.to(people.clone(), answers.clone()));
-        if let Some(command) = &self.command {
-            let approved = Route::new(name("commands")).from(own.clone()).on("approval.approved");
-            routes.push(approved.to_target(command.clone()));
+        if let Some(Command { sink, destination }) = &self.command {
+            let approved = |what: &str| Route::new(name(what)).from(own.clone()).on("approval.approved");
+            let homes: BTreeSet<_> = self.documents.iter().map(|(home, _)| home).collect();
+            match sink {
+                Some(sink) => routes.push(approved("commands").to(sink.clone(), destination.clone())),
+                None => routes.extend(homes.into_iter().map(|home| {
+                    let route = approved(&format!("commands to {home}")).about(home.clone());
+                    route.to(home.clone(), destination.clone())
+                })),
+            }
         }
         Some(routes)
     }

@@ -2,6 +2,8 @@
 
 use std::{fmt, sync::Arc};
 
+use crate::model::RequestId;
+
 /// Leads the text form, so that values of other buttons are not taken for choices.
 const PREFIX: &str = "approval";
 
@@ -11,17 +13,17 @@ const PREFIX: &str = "approval";
 /// ```
 /// use ml_connector_core::approval::Choice;
 ///
-/// let choice = Choice::new("5d1c0f7e3a604c1e9a532f6f0f3f7a10", "2");
-/// assert_eq!(choice.to_value(), "approval:5d1c0f7e3a604c1e9a532f6f0f3f7a10:2");
+/// let choice = Choice::new("5d1c0f7e3a604c1e9a532f6f0f3f7a10", "2-c81e728d");
+/// assert_eq!(choice.to_value(), "approval:5d1c0f7e3a604c1e9a532f6f0f3f7a10:2-c81e728d");
 /// assert_eq!(Choice::parse(&choice.to_value()), Some(choice));
 /// assert_eq!(Choice::parse("open:invoice"), None);
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Choice {
-    /// The approval's id: [`Record::id`](crate::model::Record::id).
+    /// The approval's id: the id of its entity.
     pub approval: Arc<str>,
-    /// The request's id, new for each revision that is shown: [`Record::reference`](crate::model::Record::reference).
-    pub request: Arc<str>,
+    /// The request's id, new for each card: [`Approval::request`](crate::model::Approval::request).
+    pub request: RequestId,
 }
 
 impl Choice {
@@ -29,13 +31,15 @@ impl Choice {
     pub const APPROVE: &'static str = "approval.approve";
     /// The action id of the button that rejects.
     pub const REJECT: &'static str = "approval.reject";
+    /// The action id of the button that has the books try again.
+    pub const RETRY: &'static str = "approval.retry";
     /// The id of the input in which a reason is written.
     pub const REASON: &'static str = "approval.reason";
     /// The longest text that is read: the ids are ours, and short.
     const MAX: usize = 255;
 
     /// A choice about a request.
-    pub fn new(approval: impl Into<Arc<str>>, request: impl Into<Arc<str>>) -> Self {
+    pub fn new(approval: impl Into<Arc<str>>, request: impl Into<RequestId>) -> Self {
         Self { approval: approval.into(), request: request.into() }
     }
 

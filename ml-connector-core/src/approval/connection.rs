@@ -13,16 +13,16 @@ use serde::{Deserialize, Serialize};
 use super::{
     Approvals, Choice,
     record::entity,
-    state::{Answer, ApprovalInput, ApprovalState, Choosing, Denied, Seen, Verdict},
-    step::step,
+    state::{ApprovalInput, ApprovalState, Choosing, ReplyTo, Seen, Verdict},
+    step::{Moment, step},
 };
 use crate::{
     AttemptNotes, Connection, Context, Error, ErrorKind, IntoConnection, PollRequest, ReceiveRequest, Result,
     Retry, Scope, Sink, SinkInfo, Source, SourceInfo, Timestamp, UpkeepRequest, error_context,
     model::{
-        Actor, Change, ConnectionId, Delivery, DeliveryPlan, DocumentRef, EntityRef, Event, Fate, Intake,
-        LaneKey, Lookup, Page, Prompt, Receipt, Record, RecordKind, Resolution, Revision, Signal, Subject,
-        Upkeep,
+        Action, Actor, Change, ConnectionId, Content, Delivery, DeliveryPlan, Denied, DocumentRef, EntityRef,
+        Event, Fate, Intake, Interaction, LaneKey, Lookup, Page, Prompt, Reaction, Receipt, Record,
+        Resolution, Revision, Signal, Subject, Upkeep, emoji_name,
     },
     snapshot::Snapshot,
 };
@@ -31,8 +31,20 @@ use crate::{
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Told {
-    Document { document: DocumentRef, record: Box<Record>, gone: bool, submitted: bool },
+    Document(Box<ToldDocument>),
     Choice(Choosing),
+}
+
+/// A change of a document.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct ToldDocument {
+    document: DocumentRef,
+    record: Box<Record>,
+    gone: bool,
+    submitted: bool,
+    /// Whether it has stayed so for as long as is waited for.
+    #[serde(default)]
+    settled: bool,
 }
 
 /// The approval of a document has an id of its own, the same for ever.
@@ -43,83 +55,113 @@ pub(super) fn approval_of(connection: &ConnectionId, document: &EntityRef) -> Ar
 impl Approvals {
     /// What an event means, and for which approval; `None` = nothing.
     fn understand(&self, event: &Event) -> Result<Option<(Arc<str>, Told)>> {
-        let record = event.record.as_deref().ok_or_else(|| {
-            Error::new(ErrorKind::InvalidRequest, "expected an event with its record")
-                .with_context("event", event.id())
-        })?;
-        Ok(match RecordKind::from(&*event.entity.kind) {
-            RecordKind::Action => self.click(event, record),
-            RecordKind::Reaction => self.reaction(event, record),
-            RecordKind::Approval | RecordKind::Answer => None,
-            _ => {
+        match &event.content {
+            Some(Content::Interaction(interaction)) => Ok(match &**interaction {
+                Interaction::Action(action) => self.click(event, action),
+                Interaction::Reaction(reaction) => self.reaction(event, reaction),
+                Interaction::Approval(_) | Interaction::Answer(_) => None,
+            }),
+            Some(Content::Record(record)) => {
                 let (connection, entity) = (event.connection.clone(), event.entity.clone());
                 let id = approval_of(&connection, &entity);
-                let submitted = event.changes.contains(&Change::Submitted);
-                let gone = event.changes.contains(&Change::Deleted);
-                let document = DocumentRef { connection, entity, n: event.n };
-                Some((
-                    id,
-                    Told::Document { document, record: ApprovalState::shorten(record), gone, submitted },
-                ))
+                let told = ToldDocument {
+                    document: DocumentRef { connection, entity, n: event.n },
+                    record: ApprovalState::shorten(record),
+                    gone: event.changes.contains(&Change::Deleted),
+                    submitted: event.changes.contains(&Change::Submitted),
+                    settled: self.0.quiet_for.is_none(),
+                };
+                Ok(Some((id, Told::Document(Box::new(told)))))
             }
-        })
+            None => Err(Error::new(ErrorKind::InvalidRequest, "expected an event with its record")
+                .with_context("event", event.id())),
+        }
     }
 
     /// A button, or a dialog that a button opened. Approvals that share the people see each other's: only the one that
     /// asked answers. Where nobody knows which that is, an answer too many is better than none.
-    fn click(&self, event: &Event, record: &Record) -> Option<(Arc<str>, Told)> {
-        if record.about.as_ref().is_some_and(|about| about.connection != self.0.source.connection) {
+    fn click(&self, event: &Event, action: &Action) -> Option<(Arc<str>, Told)> {
+        let about = action.about.as_ref();
+        if about.is_some_and(|about| about.connection != self.0.source.connection) {
             return None;
         }
-        let Choice { approval, request } = Choice::parse(record.reference.as_deref()?)?;
-        let verdict = match record.tags.first().map(String::as_str) {
-            Some(Choice::APPROVE) => Verdict::Approve,
-            Some(Choice::REJECT) => Verdict::Reject,
+        let Choice { approval, request } = Choice::parse(action.value.as_deref()?)?;
+        let verdict = match &*action.action_id {
+            Choice::APPROVE => Verdict::Approve,
+            Choice::REJECT => Verdict::Reject,
+            Choice::RETRY => Verdict::Retry,
             _ => return None,
         };
-        Some((approval, Told::Choice(choosing(event, record, verdict, Seen::Request(request))?)))
+        // A card decides only what it showed, and only the log knows what that was.
+        let seen = match about {
+            Some(about) if about.entity == entity(&approval) => Seen::Request(request),
+            _ => Seen::Unproven(request),
+        };
+        let choosing = choosing(event, action.actor.clone(), verdict, action.text.clone(), seen);
+        Some((approval, Told::Choice(choosing)))
     }
 
     /// An emoji on a message that told about an approval.
-    fn reaction(&self, event: &Event, record: &Record) -> Option<(Arc<str>, Told)> {
-        let about = record.about.as_ref()?;
-        let emoji = record.tags.first()?;
-        let emoji = emoji.split("::").next().unwrap_or(emoji);
+    fn reaction(&self, event: &Event, reaction: &Reaction) -> Option<(Arc<str>, Told)> {
+        let about = &reaction.about;
+        let is_meant = |emoji: &str| emoji_name(emoji) == emoji_name(&reaction.emoji);
         let verdict =
-            self.0.reactions.iter().find(|(known, _)| ***known == *emoji).map(|(_, verdict)| *verdict)?;
-        let ours = about.connection == self.0.source.connection
-            && *about.entity.kind == *RecordKind::Approval.as_str();
-        if !ours || event.changes.contains(&Change::Deleted) {
+            self.0.reactions.iter().find(|(emoji, _)| is_meant(emoji)).map(|(_, verdict)| *verdict)?;
+        let ours =
+            about.connection == self.0.source.connection && *about.entity.kind == *Interaction::APPROVAL;
+        if !ours || !reaction.added {
             return None;
         }
-        let choosing = choosing(event, record, verdict, Seen::Told(about.n))?;
+        let choosing = choosing(event, reaction.actor.clone(), verdict, None, Seen::Told(about.n));
         Some((Arc::clone(&about.entity.id), Told::Choice(choosing)))
     }
 
     /// The newest state of the document, if it is not the one that was shown.
     async fn newer(&self, ctx: &Context, state: Option<&ApprovalState>) -> Result<Option<ApprovalInput>> {
-        let Some(DocumentRef { connection, entity, n }) = state.map(|state| &state.document) else {
+        let Some(ApprovalState { document: DocumentRef { connection, entity, n }, revision, .. }) = state
+        else {
             return Ok(None);
         };
         let known = ctx.known(connection, entity).await?;
-        let Some(known) = known.filter(|known| known.n > *n) else { return Ok(None) };
+        let differs = |known: &Snapshot| {
+            known.n > *n || known.n == *n && revision.is_some() && known.revision != *revision
+        };
+        let Some(known) = known.filter(differs) else { return Ok(None) };
         let document = DocumentRef { connection: connection.clone(), entity: entity.clone(), n: known.n };
         let told = ctx.last_told(connection, entity).await?.filter(|event| event.n == known.n);
-        Ok(Some(match told {
-            Some(Event { record: Some(record), changes, .. }) => self.document(
-                document,
-                &record,
-                changes.contains(&Change::Deleted),
-                changes.contains(&Change::Submitted),
-            ),
+        let told = told.as_ref().and_then(|event| Some((event.record()?, &event.changes)));
+        let (record, gone, submitted) = match told {
+            Some((record, changes)) => {
+                let (gone, submitted) =
+                    (changes.contains(&Change::Deleted), changes.contains(&Change::Submitted));
+                (ApprovalState::shorten(record), gone, submitted)
+            }
             // Pruned: that it has changed is all that is known.
-            _ => self.document(document, &known.facts.to_record(Arc::clone(&entity.id)), true, false),
-        }))
+            None => match known.to_record(Arc::clone(&entity.id)) {
+                Some(record) => (Box::new(record), true, false),
+                None => return Ok(None),
+            },
+        };
+        let settled = self.0.quiet_for.is_none();
+        let told = ToldDocument { document, record, gone, submitted, settled };
+        Ok(Some(self.document(told, known.revision)))
     }
 
-    fn document(&self, document: DocumentRef, record: &Record, gone: bool, submitted: bool) -> ApprovalInput {
-        let awaiting = !gone && self.0.awaiting.contains(&record.status);
-        ApprovalInput::Document { document, record: ApprovalState::shorten(record), awaiting, submitted }
+    /// A document as it is told, with the digest that the log has of that.
+    async fn told(&self, ctx: &Context, told: ToldDocument) -> Result<ApprovalInput> {
+        let DocumentRef { connection, entity, n } = &told.document;
+        let known = ctx.known(connection, entity).await?.filter(|known| known.n == *n);
+        // It has changed while it was waited for: what comes with that change is waited for anew.
+        let mut told = told;
+        told.settled &= self.0.quiet_for.is_none() || known.is_some();
+        Ok(self.document(told, known.and_then(|known| known.revision)))
+    }
+
+    fn document(&self, told: ToldDocument, revision: Option<Revision>) -> ApprovalInput {
+        let ToldDocument { document, record, gone, submitted, settled } = told;
+        let is_enough = record.total.is_none_or(|total| !self.0.at_least.iter().any(|least| total < *least));
+        let awaiting = !gone && is_enough && self.0.awaiting.contains(&record.status);
+        ApprovalInput::Document { document, record, revision, awaiting, settled, submitted }
     }
 
     /// Whether somebody may decide about what is shown.
@@ -130,7 +172,8 @@ impl Approvals {
         choice: &Choosing,
     ) -> Result<Result<(), Denied>> {
         // Nobody is looked for who comes too late.
-        let Some(state) = state.filter(|state| state.is_open()) else { return Ok(Ok(())) };
+        let is_asked = |state: &&ApprovalState| state.is_open() || choice.verdict == Verdict::Retry;
+        let Some(state) = state.filter(is_asked) else { return Ok(Ok(())) };
         let mut groups = BTreeSet::new();
         let judge = |groups: &BTreeSet<Arc<str>>| {
             self.0.policy.judge(choice.verdict, &state.shown, &choice.actor, groups)
@@ -156,7 +199,7 @@ impl Approvals {
         Ok(match judge(&groups) {
             Err(Denied::NoApprover) if unread => Err(Denied::Unknown),
             Err(denied @ (Denied::NoAddress | Denied::NoName)) => {
-                tracing::warn!(%denied, "somebody cannot approve because not enough is known of them");
+                tracing::warn!(?denied, "somebody cannot approve because not enough is known of them");
                 Err(denied)
             }
             judged => judged,
@@ -177,23 +220,41 @@ impl Approvals {
         deadline.into_iter().chain(reminder).collect()
     }
 
-    fn input(&self, signal: &Signal) -> Result<Wanted> {
+    /// The document once more, when it has stayed as it is for as long as is waited for.
+    fn once_settled(
+        &self,
+        id: &Arc<str>,
+        told: &ToldDocument,
+        now: Timestamp,
+    ) -> Result<Option<(Timestamp, Signal)>> {
+        let Some(quiet_for) = self.0.quiet_for else { return Ok(None) };
+        let connection = &self.0.source.connection;
+        let dedupe = format!("approval/{connection}/{id}/quiet/{}", told.document.n);
+        let told = Told::Document(Box::new(ToldDocument { settled: true, ..told.clone() }));
+        let mut signal = Signal::entity(entity(id));
+        (signal.hint, signal.dedupe) = (Some("document".into()), Some(dedupe.into()));
+        signal.payload = Some(to_json(&told)?);
+        Ok(Some((now + quiet_for, signal)))
+    }
+
+    fn input(&self, signal: &Signal, state: Option<&ApprovalState>) -> Result<Wanted> {
         let unreadable = |source: serde_json::Error| {
             Error::new(ErrorKind::Unexpected, "a signal of an approval cannot be read").with_source(source)
         };
-        let Some(payload) = &signal.payload else { return Ok(Wanted::ApprovalInput(ApprovalInput::Tick)) };
+        let Some(payload) = &signal.payload else { return Ok(Wanted::Input(ApprovalInput::Tick)) };
         if signal.hint.as_deref().is_some_and(|hint| hint.starts_with("delivery.")) {
-            let Fate { n, sink, destination, state, reference, error, .. } =
+            let Fate { n, sink, destination, state: ended, result, error, .. } =
                 serde_json::from_slice(payload).map_err(unreadable)?;
-            let ours =
-                self.0.command.as_ref().is_some_and(|to| to.sink == sink && to.destination == destination);
-            let outcome = ApprovalInput::Outcome { n, state, reference, error };
-            return Ok(if ours { Wanted::ApprovalInput(outcome) } else { Wanted::Nothing });
+            let documents_of = state.map(|state| &state.document.connection);
+            let ours = self.0.command.as_ref().is_some_and(|command| {
+                let target = command.sink.as_ref().or(documents_of);
+                target == Some(&sink) && command.destination == destination
+            });
+            let outcome = ApprovalInput::Outcome { n, state: ended, result, error };
+            return Ok(if ours { Wanted::Input(outcome) } else { Wanted::Nothing });
         }
         Ok(match serde_json::from_slice(payload).map_err(unreadable)? {
-            Told::Document { document, record, gone, submitted } => {
-                Wanted::ApprovalInput(self.document(document, &record, gone, submitted))
-            }
+            Told::Document(told) => Wanted::Document(told),
             Told::Choice(choice) => Wanted::Choice(choice),
         })
     }
@@ -202,16 +263,23 @@ impl Approvals {
 /// What a signal brings.
 enum Wanted {
     Nothing,
-    ApprovalInput(ApprovalInput),
+    Input(ApprovalInput),
+    /// The log is asked what it knows of it.
+    Document(Box<ToldDocument>),
     /// Whether it is allowed depends on what is shown when its turn comes.
     Choice(Choosing),
 }
 
-fn choosing(event: &Event, record: &Record, verdict: Verdict, seen: Seen) -> Option<Choosing> {
-    let actor: Actor = record.actor.clone()?;
+fn choosing(event: &Event, actor: Actor, verdict: Verdict, reason: Option<String>, seen: Seen) -> Choosing {
     // Ids of clicks are their vendor's, and may hold any text.
     let click = Revision::of(event.id().as_bytes()).to_string().into();
-    Some(Choosing { click, actor, verdict, reason: record.note.clone(), seen })
+    Choosing { click, actor, verdict, reason, seen }
+}
+
+fn to_json(told: &Told) -> Result<Bytes> {
+    serde_json::to_vec(told).map(Bytes::from).map_err(|source| {
+        Error::new(ErrorKind::Unexpected, "a signal cannot be written as JSON").with_source(source)
+    })
 }
 
 #[async_trait]
@@ -243,25 +311,34 @@ impl Source for Approvals {
             _ => return Ok(Resolution::Done { note: "nothing to decide" }),
         };
         let mut state = last.map(ApprovalState::kept).transpose()?;
-        let (mut states, mut answers): (Vec<ApprovalState>, Vec<Answer>) = Default::default();
+        let (mut states, mut replies): (Vec<ApprovalState>, Vec<ReplyTo>) = Default::default();
         let newer = self.newer(ctx, state.as_ref()).await?;
         let now = ctx.now();
         let mut take = |state: &mut Option<ApprovalState>, input: &ApprovalInput| {
-            let next = step(state.as_ref(), input, now, &self.0.terms);
+            let nonce = uuid::Uuid::new_v4().simple().to_string();
+            let next = step(state.as_ref(), input, Moment { now, nonce: &nonce }, &self.0.terms);
             if let Some(last) = next.states.last() {
                 *state = Some(last.clone());
             }
             states.extend(next.states);
-            answers.extend(next.answers);
+            replies.extend(next.replies);
+            next.settles
         };
         // What was shown has to be current when somebody decides.
         if let Some(newer) = &newer {
             take(&mut state, newer);
         }
+        let mut later = Vec::new();
         for signal in signals {
-            match self.input(signal)? {
+            match self.input(signal, state.as_ref())? {
                 Wanted::Nothing => {}
-                Wanted::ApprovalInput(input) => take(&mut state, &input),
+                Wanted::Input(input) => _ = take(&mut state, &input),
+                Wanted::Document(told) => {
+                    let input = self.told(ctx, (*told).clone()).await?;
+                    if take(&mut state, &input) {
+                        later.extend(self.once_settled(id, &told, now)?);
+                    }
+                }
                 Wanted::Choice(choice) => {
                     let allowed = self.judge(ctx, state.as_ref(), &choice).await?;
                     take(&mut state, &ApprovalInput::Choice { choice, allowed });
@@ -272,13 +349,12 @@ impl Source for Approvals {
         if let Some(newer) = &newer {
             take(&mut state, newer);
         }
-        let later = match &state {
-            Some(state) if state.is_open() && !states.is_empty() => self.later(id, state),
-            _ => Vec::new(),
-        };
+        if let Some(state) = state.filter(|state| state.is_open() && !states.is_empty()) {
+            later.extend(self.later(id, &state));
+        }
         let mut seen = states.iter().map(|state| state.observation(id, now)).collect::<Result<Vec<_>>>()?;
-        seen.extend(answers.iter().map(|answer| answer.observation(now)));
-        if seen.is_empty() {
+        seen.extend(replies.iter().map(|reply| reply.observation(&*self.0.wording, now)));
+        if seen.is_empty() && later.is_empty() {
             return Ok(Resolution::Done { note: "nothing to decide" });
         }
         Ok(Resolution::Scheduled { seen, later })
@@ -324,6 +400,10 @@ impl Sink for Approvals {
         // Nothing is written but the receipt.
         Ok(Lookup::DidNotHappen)
     }
+
+    async fn ping(&self, _: &Context) -> Result<()> {
+        Ok(())
+    }
 }
 
 impl Approvals {
@@ -332,19 +412,14 @@ impl Approvals {
         let Some((id, told)) = self.understand(&delivery.event)? else {
             return Ok(Receipt::new("nothing to decide"));
         };
-        let payload = serde_json::to_vec(&told).map_err(|source| {
-            Error::new(ErrorKind::Unexpected, "a signal cannot be written as JSON").with_source(source)
-        })?;
+        let payload = to_json(&told)?;
         let hint = match told {
-            Told::Document { .. } => "document",
+            Told::Document(_) => "document",
             Told::Choice(_) => "choice",
         };
         let mut receipt = Receipt::new(entity(&id).to_string());
-        receipt.signals = vec![Signal {
-            hint: Some(hint.into()),
-            payload: Some(payload.into()),
-            ..Signal::entity(entity(&id))
-        }];
+        receipt.signals =
+            vec![Signal { hint: Some(hint.into()), payload: Some(payload), ..Signal::entity(entity(&id)) }];
         Ok(receipt)
     }
 }

@@ -44,36 +44,40 @@
 //! - **One decision wins.** The approval of a document has one state, a snapshot that every input compares and sets;
 //!   [`step`] is the whole of its logic, and pure. Double clicks, two people at once, a click told twice: the first
 //!   decides, the others are told so.
-//! - **Nobody approves what nobody saw.** A request is about one change of its document; a button carries which
-//!   request it is for ([`Choice`]), a reaction counts for what its message told when it was looked at. When the
-//!   document has changed, the request is *superseded*, and asked for anew while the document still waits. That is
-//!   looked up in the log when somebody decides, so that a change which is known is never missed. The command carries
-//!   the document as it was shown ([`Record::about`](crate::model::Record::about)), for the books to compare.
+//! - **Nobody approves what nobody saw.** A request is about one change of its document, and its id cannot be guessed; a
+//!   button carries which request it is for ([`Choice`]). A click counts only on a message that the log knows as the card
+//!   of its approval, a reaction for what its message told when it was looked at. After a lost log an old card decides
+//!   nothing. When the document has changed, the request is *superseded*, and asked for anew while the document still
+//!   waits. That is looked up in the log when somebody decides, so that a change which is known is never missed. The
+//!   command carries the document as it was shown ([`Approval::shown`](crate::model::Approval::shown)), for the books to
+//!   compare before and after their write.
 //! - **Nobody decides by not being known.** Who asked, and who is on the deny list, are compared with every name and the
 //!   address of whoever decides. Where these cannot be read, nothing is decided, and the answer says what is missing.
 //! - **Every click is answered**: also a late one, a second one, one of somebody who may not, one after the document
-//!   changed, and again when the books refuse. An answer is an event of kind `answer`; its record says who, where and
-//!   what.
+//!   changed, and again when the books refuse. An answer is an event of kind `answer`, which says who, where and
+//!   [what](crate::model::Reply); [`Wording`] puts that into words.
 //! - **Nothing is lost.** Inputs are signals, written in the transaction that settles the delivery which brought them;
 //!   deadlines and reminders are signals for a day to come; what became of the command is a signal written with its
 //!   outcome.
 //!
 //! # States
 //!
-//! | event | status of the record | what it means |
-//! |---|---|---|
-//! | `approval.requested` | `pending_approval` | a decision is asked for; [`Record::reference`](crate::model::Record::reference) names the request |
-//! | `approval.reminded` | `pending_approval` | it still is |
-//! | `approval.approved` | `approved` | somebody approved; with a command, it is being posted |
-//! | `approval.posted` | `posted` | the books have done it |
-//! | `approval.refused` | `refused` | the books refuse it; [`Record::note`](crate::model::Record::note) says why. Replaying the dead delivery tries again |
-//! | `approval.rejected` | `rejected` | somebody rejected; the note is the reason |
-//! | `approval.expired` | `expired` | nobody decided in time |
-//! | `approval.superseded` | `superseded` | the document changed before anybody decided |
+//! | event | what it means |
+//! |---|---|
+//! | `approval.requested` | a decision is asked for |
+//! | `approval.reminded` | it still is |
+//! | `approval.approved` | somebody approved; with a command, it is being posted |
+//! | `approval.partially_approved` | it is approved in the books, and waits for the next approver there |
+//! | `approval.posted` | the books have done it; [`Approval::result`](crate::model::Approval::result) says what |
+//! | `approval.refused` | the books refuse it; [`Approval::refusal`](crate::model::Approval::refusal) says why, and whether the same can be tried again |
+//! | `approval.rejected` | somebody rejected |
+//! | `approval.expired` | nobody decided in time |
+//! | `approval.superseded` | the document changed, or is not to be approved any more, before anybody decided |
+//! | `approval.done_elsewhere` | somebody approved it in the books before anybody decided here |
 //!
-//! A document that changes while it still waits is asked for anew after each of these but `approved` and `posted`;
-//! after those, when it is submitted again. The record's id is the approval's own, the same for all requests about a
-//! document; [`Record::actor`](crate::model::Record::actor) is who decided.
+//! A document that changes while it still waits is asked for anew after each of these but `approved`,
+//! `partially_approved` and `posted`; after those, when it is submitted again. The event's entity is the approval's own,
+//! the same for all requests about a document.
 
 mod builder;
 mod choice;
@@ -84,6 +88,7 @@ mod state;
 mod step;
 #[cfg(test)]
 mod tests;
+mod wording;
 
 use std::time::Duration;
 
@@ -91,9 +96,10 @@ pub use builder::{Approvals, ApprovalsBuilder};
 pub use choice::Choice;
 pub use policy::{Approvers, Directory, Policy};
 pub use state::{
-    Answer, ApprovalInput, ApprovalPhase, ApprovalState, Choosing, Decision, Denied, Seen, Terms, Verdict,
+    ApprovalInput, ApprovalPhase, ApprovalState, Choosing, Decided, ReplyTo, Seen, Terms, Verdict,
 };
-pub use step::{Next, step};
+pub use step::{Moment, Next, step};
+pub use wording::{English, Wording};
 
 /// Approvals have nothing to look after; the engine asks all the same.
 const UPKEEP: Duration = Duration::from_secs(24 * 3600);

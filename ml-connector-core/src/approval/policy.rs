@@ -5,10 +5,10 @@ use std::{collections::BTreeSet, fmt, sync::Arc};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use super::state::{Denied, Verdict};
+use super::state::Verdict;
 use crate::{
     Context, Error, ErrorKind, Money, Result,
-    model::{Actor, Record},
+    model::{Actor, Denied, Record},
 };
 
 /// Who may decide about documents. Whoever one of the rules names may; the deny list and the requester come first.
@@ -48,7 +48,8 @@ pub struct Approvers {
     /// Groups of the [`Directory`], by its ids.
     pub groups: Vec<Arc<str>>,
     /// The largest total, one per currency; empty = any. With limits, a document without a total, or in a currency
-    /// that is not named, is above them. Rejecting has no limit.
+    /// that is not named, is above them, and one whose total is zero or negative is not covered by them. Rejecting has no
+    /// limit.
     pub up_to: Vec<Money>,
 }
 
@@ -79,6 +80,11 @@ impl Policy {
         if self.allow.is_empty() || self.allow.iter().any(names_nobody) {
             return invalid("a policy needs rules that name somebody: people, groups or `anyone`");
         }
+        let named =
+            self.allow.iter().flat_map(|rule| rule.people.iter().chain(&rule.groups)).chain(&self.deny);
+        if named.into_iter().any(|name| name.trim().is_empty()) {
+            return invalid("a policy names somebody by an empty text");
+        }
         if !has_directory && !self.groups().is_empty() {
             return invalid("a policy with groups needs a directory");
         }
@@ -96,6 +102,9 @@ impl Policy {
         actor: &Actor,
         groups: &BTreeSet<Arc<str>>,
     ) -> Result<(), Denied> {
+        if actor.deactivated {
+            return Err(Denied::Deactivated);
+        }
         if self.deny.iter().any(|person| is(actor, person)) {
             return Err(Denied::Listed);
         }
@@ -111,6 +120,7 @@ impl Policy {
                 true if verdict == Verdict::Reject || rule.covers(document) => {
                     return self.unknown(document, actor).map_or(Ok(()), Err);
                 }
+                true if is_no_amount(document) => denied = Denied::NoAmount,
                 true => denied = Denied::OverLimit,
                 false => {}
             }
@@ -133,9 +143,9 @@ impl Policy {
 
     /// What the books call whoever asked, if they may not decide.
     fn requesters<'a>(&self, document: &'a Record) -> impl Iterator<Item = &'a str> + use<'a> {
-        let names = [&document.submitted_by, &document.submitted_by_email].map(Option::as_deref);
+        let by = document.submitted_by.iter().flat_map(|by| [by.name.as_deref(), by.email.as_deref()]);
         let may_decide = self.requester_may_decide;
-        names.into_iter().flatten().filter(move |name| !may_decide && !name.trim().is_empty())
+        by.flatten().filter(move |name| !may_decide && !name.trim().is_empty())
     }
 }
 
@@ -169,13 +179,23 @@ impl Approvers {
 
     fn covers(&self, document: &Record) -> bool {
         self.up_to.is_empty()
-            || document.total.is_some_and(|total| self.up_to.iter().any(|limit| total <= *limit))
+            || !is_no_amount(document)
+                && document.total.is_some_and(|total| self.up_to.iter().any(|limit| total <= *limit))
     }
+}
+
+/// Whether the total is zero or negative: no limit is about such an amount.
+fn is_no_amount(document: &Record) -> bool {
+    document.total.is_some_and(|total| total.amount.is_zero() || total.amount.is_sign_negative())
 }
 
 /// Whether the text names the person: an id as it is, an address in any case.
 fn is(actor: &Actor, text: &str) -> bool {
-    *actor.id == *text || actor.email.as_deref().is_some_and(|email| email.eq_ignore_ascii_case(text))
+    !text.trim().is_empty() && (*actor.id == *text || is_address_of(actor, text))
+}
+
+fn is_address_of(actor: &Actor, text: &str) -> bool {
+    actor.email.as_deref().is_some_and(|email| email.eq_ignore_ascii_case(text))
 }
 
 fn is_address(text: &str) -> bool {
@@ -210,7 +230,7 @@ pub trait Directory: fmt::Debug + Send + Sync + 'static {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{RecordKind, Status};
+    use crate::model::{Person, RecordKind, Status};
 
     fn money(amount: &str) -> Money {
         Money::parse(amount, "EUR").unwrap()
@@ -218,7 +238,7 @@ mod tests {
 
     fn bill(total: Option<Money>) -> Record {
         let mut bill = Record::new(RecordKind::Bill, "1", Status::PendingApproval);
-        (bill.total, bill.submitted_by) = (total, Some("Ben Buyer".into()));
+        (bill.total, bill.submitted_by) = (total, Some(Person::named("Ben Buyer")));
         bill
     }
 
@@ -256,6 +276,26 @@ mod tests {
     }
 
     #[test]
+    fn nobody_is_named_by_nothing_and_no_limit_covers_an_amount_that_is_none() {
+        let none = BTreeSet::new();
+        let nobody = Policy::default().allow(Approvers::default().person("").person("U1"));
+        assert!(nobody.validate(true).is_err(), "an empty name is refused");
+        let judge = |policy: &Policy, total: &str, actor: &Actor| {
+            policy.judge(Verdict::Approve, &bill(Some(money(total))), actor, &none)
+        };
+        assert_eq!(judge(&nobody, "1", &actor("U2", "Eva", "")), Err(Denied::NoApprover));
+        let limited = Policy::default().allow(Approvers::anyone().up_to(money("100")));
+        let unlimited = Policy::default().allow(Approvers::anyone());
+        let eva = actor("U2", "Eva", "eva@example.com");
+        for total in ["0", "0.00", "-1", "-100000"] {
+            assert_eq!(judge(&limited, total, &eva), Err(Denied::NoAmount), "{total}");
+            assert_eq!(judge(&unlimited, total, &eva), Ok(()), "{total}");
+        }
+        let gone = Actor { deactivated: true, ..eva };
+        assert_eq!(judge(&unlimited, "1", &gone), Err(Denied::Deactivated));
+    }
+
+    #[test]
     fn an_amount_in_a_currency_without_a_limit_is_above_it() {
         let rule = Approvers::anyone().up_to(money("100"));
         let policy = Policy::default().allow(rule);
@@ -272,7 +312,7 @@ mod tests {
         ben.aliases = vec!["benny".into(), "ben  BÜYER ".into()];
         for requester in ["Ben Büyer", " BEN@example.com", "U5", "Benny", "BENJAMIN"] {
             let mut bill = bill(None);
-            bill.submitted_by = Some(requester.into());
+            bill.submitted_by = Some(Person::named(requester));
             assert_eq!(policy.judge(Verdict::Approve, &bill, &ben, &none), Err(Denied::Requester));
         }
         assert_eq!(policy.judge(Verdict::Approve, &bill(None), &actor("U6", "Eva", "e@x"), &none), Ok(()));
@@ -307,7 +347,13 @@ mod tests {
             (&by_id, Some("U5"), &nothing, Err(Denied::Requester)),
         ] {
             let mut bill = bill(None);
-            bill.submitted_by = requester.map(Into::into);
+            bill.submitted_by = requester.map(|name| {
+                if name.contains('@') {
+                    Person { email: Some(name.into()), ..Person::default() }
+                } else {
+                    Person::named(name)
+                }
+            });
             let judged = policy.judge(Verdict::Approve, &bill, actor, &none);
             assert_eq!(judged, expected, "{policy:?} {requester:?}");
         }
@@ -325,8 +371,8 @@ mod tests {
     fn who_asked_does_not_decide_under_a_new_name() {
         let (none, policy) = (BTreeSet::new(), Policy::default().allow(Approvers::anyone()));
         let mut asked_by_ben = bill(None);
-        asked_by_ben.submitted_by = Some("Ben Buyer".into());
-        asked_by_ben.submitted_by_email = Some("Ben@Example.com".into());
+        asked_by_ben.submitted_by =
+            Person::known(None, Some("Ben Buyer".into()), Some("Ben@Example.com".into()));
         let judge = |actor: &Actor| policy.judge(Verdict::Approve, &asked_by_ben, actor, &none);
         assert_eq!(judge(&actor("U5", "Somebody Else", "ben@example.com")), Err(Denied::Requester));
         assert_eq!(judge(&actor("U6", "Eva", "eva@example.com")), Ok(()));

@@ -4,10 +4,16 @@ use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
-use super::state::{Answer, ApprovalPhase, ApprovalState};
+use super::{
+    Wording,
+    state::{ApprovalPhase, ApprovalState, ReplyTo},
+};
 use crate::{
     Error, ErrorKind, Result, Timestamp,
-    model::{EntityRef, Observation, Observed, Raw, Record, RecordKind, Revision, Status},
+    model::{
+        Answer, Approval, ApprovalStatus, EntityRef, Interaction, Observation, Observed, Raw, Record,
+        Revision,
+    },
     snapshot::Snapshot,
 };
 
@@ -15,37 +21,32 @@ use crate::{
 const LINES: usize = 10;
 
 impl ApprovalState {
-    /// The approval as a record: everything a card needs.
+    /// The approval as it is told: everything a card needs.
     #[must_use]
-    pub fn to_record(&self, id: &Arc<str>) -> Record {
-        let (status, word) = match &self.phase {
-            ApprovalPhase::Requested if self.reminders > 0 => (Status::PendingApproval, "reminded"),
-            ApprovalPhase::Requested => (Status::PendingApproval, "requested"),
-            ApprovalPhase::Approved { .. } => (Status::Approved, "approved"),
-            ApprovalPhase::Rejected { .. } => (Status::Rejected, "rejected"),
-            ApprovalPhase::Posted { .. } => (Status::Other("posted".into()), "posted"),
-            ApprovalPhase::Refused { .. } => (Status::Other("refused".into()), "refused"),
-            ApprovalPhase::Expired => (Status::Other("expired".into()), "expired"),
-            ApprovalPhase::Superseded => (Status::Other("superseded".into()), "superseded"),
+    pub fn to_approval(&self) -> Approval {
+        let (document, shown) = (self.document.clone(), self.shown.clone());
+        let mut approval = Approval::new(self.request(), document, shown, self.asked_at);
+        approval.deadline = self.deadline;
+        approval.decision = self.phase.decided().map(|by| by.decision.clone());
+        approval.status = match &self.phase {
+            ApprovalPhase::Requested if self.reminders > 0 => ApprovalStatus::Reminded,
+            ApprovalPhase::Requested => ApprovalStatus::Requested,
+            ApprovalPhase::Approved { .. } => ApprovalStatus::Approved,
+            ApprovalPhase::PartiallyApproved { .. } => ApprovalStatus::PartiallyApproved,
+            ApprovalPhase::Rejected { .. } => ApprovalStatus::Rejected,
+            ApprovalPhase::Posted { result, .. } => {
+                approval.result.clone_from(result);
+                ApprovalStatus::Posted
+            }
+            ApprovalPhase::Refused { refusal, .. } => {
+                approval.refusal = Some(refusal.clone());
+                ApprovalStatus::Refused
+            }
+            ApprovalPhase::Expired => ApprovalStatus::Expired,
+            ApprovalPhase::Superseded => ApprovalStatus::Superseded,
+            ApprovalPhase::DoneElsewhere => ApprovalStatus::DoneElsewhere,
         };
-        let Record { number, counterparty, date, due_date, total, submitted_by, lines, url, .. } =
-            (*self.shown).clone();
-        let mut record = Record::new(RecordKind::Approval, Arc::clone(id), status);
-        record.vendor_status = word.to_owned();
-        record.reference = Some(self.request().to_string());
-        record.about = Some(self.document.clone());
-        record.created_at = Some(self.asked_at);
-        (record.number, record.counterparty, record.submitted_by) = (number, counterparty, submitted_by);
-        (record.date, record.due_date, record.total) = (date, due_date, total);
-        (record.lines, record.url) = (lines, url);
-        let decision = self.phase.decision();
-        record.actor = decision.map(|by| by.actor.clone());
-        record.modified_at = decision.map(|by| by.at);
-        record.note = match &self.phase {
-            ApprovalPhase::Refused { why, .. } => Some(why.to_string()),
-            _ => decision.and_then(|by| by.reason.clone()),
-        };
-        record
+        approval
     }
 
     /// The state as the engine takes note of it.
@@ -53,12 +54,12 @@ impl ApprovalState {
         let json = serde_json::to_string(self).and_then(RawValue::from_string).map_err(|source| {
             Error::new(ErrorKind::Unexpected, "an approval cannot be written as JSON").with_source(source)
         })?;
-        let record = self.to_record(id);
         let state = Observed::Present {
             revision: Revision::of(json.get().as_bytes()),
             order: Some(self.n),
-            record: Box::new(record),
+            content: Interaction::Approval(self.to_approval()).into(),
             raw: Some(Raw::new(json)),
+            notes: Vec::new(),
         };
         Ok(Observation { entity: entity(id), read_at: now, state })
     }
@@ -81,24 +82,20 @@ impl ApprovalState {
     }
 }
 
-impl Answer {
+impl ReplyTo {
     /// The answer as the engine takes note of it.
-    pub(super) fn observation(&self, now: Timestamp) -> Observation {
-        let mut record = Record::new(RecordKind::Answer, Arc::clone(&self.id), Status::Other("given".into()));
-        record.about.clone_from(&self.about);
-        record.actor = Some(self.to.clone());
-        record.note = Some(self.text.clone());
-        let state = Observed::Present {
-            revision: Revision::of(self.text.as_bytes()),
-            order: None,
-            record: Box::new(record),
-            raw: None,
-        };
-        Observation { entity: EntityRef::new("answer", Arc::clone(&self.id)), read_at: now, state }
+    pub(super) fn observation(&self, wording: &dyn Wording, now: Timestamp) -> Observation {
+        let text = wording.text(&self.reply, self.shown.as_deref());
+        let mut answer = Answer::new(self.to.clone(), self.reply.clone(), text);
+        answer.about.clone_from(&self.about);
+        let revision = Revision::of(answer.text.as_bytes());
+        let entity = EntityRef::new(Interaction::ANSWER, Arc::clone(&self.id));
+        let state = Observed::present(revision, Interaction::Answer(answer));
+        Observation { entity, read_at: now, state }
     }
 }
 
-/// The record of an approval.
+/// The entity of an approval.
 pub(super) fn entity(id: &Arc<str>) -> EntityRef {
-    EntityRef::new(RecordKind::Approval.as_str(), Arc::clone(id))
+    EntityRef::new(Interaction::APPROVAL, Arc::clone(id))
 }

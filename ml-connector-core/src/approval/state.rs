@@ -6,7 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Timestamp,
-    model::{Actor, DocumentRef, Ended, Record},
+    model::{
+        Actor, Decision, Denied, DocumentRef, Ended, PostedDocument, Record, Refusal, Reply, RequestId,
+        Revision,
+    },
 };
 
 /// Where the approval of one document stands.
@@ -19,8 +22,13 @@ pub struct ApprovalState {
     pub document: DocumentRef,
     /// The document as it was shown.
     pub shown: Box<Record>,
+    /// The digest of what was shown, where the log knew it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<Revision>,
     /// Numbers the requests of this approval.
     pub round: u64,
+    /// Makes the request's id one that cannot be guessed.
+    pub nonce: Arc<str>,
     /// Which change of the approval asked.
     pub asked_n: u64,
     /// When it was asked.
@@ -39,10 +47,10 @@ pub struct ApprovalState {
 }
 
 impl ApprovalState {
-    /// The request's id: the text of its number.
+    /// The request's id: its number, and its nonce.
     #[must_use]
-    pub fn request(&self) -> Arc<str> {
-        self.round.to_string().into()
+    pub fn request(&self) -> RequestId {
+        RequestId::from(format!("{}-{}", self.round, self.nonce))
     }
 
     /// Whether a decision is asked for.
@@ -62,75 +70,66 @@ pub enum ApprovalPhase {
     /// It is approved; where the books take a command, it is being posted.
     Approved {
         /// By whom.
-        by: Decision,
+        by: Decided,
+    },
+    /// It is approved in the books, and waits for the next approver there.
+    PartiallyApproved {
+        /// By whom it was approved here.
+        by: Decided,
     },
     /// The books have done it.
     Posted {
         /// By whom it was approved.
-        by: Decision,
-        /// The books' handle for what was done.
+        by: Decided,
+        /// What the books made of it, where that was read back.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        reference: Option<Arc<str>>,
+        result: Option<PostedDocument>,
     },
     /// The books have refused it. Replaying the dead delivery tries again; a changed document is asked for anew.
     Refused {
         /// By whom it was approved.
-        by: Decision,
-        /// Why: codes and ids.
-        why: Arc<str>,
+        by: Decided,
+        /// Why.
+        refusal: Refusal,
     },
     /// It is rejected.
     Rejected {
         /// By whom.
-        by: Decision,
+        by: Decided,
     },
     /// Nobody decided in time.
     Expired,
-    /// The document is not what was shown any more.
+    /// The document is not what was shown any more, or is not to be approved any more.
     Superseded,
+    /// Somebody approved it in the books before anybody decided here.
+    DoneElsewhere,
 }
 
 impl ApprovalPhase {
     /// Who decided, where somebody has.
     #[must_use]
-    pub fn decision(&self) -> Option<&Decision> {
+    pub fn decided(&self) -> Option<&Decided> {
         match self {
             Self::Approved { by }
+            | Self::PartiallyApproved { by }
             | Self::Posted { by, .. }
             | Self::Refused { by, .. }
             | Self::Rejected { by } => Some(by),
-            Self::Requested | Self::Expired | Self::Superseded => None,
+            Self::Requested | Self::Expired | Self::Superseded | Self::DoneElsewhere => None,
         }
     }
 }
 
-/// Somebody's decision. `Debug` shows no reason: people write what they like.
-#[derive(Clone, PartialEq, Serialize, Deserialize)]
+/// A decision, and by what it was given.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
-pub struct Decision {
-    /// Who.
-    pub actor: Actor,
-    /// When it was taken note of.
-    pub at: Timestamp,
-    /// Why. Untrusted text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-    /// What they did: the id of the click.
+pub struct Decided {
+    /// Who, when, why.
+    pub decision: Decision,
+    /// The id of what they did.
     pub click: Arc<str>,
-    /// Which change of the approval it was: the books' outcome names it.
+    /// Which change of the approval it was.
     pub n: u64,
-}
-
-impl fmt::Debug for Decision {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { actor, at, click, n, .. } = self;
-        f.debug_struct("Decision")
-            .field("actor", actor)
-            .field("at", at)
-            .field("click", click)
-            .field("n", n)
-            .finish_non_exhaustive()
-    }
 }
 
 /// Which way somebody decides.
@@ -141,6 +140,8 @@ pub enum Verdict {
     Approve,
     /// Against.
     Reject,
+    /// In favor, once more: the books refused it for a reason that lies outside the document.
+    Retry,
 }
 
 /// What can happen to an approval.
@@ -153,8 +154,12 @@ pub enum ApprovalInput {
         document: DocumentRef,
         /// What it is now.
         record: Box<Record>,
+        /// The digest of that, where the log knows it.
+        revision: Option<Revision>,
         /// Whether it waits for approval.
         awaiting: bool,
+        /// Whether it can be asked about now; else once it has stayed as it is for a while.
+        settled: bool,
         /// Whether it was submitted with this change, and did not merely stay as it was.
         submitted: bool,
     },
@@ -171,9 +176,9 @@ pub enum ApprovalInput {
         n: u64,
         /// How.
         state: Ended,
-        /// The books' handle.
-        reference: Option<Arc<str>>,
-        /// Why not.
+        /// The document as it was read back.
+        result: Option<PostedDocument>,
+        /// Why not: codes and ids.
         error: Option<Arc<str>>,
     },
     /// Time has passed.
@@ -213,8 +218,10 @@ impl fmt::Debug for Choosing {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Seen {
-    /// The request that the button was for.
-    Request(Arc<str>),
+    /// The request that the button was for, on a message that the log knows as its card.
+    Request(RequestId),
+    /// The same, on a message that the log does not know, or knows as another one: it proves nothing.
+    Unproven(RequestId),
     /// A message that told this change of the approval.
     Told(u64),
 }
@@ -231,62 +238,18 @@ pub struct Terms {
     pub posts: bool,
 }
 
-/// What somebody is to be told, beside what they clicked on. `Debug` shows no text.
-#[derive(Clone, PartialEq)]
+/// What somebody is to be told, beside what they clicked on; without words.
+#[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
-pub struct Answer {
-    /// Its own id, made of the click's.
+pub struct ReplyTo {
+    /// The answer's own id, made of the click's.
     pub id: Arc<str>,
     /// Whom.
     pub to: Actor,
     /// About which document; `None` when the request is not known.
     pub about: Option<DocumentRef>,
+    /// The document as it was shown.
+    pub shown: Option<Box<Record>>,
     /// What.
-    pub text: String,
-}
-
-impl fmt::Debug for Answer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Answer").field("id", &self.id).field("to", &self.to).finish_non_exhaustive()
-    }
-}
-
-/// Why somebody may not decide.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Denied {
-    /// No rule names them.
-    NoApprover,
-    /// The amount is above what they may approve.
-    OverLimit,
-    /// They asked for it themselves.
-    Requester,
-    /// They are on the deny list.
-    Listed,
-    /// Whether they belong to a group that may could not be found out.
-    Unknown,
-    /// Their address could not be read, by which somebody is known who may not.
-    NoAddress,
-    /// Their name could not be read, by which whoever asked for it is known.
-    NoName,
-}
-
-impl fmt::Display for Denied {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::NoApprover | Self::Listed => "you are not one of those who may decide about it",
-            Self::OverLimit => "its amount is above what you may approve",
-            Self::Requester => "you asked for it yourself, so somebody else has to decide",
-            Self::Unknown => "the members of the group that may decide cannot be read: ask an administrator",
-            Self::NoAddress => {
-                "your e-mail address cannot be read, and somebody who may not decide is known by it: ask an \
-                 administrator to let the app read addresses"
-            }
-            Self::NoName => {
-                "your name cannot be read, so you may be who asked for it: ask an administrator to let the app read \
-                 names"
-            }
-        })
-    }
+    pub reply: Reply,
 }

@@ -4,15 +4,21 @@
 //! kept. "Pending" is a row on the log's work list, written with the entry and deleted by the transaction that
 //! settles it; there is no second queue that could disagree.
 
+mod amount;
+mod backlog;
 mod memory;
+mod query;
 mod read;
 mod write;
 
 use std::{fmt::Debug, sync::Arc, time::Duration};
 
+pub use amount::{amount_key, amount_of_key};
 use async_trait::async_trait;
+pub use backlog::Backlog;
 pub use memory::MemoryLog;
-pub use read::{Entry, Pending, PendingScope, Query, Recorded};
+pub use query::Query;
+pub use read::{Entry, Pending, PendingScope, Recorded, Repeats};
 pub use write::{
     Appended, Committed, DocKey, Document, DocumentWrite, EntryKind, EntryState, Expected, Index, NewEntry,
     Outcome, Parent, Settlement, Transaction,
@@ -81,6 +87,19 @@ pub trait AuditLog: Debug + Send + Sync + 'static {
     /// # Errors
     /// [`Unavailable`](crate::ErrorKind::Unavailable).
     async fn query(&self, query: &Query) -> Result<Vec<Entry>>;
+
+    /// How many entries match, `cap` at most: more are as many. The query's limit, order and bodies do not matter.
+    ///
+    /// # Errors
+    /// [`Unavailable`](crate::ErrorKind::Unavailable).
+    async fn count(&self, query: &Query, cap: usize) -> Result<usize>;
+
+    /// What is on the work list at `now`: one row for each connection and kind that has something there, in order. It
+    /// takes no longer when more waits.
+    ///
+    /// # Errors
+    /// [`Unavailable`](crate::ErrorKind::Unavailable).
+    async fn backlog(&self, now: Timestamp) -> Result<Vec<Backlog>>;
 
     /// Returns when something may have been appended to one of these partitions, at the latest after `at_most`.
     /// A hint: it may return for nothing, but never misses a commit made by this process after the call.

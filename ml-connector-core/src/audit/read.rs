@@ -1,13 +1,15 @@
 //! What is read: the work list, and entries with what became of them.
 
-use std::{fmt, sync::Arc};
+use std::fmt;
 
 use bytes::Bytes;
+use serde::{Serialize, Serializer, ser::SerializeStruct};
 
 use super::{EntryKind, EntryState, Index, Outcome};
 use crate::{
     Timestamp,
-    model::{ConnectionId, EntityRef, EventType, Partition, Seq},
+    model::{ConnectionId, EventType, Partition, Seq},
+    size::Size,
 };
 
 /// An unsettled entry.
@@ -49,118 +51,7 @@ pub enum PendingScope {
     Lane(EntryKind, u64),
 }
 
-/// What to look for. Every criterion that is given must match.
-#[derive(Debug, Clone, Default)]
-#[non_exhaustive]
-pub struct Query {
-    /// Of this connection.
-    pub connection: Option<ConnectionId>,
-    /// Of this kind.
-    pub kind: Option<EntryKind>,
-    /// About this record.
-    pub entity: Option<EntityRef>,
-    /// About the record people call so.
-    pub number: Option<Arc<str>>,
-    /// Events of this type, or deliveries of this route.
-    pub name: Option<Arc<str>>,
-    /// In this state.
-    pub state: Option<EntryState>,
-    /// Settled with this receipt.
-    pub receipt: Option<Arc<str>>,
-    /// With an outcome whose reason holds this text as it stands, such as `channel_not_found`. Narrow it by a state or
-    /// a time as well: there is no index for it.
-    pub error: Option<Arc<str>>,
-    /// Appended at this instant or later.
-    pub from: Option<Timestamp>,
-    /// Appended before this instant.
-    pub to: Option<Timestamp>,
-    /// These entries.
-    pub seqs: Vec<Seq>,
-    /// The whole family of this entry: what it follows from, and everything that follows from that.
-    pub family_of: Option<Seq>,
-    /// Only entries after this one in reading direction.
-    pub after: Option<Seq>,
-    /// Newest first.
-    pub newest_first: bool,
-    /// With bodies; they can be large.
-    pub bodies: bool,
-    /// At most so many; 0 = [`Query::DEFAULT_LIMIT`].
-    pub limit: usize,
-}
-
-impl Query {
-    /// How many entries are returned when the query does not say.
-    pub const DEFAULT_LIMIT: usize = 100;
-
-    /// The entry's whole story, with bodies.
-    #[must_use]
-    pub fn family_of(seq: Seq) -> Self {
-        Self { family_of: Some(seq), bodies: true, limit: 10_000, ..Self::default() }
-    }
-
-    /// These entries, with bodies. None of them finds nothing, although an empty `seqs` is no criterion.
-    #[must_use]
-    pub fn entries(seqs: Vec<Seq>) -> Self {
-        let after = seqs.is_empty().then_some(Seq(u64::MAX));
-        Self { limit: seqs.len(), seqs, after, bodies: true, ..Self::default() }
-    }
-
-    /// Everything of one kind.
-    #[must_use]
-    pub fn of_kind(kind: EntryKind) -> Self {
-        Self { kind: Some(kind), ..Self::default() }
-    }
-
-    /// Narrows to a connection.
-    #[must_use]
-    pub fn with_connection(mut self, connection: ConnectionId) -> Self {
-        self.connection = Some(connection);
-        self
-    }
-
-    /// Narrows to a record.
-    #[must_use]
-    pub fn with_entity(mut self, entity: EntityRef) -> Self {
-        self.entity = Some(entity);
-        self
-    }
-
-    /// Narrows to a state.
-    #[must_use]
-    pub fn with_state(mut self, state: EntryState) -> Self {
-        self.state = Some(state);
-        self
-    }
-
-    /// Narrows to a receipt.
-    #[must_use]
-    pub fn with_receipt(mut self, receipt: impl Into<Arc<str>>) -> Self {
-        self.receipt = Some(receipt.into());
-        self
-    }
-
-    /// Narrows to a reason.
-    #[must_use]
-    pub fn with_error(mut self, text: impl Into<Arc<str>>) -> Self {
-        self.error = Some(text.into());
-        self
-    }
-
-    /// Returns at most so many.
-    #[must_use]
-    pub fn with_limit(mut self, limit: usize) -> Self {
-        self.limit = limit;
-        self
-    }
-
-    /// The limit in force.
-    #[must_use]
-    pub fn effective_limit(&self) -> usize {
-        if self.limit == 0 { Self::DEFAULT_LIMIT } else { self.limit }
-    }
-}
-
-/// An entry as stored. `Debug` shows the size of its body only.
+/// An entry as stored. `Debug` shows the sizes of its body and its trace only.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Entry {
@@ -180,10 +71,25 @@ pub struct Entry {
     pub index: Index,
     /// Where it stands.
     pub state: EntryState,
+    /// Whether somebody knows that it is parked or dead.
+    pub acknowledged: bool,
+    /// How often it came again, where such are counted ([`NewEntry::counts_as_repeat`](super::NewEntry)).
+    pub repeats: Option<Repeats>,
     /// What became of it, in order.
     pub outcomes: Vec<Recorded>,
     /// What it says; only when the query asked for bodies.
     pub body: Option<Bytes>,
+    /// What was decided when it was appended; only when the query asked for bodies.
+    pub trace: Option<Bytes>,
+}
+
+/// How often an entry came again and was not appended, as it was there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Repeats {
+    /// How often.
+    pub count: u64,
+    /// When it came last.
+    pub last: Timestamp,
 }
 
 impl Entry {
@@ -205,8 +111,11 @@ impl Entry {
             at,
             index: Index::default(),
             state: EntryState::Done,
+            acknowledged: false,
+            repeats: None,
             outcomes: Vec::new(),
             body: None,
+            trace: None,
         }
     }
 
@@ -227,7 +136,7 @@ impl Entry {
             | Outcome::Parked { error: why }
             | Outcome::Dead { error: why }
             | Outcome::Dropped { reason: why } => why.contains(text),
-            Outcome::Begun { .. } | Outcome::Done { .. } => false,
+            _ => false,
         })
     }
 
@@ -240,10 +149,44 @@ impl Entry {
         })
     }
 
+    /// The entry that stands for it since it was replayed.
+    #[must_use]
+    pub fn replayed_by(&self) -> Option<Seq> {
+        self.outcomes.iter().rev().find_map(|recorded| match &recorded.outcome {
+            Outcome::Replayed { replay } => Some(*replay),
+            _ => None,
+        })
+    }
+
     /// The event type it is filed under, for events.
     #[must_use]
     pub fn event_type(&self) -> Option<EventType> {
         self.index.name.as_deref().filter(|_| self.kind == EntryKind::Event).map(EventType::from)
+    }
+}
+
+/// Everything but the bytes of its body, its notes and its traces: of the body, how many there are.
+impl Serialize for Entry {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let Index { entity, number, name, amount, destination } = &self.index;
+        let mut entry = to.serialize_struct("Entry", 16)?;
+        entry.serialize_field("seq", &self.seq)?;
+        entry.serialize_field("partition", &self.partition.number())?;
+        entry.serialize_field("kind", &self.kind)?;
+        entry.serialize_field("connection", &self.connection)?;
+        entry.serialize_field("parent", &self.parent)?;
+        entry.serialize_field("at", &self.at)?;
+        entry.serialize_field("entity", entity)?;
+        entry.serialize_field("number", number)?;
+        entry.serialize_field("name", name)?;
+        entry.serialize_field("amount", amount)?;
+        entry.serialize_field("destination", destination)?;
+        entry.serialize_field("state", &self.state)?;
+        entry.serialize_field("acknowledged", &self.acknowledged)?;
+        entry.serialize_field("repeats", &self.repeats)?;
+        entry.serialize_field("outcomes", &self.outcomes)?;
+        entry.serialize_field("body_bytes", &self.body.as_ref().map(Bytes::len))?;
+        entry.end()
     }
 }
 
@@ -256,18 +199,37 @@ impl fmt::Debug for Entry {
             .field("parent", &self.parent)
             .field("entity", &self.index.entity)
             .field("name", &self.index.name)
+            .field("destination", &self.index.destination)
             .field("state", &self.state)
+            .field("acknowledged", &self.acknowledged)
+            .field("repeats", &self.repeats)
             .field("outcomes", &self.outcomes)
-            .field("body_bytes", &self.body.as_ref().map(Bytes::len))
+            .field("body", &Size::of(&self.body))
+            .field("trace", &Size::of(&self.trace))
             .finish_non_exhaustive()
     }
 }
 
-/// An outcome and when it was added.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// An outcome and when it was added. `Debug` shows the size of its trace only.
+#[derive(Clone, PartialEq, Eq, Serialize)]
 pub struct Recorded {
     /// When.
     pub at: Timestamp,
     /// What.
+    #[serde(flatten)]
     pub outcome: Outcome,
+    /// How it came to that; only when the query asked for bodies.
+    #[serde(skip)]
+    pub trace: Option<Bytes>,
+}
+
+impl fmt::Debug for Recorded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { at, outcome, trace } = self;
+        f.debug_struct("Recorded")
+            .field("at", at)
+            .field("outcome", outcome)
+            .field("trace", &Size::of(trace))
+            .finish()
+    }
 }

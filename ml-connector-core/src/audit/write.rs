@@ -3,11 +3,12 @@
 use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use super::Lease;
 use crate::{
     Error, ErrorKind, Result, Timestamp,
-    model::{ConnectionId, DedupeKey, EntityRef, Partition, Seq},
+    model::{ConnectionId, DedupeKey, EntityRef, Money, Partition, Seq},
     size::Size,
 };
 
@@ -20,7 +21,7 @@ pub struct Transaction {
     pub documents: Vec<DocumentWrite>,
     /// Entries to append.
     pub append: Vec<NewEntry>,
-    /// Outcomes to add. An entry that is not on the work list any more is left as it is.
+    /// Outcomes to add. One that does not fit the state of its entry is left out: [`Outcome`] says which fit.
     pub settle: Vec<Settlement>,
 }
 
@@ -155,7 +156,8 @@ pub enum Expected {
 }
 
 /// What an entry is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum EntryKind {
     /// A hint that was received, or that we gave ourselves.
@@ -166,17 +168,22 @@ pub enum EntryKind {
     Delivery = 3,
     /// Something worth remembering that nobody waits for.
     Note = 4,
+    /// What somebody did or asked for: a replay, a cancellation, a change of the routes.
+    Act = 5,
 }
 
 impl EntryKind {
+    /// Every kind.
+    pub const ALL: [Self; 5] = [Self::Signal, Self::Event, Self::Delivery, Self::Note, Self::Act];
+
     /// Reads what `as u8` wrote.
     #[must_use]
     pub fn from_u8(number: u8) -> Option<Self> {
-        [Self::Signal, Self::Event, Self::Delivery, Self::Note].into_iter().find(|kind| *kind as u8 == number)
+        Self::ALL.into_iter().find(|kind| *kind as u8 == number)
     }
 }
 
-/// An entry to append. `Debug` shows the size of its body only.
+/// An entry to append. `Debug` shows the sizes of its body and its trace only.
 #[derive(Clone)]
 pub struct NewEntry {
     /// Who will work on it.
@@ -191,17 +198,51 @@ pub struct NewEntry {
     pub due: Timestamp,
     /// Append only if no entry has this key.
     pub dedupe: Option<DedupeKey>,
+    /// Whether the entry that has the key already counts this one: [`Entry::repeats`](super::Entry::repeats).
+    pub counts_as_repeat: bool,
     /// What it follows from.
     pub parent: Parent,
+    /// The entry that it is the replay of. If that is [`Dead`](EntryState::Dead), it becomes [`Replayed`](EntryState::Replayed)
+    /// with an [`Outcome::Replayed`] that names the new entry.
+    pub replays: Option<Seq>,
+    /// Why it is [`Dead`](EntryState::Dead) from the start: nobody can work on it, and it can be replayed. Without a lane
+    /// only.
+    pub dead: Option<Arc<str>>,
     /// What it can be found by.
     pub index: Index,
     /// What it says, in the engine's form.
     pub body: Option<Bytes>,
+    /// What was decided when it was appended, in the engine's form.
+    pub trace: Option<Bytes>,
+}
+
+impl NewEntry {
+    /// An entry that nothing is left to do for, due at once, without parent, index and body.
+    #[must_use]
+    pub fn new(partition: Partition, kind: EntryKind, connection: ConnectionId, due: Timestamp) -> Self {
+        Self {
+            partition,
+            kind,
+            connection,
+            lane: None,
+            due,
+            dedupe: None,
+            counts_as_repeat: false,
+            parent: Parent::None,
+            replays: None,
+            dead: None,
+            index: Index::default(),
+            body: None,
+            trace: None,
+        }
+    }
 }
 
 impl fmt::Debug for NewEntry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { partition, kind, connection, lane, due, dedupe, parent, index, body } = self;
+        let Self {
+            partition, kind, connection, lane, due, dedupe, parent, replays, index, body, trace, ..
+        } = self;
         f.debug_struct("NewEntry")
             .field("partition", partition)
             .field("kind", kind)
@@ -210,8 +251,10 @@ impl fmt::Debug for NewEntry {
             .field("due", due)
             .field("dedupe", dedupe)
             .field("parent", parent)
+            .field("replays", replays)
             .field("index", index)
             .field("body", &Size::of(body))
+            .field("trace", &Size::of(trace))
             .finish()
     }
 }
@@ -227,28 +270,75 @@ pub enum Parent {
     Nth(usize),
 }
 
-/// What an entry can be found by.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// What an entry can be found by. `Debug` leaves the amount out: it is the customer's business.
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Index {
     /// The record it is about.
     pub entity: Option<EntityRef>,
     /// The number people use for the record.
     pub number: Option<Arc<str>>,
-    /// The type of an event, or the route of a delivery.
+    /// The type of an event, the route of a delivery, what somebody did.
     pub name: Option<Arc<str>>,
+    /// What the record amounts to. It comes back equal, but perhaps with other zeros at its end.
+    pub amount: Option<Money>,
+    /// Where a delivery goes.
+    pub destination: Option<Arc<str>>,
 }
 
-/// An outcome to add to an entry.
-#[derive(Debug, Clone)]
+impl fmt::Debug for Index {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { entity, number, name, destination, .. } = self;
+        f.debug_struct("Index")
+            .field("entity", entity)
+            .field("number", number)
+            .field("name", name)
+            .field("destination", destination)
+            .finish_non_exhaustive()
+    }
+}
+
+/// An outcome to add to an entry. `Debug` shows the size of its trace only.
+#[derive(Clone)]
 pub struct Settlement {
     /// Which entry.
     pub seq: Seq,
     /// What became of it.
     pub outcome: Outcome,
+    /// How it came to that, in the engine's form: what was waited for, what was read.
+    pub trace: Option<Bytes>,
+}
+
+impl Settlement {
+    /// An outcome without a trace.
+    #[must_use]
+    pub fn new(seq: Seq, outcome: Outcome) -> Self {
+        Self { seq, outcome, trace: None }
+    }
+}
+
+impl fmt::Debug for Settlement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { seq, outcome, trace } = self;
+        f.debug_struct("Settlement")
+            .field("seq", seq)
+            .field("outcome", outcome)
+            .field("trace", &Size::of(trace))
+            .finish()
+    }
 }
 
 /// What became of an entry, or of one attempt.
-#[derive(Debug, Clone, PartialEq, Eq)]
+///
+/// An outcome is recorded when it fits the state of its entry, and left out otherwise:
+///
+/// | outcome | fits |
+/// |---|---|
+/// | `Begun`, `Retry`, `Parked`, `Done`, `Dead`, `Dropped`, `Cancelled` | what is on the work list |
+/// | `Done` | also what is cancelled: the attempt was under way |
+/// | `Acknowledged` | what is parked or dead, and not acknowledged |
+/// | `Discarded`, `Replayed` | what is dead |
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case", tag = "outcome")]
 #[non_exhaustive]
 pub enum Outcome {
     /// An attempt is about to begin. It stays on the work list, uncertain until another outcome follows.
@@ -256,6 +346,7 @@ pub enum Outcome {
         /// Its number, from 1.
         attempt: u32,
         /// A handle to find it by.
+        #[serde(skip)]
         note: Option<Bytes>,
     },
     /// It stays on the work list until `due`.
@@ -269,6 +360,7 @@ pub enum Outcome {
         /// Whether the attempt may have had its effect: look up before repeating.
         uncertain: bool,
         /// A handle to find it by.
+        #[serde(skip)]
         note: Option<Bytes>,
     },
     /// It stays on the work list with `due` at [`Pending::NEVER`](super::Pending::NEVER), until somebody changes something. Nothing is
@@ -292,25 +384,72 @@ pub enum Outcome {
         /// Why.
         reason: Arc<str>,
     },
+    /// Somebody knows that it is parked or dead. It stays what it is. What is parked is acknowledged until it is due
+    /// again.
+    Acknowledged {
+        /// Who.
+        by: Arc<str>,
+        /// Why that is all right.
+        why: Arc<str>,
+    },
+    /// Somebody took it off the work list.
+    Cancelled {
+        /// Who.
+        by: Arc<str>,
+        /// Why.
+        why: Arc<str>,
+    },
+    /// It was dead, and somebody decided that it stays undone.
+    Discarded {
+        /// Who.
+        by: Arc<str>,
+        /// Why.
+        why: Arc<str>,
+    },
+    /// It was dead, and another entry stands for it now.
+    Replayed {
+        /// Which.
+        replay: Seq,
+    },
 }
 
 impl Outcome {
-    /// The state an entry is in after this outcome.
+    /// The state an entry is in after this outcome; `None` = the state it was in before.
     #[must_use]
-    pub fn state(&self) -> EntryState {
-        match self {
-            Self::Begun { .. } | Self::Retry { .. } => EntryState::Pending,
+    pub fn state(&self) -> Option<EntryState> {
+        Some(match self {
+            Self::Begun { .. } | Self::Acknowledged { .. } => return None,
+            Self::Retry { .. } => EntryState::Pending,
             Self::Parked { .. } => EntryState::Parked,
             Self::Done { .. } => EntryState::Done,
             Self::Dead { .. } => EntryState::Dead,
             Self::Dropped { .. } => EntryState::Dropped,
+            Self::Cancelled { .. } => EntryState::Cancelled,
+            Self::Discarded { .. } => EntryState::Discarded,
+            Self::Replayed { .. } => EntryState::Replayed,
+        })
+    }
+
+    /// Whether it fits an entry in this state, acknowledged or not. For implementations of
+    /// [`AuditLog`](super::AuditLog).
+    #[must_use]
+    pub fn fits(&self, state: EntryState, acknowledged: bool) -> bool {
+        match self {
+            Self::Done { .. } => !state.is_settled() || state == EntryState::Cancelled,
+            Self::Acknowledged { .. } => {
+                matches!(state, EntryState::Parked | EntryState::Dead) && !acknowledged
+            }
+            Self::Discarded { .. } | Self::Replayed { .. } => state == EntryState::Dead,
+            _ => !state.is_settled(),
         }
     }
 }
 
 /// Where an entry stands. The first two are on the work list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[repr(u8)]
+#[non_exhaustive]
 pub enum EntryState {
     /// Waits or is under way.
     Pending = 1,
@@ -322,21 +461,37 @@ pub enum EntryState {
     Dead = 4,
     /// Nothing had to be done.
     Dropped = 5,
+    /// Taken off the work list by somebody.
+    Cancelled = 6,
+    /// Failed for good, and left undone by somebody.
+    Discarded = 7,
+    /// Failed for good; another entry stands for it.
+    Replayed = 8,
 }
 
 impl EntryState {
+    /// Every state.
+    pub const ALL: [Self; 8] = [
+        Self::Pending,
+        Self::Parked,
+        Self::Done,
+        Self::Dead,
+        Self::Dropped,
+        Self::Cancelled,
+        Self::Discarded,
+        Self::Replayed,
+    ];
+
     /// Reads what `as u8` wrote.
     #[must_use]
     pub fn from_u8(number: u8) -> Option<Self> {
-        [Self::Pending, Self::Parked, Self::Done, Self::Dead, Self::Dropped]
-            .into_iter()
-            .find(|state| *state as u8 == number)
+        Self::ALL.into_iter().find(|state| *state as u8 == number)
     }
 
     /// Whether nothing is left to do.
     #[must_use]
     pub fn is_settled(self) -> bool {
-        matches!(self, Self::Done | Self::Dead | Self::Dropped)
+        !matches!(self, Self::Pending | Self::Parked)
     }
 }
 
@@ -349,21 +504,23 @@ mod tests {
         let bytes = Bytes::from_static(b"Jane Roe");
         let key = DocKey::new("snapshot", &"books".into(), "1");
         let write = DocumentWrite { key, expected: Expected::Any, value: Some(bytes.clone()) };
+        let index = Index { amount: Some(Money::parse("4711.00", "EUR").unwrap()), ..Index::default() };
         let entry = NewEntry {
-            partition: Partition::new(0),
-            kind: EntryKind::Signal,
-            connection: "books".into(),
-            lane: None,
-            due: Timestamp::default(),
-            dedupe: None,
-            parent: Parent::None,
-            index: Index::default(),
+            index,
             body: Some(bytes.clone()),
+            trace: Some(bytes.clone()),
+            ..NewEntry::new(Partition::new(0), EntryKind::Signal, "books".into(), Timestamp::default())
         };
-        let transaction =
-            Transaction { documents: vec![write], append: vec![entry], ..Transaction::default() };
+        let mut settlement = Settlement::new(Seq(1), Outcome::Done { receipt: None });
+        settlement.trace = Some(bytes.clone());
+        let transaction = Transaction {
+            documents: vec![write],
+            append: vec![entry],
+            settle: vec![settlement],
+            ..Transaction::default()
+        };
         let shown = format!("{transaction:?} {:?}", Document { version: 1, bytes });
-        assert_eq!(shown.matches("8 bytes").count(), 3, "{shown}");
-        assert!(!shown.contains("Jane"), "{shown}");
+        assert_eq!(shown.matches("8 bytes").count(), 5, "{shown}");
+        assert!(!shown.contains("Jane") && !shown.contains("4711"), "{shown}");
     }
 }

@@ -25,59 +25,20 @@
 //! # Ok::<_, ml_connector_core::Error>(())
 //! ```
 
-mod envelope;
 mod list;
 mod object;
 mod text;
 
-use std::{cell::RefCell, fmt, rc::Rc};
+use std::{cell::RefCell, rc::Rc};
 
-pub use envelope::Envelope;
 pub use list::{Row, rows};
 pub use object::Object;
 use serde_json::value::RawValue;
 pub use text::{clean, plain_text};
 pub(crate) use text::{members, unescaped};
 
+pub use crate::model::{LeftOut, LeftOutReason as Reason};
 use crate::{Error, ErrorKind, Result};
-
-/// A value that was not read. `Debug` and `Display` show where and why, not the value.
-#[derive(Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct LeftOut {
-    /// Where it is, such as `line_items[2].item_total`.
-    pub path: String,
-    /// Why it was left out.
-    pub reason: Reason,
-    /// The text of an amount that has too many digits. `None` for everything else.
-    pub text: Option<String>,
-}
-
-/// Why a value was left out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Reason {
-    /// It is not of the form that was expected.
-    Unreadable,
-    /// It is a number with more digits than can be kept. It is not rounded.
-    TooManyDigits,
-}
-
-impl fmt::Display for LeftOut {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let reason = match self.reason {
-            Reason::Unreadable => "unreadable",
-            Reason::TooManyDigits => "too many digits",
-        };
-        write!(f, "{} ({reason})", self.path.escape_debug())
-    }
-}
-
-impl fmt::Debug for LeftOut {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
 
 /// What was read, and what was left out on the way.
 #[derive(Debug)]
@@ -124,7 +85,7 @@ impl Notes {
         let mut notes = self.0.borrow_mut();
         let is_new = notes.iter().all(|note| note.path != path);
         if is_new && notes.len() < MAX_NOTES {
-            notes.push(LeftOut { path, reason, text });
+            notes.push(LeftOut::new(path, reason, text));
         }
     }
 

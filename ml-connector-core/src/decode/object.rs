@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use super::{Notes, Reason, members, plain_text};
 use crate::{
     Error, ErrorKind, Money, Result, Timestamp,
-    model::{Currency, Date, Decimal, Party, exact_decimal, without_residue},
+    model::{CodeName, Currency, Date, Decimal, Party, exact_decimal, without_residue},
 };
 
 /// Longer texts are no amounts, and are not kept.
@@ -120,16 +120,28 @@ impl<'a> Object<'a> {
             .or_else(|| self.number(name, text, exact_decimal(text)))
     }
 
-    /// As [`amount`](Self::amount), in this currency. `None` without a currency.
+    /// As [`amount`](Self::amount), in this currency. Without a currency the amount is left out, and its text is kept.
     #[must_use]
     pub fn money(&self, name: &str, currency: Option<Currency>) -> Option<Money> {
-        Some(Money::new(self.amount(name, currency)?, currency?))
+        let amount = self.amount(name, currency)?;
+        if currency.is_none() {
+            let text = self.cow(name).map(Cow::into_owned).filter(|text| text.len() <= MAX_AMOUNT);
+            self.note(name, Reason::NoCurrency, text);
+        }
+        Some(Money::new(amount, currency?))
     }
 
-    /// Whom a record is about. `None` without an id.
+    /// Whom a record is about. `None` without an id and a name.
     #[must_use]
     pub fn party(&self, id: &str, name: &str) -> Option<Party> {
-        self.some_text(id).map(|id| Party { id: id.into(), name: self.text(name) })
+        let (id, name) = (self.some_text(id).map(Into::into), self.text(name));
+        (id.is_some() || !name.is_empty()).then_some(Party { id, name })
+    }
+
+    /// Something by its id, code and name; an empty name of a member is none. `None` when nothing of it is there.
+    #[must_use]
+    pub fn code_name(&self, id: &str, code: &str, name: &str) -> Option<CodeName> {
+        CodeName::known(self.some_text(id).map(Into::into), self.some_text(code), self.some_text(name))
     }
 
     /// An object within this one.

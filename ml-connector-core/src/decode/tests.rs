@@ -1,7 +1,4 @@
-use bytes::Bytes;
-
 use super::*;
-use crate::{Timestamp, http::Answer};
 
 fn raw(json: &str) -> Box<RawValue> {
     RawValue::from_string(json.to_owned()).unwrap()
@@ -110,16 +107,6 @@ fn a_row_that_cannot_be_read_keeps_its_id_and_the_page_goes_on() {
     assert_eq!(told, [r#"("1", "5") 16"#, r#"2: Some("2")"#, "3: None", "4: None", r#"("3", "7") 16"#]);
     assert!(rows(&raw("null"), "id", read).unwrap().is_empty());
     assert_eq!(rows(&raw("7"), "id", read).unwrap_err().kind(), ErrorKind::InvalidResponse);
-}
-
-#[test]
-fn an_envelope_is_read_behind_a_byte_order_mark_and_names_what_is_missing() {
-    let body = Bytes::from_static(b"\xef\xbb\xbf{\"invoice\":{\"id\":\"\xff\"}}");
-    let answer = Answer::new(::http::Response::new(body), Timestamp::default());
-    let mut envelope = Envelope::of(&answer).unwrap();
-    assert_eq!(envelope.member("invoice").unwrap().get(), "{\"id\":\"\u{fffd}\"}");
-    assert!(envelope.take("page").is_none());
-    assert_eq!(envelope.member("bill").unwrap_err().context("member"), Some("bill"));
 }
 
 #[test]

@@ -2,12 +2,13 @@
 
 use std::{fmt, sync::Arc};
 
+use futures_util::stream::BoxStream;
 use url::Url;
 
-use super::{shared::Shared, stats::Stats};
+use super::{shared::Shared, stats::Stats, trouble::Trouble};
 use crate::{
     Connection, Context, IntoConnection, Result, Sink, Source,
-    audit::{Entry, Query},
+    audit::{Backlog, Entry, Query},
     model::ConnectionId,
     route::RouteSet,
 };
@@ -123,12 +124,48 @@ impl Connector {
         self.shared.stats.read()
     }
 
+    /// What somebody has to know, from now on: a way out that needs no sink and no log, because these may be what is
+    /// broken. It never ends while the connector lives. A listener that is 256 troubles behind misses the oldest; each is
+    /// also logged as a `tracing` error.
+    ///
+    /// ```no_run
+    /// # async fn page_somebody(_: ml_connector_core::engine::Trouble) {}
+    /// # async fn listen(connector: ml_connector_core::Connector) {
+    /// use futures_util::StreamExt;
+    ///
+    /// let mut troubles = connector.troubles();
+    /// while let Some(trouble) = troubles.next().await {
+    ///     page_somebody(trouble).await;
+    /// }
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn troubles(&self) -> BoxStream<'static, Trouble> {
+        self.shared.troubles.listen()
+    }
+
     /// Searches the log.
     ///
     /// # Errors
     /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) when the log cannot be read.
     pub async fn search(&self, query: &Query) -> Result<Vec<Entry>> {
         self.shared.log.query(query).await
+    }
+
+    /// How many entries of the log match, `cap` at most.
+    ///
+    /// # Errors
+    /// As [`search`](Self::search).
+    pub async fn count(&self, query: &Query, cap: usize) -> Result<usize> {
+        self.shared.log.count(query, cap).await
+    }
+
+    /// What is on the work list of all hosts, by connection and kind: how much, since when, and what is parked.
+    ///
+    /// # Errors
+    /// As [`search`](Self::search).
+    pub async fn backlog(&self) -> Result<Vec<Backlog>> {
+        self.shared.log.backlog(self.shared.clock.now()).await
     }
 
     /// The largest webhook that is taken, in bytes.

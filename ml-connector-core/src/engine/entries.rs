@@ -11,7 +11,7 @@ use super::{
 use crate::{
     Result, Timestamp,
     audit::{EntryKind, Index, NewEntry, Parent},
-    model::{Event, Origin, Partition, Signal, Subject},
+    model::{Event, Money, Origin, Partition, Signal, Subject},
 };
 
 /// The name of notes about webhooks for an account that no connection has.
@@ -61,34 +61,36 @@ pub(crate) fn note(
     body: &[u8],
     due: Timestamp,
 ) -> Result<NewEntry> {
+    // A webhook without a connection waits for somebody to connect its account.
+    let dead = received.rejected.as_deref().filter(|_| name == UNROUTED).map(Arc::from);
     Ok(NewEntry {
-        partition: slot.partition,
-        kind: EntryKind::Note,
-        connection: slot.connection().clone(),
-        lane: None,
-        due,
-        dedupe: None,
-        parent: Parent::None,
+        dead,
         index: Index { name: Some(name.into()), ..Index::default() },
         body: Some(StoredSignal::encode(signal, Some(received), body)?),
+        ..NewEntry::new(slot.partition, EntryKind::Note, slot.connection().clone(), due)
     })
 }
 
 /// An event.
 pub(crate) fn event(partition: Partition, event: &Event, parent: Parent) -> Result<NewEntry> {
-    let number = event.record.as_ref().and_then(|record| record.number.as_deref()).map(Arc::from);
-    let name = Some(event.event_type().as_str().into());
+    let number = event.document().and_then(|document| document.number.as_deref()).map(Arc::from);
     Ok(NewEntry {
-        partition,
-        kind: EntryKind::Event,
-        connection: event.connection.clone(),
-        lane: None,
-        due: event.at,
-        dedupe: None,
         parent,
-        index: Index { entity: Some(event.entity.clone()), number, name },
+        index: Index {
+            entity: Some(event.entity.clone()),
+            number,
+            name: Some(event.event_type().as_str().into()),
+            amount: amount(event),
+            destination: None,
+        },
         body: Some(event.to_cloudevent()?),
+        ..NewEntry::new(partition, EntryKind::Event, event.connection.clone(), event.at)
     })
+}
+
+/// What the record of an event amounts to, for searches: its total, or else its balance.
+pub(crate) fn amount(event: &Event) -> Option<Money> {
+    event.document().and_then(|document| document.total.or(document.balance))
 }
 
 fn entry(slot: &SourceSlot, signal: &Signal, parent: Parent, due: Timestamp, body: Bytes) -> NewEntry {
@@ -103,14 +105,11 @@ fn entry(slot: &SourceSlot, signal: &Signal, parent: Parent, due: Timestamp, bod
         _ => None,
     };
     NewEntry {
-        partition: slot.partition,
-        kind: EntryKind::Signal,
-        connection: slot.connection().clone(),
         lane: Some(lane.number(slot.connection())),
-        due,
         dedupe: signal.dedupe.clone(),
         parent,
-        index: Index { entity, name: signal.hint.clone(), number: None },
+        index: Index { entity, name: signal.hint.clone(), ..Index::default() },
         body: Some(body),
+        ..NewEntry::new(slot.partition, EntryKind::Signal, slot.connection().clone(), due)
     }
 }

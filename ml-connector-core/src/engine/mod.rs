@@ -65,9 +65,11 @@ mod entries;
 mod fan_out;
 mod feeds;
 mod guard;
+mod hooks;
 mod host;
 mod intake;
 mod lanes;
+mod log_gate;
 mod mailbox;
 mod notices;
 mod registry;
@@ -81,6 +83,8 @@ mod stats;
 mod stored;
 #[cfg(test)]
 mod tests;
+mod trace;
+mod trouble;
 mod upkeep;
 mod writes;
 
@@ -88,12 +92,15 @@ pub use self::{
     connector::Connector,
     feeds::{FeedProgress, RunProgress, StoppedSweep},
     host::{
-        ConnectionHealth, ConnectorBuilder, DryRun, Explanation, Health, ParkedDelivery, Progress, Replay,
-        ReplayMode, Replayed, Way, WebhookService,
+        Act, Acted, ConnectionHealth, ConnectionView, ConnectorBuilder, DryRun, FieldChange, Health,
+        ParkedDelivery, Progress, Replay, ReplayMode, Replayed, Step, StepKind, Story, Way, WebhookHealth,
+        WebhookService,
     },
     lanes::{Backlog, LaneHealth},
+    log_gate::LogTrouble,
     notices::Parked,
     retry::{Jitter, Retries, RetryPolicy},
     settings::Settings,
     stats::Stats,
+    trouble::{Trouble, TroubleKind},
 };

@@ -158,6 +158,12 @@ pub(crate) fn probe_at(failures: u32, now: Timestamp) -> Timestamp {
     now + PROBE_FIRST.saturating_mul(1 << failures.min(8)).min(PROBE_CAP)
 }
 
+/// When to see whether the other side is back, after `failures` earlier looks.
+pub(crate) fn back_at(failures: u32, now: Timestamp) -> Timestamp {
+    let policy = RetryPolicy::default();
+    now + policy.first.saturating_mul(1 << failures.min(30)).min(policy.longest)
+}
+
 /// A part of `pause`. The entry's number and attempt are the dice: different entries differ, and a test sees the same
 /// every time.
 fn jittered(pause: Duration, jitter: Jitter, seq: Seq, attempt: u32) -> Duration {

@@ -12,9 +12,10 @@ pub struct Settings {
     pub max_webhook_bytes: usize,
     /// How long the body of a webhook may take to arrive at [`Connector::service`](crate::Connector::service). Default: 10 s.
     pub webhook_body: Duration,
-    /// How many records are read at the same time. Default: 32.
+    /// How many records are read at the same time. A connection has half of them at most, and the last quarter is kept
+    /// for connections that have none, so that one whose system hangs does not delay the others. Default: 64.
     pub max_resolving: usize,
-    /// How many deliveries are under way at the same time. Default: 256.
+    /// How many deliveries are under way at the same time, shared in the same way. Default: 256.
     pub max_delivering: usize,
     /// How long one read or one delivery may take. Default: 60 s.
     pub call: Duration,
@@ -41,7 +42,7 @@ impl Default for Settings {
         Self {
             max_webhook_bytes: 2 << 20,
             webhook_body: Duration::from_secs(10),
-            max_resolving: 32,
+            max_resolving: 64,
             max_delivering: 256,
             call: Duration::from_secs(60),
             lease: Duration::from_secs(15),

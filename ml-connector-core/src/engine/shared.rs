@@ -1,11 +1,24 @@
 //! What all rooms of the engine work with.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, atomic::AtomicBool};
 
 use url::Url;
 
-use super::{mailbox::Mailbox, registry::Registry, settings::Settings, stats::Counters};
-use crate::{AuditLog, Clock, Context, Result, model::EndpointId};
+use super::{
+    hooks::Hooks,
+    log_gate::LogGate,
+    mailbox::Mailbox,
+    registry::Registry,
+    settings::Settings,
+    stats::Counters,
+    trace::NamedRoutes,
+    trouble::{Trouble, TroubleKind, Troubles},
+};
+use crate::{
+    AuditLog, Clock, Context, Result,
+    context::WriteLease,
+    model::{ConnectionId, EndpointId, Seq},
+};
 
 /// The parts of a connector. All clones of a [`Connector`](super::Connector) share one.
 pub(crate) struct Shared {
@@ -17,6 +30,14 @@ pub(crate) struct Shared {
     pub(crate) registry: RwLock<Arc<Registry>>,
     pub(crate) mailbox: Mailbox,
     pub(crate) stats: Counters,
+    pub(crate) named_routes: NamedRoutes,
+    pub(crate) hooks: Hooks,
+    pub(crate) log_gate: LogGate,
+    pub(crate) troubles: Troubles,
+    /// Until when this host may write to other systems.
+    pub(crate) lease: Arc<WriteLease>,
+    /// Whether there may be acts that nobody has ended.
+    pub(crate) acts_open: AtomicBool,
 }
 
 impl Shared {
@@ -31,6 +52,12 @@ impl Shared {
 
     pub(crate) fn registry(&self) -> Arc<Registry> {
         Arc::clone(&self.registry.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Tells the host about an entry that was given up, or waits for somebody.
+    pub(crate) fn trouble(&self, kind: TroubleKind, connection: &ConnectionId, seq: Seq, reason: Arc<str>) {
+        let connection = Some(connection.clone());
+        self.troubles.tell(Trouble { at: self.clock.now(), kind, connection, seq: Some(seq), reason });
     }
 
     /// Where webhooks of an endpoint have to go.

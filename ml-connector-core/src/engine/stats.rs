@@ -6,7 +6,7 @@ use std::{
 };
 
 /// Counts since the connector was built. The log has the whole truth; this is the quick look.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct Stats {
     /// Signals stored from webhooks.

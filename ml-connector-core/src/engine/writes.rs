@@ -1,9 +1,13 @@
 //! Transactions of the log: committed, and what it means when one is refused.
 
-use super::shared::Shared;
+use bytes::Bytes;
+
+use super::{log_gate::Turn, shared::Shared};
 use crate::{
     Error, ErrorKind, Result,
-    audit::{Appended, Committed, Lease, Outcome, Query, Settlement, Transaction},
+    audit::{
+        Appended, Committed, DocKey, DocumentWrite, Expected, Lease, Outcome, Query, Settlement, Transaction,
+    },
     model::Seq,
 };
 
@@ -23,7 +27,9 @@ impl From<Error> for Stop {
 
 /// Commits a transaction.
 pub(crate) async fn commit(shared: &Shared, transaction: Transaction) -> Result<Committed> {
-    let committed = shared.log.commit(vec![transaction], shared.clock.now()).await?.pop();
+    let committed = shared.log.commit(vec![transaction], shared.clock.now()).await;
+    shared.log_gate.wrote(&committed, shared.clock.now());
+    let committed = committed?.pop();
     committed
         .ok_or_else(|| Error::new(ErrorKind::Unexpected, "the log did not say what became of a transaction"))
 }
@@ -49,17 +55,32 @@ pub(crate) async fn apply(shared: &Shared, transaction: Transaction) -> Result<(
     }
 }
 
+/// Passes when the log takes writes. One that took none is tried with a small one from time to time.
+pub(crate) async fn ready(shared: &Shared) -> Result<()> {
+    match shared.log_gate.take_turn(shared.clock.now()) {
+        Turn::Open => Ok(()),
+        Turn::Closed(reason) => {
+            Err(Error::new(ErrorKind::Unavailable, "the log takes no writes").with_context("reason", reason))
+        }
+        Turn::Try => {
+            let key = DocKey::new("probe", &"all".into(), "log");
+            let write = DocumentWrite { key, expected: Expected::Any, value: Some(Bytes::new()) };
+            append(shared, Transaction { documents: vec![write], ..Transaction::default() }).await.map(drop)
+        }
+    }
+}
+
 /// Adds outcomes under the fence.
 pub(crate) async fn settle(shared: &Shared, lease: Lease, settle: Vec<Settlement>) -> Result<(), Stop> {
     apply(shared, Transaction { fence: Some(lease), settle, ..Transaction::default() }).await
 }
 
 pub(crate) fn dead(seq: Seq, error: &Error) -> Settlement {
-    Settlement { seq, outcome: Outcome::Dead { error: error.to_string().into() } }
+    Settlement::new(seq, Outcome::Dead { error: error.to_string().into() })
 }
 
 pub(crate) fn dropped(seq: Seq, reason: &'static str) -> Settlement {
-    Settlement { seq, outcome: Outcome::Dropped { reason: reason.into() } }
+    Settlement::new(seq, Outcome::Dropped { reason: reason.into() })
 }
 
 /// Whether an entry has left the work list.

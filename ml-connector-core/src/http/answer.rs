@@ -50,6 +50,14 @@ impl Answer {
         Some(at.clamp(self.received_at, self.received_at + MAX_RETRY_AFTER))
     }
 
+    /// The other side's clock when it answered: the header `Date`, to the second. For waits by the vendor's clock, and to
+    /// see how far it and ours are apart.
+    #[must_use]
+    pub fn date(&self) -> Option<Timestamp> {
+        let text = self.header(header::DATE.as_str())?.trim();
+        Some(Timestamp::from_jiff(jiff::fmt::rfc2822::parse(text).ok()?.timestamp()))
+    }
+
     /// Decodes the body as JSON. A byte order mark is skipped; bytes that are no UTF-8 become replacement characters.
     ///
     /// # Errors
@@ -113,6 +121,16 @@ mod tests {
         assert_eq!(at("Wed, 14 Oct 2093 17:46:50 GMT"), Some(86_400));
         assert_eq!(at("soon"), None);
         assert_eq!(at("-5"), None);
+    }
+
+    #[test]
+    fn the_date_is_the_other_side_s_clock() {
+        let date = |text: &str| {
+            let response = http::Response::builder().header("date", text).body(Bytes::new()).unwrap();
+            Answer::new(response, Timestamp::default()).date().map(Timestamp::as_secs)
+        };
+        assert_eq!(date("Wed, 14 Oct 2026 17:46:50 GMT"), Some(1_792_000_010));
+        assert_eq!(date("soon"), None);
     }
 
     #[test]

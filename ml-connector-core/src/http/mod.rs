@@ -6,6 +6,7 @@
 mod answer;
 mod authenticator;
 mod client;
+mod envelope;
 mod judge;
 mod outside;
 mod pagination;
@@ -19,6 +20,7 @@ use async_trait::async_trait;
 pub use authenticator::{Authenticator, Authorization};
 use bytes::Bytes;
 pub use client::{Call, Client};
+pub use envelope::Envelope;
 use http::StatusCode;
 pub use judge::error_for_status;
 pub use outside::{Outside, is_public, outside_url, outside_url_below, require_secure};

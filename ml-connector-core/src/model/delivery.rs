@@ -5,7 +5,9 @@ use std::{fmt, sync::Arc};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::{ConnectionId, Cost, Event, LaneKey, Observation, Seq, Signal, Timestamp, text_id};
+use super::{
+    ConnectionId, Cost, Event, LaneKey, Observation, PostedDocument, Seq, Signal, Timestamp, text_id,
+};
 
 text_id! {
     /// Where in a sink a delivery goes, in the sink's own form, such as `channel:accounting`. Sinks offer
@@ -160,14 +162,25 @@ pub struct Receipt {
     /// The record as read back after our own write. Recorded in the settling transaction, so that the
     /// vendor's webhook about it is no change.
     pub observed: Option<Arc<Observation>>,
+    /// The document that a command was about, as it was read back: what whoever gave it is told.
+    pub result: Option<PostedDocument>,
     /// What the source of the same connection is to look at because of it. Appended by the settling transaction.
     pub signals: Vec<Signal>,
+    /// The delivery should have gone on from the first message about its record, and that message turned out to be gone:
+    /// what was written now is the first.
+    pub begins_anew: bool,
 }
 
 impl Receipt {
     /// A receipt with nothing but a handle.
     pub fn new(reference: impl Into<Arc<str>>) -> Self {
-        Self { reference: reference.into(), observed: None, signals: Vec::new() }
+        Self {
+            reference: reference.into(),
+            observed: None,
+            result: None,
+            signals: Vec::new(),
+            begins_anew: false,
+        }
     }
 }
 
@@ -188,6 +201,9 @@ pub struct Fate {
     /// The receipt's handle, when it is done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reference: Option<Arc<str>>,
+    /// The document that a command was about, as it was read back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<PostedDocument>,
     /// Why it is not: codes and ids.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Arc<str>>,

@@ -5,7 +5,9 @@ use std::{collections::BTreeSet, fmt, str::FromStr, sync::Arc};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::{ConnectionId, EntityRef, Raw, Record, Timestamp, text_id};
+use super::{
+    AccountKey, ConnectionId, Content, EntityRef, Interaction, LeftOut, Raw, Record, Timestamp, text_id,
+};
 use crate::{Error, ErrorKind, Result};
 
 text_id! {
@@ -22,7 +24,7 @@ pub enum Change {
     Deleted,
     /// It was declared void.
     Voided,
-    /// It was posted in the books on request.
+    /// It was posted in the books.
     Posted,
     /// It was settled in full.
     Paid,
@@ -30,6 +32,10 @@ pub enum Change {
     Overdue(u32),
     /// It was approved.
     Approved,
+    /// It was approved, and waits for the next approver. Of approvals.
+    PartiallyApproved,
+    /// Somebody decided in the books before anybody decided here. Of approvals.
+    DoneElsewhere,
     /// Approval was refused.
     Rejected,
     /// What was asked for was not done, for a reason that does not pass by itself.
@@ -73,6 +79,8 @@ impl Change {
             Self::Paid => "paid",
             Self::Overdue(_) => "overdue",
             Self::Approved => "approved",
+            Self::PartiallyApproved => "partially_approved",
+            Self::DoneElsewhere => "done_elsewhere",
             Self::Rejected => "rejected",
             Self::Refused => "refused",
             Self::Expired => "expired",
@@ -111,6 +119,8 @@ impl FromStr for Change {
             "posted" => Self::Posted,
             "paid" => Self::Paid,
             "approved" => Self::Approved,
+            "partially_approved" => Self::PartiallyApproved,
+            "done_elsewhere" => Self::DoneElsewhere,
             "rejected" => Self::Rejected,
             "refused" => Self::Refused,
             "expired" => Self::Expired,
@@ -177,14 +187,25 @@ pub struct Event {
     pub n: u64,
     /// What changed; never empty.
     pub changes: BTreeSet<Change>,
+    /// Which log has counted the changes: when it began to watch the connection, in milliseconds since 1970; 0 where that
+    /// is not known. A log that was lost is followed by one with a greater number, which counts from 1 again: who keeps
+    /// states by `(epoch, n)` never goes back.
+    pub epoch: u64,
     /// Why the event exists.
     pub origin: Origin,
     /// When the change was observed.
     pub at: Timestamp,
-    /// The record afterwards; what was last known of it when it is gone, `None` when that is nothing.
-    pub record: Option<Box<Record>>,
+    /// The system it comes from, such as `zoho_books`; empty = not known.
+    pub system: Arc<str>,
+    /// The account it comes from: the organisation, division or company.
+    pub account: Option<AccountKey>,
+    /// The record afterwards, or what somebody did. What was last known of a record when it is gone; `None` when that is
+    /// nothing.
+    pub content: Option<Content>,
     /// The vendor's JSON of it.
     pub raw: Option<Raw>,
+    /// What of the record could not be read.
+    pub notes: Vec<LeftOut>,
     /// The record behind an outcome: what the dead delivery was about.
     pub about: Option<EntityRef>,
     /// Why an outcome came about: codes and ids, never a vendor's text.
@@ -208,21 +229,44 @@ impl Event {
         n: u64,
         changes: BTreeSet<Change>,
         at: Timestamp,
-        record: Option<Box<Record>>,
+        content: Option<Content>,
     ) -> Self {
         Self {
             connection,
             entity,
             n,
             changes,
+            epoch: 0,
             origin: Origin::Live,
             at,
-            record,
+            system: "".into(),
+            account: None,
+            content,
             raw: None,
+            notes: Vec::new(),
             about: None,
             reason: None,
             page: Vec::new(),
         }
+    }
+
+    /// The record, where it tells of one.
+    #[must_use]
+    pub fn record(&self) -> Option<&Record> {
+        self.content.as_ref().and_then(Content::record)
+    }
+
+    /// What somebody did, where it tells of that.
+    #[must_use]
+    pub fn interaction(&self) -> Option<&Interaction> {
+        self.content.as_ref().and_then(Content::interaction)
+    }
+
+    /// The business data in it: its record, or the document that an approval shows. What amounts, summaries and searches
+    /// are about.
+    #[must_use]
+    pub fn document(&self) -> Option<&Record> {
+        self.content.as_ref().and_then(Content::document)
     }
 
     /// Whether the event tells of a page of the past.
@@ -302,12 +346,22 @@ struct Data {
     entity: EntityRef,
     n: u64,
     changes: BTreeSet<Change>,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    epoch: u64,
     #[serde(default)]
     origin: Origin,
+    #[serde(default, skip_serializing_if = "is_empty")]
+    system: Arc<str>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    account: Option<AccountKey>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     record: Option<Box<Record>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    interaction: Option<Box<Interaction>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     raw: Option<Raw>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    notes: Vec<LeftOut>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     about: Option<EntityRef>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -316,16 +370,36 @@ struct Data {
     page: Vec<Self>,
 }
 
+#[allow(clippy::ptr_arg)] // the signature serde asks for
+fn is_empty(text: &Arc<str>) -> bool {
+    text.is_empty()
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // the signature serde asks for
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
 impl From<&Event> for Data {
     fn from(event: &Event) -> Self {
+        let (record, interaction) = match event.content.clone() {
+            Some(Content::Record(record)) => (Some(record), None),
+            Some(Content::Interaction(interaction)) => (None, Some(interaction)),
+            None => (None, None),
+        };
         Self {
             connection: event.connection.clone(),
             entity: event.entity.clone(),
             n: event.n,
             changes: event.changes.clone(),
+            epoch: event.epoch,
             origin: event.origin,
-            record: event.record.clone(),
+            system: Arc::clone(&event.system),
+            account: event.account.clone(),
+            record,
+            interaction,
             raw: event.raw.clone(),
+            notes: event.notes.clone(),
             about: event.about.clone(),
             reason: event.reason.clone(),
             page: event.page.iter().map(Self::from).collect(),
@@ -335,9 +409,24 @@ impl From<&Event> for Data {
 
 impl Data {
     fn into_event(self, at: Timestamp) -> Event {
-        let Self { connection, entity, n, changes, origin, record, raw, about, reason, page } = self;
-        let page = page.into_iter().map(|data| data.into_event(at)).collect();
-        Event { connection, entity, n, changes, origin, at, record, raw, about, reason, page }
+        let interaction = self.interaction.map(Content::Interaction);
+        Event {
+            connection: self.connection,
+            entity: self.entity,
+            n: self.n,
+            changes: self.changes,
+            origin: self.origin,
+            at,
+            system: self.system,
+            account: self.account,
+            epoch: self.epoch,
+            content: self.record.map(Content::Record).or(interaction),
+            raw: self.raw,
+            notes: self.notes,
+            about: self.about,
+            reason: self.reason,
+            page: self.page.into_iter().map(|data| data.into_event(at)).collect(),
+        }
     }
 }
 
@@ -370,8 +459,9 @@ mod tests {
             3,
             BTreeSet::from([Change::Overdue(30), Change::Updated]),
             Timestamp::from_millis(1_773_324_300_123),
-            Some(Box::new(record)),
+            Some(record.into()),
         );
+        event.epoch = 1_773_000_000_000;
         let raw = r#"{"total":99999999999999.990,"x":[1,2]}"#;
         event.raw = Some(Raw::new(serde_json::value::RawValue::from_string(raw.into()).unwrap()));
         let json = event.to_cloudevent().unwrap();

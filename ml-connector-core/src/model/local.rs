@@ -58,7 +58,50 @@ impl LocalTime {
     }
 }
 
+/// What this zone's clocks show at an instant, for vendors whose filters take times without an offset. `Display` writes
+/// it: `2026-03-12T10:05:00`, with milliseconds where there are any.
+///
+/// In the hour that clocks show twice, the text means two instants, and the vendor may take the other one. Then
+/// [`readings`](Self::readings) says how far they are apart; whoever looks for what was changed since then asks from the
+/// earlier one on.
+///
+/// ```
+/// use ml_connector_core::{Timestamp, model::Zone};
+///
+/// let amsterdam = Zone::named("Europe/Amsterdam")?;
+/// let second = amsterdam.wall_clock(Timestamp::parse("2026-10-25T01:30:00Z")?);
+/// assert_eq!(second.to_string(), "2026-10-25T02:30:00");
+/// assert_eq!(second.readings().earliest().to_string(), "2026-10-25T00:30:00Z");
+/// # Ok::<_, ml_connector_core::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WallClock {
+    clock: DateTime,
+    readings: LocalTime,
+}
+
+impl WallClock {
+    /// The instants that the text can mean in its zone.
+    #[must_use]
+    pub fn readings(self) -> LocalTime {
+        self.readings
+    }
+}
+
+impl std::fmt::Display for WallClock {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Display::fmt(&self.clock, f)
+    }
+}
+
 impl Zone {
+    /// What the clocks of this zone show at an instant: the inverse of [`local`](Self::local).
+    #[must_use]
+    pub fn wall_clock(&self, at: Timestamp) -> WallClock {
+        let clock = at.to_jiff().to_zoned(self.rules().clone()).datetime();
+        WallClock { clock, readings: self.at(clock).unwrap_or(LocalTime::Once(at)) }
+    }
+
     /// Reads a wall-clock time of this zone: `2026-03-12 10:05:00`, with a blank or a `T`, fractions or none.
     ///
     /// # Errors
@@ -124,6 +167,17 @@ mod tests {
             (earlier.to_string(), later.to_string()),
             ("2026-03-29T00:30:00Z".into(), "2026-03-29T01:30:00Z".into())
         );
+    }
+
+    proptest! {
+        #[test]
+        fn what_the_clocks_show_is_read_back(millis in 0_i64..4_000_000_000_000) {
+            let at = Timestamp::from_millis(millis);
+            let shown = amsterdam().wall_clock(at);
+            let read = amsterdam().local(&shown.to_string()).unwrap();
+            prop_assert_eq!(read, shown.readings());
+            prop_assert!(read.earliest() == at || read.latest() == at);
+        }
     }
 
     #[test]

@@ -1,26 +1,43 @@
 //! What flows through the connector: signals, records, events, deliveries.
 
+mod approval;
+mod columns;
+mod content;
 mod delivery;
 mod event;
 mod id;
+mod interaction;
+mod left_out;
 mod local;
 mod money;
+mod parts;
 mod quota;
+mod raw;
 mod record;
 mod signal;
 mod time;
 mod time_of_day;
 
+pub use approval::{
+    Answer, Approval, ApprovalStatus, Decider, Decision, Denied, LiesIn, PostedDocument, Refusal, Reply,
+    RequestId,
+};
+pub use columns::{Column, ColumnType, Columns, Fields, Value};
+pub use content::Content;
 pub use delivery::{
     Delivery, DeliveryId, DeliveryPlan, Destination, Ended, Fate, Follow, Lookup, Receipt, Root,
 };
 pub use event::{Change, Event, EventType, Origin};
 pub(crate) use id::text_id;
 pub use id::{AccountKey, Affinity, ConnectionId, DedupeKey, EndpointId, EntityRef, LaneKey, Partition, Seq};
-pub use local::LocalTime;
+pub(crate) use interaction::emoji_name;
+pub use interaction::{Action, Actor, DocumentRef, Interaction, Reaction};
+pub use left_out::{LeftOut, LeftOutReason};
+pub use local::{LocalTime, WallClock};
 pub use money::{Currency, Decimal, Money, decimal_from_json, exact_decimal, reliable, without_residue};
+pub use parts::{Address, Allocation, Attachment, CodeName, CustomField, Line, Party, Person, Side};
 pub use quota::{Cost, Quota, QuotaKey};
-pub use record::{Actor, Allocation, DocumentRef, Line, Party, Raw, Record, RecordKind, Status};
+pub use record::{Raw, Record, RecordKind, Status};
 pub use signal::{
     Intake, Observation, Observed, Page, PollMode, Prompt, Resolution, Revision, Signal, Subject, Upkeep,
 };

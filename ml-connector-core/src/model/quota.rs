@@ -29,7 +29,14 @@ impl Cost {
         Self { key, quotas, units: 1, leave: 0 }
     }
 
-    /// Whether somebody has to say when the work is over, and how it went.
+    /// Whether somebody has to say when the work is over, and how it went. What is counted in a rolling window counts
+    /// from then on: nobody knows when between sending and the answer the other side has counted it.
+    #[must_use]
+    pub fn wants_report(&self) -> bool {
+        self.counts_concurrency() || self.quotas.iter().any(|quota| matches!(quota, Quota::Rolling { .. }))
+    }
+
+    /// Whether it counts work that is under way.
     #[must_use]
     pub fn counts_concurrency(&self) -> bool {
         let counts = |quota: &Quota| matches!(quota, Quota::Concurrent { .. } | Quota::Errors { .. });

@@ -1,11 +1,15 @@
-//! What an accounting system holds, in one vocabulary.
+//! What an accounting system holds, in one vocabulary: business data only. What people did is an
+//! [`Interaction`](super::Interaction).
 
 use std::{fmt, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{ConnectionId, Date, EntityRef, Money, Timestamp};
+use super::{
+    Address, Allocation, Attachment, CodeName, CustomField, Date, Decimal, EntityRef, Line, Money, Party,
+    Person, Timestamp, parts::decimal_text,
+};
 
 /// Makes an enum that is text on the wire and keeps values it does not know.
 macro_rules! open_enum {
@@ -79,14 +83,22 @@ open_enum! {
         Currency = "currency",
         /// A person who uses the system.
         User = "user",
-        /// Somebody's decision about a document, asked for by an approval source.
-        Approval = "approval",
-        /// What somebody who clicked or wrote is to be told.
-        Answer = "answer",
-        /// A click, or another input of a person, on a message.
-        Action = "action",
-        /// An emoji that somebody put on a message.
-        Reaction = "reaction",
+        /// An order of a customer.
+        SalesOrder = "sales_order",
+        /// A credit to a customer.
+        CreditNote = "credit_note",
+        /// The payment of one bill.
+        BillPayment = "bill_payment",
+        /// An entry of a bank journal.
+        BankEntry = "bank_entry",
+        /// An entry of a cash journal.
+        CashEntry = "cash_entry",
+        /// An entry in cost accounting.
+        CostTransaction = "cost_transaction",
+        /// A cost center.
+        CostCenter = "cost_center",
+        /// A cost unit.
+        CostUnit = "cost_unit",
     }
 }
 
@@ -129,6 +141,12 @@ pub struct Record {
     /// What a contact, an item, an account or a currency is called. Untrusted text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// What it is about, in the words of whoever entered it. Untrusted text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// The journal it is entered in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub journal: Option<CodeName>,
     /// The counterparty's own reference.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reference: Option<String>,
@@ -157,33 +175,45 @@ pub struct Record {
     /// What is still to be paid, or the unapplied part of a payment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub balance: Option<Money>,
+    /// The total without tax.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sub_total: Option<Money>,
+    /// The tax in the total.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tax: Option<Money>,
+    /// The total in the organisation's currency, where the document is in another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base_total: Option<Money>,
+    /// How much of the organisation's currency one unit of the document's currency is.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "decimal_text")]
+    pub exchange_rate: Option<Decimal>,
     /// How a payment was made, such as `banktransfer`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payment_mode: Option<String>,
-    /// Who submitted it for approval, as the vendor names the person.
+    /// Who submitted it for approval.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub submitted_by: Option<String>,
-    /// The address of who submitted it. People change the names they go by; this tells them for sure.
+    pub submitted_by: Option<Person>,
+    /// Who is responsible for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub submitted_by_email: Option<String>,
+    pub assignee: Option<Person>,
     /// Its lines.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lines: Vec<Line>,
     /// The documents a payment settles.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub allocations: Vec<Allocation>,
-    /// Words it is marked with: reporting tags; of a reaction, the emoji's name.
+    /// Reporting tags.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
-    /// The document it is about: of an approval, an action, a reaction.
+    /// Where the bill goes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub about: Option<DocumentRef>,
-    /// Who did it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub actor: Option<Actor>,
-    /// What somebody wrote: a reason, an answer. Untrusted text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub note: Option<String>,
+    pub billing_address: Option<Address>,
+    /// The fields that the organisation added.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub custom_fields: Vec<CustomField>,
+    /// The files beside it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attachments: Vec<Attachment>,
     /// Where a person opens it in the vendor's web application.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
@@ -197,6 +227,8 @@ impl Record {
             id: id.into(),
             number: None,
             name: None,
+            subject: None,
+            journal: None,
             reference: None,
             vendor_status: status.to_string(),
             status,
@@ -207,15 +239,19 @@ impl Record {
             modified_at: None,
             total: None,
             balance: None,
+            sub_total: None,
+            tax: None,
+            base_total: None,
+            exchange_rate: None,
             payment_mode: None,
             submitted_by: None,
-            submitted_by_email: None,
+            assignee: None,
             lines: Vec::new(),
             allocations: Vec::new(),
             tags: Vec::new(),
-            about: None,
-            actor: None,
-            note: None,
+            billing_address: None,
+            custom_fields: Vec::new(),
+            attachments: Vec::new(),
             url: None,
         }
     }
@@ -239,107 +275,6 @@ impl fmt::Debug for Record {
     }
 }
 
-/// A customer or supplier. `Debug` shows the id only.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Party {
-    /// The vendor's id of the contact.
-    pub id: Arc<str>,
-    /// Its name, as the vendor writes it. Untrusted text.
-    pub name: String,
-}
-
-impl fmt::Debug for Party {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Party").field("id", &self.id).finish_non_exhaustive()
-    }
-}
-
-/// A document as somebody saw it: which, and after which of its changes.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct DocumentRef {
-    /// Whose document.
-    pub connection: ConnectionId,
-    /// Which document.
-    pub entity: EntityRef,
-    /// The number of the change that was told: [`Event::n`](super::Event::n).
-    pub n: u64,
-}
-
-/// A person who did something. `Debug` shows the id only.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct Actor {
-    /// The connection that knows the person.
-    pub connection: ConnectionId,
-    /// The person's id there.
-    pub id: Arc<str>,
-    /// The person's full name. Untrusted text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
-    /// Other names the person goes by there: other systems may know them by one of these. Untrusted text.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub aliases: Vec<String>,
-    /// The person's address, where it may be read and is vouched for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub email: Option<String>,
-    /// Where it was done, in that connection's own form: the message, so that an answer can be shown beside it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub place: Option<Arc<str>>,
-}
-
-impl Actor {
-    /// A person known by id.
-    pub fn new(connection: impl Into<ConnectionId>, id: impl Into<Arc<str>>) -> Self {
-        let (connection, id) = (connection.into(), id.into());
-        Self { connection, id, name: None, aliases: Vec::new(), email: None, place: None }
-    }
-}
-
-impl fmt::Debug for Actor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { connection, id, .. } = self;
-        f.debug_struct("Actor").field("connection", connection).field("id", id).finish_non_exhaustive()
-    }
-}
-
-/// A line of a document. `Debug` shows the id only.
-#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Line {
-    /// The vendor's id of the line, where it has one.
-    pub id: Arc<str>,
-    /// What the line says. Untrusted text.
-    pub description: String,
-    /// How many, where the vendor says so.
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "decimal_text")]
-    pub quantity: Option<super::Decimal>,
-    /// The line's amount.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub amount: Option<Money>,
-    /// The account it is booked on.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub account: Option<String>,
-    /// The cost centre or reporting tag.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cost_center: Option<String>,
-}
-
-impl fmt::Debug for Line {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Line").field("id", &self.id).finish_non_exhaustive()
-    }
-}
-
-/// The part of a payment that settles one document.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Allocation {
-    /// The document.
-    pub document: EntityRef,
-    /// The number people use for it.
-    pub number: String,
-    /// How much of the payment goes to it.
-    pub amount: Money,
-}
-
 /// The vendor's own JSON of a record, byte for byte. `Debug` shows the size only.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -357,6 +292,10 @@ impl Raw {
     pub fn get(&self) -> &str {
         self.0.get()
     }
+
+    pub(super) fn value(&self) -> &RawValue {
+        &self.0
+    }
 }
 
 impl fmt::Debug for Raw {
@@ -372,22 +311,3 @@ impl PartialEq for Raw {
 }
 
 impl Eq for Raw {}
-
-mod decimal_text {
-    use serde::{Deserialize, Deserializer, Serializer, de};
-
-    use crate::model::Decimal;
-
-    #[allow(clippy::ref_option)] // the signature serde asks for
-    pub(super) fn serialize<S: Serializer>(value: &Option<Decimal>, to: S) -> Result<S::Ok, S::Error> {
-        match value {
-            Some(decimal) => to.collect_str(decimal),
-            None => to.serialize_none(),
-        }
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Decimal>, D::Error> {
-        let text = Option::<std::borrow::Cow<'_, str>>::deserialize(from)?;
-        text.map(|text| Decimal::from_str_exact(&text).map_err(de::Error::custom)).transpose()
-    }
-}

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{AccountKey, DedupeKey, EntityRef, Raw, Record, Timestamp};
+use super::{AccountKey, Content, DedupeKey, EntityRef, LeftOut, Raw, Record, Timestamp};
 use crate::size::Size;
 
 /// A hint that something may have changed. Nothing in it is believed except which entity to read. `Debug` shows the
@@ -280,13 +280,40 @@ pub enum Observed {
         revision: Revision,
         /// The vendor's own version where it only ever grows.
         order: Option<u64>,
-        /// The record in the SDK's vocabulary.
-        record: Box<Record>,
+        /// The record in the SDK's vocabulary, or what somebody did.
+        content: Content,
         /// The vendor's JSON.
         raw: Option<Raw>,
+        /// What of it could not be read.
+        notes: Vec<LeftOut>,
     },
     /// It is gone, confirmed as the vendor's sheet says: a 404 can also mean no access, or not yet.
     Gone,
+}
+
+impl Observed {
+    /// It is there, without the vendor's JSON and version.
+    pub fn present(revision: Revision, content: impl Into<Content>) -> Self {
+        Self::Present { revision, order: None, content: content.into(), raw: None, notes: Vec::new() }
+    }
+
+    /// The record, where one is there.
+    #[must_use]
+    pub fn record(&self) -> Option<&Record> {
+        match self {
+            Self::Present { content, .. } => content.record(),
+            Self::Gone => None,
+        }
+    }
+
+    /// The digest of the detail; `None` when it is gone.
+    #[must_use]
+    pub fn revision(&self) -> Option<Revision> {
+        match self {
+            Self::Present { revision, .. } => Some(*revision),
+            Self::Gone => None,
+        }
+    }
 }
 
 /// What resolving signals led to.

@@ -71,7 +71,7 @@ impl Timestamp {
         Self(instant.as_millisecond())
     }
 
-    fn to_jiff(self) -> jiff::Timestamp {
+    pub(super) fn to_jiff(self) -> jiff::Timestamp {
         let (min, max) = (jiff::Timestamp::MIN.as_millisecond(), jiff::Timestamp::MAX.as_millisecond());
         jiff::Timestamp::from_millisecond(self.0.clamp(min, max)).unwrap_or(jiff::Timestamp::MAX)
     }

@@ -8,8 +8,8 @@ use std::{
     time::Duration,
 };
 
-use super::{Cost, Feedback, Quota, QuotaKey};
-use crate::{Context, Timestamp};
+use super::{Cost, Feedback, Quota, QuotaKey, RateLimiter};
+use crate::Timestamp;
 
 /// What calls cost that one account of a vendor is charged for: so many a minute, at once, a day.
 ///
@@ -33,6 +33,7 @@ pub struct Budget {
     key: QuotaKey,
     limits: Vec<(Quota, u32)>,
     day: Option<Day>,
+    errors: Option<(u32, Duration)>,
     background: bool,
 }
 
@@ -55,7 +56,7 @@ impl Budget {
     /// A budget without limits. `key` is what the vendor counts by.
     #[must_use]
     pub fn new(key: QuotaKey) -> Self {
-        Self { key, limits: Vec::new(), day: None, background: false }
+        Self { key, limits: Vec::new(), day: None, errors: None, background: false }
     }
 
     /// Adds a limit, and how many of its units work in the background leaves to other work.
@@ -72,6 +73,13 @@ impl Budget {
         let quota = Quota::Rolling { limit, window: DAY };
         let leave_one_in = leave_one_in.max(1);
         self.day = Some(Day { key, quota, limit, leave_one_in, smallest, told: Arc::default() });
+        self
+    }
+
+    /// Adds the limit of failures after which the vendor blocks whoever calls, under a key of its own.
+    #[must_use]
+    pub fn errors(mut self, limit: u32, window: Duration) -> Self {
+        self.errors = Some((limit, window));
         self
     }
 
@@ -119,6 +127,21 @@ impl Budget {
         costs
     }
 
+    /// What one call of a class costs, such as those of one endpoint. A class whose calls fail may have half of the
+    /// account's failures: it waits long before the vendor blocks the account, and the others go on.
+    #[must_use]
+    pub fn costs_of(&self, class: &str) -> Vec<Cost> {
+        let mut costs = self.costs();
+        if let Some((limit, window)) = self.errors {
+            let cost = |key: String, limit: u32| {
+                Cost::one(QuotaKey::new(key), Arc::new([Quota::Errors { limit, window }]))
+            };
+            costs.push(cost(format!("{}/errors", self.key), limit));
+            costs.push(cost(format!("{}/errors/{class}", self.key), limit.div_ceil(2)));
+        }
+        costs
+    }
+
     /// How many calls the account has in a day, by what the vendor said last.
     #[must_use]
     pub fn calls_per_day(&self) -> Option<u32> {
@@ -128,14 +151,20 @@ impl Budget {
 
     /// Passes on what an answer says of the day: its limit, and how many calls are left until when. Others spend from the
     /// same quota, and trials have less than their plan. A limiter that cannot be reached is logged.
-    pub async fn report_day(&self, ctx: &Context, limit: Option<u32>, remaining: Option<(u32, Timestamp)>) {
+    pub async fn report_day(
+        &self,
+        limiter: &dyn RateLimiter,
+        limit: Option<u32>,
+        remaining: Option<(u32, Timestamp)>,
+        now: Timestamp,
+    ) {
         let Some(day) = &self.day else { return };
         if let Some(limit) = limit {
             day.told.store(limit, Ordering::Relaxed);
         }
         let Some((units, reset)) = remaining else { return };
         let feedback = Feedback::Remaining { units, reset };
-        if let Err(error) = ctx.limiter().report(&day.key, feedback, ctx.now()).await {
+        if let Err(error) = limiter.report(&day.key, feedback, now).await {
             tracing::warn!(%error, key = %day.key, "the limiter could not be told what is left of the day");
         }
     }
@@ -144,6 +173,7 @@ impl Budget {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rate::MemoryRateLimiter;
 
     fn budget() -> Budget {
         let minute = Quota::Rolling { limit: 100, window: Duration::from_secs(60) };
@@ -165,13 +195,36 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_class_of_calls_that_fails_waits_before_the_account_is_blocked_and_the_others_go_on() {
+        use crate::{Error, ErrorKind, rate::Admission};
+        let (budget, ctx) = (
+            Budget::new(QuotaKey::new("v/1")).errors(10, Duration::from_secs(3600)),
+            crate::remembered::tests::context(),
+        );
+        let refused = Error::new(ErrorKind::Unsupported, "not in this plan");
+        let mut failures = 0;
+        while let Admission::Admitted(permit) =
+            ctx.limiter().admit(&budget.costs_of("bills"), ctx.now()).await.unwrap()
+        {
+            failures += 1;
+            for cost in budget.costs_of("bills") {
+                let feedback = Feedback::after(permit, Some(&refused));
+                ctx.limiter().report(&cost.key, feedback, ctx.now()).await.unwrap();
+            }
+        }
+        assert_eq!(failures, 5);
+        let other = ctx.limiter().admit(&budget.costs_of("invoices"), ctx.now()).await.unwrap();
+        assert!(matches!(other, Admission::Admitted(_)));
+    }
+
+    #[tokio::test]
     async fn what_an_answer_says_of_the_day_holds_for_every_clone() {
-        let (budget, ctx) = (budget(), crate::remembered::tests::context());
+        let (budget, limiter, now) = (budget(), MemoryRateLimiter::new(), Timestamp::default());
         let background = budget.in_background();
-        budget.report_day(&ctx, Some(3_000), Some((2_000, ctx.now() + DAY))).await;
+        budget.report_day(&limiter, Some(3_000), Some((2_000, now + DAY)), now).await;
         assert_eq!(background.calls_per_day(), Some(3_000));
         assert_eq!(background.costs()[2].leave, 300);
-        budget.report_day(&ctx, Some(90_000), None).await;
+        budget.report_day(&limiter, Some(90_000), None, now).await;
         assert_eq!(background.costs()[2].leave, 500, "never more than of the configured day");
     }
 }

@@ -18,7 +18,7 @@ use crate::{Error, ErrorKind, Result, Timestamp};
 /// # Contract
 /// - [`admit`](Self::admit) takes all costs or none, and never waits: queues and timers belong to the engine.
 /// - No rolling window of a quota's length ever holds more admitted units than its limit, for any sequence of
-///   calls. Aligned windows begin at multiples of their period since the Unix epoch.
+///   calls. Work whose end is reported counts from its end on, because the other side counts it when it arrives. Aligned windows begin at multiples of their period since the Unix epoch.
 /// - When `now` goes back, nothing is admitted that the time seen so far would not have allowed.
 /// - No window of an error quota holds more failures than its limit, whatever fails: what is under way counts as if it
 ///   were to fail, until it is reported as [`Finished`](Feedback::Finished) or [`Failed`](Feedback::Failed).
@@ -74,8 +74,8 @@ pub enum Admission {
     NotBefore(Timestamp),
 }
 
-/// What was admitted. Report [`Feedback::after`] for every key that [counts what is under way](Cost::counts_concurrency)
-/// when the work is over.
+/// What was admitted. Report [`Feedback::after`] for every key that [wants to know](Cost::wants_report) when the work is
+/// over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Permit {
     /// Names the admission.
@@ -90,9 +90,11 @@ pub enum Feedback {
     Finished(Permit),
     /// The work of this permit is over, and the other side counts it as a failure.
     Failed(Permit),
-    /// The other side says: not before. An earlier instant than one already known changes nothing.
+    /// The other side says: not before. An earlier instant than one already known changes nothing. One more than an hour
+    /// ahead is believed for an hour, and for a day at most when it is said again after that hour: a slip of a vendor's
+    /// must not stop us for years.
     PausedUntil(Timestamp),
-    /// The other side says how much is left until when.
+    /// The other side says how much is left until when: for a day at most.
     Remaining {
         /// Units left.
         units: u32,
@@ -119,6 +121,8 @@ impl Feedback {
                     | ErrorKind::PermissionDenied
                     | ErrorKind::NotFound
                     | ErrorKind::Conflict
+                    | ErrorKind::ConfigInvalid
+                    | ErrorKind::Unsupported
             )
         };
         if error.is_some_and(counts) { Self::Failed(permit) } else { Self::Finished(permit) }

@@ -16,7 +16,10 @@ pub use set::{RouteMode, RouteSet};
 
 use crate::{
     Error, ErrorKind, Money, Result,
-    model::{ConnectionId, Destination, Event, Follow, Line, Origin, Record, Status},
+    model::{
+        CodeName, ConnectionId, Destination, Event, Follow, Interaction, Line, Origin, Record, Status,
+        emoji_name,
+    },
 };
 
 /// A rule that turns events into deliveries. A route fires once per event, if any of the event's changes matches.
@@ -77,10 +80,10 @@ pub struct Route {
     /// Only records that stand in none of these states. What is gone matches.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub not_status: Vec<Status>,
-    /// Only records with a line on one of these accounts.
+    /// Only records with a line on one of these accounts, by id, code or name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub account: Vec<Arc<str>>,
-    /// Only records with a line of one of these cost centers.
+    /// Only records with a line of one of these cost centers, by id, code or name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cost_center: Vec<Arc<str>>,
     /// Only records with one of these tags.
@@ -89,7 +92,10 @@ pub struct Route {
     /// Only records with none of these tags.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub not_tags: Vec<Arc<str>>,
-    /// Only records about documents of these connections: actions and reactions say which document they are about.
+    /// Only reactions with one of these emoji, such as `+1`; skin tones do not count.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub emoji: Vec<Arc<str>>,
+    /// Only what people did about documents of these connections.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub about: Vec<ConnectionId>,
     /// Only events with one of these origins; empty = live ones.
@@ -184,7 +190,8 @@ impl Target {
 }
 
 /// Why a route matched an event, or did not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum RouteMatch {
     /// The event is delivered.
@@ -211,7 +218,9 @@ pub enum RouteMatch {
     OtherCostCenter,
     /// The record has none of the tags.
     OtherTags,
-    /// The record is about no document, or about another connection's.
+    /// It is no reaction, or one with another emoji.
+    OtherEmoji,
+    /// It is about no document, or about another connection's.
     OtherDocument,
     /// The event is a page of records; the route takes them one by one.
     OneByOne,
@@ -220,10 +229,42 @@ pub enum RouteMatch {
 }
 
 impl RouteMatch {
+    /// Every answer, in the order of [`code`](Self::code).
+    const ALL: [Self; 16] = [
+        Self::Matched,
+        Self::OtherConnection,
+        Self::OtherChange,
+        Self::OtherOrigin,
+        Self::BelowThreshold,
+        Self::AboveThreshold,
+        Self::OtherCounterparty,
+        Self::OtherStatus,
+        Self::OtherAccount,
+        Self::OtherCostCenter,
+        Self::OtherTags,
+        Self::OtherDocument,
+        Self::OneByOne,
+        Self::EarlierRoute,
+        Self::OtherEmoji,
+        Self::OtherCurrency,
+    ];
+
     /// Whether the event is delivered.
     #[must_use]
     pub fn is_match(self) -> bool {
         self == Self::Matched
+    }
+
+    /// One letter for it, as the log keeps it. Letters are never given to another answer.
+    pub(crate) fn code(self) -> char {
+        let place = Self::ALL.iter().position(|answer| *answer == self);
+        place.and_then(|place| u8::try_from(place).ok()).map_or('?', |place| char::from(b'a' + place))
+    }
+
+    /// Reads a letter.
+    pub(crate) fn from_code(code: char) -> Option<Self> {
+        let place = u32::from(code).checked_sub(u32::from('a'))?;
+        Self::ALL.get(usize::try_from(place).ok()?).copied()
     }
 }
 
@@ -242,7 +283,8 @@ impl fmt::Display for RouteMatch {
             Self::OtherAccount => "no line is on one of `account`",
             Self::OtherCostCenter => "no line is of one of `cost_center`",
             Self::OtherTags => "the record has none of `tags`, or one of `not_tags`",
-            Self::OtherDocument => "the record is not about a document of one of `about`",
+            Self::OtherEmoji => "it is no reaction with one of `emoji`",
+            Self::OtherDocument => "it is not about a document of one of `about`",
             Self::OneByOne => "the event is a page of records, and `pages` is not set",
             Self::EarlierRoute => {
                 "an earlier route takes the event, and the first one that matches is enough"
@@ -271,6 +313,7 @@ impl Route {
             cost_center: Vec::new(),
             tags: Vec::new(),
             not_tags: Vec::new(),
+            emoji: Vec::new(),
             about: Vec::new(),
             origins: Vec::new(),
             all_origins: false,
@@ -391,7 +434,14 @@ impl Route {
         self
     }
 
-    /// Also takes records about documents of this connection.
+    /// Also takes reactions with this emoji, in every skin tone.
+    #[must_use]
+    pub fn emoji(mut self, emoji: impl Into<Arc<str>>) -> Self {
+        self.emoji.push(emoji.into());
+        self
+    }
+
+    /// Also takes what people did about documents of this connection.
     #[must_use]
     pub fn about(mut self, connection: impl Into<ConnectionId>) -> Self {
         self.about.push(connection.into());
@@ -490,6 +540,7 @@ impl Route {
             ("cost_center", &self.cost_center),
             ("tags", &self.tags),
             ("not_tags", &self.not_tags),
+            ("emoji", &self.emoji),
         ];
         if let Some((field, _)) = words.iter().find(|(_, words)| words.iter().any(|word| word.is_empty())) {
             return invalid(field, "an empty text matches nothing");
@@ -537,20 +588,25 @@ impl Route {
         if !wanted {
             return RouteMatch::OtherChange;
         }
-        self.record_verdict(event.record.as_deref())
+        match self.document_verdict(event.document()) {
+            RouteMatch::Matched => self.interaction_verdict(event.interaction()),
+            obstacle => obstacle,
+        }
     }
 
-    fn record_verdict(&self, record: Option<&Record>) -> RouteMatch {
+    fn document_verdict(&self, record: Option<&Record>) -> RouteMatch {
         if let Some(obstacle) = record.and_then(|record| self.amount_verdict(record)) {
             return obstacle;
         }
         let lines = || record.map_or(&[][..], |record| &record.lines);
-        let on_a_line = |wanted: &[Arc<str>], of: fn(&Line) -> Option<&String>| {
-            wanted.is_empty() || lines().iter().filter_map(of).any(|found| is_one_of(wanted, found))
+        let on_a_line = |wanted: &[Arc<str>], of: fn(&Line) -> Option<&CodeName>| {
+            let is_wanted = |found: &CodeName| wanted.iter().any(|one| found.is(one));
+            wanted.is_empty() || lines().iter().filter_map(of).any(is_wanted)
         };
         let party = record.and_then(|record| record.counterparty.as_ref());
         let is_party = party.is_some_and(|party| {
-            is_one_of(&self.counterparty, &party.id) || is_one_of(&self.counterparty, &party.name)
+            party.id.as_ref().is_some_and(|id| is_one_of(&self.counterparty, id))
+                || is_one_of(&self.counterparty, &party.name)
         });
         if !self.counterparty.is_empty() && !is_party {
             return RouteMatch::OtherCounterparty;
@@ -574,7 +630,17 @@ impl Route {
         if tags.iter().any(|tag| is_one_of(&self.not_tags, tag)) {
             return RouteMatch::OtherTags;
         }
-        let about = record.and_then(|record| record.about.as_ref());
+        RouteMatch::Matched
+    }
+
+    fn interaction_verdict(&self, interaction: Option<&Interaction>) -> RouteMatch {
+        let is_emoji = |emoji: &str| self.emoji.iter().any(|one| emoji_name(one) == emoji_name(emoji));
+        let reacted =
+            matches!(interaction, Some(Interaction::Reaction(reaction)) if is_emoji(&reaction.emoji));
+        if !self.emoji.is_empty() && !reacted {
+            return RouteMatch::OtherEmoji;
+        }
+        let about = interaction.and_then(Interaction::about);
         if !self.about.is_empty() && !about.is_some_and(|about| self.about.contains(&about.connection)) {
             return RouteMatch::OtherDocument;
         }
@@ -610,7 +676,7 @@ impl Route {
 
 /// A record's total in the organization's base currency, as far as it is known.
 fn base_total(record: &Record) -> Option<Money> {
-    record.total
+    record.base_total.or(record.total)
 }
 
 fn is_one_of(wanted: &[Arc<str>], found: &str) -> bool {

@@ -5,14 +5,17 @@ use std::collections::BTreeSet;
 use super::*;
 use crate::{
     Timestamp,
-    model::{Change, DocumentRef, EntityRef, Party, RecordKind, TimeOfDay, Weekday, Zone},
+    model::{
+        Actor, Change, CodeName, DocumentRef, EntityRef, Interaction, Party, Reaction, RecordKind, TimeOfDay,
+        Weekday, Zone,
+    },
 };
 
 fn invoice(total: &str, currency: &str, changes: &[Change]) -> Event {
     let mut record = Record::new(RecordKind::Invoice, "1", Status::Open);
     record.total = Some(Money::parse(total, currency).unwrap());
     let changes: BTreeSet<_> = changes.iter().copied().collect();
-    Event::new("books".into(), record.entity(), 1, changes, Timestamp::default(), Some(Box::new(record)))
+    Event::new("books".into(), record.entity(), 1, changes, Timestamp::default(), Some(record.into()))
 }
 
 fn route() -> Route {
@@ -73,23 +76,50 @@ fn a_route_is_data() {
 /// A bill with everything that a route can ask for.
 fn bill() -> Event {
     let mut record = Record::new(RecordKind::Bill, "7", Status::PendingApproval);
-    record.counterparty = Some(Party { id: "481".into(), name: "Harbor Lane Supply".into() });
+    record.counterparty = Some(Party { id: Some("481".into()), name: "Harbor Lane Supply".into() });
     let line = |account: &str, cost_center: Option<&str>| Line {
-        account: Some(account.into()),
-        cost_center: cost_center.map(Into::into),
+        account: CodeName::known(Some("9".into()), Some("4000".into()), Some(account.into())),
+        cost_center: cost_center.map(CodeName::named),
         ..Line::default()
     };
     record.lines = vec![line("Rent", None), line("Travel", Some("Berlin"))];
     record.tags = vec!["urgent".into()];
-    let order = EntityRef::new("purchase_order", "3");
-    record.about = Some(DocumentRef { connection: "orders".into(), entity: order, n: 1 });
     let changes = BTreeSet::from([Change::Submitted]);
-    Event::new("books".into(), record.entity(), 1, changes, Timestamp::default(), Some(Box::new(record)))
+    Event::new("books".into(), record.entity(), 1, changes, Timestamp::default(), Some(record.into()))
+}
+
+/// Somebody's thumb, on a message about an order.
+fn thumb() -> Event {
+    let order = EntityRef::new("purchase_order", "3");
+    let about = DocumentRef { connection: "orders".into(), entity: order, n: 1 };
+    let at = Timestamp::default();
+    let reaction = Reaction::new("+1::skin-tone-3", Actor::new("slack", "U1"), about, at);
+    let content = Interaction::Reaction(reaction).into();
+    let entity = EntityRef::new("reaction", "1");
+    Event::new("slack".into(), entity, 1, [Change::Created].into(), at, Some(content))
+}
+
+#[test]
+fn what_people_did_is_routed_by_emoji_and_document() {
+    for (route, expected) in [
+        (route().emoji("+1"), RouteMatch::Matched),
+        (route().emoji(":+1::skin-tone-6:"), RouteMatch::Matched),
+        (route().emoji("eyes").emoji("+1"), RouteMatch::Matched),
+        (route().emoji("eyes"), RouteMatch::OtherEmoji),
+        (route().tag("+1"), RouteMatch::OtherTags),
+        (route().about("orders").emoji("+1"), RouteMatch::Matched),
+        (route().about("books"), RouteMatch::OtherDocument),
+    ] {
+        route.validate().unwrap();
+        assert_eq!(route.verdict(&thumb()), expected, "{route:?}");
+    }
+    assert_eq!(route().emoji("+1").verdict(&bill()), RouteMatch::OtherEmoji);
+    assert!(route().emoji("").validate().is_err());
 }
 
 #[test]
 fn every_filter_has_a_verdict_of_its_own() {
-    let gone = Event { record: None, ..bill() };
+    let gone = Event { content: None, ..bill() };
     for (route, of_bill, of_gone) in [
         (route().counterparty("481"), RouteMatch::Matched, RouteMatch::OtherCounterparty),
         (route().counterparty("Harbor Lane Supply"), RouteMatch::Matched, RouteMatch::OtherCounterparty),
@@ -102,12 +132,13 @@ fn every_filter_has_a_verdict_of_its_own() {
         (route().status(Status::PendingApproval), RouteMatch::Matched, RouteMatch::OtherStatus),
         (route().status(Status::Paid), RouteMatch::OtherStatus, RouteMatch::OtherStatus),
         (route().account("Travel"), RouteMatch::Matched, RouteMatch::OtherAccount),
+        (route().account("4000"), RouteMatch::Matched, RouteMatch::OtherAccount),
+        (route().account("9"), RouteMatch::Matched, RouteMatch::OtherAccount),
         (route().account("Wages"), RouteMatch::OtherAccount, RouteMatch::OtherAccount),
         (route().cost_center("Berlin"), RouteMatch::Matched, RouteMatch::OtherCostCenter),
         (route().cost_center("Paris"), RouteMatch::OtherCostCenter, RouteMatch::OtherCostCenter),
         (route().tag("late").tag("urgent"), RouteMatch::Matched, RouteMatch::OtherTags),
         (route().tag("late"), RouteMatch::OtherTags, RouteMatch::OtherTags),
-        (route().about("orders"), RouteMatch::Matched, RouteMatch::OtherDocument),
         (route().about("books"), RouteMatch::OtherDocument, RouteMatch::OtherDocument),
     ] {
         route.validate().unwrap();
@@ -328,7 +359,12 @@ fn amounts_of_other_currencies_and_signs_are_judged_as_the_route_says() {
         assert_eq!(serde_json::from_str::<Route>(&written).unwrap(), route, "{written}");
     }
     let mut tagged = invoice("1", "USD", &[Change::Created]);
-    tagged.record.as_mut().unwrap().tags = vec!["internal".into()];
+    let mut record = tagged.record().unwrap().clone();
+    record.tags = vec!["internal".into()];
+    record.base_total = Some(money("5000", "EUR"));
+    tagged.content = Some(record.into());
+    assert_eq!(route().base_at_least(money("6000", "EUR")).verdict(&tagged), RouteMatch::BelowThreshold);
+    assert_eq!(route().base_at_least(money("5000", "EUR")).verdict(&tagged), RouteMatch::Matched);
     assert_eq!(route().not_tag("internal").verdict(&tagged), RouteMatch::OtherTags);
     assert_eq!(route().not_tag("other").verdict(&tagged), RouteMatch::Matched);
     for origin in [Origin::Live, Origin::Backfill, Origin::Ours, Origin::Replay] {

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use super::Facts;
-use crate::model::{Change, Date, Record, RecordKind, Status, Timestamp};
+use crate::model::{Change, Date, RecordKind, Status, Timestamp};
 
 /// What a comparison needs to know besides the facts.
 #[derive(Debug, Clone, Copy)]
@@ -56,15 +56,6 @@ pub fn changes(
     changes
 }
 
-/// What people did is not guessed from facts: an approval and a reaction say themselves what happened to them, as
-/// their vendor's status.
-pub(super) fn own_word(record: &Record) -> Option<Change> {
-    match record.kind {
-        RecordKind::Approval | RecordKind::Reaction => record.vendor_status.parse().ok(),
-        _ => None,
-    }
-}
-
 /// What reaching the present status means.
 fn transition(before: Option<&Status>, now: &Facts) -> Vec<Change> {
     let not_issued = matches!(
@@ -79,14 +70,17 @@ fn transition(before: Option<&Status>, now: &Facts) -> Vec<Change> {
     if not_issued && issued && now.kind == RecordKind::Invoice {
         changes.push(Change::Sent);
     }
+    // What is entered as posted was not posted later, and a bill that is open after it waited was approved.
+    let posted = matches!(before, Some(Status::Draft | Status::Approved | Status::Rejected));
+    if posted && issued && now.kind == RecordKind::Bill {
+        changes.push(Change::Posted);
+    }
     match now.status {
         Status::PendingApproval => changes.push(Change::Submitted),
         Status::Rejected => changes.push(Change::Rejected),
         Status::PartiallyPaid => changes.push(Change::PartiallyPaid),
-        // A payment is born settled: that it is paid is no news beside its creation.
-        Status::Paid if !matches!(now.kind, RecordKind::CustomerPayment | RecordKind::VendorPayment) => {
-            changes.push(Change::Paid);
-        }
+        // That a payment is born settled is no news beside its creation; that it becomes final is.
+        Status::Paid if before.is_some() || !now.is_payment() => changes.push(Change::Paid),
         Status::Void => changes.push(Change::Voided),
         _ => {}
     }

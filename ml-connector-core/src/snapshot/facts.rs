@@ -60,6 +60,12 @@ impl Facts {
         record
     }
 
+    /// Whether the record is a payment.
+    #[must_use]
+    pub fn is_payment(&self) -> bool {
+        matches!(self.kind, RecordKind::CustomerPayment | RecordKind::VendorPayment | RecordKind::BillPayment)
+    }
+
     /// Whether the counterparty still owes something: issued, neither settled nor void, and a balance where the
     /// vendor states one.
     #[must_use]

@@ -8,7 +8,6 @@ mod revision;
 use std::{collections::BTreeSet, sync::Arc};
 
 use bytes::Bytes;
-use changes::own_word;
 pub use changes::{Policy, changes};
 pub use facts::Facts;
 pub use meaning::revision_of;
@@ -18,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Error, ErrorKind, Result, Timestamp,
     audit::DocKey,
-    model::{Change, ConnectionId, EntityRef, Observation, Observed, Raw, Revision},
+    model::{Change, ConnectionId, Content, EntityRef, Observation, Observed, Raw, Record, Revision},
 };
 
 /// The last accepted state of a record: a document in the log, never pruned.
@@ -34,8 +33,9 @@ pub struct Snapshot {
     pub order: Option<u64>,
     /// When the read that showed it started.
     pub read_at: Timestamp,
-    /// What decides about changes.
-    pub facts: Facts,
+    /// What decides about changes. Only of records: what people did tells its change itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub facts: Option<Facts>,
     /// What was announced once and for all, such as `overdue:7@2026-03-04`.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub announced: BTreeSet<Arc<str>>,
@@ -49,6 +49,12 @@ impl Snapshot {
     #[must_use]
     pub fn key(connection: &ConnectionId, entity: &EntityRef) -> DocKey {
         DocKey::new("snapshot", connection, &entity.to_string())
+    }
+
+    /// What is still known of a record that is gone, or whose event is.
+    #[must_use]
+    pub fn to_record(&self, id: impl Into<Arc<str>>) -> Option<Record> {
+        self.facts.as_ref().map(|facts| facts.to_record(id))
     }
 
     /// Reads the stored form.
@@ -92,7 +98,7 @@ pub enum Step {
 #[must_use]
 pub fn step(last: Option<&Snapshot>, seen: &Observation, policy: &Policy<'_>) -> Step {
     let n = last.map_or(0, |last| last.n) + 1;
-    let Observed::Present { revision, order, record, .. } = &seen.state else {
+    let Observed::Present { revision, order, content, .. } = &seen.state else {
         return match last {
             Some(last) if last.revision.is_some() && seen.read_at < last.read_at => Step::Older,
             Some(last) if last.revision.is_some() => Step::Changed {
@@ -112,13 +118,12 @@ pub fn step(last: Option<&Snapshot>, seen: &Observation, policy: &Policy<'_>) ->
             return Step::Older;
         }
     }
-    let facts = Facts::of(record);
     let mut announced = last.map(|last| last.announced.clone()).unwrap_or_default();
-    let known = last.filter(|last| last.revision.is_some());
-    let changes = match own_word(record) {
-        Some(_) if same => BTreeSet::new(),
-        Some(word) => BTreeSet::from([word]),
-        None => changes(known.map(|last| &last.facts), &facts, same, &mut announced, policy),
+    let known = last.filter(|last| last.revision.is_some()).and_then(|last| last.facts.as_ref());
+    let changes = match content {
+        Content::Record(record) => changes(known, &Facts::of(record), same, &mut announced, policy),
+        Content::Interaction(_) if same => BTreeSet::new(),
+        Content::Interaction(interaction) => BTreeSet::from([interaction.change()]),
     };
     if changes.is_empty() {
         return Step::Unchanged;
@@ -128,7 +133,7 @@ pub fn step(last: Option<&Snapshot>, seen: &Observation, policy: &Policy<'_>) ->
         revision: Some(*revision),
         order: *order,
         read_at: seen.read_at,
-        facts,
+        facts: content.record().map(Facts::of),
         announced,
         raw: None,
     };

@@ -24,12 +24,7 @@ fn seen(record: &Record, version: &str, read_at: i64) -> Observation {
     Observation {
         entity: record.entity(),
         read_at: Timestamp::from_secs(read_at),
-        state: Observed::Present {
-            revision: Revision::of(version.as_bytes()),
-            order: None,
-            record: Box::new(record.clone()),
-            raw: None,
-        },
+        state: Observed::present(Revision::of(version.as_bytes()), record.clone()),
     }
 }
 
@@ -69,8 +64,13 @@ fn every_transition_has_its_word() {
         (Invoice, vec![Paid, Open], "paid sent created | updated"),
         (Invoice, vec![Draft, Approved], "created | approved"),
         (Bill, vec![Draft, PendingApproval, Open, Paid], "created | submitted | approved | paid"),
+        (Bill, vec![Draft, Open, Paid], "created | posted | paid"),
+        (Bill, vec![Draft, PendingApproval, Approved, Open], "created | submitted | approved | posted"),
+        (Bill, vec![Approved, Open], "approved created | posted"),
         (Bill, vec![Open, other(), Paid], "created | updated | paid"),
         (CustomerPayment, vec![Paid], "created"),
+        (CustomerPayment, vec![Draft, Paid], "created | paid"),
+        (RecordKind::VendorPayment, vec![PendingApproval, Paid], "submitted created | paid approved"),
     ] {
         let observations: Vec<_> = (0..)
             .zip(statuses)

@@ -3,7 +3,7 @@
 mod answers;
 mod request;
 
-use std::{fmt::Debug, time::Duration};
+use std::{fmt::Debug, sync::Arc, time::Duration};
 
 pub use answers::WebhookAnswers;
 use async_trait::async_trait;
@@ -14,8 +14,8 @@ use crate::{
     Context, Result,
     auth::OAuth2,
     model::{
-        AccountKey, Affinity, ConnectionId, EndpointId, Intake, Page, Prompt, Resolution, Signal, Upkeep,
-        Zone,
+        AccountKey, Affinity, Columns, ConnectionId, EndpointId, Intake, Page, Prompt, Resolution, Signal,
+        Upkeep, Zone,
     },
     snapshot::Snapshot,
 };
@@ -71,6 +71,8 @@ pub struct SourceInfo {
     /// what it knew: for a source that is itself the truth about its records. Several observations of one record in
     /// one resolution then follow one another, each a change of its own.
     pub keeps_raw: bool,
+    /// What its records look like as tables, for sinks that keep some: one for each kind.
+    pub columns: Vec<Arc<Columns>>,
 }
 
 impl SourceInfo {
@@ -101,6 +103,7 @@ impl SourceInfo {
             tokens: None,
             outcomes: false,
             keeps_raw: false,
+            columns: Vec::new(),
             connection,
         }
     }

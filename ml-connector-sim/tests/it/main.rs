@@ -4,6 +4,7 @@
 
 mod conditions;
 mod control;
+mod databricks;
 mod faults;
 mod slack;
 mod zoho;

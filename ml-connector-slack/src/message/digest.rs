@@ -82,7 +82,7 @@ fn rows(events: &[&Event]) -> (Block, usize) {
 
 fn row(event: &Event, linked: bool) -> Vec<Cell> {
     let text = |text: Option<&str>, max| cards::value(text.unwrap_or_default(), max).unwrap_or_default();
-    let record = event.record.as_deref();
+    let record = event.document();
     let number = text(record.and_then(|record| record.number.as_deref()), NUMBER_MAX);
     let number = if number.is_empty() { text(Some(&*event.entity.id), NUMBER_MAX) } else { number };
     let url = record.and_then(|record| record.url.as_deref()).filter(|_| linked);

@@ -31,10 +31,20 @@ pub struct Message {
 }
 
 impl Message {
-    /// A message. `text` is escaped, shown literally and cut at 4,000; it stands in where blocks are not shown.
+    /// A message. `text` is escaped, shown literally and cut at 4,000 characters and bytes; it stands in where blocks are not shown.
     #[must_use]
     pub fn new(text: &str, blocks: Blocks) -> Self {
-        Self { text: shorten_escaped(&escape(text), TEXT_MAX), blocks }
+        let escaped = escape(text);
+        let mut units = TEXT_MAX;
+        // Slack does not say whether it counts characters or bytes when a message is updated: both are kept.
+        let text = loop {
+            let cut = shorten_escaped(&escaped, units);
+            match cut.len().checked_sub(TEXT_MAX) {
+                None | Some(0) => break cut,
+                Some(excess) => units -= excess.div_ceil(4),
+            }
+        };
+        Self { text, blocks }
     }
 
     /// The text as it is sent.
@@ -67,7 +77,7 @@ impl fmt::Debug for Message {
 /// };
 ///
 /// fn short(event: &Event) -> Message {
-///     let Some(total) = event.record.as_ref().and_then(|record| record.total) else {
+///     let Some(total) = event.document().and_then(|document| document.total) else {
 ///         return Cards.render(event);
 ///     };
 ///     let text = format!("{}: {}", event.event_type(), money(&total));

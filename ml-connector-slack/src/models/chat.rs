@@ -161,6 +161,25 @@ pub(crate) struct Posted {
     /// Whether Slack recognized a repetition and posted nothing.
     #[serde(default)]
     pub(crate) is_duplicate: Option<bool>,
+    /// The message as it was stored.
+    #[serde(default)]
+    pub(crate) message: Option<Stored>,
+}
+
+/// A message as Slack stored it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(crate) struct Stored {
+    /// The first message of its thread; a reply to a message that is gone has none.
+    #[serde(default)]
+    pub(crate) thread_ts: Option<String>,
+}
+
+impl Posted {
+    /// Whether a reply to `thread_ts` has become a message of its own: Slack does so, without a word, when the first
+    /// message is gone. An answer that does not show the message proves nothing.
+    pub(crate) fn has_left(&self, thread_ts: &str) -> bool {
+        self.message.as_ref().is_some_and(|stored| stored.thread_ts.as_deref() != Some(thread_ts))
+    }
 }
 
 /// The handle of a message, as it stands in a receipt: `C07ACCTNG1/1767225605.000219`.

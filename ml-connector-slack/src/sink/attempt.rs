@@ -152,7 +152,16 @@ impl Slack {
                 if posted.is_duplicate == Some(true) {
                     tracing::info!(system = "slack", "Slack recognized a message it has already");
                 }
-                Ok(receipt(posted.channel, posted.ts))
+                let has_left = post.thread_ts.is_some_and(|thread| posted.has_left(thread));
+                if has_left {
+                    tracing::info!(
+                        system = "slack",
+                        "the message to reply to is gone: the reply begins a thread"
+                    );
+                }
+                let mut receipt = receipt(posted.channel, posted.ts);
+                receipt.begins_anew = has_left;
+                Ok(receipt)
             }
             Err(error) => Err(self.refused(ctx, target, error).await),
         }

@@ -14,10 +14,11 @@ use crate::{client::Client, error::is_code, models::Channel};
 const KEEP: Duration = Duration::from_secs(3600);
 /// How long a name that was not found stays unknown, so that a wrong route does not list the workspace per event.
 const KEEP_UNKNOWN: Duration = Duration::from_secs(60);
-/// Pages end by themselves; this bounds a list that does not.
-const PAGES_MAX: usize = 100;
+/// Pages end by themselves; this bounds a list that does not. They are often short, so it is generous.
+const PAGES_MAX: usize = 2000;
 
-/// The workspace's channels by name, read when a name is first needed. One caller reads for all.
+/// The workspace's channels by name, read page by page as far as names are needed. One caller reads for all. What has been
+/// read is kept when a call has no more time or a limit no more room: the next one goes on where it stopped.
 #[derive(Debug, Default)]
 pub(crate) struct Channels(Mutex<Option<Directory>>);
 
@@ -27,21 +28,35 @@ impl Channels {
     /// # Errors
     /// In the scope of the lane and for good when there is no such channel or it is archived, with what to do.
     pub(crate) async fn resolve(&self, ctx: &Context, client: &Client, name: &str) -> Result<String> {
-        let mut directory = self.0.lock().await;
-        if let Some(known) = &*directory {
-            let age = ctx.now().saturating_since(known.read_at);
-            match known.find(name) {
-                Ok(id) if age < KEEP => return Ok(id),
-                Err(error) if age < KEEP_UNKNOWN => return Err(error),
-                _ => {}
+        let mut known = self.0.lock().await;
+        let is_old = |directory: &Directory| ctx.now().saturating_since(directory.begun_at) >= KEEP;
+        if known.as_ref().is_some_and(is_old) {
+            *known = None;
+        }
+        loop {
+            let directory = known.get_or_insert_with(|| Directory::new(ctx.now()));
+            if let Some(live) = directory.current.get(name).filter(|entry| !entry.archived) {
+                return Ok(live.id.clone());
+            }
+            let Some(read_at) = directory.read_at else {
+                directory.read_page(ctx, client).await?;
+                continue;
+            };
+            match directory.find(name) {
+                Ok(id) => {
+                    if !directory.current.contains_key(name) {
+                        tracing::warn!(
+                            system = "slack",
+                            channel.id = id,
+                            "a route names a channel by its former name"
+                        );
+                    }
+                    return Ok(id);
+                }
+                Err(error) if ctx.now().saturating_since(read_at) < KEEP_UNKNOWN => return Err(error),
+                Err(_) => *known = None,
             }
         }
-        let read = directory.insert(Directory::read(ctx, client).await?);
-        let id = read.find(name)?;
-        if !read.current.contains_key(name) {
-            tracing::warn!(system = "slack", channel.id = id, "a route names a channel by its former name");
-        }
-        Ok(id)
     }
 
     /// Forgets all names, because one of them led to a channel that refuses messages.
@@ -52,7 +67,13 @@ impl Channels {
 
 #[derive(Debug)]
 struct Directory {
-    read_at: Timestamp,
+    begun_at: Timestamp,
+    /// When the last page was read; `None` = there are more.
+    read_at: Option<Timestamp>,
+    next: Option<String>,
+    /// The cursors that have been followed.
+    seen: HashSet<String>,
+    began_again: bool,
     current: HashMap<String, Entry>,
     former: HashMap<String, Vec<Entry>>,
 }
@@ -64,29 +85,43 @@ struct Entry {
 }
 
 impl Directory {
-    async fn read(ctx: &Context, client: &Client) -> Result<Self> {
-        let mut directory = Self { read_at: ctx.now(), current: HashMap::new(), former: HashMap::new() };
-        let mut cursor: Option<String> = None;
-        let mut seen = HashSet::new();
-        let mut began_again = false;
-        for _ in 0..PAGES_MAX {
-            let page = match client.conversations_list(ctx, cursor.as_deref()).await {
-                Err(error) if is_code(&error, "invalid_cursor") && !began_again => {
-                    (began_again, cursor) = (true, None);
-                    seen.clear();
-                    continue;
-                }
-                page => page?,
-            };
-            page.channels.into_iter().for_each(|channel| directory.add(channel));
-            match page.next_cursor {
-                None => return Ok(directory),
-                Some(next) if !seen.insert(next.clone()) => break,
-                next => cursor = next,
-            }
+    fn new(begun_at: Timestamp) -> Self {
+        Self {
+            begun_at,
+            read_at: None,
+            next: None,
+            seen: HashSet::new(),
+            began_again: false,
+            current: HashMap::new(),
+            former: HashMap::new(),
         }
-        Err(Error::new(ErrorKind::InvalidResponse, "the list of channels does not end: use channel ids")
-            .with_context("channels", directory.current.len()))
+    }
+
+    /// Reads the next page.
+    async fn read_page(&mut self, ctx: &Context, client: &Client) -> Result<()> {
+        let page = match client.conversations_list(ctx, self.next.as_deref()).await {
+            // A cursor lives for a while only.
+            Err(error) if is_code(&error, "invalid_cursor") && !self.began_again => {
+                *self = Self { began_again: true, ..Self::new(self.begun_at) };
+                return Ok(());
+            }
+            page => page?,
+        };
+        page.channels.into_iter().for_each(|channel| self.add(channel));
+        match page.next_cursor {
+            None => self.read_at = Some(ctx.now()),
+            Some(next) if self.seen.len() >= PAGES_MAX || !self.seen.insert(next.clone()) => {
+                let channels = self.current.len();
+                *self = Self::new(self.begun_at);
+                return Err(Error::new(
+                    ErrorKind::InvalidResponse,
+                    "the list of channels does not end: use channel ids",
+                )
+                .with_context("channels", channels));
+            }
+            next => self.next = next,
+        }
+        Ok(())
     }
 
     fn add(&mut self, channel: Channel) {

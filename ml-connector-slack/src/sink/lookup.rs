@@ -24,6 +24,11 @@ use crate::{
 /// second look of many may have to wait for hours.
 const FORGET: Duration = Duration::from_secs(24 * 3600);
 
+/// How long after the first look the second follows, at the earliest.
+const FIRST_LOOKS: Duration = Duration::from_secs(5);
+/// Looks that may be made only so often are so far apart.
+const SPACED: Duration = Duration::from_secs(61);
+
 /// When a delivery was looked for in vain, so that the second look is known as such.
 ///
 /// In memory on purpose. Losing it costs one more look, and never makes a look count that did not follow the
@@ -58,6 +63,8 @@ impl Looks {
 /// What reading back showed.
 enum Found {
     Message(String),
+    /// A reply that Slack posted into the channel, because the message to reply to is gone.
+    Stray(String),
     Nothing,
     TooMuch,
 }
@@ -66,8 +73,8 @@ impl Slack {
     /// Looks for what an attempt may have done.
     ///
     /// What is found happened: a post in its channel, a reply in its thread, a change on its message or, where that
-    /// could not be changed, in its thread. Not found in two looks that began `settle` apart, both after the attempt
-    /// had ended: it did not. Unreadable or too long a history: nobody can tell, but a change that is made again
+    /// could not be changed, in its thread; a reply also in the channel, where Slack puts it when its thread is gone. Not
+    /// found in looks until one began `settle` after the first, all after the attempt had ended: it did not. Unreadable or too long a history: nobody can tell, but a change that is made again
     /// changes nothing. What one person saw cannot be looked up: it is said once more, and not a third time.
     pub(crate) async fn read_back(&self, ctx: &Context, delivery: &Delivery) -> Result<Lookup> {
         let place = match Place::of(delivery, self.admin.as_ref())? {
@@ -97,6 +104,12 @@ impl Slack {
                 self.looks.forget(delivery);
                 Lookup::Happened(receipt(channel, ts))
             }
+            Found::Stray(ts) => {
+                self.looks.forget(delivery);
+                let mut receipt = receipt(channel, ts);
+                receipt.begins_anew = true;
+                Lookup::Happened(receipt)
+            }
             Found::TooMuch => unreadable,
             Found::Nothing => self.not_found(delivery, began),
         })
@@ -109,7 +122,10 @@ impl Slack {
             self.looks.forget(delivery);
             Lookup::DidNotHappen
         } else {
-            Lookup::AskAgain { at: first + settle }
+            // Soon at first: most of what is late is not late by much.
+            let gone_by = began.saturating_since(first);
+            let soon = FIRST_LOOKS.max(SPACED / self.history.per_minute.max(1));
+            Lookup::AskAgain { at: first + settle.min(gone_by.saturating_mul(2).max(soon)) }
         }
     }
 
@@ -129,9 +145,18 @@ impl Slack {
         let us = self.identity.get_or_try_init(|| self.client.auth_test(ctx)).await?;
         let began = ctx.now();
         let query = HistoryQuery { channel: &channel, oldest, limit: self.history.limit, cursor: None };
-        let found = match self.search(ctx, thread, query, &message_id(delivery).to_string(), us).await {
+        let id = message_id(delivery).to_string();
+        let found = match self.search(ctx, thread, query, &id, us).await {
             Err(error) if is_code(&error, "thread_not_found") => Found::Nothing,
             found => found?,
+        };
+        let is_reply = matches!(place, Place::Post { parent: Some(_), .. });
+        let found = match found {
+            Found::Nothing if is_reply => match self.search(ctx, None, query, &id, us).await? {
+                Found::Message(ts) => Found::Stray(ts),
+                found => found,
+            },
+            found => found,
         };
         Ok((channel, began, found))
     }

@@ -51,4 +51,8 @@ impl Sink for Slack {
     async fn look_up(&self, ctx: &Context, delivery: &Delivery) -> Result<Lookup> {
         self.read_back(ctx, delivery).await
     }
+
+    async fn ping(&self, ctx: &Context) -> Result<()> {
+        self.client.auth_test(ctx).await.map(drop)
+    }
 }

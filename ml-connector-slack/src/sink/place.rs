@@ -2,7 +2,7 @@
 
 use ml_connector_core::{
     Error, ErrorKind, Result,
-    model::{Delivery, Follow, LaneKey},
+    model::{Delivery, Follow, Interaction, LaneKey},
 };
 
 use crate::{
@@ -73,7 +73,7 @@ fn clicker(delivery: &Delivery) -> Result<Place> {
     if delivery.digest {
         return Err(refused("a digest has no clicker: many people may have clicked"));
     }
-    let actor = delivery.event.record.as_ref().and_then(|record| record.actor.as_ref());
+    let actor = delivery.event.interaction().and_then(Interaction::actor);
     let place = actor.and_then(|actor| Some((actor, actor.place.as_deref()?)));
     let (actor, place) = place.ok_or_else(|| refused("the event does not say who clicked where"))?;
     let channel = place.split_once('/').map_or(place, |(channel, _)| channel);
@@ -89,9 +89,7 @@ mod tests {
 
     use ml_connector_core::{
         Timestamp,
-        model::{
-            Actor, Change, DeliveryId, Destination, EntityRef, Event, Record, RecordKind, Root, Seq, Status,
-        },
+        model::{Actor, Answer, Change, DeliveryId, Destination, EntityRef, Event, Reply, Root, Seq},
     };
 
     use super::*;
@@ -108,11 +106,10 @@ mod tests {
 
     fn answered(place: Option<&str>, id: &str) -> Delivery {
         let mut delivery = delivery(clicker());
-        let mut record = Record::new(RecordKind::Answer, "1", Status::Open);
         let mut actor = Actor::new("slack", id);
         actor.place = place.map(Into::into);
-        record.actor = Some(actor);
-        Arc::make_mut(&mut delivery.event).record = Some(Box::new(record));
+        let answer = Interaction::Answer(Answer::new(actor, Reply::Unknown, "not known"));
+        Arc::make_mut(&mut delivery.event).content = Some(answer.into());
         delivery
     }
 

@@ -32,6 +32,7 @@ pub(crate) struct Person {
     /// Only of the connection's own people: for those of guests another workspace vouches.
     pub(crate) email: Option<String>,
     pub(crate) is_bot: bool,
+    pub(crate) is_deactivated: bool,
 }
 
 impl std::fmt::Debug for Person {
@@ -61,7 +62,7 @@ impl Directory {
                     let names = found.names().map(ToOwned::to_owned).collect();
                     let is_own = self.team.as_ref().is_some_and(|team| found.is_of(team));
                     let email = found.profile.email.filter(|_| is_own);
-                    Ok(Person { names, email, is_bot: found.is_bot })
+                    Ok(Person { names, email, is_bot: found.is_bot, is_deactivated: found.deleted })
                 }
                 // A scope that only this call lacks stops nothing else.
                 Err(error)

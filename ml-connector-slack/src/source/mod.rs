@@ -8,10 +8,12 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use ml_connector_core::{
     Connection, Context, Error, ErrorKind, IntoConnection, PollRequest, ReceiveRequest, Result, Scope,
-    Source, SourceInfo, SourceMode, Timestamp, UpkeepRequest, error_context,
+    Source, SourceInfo, SourceMode, Timestamp, UpkeepRequest,
+    approval::Choice,
+    error_context,
     model::{
-        Actor, DocumentRef, EntityRef, Intake, Observation, Observed, Page, Prompt, Record, RecordKind,
-        Resolution, Revision, Signal, Status, Subject, Upkeep,
+        Action, Actor, DocumentRef, EntityRef, Intake, Interaction, Observation, Observed, Page, Prompt,
+        Reaction, Resolution, Revision, Signal, Subject, Upkeep,
     },
     snapshot::Snapshot,
 };
@@ -104,16 +106,24 @@ impl SlackSource {
         let Clicked { user, action, value, reason, place, received_at } =
             interactivity::stored(payload(signal)?)?;
         let read_at = ctx.now();
-        let person = self.person(ctx, &user, received_at).await?;
-        let actor = self.actor(&user, person, place.as_deref());
         let about = match &place {
             Some(place) => self.about(ctx, place, received_at).await?,
             None => None,
         };
+        // A decision counts only on a message that is known. Its receipt may still be on its way.
+        let decides = value.as_deref().and_then(Choice::parse).is_some();
+        if decides && place.is_some() && about.is_none() {
+            let waited = read_at.saturating_since(received_at);
+            if waited < RECEIPT {
+                return Ok(Resolution::NotYet { retry_at: read_at + RECEIPT_EVERY });
+            }
+        }
+        let person = self.person(ctx, &user, received_at).await?;
+        let actor = self.actor(&user, person, place.as_deref());
         let revision = Revision::of(format!("{user}\n{action}\n{value:?}\n{reason:?}").as_bytes());
-        let mut record = record(RecordKind::Action, entity, "created", actor, about, received_at);
-        (record.tags, record.reference, record.note) = (vec![action], value, reason);
-        Ok(Resolution::Observed(vec![seen(entity, read_at, revision, None, record)]))
+        let mut click = Action::new(action, actor, received_at);
+        (click.value, click.text, click.about) = (value, reason, about);
+        Ok(Resolution::Observed(vec![seen(entity, read_at, revision, None, Interaction::Action(click))]))
     }
 
     async fn reaction(
@@ -142,7 +152,6 @@ impl SlackSource {
             }
             return Ok(Resolution::Done { note: "on a message that is not the connector's" });
         };
-        let word = if added { "created" } else { "deleted" };
         if !added && last.is_none() {
             return Ok(Resolution::Done { note: "the end of what was never told" });
         }
@@ -151,10 +160,11 @@ impl SlackSource {
             return Ok(Resolution::Done { note: "by a bot" });
         }
         let actor = self.actor(&user, person, Some(&message));
-        let mut record = record(RecordKind::Reaction, entity, word, actor, Some(about), received_at);
-        record.tags = vec![emoji];
-        let revision = Revision::of(word.as_bytes());
-        Ok(Resolution::Observed(vec![seen(entity, read_at, revision, Some(order), record)]))
+        let mut reaction = Reaction::new(&emoji, actor, about, received_at);
+        reaction.added = added;
+        let interaction = Interaction::Reaction(reaction);
+        let revision = Revision::of(interaction.change().as_str().as_bytes());
+        Ok(Resolution::Observed(vec![seen(entity, read_at, revision, Some(order), interaction)]))
     }
 
     /// Whether the installation still works is asked, not believed: an event may be about another token, or late.
@@ -182,6 +192,7 @@ impl SlackSource {
         let mut actor = Actor::new(self.info.connection.clone(), user);
         let mut names = person.names.into_iter();
         (actor.name, actor.aliases, actor.email) = (names.next(), names.collect(), person.email);
+        actor.deactivated = person.is_deactivated;
         actor.place = place.map(Into::into);
         actor
     }
@@ -268,28 +279,15 @@ fn payload(signal: &Signal) -> Result<&Bytes> {
     })
 }
 
-/// What somebody did.
-fn record(
-    kind: RecordKind,
-    entity: &EntityRef,
-    word: &str,
-    actor: Actor,
-    about: Option<DocumentRef>,
-    received_at: Timestamp,
-) -> Record {
-    let mut record = Record::new(kind, entity.id.clone(), Status::Other(word.into()));
-    (record.actor, record.about, record.created_at) = (Some(actor), about, Some(received_at));
-    record
-}
-
 fn seen(
     entity: &EntityRef,
     read_at: Timestamp,
     revision: Revision,
     order: Option<u64>,
-    record: Record,
+    interaction: Interaction,
 ) -> Observation {
-    let state = Observed::Present { revision, order, record: Box::new(record), raw: None };
+    let content = interaction.into();
+    let state = Observed::Present { revision, order, content, raw: None, notes: Vec::new() };
     Observation { entity: entity.clone(), read_at, state }
 }
 

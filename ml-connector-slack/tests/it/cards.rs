@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use ml_connector_core::model::{
-    Actor, Allocation, Change, Date, Decimal, DocumentRef, EntityRef, Event, Line, Money, Party, Record,
-    RecordKind, Status,
+    Action, Actor, Allocation, Answer, Approval, ApprovalStatus, Attachment, Change, CodeName, Content, Date,
+    Decimal, Decision, DocumentRef, EntityRef, Event, Interaction, LiesIn, Line, Money, Party, Person,
+    PostedDocument, Reaction, Record, RecordKind, Refusal, Reply, Side, Status,
 };
 use ml_connector_slack::message::{Brief, Cards, DigestTemplate, Message, Table, Template};
 use proptest::{collection, option, prelude::*};
@@ -53,12 +54,12 @@ pub(crate) fn bill() -> Record {
     let mut record = Record::new(RecordKind::Bill, "481500000000105001", Status::PendingApproval);
     record.number = Some("B-77".into());
     record.reference = Some("PO-9".into());
-    record.counterparty = Some(Party { id: "1".into(), name: "Paper & Co".into() });
+    record.counterparty = Some(Party { id: Some("1".into()), name: "Paper & Co".into() });
     record.total = usd("980");
     record.balance = usd("980");
     record.date = Some(Date::parse("2026-01-01").unwrap());
     record.due_date = Some(Date::parse("2026-01-31").unwrap());
-    record.submitted_by = Some("Anna".into());
+    record.submitted_by = Some(Person::named("Anna"));
     record.url = Some("https://books.example/app#/bills/481500000000105001".into());
     record
 }
@@ -66,7 +67,7 @@ pub(crate) fn bill() -> Record {
 fn payment(kind: RecordKind) -> Record {
     let mut record = Record::new(kind, "481500000000107001", Status::Paid);
     record.number = Some("15".into());
-    record.counterparty = Some(Party { id: "1".into(), name: "Acme".into() });
+    record.counterparty = Some(Party { id: Some("1".into()), name: "Acme".into() });
     record.total = usd("1500");
     record.balance = usd("249.50");
     record.date = Some(Date::parse("2026-01-01").unwrap());
@@ -101,7 +102,7 @@ fn cards_look_as_stored() {
     check("invoice.voided", &event(with(Status::Void, "1250.50"), &[Change::Voided]));
     check("invoice.deleted", &event(invoice(), &[Change::Deleted]));
     let mut unknown = event(invoice(), &[Change::Deleted]);
-    unknown.record = None;
+    unknown.content = None;
     check("invoice.deleted.unknown", &unknown);
 
     check("bill.submitted", &event(bill(), &[Change::Submitted]));
@@ -115,14 +116,14 @@ fn cards_look_as_stored() {
 
     let mut order = Record::new(RecordKind::PurchaseOrder, "481500000000109001", Status::Open);
     order.number = Some("PO-9".into());
-    order.counterparty = Some(Party { id: "1".into(), name: "Paper & Co".into() });
+    order.counterparty = Some(Party { id: Some("1".into()), name: "Paper & Co".into() });
     order.total = usd("480");
     order.date = Some(Date::parse("2026-01-01").unwrap());
     order.lines = vec![line("Paper, A4", "40", "480")];
     check("purchase_order.sent", &event(order, &[Change::Sent]));
 
     let mut expense = Record::new(RecordKind::Expense, "481500000000111001", Status::Open);
-    expense.counterparty = Some(Party { id: "1".into(), name: "Rail".into() });
+    expense.counterparty = Some(Party { id: Some("1".into()), name: "Rail".into() });
     expense.total = usd("84.20");
     expense.date = Some(Date::parse("2026-01-01").unwrap());
     expense.payment_mode = Some("Company card".into());
@@ -141,16 +142,37 @@ fn cards_look_as_stored() {
     ]
     .map(|(description, account, center, amount)| Line {
         quantity: None,
-        account: Some(account.into()),
-        cost_center: Some(center.into()).filter(|center: &String| !center.is_empty()),
+        account: Some(CodeName::named(account)),
+        cost_center: Some(CodeName::named(center)).filter(|_| !center.is_empty()),
         ..line(description, "1", amount)
     })
     .to_vec();
-    check("journal_entry.created", &event(journal, &[Change::Created]));
+    check("journal_entry.created", &event(journal.clone(), &[Change::Created]));
+    // Entries of two sides; many lines over cost centers are summed.
+    for (line, side) in journal.lines.iter_mut().zip([Side::Debit, Side::Debit, Side::Credit]) {
+        line.side = Some(side);
+        line.amount = line.amount.map(|money| Money::new(money.amount.abs(), money.currency));
+    }
+    check("journal_entry.sides", &event(journal, &[Change::Created]));
+    let mut spread = bill();
+    spread.lines = (0..12)
+        .map(|n| Line {
+            cost_center: (n % 3 > 0).then(|| CodeName::named(format!("Center {}", n % 3))),
+            ..line("Part", "1", "10.50")
+        })
+        .collect();
+    spread.base_total = Some(Money::parse("901.6", "EUR").unwrap());
+    spread.exchange_rate = Some(Decimal::from_str_exact("0.92").unwrap());
+    spread.assignee = Some(Person::named("Cora"));
+    spread.attachments = vec![
+        Attachment { id: None, name: "scan.pdf".into(), url: Some("https://books.example/f/1".into()) },
+        Attachment { id: None, name: "note.txt".into(), url: None },
+    ];
+    check("bill.spread", &event(spread, &[Change::Created]));
 
     check("customer_payment.created", &event(payment(RecordKind::CustomerPayment), &[Change::Created]));
     check("vendor_payment.created", &event(payment(RecordKind::VendorPayment), &[Change::Created]));
-    let mut other = Record::new(RecordKind::from("credit_note"), "9", Status::Other("in_review".into()));
+    let mut other = Record::new(RecordKind::CreditNote, "9", Status::Other("in_review".into()));
     other.total = Some(Money::parse("1234567", "JPY").unwrap());
     check("credit_note.created", &event(other, &[Change::Created]));
 }
@@ -178,7 +200,7 @@ fn what_became_of_the_connector_s_own_work_looks_as_stored() {
 fn a_hostile_record_pings_and_styles_nobody() {
     let evil = "<!channel> *x* <https://evil.example|Approve> &amp; :skull:\u{202e}";
     let mut record = bill();
-    record.counterparty = Some(Party { id: "1".into(), name: evil.into() });
+    record.counterparty = Some(Party { id: Some("1".into()), name: evil.into() });
     record.number = Some(evil.into());
     record.reference = Some(evil.into());
     record.url = Some("javascript:alert(1)".into());
@@ -233,10 +255,10 @@ prop_compose! {
     fn record()(
         kind in prop_oneof![
             Just("invoice"), Just("bill"), Just("customer_payment"), Just("vendor_payment"), Just("journal_entry"),
-            Just("approval"), Just("answer"), Just("action"), Just("reaction"), Just("x_y"), Just("")
+            Just("account"), Just("x_y"), Just("")
         ],
         id in text(),
-        texts in collection::vec(option::of(text()), 12),
+        texts in collection::vec(option::of(text()), 13),
         status in text(),
         total in option::of(money()),
         balance in option::of(money()),
@@ -255,28 +277,28 @@ prop_compose! {
         record.number = next();
         record.reference = next();
         record.payment_mode = next();
-        record.submitted_by = next();
-        record.counterparty = next().map(|name| Party { id: "1".into(), name });
-        record.note = next();
+        record.submitted_by = next().map(Person::named);
+        record.assignee = next().map(Person::named);
+        record.name = next();
+        record.subject = next();
+        record.journal = next().map(CodeName::named);
+        record.base_total = balance;
+        record.attachments = next()
+            .into_iter()
+            .map(|name| Attachment { id: None, name, url: url.clone() })
+            .collect();
+        record.counterparty = next().map(|name| Party { id: Some("1".into()), name });
         record.tags = next().into_iter().collect();
-        record.actor = next().map(|id| {
-            let mut actor = Actor::new("slack", id);
-            actor.name = next();
-            actor
-        });
-        record.about = next().map(|id| DocumentRef {
-            connection: "books".into(),
-            entity: EntityRef::new("bill", id),
-            n: 1,
-        });
         record.total = total;
         record.balance = balance;
         record.due_date = Some(Date::parse("2026-03-04").unwrap());
         record.lines = lines
             .into_iter()
-            .map(|(description, amount)| Line {
-                account: Some(description.clone()),
-                cost_center: Some(description.clone()),
+            .enumerate()
+            .map(|(i, (description, amount))| Line {
+                account: Some(CodeName::named(&*description)),
+                cost_center: Some(CodeName::named(&*description)),
+                side: [None, Some(Side::Debit), Some(Side::Credit)][i % 3],
                 description,
                 amount,
                 quantity: amount.map(|money| money.amount),
@@ -292,7 +314,53 @@ prop_compose! {
     }
 }
 
-const CHANGES: [Change; 17] = [
+prop_compose! {
+    /// The same as people meet it: a document, a request, an answer, a click, an emoji.
+    fn content()(
+        record in record(),
+        form in 0_usize..6,
+        texts in collection::vec(text(), 5),
+        status in proptest::sample::select(vec![
+            ApprovalStatus::Requested, ApprovalStatus::Posted, ApprovalStatus::Refused, ApprovalStatus::Rejected,
+            ApprovalStatus::PartiallyApproved, ApprovalStatus::DoneElsewhere,
+        ]),
+    ) -> (EntityRef, Content) {
+        let [id, name, reason, code, number] = <[String; 5]>::try_from(texts).unwrap();
+        let document = DocumentRef { connection: "books".into(), entity: EntityRef::new("bill", &*id), n: 1 };
+        let mut actor = Actor::new("slack", &*id);
+        actor.name = Some(name);
+        match form {
+            0 => {
+                let mut approval = Approval::new("1-x".into(), document, Box::new(record), NOW);
+                approval.status = status;
+                let mut decision = Decision::new(actor, NOW);
+                decision.reason = Some(reason);
+                approval.decision = Some(decision);
+                let mut refusal = Refusal::new(code);
+                refusal.lies_in = LiesIn::Elsewhere;
+                approval.refusal = Some(refusal);
+                let mut result = PostedDocument::of(&approval.shown);
+                result.number = Some(number);
+                approval.result = Some(result);
+                told(Interaction::Approval(approval))
+            }
+            1 => told(Interaction::Answer(Answer::new(actor, Reply::Unknown, reason))),
+            2 => {
+                let mut action = Action::new(code, actor, NOW);
+                (action.text, action.about) = (Some(reason), Some(document));
+                told(Interaction::Action(action))
+            }
+            3 => told(Interaction::Reaction(Reaction::new(&code, actor, document, NOW))),
+            _ => (record.entity(), record.into()),
+        }
+    }
+}
+
+fn told(done: Interaction) -> (EntityRef, Content) {
+    (EntityRef::new(done.kind(), "5d1c0f7e3a604c1e9a532f6f0f3f7a10"), done.into())
+}
+
+const CHANGES: [Change; 19] = [
     Change::Deleted,
     Change::Voided,
     Change::Paid,
@@ -310,6 +378,8 @@ const CHANGES: [Change; 17] = [
     Change::Superseded,
     Change::Requested,
     Change::Reminded,
+    Change::PartiallyApproved,
+    Change::DoneElsewhere,
 ];
 
 proptest! {
@@ -317,11 +387,11 @@ proptest! {
 
     #[test]
     fn any_record_becomes_a_message_that_slack_takes_and_that_pings_nobody(
-        record in record(),
+        (entity, content) in content(),
         changes in proptest::sample::subsequence(CHANGES.to_vec(), 1..=CHANGES.len()),
     ) {
         let changes = changes.into_iter().collect();
-        let event = Event::new("books".into(), record.entity(), 1, changes, NOW, Some(Box::new(record)));
+        let event = Event::new("books".into(), entity, 1, changes, NOW, Some(content));
         let digest = [&event; 50];
         for message in [Cards.render(&event), Brief.render(&event), Table.render(&digest)] {
             prop_assert_eq!(message.blocks().validate(), Ok(()));

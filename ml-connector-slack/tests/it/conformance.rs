@@ -10,7 +10,7 @@ use ml_connector_core::{
         Refusals,
         sink::{self, SinkUnderTest},
     },
-    model::{Actor, Destination},
+    model::{Actor, Approval, Decision, Destination, DocumentRef, EntityRef, Interaction},
     rate::MemoryRateLimiter,
     token::MemoryTokenStore,
 };
@@ -69,16 +69,19 @@ async fn under_test(to: impl FnOnce(&MessageRef) -> Destination, written: Writte
         _ => first_message(&connect(), Arc::clone(&vendor), &clock).await,
     };
     let wait = Duration::from_secs;
-    let mut record = invoice();
     let mut actor = Actor::new("slack", PERSON);
     actor.place = Some(first.to_string().into());
-    record.actor = Some(actor);
+    let about = Box::new(invoice());
+    let document = DocumentRef { connection: "books".into(), entity: about.entity(), n: 1 };
+    let mut approval = Approval::new("1-x".into(), document, about, NOW);
+    approval.decision = Some(Decision::new(actor, NOW));
+    let approval = Interaction::Approval(approval);
     SinkUnderTest {
         vendor,
         clock,
         writes: |request| request.uri().path().starts_with("/api/chat."),
         destination: to(&first),
-        record: Box::new(move |_| record.clone()),
+        brings: Box::new(move |_| (EntityRef::new(approval.kind(), "case1"), approval.clone().into())),
         refusals: Refusals {
             token: answer(200, "", r#"{"ok":false,"error":"invalid_auth"}"#),
             renews_tokens: false,

@@ -4,40 +4,52 @@ use std::sync::Arc;
 
 use ml_connector_core::{
     approval::Choice,
-    model::{Actor, Change, DocumentRef, EntityRef, Event, Party, Record, RecordKind, Status},
+    model::{
+        Actor, Answer, Approval, ApprovalStatus, Change, Decision, DocumentRef, EntityRef, Event,
+        Interaction, LiesIn, Party, PostedDocument, Reaction, Refusal, Reply,
+    },
 };
 use ml_connector_slack::message::{Brief, Cards, DigestTemplate, Message, PostCards, Table, Template};
 use serde_json::{Value, json};
 
 use crate::{
     cards::{bill, line, stored},
-    support::{event, invoice},
+    support::{NOW, event, interacted, invoice},
 };
 
+const ID: &str = "5d1c0f7e3a604c1e9a532f6f0f3f7a10";
+
 /// An approval of a bill, as its source tells of it.
-fn approval(status: Status) -> Record {
-    let mut record = bill();
-    record.kind = RecordKind::Approval;
-    record.id = "5d1c0f7e3a604c1e9a532f6f0f3f7a10".into();
-    record.reference = Some("2".into());
-    record.status = status;
-    record.balance = None;
-    record.lines = vec![line("Paper, A4", "40", "480"), line("Toner", "2", "500")];
-    record.about = Some(DocumentRef {
-        connection: "books".into(),
-        entity: EntityRef::new("bill", "481500000000105001"),
-        n: 3,
-    });
-    record
+fn approval(status: ApprovalStatus) -> Approval {
+    let mut shown = bill();
+    shown.lines = vec![line("Paper, A4", "40", "480"), line("Toner", "2", "500")];
+    let document =
+        DocumentRef { connection: "books".into(), entity: EntityRef::new("bill", &*shown.id), n: 3 };
+    let mut approval = Approval::new("2-c81e728d".into(), document, Box::new(shown), NOW);
+    approval.status = status;
+    approval
 }
 
-fn decided(status: Status, change: Change, note: Option<&str>) -> Event {
-    let mut record = approval(status);
+fn told(approval: Approval) -> Event {
+    interacted(ID, Interaction::Approval(approval))
+}
+
+fn decided(status: ApprovalStatus, reason: Option<&str>) -> Approval {
+    let mut approval = approval(status);
     let mut actor = Actor::new("slack", "U07APPROV1");
     actor.name = Some("Anna *Verhoeven*".into());
-    record.actor = Some(actor);
-    record.note = note.map(str::to_owned);
-    event(record, &[change])
+    let mut decision = Decision::new(actor, NOW);
+    decision.reason = reason.map(str::to_owned);
+    approval.decision = Some(decision);
+    approval
+}
+
+fn refused(sentence: &str, lies_in: LiesIn) -> Approval {
+    let mut approval = decided(ApprovalStatus::Refused, None);
+    let mut refusal = Refusal::new("zoho_books.approve: conflict (code=9)");
+    (refusal.sentence, refusal.lies_in) = (Some(sentence.into()), lies_in);
+    approval.refusal = Some(refusal);
+    approval
 }
 
 fn blocks(message: &Message) -> Vec<Value> {
@@ -51,44 +63,47 @@ fn has_buttons(message: &Message) -> bool {
 }
 
 #[test]
-fn a_request_that_cannot_be_decided_here_has_no_buttons() {
-    let mut record = approval(Status::PendingApproval);
-    record.reference = None;
-    let message = Cards.render(&event(record, &[Change::Requested]));
-    assert!(!has_buttons(&message));
-    assert_eq!(message.blocks().validate(), Ok(()));
-}
-
-#[test]
 fn a_request_carries_its_choice_and_a_decision_nothing_to_click() {
-    let request = event(approval(Status::PendingApproval), &[Change::Requested]);
+    let request = told(approval(ApprovalStatus::Requested));
     let message = Cards.render(&request);
     let actions = blocks(&message).into_iter().find(|block| block["type"] == "actions").unwrap();
     let values: Vec<_> = actions["elements"].as_array().unwrap().iter().map(|it| &it["value"]).collect();
     let choice = Choice::parse(values[0].as_str().unwrap()).unwrap();
-    assert_eq!((&*choice.approval, &*choice.request), ("5d1c0f7e3a604c1e9a532f6f0f3f7a10", "2"));
+    assert_eq!((&*choice.approval, choice.request.as_str()), (ID, "2-c81e728d"));
     assert_eq!(values[0], values[1]);
     // In the brief form too: a line cannot be clicked.
     assert_eq!(Brief.render(&request), message);
 
-    for change in [
-        Change::Approved,
-        Change::Posted,
-        Change::Rejected,
-        Change::Refused,
-        Change::Expired,
-        Change::Superseded,
+    for status in [
+        ApprovalStatus::Approved,
+        ApprovalStatus::PartiallyApproved,
+        ApprovalStatus::Posted,
+        ApprovalStatus::Rejected,
+        ApprovalStatus::Refused,
+        ApprovalStatus::Expired,
+        ApprovalStatus::Superseded,
+        ApprovalStatus::DoneElsewhere,
     ] {
-        let message = Cards.render(&decided(Status::Approved, change, Some("why")));
-        assert!(!has_buttons(&message), "{change}");
+        let message = Cards.render(&told(decided(status, Some("why"))));
+        assert!(!has_buttons(&message), "{status:?}");
         let told = json!(message.blocks()).to_string();
-        assert!(told.contains("Anna *Verhoeven*") && told.contains("<!date^"), "{change}: {told}");
+        assert!(told.contains("Anna *Verhoeven*") && told.contains("<!date^"), "{status:?}: {told}");
+    }
+}
+
+#[test]
+fn the_books_can_try_again_only_where_the_cause_lies_elsewhere() {
+    for (lies_in, expected) in [(LiesIn::Elsewhere, true), (LiesIn::Document, false)] {
+        let message = Cards.render(&told(refused("the period is closed", lies_in)));
+        let text = json!(message.blocks()).to_string();
+        assert_eq!(text.contains(Choice::RETRY), expected, "{text}");
+        assert!(!has_buttons(&message) && text.contains("the period is closed"), "{text}");
     }
 }
 
 #[test]
 fn where_being_approved_means_being_posted_the_button_says_so() {
-    let request = event(approval(Status::PendingApproval), &[Change::Requested]);
+    let request = told(approval(ApprovalStatus::Requested));
     let words = |message: &Message| -> Vec<String> {
         let actions = blocks(message).into_iter().find(|block| block["type"] == "actions").unwrap();
         let elements = actions["elements"].as_array().unwrap();
@@ -104,35 +119,39 @@ fn where_being_approved_means_being_posted_the_button_says_so() {
 
 #[test]
 fn approvals_look_as_stored() {
-    let pending = || event(approval(Status::PendingApproval), &[Change::Requested]);
-    stored("approval.requested", &Cards.render(&pending()));
-    let reminded = event(approval(Status::PendingApproval), &[Change::Reminded]);
-    stored("approval.reminded", &Cards.render(&reminded));
-    let of = |status, change, note| Cards.render(&decided(status, change, note));
-    stored("approval.approved", &of(Status::Approved, Change::Approved, None));
-    stored("approval.posted", &of(Status::Approved, Change::Posted, None));
-    stored("approval.rejected", &of(Status::Rejected, Change::Rejected, Some("Wrong cost center\n<!here>")));
-    stored("approval.refused", &of(Status::Approved, Change::Refused, Some("the period is closed")));
-    let nobody = |change| Cards.render(&event(approval(Status::Other("expired".into())), &[change]));
-    stored("approval.expired", &nobody(Change::Expired));
-    stored("approval.superseded", &nobody(Change::Superseded));
+    let check = |name: &str, approval| stored(name, &Cards.render(&told(approval)));
+    check("approval.requested", approval(ApprovalStatus::Requested));
+    check("approval.reminded", approval(ApprovalStatus::Reminded));
+    check("approval.approved", decided(ApprovalStatus::Approved, None));
+    check("approval.partially_approved", decided(ApprovalStatus::PartiallyApproved, None));
+    let mut posted = decided(ApprovalStatus::Posted, None);
+    let mut result = PostedDocument::of(&bill());
+    result.number = Some("B-2026-77".into());
+    posted.result = Some(result);
+    check("approval.posted", posted.clone());
+    posted.result.as_mut().unwrap().differs = true;
+    check("approval.posted.edited", posted);
+    check("approval.rejected", decided(ApprovalStatus::Rejected, Some("Wrong cost center\n<!here>")));
+    check("approval.refused", refused("the period is closed", LiesIn::Elsewhere));
+    check("approval.expired", approval(ApprovalStatus::Expired));
+    check("approval.superseded", approval(ApprovalStatus::Superseded));
+    check("approval.done_elsewhere", approval(ApprovalStatus::DoneElsewhere));
     // Without a name Slack shows who it was.
-    let mut mentioned = decided(Status::Approved, Change::Approved, None);
-    mentioned.record.as_mut().unwrap().actor = Some(Actor::new("slack", "U07APPROV1"));
-    stored("approval.approved.mention", &Cards.render(&mentioned));
+    let mut mentioned = approval(ApprovalStatus::Approved);
+    mentioned.decision = Some(Decision::new(Actor::new("slack", "U07APPROV1"), NOW));
+    check("approval.approved.mention", mentioned);
 }
 
 #[test]
 fn what_people_do_and_are_told_looks_as_stored() {
-    let mut answer = Record::new(RecordKind::Answer, "1", Status::Open);
-    answer.note = Some("Anna decided already: <!channel> approved at 10:04.".into());
-    stored("answer.created", &Cards.render(&event(answer, &[Change::Created])));
+    let clerk = || Actor::new("slack", "U07CLERK01");
+    let text = "Anna decided already: <!channel> approved at 10:04.";
+    let answer = Interaction::Answer(Answer::new(clerk(), Reply::Unknown, text));
+    stored("answer.created", &Cards.render(&interacted("1", answer)));
 
-    let mut reaction = Record::new(RecordKind::Reaction, "C07APPROV1/1/U07CLERK01/eyes", Status::Open);
-    reaction.tags = vec!["eyes".into()];
-    reaction.actor = Some(Actor::new("slack", "U07CLERK01"));
-    reaction.about = approval(Status::Open).about;
-    stored("reaction.created", &Cards.render(&event(reaction, &[Change::Created])));
+    let about = approval(ApprovalStatus::Approved).document;
+    let reaction = Interaction::Reaction(Reaction::new("eyes", clerk(), about, NOW));
+    stored("reaction.created", &Cards.render(&interacted("C07APPROV1/1/U07CLERK01/eyes", reaction)));
 }
 
 #[test]
@@ -154,7 +173,7 @@ fn digests_look_as_stored() {
     stored("digest.overdue", &Table.render(&events));
 
     let mut hostile = bill();
-    hostile.counterparty = Some(Party { id: "1".into(), name: "<!channel> *x*".into() });
+    hostile.counterparty = Some(Party { id: Some("1".into()), name: "<!channel> *x*".into() });
     let submitted = event(hostile, &[Change::Submitted]);
     let events: Vec<&Event> = events.into_iter().chain([&submitted]).collect();
     stored("digest.mixed", &Table.render(&events));

@@ -350,3 +350,22 @@ async fn no_secret_and_no_record_text_reaches_debug_or_errors() {
         assert!(!text.contains("planted-secret"), "{text}");
     }
 }
+
+#[tokio::test]
+async fn a_reply_that_slack_posts_into_the_channel_begins_a_thread() {
+    let root: ml_connector_slack::MessageRef = "C07ACCTNG1/1767225000.000100".parse().unwrap();
+    for (stored, begins_anew) in [
+        (r#"{"ts":"1767225605.000219","thread_ts":"1767225000.000100"}"#, false),
+        (r#"{"ts":"1767225605.000219"}"#, true),
+        (r#"{"ts":"1767225605.000219","thread_ts":"1767225605.000219"}"#, true),
+        ("null", false),
+    ] {
+        let world = World::new().await;
+        let answer =
+            format!(r#"{{"ok":true,"channel":"C07ACCTNG1","ts":"1767225605.000219","message":{stored}}}"#);
+        world.answer(POST, json(200, &answer)).await;
+        let reply = delivery(ml_connector_slack::thread(&root));
+        let receipt = world.deliver(&world.slack(), &reply).await.unwrap();
+        assert_eq!(receipt.begins_anew, begins_anew, "{stored}");
+    }
+}

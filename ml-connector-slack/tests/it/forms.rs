@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ml_connector_core::{
     Context, Effect, ErrorKind, Retry, Scope, Sink,
     http::ReqwestTransport,
-    model::{Actor, Change, Delivery, Event, Follow, Lookup, Record, RecordKind, Root, Status},
+    model::{Actor, Answer, Change, Delivery, Event, Follow, Interaction, Lookup, Reply, Root},
     rate::{MemoryRateLimiter, QuotaKey},
     token::MemoryTokenStore,
 };
@@ -38,12 +38,10 @@ fn followed(follow: Follow) -> Delivery {
 
 fn answered() -> Delivery {
     let mut delivery = delivery(clicker());
-    let mut record = Record::new(RecordKind::Answer, "1", Status::Open);
-    record.note = Some("You may not approve <!here>.".into());
     let mut actor = Actor::new("slack", "U07CLERK01");
     actor.place = Some(ROOT.into());
-    record.actor = Some(actor);
-    delivery.event = Arc::new(event(record, &[Change::Created]));
+    let answer = Answer::new(actor, Reply::Unknown, "You may not approve <!here>.");
+    delivery.event = Arc::new(interacted("1", Interaction::Answer(answer)));
     delivery
 }
 

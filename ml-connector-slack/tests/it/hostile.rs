@@ -12,7 +12,7 @@ use http::{Request, Response};
 use ml_connector_core::{
     Context, HttpTransport, Result, Sink, TokioClock,
     http::{Limits, TransportError},
-    model::{Actor, Lookup, Receipt},
+    model::{Actor, Answer, Interaction, Lookup, Receipt, Reply},
     rate::MemoryRateLimiter,
     token::MemoryTokenStore,
 };
@@ -62,10 +62,10 @@ fn ask(body: impl Into<Bytes>) -> Vec<(Result<Receipt>, Result<Lookup>)> {
                 Arc::new(TokioClock::starting_at(NOW)),
             );
             let mut delivery = delivery(to);
-            let record = Arc::make_mut(&mut delivery.event).record.as_mut().unwrap();
             let mut actor = Actor::new("slack", "U07APPROV1");
             actor.place = Some(ROOT.into());
-            record.actor = Some(actor);
+            let answer = Interaction::Answer(Answer::new(actor, Reply::Unknown, "not known"));
+            Arc::make_mut(&mut delivery.event).content = Some(answer.into());
             let posted = slack.deliver(&ctx, std::slice::from_ref(&delivery), &NoNotes).await.remove(0);
             answers.push((posted, slack.look_up(&ctx, &delivery).await));
         }

@@ -86,7 +86,7 @@ async fn a_message_found_is_proof_of_delivery() {
     let body = std::str::from_utf8(&requests[0].body).unwrap();
     assert_eq!(
         body,
-        "channel=C07APPROV1&oldest=1767225544.000000&inclusive=true&include_all_metadata=true&limit=100"
+        "channel=C07APPROV1&oldest=1767225244.000000&inclusive=true&include_all_metadata=true&limit=100"
     );
     let admitted = world.limiter.admitted.lock().unwrap();
     let keys: Vec<_> = admitted.iter().map(|cost| cost.key.as_str()).collect();
@@ -104,18 +104,20 @@ async fn not_found_counts_only_when_a_second_look_agrees() {
         |found: &Lookup, at| assert!(matches!(found, Lookup::AskAgain { at: when } if *when == at));
 
     ask_again(&look(&delivery).await, NOW + secs(5));
-    world.clock.advance(secs(4));
-    ask_again(&look(&delivery).await, NOW + secs(5));
+    world.clock.advance(secs(5));
+    ask_again(&look(&delivery).await, NOW + secs(10));
+    world.clock.advance(secs(24));
+    ask_again(&look(&delivery).await, NOW + secs(30));
     world.clock.advance(secs(1));
     assert!(matches!(look(&delivery).await, Lookup::DidNotHappen));
 
     // The next attempt is another story: what was seen before it says nothing about it.
     delivery.attempt = 1;
     world.clock.advance(secs(60));
-    ask_again(&look(&delivery).await, NOW + secs(70));
+    ask_again(&look(&delivery).await, NOW + secs(95));
     delivery.attempt = 2;
     world.clock.advance(secs(60));
-    ask_again(&look(&delivery).await, NOW + secs(130));
+    ask_again(&look(&delivery).await, NOW + secs(155));
     assert_eq!(world.requests("auth.test").await.len(), 1, "who we are is asked once");
 }
 
@@ -195,4 +197,21 @@ async fn direct_messages_are_looked_up_in_their_conversation() {
     let id = opened["channel"]["id"].as_str().unwrap();
     let body = String::from_utf8(world.requests(HISTORY).await[0].body.clone()).unwrap();
     assert!(body.starts_with(&format!("channel={id}&")), "{body}");
+}
+
+#[tokio::test]
+async fn a_reply_whose_thread_is_gone_is_found_in_the_channel_and_begins_anew() {
+    let world = world().await;
+    let gone = r#"{"ok":false,"error":"thread_not_found"}"#;
+    world.answer("conversations.replies", json(200, gone)).await;
+    world.answer(HISTORY, page(&message("B07MLBOT01", DELIVERY_ID), "")).await;
+    let root = "C07APPROV1/1767225000.000100".parse().unwrap();
+    let lost = delivery(ml_connector_slack::thread(&root));
+    match world.slack().look_up(&world.ctx, &lost).await.unwrap() {
+        Lookup::Happened(receipt) => {
+            assert_eq!(&*receipt.reference, "C07APPROV1/1767225605.000219");
+            assert!(receipt.begins_anew);
+        }
+        other => panic!("it is in the channel: {other:?}"),
+    }
 }

@@ -186,3 +186,43 @@ async fn a_channel_that_refuses_is_looked_for_anew() {
     world.deliver(&slack, &delivery(channel("accounting"))).await.unwrap();
     assert_eq!(posted_to(&world).await, ["C07OLDOLD1", "C07NEWNEW1"]);
 }
+
+#[tokio::test]
+async fn a_scan_stops_at_the_match_and_goes_on_from_there_for_another_name() {
+    let world = world().await;
+    two_pages(&world).await;
+    let slack = world.slack();
+    world.deliver(&slack, &delivery(channel("accounting"))).await.unwrap();
+    assert_eq!(world.requests(LIST).await.len(), 1, "the rest of the workspace does not matter");
+    world.deliver(&slack, &delivery(channel("invoice-approvals"))).await.unwrap();
+    assert_eq!(world.requests(LIST).await.len(), 2);
+    assert_eq!(posted_to(&world).await, ["C07ACCTNG1", "C07APPROV1"]);
+}
+
+#[tokio::test]
+async fn a_scan_that_is_stopped_by_a_limit_goes_on_where_it_stopped() {
+    const PAGES: usize = 40;
+    let world = world().await;
+    let slack = world.slack();
+    for page in 1..=PAGES {
+        let name = if page == PAGES { "last" } else { "other" };
+        let body = format!(
+            r#"{{"ok":true,"channels":[{{"id":"C{page:08}","name":"{name}{page}"}}],
+                "response_metadata":{{"next_cursor":"c{page}"}}}}"#
+        );
+        world.answer_once(LIST, json(200, &body)).await;
+        if page % 10 == 0 && page < PAGES {
+            world.answer_once(LIST, ResponseTemplate::new(429).insert_header("retry-after", "60")).await;
+        }
+    }
+    let mut put_off = 0;
+    while let Err(error) = world.deliver(&slack, &delivery(channel("last40"))).await {
+        assert_eq!(error.kind(), ErrorKind::RateLimited, "{error:?}");
+        put_off += 1;
+        assert!(put_off < 10, "no end");
+        world.clock.advance(secs(61));
+    }
+    assert_eq!(put_off, 3);
+    assert_eq!(posted_to(&world).await, ["C00000040"]);
+    assert_eq!(world.requests(LIST).await.len(), PAGES + 3, "no page is read twice");
+}

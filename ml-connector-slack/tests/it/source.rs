@@ -7,7 +7,10 @@ use ml_connector_core::{
     approval::{Choice, Directory},
     audit::{EntryKind, Index, MemoryLog, NewEntry, Outcome, Parent, Settlement, Transaction},
     conformance::source as suite,
-    model::{Change, EntityRef, Event, LaneKey, Observed, Partition, Record, Resolution, Signal},
+    model::{
+        Action, Change, Content, EntityRef, Event, Interaction, LaneKey, Observed, Partition, Resolution,
+        Signal,
+    },
     snapshot::{Policy, Step, step},
 };
 use ml_connector_slack::SlackSource;
@@ -41,10 +44,20 @@ fn reaction(kind: &str, at: &str) -> http::Request<bytes::Bytes> {
     signed("application/json", envelope.to_string())
 }
 
-fn record(resolution: Resolution) -> Record {
+/// What somebody did.
+fn done(resolution: Resolution) -> Interaction {
     let Resolution::Observed(seen) = resolution else { panic!("{resolution:?}") };
-    let Observed::Present { record, .. } = &seen[0].state else { panic!("{seen:?}") };
-    (**record).clone()
+    let Observed::Present { content: Content::Interaction(done), .. } = &seen[0].state else {
+        panic!("{seen:?}")
+    };
+    (**done).clone()
+}
+
+fn action(resolution: Resolution) -> Action {
+    match done(resolution) {
+        Interaction::Action(action) => action,
+        other => panic!("{other:?}"),
+    }
 }
 
 /// A log in which a message is known to tell about an invoice.
@@ -59,15 +72,11 @@ async fn tell(log: &MemoryLog, n: u64, at: ml_connector_core::Timestamp) {
     let mut event: Event = event(invoice(), &[Change::Sent]);
     event.n = n;
     let entry = |kind, parent, connection: &str, body| NewEntry {
-        partition: Partition::new(0),
-        kind,
-        connection: connection.into(),
         lane: (kind == EntryKind::Delivery).then(|| LaneKey::from("a").number(&connection.into())),
-        due: at,
-        dedupe: None,
         parent,
         index: Index { entity: Some(event.entity.clone()), ..Index::default() },
         body: Some(body),
+        ..NewEntry::new(Partition::new(0), kind, connection.into(), at)
     };
     let told = entry(EntryKind::Event, Parent::None, "books", event.to_cloudevent().unwrap());
     let brought = entry(EntryKind::Delivery, Parent::Nth(0), "slack", "{}".into());
@@ -75,7 +84,7 @@ async fn tell(log: &MemoryLog, n: u64, at: ml_connector_core::Timestamp) {
     let committed = log.commit(vec![transaction], at).await.unwrap();
     let ml_connector_core::audit::Committed::Applied(appended) = &committed[0] else { panic!() };
     let done = Outcome::Done { receipt: Some(MESSAGE.into()) };
-    let settle = vec![Settlement { seq: appended[1].seq(), outcome: done }];
+    let settle = vec![Settlement::new(appended[1].seq(), done)];
     log.commit(vec![Transaction { settle, ..Transaction::default() }], at).await.unwrap();
 }
 
@@ -88,18 +97,15 @@ async fn a_click_says_who_what_about_and_which_button() {
     let request = interaction(&click(Choice::REJECT, &value, Some(json!(" too dear "))));
     let source = source(&world);
     for _ in 0..2 {
-        let record = record(source.resolve(&world.ctx, &signals(&world, &request), None).await.unwrap());
-        let actor = record.actor.unwrap();
+        let action = action(source.resolve(&world.ctx, &signals(&world, &request), None).await.unwrap());
+        let actor = action.actor;
         assert_eq!((&*actor.id, actor.name.as_deref()), ("U07APPROV1", Some("Jo Clerk")));
         assert_eq!(actor.aliases, ["Jo"], "books may know people by any of their names");
         assert_eq!(actor.email.as_deref(), Some("jo.clerk@ledgerworks.example"));
         assert_eq!(actor.place.as_deref(), Some(MESSAGE));
-        assert_eq!(
-            (record.tags, record.note.as_deref()),
-            (vec![Choice::REJECT.to_owned()], Some("too dear"))
-        );
-        assert_eq!(record.reference.as_deref(), Some(&*value));
-        let about = record.about.unwrap();
+        assert_eq!((&*action.action_id, action.text.as_deref()), (Choice::REJECT, Some("too dear")));
+        assert_eq!(action.value.as_deref(), Some(&*value));
+        let about = action.about.unwrap();
         assert_eq!((about.connection.as_str(), about.n), ("books", 3));
     }
     assert_eq!(world.requests("users.info").await.len(), 1, "people are remembered for some minutes");
@@ -107,24 +113,23 @@ async fn a_click_says_who_what_about_and_which_button() {
 
 #[tokio::test]
 async fn a_dialog_that_was_sent_says_the_same_without_a_message() {
-    let world = World::new().await;
+    let mut world = World::new().await;
+    world.ctx = world.ctx.clone().with_log(log().await);
     world.answer("users.info", ok("users.info.ok.json")).await;
     let about = format!(r#"{{"value":"approval:abc:1","place":"{MESSAGE}"}}"#);
     let request = interaction(&submission(&about, &json!("too dear")));
-    let record = record(source(&world).resolve(&world.ctx, &signals(&world, &request), None).await.unwrap());
-    assert_eq!(
-        (record.reference.as_deref(), record.note.as_deref()),
-        (Some("approval:abc:1"), Some("too dear"))
-    );
-    assert_eq!(record.actor.unwrap().place.as_deref(), Some(MESSAGE));
+    let action = action(source(&world).resolve(&world.ctx, &signals(&world, &request), None).await.unwrap());
+    assert_eq!((action.value.as_deref(), action.text.as_deref()), (Some("approval:abc:1"), Some("too dear")));
+    assert_eq!(action.actor.place.as_deref(), Some(MESSAGE));
 }
 
 #[tokio::test]
 async fn nobody_s_word_is_taken_for_who_they_are() {
-    let world = World::new().await;
+    let mut world = World::new().await;
+    world.ctx = world.ctx.clone().with_log(log().await);
     world.answer("users.info", error("missing_scope")).await;
     let signals = signals(&world, &interaction(&click(Choice::APPROVE, "approval:abc:1", None)));
-    let actor = record(source(&world).resolve(&world.ctx, &signals, None).await.unwrap()).actor.unwrap();
+    let actor = action(source(&world).resolve(&world.ctx, &signals, None).await.unwrap()).actor;
     assert_eq!((&*actor.id, actor.name, actor.email), ("U07APPROV1", None, None));
     assert_eq!(world.requests("users.info").await.len(), 1);
 }
@@ -158,7 +163,8 @@ async fn the_address_of_a_guest_is_not_believed_and_of_an_organization_s_own_peo
             reaction("reaction_added", "1767225660.000400"),
         ] {
             let resolved = source.resolve(&world.ctx, &signals(&world, &request), None).await.unwrap();
-            let actor = record(resolved).actor.unwrap();
+            let done = done(resolved);
+            let actor = done.actor().unwrap();
             assert_eq!(actor.email.is_some(), expected, "{connected_to} {user}");
             assert_eq!(
                 actor.name.as_deref(),
@@ -200,14 +206,15 @@ async fn a_reaction_that_is_told_late_is_about_what_the_message_told_when_it_was
         (format!("{}.000100", (NOW + secs(3600)).as_secs()), 4),
     ] {
         let signals = signals(&world, &reaction("reaction_added", &given));
-        let record = record(source(&world).resolve(&world.ctx, &signals, None).await.unwrap());
-        assert_eq!(record.about.unwrap().n, expected, "{given}");
+        let done = done(source(&world).resolve(&world.ctx, &signals, None).await.unwrap());
+        assert_eq!(done.about().unwrap().n, expected, "{given}");
     }
 }
 
 #[tokio::test]
 async fn a_person_who_cannot_be_read_now_is_waited_for_but_not_for_long() {
-    let world = World::new().await;
+    let mut world = World::new().await;
+    world.ctx = world.ctx.clone().with_log(log().await);
     world.answer("users.info", error("internal_error")).await;
     let request = interaction(&click(Choice::APPROVE, "approval:abc:1", None));
     let (source, signals) = (source(&world), signals(&world, &request));
@@ -216,8 +223,8 @@ async fn a_person_who_cannot_be_read_now_is_waited_for_but_not_for_long() {
     assert_ne!(waiting.scope(), &Scope::Connection, "{waiting}");
     world.clock.advance(secs(600));
     let ctx = world.ctx.within(secs(1));
-    let record = record(source.resolve(&ctx, &signals, None).await.unwrap());
-    assert_eq!(record.actor.unwrap().name, None);
+    let action = action(source.resolve(&ctx, &signals, None).await.unwrap());
+    assert_eq!(action.actor.name, None);
 }
 
 #[tokio::test]
@@ -252,10 +259,11 @@ async fn a_reaction_is_about_the_document_of_its_message_whatever_order_slack_te
             }
             other => format!("{other:?}"),
         });
-        let record = record(Resolution::Observed(seen));
-        assert_eq!(record.tags, ["eyes"]);
-        assert_eq!(record.about.unwrap().entity, EntityRef::new("invoice", invoice().id));
-        assert_eq!(&*record.actor.unwrap().id, "U07APPROV1");
+        let done = done(Resolution::Observed(seen));
+        let Interaction::Reaction(reaction) = &done else { panic!("{done:?}") };
+        assert_eq!(&*reaction.emoji, "eyes");
+        assert_eq!(reaction.about.entity, EntityRef::new("invoice", invoice().id));
+        assert_eq!(&*reaction.actor.id, "U07APPROV1");
     }
     let older = "Done { note: \"older than what is known\" }";
     assert_eq!(told, ["created", older, "Unchanged", "deleted", older, "created"]);
@@ -272,6 +280,21 @@ async fn a_message_whose_receipt_is_on_its_way_is_waited_for_and_one_of_others_i
     world.clock.advance(secs(120));
     let ends = source.resolve(&world.ctx, &signals, None).await.unwrap();
     assert!(matches!(ends, Resolution::Done { .. }), "{ends:?}");
+}
+
+#[tokio::test]
+async fn a_decision_waits_for_the_receipt_of_its_card_and_other_clicks_do_not() {
+    let world = World::new().await;
+    world.answer("users.info", ok("users.info.ok.json")).await;
+    let source = source(&world);
+    let decides = signals(&world, &interaction(&click(Choice::APPROVE, "approval:abc:1-x", None)));
+    let waits = source.resolve(&world.ctx, &decides, None).await.unwrap();
+    assert!(matches!(waits, Resolution::NotYet { retry_at } if retry_at > world.ctx.now()), "{waits:?}");
+    let opens = signals(&world, &interaction(&click("mlc.open", "anything", None)));
+    assert_eq!(action(source.resolve(&world.ctx, &opens, None).await.unwrap()).about, None);
+    // Without a receipt it says so: it is told, and decides nothing.
+    world.clock.advance(secs(120));
+    assert_eq!(action(source.resolve(&world.ctx, &decides, None).await.unwrap()).about, None);
 }
 
 #[tokio::test]

@@ -12,8 +12,8 @@ use ml_connector_core::{
     AttemptNotes, Context, Effect, Error, ErrorKind, ManualClock, RateLimiter, Result, Sink, Timestamp,
     http::ReqwestTransport,
     model::{
-        Change, Date, Delivery, DeliveryId, Destination, Event, Money, Party, Receipt, Record, RecordKind,
-        Seq, Status,
+        Change, Date, Delivery, DeliveryId, Destination, EntityRef, Event, Interaction, Money, Party,
+        Receipt, Record, RecordKind, Seq, Status,
     },
     rate::{Admission, Cost, Feedback, Permit, QuotaKey, TakeOver},
     token::MemoryTokenStore,
@@ -123,7 +123,7 @@ pub(crate) fn http(name: &str) -> ResponseTemplate {
 pub(crate) fn invoice() -> Record {
     let mut record = Record::new(RecordKind::Invoice, "481500000000103001", Status::Open);
     record.number = Some("INV-000101".into());
-    record.counterparty = Some(Party { id: "481500000000101001".into(), name: "Acme & Sons".into() });
+    record.counterparty = Some(Party { id: Some("481500000000101001".into()), name: "Acme & Sons".into() });
     record.total = Some(Money::parse("1250.5", "USD").unwrap());
     record.balance = Some(Money::parse("1250.5", "USD").unwrap());
     record.due_date = Some(Date::parse("2026-03-04").unwrap());
@@ -133,7 +133,13 @@ pub(crate) fn invoice() -> Record {
 
 pub(crate) fn event(record: Record, changes: &[Change]) -> Event {
     let changes: BTreeSet<_> = changes.iter().copied().collect();
-    Event::new("books".into(), record.entity(), 3, changes, NOW, Some(Box::new(record)))
+    Event::new("books".into(), record.entity(), 3, changes, NOW, Some(record.into()))
+}
+
+/// What somebody did, or is told.
+pub(crate) fn interacted(id: &str, interaction: Interaction) -> Event {
+    let entity = EntityRef::new(interaction.kind(), id);
+    Event::new("books".into(), entity, 3, [interaction.change()].into(), NOW, Some(interaction.into()))
 }
 
 pub(crate) fn delivery(to: Destination) -> Delivery {

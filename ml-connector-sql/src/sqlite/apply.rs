@@ -1,16 +1,22 @@
 //! How a transaction changes the database.
 
+use std::sync::Arc;
+
 use ml_connector_core::{
     Timestamp,
     audit::{
-        Appended, Committed, DocKey, DocumentWrite, EntryKind, EntryState, Expected, NewEntry, Outcome,
-        Parent, Pending, Settlement, Transaction,
+        Appended, Backlog, Committed, DocKey, DocumentWrite, EntryKind, EntryState, Expected, NewEntry,
+        Outcome, Parent, Pending, Settlement, Transaction, amount_key,
     },
     model::{DedupeKey, Seq},
 };
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{lease, outcome, signals, writer::Batch};
+use super::{
+    lease, outcome, signals,
+    work::{self, Waits},
+    writer::Batch,
+};
 
 /// Applies a transaction that [`Transaction::validate`] has seen.
 pub(super) fn apply(
@@ -43,7 +49,7 @@ pub(super) fn apply(
         appended.push(append_entry(batch, entry, parent, now)?);
     }
     for settlement in settle {
-        settle_entry(connection, settlement, now)?;
+        settle_entry(batch, settlement, now)?;
     }
     Ok(Committed::Applied(appended))
 }
@@ -82,6 +88,9 @@ fn append_entry(
     if let Some(key) = &entry.dedupe
         && let Some(seq) = find_duplicate(connection, key)?
     {
+        if entry.counts_as_repeat {
+            count_repeat(connection, seq, now)?;
+        }
         return Ok(Appended::Duplicate(seq));
     }
     let seq = batch.next_seq();
@@ -90,8 +99,8 @@ fn append_entry(
     connection
         .prepare_cached(
             "INSERT INTO entry (seq, part, kind, connection, parent, at, entity_kind, entity_id, number, name,
-                                dedupe, body)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+                                amount, currency, destination, dedupe, trace, body)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
         )?
         .execute(params![
             seq.0,
@@ -104,7 +113,11 @@ fn append_entry(
             entity.map(|entity| &entity.id),
             entry.index.number,
             entry.index.name,
+            entry.index.amount.map(|money| amount_key(money.amount)),
+            entry.index.amount.as_ref().map(|money| money.currency.as_str()),
+            entry.index.destination,
             entry.dedupe.as_ref().map(DedupeKey::as_str),
+            entry.trace.as_deref(),
             entry.body.as_deref(),
         ])?;
     match entry.lane {
@@ -122,23 +135,49 @@ fn append_entry(
                     lane.cast_signed(),
                     entry.due.as_millis()
                 ])?;
+            batch.backlog.add(entry.connection.as_str(), kind, Backlog::slot(entry.due, false), 1);
         }
-        None => file_as_settled(connection, seq, entry.kind == EntryKind::Signal, EntryState::Done)?,
+        None => {
+            match &entry.dead {
+                Some(error) => {
+                    file_as_settled(connection, seq, EntryState::Dead)?;
+                    outcome::insert(connection, seq, &Outcome::Dead { error: Arc::clone(error) }, None, now)?;
+                }
+                None => file_as_settled(connection, seq, EntryState::Done)?,
+            }
+            if entry.kind == EntryKind::Signal {
+                signals::index(connection, seq)?;
+            }
+        }
+    }
+    if let Some(replayed) = entry.replays {
+        settle_entry(batch, &Settlement::new(replayed, Outcome::Replayed { replay: seq }), now)?;
     }
     Ok(Appended::New(seq))
 }
 
-/// Makes an entry that is not on the work list findable by what became of it, and a signal by its entity.
-fn file_as_settled(
-    connection: &Connection,
-    seq: Seq,
-    is_signal: bool,
-    state: EntryState,
-) -> rusqlite::Result<()> {
+/// Makes an entry that is not on the work list findable by what became of it.
+fn file_as_settled(connection: &Connection, seq: Seq, state: EntryState) -> rusqlite::Result<()> {
+    let sql = match state {
+        // The dead are looked for by connection.
+        EntryState::Dead => {
+            "INSERT INTO settled (state, seq, connection, kind, acknowledged)
+             SELECT ?1, seq, connection, kind, 0 FROM entry WHERE seq = ?2"
+        }
+        _ => "INSERT INTO settled (state, seq) VALUES (?1, ?2)",
+    };
+    connection.prepare_cached(sql)?.execute(params![state as u8, seq.0.cast_signed()])?;
+    Ok(())
+}
+
+fn count_repeat(connection: &Connection, seq: Seq, now: Timestamp) -> rusqlite::Result<()> {
     connection
-        .prepare_cached("INSERT INTO settled (state, seq) VALUES (?1, ?2)")?
-        .execute(params![state as u8, seq.0.cast_signed()])?;
-    if is_signal { signals::index(connection, seq) } else { Ok(()) }
+        .prepare_cached(
+            "INSERT INTO repeated (seq, count, last) VALUES (?1, 1, ?2)
+             ON CONFLICT (seq) DO UPDATE SET count = count + 1, last = excluded.last",
+        )?
+        .execute(params![seq.0.cast_signed(), now.as_millis()])?;
+    Ok(())
 }
 
 fn find_duplicate(connection: &Connection, key: &DedupeKey) -> rusqlite::Result<Option<Seq>> {
@@ -155,55 +194,58 @@ fn existing(connection: &Connection, seq: Seq) -> rusqlite::Result<Option<Seq>> 
         .optional()
 }
 
-/// Changes the work list first: where that has no such row, the outcome comes too late and is not recorded.
-fn settle_entry(connection: &Connection, settlement: &Settlement, now: Timestamp) -> rusqlite::Result<()> {
-    let seq = settlement.seq.0.cast_signed();
-    let is_listed = match &settlement.outcome {
-        Outcome::Begun { attempt, .. } => {
-            connection
-                .prepare_cached(
-                    "UPDATE work SET attempt = ?2, uncertain = 1
-                 WHERE part = (SELECT part FROM entry WHERE seq = ?1) AND seq = ?1",
-                )?
-                .execute(params![seq, attempt])?
-                == 1
-        }
-        Outcome::Retry { attempt, due, uncertain, .. } => {
-            connection
-                .prepare_cached(
-                    "UPDATE work SET attempt = ?2, due = ?3, uncertain = ?4
-                 WHERE part = (SELECT part FROM entry WHERE seq = ?1) AND seq = ?1",
-                )?
-                .execute(params![seq, attempt, due.as_millis(), uncertain])?
-                == 1
-        }
+/// Records an outcome if it fits the state of its entry, which the work list and `settled` know.
+fn settle_entry(batch: &mut Batch<'_>, settlement: &Settlement, now: Timestamp) -> rusqlite::Result<()> {
+    let Settlement { seq, outcome, trace } = settlement;
+    let (seq, connection) = (*seq, batch.connection());
+    let fits = match outcome {
+        Outcome::Begun { attempt, .. } => work::begin(batch, seq, *attempt)?,
+        Outcome::Retry { attempt, due, uncertain, .. } => work::update(batch, seq, |waits| {
+            let acknowledged = waits.acknowledged && *due == Pending::NEVER;
+            Some(Waits { attempt: *attempt, due: *due, uncertain: *uncertain, acknowledged })
+        })?,
         Outcome::Parked { .. } => {
-            connection
-                .prepare_cached(
-                    "UPDATE work SET due = ?2, uncertain = 0
-                 WHERE part = (SELECT part FROM entry WHERE seq = ?1) AND seq = ?1",
-                )?
-                .execute(params![seq, Pending::NEVER.as_millis()])?
-                == 1
+            work::update(batch, seq, |waits| Some(Waits { due: Pending::NEVER, uncertain: false, ..waits }))?
         }
-        outcome => match take_off_work_list(connection, settlement.seq)? {
-            Some(is_signal) => {
-                file_as_settled(connection, settlement.seq, is_signal, outcome.state())?;
+        Outcome::Acknowledged { .. } => {
+            let parked = work::update(batch, seq, |waits| {
+                let is_news = waits.due == Pending::NEVER && !waits.acknowledged;
+                is_news.then_some(Waits { acknowledged: true, ..waits })
+            })?;
+            parked || acknowledge_dead(connection, seq)?
+        }
+        Outcome::Discarded { .. } => refile(connection, seq, EntryState::Dead, EntryState::Discarded)?,
+        Outcome::Replayed { .. } => refile(connection, seq, EntryState::Dead, EntryState::Replayed)?,
+        ends => {
+            let state = ends.state().unwrap_or(EntryState::Done);
+            if work::remove(batch, seq)? {
+                file_as_settled(connection, seq, state)?;
+                signals::index(connection, seq)?;
                 true
+            } else {
+                state == EntryState::Done && refile(connection, seq, EntryState::Cancelled, EntryState::Done)?
             }
-            None => false,
-        },
+        }
     };
-    if is_listed { outcome::insert(connection, seq, &settlement.outcome, now) } else { Ok(()) }
+    if fits { outcome::insert(connection, seq, outcome, trace.as_deref(), now) } else { Ok(()) }
 }
 
-/// Tells whether it was a signal; nothing if there is no such row.
-fn take_off_work_list(connection: &Connection, seq: Seq) -> rusqlite::Result<Option<bool>> {
-    connection
+fn acknowledge_dead(connection: &Connection, seq: Seq) -> rusqlite::Result<bool> {
+    let changed = connection
         .prepare_cached(
-            "DELETE FROM work WHERE part = (SELECT part FROM entry WHERE seq = ?1) AND seq = ?1
-             RETURNING kind = 1",
+            "UPDATE settled SET acknowledged = 1 WHERE state = 4 AND seq = ?1 AND acknowledged = 0",
         )?
-        .query_row([seq.0.cast_signed()], |row| row.get(0))
-        .optional()
+        .execute([seq.0.cast_signed()])?;
+    Ok(changed == 1)
+}
+
+/// Changes the state of an entry that is not on the work list. Tells whether it was in the state before.
+fn refile(connection: &Connection, seq: Seq, from: EntryState, to: EntryState) -> rusqlite::Result<bool> {
+    let removed = connection
+        .prepare_cached("DELETE FROM settled WHERE state = ?1 AND seq = ?2")?
+        .execute(params![from as u8, seq.0.cast_signed()])?;
+    if removed == 1 {
+        file_as_settled(connection, seq, to)?;
+    }
+    Ok(removed == 1)
 }

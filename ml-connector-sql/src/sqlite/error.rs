@@ -34,6 +34,12 @@ pub(super) fn committing(operation: &'static str, cause: &rusqlite::Error) -> Er
     running(operation, cause).with_effect(Effect::Unknown)
 }
 
+/// The files are not those that were opened. What was just written may be in no file any more.
+pub(super) fn replaced(operation: &'static str) -> Error {
+    let message = "the database file was deleted or replaced while it is open: put it back, or start this program again";
+    Error::new(ErrorKind::Unavailable, message).with_operation(operation).with_effect(Effect::Unknown)
+}
+
 /// A thread that has stopped, or has more to do than it may be given.
 pub(super) fn thread(operation: &'static str, message: &'static str) -> Error {
     Error::new(ErrorKind::Unavailable, message).with_operation(operation)

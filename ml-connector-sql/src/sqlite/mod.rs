@@ -1,15 +1,19 @@
 //! The log in a SQLite file.
 
 mod apply;
+mod backlog;
 mod error;
+mod files;
 mod lease;
 mod outcome;
 mod prune;
 mod query;
 mod reader;
 mod schema;
+mod search;
 mod signals;
 mod token;
+mod work;
 mod writer;
 
 use std::{
@@ -27,14 +31,15 @@ use async_trait::async_trait;
 use ml_connector_core::{
     AuditLog, Error, ErrorKind, Result, Timestamp,
     audit::{
-        Committed, DocKey, Document, Entry, Lease, LeaseRequest, Pending, PendingScope, Query, Transaction,
+        Backlog, Committed, DocKey, Document, Entry, Lease, LeaseRequest, Pending, PendingScope, Query,
+        Transaction,
     },
     model::{Partition, Seq},
 };
 use tokio::sync::Notify;
 
 pub use self::token::SqliteTokenStore;
-use self::{reader::Readers, writer::Writer};
+use self::{files::Files, reader::Readers, writer::Writer};
 
 /// How often a waiting process looks for entries that another process appended.
 const POLL: Duration = Duration::from_secs(1);
@@ -149,8 +154,9 @@ impl SqliteLog {
         let appended = Arc::new(Appended::default());
         let last = schema::last(&connection).map_err(|cause| error::opening(&cause))?;
         appended.tell(last);
-        let writer = Writer::start(connection, options.queue, Arc::clone(&appended))?;
-        let readers = Readers::start(path, options)?;
+        let files = Arc::new(Files::of(path));
+        let writer = Writer::start(connection, Arc::clone(&files), options.queue, Arc::clone(&appended))?;
+        let readers = Readers::start(path, files, options)?;
         Ok(Self { store: Arc::new(Store { readers, writer, appended, pruning: Mutex::default() }) })
     }
 
@@ -222,6 +228,18 @@ impl AuditLog for SqliteLog {
     async fn query(&self, query: &Query) -> Result<Vec<Entry>> {
         let query = query.clone();
         self.store.readers.run("sqlite_log.query", move |connection| query::entries(connection, &query)).await
+    }
+
+    async fn count(&self, query: &Query, cap: usize) -> Result<usize> {
+        let query = query.clone();
+        self.store
+            .readers
+            .run("sqlite_log.count", move |connection| query::count(connection, &query, cap))
+            .await
+    }
+
+    async fn backlog(&self, now: Timestamp) -> Result<Vec<Backlog>> {
+        self.store.readers.run("sqlite_log.backlog", move |connection| backlog::read(connection, now)).await
     }
 
     async fn wait(&self, _partitions: &[Partition], at_most: Duration) -> Result<()> {

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use ml_connector_core::{
     Timestamp,
     audit::{Outcome, Recorded},
+    model::Seq,
 };
 use rusqlite::{Connection, Row, params};
 
@@ -18,6 +19,8 @@ struct Columns<'a> {
     uncertain: Option<bool>,
     reason: Option<&'a str>,
     receipt: Option<&'a str>,
+    actor: Option<&'a str>,
+    replay: Option<i64>,
     note: Option<&'a [u8]>,
 }
 
@@ -40,17 +43,28 @@ impl<'a> Columns<'a> {
             Outcome::Done { receipt } => Self { what: 4, receipt: receipt.as_deref(), ..Self::default() },
             Outcome::Dead { error } => Self { what: 5, reason: Some(error), ..Self::default() },
             Outcome::Dropped { reason } => Self { what: 6, reason: Some(reason), ..Self::default() },
+            Outcome::Acknowledged { by, why } => Self::of_actor(7, by, why),
+            Outcome::Cancelled { by, why } => Self::of_actor(8, by, why),
+            Outcome::Discarded { by, why } => Self::of_actor(9, by, why),
+            Outcome::Replayed { replay } => {
+                Self { what: 10, replay: Some(replay.0.cast_signed()), ..Self::default() }
+            }
             _ => return None,
         };
         Some(columns)
+    }
+
+    fn of_actor(what: i64, by: &'a str, why: &'a str) -> Self {
+        Self { what, actor: Some(by), reason: Some(why), ..Self::default() }
     }
 }
 
 /// Adds an outcome to an entry.
 pub(super) fn insert(
     connection: &Connection,
-    seq: i64,
+    seq: Seq,
     outcome: &Outcome,
+    trace: Option<&[u8]>,
     now: Timestamp,
 ) -> rusqlite::Result<()> {
     let Some(columns) = Columns::of(outcome) else {
@@ -58,12 +72,13 @@ pub(super) fn insert(
     };
     connection
         .prepare_cached(
-            "INSERT INTO outcome (seq, nth, at, what, attempt, due, uncertain, reason, receipt, note)
+            "INSERT INTO outcome (seq, nth, at, what, attempt, due, uncertain, reason, receipt, actor, replay,
+                                  note, trace)
              VALUES (?1, (SELECT coalesce(max(nth), 0) + 1 FROM outcome WHERE seq = ?1),
-                     ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+                     ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
         )?
         .execute(params![
-            seq,
+            seq.0.cast_signed(),
             now.as_millis(),
             columns.what,
             columns.attempt,
@@ -71,20 +86,24 @@ pub(super) fn insert(
             columns.uncertain,
             columns.reason,
             columns.receipt,
+            columns.actor,
+            columns.replay,
             columns.note,
+            trace,
         ])?;
     Ok(())
 }
 
 /// An entry's outcomes, in order.
-pub(super) fn read(connection: &Connection, seq: i64) -> rusqlite::Result<Vec<Recorded>> {
-    connection
-        .prepare_cached(
-            "SELECT at, what, attempt, due, uncertain, reason, receipt, note
-             FROM outcome WHERE seq = ?1 ORDER BY nth",
-        )?
-        .query_map([seq], recorded)?
-        .collect()
+pub(super) fn read(connection: &Connection, seq: i64, traces: bool) -> rusqlite::Result<Vec<Recorded>> {
+    let sql = if traces {
+        "SELECT at, what, attempt, due, uncertain, reason, receipt, note, actor, replay, trace
+         FROM outcome WHERE seq = ?1 ORDER BY nth"
+    } else {
+        "SELECT at, what, attempt, due, uncertain, reason, receipt, note, actor, replay, NULL
+         FROM outcome WHERE seq = ?1 ORDER BY nth"
+    };
+    connection.prepare_cached(sql)?.query_map([seq], recorded)?.collect()
 }
 
 fn recorded(row: &Row<'_>) -> rusqlite::Result<Recorded> {
@@ -103,7 +122,12 @@ fn recorded(row: &Row<'_>) -> rusqlite::Result<Recorded> {
         4 => Outcome::Done { receipt: row.get(6)? },
         5 => Outcome::Dead { error: reason()? },
         6 => Outcome::Dropped { reason: reason()? },
+        7 => Outcome::Acknowledged { by: row.get(8)?, why: reason()? },
+        8 => Outcome::Cancelled { by: row.get(8)?, why: reason()? },
+        9 => Outcome::Discarded { by: row.get(8)?, why: reason()? },
+        10 => Outcome::Replayed { replay: Seq(row.get(9)?) },
         unknown => return Err(rusqlite::Error::IntegralValueOutOfRange(1, unknown)),
     };
-    Ok(Recorded { at: Timestamp::from_millis(row.get(0)?), outcome })
+    let trace = row.get::<_, Option<Vec<u8>>>(10)?.map(Bytes::from);
+    Ok(Recorded { at: Timestamp::from_millis(row.get(0)?), outcome, trace })
 }

@@ -84,14 +84,20 @@ pub(super) fn remove(connection: &Connection, plan: &Plan) -> rusqlite::Result<u
         "DELETE FROM signal_entity
          WHERE (entity_id, seq) IN (SELECT entity_id, seq FROM entry WHERE seq = ?1 AND kind = 1)",
     )?;
-    let mut settled =
-        connection.prepare_cached("DELETE FROM settled WHERE state IN (3, 4, 5) AND seq = ?1")?;
+    // Almost all are done or dropped; the other states are looked through for the rest.
+    let mut settled = connection.prepare_cached("DELETE FROM settled WHERE state IN (3, 5) AND seq = ?1")?;
+    let mut others =
+        connection.prepare_cached("DELETE FROM settled WHERE state IN (4, 6, 7, 8) AND seq = ?1")?;
+    let mut repeated = connection.prepare_cached("DELETE FROM repeated WHERE seq = ?1")?;
     let mut outcomes = connection.prepare_cached("DELETE FROM outcome WHERE seq = ?1")?;
     let mut entry = connection.prepare_cached("DELETE FROM entry WHERE seq = ?1")?;
     let mut removed = 0;
     for seq in &plan.entries {
         signals.execute([seq])?;
-        settled.execute([seq])?;
+        if settled.execute([seq])? == 0 {
+            others.execute([seq])?;
+        }
+        repeated.execute([seq])?;
         outcomes.execute([seq])?;
         removed += entry.execute([seq])?;
     }
@@ -163,7 +169,8 @@ mod tests {
             (1, 0, 1, 'books', NULL, 5, '7'), (2, 0, 2, 'books', 1, 5, '7'), (3, 0, 3, 'books', 2, 5, '7');
         INSERT INTO outcome (seq, nth, at, what) VALUES (1, 1, 5, 4), (3, 1, 5, 1), (3, 2, 5, 4);
         INSERT INTO signal_entity VALUES ('7', 1);
-        INSERT INTO settled VALUES (3, 1), (3, 2), (5, 3);
+        INSERT INTO settled (state, seq) VALUES (3, 1), (8, 2), (5, 3);
+        INSERT INTO repeated VALUES (1, 2, 5);
         UPDATE head SET last = 3;";
     const OLD: Timestamp = Timestamp::from_millis(6);
 
@@ -179,7 +186,7 @@ mod tests {
         let (_directory, connection) = with_old_family();
         let plan = plan(&connection, &mut Known::default(), OLD, 10).unwrap();
         assert_eq!(remove(&connection, &plan), Ok(3));
-        for table in ["entry", "work", "outcome", "signal_entity", "settled"] {
+        for table in ["entry", "work", "outcome", "signal_entity", "settled", "repeated"] {
             let left = connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0));
             assert_eq!(left, Ok(0), "in {table}");
         }
@@ -192,7 +199,7 @@ mod tests {
         let first = plan(&connection, &mut known, OLD, 1).unwrap();
         assert_eq!(remove(&connection, &first), Ok(1));
         // Only who goes through it again would come to know of these.
-        connection.execute_batch("INSERT INTO work VALUES (0, 2, 2, 'books', 1, 0, 0, 0)").unwrap();
+        connection.execute_batch("INSERT INTO work VALUES (0, 2, 2, 'books', 1, 0, 0, 0, 0)").unwrap();
         assert_eq!(plan(&connection, &mut known, OLD, 1).unwrap().entries, [2]);
         assert_eq!(plan(&connection, &mut Known::default(), OLD, 1).unwrap().entries, [0; 0]);
         let mut known = Known::default();
@@ -207,7 +214,7 @@ mod tests {
         const JOIN: &str = "
             INSERT INTO entry (seq, part, kind, connection, parent, at) VALUES
                 (4, 0, 2, 'books', NULL, 9), (5, 0, 3, 'books', 4, 9), (6, 0, 3, 'books', 1, 9);
-            INSERT INTO work VALUES (0, 6, 3, 'books', 1, 0, 0, 0);
+            INSERT INTO work VALUES (0, 6, 3, 'books', 1, 0, 0, 0, 0);
             UPDATE head SET last = 6;";
         let (_directory, connection) = with_old_family();
         let mut known = Known::default();

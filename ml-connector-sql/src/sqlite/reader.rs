@@ -14,7 +14,7 @@ use ml_connector_core::Result;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use super::{SqliteOptions, error, schema};
+use super::{SqliteOptions, error, files::Files, schema};
 
 const THREADS: usize = 2;
 
@@ -25,16 +25,17 @@ type Job = Box<dyn FnOnce(&mut Connection) + Send>;
 
 /// A queue in front of the threads that read.
 pub(super) struct Readers {
+    files: Arc<Files>,
     queue: Option<SyncSender<Job>>,
     threads: Vec<JoinHandle<()>>,
 }
 
 impl Readers {
     /// Starts the threads on a file that is open for writing already.
-    pub(super) fn start(path: &Path, options: &SqliteOptions) -> Result<Self> {
+    pub(super) fn start(path: &Path, files: Arc<Files>, options: &SqliteOptions) -> Result<Self> {
         let (sender, receiver) = sync_channel(QUEUE);
         let receiver = Arc::new(Mutex::new(receiver));
-        let mut readers = Self { queue: Some(sender), threads: Vec::with_capacity(THREADS) };
+        let mut readers = Self { files, queue: Some(sender), threads: Vec::with_capacity(THREADS) };
         for _ in 0..THREADS {
             let connection = schema::open_for_reading(path, options)?;
             let receiver = Arc::clone(&receiver);
@@ -54,17 +55,19 @@ impl Readers {
         work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T> {
         let (sender, receiver) = oneshot::channel();
+        let files = Arc::clone(&self.files);
         let job: Job = Box::new(move |connection| {
             let result = connection.transaction().and_then(|transaction| work(&transaction));
             // The caller may have gone.
-            let _ = sender.send(result);
+            let _ = sender.send(files.are_in_place().then_some(result));
         });
         let stopped = || error::thread(operation, "the reader threads have stopped: open the database again");
         self.queue.as_ref().ok_or_else(stopped)?.try_send(job).map_err(|refused| match refused {
             TrySendError::Full(_) => error::thread(operation, "too many reads are waiting for the disk"),
             TrySendError::Disconnected(_) => stopped(),
         })?;
-        receiver.await.map_err(|_| stopped())?.map_err(|cause| error::running(operation, &cause))
+        let read = receiver.await.map_err(|_| stopped())?.ok_or_else(|| error::replaced(operation))?;
+        read.map_err(|cause| error::running(operation, &cause))
     }
 }
 

@@ -13,8 +13,12 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use super::{SqliteOptions, error};
 
-/// One script per version of the schema; `PRAGMA user_version` says how many a file has seen.
-const MIGRATIONS: [&str; 1] = [include_str!("schema_1.sql")];
+/// The version of what a file holds: its tables, and what the engine writes into their blobs. `PRAGMA user_version` says
+/// which a file has. Version 1 was never released.
+const VERSION: i64 = 2;
+
+/// The tables of an empty file.
+const SCHEMA: &str = include_str!("schema_2.sql");
 
 /// Marks files of ours (`mlcn`), so that the database of another application is not migrated by mistake.
 const APPLICATION_ID: i64 = 0x6d6c_636e;
@@ -112,13 +116,11 @@ fn prepare(connection: &Connection, options: &SqliteOptions) -> rusqlite::Result
 
 fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let version: usize = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    for migration in MIGRATIONS.iter().skip(version) {
-        transaction.execute_batch(migration)?;
-    }
-    if version < MIGRATIONS.len() {
+    let version: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if version == 0 {
+        transaction.execute_batch(SCHEMA)?;
         transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
-        transaction.pragma_update(None, "user_version", MIGRATIONS.len())?;
+        transaction.pragma_update(None, "user_version", VERSION)?;
     }
     transaction.commit()
 }
@@ -128,13 +130,16 @@ fn check_version(connection: &Connection) -> Result<()> {
     if pages > 0 && id != APPLICATION_ID && (id, version) != (0, 0) {
         return Err(invalid("the file is the database of another application: give another path"));
     }
-    let known = MIGRATIONS.len();
-    if usize::try_from(version).is_ok_and(|version| version <= known) {
-        return Ok(());
-    }
-    Err(invalid("the database was written by a newer version of ml-connector-sql: update this program")
-        .with_context("schema_version", version)
-        .with_context("known_version", known))
+    let refusal = match version {
+        0 | VERSION => return Ok(()),
+        1..VERSION => {
+            "the database was written by an older version of ml-connector-sql, whose form this one cannot read: let \
+             the program that wrote it finish what waits, then begin with a new file"
+        }
+        _ => "the database was written by a newer version of ml-connector-sql: update this program",
+    };
+    let error = invalid(refusal).with_context("schema_version", version);
+    Err(error.with_context("known_version", VERSION))
 }
 
 /// Whose file it is, the version of its schema, and its size. Read together: another process that migrates the file in

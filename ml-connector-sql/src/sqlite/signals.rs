@@ -45,12 +45,12 @@ fn index_range(connection: &Connection, after: u64, to: u64) -> rusqlite::Result
         .execute([after, to])
 }
 
-/// Indexes a signal that is not on the work list, or not any more.
+/// Indexes an entry that is not on the work list, or not any more, if it is a signal.
 pub(super) fn index(connection: &Connection, seq: Seq) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
             "INSERT OR IGNORE INTO signal_entity (entity_id, seq)
-             SELECT entity_id, seq FROM entry WHERE seq = ?1 AND entity_id IS NOT NULL",
+             SELECT entity_id, seq FROM entry WHERE seq = ?1 AND kind = 1 AND entity_id IS NOT NULL",
         )?
         .execute(params![seq.0.cast_signed()])?;
     Ok(())
@@ -81,7 +81,7 @@ mod tests {
         INSERT INTO entry (seq, part, kind, connection, at, entity_id) VALUES
             (1, 0, 1, 'books', 5, '7'), (2, 63, 1, 'books', 5, '8'), (3, 0, 1, 'books', 5, NULL),
             (4, 0, 3, 'books', 5, '7'), (1999, 0, 1, 'books', 5, '7');
-        INSERT INTO work SELECT part, seq, kind, connection, 1, 0, 0, 0 FROM entry WHERE seq <> 2;
+        INSERT INTO work SELECT part, seq, kind, connection, 1, 0, 0, 0, 0 FROM entry WHERE seq <> 2;
         UPDATE head SET last = 2000;";
 
     fn index_of(connection: &Connection) -> Vec<(String, u64)> {

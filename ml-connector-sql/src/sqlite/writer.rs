@@ -14,7 +14,7 @@ use ml_connector_core::{Result, model::Seq};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use super::{Appended, error, schema, signals};
+use super::{Appended, backlog, error, files::Files, schema, signals};
 
 /// The most jobs in one SQLite transaction: bounds how long the first of them waits for the last.
 const MAX_GROUP: usize = 512;
@@ -27,7 +27,15 @@ trait Job: Send {
     /// Writes, inside the group's transaction. Once more if that was undone because another job failed.
     fn run(&mut self, batch: &mut Batch<'_>);
     /// Tells the caller, once the transaction is committed or lost.
-    fn answer(self: Box<Self>, committed: &rusqlite::Result<()>);
+    fn answer(self: Box<Self>, committed: &Result<(), Lost>);
+}
+
+/// Why nothing of a group can be relied on.
+enum Lost {
+    /// SQLite could not commit.
+    Failed(rusqlite::Error),
+    /// It went into files that are not under their names any more.
+    Replaced,
 }
 
 struct Write<T, W> {
@@ -43,11 +51,12 @@ impl<T: Send, W: FnMut(&mut Batch<'_>) -> rusqlite::Result<T> + Send> Job for Wr
         self.result = Some((self.work)(batch));
     }
 
-    fn answer(self: Box<Self>, committed: &rusqlite::Result<()>) {
+    fn answer(self: Box<Self>, committed: &Result<(), Lost>) {
         let Self { operation, work, result, caller } = *self;
         let answer = match (result, committed) {
             (Some(Ok(value)), Ok(())) => Ok(value),
-            (Some(Ok(_)), Err(cause)) => Err(error::committing(operation, cause)),
+            (Some(Ok(_)), Err(Lost::Failed(cause))) => Err(error::committing(operation, cause)),
+            (Some(Ok(_)), Err(Lost::Replaced)) => Err(error::replaced(operation)),
             (Some(Err(cause)), _) => Err(error::running(operation, &cause)),
             (None, _) => Err(error::thread(operation, "the write was not run")),
         };
@@ -65,11 +74,16 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Starts the thread.
-    pub(super) fn start(connection: Connection, queue: usize, appended: Arc<Appended>) -> Result<Self> {
+    pub(super) fn start(
+        connection: Connection,
+        files: Arc<Files>,
+        queue: usize,
+        appended: Arc<Appended>,
+    ) -> Result<Self> {
         let (sender, receiver) = sync_channel(queue);
         let thread = std::thread::Builder::new()
             .name("sqlite-writer".into())
-            .spawn(move || write(&connection, &receiver, &appended))
+            .spawn(move || write(&connection, &files, &receiver, &appended))
             .map_err(|_| error::thread("sqlite_log.open", "the writer thread cannot be started"))?;
         Ok(Self { queue: Some(sender), thread: Some(thread) })
     }
@@ -107,7 +121,7 @@ impl fmt::Debug for Writer {
     }
 }
 
-fn write(connection: &Connection, queue: &Receiver<Box<dyn Job>>, appended: &Appended) {
+fn write(connection: &Connection, files: &Files, queue: &Receiver<Box<dyn Job>>, appended: &Appended) {
     let mut jobs = Vec::with_capacity(MAX_GROUP);
     let (mut last, mut indexed) = signals::progress(connection).unwrap_or_default();
     loop {
@@ -122,10 +136,15 @@ fn write(connection: &Connection, queue: &Receiver<Box<dyn Job>>, appended: &App
             Err(RecvTimeoutError::Disconnected) => return,
         }
         jobs.extend(queue.try_iter().take(MAX_GROUP - 1));
-        let committed = write_group(connection, &mut jobs).map(|end| {
-            last = end;
-            appended.tell(end);
-        });
+        let committed = match write_group(connection, &mut jobs) {
+            Ok(_) if !files.are_in_place() => Err(Lost::Replaced),
+            Ok(end) => {
+                last = end;
+                appended.tell(end);
+                Ok(())
+            }
+            Err(cause) => Err(Lost::Failed(cause)),
+        };
         jobs.drain(..).for_each(|job| job.answer(&committed));
     }
 }
@@ -153,6 +172,8 @@ pub(super) struct Batch<'a> {
     failed: Option<rusqlite::Error>,
     first: u64,
     last: u64,
+    /// What the work list grows and shrinks by.
+    pub(super) backlog: backlog::Change,
 }
 
 impl<'a> Batch<'a> {
@@ -162,7 +183,7 @@ impl<'a> Batch<'a> {
             Ok(last) => (last, None),
             Err(cause) => (0, Some(cause)),
         };
-        Self { connection, guarded: false, failed, first: last, last }
+        Self { connection, guarded: false, failed, first: last, last, backlog: backlog::Change::default() }
     }
 
     /// Runs `work` so that its failure leaves nothing behind, and the rest of the group as it was.
@@ -176,11 +197,11 @@ impl<'a> Batch<'a> {
         if !self.guarded {
             return work(self).inspect_err(|cause| self.failed = Some(same(cause)));
         }
-        let last = self.last;
+        let (last, backlog) = (self.last, self.backlog.clone());
         execute(self.connection, "SAVEPOINT job")?;
         let result = work(self);
         if let Err(cause) = &result {
-            self.last = last;
+            (self.last, self.backlog) = (last, backlog);
             // A full or failing disk ends the whole transaction by itself.
             let undone = execute(self.connection, "ROLLBACK TO job");
             if undone.is_err() || self.connection.is_autocommit() {
@@ -206,7 +227,10 @@ impl<'a> Batch<'a> {
     fn commit(mut self) -> rusqlite::Result<u64> {
         let result = match self.failed.take() {
             Some(cause) => Err(cause),
-            None => self.save_last().and_then(|()| execute(self.connection, "COMMIT")),
+            None => self
+                .save_last()
+                .and_then(|()| self.backlog.write(self.connection))
+                .and_then(|()| execute(self.connection, "COMMIT")),
         };
         if result.is_err() {
             self.roll_back();
@@ -255,7 +279,8 @@ mod tests {
         let path = directory.path().join("log.db");
         let connection = schema::open(&path, &SqliteOptions::default()).unwrap();
         connection.execute_batch(prepare).unwrap();
-        (directory, Writer::start(connection, 16, Arc::default()).unwrap())
+        let files = Arc::new(Files::of(&path));
+        (directory, Writer::start(connection, files, 16, Arc::default()).unwrap())
     }
 
     #[tokio::test]

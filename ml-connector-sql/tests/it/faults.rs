@@ -8,7 +8,7 @@ use std::{
 };
 
 use futures_util::{FutureExt, future::join_all};
-use ml_connector_core::{AuditLog, Error, ErrorKind, TokenStore, audit::Query, token::TokenKey};
+use ml_connector_core::{AuditLog, Effect, Error, ErrorKind, TokenStore, audit::Query, token::TokenKey};
 use ml_connector_sql::{SqliteLog, SqliteOptions};
 use rusqlite::Connection;
 use tempfile::TempDir;
@@ -48,6 +48,20 @@ fn a_newer_schema_is_refused_and_left_alone() {
     check_open(&path, "newer version of ml-connector-sql: update this program (schema_version=99");
     let version: i64 = raw.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
     assert_eq!(version, 99);
+}
+
+#[test]
+fn an_older_schema_is_refused_and_left_alone() {
+    let (_directory, path) = place();
+    drop(SqliteLog::open(&path).unwrap());
+    let raw = Connection::open(&path).unwrap();
+    raw.pragma_update(None, "user_version", 1).unwrap();
+    check_open(
+        &path,
+        "let the program that wrote it finish what waits, then begin with a new file (schema_version=1",
+    );
+    let version: i64 = raw.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
+    assert_eq!(version, 1);
 }
 
 #[test]
@@ -192,6 +206,33 @@ async fn what_was_acknowledged_is_in_the_files_before_they_are_closed() {
         fs::copy(name(&path), name(&left)).unwrap();
     }
     assert_eq!(seqs(&SqliteLog::open(&left).unwrap()).await, [first, second]);
+}
+
+/// What is written into a deleted file is lost, so nothing is acknowledged any more, and what is read may be old.
+#[cfg(unix)]
+#[tokio::test]
+async fn a_file_that_is_deleted_or_replaced_takes_nothing_more() {
+    const ADVICE: &str = "deleted or replaced while it is open";
+    for (suffix, replaced) in [("", false), ("", true), ("-wal", false)] {
+        let (directory, path) = place();
+        let log = SqliteLog::open(&path).unwrap();
+        let first = try_append(&log, 10).await.unwrap();
+        let (file, away) =
+            (PathBuf::from(format!("{}{suffix}", path.display())), directory.path().join("away"));
+        fs::rename(&file, &away).unwrap();
+        if replaced {
+            fs::copy(&away, &file).unwrap();
+        }
+        let error = try_append(&log, 10).await.unwrap_err();
+        check(&error, ErrorKind::Unavailable, ADVICE);
+        assert_eq!(error.effect(), Effect::Unknown, "it may be in the file that is gone");
+        check(&log.query(&Query::default()).await.unwrap_err(), ErrorKind::Unavailable, ADVICE);
+        check(&log.backlog(NOON).await.unwrap_err(), ErrorKind::Unavailable, ADVICE);
+        fs::rename(&away, &file).unwrap();
+        let second = try_append(&log, 10).await.unwrap();
+        let found = seqs(&log).await;
+        assert_eq!((found[0], *found.last().unwrap()), (first, second), "once it is back it goes on");
+    }
 }
 
 #[cfg(unix)]

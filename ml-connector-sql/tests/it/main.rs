@@ -10,7 +10,7 @@ mod sharing;
 use bytes::Bytes;
 use ml_connector_core::{
     AuditLog, Timestamp,
-    audit::{Appended, Committed, EntryKind, Index, NewEntry, Parent, Query, Transaction},
+    audit::{Appended, Committed, EntryKind, NewEntry, Query, Transaction},
     model::{ConnectionId, Partition, Seq},
 };
 
@@ -20,16 +20,11 @@ const NOON: Timestamp = Timestamp::from_secs(1_790_000_000);
 const PAYLOAD: &str = "planted-payload";
 
 fn signal(body: Bytes) -> NewEntry {
+    let connection = ConnectionId::from("books");
     NewEntry {
-        partition: Partition::new(0),
-        kind: EntryKind::Signal,
-        connection: ConnectionId::from("books"),
         lane: Some(1),
-        due: NOON,
-        dedupe: None,
-        parent: Parent::None,
-        index: Index::default(),
         body: Some(body),
+        ..NewEntry::new(Partition::new(0), EntryKind::Signal, connection, NOON)
     }
 }
 

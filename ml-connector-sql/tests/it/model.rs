@@ -9,10 +9,11 @@ use ml_connector_core::{
         DocKey, DocumentWrite, EntryKind, EntryState, Expected, Index, Lease, LeaseRequest, MemoryLog,
         NewEntry, Outcome, Parent, PendingScope, Query, Settlement, Transaction,
     },
-    model::{ConnectionId, DedupeKey, EntityRef, Partition, Seq},
+    model::{ConnectionId, Currency, DedupeKey, EntityRef, Money, Partition, Seq},
 };
 use ml_connector_sql::SqliteLog;
 use proptest::{collection::vec, option, prelude::*, sample::select};
+use rust_decimal::Decimal;
 use tempfile::TempDir;
 
 use crate::NOON;
@@ -29,6 +30,8 @@ enum Step {
     Pending(Partition, Option<u64>, PendingScope, Seq, usize),
     Documents(Vec<DocKey>),
     Query(Query),
+    Count(Query, usize),
+    Backlog(Timestamp),
     Prune(Timestamp, usize),
     Reopen,
 }
@@ -57,7 +60,7 @@ fn text(choices: &'static [&'static str]) -> impl Strategy<Value = Arc<str>> + C
 }
 
 fn kind() -> impl Strategy<Value = EntryKind> + Clone {
-    select(&[EntryKind::Signal, EntryKind::Event, EntryKind::Delivery, EntryKind::Note][..])
+    select(&EntryKind::ALL[..])
 }
 
 fn connection() -> impl Strategy<Value = ConnectionId> + Clone {
@@ -74,6 +77,18 @@ fn number() -> impl Strategy<Value = Arc<str>> + Clone {
 
 fn name() -> impl Strategy<Value = Arc<str>> + Clone {
     text(&["invoice.paid", "overdue"])
+}
+
+fn destination() -> impl Strategy<Value = Arc<str>> + Clone {
+    text(&["channel:a", "channel:b"])
+}
+
+fn amount() -> impl Strategy<Value = Decimal> + Clone {
+    select(&["-1.5", "0", "0.10", "99.99", "100"][..]).prop_map(|amount| amount.parse().unwrap())
+}
+
+fn currency() -> impl Strategy<Value = Currency> + Clone {
+    select(&["EUR", "USD"][..]).prop_map(|code| Currency::parse(code).unwrap())
 }
 
 fn lane() -> impl Strategy<Value = u64> + Clone {
@@ -105,13 +120,30 @@ fn parent() -> impl Strategy<Value = Parent> {
 }
 
 fn entry() -> impl Strategy<Value = NewEntry> {
-    let index = (option::of(entity()), option::of(number()), option::of(name()))
-        .prop_map(|(entity, number, name)| Index { entity, number, name });
+    let money = (amount(), currency()).prop_map(|(amount, currency)| Money::new(amount, currency));
+    let index = (
+        option::of(entity()),
+        option::of(number()),
+        option::of(name()),
+        option::of(money),
+        option::of(destination()),
+    )
+        .prop_map(|(entity, number, name, amount, destination)| Index {
+            entity,
+            number,
+            name,
+            amount,
+            destination,
+        });
     let dedupe = option::weighted(0.3, text(&["k1", "k2", "k3"])).prop_map(|key| key.map(DedupeKey::new));
     let place = (partition(), kind(), connection(), option::weighted(0.7, lane()), due());
-    (place, dedupe, parent(), index, option::of(bytes())).prop_map(|(place, dedupe, parent, index, body)| {
+    let content = (option::of(bytes()), option::of(bytes()), option::weighted(0.2, text(&["gone"])));
+    let origin = (dedupe, any::<bool>(), parent(), option::weighted(0.2, seq()));
+    (place, origin, index, content).prop_map(|(place, origin, index, (body, trace, dead))| {
         let (partition, kind, connection, lane, due) = place;
-        NewEntry { partition, kind, connection, lane, due, dedupe, parent, index, body }
+        let (dedupe, counts_as_repeat, parent, replays) = origin;
+        let new = NewEntry::new(partition, kind, connection, due);
+        NewEntry { lane, dedupe, counts_as_repeat, parent, replays, dead, index, body, trace, ..new }
     })
 }
 
@@ -126,6 +158,10 @@ fn outcome() -> impl Strategy<Value = Outcome> {
         option::of(text(&["message/1", "message/2"])).prop_map(|receipt| Outcome::Done { receipt }),
         words().prop_map(|error| Outcome::Dead { error }),
         words().prop_map(|reason| Outcome::Dropped { reason }),
+        words().prop_map(|why| Outcome::Acknowledged { by: "jane".into(), why }),
+        words().prop_map(|why| Outcome::Cancelled { by: "jane".into(), why }),
+        words().prop_map(|why| Outcome::Discarded { by: "jane".into(), why }),
+        seq().prop_map(|replay| Outcome::Replayed { replay }),
     ]
 }
 
@@ -137,15 +173,14 @@ fn transaction() -> impl Strategy<Value = Transaction> {
         expected,
         value,
     });
-    let settlement = (seq(), outcome()).prop_map(|(seq, outcome)| Settlement { seq, outcome });
+    let settlement = (seq(), outcome(), option::of(bytes()))
+        .prop_map(|(seq, outcome, trace)| Settlement { trace, ..Settlement::new(seq, outcome) });
     (option::weighted(0.2, lease()), vec(write, 0..2), vec(entry(), 0..4), vec(settlement, 0..4))
         .prop_map(|(fence, documents, append, settle)| Transaction { fence, documents, append, settle })
 }
 
 fn query() -> impl Strategy<Value = Query> {
-    let states = select(
-        &[EntryState::Pending, EntryState::Parked, EntryState::Done, EntryState::Dead, EntryState::Dropped][..],
-    );
+    let states = select(&EntryState::ALL[..]);
     let about = (
         option::weighted(0.3, connection()),
         option::weighted(0.3, kind()),
@@ -155,6 +190,15 @@ fn query() -> impl Strategy<Value = Query> {
         option::weighted(0.3, states),
         option::weighted(0.2, text(&["message/1", "message/2"])),
     );
+    let more = (
+        option::weighted(0.1, vec(connection(), 0..3)),
+        option::weighted(0.1, any::<bool>()),
+        option::weighted(0.1, text(&["", "message", "message/2", "x"])),
+        option::weighted(0.1, destination()),
+        option::weighted(0.1, amount()),
+        option::weighted(0.1, amount()),
+        option::weighted(0.1, currency()),
+    );
     let among = (
         option::weighted(0.2, instant()),
         option::weighted(0.2, instant()),
@@ -163,12 +207,15 @@ fn query() -> impl Strategy<Value = Query> {
         option::weighted(0.3, seq()),
     );
     let how = (any::<bool>(), any::<bool>(), 0..6_usize);
-    (about, among, how).prop_map(|(about, among, (newest_first, bodies, limit))| {
+    (about, more, among, how).prop_map(|(about, more, among, (newest_first, bodies, limit))| {
         let (connection, kind, entity, number, name, state, receipt) = about;
         let (from, to, seqs, family_of, after) = among;
         let mut query = Query::default();
         (query.connection, query.kind, query.entity, query.number) = (connection, kind, entity, number);
         (query.name, query.state, query.receipt, query.from, query.to) = (name, state, receipt, from, to);
+        (query.within, query.acknowledged, query.receipt_prefix, query.destination) =
+            (more.0, more.1, more.2, more.3);
+        (query.amount_from, query.amount_to, query.currency) = (more.4, more.5, more.6);
         (query.seqs, query.family_of, query.after) = (seqs, family_of, after);
         (query.newest_first, query.bodies, query.limit) = (newest_first, bodies, limit);
         query
@@ -190,6 +237,8 @@ fn step() -> impl Strategy<Value = Step> {
             }),
         2 => vec(key(), 0..4).prop_map(Step::Documents),
         8 => query().prop_map(Step::Query),
+        2 => (query(), 0..6_usize).prop_map(|(query, cap)| Step::Count(query, cap)),
+        3 => instant().prop_map(Step::Backlog),
         2 => (instant(), 0..4_usize).prop_map(|(before, limit)| Step::Prune(before, limit)),
         1 => Just(Step::Reopen),
     ]
@@ -240,7 +289,9 @@ async fn agree(steps: Vec<Step>) -> std::result::Result<(), TestCaseError> {
     everything.bodies = true;
     let work = |number| Step::Pending(Partition::new(number), None, PendingScope::Partition, Seq(0), 1000);
     let begin = [Step::Lease(Handover::Renew)];
-    let end = [Step::Reopen, Step::Query(everything)].into_iter().chain((0..PARTITIONS).map(work));
+    let end = [Step::Reopen, Step::Query(everything), Step::Backlog(NOON)]
+        .into_iter()
+        .chain((0..PARTITIONS).map(work));
     for step in begin.into_iter().chain(steps).chain(end) {
         match step {
             Step::Commit(all, now) => {
@@ -263,6 +314,10 @@ async fn agree(steps: Vec<Step>) -> std::result::Result<(), TestCaseError> {
             }
             Step::Documents(keys) => same(memory.documents(&keys).await, sqlite.documents(&keys).await)?,
             Step::Query(query) => same(memory.query(&query).await, sqlite.query(&query).await)?,
+            Step::Count(query, cap) => {
+                same(memory.count(&query, cap).await, sqlite.count(&query, cap).await)?;
+            }
+            Step::Backlog(now) => same(memory.backlog(now).await, sqlite.backlog(now).await)?,
             Step::Prune(before, limit) => {
                 same(memory.prune(before, limit).await, sqlite.prune(before, limit).await)?;
             }

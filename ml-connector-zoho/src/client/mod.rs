@@ -14,9 +14,9 @@ use ml_connector_core::{
     Context, Error, ErrorKind, Result, Retry, Scope, Timestamp,
     auth::Authenticator,
     config::below,
-    decode::{self, Decoded, Envelope, LeftOut, Object, Row},
+    decode::{self, Decoded, LeftOut, Object, Row},
     error_context,
-    http::{Answer, Call, Client},
+    http::{Answer, Call, Client, Envelope},
     model::{Currency, Record},
     rate::{Budget, Cost, Quota, QuotaKey},
 };
@@ -29,8 +29,8 @@ use crate::{
 };
 
 /// 100 calls a minute and organization, by "API call limits" of Zoho's API introduction. It does not say when a
-/// minute begins, so no window of that length may hold more.
-const CALLS_PER_MINUTE: u32 = 100;
+/// minute begins, so any window of that length counts; and others may call, so a fifth of it is theirs.
+const CALLS_PER_MINUTE: u32 = 80;
 const MINUTE: Duration = Duration::from_secs(60);
 /// Clients that called paths under `settings` twice within 600 ms report a 429.
 const SETTINGS_PACE: Quota = Quota::Rolling { limit: 1, window: Duration::from_secs(1) };
@@ -154,7 +154,9 @@ impl BooksClient {
     pub(crate) async fn get<T: Resource>(&self, ctx: &Context, id: &str) -> Result<Detail> {
         let answer = self.read(ctx, T::GET, self.path::<T>(Some(id))).await?;
         let raw = Envelope::of(&answer).and_then(|mut envelope| envelope.member(T::DETAIL_KEY));
-        let detail = raw.and_then(detail::<T>).map_err(|error| error.with_operation(T::GET))?;
+        let detail = raw
+            .and_then(|raw| detail::<T>(raw, self.home.get().copied()))
+            .map_err(|error| error.with_operation(T::GET))?;
         if &*detail.record.id == id {
             return Ok(detail);
         }
@@ -285,7 +287,7 @@ impl BooksClient {
         let number = |name| answer.header(name).and_then(|text| text.trim().parse::<u32>().ok());
         let left = error::day_left(answer).map(|left| answer.received_at + left);
         let remaining = number("x-rate-limit-remaining").zip(left);
-        self.budget.report_day(ctx, number("x-rate-limit-limit"), remaining).await;
+        self.budget.report_day(ctx.limiter(), number("x-rate-limit-limit"), remaining, ctx.now()).await;
     }
 }
 
@@ -298,10 +300,9 @@ fn names_no_currency(row: &Row<(Record, String)>) -> bool {
 }
 
 /// One record, as `member` holds it.
-fn detail<T: Resource>(raw: Box<RawValue>) -> Result<Detail> {
-    // Details name their currency.
+fn detail<T: Resource>(raw: Box<RawValue>, home: Option<Currency>) -> Result<Detail> {
     let Decoded { value: (record, stage), left_out } =
-        decode::object(&raw, |object| Ok((T::read(object, None)?, T::stage(object))))?;
+        decode::object(&raw, |object| Ok((T::read(object, home)?, T::stage(object))))?;
     Ok(Detail { record, stage, raw, left_out })
 }
 

@@ -4,7 +4,8 @@ use bytes::Bytes;
 use http::Method;
 use ml_connector_core::{
     Context, Result, Secret,
-    decode::{self, Envelope, Object},
+    decode::{self, Object},
+    http::Envelope,
 };
 use serde::Serialize;
 

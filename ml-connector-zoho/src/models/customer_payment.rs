@@ -6,7 +6,7 @@ use ml_connector_core::{
     model::{Currency, Record, RecordKind},
 };
 
-use super::{Changes, Resource, allocations, meaningful, status};
+use super::{Changes, Resource, allocations, extras, meaningful, status};
 
 /// Money received from a customer. There is no mark for "cleared": that it was recorded is all Zoho knows. The
 /// detail has neither `status` nor `last_modified_time`.
@@ -42,6 +42,7 @@ impl Resource for CustomerPayment {
         };
         record.payment_mode = payment.some_text("payment_mode");
         record.allocations = allocations(payment, "invoices", &RecordKind::Invoice, own);
+        extras::read(&mut record, payment);
         record.created_at = payment.instant("created_time");
         record.modified_at = payment.instant("last_modified_time").or(payment.instant("updated_time"));
         Ok(record)

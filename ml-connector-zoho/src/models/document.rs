@@ -3,10 +3,10 @@
 use ml_connector_core::{
     Result,
     decode::Object,
-    model::{Currency, Record, RecordKind},
+    model::{Currency, Person, Record, RecordKind},
 };
 
-use super::{Changes, Resource, approval, line, meaningful, status};
+use super::{Changes, Resource, approval, extras, line, meaningful, status};
 
 macro_rules! document {
     (
@@ -38,8 +38,9 @@ macro_rules! document {
             const WEB_PATH: Option<&'static str> = Some($path);
             const MEANINGFUL: &'static [&'static str] = meaningful::DOCUMENT;
 
-            fn read(document: &Object<'_>, _: Option<Currency>) -> Result<Record> {
+            fn read(document: &Object<'_>, home: Option<Currency>) -> Result<Record> {
                 let mut record = read(document, Self::KIND, document.id($id)?);
+                extras::base(&mut record, document, home);
                 record.number = document.some_text($number);
                 record.counterparty = document.party($party_id, $party_name);
                 Ok(record)
@@ -66,8 +67,13 @@ fn read(document: &Object<'_>, kind: RecordKind, id: String) -> Record {
     record.total = document.money("total", currency);
     record.balance = document.money("balance", currency);
     record.lines = line::all(document, currency);
-    record.submitted_by = document.some_text("submitted_by_name");
-    record.submitted_by_email = document.some_text("submitted_by_email");
+    let by = ["submitted_by_name", "submitted_by_email"].map(|name| document.some_text(name));
+    let [name, email] = by;
+    record.submitted_by = Person::known(None, name, email);
+    record.sub_total = document.money("sub_total", currency);
+    record.tax = document.money("tax_total", currency);
+    record.billing_address = extras::address(document, "billing_address");
+    extras::read(&mut record, document);
     record.created_at = document.instant("created_time");
     record.modified_at = document.instant("last_modified_time");
     record

@@ -6,7 +6,7 @@ use ml_connector_core::{
     model::{Currency, Record, RecordKind, Status},
 };
 
-use super::{Changes, Resource, line, meaningful};
+use super::{Changes, Resource, extras, line, meaningful};
 
 /// An expense. Whom it was paid to is its counterparty; where nobody is named, the customer it is billed to.
 pub(crate) struct Expense;
@@ -25,7 +25,7 @@ impl Resource for Expense {
     const WEB_PATH: Option<&'static str> = Some("expenses");
     const MEANINGFUL: &'static [&'static str] = meaningful::EXPENSE;
 
-    fn read(expense: &Object<'_>, _: Option<Currency>) -> Result<Record> {
+    fn read(expense: &Object<'_>, home: Option<Currency>) -> Result<Record> {
         let currency = expense.currency("currency_code");
         let word = expense.text("status");
         let mut record = Record::new(Self::KIND, expense.id(Self::ID)?, Status::from(&*word));
@@ -37,6 +37,10 @@ impl Resource for Expense {
         record.total = expense.money("total", currency);
         record.payment_mode = expense.some_text("payment_mode");
         record.lines = line::all(expense, currency);
+        record.sub_total = expense.money("sub_total", currency);
+        record.tax = expense.money("tax_amount", currency);
+        extras::base(&mut record, expense, home);
+        extras::read(&mut record, expense);
         record.created_at = expense.instant("created_time");
         record.modified_at = expense.instant("last_modified_time");
         Ok(record)

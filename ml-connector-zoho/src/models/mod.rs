@@ -2,9 +2,11 @@
 //! are the customer's business.
 
 mod approval;
+mod columns;
 mod customer_payment;
 mod document;
 mod expense;
+mod extras;
 mod line;
 mod meaningful;
 mod organization;
@@ -14,6 +16,7 @@ mod status;
 mod tests;
 mod vendor_payment;
 
+pub(crate) use columns::columns;
 pub(crate) use customer_payment::CustomerPayment;
 pub(crate) use document::{Bill, Invoice, PurchaseOrder};
 pub(crate) use expense::Expense;

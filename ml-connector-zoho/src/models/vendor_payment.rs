@@ -6,7 +6,7 @@ use ml_connector_core::{
     model::{Currency, Record, RecordKind},
 };
 
-use super::{Changes, Resource, allocations, meaningful, status};
+use super::{Changes, Resource, allocations, extras, meaningful, status};
 
 /// Money paid to a vendor. `balance` is the part that no bill uses.
 pub(crate) struct VendorPayment;
@@ -39,6 +39,7 @@ impl Resource for VendorPayment {
         record.balance = payment.money("balance", currency);
         record.payment_mode = payment.some_text("payment_mode");
         record.allocations = allocations(payment, "bills", &RecordKind::Bill, currency);
+        extras::read(&mut record, payment);
         record.created_at = payment.instant("created_time");
         record.modified_at = payment.instant("last_modified_time");
         Ok(record)

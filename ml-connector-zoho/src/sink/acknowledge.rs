@@ -2,7 +2,7 @@
 
 use ml_connector_core::{
     Context, Effect, Error, ErrorKind, Result, Timestamp,
-    model::{Actor, Delivery, EntityRef, Event, Observed, Raw, Receipt, RecordKind, Revision},
+    model::{Actor, Delivery, EntityRef, Event, Interaction, Observed, Raw, Receipt, RecordKind, Revision},
 };
 
 use super::command::Command;
@@ -27,7 +27,7 @@ impl ZohoBooks {
                 continue;
             }
             before = before.or(revision);
-            begin.note().await.map_err(|error| error.with_effect(effect(noted)))?;
+            begin.note(None).await.map_err(|error| error.with_effect(effect(noted)))?;
             let client = &self.client;
             let result = match field {
                 Some(field) => {
@@ -54,7 +54,7 @@ impl ZohoBooks {
             let (there, revision) = there.map_err(|error| error.with_effect(effect(changed)))?;
             if there != Noted::No {
                 before = before.or(revision);
-                begin.note().await.map_err(|error| error.with_effect(effect(changed)))?;
+                begin.note(None).await.map_err(|error| error.with_effect(effect(changed)))?;
             }
             let result = match (there, field) {
                 (Noted::No, _) => continue,
@@ -107,11 +107,12 @@ impl ZohoBooks {
         if !is_payment {
             return Ok(vec![entity.clone()]);
         }
-        let Observed::Present { record, .. } = self.read_document(ctx, entity).await?.state else {
+        let seen = self.read_document(ctx, entity).await?;
+        let Some(record) = seen.state.record() else {
             return Err(Error::new(ErrorKind::NotFound, "the payment no longer exists"));
         };
         let documents: Vec<_> =
-            record.allocations.into_iter().map(|allocation| allocation.document).collect();
+            record.allocations.iter().map(|allocation| allocation.document.clone()).collect();
         if documents.is_empty() {
             let error = "the payment settles no document that could be commented on";
             return Err(Error::new(ErrorKind::Conflict, error).with_context("payment", entity));
@@ -184,7 +185,7 @@ struct Acknowledgement {
 
 impl Acknowledgement {
     fn of(event: &Event, document: &EntityRef) -> Result<Self> {
-        let Some(actor) = event.record.as_ref().and_then(|record| record.actor.as_ref()) else {
+        let Some(actor) = event.interaction().and_then(Interaction::actor) else {
             return Err(Error::new(ErrorKind::InvalidRequest, "the event does not say who acknowledges"));
         };
         let identity = format!("{}\n{}\n{document}", actor.connection, actor.id);

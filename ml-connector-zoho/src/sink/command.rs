@@ -2,7 +2,7 @@
 
 use ml_connector_core::{
     Error, ErrorKind, Result,
-    model::{Destination, EntityRef, Event, RecordKind},
+    model::{Destination, EntityRef, Event, Interaction, RecordKind},
 };
 
 /// Approves the invoice, bill or purchase order that an event is about: Zoho's own approve call. A document that is
@@ -89,7 +89,7 @@ impl<'a> Command<'a> {
     /// # Errors
     /// [`ErrorKind::InvalidRequest`] when it is another connection's, or of a kind that the command is not for.
     pub(crate) fn document<'e>(self, connection: &str, event: &'e Event) -> Result<&'e EntityRef> {
-        let about = event.record.as_ref().and_then(|record| record.about.as_ref());
+        let about = event.interaction().and_then(Interaction::about);
         let (owner, entity) = match about {
             Some(about) => (&about.connection, &about.entity),
             None => (&event.connection, &event.entity),

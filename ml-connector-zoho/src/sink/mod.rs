@@ -15,7 +15,7 @@ use bytes::Bytes;
 use ml_connector_core::{
     AttemptNotes, Context, Result, Sink, SinkInfo, Timestamp,
     http::Client,
-    model::{Delivery, DeliveryPlan, LaneKey, Lookup, Observation, Observed, Receipt, Revision},
+    model::{Delivery, DeliveryPlan, LaneKey, Lookup, Observation, Receipt, Revision},
     snapshot::Facts,
 };
 
@@ -67,6 +67,10 @@ impl Sink for ZohoBooks {
             None => Lookup::DidNotHappen,
         })
     }
+
+    async fn ping(&self, ctx: &Context) -> Result<()> {
+        self.client.organizations(ctx).await.map(drop)
+    }
 }
 
 impl ZohoBooks {
@@ -95,10 +99,10 @@ impl ZohoBooks {
         before: Option<Revision>,
         after: Observation,
     ) -> Option<Arc<Observation>> {
-        let Observed::Present { record, .. } = &after.state else { return None };
+        let record = after.state.record()?;
         let known = ctx.known(&self.sink.connection, &after.entity).await.ok()?;
         let is_told = known.is_none_or(|known| {
-            before.is_some() && known.revision == before || known.facts != Facts::of(record)
+            before.is_some() && known.revision == before || known.facts != Some(Facts::of(record))
         });
         is_told.then(|| Arc::new(after))
     }
@@ -118,22 +122,31 @@ struct Begin<'a> {
 
 impl Begin<'_> {
     /// Keeps when the last write of this attempt began, so that a look-up knows how long it may still arrive: it waits for
-    /// the limiter first, and for a token.
-    async fn note(&self) -> Result<()> {
-        let now = self.ctx.now().as_millis().to_string();
-        self.notes.keep(&[self.delivery.seq], Bytes::from(now)).await
+    /// the limiter first, and for a token. Of an approval, also how many had approved before.
+    async fn note(&self, approved: Option<usize>) -> Result<()> {
+        let now = self.ctx.now().as_millis();
+        let note = approved.map_or_else(|| now.to_string(), |approved| format!("{now} {approved}"));
+        self.notes.keep(&[self.delivery.seq], Bytes::from(note)).await
     }
 }
 
 fn revision_of(seen: &Observation) -> Option<Revision> {
-    match &seen.state {
-        Observed::Present { revision, .. } => Some(*revision),
-        _ => None,
-    }
+    seen.state.revision()
 }
 
 /// When the last write began, as far as is known.
 fn begun(delivery: &Delivery) -> Timestamp {
-    let noted = delivery.note.as_ref().and_then(|note| std::str::from_utf8(note).ok()?.parse().ok());
-    noted.map_or(delivery.since, Timestamp::from_millis)
+    let (at, _) = noted(delivery);
+    at.and_then(|at| at.parse().ok()).map_or(delivery.since, Timestamp::from_millis)
+}
+
+/// How many had approved before the last write began, as far as is known.
+fn approved_before(delivery: &Delivery) -> Option<usize> {
+    noted(delivery).1?.parse().ok()
+}
+
+fn noted(delivery: &Delivery) -> (Option<&str>, Option<&str>) {
+    let note = delivery.note.as_ref().and_then(|note| std::str::from_utf8(note).ok());
+    let mut words = note.unwrap_or_default().split(' ');
+    (words.next(), words.next())
 }

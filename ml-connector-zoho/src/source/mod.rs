@@ -146,7 +146,8 @@ impl ZohoBooks {
         }
         record.url = self.site.link::<T>(&record.id);
         let revision = revision::<T>(&raw, &record, &stage)?;
-        Ok(Observed::Present { revision, order: None, record: Box::new(record), raw: Some(Raw::new(raw)) })
+        let (content, raw) = (record.into(), Some(Raw::new(raw)));
+        Ok(Observed::Present { revision, order: None, content, raw, notes: left_out })
     }
 
     /// What "does not exist" means: Zoho says the same of a record that was deleted, of one that may not be seen,
@@ -168,7 +169,8 @@ impl ZohoBooks {
         if swept || last.revision.is_none() {
             return Ok(Missing::Gone);
         }
-        self.confirm_gone::<T>(ctx, client, id, last.facts.number.as_deref()).await
+        self.confirm_gone::<T>(ctx, client, id, last.facts.as_ref().and_then(|facts| facts.number.as_deref()))
+            .await
     }
 
     /// Looks for the record where it would be listed. The number's filter is not documented for payments, and
@@ -192,8 +194,11 @@ impl ZohoBooks {
             if !rows.has_more {
                 return Ok(Missing::Gone);
             }
+            if rows.rows.is_empty() && rows.unreadable.is_empty() {
+                break;
+            }
         }
-        let error = "the list is too long to prove that a record is gone";
+        let error = "the list has no end that proves that a record is gone";
         Err(Error::new(ErrorKind::NotFound, error).with_operation(T::LIST).with_context("id", id))
     }
 }

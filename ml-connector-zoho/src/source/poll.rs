@@ -11,7 +11,7 @@ use bytes::Bytes;
 use ml_connector_core::{
     Context, Error, ErrorKind, Result, Timestamp,
     http::Pages,
-    model::{EntityRef, Observation, Observed, Page, PollMode, Record, Revision, Signal, Zone},
+    model::{EntityRef, LeftOut, Observation, Observed, Page, PollMode, Record, Revision, Signal, Zone},
 };
 use serde::{Deserialize, Serialize};
 
@@ -105,7 +105,7 @@ impl Checkpoint {
 
     /// Whether the row is one that was not seen before as it is now. From now on it was, unless it may change once
     /// more within the second of its stamp.
-    fn is_new(&mut self, Row { record, mark }: &Row, read_at: Timestamp, mode: PollMode) -> bool {
+    fn is_new(&mut self, Row { record, mark, .. }: &Row, read_at: Timestamp, mode: PollMode) -> bool {
         let stamp = record.modified_at;
         if stamp.zip(self.since).is_some_and(|(stamp, since)| stamp.as_secs() < since.as_secs()) {
             return false;
@@ -189,10 +189,11 @@ impl Checkpoint {
 struct Row {
     record: Record,
     mark: String,
+    left_out: Vec<LeftOut>,
 }
 
 impl Row {
-    fn new<T: Resource>(site: &Site, Detail { mut record, raw, .. }: Detail) -> Result<Self> {
+    fn new<T: Resource>(site: &Site, Detail { mut record, raw, left_out, .. }: Detail) -> Result<Self> {
         record.url = site.link::<T>(&record.id);
         let mut mark = match record.modified_at {
             Some(_) => {
@@ -203,7 +204,7 @@ impl Row {
         }
         .to_string();
         mark.truncate(12);
-        Ok(Self { record, mark })
+        Ok(Self { record, mark, left_out })
     }
 }
 
@@ -240,6 +241,8 @@ impl Listing<'_> {
             checkpoint.filters = Some(self.has_filter::<T>(read_at).await?);
         }
         let has_more = listed.has_more;
+        let read = listed.rows.iter().map(|row| row.record.id.to_string());
+        let ids: Vec<String> = read.chain(listed.unreadable.iter().cloned()).collect();
         // Each is read alone, as long as it is listed: what is wrong with it may be repaired.
         let kind = T::KIND;
         let alone = |id| Signal::entity(EntityRef::new(kind.as_str(), id));
@@ -266,8 +269,7 @@ impl Listing<'_> {
                 rows.iter().for_each(|row| _ = checkpoint.is_new(row, read_at, self.mode));
                 let edge = checkpoint.since.take().unwrap_or_default().as_secs();
                 checkpoint.marks.retain(|_, stamp| *stamp >= edge);
-                observations =
-                    rows.into_iter().map(|row| observe(row.record, read_at)).collect::<Result<_>>()?;
+                observations = rows.into_iter().map(|row| observe(row, read_at)).collect::<Result<_>>()?;
             }
             PollMode::Sweep => signals.extend(rows.iter().map(|row| Signal::entity(row.record.entity()))),
             _ => signals.extend(
@@ -277,8 +279,12 @@ impl Listing<'_> {
             ),
         }
         checkpoint.shrink();
-        let more =
-            checkpoint.pages.advance_number(has_more && !past)? || self.read_again(&mut checkpoint, number);
+        let more = checkpoint.pages.advance_number(has_more && !past, &ids)?
+            || self.read_again(&mut checkpoint, number);
+        if self.mode == PollMode::Sweep && !checkpoint.pages.is_complete() {
+            let error = "the list ends with a page without rows, and speaks of more: it proves nothing";
+            return Err(Error::new(ErrorKind::InvalidResponse, error).with_operation(T::LIST));
+        }
         if !more {
             checkpoint.finish(self.mode, reads_back);
         }
@@ -331,12 +337,13 @@ fn is_passed(rows: &[Row], since: Timestamp) -> bool {
 }
 
 /// A row as all that is known of a record at first. It has no lines; the first detail read shows another revision.
-fn observe(row: Record, read_at: Timestamp) -> Result<Observation> {
-    let bytes = serde_json::to_vec(&row)
+fn observe(row: Row, read_at: Timestamp) -> Result<Observation> {
+    let Row { record, left_out, .. } = row;
+    let bytes = serde_json::to_vec(&record)
         .map_err(|source| Error::new(ErrorKind::Unexpected, "a row cannot be written").with_source(source))?;
-    let entity = row.entity();
-    let state =
-        Observed::Present { revision: Revision::of(&bytes), order: None, record: Box::new(row), raw: None };
+    let entity = record.entity();
+    let (revision, content) = (Revision::of(&bytes), record.into());
+    let state = Observed::Present { revision, order: None, content, raw: None, notes: left_out };
     Ok(Observation { entity, read_at, state })
 }
 

@@ -8,7 +8,7 @@ use http::{Request, Response};
 use ml_connector_core::{
     Context, ErrorKind, HttpTransport, ReceiveRequest, Result, Secret, Source, TokioClock,
     http::{Limits, TransportError},
-    model::{EntityRef, Observed, Resolution, Signal, Subject},
+    model::{EntityRef, Resolution, Signal, Subject},
     rate::MemoryRateLimiter,
     token::MemoryTokenStore,
     webhook::{Encoding, HmacSha256},
@@ -62,9 +62,7 @@ fn honest(kind: &str, id: &str, body: impl Into<Bytes>) {
     let Ok(Resolution::Observed(observations)) = resolve(kind, id, body) else { return };
     for observation in observations {
         assert_eq!((&*observation.entity.kind, &*observation.entity.id), (kind, id));
-        let Observed::Present { record, .. } = observation.state else {
-            panic!("nothing says that it is gone")
-        };
+        let record = observation.state.record().expect("nothing says that it is gone");
         assert_eq!((record.kind.as_str(), &*record.id), (kind, id));
     }
 }

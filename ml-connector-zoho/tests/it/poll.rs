@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use ml_connector_core::{
     Context, ErrorKind, PollRequest, ReceiveRequest, Retry, Scope, Source, SourceMode, Timestamp,
-    model::{Observed, Page, PollMode},
+    model::{Content, Observed, Page, PollMode},
     rate::Quota,
 };
 use ml_connector_zoho::{Plan, ZohoBooks};
@@ -77,7 +77,9 @@ async fn a_baseline_takes_rows_as_they_are_and_the_first_window_begins_with_it()
     let (source, ctx) = (source(&server), context().0);
     let page = poll(&source, &ctx, "invoices", PollMode::Baseline, None).await;
     assert_eq!((page.observations.len(), page.signals.len(), page.more), (rows, 0, false));
-    let Observed::Present { record, raw, .. } = &page.observations[0].state else { panic!() };
+    let Observed::Present { content: Content::Record(record), raw, .. } = &page.observations[0].state else {
+        panic!()
+    };
     assert!(raw.is_none() && record.url.is_some() && record.modified_at.is_some());
     poll(&source, &ctx, "invoices", PollMode::Live, Some(&page)).await;
     let queries = queries(&server).await;
@@ -434,7 +436,7 @@ async fn told_in_every_mode(case: &str, feed: &str, expected: usize) -> Vec<(Str
     let server = serve([body]).await;
     let page = poll(&source(&server), &context().0, feed, PollMode::Baseline, None).await;
     let read = page.observations.into_iter().map(|seen| match seen.state {
-        Observed::Present { record, .. } => {
+        Observed::Present { content: Content::Record(record), .. } => {
             (record.id.to_string(), record.total.map(|total| total.to_string()))
         }
         other => panic!("{other:?}"),

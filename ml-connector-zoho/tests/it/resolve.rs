@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use ml_connector_core::{
     Effect, Error, ErrorKind, PollRequest, Retry, Scope, Source, Timestamp, UpkeepRequest, error_context,
-    model::{EntityRef, Observation, Observed, PollMode, Resolution, Signal, Status, Subject},
+    model::{Content, EntityRef, Observation, Observed, PollMode, Resolution, Signal, Status, Subject},
     rate::{Feedback, Quota},
     snapshot::{Policy, Snapshot, Step, step},
 };
@@ -99,7 +99,9 @@ async fn each_kind_is_read_by_its_own_call_with_the_organization_and_the_token()
         let signals = [signal(kind, id, "x.changed")];
         let seen = observed(source(&server).resolve(&context().0, &signals, None).await.unwrap());
         assert_eq!((seen.entity.to_string(), seen.read_at), (format!("{kind}/{id}"), NOW));
-        let Observed::Present { record, raw, order, .. } = seen.state else { panic!("{kind}") };
+        let Observed::Present { content: Content::Record(record), raw, order, .. } = seen.state else {
+            panic!("{kind}")
+        };
         assert_eq!((&*record.id, record.kind.as_str(), order), (id, kind, None));
         let page = match kind {
             "customer_payment" => "paymentsreceived",
@@ -212,12 +214,16 @@ async fn an_odd_value_and_a_byte_order_mark_stop_nothing() {
         "customer_id":"3","customer_name":"half \ud83d"}}"#;
     let server = serve(vec![ResponseTemplate::new(200).set_body_bytes(odd.to_vec())]).await;
     let seen = observed(resolve(&server, "invoice.changed", None).await.unwrap());
-    let Observed::Present { record, .. } = seen.state else { panic!("it is there") };
+    let Observed::Present { content: Content::Record(record), .. } = seen.state else {
+        panic!("it is there")
+    };
     assert_eq!((record.total, record.counterparty.unwrap().name), (None, "half \u{fffd}".to_owned()));
 
     let server = serve(vec![answer(200, "case-bom.detail.json")]).await;
     let seen = observed(resolve(&server, "invoice.changed", None).await.unwrap());
-    let Observed::Present { record, .. } = seen.state else { panic!("it is there") };
+    let Observed::Present { content: Content::Record(record), .. } = seen.state else {
+        panic!("it is there")
+    };
     assert_eq!(record.total.unwrap().to_string(), "1.00 USD");
 }
 
@@ -389,9 +395,9 @@ async fn a_bill_awaiting_approval_says_who_submitted_it() {
     let server = serve(vec![answer(200, "bill-detail-pending-approval.json")]).await;
     let signals = [signal("bill", "481500000000108009", "bill.submitted")];
     let seen = observed(source(&server).resolve(&context().0, &signals, None).await.unwrap());
-    let Observed::Present { record, .. } = seen.state else { panic!() };
+    let Observed::Present { content: Content::Record(record), .. } = seen.state else { panic!() };
     assert_eq!(
-        (record.status, record.submitted_by.as_deref()),
+        (record.status, record.submitted_by.and_then(|by| by.name).as_deref()),
         (Status::PendingApproval, Some("Dana Whitlow"))
     );
 }

@@ -16,8 +16,9 @@ use ml_connector_core::{
         sink::{self, SinkUnderTest},
     },
     model::{
-        Actor, Change, Decimal, Delivery, DeliveryId, Destination, DocumentRef, EntityRef, Event, Lookup,
-        Money, Observed, Receipt, Record, RecordKind, Resolution, Seq, Signal, Status, Zone,
+        Action, Actor, Approval, ApprovalStatus, Decimal, Decision, Delivery, DeliveryId, Destination,
+        DocumentRef, EntityRef, Event, Interaction, Lookup, Money, Observed, Reaction, Receipt, Record,
+        RecordKind, Resolution, Seq, Signal, Status, Zone,
     },
     rate::MemoryRateLimiter,
     snapshot::{Policy, Snapshot, Step, step},
@@ -118,30 +119,55 @@ impl AttemptNotes for Forgetful {
     }
 }
 
-/// What somebody did about a document: a decision, or a reaction.
-fn done(kind: RecordKind, by: &str, about: EntityRef) -> Record {
-    let mut record = Record::new(kind, format!("{about}/{by}"), Status::Approved);
-    record.about = Some(DocumentRef { connection: "books".into(), entity: about, n: 1 });
-    let mut actor = Actor::new("slack", by);
-    actor.name = Some(format!("{by} <b>& Co"));
-    record.actor = Some(actor);
-    record
+fn somebody(id: &str) -> Actor {
+    let mut actor = Actor::new("slack", id);
+    actor.name = Some(format!("{id} <b>& Co"));
+    actor
 }
 
-fn delivery(to: Destination, record: Record) -> Delivery {
-    let changes = BTreeSet::from([Change::Created]);
-    let event = Event::new("slack".into(), record.entity(), 1, changes, NOW, Some(Box::new(record)));
+fn first(document: EntityRef) -> DocumentRef {
+    DocumentRef { connection: "books".into(), entity: document, n: 1 }
+}
+
+fn decided(by: &str, document: EntityRef) -> Interaction {
+    let shown = Record::new(RecordKind::from(&*document.kind), document.id.clone(), Status::PendingApproval);
+    let mut approval = Approval::new("1-x".into(), first(document), Box::new(shown), NOW);
+    approval.status = ApprovalStatus::Approved;
+    approval.decision = Some(Decision::new(somebody(by), NOW));
+    Interaction::Approval(approval)
+}
+
+fn reacted(by: &str, document: EntityRef) -> Interaction {
+    Interaction::Reaction(Reaction::new("eyes", somebody(by), first(document), NOW))
+}
+
+fn clicked(by: &str, document: EntityRef) -> Interaction {
+    let mut action = Action::new("submit", somebody(by), NOW);
+    action.about = Some(first(document));
+    Interaction::Action(action)
+}
+
+/// The entity of what somebody did about a document.
+fn entity(done: &Interaction) -> EntityRef {
+    let by = done.actor().map(|actor| Arc::clone(&actor.id)).unwrap_or_default();
+    let about = done.about().map(|about| about.entity.to_string()).unwrap_or_default();
+    EntityRef::new(done.kind(), format!("{about}/{by}"))
+}
+
+fn delivery(to: Destination, done: Interaction) -> Delivery {
+    let changes = BTreeSet::from([done.change()]);
+    let event = Event::new("slack".into(), entity(&done), 1, changes, NOW, Some(done.into()));
     let mut delivery = Delivery::new(Seq(1), DeliveryId::generate(NOW), to, "test", Arc::new(event), NOW);
     delivery.attempt = 1;
     delivery
 }
 
 fn decision(bill: &str) -> Delivery {
-    delivery(approve(), done(RecordKind::Approval, "U07ADA", EntityRef::new("bill", bill)))
+    delivery(approve(), decided("U07ADA", EntityRef::new("bill", bill)))
 }
 
 fn reaction(to: Destination, by: &str, about: EntityRef) -> Delivery {
-    delivery(to, done(RecordKind::Reaction, by, about))
+    delivery(to, reacted(by, about))
 }
 
 fn refused(result: Result<Receipt>) -> Error {
@@ -156,7 +182,8 @@ async fn a_bill_is_approved_once_and_read_back() {
     let bill = world.pending_bill();
     let receipt = world.deliver(&decision(&bill)).await.unwrap();
     assert_eq!(world.sim.status_of(Entity::Bill, &bill), Some("open"));
-    let Observed::Present { record, .. } = &receipt.observed.unwrap().state else { panic!("it is there") };
+    let observed = receipt.observed.unwrap();
+    let record = observed.state.record().unwrap();
     assert_eq!(record.status, Status::Open);
     // Again, and after somebody did it in the books: what was asked for is the case.
     let again = world.deliver(&decision(&bill)).await.unwrap();
@@ -172,7 +199,7 @@ async fn what_cannot_be_approved_is_refused_in_plain_words() {
     assert!(refused(world.deliver(&decision(&void)).await).to_string().contains("is void"));
 
     let draft = world.sim.create_invoice(NewDocument::new("Acme", Decimal::new(100, 0))).unwrap();
-    let of_draft = done(RecordKind::Approval, "U07ADA", EntityRef::new("invoice", &*draft));
+    let of_draft = decided("U07ADA", EntityRef::new("invoice", &*draft));
     let error = refused(world.deliver(&delivery(approve(), of_draft)).await);
     assert!(error.to_string().contains("was not submitted"), "{error}");
 
@@ -185,13 +212,16 @@ async fn what_cannot_be_approved_is_refused_in_plain_words() {
 async fn a_bill_that_changed_since_it_was_shown_is_not_approved() {
     let world = World::new();
     let bill = world.pending_bill();
-    let mut shown = done(RecordKind::Approval, "U07ADA", EntityRef::new("bill", &*bill));
-    shown.total = Some(Money::parse("8199.00", "USD").unwrap());
-    let error = refused(world.deliver(&delivery(approve(), shown.clone())).await);
+    let shown = |total: &str| {
+        let mut decided = decided("U07ADA", EntityRef::new("bill", &*bill));
+        let Interaction::Approval(approval) = &mut decided else { unreachable!() };
+        approval.shown.total = Some(Money::parse(total, "USD").unwrap());
+        decided
+    };
+    let error = refused(world.deliver(&delivery(approve(), shown("8199.00"))).await);
     assert!(error.to_string().contains("changed since it was shown"), "{error}");
     assert_eq!(world.sim.status_of(Entity::Bill, &bill), Some("pending_approval"));
-    shown.total = Some(Money::parse("8200", "USD").unwrap());
-    world.deliver(&delivery(approve(), shown)).await.unwrap();
+    world.deliver(&delivery(approve(), shown("8200"))).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -202,7 +232,7 @@ async fn an_invoice_is_submitted_and_then_approved() {
     for (to, status) in
         [(submit(), "pending_approval"), (submit(), "pending_approval"), (approve(), "approved")]
     {
-        world.deliver(&delivery(to, done(RecordKind::Action, "U07ADA", about.clone()))).await.unwrap();
+        world.deliver(&delivery(to, clicked("U07ADA", about.clone()))).await.unwrap();
         assert_eq!(world.sim.status_of(Entity::Invoice, &invoice), Some(status));
     }
 }
@@ -285,15 +315,17 @@ async fn what_is_not_a_command_for_this_connection_is_refused_before_anything_is
     let world = World::new();
     let about = || EntityRef::new("bill", "1");
     let elsewhere = {
-        let mut record = done(RecordKind::Reaction, "U07ADA", about());
-        record.about.as_mut().unwrap().connection = "other-books".into();
-        delivery(acknowledge(), record)
+        let mut reacted = reacted("U07ADA", about());
+        let Interaction::Reaction(reaction) = &mut reacted else { unreachable!() };
+        reaction.about.connection = "other-books".into();
+        delivery(acknowledge(), reacted)
     };
-    let mut nobody = done(RecordKind::Reaction, "U07ADA", about());
-    nobody.actor = None;
+    let mut nobody = decided("U07ADA", about());
+    let Interaction::Approval(approval) = &mut nobody else { unreachable!() };
+    approval.decision = None;
     for wrong in [
-        delivery("channel:accounting".into(), done(RecordKind::Reaction, "U07ADA", about())),
-        delivery(acknowledge_in("../x"), done(RecordKind::Reaction, "U07ADA", about())),
+        delivery("channel:accounting".into(), reacted("U07ADA", about())),
+        delivery(acknowledge_in("../x"), reacted("U07ADA", about())),
         elsewhere,
         reaction(approve(), "U07ADA", EntityRef::new("contact", "1")),
         reaction(approve(), "U07ADA", EntityRef::new("customer_payment", "1")),
@@ -379,7 +411,7 @@ impl Documents {
 
 fn under_test(
     destination: Destination,
-    kind: RecordKind,
+    did: fn(&str, EntityRef) -> Interaction,
     written: fn(&ZohoBooksSim, &str) -> usize,
 ) -> SinkUnderTest {
     let clock: Arc<dyn Clock> = Arc::new(TokioClock::starting_at(NOW));
@@ -396,7 +428,10 @@ fn under_test(
         },
         written: Box::new(move || made.count(|bill| written(&made.sim, bill))),
         destination,
-        record: Box::new(move |n| done(kind.clone(), "U07ADA", of.nth(n))),
+        brings: Box::new(move |n| {
+            let done = did("U07ADA", of.nth(n));
+            (entity(&done), done.into())
+        }),
         refusals,
         secrets: vec![
             credentials.client_secret.clone(),
@@ -412,11 +447,11 @@ fn under_test(
 async fn approving_has_every_behavior_of_a_sink() {
     let approved =
         |sim: &ZohoBooksSim, bill: &str| usize::from(sim.status_of(Entity::Bill, bill) == Some("open"));
-    sink::all(async || under_test(approve(), RecordKind::Approval, approved)).await;
+    sink::all(async || under_test(approve(), decided, approved)).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn acknowledging_has_every_behavior_of_a_sink() {
     let comments = |sim: &ZohoBooksSim, bill: &str| sim.comments(Entity::Bill, bill).len();
-    sink::all(async || under_test(acknowledge(), RecordKind::Reaction, comments)).await;
+    sink::all(async || under_test(acknowledge(), reacted, comments)).await;
 }

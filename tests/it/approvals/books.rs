@@ -13,8 +13,9 @@ use ml_connector_core::{
     AttemptNotes, Context, Effect, Error, ErrorKind, Money, PollRequest, ReceiveRequest, Result, Retry, Sink,
     SinkInfo, Source, SourceInfo, Timestamp, UpkeepRequest,
     model::{
-        Delivery, DeliveryPlan, Destination, EntityRef, Intake, LaneKey, Lookup, Observation, Observed, Page,
-        Prompt, Receipt, Record, RecordKind, Resolution, Revision, Signal, Status, Upkeep,
+        Delivery, DeliveryPlan, Destination, EntityRef, Intake, Interaction, LaneKey, Lookup, Observation,
+        Observed, Page, Person, Prompt, Receipt, Record, RecordKind, Resolution, Revision, Signal, Status,
+        Upkeep,
     },
     snapshot::Snapshot,
 };
@@ -107,20 +108,16 @@ impl Connection {
         let mut record = Record::new(RecordKind::Bill, id, status);
         record.number = Some(format!("B-{id}"));
         record.total = Some(amount(version));
-        record.submitted_by = Some("Rita Requester".into());
-        let state = Observed::Present {
-            revision: Revision::of(format!("{version} {approved}").as_bytes()),
-            order: None,
-            record: Box::new(record),
-            raw: None,
-        };
+        record.submitted_by = Some(Person::named("Rita Requester"));
+        let revision = Revision::of(format!("{version} {approved}").as_bytes());
+        let state = Observed::present(revision, record);
         Observation { entity: EntityRef::new("bill", id), read_at: now, state }
     }
 
     /// Approves what was shown, and nothing else: as a books' sink has to.
     async fn carry_out(&self, ctx: &Context, delivery: &Delivery) -> Result<Receipt> {
         let refused = |message| Err(Error::new(ErrorKind::Conflict, message).with_retry(Retry::Never));
-        let shown = delivery.event.record.as_ref().and_then(|record| record.about.as_ref()).unwrap();
+        let shown = delivery.event.interaction().and_then(Interaction::about).unwrap();
         let known = ctx.known(&shown.connection, &shown.entity).await?;
         let fault = self.books.fault(&shown.entity.id);
         let down = |effect| Err(Error::new(ErrorKind::Unavailable, "down").with_effect(effect));
@@ -193,7 +190,7 @@ impl Sink for Connection {
     }
 
     fn plan(&self, delivery: &Delivery) -> Result<DeliveryPlan> {
-        let about = delivery.event.record.as_ref().and_then(|record| record.about.as_ref());
+        let about = delivery.event.interaction().and_then(Interaction::about);
         let document = about.ok_or_else(|| Error::new(ErrorKind::InvalidRequest, "about nothing"))?;
         Ok(DeliveryPlan::new(LaneKey::from(document.entity.to_string())))
     }
@@ -207,11 +204,15 @@ impl Sink for Connection {
     }
 
     async fn look_up(&self, ctx: &Context, delivery: &Delivery) -> Result<Lookup> {
-        let shown = delivery.event.record.as_ref().and_then(|record| record.about.as_ref()).unwrap();
+        let shown = delivery.event.interaction().and_then(Interaction::about).unwrap();
         let done = self.books.bill(&shown.entity.id).approvals;
         Ok(match done.iter().any(|(_, by)| *by == delivery.id.to_string()) {
             true => Lookup::Happened(self.receipt(&shown.entity.id, ctx.now())),
             false => Lookup::DidNotHappen,
         })
+    }
+
+    async fn ping(&self, _: &Context) -> Result<()> {
+        Ok(())
     }
 }

@@ -12,8 +12,8 @@ use async_trait::async_trait;
 use ml_connector_core::{
     AuditLog, Error, ErrorKind, Result, Timestamp,
     audit::{
-        Committed, DocKey, Document, Entry, Lease, LeaseRequest, MemoryLog, Pending, PendingScope, Query,
-        Transaction,
+        Backlog, Committed, DocKey, Document, Entry, Lease, LeaseRequest, MemoryLog, Pending, PendingScope,
+        Query, Transaction,
     },
     model::{Partition, Seq},
 };
@@ -112,6 +112,16 @@ impl AuditLog for Frail {
     async fn query(&self, query: &Query) -> Result<Vec<Entry>> {
         self.alive()?;
         self.log.query(query).await
+    }
+
+    async fn count(&self, query: &Query, cap: usize) -> Result<usize> {
+        self.alive()?;
+        self.log.count(query, cap).await
+    }
+
+    async fn backlog(&self, now: Timestamp) -> Result<Vec<Backlog>> {
+        self.alive()?;
+        self.log.backlog(now).await
     }
 
     async fn wait(&self, partitions: &[Partition], at_most: Duration) -> Result<()> {

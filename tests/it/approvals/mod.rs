@@ -15,7 +15,7 @@ use ml_connector_core::{
     approval::{Approvals, Approvers, Choice, Policy},
     audit::{EntryKind, EntryState, MemoryLog, Query},
     engine::Settings,
-    model::Status,
+    model::ApprovalStatus,
 };
 use ml_connector_slack::Slack;
 use wall::{Api, Card, Painter, Wall};
@@ -258,10 +258,10 @@ impl World {
             }
             let card = self.card(bill);
             let status = match (plot, state.approvals.len()) {
-                (_, 1) => Status::Other("posted".into()),
-                (Plot::Late, _) => Status::Other("expired".into()),
-                (Plot::Refused, _) => Status::Other("refused".into()),
-                _ => Status::Rejected,
+                (_, 1) => ApprovalStatus::Posted,
+                (Plot::Late, _) => ApprovalStatus::Expired,
+                (Plot::Refused, _) => ApprovalStatus::Refused,
+                _ => ApprovalStatus::Rejected,
             };
             assert_eq!((card.status, card.value), (status, None), "{plot:?}");
             for user in [ANNA, BEN, EVE, RITA] {

@@ -13,7 +13,10 @@ use ml_connector_core::{
     Timestamp,
     approval::Choice,
     http::{Limits, TransportError},
-    model::{Delivery, DeliveryPlan, Destination, Follow, LaneKey, Lookup, Money, Receipt, Record, Status},
+    model::{
+        Approval, ApprovalStatus, Delivery, DeliveryPlan, Destination, Follow, Interaction, LaneKey, Lookup,
+        Money, Receipt,
+    },
     webhook::{Encoding, HmacSha256},
 };
 use serde_json::json;
@@ -30,7 +33,7 @@ pub(super) struct Card {
     pub(super) value: Option<String>,
     /// The amount it shows.
     pub(super) total: Option<Money>,
-    pub(super) status: Status,
+    pub(super) status: ApprovalStatus,
 }
 
 #[derive(Debug, Default)]
@@ -122,10 +125,10 @@ impl Painter {
 
     fn paint(&self, delivery: &Delivery) -> Result<Receipt> {
         let mut state = self.wall.0.lock().unwrap();
-        let record = delivery.event.record.as_deref().unwrap();
+        let interaction = delivery.event.interaction().unwrap();
         let receipt = if delivery.destination == clicker() {
-            let text = record.note.clone().unwrap();
-            state.whispers.push((record.actor.as_ref().unwrap().id.to_string(), text));
+            let Interaction::Answer(answer) = interaction else { panic!() };
+            state.whispers.push((answer.to.id.to_string(), answer.text.clone()));
             format!("ephemeral:{}", delivery.id)
         } else {
             let root = delivery.root.as_ref().filter(|_| delivery.follow == Some(Follow::Update));
@@ -133,10 +136,11 @@ impl Painter {
                 Some(root) => root.reference.split_once('/').unwrap().1.to_owned(),
                 None => format!("1767225605.{:06}", state.cards.len()),
             };
+            let Interaction::Approval(approval) = interaction else { panic!() };
             if root.is_none() {
-                state.posted.push((record.number.clone().unwrap_or_default(), ts.clone()));
+                state.posted.push((approval.shown.number.clone().unwrap_or_default(), ts.clone()));
             }
-            state.cards.insert(ts.clone(), card(&ts, record));
+            state.cards.insert(ts.clone(), card(&ts, &delivery.event.entity.id, approval));
             format!("{CHANNEL}/{ts}")
         };
         state.done.insert(delivery.id.to_string(), receipt.clone());
@@ -147,10 +151,11 @@ impl Painter {
     }
 }
 
-fn card(ts: &str, record: &Record) -> Card {
-    let request = record.reference.as_deref().filter(|_| record.status == Status::PendingApproval);
-    let value = request.map(|request| Choice::new(&*record.id, request).to_value());
-    Card { ts: ts.to_owned(), value, total: record.total, status: record.status.clone() }
+fn card(ts: &str, id: &str, approval: &Approval) -> Card {
+    let status = approval.status;
+    let is_open = matches!(status, ApprovalStatus::Requested | ApprovalStatus::Reminded);
+    let value = is_open.then(|| Choice::new(id, approval.request.clone()).to_value());
+    Card { ts: ts.to_owned(), value, total: approval.shown.total, status }
 }
 
 #[async_trait]
@@ -175,6 +180,10 @@ impl Sink for Painter {
         let state = self.wall.0.lock().unwrap();
         let receipt = state.done.get(&delivery.id.to_string()).cloned();
         Ok(receipt.map_or(Lookup::DidNotHappen, |receipt| Lookup::Happened(Receipt::new(receipt))))
+    }
+
+    async fn ping(&self, _: &Context) -> Result<()> {
+        Ok(())
     }
 }
 

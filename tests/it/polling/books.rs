@@ -10,11 +10,13 @@ use ml_connector_core::{
     AuditLog, Clock, Connector, Secret, SourceMode, Timestamp, TokioClock,
     audit::{EntryKind, MemoryLog, Query},
     engine::Settings,
-    model::{Decimal, Event, RecordKind, Zone},
+    model::{Decimal, Event, Origin, RecordKind, Zone},
+    route::Route,
     token::MemoryTokenStore,
 };
+use ml_connector_databricks::Databricks;
 use ml_connector_sim::{
-    SimTransport, ZohoBooksSim,
+    DatabricksSim, SimTransport, ZohoBooksSim,
     zoho::{Entity, EventKind, NewDocument, NewRecord, Organization, Plan, WebhookRule, ZohoBooksConfig},
 };
 use ml_connector_zoho::ZohoBooks;
@@ -65,6 +67,8 @@ pub(crate) struct Office {
     vendor: Arc<Skewed>,
     log: Arc<MemoryLog>,
     connector: Option<Connector>,
+    /// Where everything goes, if anywhere.
+    pub(crate) lake: Option<DatabricksSim>,
     plan: Plan,
     dice: u64,
     documents: Vec<Document>,
@@ -112,6 +116,12 @@ impl Worker {
         drop(self.stop);
         self.running.await.unwrap();
     }
+
+    /// Ends it in the middle of whatever it does.
+    pub(crate) async fn kill(self) {
+        self.running.abort();
+        let _ = self.running.await;
+    }
 }
 
 /// One run through a list.
@@ -154,6 +164,7 @@ impl Office {
             vendor,
             log: Arc::new(MemoryLog::new()),
             connector: None,
+            lake: None,
             plan,
             dice: seed,
             documents: Vec::new(),
@@ -207,19 +218,43 @@ impl Office {
         }
         let mut settings = Settings::default();
         settings.lease = Duration::from_secs(600);
-        let connector = Connector::builder()
+        let source = source.build().unwrap();
+        let mut transport = SimTransport::new().with_zoho_books(&self.books);
+        let mut builder = Connector::builder();
+        if let Some(lake) = &self.lake {
+            transport = transport.with_router(lake.host(), lake.router());
+            let route = Route::new("warehouse").with_pages().with_origin(Origin::Ours);
+            builder = builder
+                .connect(warehouse(lake, &source))
+                .route(route.to("lake", ml_connector_databricks::tables()));
+        }
+        let connector = builder
             .audit_log(Arc::clone(&self.log))
             .token_store(MemoryTokenStore::new())
             .clock(Arc::clone(&self.clock))
-            .transport(SimTransport::new().with_zoho_books(&self.books))
+            .transport(transport)
             .settings(settings)
-            .source(source.build().unwrap())
+            .source(source)
             .build()
             .unwrap();
         self.connector = Some(connector.clone());
         let (stop, stopped) = oneshot::channel::<()>();
         let running = tokio::spawn(async move { connector.run(async { drop(stopped.await) }).await });
         Worker { stop, running }
+    }
+
+    /// The log is gone, and another one begins.
+    pub(crate) fn lose_log(&mut self) {
+        self.log = Arc::new(MemoryLog::new());
+    }
+
+    /// The names of all lists.
+    pub(crate) fn lists(&self) -> impl Iterator<Item = &'static str> + use<> {
+        PLAIN.into_iter().chain(TELLING).map(|entity| words(entity).1).collect::<BTreeSet<_>>().into_iter()
+    }
+
+    pub(crate) fn clock(&self) -> Arc<TokioClock> {
+        Arc::clone(&self.clock)
     }
 
     /// Asks for the past of a list.
@@ -434,6 +469,20 @@ impl Office {
         self.dice = self.dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         usize::try_from(self.dice >> 33).unwrap() % sides
     }
+}
+
+fn warehouse(lake: &DatabricksSim, books: &ZohoBooks) -> Databricks {
+    let credentials = lake.credentials();
+    Databricks::builder("lake")
+        .host(lake.host())
+        .warehouse(credentials.warehouse_id)
+        .schema("main", "ml_finance")
+        .volume("landing")
+        .service_principal(credentials.client_id, credentials.client_secret)
+        .tables_of(books)
+        .with(|config| config.max_parameter_bytes = 20_000)
+        .build()
+        .unwrap()
 }
 
 /// What we call a kind of record, and what its list is called.

@@ -1,6 +1,6 @@
 //! Zoho Books, polled, on its simulator, in virtual time: what is told is what happened.
 
-mod books;
+pub(crate) mod books;
 
 use std::{collections::BTreeMap, time::Duration};
 

@@ -14,8 +14,8 @@ use axum::Router;
 use ml_connector_core::{
     AttemptNotes, AuditLog, Context, Repeat, Result, Sink, SinkInfo, SystemClock, Timestamp,
     audit::{
-        Appended, Committed, DocKey, Document, Entry, Lease, LeaseRequest, Pending, PendingScope, Query,
-        Transaction,
+        Appended, Backlog, Committed, DocKey, Document, Entry, Lease, LeaseRequest, Pending, PendingScope,
+        Query, Transaction,
     },
     model::{Delivery, DeliveryPlan, Lookup, Partition, Receipt, Seq},
 };
@@ -200,6 +200,14 @@ impl AuditLog for FailingLog {
         self.inner.query(query).await
     }
 
+    async fn count(&self, query: &Query, cap: usize) -> Result<usize> {
+        self.inner.count(query, cap).await
+    }
+
+    async fn backlog(&self, now: Timestamp) -> Result<Vec<Backlog>> {
+        self.inner.backlog(now).await
+    }
+
     async fn wait(&self, partitions: &[Partition], at_most: Duration) -> Result<()> {
         self.inner.wait(partitions, at_most).await
     }
@@ -246,5 +254,9 @@ impl Sink for FailingSink {
 
     async fn look_up(&self, ctx: &Context, delivery: &Delivery) -> Result<Lookup> {
         self.inner.look_up(ctx, delivery).await
+    }
+
+    async fn ping(&self, _: &Context) -> Result<()> {
+        Ok(())
     }
 }

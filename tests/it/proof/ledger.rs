@@ -132,8 +132,9 @@ impl Source for LedgerSource {
         let state = Observed::Present {
             revision: Revision::of(&version),
             order: String::from_utf8_lossy(&version).parse().ok(),
-            record: Box::new(record),
+            content: record.into(),
             raw: None,
+            notes: Vec::new(),
         };
         Ok(Resolution::Observed(vec![Observation { entity: entity.clone(), read_at, state }]))
     }
@@ -161,7 +162,7 @@ impl BoardSink {
     }
 
     async fn post(&self, ctx: &Context, delivery: &Delivery) -> Result<Receipt> {
-        let record = delivery.event.record.as_ref().and_then(|record| record.number.clone());
+        let record = delivery.event.record().and_then(|record| record.number.clone());
         let body =
             format!("{} {} {}", delivery.event.id(), delivery.event.entity.id, record.unwrap_or_default());
         let answer = self.remote.call(ctx, "POST", format!("/posts/{}", delivery.id), body).await?;
@@ -197,5 +198,9 @@ impl Sink for BoardSink {
             StatusCode::OK => Lookup::Happened(Receipt::new(delivery.id.to_string())),
             _ => Lookup::DidNotHappen,
         })
+    }
+
+    async fn ping(&self, _: &Context) -> Result<()> {
+        Ok(())
     }
 }

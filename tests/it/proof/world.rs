@@ -133,8 +133,11 @@ impl World {
         let deliveries = log.query(&Query::of_kind(EntryKind::Delivery).with_limit(1_000_000)).await.unwrap();
         let mut receipts = BTreeSet::new();
         for delivery in &deliveries {
-            let settled: Vec<_> =
-                delivery.outcomes.iter().filter(|recorded| recorded.outcome.state().is_settled()).collect();
+            let settled: Vec<_> = delivery
+                .outcomes
+                .iter()
+                .filter(|recorded| recorded.outcome.state().is_some_and(EntryState::is_settled))
+                .collect();
             assert_eq!(settled.len(), 1, "{delivery:?}");
             let last = delivery.outcomes.last().map(|recorded| &recorded.outcome);
             let Some(Outcome::Done { receipt: Some(receipt) }) = last else { panic!("{delivery:?}") };

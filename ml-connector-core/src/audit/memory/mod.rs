@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 
 use self::state::Tables;
 use super::{
-    AuditLog, Committed, DocKey, Document, Entry, Lease, LeaseRequest, Pending, PendingScope, Query,
+    AuditLog, Backlog, Committed, DocKey, Document, Entry, Lease, LeaseRequest, Pending, PendingScope, Query,
     Transaction,
 };
 use crate::{
@@ -132,6 +132,14 @@ impl AuditLog for MemoryLog {
 
     async fn query(&self, query: &Query) -> Result<Vec<Entry>> {
         Ok(self.state().query(query))
+    }
+
+    async fn count(&self, query: &Query, cap: usize) -> Result<usize> {
+        Ok(self.state().count(query, cap))
+    }
+
+    async fn backlog(&self, now: Timestamp) -> Result<Vec<Backlog>> {
+        Ok(self.state().backlog(now))
     }
 
     async fn wait(&self, _partitions: &[Partition], at_most: Duration) -> Result<()> {

@@ -12,10 +12,11 @@ use super::leases::Leases;
 use crate::{
     Timestamp,
     audit::{
-        Appended, Committed, DocKey, Document, DocumentWrite, Entry, EntryKind, EntryState, Expected,
-        NewEntry, Outcome, Parent, Pending, PendingScope, Query, Recorded, Settlement, Transaction,
+        Appended, Backlog, Committed, DocKey, Document, DocumentWrite, Entry, EntryKind, EntryState,
+        Expected, NewEntry, Outcome, Parent, Pending, PendingScope, Query, Recorded, Repeats, Settlement,
+        Transaction,
     },
-    model::{DedupeKey, Partition, Seq},
+    model::{ConnectionId, DedupeKey, Partition, Seq},
 };
 
 #[derive(Debug, Default)]
@@ -39,7 +40,6 @@ pub(super) struct Tables {
 
 #[derive(Debug)]
 struct Stored {
-    /// `Entry::state` is filled in when it is read.
     entry: Entry,
     root: Seq,
     dedupe: Option<DedupeKey>,
@@ -108,6 +108,34 @@ impl Tables {
     }
 
     pub(super) fn query(&self, query: &Query) -> Vec<Entry> {
+        let without_bodies = |entry: &Entry| Entry {
+            body: None,
+            trace: None,
+            outcomes: entry.outcomes.iter().cloned().map(|it| Recorded { trace: None, ..it }).collect(),
+            ..entry.clone()
+        };
+        let read = |entry: &Entry| if query.bodies { entry.clone() } else { without_bodies(entry) };
+        self.find(query).take(query.effective_limit()).map(read).collect()
+    }
+
+    pub(super) fn count(&self, query: &Query, cap: usize) -> usize {
+        self.find(query).take(cap).count()
+    }
+
+    pub(super) fn backlog(&self, now: Timestamp) -> Vec<Backlog> {
+        let mut rows: BTreeMap<(&ConnectionId, EntryKind), Backlog> = BTreeMap::new();
+        for pending in self.work.values() {
+            let Pending { seq, kind, connection, due, .. } = pending;
+            let acknowledged = self.entry(*seq).is_some_and(|entry| entry.acknowledged);
+            let row =
+                rows.entry((connection, *kind)).or_insert_with(|| Backlog::new(connection.clone(), *kind));
+            row.add(Backlog::slot(*due, acknowledged), 1, now);
+        }
+        rows.into_values().collect()
+    }
+
+    /// What matches, in reading direction.
+    fn find<'a>(&'a self, query: &'a Query) -> impl Iterator<Item = &'a Entry> {
         let mut found: Box<dyn DoubleEndedIterator<Item = &Entry>> = match self.named(query) {
             Some(seqs) => Box::new(seqs.into_iter().filter_map(|seq| self.entry(seq))),
             None => Box::new(self.entries.values().map(|stored| &stored.entry)),
@@ -115,22 +143,12 @@ impl Tables {
         if query.newest_first {
             found = Box::new(found.rev());
         }
-        let is_behind = |entry: &&Entry| match query.after {
+        let is_behind = move |entry: &&Entry| match query.after {
             None => false,
             Some(after) if query.newest_first => entry.seq >= after,
             Some(after) => entry.seq <= after,
         };
-        let read = |entry: &Entry| Entry {
-            state: self.entry_state(entry),
-            body: entry.body.clone().filter(|_| query.bodies),
-            ..entry.clone()
-        };
-        found
-            .skip_while(is_behind)
-            .filter(|entry| self.matches(entry, query))
-            .take(query.effective_limit())
-            .map(read)
-            .collect()
+        found.skip_while(is_behind).filter(|entry| matches(entry, query))
     }
 
     pub(super) fn prune(&mut self, before: Timestamp, limit: usize) -> usize {
@@ -176,8 +194,14 @@ impl Tables {
     }
 
     fn append(&mut self, new: NewEntry, parent: Option<Seq>, now: Timestamp) -> Appended {
-        if let Some(seq) = new.dedupe.as_ref().and_then(|key| self.dedupe.get(key)) {
-            return Appended::Duplicate(*seq);
+        if let Some(seq) = new.dedupe.as_ref().and_then(|key| self.dedupe.get(key).copied()) {
+            if new.counts_as_repeat
+                && let Some(stored) = self.entries.get_mut(&seq)
+            {
+                let count = stored.entry.repeats.map_or(0, |repeats| repeats.count);
+                stored.entry.repeats = Some(Repeats { count: count + 1, last: now });
+            }
+            return Appended::Duplicate(seq);
         }
         self.last += 1;
         let seq = Seq(self.last);
@@ -203,60 +227,73 @@ impl Tables {
             self.lanes.insert((new.partition, new.kind, lane, seq));
             self.unsettled.insert((root, seq));
         }
+        let state = match new.lane {
+            Some(_) if new.due == Pending::NEVER => EntryState::Parked,
+            Some(_) => EntryState::Pending,
+            None if new.dead.is_some() => EntryState::Dead,
+            None => EntryState::Done,
+        };
+        let dead = new.dead.filter(|_| new.lane.is_none()).map(|error| Outcome::Dead { error });
         let entry = Entry {
+            outcomes: dead.map(|outcome| Recorded { at: now, outcome, trace: None }).into_iter().collect(),
             parent,
             index: new.index,
+            state,
             body: new.body,
+            trace: new.trace,
             ..Entry::new(seq, new.partition, new.kind, new.connection, now)
         };
         self.entries.insert(seq, Stored { entry, root, dedupe: new.dedupe });
+        if let Some(replayed) = new.replays {
+            self.settle(Settlement::new(replayed, Outcome::Replayed { replay: seq }), now);
+        }
         Appended::New(seq)
     }
 
-    fn settle(&mut self, Settlement { seq, outcome }: Settlement, now: Timestamp) {
+    fn settle(&mut self, Settlement { seq, outcome, trace }: Settlement, now: Timestamp) {
         let Some(Stored { entry, root, .. }) = self.entries.get_mut(&seq) else { return };
+        if !outcome.fits(entry.state, entry.acknowledged) {
+            return;
+        }
         let place = (entry.partition, seq);
-        let Some(pending) = self.work.get_mut(&place) else { return };
-        match &outcome {
-            Outcome::Begun { attempt, .. } => {
-                pending.attempt = *attempt;
-                pending.uncertain = true;
-            }
-            Outcome::Retry { attempt, due, uncertain, .. } => {
-                pending.attempt = *attempt;
-                pending.due = *due;
-                pending.uncertain = *uncertain;
-            }
-            Outcome::Parked { .. } => {
-                pending.due = Pending::NEVER;
-                pending.uncertain = false;
-            }
-            Outcome::Done { .. } | Outcome::Dead { .. } | Outcome::Dropped { .. } => {
-                self.lanes.remove(&(entry.partition, pending.kind, pending.lane, seq));
-                self.work.remove(&place);
-                self.unsettled.remove(&(*root, seq));
+        if let Some(pending) = self.work.get_mut(&place) {
+            match &outcome {
+                Outcome::Begun { attempt, .. } => {
+                    pending.attempt = *attempt;
+                    pending.uncertain = true;
+                }
+                Outcome::Retry { attempt, due, uncertain, .. } => {
+                    pending.attempt = *attempt;
+                    pending.due = *due;
+                    pending.uncertain = *uncertain;
+                }
+                Outcome::Parked { .. } => {
+                    pending.due = Pending::NEVER;
+                    pending.uncertain = false;
+                }
+                Outcome::Acknowledged { .. } => {}
+                _ => {
+                    self.lanes.remove(&(entry.partition, pending.kind, pending.lane, seq));
+                    self.work.remove(&place);
+                    self.unsettled.remove(&(*root, seq));
+                }
             }
         }
         if let Outcome::Done { receipt: Some(receipt) } = &outcome {
             self.receipts.entry(Arc::clone(receipt)).or_default().insert(seq);
         }
-        entry.outcomes.push(Recorded { at: now, outcome });
-    }
-
-    fn matches(&self, entry: &Entry, query: &Query) -> bool {
-        fn is<T: PartialEq + ?Sized>(wanted: Option<&T>, found: Option<&T>) -> bool {
-            wanted.is_none() || wanted == found
+        match &outcome {
+            Outcome::Acknowledged { .. } => entry.acknowledged = true,
+            Outcome::Retry { due: Pending::NEVER, .. } | Outcome::Parked { .. } => {
+                entry.state = EntryState::Parked;
+            }
+            outcome => {
+                if let Some(state) = outcome.state() {
+                    (entry.state, entry.acknowledged) = (state, false);
+                }
+            }
         }
-        is(query.connection.as_ref(), Some(&entry.connection))
-            && is(query.kind.as_ref(), Some(&entry.kind))
-            && is(query.entity.as_ref(), entry.index.entity.as_ref())
-            && is(query.number.as_ref(), entry.index.number.as_ref())
-            && is(query.name.as_ref(), entry.index.name.as_ref())
-            && is(query.receipt.as_deref(), entry.receipt())
-            && query.error.as_deref().is_none_or(|text| entry.has_error(text))
-            && is(query.state.as_ref(), Some(&self.entry_state(entry)))
-            && query.from.is_none_or(|from| entry.at >= from)
-            && query.to.is_none_or(|to| entry.at < to)
+        entry.outcomes.push(Recorded { at: now, outcome, trace });
     }
 
     /// The entries that the query names, in order; `None` when it does not name any.
@@ -264,17 +301,11 @@ impl Tables {
         let members = |seq| self.members.range(family(self.root(seq))).map(|(_, member)| *member).collect();
         let of_family: Option<BTreeSet<Seq>> = query.family_of.map(members);
         let seqs = (!query.seqs.is_empty()).then(|| query.seqs.iter().copied().collect());
-        let receipt = query.receipt.as_ref();
-        let with_receipt = receipt.map(|receipt| self.receipts.get(receipt).cloned().unwrap_or_default());
-        [of_family, seqs, with_receipt].into_iter().flatten().reduce(|some, others| &some & &others)
-    }
-
-    fn entry_state(&self, entry: &Entry) -> EntryState {
-        match self.work.get(&(entry.partition, entry.seq)) {
-            Some(pending) if pending.is_parked() => EntryState::Parked,
-            Some(_) => EntryState::Pending,
-            None => entry.outcomes.last().map_or(EntryState::Done, |last| last.outcome.state()),
-        }
+        let with_receipt = |receipt| self.receipts.get(receipt).cloned().unwrap_or_default();
+        [of_family, seqs, query.receipt.as_ref().map(with_receipt)]
+            .into_iter()
+            .flatten()
+            .reduce(|some, others| &some & &others)
     }
 
     fn entry(&self, seq: Seq) -> Option<&Entry> {
@@ -290,4 +321,35 @@ impl Tables {
 /// The places of a family's members, where they are sorted by what began it.
 fn family(root: Seq) -> RangeInclusive<(Seq, Seq)> {
     (root, Seq(0))..=(root, Seq(u64::MAX))
+}
+
+/// Whether an entry meets every criterion but those of [`State::named`].
+fn matches(entry: &Entry, query: &Query) -> bool {
+    fn is<T: PartialEq + ?Sized>(wanted: Option<&T>, found: Option<&T>) -> bool {
+        wanted.is_none() || wanted == found
+    }
+    let index = &entry.index;
+    let amount = index.amount.map(|money| money.amount);
+    is(query.connection.as_ref(), Some(&entry.connection))
+        && query.within.as_ref().is_none_or(|within| within.contains(&entry.connection))
+        && is(query.kind.as_ref(), Some(&entry.kind))
+        && is(query.entity.as_ref(), index.entity.as_ref())
+        && is(query.number.as_ref(), index.number.as_ref())
+        && is(query.name.as_ref(), index.name.as_ref())
+        && is(query.destination.as_ref(), index.destination.as_ref())
+        && query.amount_from.is_none_or(|from| amount.is_some_and(|amount| amount >= from))
+        && query.amount_to.is_none_or(|to| amount.is_some_and(|amount| amount <= to))
+        && is(query.currency.as_ref(), index.amount.map(|money| money.currency).as_ref())
+        && is(query.receipt.as_deref(), entry.receipt())
+        && query
+            .receipt_prefix
+            .as_deref()
+            .is_none_or(|prefix| entry.receipt().is_some_and(|receipt| receipt.starts_with(prefix)))
+        && query.error.as_deref().is_none_or(|text| entry.has_error(text))
+        && is(query.state.as_ref(), Some(&entry.state))
+        && query.acknowledged.is_none_or(|acknowledged| {
+            matches!(entry.state, EntryState::Parked | EntryState::Dead) && entry.acknowledged == acknowledged
+        })
+        && query.from.is_none_or(|from| entry.at >= from)
+        && query.to.is_none_or(|to| entry.at < to)
 }

@@ -3,12 +3,15 @@
 use futures_util::future::join_all;
 
 use super::{
-    NOON, append, apply, apply_at, child_of, commit, documents, done, entry, find, find_seqs, key, keyed,
-    lease, pending_seqs, read, settle, signal, versions, write,
+    MINUTE, NOON, append, apply, apply_at, child_of, commit, documents, done, entry, find, find_seqs, key,
+    keyed, lease, pending_seqs, read, settle, signal, versions, write,
 };
 use crate::{
     AuditLog, ErrorKind,
-    audit::{Appended, Committed, EntryKind, EntryState, Expected, Lease, Parent, Query, Transaction},
+    audit::{
+        Appended, Committed, EntryKind, EntryState, Expected, Lease, NewEntry, Parent, Query, Repeats,
+        Transaction,
+    },
     model::Seq,
 };
 
@@ -146,6 +149,23 @@ pub async fn a_duplicate_changes_nothing_and_stands_for_its_entry(log: &dyn Audi
         "the child belongs to the existing entry"
     );
     assert!(versions(log, ["a"]).await[0].is_some(), "a duplicate refuses nothing");
+}
+
+/// The entry that is there tells how often it came again, and when last; the others tell nothing.
+pub async fn a_repeat_leaves_its_trace_where_that_is_asked_for(log: &dyn AuditLog) {
+    let counted = || NewEntry { counts_as_repeat: true, ..keyed("a") };
+    let seqs = apply(log, append([counted(), keyed("b")])).await;
+    assert_eq!(read(log, seqs[0]).await.repeats, None, "the first is no repeat");
+    apply_at(log, append([counted(), counted(), keyed("b")]), NOON + MINUTE).await;
+    apply_at(log, append([counted(), keyed("a")]), NOON + MINUTE * 2).await;
+    let repeats = Some(Repeats { count: 3, last: NOON + MINUTE * 2 });
+    assert_eq!(read(log, seqs[0]).await.repeats, repeats);
+    assert_eq!(find(log, &Query::default()).await[0].repeats, repeats, "with and without bodies");
+    assert_eq!(read(log, seqs[1]).await.repeats, None);
+    apply(log, settle([(seqs[0], done())])).await;
+    assert_eq!(log.prune(NOON + MINUTE, 10).await.expect("pruning succeeds"), 1);
+    let anew = apply(log, append([counted()])).await[0];
+    assert_eq!(read(log, anew).await.repeats, None, "what went is not counted any more");
 }
 
 /// The key decides, not who looked first.

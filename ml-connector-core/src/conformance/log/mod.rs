@@ -1,5 +1,6 @@
 //! Behaviors of an [`AuditLog`].
 
+pub mod backlog;
 pub mod commit;
 pub mod lease;
 pub mod order;
@@ -17,7 +18,7 @@ use super::{Behavior, behaviors};
 use crate::{
     AuditLog, Timestamp,
     audit::{
-        Appended, Committed, DocKey, DocumentWrite, Entry, EntryKind, Expected, Index, Lease, LeaseRequest,
+        Appended, Committed, DocKey, DocumentWrite, Entry, EntryKind, Expected, Lease, LeaseRequest,
         NewEntry, Outcome, Parent, Pending, PendingScope, Query, Settlement, Transaction,
     },
     model::{ConnectionId, DedupeKey, Partition, Seq},
@@ -33,6 +34,7 @@ pub const BEHAVIORS: &[Behavior<dyn AuditLog>] = behaviors![dyn AuditLog:
     commit::versions_grow_across_a_delete,
     commit::a_dedupe_key_is_appended_once,
     commit::a_duplicate_changes_nothing_and_stands_for_its_entry,
+    commit::a_repeat_leaves_its_trace_where_that_is_asked_for,
     commit::concurrent_duplicates_have_one_winner,
     commit::a_parent_comes_earlier,
     commit::an_unknown_parent_begins_a_family,
@@ -41,6 +43,11 @@ pub const BEHAVIORS: &[Behavior<dyn AuditLog>] = behaviors![dyn AuditLog:
     work::an_attempt_is_uncertain_until_another_outcome,
     work::a_parked_entry_waits_for_somebody,
     work::a_settled_entry_stays_settled,
+    work::what_is_parked_or_dead_can_be_acknowledged,
+    work::what_waits_can_be_cancelled,
+    work::what_is_dead_can_be_discarded,
+    work::a_replayed_entry_is_not_dead_and_names_its_replay,
+    work::an_entry_can_be_dead_from_the_start,
     work::an_entry_without_lane_is_done,
     work::pending_is_read_in_pages,
     work::pending_keeps_partitions_apart,
@@ -60,10 +67,14 @@ pub const BEHAVIORS: &[Behavior<dyn AuditLog>] = behaviors![dyn AuditLog:
     lease::no_more_is_granted_than_wanted,
     query::an_entry_comes_back_as_it_was_appended,
     query::every_criterion_narrows,
+    query::counting_ends_at_its_cap,
     query::states_are_told_apart,
     query::pages_follow_each_other_in_both_directions,
     query::a_family_is_found_from_any_member,
     query::entries_are_found_by_number,
+    backlog::the_backlog_follows_every_outcome,
+    backlog::the_backlog_is_told_by_connection_and_kind,
+    backlog::the_backlog_tells_ages,
     prune::a_settled_family_goes,
     prune::what_is_unsettled_or_young_stays,
     prune::documents_and_numbers_outlive_their_entries,
@@ -101,17 +112,7 @@ fn connection() -> ConnectionId {
 }
 
 fn entry(kind: EntryKind) -> NewEntry {
-    NewEntry {
-        partition: PARTITION,
-        kind,
-        connection: connection(),
-        lane: None,
-        due: NOON,
-        dedupe: None,
-        parent: Parent::None,
-        index: Index::default(),
-        body: None,
-    }
+    NewEntry::new(PARTITION, kind, connection(), NOON)
 }
 
 /// A signal that waits in lane 1.
@@ -132,7 +133,7 @@ fn append(entries: impl IntoIterator<Item = NewEntry>) -> Transaction {
 }
 
 fn settle(outcomes: impl IntoIterator<Item = (Seq, Outcome)>) -> Transaction {
-    let settle = outcomes.into_iter().map(|(seq, outcome)| Settlement { seq, outcome }).collect();
+    let settle = outcomes.into_iter().map(|(seq, outcome)| Settlement::new(seq, outcome)).collect();
     Transaction { settle, ..Transaction::default() }
 }
 

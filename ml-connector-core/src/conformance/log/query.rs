@@ -10,7 +10,7 @@ use super::{
 use crate::{
     AuditLog,
     audit::{Entry, EntryKind, EntryState, Index, NewEntry, Outcome, Parent, Query, Transaction},
-    model::{ConnectionId, EntityRef, Partition, Seq},
+    model::{ConnectionId, Currency, EntityRef, Money, Partition, Seq},
 };
 
 fn named(kind: EntryKind, entity: &str, number: &str, name: &str) -> NewEntry {
@@ -18,8 +18,25 @@ fn named(kind: EntryKind, entity: &str, number: &str, name: &str) -> NewEntry {
         entity: Some(EntityRef::new("invoice", entity)),
         number: Some(number.into()),
         name: Some(name.into()),
+        ..Index::default()
     };
     NewEntry { index, ..entry(kind) }
+}
+
+fn amounting(entry: NewEntry, amount: &str, currency: &str) -> NewEntry {
+    NewEntry { index: Index { amount: Some(money(amount, currency)), ..entry.index }, ..entry }
+}
+
+fn to(entry: NewEntry, destination: &str) -> NewEntry {
+    NewEntry { index: Index { destination: Some(destination.into()), ..entry.index }, ..entry }
+}
+
+fn currency(code: &str) -> Currency {
+    Currency::parse(code).expect("a well-formed currency")
+}
+
+fn money(amount: &str, currency: &str) -> Money {
+    Money::parse(amount, currency).expect("a well-formed amount")
 }
 
 fn query() -> Query {
@@ -32,13 +49,17 @@ pub async fn an_entry_comes_back_as_it_was_appended(log: &dyn AuditLog) {
         entity: Some(EntityRef::new("cash/flow", "ä'\"/%")),
         number: Some("№ 7;--".into()),
         name: Some("invoice.paid".into()),
+        amount: Some(money("-12345678901234567890.0987", "EUR")),
+        destination: Some("channel:ä'%".into()),
     };
     let body = Bytes::from_static(b"\0\xff{}");
+    let trace = Bytes::from_static(b"\xff\0");
     let new = NewEntry {
         partition: Partition::new(63),
         connection: ConnectionId::from("zoho-eu_2"),
         index: index.clone(),
         body: Some(body.clone()),
+        trace: Some(trace.clone()),
         ..entry(EntryKind::Event)
     };
     let seq = apply(log, append([new.clone()])).await[0];
@@ -46,11 +67,12 @@ pub async fn an_entry_comes_back_as_it_was_appended(log: &dyn AuditLog) {
         index,
         state: EntryState::Done,
         body: Some(body),
+        trace: Some(trace),
         ..Entry::new(seq, new.partition, new.kind, new.connection.clone(), NOON)
     };
     assert_eq!(read(log, seq).await, expected);
     let without = find(log, &query()).await;
-    assert_eq!(without, [Entry { body: None, ..expected }], "bodies come only when asked for");
+    assert_eq!(without, [Entry { body: None, trace: None, ..expected }], "bodies come only when asked for");
 
     let empty = apply(log, append([NewEntry { body: Some(Bytes::new()), ..signal() }])).await[0];
     assert_eq!(read(log, empty).await.body, Some(Bytes::new()), "an empty body is a body");
@@ -66,12 +88,12 @@ pub async fn every_criterion_narrows(log: &dyn AuditLog) {
     };
     let entries = [
         NewEntry { lane: Some(1), ..named(EntryKind::Signal, "1", "INV-1", "hint") },
-        named(EntryKind::Event, "1", "INV-1", "invoice.paid"),
-        other,
-        named(EntryKind::Event, "2", "INV-2", "invoice.sent"),
-        NewEntry { lane: Some(2), ..named(EntryKind::Delivery, "2", "INV-2", "overdue") },
-        NewEntry { lane: Some(2), ..named(EntryKind::Delivery, "1", "INV-1", "overdue") },
-        entry(EntryKind::Note),
+        amounting(named(EntryKind::Event, "1", "INV-1", "invoice.paid"), "-2.50", "EUR"),
+        amounting(other, "9", "EUR"),
+        amounting(named(EntryKind::Event, "2", "INV-2", "invoice.sent"), "100.00", "USD"),
+        to(NewEntry { lane: Some(2), ..named(EntryKind::Delivery, "2", "INV-2", "overdue") }, "channel:a"),
+        to(NewEntry { lane: Some(2), ..named(EntryKind::Delivery, "1", "INV-1", "overdue") }, "channel:b"),
+        amounting(entry(EntryKind::Note), "0", "EUR"),
     ];
     let mut seqs = Vec::new();
     for (entry, minutes) in entries.into_iter().zip(0..) {
@@ -105,6 +127,23 @@ pub async fn every_criterion_narrows(log: &dyn AuditLog) {
         ("name", Query { name: Some("overdue".into()), ..query() }, &[4, 5]),
         ("receipt", query().with_receipt("message/2"), &[5]),
         ("unknown receipt", query().with_receipt("message/3"), &[]),
+        ("receipt prefix", query().with_receipt_prefix("message/"), &[4, 5]),
+        ("longer receipt prefix", query().with_receipt_prefix("message/2"), &[5]),
+        ("unknown receipt prefix", query().with_receipt_prefix("essage"), &[]),
+        ("every receipt", query().with_receipt_prefix(""), &[4, 5]),
+        ("destination", query().with_destination("channel:b"), &[5]),
+        ("unknown destination", query().with_destination("channel:"), &[]),
+        ("amount from", query().with_amount_from(9.into()), &[2, 3]),
+        ("amount to", query().with_amount_to(9.into()), &[1, 2, 6]),
+        ("amount from and to", query().with_amount_from((-3).into()).with_amount_to(8.into()), &[1, 6]),
+        ("exact amount", query().with_amount_from(100.into()).with_amount_to(100.into()), &[3]),
+        ("currency", query().with_currency(currency("EUR")), &[1, 2, 6]),
+        ("amount and currency", query().with_amount_from(9.into()).with_currency(currency("EUR")), &[2]),
+        ("visible connections", query().within([books.clone(), "none".into()]), &[0, 1, 3, 4, 5, 6]),
+        ("no visible connection", query().within([]), &[]),
+        ("an invisible connection", query().with_connection("other".into()).within([books.clone()]), &[]),
+        ("visible deliveries", Query::of_kind(EntryKind::Delivery).within([books.clone()]), &[4, 5]),
+        ("connection and kind", Query::of_kind(EntryKind::Event).with_connection(books.clone()), &[1, 3]),
         ("error", query().with_error("no_%_sign"), &[4]),
         ("unknown error", query().with_error("no_x_sign"), &[]),
         ("from", Query { from: Some(NOON + MINUTE * 5), ..query() }, &[5, 6]),
@@ -127,7 +166,23 @@ pub async fn every_criterion_narrows(log: &dyn AuditLog) {
         expected.reverse();
         let newest_first = Query { newest_first: true, ..query.clone() };
         assert_eq!(find_seqs(log, &newest_first).await, expected, "by {what}, newest first");
+        let count = log.count(&newest_first.with_limit(1), 100).await.expect("the query is counted");
+        assert_eq!(count, expected.len(), "counted by {what}, without a limit");
     }
+}
+
+/// What is beyond the cap is not counted, and not looked at.
+pub async fn counting_ends_at_its_cap(log: &dyn AuditLog) {
+    let seqs = apply(log, append((0..7).map(|_| signal()))).await;
+    let dead = |seq: &Seq| (*seq, Outcome::Dead { error: "gone".into() });
+    apply(log, settle(seqs[..5].iter().map(dead))).await;
+    let all = query();
+    let dead = query().with_state(EntryState::Dead).with_connection(ConnectionId::from("books"));
+    for (query, cap, expected) in [(&all, 3, 3), (&all, 100, 7), (&all, 0, 0), (&dead, 4, 4), (&dead, 9, 5)] {
+        assert_eq!(log.count(query, cap).await.expect("it is counted"), expected, "{query:?} up to {cap}");
+    }
+    let rest = Query { after: Some(seqs[4]), ..query() };
+    assert_eq!(log.count(&rest, 100).await.expect("it is counted"), 2, "what is left after a page");
 }
 
 /// An entry is found under the state it is in, and under no other.

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     AuditLog,
-    audit::{Appended, Expected, Outcome, Query},
+    audit::{Appended, Expected, NewEntry, Outcome, Query},
 };
 
 /// For durable logs: everything that was committed is there when `open` opens the same storage again. It has to
@@ -20,6 +20,14 @@ pub async fn survives_reopening(open: impl AsyncFn() -> Arc<dyn AuditLog>) {
     apply(&*log, settle([(seqs[0], done()), (seqs[1], begun)])).await;
     apply(&*log, documents(["a", "b"].map(|name| write(name, Expected::Absent, Some("1"))))).await;
     apply(&*log, documents([write("b", Expected::Any, None)])).await;
+    let again = NewEntry { counts_as_repeat: true, ..keyed("a") };
+    let troubled = apply(&*log, append([signal(), signal(), again])).await;
+    let parked = Outcome::Parked { error: "gone".into() };
+    let dead = Outcome::Dead { error: "gone".into() };
+    let acknowledged = || Outcome::Acknowledged { by: "jane".into(), why: "seen".into() };
+    let outcomes = [(troubled[0], parked), (troubled[1], dead)];
+    apply(&*log, settle(outcomes.into_iter().chain(troubled.iter().map(|seq| (*seq, acknowledged()))))).await;
+    let backlog = log.backlog(NOON).await.expect("the backlog is counted");
     let fence = hold(&*log, "one", NOON).await[0].fence;
     let entries = find(&*log, &Query::default()).await;
     let pending = pending_seqs(&*log).await;
@@ -30,6 +38,7 @@ pub async fn survives_reopening(open: impl AsyncFn() -> Arc<dyn AuditLog>) {
     let log = open().await;
     assert_eq!(find(&*log, &Query::default()).await, entries, "entries and outcomes are there");
     assert_eq!(pending_seqs(&*log).await, pending, "the work list is there");
+    assert_eq!(log.backlog(NOON).await.expect("the backlog is counted"), backlog, "it is counted as before");
     assert_eq!(versions(&*log, ["a", "b"]).await, [version, None], "documents are there");
     apply(&*log, documents([write("b", Expected::Absent, Some("2"))])).await;
     assert!(versions(&*log, ["b"]).await[0] > Some(1), "versions grow across a restart");
@@ -39,8 +48,9 @@ pub async fn survives_reopening(open: impl AsyncFn() -> Arc<dyn AuditLog>) {
     assert_eq!(hold(&*log, "one", NOON).await[0].fence, fence, "a holder that comes back in time goes on");
     let next = hold(&*log, "two", NOON + MINUTE).await;
     assert!(next[0].fence > fence, "fences grow across a restart");
-    apply(&*log, settle(seqs.iter().map(|seq| (*seq, done())).chain([(appended[1].seq(), done())]))).await;
-    assert_eq!(log.prune(NOON + MINUTE, 10).await.expect("pruning succeeds"), 4, "everything is settled");
+    apply(&*log, settle(seqs.iter().chain([&troubled[0], &appended[1].seq()]).map(|seq| (*seq, done()))))
+        .await;
+    assert_eq!(log.prune(NOON + MINUTE, 10).await.expect("pruning succeeds"), 6, "everything is settled");
     drop(log);
 
     let log = open().await;

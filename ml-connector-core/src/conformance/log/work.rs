@@ -5,12 +5,15 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::{
-    MINUTE, NOON, PARTITION, append, apply, apply_at, connection, done, entry, hold, lease, pending,
-    pending_seqs, read, settle, signal,
+    MINUTE, NOON, PARTITION, append, apply, apply_at, connection, done, entry, find, find_seqs, hold, lease,
+    pending, pending_seqs, read, settle, signal,
 };
 use crate::{
     AuditLog, ErrorKind, Timestamp,
-    audit::{EntryKind, EntryState, Lease, NewEntry, Outcome, Pending, PendingScope, Recorded},
+    audit::{
+        Entry, EntryKind, EntryState, Lease, NewEntry, Outcome, Pending, PendingScope, Query, Recorded,
+        Settlement, Transaction,
+    },
     model::{Partition, Seq},
 };
 
@@ -76,10 +79,15 @@ pub async fn outcomes_are_kept_in_order(log: &dyn AuditLog) {
     let mut expected = Vec::new();
     for (outcome, minutes) in outcomes.into_iter().zip(1..) {
         let at = NOON + MINUTE * minutes;
-        apply_at(log, settle([(seq, outcome.clone())]), at).await;
-        expected.push(Recorded { at, outcome });
+        let trace =
+            (minutes % 2 == 0).then(|| Bytes::from(vec![0, 0xff, u8::try_from(minutes).unwrap_or(0)]));
+        let settlement = Settlement { trace: trace.clone(), ..Settlement::new(seq, outcome.clone()) };
+        apply_at(log, Transaction { settle: vec![settlement], ..Transaction::default() }, at).await;
+        expected.push(Recorded { at, outcome, trace });
     }
     let found = read(log, seq).await;
+    let without = find(log, &Query::default()).await.remove(0);
+    assert!(without.outcomes.iter().all(|recorded| recorded.trace.is_none()), "traces come with bodies only");
     assert_eq!(found.outcomes, expected);
     assert_eq!(found.state, EntryState::Done);
     assert_eq!(found.receipt(), Some("message/C1/1.2"));
@@ -128,6 +136,137 @@ pub async fn a_settled_entry_stays_settled(log: &dyn AuditLog) {
     apply(log, settle([(Seq(4711), done())])).await;
     assert_eq!(read(log, seq).await, before, "outcomes of a settled entry are ignored");
     assert_eq!(pending_seqs(log).await, [], "a settled entry does not come back");
+}
+
+fn by(who: &str) -> (Arc<str>, Arc<str>) {
+    (who.into(), "the channel is gone".into())
+}
+
+fn acknowledged() -> Outcome {
+    let (by, why) = by("jane");
+    Outcome::Acknowledged { by, why }
+}
+
+fn cancelled() -> Outcome {
+    let (by, why) = by("joe");
+    Outcome::Cancelled { by, why }
+}
+
+fn discarded() -> Outcome {
+    let (by, why) = by("ann");
+    Outcome::Discarded { by, why }
+}
+
+/// Where an entry stands, and how many outcomes it has.
+async fn standing(log: &dyn AuditLog, seq: Seq) -> (EntryState, bool, usize) {
+    let Entry { state, acknowledged, outcomes, .. } = read(log, seq).await;
+    (state, acknowledged, outcomes.len())
+}
+
+/// It stays what it is: a parked entry on the list, until it is due again; a dead one for ever.
+pub async fn what_is_parked_or_dead_can_be_acknowledged(log: &dyn AuditLog) {
+    let seqs = apply(log, append([signal(), signal(), signal(), entry(EntryKind::Event)])).await;
+    let parked = || Outcome::Parked { error: error() };
+    apply(log, settle([(seqs[0], parked()), (seqs[1], Outcome::Dead { error: error() })])).await;
+    let all = || seqs.iter().map(|seq| (*seq, acknowledged()));
+    apply(log, settle(all().chain(all()))).await;
+    assert_eq!(standing(log, seqs[0]).await, (EntryState::Parked, true, 2), "once");
+    assert_eq!(standing(log, seqs[1]).await, (EntryState::Dead, true, 2), "once");
+    assert_eq!(standing(log, seqs[2]).await, (EntryState::Pending, false, 0), "what waits needs nobody");
+    assert_eq!(standing(log, seqs[3]).await, (EntryState::Done, false, 0), "what is done needs nobody");
+    assert_eq!(pending_seqs(log).await, [seqs[0], seqs[2]], "a parked entry stays on the list");
+    let known = Query::default().with_acknowledged(true);
+    assert_eq!(find_seqs(log, &known).await, seqs[..2]);
+    assert_eq!(find_seqs(log, &known.clone().with_state(EntryState::Dead)).await, seqs[1..2]);
+
+    apply(log, settle([(seqs[0], Outcome::Begun { attempt: 1, note: None }), (seqs[0], parked())])).await;
+    assert_eq!(standing(log, seqs[0]).await, (EntryState::Parked, true, 4), "an attempt in vain is no news");
+    apply(log, settle([(seqs[0], retry(1, NOON, false))])).await;
+    assert_eq!(
+        standing(log, seqs[0]).await,
+        (EntryState::Pending, false, 5),
+        "once it is due it is forgotten"
+    );
+    apply(log, settle([(seqs[0], parked())])).await;
+    assert_eq!(find_seqs(log, &Query::default().with_acknowledged(false)).await, [seqs[0]]);
+}
+
+/// Whatever waits, parked or not. An attempt that was under way may still turn out well.
+pub async fn what_waits_can_be_cancelled(log: &dyn AuditLog) {
+    let seqs = apply(log, append([signal(), signal(), signal()])).await;
+    apply(log, settle([(seqs[0], Outcome::Parked { error: error() })])).await;
+    apply(log, settle(seqs[..2].iter().map(|seq| (*seq, cancelled())))).await;
+    assert_eq!(standing(log, seqs[0]).await, (EntryState::Cancelled, false, 2));
+    assert_eq!(standing(log, seqs[1]).await, (EntryState::Cancelled, false, 1));
+    assert_eq!(read(log, seqs[1]).await.outcomes[0].outcome, cancelled(), "who and why is kept");
+    assert_eq!(pending_seqs(log).await, [seqs[2]]);
+    for late in [cancelled(), discarded(), acknowledged(), retry(1, NOON, false)] {
+        apply(log, settle([(seqs[0], late)])).await;
+    }
+    assert_eq!(standing(log, seqs[0]).await, (EntryState::Cancelled, false, 2), "it stays cancelled");
+    let receipt = Outcome::Done { receipt: Some("message/1".into()) };
+    apply(log, settle([(seqs[1], receipt), (seqs[1], done())])).await;
+    assert_eq!(standing(log, seqs[1]).await, (EntryState::Done, false, 2), "what has happened is not denied");
+    assert_eq!(find_seqs(log, &Query::default().with_receipt("message/1")).await, [seqs[1]]);
+    assert_eq!(find_seqs(log, &Query::default().with_state(EntryState::Cancelled)).await, [seqs[0]]);
+}
+
+/// And nothing else.
+pub async fn what_is_dead_can_be_discarded(log: &dyn AuditLog) {
+    let seqs = apply(log, append([signal(), signal(), signal()])).await;
+    let dead = || Outcome::Dead { error: error() };
+    apply(log, settle([(seqs[0], dead()), (seqs[1], dead()), (seqs[1], acknowledged())])).await;
+    apply(log, settle(seqs.iter().map(|seq| (*seq, discarded())))).await;
+    assert_eq!(standing(log, seqs[0]).await, (EntryState::Discarded, false, 2));
+    assert_eq!(
+        standing(log, seqs[1]).await,
+        (EntryState::Discarded, false, 3),
+        "also when it was acknowledged"
+    );
+    assert_eq!(standing(log, seqs[2]).await, (EntryState::Pending, false, 0), "what waits is cancelled");
+    apply(log, settle([(seqs[0], done()), (seqs[0], discarded())])).await;
+    assert_eq!(standing(log, seqs[0]).await, (EntryState::Discarded, false, 2), "it stays discarded");
+    assert_eq!(find_seqs(log, &Query::default().with_state(EntryState::Dead)).await, []);
+    assert_eq!(find_seqs(log, &Query::default().with_state(EntryState::Discarded)).await, seqs[..2]);
+}
+
+/// In the transaction that appends the other. What was not dead stays as it was.
+pub async fn a_replayed_entry_is_not_dead_and_names_its_replay(log: &dyn AuditLog) {
+    let seqs = apply(log, append([signal(), signal(), signal()])).await;
+    let dead = || Outcome::Dead { error: error() };
+    apply(log, settle([(seqs[0], dead()), (seqs[1], dead()), (seqs[1], acknowledged()), (seqs[2], done())]))
+        .await;
+    let again = |seq| NewEntry { replays: Some(seq), ..signal() };
+    let replays =
+        apply(log, append([again(seqs[0]), again(seqs[1]), again(seqs[2]), again(Seq(4711))])).await;
+    for (seq, replay) in seqs[..2].iter().zip(&replays) {
+        let found = read(log, *seq).await;
+        assert_eq!((found.state, found.acknowledged), (EntryState::Replayed, false));
+        assert_eq!(found.replayed_by(), Some(*replay));
+    }
+    assert_eq!(standing(log, seqs[2]).await, (EntryState::Done, false, 1), "what was done needs no replay");
+    assert_eq!(find_seqs(log, &Query::default().with_state(EntryState::Dead)).await, []);
+    assert_eq!(find_seqs(log, &Query::default().with_state(EntryState::Replayed)).await, seqs[..2]);
+    apply(log, append([again(seqs[0])])).await;
+    assert_eq!(read(log, seqs[0]).await.replayed_by(), Some(replays[0]), "the first replay stands for it");
+    apply(log, settle([(replays[0], dead())])).await;
+    assert_eq!(find_seqs(log, &Query::default().with_state(EntryState::Dead)).await, [replays[0]]);
+}
+
+/// Nobody has worked on it, and somebody has to: it can be replayed like any other.
+pub async fn an_entry_can_be_dead_from_the_start(log: &dyn AuditLog) {
+    let note = || NewEntry { dead: Some("no connection".into()), ..entry(EntryKind::Note) };
+    let seqs = apply(log, append([note(), note(), NewEntry { lane: Some(1), ..note() }])).await;
+    assert_eq!(pending_seqs(log).await, seqs[2..], "one with a lane is worked on");
+    let found = read(log, seqs[0]).await;
+    assert_eq!(found.state, EntryState::Dead);
+    let outcome = Outcome::Dead { error: "no connection".into() };
+    assert_eq!(found.outcomes, [Recorded { at: NOON, outcome, trace: None }]);
+    assert_eq!(find_seqs(log, &Query::default().with_state(EntryState::Dead)).await, seqs[..2]);
+    apply(log, settle([(seqs[0], acknowledged())])).await;
+    apply(log, append([NewEntry { replays: Some(seqs[1]), ..signal() }])).await;
+    assert_eq!(standing(log, seqs[0]).await, (EntryState::Dead, true, 2));
+    assert_eq!(standing(log, seqs[1]).await, (EntryState::Replayed, false, 2));
 }
 
 /// Nothing is left to do for it, so nothing can become of it.

@@ -1,6 +1,7 @@
 //! Behaviors of a [`Sink`], in front of a vendor that answers as it should until the suite gets in between.
 
 pub mod doubt;
+pub mod reach;
 pub mod writes;
 
 use std::{collections::BTreeSet, fmt, sync::Arc};
@@ -15,7 +16,9 @@ use super::{
 };
 use crate::{
     AttemptNotes, Clock, Context, HttpTransport, Result, Sink,
-    model::{Change, Delivery, DeliveryId, Destination, Event, Lookup, Receipt, Record, Seq},
+    model::{
+        Change, Content, Delivery, DeliveryId, Destination, EntityRef, Event, Lookup, Raw, Receipt, Seq,
+    },
     rate::Admission,
     sleep_until,
 };
@@ -32,6 +35,8 @@ pub const BEHAVIORS: &[Behavior<SinkUnderTest>] = behaviors![SinkUnderTest:
     writes::too_often_says_when_to_come_back,
     writes::a_refused_token_is_renewed_or_stops_the_connection,
     writes::nothing_secret_is_shown,
+    reach::a_ping_writes_nothing,
+    reach::a_ping_tells_whether_the_vendor_answers,
     doubt::a_failing_server_leaves_doubt,
     doubt::half_an_answer_leaves_doubt,
     doubt::a_vendor_that_hangs_is_left_in_doubt_at_the_deadline,
@@ -62,9 +67,9 @@ pub struct SinkUnderTest {
     pub written: Box<dyn Fn() -> usize + Send + Sync>,
     /// Where deliveries go.
     pub destination: Destination,
-    /// What the nth delivery brings a change of. Where a write is a state of its record, such as an approval, each has
+    /// What the nth delivery brings: an entity, and what its event tells of it. Where a write is a state of its record, such as an approval, each has
     /// a record of its own.
-    pub record: Box<dyn Fn(u64) -> Record + Send + Sync>,
+    pub brings: Box<dyn Fn(u64) -> (EntityRef, Content) + Send + Sync>,
     /// What the vendor answers when it does not write.
     pub refusals: Refusals,
     /// Texts that must not be shown: keys and tokens of the configuration, names and amounts in the record.
@@ -80,8 +85,11 @@ impl SinkUnderTest {
     fn delivery(&self, n: u64) -> Delivery {
         let now = self.clock.now();
         let changes = BTreeSet::from([Change::Paid, Change::Updated]);
-        let record = (self.record)(n);
-        let event = Event::new("books".into(), record.entity(), n, changes, now, Some(Box::new(record)));
+        let (entity, content) = (self.brings)(n);
+        // A sink that keeps what the vendor wrote has something to keep.
+        let raw = serde_json::value::to_raw_value(&content).expect("the content is JSON");
+        let mut event = Event::new("books".into(), entity, n, changes, now, Some(content));
+        event.raw = Some(Raw::new(raw));
         let id = DeliveryId::generate(now);
         let mut delivery =
             Delivery::new(Seq(n), id, self.destination.clone(), "conformance", Arc::new(event), now);

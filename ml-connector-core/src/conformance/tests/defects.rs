@@ -11,8 +11,9 @@ use async_trait::async_trait;
 use crate::{
     AuditLog, Error, ErrorKind, Result, Timestamp,
     audit::{
-        Appended, Committed, DocKey, Document, DocumentWrite, Entry, Expected, Index, Lease, LeaseRequest,
-        MemoryLog, NewEntry, Outcome, Parent, Pending, PendingScope, Query, Settlement, Transaction,
+        Appended, Backlog, Committed, DocKey, Document, DocumentWrite, Entry, EntryState, Expected, Index,
+        Lease, LeaseRequest, MemoryLog, NewEntry, Outcome, Parent, Pending, PendingScope, Query, Settlement,
+        Transaction,
     },
     model::{DedupeKey, Partition, Seq},
 };
@@ -30,6 +31,7 @@ pub(super) struct Mutant {
     pending: fn(&mut PendingScope, &mut Seq, &mut usize),
     query: fn(&mut Query),
     found: fn(&mut Entry),
+    counted: fn(&mut Backlog),
     prune: fn(Timestamp, usize) -> (Timestamp, usize),
     quirk: Quirk,
     memory: Mutex<Memory>,
@@ -53,6 +55,10 @@ enum Quirk {
     NeverWakes,
     WaitsForEver,
     PrunesWithoutSaying,
+    CountsWithoutACap,
+    CountsOnePageOnly,
+    CountsOneConnectionOnly,
+    DeniesWhatWasCancelled,
 }
 
 #[derive(Debug, Default)]
@@ -76,6 +82,7 @@ impl Default for Mutant {
             pending: |_, _, _| {},
             query: |_| {},
             found: |_| {},
+            counted: |_| {},
             prune: |before, limit| (before, limit),
             quirk: Quirk::None,
             memory: Mutex::default(),
@@ -148,6 +155,69 @@ pub(super) const DEFECTS: &[(&str, Plant)] = &[
         },
         ..m
     }),
+    ("traces of entries are lost", |m| Mutant { entry: |e| e.trace = None, ..m }),
+    ("traces of outcomes are lost", |m| Mutant {
+        found: |e| e.outcomes.iter_mut().for_each(|recorded| recorded.trace = None),
+        ..m
+    }),
+    ("repeats leave no trace", |m| Mutant { entry: |e| e.counts_as_repeat = false, ..m }),
+    ("every duplicate is a repeat", |m| Mutant { entry: |e| e.counts_as_repeat = true, ..m }),
+    ("a replay leaves the dead as they are", |m| Mutant { entry: |e| e.replays = None, ..m }),
+    ("nothing is dead from the start", |m| Mutant { entry: |e| e.dead = None, ..m }),
+    ("amounts are lost", |m| Mutant { entry: |e| e.index.amount = None, ..m }),
+    ("destinations are lost", |m| Mutant { entry: |e| e.index.destination = None, ..m }),
+    ("nobody can acknowledge", |m| Mutant {
+        outcome: |o| Some(o).filter(|o| !matches!(o, Outcome::Acknowledged { .. })),
+        ..m
+    }),
+    ("what is acknowledged is discarded", |m| Mutant {
+        outcome: |o| match o {
+            Outcome::Acknowledged { by, why } => Some(Outcome::Discarded { by, why }),
+            other => Some(other),
+        },
+        ..m
+    }),
+    ("what is cancelled is dropped", |m| Mutant {
+        outcome: |o| match o {
+            Outcome::Cancelled { why, .. } => Some(Outcome::Dropped { reason: why }),
+            other => Some(other),
+        },
+        ..m
+    }),
+    ("what is discarded stays dead", |m| Mutant {
+        outcome: |o| Some(o).filter(|o| !matches!(o, Outcome::Discarded { .. })),
+        ..m
+    }),
+    ("what was cancelled and happened is denied", |m| Mutant { quirk: Quirk::DeniesWhatWasCancelled, ..m }),
+    ("what is parked does not wait", |m| Mutant { counted: |row| row.parked = 0, ..m }),
+    ("what is acknowledged is parked", |m| Mutant {
+        counted: |row| row.parked += std::mem::take(&mut row.acknowledged),
+        ..m
+    }),
+    ("what waits for later is due", |m| Mutant {
+        counted: |row| row.due += std::mem::take(&mut row.later),
+        ..m
+    }),
+    ("the backlog has no ages", |m| Mutant { counted: |row| row.older_than = Default::default(), ..m }),
+    ("the oldest is not told", |m| Mutant { counted: |row| row.oldest = None, ..m }),
+    ("one connection has a backlog", |m| Mutant { quirk: Quirk::CountsOneConnectionOnly, ..m }),
+    ("counting has no end", |m| Mutant { quirk: Quirk::CountsWithoutACap, ..m }),
+    ("a page is counted", |m| Mutant { quirk: Quirk::CountsOnePageOnly, ..m }),
+    ("a search ignores who may see", |m| Mutant { query: |q| q.within = None, ..m }),
+    ("a search finds all for whoever sees nothing", |m| Mutant {
+        query: |q| q.within = q.within.take().filter(|within| !within.is_empty()),
+        ..m
+    }),
+    ("a search ignores the destination", |m| Mutant { query: |q| q.destination = None, ..m }),
+    ("a search ignores the least amount", |m| Mutant { query: |q| q.amount_from = None, ..m }),
+    ("a search ignores the largest amount", |m| Mutant { query: |q| q.amount_to = None, ..m }),
+    ("a search ignores the currency", |m| Mutant { query: |q| q.currency = None, ..m }),
+    ("a search takes a prefix for a receipt", |m| Mutant {
+        query: |q| q.receipt = q.receipt_prefix.take().or(q.receipt.take()),
+        ..m
+    }),
+    ("a search ignores the prefix of a receipt", |m| Mutant { query: |q| q.receipt_prefix = None, ..m }),
+    ("a search ignores who knows", |m| Mutant { query: |q| q.acknowledged = None, ..m }),
     ("several owners hold a partition", |m| Mutant { lease: everybody_is_one, ..m }),
     ("leases never end", |m| Mutant { lease: |r| at(r, NOON - Lease::LONGEST / 2), ..m }),
     ("a clock that was ahead is believed", |m| Mutant { lease: never_too_long, ..m }),
@@ -264,8 +334,8 @@ impl Mutant {
         let settle = std::mem::take(&mut transaction.settle);
         transaction.settle = settle
             .into_iter()
-            .filter_map(|Settlement { seq, outcome }| {
-                (self.outcome)(outcome).map(|outcome| Settlement { seq, outcome })
+            .filter_map(|settlement| {
+                (self.outcome)(settlement.outcome).map(|outcome| Settlement { outcome, ..settlement })
             })
             .collect();
     }
@@ -340,6 +410,16 @@ impl Mutant {
                     self.inner.commit(vec![rest], now).await?;
                 }
                 Ok(committed)
+            }
+            Quirk::DeniesWhatWasCancelled => {
+                let seqs = transaction.settle.iter().map(|settlement| settlement.seq).collect();
+                let found = self.inner.query(&Query::entries(seqs)).await?;
+                let mut transaction = transaction;
+                transaction.settle.retain(|settlement| {
+                    let of = found.iter().find(|entry| entry.seq == settlement.seq);
+                    of.is_none_or(|entry| entry.state != EntryState::Cancelled)
+                });
+                Ok(self.inner.commit(vec![transaction], now).await?.remove(0))
             }
             _ => Ok(self.inner.commit(vec![transaction], now).await?.remove(0)),
         }
@@ -425,6 +505,26 @@ impl AuditLog for Mutant {
         let mut found = self.inner.query(&query).await?;
         found.iter_mut().for_each(self.found);
         Ok(found)
+    }
+
+    async fn count(&self, query: &Query, cap: usize) -> Result<usize> {
+        let mut query = query.clone();
+        (self.query)(&mut query);
+        match self.quirk {
+            Quirk::CountsWithoutACap => self.inner.count(&query, usize::MAX).await,
+            Quirk::CountsOnePageOnly => self.inner.count(&query, query.effective_limit().min(cap)).await,
+            _ => self.inner.count(&query, cap).await,
+        }
+    }
+
+    async fn backlog(&self, now: Timestamp) -> Result<Vec<Backlog>> {
+        let mut rows = self.inner.backlog(now).await?;
+        rows.iter_mut().for_each(self.counted);
+        rows.retain(|row| !row.is_empty());
+        if self.quirk == Quirk::CountsOneConnectionOnly {
+            rows.truncate(1);
+        }
+        Ok(rows)
     }
 
     async fn wait(&self, partitions: &[Partition], at_most: Duration) -> Result<()> {

@@ -48,7 +48,7 @@ impl Attempt<'_> {
     }
 
     pub(super) async fn finish_permit(&self, costs: &[Cost], end: Feedback) {
-        for cost in costs.iter().filter(|cost| cost.counts_concurrency()) {
+        for cost in costs.iter().filter(|cost| cost.wants_report()) {
             let now = self.shared.clock.now();
             if let Err(error) = self.shared.context.limiter().report(&cost.key, end.clone(), now).await {
                 tracing::warn!(%error, key = %cost.key, "the limiter could not be told that an attempt is over");

@@ -1,6 +1,8 @@
 //! An attempt, and the deliveries it is made for.
 
+use super::classify::Failure;
 use crate::{
+    Effect, Error, ErrorKind,
     audit::Lease,
     engine::{
         lanes::{Batch, Item},
@@ -33,6 +35,36 @@ pub(crate) enum Asked {
         look_up_first: bool,
     },
     WhatBecame,
+}
+
+/// What a sink was asked, and whether it is not only this lane that fails.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Answered {
+    pub(super) asked: Asked,
+    pub(super) is_everywhere: bool,
+}
+
+impl Asked {
+    pub(super) fn with(self, is_everywhere: bool) -> Answered {
+        Answered { asked: self, is_everywhere }
+    }
+}
+
+impl Answered {
+    /// What an error leaves open.
+    pub(super) fn failure(self, error: &Error) -> Failure<'_> {
+        let too_often = error.kind() == ErrorKind::RateLimited;
+        let (uncertain, paced) = match self.asked {
+            Asked::ToSend { look_up_first } => {
+                let uncertain = look_up_first && error.effect() != Effect::None;
+                (uncertain, too_often && !uncertain)
+            }
+            // A question that comes too often leaves the answer as open as before.
+            Asked::WhatBecame => (true, too_often),
+        };
+        let is_everywhere = self.is_everywhere && Failure::is_down(error);
+        Failure { error, uncertain, paced, is_everywhere }
+    }
 }
 
 impl Deliveries {

@@ -1,9 +1,9 @@
 //! Classify: what a failed attempt means for its delivery.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use crate::{
-    Error, Retry, Scope, Timestamp,
+    Error, ErrorKind, Retry, Scope, Timestamp,
     audit::Outcome,
     engine::{
         lanes::{Batch, Hold, Item},
@@ -12,6 +12,10 @@ use crate::{
     },
     model::Change,
 };
+
+/// An instant that the other side names, and that is further away than this, is a pause of the other side itself, and no
+/// failure of what was tried.
+const LONG_PAUSE: Duration = Duration::from_secs(60);
 
 /// What a failed attempt means for a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +29,8 @@ pub(super) enum Class {
     /// It failed with others, and may not be the cause: at most so many go together next.
     Split(usize),
     Outage,
+    /// The other side is not there: nothing is wrong with this delivery.
+    Down,
     Parked,
     Dead,
 }
@@ -36,6 +42,23 @@ pub(super) struct Failure<'a> {
     pub(super) uncertain: bool,
     /// Whether it only came before its turn, and nothing has been tried.
     pub(super) paced: bool,
+    /// Whether it is not only this lane that fails so.
+    pub(super) is_everywhere: bool,
+}
+
+impl Failure<'_> {
+    /// Whether the other side cannot be reached, or cannot answer.
+    pub(super) fn is_down(error: &Error) -> bool {
+        error.kind() == ErrorKind::Unavailable
+            && error.retry() != Retry::Never
+            && *error.scope() != Scope::Connection
+    }
+
+    /// Whether the other side names a long pause, and of what.
+    fn is_long_pause(&self, now: Timestamp) -> bool {
+        Self::is_down(self.error)
+            && matches!(self.error.retry(), Retry::At(at) if at.saturating_since(now) > LONG_PAUSE)
+    }
 }
 
 impl Class {
@@ -46,7 +69,7 @@ impl Class {
         settings: &Settings,
         now: Timestamp,
     ) -> Self {
-        let Failure { error, uncertain, paced } = failure;
+        let Failure { error, uncertain, .. } = failure;
         match error.scope() {
             Scope::Connection => return Self::Outage,
             Scope::Lane if !uncertain && error.retry() == Retry::Never => return Self::Parked,
@@ -55,6 +78,12 @@ impl Class {
         if !uncertain && error.retry() == Retry::Never {
             return Self::Dead;
         }
+        let is_long_pause = failure.is_long_pause(now);
+        let of_quota = matches!(error.scope(), Scope::Quota(_));
+        if failure.is_everywhere || is_long_pause && !of_quota {
+            return Self::Down;
+        }
+        let paced = failure.paced || is_long_pause;
         let attempt = item.attempt + u32::from(!paced);
         // What failed together comes back together.
         let dice = batch.items.first().map_or(item.seq, |head| head.seq);
@@ -72,6 +101,7 @@ impl Class {
             Self::Retry { .. } => "retry",
             Self::Split(_) => "the batch is split",
             Self::Outage => "connection waits",
+            Self::Down => "connection waits until the other side is back",
             Self::Parked => "parked",
             Self::Dead => "dead",
         }
@@ -82,13 +112,13 @@ impl Class {
         match self {
             Self::Parked => Some(Change::Parked),
             Self::Dead => Some(Change::Dead),
-            Self::Retry { .. } | Self::Split(_) | Self::Outage => None,
+            Self::Retry { .. } | Self::Split(_) | Self::Outage | Self::Down => None,
         }
     }
 
     pub(super) fn stat(self) -> Stat {
         match self {
-            Self::Retry { .. } | Self::Split(_) | Self::Outage => Stat::Retried,
+            Self::Retry { .. } | Self::Split(_) | Self::Outage | Self::Down => Stat::Retried,
             Self::Parked => Stat::Parked,
             Self::Dead => Stat::Dead,
         }
@@ -101,6 +131,8 @@ impl Class {
             (Self::Split(most), _) => Hold::Split(most),
             (Self::Outage, Retry::At(at)) => Hold::Outage(at),
             (Self::Outage, _) => Hold::Outage(now),
+            (Self::Down, Retry::At(at)) => Hold::Down(at),
+            (Self::Down, _) => Hold::Down(now),
             (Self::Parked, _) => Hold::Parked,
             (Self::Dead, _) => Hold::None,
         }
@@ -121,7 +153,7 @@ impl Class {
         match self {
             Self::Retry { attempt, due, .. } => retry(attempt, due),
             // The attempt is not counted: nothing may be wrong with this delivery.
-            Self::Outage | Self::Split(_) => retry(item.attempt, item.not_before()),
+            Self::Outage | Self::Down | Self::Split(_) => retry(item.attempt, item.not_before()),
             Self::Parked => (Outcome::Parked { error: text }, Some(item.parked())),
             Self::Dead => (Outcome::Dead { error: text }, None),
         }

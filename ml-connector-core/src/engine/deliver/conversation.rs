@@ -61,16 +61,14 @@ impl Attempt<'_> {
             }
             let entry = self.shared.log.query(&Query::entries(vec![item.seq])).await?.pop();
             let Some(entry) = entry.filter(|entry| !entry.state.is_settled()) else { return Ok(None) };
+            let now = self.shared.clock.now();
             transaction.append.push(NewEntry {
-                partition: entry.partition,
-                kind: entry.kind,
-                connection: entry.connection,
                 lane: Some(lane),
-                due: self.shared.clock.now(),
-                dedupe: None,
                 parent: entry.parent.map_or(Parent::None, Parent::Entry),
                 index: entry.index,
                 body: entry.body,
+                trace: entry.trace,
+                ..NewEntry::new(entry.partition, entry.kind, entry.connection, now)
             });
             transaction.settle.push(dropped(item.seq, "goes on in the lane of the message that it updates"));
         }

@@ -68,6 +68,10 @@ fn fate(sink: &ConnectionId, delivery: &Delivery, ending: &Ending<'_>) -> Result
         Ending::Parked(why) => (Ended::Parked, "delivery.parked", None, Some(Arc::from(*why))),
         Ending::Dead(why) => (Ended::Dead, "delivery.dead", None, Some(Arc::from(*why))),
     };
+    let result = match ending {
+        Ending::Done(receipt) => receipt.result.clone(),
+        Ending::Parked(_) | Ending::Dead(_) => None,
+    };
     let fate = Fate {
         n: delivery.event.n,
         sink: sink.clone(),
@@ -75,6 +79,7 @@ fn fate(sink: &ConnectionId, delivery: &Delivery, ending: &Ending<'_>) -> Result
         route: Arc::clone(&delivery.route),
         state,
         reference,
+        result,
         error,
     };
     let payload = serde_json::to_vec(&fate).map_err(|source| {

@@ -12,20 +12,28 @@ use crate::{
     model::{Delivery, Event, Seq},
 };
 
-/// How many deliveries are read at once.
-const LOAD_PAGE: usize = 64;
+/// How many deliveries are read first: their size says how many are read next. An event may be a page of hundreds of
+/// records.
+const FIRST: usize = 4;
+/// How many deliveries are read at once at most.
+const MOST: usize = 64;
 
 impl Attempt<'_> {
     /// The deliveries of the batch with their events, without those that are settled by now, until there are so many
     /// bytes of events.
     pub(super) async fn load(&self, max_bytes: usize) -> Result<Deliveries, Stop> {
         let mut loaded = Deliveries::default();
-        let mut bytes = 0_usize;
-        for items in self.batch.items.chunks(LOAD_PAGE) {
+        let (mut bytes, mut read) = (0_usize, 0_usize);
+        let mut waiting = self.batch.items.as_slice();
+        while !waiting.is_empty() {
             if bytes > max_bytes {
-                loaded.rest.extend(items);
-                continue;
+                loaded.rest.extend(waiting);
+                break;
             }
+            let fits = max_bytes.saturating_sub(bytes) / (bytes / read.max(1)).max(1);
+            let page = if read == 0 { FIRST } else { fits.clamp(1, MOST) };
+            let (items, rest) = waiting.split_at(page.min(waiting.len()));
+            (waiting, read) = (rest, read + items.len());
             let seqs = items.iter().map(|item| item.seq).collect();
             let entries = self.shared.log.query(&Query::entries(seqs)).await?;
             let mut parents: Vec<Seq> = entries.iter().filter_map(|entry| entry.parent).collect();

@@ -2,7 +2,10 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use super::attempt::{Asked, Attempt, Deliveries};
+use super::{
+    attempt::{Asked, Attempt, Deliveries},
+    classify::{Class, Failure},
+};
 use crate::{
     Effect, Error, ErrorKind, OnUnknown, Result, Timestamp,
     audit::{Outcome, Settlement},
@@ -11,6 +14,7 @@ use crate::{
         lanes::{Finished, Hold, Item},
         registry::SinkSlot,
         stats::Stat,
+        trace::OutcomeTrace,
         writes::{Stop, settle},
     },
     model::{Delivery, Lookup, Receipt},
@@ -27,7 +31,7 @@ impl Attempt<'_> {
     ) -> Result<Option<Finished>, Stop> {
         let mut open: VecDeque<_> = loaded.take().collect();
         let (mut ended, mut results) = (Deliveries::default(), Vec::new());
-        let mut wait_until = None;
+        let (mut wait_until, mut is_everywhere) = (None, false);
         while let Some((item, delivery)) = open.pop_front() {
             let looked_up = self.ask(slot, item, &delivery).await?;
             let mut group: VecDeque<(Item, Delivery)>;
@@ -58,7 +62,8 @@ impl Attempt<'_> {
                     loaded.extend(group);
                     break;
                 }
-                LookedUp::Failed(error) => {
+                LookedUp::Failed(error, everywhere) => {
+                    is_everywhere = everywhere;
                     let error = Arc::new(error);
                     results.extend(group.iter().map(|_| Err(Arc::clone(&error))));
                     ended.extend(group);
@@ -70,7 +75,8 @@ impl Attempt<'_> {
         loaded.extend(open);
         let mut finished = Finished::settled();
         if !results.is_empty() {
-            finished = self.settle(&ended, results, Asked::WhatBecame).await?;
+            let asked = Asked::WhatBecame.with(is_everywhere);
+            finished = self.settle(&ended, results, asked, &OutcomeTrace::default()).await?;
         }
         let Some(at) = wait_until else { return Ok(None) };
         if finished.hold == Hold::None {
@@ -100,7 +106,23 @@ impl Attempt<'_> {
                 ErrorKind::Unexpected,
                 "possibly missing: the other side cannot tell what became of the attempt",
             )),
-            Err(error) => LookedUp::Failed(error.with_effect(Effect::Unknown)),
+            Err(error) => {
+                let is_everywhere = Failure::is_down(&error) && self.is_unreachable(slot).await;
+                let failure = Asked::WhatBecame.with(is_everywhere).failure(&error);
+                let now = self.shared.clock.now();
+                if Class::of(failure, item, self.batch, &self.shared.settings, now) != Class::Dead {
+                    return Ok(LookedUp::Failed(error.with_effect(Effect::Unknown), is_everywhere));
+                }
+                // It has failed for as long as a delivery may: the host has decided what follows then.
+                tracing::warn!(seq = item.seq.0, %error, "what became of a delivery cannot be looked up");
+                if may_repeat {
+                    LookedUp::Repeat { warn: true }
+                } else {
+                    let message =
+                        format!("possibly delivered: what became of it cannot be looked up: {error}");
+                    LookedUp::Missing(Error::new(error.kind(), message).with_source(error))
+                }
+            }
         })
     }
 
@@ -113,7 +135,7 @@ impl Attempt<'_> {
             uncertain: false,
             note: None,
         };
-        let warned = group.iter().map(|(item, _)| Settlement { seq: item.seq, outcome: outcome(item) });
+        let warned = group.iter().map(|(item, _)| Settlement::new(item.seq, outcome(item)));
         settle(self.shared, self.lease, warned.collect()).await
     }
 }
@@ -127,7 +149,8 @@ enum LookedUp {
     },
     Missing(Error),
     AskAgain(Timestamp),
-    Failed(Error),
+    /// It is tried again; whether it is not only this lane that fails.
+    Failed(Error, bool),
 }
 
 /// Whether one call of the sink sent both: they carry its handle.

@@ -4,6 +4,7 @@ mod admit;
 mod attempt;
 mod classify;
 mod conversation;
+mod down;
 mod follow_ups;
 mod load;
 mod look_up;
@@ -18,11 +19,12 @@ use super::{
     registry::SinkSlot,
     retry,
     shared::Shared,
-    writes::{Stop, settle},
+    writes::{Stop, ready, settle},
 };
 use crate::{
     Error, ErrorKind, Repeat,
     audit::{Lease, Outcome, Settlement},
+    calls::LimitWait,
     model::{Delivery, DeliveryPlan},
     rate::{Admission, Feedback},
 };
@@ -47,6 +49,7 @@ impl Attempt<'_> {
             tracing::warn!(connection = %self.batch.connection, "deliveries wait for a sink that is not connected");
             return Ok(Finished::again(self.batch, Hold::Outage(self.shared.clock.now())));
         };
+        ready(self.shared).await?;
         let mut loaded = self.load(slot.sink.info().max_bytes).await?;
         let mut finished = self.make_for(slot, &mut loaded).await?;
         finished.waits.append(&mut loaded.rest);
@@ -80,15 +83,18 @@ impl Attempt<'_> {
             Err(error) if error.kind() == ErrorKind::InvalidRequest => {
                 return self.kill_head(loaded, &error).await;
             }
-            Err(error) => return Err(Stop::Log(error)),
+            Err(error) => {
+                tracing::error!(%error, "the limiter does not answer: deliveries wait");
+                let again = retry::log_at(self.shared.clock.now());
+                return Ok(Finished::again_from(&loaded.items, Hold::Until(again)));
+            }
         };
         if let Some(gate) = &self.batch.gate {
             self.shared.mailbox.admitted(gate.clone(), self.batch.lane);
         }
         if look_up_first {
-            let begun = |item: &Item| Settlement {
-                seq: item.seq,
-                outcome: Outcome::Begun { attempt: item.attempt + 1, note: None },
+            let begun = |item: &Item| {
+                Settlement::new(item.seq, Outcome::Begun { attempt: item.attempt + 1, note: None })
             };
             if let Err(stop) = settle(self.shared, self.lease, loaded.items.iter().map(begun).collect()).await
             {
@@ -98,10 +104,15 @@ impl Attempt<'_> {
             self.charge_delay(&plan.costs, now).await;
         }
         loaded.deliveries.iter_mut().for_each(|delivery| delivery.attempt += 1);
-        let results = self.send(slot, &loaded.deliveries).await;
+        let (results, mut trace) = self.send(slot, &loaded.deliveries).await;
+        if let (Some(gate), Some(head)) = (&self.batch.gate, loaded.items.first()) {
+            trace.waits.push(LimitWait::new(gate.to_string(), head.not_before().min(now), now));
+        }
         let refused = results.iter().find_map(|result| result.as_ref().err());
         self.finish_permit(&plan.costs, Feedback::after(permit, refused.map(Arc::as_ref))).await;
-        self.settle(loaded, results, Asked::ToSend { look_up_first }).await
+        let is_everywhere = self.is_everywhere(slot, &results).await;
+        let asked = Asked::ToSend { look_up_first }.with(is_everywhere);
+        self.settle(loaded, results, asked, &trace).await
     }
 
     /// Gives the first delivery up; the others come again.

@@ -13,6 +13,7 @@ use crate::{
         guard,
         registry::SinkSlot,
         shared::Shared,
+        trace::OutcomeTrace,
         writes::{Stop, settle},
     },
     model::{Delivery, Receipt, Seq},
@@ -24,9 +25,15 @@ impl Attempt<'_> {
         &self,
         slot: &SinkSlot,
         deliveries: &[Delivery],
-    ) -> Vec<Result<Receipt, Arc<Error>>> {
+    ) -> (Vec<Result<Receipt, Arc<Error>>>, OutcomeTrace) {
         let total = self.shared.settings.call;
-        let ctx = self.shared.context.within(total);
+        let (ctx, calls) = self.shared.context.within(total).under(&self.shared.lease).watched();
+        let began = self.shared.clock.now();
+        if let Err(error) = ctx.require_lease() {
+            let error = Arc::new(error);
+            let none = deliveries.iter().map(|_| Err(Arc::clone(&error))).collect();
+            return (none, OutcomeTrace::new(began, calls.take()));
+        }
         let notes = LogNotes { shared: self.shared, lease: self.lease, deliveries };
         let sent = async { Ok(slot.sink.deliver(&ctx, deliveries, &notes).await) };
         let (results, missing) = match guard::call(total, "the attempt did not end in time", sent).await {
@@ -36,7 +43,7 @@ impl Attempt<'_> {
         let missing = Arc::new(missing.with_effect(Effect::Unknown));
         let mut results: Vec<_> = results.into_iter().map(|result| result.map_err(Arc::new)).collect();
         results.resize_with(deliveries.len(), || Err(Arc::clone(&missing)));
-        results
+        (results, OutcomeTrace::new(began, calls.take()))
     }
 }
 
@@ -57,9 +64,9 @@ impl fmt::Debug for LogNotes<'_> {
 impl AttemptNotes for LogNotes<'_> {
     async fn keep(&self, deliveries: &[Seq], note: Bytes) -> Result<()> {
         let of_batch = self.deliveries.iter().filter(|delivery| deliveries.contains(&delivery.seq));
-        let begun = |delivery: &Delivery| Settlement {
-            seq: delivery.seq,
-            outcome: Outcome::Begun { attempt: delivery.attempt, note: Some(note.clone()) },
+        let begun = |delivery: &Delivery| {
+            let (attempt, note) = (delivery.attempt, Some(note.clone()));
+            Settlement::new(delivery.seq, Outcome::Begun { attempt, note })
         };
         match settle(self.shared, self.lease, of_batch.map(begun).collect()).await {
             Ok(()) => Ok(()),

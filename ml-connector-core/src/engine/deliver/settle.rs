@@ -3,23 +3,26 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    attempt::{Asked, Attempt, Deliveries},
-    classify::{Class, Failure},
+    attempt::{Answered, Asked, Attempt, Deliveries},
+    classify::Class,
     conversation::is_root_gone,
     follow_ups::{self, Ending},
 };
 use crate::{
-    Effect, Error, ErrorKind, Result, Retry, Scope, Timestamp,
+    Error, Result, Retry, Scope, Timestamp,
     audit::{Committed, Outcome, Parent, Settlement, Transaction},
     clock::sleep_until,
     engine::{
-        fan_out::conversation,
-        lanes::{Finished, Hold, Item},
+        fan_out::conversation::{self, Told},
+        lanes::{Finished, Hold, Item, Proof},
         notices::{self, Notice},
         resolve::{Purpose, observe},
         stats::Stat,
+        trace::OutcomeTrace,
+        trouble::TroubleKind,
         writes::{Stop, apply, commit, dead},
     },
+    error::causes,
     model::{Change, Delivery, Observation, Partition, Receipt, Seq},
     rate::Feedback,
 };
@@ -33,41 +36,54 @@ impl Attempt<'_> {
         &self,
         loaded: &Deliveries,
         results: Vec<Result<Receipt, Arc<Error>>>,
-        asked: Asked,
+        asked: Answered,
+        trace: &OutcomeTrace,
     ) -> Result<Finished, Stop> {
         let now = self.shared.clock.now();
         let (mut hold, mut waits, mut reason) = (Hold::None, Vec::new(), None);
+        let mut proof = Proof::Nothing;
         let mut transaction = Transaction { fence: Some(self.lease), ..Transaction::default() };
         let (mut wake, mut seen) = (Vec::new(), Vec::new());
         let class = self.classify(loaded, &results, asked, now);
-        let mut told: Vec<(&Delivery, Arc<str>)> = Vec::new();
+        let mut told: Vec<Told<'_>> = Vec::new();
         for (((item, delivery), result), class) in loaded.iter().zip(results).zip(class) {
             let (outcome, next) = match (result, class) {
                 (Ok(receipt), _) => {
+                    proof = Proof::Works;
                     self.shared.stats.count(Stat::Delivered);
                     if delivery.follow.is_some() {
-                        told.push((delivery, Arc::clone(&receipt.reference)));
+                        let reference = Arc::clone(&receipt.reference);
+                        told.push(Told { delivery, reference, begins_anew: receipt.begins_anew });
                     }
                     wake.extend(self.follow(delivery, &Ending::Done(&receipt), &mut transaction));
                     seen.extend(receipt.observed.iter().cloned().map(|seen| (item.seq, seen)));
                     (done(item.seq, receipt).outcome, None)
                 }
                 (Err(error), _) if is_root_gone(delivery, &error) => {
+                    proof = proof.max(Proof::Answers);
                     self.shared.stats.count(Stat::Retried);
                     let (outcome, next) = self.begin_anew(*item, delivery, &error, &mut transaction);
                     (outcome, Some(next))
                 }
                 (Err(error), class) => {
                     let class = class.unwrap_or(Class::Dead);
-                    tracing::warn!(seq = item.seq.0, %error, outcome = class.name(), "an attempt did not succeed");
+                    let (connection, route, record) =
+                        (&self.batch.connection, &delivery.route, &delivery.event.entity);
+                    let (outcome, cause) = (class.name(), causes(&error));
+                    tracing::warn!(%connection, %route, %record, seq = item.seq.0, %error, %cause, outcome, "an attempt did not succeed");
                     self.report(&error, now).await;
                     let its_hold = class.hold(&error, now);
-                    if matches!(its_hold, Hold::Outage(_)) {
-                        reason = Some(Arc::from(error.to_string()));
+                    match its_hold {
+                        Hold::Outage(_) | Hold::Down(_) => reason = Some(Arc::from(error.to_string())),
+                        Hold::Quota(..) | Hold::Until(_) => {}
+                        _ => proof = proof.max(Proof::Answers),
                     }
                     hold = hold.or_stronger(its_hold);
                     self.shared.stats.count(class.stat());
                     let change = class.change().filter(|_| !item.is_parked());
+                    if let Some(change) = change {
+                        self.trouble(*item, change, &error);
+                    }
                     if let Some(notice) =
                         change.and_then(|change| self.notice(*item, delivery, change, &error))
                     {
@@ -90,12 +106,17 @@ impl Attempt<'_> {
                     (outcome, next)
                 }
             };
-            transaction.settle.push(Settlement { seq: item.seq, outcome });
+            // What is known of the call is kept once.
+            let trace = match transaction.settle.first() {
+                None => trace.encode(),
+                Some(first) => OutcomeTrace::answered_with(first.seq).encode(),
+            };
+            transaction.settle.push(Settlement { trace, ..Settlement::new(item.seq, outcome) });
             waits.extend(next);
         }
         self.settle_surely(transaction, &seen, &told).await?;
         self.shared.mailbox.wake(&wake);
-        Ok(Finished { waits, hold, fenced: false, reason })
+        Ok(Finished { waits, hold, fenced: false, reason, proof })
     }
 
     /// Adds what a delivery that ended leads to.
@@ -114,7 +135,7 @@ impl Attempt<'_> {
         &self,
         loaded: &Deliveries,
         results: &[Result<Receipt, Arc<Error>>],
-        asked: Asked,
+        asked: Answered,
         now: Timestamp,
     ) -> Vec<Option<Class>> {
         let settings = &self.shared.settings;
@@ -123,7 +144,7 @@ impl Attempt<'_> {
             Some(Class::of(failure, *item, self.batch, settings, now))
         };
         let mut class: Vec<_> = loaded.items.iter().zip(results).map(classify).collect();
-        let together = class.len() > 1 && matches!(asked, Asked::ToSend { .. });
+        let together = class.len() > 1 && matches!(asked.asked, Asked::ToSend { .. });
         if together && class.iter().all(|class| *class == Some(Class::Dead)) {
             let half = class.len() / 2;
             class.fill(Some(Class::Split(half)));
@@ -144,6 +165,14 @@ impl Attempt<'_> {
         })
     }
 
+    fn trouble(&self, item: Item, change: Change, error: &Error) {
+        let kind = match change {
+            Change::Parked => TroubleKind::DeliveryParked,
+            _ => TroubleKind::DeliveryDead,
+        };
+        self.shared.trouble(kind, &self.batch.connection, item.seq, error.to_string().into());
+    }
+
     /// Tells the limiter what the other side said about a quota.
     async fn report(&self, error: &Error, now: Timestamp) {
         let (Scope::Quota(key), Retry::At(until)) = (error.scope(), error.retry()) else { return };
@@ -160,7 +189,10 @@ impl Attempt<'_> {
         delivery: Option<&Delivery>,
         error: &Error,
     ) -> Result<(), Stop> {
-        tracing::error!(seq = item.seq.0, %error, "a delivery is dead: replay it when the cause is gone");
+        let (connection, route) = (&self.batch.connection, delivery.map(|delivery| &delivery.route));
+        let (record, cause) = (delivery.map(|delivery| &delivery.event.entity), causes(error));
+        tracing::error!(%connection, ?route, ?record, seq = item.seq.0, %error, %cause, "a delivery is dead: replay it when the cause is gone");
+        self.trouble(item, Change::Dead, error);
         let settle = vec![dead(item.seq, error)];
         let mut transaction = Transaction { fence: Some(self.lease), settle, ..Transaction::default() };
         let notice = delivery.and_then(|delivery| self.notice(item, delivery, Change::Dead, error));
@@ -180,11 +212,7 @@ impl Attempt<'_> {
 
     /// Writes results until the log takes them: they happened, and must not be forgotten. Whoever stops the process
     /// meanwhile leaves attempts that are looked up at the next start.
-    async fn apply_surely(
-        &self,
-        transaction: Transaction,
-        told: &[(&Delivery, Arc<str>)],
-    ) -> Result<(), Stop> {
+    async fn apply_surely(&self, transaction: Transaction, told: &[Told<'_>]) -> Result<(), Stop> {
         loop {
             let mut transaction = transaction.clone();
             let written = match conversation::keep(self.shared, &self.batch.connection, told).await {
@@ -214,7 +242,7 @@ impl Attempt<'_> {
         &self,
         transaction: Transaction,
         seen: &[(Seq, Arc<Observation>)],
-        told: &[(&Delivery, Arc<str>)],
+        told: &[Told<'_>],
     ) -> Result<(), Stop> {
         match self.with_read_back(&transaction, seen, told).await {
             Ok(true) => Ok(()),
@@ -230,7 +258,7 @@ impl Attempt<'_> {
         &self,
         settled: &Transaction,
         seen: &[(Seq, Arc<Observation>)],
-        told: &[(&Delivery, Arc<str>)],
+        told: &[Told<'_>],
     ) -> Result<bool> {
         let registry = self.shared.registry();
         let Some(slot) = registry.source(&self.batch.connection).filter(|_| !seen.is_empty()) else {
@@ -249,22 +277,6 @@ impl Attempt<'_> {
     }
 }
 
-impl Asked {
-    /// What an error leaves open.
-    fn failure(self, error: &Error) -> Failure<'_> {
-        let too_often = error.kind() == ErrorKind::RateLimited;
-        let (uncertain, paced) = match self {
-            Self::ToSend { look_up_first } => {
-                let uncertain = look_up_first && error.effect() != Effect::None;
-                (uncertain, too_often && !uncertain)
-            }
-            // A question that comes too often leaves the answer as open as before.
-            Self::WhatBecame => (true, too_often),
-        };
-        Failure { error, uncertain, paced }
-    }
-}
-
 fn done(seq: Seq, receipt: Receipt) -> Settlement {
-    Settlement { seq, outcome: Outcome::Done { receipt: Some(receipt.reference) } }
+    Settlement::new(seq, Outcome::Done { receipt: Some(receipt.reference) })
 }

@@ -1,7 +1,10 @@
 //! What a destination was told about a record: a document per destination and record that a route follows, so that
 //! what comes later goes on from the first.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use crate::{
     Result,
@@ -31,16 +34,28 @@ pub(crate) async fn recall(shared: &Shared, sink: &ConnectionId, deliveries: &mu
     Ok(())
 }
 
-/// The writes that keep what has been told now: (delivery, its receipt). Under the condition that nobody else has
-/// written meanwhile. A reply leaves what the first message shows as it was.
+/// What a delivery has told now.
+pub(crate) struct Told<'a> {
+    pub(crate) delivery: &'a Delivery,
+    /// Its receipt.
+    pub(crate) reference: Arc<str>,
+    /// The message that it goes on from is gone: this one is the first.
+    pub(crate) begins_anew: bool,
+}
+
+/// The writes that keep what has been told now. Under the condition that nobody else has written meanwhile. A reply
+/// leaves what the first message shows as it was.
 pub(crate) async fn keep(
     shared: &Shared,
     sink: &ConnectionId,
-    told: &[(&Delivery, Arc<str>)],
+    told: &[Told<'_>],
 ) -> Result<Vec<DocumentWrite>> {
     let mut latest: BTreeMap<DocKey, Root> = BTreeMap::new();
-    for (delivery, reference) in told {
-        if delivery.root.is_some() && delivery.follow == Some(Follow::Thread) {
+    let mut anew = BTreeSet::new();
+    for Told { delivery, reference, begins_anew } in told {
+        if *begins_anew {
+            anew.insert(key(sink, delivery));
+        } else if delivery.root.is_some() && delivery.follow == Some(Follow::Thread) {
             continue;
         }
         let n = delivery.event.n;
@@ -52,9 +67,10 @@ pub(crate) async fn keep(
         return Ok(Vec::new());
     }
     let known = shared.load_all::<Root>(latest.keys().cloned().collect()).await?;
-    let writes = latest.into_values().zip(known).map(|(now, known)| {
+    let writes = latest.into_iter().zip(known).map(|((key, now), known)| {
         let root = match &known.value {
             None => now,
+            Some(root) if anew.contains(&key) => Root { n: root.n.max(now.n), ..now },
             Some(root) => Root { n: root.n.max(now.n), ..root.clone() },
         };
         known.replace(&root)

@@ -20,8 +20,16 @@ pub(crate) async fn append_event(
     wake: &mut Vec<Partition>,
 ) -> Result<()> {
     let routes = Arc::clone(shared.registry().routes());
-    let takers: Vec<_> = routes.takers(&event).collect();
-    append_for(shared, partition, event, &takers, transaction, parent, wake).await
+    let (mut takers, mut verdicts) = (Vec::new(), Vec::with_capacity(routes.routes.len()));
+    for (route, verdict) in routes.verdicts(&event) {
+        verdicts.push(verdict);
+        takers.extend(verdict.is_match().then_some(route));
+    }
+    let trace = shared.trace_routes(&routes, &verdicts).await?;
+    let at = transaction.append.len();
+    append_for(shared, partition, event, &takers, transaction, parent, wake).await?;
+    transaction.append[at].trace = trace;
+    Ok(())
 }
 
 /// A page of the past: one event and one delivery for each route that takes pages, and an event of its own for every
@@ -125,20 +133,20 @@ async fn append_by(
     for target in &route.to {
         let stored = StoredDelivery::new(target, now);
         let partition = shared.registry().sink(&target.sink).map(|slot| slot.partition);
+        let partition = partition.unwrap_or_else(|| Affinity::from(target.sink.as_str()).partition());
+        let due = target.schedule.as_ref().map_or(now, |schedule| schedule.due(now));
         append.push(NewEntry {
-            partition: partition.unwrap_or_else(|| Affinity::from(target.sink.as_str()).partition()),
-            kind: EntryKind::Delivery,
-            connection: target.sink.clone(),
             lane: Some(shared.lane(&target.sink, &stored, &route.name, event).await?),
-            due: target.schedule.as_ref().map_or(now, |schedule| schedule.due(now)),
-            dedupe: None,
             parent,
             index: Index {
                 entity: Some(event.entity.clone()),
-                name: Some(Arc::clone(&route.name)),
                 number: None,
+                name: Some(Arc::clone(&route.name)),
+                amount: entries::amount(event),
+                destination: Some(target.destination.as_str().into()),
             },
             body: Some(stored.encode()?),
+            ..NewEntry::new(partition, EntryKind::Delivery, target.sink.clone(), due)
         });
     }
     Ok(())

@@ -25,7 +25,8 @@ pub(crate) fn append_time_signals(
     transaction: &mut Transaction,
 ) -> Result<()> {
     let info = slot.source.info();
-    let Some(due) = snapshot.facts.due_date.filter(|_| snapshot.facts.is_payable()) else { return Ok(()) };
+    let due = snapshot.facts.as_ref().filter(|facts| facts.is_payable()).and_then(|facts| facts.due_date);
+    let Some(due) = due else { return Ok(()) };
     for days in &info.overdue_after {
         let at = due.plus_days((*days).max(1)).start_in(&info.zone);
         if at <= since {

@@ -4,8 +4,10 @@ pub(crate) mod conversation;
 mod events;
 mod lane;
 mod later;
+mod verdicts;
 
 pub(crate) use self::{
     events::{append_deliveries, append_event, append_page, append_pages},
     later::{append_time_signals, later},
+    verdicts::{RouteNames, names_key},
 };

@@ -66,7 +66,7 @@ impl FeedTurn<'_> {
                 Ok(false) => Outcome::Dropped { reason: "unchanged".into() },
                 Err(error) => Outcome::Dead { error: error.to_string().into() },
             };
-            transaction.settle.push(Settlement { seq: waiting.item.seq, outcome });
+            transaction.settle.push(Settlement::new(waiting.item.seq, outcome));
             settled.push(waiting.item.seq);
             self.schedule_next(waiting, state, now, transaction)?;
         }

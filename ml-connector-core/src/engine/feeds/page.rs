@@ -86,6 +86,9 @@ fn page_event(
     let entity = EntityRef::new(Event::PAGE, format!("{feed}-{backfill}"));
     let changes = [Change::Created].into();
     let mut page = Event::new(slot.connection().clone(), entity, u64::from(number) + 1, changes, now, None);
+    if let Some(first) = records.first() {
+        (page.system, page.account, page.epoch) = (first.system.clone(), first.account.clone(), first.epoch);
+    }
     (page.origin, page.page) = (Origin::Backfill, records);
     page
 }

@@ -36,7 +36,18 @@ impl Connector {
         feed: &str,
         since: Option<Timestamp>,
     ) -> Result<Seq> {
-        self.ask(connection, feed, FeedTask::Backfill(since)).await
+        self.backfill_once(connection, feed, since, None).await
+    }
+
+    /// The same wish, under the same key, is one backfill.
+    pub(crate) async fn backfill_once(
+        &self,
+        connection: &ConnectionId,
+        feed: &str,
+        since: Option<Timestamp>,
+        key: Option<String>,
+    ) -> Result<Seq> {
+        self.ask_once(connection, feed, FeedTask::Backfill(since), key.map(Into::into)).await
     }
 
     /// Says that what a stopped sweep missed has indeed disappeared: the feed is looked at once more, now, and believed
@@ -74,12 +85,22 @@ impl Connector {
     }
 
     async fn ask(&self, connection: &ConnectionId, feed: &str, task: FeedTask) -> Result<Seq> {
+        self.ask_once(connection, feed, task, None).await
+    }
+
+    async fn ask_once(
+        &self,
+        connection: &ConnectionId,
+        feed: &str,
+        task: FeedTask,
+        key: Option<DedupeKey>,
+    ) -> Result<Seq> {
         let registry = self.shared.registry();
         let slot = registry.source(connection).ok_or_else(|| no_feed(connection, feed))?;
         if !offers(&slot.source.info().feeds, feed) {
             return Err(no_feed(connection, feed));
         }
-        self.append_task(slot, feed, task, None).await
+        self.append_task(slot, feed, task, key).await
     }
 
     async fn append_task(

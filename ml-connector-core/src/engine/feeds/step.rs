@@ -17,7 +17,7 @@ use crate::{
     engine::{
         documents::{self, Loaded},
         guard,
-        lanes::{Batch, Hold, Item},
+        lanes::{Batch, Hold, Item, Proof},
         registry::SourceSlot,
         resolve::{Resolved, Waiting, failed},
         shared::Shared,
@@ -52,7 +52,7 @@ pub(crate) async fn step(
     let checkpoint = shared.load::<Bytes>(turn.id.checkpoint(slot, feed)).await?.value;
     // A run that has not begun has none, whatever an earlier one has left.
     let checkpoint = checkpoint.filter(|_| turn.id == RunId::Live || state.runs.contains_key(&turn.id));
-    let ctx = shared.context.within(shared.settings.call);
+    let (ctx, calls) = shared.context.within(shared.settings.call).watched();
     let poll = slot.source.poll(&ctx, PollRequest::new(feed, turn.mode).checkpoint(checkpoint.as_ref()));
     match guard::call(shared.settings.call, "the page did not come in time", poll).await {
         Ok(page) if page.more && checkpoint.as_ref() == Some(&page.checkpoint) => {
@@ -60,7 +60,11 @@ pub(crate) async fn step(
                 .with_context("feed", feed);
             turn.fail(shared, lease, batch, group, error).await
         }
-        Ok(page) => turn.take(shared, lease, group, &page, state, &document).await,
+        Ok(page) => {
+            let mut resolved = turn.take(shared, lease, group, &page, state, &document).await?;
+            resolved.proof = if calls.succeeded() == Some(false) { Proof::Nothing } else { Proof::Works };
+            Ok(resolved)
+        }
         Err(error) => turn.fail(shared, lease, batch, group, error).await,
     }
 }

@@ -1,6 +1,6 @@
 //! Puts a connector together.
 
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, RwLock, atomic::AtomicBool};
 
 use url::Url;
 
@@ -8,7 +8,10 @@ use crate::{
     AuditLog, Clock, Connection, Connector, Context, Error, ErrorKind, HttpTransport, IntoConnection,
     RateLimiter, Result, Sink, Source, SystemClock, TokenStore,
     audit::Lease,
-    engine::{mailbox::Mailbox, registry::Registry, settings::Settings, shared::Shared, stats::Counters},
+    engine::{
+        hooks::Hooks, log_gate::LogGate, mailbox::Mailbox, registry::Registry, settings::Settings,
+        shared::Shared, stats::Counters, trace::NamedRoutes, trouble::Troubles,
+    },
     http::require_secure,
     rate::MemoryRateLimiter,
     route::{Route, RouteSet},
@@ -166,6 +169,12 @@ impl ConnectorBuilder {
                 registry: RwLock::new(Arc::new(registry)),
                 mailbox: Mailbox::default(),
                 stats: Counters::default(),
+                named_routes: NamedRoutes::default(),
+                hooks: Hooks::default(),
+                log_gate: LogGate::default(),
+                troubles: Troubles::default(),
+                lease: Arc::default(),
+                acts_open: AtomicBool::default(),
             }),
         })
     }

@@ -3,6 +3,8 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use futures_util::stream::{BoxStream, StreamExt, try_unfold};
+use serde::{Serialize, Serializer, ser};
+use serde_json::value::RawValue;
 
 use crate::{
     Connector, Result,
@@ -16,12 +18,13 @@ use crate::{
 const PAGE: usize = 50;
 
 /// What a set of routes would have done with an event, and what was done.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct DryRun {
     /// The event's entry.
     pub seq: Seq,
-    /// The event.
+    /// The event; serialized as the CloudEvent that the log holds.
+    #[serde(serialize_with = "as_cloudevent")]
     pub event: Event,
     /// Where the routes would send it, in order.
     pub would_go: Vec<Way>,
@@ -32,7 +35,7 @@ pub struct DryRun {
 }
 
 /// A way that a delivery takes.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[non_exhaustive]
 pub struct Way {
     /// The route.
@@ -41,6 +44,11 @@ pub struct Way {
     pub sink: ConnectionId,
     /// Where in it.
     pub destination: Destination,
+}
+
+fn as_cloudevent<S: Serializer>(event: &Event, to: S) -> std::result::Result<S::Ok, S::Error> {
+    let bytes = event.to_cloudevent().map_err(ser::Error::custom)?;
+    serde_json::from_slice::<&RawValue>(&bytes).map_err(ser::Error::custom)?.serialize(to)
 }
 
 impl DryRun {

@@ -6,12 +6,13 @@ use serde::Serialize;
 use tokio::sync::oneshot;
 
 use crate::{
-    Connector, Error, Result, Timestamp,
+    Connector, Result, Timestamp,
     audit::{Entry, EntryKind, EntryState, Outcome, Query},
     engine::{
         entries::UNROUTED,
         feeds::{self, StoppedSweep},
         lanes::Backlog,
+        log_gate::LogTrouble,
         notices::{Parked, standings},
         upkeep,
     },
@@ -21,6 +22,8 @@ use crate::{
 
 /// How many entries are counted per connection; more are reported as this many.
 const MOST_COUNTED: usize = 1000;
+/// What to do about webhooks that are refused.
+const REFUSED_REMEDY: &str = "webhooks are refused: check the secret, here and at the vendor";
 /// How many parked deliveries are shown of each connection.
 const PARKED_SHOWN: usize = 10;
 
@@ -34,6 +37,9 @@ pub struct Health {
     /// How many partitions this host holds. With none it stands by: another host holds all of them, or held them when
     /// it died and its lease goes on.
     pub partitions: usize,
+    /// Since when the log takes no writes, and why: then nothing is read and nothing is sent, and webhooks are answered
+    /// with 503.
+    pub log: Option<LogTrouble>,
     /// How long the log took to say what it knows, in milliseconds. When it says nothing, there is no health.
     pub log_answered_in_ms: u64,
     /// Every connection.
@@ -50,10 +56,19 @@ pub struct ConnectionHealth {
     pub signals: Backlog,
     /// Deliveries that wait.
     pub deliveries: Backlog,
-    /// Entries that were given up and are still in the log, up to 1,000. [`Connector::replay`] brings them back.
+    /// What is on the work list of all hosts, as the log knows it: of signals and of deliveries.
+    pub backlog: Vec<crate::audit::Backlog>,
+    /// Webhooks that were accepted, and that were refused.
+    pub hooks: WebhookHealth,
+    /// When the last event was found, and the last delivery appended.
+    pub last_event: Option<Timestamp>,
+    /// When the last delivery was promised.
+    pub last_delivery: Option<Timestamp>,
+    /// Entries that were given up, are still in the log and have not been acknowledged, up to 1,000.
+    /// [`Connector::replay`] brings them back, [`Connector::act`] acknowledges or discards them.
     pub dead: usize,
-    /// Webhooks for an account that no connection has, as far as they came by this one and are still in the log, up to
-    /// 1,000. [`Connector::replay`] takes them in once a connection has the account.
+    /// Webhooks for an account that no connection has, as far as they came by this one, are still in the log and have
+    /// been neither replayed nor acknowledged, up to 1,000. [`Connector::replay`] takes them in once a connection has the account.
     pub unrouted: usize,
     /// Sweeps that missed too many records to be believed. [`Connector::confirm_sweep`] says that it is true.
     pub stopped_sweeps: Vec<StoppedSweep>,
@@ -68,6 +83,18 @@ pub struct ConnectionHealth {
     /// Why its webhooks do not come, as [`Source::upkeep`](crate::Source::upkeep) found: then it is polled, and news is
     /// as old as the interval. No trouble that makes the health bad.
     pub webhooks: Option<Arc<str>>,
+}
+
+/// The webhooks of a connection, as this process has seen them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct WebhookHealth {
+    /// When the last one was accepted.
+    pub accepted_at: Option<Timestamp>,
+    /// How many were refused since, because they were not proven to come from the vendor.
+    pub refused: u64,
+    /// What to do, when it looks as if all of them were refused.
+    pub remedy: Option<&'static str>,
 }
 
 /// Why a delivery is parked.
@@ -85,11 +112,13 @@ impl Health {
     #[must_use]
     pub fn is_good(&self) -> bool {
         let good = |connection: &ConnectionHealth| {
-            let lanes = connection.signals.parked_lanes + connection.deliveries.parked_lanes;
+            let parked: u64 = connection.backlog.iter().map(|backlog| backlog.parked).sum();
             connection.parked.is_none()
-                && connection.dead + connection.unrouted + lanes + connection.stopped_sweeps.len() == 0
+                && connection.hooks.remedy.is_none()
+                && parked == 0
+                && connection.dead + connection.unrouted + connection.stopped_sweeps.len() == 0
         };
-        self.running && self.connections.values().all(good)
+        self.running && self.log.is_none() && self.connections.values().all(good)
     }
 }
 
@@ -106,6 +135,8 @@ impl Connector {
         let ids: Vec<ConnectionId> = registry.connections().into_iter().collect();
         let asked_at = self.shared.clock.now();
         let standings = standings(&self.shared, &ids).await?;
+        let mut backlogs = self.shared.log.backlog(asked_at).await?;
+        backlogs.retain(|row| matches!(row.kind, EntryKind::Signal | EntryKind::Delivery));
         let now = self.shared.clock.now();
         let mut connections = BTreeMap::new();
         for (id, standing) in ids.into_iter().zip(standings) {
@@ -114,13 +145,26 @@ impl Connector {
             for backlog in [&mut signals, &mut deliveries] {
                 backlog.lag_s = backlog.oldest.map_or(0, |oldest| now.saturating_since(oldest).as_secs());
             }
-            let unrouted = Query { name: Some(UNROUTED.into()), ..Query::of_kind(EntryKind::Note) };
+            let troubled = |kind| {
+                let dead = Query::of_kind(kind).with_connection(id.clone()).with_state(EntryState::Dead);
+                dead.with_acknowledged(false)
+            };
+            let seen = self.shared.hooks.of(&id);
             let mut health = ConnectionHealth {
                 parked: standing.parked().cloned(),
                 signals,
                 deliveries,
-                dead: self.dead(&id, EntryKind::Signal).await? + self.dead(&id, EntryKind::Delivery).await?,
-                unrouted: self.count(unrouted.with_connection(id.clone())).await?,
+                backlog: backlogs.extract_if(.., |row| row.connection == id).collect(),
+                hooks: WebhookHealth {
+                    accepted_at: seen.accepted_at,
+                    refused: seen.refused,
+                    remedy: seen.are_refused().then_some(REFUSED_REMEDY),
+                },
+                last_event: self.last(&id, EntryKind::Event).await?,
+                last_delivery: self.last(&id, EntryKind::Delivery).await?,
+                dead: self.count(&troubled(EntryKind::Signal), MOST_COUNTED).await?
+                    + self.count(&troubled(EntryKind::Delivery), MOST_COUNTED).await?,
+                unrouted: self.count(&troubled(EntryKind::Note).with_name(UNROUTED), MOST_COUNTED).await?,
                 parked_deliveries: self.parked_deliveries(&id).await?,
                 token: token(&self.shared.context, &id).await,
                 ..ConnectionHealth::default()
@@ -137,7 +181,8 @@ impl Connector {
         let took = now.saturating_since(asked_at).as_millis();
         let log_answered_in_ms = u64::try_from(took).unwrap_or(u64::MAX);
         let partitions = survey.as_ref().map_or(0, |survey| survey.partitions);
-        Ok(Health { running: survey.is_some(), partitions, log_answered_in_ms, connections })
+        let log = self.shared.log_gate.known();
+        Ok(Health { running: survey.is_some(), partitions, log, log_answered_in_ms, connections })
     }
 
     /// The first deliveries that are parked, with what their last attempt met.
@@ -147,20 +192,18 @@ impl Connector {
             .with_state(EntryState::Parked)
             .with_limit(PARKED_SHOWN);
         let parked = |entry: Entry| {
-            let last = entry.outcomes.last()?;
-            let Outcome::Parked { error } = &last.outcome else { return None };
-            let parked = Parked { since: last.at, reason: Arc::clone(error) };
+            let parked = entry.outcomes.iter().rev().find_map(|recorded| match &recorded.outcome {
+                Outcome::Parked { error } => Some(Parked { since: recorded.at, reason: Arc::clone(error) }),
+                _ => None,
+            })?;
             Some(ParkedDelivery { seq: entry.seq, parked })
         };
         Ok(self.search(&query).await?.into_iter().filter_map(parked).collect())
     }
 
-    async fn dead(&self, connection: &ConnectionId, kind: EntryKind) -> Result<usize, Error> {
-        self.count(Query::of_kind(kind).with_connection(connection.clone()).with_state(EntryState::Dead))
-            .await
-    }
-
-    async fn count(&self, query: Query) -> Result<usize, Error> {
-        Ok(self.search(&query.with_limit(MOST_COUNTED)).await?.len())
+    /// When the latest entry of a kind was appended.
+    async fn last(&self, connection: &ConnectionId, kind: EntryKind) -> Result<Option<Timestamp>> {
+        let latest = Query::of_kind(kind).with_connection(connection.clone()).newest_first().with_limit(1);
+        Ok(self.search(&latest).await?.pop().map(|entry| entry.at))
     }
 }

@@ -1,19 +1,24 @@
 //! What hosts call beside `receive` and `run`: building a connector, and looking into one.
 
+mod acts;
 mod builder;
 mod dry_run;
-mod explain;
 mod health;
 mod progress;
 mod replay;
 mod service;
+mod story;
+mod story_text;
+mod views;
 
 pub use self::{
+    acts::{Act, Acted},
     builder::ConnectorBuilder,
     dry_run::{DryRun, Way},
-    explain::Explanation,
-    health::{ConnectionHealth, Health, ParkedDelivery},
+    health::{ConnectionHealth, Health, ParkedDelivery, WebhookHealth},
     progress::Progress,
     replay::{Replay, ReplayMode, Replayed},
     service::WebhookService,
+    story::{FieldChange, Step, StepKind, Story},
+    views::ConnectionView,
 };

@@ -5,7 +5,10 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 use futures_util::{StreamExt, stream, stream::BoxStream};
 use serde::Serialize;
 
-use super::replay::{Replay, Replaying};
+use super::{
+    acts::HOST,
+    replay::{Replay, Replaying},
+};
 use crate::{
     Connector, ErrorKind, Result, Timestamp,
     audit::{EntryState, Query},
@@ -65,7 +68,8 @@ impl Connector {
     /// delivered, and the same wish goes on where it was, as its nonce says what has been appended.
     #[must_use]
     pub fn watch_replay(&self, replay: Replay) -> BoxStream<'static, Result<Progress>> {
-        let (replaying, waiting) = (Some(Box::new(Replaying::new(replay))), VecDeque::new());
+        let replaying = Some(Box::new(Replaying::new(replay, HOST.into())));
+        let waiting = VecDeque::new();
         self.watch(What::Replay { replaying, waiting, progress: Progress::default() })
     }
 
@@ -146,7 +150,7 @@ impl What {
                     let more = page.page(connector).await?;
                     waiting.extend(page.take_entries());
                     if !more {
-                        let replayed = page.end(connector).await?;
+                        let replayed = page.done();
                         progress.total = Some((replayed.appended + replayed.repeated) as u64);
                         *replaying = None;
                     }
@@ -168,9 +172,9 @@ async fn ended(connector: &Connector, waiting: &mut VecDeque<Seq>, progress: &mu
         waiting.pop_front();
         match entries.iter().find(|entry| entry.seq == seq).map(|entry| entry.state) {
             Some(EntryState::Pending | EntryState::Parked) => waiting.push_back(seq),
-            Some(EntryState::Dead) => progress.failed += 1,
+            Some(EntryState::Dead | EntryState::Cancelled | EntryState::Discarded) => progress.failed += 1,
             // Pruned: it had ended.
-            Some(EntryState::Done | EntryState::Dropped) | None => progress.done += 1,
+            Some(EntryState::Done | EntryState::Dropped | EntryState::Replayed) | None => progress.done += 1,
         }
     }
     Ok(())

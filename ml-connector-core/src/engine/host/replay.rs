@@ -1,18 +1,25 @@
 //! Sending again what was given up, or what should go elsewhere now.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
+use serde::{Deserialize, Serialize};
+
+use super::acts::{HOST, StoredAct};
 use crate::{
     Connector, Error, ErrorKind, Result,
-    audit::{Appended, Entry, EntryKind, Index, NewEntry, Parent, Query, Transaction},
+    audit::{
+        Appended, Committed, DocKey, Entry, EntryKind, NewEntry, Outcome, Parent, Query, Settlement,
+        Transaction,
+    },
     engine::{
+        documents::{self, JsonDocument, Loaded},
         entries::{self, UNROUTED},
         fan_out::{append_deliveries, append_pages},
         registry::{Registry, SourceSlot},
         stored::{StoredDelivery, StoredSignal},
         writes,
     },
-    model::{Affinity, DedupeKey, DeliveryId, Event, Origin, Seq, Signal},
+    model::{DedupeKey, DeliveryId, Event, Origin, Seq, Signal},
 };
 
 /// How many entries are read at once.
@@ -27,7 +34,7 @@ const PAGE: usize = 200;
 /// let replay = Replay::new("2026-03-12 after the outage", dead).dry_run();
 /// assert_eq!(replay.mode, ReplayMode::SameDestination);
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Replay {
     /// Names the wish: the same wish, made again, adds nothing. Goes into the audit trail.
@@ -41,7 +48,8 @@ pub struct Replay {
 }
 
 /// Where a replay sends to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ReplayMode {
     /// Deliveries go where they went; signals are resolved again, webhooks without a connection by the one that has their
@@ -52,7 +60,7 @@ pub enum ReplayMode {
 }
 
 /// What a replay did, or would do.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Replayed {
     /// Entries of the selection that can be replayed in this mode.
@@ -84,103 +92,241 @@ impl Replay {
     }
 }
 
+/// How far a replay is: kept in the log, so that the same wish goes on where it was, on any host.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct ReplayState {
+    /// The last entry of the selection that was looked at.
+    after: Option<Seq>,
+    looked_at: usize,
+    selected: usize,
+    appended: usize,
+    /// What is being replayed, and whether nothing follows.
+    going: Vec<Seq>,
+    is_last: bool,
+    /// How many documents name what was appended.
+    pages: usize,
+    ended: bool,
+}
+
+impl JsonDocument for ReplayState {
+    const NAME: &'static str = "state of a replay";
+}
+
+/// What one page of a replay has appended.
+#[derive(Debug, Serialize, Deserialize)]
+struct ReplayPage(Vec<Seq>);
+
+impl JsonDocument for ReplayPage {
+    const NAME: &'static str = "page of a replay";
+}
+
+fn state_key(nonce: &str) -> DocKey {
+    DocKey::new("replay", &"all".into(), nonce)
+}
+
+fn page_key(nonce: &str, page: usize) -> DocKey {
+    DocKey::new("replay_page", &"all".into(), &format!("{nonce}/{page}"))
+}
+
 /// A replay on its way through its selection.
 #[derive(Debug)]
 pub(crate) struct Replaying {
     replay: Replay,
-    query: Query,
-    left: usize,
+    /// Who asked for it, and the entry that says so once it is written.
+    actor: Arc<str>,
+    act: Option<Seq>,
+    /// What had been appended before.
+    before: Option<usize>,
     done: Replayed,
     /// What was appended by this wish, now or before, and not taken yet.
     entries: Vec<Seq>,
+    /// All of that.
+    known: HashSet<Seq>,
+    taken_pages: usize,
+    /// Whether the last step has only chosen what comes next.
+    has_chosen: bool,
 }
 
 impl Replaying {
-    pub(crate) fn new(replay: Replay) -> Self {
-        let query = Query { bodies: true, ..replay.selection.clone() };
-        let left = replay.selection.effective_limit();
-        Self { replay, query, left, done: Replayed::default(), entries: Vec::new() }
+    pub(crate) fn new(replay: Replay, actor: Arc<str>) -> Self {
+        Self {
+            replay,
+            actor,
+            act: None,
+            before: None,
+            done: Replayed::default(),
+            entries: Vec::new(),
+            known: HashSet::new(),
+            taken_pages: 0,
+            has_chosen: false,
+        }
     }
 
     /// Replays the next page. Tells whether there may be another.
     pub(crate) async fn page(&mut self, connector: &Connector) -> Result<bool> {
+        loop {
+            self.has_chosen = false;
+            let more = self.step(connector).await?;
+            if !self.has_chosen {
+                return Ok(more);
+            }
+        }
+    }
+
+    /// Chooses the next page, or replays the one that is chosen.
+    async fn step(&mut self, connector: &Connector) -> Result<bool> {
         if self.replay.nonce.is_empty() {
             return Err(Error::new(ErrorKind::InvalidRequest, "a replay needs a nonce"));
         }
-        self.query.limit = PAGE.min(self.left);
-        if self.left == 0 {
+        if self.replay.dry_run {
+            return self.dry_page(connector).await;
+        }
+        if self.act.is_none() {
+            let wish = StoredAct::replay(&self.actor, &self.replay);
+            self.act = Some(wish.append(connector, Some(format!("replay/{}", self.replay.nonce))).await?);
+        }
+        let shared = &connector.shared;
+        let known = shared.load::<ReplayState>(state_key(&self.replay.nonce)).await?;
+        let mut state = known.value.clone().unwrap_or_default();
+        if self.before.is_none() {
+            self.before = Some(state.appended);
+            if state.ended {
+                // Once more, for what could not be replayed then. What was is known.
+                state =
+                    ReplayState { appended: state.appended, pages: state.pages, ..ReplayState::default() };
+            }
+        }
+        for page in self.taken_pages..state.pages {
+            let page = shared.load::<ReplayPage>(page_key(&self.replay.nonce, page)).await?.value;
+            let seqs = page.map(|ReplayPage(seqs)| seqs).unwrap_or_default();
+            self.known.extend(&seqs);
+            self.entries.extend(seqs);
+        }
+        self.taken_pages = state.pages;
+        if state.ended {
+            self.note(&state);
             return Ok(false);
         }
-        let entries = connector.search(&self.query).await?;
-        for entry in &entries {
-            let seqs = connector.replay_entry(&self.replay, entry, &mut self.done).await?;
-            self.entries.extend(seqs);
-            // Whoever calls again after an error goes on behind it.
-            self.query.after = Some(entry.seq);
-            self.left -= 1;
+        // What is replayed is written down before it is: what was dead is not found as such any more afterwards.
+        if state.going.is_empty() {
+            let left = self.replay.selection.effective_limit().saturating_sub(state.looked_at);
+            let query = Query { limit: PAGE.min(left), ..self.replay.selection.clone() };
+            let query = Query { after: state.after.or(query.after), ..query };
+            let found = if left == 0 { Vec::new() } else { connector.search(&query).await? };
+            state.after = found.last().map(|last| last.seq).or(state.after);
+            state.looked_at += found.len();
+            state.is_last = found.len() < query.limit || found.len() == left;
+            state.going = found.iter().map(|entry| entry.seq).collect();
+            state.ended = state.going.is_empty();
+            if !self.write(connector, &known, &state, None).await? || !state.ended {
+                self.has_chosen = true;
+                return Ok(true);
+            }
+            self.note(&state);
+            return Ok(false);
         }
-        connector.shared.mailbox.wake_all();
-        Ok(entries.len() == self.query.limit && self.left > 0)
+        let mut append = Vec::new();
+        for entry in connector.search(&Query::entries(std::mem::take(&mut state.going))).await? {
+            let again = connector.again(&self.replay, &entry).await?;
+            state.selected += usize::from(!again.is_empty());
+            append.extend(again);
+        }
+        let appended = writes::append(shared, Transaction { append, ..Transaction::default() }).await?;
+        let seqs = appended.into_iter().map(Appended::seq);
+        let seqs: Vec<Seq> = seqs.filter(|seq| !self.known.contains(seq)).collect();
+        shared.mailbox.wake_all();
+        (state.appended, state.ended) = (state.appended + seqs.len(), state.is_last);
+        let page = state.pages;
+        state.pages += usize::from(!seqs.is_empty());
+        if !self.write(connector, &known, &state, Some((page, &seqs))).await? {
+            return Ok(true);
+        }
+        tracing::info!(nonce = %self.replay.nonce, appended = seqs.len(), "replayed");
+        self.known.extend(&seqs);
+        self.entries.extend(seqs);
+        self.taken_pages = state.pages;
+        self.note(&state);
+        Ok(!state.ended)
+    }
+
+    /// Writes how far it is. Tells whether nobody else has worked on the same wish meanwhile, who does the same.
+    async fn write(
+        &self,
+        connector: &Connector,
+        known: &Loaded<ReplayState>,
+        state: &ReplayState,
+        page: Option<(usize, &[Seq])>,
+    ) -> Result<bool> {
+        let mut transaction =
+            Transaction { documents: vec![known.replace(state)?], ..Transaction::default() };
+        if let Some((page, seqs)) = page.filter(|(_, seqs)| !seqs.is_empty()) {
+            let key = page_key(&self.replay.nonce, page);
+            transaction.documents.push(documents::put(key, &ReplayPage(seqs.to_vec()))?);
+        }
+        if state.ended {
+            let receipt = Some(format!("{} of {} entries", state.appended, state.selected).into());
+            transaction.settle.extend(self.act.map(|act| Settlement::new(act, Outcome::Done { receipt })));
+        }
+        Ok(matches!(writes::commit(&connector.shared, transaction).await?, Committed::Applied(_)))
+    }
+
+    fn note(&mut self, state: &ReplayState) {
+        let repeated = self.before.unwrap_or_default();
+        let appended = state.appended.saturating_sub(repeated);
+        self.done = Replayed { selected: state.selected, appended, repeated };
+    }
+
+    async fn dry_page(&mut self, connector: &Connector) -> Result<bool> {
+        let mut query = Query { bodies: true, ..self.replay.selection.clone() };
+        let mut left = query.effective_limit();
+        while left > 0 {
+            query.limit = PAGE.min(left);
+            let entries = connector.search(&query).await?;
+            for entry in &entries {
+                self.done.selected += usize::from(!connector.again(&self.replay, entry).await?.is_empty());
+            }
+            query.after = entries.last().map(|last| last.seq);
+            left = if entries.len() < query.limit { 0 } else { left - entries.len() };
+        }
+        Ok(false)
     }
 
     pub(crate) fn take_entries(&mut self) -> Vec<Seq> {
         std::mem::take(&mut self.entries)
     }
 
-    /// Leaves a note.
-    pub(crate) async fn end(&self, connector: &Connector) -> Result<Replayed> {
-        if self.done.appended > 0 {
-            tracing::info!(nonce = %self.replay.nonce, appended = self.done.appended, "replayed");
-            connector.audit(&self.replay, &self.done).await?;
-        }
-        Ok(self.done.clone())
+    pub(crate) fn done(&self) -> Replayed {
+        self.done.clone()
+    }
+
+    /// Goes on with a wish that is in the log.
+    pub(crate) fn with_act(mut self, act: Seq) -> Self {
+        self.act = Some(act);
+        self
     }
 }
 
 impl Connector {
-    /// Sends again, and leaves a note about it. Every entry of a replay is a new one below the original, so that `explain` shows both, and the
-    /// original keeps its outcome. Idempotent by nonce.
+    /// Sends again, in the name of `host`; see [`act`](Self::act). Every entry of a replay is a new one beside the
+    /// original, which is not dead any more and names it. Idempotent by nonce: the same wish, made again, goes on where
+    /// it was and adds nothing once it has ended.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidRequest`] without a nonce; [`ErrorKind::Unavailable`] when the log fails on the way: call
-    /// again with the same nonce.
+    /// [`ErrorKind::InvalidRequest`] without a nonce; [`ErrorKind::Unavailable`] when the log fails on the way: a host
+    /// that runs goes on by itself, or call again with the same nonce.
     pub async fn replay(&self, replay: &Replay) -> Result<Replayed> {
-        let mut replaying = Replaying::new(replay.clone());
+        let mut replaying = Replaying::new(replay.clone(), HOST.into());
         while replaying.page(self).await? {}
-        replaying.end(self).await
+        Ok(replaying.done())
     }
 
-    /// Leaves a note that somebody replayed something.
-    async fn audit(&self, replay: &Replay, done: &Replayed) -> Result<()> {
-        let mode = match replay.mode {
-            ReplayMode::SameDestination => "to the same destinations",
-            ReplayMode::Reroute => "by the present routes",
-        };
-        let text =
-            format!("replay \"{}\" {mode}: {} of {} entries", replay.nonce, done.appended, done.selected);
-        let connection = replay.selection.connection.clone().unwrap_or_else(|| "all".into());
-        let note = NewEntry {
-            partition: Affinity::from(connection.as_str()).partition(),
-            kind: EntryKind::Note,
-            connection,
-            lane: None,
-            due: self.shared.clock.now(),
-            dedupe: Some(format!("replay/{}", replay.nonce).into()),
-            parent: Parent::None,
-            index: Index { name: Some("replay".into()), ..Index::default() },
-            body: Some(text.into()),
-        };
-        let transaction = Transaction { append: vec![note], ..Transaction::default() };
-        writes::append(&self.shared, transaction).await.map(drop)
-    }
-
-    /// Replays one entry. Returns what stands for it in the log now.
-    async fn replay_entry(&self, replay: &Replay, entry: &Entry, done: &mut Replayed) -> Result<Vec<Seq>> {
-        let append = match (replay.mode, entry.kind) {
-            (ReplayMode::SameDestination, EntryKind::Delivery) => self.same_delivery(replay, entry).await?,
+    /// What an entry is replayed as; nothing if it cannot be in this mode.
+    async fn again(&self, replay: &Replay, entry: &Entry) -> Result<Vec<NewEntry>> {
+        match (replay.mode, entry.kind) {
+            (ReplayMode::SameDestination, EntryKind::Delivery) => self.same_delivery(replay, entry).await,
             (ReplayMode::SameDestination, EntryKind::Signal) => {
                 self.same_signal(replay, entry, |registry, _| registry.source(&entry.connection).cloned())
-                    .await?
+                    .await
             }
             (ReplayMode::SameDestination, EntryKind::Note)
                 if entry.index.name.as_deref() == Some(UNROUTED) =>
@@ -190,26 +336,11 @@ impl Connector {
                     let endpoint = &came_by.source.info().endpoint;
                     registry.account(endpoint, signal.account.as_ref(), came_by).cloned()
                 })
-                .await?
+                .await
             }
-            (ReplayMode::Reroute, EntryKind::Event) => self.rerouted(replay, entry).await?,
-            _ => Vec::new(),
-        };
-        if append.is_empty() {
-            return Ok(Vec::new());
+            (ReplayMode::Reroute, EntryKind::Event) => self.rerouted(replay, entry).await,
+            _ => Ok(Vec::new()),
         }
-        done.selected += 1;
-        if replay.dry_run {
-            return Ok(Vec::new());
-        }
-        let appended = writes::append(&self.shared, Transaction { append, ..Transaction::default() }).await?;
-        for appended in &appended {
-            match appended {
-                Appended::New(_) => done.appended += 1,
-                Appended::Duplicate(_) => done.repeated += 1,
-            }
-        }
-        Ok(appended.into_iter().map(Appended::seq).collect())
     }
 
     /// A delivery to where it went, with an identity of its own: the other side must not take it for the old one.
@@ -218,15 +349,13 @@ impl Connector {
         let now = self.shared.clock.now();
         let stored = StoredDelivery { id: DeliveryId::generate(now), ..StoredDelivery::decode(body)? };
         Ok(vec![NewEntry {
-            partition: entry.partition,
-            kind: EntryKind::Delivery,
-            connection: entry.connection.clone(),
             lane: self.lane_of(entry, event, &stored).await?,
-            due: now,
             dedupe: Some(key(replay, entry.seq)),
             parent: Parent::Entry(event),
+            replays: Some(entry.seq),
             index: entry.index.clone(),
             body: Some(stored.encode()?),
+            ..NewEntry::new(entry.partition, EntryKind::Delivery, entry.connection.clone(), now)
         }])
     }
 
@@ -254,7 +383,7 @@ impl Connector {
         let parent = Parent::Entry(entry.seq);
         let now = self.shared.clock.now();
         let mut again = entries::signal_of(stored.origin, &slot, &signal, parent, now)?;
-        again.dedupe = Some(key(replay, entry.seq));
+        (again.dedupe, again.replays) = (Some(key(replay, entry.seq)), Some(entry.seq));
         Ok(vec![again])
     }
 

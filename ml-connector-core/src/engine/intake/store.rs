@@ -8,7 +8,7 @@ use http::{Request, Response};
 use super::{receive::split_off_endpoint, unrouted::received};
 use crate::{
     Connector, Error, ErrorKind, ReceiveRequest, Result, Timestamp,
-    audit::{Committed, DocumentWrite, Parent, Transaction},
+    audit::{Committed, DocumentWrite, NewEntry, Parent, Transaction},
     engine::{
         entries::{self, DROPPED, HANDSHAKE},
         registry::{Registry, SourceSlot},
@@ -117,13 +117,14 @@ impl Connector {
             self.shared.watched_since(meant).await?;
             let due = now + meant.source.info().coalesce;
             // The bytes belong to the first signal of a request; the others point to it by their parent.
-            append.push(if i == 0 {
+            let entry = if i == 0 {
                 let received = received(request, intake);
                 entries::received_signal(meant, signal, received, &evidence(request), due)?
             } else {
                 let parent = if append.is_empty() { Parent::None } else { Parent::Nth(0) };
                 entries::signal(meant, signal, parent, due)?
-            });
+            };
+            append.push(NewEntry { counts_as_repeat: true, ..entry });
         }
         let count = append.len();
         if intake.note.is_some() || append.is_empty() && state.is_some() {
@@ -135,7 +136,7 @@ impl Connector {
                 _ => (Parent::Nth(0), Bytes::new()),
             };
             let note = entries::note(slot, name, None, received, &body, now)?;
-            append.push(crate::audit::NewEntry { parent, ..note });
+            append.push(NewEntry { parent, ..note });
         }
         if unrouted.is_empty() && state.is_none() {
             // The server reads on into the same memory once nobody holds it.

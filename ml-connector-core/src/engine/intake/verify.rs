@@ -37,9 +37,14 @@ impl Shared {
                 Err(error) if error.kind() == ErrorKind::NotFound => {
                     refused = refused.or_else(|| Some(error.with_context("connection", slot.connection())));
                 }
-                intake => return Ok((slot, intake)),
+                intake => {
+                    self.hooks.accepted(slot.connection(), now);
+                    return Ok((slot, intake));
+                }
             }
         }
+        // Nobody vouches for it: it may have been meant for any of them.
+        slots.iter().for_each(|slot| self.hooks.refused(slot.connection(), now));
         let nobody = || Error::new(ErrorKind::NotFound, "no source is connected at this endpoint");
         Err(refused.unwrap_or_else(nobody))
     }

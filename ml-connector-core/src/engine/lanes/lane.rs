@@ -21,7 +21,8 @@ pub(super) struct Lane {
     pub(super) connection: ConnectionId,
     pub(super) items: VecDeque<Item>,
     pub(super) held_until: Timestamp,
-    pub(super) blocked_since: Option<Timestamp>,
+    /// The head that fails for reasons that pass, and since when.
+    blocked: Option<(Seq, Timestamp)>,
     /// How often in a row the head was parked.
     parked: u32,
     /// While the head waits for others to go with: how many make a full batch. 0 = it does not.
@@ -33,6 +34,8 @@ pub(super) struct Lane {
     /// The deliveries after this one are in the log only.
     pub(super) rest: Option<Seq>,
     pub(super) spot: Spot,
+    /// Since when, in the order of arrival, a head has waited for room in a quota.
+    pub(super) ticket: Option<(Seq, u64)>,
 }
 
 /// Where a lane waits. What a queue says about a lane that is somewhere else is stale.
@@ -55,13 +58,14 @@ impl Lane {
             connection,
             items: VecDeque::with_capacity(1),
             held_until: Timestamp::default(),
-            blocked_since: None,
+            blocked: None,
             parked: 0,
             full_at: 0,
             most: 0,
             running: None,
             rest: None,
             spot: Spot::Nowhere,
+            ticket: None,
         }
     }
 
@@ -86,6 +90,11 @@ impl Lane {
         };
         let at = self.items.partition_point(|other| key(other) <= key(&item));
         self.items.insert(at, item);
+    }
+
+    /// Since when an entry at the head has failed for reasons that pass.
+    pub(super) fn blocked_since(&self, head: Seq) -> Option<Timestamp> {
+        self.blocked.filter(|(seq, _)| *seq == head).map(|(_, since)| since)
     }
 
     /// When its head may begin; `None` = it is empty.
@@ -155,19 +164,25 @@ impl Lane {
         self.running = None;
         waits.iter().for_each(|item| self.insert(kind, *item));
         self.learn(size, hold);
-        self.blocked_since = match hold {
-            Hold::Blocked => self.blocked_since.or(Some(now)),
+        // The next head has its own time.
+        let head = self.items.front().map(|head| head.seq);
+        let known = self.blocked.filter(|(seq, _)| head == Some(*seq));
+        self.blocked = match hold {
+            Hold::Blocked => known.or(head.map(|seq| (seq, now))),
             // Neither good news nor bad.
-            Hold::Split(_) | Hold::Until(_) | Hold::Quota(..) => self.blocked_since,
-            Hold::None | Hold::Parked | Hold::Outage(_) => None,
+            Hold::Split(_) | Hold::Until(_) | Hold::Quota(..) => known,
+            Hold::None | Hold::Parked | Hold::Outage(_) | Hold::Down(_) => None,
         };
         self.parked = if *hold == Hold::Parked { self.parked.saturating_add(1) } else { 0 };
         self.held_until = match hold {
             Hold::Until(at) => *at,
             Hold::Parked => retry::probe_at(self.parked - 1, now),
-            Hold::None | Hold::Blocked | Hold::Split(_) | Hold::Quota(..) | Hold::Outage(_) => {
-                Timestamp::default()
-            }
+            Hold::None
+            | Hold::Blocked
+            | Hold::Split(_)
+            | Hold::Quota(..)
+            | Hold::Outage(_)
+            | Hold::Down(_) => Timestamp::default(),
         };
     }
 

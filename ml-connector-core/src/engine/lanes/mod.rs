@@ -5,6 +5,7 @@ mod lane;
 mod outages;
 mod queues;
 mod scheduler;
+mod slots;
 mod survey;
 #[cfg(test)]
 mod tests;
@@ -15,5 +16,5 @@ pub(crate) use self::{
     held::Place,
     scheduler::Lanes,
     survey::Survey,
-    work::{Appetite, Batch, Finished, Hold, Item, LaneId},
+    work::{Appetite, Batch, Finished, Hold, Item, LaneId, Proof},
 };

@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 
 use super::work::LaneId;
-use crate::{Timestamp, engine::retry, model::ConnectionId};
+use crate::{Timestamp, model::ConnectionId};
 
 #[derive(Debug, Default)]
 pub(super) struct Outages(HashMap<ConnectionId, Outage>);
 
 #[derive(Debug)]
 struct Outage {
+    since: Timestamp,
     failures: u32,
     until: Timestamp,
     probing: bool,
@@ -26,21 +27,28 @@ impl Outages {
         self.0.iter().map(|(connection, outage)| (connection, outage.until))
     }
 
-    /// A batch said that nothing of the connection works. Returns when to try again.
+    /// Since when a connection has not worked; `None` = it does.
+    pub(super) fn since(&self, connection: &ConnectionId) -> Option<Timestamp> {
+        self.0.get(connection).map(|outage| outage.since)
+    }
+
+    /// A batch said that nothing of the connection works. Returns when to try again, as `pause` says after so many
+    /// earlier tries.
     pub(super) fn begin(
         &mut self,
         connection: &ConnectionId,
+        pause: fn(u32, Timestamp) -> Timestamp,
         not_before: Timestamp,
         now: Timestamp,
     ) -> Timestamp {
-        let new = || Outage { failures: 0, until: now, probing: false, lanes: Vec::new() };
+        let new = || Outage { since: now, failures: 0, until: now, probing: false, lanes: Vec::new() };
         let outage = self.0.entry(connection.clone()).or_insert_with(new);
         // What was under way when the outage began says the same once more.
         if outage.probing || outage.failures == 0 {
             outage.failures = outage.failures.saturating_add(1);
             outage.probing = false;
         }
-        outage.until = retry::probe_at(outage.failures - 1, now).max(not_before).max(outage.until);
+        outage.until = pause(outage.failures - 1, now).max(not_before).max(outage.until);
         outage.until
     }
 

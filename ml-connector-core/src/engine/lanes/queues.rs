@@ -49,41 +49,69 @@ impl Ord for Turn {
     }
 }
 
-/// The lanes that may begin. Connections take turns, so that a backlog of one does not hold up the others.
-#[derive(Debug, Default)]
-pub(super) struct Ready {
-    queues: HashMap<ConnectionId, BinaryHeap<Reverse<Turn>>>,
+/// What waits, by connection. Connections take turns, so that a backlog of one does not hold up the others; of each the
+/// least comes first.
+#[derive(Debug)]
+pub(super) struct Rota<T> {
+    queues: HashMap<ConnectionId, BinaryHeap<Reverse<T>>>,
     turns: VecDeque<ConnectionId>,
 }
 
-impl Ready {
-    pub(super) fn is_empty(&self) -> bool {
-        self.turns.is_empty()
+/// The lanes that may begin.
+pub(super) type Ready = Rota<Turn>;
+
+impl<T: Ord> Default for Rota<T> {
+    fn default() -> Self {
+        Self { queues: HashMap::new(), turns: VecDeque::new() }
+    }
+}
+
+impl<T: Ord> Rota<T> {
+    /// Whether one waits whose connection `may` go on.
+    pub(super) fn has_one(&self, may: impl Fn(&ConnectionId) -> bool) -> bool {
+        self.turns.iter().any(may)
     }
 
-    pub(super) fn push(&mut self, connection: &ConnectionId, turn: Turn) {
+    pub(super) fn push(&mut self, connection: &ConnectionId, waits: T) {
         let queue = self.queues.entry(connection.clone()).or_insert_with(|| {
             self.turns.push_back(connection.clone());
             BinaryHeap::new()
         });
-        queue.push(Reverse(turn));
+        queue.push(Reverse(waits));
     }
 
-    pub(super) fn pop(&mut self) -> Option<Turn> {
-        let connection = self.turns.pop_front()?;
+    /// Puts back what had its turn in vain: it is the next again.
+    pub(super) fn push_first(&mut self, connection: &ConnectionId, waits: T) {
+        self.push(connection, waits);
+        if let Some(at) = self.turns.iter().position(|other| other == connection)
+            && let Some(connection) = self.turns.remove(at)
+        {
+            self.turns.push_front(connection);
+        }
+    }
+
+    /// Takes the next of the first connection that `may` go on.
+    pub(super) fn pop(&mut self, may: impl Fn(&ConnectionId) -> bool) -> Option<T> {
+        let at = self.turns.iter().position(may)?;
+        let connection = self.turns.remove(at)?;
         let queue = self.queues.get_mut(&connection)?;
-        let turn = queue.pop();
+        let next = queue.pop();
         if queue.is_empty() {
             self.queues.remove(&connection);
         } else {
             self.turns.push_back(connection);
         }
-        turn.map(|Reverse(turn)| turn)
+        next.map(|Reverse(next)| next)
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &T> {
+        self.queues.values().flatten().map(|Reverse(waits)| waits)
     }
 }
 
 /// The lanes that wait for room in a quota, by key. One at a time tries; the next follows once it is admitted. So
-/// however many wait, a window that opens costs as many tries as it has room for, and one.
+/// however many wait, a window that opens costs as many tries as it has room for, and one. Connections take turns, and so
+/// do the lanes of each: a long backlog in one does not hold up the news in another.
 #[derive(Debug, Default)]
 pub(super) struct Gates(HashMap<QuotaKey, Gate>);
 
@@ -92,30 +120,38 @@ struct Gate {
     /// There is no room before.
     at: Timestamp,
     trying: Option<LaneId>,
-    waiting: BinaryHeap<Reverse<(Seq, LaneId)>>,
+    waiting: Rota<(u64, LaneId)>,
 }
 
 impl Gates {
-    /// A lane was refused for this key until `at`: the latest answer holds.
-    pub(super) fn wait(&mut self, key: &QuotaKey, at: Timestamp, head: Seq, id: LaneId) {
-        let gate = self.0.entry(key.clone()).or_insert_with(|| Gate {
-            at,
-            trying: None,
-            waiting: BinaryHeap::with_capacity(1),
-        });
+    /// A lane was refused for this key until `at`: the latest answer holds. `ticket` says when it began to wait.
+    pub(super) fn wait(
+        &mut self,
+        key: &QuotaKey,
+        at: Timestamp,
+        ticket: u64,
+        id: LaneId,
+        connection: &ConnectionId,
+    ) {
+        let new = || Gate { at, trying: None, waiting: Rota::default() };
+        let gate = self.0.entry(key.clone()).or_insert_with(new);
         gate.at = at;
-        gate.waiting.push(Reverse((head, id)));
+        if gate.trying == Some(id) {
+            gate.waiting.push_first(connection, (ticket, id));
+        } else {
+            gate.waiting.push(connection, (ticket, id));
+        }
     }
 
     /// Takes the lane whose turn it is at a gate that opens at `at`. Nothing when the gate opens at another time, or
     /// somebody tries.
     pub(super) fn next(&mut self, key: &QuotaKey, at: Timestamp) -> Option<LaneId> {
         let gate = self.0.get_mut(key).filter(|gate| gate.at == at && gate.trying.is_none())?;
-        let next = gate.waiting.pop();
+        let next = gate.waiting.pop(|_| true);
         if next.is_none() {
             self.0.remove(key);
         }
-        next.map(|Reverse((_, id))| id)
+        next.map(|(_, id)| id)
     }
 
     /// A lane tries.
@@ -136,7 +172,7 @@ impl Gates {
     pub(super) fn times(&self) -> HashMap<LaneId, Timestamp> {
         let lanes = |gate: &Gate| {
             let at = gate.at;
-            gate.waiting.iter().map(move |Reverse((_, id))| (*id, at)).collect::<Vec<_>>()
+            gate.waiting.iter().map(move |(_, id)| (*id, at)).collect::<Vec<_>>()
         };
         self.0.values().flat_map(lanes).collect()
     }

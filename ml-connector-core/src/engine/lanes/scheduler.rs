@@ -14,12 +14,14 @@ use super::{
     lane::{Lane, MAX_WINDOW, Spot},
     outages::Outages,
     queues::{Gates, Ready, Turn},
+    slots::Slots,
     survey::LaneHealth,
-    work::{Appetite, Batch, Hold, Item, LaneId},
+    work::{Appetite, Batch, Hold, Item, LaneId, Proof},
 };
 use crate::{
     Timestamp,
     audit::{EntryKind, Pending},
+    engine::retry,
     model::{ConnectionId, Partition, Seq},
     rate::QuotaKey,
 };
@@ -48,6 +50,7 @@ pub(crate) struct Lanes {
     ready: Ready,
     gates: Gates,
     outages: Outages,
+    slots: Slots,
     /// Breaks ties in the heap in the order of arrival.
     ticket: u64,
 }
@@ -63,12 +66,28 @@ impl Default for Lanes {
             ready: Ready::default(),
             gates: Gates::default(),
             outages: Outages::default(),
+            slots: Slots::default(),
             ticket: 0,
         }
     }
 }
 
 impl Lanes {
+    /// With so many batches under way at most.
+    pub(crate) fn with_slots(max: usize) -> Self {
+        Self { slots: Slots::new(max), ..Self::default() }
+    }
+
+    /// A batch of a connection begins.
+    pub(crate) fn begin(&mut self, connection: &ConnectionId) {
+        self.slots.take(connection);
+    }
+
+    /// A batch of a connection has ended, whatever became of it.
+    pub(crate) fn end(&mut self, connection: &ConnectionId) {
+        self.slots.give_back(connection);
+    }
+
     /// Takes note of an unsettled entry, each once. Entries of a lane come in the order of the log.
     pub(crate) fn add(&mut self, partition: Partition, pending: &Pending, now: Timestamp) {
         match pending.kind {
@@ -186,7 +205,8 @@ impl Lanes {
     ) -> Option<Batch> {
         loop {
             self.ripen(now);
-            let Turn { id, gate, probe, .. } = self.ready.pop()?;
+            let Turn { id, gate, probe, .. } =
+                self.ready.pop(|connection| self.slots.has_one_for(connection))?;
             let Some(lane) = self.lanes.get_mut(&id).filter(|lane| lane.spot == Spot::Ready) else {
                 self.pass(gate.as_ref(), id);
                 continue;
@@ -202,14 +222,15 @@ impl Lanes {
             } else {
                 lane.take_signals(now, appetite)
             };
-            let (connection, blocked_since) = (lane.connection.clone(), lane.blocked_since);
-            if items.is_empty() {
+            let connection = lane.connection.clone();
+            let Some(head) = items.first() else {
                 lane.spot = Spot::Nowhere;
                 self.queue(id);
                 self.pass(gate.as_ref(), id);
                 self.probe_again(&connection);
                 continue;
-            }
+            };
+            let blocked_since = lane.blocked_since(head.seq);
             lane.spot = Spot::Nowhere;
             lane.running = Some(items.iter().map(|item| item.seq).collect());
             self.held.release(id.partition, &connection, items.len());
@@ -276,8 +297,22 @@ impl Lanes {
         }
     }
 
-    /// Takes note of what became of a batch: `waits` are those of its items that are not settled.
+    /// Takes note of what became of a batch that came through to the other side: `waits` are those of its items that are
+    /// not settled.
+    #[cfg(test)]
     pub(crate) fn finish(&mut self, batch: &Batch, waits: &[Item], hold: Hold, now: Timestamp) {
+        self.take_back(batch, waits, hold, Proof::Works, now);
+    }
+
+    /// Takes note of what became of a batch: `waits` are those of its items that are not settled.
+    pub(crate) fn take_back(
+        &mut self,
+        batch: &Batch,
+        waits: &[Item],
+        hold: Hold,
+        proof: Proof,
+        now: Timestamp,
+    ) {
         let id = batch.lane;
         let Some(lane) = self.lanes.get_mut(&id) else { return };
         lane.finish(id.kind, batch.items.len(), waits, &hold, now);
@@ -285,12 +320,20 @@ impl Lanes {
         self.held.keep(id.partition, &connection, waits.len());
         match hold {
             Hold::Outage(not_before) => {
-                let until = self.outages.begin(&connection, not_before, now);
+                let until = self.outages.begin(&connection, retry::probe_at, not_before, now);
+                self.push(until, Timer::Probe(connection));
+            }
+            Hold::Down(not_before) => {
+                let until = self.outages.begin(&connection, retry::back_at, not_before, now);
                 self.push(until, Timer::Probe(connection));
             }
             Hold::Quota(key, at) => self.wait_for_room(id, &key, at),
             Hold::Until(_) => {}
-            Hold::None | Hold::Blocked | Hold::Split(_) | Hold::Parked => self.end_outage(&connection),
+            Hold::None | Hold::Blocked | Hold::Split(_) | Hold::Parked => {
+                if proof != Proof::Nothing {
+                    self.end_outage(&connection);
+                }
+            }
         }
         // Waiting for room or for the log proves nothing about the connection.
         self.probe_again(&batch.connection);
@@ -303,7 +346,14 @@ impl Lanes {
         let Some(lane) = self.lanes.get_mut(&id) else { return };
         let Some(head) = lane.items.front() else { return };
         lane.spot = Spot::Gate;
-        self.gates.wait(key, at, head.seq, id);
+        // A head that is refused again keeps its place.
+        let ticket = match lane.ticket {
+            Some((seq, ticket)) if seq == head.seq => ticket,
+            _ => self.ticket + 1,
+        };
+        self.ticket = self.ticket.max(ticket);
+        lane.ticket = Some((head.seq, ticket));
+        self.gates.wait(key, at, ticket, id, &lane.connection);
         self.push(at, Timer::Gate(key.clone()));
     }
 
@@ -322,7 +372,7 @@ impl Lanes {
 
     /// When something may begin next.
     pub(crate) fn next_at(&self) -> Option<Timestamp> {
-        if !self.ready.is_empty() {
+        if self.ready.has_one(|connection| self.slots.has_one_for(connection)) {
             return Some(Timestamp::default());
         }
         let first = self.heap.peek().map(|Reverse((at, _, _))| *at);
@@ -335,6 +385,11 @@ impl Lanes {
         for (id, lane) in &self.lanes {
             see(&lane.connection, lane.health(*id, gates.get(id).copied(), now));
         }
+    }
+
+    /// Since when a connection has not worked; `None` = it does.
+    pub(crate) fn out_since(&self, connection: &ConnectionId) -> Option<Timestamp> {
+        self.outages.since(connection)
     }
 
     /// Which connections do not work, and when each is tried again.

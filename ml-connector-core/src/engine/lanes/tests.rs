@@ -336,3 +336,57 @@ fn a_connection_whose_probe_was_lost_with_its_partition_is_tried_again_when_it_i
     lanes.add(Partition::new(0), &pending(Delivery, "slack", 7, 1, 0), at(61));
     assert_eq!(take(&mut lanes, 61).unwrap().1, [1]);
 }
+
+#[test]
+fn a_connection_that_hangs_leaves_slots_to_the_others() {
+    let entries = (0..40).map(|n| pending(Signal, if n < 36 { "hangs" } else { "works" }, n, n + 1, 0));
+    let mut lanes = Lanes::with_slots(8);
+    entries.for_each(|entry| lanes.add(Partition::new(0), &entry, at(0)));
+    let mut taken = Vec::new();
+    let one = |_: &ConnectionId, _| Appetite { max: 1, ahead: Duration::ZERO, linger: Duration::ZERO };
+    while let Some(batch) = lanes.take(at(0), one) {
+        lanes.begin(&batch.connection);
+        taken.push(batch);
+    }
+    let of = |name: &str| taken.iter().filter(|batch| batch.connection.as_str() == name).count();
+    assert_eq!((of("hangs"), of("works")), (3, 3), "the rest is for whoever has nothing under way");
+    assert_eq!(lanes.next_at(), None, "nothing may begin before something ends");
+    lanes.add(Partition::new(0), &pending(Signal, "click", 99, 99, 0), at(0));
+    assert_eq!(lanes.next_at(), Some(at(0)));
+    let click = lanes.take(at(0), one).unwrap();
+    assert_eq!(click.connection.as_str(), "click");
+    lanes.begin(&click.connection);
+    let done = taken.iter().position(|batch| batch.connection.as_str() == "works").unwrap();
+    let done = taken.remove(done);
+    lanes.end(&done.connection);
+    lanes.finish(&done, &[], Hold::None, at(1));
+    lanes.end(&click.connection);
+    lanes.finish(&click, &[], Hold::None, at(1));
+    assert!(lanes.take(at(1), one).is_some(), "what has ended makes room");
+}
+
+#[test]
+fn lanes_that_wait_for_the_same_quota_take_turns_whatever_their_backlogs() {
+    let backlog = (1..=6).map(|seq| pending(Delivery, "slack", 1, seq, 0));
+    let entries: Vec<_> = backlog.chain([pending(Delivery, "slack", 2, 7, 0)]).collect();
+    let (mut lanes, key) = (lanes(&entries), QuotaKey::from("workspace"));
+    let mut order = Vec::new();
+    // One a second: whoever comes second in a second is refused.
+    for now in 0..8 {
+        let mut room = true;
+        while let Some(batch) =
+            lanes.take(at(now), |_, _| Appetite { max: 1, ahead: Duration::ZERO, linger: Duration::ZERO })
+        {
+            if std::mem::take(&mut room) {
+                order.push(batch.items[0].seq.0);
+                lanes.finish(&batch, &[], Hold::None, at(now));
+            } else {
+                let hold = Hold::Quota(key.clone(), at(now + 1));
+                lanes.finish(&batch, &batch.items, hold, at(now));
+            }
+        }
+    }
+    let news = order.iter().position(|seq| *seq == 7).unwrap();
+    assert!(news <= 2, "the news goes out after the backlog: {order:?}");
+    assert_eq!(order.iter().filter(|seq| **seq < 7).copied().collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6]);
+}

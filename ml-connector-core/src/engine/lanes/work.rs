@@ -67,7 +67,7 @@ pub(crate) struct Batch {
     pub(crate) lane: LaneId,
     pub(crate) connection: ConnectionId,
     pub(crate) items: Vec<Item>,
-    /// Since when the lane's head has failed for reasons that pass.
+    /// Since when the first of the items has failed for reasons that pass.
     pub(crate) blocked_since: Option<Timestamp>,
     /// The quota whose gate it came through: the next lane may follow once this one is admitted.
     pub(crate) gate: Option<QuotaKey>,
@@ -91,6 +91,9 @@ pub(crate) enum Hold {
     Parked,
     /// Nothing of the connection works, at least until then. One batch is tried from time to time.
     Outage(Timestamp),
+    /// The other side is not there, or cannot answer, at least until then. It passes by itself: one batch is tried, soon at
+    /// first and then after longer and longer pauses.
+    Down(Timestamp),
 }
 
 impl Hold {
@@ -102,10 +105,23 @@ impl Hold {
             Self::Until(_) | Self::Quota(..) => 2,
             Self::Blocked => 3,
             Self::Parked => 4,
-            Self::Outage(_) => 5,
+            Self::Down(_) => 5,
+            Self::Outage(_) => 6,
         };
         if rank(&other) >= rank(&self) { other } else { self }
     }
+}
+
+/// What a batch has shown of its connection.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Proof {
+    /// Nothing: no call was made, or none came through.
+    #[default]
+    Nothing,
+    /// The other side answers, but refused what it was asked.
+    Answers,
+    /// A call succeeded: it works.
+    Works,
 }
 
 /// The result of a batch.
@@ -116,14 +132,15 @@ pub(crate) struct Finished {
     pub(crate) hold: Hold,
     /// The partition belongs to another host now.
     pub(crate) fenced: bool,
-    /// Why the connection does not work, with [`Hold::Outage`].
+    /// Why the connection does not work, with [`Hold::Outage`] and [`Hold::Down`].
     pub(crate) reason: Option<Arc<str>>,
+    pub(crate) proof: Proof,
 }
 
 impl Finished {
     /// Everything is off the work list.
     pub(crate) fn settled() -> Self {
-        Self { waits: Vec::new(), hold: Hold::None, fenced: false, reason: None }
+        Self { waits: Vec::new(), hold: Hold::None, fenced: false, reason: None, proof: Proof::Nothing }
     }
 
     /// Nothing has changed; the batch comes again.
@@ -133,7 +150,7 @@ impl Finished {
 
     /// These items come again as they are.
     pub(crate) fn again_from(items: &[Item], hold: Hold) -> Self {
-        Self { waits: items.to_vec(), hold, fenced: false, reason: None }
+        Self { waits: items.to_vec(), hold, ..Self::settled() }
     }
 
     /// Another host works on the partition.

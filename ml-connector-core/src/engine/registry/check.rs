@@ -6,7 +6,7 @@ use super::connections::Registry;
 use crate::{
     Error, ErrorKind, Result, Timestamp,
     engine::stored::StoredDelivery,
-    model::{Change, Delivery, EntityRef, Event, RecordKind, Seq, Status},
+    model::{Change, Delivery, EntityRef, Event, Interaction, RecordKind, Seq, Status},
     route::{Route, RouteSet, Target},
 };
 
@@ -36,10 +36,12 @@ impl Registry {
         Ok(())
     }
 
-    /// The kinds of records that events may be about: core's, those that sources say, and the engine's own work.
+    /// The kinds of records that events may be about: core's, what people do, the engine's own work, and those that
+    /// sources say.
     fn kinds(&self) -> BTreeSet<&str> {
         let told = self.sources.values().flat_map(|slot| slot.source.info().kinds.iter().copied());
-        RecordKind::KNOWN.iter().copied().chain(Event::OUTCOMES).chain(told).collect()
+        let done = Interaction::KINDS;
+        RecordKind::KNOWN.iter().copied().chain(done).chain(Event::OUTCOMES).chain(told).collect()
     }
 
     /// The states in which records may stand: core's, and those that sources say.

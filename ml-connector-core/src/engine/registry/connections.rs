@@ -8,7 +8,7 @@ use std::{
 
 use tokio::sync::OnceCell;
 
-use super::slots::{SinkSlot, SourceSlot, UpkeepCache};
+use super::slots::{Pulse, SinkSlot, SourceSlot, UpkeepCache};
 use crate::{
     Connection, Error, ErrorKind, Result, Sink, Source,
     auth::OAuth2,
@@ -107,7 +107,11 @@ impl Registry {
             return Err(taken("sink", &info.connection));
         }
         self.max_batch = self.max_batch.max(info.max_batch);
-        let slot = SinkSlot { partition: info.affinity.partition(), sink: Arc::clone(sink) };
+        let slot = SinkSlot {
+            partition: info.affinity.partition(),
+            sink: Arc::clone(sink),
+            pulse: Pulse::default(),
+        };
         self.sinks.insert(info.connection.clone(), Arc::new(slot));
         Ok(())
     }

@@ -5,12 +5,14 @@ use crate::{
     Error, ErrorKind, Retry, Scope,
     audit::{Lease, Outcome, Settlement, Transaction},
     engine::{
-        lanes::{Batch, Hold, Item},
+        lanes::{Batch, Hold, Item, Proof},
         notices::{self, Notice},
         shared::Shared,
         stats::Stat,
+        trouble::TroubleKind,
         writes::{Stop, apply, dead},
     },
+    error::causes,
     model::{Change, Subject},
     rate::Feedback,
 };
@@ -41,6 +43,8 @@ pub(crate) async fn failed(
             _ => Hold::None,
         },
         reason: outage.then(|| error.to_string().into()),
+        // What has no room makes no call.
+        proof: if counted { Proof::Answers } else { Proof::Nothing },
     };
     let mut transaction = Transaction { fence: Some(lease), ..Transaction::default() };
     let mut wake = Vec::new();
@@ -54,8 +58,10 @@ pub(crate) async fn failed(
         let hopeless = hopeless || counted && policy.is_used_up(attempt);
         if hopeless || too_old {
             shared.stats.count(Stat::Dead);
-            tracing::error!(seq = item.seq.0, %error, "a signal is dead: replay it when the cause is gone");
+            let (connection, cause) = (&batch.connection, causes(error));
+            tracing::error!(%connection, seq = item.seq.0, %error, %cause, "a signal is dead: replay it when the cause is gone");
             transaction.settle.push(dead(item.seq, error));
+            shared.trouble(TroubleKind::SignalDead, &batch.connection, item.seq, error.to_string().into());
             let notice = Notice {
                 kind: "signal",
                 seq: item.seq,
@@ -75,10 +81,12 @@ pub(crate) async fn failed(
         shared.stats.count(Stat::Retried);
         let outcome =
             Outcome::Retry { attempt, due, error: error.to_string().into(), uncertain: false, note: None };
-        transaction.settle.push(Settlement { seq: item.seq, outcome });
+        transaction.settle.push(Settlement::new(item.seq, outcome));
         resolved.waits.push(Item { due, attempt, ..*item });
     }
-    tracing::warn!(%error, signals = group.len(), "a read failed");
+    let (connection, record) = (&batch.connection, group.first().map(|waiting| &waiting.signal.subject));
+    let cause = causes(error);
+    tracing::warn!(%connection, ?record, %error, %cause, signals = group.len(), "a read failed");
     apply(shared, transaction).await?;
     shared.mailbox.wake(&wake);
     Ok(resolved)

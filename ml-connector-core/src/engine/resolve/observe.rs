@@ -11,7 +11,7 @@ use crate::{
         registry::SourceSlot,
         shared::Shared,
     },
-    model::{Change, EntityRef, Event, Observation, Observed, Origin, Partition, Record},
+    model::{Change, Content, EntityRef, Event, Observation, Observed, Origin, Partition, Record},
     snapshot::{Facts, Policy, Snapshot, Step, step},
 };
 
@@ -111,14 +111,21 @@ pub(crate) async fn observe(
             None => transaction.documents.push(known.replace(&snapshot)?),
         }
         append_time_signals(slot, &seen.entity, &snapshot, now, transaction)?;
-        let (record, raw) = match &seen.state {
-            Observed::Present { record, raw, .. } => (record.clone(), raw.clone()),
-            Observed::Gone => (Box::new(snapshot.facts.to_record(Arc::clone(&seen.entity.id))), None),
-        };
         let (connection, entity) = (slot.connection().clone(), seen.entity.clone());
-        let mut event = Event::new(connection, entity, snapshot.n, changes, now, Some(record));
-        event.raw = raw;
+        let mut event = Event::new(connection, entity, snapshot.n, changes, now, None);
+        match &seen.state {
+            Observed::Present { content, raw, notes, .. } => {
+                event.content = Some(content.clone());
+                (event.raw, event.notes) = (raw.clone(), notes.clone());
+            }
+            Observed::Gone => {
+                event.content = snapshot.to_record(Arc::clone(&seen.entity.id)).map(Content::from);
+            }
+        }
+        let info = slot.source.info();
+        (event.system, event.account) = (info.system.into(), info.accounts.first().cloned());
         event.origin = origin;
+        event.epoch = u64::try_from(watched_since.as_millis()).unwrap_or(0);
         if purpose == Purpose::Page && origin == Origin::Backfill {
             found.page.push(event);
             continue;
@@ -143,7 +150,7 @@ pub(crate) async fn remember(
     let now = shared.clock.now();
     let mut recent = Vec::new();
     for (seen, known) in observations.iter().zip(snapshots) {
-        let Observed::Present { record, .. } = &seen.state else { continue };
+        let Some(record) = seen.state.record() else { continue };
         // What a webhook has led to already is newer, or will be read again by what follows the baseline.
         if known.value.is_some() || transaction.documents.iter().any(|write| write.key == known.key) {
             continue;
@@ -164,8 +171,10 @@ pub(crate) async fn remember(
 /// happened. As far as the vendor's stamp says that nothing has, the detail is what was meant: there is no change
 /// between the two. `None` = there may be one.
 fn filled_in(row: &Snapshot, seen: &Observation, watched_since: Timestamp) -> Option<Snapshot> {
-    let Observed::Present { revision, order, record, .. } = &seen.state else { return None };
-    let (revision, order, read_at, facts) = (Some(*revision), *order, seen.read_at, Facts::of(record));
+    let Observed::Present { revision, order, content: Content::Record(record), .. } = &seen.state else {
+        return None;
+    };
+    let (revision, order, read_at, facts) = (Some(*revision), *order, seen.read_at, Some(Facts::of(record)));
     let is_old = record.modified_at.is_some_and(|at| at + CLOCK_SKEW < watched_since);
     is_old.then(|| Snapshot { revision, order, read_at, facts, ..row.clone() })
 }

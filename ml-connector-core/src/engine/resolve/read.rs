@@ -10,10 +10,11 @@ use crate::{
     audit::{Committed, EntryKind, Lease, Outcome, Parent, Settlement, Transaction},
     engine::{
         entries, fan_out, guard,
-        lanes::Batch,
+        lanes::{Batch, Proof},
         registry::SourceSlot,
         shared::Shared,
         stats::Stat,
+        trace::OutcomeTrace,
         writes::{Stop, commit, dropped},
     },
     model::{EntityRef, Origin, Resolution, Signal},
@@ -34,7 +35,8 @@ pub(crate) async fn read(
     let signals: Vec<Signal> = group.iter().map(|waiting| waiting.signal.clone()).collect();
     for _ in 0..STALE_TRIES {
         let last = load_snapshots(shared, slot, [entity]).await?.pop().and_then(|known| known.value);
-        let ctx = shared.context.within(shared.settings.call);
+        let (ctx, calls) = shared.context.within(shared.settings.call).watched();
+        let began = shared.clock.now();
         let read = slot.source.resolve(&ctx, &signals, last.as_ref());
         let resolution = match guard::call(shared.settings.call, "the read did not end in time", read).await {
             Ok(resolution) => resolution,
@@ -42,6 +44,7 @@ pub(crate) async fn read(
         };
         let mut transaction = Transaction { fence: Some(lease), ..Transaction::default() };
         let mut found = Found::default();
+        let proof = proof_of(calls.succeeded(), &resolution);
         let parent = Parent::Entry(group[0].item.seq);
         match resolution {
             Resolution::Observed(seen) => {
@@ -72,7 +75,8 @@ pub(crate) async fn read(
             return failed(shared, lease, batch, group, &error).await;
         }
         if transaction.settle.is_empty() {
-            transaction.settle = settlements(group, !transaction.append.is_empty());
+            let trace = OutcomeTrace::new(began, calls.take());
+            transaction.settle = settlements(group, !transaction.append.is_empty(), trace);
         }
         let mut wake = found.wake;
         if !transaction.append.is_empty() {
@@ -87,7 +91,7 @@ pub(crate) async fn read(
                     shared.stats.count(Stat::Unchanged);
                 }
                 shared.mailbox.wake(&wake);
-                return Ok(Resolved::default());
+                return Ok(Resolved::settled(proof));
             }
             Committed::Fenced => return Err(Stop::Fenced),
             Committed::Stale(key) => tracing::debug!(%key, "somebody else wrote the snapshot: reading again"),
@@ -95,6 +99,15 @@ pub(crate) async fn read(
     }
     let error = Error::new(ErrorKind::Conflict, "the snapshot kept changing").with_retry(Retry::Backoff);
     failed(shared, lease, batch, group, &error).await
+}
+
+/// What a read says of its connection. One that was not made through the SDK's client has worked if it shows records.
+fn proof_of(succeeded: Option<bool>, resolution: &Resolution) -> Proof {
+    let shows = match resolution {
+        Resolution::Observed(seen) | Resolution::Scheduled { seen, .. } => !seen.is_empty(),
+        _ => false,
+    };
+    if succeeded.unwrap_or(shows) { Proof::Works } else { Proof::Nothing }
 }
 
 /// What the signals of a record ask for together.
@@ -107,15 +120,19 @@ fn purpose(group: &[Waiting]) -> Purpose {
 }
 
 /// The first signal led to what was found; the others were answered by the same read.
-fn settlements(group: &[Waiting], found: bool) -> Vec<Settlement> {
+fn settlements(group: &[Waiting], found: bool, trace: OutcomeTrace) -> Vec<Settlement> {
+    let first = group[0].item.seq;
+    let of_first = trace.answering(group.iter().skip(1).map(|waiting| waiting.item.seq)).encode();
+    let of_others = OutcomeTrace::answered_with(first).encode();
+    let trace = |i| if i == 0 { of_first.clone() } else { of_others.clone() };
     let outcome = |i| match (found, i) {
         (true, 0) => Outcome::Done { receipt: None },
         (true, _) => Outcome::Dropped { reason: "coalesced".into() },
         (false, _) => Outcome::Dropped { reason: "unchanged".into() },
     };
-    group
-        .iter()
-        .enumerate()
-        .map(|(i, waiting)| Settlement { seq: waiting.item.seq, outcome: outcome(i) })
-        .collect()
+    let settle = |(i, waiting): (usize, &Waiting)| Settlement {
+        trace: trace(i),
+        ..Settlement::new(waiting.item.seq, outcome(i))
+    };
+    group.iter().enumerate().map(settle).collect()
 }

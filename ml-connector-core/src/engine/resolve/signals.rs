@@ -6,7 +6,7 @@ use crate::{
     Error, ErrorKind, Result, Timestamp,
     audit::Query,
     engine::{
-        lanes::{Hold, Item},
+        lanes::{Hold, Item, Proof},
         shared::Shared,
         stored::StoredSignal,
     },
@@ -29,6 +29,14 @@ pub(crate) struct Resolved {
     pub(crate) waits: Vec<Item>,
     pub(crate) hold: Hold,
     pub(crate) reason: Option<Arc<str>>,
+    pub(crate) proof: Proof,
+}
+
+impl Resolved {
+    /// The signals are settled.
+    pub(crate) fn settled(proof: Proof) -> Self {
+        Self { proof, ..Self::default() }
+    }
 }
 
 /// Reads signals with their bodies, without those that are settled by now. The inner error is of one that cannot be

@@ -14,7 +14,7 @@ use crate::{
     clock::SLICE,
     engine::{
         deliver::deliver,
-        lanes::{Appetite, Batch, Finished, Hold, Item, LaneId},
+        lanes::{Appetite, Batch, Finished, Hold, Item, LaneId, Proof},
     },
     model::ConnectionId,
 };
@@ -68,7 +68,9 @@ impl Runner {
                 self.tasks.spawn(deliver(shared, lease, work).instrument(span))
             }
         };
-        self.work(batch.lane.kind).under_way += 1;
+        let work = self.work(batch.lane.kind);
+        work.under_way += 1;
+        work.lanes.begin(&batch.connection);
         self.running.insert(abort.id(), UnderWay { batch, lease, abort });
     }
 
@@ -78,7 +80,9 @@ impl Runner {
         let id = ended.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
         let Some(UnderWay { batch, lease, .. }) = self.running.remove(&id) else { return };
         let partition = batch.lane.partition;
-        self.work(batch.lane.kind).under_way -= 1;
+        let work = self.work(batch.lane.kind);
+        work.under_way -= 1;
+        work.lanes.end(&batch.connection);
         let finished = match ended {
             Ok((_, finished)) => finished,
             Err(error) if error.is_cancelled() => return,
@@ -88,6 +92,7 @@ impl Runner {
                 let again = |item: &Item| Item { due: now + PANIC_PAUSE, uncertain: true, ..*item };
                 Finished {
                     waits: batch.items.iter().map(again).collect(),
+                    proof: Proof::Answers,
                     ..Finished::again(&batch, Hold::Blocked)
                 }
             }
@@ -100,8 +105,14 @@ impl Runner {
             self.lose(partition);
             self.renew_at = now;
         } else {
+            self.work(batch.lane.kind).lanes.take_back(
+                &batch,
+                &finished.waits,
+                finished.hold.clone(),
+                finished.proof,
+                now,
+            );
             self.tell(batch.connection.clone(), batch.lane.kind, &finished);
-            self.work(batch.lane.kind).lanes.finish(&batch, &finished.waits, finished.hold, now);
         }
     }
 

@@ -1,5 +1,7 @@
 //! Finding work: what waits in the log, as far as there is room for it in memory.
 
+use std::sync::atomic::Ordering;
+
 use super::runner::{HeldPartition, Runner};
 use crate::{
     audit::{EntryKind, Lease, Pending, PendingScope},
@@ -55,7 +57,12 @@ impl Runner {
                 break;
             };
             let now = self.shared.clock.now();
-            page.iter().for_each(|pending| self.work(pending.kind).lanes.add(partition, pending, now));
+            // Acts are no work of lanes: housekeeping looks after them.
+            if page.iter().any(|pending| pending.kind == EntryKind::Act) {
+                self.shared.acts_open.store(true, Ordering::Relaxed);
+            }
+            let work = page.iter().filter(|pending| pending.kind != EntryKind::Act);
+            work.for_each(|pending| self.work(pending.kind).lanes.add(partition, pending, now));
             read_to = page.last().map_or(read_to, |last| last.seq);
             if page.len() < PAGE {
                 break;

@@ -1,18 +1,23 @@
 //! Housekeeping: telling about connections, answering questions, pruning, keeping tokens alive.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use super::runner::Runner;
 use crate::{
-    Result,
+    Connector, Result,
     audit::EntryKind,
     engine::{
         feeds,
-        lanes::{Finished, Hold, Survey},
+        lanes::{Finished, Hold, Proof, Survey},
         notices::standings,
         registry::SourceSlot,
         retry::LOG_PAUSE,
         shared::Shared,
+        trouble::{Trouble, TroubleKind},
         upkeep,
     },
     model::ConnectionId,
@@ -23,6 +28,11 @@ const PRUNE_EVERY: Duration = Duration::from_secs(3600);
 const PRUNE_PAGE: usize = 500;
 /// How often it is looked whether a token that nobody uses has to be renewed. Vendors give it weeks.
 const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(3600);
+
+/// How long the other side has to be away before it is told.
+const TELL_AFTER: Duration = Duration::from_secs(60);
+/// How often it is looked for acts that another process has not ended.
+const ACTS_EVERY: Duration = Duration::from_secs(60);
 
 /// After how many requests for partitions a lease that was just begun has ended.
 const PATIENCE: u32 = 4;
@@ -40,17 +50,33 @@ impl Runner {
     pub(crate) fn tell(&mut self, connection: ConnectionId, kind: EntryKind, finished: &Finished) {
         let what = (connection, kind);
         let reason = match finished.hold {
-            Hold::Outage(_) if self.parked.insert(what.clone()) => {
+            // Most failures that pass are over before somebody has read of them.
+            Hold::Down(_) if !self.is_out_long(&what) => return,
+            Hold::Outage(_) | Hold::Down(_) if self.parked.insert(what.clone()) => {
                 Some(finished.reason.clone().unwrap_or_else(|| "it is not connected".into()))
             }
-            Hold::Outage(_) | Hold::Until(_) | Hold::Quota(..) => return,
-            Hold::None | Hold::Blocked | Hold::Split(_) | Hold::Parked if self.parked.remove(&what) => None,
-            Hold::None | Hold::Blocked | Hold::Split(_) | Hold::Parked => return,
+            Hold::Outage(_) | Hold::Down(_) => return,
+            // Only a call that succeeded says that the connection works.
+            _ if finished.proof == Proof::Works && self.parked.remove(&what) => None,
+            _ => return,
         };
+        let (at, connection) = (self.shared.clock.now(), Some(what.0.clone()));
+        let kind_of_trouble = match reason {
+            Some(_) => TroubleKind::ConnectionDown,
+            None => TroubleKind::ConnectionResumed,
+        };
+        let why = reason.clone().unwrap_or_else(|| "it works again".into());
+        self.shared.troubles.tell(Trouble { at, kind: kind_of_trouble, connection, seq: None, reason: why });
         if let Some(turns) = &self.turns {
             // Nobody listens when the loop has ended.
             let _ = turns.send((what.0, kind, reason));
         }
+    }
+
+    fn is_out_long(&self, (connection, kind): &(ConnectionId, EntryKind)) -> bool {
+        let work = if *kind == EntryKind::Signal { &self.signals } else { &self.deliveries };
+        let since = work.lanes.out_since(connection);
+        since.is_some_and(|since| self.shared.clock.now().saturating_since(since) >= TELL_AFTER)
     }
 
     /// Makes sure that what sources do by themselves waits in the log.
@@ -109,6 +135,21 @@ impl Runner {
         }
     }
 
+    /// Tells once that the log takes no writes, and once that it does again.
+    pub(crate) fn tell_log(&mut self) {
+        let known = self.shared.log_gate.known();
+        if known.is_some() == self.log_is_down {
+            return;
+        }
+        self.log_is_down = known.is_some();
+        let (kind, reason) = match known {
+            Some(trouble) => (TroubleKind::LogDown, trouble.reason),
+            None => (TroubleKind::LogResumed, "writes are taken again".into()),
+        };
+        let at = self.shared.clock.now();
+        self.shared.troubles.tell(Trouble { at, kind, connection: None, seq: None, reason });
+    }
+
     /// Removes what was settled long ago, from time to time.
     pub(crate) fn prune(&mut self) {
         let now = self.shared.clock.now();
@@ -124,6 +165,26 @@ impl Runner {
                         return tracing::warn!(%error, "the log cannot be pruned: trying again later");
                     }
                 }
+            }
+        });
+    }
+
+    /// Goes on with acts that another process has not ended.
+    pub(crate) fn go_on_with_acts(&mut self) {
+        let now = self.shared.clock.now();
+        if now < self.acts_at || !self.shared.acts_open.swap(false, Ordering::Relaxed) {
+            return;
+        }
+        self.acts_at = now + ACTS_EVERY;
+        let held: BTreeSet<_> = self.leases.keys().copied().collect();
+        let connector = Connector { shared: Arc::clone(&self.shared) };
+        self.tellers.spawn(async move {
+            let ended = connector.go_on_with_acts(|entry| held.contains(&entry.partition)).await;
+            if let Err(error) = &ended {
+                tracing::warn!(%error, "an act cannot be gone on with: trying again");
+            }
+            if !matches!(ended, Ok(true)) {
+                connector.shared.acts_open.store(true, Ordering::Relaxed);
             }
         });
     }

@@ -58,12 +58,14 @@ impl Runner {
         self.recall().await;
         loop {
             self.renew().await;
+            self.tell_log();
             self.save_counts().await;
             self.discover().await;
             self.start();
             self.answer();
             self.prune();
             self.keep_alive();
+            self.go_on_with_acts();
             let pause = self.pause();
             tokio::select! {
                 biased;

@@ -7,6 +7,7 @@ use crate::{
     Timestamp,
     audit::{Lease, LeaseRequest},
     clock::SLICE,
+    context::WriteLease,
     engine::retry::LOG_PAUSE,
     model::{Partition, Seq},
 };
@@ -46,6 +47,7 @@ impl Runner {
     /// answer.
     pub(super) async fn hold(&mut self, want: usize, now: Timestamp) -> Option<BTreeMap<Partition, Lease>> {
         let lease = self.shared.settings.lease;
+        let asked = WriteLease::instant();
         let request = LeaseRequest::Hold { owner: Arc::clone(&self.owner), want, until: now + lease, now };
         let held: BTreeMap<Partition, Lease> = match self.shared.log.lease(request).await {
             Ok(held) => held.into_iter().map(|lease| (lease.partition, lease)).collect(),
@@ -55,6 +57,7 @@ impl Runner {
                 return None;
             }
         };
+        self.shared.lease.renew(asked, now, lease);
         self.renew_at = now + lease / 3;
         let lost: Vec<Partition> = self
             .leases

@@ -43,6 +43,9 @@ pub(super) struct Runner {
     /// What the log was told last of what was spent.
     pub(super) saved: Option<Bytes>,
     pub(super) keep_alive_at: Timestamp,
+    /// Whether the host was told that the log takes no writes.
+    pub(super) log_is_down: bool,
+    pub(super) acts_at: Timestamp,
 }
 
 /// What waits and what is under way of one kind.
@@ -68,7 +71,7 @@ pub(super) struct HeldPartition {
 
 impl Runner {
     pub(super) fn new(shared: Arc<Shared>, owner: Arc<str>) -> Self {
-        let work = |max| Work { lanes: Lanes::default(), under_way: 0, max };
+        let work = |max| Work { lanes: Lanes::with_slots(max), under_way: 0, max };
         let (turns, told) = unbounded_channel();
         let mut tellers = JoinSet::new();
         tellers.spawn(tell_turns(Arc::clone(&shared), told));
@@ -89,6 +92,8 @@ impl Runner {
             save_at: Timestamp::default(),
             saved: None,
             keep_alive_at: Timestamp::default(),
+            log_is_down: false,
+            acts_at: Timestamp::default(),
         }
     }
 

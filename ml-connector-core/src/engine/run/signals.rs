@@ -7,13 +7,13 @@ use crate::{
     audit::Lease,
     engine::{
         feeds,
-        lanes::{Batch, Finished, Hold},
+        lanes::{Batch, Finished, Hold, Proof},
         resolve::{self, Waiting},
         retry,
         shared::Shared,
         stats::Stat,
         upkeep,
-        writes::{Stop, dead, settle},
+        writes::{Stop, dead, ready, settle},
     },
     model::Subject,
 };
@@ -37,8 +37,9 @@ async fn try_resolve(shared: &Shared, lease: Lease, batch: &Batch) -> Result<Fin
         tracing::warn!(connection = %batch.connection, "signals wait for a source that is not connected");
         return Ok(Finished::again(batch, Hold::Outage(shared.clock.now())));
     };
+    ready(shared).await?;
     let mut waits = Vec::new();
-    let (mut hold, mut reason) = (Hold::None, None);
+    let (mut hold, mut reason, mut proof) = (Hold::None, None, Proof::Nothing);
     let mut by_subject: Vec<(Subject, Vec<Waiting>)> = Vec::with_capacity(1);
     for (item, loaded) in resolve::load(shared, &batch.items).await? {
         match loaded {
@@ -63,11 +64,12 @@ async fn try_resolve(shared: &Shared, lease: Lease, batch: &Batch) -> Result<Fin
             Subject::Entity(entity) => resolve::read(shared, lease, slot, batch, entity, &group).await?,
         };
         waits.extend(resolved.waits);
+        proof = proof.max(resolved.proof);
         if resolved.hold != Hold::None {
             (hold, reason) = (resolved.hold, resolved.reason);
         }
     }
-    Ok(Finished { waits, hold, fenced: false, reason })
+    Ok(Finished { waits, hold, fenced: false, reason, proof })
 }
 
 /// Whether one piece of work answers both.

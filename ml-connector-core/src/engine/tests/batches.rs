@@ -115,6 +115,10 @@ impl Sink for TableSink {
             false => Lookup::DidNotHappen,
         })
     }
+
+    async fn ping(&self, _: &Context) -> Result<()> {
+        Ok(())
+    }
 }
 
 struct Office {
@@ -353,5 +357,9 @@ impl Sink for MissingTable {
 
     async fn look_up(&self, _: &Context, _: &Delivery) -> Result<Lookup> {
         Ok(Lookup::DidNotHappen)
+    }
+
+    async fn ping(&self, _: &Context) -> Result<()> {
+        Ok(())
     }
 }

@@ -432,7 +432,7 @@ async fn two_hosts_on_one_log_do_everything_once() {
 }
 
 impl World {
-    fn clock_now(&self) -> Timestamp {
+    pub(super) fn clock_now(&self) -> Timestamp {
         crate::Clock::now(&*self.clock)
     }
 }

@@ -253,7 +253,7 @@ async fn every_route_that_matches_delivers_once_and_one_that_cannot_be_planned_i
     for fact in [
         "signal invoice.changed invoice/1",
         "event invoice.paid",
-        "\"lost\": matched",
+        "\"lost\" matched",
         "the board has no such corner",
     ] {
         assert!(story.contains(fact), "{fact} in:\n{story}");

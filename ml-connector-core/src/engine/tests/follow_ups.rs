@@ -10,9 +10,9 @@ use crate::{
     AttemptNotes, Context, Effect, Error, ErrorKind, PollRequest, ReceiveRequest, Result, Retry, Scope, Sink,
     SinkInfo, Source, SourceInfo, UpkeepRequest,
     model::{
-        ConnectionId, Delivery, DeliveryPlan, Ended, EntityRef, Event, Fate, Intake, LaneKey, Lookup,
-        Observation, Observed, Page, Prompt, Raw, Receipt, Record, RecordKind, Resolution, Revision, Signal,
-        Status, Upkeep,
+        Approval, ConnectionId, Delivery, DeliveryPlan, DocumentRef, Ended, EntityRef, Event, Fate, Intake,
+        Interaction, LaneKey, Lookup, Observation, Observed, Page, Prompt, Raw, Receipt, Record, RecordKind,
+        Resolution, Revision, Signal, Status, Upkeep,
     },
     snapshot::Snapshot,
 };
@@ -42,14 +42,18 @@ impl Desk {
 }
 
 fn said(id: &str, word: &str, order: u64, now: Timestamp) -> Observation {
-    let mut record = Record::new(RecordKind::Approval, id, Status::Other(word.into()));
-    record.vendor_status = word.to_owned();
+    let status = serde_json::from_value(word.into()).unwrap();
+    let document = DocumentRef { connection: "books".into(), entity: EntityRef::new("bill", "1"), n: 1 };
+    let shown = Box::new(Record::new(RecordKind::Bill, "1", Status::PendingApproval));
+    let mut approval = Approval::new("1-a".into(), document, shown, now);
+    approval.status = status;
     let raw = serde_json::value::RawValue::from_string(format!("\"{word}\"")).unwrap();
     let state = Observed::Present {
         revision: Revision::of(word.as_bytes()),
         order: Some(order),
-        record: Box::new(record),
+        content: Interaction::Approval(approval).into(),
         raw: Some(Raw::new(raw)),
+        notes: Vec::new(),
     };
     Observation { entity: EntityRef::new("approval", id), read_at: now, state }
 }
@@ -82,6 +86,10 @@ impl Sink for Desk {
         let mut receipt = Receipt::new(format!("case/{}", case.id));
         receipt.signals = vec![Signal::entity(case)];
         Ok(Lookup::Happened(receipt))
+    }
+
+    async fn ping(&self, _: &Context) -> Result<()> {
+        Ok(())
     }
 }
 

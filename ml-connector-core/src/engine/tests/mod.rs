@@ -12,6 +12,8 @@ mod hosts;
 mod idle;
 mod intake;
 mod notices;
+mod operations;
+mod outages;
 mod pages;
 mod progress;
 mod read_back;

@@ -169,9 +169,9 @@ async fn a_replay_sends_again_what_is_dead_and_only_once_per_nonce() {
     assert_eq!((first.appended, second.appended, second.repeated), (2, 0, 2));
     world.run(&connector, secs(10)).await;
     assert_eq!(world.board.corner("a"), ["invoice.sent 3", "invoice.sent 1", "invoice.sent 2"]);
-    let note = world.entries(EntryKind::Note).await.remove(0);
-    assert_eq!(note.index.name.as_deref(), Some("replay"));
-    assert_eq!(note.body.as_deref(), Some(&b"replay \"n1\" to the same destinations: 2 of 2 entries"[..]));
+    let act = world.entries(EntryKind::Act).await.remove(0);
+    assert_eq!((act.index.name.as_deref(), act.receipt()), (Some("replay"), Some("2 of 2 entries")));
+    assert!(act.body.is_some_and(|body| String::from_utf8_lossy(&body).contains(r#""by":"host""#)));
     let original = world.entries(EntryKind::Delivery).await.remove(0);
     let story = connector.explain(original.seq).await.unwrap().to_string();
     assert!(story.contains("dead: ") && story.matches("done: board/").count() == 1, "{story}");

@@ -50,7 +50,9 @@ async fn pages(world: &World) -> Vec<Vec<String>> {
             (Origin::Backfill, i as u64 + 1, "page.created")
         );
         assert!(
-            page.page.iter().all(|one| one.record.is_some() && one.origin == Origin::Backfill && one.n == 1)
+            page.page
+                .iter()
+                .all(|one| one.record().is_some() && one.origin == Origin::Backfill && one.n == 1)
         );
     }
     assert_eq!(world.board.corner("w").len(), pages.len());

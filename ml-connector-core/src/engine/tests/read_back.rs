@@ -52,6 +52,10 @@ impl Sink for Pen {
     async fn look_up(&self, _: &Context, _: &Delivery) -> Result<Lookup> {
         Ok(Lookup::DidNotHappen)
     }
+
+    async fn ping(&self, _: &Context) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// Created invoices are written on, and everything that is news comes to the board.

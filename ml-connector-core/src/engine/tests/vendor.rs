@@ -2,7 +2,10 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -28,6 +31,8 @@ pub(super) struct Ledger {
     pub(super) invoices: Mutex<BTreeMap<String, Record>>,
     pub(super) failures: Mutex<VecDeque<Error>>,
     pub(super) reads: Mutex<Vec<String>>,
+    /// Reads are never answered.
+    pub(super) hangs: AtomicBool,
     /// The mode of every page read.
     pub(super) pages: Mutex<Vec<PollMode>>,
     /// What the next pages fail with; `None` = not.
@@ -149,12 +154,8 @@ impl LedgerSource {
     }
 
     pub(super) fn seen(&self, record: &Record, read_at: Timestamp) -> Observation {
-        let state = Observed::Present {
-            revision: Revision::of(&serde_json::to_vec(record).unwrap()),
-            order: None,
-            record: Box::new(record.clone()),
-            raw: None,
-        };
+        let revision = Revision::of(&serde_json::to_vec(record).unwrap());
+        let state = Observed::present(revision, record.clone());
         Observation { entity: record.entity(), read_at, state }
     }
 }
@@ -197,6 +198,9 @@ impl Source for LedgerSource {
         let crate::model::Subject::Entity(entity) = &signals[0].subject else { unreachable!() };
         let read_at = ctx.now();
         self.ledger.reads.lock().unwrap().push(entity.id.to_string());
+        if self.ledger.hangs.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
         if let Some(error) = self.ledger.failures.lock().unwrap().pop_front() {
             return Err(error);
         }
@@ -281,6 +285,10 @@ pub(super) struct Board {
     pub(super) written: Mutex<Vec<(String, String, Timestamp)>>,
     pub(super) faults: Mutex<VecDeque<Fault>>,
     pub(super) lookups: Mutex<VecDeque<Result<Lookup>>>,
+    /// Nobody answers: not the next attempts, look-ups and pings.
+    pub(super) is_down: AtomicBool,
+    /// When attempts were made.
+    pub(super) attempts: Mutex<Vec<Timestamp>>,
     /// How often a corner may be written on; once a second unless it says otherwise.
     pub(super) quota: Mutex<Option<Quota>>,
 }
@@ -288,6 +296,13 @@ pub(super) struct Board {
 impl Board {
     pub(super) fn fault(&self, fault: Fault) {
         self.faults.lock().unwrap().push_back(fault);
+    }
+
+    fn answers(&self) -> Result<()> {
+        if self.is_down.load(Ordering::SeqCst) {
+            return Err(Error::new(ErrorKind::Unavailable, "nobody answers").with_effect(Effect::Unknown));
+        }
+        Ok(())
     }
 
     /// What stands in a corner, in order: event types and numbers.
@@ -347,6 +362,11 @@ impl Sink for BoardSink {
     async fn deliver(&self, ctx: &Context, batch: &[Delivery], _: &dyn AttemptNotes) -> Vec<Result<Receipt>> {
         let mut results = Vec::new();
         for delivery in batch {
+            self.board.attempts.lock().unwrap().push(ctx.now());
+            if let Err(error) = self.board.answers() {
+                results.push(Err(error));
+                continue;
+            }
             let fault = self.board.faults.lock().unwrap().pop_front();
             results.push(match fault {
                 None => {
@@ -374,6 +394,7 @@ impl Sink for BoardSink {
     }
 
     async fn look_up(&self, _: &Context, delivery: &Delivery) -> Result<Lookup> {
+        self.board.answers()?;
         if let Some(lookup) = self.board.lookups.lock().unwrap().pop_front() {
             return lookup;
         }
@@ -383,5 +404,9 @@ impl Sink for BoardSink {
             true => Lookup::Happened(Receipt::new(format!("board/{}", delivery.id))),
             false => Lookup::DidNotHappen,
         })
+    }
+
+    async fn ping(&self, _: &Context) -> Result<()> {
+        self.board.answers()
     }
 }

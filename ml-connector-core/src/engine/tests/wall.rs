@@ -184,4 +184,8 @@ impl Sink for WallSink {
         let found = notes.iter().position(|note| Some(&note.mark) == mark.as_ref());
         Ok(found.map_or(Lookup::DidNotHappen, happened))
     }
+
+    async fn ping(&self, _: &Context) -> Result<()> {
+        Ok(())
+    }
 }

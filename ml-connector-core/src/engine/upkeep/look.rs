@@ -10,7 +10,7 @@ use crate::{
     audit::{Committed, Expected, Lease, Outcome, Parent, Settlement, Transaction},
     engine::{
         entries, guard,
-        lanes::Batch,
+        lanes::{Batch, Proof},
         registry::SourceSlot,
         resolve::{Resolved, Waiting, failed},
         shared::Shared,
@@ -44,7 +44,7 @@ pub(crate) async fn look_after(
     }
     let state = shared.load::<Bytes>(slot.upkeep_state_key()).await?;
     let callback = callback(shared, slot);
-    let ctx = shared.context.within(shared.settings.call);
+    let (ctx, calls) = shared.context.within(shared.settings.call).watched();
     let request = UpkeepRequest::new().callback(callback.as_deref()).state(state.value.as_ref());
     let upkeep = slot.source.upkeep(&ctx, request);
     let late = "the subscriptions could not be looked after in time";
@@ -75,14 +75,14 @@ pub(crate) async fn look_after(
     plan.problem.clone_from(&upkeep.problem);
     transaction.documents.push(document.replace(&plan)?);
     transaction.documents.push(state.replace(&upkeep.state)?);
-    let done =
-        |waiting: &Waiting| Settlement { seq: waiting.item.seq, outcome: Outcome::Done { receipt: None } };
+    let done = |waiting: &Waiting| Settlement::new(waiting.item.seq, Outcome::Done { receipt: None });
     transaction.settle = group.iter().map(done).collect();
     match commit(shared, transaction).await? {
         Committed::Applied(_) => {
             slot.upkeep_state.set(Some(upkeep.state), now);
             shared.mailbox.wake(&[slot.partition]);
-            Ok(Resolved::default())
+            // A source may find that there is nothing to do, and call nobody.
+            Ok(Resolved::settled(if calls.succeeded() == Some(true) { Proof::Works } else { Proof::Nothing }))
         }
         Committed::Fenced => Err(Stop::Fenced),
         // Idempotent: look again.

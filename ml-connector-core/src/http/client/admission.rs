@@ -7,6 +7,7 @@ use tokio::runtime::Handle;
 
 use crate::{
     Context, Error, ErrorKind, Result, Retry, Scope, Timestamp,
+    calls::LimitWait,
     clock::sleep_until,
     rate::{Admission, Cost, Feedback, Permit, QuotaKey},
 };
@@ -17,7 +18,7 @@ pub(super) struct UnderWay {
     /// How it ended, as far as is known.
     end: Feedback,
     permit: Permit,
-    /// Those that count what is under way.
+    /// Those that want to know.
     keys: Vec<QuotaKey>,
 }
 
@@ -28,22 +29,30 @@ impl UnderWay {
         ctx: &Context,
         costs: &[Cost],
         begin_by: Timestamp,
-    ) -> Result<Option<Self>> {
-        let Some(first) = costs.first() else { return Ok(None) };
+    ) -> Result<(Option<Self>, Vec<LimitWait>)> {
+        let Some(first) = costs.first() else { return Ok((None, Vec::new())) };
+        let (since, mut waits) = (ctx.now(), Vec::new());
         loop {
             match ctx.limiter().admit(costs, ctx.now()).await? {
                 Admission::Admitted(permit) => {
-                    let concurrent = costs.iter().filter(|cost| cost.counts_concurrency());
-                    let keys = concurrent.map(|cost| cost.key.clone()).collect();
+                    let mut keys: Vec<QuotaKey> = Vec::new();
+                    for cost in costs.iter().filter(|cost| cost.wants_report()) {
+                        if !keys.contains(&cost.key) {
+                            keys.push(cost.key.clone());
+                        }
+                    }
                     let end = Feedback::Finished(permit);
-                    return Ok(Some(Self { ctx: ctx.clone(), end, permit, keys }));
+                    return Ok((Some(Self { ctx: ctx.clone(), end, permit, keys }), waits));
                 }
                 Admission::NotBefore(at) if at > begin_by => {
                     return Err(Error::new(ErrorKind::RateLimited, "no room before the call has to begin")
                         .with_retry(Retry::At(at))
                         .with_scope(Scope::Quota(first.key.clone())));
                 }
-                Admission::NotBefore(at) => sleep_until(ctx.clock(), at).await,
+                Admission::NotBefore(at) => {
+                    waits = vec![LimitWait::new(first.key.to_string(), since, at)];
+                    sleep_until(ctx.clock(), at).await;
+                }
             }
         }
     }

@@ -18,7 +18,8 @@ use super::{
     require_secure,
 };
 use crate::{
-    Context, Effect, Error, ErrorKind, Result, Retry, Scope, Timestamp, clock::sleep_until, model::Cost,
+    Context, Effect, Error, ErrorKind, Result, Retry, Scope, Timestamp, calls::CallMade, clock::sleep_until,
+    model::Cost,
 };
 
 /// How often a read is tried within one call. Longer patience is the engine's: it keeps it in the log.
@@ -154,7 +155,7 @@ impl Client {
         let (mut renewed, mut resent) = (!renews, false);
         let (mut tries, mut pause) = (0, READ_PAUSE);
         loop {
-            let (authorization, outcome) = self.attempt(ctx, request, costs, begin_by).await?;
+            let (authorization, outcome) = self.attempt(ctx, call, begin_by).await?;
             let Failed { error, unsent } = match outcome {
                 Ok(answer) => return Ok(answer),
                 Err(failed) => failed,
@@ -199,15 +200,17 @@ impl Client {
     async fn attempt(
         &self,
         ctx: &Context,
-        request: &Request<Bytes>,
-        costs: &[Cost],
+        Call { operation, request, costs, .. }: &Call,
         begin_by: Timestamp,
     ) -> Result<(Authorization, Result<Answer, Failed>)> {
         require_time(ctx)?;
+        let began = ctx.now();
         // A token may take a while; what was admitted goes out at once.
         let authorization = self.auth.authorize(ctx).await?;
-        let mut under_way = UnderWay::when_admitted(ctx, costs, begin_by).await?;
+        let (mut under_way, waits) = UnderWay::when_admitted(ctx, costs, begin_by).await?;
         require_time(ctx)?;
+        // The last wait is over: from here on it goes out.
+        ctx.require_lease()?;
         let mut request = request.clone();
         request.headers_mut().insert(header::AUTHORIZATION, authorization.header().clone());
         let limits = Limits::within(Limits::TOTAL.min(ctx.time_left()));
@@ -221,6 +224,13 @@ impl Client {
         if let (Some(under_way), Err(failed)) = (&mut under_way, &outcome) {
             under_way.failed(&failed.error);
         }
+        ctx.called(|| CallMade {
+            operation: (*operation).to_owned(),
+            began,
+            ended: ctx.now(),
+            waits,
+            error: outcome.as_ref().err().map(|failed| failed.error.kind().to_string()),
+        });
         Ok((authorization, outcome))
     }
 

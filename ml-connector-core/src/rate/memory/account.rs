@@ -1,6 +1,6 @@
 //! What is known about one key.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use super::{
     counter::{Counter, same},
@@ -15,12 +15,17 @@ use crate::{
 const PERMIT_LIFE: Duration = Duration::from_secs(600);
 /// When to ask again while only the end of other work makes room.
 const ASK_AGAIN: Duration = Duration::from_millis(20);
+/// How long one word of the other side's is believed, and how long one that it repeats after that.
+const FIRST_WORD: Duration = Duration::from_secs(3_600);
+const SECOND_WORD: Duration = Duration::from_secs(86_400);
 /// How long a charge waits for the first quota to be named.
 const EARLY_LIFE: Duration = Duration::from_secs(86_400);
 
 #[derive(Debug, Clone, Default)]
 pub(super) struct Account {
     pub(super) paused_until: Option<Timestamp>,
+    /// Until when a pause of more than an hour was believed.
+    first_word: Option<Timestamp>,
     /// What the other side says is left, and until when.
     pub(super) remaining: Option<(u32, Timestamp)>,
     /// What others spent before any quota was known, and when last.
@@ -30,6 +35,17 @@ pub(super) struct Account {
     pub(super) lost: Option<Timestamp>,
     /// In the order of admission.
     under_way: VecDeque<UnderWay>,
+    /// What was counted in rolling windows when it was sent, in the order of admission.
+    sent: VecDeque<Sent>,
+}
+
+/// Work that the other side counts when it arrives, at the latest when it is over.
+#[derive(Debug, Clone)]
+struct Sent {
+    permit: Permit,
+    at: Timestamp,
+    quotas: Arc<[Quota]>,
+    units: u32,
 }
 
 #[derive(Debug, Clone)]
@@ -97,6 +113,13 @@ impl Account {
                 counter.spend(cost.units, latest);
             }
         }
+        while self.sent.front().is_some_and(|sent| sent.at + PERMIT_LIFE <= latest) {
+            self.sent.pop_front();
+        }
+        if cost.wants_report() && cost.units > 0 {
+            let (quotas, units) = (Arc::clone(&cost.quotas), cost.units);
+            self.sent.push_back(Sent { permit, at: latest, quotas, units });
+        }
         if cost.counts_concurrency() {
             let units = u64::from(cost.units);
             match self.under_way.back_mut().filter(|last| last.permit == permit) {
@@ -120,14 +143,23 @@ impl Account {
     }
 
     /// Work is over. Returns how many units it was, unless it was forgotten.
-    pub(super) fn finish(&mut self, permit: Permit) -> Option<u64> {
+    pub(super) fn finish(&mut self, permit: Permit, latest: Timestamp) -> Option<u64> {
+        while let Some(place) = self.sent.iter().position(|sent| sent.permit == permit)
+            && let Some(Sent { at, quotas, units, .. }) = self.sent.remove(place)
+        {
+            for quota in quotas.iter().filter(|quota| matches!(quota, Quota::Rolling { .. })) {
+                if let Some(counter) = self.counter(*quota) {
+                    counter.move_on(units, at, latest);
+                }
+            }
+        }
         let place = self.under_way.binary_search_by_key(&permit.id, |work| work.permit.id).ok()?;
         self.under_way.remove(place).map(|work| work.units)
     }
 
     /// Work is over, and was in vain.
     pub(super) fn fail(&mut self, permit: Permit, latest: Timestamp) {
-        let units = self.finish(permit).unwrap_or(1);
+        let units = self.finish(permit, latest).unwrap_or(1);
         let units = u32::try_from(units).unwrap_or(u32::MAX);
         let errors = self.counters.iter_mut().filter(|counter| counter.counts_errors());
         errors.for_each(|counter| counter.spend(units, latest));
@@ -138,11 +170,24 @@ impl Account {
         Self { lost: at, ..Self::default() }
     }
 
-    pub(super) fn pause(&mut self, until: Timestamp) {
-        self.paused_until = self.paused_until.max(Some(until));
+    /// The other side says: not before. Returns until when it is believed, if that is earlier.
+    pub(super) fn pause(&mut self, until: Timestamp, now: Timestamp) -> Option<Timestamp> {
+        let mut believed = until;
+        if until > now + FIRST_WORD {
+            let again = self.first_word.filter(|first| now < *first + SECOND_WORD);
+            believed = match again {
+                Some(first) if now >= first => until.min(now + SECOND_WORD),
+                Some(first) => first,
+                None => now + FIRST_WORD,
+            };
+            self.first_word = again.or(Some(believed));
+        }
+        self.paused_until = self.paused_until.max(Some(believed));
+        (believed < until).then_some(believed)
     }
 
-    pub(super) fn limit_to(&mut self, units: u32, reset: Timestamp) {
+    pub(super) fn limit_to(&mut self, units: u32, reset: Timestamp, now: Timestamp) {
+        let reset = reset.min(now + SECOND_WORD);
         self.remaining = Some(match self.remaining {
             Some((left, same)) if same == reset => (left.min(units), reset),
             _ => (units, reset),

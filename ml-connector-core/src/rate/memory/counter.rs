@@ -138,6 +138,18 @@ impl Counter {
         }
     }
 
+    /// What was counted at an instant counts later: from now on.
+    pub(super) fn move_on(&mut self, units: u32, from: Timestamp, to: Timestamp) {
+        if from == to {
+            return;
+        }
+        self.forget_old(to);
+        if let Kind::Rolling { log, .. } = &mut self.kind {
+            self.used -= u64::from(log.take_back(from.as_millis(), units));
+            self.spend(units, to);
+        }
+    }
+
     fn forget_old(&mut self, latest: Timestamp) {
         let latest = latest.as_millis();
         match &mut self.kind {
@@ -196,6 +208,37 @@ impl Log {
         }
         self.entries.push_back(Spent { after_ms: u32::try_from(gap).unwrap_or(u32::MAX), units });
         self.last = at;
+    }
+
+    /// Takes back what was spent at an instant, as far as it is still there. Returns how much that was.
+    fn take_back(&mut self, spent_at: i64, units: u32) -> u32 {
+        let mut at = self.last;
+        for place in (0..self.entries.len()).rev() {
+            if at <= spent_at {
+                let entry = &mut self.entries[place];
+                let taken = if at == spent_at { units.min(entry.units) } else { 0 };
+                entry.units -= taken;
+                if taken > 0 && entry.units == 0 {
+                    self.close_up(place);
+                }
+                return taken;
+            }
+            at -= i64::from(self.entries[place].after_ms);
+        }
+        0
+    }
+
+    /// Removes an entry without units.
+    fn close_up(&mut self, place: usize) {
+        if place == 0 {
+            self.pop();
+        } else if place + 1 == self.entries.len() {
+            self.last -= i64::from(self.entries[place].after_ms);
+            self.entries.pop_back();
+        } else if let Some(gap) = self.entries[place].after_ms.checked_add(self.entries[place + 1].after_ms) {
+            self.entries[place + 1].after_ms = gap;
+            self.entries.remove(place);
+        }
     }
 
     /// The units of the oldest entry.

@@ -116,13 +116,17 @@ impl Accounts {
         match *feedback {
             Feedback::Finished(permit) => {
                 if let Some(account) = self.accounts.get_mut(key) {
-                    account.finish(permit);
+                    account.finish(permit, latest);
                 }
             }
             Feedback::Failed(permit) => self.account(key, now).fail(permit, latest),
-            Feedback::PausedUntil(until) if until > now => self.account(key, now).pause(until),
+            Feedback::PausedUntil(until) if until > now => {
+                if let Some(believed) = self.account(key, now).pause(until, now) {
+                    tracing::warn!(%key, %until, %believed, "the other side wants a long pause: it is asked again sooner");
+                }
+            }
             Feedback::Remaining { units, reset } if reset > now => {
-                self.account(key, now).limit_to(units, reset);
+                self.account(key, now).limit_to(units, reset, now);
             }
             Feedback::PausedUntil(_) | Feedback::Remaining { .. } => {}
             Feedback::Charge { units } => self.account(key, now).charge(units, latest),

@@ -96,7 +96,7 @@ impl Account {
     fn restore(&mut self, saved: Saved, latest: Timestamp) {
         self.paused_until = self.paused_until.max(saved.paused_until);
         if let Some((units, reset)) = saved.remaining.filter(|_| self.remaining.is_none()) {
-            self.limit_to(units, reset);
+            self.limit_to(units, reset, latest);
         }
         for window in saved.windows {
             let Some(mut counter) = Counter::new(window.quota()) else { continue };

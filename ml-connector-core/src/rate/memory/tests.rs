@@ -95,8 +95,7 @@ fn a_key_named_twice_in_one_call_is_spent_twice() {
     let permit = limiter.permit(&[twice(), twice()], 0);
     assert_eq!(limiter.wait(&[twice(), twice()], 0), Some(1000));
     assert_eq!(limiter.wait(&[twice()], 0), None);
-    limiter.tell("a", Feedback::Finished(permit), 1000);
-    limiter.tell("a", Feedback::Finished(permit), 1000);
+    limiter.tell("a", Feedback::Finished(permit), 0);
     assert_eq!(limiter.wait(&[twice(), twice()], 1000), None);
     let too_many = [twice(), twice(), twice(), twice()];
     assert!(limiter.admit(&too_many, at(5000)).now_or_never().unwrap().is_err());
@@ -254,6 +253,43 @@ fn idle_keys_are_dropped_and_busy_ones_are_not() {
 #[test]
 fn no_costs_are_always_admitted() {
     assert_eq!(MemoryRateLimiter::new().wait(&[], 0), None);
+}
+
+#[test]
+fn work_counts_from_its_answer_on() {
+    let limiter = MemoryRateLimiter::new();
+    let costs = [cost("k", &[rolling(2, 1000)], 1)];
+    let first = limiter.permit(&costs, 0);
+    let second = limiter.permit(&costs, 100);
+    limiter.tell("k", Feedback::Finished(first), 400);
+    assert_eq!(limiter.wait(&costs, 500), Some(1100), "the second may have arrived when it was sent");
+    limiter.tell("k", Feedback::Finished(second), 900);
+    assert_eq!(limiter.wait(&costs, 950), Some(1400));
+    let third = limiter.permit(&costs, 1400);
+    assert_eq!(limiter.wait(&costs, 1400), Some(1900));
+    // An answer that is later than the window counts anew.
+    limiter.permit(&costs, 1900);
+    limiter.tell("k", Feedback::Failed(third), 5000);
+    limiter.permit(&costs, 5000);
+    assert_eq!(limiter.wait(&costs, 5001), Some(6000));
+}
+
+#[test]
+fn a_long_pause_is_believed_for_an_hour_and_for_a_day_when_it_is_said_again() {
+    const HOUR: i64 = 3_600_000;
+    let limiter = MemoryRateLimiter::new();
+    let costs = [cost("k", &[rolling(9, 10)], 1)];
+    let never = || Feedback::PausedUntil(at(1_792_000_000_000));
+    limiter.tell("k", never(), 0);
+    limiter.tell("k", never(), 1_000);
+    assert_eq!(limiter.wait(&costs, 2_000), Some(HOUR), "the same word twice is one");
+    limiter.permit(&costs, HOUR);
+    limiter.tell("k", never(), HOUR + 5);
+    assert_eq!(limiter.wait(&costs, HOUR + 10), Some(25 * HOUR + 5));
+    limiter.permit(&costs, 25 * HOUR + 5);
+    let none = Feedback::Remaining { units: 0, reset: at(1_792_000_000_000) };
+    limiter.tell("k", none, 26 * HOUR);
+    assert_eq!(limiter.wait(&costs, 26 * HOUR), Some(50 * HOUR));
 }
 
 fn errors(limit: u32, millis: u64) -> Quota {

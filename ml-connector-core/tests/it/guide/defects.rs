@@ -15,6 +15,7 @@ use ml_connector_core::{
     AttemptNotes, Context, Effect, Error, ErrorKind, PollRequest, ReceiveRequest, Result, Retry, Scope, Sink,
     SinkInfo, Source, SourceInfo, Timestamp, UpkeepRequest,
     conformance::{sink, source},
+    http::Limits,
     model::{
         Delivery, DeliveryId, DeliveryPlan, EntityRef, Intake, LaneKey, Lookup, Observed, Page, Prompt,
         Receipt, Resolution, Revision, Signal, Subject, Upkeep,
@@ -63,6 +64,8 @@ enum Defect {
     FindsEverything,
     ForgetsAtARestart,
     MarksEachAttempt,
+    PingsNobody,
+    PingsByWriting,
 }
 use Defect::*;
 
@@ -94,7 +97,7 @@ const OF_SOURCES: [Defect; 26] = [
     ShowsASecret,
     TellsASecret,
 ];
-const OF_SINKS: [Defect; 14] = [
+const OF_SINKS: [Defect; 16] = [
     OverstaysTheDeadline,
     ForgetsRetryAfter,
     NarrowsDeadTokens,
@@ -109,6 +112,8 @@ const OF_SINKS: [Defect; 14] = [
     FindsEverything,
     ForgetsAtARestart,
     MarksEachAttempt,
+    PingsNobody,
+    PingsByWriting,
 ];
 
 struct Mutant {
@@ -333,6 +338,20 @@ impl Sink for Mutant {
             Some(FindsEverything) => Ok(Lookup::Happened(Receipt::new("n1"))),
             Some(ForgetsAtARestart) if self.count.load(Ordering::Relaxed) == 0 => Ok(Lookup::DidNotHappen),
             _ => self.ledgerly.look_up(ctx, delivery).await,
+        }
+    }
+
+    async fn ping(&self, ctx: &Context) -> Result<()> {
+        match self.defect {
+            Some(PingsNobody) => Ok(()),
+            Some(PingsByWriting) => {
+                let note = http::Request::post("https://api.ledgerly.example/v1/invoices/inv_1/notes")
+                    .header(http::header::AUTHORIZATION, "Bearer planted-token-1")
+                    .body(Bytes::from_static(br#"{"reference": "ping", "text": "ping"}"#));
+                let sent = ctx.transport().send(note.unwrap(), Limits::default()).await;
+                sent.map(drop).map_err(|_| Error::new(ErrorKind::Unavailable, "no answer"))
+            }
+            _ => self.ledgerly.ping(ctx).await,
         }
     }
 }

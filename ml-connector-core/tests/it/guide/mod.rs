@@ -118,7 +118,7 @@ async fn source_under_test() -> SourceUnderTest {
 async fn sink_under_test() -> SinkUnderTest {
     let vendor = Arc::new(Vendor::default());
     let mut record = Record::new(RecordKind::Invoice, "inv_2", Status::Paid);
-    record.counterparty = Some(Party { id: "c1".into(), name: "Planted Customer".into() });
+    record.counterparty = Some(Party { id: Some("c1".into()), name: "Planted Customer".into() });
     record.total = Some(Money::parse("1250.50", "EUR").unwrap());
     SinkUnderTest {
         connect: Box::new(|| Arc::new(ledgerly())),
@@ -127,7 +127,7 @@ async fn sink_under_test() -> SinkUnderTest {
         writes: |request| request.method() == http::Method::POST && request.uri().path().ends_with("/notes"),
         written: Box::new(move || vendor.notes().len()),
         destination: ledgerly::notes(),
-        record: Box::new(move |_| record.clone()),
+        brings: Box::new(move |_| (record.entity(), record.clone().into())),
         refusals: refusals(),
         secrets: secrets(),
     }

@@ -2,12 +2,13 @@
 
 use ml_connector_core::{
     approval::Choice,
-    model::{Change, Event, Record, RecordKind},
+    model::{Approval, ApprovalStatus, Event, LiesIn, RecordKind},
 };
 
 use super::{
-    Fact, NOTE_MAX, VALUE_MAX, context, document::party, fact, lines, link, named, note_of, open, person,
-    sections, summary, told, value,
+    Fact, NOTE_MAX, VALUE_MAX, context,
+    document::{attachments, base, party, responsible},
+    fact, lines, link, named, note_of, open, person, sections, summary, told, value,
 };
 use crate::{
     blocks::{Block, Blocks, Button, ButtonStyle, Confirm, Markup, Text, TextInput},
@@ -21,76 +22,103 @@ use crate::{
 const REASON_MAX: usize = 500;
 
 /// `approve` is what the button that approves says.
-pub(super) fn card(event: &Event, record: &Record, approve: &str) -> Message {
-    let open = matches!(told(event), Change::Requested | Change::Reminded);
-    let headline = headline(event, record);
-    let mut blocks = sections(&facts(record, open))
-        .chain(lines::table(record, true))
+pub(super) fn card(event: &Event, approval: &Approval, approve: &str) -> Message {
+    let is_open = matches!(approval.status, ApprovalStatus::Requested | ApprovalStatus::Reminded);
+    let headline = headline(event, approval);
+    let mut blocks = sections(&facts(approval))
+        .chain(lines::table(&approval.shown, true))
+        .chain(attachments(&approval.shown))
         .fold(Blocks::new().with(Block::header(&headline)), Blocks::with);
-    if open {
-        buttons(record, &summary(event), approve).into_iter().for_each(|block| blocks.push(block));
+    if is_open {
+        buttons(event, approval, approve).into_iter().for_each(|block| blocks.push(block));
     } else {
-        sections(&decision(event, record)).chain(link(record)).for_each(|block| blocks.push(block));
+        let decision = decision(event, approval);
+        let ways = retry(event, approval).into_iter().chain(result(approval));
+        sections(&decision).chain(ways).for_each(|block| blocks.push(block));
     }
     Message::new(&summary(event), blocks.with(context(event)))
 }
 
 /// `Bill B-77 needs approval`, `Bill B-77 rejected`.
-pub(super) fn headline(event: &Event, record: &Record) -> String {
-    let kind =
-        record.about.as_ref().map_or(RecordKind::Approval, |about| RecordKind::from(&*about.entity.kind));
-    let document = named(&noun(&kind), record.number.as_deref());
-    match told(event) {
-        Change::Requested => format!("{document} needs approval"),
-        Change::Reminded => format!("Reminder: {document} needs approval"),
-        Change::Posted => format!("{document} approved and posted"),
-        Change::Refused => format!("{document} was approved, but the books refuse it"),
-        Change::Expired => format!("{document}: nobody decided in time"),
-        Change::Superseded => format!("{document} changed: this request no longer counts"),
-        change => format!("{document} {}", verb(change)),
+pub(super) fn headline(event: &Event, approval: &Approval) -> String {
+    let kind = RecordKind::from(&*approval.document.entity.kind);
+    let document = named(&noun(&kind), approval.shown.number.as_deref());
+    let differs = approval.result.as_ref().is_some_and(|result| result.differs);
+    match approval.status {
+        ApprovalStatus::Requested => format!("{document} needs approval"),
+        ApprovalStatus::Reminded => format!("Reminder: {document} needs approval"),
+        ApprovalStatus::PartiallyApproved => format!("{document} approved, waits for the next approver"),
+        ApprovalStatus::Posted if differs => {
+            format!("{document} approved and posted, but it was edited a moment before")
+        }
+        ApprovalStatus::Posted => format!("{document} approved and posted"),
+        ApprovalStatus::Refused => format!("{document} was approved, but the books refuse it"),
+        ApprovalStatus::Expired => format!("{document}: nobody decided in time"),
+        ApprovalStatus::Superseded => format!("{document} changed: this request no longer counts"),
+        ApprovalStatus::DoneElsewhere => format!("{document} was approved in the books"),
+        _ => format!("{document} {}", verb(told(event))),
     }
 }
 
 /// What somebody has to know to decide; later, what was decided about.
-fn facts(record: &Record, open: bool) -> Vec<Fact> {
-    let text = |text: &Option<String>| value(text.as_deref()?, VALUE_MAX);
+fn facts(approval: &Approval) -> Vec<Fact> {
+    let shown = &approval.shown;
     let facts = [
-        fact(supplier(record), record.counterparty.as_ref().and_then(|party| value(&party.name, VALUE_MAX))),
-        fact("Amount", record.total.as_ref().map(money)),
-        fact("Date", record.date.map(date)),
-        fact("Due date", record.due_date.map(date)),
-        fact("Submitted by", text(&record.submitted_by)),
-        fact("Note", record.note.as_deref().filter(|_| open).and_then(|note| note_of(note, NOTE_MAX))),
+        fact(party(shown), shown.counterparty.as_ref().and_then(|party| value(&party.name, VALUE_MAX))),
+        fact("Amount", shown.total.as_ref().map(money)),
+        fact("In base currency", base(shown)),
+        fact("Date", shown.date.map(date)),
+        fact("Due date", shown.due_date.map(date)),
+        fact("Submitted by", shown.submitted_by.as_ref().and_then(responsible)),
     ];
     facts.into_iter().flatten().collect()
-}
-
-/// The counterparty's part in the document that is to be approved.
-fn supplier(record: &Record) -> &'static str {
-    let Some(about) = &record.about else { return party(record) };
-    let document = Record::new(RecordKind::from(&*about.entity.kind), "", record.status.clone());
-    party(&document)
 }
 
 /// Who decided, when, and what came of it.
-fn decision(event: &Event, record: &Record) -> Vec<Fact> {
-    let by = record.actor.as_ref().and_then(person);
-    let note = record.note.as_deref().and_then(|note| note_of(note, NOTE_MAX));
+fn decision(event: &Event, approval: &Approval) -> Vec<Fact> {
+    let decision = approval.decision.as_ref();
+    let by = decision.and_then(|decision| person(&decision.actor));
+    let reason = decision.and_then(|decision| note_of(decision.reason.as_deref()?, NOTE_MAX));
+    let refusal = approval.refusal.as_ref();
+    let why = refusal.and_then(|refusal| note_of(refusal.sentence.as_deref()?, NOTE_MAX));
+    let code = refusal.and_then(|refusal| note_of(&refusal.code, NOTE_MAX));
+    let rejected = approval.status == ApprovalStatus::Rejected;
     let facts = [
-        by.map(|who| (if told(event) == Change::Rejected { "Rejected by" } else { "Decided by" }, who)),
+        by.map(|who| (if rejected { "Rejected by" } else { "Decided by" }, who)),
         Some(("When", Text::markup(Markup::new().instant(event.at)))),
-        fact(if told(event) == Change::Refused { "Why" } else { "Reason" }, note),
+        fact("Reason", reason),
+        fact("Why", why),
+        fact("For whoever repairs it", code),
     ];
     facts.into_iter().flatten().collect()
 }
 
-/// A line for a reason, and the buttons; only the way to the books when nobody can say which request they decide.
-fn buttons(record: &Record, about: &str, approve: &str) -> Vec<Block> {
-    let look = open(record, "Open the record");
-    let Some(request) = record.reference.as_deref() else {
-        return look.map(|button| Block::Actions { elements: vec![button] }).into_iter().collect();
-    };
-    let choice = Choice::new(&*record.id, request).to_value();
+/// The way to what the books made of it, by its number; else to the document.
+fn result(approval: &Approval) -> Option<Block> {
+    let result = approval.result.as_ref();
+    let url = result.and_then(|result| result.url.as_deref());
+    let number = result.and_then(|result| value(result.number.as_deref()?, VALUE_MAX));
+    match (url, number) {
+        (Some(url), Some(number)) => Text::link(url, &format!("Open {number}")).map(Block::section),
+        _ => link(&approval.shown),
+    }
+}
+
+/// A button where the books may do the same after somebody has repaired something.
+fn retry(event: &Event, approval: &Approval) -> Option<Block> {
+    let refusal = approval.refusal.as_ref().filter(|_| approval.status == ApprovalStatus::Refused)?;
+    if refusal.lies_in != LiesIn::Elsewhere {
+        return None;
+    }
+    let choice = Choice::new(&*event.entity.id, approval.request.clone()).to_value();
+    let confirm = Confirm::new("Try again?", &summary(event), "Try again", "Cancel");
+    let button = Button::new(Choice::RETRY, "Try again").with_value(choice).with_confirm(confirm);
+    Some(Block::Actions { elements: vec![button] })
+}
+
+/// A line for a reason, and the buttons.
+fn buttons(event: &Event, approval: &Approval, approve: &str) -> Vec<Block> {
+    let choice = Choice::new(&*event.entity.id, approval.request.clone()).to_value();
     let reason = TextInput::new(Choice::REASON)
         .with_length(0, REASON_MAX)
         .with_placeholder("For a rejection: what is wrong?");
@@ -100,17 +128,19 @@ fn buttons(record: &Record, about: &str, approve: &str) -> Vec<Block> {
         }
         other => other,
     };
-    let ask = |title: &str, yes: &str| Confirm::new(title, about, yes, "Cancel");
+    let about = summary(event);
+    let ask = |title: &str, text: &str, yes: &str| Confirm::new(title, text, yes, "Cancel");
+    let final_word = format!("{about}. It cannot be taken back here.");
     let mut elements = vec![
         Button::new(Choice::APPROVE, approve)
             .with_value(choice.clone())
             .with_style(ButtonStyle::Primary)
-            .with_confirm(ask(&format!("{approve}?"), approve)),
+            .with_confirm(ask(&format!("{approve}?"), &final_word, approve)),
         Button::new(Choice::REJECT, "Reject")
             .with_value(choice)
             .with_style(ButtonStyle::Danger)
-            .with_confirm(ask("Reject?", "Reject")),
+            .with_confirm(ask("Reject?", &about, "Reject")),
     ];
-    elements.extend(look);
+    elements.extend(open(&approval.shown, "Open the record"));
     vec![reason, Block::Actions { elements }]
 }

@@ -1,24 +1,27 @@
 //! The card of a document, a payment, or anything else in the books.
 
-use ml_connector_core::model::{Change, Event, Money, Record, RecordKind, Status};
+use ml_connector_core::model::{Change, Event, Money, Person, Record, RecordKind, Status};
 
-use super::{
-    Fact, NOTE_MAX, VALUE_MAX, context, fact, headline, lines, link, note_of, open, person, sections,
-    summary, value,
-};
+use super::{Fact, VALUE_MAX, context, fact, headline, lines, link, open, sections, summary, value};
 use crate::{
-    blocks::{Block, Blocks, ButtonStyle},
+    blocks::{Block, Blocks, ButtonStyle, Markup, Text, safe_url},
     message::{
         Message,
         format::{date, money, words},
     },
 };
 
+/// How many files beside a record are named.
+const FILES_SHOWN: usize = 5;
+const FILE_NAME_MAX: usize = 60;
+const FILE_URL_MAX: usize = 300;
+
 pub(super) fn card(event: &Event, record: &Record) -> Message {
     let headline = headline(event);
     let deleted = event.changes.contains(&Change::Deleted);
     let blocks = sections(&facts(event, record))
         .chain(lines::table(record, !deleted))
+        .chain(attachments(record).filter(|_| !deleted))
         // A link leads somewhere as long as there is the record.
         .chain(way(event, record).filter(|_| !deleted))
         .fold(Blocks::new().with(Block::header(&headline)), Blocks::with);
@@ -42,7 +45,6 @@ fn facts(event: &Event, record: &Record) -> Vec<Fact> {
     let owed = |balance: &&Money| !balance.amount.is_zero() && !ended;
     let balance = record.balance.as_ref().filter(owed).map(money);
     let status = value(&words(record.status.as_str()), VALUE_MAX);
-    let about = record.about.as_ref().and_then(|about| value(&about.entity.to_string(), VALUE_MAX));
     let text = |text: &Option<String>| value(text.as_deref()?, VALUE_MAX);
     let books = [
         fact(party(record), record.counterparty.as_ref().and_then(|party| value(&party.name, VALUE_MAX))),
@@ -53,21 +55,57 @@ fn facts(event: &Event, record: &Record) -> Vec<Fact> {
         fact("Status", status.filter(|_| has_status(record) && !deleted)),
         fact("Reference", text(&record.reference)),
         fact(paid(record), text(&record.payment_mode)),
-        fact("Submitted by", text(&record.submitted_by)),
+        fact("Subject", text(&record.subject)),
+        fact("Journal", record.journal.as_ref().and_then(|journal| value(&journal.label()?, VALUE_MAX))),
+        fact("In base currency", base(record)),
+        fact("Tax", record.tax.as_ref().map(money)),
+        fact("Submitted by", record.submitted_by.as_ref().and_then(responsible)),
+        fact("Responsible", record.assignee.as_ref().and_then(responsible)),
+        fact("Tags", value(&record.tags.join(", "), VALUE_MAX)),
     ];
-    let people = [
-        record.actor.as_ref().and_then(|actor| Some(("By", person(actor)?))),
-        fact("About", about),
-        fact("Marked", value(&record.tags.join(", "), VALUE_MAX)),
-        fact("Note", record.note.as_deref().and_then(|note| note_of(note, NOTE_MAX))),
-    ];
-    books.into_iter().chain(people).flatten().collect()
+    books.into_iter().flatten().collect()
+}
+
+/// The total in the organisation's currency, and at which rate.
+pub(super) fn base(record: &Record) -> Option<String> {
+    let base =
+        record.base_total.filter(|base| record.total.is_none_or(|total| total.currency != base.currency))?;
+    let rate = record.exchange_rate.map(|rate| format!(" at {}", rate.normalize()));
+    Some(format!("{}{}", money(&base), rate.unwrap_or_default()))
+}
+
+/// A person of the books, by name, else by address. Ids mean nothing to people.
+pub(super) fn responsible(person: &Person) -> Option<String> {
+    let name = person.name.as_deref().and_then(|name| value(name, VALUE_MAX));
+    name.or_else(|| value(person.email.as_deref()?, VALUE_MAX))
+}
+
+/// The files beside the record: links where they have one.
+pub(super) fn attachments(record: &Record) -> Option<Block> {
+    if record.attachments.is_empty() {
+        return None;
+    }
+    let mut markup = Markup::new().text("Files: ");
+    for (i, file) in record.attachments.iter().take(FILES_SHOWN).enumerate() {
+        let name = value(&file.name, FILE_NAME_MAX).unwrap_or_else(|| "file".to_owned());
+        markup = if i > 0 { markup.text(", ") } else { markup };
+        markup = match file.url.as_deref().filter(|url| url.len() <= FILE_URL_MAX).and_then(safe_url) {
+            Some(url) => markup.link(&url, &name),
+            None => markup.text(&name),
+        };
+    }
+    let more = record.attachments.len().saturating_sub(FILES_SHOWN);
+    let markup = if more > 0 { markup.text(&format!(" and {more} more")) } else { markup };
+    Some(Block::context(vec![Text::markup(markup)]))
 }
 
 /// What the counterparty is to us.
 pub(super) fn party(record: &Record) -> &'static str {
     match record.kind {
-        RecordKind::Invoice | RecordKind::CustomerPayment => "Customer",
+        RecordKind::Invoice
+        | RecordKind::CustomerPayment
+        | RecordKind::SalesOrder
+        | RecordKind::CreditNote => "Customer",
         RecordKind::Bill | RecordKind::VendorPayment | RecordKind::PurchaseOrder | RecordKind::Expense => {
             "Supplier"
         }
@@ -79,10 +117,7 @@ fn paid(record: &Record) -> &'static str {
     if record.kind == RecordKind::Expense { "Paid through" } else { "Payment method" }
 }
 
-/// Of payments, and of what people do, a status says nothing.
+/// Of payments a status says nothing.
 fn has_status(record: &Record) -> bool {
-    !matches!(
-        record.kind,
-        RecordKind::CustomerPayment | RecordKind::VendorPayment | RecordKind::Action | RecordKind::Reaction
-    )
+    !matches!(record.kind, RecordKind::CustomerPayment | RecordKind::VendorPayment | RecordKind::BillPayment)
 }

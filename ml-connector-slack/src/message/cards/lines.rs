@@ -1,6 +1,6 @@
 //! The lines of a document, or what a payment settles.
 
-use ml_connector_core::model::{Line, Money, Record};
+use ml_connector_core::model::{CodeName, Line, Money, Record, Side};
 
 use super::value;
 use crate::{
@@ -16,15 +16,17 @@ const CELL_MAX: usize = 100;
 type Column = (&'static str, Align, fn(&Line) -> Cell);
 
 const DESCRIPTION: Column = ("Description", Align::Left, |line| cell(&line.description));
-const ACCOUNT: Column = ("Account", Align::Left, |line| cell(line.account.as_deref().unwrap_or_default()));
-const COST_CENTER: Column =
-    ("Cost center", Align::Left, |line| cell(line.cost_center.as_deref().unwrap_or_default()));
+const ACCOUNT: Column = ("Account", Align::Left, |line| named(line.account.as_ref()));
+const COST_CENTER: Column = ("Cost center", Align::Left, |line| named(line.cost_center.as_ref()));
 const QUANTITY: Column = ("Quantity", Align::Right, |line| {
     cell(&line.quantity.map(|quantity| quantity.normalize().to_string()).unwrap_or_default())
 });
+const DEBIT: Column = ("Debit", Align::Right, |line| on_side(line, Side::Debit));
+const CREDIT: Column = ("Credit", Align::Right, |line| on_side(line, Side::Credit));
 const AMOUNT: Column = ("Amount", Align::Right, |line| amount(line.amount.as_ref()));
 
-/// The first ten lines, how many more there are, and where. Columns that no line fills are left out.
+/// The first ten lines, how many more there are, and where; of more than ten lines that are spread over cost centers,
+/// what each of these bears. Columns that no line fills are left out.
 pub(super) fn table(record: &Record, linked: bool) -> Vec<Block> {
     let url = record.url.as_deref().filter(|_| linked).and_then(safe_url);
     let (block, shown, total) = if record.lines.is_empty() {
@@ -37,6 +39,11 @@ pub(super) fn table(record: &Record, linked: bool) -> Vec<Block> {
         let (block, left_out) = fit(&columns, rows);
         let total = record.allocations.len();
         (block, total.min(LINES_SHOWN) - left_out, total)
+    } else if let Some(sums) = by_cost_center(&record.lines).filter(|_| record.lines.len() > LINES_SHOWN) {
+        let columns = [("Cost center", Align::Left), ("Sum of its lines", Align::Right)];
+        let rows = sums.iter().take(LINES_SHOWN).map(|(center, sum)| vec![cell(center), amount(Some(sum))]);
+        let (block, left_out) = fit(&columns, rows);
+        (block, sums.len().min(LINES_SHOWN) - left_out, sums.len())
     } else {
         let (block, shown) = of_lines(&record.lines);
         (block, shown, record.lines.len())
@@ -48,12 +55,16 @@ pub(super) fn table(record: &Record, linked: bool) -> Vec<Block> {
 
 fn of_lines(lines: &[Line]) -> (Block, usize) {
     let filled = |here: fn(&Line) -> bool| lines.iter().any(here);
+    let sided = filled(|line| line.side.is_some());
     let columns: Vec<Column> = [
         (DESCRIPTION, true),
         (ACCOUNT, filled(|line| line.account.is_some())),
         (COST_CENTER, filled(|line| line.cost_center.is_some())),
         (QUANTITY, filled(|line| line.quantity.is_some())),
-        (AMOUNT, filled(|line| line.amount.is_some())),
+        (DEBIT, sided),
+        (CREDIT, sided),
+        // An amount without a side stands beside the two columns.
+        (AMOUNT, filled(|line| line.amount.is_some() && line.side.is_none())),
     ]
     .into_iter()
     .filter_map(|(column, there)| there.then_some(column))
@@ -73,6 +84,34 @@ fn more(left_out: usize, url: Option<&str>) -> Block {
         }
         None => Text::plain(&format!("and {left_out} more")),
     }])
+}
+
+/// What each cost center bears, the largest part first; `None` where the lines do not say that.
+fn by_cost_center(lines: &[Line]) -> Option<Vec<(String, Money)>> {
+    let mut sums: Vec<(String, Money)> = Vec::new();
+    if !lines.iter().any(|line| line.cost_center.is_some()) {
+        return None;
+    }
+    for line in lines {
+        let amount = line.amount.filter(|_| line.side.is_none())?;
+        let center = line.cost_center.as_ref().and_then(CodeName::label);
+        let center = center.unwrap_or_else(|| "No cost center".to_owned());
+        match sums.iter_mut().find(|(known, sum)| *known == center && sum.currency == amount.currency) {
+            Some((_, sum)) => sum.amount = sum.amount.checked_add(amount.amount)?,
+            None => sums.push((center, amount)),
+        }
+    }
+    sums.sort_by_key(|(_, sum)| std::cmp::Reverse(sum.amount));
+    Some(sums)
+}
+
+/// An account, or the like, as people know it.
+fn named(what: Option<&CodeName>) -> Cell {
+    cell(&what.and_then(CodeName::label).unwrap_or_default())
+}
+
+fn on_side(line: &Line, side: Side) -> Cell {
+    amount(line.amount.as_ref().filter(|_| line.side == Some(side)))
 }
 
 fn cell(text: &str) -> Cell {

@@ -4,7 +4,7 @@ mod approval;
 mod document;
 mod lines;
 
-use ml_connector_core::model::{Actor, Change, Event, Record, RecordKind};
+use ml_connector_core::model::{Actor, Answer, Change, Content, Event, Interaction, Record, RecordKind};
 
 use super::{
     Message, Template,
@@ -36,8 +36,8 @@ pub struct PostCards;
 
 impl Template for PostCards {
     fn render(&self, event: &Event) -> Message {
-        match &event.record {
-            Some(record) if record.kind == RecordKind::Approval => approval::card(event, record, "Post"),
+        match event.interaction() {
+            Some(Interaction::Approval(approval)) => approval::card(event, approval, "Post"),
             _ => Cards.render(event),
         }
     }
@@ -45,10 +45,13 @@ impl Template for PostCards {
 
 impl Template for Cards {
     fn render(&self, event: &Event) -> Message {
-        match &event.record {
-            Some(record) if record.kind == RecordKind::Approval => approval::card(event, record, "Approve"),
-            Some(record) if record.kind == RecordKind::Answer => answer(event, record),
-            Some(record) => document::card(event, record),
+        match &event.content {
+            Some(Content::Record(record)) => document::card(event, record),
+            Some(Content::Interaction(interaction)) => match &**interaction {
+                Interaction::Approval(approval) => approval::card(event, approval, "Approve"),
+                Interaction::Answer(given) => answer(event, given),
+                done => by_somebody(event, done),
+            },
             None => without_record(event),
         }
     }
@@ -56,11 +59,11 @@ impl Template for Cards {
 
 /// The headline with what matters most, for notifications and where there is room for one line only.
 pub(super) fn summary(event: &Event) -> String {
-    let headline = match &event.record {
-        Some(record) if record.kind == RecordKind::Approval => approval::headline(event, record),
+    let headline = match event.interaction() {
+        Some(Interaction::Approval(approval)) => approval::headline(event, approval),
         _ => headline(event),
     };
-    let Some(record) = &event.record else { return headline };
+    let Some(record) = event.document() else { return headline };
     let name = record.counterparty.as_ref().and_then(|party| value(&party.name, VALUE_MAX));
     let total = record.total.as_ref().map(money);
     let facts: Vec<_> = [name, total].into_iter().flatten().collect();
@@ -70,16 +73,24 @@ pub(super) fn summary(event: &Event) -> String {
 /// `Invoice INV-000101 7+ days overdue`, `Payment received`.
 fn headline(event: &Event) -> String {
     let kind = RecordKind::from(&*event.entity.kind);
-    let number = match &event.record {
-        Some(record) => record.number.as_deref(),
-        // Connections and deliveries are called by their ids; those of records mean nothing to people.
-        None => Some(&*event.entity.id).filter(|_| event.is_outcome()),
-    };
-    let named = |noun: &str| named(noun, number);
+    let number = number(event);
+    let named = |noun: &str| named(noun, number.as_deref());
     match (&kind, told(event)) {
         (RecordKind::CustomerPayment, Change::Created) => format!("{} received", named("Payment")),
         (RecordKind::VendorPayment, Change::Created) => format!("{} made", named("Payment")),
         (_, change) => format!("{} {}", named(&noun(&kind)), verb(change)),
+    }
+}
+
+/// What people call what it is about: its number, and the name of what has one. Connections and deliveries are called by
+/// their ids; those of records mean nothing to people.
+fn number(event: &Event) -> Option<String> {
+    let Some(record) = event.document() else {
+        return Some(event.entity.id.to_string()).filter(|_| event.is_outcome());
+    };
+    match (&record.number, &record.name) {
+        (Some(number), Some(name)) => Some(format!("{number} {name}")),
+        (number, name) => number.clone().or_else(|| name.clone()),
     }
 }
 
@@ -126,11 +137,32 @@ fn person(actor: &Actor) -> Option<Text> {
 }
 
 /// What somebody is told in answer to what they did.
-fn answer(event: &Event, record: &Record) -> Message {
-    let said = record.note.as_deref().and_then(|note| note_of(note, NOTE_MAX));
-    let said = said.unwrap_or_else(|| headline(event));
+fn answer(event: &Event, given: &Answer) -> Message {
+    let said = note_of(&given.text, NOTE_MAX).unwrap_or_else(|| headline(event));
     let shown = Text::plain(&said).shortened(FIELD_MAX);
     Message::new(&said, Blocks::new().with(Block::section(shown)))
+}
+
+/// A click, or a reaction.
+fn by_somebody(event: &Event, done: &Interaction) -> Message {
+    let headline = headline(event);
+    let about = done.about().and_then(|about| value(&about.entity.to_string(), VALUE_MAX));
+    let (emoji, text) = match done {
+        Interaction::Reaction(reaction) => (value(&reaction.emoji, VALUE_MAX), None),
+        Interaction::Action(action) => (None, note_of(action.text.as_deref().unwrap_or_default(), NOTE_MAX)),
+        _ => (None, None),
+    };
+    let facts: Vec<Fact> = [
+        done.actor().and_then(|actor| Some(("By", person(actor)?))),
+        fact("About", about),
+        fact("Emoji", emoji),
+        fact("Note", text),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    let blocks = sections(&facts).fold(Blocks::new().with(Block::header(&headline)), Blocks::with);
+    Message::new(&summary(event), blocks.with(context(event)))
 }
 
 /// What became of the connector's own work, or of a record of which nothing is known.
@@ -153,14 +185,10 @@ fn open(record: &Record, label: &str) -> Option<Button> {
     Some(Button::new("mlc.open", label).with_url(safe_url(record.url.as_deref()?)?))
 }
 
-/// The number, the event's identity (which begins with the connection), what else changed with it, and when.
+/// Whose books, the number, what else changed with it, and when. No id of ours: it means nothing to people.
 fn context(event: &Event) -> Block {
-    let number = match &event.record {
-        Some(record) => record.number.as_deref(),
-        None => Some(&*event.entity.id).filter(|_| event.is_outcome()),
-    };
-    let number = number.and_then(|number| value(number, NUMBER_MAX));
-    let mut parts: Vec<_> = number.into_iter().chain(value(&event.id(), VALUE_MAX)).collect();
+    let number = number(event).and_then(|number| value(&number, NUMBER_MAX));
+    let mut parts: Vec<_> = value(event.connection.as_str(), VALUE_MAX).into_iter().chain(number).collect();
     let late = |change: &&Change| matches!(change, Change::Overdue(_));
     let first = event.changes.first();
     let also =

@@ -11,6 +11,7 @@ use super::{
     Ledgerly, SYSTEM, auth,
     client::Client,
     config::Config,
+    models,
     webhook::{Webhook, account_key},
 };
 
@@ -45,6 +46,7 @@ impl Builder {
         source.endpoint = SYSTEM.into(); // one webhook URL for all accounts of an app
         source.accounts = vec![account_key(&account)];
         source.feeds = vec![FeedInfo::new("invoices", Duration::from_secs(3600))];
+        source.columns = vec![Arc::new(models::columns())];
         Ok(Ledgerly {
             source,
             sink: SinkInfo::new(connection, SYSTEM),

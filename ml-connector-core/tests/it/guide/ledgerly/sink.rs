@@ -61,4 +61,8 @@ impl Sink for Ledgerly {
             None => Lookup::DidNotHappen,
         })
     }
+
+    async fn ping(&self, ctx: &Context) -> Result<()> {
+        self.client.list_invoices(ctx, None).await.map(drop)
+    }
 }

@@ -31,7 +31,13 @@ impl Ledgerly {
             return Err(Error::new(ErrorKind::InvalidResponse, "the answer is about another invoice"));
         }
         let revision = revision_of(raw.get().as_bytes(), MEANINGFUL)?;
-        Ok(Observed::Present { revision, order: None, record: Box::new(record), raw: Some(Raw::new(raw)) })
+        Ok(Observed::Present {
+            revision,
+            order: None,
+            content: record.into(),
+            raw: Some(Raw::new(raw)),
+            notes: Vec::new(),
+        })
     }
 }
 

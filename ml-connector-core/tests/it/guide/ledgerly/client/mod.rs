@@ -7,8 +7,7 @@ use http::Request;
 use ml_connector_core::{
     Context, Error, ErrorKind, Result,
     auth::Authenticator,
-    decode::Envelope,
-    http::{Answer, Call, Client as HttpClient},
+    http::{Answer, Call, Client as HttpClient, Envelope},
     rate::{Cost, Quota, QuotaKey},
 };
 use serde::de::DeserializeOwned;

@@ -3,7 +3,7 @@
 use ml_connector_core::{
     Result,
     decode::Object,
-    model::{Record, RecordKind, Status},
+    model::{Column, Columns, Record, RecordKind, Status},
 };
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +31,19 @@ pub fn invoice(from: &Object<'_>) -> Result<Record> {
     record.total = from.money("total", from.currency("currency")); // the vendor's digits, never a float
     record.due_date = from.date("due");
     Ok(record)
+}
+
+/// What invoices look like as a table: with it, every sink that keeps tables takes them.
+pub fn columns() -> Columns {
+    Columns::new(RecordKind::Invoice, "invoices", "Sales invoices")
+        .with(Column::string("number", "/number").commented("What people call it"))
+        .with(Column::string("status", "/status"))
+        .with(Column::string("customer_id", "/customer/id"))
+        .with(Column::string("customer_name", "/customer/name"))
+        .with(Column::decimal("total", "/total", 4))
+        .with(Column::string("currency", "/currency").commented("ISO 4217"))
+        .with(Column::date("due", "/due"))
+        .with(Column::big_int("views", "/views").refreshed_by("the next change of the invoice"))
 }
 
 /// A page of ids, and where the next page begins.

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
 
-use crate::{Effect, Error, ErrorKind, Result, http::Answer};
+use super::Answer;
+use crate::{Effect, Error, ErrorKind, Result};
 
 /// The object that vendors put around a record or a list. Its members are unread.
 #[derive(Debug)]
@@ -35,5 +36,23 @@ impl Envelope {
     /// Takes a member that may be missing.
     pub fn take(&mut self, name: &str) -> Option<Box<RawValue>> {
         self.0.remove(name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::Timestamp;
+
+    #[test]
+    fn an_envelope_is_read_behind_a_byte_order_mark_and_names_what_is_missing() {
+        let body = Bytes::from_static(b"\xef\xbb\xbf{\"invoice\":{\"id\":\"\xff\"}}");
+        let answer = Answer::new(::http::Response::new(body), Timestamp::default());
+        let mut envelope = Envelope::of(&answer).unwrap();
+        assert_eq!(envelope.member("invoice").unwrap().get(), "{\"id\":\"\u{fffd}\"}");
+        assert!(envelope.take("page").is_none());
+        assert_eq!(envelope.member("bill").unwrap_err().context("member"), Some("bill"));
     }
 }

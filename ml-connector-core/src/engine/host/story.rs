@@ -1,0 +1,372 @@
+//! The whole story of an entry: what was received, decided and done, as it was decided then.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
+
+use crate::{
+    CallMade, Connector, Error, ErrorKind, LimitWait, Result, Timestamp,
+    audit::{Entry, EntryKind, Outcome, Query, Recorded},
+    engine::{
+        fan_out::{RouteNames, names_key},
+        stored::{StoredDelivery, StoredSignal},
+        trace::{EventTrace, OutcomeTrace},
+    },
+    model::{ConnectionId, Event, LeftOut, Seq},
+    route::RouteMatch,
+};
+
+/// The whole story of an entry: from the bytes received to the receipt. `Display` prints the way to the asked entry and
+/// what follows from it, one line per step; what else belongs to the same request or poll is counted.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct Story {
+    /// The entry that was asked for.
+    pub asked: Seq,
+    /// Everything that happened, entry by entry in the order of the log.
+    pub steps: Vec<Step>,
+    /// The entries, in the order of the log.
+    pub entries: Vec<Entry>,
+}
+
+/// One thing that happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Step {
+    /// The entry that it happened to.
+    pub seq: Seq,
+    /// How many entries lie between it and what began the family.
+    pub depth: usize,
+    /// Whose entry it is.
+    pub connection: ConnectionId,
+    /// When it began.
+    pub from: Timestamp,
+    /// When it ended, if it took time.
+    pub to: Option<Timestamp>,
+    /// What it was.
+    pub what: StepKind,
+    /// Why, where that is known: an error, a reason, what somebody said.
+    pub why: Option<Arc<str>>,
+    /// Another entry that it is about.
+    pub link: Option<Seq>,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case", tag = "step")]
+#[non_exhaustive]
+pub enum StepKind {
+    /// A request came in and was stored: a signal, or a note when it led to none.
+    Received {
+        /// Its method.
+        method: Arc<str>,
+        /// Its path and query, without the endpoint.
+        target: Arc<str>,
+        /// How many bytes its body has.
+        bytes: usize,
+        /// The SHA-256 of its body, in hexadecimal digits.
+        sha256: String,
+    },
+    /// The connector itself asked for a look.
+    Asked,
+    /// The same came again, so often, and was not stored.
+    Repeated {
+        /// How often.
+        count: u64,
+    },
+    /// One call of the vendor.
+    Called {
+        /// The call, with the limits that it waited for.
+        #[serde(flatten)]
+        call: CallMade,
+    },
+    /// It waited for room in a limit.
+    Waited {
+        /// The limit's key.
+        key: String,
+    },
+    /// The same read answered so many other signals.
+    Answered {
+        /// Which.
+        signals: Vec<Seq>,
+    },
+    /// A change of a record.
+    Event {
+        /// Its type.
+        name: Arc<str>,
+        /// What differs from the record's event before, as far as that is in the log.
+        changed: Vec<FieldChange>,
+        /// What of the record could not be read.
+        left_out: Vec<LeftOut>,
+    },
+    /// What the routes said of the event.
+    Routed {
+        /// Those that matched.
+        matched: Vec<Arc<str>>,
+        /// The others, and why.
+        others: Vec<(Arc<str>, RouteMatch)>,
+    },
+    /// A delivery was promised.
+    Promised {
+        /// The route.
+        route: Arc<str>,
+        /// Where it goes.
+        destination: Arc<str>,
+        /// The schedule it waits for.
+        schedule: Option<Arc<str>>,
+    },
+    /// Somebody did something.
+    Act {
+        /// What.
+        name: Arc<str>,
+    },
+    /// An attempt began.
+    Begun {
+        /// Its number.
+        attempt: u32,
+    },
+    /// It is tried again.
+    Retry {
+        /// When.
+        due: Timestamp,
+        /// Whether the attempt may have had its effect.
+        uncertain: bool,
+    },
+    /// It waits until somebody changes something.
+    Parked,
+    /// It succeeded.
+    Done {
+        /// With this receipt.
+        receipt: Option<Arc<str>>,
+    },
+    /// It failed for good.
+    Dead,
+    /// Nothing had to be done.
+    Dropped,
+    /// Somebody knows of it.
+    Acknowledged {
+        /// Who.
+        by: Arc<str>,
+    },
+    /// Somebody took it off the work list.
+    Cancelled {
+        /// Who.
+        by: Arc<str>,
+    },
+    /// Somebody left it undone.
+    Discarded {
+        /// Who.
+        by: Arc<str>,
+    },
+    /// Another entry stands for it.
+    Replayed,
+}
+
+/// A field of a record that changed, as JSON.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct FieldChange {
+    /// Its name.
+    pub field: String,
+    /// What it was; `None` = it was not there.
+    pub before: Option<String>,
+    /// What it is; `None` = it is gone.
+    pub after: Option<String>,
+}
+
+impl Connector {
+    /// Tells the whole story of an entry: what was received, what the read showed, which routes matched then and why the
+    /// others did not, what was waited for, and what became of every attempt.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] when there is no such entry (any more); [`ErrorKind::Unavailable`] when the log cannot be
+    /// read.
+    pub async fn explain(&self, seq: Seq) -> Result<Story> {
+        let entries = self.search(&Query::family_of(seq)).await?;
+        if entries.is_empty() {
+            return Err(Error::new(ErrorKind::NotFound, "the log has no such entry").with_context("seq", seq));
+        }
+        let mut teller = Teller { entries: &entries, steps: Vec::new() };
+        for entry in &entries {
+            let changed = self.changed(entry).await?;
+            let routed = self.routed(entry).await?;
+            teller.tell(entry, changed, routed);
+        }
+        let steps = teller.steps;
+        Ok(Story { asked: seq, steps, entries })
+    }
+
+    /// What differs from the record's event before.
+    async fn changed(&self, entry: &Entry) -> Result<Vec<FieldChange>> {
+        let (EntryKind::Event, Some(entity)) = (entry.kind, &entry.index.entity) else {
+            return Ok(Vec::new());
+        };
+        let before = Query::of_kind(EntryKind::Event)
+            .with_connection(entry.connection.clone())
+            .with_entity(entity.clone())
+            .after(entry.seq)
+            .newest_first()
+            .with_bodies()
+            .with_limit(1);
+        let before = self.search(&before).await?.pop().and_then(|before| record_of(&before));
+        let (Some(before), Some(after)) = (before, record_of(entry)) else { return Ok(Vec::new()) };
+        let fields = before.keys().chain(after.keys().filter(|field| !before.contains_key(*field)));
+        let text = |record: &Fields, field: &String| record.get(field).map(|value| value.get().to_owned());
+        let change = |field: &String| FieldChange {
+            field: field.clone(),
+            before: text(&before, field),
+            after: text(&after, field),
+        };
+        Ok(fields.map(change).filter(|change| change.before != change.after).collect())
+    }
+
+    /// What the routes said of an event then.
+    async fn routed(&self, entry: &Entry) -> Result<Option<StepKind>> {
+        let trace = entry.trace.as_ref().filter(|_| entry.kind == EntryKind::Event);
+        let Some(trace) = trace.and_then(EventTrace::decode) else { return Ok(None) };
+        let names = self.shared.load::<RouteNames>(names_key(trace.set)).await?.value;
+        let names = names.map(|RouteNames(names)| names).unwrap_or_default();
+        let (mut matched, mut others) = (Vec::new(), Vec::new());
+        for (i, code) in trace.codes.chars().enumerate() {
+            let name = names.get(i).cloned().unwrap_or_else(|| format!("route {}", i + 1).into());
+            match RouteMatch::from_code(code) {
+                Some(RouteMatch::Matched) => matched.push(name),
+                Some(other) => others.push((name, other)),
+                None => {}
+            }
+        }
+        Ok(Some(StepKind::Routed { matched, others }))
+    }
+}
+
+type Fields = BTreeMap<String, Box<RawValue>>;
+
+/// The fields of an event's record, each as it was written.
+fn record_of(event: &Entry) -> Option<Fields> {
+    let event = Event::from_cloudevent(event.body.as_ref()?).ok()?;
+    serde_json::from_str(&serde_json::to_string(event.record()?).ok()?).ok()
+}
+
+/// Puts a story together.
+struct Teller<'a> {
+    entries: &'a [Entry],
+    steps: Vec<Step>,
+}
+
+impl Teller<'_> {
+    fn depth(&self, entry: &Entry) -> usize {
+        let parent = entry.parent.and_then(|parent| self.entries.iter().find(|other| other.seq == parent));
+        parent.map_or(0, |parent| self.depth(parent) + 1)
+    }
+
+    fn tell(&mut self, entry: &Entry, changed: Vec<FieldChange>, routed: Option<StepKind>) {
+        let step = |from, what| Step {
+            seq: entry.seq,
+            depth: 0,
+            connection: entry.connection.clone(),
+            from,
+            to: None,
+            what,
+            why: None,
+            link: None,
+        };
+        let depth = self.depth(entry);
+        let mut steps = Vec::new();
+        let (what, why) = beginning(entry, changed);
+        steps.push(Step { why, ..step(entry.at, what) });
+        steps.extend(routed.map(|routed| step(entry.at, routed)));
+        if let Some(repeats) = entry.repeats {
+            let what = StepKind::Repeated { count: repeats.count };
+            steps.push(Step { to: Some(repeats.last), ..step(entry.at, what) });
+        }
+        let mut before: Option<&Outcome> = None;
+        for recorded in &entry.outcomes {
+            let trace = recorded.trace.as_ref().and_then(OutcomeTrace::decode).unwrap_or_default();
+            for LimitWait { key, since, until, .. } in trace.waits {
+                steps.push(Step { to: Some(until), ..step(since, StepKind::Waited { key }) });
+            }
+            for call in trace.calls {
+                let (began, ended) = (call.began, call.ended);
+                let why = call.error.as_deref().map(Arc::from);
+                steps.push(Step { to: Some(ended), why, ..step(began, StepKind::Called { call }) });
+            }
+            if !trace.answered.is_empty() {
+                let what = StepKind::Answered { signals: trace.answered };
+                steps.push(step(trace.began.unwrap_or(recorded.at), what));
+            }
+            let (what, why, link) = ending(recorded, before);
+            let link = link.or(trace.with);
+            steps.push(Step { why, link, ..step(recorded.at, what) });
+            before = Some(&recorded.outcome);
+        }
+        self.steps.extend(steps.into_iter().map(|step| Step { depth, ..step }));
+    }
+}
+
+/// How an entry came to be.
+fn beginning(entry: &Entry, changed: Vec<FieldChange>) -> (StepKind, Option<Arc<str>>) {
+    let name = entry.index.name.clone().unwrap_or_default();
+    match entry.kind {
+        EntryKind::Signal | EntryKind::Note => {
+            let stored = entry.body.as_ref().and_then(|body| StoredSignal::decode(body).ok());
+            let Some((received, body)) = stored.and_then(|stored| Some((stored.received?, stored.body)))
+            else {
+                return (StepKind::Asked, None);
+            };
+            let digest = Sha256::digest(&body).iter().map(|byte| format!("{byte:02x}")).collect();
+            let (method, target) = (received.method.into(), received.target.into());
+            let what = StepKind::Received { method, target, bytes: body.len(), sha256: digest };
+            (what, received.rejected.map(|why| why.into()))
+        }
+        EntryKind::Event => {
+            let event = entry.body.as_ref().and_then(|body| Event::from_cloudevent(body).ok());
+            let (reason, left_out) = event.map(|event| (event.reason, event.notes)).unwrap_or_default();
+            (StepKind::Event { name, changed, left_out }, reason)
+        }
+        EntryKind::Delivery => {
+            let stored = entry.body.as_ref().and_then(|body| StoredDelivery::decode(body).ok());
+            let destination = stored.as_ref().map(|stored| stored.destination.as_str().into());
+            let schedule = stored.and_then(|stored| stored.schedule);
+            let destination = destination.or(entry.index.destination.clone()).unwrap_or_default();
+            (StepKind::Promised { route: name, destination, schedule }, None)
+        }
+        EntryKind::Act => {
+            let why = entry.body.as_deref().and_then(|body| std::str::from_utf8(body).ok());
+            (StepKind::Act { name }, why.map(Arc::from))
+        }
+    }
+}
+
+/// What an outcome says; `before` is the one before it.
+fn ending(recorded: &Recorded, before: Option<&Outcome>) -> (StepKind, Option<Arc<str>>, Option<Seq>) {
+    let what = |what| (what, None, None);
+    let because = |what, why: &Arc<str>| (what, Some(Arc::clone(why)), None);
+    match &recorded.outcome {
+        Outcome::Begun { attempt, note } => {
+            let why = match before {
+                Some(Outcome::Begun { attempt: earlier, .. }) if earlier == attempt => Some(match note {
+                    Some(_) => "the sink left a handle to find it by",
+                    None => "its beginning was recorded twice",
+                }),
+                Some(Outcome::Begun { .. }) => Some(
+                    "the attempt before began and has no result: its process ended, or lost the partition",
+                ),
+                _ => None,
+            };
+            (StepKind::Begun { attempt: *attempt }, why.map(Arc::from), None)
+        }
+        Outcome::Retry { due, error, uncertain, .. } => {
+            because(StepKind::Retry { due: *due, uncertain: *uncertain }, error)
+        }
+        Outcome::Parked { error } => because(StepKind::Parked, error),
+        Outcome::Done { receipt } => what(StepKind::Done { receipt: receipt.clone() }),
+        Outcome::Dead { error } => because(StepKind::Dead, error),
+        Outcome::Dropped { reason } => because(StepKind::Dropped, reason),
+        Outcome::Acknowledged { by, why } => because(StepKind::Acknowledged { by: Arc::clone(by) }, why),
+        Outcome::Cancelled { by, why } => because(StepKind::Cancelled { by: Arc::clone(by) }, why),
+        Outcome::Discarded { by, why } => because(StepKind::Discarded { by: Arc::clone(by) }, why),
+        Outcome::Replayed { replay } => (StepKind::Replayed, None, Some(*replay)),
+    }
+}

@@ -1,0 +1,237 @@
+//! What operators ask and do: each answer is wrong in a test if it lies.
+
+use vendor::{Fault, webhook};
+
+use super::{
+    super::{Act, Replay, StepKind},
+    *,
+};
+use crate::{
+    Effect, Error, ErrorKind, Retry, Scope,
+    audit::{EntryState, Outcome},
+    model::Status,
+};
+
+fn refusal() -> Fault {
+    Fault::Before(ErrorKind::InvalidRequest, Effect::None, Scope::Entry, Retry::Never)
+}
+
+fn dead() -> Query {
+    Query::of_kind(EntryKind::Delivery).with_state(EntryState::Dead)
+}
+
+async fn tell(world: &World, connector: &Connector, id: &str, proof: &str) -> http::StatusCode {
+    world.ledger.put(id, Status::Open, "2026-04-01");
+    connector.receive(webhook(&format!("account:books {id}"), proof)).await.status()
+}
+
+/// Health while the connector runs, and when it has run for a time.
+async fn health_after(connector: &Connector, time: Duration) -> super::super::Health {
+    let (stop, running) = start(connector);
+    tokio::time::sleep(time).await;
+    let health = connector.health().await.unwrap();
+    stop.send(()).unwrap();
+    running.await.unwrap();
+    health
+}
+
+async fn with_two_dead() -> (World, Connector) {
+    let world = World::new();
+    let connector = world.connector();
+    for id in ["1", "2"] {
+        world.board.fault(refusal());
+        tell(&world, &connector, id, "good").await;
+        world.run(&connector, secs(5)).await;
+    }
+    let health = health_after(&connector, secs(5)).await;
+    assert_eq!((health.is_good(), health.connections[&"board".into()].dead), (false, 2));
+    (world, connector)
+}
+
+#[tokio::test(start_paused = true)]
+async fn health_recovers_when_what_is_dead_is_replayed() {
+    let (world, connector) = with_two_dead().await;
+    connector.replay(&Replay::new("again", dead())).await.unwrap();
+    let health = health_after(&connector, secs(10)).await;
+    assert!(health.is_good(), "{health:#?}");
+    let original = &world.entries(EntryKind::Delivery).await[0];
+    assert_eq!(original.state, EntryState::Replayed);
+    let replay = &world.entries(EntryKind::Delivery).await[2];
+    assert_eq!((original.replayed_by(), replay.state), (Some(replay.seq), EntryState::Done));
+    world.board.fault(refusal());
+    tell(&world, &connector, "3", "good").await;
+    assert!(!health_after(&connector, secs(10)).await.is_good(), "the next one is dead again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn health_recovers_when_what_is_dead_is_acknowledged_or_discarded_and_the_log_says_by_whom() {
+    let (world, connector) = with_two_dead().await;
+    let first = Query { after: None, ..dead().with_limit(1) };
+    let why = || "told by phone".into();
+    let acted = connector.act("jane", Act::Acknowledge { selection: first, why: why() }).await.unwrap();
+    assert_eq!(acted.changed, 1);
+    assert_eq!(health_after(&connector, secs(5)).await.connections[&"board".into()].dead, 1);
+    let others = dead().with_acknowledged(false);
+    assert_eq!(
+        connector.act("joe", Act::Discard { selection: others, why: why() }).await.unwrap().changed,
+        1
+    );
+    assert!(health_after(&connector, secs(5)).await.is_good());
+
+    let deliveries = world.entries(EntryKind::Delivery).await;
+    let said = Outcome::Acknowledged { by: "jane".into(), why: why() };
+    assert_eq!(deliveries[0].outcomes.last().unwrap().outcome, said);
+    assert_eq!((deliveries[0].state, deliveries[1].state), (EntryState::Dead, EntryState::Discarded));
+    let acts = world.entries(EntryKind::Act).await;
+    let shown: Vec<_> = acts.iter().map(|act| (act.index.name.as_deref(), act.receipt())).collect();
+    assert_eq!(shown, [(Some("acknowledge"), Some("1 entries")), (Some("discard"), Some("1 entries"))]);
+    let body = String::from_utf8(acts[0].body.clone().unwrap().to_vec()).unwrap();
+    assert!(body.contains("jane") && body.contains("told by phone"), "{body}");
+    let nobody = connector.act(" ", Act::Resume { connection: "board".into() }).await.unwrap_err();
+    assert_eq!(nobody.kind(), ErrorKind::InvalidRequest);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_can_be_cancelled_and_is_not_delivered() {
+    let world = World::new();
+    let connector = world.connector();
+    tell(&world, &connector, "1", "good").await;
+    let signals = Query::of_kind(EntryKind::Signal).with_state(EntryState::Pending);
+    let act = Act::Cancel { selection: signals, why: "a test invoice".into() };
+    assert_eq!(connector.act("jane", act).await.unwrap().changed, 1);
+    world.run(&connector, secs(10)).await;
+    assert_eq!(world.board.corner("a"), [""; 0]);
+    assert_eq!(world.entries(EntryKind::Signal).await[0].state, EntryState::Cancelled);
+}
+
+/// Bulk replays are wishes in the log: whoever runs goes on with what a process began.
+#[tokio::test(start_paused = true)]
+async fn a_replay_that_its_process_did_not_end_is_gone_on_with_by_another() {
+    let (world, connector) = with_two_dead().await;
+    let begun = connector.watch_replay(Replay::new("again", dead()));
+    // The wish is written down, and nothing more.
+    drop(futures_util::StreamExt::into_future(begun).await);
+    drop(connector);
+    let other = world.connector();
+    world.run(&other, secs(200)).await;
+    assert_eq!(world.board.corner("a"), ["invoice.sent 1", "invoice.sent 2"]);
+    assert_eq!(world.entries(EntryKind::Act).await[0].receipt(), Some("2 of 2 entries"));
+    world.run(&other, secs(200)).await;
+    assert_eq!(world.board.corner("a").len(), 2, "and no further");
+}
+
+#[tokio::test(start_paused = true)]
+async fn webhooks_that_are_refused_are_seen_until_one_is_accepted() {
+    let world = World::new();
+    let connector = world.connector();
+    assert!(health_after(&connector, secs(1)).await.is_good());
+    for _ in 0..3 {
+        assert_eq!(tell(&world, &connector, "1", "forged").await, http::StatusCode::UNAUTHORIZED);
+    }
+    let health = health_after(&connector, secs(1)).await;
+    let hooks = &health.connections[&"books".into()].hooks;
+    assert!(!health.is_good() && hooks.remedy.unwrap().contains("check the secret"), "{hooks:?}");
+    assert_eq!((hooks.refused, hooks.accepted_at), (3, None));
+    tell(&world, &connector, "1", "good").await;
+    let health = health_after(&connector, secs(1)).await;
+    let hooks = &health.connections[&"books".into()].hooks;
+    assert!(health.is_good() && hooks.accepted_at.is_some() && hooks.refused == 0, "{hooks:?}");
+    for _ in 0..100 {
+        tell(&world, &connector, "1", "forged").await;
+    }
+    assert!(health_after(&connector, secs(1)).await.is_good(), "anybody can send what is not signed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_log_that_takes_no_writes_stops_reads_and_shows_in_health_until_it_works() {
+    let world = World::new();
+    let connector = world.connector();
+    let (stop, running) = start(&connector);
+    tokio::time::sleep(secs(1)).await;
+    tell(&world, &connector, "1", "good").await;
+    world.log.fail_next_commits(usize::MAX);
+    tokio::time::sleep(secs(3600)).await;
+    let health = connector.health().await.unwrap();
+    assert!(!health.is_good() && health.log.is_some(), "{health:?}");
+    let reads = world.ledger.reads();
+    assert!(reads <= 3, "an hour without a log costs {reads} reads");
+    assert_eq!(tell(&world, &connector, "2", "good").await, http::StatusCode::SERVICE_UNAVAILABLE);
+    world.log.fail_next_commits(0);
+    tokio::time::sleep(secs(120)).await;
+    let health = connector.health().await.unwrap();
+    assert!(health.is_good(), "{health:#?}");
+    assert_eq!(world.board.corner("a"), ["invoice.sent 1"]);
+    stop.send(()).unwrap();
+    running.await.unwrap();
+}
+
+/// Today's routes may be others.
+#[tokio::test(start_paused = true)]
+async fn a_story_tells_what_was_decided_then() {
+    let world = World::new();
+    let a = || Destination::from("a");
+    let routes = vec![
+        Route::new("sent").on("*.sent").to("board", a()),
+        Route::new("paid").on("*.paid").to("board", a()),
+        Route::new("void").on("*.voided").to("board", a()),
+    ];
+    let connector = world.connector_with(routes);
+    for _ in 0..3 {
+        tell(&world, &connector, "1", "good").await;
+    }
+    world.run(&connector, secs(10)).await;
+    connector.set_routes(vec![Route::new("today").to("board", a())]).unwrap();
+    let event = world.entries(EntryKind::Event).await.remove(0);
+    let story = connector.explain(event.seq).await.unwrap();
+    let routed = story.steps.iter().find_map(|step| match &step.what {
+        StepKind::Routed { matched, others } => Some((matched.clone(), others.len())),
+        _ => None,
+    });
+    assert_eq!(routed, Some((vec!["sent".into()], 2)));
+    let text = story.to_string();
+    assert!(text.contains("route \"sent\" matched; 2 other routes did not match"), "{text}");
+    assert!(!text.contains("today"), "{text}");
+    assert!(text.contains("the same read answered 2 more"), "{text}");
+    let signals = world.entries(EntryKind::Signal).await;
+    let coalesced = connector.explain(signals[1].seq).await.unwrap().to_string();
+    assert!(coalesced.contains(&format!("dropped with #{}: coalesced", signals[0].seq)), "{coalesced}");
+    let shown = serde_json::to_string(&story).unwrap();
+    assert!(shown.contains("\"step\":\"routed\"") && shown.contains("\"sha256\":\""), "{shown}");
+    assert!(serde_json::to_string(&connector.stats()).unwrap().contains("\"received\":3"));
+
+    world.ledger.put("1", Status::Paid, "2026-04-01");
+    connector.receive(webhook("account:books 1", "good")).await;
+    world.run(&connector, secs(10)).await;
+    let paid = world.entries(EntryKind::Event).await.remove(1);
+    let text = connector.explain(paid.seq).await.unwrap().to_string();
+    assert!(text.contains("differs in status"), "{text}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_ends_with_a_call_that_succeeded_and_with_nothing_else() {
+    let world = World::new();
+    let connector = world.connector();
+    for _ in 0..4 {
+        world.ledger.fail(Error::new(ErrorKind::Unauthenticated, "revoked").with_scope(Scope::Connection));
+    }
+    tell(&world, &connector, "1", "good").await;
+    world.run(&connector, secs(2)).await;
+    let health = health_after(&connector, Duration::from_millis(10)).await;
+    assert!(health.connections[&"books".into()].parked.is_some(), "{health:?}");
+    let health = health_after(&connector, secs(600)).await;
+    assert!(health.connections[&"books".into()].parked.is_none(), "{health:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_connected_and_what_waits_can_be_asked() {
+    let world = World::new();
+    let connector = world.connector();
+    let views = connector.connections();
+    let shown: Vec<_> = views.iter().map(|view| (view.id.as_str(), view.is_source, view.is_sink)).collect();
+    assert_eq!(shown, [("board", false, true), ("books", true, false)]);
+    assert_eq!(connector.routes().len(), 1);
+    tell(&world, &connector, "1", "good").await;
+    let backlog = connector.backlog().await.unwrap();
+    assert_eq!((backlog.len(), backlog[0].connection.as_str(), backlog[0].due), (1, "books", 1));
+    assert_eq!(connector.count(&Query::of_kind(EntryKind::Signal), 10).await.unwrap(), 1);
+}

@@ -1,0 +1,109 @@
+//! Finding the values of all columns in one pass over the JSON.
+
+use serde_json::value::RawValue;
+
+use super::{Column, ColumnType, Fields, Value, value};
+use crate::{
+    Error, ErrorKind, Result,
+    model::raw::{elements, members},
+};
+
+/// Which columns begin at a place of the JSON, and below it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Node {
+    here: Vec<usize>,
+    /// Sorted by name.
+    below: Vec<(Box<str>, Self)>,
+}
+
+impl Node {
+    pub(super) fn add(&mut self, pointer: &str, column: usize) {
+        let Some(path) = pointer.strip_prefix('/') else {
+            self.here.push(column);
+            return;
+        };
+        let (step, rest) = path.find('/').map_or((path, ""), |at| path.split_at(at));
+        let step = step.replace("~1", "/").replace("~0", "~");
+        let at = self.below.binary_search_by(|(name, _)| (**name).cmp(&*step)).unwrap_or_else(|at| {
+            self.below.insert(at, (step.into(), Self::default()));
+            at
+        });
+        self.below[at].1.add(rest, column);
+    }
+
+    fn find<'a>(
+        &self,
+        value: &'a RawValue,
+        found: &mut [Option<&'a RawValue>],
+    ) -> Result<(), serde_json::Error> {
+        for column in &self.here {
+            found[*column] = Some(value);
+        }
+        if self.below.is_empty() || !value.get().starts_with('{') {
+            return Ok(());
+        }
+        let mut failed = Ok(());
+        members(value.get(), |name, value| {
+            if let Ok(at) = self.below.binary_search_by(|(known, _)| (**known).cmp(name))
+                && failed.is_ok()
+            {
+                failed = self.below[at].1.find(value, found);
+            }
+        })?;
+        failed
+    }
+}
+
+impl Fields {
+    pub(super) fn read<'a>(&self, value: &'a RawValue, columns: &[Column]) -> Result<Vec<Value<'a>>> {
+        let mut found = vec![None; columns.len()];
+        self.root
+            .find(value, &mut found)
+            .map_err(|_| Error::new(ErrorKind::InvalidRequest, "the record's JSON cannot be read"))?;
+        columns
+            .iter()
+            .zip(found)
+            .map(|(column, found)| {
+                let value = match found {
+                    Some(value) => column.read(value)?,
+                    None => Value::Null,
+                };
+                if value == Value::Null && !column.nullable {
+                    return Err(wrong(column, "expected a value, got none"));
+                }
+                Ok(value)
+            })
+            .collect()
+    }
+}
+
+impl Column {
+    fn read<'a>(&self, value: &'a RawValue) -> Result<Value<'a>> {
+        let ColumnType::List(fields) = &self.kind else {
+            return value::scalar(&self.kind, value, self.rounds).map_err(|message| wrong(self, message));
+        };
+        match value.get().as_bytes().first() {
+            Some(b'[') => {
+                let mut lines = Vec::new();
+                let mut failed = None;
+                let read = elements(value.get(), |line| match fields.read(line, &fields.columns) {
+                    Ok(line) => lines.push(line),
+                    Err(error) => failed = failed.take().or(Some(error)),
+                });
+                match failed {
+                    Some(error) => Err(error.with_context("of", self.name)),
+                    None if read.is_err() => Err(wrong(self, "the list cannot be read")),
+                    None => Ok(Value::List(lines)),
+                }
+            }
+            // Some vendors write an empty text where others write nothing.
+            Some(b'n') => Ok(Value::Null),
+            _ if value.get() == r#""""# => Ok(Value::Null),
+            _ => Err(wrong(self, "expected a list")),
+        }
+    }
+}
+
+fn wrong(column: &Column, message: &'static str) -> Error {
+    Error::new(ErrorKind::InvalidRequest, message).with_context("column", column.name)
+}

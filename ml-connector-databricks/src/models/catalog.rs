@@ -1,0 +1,56 @@
+//! Unity Catalog, and what is in volumes.
+
+use serde::Deserialize;
+
+/// A table as Unity Catalog describes it. `DESCRIBE` would cut nested types.
+#[derive(Deserialize)]
+pub(crate) struct Table {
+    #[serde(default)]
+    pub(crate) table_type: Option<String>,
+    #[serde(default)]
+    pub(crate) data_source_format: Option<String>,
+    #[serde(default)]
+    pub(crate) columns: Vec<TableColumn>,
+    /// Rows that the filter hides do not match in a MERGE: they would be there twice.
+    #[serde(default)]
+    pub(crate) row_filter: Option<Function>,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct TableColumn {
+    pub(crate) name: String,
+    #[serde(default)]
+    pub(crate) type_text: String,
+    #[serde(default)]
+    pub(crate) mask: Option<Function>,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Function {
+    #[serde(default)]
+    pub(crate) function_name: Option<String>,
+}
+
+/// Anything whose existence is asked for.
+#[derive(Deserialize)]
+pub(crate) struct Named {}
+
+/// A page of a directory.
+#[derive(Deserialize)]
+pub(crate) struct Listing {
+    #[serde(default)]
+    pub(crate) contents: Vec<Entry>,
+    #[serde(default)]
+    pub(crate) next_page_token: Option<String>,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Entry {
+    #[serde(default)]
+    pub(crate) name: String,
+    #[serde(default)]
+    pub(crate) is_directory: bool,
+    /// Milliseconds since 1970.
+    #[serde(default)]
+    pub(crate) last_modified: Option<i64>,
+}

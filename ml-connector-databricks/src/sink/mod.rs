@@ -1,0 +1,137 @@
+//! The sink: what a connection to a workspace holds, and what the engine asks of it.
+
+mod check;
+mod note;
+mod prepare;
+mod query;
+mod run;
+mod stage;
+mod tally;
+mod write;
+
+use std::{collections::BTreeMap, fmt, sync::Arc};
+
+use async_trait::async_trait;
+pub use check::Checked;
+use ml_connector_core::{
+    AttemptNotes, Connection, Context, Error, ErrorKind, IntoConnection, Result, Sink, SinkInfo, Timestamp,
+    model::{ConnectionId, Delivery, DeliveryPlan, LaneKey, Lookup, Receipt},
+    rate::{Cost, Quota, QuotaKey},
+};
+pub use query::Rows;
+use tally::Tally;
+
+use crate::{
+    client::Client,
+    destination,
+    sql::VolumeName,
+    tables::{Drift, Feeding, Tables},
+};
+
+/// A warehouse queues a thousand statements of all its users; more than these gain nothing.
+const STATEMENTS_UNDER_WAY: u32 = 4;
+
+/// A Databricks workspace as a place that keeps tables of what happens. See the [crate's documentation](crate).
+#[derive(Clone)]
+pub struct Databricks {
+    info: SinkInfo,
+    cost: Cost,
+    parts: Arc<Parts>,
+}
+
+/// What the builder puts together.
+pub(crate) struct Parts {
+    pub(crate) client: Client,
+    pub(crate) tables: Tables,
+    pub(crate) feeding: BTreeMap<ConnectionId, Feeding>,
+    pub(crate) volume: Option<VolumeName>,
+    pub(crate) change_log: bool,
+    pub(crate) max_parameter_bytes: usize,
+    pub(crate) max_bytes: usize,
+    /// When staged files were last looked through.
+    pub(crate) cleaned: std::sync::Mutex<Timestamp>,
+}
+
+impl Databricks {
+    pub(crate) fn new(info: SinkInfo, parts: Parts) -> Self {
+        let key = QuotaKey::new(format!("databricks/{}/statements", parts.client.host().authority()));
+        let quotas = Arc::new([Quota::Concurrent { limit: STATEMENTS_UNDER_WAY }]);
+        Self { info, cost: Cost::one(key, quotas), parts: Arc::new(parts) }
+    }
+
+    /// How tables differ from their sources, as far as they were looked at: at the first row, and every hour after that.
+    #[must_use]
+    pub fn drift(&self) -> Vec<Drift> {
+        self.parts.tables.drift()
+    }
+}
+
+#[async_trait]
+impl Sink for Databricks {
+    fn info(&self) -> &SinkInfo {
+        &self.info
+    }
+
+    /// One lane per table: a table has one writer.
+    fn plan(&self, delivery: &Delivery) -> Result<DeliveryPlan> {
+        let event = delivery.event.page.first().unwrap_or(&delivery.event);
+        let named = destination::named(&delivery.destination)?;
+        let lane = match (named, self.parts.feeding.get(&event.connection)) {
+            (Some(table), _) => self.parts.tables.names.called(table).to_string(),
+            (None, Some(feeding)) => {
+                let columns =
+                    feeding.columns_of(&event.entity.kind).ok_or_else(|| no_columns(&event.entity.kind))?;
+                self.parts.tables.names.table(feeding.system, columns)?.to_string()
+            }
+            // It waits until somebody names the source: the delivery says so.
+            (None, None) => format!("{}/{}", event.connection, event.entity.kind),
+        };
+        Ok(DeliveryPlan::new(LaneKey::new(lane)).costs(vec![self.cost.clone()]))
+    }
+
+    async fn deliver(
+        &self,
+        ctx: &Context,
+        batch: &[Delivery],
+        notes: &dyn AttemptNotes,
+    ) -> Vec<Result<Receipt>> {
+        let mut tally = Tally::of(batch);
+        self.parts.pick_up(ctx, batch, &mut tally).await;
+        if !tally.is_settled() {
+            self.parts.write(ctx, batch, notes, &mut tally).await;
+        }
+        self.parts.clean_up(ctx).await;
+        tally.results()
+    }
+
+    async fn look_up(&self, ctx: &Context, delivery: &Delivery) -> Result<Lookup> {
+        self.parts.look_up(ctx, delivery).await
+    }
+
+    async fn ping(&self, ctx: &Context) -> Result<()> {
+        self.parts.client.get_warehouse(ctx).await.map(drop)
+    }
+}
+
+/// The sink.
+impl IntoConnection for Databricks {
+    fn into_connection(self) -> Result<Connection> {
+        Ok(Connection::new().sink(self))
+    }
+}
+
+impl fmt::Debug for Databricks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Databricks")
+            .field("info", &self.info)
+            .field("client", &self.parts.client)
+            .field("tables", &self.parts.tables.names)
+            .field("volume", &self.parts.volume)
+            .finish_non_exhaustive()
+    }
+}
+
+pub(crate) fn no_columns(kind: &str) -> Error {
+    Error::new(ErrorKind::InvalidRequest, "the source has no table for records of this kind")
+        .with_context("kind", kind.escape_debug())
+}

@@ -1,0 +1,94 @@
+//! Statements that were under way when somebody stopped waiting: they are asked for before anything is sent again.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use bytes::Bytes;
+use ml_connector_core::{
+    Context, Error, ErrorKind, Result,
+    model::{Delivery, Lookup, Receipt},
+};
+use serde::{Deserialize, Serialize};
+
+use super::{Parts, run::follow, tally::Tally};
+use crate::{
+    error::{Fault, failed},
+    models::{State, Statement},
+};
+
+/// What is noted before a wait.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Note {
+    /// The statement's id.
+    pub(super) statement: Arc<str>,
+    /// Whether the deliveries are done with it: it carries all their rows, and nothing comes after it.
+    pub(super) settles: bool,
+}
+
+/// How a statement of an earlier attempt ended.
+enum Ended {
+    /// It was committed.
+    Well,
+    /// It was not, or nobody knows any more. What it would have written may be sent again.
+    Otherwise,
+}
+
+impl Note {
+    pub(super) fn write(&self) -> Result<Bytes> {
+        serde_json::to_vec(self).map(Bytes::from).map_err(|source| {
+            Error::new(ErrorKind::Unexpected, "a note cannot be written").with_source(source)
+        })
+    }
+
+    fn read(delivery: &Delivery) -> Option<Self> {
+        serde_json::from_slice(delivery.note.as_ref()?).ok()
+    }
+}
+
+impl Parts {
+    /// Waits for the statements that earlier attempts noted. While one of them is open, nothing else is sent to its table:
+    /// two statements that write the same new rows at once might both insert them.
+    pub(super) async fn pick_up(&self, ctx: &Context, batch: &[Delivery], tally: &mut Tally) {
+        let mut noted: BTreeMap<Arc<str>, (bool, Vec<usize>)> = BTreeMap::new();
+        for (owner, note) in batch.iter().enumerate().filter_map(|(owner, of)| Some((owner, Note::read(of)?)))
+        {
+            noted.entry(note.statement).or_insert((note.settles, Vec::new())).1.push(owner);
+        }
+        for (id, (settles, owners)) in noted {
+            match self.ended(ctx, &id).await {
+                Ok(Ended::Well) if settles => owners.iter().for_each(|owner| tally.done(*owner, &id)),
+                Ok(_) => {}
+                Err(error) => {
+                    tally.all_wait(&Arc::new(error));
+                    return;
+                }
+            }
+        }
+    }
+
+    /// What became of an attempt, where it noted a statement.
+    pub(super) async fn look_up(&self, ctx: &Context, delivery: &Delivery) -> Result<Lookup> {
+        let Some(note) = Note::read(delivery) else { return Ok(Lookup::MayRepeat) };
+        Ok(match self.ended(ctx, &note.statement).await? {
+            Ended::Well if note.settles => Lookup::Happened(Receipt::new(note.statement)),
+            // Nothing is written twice: rows that are there are no older than those that come.
+            _ => Lookup::MayRepeat,
+        })
+    }
+
+    async fn ended(&self, ctx: &Context, id: &str) -> Result<Ended> {
+        let statement = match self.client.get_statement(ctx, id).await {
+            Ok(statement) => follow(self, ctx, statement).await,
+            Err(error) => Err(error),
+        };
+        match statement {
+            Ok(Statement { status, .. }) => Ok(match status.state {
+                State::Succeeded | State::Closed => Ended::Well,
+                _ if failed(&status, id).0 == Fault::Committed => Ended::Well,
+                _ => Ended::Otherwise,
+            }),
+            // Forgotten: after its end, or because its first answer was its last.
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Ended::Otherwise),
+            Err(error) => Err(error),
+        }
+    }
+}

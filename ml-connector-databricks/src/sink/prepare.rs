@@ -1,0 +1,115 @@
+//! A table before it is written to: it is there, nothing hides its rows, and it has the columns.
+
+use std::{sync::Arc, time::Duration};
+
+use ml_connector_core::{Context, Error, ErrorKind, Result, Scope, model::Columns};
+
+use super::{
+    Parts,
+    run::{Failure, Run, WAIT},
+};
+use crate::{
+    config::DriftPolicy,
+    error::Repair,
+    models::Table,
+    sql::{Layout, TableName, add_columns, create_change_log, create_table},
+    tables::{Known, inspect},
+};
+
+/// How long what was seen of a table holds. What changes meanwhile is met as an error, and looked at then.
+const LOOK_EVERY: Duration = Duration::from_secs(60 * 60);
+
+impl Parts {
+    /// What of the records goes into the table, which is made or extended as the settings say.
+    ///
+    /// # Errors
+    /// In the scope of the lane, with what the operator does.
+    pub(super) async fn prepare(
+        &self,
+        run: &Run<'_>,
+        table: &TableName,
+        columns: &Arc<Columns>,
+        known: &mut Known,
+    ) -> Result<Arc<Layout>, Failure> {
+        let now = run.ctx.now();
+        let fresh = |at: ml_connector_core::Timestamp| now.saturating_since(at) < LOOK_EVERY;
+        if self.change_log && !known.change_log.is_some_and(fresh) {
+            self.prepare_change_log(run, &table.change_log(), columns).await?;
+            known.change_log = Some(now);
+        }
+        let seen = known.layouts.iter().find(|(of, _, at)| Arc::ptr_eq(of, columns) && fresh(*at));
+        if let Some((_, layout, _)) = seen {
+            return Ok(Arc::clone(layout));
+        }
+        let seen = match self.look(run.ctx, table).await? {
+            Some(seen) => seen,
+            None => {
+                self.make(run, table, &create_table(table, columns, self.tables.raw)).await?;
+                self.look(run.ctx, table).await?.ok_or_else(|| missing(table))?
+            }
+        };
+        let mut found = inspect(&self.tables, table, &seen, columns)?;
+        if self.tables.policy == DriftPolicy::Evolve && !found.missing.is_empty() {
+            let added = found.missing.iter();
+            let added: Vec<_> = added
+                .map(|(path, kind, comment)| {
+                    (path.iter().map(String::as_str).collect(), kind, comment.clone())
+                })
+                .collect();
+            run.statement(&add_columns(table, &added), &[], WAIT, false)
+                .await
+                .map_err(|failure| at(failure, table))?;
+            tracing::info!(%table, columns = added.len(), "a table got columns that it lacked");
+            let seen = self.look(run.ctx, table).await?.ok_or_else(|| missing(table))?;
+            found = inspect(&self.tables, table, &seen, columns)?;
+        }
+        self.tables.report(table, found.drift);
+        let layout = Arc::new(found.layout);
+        known.layouts.retain(|(of, ..)| !Arc::ptr_eq(of, columns));
+        known.layouts.push((Arc::clone(columns), Arc::clone(&layout), now));
+        Ok(layout)
+    }
+
+    async fn prepare_change_log(
+        &self,
+        run: &Run<'_>,
+        table: &TableName,
+        columns: &Columns,
+    ) -> Result<(), Failure> {
+        if self.look(run.ctx, table).await?.is_none() {
+            self.make(run, table, &create_change_log(table, columns)).await?;
+        }
+        Ok(())
+    }
+
+    async fn make(&self, run: &Run<'_>, table: &TableName, sql: &str) -> Result<(), Failure> {
+        if !self.tables.create {
+            return Err(missing(table).into());
+        }
+        run.statement(sql, &[], WAIT, false).await.map_err(|failure| at(failure, table))?;
+        tracing::info!(%table, "a table was made");
+        Ok(())
+    }
+
+    async fn look(&self, ctx: &Context, table: &TableName) -> Result<Option<Table>> {
+        self.client.get_table(ctx, table).await.map_err(|error| match (error.kind(), error.scope()) {
+            (ErrorKind::PermissionDenied, Scope::Entry) => {
+                Error::new(ErrorKind::PermissionDenied, Repair::Grant.message())
+                    .with_scope(Scope::Lane)
+                    .with_context("table", table)
+                    .with_source(error)
+            }
+            _ => error,
+        })
+    }
+}
+
+fn missing(table: &TableName) -> Error {
+    Error::new(ErrorKind::ConfigInvalid, Repair::MissingTable.message())
+        .with_scope(Scope::Lane)
+        .with_context("table", table)
+}
+
+fn at(failure: Failure, table: &TableName) -> Failure {
+    Failure { error: failure.error.with_context("table", table), ..failure }
+}

@@ -1,0 +1,121 @@
+//! What became of the rows of each delivery.
+
+use std::sync::Arc;
+
+use ml_connector_core::{
+    Error, ErrorKind, Result, Retry, Scope,
+    model::{Delivery, Receipt},
+};
+
+use crate::error::again;
+
+/// What became of the rows of each delivery of a batch.
+pub(super) struct Tally(Vec<Of>);
+
+/// From which attempt on a conflict is a matter for a person.
+const TOO_OFTEN: u32 = 6;
+
+#[derive(Default)]
+struct Of {
+    attempt: u32,
+    written: usize,
+    refused: usize,
+    /// The statement that wrote its last row.
+    statement: Option<Arc<str>>,
+    /// The first row that cannot be written, ever.
+    poison: Option<Error>,
+    /// Why rows are not written yet.
+    waits: Option<Error>,
+    done: bool,
+}
+
+impl Tally {
+    pub(super) fn of(batch: &[Delivery]) -> Self {
+        Self(batch.iter().map(|delivery| Of { attempt: delivery.attempt, ..Of::default() }).collect())
+    }
+
+    /// A row of the delivery is written.
+    pub(super) fn written(&mut self, owner: usize, statement: &Arc<str>) {
+        let of = &mut self.0[owner];
+        of.written += 1;
+        of.statement = Some(Arc::clone(statement));
+    }
+
+    /// All of the delivery was written before.
+    pub(super) fn done(&mut self, owner: usize, statement: &Arc<str>) {
+        (self.0[owner].done, self.0[owner].statement) = (true, Some(Arc::clone(statement)));
+    }
+
+    /// A row of the delivery can never be written: the error names it.
+    pub(super) fn refused(&mut self, owner: usize, error: Error) {
+        let of = &mut self.0[owner];
+        of.refused += 1;
+        of.poison.get_or_insert(error);
+    }
+
+    /// Rows of the delivery are not written yet. No row is given up for what is not its own fault, however long it takes.
+    pub(super) fn waits(&mut self, owner: usize, error: Error) {
+        let of = &mut self.0[owner];
+        let error = match (error.kind(), error.scope(), error.retry()) {
+            // What passes by itself keeps all tables waiting. An answer that nobody understands is no answer.
+            (ErrorKind::Unavailable, _, _) => error.with_scope(Scope::Connection),
+            (ErrorKind::InvalidResponse, _, _) => {
+                error.with_scope(Scope::Connection).with_retry(Retry::Backoff)
+            }
+            (ErrorKind::Conflict, Scope::Entry, Retry::Backoff) if of.attempt >= TOO_OFTEN => {
+                error.with_scope(Scope::Lane).with_retry(Retry::Never)
+            }
+            (_, Scope::Entry, Retry::Never) => error.with_scope(Scope::Lane),
+            _ => error,
+        };
+        of.waits.get_or_insert(error);
+    }
+
+    /// Nothing of what is not done yet can be written.
+    pub(super) fn all_wait(&mut self, error: &Arc<Error>) {
+        for owner in 0..self.0.len() {
+            if !self.0[owner].done {
+                self.waits(owner, again(error));
+            }
+        }
+    }
+
+    /// Whether no row of the delivery was refused.
+    pub(super) fn is_clean(&self, owner: usize) -> bool {
+        self.0[owner].refused == 0
+    }
+
+    pub(super) fn is_done(&self, owner: usize) -> bool {
+        self.0[owner].done
+    }
+
+    /// Whether nothing is left to be tried.
+    pub(super) fn is_settled(&self) -> bool {
+        self.0.iter().all(|of| of.done || of.waits.is_some())
+    }
+
+    /// One result for each delivery. A page with a row that cannot be written is an error that names it, after the others
+    /// were written.
+    pub(super) fn results(self) -> Vec<Result<Receipt>> {
+        let result = |of: Of| match (of.waits, of.poison) {
+            _ if of.done => Ok(receipt(of.statement)),
+            (Some(error), _) => Err(error),
+            (None, Some(poison)) if of.written + of.refused > 1 => {
+                let (written, refused) = (of.written, of.refused);
+                let message =
+                    format!("{refused} of {} rows cannot be written, the others are", written + refused);
+                let named = Error::new(ErrorKind::InvalidRequest, message);
+                let facts = ["row", "column", "of", "class", "statement", "table"];
+                let facts = facts.into_iter().filter_map(|key| Some((key, poison.context(key)?)));
+                Err(facts.fold(named, |named, (key, fact)| named.with_context(key, fact)).with_source(poison))
+            }
+            (None, Some(poison)) => Err(poison),
+            (None, None) => Ok(receipt(of.statement)),
+        };
+        self.0.into_iter().map(result).collect()
+    }
+}
+
+fn receipt(statement: Option<Arc<str>>) -> Receipt {
+    Receipt::new(statement.unwrap_or_else(|| "no rows".into()))
+}

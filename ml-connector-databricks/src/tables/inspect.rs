@@ -1,0 +1,163 @@
+//! What a table has, against what its source has.
+
+use std::{fmt, sync::Arc};
+
+use ml_connector_core::{Error, ErrorKind, Result, Scope, model::Columns};
+
+use super::Tables;
+use crate::{
+    config::DriftPolicy,
+    models::Table,
+    sql::{DETAILED, Layout, META, RAW, SqlType, TableName, Target, Wire, comment, type_of},
+};
+
+/// How a table differs from its source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Drift {
+    /// The table, with its catalog and schema.
+    pub table: Arc<str>,
+    /// The column; of nested lines with the path before it. Empty for the table as a whole.
+    pub column: Arc<str>,
+    /// What differs.
+    pub difference: Difference,
+}
+
+/// What differs between a table and its source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Difference {
+    /// The table lacks the column: it is not written.
+    Missing,
+    /// The column has another type, which holds the values all the same.
+    OtherType(Arc<str>),
+    /// A mask shows the column to the service principal otherwise than it is.
+    Masked,
+    /// A row filter may hide rows from the service principal.
+    RowFilter,
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing => f.write_str("the table lacks the column"),
+            Self::OtherType(has) => write!(f, "the column is {has}"),
+            Self::Masked => f.write_str("a mask is on the column"),
+            Self::RowFilter => f.write_str(
+                "a row filter is on the table: exempt the service principal, or rows will be doubled",
+            ),
+        }
+    }
+}
+
+/// What an inspection found.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) layout: Layout,
+    pub(crate) drift: Vec<Drift>,
+    /// What is to be added where tables evolve: where, what, and what it means.
+    pub(crate) missing: Vec<(Vec<String>, SqlType, String)>,
+}
+
+/// Compares a table with what goes into it.
+///
+/// # Errors
+/// [`ErrorKind::ConfigInvalid`] in the scope of the lane for a table into which nothing may be written: rows would be
+/// doubled, or digits lost.
+pub(crate) fn inspect(tables: &Tables, name: &TableName, table: &Table, columns: &Columns) -> Result<Found> {
+    require_delta(name, table)?;
+    let mut drift = Vec::new();
+    let mut differs = |column: &str, difference| {
+        drift.push(Drift { table: name.to_string().into(), column: column.into(), difference });
+    };
+    if table.row_filter.as_ref().is_some_and(|filter| filter.function_name.is_some()) {
+        if !tables.allow_row_filter {
+            let message = "a row filter is on the table: exempt the service principal, or rows would be doubled; then set \
+                           allow_row_filter";
+            return Err(refused(name, message));
+        }
+        differs("", Difference::RowFilter);
+    }
+    let find = |wanted: &str| table.columns.iter().find(|column| column.name.eq_ignore_ascii_case(wanted));
+    for (meta, ..) in META {
+        let Some(column) = find(meta) else {
+            let message = "the table lacks a column of the connector's own: it was not made for it";
+            return Err(refused(name, message).with_context("column", meta));
+        };
+        let decides = matches!(meta, "_connection" | "_id" | "_epoch" | "_n");
+        if column.mask.is_some() && decides {
+            let message =
+                "a mask is on a column that decides which row is written: exempt the service principal";
+            return Err(refused(name, message).with_context("column", meta));
+        }
+    }
+    for masked in table.columns.iter().filter(|column| column.mask.is_some()) {
+        differs(&masked.name, Difference::Masked);
+    }
+
+    let mut layout = Layout {
+        columns: Vec::new(),
+        refused: Vec::new(),
+        detailed: columns.whole().is_some() && find(DETAILED.0).is_some(),
+        raw: tables.raw && find(RAW.0).is_some(),
+    };
+    let mut missing = Vec::new();
+    let own = columns.whole().is_some().then_some(DETAILED).into_iter().chain(tables.raw.then_some(RAW));
+    for (own, kind, comment) in own.filter(|(own, ..)| find(own).is_none()) {
+        differs(own, Difference::Missing);
+        missing.push((vec![own.to_owned()], SqlType::Scalar(kind.to_owned()), comment.to_owned()));
+    }
+    for (place, column) in columns.columns().iter().enumerate() {
+        let wanted = type_of(&column.kind);
+        let Some(there) = find(column.name) else {
+            differs(column.name, Difference::Missing);
+            if tables.policy == DriftPolicy::Quarantine {
+                layout.refused.push(place);
+            }
+            missing.push((vec![column.name.to_owned()], wanted, comment(column)));
+            continue;
+        };
+        let has = SqlType::parse(&there.type_text);
+        if !has.holds(&wanted) {
+            let message =
+                format!("the table's column is {has}, and its values are {wanted}: give it that type");
+            return Err(refused(name, message).with_context("column", column.name));
+        }
+        for (member, kind) in has.lacks(&wanted) {
+            differs(&format!("{}.{member}", column.name), Difference::Missing);
+            missing.push((
+                vec![column.name.to_owned(), "element".to_owned(), member.to_owned()],
+                kind.clone(),
+                String::new(),
+            ));
+        }
+        if matches!(has, SqlType::Scalar(_)) && has != wanted {
+            differs(column.name, Difference::OtherType(has.to_string().into()));
+        }
+        layout.columns.push(Target {
+            name: there.name.as_str().into(),
+            wire: Wire::of(&column.kind, &has),
+            kind: has,
+            place,
+            listed: column.listed,
+        });
+    }
+    Ok(Found { layout, drift, missing })
+}
+
+fn require_delta(name: &TableName, table: &Table) -> Result<()> {
+    let is_table = matches!(table.table_type.as_deref(), None | Some("MANAGED" | "EXTERNAL"));
+    let is_delta =
+        table.data_source_format.as_deref().is_none_or(|format| format.eq_ignore_ascii_case("delta"));
+    if is_table && is_delta {
+        return Ok(());
+    }
+    Err(refused(
+        name,
+        "expected a Delta table of that name, found something else: rename it, or choose another name",
+    ))
+}
+
+fn refused(name: &TableName, message: impl Into<std::borrow::Cow<'static, str>>) -> Error {
+    Error::new(ErrorKind::ConfigInvalid, message).with_scope(Scope::Lane).with_context("table", name)
+}

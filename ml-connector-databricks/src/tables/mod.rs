@@ -1,0 +1,80 @@
+//! Tables: which record goes where, what the table has, and what it lacks.
+
+mod inspect;
+mod names;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+pub(crate) use inspect::inspect;
+pub use inspect::{Difference, Drift};
+use ml_connector_core::Timestamp;
+pub(crate) use names::{Feeding, Names};
+
+use crate::{
+    config::{Config, DriftPolicy},
+    sql::{Layout, TableName},
+};
+
+/// What is known of the tables, and who writes to one at present.
+#[derive(Debug)]
+pub(crate) struct Tables {
+    pub(crate) names: Names,
+    pub(crate) create: bool,
+    pub(crate) policy: DriftPolicy,
+    pub(crate) raw: bool,
+    pub(crate) allow_row_filter: bool,
+    known: Mutex<HashMap<TableName, Arc<tokio::sync::Mutex<Known>>>>,
+    drift: Mutex<BTreeMap<TableName, Vec<Drift>>>,
+}
+
+/// What is known of one table. Whoever holds it is its one writer in this process.
+#[derive(Debug, Default)]
+pub(crate) struct Known {
+    /// By the place of the columns in memory: sources of one system share them.
+    pub(crate) layouts: Vec<(Arc<ml_connector_core::model::Columns>, Arc<Layout>, Timestamp)>,
+    /// When the change log was last seen.
+    pub(crate) change_log: Option<Timestamp>,
+}
+
+impl Tables {
+    pub(crate) fn new(names: Names, config: &Config) -> Self {
+        Self {
+            names,
+            create: config.create_tables,
+            policy: config.drift,
+            raw: config.raw_column,
+            allow_row_filter: config.allow_row_filter,
+            known: Mutex::default(),
+            drift: Mutex::default(),
+        }
+    }
+
+    /// What is known of a table, behind a lock that makes one writer of many.
+    pub(crate) fn of(&self, table: &TableName) -> Arc<tokio::sync::Mutex<Known>> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(known.entry(table.clone()).or_default())
+    }
+
+    /// Keeps what differs, and says so once.
+    pub(crate) fn report(&self, table: &TableName, found: Vec<Drift>) {
+        let mut drift = self.drift.lock().unwrap_or_else(PoisonError::into_inner);
+        if drift.get(table).map(Vec::as_slice).unwrap_or_default() == found {
+            return;
+        }
+        for one in &found {
+            tracing::warn!(%table, column = &*one.column, difference = %one.difference, "a table differs from its source");
+        }
+        drift.insert(table.clone(), found);
+    }
+
+    /// What differs at present.
+    pub(crate) fn drift(&self) -> Vec<Drift> {
+        let drift = self.drift.lock().unwrap_or_else(PoisonError::into_inner);
+        drift.values().flatten().cloned().collect()
+    }
+}

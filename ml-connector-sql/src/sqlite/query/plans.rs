@@ -1,0 +1,157 @@
+//! How SQLite finds what is asked for: never by reading every entry.
+
+use ml_connector_core::{Timestamp, audit::EntryKind, model::EntityRef};
+use rust_decimal::Decimal;
+
+use super::*;
+use crate::{SqliteOptions, sqlite::schema};
+
+/// The steps of a plan for a log with two connections.
+fn plan(query: &Query, is_count: bool) -> Vec<String> {
+    let directory = tempfile::TempDir::new().unwrap();
+    let connection = schema::open(&directory.path().join("log.db"), &SqliteOptions::default()).unwrap();
+    let entries = "INSERT INTO entry (seq, part, kind, connection, at) VALUES (1, 0, 1, 'books', 5), (2, 0, 3, 'chat', 5)";
+    connection.execute_batch(entries).unwrap();
+    let (sql, values) = match is_count {
+        true => search::matching(&connection, query, 1000).unwrap(),
+        false => select(&connection, query).unwrap(),
+    };
+    let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+    let plan = statement.query_map(params_from_iter(values), |row| row.get::<_, String>(3)).unwrap();
+    plan.map(Result::unwrap).collect()
+}
+
+/// What can be long, and what it is called in the statements.
+const TABLES: &[&str] = &["e", "s", "p", "entry", "work", "settled", "outcome", "signal_entity"];
+
+/// Both directions, as a page, as the next page and as a count.
+fn check(query: &Query, expected: &str) {
+    for newest_first in [false, true] {
+        for after in [None, Some(Seq(9))] {
+            let mut query = query.clone();
+            (query.newest_first, query.after) = (newest_first, after.or(query.after));
+            for is_count in [false, true] {
+                let plan = plan(&query, is_count);
+                assert!(
+                    plan.iter().any(|step| step.contains(expected)),
+                    "{query:?}: {plan:#?} uses {expected}"
+                );
+                // All that are parked are in one small index.
+                let reads_all = |step: &&String| {
+                    let mut words = step.split(' ');
+                    let table = words.next().filter(|word| *word == "SCAN").and_then(|_| words.next());
+                    table.is_some_and(|table| TABLES.contains(&table)) && !step.contains("work_parked")
+                };
+                let scans: Vec<_> = plan.iter().filter(reads_all).collect();
+                assert!(scans.is_empty(), "{query:?}: {plan:#?} reads everything");
+            }
+        }
+    }
+}
+
+fn of(kind: EntryKind) -> Query {
+    Query::of_kind(kind)
+}
+
+fn all() -> Query {
+    Query::default()
+}
+
+#[test]
+fn what_few_entries_have_is_found_by_its_index() {
+    let entity = EntityRef::new("invoice", "1");
+    check(&all().with_entity(entity.clone()), "SEARCH e USING INTEGER PRIMARY KEY");
+    check(
+        &all().with_entity(entity.clone()).with_connection("books".into()),
+        "SEARCH e USING INTEGER PRIMARY KEY",
+    );
+    check(&of(EntryKind::Signal).with_entity(entity.clone()), "SEARCH e USING INTEGER PRIMARY KEY");
+    let events = of(EntryKind::Event).with_entity(entity);
+    check(&events, "entry_entity (entity_id=?");
+    check(&events.with_connection("books".into()), "entry_entity (entity_id=? AND connection=?");
+    check(&all().with_number("INV-1"), "entry_number (number=?");
+    check(
+        &all().with_number("INV-1").with_connection("books".into()),
+        "entry_number (number=? AND connection=?",
+    );
+    check(&all().with_receipt("message/1"), "outcome_receipt (receipt=?");
+    check(&all().with_receipt_prefix("message/"), "outcome_receipt (receipt>? AND receipt<?)");
+    check(&Query::family_of(Seq(1)), "entry_parent (parent=?");
+    check(&Query::entries(vec![Seq(1)]), "SEARCH e USING INTEGER PRIMARY KEY");
+}
+
+#[test]
+fn destinations_amounts_and_routes_have_indexes() {
+    let to_channel = all().with_destination("channel:a");
+    check(&to_channel, "entry_destination (destination=?");
+    check(
+        &to_channel.with_connection("chat".into()).with_kind(EntryKind::Delivery),
+        "entry_destination (destination=?",
+    );
+    let ten = Decimal::from(10);
+    check(&all().with_amount_from(ten), "entry_amount (amount>?)");
+    check(&all().with_amount_to(ten), "entry_amount (amount<?)");
+    let between =
+        all().with_amount_from(ten).with_amount_to(ten).with_currency(Currency::parse("EUR").unwrap());
+    check(&between, "entry_amount (amount>? AND amount<?)");
+    check(&between.with_connection("books".into()), "entry_amount (amount>? AND amount<?)");
+    check(&of(EntryKind::Delivery).with_name("alerts"), "entry_name (name=?");
+    check(
+        &of(EntryKind::Note).with_name("unrouted").with_connection("books".into()),
+        "entry_name (name=? AND connection=?",
+    );
+}
+
+#[test]
+fn what_one_connection_has_is_read_in_order() {
+    let books = all().with_connection("books".into());
+    check(&books, "entry_connection (connection=? AND kind=?");
+    check(&books.clone().with_kind(EntryKind::Event), "entry_connection (connection=? AND kind=?");
+    check(
+        &books.with_kind(EntryKind::Event).with_state(EntryState::Done),
+        "entry_connection (connection=? AND kind=?",
+    );
+    check(&all().within(["books".into(), "chat".into()]), "entry_connection (connection=? AND kind=?");
+    check(&of(EntryKind::Act), "entry_connection (connection=? AND kind=?");
+    check(&of(EntryKind::Event), "entry_connection (connection=? AND kind=?");
+}
+
+#[test]
+fn states_are_found_without_reading_the_others() {
+    let books = || all().with_connection("books".into());
+    check(&all().with_state(EntryState::Dead), "SEARCH s USING PRIMARY KEY (state=?");
+    check(
+        &books().with_state(EntryState::Dead),
+        "SEARCH s USING COVERING INDEX settled_dead (connection=? AND kind=?",
+    );
+    check(
+        &books().with_state(EntryState::Dead).with_kind(EntryKind::Delivery),
+        "settled_dead (connection=? AND kind=?",
+    );
+    check(
+        &books().with_state(EntryState::Dead).with_acknowledged(false),
+        "settled_dead (connection=? AND kind=?",
+    );
+    check(
+        &of(EntryKind::Delivery).with_state(EntryState::Dead).with_destination("channel:a"),
+        "SEARCH s USING PRIMARY KEY (state=?",
+    );
+    check(&all().with_state(EntryState::Done), "SEARCH s USING PRIMARY KEY (state=?");
+    check(
+        &all().with_state(EntryState::Cancelled).with_connection("books".into()),
+        "SEARCH s USING PRIMARY KEY (state=?",
+    );
+    check(&all().with_state(EntryState::Parked), "work_parked");
+    check(&books().with_state(EntryState::Parked).with_kind(EntryKind::Delivery), "work_parked");
+    check(&all().with_acknowledged(false), "work_parked");
+    check(&all().with_state(EntryState::Pending), "SEARCH e USING INTEGER PRIMARY KEY");
+    check(&books().with_state(EntryState::Pending), "SEARCH e USING INTEGER PRIMARY KEY");
+}
+
+#[test]
+fn a_time_is_found_by_its_index() {
+    let (from, to) = (Timestamp::from_secs(1), Timestamp::from_secs(2));
+    check(&all().appended_from(from).appended_before(to), "entry_at (at>? AND at<?)");
+    check(&all().appended_from(from), "entry_at (at>? AND at<?)");
+    check(&all().appended_before(to).with_state(EntryState::Pending), "entry_at (at>? AND at<?)");
+}
