@@ -16,8 +16,8 @@ use crate::{
     AuditLog, Clock, Context, Error, ErrorKind, PollRequest, ReceiveRequest, Result, Source, SourceInfo,
     SourceMode, UpkeepRequest, WebhookAnswers,
     audit::{
-        Committed, DocKey, Document, DocumentWrite, EntryState, Expected, Lease, LeaseRequest, Pending,
-        PendingScope, Transaction,
+        Backlog, Committed, DocKey, Document, DocumentWrite, EntryState, Expected, Lease, LeaseRequest,
+        Pending, PendingScope, Transaction,
     },
     model::{
         EntityRef, Intake, Page, Partition, PollMode, Prompt, Resolution, Seq, Signal, Status, Subject,
@@ -308,6 +308,14 @@ impl AuditLog for Locked {
 
     async fn query(&self, query: &Query) -> Result<Vec<Entry>> {
         self.log.query(query).await
+    }
+
+    async fn count(&self, query: &Query, cap: usize) -> Result<usize> {
+        self.log.count(query, cap).await
+    }
+
+    async fn backlog(&self, now: Timestamp) -> Result<Vec<Backlog>> {
+        self.log.backlog(now).await
     }
 
     async fn wait(&self, partitions: &[Partition], at_most: Duration) -> Result<()> {
