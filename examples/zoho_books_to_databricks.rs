@@ -227,23 +227,36 @@ fn seed(books: &ZohoBooksSim) -> Result<String> {
 }
 
 impl Simulation {
-    /// Reads the lists for what has changed, and waits for the rows.
+    /// Reads the lists for what has changed, and waits for the rows. Zoho permits 100 calls a minute: a list waits for
+    /// its turn.
     async fn look(&self) -> Result<()> {
+        const LISTS: [&str; 3] = ["invoices", "bills", "customerpayments"];
         tokio::time::sleep(Duration::from_secs(2)).await;
-        for feed in ["invoices", "bills", "customerpayments"] {
+        let asked = self.connector.context().now();
+        for feed in LISTS {
             self.connector.poll_now(&"books".into(), feed).await?;
         }
-        self.rest().await
+        for second in 0..120 {
+            let health = self.connector.health().await?;
+            let read = &health.connections[&"books".into()].feeds;
+            if LISTS.iter().all(|feed| read[feed].is_some_and(|at| at >= asked)) {
+                return self.rest().await;
+            }
+            if second == 3 {
+                println!("  (waiting for room in Zoho's limit of calls per minute)");
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        Err(Error::new(ErrorKind::Unavailable, "the lists were not read within two minutes"))
     }
 
     /// Waits until nothing has moved for four seconds.
     async fn rest(&self) -> Result<()> {
-        let waiting = Query::of_kind(EntryKind::Delivery).with_state(EntryState::Pending).with_limit(1);
         let (mut before, mut calm) = (self.connector.stats(), 0);
         for _ in 0..120 {
             tokio::time::sleep(Duration::from_secs(1)).await;
             let now = self.connector.stats();
-            let done = now == before && self.connector.search(&waiting).await?.is_empty();
+            let done = now == before && !self.waits().await?;
             calm = if done { calm + 1 } else { 0 };
             before = now;
             if calm == 4 {
@@ -251,6 +264,14 @@ impl Simulation {
             }
         }
         Err(Error::new(ErrorKind::Unavailable, "the connector did not come to rest within two minutes"))
+    }
+
+    /// Whether a row is on its way, or a read was put off.
+    async fn waits(&self) -> Result<bool> {
+        let of = |kind| Query::of_kind(kind).with_state(EntryState::Pending);
+        let deliveries = self.connector.search(&of(EntryKind::Delivery).with_limit(1)).await?;
+        let signals = self.connector.search(&of(EntryKind::Signal)).await?;
+        Ok(!deliveries.is_empty() || signals.iter().any(|signal| !signal.outcomes.is_empty()))
     }
 
     /// Makes the next row of a table fail once.
