@@ -30,7 +30,7 @@ const KEY: &str = "planted-verifier";
 const QUARTER: Duration = Duration::from_secs(900);
 
 /// A ledger with webhooks as FreshBooks and Business Central have them: `verify KEY` hands over the key of all others,
-/// `KEY id` tells of a record, `KEY purge` that some were deleted. Whatever else comes on the path that it has given away
+/// `KEY id` tells of a record, `KEY purge` that some were deleted, `KEY elsewhere` of another account's. Whatever else comes on the path that it has given away
 /// is answered with 200.
 #[derive(Debug)]
 struct Callbacks {
@@ -57,6 +57,7 @@ impl Source for Callbacks {
     fn receive(&self, request: ReceiveRequest<'_>) -> Result<Intake> {
         self.received.fetch_add(1, Ordering::Relaxed);
         let ReceiveRequest { request, state, .. } = request;
+        let state = state.filter(|state| !state.is_empty());
         if request.uri().path() != "/issued" {
             return Err(Error::new(ErrorKind::NotFound, "no such path was issued"));
         }
@@ -75,6 +76,10 @@ impl Source for Callbacks {
             (key, Some(state)) if key.as_bytes() == &state[..] => {
                 let signal = match second {
                     "purge" => Signal::sweep("invoices"),
+                    "elsewhere" => {
+                        let signal = Signal::entity(EntityRef::new("invoice", "9"));
+                        Signal { account: Some("account:elsewhere".into()), ..signal }
+                    }
                     id => Signal::entity(EntityRef::new("invoice", id)),
                 };
                 Ok(Intake::accepted(vec![signal]).evidence(Bytes::from_static(b"a change")))
@@ -138,7 +143,7 @@ async fn a_handshake_is_stored_with_its_signal_and_its_key_is_in_no_entry() {
 
     // Another host verifies with it at once; the same handshake again changes nothing and is noted.
     let other = world.callbacks();
-    world.ledger.put("1", Status::Open, "2026-04-01");
+    world.ledger.put_at("1", Status::Open, world.clock.now(), world.clock.now());
     assert_eq!(send(&other, "/ledger/issued", &format!("{KEY} 1")).await, StatusCode::OK);
     assert_eq!(send(&other, "/ledger/issued", "verify forged-key").await, StatusCode::OK);
     let note = world.notes("dropped").await[0];
@@ -194,19 +199,35 @@ async fn what_must_not_be_refused_is_noted_and_the_feeds_are_read_four_times_an_
     ] {
         assert_eq!(send(&connector, path, &body).await, StatusCode::from_u16(status).unwrap(), "{path}");
     }
-    assert_eq!(world.notes("unusable").await.len(), 1, "one note for each time that feeds are read");
+    // A read at the instant of a webhook may have begun before it: the second is followed by one of its own.
+    assert_eq!(world.notes("unusable").await.len(), 2, "one note for each time that feeds are read");
     world.run(&connector, secs(30)).await;
     assert_eq!((reads() - reads_before, sweeps() - sweeps_before), (1, 1));
 
-    // An hour of them: each is followed by a read, and there are five in all, with the one above.
+    // An hour of them: each is followed by a read, and those are a quarter of an hour apart, from the one above on.
     let began = world.clock.now();
     while world.clock.now() < began + QUARTER * 4 {
         assert_eq!(send(&connector, "/ledger/issued", "unreadable").await, StatusCode::OK);
         world.run(&connector, secs(60)).await;
     }
     world.run(&connector, QUARTER).await;
-    assert!((5..=6).contains(&(sweeps() - sweeps_before)), "{}", sweeps() - sweeps_before);
+    assert_eq!(sweeps() - sweeps_before, 5);
     assert_eq!(world.notes("unusable").await.len(), sweeps() - sweeps_before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_webhook_of_another_account_is_kept_and_the_feeds_are_read_in_case_it_is_ours_under_a_new_name() {
+    let world = World::new();
+    let connector = world.callbacks();
+    world.run(&connector, secs(60)).await;
+    assert_eq!(send(&connector, "/ledger/issued", &format!("verify {KEY}")).await, StatusCode::OK);
+    let sweeps = world.ledger.pages(PollMode::Sweep);
+    for _ in 0..3 {
+        assert_eq!(send(&connector, "/ledger/issued", &format!("{KEY} elsewhere")).await, StatusCode::OK);
+        world.run(&connector, secs(60)).await;
+    }
+    assert_eq!(world.notes("unrouted").await.len(), 3);
+    assert_eq!(world.ledger.pages(PollMode::Sweep), sweeps + 1, "the others wait a quarter of an hour");
 }
 
 #[tokio::test(start_paused = true)]
