@@ -40,6 +40,7 @@ pub async fn a_limit_is_asked_before_the_vendor(source: &SourceUnderTest) {
 /// A cache or a vendor that is confused answers for another record: its amounts would be told under this one's name.
 pub async fn the_answer_about_another_record_is_refused(source: &SourceUnderTest) {
     let Some(another) = &source.another else { return };
+    assert_ne!(another, &source.entity, "the adapter has to name two records");
     let lab = source.lab().await;
     let read = source.read_record(&*(source.connect)(), &lab.ctx(), another).await;
     read.expect("the other record is read");

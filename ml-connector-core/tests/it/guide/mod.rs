@@ -3,6 +3,7 @@
 mod defects;
 #[allow(unreachable_pub)] // it is written as the crate that it would be
 mod ledgerly;
+mod proofs;
 mod vendor;
 
 use std::{sync::Arc, time::Duration};
