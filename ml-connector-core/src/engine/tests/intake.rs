@@ -2,7 +2,10 @@
 
 use std::{
     pin::Pin,
-    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
     task::{Context as TaskContext, Poll},
 };
 
@@ -168,18 +171,42 @@ async fn a_handshake_that_meets_a_newer_state_is_received_again_with_that() {
     let connector = world.callbacks();
     // This host has read that there is none; then another writes one.
     assert_eq!(send(&connector, "/ledger/issued", "x y").await, StatusCode::OK);
-    let write = DocumentWrite {
-        key: DocKey::new("upkeep", &"books".into(), "state"),
-        expected: Expected::Absent,
-        value: Some(Bytes::from_static(b"newer")),
-    };
-    let transaction = Transaction { documents: vec![write], ..Transaction::default() };
-    world.log.commit(vec![transaction], world.clock.now()).await.unwrap();
+    world.log.commit(vec![newer_state()], world.clock.now()).await.unwrap();
     assert_eq!(send(&connector, "/ledger/issued", &format!("verify {KEY}")).await, StatusCode::OK);
     let document = world.log.documents(&[DocKey::new("upkeep", &"books".into(), "state")]).await.unwrap();
     assert_eq!(&document[0].as_ref().unwrap().bytes[..], b"newer", "it was not overwritten");
     assert_eq!(world.entries(EntryKind::Signal).await.len(), 0, "and its signal was not stored");
     assert_eq!(world.notes("dropped").await.len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handshake_whose_state_was_replaced_while_it_was_stored_is_received_again() {
+    let world = World::new();
+    let log = Arc::new(Locked { open: true.into(), first: Some(newer_state()).into(), ..Locked::default() });
+    let connector = Connector::builder()
+        .audit_log(Arc::clone(&log))
+        .clock(Arc::clone(&world.clock))
+        .transport(NoNetwork)
+        .source(Callbacks::new(&world))
+        .build()
+        .unwrap();
+    assert_eq!(send(&connector, "/ledger/issued", &format!("verify {KEY}")).await, StatusCode::OK);
+    assert!(log.first.lock().unwrap().is_none(), "somebody else was first");
+    let document = log.documents(&[DocKey::new("upkeep", &"books".into(), "state")]).await.unwrap();
+    assert_eq!(&document[0].as_ref().unwrap().bytes[..], b"newer", "it was not overwritten");
+    assert_eq!(log.query(&Query::of_kind(EntryKind::Signal)).await.unwrap().len(), 0);
+    let notes = log.query(&Query::of_kind(EntryKind::Note)).await.unwrap();
+    assert_eq!(notes.iter().map(|note| note.index.name.as_deref()).collect::<Vec<_>>(), [Some("dropped")]);
+}
+
+/// Another host's handshake.
+fn newer_state() -> Transaction {
+    let write = DocumentWrite {
+        key: DocKey::new("upkeep", &"books".into(), "state"),
+        expected: Expected::Absent,
+        value: Some(Bytes::from_static(b"newer")),
+    };
+    Transaction { documents: vec![write], ..Transaction::default() }
 }
 
 #[tokio::test(start_paused = true)]
@@ -241,9 +268,11 @@ async fn other_vendors_are_refused_and_nothing_is_read_instead() {
     assert_eq!(world.entries(EntryKind::Note).await.len(), 0);
     let mut source = Callbacks::new(&world);
     source.info.connection = "more".into();
+    source.info.accounts = vec!["account:more".into()];
     source.info.answers.unavailable = StatusCode::OK;
     let refused = connector.add_source(source).unwrap_err();
-    assert_eq!(refused.kind(), ErrorKind::ConfigInvalid, "what was not stored would be lost");
+    let named = (refused.kind(), refused.context("status"));
+    assert_eq!(named, (ErrorKind::ConfigInvalid, Some("200")), "what was not stored would be lost");
 }
 
 #[tokio::test(start_paused = true)]
@@ -292,11 +321,12 @@ async fn while_connections_are_loaded_nobody_is_told_that_they_are_unknown() {
     assert_eq!(world.notes("unrouted").await.len(), 1);
 }
 
-/// A log whose file somebody has locked.
+/// A log whose file somebody has locked, or into which somebody else writes right before a document is written.
 #[derive(Debug, Default)]
 struct Locked {
     log: MemoryLog,
     open: AtomicBool,
+    first: Mutex<Option<Transaction>>,
 }
 
 #[async_trait]
@@ -305,6 +335,10 @@ impl AuditLog for Locked {
         if !self.open.load(Ordering::Relaxed) {
             tokio::time::sleep(secs(5)).await;
             return Err(Error::new(ErrorKind::Unavailable, "the database is locked"));
+        }
+        if transactions.iter().any(|transaction| !transaction.documents.is_empty()) {
+            let first = self.first.lock().unwrap().take();
+            self.log.commit(first.into_iter().collect(), now).await?;
         }
         self.log.commit(transactions, now).await
     }
