@@ -27,11 +27,13 @@
 //! What is and what is not enforced is listed in the crate's README.
 
 pub mod databricks;
+pub mod freshbooks;
 pub mod slack;
 mod toolkit;
 pub mod zoho;
 
 pub use databricks::DatabricksSim;
+pub use freshbooks::FreshBooksSim;
 pub use slack::SlackSim;
 pub use toolkit::{
     conditions::Conditions,
