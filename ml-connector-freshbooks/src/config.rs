@@ -115,13 +115,13 @@ impl Config {
     }
 
     /// The name of the login.
-    pub(crate) fn login(&self) -> &str {
+    pub(crate) fn login_name(&self) -> &str {
         self.login.as_deref().unwrap_or(&self.connection)
     }
 
     /// What limits are counted by: the app and the login.
     pub(crate) fn quota(&self) -> String {
-        format!("freshbooks/{}/{}", self.client_id, self.login())
+        format!("freshbooks/{}/{}", self.client_id, self.login_name())
     }
 }
 

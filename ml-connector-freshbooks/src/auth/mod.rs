@@ -37,7 +37,7 @@ pub(crate) fn oauth(config: &Config, api: &Url) -> Result<OAuth2> {
     // FreshBooks wants it with every renewal, too.
     oauth.form = vec![("redirect_uri", redirect_uri.to_string())];
     // FreshBooks keeps one chain for a login, whatever business it is used for.
-    OAuth2::new(TokenKey::new(&ConnectionId::from(config.login())), oauth)
+    OAuth2::new(TokenKey::new(&ConnectionId::from(config.login_name())), oauth)
 }
 
 /// How FreshBooks hands out tokens.
