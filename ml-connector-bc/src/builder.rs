@@ -249,6 +249,9 @@ fn info(config: &Config, sets: &[Set]) -> Result<SourceInfo> {
     info.zone = Zone::named(&config.time_zone)?;
     info.overdue_after.clone_from(&config.overdue_after);
     info.mode = config.mode;
+    info.answers = WebhookAnswers::never_refusing();
+    info.kinds = OWN_KINDS.to_vec();
+    info.statuses = OWN_STATUSES.to_vec();
     let every = Duration::from_secs(u64::from(config.poll_minutes) * 60);
     for set in sets {
         let every = if *set == Set::PurchaseOrders { every.min(ORDERS_EVERY) } else { every };
