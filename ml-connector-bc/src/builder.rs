@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use ml_connector_core::{
-    FeedInfo, Result, Secret, SinkInfo, SourceInfo, SourceMode,
+    FeedInfo, Result, Secret, SinkInfo, SourceInfo, SourceMode, WebhookAnswers,
     auth::{Authenticator, ClientAssertion},
     config::{below, invalid, millis, require, required, secure_url},
     model::{Affinity, ConnectionId, EndpointId, Zone},
@@ -13,7 +13,7 @@ use crate::{
     BusinessCentral, Config, SYSTEM, auth,
     client::ApiClient,
     config::{API, LOGIN, WEB},
-    models::{Set, Site, is_guid},
+    models::{OWN_KINDS, OWN_STATUSES, Set, Site, is_guid},
     webhook::Webhook,
 };
 

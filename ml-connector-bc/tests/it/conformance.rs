@@ -13,7 +13,7 @@ use ml_connector_core::{
     conformance::{
         Refusals,
         sink::{self, SinkUnderTest},
-        source::{self, SourceUnderTest, Webhook},
+        source::{self, Proof, SourceUnderTest, Webhook},
     },
     model::{Decimal, EntityRef, Money, Party, Record, RecordKind, Status},
 };
