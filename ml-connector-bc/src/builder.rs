@@ -13,7 +13,7 @@ use crate::{
     BusinessCentral, Config, SYSTEM, auth,
     client::ApiClient,
     config::{API, LOGIN, WEB},
-    models::{Set, Site, is_guid},
+    models::{Set, Site, columns, is_guid},
     webhook::Webhook,
 };
 
@@ -249,6 +249,7 @@ fn info(config: &Config, sets: &[Set]) -> Result<SourceInfo> {
     info.zone = Zone::named(&config.time_zone)?;
     info.overdue_after.clone_from(&config.overdue_after);
     info.mode = config.mode;
+    info.columns = columns(sets);
     let every = Duration::from_secs(u64::from(config.poll_minutes) * 60);
     for set in sets {
         let every = if *set == Set::PurchaseOrders { every.min(ORDERS_EVERY) } else { every };

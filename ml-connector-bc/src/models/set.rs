@@ -44,7 +44,7 @@ macro_rules! operations {
 }
 
 impl Set {
-    const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::PurchaseInvoices,
         Self::SalesInvoices,
         Self::PurchaseOrders,
