@@ -28,12 +28,14 @@
 
 pub mod bc;
 pub mod databricks;
+pub mod freshbooks;
 pub mod slack;
 mod toolkit;
 pub mod zoho;
 
 pub use bc::BusinessCentralSim;
 pub use databricks::DatabricksSim;
+pub use freshbooks::FreshBooksSim;
 pub use slack::SlackSim;
 pub use toolkit::{
     conditions::Conditions,

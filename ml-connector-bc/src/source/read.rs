@@ -5,7 +5,8 @@ use std::{sync::Arc, time::Duration};
 use ml_connector_core::{
     Context, Error, ErrorKind, Result, Retry,
     model::{
-        Content, EntityRef, Observation, Observed, Person, Raw, Record, Resolution, Revision, Signal, Status,
+        Content, EntityRef, Observation, Observed, Person, Proof, Raw, Record, Resolution, Revision, Signal,
+        Status,
     },
     snapshot::Snapshot,
 };
@@ -62,19 +63,26 @@ impl BusinessCentral {
             Err(error) if error.kind() == ErrorKind::NotFound => error,
             Err(error) => return Err(error),
         };
-        // A 404 names no record: it may be about one that this one refers to.
-        if self.client.is_listed(ctx, set, &entity.id).await? {
-            return Err(Error::new(
-                ErrorKind::Unavailable,
-                "the record is there, but one that it refers to is missing: repair the reference in Business Central",
-            )
-            .with_operation(error.operation())
-            .with_context("id", &entity.id)
-            .with_source(error));
+        // A 404 names no record: it may be about one that this one refers to. One list may come from a replica that is
+        // behind; a sweep has read another.
+        let proof = if hinted(DELETED) { Proof::SignedDeletion } else { Proof::AbsentTwice };
+        let lists = if proof == Proof::AbsentTwice && !hinted(Signal::SWEPT) { 2 } else { 1 };
+        for _ in 0..lists {
+            if self.client.is_listed(ctx, set, &entity.id).await? {
+                return Err(Error::new(
+                    ErrorKind::Unavailable,
+                    "the record is there, but one that it refers to is missing: repair the reference in Business Central",
+                )
+                .with_operation(error.operation())
+                .with_context("id", &entity.id)
+                .with_source(error));
+            }
         }
         let state = match last {
-            Some(last) if set.is_order() => self.vanished(ctx, set, entity, last).await?,
-            Some(_) => Observed::Gone,
+            Some(last) if set.is_order() => {
+                self.vanished(ctx, set, entity, last).await?.unwrap_or(Observed::Gone(proof))
+            }
+            Some(_) => Observed::Gone(proof),
             None if hinted(DELETED) || hinted(Signal::SWEPT) => {
                 return Ok(Resolution::Done { note: "the record was gone before it was ever read" });
             }
@@ -105,25 +113,25 @@ impl BusinessCentral {
         (is_posted && is_old && !is_known).then_some("it was posted long ago, and is seen for the first time")
     }
 
-    /// An order that is gone was deleted, or invoiced in full: then an invoice names it.
+    /// What became of an order that is gone: it was invoiced in full where an invoice names it. `None` = it was deleted.
     async fn vanished(
         &self,
         ctx: &Context,
         set: Set,
         entity: &EntityRef,
         last: &Snapshot,
-    ) -> Result<Observed> {
-        let Some(facts) = &last.facts else { return Ok(Observed::Gone) };
-        let Some(number) = facts.number.as_deref() else { return Ok(Observed::Gone) };
+    ) -> Result<Option<Observed>> {
+        let Some(facts) = &last.facts else { return Ok(None) };
+        let Some(number) = facts.number.as_deref() else { return Ok(None) };
         let invoices = self.client.ids_where(ctx, set.invoices(), "orderNumber", number).await?;
-        let Some(invoice) = invoices.first() else { return Ok(Observed::Gone) };
+        let Some(invoice) = invoices.first() else { return Ok(None) };
         let mut record = facts.to_record(Arc::clone(&entity.id));
         record.status = Status::Other(INVOICED.into());
         record.vendor_status = INVOICED.to_owned();
         let revision = Revision::of(format!("{INVOICED} {invoice}").as_bytes());
         let raw = Some(models::invoiced(&record)?);
         let content = Content::Record(Box::new(record));
-        Ok(Observed::Present { revision, order: None, content, raw, notes: Vec::new() })
+        Ok(Some(Observed::Present { revision, order: None, content, raw, notes: Vec::new() }))
     }
 
     /// Adds what the record itself does not say: whether a draft waits for an approval inside Business Central, and whether a

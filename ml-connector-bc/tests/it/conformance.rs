@@ -90,6 +90,7 @@ fn source_under_test() -> SourceUnderTest {
             misunderstood: Vec::new(),
         },
         refusals: refusals(),
+        missing: Some(Response::builder().status(404).body(fixture("error_404_record.json")).unwrap()),
         secrets: secrets(&erp),
         connect: Box::new(move || Arc::new(connect())),
     }

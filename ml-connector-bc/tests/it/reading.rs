@@ -148,7 +148,7 @@ async fn what_a_readable_list_does_not_show_is_gone() {
     let Resolution::Observed(seen) = erp.resolve(&world.ctx(), &signals, Some(&last)).await.unwrap() else {
         panic!("the record is gone")
     };
-    assert!(matches!(seen[0].state, Observed::Gone));
+    assert!(matches!(seen[0].state, Observed::Gone(_)));
     let never = erp.resolve(&world.ctx(), &signals, None).await.unwrap();
     assert!(matches!(never, Resolution::NotYet { .. }), "it may not be visible yet");
 }

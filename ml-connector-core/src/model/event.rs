@@ -60,9 +60,9 @@ pub enum Change {
     Updated,
     /// It was given up, and can be replayed. Of deliveries and signals.
     Dead,
-    /// It waits until somebody repairs something. Of deliveries and connections.
+    /// It waits until somebody repairs something. Of deliveries, connections and feeds.
     Parked,
-    /// It works again. Of connections.
+    /// It works again. Of connections and feeds.
     Resumed,
     /// It is for an account that no connection has. Of webhooks.
     Unrouted,
@@ -284,7 +284,7 @@ impl Event {
     /// than of a record. Routes have to name the kinds of such events.
     #[must_use]
     pub fn is_outcome(&self) -> bool {
-        matches!(&*self.entity.kind, "delivery" | "signal" | "connection" | "webhook")
+        matches!(&*self.entity.kind, "delivery" | "signal" | "connection" | "feed" | "webhook")
     }
 
     /// The identity as text: `books/invoice/481500000000103001/3`.

@@ -148,6 +148,7 @@ const MODULES: Table = &[
     ("model", &["error", "size"]),
     ("decode", &["error", "model"]),
     ("clock", &["model"]),
+    ("vendor_clock", &["model"]),
     ("route", &["error", "model"]),
     ("rate", &["error", "model"]),
     ("audit", &["error", "model", "size"]),
@@ -156,7 +157,10 @@ const MODULES: Table = &[
     ("http", &["calls", "clock", "decode", "error", "model", "rate", "secret"]),
     ("config", &["error", "http"]),
     ("token", &["clock", "error", "error_context", "http", "model", "secret"]),
-    ("context", &["audit", "calls", "clock", "error", "http", "model", "rate", "snapshot", "token"]),
+    (
+        "context",
+        &["audit", "calls", "clock", "error", "http", "model", "rate", "snapshot", "token", "vendor_clock"],
+    ),
     ("remembered", &["context", "error", "model"]),
     ("webhook", &["context", "error", "model", "secret"]),
     ("auth", &["clock", "context", "error", "error_context", "http", "model", "secret", "token"]),
@@ -186,11 +190,15 @@ const MODULES: Table = &[
             "snapshot",
             "source",
             "token",
+            "vendor_clock",
         ],
     ),
     (
         "conformance",
-        &["audit", "clock", "context", "error", "http", "model", "rate", "sink", "source", "token"],
+        &[
+            "audit", "clock", "context", "error", "http", "model", "rate", "sink", "snapshot", "source",
+            "token",
+        ],
     ),
 ];
 

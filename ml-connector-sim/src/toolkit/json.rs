@@ -63,6 +63,12 @@ impl Fields {
         self.0.retain(|(field, _)| field != name);
     }
 
+    /// The object that a field holds, or nothing.
+    pub(crate) fn within(&self, name: &str) -> Self {
+        let object = self.0.iter().find(|(field, _)| field == name).map(|(_, value)| value.get());
+        object.and_then(|object| serde_json::from_str(object).ok()).unwrap_or_default()
+    }
+
     /// The first object of an array, to be written over for each line of a record.
     pub(crate) fn first_of(&self, name: &str) -> Self {
         let array = self.0.iter().find(|(field, _)| field == name).map(|(_, value)| value.get());

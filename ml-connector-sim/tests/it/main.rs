@@ -7,6 +7,8 @@ mod conditions;
 mod control;
 mod databricks;
 mod faults;
+mod freshbooks;
+mod freshbooks_webhooks;
 mod slack;
 mod zoho;
 mod zoho_settings;

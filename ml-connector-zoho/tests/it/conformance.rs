@@ -65,6 +65,10 @@ fn under_test(entity: Entity, kind: &'static str) -> SourceUnderTest {
             forged: Vec::new(),
         },
         refusals: refusals(),
+        missing: Some({
+            let missing = Response::builder().status(404);
+            missing.body(fixture("error-404-code1002.json")).unwrap()
+        }),
         secrets: vec![
             credentials.client_secret.clone(),
             credentials.refresh_token.clone(),

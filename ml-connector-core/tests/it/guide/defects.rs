@@ -18,7 +18,7 @@ use ml_connector_core::{
     http::Limits,
     model::{
         Delivery, DeliveryId, DeliveryPlan, EntityRef, Intake, LaneKey, Lookup, Observed, Page, Prompt,
-        Receipt, Resolution, Revision, Signal, Upkeep,
+        Proof, Receipt, Resolution, Revision, Signal, Upkeep,
     },
     snapshot::Snapshot,
 };
@@ -40,6 +40,7 @@ enum Defect {
     ReadsAfterTheAnswer,
     CountsViewsAsChanges,
     TakesFailuresForGone,
+    TakesAbsenceForGone,
     OverstaysTheDeadline,
     ForgetsRetryAfter,
     NarrowsDeadTokens,
@@ -63,7 +64,7 @@ enum Defect {
 }
 use Defect::*;
 
-const OF_SOURCES: [Defect; 21] = [
+const OF_SOURCES: [Defect; 22] = [
     AcceptsForgeries,
     CallsForgeriesInvalid,
     HintsAtTheSignature,
@@ -76,6 +77,7 @@ const OF_SOURCES: [Defect; 21] = [
     ReadsAfterTheAnswer,
     CountsViewsAsChanges,
     TakesFailuresForGone,
+    TakesAbsenceForGone,
     OverstaysTheDeadline,
     ForgetsRetryAfter,
     NarrowsDeadTokens,
@@ -214,7 +216,7 @@ impl Source for Mutant {
             tokio::time::sleep(Duration::from_secs(200)).await;
         }
         let gone = || {
-            let state = Observed::Gone;
+            let state = Observed::Gone(Proof::Tombstone);
             let entity = EntityRef::new("invoice", "inv_2");
             Resolution::Observed(vec![ml_connector_core::model::Observation {
                 entity,
@@ -224,6 +226,11 @@ impl Source for Mutant {
         };
         let resolved = match resolved {
             Err(_) if self.has(TakesFailuresForGone) => gone(),
+            Err(error)
+                if self.has(TakesAbsenceForGone) && error.message() == "the invoice may not be read" =>
+            {
+                gone()
+            }
             resolved => resolved.map_err(|error| self.spoil(error))?,
         };
         let Resolution::Observed(mut seen) = resolved else { return Ok(resolved) };

@@ -94,6 +94,7 @@ async fn source_under_test() -> SourceUnderTest {
             misunderstood: vec![webhook(&*clock, ""), webhook(&*clock, r#"{"event":"invoice.changed"}"#)],
         },
         refusals: refusals(),
+        missing: Some(Response::new(Bytes::from(r#"{"error":"no_such_invoice"}"#))),
         secrets: secrets(),
         clock,
     }
