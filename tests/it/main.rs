@@ -3,6 +3,7 @@
 
 mod approvals;
 mod chaos;
+mod company;
 mod consent;
 #[cfg(target_os = "linux")]
 mod durability;
