@@ -2,6 +2,7 @@
 #![doc = include_str!("../../README.md")]
 
 pub mod bars;
+pub mod freshbooks;
 pub mod report;
 pub mod settings;
 pub mod simulation;
