@@ -259,7 +259,7 @@ impl RateLimiter for Turnstile {
 fn poisoned(body: &Bytes, id: &str) -> Bytes {
     use serde_json::{Value, json};
     fn is(value: &Value, id: &str) -> bool {
-        value.as_str() == Some(id) || value.is_number() && value.to_string() == id
+        value.as_str() == Some(id) || value.as_number().is_some_and(|number| number.to_string() == id)
     }
     fn poison(value: &mut Value, id: &str) {
         match value {
