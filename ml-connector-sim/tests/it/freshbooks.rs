@@ -707,3 +707,32 @@ async fn answers_have_freshbooks_headers() {
     assert_eq!(answer.header("date"), Some("Thu, 12 Mar 2026 14:05:00 GMT"));
     assert_eq!(answer.header("content-type"), Some("application/json"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn lists_lag_and_pages_are_short_when_conditions_are_unkind() {
+    use ml_connector_core::TokioClock;
+    use ml_connector_sim::Conditions;
+    let clock = Arc::new(TokioClock::starting_at(Timestamp::from_secs(NOW)));
+    let sim = FreshBooksSim::new(clock);
+    let transport = SimTransport::new().with_freshbooks(&sim);
+    let world = World { sim, transport, clock: Arc::new(ManualClock::at(Timestamp::from_secs(NOW))) };
+    let bearer = world.bearer().await;
+    let mut conditions = Conditions::unkind();
+    conditions.lost_answer_every = 0;
+    world.sim.set_conditions(conditions);
+    let total = async || {
+        let path = accounting("invoices/invoices?per_page=10");
+        let body = world.read(&bearer, &path).await.body;
+        let number = |name: &str| body["response"]["result"][name].as_u64().unwrap();
+        (number("total"), number("per_page"), number("pages"))
+    };
+    world.invoice(100);
+    assert_eq!(total().await.0, 0);
+    tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+    for _ in 0..6 {
+        world.invoice(100);
+    }
+    assert_eq!(total().await, (1, 5, 1));
+    tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+    assert_eq!(total().await, (7, 5, 2));
+}
