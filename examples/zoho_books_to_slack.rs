@@ -23,7 +23,7 @@ use ml_connector_examples::{
     bars, report,
     settings::{Organization, SlackApp, ZohoBooksToSlack},
     simulation::{Simulation, US},
-    story,
+    story, wait,
 };
 use ml_connector_slack::{Directory, Slack, channel, clicker};
 use ml_connector_sql::SqliteLog;
@@ -242,7 +242,7 @@ async fn on_simulators(wishes: Wishes) -> Result<bool> {
 
     let today = SystemClock.now().date_in(&Zone::named(&settings.books[0].time_zone)?);
     let told = story::play(&simulation, &connector, today).await?;
-    let rested = simulation.rest(&connector).await?;
+    let rested = wait::rest(&connector).await?;
     let good = report::report(&simulation, &connector, &told, &database).await? && rested;
     println!(
         "\n{}",

@@ -2,7 +2,10 @@
 #![doc = include_str!("../../README.md")]
 
 pub mod bars;
+pub mod business_central;
+pub mod freshbooks;
 pub mod report;
 pub mod settings;
 pub mod simulation;
 pub mod story;
+pub mod wait;

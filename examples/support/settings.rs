@@ -1,8 +1,8 @@
 //! Settings from the environment, as documented in `examples/.env.example`.
 
-use std::{env, path::PathBuf};
+use std::{env, path::PathBuf, time::Duration};
 
-use ml_connector_core::{Error, ErrorKind, Result};
+use ml_connector_core::{Error, ErrorKind, Money, Result};
 use ml_connector_zoho::{DataCenter, Plan};
 
 /// Everything `zoho_books_to_slack` needs to talk to real accounts.
@@ -66,6 +66,58 @@ pub struct SlackApp {
     pub approvals_channel: String,
     /// Who may approve them: ids or addresses.
     pub approvers: Vec<String>,
+}
+
+/// Everything `business_central_to_slack` needs to talk to real accounts.
+#[allow(missing_debug_implementations)]
+pub struct BusinessCentralToSlack {
+    /// The company.
+    pub company: Company,
+    /// The bot's token.
+    pub slack_token: String,
+    /// Another Slack than slack.com.
+    pub slack_url: Option<String>,
+    /// Where messages go: a channel's name or id.
+    pub slack_channel: String,
+    /// What makes clicks come back: who may approve, and where is asked.
+    pub slack_app: SlackApp,
+    /// From which total on somebody has to sign off; what is smaller is only told.
+    pub sign_off_from: Money,
+    /// How long a draft has to stay unchanged before it is asked about.
+    pub quiet: Duration,
+    /// The SQLite file.
+    pub database: PathBuf,
+    /// Where the web server listens.
+    pub listen: String,
+    /// Where vendors reach it.
+    pub public_url: Option<String>,
+}
+
+/// A company in Business Central.
+#[allow(missing_debug_implementations)]
+pub struct Company {
+    /// The Entra directory.
+    pub tenant: String,
+    /// The environment.
+    pub environment: String,
+    /// The company's id.
+    pub id: String,
+    /// The company's name, for links.
+    pub name: String,
+    /// The application that reads, and its secret.
+    pub reader: (String, String),
+    /// The application that posts, and its secret; without it the reading one does.
+    pub poster: Option<(String, String)>,
+    /// What paths and ids of subscriptions are made of; without it the company is polled.
+    pub webhook_secret: Option<String>,
+    /// The company's time zone.
+    pub time_zone: String,
+    /// How long changes of one record are collected.
+    pub coalesce: Duration,
+    /// Another login host than Microsoft's.
+    pub login_url: Option<String>,
+    /// Another API host than Microsoft's.
+    pub api_url: Option<String>,
 }
 
 /// What `zoho_books_to_databricks` needs beside an organization.
@@ -135,6 +187,52 @@ impl ZohoBooksToSlack {
     }
 }
 
+impl BusinessCentralToSlack {
+    /// The settings in the environment; `None` when no company is named there.
+    ///
+    /// # Errors
+    /// [`ErrorKind::ConfigInvalid`] names the variable that is missing or wrong.
+    pub fn from_env() -> Result<Option<Self>> {
+        let Some(company) = Company::from_env()? else { return Ok(None) };
+        let app = SlackApp::from_env()?;
+        let Some(slack_app) = app else {
+            return required("SLACK_SIGNING_SECRET").map(|_| None);
+        };
+        Ok(Some(Self {
+            company,
+            slack_token: required("SLACK_BOT_TOKEN")?,
+            slack_url: optional("SLACK_URL"),
+            slack_channel: required("SLACK_CHANNEL")?,
+            slack_app,
+            sign_off_from: money("BC_SIGN_OFF_FROM")?,
+            quiet: Duration::from_secs(60),
+            database: optional("DATABASE").unwrap_or_else(|| "ml-connector.db".to_owned()).into(),
+            listen: optional("LISTEN").unwrap_or_else(|| "127.0.0.1:8080".to_owned()),
+            public_url: optional("PUBLIC_URL"),
+        }))
+    }
+}
+
+impl Company {
+    fn from_env() -> Result<Option<Self>> {
+        let Some(tenant) = optional("BC_TENANT") else { return Ok(None) };
+        let poster = optional("BC_POSTER_ID").map(|id| Ok((id, required("BC_POSTER_SECRET")?)));
+        Ok(Some(Self {
+            tenant,
+            environment: optional("BC_ENVIRONMENT").unwrap_or_else(|| "Production".to_owned()),
+            id: required("BC_COMPANY_ID")?,
+            name: optional("BC_COMPANY_NAME").unwrap_or_default(),
+            reader: (required("BC_CLIENT_ID")?, required("BC_CLIENT_SECRET")?),
+            poster: poster.transpose()?,
+            webhook_secret: optional("BC_WEBHOOK_SECRET"),
+            time_zone: optional("BC_TIME_ZONE").unwrap_or_else(|| "UTC".to_owned()),
+            coalesce: Duration::from_secs(2),
+            login_url: optional("BC_LOGIN_URL"),
+            api_url: optional("BC_API_URL"),
+        }))
+    }
+}
+
 impl Organization {
     fn from_env(connection: &str, prefix: &str) -> Result<Option<Self>> {
         let name = |rest: &str| format!("{prefix}{rest}");
@@ -175,6 +273,16 @@ impl SlackApp {
     }
 }
 
+/// An amount with its currency, such as `1000 EUR`.
+fn money(name: &str) -> Result<Money> {
+    let text = required(name)?;
+    let parsed = text.split_once(' ').map(|(amount, currency)| Money::parse(amount, currency.trim()));
+    parsed.and_then(Result::ok).ok_or_else(|| {
+        Error::new(ErrorKind::ConfigInvalid, "expected an amount and its currency, such as 1000 EUR")
+            .with_context("name", name.to_owned())
+    })
+}
+
 fn plan(name: &str) -> Result<Plan> {
     match optional(name).as_deref() {
         Some("free") => Ok(Plan::Free),
@@ -191,11 +299,11 @@ fn plan(name: &str) -> Result<Plan> {
     }
 }
 
-fn optional(name: &str) -> Option<String> {
+pub(crate) fn optional(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-fn required(name: &str) -> Result<String> {
+pub(crate) fn required(name: &str) -> Result<String> {
     optional(name).ok_or_else(|| {
         Error::new(
             ErrorKind::ConfigInvalid,

@@ -4,7 +4,6 @@ use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use ml_connector_core::{
     Clock, Connector, Error, ErrorKind, HttpTransport, Result, Secret, SystemClock,
-    audit::{EntryKind, EntryState, Query},
     http::{Limits, ReqwestTransport},
     model::Zone,
 };
@@ -157,27 +156,6 @@ impl Simulation {
                 self.clicks("somebody did something in Slack").await;
             }
         }
-    }
-
-    /// Waits until everything has come to rest, for two minutes at most; tells whether it has.
-    ///
-    /// # Errors
-    /// Those of the log.
-    pub async fn rest(&self, connector: &Connector) -> Result<bool> {
-        let waiting = Query::of_kind(EntryKind::Delivery).with_state(EntryState::Pending).with_limit(1);
-        let mut before = connector.stats();
-        let mut calm = 0;
-        for _ in 0..120 {
-            tokio::time::sleep(Duration::from_secs(1)).await;
-            let now = connector.stats();
-            let kept = connector.search(&waiting).await?.is_empty();
-            calm = if now == before && kept { calm + 1 } else { 0 };
-            before = now;
-            if calm == 5 {
-                return Ok(true);
-            }
-        }
-        Ok(false)
     }
 
     /// Sends the webhooks of what happened.

@@ -14,6 +14,7 @@ use crate::{
     calls::{CallMade, Calls},
     model::{ConnectionId, DocumentRef, EntityRef, Event},
     snapshot::Snapshot,
+    vendor_clock::VendorClock,
 };
 
 /// What the engine lends to a source or a sink for one call: the way to the network, tokens, limits and time.
@@ -22,6 +23,8 @@ use crate::{
 pub struct Context {
     parts: Arc<Parts>,
     deadline: Timestamp,
+    /// What is known of the clock of whom the call is for.
+    vendor_clock: Option<Arc<VendorClock>>,
     lease: Option<Arc<WriteLease>>,
     calls: Option<Arc<Calls>>,
 }
@@ -80,7 +83,13 @@ impl Context {
         clock: Arc<dyn Clock>,
     ) -> Self {
         let parts = Parts { transport, tokens, limiter, clock, log: None };
-        Self { parts: Arc::new(parts), deadline: Timestamp::MAX, lease: None, calls: None }
+        Self {
+            parts: Arc::new(parts),
+            deadline: Timestamp::MAX,
+            lease: None,
+            calls: None,
+            vendor_clock: None,
+        }
     }
 
     /// The same, with what the log knows. Without it nothing is known.
@@ -101,6 +110,18 @@ impl Context {
     #[must_use]
     pub fn within(&self, total: Duration) -> Self {
         Self { deadline: self.deadline.min(self.now() + total), ..self.clone() }
+    }
+
+    /// The same, for calls to a vendor whose clock is of interest.
+    pub(crate) fn with_vendor_clock(self, clock: &Arc<VendorClock>) -> Self {
+        Self { vendor_clock: Some(Arc::clone(clock)), ..self }
+    }
+
+    /// Takes note of when a vendor answered, by its own clock.
+    pub(crate) fn learn_clock(&self, date: Timestamp, sent_at: Timestamp, received_at: Timestamp) {
+        if let Some(clock) = &self.vendor_clock {
+            clock.learn(date, sent_at, received_at);
+        }
     }
 
     /// The same, for a call that may write only as long as the host's lease holds.

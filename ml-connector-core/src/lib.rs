@@ -85,6 +85,7 @@ mod size;
 pub mod snapshot;
 mod source;
 pub mod token;
+mod vendor_clock;
 pub mod webhook;
 
 pub use calls::{CallMade, LimitWait};

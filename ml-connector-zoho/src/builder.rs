@@ -194,6 +194,7 @@ impl Builder {
             site: Site::new(&web, &config.organization_id),
             stretches: config.poll_minutes.is_none(),
             verified: Arc::default(),
+            taken: config.time_zone.is_empty().then(Arc::default),
             source: info,
         })
     }
@@ -238,7 +239,6 @@ fn info(config: &Config) -> Result<SourceInfo> {
     if organization.len() > 20 || !organization.bytes().all(|b| b.is_ascii_digit()) {
         return Err(invalid("organization_id must be digits"));
     }
-    required("time_zone", &config.time_zone)?;
     let mut info = SourceInfo::new(connection, SYSTEM);
     info.statuses = STATUSES.to_vec();
     if let Some(endpoint) = &config.endpoint {
@@ -249,7 +249,9 @@ fn info(config: &Config) -> Result<SourceInfo> {
     // The organization's quotas are shared by everything that calls for it.
     info.affinity = Affinity::new(format!("zoho/{organization}"));
     info.coalesce = Duration::from_millis(config.coalesce_ms);
-    info.zone = Zone::named(&config.time_zone)?;
+    if !config.time_zone.is_empty() {
+        info.zone = Zone::named(&config.time_zone)?;
+    }
     info.overdue_after.clone_from(&config.overdue_after);
     info.mode =
         config.mode.unwrap_or(if config.plan.has_webhooks() { SourceMode::Both } else { SourceMode::Poll });

@@ -54,7 +54,9 @@ pub struct Config {
     /// The first path segment of the webhooks' URL; the connection's name unless it is set.
     #[serde(default)]
     pub endpoint: Option<String>,
-    /// The organization's time zone as an IANA name: *Settings → Organization Profile*. Due dates begin in it.
+    /// The organization's time zone as an IANA name: *Settings → Organization Profile*. Due dates begin in it. Unless it is
+    /// set, it is taken from the organization, which needs the scope `ZohoBooks.settings.READ`; where it is set and the
+    /// organization has another, the log says so at start.
     #[serde(default)]
     pub time_zone: String,
     /// After how many days past the due date an unpaid invoice or bill is announced as overdue. Seven, unless it is

@@ -11,7 +11,7 @@ mod sink;
 mod source;
 mod webhook;
 
-use std::sync::{Arc, atomic::AtomicBool};
+use std::sync::{Arc, OnceLock, atomic::AtomicBool};
 
 use ml_connector_core::{SinkInfo, SourceInfo};
 
@@ -60,6 +60,8 @@ pub struct ZohoBooks {
     site: Site,
     /// Whether feeds are read less often where a day has few calls.
     stretches: bool,
+    /// What is known of it once the organization has told its time zone, where none is configured.
+    taken: Option<Arc<OnceLock<SourceInfo>>>,
     /// Whether the organization is known to be one of the connected person's, or just looked for.
     verified: Arc<AtomicBool>,
 }

@@ -7,6 +7,7 @@ mod consent;
 #[cfg(target_os = "linux")]
 mod durability;
 mod flow;
+mod freshbooks;
 #[cfg(unix)]
 mod kill;
 mod links;

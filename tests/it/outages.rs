@@ -1,6 +1,6 @@
 //! Zoho Books → Slack while one of them does not work: everything waits where it belongs, and goes on by itself.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use http::StatusCode;
 use ml_connector_core::{
@@ -23,8 +23,8 @@ use crate::{
 const NONE: [&str; 0] = [];
 
 /// A story whose Zoho connection does not work at first: nothing is told and nothing is dead; after the repair,
-/// everything is told by itself, each once.
-async fn an_outage_of_zoho(mut story: Story, repair: impl FnOnce(&Story)) {
+/// everything is told by itself and in time, each once.
+async fn an_outage_of_zoho(mut story: Story, repair: impl FnOnce(&Story), within: Duration) {
     for counterparty in ["Bluebird Logistics", "Osprey & Sons", "Northgate Paper Co"] {
         story.world.books.create_invoice(document(counterparty, 10_000)).unwrap();
     }
@@ -34,7 +34,7 @@ async fn an_outage_of_zoho(mut story: Story, repair: impl FnOnce(&Story)) {
     // Feeds that do work are read, and let the others be tried again.
     assert!(requests < 120, "a dead connection is looked at from time to time, not hammered: {requests}");
     repair(&story);
-    let mut told = story.later(secs(1200)).await;
+    let mut told = story.later(within).await;
     told.sort();
     let all = ["Invoice INV-000101 created", "Invoice INV-000102 created", "Invoice INV-000103 created"];
     assert_eq!(told, all);
@@ -66,14 +66,14 @@ fn reconfigure(story: &Story) {
 #[tokio::test(start_paused = true)]
 async fn a_token_for_another_region_is_an_outage_until_the_region_is_set_right() {
     let story = story_with_source(|_, source| source.data_center(ml_connector_zoho::DataCenter::Eu));
-    an_outage_of_zoho(story, reconfigure).await;
+    an_outage_of_zoho(story, reconfigure, secs(1200)).await;
     // The right accounts server, but another region's API: that is seen before anything is sent.
     let error = World::new().source().api_url(DataCenter::Eu.api_domain()).build().unwrap_err();
     assert_eq!((error.kind(), error.context("api")), (ErrorKind::ConfigInvalid, Some("eu")), "{error}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_token_without_the_scope_is_an_outage_until_somebody_consents() {
+async fn feeds_whose_scope_is_missing_wait_until_somebody_consents() {
     let story =
         story_with_source(|world, source| source.refresh_token(world.books.grant(&["ZohoBooks.bills.READ"])));
     let tokens = Arc::clone(&story.world.tokens);
@@ -83,12 +83,13 @@ async fn a_token_without_the_scope_is_an_outage_until_somebody_consents() {
         let stored = tokens.load(&key).await.unwrap().unwrap();
         tokens.swap(&key, Some(stored.version), None).await.unwrap();
     };
-    an_outage_of_zoho(story, |story| {
+    let repair = |story: &Story| {
         // In memory it takes no time.
         tokio::spawn(forget);
         reconfigure(story);
-    })
-    .await;
+    };
+    // They are asked for after an hour, and then after twice as long each time.
+    an_outage_of_zoho(story, repair, secs(2 * 3600)).await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -266,23 +266,23 @@ pub mod hand_over {
 
     const MINUTE: Duration = Duration::from_secs(60);
 
-    /// What was spent, and what the other side said. Short windows are past by then, and need not be told.
+    /// What was spent when, and what the other side said. Short windows are past by then, and need not be told.
     pub async fn what_was_counted_goes_on_at_the_next_host(Hosts { first, next }: &Hosts) {
         let costs = [cost("a", &[rolling(2, 60_000)])];
         take(&**first, &costs, 0).await;
-        take(&**first, &costs, 10).await;
-        tell(&**first, "paused", Feedback::PausedUntil(at(90_000)), 10).await;
-        let counts = first.counts(MINUTE, at(20)).await.expect("counts are told");
-        next.take_over(&TakeOver { counts, lost: None }, at(30)).await.expect("counts are taken over");
-        assert_eq!(refuse(&**next, &costs, 40).await, 60_000, "what the first host spent counts");
-        assert_eq!(refuse(&**next, &[cost("paused", &[rolling(9, 1000)])], 40).await, 90_000);
-        take(&**next, &[cost("b", &[rolling(1, 60_000)])], 40).await;
+        take(&**first, &costs, 20_000).await;
+        tell(&**first, "paused", Feedback::PausedUntil(at(90_000)), 20_000).await;
+        let counts = first.counts(MINUTE, at(20_010)).await.expect("counts are told");
+        next.take_over(&TakeOver { counts, lost: None }, at(20_020)).await.expect("counts are taken over");
+        assert_eq!(refuse(&**next, &costs, 20_030).await, 60_000, "what the first host spent counts");
+        assert_eq!(refuse(&**next, &[cost("paused", &[rolling(9, 1000)])], 20_030).await, 90_000);
+        take(&**next, &[cost("b", &[rolling(1, 60_000)])], 20_030).await;
         take(&**next, &costs, 60_000).await;
         // What is told twice counts once.
-        let counts = first.counts(MINUTE, at(50)).await.expect("counts are told");
+        let counts = first.counts(MINUTE, at(20_040)).await.expect("counts are told");
         next.take_over(&TakeOver { counts, lost: None }, at(60_000)).await.expect("counts are taken over");
-        refuse(&**next, &costs, 60_000).await;
-        take(&**next, &costs, 60_010).await;
+        assert_eq!(refuse(&**next, &costs, 60_000).await, 80_000, "each instant of the first host's counts");
+        take(&**next, &costs, 80_000).await;
     }
 
     /// In every window of an hour or less, for keys that were not known before.

@@ -62,6 +62,8 @@ pub(super) enum Fault {
     NoConnection,
     /// No answer comes until the caller gives up.
     Hang,
+    /// Of the rows with this id, nothing can be read but the id.
+    Poison(String),
 }
 
 /// A request that counted.
@@ -137,6 +139,11 @@ impl Lab {
         let mut faults: Vec<Fault> = vec![last.expect("the vendor answered"); 100];
         faults.extend(answers.into_iter().rev().map(Fault::Answer));
         self.wire.state().faults = faults;
+    }
+
+    /// Whoever asks for this record by its id is told so, and lists go on showing it.
+    pub(super) fn hide(&self, id: &str, answer: &Response<Bytes>) {
+        self.wire.state().hidden = Some((id.to_owned(), answer.clone()));
     }
 
     /// Nothing is wrong any more.
@@ -248,6 +255,34 @@ impl RateLimiter for Turnstile {
     }
 }
 
+/// A body in whose lists nothing of the rows with this id can be read but the id.
+fn poisoned(body: &Bytes, id: &str) -> Bytes {
+    use serde_json::{Value, json};
+    fn is(value: &Value, id: &str) -> bool {
+        value.as_str() == Some(id) || value.as_number().is_some_and(|number| number.to_string() == id)
+    }
+    fn poison(value: &mut Value, id: &str) {
+        match value {
+            Value::Object(members) => members.values_mut().for_each(|member| poison(member, id)),
+            Value::Array(rows) => {
+                for row in rows {
+                    match row.as_object_mut().filter(|row| row.values().any(|member| is(member, id))) {
+                        Some(row) => row
+                            .values_mut()
+                            .filter(|member| !is(member, id))
+                            .for_each(|member| *member = json!([{"\u{0}": [null]}, "20226-04-01"])),
+                        None => poison(row, id),
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    let Ok(mut value) = serde_json::from_slice(body) else { return body.clone() };
+    poison(&mut value, id);
+    value.to_string().into()
+}
+
 #[derive(Debug)]
 struct Wire {
     vendor: Arc<dyn HttpTransport>,
@@ -259,6 +294,7 @@ struct Wire {
 #[derive(Debug, Default)]
 struct WireState {
     faults: Vec<Fault>,
+    hidden: Option<(String, Response<Bytes>)>,
     seen: Vec<Seen>,
     answers: Vec<Response<Bytes>>,
     body_bytes: usize,
@@ -292,7 +328,9 @@ impl HttpTransport for Wire {
             let mut state = self.state();
             let authorization = request.headers().get(header::AUTHORIZATION).cloned();
             state.seen.push(Seen { at: self.clock.now(), authorization });
-            state.faults.pop()
+            let asked = request.uri().path().rsplit('/').next().unwrap_or_default();
+            let hidden = state.hidden.as_ref().filter(|(id, _)| id == asked);
+            hidden.map(|(_, answer)| Fault::Answer(answer.clone())).or_else(|| state.faults.pop())
         };
         let failed = |phase, message| Err(TransportError::new(phase, message));
         match fault {
@@ -311,6 +349,10 @@ impl HttpTransport for Wire {
                 let answer = self.vendor(request, limits).await?;
                 // Bodies differ by the time of day in them: the end is missing all the same.
                 Ok(answer.map(|body| body.slice(..bytes.min(body.len().saturating_sub(1)))))
+            }
+            Some(Fault::Poison(id)) => {
+                let answer = self.vendor(request, limits).await?;
+                Ok(answer.map(|body| poisoned(&body, &id)))
             }
             Some(Fault::Torn) => {
                 let status = self.vendor(request, limits).await?.status();

@@ -43,7 +43,8 @@
 //! - [`Connector::health`] and [`Connector::stats`] say how it is doing; [`Connector::explain`] tells the story of one
 //!   entry.
 //! - *Notices*: events about its own work, routed like any other, if a route names them: `delivery.dead`,
-//!   `delivery.parked`, `signal.dead`, `webhook.unrouted`, `connection.parked`, `connection.resumed`. One lane sends one in
+//!   `delivery.parked`, `signal.dead`, `webhook.unrouted`, `connection.parked`, `connection.resumed`, `feed.parked`,
+//!   `feed.resumed`. One lane sends one in
 //!   ten minutes, and there is no notice about the deliveries of a notice.
 //! - *Spans* of `tracing`, at level `debug`: `receive` (`endpoint`), `resolve` (`connection`, `seq`, `signals`),
 //!   `deliver` (`connection`, `seq`, `attempt`), and `http_call` (`system`, `operation`) inside the latter two.
@@ -90,7 +91,7 @@ mod writes;
 
 pub use self::{
     connector::Connector,
-    feeds::{FeedProgress, RunProgress, StoppedSweep},
+    feeds::{FeedProgress, RunProgress, StoppedSweep, UnavailableFeed},
     host::{
         Act, Acted, ConnectionHealth, ConnectionView, ConnectorBuilder, DryRun, FieldChange, Health,
         ParkedDelivery, Progress, Replay, ReplayMode, Replayed, Step, StepKind, Story, Way, WebhookHealth,

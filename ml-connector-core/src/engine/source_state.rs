@@ -4,56 +4,172 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use super::{
-    documents::{Document, Loaded},
+    documents::{self, Document, JsonDocument, Loaded},
     registry::SourceSlot,
     shared::Shared,
 };
 use crate::{
     Error, ErrorKind, Result, Timestamp,
-    audit::{Committed, DocKey, Transaction},
+    audit::{Committed, DocKey, DocumentWrite, Transaction},
+    model::Revision,
 };
 
 /// How old a state that proves a signature wrong may be. Forgers cannot make us read the log more often.
 const RELOAD: Duration = Duration::from_secs(5);
 
+/// Marks an instant of the vendor's clock.
+const BY_VENDOR: &str = " by the vendor's clock";
+/// An instant that was written so long ago belongs to a clock that nobody knows any more.
+const ADJUST_WITHIN: Duration = Duration::from_secs(3600);
+
+/// Vendors' clocks and ours differ, as long as no answer has told how much.
+const CLOCK_SKEW: Duration = Duration::from_secs(300);
+/// Vendors truncate stamps to the second.
+const TRUNCATED: Duration = Duration::from_secs(2);
+
 /// Since when a connection is watched.
-struct WatchedSince(Timestamp);
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct WatchedSince {
+    at: Timestamp,
+    /// Whether it is by the vendor's clock.
+    by_vendor: bool,
+}
 
 impl Document for WatchedSince {
     fn decode(bytes: &Bytes) -> Result<Self> {
-        let millis = std::str::from_utf8(bytes).ok().and_then(|text| text.parse().ok());
-        millis.map(Timestamp::from_millis).map(Self).ok_or_else(|| {
+        let text = std::str::from_utf8(bytes).unwrap_or_default();
+        let (millis, by_vendor) = text.strip_suffix(BY_VENDOR).map_or((text, false), |millis| (millis, true));
+        let at = millis.parse().ok().map(Timestamp::from_millis);
+        at.map(|at| Self { at, by_vendor }).ok_or_else(|| {
             Error::new(ErrorKind::Unexpected, "the log does not say since when a connection is watched")
         })
     }
 
     fn encode(&self) -> Result<Bytes> {
-        Ok(self.0.as_millis().to_string().into())
+        let mark = if self.by_vendor { BY_VENDOR } else { "" };
+        Ok(format!("{}{mark}", self.at.as_millis()).into())
     }
 }
 
+/// What a connection reads.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Reads {
+    /// The digest of the system and the accounts.
+    account: Revision,
+    /// Since when, where it read another account before.
+    moved_at: Option<Timestamp>,
+}
+
+impl JsonDocument for Reads {
+    const NAME: &'static str = "what a connection reads";
+}
+
+impl Reads {
+    fn now(slot: &SourceSlot) -> Revision {
+        let info = slot.source.info();
+        let mut accounts: Vec<&str> = info.accounts.iter().map(|account| account.as_str()).collect();
+        accounts.sort_unstable();
+        Revision::of(format!("{}\n{}", info.system, accounts.join("\n")).as_bytes())
+    }
+}
+
+/// A connection that reads another account than before: what is to be written with its new beginning.
+pub(crate) struct Moved {
+    pub(crate) documents: Vec<DocumentWrite>,
+}
+
 impl Shared {
-    /// Since when a connection is watched: the instant at which any host saw it first.
-    pub(crate) async fn watched_since(&self, slot: &SourceSlot) -> Result<Timestamp> {
-        match slot.watched_since.get() {
-            Some(watched) => Ok(*watched),
-            None => Box::pin(slot.watched_since.get_or_try_init(|| self.watch(slot))).await.copied(),
+    /// Whether the connection reads another account than when it was asked last. What was known under its name is then
+    /// about the other account.
+    pub(crate) async fn moved(&self, slot: &SourceSlot) -> Result<Option<Moved>> {
+        let key = DocKey::new("watched", slot.connection(), "account");
+        let known = self.load::<Reads>(key).await?;
+        let (account, now) = (Reads::now(slot), self.clock.now());
+        match &known.value {
+            Some(reads) if reads.account == account => Ok(None),
+            Some(_) => {
+                let watched = DocKey::new("watched", slot.connection(), "since");
+                Ok(Some(Moved {
+                    documents: vec![
+                        known.replace(&Reads { account, moved_at: Some(now) })?,
+                        documents::put(watched, &WatchedSince { at: now, by_vendor: false })?,
+                        documents::remove(slot.upkeep_state_key()),
+                    ],
+                }))
+            }
+            None => {
+                let first = vec![known.replace(&Reads { account, moved_at: None })?];
+                let first = Transaction { documents: first, ..Transaction::default() };
+                // Stale: another host has written the same.
+                self.log.commit(vec![first], now).await.map(|_| None)
+            }
         }
+    }
+
+    /// Since when the connection reads its account, where it read another one before: what was known earlier is about that.
+    pub(crate) async fn moved_at(&self, slot: &SourceSlot) -> Result<Option<Timestamp>> {
+        if let Some(moved_at) = slot.moved_at.get() {
+            return Ok(*moved_at);
+        }
+        let key = DocKey::new("watched", slot.connection(), "account");
+        let Some(reads) = Box::pin(self.load::<Reads>(key)).await?.value else { return Ok(None) };
+        if reads.account != Reads::now(slot) {
+            // Nobody has noticed yet: nothing that is known is about this account.
+            return Ok(Some(Timestamp::MAX));
+        }
+        Ok(*slot.moved_at.get_or_init(|| async { reads.moved_at }).await)
+    }
+
+    /// Since when a connection is watched: the instant at which any host saw it first, by the vendor's clock once an
+    /// answer has told it.
+    pub(crate) async fn watched_since(&self, slot: &SourceSlot) -> Result<Timestamp> {
+        if let Some(edge) = slot.watched_edge.get() {
+            return Ok(*edge);
+        }
+        let watched = match slot.watched_since.get() {
+            Some(watched) => *watched,
+            None => *Box::pin(slot.watched_since.get_or_try_init(|| self.watch(slot))).await?,
+        };
+        if slot.vendor_clock.ahead_ms().is_none() {
+            return Ok(watched);
+        }
+        Box::pin(slot.watched_edge.get_or_try_init(|| self.watch_by_vendor(slot))).await.copied()
+    }
+
+    /// How much a record's stamps may be off when they are compared with [`watched_since`](Self::watched_since).
+    pub(crate) fn stamp_margin(slot: &SourceSlot) -> Duration {
+        if slot.watched_edge.get().is_some() { TRUNCATED } else { CLOCK_SKEW }
+    }
+
+    /// Writes since when a connection is watched by the vendor's clock, unless that was written before.
+    async fn watch_by_vendor(&self, slot: &SourceSlot) -> Result<Timestamp> {
+        let stored = self.load::<WatchedSince>(DocKey::new("watched", slot.connection(), "since")).await?;
+        let now = self.clock.now();
+        let Some(watched) = stored.value else { return Ok(now) };
+        if watched.by_vendor || now.saturating_since(watched.at) > ADJUST_WITHIN {
+            return Ok(watched.at);
+        }
+        let at = slot.vendor_clock.shows(watched.at).unwrap_or(watched.at);
+        let write = stored.replace(&WatchedSince { at, by_vendor: true })?;
+        // Stale: another host has written the same.
+        self.log.commit(vec![Transaction { documents: vec![write], ..Transaction::default() }], now).await?;
+        Ok(at)
     }
 
     /// Writes that a connection is watched from now on, unless a host wrote that before.
     async fn watch(&self, slot: &SourceSlot) -> Result<Timestamp> {
         let key = DocKey::new("watched", slot.connection(), "since");
         let now = self.clock.now();
-        let write = Loaded::absent(key.clone()).replace(&WatchedSince(now))?;
+        let write = Loaded::absent(key.clone()).replace(&WatchedSince { at: now, by_vendor: false })?;
         let first = Transaction { documents: vec![write], ..Transaction::default() };
         if let [Committed::Applied(_)] = self.log.commit(vec![first], now).await?[..] {
             return Ok(now);
         }
         let stored = self.load::<WatchedSince>(key).await?.value;
-        stored.map(|WatchedSince(at)| at).ok_or_else(|| {
+        stored.map(|watched| watched.at).ok_or_else(|| {
             Error::new(ErrorKind::Unexpected, "the log does not say since when a connection is watched")
         })
     }

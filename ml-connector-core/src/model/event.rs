@@ -60,9 +60,9 @@ pub enum Change {
     Updated,
     /// It was given up, and can be replayed. Of deliveries and signals.
     Dead,
-    /// It waits until somebody repairs something. Of deliveries and connections.
+    /// It waits until somebody repairs something. Of deliveries, connections and feeds.
     Parked,
-    /// It works again. Of connections.
+    /// It works again. Of connections and feeds.
     Resumed,
     /// It is for an account that no connection has. Of webhooks.
     Unrouted,
@@ -217,7 +217,7 @@ pub struct Event {
 
 impl Event {
     /// The kinds of events about the connector's own work.
-    pub const OUTCOMES: [&'static str; 4] = ["delivery", "signal", "connection", "webhook"];
+    pub const OUTCOMES: [&'static str; 5] = ["delivery", "signal", "connection", "feed", "webhook"];
     /// The kind of events that tell of many records at once.
     pub const PAGE: &'static str = "page";
 

@@ -39,7 +39,8 @@ pub use parts::{Address, Allocation, Attachment, CodeName, CustomField, Line, Pa
 pub use quota::{Cost, Quota, QuotaKey};
 pub use record::{Raw, Record, RecordKind, Status};
 pub use signal::{
-    Intake, Observation, Observed, Page, PollMode, Prompt, Resolution, Revision, Signal, Subject, Upkeep,
+    Intake, Observation, Observed, Page, PollMode, Prompt, Proof, Resolution, Revision, Signal, Subject,
+    Upkeep,
 };
 pub use time::{Date, Timestamp, Zone};
 pub use time_of_day::{TimeOfDay, Weekday};

@@ -287,8 +287,24 @@ pub enum Observed {
         /// What of it could not be read.
         notes: Vec<LeftOut>,
     },
-    /// It is gone, confirmed as the vendor's sheet says: a 404 can also mean no access, or not yet.
-    Gone,
+    /// It is gone, and this proves it.
+    Gone(Proof),
+}
+
+/// What proves that a record is gone. That it is not there proves nothing: vendors say the same of a record that may not
+/// be read, of another account's, of a related record, and on behalf of a replica that is behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Proof {
+    /// A signed webhook says that it was deleted, and the read does not find it.
+    SignedDeletion,
+    /// The vendor answers with what is left of a deleted record, such as a state of its own.
+    Tombstone,
+    /// The vendor's list of deletions names it.
+    DeletionFeed,
+    /// The read does not find it, and two reads of the list that would show it, each complete and authorized, do not
+    /// either. A [sweep](PollMode::Sweep) is one of them.
+    AbsentTwice,
 }
 
 impl Observed {
@@ -302,7 +318,7 @@ impl Observed {
     pub fn record(&self) -> Option<&Record> {
         match self {
             Self::Present { content, .. } => content.record(),
-            Self::Gone => None,
+            Self::Gone(_) => None,
         }
     }
 
@@ -311,7 +327,7 @@ impl Observed {
     pub fn revision(&self) -> Option<Revision> {
         match self {
             Self::Present { revision, .. } => Some(*revision),
-            Self::Gone => None,
+            Self::Gone(_) => None,
         }
     }
 }
@@ -329,7 +345,8 @@ pub enum Resolution {
         /// When to look at what again. A signal with a [`dedupe`](Signal::dedupe) key is kept once.
         later: Vec<(Timestamp, Signal)>,
     },
-    /// The read is behind the hint: a replica, or a 404 right after creation.
+    /// The read is behind the hint: a replica, or a 404 right after creation. A record that nobody has ever seen is given
+    /// up quietly after an hour of this.
     NotYet {
         /// When to read again.
         retry_at: Timestamp,

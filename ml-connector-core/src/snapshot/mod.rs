@@ -39,6 +39,10 @@ pub struct Snapshot {
     /// What was announced once and for all, such as `overdue:7@2026-03-04`.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub announced: BTreeSet<Arc<str>>,
+    /// Whether no more is known than a row of a list said, as a baseline shows it. The first read of the whole record fills
+    /// it in; where the vendor's stamp says that nothing has happened, that is no change.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub row_only: bool,
     /// The raw state, where the source [keeps it](crate::SourceInfo::keeps_raw).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub raw: Option<Raw>,
@@ -49,6 +53,13 @@ impl Snapshot {
     #[must_use]
     pub fn key(connection: &ConnectionId, entity: &EntityRef) -> DocKey {
         DocKey::new("snapshot", connection, &entity.to_string())
+    }
+
+    /// What is kept of a record that was gone before anybody could read it.
+    #[must_use]
+    pub(crate) fn tombstone(record: &Record, read_at: Timestamp) -> Self {
+        let (facts, announced) = (Some(Facts::of(record)), BTreeSet::new());
+        Self { n: 0, revision: None, order: None, read_at, facts, announced, row_only: false, raw: None }
     }
 
     /// What is still known of a record that is gone, or whose event is.
@@ -135,6 +146,7 @@ pub fn step(last: Option<&Snapshot>, seen: &Observation, policy: &Policy<'_>) ->
         read_at: seen.read_at,
         facts: content.record().map(Facts::of),
         announced,
+        row_only: false,
         raw: None,
     };
     Step::Changed { snapshot: Box::new(snapshot), changes }

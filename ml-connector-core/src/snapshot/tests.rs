@@ -29,7 +29,11 @@ fn seen(record: &Record, version: &str, read_at: i64) -> Observation {
 }
 
 fn gone(record: &Record, read_at: i64) -> Observation {
-    Observation { entity: record.entity(), read_at: Timestamp::from_secs(read_at), state: Observed::Gone }
+    Observation {
+        entity: record.entity(),
+        read_at: Timestamp::from_secs(read_at),
+        state: Observed::Gone(crate::model::Proof::AbsentTwice),
+    }
 }
 
 /// Plays observations and writes down the changes of each as text.

@@ -22,7 +22,7 @@ pub struct WebhookAnswers {
     pub unavailable: StatusCode,
     /// It is larger than [`Settings::max_webhook_bytes`](crate::engine::Settings::max_webhook_bytes). Default: 413.
     pub oversize: StatusCode,
-    /// It is proven, but not understood, or its path is none. Default: 400.
+    /// It is proven, but not understood. Default: 400.
     pub unreadable: StatusCode,
     /// It is for an account that no connection of the endpoint has. `None` = the source's own reply, which the vendor takes
     /// for a success. It is noted in each case. Default: `None`.

@@ -129,6 +129,7 @@ impl Setting {
             lead: Duration::ZERO,
             not_before: Duration::ZERO,
             budget: 1000,
+            day_budget: None,
             throttle_pause: Duration::ZERO,
             deadline: Duration::from_secs(30),
             idle_life: None,

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{Blob, Cause, TokenKey};
-use crate::{Context, Timestamp, model::ConnectionId};
+use crate::{Context, Timestamp};
 
 /// How a connection's token is doing. Holds no part of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -26,9 +26,9 @@ pub struct TokenHealth {
     pub not_before: Option<Timestamp>,
 }
 
-/// Reads how a connection's token is doing; `None` without one, or when the store does not answer.
-pub(crate) async fn health(ctx: &Context, connection: &ConnectionId) -> Option<TokenHealth> {
-    let stored = ctx.tokens().load(&TokenKey::new(connection)).await.ok().flatten()?;
+/// Reads how a token is doing; `None` without one, or when the store does not answer.
+pub(crate) async fn health(ctx: &Context, key: &TokenKey) -> Option<TokenHealth> {
+    let stored = ctx.tokens().load(key).await.ok().flatten()?;
     let blob = Blob::decode(&stored.bytes).ok()?;
     let cause = |cause| match cause {
         Cause::Refused => "refused",

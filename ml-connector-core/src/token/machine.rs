@@ -22,6 +22,8 @@ const COOL_DOWN_MAX: Duration = Duration::from_secs(15 * 60);
 const MISCONFIGURED_MAX: Duration = Duration::from_secs(60 * 60);
 /// Requests are counted over this long (Zoho: access tokens per refresh token in ten minutes).
 const BUDGET_WINDOW: Duration = Duration::from_secs(600);
+/// Some count a day besides (Exact: 200).
+const DAY: Duration = Duration::from_secs(24 * 3600);
 /// A token has to live until the vendor has finished with the request that carries it.
 const MARGIN: Duration = Duration::from_secs(10);
 /// How far the clocks of two hosts may be apart.
@@ -44,6 +46,8 @@ pub(crate) struct Rules {
     pub(crate) not_before: Duration,
     /// Requests in ten minutes.
     pub(crate) budget: u32,
+    /// Requests in a day.
+    pub(crate) day_budget: Option<u32>,
     /// How long a throttle answer without a date lasts.
     pub(crate) throttle_pause: Duration,
     /// How long one request may take.
@@ -311,7 +315,8 @@ fn send(blob: &Blob, owner: Uuid, now: Timestamp, rules: &Rules) -> (Option<Blob
     }
     let mut next = blob.clone();
     next.phase = Phase::Sent { owner, at: now };
-    next.asked.retain(|at| is_recent(*at, now));
+    let kept = if rules.day_budget.is_some() { DAY } else { BUDGET_WINDOW };
+    next.asked.retain(|at| is_recent(*at, now, kept));
     next.asked.push(now);
     let refresh = blob.refresh.as_ref().map(|kept| kept.0.clone());
     (Some(next), Action::Ask { refresh, generation: blob.generation, at: now })
@@ -359,8 +364,8 @@ fn is_credible(at: Timestamp, now: Timestamp) -> bool {
 }
 
 /// Whether a request counts that was sent then.
-fn is_recent(at: Timestamp, now: Timestamp) -> bool {
-    is_credible(at, now) && now.saturating_since(at) < BUDGET_WINDOW
+fn is_recent(at: Timestamp, now: Timestamp, window: Duration) -> bool {
+    is_credible(at, now) && now.saturating_since(at) < window
 }
 
 /// Why the token endpoint may not be asked now.
@@ -381,9 +386,13 @@ fn blocked(blob: &Blob, now: Timestamp, rules: &Rules) -> Option<Blocked> {
     {
         return Some(Blocked::Until(issued + rules.not_before));
     }
-    let recent: Vec<_> = blob.asked.iter().filter(|at| is_recent(**at, now)).copied().collect();
-    let excess = recent.len().checked_sub(usize::try_from(rules.budget).unwrap_or(usize::MAX))?;
-    recent.get(excess).map(|oldest| Blocked::Until(*oldest + BUDGET_WINDOW))
+    let full_until = |budget: u32, window: Duration| {
+        let recent: Vec<_> = blob.asked.iter().filter(|at| is_recent(**at, now, window)).collect();
+        let excess = recent.len().checked_sub(usize::try_from(budget).unwrap_or(usize::MAX))?;
+        recent.get(excess).map(|oldest| **oldest + window)
+    };
+    let day = rules.day_budget.and_then(|budget| full_until(budget, DAY));
+    full_until(rules.budget, BUDGET_WINDOW).max(day).map(Blocked::Until)
 }
 
 impl Blob {

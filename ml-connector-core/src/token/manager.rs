@@ -131,6 +131,11 @@ impl<E: Endpoint> Manager<E> {
         self.load(ctx).await.map(|(_, blob)| blob)
     }
 
+    /// Where the chain is kept.
+    pub(crate) fn key(&self) -> &TokenKey {
+        &self.key
+    }
+
     /// Where its tokens come from.
     pub(crate) fn endpoint(&self) -> &E {
         &self.endpoint

@@ -47,7 +47,7 @@ pub trait TokenStore: Debug + Send + Sync + 'static {
     async fn swap(&self, key: &TokenKey, expected: Option<u64>, value: Option<Bytes>) -> Result<Swap>;
 }
 
-/// The name of a token: a connection and, where it has several, which.
+/// The name of a token: a connection's own, or one that connections share.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TokenKey(String);
 
@@ -56,6 +56,14 @@ impl TokenKey {
     #[must_use]
     pub fn new(connection: &ConnectionId) -> Self {
         Self(connection.to_string())
+    }
+
+    /// A token that several connections share, because the vendor keeps one chain for all of them: for an app and a person,
+    /// say, whose companies are connections of their own. A name such as `exact/app-1/person@example.com`, without the
+    /// secret parts. Connections with one token need one [`Affinity`](crate::model::Affinity), so that one host owns them.
+    #[must_use]
+    pub fn shared(name: &str) -> Self {
+        Self(format!("shared#{name}"))
     }
 
     /// What is known of the consents that a connection waits for. No connection is named so.

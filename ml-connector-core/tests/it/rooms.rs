@@ -149,6 +149,7 @@ const MODULES: Table = &[
     ("model", &["error", "size"]),
     ("decode", &["error", "model"]),
     ("clock", &["model"]),
+    ("vendor_clock", &["model"]),
     ("route", &["error", "model"]),
     ("rate", &["error", "model"]),
     ("audit", &["error", "model", "size"]),
@@ -157,7 +158,10 @@ const MODULES: Table = &[
     ("http", &["calls", "clock", "decode", "error", "model", "rate", "secret"]),
     ("config", &["error", "http"]),
     ("token", &["clock", "error", "error_context", "http", "model", "secret"]),
-    ("context", &["audit", "calls", "clock", "error", "http", "model", "rate", "snapshot", "token"]),
+    (
+        "context",
+        &["audit", "calls", "clock", "error", "http", "model", "rate", "snapshot", "token", "vendor_clock"],
+    ),
     ("remembered", &["context", "error", "model"]),
     ("webhook", &["context", "error", "model", "secret"]),
     ("auth", &["clock", "context", "error", "error_context", "http", "model", "secret", "token"]),
@@ -187,11 +191,15 @@ const MODULES: Table = &[
             "snapshot",
             "source",
             "token",
+            "vendor_clock",
         ],
     ),
     (
         "conformance",
-        &["audit", "clock", "context", "error", "http", "model", "rate", "sink", "source", "token"],
+        &[
+            "audit", "clock", "context", "error", "http", "model", "rate", "sink", "snapshot", "source",
+            "token",
+        ],
     ),
 ];
 

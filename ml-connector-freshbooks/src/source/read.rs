@@ -8,7 +8,7 @@ use std::time::Duration;
 use ml_connector_core::{
     Context, Error, ErrorKind, Result, Scope, Timestamp,
     decode::{self, Row},
-    model::{EntityRef, Observation, Observed, Raw, Resolution, Signal},
+    model::{EntityRef, Observation, Observed, Proof, Raw, Resolution, Signal},
     snapshot::Snapshot,
 };
 
@@ -43,8 +43,8 @@ impl FreshBooks {
             }
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 match self.missing::<T>(ctx, client, &entity.id, signals, last).await? {
-                    Missing::Gone => {
-                        let state = Observed::Gone;
+                    Missing::Gone(proof) => {
+                        let state = Observed::Gone(proof);
                         Ok(Resolution::Observed(vec![Observation { entity: entity.clone(), read_at, state }]))
                     }
                     Missing::Known => Ok(Resolution::Done { note: "the record is known to be gone" }),
@@ -63,7 +63,7 @@ impl FreshBooks {
         let Detail { record, deleted, raw, left_out, .. } = detail;
         let entity = record.entity();
         if deleted {
-            return Ok(Observation { entity, read_at, state: Observed::Gone });
+            return Ok(Observation { entity, read_at, state: Observed::Gone(Proof::Tombstone) });
         }
         if !left_out.is_empty() {
             tracing::warn!(connection = %self.source.connection, %entity, ?left_out, "values were left out");
@@ -110,7 +110,7 @@ impl FreshBooks {
         last: Option<&Snapshot>,
     ) -> Result<Missing> {
         if signals.iter().filter_map(|signal| signal.hint.as_deref()).any(is_deletion) {
-            return Ok(Missing::Gone);
+            return Ok(Missing::Gone(Proof::SignedDeletion));
         }
         let Some(last) = last else { return Ok(Missing::Fresh) };
         if last.revision.is_none() {
@@ -121,7 +121,7 @@ impl FreshBooks {
         for _ in 0..if swept { 1 } else { 2 } {
             require_absent::<T>(ctx, client, id).await?;
         }
-        Ok(Missing::Gone)
+        Ok(Missing::Gone(Proof::AbsentTwice))
     }
 }
 
@@ -151,7 +151,7 @@ async fn require_absent<T: Resource>(ctx: &Context, client: &FreshBooksClient, i
 }
 
 enum Missing {
-    Gone,
+    Gone(Proof),
     /// It was gone before.
     Known,
     Fresh,

@@ -116,6 +116,7 @@ async fn under_test(kind: &'static str) -> SourceUnderTest {
             forged: Vec::new(),
         },
         refusals: refusals(),
+        missing: Some(Response::builder().status(404).body(fixture("error_404.json")).unwrap()),
         secrets: vec![
             credentials.client_secret,
             credentials.refresh_token,

@@ -7,7 +7,7 @@ use std::{
 
 use axum::{Router, body::Body};
 use bytes::Bytes;
-use http::{Method, Request, Response};
+use http::{HeaderValue, Method, Request, Response, header};
 use ml_connector_core::{Clock, Result, Timestamp};
 use serde_json::Value;
 
@@ -170,7 +170,10 @@ async fn pass(vendor: &impl Vendor, request: Request<Body>) -> Response<Body> {
     let at = gate.record(&request, hides_query);
     let act = || {
         let call = Call { request: &request, now: gate.now(), at_once: under_way.count() };
-        let answer = vendor.answer(&call);
+        let mut answer = vendor.answer(&call);
+        if let Some(date) = http_date(gate.now()) {
+            answer.headers_mut().entry(header::DATE).or_insert(date);
+        }
         locked(&gate.received)[at].status = Some(answer.status());
         answer
     };
@@ -184,6 +187,13 @@ async fn pass(vendor: &impl Vendor, request: Request<Body>) -> Response<Body> {
     drop(under_way);
     gate.way().await;
     answer
+}
+
+/// The vendor's clock as every answer shows it.
+fn http_date(now: Timestamp) -> Option<HeaderValue> {
+    let at = jiff::Timestamp::from_second(now.as_secs()).ok()?;
+    let text = jiff::fmt::rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&at).ok()?;
+    HeaderValue::try_from(text).ok()
 }
 
 /// Counts a call as under way until it is answered or given up.

@@ -39,6 +39,27 @@ impl Fields {
         names.iter().for_each(|name| self.set(name, number(amount)));
     }
 
+    /// A field as it is written.
+    pub(crate) fn get(&self, name: &str) -> Option<&RawValue> {
+        self.0.iter().find(|(field, _)| field == name).map(|(_, value)| &**value)
+    }
+
+    /// The text of a field that holds one.
+    pub(crate) fn text(&self, name: &str) -> String {
+        self.get(name).and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default()
+    }
+
+    /// Adds the fields of another object behind its own.
+    pub(crate) fn extend(&mut self, other: Self) {
+        self.0.extend(other.0);
+    }
+
+    /// Only the fields that are named here, in their own order.
+    pub(crate) fn only(mut self, keep: impl Fn(&str) -> bool) -> Self {
+        self.0.retain(|(field, _)| keep(field));
+        self
+    }
+
     pub(crate) fn remove(&mut self, name: &str) {
         self.0.retain(|(field, _)| **field != *name);
     }

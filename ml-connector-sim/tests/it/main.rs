@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // clippy allows it in tests, but not in their helpers
 
+mod bc;
 mod conditions;
 mod control;
 mod databricks;

@@ -417,6 +417,7 @@ async fn webhooks_have_every_behavior_of_a_source() {
                 too_often: Vec::new(),
                 refused: Vec::new(),
             },
+            missing: None,
             secrets: vec![SECRET.to_owned()],
         };
         suite::webhooks::a_verified_webhook_names_its_record(&under_test).await;

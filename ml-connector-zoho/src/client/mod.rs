@@ -1,5 +1,6 @@
 //! The calls of the Zoho Books API v3, one method each.
 
+mod scopes;
 pub(crate) mod settings;
 mod write;
 
@@ -23,6 +24,7 @@ use ml_connector_core::{
 use serde_json::value::RawValue;
 use url::Url;
 
+use self::scopes::Scopes;
 use crate::{
     Plan, SYSTEM, error,
     models::{Organization, Resource, User},
@@ -49,6 +51,8 @@ pub(crate) struct BooksClient {
     budget: Budget,
     /// The organization's currency, once an answer has told.
     home: Arc<OnceLock<Currency>>,
+    /// Which scopes work.
+    scopes: Arc<Scopes>,
     /// When a token was last renewed for a write, in vain; in milliseconds.
     renewed_in_vain: Arc<AtomicI64>,
     /// What the paths under `settings` cost besides.
@@ -103,6 +107,7 @@ impl BooksClient {
             organization_id: organization_id.into(),
             budget,
             home: Arc::default(),
+            scopes: Arc::default(),
             renewed_in_vain: Arc::default(),
             pace: Cost::one(key("/settings"), Arc::new([SETTINGS_PACE])),
         })
@@ -252,19 +257,29 @@ impl BooksClient {
             .header(header::ACCEPT, "application/json")
             .body(Bytes::new())
             .map_err(|_| Error::new(ErrorKind::InvalidRequest, "the request cannot be built"))?;
-        let call = Call::read(operation, request).with_costs(self.costs(url));
-        let answer = self.http.send(ctx, call).await.map_err(|error| self.in_scope(error))?;
+        let mut call = Call::read(operation, request).with_costs(self.costs(url));
+        let scope = scopes::needed_by(self.below_base(url));
+        if self.scopes.is_refused(&scope, ctx.now()) {
+            call = call.with_proven_token();
+        }
+        let sent = self.http.send(ctx, call).await;
+        let judged = sent.map_err(|error| self.scopes.judge(&scope, error, ctx.now()));
+        let answer = judged.map_err(|error| self.in_scope(error))?;
+        self.scopes.accepted(&scope, answer.received_at);
         self.report_day(ctx, &answer).await;
         Ok(answer)
     }
 
     fn costs(&self, url: &Url) -> Vec<Cost> {
         let mut costs = self.budget.costs();
-        let below_base = url.path().strip_prefix(self.http.base().path());
-        if below_base.is_some_and(|path| path.trim_start_matches('/').starts_with("settings/")) {
+        if self.below_base(url).starts_with("settings/") {
             costs.push(self.pace.clone());
         }
         costs
+    }
+
+    fn below_base<'a>(&self, url: &'a Url) -> &'a str {
+        url.path().strip_prefix(self.http.base().path()).unwrap_or_default().trim_start_matches('/')
     }
 
     /// What the vendor's limits concern: the day's quota, or that of the minute.

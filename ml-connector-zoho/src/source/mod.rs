@@ -7,10 +7,10 @@ use std::{sync::atomic::Ordering, time::Duration};
 use async_trait::async_trait;
 use ml_connector_core::{
     Connection, Context, Error, ErrorKind, IntoConnection, PollRequest, ReceiveRequest, Result, Scope,
-    Source, SourceInfo, UpkeepRequest, error_context,
+    Source, SourceInfo, Timestamp, UpkeepRequest, error_context,
     model::{
-        EntityRef, Intake, Observation, Observed, Page, PollMode, Prompt, Raw, RecordKind, Resolution,
-        Signal, Subject, Upkeep,
+        EntityRef, Intake, Observation, Observed, Page, PollMode, Prompt, Proof, Raw, RecordKind, Resolution,
+        Signal, Subject, Upkeep, Zone,
     },
     snapshot::Snapshot,
 };
@@ -89,7 +89,8 @@ impl ZohoBooks {
             _ => error,
         })?;
         let own = self.client.organization_id();
-        if found.iter().any(|organization| organization.id == own) {
+        if let Some(organization) = found.iter().find(|organization| organization.id == own) {
+            self.compare_zone(organization, ctx.now());
             return Ok(());
         }
         let ids: Vec<&str> = found.iter().map(|organization| organization.id.as_str()).collect();
@@ -99,6 +100,33 @@ impl ZohoBooks {
             .with_operation("zoho_books.list_organizations")
             .with_context("organization_id", own)
             .with_context("organizations", ids.join(", ")))
+    }
+
+    /// Takes the organization's time zone where none is configured, and says where another one is.
+    fn compare_zone(&self, organization: &Organization, now: Timestamp) {
+        let Organization { id, time_zone, .. } = organization;
+        let Ok(zone) = Zone::named(time_zone) else {
+            tracing::warn!(
+                organization = id,
+                "the organization's time zone has no IANA name: it is not compared"
+            );
+            return;
+        };
+        if let Some(taken) = &self.taken {
+            let taken = taken.get_or_init(|| {
+                let mut info = self.source.clone();
+                info.zone = zone;
+                info
+            });
+            tracing::info!(connection = %taken.connection, zone = taken.zone.name(), "the organization's time zone is taken");
+        } else if differs(&self.source.zone, &zone, now) {
+            tracing::error!(
+                connection = %self.source.connection,
+                configured = self.source.zone.name(),
+                organization = time_zone,
+                "time_zone is not the organization's: documents become overdue on the wrong day"
+            );
+        }
     }
 
     /// How often a feed is read at most: a trial has fewer calls a day than its plan, and says so only in its answers.
@@ -130,7 +158,8 @@ impl ZohoBooks {
             Ok(detail) => self.present::<T>(detail)?,
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 match self.missing::<T>(ctx, client, &entity.id, signals, last).await? {
-                    Missing::Gone => Observed::Gone,
+                    Missing::Gone(proof) => Observed::Gone(proof),
+                    Missing::Known => return Ok(Resolution::Done { note: "the record is known to be gone" }),
                     Missing::Fresh => return Ok(Resolution::NotYet { retry_at: ctx.now() + FRESH }),
                 }
             }
@@ -161,27 +190,33 @@ impl ZohoBooks {
         last: Option<&Snapshot>,
     ) -> Result<Missing> {
         if signals.iter().filter_map(|signal| signal.hint.as_deref()).any(is_deletion) {
-            return Ok(Missing::Gone);
+            return Ok(Missing::Gone(Proof::SignedDeletion));
         }
         let Some(last) = last else { return Ok(Missing::Fresh) };
-        // The whole list has just been read.
-        let swept = signals.iter().any(|signal| signal.hint.as_deref() == Some(Signal::SWEPT));
-        if swept || last.revision.is_none() {
-            return Ok(Missing::Gone);
+        if last.revision.is_none() {
+            return Ok(Missing::Known);
         }
-        self.confirm_gone::<T>(ctx, client, id, last.facts.as_ref().and_then(|facts| facts.number.as_deref()))
-            .await
+        let number = last.facts.as_ref().and_then(|facts| facts.number.as_deref());
+        // A sweep has just read the whole list.
+        let swept = signals.iter().any(|signal| signal.hint.as_deref() == Some(Signal::SWEPT));
+        for _ in 0..if swept { 1 } else { 2 } {
+            self.require_absent::<T>(ctx, client, id, number).await?;
+        }
+        Ok(Missing::Gone(Proof::AbsentTwice))
     }
 
     /// Looks for the record where it would be listed. The number's filter is not documented for payments, and
     /// Zoho then lists everything; so pages are read until there is no more.
-    async fn confirm_gone<T: Resource>(
+    ///
+    /// # Errors
+    /// [`ErrorKind::PermissionDenied`] when it is listed; [`ErrorKind::NotFound`] when the list does not end.
+    async fn require_absent<T: Resource>(
         &self,
         ctx: &Context,
         client: &BooksClient,
         id: &str,
         number: Option<&str>,
-    ) -> Result<Missing> {
+    ) -> Result<()> {
         for page in 1..=MAX_PAGES {
             let rows = client.list::<T>(ctx, Filter::Number(number), page).await?;
             let is_listed = rows.rows.iter().any(|row| &*row.record.id == id);
@@ -192,7 +227,7 @@ impl ZohoBooks {
                     .with_context("id", id));
             }
             if !rows.has_more {
-                return Ok(Missing::Gone);
+                return Ok(());
             }
             if rows.rows.is_empty() && rows.unreadable.is_empty() {
                 break;
@@ -203,15 +238,23 @@ impl ZohoBooks {
     }
 }
 
+/// Whether two zones are apart at any time of this year. Names alone say nothing: some are aliases.
+fn differs(one: &Zone, other: &Zone, at: Timestamp) -> bool {
+    let month = Duration::from_secs(30 * 24 * 3600);
+    (0..12).map(|n| at + month * n).any(|at| one.wall_clock(at) != other.wall_clock(at))
+}
+
 enum Missing {
-    Gone,
+    Gone(Proof),
+    /// It was gone before.
+    Known,
     Fresh,
 }
 
 #[async_trait]
 impl Source for ZohoBooks {
     fn info(&self) -> &SourceInfo {
-        &self.source
+        self.taken.as_ref().and_then(|taken| taken.get()).unwrap_or(&self.source)
     }
 
     fn receive(&self, request: ReceiveRequest<'_>) -> Result<Intake> {
@@ -249,7 +292,8 @@ impl Source for ZohoBooks {
         let Some(kind) = KINDS.into_iter().find(|kind| feed_of(kind) == Some(feed)) else {
             return unsupported;
         };
-        if mode == PollMode::Baseline && checkpoint.is_none() {
+        let lacks_zone = self.taken.as_ref().is_some_and(|taken| taken.get().is_none());
+        if mode == PollMode::Baseline && checkpoint.is_none() || lacks_zone {
             self.require_organization(ctx).await?;
         }
         let Self { client, site, .. } = self;

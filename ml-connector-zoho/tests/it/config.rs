@@ -26,7 +26,6 @@ fn build_names_the_setting_that_is_missing_or_wrong() {
         ("webhook_secrets", serde_json::json!([])),
         ("webhook_secrets", serde_json::json!([SECRET, "tooShort"])),
         ("webhook_secrets", serde_json::json!(["with-characters-zoho-refuses"])),
-        ("time_zone", serde_json::json!("")),
         ("time_zone", serde_json::json!("PST8")),
         ("api_url", serde_json::json!("http://www.zohoapis.eu")),
         ("accounts_url", serde_json::json!("http://10.0.0.1")),

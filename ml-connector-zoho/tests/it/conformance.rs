@@ -34,22 +34,22 @@ fn under_test(entity: Entity, kind: &'static str) -> SourceUnderTest {
             .unwrap();
     };
     rule(entity);
-    let document = || NewDocument::new(CUSTOMER, Decimal::new(471_125, 2));
-    let make = || match entity {
-        Entity::Invoice => books.create_invoice(document()).unwrap(),
-        Entity::Bill => books.create_bill(document()).unwrap(),
+    let document = |customer| NewDocument::new(customer, Decimal::new(471_125, 2));
+    let make = |customer| match entity {
+        Entity::Invoice => books.create_invoice(document(customer)).unwrap(),
+        Entity::Bill => books.create_bill(document(customer)).unwrap(),
         Entity::CustomerPayment => {
-            let invoice = books.create_invoice(document()).unwrap();
+            let invoice = books.create_invoice(document(customer)).unwrap();
             books.mark_sent(&invoice).unwrap();
             books.pay_invoice(&invoice, Decimal::new(471_125, 2)).unwrap()
         }
         Entity::VendorPayment => {
-            let bill = books.create_bill(document()).unwrap();
+            let bill = books.create_bill(document(customer)).unwrap();
             books.pay_bill(&bill, Decimal::new(471_125, 2)).unwrap()
         }
-        other => books.create_record(other, NewRecord::new(CUSTOMER, Decimal::new(471_125, 2))).unwrap(),
+        other => books.create_record(other, NewRecord::new(customer, Decimal::new(471_125, 2))).unwrap(),
     };
-    let (id, another) = (make(), make());
+    let (id, another) = (make(CUSTOMER), make("Another Planted Customer"));
     let sent = books.take_webhooks().into_iter().find(|sent| sent.about.entity_id == id).unwrap().request;
     let credentials = books.credentials();
     SourceUnderTest {
@@ -70,6 +70,10 @@ fn under_test(entity: Entity, kind: &'static str) -> SourceUnderTest {
             forged: Vec::new(),
         },
         refusals: refusals(),
+        missing: Some({
+            let missing = Response::builder().status(404);
+            missing.body(fixture("error-404-code1002.json")).unwrap()
+        }),
         secrets: vec![
             credentials.client_secret.clone(),
             credentials.refresh_token.clone(),

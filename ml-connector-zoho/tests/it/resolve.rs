@@ -263,7 +263,7 @@ async fn a_deletion_that_the_read_confirms_is_gone_at_once() {
     let signals =
         [signal("invoice", INVOICE, "invoice.deleted"), signal("invoice", INVOICE, "invoice.changed")];
     let seen = observed(source(&server).resolve(&context().0, &signals, Some(&known)).await.unwrap());
-    assert!(matches!(seen.state, Observed::Gone));
+    assert!(matches!(seen.state, Observed::Gone(_)));
     // A deletion hint alone proves nothing.
     let server = serve(vec![answer(200, "invoice-detail.json")]).await;
     let seen = observed(resolve(&server, "invoice.deleted", Some(&known)).await.unwrap());
@@ -275,13 +275,10 @@ async fn a_known_record_is_gone_only_if_the_list_does_not_have_it() {
     let known = snapshot().await;
     let empty =
         r#"{"code":0,"message":"success","invoices":[],"page_context":{"page":1,"has_more_page":false}}"#;
-    let server = serve(vec![
-        answer(404, "error-404-code1002.json"),
-        ResponseTemplate::new(200).set_body_string(empty),
-    ])
-    .await;
+    let list = || ResponseTemplate::new(200).set_body_string(empty);
+    let server = serve(vec![answer(404, "error-404-code1002.json"), list(), list()]).await;
     let seen = observed(resolve(&server, "invoice.changed", Some(&known)).await.unwrap());
-    assert!(matches!(seen.state, Observed::Gone));
+    assert!(matches!(seen.state, Observed::Gone(_)));
     let requests = server.received_requests().await.unwrap();
     assert_eq!(requests[1].url.path(), "/books/v3/invoices");
     let expected = [
@@ -309,15 +306,31 @@ async fn a_known_record_is_gone_only_if_the_list_does_not_have_it() {
     assert_eq!(error.kind(), ErrorKind::Unauthenticated);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_refusal_of_one_resource_names_the_scope_and_asks_for_no_more_tokens() {
+    let source = builder().authenticator(std::sync::Arc::new(CountingTokens::default())).build().unwrap();
+    let refused = || (401, fixture("error-401-code57.json"));
+    let ctx = scripted(vec![(200, fixture("invoice-detail.json")), refused(), refused(), refused()]);
+    let invoice = [signal("invoice", INVOICE, "invoice.changed")];
+    source.resolve(&ctx, &invoice, None).await.unwrap();
+    let bill = [signal("bill", "481500000000108002", "bill.changed")];
+    for _ in 0..2 {
+        let error = source.resolve(&ctx, &bill, None).await.unwrap_err();
+        assert_eq!((error.kind(), error.scope()), (ErrorKind::PermissionDenied, &Scope::Entry), "{error}");
+        assert_eq!(error.context("scope"), Some("ZohoBooks.bills.READ"));
+    }
+}
+
 #[tokio::test]
-async fn what_the_whole_list_did_not_have_is_gone_without_reading_it_again_and_can_wait() {
+async fn what_the_whole_list_did_not_have_is_looked_for_once_more_and_can_wait() {
     let known = snapshot().await;
-    let server = serve(vec![answer(404, "error-404-code1002.json")]).await;
+    let empty = ResponseTemplate::new(200).set_body_string(r#"{"code":0,"invoices":[]}"#);
+    let server = serve(vec![answer(404, "error-404-code1002.json"), empty]).await;
     let (ctx, ledger) = context();
     let signals = [signal("invoice", INVOICE, Signal::SWEPT)];
     let seen = observed(source(&server).resolve(&ctx, &signals, Some(&known)).await.unwrap());
-    assert!(matches!(seen.state, Observed::Gone));
-    assert_eq!(server.received_requests().await.unwrap().len(), 1);
+    assert!(matches!(seen.state, Observed::Gone(_)));
+    assert_eq!(server.received_requests().await.unwrap().len(), 2);
     let admitted = ledger.admitted.lock().unwrap();
     assert!(admitted[0].iter().all(|cost| cost.leave > 0), "{admitted:?}");
 }
@@ -344,8 +357,8 @@ async fn what_is_known_to_be_gone_is_not_looked_for_again() {
     let mut known = snapshot().await;
     known.revision = None;
     let server = serve(vec![answer(404, "error-404-code1002.json")]).await;
-    let seen = observed(resolve(&server, "invoice.changed", Some(&known)).await.unwrap());
-    assert!(matches!(seen.state, Observed::Gone));
+    let resolution = resolve(&server, "invoice.changed", Some(&known)).await.unwrap();
+    assert!(matches!(resolution, Resolution::Done { .. }));
     assert_eq!(server.received_requests().await.unwrap().len(), 1);
 }
 
@@ -355,9 +368,11 @@ async fn where_the_filter_is_ignored_every_page_is_looked_at_within_bounds() {
     let more = r#"{"code":0,"invoices":[{"invoice_id":"1"}],"page_context":{"has_more_page":true}}"#;
     let end = r#"{"code":0,"invoices":[{"invoice_id":"2"}]}"#;
     let page = |body: &str| ResponseTemplate::new(200).set_body_string(body);
-    let server = serve(vec![answer(404, "error-404-code1002.json"), page(more), page(end)]).await;
+    let server =
+        serve(vec![answer(404, "error-404-code1002.json"), page(more), page(end), page(more), page(end)])
+            .await;
     let seen = observed(resolve(&server, "invoice.changed", Some(&known)).await.unwrap());
-    assert!(matches!(seen.state, Observed::Gone));
+    assert!(matches!(seen.state, Observed::Gone(_)));
 
     let server = serve(vec![answer(404, "error-404-code1002.json")]).await;
     Mock::given(method("GET"))

@@ -7,6 +7,8 @@ use crate::{
     Error, ErrorKind, Result,
     auth::{Grant, OAuth2Config},
     http::require_secure,
+    model::ConnectionId,
+    token::TokenKey,
 };
 
 /// How a vendor asks for consent.
@@ -15,6 +17,9 @@ use crate::{
 pub struct AuthorizerConfig {
     /// How it hands out tokens. The connection's source or sink has to be configured with the same.
     pub oauth: OAuth2Config,
+    /// Where the tokens of a connection's consent are kept; [its own place](TokenKey::new) unless it is set. Return the
+    /// same [shared key](TokenKey::shared) for all connections of one person where the vendor keeps one chain for them.
+    pub token_key: fn(&ConnectionId) -> TokenKey,
     /// The page on which the person consents. https, or http to a loopback address.
     pub authorize_url: Url,
     /// Where the vendor sends the browser afterwards, exactly as the app is registered with it.
@@ -43,6 +48,7 @@ impl AuthorizerConfig {
     pub fn new(oauth: OAuth2Config, authorize_url: Url, redirect_uri: Url) -> Self {
         Self {
             oauth,
+            token_key: TokenKey::new,
             authorize_url,
             redirect_uri,
             scopes: Vec::new(),

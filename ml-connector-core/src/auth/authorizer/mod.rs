@@ -26,7 +26,7 @@ use crate::{
     error_context,
     http::{Answer, Phase, TransportError, require_secure},
     model::ConnectionId,
-    token::{Cause, Granted, Manager, TokenKey, TokenOutcome, told},
+    token::{Cause, Granted, Manager, TokenOutcome, told},
 };
 
 /// Connects accounts by a person's consent: OAuth's authorization code, with a state, and PKCE where the vendor takes
@@ -208,7 +208,7 @@ impl AuthorizerConfig {
         let mut oauth = self.oauth.clone();
         oauth.token_url = token_url.clone();
         let (rules, request_time) = (oauth.rules(), oauth.request_time);
-        let manager = Manager::new(TokenKey::new(&connection), rules, TokenEndpoint { config: oauth });
+        let manager = Manager::new((self.token_key)(&connection), rules, TokenEndpoint { config: oauth });
         let exchange =
             Exchange::Code { code: &code, redirect_uri: &self.redirect_uri, verifier: verifier.as_ref() };
         let response = tokio::select! {

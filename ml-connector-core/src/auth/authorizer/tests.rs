@@ -20,7 +20,7 @@ use crate::{
     clock::{ManualClock, TokioClock},
     http::Limits,
     rate::MemoryRateLimiter,
-    token::{MemoryTokenStore, Stored, Swap},
+    token::{MemoryTokenStore, Stored, Swap, TokenKey},
 };
 
 /// 2026-10-14T17:46:40Z.

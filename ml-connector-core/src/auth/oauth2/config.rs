@@ -51,6 +51,8 @@ pub struct OAuth2Config {
     pub unending: bool,
     /// At most so many token requests in ten minutes, failed ones included.
     pub max_per_10_minutes: u32,
+    /// At most so many token requests in any 24 hours, beside those of ten minutes; `None`: the vendor counts no days.
+    pub max_per_day: Option<u32>,
     /// How long one token request may take. A host that dies with one under way keeps the others away for twice as
     /// long and five seconds.
     pub request_time: Duration,
@@ -126,6 +128,7 @@ impl OAuth2Config {
             unending: false,
             // Half of what Zoho allows per refresh token, the tightest limit known.
             max_per_10_minutes: 5,
+            max_per_day: None,
             request_time: Limits::TOTAL,
             // Zoho's lock-out ends after 15 to 30 minutes of silence; others say `Retry-After`.
             throttle_pause: Duration::from_secs(15 * 60),
@@ -141,6 +144,7 @@ impl OAuth2Config {
             ("client_secret", self.client_secret.is_empty() && self.key_id().is_empty()),
             ("scheme", self.scheme.is_empty()),
             ("max_per_10_minutes", self.max_per_10_minutes == 0),
+            ("max_per_day", self.max_per_day == Some(0)),
             ("request_time", self.request_time.is_zero()),
             ("idle_life", self.idle_life.is_some_and(|life| life.is_zero())),
         ] {
@@ -163,6 +167,7 @@ impl OAuth2Config {
             lead: self.lead,
             not_before: self.not_before,
             budget: self.max_per_10_minutes,
+            day_budget: self.max_per_day,
             throttle_pause: self.throttle_pause,
             deadline: self.request_time,
             idle_life: self.idle_life,

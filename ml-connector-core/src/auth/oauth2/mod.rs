@@ -77,6 +77,12 @@ impl OAuth2 {
         Ok(Self { manager, system, scheme })
     }
 
+    /// Where its chain is kept. Connections with the same key share the chain.
+    #[must_use]
+    pub fn key(&self) -> &TokenKey {
+        self.manager.key()
+    }
+
     /// Stores the refresh token of a new consent in place of whatever is there. A connection that waited for it
     /// resumes.
     ///

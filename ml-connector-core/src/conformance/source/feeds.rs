@@ -80,6 +80,47 @@ pub async fn a_page_can_be_dropped_anywhere(source: &SourceUnderTest) {
     }
 }
 
+/// One odd row must not keep the others from being told; and what is wrong with it may be repaired, so its id is told.
+pub async fn an_unreadable_row_keeps_its_id_and_the_page_goes_on(source: &SourceUnderTest) {
+    let id = &*source.entity.id;
+    for feed in feeds(source) {
+        for mode in [PollMode::Baseline, PollMode::Backfill { since: None }, PollMode::Sweep] {
+            let sweeps = (source.connect)().info().sweeps.iter().any(|sweep| sweep.name == feed);
+            if mode == PollMode::Sweep && !sweeps {
+                continue;
+            }
+            let whole = shown(source, feed, mode, None).await;
+            let poisoned = shown(source, feed, mode, Some(Fault::Poison(id.to_owned()))).await;
+            assert_eq!(poisoned, whole, "feed {feed} in mode {mode:?} with a row that cannot be read");
+        }
+    }
+}
+
+/// Everything that a run through a feed shows.
+async fn shown(
+    source: &SourceUnderTest,
+    feed: &str,
+    mode: PollMode,
+    fault: Option<Fault>,
+) -> BTreeSet<EntityRef> {
+    let (lab, connected, mut shown) = (source.lab().await, (source.connect)(), BTreeSet::new());
+    if let Some(fault) = fault {
+        lab.always(fault);
+    }
+    let mut checkpoint = None;
+    for _ in 0..MAX_PAGES {
+        let request = PollRequest::new(feed, mode).checkpoint(checkpoint.as_ref());
+        let page = connected.poll(&lab.ctx(), request).await;
+        let page = page.unwrap_or_else(|error| panic!("a row stops feed {feed}: {error:?}"));
+        shown.append(&mut entities(&page));
+        if !page.more {
+            return shown;
+        }
+        checkpoint = Some(page.checkpoint);
+    }
+    panic!("feed {feed} does not end");
+}
+
 fn feeds(source: &SourceUnderTest) -> Vec<&'static str> {
     (source.connect)().info().feeds.iter().map(|feed| feed.name).collect()
 }

@@ -7,7 +7,7 @@ pub mod webhooks;
 use std::{fmt, ops::Range, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::Request;
+use http::{Request, Response};
 
 use super::{
     Behavior, Refusals, behaviors,
@@ -40,11 +40,13 @@ pub const BEHAVIORS: &[Behavior<SourceUnderTest>] = behaviors![SourceUnderTest:
     reads::a_vendor_that_hangs_is_left_at_the_deadline,
     reads::a_read_can_be_dropped_anywhere,
     reads::nothing_secret_is_shown,
+    reads::not_there_is_not_gone_without_proof,
     feeds::an_unknown_feed_is_unsupported,
     feeds::a_feed_ends_and_finds_the_record,
     feeds::a_feed_goes_on_from_any_checkpoint,
     feeds::half_a_page_is_an_error,
     feeds::a_page_can_be_dropped_anywhere,
+    feeds::an_unreadable_row_keeps_its_id_and_the_page_goes_on,
 ];
 
 /// Checks [`BEHAVIORS`], each on a source of its own. Call it under tokio's paused clock.
@@ -75,6 +77,8 @@ pub struct SourceUnderTest {
     pub handshake: Option<Handshake>,
     /// What the vendor answers when it does not give the record.
     pub refusals: Refusals,
+    /// What the vendor says of a record that does not exist; `None` where records cannot be asked for by their id.
+    pub missing: Option<Response<Bytes>>,
     /// Texts that must not be shown: keys and tokens of the configuration, names and amounts in the record.
     pub secrets: Vec<String>,
 }

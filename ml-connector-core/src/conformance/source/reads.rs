@@ -7,9 +7,10 @@ use http::Response;
 
 use super::SourceUnderTest;
 use crate::{
-    Error, ErrorKind, Retry, Scope,
+    Error, ErrorKind, Retry, Scope, Timestamp,
     conformance::wire::{Fault, GRACE, Lab, cuts, html, polled_at_most, shows_no_secret},
-    model::{Observed, Revision},
+    model::{Observed, Resolution, Revision, Signal, Zone},
+    snapshot::{Policy, Step, step},
 };
 
 /// So it cannot be older than what asked for it; and the vendor is not asked before the read counts as begun.
@@ -40,6 +41,7 @@ pub async fn a_limit_is_asked_before_the_vendor(source: &SourceUnderTest) {
 /// A cache or a vendor that is confused answers for another record: its amounts would be told under this one's name.
 pub async fn the_answer_about_another_record_is_refused(source: &SourceUnderTest) {
     let Some(another) = &source.another else { return };
+    assert_ne!(another, &source.entity, "the adapter has to name two records");
     let lab = source.lab().await;
     let read = source.read_record(&*(source.connect)(), &lab.ctx(), another).await;
     read.expect("the other record is read");
@@ -169,6 +171,38 @@ pub async fn nothing_secret_is_shown(source: &SourceUnderTest) {
     shows_no_secret(&connected, &source.secrets);
 }
 
+/// Vendors say "not there" of a record that exists as well: the right is missing, or it is another account's. Neither while
+/// the list shows it, nor when nothing is there to be read at all, it is gone.
+pub async fn not_there_is_not_gone_without_proof(source: &SourceUnderTest) {
+    let Some(missing) = &source.missing else { return };
+    let lab = source.lab().await;
+    let read = source.read(&*(source.connect)(), &lab.ctx()).await.expect("the record is read");
+    let zone = Zone::UTC;
+    let policy =
+        Policy { today: lab.now().date_in(&zone), overdue_after: &[], watched_since: Timestamp::default() };
+    let Step::Changed { snapshot, .. } = step(None, &read, &policy) else { panic!("a first read is news") };
+    let signal = Signal { account: source.webhook.account.clone(), ..Signal::entity(source.entity.clone()) };
+    let swept = Signal { hint: Some(Signal::SWEPT.into()), ..signal.clone() };
+    for signal in [signal, swept] {
+        for everything in [false, true] {
+            for last in [None, Some(&*snapshot)] {
+                let lab = source.lab().await;
+                if everything {
+                    lab.always(Fault::Answer(missing.clone()));
+                } else {
+                    lab.hide(&source.entity.id, missing);
+                }
+                let connected = (source.connect)();
+                let resolved = connected.resolve(&lab.ctx(), std::slice::from_ref(&signal), last).await;
+                if let Ok(Resolution::Observed(seen)) = &resolved {
+                    let gone = seen.iter().any(|seen| matches!(seen.state, Observed::Gone(_)));
+                    assert!(!gone, "a record is taken for gone that exists: {resolved:?}");
+                }
+            }
+        }
+    }
+}
+
 async fn failure(source: &SourceUnderTest, lab: &Lab, what: &str) -> Error {
     match source.read(&*(source.connect)(), &lab.ctx()).await {
         Ok(read) => panic!("{what} is taken for {read:?}"),
@@ -185,6 +219,6 @@ async fn revision(source: &SourceUnderTest) -> Revision {
 fn revision_of(state: &Observed) -> Revision {
     match state {
         Observed::Present { revision, .. } => *revision,
-        Observed::Gone => panic!("the record, which is there, is taken for gone"),
+        Observed::Gone(_) => panic!("the record, which is there, is taken for gone"),
     }
 }

@@ -15,6 +15,14 @@ pub(crate) fn later(slot: &SourceSlot, signal: &Signal, at: Timestamp) -> Result
     entries::signal(slot, signal, Parent::None, at + slot.source.info().coalesce)
 }
 
+/// What the hints of [time signals](append_time_signals) begin with.
+const OVERDUE: &str = "overdue:";
+
+/// Whether a signal is of a day that has come, and of nothing that happened to its record.
+pub(crate) fn is_of_time(signal: &Signal) -> bool {
+    signal.hint.as_ref().is_some_and(|hint| hint.starts_with(OVERDUE))
+}
+
 /// Signals for the days after `since` on which the record becomes overdue, unless it changes before. The vendor may not
 /// tell.
 pub(crate) fn append_time_signals(
@@ -33,7 +41,7 @@ pub(crate) fn append_time_signals(
             continue;
         }
         let signal = Signal {
-            hint: Some(format!("overdue:{days}@{due}").into()),
+            hint: Some(format!("{OVERDUE}{days}@{due}").into()),
             // Asked for at every change of the record, and kept once. Another zone has other midnights.
             dedupe: Some(format!("overdue/{}/{entity}/{days}@{due}/{at}", slot.connection()).into()),
             ..Signal::entity(entity.clone())

@@ -8,6 +8,6 @@ mod verdicts;
 
 pub(crate) use self::{
     events::{append_deliveries, append_event, append_page, append_pages},
-    later::{append_time_signals, later},
+    later::{append_time_signals, is_of_time, later},
     verdicts::{RouteNames, names_key},
 };

@@ -92,7 +92,7 @@ impl FeedTurn<'_> {
     }
 
     /// Appends the successor of a scheduled signal.
-    fn schedule_next(
+    pub(super) fn schedule_next(
         &self,
         settled: &Waiting,
         state: &mut FeedState,

@@ -4,6 +4,7 @@
 //! checkpoint and what is known about the feed together; so a run that breaks off goes on where it was, on any host.
 
 mod end;
+mod moved;
 mod page;
 mod requests;
 mod schedule;
@@ -12,10 +13,11 @@ mod step;
 mod sweep;
 mod task;
 mod turn;
+mod unavailable;
 
-pub use self::state::{FeedProgress, RunProgress, StoppedSweep};
+pub use self::state::{FeedProgress, RunProgress, StoppedSweep, UnavailableFeed};
 pub(crate) use self::{
-    requests::{BackfillRead, backfill_read, stopped_sweeps},
+    requests::{BackfillRead, backfill_read, stopped_sweeps, unavailable_feeds},
     schedule::ensure,
     step::step,
 };

@@ -41,12 +41,12 @@ impl FeedTurn<'_> {
         let mut found = Found::default();
         let mut again = Vec::new();
         if self.mode == PollMode::Baseline {
-            again = remember(shared, self.slot, &page.observations, transaction).await?;
+            again = remember(shared, self.slot, &page.observations, state.watched_since, transaction).await?;
             sweep::write_ids(self.slot, self.feed, state, number, ids(page), transaction);
         } else {
             let purpose = match self.id {
                 RunId::Backfill(_) => Purpose::Page,
-                _ => Purpose::Live,
+                _ => Purpose::Live { heard: None },
             };
             found = observe(shared, self.slot, &page.observations, purpose, parent, transaction).await?;
             again.append(&mut found.older);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    state::{FeedProgress, FeedState, StoppedSweep},
+    state::{FeedProgress, FeedState, StoppedSweep, UnavailableFeed},
     task::{FeedTask, offers},
 };
 use crate::{
@@ -123,6 +123,12 @@ impl Connector {
 pub(crate) async fn stopped_sweeps(shared: &Shared, slot: &SourceSlot) -> Result<Vec<StoppedSweep>> {
     let states = FeedState::load_all(shared, slot, &slot.source.info().sweeps).await?;
     Ok(states.into_iter().filter_map(|state| state.stopped).collect())
+}
+
+/// The feeds of a source that the plan or the granted scopes do not allow.
+pub(crate) async fn unavailable_feeds(shared: &Shared, slot: &SourceSlot) -> Result<Vec<UnavailableFeed>> {
+    let states = FeedState::load_all(shared, slot, &slot.source.info().feeds).await?;
+    Ok(states.into_iter().filter_map(|state| state.unavailable).collect())
 }
 
 /// How far the read of a backfill is.

@@ -4,6 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
+    moved,
     state::{FeedState, RunId},
     task::FeedTask,
 };
@@ -29,6 +30,7 @@ pub(super) enum Series {
 /// Makes sure that the next read of every feed and every sweep of a source wait in the log. Idempotent,
 /// on any number of hosts; also heals a series whose last entry is dead, and forgets backfills that are.
 pub(crate) async fn ensure(shared: &Shared, slot: &Arc<SourceSlot>) -> Result<()> {
+    moved::look(shared, slot).await?;
     shared.watched_since(slot).await?;
     let info = slot.source.info();
     let series = info.feeds.iter().map(|feed| (Series::Read, feed));
@@ -104,6 +106,7 @@ impl Series {
             Self::Read if state.baseline.is_some() && !polls => return Ok(None),
             Self::Read | Self::Sweep => slot_after(slot, feed.name, feed.every, now),
         };
+        let due = state.unavailable.as_ref().map_or(due, |unavailable| due.max(unavailable.next));
         let key = format!("{word}/{}/{}/{n}", slot.connection(), feed.name);
         task.entry(slot, feed.name, Some(key.into()), due).map(Some)
     }

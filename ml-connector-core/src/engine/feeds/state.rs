@@ -1,6 +1,6 @@
 //! What is known about a feed: a document per feed, written with every page.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
@@ -37,6 +37,15 @@ pub(super) struct FeedState {
     /// The thresholds and the zone by which the days to come of these records are watched.
     #[serde(default)]
     pub(super) calendar: String,
+    /// Since when it cannot be read, and why.
+    #[serde(default)]
+    pub(super) unavailable: Option<UnavailableFeed>,
+    /// How often it has become unavailable or available again.
+    #[serde(default)]
+    pub(super) turns: u64,
+    /// Since when it is watched, where that is later than the connection: it was not available before.
+    #[serde(default)]
+    pub(super) watched_since: Option<Timestamp>,
     /// The last full look, if it was not believed.
     #[serde(default)]
     pub(super) stopped: Option<StoppedSweep>,
@@ -55,6 +64,21 @@ pub struct StoppedSweep {
     pub missing: u64,
     /// Of how many.
     pub known: u64,
+}
+
+/// A feed that the plan or the granted scopes do not allow. It is asked for again once a day, and the other feeds go on.
+/// What happened before it became available is told if it was available earlier, or becomes so within two days.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct UnavailableFeed {
+    /// The feed.
+    pub feed: String,
+    /// Since when.
+    pub since: Timestamp,
+    /// Why: the vendor's code, and the scope where it is known.
+    pub reason: Arc<str>,
+    /// When it is asked for again.
+    pub next: Timestamp,
 }
 
 /// Which run of a feed: they have checkpoints of their own.

@@ -10,6 +10,7 @@ use super::{
     state::{FeedState, Run, RunId},
     task::offers,
     turn::FeedTurn,
+    unavailable::refuses,
 };
 use crate::{
     Error, ErrorKind, PollRequest, Result, Scope, Timestamp,
@@ -49,10 +50,14 @@ pub(crate) async fn step(
     }
     let (document, state) = FeedState::load(shared, slot, feed).await?;
     let turn = FeedTurn::choose(slot, feed, batch.lane, &state, group);
+    if turn.is_too_early(&state, shared.clock.now()) {
+        return turn.set_aside(shared, lease, group, (&document, state), None).await;
+    }
     let checkpoint = shared.load::<Bytes>(turn.id.checkpoint(slot, feed)).await?.value;
     // A run that has not begun has none, whatever an earlier one has left.
     let checkpoint = checkpoint.filter(|_| turn.id == RunId::Live || state.runs.contains_key(&turn.id));
-    let (ctx, calls) = shared.context.within(shared.settings.call).watched();
+    let within = shared.context.within(shared.settings.call).with_vendor_clock(&slot.vendor_clock);
+    let (ctx, calls) = within.watched();
     let poll = slot.source.poll(&ctx, PollRequest::new(feed, turn.mode).checkpoint(checkpoint.as_ref()));
     match guard::call(shared.settings.call, "the page did not come in time", poll).await {
         Ok(page) if page.more && checkpoint.as_ref() == Some(&page.checkpoint) => {
@@ -64,6 +69,9 @@ pub(crate) async fn step(
             let mut resolved = turn.take(shared, lease, group, &page, state, &document).await?;
             resolved.proof = if calls.succeeded() == Some(false) { Proof::Nothing } else { Proof::Works };
             Ok(resolved)
+        }
+        Err(error) if refuses(&error) => {
+            turn.set_aside(shared, lease, group, (&document, state), Some(&error)).await
         }
         Err(error) => turn.fail(shared, lease, batch, group, error).await,
     }
@@ -96,6 +104,8 @@ impl FeedTurn<'_> {
         for _ in 0..STALE_TRIES {
             let mut state = state.clone();
             let mut transaction = Transaction { fence: Some(lease), ..Transaction::default() };
+            let mut turned = Vec::new();
+            self.resume(shared, &mut state, &mut transaction, &mut turned).await?;
             let found = self.gather(shared, page, number, &state, &mut transaction).await?;
             run.found |= !transaction.append.is_empty();
             state.runs.insert(self.id, run.clone());
@@ -115,6 +125,7 @@ impl FeedTurn<'_> {
             let deliveries =
                 transaction.append.iter().filter(|entry| entry.kind == EntryKind::Delivery).count();
             let mut wake = found.wake;
+            wake.append(&mut turned);
             wake.push(self.slot.partition);
             match commit(shared, transaction).await? {
                 Committed::Applied(_) => {

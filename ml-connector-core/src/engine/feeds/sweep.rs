@@ -93,7 +93,9 @@ pub(super) async fn compare(
     }
     let new = missing.iter().filter(|entity| !missed.contains(entity)).count();
     let surprising = new.saturating_sub(usize::try_from(confirmed).unwrap_or(usize::MAX));
-    if surprising > MOST_MISSING && surprising * 100 > known.len() * MOST_MISSING_PERCENT {
+    // A list that shows nothing is what a missing right looks like.
+    let nothing = seen.is_empty() && surprising > 0;
+    if nothing || surprising > MOST_MISSING && surprising * 100 > known.len() * MOST_MISSING_PERCENT {
         state.stopped = Some(StoppedSweep {
             feed: feed.to_owned(),
             at: shared.clock.now(),

@@ -10,14 +10,15 @@ use crate::{
     audit::{Entry, EntryKind, EntryState, Outcome, Query},
     engine::{
         entries::UNROUTED,
-        feeds::{self, StoppedSweep},
+        feeds::{self, StoppedSweep, UnavailableFeed},
         lanes::Backlog,
         log_gate::LogTrouble,
         notices::{Parked, standings},
+        registry::Registry,
         upkeep,
     },
     model::{ConnectionId, Seq},
-    token::{TokenHealth, health as token},
+    token::{TokenHealth, TokenKey, health as token},
 };
 
 /// How many entries are counted per connection; more are reported as this many.
@@ -72,12 +73,16 @@ pub struct ConnectionHealth {
     pub unrouted: usize,
     /// Sweeps that missed too many records to be believed. [`Connector::confirm_sweep`] says that it is true.
     pub stopped_sweeps: Vec<StoppedSweep>,
+    /// Feeds that the plan or the granted scopes do not allow, and why. They are asked for again once a day.
+    pub unavailable_feeds: Vec<UnavailableFeed>,
     /// Deliveries that wait for somebody to repair something, and why: the first of them.
     pub parked_deliveries: Vec<ParkedDelivery>,
     /// When each feed was read last; `None` = not yet.
     pub feeds: BTreeMap<&'static str, Option<Timestamp>>,
     /// When its webhook subscriptions are looked after next, where it has such.
     pub subscriptions_due: Option<Timestamp>,
+    /// By how many milliseconds the vendor's clock is ahead of ours, by its last answer to this host.
+    pub vendor_clock_ahead_ms: Option<i64>,
     /// Its token, where one is stored.
     pub token: Option<TokenHealth>,
     /// Why its webhooks do not come, as [`Source::upkeep`](crate::Source::upkeep) found: then it is polled, and news is
@@ -117,9 +122,17 @@ impl Health {
                 && connection.hooks.remedy.is_none()
                 && parked == 0
                 && connection.dead + connection.unrouted + connection.stopped_sweeps.len() == 0
+                && connection.unavailable_feeds.is_empty()
         };
         self.running && self.log.is_none() && self.connections.values().all(good)
     }
+}
+
+/// Where a connection's token is kept: its own place, unless it says otherwise.
+fn token_key(registry: &Registry, id: &ConnectionId) -> TokenKey {
+    let source = registry.source(id).and_then(|slot| slot.source.info().tokens.as_ref());
+    let sink = || registry.sink(id).and_then(|slot| slot.sink.info().tokens.as_ref());
+    source.or_else(sink).map_or_else(|| TokenKey::new(id), |tokens| tokens.key().clone())
 }
 
 impl Connector {
@@ -166,11 +179,13 @@ impl Connector {
                     + self.count(&troubled(EntryKind::Delivery), MOST_COUNTED).await?,
                 unrouted: self.count(&troubled(EntryKind::Note).with_name(UNROUTED), MOST_COUNTED).await?,
                 parked_deliveries: self.parked_deliveries(&id).await?,
-                token: token(&self.shared.context, &id).await,
+                token: token(&self.shared.context, &token_key(&registry, &id)).await,
                 ..ConnectionHealth::default()
             };
             if let Some(slot) = registry.source(&id) {
+                health.vendor_clock_ahead_ms = slot.vendor_clock.ahead_ms();
                 health.stopped_sweeps = feeds::stopped_sweeps(&self.shared, slot).await?;
+                health.unavailable_feeds = feeds::unavailable_feeds(&self.shared, slot).await?;
                 let read = self.progress(&id).await?;
                 health.feeds = read.iter().map(|feed| (feed.feed, feed.read_at.max(feed.baseline))).collect();
                 health.subscriptions_due = upkeep::next_look(&self.shared, slot).await?;

@@ -155,7 +155,7 @@ pub(super) fn split_off_endpoint(request: &mut Request<Bytes>) -> Result<()> {
     let below = &target[target.find(['/', '?']).unwrap_or(target.len())..];
     let below = if below.starts_with('/') { below.parse() } else { ["/", below].concat().try_into() };
     let below: PathAndQuery =
-        below.map_err(|_| Error::new(ErrorKind::InvalidRequest, "the request's path is not valid"))?;
+        below.map_err(|_| Error::new(ErrorKind::NotFound, "the request's path is not valid"))?;
     *request.uri_mut() = Uri::from(below);
     Ok(())
 }

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{Request, Response};
 
-use super::{receive::split_off_endpoint, unrouted::received};
+use super::{
+    receive::split_off_endpoint,
+    unrouted::{no_connection, received},
+};
 use crate::{
     Connector, Error, ErrorKind, ReceiveRequest, Result, Timestamp,
     audit::{Committed, DocumentWrite, NewEntry, Parent, Transaction},
@@ -156,8 +159,14 @@ impl Connector {
             self.shared.stats.add(Stat::Received, count);
             self.shared.mailbox.wake(&woken);
         }
-        for signal in unrouted {
+        for signal in &unrouted {
             Box::pin(self.keep_unrouted(slot, taken.endpoint, signal, request, intake, now)).await?;
+        }
+        if let Some(signal) = unrouted.first()
+            && slot.source.info().answers.misaddressed.is_some_and(|status| status.is_success())
+        {
+            // The account may be one of ours under a new name.
+            Box::pin(self.read_instead(slot, request, &no_connection(signal), now)).await?;
         }
         Ok(true)
     }

@@ -29,9 +29,7 @@ impl Connector {
         intake: &Intake,
         now: Timestamp,
     ) -> Result<()> {
-        let account = signal.account.as_ref().map_or("", |account| account.as_str()).escape_debug();
-        let error = Error::new(ErrorKind::ConfigInvalid, "no connection of this endpoint has this account")
-            .with_context("account", account);
+        let error = no_connection(signal);
         tracing::error!(%error, %endpoint, "a webhook has no connection: it is kept as unrouted");
         self.shared.stats.count(Stat::Unrouted);
         if self.shared.registry().is_loading() {
@@ -104,6 +102,12 @@ impl Connector {
         let note = appended.first().map(|appended| appended.seq());
         note.ok_or_else(|| Error::new(ErrorKind::Unexpected, "the log did not say where an entry is"))
     }
+}
+
+pub(super) fn no_connection(signal: &Signal) -> Error {
+    let account = signal.account.as_ref().map_or("", |account| account.as_str()).escape_debug();
+    Error::new(ErrorKind::ConfigInvalid, "no connection of this endpoint has this account")
+        .with_context("account", account)
 }
 
 /// What is kept of a request besides its body. Where the source gives evidence, a part of the path may prove the sender.

@@ -89,9 +89,22 @@ impl Registry {
             .with_context("connection", &info.connection)
             .with_context("status", info.answers.unavailable.as_u16()));
         }
+        let shares = |other: &&Arc<SourceSlot>| {
+            let other = other.source.info();
+            let keys = info.tokens.as_ref().zip(other.tokens.as_ref());
+            keys.is_some_and(|(own, theirs)| own.key() == theirs.key()) && other.affinity != info.affinity
+        };
+        if let Some(other) = self.sources.values().find(shares) {
+            return Err(Error::new(ErrorKind::ConfigInvalid, "connections with one token need one affinity")
+                .with_context("connection", &info.connection)
+                .with_context("other", other.connection()));
+        }
         let slot = Arc::new(SourceSlot {
             partition: info.affinity.partition(),
             watched_since: OnceCell::new(),
+            watched_edge: OnceCell::new(),
+            moved_at: OnceCell::new(),
+            vendor_clock: Arc::default(),
             upkeep_state: UpkeepCache::default(),
             source: Arc::clone(source),
         });

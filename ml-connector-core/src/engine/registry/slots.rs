@@ -10,6 +10,7 @@ use crate::{
     audit::DocKey,
     engine::guard,
     model::{ConnectionId, Delivery, DeliveryPlan, Partition},
+    vendor_clock::VendorClock,
 };
 
 #[derive(Debug)]
@@ -18,6 +19,12 @@ pub(crate) struct SourceSlot {
     pub(crate) partition: Partition,
     /// Since when the connection is watched, once it has been asked for.
     pub(crate) watched_since: OnceCell<Timestamp>,
+    /// The same by the vendor's clock, once that is known.
+    pub(crate) watched_edge: OnceCell<Timestamp>,
+    /// Since when it reads the account that it reads now, where it read another one before.
+    pub(crate) moved_at: OnceCell<Option<Timestamp>>,
+    /// The vendor's clock.
+    pub(crate) vendor_clock: Arc<VendorClock>,
     /// What the source verifies requests with.
     pub(crate) upkeep_state: UpkeepCache,
 }

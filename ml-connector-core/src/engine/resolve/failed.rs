@@ -1,5 +1,7 @@
 //! A read that failed: its signals are tried again, or given up.
 
+use std::time::Duration;
+
 use super::signals::{Resolved, Waiting};
 use crate::{
     Error, ErrorKind, Retry, Scope,
@@ -20,6 +22,11 @@ use crate::{
 /// How often signals are tried whose read fails for a reason that does not pass by itself.
 const PERMANENT_TRIES: u32 = 3;
 
+/// However long the other side wants to be left alone.
+const LONGEST_WAIT: Duration = Duration::from_secs(3600);
+/// A right that is missing is granted by somebody, who needs longer than a few tries last.
+const REFUSED_FIRST: Duration = Duration::from_secs(15 * 60);
+
 /// Decides what a failed read means for its signals.
 pub(crate) async fn failed(
     shared: &Shared,
@@ -29,16 +36,19 @@ pub(crate) async fn failed(
     error: &Error,
 ) -> Result<Resolved, Stop> {
     let now = shared.clock.now();
+    // The other side is asked again within the hour: a slip of its must not stop us. Its quotas wait by themselves.
+    let latest = now + LONGEST_WAIT;
     if let (Scope::Quota(key), Retry::At(until)) = (error.scope(), error.retry()) {
         shared.context.limiter().report(key, Feedback::PausedUntil(until), now).await?;
     }
     let outage = matches!(error.scope(), Scope::Connection);
     let counted = !outage && error.kind() != ErrorKind::RateLimited;
+    let refused = error.kind() == ErrorKind::PermissionDenied && !outage;
     let policy = shared.settings.retries.of_signal(error);
     let mut resolved = Resolved {
         waits: Vec::new(),
         hold: match error.retry() {
-            Retry::At(at) if outage => Hold::Outage(at),
+            Retry::At(at) if outage => Hold::Outage(at.min(latest)),
             _ if outage => Hold::Outage(now),
             _ => Hold::None,
         },
@@ -50,12 +60,12 @@ pub(crate) async fn failed(
     let mut wake = Vec::new();
     for Waiting { item, signal, troubled_since, .. } in group {
         let attempt = item.attempt + u32::from(counted);
-        let hopeless = error.retry() == Retry::Never && attempt >= PERMANENT_TRIES && counted;
         let age = now.saturating_since(*troubled_since);
+        let hopeless = error.retry() == Retry::Never && attempt >= PERMANENT_TRIES && counted && !refused;
         let too_old = counted
             && (policy.total.is_some_and(|total| age > total)
                 || age > shared.settings.max_signal_age && attempt >= PERMANENT_TRIES);
-        let hopeless = hopeless || counted && policy.is_used_up(attempt);
+        let hopeless = hopeless || counted && !refused && policy.is_used_up(attempt);
         if hopeless || too_old {
             shared.stats.count(Stat::Dead);
             let (connection, cause) = (&batch.connection, causes(error));
@@ -77,7 +87,13 @@ pub(crate) async fn failed(
             wake.extend(notices::append(shared, notice, &mut transaction).await?);
             continue;
         }
-        let due = if outage { item.due.min(now) } else { policy.next(error, item.seq, attempt.max(1), now) };
+        let due = if outage {
+            item.due.min(now)
+        } else if refused {
+            now + age.clamp(REFUSED_FIRST, LONGEST_WAIT)
+        } else {
+            policy.next(error, item.seq, attempt.max(1), now).min(latest)
+        };
         shared.stats.count(Stat::Retried);
         let outcome =
             Outcome::Retry { attempt, due, error: error.to_string().into(), uncertain: false, note: None };

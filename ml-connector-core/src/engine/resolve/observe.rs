@@ -15,14 +15,14 @@ use crate::{
     snapshot::{Facts, Policy, Snapshot, Step, step},
 };
 
-/// Vendors' clocks and ours differ, and vendors truncate to the second.
+/// What a comparison of stamps allows for by itself; see [`Policy::watched_since`].
 const CLOCK_SKEW: Duration = Duration::from_secs(300);
 
 /// Why records were read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    /// To tell what changed.
-    Live,
+    /// To tell what changed. `heard` = when something was first said of the record, other than by a list.
+    Live { heard: Option<Timestamp> },
     /// A write of ours was read back: whatever it changed is told, but not as news when it is no more than that
     /// something about the record is different.
     Ours,
@@ -30,6 +30,12 @@ pub(crate) enum Purpose {
     Backfill { alone: bool },
     /// To tell of every record of a page together.
     Page,
+}
+
+impl Purpose {
+    fn was_heard_before(self, read_at: Timestamp) -> bool {
+        matches!(self, Self::Live { heard: Some(heard) } if heard <= read_at)
+    }
 }
 
 /// What observations led to, beside what is in the transaction.
@@ -71,15 +77,22 @@ pub(crate) async fn observe(
         let last = previous.map(|(_, snapshot)| snapshot);
         let last = last.or(known.value.as_ref());
         let filled_in = last
-            .filter(|last| purpose == Purpose::Backfill { alone: true } && last.n == 0)
-            .and_then(|last| filled_in(last, seen, watched_since));
-        let last = filled_in.as_ref().or(last);
+            .filter(|last| last.revision.is_some() && is_provisional(last, seen, purpose))
+            .and_then(|last| filled_in(last, seen, watched_since - Shared::stamp_margin(slot)));
+        // A row that was read after somebody had said that something happened shows what is to be told.
+        let is_swallowed =
+            |row: &&Snapshot| row.row_only && row.n == 0 && purpose.was_heard_before(row.read_at);
+        let last = filled_in.as_ref().or(last.filter(|row| !is_swallowed(row)));
         let (mut snapshot, changes) = match step(last, seen, &policy(slot, watched_since, now)) {
             Step::Older => {
                 found.older.push(seen.entity.clone());
                 continue;
             }
             Step::Changed { snapshot, changes } => (snapshot, changes),
+            Step::Unchanged if filled_in.is_some() && !is_of_the_past(purpose) => {
+                transaction.documents.extend(filled_in.map(|filled| known.replace(&filled)).transpose()?);
+                continue;
+            }
             Step::Unchanged => match (purpose, last) {
                 (Purpose::Backfill { .. } | Purpose::Page, Some(last)) if last.revision.is_some() => {
                     (Box::new(last.clone()), [Change::Updated].into())
@@ -92,7 +105,7 @@ pub(crate) async fn observe(
         if purpose == Purpose::Ours && same_facts && changes == [Change::Updated].into() {
             origin = Origin::Ours;
         }
-        if matches!(purpose, Purpose::Backfill { .. } | Purpose::Page) {
+        if is_of_the_past(purpose) {
             let alone = purpose != Purpose::Backfill { alone: false };
             // A change that nobody has told yet is news, however it was found.
             let news = last.is_some_and(|last| snapshot.n > last.n) || last.is_none() && !alone;
@@ -118,7 +131,7 @@ pub(crate) async fn observe(
                 event.content = Some(content.clone());
                 (event.raw, event.notes) = (raw.clone(), notes.clone());
             }
-            Observed::Gone => {
+            Observed::Gone(_) => {
                 event.content = snapshot.to_record(Arc::clone(&seen.entity.id)).map(Content::from);
             }
         }
@@ -138,14 +151,17 @@ pub(crate) async fn observe(
 }
 
 /// Writes down what is there when a connection is new, without telling. Returns the records that have changed since
-/// the connection is watched: what happened to them is news, so they have to be read as if a webhook had come.
+/// the connection is watched, or since `later`: what happened to them is news, so they have to be read as if a webhook
+/// had come.
 pub(crate) async fn remember(
     shared: &Shared,
     slot: &SourceSlot,
     observations: &[Observation],
+    later: Option<Timestamp>,
     transaction: &mut Transaction,
 ) -> Result<Vec<EntityRef>> {
     let watched_since = shared.watched_since(slot).await?;
+    let watched_since = later.map_or(watched_since, |later| later.max(watched_since));
     let snapshots = load_snapshots(shared, slot, observations.iter().map(|seen| &seen.entity)).await?;
     let now = shared.clock.now();
     let mut recent = Vec::new();
@@ -155,11 +171,12 @@ pub(crate) async fn remember(
         if known.value.is_some() || transaction.documents.iter().any(|write| write.key == known.key) {
             continue;
         }
-        if is_touched(record, watched_since) {
+        if is_touched(record, watched_since - Shared::stamp_margin(slot)) {
             recent.push(seen.entity.clone());
         } else if let Step::Changed { mut snapshot, .. } = step(None, seen, &policy(slot, watched_since, now))
         {
             snapshot.n = 0;
+            snapshot.row_only = true;
             transaction.documents.push(known.replace(&snapshot)?);
             append_time_signals(slot, &seen.entity, &snapshot, now, transaction)?;
         }
@@ -175,18 +192,33 @@ fn filled_in(row: &Snapshot, seen: &Observation, watched_since: Timestamp) -> Op
         return None;
     };
     let (revision, order, read_at, facts) = (Some(*revision), *order, seen.read_at, Some(Facts::of(record)));
-    let is_old = record.modified_at.is_some_and(|at| at + CLOCK_SKEW < watched_since);
-    is_old.then(|| Snapshot { revision, order, read_at, facts, ..row.clone() })
+    let is_old = record.modified_at.is_some_and(|at| at < watched_since);
+    is_old.then(|| Snapshot { revision, order, read_at, facts, row_only: false, ..row.clone() })
+}
+
+/// Whether what is known is no more than a row, which the observation may only fill in. What a row says of status, amounts
+/// and dates is believed, except when nothing but the past is asked for: there lists may say less than records.
+fn is_provisional(last: &Snapshot, seen: &Observation, purpose: Purpose) -> bool {
+    if purpose == (Purpose::Backfill { alone: true }) {
+        return last.n == 0;
+    }
+    let (Some(record), Some(row)) = (seen.state.record(), &last.facts) else { return false };
+    last.row_only && *row == Facts { content: row.content, ..Facts::of(record) }
+}
+
+fn is_of_the_past(purpose: Purpose) -> bool {
+    matches!(purpose, Purpose::Backfill { .. } | Purpose::Page)
 }
 
 /// Whether the record has changed since the connection is watched, by the vendor's own word.
 fn is_touched(record: &Record, watched_since: Timestamp) -> bool {
     let touched = record.modified_at.or(record.created_at);
-    touched.is_some_and(|at| at + CLOCK_SKEW >= watched_since)
+    touched.is_some_and(|at| at >= watched_since)
 }
 
 fn policy(slot: &SourceSlot, watched_since: Timestamp, now: Timestamp) -> Policy<'_> {
     let info = slot.source.info();
+    let watched_since = watched_since + CLOCK_SKEW.saturating_sub(Shared::stamp_margin(slot));
     Policy { today: now.date_in(&info.zone), overdue_after: &info.overdue_after, watched_since }
 }
 
@@ -197,5 +229,12 @@ pub(crate) async fn load_snapshots<'a>(
     entities: impl IntoIterator<Item = &'a EntityRef>,
 ) -> Result<Vec<Loaded<Snapshot>>> {
     let keys = entities.into_iter().map(|entity| Snapshot::key(slot.connection(), entity)).collect();
-    shared.load_all(keys).await
+    let mut known = shared.load_all::<Snapshot>(keys).await?;
+    if let Some(moved_at) = shared.moved_at(slot).await? {
+        // Ids may repeat in another account.
+        for known in &mut known {
+            known.value.take_if(|snapshot| snapshot.read_at < moved_at);
+        }
+    }
+    Ok(known)
 }

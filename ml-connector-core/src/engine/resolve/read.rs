@@ -1,5 +1,7 @@
 //! Reading a record: one read for all its signals, and one transaction for its snapshot, its event and its deliveries.
 
+use std::{sync::Arc, time::Duration};
+
 use super::{
     failed::failed,
     observe::{Found, Purpose, load_snapshots, observe},
@@ -7,7 +9,7 @@ use super::{
 };
 use crate::{
     Error, ErrorKind, Result, Retry,
-    audit::{Committed, EntryKind, Lease, Outcome, Parent, Settlement, Transaction},
+    audit::{Committed, DocumentWrite, EntryKind, Lease, Outcome, Parent, Settlement, Transaction},
     engine::{
         entries, fan_out, guard,
         lanes::{Batch, Proof},
@@ -17,9 +19,12 @@ use crate::{
         trace::OutcomeTrace,
         writes::{Stop, commit, dropped},
     },
-    model::{EntityRef, Origin, Resolution, Signal},
+    model::{EntityRef, Origin, Record, RecordKind, Resolution, Signal, Status},
+    snapshot::Snapshot,
 };
 
+/// How long a record is waited for that is [not there yet](Resolution::NotYet). Replicas are minutes behind at most.
+const NOT_YET: Duration = Duration::from_secs(3600);
 /// How often a record is read again at once because somebody else wrote its snapshot meanwhile.
 const STALE_TRIES: usize = 5;
 
@@ -35,7 +40,8 @@ pub(crate) async fn read(
     let signals: Vec<Signal> = group.iter().map(|waiting| waiting.signal.clone()).collect();
     for _ in 0..STALE_TRIES {
         let last = load_snapshots(shared, slot, [entity]).await?.pop().and_then(|known| known.value);
-        let (ctx, calls) = shared.context.within(shared.settings.call).watched();
+        let within = shared.context.within(shared.settings.call).with_vendor_clock(&slot.vendor_clock);
+        let (ctx, calls) = within.watched();
         let began = shared.clock.now();
         let read = slot.source.resolve(&ctx, &signals, last.as_ref());
         let resolution = match guard::call(shared.settings.call, "the read did not end in time", read).await {
@@ -55,6 +61,13 @@ pub(crate) async fn read(
                 for (at, signal) in later {
                     transaction.append.push(fan_out::later(slot, &signal, at)?);
                 }
+            }
+            Resolution::NotYet { .. }
+                if last.as_ref().is_none_or(|last| last.revision.is_none()) && is_given_up(shared, group) =>
+            {
+                transaction.documents.push(never_seen(shared, slot, entity).await?);
+                let note = "created and deleted before it could be read";
+                transaction.settle = group.iter().map(|waiting| dropped(waiting.item.seq, note)).collect();
             }
             Resolution::NotYet { retry_at } => {
                 let error =
@@ -101,6 +114,23 @@ pub(crate) async fn read(
     failed(shared, lease, batch, group, &error).await
 }
 
+/// Whether a record that nobody has seen yet is waited for no longer.
+fn is_given_up(shared: &Shared, group: &[Waiting]) -> bool {
+    let now = shared.clock.now();
+    group.iter().all(|waiting| now.saturating_since(waiting.troubled_since) >= NOT_YET)
+}
+
+/// What is kept of a record that was gone before its first read. Should it be there after all, the next signal about it
+/// tells of it as of any new one.
+async fn never_seen(shared: &Shared, slot: &SourceSlot, entity: &EntityRef) -> Result<DocumentWrite> {
+    let record = Record::new(RecordKind::from(&*entity.kind), Arc::clone(&entity.id), Status::Draft);
+    let tombstone = Snapshot::tombstone(&record, shared.clock.now());
+    let known = load_snapshots(shared, slot, [entity]).await?.pop();
+    known
+        .ok_or_else(|| Error::new(ErrorKind::Unexpected, "the log did not say what it knows"))?
+        .replace(&tombstone)
+}
+
 /// What a read says of its connection. One that was not made through the SDK's client has worked if it shows records.
 fn proof_of(succeeded: Option<bool>, resolution: &Resolution) -> Proof {
     let shows = match resolution {
@@ -116,7 +146,8 @@ fn purpose(group: &[Waiting]) -> Purpose {
     if group.iter().any(backfill) {
         return Purpose::Backfill { alone: group.iter().all(backfill) };
     }
-    Purpose::Live
+    let said = group.iter().filter(|waiting| !fan_out::is_of_time(&waiting.signal));
+    Purpose::Live { heard: said.map(|waiting| waiting.at).min() }
 }
 
 /// The first signal led to what was found; the others were answered by the same read.

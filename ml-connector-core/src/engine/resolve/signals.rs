@@ -19,6 +19,8 @@ pub(crate) struct Waiting {
     pub(crate) item: Item,
     pub(crate) signal: Signal,
     pub(crate) origin: Origin,
+    /// When it was written down.
+    pub(crate) at: Timestamp,
     /// When it was read in vain first, or now.
     pub(crate) troubled_since: Timestamp,
 }
@@ -57,7 +59,7 @@ pub(crate) async fn load(shared: &Shared, items: &[Item]) -> Result<Vec<(Item, R
                     stored.signal.ok_or_else(|| Error::new(ErrorKind::Unexpected, "a signal is empty"))?;
                 // A signal may have been written long before its day: its age is that of its troubles.
                 let troubled_since = entry.outcomes.first().map_or(now, |first| first.at);
-                Ok(Waiting { item: *item, signal, origin: stored.origin, troubled_since })
+                Ok(Waiting { item: *item, signal, origin: stored.origin, at: entry.at, troubled_since })
             });
         Some((*item, waiting))
     };

@@ -380,6 +380,25 @@ async fn a_log_that_fails_now_and_then_loses_nothing_and_repeats_nothing() {
     }
 }
 
+/// Somebody may grant the right meanwhile.
+#[tokio::test(start_paused = true)]
+async fn a_read_that_is_not_permitted_waits_for_the_right_for_a_day() {
+    let world = World::new();
+    let connector = world.connector();
+    let refuse = |times: usize| {
+        let refusal = || Error::new(ErrorKind::PermissionDenied, "not for you");
+        (0..times).for_each(|_| world.ledger.fail(refusal()));
+    };
+    refuse(5);
+    tell(&world, &connector, &["1"]).await;
+    world.run(&connector, secs(4 * 3600)).await;
+    assert_eq!((world.board.corner("a").len(), connector.stats().dead), (1, 0));
+    refuse(50);
+    tell(&world, &connector, &["2"]).await;
+    world.run(&connector, secs(48 * 3600)).await;
+    assert_eq!((world.board.corner("a").len(), connector.stats().dead), (1, 1));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_read_that_fails_is_repeated_and_dead_only_when_it_is_hopeless() {
     let world = World::new();
@@ -394,7 +413,7 @@ async fn a_read_that_fails_is_repeated_and_dead_only_when_it_is_hopeless() {
     assert_eq!((world.board.corner("a").len(), connector.stats().dead), (1, 0));
 
     for _ in 0..3 {
-        world.ledger.fail(Error::new(ErrorKind::PermissionDenied, "not for you"));
+        world.ledger.fail(Error::new(ErrorKind::InvalidRequest, "not for you"));
     }
     tell(&world, &connector, &["2"]).await;
     world.run(&connector, secs(300)).await;

@@ -84,6 +84,25 @@ async fn rows_without_details_are_read_one_by_one_and_once() {
     assert_eq!(world.ledger.reads(), 1);
 }
 
+/// A baseline knows the rows only. The first detail says more, and that is no change; the second change is one.
+#[tokio::test(start_paused = true)]
+async fn the_first_detail_of_a_row_is_no_change_and_what_follows_is() {
+    let world = World::new();
+    world.old_invoices();
+    let connector = world.polled(|source| source.polled(SourceMode::Both).rows_only());
+    world.run(&connector, secs(60)).await;
+    for _ in 0..2 {
+        connector.receive(vendor::webhook("account:books 12", "good")).await;
+        world.run(&connector, secs(60)).await;
+    }
+    assert_eq!(world.told().await, [""; 0]);
+    // The ledger's stamp stays, as some vendors' do.
+    world.ledger.invoices.lock().unwrap().get_mut("12").unwrap().reference = Some("PO 7".into());
+    connector.receive(vendor::webhook("account:books 12", "good")).await;
+    world.run(&connector, secs(60)).await;
+    assert_eq!(world.told().await, ["invoice.updated 12"]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_comes_by_webhook_during_the_baseline_is_told_once() {
     for first in ["webhook", "baseline"] {
@@ -426,4 +445,131 @@ async fn a_threshold_and_a_zone_that_come_later_hold_for_what_is_known_already()
     for ((told, _), midnight) in days.iter().zip(midnights) {
         assert!(told.saturating_since(at(midnight)) < secs(5) && *told >= at(midnight), "{days:?}");
     }
+}
+
+/// Told once, asked for once a day, and without a flood when it comes after all.
+#[tokio::test(start_paused = true)]
+async fn a_feed_that_a_scope_does_not_allow_is_set_aside_and_begins_when_it_is_allowed() {
+    let world = World::new();
+    world.old_invoices();
+    let refusal = || {
+        Error::new(ErrorKind::PermissionDenied, "the scope is missing").with_context("scope", "invoices.READ")
+    };
+    (0..7).for_each(|_| world.ledger.fail_page(refusal()));
+    let connector = world.polled(|source| source.polled(SourceMode::Both));
+    connector
+        .set_routes(vec![
+            Route::new("all").to("board", Destination::from("a")),
+            Route::new("admin")
+                .on("feed.*")
+                .on("signal.*")
+                .on("connection.*")
+                .to("board", Destination::from("admin")),
+        ])
+        .unwrap();
+    world.run(&connector, DAY).await;
+    assert_eq!(world.board.corner("admin"), ["feed.parked invoices"]);
+    assert_eq!(world.ledger.pages.lock().unwrap().len(), 6, "asked now and then");
+    let health = connector.health().await.unwrap();
+    let unavailable = &health.connections[&"books".into()].unavailable_feeds[0];
+    assert!(unavailable.reason.contains("scope=invoices.READ"), "{unavailable:?}");
+    assert!(!health.is_good());
+
+    // What changed meanwhile is in nobody's way when it becomes available.
+    world.change("12", Status::Paid);
+    world.run(&connector, DAY * 3).await;
+    assert_eq!(world.board.corner("admin"), ["feed.parked invoices", "feed.resumed invoices"]);
+    assert_eq!(world.told().await, [""; 0]);
+    world.change("13", Status::Paid);
+    world.run(&connector, QUARTER * 2).await;
+    assert_eq!(world.told().await, ["invoice.paid 13"]);
+    assert!(connector.health().await.unwrap().connections[&"books".into()].unavailable_feeds.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_feed_whose_scope_is_granted_on_the_first_day_loses_nothing() {
+    let world = World::new();
+    world.old_invoices();
+    let connector = world.polled(|source| source.polled(SourceMode::Poll));
+    (0..4).for_each(|_| world.ledger.fail_page(Error::new(ErrorKind::PermissionDenied, "no scope")));
+    world.run(&connector, secs(60)).await;
+    world.change("12", Status::Paid);
+    world.run(&connector, DAY).await;
+    assert_eq!(world.told().await, ["invoice.updated 12"]);
+}
+
+/// It was watched before, so what happened meanwhile is told.
+#[tokio::test(start_paused = true)]
+async fn a_feed_that_was_read_before_tells_what_happened_while_it_was_refused() {
+    let world = World::new();
+    world.old_invoices();
+    let connector = world.polled(|source| source.polled(SourceMode::Poll));
+    world.run(&connector, secs(60)).await;
+    world.ledger.fail_page(Error::new(ErrorKind::Unsupported, "not in this plan"));
+    world.run(&connector, QUARTER * 2).await;
+    world.change("12", Status::Paid);
+    world.run(&connector, DAY * 2).await;
+    assert_eq!(world.told().await, ["invoice.paid 12"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_look_that_shows_nothing_deletes_nothing() {
+    let world = World::new();
+    let then = world.now() - DAY * 30;
+    (10..12).for_each(|id| world.ledger.put_at(&id.to_string(), Status::Open, then, then));
+    let connector = world.polled(|source| source.polled(SourceMode::Poll));
+    world.run(&connector, DAY * 2).await;
+    (10..12).for_each(|id| world.ledger.remove(&id.to_string()));
+    world.run(&connector, DAY).await;
+    assert_eq!(world.told().await, [""; 0]);
+    assert_eq!(connector.health().await.unwrap().connections[&"books".into()].stopped_sweeps.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_that_is_never_there_is_given_up_quietly_after_an_hour() {
+    let world = World::new();
+    let connector = world.polled(LedgerSource::not_yet);
+    connector.receive(vendor::webhook("account:books 7", "good")).await;
+    world.run(&connector, secs(3000)).await;
+    assert!(world.outcomes(EntryKind::Signal).await[0].contains("Retry"));
+    world.run(&connector, secs(1800)).await;
+    let outcomes = world.outcomes(EntryKind::Signal).await;
+    assert!(outcomes[0].contains("before it could be read"), "{outcomes:?}");
+    assert_eq!(connector.health().await.unwrap().connections[&"books".into()].dead, 0);
+    world.ledger.put("7", Status::Open, "2026-06-01");
+    connector.receive(vendor::webhook("account:books 7", "good")).await;
+    world.run(&connector, secs(60)).await;
+    assert_eq!(world.told().await, ["invoice.sent 7"], "it was there after all");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_of_years_is_asked_about_again_within_the_hour() {
+    let world = World::new();
+    let connector = world.polled(|source| source.polled(SourceMode::Poll));
+    let years = Retry::At(world.now() + DAY * 3000);
+    let slip = Error::new(ErrorKind::RateLimited, "later").with_retry(years);
+    world.ledger.fail(slip);
+    world.ledger.put("7", Status::Open, "2026-06-01");
+    connector.receive(vendor::webhook("account:books 7", "good")).await;
+    world.run(&connector, secs(3700)).await;
+    assert_eq!(world.told().await, ["invoice.sent 7"]);
+}
+
+/// The same name for another company, whose records have the same ids.
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_is_pointed_at_another_account_begins_anew_without_a_flood() {
+    let world = World::new();
+    world.old_invoices();
+    world.run(&world.polled(|source| source.polled(SourceMode::Poll)), DAY).await;
+    let then = world.now() - DAY * 30;
+    (10..20).for_each(|id| world.ledger.put_at(&id.to_string(), Status::Paid, then, then));
+    let moved = || world.polled(|source| source.polled(SourceMode::Poll).of_account("account:other"));
+    world.run(&moved(), DAY).await;
+    assert_eq!(world.told().await, [""; 0]);
+    assert_eq!(world.ledger.pages(PollMode::Baseline), 8, "a baseline each");
+    world.run(&moved(), secs(60)).await;
+    assert_eq!(world.ledger.pages(PollMode::Baseline), 8, "once");
+    world.change("12", Status::Void);
+    world.run(&moved(), QUARTER * 2).await;
+    assert_eq!(world.told().await, ["invoice.voided 12"]);
 }

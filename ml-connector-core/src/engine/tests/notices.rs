@@ -186,7 +186,7 @@ async fn dead_signals_are_resolved_again_and_events_can_go_elsewhere() {
     let world = World::new();
     let connector = world.connector();
     for _ in 0..3 {
-        world.ledger.fail(Error::new(ErrorKind::PermissionDenied, "no"));
+        world.ledger.fail(Error::new(ErrorKind::InvalidRequest, "no"));
     }
     tell(&world, &connector, &["1"]).await;
     world.run(&connector, secs(60)).await;

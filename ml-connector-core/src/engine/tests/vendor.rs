@@ -98,6 +98,8 @@ pub(super) struct LedgerSource {
     ledger: Arc<Ledger>,
     /// Whether rows have to be read one by one, because they say less than the records.
     rows_only: bool,
+    /// Whether a record that is not there may come yet.
+    not_yet: bool,
 }
 
 /// How many rows a page has.
@@ -110,7 +112,7 @@ impl LedgerSource {
         info.accounts = vec![AccountKey::from(format!("account:{connection}"))];
         info.overdue_after = vec![7];
         info.coalesce = Duration::from_millis(100);
-        Self { info, ledger: Arc::clone(ledger), rows_only: false }
+        Self { info, ledger: Arc::clone(ledger), rows_only: false, not_yet: false }
     }
 
     /// With a feed that is read every quarter of an hour and swept every day.
@@ -135,6 +137,16 @@ impl LedgerSource {
     pub(super) fn idle(mut self, tokens: OAuth2) -> Self {
         self.info.tokens = Some(tokens);
         self.info.mode = SourceMode::Poll;
+        self
+    }
+
+    pub(super) fn of_account(mut self, account: &str) -> Self {
+        self.info.accounts = vec![AccountKey::from(account)];
+        self
+    }
+
+    pub(super) fn not_yet(mut self) -> Self {
+        self.not_yet = true;
         self
     }
 
@@ -205,7 +217,14 @@ impl Source for LedgerSource {
             return Err(error);
         }
         let record = self.ledger.invoices.lock().unwrap().get(&*entity.id).cloned();
-        let gone = Observation { entity: entity.clone(), read_at, state: Observed::Gone };
+        if record.is_none() && self.not_yet {
+            return Ok(Resolution::NotYet { retry_at: read_at + Duration::from_secs(30) });
+        }
+        let gone = Observation {
+            entity: entity.clone(),
+            read_at,
+            state: Observed::Gone(crate::model::Proof::AbsentTwice),
+        };
         Ok(Resolution::Observed(vec![record.map_or(gone, |record| self.seen(&record, read_at))]))
     }
 

@@ -214,10 +214,16 @@ impl Client {
         let mut request = request.clone();
         request.headers_mut().insert(header::AUTHORIZATION, authorization.header().clone());
         let limits = Limits::within(Limits::TOTAL.min(ctx.time_left()));
+        let sent_at = ctx.now();
         let response = tokio::time::timeout(limits.total + GRACE, ctx.transport().send(request, limits));
         let outcome = match response.await {
-            Ok(Ok(response)) => judge_answer(Answer::new(response, ctx.now()), self.check)
-                .map_err(|error| Failed { error, unsent: false }),
+            Ok(Ok(response)) => {
+                let answer = Answer::new(response, ctx.now());
+                if let Some(date) = answer.date() {
+                    ctx.learn_clock(date, sent_at, answer.received_at);
+                }
+                judge_answer(answer, self.check).map_err(|error| Failed { error, unsent: false })
+            }
             Ok(Err(error)) => Err(error.into()),
             Err(_) => Err(TransportError::new(Phase::Written, "the transport did not keep its time").into()),
         };

@@ -31,6 +31,7 @@ fn checked(found: Vec<SocketAddr>) -> io::Result<Vec<SocketAddr>> {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
+    use futures_util::FutureExt;
     use http::Request;
 
     use super::*;
@@ -57,15 +58,16 @@ mod tests {
     #[tokio::test]
     async fn a_request_to_outside_is_not_sent_inside() {
         let transport = ReqwestTransport::new();
-        for inside in [
-            "http://127.0.0.1:1/",
-            "https://10.0.0.1/",
-            "https://metadata.google.internal/",
-            "http://example.com/",
-        ] {
+        let service = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let service_url = format!("http://{}/", service.local_addr().unwrap());
+        for inside in
+            [&*service_url, "https://10.0.0.1/", "https://metadata.google.internal/", "http://example.com/"]
+        {
             let request = Request::get(inside).extension(Outside).body(Bytes::new()).unwrap();
             let error = transport.send(request, Limits::default()).await.unwrap_err();
             assert_eq!(error.phase(), Phase::NotWritten, "{inside}");
+            assert!(error.to_string().contains("leads inside"), "{inside}: {error}");
         }
+        assert!(service.accept().now_or_never().is_none(), "nobody has called");
     }
 }

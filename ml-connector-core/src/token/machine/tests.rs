@@ -9,6 +9,7 @@ fn rules() -> Rules {
         lead: Duration::ZERO,
         not_before: Duration::ZERO,
         budget: 5,
+        day_budget: None,
         throttle_pause: Duration::ZERO,
         deadline: Duration::from_secs(30),
         idle_life: None,
@@ -295,4 +296,20 @@ fn a_refresh_token_is_used_when_half_of_its_idle_life_is_over() {
     // There is nothing to be kept alive.
     assert!(!is_idle(&Blob::new(None), at(0), &rules));
     assert!(!is_idle(&chain, at(i64::from(u32::MAX)), &Rules { idle_life: None, ..rules }));
+}
+
+#[test]
+fn a_day_has_its_budget_beside_that_of_ten_minutes() {
+    let rules = Rules { day_budget: Some(3), ..rules() };
+    let mut blob = Blob::new(Some(crate::Secret::from("refresh")));
+    let hour = 3600;
+    blob.asked = (0..3).map(|n| at(n * hour)).collect();
+    let wait = |now: i64| match blocked(&blob, at(now), &rules) {
+        Some(Blocked::Until(until)) => Some(until),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(wait(5 * hour), Some(at(24 * hour)));
+    assert!(blocked(&blob, at(24 * hour), &rules).is_none());
+    let without = Rules { day_budget: None, ..rules };
+    assert!(blocked(&blob, at(5 * hour), &without).is_none());
 }

@@ -18,7 +18,7 @@ use ml_connector_core::{
     http::Limits,
     model::{
         Delivery, DeliveryId, DeliveryPlan, EntityRef, Intake, LaneKey, Lookup, Observed, Page, Prompt,
-        Receipt, Resolution, Revision, Signal, Subject, Upkeep,
+        Proof, Receipt, Resolution, Revision, Signal, Subject, Upkeep,
     },
     rate::MemoryRateLimiter,
     snapshot::Snapshot,
@@ -41,6 +41,7 @@ enum Defect {
     ReadsAfterTheAnswer,
     CountsViewsAsChanges,
     TakesFailuresForGone,
+    TakesAbsenceForGone,
     OverstaysTheDeadline,
     ForgetsRetryAfter,
     NarrowsDeadTokens,
@@ -69,7 +70,7 @@ enum Defect {
 }
 use Defect::*;
 
-const OF_SOURCES: [Defect; 26] = [
+const OF_SOURCES: [Defect; 27] = [
     AcceptsForgeries,
     CallsForgeriesInvalid,
     HintsAtTheSignature,
@@ -82,6 +83,7 @@ const OF_SOURCES: [Defect; 26] = [
     ReadsAfterTheAnswer,
     CountsViewsAsChanges,
     TakesFailuresForGone,
+    TakesAbsenceForGone,
     OverstaysTheDeadline,
     ForgetsRetryAfter,
     NarrowsDeadTokens,
@@ -244,7 +246,7 @@ impl Source for Mutant {
             tokio::time::sleep(Duration::from_secs(200)).await;
         }
         let gone = || {
-            let state = Observed::Gone;
+            let state = Observed::Gone(Proof::Tombstone);
             let entity = EntityRef::new("invoice", "inv_2");
             Resolution::Observed(vec![ml_connector_core::model::Observation {
                 entity,
@@ -254,6 +256,11 @@ impl Source for Mutant {
         };
         let resolved = match resolved {
             Err(_) if self.has(TakesFailuresForGone) => gone(),
+            Err(error)
+                if self.has(TakesAbsenceForGone) && error.message() == "the invoice may not be read" =>
+            {
+                gone()
+            }
             resolved => resolved.map_err(|error| self.spoil(error))?,
         };
         let Resolution::Observed(mut seen) = resolved else { return Ok(resolved) };

@@ -3,6 +3,7 @@
 mod defects;
 #[allow(unreachable_pub)] // it is written as the crate that it would be
 mod ledgerly;
+mod proofs;
 mod vendor;
 
 use std::{sync::Arc, time::Duration};
@@ -110,6 +111,7 @@ async fn source_under_test() -> SourceUnderTest {
             misunderstood: vec![webhook(&*clock, ""), webhook(&*clock, r#"{"event":"invoice.changed"}"#)],
         },
         refusals: refusals(),
+        missing: Some(Response::new(Bytes::from(r#"{"error":"no_such_invoice"}"#))),
         secrets: secrets(),
         clock,
     }

@@ -141,7 +141,7 @@ async fn an_answer_that_nobody_knows_is_an_outage_and_never_ends_a_connection() 
         assert_eq!((error.kind(), error.context("code")), (ErrorKind::Unavailable, Some("general_error")));
         let Retry::At(at) = error.retry() else { panic!("{error}") };
         pauses.push(at.saturating_since(ctx.now()).as_secs());
-        let seen = crate::token::health(&ctx, &"books".into()).await.unwrap();
+        let seen = crate::token::health(&ctx, &TokenKey::new(&"books".into())).await.unwrap();
         assert_eq!((seen.failing, seen.code.as_deref()), (Some("unavailable"), Some("general_error")));
         assert_eq!((seen.not_before, seen.message), (Some(at), None));
         tokio::time::sleep(at.saturating_since(ctx.now())).await;
@@ -163,7 +163,7 @@ async fn what_the_system_says_of_a_refusal_reaches_the_error_and_the_health() {
     let error = host(OAuth2Config { normalize, ..config("r0") }).authorize(&ctx).await.unwrap_err();
     assert_parked(&error, "bad_code");
     assert!(error.message().ends_with("connected anew: check the region, then connect again"), "{error}");
-    let seen = crate::token::health(&ctx, &"books".into()).await.unwrap();
+    let seen = crate::token::health(&ctx, &TokenKey::new(&"books".into())).await.unwrap();
     assert_eq!((seen.failing, seen.code.as_deref()), (Some("refused"), Some("bad_code")));
     assert_eq!(seen.message.as_deref(), Some("check the region, then connect again"));
 }

@@ -7,8 +7,10 @@ use bytes::Bytes;
 use ml_connector_core::{
     Context, Error, ErrorKind, PollRequest, ReceiveRequest, Result, Source, SourceInfo, UpkeepRequest,
     decode,
+    http::{Pages, Position},
     model::{
-        EntityRef, Intake, Observation, Observed, Page, Prompt, Raw, Resolution, Signal, Subject, Upkeep,
+        EntityRef, Intake, Observation, Observed, Page, Prompt, Proof, Raw, Resolution, Signal, Subject,
+        Upkeep,
     },
     snapshot::{Snapshot, revision_of},
 };
@@ -23,7 +25,15 @@ impl Ledgerly {
     async fn observe(&self, ctx: &Context, id: &str) -> Result<Observed> {
         let raw = match self.client.get_invoice(ctx, id).await {
             Ok(raw) => raw,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Observed::Gone),
+            // "No such invoice" is also said of one that may not be read: the list decides, read twice.
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                for _ in 0..2 {
+                    if self.lists(ctx, id).await? {
+                        return Err(Error::new(ErrorKind::PermissionDenied, "the invoice may not be read"));
+                    }
+                }
+                return Ok(Observed::Gone(Proof::AbsentTwice));
+            }
             Err(error) => return Err(error),
         };
         let record = decode::object(&raw, invoice)?.value;
@@ -38,6 +48,24 @@ impl Ledgerly {
             raw: Some(Raw::new(raw)),
             notes: Vec::new(),
         })
+    }
+
+    /// Whether the list, read to its end, shows the invoice.
+    async fn lists(&self, ctx: &Context, id: &str) -> Result<bool> {
+        let mut pages = Pages::default();
+        loop {
+            let after = match pages.at() {
+                Some(Position::Token(after)) => Some(after.as_str()),
+                _ => None,
+            };
+            let page = self.client.list_invoices(ctx, after).await?;
+            if page.invoices.iter().any(|listed| listed == id) {
+                return Ok(true);
+            }
+            if !pages.advance(page.next.map(Position::Token), &page.invoices)? {
+                return Ok(false);
+            }
+        }
     }
 }
 

@@ -1,0 +1,262 @@
+//! From settings to a connection.
+
+use std::{sync::Arc, time::Duration};
+
+use ml_connector_core::{
+    FeedInfo, Result, Secret, SinkInfo, SourceInfo, SourceMode,
+    auth::{Authenticator, ClientAssertion},
+    config::{below, invalid, millis, require, required, secure_url},
+    model::{Affinity, ConnectionId, EndpointId, Zone},
+};
+
+use crate::{
+    BusinessCentral, Config, SYSTEM, auth,
+    client::ApiClient,
+    config::{API, LOGIN, WEB},
+    models::{Set, Site, is_guid},
+    webhook::Webhook,
+};
+
+/// Deletions show only where a record is missing from its list.
+const SWEEP_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
+/// Purchase orders have no webhook in the documented list, so they are polled more often.
+const ORDERS_EVERY: Duration = Duration::from_secs(120);
+
+/// Builds a [`BusinessCentral`]. Setters cannot fail; [`build`](Self::build) checks everything together.
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct Builder {
+    config: Config,
+    authenticator: Option<Arc<dyn Authenticator>>,
+    assertion: Option<Arc<dyn ClientAssertion>>,
+}
+
+impl From<Config> for Builder {
+    fn from(config: Config) -> Self {
+        Self { config, authenticator: None, assertion: None }
+    }
+}
+
+impl Builder {
+    /// See [`Config::tenant`].
+    pub fn tenant(mut self, tenant: impl Into<String>) -> Self {
+        self.config.tenant = tenant.into();
+        self
+    }
+
+    /// See [`Config::environment`].
+    pub fn environment(mut self, name: impl Into<String>) -> Self {
+        self.config.environment = name.into();
+        self
+    }
+
+    /// The company's id and name; see [`Config::company_id`] and [`Config::company_name`].
+    pub fn company(mut self, id: impl Into<String>, name: impl Into<String>) -> Self {
+        self.config.company_id = id.into();
+        self.config.company_name = name.into();
+        self
+    }
+
+    /// The application's id and secret; see [`Config::client_id`] and [`Config::client_secret`].
+    pub fn client(mut self, id: impl Into<String>, secret: impl Into<Secret>) -> Self {
+        self.config.client_id = id.into();
+        self.config.client_secret = secret.into();
+        self
+    }
+
+    /// Signs for the application in place of its secret, such as
+    /// [`CertificateAssertion`](ml_connector_core::auth::OAuth2Config) of core.
+    pub fn assertion(mut self, client_id: impl Into<String>, assertion: Arc<dyn ClientAssertion>) -> Self {
+        self.config.client_id = client_id.into();
+        self.assertion = Some(assertion);
+        self
+    }
+
+    /// Another application that posts; see [`Config::poster_id`].
+    pub fn poster(mut self, id: impl Into<String>, secret: impl Into<Secret>) -> Self {
+        self.config.poster_id = Some(id.into());
+        self.config.poster_secret = secret.into();
+        self
+    }
+
+    /// Proves who is calling in another way than by the connection's own token; client and tenant are then not needed.
+    pub fn authenticator(mut self, authenticator: Arc<dyn Authenticator>) -> Self {
+        self.authenticator = Some(authenticator);
+        self
+    }
+
+    /// See [`Config::login_url`].
+    pub fn login_url(mut self, url: impl Into<String>) -> Self {
+        self.config.login_url = Some(url.into());
+        self
+    }
+
+    /// See [`Config::api_url`].
+    pub fn api_url(mut self, url: impl Into<String>) -> Self {
+        self.config.api_url = Some(url.into());
+        self
+    }
+
+    /// See [`Config::web_url`].
+    pub fn web_url(mut self, url: impl Into<String>) -> Self {
+        self.config.web_url = Some(url.into());
+        self
+    }
+
+    /// See [`Config::webhook_secret`].
+    pub fn webhook_secret(mut self, secret: impl Into<Secret>) -> Self {
+        self.config.webhook_secret = secret.into();
+        self
+    }
+
+    /// See [`Config::endpoint`].
+    pub fn endpoint(mut self, endpoint: impl Into<String>) -> Self {
+        self.config.endpoint = Some(endpoint.into());
+        self
+    }
+
+    /// See [`Config::sets`].
+    pub fn sets<S: Into<String>>(mut self, sets: impl IntoIterator<Item = S>) -> Self {
+        self.config.sets = sets.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// See [`Config::approval_entries`].
+    pub fn approval_entries(mut self, read: bool) -> Self {
+        self.config.approval_entries = read;
+        self
+    }
+
+    /// See [`Config::time_zone`].
+    pub fn time_zone(mut self, iana_name: impl Into<String>) -> Self {
+        self.config.time_zone = iana_name.into();
+        self
+    }
+
+    /// See [`Config::overdue_after`].
+    pub fn overdue_after(mut self, days: impl Into<Vec<u32>>) -> Self {
+        self.config.overdue_after = days.into();
+        self
+    }
+
+    /// See [`Config::coalesce_ms`].
+    pub fn coalesce(mut self, window: Duration) -> Self {
+        self.config.coalesce_ms = millis(window);
+        self
+    }
+
+    /// See [`Config::mode`].
+    pub fn mode(mut self, mode: SourceMode) -> Self {
+        self.config.mode = mode;
+        self
+    }
+
+    /// See [`Config::poll_minutes`].
+    pub fn poll_minutes(mut self, minutes: u32) -> Self {
+        self.config.poll_minutes = minutes;
+        self
+    }
+
+    /// The connection, if everything fits together.
+    ///
+    /// # Errors
+    /// [`ConfigInvalid`](ml_connector_core::ErrorKind::ConfigInvalid) names the setting that is missing or wrong.
+    pub fn build(self) -> Result<BusinessCentral> {
+        let Self { config, authenticator, assertion } = self;
+        let sets = sets(&config)?;
+        let info = info(&config, &sets)?;
+        let api = secure_url("api_url", config.api_url.as_deref().unwrap_or(API))?;
+        let web = secure_url("web_url", config.web_url.as_deref().unwrap_or(WEB))?;
+        let login = secure_url("login_url", config.login_url.as_deref().unwrap_or(LOGIN))?;
+        let base = below(&api, &["v2.0", &config.tenant, &config.environment, "api"]);
+        let client = |id: &str, auth| ApiClient::new(base.clone(), &api, auth, id, &config.company_id);
+        let auth: Arc<dyn Authenticator> = match authenticator {
+            Some(authenticator) => authenticator,
+            None => Arc::new(auth::oauth(
+                &info.connection,
+                &config,
+                (&config.client_id, &config.client_secret),
+                assertion,
+                &login,
+            )?),
+        };
+        let reader = client(&config.client_id, auth)?;
+        let poster = match &config.poster_id {
+            None => reader.clone(),
+            Some(id) => {
+                let own = ConnectionId::new(format!("{}-poster", info.connection));
+                let auth = auth::oauth(&own, &config, (id, &config.poster_secret), None, &login)?;
+                client(id, Arc::new(auth))?
+            }
+        };
+        let webhook = match info.mode {
+            SourceMode::Poll => None,
+            _ => Some(Webhook::new(&config.webhook_secret, &config.company_id, &sets, &api)?),
+        };
+        let mut sink = SinkInfo::new(info.connection.clone(), SYSTEM);
+        sink.affinity = info.affinity.clone();
+        let site = Site::new(&web, &config.tenant, &config.environment, &config.company_name);
+        Ok(BusinessCentral {
+            sink,
+            client: reader,
+            poster,
+            webhook,
+            site,
+            approval_entries: config.approval_entries,
+            sets: sets.into(),
+            source: info,
+        })
+    }
+}
+
+fn sets(config: &Config) -> Result<Vec<Set>> {
+    let mut sets = Vec::new();
+    for name in &config.sets {
+        let Some(set) = Set::named(name) else {
+            return Err(
+                invalid("sets has an entity set that is not read").with_context("set", name.escape_debug())
+            );
+        };
+        if sets.contains(&set) {
+            return Err(invalid("sets has an entity set twice").with_context("set", set.name()));
+        }
+        sets.push(set);
+    }
+    require(!sets.is_empty(), "sets", "one entity set or more")?;
+    Ok(sets)
+}
+
+fn info(config: &Config, sets: &[Set]) -> Result<SourceInfo> {
+    let connection = ConnectionId::from(config.connection.as_str());
+    connection.validate()?;
+    required("tenant", &config.tenant)?;
+    let plain = config.tenant.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.'));
+    let shared = matches!(config.tenant.as_str(), "common" | "organizations" | "consumers");
+    require(plain && !shared, "tenant", "the directory's id or a verified domain")?;
+    required("environment", &config.environment)?;
+    required("company_id", &config.company_id)?;
+    require(is_guid(&config.company_id), "company_id", "a GUID in lower case without braces")?;
+    require(config.poll_minutes > 0, "poll_minutes", "1 or more")?;
+    require(config.scope.ends_with("/.default"), "scope", "a scope that ends in /.default")?;
+    let mut info = SourceInfo::new(connection, SYSTEM);
+    if let Some(endpoint) = &config.endpoint {
+        info.endpoint = EndpointId::from(endpoint.as_str());
+        info.endpoint.validate()?;
+    }
+    // Limits are counted per application, across all companies and environments.
+    info.affinity = Affinity::new(format!("business_central/{}", config.client_id));
+    info.coalesce = Duration::from_millis(config.coalesce_ms);
+    info.zone = Zone::named(&config.time_zone)?;
+    info.overdue_after.clone_from(&config.overdue_after);
+    info.mode = config.mode;
+    let every = Duration::from_secs(u64::from(config.poll_minutes) * 60);
+    for set in sets {
+        let every = if *set == Set::PurchaseOrders { every.min(ORDERS_EVERY) } else { every };
+        info.feeds.push(FeedInfo::new(set.name(), every));
+        info.sweeps.push(FeedInfo::new(set.name(), SWEEP_EVERY));
+    }
+    if config.approval_entries {
+        info.feeds.push(FeedInfo::new(Set::APPROVAL_ENTRIES, ORDERS_EVERY));
+    }
+    Ok(info)
+}

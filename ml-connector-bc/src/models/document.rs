@@ -1,0 +1,83 @@
+//! Invoices and orders, of both sides.
+
+use ml_connector_core::{
+    Result, Timestamp,
+    decode::Object,
+    model::{CodeName, Currency, Line, Party, Record, Status},
+};
+
+use super::{Set, date, decoded, reference_id};
+
+/// What a document's word stands for. An unposted purchase invoice reads Draft whatever it waits for, and a sales invoice
+/// that reads Open may be released only: who has read more says so.
+fn status(set: Set, word: &str) -> Status {
+    match word {
+        "Draft" | "" => Status::Draft,
+        "In Review" => Status::PendingApproval,
+        "Open" if set.is_order() => Status::Approved,
+        "Open" => Status::Open,
+        "Paid" => Status::Paid,
+        "Canceled" => Status::Void,
+        other => Status::Other(other.to_ascii_lowercase().into()),
+    }
+}
+
+pub(super) fn read(set: Set, from: &Object<'_>) -> Result<Record> {
+    let word = from.text("status");
+    let word = decoded(&word);
+    let mut record = Record::new(set.kind(), from.id("id")?, status(set, &word));
+    record.vendor_status = word.into_owned();
+    record.number = from.some_text("number");
+    let (id, name, reference) = match set.is_purchase() {
+        true => ("vendorId", "vendorName", "vendorInvoiceNumber"),
+        false => ("customerId", "customerName", "externalDocumentNumber"),
+    };
+    record.reference = from.some_text(reference);
+    record.counterparty =
+        reference_id(from, id).map(|id| Party { id: Some(id.into()), name: from.text(name) });
+    record.date = date(from, if set.is_order() { "orderDate" } else { "invoiceDate" });
+    record.due_date = date(from, "dueDate");
+    record.modified_at = stamp(from);
+    let currency = from.currency("currencyCode");
+    record.total = from.money("totalAmountIncludingTax", currency);
+    // Of an unposted invoice it is the total, which is owed by nobody yet.
+    if set == Set::SalesInvoices && matches!(record.status, Status::Open | Status::Paid) {
+        record.balance = from.money("remainingAmount", currency);
+        let part = record.balance.zip(record.total).is_some_and(|(left, total)| {
+            left < total && !left.amount.is_zero() && left.amount.is_sign_positive()
+        });
+        if part && record.status == Status::Open {
+            record.status = Status::PartiallyPaid;
+        }
+    }
+    if let Some(lines) = set.lines() {
+        record.lines = from.objects(lines).iter().map(|line| read_line(line, currency)).collect();
+    }
+    Ok(record)
+}
+
+fn read_line(line: &Object<'_>, currency: Option<Currency>) -> Line {
+    // `amount…` may be 0 on old posted lines; `net…` is after the invoice's discount.
+    let amount = line.money("netAmount", currency).or_else(|| line.money("amountExcludingTax", currency));
+    Line {
+        id: line.text("id").into(),
+        description: line.text("description"),
+        quantity: line.decimal("quantity"),
+        amount,
+        account: CodeName::known(None, line.some_text("lineObjectNumber"), None),
+        ..Line::default()
+    }
+}
+
+/// When it was changed last; `None` for what was never changed since it was brought over.
+pub(super) fn stamp(from: &Object<'_>) -> Option<Timestamp> {
+    if from.text("lastModifiedDateTime").starts_with("0001-") {
+        return None;
+    }
+    from.instant("lastModifiedDateTime")
+}
+
+/// Whether it only keeps the place of a draft that was deleted: posted, settled, and nothing in it.
+pub(crate) fn is_placeholder(record: &Record) -> bool {
+    record.status == Status::Paid && record.total.is_some_and(|total| total.amount.is_zero())
+}

@@ -1,0 +1,193 @@
+//! Reading one record, and what it means when there is none.
+
+use std::{sync::Arc, time::Duration};
+
+use ml_connector_core::{
+    Context, Error, ErrorKind, Result, Retry,
+    model::{
+        Content, EntityRef, Observation, Observed, Person, Proof, Raw, Record, Resolution, Revision, Signal,
+        Status,
+    },
+    snapshot::Snapshot,
+};
+
+use crate::{
+    BusinessCentral,
+    client::Detail,
+    models::{Set, is_placeholder, revision},
+    webhook::DELETED,
+};
+
+/// A record that was just created may not be readable yet: reads can run before the commit.
+const FRESH: Duration = Duration::from_secs(30);
+/// The API tells no time of entry, and a document's own date may be any. What was posted longer ago than this, and was never seen, is taken in silently: a data upgrade, a copied environment.
+const NEWS_DAYS: u32 = 30;
+/// The status of an order that became an invoice.
+const INVOICED: &str = "invoiced";
+
+impl BusinessCentral {
+    /// Reads one record as it is now, on the primary.
+    ///
+    /// # Errors
+    /// As [`ApiClient::get`](crate::client::ApiClient::get).
+    pub(crate) async fn read_record(
+        &self,
+        ctx: &Context,
+        set: Set,
+        entity: &EntityRef,
+        last: Option<&Snapshot>,
+    ) -> Result<(Observation, String)> {
+        let read_at = ctx.now();
+        let mut detail = self.client.get(ctx, set, &entity.id).await?;
+        self.complete(ctx, set, &mut detail, last).await?;
+        let etag = std::mem::take(&mut detail.etag);
+        let state = self.present(set, detail)?;
+        Ok((Observation { entity: entity.clone(), read_at, state }, etag))
+    }
+
+    pub(super) async fn read(
+        &self,
+        ctx: &Context,
+        set: Set,
+        entity: &EntityRef,
+        signals: &[Signal],
+        last: Option<&Snapshot>,
+    ) -> Result<Resolution> {
+        let hinted = |hint: &str| signals.iter().any(|signal| signal.hint.as_deref() == Some(hint));
+        // An order that became an invoice stays away, and costs no call.
+        let is_invoiced =
+            last.and_then(|last| last.facts.as_ref()).is_some_and(|facts| facts.status.as_str() == INVOICED);
+        if is_invoiced && signals.iter().all(|signal| signal.hint.as_deref() == Some(Signal::SWEPT)) {
+            return Ok(Resolution::Done { note: "the order became an invoice" });
+        }
+        let error = match self.read_record(ctx, set, entity, last).await {
+            Ok((seen, _)) => return Ok(self.news(ctx, seen, last)),
+            Err(error) if error.kind() == ErrorKind::NotFound => error,
+            Err(error) => return Err(error),
+        };
+        // A 404 names no record: it may be about one that this one refers to. One list may come from a replica that is
+        // behind; a sweep has read another.
+        let proof = if hinted(DELETED) { Proof::SignedDeletion } else { Proof::AbsentTwice };
+        let lists = if proof == Proof::AbsentTwice && !hinted(Signal::SWEPT) { 2 } else { 1 };
+        for _ in 0..lists {
+            if self.client.is_listed(ctx, set, &entity.id).await? {
+                return Err(Error::new(
+                    ErrorKind::Unavailable,
+                    "the record is there, but one that it refers to is missing: repair the reference in Business Central",
+                )
+                .with_operation(error.operation())
+                .with_context("id", &entity.id)
+                .with_source(error));
+            }
+        }
+        let state = match last {
+            Some(last) if set.is_order() => {
+                self.vanished(ctx, set, entity, last).await?.unwrap_or(Observed::Gone(proof))
+            }
+            Some(_) => Observed::Gone(proof),
+            None if hinted(DELETED) || hinted(Signal::SWEPT) => {
+                return Ok(Resolution::Done { note: "the record was gone before it was ever read" });
+            }
+            None => return Ok(Resolution::NotYet { retry_at: ctx.now() + FRESH }),
+        };
+        Ok(Resolution::Observed(vec![Observation { entity: entity.clone(), read_at: ctx.now(), state }]))
+    }
+
+    /// What a read is worth telling.
+    fn news(&self, ctx: &Context, seen: Observation, last: Option<&Snapshot>) -> Resolution {
+        if let Some(record) = seen.state.record()
+            && let Some(note) = self.silent(ctx, record, last.is_some())
+        {
+            return Resolution::Done { note };
+        }
+        Resolution::Observed(vec![seen])
+    }
+
+    /// Why a record is no news, if it is not.
+    pub(super) fn silent(&self, ctx: &Context, record: &Record, is_known: bool) -> Option<&'static str> {
+        if is_placeholder(record) {
+            return Some("it keeps the number of a draft that was deleted");
+        }
+        let is_posted =
+            matches!(record.status, Status::Open | Status::PartiallyPaid | Status::Paid | Status::Void);
+        let today = ctx.now().date_in(&self.source.zone);
+        let is_old = record.date.is_some_and(|date| date < today.minus_days(NEWS_DAYS));
+        (is_posted && is_old && !is_known).then_some("it was posted long ago, and is seen for the first time")
+    }
+
+    /// What became of an order that is gone: it was invoiced in full where an invoice names it. `None` = it was deleted.
+    async fn vanished(
+        &self,
+        ctx: &Context,
+        set: Set,
+        entity: &EntityRef,
+        last: &Snapshot,
+    ) -> Result<Option<Observed>> {
+        let Some(facts) = &last.facts else { return Ok(None) };
+        let Some(number) = facts.number.as_deref() else { return Ok(None) };
+        let invoices = self.client.ids_where(ctx, set.invoices(), "orderNumber", number).await?;
+        let Some(invoice) = invoices.first() else { return Ok(None) };
+        let mut record = facts.to_record(Arc::clone(&entity.id));
+        record.status = Status::Other(INVOICED.into());
+        record.vendor_status = INVOICED.to_owned();
+        let revision = Revision::of(format!("{INVOICED} {invoice}").as_bytes());
+        Ok(Some(Observed::present(revision, record)))
+    }
+
+    /// Adds what the record itself does not say: whether a draft waits for an approval inside Business Central, and whether a
+    /// sales invoice that reads Open is posted.
+    ///
+    /// # Errors
+    /// As the calls that tell.
+    async fn complete(
+        &self,
+        ctx: &Context,
+        set: Set,
+        detail: &mut Detail,
+        last: Option<&Snapshot>,
+    ) -> Result<()> {
+        let record = &mut detail.record;
+        let number = record.number.clone().unwrap_or_default();
+        if set == Set::PurchaseInvoices && record.status == Status::Draft && self.approval_entries {
+            let waiting = self.client.open_approvals(ctx, set, Some(&number)).await?.unwrap_or_default();
+            submitted(record, &waiting);
+        }
+        if set == Set::SalesInvoices && matches!(record.status, Status::Open | Status::PartiallyPaid) {
+            let is_known = last.is_some_and(is_posted);
+            if !is_known && self.client.is_posted(ctx, set, &record.id, &number).await? == Some(false) {
+                record.status = Status::Approved;
+                record.balance = None;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn present(&self, set: Set, detail: Detail) -> Result<Observed> {
+        let Detail { mut record, raw, left_out, .. } = detail;
+        record.url = self.site.link(set, &record);
+        let revision = revision(set, &raw, &record)?;
+        let content = Content::Record(Box::new(record));
+        Ok(Observed::Present { revision, order: None, content, raw: Some(Raw::new(raw)), notes: left_out })
+    }
+}
+
+/// Takes over from approval entries that a draft waits, and who sent it.
+pub(super) fn submitted(record: &mut Record, waiting: &[(String, String)]) {
+    let entry = waiting.iter().find(|(number, _)| Some(number) == record.number.as_ref());
+    if let Some((_, sender)) = entry {
+        record.status = Status::PendingApproval;
+        record.submitted_by = Some(sender).filter(|sender| !sender.is_empty()).map(Person::named);
+    }
+}
+
+/// Whether a record was posted when it was last seen.
+pub(super) fn is_posted(known: &Snapshot) -> bool {
+    known.facts.as_ref().is_some_and(|facts| {
+        matches!(facts.status, Status::Open | Status::PartiallyPaid | Status::Paid | Status::Void)
+    })
+}
+
+/// Whether trying again later may help.
+pub(super) fn passes(error: &Error) -> bool {
+    error.retry() != Retry::Never
+}

@@ -1,0 +1,12 @@
+//! Business Central from the outside: what a host sees of it.
+
+#![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions, but not in their helpers
+
+mod check;
+mod conformance;
+mod posting;
+mod postings;
+mod reading;
+mod subscriptions;
+mod support;
+mod webhook;

@@ -1,0 +1,264 @@
+//! Reading: single records, pages, and what is missing.
+
+use bytes::Bytes;
+use ml_connector_bc::BusinessCentral;
+use ml_connector_core::{
+    ErrorKind, PollRequest, Source,
+    model::{Decimal, EntityRef, Observed, Page, Person, PollMode, Resolution, Signal},
+    snapshot::{Facts, Snapshot},
+};
+use ml_connector_sim::{
+    Fault,
+    bc::{Language, NewDocument, Set},
+};
+use serde_json::json;
+
+use crate::support::{World, read, record};
+
+const FEED: &str = "purchaseInvoices";
+
+async fn page(world: &World, erp: &BusinessCentral, feed: &str, mode: PollMode, at: Option<&Bytes>) -> Page {
+    erp.poll(&world.ctx(), PollRequest::new(feed, mode).checkpoint(at)).await.unwrap()
+}
+
+/// Reads a run to its end: the ids that were shown or are to be read, and the last checkpoint.
+async fn run(
+    world: &World,
+    erp: &BusinessCentral,
+    feed: &str,
+    mode: PollMode,
+    mut at: Option<Bytes>,
+) -> (Vec<String>, Bytes) {
+    let mut ids = Vec::new();
+    loop {
+        let page = page(world, erp, feed, mode, at.as_ref()).await;
+        ids.extend(page.observations.iter().map(|seen| seen.entity.id.to_string()));
+        ids.extend(page.signals.iter().filter_map(|signal| match &signal.subject {
+            ml_connector_core::model::Subject::Entity(entity) => Some(entity.id.to_string()),
+            _ => None,
+        }));
+        if !page.more {
+            return (ids, page.checkpoint);
+        }
+        at = Some(page.checkpoint);
+    }
+}
+
+fn bill(world: &World, cents: i64) -> String {
+    world.erp.create(Set::PurchaseInvoices, &NewDocument::new("Northline Packaging", Decimal::new(cents, 2)))
+}
+
+/// What the engine would know after this observation.
+fn known(seen: &ml_connector_core::model::Observation) -> Snapshot {
+    let (revision, record) = seen.state.revision().zip(seen.state.record()).expect("a record");
+    let facts = serde_json::to_value(Facts::of(record)).unwrap();
+    let snapshot = json!({ "n": 1, "revision": revision, "read_at": seen.read_at, "facts": facts });
+    Snapshot::from_bytes(snapshot.to_string().as_bytes()).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn pages_end_and_lose_nothing_over_restarts_and_shared_stamps() {
+    let world = World::new();
+    let mut made: Vec<String> = (0..250).map(|n| bill(&world, 100 + n)).collect();
+    world.erp.forget_stamp(Set::PurchaseInvoices, &made[7]);
+    let (mut seen, checkpoint) = run(&world, &world.connect(), FEED, PollMode::Baseline, None).await;
+    made.sort();
+    seen.sort();
+    assert_eq!(seen, made, "rows that share a stamp, and one that has none, are read once each");
+    world.sleep(3600).await;
+    let changed = bill(&world, 5);
+    // A connection that was just started goes on.
+    let (seen, _) = run(&world, &world.connect(), FEED, PollMode::Live, Some(checkpoint)).await;
+    assert!(seen.contains(&changed));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_while_the_baseline_is_read_is_in_the_first_live_run() {
+    let world = World::new();
+    let made: Vec<String> = (0..150).map(|n| bill(&world, 100 + n)).collect();
+    world.sleep(3600).await;
+    let erp = world.connect();
+    let first = page(&world, &erp, FEED, PollMode::Baseline, None).await;
+    assert!(first.more);
+    world.sleep(2400).await;
+    world.erp.set_total(Set::PurchaseInvoices, &made[0], Decimal::new(7, 0)).unwrap();
+    world.sleep(2400).await;
+    let (_, checkpoint) = run(&world, &erp, FEED, PollMode::Baseline, Some(first.checkpoint)).await;
+    let (seen, _) = run(&world, &erp, FEED, PollMode::Live, Some(checkpoint)).await;
+    assert!(seen.contains(&made[0]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn links_to_other_hosts_and_to_the_same_page_are_refused() {
+    let world = World::new();
+    (0..150).for_each(|n| drop(bill(&world, 100 + n)));
+    let erp = world.connect();
+    world.erp.tune(|tuning| tuning.foreign_next_link = true);
+    let error = erp.poll(&world.ctx(), PollRequest::new(FEED, PollMode::Baseline)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidResponse);
+    world.erp.tune(|tuning| (tuning.foreign_next_link, tuning.repeats_next_link) = (false, true));
+    let mut at = None;
+    for turn in 0..10 {
+        let request = PollRequest::new(FEED, PollMode::Baseline).checkpoint(at.as_ref());
+        match erp.poll(&world.ctx(), request).await {
+            Ok(page) => at = Some(page.checkpoint),
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::InvalidResponse);
+                return;
+            }
+        }
+        assert!(turn < 9, "a list that leads back to itself is noticed");
+    }
+}
+
+/// Case 01: a 404 that names another table is no statement about our record, on lists and on single reads.
+#[tokio::test(start_paused = true)]
+async fn a_404_about_a_related_record_deletes_nothing() {
+    for language in [Language::English, Language::Dutch] {
+        let world = World::new();
+        let erp = world.connect();
+        let (broken, whole) = (bill(&world, 1), bill(&world, 2));
+        let entity = EntityRef::new("bill", broken.as_str());
+        let last = known(&read(&world, &erp, &entity).await);
+        world.erp.tune(|tuning| {
+            tuning.broken_reference = Some(broken.clone());
+            tuning.language = language;
+        });
+        let error =
+            erp.resolve(&world.ctx(), &[Signal::entity(entity.clone())], Some(&last)).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "it is tried again, and heals by itself");
+        let page = page(&world, &erp, FEED, PollMode::Live, None).await;
+        assert!(page.observations.is_empty() && page.signals.len() == 2, "ids are read one by one");
+        assert!(!page.more);
+        read(&world, &erp, &EntityRef::new("bill", whole.as_str())).await;
+        world.erp.tune(|tuning| tuning.broken_reference = None);
+        read(&world, &erp, &entity).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_readable_list_does_not_show_is_gone() {
+    let world = World::new();
+    let erp = world.connect();
+    let id = bill(&world, 100);
+    let entity = EntityRef::new("bill", id.as_str());
+    let last = known(&read(&world, &erp, &entity).await);
+    world.erp.delete(Set::PurchaseInvoices, &id).unwrap();
+    let signals = [Signal::entity(entity.clone())];
+    let Resolution::Observed(seen) = erp.resolve(&world.ctx(), &signals, Some(&last)).await.unwrap() else {
+        panic!("the record is gone")
+    };
+    assert!(matches!(seen[0].state, Observed::Gone(_)));
+    let never = erp.resolve(&world.ctx(), &signals, None).await.unwrap();
+    assert!(matches!(never, Resolution::NotYet { .. }), "it may not be visible yet");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_order_that_vanished_was_invoiced_if_an_invoice_names_it() {
+    let world = World::new();
+    let erp = world.connect();
+    for is_invoiced in [true, false] {
+        let id =
+            world.erp.create(Set::PurchaseOrders, &NewDocument::new("Northline Packaging", Decimal::TEN));
+        let entity = EntityRef::new("purchase_order", id.as_str());
+        let last = known(&read(&world, &erp, &entity).await);
+        if is_invoiced {
+            drop(world.erp.invoice_order(Set::PurchaseOrders, &id).unwrap());
+        } else {
+            world.erp.delete(Set::PurchaseOrders, &id).unwrap();
+        }
+        let signals = [Signal::entity(entity)];
+        let Resolution::Observed(seen) = erp.resolve(&world.ctx(), &signals, Some(&last)).await.unwrap()
+        else {
+            panic!("the order is not there")
+        };
+        match &seen[0].state {
+            Observed::Present { content, .. } => {
+                let record = content.record().expect("a record");
+                assert!(is_invoiced);
+                assert_eq!(record.status.as_str(), "invoiced");
+                let last = known(&seen[0]);
+                let mut swept = signals;
+                swept[0].hint = Some(Signal::SWEPT.into());
+                let calls = world.erp.received().len();
+                let again = erp.resolve(&world.ctx(), &swept, Some(&last)).await.unwrap();
+                assert!(matches!(again, Resolution::Done { .. }));
+                assert_eq!(world.erp.received().len(), calls, "it costs no call any more");
+            }
+            _ => assert!(!is_invoiced),
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_placeholder_and_an_old_posted_document_are_no_news() {
+    let world = World::new();
+    let erp = world.connect();
+    world.erp.tune(|tuning| tuning.placeholders = true);
+    let id = bill(&world, 100);
+    world.erp.delete(Set::PurchaseInvoices, &id).unwrap();
+    let old = bill(&world, 200);
+    world.erp.post(Set::PurchaseInvoices, &old).unwrap();
+    world.erp.set(Set::PurchaseInvoices, &old, "invoiceDate", "2019-05-04").unwrap();
+    world.sleep(60).await;
+    let page = page(&world, &erp, FEED, PollMode::Live, None).await;
+    assert!(page.observations.is_empty() && page.signals.is_empty(), "{page:?}");
+    let signals = [Signal::entity(EntityRef::new("bill", old.as_str()))];
+    let seen = erp.resolve(&world.ctx(), &signals, None).await.unwrap();
+    assert!(matches!(seen, Resolution::Done { .. }));
+}
+
+/// Case 12 and the part payment: stamps say nothing, values do, and once a day all of them are compared.
+#[tokio::test(start_paused = true)]
+async fn a_part_payment_is_found_and_a_data_upgrade_changes_nothing() {
+    let world = World::new();
+    let erp = world.connect();
+    let id = world.erp.create(Set::SalesInvoices, &NewDocument::new("Osprey Foods", Decimal::ONE_HUNDRED));
+    world.erp.post(Set::SalesInvoices, &id).unwrap();
+    let entity = EntityRef::new("invoice", id.as_str());
+    let revision = |seen: &ml_connector_core::model::Observation| known(seen).revision;
+    let before = read(&world, &erp, &entity).await;
+    world.erp.upgrade(Set::SalesInvoices);
+    let restamped = read(&world, &erp, &entity).await;
+    assert_eq!(revision(&before), revision(&restamped));
+    let (_, checkpoint) = run(&world, &erp, "salesInvoices", PollMode::Baseline, None).await;
+    world.sleep(7200).await;
+    world.erp.pay_part(&id, Decimal::new(40, 0));
+    let paid = read(&world, &erp, &entity).await;
+    assert_eq!(record(&paid).status.as_str(), "partially_paid");
+    assert_ne!(revision(&paid), revision(&before));
+    world.sleep(23 * 3600).await;
+    let (seen, _) = run(&world, &erp, "salesInvoices", PollMode::Live, Some(checkpoint)).await;
+    assert!(seen.contains(&id), "no filter by stamps finds it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_purchase_invoice_sent_for_approval_is_submitted_by_its_approval_entry() {
+    let world = World::new();
+    let erp = world.builder().approval_entries(true).build().unwrap();
+    let id = bill(&world, 95_300);
+    world.erp.send_for_approval(Set::PurchaseInvoices, &id, "LK", "MV").unwrap();
+    let seen = read(&world, &erp, &EntityRef::new("bill", id.as_str())).await;
+    let waits = record(&seen);
+    assert_eq!((waits.status.as_str(), &*waits.vendor_status), ("pending_approval", "Draft"));
+    assert_eq!(waits.submitted_by, Some(Person::named("LK")));
+    world.sleep(60).await;
+    let page = page(&world, &erp, FEED, PollMode::Live, None).await;
+    assert_eq!(known(&page.observations[0]).revision, known(&seen).revision, "a page shows the same");
+    let (ids, _) = run(&world, &erp, "approvalEntries", PollMode::Live, None).await;
+    assert_eq!(ids, [id]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn reads_go_to_the_primary_and_a_slow_page_is_halved() {
+    let world = World::new();
+    world.erp.tune(|tuning| tuning.replica_lag = std::time::Duration::from_secs(600));
+    let erp = world.connect();
+    let id = bill(&world, 100);
+    read(&world, &erp, &EntityRef::new("bill", id.as_str())).await;
+    world.erp.plant(Fault::status(http::StatusCode::GATEWAY_TIMEOUT).times(3));
+    let first = page(&world, &erp, FEED, PollMode::Live, None).await;
+    assert!(first.more && first.observations.is_empty());
+    let (seen, _) = run(&world, &erp, FEED, PollMode::Live, Some(first.checkpoint)).await;
+    assert_eq!(seen, [id]);
+}
