@@ -41,7 +41,7 @@ impl Fields {
 
     /// A field as it is written.
     pub(crate) fn get(&self, name: &str) -> Option<&RawValue> {
-        self.0.iter().find(|(field, _)| field == name).map(|(_, value)| &**value)
+        self.0.iter().find(|(field, _)| **field == *name).map(|(_, value)| &**value)
     }
 
     /// The text of a field that holds one.
