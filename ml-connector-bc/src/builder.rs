@@ -6,14 +6,14 @@ use ml_connector_core::{
     FeedInfo, Result, Secret, SinkInfo, SourceInfo, SourceMode,
     auth::{Authenticator, ClientAssertion},
     config::{below, invalid, millis, require, required, secure_url},
-    model::{Affinity, ConnectionId, EndpointId, Zone},
+    model::{Affinity, ConnectionId, EndpointId, Status, Zone},
 };
 
 use crate::{
     BusinessCentral, Config, SYSTEM, auth,
     client::ApiClient,
     config::{API, LOGIN, WEB},
-    models::{Set, Site, columns, is_guid},
+    models::{INVOICED, Set, Site, columns, is_guid},
     webhook::Webhook,
 };
 
@@ -250,6 +250,7 @@ fn info(config: &Config, sets: &[Set]) -> Result<SourceInfo> {
     info.overdue_after.clone_from(&config.overdue_after);
     info.mode = config.mode;
     info.columns = columns(sets);
+    info.unlisted = vec![Status::Other(INVOICED.into())];
     let every = Duration::from_secs(u64::from(config.poll_minutes) * 60);
     for set in sets {
         let every = if *set == Set::PurchaseOrders { every.min(ORDERS_EVERY) } else { every };

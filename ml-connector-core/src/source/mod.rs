@@ -13,7 +13,7 @@ use crate::{
     auth::OAuth2,
     model::{
         AccountKey, Affinity, Columns, ConnectionId, EndpointId, Intake, Page, Prompt, Resolution, Signal,
-        Upkeep, Zone,
+        Status, Upkeep, Zone,
     },
     snapshot::Snapshot,
 };
@@ -38,6 +38,9 @@ pub struct SourceInfo {
     /// are noticed that nobody tells about. Less often than the engine's retention: what was told since the last
     /// sweep is looked up in the log.
     pub sweeps: Vec<FeedInfo>,
+    /// In which status the vendor no longer lists a record, although it is not deleted: such as an order that became an
+    /// invoice. A sweep does not miss what was told so.
+    pub unlisted: Vec<Status>,
     /// How changes are noticed.
     pub mode: SourceMode,
     /// How long signals of one record are collected before it is read once for all of them.
@@ -77,6 +80,7 @@ impl SourceInfo {
             affinity: Affinity::from(connection.as_str()),
             feeds: Vec::new(),
             sweeps: Vec::new(),
+            unlisted: Vec::new(),
             mode: SourceMode::default(),
             coalesce: Self::COALESCE,
             zone: Zone::UTC,

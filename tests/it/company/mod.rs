@@ -5,7 +5,7 @@ mod office;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use ml_connector_core::{Clock, Source, SourceMode, model::Origin};
-use ml_connector_sim::{DatabricksSim, databricks::DatabricksConfig};
+use ml_connector_sim::{DatabricksSim, bc::Set, databricks::DatabricksConfig};
 use office::{Office, SETS};
 
 use crate::warehouse::{mirrored, trouble};
@@ -80,6 +80,22 @@ async fn polling_alone_tells_the_same_and_the_past_is_told_as_the_past() {
     let events = office.events().await;
     assert!(events.len() > live + 40);
     assert!(events[live..].iter().all(|event| event.origin == Origin::Backfill));
+    worker.stop().await;
+}
+
+/// Business Central lists an invoiced order no more: that many are is no sign that a list is wrong.
+#[tokio::test(start_paused = true)]
+async fn a_day_on_which_many_orders_are_invoiced_stops_no_sweep() {
+    let mut office = Office::new(6, Duration::from_millis(200));
+    office.furnish_with(200, |_| Set::PurchaseOrders).await;
+    let worker = office.connect(SourceMode::Both);
+    tokio::time::sleep(QUARTER).await;
+    office.invoice_orders(60).await;
+    tokio::time::sleep(DAY + QUARTER).await;
+    let health = office.connector().health().await.unwrap();
+    assert!(health.connections[&"erp".into()].stopped_sweeps.is_empty());
+    same_story(&office).await;
+    assert_eq!(office.happened.len(), 120);
     worker.stop().await;
 }
 
