@@ -42,7 +42,7 @@ impl Connection {
     }
 
     /// Routes that the connection needs. They are added to the routes of the host and stay when the host replaces its
-    /// own. Only a connection with a sink can bring routes.
+    /// own.
     pub fn routes(mut self, routes: impl IntoIterator<Item = Route>) -> Self {
         self.routes.extend(routes);
         self
@@ -51,15 +51,11 @@ impl Connection {
     /// The id of its halves.
     ///
     /// # Errors
-    /// [`ErrorKind::ConfigInvalid`] when there is no half, when the halves have different ids, or when there are routes
-    /// without a sink.
+    /// [`ErrorKind::ConfigInvalid`] when there is no half, or when the halves have different ids.
     pub(crate) fn id(&self) -> Result<ConnectionId> {
         let invalid = |message| Error::new(ErrorKind::ConfigInvalid, message);
         let source = self.source.as_ref().map(|source| source.info().connection.clone());
         let sink = self.sink.as_ref().map(|sink| sink.info().connection.clone());
-        if sink.is_none() && !self.routes.is_empty() {
-            return Err(invalid("a connection that brings routes needs a sink"));
-        }
         match (source, sink) {
             (Some(source), Some(sink)) if source != sink => {
                 Err(invalid("the source and the sink of a connection have different ids")

@@ -99,6 +99,13 @@ impl Context {
         Self { parts: Arc::new(parts), ..self }
     }
 
+    /// The same, with another limiter.
+    #[must_use]
+    pub fn with_limiter(self, limiter: Arc<dyn RateLimiter>) -> Self {
+        let parts = Parts { limiter, ..Parts::clone(&self.parts) };
+        Self { parts: Arc::new(parts), ..self }
+    }
+
     /// The same, for a call that has to be over in `total` at most.
     #[must_use]
     pub fn within(&self, total: Duration) -> Self {

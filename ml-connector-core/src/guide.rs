@@ -114,6 +114,12 @@
 //! [`SignatureInvalid`](crate::ErrorKind::SignatureInvalid) and leaves no trace; what does and makes no sense is
 //! [`InvalidRequest`](crate::ErrorKind::InvalidRequest) and is kept for somebody to look at.
 //!
+//! Ledgerly hands over what it signs with in a webhook of its own. So receiving it returns a new
+//! [state](crate::model::Intake::state), which is stored with the signal that has it given back, and
+//! [evidence](crate::model::Intake::evidence) in place of the body. A vendor that signs nothing, or that deletes
+//! subscriptions when it is refused, says so in [`Proof`](crate::conformance::source::Proof) and
+//! [`WebhookAnswers`](crate::WebhookAnswers).
+//!
 //! ```ignore
 #![doc = include_str!("../tests/it/guide/ledgerly/webhook/mod.rs")]
 //! ```

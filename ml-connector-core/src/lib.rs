@@ -100,6 +100,8 @@ pub use model::{Money, Timestamp};
 pub use remembered::Remembered;
 pub use secret::Secret;
 pub use sink::{AttemptNotes, OnUnknown, Repeat, Sink, SinkInfo};
-pub use source::{FeedInfo, PollRequest, ReceiveRequest, Source, SourceInfo, SourceMode, UpkeepRequest};
+pub use source::{
+    FeedInfo, PollRequest, ReceiveRequest, Source, SourceInfo, SourceMode, UpkeepRequest, WebhookAnswers,
+};
 
 pub use crate::{audit::AuditLog, http::HttpTransport, rate::RateLimiter, token::TokenStore};

@@ -93,14 +93,15 @@ pub trait Sink: Debug + Send + Sync + 'static {
     /// Who this is. Constant.
     fn info(&self) -> &SinkInfo;
 
-    /// Says where a delivery has to wait and what it spends. Pure; also called when the delivery is made, and for
-    /// targets with a template, with an event of no record, when routes are checked.
+    /// Says where a delivery has to wait and what it spends. Pure; also called when the delivery is made, and with
+    /// an event of no record for every target of a route, when routes are checked.
     ///
     /// # Errors
     /// [`ConfigInvalid`](crate::ErrorKind::ConfigInvalid) for what no event can be delivered with, such as a template
     /// that does not exist: routes that name it are refused.
     /// [`InvalidRequest`](crate::ErrorKind::InvalidRequest) for a destination or an event it cannot serve: the
-    /// delivery is dead.
+    /// delivery is dead. Where no event can ever be delivered there, such as with an unknown prefix, the error has a context
+    /// `destination`: routes that name it are refused.
     fn plan(&self, delivery: &Delivery) -> Result<DeliveryPlan>;
 
     /// Makes one attempt for each delivery of the batch, in order: one result each, same order. `notes`

@@ -99,7 +99,7 @@ impl Goal {
                 "expected a destination made by slack::channel(id or name), user(id), email(address), \
                  thread(message), message(message), clicker() or admin()",
             )
-            .with_context("bytes", text.len())
+            .with_context("destination", format!("{} bytes", text.len()))
         })
     }
 }

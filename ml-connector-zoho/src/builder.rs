@@ -212,6 +212,25 @@ fn managed(config: &Config, mode: SourceMode) -> Result<Option<ManagedWebhooks>>
     Ok(Some(ManagedWebhooks::new(&config.resources, &config.organization_id, secret.clone())))
 }
 
+/// Zoho's words for states that have none in the SDK's vocabulary: routes may ask for them.
+const STATUSES: [&str; 15] = [
+    "accepted",
+    "active",
+    "billable",
+    "billed",
+    "closed",
+    "confirmed",
+    "declined",
+    "inactive",
+    "invoiced",
+    "nonbillable",
+    "on_hold",
+    "partially_billed",
+    "published",
+    "reimbursed",
+    "unbilled",
+];
+
 fn info(config: &Config) -> Result<SourceInfo> {
     let connection = ConnectionId::from(config.connection.as_str());
     connection.validate()?;
@@ -221,6 +240,7 @@ fn info(config: &Config) -> Result<SourceInfo> {
         return Err(invalid("organization_id must be digits"));
     }
     let mut info = SourceInfo::new(connection, SYSTEM);
+    info.statuses = STATUSES.to_vec();
     if let Some(endpoint) = &config.endpoint {
         info.endpoint = EndpointId::from(endpoint.as_str());
         info.endpoint.validate()?;

@@ -196,7 +196,7 @@ fn lanes(lanes: usize) -> f64 {
             .audit_log(MemoryLog::new())
             .clock(Arc::clone(&clock))
             .transport(SimTransport::new())
-            .source(Ledger::new())
+            .source(Ledger::new(0))
             .sink(Nowhere { info: nowhere(), done: Arc::clone(&done) })
             .route(Route::new("all").to("nowhere", "x".into()))
             .build()
@@ -307,7 +307,7 @@ impl Office {
                 .workspace(format!("W{workspace}"));
             builder = builder.sink(sink.build().unwrap());
         }
-        builder = builder.source(Ledger::new());
+        builder = builder.source(Ledger::new(channels));
         for channel in 0..channels {
             let to = ml_connector_slack::channel(&channel_id(channel));
             builder = builder.route(
@@ -361,9 +361,11 @@ struct Ledger {
 }
 
 impl Ledger {
-    fn new() -> Self {
+    /// With so many kinds of records, `k0` and on.
+    fn new(kinds: usize) -> Self {
         let mut info = SourceInfo::new(ConnectionId::from("ledger"), "bench");
         info.coalesce = Duration::ZERO;
+        info.kinds = (0..kinds).map(|n| &*format!("k{n}").leak()).collect();
         Self { info }
     }
 }

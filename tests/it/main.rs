@@ -9,6 +9,7 @@ mod consent;
 mod durability;
 mod flow;
 mod frail;
+mod freshbooks;
 #[cfg(unix)]
 mod kill;
 mod links;

@@ -132,6 +132,16 @@ struct Ledger {
     info: SourceInfo,
 }
 
+impl Ledger {
+    /// With so many kinds of records, `k0` and on.
+    fn new(kinds: usize) -> Self {
+        let mut info = SourceInfo::new(ConnectionId::from("ledger"), "test");
+        info.coalesce = Duration::ZERO;
+        info.kinds = (0..kinds).map(|n| &*format!("k{n}").leak()).collect();
+        Self { info }
+    }
+}
+
 #[async_trait]
 impl Source for Ledger {
     fn info(&self) -> &SourceInfo {
@@ -181,15 +191,13 @@ fn workspace(clock: &Arc<TokioClock>) -> SlackSim {
 }
 
 fn connector(clock: &Arc<TokioClock>, slack: &SlackSim, line: &Arc<Line>) -> Connector {
-    let mut info = SourceInfo::new(ConnectionId::from("ledger"), "test");
-    info.coalesce = Duration::ZERO;
     let sink = Slack::builder("slack").token(slack.bot_token()).workspace("T07LEDGER1").build().unwrap();
     let builder = Connector::builder()
         .audit_log(MemoryLog::new())
         .rate_limiter(MemoryRateLimiter::new())
         .clock(Arc::clone(clock))
         .transport(Arc::clone(line))
-        .source(Ledger { info })
+        .source(Ledger::new(CHANNELS))
         .sink(sink);
     let routed = (0..CHANNELS).fold(builder, |builder, n| {
         // Some by name: these have to be looked up over the same line.
@@ -266,14 +274,12 @@ async fn lost_posts_are_found_or_made_again_also_when_history_is_read_once_a_min
         let fault = Fault::timeout().on("/chat.postMessage").target(&id(n));
         slack.plant(if n % 3 == 0 { fault.having_acted() } else { fault });
     }
-    let mut info = SourceInfo::new(ConnectionId::from("ledger"), "test");
-    info.coalesce = Duration::ZERO;
     let sink = Slack::builder("slack").token(slack.bot_token()).workspace("T07LEDGER1");
     let builder = Connector::builder()
         .audit_log(MemoryLog::new())
         .clock(Arc::clone(&clock))
         .transport(SimTransport::new().with_slack(&slack))
-        .source(Ledger { info })
+        .source(Ledger::new(LOST))
         .sink(sink.history(History::restricted()).build().unwrap());
     let routed = (0..LOST).fold(builder, |builder, n| {
         builder.route(Route::new(format!("r{n}")).on(format!("k{n}.*").as_str()).to("slack", channel(&id(n))))

@@ -22,7 +22,7 @@ use ml_connector_core::{
     snapshot::revision_of,
 };
 use serde_json::value::RawValue;
-pub(crate) use set::Set;
+pub(crate) use set::{OWN_KINDS, OWN_STATUSES, Set};
 pub(crate) use site::Site;
 pub(crate) use words::decoded;
 

@@ -254,6 +254,7 @@ impl ApprovalsBuilder {
         let mut source = SourceInfo::new(self.connection.clone(), "approvals");
         (source.outcomes, source.keeps_raw) = (true, true);
         source.coalesce = Duration::ZERO;
+        source.statuses = vec!["posted", "refused", "expired", "superseded", "given"];
         let mut sink = SinkInfo::new(self.connection, "approvals");
         sink.repeat = Repeat::Safe;
         sink.affinity.clone_from(&source.affinity);

@@ -384,7 +384,8 @@ impl Sink for Approvals {
     /// What is about one approval keeps its order.
     fn plan(&self, delivery: &Delivery) -> Result<DeliveryPlan> {
         if delivery.destination != Self::inbox() {
-            return Err(Error::new(ErrorKind::InvalidRequest, "expected the destination Approvals::inbox()"));
+            return Err(Error::new(ErrorKind::InvalidRequest, "expected the destination Approvals::inbox()")
+                .with_context("destination", delivery.destination.as_str().escape_debug()));
         }
         let id = self.understand(&delivery.event)?.map(|(id, _)| id);
         let lane = id.map_or(LaneKey::from("other"), |id| LaneKey::new(entity(&id).to_string()));

@@ -23,10 +23,30 @@ pub const BEHAVIORS: &[Behavior<dyn RateLimiter>] = behaviors![dyn RateLimiter:
     admit::time_that_goes_back_opens_no_window,
 ];
 
-/// Checks [`BEHAVIORS`], each on an instance of its own.
+/// What every limiter has to do whose work goes on at another host. One that counts for all hosts in one place tells no
+/// [`counts`](RateLimiter::counts); then both instances count the same.
+pub const HAND_OVER_BEHAVIORS: &[Behavior<Hosts>] = behaviors![Hosts:
+    hand_over::what_was_counted_goes_on_at_the_next_host,
+    hand_over::whoever_was_lost_counts_as_having_spent_all,
+    hand_over::counts_that_cannot_be_read_are_refused,
+];
+
+/// The limiters of two hosts, one of which goes on with the work of the other.
+#[derive(Debug)]
+pub struct Hosts {
+    /// Who did the work.
+    pub first: Arc<dyn RateLimiter>,
+    /// Who goes on with it.
+    pub next: Arc<dyn RateLimiter>,
+}
+
+/// Checks [`BEHAVIORS`] and [`HAND_OVER_BEHAVIORS`], each on instances of its own.
 pub async fn all(fresh: impl AsyncFn() -> Arc<dyn RateLimiter>) {
     for (_, check) in BEHAVIORS {
         check(&*fresh().await).await;
+    }
+    for (_, check) in HAND_OVER_BEHAVIORS {
+        check(&Hosts { first: fresh().await, next: fresh().await }).await;
     }
 }
 
@@ -234,5 +254,61 @@ pub mod admit {
             }
         }
         take(limiter, &windows, 11_000).await;
+    }
+}
+
+/// One function per behavior.
+pub mod hand_over {
+    use std::time::Duration;
+
+    use super::{ErrorKind, Feedback, Hosts, at, cost, refuse, rolling, take, tell};
+    use crate::rate::TakeOver;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    /// What was spent when, and what the other side said. Short windows are past by then, and need not be told.
+    pub async fn what_was_counted_goes_on_at_the_next_host(Hosts { first, next }: &Hosts) {
+        let costs = [cost("a", &[rolling(2, 60_000)])];
+        take(&**first, &costs, 0).await;
+        take(&**first, &costs, 20_000).await;
+        tell(&**first, "paused", Feedback::PausedUntil(at(90_000)), 20_000).await;
+        let counts = first.counts(MINUTE, at(20_010)).await.expect("counts are told");
+        next.take_over(&TakeOver { counts, lost: None }, at(20_020)).await.expect("counts are taken over");
+        assert_eq!(refuse(&**next, &costs, 20_030).await, 60_000, "what the first host spent counts");
+        assert_eq!(refuse(&**next, &[cost("paused", &[rolling(9, 1000)])], 20_030).await, 90_000);
+        take(&**next, &[cost("b", &[rolling(1, 60_000)])], 20_030).await;
+        take(&**next, &costs, 60_000).await;
+        // What is told twice counts once.
+        let counts = first.counts(MINUTE, at(20_040)).await.expect("counts are told");
+        next.take_over(&TakeOver { counts, lost: None }, at(60_000)).await.expect("counts are taken over");
+        assert_eq!(refuse(&**next, &costs, 60_000).await, 80_000, "each instant of the first host's counts");
+        take(&**next, &costs, 80_000).await;
+    }
+
+    /// In every window of an hour or less, for keys that were not known before.
+    pub async fn whoever_was_lost_counts_as_having_spent_all(Hosts { first, next }: &Hosts) {
+        let known = [cost("known", &[rolling(2, 60_000)])];
+        take(&**next, &known, 0).await;
+        take(&**first, &[cost("other", &[rolling(2, 60_000)])], 0).await;
+        if first.counts(MINUTE, at(1)).await.expect("counts are told").is_none() {
+            return;
+        }
+        let lost = TakeOver { counts: None, lost: Some(at(1000)) };
+        next.take_over(&lost, at(1000)).await.expect("a host that was lost is taken over");
+        take(&**next, &known, 1001).await;
+        let unknown = [cost("unknown", &[rolling(2, 60_000)])];
+        assert_eq!(refuse(&**next, &unknown, 1001).await, 61_000, "all of it may be spent");
+        take(&**next, &unknown, 61_000).await;
+    }
+
+    /// And nothing of them is taken over.
+    pub async fn counts_that_cannot_be_read_are_refused(Hosts { first, next }: &Hosts) {
+        take(&**first, &[cost("a", &[rolling(1, 60_000)])], 0).await;
+        if first.counts(MINUTE, at(1)).await.expect("counts are told").is_none() {
+            return;
+        }
+        let garbage = TakeOver { counts: Some("no counts".into()), lost: None };
+        let refused = next.take_over(&garbage, at(2)).await.expect_err("what cannot be read is refused");
+        assert_eq!(refused.kind(), ErrorKind::InvalidResponse);
     }
 }

@@ -14,9 +14,9 @@ use bytes::Bytes;
 use http::{HeaderValue, Request, Response, header};
 
 use crate::{
-    Clock, Context, Error, HttpTransport, Result, Retry, Timestamp,
+    Clock, Context, Error, HttpTransport, RateLimiter, Result, Retry, Timestamp,
     http::{Limits, Phase, TransportError},
-    rate::MemoryRateLimiter,
+    rate::{Admission, Cost, Feedback, MemoryRateLimiter, QuotaKey, TakeOver},
     sleep_until,
     token::MemoryTokenStore,
 };
@@ -76,6 +76,7 @@ pub(super) struct Seen {
 /// A connection's surroundings: a vendor behind a wire, and tokens and limits of its own.
 pub(super) struct Lab {
     wire: Arc<Wire>,
+    limits: Arc<Turnstile>,
     ctx: Context,
 }
 
@@ -93,13 +94,14 @@ impl Lab {
             counts,
             state: Mutex::default(),
         });
+        let limits = Arc::new(Turnstile::default());
         let ctx = Context::new(
             Arc::clone(&wire) as _,
             Arc::new(MemoryTokenStore::new()),
-            Arc::new(MemoryRateLimiter::new()),
+            Arc::clone(&limits) as _,
             Arc::clone(clock),
         );
-        Self { wire, ctx }
+        Self { wire, limits, ctx }
     }
 
     /// What the engine lends for one call that begins now.
@@ -124,6 +126,24 @@ impl Lab {
     /// Whoever asks for this record by its id is told so, and lists go on showing it.
     pub(super) fn hide(&self, id: &str, answer: &Response<Bytes>) {
         self.wire.state().hidden = Some((id.to_owned(), answer.clone()));
+    }
+
+    /// No cost has room any more, before this instant.
+    pub(super) fn close_limits(&self, until: Timestamp) {
+        self.limits.closed.lock().unwrap_or_else(PoisonError::into_inner).replace(until);
+    }
+
+    /// What the vendor answered to requests that counted.
+    pub(super) fn answers(&self) -> Vec<Response<Bytes>> {
+        self.wire.state().answers.clone()
+    }
+
+    /// Gives these answers to the next requests that count, and the last one to all that follow.
+    pub(super) fn answer_in_order(&self, answers: Vec<Response<Bytes>>) {
+        let last = answers.last().cloned().map(Fault::Answer);
+        let mut faults: Vec<Fault> = vec![last.expect("the vendor answered"); 100];
+        faults.extend(answers.into_iter().rev().map(Fault::Answer));
+        self.wire.state().faults = faults;
     }
 
     /// Nothing is wrong any more.
@@ -233,6 +253,36 @@ fn poisoned(body: &Bytes, id: &str) -> Bytes {
     value.to_string().into()
 }
 
+/// Limits that can be closed for everything that costs something.
+#[derive(Debug, Default)]
+struct Turnstile {
+    limiter: MemoryRateLimiter,
+    closed: Mutex<Option<Timestamp>>,
+}
+
+#[async_trait]
+impl RateLimiter for Turnstile {
+    async fn admit(&self, costs: &[Cost], now: Timestamp) -> Result<Admission> {
+        let closed = *self.closed.lock().unwrap_or_else(PoisonError::into_inner);
+        match closed.filter(|until| *until > now && !costs.is_empty()) {
+            Some(until) => Ok(Admission::NotBefore(until)),
+            None => self.limiter.admit(costs, now).await,
+        }
+    }
+
+    async fn report(&self, key: &QuotaKey, feedback: Feedback, now: Timestamp) -> Result<()> {
+        self.limiter.report(key, feedback, now).await
+    }
+
+    async fn counts(&self, at_least: Duration, now: Timestamp) -> Result<Option<Bytes>> {
+        self.limiter.counts(at_least, now).await
+    }
+
+    async fn take_over(&self, from: &TakeOver, now: Timestamp) -> Result<()> {
+        self.limiter.take_over(from, now).await
+    }
+}
+
 #[derive(Debug)]
 struct Wire {
     vendor: Arc<dyn HttpTransport>,
@@ -246,6 +296,7 @@ struct WireState {
     faults: Vec<Fault>,
     hidden: Option<(String, Response<Bytes>)>,
     seen: Vec<Seen>,
+    answers: Vec<Response<Bytes>>,
     body_bytes: usize,
 }
 
@@ -287,6 +338,7 @@ impl HttpTransport for Wire {
                 let answer = self.vendor(request, limits).await?;
                 let mut state = self.state();
                 state.body_bytes = state.body_bytes.max(answer.body().trim_ascii_end().len());
+                state.answers.push(answer.clone());
                 Ok(answer)
             }
             Some(Fault::Answer(answer)) => {

@@ -29,10 +29,42 @@ impl Connector {
     /// [`ErrorKind::ConfigInvalid`](crate::ErrorKind::ConfigInvalid) when the id is taken or malformed, when an account of
     /// the source's endpoint is taken, or when a route that it brings names a connection that is not there.
     pub fn connect(&self, connection: impl IntoConnection) -> Result<()> {
-        let connection = connection.into_connection()?;
-        let id = self.shared.change(|registry| registry.connect(connection))?;
-        self.resume(&id);
+        self.connect_all([connection.into_connection()?])
+    }
+
+    /// Attaches several connections, with the routes that they bring, while the connector runs: all of it or nothing. For a
+    /// tenant: its books, its approvals, and the routes between them.
+    ///
+    /// ```
+    /// use ml_connector_core::{Connection, Connector, IntoConnection, Source, approval::Approvals, route::Route};
+    ///
+    /// fn add_tenant(
+    ///     connector: &Connector,
+    ///     books: impl Source,
+    ///     approvals: Approvals,
+    ///     routes: Vec<Route>,
+    /// ) -> ml_connector_core::Result<()> {
+    ///     let books = Connection::new().source(books).routes(routes);
+    ///     connector.connect_all([books, approvals.into_connection()?])
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    pub fn connect_all(&self, connections: impl IntoIterator<Item = Connection>) -> Result<()> {
+        let connections = connections.into_iter().collect();
+        let ids = self.shared.change(|registry| registry.connect(connections))?;
+        ids.iter().for_each(|id| self.resume(id));
         Ok(())
+    }
+
+    /// Says that all connections of the host are attached: what no connection knows is refused from now on. See
+    /// [`ConnectorBuilder::loads_connections`](super::ConnectorBuilder::loads_connections).
+    pub fn loaded(&self) {
+        _ = self.shared.change(|registry| {
+            registry.set_loading(false);
+            Ok(())
+        });
     }
 
     /// Attaches a source without a sink. See [`connect`](Self::connect).

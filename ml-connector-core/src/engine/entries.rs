@@ -16,6 +16,14 @@ use crate::{
 
 /// The name of notes about webhooks for an account that no connection has.
 pub(crate) const UNROUTED: &str = "unrouted";
+/// The name of notes about webhooks that are proven, but not understood.
+pub(crate) const REJECTED: &str = "rejected";
+/// The name of notes about webhooks that lead to nothing, or to less than they say, because the source says so.
+pub(crate) const DROPPED: &str = "dropped";
+/// The name of notes about webhooks that change what a source verifies with, and nothing else.
+pub(crate) const HANDSHAKE: &str = "handshake";
+/// The name of notes about webhooks in whose place feeds are read.
+pub(crate) const UNUSABLE: &str = "unusable";
 
 /// A signal of the connector itself.
 pub(crate) fn signal(slot: &SourceSlot, signal: &Signal, parent: Parent, due: Timestamp) -> Result<NewEntry> {
@@ -88,7 +96,7 @@ pub(crate) fn amount(event: &Event) -> Option<Money> {
 fn entry(slot: &SourceSlot, signal: &Signal, parent: Parent, due: Timestamp, body: Bytes) -> NewEntry {
     let lane = match &signal.subject {
         Subject::Entity(entity) => entity.lane(),
-        Subject::Feed { name, .. } => format!("feed/{name}").into(),
+        Subject::Feed { name, .. } | Subject::Sweep(name) => format!("feed/{name}").into(),
         // All subscriptions of a connection are looked after together.
         Subject::Subscription(_) => "subscription".into(),
     };

@@ -10,6 +10,8 @@ use super::retry::Retries;
 pub struct Settings {
     /// The largest webhook that is taken. Default: 2 MiB, above the largest batch a vendor documents.
     pub max_webhook_bytes: usize,
+    /// How long the body of a webhook may take to arrive at [`Connector::service`](crate::Connector::service). Default: 10 s.
+    pub webhook_body: Duration,
     /// How many records are read at the same time. A connection has half of them at most, and the last quarter is kept
     /// for connections that have none, so that one whose system hangs does not delay the others. Default: 64.
     pub max_resolving: usize,
@@ -39,6 +41,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             max_webhook_bytes: 2 << 20,
+            webhook_body: Duration::from_secs(10),
             max_resolving: 64,
             max_delivering: 256,
             call: Duration::from_secs(60),

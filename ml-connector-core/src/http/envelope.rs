@@ -33,6 +33,19 @@ impl Envelope {
         })
     }
 
+    /// Goes on with the object that a member holds.
+    ///
+    /// # Errors
+    /// As [`member`](Self::member), also when it holds no object.
+    pub fn within(mut self, name: &'static str) -> Result<Self> {
+        let member = self.member(name)?;
+        serde_json::from_str(member.get()).map(Self).map_err(|_| {
+            Error::new(ErrorKind::InvalidResponse, "expected an object in a member of the answer")
+                .with_effect(Effect::Unknown)
+                .with_context("member", name)
+        })
+    }
+
     /// Takes a member that may be missing.
     pub fn take(&mut self, name: &str) -> Option<Box<RawValue>> {
         self.0.remove(name)
@@ -54,5 +67,17 @@ mod tests {
         assert_eq!(envelope.member("invoice").unwrap().get(), "{\"id\":\"\u{fffd}\"}");
         assert!(envelope.take("page").is_none());
         assert_eq!(envelope.member("bill").unwrap_err().context("member"), Some("bill"));
+    }
+
+    #[test]
+    fn an_envelope_within_another_is_read() {
+        let body = Bytes::from_static(br#"{"response":{"result":{"bill":{"total":1.50}}},"page":7}"#);
+        let answer = Answer::new(::http::Response::new(body), Timestamp::default());
+        let result =
+            |envelope: Envelope| envelope.within("response").and_then(|within| within.within("result"));
+        let bill = result(Envelope::of(&answer).unwrap()).unwrap().member("bill").unwrap();
+        assert_eq!(bill.get(), r#"{"total":1.50}"#);
+        let page = Envelope::of(&answer).unwrap().within("page").unwrap_err();
+        assert_eq!((page.kind(), page.context("member")), (ErrorKind::InvalidResponse, Some("page")));
     }
 }

@@ -1,13 +1,16 @@
 //! URLs: which may carry a token, and which may come from outside.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
 use url::{Host, Url};
 
 use crate::{Error, ErrorKind, Result};
 
 /// Reads a URL that came from outside, such as one in a payload, and that may lead to any public host.
 ///
-/// A name can still resolve to an address inside the host's own network: prefer [`outside_url_below`] wherever the
-/// hosts are known, and send such a URL nothing but what the other side may know.
+/// A name can still resolve to an address inside the host's own network. So send such a request with [`Outside`] among its
+/// extensions: then the address that is dialled is checked as well. Prefer [`outside_url_below`] wherever the hosts are
+/// known, and send such a URL nothing but what the other side may know.
 ///
 /// # Errors
 /// [`ErrorKind::InvalidRequest`] unless it is https on the default port, without user or password, to a name with a
@@ -46,6 +49,59 @@ pub fn outside_url_below(text: &str, domains: &[&str]) -> Result<Url> {
         return Ok(url);
     }
     Err(refused("a URL from outside leads to a host that is not the vendor's"))
+}
+
+/// Marks a request to a URL that came from outside: a transport dials public addresses only, [`is_public`], and follows no
+/// redirect.
+///
+/// ```
+/// use bytes::Bytes;
+/// use ml_connector_core::http::{Outside, outside_url};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let url = outside_url("https://files.example.com/scan.pdf")?;
+/// let request = http::Request::get(url.as_str()).extension(Outside).body(Bytes::new())?;
+/// # Ok(()) }
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Outside;
+
+/// Whether an address is one of the public internet: not private, shared, local to the link or machine, of documentation,
+/// benchmarks, multicast or a cloud's metadata, and not one of those inside an IPv6 address (mapped, NAT64, 6to4, Teredo).
+#[must_use]
+pub fn is_public(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => is_public_v4(v4),
+        IpAddr::V6(v6) => is_public_v6(v6),
+    }
+}
+
+fn is_public_v4(address: Ipv4Addr) -> bool {
+    let [a, b, c, _] = address.octets();
+    let special = match (a, b, c) {
+        (0 | 10 | 127 | 224.., ..) => true,
+        (100, 64..=127, _) => true, // carriers, and metadata of some clouds (RFC 6598)
+        (169, 254, _) => true,      // link-local, and metadata of most clouds
+        (172, 16..=31, _) | (192, 168, _) => true, // private
+        (192, 0, 0 | 2) | (192, 88, 99) => true, // protocols, documentation, 6to4 relays
+        (198, 18 | 19, _) => true,  // benchmarks
+        (198, 51, 100) | (203, 0, 113) => true, // documentation
+        (168, 63, 129) => true,     // Azure's wire server
+        _ => false,
+    };
+    !special
+}
+
+/// Of `2000::/3`, where the whole public internet is, without what stands for another network.
+fn is_public_v6(address: Ipv6Addr) -> bool {
+    if address.to_ipv4_mapped().is_some() {
+        return false;
+    }
+    match address.segments() {
+        // Teredo, documentation, benchmarks, ORCHID and other protocols (2001::/23), 6to4.
+        [0x2001, 0..=0x01ff | 0x0db8, ..] | [0x2002, ..] | [0x3fff, 0..=0x0fff, ..] => false,
+        [first, ..] => first & 0xe000 == 0x2000,
+    }
 }
 
 /// Refuses URLs over which a token would travel in clear.
@@ -129,6 +185,60 @@ mod tests {
             let error = outside_url(text).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidRequest, "{text}");
             assert!(!format!("{error:?}").contains("planted"));
+        }
+    }
+
+    #[test]
+    fn only_addresses_of_the_public_internet_are_dialled() {
+        let public = |text: &str| is_public(text.parse().unwrap());
+        for good in [
+            "8.8.8.8",
+            "1.1.1.1",
+            "172.32.0.1",
+            "100.128.0.1",
+            "198.20.0.1",
+            "2606:4700::1111",
+            "2a00:1450::1",
+        ] {
+            assert!(public(good), "{good}");
+        }
+        for bad in [
+            "0.0.0.0",
+            "10.1.2.3",
+            "127.0.0.1",
+            "169.254.169.254",
+            "172.16.0.1",
+            "172.31.255.255",
+            "192.168.0.1",
+            "100.64.0.1",
+            "100.100.100.200",
+            "192.0.0.192",
+            "192.0.2.1",
+            "198.18.0.1",
+            "198.51.100.1",
+            "203.0.113.1",
+            "224.0.0.1",
+            "240.0.0.1",
+            "255.255.255.255",
+            "168.63.129.16",
+            "::",
+            "::1",
+            "::ffff:8.8.8.8",
+            "::8.8.8.8",
+            "fe80::1",
+            "fc00::1",
+            "fd00:ec2::254",
+            "ff02::1",
+            "64:ff9b::a00:1",
+            "64:ff9b:1::a00:1",
+            "2002:a00:1::1",
+            "2001::1",
+            "2001:db8::1",
+            "3fff::1",
+            "100::1",
+            "fec0::1",
+        ] {
+            assert!(!public(bad), "{bad}");
         }
     }
 

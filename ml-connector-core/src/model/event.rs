@@ -216,6 +216,8 @@ pub struct Event {
 }
 
 impl Event {
+    /// The kinds of events about the connector's own work.
+    pub const OUTCOMES: [&'static str; 5] = ["delivery", "signal", "connection", "feed", "webhook"];
     /// The kind of events that tell of many records at once.
     pub const PAGE: &'static str = "page";
 
@@ -284,7 +286,7 @@ impl Event {
     /// than of a record. Routes have to name the kinds of such events.
     #[must_use]
     pub fn is_outcome(&self) -> bool {
-        matches!(&*self.entity.kind, "delivery" | "signal" | "connection" | "feed" | "webhook")
+        Self::OUTCOMES.contains(&&*self.entity.kind)
     }
 
     /// The identity as text: `books/invoice/481500000000103001/3`.

@@ -30,6 +30,8 @@ impl Interaction {
     pub const APPROVAL: &'static str = "approval";
     /// The kind of the entities of answers.
     pub const ANSWER: &'static str = "answer";
+    /// All kinds of entities that people's doings have.
+    pub(crate) const KINDS: [&'static str; 4] = [Self::ACTION, Self::REACTION, Self::APPROVAL, Self::ANSWER];
 
     /// The kind of its entity, which begins the type of its events: `action`, `reaction`, `approval` or `answer`.
     #[must_use]

@@ -20,6 +20,9 @@ macro_rules! open_enum {
         pub enum $name { $($(#[$vdoc])* $variant,)* #[doc = "A value this version does not know, kept as it came."] Other(Arc<str>) }
 
         impl $name {
+            /// The texts that this version knows.
+            pub const KNOWN: &'static [&'static str] = &[$($text),*];
+
             /// The stable text.
             #[must_use]
             pub fn as_str(&self) -> &str {

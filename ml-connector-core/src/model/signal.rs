@@ -49,6 +49,13 @@ impl Signal {
         Self::of(Subject::Feed { name: name.into(), since })
     }
 
+    /// A wish to compare which records a feed shows with what is known: for hints that records were deleted without a
+    /// word about which.
+    #[must_use]
+    pub fn sweep(feed: impl Into<Arc<str>>) -> Self {
+        Self::of(Subject::Sweep(feed.into()))
+    }
+
     /// A hint without anything but its subject.
     #[must_use]
     pub fn of(subject: Subject) -> Self {
@@ -82,11 +89,41 @@ pub enum Subject {
         /// Since when, where the hint says so.
         since: Option<Timestamp>,
     },
+    /// Which records a feed shows, by [`PollMode::Sweep`]: one of [`SourceInfo::sweeps`](crate::SourceInfo::sweeps).
+    Sweep(Arc<str>),
     /// A webhook subscription.
     Subscription(Arc<str>),
 }
 
-/// What a verified request means. `Debug` shows the status and the size of the answer.
+impl Subject {
+    /// The feed it is about, if it is about one.
+    #[must_use]
+    pub fn feed(&self) -> Option<&Arc<str>> {
+        match self {
+            Self::Feed { name, .. } | Self::Sweep(name) => Some(name),
+            Self::Entity(_) | Self::Subscription(_) => None,
+        }
+    }
+}
+
+/// What a verified request means. `Debug` shows the status and sizes.
+///
+/// Everything in it is stored in one transaction before the answer is sent.
+///
+/// ```
+/// use bytes::Bytes;
+/// use ml_connector_core::model::{Intake, Signal, Subject};
+///
+/// // A handshake: the key that came with it is kept as state, and is in no entry of the log.
+/// let look = Signal::of(Subject::Subscription("invoice".into()));
+/// let intake = Intake::accepted(vec![look])
+///     .state(Bytes::from_static(b"the key"))
+///     .evidence(Bytes::from_static(b"a key for callback 912004"));
+///
+/// // A request that is believed to be somebody else's, and answered so that the vendor goes on.
+/// let dropped = Intake::accepted(Vec::new()).note("dropped: the client state is another one").evidence(Bytes::new());
+/// # let _ = (intake, dropped);
+/// ```
 #[non_exhaustive]
 pub struct Intake {
     /// What to store before answering.
@@ -95,13 +132,44 @@ pub struct Intake {
     pub reply: http::Response<Bytes>,
     /// Work with a deadline of seconds, run after the answer is safe.
     pub prompt: Option<Prompt>,
+    /// What requests are verified with from now on, in place of what was given as
+    /// [`ReceiveRequest::state`](crate::ReceiveRequest::state). Where that was replaced meanwhile, the request is received
+    /// again with the newer state. [`Source::upkeep`](crate::Source::upkeep) sees it at its next look.
+    pub state: Option<Bytes>,
+    /// What the log keeps instead of the body and the path, for requests with a secret in them.
+    pub evidence: Option<Bytes>,
+    /// Why the request, or a part of it, leads to nothing. Shown by [`Connector::explain`](crate::Connector::explain). It
+    /// holds no secret and no personal data.
+    pub note: Option<Arc<str>>,
 }
 
 impl Intake {
     /// Signals to store, answered with an empty 200.
     #[must_use]
     pub fn accepted(signals: Vec<Signal>) -> Self {
-        Self { signals, reply: http::Response::new(Bytes::new()), prompt: None }
+        let reply = http::Response::new(Bytes::new());
+        Self { signals, reply, prompt: None, state: None, evidence: None, note: None }
+    }
+
+    /// Sets what requests are verified with from now on.
+    #[must_use]
+    pub fn state(mut self, state: Bytes) -> Self {
+        self.state = Some(state);
+        self
+    }
+
+    /// Sets what the log keeps instead of the body and the path.
+    #[must_use]
+    pub fn evidence(mut self, evidence: Bytes) -> Self {
+        self.evidence = Some(evidence);
+        self
+    }
+
+    /// Sets why the request, or a part of it, leads to nothing.
+    #[must_use]
+    pub fn note(mut self, why: impl Into<Arc<str>>) -> Self {
+        self.note = Some(why.into());
+        self
     }
 
     /// Sets the answer.
@@ -126,7 +194,10 @@ impl fmt::Debug for Intake {
             .field("status", &self.reply.status())
             .field("reply", &Size(self.reply.body()))
             .field("prompt", &self.prompt)
-            .finish_non_exhaustive()
+            .field("state", &Size::of(&self.state))
+            .field("evidence", &Size::of(&self.evidence))
+            .field("note", &self.note)
+            .finish()
     }
 }
 
@@ -426,9 +497,10 @@ mod tests {
         let mut intake = Intake::accepted(vec![signal.clone()]);
         *intake.reply.body_mut() = planted();
         intake.prompt = Some(Prompt { payload: planted(), deadline: Timestamp::default() });
+        let intake = intake.state(planted()).evidence(planted());
         let upkeep = Upkeep::new(Timestamp::default()).state(planted()).signals(vec![signal]);
         let shown = format!("{intake:?} {upkeep:?}");
         assert!(!shown.contains("planted"), "{shown}");
-        assert_eq!(shown.matches("13 bytes").count(), 5, "{shown}");
+        assert_eq!(shown.matches("13 bytes").count(), 7, "{shown}");
     }
 }

@@ -41,8 +41,9 @@ pub trait RateLimiter: Debug + Send + Sync + 'static {
     async fn report(&self, key: &QuotaKey, feedback: Feedback, now: Timestamp) -> Result<()>;
 
     /// What was counted in windows of this length or longer, and what the other side said, in a form of the limiter's
-    /// own: whoever goes on with the work gives it to [`take_over`](Self::take_over). `None` when there is nothing to
-    /// tell, such as where all hosts count in one place.
+    /// own: whoever goes on with the work gives it to [`take_over`](Self::take_over). What was spent at almost the same time
+    /// may be told as spent at the last of it. `None` when there is nothing to tell, such as where all hosts count in one
+    /// place.
     ///
     /// # Errors
     /// [`Unavailable`](crate::ErrorKind::Unavailable) when a shared limiter cannot be reached.

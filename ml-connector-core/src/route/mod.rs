@@ -51,19 +51,35 @@ pub struct Route {
     /// Only events that match one of these; empty = all changes of records.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub on: Vec<Pattern>,
-    /// Only records with at least this total. One amount per currency; a record in a currency without an amount
-    /// matches, so that a large invoice in an unforeseen currency is told rather than missed.
+    /// Only records with at least this total. One amount per currency; [`other_currencies`](Self::other_currencies) says
+    /// what becomes of a record in a currency without an amount.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub at_least: Vec<Money>,
     /// Only records with less than this total, in the same way.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub below: Vec<Money>,
+    /// Only records with at least this total in the organization's base currency, whatever currency they are in. A record
+    /// whose total is not known in the currency of this amount is judged by [`other_currencies`](Self::other_currencies).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base_at_least: Option<Money>,
+    /// Only records with less than this total in the organization's base currency, in the same way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base_below: Option<Money>,
+    /// What becomes of records in a currency for which there is no amount.
+    #[serde(default, skip_serializing_if = "OtherCurrencies::is_match")]
+    pub other_currencies: OtherCurrencies,
+    /// Compares totals without their sign: a credit note of −20,000 is as large as an invoice of 20,000.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub absolute: bool,
     /// Only records of these customers or suppliers, by id or by name, written as the vendor writes it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub counterparty: Vec<Arc<str>>,
     /// Only records that stand so.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub status: Vec<Status>,
+    /// Only records that stand in none of these states. What is gone matches.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_status: Vec<Status>,
     /// Only records with a line on one of these accounts, by id, code or name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub account: Vec<Arc<str>>,
@@ -73,6 +89,9 @@ pub struct Route {
     /// Only records with one of these tags.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<Arc<str>>,
+    /// Only records with none of these tags.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_tags: Vec<Arc<str>>,
     /// Only reactions with one of these emoji, such as `+1`; skin tones do not count.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub emoji: Vec<Arc<str>>,
@@ -82,12 +101,34 @@ pub struct Route {
     /// Only events with one of these origins; empty = live ones.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub origins: Vec<Origin>,
+    /// Takes events of every origin: news, the past, what the connector did itself, and replays. For warehouses.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub all_origins: bool,
     /// Takes the past a page at a time: of a backfill whose pages carry whole records, one event with the page's
     /// matching records instead of one event each. For warehouses. Such a route takes [`Origin::Backfill`], too.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub pages: bool,
     /// Where matching events go.
     pub to: Vec<Target>,
+}
+
+/// What becomes of records in a currency for which a route has no amount.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum OtherCurrencies {
+    /// They match, so that a large invoice in an unforeseen currency is told rather than missed.
+    #[default]
+    Match,
+    /// They do not match: a route beside this one is for them.
+    Skip,
+}
+
+impl OtherCurrencies {
+    #[allow(clippy::trivially_copy_pass_by_ref)] // serde asks for a reference
+    fn is_match(&self) -> bool {
+        *self == Self::Match
+    }
 }
 
 /// A sink, a place in it, and how events are told there.
@@ -165,6 +206,8 @@ pub enum RouteMatch {
     BelowThreshold,
     /// The record's total is too large.
     AboveThreshold,
+    /// The route has no amount in the record's currency.
+    OtherCurrency,
     /// The record's customer or supplier is another one, or not known.
     OtherCounterparty,
     /// The record stands otherwise.
@@ -187,7 +230,7 @@ pub enum RouteMatch {
 
 impl RouteMatch {
     /// Every answer, in the order of [`code`](Self::code).
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 16] = [
         Self::Matched,
         Self::OtherConnection,
         Self::OtherChange,
@@ -202,6 +245,8 @@ impl RouteMatch {
         Self::OtherDocument,
         Self::OneByOne,
         Self::EarlierRoute,
+        Self::OtherEmoji,
+        Self::OtherCurrency,
     ];
 
     /// Whether the event is delivered.
@@ -232,11 +277,12 @@ impl fmt::Display for RouteMatch {
             Self::OtherOrigin => "the event has another origin",
             Self::BelowThreshold => "the total is below `at_least`",
             Self::AboveThreshold => "the total is not below `below`",
+            Self::OtherCurrency => "the route has no amount in the currency of the total",
             Self::OtherCounterparty => "the counterparty is none of `counterparty`",
-            Self::OtherStatus => "the status is none of `status`",
+            Self::OtherStatus => "the status is none of `status`, or one of `not_status`",
             Self::OtherAccount => "no line is on one of `account`",
             Self::OtherCostCenter => "no line is of one of `cost_center`",
-            Self::OtherTags => "the record has none of `tags`",
+            Self::OtherTags => "the record has none of `tags`, or one of `not_tags`",
             Self::OtherEmoji => "it is no reaction with one of `emoji`",
             Self::OtherDocument => "it is not about a document of one of `about`",
             Self::OneByOne => "the event is a page of records, and `pages` is not set",
@@ -256,14 +302,21 @@ impl Route {
             on: Vec::new(),
             at_least: Vec::new(),
             below: Vec::new(),
+            base_at_least: None,
+            base_below: None,
+            other_currencies: OtherCurrencies::default(),
+            absolute: false,
             counterparty: Vec::new(),
             status: Vec::new(),
+            not_status: Vec::new(),
             account: Vec::new(),
             cost_center: Vec::new(),
             tags: Vec::new(),
+            not_tags: Vec::new(),
             emoji: Vec::new(),
             about: Vec::new(),
             origins: Vec::new(),
+            all_origins: false,
             pages: false,
             to: Vec::new(),
         }
@@ -294,6 +347,55 @@ impl Route {
     #[must_use]
     pub fn below(mut self, total: Money) -> Self {
         self.below.push(total);
+        self
+    }
+
+    /// Takes records from this total in the base currency on.
+    #[must_use]
+    pub fn base_at_least(mut self, total: Money) -> Self {
+        self.base_at_least = Some(total);
+        self
+    }
+
+    /// Takes records below this total in the base currency.
+    #[must_use]
+    pub fn base_below(mut self, total: Money) -> Self {
+        self.base_below = Some(total);
+        self
+    }
+
+    /// Says what becomes of records in a currency without an amount.
+    #[must_use]
+    pub fn other_currencies(mut self, rule: OtherCurrencies) -> Self {
+        self.other_currencies = rule;
+        self
+    }
+
+    /// Compares totals without their sign.
+    #[must_use]
+    pub fn absolute(mut self) -> Self {
+        self.absolute = true;
+        self
+    }
+
+    /// Takes no records that stand so.
+    #[must_use]
+    pub fn not_status(mut self, status: Status) -> Self {
+        self.not_status.push(status);
+        self
+    }
+
+    /// Takes no records with this tag.
+    #[must_use]
+    pub fn not_tag(mut self, tag: impl Into<Arc<str>>) -> Self {
+        self.not_tags.push(tag.into());
+        self
+    }
+
+    /// Takes events of every origin.
+    #[must_use]
+    pub fn with_all_origins(mut self) -> Self {
+        self.all_origins = true;
         self
     }
 
@@ -406,17 +508,44 @@ impl Route {
         if self.at_least.iter().any(|low| self.below.iter().any(|high| high <= low)) {
             return invalid("below", "no total is at least `at_least` and below `below`");
         }
+        if let (Some(low), Some(high)) = (self.base_at_least, self.base_below) {
+            if low.currency != high.currency {
+                return invalid("base_below", "an organization has one base currency");
+            }
+            if high <= low {
+                return invalid("base_below", "no total is at least `base_at_least` and below `base_below`");
+            }
+        }
+        let amounts =
+            || self.at_least.iter().chain(&self.below).chain(&self.base_at_least).chain(&self.base_below);
+        if amounts().next().is_none() && (self.absolute || self.other_currencies != OtherCurrencies::Match) {
+            let field = if self.absolute { "absolute" } else { "other_currencies" };
+            return invalid(field, "without an amount there is nothing to compare");
+        }
+        if self.absolute && amounts().any(|amount| amount.amount.is_sign_negative()) {
+            return invalid("absolute", "a total without its sign is never below zero");
+        }
+        if self.not_status.iter().any(|status| self.status.contains(status)) {
+            return invalid("not_status", "a state is asked for and refused");
+        }
+        if self.not_tags.iter().any(|tag| self.tags.contains(tag)) {
+            return invalid("not_tags", "a tag is asked for and refused");
+        }
+        if self.all_origins && !self.origins.is_empty() {
+            return invalid("all_origins", "`origins` says nothing beside `all_origins`");
+        }
         let words = [
             ("counterparty", &self.counterparty),
             ("account", &self.account),
             ("cost_center", &self.cost_center),
             ("tags", &self.tags),
+            ("not_tags", &self.not_tags),
             ("emoji", &self.emoji),
         ];
         if let Some((field, _)) = words.iter().find(|(_, words)| words.iter().any(|word| word.is_empty())) {
             return invalid(field, "an empty text matches nothing");
         }
-        if self.pages && !self.origins.contains(&Origin::Backfill) {
+        if self.pages && !self.all_origins && !self.origins.contains(&Origin::Backfill) {
             return invalid("pages", "a route for pages of the past has to take the origin `backfill`");
         }
         if self.to.is_empty() {
@@ -451,7 +580,7 @@ impl Route {
             return RouteMatch::OtherConnection;
         }
         let origins: &[Origin] = if self.origins.is_empty() { &[Origin::Live] } else { &self.origins };
-        if !origins.contains(&event.origin) {
+        if !self.all_origins && !origins.contains(&event.origin) {
             return RouteMatch::OtherOrigin;
         }
         let wanted =
@@ -466,12 +595,8 @@ impl Route {
     }
 
     fn document_verdict(&self, record: Option<&Record>) -> RouteMatch {
-        let total = record.and_then(|record| record.total);
-        if total.is_some_and(|total| self.at_least.iter().any(|low| total < *low)) {
-            return RouteMatch::BelowThreshold;
-        }
-        if total.is_some_and(|total| self.below.iter().any(|high| total >= *high)) {
-            return RouteMatch::AboveThreshold;
+        if let Some(obstacle) = record.and_then(|record| self.amount_verdict(record)) {
+            return obstacle;
         }
         let lines = || record.map_or(&[][..], |record| &record.lines);
         let on_a_line = |wanted: &[Arc<str>], of: fn(&Line) -> Option<&CodeName>| {
@@ -489,6 +614,9 @@ impl Route {
         if !self.status.is_empty() && !record.is_some_and(|record| self.status.contains(&record.status)) {
             return RouteMatch::OtherStatus;
         }
+        if record.is_some_and(|record| self.not_status.contains(&record.status)) {
+            return RouteMatch::OtherStatus;
+        }
         if !on_a_line(&self.account, |line| line.account.as_ref()) {
             return RouteMatch::OtherAccount;
         }
@@ -497,6 +625,9 @@ impl Route {
         }
         let tags = record.map_or(&[][..], |record| &record.tags);
         if !self.tags.is_empty() && !tags.iter().any(|tag| is_one_of(&self.tags, tag)) {
+            return RouteMatch::OtherTags;
+        }
+        if tags.iter().any(|tag| is_one_of(&self.not_tags, tag)) {
             return RouteMatch::OtherTags;
         }
         RouteMatch::Matched
@@ -515,6 +646,37 @@ impl Route {
         }
         RouteMatch::Matched
     }
+
+    /// What of a record's total stands in the way.
+    fn amount_verdict(&self, record: &Record) -> Option<RouteMatch> {
+        let bounds = [
+            (record.total, &self.at_least[..], &self.below[..]),
+            (base_total(record), self.base_at_least.as_slice(), self.base_below.as_slice()),
+        ];
+        for (total, lows, highs) in bounds {
+            let Some(mut total) = total else { continue };
+            if self.absolute {
+                total.amount = total.amount.abs();
+            }
+            if lows.iter().any(|low| total < *low) {
+                return Some(RouteMatch::BelowThreshold);
+            }
+            if highs.iter().any(|high| total >= *high) {
+                return Some(RouteMatch::AboveThreshold);
+            }
+            let mut amounts = lows.iter().chain(highs).peekable();
+            let skips = self.other_currencies == OtherCurrencies::Skip && amounts.peek().is_some();
+            if skips && !amounts.any(|amount| amount.currency == total.currency) {
+                return Some(RouteMatch::OtherCurrency);
+            }
+        }
+        None
+    }
+}
+
+/// A record's total in the organization's base currency, as far as it is known.
+fn base_total(record: &Record) -> Option<Money> {
+    record.base_total.or(record.total)
 }
 
 fn is_one_of(wanted: &[Arc<str>], found: &str) -> bool {

@@ -12,6 +12,12 @@ text_id! {
 }
 
 impl Pattern {
+    /// The kind of records it is about; `*` = every kind.
+    #[must_use]
+    pub fn kind(&self) -> &str {
+        self.as_str().split_once('.').map_or(self.as_str(), |(kind, _)| kind)
+    }
+
     /// Checks that the pattern can match something.
     ///
     /// # Errors

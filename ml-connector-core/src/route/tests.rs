@@ -335,3 +335,51 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn amounts_of_other_currencies_and_signs_are_judged_as_the_route_says() {
+    let money = |amount, currency| Money::parse(amount, currency).unwrap();
+    let usd = |amount| money(amount, "USD");
+    let skip = OtherCurrencies::Skip;
+    for (route, event, expected) in [
+        (route().at_least(usd("1")), ("5", "EUR"), RouteMatch::Matched),
+        (route().at_least(usd("1")).other_currencies(skip), ("5", "EUR"), RouteMatch::OtherCurrency),
+        (route().at_least(usd("1")).other_currencies(skip), ("5", "USD"), RouteMatch::Matched),
+        (route().at_least(usd("100")), ("-20000", "USD"), RouteMatch::BelowThreshold),
+        (route().at_least(usd("100")).absolute(), ("-20000", "USD"), RouteMatch::Matched),
+        (route().below(usd("100")).absolute(), ("-20000", "USD"), RouteMatch::AboveThreshold),
+        (route().base_at_least(usd("100")), ("99", "USD"), RouteMatch::BelowThreshold),
+        (route().base_below(usd("100")), ("100", "USD"), RouteMatch::AboveThreshold),
+        (route().not_status(Status::Open), ("1", "USD"), RouteMatch::OtherStatus),
+        (route().not_status(Status::Draft), ("1", "USD"), RouteMatch::Matched),
+    ] {
+        let event = invoice(event.0, event.1, &[Change::Created]);
+        assert_eq!(route.verdict(&event), expected, "{route:?}");
+        let written = serde_json::to_string(&route).unwrap();
+        assert_eq!(serde_json::from_str::<Route>(&written).unwrap(), route, "{written}");
+    }
+    let mut tagged = invoice("1", "USD", &[Change::Created]);
+    let mut record = tagged.record().unwrap().clone();
+    record.tags = vec!["internal".into()];
+    record.base_total = Some(money("5000", "EUR"));
+    tagged.content = Some(record.into());
+    assert_eq!(route().base_at_least(money("6000", "EUR")).verdict(&tagged), RouteMatch::BelowThreshold);
+    assert_eq!(route().base_at_least(money("5000", "EUR")).verdict(&tagged), RouteMatch::Matched);
+    assert_eq!(route().not_tag("internal").verdict(&tagged), RouteMatch::OtherTags);
+    assert_eq!(route().not_tag("other").verdict(&tagged), RouteMatch::Matched);
+    for origin in [Origin::Live, Origin::Backfill, Origin::Ours, Origin::Replay] {
+        tagged.origin = origin;
+        assert_eq!(route().with_all_origins().verdict(&tagged), RouteMatch::Matched, "{origin:?}");
+    }
+    for (route, field) in [
+        (route().absolute(), "absolute"),
+        (route().at_least(usd("-1")).absolute(), "absolute"),
+        (route().other_currencies(skip), "other_currencies"),
+        (route().base_at_least(usd("1")).base_below(money("2", "EUR")), "base_below"),
+        (route().status(Status::Open).not_status(Status::Open), "not_status"),
+        (route().tag("a").not_tag("a"), "not_tags"),
+        (route().with_all_origins().with_origin(Origin::Live), "all_origins"),
+    ] {
+        assert_eq!(route.validate().unwrap_err().context("field"), Some(field), "{route:?}");
+    }
+}

@@ -1,9 +1,11 @@
 //! Where changes come from.
 
+mod answers;
 mod request;
 
 use std::{fmt::Debug, sync::Arc, time::Duration};
 
+pub use answers::WebhookAnswers;
 use async_trait::async_trait;
 pub use request::{PollRequest, ReceiveRequest, UpkeepRequest};
 use serde::{Deserialize, Serialize};
@@ -41,10 +43,20 @@ pub struct SourceInfo {
     /// In which status the vendor no longer lists a record, although it is not deleted: such as an order that became an
     /// invoice. A sweep does not miss what was told so.
     pub unlisted: Vec<Status>,
+    /// The kinds of records it tells of, beyond those of [`RecordKind`](crate::model::RecordKind): routes may name them.
+    pub kinds: Vec<&'static str>,
+    /// The words for states in which its records stand, beyond those of [`Status`](crate::model::Status): routes may name
+    /// them. A word that is not listed here is kept all the same, but no route can ask for it.
+    pub statuses: Vec<&'static str>,
     /// How changes are noticed.
     pub mode: SourceMode,
     /// How long signals of one record are collected before it is read once for all of them.
     pub coalesce: Duration,
+    /// What the vendor is answered when a webhook cannot be taken in as it is.
+    pub answers: WebhookAnswers,
+    /// How long the vendor waits for the answer to a webhook, with something to spare: when the log has not stored it by
+    /// then, the answer is [`WebhookAnswers::unavailable`].
+    pub answer_within: Duration,
     /// The organisation's time zone: where due dates begin.
     pub zone: Zone,
     /// After how many days past the due date an unpaid document is announced as overdue. A threshold that is added later,
@@ -70,6 +82,9 @@ impl SourceInfo {
     /// How long signals of one record are collected, unless a source says otherwise.
     pub const COALESCE: Duration = Duration::from_secs(2);
 
+    /// How long a webhook may take to be answered, unless a source says otherwise. Slack waits 3 s.
+    pub const ANSWER_WITHIN: Duration = Duration::from_secs(2);
+
     /// A source with an endpoint of its own, in UTC, without feeds and overdue thresholds.
     #[must_use]
     pub fn new(connection: ConnectionId, system: &'static str) -> Self {
@@ -81,8 +96,12 @@ impl SourceInfo {
             feeds: Vec::new(),
             sweeps: Vec::new(),
             unlisted: Vec::new(),
+            kinds: Vec::new(),
+            statuses: Vec::new(),
             mode: SourceMode::default(),
             coalesce: Self::COALESCE,
+            answers: WebhookAnswers::default(),
+            answer_within: Self::ANSWER_WITHIN,
             zone: Zone::UTC,
             overdue_after: Vec::new(),
             tokens: None,
@@ -162,8 +181,11 @@ pub trait Source: Debug + Send + Sync + 'static {
     /// - [`SignatureInvalid`](crate::ErrorKind::SignatureInvalid): not proven to come from the vendor. Nothing
     ///   is stored; the sender gets 401 and no reason.
     /// - [`InvalidRequest`](crate::ErrorKind::InvalidRequest): proven, but not understood. The request is
-    ///   stored as one rejected entry; the sender gets 400. A source whose vendor drops subscriptions on 4xx
-    ///   returns `Ok` with a reply of its own instead.
+    ///   stored as one rejected entry, with its body; the sender gets
+    ///   [`WebhookAnswers::unreadable`]. A source whose bodies hold secrets returns `Ok` with a
+    ///   [note](Intake::note) and [evidence](Intake::evidence) instead.
+    /// - [`NotFound`](crate::ErrorKind::NotFound): the path is none that this source has given to its vendor. Nothing is
+    ///   stored; the sender gets 404.
     fn receive(&self, request: ReceiveRequest<'_>) -> Result<Intake>;
 
     /// Does work with a deadline of seconds after the answer is safe. Best effort; see [`Prompt`].

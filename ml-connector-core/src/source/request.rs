@@ -13,7 +13,8 @@ use crate::{Timestamp, model::PollMode, size::Size};
 pub struct ReceiveRequest<'a> {
     /// The request: its body as the bytes that were received, its path below the endpoint.
     pub request: &'a http::Request<Bytes>,
-    /// What [`upkeep`](super::Source::upkeep) stored last; `None` before the first time.
+    /// What [`upkeep`](super::Source::upkeep), or a [handshake](crate::model::Intake::state), stored last; `None` before the
+    /// first time.
     pub state: Option<&'a Bytes>,
     /// When it was received.
     pub now: Timestamp,
@@ -37,7 +38,7 @@ pub struct PollRequest<'a> {
 pub struct UpkeepRequest<'a> {
     /// The public URL of the connection's endpoint; `None`: the host has none, and no webhook can come.
     pub callback: Option<&'a str>,
-    /// What the last look stored; `None` before the first.
+    /// What the last look, or a [handshake](crate::model::Intake::state) since, stored; `None` before the first.
     pub state: Option<&'a Bytes>,
 }
 

@@ -39,6 +39,7 @@ const ROOMS: Table = &[
         "intake",
         &[
             "connector",
+            "documents",
             "entries",
             "lanes",
             "notices",

@@ -21,8 +21,10 @@ use tokio::sync::OnceCell;
 
 use crate::{
     Slack,
+    blocks::Blocks,
     client::Client,
     config::Inbound,
+    models::EphemeralMessage,
     source::directory::{Directory, Person},
     webhook::events::{self, Reacted},
     webhook::interactivity::{self, Ask, Clicked},
@@ -38,6 +40,10 @@ const RECEIPT: Duration = Duration::from_secs(120);
 const RECEIPT_EVERY: Duration = Duration::from_secs(10);
 /// A message that was rewritten a moment ago may have been seen as it was before.
 const GLANCE: Duration = Duration::from_secs(5);
+/// How long it may take to tell a clicker that no dialog opened.
+const TELLING: Duration = Duration::from_secs(10);
+/// What the clicker is told then.
+const NOT_OPENED: &str = "The dialog could not be opened, and nothing was decided. Please click again.";
 /// There are no subscriptions to look after.
 const UPKEEP: Duration = Duration::from_secs(24 * 3600);
 
@@ -76,6 +82,7 @@ impl Slack {
         info.accounts = vec![account(team)];
         info.affinity = sink.affinity.clone();
         info.mode = SourceMode::Webhook;
+        info.statuses = vec!["created", "deleted"];
         // Somebody waits for what a click leads to, and there is nothing to collect.
         info.coalesce = Duration::ZERO;
         Ok(SlackSource {
@@ -213,14 +220,23 @@ impl Source for SlackSource {
         self.receiver.receive(request.request, request.now)
     }
 
-    /// Opens the dialog that asks for a reason.
+    /// Opens the dialog that asks for a reason. Where that fails, the clicker is told.
     async fn prompt(&self, ctx: &Context, prompt: Prompt) -> Result<()> {
         let unreadable = |source: serde_json::Error| {
             Error::new(ErrorKind::Unexpected, "a dialog cannot be read").with_source(source)
         };
-        let Ask { trigger, about } = serde_json::from_slice(&prompt.payload).map_err(unreadable)?;
-        let ctx = ctx.within(prompt.deadline.saturating_since(ctx.now()));
-        self.client.views_open(&ctx, &trigger, &about.view()?).await.map(drop)
+        let Ask { trigger, about, user } = serde_json::from_slice(&prompt.payload).map_err(unreadable)?;
+        let in_time = ctx.within(prompt.deadline.saturating_since(ctx.now()));
+        let view = about.view()?;
+        let Err(error) = self.client.views_open(&in_time, &trigger, &view).await else { return Ok(()) };
+        if let Some((channel, _)) = about.message() {
+            let words = EphemeralMessage { channel, user: &user, text: NOT_OPENED, blocks: &Blocks::new() };
+            let told = self.client.chat_post_ephemeral(&ctx.within(TELLING), &words).await;
+            _ = told.inspect_err(
+                |error| tracing::warn!(%error, "a clicker could not be told that no dialog opened"),
+            );
+        }
+        Err(error)
     }
 
     async fn resolve(

@@ -8,7 +8,7 @@ use ml_connector_core::{
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::signal::{account, check_app, flag, misunderstood, signal, text};
+use super::signal::{account, check_app, flag, lax, lax_list, misunderstood, signal, text};
 use crate::{blocks::is_user, models::MessageRef};
 
 /// What is known of a reaction: Slack's payload is all there is.
@@ -37,20 +37,29 @@ impl Reacted {
 struct Envelope<'a> {
     #[serde(rename = "type")]
     kind: String,
+    #[serde(default, deserialize_with = "lax")]
     challenge: Option<String>,
+    #[serde(default, deserialize_with = "lax")]
     team_id: Option<String>,
+    #[serde(default, deserialize_with = "lax")]
     context_team_id: Option<String>,
+    #[serde(default, deserialize_with = "lax")]
     context_enterprise_id: Option<String>,
+    #[serde(default, deserialize_with = "lax")]
     api_app_id: Option<String>,
+    #[serde(default, deserialize_with = "lax")]
     event_id: Option<String>,
     #[serde(borrow)]
     event: Option<&'a RawValue>,
-    authorizations: Option<Vec<Authorization>>,
+    #[serde(default, deserialize_with = "lax_list")]
+    authorizations: Vec<Authorization>,
 }
 
 #[derive(Deserialize)]
 struct Authorization {
+    #[serde(default, deserialize_with = "lax")]
     team_id: Option<String>,
+    #[serde(default, deserialize_with = "lax")]
     enterprise_id: Option<String>,
     #[serde(default, deserialize_with = "flag")]
     is_enterprise_install: bool,
@@ -67,8 +76,11 @@ struct Inner {
 struct Reaction {
     user: Option<String>,
     reaction: Option<String>,
+    #[serde(default, deserialize_with = "lax")]
     item: Option<Item>,
+    #[serde(default, deserialize_with = "lax")]
     item_user: Option<String>,
+    #[serde(default, deserialize_with = "lax")]
     event_ts: Option<String>,
 }
 
@@ -129,7 +141,7 @@ impl Envelope<'_> {
     /// The installation through which it came: with an app that a whole organization has, never one of its workspaces.
     /// The event's own team may be another one in shared channels.
     fn team(&self) -> Option<&str> {
-        let authorized = self.authorizations.iter().flatten().next();
+        let authorized = self.authorizations.first();
         let organization = authorized.and_then(|authorized| authorized.enterprise_id.as_deref());
         let organization = organization.or(self.context_enterprise_id.as_deref());
         let team = authorized.and_then(|authorized| authorized.team_id.as_deref());

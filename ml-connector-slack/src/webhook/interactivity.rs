@@ -9,8 +9,9 @@ use ml_connector_core::{
     model::{AccountKey, EntityRef, Intake, Prompt},
 };
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
-use super::signal::{account, check_app, flag, json, misunderstood, prompt, signal};
+use super::signal::{account, check_app, flag, json, lax, lax_list, misunderstood, prompt, signal};
 use crate::{
     blocks::{Block, Blocks, TextInput, View},
     models::MessageRef,
@@ -40,6 +41,8 @@ pub(crate) struct Clicked {
 pub(crate) struct Ask {
     pub(crate) trigger: String,
     pub(crate) about: About,
+    /// Who is to be told when it cannot be opened.
+    pub(crate) user: String,
 }
 
 /// What comes back with a dialog: it knows of no message.
@@ -54,29 +57,42 @@ pub(crate) struct About {
 struct Head {
     #[serde(rename = "type")]
     kind: String,
+    #[serde(default, deserialize_with = "lax")]
     team: Option<Id>,
+    #[serde(default, deserialize_with = "lax")]
     enterprise: Option<Id>,
     #[serde(default, deserialize_with = "flag")]
     is_enterprise_install: bool,
+    #[serde(default, deserialize_with = "lax")]
     api_app_id: Option<String>,
+    #[serde(default, deserialize_with = "lax")]
     trigger_id: Option<String>,
+    #[serde(default, deserialize_with = "lax")]
     view: Option<Installed>,
 }
 
 /// Through which installation a dialog was opened, which may not be where it was sent from.
 #[derive(Deserialize)]
 struct Installed {
+    #[serde(default, deserialize_with = "lax")]
     app_installed_team_id: Option<String>,
 }
 
 #[derive(Deserialize)]
 struct Payload {
+    #[serde(default, deserialize_with = "lax")]
     user: Option<Id>,
+    #[serde(default, deserialize_with = "lax")]
     channel: Option<Id>,
+    #[serde(default, deserialize_with = "lax")]
     container: Option<Container>,
+    #[serde(default, deserialize_with = "lax")]
     message: Option<Message>,
-    actions: Option<Vec<Action>>,
+    #[serde(default, deserialize_with = "lax_list")]
+    actions: Vec<Action>,
+    #[serde(default, deserialize_with = "lax")]
     state: Option<State>,
+    #[serde(default, deserialize_with = "lax")]
     view: Option<OpenView>,
 }
 
@@ -87,39 +103,50 @@ struct Id {
 
 #[derive(Deserialize)]
 struct Container {
+    #[serde(default, deserialize_with = "lax")]
     message_ts: Option<String>,
+    #[serde(default, deserialize_with = "lax")]
     channel_id: Option<String>,
 }
 
 #[derive(Deserialize)]
 struct Message {
+    #[serde(default, deserialize_with = "lax")]
     ts: Option<String>,
 }
 
 #[derive(Deserialize)]
 struct Action {
     action_id: String,
+    #[serde(default, deserialize_with = "lax")]
     action_ts: Option<String>,
+    #[serde(default, deserialize_with = "lax")]
     value: Option<String>,
 }
 
+/// The fields of a message or dialog. Of the others nothing is read: people may have written anything anywhere.
 #[derive(Default, Deserialize)]
 struct State {
-    #[serde(default)]
-    values: BTreeMap<String, BTreeMap<String, Input>>,
+    #[serde(default, deserialize_with = "lax")]
+    values: Option<BTreeMap<String, Box<RawValue>>>,
 }
 
 #[derive(Deserialize)]
 struct Input {
+    #[serde(default, deserialize_with = "lax")]
     value: Option<String>,
 }
 
 #[derive(Deserialize)]
 struct OpenView {
     id: String,
+    #[serde(default, deserialize_with = "lax")]
     hash: Option<String>,
+    #[serde(default, deserialize_with = "lax")]
     callback_id: Option<String>,
+    #[serde(default, deserialize_with = "lax")]
     private_metadata: Option<String>,
+    #[serde(default, deserialize_with = "lax")]
     state: Option<State>,
 }
 
@@ -139,7 +166,7 @@ pub(crate) fn read(app: Option<&str>, payload: &[u8], now: Timestamp) -> Result<
 impl Payload {
     /// One signal for each action. Slack sends a click once only, so it has to be stored before it is answered.
     fn clicks(&self, head: &Head, now: Timestamp) -> Result<Intake> {
-        let (Some(user), Some(actions)) = (&self.user, &self.actions) else {
+        let (Some(user), actions @ [_, ..]) = (&self.user, &self.actions[..]) else {
             return Err(misunderstood("expected a click with its user and its action"));
         };
         let place = self.place();
@@ -153,7 +180,7 @@ impl Payload {
             if let (Choice::REJECT, Some(choice), None) = (&*action.action_id, &choice, &reason) {
                 let entity = EntityRef::new("notice", head.click_id(user, action, place.as_deref()));
                 intake.signals.push(signal(head.account(), entity, "dialog", number, &())?);
-                intake.prompt = head.ask(choice, place.as_deref(), now)?;
+                intake.prompt = head.ask(choice, user, place.as_deref(), now)?;
                 continue;
             }
             let clicked = Clicked {
@@ -222,10 +249,10 @@ impl Head {
         Ok(Intake::accepted(vec![signal(self.account(), entity, &self.kind, None, &())?]))
     }
 
-    fn ask(&self, choice: &Choice, place: Option<&str>, now: Timestamp) -> Result<Option<Prompt>> {
+    fn ask(&self, choice: &Choice, user: &Id, place: Option<&str>, now: Timestamp) -> Result<Option<Prompt>> {
         let Some(trigger) = &self.trigger_id else { return Ok(None) };
         let about = About { value: choice.to_value(), place: place.map(ToOwned::to_owned) };
-        prompt(&Ask { trigger: trigger.clone(), about }, now + TRIGGER).map(Some)
+        prompt(&Ask { trigger: trigger.clone(), about, user: user.id.clone() }, now + TRIGGER).map(Some)
     }
 
     /// The same click has the same id, however often it is told.
@@ -253,13 +280,21 @@ impl Head {
 impl State {
     /// What was written into the line for a reason: outer `None` = there is no such line.
     fn reason(&self) -> Option<Option<String>> {
-        let inputs = self.values.get(Choice::REASON)?;
-        let written = inputs.values().find_map(|input| input.value.as_deref()).map(str::trim);
+        let line = self.values.as_ref()?.get(Choice::REASON)?;
+        let inputs: BTreeMap<String, Box<RawValue>> = serde_json::from_str(line.get()).unwrap_or_default();
+        let inputs: Vec<Input> =
+            inputs.values().filter_map(|input| serde_json::from_str(input.get()).ok()).collect();
+        let written = inputs.iter().find_map(|input| input.value.as_deref()).map(str::trim);
         Some(written.filter(|text| !text.is_empty()).map(ToOwned::to_owned))
     }
 }
 
 impl About {
+    /// The channel of the message, and the message.
+    pub(crate) fn message(&self) -> Option<(&str, &str)> {
+        self.place.as_deref()?.split_once('/')
+    }
+
     /// The dialog that asks why.
     pub(crate) fn view(&self) -> Result<View> {
         let metadata =

@@ -309,6 +309,50 @@ pub(crate) fn submission(about: &str, reason: &Value) -> Value {
 }
 
 #[test]
+fn no_click_is_lost_for_a_member_that_it_does_not_need() {
+    let plain = click("other", "other", None);
+    let odd = [
+        json!(null),
+        json!(7),
+        json!([1]),
+        json!("x"),
+        json!({"id": 7, "values": 7}),
+        json!({"values": null}),
+    ];
+    for member in
+        ["channel", "container", "message", "state", "view", "enterprise", "team", "trigger_id", "extra"]
+    {
+        for odd in &odd {
+            let mut payload = plain.clone();
+            payload[member] = odd.clone();
+            let intake = accepted(&interaction(&payload));
+            assert!(subjects(&intake)[0].starts_with("action/"), "{member} {odd}: {:?}", subjects(&intake));
+        }
+    }
+    let mut payload = plain.clone();
+    payload["actions"] = json!([7, {"action_id": 7}, plain["actions"][0], {"action_id": "a", "value": {}}]);
+    assert_eq!(accepted(&interaction(&payload)).signals.len(), 2, "what can be read is taken");
+    let input = json!({"x": 7, Choice::REASON: {"value": "too dear"}});
+    payload["state"] = json!({"values": {"other": 7, Choice::REASON: input}});
+    assert_eq!(accepted(&interaction(&payload)).signals.len(), 2);
+}
+
+#[test]
+fn a_replay_with_another_content_type_is_the_same() {
+    let form = interaction(&click("other", "x&payload=y", None));
+    let event = signed(JSON, fixture("event_reaction_added.json"));
+    for request in [form, event] {
+        let first = accepted(&request);
+        for other in [JSON, FORM, "text/plain", "multipart/form-data; boundary=x"] {
+            let mut replay = request.clone();
+            replay.headers_mut().insert("content-type", other.parse().unwrap());
+            assert_eq!(accepted(&replay).signals, first.signals, "{other}");
+            assert!(first.signals[0].dedupe.is_some());
+        }
+    }
+}
+
+#[test]
 fn a_rejection_without_a_line_for_a_reason_opens_a_dialog_instead_of_deciding() {
     let value = Choice::new("abc", "1").to_value();
     let asked = accepted(&interaction(&click(Choice::REJECT, &value, None)));

@@ -343,8 +343,21 @@ async fn a_dialog_is_opened_in_time_or_not_at_all() {
     assert!(sent["view"]["private_metadata"].as_str().unwrap().contains("approval:abc:1"));
     let late = prompt();
     world.clock.advance(secs(3));
+    world.answer("chat.postEphemeral", ok("chat.postEphemeral.ok.json")).await;
     assert!(source(&world).prompt(&world.ctx, late).await.is_err());
     assert_eq!(world.requests("views.open").await.len(), 1);
+
+    // Whoever clicked is told, whyever the dialog did not open.
+    world.answer_once("views.open", error("expired_trigger_id")).await;
+    assert!(source(&world).prompt(&world.ctx, prompt()).await.is_err());
+    let told = world.requests("chat.postEphemeral").await;
+    assert_eq!(told.len(), 2);
+    for told in told {
+        let told: Value = serde_json::from_slice(&told.body).unwrap();
+        let to = (told["channel"].as_str(), told["user"].as_str());
+        assert_eq!(to, (Some("C07APPROV1"), Some("U07APPROV1")));
+        assert!(told["text"].as_str().unwrap().contains("nothing was decided"), "{told}");
+    }
 }
 
 #[tokio::test]
@@ -386,7 +399,11 @@ async fn webhooks_have_every_behavior_of_a_source() {
             clock,
             reads: |_| false,
             entity: EntityRef::new(kind, id),
+            another: None,
+            handshake: None,
             webhook: suite::Webhook {
+                proves: suite::Proof::Body,
+                state: None,
                 request: signed(content_type, body),
                 account: Some("team:T07LEDGER1".into()),
                 signature: Some("x-slack-signature"),

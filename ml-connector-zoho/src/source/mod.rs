@@ -151,6 +151,10 @@ impl ZohoBooks {
         let can_wait = signals.iter().all(|signal| signal.hint.as_deref().is_some_and(can_wait));
         let client = if can_wait { &self.client.in_background() } else { &self.client };
         let state = match client.get::<T>(ctx, &entity.id).await {
+            Ok(detail) if detail.record.id != entity.id => {
+                return Err(Error::new(ErrorKind::InvalidResponse, "the answer is about another record")
+                    .with_context("record", &entity.id));
+            }
             Ok(detail) => self.present::<T>(detail)?,
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 match self.missing::<T>(ctx, client, &entity.id, signals, last).await? {

@@ -8,7 +8,7 @@ use ml_connector_core::{
     Clock, Secret, TokioClock,
     conformance::{
         Refusals,
-        source::{self, SourceUnderTest, Webhook},
+        source::{self, Proof, SourceUnderTest, Webhook},
     },
     model::{AccountKey, Decimal, EntityRef, RecordKind},
 };
@@ -34,21 +34,22 @@ fn under_test(entity: Entity, kind: &'static str) -> SourceUnderTest {
             .unwrap();
     };
     rule(entity);
-    let document = NewDocument::new(CUSTOMER, Decimal::new(471_125, 2));
-    let id = match entity {
-        Entity::Invoice => books.create_invoice(document).unwrap(),
-        Entity::Bill => books.create_bill(document).unwrap(),
+    let document = |customer| NewDocument::new(customer, Decimal::new(471_125, 2));
+    let make = |customer| match entity {
+        Entity::Invoice => books.create_invoice(document(customer)).unwrap(),
+        Entity::Bill => books.create_bill(document(customer)).unwrap(),
         Entity::CustomerPayment => {
-            let invoice = books.create_invoice(document).unwrap();
+            let invoice = books.create_invoice(document(customer)).unwrap();
             books.mark_sent(&invoice).unwrap();
             books.pay_invoice(&invoice, Decimal::new(471_125, 2)).unwrap()
         }
         Entity::VendorPayment => {
-            let bill = books.create_bill(document).unwrap();
+            let bill = books.create_bill(document(customer)).unwrap();
             books.pay_bill(&bill, Decimal::new(471_125, 2)).unwrap()
         }
-        other => books.create_record(other, NewRecord::new(CUSTOMER, Decimal::new(471_125, 2))).unwrap(),
+        other => books.create_record(other, NewRecord::new(customer, Decimal::new(471_125, 2))).unwrap(),
     };
+    let (id, another) = (make(CUSTOMER), make("Another Planted Customer"));
     let sent = books.take_webhooks().into_iter().find(|sent| sent.about.entity_id == id).unwrap().request;
     let credentials = books.credentials();
     SourceUnderTest {
@@ -56,7 +57,11 @@ fn under_test(entity: Entity, kind: &'static str) -> SourceUnderTest {
         clock,
         reads: |request| request.uri().path().starts_with("/books/v3/"),
         entity: EntityRef::new(kind, id),
+        another: Some(EntityRef::new(kind, another)),
+        handshake: None,
         webhook: Webhook {
+            proves: Proof::Body,
+            state: None,
             misunderstood: misunderstood(&sent),
             request: sent,
             account: Some(AccountKey::from(format!("org:{}", credentials.organization_id))),

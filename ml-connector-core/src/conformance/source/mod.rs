@@ -4,7 +4,7 @@ pub mod feeds;
 pub mod reads;
 pub mod webhooks;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, ops::Range, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -24,9 +24,13 @@ pub const BEHAVIORS: &[Behavior<SourceUnderTest>] = behaviors![SourceUnderTest:
     webhooks::a_repeated_webhook_gives_the_same_signals,
     webhooks::a_webhook_without_one_good_signature_is_refused_without_a_hint,
     webhooks::a_webhook_that_was_changed_is_refused,
+    webhooks::a_handshake_is_kept_without_its_secrets,
+    webhooks::a_handshake_that_nobody_waits_for_changes_nothing,
     webhooks::a_webhook_signed_long_ago_or_ahead_is_refused,
     webhooks::garbage_behind_a_good_signature_is_an_invalid_request,
     reads::a_read_begins_after_it_was_asked_for,
+    reads::a_limit_is_asked_before_the_vendor,
+    reads::the_answer_about_another_record_is_refused,
     reads::reading_again_shows_the_same,
     reads::a_refused_token_is_renewed,
     reads::a_token_that_stays_refused_stops_the_connection,
@@ -65,8 +69,12 @@ pub struct SourceUnderTest {
     pub reads: fn(&Request<Bytes>) -> bool,
     /// The record.
     pub entity: EntityRef,
+    /// Another record of the same kind that the vendor has; `None` where records cannot be read again.
+    pub another: Option<EntityRef>,
     /// What the vendor sends when the record changes.
     pub webhook: Webhook,
+    /// How webhooks come to be proven, where the vendor hands something over in a webhook.
+    pub handshake: Option<Handshake>,
     /// What the vendor answers when it does not give the record.
     pub refusals: Refusals,
     /// What the vendor says of a record that does not exist; `None` where records cannot be asked for by their id.
@@ -82,6 +90,10 @@ pub struct Webhook {
     pub request: Request<Bytes>,
     /// The account it names, where the endpoint is shared.
     pub account: Option<AccountKey>,
+    /// What it proves.
+    pub proves: Proof,
+    /// What it is verified with, where that is what [`Source::upkeep`] or a handshake has stored.
+    pub state: Option<Bytes>,
     /// The header with the signature, unless the body carries the proof.
     pub signature: Option<&'static str>,
     /// How far from now the vendor's time of signing may be, where it signs one.
@@ -92,13 +104,42 @@ pub struct Webhook {
     pub misunderstood: Vec<Request<Bytes>>,
 }
 
+/// What a webhook proves. The less it does, the more has to be read before anything is believed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Proof {
+    /// Every byte of the body is signed.
+    Body,
+    /// These bytes of the body are signed, such as one member of an object.
+    Part(Range<usize>),
+    /// Nothing of the body is: the path, or a text that the vendor repeats, proves that the sender is the vendor. Then
+    /// [`Webhook::forged`] holds requests without that. They are refused, or answered with a success and a
+    /// [note](Intake::note).
+    Sender,
+}
+
+/// A webhook that hands over what others are verified with.
+#[derive(Debug)]
+pub struct Handshake {
+    /// What is stored while it is waited for.
+    pub waiting: Option<Bytes>,
+    /// What the vendor sends then.
+    pub request: Request<Bytes>,
+    /// Texts of it that must be in no entry of the log.
+    pub secrets: Vec<String>,
+}
+
 impl SourceUnderTest {
     async fn lab(&self) -> Lab {
         Lab::new(&self.vendor, &self.clock, self.reads).await
     }
 
     fn receive(&self, request: &Request<Bytes>) -> Result<Intake> {
-        let received = (self.connect)().receive(ReceiveRequest::new(request, self.clock.now()));
+        self.receive_with(request, self.webhook.state.as_ref())
+    }
+
+    fn receive_with(&self, request: &Request<Bytes>, state: Option<&Bytes>) -> Result<Intake> {
+        let request = ReceiveRequest::new(request, self.clock.now()).state(state);
+        let received = (self.connect)().receive(request);
         received.map_err(|error| tidy(error, &self.secrets))
     }
 
@@ -115,12 +156,21 @@ impl SourceUnderTest {
 
     /// Reads the record once.
     async fn read(&self, source: &dyn Source, ctx: &Context) -> Result<Observation> {
-        let signal = Signal { account: self.webhook.account.clone(), ..Signal::entity(self.entity.clone()) };
+        self.read_record(source, ctx, &self.entity).await
+    }
+
+    async fn read_record(
+        &self,
+        source: &dyn Source,
+        ctx: &Context,
+        entity: &EntityRef,
+    ) -> Result<Observation> {
+        let signal = Signal { account: self.webhook.account.clone(), ..Signal::entity(entity.clone()) };
         let resolution = source.resolve(ctx, &[signal], None).await;
         match resolution.map_err(|error| tidy(error, &self.secrets))? {
             Resolution::Observed(observations) => {
-                let ours = observations.into_iter().find(|observation| observation.entity == self.entity);
-                Ok(ours.unwrap_or_else(|| panic!("the read does not show {}", self.entity)))
+                let ours = observations.into_iter().find(|observation| observation.entity == *entity);
+                Ok(ours.unwrap_or_else(|| panic!("the read does not show {entity}")))
             }
             other => panic!("expected the record, which is there, to be read: {other:?}"),
         }

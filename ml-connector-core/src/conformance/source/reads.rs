@@ -28,6 +28,30 @@ pub async fn a_read_begins_after_it_was_asked_for(source: &SourceUnderTest) {
     );
 }
 
+/// A limiter without room means that nothing is sent, and that whoever asked hears when to come back.
+pub async fn a_limit_is_asked_before_the_vendor(source: &SourceUnderTest) {
+    let lab = source.lab().await;
+    let until = lab.now() + Duration::from_secs(2 * 3600);
+    lab.close_limits(until);
+    let error = failure(source, &lab, "a read without room in the vendor's limits").await;
+    assert_eq!(lab.seen().len(), 0, "the vendor was asked although its limits have no room");
+    assert_eq!((error.kind(), error.retry()), (ErrorKind::RateLimited, Retry::At(until)), "{error:?}");
+}
+
+/// A cache or a vendor that is confused answers for another record: its amounts would be told under this one's name.
+pub async fn the_answer_about_another_record_is_refused(source: &SourceUnderTest) {
+    let Some(another) = &source.another else { return };
+    assert_ne!(another, &source.entity, "the adapter has to name two records");
+    let lab = source.lab().await;
+    let read = source.read_record(&*(source.connect)(), &lab.ctx(), another).await;
+    read.expect("the other record is read");
+    let answers = lab.answers();
+    let lab = source.lab().await;
+    lab.answer_in_order(answers);
+    let error = failure(source, &lab, "the answer about another record").await;
+    assert_eq!(error.kind(), ErrorKind::InvalidResponse, "{error:?}");
+}
+
 /// Same record, same revision: also for another instance, and whatever the vendor counts with each read.
 pub async fn reading_again_shows_the_same(source: &SourceUnderTest) {
     let first = revision(source).await;

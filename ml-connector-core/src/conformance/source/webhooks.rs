@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request};
 
-use super::SourceUnderTest;
+use super::{Proof, SourceUnderTest, Webhook};
 use crate::{Error, ErrorKind, ReceiveRequest, model::Subject};
 
 /// At most so many places of a request are changed, spread evenly.
@@ -66,14 +66,28 @@ pub async fn a_webhook_without_one_good_signature_is_refused_without_a_hint(sour
     }
 }
 
-/// One changed byte of the body is enough, wherever it is.
+/// One changed byte is enough, wherever it is in what the vendor signs.
 pub async fn a_webhook_that_was_changed_is_refused(source: &SourceUnderTest) {
     let request = &source.webhook.request;
     let body = request.body();
-    for at in places(body.len()) {
+    let signed = match &source.webhook.proves {
+        Proof::Body => 0..body.len(),
+        Proof::Part(signed) => {
+            assert!(!signed.is_empty() && signed.end <= body.len(), "a part of the body is signed");
+            signed.clone()
+        }
+        Proof::Sender => {
+            assert!(!source.webhook.forged.is_empty(), "the adapter has to forge requests of other senders");
+            return;
+        }
+    };
+    for at in places(signed.len()) {
         let mut changed = body.to_vec();
-        changed[at] ^= 1;
+        changed[signed.start + at] ^= 1;
         refused(source, &request.clone().map(|_| Bytes::from(changed.clone())), "a changed body");
+    }
+    if source.webhook.proves != Proof::Body {
+        return;
     }
     let longer = Bytes::from([body, &b" "[..]].concat());
     refused(source, &request.clone().map(|_| longer.clone()), "a longer body");
@@ -81,10 +95,46 @@ pub async fn a_webhook_that_was_changed_is_refused(source: &SourceUnderTest) {
     refused(source, &request.clone().map(|_| shorter.clone()), "a shorter body");
 }
 
+/// It changes what webhooks are verified with, and what the log keeps of it shows none of its secrets.
+pub async fn a_handshake_is_kept_without_its_secrets(source: &SourceUnderTest) {
+    let Some(handshake) = &source.handshake else { return };
+    let receive = || source.receive_with(&handshake.request, handshake.waiting.as_ref());
+    let intake = receive().expect("a handshake that is waited for is accepted");
+    assert!(intake.reply.status().is_success(), "a handshake is answered with {}", intake.reply.status());
+    assert!(intake.state.is_some() && intake.state != handshake.waiting, "a handshake changes the state");
+    let kept = intake.evidence.as_ref().expect("a handshake says what is kept instead of its body");
+    let payloads = intake.signals.iter().filter_map(|signal| signal.payload.as_ref());
+    let texts = payloads.chain([kept]).map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+    for text in texts.chain([format!("{intake:?}")]) {
+        let shown = handshake.secrets.iter().find(|secret| text.contains(*secret));
+        assert!(shown.is_none(), "what is kept of a handshake shows {shown:?}");
+    }
+    assert_eq!(receive().expect("a repeated handshake is accepted").state, intake.state, "receiving is pure");
+}
+
+/// Whoever knows the URL can send one: it never replaces what webhooks are verified with already.
+pub async fn a_handshake_that_nobody_waits_for_changes_nothing(source: &SourceUnderTest) {
+    let Some(handshake) = &source.handshake else { return };
+    for state in [None, source.webhook.state.as_ref()] {
+        if state == handshake.waiting.as_ref() {
+            continue;
+        }
+        match source.receive_with(&handshake.request, state) {
+            Ok(intake) => {
+                assert!(intake.state.is_none(), "a handshake that nobody waits for replaces the state");
+                assert!(intake.prompt.is_none() && intake.note.is_some(), "it is noted, and nothing else");
+                assert!(intake.evidence.is_some(), "its secrets are not kept either");
+            }
+            Err(error) => assert_eq!(error.kind(), ErrorKind::SignatureInvalid, "{error:?}"),
+        }
+    }
+}
+
 /// On both sides of the tolerance; where the vendor signs no time, the time makes no difference.
 pub async fn a_webhook_signed_long_ago_or_ahead_is_refused(source: &SourceUnderTest) {
     let now = source.clock.now();
-    let at = |now| (source.connect)().receive(ReceiveRequest::new(&source.webhook.request, now));
+    let Webhook { request, state, .. } = &source.webhook;
+    let at = |now| (source.connect)().receive(ReceiveRequest::new(request, now).state(state.as_ref()));
     let Some(tolerance) = source.webhook.tolerance else {
         let day = std::time::Duration::from_secs(86_400);
         for then in [now - day, now + day] {
@@ -113,11 +163,19 @@ pub async fn garbage_behind_a_good_signature_is_an_invalid_request(source: &Sour
 }
 
 fn refused(source: &SourceUnderTest, request: &Request<Bytes>, what: &str) {
+    let only_sender = source.webhook.proves == Proof::Sender;
     let error: Error = match source.receive(request) {
+        // A refusal would cost the subscription: nothing is done, and that is noted.
+        Ok(intake) if only_sender && intake.signals.is_empty() && intake.note.is_some() => {
+            assert!(intake.state.is_none() && intake.prompt.is_none(), "{what} is acted upon: {intake:?}");
+            assert!(intake.evidence.is_some(), "{what} is kept with its body");
+            return;
+        }
         Ok(intake) => panic!("{what} is accepted: {intake:?}"),
         Err(error) => error,
     };
-    assert_eq!(error.kind(), ErrorKind::SignatureInvalid, "{what}: {error:?}");
+    let unknown_path = only_sender && error.kind() == ErrorKind::NotFound;
+    assert!(unknown_path || error.kind() == ErrorKind::SignatureInvalid, "{what}: {error:?}");
     let good =
         source.webhook.signature.and_then(|name| source.webhook.request.headers().get(name)?.to_str().ok());
     let shown = format!("{error:?} {error}");

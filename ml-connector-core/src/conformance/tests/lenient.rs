@@ -20,6 +20,8 @@ pub(super) struct Lenient {
     answer: fn(Admission, Timestamp) -> Admission,
     hears: fn(&Feedback) -> bool,
     one_by_one: bool,
+    tells: bool,
+    takes_over: bool,
 }
 
 impl Default for Lenient {
@@ -32,6 +34,8 @@ impl Default for Lenient {
             answer: |admission, _| admission,
             hears: |_| true,
             one_by_one: false,
+            tells: true,
+            takes_over: true,
         }
     }
 }
@@ -56,6 +60,8 @@ pub(super) const DEFECTS: &[(&str, Plant)] = &[
     ("pauses are not heard", |l| Lenient { hears: |f| !matches!(f, Feedback::PausedUntil(_)), ..l }),
     ("charges are not heard", |l| Lenient { hears: |f| !matches!(f, Feedback::Charge { .. }), ..l }),
     ("failures are not heard", |l| Lenient { hears: |f| !matches!(f, Feedback::Failed(_)), ..l }),
+    ("counts are told and hold nothing", |l| Lenient { tells: false, ..l }),
+    ("counts are not taken over", |l| Lenient { takes_over: false, ..l }),
     ("what is left is not heard", |l| Lenient { hears: |f| !matches!(f, Feedback::Remaining { .. }), ..l }),
 ];
 
@@ -125,10 +131,11 @@ impl RateLimiter for Lenient {
     }
 
     async fn counts(&self, at_least: Duration, now: Timestamp) -> Result<Option<Bytes>> {
-        self.inner.counts(at_least, now).await
+        let counts = self.inner.counts(at_least, now).await?;
+        Ok(if self.tells { counts } else { counts.map(|_| Bytes::from_static(b"[]")) })
     }
 
     async fn take_over(&self, from: &TakeOver, now: Timestamp) -> Result<()> {
-        self.inner.take_over(from, now).await
+        if self.takes_over { self.inner.take_over(from, now).await } else { Ok(()) }
     }
 }

@@ -46,6 +46,13 @@ async fn every_lenience_of_a_limiter_is_caught() {
                 caught.push(*behavior);
             }
         }
+        for (behavior, check) in limiter::HAND_OVER_BEHAVIORS {
+            let fresh = || Arc::new(plant(lenient::Lenient::default())) as Arc<dyn RateLimiter>;
+            let hosts = limiter::Hosts { first: fresh(), next: fresh() };
+            if tokio::spawn(async move { check(&hosts).await }).await.is_err() {
+                caught.push(*behavior);
+            }
+        }
         assert_eq!(caught.is_empty(), name.is_empty(), "{name:?} was caught by {caught:?}");
     }
 }

@@ -6,7 +6,7 @@ use crate::{
     Error, ErrorKind, FeedInfo, Result, Timestamp,
     audit::{NewEntry, Parent},
     engine::{entries, registry::SourceSlot},
-    model::{DedupeKey, Signal},
+    model::{DedupeKey, Signal, Subject},
 };
 
 /// What a feed's signal asks for; kept as its payload. Without one it is a hint: something may have been missed.
@@ -19,6 +19,8 @@ pub(super) enum FeedTask {
     Sweep(u64),
     /// A sweep of which somebody has said that so many records have indeed disappeared.
     ConfirmedSweep(u64),
+    /// A sweep out of turn, asked for by a webhook.
+    SweepNow,
     /// An ordinary read out of turn.
     ReadNow,
     /// The past.
@@ -28,7 +30,10 @@ pub(super) enum FeedTask {
 impl FeedTask {
     /// What a signal asks for.
     pub(super) fn of(signal: &Signal) -> Option<Self> {
-        serde_json::from_slice(signal.payload.as_ref()?).ok()
+        match signal.subject {
+            Subject::Sweep(_) => Some(Self::SweepNow),
+            _ => serde_json::from_slice(signal.payload.as_ref()?).ok(),
+        }
     }
 
     /// The entry that asks for it.
@@ -41,7 +46,7 @@ impl FeedTask {
     ) -> Result<NewEntry> {
         let hint = match self {
             Self::Read(_) | Self::ReadNow => "read",
-            Self::Sweep(_) | Self::ConfirmedSweep(_) => "sweep",
+            Self::Sweep(_) | Self::SweepNow | Self::ConfirmedSweep(_) => "sweep",
             Self::Backfill(_) => "backfill",
         };
         let payload = serde_json::to_vec(&self).map_err(|source| {

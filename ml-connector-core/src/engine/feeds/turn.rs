@@ -38,14 +38,17 @@ impl<'a> FeedTurn<'a> {
         };
         let turn = |id, mode, asking, since| FeedTurn { slot, feed, lane, id, mode, asking, since };
         let sweeps = of(|signal| {
-            matches!(FeedTask::of(signal), Some(FeedTask::Sweep(_) | FeedTask::ConfirmedSweep(_)))
+            matches!(
+                FeedTask::of(signal),
+                Some(FeedTask::Sweep(_) | FeedTask::SweepNow | FeedTask::ConfirmedSweep(_))
+            )
         });
         if state.baseline.is_none() && sweeps.len() < group.len() {
             return turn(RunId::Live, PollMode::Baseline, group.iter().collect(), None);
         }
         let reads = of(|signal| match FeedTask::of(signal) {
             Some(FeedTask::Read(_) | FeedTask::ReadNow) => true,
-            Some(FeedTask::Sweep(_) | FeedTask::ConfirmedSweep(_) | FeedTask::Backfill(_)) => false,
+            Some(_) => false,
             None => since(signal).is_none(),
         });
         if !reads.is_empty() {

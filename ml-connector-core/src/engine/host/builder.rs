@@ -28,6 +28,7 @@ pub struct ConnectorBuilder {
     public_url: Option<String>,
     settings: Settings,
     connections: Vec<Result<Connection>>,
+    loads_connections: bool,
     routes: RouteSet,
 }
 
@@ -104,6 +105,14 @@ impl ConnectorBuilder {
         self.connect(Connection::new().sink(sink))
     }
 
+    /// More connections are attached after [`build`](Self::build), until the host calls [`Connector::loaded`]. Meanwhile a
+    /// webhook that no connection knows is answered with 503, so that its vendor sends it again; some vendors delete a
+    /// subscription that is answered with 404.
+    #[must_use]
+    pub fn loads_connections(self) -> Self {
+        Self { loads_connections: true, ..self }
+    }
+
     /// Adds a route.
     #[must_use]
     pub fn route(mut self, route: Route) -> Self {
@@ -147,6 +156,7 @@ impl ConnectorBuilder {
         for connection in self.connections {
             registry.add(connection?)?;
         }
+        registry.set_loading(self.loads_connections);
         registry.set_routes(self.routes)?;
         Ok(Connector {
             shared: Arc::new(Shared {

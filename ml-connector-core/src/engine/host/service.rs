@@ -8,15 +8,16 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::{Request, Response};
 use http_body::Body;
 use http_body_util::{BodyExt, Full, Limited};
 use tower_service::Service;
 
-use crate::{Connector, Error, ErrorKind};
+use crate::Connector;
 
 /// Takes webhooks in any tower or hyper server, such as `axum::Router::nest_service("/hooks", …)`. The mount
-/// prefix has to be stripped from the path, as `nest_service` does. See [`Connector::receive`] for the answers.
+/// prefix has to be stripped from the path, as `nest_service` does. A body is read for as long as
+/// [`Settings::webhook_body`](crate::engine::Settings::webhook_body) says, then the answer is 408. See [`Connector::receive`] for the answers.
 #[derive(Debug, Clone)]
 pub struct WebhookService {
     connector: Connector,
@@ -48,18 +49,14 @@ where
         let connector = self.connector.clone();
         let (parts, body) = request.into_parts();
         Box::pin(async move {
-            let limit = connector.max_webhook_bytes();
-            let reply = match Limited::new(body, limit).collect().await {
-                Ok(body) => connector.answer(&mut Request::from_parts(parts, body.to_bytes())).await,
-                Err(error) if error.is::<http_body_util::LengthLimitError>() => {
-                    let error = Error::new(ErrorKind::InvalidRequest, "the webhook is larger than allowed");
-                    connector.refuse(StatusCode::PAYLOAD_TOO_LARGE, &error.with_context("max", limit))
+            let body = Limited::new(body, connector.max_webhook_bytes()).collect();
+            let reply = match tokio::time::timeout(connector.shared.settings.webhook_body, body).await {
+                Ok(Ok(body)) => connector.answer(&mut Request::from_parts(parts, body.to_bytes())).await,
+                Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
+                    connector.answer_oversize(&mut Request::from_parts(parts, Bytes::new())).await
                 }
-                // The sender went away: nobody reads the answer.
-                Err(_) => {
-                    let error = Error::new(ErrorKind::InvalidRequest, "the webhook broke off");
-                    connector.refuse(StatusCode::BAD_REQUEST, &error)
-                }
+                // Too slow, or the sender went away and nobody reads the answer.
+                Ok(Err(_)) | Err(_) => connector.answer_slow(&Request::from_parts(parts, ())),
             };
             Ok(reply.map(Full::new))
         })

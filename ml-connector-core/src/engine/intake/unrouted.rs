@@ -1,13 +1,13 @@
 //! Requests that lead to no signal of a connection: kept as notes.
 
 use bytes::Bytes;
-use http::{Request, header, uri::PathAndQuery};
+use http::{Request, header};
 
 use crate::{
     Connector, Error, ErrorKind, Result, Timestamp,
     audit::{EntryKind, Transaction},
     engine::{
-        entries::{self, UNROUTED},
+        entries::{self, REJECTED, UNROUTED},
         lanes::LaneId,
         notices::{self, Notice},
         registry::SourceSlot,
@@ -15,7 +15,7 @@ use crate::{
         stored::Received,
         writes,
     },
-    model::{Change, EndpointId, LaneKey, Seq, Signal},
+    model::{Change, EndpointId, Intake, LaneKey, Seq, Signal},
 };
 
 impl Connector {
@@ -26,15 +26,34 @@ impl Connector {
         endpoint: &EndpointId,
         signal: &Signal,
         request: &Request<Bytes>,
+        intake: &Intake,
         now: Timestamp,
     ) -> Result<()> {
-        let account = signal.account.as_ref().map_or("", |account| account.as_str()).escape_debug();
-        let error = Error::new(ErrorKind::ConfigInvalid, "no connection of this endpoint has this account")
-            .with_context("account", account);
+        let error = no_connection(signal);
         tracing::error!(%error, %endpoint, "a webhook has no connection: it is kept as unrouted");
         self.shared.stats.count(Stat::Unrouted);
-        let note = self.note(slot, UNROUTED, Some(signal), request, &error, now).await?;
+        if self.shared.registry().is_loading() {
+            // Its connection may be the next to come: the vendor is asked to try again.
+            return Err(Error::new(ErrorKind::Unavailable, "connections are still being loaded"));
+        }
+        let note = self.note(slot, UNROUTED, Some(signal), request, intake, &error, now).await?;
         self.tell_unrouted(slot, note, &error).await;
+        Ok(())
+    }
+
+    /// Stores a request that is proven, but not understood. Where its vendor must not know, feeds are read in its place.
+    pub(super) async fn keep_rejected(
+        &self,
+        slot: &SourceSlot,
+        request: &Request<Bytes>,
+        error: &Error,
+        now: Timestamp,
+    ) -> Result<()> {
+        let whole = Intake::accepted(Vec::new());
+        self.note(slot, REJECTED, None, request, &whole, error, now).await?;
+        if slot.source.info().answers.unreadable.is_success() {
+            self.read_instead(slot, request, error, now).await?;
+        }
         Ok(())
     }
 
@@ -64,17 +83,20 @@ impl Connector {
     }
 
     /// Stores a request that led to no signal of a connection.
-    pub(super) async fn note(
+    #[allow(clippy::too_many_arguments)] // one note has as many parts
+    async fn note(
         &self,
         slot: &SourceSlot,
         name: &'static str,
         signal: Option<&Signal>,
         request: &Request<Bytes>,
+        intake: &Intake,
         error: &Error,
         now: Timestamp,
     ) -> Result<Seq> {
-        let received = Received { rejected: Some(error.to_string().into()), ..received(request) };
-        let entry = entries::note(slot, name, signal, received, request.body(), now)?;
+        let received = Received { rejected: Some(error.to_string().into()), ..received(request, intake) };
+        let body = intake.evidence.as_ref().unwrap_or(request.body());
+        let entry = entries::note(slot, name, signal, received, body, now)?;
         let transaction = Transaction { append: vec![entry], ..Transaction::default() };
         let appended = writes::append(&self.shared, transaction).await?;
         let note = appended.first().map(|appended| appended.seq());
@@ -82,12 +104,22 @@ impl Connector {
     }
 }
 
-/// What is kept of a request besides its body.
-pub(super) fn received(request: &Request<Bytes>) -> Received<'_> {
+pub(super) fn no_connection(signal: &Signal) -> Error {
+    let account = signal.account.as_ref().map_or("", |account| account.as_str()).escape_debug();
+    Error::new(ErrorKind::ConfigInvalid, "no connection of this endpoint has this account")
+        .with_context("account", account)
+}
+
+/// What is kept of a request besides its body. Where the source gives evidence, a part of the path may prove the sender.
+pub(super) fn received<'a>(request: &'a Request<Bytes>, intake: &Intake) -> Received<'a> {
     let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     Received {
         method: request.method().as_str().into(),
-        target: request.uri().path_and_query().map_or("/", PathAndQuery::as_str).into(),
+        target: match request.uri().path_and_query() {
+            Some(target) if intake.evidence.is_none() => target.as_str().into(),
+            Some(_) => "(path not kept)".into(),
+            None => "/".into(),
+        },
         content_type: content_type.map(Into::into),
         rejected: None,
     }

@@ -33,6 +33,10 @@ impl Shared {
                 Err(error) if error.kind() == ErrorKind::SignatureInvalid => {
                     refused = Some(error.with_context("connection", slot.connection()));
                 }
+                // Another connection of the endpoint may have given this path to its vendor.
+                Err(error) if error.kind() == ErrorKind::NotFound => {
+                    refused = refused.or_else(|| Some(error.with_context("connection", slot.connection())));
+                }
                 intake => {
                     self.hooks.accepted(slot.connection(), now);
                     return Ok((slot, intake));

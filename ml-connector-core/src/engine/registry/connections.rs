@@ -10,20 +10,16 @@ use tokio::sync::OnceCell;
 
 use super::slots::{Pulse, SinkSlot, SourceSlot, UpkeepCache};
 use crate::{
-    Connection, Error, ErrorKind, Result, Sink, Source, Timestamp,
+    Connection, Error, ErrorKind, Result, Sink, Source,
     auth::OAuth2,
-    engine::stored::StoredDelivery,
-    model::{
-        AccountKey, Change, ConnectionId, Delivery, Destination, EndpointId, EntityRef, Event, LaneKey,
-        Partition, Seq,
-    },
-    route::{Digest, Route, RouteMode, RouteSet, Target},
+    model::{AccountKey, ConnectionId, Destination, EndpointId, LaneKey, Partition},
+    route::{Digest, Route, RouteMode, RouteSet},
 };
 
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Registry {
-    sources: BTreeMap<ConnectionId, Arc<SourceSlot>>,
-    sinks: BTreeMap<ConnectionId, Arc<SinkSlot>>,
+    pub(super) sources: BTreeMap<ConnectionId, Arc<SourceSlot>>,
+    pub(super) sinks: BTreeMap<ConnectionId, Arc<SinkSlot>>,
     endpoints: HashMap<EndpointId, Vec<Arc<SourceSlot>>>,
     /// The most deliveries that any sink has taken at once.
     max_batch: usize,
@@ -33,17 +29,24 @@ pub(crate) struct Registry {
     brought_routes: BTreeMap<ConnectionId, Vec<Arc<Route>>>,
     /// How the lanes of digests are gathered. Those of routes that were replaced stay: something may wait in them.
     digests: HashMap<u64, Digest>,
+    /// Whether connections are still to come that webhooks may be for.
+    loading: bool,
 }
 
 impl Registry {
-    /// Attaches a connection, and puts the routes that it brings into force.
-    pub(crate) fn connect(&mut self, connection: Connection) -> Result<ConnectionId> {
-        let brings_routes = !connection.routes.is_empty();
-        let id = self.add(connection)?;
+    /// Attaches connections, and puts the routes that they bring into force.
+    pub(crate) fn connect(&mut self, connections: Vec<Connection>) -> Result<Vec<ConnectionId>> {
+        let brings_routes = connections.iter().any(|connection| !connection.routes.is_empty());
+        let ids = connections.into_iter().map(|connection| self.add(connection)).collect::<Result<_>>()?;
         if brings_routes {
             self.set_routes(self.host_routes.clone())?;
         }
-        Ok(id)
+        Ok(ids)
+    }
+
+    /// Whether a connection is attached.
+    fn has(&self, connection: &ConnectionId) -> bool {
+        self.sources.contains_key(connection) || self.sinks.contains_key(connection)
     }
 
     /// Attaches a connection. The routes that it brings come into force with [`set_routes`](Self::set_routes).
@@ -87,6 +90,14 @@ impl Registry {
             return Err(Error::new(ErrorKind::ConfigInvalid, "connections with one token need one affinity")
                 .with_context("connection", &info.connection)
                 .with_context("other", other.connection()));
+        }
+        if !info.answers.is_repeated() {
+            return Err(Error::new(
+                ErrorKind::ConfigInvalid,
+                "the answer while webhooks cannot be stored has to make the vendor send them again",
+            )
+            .with_context("connection", &info.connection)
+            .with_context("status", info.answers.unavailable.as_u16()));
         }
         let slot = Arc::new(SourceSlot {
             partition: info.affinity.partition(),
@@ -143,8 +154,9 @@ impl Registry {
             let most = self.digest(&target.sink, lane).map_or(0, |(most, _)| most);
             self.max_batch = self.max_batch.max(most);
         }
-        let sinks = &self.sinks;
-        self.brought_routes.retain(|id, _| sinks.contains_key(id));
+        let mut brought_routes = std::mem::take(&mut self.brought_routes);
+        brought_routes.retain(|id, _| self.has(id));
+        self.brought_routes = brought_routes;
         self.host_routes = host_routes;
         self.routes = Arc::new(routes);
         Ok(())
@@ -152,7 +164,7 @@ impl Registry {
 
     /// The host's routes with those that attached connections bring, checked.
     pub(crate) fn complete(&self, mut routes: RouteSet) -> Result<RouteSet> {
-        let attached = self.brought_routes.iter().filter(|(id, _)| self.sinks.contains_key(*id));
+        let attached = self.brought_routes.iter().filter(|(id, _)| self.has(id));
         let brought: Vec<_> = attached.flat_map(|(_, routes)| routes.iter().cloned()).collect();
         if routes.mode == RouteMode::FirstMatch && !brought.is_empty() {
             return Err(Error::new(
@@ -166,44 +178,13 @@ impl Registry {
         Ok(routes)
     }
 
-    /// Whether routes make sense, and name connections that exist.
-    fn check_routes(&self, routes: &RouteSet) -> Result<()> {
-        routes.validate()?;
-        for route in &routes.routes {
-            let invalid = |field, message| {
-                Error::new(ErrorKind::ConfigInvalid, message)
-                    .with_context("route", &route.name)
-                    .with_context("field", field)
-            };
-            if let Some(target) = route.to.iter().find(|target| !self.sinks.contains_key(&target.sink)) {
-                return Err(invalid("to", "the route delivers to a sink that is not connected")
-                    .with_context("sink", &target.sink));
-            }
-            let digests = route
-                .to
-                .iter()
-                .filter(|target| target.schedule.as_ref().is_some_and(|schedule| schedule.digest.is_some()));
-            let able = |target: &&Target| {
-                self.sinks.get(&target.sink).is_some_and(|slot| slot.sink.info().max_digest > 0)
-            };
-            if let Some(target) = digests.into_iter().find(|target| !able(target)) {
-                return Err(invalid("to.schedule.digest", "the sink makes no digests")
-                    .with_context("sink", &target.sink));
-            }
-            for (i, target) in route.to.iter().enumerate().filter(|(_, target)| target.template.is_some()) {
-                let refused = self.sinks.get(&target.sink).and_then(|slot| slot.plan(&probe(target)).err());
-                if let Some(error) = refused.filter(|error| error.kind() == ErrorKind::ConfigInvalid) {
-                    return Err(error
-                        .with_context("route", &route.name)
-                        .with_context("field", format!("to[{i}]")));
-                }
-            }
-            if let Some(from) = route.from.iter().find(|from| !self.sources.contains_key(from)) {
-                return Err(invalid("from", "the route takes from a source that is not connected")
-                    .with_context("source", from));
-            }
-        }
-        Ok(())
+    /// Whether connections are still to come that webhooks may be for.
+    pub(crate) fn is_loading(&self) -> bool {
+        self.loading
+    }
+
+    pub(crate) fn set_loading(&mut self, loading: bool) {
+        self.loading = loading;
     }
 
     pub(crate) fn source(&self, connection: &ConnectionId) -> Option<&Arc<SourceSlot>> {
@@ -270,14 +251,6 @@ impl Registry {
         let Some(account) = account else { return Some(verified_by) };
         self.endpoint(endpoint).iter().find(|slot| slot.source.info().accounts.contains(account))
     }
-}
-
-/// A delivery that only asks a sink whether it knows what a target names.
-fn probe(target: &Target) -> Delivery {
-    let entity = EntityRef::new("invoice", "probe");
-    let event = Event::new("probe".into(), entity, 1, [Change::Updated].into(), Timestamp::default(), None);
-    let stored = StoredDelivery::new(target, Timestamp::default());
-    stored.delivery(Seq(0), "probe".into(), Arc::new(event), Timestamp::default())
 }
 
 fn taken(what: &'static str, connection: &ConnectionId) -> Error {

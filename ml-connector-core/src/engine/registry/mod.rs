@@ -1,5 +1,6 @@
 //! The connections and routes of a running connector.
 
+mod check;
 mod connections;
 mod slots;
 

@@ -57,7 +57,9 @@ async fn try_resolve(shared: &Shared, lease: Lease, batch: &Batch) -> Result<Fin
     }
     for (subject, group) in by_subject {
         let resolved = match &subject {
-            Subject::Feed { name, .. } => feeds::step(shared, lease, slot, batch, name, &group).await?,
+            Subject::Feed { name, .. } | Subject::Sweep(name) => {
+                feeds::step(shared, lease, slot, batch, name, &group).await?
+            }
             Subject::Subscription(_) => upkeep::look_after(shared, lease, slot, batch, &group).await?,
             Subject::Entity(entity) => resolve::read(shared, lease, slot, batch, entity, &group).await?,
         };
@@ -73,8 +75,7 @@ async fn try_resolve(shared: &Shared, lease: Lease, batch: &Batch) -> Result<Fin
 /// Whether one piece of work answers both.
 fn together(a: &Subject, b: &Subject) -> bool {
     match (a, b) {
-        (Subject::Feed { name: a, .. }, Subject::Feed { name: b, .. }) => a == b,
         (Subject::Subscription(_), Subject::Subscription(_)) => true,
-        _ => a == b,
+        _ => a == b || a.feed().is_some() && a.feed() == b.feed(),
     }
 }

@@ -53,3 +53,48 @@ async fn a_connection_that_makes_no_sense_is_refused() {
     let built = built.connect(Connection::new()).build();
     assert_eq!(built.unwrap_err().kind(), ErrorKind::ConfigInvalid);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_route_names_only_what_somebody_tells_of() {
+    let world = World::new();
+    let connector = world.connector_with(Vec::new());
+    let to_board = || Route::new("r").to("board", Destination::from("a"));
+    for (route, field, word) in [
+        (to_board().on("invoce.paid"), "on[0]", "invoice"),
+        (to_board().on("invoice.paid").on("delivry.dead"), "on[1]", "delivery"),
+        (to_board().status("payd".into()), "status[0]", "paid"),
+        (to_board().not_status("payd".into()), "not_status[0]", "paid"),
+    ] {
+        let error = connector.set_routes(vec![route]).unwrap_err();
+        assert_eq!((error.kind(), error.context("field")), (ErrorKind::ConfigInvalid, Some(field)));
+        assert!(error.context("known").unwrap().contains(word), "{error}");
+    }
+    let error = connector.set_routes(vec![Route::new("r").to("board", "chanel:C1".into())]).unwrap_err();
+    assert_eq!((error.kind(), error.context("field")), (ErrorKind::ConfigInvalid, Some("to[0]")));
+    for fine in ["*", "*.paid", "delivery.dead", "approval.created"] {
+        connector.set_routes(vec![to_board().on(fine)]).unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tenant_comes_with_its_routes_or_not_at_all() {
+    let world = World::new();
+    let connector = world.connector_with(Vec::new());
+    let books = |to: &str| {
+        let route = Route::new("tenant").from("tenant").to(to, Destination::from("a"));
+        Connection::new().source(LedgerSource::new("tenant", &world.ledger)).routes([route])
+    };
+    let taken = || Connection::new().source(LedgerSource::new("books", &world.ledger));
+    assert!(connector.connect_all([books("board"), taken()]).is_err());
+    assert!(connector.connect_all([books("nowhere")]).is_err());
+    assert!(connector.webhook_url(&"tenant".into()).is_none(), "nothing of it was left behind");
+    connector.connect_all([books("board")]).unwrap();
+
+    world.ledger.put("1", crate::model::Status::Open, "2026-04-01");
+    let reply = connector.receive(vendor::webhook("account:tenant 1", "good")).await;
+    assert_eq!(reply.status(), http::StatusCode::OK);
+    world.run(&connector, secs(60)).await;
+    assert_eq!(world.board.corner("a"), ["invoice.sent 1"]);
+    assert!(connector.remove(&"tenant".into()));
+    connector.set_routes(vec![]).unwrap();
+}

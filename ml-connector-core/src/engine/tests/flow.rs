@@ -311,7 +311,7 @@ fn routes_that_a_connection_brings_stay_when_the_host_s_are_replaced_and_go_with
     let to_a = |name: &str| Route::new(name).to("board", Destination::from("a"));
     let sink = BoardSink::new(&world.board, world.repeat, world.on_unknown);
     let connection = Connection::new().sink(sink).routes([to_a("brought")]);
-    registry.connect(connection.clone()).unwrap();
+    registry.connect(vec![connection.clone()]).unwrap();
     for host in ["one", "two"] {
         registry.set_routes(vec![to_a(host)].into()).unwrap();
         let names: Vec<_> = registry.routes().routes.iter().map(|route| route.name.to_string()).collect();
@@ -323,7 +323,7 @@ fn routes_that_a_connection_brings_stay_when_the_host_s_are_replaced_and_go_with
 
     registry.remove(&"board".into());
     assert_eq!(registry.routes().routes.len(), 2, "what the routes ask for waits");
-    registry.connect(connection).unwrap();
+    registry.connect(vec![connection]).unwrap();
     assert_eq!(registry.routes().routes.len(), 2, "the same routes once");
     registry.remove(&"board".into());
     registry.set_routes(Vec::new().into()).unwrap();

@@ -10,6 +10,7 @@ mod flow;
 mod follow_ups;
 mod hosts;
 mod idle;
+mod intake;
 mod notices;
 mod operations;
 mod outages;

@@ -367,6 +367,10 @@ impl Sink for BoardSink {
         if delivery.destination.as_str() == "nowhere" {
             return Err(Error::new(ErrorKind::InvalidRequest, "the board has no such corner"));
         }
+        if delivery.destination.as_str().contains(':') {
+            return Err(Error::new(ErrorKind::InvalidRequest, "the board has no prefixes")
+                .with_context("destination", &delivery.destination));
+        }
         let once_a_second = Quota::Rolling { limit: 1, window: Duration::from_secs(1) };
         let quota = self.board.quota.lock().unwrap().unwrap_or(once_a_second);
         let key = crate::rate::QuotaKey::from(format!("board/{}", delivery.destination));

@@ -18,8 +18,9 @@ use ml_connector_core::{
     http::Limits,
     model::{
         Delivery, DeliveryId, DeliveryPlan, EntityRef, Intake, LaneKey, Lookup, Observed, Page, Prompt,
-        Proof, Receipt, Resolution, Revision, Signal, Upkeep,
+        Proof, Receipt, Resolution, Revision, Signal, Subject, Upkeep,
     },
+    rate::MemoryRateLimiter,
     snapshot::Snapshot,
 };
 
@@ -48,6 +49,11 @@ enum Defect {
     KnowsEveryFeed,
     NeverEndsAFeed,
     KeepsTheCheckpoint,
+    KeepsTheHandshake,
+    IgnoresTheHandshake,
+    TakesAnyHandshake,
+    NeverAsksTheLimiter,
+    AcceptsAnyRecord,
     ShowsASecret,
     TellsASecret,
     ShufflesLanes,
@@ -64,7 +70,7 @@ enum Defect {
 }
 use Defect::*;
 
-const OF_SOURCES: [Defect; 22] = [
+const OF_SOURCES: [Defect; 27] = [
     AcceptsForgeries,
     CallsForgeriesInvalid,
     HintsAtTheSignature,
@@ -85,6 +91,11 @@ const OF_SOURCES: [Defect; 22] = [
     KnowsEveryFeed,
     NeverEndsAFeed,
     KeepsTheCheckpoint,
+    KeepsTheHandshake,
+    IgnoresTheHandshake,
+    TakesAnyHandshake,
+    NeverAsksTheLimiter,
+    AcceptsAnyRecord,
     ShowsASecret,
     TellsASecret,
 ];
@@ -168,6 +179,13 @@ impl Source for Mutant {
                 _ = first.map(|first| single.headers_mut().insert(name, first));
             }
         }
+        let waiting = super::state(None);
+        let state = match state {
+            Some(_) if self.has(TakesAnyHandshake) && header("x-ledgerly-signature").is_empty() => {
+                Some(&waiting)
+            }
+            state => state,
+        };
         let mut intake =
             match (self.ledgerly.receive(ReceiveRequest::new(&single, now).state(state)), self.defect) {
                 (Err(error), Some(AcceptsForgeries)) if error.kind() == ErrorKind::SignatureInvalid => {
@@ -185,6 +203,12 @@ impl Source for Mutant {
                 }
                 (received, _) => received?,
             };
+        if self.has(KeepsTheHandshake) {
+            intake.evidence = None;
+        }
+        if self.has(IgnoresTheHandshake) {
+            intake.state = None;
+        }
         for signal in &mut intake.signals {
             if self.has(NamesNoAccount) {
                 signal.account = None;
@@ -210,7 +234,13 @@ impl Source for Mutant {
         if self.has(StaysBusyWhenDropped) && self.busy.swap(true, Ordering::Relaxed) {
             return Err(Error::new(ErrorKind::Unexpected, "another read is under way"));
         }
-        let resolved = self.ledgerly.resolve(ctx, signals, last).await;
+        let mut asked = signals.to_vec();
+        if self.has(AcceptsAnyRecord) {
+            asked[0].subject = Subject::Entity(EntityRef::new("invoice", "inv_3"));
+        }
+        let unlimited = ctx.clone().with_limiter(Arc::new(MemoryRateLimiter::new()));
+        let ctx = if self.has(NeverAsksTheLimiter) { &unlimited } else { ctx };
+        let resolved = self.ledgerly.resolve(ctx, &asked, last).await;
         self.busy.store(false, Ordering::Relaxed);
         if self.has(OverstaysTheDeadline) && resolved.is_err() {
             tokio::time::sleep(Duration::from_secs(200)).await;
@@ -237,6 +267,7 @@ impl Source for Mutant {
         for seen in &mut seen {
             match (self.defect, &mut seen.state) {
                 (Some(ReadsBeforeItIsAsked), _) => seen.read_at = ctx.now() - Duration::from_secs(5),
+                (Some(AcceptsAnyRecord), _) => seen.entity = EntityRef::new("invoice", "inv_2"),
                 (Some(ReadsAfterTheAnswer), _) => seen.read_at = ctx.now(),
                 (Some(CountsViewsAsChanges), Observed::Present { revision, .. }) => {
                     *revision = Revision::of(ctx.now().to_string().as_bytes());

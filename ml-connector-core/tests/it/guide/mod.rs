@@ -3,6 +3,7 @@
 mod defects;
 #[allow(unreachable_pub)] // it is written as the crate that it would be
 mod ledgerly;
+mod proofs;
 mod vendor;
 
 use std::{sync::Arc, time::Duration};
@@ -15,7 +16,7 @@ use ml_connector_core::{
     conformance::{
         Refusals,
         sink::{self, SinkUnderTest},
-        source::{self, SourceUnderTest, Webhook},
+        source::{self, Handshake, Proof, SourceUnderTest, Webhook},
     },
     model::{AccountKey, EntityRef, Party, Record, RecordKind, Status},
     route::Route,
@@ -28,11 +29,7 @@ use self::{ledgerly::Ledgerly, vendor::Vendor};
 const SECRET: &str = "planted-webhook-secret";
 
 fn ledgerly() -> Ledgerly {
-    Ledgerly::builder("books", "acme")
-        .client("app", "planted-client-secret")
-        .webhook_secret(SECRET)
-        .build()
-        .unwrap()
+    Ledgerly::builder("books", "acme").client("app", "planted-client-secret").build().unwrap()
 }
 
 /// A clock that runs with the test's paused one.
@@ -54,6 +51,18 @@ fn webhook(clock: &dyn Clock, body: &'static str) -> Request<Bytes> {
         .unwrap()
 }
 
+/// Where webhooks go, and what proves them once the verifier was handed over.
+fn state(verifier: Option<&str>) -> Bytes {
+    serde_json::json!({"url": CALLBACK, "verifier": verifier}).to_string().into()
+}
+
+/// How Ledgerly hands its verifier over.
+fn handshake() -> Request<Bytes> {
+    let body = serde_json::json!({"event": "webhook.verify", "account": "acme", "verifier": SECRET});
+    Request::post("/ledgerly").body(Bytes::from(body.to_string())).unwrap()
+}
+
+const CALLBACK: &str = "https://erp.example/hooks/ledgerly";
 const CHANGED: &str = r#"{"event":"invoice.changed","account":"acme","invoice":"inv_2"}"#;
 
 fn refusals() -> Refusals {
@@ -85,7 +94,15 @@ async fn source_under_test() -> SourceUnderTest {
         vendor: Arc::new(Vendor::default()),
         reads: |request| request.uri().path().starts_with("/v1/"),
         entity: EntityRef::new("invoice", "inv_2"),
+        another: Some(EntityRef::new("invoice", "inv_3")),
+        handshake: Some(Handshake {
+            waiting: Some(state(None)),
+            request: handshake(),
+            secrets: vec![SECRET.to_owned()],
+        }),
         webhook: Webhook {
+            proves: Proof::Body,
+            state: Some(state(Some(SECRET))),
             request: webhook(&*clock, CHANGED),
             account: Some(AccountKey::from("account:acme")),
             signature: Some("x-ledgerly-signature"),
@@ -136,12 +153,22 @@ async fn a_webhook_becomes_a_note_at_the_invoice_however_often_it_comes() {
         .token_store(MemoryTokenStore::new())
         .transport(Arc::clone(&vendor) as Arc<dyn HttpTransport>)
         .clock(Arc::clone(&clock))
+        .public_url("https://erp.example/hooks")
         .source(ledgerly())
         .sink(ledgerly())
         .route(Route::new("tell the clerk").on("invoice.paid").to("books", ledgerly::notes()))
         .build()
         .unwrap();
     let run = |secs| connector.run(tokio::time::sleep(Duration::from_secs(secs)));
+
+    // Ledgerly is asked for webhooks, hands its verifier over, and hears it back.
+    run(5).await;
+    assert_eq!(vendor.webhook(), Some((1, false)));
+    let before = connector.receive(webhook(&*clock, CHANGED)).await;
+    assert_eq!(before.status(), StatusCode::UNAUTHORIZED, "nothing is believed before that");
+    assert_eq!(connector.receive(handshake()).await.status(), StatusCode::OK);
+    run(5).await;
+    assert_eq!(vendor.webhook(), Some((1, true)));
 
     // Three webhooks each, and one of the two changes is what the route waits for.
     for status in ["sent", "paid"] {
@@ -154,6 +181,12 @@ async fn a_webhook_becomes_a_note_at_the_invoice_however_often_it_comes() {
     }
 
     assert_eq!(vendor.notes(), ["invoice.paid (books)"]);
+    let mut everything = Query::default();
+    everything.bodies = true;
+    let entries = log.query(&everything).await.unwrap();
+    let bodies = entries.iter().filter_map(|entry| entry.body.as_ref());
+    let shown = bodies.filter(|body| String::from_utf8_lossy(body).contains(SECRET));
+    assert_eq!(shown.count(), 0, "the verifier is in no entry");
     let deliveries = log.query(&Query::of_kind(EntryKind::Delivery)).await.unwrap();
     assert_eq!(deliveries.iter().map(|entry| entry.state).collect::<Vec<_>>(), [EntryState::Done]);
 }

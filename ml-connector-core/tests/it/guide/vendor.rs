@@ -23,8 +23,17 @@ pub(super) struct Vendor(Mutex<State>);
 struct State {
     statuses: BTreeMap<&'static str, &'static str>,
     notes: Vec<Note>,
+    hook: Option<Hook>,
     views: u32,
     tokens: u32,
+}
+
+#[derive(Debug)]
+struct Hook {
+    url: String,
+    verified: bool,
+    /// How often the verifier was sent.
+    sent: usize,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -50,6 +59,11 @@ impl Vendor {
     /// What the notes say, in order.
     pub(super) fn notes(&self) -> Vec<String> {
         self.state().notes.iter().map(|note| note.text.clone()).collect()
+    }
+
+    /// How often the verifier was sent to the URL of the webhook, and whether it came back.
+    pub(super) fn webhook(&self) -> Option<(usize, bool)> {
+        self.state().hook.as_ref().map(|hook| (hook.sent, hook.verified))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -81,6 +95,7 @@ impl State {
             return json!({"error": "invalid_token"});
         }
         match (request.method(), &path[..]) {
+            (_, ["v1", "webhooks", ..]) => self.hooks(request, &path),
             (&Method::GET, ["v1", "invoices"]) => self.page(query.get("after").map(AsRef::as_ref)),
             (&Method::GET, ["v1", "invoices", id]) => self.invoice(id),
             (&Method::POST, ["v1", "invoices", id, "notes"]) => self.write(id, request.body()),
@@ -103,6 +118,25 @@ impl State {
             "id": id, "number": "2026-001", "status": status, "total": "1250.50", "currency": "EUR",
             "due": "2026-12-01", "customer": {"id": "c1", "name": "Planted Customer"}, "views": self.views,
         }})
+    }
+
+    fn hooks(&mut self, request: &Request<Bytes>, path: &[&str]) -> serde_json::Value {
+        let body: serde_json::Value = serde_json::from_slice(request.body()).unwrap_or_default();
+        match (request.method(), path.len(), &mut self.hook) {
+            (&Method::POST, 2, hook) => {
+                let url = body["url"].as_str().unwrap().to_owned();
+                *hook = Some(Hook { url, verified: false, sent: 1 });
+            }
+            (&Method::POST, _, Some(hook)) => match body["verifier"].as_str() {
+                Some(verifier) if verifier == super::SECRET => hook.verified = true,
+                Some(_) => return json!({"error": "wrong_verifier"}),
+                None => hook.sent += 1,
+            },
+            _ => {}
+        }
+        let hooks =
+            self.hook.iter().map(|hook| json!({"id": "wh_1", "url": hook.url, "verified": hook.verified}));
+        json!({"webhooks": hooks.collect::<Vec<_>>()})
     }
 
     fn write(&mut self, invoice: &str, body: &[u8]) -> serde_json::Value {

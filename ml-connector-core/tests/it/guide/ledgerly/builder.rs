@@ -5,10 +5,15 @@ use std::{sync::Arc, time::Duration};
 use ml_connector_core::{
     FeedInfo, Result, Secret, SinkInfo, SourceInfo,
     config::{required, secure_url},
-    model::AccountKey,
 };
 
-use super::{Ledgerly, SYSTEM, auth, client::Client, config::Config, models, webhook::Webhook};
+use super::{
+    Ledgerly, SYSTEM, auth,
+    client::Client,
+    config::Config,
+    models,
+    webhook::{Webhook, account_key},
+};
 
 /// Builds a [`Ledgerly`]. Setters cannot fail; [`build`](Self::build) checks everything together.
 #[derive(Debug, Clone)]
@@ -27,32 +32,26 @@ impl Builder {
         self
     }
 
-    /// What Ledgerly signs webhooks with. Call it twice while the secret is being replaced.
-    pub fn webhook_secret(mut self, secret: impl Into<Secret>) -> Self {
-        self.0.webhook_secrets.push(secret.into());
-        self
-    }
-
     /// Checks the settings.
     ///
     /// # Errors
     /// [`ConfigInvalid`](ml_connector_core::ErrorKind::ConfigInvalid) names what is missing or malformed.
     pub fn build(self) -> Result<Ledgerly> {
-        let Config { connection, account, client_id, client_secret, webhook_secrets, base_url } = self.0;
+        let Config { connection, account, client_id, client_secret, base_url } = self.0;
         required("account", &account)?;
         let base = secure_url("base_url", &base_url)?;
         let auth = auth::oauth(&connection, &base, client_id, client_secret)?;
 
         let mut source = SourceInfo::new(connection.clone(), SYSTEM);
         source.endpoint = SYSTEM.into(); // one webhook URL for all accounts of an app
-        source.accounts = vec![AccountKey::new(format!("account:{account}"))];
+        source.accounts = vec![account_key(&account)];
         source.feeds = vec![FeedInfo::new("invoices", Duration::from_secs(3600))];
         source.columns = vec![Arc::new(models::columns())];
         Ok(Ledgerly {
             source,
             sink: SinkInfo::new(connection, SYSTEM),
             client: Client::new(base, Arc::new(auth), &account)?,
-            webhook: Webhook::new(&webhook_secrets)?,
+            webhook: Webhook::new(account_key(&account)),
         })
     }
 }

@@ -16,9 +16,6 @@ pub struct Config {
     /// The app's secret.
     #[serde(default)]
     pub client_secret: Secret,
-    /// What Ledgerly signs webhooks with: several while one is being replaced.
-    #[serde(default)]
-    pub webhook_secrets: Vec<Secret>,
     /// Where the API is: https, or http on a loopback address.
     #[serde(default = "base_url")]
     pub base_url: String,
@@ -32,7 +29,6 @@ impl Config {
             account: account.into(),
             client_id: String::new(),
             client_secret: Secret::default(),
-            webhook_secrets: Vec::new(),
             base_url: base_url(),
         }
     }

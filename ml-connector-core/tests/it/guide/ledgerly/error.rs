@@ -22,6 +22,7 @@ pub fn check(answer: &Answer) -> Result<()> {
         }
         Some(Some("invalid_token")) => refused(ErrorKind::Unauthenticated, "the token is not accepted"),
         Some(Some("no_such_invoice")) => refused(ErrorKind::NotFound, "the invoice does not exist"),
+        Some(Some("wrong_verifier")) => refused(ErrorKind::Conflict, "the verifier is not Ledgerly's"),
         Some(Some("books_closed")) => refused(ErrorKind::Conflict, "the period is closed"),
         // Half an answer, a proxy's page, a code of tomorrow: it may pass, and nobody knows what was done.
         _ => Err(match error_for_status(answer.status) {

@@ -33,7 +33,12 @@ impl Sink for Ledgerly {
     }
 
     fn plan(&self, delivery: &Delivery) -> Result<DeliveryPlan> {
-        if delivery.destination != notes() || &*delivery.event.entity.kind != "invoice" {
+        if delivery.destination != notes() {
+            // With the context `destination`, routes that name it are refused.
+            return Err(Error::new(ErrorKind::InvalidRequest, "expected the destination made by notes()")
+                .with_context("destination", delivery.destination.as_str().escape_debug()));
+        }
+        if &*delivery.event.entity.kind != "invoice" {
             return Err(Error::new(ErrorKind::InvalidRequest, "ledgerly takes notes at invoices only"));
         }
         Ok(DeliveryPlan::new(delivery.event.entity.lane()).costs(vec![self.client.cost().clone()]))

@@ -18,6 +18,7 @@ use ml_connector_core::{
 use super::{
     Ledgerly,
     models::{MEANINGFUL, invoice},
+    webhook::Callback,
 };
 
 impl Ledgerly {
@@ -75,7 +76,7 @@ impl Source for Ledgerly {
     }
 
     fn receive(&self, request: ReceiveRequest<'_>) -> Result<Intake> {
-        Ok(Intake::accepted(vec![self.webhook.decode(request.request, request.now)?]))
+        self.webhook.receive(request)
     }
 
     async fn prompt(&self, _: &Context, _: Prompt) -> Result<()> {
@@ -103,8 +104,40 @@ impl Source for Ledgerly {
         Ok(Page::new(page.next.map(Bytes::from).unwrap_or_default()).signals(signals).more(more))
     }
 
-    async fn upkeep(&self, ctx: &Context, _: UpkeepRequest<'_>) -> Result<Upkeep> {
-        let next = ctx.now() + Duration::from_secs(86_400); // webhooks are set up by hand
-        Ok(Upkeep::new(next))
+    async fn upkeep(&self, ctx: &Context, request: UpkeepRequest<'_>) -> Result<Upkeep> {
+        let (soon, daily) = (ctx.now() + Duration::from_secs(60), ctx.now() + Duration::from_secs(86_400));
+        let kept = request.state.cloned().unwrap_or_default();
+        let Some(url) = request.callback else { return Ok(Upkeep::new(daily).state(kept)) };
+        let wanted = || Callback { url: url.to_owned(), verifier: None }.write();
+        let Some(Callback { verifier, .. }) = Callback::read(request.state).filter(|known| known.url == url)
+        else {
+            // Written down before Ledgerly is asked: its verifier may come before its answer.
+            let look_again = Signal::of(Subject::Subscription("webhook".into()));
+            return Ok(Upkeep::new(soon).state(wanted()?).signals(vec![look_again]));
+        };
+        let hooks = self.client.list_webhooks(ctx).await?;
+        match (hooks.into_iter().find(|hook| hook.url == url), verifier) {
+            (None, _) => {
+                self.client.create_webhook(ctx, url).await?;
+                // Changes may have gone untold.
+                let missed = Signal::feed("invoices", None);
+                Ok(Upkeep::new(soon).state(wanted()?).signals(vec![missed]))
+            }
+            (Some(hook), None) => {
+                self.client.verify_webhook(ctx, &hook.id, None).await?;
+                Ok(Upkeep::new(soon).state(kept))
+            }
+            (Some(hook), Some(verifier)) if !hook.verified => {
+                match self.client.verify_webhook(ctx, &hook.id, Some(verifier.expose())).await {
+                    Ok(()) => Ok(Upkeep::new(daily).state(kept)),
+                    // It was somebody else's.
+                    Err(error) if error.kind() == ErrorKind::Conflict => {
+                        Ok(Upkeep::new(soon).state(wanted()?))
+                    }
+                    Err(error) => Err(error),
+                }
+            }
+            (Some(_), Some(_)) => Ok(Upkeep::new(daily).state(kept)),
+        }
     }
 }

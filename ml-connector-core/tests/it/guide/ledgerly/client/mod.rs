@@ -17,7 +17,7 @@ use url::Url;
 use super::{
     SYSTEM,
     error::check,
-    models::{Note, NoteList, Page},
+    models::{Hook, HookList, Note, NoteList, Page},
 };
 
 /// 60 calls a minute and account, by "Limits" in Ledgerly's handbook.
@@ -65,6 +65,38 @@ impl Client {
         let call = Call::write(OPERATION, request.body(body.into()).map_err(|_| unbuilt())?);
         let answer = self.http.send(ctx, call).await?;
         answer.json().map_err(|error| error.with_operation(OPERATION))
+    }
+
+    /// `GET /v1/webhooks`.
+    pub async fn list_webhooks(&self, ctx: &Context) -> Result<Vec<Hook>> {
+        let list: HookList =
+            self.read(ctx, "ledgerly.list_webhooks", &self.http.url(&["v1", "webhooks"])).await?;
+        Ok(list.webhooks)
+    }
+
+    /// `POST /v1/webhooks`: Ledgerly then sends its verifier to the URL, maybe before it answers.
+    pub async fn create_webhook(&self, ctx: &Context, url: &str) -> Result<()> {
+        let body = serde_json::json!({"url": url});
+        self.change_webhook(ctx, "ledgerly.create_webhook", &["v1", "webhooks"], &body).await
+    }
+
+    /// `POST /v1/webhooks/{id}/verify` with the verifier; without one Ledgerly sends it once more.
+    pub async fn verify_webhook(&self, ctx: &Context, id: &str, verifier: Option<&str>) -> Result<()> {
+        let body = serde_json::json!({"verifier": verifier});
+        self.change_webhook(ctx, "ledgerly.verify_webhook", &["v1", "webhooks", id, "verify"], &body).await
+    }
+
+    async fn change_webhook(
+        &self,
+        ctx: &Context,
+        operation: &'static str,
+        path: &[&str],
+        body: &serde_json::Value,
+    ) -> Result<()> {
+        let request = Request::post(self.http.url(path).as_str()).header("content-type", "application/json");
+        let request = request.body(body.to_string().into()).map_err(|_| unbuilt())?;
+        let call = Call::write(operation, request).with_costs(vec![self.cost.clone()]);
+        self.http.send(ctx, call).await.map(drop)
     }
 
     /// `GET /v1/invoices/{id}/notes?reference=`: what was written under this reference.

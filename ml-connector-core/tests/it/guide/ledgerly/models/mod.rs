@@ -53,6 +53,20 @@ pub struct Page {
     pub next: Option<String>,
 }
 
+/// A webhook as Ledgerly knows it.
+#[derive(Debug, Deserialize)]
+pub struct Hook {
+    pub id: String,
+    pub url: String,
+    pub verified: bool,
+}
+
+/// All webhooks of the account.
+#[derive(Debug, Deserialize)]
+pub struct HookList {
+    pub webhooks: Vec<Hook>,
+}
+
 /// A note at an invoice. Its reference is ours, and how a look-up finds it.
 #[derive(Serialize, Deserialize)]
 pub struct Note {

@@ -1,0 +1,173 @@
+//! What a verified request says, written in one transaction.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Request, Response};
+
+use super::{
+    receive::split_off_endpoint,
+    unrouted::{no_connection, received},
+};
+use crate::{
+    Connector, Error, ErrorKind, ReceiveRequest, Result, Timestamp,
+    audit::{Committed, DocumentWrite, NewEntry, Parent, Transaction},
+    engine::{
+        entries::{self, DROPPED, HANDSHAKE},
+        registry::{Registry, SourceSlot},
+        stats::Stat,
+        stored::Received,
+        writes::commit,
+    },
+    model::{EndpointId, Intake, Signal},
+};
+
+/// How often a request is received again because what it is verified with was replaced meanwhile.
+const STALE_TRIES: usize = 5;
+
+/// A request with the source that vouches for it.
+struct Taken<'a> {
+    registry: &'a Registry,
+    endpoint: &'a EndpointId,
+    slot: &'a Arc<SourceSlot>,
+    now: Timestamp,
+}
+
+impl Taken<'_> {
+    /// The connection that a signal is for.
+    fn meant(&self, signal: &Signal) -> Option<&Arc<SourceSlot>> {
+        self.registry.account(self.endpoint, signal.account.as_ref(), self.slot)
+    }
+}
+
+impl Connector {
+    /// What happens rarely is boxed: its state would make every request's larger.
+    pub(super) async fn take_in(
+        &self,
+        registry: &Registry,
+        endpoint: &EndpointId,
+        request: &mut Request<Bytes>,
+        now: Timestamp,
+    ) -> Result<Response<Bytes>> {
+        split_off_endpoint(request)?;
+        let (slot, intake) = self.shared.verify(registry.endpoint(endpoint), request, now).await?;
+        let mut intake = match intake {
+            Ok(intake) => intake,
+            Err(error) => {
+                Box::pin(self.keep_rejected(slot, request, &error, now)).await?;
+                return Err(error);
+            }
+        };
+        let taken = Taken { registry, endpoint, slot, now };
+        if intake.state.is_some() {
+            intake = Box::pin(self.store_with_state(&taken, request)).await?;
+        } else {
+            self.store(&taken, request, &intake, None).await?;
+        }
+        let Intake { signals, mut reply, prompt, .. } = intake;
+        if signals.iter().any(|signal| taken.meant(signal).is_none())
+            && let Some(status) = slot.source.info().answers.misaddressed
+        {
+            *reply.status_mut() = status;
+        }
+        if let Some(prompt) = prompt {
+            // Whoever verified it may be another connection of the same app, with another token.
+            let meant = signals.first().and_then(|signal| taken.meant(signal)).unwrap_or(slot);
+            let (source, ctx) = (Arc::clone(&meant.source), self.shared.context.clone());
+            tokio::spawn(async move {
+                if let Err(error) = source.prompt(&ctx, prompt).await {
+                    tracing::warn!(%error, "a prompt failed");
+                }
+            });
+        }
+        Ok(reply)
+    }
+
+    /// Stores a request that changes what its source verifies with, and that change, or neither.
+    async fn store_with_state(&self, taken: &Taken<'_>, request: &mut Request<Bytes>) -> Result<Intake> {
+        for _ in 0..STALE_TRIES {
+            let document = self.shared.load::<Bytes>(taken.slot.upkeep_state_key()).await?;
+            let received = ReceiveRequest::new(request, taken.now).state(document.value.as_ref());
+            let intake = taken.slot.source.receive(received)?;
+            let write = intake.state.as_ref().map(|state| document.replace(state)).transpose()?;
+            if self.store(taken, request, &intake, write).await? {
+                let state = intake.state.clone().or(document.value);
+                taken.slot.upkeep_state.set(state, taken.now);
+                return Ok(intake);
+            }
+        }
+        Err(Error::new(ErrorKind::Unavailable, "what webhooks are verified with is replaced again and again"))
+    }
+
+    /// Stores what a request says. Returns whether the state was as it was expected to be; if not, nothing is stored.
+    async fn store(
+        &self,
+        taken: &Taken<'_>,
+        request: &mut Request<Bytes>,
+        intake: &Intake,
+        state: Option<DocumentWrite>,
+    ) -> Result<bool> {
+        let Taken { slot, now, .. } = *taken;
+        let evidence =
+            |request: &Request<Bytes>| intake.evidence.clone().unwrap_or_else(|| request.body().clone());
+        let mut append = Vec::with_capacity(intake.signals.len());
+        let mut unrouted = Vec::new();
+        for (i, signal) in intake.signals.iter().enumerate() {
+            let Some(meant) = taken.meant(signal) else {
+                unrouted.push(signal);
+                continue;
+            };
+            self.shared.watched_since(meant).await?;
+            let due = now + meant.source.info().coalesce;
+            // The bytes belong to the first signal of a request; the others point to it by their parent.
+            let entry = if i == 0 {
+                let received = received(request, intake);
+                entries::received_signal(meant, signal, received, &evidence(request), due)?
+            } else {
+                let parent = if append.is_empty() { Parent::None } else { Parent::Nth(0) };
+                entries::signal(meant, signal, parent, due)?
+            };
+            append.push(NewEntry { counts_as_repeat: true, ..entry });
+        }
+        let count = append.len();
+        if intake.note.is_some() || append.is_empty() && state.is_some() {
+            let name = if intake.note.is_some() { DROPPED } else { HANDSHAKE };
+            let received =
+                Received { rejected: intake.note.as_deref().map(Into::into), ..received(request, intake) };
+            let (parent, body) = match count {
+                0 => (Parent::None, evidence(request)),
+                _ => (Parent::Nth(0), Bytes::new()),
+            };
+            let note = entries::note(slot, name, None, received, &body, now)?;
+            append.push(NewEntry { parent, ..note });
+        }
+        if unrouted.is_empty() && state.is_none() {
+            // The server reads on into the same memory once nobody holds it.
+            *request.body_mut() = Bytes::new();
+        }
+        if !append.is_empty() || state.is_some() {
+            let woken: Vec<_> = append.iter().take(count).map(|entry| entry.partition).collect();
+            let documents = state.into_iter().collect();
+            let transaction = Transaction { append, documents, ..Transaction::default() };
+            match commit(&self.shared, transaction).await? {
+                Committed::Applied(_) => {}
+                Committed::Stale(_) => return Ok(false),
+                Committed::Fenced => {
+                    return Err(Error::new(ErrorKind::Unexpected, "the log refused an unfenced write"));
+                }
+            }
+            self.shared.stats.add(Stat::Received, count);
+            self.shared.mailbox.wake(&woken);
+        }
+        for signal in &unrouted {
+            Box::pin(self.keep_unrouted(slot, taken.endpoint, signal, request, intake, now)).await?;
+        }
+        if let Some(signal) = unrouted.first()
+            && slot.source.info().answers.misaddressed.is_some_and(|status| status.is_success())
+        {
+            // The account may be one of ours under a new name.
+            Box::pin(self.read_instead(slot, request, &no_connection(signal), now)).await?;
+        }
+        Ok(true)
+    }
+}

@@ -1,0 +1,233 @@
+//! Single records, and what their reads show besides.
+
+use ml_connector_core::{
+    ErrorKind, PollRequest, Scope, Source, Timestamp,
+    model::{EntityRef, Observed, PollMode, Resolution, Signal, Zone},
+    snapshot::{Policy, Snapshot, Step, step},
+};
+use ml_connector_freshbooks::FreshBooks;
+use ml_connector_sim::{
+    Fault,
+    freshbooks::{Bill, BillVendor, Kind},
+};
+
+use crate::support::{CLIENT, Lab, cents, told};
+
+fn hinted(kind: &str, id: u64, hint: &str) -> Signal {
+    Signal { hint: Some(hint.into()), ..Signal::entity(EntityRef::new(kind, id.to_string())) }
+}
+
+async fn known(lab: &Lab, source: &FreshBooks, kind: &str, id: u64) -> Snapshot {
+    let seen = lab.read(source, kind, id).await.remove(0);
+    let zone = Zone::UTC;
+    let policy = Policy {
+        today: lab.ctx.now().date_in(&zone),
+        overdue_after: &[],
+        watched_since: Timestamp::default(),
+    };
+    let Step::Changed { snapshot, .. } = step(None, &seen, &policy) else { panic!("a first read is news") };
+    *snapshot
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_payment_is_named_by_its_invoice_whose_state_is_told_as_well() {
+    let lab = Lab::new();
+    let source = lab.source();
+    let invoice = lab.invoice(632_800);
+    let payment = lab.sim.pay_invoice(invoice, cents(250_000)).unwrap();
+    let seen = lab.read(&source, "customer_payment", payment).await;
+    let expected = [format!("customer_payment/{payment} paid"), format!("invoice/{invoice} partially_paid")];
+    assert_eq!(seen.iter().map(told).collect::<Vec<_>>(), expected);
+    let record = seen[0].state.record().unwrap();
+    assert_eq!(record.counterparty.as_ref().unwrap().name, CLIENT);
+    assert!(!record.allocations[0].number.is_empty());
+    // Of the past nothing but the record itself is told.
+    let signal = [hinted("customer_payment", payment, Signal::BACKFILL)];
+    let Resolution::Observed(seen) = source.resolve(&lab.ctx, &signal, None).await.unwrap() else { panic!() };
+    assert_eq!(seen.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_payment_is_told_without_its_invoice_where_that_cannot_be_read() {
+    let lab = Lab::new();
+    let source = lab.source();
+    let invoice = lab.invoice(10_000);
+    let payment = lab.sim.pay_invoice(invoice, cents(10_000)).unwrap();
+    lab.sim.purge(Kind::Invoice, invoice).unwrap();
+    let seen = lab.read(&source, "customer_payment", payment).await;
+    assert_eq!(seen.iter().map(told).collect::<Vec<_>>(), [format!("customer_payment/{payment} paid")]);
+    // But not where it cannot be read just now.
+    let other = lab.invoice(10_000);
+    let payment = lab.sim.pay_invoice(other, cents(10_000)).unwrap();
+    lab.sim.plant(Fault::status(http::StatusCode::BAD_GATEWAY).on("invoices/invoices").times(9));
+    let signal = [hinted("customer_payment", payment, "payment.create")];
+    let error = source.resolve(&lab.ctx, &signal, None).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bill_has_its_vendor_s_name_and_shows_what_was_paid() {
+    let lab = Lab::new();
+    let source = lab.source();
+    let vendor = lab.sim.create(BillVendor::new("Harbourview Supply Co.")).unwrap();
+    let bill = lab.sim.create(Bill::new(vendor, cents(149_620)).numbered("HV-20931")).unwrap();
+    let paid = lab.sim.pay_bill(bill, cents(50_000)).unwrap();
+    for bare in [false, true] {
+        lab.sim.tune(|quirks| (quirks.bare_bills, quirks.bill_categories_as_text) = (bare, bare));
+        let seen = lab.read(&source, "bill", bill).await;
+        let expected = [format!("bill/{bill} partially_paid"), format!("bill_payment/{paid} paid")];
+        assert_eq!(seen.iter().map(told).collect::<Vec<_>>(), expected);
+        for seen in &seen {
+            assert_eq!(
+                seen.state.record().unwrap().counterparty.as_ref().unwrap().name,
+                "Harbourview Supply Co."
+            );
+        }
+    }
+    // Alone it is the same record.
+    let alone = lab.read(&source, "bill_payment", paid).await;
+    assert_eq!(
+        alone.iter().map(told).collect::<Vec<_>>(),
+        [format!("bill_payment/{paid} paid"), format!("bill/{bill} partially_paid")]
+    );
+    let by_bill = lab.read(&source, "bill", bill).await;
+    assert_eq!(alone[0].state.revision(), by_bill[1].state.revision());
+    assert_eq!(alone[0].state.record().unwrap().allocations[0].number, "HV-20931");
+}
+
+/// 1: what is paid too much, and what a credit pays.
+#[tokio::test(start_paused = true)]
+async fn credits_are_told_as_credits() {
+    let lab = Lab::new();
+    let source = lab.source();
+    let invoice = lab.invoice(18_000);
+    let payment = lab.sim.pay_invoice(invoice, cents(20_000)).unwrap();
+    let credit = lab.sim.ids(Kind::Payment).into_iter().map(|(id, _)| id).find(|id| *id != payment).unwrap();
+    let seen = lab.read(&source, "customer_payment", credit).await;
+    assert_eq!(seen.iter().map(told).collect::<Vec<_>>(), [format!("credit/{credit} overpayment")]);
+    let real = lab.read(&source, "customer_payment", payment).await;
+    assert_eq!(real[0].state.record().unwrap().total.unwrap().amount, cents(18_000));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_left_of_a_deleted_record_says_that_it_is_gone() {
+    let lab = Lab::new();
+    let source = lab.source();
+    let invoice = lab.invoice(10_000);
+    lab.sim.delete(Kind::Invoice, invoice).unwrap();
+    let seen = lab.read(&source, "invoice", invoice).await;
+    assert_eq!(seen.iter().map(told).collect::<Vec<_>>(), [format!("invoice/{invoice} gone")]);
+    lab.sim.restore(Kind::Invoice, invoice).unwrap();
+    assert_eq!(told(&lab.read(&source, "invoice", invoice).await[0]), format!("invoice/{invoice} open"));
+    lab.sim.archive(Kind::Invoice, invoice).unwrap();
+    assert_eq!(told(&lab.read(&source, "invoice", invoice).await[0]), format!("invoice/{invoice} open"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn not_there_is_gone_only_with_proof() {
+    let lab = Lab::new();
+    let source = lab.source();
+    let invoice = lab.invoice(10_000);
+    let last = known(&lab, &source, "invoice", invoice).await;
+    lab.sim.hide(Kind::Invoice, invoice, 1).unwrap();
+    let changed = [hinted("invoice", invoice, "invoice.update")];
+    // Never seen: it may not be visible yet.
+    let fresh = source.resolve(&lab.ctx, &changed, None).await.unwrap();
+    assert!(matches!(fresh, Resolution::NotYet { .. }));
+    // Known, and listed.
+    lab.sim.hide(Kind::Invoice, invoice, 1).unwrap();
+    let error = source.resolve(&lab.ctx, &changed, Some(&last)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::PermissionDenied);
+    // Purged: neither the read nor the list shows it.
+    lab.sim.purge(Kind::Invoice, invoice).unwrap();
+    for hint in ["invoice.update", "invoice.delete", Signal::SWEPT] {
+        let before = lab.sim.received().len();
+        let signal = [hinted("invoice", invoice, hint)];
+        let Resolution::Observed(seen) = source.resolve(&lab.ctx, &signal, Some(&last)).await.unwrap() else {
+            panic!()
+        };
+        assert!(!matches!(seen[0].state, Observed::Present { .. }), "{hint}");
+        let calls = lab.sim.received().len() - before;
+        assert_eq!(
+            calls,
+            match hint {
+                "invoice.update" => 3,
+                "invoice.delete" => 1,
+                _ => 2,
+            },
+            "{hint}"
+        );
+    }
+    let mut gone = last;
+    gone.revision = None;
+    let resolution = source.resolve(&lab.ctx, &changed, Some(&gone)).await.unwrap();
+    assert!(matches!(resolution, Resolution::Done { .. }));
+}
+
+/// 3: the account cannot be found, which says nothing of the record.
+#[tokio::test(start_paused = true)]
+async fn an_account_that_is_not_found_waits_and_says_what_to_check() {
+    let lab = Lab::new();
+    let source = lab.source();
+    let invoice = lab.invoice(10_000);
+    let last = known(&lab, &source, "invoice", invoice).await;
+    lab.sim.set_account_found(false);
+    for hint in ["invoice.update", "invoice.delete", Signal::SWEPT] {
+        let signal = [hinted("invoice", invoice, hint)];
+        let error = source.resolve(&lab.ctx, &signal, Some(&last)).await.unwrap_err();
+        assert_eq!((error.kind(), error.scope()), (ErrorKind::ConfigInvalid, &Scope::Connection));
+        assert_eq!(error.context("account_id"), Some("Zq84Xk"));
+    }
+    lab.sim.set_account_found(true);
+    lab.sim.suspend(true);
+    let signal = [hinted("invoice", invoice, "invoice.update")];
+    let error = source.resolve(&lab.ctx, &signal, Some(&last)).await.unwrap_err();
+    assert_eq!((error.kind(), error.scope()), (ErrorKind::ConfigInvalid, &Scope::Connection));
+    assert!(error.to_string().contains("subscription"), "{error}");
+}
+
+/// 6: refused, in every form, and no token is asked for.
+#[tokio::test(start_paused = true)]
+async fn a_refused_feature_starts_no_refresh_and_names_its_scope() {
+    let lab = Lab::new();
+    let source = lab.source();
+    let vendor = lab.sim.create(BillVendor::new("Harbourview")).unwrap();
+    let bill = lab.sim.create(Bill::new(vendor, cents(10_000))).unwrap();
+    lab.read(&source, "bill", bill).await;
+    let tokens = lab.sim.tokens_issued();
+    lab.sim.refuse(Kind::Bill, true);
+    for status in [http::StatusCode::OK, http::StatusCode::FORBIDDEN] {
+        lab.sim.tune(|quirks| quirks.feature_status = status);
+        let signal = [hinted("bill", bill, "bill.update")];
+        let error = source.resolve(&lab.ctx, &signal, None).await.unwrap_err();
+        assert_eq!((error.kind(), error.scope()), (ErrorKind::PermissionDenied, &Scope::Entry));
+        assert_eq!(error.context("scope"), Some("user:bills:read"));
+    }
+    assert_eq!(lab.sim.tokens_issued(), tokens);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_of_another_account_stops_the_connection() {
+    let lab = Lab::new();
+    let source = lab.source();
+    let invoice = lab.invoice(10_000);
+    lab.sim.distort(Kind::Invoice, invoice, "accounting_systemid", Some("Hn7Tq2".into())).unwrap();
+    let signal = [hinted("invoice", invoice, "invoice.update")];
+    let read = source.resolve(&lab.ctx, &signal, None).await.unwrap_err();
+    let request = PollRequest::new("invoices", PollMode::Live);
+    let listed = source.poll(&lab.ctx, request).await.unwrap_err();
+    for error in [read, listed] {
+        assert_eq!((error.kind(), error.scope()), (ErrorKind::ConfigInvalid, &Scope::Connection));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_secret_link_is_kept() {
+    let lab = Lab::new();
+    lab.sim.tune(|quirks| quirks.client_tokens = true);
+    let source = lab.source();
+    let client = lab.sim.create(ml_connector_sim::freshbooks::Client::new(CLIENT)).unwrap();
+    let seen = lab.read(&source, "contact", client).await.remove(0);
+    let Observed::Present { raw: Some(raw), .. } = seen.state else { panic!() };
+    assert!(raw.get().contains(CLIENT) && !raw.get().contains("token"), "{}", raw.get());
+}
