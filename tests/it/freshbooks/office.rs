@@ -72,10 +72,10 @@ impl World {
         config.seed = seed;
         let sim = FreshBooksSim::with_config(Arc::clone(&clock) as Arc<dyn Clock>, config);
         sim.tune(|quirks| {
-            quirks.invoice_update_on_payment = seed % 2 == 0;
-            quirks.old_deliveries = seed % 3 == 0;
-            quirks.bare_bills = seed % 2 == 0;
-            quirks.no_scope_in_token_answers = seed % 2 == 0;
+            quirks.invoice_update_on_payment = seed.is_multiple_of(2);
+            quirks.old_deliveries = seed.is_multiple_of(3);
+            quirks.bare_bills = seed.is_multiple_of(2);
+            quirks.no_scope_in_token_answers = seed.is_multiple_of(2);
         });
         let office = |connection, account| {
             let sim = sim.within(account);
