@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use ml_connector_core::{
-    FeedInfo, Result, Secret, SinkInfo, SourceInfo, SourceMode,
+    FeedInfo, Result, Secret, SinkInfo, SourceInfo, SourceMode, WebhookAnswers,
     auth::{Authenticator, ClientAssertion},
     config::{below, invalid, millis, require, required, secure_url},
     model::{Affinity, ConnectionId, EndpointId, Zone},
@@ -13,7 +13,7 @@ use crate::{
     BusinessCentral, Config, SYSTEM, auth,
     client::ApiClient,
     config::{API, LOGIN, WEB},
-    models::{Set, Site, is_guid},
+    models::{OWN_KINDS, OWN_STATUSES, Set, Site, columns, is_guid},
     webhook::Webhook,
 };
 
@@ -249,6 +249,10 @@ fn info(config: &Config, sets: &[Set]) -> Result<SourceInfo> {
     info.zone = Zone::named(&config.time_zone)?;
     info.overdue_after.clone_from(&config.overdue_after);
     info.mode = config.mode;
+    info.answers = WebhookAnswers::never_refusing();
+    info.kinds = OWN_KINDS.to_vec();
+    info.statuses = OWN_STATUSES.to_vec();
+    info.columns = columns(sets);
     let every = Duration::from_secs(u64::from(config.poll_minutes) * 60);
     for set in sets {
         let every = if *set == Set::PurchaseOrders { every.min(ORDERS_EVERY) } else { every };

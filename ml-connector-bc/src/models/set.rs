@@ -43,8 +43,13 @@ macro_rules! operations {
     };
 }
 
+/// The kinds of records beyond the SDK's own.
+pub(crate) const OWN_KINDS: [&str; 4] = ["vendor", "customer", "employee", "dimension"];
+/// The words for states beyond the SDK's own: of corrections, and of orders that became an invoice.
+pub(crate) const OWN_STATUSES: [&str; 2] = ["corrective", "invoiced"];
+
 impl Set {
-    const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::PurchaseInvoices,
         Self::SalesInvoices,
         Self::PurchaseOrders,

@@ -13,7 +13,7 @@ use ml_connector_core::{
     conformance::{
         Refusals,
         sink::{self, SinkUnderTest},
-        source::{self, SourceUnderTest, Webhook},
+        source::{self, Proof, SourceUnderTest, Webhook},
     },
     model::{Decimal, EntityRef, Money, Party, Record, RecordKind, Status},
 };
@@ -69,7 +69,8 @@ fn secrets(erp: &BusinessCentralSim) -> Vec<String> {
 
 fn source_under_test() -> SourceUnderTest {
     let (clock, erp) = erp();
-    let id = erp.create(Set::PurchaseInvoices, &NewDocument::new(SUPPLIER, Decimal::new(471_125, 2)));
+    let new = NewDocument::new(SUPPLIER, Decimal::new(471_125, 2));
+    let (id, another) = (erp.create(Set::PurchaseInvoices, &new), erp.create(Set::PurchaseInvoices, &new));
     let connect = {
         let erp = erp.clone();
         move || builder(&erp, "erp").sets([Set::PurchaseInvoices.name()]).build().unwrap()
@@ -81,7 +82,11 @@ fn source_under_test() -> SourceUnderTest {
         clock,
         reads: |request| request.uri().path().contains("/api/v2.0/"),
         entity: EntityRef::new("bill", id),
+        another: Some(EntityRef::new("bill", another)),
+        handshake: None,
         webhook: Webhook {
+            proves: Proof::Sender,
+            state: None,
             request,
             account: None,
             signature: None,

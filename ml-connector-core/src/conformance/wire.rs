@@ -123,6 +123,11 @@ impl Lab {
         self.plant(fault, 1000);
     }
 
+    /// Whoever asks for this record by its id is told so, and lists go on showing it.
+    pub(super) fn hide(&self, id: &str, answer: &Response<Bytes>) {
+        self.wire.state().hidden = Some((id.to_owned(), answer.clone()));
+    }
+
     /// No cost has room any more, before this instant.
     pub(super) fn close_limits(&self, until: Timestamp) {
         self.limits.closed.lock().unwrap_or_else(PoisonError::into_inner).replace(until);
@@ -139,11 +144,6 @@ impl Lab {
         let mut faults: Vec<Fault> = vec![last.expect("the vendor answered"); 100];
         faults.extend(answers.into_iter().rev().map(Fault::Answer));
         self.wire.state().faults = faults;
-    }
-
-    /// Whoever asks for this record by its id is told so, and lists go on showing it.
-    pub(super) fn hide(&self, id: &str, answer: &Response<Bytes>) {
-        self.wire.state().hidden = Some((id.to_owned(), answer.clone()));
     }
 
     /// Nothing is wrong any more.
@@ -225,6 +225,34 @@ pub(super) fn shows_no_secret(thing: &dyn Debug, secrets: &[String]) {
     assert!(shown.is_none(), "`Debug` shows the secret {shown:?}: {text}");
 }
 
+/// A body in whose lists nothing of the rows with this id can be read but the id.
+fn poisoned(body: &Bytes, id: &str) -> Bytes {
+    use serde_json::{Value, json};
+    fn is(value: &Value, id: &str) -> bool {
+        value.as_str() == Some(id) || value.as_number().is_some_and(|number| number.to_string() == id)
+    }
+    fn poison(value: &mut Value, id: &str) {
+        match value {
+            Value::Object(members) => members.values_mut().for_each(|member| poison(member, id)),
+            Value::Array(rows) => {
+                for row in rows {
+                    match row.as_object_mut().filter(|row| row.values().any(|member| is(member, id))) {
+                        Some(row) => row
+                            .values_mut()
+                            .filter(|member| !is(member, id))
+                            .for_each(|member| *member = json!([{"\u{0}": [null]}, "20226-04-01"])),
+                        None => poison(row, id),
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    let Ok(mut value) = serde_json::from_slice(body) else { return body.clone() };
+    poison(&mut value, id);
+    value.to_string().into()
+}
+
 /// Limits that can be closed for everything that costs something.
 #[derive(Debug, Default)]
 struct Turnstile {
@@ -253,34 +281,6 @@ impl RateLimiter for Turnstile {
     async fn take_over(&self, from: &TakeOver, now: Timestamp) -> Result<()> {
         self.limiter.take_over(from, now).await
     }
-}
-
-/// A body in whose lists nothing of the rows with this id can be read but the id.
-fn poisoned(body: &Bytes, id: &str) -> Bytes {
-    use serde_json::{Value, json};
-    fn is(value: &Value, id: &str) -> bool {
-        value.as_str() == Some(id) || value.as_number().is_some_and(|number| number.to_string() == id)
-    }
-    fn poison(value: &mut Value, id: &str) {
-        match value {
-            Value::Object(members) => members.values_mut().for_each(|member| poison(member, id)),
-            Value::Array(rows) => {
-                for row in rows {
-                    match row.as_object_mut().filter(|row| row.values().any(|member| is(member, id))) {
-                        Some(row) => row
-                            .values_mut()
-                            .filter(|member| !is(member, id))
-                            .for_each(|member| *member = json!([{"\u{0}": [null]}, "20226-04-01"])),
-                        None => poison(row, id),
-                    }
-                }
-            }
-            _ => {}
-        }
-    }
-    let Ok(mut value) = serde_json::from_slice(body) else { return body.clone() };
-    poison(&mut value, id);
-    value.to_string().into()
 }
 
 #[derive(Debug)]

@@ -1,6 +1,6 @@
 //! How a simulated Business Central is set up, and what can be made to go wrong.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use ml_connector_core::model::Decimal;
 
@@ -105,6 +105,8 @@ pub enum Refusal {
 pub struct BusinessCentralTuning {
     /// Every posting is refused so, until this is `None` again.
     pub refuse: Option<Refusal>,
+    /// Posting these documents is refused so, by their id.
+    pub refusals: BTreeMap<String, Refusal>,
     /// `[code]` A refusal that comes late has touched the draft: a new etag, stamp and notice.
     pub refusal_touches_draft: bool,
     /// `[code]` And released it: the discount was calculated anew, and the total is this.
@@ -113,6 +115,8 @@ pub struct BusinessCentralTuning {
     pub although_posted: u32,
     /// The posting goes on so long after its answer, as when the caller's connection breaks. Until then it reads Draft.
     pub posts_after: Duration,
+    /// Posting these documents goes on so long after its answer, by their id.
+    pub goes_on: BTreeMap<String, Duration>,
     /// Posting is asked of the workflow first: only released documents are posted.
     pub workflow: bool,
     /// Action names in another casing are 404. Seen live: any casing posts.
@@ -165,10 +169,12 @@ impl Default for BusinessCentralTuning {
     fn default() -> Self {
         Self {
             refuse: None,
+            refusals: BTreeMap::new(),
             refusal_touches_draft: true,
             refusal_recalculates: None,
             although_posted: 0,
             posts_after: Duration::ZERO,
+            goes_on: BTreeMap::new(),
             workflow: false,
             strict_action_names: false,
             one_series: false,

@@ -43,12 +43,14 @@ pub(super) fn post(
         });
     }
     let needs_release = state.tuning.workflow && draft.stage != Stage::Released;
-    let refusal = state.tuning.refuse.or(needs_release.then_some(Refusal::NeedsApproval));
+    let own = state.tuning.refusals.get(id).copied();
+    let refusal = state.tuning.refuse.or(own).or(needs_release.then_some(Refusal::NeedsApproval));
     if let Some(refusal) = refusal {
         return refused(state, set, id, &draft, refusal, now);
     }
-    if !state.tuning.posts_after.is_zero() {
-        state.late.push((now + state.tuning.posts_after, set, id.to_owned(), caller.to_owned()));
+    let goes_on = state.tuning.goes_on.get(id).copied().unwrap_or(state.tuning.posts_after);
+    if !goes_on.is_zero() {
+        state.late.push((now + goes_on, set, id.to_owned(), caller.to_owned()));
         return answer::refused(504, "Unknown", "The operation takes too long.");
     }
     if state.post(set, id, caller, now).is_err() {

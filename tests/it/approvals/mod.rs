@@ -2,13 +2,11 @@
 //! wrong in between. Each bill is approved at most once, never in a state nobody saw, and every click is answered.
 
 mod books;
-mod frail;
 mod wall;
 
 use std::{sync::Arc, time::Duration};
 
 use books::{Books, Fault, amount, webhook};
-use frail::{Death, Frail};
 use http::StatusCode;
 use ml_connector_core::{
     AuditLog, Clock, Connection, Connector, Money, Timestamp, TokioClock,
@@ -19,6 +17,8 @@ use ml_connector_core::{
 };
 use ml_connector_slack::Slack;
 use wall::{Api, Card, Painter, Wall};
+
+use crate::frail::{Death, Frail};
 
 const ANNA: &str = "U07ANNA001";
 const BEN: &str = "U07BEN0001";

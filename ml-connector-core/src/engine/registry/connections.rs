@@ -81,14 +81,6 @@ impl Registry {
             .with_context("endpoint", &info.endpoint)
             .with_context("account", account));
         }
-        if !info.answers.is_repeated() {
-            return Err(Error::new(
-                ErrorKind::ConfigInvalid,
-                "the answer while webhooks cannot be stored has to make the vendor send them again",
-            )
-            .with_context("connection", &info.connection)
-            .with_context("status", info.answers.unavailable.as_u16()));
-        }
         let shares = |other: &&Arc<SourceSlot>| {
             let other = other.source.info();
             let keys = info.tokens.as_ref().zip(other.tokens.as_ref());
@@ -98,6 +90,14 @@ impl Registry {
             return Err(Error::new(ErrorKind::ConfigInvalid, "connections with one token need one affinity")
                 .with_context("connection", &info.connection)
                 .with_context("other", other.connection()));
+        }
+        if !info.answers.is_repeated() {
+            return Err(Error::new(
+                ErrorKind::ConfigInvalid,
+                "the answer while webhooks cannot be stored has to make the vendor send them again",
+            )
+            .with_context("connection", &info.connection)
+            .with_context("status", info.answers.unavailable.as_u16()));
         }
         let slot = Arc::new(SourceSlot {
             partition: info.affinity.partition(),

@@ -21,15 +21,15 @@ use tokio::sync::Notify;
 
 /// Where a process dies.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Death {
+pub(crate) struct Death {
     /// At which of its commits.
-    pub(super) at: usize,
+    pub(crate) at: usize,
     /// Whether that commit is made.
-    pub(super) applied: bool,
+    pub(crate) applied: bool,
 }
 
 #[derive(Debug)]
-pub(super) struct Frail {
+pub(crate) struct Frail {
     log: Arc<MemoryLog>,
     death: Option<Death>,
     commits: AtomicUsize,
@@ -38,7 +38,7 @@ pub(super) struct Frail {
 }
 
 impl Frail {
-    pub(super) fn new(log: &Arc<MemoryLog>, death: Option<Death>) -> Self {
+    pub(crate) fn new(log: &Arc<MemoryLog>, death: Option<Death>) -> Self {
         Self {
             log: Arc::clone(log),
             death,
@@ -48,12 +48,12 @@ impl Frail {
         }
     }
 
-    pub(super) fn commits(&self) -> usize {
+    pub(crate) fn commits(&self) -> usize {
         self.commits.load(Ordering::Relaxed)
     }
 
     /// Completes when the process dies.
-    pub(super) async fn died(&self) {
+    pub(crate) async fn died(&self) {
         while !self.dead.load(Ordering::Relaxed) {
             self.died.notified().await;
         }
