@@ -66,14 +66,13 @@ impl Fields {
 
     /// The object that a field holds, or nothing.
     pub(crate) fn within(&self, name: &str) -> Self {
-        let object = self.0.iter().find(|(field, _)| **field == *name).map(|(_, value)| value.get());
-        object.and_then(|object| serde_json::from_str(object).ok()).unwrap_or_default()
+        self.get(name).and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default()
     }
 
     /// The first object of an array, to be written over for each line of a record.
     pub(crate) fn first_of(&self, name: &str) -> Self {
-        let array = self.0.iter().find(|(field, _)| **field == *name).map(|(_, value)| value.get());
-        let items: Vec<Self> = array.and_then(|array| serde_json::from_str(array).ok()).unwrap_or_default();
+        let items: Option<Vec<Self>> = self.get(name).and_then(|raw| serde_json::from_str(raw.get()).ok());
+        let items = items.unwrap_or_default();
         items.into_iter().next().unwrap_or_default()
     }
 }

@@ -104,14 +104,18 @@ impl Office {
 
     /// What the company holds before anybody is connected. Some of it was never modified since it was brought over.
     pub(super) async fn furnish(&mut self, documents: usize) {
+        self.furnish_with(documents, |n| SETS[n % 4]).await;
+    }
+
+    pub(super) async fn furnish_with(&mut self, documents: usize, set: impl Fn(usize) -> Set) {
         for (set, name) in [(Set::Vendors, VENDOR), (Set::Customers, CUSTOMER)] {
             let id =
                 self.erp.create_master(set, &[("displayName", name.into()), ("number", name[..3].into())]);
             self.parties.push((set, id));
         }
         for n in 0..documents {
-            self.create(SETS[n % 4]);
-            if n % 3 == 0 {
+            self.create(set(n));
+            if n % 3 == 0 && self.documents[n].set.name().ends_with("Invoices") {
                 self.advance(n);
             }
             if n % 5 == 0 {
@@ -260,6 +264,8 @@ impl Office {
                 self.erp.cancel(set, &id).unwrap();
                 self.note(set, "voided", &id);
             }
+            // So is an order that vanishes.
+            17..28 if matches!(set, Set::PurchaseOrders | Set::SalesOrders) => {}
             _ => self.advance(at),
         }
     }
@@ -307,11 +313,33 @@ impl Office {
         self.happened.push(format!("{}.{change} {id}", kind(set)));
     }
 
+    /// What was told, also of the records of a page.
     pub(super) async fn events(&self) -> Vec<Event> {
         let mut query = Query::of_kind(EntryKind::Event).with_limit(100_000);
         query.bodies = true;
         let entries = self.log.query(&query).await.unwrap();
-        entries.iter().map(|entry| Event::from_cloudevent(entry.body.as_ref().unwrap()).unwrap()).collect()
+        let events =
+            entries.iter().map(|entry| Event::from_cloudevent(entry.body.as_ref().unwrap()).unwrap());
+        let single = |event: Event| if event.page.is_empty() { vec![event] } else { event.page };
+        events.flat_map(single).collect()
+    }
+
+    /// Orders that are known, and on the next day invoiced.
+    pub(super) async fn invoice_orders(&mut self, orders: usize) {
+        for at in 0..orders {
+            self.advance(at);
+        }
+        for _ in 0..3 {
+            tokio::time::sleep(Duration::from_secs(40)).await;
+            for batch in self.erp.take_notices() {
+                let answer = self.connector.as_ref().unwrap().receive(batch.request.clone()).await;
+                self.erp.settle_notice(&batch, &Ok(answer));
+            }
+        }
+    }
+
+    pub(super) fn connector(&self) -> &Connector {
+        self.connector.as_ref().unwrap()
     }
 
     pub(super) fn roll(&mut self, sides: usize) -> usize {

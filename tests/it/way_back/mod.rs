@@ -76,8 +76,8 @@ trait Ledger {
         approvals: ApprovalsBuilder,
     ) -> (ConnectorBuilder, ApprovalsBuilder);
 
-    /// Learns who serves the webhooks' endpoint from now on.
-    fn is_served_by(&self, _connector: &Connector) {}
+    /// Learns who serves the webhooks' endpoint from now on; nobody does in the end.
+    fn is_served_by(&self, _connector: Option<&Connector>) {}
 
     /// What can happen in them.
     fn plots(&self) -> Vec<Plot>;
@@ -138,7 +138,7 @@ fn connector<L: Ledger>(world: &World, ledger: &L, log: &Arc<Frail>) -> Connecto
     let builder = world.builder().audit_log(Arc::clone(log)).settings(settings).connect(slack);
     let (builder, approvals) = ledger.connect(builder, approvals);
     let connector = builder.connect(approvals.build().unwrap()).build().unwrap();
-    ledger.is_served_by(&connector);
+    ledger.is_served_by(Some(&connector));
     connector
 }
 
@@ -373,6 +373,7 @@ async fn days<L: Ledger>(mut office: Office<L>, rounds: usize) -> usize {
     if let Some(running) = office.running.take() {
         running.stop().await;
     }
+    office.ledger.is_served_by(None);
     let slack = &office.world.slack;
     office.check_answers().await;
     assert_eq!(office.world.limits_broken() + office.ledger.limits_broken(), 0);
