@@ -74,7 +74,9 @@ fn scope_of(path: &str) -> &'static str {
     match Kind::ALL.iter().find(of) {
         Some(kind) => kind.shape().scope,
         None if path == LEDGER || path == BULK_LEDGER => "financial.accounting",
-        None => "organization.administration",
+        None if canonical(path).is_some() => "organization.administration",
+        // There is no such resource.
+        None => "",
     }
 }
 
@@ -219,7 +221,7 @@ fn check(path: &str, kind: Option<Kind>, options: &Options, quirks: &Quirks) -> 
              OrderedBy,OrderNumber,Status,Type,YourRef"
         }
         Some(Kind::Accounts) => "Code,Created,Email,ID,IsSupplier,Modified,Name,Status",
-        None if path.ends_with("/TransactionLines") => {
+        None if path == LEDGER || path == BULK_LEDGER => {
             "Account,Created,Date,Document,EntryID,EntryNumber,FinancialPeriod,FinancialYear,GLAccount,ID,InvoiceNumber,\
              JournalCode,Modified,Status,Type"
         }

@@ -549,7 +549,7 @@ impl State {
             if self.quirks.counts_token_errors {
                 self.velocity.note(KEY, call.now);
             }
-            refused
+            *refused
         })
     }
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use serde_json::json;
 
-use super::books::USER;
+use super::{answer::Refusal, books::USER};
 use crate::toolkit::{
     exchange,
     gate::Call,
@@ -71,7 +71,7 @@ pub(super) fn server(app: &App, seed: Seed, lasting: bool) -> OAuthServer {
 }
 
 /// `POST /api/oauth2/token`. Says why not, for those who count it.
-pub(super) fn token(server: &mut OAuthServer, call: &Call<'_>) -> Result<Response<Bytes>, Response<Bytes>> {
+pub(super) fn token(server: &mut OAuthServer, call: &Call<'_>) -> Result<Response<Bytes>, Refusal> {
     let request = TokenRequest::read(call.request);
     let needed = match request.grant_type() {
         "refresh_token" => "refresh_token",
@@ -79,27 +79,27 @@ pub(super) fn token(server: &mut OAuthServer, call: &Call<'_>) -> Result<Respons
     };
     let is_whole = ["grant_type", "client_id", "client_secret", needed];
     if request.is_json || is_whole.iter().any(|name| request.get(name).is_empty()) {
-        return Err(refused(StatusCode::BAD_REQUEST, r#"{"error":"invalid_request"}"#, None));
+        return Err(declined(StatusCode::BAD_REQUEST, r#"{"error":"invalid_request"}"#, None));
     }
     match server.token(&request, "", call.now) {
         Ok(issued) => Ok(granted(&issued)),
-        Err(Refused::TooEarly { .. }) => Err(refused(
+        Err(Refused::TooEarly { .. }) => Err(declined(
             StatusCode::BAD_REQUEST,
             r#"{ "error":"access_denied","error_description":"Rate limit exceeded: access_token not expired" }"#,
             Some("TooEarlyToRefreshTokens: Rate limit exceeded: access_token not expired"),
         )),
-        Err(Refused::UsedRefreshToken) => Err(refused(
+        Err(Refused::UsedRefreshToken) => Err(declined(
             StatusCode::UNAUTHORIZED,
             r#"{"error":"unauthorized_client","error_description":"Old refresh token used."}"#,
             None,
         )),
         Err(Refused::UnknownClient | Refused::WrongSecret) => {
-            Err(refused(StatusCode::BAD_REQUEST, r#"{"error":"invalid_client"}"#, None))
+            Err(declined(StatusCode::BAD_REQUEST, r#"{"error":"invalid_client"}"#, None))
         }
         Err(Refused::UnsupportedGrant | Refused::WrongRedirect) => {
-            Err(refused(StatusCode::BAD_REQUEST, r#"{"error":"invalid_request"}"#, None))
+            Err(declined(StatusCode::BAD_REQUEST, r#"{"error":"invalid_request"}"#, None))
         }
-        Err(_) => Err(refused(
+        Err(_) => Err(declined(
             StatusCode::BAD_REQUEST,
             r#"{ "error":"invalid_grant","error_description":"Token is not allowed, because of invalid or empty chainId" }"#,
             Some("Unknown: Token is not allowed, because of invalid or empty chainId"),
@@ -118,6 +118,10 @@ fn granted(issued: &Issued) -> Response<Bytes> {
             "refresh_token": issued.refresh_token,
         }),
     )
+}
+
+fn declined(status: StatusCode, body: &'static str, reason: Option<&'static str>) -> Refusal {
+    Box::new(refused(status, body, reason))
 }
 
 fn refused(status: StatusCode, body: &'static str, reason: Option<&'static str>) -> Response<Bytes> {
