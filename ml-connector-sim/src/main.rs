@@ -18,18 +18,20 @@ use ml_connector_sim::{Conditions, Served, serve};
 mod program;
 
 const USAGE: &str = "\
-usage: ml-connector-sim [zoho] [slack] [databricks] [freshbooks] [--unkind]
+usage: ml-connector-sim [zoho] [slack] [databricks] [freshbooks] [exact] [--unkind]
                         [--zoho-port N] [--slack-port N] [--databricks-port N] [--freshbooks-port N]
+                        [--exact-port N]
                         [--webhook-url URL [--webhook-secret TEXT]] [--slack-app-url URL]
                         [--freshbooks-redirect-uri URL]
 
-  zoho, slack, databricks, freshbooks
+  zoho, slack, databricks, freshbooks, exact
                          which simulators to serve; all of them when none is named
   --unkind               with jitter, lost answers, short pages and lists that lag behind
   --zoho-port N          port of Zoho Books (7801, or ML_SIM_ZOHO_PORT)
   --slack-port N         port of Slack and its page (7802, or ML_SIM_SLACK_PORT)
   --databricks-port N    port of Databricks (7803, or ML_SIM_DATABRICKS_PORT)
   --freshbooks-port N    port of FreshBooks (7804, or ML_SIM_FRESHBOOKS_PORT)
+  --exact-port N         port of Exact Online (7805, or ML_SIM_EXACT_PORT)
   --webhook-url URL      where Zoho's workflow webhooks go (ML_SIM_WEBHOOK_URL)
   --webhook-secret TEXT  what they are signed with (ML_SIM_WEBHOOK_SECRET)
   --slack-app-url URL    where Slack's events, clicks and commands go (ML_SIM_SLACK_APP_URL)
@@ -38,7 +40,8 @@ usage: ml-connector-sim [zoho] [slack] [databricks] [freshbooks] [--unkind]
 /// Used where nobody gives another: it guards made-up invoices on a loopback address.
 const WEBHOOK_SECRET: &str = "simulatorSecret2026";
 /// Every simulator there is, by the name it is asked for, with its port.
-const ALL: [(&str, u16); 4] = [("zoho", 7801), ("slack", 7802), ("databricks", 7803), ("freshbooks", 7804)];
+const ALL: [(&str, u16); 5] =
+    [("zoho", 7801), ("slack", 7802), ("databricks", 7803), ("freshbooks", 7804), ("exact", 7805)];
 
 struct Options {
     serve: Vec<String>,
@@ -86,7 +89,8 @@ async fn main() -> std::result::Result<(), Anything> {
             "zoho" => program::zoho::start(&options).await?,
             "slack" => program::slack::start(&options).await?,
             "databricks" => program::databricks::start(&options).await?,
-            _ => program::freshbooks::start(&options).await?,
+            "freshbooks" => program::freshbooks::start(&options).await?,
+            _ => program::exact::start(&options).await?,
         });
     }
     running.iter().for_each(|simulator| say(&simulator.guide));
