@@ -55,13 +55,17 @@ fn oauth_config(api: &Url, client_id: &str, client_secret: Secret, grant: Grant)
 }
 
 /// Reads an answer of the token endpoint. A token ends `expires_in` after `created_at`: an answer may tell of one that was
-/// issued earlier.
+/// issued earlier. A `created_at` that leaves less than half of that life is the one of the first consent, which
+/// FreshBooks has been seen to repeat: then the life begins with the answer, so that no token is renewed in vain.
 fn normalize(answer: &Answer) -> TokenResponse {
     let response = TokenResponse::rfc6749(answer);
     let created = decode::body(&answer.body, |body| Ok(body.some_text("created_at")));
     let created = created.ok().and_then(|read| read.value?.parse::<i64>().ok());
     let response = match (created, response.expires_in) {
-        (Some(created), Some(life)) => response.expires_at(Timestamp::from_secs(created) + life),
+        (Some(created), Some(life)) => {
+            let end = Timestamp::from_secs(created) + life;
+            if end > answer.received_at + life / 2 { response.expires_at(end) } else { response }
+        }
         _ => response,
     };
     let error = match response.error_code() {
@@ -104,6 +108,9 @@ mod tests {
             response.access_token.is_some() && response.refresh_token.is_some() && response.error.is_none()
         );
         assert!(response.scopes.iter().any(|scope| scope == "user:bills:read"));
+        let first =
+            format!(r#"{{"access_token":"a","expires_in":43200,"created_at":{}}}"#, 1_782_750_100 - 30_000);
+        assert_eq!(read(200, &first).expires_at, None, "of an earlier token: this one is new");
         let without = read(200, r#"{"access_token":"a","expires_in":"43199","refresh_token":"b"}"#);
         assert_eq!((without.expires_at, without.scopes.len()), (None, 0), "neither has to be there");
     }

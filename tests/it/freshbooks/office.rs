@@ -81,6 +81,7 @@ impl World {
             quirks.old_deliveries = seed.is_multiple_of(3);
             quirks.bare_bills = seed.is_multiple_of(2);
             quirks.no_scope_in_token_answers = seed.is_multiple_of(2);
+            quirks.original_created_at = seed.is_multiple_of(2);
         });
         let office = |connection, account| {
             let sim = sim.within(account);
