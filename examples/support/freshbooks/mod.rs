@@ -94,7 +94,10 @@ impl Simulation {
             let proven = !callbacks.is_empty() && callbacks.iter().all(|callback| callback.verified);
             let feeds = connector.progress(&BOOKS.into()).await?;
             let read = !feeds.is_empty() && feeds.iter().all(|feed| feed.baseline.is_some());
-            if proven && read {
+            let health = connector.health().await?;
+            // Until the connector has stored what it proved with, it refuses what is signed with it.
+            let known = health.connections[&BOOKS.into()].webhooks.is_none();
+            if proven && read && known {
                 return Ok(());
             }
             tokio::time::sleep(STEP).await;
