@@ -1,1 +1,4 @@
-//! Exact Online: a source of invoices, orders, journal entries, payments and costs.
+//! Exact Online.
+
+mod error;
+mod models;
