@@ -4,6 +4,7 @@
 mod columns;
 mod cost;
 mod division;
+pub(crate) mod feed;
 mod ledger;
 mod line;
 mod purchase;

@@ -1,0 +1,5 @@
+//! Exact Online from the outside: what a host sees of it.
+
+#![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions, but not in their helpers
+
+mod config;
