@@ -28,6 +28,7 @@
 
 pub mod bc;
 pub mod databricks;
+pub mod exact;
 pub mod freshbooks;
 pub mod slack;
 mod toolkit;
@@ -35,6 +36,7 @@ pub mod zoho;
 
 pub use bc::BusinessCentralSim;
 pub use databricks::DatabricksSim;
+pub use exact::ExactOnlineSim;
 pub use freshbooks::FreshBooksSim;
 pub use slack::SlackSim;
 pub use toolkit::{

@@ -17,32 +17,34 @@ use ml_connector_core::{
     model::{Date, Decimal},
 };
 use ml_connector_sim::{
-    Conditions, Served, SlackSim, ZohoBooksSim, serve,
+    Conditions, ExactOnlineSim, Served, SlackSim, ZohoBooksSim, exact, serve,
     slack::SlackConfig,
     zoho::{DataCenter, Entity, EventKind, NewDocument, WebhookRule, ZohoBooksConfig},
 };
 
 const USAGE: &str = "\
-usage: ml-connector-sim [zoho] [slack] [--unkind] [--zoho-port N] [--slack-port N]
+usage: ml-connector-sim [zoho] [slack] [exact] [--unkind] [--zoho-port N] [--slack-port N] [--exact-port N]
                         [--webhook-url URL [--webhook-secret TEXT]] [--slack-app-url URL]
 
-  zoho, slack            which simulators to serve; all of them when none is named
+  zoho, slack, exact     which simulators to serve; all of them when none is named
   --unkind               with jitter, lost answers, short pages and lists that lag behind
   --zoho-port N          port of Zoho Books (7801, or ML_SIM_ZOHO_PORT)
   --slack-port N         port of Slack and its page (7802, or ML_SIM_SLACK_PORT)
+  --exact-port N         port of Exact Online (7805, or ML_SIM_EXACT_PORT)
   --webhook-url URL      where Zoho's workflow webhooks go (ML_SIM_WEBHOOK_URL)
   --webhook-secret TEXT  what they are signed with (ML_SIM_WEBHOOK_SECRET)
   --slack-app-url URL    where Slack's events, clicks and commands go (ML_SIM_SLACK_APP_URL)";
 /// Used where nobody gives another: it guards made-up invoices on a loopback address.
 const WEBHOOK_SECRET: &str = "simulatorSecret2026";
 /// Every simulator there is, by the name it is asked for.
-const ALL: [&str; 2] = ["zoho", "slack"];
+const ALL: [&str; 3] = ["zoho", "slack", "exact"];
 
 struct Options {
     serve: Vec<String>,
     unkind: bool,
     zoho_port: u16,
     slack_port: u16,
+    exact_port: u16,
     webhook_url: Option<String>,
     webhook_secret: String,
     slack_app_url: Option<String>,
@@ -77,6 +79,7 @@ async fn main() -> std::result::Result<(), Anything> {
     for name in &options.serve {
         running.push(match name.as_str() {
             "zoho" => zoho(&options).await?,
+            "exact" => exact_online(&options).await?,
             _ => slack(&options).await?,
         });
     }
@@ -141,6 +144,56 @@ async fn slack(options: &Options) -> std::result::Result<Running, Anything> {
         })
     };
     Ok(Running { _served: served, guide, deliver: Box::new(deliver) })
+}
+
+async fn exact_online(options: &Options) -> std::result::Result<Running, Anything> {
+    let mut config = exact::ExactOnlineConfig::default();
+    config.conditions = options.conditions();
+    let sim = ExactOnlineSim::with_config(Arc::new(SystemClock), config);
+    sim.set_hooks(Arc::new(ReqwestTransport::new()));
+    // Callbacks are on this machine and have no certificate.
+    sim.tune(|quirks| quirks.callback_host = exact::CallbackHost::Any);
+    let invoice = sim.create(
+        exact::Kind::SalesInvoices,
+        &exact::NewDocument::new("Bakkerij Linde V.O.F.", Decimal::new(121_000, 2)),
+    );
+    sim.process(exact::Kind::SalesInvoices, &invoice)?;
+    let served = serve_at(sim.router(), options.exact_port).await?;
+    sim.set_origin(&served.url());
+    let guide = exact_guide(&sim, &served.url());
+    let deliver = move |transport: Arc<dyn HttpTransport>| -> Round {
+        let sim = sim.clone();
+        Box::pin(async move {
+            for attempt in sim.deliver(&*transport).await {
+                tell("exact", &attempt.about.topic, attempt.status);
+            }
+        })
+    };
+    Ok(Running { _served: served, guide, deliver: Box::new(deliver) })
+}
+
+fn exact_guide(sim: &ExactOnlineSim, url: &str) -> String {
+    let credentials = sim.credentials();
+    format!(
+        "\
+Exact Online  {url}
+  token endpoint   {url}/api/oauth2/token
+  API              {url}/api/v1
+  division         {}
+  client_id        {}
+  client_secret    {}
+  webhook secret   {}
+  refresh_token    {}
+Write an invoice and process it:
+  curl -d '{{\"amount\":\"149.97\"}}' {url}/_sim/SalesInvoices
+  curl -X POST {url}/_sim/SalesInvoices/ID/process
+",
+        credentials.division,
+        credentials.client_id,
+        credentials.client_secret,
+        credentials.webhook_secret.expose(),
+        credentials.refresh_token,
+    )
 }
 
 fn tell(what: &str, name: &str, status: Option<http::StatusCode>) {
@@ -249,6 +302,7 @@ fn options() -> Option<Options> {
         unkind: false,
         zoho_port: port("ML_SIM_ZOHO_PORT", 7801)?,
         slack_port: port("ML_SIM_SLACK_PORT", 7802)?,
+        exact_port: port("ML_SIM_EXACT_PORT", 7805)?,
         webhook_url: env("ML_SIM_WEBHOOK_URL"),
         webhook_secret: env("ML_SIM_WEBHOOK_SECRET").unwrap_or_else(|| WEBHOOK_SECRET.to_owned()),
         slack_app_url: env("ML_SIM_SLACK_APP_URL"),
@@ -263,6 +317,7 @@ fn options() -> Option<Options> {
             "--unkind" => options.unkind = true,
             "--zoho-port" => options.zoho_port = args.next()?.parse().ok()?,
             "--slack-port" => options.slack_port = args.next()?.parse().ok()?,
+            "--exact-port" => options.exact_port = args.next()?.parse().ok()?,
             "--webhook-url" => options.webhook_url = Some(args.next()?),
             "--webhook-secret" => options.webhook_secret = args.next()?,
             "--slack-app-url" => options.slack_app_url = Some(args.next()?),

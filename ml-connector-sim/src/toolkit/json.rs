@@ -48,6 +48,15 @@ impl Fields {
         self.get(name).and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default()
     }
 
+    /// A text, or any other value as it is written; empty for `null` and for a field that is not there.
+    pub(crate) fn text_or_number(&self, name: &str) -> String {
+        match self.get(name).map(RawValue::get) {
+            None | Some("null") => String::new(),
+            Some(raw) if raw.starts_with('"') => self.text(name),
+            Some(raw) => raw.to_owned(),
+        }
+    }
+
     /// Adds the fields of another object behind its own.
     pub(crate) fn extend(&mut self, other: Self) {
         self.0.extend(other.0);
@@ -71,9 +80,13 @@ impl Fields {
 
     /// The first object of an array, to be written over for each line of a record.
     pub(crate) fn first_of(&self, name: &str) -> Self {
+        self.all_of(name).into_iter().next().unwrap_or_default()
+    }
+
+    /// The objects of an array, or none.
+    pub(crate) fn all_of(&self, name: &str) -> Vec<Self> {
         let array = self.0.iter().find(|(field, _)| field == name).map(|(_, value)| value.get());
-        let items: Vec<Self> = array.and_then(|array| serde_json::from_str(array).ok()).unwrap_or_default();
-        items.into_iter().next().unwrap_or_default()
+        array.and_then(|array| serde_json::from_str(array).ok()).unwrap_or_default()
     }
 }
 

@@ -6,6 +6,7 @@ mod bc;
 mod conditions;
 mod control;
 mod databricks;
+mod exact;
 mod faults;
 mod freshbooks;
 mod freshbooks_webhooks;

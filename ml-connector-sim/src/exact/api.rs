@@ -1,0 +1,539 @@
+//! The data API of a company: which resource, which rights, which rows.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use http::{Method, Response, StatusCode};
+use ml_connector_core::{Timestamp, model::Decimal};
+use serde_json::json;
+
+use super::{
+    Company, State,
+    answer::{self, Refusal},
+    books::{Books, Deleted, Record, State as RecordState, USER, put},
+    config::{Quirks, Right},
+    feeds::{self, Feed},
+    filter::Value,
+    kind::Kind,
+    list::{self, Lines, Options, Paging, Shown},
+    schema, subscriptions,
+    wall::Naive,
+};
+use crate::toolkit::{conditions::Conditions, gate::Call, json::Fields, params::Params};
+
+/// Rows of a page, and of a page of a sync feed.
+const PAGE: usize = 60;
+const SYNC_PAGE: usize = 1_000;
+/// Longer queries are cut off before they arrive.
+const LONGEST_URL: usize = 6_000;
+
+/// What a call of a company's API names.
+pub(super) struct Named<'a> {
+    /// `service/Resource`, in the vendor's casing where it is known.
+    pub(super) path: &'a str,
+    pub(super) key: Option<&'a str>,
+    /// What follows the key.
+    nav: Option<&'a str>,
+}
+
+impl<'a> Named<'a> {
+    pub(super) fn read(rest: &'a str) -> Self {
+        let (path, after) = rest.split_once('(').map_or((rest, None), |(path, after)| (path, Some(after)));
+        let (key, nav) = after.and_then(|after| after.split_once(')')).unzip();
+        let path = canonical(path.trim_end_matches('/')).unwrap_or(path);
+        Self { path, key, nav: nav.and_then(|nav| nav.strip_prefix('/')) }
+    }
+}
+
+/// The resource with this path, whatever its casing.
+fn canonical(path: &str) -> Option<&'static str> {
+    let kinds = Kind::ALL.iter().flat_map(|kind| {
+        let shape = kind.shape();
+        [Some(shape.path), shape.lines.map(|(_, path)| path)].into_iter().flatten()
+    });
+    let feeds = Feed::ALL.iter().map(|feed| feed.path());
+    let others = [LEDGER, BULK_LEDGER, DIVISIONS, RIGHTS, SYNC_TIMESTAMP, subscriptions::PATH];
+    kinds.chain(feeds).chain(others).find(|known| known.eq_ignore_ascii_case(path))
+}
+
+const LEDGER: &str = "financialtransaction/TransactionLines";
+const BULK_LEDGER: &str = "bulk/Financial/TransactionLines";
+const DIVISIONS: &str = "system/Divisions";
+const RIGHTS: &str = "users/UserHasRights";
+const SYNC_TIMESTAMP: &str = "read/sync/Sync/SyncTimestamp";
+
+/// The area that the app needs.
+fn scope_of(path: &str) -> &'static str {
+    if let Some(feed) = Feed::ALL.into_iter().find(|feed| feed.path() == path) {
+        return feed.scope();
+    }
+    let of = |kind: &&Kind| {
+        let shape = kind.shape();
+        shape.path == path || shape.lines.is_some_and(|(_, lines)| lines == path)
+    };
+    match Kind::ALL.iter().find(of) {
+        Some(kind) => kind.shape().scope,
+        None if path == LEDGER || path == BULK_LEDGER => "financial.accounting",
+        None if canonical(path).is_some() => "organization.administration",
+        // There is no such resource.
+        None => "",
+    }
+}
+
+/// What a request sees and how it is answered.
+pub(super) struct Seen<'a> {
+    pub(super) origin: &'a str,
+    pub(super) quirks: &'a Quirks,
+    pub(super) conditions: &'a Conditions,
+    pub(super) now: Timestamp,
+    /// Other calls to the company are under way.
+    pub(super) is_parallel: bool,
+}
+
+impl Seen<'_> {
+    fn at(&self, division: u32, path: &str) -> String {
+        format!("{}/api/v1/{division}/{path}", self.origin)
+    }
+}
+
+/// Answers a call below `/api/v1/{division}/`.
+pub(super) fn answer(
+    state: &mut State,
+    company: usize,
+    named: &Named<'_>,
+    (call, conditions): (&Call<'_>, &Conditions),
+) -> Response<Bytes> {
+    let is_read = call.request.method() == Method::GET;
+    let right = state.companies[company].rights.get(named.path).copied();
+    let scope = scope_of(named.path);
+    if state.refused_scopes.contains(scope) || right == Some(Right::ScopeViolated) {
+        return answer::scope_violated(scope, if is_read { "read" } else { "manage" });
+    }
+    if matches!(right, Some(Right::ForbiddenByRole | Right::ForbiddenByModule)) {
+        return answer::forbidden(None);
+    }
+    if named.path == subscriptions::PATH {
+        return subscriptions::answer(state, company, named, call);
+    }
+    if !is_read {
+        return answer::error(StatusCode::METHOD_NOT_ALLOWED, "", "Method not allowed.");
+    }
+    let query = call.request.uri().query().unwrap_or_default();
+    if query.len() > LONGEST_URL {
+        return answer::error(StatusCode::BAD_REQUEST, "", "The length of the URL is too long.");
+    }
+    // A check that failed once let rows of another company through.
+    let rows_of = state.quirks.other_division.and_then(|code| state.company_of(code)).unwrap_or(company);
+    let seen = Seen {
+        origin: &state.origin,
+        quirks: &state.quirks,
+        conditions,
+        now: call.now,
+        is_parallel: call.at_once > 1 && state.quirks.parallel_calls_mix,
+    };
+    let outcome = match named.path {
+        DIVISIONS => divisions(&state.companies, company, named, query, &seen),
+        RIGHTS => Ok(has_right(&state.companies[company], query, &seen)),
+        SYNC_TIMESTAMP => sync_timestamp(&state.companies[rows_of].books, query, &seen),
+        _ => read(&state.companies[rows_of].books, named, query, &seen, right),
+    };
+    outcome.unwrap_or_else(|refusal| *refusal)
+}
+
+fn read(
+    books: &Books,
+    named: &Named<'_>,
+    query: &str,
+    seen: &Seen<'_>,
+    right: Option<Right>,
+) -> Result<Response<Bytes>, Refusal> {
+    let path = named.path;
+    let sees_nothing = right == Some(Right::MissingInRole);
+    if let Some(feed) = Feed::ALL.into_iter().find(|feed| feed.path() == path) {
+        return match feed.exists(seen.quirks) {
+            true => sync(books, feed, query, seen, sees_nothing),
+            false => Ok(answer::not_found()),
+        };
+    }
+    let is_ledger = path == LEDGER || path == BULK_LEDGER;
+    let kind = Kind::ALL.into_iter().find(|kind| kind.path() == path);
+    let of_lines =
+        Kind::ALL.into_iter().find(|kind| kind.shape().lines.is_some_and(|(_, lines)| lines == path));
+    let schema_path = if is_ledger { LEDGER } else { path };
+    // The lines of one record, as the deferred link leads to them.
+    if let (Some(kind), Some(key), Some(nav)) = (kind, named.key, named.nav) {
+        let Some((_, lines_path)) = kind.shape().lines.filter(|(name, _)| *name == nav) else {
+            return Ok(answer::not_found());
+        };
+        let options = Options::read(lines_path, query)?;
+        let rows = lines(books, kind, lines_path, seen).into_iter();
+        let key = Value::literal(key);
+        let rows =
+            rows.filter(|row| Some(Value::of(row.fields.get(kind.shape().key), schema::Edm::Guid)) == key);
+        return Ok(page(rows.collect(), books, lines_path, &options, seen, PAGE));
+    }
+    let options = Options::read(schema_path, query)?;
+    if let Some(key) = named.key {
+        if !options.expand.is_empty() && !seen.quirks.keyed_expand && kind != Some(Kind::SalesInvoices) {
+            return Err(answer::bad("$expand is not supported for this resource."));
+        }
+        let wanted =
+            Value::literal(key).ok_or_else(|| answer::bad("Bad Request - Error in query syntax."))?;
+        let found = match (kind, &wanted) {
+            _ if sees_nothing => None,
+            (Some(kind), Value::Guid(id)) => {
+                books.get(kind, id).map(|record| shown(books, record, &record.state, seen))
+            }
+            _ => rows(books, kind, of_lines, schema_path, &options, seen)
+                .into_iter()
+                .find(|row| row.key == wanted),
+        };
+        return Ok(found.map_or_else(answer::not_found, |row| answer::d(row.render(&options, seen.quirks))));
+    }
+    if kind.is_none() && of_lines.is_none() && !is_ledger {
+        return Ok(answer::not_found());
+    }
+    check(path, kind, &options, seen.quirks)?;
+    let rows = match sees_nothing {
+        true => Vec::new(),
+        false => rows(books, kind, of_lines, schema_path, &options, seen),
+    };
+    let size = if path == BULK_LEDGER { SYNC_PAGE } else { PAGE };
+    Ok(page(rows, books, path, &options, seen, size))
+}
+
+/// What a list has to be asked with.
+fn check(path: &str, kind: Option<Kind>, options: &Options, quirks: &Quirks) -> Result<(), Refusal> {
+    let is_bulk = path.starts_with("bulk/") || path.starts_with("sync/");
+    if options.select.is_none() && (is_bulk || quirks.requires_select && options.top != Some(1)) {
+        return Err(answer::bad("Please add a $select or a $top=1 statement to the query string."));
+    }
+    if options.skips() && is_bulk {
+        return Err(answer::bad("The query parameter '$skip' is not supported."));
+    }
+    if options.order.is_some() && quirks.refuses_orderby {
+        return Err(answer::bad("The query parameter '$orderby' is not supported."));
+    }
+    let needed = match kind {
+        _ if !quirks.requires_filter => return Ok(()),
+        Some(Kind::SalesInvoices) => {
+            "Created,DeliverTo,Description,Document,InvoiceDate,InvoiceID,InvoiceNumber,InvoiceTo,Journal,Modified,\
+             OrderedBy,OrderNumber,Status,Type,YourRef"
+        }
+        Some(Kind::Accounts) => "Code,Created,Email,ID,IsSupplier,Modified,Name,Status",
+        None if path == LEDGER || path == BULK_LEDGER => {
+            "Account,Created,Date,Document,EntryID,EntryNumber,FinancialPeriod,FinancialYear,GLAccount,ID,InvoiceNumber,\
+             JournalCode,Modified,Status,Type"
+        }
+        _ => return Ok(()),
+    };
+    let names = options.filter.iter().flat_map(|filter| filter.names());
+    if names.into_iter().any(|name| needed.split(',').any(|known| known == name)) {
+        return Ok(());
+    }
+    Err(answer::bad(&format!(
+        "This endpoint has mandatory filtering applied. A GET request for this endpoint must have a $filter parameter with \
+         one of the following fields in the url:{needed}."
+    )))
+}
+
+fn page(
+    rows: Vec<Shown<'_>>,
+    books: &Books,
+    path: &str,
+    options: &Options,
+    seen: &Seen<'_>,
+    size: usize,
+) -> Response<Bytes> {
+    let rows =
+        rows.into_iter().filter(|row| options.filter.as_ref().is_none_or(|filter| filter.holds(&row.fields)));
+    // Sales invoices were recorded with `results` where others had none.
+    let bare = seen.quirks.bare_arrays
+        && options.top.is_some()
+        && size == PAGE
+        && path != Kind::SalesInvoices.path();
+    let paging = Paging { size, bare, mixed: seen.is_parallel };
+    list::answer(rows.collect(), &seen.at(books.division, path), options, paging, seen.quirks)
+}
+
+/// The rows of a resource that a filter may hold for.
+fn rows<'a>(
+    books: &'a Books,
+    kind: Option<Kind>,
+    of_lines: Option<Kind>,
+    path: &'a str,
+    options: &Options,
+    seen: &Seen<'_>,
+) -> Vec<Shown<'a>> {
+    match (kind, of_lines) {
+        (Some(kind), _) => {
+            let floor = options.filter.as_ref().and_then(|filter| filter.floor("Modified"));
+            // The wall is at most so far ahead.
+            let is_old = |state: &RecordState| match floor {
+                Some(Value::Naive(Naive(floor))) => state.written.as_millis() + 4 * 3_600_000 < *floor,
+                _ => false,
+            };
+            books
+                .of(kind)
+                .filter_map(|record| Some((record, record.listed(seen.conditions, seen.now)?)))
+                .filter(|(_, state)| !is_old(state))
+                .map(|(record, state)| shown(books, record, state, seen))
+                .collect()
+        }
+        (None, Some(kind)) => lines(books, kind, path, seen),
+        (None, None) => {
+            let at = seen.at(books.division, path);
+            let row = |flat: feeds::Flat<'a>| {
+                let mut fields = Fields::default();
+                for (name, _) in schema::properties(LEDGER).unwrap_or_default() {
+                    flat.put(&mut fields, name);
+                }
+                Shown {
+                    key: Value::Guid(flat.id.to_owned()),
+                    at: at.clone(),
+                    type_name: "Financial.TransactionLine",
+                    fields: Cow::Owned(fields),
+                    lines: None,
+                    hides_amounts: false,
+                    negates: false,
+                }
+            };
+            feeds::ledger(books, seen.conditions, seen.now).into_iter().map(row).collect()
+        }
+    }
+}
+
+fn shown<'a>(books: &Books, record: &'a Record, state: &'a RecordState, seen: &Seen<'_>) -> Shown<'a> {
+    let shape = record.kind.shape();
+    let lines = shape.lines.map(|(nav, path)| Lines {
+        nav,
+        at: seen.at(books.division, path),
+        type_name: shape.line_type,
+        rows: state.lines.iter().map(|row| (row.id.as_str(), &row.fields)).collect(),
+    });
+    let is_of_invoice = state.header.fields.text_or_number("TransactionType") != "40";
+    Shown {
+        key: Value::Guid(state.header.id.clone()),
+        at: seen.at(books.division, shape.path),
+        type_name: shape.type_name,
+        fields: Cow::Borrowed(&state.header.fields),
+        lines,
+        hides_amounts: record.created + seen.quirks.null_amounts > seen.now,
+        negates: seen.quirks.negative_receivables && record.kind == Kind::Receivables && is_of_invoice,
+    }
+}
+
+fn lines<'a>(books: &'a Books, kind: Kind, path: &str, seen: &Seen<'_>) -> Vec<Shown<'a>> {
+    let at = seen.at(books.division, path);
+    let states = books.of(kind).filter_map(|record| record.listed(seen.conditions, seen.now));
+    let rows = states.flat_map(|state| &state.lines);
+    let row = |row: &'a super::books::Row| Shown {
+        key: Value::Guid(row.id.clone()),
+        at: at.clone(),
+        type_name: kind.shape().line_type,
+        fields: Cow::Borrowed(&row.fields),
+        lines: None,
+        hides_amounts: false,
+        negates: false,
+    };
+    rows.map(row).collect()
+}
+
+/// A page of a sync feed.
+fn sync(
+    books: &Books,
+    feed: Feed,
+    query: &str,
+    seen: &Seen<'_>,
+    sees_nothing: bool,
+) -> Result<Response<Bytes>, Refusal> {
+    let path = feed.path();
+    let options = Options::read(path, query)?;
+    check(path, None, &options, seen.quirks)?;
+    let allowed: &[&str] = if feed == Feed::Deleted { &["Timestamp", "EntityType"] } else { &["Timestamp"] };
+    let mut names = options.filter.iter().flat_map(|filter| filter.names());
+    if names.any(|name| !allowed.contains(&name)) || query.contains("select=*") {
+        return Err(answer::bad("This $filter parameter is not supported for this resource."));
+    }
+    let at = seen.at(books.division, path);
+    let keyed = |version: i64, id: &str, fields: Fields| Shown {
+        key: match seen.quirks.unordered_feeds {
+            true => Value::Guid(id.to_owned()),
+            false => Value::Number(Decimal::from(version)),
+        },
+        at: at.clone(),
+        type_name: feed.type_name(),
+        fields: Cow::Owned(fields),
+        lines: None,
+        hides_amounts: false,
+        negates: false,
+    };
+    let from = match options.filter.as_ref().and_then(|filter| filter.floor("Timestamp")) {
+        Some(Value::Number(floor)) => i64::try_from(*floor).unwrap_or_default(),
+        _ => 0,
+    };
+    let rows: Vec<Shown<'_>> = match feed {
+        _ if sees_nothing => Vec::new(),
+        Feed::Deleted => {
+            let row = |deleted: &Deleted| keyed(deleted.version, &deleted.id, deletion(books, deleted));
+            books.deleted.iter().map(row).collect()
+        }
+        _ => {
+            let flat = feed.rows(books, from, seen.conditions, seen.now);
+            let wants = |name: &str| name == "Timestamp" || options.wants(name);
+            let row = |row: &feeds::Flat<'_>| {
+                let mut shown = keyed(row.version, row.id, feed.render(row, wants));
+                shown.negates = seen.quirks.negative_receivables && row.is_receivable_of_invoice();
+                shown
+            };
+            flat.iter().map(row).collect()
+        }
+    };
+    Ok(page(rows, books, path, &options, seen, SYNC_PAGE))
+}
+
+fn deletion(books: &Books, deleted: &Deleted) -> Fields {
+    let mut fields = Fields::default();
+    fields.set("Timestamp", deleted.version.to_string());
+    fields.set("DeletedBy", USER);
+    fields.set("DeletedDate", books.wall.at(deleted.at).json());
+    fields.set("Division", books.division);
+    fields.set("EntityKey", &deleted.key);
+    fields.set("EntityType", deleted.entity);
+    fields.set("ID", &deleted.id);
+    fields
+}
+
+/// The version of the first row that was modified at a time or later.
+fn sync_timestamp(books: &Books, query: &str, seen: &Seen<'_>) -> Result<Response<Bytes>, Refusal> {
+    let params = Params::parse([query.as_bytes()]);
+    let value = |wanted: &str| {
+        let name = params.names().find(|name| name.eq_ignore_ascii_case(wanted))?;
+        Value::literal(params.get(name)?)
+    };
+    let (Some(Value::Naive(from)), Some(Value::Text(name))) = (value("modified"), value("endPoint")) else {
+        return Err(answer::bad("Bad Request - Error in query syntax."));
+    };
+    let feed =
+        Feed::dated(&name).ok_or_else(|| answer::bad(&format!("Endpoint '{name}' is not supported.")))?;
+    let modified = |row: &feeds::Flat<'_>| {
+        let fields = feed.render(row, |name| name == "Modified");
+        Naive::of_json(&fields.text("Modified"))
+    };
+    let rows = feed.rows(books, 0, seen.conditions, seen.now);
+    let first = rows.iter().find_map(|row| Some((row, modified(row).filter(|modified| *modified >= from)?)));
+    let rows = first.into_iter().map(|(row, modified)| {
+        let mut fields = Fields::default();
+        fields.set("Modified", modified.json());
+        fields.set("API", &name);
+        fields.set("TimeStampAsBigInt", row.version.to_string());
+        Shown {
+            key: Value::Number(Decimal::from(row.version)),
+            at: seen.at(books.division, SYNC_TIMESTAMP),
+            type_name: "Sync.SyncTimestamp",
+            fields: Cow::Owned(fields),
+            lines: None,
+            hides_amounts: false,
+            negates: false,
+        }
+    });
+    Ok(page(rows.collect(), books, SYNC_TIMESTAMP, &Options::default(), seen, SYNC_PAGE))
+}
+
+fn has_right(company: &Company, query: &str, seen: &Seen<'_>) -> Response<Bytes> {
+    if seen.quirks.rights_are_secret {
+        return answer::forbidden(None);
+    }
+    let params = Params::parse([query.as_bytes()]);
+    let Some(Value::Text(endpoint)) = params.get("endpoint").and_then(Value::literal) else {
+        return answer::error(StatusCode::BAD_REQUEST, "", "Bad Request - Error in query syntax.");
+    };
+    let path = canonical(&endpoint).unwrap_or_default();
+    let lacks = matches!(company.rights.get(path), Some(Right::MissingInRole | Right::ForbiddenByRole));
+    match seen.quirks.bare_rights {
+        true => answer::d(!lacks),
+        false => answer::d(json!({ "UserHasRights": !lacks })),
+    }
+}
+
+/// The companies that the user may open.
+fn divisions(
+    companies: &[Company],
+    asked_in: usize,
+    named: &Named<'_>,
+    query: &str,
+    seen: &Seen<'_>,
+) -> Result<Response<Bytes>, Refusal> {
+    let options = Options::read(DIVISIONS, query)?;
+    let at = seen.at(companies[asked_in].division.code, DIVISIONS);
+    let template = Fields::template(include_str!("../../fixtures/exact-online/divisions.json"));
+    let mut template = template.within("d").first_of("results");
+    template.remove("__metadata");
+    let row = |(nth, company): (usize, &Company)| {
+        let division = &company.division;
+        let mut fields = template.clone();
+        let mut set = |name: &str, value: serde_json::Value| put(DIVISIONS, &mut fields, name, value);
+        set("Code", division.code.into());
+        set("Hid", division.hid.to_string().into());
+        set("Description", division.description.as_str().into());
+        set("CustomerName", division.customer.as_str().into());
+        set("Currency", division.currency.as_str().into());
+        set("Status", division.status.into());
+        set("BlockingStatus", division.blocking_status.into());
+        set("IsPracticeDivision", division.is_practice.into());
+        set("IsDossierDivision", division.is_dossier.into());
+        set("IsMainDivision", (nth == 0).into());
+        set("Current", (nth == 0).into());
+        set("DivisionMoveDate", company.moved.map(Naive::json).into());
+        let archived = company.books.wall.at(seen.now).day().plus_days(-60).json();
+        set("ArchiveDate", (division.status == 2).then_some(archived).into());
+        Shown {
+            key: Value::Number(Decimal::from(division.code)),
+            at: at.clone(),
+            type_name: "System.Division",
+            fields: Cow::Owned(fields),
+            lines: None,
+            hides_amounts: false,
+            negates: false,
+        }
+    };
+    let open = companies.iter().enumerate().filter(|(_, company)| company.division.is_open);
+    let rows: Vec<Shown<'_>> = open.map(row).collect();
+    if let Some(key) = named.key.and_then(Value::literal) {
+        let found = rows.into_iter().find(|row| row.key == key);
+        return Ok(found.map_or_else(answer::not_found, |row| answer::d(row.render(&options, seen.quirks))));
+    }
+    Ok(page(rows, &companies[asked_in].books, DIVISIONS, &options, seen, PAGE))
+}
+
+/// `GET current/Me`.
+pub(super) fn me(state: &State, query: &str, now: Timestamp) -> Response<Bytes> {
+    const PATH: &str = "current/Me";
+    let options = match Options::read(PATH, query) {
+        Ok(options) => options,
+        Err(refusal) => return *refusal,
+    };
+    let template = Fields::template(include_str!("../../fixtures/exact-online/me.json"));
+    let mut fields = template.within("d").first_of("results");
+    fields.remove("__metadata");
+    if let Some(company) = state.companies.first() {
+        let division = &company.division;
+        fields.set("CurrentDivision", division.code);
+        fields.set("AccountingDivision", division.code);
+        fields.set("DivisionCustomerName", &division.customer);
+        let wall = &company.books.wall;
+        let whole = Naive(wall.at(now).0.div_euclid(1000) * 1000);
+        fields.set("ServerTime", whole.iso());
+        fields.set("ServerUtcOffset", wall.offset_secs(now));
+    }
+    let shown = Shown {
+        key: Value::Guid(USER.to_owned()),
+        at: format!("{}/api/v1/{PATH}", state.origin),
+        type_name: "System.Me",
+        fields: Cow::Owned(fields),
+        lines: None,
+        hides_amounts: false,
+        negates: false,
+    };
+    answer::d(json!({ "results": [shown.render(&options, &state.quirks)] }))
+}
