@@ -22,8 +22,8 @@ use crate::{
 const ONCE_A_DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// For so long the company is taken for what it was.
 const COMPANY_KEEPS: Duration = Duration::from_secs(3600);
-/// Exact Online's own limit; one call is left for people.
-const MOST_PER_MINUTE: u32 = 59;
+/// Exact Online allows 60. Some apps may have more.
+const MOST_PER_MINUTE: u32 = 1_000;
 
 /// Builds an [`ExactOnline`]. Setters cannot fail; [`build`](Self::build) checks everything together.
 #[derive(Debug, Clone)]
@@ -259,7 +259,7 @@ fn info(config: &Config, base: &Url, resources: &[&'static Resource]) -> Result<
     required("client_id", &config.client_id)?;
     require(config.division > 0, "division", "the company's number, such as 3141593")?;
     require(config.login.as_deref() != Some(""), "login", "a name")?;
-    require((1..=MOST_PER_MINUTE).contains(&config.calls_per_minute), "calls_per_minute", "1 to 59")?;
+    require((1..=MOST_PER_MINUTE).contains(&config.calls_per_minute), "calls_per_minute", "1 to 1000")?;
     require(config.calls_per_day >= 100, "calls_per_day", "100 or more")?;
     require(config.calls_per_contract >= 100, "calls_per_contract", "100 or more")?;
     require(config.poll_minutes > 0, "poll_minutes", "one or more")?;

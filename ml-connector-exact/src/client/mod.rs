@@ -222,7 +222,7 @@ impl ExactClient {
     async fn lines(&self, ctx: &Context, lines: &Lines, parent: &str) -> Result<Vec<Box<RawValue>>> {
         let query = Query {
             filter: key_is(lines.parent, parent)?,
-            select: LINE_SELECT.to_owned(),
+            select: lines.select.to_owned(),
             ..Query::default()
         };
         self.all(ctx, (lines.list, lines.path), "ID", &query).await
@@ -535,10 +535,6 @@ impl ExactClient {
         }
     }
 }
-
-/// What of lines is asked for where they are listed apart: an expanded document shows all of them.
-const LINE_SELECT: &str = "ID,LineNumber,Description,AmountFC,AmountDC,Quantity,CostCenter,CostCenterDescription,CostUnit,\
-     CostUnitDescription,GLAccount,GLAccountDescription,Project,ProjectDescription,VATCode,Division";
 
 /// Whether Exact Online says that this is not allowed, or not there, while the connection works.
 pub(crate) fn is_refusal(error: &Error) -> bool {

@@ -39,6 +39,7 @@ pub(crate) static JOURNAL_ENTRIES: Resource = Resource {
         path: "generaljournalentry/GeneralJournalEntryLines",
         parent: "EntryID",
         list: "exact_online.list_general_journal_entry_lines",
+        select: Lines::SELECT,
     }),
     meaningful: &[
         "EntryNumber",
@@ -79,6 +80,7 @@ pub(crate) static BANK_ENTRIES: Resource = Resource {
         path: "financialtransaction/BankEntryLines",
         parent: "EntryID",
         list: "exact_online.list_bank_entry_lines",
+        select: Lines::SELECT,
     }),
     read: |entry, site| read_cash_flow(entry, site, RecordKind::BankEntry, "BankEntryLines"),
     ..CASH_FLOW
@@ -97,6 +99,7 @@ pub(crate) static CASH_ENTRIES: Resource = Resource {
         path: "financialtransaction/CashEntryLines",
         parent: "EntryID",
         list: "exact_online.list_cash_entry_lines",
+        select: Lines::SELECT,
     }),
     read: |entry, site| read_cash_flow(entry, site, RecordKind::CashEntry, "CashEntryLines"),
     ..CASH_FLOW

@@ -79,9 +79,15 @@ pub(crate) struct Lines {
     pub(crate) parent: &'static str,
     /// The operation that lists them.
     pub(crate) list: &'static str,
+    /// What is asked for where they are listed apart: an expanded document shows all of them.
+    pub(crate) select: &'static str,
 }
 
 impl Lines {
+    /// What most lines have.
+    const SELECT: &'static str = "ID,LineNumber,Description,AmountFC,AmountDC,Quantity,CostCenter,CostCenterDescription,\
+         CostUnit,CostUnitDescription,GLAccount,GLAccountDescription,Project,ProjectDescription,VATCode,Division";
+
     /// The members that mean something to people or money.
     const MEANINGFUL: [&'static str; 19] = [
         "ID",

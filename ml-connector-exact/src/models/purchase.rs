@@ -49,6 +49,7 @@ pub(crate) static PURCHASE_ENTRIES: Resource = Resource {
         path: "purchaseentry/PurchaseEntryLines",
         parent: "EntryID",
         list: "exact_online.list_purchase_entry_lines",
+        select: Lines::SELECT,
     }),
     meaningful: &[
         "EntryNumber",
@@ -130,6 +131,8 @@ pub(crate) static PURCHASE_ORDERS: Resource = Resource {
         path: "purchaseorder/PurchaseOrderLines",
         parent: "PurchaseOrderID",
         list: "exact_online.list_purchase_order_lines",
+        select: "ID,LineNumber,Description,AmountFC,AmountDC,Quantity,NetPrice,Item,ItemCode,ItemDescription,CostCenter,\
+                 CostCenterDescription,CostUnit,CostUnitDescription,Project,ProjectDescription,VATCode,Division",
     }),
     meaningful: &[
         "OrderNumber",

@@ -54,6 +54,7 @@ pub(crate) static SALES_INVOICES: Resource = Resource {
         path: "salesinvoice/SalesInvoiceLines",
         parent: "InvoiceID",
         list: "exact_online.list_sales_invoice_lines",
+        select: Lines::SELECT,
     }),
     meaningful: &[
         "InvoiceNumber",
@@ -138,6 +139,7 @@ pub(crate) static SALES_ENTRIES: Resource = Resource {
         path: "salesentry/SalesEntryLines",
         parent: "EntryID",
         list: "exact_online.list_sales_entry_lines",
+        select: Lines::SELECT,
     }),
     meaningful: &[
         "EntryNumber",

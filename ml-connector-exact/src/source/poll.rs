@@ -15,7 +15,7 @@ use ml_connector_core::{
 
 use super::{
     checkpoint::{Checkpoint, Step},
-    read::SYNCED,
+    read::{SYNCED, UNREADABLE},
 };
 use crate::{
     ExactOnline,
@@ -31,7 +31,7 @@ use crate::{
 /// A filter that everything passes: some lists are not answered without one.
 const EVERYTHING: &str = "Modified ge datetime'1970-01-01T00:00:00'";
 /// How far back a start is looked for, in days, where nothing was changed since.
-const BACK: [u64; 4] = [1, 7, 31, 366];
+const BACK: [u32; 2] = [7, 366];
 const DAY: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
 
 /// One run through a feed.
@@ -167,11 +167,9 @@ impl<'a> Listing<'a> {
         let call = (sync.operation, sync.path);
         let listed = match self.client.page(self.ctx, call, sync.document, &query, &at.pages, read).await {
             // The list of row versions is asked about elsewhere, and answers for itself.
-            Err(error)
-                if is_refusal(&error) && resource.is_some() && at.begun.is_none() && at.before.is_none() =>
-            {
+            Err(error) if is_refusal(&error) && resource.is_some() && at.before.is_none() => {
                 tracing::info!(%error, feed = sync.name, "the list with row versions is not there");
-                at = Checkpoint { by_time: true, ..Checkpoint::default() };
+                at = Checkpoint { by_time: true, moved: at.moved, ..Checkpoint::default() };
                 return Found::default().page(&at, true);
             }
             listed => listed?,
@@ -222,6 +220,10 @@ impl<'a> Listing<'a> {
             "bank_entry" => find("financialtransaction/CashEntries"),
             _ => None,
         })
+    }
+
+    fn reads(&self, resource: &Resource) -> bool {
+        self.books.resources.iter().any(|own| own.path == resource.path)
     }
 
     fn instant(&self, text: &str) -> Result<Timestamp> {
@@ -275,8 +277,16 @@ impl<'a> Listing<'a> {
         // A baseline tells nothing: what is not open is known from its next change on.
         if self.mode != PollMode::Baseline {
             found.signals.extend(documents.iter().map(|(id, resource)| signal(resource, id)));
-            if let (Rows::Documents, Some(resource)) = (sync.rows, sync.resources.first()) {
-                found.signals.extend(listed.unreadable.iter().map(|id| signal(resource, id)));
+            // Of a row of the ledger nobody can tell then what it belongs to: each kind is looked at once.
+            let own = sync.resources.iter().copied().filter(|resource| self.reads(resource));
+            if matches!(sync.rows, Rows::Documents | Rows::Ledger) {
+                for id in &listed.unreadable {
+                    let unreadable = |resource: &Resource| Signal {
+                        hint: Some(UNREADABLE.into()),
+                        ..signal(resource, &id.to_ascii_lowercase())
+                    };
+                    found.signals.extend(own.clone().map(unreadable));
+                }
             }
         }
         Ok(found)
@@ -308,7 +318,7 @@ impl<'a> Listing<'a> {
         }
         // Nothing has changed since: a quiet company. Whatever is older is gone through without a word.
         for days in BACK {
-            let earlier = since - DAY * u32::try_from(days).unwrap_or(1);
+            let earlier = since - DAY * days;
             if let Some(version) = self.client.row_version(self.ctx, endpoint, earlier).await? {
                 return Ok(version - 1);
             }
@@ -318,11 +328,7 @@ impl<'a> Listing<'a> {
 
     /// A page of the documents that are not done with.
     async fn open(&self, sync: &'static Sync, number: usize, mut at: Checkpoint) -> Result<Page> {
-        let own = sync
-            .resources
-            .iter()
-            .copied()
-            .filter(|resource| self.own(resource).is_some_and(|own| own.path == resource.path));
+        let own = sync.resources.iter().copied().filter(|resource| self.reads(resource));
         let Some(resource) = own.clone().nth(number) else {
             at.step = Step::Changes;
             return Found::default().page(&at, true);

@@ -22,6 +22,8 @@ const FRESH: Duration = Duration::from_secs(30);
 
 /// The hint of signals that a feed with row versions leads to.
 pub(super) const SYNCED: &str = "synced";
+/// The hint of signals about rows that could not be read: what is not there then is of another kind.
+pub(super) const UNREADABLE: &str = "unreadable";
 
 impl ExactOnline {
     pub(super) async fn read(
@@ -113,6 +115,9 @@ impl ExactOnline {
                 if let Some(other) = self.cash_entry(ctx, client, resource, entity).await? {
                     return Ok(other);
                 }
+            }
+            if signals.len() == hints().count() && hints().all(|hint| hint == UNREADABLE) {
+                return Ok(Resolution::Done { note: "the row that could not be read was of another kind" });
             }
             return Ok(Resolution::NotYet { retry_at: ctx.now() + FRESH });
         };
@@ -224,7 +229,7 @@ fn class_of(signals: &[Signal]) -> Class {
     let all = |is: fn(&str) -> bool| signals.iter().all(|signal| signal.hint.as_deref().is_some_and(is));
     if all(|hint| matches!(hint, Signal::BACKFILL | Signal::SWEPT)) {
         Class::Background
-    } else if all(|hint| matches!(hint, Signal::BACKFILL | Signal::SWEPT | SYNCED)) {
+    } else if all(|hint| matches!(hint, Signal::BACKFILL | Signal::SWEPT | SYNCED | UNREADABLE)) {
         Class::Live
     } else {
         Class::Urgent

@@ -23,7 +23,7 @@ fn a_setting_that_is_missing_or_wrong_is_named() {
         (builder().currency("euro"), "currency"),
         (builder().base_url("http://start.exactonline.nl"), "base_url"),
         (builder().redirect_uri("ftp://erp.example.com"), "redirect_uri"),
-        (builder().pace(60, 5_000), "calls_per_minute"),
+        (builder().pace(0, 5_000), "calls_per_minute"),
         (builder().poll_minutes(0), "poll_minutes"),
         (builder().login(""), "login"),
     ] {

@@ -3,3 +3,8 @@
 #![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions, but not in their helpers
 
 mod config;
+mod conformance;
+mod poll;
+mod resolve;
+mod subscriptions;
+mod support;
