@@ -90,10 +90,9 @@ pub(crate) enum Settlement {
 /// What became of a term, by its own type, the day of its last payment and its status.
 pub(crate) fn settlement(term: &Object<'_>) -> Settlement {
     let paid_on = value::day(term, "LastPaymentDate");
-    match value::integer(term, "TransactionType") {
-        // Credit notes settle, and entries of banks and cash are told themselves.
-        Some(21 | 31 | 40) => return Settlement::Otherwise,
-        _ => {}
+    // Credit notes settle, and entries of banks and cash are told themselves.
+    if let Some(21 | 31 | 40) = value::integer(term, "TransactionType") {
+        return Settlement::Otherwise;
     }
     match value::integer(term, "Status") {
         Some(40) => Settlement::Paid,

@@ -111,10 +111,10 @@ impl ExactOnline {
             if is_deleted {
                 return Ok(Resolution::Done { note: "what was deleted was never told of" });
             }
-            if hints().all(|hint| hint == SYNCED) {
-                if let Some(other) = self.cash_entry(ctx, client, resource, entity).await? {
-                    return Ok(other);
-                }
+            if hints().all(|hint| hint == SYNCED)
+                && let Some(other) = self.cash_entry(ctx, client, resource, entity).await?
+            {
+                return Ok(other);
             }
             if signals.len() == hints().count() && hints().all(|hint| hint == UNREADABLE) {
                 return Ok(Resolution::Done { note: "the row that could not be read was of another kind" });
