@@ -3,6 +3,7 @@
 
 mod office;
 mod post;
+mod slack;
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -13,9 +14,9 @@ use ml_connector_core::{
 
 use self::office::World;
 
-/// Each is a day of two offices.
-const SEEDS: u64 = 2;
-const ROUNDS: u32 = 16;
+/// Each is most of a day of two offices. Four have passed; one takes half a minute. `MIRROR_SEEDS=4` tries more.
+const SEEDS: u64 = 1;
+const ROUNDS: u32 = 10;
 /// A round: some work, and then long enough for the slowest list to be read.
 const WORK: Duration = Duration::from_secs(20 * 60);
 const REST: Duration = Duration::from_secs(70 * 60);
@@ -45,26 +46,26 @@ async fn whatever_happens_to_webhooks_callbacks_and_tokens_is_told_once() {
     let seeds = std::env::var("MIRROR_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(SEEDS);
     for seed in 1..=seeds {
         let mut world = World::new(seed);
-        world.furnish(220).await;
+        world.furnish(120).await;
         let running = world.connect();
         world.proven().await;
         for round in 0..ROUNDS {
             world.trouble();
             // Now and then so much happens at once that a list has a new page.
-            world.work(if round == 5 { 60 } else { 10 }, WORK).await;
+            world.work(if round == 5 { 50 } else { 12 }, WORK).await;
             world.settle(REST).await;
         }
         world.calm();
         world.settle(REST).await;
         world.proven().await;
         same_story(&world).await;
-        assert!(world.happened().count() > 150, "{}", world.happened().count());
+        assert!(world.happened().count() > 100, "{}", world.happened().count());
         assert_eq!(world.sim.limit_violations(), 0, "seed {seed}");
         let dead = world.entries(EntryKind::Signal).await;
         let dead: Vec<_> = dead.into_iter().filter(|entry| entry.state == EntryState::Dead).collect();
         assert!(dead.is_empty(), "{dead:#?}");
         assert!(
-            world.post.lost > 20 && world.post.repeated > 20 && world.post.forged > 10,
+            world.post.lost > 15 && world.post.repeated > 15 && world.post.forged > 10,
             "{:?}",
             world.post
         );

@@ -12,7 +12,7 @@ use ml_connector_core::{
 };
 use ml_connector_freshbooks::FreshBooks;
 use ml_connector_sim::{
-    Fault, FreshBooksSim, SimTransport,
+    Conditions, Fault, FreshBooksSim, SimTransport,
     freshbooks::{Bill, BillVendor, Business, Client, Expense, FreshBooksConfig, Invoice, Kind},
 };
 
@@ -68,6 +68,11 @@ impl World {
         let clock = Arc::new(TokioClock::starting_at(Timestamp::parse("2026-06-29T12:00:00Z").unwrap()));
         let mut config = FreshBooksConfig::default();
         config.businesses.push(Business::new(880_214, BOATS, "Brackwater Boats"));
+        if seed % 2 == 1 {
+            config.conditions = Conditions::unkind();
+            // The answer of the token endpoint is what nobody can ask for twice; others are lost by faults.
+            config.conditions.lost_answer_every = 0;
+        }
         config.conditions.latency = Duration::from_millis(150);
         config.seed = seed;
         let sim = FreshBooksSim::with_config(Arc::clone(&clock) as Arc<dyn Clock>, config);
@@ -173,12 +178,17 @@ impl World {
             (1 | 2, Some(callback)) => drop(self.sim.unverify_callback(callback.id)),
             _ => {}
         }
-        match self.dice.below(8) {
+        match self.dice.below(9) {
             0 => self.sim.expire_tokens(),
             1 => {
                 // The request for a token is lost on its way: the refresh token still works.
                 self.sim.expire_tokens();
                 self.sim.plant(Fault::reset().on("oauth/token").times(1));
+            }
+            7 => {
+                // Both offices want a token, and for a while there is none to be had.
+                self.sim.expire_tokens();
+                self.sim.plant(Fault::refused().on("oauth/token").times(3));
             }
             2 => self.sim.plant(Fault::too_many_requests(7).on("/accounting/").times(2)),
             3 => self.sim.plant(Fault::html(StatusCode::BAD_GATEWAY).on("/accounting/").times(3)),
@@ -292,7 +302,7 @@ impl Office {
             }
             (Kind::Invoice, Stage::Open, 4) => {
                 // Too much: the rest is a credit.
-                self.pay(at, left);
+                self.pay(at, left + 500);
                 let last = self.documents.len() - 1;
                 assert_eq!(self.documents[last].of, Some(at));
             }
@@ -313,6 +323,10 @@ impl Office {
             _ => ("bill_payment.created", Kind::BillPayment, self.sim.pay_bill(id, amount).unwrap()),
         };
         self.tell(paid, payment);
+        if cents > left {
+            self.tell("credit.created", payment + 1);
+        }
+        let cents = cents.min(left);
         let document = &mut self.documents[at];
         document.left = left - cents;
         document.stage = if document.left == 0 { Stage::Paid } else { Stage::Partly };
