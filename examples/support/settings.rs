@@ -383,11 +383,11 @@ fn plan(name: &str) -> Result<Plan> {
     }
 }
 
-fn optional(name: &str) -> Option<String> {
+pub(crate) fn optional(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-fn required(name: &str) -> Result<String> {
+pub(crate) fn required(name: &str) -> Result<String> {
     optional(name).ok_or_else(|| {
         Error::new(
             ErrorKind::ConfigInvalid,

@@ -6,14 +6,14 @@ use ml_connector_core::{
     FeedInfo, Result, Secret, SinkInfo, SourceInfo, SourceMode, WebhookAnswers,
     auth::{Authenticator, ClientAssertion},
     config::{below, invalid, millis, require, required, secure_url},
-    model::{Affinity, ConnectionId, EndpointId, Zone},
+    model::{Affinity, ConnectionId, EndpointId, Status, Zone},
 };
 
 use crate::{
     BusinessCentral, Config, SYSTEM, auth,
     client::ApiClient,
     config::{API, LOGIN, WEB},
-    models::{OWN_KINDS, OWN_STATUSES, Set, Site, is_guid},
+    models::{INVOICED, OWN_KINDS, OWN_STATUSES, Set, Site, columns, is_guid},
     webhook::Webhook,
 };
 
@@ -252,6 +252,8 @@ fn info(config: &Config, sets: &[Set]) -> Result<SourceInfo> {
     info.answers = WebhookAnswers::never_refusing();
     info.kinds = OWN_KINDS.to_vec();
     info.statuses = OWN_STATUSES.to_vec();
+    info.columns = columns(sets);
+    info.unlisted = vec![Status::Other(INVOICED.into())];
     let every = Duration::from_secs(u64::from(config.poll_minutes) * 60);
     for set in sets {
         let every = if *set == Set::PurchaseOrders { every.min(ORDERS_EVERY) } else { every };

@@ -69,7 +69,7 @@ impl fmt::Display for ErrorKind {
     }
 }
 
-/// What the other side may have done although the call failed. Judged from the transport phase, the status
+/// What the other side may have done although the call failed. Taken from the transport phase, the status
 /// *and* the vendor's code; not from "did bytes leave".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Effect {

@@ -34,7 +34,7 @@
 //!
 //! 1. **The vendor sheet.** Before any code: limits, error codes, signatures, what a 404 means, which answers lie.
 //!    Every constant in the crate names its source.
-//! 2. **`error.rs`.** One function judges every answer; a table test lists every documented code. Most of what goes
+//! 2. **`error.rs`.** One function classifies every answer; a table test lists every documented code. Most of what goes
 //!    wrong in production goes wrong here.
 //! 3. **`models/`** from recorded answers, then **`client/`**: small now, because the [pipeline](crate::http) does
 //!    deadlines, tokens, limits and repeats.

@@ -14,7 +14,7 @@ use crate::{
     },
     http::{Limits, TransportError},
     model::{Partition, Seq},
-    rate::{Admission, Cost, Feedback, QuotaKey, TakeOver},
+    rate::{Admission, Cost, Feedback, QuotaKey, TakeOver, Usage},
     token::{Stored, Swap, TokenKey},
 };
 
@@ -90,6 +90,10 @@ impl<T: RateLimiter + ?Sized> RateLimiter for Arc<T> {
 
     async fn take_over(&self, from: &TakeOver, now: Timestamp) -> Result<()> {
         (**self).take_over(from, now).await
+    }
+
+    async fn usage(&self, now: Timestamp) -> Result<Vec<Usage>> {
+        (**self).usage(now).await
     }
 }
 

@@ -28,8 +28,7 @@ pub struct Config {
     /// The host's name for the login of the person who connected. FreshBooks keeps one chain of tokens for each app and
     /// login, so connections of one login have the same name here: then they share tokens and limits. The person consents
     /// once, in the name of the login: it takes the place of the connection's at the
-    /// [`Authorizer`](ml_connector_core::auth::Authorizer). No other connection may have this name. Unless it is set, it is
-    /// the connection's own.
+    /// [`Authorizer`](ml_connector_core::auth::Authorizer). Unless it is set, it is the connection's own.
     #[serde(default)]
     pub login: Option<String>,
     /// The app's id.

@@ -136,7 +136,7 @@ mod tests {
         Answer::new(response.body(Bytes::from(body.to_owned())).unwrap(), NOW)
     }
 
-    fn judged(status: u16, headers: &[(&'static str, &str)], body: &str) -> Error {
+    fn classified(status: u16, headers: &[(&'static str, &str)], body: &str) -> Error {
         check(&answer(status, headers, body)).unwrap_err()
     }
 
@@ -177,7 +177,7 @@ mod tests {
             (200, 999, "not documented", InvalidResponse, Scope::Entry),
             (500, 0, "success", Unavailable, Scope::Entry),
         ] {
-            let error = judged(status, &[], &format!(r#"{{"code":{code},"message":"{message}"}}"#));
+            let error = classified(status, &[], &format!(r#"{{"code":{code},"message":"{message}"}}"#));
             assert_eq!((error.kind(), error.scope()), (kind, &scope), "{status} {code}");
             assert_eq!(error.context(error_context::CODE), Some(&*code.to_string()));
             let unknown = status >= 500 || code == 999 && status == 200;
@@ -187,14 +187,14 @@ mod tests {
 
     #[test]
     fn a_code_counts_behind_a_200_too_and_success_is_zero_only() {
-        assert_eq!(judged(200, &[], r#"{"code":1002,"message":"x"}"#).kind(), ErrorKind::NotFound);
-        assert_eq!(judged(200, &[], r#"{"code":"57"}"#).kind(), ErrorKind::Unauthenticated);
+        assert_eq!(classified(200, &[], r#"{"code":1002,"message":"x"}"#).kind(), ErrorKind::NotFound);
+        assert_eq!(classified(200, &[], r#"{"code":"57"}"#).kind(), ErrorKind::Unauthenticated);
         check(&answer(201, &[], r#"{"code":0,"message":"The bill has been created."}"#)).unwrap();
     }
 
     #[test]
     fn every_limit_says_when_to_come_back() {
-        let after = |status, headers: &[_], body| match judged(status, headers, body).retry() {
+        let after = |status, headers: &[_], body| match classified(status, headers, body).retry() {
             Retry::At(at) => at.saturating_since(NOW).as_secs(),
             other => panic!("{other:?}"),
         };
@@ -218,18 +218,21 @@ mod tests {
         for (status, body) in
             [(404, "<html>"), (502, "<html>Bad gateway"), (200, r#"{"code":0,"mess"#), (200, "")]
         {
-            let error = judged(status, &[], body);
+            let error = classified(status, &[], body);
             assert_eq!((error.kind(), error.retry()), (ErrorKind::Unavailable, Retry::Backoff), "{status}");
         }
-        assert_eq!(judged(302, &[], "").kind(), ErrorKind::ConfigInvalid);
-        assert_eq!(judged(401, &[], "").kind(), ErrorKind::Unauthenticated);
+        assert_eq!(classified(302, &[], "").kind(), ErrorKind::ConfigInvalid);
+        assert_eq!(classified(401, &[], "").kind(), ErrorKind::Unauthenticated);
     }
 
     #[test]
     fn no_error_quotes_what_the_vendor_wrote() {
         for code in ["1002", "6041", "999", r#""planted""#] {
-            let error =
-                judged(400, &[], &format!(r#"{{"code":{code},"message":"planted: Bluebird owes 1250.50"}}"#));
+            let error = classified(
+                400,
+                &[],
+                &format!(r#"{{"code":{code},"message":"planted: Bluebird owes 1250.50"}}"#),
+            );
             assert!(!format!("{error:?} {error}").contains("planted"), "{error:?}");
         }
     }

@@ -3,11 +3,13 @@
 
 mod approvals;
 mod chaos;
+mod company;
 mod consent;
 #[cfg(target_os = "linux")]
 mod durability;
 mod flow;
 mod frail;
+mod freshbooks;
 #[cfg(unix)]
 mod kill;
 mod links;

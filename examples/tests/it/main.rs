@@ -1,6 +1,8 @@
 //! Examples as processes of their own: played to their end, killed at bad moments, and started again.
 #![allow(clippy::unwrap_used)] // a test may
 
+mod freshbooks;
+
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},

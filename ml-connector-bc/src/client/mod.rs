@@ -59,6 +59,8 @@ pub(crate) struct Rows {
     pub(crate) unreadable: Vec<String>,
     /// The link to the next page, if there is one.
     pub(crate) next: Option<Url>,
+    /// The server's clock.
+    pub(crate) at: Option<Timestamp>,
 }
 
 /// How a page of a list is asked for.
@@ -185,7 +187,7 @@ impl ApiClient {
         let next = envelope.take("@odata.nextLink");
         let next = next.as_deref().and_then(decode::plain_text).filter(|link| !link.is_empty());
         let next = next.map(|link| self.own_link(&link)).transpose()?;
-        let mut page = Rows { rows: Vec::new(), unreadable: Vec::new(), next };
+        let mut page = Rows { rows: Vec::new(), unreadable: Vec::new(), next, at: answer.date() };
         let read = |object: &Object<'_>| {
             let record = if bare { set.bare(object)? } else { read_record(set, object)? };
             Ok((record, object.text("@odata.etag")))

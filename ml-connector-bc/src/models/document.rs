@@ -1,12 +1,17 @@
 //! Invoices and orders, of both sides.
 
 use ml_connector_core::{
-    Result, Timestamp,
+    Error, ErrorKind, Result, Timestamp,
     decode::Object,
-    model::{CodeName, Currency, Line, Party, Record, Status},
+    model::{CodeName, Currency, Line, Party, Raw, Record, Status},
 };
+use serde::Serialize;
+use serde_json::value::RawValue;
 
 use super::{Set, date, decoded, reference_id};
+
+/// The status of an order that became an invoice. Business Central has no word for it, because the order is gone.
+pub(crate) const INVOICED: &str = "invoiced";
 
 /// What a document's word stands for. An unposted purchase invoice reads Draft whatever it waits for, and a sales invoice
 /// that reads Open may be released only: who has read more says so.
@@ -80,4 +85,31 @@ pub(super) fn stamp(from: &Object<'_>) -> Option<Timestamp> {
 /// Whether it only keeps the place of a draft that was deleted: posted, settled, and nothing in it.
 pub(crate) fn is_placeholder(record: &Record) -> bool {
     record.status == Status::Paid && record.total.is_some_and(|total| total.amount.is_zero())
+}
+
+/// What is left to say of an order that became an invoice, as the API would write it: tables keep the rest.
+///
+/// # Errors
+/// None that is expected.
+pub(crate) fn invoiced(order: &Record) -> Result<Raw> {
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Invoiced<'a> {
+        id: &'a str,
+        number: Option<&'a str>,
+        status: &'a str,
+        currency_code: Option<String>,
+        total_amount_including_tax: Option<Box<RawValue>>,
+    }
+    let unwritten =
+        |source| Error::new(ErrorKind::Unexpected, "an order cannot be written as JSON").with_source(source);
+    let amount = order.total.map(|total| RawValue::from_string(total.amount.to_string()));
+    let raw = serde_json::value::to_raw_value(&Invoiced {
+        id: &order.id,
+        number: order.number.as_deref(),
+        status: INVOICED,
+        currency_code: order.total.map(|total| total.currency.to_string()),
+        total_amount_including_tax: amount.transpose().map_err(unwritten)?,
+    });
+    raw.map(Raw::new).map_err(unwritten)
 }

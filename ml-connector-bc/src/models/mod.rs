@@ -1,6 +1,7 @@
 //! The vendor's records, and what they are in the SDK's vocabulary. They have no `Debug`, because names and amounts are
 //! the customer's business.
 
+mod columns;
 mod company;
 mod document;
 mod meaningful;
@@ -11,8 +12,9 @@ mod site;
 mod tests;
 mod words;
 
+pub(crate) use columns::columns;
 pub use company::{Company, Environment};
-pub(crate) use document::is_placeholder;
+pub(crate) use document::{INVOICED, invoiced, is_placeholder};
 use ml_connector_core::{
     Error, ErrorKind, Result,
     decode::Object,

@@ -49,7 +49,7 @@ pub(crate) const OWN_KINDS: [&str; 4] = ["vendor", "customer", "employee", "dime
 pub(crate) const OWN_STATUSES: [&str; 2] = ["corrective", "invoiced"];
 
 impl Set {
-    const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::PurchaseInvoices,
         Self::SalesInvoices,
         Self::PurchaseOrders,

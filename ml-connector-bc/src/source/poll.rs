@@ -1,7 +1,8 @@
 //! Lists, read page by page for what has changed.
 //!
 //! A list is a window: what was changed after an instant, five minutes earlier than the newest stamp that was seen, because a
-//! posting is stamped long before it is committed. Rows carry the whole record and are compared by their values; so a row
+//! posting is stamped long before it is committed. It moves on with the server's clock where nothing changes: else a set that
+//! was imported or upgraded at once would be read whole at every look. Rows carry the whole record and are compared by their values; so a row
 //! that is read again is no change, and a new stamp alone (a data upgrade, a discount that was calculated anew) is none
 //! either. All values come from the primary. Only the list of ids, which nothing is concluded from without a second read, comes
 //! from the replica.
@@ -25,6 +26,8 @@ use crate::{
 
 /// How far windows overlap: commits come minutes after their stamps, and stamps are rounded.
 const OVERLAP: Duration = Duration::from_secs(300);
+/// How far behind the server's clock a window may begin, beside the overlap: an operation runs for eight minutes at most.
+const SETTLED: Duration = Duration::from_secs(300);
 /// Rows of documents with their lines; a time-out halves it, down to the least.
 const PAGE: u32 = 100;
 const LEAST: u32 = 10;
@@ -42,6 +45,9 @@ struct Checkpoint {
     newest: Timestamp,
     /// When this run began.
     begun: Timestamp,
+    /// The same by the server's clock, once it has answered.
+    #[serde(default)]
+    answered: Option<Timestamp>,
     pages: Pages,
     /// Whether pages of this run are still to be read.
     under_way: bool,
@@ -60,7 +66,8 @@ impl Checkpoint {
         };
         let page_size = if mode == PollMode::Sweep { IDS } else { PAGE };
         let newest = Timestamp::default();
-        Self { since, newest, begun: now, pages: Pages::default(), under_way: true, page_size, compared: now }
+        let pages = Pages::default();
+        Self { since, newest, begun: now, answered: None, pages, under_way: true, page_size, compared: now }
     }
 
     fn parse(bytes: &Bytes) -> Result<Self> {
@@ -76,17 +83,19 @@ impl Checkpoint {
     }
 
     /// Begins the next run, unless this one is under way. The window begins at the newest stamp that was seen, and not later
-    /// than the last run: what changed while that run read its pages is in it, too. Both are the server's times unless
-    /// nothing has changed.
+    /// than the last run: what changed while that run read its pages is in it, too. What was stamped long before that run is
+    /// not: it was there. All are the server's times where it tells them.
     fn go_on(mut self, mode: PollMode, now: Timestamp) -> Self {
         if self.under_way || mode != PollMode::Live {
             return self;
         }
         let compares = now.saturating_since(self.compared) >= COMPARE_EVERY;
-        let seen = if self.newest == Timestamp::default() { self.begun } else { self.newest.min(self.begun) };
+        let last = self.answered.unwrap_or(self.begun);
+        let seen = if self.newest == Timestamp::default() { last } else { self.newest.min(last) };
+        let seen = self.answered.map_or(seen, |answered| seen.max(answered - SETTLED));
         self.since = if compares { None } else { Some(seen - OVERLAP) };
         self.compared = if compares { now } else { self.compared };
-        (self.begun, self.under_way) = (now, true);
+        (self.begun, self.answered, self.under_way) = (now, None, true);
         self
     }
 
@@ -136,7 +145,8 @@ impl BusinessCentral {
             }
             Err(error) => return Err(error),
         };
-        let Rows { rows, unreadable, next, .. } = rows;
+        let Rows { rows, unreadable, next, at: answered } = rows;
+        at.answered = at.answered.or(answered);
         let newest = rows.iter().filter_map(|row| row.record.modified_at).max();
         let ids: Vec<String> =
             rows.iter().map(|row| row.record.id.to_string()).chain(unreadable.clone()).collect();
@@ -258,6 +268,23 @@ mod tests {
             Some(now - Duration::from_secs(7200) - OVERLAP),
             "a clock of ours moves nothing ahead"
         );
+    }
+
+    /// What was imported or upgraded at once is read once more, and not at every look.
+    #[test]
+    fn where_nothing_changes_the_window_moves_on_with_the_server_s_clock() {
+        let now = Timestamp::from_secs(1_792_000_000);
+        let mut at = Checkpoint::begin(PollMode::Baseline, now);
+        // The server's clock is two minutes ahead.
+        let ahead = now + Duration::from_secs(120);
+        at.answered = Some(ahead);
+        at.advance(Some(now - Duration::from_secs(7200)), None, ["1"]).unwrap();
+        let next = at.clone().go_on(PollMode::Live, now + Duration::from_secs(900));
+        assert_eq!((next.since, next.answered), (Some(ahead - SETTLED - OVERLAP), None));
+        // What changed while the pages were read is read again.
+        at.advance(Some(ahead + Duration::from_secs(30)), None, ["2"]).unwrap();
+        let next = at.go_on(PollMode::Live, now + Duration::from_secs(900));
+        assert_eq!(next.since, Some(ahead - OVERLAP));
     }
 
     #[test]

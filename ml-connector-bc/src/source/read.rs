@@ -14,7 +14,7 @@ use ml_connector_core::{
 use crate::{
     BusinessCentral,
     client::Detail,
-    models::{Set, is_placeholder, revision},
+    models::{self, INVOICED, Set, is_placeholder, revision},
     webhook::DELETED,
 };
 
@@ -22,8 +22,6 @@ use crate::{
 const FRESH: Duration = Duration::from_secs(30);
 /// The API tells no time of entry, and a document's own date may be any. What was posted longer ago than this, and was never seen, is taken in silently: a data upgrade, a copied environment.
 const NEWS_DAYS: u32 = 30;
-/// The status of an order that became an invoice.
-const INVOICED: &str = "invoiced";
 
 impl BusinessCentral {
     /// Reads one record as it is now, on the primary.
@@ -131,7 +129,9 @@ impl BusinessCentral {
         record.status = Status::Other(INVOICED.into());
         record.vendor_status = INVOICED.to_owned();
         let revision = Revision::of(format!("{INVOICED} {invoice}").as_bytes());
-        Ok(Some(Observed::present(revision, record)))
+        let raw = Some(models::invoiced(&record)?);
+        let content = Content::Record(Box::new(record));
+        Ok(Some(Observed::Present { revision, order: None, content, raw, notes: Vec::new() }))
     }
 
     /// Adds what the record itself does not say: whether a draft waits for an approval inside Business Central, and whether a

@@ -165,7 +165,7 @@ impl Approvals {
     }
 
     /// Whether somebody may decide about what is shown.
-    async fn judge(
+    async fn check(
         &self,
         ctx: &Context,
         state: Option<&ApprovalState>,
@@ -175,10 +175,10 @@ impl Approvals {
         let is_asked = |state: &&ApprovalState| state.is_open() || choice.verdict == Verdict::Retry;
         let Some(state) = state.filter(is_asked) else { return Ok(Ok(())) };
         let mut groups = BTreeSet::new();
-        let judge = |groups: &BTreeSet<Arc<str>>| {
-            self.0.policy.judge(choice.verdict, &state.shown, &choice.actor, groups)
+        let check = |groups: &BTreeSet<Arc<str>>| {
+            self.0.policy.check(choice.verdict, &state.shown, &choice.actor, groups)
         };
-        if judge(&groups).is_ok() {
+        if check(&groups).is_ok() {
             return Ok(Ok(()));
         }
         let mut unread = false;
@@ -196,13 +196,13 @@ impl Approvals {
                 Err(error) => return Err(error.with_scope(Scope::Entry)),
             }
         }
-        Ok(match judge(&groups) {
+        Ok(match check(&groups) {
             Err(Denied::NoApprover) if unread => Err(Denied::Unknown),
             Err(denied @ (Denied::NoAddress | Denied::NoName)) => {
                 tracing::warn!(?denied, "somebody cannot approve because not enough is known of them");
                 Err(denied)
             }
-            judged => judged,
+            checked => checked,
         })
     }
 
@@ -340,7 +340,7 @@ impl Source for Approvals {
                     }
                 }
                 Wanted::Choice(choice) => {
-                    let allowed = self.judge(ctx, state.as_ref(), &choice).await?;
+                    let allowed = self.check(ctx, state.as_ref(), &choice).await?;
                     take(&mut state, &ApprovalInput::Choice { choice, allowed });
                 }
             }

@@ -95,7 +95,7 @@ impl Policy {
     ///
     /// # Errors
     /// Why not.
-    pub fn judge(
+    pub fn check(
         &self,
         verdict: Verdict,
         document: &Record,
@@ -255,8 +255,8 @@ mod tests {
             .allow(Approvers::default().person("U9"))
             .deny("U3");
         let groups = BTreeSet::from([Arc::from("S1")]);
-        let judge = |verdict, total: Option<&str>, id: &str, email: &str, groups: &BTreeSet<Arc<str>>| {
-            policy.judge(verdict, &bill(total.map(money)), &actor(id, "Somebody", email), groups)
+        let check = |verdict, total: Option<&str>, id: &str, email: &str, groups: &BTreeSet<Arc<str>>| {
+            policy.check(verdict, &bill(total.map(money)), &actor(id, "Somebody", email), groups)
         };
         let (none, approve) = (BTreeSet::new(), Verdict::Approve);
         for (total, id, email, groups, expected) in [
@@ -269,10 +269,10 @@ mod tests {
             (Some("1"), "U3", "anna@example.com", &groups, Err(Denied::Listed)),
             (Some("99999"), "U9", "", &none, Ok(())),
         ] {
-            assert_eq!(judge(approve, total, id, email, groups), expected, "{id} {email} {total:?}");
+            assert_eq!(check(approve, total, id, email, groups), expected, "{id} {email} {total:?}");
         }
-        assert_eq!(judge(Verdict::Reject, Some("100.01"), "U1", "anna@example.com", &none), Ok(()));
-        assert_eq!(judge(Verdict::Reject, Some("1"), "U2", "", &none), Err(Denied::NoApprover));
+        assert_eq!(check(Verdict::Reject, Some("100.01"), "U1", "anna@example.com", &none), Ok(()));
+        assert_eq!(check(Verdict::Reject, Some("1"), "U2", "", &none), Err(Denied::NoApprover));
     }
 
     #[test]
@@ -280,19 +280,19 @@ mod tests {
         let none = BTreeSet::new();
         let nobody = Policy::default().allow(Approvers::default().person("").person("U1"));
         assert!(nobody.validate(true).is_err(), "an empty name is refused");
-        let judge = |policy: &Policy, total: &str, actor: &Actor| {
-            policy.judge(Verdict::Approve, &bill(Some(money(total))), actor, &none)
+        let check = |policy: &Policy, total: &str, actor: &Actor| {
+            policy.check(Verdict::Approve, &bill(Some(money(total))), actor, &none)
         };
-        assert_eq!(judge(&nobody, "1", &actor("U2", "Eva", "")), Err(Denied::NoApprover));
+        assert_eq!(check(&nobody, "1", &actor("U2", "Eva", "")), Err(Denied::NoApprover));
         let limited = Policy::default().allow(Approvers::anyone().up_to(money("100")));
         let unlimited = Policy::default().allow(Approvers::anyone());
         let eva = actor("U2", "Eva", "eva@example.com");
         for total in ["0", "0.00", "-1", "-100000"] {
-            assert_eq!(judge(&limited, total, &eva), Err(Denied::NoAmount), "{total}");
-            assert_eq!(judge(&unlimited, total, &eva), Ok(()), "{total}");
+            assert_eq!(check(&limited, total, &eva), Err(Denied::NoAmount), "{total}");
+            assert_eq!(check(&unlimited, total, &eva), Ok(()), "{total}");
         }
         let gone = Actor { deactivated: true, ..eva };
-        assert_eq!(judge(&unlimited, "1", &gone), Err(Denied::Deactivated));
+        assert_eq!(check(&unlimited, "1", &gone), Err(Denied::Deactivated));
     }
 
     #[test]
@@ -300,8 +300,8 @@ mod tests {
         let rule = Approvers::anyone().up_to(money("100"));
         let policy = Policy::default().allow(rule);
         let dollars = bill(Some(Money::parse("1", "USD").unwrap()));
-        let judged = policy.judge(Verdict::Approve, &dollars, &Actor::new("slack", "U1"), &BTreeSet::new());
-        assert_eq!(judged, Err(Denied::OverLimit));
+        let checked = policy.check(Verdict::Approve, &dollars, &Actor::new("slack", "U1"), &BTreeSet::new());
+        assert_eq!(checked, Err(Denied::OverLimit));
     }
 
     #[test]
@@ -313,11 +313,11 @@ mod tests {
         for requester in ["Ben Büyer", " BEN@example.com", "U5", "Benny", "BENJAMIN"] {
             let mut bill = bill(None);
             bill.submitted_by = Some(Person::named(requester));
-            assert_eq!(policy.judge(Verdict::Approve, &bill, &ben, &none), Err(Denied::Requester));
+            assert_eq!(policy.check(Verdict::Approve, &bill, &ben, &none), Err(Denied::Requester));
         }
-        assert_eq!(policy.judge(Verdict::Approve, &bill(None), &actor("U6", "Eva", "e@x"), &none), Ok(()));
+        assert_eq!(policy.check(Verdict::Approve, &bill(None), &actor("U6", "Eva", "e@x"), &none), Ok(()));
         policy.requester_may_decide = true;
-        assert_eq!(policy.judge(Verdict::Approve, &bill(None), &ben, &none), Ok(()));
+        assert_eq!(policy.check(Verdict::Approve, &bill(None), &ben, &none), Ok(()));
     }
 
     #[test]
@@ -354,17 +354,17 @@ mod tests {
                     Person::named(name)
                 }
             });
-            let judged = policy.judge(Verdict::Approve, &bill, actor, &none);
-            assert_eq!(judged, expected, "{policy:?} {requester:?}");
+            let checked = policy.check(Verdict::Approve, &bill, actor, &none);
+            assert_eq!(checked, expected, "{policy:?} {requester:?}");
         }
         // Nobody is told of what is missing who may not in any case.
         let other = Actor::new("slack", "U9");
         assert_eq!(
-            denies("mallory@x").judge(Verdict::Approve, &bill(None), &other, &none),
+            denies("mallory@x").check(Verdict::Approve, &bill(None), &other, &none),
             Err(Denied::NoApprover)
         );
         let free = Policy { requester_may_decide: true, ..by_id.clone() };
-        assert_eq!(free.judge(Verdict::Approve, &bill(None), &nothing, &none), Ok(()));
+        assert_eq!(free.check(Verdict::Approve, &bill(None), &nothing, &none), Ok(()));
     }
 
     #[test]
@@ -373,13 +373,13 @@ mod tests {
         let mut asked_by_ben = bill(None);
         asked_by_ben.submitted_by =
             Person::known(None, Some("Ben Buyer".into()), Some("Ben@Example.com".into()));
-        let judge = |actor: &Actor| policy.judge(Verdict::Approve, &asked_by_ben, actor, &none);
-        assert_eq!(judge(&actor("U5", "Somebody Else", "ben@example.com")), Err(Denied::Requester));
-        assert_eq!(judge(&actor("U6", "Eva", "eva@example.com")), Ok(()));
+        let check = |actor: &Actor| policy.check(Verdict::Approve, &asked_by_ben, actor, &none);
+        assert_eq!(check(&actor("U5", "Somebody Else", "ben@example.com")), Err(Denied::Requester));
+        assert_eq!(check(&actor("U6", "Eva", "eva@example.com")), Ok(()));
         let mut named = Actor::new("slack", "U7");
-        assert_eq!(judge(&named), Err(Denied::NoAddress), "nothing to compare");
+        assert_eq!(check(&named), Err(Denied::NoAddress), "nothing to compare");
         named.name = Some("Eva".into());
-        assert_eq!(judge(&named), Err(Denied::NoAddress), "a name may be a new one");
+        assert_eq!(check(&named), Err(Denied::NoAddress), "a name may be a new one");
     }
 
     #[test]

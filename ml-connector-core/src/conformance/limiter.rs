@@ -21,6 +21,7 @@ pub const BEHAVIORS: &[Behavior<dyn RateLimiter>] = behaviors![dyn RateLimiter:
     admit::a_pause_is_kept_and_never_shortened,
     admit::what_the_other_side_counts_is_believed,
     admit::time_that_goes_back_opens_no_window,
+    admit::usage_says_what_is_spent_and_why_nothing_is_admitted,
 ];
 
 /// What every limiter has to do whose work goes on at another host. One that counts for all hosts in one place tells no
@@ -254,6 +255,29 @@ pub mod admit {
             }
         }
         take(limiter, &windows, 11_000).await;
+    }
+
+    /// And asking changes nothing.
+    pub async fn usage_says_what_is_spent_and_why_nothing_is_admitted(limiter: &dyn RateLimiter) {
+        let costs = [cost("a", &[rolling(2, 1000), Quota::Concurrent { limit: 5 }])];
+        let of = async |key: &str, now: i64| {
+            let usage = limiter.usage(at(now)).await.expect("the limiter says what is used");
+            assert!(usage.is_sorted_by_key(|usage| usage.key.clone()), "{usage:?}");
+            usage.into_iter().find(|usage| usage.key.as_str() == key)
+        };
+        take(limiter, &costs, 0).await;
+        let one = of("a", 0).await.expect("what was spent is known");
+        assert_eq!((one.windows[0].used, one.windows[0].left(), one.full_until()), (1, 1, None), "{one:?}");
+        assert_eq!(one.under_way, 1, "{one:?}");
+        take(limiter, &costs, 10).await;
+        let full = of("a", 10).await.expect("what was spent is known");
+        assert_eq!((full.windows[0].left(), full.full_until()), (0, Some(at(1000))), "{full:?}");
+        assert_eq!(refuse(limiter, &costs, 10).await, 1000);
+        tell(limiter, "paused", Feedback::PausedUntil(at(5000)), 10).await;
+        tell(limiter, "left", Feedback::Remaining { units: 0, reset: at(7000) }, 10).await;
+        let until = async |key| of(key, 20).await.and_then(|usage| usage.full_until());
+        assert_eq!((until("paused").await, until("left").await), (Some(at(5000)), Some(at(7000))));
+        take(limiter, &costs, 1000).await;
     }
 }
 

@@ -16,7 +16,7 @@ use http::{HeaderValue, Request, Response, header};
 use crate::{
     Clock, Context, Error, HttpTransport, RateLimiter, Result, Retry, Timestamp,
     http::{Limits, Phase, TransportError},
-    rate::{Admission, Cost, Feedback, MemoryRateLimiter, QuotaKey, TakeOver},
+    rate::{Admission, Cost, Feedback, MemoryRateLimiter, QuotaKey, TakeOver, Usage},
     sleep_until,
     token::MemoryTokenStore,
 };
@@ -280,6 +280,10 @@ impl RateLimiter for Turnstile {
 
     async fn take_over(&self, from: &TakeOver, now: Timestamp) -> Result<()> {
         self.limiter.take_over(from, now).await
+    }
+
+    async fn usage(&self, now: Timestamp) -> Result<Vec<Usage>> {
+        self.limiter.usage(now).await
     }
 }
 

@@ -14,7 +14,7 @@
 //!
 //! Imports run downward only; the test `rooms` holds the list. From the ground up:
 //!
-//! - `guard`, `retry`, `settings`, `stats` and `stored` know nothing of the engine: calls of foreign code, pauses,
+//! - `guard`, `retry`, `settings`, `stats` and `stored` know nothing of the engine: calls of other people's code, pauses,
 //!   settings, counters, and the form of bodies in the log.
 //! - `lanes` decides what may begin now: state and arithmetic without I/O. `mailbox` carries messages to the run loop.
 //! - `registry` holds connections and routes. `shared` is what all rooms work with, and `connector` the host's handle on it.
@@ -40,12 +40,15 @@
 //!
 //! # What it tells
 //!
-//! - [`Connector::health`] and [`Connector::stats`] say how it is doing; [`Connector::explain`] tells the story of one
-//!   entry.
+//! - [`Connector::health`] and [`Connector::stats`] say how it is doing, beginning with the log itself
+//!   ([`Health::log`]): without it nothing else can be known. [`Connector::troubles`] tells without any sink.
+//! - [`Connector::explain`] tells the [`Story`] of one entry: what came before and after it, every attempt with its calls
+//!   and waits, and what operators did to it.
+//! - [`Connector::act`] is how operators change something. Each [`Act`] is an entry of the log with the name of whoever did
+//!   it: a bulk replay is a wish that whoever runs carries out, also after a restart.
 //! - *Notices*: events about its own work, routed like any other, if a route names them: `delivery.dead`,
 //!   `delivery.parked`, `signal.dead`, `webhook.unrouted`, `connection.parked`, `connection.resumed`, `feed.parked`,
-//!   `feed.resumed`. One lane sends one in
-//!   ten minutes, and there is no notice about the deliveries of a notice.
+//!   `feed.resumed`. One lane sends one in ten minutes, and there is no notice about the deliveries of a notice.
 //! - *Spans* of `tracing`, at level `debug`: `receive` (`endpoint`), `resolve` (`connection`, `seq`, `signals`),
 //!   `deliver` (`connection`, `seq`, `attempt`), and `http_call` (`system`, `operation`) inside the latter two.
 //!   `seq` is the entry's number in the log. `error` means that somebody has to act, `warn` that the engine goes on

@@ -10,7 +10,7 @@ use crate::{Effect, Error, ErrorKind, Result, Timestamp, decode};
 
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(86_400);
 
-/// An answer as it came: status, headers and body are kept until all three have been judged. `Debug` shows the
+/// An answer as it came: status, headers and body are kept until all three have been classified. `Debug` shows the
 /// status and sizes only.
 #[derive(Clone)]
 pub struct Answer {

@@ -5,9 +5,9 @@
 
 mod answer;
 mod authenticator;
+mod classify;
 mod client;
 mod envelope;
-mod judge;
 mod outside;
 mod pagination;
 #[cfg(feature = "reqwest")]
@@ -19,10 +19,10 @@ pub use answer::Answer;
 use async_trait::async_trait;
 pub use authenticator::{Authenticator, Authorization};
 use bytes::Bytes;
+pub use classify::error_for_status;
 pub use client::{Call, Client};
 pub use envelope::Envelope;
 use http::StatusCode;
-pub use judge::error_for_status;
 pub use outside::{Outside, is_public, outside_url, outside_url_below, require_secure};
 pub use pagination::{Pages, Position};
 

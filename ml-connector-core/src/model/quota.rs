@@ -2,6 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
+use serde::Serialize;
+
 use super::text_id;
 
 text_id! {
@@ -45,7 +47,8 @@ impl Cost {
 }
 
 /// A limit as the vendor counts it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Quota {
     /// At most `limit` units in any window of this length.
@@ -75,4 +78,17 @@ pub enum Quota {
         /// Length.
         window: Duration,
     },
+}
+
+impl Quota {
+    /// Its units.
+    #[must_use]
+    pub fn limit(self) -> u32 {
+        match self {
+            Self::Rolling { limit, .. }
+            | Self::Aligned { limit, .. }
+            | Self::Concurrent { limit }
+            | Self::Errors { limit, .. } => limit,
+        }
+    }
 }

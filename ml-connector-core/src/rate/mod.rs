@@ -2,6 +2,7 @@
 
 mod budget;
 mod memory;
+mod usage;
 
 use std::{fmt::Debug, time::Duration};
 
@@ -9,6 +10,7 @@ use async_trait::async_trait;
 pub use budget::Budget;
 use bytes::Bytes;
 pub use memory::MemoryRateLimiter;
+pub use usage::{Usage, WindowUsage};
 
 pub use crate::model::{Cost, Quota, QuotaKey};
 use crate::{Error, ErrorKind, Result, Timestamp};
@@ -54,6 +56,13 @@ pub trait RateLimiter: Debug + Send + Sync + 'static {
     /// # Errors
     /// [`InvalidResponse`](crate::ErrorKind::InvalidResponse) when the counts cannot be read: nothing is taken over.
     async fn take_over(&self, from: &TakeOver, now: Timestamp) -> Result<()>;
+
+    /// What is spent and what is left of every key that anything is known of, in the order of their names. It changes
+    /// nothing.
+    ///
+    /// # Errors
+    /// [`Unavailable`](crate::ErrorKind::Unavailable) when a shared limiter cannot be reached.
+    async fn usage(&self, now: Timestamp) -> Result<Vec<Usage>>;
 }
 
 /// What is known of a host whose work is taken over.

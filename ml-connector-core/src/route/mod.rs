@@ -59,7 +59,7 @@ pub struct Route {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub below: Vec<Money>,
     /// Only records with at least this total in the organization's base currency, whatever currency they are in. A record
-    /// whose total is not known in the currency of this amount is judged by [`other_currencies`](Self::other_currencies).
+    /// whose total is not known in the currency of this amount is compared by [`other_currencies`](Self::other_currencies).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base_at_least: Option<Money>,
     /// Only records with less than this total in the organization's base currency, in the same way.

@@ -3,7 +3,6 @@
 mod changes;
 mod facts;
 mod meaning;
-mod revision;
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -11,7 +10,6 @@ use bytes::Bytes;
 pub use changes::{Policy, changes};
 pub use facts::Facts;
 pub use meaning::revision_of;
-pub use revision::canonical_revision;
 use serde::{Deserialize, Serialize};
 
 use crate::{

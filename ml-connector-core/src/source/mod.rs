@@ -15,7 +15,7 @@ use crate::{
     auth::OAuth2,
     model::{
         AccountKey, Affinity, Columns, ConnectionId, EndpointId, Intake, Page, Prompt, Resolution, Signal,
-        Upkeep, Zone,
+        Status, Upkeep, Zone,
     },
     snapshot::Snapshot,
 };
@@ -45,6 +45,9 @@ pub struct SourceInfo {
     /// The words for states in which its records stand, beyond those of [`Status`](crate::model::Status): routes may name
     /// them. A word that is not listed here is kept all the same, but no route can ask for it.
     pub statuses: Vec<&'static str>,
+    /// In which status the vendor no longer lists a record, although it is not deleted: such as an order that became an
+    /// invoice. A sweep does not miss what was told so.
+    pub unlisted: Vec<Status>,
     /// How changes are noticed.
     pub mode: SourceMode,
     /// How long signals of one record are collected before it is read once for all of them.
@@ -94,6 +97,7 @@ impl SourceInfo {
             sweeps: Vec::new(),
             kinds: Vec::new(),
             statuses: Vec::new(),
+            unlisted: Vec::new(),
             mode: SourceMode::default(),
             coalesce: Self::COALESCE,
             answers: WebhookAnswers::default(),

@@ -34,7 +34,7 @@ pub(crate) struct Blob {
     #[serde(default)]
     pub(crate) former: Option<Kept>,
     pub(crate) phase: Phase,
-    /// Answers that nobody has judged yet. They stand beside the phase, because an answer that comes late is kept
+    /// Answers that nobody has classified yet. They stand beside the phase, because an answer that comes late is kept
     /// without ending another host's request.
     pub(crate) received: Vec<Received>,
     /// How many answers to this generation's refresh were lost.

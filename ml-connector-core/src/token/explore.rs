@@ -106,7 +106,7 @@ enum Task {
     Unsent(u64),
     Lost,
     Answered(Received),
-    Judged(Received),
+    Classified(Received),
 }
 
 /// The answer of a vendor that refuses.
@@ -306,7 +306,7 @@ impl Setting {
             Action::Again if world.blob.generation >= self.goal() => Doing::Rest,
             Action::Again => self.swap(world, host, Task::Want),
             Action::Claimed => self.swap(world, host, Task::Send),
-            Action::Judge(received) => self.swap(world, host, Task::Judged(received.clone())),
+            Action::Classify(received) => self.swap(world, host, Task::Classified(received.clone())),
             Action::Ask { refresh, generation, at } => {
                 let token = number(refresh.as_ref().unwrap());
                 Doing::Ask { token, generation: *generation, at: secs(*at) }
@@ -359,7 +359,7 @@ impl Setting {
                 Action::Done => return Ok(()), // the token there is still good
                 Action::Again => Task::Want,
                 Action::Claimed => Task::Send,
-                Action::Judge(received) => Task::Judged(received),
+                Action::Classify(received) => Task::Classified(received),
                 Action::Ask { refresh, generation, .. } => {
                     let answer = self.exchange(&mut issued, number(refresh.as_ref().unwrap()));
                     Task::Answered(received(generation, Uuid::from_u128(77), now, answer))
@@ -488,7 +488,7 @@ fn input(task: &Task, owner: u128) -> Input {
         Task::Unsent(generation) => Input::Unsent { owner, generation: *generation, cause: None },
         Task::Lost => Input::Lost { owner },
         Task::Answered(received) => Input::Answered(received.clone()),
-        Task::Judged(received) => Input::Judged(received.clone(), verdict(received)),
+        Task::Classified(received) => Input::Classified(received.clone(), verdict(received)),
     }
 }
 

@@ -80,7 +80,7 @@ pub(crate) enum Input {
     /// An answer arrived, in time or not.
     Answered(Received),
     /// An answer that was received means this.
-    Judged(Received, TokenOutcome),
+    Classified(Received, TokenOutcome),
     /// A token of this generation was refused by the API.
     Rejected { generation: u64 },
     /// Somebody has connected.
@@ -128,7 +128,7 @@ pub(crate) enum Action {
     /// Ask the token endpoint now.
     Ask { refresh: Option<Secret>, generation: u64, at: Timestamp },
     /// Find out what this answer means.
-    Judge(Received),
+    Classify(Received),
     /// It cannot go on.
     Stop(Blocked),
 }
@@ -233,11 +233,11 @@ pub(crate) fn step(blob: &Blob, input: &Input, now: Timestamp, rules: &Rules) ->
             if !next.received.iter().any(|known| known.is(received)) {
                 next.received.push(received.clone());
             }
-            (Some(next), Action::Judge(received.clone()))
+            (Some(next), Action::Classify(received.clone()))
         }
-        Input::Judged(received, verdict) => {
+        Input::Classified(received, verdict) => {
             let Some(place) = blob.received.iter().position(|known| known.is(received)) else {
-                return (None, Action::Again); // somebody else has judged it
+                return (None, Action::Again); // somebody else has classified it
             };
             let mut next = blob.clone();
             next.received.remove(place);
@@ -272,7 +272,7 @@ pub(crate) fn step(blob: &Blob, input: &Input, now: Timestamp, rules: &Rules) ->
 
 fn want(blob: &Blob, owner: Uuid, now: Timestamp, rules: &Rules) -> (Option<Blob>, Action) {
     if let Some(received) = blob.received.first() {
-        return (None, Action::Judge(received.clone()));
+        return (None, Action::Classify(received.clone()));
     }
     if need(blob, now, rules) == Need::Nothing {
         return (None, Action::Done);

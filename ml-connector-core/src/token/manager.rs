@@ -42,7 +42,7 @@ pub(crate) trait Endpoint: Debug + Send + Sync + 'static {
     ) -> Result<http::Response<Bytes>, TransportError>;
 
     /// Says what an answer means.
-    fn judge(&self, answer: &Answer) -> TokenOutcome;
+    fn classify(&self, answer: &Answer) -> TokenOutcome;
 }
 
 /// One chain, as one process sees it. The chain itself is in the store.
@@ -118,9 +118,9 @@ impl<E: Endpoint> Manager<E> {
     pub(crate) async fn consented(&self, ctx: &Context, answer: &Answer) -> Result<TokenOutcome> {
         let received = Received::of_consent(Uuid::new_v4(), answer);
         self.store(ctx, &received).await.map_err(|error| error.with_context("token_answer", "lost"))?;
-        let verdict = self.endpoint.judge(&received.answer());
+        let verdict = self.endpoint.classify(&received.answer());
         self.log(&received, &verdict);
-        if let Err(error) = self.apply(ctx, &Input::Judged(received, verdict.clone())).await {
+        if let Err(error) = self.apply(ctx, &Input::Classified(received, verdict.clone())).await {
             tracing::warn!(%error, key = self.key.as_str(), "whoever wants the token next connects with the answer");
         }
         Ok(verdict)
@@ -196,10 +196,10 @@ impl<E: Endpoint> Manager<E> {
                 Action::Ask { refresh, generation, at } => {
                     self.ask(ctx, refresh.as_ref(), generation, at).await
                 }
-                Action::Judge(received) => {
-                    let verdict = self.endpoint.judge(&received.answer());
+                Action::Classify(received) => {
+                    let verdict = self.endpoint.classify(&received.answer());
                     self.log(&received, &verdict);
-                    Input::Judged(received, verdict)
+                    Input::Classified(received, verdict)
                 }
                 Action::Stop(blocked) => return Err(blocked_error(&blocked)),
                 Action::Wait(_) if patience == Patience::GiveWay => return Ok(blob),

@@ -8,7 +8,7 @@ use ml_connector_core::{
     http::Answer,
     model::{Currency, Date, Event, Record, Signal, decimal_from_json},
     route::Route,
-    snapshot::{Snapshot, canonical_revision},
+    snapshot::{Snapshot, revision_of},
 };
 use proptest::{collection::vec, prelude::*};
 use serde_json::value::RawValue;
@@ -37,7 +37,7 @@ fn decode_with_all(bytes: &[u8]) {
     let _ = serde_json::from_slice::<Route>(bytes).map(|route| route.validate().is_ok());
     let _ = serde_json::from_slice::<Record>(bytes);
     let _ = serde_json::from_slice::<Signal>(bytes);
-    let _ = canonical_revision(bytes, |key| key == "id");
+    let _ = revision_of(bytes, &["id", "line_items.id"]);
     let answer = Answer::new(http::Response::new(Bytes::copy_from_slice(bytes)), Timestamp::default());
     let _ = answer.json::<serde_json::Value>();
     let _ = answer.json::<Box<RawValue>>();
@@ -139,9 +139,10 @@ proptest! {
     fn a_revision_does_not_depend_on_the_order_of_members(
         members in prop::collection::btree_map("[a-z]{1,6}", json(), 1..8),
     ) {
+        let allowed: Vec<&str> = members.keys().map(String::as_str).collect();
         let object = |members: Vec<(&String, &String)>| {
             let members: Vec<_> = members.iter().map(|(key, it)| format!("\"{key}\":{it}")).collect();
-            canonical_revision(format!("{{{}}}", members.join(" ,\n")).as_bytes(), |_| false).unwrap()
+            revision_of(format!("{{{}}}", members.join(" ,\n")).as_bytes(), &allowed).unwrap()
         };
         prop_assert_eq!(object(members.iter().collect()), object(members.iter().rev().collect()));
     }

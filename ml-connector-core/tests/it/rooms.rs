@@ -54,6 +54,7 @@ const ROOMS: Table = &[
     (
         "resolve",
         &[
+            "connector",
             "documents",
             "entries",
             "fan_out",

@@ -23,7 +23,7 @@ pub(crate) fn check(answer: &Answer) -> Result<()> {
         return Ok(());
     }
     let refusal = Refusal::read(answer);
-    let error = refusal.judge(answer.status);
+    let error = refusal.classify(answer.status);
     let error = match refusal.code.as_deref().filter(|code| looks_like_code(code)) {
         Some(code) => error.with_context("code", code),
         None => error,
@@ -100,7 +100,7 @@ impl Refusal {
         ["warehouse", "sql endpoint", "endpoint id"].iter().any(|word| lower.contains(word))
     }
 
-    fn judge(&self, status: StatusCode) -> Error {
+    fn classify(&self, status: StatusCode) -> Error {
         let setup = |message: &'static str| {
             Error::new(ErrorKind::ConfigInvalid, message).with_scope(Scope::Connection)
         };

@@ -13,7 +13,7 @@ fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> Answer {
     Answer::new(response.body(Bytes::from(body.to_owned())).unwrap(), Timestamp::from_secs(1_792_000_000))
 }
 
-fn judged(status: u16, body: &str) -> Error {
+fn classified(status: u16, body: &str) -> Error {
     check(&answer(status, &[], body)).unwrap_err()
 }
 
@@ -91,7 +91,7 @@ fn every_status_and_wording_says_who_has_to_act() {
         (503, "<html>", K::Unavailable, Scope::Entry),
         (408, "", K::Unavailable, Scope::Entry),
     ] {
-        let error = judged(status, body);
+        let error = classified(status, body);
         assert_eq!((error.kind(), error.scope()), (kind, &scope), "{status} {body}");
         assert_eq!(error.context("status"), Some(&*status.to_string()));
         let doubt = matches!(status, 302 | 408 | 500..);
@@ -103,14 +103,14 @@ fn every_status_and_wording_says_who_has_to_act() {
 #[test]
 fn a_blocked_address_is_no_matter_of_tokens_and_is_named() {
     let body = r#"{"error_code":403,"message":"Source IP address: 203.0.113.7 is blocked by Databricks IP ACL for workspace: 1"}"#;
-    let error = judged(403, body);
+    let error = classified(403, body);
     assert_eq!((error.kind(), error.scope()), (ErrorKind::ConfigInvalid, &Scope::Connection));
     assert!(error.message().contains("203.0.113.7") && error.message().contains("access list"), "{error}");
     let in_header =
         answer(403, &[("x-databricks-reason-phrase", "Source IP address: 203.0.113.7 is blocked")], "");
     assert_eq!(check(&in_header).unwrap_err().context("address"), Some("203.0.113.7"));
     let planted = r#"{"message":"Source IP address: <b>call me</b>"}"#;
-    assert!(!judged(403, planted).to_string().contains("call"));
+    assert!(!classified(403, planted).to_string().contains("call"));
 }
 
 #[test]
@@ -154,8 +154,8 @@ fn recorded_failures_are_told_apart() {
         (fixture!("statement_failed_unresolved_column"), Fault::Changed),
         (fixture!("statement_canceled"), Fault::Passing),
     ] {
-        let (judged, error) = statement(json);
-        assert_eq!(judged, fault, "{json}");
+        let (classified, error) = statement(json);
+        assert_eq!(classified, fault, "{json}");
         assert_eq!(error.context("statement").map(str::len), Some(36));
         assert!(!error.to_string().contains("twelve") && !error.to_string().contains("INSER"), "{error}");
     }

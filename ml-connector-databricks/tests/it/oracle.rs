@@ -1,4 +1,4 @@
-//! Statements and the tables they made, for a judge that knows nothing of this program: `tests/oracle/replay.py` runs the
+//! Statements and the tables they made, for a classify that knows nothing of this program: `tests/oracle/replay.py` runs the
 //! statements on another engine and compares. The simulator executes them, too, but it is ours.
 
 use std::{

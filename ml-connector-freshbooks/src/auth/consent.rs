@@ -40,6 +40,7 @@ impl FreshBooks {
         let page = below(&url(AUTH_URL)?, &["oauth", "authorize"]);
         let mut config = AuthorizerConfig::new(oauth, page, redirect_uri);
         config.fields = &["scope"];
+        config.token_key = auth::token_key;
         Ok(config)
     }
 

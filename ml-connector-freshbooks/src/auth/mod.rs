@@ -36,8 +36,12 @@ pub(crate) fn oauth(config: &Config, api: &Url) -> Result<OAuth2> {
     let mut oauth = oauth_config(api, &config.client_id, config.client_secret.clone(), grant);
     // FreshBooks wants it with every renewal, too.
     oauth.form = vec![("redirect_uri", redirect_uri.to_string())];
-    // FreshBooks keeps one chain for a login, whatever business it is used for.
-    OAuth2::new(TokenKey::new(&ConnectionId::from(config.login_name())), oauth)
+    OAuth2::new(token_key(&ConnectionId::from(config.login_name())), oauth)
+}
+
+/// Where the tokens of a login are kept: FreshBooks keeps one chain for it, whatever business it is used for.
+fn token_key(login: &ConnectionId) -> TokenKey {
+    TokenKey::shared(&format!("{SYSTEM}/{login}"))
 }
 
 /// How FreshBooks hands out tokens.

@@ -57,6 +57,15 @@ pub(crate) struct Detail {
     pub(crate) left_out: Vec<LeftOut>,
 }
 
+/// What was decoded of a record.
+struct Seen {
+    record: Record,
+    shape: Shape,
+    deleted: bool,
+    /// Whose it is, where the record says so.
+    owner: Option<String>,
+}
+
 /// What to list.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Filter<'a> {
@@ -149,12 +158,29 @@ impl FreshBooksClient {
     fn decode<T: Resource>(&self, answer: &Answer) -> Result<Detail> {
         let mut envelope = result_of::<T>(answer)?;
         let raw = envelope.member(T::DETAIL_KEY)?;
-        let decoded = decode::object(&raw, |object| self.row::<T>(object))?;
-        detail::<T>(decoded, raw)
+        let decoded = decode::object(&raw, |object| self.seen::<T>(object))?;
+        self.detail::<T>(decoded, raw)
     }
 
-    fn row<T: Resource>(&self, object: &Object<'_>) -> Result<(Record, Shape, bool)> {
-        Ok((T::read(object, &self.site)?, T::shape(object), object.text("vis_state") == "1"))
+    fn seen<T: Resource>(&self, object: &Object<'_>) -> Result<Seen> {
+        Ok(Seen {
+            record: T::read(object, &self.site)?,
+            shape: T::shape(object),
+            deleted: object.text("vis_state") == "1",
+            owner: object.some_text("accounting_systemid"),
+        })
+    }
+
+    /// A record, if it is one of this account's. Where FreshBooks shows somebody else's, nothing more is told.
+    fn detail<T: Resource>(&self, decoded: Decoded<Seen>, raw: Box<RawValue>) -> Result<Detail> {
+        let Decoded { value: Seen { record, shape, deleted, owner }, left_out } = decoded;
+        if owner.is_some_and(|owner| owner != *self.account_id) {
+            return Err(Error::new(ErrorKind::ConfigInvalid, "FreshBooks shows a record of another account")
+                .with_scope(Scope::Connection)
+                .with_context("account_id", &self.account_id));
+        }
+        let raw = if T::SECRETS.is_empty() { raw } else { without_secrets(raw, T::SECRETS)? };
+        Ok(Detail { record, shape, deleted, raw, left_out })
     }
 
     /// `GET …/{resource}`: a page of records. FreshBooks ignores filters and includes that a resource does not have, and
@@ -188,12 +214,12 @@ impl FreshBooksClient {
     fn rows<T: Resource>(&self, answer: &Answer, page: u32) -> Result<Rows> {
         let mut envelope = result_of::<T>(answer)?;
         let list = envelope.member(list_key::<T>())?;
-        let read = decode::rows(&list, T::ID, |object| self.row::<T>(object))?;
+        let read = decode::rows(&list, T::ID, |object| self.seen::<T>(object))?;
         let full = read.len() >= PER_PAGE;
         let (mut rows, mut unreadable) = (Vec::with_capacity(read.len()), Vec::new());
         for row in read {
             match row {
-                Row::Read { decoded, raw } => rows.push(detail::<T>(decoded, raw)?),
+                Row::Read { decoded, raw } => rows.push(self.detail::<T>(decoded, raw)?),
                 Row::Unreadable { id, number, error } => {
                     tracing::warn!(%error, operation = T::LIST, page, number, "a row cannot be read");
                     unreadable.extend(id);
@@ -281,12 +307,6 @@ fn result_of<T: Resource>(answer: &Answer) -> Result<Envelope> {
 
 fn list_key<T: Resource>() -> &'static str {
     if T::FAMILY == Family::Ledger { "data" } else { T::LIST_KEY }
-}
-
-fn detail<T: Resource>(decoded: Decoded<(Record, Shape, bool)>, raw: Box<RawValue>) -> Result<Detail> {
-    let Decoded { value: (record, shape, deleted), left_out } = decoded;
-    let raw = if T::SECRETS.is_empty() { raw } else { without_secrets(raw, T::SECRETS)? };
-    Ok(Detail { record, shape, deleted, raw, left_out })
 }
 
 fn without_secrets(raw: Box<RawValue>, secrets: &[&str]) -> Result<Box<RawValue>> {

@@ -66,7 +66,7 @@ async fn a_handshake_may_come_before_the_callback_s_id_is_known_and_twice() {
     let lab = Lab::new();
     let source = lab.source();
     let waiting = lab.look(&source, None).await.state;
-    let made = lab.look(&source, Some(&waiting)).await;
+    lab.look(&source, Some(&waiting)).await;
     // As if the answers to the calls were still under way: nothing but the waiting is known.
     let handshakes = lab.sim.take_webhooks();
     let mut state = waiting;
@@ -77,7 +77,6 @@ async fn a_handshake_may_come_before_the_callback_s_id_is_known_and_twice() {
     let proven = lab.look(&source, Some(&state)).await;
     assert!(lab.sim.callbacks().iter().all(|callback| callback.verified), "{:?}", proven.problem);
     assert_eq!(lab.sim.callbacks().len(), 4, "none is made twice");
-    drop(made);
 }
 
 #[tokio::test(start_paused = true)]
@@ -191,13 +190,12 @@ async fn callbacks_that_lead_elsewhere_and_doubles_are_deleted_and_those_of_othe
     let source = lab.source();
     let mut state = lab.register(&source).await;
     // Somebody else's, and the doubles of ours after two hosts have looked at once.
-    let other = Lab { sim: lab.sim.clone(), ..Lab::new() };
     let foreign = crate::support::builder(&lab.sim).endpoint("another-app").build().unwrap();
     let request = UpkeepRequest::new().callback(Some("https://other.example.com/another-app"));
     let waiting = foreign.upkeep(&lab.ctx, request).await.unwrap().state;
     foreign.upkeep(&lab.ctx, request.state(Some(&waiting))).await.unwrap();
     assert_eq!(lab.sim.callbacks().len(), 8);
-    drop((other, lab.sim.take_webhooks()));
+    drop(lab.sim.take_webhooks());
 
     // The host has moved.
     for _ in 0..2 {

@@ -1,7 +1,5 @@
 //! Connecting through the browser, and one chain of tokens for all businesses of a login.
 
-use std::sync::Arc;
-
 use http::Request;
 use ml_connector_core::{
     ErrorKind, PollRequest, Secret, Source,
@@ -128,5 +126,4 @@ async fn a_refresh_whose_answer_is_lost_is_tried_once_more_and_then_a_person_is_
     let fresh = lab.sim.grant(&["user:profile:read", "user:invoices:read"]);
     let again = builder(&lab.sim).refresh_token(fresh.as_str()).build().unwrap();
     again.poll(&lab.ctx, PollRequest::new("invoices", PollMode::Baseline)).await.unwrap();
-    drop(Arc::clone(&lab.clock));
 }

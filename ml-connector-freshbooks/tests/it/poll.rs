@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ml_connector_core::{
-    ErrorKind, PollRequest, Source, Timestamp,
+    ErrorKind, PollRequest, Source,
     model::{PollMode, RecordKind},
 };
 use ml_connector_sim::freshbooks::{Bill, BillVendor, Category, Client, Expense, Invoice, Item, Kind};
@@ -99,16 +99,12 @@ async fn payments_of_bills_are_seen_with_their_bill() {
     let (_, checkpoint) = lab.run(&source, "bills", PollMode::Baseline, None).await;
     let paid = lab.sim.pay_bill(bill, cents(10_000)).unwrap();
     let (pages, checkpoint) = lab.run(&source, "bills", PollMode::Live, Some(checkpoint)).await;
-    if signals(&pages).is_empty() {
-        assert_eq!(shown(&pages), [format!("bill/{bill} paid"), format!("bill_payment/{paid} paid")]);
-    } else {
-        // The row lacks the vendor's name: the bill is read.
-        assert_eq!(signals(&pages), [format!("bill/{bill}")]);
-    }
-    // Where the list shows no lines at all, too.
+    let expected = [format!("bill/{bill} paid"), format!("bill_payment/{paid} paid")];
+    assert_eq!((shown(&pages), signals(&pages).len()), (expected.to_vec(), 0));
+    // Lines and payments are asked for, where they do not come by themselves.
     lab.sim.tune(|quirks| quirks.bare_bills = true);
     let (pages, _) = lab.run(&source, "bills", PollMode::Live, Some(checkpoint)).await;
-    assert!(shown(&pages).len() + signals(&pages).len() >= 1);
+    assert_eq!(shown(&pages), expected);
     // The list of payments names nobody: each new one is read.
     let (pages, _) = lab.run(&source, "bill_payments", PollMode::Live, None).await;
     assert_eq!(signals(&pages), [format!("bill_payment/{paid}")]);
@@ -217,13 +213,6 @@ async fn an_account_of_somebody_else_is_noticed_at_the_first_read() {
     let crossed = builder(&lab.sim).business_id("1").build().unwrap();
     let error = crossed.poll(&lab.ctx, PollRequest::new("invoices", PollMode::Baseline)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ConfigInvalid);
-    // An account that only a role names is one's own, too.
-    lab.sim.tune(|quirks| quirks.null_account_ids = true);
-    let identity = lab.source().identity(&lab.ctx).await.unwrap();
-    assert!(
-        identity.businesses.iter().any(|business| business.account_id.as_deref() == Some("Zq84Xk"))
-            || identity.businesses.len() > 1
-    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -231,9 +220,8 @@ async fn a_run_that_was_never_made_before_reads_everything() {
     let lab = Lab::new();
     let source = lab.source();
     let invoice = fill(&lab);
-    let (pages, checkpoint) = lab.run(&source, "invoices", PollMode::Live, None).await;
+    let (pages, _) = lab.run(&source, "invoices", PollMode::Live, None).await;
     assert_eq!(shown(&pages), [format!("invoice/{invoice} partially_paid")]);
-    assert!(Timestamp::parse("2026-06-29T00:00:00Z").is_ok() && !checkpoint.is_empty());
     let garbage = bytes::Bytes::from_static(b"garbage");
     let request = PollRequest::new("invoices", PollMode::Live).checkpoint(Some(&garbage));
     assert_eq!(source.poll(&lab.ctx, request).await.unwrap_err().kind(), ErrorKind::Unexpected);

@@ -1,8 +1,8 @@
 //! Single records, and what their reads show besides.
 
 use ml_connector_core::{
-    ErrorKind, Scope, Source, Timestamp,
-    model::{EntityRef, Observed, Resolution, Signal, Zone},
+    ErrorKind, PollRequest, Scope, Source, Timestamp,
+    model::{EntityRef, Observed, PollMode, Resolution, Signal, Zone},
     snapshot::{Policy, Snapshot, Step, step},
 };
 use ml_connector_freshbooks::FreshBooks;
@@ -204,6 +204,21 @@ async fn a_refused_feature_starts_no_refresh_and_names_its_scope() {
         assert_eq!(error.context("scope"), Some("user:bills:read"));
     }
     assert_eq!(lab.sim.tokens_issued(), tokens);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_of_another_account_stops_the_connection() {
+    let lab = Lab::new();
+    let source = lab.source();
+    let invoice = lab.invoice(10_000);
+    lab.sim.distort(Kind::Invoice, invoice, "accounting_systemid", Some("Hn7Tq2".into())).unwrap();
+    let signal = [hinted("invoice", invoice, "invoice.update")];
+    let read = source.resolve(&lab.ctx, &signal, None).await.unwrap_err();
+    let request = PollRequest::new("invoices", PollMode::Live);
+    let listed = source.poll(&lab.ctx, request).await.unwrap_err();
+    for error in [read, listed] {
+        assert_eq!((error.kind(), error.scope()), (ErrorKind::ConfigInvalid, &Scope::Connection));
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -79,7 +79,14 @@ impl State {
         };
         let access = bearer(request).and_then(|token| self.oauth.check(token, call.now).ok());
         let Some(scopes) = access.map(|access| access.scopes.clone()) else {
-            return errors::unauthenticated();
+            let form = self.quirks.error_form;
+            return match segments[0] {
+                "accounting" if self.quirks.own_unauthenticated => errors::accounting_unauthenticated(form),
+                "events" if self.quirks.own_unauthenticated => {
+                    errors::callbacks(StatusCode::UNAUTHORIZED, form, &[])
+                }
+                _ => errors::unauthenticated(),
+            };
         };
         if !self.admit(call) {
             return errors::throttled((!self.quirks.no_retry_after).then_some(1));

@@ -129,6 +129,8 @@ pub struct Quirks {
     pub null_account_ids: bool,
     /// How errors of accounting and callbacks look.
     pub error_form: ErrorForm,
+    /// A bad token is answered by accounting and callbacks in a form of their own.
+    pub own_unauthenticated: bool,
     /// The status of an answer that refuses a feature of the plan: 200 or 403.
     pub feature_status: StatusCode,
     /// The status of a verification with a wrong verifier: 422 or 400.
@@ -172,6 +174,7 @@ impl Default for Quirks {
             no_scope_in_token_answers: false,
             null_account_ids: false,
             error_form: ErrorForm::Today,
+            own_unauthenticated: false,
             feature_status: StatusCode::OK,
             verifier_status: StatusCode::UNPROCESSABLE_ENTITY,
             callback_id_key: "callbackid",

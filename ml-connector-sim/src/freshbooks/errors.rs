@@ -84,6 +84,16 @@ pub(super) fn unauthenticated() -> Response<Bytes> {
     exchange::json(StatusCode::UNAUTHORIZED, JSON, body)
 }
 
+/// The same, as accounting says it.
+pub(super) fn accounting_unauthenticated(form: ErrorForm) -> Response<Bytes> {
+    const MESSAGE: &str = "The server could not verify that you are authorized to access the URL requested.";
+    if form == ErrorForm::Rpc {
+        return Failure::new(StatusCode::UNAUTHORIZED, 1003, MESSAGE).answer(form);
+    }
+    let body = json!({ "response": { "errors": [{ "errno": 1003, "message": MESSAGE }] } });
+    exchange::json(StatusCode::UNAUTHORIZED, JSON, body)
+}
+
 /// A path that FreshBooks may have and the simulator has not.
 pub(super) fn not_simulated(what: &str) -> Response<Bytes> {
     let body = json!({ "error": format!("Requested resource could not be found. (not simulated: {what})") });

@@ -131,9 +131,7 @@ pub(super) fn token(
     }
     match server.token(&request, "", call.now) {
         Ok(issued) => granted(&issued, quirks, first),
-        Err(Refused::UnknownClient | Refused::WrongSecret) => {
-            refused(StatusCode::UNAUTHORIZED, "invalid_client", "The client could not be authenticated.")
-        }
+        Err(Refused::UnknownClient | Refused::WrongSecret) => refused_client(),
         Err(Refused::UnsupportedGrant) => refused(
             StatusCode::BAD_REQUEST,
             "unsupported_grant_type",
@@ -164,6 +162,10 @@ fn granted(issued: &Issued, quirks: &Quirks, first: &mut Option<i64>) -> Respons
     exchange::json(StatusCode::OK, JSON, body)
 }
 
+fn refused_client() -> Response<Bytes> {
+    refused(StatusCode::UNAUTHORIZED, "invalid_client", "The client could not be authenticated.")
+}
+
 fn refused_grant() -> Response<Bytes> {
     refused(
         StatusCode::BAD_REQUEST,
@@ -176,13 +178,16 @@ fn refused(status: StatusCode, error: &str, description: &str) -> Response<Bytes
     exchange::json(status, JSON, json!({ "error": error, "error_description": description }))
 }
 
-/// `POST /auth/oauth/revoke`: the token is dead at once, and everything that was granted with it.
+/// `POST /auth/oauth/revoke`: an access token is dead at once, a refresh token with all that it led to. One that nobody
+/// knows is as good as revoked.
 pub(super) fn revoke(server: &mut OAuthServer, request: &Request<Bytes>) -> Response<Bytes> {
     let request = TokenRequest::read(request);
-    if server.find(request.get("token")).is_some() {
-        server.revoke_access(request.get("token"));
-    } else {
-        server.revoke_all();
+    if !server.is_client(&request) {
+        return refused_client();
+    }
+    let token = request.get("token");
+    if !server.revoke_grant(token) {
+        server.revoke_access(token);
     }
     exchange::json(StatusCode::OK, JSON, json!({}))
 }

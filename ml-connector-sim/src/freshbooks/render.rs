@@ -1,5 +1,8 @@
 //! Records as the API prints them: key sets from recorded answers, values from the books.
 
+use std::sync::LazyLock;
+
+use jiff::tz::TimeZone;
 use ml_connector_core::{
     Timestamp,
     model::{Date, Decimal},
@@ -19,7 +22,7 @@ use crate::toolkit::json::Fields;
 
 macro_rules! recorded {
     ($file:literal, $key:literal) => {{
-        static TEMPLATE: std::sync::LazyLock<Fields> = std::sync::LazyLock::new(|| {
+        static TEMPLATE: LazyLock<Fields> = LazyLock::new(|| {
             let file =
                 include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/freshbooks/", $file, ".json"));
             Fields::template(file).within("response").within("result").within($key)
@@ -497,17 +500,17 @@ pub(super) fn money(amount: Decimal, currency: &str) -> Value {
 
 /// An instant as most records show it: the time of New York, without saying so.
 pub(super) fn eastern(at: Timestamp) -> String {
-    local(at, "America/New_York", "%Y-%m-%d %H:%M:%S")
+    local(at, &EASTERN, "%Y-%m-%d %H:%M:%S")
 }
 
 /// An instant as bills show it: the same form, but UTC.
 pub(super) fn utc(at: Timestamp) -> String {
-    local(at, "UTC", "%Y-%m-%d %H:%M:%S")
+    local(at, &TimeZone::UTC, "%Y-%m-%d %H:%M:%S")
 }
 
 /// The calendar date of New York.
 pub(super) fn eastern_date(at: Timestamp) -> Option<Date> {
-    Date::parse(&local(at, "America/New_York", "%Y-%m-%d")).ok()
+    Date::parse(&local(at, &EASTERN, "%Y-%m-%d")).ok()
 }
 
 /// With a part of a second that is another one after every change.
@@ -516,8 +519,11 @@ fn version(record: &Record) -> String {
     format!("{}.{millis:03}{:03}", eastern(record.updated), record.revision % 1000)
 }
 
-fn local(at: Timestamp, zone: &str, format: &str) -> String {
+// The database is part of the program; it knows New York.
+static EASTERN: LazyLock<TimeZone> =
+    LazyLock::new(|| TimeZone::get("America/New_York").unwrap_or(TimeZone::UTC));
+
+fn local(at: Timestamp, zone: &TimeZone, format: &str) -> String {
     let instant = jiff::Timestamp::from_millisecond(at.as_millis()).unwrap_or(jiff::Timestamp::MAX);
-    let zone = jiff::tz::TimeZone::get(zone).unwrap_or(jiff::tz::TimeZone::UTC);
-    instant.to_zoned(zone).strftime(format).to_string()
+    instant.to_zoned(zone.clone()).strftime(format).to_string()
 }

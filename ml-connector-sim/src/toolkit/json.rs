@@ -1,6 +1,6 @@
 //! JSON objects whose numbers never pass through binary fractions.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use ml_connector_core::model::Decimal;
 use serde::{
@@ -9,9 +9,10 @@ use serde::{
 };
 use serde_json::value::{RawValue, to_raw_value};
 
-/// An object with its fields in order and their values as written: a fixture that a record is written over.
+/// An object with its fields in order and their values as written: a fixture that a record is written over. Clones share
+/// what is not written over.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Fields(Vec<(String, Box<RawValue>)>);
+pub(crate) struct Fields(Vec<(Arc<str>, Arc<RawValue>)>);
 
 impl Fields {
     /// Reads one of this crate's own fixtures.
@@ -22,9 +23,9 @@ impl Fields {
     /// Sets a field where it stands, or adds it.
     pub(crate) fn set(&mut self, name: &str, value: impl Serialize) {
         let Ok(raw) = to_raw_value(&value) else { return };
-        match self.0.iter_mut().find(|(field, _)| field == name) {
-            Some((_, value)) => *value = raw,
-            None => self.0.push((name.to_owned(), raw)),
+        match self.0.iter_mut().find(|(field, _)| **field == *name) {
+            Some((_, value)) => *value = raw.into(),
+            None => self.0.push((name.into(), raw.into())),
         }
     }
 
@@ -40,7 +41,7 @@ impl Fields {
 
     /// A field as it is written.
     pub(crate) fn get(&self, name: &str) -> Option<&RawValue> {
-        self.0.iter().find(|(field, _)| field == name).map(|(_, value)| &**value)
+        self.0.iter().find(|(field, _)| **field == *name).map(|(_, value)| &**value)
     }
 
     /// The text of a field that holds one.
@@ -69,13 +70,12 @@ impl Fields {
     }
 
     pub(crate) fn remove(&mut self, name: &str) {
-        self.0.retain(|(field, _)| field != name);
+        self.0.retain(|(field, _)| **field != *name);
     }
 
     /// The object that a field holds, or nothing.
     pub(crate) fn within(&self, name: &str) -> Self {
-        let object = self.0.iter().find(|(field, _)| field == name).map(|(_, value)| value.get());
-        object.and_then(|object| serde_json::from_str(object).ok()).unwrap_or_default()
+        self.get(name).and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default()
     }
 
     /// The first object of an array, to be written over for each line of a record.
@@ -85,8 +85,7 @@ impl Fields {
 
     /// The objects of an array, or none.
     pub(crate) fn all_of(&self, name: &str) -> Vec<Self> {
-        let array = self.0.iter().find(|(field, _)| field == name).map(|(_, value)| value.get());
-        array.and_then(|array| serde_json::from_str(array).ok()).unwrap_or_default()
+        self.get(name).and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default()
     }
 }
 
@@ -97,7 +96,7 @@ pub(crate) fn number(amount: Decimal) -> Box<RawValue> {
 
 impl Serialize for Fields {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_map(self.0.iter().map(|(name, value)| (name, value)))
+        to.collect_map(self.0.iter().map(|(name, value)| (&**name, &**value)))
     }
 }
 
@@ -111,8 +110,8 @@ impl<'de> Deserialize<'de> for Fields {
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
                 let mut fields = Vec::new();
-                while let Some(field) = map.next_entry()? {
-                    fields.push(field);
+                while let Some((name, value)) = map.next_entry::<String, Box<RawValue>>()? {
+                    fields.push((name.into(), value.into()));
                 }
                 Ok(Fields(fields))
             }

@@ -299,6 +299,21 @@ impl OAuthServer {
         self.access.get_mut(token).into_iter().for_each(|access| access.revoked = true);
     }
 
+    /// Withdraws a grant by any of its refresh tokens, with the access tokens it led to. Returns whether there is one.
+    pub(crate) fn revoke_grant(&mut self, refresh_token: &str) -> bool {
+        let has = |grant: &Grant| grant.refresh.iter().any(|token| token.value == refresh_token);
+        let Some(at) = self.grants.iter().position(has) else { return false };
+        let ended = self.grants.remove(at);
+        ended.live.iter().for_each(|token| self.revoke_access(token));
+        true
+    }
+
+    /// Whether this is a client's id and secret.
+    pub(crate) fn is_client(&self, request: &TokenRequest) -> bool {
+        let (id, secret) = request.client();
+        self.clients.get(id).is_some_and(|known| known == secret)
+    }
+
     /// Withdraws everything that was granted.
     pub(crate) fn revoke_all(&mut self) {
         self.access.values_mut().for_each(|access| access.revoked = true);

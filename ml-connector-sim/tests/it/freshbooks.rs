@@ -420,15 +420,26 @@ async fn token_requests_need_every_parameter_and_come_in_three_forms() {
     });
     let answer = world.call(Method::POST, "", "/auth/oauth/token", &json.to_string()).await;
     assert_eq!(answer.status, StatusCode::OK);
-    let answer = world
-        .call(
-            Method::POST,
-            "",
-            "/auth/oauth/revoke",
-            &format!(r#"{{"token":{}}}"#, answer.body["access_token"]),
-        )
-        .await;
-    assert_as_recorded("revoke_ok", &answer.body);
+    let revoke = async |secret: &str, token: &Value| {
+        let json = serde_json::json!({
+            "client_id": credentials.client_id,
+            "client_secret": secret,
+            "token": token,
+        });
+        world.call(Method::POST, "", "/auth/oauth/revoke", &json.to_string()).await
+    };
+    let bearer = format!("Bearer {}", answer.body["access_token"].as_str().unwrap());
+    let me = async || world.read(&bearer, "/auth/api/v1/users/me").await.status;
+    assert_eq!(revoke("wrong", &answer.body["access_token"]).await.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(me().await, StatusCode::OK);
+    assert_as_recorded(
+        "revoke_ok",
+        &revoke(&credentials.client_secret, &answer.body["access_token"]).await.body,
+    );
+    assert_eq!(me().await, StatusCode::UNAUTHORIZED);
+    let next = answer.body["refresh_token"].as_str().unwrap();
+    assert_eq!(revoke(&credentials.client_secret, &next.into()).await.status, StatusCode::OK);
+    assert_eq!(world.token_answer(&[("refresh_token", next)]).await.body["error"], "invalid_grant");
 }
 
 #[tokio::test]
@@ -440,7 +451,8 @@ async fn what_sources_disagree_about_can_be_switched_in_token_answers() {
     });
     world.clock.advance(std::time::Duration::from_secs(6 * 3600));
     let refreshed = world.token_answer(&[]).await.body;
-    assert_eq!((&refreshed["created_at"], &refreshed["expires_in"]), (&NOW.into(), &43_199.into()));
+    let recorded = fixture("token_refreshed");
+    assert_eq!((&refreshed["created_at"], &refreshed["expires_in"]), (&NOW.into(), &recorded["expires_in"]));
     assert!(refreshed.get("scope").is_none());
     let bearer = format!("Bearer {}", refreshed["access_token"].as_str().unwrap());
     world.clock.advance(std::time::Duration::from_secs(12 * 3600 - 1));
@@ -536,6 +548,15 @@ async fn errors_come_in_the_forms_of_other_years() {
     let old = missing().await;
     assert_eq!(old.status, StatusCode::NOT_FOUND);
     assert_as_recorded("error_404_rpc_style", &old.body);
+    world.sim.tune(|quirks| quirks.own_unauthenticated = true);
+    let callbacks = "/events/account/Zq84Xk/events/callbacks";
+    assert_as_recorded(
+        "error_401_accounting_rpc_style",
+        &world.read("", &accounting("bills/bills")).await.body,
+    );
+    world.sim.tune(|quirks| quirks.error_form = ErrorForm::Today);
+    assert_as_recorded("error_401_accounting", &world.read("", &accounting("bills/bills")).await.body);
+    assert_as_recorded("callback_error_401", &world.read("", callbacks).await.body);
     world.sim.tune(|quirks| quirks.error_form = ErrorForm::Single);
     assert_eq!(missing().await.body["response"]["errors"]["errno"], 1012);
     world.sim.tune(|quirks| quirks.error_form = ErrorForm::ErrnoAsText);
@@ -706,4 +727,33 @@ async fn answers_have_freshbooks_headers() {
     assert_eq!(answer.header("x-api-version"), Some("2023-02-20"));
     assert_eq!(answer.header("date"), Some("Thu, 12 Mar 2026 14:05:00 GMT"));
     assert_eq!(answer.header("content-type"), Some("application/json"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn lists_lag_and_pages_are_short_when_conditions_are_unkind() {
+    use ml_connector_core::TokioClock;
+    use ml_connector_sim::Conditions;
+    let clock = Arc::new(TokioClock::starting_at(Timestamp::from_secs(NOW)));
+    let sim = FreshBooksSim::new(clock);
+    let transport = SimTransport::new().with_freshbooks(&sim);
+    let world = World { sim, transport, clock: Arc::new(ManualClock::at(Timestamp::from_secs(NOW))) };
+    let bearer = world.bearer().await;
+    let mut conditions = Conditions::unkind();
+    conditions.lost_answer_every = 0;
+    world.sim.set_conditions(conditions);
+    let total = async || {
+        let path = accounting("invoices/invoices?per_page=10");
+        let body = world.read(&bearer, &path).await.body;
+        let number = |name: &str| body["response"]["result"][name].as_u64().unwrap();
+        (number("total"), number("per_page"), number("pages"))
+    };
+    world.invoice(100);
+    assert_eq!(total().await.0, 0);
+    tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+    for _ in 0..6 {
+        world.invoice(100);
+    }
+    assert_eq!(total().await, (1, 5, 1));
+    tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+    assert_eq!(total().await, (7, 5, 2));
 }

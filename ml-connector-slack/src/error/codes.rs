@@ -63,7 +63,7 @@ fn verdict(kind: ErrorKind, reach: Reach, message: &'static str, retry: Again) -
 }
 
 /// The codes of the methods this crate calls (Slack docs: each method's page, section "Errors").
-pub(super) fn judge(code: &str) -> Verdict {
+pub(super) fn classify(code: &str) -> Verdict {
     use ErrorKind::{ConfigInvalid, Conflict, NotFound, PermissionDenied};
     match code {
         "service_unavailable" | "internal_error" | "fatal_error" => {

@@ -143,7 +143,7 @@ fn for_status(status: StatusCode) -> Error {
 }
 
 fn for_code(code: &str, answer: &Answer) -> Error {
-    let Verdict { kind, effect, reach, retry, message } = codes::judge(code);
+    let Verdict { kind, effect, reach, retry, message } = codes::classify(code);
     let scope = match reach {
         Reach::Message => Scope::Entry,
         Reach::Channel => Scope::Lane,

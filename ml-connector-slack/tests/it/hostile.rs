@@ -89,15 +89,16 @@ struct Said {
 /// UTF-8.
 fn honest(body: impl Into<Bytes>) {
     let body = body.into();
+    let text = String::from_utf8_lossy(&body);
     for (posted, looked) in ask(body.clone()) {
         if let Ok(posted) = posted {
             // Nothing is read of the answer to a change, and next to nothing of words that one person saw.
             if &*posted.reference == ROOT || posted.reference.starts_with("ephemeral:") {
-                let said: Success = serde_json::from_slice(&body).unwrap();
+                let said: Success = serde_json::from_str(&text).unwrap();
                 assert!(said.ok, "{posted:?}");
                 continue;
             }
-            let said: Said = serde_json::from_slice(&body).unwrap();
+            let said: Said = serde_json::from_str(&text).unwrap();
             assert!(said.ok && said.ts.is_some() && said.channel.is_some(), "{posted:?}");
         }
         if let Ok(Lookup::Happened(receipt)) = looked {

@@ -15,7 +15,7 @@ use ml_connector_core::{
         Change, Date, Delivery, DeliveryId, Destination, EntityRef, Event, Interaction, Money, Party,
         Receipt, Record, RecordKind, Seq, Status,
     },
-    rate::{Admission, Cost, Feedback, Permit, QuotaKey, TakeOver},
+    rate::{Admission, Cost, Feedback, Permit, QuotaKey, TakeOver, Usage},
     token::MemoryTokenStore,
 };
 use ml_connector_slack::{Builder, Slack};
@@ -200,6 +200,10 @@ impl RateLimiter for Ledger {
 
     async fn take_over(&self, _: &TakeOver, _: Timestamp) -> Result<()> {
         Ok(())
+    }
+
+    async fn usage(&self, _: Timestamp) -> Result<Vec<Usage>> {
+        Ok(Vec::new())
     }
 }
 

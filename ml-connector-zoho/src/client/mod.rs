@@ -263,8 +263,8 @@ impl BooksClient {
             call = call.with_proven_token();
         }
         let sent = self.http.send(ctx, call).await;
-        let judged = sent.map_err(|error| self.scopes.judge(&scope, error, ctx.now()));
-        let answer = judged.map_err(|error| self.in_scope(error))?;
+        let classified = sent.map_err(|error| self.scopes.classify(&scope, error, ctx.now()));
+        let answer = classified.map_err(|error| self.in_scope(error))?;
         self.scopes.accepted(&scope, answer.received_at);
         self.report_day(ctx, &answer).await;
         Ok(answer)

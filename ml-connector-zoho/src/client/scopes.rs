@@ -40,7 +40,7 @@ impl Scopes {
     }
 
     /// What a failure means for this scope.
-    pub(super) fn judge(&self, scope: &str, error: Error, now: Timestamp) -> Error {
+    pub(super) fn classify(&self, scope: &str, error: Error, now: Timestamp) -> Error {
         let by_the_api =
             error.kind() == ErrorKind::Unauthenticated && error.context(error_context::STATUS).is_some();
         let mut told = self.told();
@@ -86,10 +86,10 @@ mod tests {
     #[test]
     fn a_refusal_is_the_scope_s_where_the_token_works_and_else_the_connection_s() {
         let scopes = Scopes::default();
-        let judged = |scopes: &Scopes| scopes.judge("ZohoBooks.bills.READ", refused(), NOW);
-        assert_eq!(judged(&scopes).kind(), ErrorKind::Unauthenticated);
+        let classified = |scopes: &Scopes| scopes.classify("ZohoBooks.bills.READ", refused(), NOW);
+        assert_eq!(classified(&scopes).kind(), ErrorKind::Unauthenticated);
         scopes.accepted("ZohoBooks.settings.READ", NOW);
-        let error = judged(&scopes);
+        let error = classified(&scopes);
         assert_eq!((error.kind(), error.scope()), (ErrorKind::PermissionDenied, &Scope::Entry));
         assert_eq!(error.context("scope"), Some("ZohoBooks.bills.READ"));
         assert!(scopes.is_refused("ZohoBooks.bills.READ", NOW + Duration::from_secs(3599)));
@@ -98,7 +98,7 @@ mod tests {
         assert!(!scopes.is_refused("ZohoBooks.bills.READ", NOW));
         // The token endpoint's own word is about the connection.
         let dead = Error::new(ErrorKind::Unauthenticated, "dead").with_scope(Scope::Connection);
-        assert_eq!(scopes.judge("x", dead, NOW).kind(), ErrorKind::Unauthenticated);
+        assert_eq!(scopes.classify("x", dead, NOW).kind(), ErrorKind::Unauthenticated);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use ml_connector_core::{
     Clock, Context, HttpTransport, ManualClock, Result, Secret, Timestamp, TokioClock,
     auth::{Authenticator, Authorization},
     http::{Limits, ReqwestTransport, TransportError},
-    rate::{Admission, Cost, Feedback, Permit, QuotaKey, RateLimiter, TakeOver},
+    rate::{Admission, Cost, Feedback, Permit, QuotaKey, RateLimiter, TakeOver, Usage},
     token::MemoryTokenStore,
 };
 use ml_connector_zoho::{Builder, DataCenter, ZohoBooks};
@@ -91,6 +91,10 @@ impl RateLimiter for Ledger {
 
     async fn take_over(&self, _: &TakeOver, _: Timestamp) -> Result<()> {
         Ok(())
+    }
+
+    async fn usage(&self, _: Timestamp) -> Result<Vec<Usage>> {
+        Ok(Vec::new())
     }
 }
 

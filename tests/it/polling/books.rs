@@ -78,10 +78,18 @@ pub(crate) struct Office {
 
 /// The vendor's clock, which is not ours.
 #[derive(Debug)]
-struct Skewed {
+pub(crate) struct Skewed {
     clock: Arc<TokioClock>,
     ahead: Duration,
     behind: Duration,
+}
+
+impl Skewed {
+    /// Up to two minutes apart: every third vendor is on time, every third ahead, every third behind.
+    pub(crate) fn new(clock: &Arc<TokioClock>, seed: u64) -> Arc<Self> {
+        let apart = |turn: u64| Duration::from_secs(if seed % 3 == turn { 40 + seed % 80 } else { 0 });
+        Arc::new(Self { clock: Arc::clone(clock), ahead: apart(1), behind: apart(2) })
+    }
 }
 
 impl Clock for Skewed {
@@ -112,6 +120,13 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
+    pub(crate) fn start(connector: &Connector) -> Self {
+        let connector = connector.clone();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let running = tokio::spawn(async move { connector.run(async { drop(stopped.await) }).await });
+        Self { stop, running }
+    }
+
     pub(crate) async fn stop(self) {
         drop(self.stop);
         self.running.await.unwrap();
@@ -153,9 +168,7 @@ impl Office {
             plan,
         }];
         config.conditions.latency = latency;
-        // Up to two minutes apart: every third vendor is on time, every third ahead, every third behind.
-        let apart = |turn: u64| Duration::from_secs(if seed % 3 == turn { 40 + seed % 80 } else { 0 });
-        let vendor = Arc::new(Skewed { clock: Arc::clone(&clock), ahead: apart(1), behind: apart(2) });
+        let vendor = Skewed::new(&clock, seed);
         Self {
             books: ZohoBooksSim::with_config(Arc::clone(&vendor) as Arc<dyn Clock>, config),
             happened: Vec::new(),
@@ -237,10 +250,9 @@ impl Office {
             .source(source)
             .build()
             .unwrap();
-        self.connector = Some(connector.clone());
-        let (stop, stopped) = oneshot::channel::<()>();
-        let running = tokio::spawn(async move { connector.run(async { drop(stopped.await) }).await });
-        Worker { stop, running }
+        let worker = Worker::start(&connector);
+        self.connector = Some(connector);
+        worker
     }
 
     /// The log is gone, and another one begins.

@@ -79,8 +79,8 @@ impl Ledger for Company {
         (builder.connect(erp), approvals.command("erp", post()))
     }
 
-    fn is_served_by(&self, connector: &Connector) {
-        *self.host.0.lock().unwrap() = Some(connector.clone());
+    fn is_served_by(&self, connector: Option<&Connector>) {
+        *self.host.0.lock().unwrap() = connector.cloned();
     }
 
     fn plots(&self) -> Vec<Plot> {

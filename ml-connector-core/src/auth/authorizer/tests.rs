@@ -338,7 +338,7 @@ async fn a_browser_that_hangs_up_stops_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn an_answer_that_was_stored_connects_although_its_host_died() {
-    // 1: begin, 2: the state is spent, 3: the answer is stored, 4: the answer is judged.
+    // 1: begin, 2: the state is spent, 3: the answer is stored, 4: the answer is classified.
     let store = Arc::new(Dying { inner: MemoryTokenStore::new(), left: AtomicU32::new(3) });
     let vendor = Vendor::answering([Ok(GRANTED)]);
     let ctx = context(&vendor, &store);

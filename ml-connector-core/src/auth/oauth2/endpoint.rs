@@ -54,8 +54,8 @@ impl Endpoint for TokenEndpoint {
         self.send(ctx, &exchange).await
     }
 
-    fn judge(&self, answer: &Answer) -> TokenOutcome {
-        answer::judge(answer, (self.config.normalize)(answer))
+    fn classify(&self, answer: &Answer) -> TokenOutcome {
+        answer::classify(answer, (self.config.normalize)(answer))
     }
 }
 

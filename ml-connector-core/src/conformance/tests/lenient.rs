@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::{
     RateLimiter, Result, Timestamp,
-    rate::{Admission, Cost, Feedback, MemoryRateLimiter, Permit, Quota, QuotaKey, TakeOver},
+    rate::{Admission, Cost, Feedback, MemoryRateLimiter, Permit, Quota, QuotaKey, TakeOver, Usage},
 };
 
 /// A sound limiter behind changes of what goes in and what comes out.
@@ -20,6 +20,7 @@ pub(super) struct Lenient {
     answer: fn(Admission, Timestamp) -> Admission,
     hears: fn(&Feedback) -> bool,
     one_by_one: bool,
+    usage: fn(&mut Usage),
     tells: bool,
     takes_over: bool,
 }
@@ -34,6 +35,7 @@ impl Default for Lenient {
             answer: |admission, _| admission,
             hears: |_| true,
             one_by_one: false,
+            usage: |_| {},
             tells: true,
             takes_over: true,
         }
@@ -60,6 +62,10 @@ pub(super) const DEFECTS: &[(&str, Plant)] = &[
     ("pauses are not heard", |l| Lenient { hears: |f| !matches!(f, Feedback::PausedUntil(_)), ..l }),
     ("charges are not heard", |l| Lenient { hears: |f| !matches!(f, Feedback::Charge { .. }), ..l }),
     ("failures are not heard", |l| Lenient { hears: |f| !matches!(f, Feedback::Failed(_)), ..l }),
+    ("usage shows no spending", |l| Lenient { usage: |usage| usage.windows.clear(), ..l }),
+    ("usage shows no pause", |l| Lenient { usage: |usage| usage.paused_until = None, ..l }),
+    ("usage shows nobody's word", |l| Lenient { usage: |usage| usage.remaining = None, ..l }),
+    ("usage shows no work under way", |l| Lenient { usage: |usage| usage.under_way = 0, ..l }),
     ("counts are told and hold nothing", |l| Lenient { tells: false, ..l }),
     ("counts are not taken over", |l| Lenient { takes_over: false, ..l }),
     ("what is left is not heard", |l| Lenient { hears: |f| !matches!(f, Feedback::Remaining { .. }), ..l }),
@@ -137,5 +143,11 @@ impl RateLimiter for Lenient {
 
     async fn take_over(&self, from: &TakeOver, now: Timestamp) -> Result<()> {
         if self.takes_over { self.inner.take_over(from, now).await } else { Ok(()) }
+    }
+
+    async fn usage(&self, now: Timestamp) -> Result<Vec<Usage>> {
+        let mut usage = self.inner.usage(now).await?;
+        usage.iter_mut().for_each(self.usage);
+        Ok(usage)
     }
 }

@@ -12,6 +12,7 @@ use crate::{
         entries, fan_out::append_time_signals, registry::SourceSlot, resolve::load_snapshots, shared::Shared,
     },
     model::{EntityRef, Event, RecordKind, Seq, Signal},
+    snapshot::Snapshot,
 };
 
 /// If more than this many records *and* more than this share of all have disappeared at once, the look is more likely
@@ -86,7 +87,7 @@ pub(super) async fn compare(
     let gone: Vec<EntityRef> = known.difference(&seen).cloned().collect();
     for some in gone.chunks(PAGE) {
         for (entity, known) in some.iter().zip(load_snapshots(shared, slot, some).await?) {
-            if known.value.is_some_and(|snapshot| snapshot.revision.is_some()) {
+            if known.value.is_some_and(|snapshot| snapshot.revision.is_some() && is_listed(slot, &snapshot)) {
                 missing.push(entity.clone());
             }
         }
@@ -139,6 +140,12 @@ pub(super) async fn compare(
     missing.retain(|entity| !missed.contains(entity));
     accept(slot, feed, state, run, &missing, transaction);
     Ok(Ok(asked))
+}
+
+/// Whether the vendor's lists would show a record that is as it was last seen.
+fn is_listed(slot: &SourceSlot, snapshot: &Snapshot) -> bool {
+    let unlisted = &slot.source.info().unlisted;
+    snapshot.facts.as_ref().is_none_or(|facts| !unlisted.contains(&facts.status))
 }
 
 /// What decides about the days on which records become overdue.

@@ -10,7 +10,7 @@ use crate::{
     Connector, Error, ErrorKind, Result, Timestamp,
     audit::{Entry, EntryKind, Index, NewEntry, Outcome, Query, Settlement, Transaction},
     engine::writes,
-    model::{Affinity, ConnectionId, LaneKey, Seq},
+    model::{Affinity, ConnectionId, EntityRef, LaneKey, Seq},
     route::RouteSet,
 };
 
@@ -66,6 +66,15 @@ pub enum Act {
         /// Which.
         feed: String,
     },
+    /// Reads one record now.
+    Read {
+        /// Whose.
+        connection: ConnectionId,
+        /// Which.
+        entity: EntityRef,
+        /// Whether it is told even if nothing has changed: see [`Connector::tell_again`].
+        tell: bool,
+    },
     /// Tells of the past. Goes on after a restart.
     Backfill {
         /// Whose.
@@ -97,7 +106,7 @@ pub struct Acted {
     pub act: Seq,
     /// How many entries it changed or appended.
     pub changed: usize,
-    /// The entry that shows how it goes on: of a poll, a backfill or a sweep.
+    /// The entry that shows how it goes on: of a poll, a read, a backfill or a sweep.
     pub entry: Option<Seq>,
 }
 
@@ -120,6 +129,7 @@ impl Act {
             Self::Discard { .. } => "discard",
             Self::Resume { .. } => "resume",
             Self::Poll { .. } => "poll",
+            Self::Read { .. } => "read",
             Self::Backfill { .. } => "backfill",
             Self::ConfirmSweep { .. } => "confirm_sweep",
             Self::SetRoutes { .. } => "set_routes",
@@ -135,6 +145,7 @@ impl Act {
             | Self::Discard { selection, .. } => selection.connection.as_ref(),
             Self::Resume { connection }
             | Self::Poll { connection, .. }
+            | Self::Read { connection, .. }
             | Self::Backfill { connection, .. }
             | Self::ConfirmSweep { connection, .. } => Some(connection),
             Self::SetRoutes { .. } => None,
@@ -235,6 +246,12 @@ impl Connector {
             }
             Act::Resume { connection } => self.resume(connection),
             Act::Poll { connection, feed } => entry = Some(self.poll_now(connection, feed).await?),
+            Act::Read { connection, entity, tell: false } => {
+                entry = Some(self.read_again(connection, entity).await?);
+            }
+            Act::Read { connection, entity, tell: true } => {
+                entry = Some(self.tell_again(connection, entity).await?);
+            }
             Act::Backfill { connection, feed, since } => {
                 entry = Some(self.backfill_once(connection, feed, *since, Some(format!("act/{seq}"))).await?);
             }

@@ -18,6 +18,7 @@ use crate::{
         upkeep,
     },
     model::{ConnectionId, Seq},
+    rate::Usage,
     token::{TokenHealth, TokenKey, health as token},
 };
 
@@ -27,6 +28,8 @@ const MOST_COUNTED: usize = 1000;
 const REFUSED_REMEDY: &str = "webhooks are refused: check the secret, here and at the vendor";
 /// How many parked deliveries are shown of each connection.
 const PARKED_SHOWN: usize = 10;
+/// How many limits without room are shown.
+const LIMITS_SHOWN: usize = 100;
 
 /// How the connector is doing. Serialises for a host's health endpoint; holds no secret and no personal data.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -45,6 +48,8 @@ pub struct Health {
     pub log_answered_in_ms: u64,
     /// Every connection.
     pub connections: BTreeMap<ConnectionId, ConnectionHealth>,
+    /// The limits that have no room now, and until when: the first 100 of them. This host's, where each counts by itself.
+    pub full_limits: Vec<Usage>,
 }
 
 /// How one connection is doing.
@@ -139,7 +144,8 @@ impl Connector {
     /// How the connector is doing.
     ///
     /// # Errors
-    /// [`Unavailable`](crate::ErrorKind::Unavailable) when the log cannot be read: then nothing works.
+    /// [`Unavailable`](crate::ErrorKind::Unavailable) when the log cannot be read, or a shared limiter not be asked: then
+    /// nothing works.
     pub async fn health(&self) -> Result<Health> {
         let (ask, answer) = oneshot::channel();
         let asked = self.shared.mailbox.ask(ask);
@@ -197,7 +203,17 @@ impl Connector {
         let log_answered_in_ms = u64::try_from(took).unwrap_or(u64::MAX);
         let partitions = survey.as_ref().map_or(0, |survey| survey.partitions);
         let log = self.shared.log_gate.known();
-        Ok(Health { running: survey.is_some(), partitions, log, log_answered_in_ms, connections })
+        let usage = self.shared.context.limiter().usage(now).await?;
+        let full = usage.into_iter().filter(|usage| usage.full_until().is_some());
+        let full_limits = full.take(LIMITS_SHOWN).collect();
+        Ok(Health {
+            running: survey.is_some(),
+            partitions,
+            log,
+            log_answered_in_ms,
+            connections,
+            full_limits,
+        })
     }
 
     /// The first deliveries that are parked, with what their last attempt met.

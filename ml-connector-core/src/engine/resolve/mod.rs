@@ -3,6 +3,7 @@
 mod failed;
 mod observe;
 mod read;
+mod requests;
 mod signals;
 
 pub(crate) use self::{

@@ -4,6 +4,7 @@ use super::{super::Connector, *};
 use crate::{
     Error, ErrorKind, Retry, Scope, SourceMode,
     audit::EntryState,
+    engine::Act,
     model::{EntityRef, Event, Origin, PollMode, Status},
 };
 
@@ -572,4 +573,41 @@ async fn a_connection_that_is_pointed_at_another_account_begins_anew_without_a_f
     world.change("12", Status::Void);
     world.run(&moved(), QUARTER * 2).await;
     assert_eq!(world.told().await, ["invoice.voided 12"]);
+}
+
+/// For somebody who corrects what was told: one record, without its feed.
+#[tokio::test(start_paused = true)]
+async fn one_record_is_read_again_and_told_again() {
+    let world = World::new();
+    let connector = world.connector();
+    connector
+        .set_routes(vec![
+            Route::new("news").to("board", Destination::from("a")),
+            Route::new("corrections").with_origin(Origin::Backfill).to("board", Destination::from("b")),
+        ])
+        .unwrap();
+    world.ledger.put("7", Status::Open, "2026-06-01");
+    let (books, record) = ("books".into(), EntityRef::new("invoice", "7"));
+    connector.read_again(&books, &record).await.unwrap();
+    world.run(&connector, secs(60)).await;
+    connector.read_again(&books, &record).await.unwrap();
+    world.run(&connector, secs(60)).await;
+    assert_eq!(world.board.corner("a"), ["invoice.sent 7"], "nothing has changed since");
+
+    let told =
+        connector.act("anna", Act::Read { connection: books.clone(), entity: record.clone(), tell: true });
+    let told = told.await.unwrap().entry.unwrap();
+    world.run(&connector, secs(60)).await;
+    assert_eq!(world.board.corner("b"), ["invoice.updated 7"]);
+    assert_eq!(world.board.corner("a").len(), 1);
+    let story = connector.explain(told).await.unwrap();
+    assert!(story.to_string().contains("invoice/7"), "{story}");
+
+    // What has changed is news, whatever was asked for.
+    world.ledger.put("7", Status::Paid, "2026-06-01");
+    connector.tell_again(&books, &record).await.unwrap();
+    world.run(&connector, secs(60)).await;
+    assert_eq!(world.board.corner("a"), ["invoice.sent 7", "invoice.paid 7"]);
+    let nobody = connector.read_again(&"nobody".into(), &record).await.unwrap_err();
+    assert_eq!(nobody.kind(), ErrorKind::NotFound);
 }

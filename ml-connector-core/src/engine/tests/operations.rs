@@ -235,3 +235,18 @@ async fn what_is_connected_and_what_waits_can_be_asked() {
     assert_eq!((backlog.len(), backlog[0].connection.as_str(), backlog[0].due), (1, "books", 1));
     assert_eq!(connector.count(&Query::of_kind(EntryKind::Signal), 10).await.unwrap(), 1);
 }
+
+/// What waits for room says so, and until when.
+#[tokio::test(start_paused = true)]
+async fn health_names_the_limits_that_have_no_room() {
+    let world = World::new();
+    let connector = world.connector();
+    assert_eq!(connector.health().await.unwrap().full_limits, []);
+    let context = connector.context();
+    let (now, key) = (context.now(), "slack/T1/channel/C1".into());
+    context.limiter().report(&key, crate::rate::Feedback::PausedUntil(now + secs(30)), now).await.unwrap();
+    let full = connector.health().await.unwrap().full_limits;
+    assert_eq!((full[0].key.as_str(), full[0].full_until()), ("slack/T1/channel/C1", Some(now + secs(30))));
+    tokio::time::advance(secs(30)).await;
+    assert_eq!(connector.health().await.unwrap().full_limits, []);
+}

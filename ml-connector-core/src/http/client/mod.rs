@@ -14,7 +14,7 @@ use url::{Origin, Url};
 
 use super::{
     Answer, Authenticator, Authorization, Limits, Phase, TransportError,
-    judge::{judge_answer, judge_failure},
+    classify::{classify_answer, classify_failure},
     require_secure,
 };
 use crate::{
@@ -91,7 +91,7 @@ impl Client {
     /// How long a call may take: what it asks of the other side is sent within that time, or not at all.
     pub const LONGEST: Duration = PATIENCE.saturating_add(Limits::TOTAL);
 
-    /// A client for the API below `base`. `check` is the vendor's judgement of an answer: it returns an error for
+    /// A client for the API below `base`. `check` is the vendor's classification of an answer: it returns an error for
     /// everything that is no success, also behind a 200. It need not look at `Retry-After`: the pipeline does.
     ///
     /// # Errors
@@ -222,7 +222,7 @@ impl Client {
                 if let Some(date) = answer.date() {
                     ctx.learn_clock(date, sent_at, answer.received_at);
                 }
-                judge_answer(answer, self.check).map_err(|error| Failed { error, unsent: false })
+                classify_answer(answer, self.check).map_err(|error| Failed { error, unsent: false })
             }
             Ok(Err(error)) => Err(error.into()),
             Err(_) => Err(TransportError::new(Phase::Written, "the transport did not keep its time").into()),
@@ -266,7 +266,7 @@ struct Failed {
 
 impl From<TransportError> for Failed {
     fn from(error: TransportError) -> Self {
-        Self { unsent: error.phase() == Phase::NotWritten, error: judge_failure(error) }
+        Self { unsent: error.phase() == Phase::NotWritten, error: classify_failure(error) }
     }
 }
 

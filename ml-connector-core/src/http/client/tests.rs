@@ -12,7 +12,7 @@ use super::*;
 use crate::{
     Clock, HttpTransport, RateLimiter, Secret, TokioClock,
     http::error_for_status,
-    rate::{Admission, Feedback, MemoryRateLimiter, Quota, QuotaKey, TakeOver},
+    rate::{Admission, Feedback, MemoryRateLimiter, Quota, QuotaKey, TakeOver, Usage},
     token::MemoryTokenStore,
 };
 
@@ -475,6 +475,10 @@ impl RateLimiter for Slow {
 
     async fn take_over(&self, from: &TakeOver, now: Timestamp) -> Result<()> {
         self.0.take_over(from, now).await
+    }
+
+    async fn usage(&self, now: Timestamp) -> Result<Vec<Usage>> {
+        self.0.usage(now).await
     }
 }
 

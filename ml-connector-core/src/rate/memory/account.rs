@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     Timestamp,
-    rate::{Cost, Permit, Quota},
+    rate::{Cost, Permit, Quota, QuotaKey, Usage, WindowUsage},
 };
 
 /// Work that nobody reported as finished is over by then: a call may take half a minute.
@@ -130,6 +130,22 @@ impl Account {
             }
         }
         self.take_remaining(cost.units);
+    }
+
+    pub(super) fn usage(&mut self, key: QuotaKey, now: Timestamp, latest: Timestamp) -> Usage {
+        self.forget_lost_work(latest);
+        let windows = self.counters.iter_mut().map(|counter| {
+            let quota = counter.quota();
+            let room_at = counter.full_until(1, quota.limit(), latest).filter(|at| *at > now);
+            WindowUsage::new(quota, counter.used(), room_at)
+        });
+        Usage {
+            windows: windows.collect(),
+            under_way: self.under_way.iter().map(|work| work.units).sum(),
+            remaining: self.remaining.filter(|(_, reset)| *reset > now),
+            paused_until: self.paused_until.filter(|until| *until > now),
+            ..Usage::new(key)
+        }
     }
 
     pub(super) fn charge(&mut self, units: u32, latest: Timestamp) {

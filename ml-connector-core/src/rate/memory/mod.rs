@@ -18,7 +18,7 @@ use async_trait::async_trait;
 
 use bytes::Bytes;
 
-use super::{Admission, Cost, Feedback, Permit, Quota, QuotaKey, RateLimiter, TakeOver};
+use super::{Admission, Cost, Feedback, Permit, Quota, QuotaKey, RateLimiter, TakeOver, Usage};
 use crate::{Error, ErrorKind, Result, Timestamp};
 
 /// Counts in memory: exact, and enough with several hosts, because a partition has one holder.
@@ -88,6 +88,10 @@ impl RateLimiter for MemoryRateLimiter {
     async fn take_over(&self, from: &TakeOver, now: Timestamp) -> Result<()> {
         self.lock().take_over(from, now)
     }
+
+    async fn usage(&self, now: Timestamp) -> Result<Vec<Usage>> {
+        Ok(self.lock().usage(now))
+    }
 }
 
 impl Accounts {
@@ -131,6 +135,16 @@ impl Accounts {
             Feedback::PausedUntil(_) | Feedback::Remaining { .. } => {}
             Feedback::Charge { units } => self.account(key, now).charge(units, latest),
         }
+    }
+
+    fn usage(&mut self, now: Timestamp) -> Vec<Usage> {
+        let latest = self.latest.max(now);
+        let told = |(key, account): (&QuotaKey, &mut Account)| {
+            (!account.is_idle(now, latest)).then(|| account.usage(key.clone(), now, latest))
+        };
+        let mut usage: Vec<Usage> = self.accounts.iter_mut().filter_map(told).collect();
+        usage.sort_by(|a, b| a.key.cmp(&b.key));
+        usage
     }
 
     fn account(&mut self, key: &QuotaKey, now: Timestamp) -> &mut Account {

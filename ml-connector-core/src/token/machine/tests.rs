@@ -98,14 +98,14 @@ fn a_request_that_was_never_sent_is_taken_back_from_the_lost_ones() {
     assert!(step(&parked, &another_chain, at(131), &rules()).0.is_none());
 }
 
-/// The chain after the answer to a consent was stored and judged.
+/// The chain after the answer to a consent was stored and classified.
 fn consented(blob: &Blob, verdict: TokenOutcome) -> Blob {
     let answer = crate::http::Answer::new(http::Response::new("".into()), at(9));
     let received = Received::of_consent(Uuid::from_u128(9), &answer);
     let (kept, action) = step(blob, &Input::Answered(received.clone()), at(9), &rules());
     let kept = kept.unwrap();
-    assert!(matches!(action, Action::Judge(_)) && need(&kept, at(9), &rules()) == Need::Now);
-    step(&kept, &Input::Judged(received, verdict), at(9), &rules()).0.unwrap()
+    assert!(matches!(action, Action::Classify(_)) && need(&kept, at(9), &rules()) == Need::Now);
+    step(&kept, &Input::Classified(received, verdict), at(9), &rules()).0.unwrap()
 }
 
 #[test]
@@ -150,8 +150,8 @@ fn answers_of_an_earlier_consent_are_not_mixed_in() {
     let received = Received::new(0, one, &answer);
     let (kept, _) = step(&connected.unwrap(), &Input::Answered(received.clone()), at(2), &rules());
     let late = Granted { access: None, expires_in: None, refresh: Some(Secret::from("r1")) };
-    let judged = Input::Judged(received, TokenOutcome::Granted(late));
-    let settled = step(&kept.unwrap(), &judged, at(2), &rules()).0.unwrap();
+    let classified = Input::Classified(received, TokenOutcome::Granted(late));
+    let settled = step(&kept.unwrap(), &classified, at(2), &rules()).0.unwrap();
     assert_eq!(settled.refresh.map(|kept| kept.0.expose().to_owned()).as_deref(), Some("other-account"));
     assert!(settled.spare.is_none() && settled.received.is_empty());
 }
@@ -165,7 +165,7 @@ fn refreshed(blob: &Blob, rules: &Rules, granted: Granted) -> Blob {
     let answer = crate::http::Answer::new(http::Response::new("".into()), at(0));
     let received = Received::new(sent.generation, owner, &answer);
     let kept = step(&sent, &Input::Answered(received.clone()), at(0), rules).0.unwrap();
-    step(&kept, &Input::Judged(received, TokenOutcome::Granted(granted)), at(0), rules).0.unwrap()
+    step(&kept, &Input::Classified(received, TokenOutcome::Granted(granted)), at(0), rules).0.unwrap()
 }
 
 fn granted(access: &str, refresh: &str) -> Granted {

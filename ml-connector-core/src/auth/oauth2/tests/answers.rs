@@ -9,8 +9,8 @@ use crate::{
     token::{Cause, TokenOutcome},
 };
 
-fn judge(answer: &Answer) -> TokenOutcome {
-    answer::judge(answer, TokenResponse::rfc6749(answer))
+fn classify(answer: &Answer) -> TokenOutcome {
+    answer::classify(answer, TokenResponse::rfc6749(answer))
 }
 
 fn answer(status: u16, body: &str) -> Answer {
@@ -23,7 +23,7 @@ fn answer(status: u16, body: &str) -> Answer {
 }
 
 fn granted(status: u16, body: &str) -> (String, Option<u64>, Option<String>) {
-    match judge(&answer(status, body)) {
+    match classify(&answer(status, body)) {
         TokenOutcome::Granted(granted) => (
             granted.access.unwrap().expose().to_owned(),
             granted.expires_in.map(|life| life.as_secs()),
@@ -34,7 +34,7 @@ fn granted(status: u16, body: &str) -> (String, Option<u64>, Option<String>) {
 }
 
 fn failed(status: u16, body: &str) -> (Cause, String) {
-    match judge(&answer(status, body)) {
+    match classify(&answer(status, body)) {
         TokenOutcome::Failed { cause, code, .. } => (cause, code),
         other => panic!("{status} {body}: {other:?}"),
     }
@@ -98,7 +98,7 @@ fn a_life_ends_at_the_earlier_end_within_reason() {
     ] {
         let mut response = TokenResponse::rfc6749(&success);
         (response.expires_in, response.expires_at) = (expires_in.map(secs), expires_at);
-        let TokenOutcome::Granted(granted) = answer::judge(&success, response) else { panic!("no token") };
+        let TokenOutcome::Granted(granted) = answer::classify(&success, response) else { panic!("no token") };
         assert_eq!(granted.expires_in.map(|life| life.as_secs()), left, "{expires_in:?} {expires_at:?}");
     }
 }
@@ -142,13 +142,13 @@ fn failures_are_told_apart_by_status_and_code() {
 #[test]
 fn a_success_that_cannot_be_read_is_no_failure() {
     for body in ["", "{}", "<html>", "[]", r#"{"access_token":""}"#, r#"{"access_token":7}"#] {
-        assert!(matches!(judge(&answer(200, body)), TokenOutcome::Unreadable), "{body}");
+        assert!(matches!(classify(&answer(200, body)), TokenOutcome::Unreadable), "{body}");
     }
 }
 
 #[test]
 fn a_refresh_token_beside_an_error_is_not_lost() {
-    let verdict = judge(&answer(400, r#"{"error":"access_denied","refresh_token":"r2"}"#));
+    let verdict = classify(&answer(400, r#"{"error":"access_denied","refresh_token":"r2"}"#));
     let TokenOutcome::Failed { refresh: Some(refresh), .. } = verdict else { panic!("{verdict:?}") };
     assert_eq!(refresh.expose(), "r2");
 }
@@ -158,7 +158,7 @@ fn a_vendor_s_own_words_count_unless_its_server_fails() {
     let until = EPOCH + Duration::from_secs(900);
     let of = |status, error: TokenError| {
         let answer = answer(status, r#"{"access_token":"a"}"#);
-        match answer::judge(&answer, TokenResponse::rfc6749(&answer).error(error)) {
+        match answer::classify(&answer, TokenResponse::rfc6749(&answer).error(error)) {
             TokenOutcome::Failed { cause, code, message, until, .. } => (cause, code, message, until),
             other => panic!("{other:?}"),
         }

@@ -19,7 +19,7 @@ use crate::{
     RateLimiter, TokenStore,
     auth::{ClientAuth, Grant, Rotation},
     clock::TokioClock,
-    rate::{Admission, Cost, Feedback, Permit, QuotaKey, TakeOver},
+    rate::{Admission, Cost, Feedback, Permit, QuotaKey, TakeOver, Usage},
     token::MemoryTokenStore,
 };
 
@@ -44,6 +44,10 @@ impl RateLimiter for NoLimits {
 
     async fn take_over(&self, _: &TakeOver, _: Timestamp) -> Result<()> {
         Ok(())
+    }
+
+    async fn usage(&self, _: Timestamp) -> Result<Vec<Usage>> {
+        Ok(Vec::new())
     }
 }
 

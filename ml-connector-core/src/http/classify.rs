@@ -34,7 +34,7 @@ pub fn error_for_status(status: StatusCode) -> Error {
 }
 
 /// Asks the vendor's `check`, and adds when the other side wants to be asked again.
-pub(super) fn judge_answer(answer: Answer, check: fn(&Answer) -> Result<()>) -> Result<Answer> {
+pub(super) fn classify_answer(answer: Answer, check: fn(&Answer) -> Result<()>) -> Result<Answer> {
     match check(&answer) {
         Ok(()) => Ok(answer),
         Err(error) => Err(match (error.retry(), answer.retry_after()) {
@@ -45,7 +45,7 @@ pub(super) fn judge_answer(answer: Answer, check: fn(&Answer) -> Result<()>) -> 
 }
 
 /// What the absence of a whole answer means for a write.
-pub(super) fn judge_failure(failure: TransportError) -> Error {
+pub(super) fn classify_failure(failure: TransportError) -> Error {
     let (effect, message) = match failure.phase() {
         Phase::NotWritten => (Effect::None, "the request could not be sent"),
         Phase::Written => (Effect::Unknown, "the request was sent, but not answered"),
@@ -56,12 +56,12 @@ pub(super) fn judge_failure(failure: TransportError) -> Error {
         Some(error) => error.kind(),
         None => ErrorKind::Unavailable,
     };
-    let judged = Error::new(kind, message).with_effect(effect);
-    let judged = match failure.phase() {
-        Phase::StatusRead(status) => judged.with_context("status", status.as_u16()),
-        Phase::NotWritten | Phase::Written => judged,
+    let classified = Error::new(kind, message).with_effect(effect);
+    let classified = match failure.phase() {
+        Phase::StatusRead(status) => classified.with_context("status", status.as_u16()),
+        Phase::NotWritten | Phase::Written => classified,
     };
-    judged.with_source(failure)
+    classified.with_source(failure)
 }
 
 #[cfg(test)]
@@ -102,7 +102,7 @@ mod tests {
     fn a_transport_that_cannot_start_is_a_matter_of_configuration() {
         let remedy = Error::new(ErrorKind::ConfigInvalid, "install certificates");
         let failure = TransportError::new(Phase::NotWritten, "cannot start").with_source(remedy);
-        let error = judge_failure(failure);
+        let error = classify_failure(failure);
         assert_eq!((error.kind(), error.retry()), (ErrorKind::ConfigInvalid, Retry::Never));
         assert_eq!(error.effect(), Effect::None);
         assert!(format!("{error:?}").contains("install certificates"));

@@ -1,0 +1,141 @@
+//! Business Central, mirrored: what is told is what happened, and tables are what the company is.
+
+mod office;
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use ml_connector_core::{Clock, Source, SourceMode, model::Origin};
+use ml_connector_sim::{DatabricksSim, bc::Set, databricks::DatabricksConfig};
+use office::{Office, SETS};
+
+use crate::warehouse::{mirrored, trouble};
+
+const QUARTER: Duration = Duration::from_secs(900);
+const DAY: Duration = Duration::from_secs(86_400);
+/// Each is a day and a half of an office.
+const SEEDS: u64 = 1;
+
+/// Whether the events are what happened, once each. What happens to a record between two looks is one event, so the
+/// office leaves every record alone for as long.
+async fn same_story(office: &Office) {
+    let mut told: BTreeMap<String, usize> = BTreeMap::new();
+    for event in office.events().await {
+        assert_eq!(event.origin, Origin::Live);
+        *told.entry(format!("{} {}", event.event_type(), event.entity.id)).or_default() += 1;
+    }
+    let mut happened: BTreeMap<String, usize> = BTreeMap::new();
+    office.happened.iter().for_each(|what| *happened.entry(what.clone()).or_default() += 1);
+    let differ: Vec<_> = happened
+        .keys()
+        .chain(told.keys())
+        .filter(|what| happened.get(*what) != told.get(*what))
+        .map(|what| format!("{what}: happened {:?}, told {:?}", happened.get(what), told.get(what)))
+        .collect();
+    assert!(differ.is_empty(), "{differ:#?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn whatever_happens_while_pages_are_read_and_notices_get_lost_is_told_once() {
+    let seeds = std::env::var("MIRROR_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(SEEDS);
+    for seed in 1..=seeds {
+        let mut office = Office::new(seed, Duration::from_secs(2));
+        office.furnish(450).await;
+        let worker = office.connect(SourceMode::Both);
+        tokio::time::sleep(Duration::from_secs(400)).await;
+        for round in 0..24 {
+            // Now and then so much happens at once that a window has several pages, and one notice stands for many.
+            let busy = if round == 8 { 260 } else { 12 };
+            office.erp.tune(|tuning| tuning.collection_above = if round % 6 == 2 { 2 } else { 1_000 });
+            if round == 12 {
+                // Every stamp is new, and nothing else: nothing is told.
+                SETS.into_iter().for_each(|set| office.erp.upgrade(set));
+            }
+            office.work(busy, QUARTER * 3).await;
+        }
+        tokio::time::sleep(DAY + QUARTER * 2).await;
+        same_story(&office).await;
+        assert!(office.happened.len() > 300, "{}", office.happened.len());
+        assert_eq!(office.erp.limit_violations(), 0, "seed {seed}");
+        worker.stop().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn polling_alone_tells_the_same_and_the_past_is_told_as_the_past() {
+    let mut office = Office::new(4, Duration::from_millis(200));
+    office.furnish(60).await;
+    let worker = office.connect(SourceMode::Poll);
+    tokio::time::sleep(Duration::from_secs(120)).await;
+    for _ in 0..8 {
+        office.work(12, QUARTER * 3).await;
+    }
+    tokio::time::sleep(DAY + QUARTER * 2).await;
+    same_story(&office).await;
+    assert!(office.erp.subscriptions().is_empty(), "nobody subscribes who only polls");
+    let live = office.events().await.len();
+    for set in SETS {
+        office.backfill(set).await;
+    }
+    tokio::time::sleep(Duration::from_secs(1_200)).await;
+    let events = office.events().await;
+    assert!(events.len() > live + 40);
+    assert!(events[live..].iter().all(|event| event.origin == Origin::Backfill));
+    worker.stop().await;
+}
+
+/// Business Central lists an invoiced order no more: that many are is no sign that a list is wrong.
+#[tokio::test(start_paused = true)]
+async fn a_day_on_which_many_orders_are_invoiced_stops_no_sweep() {
+    let mut office = Office::new(6, Duration::from_millis(200));
+    office.furnish_with(60, |_| Set::PurchaseOrders).await;
+    let worker = office.connect(SourceMode::Both);
+    tokio::time::sleep(QUARTER).await;
+    office.invoice_orders(24).await;
+    tokio::time::sleep(DAY + QUARTER).await;
+    let health = office.connector().health().await.unwrap();
+    assert!(health.connections[&"erp".into()].stopped_sweeps.is_empty());
+    same_story(&office).await;
+    assert_eq!(office.happened.len(), 48);
+    worker.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn tables_mirror_the_company_through_faults_kills_and_a_lost_log() {
+    let mut office = Office::new(5, Duration::from_millis(200));
+    let mut config = DatabricksConfig::default();
+    config.session_zone = "America/Los_Angeles".to_owned();
+    let lake = DatabricksSim::with_config(office.clock() as Arc<dyn Clock>, config);
+    lake.sql("CREATE VOLUME landing").unwrap();
+    office.lake = Some(lake.clone());
+    let tables = office.source(SourceMode::Both).info().columns.clone();
+    office.furnish(60).await;
+    let mut worker = office.connect(SourceMode::Both);
+    let troubles = tokio::spawn(trouble(lake.clone(), 11));
+    tokio::time::sleep(Duration::from_secs(400)).await;
+    for round in 0..6 {
+        office.work(14, QUARTER * 3).await;
+        if round % 3 == 2 {
+            worker.kill().await;
+            worker = office.connect(SourceMode::Both);
+        }
+    }
+    troubles.abort();
+    lake.tune(|tuning| tuning.execution = Duration::ZERO);
+    tokio::time::sleep(DAY).await;
+    assert!(mirrored(office.events().await, &tables, "business_central", &lake) > 40);
+    assert_eq!(lake.limit_violations(), 0);
+
+    // The log is lost: the past is read again, and what the new log says wins.
+    worker.stop().await;
+    office.lose_log();
+    let worker = office.connect(SourceMode::Both);
+    tokio::time::sleep(Duration::from_secs(400)).await;
+    for set in SETS {
+        office.backfill(set).await;
+    }
+    tokio::time::sleep(DAY / 2).await;
+    office.work(14, QUARTER * 3).await;
+    tokio::time::sleep(DAY).await;
+    assert!(mirrored(office.events().await, &tables, "business_central", &lake) > 60);
+    worker.stop().await;
+}
