@@ -88,7 +88,7 @@ async fn under_test(kind: &'static str, resource: Kind) -> SourceUnderTest {
     let misunderstood = misunderstood
         .map(|content| forged(with(content, &hash_code(&credentials.webhook_secret, content.as_bytes()))));
     let webhook = Webhook {
-        proves: Proof::Part(signed.clone()),
+        proves: Proof::Part(signed),
         state: None,
         misunderstood: misunderstood.into(),
         account: source.info().accounts.first().cloned(),

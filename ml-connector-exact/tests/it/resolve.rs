@@ -98,7 +98,7 @@ async fn a_row_of_another_company_stops_the_connection_and_tells_nothing() {
     let _ = there.create(Kind::SalesInvoices, &NewDocument::new("Somebody else", amount("99")));
     match lab.resolve(&source, "invoice", &id, None, None).await {
         Err(error) => {
-            assert_eq!((error.kind(), error.scope()), (ErrorKind::ConfigInvalid, &Scope::Connection))
+            assert_eq!((error.kind(), error.scope()), (ErrorKind::ConfigInvalid, &Scope::Connection));
         }
         Ok(Resolution::NotYet { .. }) => {}
         Ok(other) => panic!("{other:?}"),

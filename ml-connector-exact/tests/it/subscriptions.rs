@@ -40,7 +40,7 @@ async fn notifications_name_records_of_their_company() {
     lab.look(&source, None).await;
     drop(lab.sim.take_webhooks());
     lab.sim.tune(|quirks| {
-        (quirks.tells_lines, quirks.upper_case_actions, quirks.division_as_text) = (true, true, true)
+        (quirks.tells_lines, quirks.upper_case_actions, quirks.division_as_text) = (true, true, true);
     });
     let id = lab.sim.create(Kind::PurchaseEntries, &NewDocument::new(CUSTOMER, amount("100")));
     let deliveries = lab.sim.take_webhooks();
