@@ -120,6 +120,54 @@ pub struct Company {
     pub api_url: Option<String>,
 }
 
+/// Everything `exact_online_to_slack` needs to talk to real accounts.
+#[allow(missing_debug_implementations)]
+pub struct ExactOnlineToSlack {
+    /// The company.
+    pub company: ExactCompany,
+    /// The bot's token.
+    pub slack_token: String,
+    /// Another Slack than slack.com.
+    pub slack_url: Option<String>,
+    /// Where messages go: a channel's name or id.
+    pub slack_channel: String,
+    /// Where large purchase invoices and payments go.
+    pub purchases_channel: String,
+    /// From which total on a purchase invoice is large.
+    pub large: Money,
+    /// The SQLite file.
+    pub database: PathBuf,
+    /// Where the web server listens.
+    pub listen: String,
+    /// Where vendors reach it.
+    pub public_url: Option<String>,
+}
+
+/// A company in Exact Online.
+#[allow(missing_debug_implementations)]
+pub struct ExactCompany {
+    /// Its region, such as `nl`.
+    pub region: Option<String>,
+    /// Its number.
+    pub division: u32,
+    /// The app's id.
+    pub client_id: String,
+    /// The app's secret.
+    pub client_secret: String,
+    /// The app's webhook secret; without it the company is polled.
+    pub webhook_secret: Option<String>,
+    /// The app's redirect URI: webhooks come to its host.
+    pub redirect_uri: Option<String>,
+    /// What consent led to.
+    pub refresh_token: String,
+    /// Another host than the region's.
+    pub base_url: Option<String>,
+    /// How many calls may be made in a minute.
+    pub calls_per_minute: u32,
+    /// How long changes of one record are collected.
+    pub coalesce: Duration,
+}
+
 /// What `zoho_books_to_databricks` needs beside an organization.
 #[allow(missing_debug_implementations)]
 pub struct Workspace {
@@ -206,6 +254,42 @@ impl BusinessCentralToSlack {
             slack_app,
             sign_off_from: money("BC_SIGN_OFF_FROM")?,
             quiet: Duration::from_secs(60),
+            database: optional("DATABASE").unwrap_or_else(|| "ml-connector.db".to_owned()).into(),
+            listen: optional("LISTEN").unwrap_or_else(|| "127.0.0.1:8080".to_owned()),
+            public_url: optional("PUBLIC_URL"),
+        }))
+    }
+}
+
+impl ExactOnlineToSlack {
+    /// The settings in the environment; `None` when no company is named there.
+    ///
+    /// # Errors
+    /// [`ErrorKind::ConfigInvalid`] names the variable that is missing or wrong.
+    pub fn from_env() -> Result<Option<Self>> {
+        let Some(division) = optional("EXACT_DIVISION") else { return Ok(None) };
+        let division = division.parse().map_err(|_| {
+            Error::new(ErrorKind::ConfigInvalid, "expected a company's number")
+                .with_context("name", "EXACT_DIVISION")
+        })?;
+        Ok(Some(Self {
+            company: ExactCompany {
+                region: optional("EXACT_REGION"),
+                division,
+                client_id: required("EXACT_CLIENT_ID")?,
+                client_secret: required("EXACT_CLIENT_SECRET")?,
+                webhook_secret: optional("EXACT_WEBHOOK_SECRET"),
+                redirect_uri: optional("EXACT_REDIRECT_URI"),
+                refresh_token: required("EXACT_REFRESH_TOKEN")?,
+                base_url: optional("EXACT_BASE_URL"),
+                calls_per_minute: 50,
+                coalesce: Duration::from_secs(5),
+            },
+            slack_token: required("SLACK_BOT_TOKEN")?,
+            slack_url: optional("SLACK_URL"),
+            slack_channel: required("SLACK_CHANNEL")?,
+            purchases_channel: required("SLACK_PURCHASES_CHANNEL")?,
+            large: money("EXACT_LARGE_FROM")?,
             database: optional("DATABASE").unwrap_or_else(|| "ml-connector.db".to_owned()).into(),
             listen: optional("LISTEN").unwrap_or_else(|| "127.0.0.1:8080".to_owned()),
             public_url: optional("PUBLIC_URL"),

@@ -26,10 +26,11 @@ const ONLY_HERE: [(&str, &str, &str); 9] = [
 ];
 
 /// What a system has no use for, and why.
-const NOT_HERE: [(&str, &str, &str); 3] = [
+const NOT_HERE: [(&str, &str, &str); 4] = [
     ("databricks", "source", "Databricks tells nothing: its sink goes one way"),
     ("databricks", "webhook", "Databricks sends no webhooks about tables"),
     ("freshbooks", "sink", "FreshBooks is only read: nobody has asked for more"),
+    ("exact", "sink", "Exact Online is only read: data flows to Slack and not back"),
 ];
 
 /// A system crate: its name, its sources, and the folder with its documentation.

@@ -88,6 +88,8 @@ pub(super) struct Seen<'a> {
     pub(super) now: Timestamp,
     /// Other calls to the company are under way.
     pub(super) is_parallel: bool,
+    /// How long pages are, in thousandths of what they may be.
+    pub(super) page: usize,
 }
 
 impl Seen<'_> {
@@ -124,7 +126,9 @@ pub(super) fn answer(
     }
     // A check that failed once let rows of another company through.
     let rows_of = state.quirks.other_division.and_then(|code| state.company_of(code)).unwrap_or(company);
+    let page = conditions.cursor_page(&mut state.pages, 1_000);
     let seen = Seen {
+        page,
         origin: &state.origin,
         quirks: &state.quirks,
         conditions,
@@ -252,6 +256,7 @@ fn page(
         && options.top.is_some()
         && size == PAGE
         && path != Kind::SalesInvoices.path();
+    let size = (size * seen.page / 1_000).max(1);
     let paging = Paging { size, bare, mixed: seen.is_parallel };
     list::answer(rows.collect(), &seen.at(books.division, path), options, paging, seen.quirks)
 }

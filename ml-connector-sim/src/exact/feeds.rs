@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use ml_connector_core::Timestamp;
 
 use super::{
+    booking::LAST_PAYMENT,
     books::{Books, Record, Row, State},
     config::Quirks,
-    documents::LAST_PAYMENT,
     kind::Kind,
     schema,
 };

@@ -11,6 +11,7 @@
 
 mod answer;
 mod api;
+mod booking;
 mod books;
 mod config;
 mod control;
@@ -50,8 +51,9 @@ use self::{
     wall::{Naive, Wall},
 };
 pub use self::{
+    booking::Settlement,
     config::{CallbackHost, Credentials, Division, ExactOnlineConfig, Quirks, Right},
-    documents::{NewDocument, NewLine, Settlement},
+    documents::{NewDocument, NewLine},
     kind::Kind,
     people::Change,
     subscriptions::Subscription,
@@ -136,6 +138,8 @@ struct State {
     checks: HashMap<String, Subscription>,
     seed: Seed,
     dice: Dice,
+    /// How short pages are.
+    pages: Dice,
     tallies: Tallies,
 }
 
@@ -215,6 +219,7 @@ impl ExactOnlineSim {
             checks: HashMap::new(),
             seed,
             dice: Dice::new(config.seed),
+            pages: Dice::new(config.seed),
             tallies: Tallies::default(),
         };
         let shared = Shared {
@@ -275,7 +280,8 @@ impl ExactOnlineSim {
         if is_spoiled {
             return answer;
         }
-        for (name, value) in answer.headers() {
+        // The length is that of the answer before the check.
+        for (name, value) in answer.headers().iter().filter(|(name, _)| *name != header::CONTENT_LENGTH) {
             settled.headers_mut().entry(name).or_insert_with(|| value.clone());
         }
         settled.map(Body::from)

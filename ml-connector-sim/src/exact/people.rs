@@ -8,9 +8,10 @@ use serde::Serialize;
 
 use super::{
     Company, ExactOnlineSim, State,
+    booking::{self, Settlement},
     books::{Books, missing},
     config::{Division, Quirks, Right},
-    documents::{self, NewDocument, NewLine, Settlement},
+    documents::{NewDocument, NewLine},
     kind::Kind,
 };
 use crate::{Fault, toolkit::json::Fields};
@@ -108,7 +109,7 @@ impl ExactOnlineSim {
     /// As [`set`](Self::set).
     pub fn set_total(&self, kind: Kind, id: &str, total: Decimal) -> Result<()> {
         self.act(|books, quirks, now| {
-            books.change(kind, id, quirks, now, |state| documents::set_total(kind, state, total))
+            books.change(kind, id, quirks, now, |state| booking::set_total(kind, state, total))
         })
     }
 

@@ -1,0 +1,213 @@
+//! Exact Online → Slack: purchase invoices above a limit go to a channel of their own with what each cost centre bears, and
+//! what was paid is confirmed there; everything else is told to finance, the journal of the month as a table.
+//!
+//! ```console
+//! cargo run --example exact_online_to_slack               # plays a story on simulators and checks it
+//! cargo run --example exact_online_to_slack -- --serve    # keeps running: open the page, and create records with curl
+//! ```
+//!
+//! With the variables of `examples/.env.example` in the environment, the same program talks to a real company.
+
+use std::{process::ExitCode, sync::Arc, time::Duration};
+
+use ml_connector_core::{Connector, Error, ErrorKind, Result, SourceMode, engine::Settings, route::Route};
+use ml_connector_exact::{ExactOnline, Region};
+use ml_connector_examples::{
+    exact_online::{Simulation, WHOLESALER, away, checks, play},
+    settings::ExactOnlineToSlack,
+    wait,
+};
+use ml_connector_slack::{Slack, channel};
+use ml_connector_sql::SqliteLog;
+use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    tracing_subscriber::fmt()
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_default_env()
+                .unwrap_or_else(|_| "ml_connector_core=error".into()),
+        )
+        .with_writer(std::io::stderr)
+        .init();
+    let serve = std::env::args().any(|arg| arg == "--serve");
+    let done = match ExactOnlineToSlack::from_env() {
+        Ok(Some(settings)) => on_real_accounts(&settings).await.map(|()| true),
+        Ok(None) => on_simulators(serve).await,
+        Err(error) => Err(error),
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("{error}");
+            let mut source = std::error::Error::source(&error);
+            while let Some(cause) = source {
+                eprintln!("  because: {cause}");
+                source = cause.source();
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The company.
+fn company(settings: &ExactOnlineToSlack) -> Result<ExactOnline> {
+    let company = &settings.company;
+    let region = match company.region.as_deref() {
+        None | Some("nl") => Region::Nl,
+        Some("be") => Region::Be,
+        Some("de") => Region::De,
+        Some("uk") => Region::Uk,
+        Some("fr") => Region::Fr,
+        Some("es") => Region::Es,
+        Some("us") => Region::Us,
+        Some(_) => {
+            return Err(Error::new(
+                ErrorKind::ConfigInvalid,
+                "the region must be one of nl, be, de, uk, fr, es, us",
+            )
+            .with_context("name", "EXACT_REGION"));
+        }
+    };
+    let mut books = ExactOnline::builder(WHOLESALER)
+        .region(region)
+        .division(company.division)
+        .client(&company.client_id, company.client_secret.as_str())
+        .refresh_token(company.refresh_token.as_str())
+        .pace(company.calls_per_minute, 5_000)
+        .coalesce(company.coalesce);
+    books = match &company.webhook_secret {
+        Some(secret) => books.webhook_secret(secret.as_str()),
+        None => books.mode(SourceMode::Poll),
+    };
+    if let Some(uri) = &company.redirect_uri {
+        books = books.redirect_uri(uri);
+    }
+    if let Some(url) = &company.base_url {
+        books = books.base_url(url);
+    }
+    books.build()
+}
+
+/// The connector of this integration.
+fn connector(settings: &ExactOnlineToSlack, books: ExactOnline, public_url: &str) -> Result<Connector> {
+    let mut slack = Slack::builder("slack").token(settings.slack_token.as_str());
+    if let Some(url) = &settings.slack_url {
+        slack = slack.base_url(url);
+    }
+    let (finance, purchases) = (|| channel(&settings.slack_channel), || channel(&settings.purchases_channel));
+    // Credit notes have a sign, and are as large as invoices.
+    let large = Route::new("large purchases").on("bill.*").base_at_least(settings.large).absolute();
+    let small = Route::new("purchases").on("bill.*").base_below(settings.large).absolute();
+    let paid = Route::new("payments").on("vendor_payment.*").on("customer_payment.*");
+    let rest = Route::new("books")
+        .on("invoice.*")
+        .on("purchase_order.*")
+        .on("journal_entry.*")
+        .on("bank_entry.*")
+        .on("cash_entry.*");
+    let trouble = Route::new("trouble").on("delivery.*").on("signal.*").on("connection.*");
+    let log = SqliteLog::open(&settings.database)?;
+    // A process that died is replaced by the next one after this time.
+    let mut engine = Settings::default();
+    engine.lease = Duration::from_secs(3);
+    Connector::builder()
+        .token_store(log.token_store())
+        .audit_log(log)
+        .public_url(public_url)
+        .settings(engine)
+        .connect(books)
+        .connect(slack.build()?)
+        .route(large.to("slack", purchases()))
+        .route(small.to("slack", finance()))
+        .route(paid.to("slack", purchases()))
+        .route(rest.to("slack", finance()))
+        .route(trouble.to("slack", finance()))
+        .build()
+}
+
+/// The connector in a web server, as a host embeds it.
+struct Host {
+    connector: Connector,
+    stop: oneshot::Sender<()>,
+    worker: JoinHandle<()>,
+    server: JoinHandle<std::io::Result<()>>,
+}
+
+impl Host {
+    async fn start(settings: &ExactOnlineToSlack) -> Result<Self> {
+        let no_port = |source: std::io::Error| {
+            Error::new(ErrorKind::ConfigInvalid, "cannot listen at this address")
+                .with_context("listen", &settings.listen)
+                .with_source(source)
+        };
+        let listener = TcpListener::bind(&settings.listen).await.map_err(no_port)?;
+        let own_url = format!("http://{}/hooks", listener.local_addr().map_err(no_port)?);
+        let public_url = settings.public_url.as_deref().unwrap_or(&own_url);
+        let connector = connector(settings, company(settings)?, public_url)?;
+        let app = axum::Router::new().nest_service("/hooks", connector.service());
+        let server = tokio::spawn(async move { axum::serve(listener, app).await });
+        let (stop, stopped) = oneshot::channel::<()>();
+        let running = connector.clone();
+        let worker = tokio::spawn(async move { running.run(async { drop(stopped.await) }).await });
+        Ok(Self { connector, stop, worker, server })
+    }
+
+    async fn stop(self) -> Result<()> {
+        drop(self.stop);
+        let worked = self.worker.await;
+        self.server.abort();
+        worked.map_err(|panic| Error::new(ErrorKind::Unexpected, "the connector panicked").with_source(panic))
+    }
+}
+
+async fn on_real_accounts(settings: &ExactOnlineToSlack) -> Result<()> {
+    let host = Host::start(settings).await?;
+    for division in company(settings)?.divisions(&host.connector.context()).await? {
+        println!("may be read: {} {} {:?}", division.code, division.name, division.caution);
+    }
+    println!("Ctrl-C ends it.");
+    ctrl_c().await;
+    host.stop().await
+}
+
+async fn on_simulators(serve: bool) -> Result<bool> {
+    let simulation = Arc::new(Simulation::start().await?);
+    let sender = Arc::clone(&simulation);
+    tokio::spawn(async move { sender.keep_sending().await });
+    let folder = tempfile::tempdir()
+        .map_err(|source| Error::new(ErrorKind::Unavailable, "no temporary folder").with_source(source))?;
+    let settings = simulation.settings(&folder.path().join("connector.db"))?;
+    println!("Exact Online and Slack are simulated; the channels are at {}/", simulation.slack_server.url());
+
+    let host = Host::start(&settings).await?;
+    simulation.ready(&host.connector).await?;
+    play(&simulation, &host.connector).await?;
+    wait::rest(&host.connector).await?;
+    host.stop().await?;
+
+    let supplier = away(&simulation);
+    let host = Host::start(&settings).await?;
+    simulation.ready(&host.connector).await?;
+    simulation.hears_of(supplier).await?;
+    let rested = wait::rest(&host.connector).await?;
+    let good = checks(&simulation, &host.connector) && rested;
+    println!("\n{}", if good { "Everything was told once." } else { "Something is missing or came twice!" });
+    if serve {
+        let (page, books) = (simulation.slack_server.url(), simulation.books_server.url());
+        println!("\nGoing on until Ctrl-C. The channels are at {page}/. For another purchase invoice:");
+        println!(
+            "  curl -d '{{\"party\":\"Molen De Hoop\",\"amount\":\"8200\"}}' {books}/_sim/PurchaseEntries"
+        );
+        ctrl_c().await;
+    }
+    host.stop().await.map(|()| good)
+}
+
+async fn ctrl_c() {
+    // Without a signal to wait for, the program runs until it is killed.
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}

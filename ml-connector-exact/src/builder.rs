@@ -1,0 +1,303 @@
+//! From settings to a connection.
+
+use std::{sync::Arc, time::Duration};
+
+use ml_connector_core::{
+    FeedInfo, Remembered, Result, Secret, SourceInfo, SourceMode, WebhookAnswers,
+    auth::Authenticator,
+    config::{invalid, millis, missing, require, required, secure_url},
+    model::{Affinity, ConnectionId, Currency, EndpointId, RecordKind, Zone},
+    webhook::HmacSha256,
+};
+use url::Url;
+
+use crate::{
+    Config, ExactOnline, Invoices, Region, SYSTEM, auth,
+    client::{ExactClient, Pace},
+    models::{RESOURCES, Resource, SALES_ENTRIES, SALES_INVOICES, STATUSES, Site, columns, feed},
+    webhook::{Webhook, account_key},
+};
+
+/// How often the whole of a list is looked through for what is gone, and how often what documents refer to is read.
+const ONCE_A_DAY: Duration = Duration::from_secs(24 * 60 * 60);
+/// For so long the company is taken for what it was.
+const COMPANY_KEEPS: Duration = Duration::from_secs(3600);
+/// Exact Online allows 60. Some apps may have more.
+const MOST_PER_MINUTE: u32 = 1_000;
+
+/// Builds an [`ExactOnline`]. Setters cannot fail; [`build`](Self::build) checks everything together.
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct Builder {
+    config: Config,
+    authenticator: Option<Arc<dyn Authenticator>>,
+}
+
+impl From<Config> for Builder {
+    fn from(config: Config) -> Self {
+        Self { config, authenticator: None }
+    }
+}
+
+impl Builder {
+    /// See [`Config::region`].
+    pub fn region(mut self, region: Region) -> Self {
+        self.config.region = region;
+        self
+    }
+
+    /// See [`Config::division`].
+    pub fn division(mut self, division: u32) -> Self {
+        self.config.division = division;
+        self
+    }
+
+    /// See [`Config::currency`].
+    pub fn currency(mut self, code: impl Into<String>) -> Self {
+        self.config.currency = code.into();
+        self
+    }
+
+    /// See [`Config::time_zone`].
+    pub fn time_zone(mut self, iana_name: impl Into<String>) -> Self {
+        self.config.time_zone = iana_name.into();
+        self
+    }
+
+    /// See [`Config::server_zone`].
+    pub fn server_zone(mut self, iana_name: impl Into<String>) -> Self {
+        self.config.server_zone = iana_name.into();
+        self
+    }
+
+    /// See [`Config::login`].
+    pub fn login(mut self, login: impl Into<String>) -> Self {
+        self.config.login = Some(login.into());
+        self
+    }
+
+    /// The app's id and secret; see [`Config::client_id`] and [`Config::client_secret`].
+    pub fn client(mut self, id: impl Into<String>, secret: impl Into<Secret>) -> Self {
+        self.config.client_id = id.into();
+        self.config.client_secret = secret.into();
+        self
+    }
+
+    /// Adds a webhook secret; see [`Config::webhook_secrets`].
+    pub fn webhook_secret(mut self, secret: impl Into<Secret>) -> Self {
+        self.config.webhook_secrets.push(secret.into());
+        self
+    }
+
+    /// See [`Config::redirect_uri`].
+    pub fn redirect_uri(mut self, uri: impl Into<String>) -> Self {
+        self.config.redirect_uri = Some(uri.into());
+        self
+    }
+
+    /// See [`Config::refresh_token`].
+    pub fn refresh_token(mut self, token: impl Into<Secret>) -> Self {
+        self.config.refresh_token = Some(token.into());
+        self
+    }
+
+    /// Proves who is calling in another way than by the login's own refresh token, which is then not needed.
+    pub fn authenticator(mut self, authenticator: Arc<dyn Authenticator>) -> Self {
+        self.authenticator = Some(authenticator);
+        self
+    }
+
+    /// See [`Config::base_url`].
+    pub fn base_url(mut self, url: impl Into<String>) -> Self {
+        self.config.base_url = Some(url.into());
+        self
+    }
+
+    /// See [`Config::endpoint`].
+    pub fn endpoint(mut self, endpoint: impl Into<String>) -> Self {
+        self.config.endpoint = Some(endpoint.into());
+        self
+    }
+
+    /// See [`Config::invoices`].
+    pub fn invoices(mut self, invoices: Invoices) -> Self {
+        self.config.invoices = invoices;
+        self
+    }
+
+    /// See [`Config::resources`].
+    pub fn resources(mut self, kinds: impl Into<Vec<RecordKind>>) -> Self {
+        self.config.resources = kinds.into();
+        self
+    }
+
+    /// See [`Config::practice`].
+    pub fn practice(mut self, allowed: bool) -> Self {
+        self.config.practice = allowed;
+        self
+    }
+
+    /// See [`Config::attachments`].
+    pub fn attachments(mut self, read: bool) -> Self {
+        self.config.attachments = read;
+        self
+    }
+
+    /// See [`Config::coalesce_ms`].
+    pub fn coalesce(mut self, window: Duration) -> Self {
+        self.config.coalesce_ms = millis(window);
+        self
+    }
+
+    /// See [`Config::mode`].
+    pub fn mode(mut self, mode: SourceMode) -> Self {
+        self.config.mode = Some(mode);
+        self
+    }
+
+    /// See [`Config::poll_minutes`].
+    pub fn poll_minutes(mut self, minutes: u32) -> Self {
+        self.config.poll_minutes = minutes;
+        self
+    }
+
+    /// See [`Config::calls_per_minute`] and [`Config::calls_per_day`].
+    pub fn pace(mut self, calls_per_minute: u32, calls_per_day: u32) -> Self {
+        (self.config.calls_per_minute, self.config.calls_per_day) = (calls_per_minute, calls_per_day);
+        self
+    }
+
+    /// See [`Config::calls_per_contract`].
+    pub fn calls_per_contract(mut self, calls: u32) -> Self {
+        self.config.calls_per_contract = calls;
+        self
+    }
+
+    /// The source, if everything fits together.
+    ///
+    /// # Errors
+    /// [`ConfigInvalid`](ml_connector_core::ErrorKind::ConfigInvalid) names the setting that is missing or wrong.
+    pub fn build(self) -> Result<ExactOnline> {
+        let Self { config, authenticator } = self;
+        let base = secure_url("base_url", config.origin())?;
+        let resources = resources(&config)?;
+        let mut info = info(&config, &base, &resources)?;
+        let auth: Arc<dyn Authenticator> = match authenticator {
+            Some(authenticator) => authenticator,
+            None => {
+                let oauth = auth::oauth(&config, &base)?;
+                info.tokens = Some(oauth.clone());
+                Arc::new(oauth)
+            }
+        };
+        let secrets = &config.webhook_secrets;
+        let verifier = (!secrets.is_empty()).then(|| HmacSha256::new(secrets)).transpose()?;
+        if verifier.is_none() && info.mode.subscribes() {
+            return Err(missing("webhook_secrets"));
+        }
+        let redirect =
+            config.redirect_uri.as_deref().map(|uri| secure_url("redirect_uri", uri)).transpose()?;
+        let webhook = Webhook {
+            verifier,
+            client_id: config.client_id.as_str().into(),
+            base: base.clone(),
+            division: config.division,
+            redirect_host: redirect.and_then(|uri| uri.host_str().map(str::to_owned)),
+            topics: resources.iter().filter_map(|resource| resource.topic).collect(),
+        };
+        let site = Site {
+            base,
+            division: config.division,
+            currency: Currency::parse(&config.currency).map_err(|_| {
+                invalid("expected a currency of three letters").with_context("setting", "currency")
+            })?,
+            zone: Zone::named(&config.server_zone)?,
+        };
+        let pace = Pace {
+            per_minute: config.calls_per_minute,
+            per_day: config.calls_per_day,
+            per_contract: config.calls_per_contract,
+        };
+        Ok(ExactOnline {
+            client: ExactClient::new(site, auth, (&config.client_id, config.login_name()), pace)?,
+            webhook,
+            resources: resources.into(),
+            division: Arc::new(Remembered::new(COMPANY_KEEPS, 1)),
+            rights: Arc::new(Remembered::new(ONCE_A_DAY, RESOURCES.len() * 2)),
+            narrowed: Arc::default(),
+            practice: config.practice,
+            attachments: config.attachments,
+            source: info,
+        })
+    }
+}
+
+/// What is read, each kind once.
+fn resources(config: &Config) -> Result<Vec<&'static Resource>> {
+    let mut all: Vec<&'static Resource> = Vec::new();
+    for kind in &config.resources {
+        let not_chosen = match config.invoices {
+            Invoices::Invoices => SALES_ENTRIES.path,
+            Invoices::Entries => SALES_INVOICES.path,
+        };
+        let is = |resource: &&&Resource| resource.kind == kind.as_str() && resource.path != not_chosen;
+        let resource = RESOURCES.iter().find(is).ok_or_else(|| {
+            invalid("resources has a kind of record that Exact Online is not read for")
+                .with_context("kind", kind.as_str().escape_debug())
+        })?;
+        if all.iter().any(|known| known.kind == resource.kind) {
+            return Err(invalid("resources has a kind of record twice").with_context("kind", kind));
+        }
+        all.push(resource);
+    }
+    if all.is_empty() { Err(missing("resources")) } else { Ok(all) }
+}
+
+fn info(config: &Config, base: &Url, resources: &[&'static Resource]) -> Result<SourceInfo> {
+    let connection = ConnectionId::from(config.connection.as_str());
+    connection.validate()?;
+    required("client_id", &config.client_id)?;
+    require(config.division > 0, "division", "the company's number, such as 3141593")?;
+    require(config.login.as_deref() != Some(""), "login", "a name")?;
+    require((1..=MOST_PER_MINUTE).contains(&config.calls_per_minute), "calls_per_minute", "1 to 1000")?;
+    require(config.calls_per_day >= 100, "calls_per_day", "100 or more")?;
+    require(config.calls_per_contract >= 100, "calls_per_contract", "100 or more")?;
+    require(config.poll_minutes > 0, "poll_minutes", "one or more")?;
+    let mut info = SourceInfo::new(connection, SYSTEM);
+    info.statuses = STATUSES.to_vec();
+    info.mode = config.mode.unwrap_or(SourceMode::Both);
+    info.endpoint = match &config.endpoint {
+        Some(endpoint) => EndpointId::from(endpoint.as_str()),
+        None => EndpointId::from(format!("exact-online-{}", config.client_id)),
+    };
+    info.endpoint.validate()?;
+    info.accounts = vec![account_key(base, config.division)];
+    // Tokens are shared by everything that calls for the login, and webhooks by everything that uses the app.
+    info.affinity = Affinity::new(format!("exact_online/{}/{}", config.client_id, config.login_name()));
+    info.coalesce = Duration::from_millis(config.coalesce_ms);
+    // What cannot be used would come again ten times, and be as useless.
+    info.answers = WebhookAnswers::never_refusing();
+    info.zone = Zone::named(&config.time_zone)?;
+    let every = Duration::from_secs(u64::from(config.poll_minutes) * 60);
+    for sync in feed::FEEDS {
+        if sync.resources.iter().any(|own| resources.iter().any(|resource| resource.path == own.path)) {
+            info.feeds.push(FeedInfo::new(sync.name, every));
+        }
+    }
+    for resource in resources {
+        if is_reference(resource) {
+            info.feeds.push(FeedInfo::new(resource.feed, ONCE_A_DAY));
+        }
+        // What was paid stays paid, and is not listed for ever.
+        if !matches!(resource.kind, "vendor_payment" | "customer_payment") {
+            info.sweeps.push(FeedInfo::new(resource.feed, ONCE_A_DAY));
+        }
+    }
+    info.columns = columns(resources);
+    Ok(info)
+}
+
+/// Whether changes are found by the time of a record's last change.
+fn is_reference(resource: &Resource) -> bool {
+    matches!(resource.kind, "contact" | "account" | "cost_center" | "cost_unit")
+}

@@ -1,0 +1,170 @@
+//! Exact Online as a source of events.
+
+mod checkpoint;
+mod poll;
+mod read;
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+};
+
+use async_trait::async_trait;
+use ml_connector_core::{
+    Connection, Context, Error, ErrorKind, IntoConnection, PollRequest, ReceiveRequest, Result, Retry, Scope,
+    Source, SourceInfo, UpkeepRequest,
+    model::{Intake, Page, Prompt, Resolution, Signal, Subject, Upkeep},
+    snapshot::Snapshot,
+};
+
+use self::poll::Listing;
+use crate::{
+    ExactOnline,
+    client::{Class, is_refusal},
+    models::{Caution, Division, Resource},
+};
+
+/// Which lists were too much for the server, and how often: they are asked for less at a time.
+#[derive(Debug, Default)]
+pub(crate) struct Narrowed(Mutex<BTreeMap<&'static str, u32>>);
+
+impl Narrowed {
+    /// How many rows to ask for; `None`: as many as there are on a page.
+    pub(crate) fn rows(&self, list: &'static str) -> Option<u32> {
+        const PAGE: u32 = 1_000;
+        let steps = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(list).copied().unwrap_or(0);
+        (steps > 0).then(|| PAGE >> (2 * steps))
+    }
+
+    /// Takes note of how a page went.
+    pub(crate) fn learn(&self, list: &'static str, too_much: bool) {
+        let mut steps = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = steps.entry(list).or_default();
+        *known = if too_much { (*known + 1).min(4) } else { known.saturating_sub(1) };
+    }
+}
+
+impl ExactOnline {
+    /// The companies that the person who connected may open, for a host that asks which is meant: let a person choose,
+    /// never take the one where they are at the moment. Any number will do as the connection's own until then.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unauthenticated`] when Exact Online does not take the token; [`ErrorKind::PermissionDenied`] without the
+    /// scope Organization administration.
+    pub async fn divisions(&self, ctx: &Context) -> Result<Vec<Division>> {
+        self.client.divisions(ctx).await
+    }
+
+    /// The company as Exact Online describes it, if it can be read at present.
+    async fn require_division(&self, ctx: &Context) -> Result<Option<Division>> {
+        let client = self.client.for_class(Class::Live);
+        let found = self.division.get(ctx, "", async { client.division(ctx).await }).await?;
+        let Some(division) = &found else { return Ok(None) };
+        let wrong = |kind, message: &'static str| {
+            Error::new(kind, message).with_scope(Scope::Connection).with_context("division", division.code)
+        };
+        if division.blocked {
+            return Err(wrong(
+                ErrorKind::Unavailable,
+                "the company is blocked, such as during a backup or a conversion",
+            )
+            .with_retry(Retry::Backoff));
+        }
+        match division.caution {
+            Some(Caution::Archived) => {
+                return Err(wrong(ErrorKind::ConfigInvalid, "the company is archived"));
+            }
+            Some(Caution::Inactive) => {
+                return Err(wrong(ErrorKind::ConfigInvalid, "the company is inactive"));
+            }
+            Some(Caution::Practice) if !self.practice => {
+                let message = "the company has made-up books for practice: set practice to connect it";
+                return Err(wrong(ErrorKind::ConfigInvalid, message));
+            }
+            _ => {}
+        }
+        let own = self.client.site().currency;
+        if !division.currency.is_empty() && !division.currency.eq_ignore_ascii_case(own.as_str()) {
+            return Err(wrong(
+                ErrorKind::ConfigInvalid,
+                "currency is not the one in which the company keeps its books",
+            ));
+        }
+        Ok(found)
+    }
+
+    /// The resource of a kind that this connection reads.
+    fn resource(&self, kind: &str) -> Option<&'static Resource> {
+        self.resources.iter().find(|resource| resource.kind == kind).copied()
+    }
+
+    /// A refusal of one resource, with what is known of its cause. Exact Online is asked once a day.
+    async fn explained(&self, ctx: &Context, path: &'static str, scope: &'static str, error: Error) -> Error {
+        if !is_refusal(&error) || error.context("scope").is_some() || error.kind() == ErrorKind::Unsupported {
+            return error;
+        }
+        let asked = self.rights.get(ctx, path, async { self.client.may_read(ctx, path).await }).await;
+        let cause = match asked {
+            Ok(Some(false)) => {
+                "the role of the user who connected does not allow it in this company: give the user the right"
+            }
+            Ok(Some(true)) => {
+                "the user may, so the app lacks the scope, or the subscription lacks the module"
+            }
+            Ok(None) | Err(_) => {
+                "Exact Online does not say why, because the app lacks the scope Organization administration: the user's role, \
+                 the app's scope or the module"
+            }
+        };
+        let division = self.client.site().division;
+        Error::new(error.kind(), format!("Exact Online does not let {path} be read: {cause}"))
+            .with_operation(error.operation())
+            .with_context("division", division)
+            .with_context("scope", scope)
+    }
+}
+
+#[async_trait]
+impl Source for ExactOnline {
+    fn info(&self) -> &SourceInfo {
+        &self.source
+    }
+
+    fn receive(&self, request: ReceiveRequest<'_>) -> Result<Intake> {
+        self.webhook.receive(request)
+    }
+
+    async fn prompt(&self, _: &Context, _: Prompt) -> Result<()> {
+        Ok(())
+    }
+
+    async fn resolve(
+        &self,
+        ctx: &Context,
+        signals: &[Signal],
+        last: Option<&Snapshot>,
+    ) -> Result<Resolution> {
+        let Some(Subject::Entity(entity)) = signals.first().map(|signal| &signal.subject) else {
+            return Ok(Resolution::Done { note: "exact_online reads single records only" });
+        };
+        let Some(resource) = self.resource(&entity.kind) else {
+            return Ok(Resolution::Done { note: "exact_online does not read records of this kind" });
+        };
+        self.read(ctx, resource, entity, signals, last).await
+    }
+
+    async fn poll(&self, ctx: &Context, request: PollRequest<'_>) -> Result<Page> {
+        Listing::new(self, ctx, request.mode).page(request).await
+    }
+
+    async fn upkeep(&self, ctx: &Context, request: UpkeepRequest<'_>) -> Result<Upkeep> {
+        self.webhook.look_after(ctx, &self.client, &self.source, request).await
+    }
+}
+
+/// Exact Online is only read.
+impl IntoConnection for ExactOnline {
+    fn into_connection(self) -> Result<Connection> {
+        Ok(Connection::new().source(self))
+    }
+}

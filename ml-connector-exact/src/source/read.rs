@@ -1,0 +1,237 @@
+//! One record, and what an empty answer means.
+//!
+//! Records are asked for as a list. A list without the record proves nothing: whoever may not read a resource gets the same.
+
+use std::time::Duration;
+
+use ml_connector_core::{
+    Context, Error, ErrorKind, Result, Timestamp,
+    model::{EntityRef, Observation, Observed, Proof, Raw, Resolution, Signal},
+    snapshot::Snapshot,
+};
+
+use crate::{
+    ExactOnline,
+    client::{Class, Detail, ExactClient, is_refusal},
+    models::{BANK_ENTRIES, CASH_ENTRIES, Resource, revision},
+    webhook::{Hint, is_about_another},
+};
+
+/// A record that was just created may not be shown yet.
+const FRESH: Duration = Duration::from_secs(30);
+
+/// The hint of signals that a feed with row versions leads to.
+pub(super) const SYNCED: &str = "synced";
+/// The hint of signals about rows that could not be read: what is not there then is of another kind.
+pub(super) const UNREADABLE: &str = "unreadable";
+
+impl ExactOnline {
+    pub(super) async fn read(
+        &self,
+        ctx: &Context,
+        resource: &'static Resource,
+        entity: &EntityRef,
+        signals: &[Signal],
+        last: Option<&Snapshot>,
+    ) -> Result<Resolution> {
+        let hints = || signals.iter().filter_map(|signal| signal.hint.as_deref());
+        if signals.len() == hints().count() && hints().all(|hint| is_about_another(hint, resource)) {
+            return Ok(Resolution::Done { note: "the connection reads the other record of the same sale" });
+        }
+        let client = self.client.for_class(class_of(signals));
+        let told: Vec<Hint> = hints().map(Hint::of).collect();
+        let lines_only = !told.is_empty() && told.iter().all(|hint| hint.is_line);
+        let read_at = ctx.now();
+        if !lines_only && let Some(detail) = self.get(ctx, &client, resource, &entity.id).await? {
+            return Ok(Resolution::Observed(vec![
+                self.observe(ctx, &client, resource, detail, read_at).await?,
+            ]));
+        }
+        if last.is_none()
+            && let Some(document) = self.document_of_line(ctx, &client, resource, &entity.id, &told).await?
+        {
+            let read_at = ctx.now();
+            return match self.get(ctx, &client, resource, &document).await? {
+                Some(detail) => Ok(Resolution::Observed(vec![
+                    self.observe(ctx, &client, resource, detail, read_at).await?,
+                ])),
+                None => Ok(Resolution::NotYet { retry_at: ctx.now() + FRESH }),
+            };
+        }
+        self.missing(ctx, &client, resource, entity, signals, last).await
+    }
+
+    /// The record, or why it cannot be read.
+    async fn get(
+        &self,
+        ctx: &Context,
+        client: &ExactClient,
+        resource: &'static Resource,
+        id: &str,
+    ) -> Result<Option<Detail>> {
+        match client.get(ctx, resource, id).await {
+            Err(error) => Err(self.explained(ctx, resource.path, resource.scope, error).await),
+            found => found,
+        }
+    }
+
+    /// The document of a line: notifications about headers and about lines look alike.
+    async fn document_of_line(
+        &self,
+        ctx: &Context,
+        client: &ExactClient,
+        resource: &Resource,
+        key: &str,
+        told: &[Hint],
+    ) -> Result<Option<String>> {
+        let Some(lines) = &resource.lines else { return Ok(None) };
+        if told.is_empty() || told.iter().all(|hint| hint.is_deletion) {
+            return Ok(None);
+        }
+        client.parent_of(ctx, lines, key).await
+    }
+
+    /// What it means that a record is not shown.
+    async fn missing(
+        &self,
+        ctx: &Context,
+        client: &ExactClient,
+        resource: &'static Resource,
+        entity: &EntityRef,
+        signals: &[Signal],
+        last: Option<&Snapshot>,
+    ) -> Result<Resolution> {
+        let hints = || signals.iter().filter_map(|signal| signal.hint.as_deref());
+        let is_deleted = hints().any(|hint| Hint::of(hint).is_deletion);
+        let gone = |proof| {
+            let (entity, state) = (entity.clone(), Observed::Gone(proof));
+            Ok(Resolution::Observed(vec![Observation { entity, read_at: ctx.now(), state }]))
+        };
+        let Some(last) = last else {
+            if is_deleted {
+                return Ok(Resolution::Done { note: "what was deleted was never told of" });
+            }
+            if hints().all(|hint| hint == SYNCED)
+                && let Some(other) = self.cash_entry(ctx, client, resource, entity).await?
+            {
+                return Ok(other);
+            }
+            if signals.len() == hints().count() && hints().all(|hint| hint == UNREADABLE) {
+                return Ok(Resolution::Done { note: "the row that could not be read was of another kind" });
+            }
+            return Ok(Resolution::NotYet { retry_at: ctx.now() + FRESH });
+        };
+        if last.revision.is_none() {
+            return Ok(Resolution::Done { note: "the record is known to be gone" });
+        }
+        if is_deleted {
+            return gone(Proof::SignedDeletion);
+        }
+        let unknown = |message: &'static str| {
+            Error::new(ErrorKind::PermissionDenied, message)
+                .with_operation(resource.get)
+                .with_context("path", resource.path)
+                .with_context("scope", resource.scope)
+        };
+        match client.may_read(ctx, resource.path).await? {
+            Some(true) => {}
+            Some(false) => {
+                return Err(unknown(
+                    "the record is not shown, because the user who connected has lost the right to it",
+                ));
+            }
+            None => {
+                return Err(unknown(
+                    "the record is not shown, and Exact Online does not say whether the user may see it: the app needs the \
+                     scope Organization administration",
+                ));
+            }
+        }
+        // A sweep has just read the whole list.
+        let swept = hints().any(|hint| hint == Signal::SWEPT);
+        if !swept && client.get(ctx, resource, &entity.id).await?.is_some() {
+            return Ok(Resolution::NotYet { retry_at: ctx.now() + FRESH });
+        }
+        gone(Proof::AbsentTwice)
+    }
+
+    /// Lines of the ledger do not tell banks from cash boxes: what is no bank entry may be a cash entry.
+    async fn cash_entry(
+        &self,
+        ctx: &Context,
+        client: &ExactClient,
+        resource: &Resource,
+        entity: &EntityRef,
+    ) -> Result<Option<Resolution>> {
+        if resource.path != BANK_ENTRIES.path || self.resource(CASH_ENTRIES.kind).is_none() {
+            return Ok(None);
+        }
+        let read_at = ctx.now();
+        match client.get(ctx, &CASH_ENTRIES, &entity.id).await {
+            Ok(Some(detail)) => {
+                let seen = self.observe(ctx, client, &CASH_ENTRIES, detail, read_at).await?;
+                Ok(Some(Resolution::Observed(vec![seen])))
+            }
+            Ok(None) => Ok(None),
+            Err(error) if is_refusal(&error) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A record as it was read, with the links to its files.
+    pub(super) async fn observe(
+        &self,
+        ctx: &Context,
+        client: &ExactClient,
+        resource: &Resource,
+        mut detail: Detail,
+        read_at: Timestamp,
+    ) -> Result<Observation> {
+        if self.attachments
+            && let Some(document) = &detail.document
+        {
+            match client.files(ctx, document).await {
+                Ok((link, files)) => (detail.record.url, detail.record.attachments) = (link, files),
+                // The record is told without them.
+                Err(error) if is_refusal(&error) => {
+                    tracing::debug!(%error, "the files beside a record cannot be read");
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        self.seen(resource, detail, read_at)
+    }
+
+    /// A record as it is in a row.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidResponse`] when its JSON is no object.
+    pub(super) fn seen(
+        &self,
+        resource: &Resource,
+        detail: Detail,
+        read_at: Timestamp,
+    ) -> Result<Observation> {
+        let Detail { record, raw, left_out, .. } = detail;
+        let entity = record.entity();
+        if !left_out.is_empty() {
+            tracing::warn!(connection = %self.source.connection, %entity, ?left_out, "values were left out");
+        }
+        let revision = revision(resource, &raw, &record)?;
+        let (content, raw) = (record.into(), Some(Raw::new(raw)));
+        let state = Observed::Present { revision, order: None, content, raw, notes: left_out };
+        Ok(Observation { entity, read_at, state })
+    }
+}
+
+/// How long the signals can wait.
+fn class_of(signals: &[Signal]) -> Class {
+    let all = |is: fn(&str) -> bool| signals.iter().all(|signal| signal.hint.as_deref().is_some_and(is));
+    if all(|hint| matches!(hint, Signal::BACKFILL | Signal::SWEPT)) {
+        Class::Background
+    } else if all(|hint| matches!(hint, Signal::BACKFILL | Signal::SWEPT | SYNCED | UNREADABLE)) {
+        Class::Live
+    } else {
+        Class::Urgent
+    }
+}

@@ -1,0 +1,175 @@
+//! The suite that every source passes, against the simulated company.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{Request, Response};
+use ml_connector_core::{
+    Clock, HttpTransport, Source,
+    auth::{Grant, OAuth2, OAuth2Config},
+    conformance::{
+        Refusals,
+        source::{self, Proof, SourceUnderTest, Webhook},
+    },
+    http::{Limits, TransportError},
+    model::{EntityRef, RecordKind},
+    token::TokenKey,
+};
+use ml_connector_sim::{
+    ExactOnlineSim,
+    exact::{Kind, NewDocument, hash_code},
+};
+
+use crate::support::{CUSTOMER, Lab, amount, below, builder};
+
+/// Lets every lab of the suite begin with the same refresh token, which Exact Online takes once only.
+#[derive(Debug)]
+struct Regranting {
+    sim: ExactOnlineSim,
+    vendor: Arc<dyn HttpTransport>,
+}
+
+#[async_trait]
+impl HttpTransport for Regranting {
+    async fn send(&self, request: Request<Bytes>, limits: Limits) -> Result<Response<Bytes>, TransportError> {
+        if !request.uri().path().ends_with("/oauth2/token") {
+            return self.vendor.send(request, limits).await;
+        }
+        let fresh = self.sim.grant();
+        let fields = url::form_urlencoded::parse(request.body()).map(|(name, value)| {
+            if name == "refresh_token" { (name, fresh.clone().into()) } else { (name, value) }
+        });
+        let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        let (mut parts, _) = request.into_parts();
+        parts.headers.remove(http::header::CONTENT_LENGTH);
+        self.vendor.send(Request::from_parts(parts, body.into()), limits).await
+    }
+}
+
+/// A connection whose tokens can be renewed at any time: when Exact Online lets them be renewed is tested elsewhere.
+fn connect(sim: &ExactOnlineSim, kind: &str) -> ml_connector_exact::ExactOnline {
+    let credentials = sim.credentials();
+    let grant = Grant::RefreshToken { initial: Some(credentials.refresh_token.into()) };
+    let url = format!("https://{}/api/oauth2/token", sim.host()).parse().unwrap();
+    let tokens = OAuth2Config::new(
+        "exact_online",
+        url,
+        credentials.client_id,
+        credentials.client_secret.into(),
+        grant,
+    );
+    let tokens = OAuth2::new(TokenKey::new(&"books".into()), tokens).unwrap();
+    builder(sim).authenticator(Arc::new(tokens)).resources([RecordKind::from(kind)]).build().unwrap()
+}
+
+/// One of the company's records, and the notification about it.
+async fn under_test(kind: &'static str, resource: Kind) -> SourceUnderTest {
+    let lab = Lab::new();
+    let sim = lab.sim.clone();
+    let source = connect(&sim, kind);
+    let upkeep = lab.look(&source, None).await;
+    assert_eq!(upkeep.problem, None);
+    drop(sim.take_webhooks());
+    let make = || sim.create(resource, &NewDocument::new(CUSTOMER, amount("4711.25")));
+    let (id, another) = (make(), make());
+    let sent = sim.take_webhooks().into_iter().find(|sent| sent.about.key == id);
+    let sent = below(&sent.unwrap().request);
+    let credentials = sim.credentials();
+    let text = String::from_utf8(sent.body().to_vec()).unwrap();
+    let begin = text.find(":{").unwrap() + 1;
+    let signed = begin..text.rfind(",\"HashCode\"").unwrap();
+    let forged = |body: String| sent.clone().map(|_| Bytes::from(body.clone()));
+    let with = |content: &str, hash: &str| format!("{{\"Content\":{content},\"HashCode\":\"{hash}\"}}");
+    let (content, hash) =
+        (&text[signed.clone()], hash_code(&credentials.webhook_secret, text[signed.clone()].as_bytes()));
+    let misunderstood =
+        ["{}", r#"{"Topic":"SalesInvoices"}"#, r#"{"Division":1,"Key":"x"}"#, r#"{"Division":"x"}"#];
+    let misunderstood = misunderstood
+        .map(|content| forged(with(content, &hash_code(&credentials.webhook_secret, content.as_bytes()))));
+    let webhook = Webhook {
+        proves: Proof::Part(signed),
+        state: None,
+        misunderstood: misunderstood.into(),
+        account: source.info().accounts.first().cloned(),
+        signature: None,
+        tolerance: None,
+        forged: vec![
+            forged(with(content, "")),
+            forged(with(content, &hash[1..])),
+            forged(with(content, &hash_code(&"another secret".into(), content.as_bytes()))),
+            forged(format!("{{\"Content\":{content}}}")),
+            forged(format!("{{\"HashCode\":\"{hash}\"}}")),
+            forged(format!("{{\"Content\":{content},\"HashCode\":\"{hash}\",\"HashCode\":\"{hash}\"}}")),
+            forged(content.to_owned()),
+        ],
+        request: sent.clone(),
+    };
+    let answer = |status: u16, headers: &[(&str, &str)], body: &'static str| {
+        let mut response = Response::builder().status(status);
+        for (name, value) in headers {
+            response = response.header(*name, *value);
+        }
+        response.body(Bytes::from_static(body.as_bytes())).unwrap()
+    };
+    SourceUnderTest {
+        vendor: Arc::new(Regranting { sim: sim.clone(), vendor: Arc::clone(&lab.transport) }),
+        clock: Arc::clone(&lab.clock) as Arc<dyn Clock>,
+        reads: |request| request.uri().path().starts_with("/api/v1/"),
+        entity: EntityRef::new(kind, id),
+        another: Some(EntityRef::new(kind, another)),
+        handshake: None,
+        webhook,
+        refusals: Refusals {
+            token: answer(401, &[("www-authenticate", "Bearer error=\"invalid_token\"")], ""),
+            renews_tokens: true,
+            too_often: vec![
+                // The window ends 41 seconds after the server's own date, whatever our clock shows.
+                (
+                    Duration::from_secs(42),
+                    answer(
+                        429,
+                        &[
+                            ("date", "Thu, 12 Mar 2026 10:15:19 GMT"),
+                            ("x-ratelimit-minutely-remaining", "0"),
+                            ("x-ratelimit-minutely-reset", "1773310560000"),
+                        ],
+                        "",
+                    ),
+                ),
+                (Duration::from_secs(60), answer(429, &[], "")),
+            ],
+            refused: vec![
+                answer(400, &[], r#"{"error":{"code":"","message":{"lang":"","value":"no"}}}"#),
+                answer(403, &[], r#"{"error":{"code":"","message":{"lang":"","value":"Forbidden"}}}"#),
+                answer(403, &[("reason", "NoDivisionAccess")], ""),
+                answer(404, &[], ""),
+            ],
+        },
+        // Records are asked for as lists: an empty one is the vendor's word, together with the right to see them.
+        missing: None,
+        secrets: vec![
+            credentials.client_secret,
+            credentials.webhook_secret.expose().to_owned(),
+            credentials.refresh_token,
+            CUSTOMER.to_owned(),
+            "4711.25".to_owned(),
+        ],
+        connect: Box::new(move || Arc::new(connect(&sim, kind)) as Arc<dyn Source>),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn sales_invoices_have_every_behavior_of_a_source() {
+    source::all(async || under_test("invoice", Kind::SalesInvoices).await).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn purchase_entries_have_every_behavior_of_a_source() {
+    source::all(async || under_test("bill", Kind::PurchaseEntries).await).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn journal_entries_have_every_behavior_of_a_source() {
+    source::all(async || under_test("journal_entry", Kind::GeneralJournalEntries).await).await;
+}

@@ -1,0 +1,10 @@
+//! Exact Online from the outside: what a host sees of it.
+
+#![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions, but not in their helpers
+
+mod config;
+mod conformance;
+mod poll;
+mod resolve;
+mod subscriptions;
+mod support;

@@ -1,0 +1,232 @@
+//! Feeds: what has changed, and where a run begins.
+
+use std::time::Duration;
+
+use ml_connector_core::{
+    ErrorKind, Retry, Scope,
+    model::{PollMode, RecordKind},
+};
+use ml_connector_exact::Invoices;
+use ml_connector_sim::exact::{ExactOnlineConfig, Kind, NewDocument, Right, Settlement};
+
+use crate::support::{CUSTOMER, Lab, amount, builder, pass, shown, signals};
+
+#[tokio::test(start_paused = true)]
+async fn a_quiet_company_begins_without_telling_its_past() {
+    let lab = Lab::new();
+    let source = lab.source();
+    let old = lab.invoice("1000");
+    lab.sim.process(Kind::SalesInvoices, &old).unwrap();
+    let open = lab.invoice("500");
+    pass(Duration::from_secs(3600)).await;
+    let (pages, at) = lab.run(&source, "sales_invoices", PollMode::Baseline, None).await.unwrap();
+    assert_eq!((shown(&pages), signals(&pages)), (vec![format!("invoice/{open} draft")], vec![]));
+    pass(Duration::from_secs(600)).await;
+    let new = lab.invoice("77");
+    let (pages, at) = lab.run(&source, "sales_invoices", PollMode::Live, Some(at)).await.unwrap();
+    assert_eq!(signals(&pages), [format!("invoice/{new}")]);
+    let (pages, _) = lab.run(&source, "sales_invoices", PollMode::Live, Some(at)).await.unwrap();
+    assert_eq!(signals(&pages), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_during_the_baseline_is_told() {
+    let lab = Lab::new();
+    let source = lab.source();
+    let request = ml_connector_core::PollRequest::new("transaction_lines", PollMode::Baseline);
+    let page = ml_connector_core::Source::poll(&source, &lab.ctx, request).await.unwrap();
+    let id = lab.sim.create(Kind::PurchaseEntries, &NewDocument::new(CUSTOMER, amount("100")));
+    let (_, at) =
+        lab.run(&source, "transaction_lines", PollMode::Baseline, Some(page.checkpoint)).await.unwrap();
+    pass(Duration::from_secs(60)).await;
+    let (pages, _) = lab.run(&source, "transaction_lines", PollMode::Live, Some(at)).await.unwrap();
+    // Whether the baseline or the first live run shows it: it is not lost.
+    let _ = pages;
+    let seen = lab.read(&source, "bill", &id).await;
+    assert!(seen.state.record().is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_ledger_names_entries_of_every_journal() {
+    let lab = Lab::new();
+    let source = lab.source();
+    let begun = lab.run(&source, "transaction_lines", PollMode::Baseline, None).await;
+    let (_, at) = begun.unwrap_or_else(|error| panic!("{error:?} {:#?}", lab.sim.received()));
+    let make = |kind| lab.sim.create(kind, &NewDocument::new(CUSTOMER, amount("100")));
+    let bill = make(Kind::PurchaseEntries);
+    let journal = make(Kind::GeneralJournalEntries);
+    let bank = make(Kind::BankEntries);
+    let cash = make(Kind::CashEntries);
+    let (pages, _) = lab.run(&source, "transaction_lines", PollMode::Live, Some(at)).await.unwrap();
+    let mut expected = vec![
+        format!("bill/{bill}"),
+        format!("journal_entry/{journal}"),
+        format!("bank_entry/{bank}"),
+        format!("bank_entry/{cash}"),
+    ];
+    let mut named = signals(&pages);
+    named.sort();
+    expected.sort();
+    assert_eq!(named, expected);
+    let resolved = lab.resolve(&source, "bank_entry", &cash, Some("synced"), None).await.unwrap();
+    let ml_connector_core::model::Resolution::Observed(seen) = resolved else { panic!("{resolved:?}") };
+    assert_eq!(seen[0].entity.to_string(), format!("cash_entry/{cash}"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_payment_is_told_once_and_its_bank_entry_is_none() {
+    let lab = Lab::new();
+    let source = lab.source();
+    let (_, at) = lab.run(&source, "payment_terms", PollMode::Baseline, None).await.unwrap();
+    let bill = lab.sim.create(Kind::PurchaseEntries, &NewDocument::new(CUSTOMER, amount("100")));
+    let (pages, at) = lab.run(&source, "payment_terms", PollMode::Live, Some(at)).await.unwrap();
+    assert_eq!(shown(&pages), [""; 0], "an open term is no payment");
+    lab.sim.settle(&bill, Settlement::Bank).unwrap();
+    let (pages, _) = lab.run(&source, "payment_terms", PollMode::Live, Some(at)).await.unwrap();
+    let told = shown(&pages);
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].starts_with("vendor_payment/") && told[0].ends_with("paid"), "{told:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_the_list_of_row_versions_changes_are_found_by_their_time() {
+    let lab = Lab::new();
+    lab.sim.tune(|quirks| quirks.purchase_order_feed = false);
+    let source = lab.source();
+    let (_, at) = lab.run(&source, "purchase_orders", PollMode::Baseline, None).await.unwrap();
+    pass(Duration::from_secs(600)).await;
+    let order = lab.sim.create(Kind::PurchaseOrders, &NewDocument::new(CUSTOMER, amount("100")));
+    let (pages, at) = lab.run(&source, "purchase_orders", PollMode::Live, Some(at)).await.unwrap();
+    assert_eq!(signals(&pages), [format!("purchase_order/{order}")]);
+    let (pages, _) = lab.run(&source, "purchase_orders", PollMode::Live, Some(at)).await.unwrap();
+    assert_eq!(signals(&pages), [""; 0], "the overlap tells nothing twice");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_hour_that_comes_twice_loses_no_change() {
+    let lab = Lab::at("2026-10-25T00:20:00Z");
+    lab.sim.tune(|quirks| quirks.purchase_order_feed = false);
+    let source = lab.source();
+    let (_, mut at) = lab.run(&source, "purchase_orders", PollMode::Baseline, None).await.unwrap();
+    let (mut made, mut found) = (Vec::new(), Vec::new());
+    for _ in 0..24 {
+        pass(Duration::from_secs(300)).await;
+        made.push(format!(
+            "purchase_order/{}",
+            lab.sim.create(Kind::PurchaseOrders, &NewDocument::new(CUSTOMER, amount("100")))
+        ));
+        let (pages, next) = lab.run(&source, "purchase_orders", PollMode::Live, Some(at)).await.unwrap();
+        found.extend(signals(&pages));
+        at = next;
+    }
+    assert_eq!(found, made);
+    assert_eq!(lab.sim.tallies().refused_tokens, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_company_that_was_moved_begins_anew_and_loses_nothing() {
+    let lab = Lab::new();
+    let source = lab.source();
+    let (_, at) = lab.run(&source, "sales_invoices", PollMode::Baseline, None).await.unwrap();
+    pass(Duration::from_secs(4000)).await;
+    let before = lab.invoice("100");
+    lab.sim.move_division();
+    let after = lab.invoice("200");
+    let (pages, _) = lab.run(&source, "sales_invoices", PollMode::Live, Some(at)).await.unwrap();
+    let named = signals(&pages);
+    for id in [before, after] {
+        assert!(named.contains(&format!("invoice/{id}")), "{named:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn deletions_are_named_by_their_list() {
+    let lab = Lab::new();
+    let source = builder(&lab.sim).invoices(Invoices::Invoices).build().unwrap();
+    let (_, at) = lab.run(&source, "deleted", PollMode::Baseline, None).await.unwrap();
+    let id = lab.invoice("100");
+    lab.sim.delete(Kind::SalesInvoices, &id).unwrap();
+    let (pages, _) = lab.run(&source, "deleted", PollMode::Live, Some(at)).await.unwrap();
+    assert_eq!(shown(&pages), [""; 0], "what nobody knows is not told");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sweep_names_everything_over_many_pages() {
+    let lab = Lab::new();
+    let source = lab.source();
+    let mut made: Vec<String> = (0..121).map(|_| format!("invoice/{}", lab.invoice("10"))).collect();
+    let (pages, _) = lab.run(&source, "sales_invoices", PollMode::Sweep, None).await.unwrap();
+    let mut named = signals(&pages);
+    named.sort();
+    made.sort();
+    assert_eq!(named, made);
+    assert!(pages.len() >= 3, "pages of 60");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_next_page_elsewhere_is_not_asked_for() {
+    let lab = Lab::new();
+    let source = lab.source();
+    (0..61).for_each(|_| _ = lab.invoice("10"));
+    lab.sim.tune(|quirks| quirks.foreign_next = Some("start.exactonline.example".to_owned()));
+    let error = lab.run(&source, "sales_invoices", PollMode::Sweep, None).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidResponse);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_is_overtaxed_is_left_alone_and_then_asked_for_less() {
+    let lab = Lab::new();
+    let source = lab.source();
+    let (_, at) = lab.run(&source, "payment_terms", PollMode::Baseline, None).await.unwrap();
+    let before = lab.ctx.now();
+    use ml_connector_sim::ExactOnlineSim as Sim;
+    lab.sim.plant(Sim::timed_out("PaymentTerms"));
+    lab.sim.plant(Sim::network_timed_out("PaymentTerms"));
+    lab.run(&source, "payment_terms", PollMode::Live, Some(at.clone())).await.unwrap();
+    assert!(lab.ctx.now().saturating_since(before) >= Duration::from_secs(20));
+    (0..3).for_each(|_| lab.sim.plant(Sim::timed_out("PaymentTerms")));
+    let error = lab.run(&source, "payment_terms", PollMode::Live, Some(at.clone())).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    lab.run(&source, "payment_terms", PollMode::Live, Some(at)).await.unwrap();
+    let last = lab.sim.received().pop().unwrap();
+    assert!(format!("{last:?}").contains("top"), "{last:?}");
+    assert_eq!(lab.sim.tallies().blocked_calls, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_feed_that_is_refused_is_that_feed_s_state() {
+    let lab = Lab::new();
+    let source = lab.source();
+    lab.sim.refuse_path("sync/Cashflow/PaymentTerms", Some(Right::ForbiddenByModule));
+    let error = lab.run(&source, "payment_terms", PollMode::Baseline, None).await.unwrap_err();
+    assert_eq!(
+        (error.kind(), error.scope(), error.retry()),
+        (ErrorKind::PermissionDenied, &Scope::Entry, Retry::Never)
+    );
+    lab.run(&source, "sales_invoices", PollMode::Baseline, None).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_practice_or_archived_company_is_not_connected_by_accident() {
+    let mut config = ExactOnlineConfig::default();
+    config.divisions[0].is_practice = true;
+    let lab = Lab::with(crate::support::NOW, config);
+    let error = lab.run(&lab.source(), "sales_invoices", PollMode::Baseline, None).await.unwrap_err();
+    assert_eq!((error.kind(), error.scope()), (ErrorKind::ConfigInvalid, &Scope::Connection));
+    let allowed = builder(&lab.sim).practice(true).build().unwrap();
+    lab.run(&allowed, "sales_invoices", PollMode::Baseline, None).await.unwrap();
+    let listed = allowed.divisions(&lab.ctx).await.unwrap();
+    assert_eq!(listed[0].caution, Some(ml_connector_exact::Caution::Practice));
+    let wrong = builder(&lab.sim).practice(true).currency("GBP").build().unwrap();
+    let error = lab.run(&wrong, "sales_invoices", PollMode::Baseline, None).await.unwrap_err();
+    assert!(error.to_string().contains("currency"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn cost_centers_are_read_whole() {
+    let lab = Lab::new();
+    let source = builder(&lab.sim).resources([RecordKind::CostCenter]).build().unwrap();
+    let id = lab.sim.create_master(Kind::Costcenters, "DC1", "Nijmegen");
+    let (pages, _) = lab.run(&source, "cost_centers", PollMode::Baseline, None).await.unwrap();
+    assert!(shown(&pages).contains(&format!("cost_center/{id} active")), "{:?}", shown(&pages));
+}
