@@ -32,7 +32,7 @@ const SYSTEM: &str = "exact_online";
 /// let books = ExactOnline::builder("books")
 ///     .region(Region::Nl)
 ///     .division(3_141_593)
-///     .client("app id", "app secret")
+///     .client("5e0c2f7a-91b4-4d3e-8f60-a2c7d1b94e38", "app secret")
 ///     .webhook_secret("webhook secret")
 ///     .refresh_token("stampNL001.gAAA")
 ///     .build()?;
