@@ -20,41 +20,23 @@ use ml_connector_core::{
 };
 use ml_connector_examples::{
     business_central::{COMPANY, Simulation, back, checks, play, while_nobody_listens},
+    host::{Host, Wishes, ctrl_c, exit, log_from},
     settings::BusinessCentralToSlack,
     wait,
 };
 use ml_connector_slack::{Slack, channel, clicker};
 use ml_connector_sql::SqliteLog;
-use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    tracing_subscriber::fmt()
-        .with_env_filter(
-            tracing_subscriber::EnvFilter::try_from_default_env()
-                .unwrap_or_else(|_| "ml_connector_core=error".into()),
-        )
-        .with_writer(std::io::stderr)
-        .init();
-    let serve = std::env::args().any(|arg| arg == "--serve");
+    log_from("error");
+    let Wishes { serve, .. } = Wishes::from_args();
     let done = match BusinessCentralToSlack::from_env() {
         Ok(Some(settings)) => on_real_accounts(&settings).await.map(|()| true),
         Ok(None) => on_simulators(serve).await,
         Err(error) => Err(error),
     };
-    match done {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("{error}");
-            let mut source = std::error::Error::source(&error);
-            while let Some(cause) = source {
-                eprintln!("  because: {cause}");
-                source = cause.source();
-            }
-            ExitCode::FAILURE
-        }
-    }
+    exit(done)
 }
 
 /// The company: a source of what happens, and a sink that posts.
@@ -130,43 +112,13 @@ fn connector(settings: &BusinessCentralToSlack, erp: BusinessCentral, public_url
         .build()
 }
 
-/// The connector in a web server, as a host embeds it.
-struct Host {
-    connector: Connector,
-    stop: oneshot::Sender<()>,
-    worker: JoinHandle<()>,
-    server: JoinHandle<std::io::Result<()>>,
-}
-
-impl Host {
-    async fn start(settings: &BusinessCentralToSlack) -> Result<Self> {
-        let no_port = |source: std::io::Error| {
-            Error::new(ErrorKind::ConfigInvalid, "cannot listen at this address")
-                .with_context("listen", &settings.listen)
-                .with_source(source)
-        };
-        let listener = TcpListener::bind(&settings.listen).await.map_err(no_port)?;
-        let own_url = format!("http://{}/hooks", listener.local_addr().map_err(no_port)?);
-        let public_url = settings.public_url.as_deref().unwrap_or(&own_url);
-        let connector = connector(settings, company(settings)?, public_url)?;
-        let app = axum::Router::new().nest_service("/hooks", connector.service());
-        let server = tokio::spawn(async move { axum::serve(listener, app).await });
-        let (stop, stopped) = oneshot::channel::<()>();
-        let running = connector.clone();
-        let worker = tokio::spawn(async move { running.run(async { drop(stopped.await) }).await });
-        Ok(Self { connector, stop, worker, server })
-    }
-
-    async fn stop(self) -> Result<()> {
-        drop(self.stop);
-        let worked = self.worker.await;
-        self.server.abort();
-        worked.map_err(|panic| Error::new(ErrorKind::Unexpected, "the connector panicked").with_source(panic))
-    }
+async fn start(settings: &BusinessCentralToSlack) -> Result<Host> {
+    let public_url = settings.public_url.as_deref();
+    Host::start(&settings.listen, public_url, |url| connector(settings, company(settings)?, url)).await
 }
 
 async fn on_real_accounts(settings: &BusinessCentralToSlack) -> Result<()> {
-    let host = Host::start(settings).await?;
+    let host = start(settings).await?;
     let checked = company(settings)?.check(&host.connector.context()).await?;
     println!("connected to {}", checked.company.name);
     for warning in &checked.warnings {
@@ -176,8 +128,11 @@ async fn on_real_accounts(settings: &BusinessCentralToSlack) -> Result<()> {
         println!("The Slack app sends interactivity to {url}");
     }
     println!("Ctrl-C ends it.");
-    ctrl_c().await;
-    host.stop().await
+    let end = async {
+        ctrl_c().await;
+        Ok(())
+    };
+    host.run_until(end).await
 }
 
 async fn on_simulators(serve: bool) -> Result<bool> {
@@ -192,14 +147,14 @@ async fn on_simulators(serve: bool) -> Result<bool> {
         simulation.slack_server.url()
     );
 
-    let host = Host::start(&settings).await?;
+    let host = start(&settings).await?;
     simulation.ready(&host.connector).await?;
     play(&simulation, &host.connector).await?;
     wait::rest(&host.connector).await?;
     host.stop().await?;
 
     let number = while_nobody_listens(&simulation);
-    let host = Host::start(&settings).await?;
+    let host = start(&settings).await?;
     simulation.ready(&host.connector).await?;
     back(&simulation, &number).await?;
     let rested = wait::rest(&host.connector).await?;
@@ -223,11 +178,4 @@ async fn on_simulators(serve: bool) -> Result<bool> {
         tokio::select! { () = simulation.tell_postings() => {}, () = ctrl_c() => {} }
     }
     host.stop().await.map(|()| good)
-}
-
-async fn ctrl_c() {
-    // Without a signal to wait for, the program runs until it is killed.
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending::<()>().await;
-    }
 }

@@ -14,41 +14,23 @@ use ml_connector_core::{Connector, Error, ErrorKind, Result, SourceMode, engine:
 use ml_connector_exact::{ExactOnline, Region};
 use ml_connector_examples::{
     exact_online::{Simulation, WHOLESALER, away, checks, play},
+    host::{Host, Wishes, ctrl_c, exit, log_from},
     settings::ExactOnlineToSlack,
     wait,
 };
 use ml_connector_slack::{Slack, channel};
 use ml_connector_sql::SqliteLog;
-use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    tracing_subscriber::fmt()
-        .with_env_filter(
-            tracing_subscriber::EnvFilter::try_from_default_env()
-                .unwrap_or_else(|_| "ml_connector_core=error".into()),
-        )
-        .with_writer(std::io::stderr)
-        .init();
-    let serve = std::env::args().any(|arg| arg == "--serve");
+    log_from("error");
+    let Wishes { serve, .. } = Wishes::from_args();
     let done = match ExactOnlineToSlack::from_env() {
         Ok(Some(settings)) => on_real_accounts(&settings).await.map(|()| true),
         Ok(None) => on_simulators(serve).await,
         Err(error) => Err(error),
     };
-    match done {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("{error}");
-            let mut source = std::error::Error::source(&error);
-            while let Some(cause) = source {
-                eprintln!("  because: {cause}");
-                source = cause.source();
-            }
-            ExitCode::FAILURE
-        }
-    }
+    exit(done)
 }
 
 /// The company.
@@ -127,49 +109,22 @@ fn connector(settings: &ExactOnlineToSlack, books: ExactOnline, public_url: &str
         .build()
 }
 
-/// The connector in a web server, as a host embeds it.
-struct Host {
-    connector: Connector,
-    stop: oneshot::Sender<()>,
-    worker: JoinHandle<()>,
-    server: JoinHandle<std::io::Result<()>>,
-}
-
-impl Host {
-    async fn start(settings: &ExactOnlineToSlack) -> Result<Self> {
-        let no_port = |source: std::io::Error| {
-            Error::new(ErrorKind::ConfigInvalid, "cannot listen at this address")
-                .with_context("listen", &settings.listen)
-                .with_source(source)
-        };
-        let listener = TcpListener::bind(&settings.listen).await.map_err(no_port)?;
-        let own_url = format!("http://{}/hooks", listener.local_addr().map_err(no_port)?);
-        let public_url = settings.public_url.as_deref().unwrap_or(&own_url);
-        let connector = connector(settings, company(settings)?, public_url)?;
-        let app = axum::Router::new().nest_service("/hooks", connector.service());
-        let server = tokio::spawn(async move { axum::serve(listener, app).await });
-        let (stop, stopped) = oneshot::channel::<()>();
-        let running = connector.clone();
-        let worker = tokio::spawn(async move { running.run(async { drop(stopped.await) }).await });
-        Ok(Self { connector, stop, worker, server })
-    }
-
-    async fn stop(self) -> Result<()> {
-        drop(self.stop);
-        let worked = self.worker.await;
-        self.server.abort();
-        worked.map_err(|panic| Error::new(ErrorKind::Unexpected, "the connector panicked").with_source(panic))
-    }
+async fn start(settings: &ExactOnlineToSlack) -> Result<Host> {
+    let public_url = settings.public_url.as_deref();
+    Host::start(&settings.listen, public_url, |url| connector(settings, company(settings)?, url)).await
 }
 
 async fn on_real_accounts(settings: &ExactOnlineToSlack) -> Result<()> {
-    let host = Host::start(settings).await?;
+    let host = start(settings).await?;
     for division in company(settings)?.divisions(&host.connector.context()).await? {
         println!("may be read: {} {} {:?}", division.code, division.name, division.caution);
     }
     println!("Ctrl-C ends it.");
-    ctrl_c().await;
-    host.stop().await
+    let end = async {
+        ctrl_c().await;
+        Ok(())
+    };
+    host.run_until(end).await
 }
 
 async fn on_simulators(serve: bool) -> Result<bool> {
@@ -181,14 +136,14 @@ async fn on_simulators(serve: bool) -> Result<bool> {
     let settings = simulation.settings(&folder.path().join("connector.db"))?;
     println!("Exact Online and Slack are simulated; the channels are at {}/", simulation.slack_server.url());
 
-    let host = Host::start(&settings).await?;
+    let host = start(&settings).await?;
     simulation.ready(&host.connector).await?;
     play(&simulation, &host.connector).await?;
     wait::rest(&host.connector).await?;
     host.stop().await?;
 
     let supplier = away(&simulation);
-    let host = Host::start(&settings).await?;
+    let host = start(&settings).await?;
     simulation.ready(&host.connector).await?;
     simulation.hears_of(supplier).await?;
     let rested = wait::rest(&host.connector).await?;
@@ -203,11 +158,4 @@ async fn on_simulators(serve: bool) -> Result<bool> {
         ctrl_c().await;
     }
     host.stop().await.map(|()| good)
-}
-
-async fn ctrl_c() {
-    // Without a signal to wait for, the program runs until it is killed.
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending::<()>().await;
-    }
 }

@@ -10,56 +10,28 @@
 //! With the variables of `examples/.env.example` in the environment, the same program talks to real accounts. What goes
 //! where is in `examples/freshbooks_routes.toml`.
 
-use std::{future::Future, process::ExitCode, sync::Arc, time::Duration};
+use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use ml_connector_core::{Connector, Error, ErrorKind, Result, engine::Settings, route::RouteSet};
 use ml_connector_examples::{
     bars,
     freshbooks::{BOOKS, Simulation, settings::FreshBooksToSlack, story},
+    host::{Host, Wishes, ctrl_c, exit, log_from},
 };
 use ml_connector_freshbooks::FreshBooks;
 use ml_connector_slack::Slack;
 use ml_connector_sql::SqliteLog;
-use tokio::net::TcpListener;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    tracing_subscriber::fmt()
-        .with_env_filter(
-            tracing_subscriber::EnvFilter::try_from_default_env()
-                .unwrap_or_else(|_| "ml_connector_core=warn".into()),
-        )
-        .with_writer(std::io::stderr)
-        .init();
-    let has = |flag: &str| std::env::args().any(|arg| arg == flag);
-    let wishes = Wishes { serve: has("--serve"), backfill: has("--backfill") };
+    log_from("warn");
+    let wishes = Wishes::from_args();
     let done = match FreshBooksToSlack::from_env() {
         Ok(Some(settings)) => on_real_accounts(&settings, wishes).await.map(|()| true),
         Ok(None) => on_simulators(wishes).await,
         Err(error) => Err(error),
     };
-    match done {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("{error}");
-            let mut source = std::error::Error::source(&error);
-            while let Some(cause) = source {
-                eprintln!("  because: {cause}");
-                source = cause.source();
-            }
-            ExitCode::FAILURE
-        }
-    }
-}
-
-/// What the command line asks for.
-#[derive(Debug, Clone, Copy)]
-struct Wishes {
-    /// Going on after the story.
-    serve: bool,
-    /// Reading the past. It is told to routes that take the origin `backfill`; those of this program do not.
-    backfill: bool,
+    exit(done)
 }
 
 /// The connector of this integration.
@@ -93,35 +65,17 @@ fn connector(settings: &FreshBooksToSlack, public_url: &str) -> Result<Connector
         .build()
 }
 
-/// The connector in a web server, as a host embeds it. Returns its address and what has to be awaited in the end.
-async fn embed(
-    settings: &FreshBooksToSlack,
-    shutdown: impl Future<Output = ()> + Send + 'static,
-) -> Result<(Connector, String, impl Future<Output = Result<()>>)> {
-    let no_port = |source: std::io::Error| {
-        Error::new(ErrorKind::ConfigInvalid, "cannot listen at this address")
-            .with_context("listen", &settings.listen)
-            .with_source(source)
-    };
-    let listener = TcpListener::bind(&settings.listen).await.map_err(no_port)?;
-    let own_url = format!("http://{}/hooks", listener.local_addr().map_err(no_port)?);
-    let connector = connector(settings, settings.public_url.as_deref().unwrap_or(&own_url))?;
-
-    let app = axum::Router::new().nest_service("/hooks", connector.service());
-    let server = tokio::spawn(async move { axum::serve(listener, app).await });
-    let running = connector.clone();
-    let worker = tokio::spawn(async move { running.run(shutdown).await });
-    let ended = async move {
-        let worked = worker.await;
-        server.abort();
-        worked.map_err(|panic| Error::new(ErrorKind::Unexpected, "the connector panicked").with_source(panic))
-    };
-    let url = connector.webhook_url(&BOOKS.into()).map_or(own_url, String::from);
-    Ok((connector, url, ended))
+/// The connector in a web server, and where the books' webhooks go.
+async fn start(settings: &FreshBooksToSlack) -> Result<(Host, String)> {
+    let public_url = settings.public_url.as_deref();
+    let host = Host::start(&settings.listen, public_url, |url| connector(settings, url)).await?;
+    let url = host.connector.webhook_url(&BOOKS.into()).map_or_else(String::new, String::from);
+    Ok((host, url))
 }
 
 async fn on_real_accounts(settings: &FreshBooksToSlack, wishes: Wishes) -> Result<()> {
-    let (connector, url, ended) = embed(settings, ctrl_c()).await?;
+    let (host, url) = start(settings).await?;
+    let connector = host.connector.clone();
     println!("The callbacks at FreshBooks are set up within a minute; `health` says if that fails.");
     println!("webhooks: {url}");
     println!("Ctrl-C ends it.");
@@ -129,9 +83,10 @@ async fn on_real_accounts(settings: &FreshBooksToSlack, wishes: Wishes) -> Resul
         if wishes.backfill {
             bars::backfill(&connector, &BOOKS.into()).await?;
         }
-        std::future::pending().await
+        ctrl_c().await;
+        Ok(())
     };
-    tokio::select! { ended = ended => ended, failed = past => failed }
+    host.run_until(past).await
 }
 
 async fn on_simulators(wishes: Wishes) -> Result<bool> {
@@ -140,8 +95,8 @@ async fn on_simulators(wishes: Wishes) -> Result<bool> {
         .map_err(|source| Error::new(ErrorKind::Unavailable, "no temporary folder").with_source(source))?;
     let database = folder.path().join("connector.db");
     let settings = simulation.settings(&database);
-    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let (connector, url, ended) = embed(&settings, async { drop(stopped.await) }).await?;
+    let (host, url) = start(&settings).await?;
+    let connector = host.connector.clone();
     println!("FreshBooks and Slack are simulated. Deliveries go to {url},");
     println!("the log is {}, the channels are at {}/", database.display(), simulation.slack_server.url());
     simulation.connected(&connector).await?;
@@ -169,13 +124,5 @@ async fn on_simulators(wishes: Wishes) -> Result<bool> {
         println!("  curl -d '{{\"amount\":\"1496.20\"}}' {freshbooks}/_sim/bills");
         tokio::select! { () = simulation.keep_sending() => {}, () = ctrl_c() => {} }
     }
-    drop(stop);
-    ended.await.map(|()| good)
-}
-
-async fn ctrl_c() {
-    // Without a signal to wait for, the program runs until it is killed.
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending::<()>().await;
-    }
+    host.stop().await.map(|()| good)
 }

@@ -19,7 +19,10 @@ use ml_connector_core::{
     token::MemoryTokenStore,
 };
 use ml_connector_databricks::{Databricks, tables};
-use ml_connector_examples::settings::{Organization, Workspace};
+use ml_connector_examples::{
+    host::{exit, log_from},
+    settings::{Organization, Workspace},
+};
 use ml_connector_sim::{
     DatabricksSim, SimTransport, ZohoBooksSim,
     databricks::StatementFailure,
@@ -42,26 +45,13 @@ const KINDS: [RecordKind; 8] = [
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    tracing_subscriber::fmt()
-        .with_env_filter(
-            tracing_subscriber::EnvFilter::try_from_default_env()
-                .unwrap_or_else(|_| "ml_connector_core=error".into()),
-        )
-        .with_writer(std::io::stderr)
-        .init();
+    log_from("error");
     let done = match Workspace::from_env() {
         Ok(Some((books, workspace))) => on_real_accounts(&books, &workspace).await.map(|()| true),
         Ok(None) => on_simulators().await,
         Err(error) => Err(error),
     };
-    match done {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::FAILURE
-        }
-    }
+    exit(done)
 }
 
 /// The integration: a source, a sink that takes its tables, and one route for everything that happens to it.

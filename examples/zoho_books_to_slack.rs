@@ -10,7 +10,7 @@
 //!
 //! With the variables of `examples/.env.example` in the environment, the same program talks to real accounts.
 
-use std::{future::Future, process::ExitCode, sync::Arc, time::Duration};
+use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use ml_connector_core::{
     Clock, Connector, Error, ErrorKind, Result, SourceMode, SystemClock,
@@ -20,7 +20,9 @@ use ml_connector_core::{
     route::Route,
 };
 use ml_connector_examples::{
-    bars, report,
+    bars,
+    host::{Host, Wishes, ctrl_c, exit, log_from},
+    report,
     settings::{Organization, SlackApp, ZohoBooksToSlack},
     simulation::{Simulation, US},
     story, wait,
@@ -28,46 +30,17 @@ use ml_connector_examples::{
 use ml_connector_slack::{Directory, Slack, channel, clicker};
 use ml_connector_sql::SqliteLog;
 use ml_connector_zoho::ZohoBooks;
-use tokio::net::TcpListener;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    tracing_subscriber::fmt()
-        .with_env_filter(
-            tracing_subscriber::EnvFilter::try_from_default_env()
-                .unwrap_or_else(|_| "ml_connector_core=warn".into()),
-        )
-        .with_writer(std::io::stderr)
-        .init();
-    let has = |flag: &str| std::env::args().any(|arg| arg == flag);
-    let wishes = Wishes { serve: has("--serve"), backfill: has("--backfill") };
+    log_from("warn");
+    let wishes = Wishes::from_args();
     let done = match ZohoBooksToSlack::from_env() {
         Ok(Some(settings)) => on_real_accounts(&settings, wishes).await.map(|()| true),
         Ok(None) => on_simulators(wishes).await,
         Err(error) => Err(error),
     };
-    match done {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("{error}");
-            let mut source = std::error::Error::source(&error);
-            while let Some(cause) = source {
-                eprintln!("  because: {cause}");
-                source = cause.source();
-            }
-            ExitCode::FAILURE
-        }
-    }
-}
-
-/// What the command line asks for.
-#[derive(Debug, Clone, Copy)]
-struct Wishes {
-    /// Going on after the story.
-    serve: bool,
-    /// Reading the past. It is told to routes that take the origin `backfill`; those of this program do not.
-    backfill: bool,
+    exit(done)
 }
 
 /// The connector of this integration.
@@ -166,35 +139,17 @@ fn decisions(
         .route(withdrawn.to(books, ml_connector_zoho::withdraw())))
 }
 
-/// The connector in a web server, as a host embeds it. Returns its address and what has to be awaited in the end.
-async fn embed(
-    settings: &ZohoBooksToSlack,
-    shutdown: impl Future<Output = ()> + Send + 'static,
-) -> Result<(Connector, String, impl Future<Output = Result<()>>)> {
-    let no_port = |source: std::io::Error| {
-        Error::new(ErrorKind::ConfigInvalid, "cannot listen at this address")
-            .with_context("listen", &settings.listen)
-            .with_source(source)
-    };
-    let listener = TcpListener::bind(&settings.listen).await.map_err(no_port)?;
-    let own_url = format!("http://{}/hooks", listener.local_addr().map_err(no_port)?);
-    let connector = connector(settings, settings.public_url.as_deref().unwrap_or(&own_url))?;
-
-    let app = axum::Router::new().nest_service("/hooks", connector.service());
-    let server = tokio::spawn(async move { axum::serve(listener, app).await });
-    let running = connector.clone();
-    let worker = tokio::spawn(async move { running.run(shutdown).await });
-    let ended = async move {
-        let worked = worker.await;
-        server.abort();
-        worked.map_err(|panic| Error::new(ErrorKind::Unexpected, "the connector panicked").with_source(panic))
-    };
-    let url = connector.webhook_url(&"books".into()).map_or(own_url, String::from);
-    Ok((connector, url, ended))
+/// The connector in a web server, and where the books' webhooks go.
+async fn start(settings: &ZohoBooksToSlack) -> Result<(Host, String)> {
+    let public_url = settings.public_url.as_deref();
+    let host = Host::start(&settings.listen, public_url, |url| connector(settings, url)).await?;
+    let url = host.connector.webhook_url(&"books".into()).map_or_else(String::new, String::from);
+    Ok((host, url))
 }
 
 async fn on_real_accounts(settings: &ZohoBooksToSlack, wishes: Wishes) -> Result<()> {
-    let (connector, url, ended) = embed(settings, ctrl_c()).await?;
+    let (host, url) = start(settings).await?;
+    let connector = host.connector.clone();
     println!(
         "In Zoho Books, Settings > Automation, create these webhooks with your secret, each with a workflow rule"
     );
@@ -219,9 +174,10 @@ async fn on_real_accounts(settings: &ZohoBooksToSlack, wishes: Wishes) -> Result
                 bars::backfill(&connector, &books.connection.as_str().into()).await?;
             }
         }
-        std::future::pending().await
+        ctrl_c().await;
+        Ok(())
     };
-    tokio::select! { ended = ended => ended, failed = past => failed }
+    host.run_until(past).await
 }
 
 async fn on_simulators(wishes: Wishes) -> Result<bool> {
@@ -230,8 +186,8 @@ async fn on_simulators(wishes: Wishes) -> Result<bool> {
         .map_err(|source| Error::new(ErrorKind::Unavailable, "no temporary folder").with_source(source))?;
     let database = folder.path().join("connector.db");
     let settings = simulation.settings(&database);
-    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let (connector, url, ended) = embed(&settings, async { drop(stopped.await) }).await?;
+    let (host, url) = start(&settings).await?;
+    let connector = host.connector.clone();
     simulation.send_webhooks_to(&url)?;
     println!("Zoho Books and Slack are simulated. Webhooks go to {url},");
     println!("the log is {}, the channel is at {}/", database.display(), simulation.slack_server.url());
@@ -265,13 +221,5 @@ async fn on_simulators(wishes: Wishes) -> Result<bool> {
         println!("  curl -X POST {zoho}/_sim/bills/ID/submit    # then click Approve on the page");
         tokio::select! { () = simulation.keep_sending() => {}, () = ctrl_c() => {} }
     }
-    drop(stop);
-    ended.await.map(|()| good)
-}
-
-async fn ctrl_c() {
-    // Without a signal to wait for, the program runs until it is killed.
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending::<()>().await;
-    }
+    host.stop().await.map(|()| good)
 }

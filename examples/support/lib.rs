@@ -5,6 +5,7 @@ pub mod bars;
 pub mod business_central;
 pub mod exact_online;
 pub mod freshbooks;
+pub mod host;
 pub mod report;
 pub mod settings;
 pub mod simulation;

@@ -1,0 +1,124 @@
+//! What the examples do besides their integration: they log, embed the connector in a web server, and end with a word.
+
+use std::{future::Future, process::ExitCode};
+
+use ml_connector_core::{Connector, Error, ErrorKind, Result};
+use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
+use tracing_subscriber::EnvFilter;
+
+/// Writes log lines to standard error: those that `RUST_LOG` asks for, or else those of the connector from this level on.
+pub fn log_from(level: &str) {
+    let by_default = |_| format!("ml_connector_core={level}").into();
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(by_default);
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+}
+
+/// How the program ends: `Ok(false)` = it found that something is wrong. An error is told with its causes.
+#[must_use]
+pub fn exit(done: Result<bool>) -> ExitCode {
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("{error}");
+            let mut source = std::error::Error::source(&error);
+            while let Some(cause) = source {
+                eprintln!("  because: {cause}");
+                source = cause.source();
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// What the command line asks for.
+#[derive(Debug, Clone, Copy)]
+pub struct Wishes {
+    /// `--serve`: going on after the story.
+    pub serve: bool,
+    /// `--backfill`: reading the past. It is told to routes that take the origin `backfill`.
+    pub backfill: bool,
+}
+
+impl Wishes {
+    /// What this program was started with.
+    #[must_use]
+    pub fn from_args() -> Self {
+        let has = |flag: &str| std::env::args().any(|arg| arg == flag);
+        Self { serve: has("--serve"), backfill: has("--backfill") }
+    }
+}
+
+/// Waits for Ctrl-C. Without a signal to wait for, the program runs until it is killed.
+pub async fn ctrl_c() {
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// A connector in a web server, as a host embeds it.
+#[derive(Debug)]
+pub struct Host {
+    /// The connector, which runs.
+    pub connector: Connector,
+    stop: oneshot::Sender<()>,
+    worker: JoinHandle<()>,
+    server: JoinHandle<std::io::Result<()>>,
+}
+
+impl Host {
+    /// Listens, builds the connector for the public address, and runs it. Without a public address that is the one it
+    /// listens at.
+    ///
+    /// # Errors
+    /// [`ErrorKind::ConfigInvalid`] when it cannot listen at the address; otherwise as `connector`.
+    pub async fn start(
+        listen: &str,
+        public_url: Option<&str>,
+        connector: impl FnOnce(&str) -> Result<Connector>,
+    ) -> Result<Self> {
+        let no_port = |source: std::io::Error| {
+            Error::new(ErrorKind::ConfigInvalid, "cannot listen at this address")
+                .with_context("listen", listen)
+                .with_source(source)
+        };
+        let listener = TcpListener::bind(listen).await.map_err(no_port)?;
+        let own_url = format!("http://{}/hooks", listener.local_addr().map_err(no_port)?);
+        let connector = connector(public_url.unwrap_or(&own_url))?;
+        let app = axum::Router::new().nest_service("/hooks", connector.service());
+        let server = tokio::spawn(async move { axum::serve(listener, app).await });
+        let (stop, stopped) = oneshot::channel::<()>();
+        let running = connector.clone();
+        let worker = tokio::spawn(async move { running.run(async { drop(stopped.await) }).await });
+        Ok(Self { connector, stop, worker, server })
+    }
+
+    /// Goes on until `end`, or until the connector has ended by itself, which is an error. Then it stops.
+    ///
+    /// # Errors
+    /// As [`stop`](Self::stop), and as `end`.
+    pub async fn run_until(mut self, end: impl Future<Output = Result<()>>) -> Result<()> {
+        tokio::select! {
+            ended = &mut self.worker => {
+                self.server.abort();
+                ended.map_err(panicked)
+            }
+            ended = end => self.stop().await.and(ended),
+        }
+    }
+
+    /// Hands over what it holds, and ends.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unexpected`] when the connector panicked.
+    pub async fn stop(self) -> Result<()> {
+        drop(self.stop);
+        let worked = self.worker.await;
+        self.server.abort();
+        worked.map_err(panicked)
+    }
+}
+
+fn panicked(panic: tokio::task::JoinError) -> Error {
+    Error::new(ErrorKind::Unexpected, "the connector panicked").with_source(panic)
+}
