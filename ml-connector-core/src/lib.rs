@@ -104,6 +104,7 @@ pub use secret::Secret;
 pub use sink::{AttemptNotes, OnUnknown, Repeat, Sink, SinkInfo};
 pub use source::{
     FeedInfo, PollRequest, ReceiveRequest, Source, SourceInfo, SourceMode, UpkeepRequest, WebhookAnswers,
+    ZonedInfo,
 };
 
 pub use crate::{audit::AuditLog, http::HttpTransport, rate::RateLimiter, token::TokenStore};
