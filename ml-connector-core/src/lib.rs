@@ -85,6 +85,7 @@ mod sink;
 mod size;
 pub mod snapshot;
 mod source;
+mod steady_clock;
 pub mod token;
 mod vendor_clock;
 pub mod webhook;
@@ -105,5 +106,7 @@ pub use sink::{AttemptNotes, OnUnknown, Repeat, Sink, SinkInfo};
 pub use source::{
     FeedInfo, PollRequest, ReceiveRequest, Source, SourceInfo, SourceMode, UpkeepRequest, WebhookAnswers,
 };
+
+pub use steady_clock::ClockTrouble;
 
 pub use crate::{audit::AuditLog, http::HttpTransport, rate::RateLimiter, token::TokenStore};

@@ -1,6 +1,9 @@
 //! What all rooms of the engine work with.
 
-use std::sync::{Arc, PoisonError, RwLock, atomic::AtomicBool};
+use std::{
+    sync::{Arc, PoisonError, RwLock, atomic::AtomicBool},
+    time::Duration,
+};
 
 use url::Url;
 
@@ -10,7 +13,8 @@ use super::{
     mailbox::Mailbox,
     registry::Registry,
     settings::Settings,
-    stats::Counters,
+    stats::{Counters, Stat},
+    tally::{Tallies, Tally},
     trace::NamedRoutes,
     trouble::{Trouble, TroubleKind, Troubles},
 };
@@ -18,18 +22,22 @@ use crate::{
     AuditLog, Clock, Context, Result,
     context::WriteLease,
     model::{ConnectionId, EndpointId, Seq},
+    steady_clock::SteadyClock,
 };
 
 /// The parts of a connector. All clones of a [`Connector`](super::Connector) share one.
 pub(crate) struct Shared {
     pub(crate) log: Arc<dyn AuditLog>,
     pub(crate) clock: Arc<dyn Clock>,
+    /// The same clock, for what is not believed of it.
+    pub(crate) steady_clock: Arc<SteadyClock>,
     pub(crate) context: Context,
     pub(crate) public_url: Option<Url>,
     pub(crate) settings: Settings,
     pub(crate) registry: RwLock<Arc<Registry>>,
     pub(crate) mailbox: Mailbox,
     pub(crate) stats: Counters,
+    pub(crate) tallies: Tallies,
     pub(crate) named_routes: NamedRoutes,
     pub(crate) hooks: Hooks,
     pub(crate) log_gate: LogGate,
@@ -52,6 +60,31 @@ impl Shared {
 
     pub(crate) fn registry(&self) -> Arc<Registry> {
         Arc::clone(&self.registry.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Counts what happens to a connection, by one of its routes where it is a delivery.
+    pub(crate) fn count(&self, stat: Stat, count: usize, of: &ConnectionId, route: Option<&str>) {
+        self.stats.add_for(stat, count, of, route);
+        let counted = count as u64;
+        let tally = |add: fn(&mut Tally) -> &mut u64| {
+            self.tallies.count(of, self.clock.now(), |tally| *add(tally) += counted);
+        };
+        match stat {
+            _ if count == 0 => {}
+            Stat::Received => tally(|tally| &mut tally.received),
+            Stat::Events => tally(|tally| &mut tally.events),
+            Stat::Dead => tally(|tally| &mut tally.dead),
+            _ => {}
+        }
+    }
+
+    /// Counts a delivery that is done, and how long after its event that was.
+    pub(crate) fn count_delivered(&self, of: &ConnectionId, route: &str, latency: Option<Duration>) {
+        self.stats.add_for(Stat::Delivered, 1, of, Some(route));
+        if let Some(latency) = latency {
+            self.stats.took(latency, of, route);
+        }
+        self.tallies.count(of, self.clock.now(), |tally| tally.deliver(latency));
     }
 
     /// Tells the host about an entry that was given up, or waits for somebody.

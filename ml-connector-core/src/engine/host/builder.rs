@@ -10,11 +10,12 @@ use crate::{
     audit::Lease,
     engine::{
         hooks::Hooks, log_gate::LogGate, mailbox::Mailbox, registry::Registry, settings::Settings,
-        shared::Shared, stats::Counters, trace::NamedRoutes, trouble::Troubles,
+        shared::Shared, stats::Counters, tally::Tallies, trace::NamedRoutes, trouble::Troubles,
     },
     http::require_secure,
     rate::MemoryRateLimiter,
     route::{Route, RouteSet},
+    steady_clock::SteadyClock,
 };
 
 /// Puts a [`Connector`] together. Setters cannot fail; [`build`](Self::build) checks everything.
@@ -139,6 +140,8 @@ impl ConnectorBuilder {
             missing("a transport is required: enable feature `reqwest`, or give the builder one")
         })?;
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock));
+        let steady_clock = Arc::new(SteadyClock::new(clock));
+        let clock: Arc<dyn Clock> = steady_clock.clone();
         let limiter = self.limiter.unwrap_or_else(|| Arc::new(MemoryRateLimiter::new()));
         let tokens = self.tokens.unwrap_or_else(|| Arc::new(NoTokens));
         let public_url = self.public_url.map(|text| {
@@ -164,11 +167,13 @@ impl ConnectorBuilder {
                     .with_log(Arc::clone(&log)),
                 log,
                 clock,
+                steady_clock,
                 public_url: public_url.transpose()?,
                 settings: self.settings,
                 registry: RwLock::new(Arc::new(registry)),
                 mailbox: Mailbox::default(),
                 stats: Counters::default(),
+                tallies: Tallies::default(),
                 named_routes: NamedRoutes::default(),
                 hooks: Hooks::default(),
                 log_gate: LogGate::default(),

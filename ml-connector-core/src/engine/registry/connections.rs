@@ -14,6 +14,7 @@ use crate::{
     auth::OAuth2,
     model::{AccountKey, ConnectionId, Destination, EndpointId, LaneKey, Partition},
     route::{Digest, Route, RouteMode, RouteSet},
+    token::TokenKey,
 };
 
 #[derive(Debug, Clone, Default)]
@@ -229,6 +230,17 @@ impl Registry {
             (slot.partition, &info.connection, info.tokens.as_ref())
         });
         sources.chain(sinks).filter_map(|(partition, id, tokens)| Some((partition, id, tokens?)))
+    }
+
+    /// Where a connection's token is kept: its own place, unless it says otherwise.
+    pub(crate) fn token_key(&self, id: &ConnectionId) -> TokenKey {
+        self.tokens_of(id).map_or_else(|| TokenKey::new(id), |tokens| tokens.key().clone())
+    }
+
+    /// The tokens of a connection that are to be kept alive.
+    pub(crate) fn tokens_of(&self, id: &ConnectionId) -> Option<&OAuth2> {
+        let source = self.sources.get(id).and_then(|slot| slot.source.info().tokens.as_ref());
+        source.or_else(|| self.sinks.get(id).and_then(|slot| slot.sink.info().tokens.as_ref()))
     }
 
     pub(crate) fn routes(&self) -> &Arc<RouteSet> {

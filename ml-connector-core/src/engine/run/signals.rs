@@ -51,7 +51,7 @@ async fn try_resolve(shared: &Shared, lease: Lease, batch: &Batch) -> Result<Fin
             }
             Err(error) => {
                 settle(shared, lease, vec![dead(item.seq, &error)]).await?;
-                shared.stats.count(Stat::Dead);
+                shared.count(Stat::Dead, 1, &batch.connection, None);
             }
         }
     }

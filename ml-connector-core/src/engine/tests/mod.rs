@@ -1,5 +1,6 @@
 //! The engine against a tiny vendor, in virtual time.
 
+mod asked;
 mod attach;
 mod batches;
 mod conversations;
