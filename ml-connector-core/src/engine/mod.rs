@@ -103,7 +103,7 @@ pub use self::{
     feeds::{FeedProgress, RunProgress, StoppedSweep, UnavailableFeed},
     history::{History, HistoryBucket},
     host::{
-        Act, Acted, ConnectionHealth, ConnectionView, ConnectorBuilder, DryRun, FieldChange, Health,
+        Act, Acted, Check, ConnectionHealth, ConnectionView, ConnectorBuilder, DryRun, FieldChange, Health,
         ParkedDelivery, Progress, Replay, ReplayMode, Replayed, Step, StepKind, Story, Way, WebhookHealth,
         WebhookService,
     },

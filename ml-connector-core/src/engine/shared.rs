@@ -19,7 +19,8 @@ use super::{
     trouble::{Trouble, TroubleKind, Troubles},
 };
 use crate::{
-    AuditLog, Clock, Context, Result,
+    AuditLog, Clock, Context, Error, ErrorKind, Result, Retry,
+    check::remedy,
     context::WriteLease,
     model::{ConnectionId, EndpointId, Seq},
     steady_clock::SteadyClock,
@@ -33,6 +34,8 @@ pub(crate) struct Shared {
     pub(crate) steady_clock: Arc<SteadyClock>,
     pub(crate) context: Context,
     pub(crate) public_url: Option<Url>,
+    /// How a person connects an account again, with `{connection}` for its id.
+    pub(crate) reconnect: Option<Arc<str>>,
     pub(crate) settings: Settings,
     pub(crate) registry: RwLock<Arc<Registry>>,
     pub(crate) mailbox: Mailbox,
@@ -91,6 +94,22 @@ impl Shared {
     pub(crate) fn trouble(&self, kind: TroubleKind, connection: &ConnectionId, seq: Seq, reason: Arc<str>) {
         let connection = Some(connection.clone());
         self.troubles.tell(Trouble { at: self.clock.now(), kind, connection, seq: Some(seq), reason });
+    }
+
+    /// How a person connects an account again.
+    pub(crate) fn reconnect(&self, connection: &ConnectionId) -> Option<String> {
+        let how = self.reconnect.as_ref()?.replace("{connection}", connection.as_str());
+        Some(format!("connect the account again: {how}"))
+    }
+
+    /// Why a connection does not work, and what to do about it.
+    pub(crate) fn reason(&self, connection: &ConnectionId, error: &Error) -> Arc<str> {
+        let own = (error.kind() == ErrorKind::Unauthenticated).then(|| self.reconnect(connection)).flatten();
+        let general = || match error.retry() {
+            Retry::Never => Some(remedy(error).to_owned()),
+            Retry::Backoff | Retry::At(_) => None,
+        };
+        own.or_else(general).map_or_else(|| error.to_string(), |remedy| format!("{error}: {remedy}")).into()
     }
 
     /// Where webhooks of an endpoint have to go.

@@ -120,6 +120,9 @@ impl Tallies {
 
     /// Whether it is time to write, for one who asks.
     pub(crate) fn is_time(&self, now: Timestamp) -> bool {
+        if self.counted().is_empty() {
+            return false;
+        }
         let (now, at) = (now.as_millis(), self.write_at_ms.load(Ordering::Relaxed));
         // A clock that went back far does not stop it.
         let is_due = now >= at || at - now > EVERY_MS;
@@ -181,8 +184,9 @@ mod tests {
 
     #[test]
     fn one_of_many_writes_and_a_clock_that_goes_back_does_not_stop_it() {
-        let tallies = Tallies::default();
-        let at = Timestamp::from_secs;
+        let (tallies, at) = (Tallies::default(), Timestamp::from_secs);
+        assert!(!tallies.is_time(at(1_000)), "there is nothing to write");
+        tallies.count(&"books".into(), at(1_000), |tally| tally.received += 1);
         assert_eq!(
             [1_000, 1_001, 1_059, 1_060].map(|secs| tallies.is_time(at(secs))),
             [true, false, false, true]

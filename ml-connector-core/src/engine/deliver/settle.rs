@@ -74,7 +74,9 @@ impl Attempt<'_> {
                     self.report(&error, now).await;
                     let its_hold = class.hold(&error, now);
                     match its_hold {
-                        Hold::Outage(_) | Hold::Down(_) => reason = Some(Arc::from(error.to_string())),
+                        Hold::Outage(_) | Hold::Down(_) => {
+                            reason = Some(self.shared.reason(connection, &error))
+                        }
                         Hold::Quota(..) | Hold::Until(_) => {}
                         _ => proof = proof.max(Proof::Answers),
                     }

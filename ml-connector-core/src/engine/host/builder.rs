@@ -27,6 +27,7 @@ pub struct ConnectorBuilder {
     transport: Option<Arc<dyn HttpTransport>>,
     clock: Option<Arc<dyn Clock>>,
     public_url: Option<String>,
+    reconnect: Option<Arc<str>>,
     settings: Settings,
     connections: Vec<Result<Connection>>,
     loads_connections: bool,
@@ -76,6 +77,19 @@ impl ConnectorBuilder {
     #[must_use]
     pub fn public_url(self, url: impl Into<String>) -> Self {
         Self { public_url: Some(url.into()), ..self }
+    }
+
+    /// How a person connects an account again: a link, such as to the page at which the host begins with
+    /// [`Authorizer::begin`](crate::auth::Authorizer::begin), or a command. `{connection}` stands for the connection's id.
+    /// A connection whose credentials are dead says it, in health, notices and [`check`](Connector::check).
+    ///
+    /// ```
+    /// # use ml_connector_core::Connector;
+    /// let builder = Connector::builder().reconnect_with("https://erp.example.com/connect/{connection}");
+    /// ```
+    #[must_use]
+    pub fn reconnect_with(self, how: impl Into<Arc<str>>) -> Self {
+        Self { reconnect: Some(how.into()), ..self }
     }
 
     /// How the engine works.
@@ -169,6 +183,7 @@ impl ConnectorBuilder {
                 clock,
                 steady_clock,
                 public_url: public_url.transpose()?,
+                reconnect: self.reconnect,
                 settings: self.settings,
                 registry: RwLock::new(Arc::new(registry)),
                 mailbox: Mailbox::default(),

@@ -52,7 +52,7 @@ pub(crate) async fn failed(
             _ if outage => Hold::Outage(now),
             _ => Hold::None,
         },
-        reason: outage.then(|| error.to_string().into()),
+        reason: outage.then(|| shared.reason(&batch.connection, error)),
         // What has no room makes no call.
         proof: if counted { Proof::Answers } else { Proof::Nothing },
     };

@@ -38,7 +38,7 @@ const ACTS_EVERY: Duration = Duration::from_secs(60);
 
 /// How often gauges are shown.
 #[cfg(feature = "metrics")]
-const GAUGES_EVERY: Duration = Duration::from_secs(15);
+const GAUGES_EVERY: Duration = Duration::from_secs(60);
 
 /// After how many requests for partitions a lease that was just begun has ended.
 const PATIENCE: u32 = 4;

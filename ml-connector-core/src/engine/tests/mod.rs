@@ -3,6 +3,7 @@
 mod asked;
 mod attach;
 mod batches;
+mod checks;
 mod conversations;
 mod digests;
 mod failures;
@@ -18,6 +19,7 @@ mod outages;
 mod pages;
 mod progress;
 mod read_back;
+mod tenants;
 mod vendor;
 mod wall;
 
