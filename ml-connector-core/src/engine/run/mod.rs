@@ -66,6 +66,9 @@ impl Runner {
             self.prune();
             self.keep_alive();
             self.go_on_with_acts();
+            self.write_history();
+            #[cfg(feature = "metrics")]
+            self.show_gauges();
             let pause = self.pause();
             tokio::select! {
                 biased;

@@ -46,6 +46,8 @@ pub(super) struct Runner {
     /// Whether the host was told that the log takes no writes.
     pub(super) log_is_down: bool,
     pub(super) acts_at: Timestamp,
+    #[cfg(feature = "metrics")]
+    pub(super) gauges_at: Timestamp,
 }
 
 /// What waits and what is under way of one kind.
@@ -94,6 +96,8 @@ impl Runner {
             keep_alive_at: Timestamp::default(),
             log_is_down: false,
             acts_at: Timestamp::default(),
+            #[cfg(feature = "metrics")]
+            gauges_at: Timestamp::default(),
         }
     }
 

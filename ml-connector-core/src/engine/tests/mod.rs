@@ -1,7 +1,9 @@
 //! The engine against a tiny vendor, in virtual time.
 
+mod asked;
 mod attach;
 mod batches;
+mod checks;
 mod conversations;
 mod digests;
 mod failures;
@@ -17,6 +19,7 @@ mod outages;
 mod pages;
 mod progress;
 mod read_back;
+mod tenants;
 mod vendor;
 mod wall;
 

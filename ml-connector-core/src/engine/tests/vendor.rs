@@ -13,8 +13,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use crate::{
-    AttemptNotes, Context, Effect, Error, ErrorKind, FeedInfo, Money, OnUnknown, PollRequest, ReceiveRequest,
-    Repeat, Result, Sink, SinkInfo, Source, SourceInfo, SourceMode, Timestamp, UpkeepRequest,
+    AttemptNotes, CheckStep, Context, Effect, Error, ErrorKind, FeedInfo, Money, OnUnknown, PollRequest,
+    ReceiveRequest, Repeat, Result, Sink, SinkInfo, Source, SourceInfo, SourceMode, Timestamp, UpkeepRequest,
     auth::OAuth2,
     model::{
         AccountKey, ConnectionId, Date, Delivery, DeliveryPlan, EntityRef, Intake, LaneKey, Lookup,
@@ -50,6 +50,9 @@ pub(super) struct Subscription {
     /// It was dropped at this instant, and nobody has noticed.
     pub(super) lost_at: Option<Timestamp>,
     pub(super) callbacks: Vec<Option<String>>,
+    /// Who has ended it, and what it was verified with; or the error with which the vendor answers.
+    pub(super) ended: Vec<Option<String>>,
+    pub(super) cannot_end: bool,
 }
 
 impl Ledger {
@@ -281,6 +284,20 @@ impl Source for LedgerSource {
             next: ctx.now() + Duration::from_secs(3600),
             problem: None,
         })
+    }
+
+    async fn unsubscribe(&self, _: &Context, request: UpkeepRequest<'_>) -> Result<()> {
+        let mut subscription = self.ledger.subscription.lock().unwrap();
+        if subscription.cannot_end {
+            return Err(Error::new(ErrorKind::Unavailable, "the vendor does not answer"));
+        }
+        subscription.ended.push(request.callback.map(ToOwned::to_owned));
+        Ok(())
+    }
+
+    async fn check(&self, _: &Context) -> Vec<CheckStep> {
+        let failure = self.ledger.failures.lock().unwrap().pop_front();
+        vec![CheckStep::of("account", failure.as_ref().map_or(Ok(()), Err))]
     }
 }
 
