@@ -42,6 +42,10 @@ impl Slack {
 /// `Some(None)` when they know no address.
 pub(super) fn email(delivery: &Delivery) -> Option<Option<String>> {
     let person = delivery.event.document()?.assignee.as_ref()?;
+    // A code alone is nobody.
+    if person.name.is_none() && person.email.is_none() {
+        return None;
+    }
     let email = person.email.as_deref().map(|email| email.trim().to_lowercase());
     Some(email.filter(|email| is_email(email)))
 }
