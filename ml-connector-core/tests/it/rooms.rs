@@ -102,6 +102,7 @@ const ROOMS: Table = &[
             "deliver",
             "documents",
             "feeds",
+            "guard",
             "lanes",
             "notices",
             "registry",

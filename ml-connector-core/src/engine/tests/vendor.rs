@@ -450,4 +450,8 @@ impl Sink for BoardSink {
     async fn ping(&self, _: &Context) -> Result<()> {
         self.board.answers()
     }
+
+    async fn maintain(&self, _: &Context) -> Result<Option<Timestamp>> {
+        Ok(None)
+    }
 }
