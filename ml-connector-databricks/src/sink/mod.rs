@@ -12,9 +12,8 @@ mod write;
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-pub use check::Checked;
 use ml_connector_core::{
-    AttemptNotes, Connection, Context, Error, ErrorKind, IntoConnection, Result, Sink, SinkInfo, Timestamp,
+    AttemptNotes, CheckStep, Connection, Context, Error, ErrorKind, IntoConnection, Result, Sink, SinkInfo, Timestamp,
     model::{ConnectionId, Delivery, DeliveryPlan, LaneKey, Lookup, Receipt},
     rate::{Cost, Quota, QuotaKey},
 };
@@ -109,6 +108,12 @@ impl Sink for Databricks {
 
     async fn ping(&self, ctx: &Context) -> Result<()> {
         self.parts.client.get_warehouse(ctx).await.map(drop)
+    }
+
+    /// The warehouse, a statement, the schema, every table, the volume: steps are named after them. It starts a warehouse
+    /// that is stopped, and writes nothing but a file of no use, which it deletes.
+    async fn check(&self, ctx: &Context) -> Vec<CheckStep> {
+        self.look(ctx).await
     }
 
     /// Deletes staged files that nobody came back for.

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use http::{Method, StatusCode};
 use ml_connector_core::{
-    ErrorKind, Scope,
+    CheckResult, ErrorKind, Scope, Sink,
     model::{Change, Column, Columns, Delivery, RecordKind},
 };
 use ml_connector_databricks::{Config, Databricks, DriftPolicy};
@@ -175,7 +175,7 @@ async fn large_batches_go_through_the_volume_and_leave_nothing_there() {
     let merges = lake.sim.statements().into_iter().filter(|sql| sql.starts_with("MERGE")).collect::<Vec<_>>();
     assert!(merges.len() == 2 && merges.iter().all(|sql| sql.contains("read_files")), "{merges:?}");
     let left = sink.check(&lake.ctx()).await;
-    assert!(left.iter().all(|checked| checked.problem.is_none()), "{left:?}");
+    assert!(left.iter().all(|checked| checked.result == CheckResult::Passed), "{left:?}");
     let puts = lake
         .sim
         .received()
