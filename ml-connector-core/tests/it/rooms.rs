@@ -111,6 +111,7 @@ const ROOMS: Table = &[
             "feeds",
             "gauges",
             "history",
+            "guard",
             "lanes",
             "notices",
             "registry",

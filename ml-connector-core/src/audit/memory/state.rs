@@ -129,7 +129,8 @@ impl Tables {
             ..entry.clone()
         };
         let read = |entry: &Entry| if query.bodies { entry.clone() } else { without_bodies(entry) };
-        self.find(query).take(query.effective_limit()).map(read).collect()
+        let mut fits = query.budget();
+        self.find(query).take(query.effective_limit()).map(read).take_while(|entry| fits(entry)).collect()
     }
 
     pub(super) fn count(&self, query: &Query, cap: usize) -> usize {

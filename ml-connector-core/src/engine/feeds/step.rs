@@ -89,7 +89,6 @@ impl FeedTurn<'_> {
         document: &Loaded<FeedState>,
     ) -> Result<Resolved, Stop> {
         let now = shared.clock.now();
-        let number = state.runs.get(&self.id).map_or(0, |run| run.pages);
         let mut run = state.runs.get(&self.id).cloned().unwrap_or_else(|| Run {
             begun: now,
             since: self.since,
@@ -100,13 +99,13 @@ impl FeedTurn<'_> {
             ended: None,
         });
         run.pages += 1;
-        run.rows += (page.observations.len() + page.signals.len()) as u64;
+        run.rows += (page.observations.len() + page.rows.len() + page.signals.len()) as u64;
         for _ in 0..STALE_TRIES {
             let mut state = state.clone();
             let mut transaction = Transaction { fence: Some(lease), ..Transaction::default() };
             let mut turned = Vec::new();
             self.resume(shared, &mut state, &mut transaction, &mut turned).await?;
-            let found = self.gather(shared, page, number, &state, &mut transaction).await?;
+            let found = self.gather(shared, page, &run, &state, &mut transaction).await?;
             run.found |= !transaction.append.is_empty();
             state.runs.insert(self.id, run.clone());
             let settled = if page.more {

@@ -231,6 +231,10 @@ impl Registry {
         self.sources.keys().chain(self.sinks.keys()).cloned().collect()
     }
 
+    pub(crate) fn sinks(&self) -> impl Iterator<Item = (&ConnectionId, &Arc<SinkSlot>)> {
+        self.sinks.iter()
+    }
+
     pub(crate) fn sink(&self, connection: &ConnectionId) -> Option<&Arc<SinkSlot>> {
         self.sinks.get(connection)
     }

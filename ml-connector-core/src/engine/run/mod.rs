@@ -4,6 +4,7 @@ mod batches;
 mod discover;
 mod handover;
 mod housekeeping;
+mod maintenance;
 mod partitions;
 mod runner;
 mod signals;
@@ -69,6 +70,7 @@ impl Runner {
             self.write_history();
             #[cfg(feature = "metrics")]
             self.show_gauges();
+            self.maintain_sinks();
             let pause = self.pause();
             tokio::select! {
                 biased;

@@ -11,7 +11,10 @@ use tokio::{
     task::{AbortHandle, JoinSet},
 };
 
-use super::turns::{Turned, tell_turns};
+use super::{
+    maintenance::Maintenance,
+    turns::{Turned, tell_turns},
+};
 use crate::{
     Timestamp,
     audit::{EntryKind, Lease},
@@ -48,6 +51,7 @@ pub(super) struct Runner {
     pub(super) acts_at: Timestamp,
     #[cfg(feature = "metrics")]
     pub(super) gauges_at: Timestamp,
+    pub(super) maintenance: Maintenance,
 }
 
 /// What waits and what is under way of one kind.
@@ -98,6 +102,7 @@ impl Runner {
             acts_at: Timestamp::default(),
             #[cfg(feature = "metrics")]
             gauges_at: Timestamp::default(),
+            maintenance: Maintenance::default(),
         }
     }
 

@@ -13,6 +13,7 @@ mod follow_ups;
 mod hosts;
 mod idle;
 mod intake;
+mod long_attempts;
 mod notices;
 mod operations;
 mod outages;

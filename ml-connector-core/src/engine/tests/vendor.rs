@@ -39,6 +39,8 @@ pub(super) struct Ledger {
     pub(super) page_failures: Mutex<VecDeque<Option<Error>>>,
     /// A record that is on no page, as if it had moved while pages were read.
     pub(super) unlisted: Mutex<Option<String>>,
+    /// The next list is read from its beginning again when it has ended.
+    pub(super) read_twice: AtomicBool,
     pub(super) subscription: Mutex<Subscription>,
 }
 
@@ -101,6 +103,8 @@ pub(super) struct LedgerSource {
     ledger: Arc<Ledger>,
     /// Whether rows have to be read one by one, because they say less than the records.
     rows_only: bool,
+    /// Whether such rows are told of before that.
+    rows_first: bool,
     /// Whether a record that is not there may come yet.
     not_yet: bool,
 }
@@ -115,7 +119,7 @@ impl LedgerSource {
         info.accounts = vec![AccountKey::from(format!("account:{connection}"))];
         info.overdue_after = vec![7];
         info.coalesce = Duration::from_millis(100);
-        Self { info, ledger: Arc::clone(ledger), rows_only: false, not_yet: false }
+        Self { info, ledger: Arc::clone(ledger), rows_only: false, rows_first: false, not_yet: false }
     }
 
     /// With a feed that is read every quarter of an hour and swept every day.
@@ -158,6 +162,12 @@ impl LedgerSource {
         self
     }
 
+    /// Rows say less than the records, and are worth telling for the time being.
+    pub(super) fn rows_first(mut self) -> Self {
+        self.rows_first = true;
+        self.rows_only()
+    }
+
     /// What a list shows of a record: less, and not whether it waits for somebody's approval.
     fn row(&self, record: &Record, read_at: Timestamp) -> Observation {
         let mut row = record.clone();
@@ -165,7 +175,11 @@ impl LedgerSource {
             row.reference = None;
             row.status = if row.status == Status::PendingApproval { Status::Draft } else { row.status };
         }
-        self.seen(&row, read_at)
+        let mut row = self.seen(&row, read_at);
+        if let (true, Observed::Present { raw, .. }) = (self.rows_first, &mut row.state) {
+            *raw = serde_json::from_str(r#"{"of":"a list"}"#).ok();
+        }
+        row
     }
 
     pub(super) fn seen(&self, record: &Record, read_at: Timestamp) -> Observation {
@@ -262,12 +276,20 @@ impl Source for LedgerSource {
         let newest = rows.iter().map(|record| stamp(record)).max().unwrap_or(0).min(first).max(number(1));
         let newest = if mode == PollMode::Baseline { first } else { newest.max(number(1)) };
         let last = rows.last().map_or("", |record| &*record.id);
+        let again = !more && mode != PollMode::Sweep && self.ledger.read_twice.swap(false, Ordering::SeqCst);
+        let (more, last) = if again { (true, "") } else { (more, last) };
         let checkpoint =
             if more { format!("{begun} {newest} {last}") } else { format!("{newest} {newest} ") };
         let names_only = mode == PollMode::Sweep || self.rows_only && mode != PollMode::Baseline;
-        let (observed, named): (&[&Record], &[&Record]) = if names_only { (&[], rows) } else { (rows, &[]) };
+        let rows_first = self.rows_first && mode != PollMode::Sweep;
+        let (observed, listed, named): (&[&Record], &[&Record], &[&Record]) = match (rows_first, names_only) {
+            (true, _) => (&[], rows, &[]),
+            (_, true) => (&[], &[], rows),
+            _ => (rows, &[], &[]),
+        };
         Ok(Page {
             observations: observed.iter().map(|record| self.row(record, read_at)).collect(),
+            rows: listed.iter().map(|record| self.row(record, read_at)).collect(),
             signals: named.iter().map(|record| Signal::entity(record.entity())).collect(),
             checkpoint: checkpoint.into(),
             more,
@@ -444,5 +466,9 @@ impl Sink for BoardSink {
 
     async fn ping(&self, _: &Context) -> Result<()> {
         self.board.answers()
+    }
+
+    async fn maintain(&self, _: &Context) -> Result<Option<Timestamp>> {
+        Ok(None)
     }
 }
