@@ -61,6 +61,7 @@ pub mod approval;
 pub mod audit;
 pub mod auth;
 mod calls;
+mod check;
 mod clock;
 pub mod config;
 #[cfg(any(test, doc, feature = "testing"))]
@@ -89,6 +90,7 @@ mod vendor_clock;
 pub mod webhook;
 
 pub use calls::{CallMade, LimitWait};
+pub use check::{CheckResult, CheckStep};
 #[cfg(any(test, feature = "testing"))]
 pub use clock::ManualClock;
 pub use clock::{Clock, SystemClock, TokioClock, sleep_until};

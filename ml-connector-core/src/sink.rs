@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use crate::{
-    Context, Result,
+    CheckStep, Context, Result,
     auth::OAuth2,
     model::{Affinity, ConnectionId, Delivery, DeliveryPlan, Lookup, Receipt, Seq},
 };
@@ -132,6 +132,15 @@ pub trait Sink: Debug + Send + Sync + 'static {
     /// # Errors
     /// [`Unavailable`](crate::ErrorKind::Unavailable) when there is no answer, or none but that of a failing server.
     async fn ping(&self, ctx: &Context) -> Result<()>;
+
+    /// Looks whether deliveries can go: credentials, rights, destinations. For people who set a connection up, in the
+    /// order in which they would repair it. It writes nothing and makes few calls; what depends on a step that failed is
+    /// left out. The engine itself looks at the stored token and whether every route's deliveries can be planned.
+    ///
+    /// By default a [`ping`](Self::ping).
+    async fn check(&self, ctx: &Context) -> Vec<CheckStep> {
+        vec![CheckStep::of("reach", self.ping(ctx).await.as_ref())]
+    }
 }
 
 /// Durable memory of a delivery that is under way.

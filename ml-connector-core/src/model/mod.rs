@@ -1,6 +1,7 @@
 //! What flows through the connector: signals, records, events, deliveries.
 
 mod approval;
+mod before;
 mod columns;
 mod content;
 mod delivery;
@@ -22,6 +23,7 @@ pub use approval::{
     Answer, Approval, ApprovalStatus, Decider, Decision, Denied, LiesIn, PostedDocument, Refusal, Reply,
     RequestId,
 };
+pub use before::Before;
 pub use columns::{Column, ColumnType, Columns, Fields, Value};
 pub use content::Content;
 pub use delivery::{

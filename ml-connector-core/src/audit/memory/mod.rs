@@ -18,8 +18,8 @@ use super::{
     Transaction,
 };
 use crate::{
-    Error, ErrorKind, Result, Timestamp,
-    model::{Partition, Seq},
+    CheckStep, Error, ErrorKind, Result, Timestamp,
+    model::{ConnectionId, Partition, Seq},
 };
 
 /// The log in memory: for tests, and for hosts that may lose everything with the process. It keeps the whole
@@ -150,5 +150,19 @@ impl AuditLog for MemoryLog {
 
     async fn prune(&self, before: Timestamp, limit: usize) -> Result<usize> {
         Ok(self.state().prune(before, limit))
+    }
+
+    async fn remove_documents(
+        &self,
+        collection: &str,
+        connection: &ConnectionId,
+        limit: usize,
+    ) -> Result<usize> {
+        Ok(self.state().remove_documents(&DocKey::new(collection, connection, ""), limit))
+    }
+
+    async fn check(&self) -> Vec<CheckStep> {
+        let remedy = "use a log on disk or in a database: this one is lost with the process";
+        vec![CheckStep::warning("durability", remedy).with_found("the log is in memory")]
     }
 }

@@ -83,6 +83,14 @@ impl Tables {
         bytes.clone().map(|bytes| Document { version: *version, bytes })
     }
 
+    /// Removes documents whose keys begin so.
+    pub(super) fn remove_documents(&mut self, begin: &DocKey, limit: usize) -> usize {
+        let of_them = |key: &&DocKey| key.as_str().starts_with(begin.as_str());
+        let going: Vec<DocKey> = self.documents.keys().filter(of_them).take(limit).cloned().collect();
+        going.iter().for_each(|key| drop(self.documents.remove(key)));
+        going.len()
+    }
+
     pub(super) fn pending(
         &self,
         partition: Partition,

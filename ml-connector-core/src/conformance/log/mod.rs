@@ -84,6 +84,7 @@ pub const BEHAVIORS: &[Behavior<dyn AuditLog>] = behaviors![dyn AuditLog:
     prune::documents_and_numbers_outlive_their_entries,
     prune::no_more_entries_go_than_allowed,
     prune::what_is_left_of_a_family_is_a_family,
+    prune::documents_go_by_collection_and_connection,
 ];
 
 /// What a log for several hosts has to do beyond that.

@@ -15,7 +15,7 @@ use crate::{
         Lease, LeaseRequest, MemoryLog, NewEntry, Outcome, Parent, Pending, PendingScope, Query, Settlement,
         Transaction,
     },
-    model::{DedupeKey, Partition, Seq},
+    model::{ConnectionId, DedupeKey, Partition, Seq},
 };
 
 /// A sound log behind changes of what goes in and what comes out. Without changes it is sound itself.
@@ -55,6 +55,9 @@ enum Quirk {
     NeverWakes,
     WaitsForEver,
     PrunesWithoutSaying,
+    KeepsDocumentsThatWereRemoved,
+    RemovesDocumentsOfNeighbors,
+    RemovesDocumentsWithoutALimit,
     CountsWithoutACap,
     CountsOnePageOnly,
     CountsOneConnectionOnly,
@@ -264,6 +267,9 @@ pub(super) const DEFECTS: &[(&str, Plant)] = &[
     ("prune ignores its limit", |m| Mutant { prune: |before, _| (before, usize::MAX), ..m }),
     ("prune removes nothing", |m| Mutant { prune: |before, _| (before, 0), ..m }),
     ("prune counts nothing", |m| Mutant { quirk: Quirk::PrunesWithoutSaying, ..m }),
+    ("documents stay", |m| Mutant { quirk: Quirk::KeepsDocumentsThatWereRemoved, ..m }),
+    ("neighbors' documents go", |m| Mutant { quirk: Quirk::RemovesDocumentsOfNeighbors, ..m }),
+    ("all documents go at once", |m| Mutant { quirk: Quirk::RemovesDocumentsWithoutALimit, ..m }),
     ("part of a refused transaction is applied", |m| Mutant {
         quirk: Quirk::AppliesPartOfARefusedTransaction,
         ..m
@@ -540,5 +546,22 @@ impl AuditLog for Mutant {
         let (before, limit) = (self.prune)(before, limit);
         let removed = self.inner.prune(before, limit).await?;
         Ok(if self.quirk == Quirk::PrunesWithoutSaying { 0 } else { removed })
+    }
+
+    async fn remove_documents(&self, of: &str, connection: &ConnectionId, limit: usize) -> Result<usize> {
+        match self.quirk {
+            Quirk::RemovesDocumentsWithoutALimit => self
+                .inner
+                .remove_documents(of, connection, usize::MAX)
+                .await
+                .map(|removed| removed.min(limit)),
+            Quirk::KeepsDocumentsThatWereRemoved => Ok(0),
+            Quirk::RemovesDocumentsOfNeighbors => {
+                self.inner.remove_documents(of, &format!("{connection}2").into(), limit).await?;
+                self.inner.remove_documents(&format!("{of}2"), connection, limit).await?;
+                self.inner.remove_documents(of, connection, limit).await
+            }
+            _ => self.inner.remove_documents(of, connection, limit).await,
+        }
     }
 }
