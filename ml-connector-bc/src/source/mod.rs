@@ -3,6 +3,7 @@
 pub(crate) mod check;
 mod poll;
 mod read;
+pub(crate) mod responsible;
 
 use std::time::Duration;
 

@@ -371,6 +371,10 @@ pub enum Resolution {
 pub struct Page {
     /// Rows that carry the full record.
     pub observations: Vec<Observation>,
+    /// Rows of records whose details say more. At a baseline they are all that is known at first. A backfill tells of them
+    /// at once to routes that take pages, with their [raw](Observed::Present::raw) JSON, and the details follow one by one;
+    /// any other read asks for the details alone.
+    pub rows: Vec<Observation>,
     /// Rows that have to be read one by one.
     pub signals: Vec<Signal>,
     /// Where the next page starts, in the source's own form. Stored in the same commit as the page.
@@ -383,13 +387,21 @@ impl Page {
     /// An empty page, the last one, after which the feed goes on at `checkpoint`.
     #[must_use]
     pub fn new(checkpoint: Bytes) -> Self {
-        Self { observations: Vec::new(), signals: Vec::new(), checkpoint, more: false }
+        let (observations, rows, signals) = (Vec::new(), Vec::new(), Vec::new());
+        Self { observations, rows, signals, checkpoint, more: false }
     }
 
     /// Sets the rows that carry the full record.
     #[must_use]
     pub fn observations(mut self, observations: Vec<Observation>) -> Self {
         self.observations = observations;
+        self
+    }
+
+    /// Sets the rows of records whose details say more.
+    #[must_use]
+    pub fn rows(mut self, rows: Vec<Observation>) -> Self {
+        self.rows = rows;
         self
     }
 
@@ -413,7 +425,7 @@ impl Page {
 #[non_exhaustive]
 pub enum PollMode {
     /// The first read of a new connection: snapshots, no events. Rows without the record's details may come as
-    /// observations here, so that a large organisation costs no detail reads. What changes after the first page was
+    /// observations or [rows](Page::rows) here, so that a large organisation costs no detail reads. What changes after the first page was
     /// read is told by the first [`Live`](Self::Live) read, which begins with the checkpoint of the last page.
     Baseline,
     /// The ordinary read.

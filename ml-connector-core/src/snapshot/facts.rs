@@ -63,11 +63,12 @@ impl Facts {
     /// How the record stood, where it is different now.
     #[must_use]
     pub fn before(&self, now: &Self) -> Option<Before> {
-        let mut before = Before::default();
-        before.status = Some(self.status.clone()).filter(|status| *status != now.status);
-        before.total = self.total.filter(|total| Some(*total) != now.total);
-        before.balance = self.balance.filter(|balance| Some(*balance) != now.balance);
-        before.due_date = self.due_date.filter(|date| Some(*date) != now.due_date);
+        let before = Before {
+            status: Some(self.status.clone()).filter(|status| *status != now.status),
+            total: self.total.filter(|total| Some(*total) != now.total),
+            balance: self.balance.filter(|balance| Some(*balance) != now.balance),
+            due_date: self.due_date.filter(|date| Some(*date) != now.due_date),
+        };
         (before != Before::default()).then_some(before)
     }
 

@@ -64,7 +64,8 @@ pub(super) fn entries(connection: &Connection, query: &Query) -> rusqlite::Resul
     let (sql, values) = select(connection, query)?;
     let mut statement = connection.prepare_cached(&sql)?;
     let rows = statement.query_map(params_from_iter(values), |row| entry(connection, row, query.bodies))?;
-    rows.collect()
+    let mut fits = query.budget();
+    rows.take_while(|read| read.as_ref().map_or(true, &mut fits)).collect()
 }
 
 /// How many match, `cap` at most.

@@ -263,4 +263,8 @@ impl Sink for FailingSink {
     async fn ping(&self, _: &Context) -> Result<()> {
         Ok(())
     }
+
+    async fn maintain(&self, _: &Context) -> Result<Option<Timestamp>> {
+        Ok(None)
+    }
 }

@@ -70,6 +70,7 @@ pub const BEHAVIORS: &[Behavior<dyn AuditLog>] = behaviors![dyn AuditLog:
     lease::a_lease_that_goes_on_for_too_long_has_ended,
     lease::no_more_is_granted_than_wanted,
     query::an_entry_comes_back_as_it_was_appended,
+    query::bodies_are_read_by_their_bytes,
     query::every_criterion_narrows,
     query::counting_ends_at_its_cap,
     query::states_are_told_apart,

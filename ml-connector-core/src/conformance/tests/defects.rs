@@ -254,6 +254,7 @@ pub(super) const DEFECTS: &[(&str, Plant)] = &[
     ("a search ignores where a page ended", |m| Mutant { query: |q| q.after = None, ..m }),
     ("a search is always in order", |m| Mutant { query: |q| q.newest_first = false, ..m }),
     ("a search has no limit", |m| Mutant { query: |q| q.limit = usize::MAX, ..m }),
+    ("a search returns any number of bytes", |m| Mutant { query: |q| q.max_bytes = None, ..m }),
     ("a search never returns bodies", |m| Mutant { query: |q| q.bodies = false, ..m }),
     ("a search always returns bodies", |m| Mutant { query: |q| q.bodies = true, ..m }),
     ("outcomes come in reverse", |m| Mutant { found: |e| e.outcomes.reverse(), ..m }),

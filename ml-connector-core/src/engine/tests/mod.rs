@@ -1,7 +1,9 @@
 //! The engine against a tiny vendor, in virtual time.
 
+mod asked;
 mod attach;
 mod batches;
+mod checks;
 mod conversations;
 mod digests;
 mod failures;
@@ -11,12 +13,14 @@ mod follow_ups;
 mod hosts;
 mod idle;
 mod intake;
+mod long_attempts;
 mod notices;
 mod operations;
 mod outages;
 mod pages;
 mod progress;
 mod read_back;
+mod tenants;
 mod vendor;
 mod wall;
 

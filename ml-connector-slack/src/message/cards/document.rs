@@ -8,7 +8,7 @@ use super::{
 use crate::{
     blocks::{Block, Blocks, ButtonStyle, Markup, Text, safe_url},
     message::{
-        Message,
+        Assignee, Message,
         format::{date, money, words},
     },
 };
@@ -18,10 +18,10 @@ const FILES_SHOWN: usize = 5;
 const FILE_NAME_MAX: usize = 60;
 const FILE_URL_MAX: usize = 300;
 
-pub(super) fn card(event: &Event, record: &Record) -> Message {
+pub(super) fn card(event: &Event, record: &Record, assignee: &Assignee) -> Message {
     let headline = headline(event);
     let deleted = event.changes.contains(&Change::Deleted);
-    let blocks = sections(&facts(event, record))
+    let blocks = sections(&facts(event, record, assignee))
         .chain(lines::table(record, !deleted))
         .chain(attachments(record).filter(|_| !deleted))
         // A link leads somewhere as long as there is the record.
@@ -39,7 +39,7 @@ fn way(event: &Event, record: &Record) -> Option<Block> {
     link(record)
 }
 
-fn facts(event: &Event, record: &Record) -> Vec<Fact> {
+fn facts(event: &Event, record: &Record, assignee: &Assignee) -> Vec<Fact> {
     let payment = matches!(record.kind, RecordKind::CustomerPayment | RecordKind::VendorPayment);
     // What a vendor still shows as the balance of a void document means nothing, and a deleted one has none.
     let deleted = event.changes.contains(&Change::Deleted);
@@ -63,7 +63,7 @@ fn facts(event: &Event, record: &Record) -> Vec<Fact> {
         fact("In base currency", base(record)),
         fact("Tax", record.tax.as_ref().map(money)),
         fact("Submitted by", record.submitted_by.as_ref().and_then(responsible)),
-        fact("Responsible", record.assignee.as_ref().and_then(responsible)),
+        record.assignee.as_ref().and_then(|person| Some(("Responsible", assignee.text(person)?))),
         fact("Tags", value(&record.tags.join(", "), VALUE_MAX)),
     ];
     books.into_iter().flatten().collect()
@@ -78,7 +78,7 @@ pub(super) fn base(record: &Record) -> Option<String> {
 }
 
 /// A person of the books, by name, else by address. Ids mean nothing to people.
-pub(super) fn responsible(person: &Person) -> Option<String> {
+pub(in crate::message) fn responsible(person: &Person) -> Option<String> {
     let name = person.name.as_deref().and_then(|name| value(name, VALUE_MAX));
     name.or_else(|| value(person.email.as_deref()?, VALUE_MAX))
 }
