@@ -352,7 +352,8 @@ impl Source for Lists {
 
     /// The checkpoint is the first row of the next page.
     async fn poll(&self, ctx: &Context, request: PollRequest<'_>) -> Result<Page> {
-        let first: usize = request.checkpoint.map_or(0, |at| std::str::from_utf8(at).unwrap().parse().unwrap());
+        let first: usize =
+            request.checkpoint.map_or(0, |at| std::str::from_utf8(at).unwrap().parse().unwrap());
         if !matches!(request.mode, PollMode::Backfill { .. }) {
             return Ok(Page::new(Bytes::from_static(b"0")));
         }

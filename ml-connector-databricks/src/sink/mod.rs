@@ -13,7 +13,8 @@ use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use ml_connector_core::{
-    AttemptNotes, CheckStep, Connection, Context, Error, ErrorKind, IntoConnection, Result, Sink, SinkInfo, Timestamp,
+    AttemptNotes, CheckStep, Connection, Context, Error, ErrorKind, IntoConnection, Result, Sink, SinkInfo,
+    Timestamp,
     model::{ConnectionId, Delivery, DeliveryPlan, LaneKey, Lookup, Receipt},
     rate::{Cost, Quota, QuotaKey},
 };
