@@ -64,7 +64,7 @@ async fn on_real_accounts(books: &Organization, workspace: &Workspace) -> Result
     let books = books_of(books)?;
     let lake = lake_of(workspace, &books)?;
     let log = SqliteLog::open(&workspace.database)?;
-    let feeds: Vec<_> = books.info().feeds.iter().map(|feed| feed.name).collect();
+    let feeds: Vec<_> = Source::info(&books).feeds.iter().map(|feed| feed.name).collect();
     let builder = Connector::builder().token_store(log.token_store()).audit_log(log);
     let connector = connect(builder, books, lake.clone()).build()?;
     for checked in Sink::check(&lake, &connector.context()).await {
@@ -147,7 +147,7 @@ async fn on_simulators() -> Result<bool> {
         .token_store(MemoryTokenStore::new())
         .transport(SimTransport::new().with_zoho_books(&books).with_router(lake.host(), lake.router()))
         .settings(settings);
-    let feeds: Vec<_> = source.info().feeds.iter().map(|feed| feed.name).collect();
+    let feeds: Vec<_> = Source::info(&source).feeds.iter().map(|feed| feed.name).collect();
     let connector = connect(builder, source, sink.clone()).build()?;
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let running = connector.clone();

@@ -1,14 +1,12 @@
 //! Contracts and engine of ml-connector: finance events from accounting systems into Slack and Databricks, and clicks
 //! and reactions back into the books: verified, durable, paced, retried, deduplicated, searchable, replayable.
 //!
-//! **A webhook is a hint, a change of a record is the event, a delivery is a promise.**
-//!
-//! - A *hint*: vendors lose, delay, repeat and strip webhooks. So a webhook is stored as a [`Signal`](model::Signal),
-//!   and nothing in it is believed but which record to read. Polls give the same signals.
-//! - An *event*: a [`Source`] reads the record, and the [snapshot step](snapshot::step) compares what it shows with
-//!   what was known. No difference, no event: duplicates and echoes end there.
-//! - A *promise*: [routes](route::Route) turn an event into deliveries, written in the same transaction. A delivery
-//!   ends as done, or as dead or parked and replayable; it never disappears.
+//! - A webhook is stored as a [`Signal`](model::Signal). It only says which record to read, because vendors lose,
+//!   delay and repeat webhooks. Polls give the same signals.
+//! - A change of a record is an *event*. A [`Source`] reads the record, and the [snapshot step](snapshot::step)
+//!   compares it with what was known. Without a difference there is no event.
+//! - [Routes](route::Route) turn an event into *deliveries*, written in the same transaction. A delivery ends as done
+//!   or dead, or waits as parked. A dead one can be replayed, a parked one resumes. None disappears.
 //!
 //! # The parts
 //!

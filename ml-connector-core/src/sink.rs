@@ -11,7 +11,7 @@ use crate::{
     model::{Affinity, ConnectionId, Delivery, DeliveryPlan, Lookup, Receipt, Seq},
 };
 
-/// Who a sink is and how it wants to be fed.
+/// A sink's identity, and how the engine calls it.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct SinkInfo {
@@ -21,16 +21,16 @@ pub struct SinkInfo {
     pub system: &'static str,
     /// Connections with the same affinity share quotas or a token chain; one host owns them together.
     pub affinity: Affinity,
-    /// The most deliveries of one lane in one call of [`Sink::deliver`]. Only such go together as have the same
-    /// destination and the same plan; its costs are admitted once for all of them. More than 512 never do.
+    /// The most deliveries in one call of [`Sink::deliver`], at most 512. A batch holds deliveries of one lane with
+    /// the same destination and the same plan. Its costs are admitted once.
     pub max_batch: usize,
     /// The most bytes of one batch, counted as the events' CloudEvents JSON; a delivery that is larger goes alone.
     pub max_bytes: usize,
     /// The most deliveries that one digest takes: the sink makes one message of a batch whose deliveries say
     /// [`digest`](Delivery::digest). 0 = it has no such form.
     pub max_digest: usize,
-    /// How long the first delivery of a batch waits at most until there are `max_batch`. One that is repeated does
-    /// not wait.
+    /// The longest time that the first delivery of a batch waits for others, unless there are `max_batch` before. A
+    /// repeated delivery does not wait.
     pub linger: Duration,
     /// What may follow an attempt with an unknown effect.
     pub repeat: Repeat,
@@ -70,8 +70,8 @@ pub enum Repeat {
     AfterLookup,
 }
 
-/// What is done when the other side cannot tell what became of an attempt: a decision of the host, because
-/// "never lost" and "never twice" cannot both hold then. The audit trail says which it was.
+/// What the engine does when the other side cannot tell whether an attempt had its effect. The host chooses between a
+/// delivery that is possibly missing and one that is possibly duplicated. The log records which it was.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum OnUnknown {
     /// At most once: the delivery is parked as possibly missing, and can be replayed by hand.
@@ -107,8 +107,8 @@ pub trait Sink: Debug + Send + Sync + 'static {
     /// Makes one attempt for each delivery of the batch, in order: one result each, same order. `notes`
     /// keeps a handle before a long wait.
     ///
-    /// Deliveries with a result of their own end by it. Where one bad member made the whole batch fail, all of them
-    /// have an error that would end them: then none ends, and halves of the batch are tried until the bad one is alone.
+    /// Each delivery ends by its own result. If all of them have an error that would end them, one bad delivery may be
+    /// the cause. Then none ends, and the engine tries halves of the batch until the bad one is alone.
     async fn deliver(
         &self,
         ctx: &Context,
@@ -124,10 +124,9 @@ pub trait Sink: Debug + Send + Sync + 'static {
     /// [`RateLimited`](crate::ErrorKind::RateLimited) is no attempt, and is asked again however often.
     async fn look_up(&self, ctx: &Context, delivery: &Delivery) -> Result<Lookup>;
 
-    /// Asks the other side for something cheap that writes nothing: one answered call proves that it can be reached.
-    /// The engine asks when attempts of one lane fail and no other lane has tried: then it is the delivery that fails,
-    /// or all of the connection. Nothing is decided by a ping that waits for a limit. A sink that calls nobody has
-    /// nothing to ask.
+    /// Makes one cheap call that writes nothing. An answer proves that the other side can be reached. The engine calls
+    /// it when attempts of one lane fail and no other lane has tried, to tell a failing delivery from a failing
+    /// connection. A ping that waits for a limit decides nothing. A sink that makes no calls returns `Ok`.
     ///
     /// # Errors
     /// [`Unavailable`](crate::ErrorKind::Unavailable) when there is no answer, or none but that of a failing server.

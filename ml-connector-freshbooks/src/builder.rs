@@ -119,7 +119,7 @@ impl Builder {
         let nouns = config.resources.iter().filter_map(|kind| noun_of(kind.as_str()));
         Ok(FreshBooks {
             client: FreshBooksClient::new(api, auth, ids, site, (config.quota(), pace))?,
-            webhook: Webhook::new(&config.account_id, info.endpoint.as_str(), nouns.collect()),
+            webhook: Webhook::new(&config.account_id, nouns.collect()),
             vendors: Arc::new(Remembered::new(NAMES_KEEP, MAX_NAMES)),
             tells_bill_payments: config.resources.iter().any(|kind| kind.as_str() == BillPayment::KIND),
             business_id: config.business_id,

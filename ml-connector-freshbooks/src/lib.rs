@@ -9,9 +9,10 @@ mod models;
 mod source;
 mod webhook;
 
-use std::sync::{Arc, atomic::AtomicBool};
+use std::sync::Arc;
 
 use ml_connector_core::{Remembered, ZonedInfo};
+use tokio::sync::OnceCell;
 
 pub use self::{
     builder::Builder,
@@ -50,8 +51,8 @@ pub struct FreshBooks {
     tells_bill_payments: bool,
     business_id: Option<String>,
     business_uuid: Option<String>,
-    /// Whether the account is known to be one of the connected person's, or just looked for.
-    verified: Arc<AtomicBool>,
+    /// Set once the account is known to be one of the connected person's.
+    verified: Arc<OnceCell<()>>,
 }
 
 impl FreshBooks {

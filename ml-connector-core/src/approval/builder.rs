@@ -124,7 +124,7 @@ impl ApprovalsBuilder {
         self
     }
 
-    /// Where the requests are shown, whence choices come, and where whoever made one is answered, such as
+    /// The people: where requests are shown and decided, and where the person who decided is answered, such as
     /// `slack::channel("approvals")` and `slack::clicker()`.
     #[must_use]
     pub fn ask(mut self, by: impl Into<ConnectionId>, cards: Destination, answers: Destination) -> Self {
@@ -155,9 +155,9 @@ impl ApprovalsBuilder {
         self
     }
 
-    /// Asks only about documents with at least this total: one amount per currency. A document without a total, or in a
-    /// currency without an amount, is asked about. A document whose total falls below while it is asked about is not to be
-    /// approved any more: its request is superseded.
+    /// Asks only about documents with at least this total: one amount per currency. A document without a total, or in
+    /// a currency without an amount, is asked about as well. If the total falls below while a request is open, the
+    /// request is superseded.
     #[must_use]
     pub fn at_least(mut self, total: Money) -> Self {
         self.at_least.push(total);

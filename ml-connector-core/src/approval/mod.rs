@@ -1,4 +1,4 @@
-//! Somebody's decision about a document: asked for, given once, carried out, and never in silence.
+//! Approvals: a decision about a document is requested, made once, carried out and reported.
 //!
 //! [`Approvals`] is a connection without a vendor, sink and source at once. Documents, clicks and reactions are
 //! delivered to it; what becomes of its requests are events, routed like all others:
@@ -44,14 +44,14 @@
 //! - **One decision wins.** The approval of a document has one state, a snapshot that every input compares and sets;
 //!   [`step`] is the whole of its logic, and pure. Double clicks, two people at once, a click told twice: the first
 //!   decides, the others are told so.
-//! - **Nobody approves what nobody saw.** A request is about one change of its document, and its id cannot be guessed; a
+//! - **A decision holds only for what its card showed.** A request is about one change of its document, and its id cannot be guessed; a
 //!   button carries which request it is for ([`Choice`]). A click counts only on a message that the log knows as the card
 //!   of its approval, a reaction for what its message told when it was looked at. After a lost log an old card decides
 //!   nothing. When the document has changed, the request is *superseded*, and asked for anew while the document still
 //!   waits. That is looked up in the log when somebody decides, so that a change which is known is never missed. The
 //!   command carries the document as it was shown ([`Approval::shown`](crate::model::Approval::shown)), for the books to
 //!   compare before and after their write.
-//! - **Nobody decides by not being known.** Who asked, and who is on the deny list, are compared with every name and the
+//! - **Who cannot be identified cannot decide.** Who asked, and who is on the deny list, are compared with every name and the
 //!   address of whoever decides. Where these cannot be read, nothing is decided, and the answer says what is missing.
 //! - **Every click is answered**: also a late one, a second one, one of somebody who may not, one after the document
 //!   changed, and again when the books refuse. An answer is an event of kind `answer`, which says who, where and

@@ -28,11 +28,11 @@ use crate::{
 pub struct Policy {
     /// Who may, and up to which amount.
     pub allow: Vec<Approvers>,
-    /// Who may not, whatever the rules say: ids or addresses. With an address here, nobody decides whose own cannot be
-    /// read.
+    /// People who may never decide: ids or addresses. If an address is listed, a person whose own address cannot be
+    /// read may not decide either.
     pub deny: Vec<Arc<str>>,
-    /// Whether whoever asked for the approval may give it. Default: not, where it is known who asked; then nobody
-    /// decides whose name, or address, cannot be compared with theirs.
+    /// Whether the requester may decide. Default: `false`. Where the requester is known, a person whose name or
+    /// address cannot be compared with theirs may not decide either.
     pub requester_may_decide: bool,
 }
 

@@ -192,7 +192,7 @@ pub enum ApprovalInput {
     Tick,
 }
 
-/// Somebody's wish to decide. `Debug` shows no reason.
+/// A decision that somebody tries to make. `Debug` shows no reason.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Choosing {

@@ -1,8 +1,7 @@
 //! The log: queue, memory and evidence in one.
 //!
-//! Everything the connector promises is an entry here before it is promised, and an outcome here once it is
-//! kept. "Pending" is a row on the log's work list, written with the entry and deleted by the transaction that
-//! settles it; there is no second queue that could disagree.
+//! All work is an entry before it begins, and has an outcome when it ends. "Pending" is a row on the log's work list,
+//! written with the entry and deleted by the transaction that settles it. There is no second queue.
 
 mod amount;
 mod backlog;
@@ -55,10 +54,9 @@ pub trait AuditLog: Debug + Send + Sync + 'static {
     async fn commit(&self, transactions: Vec<Transaction>, now: Timestamp) -> Result<Vec<Committed>>;
 
     /// Takes, renews or gives back partitions; returns all that the owner holds afterwards. A new holder gets a
-    /// larger fence than any before; renewing keeps the fence. A lease that has ended is still held until
-    /// another owner takes the partition; one that would go on for longer than [`Lease::LONGEST`] from `now` was
-    /// written by a clock that was wrong, and has ended. A store for a single host grants everything to one owner at a
-    /// time.
+    /// larger fence than any before; renewing keeps the fence. A lease that has ended is still held until another
+    /// owner takes the partition. A lease that ends later than [`Lease::LONGEST`] from `now` counts as ended: a wrong
+    /// clock wrote it. A store for a single host grants everything to one owner at a time.
     ///
     /// # Errors
     /// [`Unavailable`](crate::ErrorKind::Unavailable) as for `commit`.
@@ -110,10 +108,9 @@ pub trait AuditLog: Debug + Send + Sync + 'static {
 
     /// Removes entries of families (an entry without parent, and all below it) that began before `before` and have no
     /// unsettled member: the oldest family first, of each the latest entry first, `limit` entries at most. Returns how
-    /// many went; 0 = nothing is left to remove. A family may go in several calls, and what is left of it in between
-    /// is a family like any other, as its root goes last. Documents stay.
+    /// many went; 0 = nothing is left to remove. A family may go in several calls. Its root goes last. Documents stay.
     ///
-    /// Whoever appends does not wait longer for that than for `limit` entries to go, however large a family is.
+    /// An append waits for the removal of `limit` entries at most, however large a family is.
     ///
     /// # Errors
     /// [`Unavailable`](crate::ErrorKind::Unavailable).
@@ -131,8 +128,8 @@ pub trait AuditLog: Debug + Send + Sync + 'static {
         limit: usize,
     ) -> Result<usize>;
 
-    /// What the store has to say about itself, beyond that it takes writes, which is tried apart from this: above all
-    /// whether what it holds survives a power failure.
+    /// Checks the store itself, above all whether its data survives a power failure. The engine tries a write apart
+    /// from this.
     async fn check(&self) -> Vec<CheckStep> {
         Vec::new()
     }
@@ -148,8 +145,8 @@ pub struct Lease {
 }
 
 impl Lease {
-    /// No lease goes on for longer than this: so much longer than any is given for that clocks which differ by minutes
-    /// do no harm, and short enough to wait for. Clocks of hosts that share a log must not be further apart: each would
+    /// A lease that ends later than this from now counts as ended. It is longer than any lease is given for, so clocks
+    /// that differ by minutes do no harm. Clocks of hosts that share a log must not differ by more: each host would
     /// take the other's leases for ended.
     pub const LONGEST: Duration = Duration::from_secs(2 * 3600);
 }

@@ -79,8 +79,8 @@ pub struct Query {
     pub bodies: bool,
     /// At most so many; 0 = [`Query::DEFAULT_LIMIT`].
     pub limit: usize,
-    /// No more entries once their bodies have so many bytes together: the first that goes beyond is the last, and one is
-    /// always there. `None` = however many.
+    /// The most bytes of all bodies together. The entry that exceeds it is the last one returned, so one is always
+    /// there. `None` = no limit.
     pub max_bytes: Option<usize>,
 }
 
@@ -94,7 +94,7 @@ impl Query {
         Self { family_of: Some(seq), bodies: true, limit: 10_000, ..Self::default() }
     }
 
-    /// These entries, with bodies. None of them finds nothing, although an empty `seqs` is no criterion.
+    /// These entries, with bodies. An empty list finds nothing.
     #[must_use]
     pub fn entries(seqs: Vec<Seq>) -> Self {
         let after = seqs.is_empty().then_some(Seq(u64::MAX));

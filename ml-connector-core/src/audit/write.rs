@@ -164,7 +164,7 @@ pub enum EntryKind {
     Signal = 1,
     /// A change of a record.
     Event = 2,
-    /// A promise to bring an event to a destination.
+    /// An event that has to go to a destination.
     Delivery = 3,
     /// Something worth remembering that nobody waits for.
     Note = 4,

@@ -124,9 +124,9 @@ impl Connector {
         self.shared.stats.read()
     }
 
-    /// What somebody has to know, from now on: a way out that needs no sink and no log, because these may be what is
-    /// broken. It never ends while the connector lives. A listener that is 256 troubles behind misses the oldest; each is
-    /// also logged as a `tracing` error.
+    /// Troubles that a person has to know about, from now on. The stream needs no sink and no log, because these may
+    /// be what is broken. It does not end while the connector lives. A listener that is 256 troubles behind misses the
+    /// oldest. Each is also logged as a `tracing` error.
     ///
     /// ```no_run
     /// # async fn page_somebody(_: ml_connector_core::engine::Trouble) {}

@@ -45,7 +45,7 @@
 //! - [`Connector::explain`] tells the [`Story`] of one entry: what came before and after it, every attempt with its calls
 //!   and waits, and what operators did to it.
 //! - [`Connector::act`] is how operators change something. Each [`Act`] is an entry of the log with the name of whoever did
-//!   it: a bulk replay is a wish that whoever runs carries out, also after a restart.
+//!   it. A bulk replay is such an entry: a running host carries it out, also after a restart.
 //! - *Notices*: events about its own work, routed like any other, if a route names them: `delivery.dead`,
 //!   `delivery.parked`, `signal.dead`, `webhook.unrouted`, `connection.parked`, `connection.resumed`, `feed.parked`,
 //!   `feed.resumed`. One lane sends one in ten minutes, and there is no notice about the deliveries of a notice.

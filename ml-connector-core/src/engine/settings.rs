@@ -19,13 +19,13 @@ pub struct Settings {
     pub max_delivering: usize,
     /// How long one read or one delivery may take. Default: 60 s.
     pub call: Duration,
-    /// How long a partition is leased: how long the work of a host that died lies still. It is renewed three times as
-    /// often. An hour at most. Default: 15 s.
+    /// How long a partition is leased. The work of a host that died waits for this time. Leases are renewed after a
+    /// third of it. At most an hour. Default: 15 s.
     pub lease: Duration,
     /// How long [`Connector::run`](crate::Connector::run) lets work under way finish after the shutdown; partitions stay its own meanwhile.
     /// Default: 10 s.
     pub grace: Duration,
-    /// How long the head of a lane may fail for reasons that pass before it is dead and the lane goes on.
+    /// How long the first delivery of a lane may fail for reasons that pass. Then it is dead, and the lane goes on.
     /// Default: 15 min.
     pub max_block: Duration,
     /// What is tried again, when, and how often.

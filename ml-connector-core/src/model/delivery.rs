@@ -1,4 +1,4 @@
-//! A promise to bring an event to a destination.
+//! One event for one destination, and what becomes of it.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -177,8 +177,7 @@ pub struct Receipt {
     pub result: Option<PostedDocument>,
     /// What the source of the same connection is to look at because of it. Appended by the settling transaction.
     pub signals: Vec<Signal>,
-    /// The delivery should have gone on from the first message about its record, and that message turned out to be gone:
-    /// what was written now is the first.
+    /// Whether the first message about the record was gone, so that this delivery wrote a new first message.
     pub begins_anew: bool,
 }
 
@@ -245,8 +244,8 @@ pub enum Lookup {
         /// When to look again.
         at: Timestamp,
     },
-    /// The other side cannot tell, but one more of it does no harm: it is repeated, and the audit says possibly
-    /// duplicated. For what only says again what is so, such as an answer that one person sees.
+    /// The other side cannot tell, but a duplicate does no harm, such as an answer that one person sees. The delivery
+    /// is repeated, and the log says possibly duplicated.
     MayRepeat,
     /// The other side cannot tell: the host's policy decides.
     CannotTell,

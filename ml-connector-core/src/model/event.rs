@@ -188,9 +188,8 @@ pub struct Event {
     pub n: u64,
     /// What changed; never empty.
     pub changes: BTreeSet<Change>,
-    /// Which log has counted the changes: when it began to watch the connection, in milliseconds since 1970; 0 where that
-    /// is not known. A log that was lost is followed by one with a greater number, which counts from 1 again: who keeps
-    /// states by `(epoch, n)` never goes back.
+    /// When the log began to watch the connection, in milliseconds since 1970; 0 = not known. A new log after a lost
+    /// one has a greater epoch and counts `n` from 1 again. A consumer that compares `(epoch, n)` never goes back.
     pub epoch: u64,
     /// Why the event exists.
     pub origin: Origin,

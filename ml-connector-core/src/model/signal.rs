@@ -32,8 +32,8 @@ pub struct Signal {
 impl Signal {
     /// The hint of signals that ask for the past only: reading them may leave room for others.
     pub const BACKFILL: &'static str = "backfill";
-    /// The hint of signals about records that a complete look at their feed no longer shows. They can wait, and need
-    /// no second look: what cannot be read either is gone.
+    /// The hint of signals about records that a sweep no longer shows. They can wait. A record that cannot be read
+    /// either is gone.
     pub const SWEPT: &'static str = "swept";
 
     /// A hint about one record.
@@ -49,8 +49,8 @@ impl Signal {
         Self::of(Subject::Feed { name: name.into(), since })
     }
 
-    /// A wish to compare which records a feed shows with what is known: for hints that records were deleted without a
-    /// word about which.
+    /// Asks for a comparison of the records that a feed shows with those that are known. For hints that some records
+    /// were deleted.
     #[must_use]
     pub fn sweep(feed: impl Into<Arc<str>>) -> Self {
         Self::of(Subject::Sweep(feed.into()))

@@ -11,7 +11,7 @@ use std::{
 use super::{Cost, Feedback, Quota, QuotaKey, RateLimiter};
 use crate::Timestamp;
 
-/// What calls cost that one account of a vendor is charged for: so many a minute, at once, a day.
+/// The limits of one vendor account (per minute, at once, per day), and what a call costs of them.
 ///
 /// Work that can wait, such as polls, leaves a part of every limit to other work: see
 /// [`in_background`](Self::in_background). Clones share what the vendor has told.
@@ -66,8 +66,8 @@ impl Budget {
         self
     }
 
-    /// Adds the limit of a day, under a key of its own. Work in the background leaves one unit in `leave_one_in`. An
-    /// account may have fewer calls than its plan says: until an answer tells, the part is that of `smallest`.
+    /// Adds the limit of a day, under a key of its own. Work in the background leaves one unit in `leave_one_in`
+    /// unused. Until an answer names the account's limit, that part is computed from `smallest`.
     #[must_use]
     pub fn day(mut self, key: QuotaKey, limit: u32, leave_one_in: u32, smallest: u32) -> Self {
         let quota = Quota::Rolling { limit, window: DAY };

@@ -1,4 +1,4 @@
-//! Limits that are kept, not discovered.
+//! Rate limits: calls are counted, and wait before the vendor would refuse them.
 
 mod budget;
 mod memory;
@@ -71,8 +71,8 @@ pub trait RateLimiter: Debug + Send + Sync + 'static {
 pub struct TakeOver {
     /// Its latest [`counts`](RateLimiter::counts).
     pub counts: Option<Bytes>,
-    /// It did not hand over: up to here it may have spent all that there was. So windows of an hour or less start as
-    /// spent at this instant, for every key that was not known before; of an error quota half.
+    /// Until when a host that did not hand over may have spent everything. For keys that were not known before,
+    /// windows of an hour or less start as spent at this instant, error quotas as half spent.
     pub lost: Option<Timestamp>,
 }
 

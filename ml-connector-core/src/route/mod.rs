@@ -75,10 +75,10 @@ pub struct Route {
     /// Only records of these customers or suppliers, by id or by name, written as the vendor writes it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub counterparty: Vec<Arc<str>>,
-    /// Only records that stand so.
+    /// Only records with one of these statuses.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub status: Vec<Status>,
-    /// Only records that stand in none of these states. What is gone matches.
+    /// Only records with none of these statuses. An event without a record matches.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub not_status: Vec<Status>,
     /// Only records with a line on one of these accounts, by id, code or name.

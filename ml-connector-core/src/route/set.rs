@@ -83,7 +83,7 @@ impl RouteSet {
         Ok(())
     }
 
-    /// Decides about an event: every route with its verdict, in order.
+    /// Every route with whether it matches the event, in order.
     pub fn verdicts(&self, event: &Event) -> impl Iterator<Item = (&Arc<Route>, RouteMatch)> {
         let mut taken = false;
         self.routes.iter().map(move |route| {

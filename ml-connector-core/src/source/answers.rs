@@ -4,8 +4,8 @@ use http::StatusCode;
 
 /// What a vendor is answered when a webhook cannot be taken in as it is.
 ///
-/// A success means that the vendor must not send it again, because a refusal would cost the subscription. What it said is
-/// lost then. So the connector writes a note, and reads every feed of the source and sweeps, at most once in 15 minutes.
+/// Set a success where a refusal would cost the subscription. The vendor then does not send the webhook again. So the
+/// connector writes a note, reads every feed of the source and starts its sweeps, at most once in 15 minutes.
 ///
 /// ```
 /// use http::StatusCode;

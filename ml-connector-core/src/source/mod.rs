@@ -47,8 +47,8 @@ pub struct SourceInfo {
     /// The words for states in which its records stand, beyond those of [`Status`](crate::model::Status): routes may name
     /// them. A word that is not listed here is kept all the same, but no route can ask for it.
     pub statuses: Vec<&'static str>,
-    /// In which status the vendor no longer lists a record, although it is not deleted: such as an order that became an
-    /// invoice. A sweep does not miss what was told so.
+    /// Statuses in which the vendor no longer lists a record that still exists, such as an order that became an
+    /// invoice. A sweep does not take such a record for deleted.
     pub unlisted: Vec<Status>,
     /// How changes are noticed.
     pub mode: SourceMode,
@@ -56,14 +56,14 @@ pub struct SourceInfo {
     pub coalesce: Duration,
     /// What the vendor is answered when a webhook cannot be taken in as it is.
     pub answers: WebhookAnswers,
-    /// How long the vendor waits for the answer to a webhook, with something to spare: when the log has not stored it by
-    /// then, the answer is [`WebhookAnswers::unavailable`].
+    /// The longest time until a webhook is answered, less than the vendor waits. If the log has not stored the webhook
+    /// by then, the answer is [`WebhookAnswers::unavailable`].
     pub answer_within: Duration,
     /// The organisation's time zone: where due dates begin.
     pub zone: Zone,
-    /// After how many days past the due date an unpaid document is announced as overdue. A threshold that is added later,
-    /// and another [`zone`](Self::zone), hold for documents that are known already from the next sweep on; what they had
-    /// passed before is announced when they change next.
+    /// After how many days past the due date an unpaid document is announced as overdue. A threshold that is added
+    /// later, or another [`zone`](Self::zone), holds for known documents from the next sweep on. A threshold that such
+    /// a document had passed before is announced with its next change.
     pub overdue_after: Vec<u32>,
     /// The tokens that the engine keeps alive when no call does; see
     /// [`OAuth2Config::idle_life`](crate::auth::OAuth2Config::idle_life).
@@ -72,9 +72,9 @@ pub struct SourceInfo {
     /// parked, written with that outcome. Its subject is the event's record, its payload a
     /// [`Fate`](crate::model::Fate).
     pub outcomes: bool,
-    /// Whether its snapshots keep the raw state of its observations, so that [`Source::resolve`] finds the whole of
-    /// what it knew: for a source that is itself the truth about its records. Several observations of one record in
-    /// one resolution then follow one another, each a change of its own.
+    /// Whether snapshots keep the raw state of observations, so that [`Source::resolve`] gets all of it back. For a
+    /// source whose records exist nowhere else. Several observations of one record in one resolution are then several
+    /// changes, in order.
     pub keeps_raw: bool,
     /// What its records look like as tables, for sinks that keep some: one for each kind.
     pub columns: Vec<Arc<Columns>>,
@@ -161,15 +161,15 @@ impl FeedInfo {
     }
 }
 
-/// A system that tells about changes: by webhook, by poll, or both. Both lead to the same [`Signal`]s, and
-/// every signal to a read of the truth.
+/// A system that tells about changes: by webhook, by poll, or both. Both give the same [`Signal`]s. Every signal leads
+/// to a read of its record.
 ///
 /// # Contract
 /// - Methods may be called concurrently and on several hosts; the engine calls `resolve`, `poll` and `upkeep`
 ///   of one connection only on the host that owns it.
-/// - An implementation keeps no state that must survive: what has to is returned (`checkpoint`, `state`).
+/// - An implementation keeps no state that must survive a restart. It returns such state as `checkpoint` or `state`.
 /// - Every future may be dropped at any await point. A call that was under way then counts as not made.
-/// - No method waits longer than [`Context::deadline`]; a limit that says later is an error with
+/// - No method waits longer than [`Context::deadline`]. A limit without room until then is an error with
 ///   [`Retry::At`](crate::Retry::At).
 #[async_trait]
 pub trait Source: Debug + Send + Sync + 'static {
@@ -196,7 +196,7 @@ pub trait Source: Debug + Send + Sync + 'static {
     /// Logged; nothing depends on it.
     async fn prompt(&self, ctx: &Context, prompt: Prompt) -> Result<()>;
 
-    /// Reads the truth for all waiting signals of one record: their subject is [`Subject::Entity`](crate::model::Subject::Entity). Feeds are read
+    /// Reads the record that the waiting signals are about: their subject is [`Subject::Entity`](crate::model::Subject::Entity). Feeds are read
     /// by [`poll`](Self::poll), subscriptions are looked after by [`upkeep`](Self::upkeep). Every read starts after the signals were
     /// loaded, so that it cannot be older than they are. `last` is what is known already.
     ///
@@ -208,7 +208,8 @@ pub trait Source: Debug + Send + Sync + 'static {
     /// Reads the next page of a feed. The page and its checkpoint are stored in one commit, so that a run which
     /// fails goes on with the page that failed. One page at a time of each feed.
     ///
-    /// Baseline and live reads hand one checkpoint on, from run to run; every backfill and sweep begins without.
+    /// Baseline and live reads share one checkpoint, kept from run to run. Every backfill and sweep begins without
+    /// one.
     ///
     /// # Errors
     /// [`Unsupported`](crate::ErrorKind::Unsupported) for a feed it does not have; otherwise the same page is

@@ -46,8 +46,8 @@ pub trait TokenStore: Debug + Send + Sync + 'static {
     /// unknown. Another version is no error, but [`Swap::Conflict`].
     async fn swap(&self, key: &TokenKey, expected: Option<u64>, value: Option<Bytes>) -> Result<Swap>;
 
-    /// What the store has to say about itself, beyond that it takes writes, which is tried apart from this: above all
-    /// whether what it holds survives a power failure.
+    /// Checks the store itself, above all whether its data survives a power failure. The engine tries a write apart
+    /// from this.
     async fn check(&self) -> Vec<CheckStep> {
         Vec::new()
     }

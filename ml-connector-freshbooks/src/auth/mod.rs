@@ -36,12 +36,12 @@ pub(crate) fn oauth(config: &Config, api: &Url) -> Result<OAuth2> {
     let mut oauth = oauth_config(api, &config.client_id, config.client_secret.clone(), grant);
     // FreshBooks wants it with every renewal, too.
     oauth.form = vec![("redirect_uri", redirect_uri.to_string())];
-    OAuth2::new(token_key(&ConnectionId::from(config.login_name())), oauth)
+    OAuth2::new(token_key(&config.client_id, &ConnectionId::from(config.login_name())), oauth)
 }
 
-/// Where the tokens of a login are kept: FreshBooks keeps one chain for it, whatever business it is used for.
-fn token_key(login: &ConnectionId) -> TokenKey {
-    TokenKey::shared(&format!("{SYSTEM}/{login}"))
+/// Where the tokens of a login are kept: FreshBooks keeps one chain for it and an app, whatever business it is used for.
+fn token_key(client_id: &str, login: &ConnectionId) -> TokenKey {
+    TokenKey::shared(&format!("{SYSTEM}/{client_id}/{login}"))
 }
 
 /// How FreshBooks hands out tokens.

@@ -22,6 +22,9 @@ use crate::{
     models::{Family, Identity, Resource, Shape, Site},
 };
 
+/// Members that are never kept, wherever they stand, because who has them can open what they lead to: a client is part of
+/// its payments, an attachment of its bill.
+const SECRETS: [&str; 4] = ["jwt", "statement_token", "direct_link_token", "share_link"];
 /// "Limits" of FreshBooks' documentation: no list has more rows.
 const PER_PAGE: usize = 100;
 /// What polls leave of each second and of the calls under way, so that webhooks have room: two in five, one in four.
@@ -179,7 +182,7 @@ impl FreshBooksClient {
                 .with_scope(Scope::Connection)
                 .with_context("account_id", &self.account_id));
         }
-        let raw = if T::SECRETS.is_empty() { raw } else { without_secrets(raw, T::SECRETS)? };
+        let raw = without_secrets(raw)?;
         Ok(Detail { record, shape, deleted, raw, left_out })
     }
 
@@ -309,8 +312,8 @@ fn list_key<T: Resource>() -> &'static str {
     if T::FAMILY == Family::Ledger { "data" } else { T::LIST_KEY }
 }
 
-fn without_secrets(raw: Box<RawValue>, secrets: &[&str]) -> Result<Box<RawValue>> {
-    let kept = Raw::new(raw).without(secrets)?;
+fn without_secrets(raw: Box<RawValue>) -> Result<Box<RawValue>> {
+    let kept = Raw::new(raw).without(&SECRETS)?;
     RawValue::from_string(kept.get().to_owned())
         .map_err(|source| Error::new(ErrorKind::Unexpected, "a record cannot be written").with_source(source))
 }

@@ -23,7 +23,6 @@ impl Resource for Expense {
     const INCLUDES: &'static [&'static str] = &["category"];
     const CHANGES: Changes = Changes::Window;
     const MEANINGFUL: &'static [&'static str] = meaningful::EXPENSE;
-    const SECRETS: &'static [&'static str] = &["jwt"];
 
     fn read(expense: &Object<'_>, site: &Site) -> Result<Record> {
         let id = expense.id("id").or_else(|_| expense.id("expenseid"))?;

@@ -15,6 +15,9 @@ pub struct Identity {
     pub name: String,
     /// What they belong to, in FreshBooks' order: let a person choose, never take the first.
     pub businesses: Vec<Business>,
+    /// The accounting accounts in which the person is more than a client, as their roles name them. FreshBooks may not say
+    /// which business has which.
+    pub accounts: Vec<String>,
 }
 
 /// A business that the connected person belongs to, with FreshBooks' three ids for it. `Debug` shows ids and states only.
@@ -83,6 +86,7 @@ impl Identity {
             identity_id: response.id("identity_id").or_else(|_| response.id("id"))?,
             name: names.join(" ").trim().to_owned(),
             businesses,
+            accounts: of_roles,
         })
     }
 }

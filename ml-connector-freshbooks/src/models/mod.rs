@@ -71,8 +71,6 @@ pub(crate) trait Resource: Send {
     const ID_FILTER: Option<&'static str> = None;
     /// The members that mean something to people or money, by their paths. Nothing else makes a revision.
     const MEANINGFUL: &'static [&'static str];
-    /// Members that are never kept: who has them, can open what they lead to.
-    const SECRETS: &'static [&'static str] = &[];
 
     /// The record in the SDK's vocabulary. What cannot be read is left out.
     ///

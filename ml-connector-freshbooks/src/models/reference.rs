@@ -23,7 +23,6 @@ impl Resource for Client {
     const CHANGES: Changes = Changes::Window;
     const ID_FILTER: Option<&'static str> = Some("search[userid]");
     const MEANINGFUL: &'static [&'static str] = meaningful::CLIENT;
-    const SECRETS: &'static [&'static str] = &["statement_token", "direct_link_token"];
 
     fn read(client: &Object<'_>, _: &Site) -> Result<Record> {
         let id = client.id("id").or_else(|_| client.id("userid"))?;

@@ -9,11 +9,9 @@ use ml_connector_core::{
 };
 
 /// The words that have no counterpart in the SDK's vocabulary: routes may ask for them.
-pub(crate) const NAMED: [&str; 12] = [
+pub(crate) const NAMED: [&str; 10] = [
     "disputed",
     "declined",
-    "deposit-partial",
-    "deposit-paid",
     "internal",
     "outstanding",
     "invoiced",
@@ -37,8 +35,8 @@ pub(super) fn of_invoice(
         "draft" | "created" => Status::Draft,
         "partial" => Status::PartiallyPaid,
         "paid" | "autopaid" | "auto-paid" | "success" => Status::Paid,
-        "disputed" | "declined" | "deposit-partial" | "deposit-paid" => Status::from(&*word),
-        // Sent, viewed, failed, retry, resolved, pending, and overdue, which the engine tells itself.
+        "disputed" | "declined" => Status::from(&*word),
+        // A deposit pays a part, and the rest falls due. Sent, viewed, failed, retry, resolved, pending, and overdue, which the engine tells itself.
         _ => match &*invoice.text("payment_status") {
             "paid" | "auto-paid" if !is_positive(balance) => Status::Paid,
             "partial" => Status::PartiallyPaid,

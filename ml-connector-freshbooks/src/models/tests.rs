@@ -187,7 +187,7 @@ fn what_is_paid_is_told_by_known_words_only() {
         (r#""v3_status":"overdue","outstanding":{"amount":"4","code":"USD"}"#, Status::PartiallyPaid),
         (r#""v3_status":"disputed""#, Status::from("disputed")),
         (r#""v3_status":"declined""#, Status::from("declined")),
-        (r#""v3_status":"deposit-paid""#, Status::from("deposit-paid")),
+        (r#""v3_status":"deposit-paid""#, Status::Open),
         (r#""payment_status":"auto-paid""#, Status::Paid),
         (r#""payment_status":"paid","outstanding":{"amount":"10","code":"USD"}"#, Status::Open),
         (r#""status":1"#, Status::Draft),

@@ -3,7 +3,7 @@
 mod poll;
 mod read;
 
-use std::sync::atomic::Ordering;
+use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use ml_connector_core::{
@@ -29,15 +29,9 @@ impl FreshBooks {
         self.client.identity(ctx).await
     }
 
-    /// Looks once whether the account is one of the person's who connected.
+    /// Looks once whether the account is one of the person's who connected. Whatever is read waits for that.
     async fn require_account(&self, ctx: &Context) -> Result<()> {
-        // The other feeds, which begin at the same time, do not wait: FreshBooks would refuse them, too.
-        if self.verified.swap(true, Ordering::Relaxed) {
-            return Ok(());
-        }
-        let verified = self.find_account(ctx).await;
-        self.verified.store(verified.is_ok(), Ordering::Relaxed);
-        verified
+        self.verified.get_or_try_init(|| self.find_account(ctx)).await.copied()
     }
 
     async fn find_account(&self, ctx: &Context) -> Result<()> {
@@ -51,10 +45,16 @@ impl FreshBooks {
         };
         let is_own = |business: &&Business| business.account_id.as_deref() == Some(own);
         let Some(business) = identity.businesses.iter().find(is_own) else {
-            let ids: Vec<&str> =
-                identity.businesses.iter().filter_map(|business| business.account_id.as_deref()).collect();
+            if identity.accounts.iter().any(|account| account == own) && !self.source.lacks_zone() {
+                return Ok(());
+            }
+            let named = identity.businesses.iter().filter_map(|business| business.account_id.as_deref());
+            let ids: BTreeSet<&str> = named.chain(identity.accounts.iter().map(String::as_str)).collect();
+            if ids.contains(&own) {
+                return Err(wrong("FreshBooks does not tell the business's time zone: set time_zone"));
+            }
             let error = wrong("account_id is none of the accounts of the person who connected");
-            return Err(error.with_context("accounts", ids.join(", ")));
+            return Err(error.with_context("accounts", Vec::from_iter(ids).join(", ")));
         };
         if business.role == "client" {
             return Err(wrong(
@@ -105,6 +105,9 @@ impl Source for FreshBooks {
         let Some(Subject::Entity(entity)) = signals.first().map(|signal| &signal.subject) else {
             return Ok(Resolution::Done { note: "freshbooks reads single records only" });
         };
+        if self.source.lacks_zone() {
+            self.require_account(ctx).await?;
+        }
         by_kind!(
             &*entity.kind,
             T => self.read::<T>(ctx, entity, signals, last).await,

@@ -47,7 +47,6 @@ impl Webhook {
         };
         let wanted = self.nouns.iter().map(|noun| Wanted { noun, uri: format!("{base}/{noun}") });
         let registration = Registration {
-            webhook: self,
             client,
             wanted: wanted.collect(),
             before: before.clone(),
@@ -132,7 +131,6 @@ struct Work {
 
 /// One look at the callbacks of an account.
 struct Registration<'a> {
-    webhook: &'a Webhook,
     client: &'a FreshBooksClient,
     wanted: Vec<Wanted>,
     /// What was written down when the look began.
@@ -194,8 +192,9 @@ impl Registration<'_> {
     ) -> Result<Option<Timestamp>> {
         let own: Vec<&Callback> = existing.iter().filter(|callback| wanted.is(callback)).collect();
         let known = own.iter().find(|callback| Some(&callback.id) == kept.id.as_ref());
+        let has_key = known.is_some() && kept.verifier.is_some();
         let chosen = known.or_else(|| own.iter().find(|callback| callback.verified)).or(own.last()).copied();
-        let elsewhere = existing.iter().filter(|callback| self.is_ours_elsewhere(callback, wanted));
+        let elsewhere = existing.iter().filter(|callback| self.is_ours_elsewhere(callback, before, wanted));
         let doubles =
             own.iter().copied().filter(|callback| Some(&callback.id) != chosen.map(|chosen| &chosen.id));
         for stray in elsewhere.chain(doubles) {
@@ -215,15 +214,10 @@ impl Registration<'_> {
             self.ask(wanted, kept);
             return Ok(None);
         };
-        if callback.verified && kept.verifier.is_some() && kept.id.as_ref() == Some(&callback.id) {
-            (kept.asked, kept.unverified_since) = (None, None);
-            kept.offers.clear();
-            return Ok(None);
-        }
-        if kept.id.as_ref() != Some(&callback.id) {
-            kept.id = Some(callback.id.clone());
-        }
+        kept.id = Some(callback.id.clone());
         kept.offers.retain(|offer| offer.id == callback.id);
+        // Before all else: one of them may have been confirmed by a call whose answer was lost, and be in force already.
+        let was_offered = !kept.offers.is_empty();
         while let Some(offer) = kept.offers.pop() {
             match changes.note(self.client.verify_callback(ctx, &callback.id, &offer.verifier.0).await) {
                 Ok(()) => {
@@ -239,6 +233,10 @@ impl Registration<'_> {
                     return Err(error);
                 }
             }
+        }
+        if callback.verified && has_key && !was_offered {
+            (kept.asked, kept.unverified_since) = (None, None);
+            return Ok(None);
         }
         if callback.verified {
             // Its key is not known, and FreshBooks hands it over only once: it is made anew.
@@ -268,10 +266,11 @@ impl Registration<'_> {
         self.work().look_again.push(wanted.noun);
     }
 
-    /// A callback of ours that leads to where we are no longer.
-    fn is_ours_elsewhere(&self, callback: &Callback, wanted: &Wanted) -> bool {
-        let path = format!("/{}/{}", self.webhook.endpoint, wanted.noun);
-        callback.uri != wanted.uri && callback.uri.ends_with(&path)
+    /// A callback that this connection has made, and that leads to where it is no longer. Others of the app stay, whatever
+    /// they are called: they may be those of another host.
+    fn is_ours_elsewhere(&self, callback: &Callback, before: &Kept, wanted: &Wanted) -> bool {
+        let was_here = callback.uri == format!("{}/{}", self.before.base, wanted.noun);
+        callback.uri != wanted.uri && (was_here || before.id.as_ref() == Some(&callback.id))
     }
 }
 

@@ -27,15 +27,13 @@ const MAX_TEXT: usize = 64;
 #[derive(Debug, Clone)]
 pub(crate) struct Webhook {
     account_id: String,
-    /// The first path segment, by which our callbacks are known from others.
-    endpoint: String,
     /// What there are callbacks for. Each has a path of its own, and so a key of its own.
     nouns: Vec<&'static str>,
 }
 
 impl Webhook {
-    pub(crate) fn new(account_id: &str, endpoint: &str, nouns: Vec<&'static str>) -> Self {
-        Self { account_id: account_id.to_owned(), endpoint: endpoint.to_owned(), nouns }
+    pub(crate) fn new(account_id: &str, nouns: Vec<&'static str>) -> Self {
+        Self { account_id: account_id.to_owned(), nouns }
     }
 
     /// What a request means.

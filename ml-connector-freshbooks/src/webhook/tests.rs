@@ -13,7 +13,7 @@ const CREATE: &str = include_str!("../../tests/fixtures/webhook_invoice_create.f
 const SIGNED: &str = "41chultB2gYobk7J2OTveoiU7DFcBBcat7g3hu4Hkw8=";
 
 fn webhook(account: &str) -> Webhook {
-    Webhook::new(account, "books-0123", vec!["invoice", "payment", "bill", "expense"])
+    Webhook::new(account, vec!["invoice", "payment", "bill", "expense"])
 }
 
 fn kept(verifier: Option<&str>) -> Kept {

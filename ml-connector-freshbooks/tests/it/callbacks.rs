@@ -153,6 +153,30 @@ async fn a_callback_that_was_disabled_is_proven_again_and_what_it_missed_is_read
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_key_whose_confirmation_was_not_written_down_is_in_force() {
+    let lab = Lab::new();
+    let source = lab.source();
+    let state = lab.register(&source).await;
+    for callback in lab.sim.callbacks() {
+        assert!(lab.sim.unverify_callback(callback.id));
+    }
+    let asked = lab.look(&source, Some(&state)).await;
+    let resent = lab.look(&source, Some(&asked.state)).await;
+    let state = lab.hand_over(&source, resent.state);
+    // FreshBooks takes the new keys, but what the look found is lost.
+    drop(lab.look(&source, Some(&state)).await);
+    assert!(lab.sim.callbacks().iter().all(|callback| callback.verified));
+    let proven = lab.look(&source, Some(&state)).await;
+    assert_eq!((proven.problem, lab.sim.callbacks().len()), (None, 4));
+    lab.invoice(10_000);
+    let sent = lab.sim.take_webhooks();
+    assert!(!sent.is_empty());
+    for delivery in sent {
+        assert_eq!(lab.receive(&source, &delivery, &proven.state).unwrap().signals.len(), 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_was_deleted_behind_our_back_is_made_again() {
     let lab = Lab::new();
     let source = lab.source();
@@ -189,9 +213,9 @@ async fn callbacks_that_lead_elsewhere_and_doubles_are_deleted_and_those_of_othe
     let lab = Lab::new();
     let source = lab.source();
     let mut state = lab.register(&source).await;
-    // Somebody else's, and the doubles of ours after two hosts have looked at once.
-    let foreign = crate::support::builder(&lab.sim).endpoint("another-app").build().unwrap();
-    let request = UpkeepRequest::new().callback(Some("https://other.example.com/another-app"));
+    // Another host's of the same app, whose connection has the same name.
+    let foreign = lab.source();
+    let request = UpkeepRequest::new().callback(Some("https://other.example.com/books-3f2a"));
     let waiting = foreign.upkeep(&lab.ctx, request).await.unwrap().state;
     foreign.upkeep(&lab.ctx, request.state(Some(&waiting))).await.unwrap();
     assert_eq!(lab.sim.callbacks().len(), 8);

@@ -214,6 +214,20 @@ async fn a_time_zone_that_is_not_set_is_the_business_s() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_account_that_only_a_role_names_is_the_person_s() {
+    let lab = Lab::new();
+    lab.sim.tune(|quirks| quirks.null_account_ids = true);
+    let source = builder(&lab.sim).build().unwrap();
+    source.poll(&lab.ctx, PollRequest::new("invoices", PollMode::Baseline)).await.unwrap();
+    let other = builder(&lab.sim).account_id("Lm07Qa").build().unwrap();
+    let error = other.poll(&lab.ctx, PollRequest::new("invoices", PollMode::Baseline)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ConfigInvalid);
+    let zoneless = builder(&lab.sim).time_zone("").build().unwrap();
+    let error = zoneless.poll(&lab.ctx, PollRequest::new("invoices", PollMode::Baseline)).await.unwrap_err();
+    assert!(error.to_string().contains("time_zone"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_account_of_somebody_else_is_noticed_at_the_first_read() {
     let lab = Lab::new();
     let wrong = builder(&lab.sim).account_id("Lm07Qa").build().unwrap();

@@ -230,4 +230,11 @@ async fn no_secret_link_is_kept() {
     let seen = lab.read(&source, "contact", client).await.remove(0);
     let Observed::Present { raw: Some(raw), .. } = seen.state else { panic!() };
     assert!(raw.get().contains(CLIENT) && !raw.get().contains("token"), "{}", raw.get());
+    // A payment is shown with its client.
+    let invoice =
+        lab.sim.create(ml_connector_sim::freshbooks::Invoice::new(client, cents(500)).sent()).unwrap();
+    let payment = lab.sim.pay_invoice(invoice, cents(500)).unwrap();
+    let seen = lab.read(&source, "customer_payment", payment).await.remove(0);
+    let Observed::Present { raw: Some(raw), .. } = seen.state else { panic!() };
+    assert!(raw.get().contains(CLIENT) && !raw.get().contains("token"), "{}", raw.get());
 }

@@ -17,9 +17,10 @@ use crate::{
 pub struct AuthorizerConfig {
     /// How it hands out tokens. The connection's source or sink has to be configured with the same.
     pub oauth: OAuth2Config,
-    /// Where the tokens of a connection's consent are kept; [its own place](TokenKey::new) unless it is set. Return the
-    /// same [shared key](TokenKey::shared) for all connections of one person where the vendor keeps one chain for them.
-    pub token_key: fn(&ConnectionId) -> TokenKey,
+    /// Where the tokens of a consent are kept, by the app's id and the connection: [the connection's own
+    /// place](TokenKey::new) unless it is set. Return the same [shared key](TokenKey::shared) for all connections of one app
+    /// and person where the vendor keeps one chain for them.
+    pub token_key: fn(&str, &ConnectionId) -> TokenKey,
     /// The page on which the person consents. https, or http to a loopback address.
     pub authorize_url: Url,
     /// Where the vendor sends the browser afterwards, exactly as the app is registered with it.
@@ -48,7 +49,7 @@ impl AuthorizerConfig {
     pub fn new(oauth: OAuth2Config, authorize_url: Url, redirect_uri: Url) -> Self {
         Self {
             oauth,
-            token_key: TokenKey::new,
+            token_key: |_, connection| TokenKey::new(connection),
             authorize_url,
             redirect_uri,
             scopes: Vec::new(),

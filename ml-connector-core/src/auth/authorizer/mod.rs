@@ -208,7 +208,8 @@ impl AuthorizerConfig {
         let mut oauth = self.oauth.clone();
         oauth.token_url = token_url.clone();
         let (rules, request_time) = (oauth.rules(), oauth.request_time);
-        let manager = Manager::new((self.token_key)(&connection), rules, TokenEndpoint { config: oauth });
+        let key = (self.token_key)(&oauth.client_id, &connection);
+        let manager = Manager::new(key, rules, TokenEndpoint { config: oauth });
         let exchange =
             Exchange::Code { code: &code, redirect_uri: &self.redirect_uri, verifier: verifier.as_ref() };
         let response = tokio::select! {

@@ -73,7 +73,8 @@ impl fmt::Display for Check {
 }
 
 impl Connector {
-    /// Looks whether everything is there that the connector needs, and says what to do where it is not. It may run or not.
+    /// Checks everything that the connector needs, and says what to do about what fails. It works before and during
+    /// `run`.
     /// It makes a few calls of each vendor, which spend from the same limits as all others, and writes nothing but one
     /// empty document and one empty token of its own.
     ///

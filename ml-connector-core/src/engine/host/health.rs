@@ -71,7 +71,7 @@ pub struct ConnectionHealth {
     pub hooks: WebhookHealth,
     /// When the last event was found, and the last delivery appended.
     pub last_event: Option<Timestamp>,
-    /// When the last delivery was promised.
+    /// When the last delivery was appended.
     pub last_delivery: Option<Timestamp>,
     /// Entries that were given up, are still in the log and have not been acknowledged, up to 1,000.
     /// [`Connector::replay`] brings them back, [`Connector::act`] acknowledges or discards them.

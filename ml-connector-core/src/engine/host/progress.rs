@@ -65,7 +65,7 @@ impl Connector {
     /// well is done, what is given up again has failed; a parked delivery is waited for.
     ///
     /// The stream does the work, so nothing more is appended once it is dropped. What was appended stays and is
-    /// delivered, and the same wish goes on where it was, as its nonce says what has been appended.
+    /// delivered. The same request, made again, goes on where it was.
     #[must_use]
     pub fn watch_replay(&self, replay: Replay) -> BoxStream<'static, Result<Progress>> {
         let replaying = Some(Box::new(Replaying::new(replay, HOST.into())));

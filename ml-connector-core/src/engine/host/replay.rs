@@ -25,7 +25,7 @@ use crate::{
 /// How many entries are read at once.
 const PAGE: usize = 200;
 
-/// A wish to send again.
+/// A request to send entries again.
 ///
 /// ```
 /// use ml_connector_core::{audit::{EntryKind, EntryState, Query}, engine::{Replay, ReplayMode}};
@@ -37,7 +37,7 @@ const PAGE: usize = 200;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Replay {
-    /// Names the wish: the same wish, made again, adds nothing. Goes into the audit trail.
+    /// Names the request: the same request, made again, adds nothing. The log keeps it.
     pub nonce: Arc<str>,
     /// Deliveries, signals, unrouted webhooks or events to send again; its limit is the most that are.
     pub selection: Query,
