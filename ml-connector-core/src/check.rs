@@ -67,6 +67,7 @@ impl CheckStep {
     }
 
     /// What a call says about a step: an error says why it failed, and by its kind what helps.
+    #[allow(clippy::needless_pass_by_value)] // so that callers can hand over `as_ref()`
     pub fn of<T>(step: impl Into<Cow<'static, str>>, result: Result<T, &Error>) -> Self {
         match result {
             Ok(_) => Self::passed(step),

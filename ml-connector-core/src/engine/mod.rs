@@ -14,12 +14,14 @@
 //!
 //! Imports run downward only; the test `rooms` holds the list. From the ground up:
 //!
-//! - `guard`, `retry`, `settings`, `stats` and `stored` know nothing of the engine: calls of other people's code, pauses,
-//!   settings, counters, and the form of bodies in the log.
+//! - `guard`, `retry`, `settings`, `stats`, `labels`, `tally` and `stored` know nothing of the engine: calls of other
+//!   people's code, pauses, settings, counters and their labels, what happens minute by minute, and the form of bodies in the
+//!   log.
 //! - `lanes` decides what may begin now: state and arithmetic without I/O. `mailbox` carries messages to the run loop.
 //! - `registry` holds connections and routes. `shared` is what all rooms work with, and `connector` the host's handle on it.
 //! - `documents`, `entries`, `writes` and `source_state` are the ways to the log: typed documents, new entries,
 //!   transactions, and what is kept about a source.
+//! - `history` writes down what happened to each connection, `gauges` shows what waits.
 //! - `fan_out` makes an event and its deliveries from a change. `notices` tells about the engine's own work in the same way.
 //! - `intake` stores what requests say. `resolve` reads records.
 //! - `feeds`, `upkeep` and `deliver` do the other work that waits in the log: one page, one look after subscriptions, one
@@ -40,8 +42,10 @@
 //!
 //! # What it tells
 //!
+//! - [`Connector::check`] says what is missing before anything happens, and what to do about it.
 //! - [`Connector::health`] and [`Connector::stats`] say how it is doing, beginning with the log itself
-//!   ([`Health::log`]): without it nothing else can be known. [`Connector::troubles`] tells without any sink.
+//!   ([`Health::log`]): without it nothing else can be known. Each lane says what it waits for. [`Connector::history`] says
+//!   what happened to a connection by minutes and hours. [`Connector::troubles`] tells without any sink.
 //! - [`Connector::explain`] tells the [`Story`] of one entry: what came before and after it, every attempt with its calls
 //!   and waits, and what operators did to it.
 //! - [`Connector::act`] is how operators change something. Each [`Act`] is an entry of the log with the name of whoever did
@@ -53,11 +57,15 @@
 //!   `deliver` (`connection`, `seq`, `attempt`), and `http_call` (`system`, `operation`) inside the latter two.
 //!   `seq` is the entry's number in the log. `error` means that somebody has to act, `warn` that the engine goes on
 //!   regardless. No field ever holds a secret, a name, an amount or a body.
-//! - *Counters*, with feature `metrics`, without labels: `ml_connector_signals_received_total`,
+//! - *Counters*, with feature `metrics`; what is known of a connection has labels `connection` and, of deliveries, `route`, of
+//!   which a thousand names are told apart: `ml_connector_signals_received_total`,
 //!   `ml_connector_signals_unrouted_total`, `ml_connector_webhooks_{forged,rejected,refused}_total`,
 //!   `ml_connector_reads_unchanged_total`, `ml_connector_events_total`, `ml_connector_deliveries_total`,
 //!   `ml_connector_deliveries_{done,parked}_total`, `ml_connector_attempts_{retried,looked_up}_total`,
-//!   `ml_connector_entries_dead_total`. [`Stats`] says what each counts.
+//!   `ml_connector_entries_dead_total`. [`Stats`] says what each counts. *Histogram* `ml_connector_delivery_seconds`: from an
+//!   event to its delivery, by `connection` and `route`. *Gauges*, once a minute, by `connection` and `kind`:
+//!   `ml_connector_lag_seconds`, `ml_connector_waiting`, `ml_connector_parked`; by `key` and `seconds` of a window
+//!   `ml_connector_limit_left`; by `connection` `ml_connector_token_age_seconds`.
 
 #[cfg(feature = "testing")]
 #[doc(hidden)]

@@ -18,6 +18,9 @@ const EVERY_MS: i64 = 60_000;
 /// How many minutes of a connection are kept while the log takes nothing; the oldest go.
 const KEPT: usize = 240;
 
+/// How many bounds of latencies there are.
+const BOUNDS: usize = 9;
+
 /// What happened to a connection in a time.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -40,12 +43,12 @@ pub struct Tally {
     pub dead: u64,
     /// How long deliveries without a schedule took from their event: how many of those that were done took no longer than each of [`Tally::LATENCIES`] and longer than the one before; the last
     /// number is of those that took longer than all of them.
-    pub latency: [u64; Tally::LATENCIES.len() + 1],
+    pub latency: [u64; BOUNDS + 1],
 }
 
 impl Tally {
     /// The bounds between which latencies are counted.
-    pub const LATENCIES: [Duration; 9] = [
+    pub const LATENCIES: [Duration; BOUNDS] = [
         Duration::from_millis(100),
         Duration::from_millis(300),
         Duration::from_secs(1),

@@ -1,5 +1,7 @@
 //! How a connection's token is doing, without the token.
 
+use std::time::Duration;
+
 use serde::Serialize;
 
 use super::{Blob, Cause, TokenKey};
@@ -24,6 +26,21 @@ pub struct TokenHealth {
     pub message: Option<String>,
     /// It is not renewed before.
     pub not_before: Option<Timestamp>,
+    /// When the engine renews it at the latest, although no call needs it, because it would die of disuse. `None` = it does
+    /// not die so.
+    pub kept_alive_at: Option<Timestamp>,
+    /// When it dies of disuse if nobody renews it.
+    pub dies_at: Option<Timestamp>,
+}
+
+impl TokenHealth {
+    /// With when it dies of disuse, where a refresh token lives for so long without being used.
+    pub(crate) fn dying_after(mut self, idle_life: Option<Duration>) -> Self {
+        let used = self.issued_at.zip(idle_life);
+        self.kept_alive_at = used.map(|(used, life)| used + life / 2);
+        self.dies_at = used.map(|(used, life)| used + life);
+        self
+    }
 }
 
 /// Reads how a token is doing; `None` without one, or when the store does not answer.
@@ -45,5 +62,7 @@ pub(crate) async fn health(ctx: &Context, key: &TokenKey) -> Option<TokenHealth>
         code: blob.failure.as_ref().map(|failure| failure.code.clone()),
         message: blob.failure.as_ref().and_then(|failure| failure.message.clone()),
         not_before: blob.failure.as_ref().and_then(|failure| failure.until),
+        kept_alive_at: None,
+        dies_at: None,
     })
 }

@@ -83,6 +83,11 @@ impl OAuth2 {
         self.manager.key()
     }
 
+    /// How long its refresh token lives without being used.
+    pub(crate) fn idle_life(&self) -> Option<std::time::Duration> {
+        self.manager.rules().idle_life
+    }
+
     /// Stores the refresh token of a new consent in place of whatever is there. A connection that waited for it
     /// resumes.
     ///

@@ -75,7 +75,7 @@ impl Attempt<'_> {
                     let its_hold = class.hold(&error, now);
                     match its_hold {
                         Hold::Outage(_) | Hold::Down(_) => {
-                            reason = Some(self.shared.reason(connection, &error))
+                            reason = Some(self.shared.reason(connection, &error));
                         }
                         Hold::Quota(..) | Hold::Until(_) => {}
                         _ => proof = proof.max(Proof::Answers),

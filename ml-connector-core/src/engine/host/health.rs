@@ -8,12 +8,14 @@ use tokio::sync::oneshot;
 use crate::{
     ClockTrouble, Connector, Result, Timestamp,
     audit::{Entry, EntryKind, EntryState, Outcome, Query},
+    auth::OAuth2,
     engine::{
         entries::UNROUTED,
         feeds::{self, StoppedSweep, UnavailableFeed},
         lanes::Backlog,
         log_gate::LogTrouble,
         notices::{Parked, standings},
+        registry::Registry,
         upkeep,
     },
     model::{ConnectionId, Seq, Subscription},
@@ -183,7 +185,7 @@ impl Connector {
                     + self.count(&troubled(EntryKind::Delivery), MOST_COUNTED).await?,
                 unrouted: self.count(&troubled(EntryKind::Note).with_name(UNROUTED), MOST_COUNTED).await?,
                 parked_deliveries: self.parked_deliveries(&id).await?,
-                token: token(&self.shared.context, &registry.token_key(&id)).await,
+                token: self.token_health(&registry, &id).await,
                 ..ConnectionHealth::default()
             };
             if let Some(slot) = registry.source(&id) {
@@ -215,6 +217,11 @@ impl Connector {
             connections,
             full_limits,
         })
+    }
+
+    async fn token_health(&self, registry: &Registry, id: &ConnectionId) -> Option<TokenHealth> {
+        let known = token(&self.shared.context, &registry.token_key(id)).await?;
+        Some(known.dying_after(registry.tokens_of(id).and_then(OAuth2::idle_life)))
     }
 
     /// Adds what the log knows of the entries that lanes wait for.

@@ -95,7 +95,14 @@ async fn a_connection_without_traffic_outlives_what_the_vendor_allows_on_two_hos
     }
     // On days 0, 3, 6 and 9.
     assert_eq!(vendor.asked(), (4, 0));
-    let context = connector(&world, &vendor, &store, "r0").context();
+    let host = connector(&world, &vendor, &store, "r0");
+    let token = host.health().await.unwrap().connections.remove(&"books".into()).unwrap().token.unwrap();
+    let issued = token.issued_at.unwrap();
+    assert_eq!(
+        (token.kept_alive_at, token.dies_at),
+        (Some(issued + IDLE_LIFE / 2), Some(issued + IDLE_LIFE))
+    );
+    let context = host.context();
     let header = crate::auth::Authenticator::authorize(&tokens("r0"), &context).await.unwrap();
     assert_eq!(header.header(), "Bearer a5");
 }
@@ -107,4 +114,10 @@ async fn a_connection_that_is_dead_is_asked_about_once() {
         world.run(&connector(&world, &vendor, &store, "dead"), Duration::from_secs(DAY)).await;
     }
     assert_eq!(vendor.asked(), (1, 1));
+    let check = connector(&world, &vendor, &store, "dead").check().await;
+    let steps = &check.connections[&"books".into()];
+    let of = |name: &str| steps.iter().find(|step| step.step == name).unwrap();
+    assert_eq!(of("token").result, crate::CheckResult::Failed, "{check}");
+    assert_eq!(of("reach").result, crate::CheckResult::Skipped, "a dead token is not tried");
+    assert!(!check.is_good() && vendor.asked() == (1, 1));
 }
