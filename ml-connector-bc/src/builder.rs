@@ -14,6 +14,7 @@ use crate::{
     client::ApiClient,
     config::{API, LOGIN, WEB},
     models::{INVOICED, OWN_KINDS, OWN_STATUSES, Set, Site, columns, is_guid},
+    source::responsible::Responsible,
     webhook::Webhook,
 };
 
@@ -47,6 +48,8 @@ impl Builder {
         webhook_secret: into Secret,
         endpoint: some into String,
         approval_entries: bool,
+        approval_user_setups: bool,
+        attachments: bool,
         time_zone: into String,
         overdue_after: into Vec<u32>,
         mode: SourceMode,
@@ -91,6 +94,18 @@ impl Builder {
     /// See [`Config::sets`].
     pub fn sets<S: Into<String>>(mut self, sets: impl IntoIterator<Item = S>) -> Self {
         self.config.sets = sets.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// The documents of a purchaser or salesperson are an employee's: code and number. See [`Config::purchasers`].
+    pub fn purchaser(mut self, code: impl Into<String>, employee: impl Into<String>) -> Self {
+        self.config.purchasers.insert(code.into(), employee.into());
+        self
+    }
+
+    /// See [`Config::posting_ends_after_secs`].
+    pub fn posting_ends_after(mut self, time: Duration) -> Self {
+        self.config.posting_ends_after_secs = time.as_secs();
         self
     }
 
@@ -146,6 +161,9 @@ impl Builder {
             webhook,
             site,
             approval_entries: config.approval_entries,
+            attachments: config.attachments,
+            posting_ends_after: Duration::from_secs(config.posting_ends_after_secs),
+            responsible: Arc::new(Responsible::new(&config)),
             sets: sets.into(),
             source: info,
         })
@@ -180,6 +198,9 @@ fn info(config: &Config, sets: &[Set]) -> Result<SourceInfo> {
     required("company_id", &config.company_id)?;
     require(is_guid(&config.company_id), "company_id", "a GUID in lower case without braces")?;
     require(config.poll_minutes > 0, "poll_minutes", "1 or more")?;
+    require(config.posting_ends_after_secs > 0, "posting_ends_after_secs", "1 or more")?;
+    let is_named = |(code, number): (&String, &String)| !code.trim().is_empty() && !number.trim().is_empty();
+    require(config.purchasers.iter().all(is_named), "purchasers", "codes, each with an employee's number")?;
     require(config.scope.ends_with("/.default"), "scope", "a scope that ends in /.default")?;
     let mut info = SourceInfo::new(connection, SYSTEM);
     if let Some(endpoint) = &config.endpoint {

@@ -85,6 +85,7 @@ mod sink;
 mod size;
 pub mod snapshot;
 mod source;
+mod steady_clock;
 pub mod token;
 mod vendor_clock;
 pub mod webhook;
@@ -104,6 +105,9 @@ pub use secret::Secret;
 pub use sink::{AttemptNotes, OnUnknown, Repeat, Sink, SinkInfo};
 pub use source::{
     FeedInfo, PollRequest, ReceiveRequest, Source, SourceInfo, SourceMode, UpkeepRequest, WebhookAnswers,
+    ZonedInfo,
 };
+
+pub use steady_clock::ClockTrouble;
 
 pub use crate::{audit::AuditLog, http::HttpTransport, rate::RateLimiter, token::TokenStore};

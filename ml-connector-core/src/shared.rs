@@ -129,4 +129,12 @@ impl<T: Clock + ?Sized> Clock for Arc<T> {
     fn now(&self) -> Timestamp {
         (**self).now()
     }
+
+    fn wall(&self) -> Timestamp {
+        (**self).wall()
+    }
+
+    fn is_trusted(&self) -> bool {
+        (**self).is_trusted()
+    }
 }

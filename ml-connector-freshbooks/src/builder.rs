@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use ml_connector_core::{
-    FeedInfo, Remembered, Result, Secret, SourceInfo, SourceMode,
+    FeedInfo, Remembered, Result, Secret, SourceInfo, SourceMode, ZonedInfo,
     auth::Authenticator,
     config::{invalid, millis, missing, require, required, secure_url},
     model::{Affinity, ConnectionId, EndpointId, RecordKind, Zone},
@@ -125,7 +125,7 @@ impl Builder {
             business_id: config.business_id,
             business_uuid: config.business_uuid,
             verified: Arc::default(),
-            source: info,
+            source: ZonedInfo::new(info, !config.time_zone.is_empty()),
         })
     }
 }
@@ -142,7 +142,6 @@ fn info(config: &Config) -> Result<SourceInfo> {
     require(config.login.as_deref() != Some(""), "login", "a name")?;
     require((1..=1000).contains(&config.calls_per_second), "calls_per_second", "1 to 1000")?;
     require((1..=1000).contains(&config.concurrent_calls), "concurrent_calls", "1 to 1000")?;
-    required("time_zone", &config.time_zone)?;
     let mut info = SourceInfo::new(connection, SYSTEM);
     info.kinds = OWN_KINDS.to_vec();
     info.statuses = STATUSES.to_vec();
@@ -154,7 +153,9 @@ fn info(config: &Config) -> Result<SourceInfo> {
     info.affinity = Affinity::new(config.quota());
     info.coalesce = Duration::from_millis(config.coalesce_ms);
     info.answer_within = ANSWER_WITHIN;
-    info.zone = Zone::named(&config.time_zone)?;
+    if !config.time_zone.is_empty() {
+        info.zone = Zone::named(&config.time_zone)?;
+    }
     info.overdue_after.clone_from(&config.overdue_after);
     let every = match config.poll_minutes {
         Some(0) => return Err(invalid("poll_minutes must be one or more")),

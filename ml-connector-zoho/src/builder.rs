@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use ml_connector_core::{
-    FeedInfo, Result, Secret, SinkInfo, SourceInfo, SourceMode,
+    FeedInfo, Result, Secret, SinkInfo, SourceInfo, SourceMode, ZonedInfo,
     auth::Authenticator,
     config::{invalid, millis, missing, required, secure_url},
     model::{AccountKey, Affinity, ConnectionId, EndpointId, RecordKind, Zone},
@@ -122,8 +122,7 @@ impl Builder {
             site: Site::new(&web, &config.organization_id),
             stretches: config.poll_minutes.is_none(),
             verified: Arc::default(),
-            taken: config.time_zone.is_empty().then(Arc::default),
-            source: info,
+            source: ZonedInfo::new(info, !config.time_zone.is_empty()),
         })
     }
 }

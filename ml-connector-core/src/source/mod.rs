@@ -2,6 +2,7 @@
 
 mod answers;
 mod request;
+mod zone;
 
 use std::{fmt::Debug, sync::Arc, time::Duration};
 
@@ -9,6 +10,7 @@ pub use answers::WebhookAnswers;
 use async_trait::async_trait;
 pub use request::{PollRequest, ReceiveRequest, UpkeepRequest};
 use serde::{Deserialize, Serialize};
+pub use zone::ZonedInfo;
 
 use crate::{
     CheckStep, Context, Result,

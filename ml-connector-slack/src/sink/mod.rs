@@ -1,5 +1,6 @@
 //! The sink: what a connection to a workspace holds, and what the engine asks of it.
 
+mod assignee;
 mod attempt;
 pub(crate) mod channels;
 pub(crate) mod lookup;

@@ -68,6 +68,12 @@ impl MemoryLog {
         }
     }
 
+    /// The keys of all documents.
+    #[cfg(test)]
+    pub(crate) fn document_keys(&self) -> Vec<DocKey> {
+        self.state().document_keys()
+    }
+
     fn state(&self) -> MutexGuard<'_, Tables> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -83,6 +83,12 @@ impl Tables {
         bytes.clone().map(|bytes| Document { version: *version, bytes })
     }
 
+    #[cfg(test)]
+    pub(super) fn document_keys(&self) -> Vec<DocKey> {
+        let there = self.documents.iter().filter(|(_, (_, bytes))| bytes.is_some());
+        there.map(|(key, _)| key.clone()).collect()
+    }
+
     /// Removes documents whose keys begin so.
     pub(super) fn remove_documents(&mut self, begin: &DocKey, limit: usize) -> usize {
         let of_them = |key: &&DocKey| key.as_str().starts_with(begin.as_str());

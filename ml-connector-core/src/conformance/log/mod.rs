@@ -2,6 +2,7 @@
 
 pub mod backlog;
 pub mod commit;
+pub mod handles;
 pub mod lease;
 pub mod order;
 pub mod prune;
@@ -13,7 +14,10 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
-pub use self::reopen::survives_reopening;
+pub use self::{
+    handles::{HANDLES_BEHAVIORS, Handles, all_with_two_handles},
+    reopen::survives_reopening,
+};
 use super::{Behavior, behaviors};
 use crate::{
     AuditLog, Timestamp,

@@ -166,6 +166,7 @@ pub async fn every_criterion_narrows(log: &dyn AuditLog) {
         ("currency", query().with_currency(currency("EUR")), &[1, 2, 6]),
         ("amount and currency", query().with_amount_from(9.into()).with_currency(currency("EUR")), &[2]),
         ("visible connections", query().within([books.clone(), "none".into()]), &[0, 1, 3, 4, 5, 6]),
+        ("a connection named twice", query().within([books.clone(), books.clone()]), &[0, 1, 3, 4, 5, 6]),
         ("no visible connection", query().within([]), &[]),
         ("an invisible connection", query().with_connection("other".into()).within([books.clone()]), &[]),
         ("visible deliveries", Query::of_kind(EntryKind::Delivery).within([books.clone()]), &[4, 5]),

@@ -19,7 +19,7 @@ use super::{
     registry::SinkSlot,
     retry,
     shared::Shared,
-    writes::{Stop, ready, settle},
+    writes::{Stop, drop_forgotten, ready, settle},
 };
 use crate::{
     Error, ErrorKind, Repeat,
@@ -46,6 +46,9 @@ impl Attempt<'_> {
     async fn make(&self) -> Result<Finished, Stop> {
         let registry = self.shared.registry();
         let Some(slot) = registry.sink(&self.batch.connection) else {
+            if registry.is_forgotten(&self.batch.connection) {
+                return drop_forgotten(self.shared, self.lease, self.batch).await;
+            }
             tracing::warn!(connection = %self.batch.connection, "deliveries wait for a sink that is not connected");
             return Ok(Finished::again(self.batch, Hold::Outage(self.shared.clock.now())));
         };

@@ -128,8 +128,8 @@ impl FeedTurn<'_> {
             wake.push(self.slot.partition);
             match commit(shared, transaction).await? {
                 Committed::Applied(_) => {
-                    shared.stats.add(Stat::Events, found.events);
-                    shared.stats.add(Stat::Deliveries, deliveries);
+                    shared.count(Stat::Events, found.events, self.slot.connection(), None);
+                    shared.count(Stat::Deliveries, deliveries, self.slot.connection(), None);
                     shared.mailbox.wake(&wake);
                     return Ok(Resolved {
                         waits: self.waits(group, &settled, page, now),

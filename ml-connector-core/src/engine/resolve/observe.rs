@@ -128,6 +128,8 @@ pub(crate) async fn observe(
         let mut event = Event::new(connection, entity, snapshot.n, changes, now, None);
         match &seen.state {
             Observed::Present { content, raw, notes, .. } => {
+                let known = last.filter(|last| last.revision.is_some());
+                event.before = known.and_then(|last| last.facts.as_ref()?.before(snapshot.facts.as_ref()?));
                 event.content = Some(content.clone());
                 (event.raw, event.notes) = (raw.clone(), notes.clone());
             }

@@ -67,6 +67,9 @@ impl Runner {
             self.prune();
             self.keep_alive();
             self.go_on_with_acts();
+            self.write_history();
+            #[cfg(feature = "metrics")]
+            self.show_gauges();
             self.maintain_sinks();
             let pause = self.pause();
             tokio::select! {

@@ -1,10 +1,13 @@
 //! The engine against a tiny vendor, in virtual time.
 
+mod asked;
 mod attach;
 mod batches;
+mod checks;
 mod conversations;
 mod digests;
 mod failures;
+mod fairness;
 mod feeds;
 mod flow;
 mod follow_ups;
@@ -18,6 +21,9 @@ mod outages;
 mod pages;
 mod progress;
 mod read_back;
+mod refused_feeds;
+mod sweeps;
+mod tenants;
 mod vendor;
 mod wall;
 

@@ -13,8 +13,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use crate::{
-    AttemptNotes, Context, Effect, Error, ErrorKind, FeedInfo, Money, OnUnknown, PollRequest, ReceiveRequest,
-    Repeat, Result, Sink, SinkInfo, Source, SourceInfo, SourceMode, Timestamp, UpkeepRequest,
+    AttemptNotes, CheckStep, Context, Effect, Error, ErrorKind, FeedInfo, Money, OnUnknown, PollRequest,
+    ReceiveRequest, Repeat, Result, Sink, SinkInfo, Source, SourceInfo, SourceMode, Timestamp, UpkeepRequest,
     auth::OAuth2,
     model::{
         AccountKey, ConnectionId, Date, Delivery, DeliveryPlan, EntityRef, Intake, LaneKey, Lookup,
@@ -52,6 +52,9 @@ pub(super) struct Subscription {
     /// It was dropped at this instant, and nobody has noticed.
     pub(super) lost_at: Option<Timestamp>,
     pub(super) callbacks: Vec<Option<String>>,
+    /// Who has ended it, and what it was verified with; or the error with which the vendor answers.
+    pub(super) ended: Vec<Option<String>>,
+    pub(super) cannot_end: bool,
 }
 
 impl Ledger {
@@ -301,8 +304,26 @@ impl Source for LedgerSource {
             state: subscription.secret.clone().unwrap_or_default().into(),
             signals: lost.map(|at| Signal::feed("invoices", Some(at))).into_iter().collect(),
             next: ctx.now() + Duration::from_secs(3600),
+            subscriptions: vec![crate::model::Subscription {
+                name: "invoice.changed".into(),
+                ends: Some(ctx.now() + Duration::from_secs(86_400)),
+            }],
             problem: None,
         })
+    }
+
+    async fn unsubscribe(&self, _: &Context, request: UpkeepRequest<'_>) -> Result<()> {
+        let mut subscription = self.ledger.subscription.lock().unwrap();
+        if subscription.cannot_end {
+            return Err(Error::new(ErrorKind::Unavailable, "the vendor does not answer"));
+        }
+        subscription.ended.push(request.callback.map(ToOwned::to_owned));
+        Ok(())
+    }
+
+    async fn check(&self, _: &Context) -> Vec<CheckStep> {
+        let failure = self.ledger.failures.lock().unwrap().pop_front();
+        vec![CheckStep::of("account", failure.as_ref().map_or(Ok(()), Err))]
     }
 }
 
