@@ -66,8 +66,14 @@ tools() {
 }
 
 # sqlglot and DuckDB in the versions of `requirements.txt`. Fails when they cannot be had.
-oracle() {
-    local to=target/oracle wanted=ml-connector-databricks/tests/oracle/requirements.txt
+oracle() { packages target/oracle ml-connector-databricks/tests/oracle/requirements.txt; }
+
+# Databricks' own SDK. Fails when it cannot be had.
+sdk() { packages target/sdk ml-connector-sim/tests/sdk/requirements.txt; }
+
+# Python packages of a file of requirements, in a place of their own.
+packages() {
+    local to=$1 wanted=$2
     cmp -s $wanted $to/requirements.txt && return
     python3 -c 'import ensurepip, venv' 2>/dev/null || install python3 python3-venv || return
     rm -rf $to

@@ -268,7 +268,6 @@ impl Query {
     }
 
     /// Tells of each entry in its turn whether it is still to be returned, by the bytes of those before: for logs.
-    #[must_use]
     pub fn budget(&self) -> impl FnMut(&Entry) -> bool + use<> {
         let (most, mut bytes) = (self.max_bytes.unwrap_or(usize::MAX), 0_usize);
         move |entry| {

@@ -1,20 +1,29 @@
 """The official SDK as a client of the simulator: what it can do there, every connector may rely on.
 
-    cargo run -p ml-connector-sim -- databricks &
-    pip install databricks-sdk==0.162.0
-    python3 databricks_sdk_client.py http://127.0.0.1:7803 CLIENT_ID CLIENT_SECRET WAREHOUSE_ID
+    cargo build -p ml-connector-sim
+    pip install -r requirements.txt
+    python3 databricks_sdk_client.py target/debug/ml-connector-sim
 
-The four values are what the simulator prints. Ends with `good` and 0, or with what is wrong and 1.
+Starts the simulator on a free port. Ends with `good` and 0, or with what is wrong and 1.
 """
 
+import atexit
 import io
+import subprocess
 import sys
 
 from databricks.sdk import WorkspaceClient
 from databricks.sdk.errors import NotFound, PermissionDenied, Unauthenticated
 from databricks.sdk.service.sql import StatementParameterListItem, StatementState
 
-host, client_id, client_secret, warehouse = sys.argv[1:5]
+simulator = subprocess.Popen([sys.argv[1], "databricks", "--databricks-port", "0"], stdout=subprocess.PIPE, text=True)
+atexit.register(simulator.kill)
+printed = {}
+while "personal" not in printed:
+    words = simulator.stdout.readline().split() or sys.exit("the simulator ended")
+    printed[words[0]] = words[-1]
+host, warehouse = printed["Databricks"], printed["warehouse_id"]
+client_id, client_secret = printed["client_id"], printed["client_secret"]
 client = WorkspaceClient(host=host, client_id=client_id, client_secret=client_secret, auth_type="oauth-m2m")
 
 

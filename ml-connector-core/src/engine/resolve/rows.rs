@@ -75,9 +75,8 @@ pub(crate) async fn tell_rows(
         event.epoch = u64::try_from(watched_since.as_millis()).unwrap_or(0);
         event.origin = Origin::Backfill;
         let (pages, alone): (Vec<_>, Vec<_>) = routes.takers(&event).partition(|route| route.pages);
-        if alone.is_empty() && !pages.is_empty() && is_whole(slot, &event) {
-            // There is nothing that a detail would add.
-        } else {
+        let is_enough = alone.is_empty() && !pages.is_empty() && is_whole(slot, &event);
+        if !is_enough {
             told.details.push(row.entity.clone());
         }
         if pages.is_empty() {
