@@ -174,12 +174,26 @@ pub(super) async fn entries(server: &Server, query: &Query) -> Result<Vec<Entry>
                     array_agg({traces} ORDER BY nth) AS trace
              FROM @outcome WHERE seq = e.seq) o
          WHERE e.seq IN ({}) ORDER BY e.seq {}",
-        matching.text,
+        within_budget(query, &matching.text),
         search::order(query)
     );
     let rows = server.read(OPERATION, &sql, &matching.params()).await?;
     let entries: Read<Vec<Entry>> = rows.iter().map(entry).collect();
     entries.map_err(|failure| failure.during(OPERATION))
+}
+
+/// Only the first of those that match whose bodies have so many bytes together, so that no others are sent.
+fn within_budget(query: &Query, matching: &str) -> String {
+    let Some(most) = query.max_bytes.filter(|_| query.bodies) else { return matching.to_owned() };
+    format!(
+        "SELECT seq FROM (
+             SELECT b.seq, sum(coalesce(octet_length(b.body), 0)) OVER (
+                 ORDER BY b.seq {} ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
+             FROM @entry b WHERE b.seq IN ({matching})) AS sums
+         WHERE coalesce(before, 0) < {}",
+        search::order(query),
+        most.max(1)
+    )
 }
 
 fn entry(row: &Row) -> Read<Entry> {
