@@ -12,6 +12,8 @@ mod flow;
 mod frail;
 mod freshbooks;
 #[cfg(unix)]
+mod hosts;
+#[cfg(unix)]
 mod kill;
 mod links;
 mod outages;

@@ -64,7 +64,7 @@ impl Failure {
     pub(super) fn has_lost_connection(&self) -> bool {
         match self {
             Self::Server(cause) => match cause.code() {
-                None => true,
+                None => is_broken(cause),
                 Some(code) => {
                     // Classes 08 and 57P: the server ends, or has ended, the session.
                     code.code().starts_with("08")
@@ -122,6 +122,11 @@ impl Failure {
             .with_operation("postgres_log.open")
             .with_context("sqlstate", code)
     }
+}
+
+/// Whether it is no word of the server's, but the end of the way to it.
+fn is_broken(cause: &deadpool_postgres::tokio_postgres::Error) -> bool {
+    cause.is_closed() || std::error::Error::source(cause).is_some_and(|source| source.is::<std::io::Error>())
 }
 
 /// A commit of which nobody can say whether it was applied.

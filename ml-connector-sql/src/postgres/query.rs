@@ -153,20 +153,6 @@ pub(super) async fn backlog(server: &Server, now: Timestamp) -> Result<Vec<Backl
 pub(super) async fn entries(server: &Server, query: &Query) -> Result<Vec<Entry>> {
     const OPERATION: &str = "postgres_log.query";
     let matching = search::matching(query, query.effective_limit());
-    let order = search::order(query);
-    // Bodies that are not wanted do not come over the network. Their size is known without reading them.
-    let chosen = match query.max_bytes {
-        None => matching.text.clone(),
-        Some(max_bytes) => format!(
-            "SELECT seq FROM (
-                 SELECT seq, coalesce(sum(octet_length(body)) OVER (ORDER BY seq {order}
-                     ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS before
-                 FROM @entry WHERE seq IN ({})) sized
-             WHERE before < {}",
-            matching.text,
-            i64::try_from(max_bytes.max(1)).unwrap_or(i64::MAX),
-        ),
-    };
     let [body, trace, traces] = if query.bodies {
         ["e.body", "e.trace", "trace"]
     } else {
@@ -187,11 +173,27 @@ pub(super) async fn entries(server: &Server, query: &Query) -> Result<Vec<Entry>
                     array_agg(replay ORDER BY nth) AS replay, array_agg(note ORDER BY nth) AS note,
                     array_agg({traces} ORDER BY nth) AS trace
              FROM @outcome WHERE seq = e.seq) o
-         WHERE e.seq IN ({chosen}) ORDER BY e.seq {order}"
+         WHERE e.seq IN ({}) ORDER BY e.seq {}",
+        within_budget(query, &matching.text),
+        search::order(query)
     );
     let rows = server.read(OPERATION, &sql, &matching.params()).await?;
     let entries: Read<Vec<Entry>> = rows.iter().map(entry).collect();
     entries.map_err(|failure| failure.during(OPERATION))
+}
+
+/// Only the first of those that match whose bodies have so many bytes together, so that no others are sent.
+fn within_budget(query: &Query, matching: &str) -> String {
+    let Some(most) = query.max_bytes.filter(|_| query.bodies) else { return matching.to_owned() };
+    format!(
+        "SELECT seq FROM (
+             SELECT b.seq, sum(coalesce(octet_length(b.body), 0)) OVER (
+                 ORDER BY b.seq {} ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
+             FROM @entry b WHERE b.seq IN ({matching})) AS sums
+         WHERE coalesce(before, 0) < {}",
+        search::order(query),
+        most.max(1)
+    )
 }
 
 fn entry(row: &Row) -> Read<Entry> {

@@ -290,7 +290,6 @@ impl Open {
         Self { connection: Some(connection) }
     }
 
-    #[allow(clippy::missing_panics_doc)]
     fn client(&self) -> &Client {
         self.connection.as_ref().expect("it is taken only by what consumes it")
     }

@@ -1,9 +1,9 @@
 //! The queue of commits. Whatever waits there when a writer gets to it shares one transaction.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use ml_connector_core::{
-    Result, Timestamp,
+    Effect, Result, Timestamp,
     audit::{Committed, Transaction},
 };
 use tokio::sync::{Mutex, mpsc, oneshot};
@@ -34,6 +34,7 @@ struct Call {
 #[derive(Debug)]
 pub(super) struct Writer {
     queue: mpsc::Sender<Call>,
+    deadline: Duration,
 }
 
 impl Writer {
@@ -44,7 +45,7 @@ impl Writer {
         for _ in 0..options.writers.max(1) {
             tokio::spawn(write(Arc::clone(&calls), Arc::clone(server), Arc::clone(news)));
         }
-        Self { queue }
+        Self { queue, deadline: options.deadline }
     }
 
     /// Commits transactions that [`Transaction::validate`] has seen.
@@ -59,7 +60,12 @@ impl Writer {
             error::unavailable("too many commits wait for the database: look at its load")
                 .with_operation(OPERATION)
         })?;
-        answer.await.map_err(|_| error::unknown(OPERATION))?
+        // What still waits is not begun once nobody waits for it; what has begun may be applied.
+        match tokio::time::timeout(self.deadline, answer).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => Err(error::unknown(OPERATION)),
+            Err(_) => Err(Failure::Late.during(OPERATION).with_effect(Effect::Unknown)),
+        }
     }
 }
 
@@ -93,13 +99,18 @@ async fn next_group(calls: &mut mpsc::Receiver<Call>) -> Option<Vec<Call>> {
         let entries = call.jobs.iter().flat_map(|job| &job.transaction.append);
         entries.map(|entry| entry.body.as_ref().map_or(0, |body| body.len())).sum::<usize>()
     };
-    let mut group = vec![calls.recv().await?];
+    // Whoever has asked does not wait any more when its answer cannot come.
+    let mut group = loop {
+        let call = calls.recv().await?;
+        if !call.caller.is_closed() {
+            break vec![call];
+        }
+    };
     let (mut jobs, mut bytes) = (group[0].jobs.len(), size(&group[0]));
     while jobs < MAX_GROUP
         && bytes < MAX_BYTES
         && let Ok(call) = calls.try_recv()
     {
-        // Whoever asked does not wait any more.
         if call.caller.is_closed() {
             continue;
         }

@@ -59,18 +59,23 @@ pub(crate) fn connector(
     source: LedgerSource,
     sink: impl Sink,
 ) -> Connector {
-    let mut settings = Settings::default();
-    settings.lease = LEASE;
-    settings.grace = Duration::from_secs(5);
     Connector::builder()
         .audit_log(log)
         .clock(clock)
-        .settings(settings)
+        .settings(settings(LEASE))
         .source(source)
         .sink(sink)
         .route(Route::new("all").to("board", Destination::from("board")))
         .build()
         .unwrap()
+}
+
+/// Settings with leases of this length.
+pub(crate) fn settings(lease: Duration) -> Settings {
+    let mut settings = Settings::default();
+    settings.lease = lease;
+    settings.grace = Duration::from_secs(5);
+    settings
 }
 
 fn signatures() -> HmacSha256 {
@@ -79,8 +84,13 @@ fn signatures() -> HmacSha256 {
 
 /// The webhook that tells of a change of a record: signed, for `/hooks/books`.
 pub(crate) fn webhook(base: &str, record: u64) -> http::Request<Bytes> {
+    webhook_for(base, "books", record)
+}
+
+/// The same for a connection of another name.
+pub(crate) fn webhook_for(base: &str, connection: &str, record: u64) -> http::Request<Bytes> {
     let body = record.to_string();
-    http::Request::post(format!("{base}/books"))
+    http::Request::post(format!("{base}/{connection}"))
         .header("signature", signatures().sign(&[body.as_bytes()], Encoding::Hex))
         .body(body.into())
         .unwrap()
@@ -95,7 +105,11 @@ pub(crate) struct LedgerSource {
 
 impl LedgerSource {
     pub(crate) fn new(remote: Remote) -> Self {
-        let mut info = SourceInfo::new("books".into(), "ledger");
+        Self::named("books", remote)
+    }
+
+    pub(crate) fn named(connection: &str, remote: Remote) -> Self {
+        let mut info = SourceInfo::new(connection.into(), "ledger");
         info.coalesce = Duration::from_millis(5);
         Self { info, signatures: signatures(), remote }
     }
@@ -156,7 +170,11 @@ pub(crate) struct BoardSink {
 
 impl BoardSink {
     pub(crate) fn new(remote: Remote, repeat: Repeat) -> Self {
-        let mut info = SinkInfo::new("board".into(), "board");
+        Self::named("board", remote, repeat)
+    }
+
+    pub(crate) fn named(connection: &str, remote: Remote, repeat: Repeat) -> Self {
+        let mut info = SinkInfo::new(connection.into(), "board");
         info.repeat = repeat;
         Self { info, remote }
     }

@@ -43,12 +43,7 @@ impl Cluster {
     /// Starts a server of its own, with settings such as `max_connections=20`.
     pub(crate) fn start(settings: &[&str]) -> Option<Self> {
         let Some(binaries) = binaries() else {
-            let missing = "no Postgres server: `initdb` is neither on the path nor in /usr/lib/postgresql";
-            assert!(
-                env::var_os(REQUIRE).is_none_or(|value| value != "1"),
-                "{REQUIRE} is 1, but there is {missing}"
-            );
-            eprintln!("SKIPPED: there is {missing}");
+            skip("no Postgres server: `initdb` is neither on the path nor in /usr/lib/postgresql");
             return None;
         };
         let folder = TempDir::with_prefix("ml-connector-pg-").unwrap();
@@ -138,6 +133,24 @@ pub(crate) fn fresh() -> PostgresOptions {
         .with_lease_clock(LeaseClock::Caller)
         .with_deadline(Duration::from_secs(120))
         .with_connections(6)
+}
+
+/// Says that a test is skipped, or fails where none may be.
+pub(crate) fn skip(why: &str) {
+    assert!(env::var_os(REQUIRE).is_none_or(|value| value != "1"), "{REQUIRE} is 1, but there is {why}");
+    eprintln!("SKIPPED: there is {why}");
+}
+
+/// A program for a folder of ours, as a user that servers accept: the folder is theirs then.
+pub(crate) fn for_nobody(program: &Path, folder: &Path) -> Command {
+    let as_nobody = fs::metadata(folder).unwrap().uid() == 0;
+    if as_nobody {
+        for path in fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).chain([folder.to_owned()])
+        {
+            chown(path, Some(NOBODY), Some(NOBODY)).unwrap();
+        }
+    }
+    command(program.parent().unwrap(), &program.file_name().unwrap().to_string_lossy(), folder, as_nobody)
 }
 
 /// Where the server's programs are: on the path, or where Debian has them.

@@ -4,4 +4,5 @@ pub(crate) mod cluster;
 mod conformance;
 mod faults;
 mod outbox;
+mod pooler;
 mod proxy;
