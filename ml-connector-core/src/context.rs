@@ -151,7 +151,7 @@ impl Context {
     /// have taken over: nothing may be written.
     pub fn require_lease(&self) -> Result<()> {
         match &self.lease {
-            Some((held, lease)) if held.is_over(*lease, self.now()) => Err(Error::new(
+            Some((held, lease)) if held.is_over(*lease, self.parts.clock.wall()) => Err(Error::new(
                 ErrorKind::Conflict,
                 "the host's lease is over: another may have taken over, so nothing is written",
             )

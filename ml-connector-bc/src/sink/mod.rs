@@ -83,6 +83,10 @@ impl Sink for BusinessCentral {
     async fn ping(&self, ctx: &Context) -> Result<()> {
         self.client.companies(ctx).await.map(drop)
     }
+
+    async fn maintain(&self, _: &Context) -> Result<Option<Timestamp>> {
+        Ok(None)
+    }
 }
 
 /// What an attempt needs.

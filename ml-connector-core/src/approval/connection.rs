@@ -370,12 +370,7 @@ impl Source for Approvals {
     }
 
     async fn upkeep(&self, ctx: &Context, _: UpkeepRequest<'_>) -> Result<Upkeep> {
-        Ok(Upkeep {
-            state: Bytes::new(),
-            signals: Vec::new(),
-            problem: None,
-            next: ctx.now() + super::UPKEEP,
-        })
+        Ok(Upkeep::new(ctx.now() + super::UPKEEP))
     }
 }
 
@@ -407,6 +402,10 @@ impl Sink for Approvals {
 
     async fn ping(&self, _: &Context) -> Result<()> {
         Ok(())
+    }
+
+    async fn maintain(&self, _: &Context) -> Result<Option<Timestamp>> {
+        Ok(None)
     }
 }
 

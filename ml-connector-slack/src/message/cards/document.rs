@@ -2,7 +2,9 @@
 
 use ml_connector_core::model::{Change, Event, Money, Person, Record, RecordKind, Status};
 
-use super::{Fact, VALUE_MAX, context, fact, headline, lines, link, open, sections, summary, value};
+use super::{
+    Fact, VALUE_MAX, changed, context, fact, headline, lines, link, open, sections, summary, total, value,
+};
 use crate::{
     blocks::{Block, Blocks, ButtonStyle, Markup, Text, safe_url},
     message::{
@@ -45,13 +47,14 @@ fn facts(event: &Event, record: &Record, assignee: &Assignee) -> Vec<Fact> {
     let owed = |balance: &&Money| !balance.amount.is_zero() && !ended;
     let balance = record.balance.as_ref().filter(owed).map(money);
     let status = value(&words(record.status.as_str()), VALUE_MAX);
+    let due_before = event.before.as_ref().and_then(|before| before.due_date).map(date);
     let text = |text: &Option<String>| value(text.as_deref()?, VALUE_MAX);
     let books = [
         fact(party(record), record.counterparty.as_ref().and_then(|party| value(&party.name, VALUE_MAX))),
-        fact("Amount", record.total.as_ref().map(money)),
+        fact("Amount", total(event, record)),
         fact(if payment { "Unapplied" } else { "Balance due" }, balance),
         fact("Date", record.date.map(date)),
-        fact("Due date", record.due_date.map(date)),
+        fact("Due date", changed(record.due_date.map(date), due_before)),
         fact("Status", status.filter(|_| has_status(record) && !deleted)),
         fact("Reference", text(&record.reference)),
         fact(paid(record), text(&record.payment_mode)),

@@ -75,9 +75,22 @@ pub(super) fn summary(event: &Event) -> String {
     };
     let Some(record) = event.document() else { return headline };
     let name = record.counterparty.as_ref().and_then(|party| value(&party.name, VALUE_MAX));
-    let total = record.total.as_ref().map(money);
-    let facts: Vec<_> = [name, total].into_iter().flatten().collect();
+    let facts: Vec<_> = [name, total(event, record)].into_iter().flatten().collect();
     if facts.is_empty() { headline } else { format!("{headline}: {}", facts.join(", ")) }
+}
+
+/// The total, and the one before where it has changed.
+fn total(event: &Event, record: &Record) -> Option<String> {
+    let before = event.before.as_ref().and_then(|before| before.total.as_ref());
+    changed(record.total.as_ref().map(money), before.map(money))
+}
+
+/// `300.00 USD, was 500.00 USD`.
+fn changed(now: Option<String>, before: Option<String>) -> Option<String> {
+    match (now, before) {
+        (Some(now), Some(before)) => Some(format!("{now}, was {before}")),
+        (now, _) => now,
+    }
 }
 
 /// `Invoice INV-000101 7+ days overdue`, `Payment received`.
