@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
@@ -49,6 +49,8 @@ async fn appears(file: &Path) {
 pub(crate) async fn pause(process: Pid, database: &Path) {
     loop {
         kill_process(process, Signal::STOP).unwrap();
+        // Its threads go on for a moment.
+        waitid(WaitId::Pid(process), WaitIdOptions::STOPPED).unwrap();
         let probe = rusqlite::Connection::open(database).unwrap();
         probe.busy_timeout(Duration::from_millis(200)).unwrap();
         if probe.execute_batch("BEGIN IMMEDIATE; ROLLBACK").is_ok() {
