@@ -211,6 +211,10 @@ impl AuditLog for WaitingLog {
         self.inner.wait(partitions, at_most).await
     }
 
+    async fn remove_documents(&self, of: &str, connection: &ConnectionId, limit: usize) -> Result<usize> {
+        self.inner.remove_documents(of, connection, limit).await
+    }
+
     async fn prune(&self, before: Timestamp, limit: usize) -> Result<usize> {
         self.inner.prune(before, limit).await
     }
