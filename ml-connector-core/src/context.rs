@@ -1,6 +1,7 @@
 //! What the engine lends to a source or a sink for one call.
 
 use std::{
+    collections::HashSet,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -10,7 +11,7 @@ use tokio::time::Instant;
 use crate::{
     AuditLog, Clock, Effect, Error, ErrorKind, HttpTransport, RateLimiter, Result, Retry, Timestamp,
     TokenStore,
-    audit::{EntryKind, Outcome, Query},
+    audit::{EntryKind, Lease, Outcome, Query},
     calls::{CallMade, Calls},
     model::{ConnectionId, DocumentRef, EntityRef, Event},
     snapshot::Snapshot,
@@ -25,20 +26,22 @@ pub struct Context {
     deadline: Timestamp,
     /// What is known of the clock of whom the call is for.
     vendor_clock: Option<Arc<VendorClock>>,
-    lease: Option<Arc<WriteLease>>,
+    lease: Option<(Arc<WriteLease>, Lease)>,
     calls: Option<Arc<Calls>>,
 }
 
-/// Until when a host may write to other systems: then another host may have taken over, and repeats what it does not
-/// find. Renewed while the host is alive; one that was paused, by SIGSTOP or a move to another machine, finds it over.
+/// Until when a host may write to other systems, and for which partitions: then another host may have taken over, and repeats
+/// what it does not find. Renewed while the host is alive; one that was paused, by SIGSTOP or a move to another machine, finds
+/// it over, or without what another holds now.
 #[derive(Debug, Default)]
-pub(crate) struct WriteLease(Mutex<Option<Until>>);
+pub(crate) struct WriteLease(Mutex<Option<Held>>);
 
 /// By both clocks: one may stand still while a machine is moved, the other may be set.
-#[derive(Debug, Clone, Copy)]
-struct Until {
-    instant: Instant,
-    wall: Timestamp,
+#[derive(Debug)]
+struct Held {
+    until: Instant,
+    until_wall: Timestamp,
+    leases: HashSet<Lease>,
 }
 
 /// A write needs time to arrive: this part of a lease is left for it.
@@ -51,16 +54,26 @@ impl WriteLease {
         Instant::now()
     }
 
-    /// It was granted for `lease` from when it was asked for.
-    pub(crate) fn renew(&self, asked: Instant, asked_at: Timestamp, lease: Duration) {
+    /// These were granted, and nothing else, for `lease` from when they were asked for. What is under way for others must not
+    /// write from now on, whether it was ended already or not.
+    pub(crate) fn renew(
+        &self,
+        asked: Instant,
+        asked_at: Timestamp,
+        lease: Duration,
+        leases: impl IntoIterator<Item = Lease>,
+    ) {
         let usable = lease - lease / LEFT_TO_ARRIVE;
-        let until = Until { instant: asked + usable, wall: asked_at + usable };
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(until);
+        let leases = leases.into_iter().collect();
+        let held = Held { until: asked + usable, until_wall: asked_at + usable, leases };
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(held);
     }
 
-    fn is_over(&self, now: Timestamp) -> bool {
-        let until = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        until.is_some_and(|until| Self::instant() >= until.instant || now >= until.wall)
+    fn is_over(&self, lease: Lease, now: Timestamp) -> bool {
+        let held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        held.as_ref().is_some_and(|held| {
+            Self::instant() >= held.until || now >= held.until_wall || !held.leases.contains(&lease)
+        })
     }
 }
 
@@ -124,10 +137,10 @@ impl Context {
         }
     }
 
-    /// The same, for a call that may write only as long as the host's lease holds.
+    /// The same, for a call that may write only as long as the host has this lease.
     #[must_use]
-    pub(crate) fn under(&self, lease: &Arc<WriteLease>) -> Self {
-        Self { lease: Some(Arc::clone(lease)), ..self.clone() }
+    pub(crate) fn under(&self, held: &Arc<WriteLease>, lease: Lease) -> Self {
+        Self { lease: Some((Arc::clone(held), lease)), ..self.clone() }
     }
 
     /// Whether the host may still write: right before a write, after every wait. Calls of the HTTP
@@ -138,7 +151,7 @@ impl Context {
     /// have taken over: nothing may be written.
     pub fn require_lease(&self) -> Result<()> {
         match &self.lease {
-            Some(lease) if lease.is_over(self.parts.clock.wall()) => Err(Error::new(
+            Some((held, lease)) if held.is_over(*lease, self.parts.clock.wall()) => Err(Error::new(
                 ErrorKind::Conflict,
                 "the host's lease is over: another may have taken over, so nothing is written",
             )
@@ -263,27 +276,44 @@ impl Context {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::ManualClock;
+    use crate::{clock::ManualClock, model::Partition};
 
     const LEASE: Duration = Duration::from_secs(15);
 
+    fn lease(fence: u64) -> Lease {
+        Lease { partition: Partition::all().next().unwrap(), fence }
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_lease_is_over_by_either_clock_and_holds_again_when_it_is_renewed() {
-        let start = Timestamp::from_secs(1_000);
-        let lease = WriteLease::default();
-        assert!(!lease.is_over(start), "a host without a lease is not bound by one");
+        let (start, own) = (Timestamp::from_secs(1_000), lease(1));
+        let held = WriteLease::default();
+        assert!(!held.is_over(own, start), "a host without a lease is not bound by one");
         let clock = ManualClock::at(start);
         let asked = WriteLease::instant();
-        lease.renew(asked, start, LEASE);
+        held.renew(asked, start, LEASE, [own]);
         tokio::time::advance(Duration::from_secs(11)).await;
-        assert!(!lease.is_over(start));
+        assert!(!held.is_over(own, start));
         // Only the clock on the wall goes on while a machine is moved.
         clock.advance(Duration::from_secs(12));
-        assert!(lease.is_over(clock.now()));
+        assert!(held.is_over(own, clock.now()));
         clock.set(start);
         tokio::time::advance(Duration::from_secs(1)).await;
-        assert!(lease.is_over(clock.now()), "a fifth of it is left for what is under way");
-        lease.renew(WriteLease::instant(), clock.now(), LEASE);
-        assert!(!lease.is_over(clock.now()));
+        assert!(held.is_over(own, clock.now()), "a fifth of it is left for what is under way");
+        held.renew(WriteLease::instant(), clock.now(), LEASE, [own]);
+        assert!(!held.is_over(own, clock.now()));
+    }
+
+    /// A host that was paused asks again before it does anything else: what another has taken meanwhile stays the other's.
+    #[tokio::test(start_paused = true)]
+    async fn a_renewal_does_not_bring_back_what_another_host_has_taken() {
+        let (now, own) = (Timestamp::from_secs(1_000), lease(1));
+        let held = WriteLease::default();
+        held.renew(WriteLease::instant(), now, LEASE, [own]);
+        held.renew(WriteLease::instant(), now, LEASE, []);
+        assert!(held.is_over(own, now));
+        held.renew(WriteLease::instant(), now, LEASE, [lease(3)]);
+        assert!(held.is_over(own, now), "what began under the first lease does not write under a later one");
+        assert!(!held.is_over(lease(3), now));
     }
 }

@@ -132,7 +132,7 @@ pub(crate) enum Target {
     /// A person by address, to be looked up.
     Email(String),
     /// A person by address who may not be there, and who else is posted to then: never an assignee.
-    Assignee { email: String, fallback: Box<Target> },
+    Assignee { email: String, fallback: Box<Self> },
 }
 
 impl Target {

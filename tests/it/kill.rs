@@ -45,6 +45,14 @@ async fn two_hundred_deaths_lose_nothing_acknowledged_and_repeat_nothing_settled
     assert!(found >= 10, "it died between posts and their settlement");
 }
 
+/// Nothing is written after the lease: who was paused finds it over.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_that_was_paused_before_its_post_posts_nothing_after_another_took_over() {
+    let mut world = World::new(3).await;
+    world.pause_over_a_take_over().await;
+    assert_eq!((world.vendor.posts().len(), world.vendor.stale()), (1, 0));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_sink_that_does_not_look_up_posts_twice() {
     let mut world = World::new(1).await;

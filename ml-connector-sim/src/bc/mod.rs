@@ -10,6 +10,7 @@
 //! **Not enforced**: an assertion's signature; permissions by table; `$batch`; PDF documents; the content of attachments;
 //! nested `$expand`; two companies with records. Amounts are computed without invoice discounts.
 
+mod acts;
 mod answer;
 mod api;
 mod auth;
@@ -21,6 +22,7 @@ mod query;
 mod rows;
 mod shapes;
 mod subscriptions;
+mod vendor;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -34,18 +36,12 @@ use std::{
 
 use axum::{Router, body::Body};
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response, StatusCode};
-use ml_connector_core::{Clock, HttpTransport, Result, Timestamp, model::Decimal};
-use serde_json::{Value, json};
+use http::{HeaderValue, Request, Response, StatusCode};
+use ml_connector_core::{Clock, HttpTransport, Result, Timestamp};
+use serde_json::json;
 use tower_service::Service as _;
 
-use self::{
-    auth::Auth,
-    documents::How,
-    notifier::Notifier,
-    rows::{Rows, Stage},
-    subscriptions::Handshake,
-};
+use self::{auth::Auth, documents::How, notifier::Notifier, rows::Rows, subscriptions::Handshake};
 pub use self::{
     config::{BusinessCentralConfig, BusinessCentralTuning, Credentials, Language, Refusal},
     documents::{NewDocument, Posting},
@@ -54,11 +50,9 @@ pub use self::{
 };
 use crate::toolkit::{
     conditions::Conditions,
-    control,
     exchange::{Broken, Received},
     faults::{Fault, locked},
-    gate::{self, Call, Gate, Vendor, Visit},
-    json::number,
+    gate::{self, Gate},
     seed::Seed,
     transport::SimTransport,
     windows::{Period, Window},
@@ -231,154 +225,6 @@ impl BusinessCentralSim {
         self.state(|state| change(&mut state.tuning));
     }
 
-    /// Creates a document as people do.
-    #[must_use]
-    pub fn create(&self, set: Set, new: &NewDocument) -> String {
-        self.act(|state, now| state.create(set, new, now))
-    }
-
-    /// Creates a vendor, an employee, an account and so on, with these values.
-    #[must_use]
-    pub fn create_master(&self, set: Set, values: &[(&str, Value)]) -> String {
-        self.act(|state, now| state.create_master(set, values, now))
-    }
-
-    /// Changes a field as people do: with a new stamp and a notice.
-    ///
-    /// # Errors
-    /// [`NotFound`](ml_connector_core::ErrorKind::NotFound) without such a record.
-    pub fn set(&self, set: Set, id: &str, field: &str, value: impl Into<Value>) -> Result<()> {
-        let value = value.into();
-        self.act(|state, now| state.change(set, id, now, |shown| shown.fields.set(field, value)))
-    }
-
-    /// Changes the first line so that the document has this total.
-    ///
-    /// # Errors
-    /// As [`set`](Self::set).
-    pub fn set_total(&self, set: Set, id: &str, total: Decimal) -> Result<()> {
-        self.act(|state, now| state.set_total(set, id, total, now))
-    }
-
-    /// Posts an invoice inside Business Central.
-    ///
-    /// # Errors
-    /// As [`set`](Self::set); [`Conflict`](ml_connector_core::ErrorKind::Conflict) when it is posted already.
-    pub fn post(&self, set: Set, id: &str) -> Result<()> {
-        self.act(|state, now| state.post(set, id, "people", now))
-    }
-
-    /// Settles a posted invoice in full.
-    ///
-    /// # Errors
-    /// As [`set`](Self::set).
-    pub fn pay(&self, set: Set, id: &str) -> Result<()> {
-        self.act(|state, now| {
-            state.change(set, id, now, |shown| {
-                shown.stage = Stage::Paid;
-                if set == Set::SalesInvoices {
-                    shown.fields.set("remainingAmount", 0);
-                }
-            })
-        })
-    }
-
-    /// `[code]` Pays a part of a sales invoice: one value changes, without stamp, etag or notice.
-    pub fn pay_part(&self, id: &str, remaining: Decimal) {
-        self.act(|state, now| {
-            state.rows.touch_up(Set::SalesInvoices, id, now, |fields| {
-                fields.set("remainingAmount", number(remaining));
-            });
-        });
-    }
-
-    /// Cancels a posted invoice with a credit memo.
-    ///
-    /// # Errors
-    /// As [`set`](Self::set).
-    pub fn cancel(&self, set: Set, id: &str) -> Result<()> {
-        self.act(|state, now| state.change(set, id, now, |shown| shown.stage = Stage::Canceled))
-    }
-
-    /// Sends a document for approval. Returns the id of its approval entry. A purchase invoice goes on reading Draft.
-    ///
-    /// # Errors
-    /// As [`set`](Self::set).
-    pub fn send_for_approval(&self, set: Set, id: &str, sender: &str, approver: &str) -> Result<String> {
-        self.act(|state, now| {
-            state.change(set, id, now, |shown| shown.stage = Stage::PendingApproval)?;
-            let number = state.rows.get(set, id).map(|shown| shown.fields.text("number")).unwrap_or_default();
-            let table = if set.is_purchase() { 38 } else { 36 };
-            let kind = if set.is_invoice() { "Invoice" } else { "Order" };
-            let values = [
-                ("tableId", json!(table)),
-                ("documentType", json!(kind)),
-                ("documentNumber", json!(number)),
-                ("senderId", json!(sender)),
-                ("approverId", json!(approver)),
-                ("status", json!("Open")),
-                ("dateTimeSentForApproval", json!(now.to_string())),
-            ];
-            Ok(state.create_master(Set::ApprovalEntries, &values, now))
-        })
-    }
-
-    /// Approves and releases a document inside Business Central.
-    ///
-    /// # Errors
-    /// As [`set`](Self::set).
-    pub fn release(&self, set: Set, id: &str) -> Result<()> {
-        self.act(|state, now| {
-            let number = state.rows.get(set, id).map(|shown| shown.fields.text("number")).unwrap_or_default();
-            for entry in state.rows.ids(Set::ApprovalEntries) {
-                let waits = state.rows.get(Set::ApprovalEntries, &entry).is_some_and(|shown| {
-                    shown.fields.text("documentNumber") == number && shown.fields.text("status") == "Open"
-                });
-                if waits {
-                    state.change(Set::ApprovalEntries, &entry, now, |shown| {
-                        shown.fields.set("status", "Approved");
-                    })?;
-                }
-            }
-            state.change(set, id, now, |shown| shown.stage = Stage::Released)
-        })
-    }
-
-    /// Invoices an order in full. The order is gone; the invoice has an id of its own, which is returned.
-    ///
-    /// # Errors
-    /// As [`set`](Self::set).
-    pub fn invoice_order(&self, set: Set, id: &str) -> Result<String> {
-        self.act(|state, now| state.invoice_order(set, id, now))
-    }
-
-    /// Deletes a record.
-    ///
-    /// # Errors
-    /// As [`set`](Self::set).
-    pub fn delete(&self, set: Set, id: &str) -> Result<()> {
-        self.act(|state, now| state.delete(set, id, now))
-    }
-
-    /// Takes the stamp from a record, as of one that was never modified since it was brought over.
-    pub fn forget_stamp(&self, set: Set, id: &str) {
-        self.act(|state, now| {
-            if let Some(mut shown) = state.rows.get(set, id).cloned() {
-                shown.modified = None;
-                state.rows.put(set, id, shown, now);
-            }
-        });
-    }
-
-    /// Runs the data upgrade of the API: every record of a set gets a stamp of now, and nothing else changes.
-    pub fn upgrade(&self, set: Set) {
-        self.act(|state, now| {
-            for id in state.rows.ids(set) {
-                let _ = state.change(set, &id, now, |_| {});
-            }
-        });
-    }
-
     /// What the ledger has, oldest first.
     #[must_use]
     pub fn postings(&self) -> Vec<Posting> {
@@ -509,62 +355,6 @@ impl BusinessCentralSim {
             state.settle(now);
             act(state, now)
         })
-    }
-}
-
-impl Vendor for BusinessCentralSim {
-    fn gate(&self) -> &Gate {
-        &self.0.gate
-    }
-
-    fn visit(&self, request: &Request<Bytes>) -> Visit {
-        let path = request.uri().path();
-        let after = path
-            .split_once("companies(")
-            .map_or("", |(_, rest)| rest.split_once('/').map_or("", |(_, rest)| rest));
-        let target = after.split_once('(').and_then(|(_, rest)| Some(rest.split_once(')')?.0.to_owned()));
-        let lane = request.headers().get("authorization").and_then(|value| value.to_str().ok());
-        Visit::Call { target, lane: lane.map(str::to_owned), hides_query: false }
-    }
-
-    fn answer(&self, call: &Call<'_>) -> Response<Bytes> {
-        let (origin, conditions) = (locked(&self.0.origin).clone(), self.0.gate.conditions());
-        let when = (call.now, call.at_once);
-        self.state(|state| api::answer(state, call.request, when, &conditions, &origin))
-    }
-
-    fn throttled(&self, retry_after_secs: Option<u32>) -> Response<Bytes> {
-        answer::throttled(retry_after_secs)
-    }
-
-    fn control(&self, method: &Method, segments: &[&str], body: &Value) -> Result<Value> {
-        let set = |name: &str| Set::named(name).ok_or_else(control::unknown);
-        match (method, segments) {
-            (&Method::POST, [name]) if Set::named(name).is_some_and(|set| set.lines().is_some()) => {
-                let total = body["total"].as_str().and_then(|text| text.parse().ok()).unwrap_or_default();
-                let party = body["counterparty"].as_str().unwrap_or("Northline Packaging");
-                Ok(json!({ "id": self.create(set(name)?, &NewDocument::new(party, total)) }))
-            }
-            (&Method::POST, [name, id, "post"]) => self.post(set(name)?, id).map(|()| json!({})),
-            (&Method::POST, [name, id, "pay"]) => self.pay(set(name)?, id).map(|()| json!({})),
-            (&Method::POST, [name, id, "total"]) => {
-                let total = body["total"].as_str().and_then(|text| text.parse().ok()).unwrap_or_default();
-                self.set_total(set(name)?, id, total).map(|()| json!({}))
-            }
-            (&Method::GET, ["postings"]) => {
-                let postings: Vec<Value> = self
-                    .postings()
-                    .iter()
-                    .map(|posting| json!({ "id": posting.id, "number": posting.number, "by": posting.by }))
-                    .collect();
-                Ok(json!({ "postings": postings }))
-            }
-            (&Method::POST, ["tokens", "expire"]) => {
-                self.expire_tokens();
-                Ok(json!({}))
-            }
-            _ => Err(control::unknown()),
-        }
     }
 }
 

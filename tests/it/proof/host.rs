@@ -22,7 +22,10 @@ use ml_connector_core::{
 use ml_connector_sql::SqliteLog;
 use tokio::sync::oneshot;
 
-use super::ledger::{BoardSink, LedgerSource, Remote, connector};
+use super::{
+    ledger::{BoardSink, LedgerSource, Remote, connector},
+    pause::Halt,
+};
 
 /// What the process has to do, and where it has to die.
 #[derive(Debug, Clone)]
@@ -44,6 +47,8 @@ pub(crate) enum FailPoint {
     AfterCommit(u64),
     BeforePost(u64),
     AfterPost(u64),
+    /// It waits there to be paused.
+    HaltsBeforePost(u64),
 }
 
 impl fmt::Display for FailPoint {
@@ -53,6 +58,7 @@ impl fmt::Display for FailPoint {
             Self::AfterCommit(nth) => write!(f, "after-commit {nth}"),
             Self::BeforePost(nth) => write!(f, "before-post {nth}"),
             Self::AfterPost(nth) => write!(f, "after-post {nth}"),
+            Self::HaltsBeforePost(nth) => write!(f, "halts-before-post {nth}"),
         }
     }
 }
@@ -68,6 +74,7 @@ impl FromStr for FailPoint {
             "after-commit" => Ok(Self::AfterCommit(nth)),
             "before-post" => Ok(Self::BeforePost(nth)),
             "after-post" => Ok(Self::AfterPost(nth)),
+            "halts-before-post" => Ok(Self::HaltsBeforePost(nth)),
             other => Err(format!("no such point: {other}")),
         }
     }
@@ -110,7 +117,9 @@ async fn host() {
     let remote = Remote { address: job.vendor, generation: job.generation };
     let source = LedgerSource::new(remote.clone());
     let point = job.fail_point;
-    let sink = FailingSink { inner: BoardSink::new(remote, job.repeat), point, posts: AtomicU64::new(0) };
+    let halt = Halt::beside(&job.database);
+    let sink =
+        FailingSink { inner: BoardSink::new(remote, job.repeat), point, posts: AtomicU64::new(0), halt };
     let log = match SqliteLog::open(&job.database) {
         Ok(log) => log,
         Err(error) => return println!("\ncannot open: {error}"),
@@ -227,6 +236,7 @@ struct FailingSink {
     inner: BoardSink,
     point: Option<FailPoint>,
     posts: AtomicU64,
+    halt: Halt,
 }
 
 #[async_trait]
@@ -248,6 +258,9 @@ impl Sink for FailingSink {
         let nth = self.posts.fetch_add(1, Ordering::SeqCst) + 1;
         if self.point == Some(FailPoint::BeforePost(nth)) {
             die();
+        }
+        if self.point == Some(FailPoint::HaltsBeforePost(nth)) {
+            self.halt.wait().await;
         }
         let results = self.inner.deliver(ctx, batch, notes).await;
         if self.point == Some(FailPoint::AfterPost(nth)) {

@@ -183,6 +183,7 @@ impl BoardSink {
         let record = delivery.event.record().and_then(|record| record.number.clone());
         let body =
             format!("{} {} {}", delivery.event.id(), delivery.event.entity.id, record.unwrap_or_default());
+        ctx.require_lease()?;
         let answer = self.remote.call(ctx, "POST", format!("/posts/{}", delivery.id), body).await?;
         match answer.0 {
             StatusCode::CREATED => Ok(Receipt::new(delivery.id.to_string())),

@@ -2,6 +2,7 @@
 
 pub(crate) mod host;
 pub(crate) mod ledger;
+pub(crate) mod pause;
 mod vendor;
 mod world;
 

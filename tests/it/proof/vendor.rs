@@ -31,6 +31,8 @@ struct Ledger {
     versions: BTreeMap<u64, u64>,
     posts: Vec<Post>,
     found: usize,
+    /// Posts of processes that are not listened to any more.
+    stale: usize,
 }
 
 #[derive(Debug, Default)]
@@ -70,6 +72,11 @@ impl Vendor {
 
     pub(crate) fn posts(&self) -> Vec<Post> {
         self.ledger.lock().unwrap().posts.clone()
+    }
+
+    /// How often a process posted after another had begun.
+    pub(crate) fn stale(&self) -> usize {
+        self.ledger.lock().unwrap().stale
     }
 
     /// How often a look-up found a post whose answer nobody had written down.
@@ -134,6 +141,7 @@ async fn write(
 ) -> StatusCode {
     let mut ledger = vendor.ledger.lock().unwrap();
     if !ledger.listens_to(&headers) {
+        ledger.stale += 1;
         return StatusCode::GONE;
     }
     let words: Vec<&str> = body.split(' ').collect();

@@ -18,6 +18,7 @@ use ml_connector_core::{
     http::{Limits, ReqwestTransport},
 };
 use ml_connector_sql::SqliteLog;
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
@@ -28,6 +29,7 @@ use super::{
     Dice, Vendor,
     host::{FailPoint, Job},
     ledger::webhook,
+    pause::{Halt, pause},
 };
 
 /// How many senders of webhooks there are, and between how many records they choose.
@@ -106,6 +108,31 @@ impl World {
         let signal = std::os::unix::process::ExitStatusExt::signal(&status);
         assert_eq!(signal, Some(9), "the process ended by itself: {status}");
         self.acknowledged.extend(senders.stop().await);
+    }
+
+    /// A process is paused right before its first post; another takes over, and posts; then the first goes on, and is asked to
+    /// end.
+    pub(crate) async fn pause_over_a_take_over(&mut self) {
+        let (mut paused, hooks) = self.start(Some(FailPoint::HaltsBeforePost(1))).await;
+        let version = self.vendor.change(1);
+        let told = ReqwestTransport::new().send(webhook(&hooks.unwrap(), 1), Limits::within(PATIENCE)).await;
+        assert!(told.unwrap().status().is_success());
+        self.acknowledged.push((1, version));
+        let halt = Halt::beside(&self.database());
+        tokio::time::timeout(PATIENCE, halt.reached()).await.expect("it is about to post");
+        let pid = Pid::from_raw(i32::try_from(paused.id().unwrap()).unwrap()).unwrap();
+        pause(pid, &self.database()).await;
+        assert_eq!(self.vendor.posts(), [], "it has not posted");
+        let (mut other, _) = self.start(None).await;
+        let missing = self.vendor.missing_after(&self.acknowledged, PATIENCE).await;
+        assert_eq!(missing, [], "another has taken over");
+        halt.go_on();
+        kill_process(pid, Signal::CONT).unwrap();
+        for process in [&mut paused, &mut other] {
+            drop(process.stdin.take());
+            let status = tokio::time::timeout(PATIENCE, process.wait()).await;
+            assert!(status.expect("the process stops when it is asked to").unwrap().success());
+        }
     }
 
     /// Lets a process do what is left. Returns the acknowledged changes of which no post tells.

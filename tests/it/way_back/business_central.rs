@@ -156,6 +156,10 @@ impl Ledger for Company {
         secs(1_500)
     }
 
+    fn knows_who_approved(&self) -> bool {
+        true
+    }
+
     fn limits_broken(&self) -> u64 {
         self.erp.limit_violations()
     }

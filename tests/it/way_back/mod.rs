@@ -3,6 +3,9 @@
 //! processes die at any of their commits.
 
 mod business_central;
+#[cfg(unix)]
+mod processes;
+mod terms;
 mod zoho;
 
 use std::{collections::BTreeMap, pin::pin, sync::Arc, time::Duration};
@@ -105,6 +108,11 @@ trait Ledger {
 
     /// After which time the outcome of a command is certain, whatever has become of its answer.
     fn certain_after(&self) -> Duration;
+
+    /// Whether they tell an approval of their own people from one of ours.
+    fn knows_who_approved(&self) -> bool {
+        false
+    }
 
     /// How many limits were not kept.
     fn limits_broken(&self) -> u64;
@@ -315,7 +323,16 @@ impl<L: Ledger> Office<L> {
                 self.pass(self.ledger.certain_after()).await;
                 assert_eq!(end(self), (true, 1), "{plot:?}, tried again");
             }
-            Plot::ApprovedThere => assert_eq!(end(self), (true, 0), "{plot:?}"),
+            Plot::ApprovedThere => {
+                assert_eq!(end(self), (true, 0), "{plot:?}");
+                let cards = self.world.slack.posts(APPROVALS);
+                let says = |words: &str| {
+                    cards.iter().any(|card| card.text.contains(number) && card.text.contains(words))
+                };
+                if self.ledger.knows_who_approved() {
+                    assert!(says("was approved in the books"), "{cards:#?}");
+                }
+            }
             _ => assert_eq!(end(self), (true, 1), "{plot:?}"),
         }
     }

@@ -27,7 +27,7 @@ impl Attempt<'_> {
         deliveries: &[Delivery],
         total: Duration,
     ) -> (Vec<Result<Receipt, Arc<Error>>>, OutcomeTrace) {
-        let (ctx, calls) = self.shared.context.within(total).under(&self.shared.lease).watched();
+        let (ctx, calls) = self.shared.context.within(total).under(&self.shared.lease, self.lease).watched();
         let began = self.shared.clock.now();
         if let Err(error) = ctx.require_lease() {
             let error = Arc::new(error);

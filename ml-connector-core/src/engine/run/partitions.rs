@@ -57,7 +57,7 @@ impl Runner {
                 return None;
             }
         };
-        self.shared.lease.renew(asked, wall, lease);
+        self.shared.lease.renew(asked, wall, lease, held.values().copied());
         self.renew_at = now + lease / 3;
         let lost: Vec<Partition> = self
             .leases
