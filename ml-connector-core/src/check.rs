@@ -67,6 +67,7 @@ impl CheckStep {
     }
 
     /// What a call says about a step: an error says why it failed, and by its kind what helps.
+    #[allow(clippy::needless_pass_by_value)] // a result is given as it is had, not as a reference to one of references
     pub fn of<T>(step: impl Into<Cow<'static, str>>, result: Result<T, &Error>) -> Self {
         match result {
             Ok(_) => Self::passed(step),
