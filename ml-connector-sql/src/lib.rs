@@ -12,7 +12,7 @@ pub use deadpool_postgres;
 #[cfg(feature = "postgres")]
 pub use deadpool_postgres::tokio_postgres;
 #[cfg(feature = "postgres")]
-pub use postgres::{LeaseClock, PostgresLog, PostgresOptions, PostgresTokenStore};
+pub use postgres::{LeaseClock, PostgresLog, PostgresOptions, PostgresRateLimiter, PostgresTokenStore};
 
 #[cfg(feature = "sqlite")]
 pub use sqlite::{SqliteLog, SqliteOptions, SqliteTokenStore};

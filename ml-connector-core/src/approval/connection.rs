@@ -370,12 +370,7 @@ impl Source for Approvals {
     }
 
     async fn upkeep(&self, ctx: &Context, _: UpkeepRequest<'_>) -> Result<Upkeep> {
-        Ok(Upkeep {
-            state: Bytes::new(),
-            signals: Vec::new(),
-            problem: None,
-            next: ctx.now() + super::UPKEEP,
-        })
+        Ok(Upkeep::new(ctx.now() + super::UPKEEP))
     }
 }
 

@@ -42,7 +42,7 @@ pub use quota::{Cost, Quota, QuotaKey};
 pub use record::{Raw, Record, RecordKind, Status};
 pub use signal::{
     Intake, Observation, Observed, Page, PollMode, Prompt, Proof, Resolution, Revision, Signal, Subject,
-    Upkeep,
+    Subscription, Upkeep,
 };
 pub use time::{Date, Timestamp, Zone};
 pub use time_of_day::{TimeOfDay, Weekday};

@@ -441,6 +441,15 @@ pub enum PollMode {
     Sweep,
 }
 
+/// A webhook that is registered at a vendor, for health.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Subscription {
+    /// What people call it: an event such as `invoice.changed`.
+    pub name: Arc<str>,
+    /// When it ends unless it is renewed; `None` = it does not end.
+    pub ends: Option<Timestamp>,
+}
+
 /// The state of a source's webhook subscriptions after looking after them. `Debug` shows the size of the state, which may
 /// hold secrets.
 #[non_exhaustive]
@@ -451,6 +460,8 @@ pub struct Upkeep {
     pub signals: Vec<Signal>,
     /// When to look again.
     pub next: Timestamp,
+    /// The webhooks that are registered at the vendor.
+    pub subscriptions: Vec<Subscription>,
     /// Why webhooks do not come as wanted, where looking again will not help: a plan without them, a refusal. Shown in
     /// the connection's health until a look has none. It holds no secret and no personal data.
     pub problem: Option<Arc<str>>,
@@ -460,7 +471,7 @@ impl Upkeep {
     /// Nothing to store and nothing to read: look again at `next`.
     #[must_use]
     pub fn new(next: Timestamp) -> Self {
-        Self { state: Bytes::new(), signals: Vec::new(), next, problem: None }
+        Self { state: Bytes::new(), signals: Vec::new(), next, subscriptions: Vec::new(), problem: None }
     }
 
     /// Sets what `receive` needs to verify.
@@ -477,6 +488,13 @@ impl Upkeep {
         self
     }
 
+    /// Sets which webhooks are registered.
+    #[must_use]
+    pub fn subscriptions(mut self, subscriptions: Vec<Subscription>) -> Self {
+        self.subscriptions = subscriptions;
+        self
+    }
+
     /// Sets why webhooks do not come as wanted.
     #[must_use]
     pub fn problem(mut self, problem: Option<Arc<str>>) -> Self {
@@ -487,11 +505,12 @@ impl Upkeep {
 
 impl fmt::Debug for Upkeep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { state, signals, next, problem } = self;
+        let Self { state, signals, next, subscriptions, problem } = self;
         f.debug_struct("Upkeep")
             .field("state", &Size(state))
             .field("signals", signals)
             .field("next", next)
+            .field("subscriptions", subscriptions)
             .field("problem", problem)
             .finish()
     }

@@ -129,6 +129,10 @@ impl Source for FreshBooks {
     async fn upkeep(&self, ctx: &Context, request: UpkeepRequest<'_>) -> Result<Upkeep> {
         self.webhook.look_after(ctx, &self.client, self.source.info(), request).await
     }
+
+    async fn unsubscribe(&self, ctx: &Context, request: UpkeepRequest<'_>) -> Result<()> {
+        self.webhook.remove(ctx, &self.client, request).await
+    }
 }
 
 /// FreshBooks is only read.

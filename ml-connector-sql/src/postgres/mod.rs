@@ -7,6 +7,7 @@ mod apply;
 mod batch;
 mod error;
 mod lease;
+mod limiter;
 mod news;
 mod options;
 mod outbox;
@@ -32,22 +33,23 @@ use deadpool_postgres::{
 };
 use futures_util::{FutureExt, StreamExt, stream};
 use ml_connector_core::{
-    AuditLog, Error, ErrorKind, Result, Timestamp,
+    AuditLog, CheckStep, Error, ErrorKind, Result, Timestamp,
     audit::{
         Backlog, Committed, DocKey, Document, Entry, Lease, LeaseRequest, Pending, PendingScope, Query,
         Transaction,
     },
-    model::{Partition, Seq},
+    model::{ConnectionId, Partition, Seq},
 };
 
+pub use self::{
+    limiter::PostgresRateLimiter,
+    options::{LeaseClock, PostgresOptions},
+    token::PostgresTokenStore,
+};
 use self::{
     news::{Listen, News},
     server::Server,
     writer::Writer,
-};
-pub use self::{
-    options::{LeaseClock, PostgresOptions},
-    token::PostgresTokenStore,
 };
 
 /// The log in a Postgres database, version 13 or later, that any number of hosts share. Cheap to clone: all clones and
@@ -130,6 +132,12 @@ impl PostgresLog {
     pub fn token_store(&self) -> PostgresTokenStore {
         PostgresTokenStore::new(Arc::clone(&self.server))
     }
+
+    /// Quotas that all hosts count together, in the same schema.
+    #[must_use]
+    pub fn rate_limiter(&self) -> PostgresRateLimiter {
+        PostgresRateLimiter::new(Arc::clone(&self.server))
+    }
 }
 
 #[async_trait]
@@ -183,6 +191,20 @@ impl AuditLog for PostgresLog {
 
     async fn prune(&self, before: Timestamp, limit: usize) -> Result<usize> {
         self.server.write("postgres_log.prune", &mut prune::Prune { before, limit }).await
+    }
+
+    async fn remove_documents(
+        &self,
+        collection: &str,
+        connection: &ConnectionId,
+        limit: usize,
+    ) -> Result<usize> {
+        let mut work = prune::Documents { begin: DocKey::new(collection, connection, ""), limit };
+        self.server.write("postgres_log.remove_documents", &mut work).await
+    }
+
+    async fn check(&self) -> Vec<CheckStep> {
+        vec![schema::check(&self.server).await]
     }
 }
 

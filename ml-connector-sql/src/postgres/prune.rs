@@ -1,11 +1,12 @@
 //! Forgetting what is old and settled, and what is only of use for a while.
 
 use deadpool_postgres::tokio_postgres::types::Type;
-use ml_connector_core::{Result, Timestamp};
+use ml_connector_core::{Result, Timestamp, audit::DocKey};
 
 use super::{
     error::Failure,
     server::{Server, Session, Work},
+    values::text,
 };
 
 /// Of families that began before, the oldest first, the latest entry of each first.
@@ -64,6 +65,33 @@ impl Work for Prune {
             let rows = session.rows(&sql, &[(&going, Type::INT8_ARRAY)]).await?;
             removed = rows.first().ok_or(Failure::Unreadable("a count"))?.try_get::<_, i64>(0)?;
         }
+        Ok(usize::try_from(removed).unwrap_or_default())
+    }
+}
+
+/// Documents whose keys begin so, what is left of deleted ones as well.
+#[derive(Debug)]
+pub(super) struct Documents {
+    pub(super) begin: DocKey,
+    pub(super) limit: usize,
+}
+
+impl Work for Documents {
+    type Output = usize;
+
+    async fn run(&mut self, session: &Session<'_>) -> std::result::Result<usize, Failure> {
+        // A key goes on after a `/`; `0` is the next character. Keys are compared byte by byte.
+        let begin = text(self.begin.as_str());
+        let end = format!("{}0", begin.strip_suffix('/').unwrap_or_default());
+        let limit = i64::try_from(self.limit).unwrap_or(i64::MAX);
+        let sql = "WITH gone AS (
+                DELETE FROM @document WHERE key IN (
+                    SELECT key FROM @document WHERE key >= $1 AND key < $2 ORDER BY key LIMIT $3 FOR UPDATE)
+                RETURNING 1)
+            SELECT count(*) FROM gone";
+        let params = [(&&*begin as _, Type::TEXT), (&end as _, Type::TEXT), (&limit as _, Type::INT8)];
+        let rows = session.rows(sql, &params).await?;
+        let removed: i64 = rows.first().ok_or(Failure::Unreadable("a count"))?.try_get(0)?;
         Ok(usize::try_from(removed).unwrap_or_default())
     }
 }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use deadpool_postgres::tokio_postgres::types::Type;
-use ml_connector_core::{Error, ErrorKind, Result};
+use deadpool_postgres::tokio_postgres::{Row, types::Type};
+use ml_connector_core::{CheckStep, Error, ErrorKind, Result};
 
 use super::{
     error::Failure,
@@ -63,35 +63,55 @@ pub(super) async fn prepare(session: &Session<'_>, schema: &str) -> std::result:
     }
 }
 
+/// What decides whether a commit lasts, and whether the server can be used at all.
+const SETTINGS: &str = "SELECT current_setting('server_version_num')::int, pg_is_in_recovery(),
+                               current_setting('server_encoding') = 'UTF8', current_setting('fsync'),
+                               current_setting('synchronous_commit'), current_setting('full_page_writes')";
+
 async fn check_server(session: &Session<'_>) -> std::result::Result<(), Failure> {
-    let settings = session
-        .rows(
-            "SELECT current_setting('server_version_num')::int, current_setting('fsync') = 'on',
-                    current_setting('synchronous_commit') <> 'off', current_setting('full_page_writes') = 'on',
-                    pg_is_in_recovery(), current_setting('server_encoding') = 'UTF8'",
-            &[],
-        )
-        .await?;
+    let settings = session.rows(SETTINGS, &[]).await?;
     let row = settings.first().ok_or(Failure::Unreadable("the settings of the server"))?;
     if row.try_get::<_, i32>(0)? < OLDEST_SERVER {
         return Err(invalid("the database is too old: Postgres 13 is the first that this works with"));
     }
-    if row.try_get::<_, bool>(4)? {
+    if row.try_get::<_, bool>(1)? {
         let standby = "the database is read-only: it is a standby; connect to the primary (target_session_attrs=read-write)";
         return Err(Failure::Refused(Box::new(super::error::unavailable(standby))));
     }
-    let wanted = [
-        (1, "a crash would lose what was committed: set fsync = on"),
-        (2, "a crash would lose what was committed: set synchronous_commit = on for this role"),
-        (3, "a crash could damage what was committed: set full_page_writes = on"),
-        (5, "the database cannot hold any text: create it with the encoding UTF8"),
-    ];
-    for (column, refusal) in wanted {
-        if !row.try_get::<_, bool>(column)? {
-            return Err(invalid(refusal));
-        }
+    if !row.try_get::<_, bool>(2)? {
+        return Err(invalid("the database cannot hold any text: create it with the encoding UTF8"));
     }
-    Ok(())
+    lossy(row)?.map_or(Ok(()), |remedy| Err(invalid(remedy)))
+}
+
+/// What to change where a crash would lose what was committed.
+fn lossy(settings: &Row) -> std::result::Result<Option<&'static str>, Failure> {
+    let [fsync, commit, pages] = [settings.try_get(3)?, settings.try_get(4)?, settings.try_get(5)?];
+    Ok(match (fsync, commit, pages) {
+        ("off", _, _) => Some("a crash would lose what was committed: set fsync = on"),
+        (_, "off", _) => {
+            Some("a crash would lose what was committed: set synchronous_commit = on for this role")
+        }
+        (_, _, "off") => Some("a crash could damage what was committed: set full_page_writes = on"),
+        _ => None,
+    })
+}
+
+/// Whether what is committed lasts, as the server says now.
+pub(super) async fn check(server: &Server) -> CheckStep {
+    const STEP: &str = "durability";
+    let settings = match server.read("postgres_log.check", SETTINGS, &[]).await {
+        Ok(settings) => settings,
+        Err(error) => return CheckStep::of(STEP, Err::<(), _>(&error)),
+    };
+    let found = |row: &Row| -> std::result::Result<CheckStep, Failure> {
+        let step =
+            lossy(row)?.map_or_else(|| CheckStep::passed(STEP), |remedy| CheckStep::failed(STEP, remedy));
+        let [fsync, commit, pages]: [&str; 3] = [row.try_get(3)?, row.try_get(4)?, row.try_get(5)?];
+        Ok(step.with_found(format!("fsync={fsync}, synchronous_commit={commit}, full_page_writes={pages}")))
+    };
+    let step = settings.first().ok_or(Failure::Unreadable("the settings of the server")).and_then(found);
+    step.unwrap_or_else(|failure| CheckStep::of(STEP, Err::<(), _>(&failure.during("postgres_log.check"))))
 }
 
 fn refused_version(version: i32) -> Failure {

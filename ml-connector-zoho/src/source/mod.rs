@@ -6,8 +6,8 @@ use std::{sync::atomic::Ordering, time::Duration};
 
 use async_trait::async_trait;
 use ml_connector_core::{
-    Connection, Context, Error, ErrorKind, IntoConnection, PollRequest, ReceiveRequest, Result, Scope,
-    Source, SourceInfo, UpkeepRequest, error_context,
+    CheckStep, Connection, Context, Error, ErrorKind, IntoConnection, PollRequest, ReceiveRequest, Result,
+    Scope, Source, SourceInfo, UpkeepRequest, error_context,
     model::{
         EntityRef, Intake, Observation, Observed, Page, PollMode, Prompt, Proof, Raw, RecordKind, Resolution,
         Signal, Subject, Upkeep,
@@ -288,7 +288,20 @@ impl Source for ZohoBooks {
             tracing::warn!(connection = %info.connection, problem, "webhooks do not come");
         }
         let problem = looked.problem.map(Into::into);
-        Ok(Upkeep::new(next).state(looked.state).signals(signals).problem(problem))
+        let upkeep = Upkeep::new(next).state(looked.state).signals(signals);
+        Ok(upkeep.subscriptions(looked.subscriptions).problem(problem))
+    }
+
+    async fn unsubscribe(&self, ctx: &Context, _: UpkeepRequest<'_>) -> Result<()> {
+        match &self.managed {
+            Some(managed) => managed.remove(ctx, &self.client).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn check(&self, ctx: &Context) -> Vec<CheckStep> {
+        let looked = self.find_organization(ctx).await;
+        vec![CheckStep::of("organization", looked.as_ref())]
     }
 }
 

@@ -16,7 +16,7 @@ use crate::{
         notices::{Parked, standings},
         upkeep,
     },
-    model::{ConnectionId, Seq},
+    model::{ConnectionId, Seq, Subscription},
     rate::Usage,
     token::{TokenHealth, health as token},
 };
@@ -89,6 +89,8 @@ pub struct ConnectionHealth {
     pub feeds: BTreeMap<&'static str, Option<Timestamp>>,
     /// When its webhook subscriptions are looked after next, where it has such.
     pub subscriptions_due: Option<Timestamp>,
+    /// The webhooks that are registered at the vendor, by the last look after them.
+    pub subscriptions: Vec<Subscription>,
     /// By how many milliseconds the vendor's clock is ahead of ours, by its last answer to this host.
     pub vendor_clock_ahead_ms: Option<i64>,
     /// Its token, where one is stored.
@@ -190,8 +192,9 @@ impl Connector {
                 health.unavailable_feeds = feeds::unavailable_feeds(&self.shared, slot).await?;
                 let read = self.progress(&id).await?;
                 health.feeds = read.iter().map(|feed| (feed.feed, feed.read_at.max(feed.baseline))).collect();
-                health.subscriptions_due = upkeep::next_look(&self.shared, slot).await?;
-                health.webhooks = upkeep::problem(&self.shared, slot).await?;
+                let upkeep::Known { due, problem, subscriptions } = upkeep::known(&self.shared, slot).await?;
+                (health.subscriptions_due, health.webhooks, health.subscriptions) =
+                    (due, problem, subscriptions);
             }
             connections.insert(id, health);
         }

@@ -194,4 +194,9 @@ async fn health_says_when_feeds_were_read_and_when_subscriptions_are_due() {
     let after = health(&connector).await.connections.remove(&"books".into()).unwrap();
     assert!(after.feeds.values().all(Option::is_some), "{after:?}");
     assert!(after.subscriptions_due > Some(world.clock.now()), "{after:?}");
+    let subscription = &after.subscriptions[0];
+    assert!(
+        &*subscription.name == "invoice.changed" && subscription.ends > Some(world.clock.now()),
+        "{after:?}"
+    );
 }

@@ -304,6 +304,10 @@ impl Source for LedgerSource {
             state: subscription.secret.clone().unwrap_or_default().into(),
             signals: lost.map(|at| Signal::feed("invoices", Some(at))).into_iter().collect(),
             next: ctx.now() + Duration::from_secs(3600),
+            subscriptions: vec![crate::model::Subscription {
+                name: "invoice.changed".into(),
+                ends: Some(ctx.now() + Duration::from_secs(86_400)),
+            }],
             problem: None,
         })
     }

@@ -53,3 +53,28 @@ async fn tokens_survive_reopening() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_limiter_has_every_behavior() {
+    let Some(cluster) = cluster() else { return };
+    for (name, check) in conformance::limiter::BEHAVIORS {
+        println!("{name}");
+        check(&cluster.log().await.rate_limiter()).await;
+    }
+}
+
+/// Two hosts count in one place.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_one_host_spends_counts_at_the_other() {
+    let Some(cluster) = cluster() else { return };
+    for (name, check) in conformance::limiter::HAND_OVER_BEHAVIORS {
+        let options = fresh();
+        let (first, next) = (cluster.open(&options).await, cluster.open(&options).await);
+        let hosts = conformance::limiter::Hosts {
+            first: Arc::new(first.rate_limiter()),
+            next: Arc::new(next.rate_limiter()),
+        };
+        println!("{name}");
+        check(&hosts).await;
+    }
+}

@@ -3,4 +3,5 @@
 pub(crate) mod cluster;
 mod conformance;
 mod faults;
+mod outbox;
 mod proxy;
