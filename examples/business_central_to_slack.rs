@@ -22,10 +22,10 @@ use ml_connector_examples::{
     business_central::{COMPANY, Simulation, back, checks, play, while_nobody_listens},
     host::{Host, Wishes, ctrl_c, exit, log_from},
     settings::BusinessCentralToSlack,
+    stores::Stores,
     wait,
 };
 use ml_connector_slack::{Slack, channel, clicker};
-use ml_connector_sql::SqliteLog;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -66,7 +66,12 @@ fn company(settings: &BusinessCentralToSlack) -> Result<BusinessCentral> {
 }
 
 /// The connector of this integration: what is large is asked about, and everything else is told.
-fn connector(settings: &BusinessCentralToSlack, erp: BusinessCentral, public_url: &str) -> Result<Connector> {
+fn connector(
+    settings: &BusinessCentralToSlack,
+    erp: BusinessCentral,
+    stores: Stores,
+    public_url: &str,
+) -> Result<Connector> {
     let mut slack = Slack::builder("slack")
         .token(settings.slack_token.as_str())
         .signing_secret(settings.slack_app.signing_secret.as_str())
@@ -94,13 +99,12 @@ fn connector(settings: &BusinessCentralToSlack, erp: BusinessCentral, public_url
     let small = Route::new("small invoices").on("bill.created").on("invoice.created");
     let orders = Route::new("orders").on("purchase_order.*");
     let trouble = Route::new("trouble").on("delivery.*").on("signal.*").on("connection.*");
-    let log = SqliteLog::open(&settings.database)?;
     // A process that died is replaced by the next one after this time.
     let mut engine = Settings::default();
     engine.lease = Duration::from_secs(3);
     Connector::builder()
-        .token_store(log.token_store())
-        .audit_log(log)
+        .token_store(stores.tokens)
+        .audit_log(stores.log)
         .public_url(public_url)
         .settings(engine)
         .connect(erp)
@@ -113,8 +117,10 @@ fn connector(settings: &BusinessCentralToSlack, erp: BusinessCentral, public_url
 }
 
 async fn start(settings: &BusinessCentralToSlack) -> Result<Host> {
+    let stores = Stores::open(&settings.database).await?;
     let public_url = settings.public_url.as_deref();
-    Host::start(&settings.listen, public_url, |url| connector(settings, company(settings)?, url)).await
+    Host::start(&settings.listen, public_url, |url| connector(settings, company(settings)?, stores, url))
+        .await
 }
 
 async fn on_real_accounts(settings: &BusinessCentralToSlack) -> Result<()> {

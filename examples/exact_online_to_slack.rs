@@ -16,10 +16,10 @@ use ml_connector_examples::{
     exact_online::{Simulation, WHOLESALER, away, checks, play},
     host::{Host, Wishes, ctrl_c, exit, log_from},
     settings::ExactOnlineToSlack,
+    stores::Stores,
     wait,
 };
 use ml_connector_slack::{Slack, channel};
-use ml_connector_sql::SqliteLog;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -73,7 +73,12 @@ fn company(settings: &ExactOnlineToSlack) -> Result<ExactOnline> {
 }
 
 /// The connector of this integration.
-fn connector(settings: &ExactOnlineToSlack, books: ExactOnline, public_url: &str) -> Result<Connector> {
+fn connector(
+    settings: &ExactOnlineToSlack,
+    books: ExactOnline,
+    stores: Stores,
+    public_url: &str,
+) -> Result<Connector> {
     let mut slack = Slack::builder("slack").token(settings.slack_token.as_str());
     if let Some(url) = &settings.slack_url {
         slack = slack.base_url(url);
@@ -90,13 +95,12 @@ fn connector(settings: &ExactOnlineToSlack, books: ExactOnline, public_url: &str
         .on("bank_entry.*")
         .on("cash_entry.*");
     let trouble = Route::new("trouble").on("delivery.*").on("signal.*").on("connection.*");
-    let log = SqliteLog::open(&settings.database)?;
     // A process that died is replaced by the next one after this time.
     let mut engine = Settings::default();
     engine.lease = Duration::from_secs(3);
     Connector::builder()
-        .token_store(log.token_store())
-        .audit_log(log)
+        .token_store(stores.tokens)
+        .audit_log(stores.log)
         .public_url(public_url)
         .settings(engine)
         .connect(books)
@@ -110,8 +114,10 @@ fn connector(settings: &ExactOnlineToSlack, books: ExactOnline, public_url: &str
 }
 
 async fn start(settings: &ExactOnlineToSlack) -> Result<Host> {
+    let stores = Stores::open(&settings.database).await?;
     let public_url = settings.public_url.as_deref();
-    Host::start(&settings.listen, public_url, |url| connector(settings, company(settings)?, url)).await
+    Host::start(&settings.listen, public_url, |url| connector(settings, company(settings)?, stores, url))
+        .await
 }
 
 async fn on_real_accounts(settings: &ExactOnlineToSlack) -> Result<()> {

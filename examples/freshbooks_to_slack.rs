@@ -17,10 +17,10 @@ use ml_connector_examples::{
     bars,
     freshbooks::{BOOKS, Simulation, settings::FreshBooksToSlack, story},
     host::{Host, Wishes, ctrl_c, exit, log_from},
+    stores::Stores,
 };
 use ml_connector_freshbooks::FreshBooks;
 use ml_connector_slack::Slack;
-use ml_connector_sql::SqliteLog;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -35,7 +35,7 @@ async fn main() -> ExitCode {
 }
 
 /// The connector of this integration.
-fn connector(settings: &FreshBooksToSlack, public_url: &str) -> Result<Connector> {
+fn connector(settings: &FreshBooksToSlack, stores: Stores, public_url: &str) -> Result<Connector> {
     let mut books = FreshBooks::builder(BOOKS)
         .account_id(&settings.account_id)
         .client(settings.client_id.as_str(), settings.client_secret.as_str())
@@ -50,13 +50,12 @@ fn connector(settings: &FreshBooksToSlack, public_url: &str) -> Result<Connector
     if let Some(url) = &settings.slack_url {
         slack = slack.base_url(url);
     }
-    let log = SqliteLog::open(&settings.database)?;
     // A process that died is replaced by the next one after this time.
     let mut engine = Settings::default();
     engine.lease = Duration::from_secs(3);
     Connector::builder()
-        .token_store(log.token_store())
-        .audit_log(log)
+        .token_store(stores.tokens)
+        .audit_log(stores.log)
         .public_url(public_url)
         .settings(engine)
         .connect(books.build()?)
@@ -66,15 +65,15 @@ fn connector(settings: &FreshBooksToSlack, public_url: &str) -> Result<Connector
 }
 
 /// The connector in a web server, and where the books' webhooks go.
-async fn start(settings: &FreshBooksToSlack) -> Result<(Host, String)> {
+async fn start(settings: &FreshBooksToSlack, stores: Stores) -> Result<(Host, String)> {
     let public_url = settings.public_url.as_deref();
-    let host = Host::start(&settings.listen, public_url, |url| connector(settings, url)).await?;
+    let host = Host::start(&settings.listen, public_url, |url| connector(settings, stores, url)).await?;
     let url = host.connector.webhook_url(&BOOKS.into()).map_or_else(String::new, String::from);
     Ok((host, url))
 }
 
 async fn on_real_accounts(settings: &FreshBooksToSlack, wishes: Wishes) -> Result<()> {
-    let (host, url) = start(settings).await?;
+    let (host, url) = start(settings, Stores::open(&settings.database).await?).await?;
     let connector = host.connector.clone();
     println!("The callbacks at FreshBooks are set up within a minute; `health` says if that fails.");
     println!("webhooks: {url}");
@@ -95,7 +94,7 @@ async fn on_simulators(wishes: Wishes) -> Result<bool> {
         .map_err(|source| Error::new(ErrorKind::Unavailable, "no temporary folder").with_source(source))?;
     let database = folder.path().join("connector.db");
     let settings = simulation.settings(&database);
-    let (host, url) = start(&settings).await?;
+    let (host, url) = start(&settings, Stores::for_simulation(&database).await?).await?;
     let connector = host.connector.clone();
     println!("FreshBooks and Slack are simulated. Deliveries go to {url},");
     println!("the log is {}, the channels are at {}/", database.display(), simulation.slack_server.url());

@@ -22,13 +22,13 @@ use ml_connector_databricks::{Databricks, tables};
 use ml_connector_examples::{
     host::{exit, log_from},
     settings::{Organization, Workspace},
+    stores::Stores,
 };
 use ml_connector_sim::{
     DatabricksSim, SimTransport, ZohoBooksSim,
     databricks::StatementFailure,
     zoho::{Entity, NewDocument, NewRecord},
 };
-use ml_connector_sql::SqliteLog;
 use ml_connector_zoho::ZohoBooks;
 
 /// What becomes a table: four kinds of documents, and what they refer to.
@@ -63,9 +63,9 @@ fn connect(connector: ConnectorBuilder, books: ZohoBooks, lake: Databricks) -> C
 async fn on_real_accounts(books: &Organization, workspace: &Workspace) -> Result<()> {
     let books = books_of(books)?;
     let lake = lake_of(workspace, &books)?;
-    let log = SqliteLog::open(&workspace.database)?;
+    let stores = Stores::open(&workspace.database).await?;
     let feeds: Vec<_> = Source::info(&books).feeds.iter().map(|feed| feed.name).collect();
-    let builder = Connector::builder().token_store(log.token_store()).audit_log(log);
+    let builder = Connector::builder().token_store(stores.tokens).audit_log(stores.log);
     let connector = connect(builder, books, lake.clone()).build()?;
     for checked in Sink::check(&lake, &connector.context()).await {
         println!("{checked}");

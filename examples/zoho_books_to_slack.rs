@@ -25,10 +25,10 @@ use ml_connector_examples::{
     report,
     settings::{Organization, SlackApp, ZohoBooksToSlack},
     simulation::{Simulation, US},
+    stores::Stores,
     story, wait,
 };
 use ml_connector_slack::{Directory, Slack, channel, clicker};
-use ml_connector_sql::SqliteLog;
 use ml_connector_zoho::ZohoBooks;
 
 #[tokio::main]
@@ -44,7 +44,7 @@ async fn main() -> ExitCode {
 }
 
 /// The connector of this integration.
-fn connector(settings: &ZohoBooksToSlack, public_url: &str) -> Result<Connector> {
+fn connector(settings: &ZohoBooksToSlack, stores: Stores, public_url: &str) -> Result<Connector> {
     let mut slack = Slack::builder("slack").token(settings.slack_token.as_str());
     if let Some(url) = &settings.slack_url {
         slack = slack.base_url(url);
@@ -54,13 +54,12 @@ fn connector(settings: &ZohoBooksToSlack, public_url: &str) -> Result<Connector>
     }
     let slack = slack.build()?;
     let accounting = || channel(&settings.slack_channel);
-    let log = SqliteLog::open(&settings.database)?;
     // A process that died is replaced by the next one after this time.
     let mut engine = Settings::default();
     engine.lease = Duration::from_secs(3);
     let mut connector = Connector::builder()
-        .token_store(log.token_store())
-        .audit_log(log)
+        .token_store(stores.tokens)
+        .audit_log(stores.log)
         .public_url(public_url)
         .settings(engine)
         .route(Route::new("invoices").on("invoice.*").to("slack", accounting()))
@@ -141,8 +140,9 @@ fn decisions(
 
 /// The connector in a web server, and where the books' webhooks go.
 async fn start(settings: &ZohoBooksToSlack) -> Result<(Host, String)> {
+    let stores = Stores::open(&settings.database).await?;
     let public_url = settings.public_url.as_deref();
-    let host = Host::start(&settings.listen, public_url, |url| connector(settings, url)).await?;
+    let host = Host::start(&settings.listen, public_url, |url| connector(settings, stores, url)).await?;
     let url = host.connector.webhook_url(&"books".into()).map_or_else(String::new, String::from);
     Ok((host, url))
 }

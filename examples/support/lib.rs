@@ -10,5 +10,6 @@ pub mod host;
 pub mod report;
 pub mod settings;
 pub mod simulation;
+pub mod stores;
 pub mod story;
 pub mod wait;

@@ -52,7 +52,8 @@
 //! this crate depends on no HTTP client, no TLS and no database. `certificate` signs with a certificate's key for
 //! an app that has no secret ([`ClientAuth::Assertion`](auth::ClientAuth::Assertion)). `toml` reads
 //! [routes](route::RouteSet) from TOML files, beside JSON. `metrics` counts through the facade
-//! of that name, as the [engine's documentation](engine#what-it-tells) lists. `testing` adds the conformance suites for
+//! of that name, as the [engine's documentation](engine#what-it-tells) lists. `encryption`
+//! [encrypts](encryption) what is stored. `testing` adds the conformance suites for
 //! implementers of the traits, and a clock that tests move by hand.
 
 pub mod approval;
@@ -67,6 +68,8 @@ pub mod conformance;
 mod connection;
 mod context;
 pub mod decode;
+#[cfg(feature = "encryption")]
+pub mod encryption;
 pub mod engine;
 mod error;
 pub mod error_context;

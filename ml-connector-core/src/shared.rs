@@ -9,8 +9,8 @@ use bytes::Bytes;
 use crate::{
     AuditLog, CheckStep, Clock, HttpTransport, RateLimiter, Result, Timestamp, TokenStore,
     audit::{
-        Backlog, Committed, DocKey, Document, Entry, Lease, LeaseRequest, Pending, PendingScope, Query,
-        Transaction,
+        Backlog, Committed, DocKey, Document, DocumentRewrite, Entry, EntryRewrite, Lease, LeaseRequest,
+        Pending, PendingScope, Query, Rename, RewriteLog, StoredDocument, StoredEntry, Transaction,
     },
     http::{Limits, TransportError},
     model::{ConnectionId, Partition, Seq},
@@ -73,6 +73,25 @@ impl<T: AuditLog + ?Sized> AuditLog for Arc<T> {
 
     async fn check(&self) -> Vec<CheckStep> {
         (**self).check().await
+    }
+}
+
+#[async_trait]
+impl<T: RewriteLog + ?Sized> RewriteLog for Arc<T> {
+    async fn stored_entries(&self, after: Seq, limit: usize) -> Result<Vec<StoredEntry>> {
+        (**self).stored_entries(after, limit).await
+    }
+
+    async fn stored_documents(&self, after: Option<&DocKey>, limit: usize) -> Result<Vec<StoredDocument>> {
+        (**self).stored_documents(after, limit).await
+    }
+
+    async fn rename(&self, names: Vec<Rename>) -> Result<()> {
+        (**self).rename(names).await
+    }
+
+    async fn rewrite(&self, entries: Vec<EntryRewrite>, documents: Vec<DocumentRewrite>) -> Result<()> {
+        (**self).rewrite(entries, documents).await
     }
 }
 

@@ -8,9 +8,11 @@ use std::{
 
 use http::StatusCode;
 use ml_connector_core::{
-    Error,
-    audit::{EntryKind, Query},
-    model::Event,
+    Error, TokenStore,
+    audit::{EntryKind, Outcome, Query, RewriteLog, StoredEntry},
+    encryption::{EncryptLog, EncryptTokens, Key, KeyRing},
+    model::{Event, Seq},
+    token::{NamedSecrets, TokenKey},
 };
 use ml_connector_sim::{Fault, slack::Channel, zoho::Entity};
 use tracing::{
@@ -20,7 +22,7 @@ use tracing::{
 };
 use tracing_subscriber::{Layer, layer::Context, prelude::*};
 
-use crate::world::{ACCOUNTING, Story, WEBHOOK_SECRET, amount, document, secs};
+use crate::world::{ACCOUNTING, Story, WEBHOOK_SECRET, World, amount, document, everything, secs};
 
 const CUSTOMER: &str = "Quillfeather Holdings";
 const VENDOR: &str = "Marrowstone Quarry";
@@ -109,8 +111,7 @@ fn assert_absent(what: &str, text: &str, planted: &[String]) {
 }
 
 /// A day on which everything goes wrong that can: its log lines, and the story.
-async fn a_bad_day(captured: &Captured) -> Story {
-    let mut story = Story::new();
+async fn a_bad_day(captured: &Captured, mut story: Story) -> Story {
     let (books, slack) = (story.world.books.clone(), story.world.slack.clone());
     let post = "chat.postMessage";
     let faults = [
@@ -181,7 +182,7 @@ async fn a_bad_day(captured: &Captured) -> Story {
 async fn planted_secrets_and_records_are_in_no_log_line_debug_text_or_explanation() {
     let captured = Captured::default();
     let _capturing = tracing_subscriber::registry().with(captured.clone()).set_default();
-    let story = a_bad_day(&captured).await;
+    let story = a_bad_day(&captured, Story::new()).await;
     let (secrets, personal) = planted(&story);
     let all = [secrets.clone(), personal.clone()].concat();
 
@@ -220,6 +221,110 @@ async fn planted_secrets_and_records_are_in_no_log_line_debug_text_or_explanatio
         let event = Event::from_cloudevent(&entry.body.unwrap()).unwrap();
         assert_absent("Debug of an event", &format!("{event:?}"), &all);
     }
+}
+
+/// Everything that the log and the token store hold, as they hold it.
+async fn stored(world: &World) -> Vec<String> {
+    let mut bytes = Vec::new();
+    for StoredEntry { entry, dedupe } in world.log.stored_entries(Seq(0), 100_000).await.unwrap() {
+        bytes.push(
+            format!("{:?} {:?} {:?} {dedupe:?}", entry.index, entry.index.amount, entry.outcomes).into(),
+        );
+        bytes.extend(entry.body.into_iter().chain(entry.trace));
+        for recorded in entry.outcomes {
+            bytes.extend(recorded.trace);
+            if let Outcome::Begun { note, .. } | Outcome::Retry { note, .. } = recorded.outcome {
+                bytes.extend(note);
+            }
+        }
+    }
+    for document in world.log.stored_documents(None, 100_000).await.unwrap() {
+        bytes.push(document.key.to_string().into());
+        bytes.extend(document.bytes);
+    }
+    bytes
+        .extend(world.tokens.load(&TokenKey::new(&"books".into())).await.unwrap().map(|stored| stored.bytes));
+    bytes.iter().map(|bytes| String::from_utf8_lossy(bytes).into_owned()).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_encrypted_connector_stores_none_of_it_and_logs_none_of_it() {
+    let captured = Captured::default();
+    let _capturing = tracing_subscriber::registry().with(captured.clone()).set_default();
+    let world = World::new();
+    let ring = KeyRing::new(Key::generate("test").unwrap());
+    let log = Arc::clone(&world.log).encrypted(ring.clone()).await.unwrap();
+    let tokens = Arc::clone(&world.tokens).encrypted(ring);
+    let builder = world.builder().audit_log(log).token_store(tokens);
+    let builder = builder.source(world.source().build().unwrap()).sink(world.sink().build().unwrap());
+    let connector = builder.route(everything(ACCOUNTING)).build().unwrap();
+    let story = a_bad_day(&captured, Story::of(world, connector)).await;
+
+    let (secrets, personal) = planted(&story);
+    let all = [secrets, personal].concat();
+    assert_absent("the log", &captured.text(), &all);
+    let stored = stored(&story.world).await;
+    assert!(stored.len() > 100, "{}", stored.len());
+    for text in stored {
+        assert_absent("the storage", &text, &all);
+    }
+    // And it works: what was told is found again by its record, and explained.
+    let deliveries = story.connector.search(&Query::of_kind(EntryKind::Delivery)).await.unwrap();
+    let told = deliveries.iter().find(|entry| entry.receipt().is_some()).unwrap();
+    let same = Query::of_kind(EntryKind::Delivery).with_entity(told.index.entity.clone().unwrap());
+    assert!(story.connector.search(&same).await.unwrap().iter().any(|entry| entry.seq == told.seq));
+    assert!(told.index.amount.is_some());
+    story.connector.explain(told.seq).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn secrets_by_name_are_changed_while_the_connector_runs() {
+    let world = World::new();
+    let secrets = NamedSecrets::new(Arc::clone(&world.tokens));
+    secrets.set("zoho/webhooks", "anotherSecret2026").await.unwrap();
+    secrets.set("slack/bot", "xoxb-not-this-one").await.unwrap();
+    let credentials = world.books.credentials();
+    secrets.set("zoho/client", credentials.client_secret).await.unwrap();
+    let source = ml_connector_zoho::ZohoBooks::builder("books")
+        .organization_id(credentials.organization_id)
+        .data_center(ml_connector_zoho::DataCenter::Us)
+        .client(credentials.client_id, secrets.get("zoho/client").await.unwrap())
+        .refresh_token(credentials.refresh_token)
+        .webhook_secret(secrets.get("zoho/webhooks").await.unwrap())
+        .time_zone("America/New_York")
+        .endpoint("books");
+    let sink = world.sink().token(secrets.get("slack/bot").await.unwrap());
+    let builder = world.builder().source(source.build().unwrap()).sink(sink.build().unwrap());
+    let connector = builder.route(everything(ACCOUNTING)).build().unwrap();
+    let mut story = Story::of(world, connector);
+    let invoice = |story: &Story| {
+        let books = &story.world.books;
+        let id = books.create_invoice(document(CUSTOMER, CENTS)).unwrap();
+        books.mark_sent(&id).unwrap();
+        books.take_webhooks()
+    };
+
+    let statuses = async |story: &Story| {
+        let mut statuses = Vec::new();
+        for webhook in invoice(story) {
+            statuses.push(story.send(webhook.request).await);
+        }
+        statuses
+    };
+    story.later(secs(60)).await;
+    assert!(statuses(&story).await.iter().all(|status| *status == StatusCode::UNAUTHORIZED));
+    secrets.set("zoho/webhooks", WEBHOOK_SECRET).await.unwrap();
+    assert!(statuses(&story).await.iter().all(|status| *status == StatusCode::OK));
+    assert!(story.later(secs(60)).await.is_empty(), "Slack refuses the bot's token");
+    secrets.set("slack/bot", story.world.slack.bot_token()).await.unwrap();
+    story.connector.resume(&"slack".into());
+    assert!(!story.later(secs(600)).await.is_empty(), "the new token is used, and nothing was lost");
+
+    // The vendor still signs with the one before: until it is retired, that holds.
+    secrets.set("zoho/webhooks", "nextSecret2026").await.unwrap();
+    assert!(statuses(&story).await.iter().all(|status| *status == StatusCode::OK));
+    secrets.retire("zoho/webhooks").await.unwrap();
+    assert!(statuses(&story).await.iter().all(|status| *status == StatusCode::UNAUTHORIZED));
 }
 
 #[test]

@@ -14,6 +14,7 @@ use ml_connector_sim::{
 };
 
 use super::{ACCOUNTING, BOOKS, EXEC_ALERTS, Simulation};
+use crate::stores::in_clear;
 
 const POST: &str = "/api/chat.postMessage";
 
@@ -132,6 +133,11 @@ pub async fn report(
         stats.looked_up,
         stats.retried
     );
+    let credentials = simulation.books.credentials();
+    let token = simulation.slack.bot_token();
+    let secret = [&*credentials.client_secret, &*credentials.refresh_token, &*token];
+    let names = ["Larkspur", "Osprey", "Harbourview"];
+    let found = in_clear(database, &[&secret[..], &names[..]].concat())?;
     let count = |what: &str| accounting.iter().filter(|message| message.contains(what)).count();
     let (books, slack) = (&simulation.books, &simulation.slack);
     let checks = [
@@ -158,6 +164,7 @@ pub async fn report(
             (count("Rail"), count("Office")) == (1, 0),
         ),
         ("Slack did all it was asked to", slack.faults_waiting() == 0),
+        ("no token and no customer's name stands in the database", found.is_empty()),
     ];
     println!();
     for (what, holds) in checks {

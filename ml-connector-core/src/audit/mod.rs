@@ -8,6 +8,8 @@ mod backlog;
 mod memory;
 mod query;
 mod read;
+mod rewrite;
+pub(crate) mod sealed;
 mod write;
 
 use std::{fmt::Debug, sync::Arc, time::Duration};
@@ -18,6 +20,7 @@ pub use backlog::Backlog;
 pub use memory::MemoryLog;
 pub use query::Query;
 pub use read::{Entry, Pending, PendingScope, Recorded, Repeats};
+pub use rewrite::{DocumentRewrite, EntryRewrite, Rename, RewriteLog, StoredDocument, StoredEntry};
 pub use write::{
     Appended, Committed, DocKey, Document, DocumentWrite, EntryKind, EntryState, Expected, Index, NewEntry,
     Outcome, Parent, Settlement, Transaction,

@@ -22,7 +22,17 @@ pub use crate::{
 
 /// A token that does not expire, such as a Slack bot token without rotation.
 #[derive(Debug, Clone)]
-pub struct StaticToken(Arc<Authorization>);
+pub struct StaticToken(Arc<Token>);
+
+#[derive(Debug)]
+enum Token {
+    Fixed(Authorization),
+    /// Made into a header when it is used: it may change.
+    Named {
+        scheme: String,
+        token: Secret,
+    },
+}
 
 impl StaticToken {
     /// Sends `scheme token` with every call.
@@ -33,17 +43,28 @@ impl StaticToken {
         if token.is_empty() {
             return Err(Error::new(ErrorKind::ConfigInvalid, "the token is empty"));
         }
-        Authorization::new(scheme, token, 0).map(|authorization| Self(Arc::new(authorization)))
+        let fixed = Authorization::new(scheme, token, 0)?;
+        let named = || Token::Named { scheme: scheme.to_owned(), token: token.clone() };
+        Ok(Self(Arc::new(if token.is_named() { named() } else { Token::Fixed(fixed) })))
     }
 }
 
 #[async_trait]
 impl Authenticator for StaticToken {
     async fn authorize(&self, _: &Context) -> Result<Authorization> {
-        Ok((*self.0).clone())
+        match &*self.0 {
+            Token::Fixed(authorization) => Ok(authorization.clone()),
+            Token::Named { scheme, token } => Authorization::new(scheme, token, token.generation()),
+        }
     }
 
-    async fn rejected(&self, _: &Context, _: &Authorization) -> Result<()> {
+    async fn rejected(&self, _: &Context, refused: &Authorization) -> Result<()> {
+        if let Token::Named { token, .. } = &*self.0
+            && token.generation() != refused.generation()
+        {
+            // It was changed while the call was under way.
+            return Ok(());
+        }
         Err(Error::new(ErrorKind::Unauthenticated, "the token was refused, and nothing can renew it")
             .with_scope(crate::Scope::Connection))
     }

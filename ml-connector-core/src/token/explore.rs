@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::{
     Rotation,
     blob::{Blob, Cause, Kept, Phase, Received},
-    machine::{Action, Blocked, Granted, Input, Rules, TokenOutcome, step},
+    machine::{Action, Blocked, Configured, Granted, Input, Rules, TokenOutcome, step},
 };
 use crate::{Secret, Timestamp, http::Answer};
 
@@ -137,7 +137,7 @@ impl Setting {
             unending: false,
             initial: Some(token(seed)),
             seed: Some(seed.to_string()),
-            config: String::new(),
+            config: Configured::default(),
         }
     }
 

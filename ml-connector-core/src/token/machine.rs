@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::{
     Rotation,
     blob::{Blob, Cause, Failure, Kept, Phase, Received},
+    digest,
 };
 use crate::{Secret, Timestamp};
 
@@ -62,8 +63,25 @@ pub(crate) struct Rules {
     pub(crate) initial: Option<Secret>,
     /// Its digest.
     pub(crate) seed: Option<String>,
-    /// The digest of the configuration.
-    pub(crate) config: String,
+    /// Who asks, and where.
+    pub(crate) config: Configured,
+}
+
+/// The configuration that a failure is blamed on: with another one it is tried again at once.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Configured {
+    pub(crate) token_url: String,
+    pub(crate) client_id: String,
+    pub(crate) client_secret: Secret,
+    pub(crate) key_id: String,
+}
+
+impl Configured {
+    /// Its digest at present: the secret may be changed.
+    fn digest(&self) -> String {
+        let Self { token_url, client_id, client_secret, key_id } = self;
+        digest(&[token_url, client_id, client_secret.expose(), key_id])
+    }
 }
 
 /// What is wished, or has happened.
@@ -371,7 +389,7 @@ fn is_recent(at: Timestamp, now: Timestamp, window: Duration) -> bool {
 /// Why the token endpoint may not be asked now.
 fn blocked(blob: &Blob, now: Timestamp, rules: &Rules) -> Option<Blocked> {
     if let Some(failure) = &blob.failure
-        && failure.config == rules.config
+        && failure.config == rules.config.digest()
         && failure.until.is_none_or(|until| now < until)
         && failure.at.is_none_or(|at| is_credible(at, now))
     {
@@ -555,13 +573,13 @@ impl Blob {
             Cause::Throttled => Some(until.unwrap_or(now + rules.throttle_pause).max(growing(COOL_DOWN))),
         };
         let at = until.map(|_| now);
-        let failure = Failure { cause, code, message: None, at, until, count, config: rules.config.clone() };
+        let failure = Failure { cause, code, message: None, at, until, count, config: rules.config.digest() };
         self.failure.insert(failure)
     }
 
     /// A changed app, secret or endpoint ends a failure.
     fn try_changed_config(&mut self, rules: &Rules) {
-        if self.failure.take_if(|failure| failure.config != rules.config).is_some() {
+        if self.failure.take_if(|failure| failure.config != rules.config.digest()).is_some() {
             self.lost = 0;
         }
     }

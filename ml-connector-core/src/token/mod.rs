@@ -7,6 +7,7 @@ mod health;
 mod machine;
 mod manager;
 mod memory;
+mod named;
 mod rotation;
 
 use std::fmt::Debug;
@@ -18,10 +19,12 @@ pub(crate) use blob::{Blob, Cause, Kept};
 use bytes::Bytes;
 pub use health::TokenHealth;
 pub(crate) use health::health;
-pub(crate) use machine::{Granted, Input, Rules, TokenOutcome};
+pub(crate) use machine::{Configured, Granted, Input, Rules, TokenOutcome};
 pub(crate) use manager::{Endpoint, Manager, told};
 pub use memory::MemoryTokenStore;
+pub use named::NamedSecrets;
 pub use rotation::Rotation;
+use sha2::{Digest, Sha256};
 
 use crate::{CheckStep, Result, model::ConnectionId};
 
@@ -77,6 +80,11 @@ impl TokenKey {
         Self(format!("{connection}#consents"))
     }
 
+    /// A secret of the host's, by its name. No connection is named so.
+    pub(crate) fn secret(name: &str) -> Self {
+        Self(format!("secret#{name}"))
+    }
+
     /// The text.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -109,4 +117,14 @@ pub enum Swap {
     },
     /// Not done: this is there instead.
     Conflict(Option<Stored>),
+}
+
+/// Tells one text from another without holding any of it.
+pub(crate) fn digest(parts: &[&str]) -> String {
+    let mut hasher = Sha256::new();
+    for part in parts {
+        hasher.update(part.len().to_be_bytes());
+        hasher.update(part);
+    }
+    hasher.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }

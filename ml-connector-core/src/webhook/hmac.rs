@@ -20,10 +20,38 @@ pub enum Encoding {
 }
 
 /// Verifies HMAC-SHA256 signatures under one or more secrets: while a secret is rotated, the old and the new one
-/// hold. The keyed state is prepared once.
+/// hold. The keyed state is prepared once, but for secrets that are given by name and may change.
 #[derive(Clone)]
 pub struct HmacSha256 {
-    keyed: Vec<Hmac<Sha256>>,
+    keys: Vec<Key>,
+}
+
+#[derive(Clone)]
+enum Key {
+    Fixed(Hmac<Sha256>),
+    Named(Secret),
+}
+
+impl Key {
+    fn new(secret: &Secret) -> Option<Self> {
+        if secret.is_named() {
+            Some(Self::Named(secret.clone()))
+        } else {
+            keyed(secret.expose()).map(Self::Fixed)
+        }
+    }
+
+    /// Does something with every state that is good at present.
+    fn each(&self, mut with: impl FnMut(&Hmac<Sha256>)) {
+        match self {
+            Self::Fixed(keyed) => with(keyed),
+            Self::Named(secret) => {
+                // An empty text would be anybody's.
+                let texts = secret.accepted().filter(|text| !text.is_empty());
+                texts.filter_map(keyed).for_each(|keyed| with(&keyed));
+            }
+        }
+    }
 }
 
 impl HmacSha256 {
@@ -33,18 +61,17 @@ impl HmacSha256 {
     /// [`ErrorKind::ConfigInvalid`] without a secret, or with an empty one: nothing is ever accepted unsigned.
     pub fn new<'a>(secrets: impl IntoIterator<Item = &'a Secret>) -> Result<Self> {
         let invalid = |message| Error::new(ErrorKind::ConfigInvalid, message);
-        let keyed = secrets
+        let keys = secrets
             .into_iter()
             .map(|secret| match secret.is_empty() {
                 true => Err(invalid("a webhook secret is empty")),
-                false => Hmac::new_from_slice(secret.expose().as_bytes())
-                    .map_err(|_| invalid("a webhook secret is unusable")),
+                false => Key::new(secret).ok_or_else(|| invalid("a webhook secret is unusable")),
             })
             .collect::<Result<Vec<_>>>()?;
-        if keyed.is_empty() {
+        if keys.is_empty() {
             return Err(invalid("a webhook secret is required"));
         }
-        Ok(Self { keyed })
+        Ok(Self { keys })
     }
 
     /// Checks `signature` against the message given in parts, in constant time for each secret.
@@ -54,8 +81,8 @@ impl HmacSha256 {
     pub fn verify(&self, parts: &[&[u8]], signature: &str, encodings: &[Encoding]) -> Result<()> {
         let mut valid = Choice::from(0);
         for received in encodings.iter().filter_map(|encoding| decode(signature, *encoding)) {
-            for keyed in &self.keyed {
-                valid |= mac(keyed, parts).as_slice().ct_eq(&received);
+            for key in &self.keys {
+                key.each(|keyed| valid |= mac(keyed, parts).as_slice().ct_eq(&received));
             }
         }
         if valid.into() { Ok(()) } else { Err(refused("the signature does not match")) }
@@ -64,7 +91,11 @@ impl HmacSha256 {
     /// Signs a message with the first secret, as a vendor would: for tests and simulators.
     #[must_use]
     pub fn sign(&self, parts: &[&[u8]], encoding: Encoding) -> String {
-        let mac = self.keyed.first().map(|keyed| mac(keyed, parts)).unwrap_or_default();
+        let mut signed = None;
+        if let Some(key) = self.keys.first() {
+            key.each(|keyed| signed = signed.or_else(|| Some(mac(keyed, parts))));
+        }
+        let mac: [u8; 32] = signed.unwrap_or_default();
         match encoding {
             Encoding::Hex => mac.iter().map(|byte| format!("{byte:02x}")).collect(),
             Encoding::Base64 => BASE64_STANDARD.encode(mac),
@@ -74,7 +105,7 @@ impl HmacSha256 {
 
 impl fmt::Debug for HmacSha256 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "HmacSha256({} secrets)", self.keyed.len())
+        write!(f, "HmacSha256({} secrets)", self.keys.len())
     }
 }
 
@@ -82,6 +113,10 @@ impl fmt::Debug for HmacSha256 {
 #[must_use]
 pub(crate) fn refused(reason: &'static str) -> Error {
     Error::new(ErrorKind::SignatureInvalid, reason)
+}
+
+fn keyed(text: &str) -> Option<Hmac<Sha256>> {
+    Hmac::new_from_slice(text.as_bytes()).ok()
 }
 
 fn mac(keyed: &Hmac<Sha256>, parts: &[&[u8]]) -> [u8; 32] {
@@ -124,6 +159,22 @@ mod tests {
 
     fn verifier(secrets: &[&str]) -> HmacSha256 {
         HmacSha256::new(&secrets.iter().map(|secret| Secret::from(*secret)).collect::<Vec<_>>()).unwrap()
+    }
+
+    #[test]
+    fn during_a_change_both_secrets_hold_and_afterwards_one_does() {
+        let secret = Secret::named(&"old".into(), None);
+        let held = HmacSha256::new([&secret]).unwrap();
+        let check =
+            |by: &str| held.verify(&[BODY], &verifier(&[by]).sign(&[BODY], Encoding::Hex), &[Encoding::Hex]);
+        assert!(check("old").is_ok() && check("new").is_err());
+        secret.follow(&"new".into(), Some(&"old".into()));
+        assert!(check("old").is_ok() && check("new").is_ok() && check("other").is_err());
+        assert_eq!(held.sign(&[BODY], Encoding::Hex), verifier(&["new"]).sign(&[BODY], Encoding::Hex));
+        secret.follow(&"new".into(), None);
+        assert!(check("old").is_err() && check("new").is_ok());
+        secret.follow(&"".into(), None);
+        assert!(check("new").is_err(), "nothing is ever accepted unsigned");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use http::HeaderMap;
-use subtle::ConstantTimeEq;
+use subtle::{Choice, ConstantTimeEq};
 
 use super::hmac::refused;
 use crate::{Result, Secret, Timestamp};
@@ -47,8 +47,10 @@ pub fn fresh_unix_seconds(text: &str, now: Timestamp, tolerance: Duration) -> Re
 /// [`SignatureInvalid`](crate::ErrorKind::SignatureInvalid) when it is another one, and always when `expected` is
 /// empty: nothing is ever accepted unsigned.
 pub fn require_token(received: &str, expected: &Secret) -> Result<()> {
-    let same = received.as_bytes().ct_eq(expected.expose().as_bytes());
-    if expected.is_empty() || !bool::from(same) {
+    let is =
+        |good: &str| received.as_bytes().ct_eq(good.as_bytes()) & Choice::from(u8::from(!good.is_empty()));
+    let same = expected.accepted().fold(Choice::from(0), |same, good| same | is(good));
+    if !bool::from(same) {
         return Err(refused("the token is another one"));
     }
     Ok(())

@@ -174,6 +174,7 @@ const MODULES: Table = &[
     ("http", &["calls", "clock", "decode", "error", "model", "rate", "secret"]),
     ("config", &["error", "http"]),
     ("token", &["check", "clock", "error", "error_context", "http", "model", "secret"]),
+    ("encryption", &["audit", "check", "error", "model", "secret", "token"]),
     (
         "context",
         &["audit", "calls", "clock", "error", "http", "model", "rate", "snapshot", "token", "vendor_clock"],

@@ -9,6 +9,7 @@ mod outcome;
 mod prune;
 mod query;
 mod reader;
+mod rewrite;
 mod schema;
 mod search;
 mod signals;

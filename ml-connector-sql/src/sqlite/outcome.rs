@@ -10,6 +10,12 @@ use rusqlite::{Connection, Row, params};
 
 use crate::columns::OutcomeColumns;
 
+/// What to write for an outcome.
+pub(super) fn columns(outcome: &Outcome) -> rusqlite::Result<OutcomeColumns> {
+    OutcomeColumns::of(outcome)
+        .ok_or_else(|| rusqlite::Error::ToSqlConversionFailure("an outcome of a newer core".into()))
+}
+
 /// Adds an outcome to an entry.
 pub(super) fn insert(
     connection: &Connection,
@@ -18,9 +24,7 @@ pub(super) fn insert(
     trace: Option<&[u8]>,
     now: Timestamp,
 ) -> rusqlite::Result<()> {
-    let Some(columns) = OutcomeColumns::of(outcome) else {
-        return Err(rusqlite::Error::ToSqlConversionFailure("an outcome of a newer core".into()));
-    };
+    let columns = columns(outcome)?;
     connection
         .prepare_cached(
             "INSERT INTO outcome (seq, nth, at, what, attempt, due, uncertain, reason, receipt, actor, replay,

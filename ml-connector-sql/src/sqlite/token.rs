@@ -10,10 +10,10 @@ use ml_connector_core::{
 };
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{Store, schema};
+use super::{Store, rewrite::erasing, schema};
 
 /// Tokens in the file of a [`SqliteLog`](super::SqliteLog), durable in the same way. Blobs are stored as they
-/// come: encrypt them before.
+/// come: `encrypted` of core's feature `encryption` encrypts them before. What is replaced is overwritten in the file.
 #[derive(Debug, Clone)]
 pub struct SqliteTokenStore {
     store: Arc<Store>,
@@ -86,11 +86,14 @@ fn swap(
     if current.as_ref().map(|stored| stored.version) != expected {
         return Ok(Swap::Conflict(current));
     }
-    connection
-        .prepare_cached(
-            "INSERT INTO token (key, version, bytes) VALUES (?1, ?2, ?3)
-             ON CONFLICT (key) DO UPDATE SET version = excluded.version, bytes = excluded.bytes",
-        )?
-        .execute(params![key.as_str(), version, value])?;
+    // The token before may still be good.
+    erasing(connection, || {
+        connection
+            .prepare_cached(
+                "INSERT INTO token (key, version, bytes) VALUES (?1, ?2, ?3)
+                 ON CONFLICT (key) DO UPDATE SET version = excluded.version, bytes = excluded.bytes",
+            )?
+            .execute(params![key.as_str(), version, value])
+    })?;
     Ok(Swap::Stored { version })
 }

@@ -1,6 +1,7 @@
 //! The log in memory.
 
 mod leases;
+mod rewrite;
 mod state;
 
 use std::{

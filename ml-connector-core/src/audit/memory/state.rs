@@ -24,25 +24,25 @@ pub(super) struct Tables {
     pub(super) leases: Leases,
     /// The last number given. Never goes back, so that no reader's cursor is ahead of a new entry.
     last: u64,
-    entries: BTreeMap<Seq, Stored>,
+    pub(super) entries: BTreeMap<Seq, Stored>,
     /// What begins families, by age.
     roots: BTreeSet<(Timestamp, Seq)>,
     /// What began each family, and its members; and those of them that are on the work list.
     members: BTreeSet<(Seq, Seq)>,
     unsettled: BTreeSet<(Seq, Seq)>,
-    dedupe: HashMap<DedupeKey, Seq>,
-    receipts: HashMap<Arc<str>, BTreeSet<Seq>>,
+    pub(super) dedupe: HashMap<DedupeKey, Seq>,
+    pub(super) receipts: HashMap<Arc<str>, BTreeSet<Seq>>,
     work: BTreeMap<(Partition, Seq), Pending>,
     lanes: BTreeSet<(Partition, EntryKind, u64, Seq)>,
     /// A deleted document keeps its version.
-    documents: HashMap<DocKey, (u64, Option<Bytes>)>,
+    pub(super) documents: HashMap<DocKey, (u64, Option<Bytes>)>,
 }
 
 #[derive(Debug)]
-struct Stored {
-    entry: Entry,
+pub(super) struct Stored {
+    pub(super) entry: Entry,
     root: Seq,
-    dedupe: Option<DedupeKey>,
+    pub(super) dedupe: Option<DedupeKey>,
 }
 
 impl Tables {

@@ -2,14 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use sha2::{Digest, Sha256};
 use url::Url;
 
 use super::{assertion::ClientAssertion, response::TokenResponse};
 use crate::{
     Error, ErrorKind, Result, Secret,
     http::{Answer, Limits, require_secure},
-    token::{Rotation, Rules},
+    token::{self, Configured, Rotation, Rules},
 };
 
 /// How a vendor hands out tokens.
@@ -173,14 +172,16 @@ impl OAuth2Config {
             idle_life: self.idle_life,
             needs_refresh_token,
             unending: self.unending,
-            seed: initial.as_ref().map(|initial| digest(&["configured refresh token", initial.expose()])),
+            seed: initial
+                .as_ref()
+                .map(|initial| token::digest(&["configured refresh token", initial.expose()])),
             initial,
-            config: digest(&[
-                self.token_url.as_str(),
-                &self.client_id,
-                self.client_secret.expose(),
-                self.key_id(),
-            ]),
+            config: Configured {
+                token_url: self.token_url.as_str().into(),
+                client_id: self.client_id.as_str().into(),
+                client_secret: self.client_secret.clone(),
+                key_id: self.key_id().into(),
+            },
         }
     }
 
@@ -191,14 +192,4 @@ impl OAuth2Config {
             ClientAuth::Body | ClientAuth::Basic => "",
         }
     }
-}
-
-/// Tells one text from another without holding any of it.
-fn digest(parts: &[&str]) -> String {
-    let mut hasher = Sha256::new();
-    for part in parts {
-        hasher.update(part.len().to_be_bytes());
-        hasher.update(part);
-    }
-    hasher.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }

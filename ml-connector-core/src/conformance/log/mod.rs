@@ -8,6 +8,7 @@ pub mod order;
 pub mod prune;
 pub mod query;
 mod reopen;
+pub mod rewrite;
 pub mod work;
 
 use std::{sync::Arc, time::Duration};
@@ -22,10 +23,10 @@ use super::{Behavior, behaviors};
 use crate::{
     AuditLog, Timestamp,
     audit::{
-        Appended, Committed, DocKey, DocumentWrite, Entry, EntryKind, Expected, Lease, LeaseRequest,
-        NewEntry, Outcome, Parent, Pending, PendingScope, Query, Settlement, Transaction,
+        Appended, Committed, DocKey, DocumentWrite, Entry, EntryKind, Expected, Index, Lease, LeaseRequest,
+        NewEntry, Outcome, Parent, Pending, PendingScope, Query, RewriteLog, Settlement, Transaction,
     },
-    model::{ConnectionId, DedupeKey, Partition, Seq},
+    model::{ConnectionId, DedupeKey, EntityRef, Partition, Seq},
 };
 
 /// What every log has to do.
@@ -88,6 +89,15 @@ pub const BEHAVIORS: &[Behavior<dyn AuditLog>] = behaviors![dyn AuditLog:
     prune::documents_go_by_collection_and_connection,
 ];
 
+/// What a log has to do beyond that whose stored form can be replaced.
+pub const REWRITE_BEHAVIORS: &[Behavior<dyn RewriteLog>] = behaviors![dyn RewriteLog:
+    rewrite::everything_stored_is_read_in_pages,
+    rewrite::a_renamed_document_is_the_same,
+    rewrite::a_renamed_dedupe_key_stands_for_its_entry,
+    rewrite::a_rewritten_entry_says_something_else,
+    rewrite::a_rewritten_document_keeps_its_version,
+];
+
 /// What a log for several hosts has to do beyond that.
 pub const SHARED_BEHAVIORS: &[Behavior<dyn AuditLog>] = behaviors![dyn AuditLog:
     lease::hosts_share_fairly,
@@ -97,6 +107,13 @@ pub const SHARED_BEHAVIORS: &[Behavior<dyn AuditLog>] = behaviors![dyn AuditLog:
 /// Checks [`BEHAVIORS`], each on an instance of its own.
 pub async fn all(fresh: impl AsyncFn() -> Arc<dyn AuditLog>) {
     for (_, check) in BEHAVIORS {
+        check(&*fresh().await).await;
+    }
+}
+
+/// Checks [`REWRITE_BEHAVIORS`], each on an instance of its own.
+pub async fn all_rewriting(fresh: impl AsyncFn() -> Arc<dyn RewriteLog>) {
+    for (_, check) in REWRITE_BEHAVIORS {
         check(&*fresh().await).await;
     }
 }
@@ -128,6 +145,16 @@ fn signal() -> NewEntry {
 
 fn keyed(key: &str) -> NewEntry {
     NewEntry { dedupe: Some(DedupeKey::from(key)), ..signal() }
+}
+
+fn named(kind: EntryKind, entity: &str, number: &str, name: &str) -> NewEntry {
+    let index = Index {
+        entity: Some(EntityRef::new("invoice", entity)),
+        number: Some(number.into()),
+        name: Some(name.into()),
+        ..Index::default()
+    };
+    NewEntry { index, ..entry(kind) }
 }
 
 fn child_of(parent: Parent, entry: NewEntry) -> NewEntry {

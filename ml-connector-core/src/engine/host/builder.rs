@@ -7,7 +7,7 @@ use url::Url;
 use crate::{
     AuditLog, Clock, Connection, Connector, Context, Error, ErrorKind, HttpTransport, IntoConnection,
     RateLimiter, Result, Sink, Source, SystemClock, TokenStore,
-    audit::Lease,
+    audit::{Lease, sealed::CheckedLog},
     engine::{
         hooks::Hooks, log_gate::LogGate, mailbox::Mailbox, registry::Registry, settings::Settings,
         shared::Shared, stats::Counters, tally::Tallies, trace::NamedRoutes, trouble::Troubles,
@@ -43,7 +43,8 @@ impl Connector {
 }
 
 impl ConnectorBuilder {
-    /// Where everything is recorded. Required.
+    /// Where everything is recorded. Required. A log that is encrypted, but was opened without its key ring, is refused
+    /// with [`ErrorKind::ConfigInvalid`] and the key's id by whatever uses it first.
     #[must_use]
     pub fn audit_log(self, log: impl AuditLog) -> Self {
         Self { log: Some(Arc::new(log)), ..self }
@@ -150,6 +151,7 @@ impl ConnectorBuilder {
         let log = self
             .log
             .ok_or_else(|| missing("an audit log is required: give the builder one with `audit_log`"))?;
+        let log: Arc<dyn AuditLog> = Arc::new(CheckedLog::new(log));
         let transport = self.transport.or_else(default_transport).ok_or_else(|| {
             missing("a transport is required: enable feature `reqwest`, or give the builder one")
         })?;

@@ -17,7 +17,7 @@ fn rules() -> Rules {
         unending: false,
         initial: None,
         seed: None,
-        config: String::new(),
+        config: Configured::default(),
     }
 }
 

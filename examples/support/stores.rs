@@ -1,0 +1,92 @@
+//! Where the connector records everything and keeps its tokens: a SQLite file, encrypted when there is a key.
+
+use std::{path::Path, sync::Arc};
+
+use ml_connector_core::{
+    AuditLog, Error, ErrorKind, Result, TokenStore,
+    encryption::{EncryptLog, EncryptTokens, Key, KeyRing},
+};
+use ml_connector_sql::SqliteLog;
+
+/// The variable with the keys. `examples/.env.example` says how to make one.
+const KEY: &str = "ML_CONNECTOR_KEY";
+/// How much is encrypted anew at once.
+const PAGE: usize = 500;
+
+/// A log and a token store in one file.
+#[derive(Debug, Clone)]
+pub struct Stores {
+    /// The log.
+    pub log: Arc<dyn AuditLog>,
+    /// The tokens.
+    pub tokens: Arc<dyn TokenStore>,
+}
+
+impl Stores {
+    /// Opens the file, encrypted with the keys of `ML_CONNECTOR_KEY`. What it holds in clear, or under an older key, is
+    /// encrypted first. Without the variable everything is stored in clear, and the program says so.
+    ///
+    /// # Errors
+    /// As [`SqliteLog::open`], [`KeyRing::from_env`] and [`EncryptLog::encrypted`].
+    pub async fn open(database: &Path) -> Result<Self> {
+        match KeyRing::from_env(KEY)? {
+            Some(ring) => Self::encrypted(database, ring).await,
+            None => {
+                println!(
+                    "{KEY} is not set: tokens, payloads and messages are stored in clear in {}.",
+                    database.display()
+                );
+                let log = SqliteLog::open(database)?;
+                Ok(Self { tokens: Arc::new(log.token_store()), log: Arc::new(log) })
+            }
+        }
+    }
+
+    /// Opens a file of a simulation, encrypted with a key that nobody else ever has unless there is one in the
+    /// environment.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub async fn for_simulation(database: &Path) -> Result<Self> {
+        let ring = match KeyRing::from_env(KEY)? {
+            Some(ring) => ring,
+            None => KeyRing::new(Key::generate("simulation")?),
+        };
+        Self::encrypted(database, ring).await
+    }
+
+    async fn encrypted(database: &Path, ring: KeyRing) -> Result<Self> {
+        println!("Everything in {} is encrypted with the key {}.", database.display(), ring.active());
+        let file = SqliteLog::open(database)?;
+        // Tokens in clear are taken: one from before is encrypted when it is refreshed.
+        let tokens = file.token_store().encrypted(ring.clone()).accepting_clear();
+        let log = file.encrypting(ring).await?;
+        loop {
+            let so_far = log.reencrypt(PAGE).await?;
+            if so_far.is_done {
+                break;
+            }
+            if so_far.entries + so_far.documents > 1 {
+                println!("Encrypting: {} entries, {} documents.", so_far.entries, so_far.documents);
+            }
+        }
+        Ok(Self { log: Arc::new(log), tokens: Arc::new(tokens) })
+    }
+}
+
+/// Which of these texts stand in the database or its write-ahead log, byte by byte.
+///
+/// # Errors
+/// [`ErrorKind::Unavailable`] when a file cannot be read.
+pub fn in_clear<'a>(database: &Path, texts: &[&'a str]) -> Result<Vec<&'a str>> {
+    let mut found = Vec::new();
+    let wal = database.with_extension("db-wal");
+    for file in [database, &wal].into_iter().filter(|file| file.exists()) {
+        let bytes = std::fs::read(file).map_err(|source| {
+            Error::new(ErrorKind::Unavailable, "the database cannot be read").with_source(source)
+        })?;
+        let stands = |text: &&&str| bytes.windows(text.len()).any(|part| part == text.as_bytes());
+        found.extend(texts.iter().filter(stands));
+    }
+    Ok(found)
+}
