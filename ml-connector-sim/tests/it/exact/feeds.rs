@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use ml_connector_core::Timestamp;
-use ml_connector_sim::exact::{Division, Kind, NewDocument, NewLine};
+use ml_connector_sim::exact::{Kind, NewDocument, NewLine};
 use serde_json::Value;
 
 use super::{amount, differences, fixture, rows, world};

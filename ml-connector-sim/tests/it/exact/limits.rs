@@ -5,11 +5,11 @@ use std::time::Duration;
 use http::StatusCode;
 use ml_connector_sim::{
     Conditions, ExactOnlineSim, Fault,
-    exact::{Division, Kind, NewDocument, Right},
+    exact::{Kind, NewDocument, Right},
 };
 use serde_json::Value;
 
-use super::{BASE, amount, assert_recorded, at, rows, world};
+use super::{BASE, amount, assert_recorded, at, world};
 
 #[tokio::test]
 async fn a_missing_right_is_an_empty_list_or_a_plain_refusal() {

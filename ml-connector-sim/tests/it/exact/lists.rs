@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use ml_connector_core::Timestamp;
 use ml_connector_sim::{
     Conditions,
     exact::{Kind, NewDocument},

@@ -1,12 +1,10 @@
 //! Records, as people write them and as they were recorded.
 
-use http::header;
-use ml_connector_core::Timestamp;
 use ml_connector_sim::exact::{Division, ExactOnlineConfig, Kind, NewDocument, NewLine, Settlement};
 use serde_json::Value;
 
 use super::{
-    BASE, DIVISION, amount, assert_recorded, differences, fixture, recorded, rows, world, world_with,
+    BASE, DIVISION, amount, assert_recorded, differences, fixture, world, world_with,
 };
 
 #[tokio::test]
