@@ -7,12 +7,14 @@ mod company;
 mod consent;
 #[cfg(target_os = "linux")]
 mod durability;
+mod exact;
 mod flow;
 mod frail;
 mod freshbooks;
 #[cfg(unix)]
 mod kill;
 mod links;
+mod mirror;
 mod outages;
 mod polling;
 #[cfg(unix)]
