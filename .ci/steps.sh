@@ -49,6 +49,11 @@ toolchain() {
 
 install() { apt-get update -q && apt-get install -qy "$@"; }
 
+# A Postgres server, which tests start for themselves. Fails when it cannot be had.
+postgres() {
+    command -v initdb >/dev/null || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || install postgresql
+}
+
 # Tools that come compiled in Python packages, pinned by their hashes in `tools.txt`. Fails when they cannot be had.
 tools() {
     local to=target/ci-tools

@@ -11,7 +11,7 @@
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use ml_connector_core::{
-    Connector, Error, ErrorKind, Result, Source, SourceMode, SystemClock,
+    Connector, Error, ErrorKind, Result, Sink, Source, SourceMode, SystemClock,
     audit::{EntryKind, EntryState, MemoryLog, Outcome, Query},
     engine::{ConnectorBuilder, Replay, Settings},
     model::{Decimal, Origin, RecordKind},
@@ -67,9 +67,8 @@ async fn on_real_accounts(books: &Organization, workspace: &Workspace) -> Result
     let feeds: Vec<_> = books.info().feeds.iter().map(|feed| feed.name).collect();
     let builder = Connector::builder().token_store(log.token_store()).audit_log(log);
     let connector = connect(builder, books, lake.clone()).build()?;
-    for checked in lake.check(&connector.context()).await {
-        let problem = checked.problem.map_or_else(|| "good".to_owned(), |problem| problem.to_string());
-        println!("{} {}: {problem}", checked.step, checked.what);
+    for checked in Sink::check(&lake, &connector.context()).await {
+        println!("{checked}");
     }
     let running = connector.clone();
     let worker =

@@ -3,6 +3,7 @@
 
 pub mod bars;
 pub mod business_central;
+pub mod connections;
 pub mod exact_online;
 pub mod freshbooks;
 pub mod host;

@@ -14,6 +14,7 @@ use crate::{
     client::ApiClient,
     config::{API, LOGIN, WEB},
     models::{INVOICED, OWN_KINDS, OWN_STATUSES, Set, Site, columns, is_guid},
+    source::responsible::Responsible,
     webhook::Webhook,
 };
 
@@ -38,16 +39,21 @@ impl From<Config> for Builder {
 }
 
 impl Builder {
-    /// See [`Config::tenant`].
-    pub fn tenant(mut self, tenant: impl Into<String>) -> Self {
-        self.config.tenant = tenant.into();
-        self
-    }
-
-    /// See [`Config::environment`].
-    pub fn environment(mut self, name: impl Into<String>) -> Self {
-        self.config.environment = name.into();
-        self
+    ml_connector_core::setters! {
+        tenant: into String,
+        environment: into String,
+        login_url: some into String,
+        api_url: some into String,
+        web_url: some into String,
+        webhook_secret: into Secret,
+        endpoint: some into String,
+        approval_entries: bool,
+        approval_user_setups: bool,
+        attachments: bool,
+        time_zone: into String,
+        overdue_after: into Vec<u32>,
+        mode: SourceMode,
+        poll_minutes: u32,
     }
 
     /// The company's id and name; see [`Config::company_id`] and [`Config::company_name`].
@@ -85,75 +91,27 @@ impl Builder {
         self
     }
 
-    /// See [`Config::login_url`].
-    pub fn login_url(mut self, url: impl Into<String>) -> Self {
-        self.config.login_url = Some(url.into());
-        self
-    }
-
-    /// See [`Config::api_url`].
-    pub fn api_url(mut self, url: impl Into<String>) -> Self {
-        self.config.api_url = Some(url.into());
-        self
-    }
-
-    /// See [`Config::web_url`].
-    pub fn web_url(mut self, url: impl Into<String>) -> Self {
-        self.config.web_url = Some(url.into());
-        self
-    }
-
-    /// See [`Config::webhook_secret`].
-    pub fn webhook_secret(mut self, secret: impl Into<Secret>) -> Self {
-        self.config.webhook_secret = secret.into();
-        self
-    }
-
-    /// See [`Config::endpoint`].
-    pub fn endpoint(mut self, endpoint: impl Into<String>) -> Self {
-        self.config.endpoint = Some(endpoint.into());
-        self
-    }
-
     /// See [`Config::sets`].
     pub fn sets<S: Into<String>>(mut self, sets: impl IntoIterator<Item = S>) -> Self {
         self.config.sets = sets.into_iter().map(Into::into).collect();
         self
     }
 
-    /// See [`Config::approval_entries`].
-    pub fn approval_entries(mut self, read: bool) -> Self {
-        self.config.approval_entries = read;
+    /// The documents of a purchaser or salesperson are an employee's: code and number. See [`Config::purchasers`].
+    pub fn purchaser(mut self, code: impl Into<String>, employee: impl Into<String>) -> Self {
+        self.config.purchasers.insert(code.into(), employee.into());
         self
     }
 
-    /// See [`Config::time_zone`].
-    pub fn time_zone(mut self, iana_name: impl Into<String>) -> Self {
-        self.config.time_zone = iana_name.into();
-        self
-    }
-
-    /// See [`Config::overdue_after`].
-    pub fn overdue_after(mut self, days: impl Into<Vec<u32>>) -> Self {
-        self.config.overdue_after = days.into();
+    /// See [`Config::posting_ends_after_secs`].
+    pub fn posting_ends_after(mut self, time: Duration) -> Self {
+        self.config.posting_ends_after_secs = time.as_secs();
         self
     }
 
     /// See [`Config::coalesce_ms`].
     pub fn coalesce(mut self, window: Duration) -> Self {
         self.config.coalesce_ms = millis(window);
-        self
-    }
-
-    /// See [`Config::mode`].
-    pub fn mode(mut self, mode: SourceMode) -> Self {
-        self.config.mode = mode;
-        self
-    }
-
-    /// See [`Config::poll_minutes`].
-    pub fn poll_minutes(mut self, minutes: u32) -> Self {
-        self.config.poll_minutes = minutes;
         self
     }
 
@@ -203,6 +161,9 @@ impl Builder {
             webhook,
             site,
             approval_entries: config.approval_entries,
+            attachments: config.attachments,
+            posting_ends_after: Duration::from_secs(config.posting_ends_after_secs),
+            responsible: Arc::new(Responsible::new(&config)),
             sets: sets.into(),
             source: info,
         })
@@ -237,6 +198,9 @@ fn info(config: &Config, sets: &[Set]) -> Result<SourceInfo> {
     required("company_id", &config.company_id)?;
     require(is_guid(&config.company_id), "company_id", "a GUID in lower case without braces")?;
     require(config.poll_minutes > 0, "poll_minutes", "1 or more")?;
+    require(config.posting_ends_after_secs > 0, "posting_ends_after_secs", "1 or more")?;
+    let is_named = |(code, number): (&String, &String)| !code.trim().is_empty() && !number.trim().is_empty();
+    require(config.purchasers.iter().all(is_named), "purchasers", "codes, each with an employee's number")?;
     require(config.scope.ends_with("/.default"), "scope", "a scope that ends in /.default")?;
     let mut info = SourceInfo::new(connection, SYSTEM);
     if let Some(endpoint) = &config.endpoint {

@@ -1,5 +1,7 @@
 //! What a connection needs to know.
 
+use std::collections::BTreeMap;
+
 use ml_connector_core::{Secret, SourceInfo, SourceMode, config::millis};
 use serde::Deserialize;
 
@@ -72,6 +74,22 @@ pub struct Config {
     /// on. Without it an unposted purchase invoice reads Draft whatever it waits for.
     #[serde(default)]
     pub approval_entries: bool,
+    /// Who is responsible for whose documents: from the code of a purchaser or salesperson to the number of an employee. The
+    /// employee's company e-mail is the document's [`assignee`](ml_connector_core::model::Record::assignee).
+    #[serde(default)]
+    pub purchasers: BTreeMap<String, String>,
+    /// Whether who is not named by [`purchasers`](Self::purchasers) is found by `approvalUserSetups`, from version 29 on: the
+    /// first in the chain of approvers of the purchaser whose limit covers the document.
+    #[serde(default)]
+    pub approval_user_setups: bool,
+    /// Whether the files beside a draft invoice are named. It costs a call for each read of one.
+    #[serde(default)]
+    pub attachments: bool,
+    /// After how many seconds a posting whose answer was lost has ended, counted from when it began: an invoice that is still
+    /// a draft then was not posted. Business Central goes on for eight minutes at most, after it has waited. 660 unless it is
+    /// set; shorter only where nothing takes so long.
+    #[serde(default = "posting_ends_after_secs")]
+    pub posting_ends_after_secs: u64,
     /// The company's time zone as an IANA name. Due dates begin in it.
     #[serde(default = "utc")]
     pub time_zone: String,
@@ -111,6 +129,10 @@ impl Config {
             endpoint: None,
             sets: sets(),
             approval_entries: false,
+            purchasers: BTreeMap::new(),
+            approval_user_setups: false,
+            attachments: false,
+            posting_ends_after_secs: posting_ends_after_secs(),
             time_zone: utc(),
             overdue_after: Vec::new(),
             coalesce_ms: coalesce_ms(),
@@ -130,6 +152,11 @@ fn scope() -> String {
 
 fn sets() -> Vec<String> {
     ["purchaseInvoices", "salesInvoices", "purchaseOrders"].map(str::to_owned).into()
+}
+
+/// Ten minutes for Business Central, and one for what waits on our side.
+fn posting_ends_after_secs() -> u64 {
+    660
 }
 
 fn utc() -> String {

@@ -238,13 +238,13 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::from_secs(1_792_000_000);
 
-    fn judged(status: u16, body: &str) -> Error {
+    fn classified(status: u16, body: &str) -> Error {
         let response = http::Response::builder().status(status).body(Bytes::from(body.to_owned())).unwrap();
         check(&Answer::new(response, NOW)).unwrap_err()
     }
 
     fn coded(status: u16, code: &str, message: &str) -> Error {
-        judged(status, &format!(r#"{{"error":{{"code":"{code}","message":"{message}"}}}}"#))
+        classified(status, &format!(r#"{{"error":{{"code":"{code}","message":"{message}"}}}}"#))
     }
 
     /// Every code of the vendor sheet.
@@ -303,12 +303,12 @@ mod tests {
     #[test]
     fn xml_html_and_nothing_are_understood_or_prove_nothing() {
         let xml = include_str!("../tests/fixtures/error_404_no_environment.xml");
-        assert_eq!(judged(404, xml).kind(), ErrorKind::ConfigInvalid);
+        assert_eq!(classified(404, xml).kind(), ErrorKind::ConfigInvalid);
         for body in ["<html>not here</html>", "", "\u{0}", r#"{"error":{"code":{}}}"#, "[]"] {
-            assert_eq!(judged(404, body).kind(), ErrorKind::Unavailable, "{body}");
-            assert_eq!(judged(502, body).effect(), Effect::Unknown);
+            assert_eq!(classified(404, body).kind(), ErrorKind::Unavailable, "{body}");
+            assert_eq!(classified(502, body).effect(), Effect::Unknown);
         }
-        assert_eq!(judged(302, "").scope(), &Scope::Connection);
+        assert_eq!(classified(302, "").scope(), &Scope::Connection);
     }
 
     #[test]

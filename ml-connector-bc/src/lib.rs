@@ -10,7 +10,7 @@ mod sink;
 mod source;
 mod webhook;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use ml_connector_core::{SinkInfo, SourceInfo};
 
@@ -24,6 +24,7 @@ pub use self::{
 use self::{
     client::ApiClient,
     models::{Set, Site},
+    source::responsible::Responsible,
     webhook::Webhook,
 };
 
@@ -60,6 +61,11 @@ pub struct BusinessCentral {
     site: Site,
     /// Whether drafts that wait for an approval inside Business Central are told apart by its approval entries.
     approval_entries: bool,
+    /// Whether the files beside a draft are named.
+    attachments: bool,
+    /// After which time a posting whose answer was lost has ended.
+    posting_ends_after: Duration,
+    responsible: Arc<Responsible>,
 }
 
 impl BusinessCentral {

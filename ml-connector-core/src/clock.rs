@@ -10,6 +10,17 @@ use crate::Timestamp;
 pub trait Clock: Debug + Send + Sync + 'static {
     /// The current instant.
     fn now(&self) -> Timestamp;
+
+    /// What the clock on the wall shows, whether it can be believed or not: to find out that a machine stood still.
+    fn wall(&self) -> Timestamp {
+        self.now()
+    }
+
+    /// Whether its time is taken as it is. A connector does not believe any other clock at once that is more than five
+    /// minutes ahead of what a monotonic clock allows. For clocks that tests move by hand.
+    fn is_trusted(&self) -> bool {
+        false
+    }
 }
 
 /// The operating system's clock.
@@ -42,6 +53,10 @@ impl TokioClock {
 impl Clock for TokioClock {
     fn now(&self) -> Timestamp {
         self.epoch + self.started.elapsed()
+    }
+
+    fn is_trusted(&self) -> bool {
+        true
     }
 }
 
@@ -87,5 +102,9 @@ impl ManualClock {
 impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
         Timestamp::from_millis(self.0.load(std::sync::atomic::Ordering::SeqCst))
+    }
+
+    fn is_trusted(&self) -> bool {
+        true
     }
 }

@@ -113,3 +113,62 @@ mod tests {
         assert!(Secret::default().is_empty());
     }
 }
+
+/// Writes setters of a builder that keeps a `Config` in its field `config`: one for each setting that takes its value as it
+/// is. Their documentation is the setting's.
+///
+/// `into` takes whatever can be made into the type, `some` sets an option.
+///
+/// ```
+/// #[derive(Default)]
+/// pub struct Config {
+///     pub api_url: Option<String>,
+///     pub account_id: String,
+///     pub practice: bool,
+/// }
+///
+/// #[derive(Default)]
+/// #[must_use]
+/// pub struct Builder {
+///     config: Config,
+/// }
+///
+/// impl Builder {
+///     ml_connector_core::setters! {
+///         api_url: some into String,
+///         account_id: into String,
+///         practice: bool,
+///     }
+/// }
+///
+/// let Builder { config } = Builder::default().account_id("7310042").api_url("https://api.example.com");
+/// assert_eq!((&*config.account_id, config.practice), ("7310042", false));
+/// assert_eq!(config.api_url.as_deref(), Some("https://api.example.com"));
+/// ```
+#[macro_export]
+macro_rules! setters {
+    () => {};
+    ($name:ident: some into $type:ty, $($rest:tt)*) => {
+        $crate::setters!(@ $name (impl Into<$type>) value Some(value.into()));
+        $crate::setters!($($rest)*);
+    };
+    ($name:ident: into $type:ty, $($rest:tt)*) => {
+        $crate::setters!(@ $name (impl Into<$type>) value value.into());
+        $crate::setters!($($rest)*);
+    };
+    ($name:ident: some $type:ty, $($rest:tt)*) => {
+        $crate::setters!(@ $name ($type) value Some(value));
+        $crate::setters!($($rest)*);
+    };
+    ($name:ident: $type:ty, $($rest:tt)*) => {
+        $crate::setters!(@ $name ($type) value value);
+        $crate::setters!($($rest)*);
+    };
+    (@ $name:ident ($type:ty) $value:ident $set:expr) => {
+        #[doc = concat!("See [`Config::", stringify!($name), "`].")]
+        pub fn $name(mut self, $value: $type) -> Self {
+            self.config.$name = $set;
+            self
+        }
+    };
+}

@@ -138,7 +138,7 @@ impl Context {
     /// have taken over: nothing may be written.
     pub fn require_lease(&self) -> Result<()> {
         match &self.lease {
-            Some(lease) if lease.is_over(self.now()) => Err(Error::new(
+            Some(lease) if lease.is_over(self.parts.clock.wall()) => Err(Error::new(
                 ErrorKind::Conflict,
                 "the host's lease is over: another may have taken over, so nothing is written",
             )

@@ -61,6 +61,7 @@ pub mod approval;
 pub mod audit;
 pub mod auth;
 mod calls;
+mod check;
 mod clock;
 pub mod config;
 #[cfg(any(test, doc, feature = "testing"))]
@@ -84,11 +85,13 @@ mod sink;
 mod size;
 pub mod snapshot;
 mod source;
+mod steady_clock;
 pub mod token;
 mod vendor_clock;
 pub mod webhook;
 
 pub use calls::{CallMade, LimitWait};
+pub use check::{CheckResult, CheckStep};
 #[cfg(any(test, feature = "testing"))]
 pub use clock::ManualClock;
 pub use clock::{Clock, SystemClock, TokioClock, sleep_until};
@@ -102,6 +105,9 @@ pub use secret::Secret;
 pub use sink::{AttemptNotes, OnUnknown, Repeat, Sink, SinkInfo};
 pub use source::{
     FeedInfo, PollRequest, ReceiveRequest, Source, SourceInfo, SourceMode, UpkeepRequest, WebhookAnswers,
+    ZonedInfo,
 };
+
+pub use steady_clock::ClockTrouble;
 
 pub use crate::{audit::AuditLog, http::HttpTransport, rate::RateLimiter, token::TokenStore};

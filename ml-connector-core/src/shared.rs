@@ -7,13 +7,13 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use crate::{
-    AuditLog, Clock, HttpTransport, RateLimiter, Result, Timestamp, TokenStore,
+    AuditLog, CheckStep, Clock, HttpTransport, RateLimiter, Result, Timestamp, TokenStore,
     audit::{
         Backlog, Committed, DocKey, Document, Entry, Lease, LeaseRequest, Pending, PendingScope, Query,
         Transaction,
     },
     http::{Limits, TransportError},
-    model::{Partition, Seq},
+    model::{ConnectionId, Partition, Seq},
     rate::{Admission, Cost, Feedback, QuotaKey, TakeOver, Usage},
     token::{Stored, Swap, TokenKey},
 };
@@ -61,6 +61,19 @@ impl<T: AuditLog + ?Sized> AuditLog for Arc<T> {
     async fn prune(&self, before: Timestamp, limit: usize) -> Result<usize> {
         (**self).prune(before, limit).await
     }
+
+    async fn remove_documents(
+        &self,
+        collection: &str,
+        connection: &ConnectionId,
+        limit: usize,
+    ) -> Result<usize> {
+        (**self).remove_documents(collection, connection, limit).await
+    }
+
+    async fn check(&self) -> Vec<CheckStep> {
+        (**self).check().await
+    }
 }
 
 #[async_trait]
@@ -71,6 +84,10 @@ impl<T: TokenStore + ?Sized> TokenStore for Arc<T> {
 
     async fn swap(&self, key: &TokenKey, expected: Option<u64>, value: Option<Bytes>) -> Result<Swap> {
         (**self).swap(key, expected, value).await
+    }
+
+    async fn check(&self) -> Vec<CheckStep> {
+        (**self).check().await
     }
 }
 
@@ -111,5 +128,13 @@ impl<T: HttpTransport + ?Sized> HttpTransport for Arc<T> {
 impl<T: Clock + ?Sized> Clock for Arc<T> {
     fn now(&self) -> Timestamp {
         (**self).now()
+    }
+
+    fn wall(&self) -> Timestamp {
+        (**self).wall()
+    }
+
+    fn is_trusted(&self) -> bool {
+        (**self).is_trusted()
     }
 }

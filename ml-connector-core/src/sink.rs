@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use crate::{
-    Context, Result,
+    CheckStep, Context, Result, Timestamp,
     auth::OAuth2,
     model::{Affinity, ConnectionId, Delivery, DeliveryPlan, Lookup, Receipt, Seq},
 };
@@ -132,6 +132,24 @@ pub trait Sink: Debug + Send + Sync + 'static {
     /// # Errors
     /// [`Unavailable`](crate::ErrorKind::Unavailable) when there is no answer, or none but that of a failing server.
     async fn ping(&self, ctx: &Context) -> Result<()>;
+
+    /// Does what is due without any delivery, such as deleting what was left behind, and says when it wants to be called
+    /// next; `None` = not as long as this host has the connection. Called by the host that owns the connection: when it
+    /// takes it over, and then as asked, beside deliveries and never twice at a time. It may take as long as a
+    /// [call](crate::engine::Settings::call).
+    ///
+    /// # Errors
+    /// Told in the log of the process; it is called again within the hour.
+    async fn maintain(&self, ctx: &Context) -> Result<Option<Timestamp>>;
+
+    /// Looks whether deliveries can go: credentials, rights, destinations. For people who set a connection up, in the
+    /// order in which they would repair it. It writes nothing and makes few calls; what depends on a step that failed is
+    /// left out. The engine itself looks at the stored token and whether every route's deliveries can be planned.
+    ///
+    /// By default a [`ping`](Self::ping).
+    async fn check(&self, ctx: &Context) -> Vec<CheckStep> {
+        vec![CheckStep::of("reach", self.ping(ctx).await.as_ref())]
+    }
 }
 
 /// Durable memory of a delivery that is under way.

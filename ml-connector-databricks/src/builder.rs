@@ -176,7 +176,6 @@ impl Builder {
                 change_log: config.change_log,
                 max_parameter_bytes: config.max_parameter_bytes,
                 max_bytes: config.max_bytes,
-                cleaned: std::sync::Mutex::default(),
             },
         ))
     }

@@ -16,7 +16,7 @@ pub use self::{
     builder::Builder,
     config::{Config, DriftPolicy},
     destination::{table, tables},
-    sink::{Checked, Databricks, Rows},
+    sink::{Databricks, Rows},
     tables::{Difference, Drift},
 };
 

@@ -40,40 +40,24 @@ impl From<Config> for Builder {
 }
 
 impl Builder {
-    /// See [`Config::region`].
-    pub fn region(mut self, region: Region) -> Self {
-        self.config.region = region;
-        self
-    }
-
-    /// See [`Config::division`].
-    pub fn division(mut self, division: u32) -> Self {
-        self.config.division = division;
-        self
-    }
-
-    /// See [`Config::currency`].
-    pub fn currency(mut self, code: impl Into<String>) -> Self {
-        self.config.currency = code.into();
-        self
-    }
-
-    /// See [`Config::time_zone`].
-    pub fn time_zone(mut self, iana_name: impl Into<String>) -> Self {
-        self.config.time_zone = iana_name.into();
-        self
-    }
-
-    /// See [`Config::server_zone`].
-    pub fn server_zone(mut self, iana_name: impl Into<String>) -> Self {
-        self.config.server_zone = iana_name.into();
-        self
-    }
-
-    /// See [`Config::login`].
-    pub fn login(mut self, login: impl Into<String>) -> Self {
-        self.config.login = Some(login.into());
-        self
+    ml_connector_core::setters! {
+        region: Region,
+        division: u32,
+        currency: into String,
+        time_zone: into String,
+        server_zone: into String,
+        login: some into String,
+        redirect_uri: some into String,
+        refresh_token: some into Secret,
+        base_url: some into String,
+        endpoint: some into String,
+        invoices: Invoices,
+        resources: into Vec<RecordKind>,
+        practice: bool,
+        attachments: bool,
+        mode: some SourceMode,
+        poll_minutes: u32,
+        calls_per_contract: u32,
     }
 
     /// See [`Config::formerly`].
@@ -95,57 +79,9 @@ impl Builder {
         self
     }
 
-    /// See [`Config::redirect_uri`].
-    pub fn redirect_uri(mut self, uri: impl Into<String>) -> Self {
-        self.config.redirect_uri = Some(uri.into());
-        self
-    }
-
-    /// See [`Config::refresh_token`].
-    pub fn refresh_token(mut self, token: impl Into<Secret>) -> Self {
-        self.config.refresh_token = Some(token.into());
-        self
-    }
-
     /// Proves who is calling in another way than by the login's own refresh token, which is then not needed.
     pub fn authenticator(mut self, authenticator: Arc<dyn Authenticator>) -> Self {
         self.authenticator = Some(authenticator);
-        self
-    }
-
-    /// See [`Config::base_url`].
-    pub fn base_url(mut self, url: impl Into<String>) -> Self {
-        self.config.base_url = Some(url.into());
-        self
-    }
-
-    /// See [`Config::endpoint`].
-    pub fn endpoint(mut self, endpoint: impl Into<String>) -> Self {
-        self.config.endpoint = Some(endpoint.into());
-        self
-    }
-
-    /// See [`Config::invoices`].
-    pub fn invoices(mut self, invoices: Invoices) -> Self {
-        self.config.invoices = invoices;
-        self
-    }
-
-    /// See [`Config::resources`].
-    pub fn resources(mut self, kinds: impl Into<Vec<RecordKind>>) -> Self {
-        self.config.resources = kinds.into();
-        self
-    }
-
-    /// See [`Config::practice`].
-    pub fn practice(mut self, allowed: bool) -> Self {
-        self.config.practice = allowed;
-        self
-    }
-
-    /// See [`Config::attachments`].
-    pub fn attachments(mut self, read: bool) -> Self {
-        self.config.attachments = read;
         self
     }
 
@@ -155,27 +91,9 @@ impl Builder {
         self
     }
 
-    /// See [`Config::mode`].
-    pub fn mode(mut self, mode: SourceMode) -> Self {
-        self.config.mode = Some(mode);
-        self
-    }
-
-    /// See [`Config::poll_minutes`].
-    pub fn poll_minutes(mut self, minutes: u32) -> Self {
-        self.config.poll_minutes = minutes;
-        self
-    }
-
     /// See [`Config::calls_per_minute`] and [`Config::calls_per_day`].
     pub fn pace(mut self, calls_per_minute: u32, calls_per_day: u32) -> Self {
         (self.config.calls_per_minute, self.config.calls_per_day) = (calls_per_minute, calls_per_day);
-        self
-    }
-
-    /// See [`Config::calls_per_contract`].
-    pub fn calls_per_contract(mut self, calls: u32) -> Self {
-        self.config.calls_per_contract = calls;
         self
     }
 

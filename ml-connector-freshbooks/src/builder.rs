@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use ml_connector_core::{
-    FeedInfo, Remembered, Result, Secret, SourceInfo, SourceMode,
+    FeedInfo, Remembered, Result, Secret, SourceInfo, SourceMode, ZonedInfo,
     auth::Authenticator,
     config::{invalid, millis, missing, require, required, secure_url},
     model::{Affinity, ConnectionId, EndpointId, RecordKind, Zone},
@@ -50,52 +50,28 @@ impl From<Config> for Builder {
 }
 
 impl Builder {
-    /// See [`Config::account_id`].
-    pub fn account_id(mut self, id: impl Into<String>) -> Self {
-        self.config.account_id = id.into();
-        self
-    }
-
-    /// See [`Config::business_id`].
-    pub fn business_id(mut self, id: impl Into<String>) -> Self {
-        self.config.business_id = Some(id.into());
-        self
-    }
-
-    /// See [`Config::business_uuid`].
-    pub fn business_uuid(mut self, uuid: impl Into<String>) -> Self {
-        self.config.business_uuid = Some(uuid.into());
-        self
-    }
-
-    /// See [`Config::time_zone`].
-    pub fn time_zone(mut self, iana_name: impl Into<String>) -> Self {
-        self.config.time_zone = iana_name.into();
-        self
-    }
-
-    /// See [`Config::login`].
-    pub fn login(mut self, login: impl Into<String>) -> Self {
-        self.config.login = Some(login.into());
-        self
+    ml_connector_core::setters! {
+        account_id: into String,
+        business_id: some into String,
+        business_uuid: some into String,
+        time_zone: into String,
+        login: some into String,
+        redirect_uri: into String,
+        refresh_token: some into Secret,
+        api_url: some into String,
+        web_url: some into String,
+        bill_links: bool,
+        endpoint: some into String,
+        overdue_after: into Vec<u32>,
+        resources: into Vec<RecordKind>,
+        mode: some SourceMode,
+        poll_minutes: some u32,
     }
 
     /// The app's id and secret; see [`Config::client_id`] and [`Config::client_secret`].
     pub fn client(mut self, id: impl Into<String>, secret: impl Into<Secret>) -> Self {
         self.config.client_id = id.into();
         self.config.client_secret = secret.into();
-        self
-    }
-
-    /// See [`Config::redirect_uri`].
-    pub fn redirect_uri(mut self, uri: impl Into<String>) -> Self {
-        self.config.redirect_uri = uri.into();
-        self
-    }
-
-    /// See [`Config::refresh_token`].
-    pub fn refresh_token(mut self, token: impl Into<Secret>) -> Self {
-        self.config.refresh_token = Some(token.into());
         self
     }
 
@@ -106,57 +82,9 @@ impl Builder {
         self
     }
 
-    /// See [`Config::api_url`].
-    pub fn api_url(mut self, url: impl Into<String>) -> Self {
-        self.config.api_url = Some(url.into());
-        self
-    }
-
-    /// See [`Config::web_url`].
-    pub fn web_url(mut self, url: impl Into<String>) -> Self {
-        self.config.web_url = Some(url.into());
-        self
-    }
-
-    /// See [`Config::bill_links`].
-    pub fn bill_links(mut self, links: bool) -> Self {
-        self.config.bill_links = links;
-        self
-    }
-
-    /// See [`Config::endpoint`].
-    pub fn endpoint(mut self, endpoint: impl Into<String>) -> Self {
-        self.config.endpoint = Some(endpoint.into());
-        self
-    }
-
-    /// See [`Config::overdue_after`].
-    pub fn overdue_after(mut self, days: impl Into<Vec<u32>>) -> Self {
-        self.config.overdue_after = days.into();
-        self
-    }
-
     /// See [`Config::coalesce_ms`].
     pub fn coalesce(mut self, window: Duration) -> Self {
         self.config.coalesce_ms = millis(window);
-        self
-    }
-
-    /// See [`Config::resources`].
-    pub fn resources(mut self, kinds: impl Into<Vec<RecordKind>>) -> Self {
-        self.config.resources = kinds.into();
-        self
-    }
-
-    /// See [`Config::mode`].
-    pub fn mode(mut self, mode: SourceMode) -> Self {
-        self.config.mode = Some(mode);
-        self
-    }
-
-    /// See [`Config::poll_minutes`].
-    pub fn poll_minutes(mut self, minutes: u32) -> Self {
-        self.config.poll_minutes = Some(minutes);
         self
     }
 
@@ -197,7 +125,7 @@ impl Builder {
             business_id: config.business_id,
             business_uuid: config.business_uuid,
             verified: Arc::default(),
-            source: info,
+            source: ZonedInfo::new(info, !config.time_zone.is_empty()),
         })
     }
 }
@@ -214,7 +142,6 @@ fn info(config: &Config) -> Result<SourceInfo> {
     require(config.login.as_deref() != Some(""), "login", "a name")?;
     require((1..=1000).contains(&config.calls_per_second), "calls_per_second", "1 to 1000")?;
     require((1..=1000).contains(&config.concurrent_calls), "concurrent_calls", "1 to 1000")?;
-    required("time_zone", &config.time_zone)?;
     let mut info = SourceInfo::new(connection, SYSTEM);
     info.kinds = OWN_KINDS.to_vec();
     info.statuses = STATUSES.to_vec();
@@ -226,7 +153,9 @@ fn info(config: &Config) -> Result<SourceInfo> {
     info.affinity = Affinity::new(config.quota());
     info.coalesce = Duration::from_millis(config.coalesce_ms);
     info.answer_within = ANSWER_WITHIN;
-    info.zone = Zone::named(&config.time_zone)?;
+    if !config.time_zone.is_empty() {
+        info.zone = Zone::named(&config.time_zone)?;
+    }
     info.overdue_after.clone_from(&config.overdue_after);
     let every = match config.poll_minutes {
         Some(0) => return Err(invalid("poll_minutes must be one or more")),

@@ -22,7 +22,8 @@ pub struct Config {
     /// The business as a UUID: what the chart of accounts belongs to. Needed only to read it.
     #[serde(default)]
     pub business_uuid: Option<String>,
-    /// The business's time zone as an IANA name. Due dates begin in it.
+    /// The business's time zone as an IANA name. Due dates begin in it. Unless it is set, it is taken from the business;
+    /// where it is set and the business has another, the log says so at start.
     #[serde(default)]
     pub time_zone: String,
     /// The host's name for the login of the person who connected. FreshBooks keeps one chain of tokens for each app and

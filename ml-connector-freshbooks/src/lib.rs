@@ -11,7 +11,7 @@ mod webhook;
 
 use std::sync::{Arc, atomic::AtomicBool};
 
-use ml_connector_core::{Remembered, SourceInfo};
+use ml_connector_core::{Remembered, ZonedInfo};
 
 pub use self::{
     builder::Builder,
@@ -20,7 +20,7 @@ pub use self::{
 };
 use self::{client::FreshBooksClient, webhook::Webhook};
 
-/// The system's name in errors, spans and [`SourceInfo`].
+/// The system's name in errors, spans and [`ZonedInfo`].
 const SYSTEM: &str = "freshbooks";
 
 /// One FreshBooks business.
@@ -41,7 +41,7 @@ const SYSTEM: &str = "freshbooks";
 /// ```
 #[derive(Debug, Clone)]
 pub struct FreshBooks {
-    source: SourceInfo,
+    source: ZonedInfo,
     client: FreshBooksClient,
     webhook: Webhook,
     /// The names of bill vendors.

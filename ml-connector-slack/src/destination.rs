@@ -46,6 +46,19 @@ pub fn email(address: &str) -> Destination {
     Destination::from(format!("email:{}", address.trim().to_lowercase()))
 }
 
+/// The bot's direct messages with whoever the books hold responsible for the document,
+/// [`Record::assignee`](ml_connector_core::model::Record), found by address. Where nobody is, or has no address, or none in the
+/// workspace, or is a guest or deactivated, the message goes to `fallback`: a channel, a user or an address.
+///
+/// ```
+/// use ml_connector_slack::{assignee, channel};
+/// assert_eq!(assignee(&channel("approvals")).as_str(), "assignee:channel:approvals");
+/// ```
+#[must_use]
+pub fn assignee(fallback: &Destination) -> Destination {
+    Destination::from(format!("assignee:{fallback}"))
+}
+
 /// Replies to a message. The message has to be the first of its thread.
 #[must_use]
 pub fn thread(of: &MessageRef) -> Destination {
@@ -77,6 +90,8 @@ pub(crate) enum Goal {
     Post(Target),
     Thread(MessageRef),
     Message(MessageRef),
+    /// Whoever is responsible; else these.
+    Assignee(Target),
     Clicker,
     Admin,
 }
@@ -86,6 +101,7 @@ impl Goal {
     pub(crate) fn parse(destination: &Destination) -> Result<Self> {
         let text = destination.as_str();
         let goal = match text.split_once(':') {
+            Some(("assignee", fallback)) => Target::parse(fallback).map(Self::Assignee),
             Some(("thread", message)) => message.parse().ok().map(Self::Thread),
             Some(("message", message)) => message.parse().ok().map(Self::Message),
             None if text == "clicker" => Some(Self::Clicker),
@@ -97,7 +113,7 @@ impl Goal {
             Error::new(
                 ErrorKind::InvalidRequest,
                 "expected a destination made by slack::channel(id or name), user(id), email(address), \
-                 thread(message), message(message), clicker() or admin()",
+                 assignee(fallback), thread(message), message(message), clicker() or admin()",
             )
             .with_context("destination", format!("{} bytes", text.len()))
         })
@@ -115,6 +131,8 @@ pub(crate) enum Target {
     User(String),
     /// A person by address, to be looked up.
     Email(String),
+    /// A person by address who may not be there, and who else is posted to then: never an assignee.
+    Assignee { email: String, fallback: Box<Target> },
 }
 
 impl Target {
@@ -133,7 +151,7 @@ impl Target {
         match self {
             Self::Conversation(id) | Self::Named(id) => format!("channel:{id}"),
             Self::User(id) => format!("user:{id}"),
-            Self::Email(address) => {
+            Self::Email(address) | Self::Assignee { email: address, .. } => {
                 let mut hasher = DefaultHasher::new();
                 address.hash(&mut hasher);
                 format!("email:{:016x}", hasher.finish())
@@ -155,7 +173,7 @@ fn is_name(text: &str) -> bool {
 }
 
 /// Enough to tell an address from a slip: Slack knows which exist.
-fn is_email(text: &str) -> bool {
+pub(crate) fn is_email(text: &str) -> bool {
     let visible =
         |part: &str| !part.is_empty() && !part.contains(|c: char| c.is_whitespace() || c.is_control());
     text.len() <= EMAIL_MAX
@@ -181,6 +199,8 @@ mod tests {
         assert_eq!(parse(message(&first)), Some(Goal::Message(first)));
         assert_eq!(parse(clicker()), Some(Goal::Clicker));
         assert_eq!(parse(admin()), Some(Goal::Admin));
+        let fallback = Goal::Assignee(Target::Named("accounting".into()));
+        assert_eq!(parse(assignee(&channel("#accounting"))), Some(fallback));
         for wrong in [
             channel(""),
             channel("#"),
@@ -195,6 +215,8 @@ mod tests {
             "message:accounting/1767225605.000219".into(),
             "accounting".into(),
             "clicker:".into(),
+            assignee(&clicker()),
+            assignee(&assignee(&channel("accounting"))),
             "table:x".into(),
         ] {
             assert_eq!(parse(wrong.clone()), None, "{wrong}");

@@ -23,7 +23,7 @@ pub use self::{
     builder::Builder,
     client::Client,
     config::{BASE_URL, Config, Dedupe, History, Inbound},
-    destination::{admin, channel, clicker, email, message, thread, user},
+    destination::{admin, assignee, channel, clicker, email, message, thread, user},
     models::MessageRef,
     source::{SlackSource, directory::Directory},
 };

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use ml_connector_core::{
-    FeedInfo, Result, Secret, SinkInfo, SourceInfo, SourceMode,
+    FeedInfo, Result, Secret, SinkInfo, SourceInfo, SourceMode, ZonedInfo,
     auth::Authenticator,
     config::{invalid, millis, missing, required, secure_url},
     model::{AccountKey, Affinity, ConnectionId, EndpointId, RecordKind, Zone},
@@ -35,46 +35,28 @@ impl From<Config> for Builder {
 }
 
 impl Builder {
-    /// See [`Config::organization_id`].
-    pub fn organization_id(mut self, id: impl Into<String>) -> Self {
-        self.config.organization_id = id.into();
-        self
-    }
-
-    /// See [`Config::data_center`].
-    pub fn data_center(mut self, data_center: DataCenter) -> Self {
-        self.config.data_center = Some(data_center);
-        self
-    }
-
-    /// See [`Config::accounts_url`].
-    pub fn accounts_url(mut self, url: impl Into<String>) -> Self {
-        self.config.accounts_url = Some(url.into());
-        self
-    }
-
-    /// See [`Config::api_url`].
-    pub fn api_url(mut self, url: impl Into<String>) -> Self {
-        self.config.api_url = Some(url.into());
-        self
-    }
-
-    /// See [`Config::web_url`].
-    pub fn web_url(mut self, url: impl Into<String>) -> Self {
-        self.config.web_url = Some(url.into());
-        self
+    ml_connector_core::setters! {
+        organization_id: into String,
+        data_center: some DataCenter,
+        accounts_url: some into String,
+        api_url: some into String,
+        web_url: some into String,
+        refresh_token: some into Secret,
+        manage_webhooks: bool,
+        webhook_parameters: WebhookParameters,
+        endpoint: some into String,
+        time_zone: into String,
+        overdue_after: into Vec<u32>,
+        plan: Plan,
+        resources: into Vec<RecordKind>,
+        mode: some SourceMode,
+        poll_minutes: some u32,
     }
 
     /// The app's id and secret; see [`Config::client_id`] and [`Config::client_secret`].
     pub fn client(mut self, id: impl Into<String>, secret: impl Into<Secret>) -> Self {
         self.config.client_id = id.into();
         self.config.client_secret = secret.into();
-        self
-    }
-
-    /// See [`Config::refresh_token`].
-    pub fn refresh_token(mut self, token: impl Into<Secret>) -> Self {
-        self.config.refresh_token = Some(token.into());
         self
     }
 
@@ -91,63 +73,9 @@ impl Builder {
         self
     }
 
-    /// See [`Config::manage_webhooks`].
-    pub fn manage_webhooks(mut self, manage: bool) -> Self {
-        self.config.manage_webhooks = manage;
-        self
-    }
-
-    /// See [`Config::webhook_parameters`].
-    pub fn webhook_parameters(mut self, parameters: WebhookParameters) -> Self {
-        self.config.webhook_parameters = parameters;
-        self
-    }
-
-    /// See [`Config::endpoint`].
-    pub fn endpoint(mut self, endpoint: impl Into<String>) -> Self {
-        self.config.endpoint = Some(endpoint.into());
-        self
-    }
-
-    /// See [`Config::time_zone`].
-    pub fn time_zone(mut self, iana_name: impl Into<String>) -> Self {
-        self.config.time_zone = iana_name.into();
-        self
-    }
-
-    /// See [`Config::overdue_after`].
-    pub fn overdue_after(mut self, days: impl Into<Vec<u32>>) -> Self {
-        self.config.overdue_after = days.into();
-        self
-    }
-
     /// See [`Config::coalesce_ms`].
     pub fn coalesce(mut self, window: Duration) -> Self {
         self.config.coalesce_ms = millis(window);
-        self
-    }
-
-    /// See [`Config::plan`].
-    pub fn plan(mut self, plan: Plan) -> Self {
-        self.config.plan = plan;
-        self
-    }
-
-    /// See [`Config::resources`].
-    pub fn resources(mut self, kinds: impl Into<Vec<RecordKind>>) -> Self {
-        self.config.resources = kinds.into();
-        self
-    }
-
-    /// See [`Config::mode`].
-    pub fn mode(mut self, mode: SourceMode) -> Self {
-        self.config.mode = Some(mode);
-        self
-    }
-
-    /// See [`Config::poll_minutes`].
-    pub fn poll_minutes(mut self, minutes: u32) -> Self {
-        self.config.poll_minutes = Some(minutes);
         self
     }
 
@@ -194,8 +122,7 @@ impl Builder {
             site: Site::new(&web, &config.organization_id),
             stretches: config.poll_minutes.is_none(),
             verified: Arc::default(),
-            taken: config.time_zone.is_empty().then(Arc::default),
-            source: info,
+            source: ZonedInfo::new(info, !config.time_zone.is_empty()),
         })
     }
 }

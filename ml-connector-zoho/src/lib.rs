@@ -11,9 +11,9 @@ mod sink;
 mod source;
 mod webhook;
 
-use std::sync::{Arc, OnceLock, atomic::AtomicBool};
+use std::sync::{Arc, atomic::AtomicBool};
 
-use ml_connector_core::{SinkInfo, SourceInfo};
+use ml_connector_core::{SinkInfo, ZonedInfo};
 
 pub use self::{
     builder::Builder,
@@ -50,7 +50,7 @@ const SYSTEM: &str = "zoho_books";
 /// ```
 #[derive(Debug, Clone)]
 pub struct ZohoBooks {
-    source: SourceInfo,
+    source: ZonedInfo,
     sink: SinkInfo,
     client: BooksClient,
     /// `None` when the connection only polls, and has no secret.
@@ -60,8 +60,6 @@ pub struct ZohoBooks {
     site: Site,
     /// Whether feeds are read less often where a day has few calls.
     stretches: bool,
-    /// What is known of it once the organization has told its time zone, where none is configured.
-    taken: Option<Arc<OnceLock<SourceInfo>>>,
     /// Whether the organization is known to be one of the connected person's, or just looked for.
     verified: Arc<AtomicBool>,
 }

@@ -410,4 +410,8 @@ impl Sink for Board {
     async fn ping(&self, _: &Context) -> Result<()> {
         Ok(())
     }
+
+    async fn maintain(&self, _: &Context) -> Result<Option<Timestamp>> {
+        Ok(None)
+    }
 }

@@ -15,7 +15,7 @@ use ml_connector_core::{
         Backlog, Committed, DocKey, Document, Entry, Lease, LeaseRequest, MemoryLog, Pending, PendingScope,
         Query, Transaction,
     },
-    model::{Partition, Seq},
+    model::{ConnectionId, Partition, Seq},
 };
 use tokio::sync::Notify;
 
@@ -132,5 +132,10 @@ impl AuditLog for Frail {
     async fn prune(&self, before: Timestamp, limit: usize) -> Result<usize> {
         self.alive()?;
         self.log.prune(before, limit).await
+    }
+
+    async fn remove_documents(&self, of: &str, connection: &ConnectionId, limit: usize) -> Result<usize> {
+        self.alive()?;
+        self.log.remove_documents(of, connection, limit).await
     }
 }

@@ -1,6 +1,7 @@
 //! Whole-system tests: the real crates on simulated vendors, and the log under the worst that can happen.
 #![allow(clippy::unwrap_used)] // helpers of tests, too
 
+mod acknowledgements;
 mod approvals;
 mod chaos;
 mod company;

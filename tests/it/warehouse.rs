@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use http::{Method, StatusCode};
 use ml_connector_core::{
     Clock, SourceMode,
-    model::{Change, ColumnType, Columns, Event, Value},
+    model::{Change, ColumnType, Columns, Event, Origin, Value},
 };
 use ml_connector_sim::{
     DatabricksSim, Fault,
@@ -75,7 +75,8 @@ pub(crate) fn mirrored(
 ) -> usize {
     let mut latest: BTreeMap<String, Event> = BTreeMap::new();
     let mut known: BTreeMap<String, Event> = BTreeMap::new();
-    for event in events {
+    let records = |event: Event| if event.is_page() { event.page } else { vec![event] };
+    for event in events.into_iter().flat_map(records) {
         let key = event.entity.to_string();
         if event.raw.is_some() && known.get(&key).is_none_or(|before| before.n < event.n) {
             known.insert(key.clone(), event.clone());
@@ -181,5 +182,27 @@ async fn tables_mirror_the_books_through_faults_kills_and_a_lost_log() {
     office.work(14, QUARTER * 3).await;
     tokio::time::sleep(DAY).await;
     assert!(books_are_mirrored(&office, &lake).await > 100);
+    worker.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_past_comes_at_the_speed_of_lists_and_a_column_says_which_rows_have_their_details() {
+    let (mut office, lake) = office(8);
+    office.furnish(450).await;
+    let worker = office.connect(SourceMode::Poll);
+    tokio::time::sleep(Duration::from_secs(400)).await;
+    let count = |what: &str| {
+        let sql = format!("SELECT count(*) FROM main.ml_finance.zoho_books_invoices WHERE {what}");
+        let count = lake.sql(&sql).ok().and_then(|rows| rows[0][0].clone());
+        count.map_or(0, |count| count.parse::<usize>().unwrap())
+    };
+    office.backfill("invoices").await;
+    tokio::time::sleep(Duration::from_secs(90)).await;
+    let (all, detailed) = (count("true"), count("_detailed"));
+    assert!(all > 400 && detailed < 100, "{detailed} of {all} have their details");
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    assert_eq!((count("true"), count("_detailed")), (all, all));
+    assert!(books_are_mirrored(&office, &lake).await >= all);
+    assert_eq!(office.events().await.iter().filter(|event| event.origin == Origin::Live).count(), 0);
     worker.stop().await;
 }

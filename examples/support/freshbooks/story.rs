@@ -151,7 +151,7 @@ pub async fn report(
             alerts.len() == 1 && alerts[0].contains("6,328.00"),
         ),
         ("two payments were received, and a credit was none", count("Payment received") == 2),
-        ("what was given back is a change of its payment", count("2,000.00") == 1),
+        ("what was given back is a change of its payment", count("2,000.00 CAD, was 2,500.00 CAD") == 1),
         ("the bill and its payment were told", count("Harbourview") == 3),
         (
             "the expense that a client pays was told, the internal one was not",

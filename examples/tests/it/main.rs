@@ -124,14 +124,16 @@ fn examples() -> Vec<String> {
 async fn every_example_plays_its_story_to_the_end_and_finds_it_good() {
     let examples = examples();
     assert!(examples.iter().any(|example| example == "zoho_books_to_slack"), "{examples:?}");
-    for example in examples {
+    // Side by side: they wait most of the time.
+    futures_util::future::join_all(examples.iter().map(async |example| {
         // Without variables: on simulators.
-        let run = Command::new(program(&example)).env_clear().kill_on_drop(true).output();
+        let run = Command::new(program(example)).env_clear().kill_on_drop(true).output();
         let ended = tokio::time::timeout(PATIENCE, run).await;
         let output = ended.unwrap_or_else(|_| panic!("{example} does not end")).unwrap();
         let said = [&*output.stdout, &*output.stderr].map(String::from_utf8_lossy).concat();
         assert!(output.status.success(), "{example} ended with {}:\n{said}", output.status);
-    }
+    }))
+    .await;
 }
 
 async fn kill(mut child: Child) {

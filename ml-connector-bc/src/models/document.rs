@@ -3,7 +3,7 @@
 use ml_connector_core::{
     Error, ErrorKind, Result, Timestamp,
     decode::Object,
-    model::{CodeName, Currency, Line, Party, Raw, Record, Status},
+    model::{CodeName, Currency, Line, Party, Person, Raw, Record, Status},
 };
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -40,6 +40,9 @@ pub(super) fn read(set: Set, from: &Object<'_>) -> Result<Record> {
     record.reference = from.some_text(reference);
     record.counterparty =
         reference_id(from, id).map(|id| Party { id: Some(id.into()), name: from.text(name) });
+    // The code alone: who that is, the source finds out.
+    let code = from.some_text(if set.is_purchase() { "purchaser" } else { "salesperson" });
+    record.assignee = code.and_then(|code| Person::known(Some(code.into()), None, None));
     record.date = date(from, if set.is_order() { "orderDate" } else { "invoiceDate" });
     record.due_date = date(from, "dueDate");
     record.modified_at = stamp(from);

@@ -67,5 +67,10 @@ fn date(from: &Object<'_>, name: &str) -> Option<Date> {
 
 /// A reference, unless it is unset.
 fn reference_id(from: &Object<'_>, name: &str) -> Option<String> {
-    from.some_text(name).filter(|id| id.bytes().any(|byte| !matches!(byte, b'0' | b'-')))
+    from.some_text(name).filter(|id| !is_unset(id))
+}
+
+/// Whether an id stands for none.
+pub(crate) fn is_unset(id: &str) -> bool {
+    id.bytes().all(|byte| matches!(byte, b'0' | b'-'))
 }

@@ -13,15 +13,12 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use ml_connector_core::{
     AttemptNotes, Context, Error, ErrorKind, Result, Sink, SinkInfo, Timestamp,
-    http::Client,
     model::{Delivery, DeliveryPlan, LaneKey, Lookup, Receipt},
 };
 
 use self::post::Standing;
 use crate::BusinessCentral;
 
-/// An operation runs eight minutes at most, and may wait before; after ten it has not happened.
-const FINISHED: Duration = Duration::from_secs(600);
 /// When an attempt is looked up, counted from its beginning.
 const LOOKS: [u64; 4] = [2, 10, 30, 120];
 
@@ -69,12 +66,12 @@ impl Sink for BusinessCentral {
             seen => seen?.0,
         };
         if let Standing::Posted(record) = post::standing(&seen)? {
-            let receipt = post::receipt(entity, record, delivery);
+            let receipt = post::found(entity, record, delivery);
             return Ok(Lookup::Happened(self.with_read_back(ctx, receipt, None, seen.clone()).await));
         }
         // Still a draft: that is no answer while the attempt may be under way, here or there.
         let begun = begun(delivery);
-        let certain = begun + Client::LONGEST + FINISHED;
+        let certain = begun + self.posting_ends_after;
         if ctx.now() >= certain {
             return Ok(Lookup::DidNotHappen);
         }
@@ -85,6 +82,10 @@ impl Sink for BusinessCentral {
 
     async fn ping(&self, ctx: &Context) -> Result<()> {
         self.client.companies(ctx).await.map(drop)
+    }
+
+    async fn maintain(&self, _: &Context) -> Result<Option<Timestamp>> {
+        Ok(None)
     }
 }
 

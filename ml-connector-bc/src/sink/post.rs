@@ -34,7 +34,10 @@ impl BusinessCentral {
             let (before, etag) = read.map_err(before_writing)?;
             match standing(&before)? {
                 Standing::Posted(record) => {
-                    let receipt = receipt(entity, record, delivery);
+                    let receipt = match tries {
+                        1 => found(entity, record, delivery),
+                        _ => receipt(entity, record, delivery),
+                    };
                     return Ok(self.with_read_back(ctx, receipt, None, before.clone()).await);
                 }
                 Standing::Waits => {
@@ -275,6 +278,16 @@ pub(super) fn receipt(entity: &EntityRef, record: &Record, delivery: &Delivery) 
     let mut posted = PostedDocument::of(record);
     posted.differs = shown(delivery).is_some_and(|shown| differs(shown, record));
     receipt.result = Some(posted);
+    receipt
+}
+
+/// The same of an invoice that is found posted. An attempt leaves a note before it writes: without one, somebody else has
+/// posted it.
+pub(super) fn found(entity: &EntityRef, record: &Record, delivery: &Delivery) -> Receipt {
+    let mut receipt = receipt(entity, record, delivery);
+    if let Some(posted) = &mut receipt.result {
+        posted.elsewhere = delivery.note.is_none();
+    }
     receipt
 }
 

@@ -82,6 +82,7 @@ impl BusinessCentral {
                 "approval entries exist from version 29 on: drafts that wait read as drafts".to_owned(),
             );
         }
+        warnings.extend(self.people_missing(ctx).await?);
         Ok(Checked { company, warnings })
     }
 }

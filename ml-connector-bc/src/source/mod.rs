@@ -3,6 +3,7 @@
 pub(crate) mod check;
 mod poll;
 mod read;
+pub(crate) mod responsible;
 
 use std::time::Duration;
 
@@ -97,7 +98,14 @@ impl Source for BusinessCentral {
         if let Some(problem) = &looked.problem {
             tracing::warn!(connection = %self.source.connection, problem, "notifications do not come");
         }
-        Ok(Upkeep::new(next).state(state).signals(signals).problem(looked.problem.map(Into::into)))
+        let upkeep = Upkeep::new(next).state(state).signals(signals).subscriptions(looked.subscriptions);
+        Ok(upkeep.problem(looked.problem.map(Into::into)))
+    }
+
+    async fn unsubscribe(&self, ctx: &Context, request: UpkeepRequest<'_>) -> Result<()> {
+        let Some((webhook, callback)) = self.webhook.as_ref().zip(request.callback) else { return Ok(()) };
+        let wanted = webhook.wanted().to_vec();
+        Registration { webhook, client: &self.client, callback, wanted }.remove(ctx).await
     }
 }
 

@@ -17,7 +17,7 @@ use ml_connector_core::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::read::{is_posted, passes, submitted};
+use super::read::{is_draft, is_posted, passes, submitted};
 use crate::{
     BusinessCentral,
     client::{Listing, Rows},
@@ -161,6 +161,7 @@ impl BusinessCentral {
                 continue;
             }
             submitted(&mut row.record, &waiting);
+            self.name_responsible(ctx, set, &mut row).await?;
             let entity = row.record.entity();
             let known = ctx.known(&self.source.connection, &entity).await?;
             if self.silent(ctx, &row.record, known.is_some()).is_some() && mode != PollMode::Baseline {
@@ -169,8 +170,10 @@ impl BusinessCentral {
             // Whether a sales invoice that reads Open is posted takes another call, once.
             let doubtful = set == Set::SalesInvoices
                 && matches!(row.record.status, Status::Open | Status::PartiallyPaid)
-                && !known.is_some_and(|known| is_posted(&known));
-            if doubtful && mode != PollMode::Baseline {
+                && !known.as_ref().is_some_and(is_posted);
+            // The files beside a draft take another call, too.
+            let has_files = self.attachments && known.is_none() && set.is_invoice() && is_draft(&row.record);
+            if (doubtful || has_files) && mode != PollMode::Baseline {
                 signals.push(signal(&row.record.id));
                 continue;
             }

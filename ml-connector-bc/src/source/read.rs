@@ -38,6 +38,10 @@ impl BusinessCentral {
         let read_at = ctx.now();
         let mut detail = self.client.get(ctx, set, &entity.id).await?;
         self.complete(ctx, set, &mut detail, last).await?;
+        self.name_responsible(ctx, set, &mut detail).await?;
+        if self.attachments && set.is_invoice() && is_draft(&detail.record) {
+            self.name_files(ctx, set, &mut detail).await?;
+        }
         let etag = std::mem::take(&mut detail.etag);
         let state = self.present(set, detail)?;
         Ok((Observation { entity: entity.clone(), read_at, state }, etag))
@@ -162,6 +166,31 @@ impl BusinessCentral {
         Ok(())
     }
 
+    /// Adds the names of the files beside a document, with the document's own page, where people see them. What cannot be
+    /// read for good is left out.
+    ///
+    /// # Errors
+    /// What passes.
+    async fn name_files(&self, ctx: &Context, set: Set, detail: &mut Detail) -> Result<()> {
+        let files = match self.client.attachments(ctx, set, &detail.record.id).await {
+            Ok(files) => files,
+            Err(error) if passes(&error) => return Err(error),
+            Err(error) => {
+                tracing::info!(%error, "the files beside a document cannot be read");
+                return Ok(());
+            }
+        };
+        let url = self.site.link(set, &detail.record);
+        detail.record.attachments = files
+            .into_iter()
+            .map(|mut file| {
+                file.url.clone_from(&url);
+                file
+            })
+            .collect();
+        Ok(())
+    }
+
     pub(super) fn present(&self, set: Set, detail: Detail) -> Result<Observed> {
         let Detail { mut record, raw, left_out, .. } = detail;
         record.url = self.site.link(set, &record);
@@ -178,6 +207,11 @@ pub(super) fn submitted(record: &mut Record, waiting: &[(String, String)]) {
         record.status = Status::PendingApproval;
         record.submitted_by = Some(sender).filter(|sender| !sender.is_empty()).map(Person::named);
     }
+}
+
+/// Whether a document waits to be posted.
+pub(super) fn is_draft(record: &Record) -> bool {
+    matches!(record.status, Status::Draft | Status::PendingApproval | Status::Approved)
 }
 
 /// Whether a record was posted when it was last seen.

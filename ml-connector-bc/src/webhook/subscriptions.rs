@@ -25,6 +25,23 @@ pub(crate) struct Registration<'a> {
 }
 
 impl Registration<'_> {
+    /// Deletes the subscriptions that are ours.
+    ///
+    /// # Errors
+    /// Business Central's.
+    pub(crate) async fn remove(&self, ctx: &Context) -> Result<()> {
+        let is_ours = |one: &Subscription| {
+            let by = |wanted: &Wanted| {
+                one.notification_url == self.url(wanted) || one.client_state == wanted.client_state.expose()
+            };
+            self.wanted.iter().any(by)
+        };
+        for own in self.client.subscriptions(ctx).await?.iter().filter(|one| is_ours(one)) {
+            self.client.delete_subscription(ctx, own).await?;
+        }
+        Ok(())
+    }
+
     fn url(&self, wanted: &Wanted) -> String {
         format!("{}/{}", self.callback.trim_end_matches('/'), wanted.path.expose())
     }
@@ -61,6 +78,10 @@ impl Subscriptions for Registration<'_> {
 
     fn serves(&self, (existing, now): &Self::Existing, wanted: &Wanted) -> bool {
         self.find(existing, wanted, *now).is_some()
+    }
+
+    fn ends(&self, (existing, now): &Self::Existing, wanted: &Wanted) -> Option<Timestamp> {
+        self.find(existing, wanted, *now).map(|found| found.expires)
     }
 
     async fn ensure(

@@ -4,6 +4,7 @@
 
 mod check;
 mod conformance;
+mod people;
 mod posting;
 mod postings;
 mod reading;

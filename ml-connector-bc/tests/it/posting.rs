@@ -32,6 +32,7 @@ async fn a_draft_is_posted_once_and_the_receipt_names_its_new_number() {
     assert_eq!(&*receipt.reference, format!("{}#posted:10800001", seen.entity));
     let posted = receipt.result.as_ref().unwrap();
     assert_eq!((posted.number.as_deref(), posted.differs), (Some("10800001"), false));
+    assert!(!posted.elsewhere);
     assert!(posted.url.as_ref().unwrap().contains("page=146"));
     let observed = receipt.observed.unwrap();
     let url = record(&observed).url.clone().unwrap();
@@ -301,7 +302,13 @@ async fn endings_that_need_no_posting() {
     let (id, entity) = draft(&world);
     let seen = read(&world, &erp, &entity).await;
     world.erp.post(Set::PurchaseInvoices, &id).unwrap();
-    assert!(attempt(&world, &erp, &command(&world, &seen)).await.unwrap().reference.contains("#posted:"));
+    let receipt = attempt(&world, &erp, &command(&world, &seen)).await.unwrap();
+    assert!(receipt.reference.contains("#posted:"));
+    assert!(receipt.result.unwrap().elsewhere, "it is another ending than our own posting");
+    let mut ours = command(&world, &seen);
+    ours.note = Some(world.now().as_millis().to_string().into());
+    let receipt = attempt(&world, &erp, &ours).await.unwrap();
+    assert!(!receipt.result.unwrap().elsewhere, "an attempt of ours may have done it");
     let (id, entity) = draft(&world);
     let seen = read(&world, &erp, &entity).await;
     world.erp.delete(Set::PurchaseInvoices, &id).unwrap();

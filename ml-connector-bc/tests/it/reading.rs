@@ -72,6 +72,25 @@ async fn pages_end_and_lose_nothing_over_restarts_and_shared_stamps() {
     assert!(seen.contains(&changed));
 }
 
+/// Case 10: as texts, `…04Z` is more than `…04.12Z` and `…04.127Z`. The window goes by the instant.
+#[tokio::test(start_paused = true)]
+async fn stamps_are_compared_as_instants() {
+    let world = World::new();
+    let start = world.now();
+    for millis in [0, 120, 127, 127] {
+        let at = start + std::time::Duration::from_millis(1_000 + millis);
+        ml_connector_core::sleep_until(&*world.clock, at).await;
+        drop(bill(&world, 100));
+    }
+    world.sleep(3600).await;
+    let erp = world.connect();
+    let (_, checkpoint) = run(&world, &erp, FEED, PollMode::Baseline, None).await;
+    let newest: serde_json::Value = serde_json::from_slice(&checkpoint).unwrap();
+    let at = ml_connector_core::Timestamp::parse(newest["newest"].as_str().unwrap_or_default());
+    let at = at.unwrap_or_else(|_| panic!("{newest}"));
+    assert_eq!(at, start + std::time::Duration::from_millis(1_127));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_change_while_the_baseline_is_read_is_in_the_first_live_run() {
     let world = World::new();

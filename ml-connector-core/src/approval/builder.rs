@@ -32,6 +32,7 @@ pub(super) struct Inner {
     pub(super) reactions: BTreeMap<Arc<str>, Verdict>,
     pub(super) command: Option<Command>,
     pub(super) at_least: Vec<Money>,
+    pub(super) above_zero: bool,
     pub(super) quiet_for: Option<Duration>,
     pub(super) wording: Arc<dyn Wording>,
     routes: Vec<Route>,
@@ -66,6 +67,7 @@ pub struct ApprovalsBuilder {
     template: Option<Arc<str>>,
     command: Option<Command>,
     at_least: Vec<Money>,
+    above_zero: bool,
     quiet_for: Option<Duration>,
     with_past: bool,
     wording: Arc<dyn Wording>,
@@ -87,6 +89,7 @@ impl Approvals {
             template: None,
             command: None,
             at_least: Vec::new(),
+            above_zero: false,
             quiet_for: None,
             with_past: false,
             wording: Arc::new(English),
@@ -158,6 +161,14 @@ impl ApprovalsBuilder {
     #[must_use]
     pub fn at_least(mut self, total: Money) -> Self {
         self.at_least.push(total);
+        self
+    }
+
+    /// Asks only about documents with a total above zero: a draft without lines has nothing to decide about yet. What holds
+    /// for [`at_least`](Self::at_least) holds here.
+    #[must_use]
+    pub fn above_zero(mut self) -> Self {
+        self.above_zero = true;
         self
     }
 
@@ -269,6 +280,7 @@ impl ApprovalsBuilder {
             reactions: self.reactions,
             command: self.command,
             at_least: self.at_least,
+            above_zero: self.above_zero,
             quiet_for: self.quiet_for,
             wording: self.wording,
             routes,

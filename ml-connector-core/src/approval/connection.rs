@@ -160,6 +160,10 @@ impl Approvals {
     fn document(&self, told: ToldDocument, revision: Option<Revision>) -> ApprovalInput {
         let ToldDocument { document, record, gone, submitted, settled } = told;
         let is_enough = record.total.is_none_or(|total| !self.0.at_least.iter().any(|least| total < *least));
+        let has_amount = |record: &Record| {
+            record.total.is_some_and(|total| total.amount.is_sign_positive() && !total.amount.is_zero())
+        };
+        let is_enough = is_enough && (!self.0.above_zero || has_amount(&record));
         let awaiting = !gone && is_enough && self.0.awaiting.contains(&record.status);
         ApprovalInput::Document { document, record, revision, awaiting, settled, submitted }
     }
@@ -366,12 +370,7 @@ impl Source for Approvals {
     }
 
     async fn upkeep(&self, ctx: &Context, _: UpkeepRequest<'_>) -> Result<Upkeep> {
-        Ok(Upkeep {
-            state: Bytes::new(),
-            signals: Vec::new(),
-            problem: None,
-            next: ctx.now() + super::UPKEEP,
-        })
+        Ok(Upkeep::new(ctx.now() + super::UPKEEP))
     }
 }
 
@@ -403,6 +402,10 @@ impl Sink for Approvals {
 
     async fn ping(&self, _: &Context) -> Result<()> {
         Ok(())
+    }
+
+    async fn maintain(&self, _: &Context) -> Result<Option<Timestamp>> {
+        Ok(None)
     }
 }
 

@@ -47,6 +47,8 @@ pub struct Approvers {
     pub people: Vec<Arc<str>>,
     /// Groups of the [`Directory`], by its ids.
     pub groups: Vec<Arc<str>>,
+    /// Whoever is responsible for the document in the books, [`Record::assignee`], known by address.
+    pub assignee: bool,
     /// The largest total, one per currency; empty = any. With limits, a document without a total, or in a currency
     /// that is not named, is above them, and one whose total is zero or negative is not covered by them. Rejecting has no
     /// limit.
@@ -75,10 +77,13 @@ impl Policy {
 
     pub(super) fn validate(&self, has_directory: bool) -> Result<()> {
         let invalid = |message| Err(Error::new(ErrorKind::ConfigInvalid, message));
-        let names_nobody =
-            |rule: &Approvers| !rule.anyone && rule.people.is_empty() && rule.groups.is_empty();
+        let names_nobody = |rule: &Approvers| {
+            !rule.anyone && !rule.assignee && rule.people.is_empty() && rule.groups.is_empty()
+        };
         if self.allow.is_empty() || self.allow.iter().any(names_nobody) {
-            return invalid("a policy needs rules that name somebody: people, groups or `anyone`");
+            return invalid(
+                "a policy needs rules that name somebody: people, groups, the assignee or `anyone`",
+            );
         }
         let named =
             self.allow.iter().flat_map(|rule| rule.people.iter().chain(&rule.groups)).chain(&self.deny);
@@ -115,6 +120,7 @@ impl Policy {
         for rule in &self.allow {
             let named = rule.anyone
                 || rule.people.iter().any(|person| is(actor, person))
+                || rule.assignee && is_assignee(actor, document)
                 || rule.groups.iter().any(|group| groups.contains(group));
             match named {
                 true if verdict == Verdict::Reject || rule.covers(document) => {
@@ -170,6 +176,14 @@ impl Approvers {
         self
     }
 
+    /// Also whoever is responsible for the document in the books, such as its purchaser. Somebody without an address
+    /// there is not recognized.
+    #[must_use]
+    pub fn assignee(mut self) -> Self {
+        self.assignee = true;
+        self
+    }
+
     /// Up to this total in its currency.
     #[must_use]
     pub fn up_to(mut self, total: Money) -> Self {
@@ -192,6 +206,12 @@ fn is_no_amount(document: &Record) -> bool {
 /// Whether the text names the person: an id as it is, an address in any case.
 fn is(actor: &Actor, text: &str) -> bool {
     !text.trim().is_empty() && (*actor.id == *text || is_address_of(actor, text))
+}
+
+/// Whether the person is who the books hold responsible: by address, because names are many people's.
+fn is_assignee(actor: &Actor, document: &Record) -> bool {
+    let address = document.assignee.as_ref().and_then(|person| person.email.as_deref()).map(str::trim);
+    address.is_some_and(|address| !address.is_empty() && is_address_of(actor, address))
 }
 
 fn is_address_of(actor: &Actor, text: &str) -> bool {
@@ -293,6 +313,35 @@ mod tests {
         }
         let gone = Actor { deactivated: true, ..eva };
         assert_eq!(check(&unlimited, "1", &gone), Err(Denied::Deactivated));
+    }
+
+    #[test]
+    fn whoever_the_books_hold_responsible_is_known_by_address_alone() {
+        let none = BTreeSet::new();
+        let policy = Policy::default().allow(Approvers::default().assignee().up_to(money("100")));
+        assert!(policy.validate(false).is_ok());
+        let responsible = |name: Option<&str>, email: Option<&str>| {
+            let mut bill = bill(Some(money("50")));
+            bill.assignee = Person::known(Some("LK".into()), name.map(Into::into), email.map(Into::into));
+            bill
+        };
+        let eva = actor("U2", "Eva", "Eva@Example.com");
+        let check = |bill: &Record, actor: &Actor| policy.check(Verdict::Approve, bill, actor, &none);
+        assert_eq!(check(&responsible(None, Some(" eva@example.com ")), &eva), Ok(()));
+        for other in [
+            responsible(Some("Eva"), None),
+            responsible(Some("Eva"), Some("")),
+            responsible(Some("Eva"), Some("eve@example.com")),
+            bill(Some(money("50"))),
+        ] {
+            assert_eq!(check(&other, &eva), Err(Denied::NoApprover), "{:?}", other.assignee);
+        }
+        let mut nobody = Actor::new("slack", "U3");
+        nobody.name = Some("Eva".into());
+        assert_eq!(check(&responsible(None, Some("")), &nobody), Err(Denied::NoApprover));
+        let mut large = responsible(None, Some("eva@example.com"));
+        large.total = Some(money("101"));
+        assert_eq!(check(&large, &eva), Err(Denied::OverLimit));
     }
 
     #[test]

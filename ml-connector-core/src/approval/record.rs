@@ -26,7 +26,7 @@ impl ApprovalState {
     pub fn to_approval(&self) -> Approval {
         let (document, shown) = (self.document.clone(), self.shown.clone());
         let mut approval = Approval::new(self.request(), document, shown, self.asked_at);
-        approval.deadline = self.deadline;
+        (approval.deadline, approval.posts) = (self.deadline, self.posts);
         approval.decision = self.phase.decided().map(|by| by.decision.clone());
         approval.status = match &self.phase {
             ApprovalPhase::Requested if self.reminders > 0 => ApprovalStatus::Reminded,
@@ -44,7 +44,10 @@ impl ApprovalState {
             }
             ApprovalPhase::Expired => ApprovalStatus::Expired,
             ApprovalPhase::Superseded => ApprovalStatus::Superseded,
-            ApprovalPhase::DoneElsewhere => ApprovalStatus::DoneElsewhere,
+            ApprovalPhase::DoneElsewhere { result } => {
+                approval.result.clone_from(result);
+                ApprovalStatus::DoneElsewhere
+            }
         };
         approval
     }

@@ -36,6 +36,9 @@ pub struct ApprovalState {
     /// Until when somebody can decide.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<Timestamp>,
+    /// Whether the books were to be given a command when it was asked.
+    #[serde(default)]
+    pub posts: bool,
     /// When the next reminder is due.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remind_at: Option<Timestamp>,
@@ -101,8 +104,12 @@ pub enum ApprovalPhase {
     Expired,
     /// The document is not what was shown any more, or is not to be approved any more.
     Superseded,
-    /// Somebody approved it in the books before anybody decided here.
-    DoneElsewhere,
+    /// Somebody approved it in the books before anybody decided here, or before what was decided here reached them.
+    DoneElsewhere {
+        /// What it is there.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        result: Option<PostedDocument>,
+    },
 }
 
 impl ApprovalPhase {
@@ -115,7 +122,7 @@ impl ApprovalPhase {
             | Self::Posted { by, .. }
             | Self::Refused { by, .. }
             | Self::Rejected { by } => Some(by),
-            Self::Requested | Self::Expired | Self::Superseded | Self::DoneElsewhere => None,
+            Self::Requested | Self::Expired | Self::Superseded | Self::DoneElsewhere { .. } => None,
         }
     }
 }

@@ -95,6 +95,7 @@ impl Case<'_> {
             asked_n: n + 1,
             asked_at: now,
             deadline: after(self.terms.expire_after),
+            posts: self.terms.posts,
             remind_at: after(self.terms.remind_every),
             reminders: 0,
             phase: ApprovalPhase::Requested,
@@ -114,7 +115,9 @@ impl Case<'_> {
                 return;
             }
             match &known.phase {
-                ApprovalPhase::Requested if is_approved(record) => self.go(ApprovalPhase::DoneElsewhere),
+                ApprovalPhase::Requested if is_approved(record) => {
+                    self.go(ApprovalPhase::DoneElsewhere { result: Some(PostedDocument::of(record)) });
+                }
                 ApprovalPhase::Requested => self.go(ApprovalPhase::Superseded),
                 // Its outcome decides; a document that changed meanwhile is refused by the books, and asked for then.
                 ApprovalPhase::Approved { .. } if self.terms.posts => return,
@@ -203,6 +206,10 @@ impl Case<'_> {
                 self.reply(&id, &to, Reply::PartiallyApproved);
                 self.go(ApprovalPhase::PartiallyApproved { by });
             }
+            Ended::Done if result.is_some_and(|result| result.elsewhere) => {
+                self.reply(&id, &to, Reply::DoneElsewhere);
+                self.go(ApprovalPhase::DoneElsewhere { result: result.cloned() });
+            }
             Ended::Done => {
                 if result.is_some_and(|result| result.differs) {
                     self.reply(&id, &to, Reply::Edited);
@@ -266,7 +273,7 @@ fn over(state: &ApprovalState, choice: &Choosing) -> Option<Reply> {
         ApprovalPhase::Rejected { by } => already(by, false, None),
         ApprovalPhase::Expired => Reply::Expired,
         ApprovalPhase::Superseded => Reply::Changed { asked_again: false },
-        ApprovalPhase::DoneElsewhere => Reply::DoneElsewhere,
+        ApprovalPhase::DoneElsewhere { .. } => Reply::DoneElsewhere,
     })
 }
 

@@ -18,7 +18,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 /// `doc 2 pending` the document's change 2 waits for approval; `doc 3 submitted` it was submitted anew; `doc 3 paid`
 /// it waits no more; `anna approves 1` by the button of request 1; `anna approves @2` by a reaction to change 2;
 /// `eve approves 1` may not; `anna approves ?1` by a message that the log does not know; `anna retries 1`; `done 2`,
-/// `half 2`, `edited 2`, `dead 2`, `down 2`, `parked 2` what became of the command that told change 2; `+30m` and `+2h`
+/// `half 2`, `edited 2`, `there 2`, `dead 2`, `down 2`, `parked 2` what became of the command that told change 2; `+30m` and `+2h`
 /// time passes. The nonce of request 1 is `x1`.
 fn play(script: &str) -> Vec<String> {
     play_with(script, true)
@@ -38,7 +38,9 @@ fn play_with(script: &str, posts: bool) -> Vec<String> {
                 ApprovalInput::Tick
             }
             ["doc", n, status] => document(n.parse().unwrap(), status),
-            [state @ ("done" | "half" | "edited" | "dead" | "down" | "parked"), n] => outcome(state, n),
+            [state @ ("done" | "half" | "edited" | "there" | "dead" | "down" | "parked"), n] => {
+                outcome(state, n)
+            }
             [who, does, seen] => choice(&format!("click{i}"), who, does, seen),
             _ => panic!("{line}"),
         };
@@ -69,13 +71,13 @@ fn said(reply: &ReplyTo) -> String {
 
 fn outcome(word: &str, n: &str) -> ApprovalInput {
     let state = match word {
-        "done" | "half" | "edited" => Ended::Done,
+        "done" | "half" | "edited" | "there" => Ended::Done,
         "dead" | "down" => Ended::Dead,
         _ => Ended::Parked,
     };
     let status = if word == "half" { Status::PendingApproval } else { Status::Open };
     let mut result = PostedDocument::of(&Record::new(RecordKind::Bill, "7", status));
-    result.differs = word == "edited";
+    (result.differs, result.elsewhere) = (word == "edited", word == "there");
     let error =
         if word == "down" { "unavailable: the books are closed (code=9)" } else { "conflict: closed" };
     let result = Some(result).filter(|_| state == Ended::Done);
@@ -151,6 +153,11 @@ fn every_way_through_an_approval_is_told() {
         (
             "doc 1 pending | anna approves 1 | edited 2",
             "requested 1 | approved 1 + anna: You approved bill B-7. The card shows what the books make of it. | posted 1 + anna: You approved bill B-7, and the books posted it. But somebody edited it a moment before: it is not what you were shown. Look at it in the books.",
+        ),
+        // Somebody was faster in the books than what was decided here.
+        (
+            "doc 1 pending | anna approves 1 | there 2 | ben approves 1",
+            "requested 1 | approved 1 + anna: You approved bill B-7. The card shows what the books make of it. | done_elsewhere 1 + anna: Nothing was done: somebody approved bill B-7 in the books before you. | ben: Nothing was done: somebody approved bill B-7 in the books before you.",
         ),
         // The same can be tried again where the cause lies elsewhere.
         (

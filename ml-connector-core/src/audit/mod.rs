@@ -25,8 +25,8 @@ pub use write::{
 };
 
 use crate::{
-    Result, Timestamp,
-    model::{Partition, Seq},
+    CheckStep, Result, Timestamp,
+    model::{ConnectionId, Partition, Seq},
 };
 
 /// Durable storage of everything that was received, decided and done.
@@ -118,6 +118,24 @@ pub trait AuditLog: Debug + Send + Sync + 'static {
     /// # Errors
     /// [`Unavailable`](crate::ErrorKind::Unavailable).
     async fn prune(&self, before: Timestamp, limit: usize) -> Result<usize>;
+
+    /// Removes documents of a collection and a connection, those whose [`DocKey`] was made of both: `limit` at most.
+    /// Returns how many went; 0 = none is left. Nothing is left of them, not even their versions, which begin anew.
+    ///
+    /// # Errors
+    /// [`Unavailable`](crate::ErrorKind::Unavailable).
+    async fn remove_documents(
+        &self,
+        collection: &str,
+        connection: &ConnectionId,
+        limit: usize,
+    ) -> Result<usize>;
+
+    /// What the store has to say about itself, beyond that it takes writes, which is tried apart from this: above all
+    /// whether what it holds survives a power failure.
+    async fn check(&self) -> Vec<CheckStep> {
+        Vec::new()
+    }
 }
 
 /// The right to work on a partition. A larger fence always wins.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-use super::{EntryKind, EntryState};
+use super::{Entry, EntryKind, EntryState};
 use crate::{
     Timestamp,
     model::{ConnectionId, Currency, EntityRef, Seq},
@@ -79,6 +79,9 @@ pub struct Query {
     pub bodies: bool,
     /// At most so many; 0 = [`Query::DEFAULT_LIMIT`].
     pub limit: usize,
+    /// No more entries once their bodies have so many bytes together: the first that goes beyond is the last, and one is
+    /// always there. `None` = however many.
+    pub max_bytes: Option<usize>,
 }
 
 impl Query {
@@ -244,6 +247,13 @@ impl Query {
         self
     }
 
+    /// Stops when the bodies have so many bytes.
+    #[must_use]
+    pub fn with_max_bytes(mut self, max_bytes: usize) -> Self {
+        self.max_bytes = Some(max_bytes);
+        self
+    }
+
     /// Returns at most so many.
     #[must_use]
     pub fn with_limit(mut self, limit: usize) -> Self {
@@ -255,6 +265,17 @@ impl Query {
     #[must_use]
     pub fn effective_limit(&self) -> usize {
         if self.limit == 0 { Self::DEFAULT_LIMIT } else { self.limit }
+    }
+
+    /// Tells of each entry in its turn whether it is still to be returned, by the bytes of those before: for logs.
+    #[must_use]
+    pub fn budget(&self) -> impl FnMut(&Entry) -> bool + use<> {
+        let (most, mut bytes) = (self.max_bytes.unwrap_or(usize::MAX), 0_usize);
+        move |entry| {
+            let fits = bytes < most.max(1);
+            bytes = bytes.saturating_add(entry.body.as_ref().map_or(0, bytes::Bytes::len));
+            fits
+        }
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! A behavior is one function that takes a fresh instance and panics with what it missed. [`log::all`],
 //! [`tokens::all`], [`limiter::all`], [`source::all`] and [`sink::all`] run them all; stores that outlive their process
-//! also call [`log::survives_reopening`] and [`tokens::survives_reopening`].
+//! also call [`log::survives_reopening`] and [`tokens::survives_reopening`], and logs that several processes open
+//! [`log::all_with_two_handles`].
 //!
 //! A store is given as it is. A system crate gives a [`SourceUnderTest`](source::SourceUnderTest) or a
 //! [`SinkUnderTest`](sink::SinkUnderTest): its connection, a vendor that answers as it should, and the vendor's own

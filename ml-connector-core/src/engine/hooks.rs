@@ -51,6 +51,10 @@ impl Hooks {
         (seen.refused, seen.refused_at) = (seen.refused + 1, Some(now));
     }
 
+    pub(crate) fn forget(&self, connection: &ConnectionId) {
+        self.all().remove(connection);
+    }
+
     pub(crate) fn of(&self, connection: &ConnectionId) -> Seen {
         self.all().get(connection).copied().unwrap_or_default()
     }

@@ -80,6 +80,11 @@ impl Mailbox {
         std::mem::take(&mut *self.questions.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Whether there is a run loop in this process.
+    pub(crate) fn is_running(&self) -> bool {
+        self.runs.load(Ordering::SeqCst) > 0
+    }
+
     /// Marks the time during which a run loop answers questions.
     pub(crate) fn running(&self) -> RunGuard<'_> {
         self.runs.fetch_add(1, Ordering::SeqCst);

@@ -68,10 +68,15 @@ mod documents;
 mod entries;
 mod fan_out;
 mod feeds;
+#[cfg(feature = "metrics")]
+mod gauges;
 mod guard;
+mod history;
 mod hooks;
 mod host;
 mod intake;
+#[cfg(feature = "metrics")]
+mod labels;
 mod lanes;
 mod log_gate;
 mod mailbox;
@@ -85,6 +90,7 @@ mod shared;
 mod source_state;
 mod stats;
 mod stored;
+mod tally;
 #[cfg(test)]
 mod tests;
 mod trace;
@@ -95,16 +101,18 @@ mod writes;
 pub use self::{
     connector::Connector,
     feeds::{FeedProgress, RunProgress, StoppedSweep, UnavailableFeed},
+    history::{History, HistoryBucket},
     host::{
-        Act, Acted, ConnectionHealth, ConnectionView, ConnectorBuilder, DryRun, FieldChange, Health,
+        Act, Acted, Check, ConnectionHealth, ConnectionView, ConnectorBuilder, DryRun, FieldChange, Health,
         ParkedDelivery, Progress, Replay, ReplayMode, Replayed, Step, StepKind, Story, Way, WebhookHealth,
         WebhookService,
     },
-    lanes::{Backlog, LaneHealth},
+    lanes::{Backlog, LaneHealth, WaitReason},
     log_gate::LogTrouble,
     notices::Parked,
     retry::{Jitter, Retries, RetryPolicy},
     settings::Settings,
     stats::Stats,
+    tally::Tally,
     trouble::{Trouble, TroubleKind},
 };

@@ -1,6 +1,9 @@
 //! What all rooms of the engine work with.
 
-use std::sync::{Arc, PoisonError, RwLock, atomic::AtomicBool};
+use std::{
+    sync::{Arc, PoisonError, RwLock, atomic::AtomicBool},
+    time::Duration,
+};
 
 use url::Url;
 
@@ -10,26 +13,34 @@ use super::{
     mailbox::Mailbox,
     registry::Registry,
     settings::Settings,
-    stats::Counters,
+    stats::{Counters, Stat},
+    tally::{Tallies, Tally},
     trace::NamedRoutes,
     trouble::{Trouble, TroubleKind, Troubles},
 };
 use crate::{
-    AuditLog, Clock, Context, Result,
+    AuditLog, Clock, Context, Error, ErrorKind, Result, Retry,
+    check::remedy,
     context::WriteLease,
     model::{ConnectionId, EndpointId, Seq},
+    steady_clock::SteadyClock,
 };
 
 /// The parts of a connector. All clones of a [`Connector`](super::Connector) share one.
 pub(crate) struct Shared {
     pub(crate) log: Arc<dyn AuditLog>,
     pub(crate) clock: Arc<dyn Clock>,
+    /// The same clock, for what is not believed of it.
+    pub(crate) steady_clock: Arc<SteadyClock>,
     pub(crate) context: Context,
     pub(crate) public_url: Option<Url>,
+    /// How a person connects an account again, with `{connection}` for its id.
+    pub(crate) reconnect: Option<Arc<str>>,
     pub(crate) settings: Settings,
     pub(crate) registry: RwLock<Arc<Registry>>,
     pub(crate) mailbox: Mailbox,
     pub(crate) stats: Counters,
+    pub(crate) tallies: Tallies,
     pub(crate) named_routes: NamedRoutes,
     pub(crate) hooks: Hooks,
     pub(crate) log_gate: LogGate,
@@ -54,10 +65,51 @@ impl Shared {
         Arc::clone(&self.registry.read().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Counts what happens to a connection, by one of its routes where it is a delivery.
+    pub(crate) fn count(&self, stat: Stat, count: usize, of: &ConnectionId, route: Option<&str>) {
+        self.stats.add_for(stat, count, of, route);
+        let counted = count as u64;
+        let tally = |add: fn(&mut Tally) -> &mut u64| {
+            self.tallies.count(of, self.clock.now(), |tally| *add(tally) += counted);
+        };
+        match stat {
+            _ if count == 0 => {}
+            Stat::Received => tally(|tally| &mut tally.received),
+            Stat::Events => tally(|tally| &mut tally.events),
+            Stat::Dead => tally(|tally| &mut tally.dead),
+            _ => {}
+        }
+    }
+
+    /// Counts a delivery that is done, and how long after its event that was.
+    pub(crate) fn count_delivered(&self, of: &ConnectionId, route: &str, latency: Option<Duration>) {
+        self.stats.add_for(Stat::Delivered, 1, of, Some(route));
+        if let Some(latency) = latency {
+            self.stats.took(latency, of, route);
+        }
+        self.tallies.count(of, self.clock.now(), |tally| tally.deliver(latency));
+    }
+
     /// Tells the host about an entry that was given up, or waits for somebody.
     pub(crate) fn trouble(&self, kind: TroubleKind, connection: &ConnectionId, seq: Seq, reason: Arc<str>) {
         let connection = Some(connection.clone());
         self.troubles.tell(Trouble { at: self.clock.now(), kind, connection, seq: Some(seq), reason });
+    }
+
+    /// How a person connects an account again.
+    pub(crate) fn reconnect(&self, connection: &ConnectionId) -> Option<String> {
+        let how = self.reconnect.as_ref()?.replace("{connection}", connection.as_str());
+        Some(format!("connect the account again: {how}"))
+    }
+
+    /// Why a connection does not work, and what to do about it.
+    pub(crate) fn reason(&self, connection: &ConnectionId, error: &Error) -> Arc<str> {
+        let own = (error.kind() == ErrorKind::Unauthenticated).then(|| self.reconnect(connection)).flatten();
+        let general = || match error.retry() {
+            Retry::Never => Some(remedy(error).to_owned()),
+            Retry::Backoff | Retry::At(_) => None,
+        };
+        own.or_else(general).map_or_else(|| error.to_string(), |remedy| format!("{error}: {remedy}")).into()
     }
 
     /// Where webhooks of an endpoint have to go.

@@ -3,7 +3,12 @@
 use std::{
     array,
     sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
 };
+
+#[cfg(feature = "metrics")]
+pub(crate) use super::labels::Labels;
+use crate::model::ConnectionId;
 
 /// Counts since the connector was built. The log has the whole truth; this is the quick look.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
@@ -80,7 +85,11 @@ impl Stat {
 const COUNT: usize = Stat::Dead as usize + 1;
 
 #[derive(Debug, Default)]
-pub(crate) struct Counters([AtomicU64; COUNT]);
+pub(crate) struct Counters {
+    counts: [AtomicU64; COUNT],
+    #[cfg(feature = "metrics")]
+    pub(crate) labels: Labels,
+}
 
 impl Counters {
     pub(crate) fn count(&self, stat: Stat) {
@@ -90,11 +99,37 @@ impl Counters {
     pub(crate) fn add(&self, stat: Stat, count: usize) {
         #[cfg(feature = "metrics")]
         metrics::counter!(stat.metric()).increment(count as u64);
-        self.0[stat as usize].fetch_add(count as u64, Ordering::Relaxed);
+        self.counts[stat as usize].fetch_add(count as u64, Ordering::Relaxed);
+    }
+
+    /// Counts something of a connection.
+    pub(crate) fn add_for(&self, stat: Stat, count: usize, of: &ConnectionId, route: Option<&str>) {
+        #[cfg(feature = "metrics")]
+        if count > 0 {
+            let (connection, route) =
+                (self.labels.bounded(of.as_str()), self.labels.bounded(route.unwrap_or("")));
+            metrics::counter!(stat.metric(), "connection" => connection, "route" => route)
+                .increment(count as u64);
+        }
+        #[cfg(not(feature = "metrics"))]
+        let _ = (of, route);
+        self.counts[stat as usize].fetch_add(count as u64, Ordering::Relaxed);
+    }
+
+    /// Shows how long a delivery took from its event.
+    pub(crate) fn took(&self, latency: Duration, of: &ConnectionId, route: &str) {
+        #[cfg(feature = "metrics")]
+        {
+            let (connection, route) = (self.labels.bounded(of.as_str()), self.labels.bounded(route));
+            metrics::histogram!("ml_connector_delivery_seconds", "connection" => connection, "route" => route)
+                .record(latency);
+        }
+        #[cfg(not(feature = "metrics"))]
+        let _ = (latency, of, route);
     }
 
     pub(crate) fn read(&self) -> Stats {
-        let all: [u64; COUNT] = array::from_fn(|i| self.0[i].load(Ordering::Relaxed));
+        let all: [u64; COUNT] = array::from_fn(|i| self.counts[i].load(Ordering::Relaxed));
         let of = |stat: Stat| all[stat as usize];
         Stats {
             received: of(Stat::Received),

@@ -2,7 +2,11 @@
 
 use bytes::Bytes;
 
-use super::{log_gate::Turn, shared::Shared};
+use super::{
+    lanes::{Batch, Finished},
+    log_gate::Turn,
+    shared::Shared,
+};
 use crate::{
     Error, ErrorKind, Result,
     audit::{
@@ -81,6 +85,12 @@ pub(crate) fn dead(seq: Seq, error: &Error) -> Settlement {
 
 pub(crate) fn dropped(seq: Seq, reason: &'static str) -> Settlement {
     Settlement::new(seq, Outcome::Dropped { reason: reason.into() })
+}
+
+/// Drops what turns up for a connection that was forgotten.
+pub(crate) async fn drop_forgotten(shared: &Shared, lease: Lease, batch: &Batch) -> Result<Finished, Stop> {
+    let forgotten = batch.items.iter().map(|item| dropped(item.seq, "the connection is forgotten"));
+    settle(shared, lease, forgotten.collect()).await.map(|()| Finished::settled())
 }
 
 /// Whether an entry has left the work list.

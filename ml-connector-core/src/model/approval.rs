@@ -29,6 +29,9 @@ pub struct Approval {
     /// Until when somebody can decide.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<Timestamp>,
+    /// Whether the books do something as soon as somebody approves, which cannot be taken back here.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub posts: bool,
     /// Who decided, where somebody has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decision: Option<Decision>,
@@ -51,6 +54,7 @@ impl Approval {
             shown,
             asked_at,
             deadline: None,
+            posts: false,
             decision: None,
             refusal: None,
             result: None,
@@ -159,6 +163,9 @@ pub struct PostedDocument {
     /// Whether it differs from what was approved: somebody edited it between the check and the write.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub differs: bool,
+    /// Whether it was so before anything was written: somebody else has done it in the books.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub elsewhere: bool,
 }
 
 impl PostedDocument {
@@ -166,16 +173,17 @@ impl PostedDocument {
     #[must_use]
     pub fn of(record: &Record) -> Self {
         let (status, number, url) = (record.status.clone(), record.number.clone(), record.url.clone());
-        Self { status, number, url, differs: false }
+        Self { status, number, url, differs: false, elsewhere: false }
     }
 }
 
 impl fmt::Debug for PostedDocument {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { status, differs, .. } = self;
+        let Self { status, differs, elsewhere, .. } = self;
         f.debug_struct("PostedDocument")
             .field("status", status)
             .field("differs", differs)
+            .field("elsewhere", elsewhere)
             .finish_non_exhaustive()
     }
 }

@@ -1,6 +1,6 @@
 //! A promise to bring an event to a destination.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -136,19 +136,30 @@ pub struct DeliveryPlan {
     pub lane: LaneKey,
     /// What one attempt spends.
     pub costs: Vec<Cost>,
+    /// How long one attempt, or one look-up after it, may take; `None` = as the
+    /// [settings](crate::engine::Settings::call) say.
+    pub time: Option<Duration>,
 }
 
 impl DeliveryPlan {
     /// A place in a lane that spends nothing.
     #[must_use]
     pub fn new(lane: LaneKey) -> Self {
-        Self { lane, costs: Vec::new() }
+        Self { lane, costs: Vec::new(), time: None }
     }
 
     /// Sets what one attempt spends.
     #[must_use]
     pub fn costs(mut self, costs: Vec<Cost>) -> Self {
         self.costs = costs;
+        self
+    }
+
+    /// Sets how long one attempt may take, for what is known to take longer than others. A lane is blocked meanwhile, and
+    /// a call of the SDK's client ends by its own limit: see [`Call::within`](crate::http::Call::within).
+    #[must_use]
+    pub fn within(mut self, time: Duration) -> Self {
+        self.time = Some(time);
         self
     }
 }

@@ -6,7 +6,8 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AccountKey, ConnectionId, Content, EntityRef, Interaction, LeftOut, Raw, Record, Timestamp, text_id,
+    AccountKey, Before, ConnectionId, Content, EntityRef, Interaction, LeftOut, Raw, Record, Timestamp,
+    text_id,
 };
 use crate::{Error, ErrorKind, Result};
 
@@ -202,6 +203,8 @@ pub struct Event {
     /// The record afterwards, or what somebody did. What was last known of a record when it is gone; `None` when that is
     /// nothing.
     pub content: Option<Content>,
+    /// How the record stood before, where that is different and known.
+    pub before: Option<Before>,
     /// The vendor's JSON of it.
     pub raw: Option<Raw>,
     /// What of the record could not be read.
@@ -242,6 +245,7 @@ impl Event {
             system: "".into(),
             account: None,
             content,
+            before: None,
             raw: None,
             notes: Vec::new(),
             about: None,
@@ -359,6 +363,8 @@ struct Data {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     interaction: Option<Box<Interaction>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    before: Option<Before>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     raw: Option<Raw>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     notes: Vec<LeftOut>,
@@ -398,6 +404,7 @@ impl From<&Event> for Data {
             account: event.account.clone(),
             record,
             interaction,
+            before: event.before.clone(),
             raw: event.raw.clone(),
             notes: event.notes.clone(),
             about: event.about.clone(),
@@ -421,6 +428,7 @@ impl Data {
             account: self.account,
             epoch: self.epoch,
             content: self.record.map(Content::Record).or(interaction),
+            before: self.before,
             raw: self.raw,
             notes: self.notes,
             about: self.about,
@@ -462,6 +470,8 @@ mod tests {
             Some(record.into()),
         );
         event.epoch = 1_773_000_000_000;
+        let total = Some(crate::model::Money::parse("100000000000000.0", "USD").unwrap());
+        event.before = Some(Before { total, ..Before::default() });
         let raw = r#"{"total":99999999999999.990,"x":[1,2]}"#;
         event.raw = Some(Raw::new(serde_json::value::RawValue::from_string(raw.into()).unwrap()));
         let json = event.to_cloudevent().unwrap();

@@ -1,6 +1,7 @@
 //! What flows through the connector: signals, records, events, deliveries.
 
 mod approval;
+mod before;
 mod columns;
 mod content;
 mod delivery;
@@ -22,6 +23,7 @@ pub use approval::{
     Answer, Approval, ApprovalStatus, Decider, Decision, Denied, LiesIn, PostedDocument, Refusal, Reply,
     RequestId,
 };
+pub use before::Before;
 pub use columns::{Column, ColumnType, Columns, Fields, Value};
 pub use content::Content;
 pub use delivery::{
@@ -40,7 +42,7 @@ pub use quota::{Cost, Quota, QuotaKey};
 pub use record::{Raw, Record, RecordKind, Status};
 pub use signal::{
     Intake, Observation, Observed, Page, PollMode, Prompt, Proof, Resolution, Revision, Signal, Subject,
-    Upkeep,
+    Subscription, Upkeep,
 };
 pub use time::{Date, Timestamp, Zone};
 pub use time_of_day::{TimeOfDay, Weekday};

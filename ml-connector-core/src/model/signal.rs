@@ -371,6 +371,10 @@ pub enum Resolution {
 pub struct Page {
     /// Rows that carry the full record.
     pub observations: Vec<Observation>,
+    /// Rows of records whose details say more. At a baseline they are all that is known at first. A backfill tells of them
+    /// at once to routes that take pages, with their [raw](Observed::Present::raw) JSON, and the details follow one by one;
+    /// any other read asks for the details alone.
+    pub rows: Vec<Observation>,
     /// Rows that have to be read one by one.
     pub signals: Vec<Signal>,
     /// Where the next page starts, in the source's own form. Stored in the same commit as the page.
@@ -383,13 +387,21 @@ impl Page {
     /// An empty page, the last one, after which the feed goes on at `checkpoint`.
     #[must_use]
     pub fn new(checkpoint: Bytes) -> Self {
-        Self { observations: Vec::new(), signals: Vec::new(), checkpoint, more: false }
+        let (observations, rows, signals) = (Vec::new(), Vec::new(), Vec::new());
+        Self { observations, rows, signals, checkpoint, more: false }
     }
 
     /// Sets the rows that carry the full record.
     #[must_use]
     pub fn observations(mut self, observations: Vec<Observation>) -> Self {
         self.observations = observations;
+        self
+    }
+
+    /// Sets the rows of records whose details say more.
+    #[must_use]
+    pub fn rows(mut self, rows: Vec<Observation>) -> Self {
+        self.rows = rows;
         self
     }
 
@@ -413,7 +425,7 @@ impl Page {
 #[non_exhaustive]
 pub enum PollMode {
     /// The first read of a new connection: snapshots, no events. Rows without the record's details may come as
-    /// observations here, so that a large organisation costs no detail reads. What changes after the first page was
+    /// observations or [rows](Page::rows) here, so that a large organisation costs no detail reads. What changes after the first page was
     /// read is told by the first [`Live`](Self::Live) read, which begins with the checkpoint of the last page.
     Baseline,
     /// The ordinary read.
@@ -429,6 +441,15 @@ pub enum PollMode {
     Sweep,
 }
 
+/// A webhook that is registered at a vendor, for health.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Subscription {
+    /// What people call it: an event such as `invoice.changed`.
+    pub name: Arc<str>,
+    /// When it ends unless it is renewed; `None` = it does not end.
+    pub ends: Option<Timestamp>,
+}
+
 /// The state of a source's webhook subscriptions after looking after them. `Debug` shows the size of the state, which may
 /// hold secrets.
 #[non_exhaustive]
@@ -439,6 +460,8 @@ pub struct Upkeep {
     pub signals: Vec<Signal>,
     /// When to look again.
     pub next: Timestamp,
+    /// The webhooks that are registered at the vendor.
+    pub subscriptions: Vec<Subscription>,
     /// Why webhooks do not come as wanted, where looking again will not help: a plan without them, a refusal. Shown in
     /// the connection's health until a look has none. It holds no secret and no personal data.
     pub problem: Option<Arc<str>>,
@@ -448,7 +471,7 @@ impl Upkeep {
     /// Nothing to store and nothing to read: look again at `next`.
     #[must_use]
     pub fn new(next: Timestamp) -> Self {
-        Self { state: Bytes::new(), signals: Vec::new(), next, problem: None }
+        Self { state: Bytes::new(), signals: Vec::new(), next, subscriptions: Vec::new(), problem: None }
     }
 
     /// Sets what `receive` needs to verify.
@@ -465,6 +488,13 @@ impl Upkeep {
         self
     }
 
+    /// Sets which webhooks are registered.
+    #[must_use]
+    pub fn subscriptions(mut self, subscriptions: Vec<Subscription>) -> Self {
+        self.subscriptions = subscriptions;
+        self
+    }
+
     /// Sets why webhooks do not come as wanted.
     #[must_use]
     pub fn problem(mut self, problem: Option<Arc<str>>) -> Self {
@@ -475,11 +505,12 @@ impl Upkeep {
 
 impl fmt::Debug for Upkeep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { state, signals, next, problem } = self;
+        let Self { state, signals, next, subscriptions, problem } = self;
         f.debug_struct("Upkeep")
             .field("state", &Size(state))
             .field("signals", signals)
             .field("next", next)
+            .field("subscriptions", subscriptions)
             .field("problem", problem)
             .finish()
     }

@@ -9,7 +9,8 @@ use std::{fmt::Debug, time::Duration};
 use async_trait::async_trait;
 pub use budget::Budget;
 use bytes::Bytes;
-pub use memory::MemoryRateLimiter;
+pub use memory::{MemoryRateLimiter, StoredAccounts};
+use serde::{Deserialize, Serialize};
 pub use usage::{Usage, WindowUsage};
 
 pub use crate::model::{Cost, Quota, QuotaKey};
@@ -86,7 +87,7 @@ pub enum Admission {
 
 /// What was admitted. Report [`Feedback::after`] for every key that [wants to know](Cost::wants_report) when the work is
 /// over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Permit {
     /// Names the admission.
     pub id: u64,

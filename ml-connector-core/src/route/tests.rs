@@ -6,8 +6,8 @@ use super::*;
 use crate::{
     Timestamp,
     model::{
-        Actor, Change, CodeName, DocumentRef, EntityRef, Interaction, Party, Reaction, RecordKind, TimeOfDay,
-        Weekday, Zone,
+        Actor, Change, CodeName, DocumentRef, EntityRef, Event, Follow, Interaction, Line, Party, Reaction,
+        Record, RecordKind, TimeOfDay, Weekday, Zone,
     },
 };
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Date, Money, Record, RecordKind, Revision, Status, Timestamp};
+use crate::model::{Before, Date, Money, Record, RecordKind, Revision, Status, Timestamp};
 
 /// The fields of a record that decide what happened to it. Small, because one is kept for every record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,6 +58,18 @@ impl Facts {
         record.due_date = self.due_date;
         record.created_at = self.created_at;
         record
+    }
+
+    /// How the record stood, where it is different now.
+    #[must_use]
+    pub fn before(&self, now: &Self) -> Option<Before> {
+        let before = Before {
+            status: Some(self.status.clone()).filter(|status| *status != now.status),
+            total: self.total.filter(|total| Some(*total) != now.total),
+            balance: self.balance.filter(|balance| Some(*balance) != now.balance),
+            due_date: self.due_date.filter(|date| Some(*date) != now.due_date),
+        };
+        (before != Before::default()).then_some(before)
     }
 
     /// Whether the record is a payment.

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Error, ErrorKind, Result, Timestamp,
     audit::DocKey,
-    model::{Change, ConnectionId, Content, EntityRef, Observation, Observed, Raw, Record, Revision},
+    model::{Change, ConnectionId, Content, EntityRef, Observation, Observed, Raw, Record, Revision, Seq},
 };
 
 /// The last accepted state of a record: a document in the log, never pruned.
@@ -41,6 +41,12 @@ pub struct Snapshot {
     /// it in; where the vendor's stamp says that nothing has happened, that is no change.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub row_only: bool,
+    /// The vendor's stamp of the row that is all that is known: a detail with the same stamp is the same state.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub row_stamp: Option<Timestamp>,
+    /// The backfill that told of it last as a row. A page that is read twice for safety is told once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told_by: Option<Seq>,
     /// The raw state, where the source [keeps it](crate::SourceInfo::keeps_raw).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub raw: Option<Raw>,
@@ -57,7 +63,18 @@ impl Snapshot {
     #[must_use]
     pub(crate) fn tombstone(record: &Record, read_at: Timestamp) -> Self {
         let (facts, announced) = (Some(Facts::of(record)), BTreeSet::new());
-        Self { n: 0, revision: None, order: None, read_at, facts, announced, row_only: false, raw: None }
+        Self {
+            n: 0,
+            revision: None,
+            order: None,
+            read_at,
+            facts,
+            announced,
+            row_only: false,
+            row_stamp: None,
+            told_by: None,
+            raw: None,
+        }
     }
 
     /// What is still known of a record that is gone, or whose event is.
@@ -145,6 +162,8 @@ pub fn step(last: Option<&Snapshot>, seen: &Observation, policy: &Policy<'_>) ->
         facts: content.record().map(Facts::of),
         announced,
         row_only: false,
+        row_stamp: None,
+        told_by: last.and_then(|last| last.told_by),
         raw: None,
     };
     Step::Changed { snapshot: Box::new(snapshot), changes }

@@ -104,6 +104,19 @@ fn a_second_part_payment_is_told() {
 }
 
 #[test]
+fn what_is_different_now_says_how_it_was() {
+    let was = record(RecordKind::CustomerPayment, Status::Open, "100");
+    let mut now = was.clone();
+    assert_eq!(Facts::of(&was).before(&Facts::of(&now)), None);
+    now.total = Some(Money::parse("60.00", "USD").unwrap());
+    now.due_date = None;
+    now.reference = Some("not kept".into());
+    let before = Facts::of(&was).before(&Facts::of(&now)).unwrap();
+    assert_eq!((before.total, before.due_date), (was.total, was.due_date));
+    assert_eq!((before.status, before.balance), (None, None));
+}
+
+#[test]
 fn an_unknown_record_older_than_the_connection_is_updated_not_created() {
     let mut old = record(RecordKind::Invoice, Status::Paid, "0");
     old.created_at = Some(Timestamp::from_secs(900_000));

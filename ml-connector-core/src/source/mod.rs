@@ -2,6 +2,7 @@
 
 mod answers;
 mod request;
+mod zone;
 
 use std::{fmt::Debug, sync::Arc, time::Duration};
 
@@ -9,9 +10,10 @@ pub use answers::WebhookAnswers;
 use async_trait::async_trait;
 pub use request::{PollRequest, ReceiveRequest, UpkeepRequest};
 use serde::{Deserialize, Serialize};
+pub use zone::ZonedInfo;
 
 use crate::{
-    Context, Result,
+    CheckStep, Context, Result,
     auth::OAuth2,
     model::{
         AccountKey, Affinity, Columns, ConnectionId, EndpointId, Intake, Page, Prompt, Resolution, Signal,
@@ -218,4 +220,25 @@ pub trait Source: Debug + Send + Sync + 'static {
     /// # Errors
     /// Tried again later; the connection's health tells.
     async fn upkeep(&self, ctx: &Context, request: UpkeepRequest<'_>) -> Result<Upkeep>;
+
+    /// Removes at the vendor what [`upkeep`](Self::upkeep) has made there, because the connection is not wanted any more.
+    /// Idempotent: what is gone already is fine.
+    ///
+    /// By default nothing, for a source that makes nothing.
+    ///
+    /// # Errors
+    /// The vendor's: then something may be left.
+    async fn unsubscribe(&self, _ctx: &Context, _request: UpkeepRequest<'_>) -> Result<()> {
+        Ok(())
+    }
+
+    /// Looks whether changes can be read: credentials, rights, the account that is read. For people who set a connection
+    /// up, in the order in which they would repair it. It writes nothing and makes few calls; what depends on a step that
+    /// failed is left out. The engine itself looks at the stored token, the webhooks, the feeds that the vendor does not
+    /// allow, and the vendor's clock.
+    ///
+    /// By default nothing.
+    async fn check(&self, _ctx: &Context) -> Vec<CheckStep> {
+        Vec::new()
+    }
 }

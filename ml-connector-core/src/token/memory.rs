@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::{Stored, Swap, TokenKey, TokenStore};
-use crate::Result;
+use crate::{CheckStep, Result};
 
 /// Tokens in memory, for tests and for hosts that connect anew after every start.
 #[derive(Default)]
@@ -51,6 +51,11 @@ impl TokenStore for MemoryTokenStore {
         slot.0 += u64::from(value.is_some());
         slot.1 = value;
         Ok(Swap::Stored { version: slot.0 })
+    }
+
+    async fn check(&self) -> Vec<CheckStep> {
+        let remedy = "keep tokens on disk or in a database: these are lost with the process";
+        vec![CheckStep::warning("durability", remedy).with_found("tokens are in memory")]
     }
 }
 

@@ -23,7 +23,7 @@ pub(crate) use manager::{Endpoint, Manager, told};
 pub use memory::MemoryTokenStore;
 pub use rotation::Rotation;
 
-use crate::{Result, model::ConnectionId};
+use crate::{CheckStep, Result, model::ConnectionId};
 
 /// Versioned blobs, one per key: enough for a refresh token that must never be lost or raced.
 ///
@@ -45,6 +45,12 @@ pub trait TokenStore: Debug + Send + Sync + 'static {
     /// [`Unavailable`](crate::ErrorKind::Unavailable) when storage cannot be written; whether it was is then
     /// unknown. Another version is no error, but [`Swap::Conflict`].
     async fn swap(&self, key: &TokenKey, expected: Option<u64>, value: Option<Bytes>) -> Result<Swap>;
+
+    /// What the store has to say about itself, beyond that it takes writes, which is tried apart from this: above all
+    /// whether what it holds survives a power failure.
+    async fn check(&self) -> Vec<CheckStep> {
+        Vec::new()
+    }
 }
 
 /// The name of a token: a connection's own, or one that connections share.

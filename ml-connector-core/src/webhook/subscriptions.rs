@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use crate::{Context, Effect, ErrorKind, Result, Retry, Timestamp};
+use crate::{Context, Effect, ErrorKind, Result, Retry, Timestamp, model::Subscription};
 
 /// What a vendor knows of webhooks, for [`look_after`].
 #[async_trait]
@@ -26,6 +26,11 @@ pub trait Subscriptions: Sync {
 
     /// Whether the vendor calls this webhook, by what exists.
     fn serves(&self, existing: &Self::Existing, wanted: &Self::Wanted) -> bool;
+
+    /// When a webhook that exists ends unless it is renewed; `None` = it does not end. For health.
+    fn ends(&self, _existing: &Self::Existing, _wanted: &Self::Wanted) -> Option<Timestamp> {
+        None
+    }
 
     /// Creates, renews or repairs one webhook, and deletes what is in its way. Where all is well it writes nothing. Every
     /// write goes through [`Changes::note`].
@@ -76,6 +81,8 @@ pub struct LookedAfter {
     pub complete: bool,
     /// When to look again at the latest. `None` = in the usual time.
     pub again: Option<Timestamp>,
+    /// What is registered.
+    pub subscriptions: Vec<Subscription>,
 }
 
 /// Compares what is wanted with what exists, and repairs the difference. Repeating it changes nothing.
@@ -89,7 +96,9 @@ pub struct LookedAfter {
 pub async fn look_after<S: Subscriptions>(subscriptions: &S, ctx: &Context) -> Result<LookedAfter> {
     let mut changes = Changes::default();
     match repair(subscriptions, ctx, &mut changes).await {
-        Ok((problem, again)) => Ok(LookedAfter { repaired: changes.any(), problem, complete: true, again }),
+        Ok(Repaired { problem, again, subscriptions }) => {
+            Ok(LookedAfter { repaired: changes.any(), problem, complete: true, again, subscriptions })
+        }
         Err(error) if changes.any() => {
             tracing::warn!(%error, "webhooks could not be looked after to the end");
             let problem = Some(format!("webhooks could not be looked after to the end ({})", error.kind()));
@@ -97,18 +106,25 @@ pub async fn look_after<S: Subscriptions>(subscriptions: &S, ctx: &Context) -> R
                 Retry::At(at) => Some(at),
                 _ => None,
             };
-            Ok(LookedAfter { repaired: true, problem, complete: false, again })
+            Ok(LookedAfter { repaired: true, problem, again, ..LookedAfter::default() })
         }
         Err(error) => Err(error),
     }
+}
+
+/// What a look that came to its end led to.
+struct Repaired {
+    problem: Option<String>,
+    again: Option<Timestamp>,
+    subscriptions: Vec<Subscription>,
 }
 
 async fn repair<S: Subscriptions>(
     subscriptions: &S,
     ctx: &Context,
     changes: &mut Changes,
-) -> Result<(Option<String>, Option<Timestamp>)> {
-    let existing = subscriptions.list(ctx).await?;
+) -> Result<Repaired> {
+    let mut existing = subscriptions.list(ctx).await?;
     let (mut refused, mut again) = (Vec::new(), None::<Timestamp>);
     for wanted in subscriptions.wanted() {
         match subscriptions.ensure(ctx, &existing, wanted, changes).await {
@@ -122,13 +138,19 @@ async fn repair<S: Subscriptions>(
         }
     }
     if changes.any() {
-        let existing = subscriptions.list(ctx).await?;
+        existing = subscriptions.list(ctx).await?;
         let missing = subscriptions.wanted().iter().filter(|wanted| !subscriptions.serves(&existing, wanted));
         refused.extend(
             missing.map(|wanted| format!("{} (not there after it was made)", subscriptions.name(wanted))),
         );
     }
-    Ok(((!refused.is_empty()).then(|| format!("webhooks not registered: {}", refused.join(", "))), again))
+    let problem = (!refused.is_empty()).then(|| format!("webhooks not registered: {}", refused.join(", ")));
+    let served = subscriptions.wanted().iter().filter(|wanted| subscriptions.serves(&existing, wanted));
+    let registered = served.map(|wanted| Subscription {
+        name: subscriptions.name(wanted).into(),
+        ends: subscriptions.ends(&existing, wanted),
+    });
+    Ok(Repaired { problem, again, subscriptions: registered.collect() })
 }
 
 #[cfg(test)]
@@ -203,6 +225,8 @@ mod tests {
         assert_eq!((first.repaired, first.complete, first.problem), (true, true, None));
         assert_eq!(first.again, Some(ctx.now() + Duration::from_secs(5)));
         let second = look_after(&vendor, &ctx).await.unwrap();
+        let names: Vec<&str> = second.subscriptions.iter().map(|one| &*one.name).collect();
+        assert_eq!((names, &second.subscriptions), (vec!["invoice", "bill"], &first.subscriptions));
         assert!(!second.repaired && vendor.existing.lock().unwrap().len() == 2);
     }
 

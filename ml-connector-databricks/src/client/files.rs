@@ -1,5 +1,7 @@
 //! Files in volumes.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::Method;
 use ml_connector_core::{Context, ErrorKind, Result};
@@ -7,6 +9,9 @@ use url::Url;
 
 use super::Client;
 use crate::{models::Listing, sql::VolumeName};
+
+/// How long a file of some megabytes may take over a slow line.
+const UPLOAD: Duration = Duration::from_secs(120);
 
 impl Client {
     /// Writes a file, in place of what is there.
@@ -22,7 +27,9 @@ impl Client {
     ) -> Result<()> {
         let mut url = self.volume_url("files", volume, path);
         url.set_query(Some("overwrite=true"));
-        self.repeatable(ctx, "databricks.put_file", Method::PUT, &url, body).await.map(drop)
+        let operation = "databricks.put_file";
+        let call = self.repeatable(operation, Method::PUT, &url, body)?.within(UPLOAD);
+        self.http.send(ctx, call).await.map(drop)
     }
 
     /// Deletes a file. One that is not there is deleted already.
@@ -31,9 +38,8 @@ impl Client {
     /// [`ErrorKind::PermissionDenied`] without WRITE VOLUME.
     pub(crate) async fn delete_file(&self, ctx: &Context, volume: &VolumeName, path: &[&str]) -> Result<()> {
         let url = self.volume_url("files", volume, path);
-        let deleted =
-            self.repeatable(ctx, "databricks.delete_file", Method::DELETE, &url, Bytes::new()).await;
-        match deleted {
+        let call = self.repeatable("databricks.delete_file", Method::DELETE, &url, Bytes::new())?;
+        match self.http.send(ctx, call).await {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
             other => other.map(drop),
         }
@@ -50,7 +56,8 @@ impl Client {
         path: &[&str],
     ) -> Result<()> {
         let url = self.volume_url("directories", volume, path);
-        self.repeatable(ctx, "databricks.create_directory", Method::PUT, &url, Bytes::new()).await.map(drop)
+        let call = self.repeatable("databricks.create_directory", Method::PUT, &url, Bytes::new())?;
+        self.http.send(ctx, call).await.map(drop)
     }
 
     /// A page of a directory. An empty volume may say that its root is not there: then there is nothing in it.

@@ -75,16 +75,9 @@ impl Client {
     }
 
     /// A call that may be repeated, because doing it twice is doing it once.
-    async fn repeatable(
-        &self,
-        ctx: &Context,
-        operation: &'static str,
-        method: Method,
-        url: &Url,
-        body: Bytes,
-    ) -> Result<Answer> {
+    fn repeatable(&self, operation: &'static str, method: Method, url: &Url, body: Bytes) -> Result<Call> {
         let request = self.request(method, url, "application/octet-stream", body)?;
-        self.http.send(ctx, Call::read(operation, request).with_costs(vec![self.files.clone()])).await
+        Ok(Call::read(operation, request).with_costs(vec![self.files.clone()]))
     }
 
     async fn post(

@@ -4,7 +4,10 @@ mod encode;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    hash::{DefaultHasher, Hash, Hasher},
+};
 
 pub(crate) use encode::{Origin, encode};
 use ml_connector_core::model::{ConnectionId, EntityRef};
@@ -18,6 +21,15 @@ pub(crate) struct Row {
     pub(crate) n: u64,
     /// One JSON object, without line breaks.
     pub(crate) json: String,
+}
+
+impl Row {
+    /// A digest of what the table tells rows apart by.
+    pub(crate) fn key(&self) -> u64 {
+        let mut digest = DefaultHasher::new();
+        (&self.connection, &self.entity.id).hash(&mut digest);
+        digest.finish()
+    }
 }
 
 /// Of rows of one record only the latest: the others would only be overwritten.

@@ -2,31 +2,19 @@
 
 use std::time::Duration;
 
-use ml_connector_core::{Context, Error, ErrorKind, Result, Scope, model::DeliveryId};
+use ml_connector_core::{CheckStep, Context, Error, ErrorKind, Result, Scope, model::DeliveryId};
 
 use super::Databricks;
 use crate::{error::Repair, tables::inspect};
 
-/// One step of a check.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct Checked {
-    /// What was looked at: `token`, `warehouse`, `statement`, `schema`, `table`, `volume`.
-    pub step: &'static str,
-    /// Which one, where there are several.
-    pub what: String,
-    /// What is wrong, and what the operator does. `None`: nothing.
-    pub problem: Option<Error>,
-}
-
 impl Databricks {
-    /// Looks at the token, the warehouse, the schema, every table and the volume. It starts a warehouse that is stopped,
-    /// and writes nothing but a file of no use, which it deletes.
-    pub async fn check(&self, ctx: &Context) -> Vec<Checked> {
+    /// Looks at the warehouse, the schema, every table and the volume. It starts a warehouse that is stopped, and writes
+    /// nothing but a file of no use, which it deletes.
+    pub(super) async fn look(&self, ctx: &Context) -> Vec<CheckStep> {
         let parts = &*self.parts;
         let mut checked = Vec::new();
-        let mut note = |step, what: String, result: Result<()>| {
-            checked.push(Checked { step, what, problem: result.err() });
+        let mut note = |step: &str, what: String, result: Result<()>| {
+            checked.push(CheckStep::of(format!("{step} {what}").trim_end().to_owned(), result.as_ref()));
         };
         let warehouse = match parts.client.get_warehouse(ctx).await {
             Ok(warehouse) if warehouse.is_read_only() => {

@@ -9,12 +9,12 @@ mod stage;
 mod tally;
 mod write;
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-pub use check::Checked;
 use ml_connector_core::{
-    AttemptNotes, Connection, Context, Error, ErrorKind, IntoConnection, Result, Sink, SinkInfo, Timestamp,
+    AttemptNotes, CheckStep, Connection, Context, Error, ErrorKind, IntoConnection, Result, Sink, SinkInfo,
+    Timestamp,
     model::{ConnectionId, Delivery, DeliveryPlan, LaneKey, Lookup, Receipt},
     rate::{Cost, Quota, QuotaKey},
 };
@@ -28,6 +28,9 @@ use crate::{
     tables::{Drift, Feeding, Tables},
 };
 
+/// How long a statement is waited for in one attempt: a MERGE of a large batch into a large table takes minutes. One that
+/// takes longer is picked up by the next attempt.
+const ATTEMPT: Duration = Duration::from_secs(5 * 60);
 /// A warehouse queues a thousand statements of all its users; more than these gain nothing.
 const STATEMENTS_UNDER_WAY: u32 = 4;
 
@@ -48,8 +51,6 @@ pub(crate) struct Parts {
     pub(crate) change_log: bool,
     pub(crate) max_parameter_bytes: usize,
     pub(crate) max_bytes: usize,
-    /// When staged files were last looked through.
-    pub(crate) cleaned: std::sync::Mutex<Timestamp>,
 }
 
 impl Databricks {
@@ -86,7 +87,7 @@ impl Sink for Databricks {
             // It waits until somebody names the source: the delivery says so.
             (None, None) => format!("{}/{}", event.connection, event.entity.kind),
         };
-        Ok(DeliveryPlan::new(LaneKey::new(lane)).costs(vec![self.cost.clone()]))
+        Ok(DeliveryPlan::new(LaneKey::new(lane)).costs(vec![self.cost.clone()]).within(ATTEMPT))
     }
 
     async fn deliver(
@@ -96,20 +97,29 @@ impl Sink for Databricks {
         notes: &dyn AttemptNotes,
     ) -> Vec<Result<Receipt>> {
         let mut tally = Tally::of(batch);
-        self.parts.pick_up(ctx, batch, &mut tally).await;
-        if !tally.is_settled() {
-            self.parts.write(ctx, batch, notes, &mut tally).await;
-        }
-        self.parts.clean_up(ctx).await;
+        self.parts.write(ctx, batch, notes, &mut tally).await;
         tally.results()
     }
 
+    /// Waits for the statement that an earlier attempt noted. While it is open, nothing else is sent to its table: two
+    /// statements that write the same new rows at once might both insert them.
     async fn look_up(&self, ctx: &Context, delivery: &Delivery) -> Result<Lookup> {
         self.parts.look_up(ctx, delivery).await
     }
 
     async fn ping(&self, ctx: &Context) -> Result<()> {
         self.parts.client.get_warehouse(ctx).await.map(drop)
+    }
+
+    /// The warehouse, a statement, the schema, every table, the volume: steps are named after them. It starts a warehouse
+    /// that is stopped, and writes nothing but a file of no use, which it deletes.
+    async fn check(&self, ctx: &Context) -> Vec<CheckStep> {
+        self.look(ctx).await
+    }
+
+    /// Deletes staged files that nobody came back for.
+    async fn maintain(&self, ctx: &Context) -> Result<Option<Timestamp>> {
+        self.parts.clean_up(ctx).await
     }
 }
 

@@ -1,6 +1,6 @@
 //! Statements that were under way when somebody stopped waiting: they are asked for before anything is sent again.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use ml_connector_core::{
@@ -9,7 +9,7 @@ use ml_connector_core::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Parts, run::follow, tally::Tally};
+use super::{Parts, run::follow};
 use crate::{
     error::{Fault, failed},
     models::{State, Statement},
@@ -45,26 +45,6 @@ impl Note {
 }
 
 impl Parts {
-    /// Waits for the statements that earlier attempts noted. While one of them is open, nothing else is sent to its table:
-    /// two statements that write the same new rows at once might both insert them.
-    pub(super) async fn pick_up(&self, ctx: &Context, batch: &[Delivery], tally: &mut Tally) {
-        let mut noted: BTreeMap<Arc<str>, (bool, Vec<usize>)> = BTreeMap::new();
-        for (owner, note) in batch.iter().enumerate().filter_map(|(owner, of)| Some((owner, Note::read(of)?)))
-        {
-            noted.entry(note.statement).or_insert((note.settles, Vec::new())).1.push(owner);
-        }
-        for (id, (settles, owners)) in noted {
-            match self.ended(ctx, &id).await {
-                Ok(Ended::Well) if settles => owners.iter().for_each(|owner| tally.done(*owner, &id)),
-                Ok(_) => {}
-                Err(error) => {
-                    tally.all_wait(&Arc::new(error));
-                    return;
-                }
-            }
-        }
-    }
-
     /// What became of an attempt, where it noted a statement.
     pub(super) async fn look_up(&self, ctx: &Context, delivery: &Delivery) -> Result<Lookup> {
         let Some(note) = Note::read(delivery) else { return Ok(Lookup::MayRepeat) };

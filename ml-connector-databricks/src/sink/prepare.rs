@@ -13,7 +13,7 @@ use crate::{
     error::Repair,
     models::Table,
     sql::{Layout, TableName, add_columns, create_change_log, create_table},
-    tables::{Known, inspect},
+    tables::{Difference, Drift, Known, Written, inspect},
 };
 
 /// How long what was seen of a table holds. What changes meanwhile is met as an error, and looked at then.
@@ -31,6 +31,7 @@ impl Parts {
         columns: &Arc<Columns>,
         known: &mut Known,
     ) -> Result<Arc<Layout>, Failure> {
+        self.clear_suspicion(run, table, known).await?;
         let now = run.ctx.now();
         let fresh = |at: ml_connector_core::Timestamp| now.saturating_since(at) < LOOK_EVERY;
         if self.change_log && !known.change_log.is_some_and(fresh) {
@@ -45,6 +46,7 @@ impl Parts {
             Some(seen) => seen,
             None => {
                 self.make(run, table, &create_table(table, columns, self.tables.raw)).await?;
+                known.written = Written::default();
                 self.look(run.ctx, table).await?.ok_or_else(|| missing(table))?
             }
         };
@@ -68,6 +70,38 @@ impl Parts {
         known.layouts.retain(|(of, ..)| !Arc::ptr_eq(of, columns));
         known.layouts.push((Arc::clone(columns), Arc::clone(&layout), now));
         Ok(layout)
+    }
+
+    /// Looks whether a row that was inserted a second time is there once: then the first had been deleted.
+    ///
+    /// # Errors
+    /// In the scope of the lane, as long as a policy hides the row, or it is there twice.
+    async fn clear_suspicion(
+        &self,
+        run: &Run<'_>,
+        table: &TableName,
+        known: &mut Known,
+    ) -> Result<(), Failure> {
+        let Some((connection, id)) = &known.suspect else { return Ok(()) };
+        let sql = format!(
+            "SELECT count(*) FROM {} WHERE `_connection` = :connection AND `_id` = :id",
+            table.quoted()
+        );
+        let parameters = [("connection", connection.as_str()), ("id", &**id)];
+        let seen = self.query(run.ctx, &sql, &parameters).await?;
+        let count = seen.rows.first().and_then(|row| row.first()).and_then(Option::as_deref);
+        if count == Some("1") {
+            known.suspect = None;
+            return Ok(());
+        }
+        let difference = Difference::HiddenRows;
+        let message = format!("{difference}. Until then nothing is written to the table");
+        let column = Arc::from("");
+        self.tables.report(table, vec![Drift { table: table.to_string().into(), column, difference }]);
+        Err(Error::new(ErrorKind::ConfigInvalid, message)
+            .with_scope(Scope::Lane)
+            .with_context("table", table)
+            .into())
     }
 
     async fn prepare_change_log(

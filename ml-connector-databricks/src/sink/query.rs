@@ -4,7 +4,7 @@ use std::fmt;
 
 use ml_connector_core::{Context, Error, ErrorKind, Result};
 
-use super::{Databricks, run::follow};
+use super::{Databricks, Parts, run::follow};
 use crate::{
     client::Sql,
     error::failed,
@@ -37,20 +37,25 @@ impl Databricks {
     /// [`ErrorKind::Unavailable`] when the warehouse does not run, or the query does not end, by the context's deadline;
     /// what the statement failed with otherwise.
     pub async fn query(&self, ctx: &Context, sql: &str, parameters: &[(&str, &str)]) -> Result<Rows> {
-        let parts = &*self.parts;
-        let names = &parts.tables.names;
+        self.parts.query(ctx, sql, parameters).await
+    }
+}
+
+impl Parts {
+    pub(super) async fn query(&self, ctx: &Context, sql: &str, parameters: &[(&str, &str)]) -> Result<Rows> {
+        let names = &self.tables.names;
         let parameters =
             parameters.iter().map(|(name, value)| Parameter { name, kind: "STRING", value }).collect();
         // A positive wait may bring the first chunk only.
         let wait = std::time::Duration::ZERO;
         let sql = Sql { text: sql, parameters, wait, catalog: &names.catalog, schema: &names.schema };
-        let submitted = parts.client.execute(ctx, &sql).await?;
+        let submitted = self.client.execute(ctx, &sql).await?;
         let id = submitted.statement_id.clone();
-        let mut ended = match follow(parts, ctx, submitted).await {
+        let mut ended = match follow(self, ctx, submitted).await {
             Ok(ended) => ended,
             Err(error) => {
                 // Nobody waits for the answer any more.
-                if let Err(error) = parts.client.cancel_statement(ctx, &id).await {
+                if let Err(error) = self.client.cancel_statement(ctx, &id).await {
                     tracing::debug!(%error, "a query goes on without anybody who waits for it");
                 }
                 return Err(error);
@@ -66,7 +71,7 @@ impl Databricks {
         let ResultData { data_array: mut rows, next_chunk_index: mut next } =
             ended.result.take().unwrap_or_default();
         while let Some(chunk) = next {
-            let data = parts.client.get_chunk(ctx, &ended.statement_id, chunk).await?;
+            let data = self.client.get_chunk(ctx, &ended.statement_id, chunk).await?;
             rows.extend(data.data_array);
             next = data.next_chunk_index;
         }

@@ -1,8 +1,8 @@
 //! Batches that are too large for a parameter travel as files in a volume.
 
-use std::{sync::PoisonError, time::Duration};
+use std::time::Duration;
 
-use ml_connector_core::{Context, Error, ErrorKind, Result, Scope};
+use ml_connector_core::{Context, Error, ErrorKind, Result, Scope, Timestamp};
 use sha2::{Digest, Sha256};
 
 use super::Parts;
@@ -17,8 +17,8 @@ const DIRECTORY: &str = "staged";
 const ABANDONED: Duration = Duration::from_secs(24 * 60 * 60);
 /// How often abandoned files are looked for.
 const CLEAN_EVERY: Duration = Duration::from_secs(6 * 60 * 60);
-/// How long that may take.
-const CLEAN_TIME: Duration = Duration::from_secs(15);
+/// When the next are deleted, where there are many.
+const CLEAN_ON: Duration = Duration::from_secs(60);
 /// At most so many files are deleted at a time.
 const MOST: usize = 50;
 
@@ -65,37 +65,29 @@ impl Parts {
         }
     }
 
-    /// Deletes what nobody came back for.
-    pub(super) async fn clean_up(&self, ctx: &Context) {
-        let Some(volume) = &self.volume else { return };
-        let now = ctx.now();
-        {
-            let mut cleaned = self.cleaned.lock().unwrap_or_else(PoisonError::into_inner);
-            // Results must not come too late for it.
-            if now.saturating_since(*cleaned) < CLEAN_EVERY || ctx.time_left() < CLEAN_TIME * 2 {
-                return;
-            }
-            *cleaned = now;
-        }
-        if let Err(error) = self.delete_abandoned(&ctx.within(CLEAN_TIME), volume).await {
-            tracing::warn!(%error, %volume, "abandoned files could not be cleaned up");
-        }
-    }
-
-    async fn delete_abandoned(&self, ctx: &Context, volume: &VolumeName) -> Result<()> {
+    /// Deletes what nobody came back for, and says when to look again.
+    ///
+    /// # Errors
+    /// As those of the file calls.
+    pub(super) async fn clean_up(&self, ctx: &Context) -> Result<Option<Timestamp>> {
+        let Some(volume) = &self.volume else { return Ok(None) };
         let before = (ctx.now() - ABANDONED).as_millis();
         let (mut page, mut deleted) = (None, 0);
         loop {
             let listing = self.client.list_directory(ctx, volume, &[DIRECTORY], page.as_deref()).await?;
             for entry in listing.contents.iter().filter(|entry| !entry.is_directory) {
-                if deleted < MOST && entry.last_modified.is_some_and(|at| at < before) {
-                    deleted += 1;
-                    self.client.delete_file(ctx, volume, &[DIRECTORY, &entry.name]).await?;
+                if entry.last_modified.is_none_or(|at| at >= before) {
+                    continue;
                 }
+                if deleted == MOST {
+                    return Ok(Some(ctx.now() + CLEAN_ON));
+                }
+                deleted += 1;
+                self.client.delete_file(ctx, volume, &[DIRECTORY, &entry.name]).await?;
             }
             let next = listing.next_page_token.filter(|token| !token.is_empty());
-            if next.is_none() || next == page || deleted == MOST {
-                return Ok(());
+            if next.is_none() || next == page {
+                return Ok(Some(ctx.now() + CLEAN_EVERY));
             }
             page = next;
         }

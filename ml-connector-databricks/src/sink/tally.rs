@@ -7,8 +7,6 @@ use ml_connector_core::{
     model::{Delivery, Receipt},
 };
 
-use crate::error::again;
-
 /// What became of the rows of each delivery of a batch.
 pub(super) struct Tally(Vec<Of>);
 
@@ -26,7 +24,6 @@ struct Of {
     poison: Option<Error>,
     /// Why rows are not written yet.
     waits: Option<Error>,
-    done: bool,
 }
 
 impl Tally {
@@ -39,11 +36,6 @@ impl Tally {
         let of = &mut self.0[owner];
         of.written += 1;
         of.statement = Some(Arc::clone(statement));
-    }
-
-    /// All of the delivery was written before.
-    pub(super) fn done(&mut self, owner: usize, statement: &Arc<str>) {
-        (self.0[owner].done, self.0[owner].statement) = (true, Some(Arc::clone(statement)));
     }
 
     /// A row of the delivery can never be written: the error names it.
@@ -71,34 +63,15 @@ impl Tally {
         of.waits.get_or_insert(error);
     }
 
-    /// Nothing of what is not done yet can be written.
-    pub(super) fn all_wait(&mut self, error: &Arc<Error>) {
-        for owner in 0..self.0.len() {
-            if !self.0[owner].done {
-                self.waits(owner, again(error));
-            }
-        }
-    }
-
     /// Whether no row of the delivery was refused.
     pub(super) fn is_clean(&self, owner: usize) -> bool {
         self.0[owner].refused == 0
-    }
-
-    pub(super) fn is_done(&self, owner: usize) -> bool {
-        self.0[owner].done
-    }
-
-    /// Whether nothing is left to be tried.
-    pub(super) fn is_settled(&self) -> bool {
-        self.0.iter().all(|of| of.done || of.waits.is_some())
     }
 
     /// One result for each delivery. A page with a row that cannot be written is an error that names it, after the others
     /// were written.
     pub(super) fn results(self) -> Vec<Result<Receipt>> {
         let result = |of: Of| match (of.waits, of.poison) {
-            _ if of.done => Ok(receipt(of.statement)),
             (Some(error), _) => Err(error),
             (None, Some(poison)) if of.written + of.refused > 1 => {
                 let (written, refused) = (of.written, of.refused);

@@ -1,6 +1,6 @@
 //! A batch into its tables: rows that can be written are, and one that cannot is found and named.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use ml_connector_core::{
     AttemptNotes, Context, Effect, Error, ErrorKind, Result, Retry, Scope,
@@ -60,9 +60,6 @@ impl Parts {
     fn jobs<'a>(&self, batch: &'a [Delivery], tally: &mut Tally) -> Vec<Job<'a>> {
         let mut jobs: Vec<Job<'a>> = Vec::new();
         for (owner, delivery) in batch.iter().enumerate() {
-            if tally.is_done(owner) {
-                continue;
-            }
             let page = delivery.event.page.as_slice();
             let events = if delivery.event.is_page() { page } else { std::slice::from_ref(&*delivery.event) };
             for event in events {
@@ -125,7 +122,7 @@ impl Work<'_> {
                 Err(Failure { error, .. }) => return fail(owners, error, tally),
             };
             let rows = self.encode(&events, &layout, tally);
-            let left = self.put(&rows, &layout, tally).await;
+            let left = self.put(&rows, &layout, known, tally).await;
             let Some((left, failure)) = left else { return };
             known.layouts.clear();
             known.change_log = None;
@@ -187,7 +184,13 @@ impl Work<'_> {
     }
 
     /// Writes rows, in halves where one of them is refused. `Some`: these are left, because the table has changed.
-    async fn put(&self, rows: &[Row], layout: &Layout, tally: &mut Tally) -> Option<(Vec<usize>, Error)> {
+    async fn put(
+        &self,
+        rows: &[Row],
+        layout: &Layout,
+        known: &mut Known,
+        tally: &mut Tally,
+    ) -> Option<(Vec<usize>, Error)> {
         let bytes: usize = rows.iter().map(|row| row.json.len() + 1).sum();
         let staged = bytes > self.parts.max_parameter_bytes && self.parts.volume.is_some();
         let most = if staged { self.parts.max_bytes } else { self.parts.max_parameter_bytes };
@@ -200,6 +203,7 @@ impl Work<'_> {
             let settles = whole && part.len() == rows.len();
             let failure = match self.send(&rows[part.clone()], layout, settles).await {
                 Ok(statement) => {
+                    self.account(&rows[part.clone()], &statement, known);
                     let id = Arc::from(statement.statement_id);
                     rows[part.clone()].iter().for_each(|row| tally.written(row.owner, &id));
                     written += part.len();
@@ -236,6 +240,26 @@ impl Work<'_> {
         }
         self.name(rows, refused, tally);
         None
+    }
+
+    /// Compares what a statement has inserted with what can be new to the table: a row that this process has written before
+    /// cannot. More than that is a policy that hides rows from us, which Unity Catalog does not show.
+    fn account(&self, rows: &[Row], statement: &Statement, known: &mut Known) {
+        let keys: BTreeMap<u64, &Row> = rows.iter().map(|row| (row.key(), row)).collect();
+        let again: Vec<&&Row> =
+            keys.iter().filter(|(key, _)| known.written.has(**key)).map(|(_, row)| row).collect();
+        let inserted = statement.count("num_inserted_rows").unwrap_or(0);
+        if let Some(row) = again.first().filter(|_| inserted > (keys.len() - again.len()) as u64) {
+            tracing::error!(
+                table = %self.job.table,
+                statement = %statement.statement_id,
+                inserted,
+                written_before = again.len(),
+                "rows that were written before were inserted again: they were deleted, or a policy hides them"
+            );
+            known.suspect = Some((row.connection.clone(), row.entity.id.clone()));
+        }
+        keys.into_keys().for_each(|key| known.written.add(key));
     }
 
     /// Names rows that were refused alone.

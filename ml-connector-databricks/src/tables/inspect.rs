@@ -35,6 +35,9 @@ pub enum Difference {
     Masked,
     /// A row filter may hide rows from the service principal.
     RowFilter,
+    /// A row that was written was not seen when it was written again, so that it is there twice: a policy hides it from the
+    /// service principal. Nothing is written until there is one of it.
+    HiddenRows,
 }
 
 impl fmt::Display for Difference {
@@ -43,6 +46,9 @@ impl fmt::Display for Difference {
             Self::Missing => f.write_str("the table lacks the column"),
             Self::OtherType(has) => write!(f, "the column is {has}"),
             Self::Masked => f.write_str("a mask is on the column"),
+            Self::HiddenRows => f.write_str(
+                "a policy hides rows from the service principal, and rows are doubled: exempt it, and delete the doubles",
+            ),
             Self::RowFilter => f.write_str(
                 "a row filter is on the table: exempt the service principal, or rows will be doubled",
             ),

@@ -4,6 +4,7 @@ mod inspect;
 mod names;
 #[cfg(test)]
 mod tests;
+mod written;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -12,8 +13,9 @@ use std::{
 
 pub(crate) use inspect::inspect;
 pub use inspect::{Difference, Drift};
-use ml_connector_core::Timestamp;
+use ml_connector_core::{Timestamp, model::ConnectionId};
 pub(crate) use names::{Feeding, Names};
+pub(crate) use written::Written;
 
 use crate::{
     config::{Config, DriftPolicy},
@@ -39,6 +41,10 @@ pub(crate) struct Known {
     pub(crate) layouts: Vec<(Arc<ml_connector_core::model::Columns>, Arc<Layout>, Timestamp)>,
     /// When the change log was last seen.
     pub(crate) change_log: Option<Timestamp>,
+    /// What was written lately.
+    pub(crate) written: Written,
+    /// A row that was inserted although it had been written before, until it is seen that there is one of it.
+    pub(crate) suspect: Option<(ConnectionId, Arc<str>)>,
 }
 
 impl Tables {

@@ -1,9 +1,12 @@
 //! Rows, tables and places that fail: what is written, what waits, and what is named.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use ml_connector_core::{
-    Effect, ErrorKind, Retry, Scope, Sink,
+    Clock, Effect, ErrorKind, Retry, Scope, Sink,
     model::{Change, EntityRef, Event, Origin, Raw},
 };
 use ml_connector_databricks::{Config, DriftPolicy};
@@ -94,7 +97,7 @@ async fn a_page_with_a_bad_row_is_not_done_when_the_statement_of_the_others_is_p
     (page.entity, page.raw) = (EntityRef::new(Event::PAGE, "invoices-1"), None);
     page.page = vec![event("1", 1, r#"{"total":1}"#), event("2", 1, r#"{"total":"NaN"}"#)];
     let (first, kept) = ([delivery(1, page)], Kept::default());
-    error(sink().deliver(&workspace.ctx(), &first, &kept).await);
+    error(attempt(&sink(), &workspace.ctx(), &first, &kept).await);
     workspace.always("GET", format!("{STATEMENTS}/01f0-long"), (200, succeeded("01f0-long")));
     let named = error(workspace.deliver(&sink(), &kept.again(&first)).await);
     assert_eq!((named.kind(), named.context("row")), (ErrorKind::InvalidRequest, Some("invoice/2")));
@@ -313,7 +316,7 @@ async fn a_statement_that_runs_for_long_is_picked_up_by_whoever_comes_next() {
     workspace.always("POST", STATEMENTS, (200, running.clone()));
     workspace.always("GET", format!("{STATEMENTS}/01f0-long"), (200, running));
     let (first, kept) = (batch(3), Kept::default());
-    let waits = error(sink().deliver(&workspace.ctx(), &first, &kept).await);
+    let waits = error(attempt(&sink(), &workspace.ctx(), &first, &kept).await);
     assert_eq!(
         (waits.kind(), waits.effect()),
         (ErrorKind::RateLimited, Effect::Unknown),
@@ -378,12 +381,27 @@ async fn abandoned_files_are_deleted_and_young_ones_stay() {
     ] });
     workspace.always("GET", "/api/2.0/fs/directories/Volumes/main/books/landing/staged", (200, contents));
     let sink = builder().volume("landing").build().unwrap();
-    for _ in 0..2 {
-        workspace.deliver(&sink, &batch(1)).await.remove(0).unwrap();
-    }
+    let next = sink.maintain(&workspace.ctx()).await.unwrap();
+    assert_eq!(next, Some(NOW + Duration::from_secs(6 * 3600)), "every few hours");
     let deleted: Vec<_> = workspace.seen("DELETE", "/").into_iter().map(|seen| seen.path).collect();
     assert_eq!(deleted, ["/api/2.0/fs/files/Volumes/main/books/landing/staged/a.json"]);
-    assert_eq!(workspace.seen("GET", "/api/2.0/fs/directories").len(), 1, "every few hours");
+    workspace.deliver(&sink, &batch(1)).await.remove(0).unwrap();
+    assert_eq!(workspace.seen("GET", "/api/2.0/fs/directories").len(), 1, "no delivery waits for it");
+    let no_volume = builder().build().unwrap();
+    assert_eq!(no_volume.maintain(&workspace.ctx()).await.unwrap(), None);
+
+    // Many are deleted a few at a time, and what cannot be listed is tried again by the engine.
+    let many: Vec<_> = (0..120)
+        .map(|n| json!({ "name": format!("{n}.json"), "path": "x", "is_directory": false, "last_modified": old }))
+        .collect();
+    let listing = json!({ "contents": many });
+    workspace.always("GET", "/api/2.0/fs/directories/Volumes/main/books/landing/staged", (200, listing));
+    let next = sink.maintain(&workspace.ctx()).await.unwrap();
+    assert_eq!(next, Some(workspace.clock.now() + Duration::from_secs(60)));
+    assert_eq!(workspace.seen("DELETE", "/").len(), 51);
+    let refused = (403, json!({ "error_code": "PERMISSION_DENIED" }));
+    workspace.always("GET", "/api/2.0/fs/directories/Volumes/main/books/landing/staged", refused);
+    sink.maintain(&workspace.ctx()).await.unwrap_err();
 }
 
 #[tokio::test(start_paused = true)]

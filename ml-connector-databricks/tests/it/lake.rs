@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use ml_connector_core::{
-    Clock, Context, HttpTransport, Result, Sink, TokioClock,
+    Clock, Context, HttpTransport, Result, TokioClock,
     model::{Delivery, Receipt},
     rate::MemoryRateLimiter,
     token::MemoryTokenStore,
@@ -11,7 +11,7 @@ use ml_connector_core::{
 use ml_connector_databricks::{Builder, Databricks};
 use ml_connector_sim::{DatabricksSim, SimTransport, databricks::DatabricksConfig};
 
-use crate::support::{Kept, Ledger, NOW};
+use crate::support::{Kept, Ledger, NOW, attempt};
 
 pub(crate) const TABLE: &str = "main.ml_finance.ledger_invoices";
 
@@ -58,7 +58,7 @@ impl Lake {
     }
 
     pub(crate) async fn deliver(&self, sink: &Databricks, batch: &[Delivery]) -> Vec<Result<Receipt>> {
-        sink.deliver(&self.ctx(), batch, &Kept::default()).await
+        attempt(sink, &self.ctx(), batch, &Kept::default()).await
     }
 
     /// Rows as text, `-` for null.

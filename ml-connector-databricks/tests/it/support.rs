@@ -1,7 +1,7 @@
 //! What the tests share: a workspace that answers as it is told, a source of invoices, and deliveries.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
@@ -17,8 +17,8 @@ use ml_connector_core::{
     SourceInfo, Timestamp, TokioClock, UpkeepRequest,
     http::{Limits, TransportError},
     model::{
-        AccountKey, Change, Column, Columns, Delivery, DeliveryId, EntityRef, Event, Intake, Page, Prompt,
-        Raw, Receipt, RecordKind, Resolution, Seq, Signal, Upkeep,
+        AccountKey, Change, Column, Columns, Delivery, DeliveryId, EntityRef, Event, Intake, Lookup, Page,
+        Prompt, Raw, Receipt, RecordKind, Resolution, Seq, Signal, Upkeep,
     },
     rate::MemoryRateLimiter,
     snapshot::Snapshot,
@@ -160,8 +160,37 @@ impl Workspace {
         sink: &Databricks,
         batch: &[Delivery],
     ) -> Vec<Result<Receipt>> {
-        sink.deliver(&self.ctx(), batch, &Kept::default()).await
+        attempt(sink, &self.ctx(), batch, &Kept::default()).await
     }
+}
+
+/// One attempt as the engine makes it: what an earlier one noted is looked up first, once for all that it carried, and
+/// while that is open, nothing is sent.
+pub(crate) async fn attempt(
+    sink: &Databricks,
+    ctx: &Context,
+    batch: &[Delivery],
+    notes: &Kept,
+) -> Vec<Result<Receipt>> {
+    let mut looked_up: BTreeMap<Bytes, Lookup> = BTreeMap::new();
+    for delivery in batch {
+        let Some(note) = delivery.note.clone().filter(|note| !looked_up.contains_key(note)) else { continue };
+        match sink.look_up(ctx, delivery).await {
+            Ok(told) => drop(looked_up.insert(note, told)),
+            Err(error) => return vec![Err(error)],
+        }
+    }
+    let happened = |delivery: &Delivery| match looked_up.get(delivery.note.as_ref()?)? {
+        Lookup::Happened(receipt) => Some(Receipt::new(receipt.reference.clone())),
+        _ => None,
+    };
+    let open: Vec<Delivery> = batch.iter().filter(|one| happened(one).is_none()).cloned().collect();
+    let mut sent = match open.is_empty() {
+        true => Vec::new(),
+        false => sink.deliver(ctx, &open, notes).await,
+    }
+    .into_iter();
+    batch.iter().map(|delivery| happened(delivery).map_or_else(|| sent.next().unwrap(), Ok)).collect()
 }
 
 #[derive(Debug)]

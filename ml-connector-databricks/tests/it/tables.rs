@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use http::{Method, StatusCode};
 use ml_connector_core::{
-    ErrorKind, Scope,
+    CheckResult, ErrorKind, Scope, Sink,
     model::{Change, Column, Columns, Delivery, RecordKind},
 };
 use ml_connector_databricks::{Config, Databricks, DriftPolicy};
@@ -13,7 +13,7 @@ use proptest::prelude::*;
 
 use crate::{
     lake::{Lake, TABLE},
-    support::{Kept, Ledger, batch, delivery, error, event},
+    support::{Kept, Ledger, attempt, batch, delivery, error, event},
 };
 
 fn good(results: Vec<ml_connector_core::Result<ml_connector_core::model::Receipt>>) {
@@ -175,7 +175,7 @@ async fn large_batches_go_through_the_volume_and_leave_nothing_there() {
     let merges = lake.sim.statements().into_iter().filter(|sql| sql.starts_with("MERGE")).collect::<Vec<_>>();
     assert!(merges.len() == 2 && merges.iter().all(|sql| sql.contains("read_files")), "{merges:?}");
     let left = sink.check(&lake.ctx()).await;
-    assert!(left.iter().all(|checked| checked.problem.is_none()), "{left:?}");
+    assert!(left.iter().all(|checked| checked.result == CheckResult::Passed), "{left:?}");
     let puts = lake
         .sim
         .received()
@@ -210,7 +210,6 @@ async fn a_stopped_warehouse_a_dead_token_and_conflicts_cost_time_and_no_row() {
 
 #[tokio::test(start_paused = true)]
 async fn a_warehouse_that_starts_for_minutes_is_waited_for_with_one_statement() {
-    use ml_connector_core::Sink;
     let lake = Lake::with(|config| {
         (config.warehouse_runs, config.warehouse_start) = (false, Duration::from_secs(150));
     });
@@ -222,7 +221,7 @@ async fn a_warehouse_that_starts_for_minutes_is_waited_for_with_one_statement() 
     for host in 0.. {
         // Another host each time.
         let sink = lake.builder().build().unwrap();
-        let results = sink.deliver(&lake.ctx(), &rows, &kept).await;
+        let results = attempt(&sink, &lake.ctx(), &rows, &kept).await;
         if results.iter().all(Result::is_ok) {
             assert!(host >= 2);
             break;
@@ -253,6 +252,37 @@ async fn missing_grants_filters_and_masks_stop_the_table_and_work_again_by_thems
     lake.sim.set_row_filter(TABLE, None).unwrap();
     good(lake.deliver(&fresh, &batch(2)).await);
     assert_eq!(lake.sim.rows_of(TABLE), Some(2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_policy_that_hides_rows_doubles_one_and_no_other() {
+    let lake = Lake::new();
+    // As with a policy from above the table, which is not shown with it.
+    let sink = lake.builder().with(|config: &mut Config| config.allow_row_filter = true).build().unwrap();
+    let send = async |n| lake.deliver(&sink, &[delivery(n, event("1", n, r#"{"number":"a"}"#))]).await;
+    good(send(1).await);
+    lake.sim.set_row_filter(TABLE, Some(("main.sec.f", "_connection <> 'books'"))).unwrap();
+    good(send(2).await);
+    assert_eq!(lake.sim.rows_of(TABLE), Some(2), "the statement succeeds, and there are two");
+    for n in 3..6 {
+        let stopped = error(send(n).await);
+        assert!(stopped.message().contains("a policy hides rows"), "{stopped}");
+    }
+    assert_eq!(lake.sim.rows_of(TABLE), Some(2), "and no more");
+    lake.sim.set_row_filter(TABLE, None).unwrap();
+    let doubled = error(send(6).await);
+    assert_eq!((doubled.kind(), doubled.scope()), (ErrorKind::ConfigInvalid, &Scope::Lane));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_table_that_was_emptied_by_hand_is_filled_again_without_ado() {
+    let lake = Lake::new();
+    let sink = lake.builder().build().unwrap();
+    good(lake.deliver(&sink, &batch(3)).await);
+    lake.sim.sql(&format!("DROP TABLE {TABLE}")).unwrap();
+    good(lake.deliver(&sink, &batch(3)).await);
+    good(lake.deliver(&sink, &batch(4)).await);
+    assert_eq!((lake.sim.rows_of(TABLE), sink.drift()), (Some(4), vec![]));
 }
 
 #[tokio::test(start_paused = true)]

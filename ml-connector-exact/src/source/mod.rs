@@ -166,6 +166,10 @@ impl Source for ExactOnline {
     async fn upkeep(&self, ctx: &Context, request: UpkeepRequest<'_>) -> Result<Upkeep> {
         self.webhook.look_after(ctx, (&self.client, self.former.as_ref()), &self.source, request).await
     }
+
+    async fn unsubscribe(&self, ctx: &Context, request: UpkeepRequest<'_>) -> Result<()> {
+        self.webhook.remove(ctx, &self.client, request).await
+    }
 }
 
 /// Exact Online is only read.

@@ -109,10 +109,11 @@ impl Webhook {
             return problem(why, &known);
         }
         let topics = Topics { client, wanted: &self.topics, callback };
-        let LookedAfter { repaired, problem: refused, complete, .. } = match look_after(&topics, ctx).await {
-            Err(error) if is_refusal(&error) => return problem(refusal(&error), &known),
-            looked => looked?,
-        };
+        let LookedAfter { repaired, problem: refused, complete, subscriptions, .. } =
+            match look_after(&topics, ctx).await {
+                Err(error) if is_refusal(&error) => return problem(refusal(&error), &known),
+                looked => looked?,
+            };
         known.here = Some(place);
         problems.extend(refused.map(|refused| {
             format!(
@@ -131,7 +132,25 @@ impl Webhook {
         Ok(Upkeep::new(ctx.now() + next)
             .state(known.write()?)
             .signals(feeds.collect())
+            .subscriptions(subscriptions)
             .problem((!problems.is_empty()).then(|| problems.join("; ").into())))
+    }
+
+    /// Ends the subscriptions that call the connection's URL.
+    ///
+    /// # Errors
+    /// Exact Online's.
+    pub(crate) async fn remove(
+        &self,
+        ctx: &Context,
+        client: &ExactClient,
+        request: UpkeepRequest<'_>,
+    ) -> Result<()> {
+        let Some(callback) = request.callback.map(|url| url.trim_end_matches('/')) else { return Ok(()) };
+        for own in client.subscriptions(ctx).await?.iter().filter(|one| one.url == callback) {
+            client.unsubscribe(ctx, &own.id).await?;
+        }
+        Ok(())
     }
 
     /// Why Exact Online will not call this URL.

@@ -141,7 +141,11 @@ fn a_feed_that_begins_with_what_is_open_is_not_taken_for_a_look_through_the_whol
     let info = source.info();
     let both = info.sweeps.iter().filter(|sweep| info.feeds.iter().any(|feed| feed.name == sweep.name));
     let both: Vec<&str> = both.map(|sweep| sweep.name).collect();
-    assert_eq!(both, ["accounts", "gl_accounts", "cost_centers", "cost_units"], "these begin with everything");
+    assert_eq!(
+        both,
+        ["accounts", "gl_accounts", "cost_centers", "cost_units"],
+        "these begin with everything"
+    );
 }
 
 #[test]

@@ -71,6 +71,13 @@ impl FreshBooks {
         if differs(&self.business_uuid, business.business_uuid.as_deref()) {
             return Err(wrong("business_uuid is not the business of the account"));
         }
+        match &business.time_zone {
+            Some(told) => self.source.told(told, ctx.now()),
+            None if self.source.lacks_zone() => {
+                return Err(wrong("FreshBooks does not tell the business's time zone: set time_zone"));
+            }
+            None => {}
+        }
         Ok(())
     }
 }
@@ -78,7 +85,7 @@ impl FreshBooks {
 #[async_trait]
 impl Source for FreshBooks {
     fn info(&self) -> &SourceInfo {
-        &self.source
+        self.source.info()
     }
 
     fn receive(&self, request: ReceiveRequest<'_>) -> Result<Intake> {
@@ -112,7 +119,7 @@ impl Source for FreshBooks {
         let Some(kind) = KINDS.into_iter().find(|kind| feed_of(kind) == Some(feed)) else {
             return unsupported;
         };
-        if mode == PollMode::Baseline && checkpoint.is_none() {
+        if mode == PollMode::Baseline && checkpoint.is_none() || self.source.lacks_zone() {
             self.require_account(ctx).await?;
         }
         let listing = Listing { books: self, ctx, client: self.client.in_background(), mode };
@@ -120,7 +127,11 @@ impl Source for FreshBooks {
     }
 
     async fn upkeep(&self, ctx: &Context, request: UpkeepRequest<'_>) -> Result<Upkeep> {
-        self.webhook.look_after(ctx, &self.client, &self.source, request).await
+        self.webhook.look_after(ctx, &self.client, self.source.info(), request).await
+    }
+
+    async fn unsubscribe(&self, ctx: &Context, request: UpkeepRequest<'_>) -> Result<()> {
+        self.webhook.remove(ctx, &self.client, request).await
     }
 }
 

@@ -251,7 +251,7 @@ impl Listing<'_> {
             Shape::Whole => return self.observe::<T>(row, read_at, page),
             _ if past => {}
             shape => {
-                let known = self.ctx.known(&self.books.source.connection, &entity).await?;
+                let known = self.ctx.known(&self.books.source.info().connection, &entity).await?;
                 if !is_news::<T>(&row, shape, known.as_ref(), at.before)? {
                     return Ok(());
                 }
@@ -285,7 +285,7 @@ impl Listing<'_> {
         let before = rows.len();
         let rows: Vec<Detail> = rows.into_iter().filter(|row| !is_stray(row)).collect();
         if number == 1 && rows.len() < before {
-            let connection = &self.books.source.connection;
+            let connection = &self.books.source.info().connection;
             tracing::warn!(%connection, list, "the list ignores its filter: more is read than has changed");
         }
         rows
@@ -298,7 +298,7 @@ impl Listing<'_> {
         if now.saturating_since(since) >= NO_BILLS {
             at.told_empty = true;
             tracing::warn!(
-                connection = %self.books.source.connection,
+                connection = %self.books.source.info().connection,
                 "no bill was ever listed: bills that are entered under Bill Pay cannot be seen by the API"
             );
         }

@@ -66,7 +66,7 @@ impl FreshBooks {
             return Ok(Observation { entity, read_at, state: Observed::Gone(Proof::Tombstone) });
         }
         if !left_out.is_empty() {
-            tracing::warn!(connection = %self.source.connection, %entity, ?left_out, "values were left out");
+            tracing::warn!(connection = %self.source.info().connection, %entity, ?left_out, "values were left out");
         }
         let revision = revision::<T>(&raw, &record)?;
         let (content, raw) = (record.into(), Some(Raw::new(raw)));

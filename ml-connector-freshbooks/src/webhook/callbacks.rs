@@ -57,7 +57,8 @@ impl Webhook {
             }),
             now: ctx.now(),
         };
-        let LookedAfter { repaired, problem, complete, again, .. } = look_after(&registration, ctx).await?;
+        let LookedAfter { repaired, problem, complete, again, subscriptions, .. } =
+            look_after(&registration, ctx).await?;
         let Work { state, look_again } =
             registration.after.into_inner().unwrap_or_else(PoisonError::into_inner);
         let problem = [problem, unproven(&state, base, ctx.now())].into_iter().flatten().collect::<Vec<_>>();
@@ -73,7 +74,29 @@ impl Webhook {
         Ok(Upkeep::new(again.map_or(latest, |again| again.min(latest)))
             .state(state.write()?)
             .signals(feeds.chain(looks).collect())
+            .subscriptions(subscriptions)
             .problem(problem.map(Into::into)))
+    }
+}
+
+impl Webhook {
+    /// Deletes the callbacks under the public URL.
+    ///
+    /// # Errors
+    /// FreshBooks'.
+    pub(crate) async fn remove(
+        &self,
+        ctx: &Context,
+        client: &FreshBooksClient,
+        request: UpkeepRequest<'_>,
+    ) -> Result<()> {
+        let Some(base) = request.callback.map(|url| url.trim_end_matches('/')) else { return Ok(()) };
+        let wanted = self.nouns.iter().map(|noun| Wanted { noun, uri: format!("{base}/{noun}") });
+        let wanted: Vec<Wanted> = wanted.collect();
+        for own in client.callbacks(ctx).await?.iter().filter(|own| wanted.iter().any(|one| one.is(own))) {
+            client.delete_callback(ctx, &own.id).await?;
+        }
+        Ok(())
     }
 }
 

@@ -99,6 +99,12 @@ impl State {
         let others = self.nouns.iter().filter(|(name, _)| *name != noun).map(|(_, kept)| kept);
         own.into_iter().chain(others).flat_map(|kept| kept.keys(now)).collect()
     }
+
+    /// The verifiers that were handed over for a noun and are not confirmed. They prove nothing.
+    pub(super) fn offered(&self, noun: &str) -> Vec<&Secret> {
+        let offers = self.nouns.get(noun).into_iter().flat_map(|kept| &kept.offers);
+        offers.map(|offer| &offer.verifier.0).collect()
+    }
 }
 
 impl Kept {

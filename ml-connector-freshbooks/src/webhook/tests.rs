@@ -66,6 +66,29 @@ fn every_vector_is_proven_by_its_key_and_by_nothing_else() {
 }
 
 #[test]
+fn what_is_signed_with_a_verifier_that_is_not_confirmed_is_asked_for_again() {
+    let offered = Kept {
+        offers: vec![
+            Offer { id: "2417".into(), verifier: key(V2) },
+            Offer { id: "2417".into(), verifier: key(V1) },
+        ],
+        ..kept(None)
+    };
+    let state = state(&[("invoice", offered), ("bill", Kept::default())]);
+    let early = receive(&post("/invoice", CREATE, Some(SIGNED)), &state).unwrap_err();
+    assert_eq!(early.kind(), ErrorKind::Unavailable);
+    assert!(!format!("{early:?}").contains(V1), "{early:?}");
+    for (path, body, signature) in [
+        ("/invoice", CREATE.replace("502317", "502318"), SIGNED),
+        ("/invoice", CREATE.to_owned(), "AAAA"),
+        ("/bill", CREATE.to_owned(), SIGNED),
+    ] {
+        let error = receive(&post(path, &body, Some(signature)), &state).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::SignatureInvalid, "{path} {body} {signature}");
+    }
+}
+
+#[test]
 fn what_must_not_be_proven_is_not() {
     let state = state(&[("invoice", kept(Some(V1)))]);
     receive(&post("/invoice", CREATE, Some(SIGNED)), &state).unwrap();

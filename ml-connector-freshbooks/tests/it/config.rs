@@ -27,7 +27,6 @@ fn build_names_the_setting_that_is_missing_or_wrong() {
         ("client_secret", serde_json::json!("")),
         ("redirect_uri", serde_json::json!("")),
         ("redirect_uri", serde_json::json!("http://erp.example.com")),
-        ("time_zone", serde_json::json!("")),
         ("time_zone", serde_json::json!("PST8")),
         ("api_url", serde_json::json!("http://api.freshbooks.com")),
         ("web_url", serde_json::json!("my.freshbooks.com")),

@@ -205,6 +205,15 @@ async fn a_list_of_bills_that_stays_empty_works() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_time_zone_that_is_not_set_is_the_business_s() {
+    let lab = Lab::new();
+    let source = builder(&lab.sim).time_zone("").build().unwrap();
+    assert_eq!(source.info().zone.name(), "UTC");
+    source.poll(&lab.ctx, PollRequest::new("invoices", PollMode::Live)).await.unwrap();
+    assert_eq!(source.info().zone.name(), "America/Toronto");
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_account_of_somebody_else_is_noticed_at_the_first_read() {
     let lab = Lab::new();
     let wrong = builder(&lab.sim).account_id("Lm07Qa").build().unwrap();

@@ -109,19 +109,29 @@ pub struct User {
     pub email: String,
     /// Whether the account was deactivated.
     pub deleted: bool,
+    /// Whether it is a guest of some channels.
+    pub guest: bool,
 }
 
 impl User {
     /// A person with an active account.
     #[must_use]
     pub fn new(id: &str, real_name: &str, email: &str) -> Self {
-        Self { id: id.to_owned(), real_name: real_name.to_owned(), email: email.to_owned(), deleted: false }
+        let (id, real_name, email) = (id.to_owned(), real_name.to_owned(), email.to_owned());
+        Self { id, real_name, email, deleted: false, guest: false }
     }
 
     /// Deactivated.
     #[must_use]
     pub fn deactivated(mut self) -> Self {
         self.deleted = true;
+        self
+    }
+
+    /// A guest of some channels.
+    #[must_use]
+    pub fn guest(mut self) -> Self {
+        self.guest = true;
         self
     }
 

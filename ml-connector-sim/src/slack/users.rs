@@ -88,7 +88,7 @@ fn shown(workspace: &Workspace, user: &User) -> Value {
         "profile": profile,
         "is_admin": false,
         "is_owner": false,
-        "is_restricted": false,
+        "is_restricted": user.guest,
         "is_ultra_restricted": false,
         "is_bot": false,
         "is_app_user": false,

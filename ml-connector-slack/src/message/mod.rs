@@ -1,5 +1,6 @@
 //! What is posted: a message, the templates that make it from an event, and how to replace them.
 
+mod assignee;
 mod brief;
 mod cards;
 mod digest;
@@ -11,6 +12,7 @@ use std::fmt;
 use ml_connector_core::model::Event;
 
 pub use self::{
+    assignee::{Assignee, Unmentioned},
     brief::Brief,
     cards::{Cards, PostCards},
     digest::Table,
@@ -88,6 +90,12 @@ impl fmt::Debug for Message {
 pub trait Template: Send + Sync + 'static {
     /// Makes the message.
     fn render(&self, event: &Event) -> Message;
+
+    /// The same, where it is known who is responsible for what is shown. Unless a template has its own way, nobody is
+    /// mentioned.
+    fn render_for(&self, event: &Event, _assignee: &Assignee) -> Message {
+        self.render(event)
+    }
 }
 
 impl<F> Template for F

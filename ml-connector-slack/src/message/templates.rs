@@ -7,7 +7,7 @@ use ml_connector_core::{
     model::{Delivery, Event},
 };
 
-use super::{Brief, Cards, DigestTemplate, Message, PostCards, Table, Template};
+use super::{Assignee, Brief, Cards, DigestTemplate, Message, PostCards, Table, Template};
 
 /// The name of [`Cards`], and what is used where nothing else is said.
 pub const CARD: &str = "card";
@@ -68,7 +68,7 @@ impl Templates {
 
     /// The message of one event: by the template that the route names, else the one for its type (`invoice.paid`), else
     /// for its kind (`invoice`), else the card.
-    pub(crate) fn render(&self, delivery: &Delivery) -> Result<Message> {
+    pub(crate) fn render(&self, delivery: &Delivery, assignee: &Assignee) -> Result<Message> {
         self.check(delivery)?;
         let event = &delivery.event;
         let kind = event.event_type();
@@ -77,7 +77,8 @@ impl Templates {
             None => vec![kind.as_str(), &*event.entity.kind, CARD],
         };
         let template = names.into_iter().find_map(|name| self.single.get(name));
-        checked(template.map_or_else(|| Cards.render(event), |template| template.render(event)))
+        let made = template.map(|template| template.render_for(event, assignee));
+        checked(made.unwrap_or_else(|| Cards.render_for(event, assignee)))
     }
 
     /// The message of all events of a digest; `head` is its first delivery.

@@ -19,6 +19,12 @@ pub struct User {
     /// Whether it is a bot.
     #[serde(default, deserialize_with = "or_default")]
     pub is_bot: bool,
+    /// Whether it is a guest of some channels.
+    #[serde(default, deserialize_with = "or_default")]
+    pub is_restricted: bool,
+    /// Whether it is a guest of one channel.
+    #[serde(default, deserialize_with = "or_default")]
+    pub is_ultra_restricted: bool,
     /// Their place in an organization that has several workspaces.
     #[serde(default)]
     pub enterprise_user: Option<EnterpriseUser>,
@@ -35,6 +41,12 @@ impl User {
     #[must_use]
     pub fn is_reachable(&self) -> bool {
         !self.deleted && !self.is_bot
+    }
+
+    /// Whether the person is a guest of the workspace.
+    #[must_use]
+    pub fn is_guest(&self) -> bool {
+        self.is_restricted || self.is_ultra_restricted
     }
 
     /// Whether the person belongs to a workspace (`T…`), or to an organization (`E…`), and is no guest from another one.

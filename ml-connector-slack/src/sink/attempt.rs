@@ -16,7 +16,7 @@ use crate::{
     message::Message,
     models::{EphemeralMessage, MessageRef, Metadata, PostMessage, UpdateMessage},
     pacing::GUARD,
-    sink::place::Place,
+    sink::{people::Member, place::Place},
 };
 
 impl Slack {
@@ -27,9 +27,11 @@ impl Slack {
         delivery: &Delivery,
         notes: &dyn AttemptNotes,
     ) -> Result<Receipt> {
+        let admitted = ctx.now();
         let place = Place::of(delivery, self.admin.as_ref())?;
-        let message = self.templates.render(delivery)?;
-        self.send(ctx, delivery, &place, &message, notes).await
+        let assignee = self.assignee(ctx, delivery).await?;
+        let message = self.templates.render(delivery, &assignee)?;
+        self.send(ctx, delivery, (&place, admitted), &message, notes).await
     }
 
     /// One message for a whole batch. Its id is kept with every delivery first, so that each finds the message again.
@@ -40,13 +42,14 @@ impl Slack {
         notes: &dyn AttemptNotes,
     ) -> Vec<Result<Receipt>> {
         let Some(head) = batch.first() else { return Vec::new() };
+        let admitted = ctx.now();
         let seqs: Vec<Seq> = batch.iter().map(|delivery| delivery.seq).collect();
         let made = async {
             let place = Place::of(head, self.admin.as_ref())?;
             let events: Vec<&Event> = batch.iter().map(|delivery| &*delivery.event).collect();
             let message = self.templates.digest(head, &events)?;
             keep_note(notes, &seqs, head.id).await?;
-            self.send(ctx, head, &place, &message, notes).await
+            self.send(ctx, head, (&place, admitted), &message, notes).await
         };
         match made.await {
             Ok(receipt) => batch.iter().map(|_| Ok(receipt.clone())).collect(),
@@ -62,7 +65,7 @@ impl Slack {
         &self,
         ctx: &Context,
         delivery: &Delivery,
-        place: &Place,
+        (place, admitted): (&Place, Timestamp),
         message: &Message,
         notes: &dyn AttemptNotes,
     ) -> Result<Receipt> {
@@ -73,6 +76,7 @@ impl Slack {
                     Some(parent) => parent.channel.clone(),
                     None => self.addressee(ctx, target).await?,
                 };
+                self.charge_delay(ctx, target, admitted).await;
                 let post = self.post_of(delivery, &channel, parent.as_ref(), message);
                 self.post(ctx, target, &post).await
             }
@@ -133,17 +137,22 @@ impl Slack {
         reply: &PostMessage<'_>,
         notes: &dyn AttemptNotes,
     ) -> Result<Receipt> {
-        match ctx.limiter().admit(&self.pacing.post(target), ctx.now()).await? {
-            Admission::Admitted(_) => {}
-            Admission::NotBefore(at) => {
-                return Err(Error::new(ErrorKind::RateLimited, "the channel has no room for a reply yet")
-                    .with_operation("slack.reply_instead")
-                    .with_scope(Scope::Quota(self.pacing.channel_key(target)))
-                    .with_retry(Retry::At(at)));
-            }
-        }
+        self.room_in(ctx, target, "slack.reply_instead").await?;
         keep_note(notes, &[delivery.seq], delivery.id).await?;
         self.post(ctx, target, reply).await
+    }
+
+    /// Room for a post that the engine has not admitted there.
+    async fn room_in(&self, ctx: &Context, target: &Target, operation: &'static str) -> Result<()> {
+        match ctx.limiter().admit(&self.pacing.post(target), ctx.now()).await? {
+            Admission::Admitted(_) => Ok(()),
+            Admission::NotBefore(at) => {
+                Err(Error::new(ErrorKind::RateLimited, "the channel has no room for a message yet")
+                    .with_operation(operation)
+                    .with_scope(Scope::Quota(self.pacing.channel_key(target)))
+                    .with_retry(Retry::At(at)))
+            }
+        }
     }
 
     async fn post(&self, ctx: &Context, target: &Target, post: &PostMessage<'_>) -> Result<Receipt> {
@@ -169,22 +178,40 @@ impl Slack {
 
     /// The id to post to. Whatever fails here, nothing was posted.
     async fn addressee(&self, ctx: &Context, target: &Target) -> Result<String> {
-        let admitted = ctx.now();
         let id = match target {
-            Target::Conversation(id) | Target::User(id) => return Ok(id.clone()),
-            Target::Named(name) => self.channels.resolve(ctx, &self.client, name).await,
-            Target::Email(address) => self.people.resolve(ctx, &self.client, address).await,
+            Target::Assignee { email, fallback } => match self.people.find(ctx, &self.client, email).await {
+                Ok(Ok(Member { is_guest: false, id })) => Ok(id),
+                Ok(_) => {
+                    self.room_in(ctx, fallback, "slack.post_to_fallback").await?;
+                    self.resolve(ctx, fallback).await
+                }
+                Err(error) => Err(error),
+            },
+            target => self.resolve(ctx, target).await,
         };
-        let id = id.map_err(|error| unnamed(error).with_effect(Effect::None))?;
-        if ctx.now().saturating_since(admitted) > GUARD {
-            // The post goes out later than it was admitted: the next one has to count from now.
-            let key = self.pacing.channel_key(target);
-            let charge = Feedback::Charge { units: 1 };
-            if let Err(error) = ctx.limiter().report(&key, charge, ctx.now()).await {
-                tracing::warn!(%error, %key, "the limiter could not be told that a post was late");
+        id.map_err(|error| unnamed(error).with_effect(Effect::None))
+    }
+
+    async fn resolve(&self, ctx: &Context, target: &Target) -> Result<String> {
+        match target {
+            Target::Conversation(id) | Target::User(id) => Ok(id.clone()),
+            Target::Named(name) => self.channels.resolve(ctx, &self.client, name).await,
+            Target::Email(email) | Target::Assignee { email, .. } => {
+                self.people.resolve(ctx, &self.client, email).await
             }
         }
-        Ok(id)
+    }
+
+    /// A post that goes out later than it was admitted: the next one has to count from now.
+    async fn charge_delay(&self, ctx: &Context, target: &Target, admitted: Timestamp) {
+        if ctx.now().saturating_since(admitted) <= GUARD {
+            return;
+        }
+        let key = self.pacing.channel_key(target);
+        let charge = Feedback::Charge { units: 1 };
+        if let Err(error) = ctx.limiter().report(&key, charge, ctx.now()).await {
+            tracing::warn!(%error, %key, "the limiter could not be told that a post was late");
+        }
     }
 
     /// Draws conclusions from a refused post.
@@ -192,7 +219,7 @@ impl Slack {
         if error.scope() == &Scope::Lane {
             match target {
                 Target::Named(_) => self.channels.forget().await,
-                Target::Email(address) => self.people.forget(address),
+                Target::Email(email) | Target::Assignee { email, .. } => self.people.forget(email),
                 Target::Conversation(_) | Target::User(_) => {}
             }
         }

@@ -135,6 +135,25 @@ impl Slack {
         delivery: &Delivery,
         place: &Place,
     ) -> Result<(String, Timestamp, Found)> {
+        let Place::Post { target: Target::Assignee { email, fallback }, parent: None } = place else {
+            return self.look_in(ctx, delivery, place).await;
+        };
+        // Whom the attempt found may be gone by now, and the other way round: both places are looked at.
+        let post = |target| Place::Post { target, parent: None };
+        match self.look_in(ctx, delivery, &post(Target::Email(email.clone()))).await {
+            Ok((_, _, Found::Nothing)) => {}
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            looked => return looked,
+        }
+        self.look_in(ctx, delivery, &post((**fallback).clone())).await
+    }
+
+    async fn look_in(
+        &self,
+        ctx: &Context,
+        delivery: &Delivery,
+        place: &Place,
+    ) -> Result<(String, Timestamp, Found)> {
         let oldest = ts(delivery.since - self.history.margin());
         let (channel, thread, oldest) = match place {
             Place::Post { parent: Some(parent), .. } => (parent.channel.clone(), Some(&*parent.ts), &*oldest),
@@ -199,7 +218,7 @@ impl Slack {
             Target::Conversation(id) => Ok(id.clone()),
             Target::Named(name) => self.channels.resolve(ctx, &self.client, name).await.map_err(unnamed),
             Target::User(id) => self.client.conversations_open(ctx, id).await,
-            Target::Email(address) => {
+            Target::Email(address) | Target::Assignee { email: address, .. } => {
                 let id = self.people.resolve(ctx, &self.client, address).await.map_err(unnamed)?;
                 self.client.conversations_open(ctx, &id).await
             }

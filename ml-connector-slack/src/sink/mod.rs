@@ -1,5 +1,6 @@
 //! The sink: what a connection to a workspace holds, and what the engine asks of it.
 
+mod assignee;
 mod attempt;
 pub(crate) mod channels;
 pub(crate) mod lookup;
@@ -8,7 +9,7 @@ mod place;
 
 use async_trait::async_trait;
 use ml_connector_core::{
-    AttemptNotes, Context, Result, Sink, SinkInfo,
+    AttemptNotes, Context, Result, Sink, SinkInfo, Timestamp,
     model::{Delivery, DeliveryPlan, Lookup, Receipt},
 };
 
@@ -54,5 +55,9 @@ impl Sink for Slack {
 
     async fn ping(&self, ctx: &Context) -> Result<()> {
         self.client.auth_test(ctx).await.map(drop)
+    }
+
+    async fn maintain(&self, _: &Context) -> Result<Option<Timestamp>> {
+        Ok(None)
     }
 }

@@ -25,12 +25,21 @@ pub(crate) struct People(Mutex<HashMap<String, Known>>);
 #[derive(Clone)]
 struct Known {
     at: Timestamp,
-    found: Result<String, Missing>,
+    found: Result<Member, Missing>,
 }
 
+/// Somebody in the workspace.
+#[derive(Clone)]
+pub(crate) struct Member {
+    pub(crate) id: String,
+    pub(crate) is_guest: bool,
+}
+
+/// Why there is nobody.
 #[derive(Clone, Copy)]
-enum Missing {
+pub(crate) enum Missing {
     Nobody,
+    /// Deactivated, or a bot.
     Gone,
 }
 
@@ -50,17 +59,30 @@ impl People {
     /// # Errors
     /// In the scope of the lane and for good when nobody reachable has the address.
     pub(crate) async fn resolve(&self, ctx: &Context, client: &Client, email: &str) -> Result<String> {
+        self.find(ctx, client, email).await?.map(|member| member.id).map_err(Missing::error)
+    }
+
+    /// Finds a person, or why there is nobody.
+    ///
+    /// # Errors
+    /// Slack's, where it does not say.
+    pub(crate) async fn find(
+        &self,
+        ctx: &Context,
+        client: &Client,
+        email: &str,
+    ) -> Result<Result<Member, Missing>> {
         if let Some(found) = self.known(email, ctx.now()) {
-            return found.map_err(Missing::error);
+            return Ok(found);
         }
         let found = match client.users_lookup_by_email(ctx, email).await {
-            Ok(user) if user.is_reachable() => Ok(user.id),
+            Ok(user) if user.is_reachable() => Ok(Member { is_guest: user.is_guest(), id: user.id }),
             Ok(_) => Err(Missing::Gone),
             Err(error) if is_code(&error, "users_not_found") => Err(Missing::Nobody),
             Err(error) => return Err(error),
         };
         self.learn(email, Known { at: ctx.now(), found: found.clone() });
-        found.map_err(Missing::error)
+        Ok(found)
     }
 
     /// Forgets somebody, because messages to them are refused.
@@ -68,7 +90,7 @@ impl People {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(email);
     }
 
-    fn known(&self, email: &str, now: Timestamp) -> Option<Result<String, Missing>> {
+    fn known(&self, email: &str, now: Timestamp) -> Option<Result<Member, Missing>> {
         let people = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         people.get(email).filter(|known| known.is_fresh(now)).map(|known| known.found.clone())
     }

@@ -9,6 +9,7 @@ use crate::{
     blocks::{is_conversation, is_user},
     destination::{Goal, Target},
     models::MessageRef,
+    sink::assignee::email,
 };
 
 /// Which call is made of a delivery, and where it leads.
@@ -34,6 +35,10 @@ impl Place {
             Goal::Admin => admin.cloned().ok_or_else(|| {
                 Error::new(ErrorKind::ConfigInvalid, "no admin channel is set: give one to Builder::admin")
             })?,
+            Goal::Assignee(fallback) => match email(delivery).flatten() {
+                Some(email) => Target::Assignee { email, fallback: Box::new(fallback) },
+                None => fallback,
+            },
             Goal::Clicker => return clicker(delivery),
             Goal::Message(message) => {
                 let target = Target::Conversation(message.channel.clone());

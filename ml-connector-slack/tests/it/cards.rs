@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use ml_connector_core::model::{
-    Action, Actor, Allocation, Answer, Approval, ApprovalStatus, Attachment, Change, CodeName, Content, Date,
-    Decimal, Decision, DocumentRef, EntityRef, Event, Interaction, LiesIn, Line, Money, Party, Person,
-    PostedDocument, Reaction, Record, RecordKind, Refusal, Reply, Side, Status,
+    Action, Actor, Allocation, Answer, Approval, ApprovalStatus, Attachment, Before, Change, CodeName,
+    Content, Date, Decimal, Decision, DocumentRef, EntityRef, Event, Interaction, LiesIn, Line, Money, Party,
+    Person, PostedDocument, Reaction, Record, RecordKind, Refusal, Reply, Side, Status,
 };
 use ml_connector_slack::message::{Brief, Cards, DigestTemplate, Message, Table, Template};
 use proptest::{collection, option, prelude::*};
@@ -171,6 +171,11 @@ fn cards_look_as_stored() {
     check("bill.spread", &event(spread, &[Change::Created]));
 
     check("customer_payment.created", &event(payment(RecordKind::CustomerPayment), &[Change::Created]));
+    let mut refunded = event(payment(RecordKind::CustomerPayment), &[Change::Updated]);
+    let mut before = Before::default();
+    (before.total, before.due_date) = (usd("500"), Some(Date::parse("2026-01-15").unwrap()));
+    refunded.before = Some(before);
+    check("customer_payment.refunded", &refunded);
     check("vendor_payment.created", &event(payment(RecordKind::VendorPayment), &[Change::Created]));
     let mut other = Record::new(RecordKind::CreditNote, "9", Status::Other("in_review".into()));
     other.total = Some(Money::parse("1234567", "JPY").unwrap());

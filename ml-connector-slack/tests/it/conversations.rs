@@ -195,3 +195,13 @@ fn fifty_events_have_fifty_rows_even_when_their_links_are_too_long_to_be_kept() 
         assert_eq!(table["rows"][1][0]["type"], if path == 10 { "rich_text" } else { "raw_text" });
     }
 }
+
+#[test]
+fn a_button_that_posts_says_that_it_cannot_be_undone() {
+    for (posts, says) in [(true, "Posting cannot be undone."), (false, "It cannot be taken back here.")] {
+        let mut asked = approval(ApprovalStatus::Requested);
+        asked.posts = posts;
+        let text = json!(Cards.render(&told(asked)).blocks()).to_string();
+        assert!(text.contains(says), "{text}");
+    }
+}

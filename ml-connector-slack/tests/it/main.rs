@@ -1,6 +1,7 @@
 //! The sink against a Slack that answers on a loopback port, and the cards it makes.
 #![allow(clippy::unwrap_used)] // helpers of tests are no tests to clippy
 
+mod assignee;
 mod cards;
 mod client;
 mod conformance;

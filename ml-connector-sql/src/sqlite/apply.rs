@@ -78,6 +78,22 @@ fn write_document(connection: &Connection, write: &DocumentWrite) -> rusqlite::R
     Ok(())
 }
 
+/// Removes documents whose keys begin so, tombstones as well.
+pub(super) fn remove_documents(
+    connection: &Connection,
+    begin: &DocKey,
+    limit: usize,
+) -> rusqlite::Result<usize> {
+    // A key goes on after a `/`; `0` is the next character. Keys are compared byte by byte.
+    let end = format!("{}0", begin.as_str().strip_suffix('/').unwrap_or_default());
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    connection
+        .prepare_cached(
+            "DELETE FROM document WHERE key IN (SELECT key FROM document WHERE key >= ?1 AND key < ?2 LIMIT ?3)",
+        )?
+        .execute(params![begin.as_str(), end, limit])
+}
+
 fn append_entry(
     batch: &mut Batch<'_>,
     entry: &NewEntry,

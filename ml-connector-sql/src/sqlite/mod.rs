@@ -29,12 +29,12 @@ use std::{
 
 use async_trait::async_trait;
 use ml_connector_core::{
-    AuditLog, Error, ErrorKind, Result, Timestamp,
+    AuditLog, CheckStep, Error, ErrorKind, Result, Timestamp,
     audit::{
         Backlog, Committed, DocKey, Document, Entry, Lease, LeaseRequest, Pending, PendingScope, Query,
         Transaction,
     },
-    model::{Partition, Seq},
+    model::{ConnectionId, Partition, Seq},
 };
 use tokio::sync::Notify;
 
@@ -289,5 +289,26 @@ impl AuditLog for SqliteLog {
                 return Ok(removed);
             }
         }
+    }
+
+    async fn remove_documents(
+        &self,
+        collection: &str,
+        connection: &ConnectionId,
+        limit: usize,
+    ) -> Result<usize> {
+        let begin = DocKey::new(collection, connection, "");
+        self.store
+            .writer
+            .run("sqlite_log.remove_documents", move |batch| {
+                batch.savepoint(|batch| apply::remove_documents(batch.connection(), &begin, limit))
+            })
+            .await
+    }
+
+    async fn check(&self) -> Vec<CheckStep> {
+        let looked =
+            self.store.writer.run("sqlite_log.check", |batch| schema::look(batch.connection())).await;
+        looked.map_or_else(|error| vec![CheckStep::of("durability", Err::<(), _>(&error))], schema::steps)
     }
 }

@@ -5,11 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use ml_connector_core::{
     Timestamp,
-    audit::{
-        DocKey, Document, Entry, EntryKind, EntryState, Index, Outcome, Pending, PendingScope, Query,
-        Recorded, Repeats, amount_of_key,
-    },
-    model::{ConnectionId, Currency, EntityRef, Money, Partition, Seq},
+    audit::{DocKey, Document, Entry, EntryKind, Index, Pending, PendingScope, Query, Repeats},
+    model::{ConnectionId, EntityRef, Money, Partition, Seq},
 };
 use rusqlite::{
     Connection, OptionalExtension, Row, params_from_iter,
@@ -20,6 +17,7 @@ use super::{
     outcome,
     search::{self, position},
 };
+use crate::columns;
 
 /// Unsettled entries of a partition.
 pub(super) fn pending(
@@ -66,7 +64,8 @@ pub(super) fn entries(connection: &Connection, query: &Query) -> rusqlite::Resul
     let (sql, values) = select(connection, query)?;
     let mut statement = connection.prepare_cached(&sql)?;
     let rows = statement.query_map(params_from_iter(values), |row| entry(connection, row, query.bodies))?;
-    rows.collect()
+    let mut fits = query.budget();
+    rows.take_while(|read| read.as_ref().map_or(true, &mut fits)).collect()
 }
 
 /// How many match, `cap` at most.
@@ -126,15 +125,9 @@ fn entry(connection: &Connection, row: &Row<'_>, bodies: bool) -> rusqlite::Resu
     entry.trace = row.get::<_, Option<Vec<u8>>>(17)?.map(Bytes::from);
     entry.body = row.get::<_, Option<Vec<u8>>>(18)?.map(Bytes::from);
     entry.outcomes = outcome::read(connection, seq, bodies)?;
-    entry.state = match due.map(Timestamp::from_millis) {
-        Some(Pending::NEVER) => EntryState::Parked,
-        Some(_) => EntryState::Pending,
-        None => last_state(&entry.outcomes).unwrap_or(EntryState::Done),
-    };
-    entry.acknowledged = match entry.state {
-        EntryState::Dead => is_acknowledged(&entry.outcomes),
-        _ => row.get::<_, Option<bool>>(14)?.unwrap_or_default(),
-    };
+    let acknowledged = row.get::<_, Option<bool>>(14)?.unwrap_or_default();
+    (entry.state, entry.acknowledged) =
+        columns::standing(due.map(Timestamp::from_millis), acknowledged, &entry.outcomes);
     Ok(entry)
 }
 
@@ -142,20 +135,8 @@ fn amount(row: &Row<'_>) -> rusqlite::Result<Option<Money>> {
     let Some((key, code)) = row.get::<_, Option<Vec<u8>>>(10)?.zip(row.get::<_, Option<String>>(11)?) else {
         return Ok(None);
     };
-    let money = amount_of_key(&key).zip(Currency::parse(&code).ok());
     let unreadable = || rusqlite::Error::InvalidColumnType(10, "amount".to_owned(), Type::Blob);
-    money.map(|(amount, currency)| Some(Money::new(amount, currency))).ok_or_else(unreadable)
-}
-
-fn last_state(outcomes: &[Recorded]) -> Option<EntryState> {
-    outcomes.iter().rev().find_map(|recorded| recorded.outcome.state())
-}
-
-/// Whether somebody knows of it since it is dead.
-fn is_acknowledged(outcomes: &[Recorded]) -> bool {
-    let since =
-        outcomes.iter().rev().take_while(|recorded| recorded.outcome.state() != Some(EntryState::Dead));
-    since.into_iter().any(|recorded| matches!(recorded.outcome, Outcome::Acknowledged { .. }))
+    columns::money(&key, &code).map(Some).ok_or_else(unreadable)
 }
 
 /// The kind that a column holds.

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ml_connector_core::{Error, ErrorKind, Result};
+use ml_connector_core::{CheckStep, Error, ErrorKind, Result};
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use super::{SqliteOptions, error};
@@ -65,6 +65,48 @@ fn open_once(path: &Path, options: &SqliteOptions) -> Result<Connection> {
 pub(super) fn open_for_reading(path: &Path, options: &SqliteOptions) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     connect(path, flags, options).map_err(|cause| error::opening(&cause))
+}
+
+/// What a file is kept like.
+pub(super) struct Kept {
+    mode: JournalMode,
+    synchronous: i64,
+    pages: u64,
+    max_pages: u64,
+    page_size: u64,
+}
+
+/// Looks how the file is kept.
+pub(super) fn look(connection: &Connection) -> rusqlite::Result<Kept> {
+    let number = |name| connection.pragma_query_value(None, name, |row| row.get(0));
+    Ok(Kept {
+        mode: connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?,
+        synchronous: connection.pragma_query_value(None, "synchronous", |row| row.get(0))?,
+        pages: number("page_count")?,
+        max_pages: number("max_page_count")?,
+        page_size: number("page_size")?,
+    })
+}
+
+/// What that means.
+pub(super) fn steps(Kept { mode, synchronous, pages, max_pages, page_size }: Kept) -> Vec<CheckStep> {
+    const FULL: i64 = 2;
+    let found = format!("journal_mode={mode}, synchronous={synchronous}");
+    let durable = if mode == "wal" && synchronous >= FULL {
+        CheckStep::passed("durability")
+    } else {
+        CheckStep::failed(
+            "durability",
+            "open the file again: what is written may not survive a power failure",
+        )
+    };
+    let size = format!("{} of {} bytes", pages * page_size, max_pages.saturating_mul(page_size));
+    let room = if pages < max_pages - max_pages / 10 {
+        CheckStep::passed("room")
+    } else {
+        CheckStep::warning("room", "raise max_size_bytes, or keep settled entries for a shorter time")
+    };
+    vec![durable.with_found(found), room.with_found(size)]
 }
 
 /// The last number given to an entry.

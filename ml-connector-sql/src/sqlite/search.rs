@@ -1,6 +1,8 @@
 //! From a [`Query`] to one SELECT. Which entries match is found first, by an index wherever there is one; then only the
 //! few that are returned are read in full.
 
+use std::collections::BTreeSet;
+
 use ml_connector_core::{
     Timestamp,
     audit::{EntryKind, EntryState, Query, amount_key},
@@ -141,7 +143,10 @@ fn walks(connection: &Connection, query: &Query) -> rusqlite::Result<Vec<Walk>> 
     }
     let connections = match (&query.connection, &query.within) {
         (Some(connection), _) => Some(vec![connection.clone()]),
-        (None, within) => within.clone(),
+        // Each once: what is found on two ways counts twice.
+        (None, within) => {
+            within.clone().map(|within| within.into_iter().collect::<BTreeSet<_>>().into_iter().collect())
+        }
     };
     let kinds: Vec<EntryKind> = query.kind.map_or(EntryKind::ALL.to_vec(), |kind| vec![kind]);
     let each = |connections: &[ConnectionId], tables, walked, condition: &str| {

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use ml_connector_core::{
-    Result, TokenStore,
+    CheckStep, Result, TokenStore,
     token::{Stored, Swap, TokenKey},
 };
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::Store;
+use super::{Store, schema};
 
 /// Tokens in the file of a [`SqliteLog`](super::SqliteLog), durable in the same way. Blobs are stored as they
 /// come: encrypt them before.
@@ -43,6 +43,12 @@ impl TokenStore for SqliteTokenStore {
                 batch.savepoint(|batch| swap(batch.connection(), &key, expected, value.as_deref()))
             })
             .await
+    }
+
+    async fn check(&self) -> Vec<CheckStep> {
+        let looked =
+            self.store.writer.run("sqlite_tokens.check", |batch| schema::look(batch.connection())).await;
+        looked.map_or_else(|error| vec![CheckStep::of("durability", Err::<(), _>(&error))], schema::steps)
     }
 }
 

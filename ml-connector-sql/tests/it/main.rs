@@ -1,11 +1,12 @@
-//! SQLite keeps the contracts, survives what happens to files, and agrees with the log in memory.
-#![cfg(feature = "sqlite")]
+//! The stores keep the contracts, and agree with the log in memory.
+#![cfg(any(feature = "postgres", feature = "sqlite"))]
 #![allow(clippy::unwrap_used)] // helpers of tests are tests too
 
-mod conformance;
-mod faults;
 mod model;
-mod sharing;
+#[cfg(all(feature = "postgres", unix))]
+mod postgres;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 
 use bytes::Bytes;
 use ml_connector_core::{

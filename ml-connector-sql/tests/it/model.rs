@@ -1,4 +1,4 @@
-//! Any sequence of operations has the same answers from SQLite and from the log in memory.
+//! Any sequence of operations has the same answers from a database and from the log in memory.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,10 +11,8 @@ use ml_connector_core::{
     },
     model::{ConnectionId, Currency, DedupeKey, EntityRef, Money, Partition, Seq},
 };
-use ml_connector_sql::SqliteLog;
 use proptest::{collection::vec, option, prelude::*, sample::select};
 use rust_decimal::Decimal;
-use tempfile::TempDir;
 
 use crate::NOON;
 
@@ -272,18 +270,22 @@ impl Holder {
 
 fn same<T: PartialEq + std::fmt::Debug>(
     memory: Result<T>,
-    sqlite: Result<T>,
+    other: Result<T>,
 ) -> std::result::Result<(), TestCaseError> {
     let kind = |error: ml_connector_core::Error| -> ErrorKind { error.kind() };
-    prop_assert_eq!(memory.map_err(kind), sqlite.map_err(kind));
+    prop_assert_eq!(memory.map_err(kind), other.map_err(kind));
     Ok(())
 }
 
-async fn agree(steps: Vec<Step>) -> std::result::Result<(), TestCaseError> {
-    let directory = TempDir::new().unwrap();
-    let path = directory.path().join("log.db");
+/// Opens the same storage, which is empty the first time. What was open before is dropped.
+trait Storage {
+    type Log: AuditLog;
+    async fn open(&self) -> Self::Log;
+}
+
+async fn agree(storage: &impl Storage, steps: Vec<Step>) -> std::result::Result<(), TestCaseError> {
     let memory = MemoryLog::new();
-    let mut sqlite = SqliteLog::open(&path).unwrap();
+    let mut log = storage.open().await;
     let mut holder = Holder { owner: "one", now: NOON, fence: 0 };
     let mut everything = Query::default().with_limit(1000);
     everything.bodies = true;
@@ -295,47 +297,90 @@ async fn agree(steps: Vec<Step>) -> std::result::Result<(), TestCaseError> {
     for step in begin.into_iter().chain(steps).chain(end) {
         match step {
             Step::Commit(all, now) => {
-                same(memory.commit(all.clone(), now).await, sqlite.commit(all, now).await)?;
+                same(memory.commit(all.clone(), now).await, log.commit(all, now).await)?;
             }
             Step::Lease(handover) => {
                 for request in holder.requests(handover) {
                     let held = memory.lease(request.clone()).await;
                     holder.fence =
                         held.as_ref().ok().and_then(|held| held.first()).map_or(0, |lease| lease.fence);
-                    same(held, sqlite.lease(request).await)?;
+                    same(held, log.lease(request).await)?;
                 }
             }
             Step::Pending(partition, fence, scope, after, limit) => {
                 let lease = Lease { partition, fence: fence.unwrap_or(holder.fence) };
                 same(
                     memory.pending(lease, scope, after, limit).await,
-                    sqlite.pending(lease, scope, after, limit).await,
+                    log.pending(lease, scope, after, limit).await,
                 )?;
             }
-            Step::Documents(keys) => same(memory.documents(&keys).await, sqlite.documents(&keys).await)?,
-            Step::Query(query) => same(memory.query(&query).await, sqlite.query(&query).await)?,
+            Step::Documents(keys) => same(memory.documents(&keys).await, log.documents(&keys).await)?,
+            Step::Query(query) => same(memory.query(&query).await, log.query(&query).await)?,
             Step::Count(query, cap) => {
-                same(memory.count(&query, cap).await, sqlite.count(&query, cap).await)?;
+                same(memory.count(&query, cap).await, log.count(&query, cap).await)?;
             }
-            Step::Backlog(now) => same(memory.backlog(now).await, sqlite.backlog(now).await)?,
+            Step::Backlog(now) => same(memory.backlog(now).await, log.backlog(now).await)?,
             Step::Prune(before, limit) => {
-                same(memory.prune(before, limit).await, sqlite.prune(before, limit).await)?;
+                same(memory.prune(before, limit).await, log.prune(before, limit).await)?;
             }
             Step::Reopen => {
-                drop(sqlite);
-                sqlite = SqliteLog::open(&path).unwrap();
+                drop(log);
+                log = storage.open().await;
             }
         }
     }
     Ok(())
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
+#[cfg(feature = "sqlite")]
+mod sqlite {
+    use ml_connector_sql::SqliteLog;
+    use tempfile::TempDir;
 
-    #[test]
-    fn sqlite_and_memory_give_the_same_answers(steps in vec(step(), 1..60)) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(agree(steps))?;
+    use super::*;
+
+    impl Storage for TempDir {
+        type Log = SqliteLog;
+
+        async fn open(&self) -> SqliteLog {
+            SqliteLog::open(self.path().join("log.db")).unwrap()
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn sqlite_and_memory_give_the_same_answers(steps in vec(step(), 1..60)) {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(agree(&TempDir::new().unwrap(), steps))?;
+        }
+    }
+}
+
+#[cfg(all(feature = "postgres", unix))]
+mod postgres {
+    use ml_connector_sql::{PostgresLog, PostgresOptions};
+
+    use super::*;
+    use crate::postgres::cluster::{Cluster, cluster, fresh};
+
+    impl Storage for (&Cluster, PostgresOptions) {
+        type Log = PostgresLog;
+
+        async fn open(&self) -> PostgresLog {
+            self.0.open(&self.1).await
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn postgres_and_memory_give_the_same_answers(steps in vec(step(), 1..60)) {
+            let Some(cluster) = cluster() else { return Ok(()) };
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(agree(&(cluster, fresh()), steps))?;
+        }
     }
 }

@@ -147,6 +147,15 @@ impl BooksClient {
         self.write(ctx, operation, Method::POST, &path, Bytes::new()).await.map(drop)
     }
 
+    /// `DELETE /settings/webhooks/{id}`.
+    ///
+    /// # Errors
+    /// As [`webhooks`](Self::webhooks).
+    pub(crate) async fn delete_webhook(&self, ctx: &Context, id: &str) -> Result<()> {
+        let path = ["settings", "webhooks", id];
+        self.write(ctx, "zoho_books.delete_webhook", Method::DELETE, &path, Bytes::new()).await.map(drop)
+    }
+
     /// `DELETE /settings/workflows/{id}`.
     ///
     /// # Errors

@@ -71,6 +71,10 @@ impl Sink for ZohoBooks {
     async fn ping(&self, ctx: &Context) -> Result<()> {
         self.client.organizations(ctx).await.map(drop)
     }
+
+    async fn maintain(&self, _: &Context) -> Result<Option<Timestamp>> {
+        Ok(None)
+    }
 }
 
 impl ZohoBooks {

@@ -6,11 +6,11 @@ use std::{sync::atomic::Ordering, time::Duration};
 
 use async_trait::async_trait;
 use ml_connector_core::{
-    Connection, Context, Error, ErrorKind, IntoConnection, PollRequest, ReceiveRequest, Result, Scope,
-    Source, SourceInfo, Timestamp, UpkeepRequest, error_context,
+    CheckStep, Connection, Context, Error, ErrorKind, IntoConnection, PollRequest, ReceiveRequest, Result,
+    Scope, Source, SourceInfo, UpkeepRequest, error_context,
     model::{
         EntityRef, Intake, Observation, Observed, Page, PollMode, Prompt, Proof, Raw, RecordKind, Resolution,
-        Signal, Subject, Upkeep, Zone,
+        Signal, Subject, Upkeep,
     },
     snapshot::Snapshot,
 };
@@ -90,7 +90,7 @@ impl ZohoBooks {
         })?;
         let own = self.client.organization_id();
         if let Some(organization) = found.iter().find(|organization| organization.id == own) {
-            self.compare_zone(organization, ctx.now());
+            self.source.told(&organization.time_zone, ctx.now());
             return Ok(());
         }
         let ids: Vec<&str> = found.iter().map(|organization| organization.id.as_str()).collect();
@@ -102,37 +102,10 @@ impl ZohoBooks {
             .with_context("organizations", ids.join(", ")))
     }
 
-    /// Takes the organization's time zone where none is configured, and says where another one is.
-    fn compare_zone(&self, organization: &Organization, now: Timestamp) {
-        let Organization { id, time_zone, .. } = organization;
-        let Ok(zone) = Zone::named(time_zone) else {
-            tracing::warn!(
-                organization = id,
-                "the organization's time zone has no IANA name: it is not compared"
-            );
-            return;
-        };
-        if let Some(taken) = &self.taken {
-            let taken = taken.get_or_init(|| {
-                let mut info = self.source.clone();
-                info.zone = zone;
-                info
-            });
-            tracing::info!(connection = %taken.connection, zone = taken.zone.name(), "the organization's time zone is taken");
-        } else if differs(&self.source.zone, &zone, now) {
-            tracing::error!(
-                connection = %self.source.connection,
-                configured = self.source.zone.name(),
-                organization = time_zone,
-                "time_zone is not the organization's: documents become overdue on the wrong day"
-            );
-        }
-    }
-
     /// How often a feed is read at most: a trial has fewer calls a day than its plan, and says so only in its answers.
     /// Where the schedule is slow enough already, a read that comes earlier was asked for.
     fn at_most_every(&self) -> Duration {
-        let scheduled = self.source.feeds.first().map_or(Duration::ZERO, |feed| feed.every);
+        let scheduled = self.source.info().feeds.first().map_or(Duration::ZERO, |feed| feed.every);
         let calls = self.client.calls_per_day().filter(|_| self.stretches);
         let enough = calls.map(poll_interval).filter(|interval| *interval > scheduled);
         // A little less, so that a run which began a moment late does not cost the next one its turn.
@@ -171,7 +144,7 @@ impl ZohoBooks {
     fn present<T: Resource>(&self, detail: Detail) -> Result<Observed> {
         let Detail { mut record, stage, raw, left_out } = detail;
         if !left_out.is_empty() {
-            tracing::warn!(connection = %self.source.connection, entity = %record.entity(), ?left_out, "values were left out");
+            tracing::warn!(connection = %self.source.info().connection, entity = %record.entity(), ?left_out, "values were left out");
         }
         record.url = self.site.link::<T>(&record.id);
         let revision = revision::<T>(&raw, &record, &stage)?;
@@ -238,12 +211,6 @@ impl ZohoBooks {
     }
 }
 
-/// Whether two zones are apart at any time of this year. Names alone say nothing: some are aliases.
-fn differs(one: &Zone, other: &Zone, at: Timestamp) -> bool {
-    let month = Duration::from_secs(30 * 24 * 3600);
-    (0..12).map(|n| at + month * n).any(|at| one.wall_clock(at) != other.wall_clock(at))
-}
-
 enum Missing {
     Gone(Proof),
     /// It was gone before.
@@ -254,7 +221,7 @@ enum Missing {
 #[async_trait]
 impl Source for ZohoBooks {
     fn info(&self) -> &SourceInfo {
-        self.taken.as_ref().and_then(|taken| taken.get()).unwrap_or(&self.source)
+        self.source.info()
     }
 
     fn receive(&self, request: ReceiveRequest<'_>) -> Result<Intake> {
@@ -292,8 +259,7 @@ impl Source for ZohoBooks {
         let Some(kind) = KINDS.into_iter().find(|kind| feed_of(kind) == Some(feed)) else {
             return unsupported;
         };
-        let lacks_zone = self.taken.as_ref().is_some_and(|taken| taken.get().is_none());
-        if mode == PollMode::Baseline && checkpoint.is_none() || lacks_zone {
+        if mode == PollMode::Baseline && checkpoint.is_none() || self.source.lacks_zone() {
             self.require_organization(ctx).await?;
         }
         let Self { client, site, .. } = self;
@@ -309,7 +275,7 @@ impl Source for ZohoBooks {
             return Ok(Upkeep::new(ctx.now() + UPKEEP).state(state));
         };
         let looked = managed.look_after(ctx, &self.client, callback, state).await?;
-        let info = &self.source;
+        let info = self.source.info();
         let every = info.feeds.first().map_or(LOOK_EVERY, |feed| feed.every);
         let next = looked.again.unwrap_or_else(|| match &looked.problem {
             // Without webhooks the feeds have to be read, in a mode that leaves them alone otherwise, too.
@@ -322,7 +288,20 @@ impl Source for ZohoBooks {
             tracing::warn!(connection = %info.connection, problem, "webhooks do not come");
         }
         let problem = looked.problem.map(Into::into);
-        Ok(Upkeep::new(next).state(looked.state).signals(signals).problem(problem))
+        let upkeep = Upkeep::new(next).state(looked.state).signals(signals);
+        Ok(upkeep.subscriptions(looked.subscriptions).problem(problem))
+    }
+
+    async fn unsubscribe(&self, ctx: &Context, _: UpkeepRequest<'_>) -> Result<()> {
+        match &self.managed {
+            Some(managed) => managed.remove(ctx, &self.client).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn check(&self, ctx: &Context) -> Vec<CheckStep> {
+        let looked = self.find_organization(ctx).await;
+        vec![CheckStep::of("organization", looked.as_ref())]
     }
 }
 

@@ -11,9 +11,10 @@ use bytes::Bytes;
 use ml_connector_core::{
     Context, Error, ErrorKind, Result, Timestamp,
     http::Pages,
-    model::{EntityRef, LeftOut, Observation, Observed, Page, PollMode, Record, Revision, Signal, Zone},
+    model::{EntityRef, LeftOut, Observation, Observed, Page, PollMode, Raw, Record, Revision, Signal, Zone},
 };
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use crate::{
     client::{BooksClient, Detail, Filter},
@@ -189,6 +190,7 @@ impl Checkpoint {
 struct Row {
     record: Record,
     mark: String,
+    raw: Box<RawValue>,
     left_out: Vec<LeftOut>,
 }
 
@@ -204,7 +206,7 @@ impl Row {
         }
         .to_string();
         mark.truncate(12);
-        Ok(Self { record, mark, left_out })
+        Ok(Self { record, mark, raw, left_out })
     }
 }
 
@@ -224,8 +226,7 @@ impl Listing<'_> {
         let reads_back = T::CHANGES == Changes::ReadBack && checkpoint.filters != Some(true);
         if number == 1 && !checkpoint.again {
             if let Some(stored) = stored.filter(|_| live && self.is_too_soon(&checkpoint, read_at)) {
-                let (observations, signals) = (Vec::new(), Vec::new());
-                return Ok(Page::new(stored.clone()).observations(observations).signals(signals));
+                return Ok(Page::new(stored.clone()));
             }
             checkpoint.begun = read_at;
             checkpoint.whole =
@@ -261,7 +262,7 @@ impl Listing<'_> {
             Changes::SortedByStamp => checkpoint.since.is_some_and(|since| is_passed(&rows, since)),
             Changes::Filtered | Changes::Whole => false,
         };
-        let (mut observations, mut signals) = (Vec::new(), unreadable.collect::<Vec<_>>());
+        let (mut observed, mut signals) = (Vec::new(), unreadable.collect::<Vec<_>>());
         match self.mode {
             PollMode::Baseline => {
                 // Only the rows of the first ordinary window have to be remembered.
@@ -269,7 +270,14 @@ impl Listing<'_> {
                 rows.iter().for_each(|row| _ = checkpoint.is_new(row, read_at, self.mode));
                 let edge = checkpoint.since.take().unwrap_or_default().as_secs();
                 checkpoint.marks.retain(|_, stamp| *stamp >= edge);
-                observations = rows.into_iter().map(|row| observe(row, read_at)).collect::<Result<_>>()?;
+                observed = rows.into_iter().map(|row| observe(row, read_at)).collect::<Result<_>>()?;
+            }
+            // Told of as they are; the details follow. What the filter lets through may be a gap's as well: then only the
+            // details are read.
+            PollMode::Backfill { .. } => {
+                let new = rows.into_iter().filter(|row| checkpoint.is_new(row, read_at, self.mode));
+                let new: Vec<Row> = new.collect();
+                observed = new.into_iter().map(|row| observe(row, read_at)).collect::<Result<_>>()?;
             }
             PollMode::Sweep => signals.extend(rows.iter().map(|row| Signal::entity(row.record.entity()))),
             _ => signals.extend(
@@ -288,7 +296,7 @@ impl Listing<'_> {
         if !more {
             checkpoint.finish(self.mode, reads_back);
         }
-        Ok(Page::new(checkpoint.write()?).observations(observations).signals(signals).more(more))
+        Ok(Page::new(checkpoint.write()?).rows(observed).signals(signals).more(more))
     }
 
     fn is_too_soon(&self, checkpoint: &Checkpoint, now: Timestamp) -> bool {
@@ -338,12 +346,13 @@ fn is_passed(rows: &[Row], since: Timestamp) -> bool {
 
 /// A row as all that is known of a record at first. It has no lines; the first detail read shows another revision.
 fn observe(row: Row, read_at: Timestamp) -> Result<Observation> {
-    let Row { record, left_out, .. } = row;
+    let Row { record, raw, left_out, .. } = row;
     let bytes = serde_json::to_vec(&record)
         .map_err(|source| Error::new(ErrorKind::Unexpected, "a row cannot be written").with_source(source))?;
     let entity = record.entity();
     let (revision, content) = (Revision::of(&bytes), record.into());
-    let state = Observed::Present { revision, order: None, content, raw: None, notes: left_out };
+    let state =
+        Observed::Present { revision, order: None, content, raw: Some(Raw::new(raw)), notes: left_out };
     Ok(Observation { entity, read_at, state })
 }
 

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use ml_connector_core::{
     Context, Error, ErrorKind, Result, Secret, Timestamp,
-    model::{RecordKind, Revision},
+    model::{RecordKind, Revision, Subscription},
     webhook::{Changes, LookedAfter, Subscriptions, look_after},
 };
 use serde::{Deserialize, Serialize};
@@ -63,6 +63,8 @@ pub(crate) struct Looked {
     pub(crate) problem: Option<String>,
     /// When to look again; `None` = in the usual time.
     pub(crate) again: Option<Timestamp>,
+    /// What is registered.
+    pub(crate) subscriptions: Vec<Subscription>,
 }
 
 impl ManagedWebhooks {
@@ -104,12 +106,30 @@ impl ManagedWebhooks {
             return Looked::new(&known, false, Some(problem));
         }
         let registration = Registration { managed: self, client, callback, secret_is_known: state == known };
-        let LookedAfter { repaired, problem, complete, again, .. } = look_after(&registration, ctx).await?;
+        let LookedAfter { repaired, problem, complete, again, subscriptions, .. } =
+            look_after(&registration, ctx).await?;
         if complete {
-            return Looked::new(&state, repaired, problem);
+            return Ok(Looked { subscriptions, ..Looked::new(&state, repaired, problem)? });
         }
         let again = Some(again.unwrap_or(ctx.now() + LOOK_AGAIN));
         Ok(Looked { again, ..Looked::new(&known, repaired, problem)? })
+    }
+
+    /// Removes the wanted webhooks and their rules, as far as they are there.
+    ///
+    /// # Errors
+    /// Zoho's.
+    pub(crate) async fn remove(&self, ctx: &Context, client: &BooksClient) -> Result<()> {
+        let existing =
+            Existing { hooks: client.webhooks(ctx).await?, workflows: client.workflows(ctx).await? };
+        // A rule names its webhook, so it goes first.
+        for rule in self.wanted.iter().filter_map(|wanted| existing.rule(wanted)) {
+            client.delete_workflow(ctx, &rule.workflow_id).await?;
+        }
+        for hook in self.wanted.iter().filter_map(|wanted| existing.hook(wanted)) {
+            client.delete_webhook(ctx, &hook.webhook_id).await?;
+        }
+        Ok(())
     }
 
     fn hook<'a>(&'a self, wanted: &'a Wanted, entity: &'a str, url: &'a Url) -> NewHook<'a> {
@@ -263,7 +283,7 @@ impl Looked {
         let state = serde_json::to_vec(state).map_err(|source| {
             Error::new(ErrorKind::Unexpected, "the state of webhooks cannot be written").with_source(source)
         })?;
-        Ok(Self { state: state.into(), repaired, problem, again: None })
+        Ok(Self { state: state.into(), repaired, problem, again: None, subscriptions: Vec::new() })
     }
 }
 

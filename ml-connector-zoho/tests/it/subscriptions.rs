@@ -200,3 +200,22 @@ async fn hand_made_webhooks_are_left_alone() {
     let looked = lab.look(&source, None).await;
     assert!(looked.signals.is_empty() && looked.problem.is_none() && lab.books.received().is_empty());
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_was_set_up_is_shown_and_removed_when_the_connection_is_forgotten() {
+    let lab = Lab::new(Plan::Professional);
+    let source = lab.builder().webhook_secret(SECRET).build().unwrap();
+    let looked = lab.look(&source, None).await;
+    let names: Vec<&str> = looked.subscriptions.iter().map(|one| &*one.name).collect();
+    assert_eq!(
+        names,
+        ["invoice.changed", "invoice.deleted", "customerpayment.changed", "customerpayment.deleted"]
+    );
+    assert_eq!(lab.books.webhook_names().len(), 4);
+    let request = || UpkeepRequest::new().callback(Some(CALLBACK)).state(Some(&looked.state));
+    source.unsubscribe(&lab.ctx, request()).await.unwrap();
+    assert_eq!(lab.books.webhook_names(), [""; 0]);
+    lab.invoice();
+    assert_eq!(lab.books.take_webhooks().len(), 0, "nobody is called any more");
+    source.unsubscribe(&lab.ctx, request()).await.unwrap();
+}

@@ -17,7 +17,7 @@ use ml_connector_core::{
         Appended, Backlog, Committed, DocKey, Document, Entry, Lease, LeaseRequest, Pending, PendingScope,
         Query, Transaction,
     },
-    model::{Delivery, DeliveryPlan, Lookup, Partition, Receipt, Seq},
+    model::{ConnectionId, Delivery, DeliveryPlan, Lookup, Partition, Receipt, Seq},
 };
 use ml_connector_sql::SqliteLog;
 use tokio::sync::oneshot;
@@ -215,6 +215,10 @@ impl AuditLog for FailingLog {
     async fn prune(&self, before: Timestamp, limit: usize) -> Result<usize> {
         self.inner.prune(before, limit).await
     }
+
+    async fn remove_documents(&self, of: &str, connection: &ConnectionId, limit: usize) -> Result<usize> {
+        self.inner.remove_documents(of, connection, limit).await
+    }
 }
 
 /// Kills its process around a post.
@@ -258,5 +262,9 @@ impl Sink for FailingSink {
 
     async fn ping(&self, _: &Context) -> Result<()> {
         Ok(())
+    }
+
+    async fn maintain(&self, _: &Context) -> Result<Option<Timestamp>> {
+        Ok(None)
     }
 }

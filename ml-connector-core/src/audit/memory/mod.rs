@@ -18,8 +18,8 @@ use super::{
     Transaction,
 };
 use crate::{
-    Error, ErrorKind, Result, Timestamp,
-    model::{Partition, Seq},
+    CheckStep, Error, ErrorKind, Result, Timestamp,
+    model::{ConnectionId, Partition, Seq},
 };
 
 /// The log in memory: for tests, and for hosts that may lose everything with the process. It keeps the whole
@@ -66,6 +66,12 @@ impl MemoryLog {
                 .with_operation("memory_log.commit")),
             Err(_) => Ok(()),
         }
+    }
+
+    /// The keys of all documents.
+    #[cfg(test)]
+    pub(crate) fn document_keys(&self) -> Vec<DocKey> {
+        self.state().document_keys()
     }
 
     fn state(&self) -> MutexGuard<'_, Tables> {
@@ -150,5 +156,19 @@ impl AuditLog for MemoryLog {
 
     async fn prune(&self, before: Timestamp, limit: usize) -> Result<usize> {
         Ok(self.state().prune(before, limit))
+    }
+
+    async fn remove_documents(
+        &self,
+        collection: &str,
+        connection: &ConnectionId,
+        limit: usize,
+    ) -> Result<usize> {
+        Ok(self.state().remove_documents(&DocKey::new(collection, connection, ""), limit))
+    }
+
+    async fn check(&self) -> Vec<CheckStep> {
+        let remedy = "use a log on disk or in a database: this one is lost with the process";
+        vec![CheckStep::warning("durability", remedy).with_found("the log is in memory")]
     }
 }

@@ -83,6 +83,20 @@ impl Tables {
         bytes.clone().map(|bytes| Document { version: *version, bytes })
     }
 
+    #[cfg(test)]
+    pub(super) fn document_keys(&self) -> Vec<DocKey> {
+        let there = self.documents.iter().filter(|(_, (_, bytes))| bytes.is_some());
+        there.map(|(key, _)| key.clone()).collect()
+    }
+
+    /// Removes documents whose keys begin so.
+    pub(super) fn remove_documents(&mut self, begin: &DocKey, limit: usize) -> usize {
+        let of_them = |key: &&DocKey| key.as_str().starts_with(begin.as_str());
+        let going: Vec<DocKey> = self.documents.keys().filter(of_them).take(limit).cloned().collect();
+        going.iter().for_each(|key| drop(self.documents.remove(key)));
+        going.len()
+    }
+
     pub(super) fn pending(
         &self,
         partition: Partition,
@@ -115,7 +129,8 @@ impl Tables {
             ..entry.clone()
         };
         let read = |entry: &Entry| if query.bodies { entry.clone() } else { without_bodies(entry) };
-        self.find(query).take(query.effective_limit()).map(read).collect()
+        let mut fits = query.budget();
+        self.find(query).take(query.effective_limit()).map(read).take_while(|entry| fits(entry)).collect()
     }
 
     pub(super) fn count(&self, query: &Query, cap: usize) -> usize {

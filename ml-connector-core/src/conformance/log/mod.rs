@@ -2,6 +2,7 @@
 
 pub mod backlog;
 pub mod commit;
+pub mod handles;
 pub mod lease;
 pub mod order;
 pub mod prune;
@@ -13,7 +14,10 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
-pub use self::reopen::survives_reopening;
+pub use self::{
+    handles::{HANDLES_BEHAVIORS, Handles, all_with_two_handles},
+    reopen::survives_reopening,
+};
 use super::{Behavior, behaviors};
 use crate::{
     AuditLog, Timestamp,
@@ -66,6 +70,7 @@ pub const BEHAVIORS: &[Behavior<dyn AuditLog>] = behaviors![dyn AuditLog:
     lease::a_lease_that_goes_on_for_too_long_has_ended,
     lease::no_more_is_granted_than_wanted,
     query::an_entry_comes_back_as_it_was_appended,
+    query::bodies_are_read_by_their_bytes,
     query::every_criterion_narrows,
     query::counting_ends_at_its_cap,
     query::states_are_told_apart,
@@ -80,6 +85,7 @@ pub const BEHAVIORS: &[Behavior<dyn AuditLog>] = behaviors![dyn AuditLog:
     prune::documents_and_numbers_outlive_their_entries,
     prune::no_more_entries_go_than_allowed,
     prune::what_is_left_of_a_family_is_a_family,
+    prune::documents_go_by_collection_and_connection,
 ];
 
 /// What a log for several hosts has to do beyond that.

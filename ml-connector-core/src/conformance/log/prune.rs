@@ -4,10 +4,14 @@ use super::{
     MINUTE, NOON, append, apply, apply_at, child_of, documents, done, entry, find_seqs, keyed, pending_seqs,
     read, settle, signal, versions, write,
 };
+use bytes::Bytes;
+
 use crate::{
     AuditLog, Timestamp,
-    audit::{Appended, EntryKind, Expected, NewEntry, Outcome, Parent, Query, Transaction},
-    model::Seq,
+    audit::{
+        Appended, DocKey, DocumentWrite, EntryKind, Expected, NewEntry, Outcome, Parent, Query, Transaction,
+    },
+    model::{ConnectionId, Seq},
 };
 
 const LATER: Timestamp = Timestamp::from_secs(NOON.as_secs() + 3600);
@@ -116,4 +120,37 @@ pub async fn what_is_left_of_a_family_is_a_family(log: &dyn AuditLog) {
     assert_eq!(everything(log).await, [story[0], begun]);
     assert_eq!(prune(log, LATER, 2).await, 1);
     assert_eq!(everything(log).await, [begun]);
+}
+
+/// Those of a connection whose name begins in the same way stay, and so do those of other collections.
+pub async fn documents_go_by_collection_and_connection(log: &dyn AuditLog) {
+    let key = |collection: &str, connection: &str, rest: &str| {
+        DocKey::new(collection, &ConnectionId::from(connection), rest)
+    };
+    let going = ["1", "a/b", "", "%_"].map(|rest| key("seen", "books", rest));
+    let staying = [
+        key("seen", "books2", "1"),
+        key("seen2", "books", "1"),
+        key("seen", "book", "s/1"),
+        key("other", "books", "1"),
+        key("Seen", "books", "1"),
+    ];
+    let put = |key: &DocKey| DocumentWrite {
+        key: key.clone(),
+        expected: Expected::Absent,
+        value: Some(Bytes::from_static(b"{}")),
+    };
+    apply(log, documents(going.iter().chain(&staying).map(put))).await;
+    let there = async |keys: &[DocKey]| {
+        log.documents(keys).await.expect("documents can be read").into_iter().flatten().count()
+    };
+    let remove = async |limit| {
+        log.remove_documents("seen", &"books".into(), limit).await.expect("documents can be removed")
+    };
+    assert_eq!((remove(3).await, there(&going).await), (3, 1), "no more than asked for");
+    assert_eq!((remove(3).await, there(&going).await), (1, 0));
+    assert_eq!(remove(3).await, 0, "and nothing goes twice");
+    assert_eq!(there(&staying).await, staying.len(), "what is not of both stays");
+    apply(log, documents([put(&going[0])])).await;
+    assert_eq!(there(&going).await, 1, "a name is free again");
 }

@@ -80,6 +80,32 @@ pub async fn an_entry_comes_back_as_it_was_appended(log: &dyn AuditLog) {
     assert_eq!(read(log, absent).await.body, None);
 }
 
+/// A query that names bytes is answered by no more entries than these need, by one at least, and the next query goes on
+/// behind the last of them.
+pub async fn bodies_are_read_by_their_bytes(log: &dyn AuditLog) {
+    let body = |n: usize| Some(Bytes::from(vec![b'x'; n]));
+    let entries = [10, 10, 500, 10, 0].map(|n| NewEntry { body: body(n), ..signal() });
+    let mut seqs = Vec::new();
+    for entry in entries {
+        seqs.push(apply(log, append([entry])).await[0]);
+    }
+    for (max_bytes, first, expected) in [
+        (0, 0, 1),
+        (1, 0, 1),
+        (10, 0, 1),
+        (11, 0, 2),
+        (21, 0, 3),
+        (520, 0, 3),
+        (521, 0, 4),
+        (531, 0, 5),
+        (1, 2, 1),
+    ] {
+        let query = Query::entries(seqs[first..].to_vec()).with_max_bytes(max_bytes);
+        let read: Vec<_> = find(log, &query).await.iter().map(|entry| entry.seq).collect();
+        assert_eq!(read, seqs[first..first + expected], "{max_bytes} bytes");
+    }
+}
+
 /// Each criterion leaves out what does not match it; several leave out what misses one of them.
 pub async fn every_criterion_narrows(log: &dyn AuditLog) {
     let other = NewEntry {
@@ -140,6 +166,7 @@ pub async fn every_criterion_narrows(log: &dyn AuditLog) {
         ("currency", query().with_currency(currency("EUR")), &[1, 2, 6]),
         ("amount and currency", query().with_amount_from(9.into()).with_currency(currency("EUR")), &[2]),
         ("visible connections", query().within([books.clone(), "none".into()]), &[0, 1, 3, 4, 5, 6]),
+        ("a connection named twice", query().within([books.clone(), books.clone()]), &[0, 1, 3, 4, 5, 6]),
         ("no visible connection", query().within([]), &[]),
         ("an invisible connection", query().with_connection("other".into()).within([books.clone()]), &[]),
         ("visible deliveries", Query::of_kind(EntryKind::Delivery).within([books.clone()]), &[4, 5]),

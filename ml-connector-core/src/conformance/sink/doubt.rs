@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{SinkUnderTest, writes::failure};
+use super::{Kept, SinkUnderTest, writes::failure};
 use crate::{
     Effect, Error, Repeat,
     conformance::wire::{Fault, GRACE, Lab, cuts, html, polled_at_most},
@@ -89,9 +89,13 @@ pub async fn a_dropped_delivery_is_taken_up_after_a_restart(sink: &SinkUnderTest
         let before = (sink.written)();
         let (lab, delivery) = (sink.lab().await, sink.delivery(polls as u64 + 1));
         let connected = (sink.connect)();
-        let dropped = polled_at_most(polls, sink.deliver_one(&*connected, &lab.ctx(), &delivery)).await;
+        let kept = Kept::default();
+        let ctx = lab.ctx();
+        let attempt = sink.deliver_noting(&*connected, &ctx, &delivery, &kept);
+        let dropped = polled_at_most(polls, attempt).await;
         drop(connected);
         let done = dropped.is_some_and(|result| result.is_ok());
+        let delivery = Delivery { note: kept.note(), ..delivery };
         let settled = done || resumed(sink, &lab, delivery).await;
         let times = (sink.written)() - before;
         let once = match (sink.connect)().info().repeat {
@@ -109,10 +113,12 @@ pub async fn a_dropped_delivery_is_taken_up_after_a_restart(sink: &SinkUnderTest
 /// Does with an attempt whose end nobody saw what the engine does. Returns whether it is known to be there now.
 async fn resumed(sink: &SinkUnderTest, lab: &Lab, mut delivery: Delivery) -> bool {
     let connected = (sink.connect)();
-    if connected.info().repeat == Repeat::AfterLookup {
+    let is_safe = connected.info().repeat == Repeat::Safe;
+    if !is_safe || delivery.note.is_some() {
         match sink.look_up(&*connected, lab, &delivery).await {
             Lookup::Happened(_) => return true,
             Lookup::DidNotHappen => {}
+            _ if is_safe => {}
             _ => return false,
         }
     }

@@ -4,7 +4,11 @@ pub mod doubt;
 pub mod reach;
 pub mod writes;
 
-use std::{collections::BTreeSet, fmt, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -98,7 +102,13 @@ impl SinkUnderTest {
     }
 
     /// Delivers when there is room for it, as the engine does.
-    async fn deliver(&self, sink: &dyn Sink, ctx: &Context, batch: &[Delivery]) -> Vec<Result<Receipt>> {
+    async fn deliver(
+        &self,
+        sink: &dyn Sink,
+        ctx: &Context,
+        batch: &[Delivery],
+        kept: &Kept,
+    ) -> Vec<Result<Receipt>> {
         for delivery in batch {
             let costs = sink.plan(delivery).expect("the destination is served").costs;
             while let Admission::NotBefore(at) =
@@ -107,13 +117,23 @@ impl SinkUnderTest {
                 sleep_until(ctx.clock(), at).await;
             }
         }
-        let results = sink.deliver(ctx, batch, &Kept).await;
+        let results = sink.deliver(ctx, batch, kept).await;
         assert_eq!(results.len(), batch.len(), "one result for each delivery");
         results.into_iter().map(|result| result.map_err(|error| tidy(error, &self.secrets))).collect()
     }
 
     async fn deliver_one(&self, sink: &dyn Sink, ctx: &Context, delivery: &Delivery) -> Result<Receipt> {
-        let mut results = self.deliver(sink, ctx, std::slice::from_ref(delivery)).await;
+        self.deliver_noting(sink, ctx, delivery, &Kept::default()).await
+    }
+
+    async fn deliver_noting(
+        &self,
+        sink: &dyn Sink,
+        ctx: &Context,
+        delivery: &Delivery,
+        kept: &Kept,
+    ) -> Result<Receipt> {
+        let mut results = self.deliver(sink, ctx, std::slice::from_ref(delivery), kept).await;
         results.remove(0)
     }
 
@@ -145,13 +165,20 @@ impl SinkUnderTest {
     }
 }
 
-/// Takes notes, as a durable log would.
-#[derive(Debug)]
-struct Kept;
+/// Takes notes, as a durable log would: the last one, for suites that make attempts one by one.
+#[derive(Debug, Default)]
+struct Kept(Mutex<Option<Bytes>>);
+
+impl Kept {
+    fn note(&self) -> Option<Bytes> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
 
 #[async_trait]
 impl AttemptNotes for Kept {
-    async fn keep(&self, _: &[Seq], _: Bytes) -> Result<()> {
+    async fn keep(&self, _: &[Seq], note: Bytes) -> Result<()> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(note);
         Ok(())
     }
 }

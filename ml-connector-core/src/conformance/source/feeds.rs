@@ -161,5 +161,6 @@ fn entities(page: &Page) -> BTreeSet<EntityRef> {
         Subject::Entity(entity) => Some(entity.clone()),
         _ => None,
     });
-    page.observations.iter().map(|observation| observation.entity.clone()).chain(signaled).collect()
+    let rows = page.observations.iter().chain(&page.rows);
+    rows.map(|row| row.entity.clone()).chain(signaled).collect()
 }

@@ -15,7 +15,7 @@ use crate::{
         Lease, LeaseRequest, MemoryLog, NewEntry, Outcome, Parent, Pending, PendingScope, Query, Settlement,
         Transaction,
     },
-    model::{DedupeKey, Partition, Seq},
+    model::{ConnectionId, DedupeKey, Partition, Seq},
 };
 
 /// A sound log behind changes of what goes in and what comes out. Without changes it is sound itself.
@@ -55,6 +55,9 @@ enum Quirk {
     NeverWakes,
     WaitsForEver,
     PrunesWithoutSaying,
+    KeepsDocumentsThatWereRemoved,
+    RemovesDocumentsOfNeighbors,
+    RemovesDocumentsWithoutALimit,
     CountsWithoutACap,
     CountsOnePageOnly,
     CountsOneConnectionOnly,
@@ -251,6 +254,7 @@ pub(super) const DEFECTS: &[(&str, Plant)] = &[
     ("a search ignores where a page ended", |m| Mutant { query: |q| q.after = None, ..m }),
     ("a search is always in order", |m| Mutant { query: |q| q.newest_first = false, ..m }),
     ("a search has no limit", |m| Mutant { query: |q| q.limit = usize::MAX, ..m }),
+    ("a search returns any number of bytes", |m| Mutant { query: |q| q.max_bytes = None, ..m }),
     ("a search never returns bodies", |m| Mutant { query: |q| q.bodies = false, ..m }),
     ("a search always returns bodies", |m| Mutant { query: |q| q.bodies = true, ..m }),
     ("outcomes come in reverse", |m| Mutant { found: |e| e.outcomes.reverse(), ..m }),
@@ -264,6 +268,9 @@ pub(super) const DEFECTS: &[(&str, Plant)] = &[
     ("prune ignores its limit", |m| Mutant { prune: |before, _| (before, usize::MAX), ..m }),
     ("prune removes nothing", |m| Mutant { prune: |before, _| (before, 0), ..m }),
     ("prune counts nothing", |m| Mutant { quirk: Quirk::PrunesWithoutSaying, ..m }),
+    ("documents stay", |m| Mutant { quirk: Quirk::KeepsDocumentsThatWereRemoved, ..m }),
+    ("neighbors' documents go", |m| Mutant { quirk: Quirk::RemovesDocumentsOfNeighbors, ..m }),
+    ("all documents go at once", |m| Mutant { quirk: Quirk::RemovesDocumentsWithoutALimit, ..m }),
     ("part of a refused transaction is applied", |m| Mutant {
         quirk: Quirk::AppliesPartOfARefusedTransaction,
         ..m
@@ -540,5 +547,22 @@ impl AuditLog for Mutant {
         let (before, limit) = (self.prune)(before, limit);
         let removed = self.inner.prune(before, limit).await?;
         Ok(if self.quirk == Quirk::PrunesWithoutSaying { 0 } else { removed })
+    }
+
+    async fn remove_documents(&self, of: &str, connection: &ConnectionId, limit: usize) -> Result<usize> {
+        match self.quirk {
+            Quirk::RemovesDocumentsWithoutALimit => self
+                .inner
+                .remove_documents(of, connection, usize::MAX)
+                .await
+                .map(|removed| removed.min(limit)),
+            Quirk::KeepsDocumentsThatWereRemoved => Ok(0),
+            Quirk::RemovesDocumentsOfNeighbors => {
+                self.inner.remove_documents(of, &format!("{connection}2").into(), limit).await?;
+                self.inner.remove_documents(&format!("{of}2"), connection, limit).await?;
+                self.inner.remove_documents(of, connection, limit).await
+            }
+            _ => self.inner.remove_documents(of, connection, limit).await,
+        }
     }
 }

@@ -24,6 +24,11 @@ async fn the_log_in_memory_has_every_behavior() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_log_in_memory_has_every_behavior_on_several_threads() {
     log::all(fresh_log).await;
+    log::all_with_two_handles(async || {
+        let log = fresh_log().await;
+        log::Handles { one: Arc::clone(&log), two: log }
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -34,7 +34,10 @@ pub(crate) enum Asked {
         /// Whether doubt is cleared before anything is repeated.
         look_up_first: bool,
     },
-    WhatBecame,
+    WhatBecame {
+        /// Whether nothing may be repeated as long as that is not known.
+        look_up_first: bool,
+    },
 }
 
 /// What a sink was asked, and whether it is not only this lane that fails.
@@ -60,7 +63,7 @@ impl Answered {
                 (uncertain, too_often && !uncertain)
             }
             // A question that comes too often leaves the answer as open as before.
-            Asked::WhatBecame => (true, too_often),
+            Asked::WhatBecame { look_up_first } => (look_up_first, too_often),
         };
         let is_everywhere = self.is_everywhere && Failure::is_down(error);
         Failure { error, uncertain, paced, is_everywhere }
@@ -77,6 +80,13 @@ impl Deliveries {
             self.items.push(item);
             self.deliveries.push(delivery);
         }
+    }
+
+    /// Puts what was taken apart into its order again.
+    pub(super) fn in_order(&mut self) {
+        let mut both: Vec<(Item, Delivery)> = self.take().collect();
+        both.sort_by_key(|(item, _)| item.seq);
+        self.extend(both);
     }
 
     /// Takes out everything that would come this time.

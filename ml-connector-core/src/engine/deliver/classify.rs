@@ -17,6 +17,10 @@ use crate::{
 /// failure of what was tried.
 const LONG_PAUSE: Duration = Duration::from_secs(60);
 
+/// However long a pause the other side names for one delivery: it is asked again then. A slip of its must not stop us, and
+/// what waits for a quota or for the connection is put off by these without a call.
+const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
+
 /// What a failed attempt means for a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Class {
@@ -88,7 +92,7 @@ impl Class {
         // What failed together comes back together.
         let dice = batch.items.first().map_or(item.seq, |head| head.seq);
         let policy = settings.retries.of_delivery(error);
-        let due = policy.next(error, dice, attempt.max(1), now);
+        let due = policy.next(error, dice, attempt.max(1), now).min(now + LONGEST_PAUSE);
         let give_up_at = batch.blocked_since.unwrap_or(now) + policy.total.unwrap_or(settings.max_block);
         if !paced && (due > give_up_at || policy.is_used_up(attempt)) {
             return Self::Dead;

@@ -1,6 +1,9 @@
 //! Deliveries of a batch, read from the log with their events.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use bytes::Bytes;
 
@@ -12,54 +15,75 @@ use crate::{
     model::{Delivery, Event, Seq},
 };
 
-/// How many deliveries are read first: their size says how many are read next. An event may be a page of hundreds of
-/// records.
-const FIRST: usize = 4;
-/// How many deliveries are read at once at most.
-const MOST: usize = 64;
-
 impl Attempt<'_> {
     /// The deliveries of the batch with their events, without those that are settled by now, until there are so many
     /// bytes of events.
     pub(super) async fn load(&self, max_bytes: usize) -> Result<Deliveries, Stop> {
         let mut loaded = Deliveries::default();
-        let (mut bytes, mut read) = (0_usize, 0_usize);
-        let mut waiting = self.batch.items.as_slice();
-        while !waiting.is_empty() {
-            if bytes > max_bytes {
-                loaded.rest.extend(waiting);
-                break;
+        let seqs = self.batch.items.iter().map(|item| item.seq).collect();
+        let entries = self.shared.log.query(&Query::entries(seqs)).await?;
+        let waits = |entry: &&Entry| !entry.state.is_settled();
+        let entries: BTreeMap<Seq, &Entry> =
+            entries.iter().filter(waits).map(|entry| (entry.seq, entry)).collect();
+        let mut events = Events::of(entries.values().filter_map(|entry| entry.parent).collect());
+        let mut bytes = 0_usize;
+        for item in &self.batch.items {
+            let Some(entry) = entries.get(&item.seq) else { continue };
+            if bytes >= max_bytes {
+                loaded.rest.push(*item);
+                continue;
             }
-            let fits = max_bytes.saturating_sub(bytes) / (bytes / read.max(1)).max(1);
-            let page = if read == 0 { FIRST } else { fits.clamp(1, MOST) };
-            let (items, rest) = waiting.split_at(page.min(waiting.len()));
-            (waiting, read) = (rest, read + items.len());
-            let seqs = items.iter().map(|item| item.seq).collect();
-            let entries = self.shared.log.query(&Query::entries(seqs)).await?;
-            let mut parents: Vec<Seq> = entries.iter().filter_map(|entry| entry.parent).collect();
-            parents.dedup();
-            let events = self.shared.log.query(&Query::entries(parents)).await?;
-            let events: BTreeMap<Seq, Entry> = events.into_iter().map(|entry| (entry.seq, entry)).collect();
-            for item in items {
-                let waits = |entry: &&Entry| entry.seq == item.seq && !entry.state.is_settled();
-                let Some(entry) = entries.iter().find(waits) else { continue };
-                let event = entry.parent.and_then(|parent| events.get(&parent));
-                let size = event.and_then(|event| event.body.as_ref()).map_or(0, Bytes::len);
-                bytes = bytes.saturating_add(size);
-                if bytes > max_bytes && !loaded.items.is_empty() {
-                    loaded.rest.push(*item);
-                    continue;
+            let event = match entry.parent {
+                Some(parent) => events.read(self, parent, max_bytes - bytes).await?,
+                None => None,
+            };
+            let size = event.as_ref().and_then(|event| event.body.as_ref()).map_or(0, Bytes::len);
+            bytes = bytes.saturating_add(size);
+            if bytes > max_bytes && !loaded.items.is_empty() {
+                loaded.rest.push(*item);
+                continue;
+            }
+            match decode(entry, event.as_ref()) {
+                Ok(delivery) => {
+                    loaded.extend([(*item, Delivery { attempt: item.attempt, ..delivery })]);
                 }
-                match decode(entry, event) {
-                    Ok(delivery) => {
-                        loaded.extend([(*item, Delivery { attempt: item.attempt, ..delivery })]);
-                    }
-                    Err(error) => self.kill(*item, None, &error).await?,
-                }
+                Err(error) => self.kill(*item, None, &error).await?,
             }
         }
         conversation::recall(self.shared, &self.batch.connection, &mut loaded.deliveries).await?;
         Ok(loaded)
+    }
+}
+
+/// The events of a batch, read as many at a time as there is room for: one may be a page of hundreds of records.
+struct Events {
+    /// What was not read yet.
+    waiting: BTreeSet<Seq>,
+    read: BTreeMap<Seq, Entry>,
+}
+
+impl Events {
+    fn of(waiting: BTreeSet<Seq>) -> Self {
+        Self { waiting, read: BTreeMap::new() }
+    }
+
+    /// The event, and with it as many of those behind it as have so many bytes.
+    async fn read(
+        &mut self,
+        attempt: &Attempt<'_>,
+        seq: Seq,
+        max_bytes: usize,
+    ) -> Result<Option<Entry>, Stop> {
+        if self.waiting.contains(&seq) {
+            let next = self.waiting.range(seq..).copied().collect();
+            let query = Query::entries(next).with_max_bytes(max_bytes);
+            for event in attempt.shared.log.query(&query).await? {
+                self.waiting.remove(&event.seq);
+                self.read.insert(event.seq, event);
+            }
+            self.waiting.remove(&seq);
+        }
+        Ok(self.read.get(&seq).cloned())
     }
 }
 

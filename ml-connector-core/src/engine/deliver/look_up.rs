@@ -7,7 +7,7 @@ use super::{
     classify::{Class, Failure},
 };
 use crate::{
-    Effect, Error, ErrorKind, OnUnknown, Result, Timestamp,
+    Effect, Error, ErrorKind, OnUnknown, Repeat, Result, Timestamp,
     audit::{Outcome, Settlement},
     engine::{
         guard,
@@ -23,13 +23,16 @@ use crate::{
 impl Attempt<'_> {
     /// Looks up deliveries in their order, and leaves in `loaded` those that did not happen or may be repeated: should
     /// they have to wait for room, nothing new can have happened when their turn comes. What was sent as one, by its
-    /// note, is looked up once. `Some`: one is still open, and what follows it waits with it.
+    /// note, is looked up once. Where repeating cannot do harm, only what left a note is: the other side may still be at
+    /// work. `Some`: one is still open, and what follows it waits with it.
     pub(super) async fn look_up(
         &self,
         slot: &SinkSlot,
         loaded: &mut Deliveries,
     ) -> Result<Option<Finished>, Stop> {
-        let mut open: VecDeque<_> = loaded.take().collect();
+        let look_up_first = slot.sink.info().repeat == Repeat::AfterLookup;
+        let is_asked = |(_, delivery): &(Item, Delivery)| look_up_first || delivery.note.is_some();
+        let (mut open, others): (VecDeque<_>, VecDeque<_>) = loaded.take().partition(is_asked);
         let (mut ended, mut results) = (Deliveries::default(), Vec::new());
         let (mut wait_until, mut is_everywhere) = (None, false);
         while let Some((item, delivery)) = open.pop_front() {
@@ -73,9 +76,11 @@ impl Attempt<'_> {
             }
         }
         loaded.extend(open);
+        loaded.extend(others);
+        loaded.in_order();
         let mut finished = Finished::settled();
         if !results.is_empty() {
-            let asked = Asked::WhatBecame.with(is_everywhere);
+            let asked = Asked::WhatBecame { look_up_first }.with(is_everywhere);
             finished = self.settle(&ended, results, asked, &OutcomeTrace::default()).await?;
         }
         let Some(at) = wait_until else { return Ok(None) };
@@ -88,7 +93,8 @@ impl Attempt<'_> {
 
     async fn ask(&self, slot: &SinkSlot, item: Item, delivery: &Delivery) -> Result<LookedUp, Stop> {
         self.shared.stats.count(Stat::LookedUp);
-        let call = self.shared.settings.call;
+        let is_safe = slot.sink.info().repeat == Repeat::Safe;
+        let call = self.time_for(slot, delivery);
         let ctx = self.shared.context.within(call);
         let asked = slot.sink.look_up(&ctx, delivery);
         let lookup = guard::call(call, "the look-up did not end in time", asked).await;
@@ -98,6 +104,7 @@ impl Attempt<'_> {
             Ok(Lookup::Happened(receipt)) => LookedUp::Happened(receipt),
             Ok(Lookup::DidNotHappen) => LookedUp::Repeat { warn: false },
             Ok(Lookup::AskAgain { at }) => LookedUp::AskAgain(at),
+            Ok(Lookup::MayRepeat | Lookup::CannotTell) if is_safe => LookedUp::Repeat { warn: false },
             Ok(Lookup::MayRepeat | Lookup::CannotTell) if may_repeat => {
                 tracing::warn!(seq = item.seq.0, "a delivery is repeated and possibly duplicated");
                 LookedUp::Repeat { warn: true }
@@ -108,10 +115,14 @@ impl Attempt<'_> {
             )),
             Err(error) => {
                 let is_everywhere = Failure::is_down(&error) && self.is_unreachable(slot).await;
-                let failure = Asked::WhatBecame.with(is_everywhere).failure(&error);
+                let asked = Asked::WhatBecame { look_up_first: !is_safe };
+                let failure = asked.with(is_everywhere).failure(&error);
                 let now = self.shared.clock.now();
                 if Class::of(failure, item, self.batch, &self.shared.settings, now) != Class::Dead {
                     return Ok(LookedUp::Failed(error.with_effect(Effect::Unknown), is_everywhere));
+                }
+                if is_safe {
+                    return Ok(LookedUp::Repeat { warn: false });
                 }
                 // It has failed for as long as a delivery may: the host has decided what follows then.
                 tracing::warn!(seq = item.seq.0, %error, "what became of a delivery cannot be looked up");

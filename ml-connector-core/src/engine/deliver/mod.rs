@@ -11,7 +11,7 @@ mod look_up;
 mod send;
 mod settle;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use self::attempt::{Asked, Attempt, Deliveries};
 use super::{
@@ -19,7 +19,7 @@ use super::{
     registry::SinkSlot,
     retry,
     shared::Shared,
-    writes::{Stop, ready, settle},
+    writes::{Stop, drop_forgotten, ready, settle},
 };
 use crate::{
     Error, ErrorKind, Repeat,
@@ -46,6 +46,9 @@ impl Attempt<'_> {
     async fn make(&self) -> Result<Finished, Stop> {
         let registry = self.shared.registry();
         let Some(slot) = registry.sink(&self.batch.connection) else {
+            if registry.is_forgotten(&self.batch.connection) {
+                return drop_forgotten(self.shared, self.lease, self.batch).await;
+            }
             tracing::warn!(connection = %self.batch.connection, "deliveries wait for a sink that is not connected");
             return Ok(Finished::again(self.batch, Hold::Outage(self.shared.clock.now())));
         };
@@ -58,10 +61,11 @@ impl Attempt<'_> {
 
     async fn make_for(&self, slot: &SinkSlot, loaded: &mut Deliveries) -> Result<Finished, Stop> {
         let look_up_first = slot.sink.info().repeat == Repeat::AfterLookup;
-        if look_up_first
-            && loaded.items.first().is_some_and(|head| head.uncertain)
-            && let Some(finished) = self.look_up(slot, loaded).await?
-        {
+        let is_in_doubt = match look_up_first {
+            true => loaded.items.first().is_some_and(|head| head.uncertain),
+            false => loaded.deliveries.iter().any(|delivery| delivery.note.is_some()),
+        };
+        if is_in_doubt && let Some(finished) = self.look_up(slot, loaded).await? {
             return Ok(finished);
         }
         let Some(head) = loaded.deliveries.first() else { return Ok(Finished::settled()) };
@@ -104,7 +108,8 @@ impl Attempt<'_> {
             self.charge_delay(&plan.costs, now).await;
         }
         loaded.deliveries.iter_mut().for_each(|delivery| delivery.attempt += 1);
-        let (results, mut trace) = self.send(slot, &loaded.deliveries).await;
+        let time = plan.time.unwrap_or(self.shared.settings.call);
+        let (results, mut trace) = self.send(slot, &loaded.deliveries, time).await;
         if let (Some(gate), Some(head)) = (&self.batch.gate, loaded.items.first()) {
             trace.waits.push(LimitWait::new(gate.to_string(), head.not_before().min(now), now));
         }
@@ -113,6 +118,12 @@ impl Attempt<'_> {
         let is_everywhere = self.is_everywhere(slot, &results).await;
         let asked = Asked::ToSend { look_up_first }.with(is_everywhere);
         self.settle(loaded, results, asked, &trace).await
+    }
+
+    /// How long one call of the sink about a delivery may take.
+    fn time_for(&self, slot: &SinkSlot, delivery: &Delivery) -> Duration {
+        let plan = slot.plan(delivery).ok();
+        plan.and_then(|plan| plan.time).unwrap_or(self.shared.settings.call)
     }
 
     /// Gives the first delivery up; the others come again.

@@ -1,6 +1,6 @@
 //! One call of a sink.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -25,8 +25,8 @@ impl Attempt<'_> {
         &self,
         slot: &SinkSlot,
         deliveries: &[Delivery],
+        total: Duration,
     ) -> (Vec<Result<Receipt, Arc<Error>>>, OutcomeTrace) {
-        let total = self.shared.settings.call;
         let (ctx, calls) = self.shared.context.within(total).under(&self.shared.lease).watched();
         let began = self.shared.clock.now();
         if let Err(error) = ctx.require_lease() {

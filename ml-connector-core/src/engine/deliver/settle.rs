@@ -50,7 +50,7 @@ impl Attempt<'_> {
             let (outcome, next) = match (result, class) {
                 (Ok(receipt), _) => {
                     proof = Proof::Works;
-                    self.shared.stats.count(Stat::Delivered);
+                    self.count_delivered(delivery, now);
                     if delivery.follow.is_some() {
                         let reference = Arc::clone(&receipt.reference);
                         told.push(Told { delivery, reference, begins_anew: receipt.begins_anew });
@@ -61,7 +61,7 @@ impl Attempt<'_> {
                 }
                 (Err(error), _) if is_root_gone(delivery, &error) => {
                     proof = proof.max(Proof::Answers);
-                    self.shared.stats.count(Stat::Retried);
+                    self.count(Stat::Retried, Some(delivery));
                     let (outcome, next) = self.begin_anew(*item, delivery, &error, &mut transaction);
                     (outcome, Some(next))
                 }
@@ -74,12 +74,14 @@ impl Attempt<'_> {
                     self.report(&error, now).await;
                     let its_hold = class.hold(&error, now);
                     match its_hold {
-                        Hold::Outage(_) | Hold::Down(_) => reason = Some(Arc::from(error.to_string())),
+                        Hold::Outage(_) | Hold::Down(_) => {
+                            reason = Some(self.shared.reason(connection, &error))
+                        }
                         Hold::Quota(..) | Hold::Until(_) => {}
                         _ => proof = proof.max(Proof::Answers),
                     }
                     hold = hold.or_stronger(its_hold);
-                    self.shared.stats.count(class.stat());
+                    self.count(class.stat(), Some(delivery));
                     let change = class.change().filter(|_| !item.is_parked());
                     if let Some(change) = change {
                         self.trouble(*item, change, &error);
@@ -117,6 +119,16 @@ impl Attempt<'_> {
         self.settle_surely(transaction, &seen, &told).await?;
         self.shared.mailbox.wake(&wake);
         Ok(Finished { waits, hold, fenced: false, reason, proof })
+    }
+
+    fn count(&self, stat: Stat, delivery: Option<&Delivery>) {
+        self.shared.count(stat, 1, &self.batch.connection, delivery.map(|delivery| &*delivery.route));
+    }
+
+    /// What has a schedule is not late.
+    fn count_delivered(&self, delivery: &Delivery, now: Timestamp) {
+        let latency = delivery.schedule.is_none().then(|| now.saturating_since(delivery.event.at));
+        self.shared.count_delivered(&self.batch.connection, &delivery.route, latency);
     }
 
     /// Adds what a delivery that ended leads to.
@@ -206,7 +218,7 @@ impl Attempt<'_> {
         }
         apply(self.shared, transaction).await?;
         self.shared.mailbox.wake(&wake);
-        self.shared.stats.count(Stat::Dead);
+        self.count(Stat::Dead, delivery);
         Ok(())
     }
 

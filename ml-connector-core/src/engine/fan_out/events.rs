@@ -33,11 +33,13 @@ pub(crate) async fn append_event(
 }
 
 /// A page of the past: one event and one delivery for each route that takes pages, and an event of its own for every
-/// record that others take, or nobody. Returns how many events that makes.
+/// record that others take, or nobody. `rows` are on the page for those who take pages, and nowhere else: their details
+/// follow. Returns how many events that makes.
 pub(crate) async fn append_page(
     shared: &Shared,
     partition: Partition,
-    page: Event,
+    mut page: Event,
+    rows: Vec<Event>,
     transaction: &mut Transaction,
     parent: Parent,
     wake: &mut Vec<Partition>,
@@ -45,6 +47,10 @@ pub(crate) async fn append_page(
     let before = transaction.append.len();
     let routes = Arc::clone(shared.registry().routes());
     let records = page.page.clone();
+    page.page.extend(rows);
+    if let Some(first) = page.page.first() {
+        (page.system, page.account, page.epoch) = (first.system.clone(), first.account.clone(), first.epoch);
+    }
     append_pages(shared, partition, page, &routes, transaction, parent, wake).await?;
     for event in records {
         let (pages, alone): (Vec<_>, Vec<_>) = routes.takers(&event).partition(|route| route.pages);

@@ -76,7 +76,7 @@ impl FeedTurn<'_> {
     /// Tells that somebody has to look.
     async fn alarm(&self, shared: &Shared, error: &Error, transaction: &mut Transaction) -> Result<()> {
         tracing::error!(%error, "a sweep was not believed");
-        shared.stats.count(Stat::Dead);
+        shared.count(Stat::Dead, 1, self.slot.connection(), None);
         let notice = Notice {
             kind: "signal",
             seq: self.asking[0].item.seq,

@@ -89,7 +89,6 @@ impl FeedTurn<'_> {
         document: &Loaded<FeedState>,
     ) -> Result<Resolved, Stop> {
         let now = shared.clock.now();
-        let number = state.runs.get(&self.id).map_or(0, |run| run.pages);
         let mut run = state.runs.get(&self.id).cloned().unwrap_or_else(|| Run {
             begun: now,
             since: self.since,
@@ -100,13 +99,13 @@ impl FeedTurn<'_> {
             ended: None,
         });
         run.pages += 1;
-        run.rows += (page.observations.len() + page.signals.len()) as u64;
+        run.rows += (page.observations.len() + page.rows.len() + page.signals.len()) as u64;
         for _ in 0..STALE_TRIES {
             let mut state = state.clone();
             let mut transaction = Transaction { fence: Some(lease), ..Transaction::default() };
             let mut turned = Vec::new();
             self.resume(shared, &mut state, &mut transaction, &mut turned).await?;
-            let found = self.gather(shared, page, number, &state, &mut transaction).await?;
+            let found = self.gather(shared, page, &run, &state, &mut transaction).await?;
             run.found |= !transaction.append.is_empty();
             state.runs.insert(self.id, run.clone());
             let settled = if page.more {
@@ -129,8 +128,8 @@ impl FeedTurn<'_> {
             wake.push(self.slot.partition);
             match commit(shared, transaction).await? {
                 Committed::Applied(_) => {
-                    shared.stats.add(Stat::Events, found.events);
-                    shared.stats.add(Stat::Deliveries, deliveries);
+                    shared.count(Stat::Events, found.events, self.slot.connection(), None);
+                    shared.count(Stat::Deliveries, deliveries, self.slot.connection(), None);
                     shared.mailbox.wake(&wake);
                     return Ok(Resolved {
                         waits: self.waits(group, &settled, page, now),

@@ -91,6 +91,14 @@ pub enum Act {
         /// Of which feed.
         feed: String,
     },
+    /// Forgets connections for good. They are detached with the routes that they brought, and taken out of all others; their
+    /// webhooks at the vendor are removed, what waits is cancelled, what is known of their records and their tokens are
+    /// deleted. What was done stays in the log for as long as [`Settings::retention`](crate::engine::Settings::retention)
+    /// says. Goes on after a restart.
+    Forget {
+        /// Which.
+        connections: Vec<ConnectionId>,
+    },
     /// Replaces the host's routes, on this host.
     SetRoutes {
         /// By these.
@@ -108,6 +116,8 @@ pub struct Acted {
     pub changed: usize,
     /// The entry that shows how it goes on: of a poll, a read, a backfill or a sweep.
     pub entry: Option<Seq>,
+    /// What could not be done, and is left to somebody: such as webhooks at a vendor that does not answer.
+    pub left: Vec<Arc<str>>,
 }
 
 /// An act as its entry holds it.
@@ -132,6 +142,7 @@ impl Act {
             Self::Read { .. } => "read",
             Self::Backfill { .. } => "backfill",
             Self::ConfirmSweep { .. } => "confirm_sweep",
+            Self::Forget { .. } => "forget",
             Self::SetRoutes { .. } => "set_routes",
         }
     }
@@ -148,6 +159,7 @@ impl Act {
             | Self::Read { connection, .. }
             | Self::Backfill { connection, .. }
             | Self::ConfirmSweep { connection, .. } => Some(connection),
+            Self::Forget { connections } => connections.first(),
             Self::SetRoutes { .. } => None,
         }
     }
@@ -222,7 +234,7 @@ impl Connector {
     }
 
     async fn perform_act(&self, seq: Seq, StoredAct { by, act }: &StoredAct) -> Result<Acted> {
-        let (mut changed, mut entry) = (0, None);
+        let (mut changed, mut entry, mut left) = (0, None, Vec::new());
         let said = |why: &Arc<str>| (Arc::clone(by), Arc::clone(why));
         match act {
             Act::Replay { replay } => {
@@ -258,13 +270,14 @@ impl Connector {
             Act::ConfirmSweep { connection, feed } => {
                 entry = Some(self.confirm_sweep(connection, feed).await?);
             }
+            Act::Forget { connections } => (changed, left) = self.forget_all(connections, by).await?,
             Act::SetRoutes { routes } => self.set_routes(routes.clone())?,
         }
-        Ok(Acted { act: seq, changed, entry })
+        Ok(Acted { act: seq, changed, entry, left })
     }
 
     /// Adds an outcome to every entry of a selection that it fits. Returns how many those are.
-    async fn settle_all(&self, selection: &Query, outcome: &Outcome) -> Result<usize> {
+    pub(super) async fn settle_all(&self, selection: &Query, outcome: &Outcome) -> Result<usize> {
         let (mut query, mut changed) = (Query { bodies: false, ..selection.clone() }, 0);
         let mut left = selection.effective_limit();
         while left > 0 {

@@ -10,11 +10,12 @@ use crate::{
     audit::Lease,
     engine::{
         hooks::Hooks, log_gate::LogGate, mailbox::Mailbox, registry::Registry, settings::Settings,
-        shared::Shared, stats::Counters, trace::NamedRoutes, trouble::Troubles,
+        shared::Shared, stats::Counters, tally::Tallies, trace::NamedRoutes, trouble::Troubles,
     },
     http::require_secure,
     rate::MemoryRateLimiter,
     route::{Route, RouteSet},
+    steady_clock::SteadyClock,
 };
 
 /// Puts a [`Connector`] together. Setters cannot fail; [`build`](Self::build) checks everything.
@@ -26,6 +27,7 @@ pub struct ConnectorBuilder {
     transport: Option<Arc<dyn HttpTransport>>,
     clock: Option<Arc<dyn Clock>>,
     public_url: Option<String>,
+    reconnect: Option<Arc<str>>,
     settings: Settings,
     connections: Vec<Result<Connection>>,
     loads_connections: bool,
@@ -75,6 +77,19 @@ impl ConnectorBuilder {
     #[must_use]
     pub fn public_url(self, url: impl Into<String>) -> Self {
         Self { public_url: Some(url.into()), ..self }
+    }
+
+    /// How a person connects an account again: a link, such as to the page at which the host begins with
+    /// [`Authorizer::begin`](crate::auth::Authorizer::begin), or a command. `{connection}` stands for the connection's id.
+    /// A connection whose credentials are dead says it, in health, notices and [`check`](Connector::check).
+    ///
+    /// ```
+    /// # use ml_connector_core::Connector;
+    /// let builder = Connector::builder().reconnect_with("https://erp.example.com/connect/{connection}");
+    /// ```
+    #[must_use]
+    pub fn reconnect_with(self, how: impl Into<Arc<str>>) -> Self {
+        Self { reconnect: Some(how.into()), ..self }
     }
 
     /// How the engine works.
@@ -139,6 +154,8 @@ impl ConnectorBuilder {
             missing("a transport is required: enable feature `reqwest`, or give the builder one")
         })?;
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock));
+        let steady_clock = Arc::new(SteadyClock::new(clock));
+        let clock: Arc<dyn Clock> = steady_clock.clone();
         let limiter = self.limiter.unwrap_or_else(|| Arc::new(MemoryRateLimiter::new()));
         let tokens = self.tokens.unwrap_or_else(|| Arc::new(NoTokens));
         let public_url = self.public_url.map(|text| {
@@ -164,11 +181,14 @@ impl ConnectorBuilder {
                     .with_log(Arc::clone(&log)),
                 log,
                 clock,
+                steady_clock,
                 public_url: public_url.transpose()?,
+                reconnect: self.reconnect,
                 settings: self.settings,
                 registry: RwLock::new(Arc::new(registry)),
                 mailbox: Mailbox::default(),
                 stats: Counters::default(),
+                tallies: Tallies::default(),
                 named_routes: NamedRoutes::default(),
                 hooks: Hooks::default(),
                 log_gate: LogGate::default(),

@@ -6,7 +6,7 @@ use serde::Serialize;
 use tokio::sync::oneshot;
 
 use crate::{
-    Connector, Result, Timestamp,
+    ClockTrouble, Connector, Result, Timestamp,
     audit::{Entry, EntryKind, EntryState, Outcome, Query},
     engine::{
         entries::UNROUTED,
@@ -14,12 +14,11 @@ use crate::{
         lanes::Backlog,
         log_gate::LogTrouble,
         notices::{Parked, standings},
-        registry::Registry,
         upkeep,
     },
-    model::{ConnectionId, Seq},
+    model::{ConnectionId, Seq, Subscription},
     rate::Usage,
-    token::{TokenHealth, TokenKey, health as token},
+    token::{TokenHealth, health as token},
 };
 
 /// How many entries are counted per connection; more are reported as this many.
@@ -28,6 +27,8 @@ const MOST_COUNTED: usize = 1000;
 const REFUSED_REMEDY: &str = "webhooks are refused: check the secret, here and at the vendor";
 /// How many parked deliveries are shown of each connection.
 const PARKED_SHOWN: usize = 10;
+/// Of how many lanes the head is looked up.
+const HEADS_NAMED: usize = 500;
 /// How many limits without room are shown.
 const LIMITS_SHOWN: usize = 100;
 
@@ -44,6 +45,8 @@ pub struct Health {
     /// Since when the log takes no writes, and why: then nothing is read and nothing is sent, and webhooks are answered
     /// with 503.
     pub log: Option<LogTrouble>,
+    /// By how much the host's clock is ahead, when it shows a time that is not believed.
+    pub clock: Option<ClockTrouble>,
     /// How long the log took to say what it knows, in milliseconds. When it says nothing, there is no health.
     pub log_answered_in_ms: u64,
     /// Every connection.
@@ -86,6 +89,8 @@ pub struct ConnectionHealth {
     pub feeds: BTreeMap<&'static str, Option<Timestamp>>,
     /// When its webhook subscriptions are looked after next, where it has such.
     pub subscriptions_due: Option<Timestamp>,
+    /// The webhooks that are registered at the vendor, by the last look after them.
+    pub subscriptions: Vec<Subscription>,
     /// By how many milliseconds the vendor's clock is ahead of ours, by its last answer to this host.
     pub vendor_clock_ahead_ms: Option<i64>,
     /// Its token, where one is stored.
@@ -129,15 +134,8 @@ impl Health {
                 && connection.dead + connection.unrouted + connection.stopped_sweeps.len() == 0
                 && connection.unavailable_feeds.is_empty()
         };
-        self.running && self.log.is_none() && self.connections.values().all(good)
+        self.running && self.log.is_none() && self.clock.is_none() && self.connections.values().all(good)
     }
-}
-
-/// Where a connection's token is kept: its own place, unless it says otherwise.
-fn token_key(registry: &Registry, id: &ConnectionId) -> TokenKey {
-    let source = registry.source(id).and_then(|slot| slot.source.info().tokens.as_ref());
-    let sink = || registry.sink(id).and_then(|slot| slot.sink.info().tokens.as_ref());
-    source.or_else(sink).map_or_else(|| TokenKey::new(id), |tokens| tokens.key().clone())
 }
 
 impl Connector {
@@ -185,7 +183,7 @@ impl Connector {
                     + self.count(&troubled(EntryKind::Delivery), MOST_COUNTED).await?,
                 unrouted: self.count(&troubled(EntryKind::Note).with_name(UNROUTED), MOST_COUNTED).await?,
                 parked_deliveries: self.parked_deliveries(&id).await?,
-                token: token(&self.shared.context, &token_key(&registry, &id)).await,
+                token: token(&self.shared.context, &registry.token_key(&id)).await,
                 ..ConnectionHealth::default()
             };
             if let Some(slot) = registry.source(&id) {
@@ -194,11 +192,13 @@ impl Connector {
                 health.unavailable_feeds = feeds::unavailable_feeds(&self.shared, slot).await?;
                 let read = self.progress(&id).await?;
                 health.feeds = read.iter().map(|feed| (feed.feed, feed.read_at.max(feed.baseline))).collect();
-                health.subscriptions_due = upkeep::next_look(&self.shared, slot).await?;
-                health.webhooks = upkeep::problem(&self.shared, slot).await?;
+                let upkeep::Known { due, problem, subscriptions } = upkeep::known(&self.shared, slot).await?;
+                (health.subscriptions_due, health.webhooks, health.subscriptions) =
+                    (due, problem, subscriptions);
             }
             connections.insert(id, health);
         }
+        self.name_heads(&mut connections).await?;
         let took = now.saturating_since(asked_at).as_millis();
         let log_answered_in_ms = u64::try_from(took).unwrap_or(u64::MAX);
         let partitions = survey.as_ref().map_or(0, |survey| survey.partitions);
@@ -210,10 +210,29 @@ impl Connector {
             running: survey.is_some(),
             partitions,
             log,
+            clock: self.shared.steady_clock.trouble(),
             log_answered_in_ms,
             connections,
             full_limits,
         })
+    }
+
+    /// Adds what the log knows of the entries that lanes wait for.
+    async fn name_heads(&self, connections: &mut BTreeMap<ConnectionId, ConnectionHealth>) -> Result<()> {
+        let lanes =
+            || connections.values().flat_map(|one| one.signals.lanes.iter().chain(&one.deliveries.lanes));
+        let heads: Vec<Seq> = lanes().filter_map(|lane| lane.head).take(HEADS_NAMED).collect();
+        let found = self.search(&Query { bodies: false, ..Query::entries(heads) }).await?;
+        let known: BTreeMap<Seq, &Entry> = found.iter().map(|entry| (entry.seq, entry)).collect();
+        for connection in connections.values_mut() {
+            let ConnectionHealth { signals, deliveries, .. } = connection;
+            for lane in signals.lanes.iter_mut().chain(&mut deliveries.lanes) {
+                let Some(entry) = lane.head.and_then(|head| known.get(&head)) else { continue };
+                lane.since = Some(entry.at);
+                lane.destination.clone_from(&entry.index.destination);
+            }
+        }
+        Ok(())
     }
 
     /// The first deliveries that are parked, with what their last attempt met.

@@ -2,7 +2,9 @@
 
 mod acts;
 mod builder;
+mod check;
 mod dry_run;
+mod forget;
 mod health;
 mod progress;
 mod replay;
@@ -14,6 +16,7 @@ mod views;
 pub use self::{
     acts::{Act, Acted},
     builder::ConnectorBuilder,
+    check::Check,
     dry_run::{DryRun, Way},
     health::{ConnectionHealth, Health, ParkedDelivery, WebhookHealth},
     progress::Progress,

@@ -54,6 +54,7 @@ impl Connector {
         );
         let taken = self.take_in(&registry, &endpoint, request, self.shared.clock.now());
         let taken = in_time(answer_within(&registry, &endpoint), taken).instrument(span).await;
+        self.write_history_of_intake();
         taken.unwrap_or_else(|error| self.refuse(&registry, &endpoint, &error))
     }
 

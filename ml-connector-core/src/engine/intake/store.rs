@@ -111,7 +111,7 @@ impl Connector {
         let evidence =
             |request: &Request<Bytes>| intake.evidence.clone().unwrap_or_else(|| request.body().clone());
         let mut append = Vec::with_capacity(intake.signals.len());
-        let mut unrouted = Vec::new();
+        let (mut received_by, mut unrouted) = (Vec::with_capacity(intake.signals.len()), Vec::new());
         for (i, signal) in intake.signals.iter().enumerate() {
             let Some(meant) = taken.meant(signal) else {
                 unrouted.push(signal);
@@ -128,6 +128,7 @@ impl Connector {
                 entries::signal(meant, signal, parent, due)?
             };
             append.push(NewEntry { counts_as_repeat: true, ..entry });
+            received_by.push(meant.connection());
         }
         let count = append.len();
         if intake.note.is_some() || append.is_empty() && state.is_some() {
@@ -156,7 +157,7 @@ impl Connector {
                     return Err(Error::new(ErrorKind::Unexpected, "the log refused an unfenced write"));
                 }
             }
-            self.shared.stats.add(Stat::Received, count);
+            received_by.iter().for_each(|of| self.shared.count(Stat::Received, 1, of, None));
             self.shared.mailbox.wake(&woken);
         }
         for signal in &unrouted {

@@ -44,7 +44,10 @@ impl Shared {
             }
         }
         // Nobody vouches for it: it may have been meant for any of them.
-        slots.iter().for_each(|slot| self.hooks.refused(slot.connection(), now));
+        for slot in slots {
+            self.hooks.refused(slot.connection(), now);
+            self.tallies.count(slot.connection(), now, |tally| tally.refused += 1);
+        }
         let nobody = || Error::new(ErrorKind::NotFound, "no source is connected at this endpoint");
         Err(refused.unwrap_or_else(nobody))
     }

@@ -3,14 +3,14 @@
 use std::collections::VecDeque;
 
 use super::{
-    survey::LaneHealth,
+    survey::{LaneHealth, WaitReason},
     work::{Appetite, Hold, Item, LaneId},
 };
 use crate::{
     Timestamp,
     audit::EntryKind,
     engine::retry,
-    model::{ConnectionId, Seq},
+    model::{ConnectionId, QuotaKey, Seq},
 };
 
 /// How many deliveries of a lane are held at most.
@@ -198,19 +198,50 @@ impl Lane {
         self.most = u16::try_from(most).unwrap_or(u16::MAX);
     }
 
-    /// What waits, batches under way not counted. `gate` is when the gate opens that it waits for, if it does.
-    pub(super) fn health(&self, id: LaneId, gate: Option<Timestamp>, now: Timestamp) -> LaneHealth {
-        let at = match self.spot {
-            Spot::Heap(at) => Some(at),
-            Spot::Gate => gate,
-            Spot::Nowhere | Spot::Ready | Spot::Outage => None,
+    /// What waits, batches under way not counted. `gate` is the quota before whose gate it waits, if it does, and when that
+    /// opens; `outage` is when its connection is tried again, if that does not work.
+    pub(super) fn health(
+        &self,
+        id: LaneId,
+        gate: Option<(&QuotaKey, Timestamp)>,
+        outage: Option<Timestamp>,
+        now: Timestamp,
+    ) -> LaneHealth {
+        let running = self.running.as_ref().and_then(|running| running.first().copied());
+        let head = self.items.front();
+        let (reason, next) = match (self.spot, head) {
+            _ if running.is_some() => (WaitReason::Work, None),
+            (Spot::Outage, _) => (WaitReason::Outage, outage),
+            (Spot::Gate, _) => match gate {
+                Some((key, at)) => (WaitReason::Quota { key: key.clone() }, Some(at)),
+                None => (WaitReason::Turn, None),
+            },
+            (Spot::Heap(at), Some(head)) if at > now => (self.waits_for(*head, now), Some(at)),
+            (Spot::Ready, _) if self.parked > 0 => (WaitReason::Parked, None),
+            _ => (WaitReason::Turn, None),
         };
         LaneHealth {
-            lane: id.lane,
+            lane: format!("{:016x}", id.lane),
             waiting: self.items.iter().filter(|item| item.not_before() <= now).count(),
             oldest: self.items.iter().map(|item| item.due).filter(|due| *due <= now).min(),
             parked: self.parked > 0,
-            paused_until: at.filter(|at| *at > now),
+            head: running.or(head.map(|head| head.seq)),
+            attempt: head.map_or(0, |head| head.attempt),
+            since: None,
+            destination: None,
+            reason,
+            next: next.filter(|at| *at > now),
+        }
+    }
+
+    /// What its head waits for that may not begin yet.
+    fn waits_for(&self, head: Item, now: Timestamp) -> WaitReason {
+        match () {
+            () if self.parked > 0 || head.is_parked() => WaitReason::Parked,
+            () if self.full_at > 0 => WaitReason::Window,
+            () if self.held_until > now => WaitReason::Pause,
+            () if self.blocked_since(head.seq).is_some() || head.attempt > 0 => WaitReason::Blocked,
+            () => WaitReason::Window,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Connections that do not work at present: their lanes wait, and one of them finds out whether it works again.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use super::work::LaneId;
 use crate::{Timestamp, model::ConnectionId};
@@ -14,7 +14,28 @@ struct Outage {
     failures: u32,
     until: Timestamp,
     probing: bool,
+    /// Until when the first word of a pause of more than an hour was believed.
+    first_word: Option<Timestamp>,
     lanes: Vec<LaneId>,
+}
+
+/// How long one word of the other side's is believed, and how long one that it repeats after that: a slip of its must not
+/// stop a connection for years.
+const FIRST_WORD: Duration = Duration::from_secs(3_600);
+const SECOND_WORD: Duration = Duration::from_secs(86_400);
+
+impl Outage {
+    /// As much of a pause that the other side names as is believed.
+    fn believed(&mut self, until: Timestamp, now: Timestamp) -> Timestamp {
+        if until <= now + FIRST_WORD {
+            return until;
+        }
+        match self.first_word {
+            Some(first) if now >= first => until.min(now + SECOND_WORD),
+            Some(first) => first,
+            None => *self.first_word.insert(now + FIRST_WORD),
+        }
+    }
 }
 
 impl Outages {
@@ -25,6 +46,11 @@ impl Outages {
     /// Which connections do not work, and when each is tried again.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&ConnectionId, Timestamp)> {
         self.0.iter().map(|(connection, outage)| (connection, outage.until))
+    }
+
+    /// When a connection that does not work is tried again.
+    pub(super) fn until(&self, connection: &ConnectionId) -> Option<Timestamp> {
+        self.0.get(connection).map(|outage| outage.until)
     }
 
     /// Since when a connection has not worked; `None` = it does.
@@ -41,13 +67,21 @@ impl Outages {
         not_before: Timestamp,
         now: Timestamp,
     ) -> Timestamp {
-        let new = || Outage { since: now, failures: 0, until: now, probing: false, lanes: Vec::new() };
+        let new = || Outage {
+            since: now,
+            failures: 0,
+            until: now,
+            probing: false,
+            first_word: None,
+            lanes: Vec::new(),
+        };
         let outage = self.0.entry(connection.clone()).or_insert_with(new);
         // What was under way when the outage began says the same once more.
         if outage.probing || outage.failures == 0 {
             outage.failures = outage.failures.saturating_add(1);
             outage.probing = false;
         }
+        let not_before = outage.believed(not_before, now);
         outage.until = pause(outage.failures - 1, now).max(not_before).max(outage.until);
         outage.until
     }

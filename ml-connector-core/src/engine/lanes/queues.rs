@@ -168,13 +168,13 @@ impl Gates {
         Some(gate.at)
     }
 
-    /// Until when each lane waits that is before a gate.
-    pub(super) fn times(&self) -> HashMap<LaneId, Timestamp> {
-        let lanes = |gate: &Gate| {
+    /// The gates before which lanes wait, and when each opens.
+    pub(super) fn times(&self) -> HashMap<LaneId, (&QuotaKey, Timestamp)> {
+        let lanes = |(key, gate): (_, &'_ Gate)| {
             let at = gate.at;
-            gate.waiting.iter().map(move |(_, id)| (*id, at)).collect::<Vec<_>>()
+            gate.waiting.iter().map(move |(_, id)| (*id, (key, at))).collect::<Vec<_>>()
         };
-        self.0.values().flat_map(lanes).collect()
+        self.0.iter().flat_map(lanes).collect()
     }
 
     /// Lanes that will never answer do not try any more. Tells which gates open therefore, and when.

@@ -383,7 +383,8 @@ impl Lanes {
     pub(crate) fn survey(&self, now: Timestamp, mut see: impl FnMut(&ConnectionId, LaneHealth)) {
         let gates = self.gates.times();
         for (id, lane) in &self.lanes {
-            see(&lane.connection, lane.health(*id, gates.get(id).copied(), now));
+            let outage = self.outages.until(&lane.connection);
+            see(&lane.connection, lane.health(*id, gates.get(id).copied(), outage, now));
         }
     }
 

@@ -1,10 +1,13 @@
 //! The state of lanes as health shows it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use serde::Serialize;
 
-use crate::{Timestamp, model::ConnectionId};
+use crate::{
+    Timestamp,
+    model::{ConnectionId, QuotaKey, Seq},
+};
 
 /// How many lanes are shown of each connection.
 const LANES_SHOWN: usize = 10;
@@ -27,20 +30,56 @@ pub struct Backlog {
     pub lanes: Vec<LaneHealth>,
 }
 
-/// What waits in one lane.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+/// What waits in one lane, and what for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct LaneHealth {
-    /// Its number in the log.
-    pub lane: u64,
+    /// Its number in the log, as 16 digits of base 16.
+    pub lane: String,
     /// How many entries are due, of those held in memory.
     pub waiting: usize,
     /// Since when the oldest has been due.
     pub oldest: Option<Timestamp>,
     /// Whether it waits for somebody to repair something.
     pub parked: bool,
-    /// What it has to wait for is not there before: a pause, room in a quota, the next try.
-    pub paused_until: Option<Timestamp>,
+    /// The entry that everything else in it waits for.
+    pub head: Option<Seq>,
+    /// How many attempts of that have been counted.
+    pub attempt: u32,
+    /// When it was appended, where the log knows it.
+    pub since: Option<Timestamp>,
+    /// Where it goes, if it is a delivery.
+    pub destination: Option<Arc<str>>,
+    /// What it waits for.
+    pub reason: WaitReason,
+    /// What it waits for is not there before. `None` = nobody knows when that is, or it is now.
+    pub next: Option<Timestamp>,
+}
+
+/// What a lane waits for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case", tag = "waits_for")]
+#[non_exhaustive]
+pub enum WaitReason {
+    /// Its head is being worked on.
+    Work,
+    /// Its turn: other lanes are ahead, or the run loop has not looked yet.
+    Turn,
+    /// Room in a quota.
+    Quota {
+        /// Its key.
+        key: QuotaKey,
+    },
+    /// Its head has failed for a reason that passes by itself, and is tried again.
+    Blocked,
+    /// The connection does not work.
+    Outage,
+    /// Somebody has to repair something.
+    Parked,
+    /// The time that its route sets, or more to go with it: a schedule, a digest, a batch.
+    Window,
+    /// The other side, or the log, wants a pause.
+    Pause,
 }
 
 impl Backlog {
@@ -49,9 +88,10 @@ impl Backlog {
         self.waiting += lane.waiting;
         self.parked_lanes += usize::from(lane.parked);
         self.oldest = self.oldest.into_iter().chain(lane.oldest).min();
-        if lane.waiting > 0 {
-            let late = |lane: &LaneHealth| lane.oldest.unwrap_or(Timestamp::MAX);
-            let at = self.lanes.partition_point(|other| (late(other), other.lane) < (late(&lane), lane.lane));
+        if lane.waiting > 0 || !matches!(lane.reason, WaitReason::Turn | WaitReason::Work) {
+            let late = |lane: &LaneHealth| lane.oldest.or(lane.next).unwrap_or(Timestamp::MAX);
+            let key = |lane: &LaneHealth| (late(lane), lane.head);
+            let at = self.lanes.partition_point(|other| key(other) < key(&lane));
             if at < LANES_SHOWN {
                 self.lanes.insert(at, lane);
                 self.lanes.truncate(LANES_SHOWN);

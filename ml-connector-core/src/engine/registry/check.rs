@@ -12,7 +12,7 @@ use crate::{
 
 impl Registry {
     /// Whether routes make sense, and name connections, kinds, states and places that exist.
-    pub(super) fn check_routes(&self, routes: &RouteSet) -> Result<()> {
+    pub(crate) fn check_routes(&self, routes: &RouteSet) -> Result<()> {
         routes.validate()?;
         let (kinds, statuses) = (self.kinds(), self.statuses());
         for route in &routes.routes {

@@ -14,6 +14,7 @@ use crate::{
     auth::OAuth2,
     model::{AccountKey, ConnectionId, Destination, EndpointId, LaneKey, Partition},
     route::{Digest, Route, RouteMode, RouteSet},
+    token::TokenKey,
 };
 
 #[derive(Debug, Clone, Default)]
@@ -31,6 +32,8 @@ pub(crate) struct Registry {
     digests: HashMap<u64, Digest>,
     /// Whether connections are still to come that webhooks may be for.
     loading: bool,
+    /// Connections that were forgotten: work that still turns up for them is dropped.
+    forgotten: BTreeSet<ConnectionId>,
 }
 
 impl Registry {
@@ -53,6 +56,7 @@ impl Registry {
     pub(crate) fn add(&mut self, connection: Connection) -> Result<ConnectionId> {
         let id = connection.id()?;
         let Connection { source, sink, routes } = connection;
+        self.forgotten.remove(&id);
         source.iter().try_for_each(|source| self.add_source(source))?;
         sink.iter().try_for_each(|sink| self.add_sink(sink))?;
         if !routes.is_empty() {
@@ -139,6 +143,32 @@ impl Registry {
         self.sinks.remove(connection).is_some() || source
     }
 
+    /// Removes connections with the routes that they brought, and takes them out of all others.
+    pub(crate) fn forget(&mut self, connections: &[ConnectionId]) -> Result<()> {
+        for connection in connections {
+            self.remove(connection);
+            self.brought_routes.remove(connection);
+            self.forgotten.insert(connection.clone());
+        }
+        let without = |route: &Arc<Route>| {
+            let mut left = Route::clone(route);
+            left.from.retain(|from| !connections.contains(from));
+            left.to.retain(|target| !connections.contains(&target.sink));
+            let is_empty = left.to.is_empty() || left.from.is_empty() && !route.from.is_empty();
+            (!is_empty).then(|| Arc::new(left))
+        };
+        for routes in self.brought_routes.values_mut() {
+            *routes = routes.iter().filter_map(without).collect();
+        }
+        let routes = self.host_routes.routes.iter().filter_map(without).collect();
+        self.set_routes(RouteSet { routes, ..self.host_routes.clone() })
+    }
+
+    /// Whether a connection was forgotten.
+    pub(crate) fn is_forgotten(&self, connection: &ConnectionId) -> bool {
+        self.forgotten.contains(connection)
+    }
+
     /// Replaces the routes of the host.
     pub(crate) fn set_routes(&mut self, host_routes: RouteSet) -> Result<()> {
         let routes = self.complete(host_routes.clone())?;
@@ -201,6 +231,10 @@ impl Registry {
         self.sources.keys().chain(self.sinks.keys()).cloned().collect()
     }
 
+    pub(crate) fn sinks(&self) -> impl Iterator<Item = (&ConnectionId, &Arc<SinkSlot>)> {
+        self.sinks.iter()
+    }
+
     pub(crate) fn sink(&self, connection: &ConnectionId) -> Option<&Arc<SinkSlot>> {
         self.sinks.get(connection)
     }
@@ -229,6 +263,17 @@ impl Registry {
             (slot.partition, &info.connection, info.tokens.as_ref())
         });
         sources.chain(sinks).filter_map(|(partition, id, tokens)| Some((partition, id, tokens?)))
+    }
+
+    /// Where a connection's token is kept: its own place, unless it says otherwise.
+    pub(crate) fn token_key(&self, id: &ConnectionId) -> TokenKey {
+        self.tokens_of(id).map_or_else(|| TokenKey::new(id), |tokens| tokens.key().clone())
+    }
+
+    /// The tokens of a connection that are to be kept alive.
+    pub(crate) fn tokens_of(&self, id: &ConnectionId) -> Option<&OAuth2> {
+        let source = self.sources.get(id).and_then(|slot| slot.source.info().tokens.as_ref());
+        source.or_else(|| self.sinks.get(id).and_then(|slot| slot.sink.info().tokens.as_ref()))
     }
 
     pub(crate) fn routes(&self) -> &Arc<RouteSet> {

@@ -48,11 +48,11 @@ pub(crate) async fn failed(
     let mut resolved = Resolved {
         waits: Vec::new(),
         hold: match error.retry() {
-            Retry::At(at) if outage => Hold::Outage(at.min(latest)),
+            Retry::At(at) if outage => Hold::Outage(at),
             _ if outage => Hold::Outage(now),
             _ => Hold::None,
         },
-        reason: outage.then(|| error.to_string().into()),
+        reason: outage.then(|| shared.reason(&batch.connection, error)),
         // What has no room makes no call.
         proof: if counted { Proof::Answers } else { Proof::Nothing },
     };
@@ -67,7 +67,7 @@ pub(crate) async fn failed(
                 || age > shared.settings.max_signal_age && attempt >= PERMANENT_TRIES);
         let hopeless = hopeless || counted && !refused && policy.is_used_up(attempt);
         if hopeless || too_old {
-            shared.stats.count(Stat::Dead);
+            shared.count(Stat::Dead, 1, &batch.connection, None);
             let (connection, cause) = (&batch.connection, causes(error));
             tracing::error!(%connection, seq = item.seq.0, %error, %cause, "a signal is dead: replay it when the cause is gone");
             transaction.settle.push(dead(item.seq, error));
@@ -94,7 +94,7 @@ pub(crate) async fn failed(
         } else {
             policy.next(error, item.seq, attempt.max(1), now).min(latest)
         };
-        shared.stats.count(Stat::Retried);
+        shared.count(Stat::Retried, 1, &batch.connection, None);
         let outcome =
             Outcome::Retry { attempt, due, error: error.to_string().into(), uncertain: false, note: None };
         transaction.settle.push(Settlement::new(item.seq, outcome));

@@ -4,11 +4,13 @@ mod failed;
 mod observe;
 mod read;
 mod requests;
+mod rows;
 mod signals;
 
 pub(crate) use self::{
     failed::failed,
     observe::{Found, Purpose, load_snapshots, observe, remember},
     read::read,
+    rows::tell_rows,
     signals::{Resolved, Waiting, load},
 };

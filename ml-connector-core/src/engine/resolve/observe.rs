@@ -78,7 +78,7 @@ pub(crate) async fn observe(
         let last = last.or(known.value.as_ref());
         let filled_in = last
             .filter(|last| last.revision.is_some() && is_provisional(last, seen, purpose))
-            .and_then(|last| filled_in(last, seen, watched_since - Shared::stamp_margin(slot)));
+            .and_then(|last| filled_in(last, seen, purpose, watched_since - Shared::stamp_margin(slot)));
         // A row that was read after somebody had said that something happened shows what is to be told.
         let is_swallowed =
             |row: &&Snapshot| row.row_only && row.n == 0 && purpose.was_heard_before(row.read_at);
@@ -128,6 +128,8 @@ pub(crate) async fn observe(
         let mut event = Event::new(connection, entity, snapshot.n, changes, now, None);
         match &seen.state {
             Observed::Present { content, raw, notes, .. } => {
+                let known = last.filter(|last| last.revision.is_some());
+                event.before = known.and_then(|last| last.facts.as_ref()?.before(snapshot.facts.as_ref()?));
                 event.content = Some(content.clone());
                 (event.raw, event.notes) = (raw.clone(), notes.clone());
             }
@@ -176,7 +178,7 @@ pub(crate) async fn remember(
         } else if let Step::Changed { mut snapshot, .. } = step(None, seen, &policy(slot, watched_since, now))
         {
             snapshot.n = 0;
-            snapshot.row_only = true;
+            (snapshot.row_only, snapshot.row_stamp) = (true, record.modified_at);
             transaction.documents.push(known.replace(&snapshot)?);
             append_time_signals(slot, &seen.entity, &snapshot, now, transaction)?;
         }
@@ -184,26 +186,48 @@ pub(crate) async fn remember(
     Ok(recent)
 }
 
-/// A baseline knows no more of a record than its row, so the first detail differs from it whether or not anything has
+/// A list shows no more of a record than its row, so the first detail differs from it whether or not anything has
 /// happened. As far as the vendor's stamp says that nothing has, the detail is what was meant: there is no change
 /// between the two. `None` = there may be one.
-fn filled_in(row: &Snapshot, seen: &Observation, watched_since: Timestamp) -> Option<Snapshot> {
+fn filled_in(
+    row: &Snapshot,
+    seen: &Observation,
+    purpose: Purpose,
+    watched_since: Timestamp,
+) -> Option<Snapshot> {
     let Observed::Present { revision, order, content: Content::Record(record), .. } = &seen.state else {
         return None;
     };
     let (revision, order, read_at, facts) = (Some(*revision), *order, seen.read_at, Some(Facts::of(record)));
-    let is_old = record.modified_at.is_some_and(|at| at < watched_since);
-    is_old.then(|| Snapshot { revision, order, read_at, facts, row_only: false, ..row.clone() })
+    let is_same = match record.modified_at {
+        // A stamp that was young when the row was read may have been given a second time.
+        Some(at) => at < watched_since || row.row_stamp == Some(at) && at + CLOCK_SKEW < row.read_at,
+        // Without stamps there is nothing but the fields.
+        None => is_of_the_past(purpose) && shows_the_same(row, record),
+    };
+    is_same.then(|| Snapshot {
+        revision,
+        order,
+        read_at,
+        facts,
+        row_only: false,
+        row_stamp: None,
+        ..row.clone()
+    })
 }
 
 /// Whether what is known is no more than a row, which the observation may only fill in. What a row says of status, amounts
 /// and dates is believed, except when nothing but the past is asked for: there lists may say less than records.
 fn is_provisional(last: &Snapshot, seen: &Observation, purpose: Purpose) -> bool {
     if purpose == (Purpose::Backfill { alone: true }) {
-        return last.n == 0;
+        return last.n == 0 || last.row_only;
     }
-    let (Some(record), Some(row)) = (seen.state.record(), &last.facts) else { return false };
-    last.row_only && *row == Facts { content: row.content, ..Facts::of(record) }
+    last.row_only && seen.state.record().is_some_and(|record| shows_the_same(last, record))
+}
+
+/// Whether a record is in all that decides as its row has shown it, but for what rows do not have.
+fn shows_the_same(row: &Snapshot, record: &Record) -> bool {
+    row.facts.as_ref().is_some_and(|row| *row == Facts { content: row.content, ..Facts::of(record) })
 }
 
 fn is_of_the_past(purpose: Purpose) -> bool {
@@ -211,12 +235,12 @@ fn is_of_the_past(purpose: Purpose) -> bool {
 }
 
 /// Whether the record has changed since the connection is watched, by the vendor's own word.
-fn is_touched(record: &Record, watched_since: Timestamp) -> bool {
+pub(super) fn is_touched(record: &Record, watched_since: Timestamp) -> bool {
     let touched = record.modified_at.or(record.created_at);
     touched.is_some_and(|at| at >= watched_since)
 }
 
-fn policy(slot: &SourceSlot, watched_since: Timestamp, now: Timestamp) -> Policy<'_> {
+pub(super) fn policy(slot: &SourceSlot, watched_since: Timestamp, now: Timestamp) -> Policy<'_> {
     let info = slot.source.info();
     let watched_since = watched_since + CLOCK_SKEW.saturating_sub(Shared::stamp_margin(slot));
     Policy { today: now.date_in(&info.zone), overdue_after: &info.overdue_after, watched_since }

@@ -98,10 +98,10 @@ pub(crate) async fn read(
         let deliveries = transaction.append.iter().filter(|entry| entry.kind == EntryKind::Delivery).count();
         match commit(shared, transaction).await? {
             Committed::Applied(_) => {
-                shared.stats.add(Stat::Events, found.events);
-                shared.stats.add(Stat::Deliveries, deliveries);
+                shared.count(Stat::Events, found.events, slot.connection(), None);
+                shared.count(Stat::Deliveries, deliveries, slot.connection(), None);
                 if found.events == 0 {
-                    shared.stats.count(Stat::Unchanged);
+                    shared.count(Stat::Unchanged, 1, slot.connection(), None);
                 }
                 shared.mailbox.wake(&wake);
                 return Ok(Resolved::settled(proof));

@@ -119,8 +119,8 @@ impl Runner {
     /// How long nothing is due.
     pub(super) fn pause(&self) -> Duration {
         let work = [&self.signals, &self.deliveries].into_iter().filter(|work| work.under_way < work.max);
-        let next =
-            work.filter_map(|work| work.lanes.next_at()).chain([self.renew_at]).min().unwrap_or_default();
+        let next = work.filter_map(|work| work.lanes.next_at());
+        let next = next.chain(self.maintenance.next_at()).chain([self.renew_at]).min().unwrap_or_default();
         next.saturating_since(self.shared.clock.now()).min(SLICE)
     }
 }

@@ -7,11 +7,13 @@ use std::{
 };
 
 use super::runner::Runner;
+#[cfg(feature = "metrics")]
+use crate::engine::gauges;
 use crate::{
     Connector, Result,
     audit::EntryKind,
     engine::{
-        feeds,
+        feeds, history,
         lanes::{Finished, Hold, Proof, Survey},
         notices::standings,
         registry::SourceSlot,
@@ -33,6 +35,10 @@ const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(3600);
 const TELL_AFTER: Duration = Duration::from_secs(60);
 /// How often it is looked for acts that another process has not ended.
 const ACTS_EVERY: Duration = Duration::from_secs(60);
+
+/// How often gauges are shown.
+#[cfg(feature = "metrics")]
+const GAUGES_EVERY: Duration = Duration::from_secs(60);
 
 /// After how many requests for partitions a lease that was just begun has ended.
 const PATIENCE: u32 = 4;
@@ -165,6 +171,30 @@ impl Runner {
                         return tracing::warn!(%error, "the log cannot be pruned: trying again later");
                     }
                 }
+            }
+        });
+    }
+
+    /// Writes down what has happened, from time to time.
+    pub(crate) fn write_history(&mut self) {
+        if self.shared.tallies.is_time(self.shared.clock.now()) {
+            let shared = Arc::clone(&self.shared);
+            self.tellers.spawn(async move { history::write(&shared).await });
+        }
+    }
+
+    /// Shows gauges, from time to time.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn show_gauges(&mut self) {
+        let now = self.shared.clock.now();
+        if now < self.gauges_at {
+            return;
+        }
+        self.gauges_at = now + GAUGES_EVERY;
+        let shared = Arc::clone(&self.shared);
+        self.tellers.spawn(async move {
+            if let Err(error) = gauges::show(&shared).await {
+                tracing::debug!(%error, "gauges are not shown");
             }
         });
     }

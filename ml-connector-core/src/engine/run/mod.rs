@@ -4,6 +4,7 @@ mod batches;
 mod discover;
 mod handover;
 mod housekeeping;
+mod maintenance;
 mod partitions;
 mod runner;
 mod signals;
@@ -66,6 +67,10 @@ impl Runner {
             self.prune();
             self.keep_alive();
             self.go_on_with_acts();
+            self.write_history();
+            #[cfg(feature = "metrics")]
+            self.show_gauges();
+            self.maintain_sinks();
             let pause = self.pause();
             tokio::select! {
                 biased;

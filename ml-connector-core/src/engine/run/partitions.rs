@@ -8,7 +8,7 @@ use crate::{
     audit::{Lease, LeaseRequest},
     clock::SLICE,
     context::WriteLease,
-    engine::retry::LOG_PAUSE,
+    engine::{history, retry::LOG_PAUSE},
     model::{Partition, Seq},
 };
 
@@ -47,7 +47,7 @@ impl Runner {
     /// answer.
     pub(super) async fn hold(&mut self, want: usize, now: Timestamp) -> Option<BTreeMap<Partition, Lease>> {
         let lease = self.shared.settings.lease;
-        let asked = WriteLease::instant();
+        let (asked, wall) = (WriteLease::instant(), self.shared.clock.wall());
         let request = LeaseRequest::Hold { owner: Arc::clone(&self.owner), want, until: now + lease, now };
         let held: BTreeMap<Partition, Lease> = match self.shared.log.lease(request).await {
             Ok(held) => held.into_iter().map(|lease| (lease.partition, lease)).collect(),
@@ -57,7 +57,7 @@ impl Runner {
                 return None;
             }
         };
-        self.shared.lease.renew(asked, now, lease);
+        self.shared.lease.renew(asked, wall, lease);
         self.renew_at = now + lease / 3;
         let lost: Vec<Partition> = self
             .leases
@@ -95,6 +95,7 @@ impl Runner {
             self.tellers.shutdown().await;
         }
         let given_back = async {
+            history::write(&self.shared).await;
             if let Err(error) = self.hand_over().await {
                 tracing::warn!(%error, "what was spent could not be handed over: the next host waits instead");
             }

@@ -11,7 +11,10 @@ use tokio::{
     task::{AbortHandle, JoinSet},
 };
 
-use super::turns::{Turned, tell_turns};
+use super::{
+    maintenance::Maintenance,
+    turns::{Turned, tell_turns},
+};
 use crate::{
     Timestamp,
     audit::{EntryKind, Lease},
@@ -46,6 +49,9 @@ pub(super) struct Runner {
     /// Whether the host was told that the log takes no writes.
     pub(super) log_is_down: bool,
     pub(super) acts_at: Timestamp,
+    #[cfg(feature = "metrics")]
+    pub(super) gauges_at: Timestamp,
+    pub(super) maintenance: Maintenance,
 }
 
 /// What waits and what is under way of one kind.
@@ -94,6 +100,9 @@ impl Runner {
             keep_alive_at: Timestamp::default(),
             log_is_down: false,
             acts_at: Timestamp::default(),
+            #[cfg(feature = "metrics")]
+            gauges_at: Timestamp::default(),
+            maintenance: Maintenance::default(),
         }
     }
 

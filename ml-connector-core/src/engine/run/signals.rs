@@ -13,7 +13,7 @@ use crate::{
         shared::Shared,
         stats::Stat,
         upkeep,
-        writes::{Stop, dead, ready, settle},
+        writes::{Stop, dead, drop_forgotten, ready, settle},
     },
     model::Subject,
 };
@@ -34,6 +34,9 @@ pub(crate) async fn resolve(shared: Arc<Shared>, lease: Lease, batch: Batch) -> 
 async fn try_resolve(shared: &Shared, lease: Lease, batch: &Batch) -> Result<Finished, Stop> {
     let registry = shared.registry();
     let Some(slot) = registry.source(&batch.connection) else {
+        if registry.is_forgotten(&batch.connection) {
+            return drop_forgotten(shared, lease, batch).await;
+        }
         tracing::warn!(connection = %batch.connection, "signals wait for a source that is not connected");
         return Ok(Finished::again(batch, Hold::Outage(shared.clock.now())));
     };
@@ -51,7 +54,7 @@ async fn try_resolve(shared: &Shared, lease: Lease, batch: &Batch) -> Result<Fin
             }
             Err(error) => {
                 settle(shared, lease, vec![dead(item.seq, &error)]).await?;
-                shared.stats.count(Stat::Dead);
+                shared.count(Stat::Dead, 1, &batch.connection, None);
             }
         }
     }

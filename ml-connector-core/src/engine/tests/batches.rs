@@ -119,6 +119,10 @@ impl Sink for TableSink {
     async fn ping(&self, _: &Context) -> Result<()> {
         Ok(())
     }
+
+    async fn maintain(&self, _: &Context) -> Result<Option<Timestamp>> {
+        Ok(None)
+    }
 }
 
 struct Office {
@@ -361,5 +365,9 @@ impl Sink for MissingTable {
 
     async fn ping(&self, _: &Context) -> Result<()> {
         Ok(())
+    }
+
+    async fn maintain(&self, _: &Context) -> Result<Option<Timestamp>> {
+        Ok(None)
     }
 }

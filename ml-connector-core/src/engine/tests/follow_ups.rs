@@ -91,6 +91,10 @@ impl Sink for Desk {
     async fn ping(&self, _: &Context) -> Result<()> {
         Ok(())
     }
+
+    async fn maintain(&self, _: &Context) -> Result<Option<Timestamp>> {
+        Ok(None)
+    }
 }
 
 #[async_trait]

@@ -23,8 +23,8 @@ use crate::{
         Pending, PendingScope, Transaction,
     },
     model::{
-        EntityRef, Intake, Page, Partition, PollMode, Prompt, Resolution, Seq, Signal, Status, Subject,
-        Upkeep,
+        ConnectionId, EntityRef, Intake, Page, Partition, PollMode, Prompt, Resolution, Seq, Signal, Status,
+        Subject, Upkeep,
     },
     snapshot::Snapshot,
 };
@@ -379,6 +379,10 @@ impl AuditLog for Locked {
 
     async fn prune(&self, before: Timestamp, limit: usize) -> Result<usize> {
         self.log.prune(before, limit).await
+    }
+
+    async fn remove_documents(&self, of: &str, connection: &ConnectionId, limit: usize) -> Result<usize> {
+        self.log.remove_documents(of, connection, limit).await
     }
 }
 

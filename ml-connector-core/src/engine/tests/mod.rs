@@ -1,22 +1,29 @@
 //! The engine against a tiny vendor, in virtual time.
 
+mod asked;
 mod attach;
 mod batches;
+mod checks;
 mod conversations;
 mod digests;
 mod failures;
+mod fairness;
 mod feeds;
 mod flow;
 mod follow_ups;
 mod hosts;
 mod idle;
 mod intake;
+mod long_attempts;
 mod notices;
 mod operations;
 mod outages;
 mod pages;
 mod progress;
 mod read_back;
+mod refused_feeds;
+mod sweeps;
+mod tenants;
 mod vendor;
 mod wall;
 

@@ -156,6 +156,121 @@ async fn a_record_that_only_a_page_told_of_is_missed_when_it_disappears() {
     assert_eq!((last.event_type().as_str(), &*last.entity.id), ("invoice.deleted", "99"));
 }
 
+fn by_rows(world: &World, routes: &[Route]) -> Connector {
+    let connector = world.connector_with(routes.to_vec());
+    connector.remove(&"books".into());
+    let source = LedgerSource::new("books", &world.ledger).polled(SourceMode::Poll).rows_first();
+    connector.add_source(source).unwrap();
+    connector
+}
+
+/// What each event says of its records: whether it is a page, its origin, the id, the number of the change, and whether it
+/// has the detail that lists lack.
+async fn told(world: &World) -> Vec<(bool, Origin, String, u64, bool)> {
+    let one = |is_page: bool, event: &Event| {
+        let has_detail = event.record().unwrap().reference.is_some();
+        (is_page, event.origin, event.entity.id.to_string(), event.n, has_detail)
+    };
+    let events = events(world).await;
+    events
+        .iter()
+        .flat_map(|event| match event.is_page() {
+            true => event.page.iter().map(|row| one(true, row)).collect::<Vec<_>>(),
+            false => vec![one(false, event)],
+        })
+        .collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn rows_without_details_are_told_at_the_speed_of_lists_and_the_details_follow() {
+    let world = World::new();
+    let then = world.clock.now() - secs(30 * 86_400);
+    (100..220).for_each(|id| world.ledger.put_at(&id.to_string(), Status::Open, then, then));
+    let connector = by_rows(&world, &[warehouse()]);
+    world.run(&connector, secs(60)).await;
+    connector.backfill(&"books".into(), "invoices", None).await.unwrap();
+    world.run(&connector, secs(20)).await;
+    let rows = |told: &[(bool, Origin, String, u64, bool)]| told.iter().filter(|row| row.0).count();
+    let early = told(&world).await;
+    assert_eq!(rows(&early), 120, "all rows, while the details come at their pace");
+    assert!(
+        early.iter().filter(|row| row.0).all(|row| (row.1, row.3, row.4) == (Origin::Backfill, 1, false))
+    );
+    assert!(early.len() < 145 && world.ledger.reads() < 30, "{} {}", early.len(), world.ledger.reads());
+    world.run(&connector, secs(300)).await;
+    let all = told(&world).await;
+    assert_eq!((rows(&all), all.len(), world.ledger.reads()), (120, 240, 120));
+    assert!(all.iter().filter(|row| !row.0).all(|row| (row.1, row.3, row.4) == (Origin::Backfill, 2, true)));
+    // A change is told as one, and what was filled in is none.
+    world.ledger.put_at("101", Status::Paid, then, world.clock.now());
+    world.run(&connector, secs(1800)).await;
+    assert_eq!(told(&world).await[240..], [(false, Origin::Live, "101".to_owned(), 3, true)]);
+    // A second wish tells everything again.
+    connector.backfill(&"books".into(), "invoices", None).await.unwrap();
+    world.run(&connector, secs(300)).await;
+    let all = told(&world).await;
+    assert_eq!((rows(&all), all.len()), (240, 481));
+    assert!(all[241..].iter().all(|row| row.1 == Origin::Backfill), "nothing of the past is news");
+}
+
+#[tokio::test(start_paused = true)]
+async fn rows_are_for_routes_that_take_pages_and_others_wait_for_the_details() {
+    let world = World::new();
+    let then = world.clock.now() - secs(30 * 86_400);
+    (10..20).for_each(|id| world.ledger.put_at(&id.to_string(), Status::Open, then, then));
+    let alone = Route::new("alone").with_origin(Origin::Backfill).to("board", Destination::from("a"));
+    let connector = by_rows(&world, &[alone.clone()]);
+    world.run(&connector, secs(60)).await;
+    connector.backfill(&"books".into(), "invoices", None).await.unwrap();
+    world.run(&connector, secs(60)).await;
+    assert!(told(&world).await.iter().all(|row| !row.0 && row.4));
+    assert_eq!((told(&world).await.len(), world.board.corner("a").len()), (10, 10));
+    connector.set_routes(vec![warehouse(), alone]).unwrap();
+    connector.backfill(&"books".into(), "invoices", None).await.unwrap();
+    world.run(&connector, secs(60)).await;
+    // Four pages and ten details to the one, ten details to the other.
+    assert_eq!((world.board.corner("w").len(), world.board.corner("a").len()), (14, 20));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_changed_between_a_row_and_what_was_known_is_news_and_what_is_new_is_told_live() {
+    let world = World::new();
+    let then = world.clock.now() - secs(30 * 86_400);
+    (10..14).for_each(|id| world.ledger.put_at(&id.to_string(), Status::Open, then, then));
+    let connector = by_rows(&world, &[warehouse()]);
+    world.run(&connector, secs(60)).await;
+    // Nobody has told of either when the backfill comes: the next read is minutes away.
+    let now = world.clock.now();
+    world.ledger.put_at("11", Status::Paid, then, now);
+    world.ledger.put_at("30", Status::Open, now, now);
+    connector.backfill(&"books".into(), "invoices", None).await.unwrap();
+    world.run(&connector, secs(60)).await;
+    let events = events(&world).await;
+    let live: Vec<_> = events
+        .iter()
+        .filter(|event| event.origin == Origin::Live)
+        .map(|event| (event.event_type().as_str().to_owned(), event.entity.id.to_string()))
+        .collect();
+    assert!(live.contains(&("invoice.paid".to_owned(), "11".to_owned())), "{live:?}");
+    assert!(live.contains(&("invoice.sent".to_owned(), "30".to_owned())), "{live:?}");
+    assert_eq!(live.len(), 2, "{live:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_that_is_read_twice_is_told_once() {
+    let world = World::new();
+    let then = world.clock.now() - secs(30 * 86_400);
+    (10..20).for_each(|id| world.ledger.put_at(&id.to_string(), Status::Open, then, then));
+    let connector = by_rows(&world, &[warehouse()]);
+    world.run(&connector, secs(60)).await;
+    world.ledger.read_twice.store(true, std::sync::atomic::Ordering::SeqCst);
+    connector.backfill(&"books".into(), "invoices", None).await.unwrap();
+    world.run(&connector, secs(120)).await;
+    assert!(world.ledger.pages(PollMode::Backfill { since: None }) >= 8);
+    let rows: Vec<_> = told(&world).await.into_iter().filter(|row| row.0).map(|row| row.2).collect();
+    assert_eq!(rows, (10..20).map(|id| id.to_string()).collect::<Vec<_>>());
+}
+
 async fn all(connector: &Connector, routes: &RouteSet, query: &Query) -> Vec<DryRun> {
     connector.dry_run(routes, query).unwrap().try_collect().await.unwrap()
 }

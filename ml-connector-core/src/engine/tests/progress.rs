@@ -4,7 +4,7 @@ use futures_util::{StreamExt, stream::BoxStream};
 use vendor::{Fault, webhook};
 
 use super::{
-    super::{Health, Progress, Replay},
+    super::{Health, Progress, Replay, WaitReason},
     *,
 };
 use crate::{
@@ -160,9 +160,10 @@ async fn health_says_what_waits_where_since_when_and_why() {
     let waits = &board.deliveries;
     assert_eq!((waits.parked_lanes, waits.waiting, waits.lanes.len()), (1, 4, 1), "{waits:?}");
     assert!((29..=31).contains(&waits.lag_s), "{waits:?}");
-    let lane = waits.lanes[0];
+    let lane = &waits.lanes[0];
     assert!(lane.parked && lane.oldest == waits.oldest && lane.waiting == 4, "{lane:?}");
-    assert!(lane.paused_until.is_some_and(|until| until > world.clock.now()), "{lane:?}");
+    assert!(lane.next.is_some_and(|until| until > world.clock.now()), "{lane:?}");
+    assert_eq!((lane.destination.as_deref(), &lane.reason), (Some("a"), &WaitReason::Parked), "{lane:?}");
     let parked = &board.parked_deliveries[0];
     assert!(parked.seq > Seq(0) && parked.parked.reason.contains("refused"), "{parked:?}");
 
@@ -193,4 +194,9 @@ async fn health_says_when_feeds_were_read_and_when_subscriptions_are_due() {
     let after = health(&connector).await.connections.remove(&"books".into()).unwrap();
     assert!(after.feeds.values().all(Option::is_some), "{after:?}");
     assert!(after.subscriptions_due > Some(world.clock.now()), "{after:?}");
+    let subscription = &after.subscriptions[0];
+    assert!(
+        &*subscription.name == "invoice.changed" && subscription.ends > Some(world.clock.now()),
+        "{after:?}"
+    );
 }

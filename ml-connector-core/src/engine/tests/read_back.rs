@@ -5,7 +5,7 @@ use vendor::webhook;
 
 use super::*;
 use crate::{
-    AttemptNotes, Context, Result, Sink, SinkInfo,
+    AttemptNotes, Context, Result, Sink, SinkInfo, Timestamp,
     model::{Delivery, DeliveryPlan, Event, LaneKey, Lookup, Origin, Receipt, Status},
 };
 
@@ -55,6 +55,10 @@ impl Sink for Pen {
 
     async fn ping(&self, _: &Context) -> Result<()> {
         Ok(())
+    }
+
+    async fn maintain(&self, _: &Context) -> Result<Option<Timestamp>> {
+        Ok(None)
     }
 }
 

@@ -13,8 +13,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use crate::{
-    AttemptNotes, Context, Effect, Error, ErrorKind, FeedInfo, Money, OnUnknown, PollRequest, ReceiveRequest,
-    Repeat, Result, Sink, SinkInfo, Source, SourceInfo, SourceMode, Timestamp, UpkeepRequest,
+    AttemptNotes, CheckStep, Context, Effect, Error, ErrorKind, FeedInfo, Money, OnUnknown, PollRequest,
+    ReceiveRequest, Repeat, Result, Sink, SinkInfo, Source, SourceInfo, SourceMode, Timestamp, UpkeepRequest,
     auth::OAuth2,
     model::{
         AccountKey, ConnectionId, Date, Delivery, DeliveryPlan, EntityRef, Intake, LaneKey, Lookup,
@@ -39,6 +39,8 @@ pub(super) struct Ledger {
     pub(super) page_failures: Mutex<VecDeque<Option<Error>>>,
     /// A record that is on no page, as if it had moved while pages were read.
     pub(super) unlisted: Mutex<Option<String>>,
+    /// The next list is read from its beginning again when it has ended.
+    pub(super) read_twice: AtomicBool,
     pub(super) subscription: Mutex<Subscription>,
 }
 
@@ -50,6 +52,9 @@ pub(super) struct Subscription {
     /// It was dropped at this instant, and nobody has noticed.
     pub(super) lost_at: Option<Timestamp>,
     pub(super) callbacks: Vec<Option<String>>,
+    /// Who has ended it, and what it was verified with; or the error with which the vendor answers.
+    pub(super) ended: Vec<Option<String>>,
+    pub(super) cannot_end: bool,
 }
 
 impl Ledger {
@@ -98,6 +103,8 @@ pub(super) struct LedgerSource {
     ledger: Arc<Ledger>,
     /// Whether rows have to be read one by one, because they say less than the records.
     rows_only: bool,
+    /// Whether such rows are told of before that.
+    rows_first: bool,
     /// Whether a record that is not there may come yet.
     not_yet: bool,
 }
@@ -112,7 +119,7 @@ impl LedgerSource {
         info.accounts = vec![AccountKey::from(format!("account:{connection}"))];
         info.overdue_after = vec![7];
         info.coalesce = Duration::from_millis(100);
-        Self { info, ledger: Arc::clone(ledger), rows_only: false, not_yet: false }
+        Self { info, ledger: Arc::clone(ledger), rows_only: false, rows_first: false, not_yet: false }
     }
 
     /// With a feed that is read every quarter of an hour and swept every day.
@@ -155,6 +162,12 @@ impl LedgerSource {
         self
     }
 
+    /// Rows say less than the records, and are worth telling for the time being.
+    pub(super) fn rows_first(mut self) -> Self {
+        self.rows_first = true;
+        self.rows_only()
+    }
+
     /// What a list shows of a record: less, and not whether it waits for somebody's approval.
     fn row(&self, record: &Record, read_at: Timestamp) -> Observation {
         let mut row = record.clone();
@@ -162,7 +175,11 @@ impl LedgerSource {
             row.reference = None;
             row.status = if row.status == Status::PendingApproval { Status::Draft } else { row.status };
         }
-        self.seen(&row, read_at)
+        let mut row = self.seen(&row, read_at);
+        if let (true, Observed::Present { raw, .. }) = (self.rows_first, &mut row.state) {
+            *raw = serde_json::from_str(r#"{"of":"a list"}"#).ok();
+        }
+        row
     }
 
     pub(super) fn seen(&self, record: &Record, read_at: Timestamp) -> Observation {
@@ -259,12 +276,20 @@ impl Source for LedgerSource {
         let newest = rows.iter().map(|record| stamp(record)).max().unwrap_or(0).min(first).max(number(1));
         let newest = if mode == PollMode::Baseline { first } else { newest.max(number(1)) };
         let last = rows.last().map_or("", |record| &*record.id);
+        let again = !more && mode != PollMode::Sweep && self.ledger.read_twice.swap(false, Ordering::SeqCst);
+        let (more, last) = if again { (true, "") } else { (more, last) };
         let checkpoint =
             if more { format!("{begun} {newest} {last}") } else { format!("{newest} {newest} ") };
         let names_only = mode == PollMode::Sweep || self.rows_only && mode != PollMode::Baseline;
-        let (observed, named): (&[&Record], &[&Record]) = if names_only { (&[], rows) } else { (rows, &[]) };
+        let rows_first = self.rows_first && mode != PollMode::Sweep;
+        let (observed, listed, named): (&[&Record], &[&Record], &[&Record]) = match (rows_first, names_only) {
+            (true, _) => (&[], rows, &[]),
+            (_, true) => (&[], &[], rows),
+            _ => (rows, &[], &[]),
+        };
         Ok(Page {
             observations: observed.iter().map(|record| self.row(record, read_at)).collect(),
+            rows: listed.iter().map(|record| self.row(record, read_at)).collect(),
             signals: named.iter().map(|record| Signal::entity(record.entity())).collect(),
             checkpoint: checkpoint.into(),
             more,
@@ -279,8 +304,26 @@ impl Source for LedgerSource {
             state: subscription.secret.clone().unwrap_or_default().into(),
             signals: lost.map(|at| Signal::feed("invoices", Some(at))).into_iter().collect(),
             next: ctx.now() + Duration::from_secs(3600),
+            subscriptions: vec![crate::model::Subscription {
+                name: "invoice.changed".into(),
+                ends: Some(ctx.now() + Duration::from_secs(86_400)),
+            }],
             problem: None,
         })
+    }
+
+    async fn unsubscribe(&self, _: &Context, request: UpkeepRequest<'_>) -> Result<()> {
+        let mut subscription = self.ledger.subscription.lock().unwrap();
+        if subscription.cannot_end {
+            return Err(Error::new(ErrorKind::Unavailable, "the vendor does not answer"));
+        }
+        subscription.ended.push(request.callback.map(ToOwned::to_owned));
+        Ok(())
+    }
+
+    async fn check(&self, _: &Context) -> Vec<CheckStep> {
+        let failure = self.ledger.failures.lock().unwrap().pop_front();
+        vec![CheckStep::of("account", failure.as_ref().map_or(Ok(()), Err))]
     }
 }
 
@@ -427,5 +470,9 @@ impl Sink for BoardSink {
 
     async fn ping(&self, _: &Context) -> Result<()> {
         self.board.answers()
+    }
+
+    async fn maintain(&self, _: &Context) -> Result<Option<Timestamp>> {
+        Ok(None)
     }
 }

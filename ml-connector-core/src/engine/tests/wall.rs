@@ -188,4 +188,8 @@ impl Sink for WallSink {
     async fn ping(&self, _: &Context) -> Result<()> {
         Ok(())
     }
+
+    async fn maintain(&self, _: &Context) -> Result<Option<Timestamp>> {
+        Ok(None)
+    }
 }

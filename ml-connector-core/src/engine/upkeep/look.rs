@@ -77,6 +77,7 @@ pub(crate) async fn look_after(
     }
     plan.callback = callback;
     plan.problem.clone_from(&upkeep.problem);
+    plan.subscriptions.clone_from(&upkeep.subscriptions);
     transaction.documents.push(document.replace(&plan)?);
     transaction.documents.push(state.replace(&upkeep.state)?);
     if former.is_some() {

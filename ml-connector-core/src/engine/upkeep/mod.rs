@@ -5,5 +5,5 @@ mod schedule;
 
 pub(crate) use self::{
     look::look_after,
-    schedule::{ensure, next_look, problem},
+    schedule::{Known, ensure, known},
 };

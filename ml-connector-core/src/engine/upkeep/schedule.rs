@@ -16,7 +16,7 @@ use crate::{
         shared::Shared,
         writes::{self, commit, is_settled},
     },
-    model::{DedupeKey, Signal, Subject},
+    model::{DedupeKey, Signal, Subject, Subscription},
 };
 
 /// When to look again after a series has ended in an error.
@@ -36,6 +36,9 @@ pub(super) struct UpkeepPlan {
     /// Why they do not come, by the last look.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) problem: Option<Arc<str>>,
+    /// What was registered then.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) subscriptions: Vec<Subscription>,
 }
 
 impl JsonDocument for UpkeepPlan {
@@ -84,21 +87,24 @@ pub(crate) async fn ensure(shared: &Shared, slot: &SourceSlot) -> Result<()> {
     commit(shared, heal).await.map(drop)
 }
 
-/// When the source looks after its subscriptions next, if it has such.
-pub(crate) async fn next_look(shared: &Shared, slot: &SourceSlot) -> Result<Option<Timestamp>> {
-    if !slot.source.info().mode.subscribes() {
-        return Ok(None);
-    }
-    let (document, plan) = load(shared, slot).await?;
-    Ok((document.expected != Expected::Absent).then_some(plan.due))
+/// What is known of subscriptions by the last look after them.
+#[derive(Debug, Default)]
+pub(crate) struct Known {
+    /// When the next look is due.
+    pub(crate) due: Option<Timestamp>,
+    /// Why webhooks do not come.
+    pub(crate) problem: Option<Arc<str>>,
+    pub(crate) subscriptions: Vec<Subscription>,
 }
 
-/// Why webhooks of a connection do not come, by the last look after them.
-pub(crate) async fn problem(shared: &Shared, slot: &SourceSlot) -> Result<Option<Arc<str>>> {
+/// What is known of a connection's subscriptions, if it has such.
+pub(crate) async fn known(shared: &Shared, slot: &SourceSlot) -> Result<Known> {
     if !slot.source.info().mode.subscribes() {
-        return Ok(None);
+        return Ok(Known::default());
     }
-    Ok(load(shared, slot).await?.1.problem)
+    let (document, UpkeepPlan { due, problem, subscriptions, .. }) = load(shared, slot).await?;
+    let due = (document.expected != Expected::Absent).then_some(due);
+    Ok(Known { due, problem, subscriptions })
 }
 
 pub(super) fn look(slot: &SourceSlot, key: &str, due: Timestamp) -> Result<NewEntry> {

@@ -52,20 +52,21 @@ pub struct Call {
     costs: Vec<Cost>,
     repeatable: bool,
     renews: bool,
+    limit: Duration,
 }
 
 impl Call {
     /// A call that changes nothing on the other side: tried up to three times.
     #[must_use]
     pub fn read(operation: &'static str, request: Request<Bytes>) -> Self {
-        Self { operation, request, costs: Vec::new(), repeatable: true, renews: true }
+        Self { operation, request, costs: Vec::new(), repeatable: true, renews: true, limit: Limits::TOTAL }
     }
 
     /// A call that does something: repeated only when it is known not to have happened, because no connection
     /// could be made or the token was refused.
     #[must_use]
     pub fn write(operation: &'static str, request: Request<Bytes>) -> Self {
-        Self { operation, request, costs: Vec::new(), repeatable: false, renews: true }
+        Self { operation, request, costs: Vec::new(), repeatable: false, renews: true, limit: Limits::TOTAL }
     }
 
     /// What each attempt spends. A delivery's own costs are admitted by the engine and not repeated here.
@@ -78,6 +79,21 @@ impl Call {
         self
     }
 
+    /// Sets how long the answer to one attempt may take, for what is known to take its time, such as a large upload or a
+    /// posting. Default: [`Limits::TOTAL`]. The context's deadline holds all the same.
+    #[must_use]
+    pub fn within(mut self, limit: Duration) -> Self {
+        self.limit = limit;
+        self
+    }
+
+    /// How long the call may take with all that belongs to it: what it asks of the other side is sent within that time, or
+    /// not at all.
+    #[must_use]
+    pub fn longest(&self) -> Duration {
+        PATIENCE.saturating_add(self.limit)
+    }
+
     /// The token has just been accepted: who refuses it now means this call, and a fresh one would be refused as well.
     /// So none is asked for; some vendors issue only a few.
     #[must_use]
@@ -88,7 +104,7 @@ impl Call {
 }
 
 impl Client {
-    /// How long a call may take: what it asks of the other side is sent within that time, or not at all.
+    /// How long a call may take whose limit is the default: see [`Call::longest`].
     pub const LONGEST: Duration = PATIENCE.saturating_add(Limits::TOTAL);
 
     /// A client for the API below `base`. `check` is the vendor's classification of an answer: it returns an error for
@@ -129,7 +145,7 @@ impl Client {
         url
     }
 
-    /// Makes a call, and is done within [`LONGEST`](Self::LONGEST) or the context's deadline, whichever comes first: waiting for the
+    /// Makes a call, and is done within [`longest`](Call::longest) or the context's deadline, whichever comes first: waiting for the
     /// limiter, for a token and between tries is part of it. Dropping the future ends the call; what it was
     /// admitted as under way is given back.
     ///
@@ -142,7 +158,7 @@ impl Client {
     pub async fn send(&self, ctx: &Context, call: Call) -> Result<Answer> {
         let operation = call.operation;
         let span = tracing::debug_span!("http_call", system = self.system, operation);
-        self.send_in_time(&ctx.within(Self::LONGEST), &call)
+        self.send_in_time(&ctx.within(call.longest()), &call)
             .instrument(span)
             .await
             .map_err(|error| error.with_operation(operation))
@@ -205,7 +221,7 @@ impl Client {
     async fn attempt(
         &self,
         ctx: &Context,
-        Call { operation, request, costs, .. }: &Call,
+        Call { operation, request, costs, limit, .. }: &Call,
         begin_by: Timestamp,
     ) -> Result<(Authorization, Result<Answer, Failed>)> {
         require_time(ctx)?;
@@ -222,7 +238,7 @@ impl Client {
         ctx.require_lease()?;
         let mut request = request.clone();
         request.headers_mut().insert(header::AUTHORIZATION, authorization.header().clone());
-        let limits = Limits::within(Limits::TOTAL.min(ctx.time_left()));
+        let limits = Limits::within((*limit).min(ctx.time_left()));
         let sent_at = ctx.now();
         let response = tokio::time::timeout(limits.total + GRACE, ctx.transport().send(request, limits));
         let outcome = match response.await {

@@ -2,6 +2,8 @@
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
+use serde::{Deserialize, Serialize};
+
 use super::{
     counter::{Counter, same},
     wanted,
@@ -21,7 +23,8 @@ const SECOND_WORD: Duration = Duration::from_secs(86_400);
 /// How long a charge waits for the first quota to be named.
 const EARLY_LIFE: Duration = Duration::from_secs(86_400);
 
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub(super) struct Account {
     pub(super) paused_until: Option<Timestamp>,
     /// Until when a pause of more than an hour was believed.
@@ -40,7 +43,7 @@ pub(super) struct Account {
 }
 
 /// Work that the other side counts when it arrives, at the latest when it is over.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 struct Sent {
     permit: Permit,
     at: Timestamp,
@@ -48,7 +51,7 @@ struct Sent {
     units: u32,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 struct UnderWay {
     permit: Permit,
     units: u64,

@@ -2,6 +2,8 @@
 
 use std::{collections::VecDeque, time::Duration};
 
+use serde::{Deserialize, Serialize};
+
 use crate::{Timestamp, rate::Quota};
 
 /// Windows up to an hour are short enough to be waited for.
@@ -20,7 +22,7 @@ pub(super) fn same(a: Quota, b: Quota) -> bool {
     }
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Counter {
     quota: Quota,
     /// Of a window, or a period.
@@ -29,7 +31,7 @@ pub(super) struct Counter {
     kind: Kind,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 enum Kind {
     Rolling {
         log: Log,
@@ -174,7 +176,7 @@ impl Counter {
 
 /// Who spent how much when, oldest first, in 8 bytes per instant: each entry knows how long after the one before
 /// it was made.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct Log {
     entries: VecDeque<Spent>,
     /// The instants of the oldest entry and of the newest; without entries they mean nothing.
@@ -182,10 +184,24 @@ struct Log {
     last: i64,
 }
 
-#[derive(Debug, Clone)]
+/// Stored as a pair: there may be thousands.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(from = "(u32, u32)", into = "(u32, u32)")]
 struct Spent {
     after_ms: u32,
     units: u32,
+}
+
+impl From<(u32, u32)> for Spent {
+    fn from((after_ms, units): (u32, u32)) -> Self {
+        Self { after_ms, units }
+    }
+}
+
+impl From<Spent> for (u32, u32) {
+    fn from(Spent { after_ms, units }: Spent) -> Self {
+        (after_ms, units)
+    }
 }
 
 impl Log {

@@ -3,6 +3,7 @@
 mod account;
 mod counter;
 mod saved;
+mod stored;
 #[cfg(test)]
 mod tests;
 
@@ -15,6 +16,7 @@ use std::{
 
 use account::Account;
 use async_trait::async_trait;
+pub use stored::StoredAccounts;
 
 use bytes::Bytes;
 
@@ -42,7 +44,7 @@ pub struct MemoryRateLimiter {
     state: Mutex<Accounts>,
 }
 
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 struct Accounts {
     accounts: HashMap<QuotaKey, Account>,
     /// The latest instant ever seen.

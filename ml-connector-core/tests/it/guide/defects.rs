@@ -348,6 +348,10 @@ impl Sink for Mutant {
         }
     }
 
+    async fn maintain(&self, ctx: &Context) -> Result<Option<Timestamp>> {
+        self.ledgerly.maintain(ctx).await
+    }
+
     async fn ping(&self, ctx: &Context) -> Result<()> {
         match self.defect {
             Some(PingsNobody) => Ok(()),

@@ -1,6 +1,7 @@
 //! Names and types of expressions settled.
 
-use std::collections::BTreeMap;
+mod scope;
+mod unify;
 
 use super::{
     ast::{Call, Expr, Operator, Order},
@@ -11,59 +12,17 @@ use super::{
     functions::{self, Function},
     lexer::Position,
     parser,
-    time::SessionZone,
     types::{DataType, Value},
 };
 
-/// What a statement is executed with.
-#[derive(Debug, Clone)]
-pub(crate) struct Session {
-    pub(crate) catalog: String,
-    pub(crate) schema: String,
-    pub(crate) parameters: BTreeMap<String, Parameter>,
-    /// Microseconds since 1970.
-    pub(crate) now: i64,
-    pub(crate) zone: SessionZone,
-    pub(crate) principal: String,
-    /// Whether MERGE refuses a target with a row filter or a mask. Otherwise it does not see hidden rows.
-    pub(crate) policies_refuse_merge: bool,
-}
-
-/// A named parameter as it was sent: the value is text whatever the type.
-#[derive(Debug, Clone)]
-pub(crate) struct Parameter {
-    pub(crate) ty: DataType,
-    pub(crate) value: Option<String>,
-}
-
-/// The columns an expression may name.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Scope(pub(crate) Vec<ScopeColumn>);
-
-#[derive(Debug, Clone)]
-pub(crate) struct ScopeColumn {
-    /// The row of the frame it lies in.
-    pub(crate) row: u8,
-    pub(crate) at: usize,
-    /// What may stand before its name: `[main, finance, invoices]`, or an alias.
-    pub(crate) qualifier: Vec<String>,
-    pub(crate) name: String,
-    pub(crate) ty: DataType,
-}
-
-impl Scope {
-    fn found(&self, qualifier: &[String], name: &str) -> Vec<&ScopeColumn> {
-        let matches = |column: &&ScopeColumn| {
-            same(&column.name, name)
-                && column.qualifier.len() >= qualifier.len()
-                && column.qualifier[column.qualifier.len() - qualifier.len()..]
-                    .iter()
-                    .zip(qualifier)
-                    .all(|(left, right)| same(left, right))
-        };
-        self.0.iter().filter(matches).collect()
-    }
-}
+use self::{
+    scope::distance,
+    unify::{decimal_result, folded},
+};
+pub(crate) use self::{
+    scope::{Parameter, Scope, ScopeColumn, Session},
+    unify::{common, constant, converted, unified},
+};
 
 /// An aggregate function of a query.
 #[derive(Debug, Clone, PartialEq)]
@@ -533,34 +492,6 @@ pub(crate) fn has_aggregate(expr: &Expr) -> bool {
     }
 }
 
-pub(crate) fn constant(value: Value, ty: DataType) -> Typed {
-    Typed { expr: Bound::Constant(value), ty }
-}
-
-/// Computes what holds no column. What fails is left to fail when it runs.
-fn folded(expr: Bound, zone: &SessionZone) -> Bound {
-    let constant = match &expr {
-        Bound::Cast { expr, .. } => matches!(**expr, Bound::Constant(_)),
-        Bound::Arithmetic(_, left, right, _) => {
-            matches!((&**left, &**right), (Bound::Constant(_), Bound::Constant(_)))
-        }
-        _ => false,
-    };
-    match constant.then(|| expr.eval(Frame::default(), zone)) {
-        Some(Ok(value)) => Bound::Constant(value),
-        _ => expr,
-    }
-}
-
-/// With a cast if the types differ. Whether the cast is possible has been checked.
-pub(crate) fn converted(of: Typed, to: &DataType, kind: Kind) -> Typed {
-    if of.ty == *to {
-        return of;
-    }
-    let cast = Bound::Cast { expr: Box::new(of.expr), from: of.ty, to: to.clone(), kind };
-    Typed { expr: cast, ty: to.clone() }
-}
-
 fn field(of: Typed, name: &str, at: Position) -> Sql<Typed> {
     let DataType::Struct(fields) = &of.ty else {
         let sentence = format!("Need a complex type [STRUCT, ARRAY, MAP] but got \"{}\".", of.ty);
@@ -578,89 +509,4 @@ fn field(of: Typed, name: &str, at: Position) -> Sql<Typed> {
             Err(SqlError::new("FIELD_NOT_FOUND", "42704", sentence).at(at))
         }
     }
-}
-
-/// Brings expressions to one type.
-pub(crate) fn unified(all: Vec<Typed>) -> Sql<(Vec<Bound>, DataType)> {
-    let ty = all.iter().try_fold(DataType::Void, |ty, item| common(&ty, &item.ty))?;
-    let all = all.into_iter().map(|item| converted(item, &ty, Kind::Ansi).expr).collect();
-    Ok((all, ty))
-}
-
-/// The type two types meet in.
-pub(crate) fn common(left: &DataType, right: &DataType) -> Sql<DataType> {
-    use DataType as T;
-    Ok(match (left, right) {
-        (left, right) if left == right => left.clone(),
-        (T::Void, other) | (other, T::Void) => other.clone(),
-        (T::Double, other) | (other, T::Double) if other.is_numeric() => T::Double,
-        (left, right) if left.is_integer() && right.is_integer() => {
-            if left.integer_bits() > right.integer_bits() { left.clone() } else { right.clone() }
-        }
-        (left, right) if left.is_numeric() && right.is_numeric() => {
-            let (Some(left), Some(right)) = (left.as_decimal(), right.as_decimal()) else {
-                return Err(apart(left, right));
-            };
-            let scale = left.1.max(right.1);
-            let whole = (left.0 - left.1).max(right.0 - right.1);
-            T::decimal(u32::from(whole) + u32::from(scale), u32::from(scale))
-        }
-        (T::String, other) | (other, T::String)
-            if !matches!(other, T::Array(_) | T::Map(..) | T::Struct(_) | T::Variant) =>
-        {
-            // A text beside an integer is read as BIGINT.
-            if other.is_integer() { T::BigInt } else { other.clone() }
-        }
-        (T::Date, T::Timestamp) | (T::Timestamp, T::Date) => T::Timestamp,
-        (T::Date, T::TimestampNtz) | (T::TimestampNtz, T::Date) => T::TimestampNtz,
-        (T::Array(left), T::Array(right)) => T::Array(Box::new(common(left, right)?)),
-        (T::Struct(lefts), T::Struct(rights)) if lefts.len() == rights.len() => {
-            let mut fields = lefts.clone();
-            for (field, right) in fields.iter_mut().zip(rights) {
-                field.ty = common(&field.ty, &right.ty)?;
-            }
-            T::Struct(fields)
-        }
-        (left, right) => return Err(apart(left, right)),
-    })
-}
-
-fn apart(left: &DataType, right: &DataType) -> SqlError {
-    SqlError::new(
-        "DATATYPE_MISMATCH.BINARY_OP_DIFF_TYPES",
-        "42K09",
-        format!(
-            "Cannot resolve due to data type mismatch: the types (\"{left}\" and \"{right}\") do not match."
-        ),
-    )
-}
-
-/// How many digits a calculation with decimals has.
-fn decimal_result(operator: Operator, left: (u8, u8), right: (u8, u8)) -> DataType {
-    let (p1, s1, p2, s2) = (u32::from(left.0), u32::from(left.1), u32::from(right.0), u32::from(right.1));
-    match operator {
-        Operator::Multiply => DataType::decimal(p1 + p2 + 1, s1 + s2),
-        Operator::Divide => {
-            let scale = (s1 + p2 + 1).max(6);
-            DataType::decimal(p1 - s1 + s2 + scale, scale)
-        }
-        _ => {
-            let scale = s1.max(s2);
-            DataType::decimal((p1 - s1).max(p2 - s2) + scale + 1, scale)
-        }
-    }
-}
-
-/// How many letters differ: for suggestions.
-fn distance(left: &str, right: &str) -> usize {
-    let right: Vec<char> = right.chars().collect();
-    let mut costs: Vec<usize> = (0..=right.len()).collect();
-    for (i, l) in left.chars().enumerate() {
-        let mut diagonal = std::mem::replace(&mut costs[0], i + 1);
-        for (j, r) in right.iter().enumerate() {
-            let cost = (costs[j] + 1).min(costs[j + 1] + 1).min(diagonal + usize::from(l != *r));
-            diagonal = std::mem::replace(&mut costs[j + 1], cost);
-        }
-    }
-    costs.last().copied().unwrap_or_default()
 }

@@ -1,20 +1,23 @@
 //! Queries executed.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+mod items;
+mod output;
+mod stages;
 
+use std::sync::Arc;
+
+use self::{
+    items::{Output, expanded, ordinal, positional, shown},
+    output::{Sorted, distinct, project, union},
+    stages::{Stage, filtered, kept, sort, windowed},
+};
 use super::{
-    ast::{Alias, Body, Expr, Item, JoinKind, Lateral, NameParts, Order, Query, Relation, Select},
-    bind::{
-        Binder, BoundOrder, BoundWindow, Scope, ScopeColumn, Session, common, converted, has_aggregate,
-        is_aggregate,
-    },
+    ast::{Alias, Body, Expr, JoinKind, Lateral, NameParts, Order, Query, Relation, Select},
+    bind::{Binder, Scope, ScopeColumn, Session, common, converted, has_aggregate},
     cast::Kind,
     catalog::{Database, Row, same},
     error::{Sql, SqlError},
-    eval::{Bound, Frame, Typed},
+    eval::Frame,
     generator::Generator,
     group,
     matching::Matcher,
@@ -64,19 +67,6 @@ impl Rows {
             }
         }
         Ok(self)
-    }
-}
-
-/// One row on its way through a SELECT.
-struct Stage {
-    base: Row,
-    aggregates: Row,
-    windows: Row,
-}
-
-impl Stage {
-    fn frame(&self) -> Frame<'_> {
-        Frame([&self.base, &self.aggregates, &self.windows])
     }
 }
 
@@ -386,291 +376,4 @@ impl<'a> Reader<'a> {
         }
         project(&stages, &outputs, &orders, select.distinct, session)
     }
-}
-
-/// One item of a SELECT list.
-enum Output {
-    One(Typed, String),
-    Many(Generator, Option<String>),
-}
-
-impl Output {
-    fn is_named(&self, name: &str) -> bool {
-        match self {
-            Self::One(_, own) => same(own, name),
-            Self::Many(_, own) => own.as_deref().is_some_and(|own| same(own, name)),
-        }
-    }
-}
-
-/// `*` replaced by the columns it stands for.
-fn expanded(items: &[Item], input: &Rows) -> Sql<Vec<(Expr, Option<String>)>> {
-    let mut all = Vec::new();
-    for item in items {
-        match item {
-            Item::Expr { expr, alias } => all.push((expr.clone(), alias.clone())),
-            Item::All(qualifier, at) => {
-                let before = all.len();
-                for column in &input.columns {
-                    let within = column.qualifier.len() >= qualifier.len()
-                        && column.qualifier[column.qualifier.len() - qualifier.len()..]
-                            .iter()
-                            .zip(qualifier)
-                            .all(|(left, right)| same(left, right));
-                    if within {
-                        let mut parts = column.qualifier.clone();
-                        parts.push(column.name.clone());
-                        all.push((Expr::Column(parts, *at), Some(column.name.clone())));
-                    }
-                }
-                // `r.*` of a struct
-                if all.len() == before
-                    && let [name] = &qualifier[..]
-                    && let Some(column) = input.columns.iter().find(|column| same(&column.name, name))
-                    && let DataType::Struct(fields) = &column.ty
-                {
-                    let field = |field: &super::types::Field| {
-                        (Expr::Column(vec![name.clone(), field.name.clone()], *at), Some(field.name.clone()))
-                    };
-                    all.extend(fields.iter().map(field));
-                }
-                if all.len() == before && !qualifier.is_empty() {
-                    let name = super::error::quoted(qualifier);
-                    let sentence = format!("Cannot resolve {name}.* given input columns.");
-                    return Err(SqlError::new("CANNOT_RESOLVE_STAR_EXPAND", "42704", sentence).at(*at));
-                }
-            }
-        }
-    }
-    Ok(all)
-}
-
-/// The name of an output column without an alias.
-fn shown(expr: &Expr) -> String {
-    match expr {
-        Expr::Column(parts, _) => parts.last().cloned().unwrap_or_default(),
-        Expr::Field(_, name, _) => name.clone(),
-        Expr::Cast { expr, .. } => shown(expr),
-        Expr::Parameter(name, _) => format!(":{name}"),
-        Expr::Literal(value, ty) => super::cast::text(value, ty, &super::time::SessionZone::UTC),
-        Expr::Call(call) if call.star => format!("{}(1)", call.function),
-        Expr::Call(call) => {
-            let args: Vec<_> = call.args.iter().map(shown).collect();
-            let distinct = if call.distinct && is_aggregate(&call.function) { "DISTINCT " } else { "" };
-            format!("{}({distinct}{})", call.function, args.join(", "))
-        }
-        _ => "expression".to_owned(),
-    }
-}
-
-/// The column that `ORDER BY 2` means.
-fn ordinal(expr: &Expr, columns: usize) -> Sql<Option<usize>> {
-    match expr {
-        Expr::Literal(Value::Integer(at), _) => match usize::try_from(*at) {
-            Ok(at) if (1..=columns).contains(&at) => Ok(Some(at - 1)),
-            _ => {
-                let sentence =
-                    format!("ORDER BY position {at} is not in select list (valid range is [1, {columns}]).");
-                Err(SqlError::new("ORDER_BY_POS_OUT_OF_RANGE", "42805", sentence))
-            }
-        },
-        _ => Ok(None),
-    }
-}
-
-fn positional(order: &Order, at: usize) -> BoundOrder {
-    BoundOrder { expr: Bound::Column(0, at), descending: order.descending, nulls_first: order.nulls_first }
-}
-
-fn filtered(rows: Vec<Row>, filter: &Bound, session: &Session) -> Sql<Vec<Row>> {
-    let mut kept = Vec::with_capacity(rows.len());
-    for row in rows {
-        if filter.eval(Frame::of(&row), &session.zone)?.is_true() {
-            kept.push(row);
-        }
-    }
-    Ok(kept)
-}
-
-fn kept(stages: Vec<Stage>, filter: &Bound, session: &Session) -> Sql<Vec<Stage>> {
-    let mut kept = Vec::with_capacity(stages.len());
-    for stage in stages {
-        if filter.eval(stage.frame(), &session.zone)?.is_true() {
-            kept.push(stage);
-        }
-    }
-    Ok(kept)
-}
-
-fn windowed(stages: &mut [Stage], windows: &[BoundWindow], session: &Session) -> Sql<()> {
-    if windows.is_empty() {
-        return Ok(());
-    }
-    let mut values = vec![vec![Value::Null; windows.len()]; stages.len()];
-    for (column, window) in windows.iter().enumerate() {
-        let mut partitions: HashMap<Vec<Value>, Vec<usize>> = HashMap::new();
-        for (at, stage) in stages.iter().enumerate() {
-            let key: Sql<Vec<_>> =
-                window.partition_by.iter().map(|expr| expr.eval(stage.frame(), &session.zone)).collect();
-            partitions.entry(key?).or_default().push(at);
-        }
-        for mut members in partitions.into_values() {
-            let keys = sort(&mut members, &window.order_by, |at, expr| {
-                expr.eval(stages[*at].frame(), &session.zone)
-            })?;
-            let (mut rank, mut dense) = (0_i64, 0_i64);
-            for (number, at) in (1_i64..).zip(&members) {
-                let place = usize::try_from(number - 1).unwrap_or_default();
-                if number == 1 || keys[place] != keys[place - 1] {
-                    rank = number;
-                    dense += 1;
-                }
-                values[*at][column] = Value::Integer(match window.function.as_str() {
-                    "rank" => rank,
-                    "dense_rank" => dense,
-                    _ => number,
-                });
-            }
-        }
-    }
-    stages.iter_mut().zip(values).for_each(|(stage, values)| stage.windows = values.into());
-    Ok(())
-}
-
-/// Sorts and keeps the order of equals. Returns the keys in the new order.
-fn sort<T>(
-    items: &mut Vec<T>,
-    orders: &[BoundOrder],
-    key: impl Fn(&T, &Bound) -> Sql<Value>,
-) -> Sql<Vec<Vec<Value>>> {
-    if orders.is_empty() {
-        return Ok(vec![Vec::new(); items.len()]);
-    }
-    let mut keyed = Vec::with_capacity(items.len());
-    for item in items.drain(..) {
-        let key: Sql<Vec<_>> = orders.iter().map(|order| key(&item, &order.expr)).collect();
-        keyed.push((key?, item));
-    }
-    keyed.sort_by(|(left, _), (right, _)| by(orders.iter(), left, right));
-    let mut keys = Vec::with_capacity(keyed.len());
-    for (key, item) in keyed {
-        keys.push(key);
-        items.push(item);
-    }
-    Ok(keys)
-}
-
-fn by<'a>(
-    orders: impl Iterator<Item = &'a BoundOrder>,
-    left: &[Value],
-    right: &[Value],
-) -> std::cmp::Ordering {
-    let mut compared = orders.zip(left.iter().zip(right)).map(|(order, (left, right))| {
-        match (left.is_null(), right.is_null()) {
-            (true, true) => std::cmp::Ordering::Equal,
-            (true, false) if order.nulls_first => std::cmp::Ordering::Less,
-            (true, false) => std::cmp::Ordering::Greater,
-            (false, true) if order.nulls_first => std::cmp::Ordering::Greater,
-            (false, true) => std::cmp::Ordering::Less,
-            (false, false) if order.descending => right.compared(left),
-            (false, false) => left.compared(right),
-        }
-    });
-    compared.find(|order| order.is_ne()).unwrap_or(std::cmp::Ordering::Equal)
-}
-
-/// What a sort key is computed from.
-#[derive(Clone, Copy)]
-enum Sorted {
-    Projected,
-    Before,
-}
-
-/// The SELECT list computed, sorted.
-fn project(
-    stages: &[Stage],
-    outputs: &[Output],
-    orders: &[(BoundOrder, Sorted)],
-    only_distinct: bool,
-    session: &Session,
-) -> Sql<Rows> {
-    let column = |name: String, ty: &DataType| ResultColumn { qualifier: Vec::new(), name, ty: ty.clone() };
-    let mut columns = Vec::new();
-    for output in outputs {
-        match output {
-            Output::One(typed, name) => columns.push(column(name.clone(), &typed.ty)),
-            Output::Many(generator, alias) => match (&generator.columns[..], alias) {
-                ([(_, ty)], Some(alias)) => columns.push(column(alias.clone(), ty)),
-                (many, _) => columns.extend(many.iter().map(|(name, ty)| column((*name).to_owned(), ty))),
-            },
-        }
-    }
-    let mut projected: Vec<(usize, Row)> = Vec::with_capacity(stages.len());
-    for (at, stage) in stages.iter().enumerate() {
-        let mut lists: Vec<Vec<Value>> = vec![Vec::with_capacity(columns.len())];
-        for output in outputs {
-            match output {
-                Output::One(typed, _) => {
-                    let value = typed.expr.eval(stage.frame(), &session.zone)?;
-                    lists.iter_mut().for_each(|list| list.push(value.clone()));
-                }
-                Output::Many(generator, _) => {
-                    let made = generator.rows(stage.frame(), session)?;
-                    let start = lists.pop().unwrap_or_default();
-                    lists = made.into_iter().map(|row| start.iter().cloned().chain(row).collect()).collect();
-                }
-            }
-        }
-        projected.extend(lists.into_iter().map(|list| (at, Row::from(list))));
-    }
-    if !orders.is_empty() {
-        let mut keyed = Vec::with_capacity(projected.len());
-        for (at, row) in projected {
-            let mut key = Vec::with_capacity(orders.len());
-            for (order, sorted) in orders {
-                let frame = match sorted {
-                    Sorted::Projected => Frame::of(&row),
-                    Sorted::Before => stages[at].frame(),
-                };
-                key.push(order.expr.eval(frame, &session.zone)?);
-            }
-            keyed.push((key, at, row));
-        }
-        keyed.sort_by(|(left, ..), (right, ..)| by(orders.iter().map(|(order, _)| order), left, right));
-        projected = keyed.into_iter().map(|(_, at, row)| (at, row)).collect();
-    }
-    let mut rows = projected.into_iter().map(|(_, row)| row).collect();
-    if only_distinct {
-        distinct(&mut rows);
-    }
-    Ok(Rows { columns, rows })
-}
-
-fn distinct(rows: &mut Vec<Row>) {
-    let mut seen = HashSet::new();
-    rows.retain(|row| seen.insert(row.clone()));
-}
-
-fn union(left: Rows, right: Rows, session: &Session) -> Sql<Rows> {
-    if left.columns.len() != right.columns.len() {
-        let sentence = "UNION can only be performed on inputs with the same number of columns.";
-        return Err(SqlError::new("NUM_COLUMNS_MISMATCH", "42826", sentence));
-    }
-    let mut columns = left.columns.clone();
-    for (column, right) in columns.iter_mut().zip(&right.columns) {
-        column.ty = common(&column.ty, &right.ty)?;
-    }
-    let mut rows = Vec::with_capacity(left.rows.len() + right.rows.len());
-    for side in [left, right] {
-        for row in side.rows {
-            let cells = row.iter().zip(side.columns.iter().zip(&columns));
-            let cells: Sql<Vec<_>> = cells
-                .map(|(value, (from, to))| {
-                    super::cast::cast(value, &from.ty, &to.ty, Kind::Ansi, &session.zone)
-                })
-                .collect();
-            rows.push(cells?.into());
-        }
-    }
-    Ok(Rows { columns, rows })
 }

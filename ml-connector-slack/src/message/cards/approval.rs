@@ -13,7 +13,7 @@ use super::{
 use crate::{
     blocks::{Block, Blocks, Button, ButtonStyle, Confirm, Markup, Text, TextInput},
     message::{
-        Message,
+        Assignee, Message,
         format::{date, money, noun, verb},
     },
 };
@@ -22,10 +22,13 @@ use crate::{
 const REASON_MAX: usize = 500;
 
 /// `approve` is what the button that approves says.
-pub(super) fn card(event: &Event, approval: &Approval, approve: &str) -> Message {
+pub(super) fn card(event: &Event, approval: &Approval, approve: &str, assignee: &Assignee) -> Message {
     let is_open = matches!(approval.status, ApprovalStatus::Requested | ApprovalStatus::Reminded);
     let headline = headline(event, approval);
-    let mut blocks = sections(&facts(approval))
+    let mut blocks = mention(approval, assignee)
+        .filter(|_| is_open)
+        .into_iter()
+        .chain(sections(&facts(approval)))
         .chain(lines::table(&approval.shown, true))
         .chain(attachments(&approval.shown))
         .fold(Blocks::new().with(Block::header(&headline)), Blocks::with);
@@ -60,6 +63,18 @@ pub(super) fn headline(event: &Event, approval: &Approval) -> String {
     }
 }
 
+/// Whom it is up to, who is notified; or why nobody is.
+fn mention(approval: &Approval, assignee: &Assignee) -> Option<Block> {
+    let person = approval.shown.assignee.as_ref()?;
+    match assignee {
+        Assignee::User(id) => {
+            let markup = Markup::new().user(id).text(", this waits for a decision.");
+            Some(Block::section(Text::markup(markup)))
+        }
+        _ => assignee.hint(person).map(|hint| Block::context(vec![Text::plain(&hint)])),
+    }
+}
+
 /// What somebody has to know to decide; later, what was decided about.
 fn facts(approval: &Approval) -> Vec<Fact> {
     let shown = &approval.shown;
@@ -69,6 +84,7 @@ fn facts(approval: &Approval) -> Vec<Fact> {
         fact("In base currency", base(shown)),
         fact("Date", shown.date.map(date)),
         fact("Due date", shown.due_date.map(date)),
+        fact("Responsible", shown.assignee.as_ref().and_then(responsible)),
         fact("Submitted by", shown.submitted_by.as_ref().and_then(responsible)),
     ];
     facts.into_iter().flatten().collect()
@@ -130,7 +146,8 @@ fn buttons(event: &Event, approval: &Approval, approve: &str) -> Vec<Block> {
     };
     let about = summary(event);
     let ask = |title: &str, text: &str, yes: &str| Confirm::new(title, text, yes, "Cancel");
-    let final_word = format!("{about}. It cannot be taken back here.");
+    let end = if approval.posts { "Posting cannot be undone." } else { "It cannot be taken back here." };
+    let final_word = format!("{about}. {end}");
     let mut elements = vec![
         Button::new(Choice::APPROVE, approve)
             .with_value(choice.clone())

@@ -2,11 +2,13 @@
 
 use ml_connector_core::model::{Change, Event, Money, Person, Record, RecordKind, Status};
 
-use super::{Fact, VALUE_MAX, context, fact, headline, lines, link, open, sections, summary, value};
+use super::{
+    Fact, VALUE_MAX, changed, context, fact, headline, lines, link, open, sections, summary, total, value,
+};
 use crate::{
     blocks::{Block, Blocks, ButtonStyle, Markup, Text, safe_url},
     message::{
-        Message,
+        Assignee, Message,
         format::{date, money, words},
     },
 };
@@ -16,10 +18,10 @@ const FILES_SHOWN: usize = 5;
 const FILE_NAME_MAX: usize = 60;
 const FILE_URL_MAX: usize = 300;
 
-pub(super) fn card(event: &Event, record: &Record) -> Message {
+pub(super) fn card(event: &Event, record: &Record, assignee: &Assignee) -> Message {
     let headline = headline(event);
     let deleted = event.changes.contains(&Change::Deleted);
-    let blocks = sections(&facts(event, record))
+    let blocks = sections(&facts(event, record, assignee))
         .chain(lines::table(record, !deleted))
         .chain(attachments(record).filter(|_| !deleted))
         // A link leads somewhere as long as there is the record.
@@ -37,7 +39,7 @@ fn way(event: &Event, record: &Record) -> Option<Block> {
     link(record)
 }
 
-fn facts(event: &Event, record: &Record) -> Vec<Fact> {
+fn facts(event: &Event, record: &Record, assignee: &Assignee) -> Vec<Fact> {
     let payment = matches!(record.kind, RecordKind::CustomerPayment | RecordKind::VendorPayment);
     // What a vendor still shows as the balance of a void document means nothing, and a deleted one has none.
     let deleted = event.changes.contains(&Change::Deleted);
@@ -45,13 +47,14 @@ fn facts(event: &Event, record: &Record) -> Vec<Fact> {
     let owed = |balance: &&Money| !balance.amount.is_zero() && !ended;
     let balance = record.balance.as_ref().filter(owed).map(money);
     let status = value(&words(record.status.as_str()), VALUE_MAX);
+    let due_before = event.before.as_ref().and_then(|before| before.due_date).map(date);
     let text = |text: &Option<String>| value(text.as_deref()?, VALUE_MAX);
     let books = [
         fact(party(record), record.counterparty.as_ref().and_then(|party| value(&party.name, VALUE_MAX))),
-        fact("Amount", record.total.as_ref().map(money)),
+        fact("Amount", total(event, record)),
         fact(if payment { "Unapplied" } else { "Balance due" }, balance),
         fact("Date", record.date.map(date)),
-        fact("Due date", record.due_date.map(date)),
+        fact("Due date", changed(record.due_date.map(date), due_before)),
         fact("Status", status.filter(|_| has_status(record) && !deleted)),
         fact("Reference", text(&record.reference)),
         fact(paid(record), text(&record.payment_mode)),
@@ -60,7 +63,7 @@ fn facts(event: &Event, record: &Record) -> Vec<Fact> {
         fact("In base currency", base(record)),
         fact("Tax", record.tax.as_ref().map(money)),
         fact("Submitted by", record.submitted_by.as_ref().and_then(responsible)),
-        fact("Responsible", record.assignee.as_ref().and_then(responsible)),
+        record.assignee.as_ref().and_then(|person| Some(("Responsible", assignee.text(person)?))),
         fact("Tags", value(&record.tags.join(", "), VALUE_MAX)),
     ];
     books.into_iter().flatten().collect()
@@ -75,7 +78,7 @@ pub(super) fn base(record: &Record) -> Option<String> {
 }
 
 /// A person of the books, by name, else by address. Ids mean nothing to people.
-pub(super) fn responsible(person: &Person) -> Option<String> {
+pub(in crate::message) fn responsible(person: &Person) -> Option<String> {
     let name = person.name.as_deref().and_then(|name| value(name, VALUE_MAX));
     name.or_else(|| value(person.email.as_deref()?, VALUE_MAX))
 }

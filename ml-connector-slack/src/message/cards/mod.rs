@@ -6,8 +6,9 @@ mod lines;
 
 use ml_connector_core::model::{Actor, Answer, Change, Content, Event, Interaction, Record, RecordKind};
 
+pub(super) use self::document::responsible;
 use super::{
-    Message, Template,
+    Assignee, Message, Template,
     format::{money, noun, verb},
 };
 use crate::blocks::{Block, Blocks, Button, Markup, Text, safe_url, shorten_literal, visible};
@@ -25,8 +26,9 @@ const FACTS_PER_SECTION: usize = 5;
 /// The built-in cards: a headline, the facts in two columns, the lines as a table, a link, and small type that names
 /// the event. Every text of the record is shown literally.
 ///
-/// A request for approval has buttons, and a line for a reason; once decided it says who, when and what came of it. An
-/// answer is the answer.
+/// A request for approval has buttons, and a line for a reason; once decided it says who, when and what came of it. It
+/// mentions whoever is responsible for the document, or says why it does not. Other cards mention them too, and fall back to
+/// their name. An answer is the answer.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Cards;
 
@@ -36,19 +38,27 @@ pub struct PostCards;
 
 impl Template for PostCards {
     fn render(&self, event: &Event) -> Message {
+        self.render_for(event, &Assignee::Nobody)
+    }
+
+    fn render_for(&self, event: &Event, assignee: &Assignee) -> Message {
         match event.interaction() {
-            Some(Interaction::Approval(approval)) => approval::card(event, approval, "Post"),
-            _ => Cards.render(event),
+            Some(Interaction::Approval(approval)) => approval::card(event, approval, "Post", assignee),
+            _ => Cards.render_for(event, assignee),
         }
     }
 }
 
 impl Template for Cards {
     fn render(&self, event: &Event) -> Message {
+        self.render_for(event, &Assignee::Nobody)
+    }
+
+    fn render_for(&self, event: &Event, assignee: &Assignee) -> Message {
         match &event.content {
-            Some(Content::Record(record)) => document::card(event, record),
+            Some(Content::Record(record)) => document::card(event, record, assignee),
             Some(Content::Interaction(interaction)) => match &**interaction {
-                Interaction::Approval(approval) => approval::card(event, approval, "Approve"),
+                Interaction::Approval(approval) => approval::card(event, approval, "Approve", assignee),
                 Interaction::Answer(given) => answer(event, given),
                 done => by_somebody(event, done),
             },
@@ -65,9 +75,22 @@ pub(super) fn summary(event: &Event) -> String {
     };
     let Some(record) = event.document() else { return headline };
     let name = record.counterparty.as_ref().and_then(|party| value(&party.name, VALUE_MAX));
-    let total = record.total.as_ref().map(money);
-    let facts: Vec<_> = [name, total].into_iter().flatten().collect();
+    let facts: Vec<_> = [name, total(event, record)].into_iter().flatten().collect();
     if facts.is_empty() { headline } else { format!("{headline}: {}", facts.join(", ")) }
+}
+
+/// The total, and the one before where it has changed.
+fn total(event: &Event, record: &Record) -> Option<String> {
+    let before = event.before.as_ref().and_then(|before| before.total.as_ref());
+    changed(record.total.as_ref().map(money), before.map(money))
+}
+
+/// `300.00 USD, was 500.00 USD`.
+fn changed(now: Option<String>, before: Option<String>) -> Option<String> {
+    match (now, before) {
+        (Some(now), Some(before)) => Some(format!("{now}, was {before}")),
+        (now, _) => now,
+    }
 }
 
 /// `Invoice INV-000101 7+ days overdue`, `Payment received`.

@@ -1,6 +1,10 @@
 //! How SQLite finds what is asked for: never by reading every entry.
 
-use ml_connector_core::{Timestamp, audit::EntryKind, model::EntityRef};
+use ml_connector_core::{
+    Timestamp,
+    audit::{EntryKind, EntryState},
+    model::{Currency, EntityRef},
+};
 use rust_decimal::Decimal;
 
 use super::*;

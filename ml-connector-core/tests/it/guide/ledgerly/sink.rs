@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use ml_connector_core::{
-    AttemptNotes, Context, Error, ErrorKind, Result, Sink, SinkInfo,
+    AttemptNotes, Context, Error, ErrorKind, Result, Sink, SinkInfo, Timestamp,
     model::{Delivery, DeliveryPlan, Destination, Lookup, Receipt},
 };
 
@@ -64,5 +64,9 @@ impl Sink for Ledgerly {
 
     async fn ping(&self, ctx: &Context) -> Result<()> {
         self.client.list_invoices(ctx, None).await.map(drop)
+    }
+
+    async fn maintain(&self, _: &Context) -> Result<Option<Timestamp>> {
+        Ok(None)
     }
 }

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use ml_connector_core::{AuditLog, TokenStore, conformance};
+use ml_connector_core::{AuditLog, TokenStore, conformance, conformance::log::Handles};
 use ml_connector_sql::SqliteLog;
 use tempfile::TempDir;
 
@@ -11,6 +11,19 @@ async fn the_log_has_every_behavior() {
     conformance::log::all(async || {
         let file = files.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
         Arc::new(SqliteLog::open(directory.path().join(format!("{file}.db"))).unwrap()) as Arc<dyn AuditLog>
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_handles_keep_to_the_same_log() {
+    let directory = TempDir::new().unwrap();
+    let files = std::sync::atomic::AtomicUsize::new(0);
+    conformance::log::all_with_two_handles(async || {
+        let file = files.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        let path = directory.path().join(format!("{file}.db"));
+        let (one, two) = (SqliteLog::open(&path).unwrap(), SqliteLog::open(&path).unwrap());
+        Handles { one: Arc::new(one), two: Arc::new(two) }
     })
     .await;
 }

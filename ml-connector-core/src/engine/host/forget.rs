@@ -1,0 +1,122 @@
+//! Forgetting connections for good: a tenant that has left.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::acts::{Act, Acted, HOST};
+use crate::{
+    Connector, ErrorKind, Result, UpkeepRequest,
+    audit::{EntryState, Outcome, Query},
+    engine::{
+        guard,
+        history::HISTORY,
+        registry::{Registry, SourceSlot},
+    },
+    model::ConnectionId,
+    token::TokenKey,
+};
+
+/// The collections of documents that belong to a connection.
+const COLLECTIONS: [&str; 10] =
+    ["snapshot", "ids", "feed", "checkpoint", "upkeep", "told", "standing", "watched", "root", HISTORY];
+/// How many documents go at once: webhooks wait meanwhile.
+const PAGE: usize = 500;
+
+impl Connector {
+    /// Forgets connections for good, all at once: a tenant that has left. In the name of `host`; see [`act`](Self::act) and
+    /// [`Act::Forget`].
+    ///
+    /// ```no_run
+    /// # async fn leave(connector: ml_connector_core::Connector) -> ml_connector_core::Result<()> {
+    /// let forgotten = connector.forget(["books-42".into(), "approvals-42".into()]).await?;
+    /// for left in &forgotten.left {
+    ///     eprintln!("to be done by hand: {left}");
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`] when the log or the token store does not work: a host that runs goes on by itself, or
+    /// call again.
+    pub async fn forget(&self, connections: impl IntoIterator<Item = ConnectionId>) -> Result<Acted> {
+        self.act(HOST, Act::Forget { connections: connections.into_iter().collect() }).await
+    }
+
+    /// Returns how many entries were cancelled, and what is left to be done by hand.
+    pub(super) async fn forget_all(
+        &self,
+        connections: &[ConnectionId],
+        by: &Arc<str>,
+    ) -> Result<(usize, Vec<Arc<str>>)> {
+        let mut left = Vec::new();
+        let before = self.shared.registry();
+        for slot in connections.iter().filter_map(|id| before.source(id)) {
+            if let Err(error) = self.unsubscribe(slot).await {
+                tracing::error!(%error, connection = %slot.connection(), "webhooks are left at the vendor");
+                left.push(format!("webhooks of {} at the vendor: {error}", slot.connection()).into());
+            }
+        }
+        self.shared.change(|registry| registry.forget(connections))?;
+        let mut cancelled = 0;
+        for connection in connections {
+            cancelled += self.cancel_all(connection, by).await?;
+            self.forget_tokens(&before, connection).await?;
+            for collection in COLLECTIONS {
+                while self.shared.log.remove_documents(collection, connection, PAGE).await? > 0 {}
+            }
+            self.shared.hooks.forget(connection);
+            self.shared.tallies.forget(connection);
+        }
+        self.shared.mailbox.wake_all();
+        Ok((cancelled, left))
+    }
+
+    async fn unsubscribe(&self, slot: &SourceSlot) -> Result<()> {
+        if !slot.source.info().mode.subscribes() {
+            return Ok(());
+        }
+        let state = self.shared.load::<Bytes>(slot.upkeep_state_key()).await?.value;
+        let callback = self.shared.url_of(&slot.source.info().endpoint).map(String::from);
+        let call = self.shared.settings.call;
+        let request = UpkeepRequest::new().callback(callback.as_deref()).state(state.as_ref());
+        let ctx = self.shared.context.within(call);
+        guard::call(call, "the webhooks could not be removed in time", slot.source.unsubscribe(&ctx, request))
+            .await
+    }
+
+    async fn cancel_all(&self, connection: &ConnectionId, by: &Arc<str>) -> Result<usize> {
+        let mut cancelled = 0;
+        for state in [EntryState::Pending, EntryState::Parked] {
+            let waiting = Query::default().with_connection(connection.clone()).with_state(state);
+            let outcome =
+                Outcome::Cancelled { by: Arc::clone(by), why: "the connection is forgotten".into() };
+            cancelled += self.settle_all(&waiting.with_limit(usize::MAX), &outcome).await?;
+        }
+        Ok(cancelled)
+    }
+
+    /// Deletes its tokens, unless a connection that stays uses them as well.
+    async fn forget_tokens(&self, before: &Registry, connection: &ConnectionId) -> Result<()> {
+        let key = before.token_key(connection);
+        let after = self.shared.registry();
+        let is_used = after.connections().iter().any(|other| after.token_key(other) == key);
+        let own = [TokenKey::new(connection), TokenKey::consents(connection)];
+        let tokens = self.shared.context.tokens();
+        for key in own.into_iter().chain((!is_used).then_some(key)) {
+            let stored = match tokens.load(&key).await {
+                // No store at all.
+                Err(error) if error.kind() == ErrorKind::ConfigInvalid => return Ok(()),
+                stored => stored?,
+            };
+            let mut version = stored.map(|stored| stored.version);
+            while let Some(expected) = version {
+                version = match tokens.swap(&key, Some(expected), None).await? {
+                    crate::token::Swap::Stored { .. } => None,
+                    crate::token::Swap::Conflict(other) => other.map(|other| other.version),
+                };
+            }
+        }
+        Ok(())
+    }
+}

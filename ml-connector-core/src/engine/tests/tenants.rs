@@ -1,0 +1,158 @@
+//! Tenants that come and go at run time.
+
+use bytes::Bytes;
+use vendor::{Fault, webhook};
+
+use super::{super::Act, *};
+use crate::{
+    Connection, Effect, ErrorKind, Retry, Scope, SourceMode, TokenStore,
+    audit::EntryState,
+    model::{ConnectionId, Status},
+    token::{MemoryTokenStore, TokenKey},
+};
+
+/// A connector without connections, on the world's log and these tokens.
+fn bare(world: &World, tokens: &Arc<MemoryTokenStore>) -> Connector {
+    Connector::builder()
+        .audit_log(Arc::clone(&world.log))
+        .token_store(Arc::clone(tokens))
+        .rate_limiter(Arc::clone(&world.limiter))
+        .clock(Arc::clone(&world.clock))
+        .transport(NoNetwork)
+        .public_url("https://erp.example/hooks")
+        .settings(Settings { grace: secs(5), ..Settings::default() })
+        .sink(BoardSink::new(&world.board, world.repeat, world.on_unknown))
+        .build()
+        .unwrap()
+}
+
+/// A tenant: its books, with the route that it needs.
+fn tenant(world: &World, id: &str) -> Connection {
+    let books = LedgerSource::new(id, &world.ledger).polled(SourceMode::Both);
+    let route = Route::new(id).from(id).to("board", Destination::from(id));
+    Connection::new().source(books).routes([route])
+}
+
+async fn tell(world: &World, connector: &Connector, tenant: &str, id: u32) -> http::StatusCode {
+    world.ledger.put(&id.to_string(), Status::Open, "2026-04-01");
+    connector.receive(webhook(&format!("account:{tenant} {id}"), "good")).await.status()
+}
+
+/// What the log still knows by the name of a connection, apart from what was done.
+fn known(world: &World, of: &str) -> Vec<String> {
+    let keys = world.log.document_keys();
+    let keys = keys.iter().map(ToString::to_string);
+    keys.filter(|key| key.split('/').nth(1) == Some(of)).collect()
+}
+
+async fn store(tokens: &MemoryTokenStore, key: &TokenKey) {
+    tokens.swap(key, None, Some(Bytes::from_static(b"planted"))).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tenant_comes_at_once_and_is_forgotten_for_good() {
+    let (world, tokens) = (World::new(), Arc::new(MemoryTokenStore::new()));
+    let connector = bare(&world, &tokens);
+    let (stop, running) = start(&connector);
+    connector.connect_all([tenant(&world, "one"), tenant(&world, "two")]).unwrap();
+    let keys = ["one", "two"].map(|id| TokenKey::new(&id.into()));
+    for key in &keys {
+        store(&tokens, key).await;
+    }
+    store(&tokens, &TokenKey::consents(&"one".into())).await;
+    tokio::time::sleep(secs(60)).await;
+    for id in 1..=2 {
+        assert_eq!(tell(&world, &connector, "one", id).await, 200);
+        assert_eq!(tell(&world, &connector, "two", 10 + id).await, 200);
+    }
+    tokio::time::sleep(secs(90)).await;
+    assert_eq!(world.board.corner("one").len(), 2);
+    // Something of it waits, and its digest of trouble is known.
+    world.ledger.fail(crate::Error::new(ErrorKind::Unavailable, "later"));
+    assert_eq!(tell(&world, &connector, "one", 3).await, 200);
+    assert!(!known(&world, "one").is_empty());
+
+    let forgotten = connector.act("jane", Act::Forget { connections: vec!["one".into()] }).await.unwrap();
+    assert!(forgotten.changed >= 1 && forgotten.left.is_empty(), "{forgotten:?}");
+    assert_eq!(known(&world, "one"), [""; 0]);
+    assert_eq!(tokens.load(&keys[0]).await.unwrap(), None);
+    assert_eq!(tokens.load(&TokenKey::consents(&"one".into())).await.unwrap(), None);
+    assert_eq!(
+        world.ledger.subscription.lock().unwrap().ended,
+        [Some("https://erp.example/hooks/ledger".to_owned())]
+    );
+    assert!(connector.routes().iter().all(|route| &*route.name != "one"));
+    // Its webhooks are nobody's now, and nothing comes back by itself.
+    tell(&world, &connector, "one", 4).await;
+    tokio::time::sleep(secs(3600)).await;
+    assert_eq!(known(&world, "one"), [""; 0]);
+    assert_eq!(world.board.corner("one").len(), 2);
+    let waiting = Query::default().with_connection("one".into()).with_state(EntryState::Pending);
+    assert_eq!(connector.count(&waiting, 100).await.unwrap(), 0);
+
+    // The other tenant has lost nothing, and the same name begins anew.
+    assert!(!known(&world, "two").is_empty() && tokens.load(&keys[1]).await.unwrap().is_some());
+    tell(&world, &connector, "two", 13).await;
+    tokio::time::sleep(secs(10)).await;
+    assert_eq!(world.board.corner("two").len(), 3);
+    connector.connect(tenant(&world, "one")).unwrap();
+    tokio::time::sleep(secs(60)).await;
+    tell(&world, &connector, "one", 5).await;
+    tokio::time::sleep(secs(10)).await;
+    assert_eq!(world.board.corner("one").last().unwrap(), "invoice.sent 5");
+    stop.send(()).unwrap();
+    running.await.unwrap();
+    let acts = world.entries(EntryKind::Act).await;
+    assert_eq!(acts[0].index.name.as_deref(), Some("forget"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tenant_comes_whole_or_not_at_all() {
+    let (world, tokens) = (World::new(), Arc::new(MemoryTokenStore::new()));
+    let connector = bare(&world, &tokens);
+    let to_nowhere = Route::new("wrong").to("nobody", Destination::from("x"));
+    let wrong = Connection::new().source(LedgerSource::new("two", &world.ledger)).routes([to_nowhere]);
+    let refused = connector.connect_all([tenant(&world, "one"), wrong]).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::ConfigInvalid);
+    let ids: Vec<ConnectionId> = connector.connections().into_iter().map(|one| one.id).collect();
+    assert_eq!((ids, connector.routes().len()), (vec!["board".into()], 0));
+}
+
+/// A vendor that does not answer keeps nobody from forgetting: what is left is said.
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_removed_at_the_vendor_is_left_to_somebody() {
+    let (world, tokens) = (World::new(), Arc::new(MemoryTokenStore::new()));
+    let connector = bare(&world, &tokens);
+    connector.connect(tenant(&world, "one")).unwrap();
+    world.run(&connector, secs(60)).await;
+    world.ledger.subscription.lock().unwrap().cannot_end = true;
+    let forgotten = connector.forget(["one".into()]).await.unwrap();
+    assert!(forgotten.left[0].contains("webhooks of one"), "{forgotten:?}");
+    assert_eq!(known(&world, "one"), [""; 0]);
+}
+
+/// A route of the host's own that names the tenant's connection delivers to nobody any more.
+#[tokio::test(start_paused = true)]
+async fn deliveries_to_a_forgotten_sink_are_neither_made_nor_kept() {
+    let world = World::new();
+    let connector = world.connector();
+    let (stop, running) = start(&connector);
+    world.board.fault(Fault::Before(
+        ErrorKind::Unauthenticated,
+        Effect::None,
+        Scope::Connection,
+        Retry::Never,
+    ));
+    tell(&world, &connector, "books", 1).await;
+    tokio::time::sleep(secs(10)).await;
+    connector.forget(["board".into()]).await.unwrap();
+    tell(&world, &connector, "books", 2).await;
+    tokio::time::sleep(secs(3600)).await;
+    let states: Vec<_> = world.entries(EntryKind::Delivery).await.iter().map(|entry| entry.state).collect();
+    assert_eq!(states, [EntryState::Cancelled]);
+    assert_eq!(known(&world, "board"), [""; 0]);
+    stop.send(()).unwrap();
+    running.await.unwrap();
+    // A host that starts with the rest finds nothing to say.
+    assert!(connector.backlog().await.unwrap().iter().all(|row| row.connection != "board".into()));
+}

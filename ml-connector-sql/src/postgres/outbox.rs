@@ -1,0 +1,41 @@
+//! What a host appends in its own transaction, together with its own rows.
+
+use deadpool_postgres::tokio_postgres;
+use ml_connector_core::{
+    Result, Timestamp,
+    audit::{Committed, Transaction},
+};
+
+use super::{
+    PostgresLog,
+    apply::{Job, apply},
+    server::Session,
+};
+
+impl PostgresLog {
+    /// Applies a transaction of the log's within one of the database's that the host has begun, in the same database:
+    /// both are committed, or neither is. So a row of the host's own and the signal that tells of it cannot differ.
+    ///
+    /// The partitions that it appends to are locked until the host commits or rolls back: do that soon, and do this last.
+    /// [`Committed::Fenced`] and [`Committed::Stale`] have changed nothing, and the host decides what becomes of its own
+    /// rows. What was appended is found within a second after the commit.
+    ///
+    /// # Errors
+    /// [`Unavailable`](ml_connector_core::ErrorKind::Unavailable) when a statement fails; then the host's transaction can
+    /// only be rolled back, and all of it may be tried again.
+    /// [`InvalidRequest`](ml_connector_core::ErrorKind::InvalidRequest) when [`Transaction::validate`] refuses it.
+    pub async fn append_in(
+        &self,
+        host: &tokio_postgres::Transaction<'_>,
+        transaction: Transaction,
+        now: Timestamp,
+    ) -> Result<Committed> {
+        const OPERATION: &str = "postgres_log.append_in";
+        transaction.validate()?;
+        let session = Session::of_host(host, self.server.schema());
+        let job = Job { transaction, now };
+        let applied = apply(&session, &[&job]).await.map_err(|failure| failure.during(OPERATION))?;
+        let mut committed = applied.committed.into_iter();
+        committed.next().ok_or_else(|| super::error::unknown(OPERATION))
+    }
+}

@@ -1,0 +1,132 @@
+//! The queue of commits. Whatever waits there when a writer gets to it shares one transaction.
+
+use std::sync::Arc;
+
+use ml_connector_core::{
+    Result, Timestamp,
+    audit::{Committed, Transaction},
+};
+use tokio::sync::{Mutex, mpsc, oneshot};
+
+use super::{
+    PostgresOptions,
+    apply::{Applied, Job, apply},
+    error::{self, Failure},
+    news::News,
+    server::{Server, Session, Work},
+};
+
+/// The most transactions and bytes in one transaction of the database: bounds how long the first of them waits for the
+/// last.
+const MAX_GROUP: usize = 512;
+const MAX_BYTES: usize = 8 << 20;
+
+const OPERATION: &str = "postgres_log.commit";
+
+/// The transactions of a call.
+#[derive(Debug)]
+struct Call {
+    jobs: Vec<Job>,
+    caller: oneshot::Sender<Result<Vec<Committed>>>,
+}
+
+/// A queue in front of the connections that commit.
+#[derive(Debug)]
+pub(super) struct Writer {
+    queue: mpsc::Sender<Call>,
+}
+
+impl Writer {
+    /// Starts as many writers as the options say. They end when the queue is dropped and empty.
+    pub(super) fn start(server: &Arc<Server>, news: &Arc<News>, options: &PostgresOptions) -> Self {
+        let (queue, calls) = mpsc::channel(options.queue.max(1));
+        let calls = Arc::new(Mutex::new(calls));
+        for _ in 0..options.writers.max(1) {
+            tokio::spawn(write(Arc::clone(&calls), Arc::clone(server), Arc::clone(news)));
+        }
+        Self { queue }
+    }
+
+    /// Commits transactions that [`Transaction::validate`] has seen.
+    pub(super) async fn commit(
+        &self,
+        transactions: Vec<Transaction>,
+        now: Timestamp,
+    ) -> Result<Vec<Committed>> {
+        let (caller, answer) = oneshot::channel();
+        let jobs = transactions.into_iter().map(|transaction| Job { transaction, now }).collect();
+        self.queue.try_send(Call { jobs, caller }).map_err(|_| {
+            error::unavailable("too many commits wait for the database: look at its load")
+                .with_operation(OPERATION)
+        })?;
+        answer.await.map_err(|_| error::unknown(OPERATION))?
+    }
+}
+
+async fn write(calls: Arc<Mutex<mpsc::Receiver<Call>>>, server: Arc<Server>, news: Arc<News>) {
+    loop {
+        let Some(group) = next_group(&mut *calls.lock().await).await else { return };
+        let mut work = Commit { jobs: group.iter().flat_map(|call| &call.jobs).collect() };
+        match server.write(OPERATION, &mut work).await {
+            Ok(applied) => answer(group, applied, &news),
+            Err(error) if group.len() == 1 || !error::is_about_a_value(&error) => {
+                for call in group {
+                    let _ = call.caller.send(Err(error::same(&error)));
+                }
+            }
+            // A value of one of them: each is on its own.
+            Err(_) => {
+                for call in group {
+                    let mut work = Commit { jobs: call.jobs.iter().collect() };
+                    match server.write(OPERATION, &mut work).await {
+                        Ok(applied) => answer(vec![call], applied, &news),
+                        Err(error) => drop(call.caller.send(Err(error))),
+                    }
+                }
+            }
+        }
+    }
+}
+
+async fn next_group(calls: &mut mpsc::Receiver<Call>) -> Option<Vec<Call>> {
+    let size = |call: &Call| {
+        let entries = call.jobs.iter().flat_map(|job| &job.transaction.append);
+        entries.map(|entry| entry.body.as_ref().map_or(0, |body| body.len())).sum::<usize>()
+    };
+    let mut group = vec![calls.recv().await?];
+    let (mut jobs, mut bytes) = (group[0].jobs.len(), size(&group[0]));
+    while jobs < MAX_GROUP
+        && bytes < MAX_BYTES
+        && let Ok(call) = calls.try_recv()
+    {
+        // Whoever asked does not wait any more.
+        if call.caller.is_closed() {
+            continue;
+        }
+        (jobs, bytes) = (jobs + call.jobs.len(), bytes + size(&call));
+        group.push(call);
+    }
+    Some(group)
+}
+
+fn answer(group: Vec<Call>, applied: Applied, news: &News) {
+    news.appended(applied.appended);
+    let mut committed = applied.committed.into_iter();
+    for Call { jobs, caller } in group {
+        // The caller may have gone; what was written stays.
+        let _ = caller.send(Ok(committed.by_ref().take(jobs.len()).collect()));
+    }
+}
+
+/// What several calls commit together.
+struct Commit<'a> {
+    jobs: Vec<&'a Job>,
+}
+
+impl Work for Commit<'_> {
+    type Output = Applied;
+
+    async fn run(&mut self, session: &Session<'_>) -> std::result::Result<Applied, Failure> {
+        apply(session, &self.jobs).await
+    }
+}

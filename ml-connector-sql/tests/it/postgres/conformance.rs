@@ -1,0 +1,80 @@
+use std::sync::Arc;
+
+use ml_connector_core::{AuditLog, TokenStore, conformance, conformance::log::Handles};
+
+use super::cluster::{cluster, fresh};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_has_every_behavior() {
+    let Some(cluster) = cluster() else { return };
+    conformance::log::all(async || Arc::new(cluster.log().await) as Arc<dyn AuditLog>).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hosts_share_the_log() {
+    let Some(cluster) = cluster() else { return };
+    conformance::log::all_shared(async || Arc::new(cluster.log().await) as Arc<dyn AuditLog>).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_handles_keep_to_the_same_log() {
+    let Some(cluster) = cluster() else { return };
+    conformance::log::all_with_two_handles(async || {
+        let options = fresh();
+        let one = Arc::new(cluster.open(&options).await);
+        Handles { one, two: Arc::new(cluster.open(&options).await) }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_survives_reopening() {
+    let Some(cluster) = cluster() else { return };
+    let options = fresh();
+    conformance::log::survives_reopening(async || {
+        Arc::new(cluster.open(&options).await) as Arc<dyn AuditLog>
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_have_every_behavior() {
+    let Some(cluster) = cluster() else { return };
+    conformance::tokens::all(async || Arc::new(cluster.log().await.token_store()) as Arc<dyn TokenStore>)
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_survive_reopening() {
+    let Some(cluster) = cluster() else { return };
+    let options = fresh();
+    conformance::tokens::survives_reopening(async || {
+        Arc::new(cluster.open(&options).await.token_store()) as Arc<dyn TokenStore>
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_limiter_has_every_behavior() {
+    let Some(cluster) = cluster() else { return };
+    for (name, check) in conformance::limiter::BEHAVIORS {
+        println!("{name}");
+        check(&cluster.log().await.rate_limiter()).await;
+    }
+}
+
+/// Two hosts count in one place.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_one_host_spends_counts_at_the_other() {
+    let Some(cluster) = cluster() else { return };
+    for (name, check) in conformance::limiter::HAND_OVER_BEHAVIORS {
+        let options = fresh();
+        let (first, next) = (cluster.open(&options).await, cluster.open(&options).await);
+        let hosts = conformance::limiter::Hosts {
+            first: Arc::new(first.rate_limiter()),
+            next: Arc::new(next.rate_limiter()),
+        };
+        println!("{name}");
+        check(&hosts).await;
+    }
+}

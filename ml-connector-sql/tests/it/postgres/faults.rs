@@ -1,0 +1,265 @@
+//! What happens to servers and on the way to them.
+
+use std::{sync::Arc, time::Duration};
+
+use ml_connector_core::{
+    AuditLog, Effect, ErrorKind, Timestamp,
+    audit::{Lease, LeaseRequest},
+};
+use ml_connector_sql::{
+    LeaseClock, PostgresLog, PostgresOptions,
+    deadpool_postgres::{Manager, Pool},
+    tokio_postgres::NoTls,
+};
+
+use super::{
+    cluster::{Cluster, cluster, fresh},
+    proxy::{Loss, Proxy},
+};
+use crate::{NOON, append, seqs, try_append};
+
+async fn refused(cluster: &Cluster, role: &str, options: &PostgresOptions) -> ml_connector_core::Error {
+    PostgresLog::connect(&cluster.config(role), NoTls, options).await.unwrap_err()
+}
+
+#[tokio::test]
+async fn settings_that_lose_commits_are_refused() {
+    let Some(cluster) = cluster() else { return };
+    cluster.execute("CREATE ROLE hasty LOGIN SUPERUSER; ALTER ROLE hasty SET synchronous_commit = off").await;
+    let error = refused(cluster, "hasty", &fresh()).await;
+    assert_eq!(error.kind(), ErrorKind::ConfigInvalid);
+    assert!(error.message().contains("synchronous_commit"), "{error}");
+    let unsafe_server = Cluster::start(&["fsync = off"]).unwrap();
+    let error = refused(&unsafe_server, "postgres", &fresh()).await;
+    assert_eq!(error.kind(), ErrorKind::ConfigInvalid);
+    assert!(error.message().contains("fsync"), "{error}");
+}
+
+#[tokio::test]
+async fn a_role_without_rights_is_a_mistake_of_the_host() {
+    let Some(cluster) = cluster() else { return };
+    cluster.execute("CREATE ROLE nobody LOGIN").await;
+    let options = fresh();
+    let error = refused(cluster, "nobody", &options).await;
+    assert_eq!((error.kind(), error.context("sqlstate")), (ErrorKind::ConfigInvalid, Some("42501")));
+    assert!(error.message().contains("rights"), "{error}");
+    drop(cluster.open(&options).await);
+    let error = refused(cluster, "nobody", &options).await;
+    assert_eq!(error.kind(), ErrorKind::ConfigInvalid, "also when the schema is there");
+    // A schema that was made for the role is enough.
+    let given = fresh();
+    cluster.execute(&format!("CREATE SCHEMA {} AUTHORIZATION nobody", name(&given))).await;
+    let log = PostgresLog::connect(&cluster.config("nobody"), NoTls, &given).await.unwrap();
+    try_append(&log, 10).await.unwrap();
+    let error = refused(cluster, "stranger", &options).await;
+    assert_eq!(error.kind(), ErrorKind::ConfigInvalid, "a role that is not there: {error}");
+}
+
+/// The schema as SQL writes it.
+fn name(options: &PostgresOptions) -> String {
+    format!("\"{}\"", options.schema.replace('"', "\"\""))
+}
+
+#[tokio::test]
+async fn a_schema_of_others_or_of_a_newer_version_is_refused_and_left_alone() {
+    let Some(cluster) = cluster() else { return };
+    let (theirs, newer) = (fresh(), fresh());
+    cluster.execute(&format!("CREATE SCHEMA {0}; CREATE TABLE {0}.entry (x int)", name(&theirs))).await;
+    let error = refused(cluster, "postgres", &theirs).await;
+    assert_eq!(error.kind(), ErrorKind::ConfigInvalid);
+    assert!(error.message().contains("another application"), "{error}");
+    drop(cluster.open(&newer).await);
+    cluster.execute(&format!("UPDATE {}.meta SET version = 7", name(&newer))).await;
+    let error = refused(cluster, "postgres", &newer).await;
+    assert_eq!((error.kind(), error.context("schema_version")), (ErrorKind::ConfigInvalid, Some("7")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hosts_that_start_together_migrate_once() {
+    let Some(cluster) = cluster() else { return };
+    let options = fresh();
+    let logs = futures_util::future::join_all((0..6).map(|_| cluster.open(&options))).await;
+    for log in &logs {
+        try_append(log, 10).await.unwrap();
+    }
+    assert_eq!(seqs(&logs[0]).await.len(), 6);
+}
+
+#[tokio::test]
+async fn a_server_that_cannot_be_reached_is_told_at_once() {
+    let Some(cluster) = cluster() else { return };
+    let mut config = cluster.config("postgres");
+    config.port(1);
+    let options = fresh().with_deadline(Duration::from_secs(1));
+    let error = PostgresLog::connect(&config, NoTls, &options).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+    assert!(error.message().contains("address") || error.message().contains("in time"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_stops_is_used_again_once_it_is_back() {
+    let Some(cluster) = Cluster::start(&[]) else { return };
+    let log = cluster.open(&fresh().with_deadline(Duration::from_secs(2))).await;
+    let first = try_append(&log, 10).await.unwrap();
+    cluster.stop_server("fast");
+    let error = try_append(&log, 10).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert_eq!(
+        log.query(&ml_connector_core::audit::Query::default()).await.unwrap_err().kind(),
+        ErrorKind::Unavailable
+    );
+    cluster.start_server();
+    let second = loop {
+        if let Ok(seq) = try_append(&log, 10).await {
+            break seq;
+        }
+    };
+    assert_eq!(seqs(&log).await, [first, second]);
+}
+
+/// Whatever was answered is there once, whatever was refused is not there, and what is in doubt says so.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_crashes_under_load_loses_and_doubles_nothing() {
+    let Some(cluster) = Cluster::start(&[]) else { return };
+    let cluster = Arc::new(cluster);
+    let log = cluster.open(&fresh().with_deadline(Duration::from_secs(20))).await;
+    let writers: Vec<_> = (0..8)
+        .map(|_| {
+            let log = log.clone();
+            tokio::spawn(async move {
+                let (mut written, mut doubts) = (Vec::new(), 0);
+                for _ in 0..60 {
+                    match try_append(&log, 10).await {
+                        Ok(seq) => written.push(seq),
+                        Err(error) if error.effect() == Effect::Unknown => doubts += 1,
+                        Err(_) => {}
+                    }
+                }
+                (written, doubts)
+            })
+        })
+        .collect();
+    for _ in 0..3 {
+        tokio::time::sleep(Duration::from_millis(150)).await;
+        let server = Arc::clone(&cluster);
+        tokio::task::spawn_blocking(move || {
+            server.stop_server("immediate");
+            server.start_server();
+        })
+        .await
+        .unwrap();
+    }
+    let (mut written, mut doubts) = (Vec::new(), 0);
+    for writer in writers {
+        let (some, few) = writer.await.unwrap();
+        written.extend(some);
+        doubts += few;
+    }
+    written.sort();
+    let mut there = seqs(&log).await;
+    let count = there.len();
+    assert!(written.iter().all(|seq| there.contains(seq)), "nothing that was answered is lost");
+    there.retain(|seq| !written.contains(seq));
+    assert!(there.len() <= doubts, "{} of {count} were refused and written, {doubts} in doubt", there.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_answer_to_commit_is_found_out() {
+    let Some(cluster) = cluster() else { return };
+    let proxy = Proxy::start(cluster.socket());
+    let options = fresh().with_deadline(Duration::from_secs(60));
+    let log = PostgresLog::connect(&proxy.config(), NoTls, &options).await.unwrap();
+    for _ in 0..5 {
+        let before = seqs(&log).await;
+        proxy.lose(Loss::Answer);
+        let written = try_append(&log, 10).await.unwrap();
+        assert_eq!(
+            seqs(&log).await,
+            [&before[..], &[written]].concat(),
+            "it was applied once, and is told so"
+        );
+
+        proxy.lose(Loss::Commit);
+        let error = try_append(&log, 10).await.unwrap_err();
+        assert_eq!((error.kind(), error.effect()), (ErrorKind::Unavailable, Effect::None), "{error}");
+        assert_eq!(seqs(&log).await.len(), before.len() + 1, "what was refused is not there");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_became_read_only_refuses_writes_until_it_is_not() {
+    let Some(cluster) = cluster() else { return };
+    cluster.execute("CREATE ROLE demoted LOGIN SUPERUSER").await;
+    let options = fresh();
+    let log = PostgresLog::connect(&cluster.config("demoted"), NoTls, &options).await.unwrap();
+    try_append(&log, 10).await.unwrap();
+    let disconnect = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'demoted'";
+    cluster
+        .execute(&format!("ALTER ROLE demoted SET default_transaction_read_only = on; {disconnect}"))
+        .await;
+    let error = try_append(&log, 10).await.unwrap_err();
+    assert_eq!((error.kind(), error.context("sqlstate")), (ErrorKind::Unavailable, Some("25006")));
+    assert!(error.message().contains("read-only"), "{error}");
+    assert_eq!(seqs(&log).await.len(), 1, "reads go on");
+    let error = refused(cluster, "demoted", &fresh()).await;
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "also when it is opened: {error}");
+    cluster.execute("ALTER ROLE demoted RESET default_transaction_read_only").await;
+    try_append(&log, 10).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_pool_without_a_free_connection_says_so() {
+    let Some(cluster) = cluster() else { return };
+    let pool = Pool::builder(Manager::new(cluster.config("postgres"), NoTls)).max_size(1).build().unwrap();
+    let options = fresh().with_deadline(Duration::from_secs(1));
+    let log = PostgresLog::with_pool(pool.clone(), &options.clone().with_deadline(Duration::from_secs(60)))
+        .await
+        .unwrap();
+    let impatient = PostgresLog::with_pool(pool.clone(), &options).await.unwrap();
+    let held = pool.get().await.unwrap();
+    let error = try_append(&impatient, 10).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert_eq!(error.effect(), Effect::None);
+    drop(held);
+    try_append(&log, 10).await.unwrap();
+    assert_eq!(seqs(&log).await.len(), 1, "what was refused is not there");
+}
+
+#[tokio::test]
+async fn a_host_whose_clock_is_wrong_gets_no_partitions() {
+    let Some(cluster) = cluster() else { return };
+    let log = cluster.open(&fresh().with_lease_clock(LeaseClock::Server)).await;
+    #[allow(clippy::disallowed_methods)] // the server's clock is the real one
+    let real = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    let real = Timestamp::from_millis(i64::try_from(real.as_millis()).unwrap());
+    let hold = async |owner: &str, now: Timestamp| -> ml_connector_core::Result<Vec<Lease>> {
+        let until = now + Duration::from_secs(600);
+        log.lease(LeaseRequest::Hold { owner: owner.into(), want: 64, until, now }).await
+    };
+    for wrong in [real - Duration::from_secs(3600), real + Duration::from_secs(3600)] {
+        let error = hold("wrong", wrong).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ConfigInvalid);
+        assert!(error.message().contains("clock"), "{error}");
+    }
+    assert_eq!(hold("right", real).await.unwrap().len(), 64);
+    assert_eq!(hold("other", real).await.unwrap().len(), 0, "the lease is the server's to end");
+}
+
+/// A host that is stopped in the middle of a transaction: the server undoes it, so that others go on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_stands_still_holds_nobody_up_for_long() {
+    let Some(cluster) = cluster() else { return };
+    let options = fresh();
+    let proxy = Proxy::start(cluster.socket());
+    let frozen = fresh().with_schema(options.schema.clone()).with_deadline(Duration::from_secs(4));
+    let frozen = PostgresLog::connect(&proxy.config(), NoTls, &frozen).await.unwrap();
+    let log = cluster.open(&options).await;
+    try_append(&frozen, 10).await.unwrap();
+    proxy.lose(Loss::Everything);
+    let stuck = tokio::spawn(async move { frozen.commit(vec![append(10)], NOON).await });
+    proxy.is_silent().await;
+    // The same partition, whose lock the other has.
+    try_append(&log, 10).await.unwrap();
+    assert!(stuck.await.unwrap().is_err(), "and the other knows that it failed");
+    assert_eq!(seqs(&log).await.len(), 2);
+}

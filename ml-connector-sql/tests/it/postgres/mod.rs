@@ -1,0 +1,7 @@
+//! Postgres keeps the contracts, also among several hosts and through what happens to servers.
+
+pub(crate) mod cluster;
+mod conformance;
+mod faults;
+mod outbox;
+mod proxy;
