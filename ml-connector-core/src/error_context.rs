@@ -8,6 +8,8 @@
 pub const CODE: &str = "code";
 /// The HTTP status of an answer of an API. What a token endpoint said has none.
 pub const STATUS: &str = "status";
+/// Set where a token was refused that is too young to be renewed.
+pub const TOO_YOUNG: &str = "too_young";
 /// The vendor's id of the request: what its support asks for.
 pub const REQUEST_ID: &str = "request_id";
 /// The system, such as `zoho_books`.

@@ -60,6 +60,11 @@ impl<T: Clone> Remembered<T> {
         *slot = Some((ctx.now(), value.clone()));
         Ok(value)
     }
+
+    /// Forgets the value of a key: it is read anew when it is needed.
+    pub fn forget(&self, key: &str) {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+    }
 }
 
 impl<T> fmt::Debug for Remembered<T> {

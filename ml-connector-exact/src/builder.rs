@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use ml_connector_core::{
-    FeedInfo, Remembered, Result, Secret, SourceInfo, SourceMode, WebhookAnswers,
+    Error, FeedInfo, Remembered, Result, Secret, SourceInfo, SourceMode, WebhookAnswers,
     auth::Authenticator,
     config::{invalid, millis, missing, require, required, secure_url},
     model::{Affinity, ConnectionId, Currency, EndpointId, RecordKind, Zone},
@@ -58,6 +58,12 @@ impl Builder {
         mode: some SourceMode,
         poll_minutes: u32,
         calls_per_contract: u32,
+    }
+
+    /// See [`Config::formerly`].
+    pub fn formerly(mut self, settings: Config) -> Self {
+        self.config.formerly = Some(Box::new(settings));
+        self
     }
 
     /// The app's id and secret; see [`Config::client_id`] and [`Config::client_secret`].
@@ -123,21 +129,9 @@ impl Builder {
             redirect_host: redirect.and_then(|uri| uri.host_str().map(str::to_owned)),
             topics: resources.iter().filter_map(|resource| resource.topic).collect(),
         };
-        let site = Site {
-            base,
-            division: config.division,
-            currency: Currency::parse(&config.currency).map_err(|_| {
-                invalid("expected a currency of three letters").with_context("setting", "currency")
-            })?,
-            zone: Zone::named(&config.server_zone)?,
-        };
-        let pace = Pace {
-            per_minute: config.calls_per_minute,
-            per_day: config.calls_per_day,
-            per_contract: config.calls_per_contract,
-        };
         Ok(ExactOnline {
-            client: ExactClient::new(site, auth, (&config.client_id, config.login_name()), pace)?,
+            client: client(&config, base, auth)?,
+            former: config.formerly.as_deref().map(|former| former_client(former, &config)).transpose()?,
             webhook,
             resources: resources.into(),
             division: Arc::new(Remembered::new(COMPANY_KEEPS, 1)),
@@ -148,6 +142,38 @@ impl Builder {
             source: info,
         })
     }
+}
+
+/// The calls of a connection.
+fn client(config: &Config, base: Url, auth: Arc<dyn Authenticator>) -> Result<ExactClient> {
+    let site = Site {
+        base,
+        division: config.division,
+        currency: Currency::parse(&config.currency).map_err(|_| {
+            invalid("expected a currency of three letters").with_context("setting", "currency")
+        })?,
+        zone: Zone::named(&config.server_zone)?,
+    };
+    let pace = Pace {
+        per_minute: config.calls_per_minute,
+        per_day: config.calls_per_day,
+        per_contract: config.calls_per_contract,
+    };
+    ExactClient::new(site, auth, (&config.client_id, config.login_name()), pace)
+}
+
+/// The calls where the connection was before. Its tokens are another chain, so they are kept under another name.
+fn former_client(former: &Config, now: &Config) -> Result<ExactClient> {
+    let built = || {
+        let base = secure_url("base_url", former.origin())?;
+        require(former.division > 0, "division", "the company's number, such as 3141593")?;
+        let is_another = (former.origin(), &former.client_id) != (now.origin(), &now.client_id);
+        let has_own_chain = !is_another || former.login_name() != now.login_name();
+        require(has_own_chain, "login", "another name than that of the connection's present login")?;
+        let auth = Arc::new(auth::oauth(former, &base)?);
+        client(former, base, auth)
+    };
+    built().map_err(|error: Error| error.with_context("within", "formerly"))
 }
 
 /// What is read, each kind once.
@@ -175,6 +201,12 @@ fn info(config: &Config, base: &Url, resources: &[&'static Resource]) -> Result<
     let connection = ConnectionId::from(config.connection.as_str());
     connection.validate()?;
     required("client_id", &config.client_id)?;
+    let is_id = |id: &str| id.len() <= 48 && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    require(
+        is_id(&config.client_id),
+        "client_id",
+        "letters, digits and hyphens, as the App Center shows it",
+    )?;
     require(config.division > 0, "division", "the company's number, such as 3141593")?;
     require(config.login.as_deref() != Some(""), "login", "a name")?;
     require((1..=MOST_PER_MINUTE).contains(&config.calls_per_minute), "calls_per_minute", "1 to 1000")?;
@@ -186,7 +218,7 @@ fn info(config: &Config, base: &Url, resources: &[&'static Resource]) -> Result<
     info.mode = config.mode.unwrap_or(SourceMode::Both);
     info.endpoint = match &config.endpoint {
         Some(endpoint) => EndpointId::from(endpoint.as_str()),
-        None => EndpointId::from(format!("exact-online-{}", config.client_id)),
+        None => EndpointId::from(format!("exact-online-{}", config.client_id.to_ascii_lowercase())),
     };
     info.endpoint.validate()?;
     info.accounts = vec![account_key(base, config.division)];
@@ -208,7 +240,7 @@ fn info(config: &Config, base: &Url, resources: &[&'static Resource]) -> Result<
         }
         // What was paid stays paid, and is not listed for ever.
         if !matches!(resource.kind, "vendor_payment" | "customer_payment") {
-            info.sweeps.push(FeedInfo::new(resource.feed, ONCE_A_DAY));
+            info.sweeps.push(FeedInfo::new(resource.sweep(), ONCE_A_DAY));
         }
     }
     info.columns = columns(resources);

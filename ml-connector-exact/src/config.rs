@@ -32,7 +32,13 @@ pub struct Config {
     /// name of the login. No other connection may have this name. Unless it is set, it is the connection's own.
     #[serde(default)]
     pub login: Option<String>,
-    /// The app's id.
+    /// The settings that the connection had in another region, as another user or with another app. Webhooks that are still
+    /// subscribed there are ended with them, before any is subscribed here. Leave them until the connection's health names no
+    /// such webhooks any more. Their login has another name. Where only [`division`](Self::division) has changed they are not
+    /// needed.
+    #[serde(default)]
+    pub formerly: Option<Box<Config>>,
+    /// The app's id: letters, digits and hyphens, as the App Center shows it.
     #[serde(default)]
     pub client_id: String,
     /// The app's secret.
@@ -151,6 +157,7 @@ impl Config {
             time_zone: amsterdam(),
             server_zone: amsterdam(),
             login: None,
+            formerly: None,
             client_id: String::new(),
             client_secret: Secret::default(),
             webhook_secrets: Vec::new(),

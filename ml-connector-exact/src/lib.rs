@@ -43,6 +43,8 @@ const SYSTEM: &str = "exact_online";
 pub struct ExactOnline {
     source: SourceInfo,
     client: ExactClient,
+    /// The calls where the connection was before, while its webhooks are to be ended there.
+    former: Option<ExactClient>,
     webhook: Webhook,
     resources: Arc<[&'static Resource]>,
     /// The company as Exact Online describes it.

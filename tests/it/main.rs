@@ -8,6 +8,7 @@ mod company;
 mod consent;
 #[cfg(target_os = "linux")]
 mod durability;
+mod exact;
 mod flow;
 mod frail;
 mod freshbooks;
@@ -16,6 +17,7 @@ mod hosts;
 #[cfg(unix)]
 mod kill;
 mod links;
+mod mirror;
 mod outages;
 mod polling;
 #[cfg(unix)]

@@ -92,13 +92,16 @@ impl Shared {
             Some(reads) if reads.account == account => Ok(None),
             Some(_) => {
                 let watched = DocKey::new("watched", slot.connection(), "since");
-                Ok(Some(Moved {
-                    documents: vec![
-                        known.replace(&Reads { account, moved_at: Some(now) })?,
-                        documents::put(watched, &WatchedSince { at: now, by_vendor: false })?,
-                        documents::remove(slot.upkeep_state_key()),
-                    ],
-                }))
+                let mut documents = vec![
+                    known.replace(&Reads { account, moved_at: Some(now) })?,
+                    documents::put(watched, &WatchedSince { at: now, by_vendor: false })?,
+                ];
+                // What is subscribed at the old account has to be ended there.
+                if let Some(state) = self.load::<Bytes>(slot.upkeep_state_key()).await?.value {
+                    documents.push(documents::put(slot.former_upkeep_state_key(), &state)?);
+                    documents.push(documents::remove(slot.upkeep_state_key()));
+                }
+                Ok(Some(Moved { documents }))
             }
             None => {
                 let first = vec![known.replace(&Reads { account, moved_at: None })?];

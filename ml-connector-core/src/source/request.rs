@@ -40,6 +40,9 @@ pub struct UpkeepRequest<'a> {
     pub callback: Option<&'a str>,
     /// What the last look, or a [handshake](crate::model::Intake::state) since, stored; `None` before the first.
     pub state: Option<&'a Bytes>,
+    /// What the last look stored while the connection read another account, until a look at the present one has succeeded:
+    /// what is subscribed there is to be ended first.
+    pub former: Option<&'a Bytes>,
 }
 
 impl<'a> ReceiveRequest<'a> {
@@ -92,6 +95,13 @@ impl<'a> UpkeepRequest<'a> {
         self.state = state;
         self
     }
+
+    /// Sets what was stored for the account that the connection read before.
+    #[must_use]
+    pub fn former(mut self, former: Option<&'a Bytes>) -> Self {
+        self.former = former;
+        self
+    }
 }
 
 impl fmt::Debug for ReceiveRequest<'_> {
@@ -110,6 +120,7 @@ impl fmt::Debug for UpkeepRequest<'_> {
         f.debug_struct("UpkeepRequest")
             .field("callback", &self.callback)
             .field("state", &self.state.map(|state| Size(state)))
+            .field("former", &self.former.map(|former| Size(former)))
             .finish()
     }
 }

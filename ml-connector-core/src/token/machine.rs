@@ -503,7 +503,9 @@ impl Blob {
                     self.refresh = other;
                     self.begin_generation();
                 } else {
-                    self.fail(*cause, code.clone(), *until, now, rules).message.clone_from(message);
+                    let lost = self.maybe_lost(*cause, rules);
+                    let message = message.as_ref().map(|message| format!("{message}{lost}"));
+                    self.fail(*cause, code.clone(), *until, now, rules).message = message;
                 }
             }
         }
@@ -533,6 +535,17 @@ impl Blob {
         self.phase = Phase::Idle;
         self.lost = 0;
         self.failure = None;
+    }
+
+    /// For somebody who has to connect anew: a server that failed just before may have used up the refresh token.
+    fn maybe_lost(&self, cause: Cause, rules: &Rules) -> String {
+        let before = self.failure.as_ref().filter(|before| before.cause == Cause::Unavailable);
+        match before.and_then(|before| before.at.zip(Some(&before.code))) {
+            Some((at, code)) if cause == Cause::Refused && rules.rotation != Rotation::None => format!(
+                " (the request before, at {at}, ended with {code}: it has probably led to a token that never arrived)"
+            ),
+            _ => String::new(),
+        }
     }
 
     fn keep_spare(&mut self, refresh: Option<&Secret>) {

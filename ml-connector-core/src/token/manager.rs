@@ -346,7 +346,8 @@ pub(crate) fn blocked_error(blocked: &Blocked) -> Error {
         Blocked::Until(until) => {
             return Error::new(ErrorKind::Unavailable, "the token cannot be renewed yet")
                 .with_scope(Scope::Connection)
-                .with_retry(Retry::At(*until));
+                .with_retry(Retry::At(*until))
+                .with_context(error_context::TOO_YOUNG, true);
         }
         Blocked::Failed(failure) => failure,
     };

@@ -8,6 +8,12 @@ use ml_connector_core::{
 
 use super::{Lines, Resource, Site, line, status, value};
 
+/// What is asked for of lines that are listed apart.
+const LINES: &str = members_of_lines!(
+    "AmountVATFC" "GLAccount" "GLAccountCode" "GLAccountDescription" "Account" "AccountCode" "AccountName" "Date" "OurRef"
+    "ProjectCode"
+);
+
 /// General journal entries.
 pub(crate) static JOURNAL_ENTRIES: Resource = Resource {
     kind: "journal_entry",
@@ -39,7 +45,7 @@ pub(crate) static JOURNAL_ENTRIES: Resource = Resource {
         path: "generaljournalentry/GeneralJournalEntryLines",
         parent: "EntryID",
         list: "exact_online.list_general_journal_entry_lines",
-        select: Lines::SELECT,
+        select: LINES,
     }),
     meaningful: &[
         "EntryNumber",
@@ -80,7 +86,7 @@ pub(crate) static BANK_ENTRIES: Resource = Resource {
         path: "financialtransaction/BankEntryLines",
         parent: "EntryID",
         list: "exact_online.list_bank_entry_lines",
-        select: Lines::SELECT,
+        select: LINES,
     }),
     read: |entry, site| read_cash_flow(entry, site, RecordKind::BankEntry, "BankEntryLines"),
     ..CASH_FLOW
@@ -99,7 +105,7 @@ pub(crate) static CASH_ENTRIES: Resource = Resource {
         path: "financialtransaction/CashEntryLines",
         parent: "EntryID",
         list: "exact_online.list_cash_entry_lines",
-        select: Lines::SELECT,
+        select: LINES,
     }),
     read: |entry, site| read_cash_flow(entry, site, RecordKind::CashEntry, "CashEntryLines"),
     ..CASH_FLOW

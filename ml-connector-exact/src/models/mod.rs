@@ -1,6 +1,18 @@
 //! Exact Online's resources, and what they are in the SDK's vocabulary. Names and amounts are the customer's business, so
 //! nothing here shows them.
 
+/// The members of lines that are asked for where they are listed apart: those of all, and further ones.
+macro_rules! members_of_lines {
+    ($($own:literal)*) => {
+        concat!(
+            "ID,LineNumber,Description,Quantity,AmountFC,AmountDC,VATCode,CostCenter,CostCenterDescription,CostUnit,",
+            "CostUnitDescription,Project,ProjectDescription",
+            $(",", $own,)* ",Division"
+        )
+    };
+}
+
+mod booked;
 mod columns;
 mod cost;
 mod division;
@@ -19,6 +31,7 @@ mod value;
 
 use std::fmt;
 
+pub(crate) use booked::{PURCHASE_ENTRIES, SALES_ENTRIES};
 pub(crate) use columns::columns;
 pub(crate) use cost::COST_TRANSACTIONS;
 pub use division::{Caution, Division};
@@ -29,14 +42,14 @@ use ml_connector_core::{
     model::{CodeName, Currency, Party, Record, Revision},
     snapshot::revision_of,
 };
-pub(crate) use purchase::{PURCHASE_ENTRIES, PURCHASE_ORDERS};
+pub(crate) use purchase::PURCHASE_ORDERS;
 pub(crate) use reference::{ACCOUNTS, COST_CENTERS, COST_UNITS, GL_ACCOUNTS};
-pub(crate) use sales::{SALES_ENTRIES, SALES_INVOICES};
+pub(crate) use sales::SALES_INVOICES;
 use serde_json::value::RawValue;
 pub(crate) use site::{Site, division_in};
 pub(crate) use status::NAMED as STATUSES;
 pub(crate) use term::{PAYMENTS, RECEIVABLES, Settlement, TERM_FEED, settlement, side};
-pub(crate) use value::{integer, is_guid};
+pub(crate) use value::{instant, integer, is_guid};
 
 /// A kind of record that the API offers, by the vendor's names.
 pub(crate) struct Resource {
@@ -84,10 +97,6 @@ pub(crate) struct Lines {
 }
 
 impl Lines {
-    /// What most lines have.
-    const SELECT: &'static str = "ID,LineNumber,Description,AmountFC,AmountDC,Quantity,CostCenter,CostCenterDescription,\
-         CostUnit,CostUnitDescription,GLAccount,GLAccountDescription,Project,ProjectDescription,VATCode,Division";
-
     /// The members that mean something to people or money.
     const MEANINGFUL: [&'static str; 19] = [
         "ID",
@@ -110,6 +119,19 @@ impl Lines {
         "OurRef",
         "Date",
     ];
+}
+
+impl Resource {
+    /// The name of the daily look through the whole list. Where a feed of that name begins with what is open, the look has
+    /// another: it would take the rest for records that nobody has told of.
+    pub(crate) fn sweep(&self) -> &'static str {
+        match self.feed {
+            "sales_invoices" => "all_sales_invoices",
+            "purchase_orders" => "all_purchase_orders",
+            "cost_transactions" => "all_cost_transactions",
+            feed => feed,
+        }
+    }
 }
 
 impl fmt::Debug for Resource {

@@ -1,4 +1,4 @@
-//! Purchase entries, as which every supplier's invoice ends, and purchase orders.
+//! Purchase orders.
 
 use ml_connector_core::{
     Result,
@@ -7,85 +7,6 @@ use ml_connector_core::{
 };
 
 use super::{Lines, Resource, Site, amounts, line, status, value};
-
-/// Purchase entries.
-pub(crate) static PURCHASE_ENTRIES: Resource = Resource {
-    kind: "bill",
-    feed: "purchase_entries",
-    path: "purchaseentry/PurchaseEntries",
-    key: "EntryID",
-    get: "exact_online.get_purchase_entry",
-    list: "exact_online.list_purchase_entries",
-    scope: "Financial accounting",
-    topic: Some("PurchaseEntries"),
-    select: &[
-        "EntryID",
-        "EntryNumber",
-        "Type",
-        "Status",
-        "Description",
-        "YourRef",
-        "PaymentReference",
-        "Supplier",
-        "SupplierName",
-        "EntryDate",
-        "DueDate",
-        "Currency",
-        "Rate",
-        "AmountFC",
-        "AmountDC",
-        "VATAmountFC",
-        "PaymentCondition",
-        "Journal",
-        "JournalDescription",
-        "Reversal",
-        "Document",
-        "Created",
-        "Modified",
-        "Division",
-    ],
-    lines: Some(Lines {
-        navigation: "PurchaseEntryLines",
-        path: "purchaseentry/PurchaseEntryLines",
-        parent: "EntryID",
-        list: "exact_online.list_purchase_entry_lines",
-        select: Lines::SELECT,
-    }),
-    meaningful: &[
-        "EntryNumber",
-        "Type",
-        "Status",
-        "Description",
-        "YourRef",
-        "PaymentReference",
-        "Supplier",
-        "EntryDate",
-        "DueDate",
-        "Currency",
-        "AmountFC",
-        "AmountDC",
-        "VATAmountFC",
-        "PaymentCondition",
-        "Journal",
-        "Reversal",
-        "Document",
-    ],
-    open: Some("Status eq 20"),
-    read: read_entry,
-};
-
-fn read_entry(entry: &Object<'_>, site: &Site) -> Result<Record> {
-    let (status, word) = status::of_entry(value::integer(entry, "Status"));
-    let mut record = Record::new(RecordKind::Bill, entry.id("EntryID")?, status);
-    word.clone_into(&mut record.vendor_status);
-    let currency = amounts(&mut record, entry, site);
-    record.number = value::text(entry, "EntryNumber");
-    record.counterparty = super::party(entry, "Supplier", "SupplierName");
-    record.date = value::day(entry, "EntryDate");
-    record.due_date = value::day(entry, "DueDate");
-    record.lines = line::read(entry, "PurchaseEntryLines", currency);
-    Ok(record)
-}
 
 /// Purchase orders.
 pub(crate) static PURCHASE_ORDERS: Resource = Resource {
@@ -131,8 +52,9 @@ pub(crate) static PURCHASE_ORDERS: Resource = Resource {
         path: "purchaseorder/PurchaseOrderLines",
         parent: "PurchaseOrderID",
         list: "exact_online.list_purchase_order_lines",
-        select: "ID,LineNumber,Description,AmountFC,AmountDC,Quantity,NetPrice,Item,ItemCode,ItemDescription,CostCenter,\
-                 CostCenterDescription,CostUnit,CostUnitDescription,Project,ProjectDescription,VATCode,Division",
+        select: members_of_lines!(
+            "VATAmount" "NetPrice" "UnitPrice" "UnitDescription" "Item" "ItemCode" "ItemDescription" "ProjectCode"
+        ),
     }),
     meaningful: &[
         "OrderNumber",

@@ -1,4 +1,4 @@
-//! Sales invoices, and sales entries where invoices are made elsewhere and only booked.
+//! Sales invoices.
 
 use ml_connector_core::{
     Result,
@@ -54,7 +54,10 @@ pub(crate) static SALES_INVOICES: Resource = Resource {
         path: "salesinvoice/SalesInvoiceLines",
         parent: "InvoiceID",
         list: "exact_online.list_sales_invoice_lines",
-        select: Lines::SELECT,
+        select: members_of_lines!(
+            "VATAmountFC" "NetPrice" "UnitPrice" "UnitCode" "UnitDescription" "Item" "ItemCode" "ItemDescription" "GLAccount"
+            "GLAccountDescription"
+        ),
     }),
     meaningful: &[
         "InvoiceNumber",
@@ -94,86 +97,5 @@ fn read_invoice(invoice: &Object<'_>, site: &Site) -> Result<Record> {
     record.due_date = value::day(invoice, "DueDate");
     record.sub_total = value::money(invoice, "AmountFCExclVat", currency);
     record.lines = line::read(invoice, "SalesInvoiceLines", currency);
-    Ok(record)
-}
-
-/// Sales entries.
-pub(crate) static SALES_ENTRIES: Resource = Resource {
-    kind: "invoice",
-    feed: "sales_entries",
-    path: "salesentry/SalesEntries",
-    key: "EntryID",
-    get: "exact_online.get_sales_entry",
-    list: "exact_online.list_sales_entries",
-    scope: "Financial accounting",
-    topic: Some("SalesEntries"),
-    select: &[
-        "EntryID",
-        "EntryNumber",
-        "InvoiceNumber",
-        "Type",
-        "Status",
-        "Description",
-        "YourRef",
-        "PaymentReference",
-        "Customer",
-        "CustomerName",
-        "EntryDate",
-        "DueDate",
-        "Currency",
-        "Rate",
-        "AmountFC",
-        "AmountDC",
-        "VATAmountFC",
-        "PaymentCondition",
-        "Journal",
-        "JournalDescription",
-        "Reversal",
-        "Document",
-        "Created",
-        "Modified",
-        "Division",
-    ],
-    lines: Some(Lines {
-        navigation: "SalesEntryLines",
-        path: "salesentry/SalesEntryLines",
-        parent: "EntryID",
-        list: "exact_online.list_sales_entry_lines",
-        select: Lines::SELECT,
-    }),
-    meaningful: &[
-        "EntryNumber",
-        "Type",
-        "Status",
-        "Description",
-        "YourRef",
-        "PaymentReference",
-        "Customer",
-        "EntryDate",
-        "DueDate",
-        "Currency",
-        "AmountFC",
-        "AmountDC",
-        "VATAmountFC",
-        "PaymentCondition",
-        "Journal",
-        "Reversal",
-        "Document",
-    ],
-    open: Some("Status eq 20"),
-    read: read_entry,
-};
-
-fn read_entry(entry: &Object<'_>, site: &Site) -> Result<Record> {
-    let (status, word) = status::of_entry(value::integer(entry, "Status"));
-    let mut record = Record::new(RecordKind::Invoice, entry.id("EntryID")?, status);
-    word.clone_into(&mut record.vendor_status);
-    let currency = amounts(&mut record, entry, site);
-    // Exact Online calls the invoice's number so.
-    record.number = value::text(entry, "EntryNumber");
-    record.counterparty = super::party(entry, "Customer", "CustomerName");
-    record.date = value::day(entry, "EntryDate");
-    record.due_date = value::day(entry, "DueDate");
-    record.lines = line::read(entry, "SalesEntryLines", currency);
     Ok(record)
 }

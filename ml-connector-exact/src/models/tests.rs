@@ -43,6 +43,30 @@ fn shown(money: Option<ml_connector_core::Money>) -> String {
     money.map(|money| money.to_string()).unwrap_or_default()
 }
 
+/// A long document is read as completely as a short one.
+#[test]
+fn lines_that_are_listed_apart_have_all_that_means_something() {
+    for (resource, fixture) in [
+        (&SALES_INVOICES, fixture!("sales_invoice_expanded")),
+        (&PURCHASE_ENTRIES, fixture!("purchase_entry_expanded")),
+        (&PURCHASE_ORDERS, fixture!("purchase_order_expanded")),
+        (&JOURNAL_ENTRIES, fixture!("general_journal_entry_expanded")),
+        (&BANK_ENTRIES, fixture!("bank_entry_expanded")),
+    ] {
+        let lines = resource.lines.unwrap();
+        let asked: Vec<&str> = lines.select.split(',').collect();
+        let value: serde_json::Value = serde_json::from_str(fixture).unwrap();
+        let shown =
+            value.pointer(&format!("/d/{}/results/0", lines.navigation)).unwrap().as_object().unwrap();
+        for (name, _) in shown.iter().filter(|(name, _)| Lines::MEANINGFUL.contains(&name.as_str())) {
+            assert!(asked.contains(&name.as_str()), "{}: {name}", lines.path);
+        }
+        for name in &asked {
+            assert!(shown.contains_key(*name) || !Lines::MEANINGFUL.contains(name), "{}: {name}", lines.path);
+        }
+    }
+}
+
 #[test]
 fn a_sales_invoice_is_read_with_its_lines_and_cost_centres() {
     let invoice = read(&SALES_INVOICES, fixture!("sales_invoice_expanded"));

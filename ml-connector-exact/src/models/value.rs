@@ -11,7 +11,7 @@ const NO_GUID: &str = "00000000-0000-0000-0000-000000000000";
 
 /// An instant: `/Date(1773310442447)/`. The number counts milliseconds on the server's clocks, which show the wall time of
 /// `zone`. Of an hour that is there twice, the earlier reading: nothing that is looked for since then is missed.
-pub(super) fn instant(from: &Object<'_>, name: &str, zone: &Zone) -> Option<Timestamp> {
+pub(crate) fn instant(from: &Object<'_>, name: &str, zone: &Zone) -> Option<Timestamp> {
     from.parsed(name, |text| Ok(zone.local_millis(millis(text)?)?.earliest()))
 }
 

@@ -39,6 +39,12 @@ pub(super) struct Checkpoint {
     /// The highest row version, or the latest change, of this run.
     #[serde(default)]
     pub(super) newest: i64,
+    /// The highest row version on the first page of this run.
+    #[serde(default)]
+    pub(super) first: i64,
+    /// Whether a row of this run came behind one with a higher version.
+    #[serde(default)]
+    pub(super) shuffled: bool,
     #[serde(default)]
     pub(super) newest_change: Option<Timestamp>,
     /// The latest change that the runs before have seen, where there are no row versions.
@@ -50,6 +56,9 @@ pub(super) struct Checkpoint {
     /// When the company was moved last: row versions begin anew.
     #[serde(default)]
     pub(super) moved: Option<Timestamp>,
+    /// Row versions have begun anew: what was changed before this time is old, whatever its version.
+    #[serde(default)]
+    pub(super) news_since: Option<Timestamp>,
     /// When this run began, by the server's clock.
     #[serde(default)]
     pub(super) begun: Option<Timestamp>,
@@ -100,19 +109,34 @@ impl Checkpoint {
         true
     }
 
-    /// The run is over: where the next one begins.
+    /// Takes note of the row versions on a page.
+    pub(super) fn count(&mut self, versions: &[i64]) {
+        let highest = versions.iter().copied().max().unwrap_or_default();
+        if self.pages == Pages::default() {
+            (self.first, self.shuffled) = (highest, false);
+        }
+        let begins_behind = versions.first().is_none_or(|first| *first >= self.newest);
+        self.shuffled |= !versions.is_sorted() || !begins_behind;
+        self.newest = self.newest.max(highest);
+    }
+
+    /// The run is over: where the next one begins. Pages that come in no order may have missed what changed while they were
+    /// read, and show what changed after that: only what the first page showed was there when the run began.
     pub(super) fn finish(&mut self) {
         self.step = Step::Changes;
-        self.seen = self.seen.max(self.newest);
+        self.seen = self.seen.max(if self.shuffled { self.first } else { self.newest });
         self.since = self.since.max(self.newest_change);
         self.before = self.begun.take();
-        (self.newest, self.newest_change) = (0, None);
+        (self.newest, self.first, self.shuffled) = (0, 0, false);
+        (self.newest_change, self.news_since) = (None, None);
         self.pages = Pages::default();
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use ml_connector_core::http::Position;
+
     use super::*;
 
     #[test]
@@ -129,6 +153,24 @@ mod tests {
         assert_eq!(window("2026-10-25T09:00:00Z"), "2026-10-25T09:55:00");
         assert_eq!(window("2026-03-29T01:02:00Z"), "2026-03-29T01:57:00");
         assert_eq!(Checkpoint::default().window(&zone), None);
+    }
+
+    #[test]
+    fn pages_in_no_order_are_not_gone_behind() {
+        let seen = |pages: &[&[i64]]| {
+            let mut at = Checkpoint { seen: 5, ..Checkpoint::default() };
+            for (n, page) in pages.iter().enumerate() {
+                at.count(page);
+                at.pages.advance(Some(Position::Token(n.to_string())), [n.to_string()]).unwrap();
+            }
+            at.finish();
+            at.seen
+        };
+        assert_eq!(seen(&[&[]]), 5);
+        assert_eq!(seen(&[&[6, 7], &[8, 9]]), 9);
+        assert_eq!(seen(&[&[9, 7]]), 9, "one page shows all that there is");
+        assert_eq!(seen(&[&[7, 6], &[9, 8]]), 7);
+        assert_eq!(seen(&[&[6, 8], &[7, 9]]), 8);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod checkpoint;
 mod poll;
 mod read;
+mod synced;
 
 use std::{
     collections::BTreeMap,
@@ -34,6 +35,11 @@ impl Narrowed {
         const PAGE: u32 = 1_000;
         let steps = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(list).copied().unwrap_or(0);
         (steps > 0).then(|| PAGE >> (2 * steps))
+    }
+
+    /// Asks for whole pages again: the rows come in no order, so that a part of them says nothing about the rest.
+    pub(crate) fn widen(&self, list: &'static str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(list);
     }
 
     /// Takes note of how a page went.
@@ -158,7 +164,7 @@ impl Source for ExactOnline {
     }
 
     async fn upkeep(&self, ctx: &Context, request: UpkeepRequest<'_>) -> Result<Upkeep> {
-        self.webhook.look_after(ctx, &self.client, &self.source, request).await
+        self.webhook.look_after(ctx, (&self.client, self.former.as_ref()), &self.source, request).await
     }
 
     async fn unsubscribe(&self, ctx: &Context, request: UpkeepRequest<'_>) -> Result<()> {

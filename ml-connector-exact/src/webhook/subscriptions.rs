@@ -23,63 +23,105 @@ const LOOK_AT_PROBLEM: Duration = Duration::from_secs(3 * 3600);
 const LOOK_AGAIN: Duration = Duration::from_secs(300);
 const NOTHING_TO_DO: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// Where the subscriptions are.
-#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// Where subscriptions are.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Place {
     origin: String,
     division: u32,
     callback: String,
 }
 
+impl Place {
+    fn is_same_company(&self, other: &Self) -> bool {
+        (&self.origin, self.division) == (&other.origin, other.division)
+    }
+}
+
+/// What a look leaves to the next one.
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Known {
+    /// Where the subscriptions are that are looked after.
+    here: Option<Place>,
+    /// Where some still are, because the connection was there before.
+    #[serde(default)]
+    left: Vec<Place>,
+}
+
+impl Known {
+    /// What is known when the connection is at `place`: wherever else it was is to be left.
+    fn at(place: &Place, request: &UpkeepRequest<'_>) -> Self {
+        let mut known = Self::default();
+        for stored in [request.former, request.state].into_iter().flatten() {
+            let Self { here, left } = serde_json::from_slice(stored).unwrap_or_default();
+            for other in left.into_iter().chain(here.clone()) {
+                if !other.is_same_company(place) && !known.left.contains(&other) {
+                    known.left.push(other);
+                }
+            }
+            known.here = here.filter(|here| here.is_same_company(place));
+        }
+        known
+    }
+
+    fn write(&self) -> Result<Bytes> {
+        serde_json::to_vec(self).map(Bytes::from).map_err(|source| {
+            Error::new(ErrorKind::Unexpected, "the state of webhooks cannot be written").with_source(source)
+        })
+    }
+}
+
 impl Webhook {
-    /// Makes one subscription for each topic exist, and none where the connection was before.
+    /// Makes one subscription for each topic exist, and none where the connection was before: there they are ended first.
+    /// `former` are the calls there, where they are others than the connection's own.
     ///
     /// # Errors
     /// Exact Online's, if nothing was changed and somebody need not do something.
     pub(crate) async fn look_after(
         &self,
         ctx: &Context,
-        client: &ExactClient,
+        (client, former): (&ExactClient, Option<&ExactClient>),
         info: &SourceInfo,
         request: UpkeepRequest<'_>,
     ) -> Result<Upkeep> {
-        let before: Place =
-            request.state.and_then(|state| serde_json::from_slice(state).ok()).unwrap_or_default();
-        let kept = request.state.cloned().unwrap_or_default();
-        let Some(callback) = request.callback.map(|url| url.trim_end_matches('/')) else {
-            return Ok(Upkeep::new(ctx.now() + NOTHING_TO_DO).state(kept));
-        };
-        let problem = |problem: String, state: Bytes| {
-            tracing::warn!(connection = %info.connection, problem, "webhooks do not come");
-            let upkeep = Upkeep::new(ctx.now() + LOOK_AT_PROBLEM).state(state);
-            Ok(upkeep.problem(Some(problem.into())))
-        };
-        if let Some(why) = self.is_elsewhere(callback) {
-            return problem(why, kept);
-        }
+        let callback = request.callback.map(|url| url.trim_end_matches('/'));
         let place = Place {
             origin: self.base.origin().ascii_serialization(),
             division: self.division,
-            callback: callback.to_owned(),
+            callback: callback.unwrap_or_default().to_owned(),
         };
-        let left = self.leave(ctx, client, &before, &place).await?;
+        let mut known = Known::at(&place, &request);
+        let Some(callback) = callback else {
+            return Ok(Upkeep::new(ctx.now() + NOTHING_TO_DO).state(known.write()?));
+        };
+        let problem = |problem: String, known: &Known| {
+            tracing::warn!(connection = %info.connection, problem, "webhooks do not come");
+            let upkeep = Upkeep::new(ctx.now() + LOOK_AT_PROBLEM).state(known.write()?);
+            Ok(upkeep.problem(Some(problem.into())))
+        };
+        let mut problems = Vec::new();
+        for other in std::mem::take(&mut known.left) {
+            if let Some(why) = leave(ctx, (client, former), &other).await? {
+                problems.push(why);
+                known.left.push(other);
+            }
+        }
+        if let Some(why) = self.is_elsewhere(callback) {
+            return problem(why, &known);
+        }
         let topics = Topics { client, wanted: &self.topics, callback };
         let LookedAfter { repaired, problem: refused, complete, subscriptions, .. } =
             match look_after(&topics, ctx).await {
-                Err(error) if is_refusal(&error) => return problem(refusal(&error), kept),
+                Err(error) if is_refusal(&error) => return problem(refusal(&error), &known),
                 looked => looked?,
             };
-        let state = serde_json::to_vec(&place).map(Bytes::from).map_err(|source| {
-            Error::new(ErrorKind::Unexpected, "the state of webhooks cannot be written").with_source(source)
-        })?;
-        let refused = refused.map(|refused| {
+        known.here = Some(place);
+        problems.extend(refused.map(|refused| {
             format!(
                 "{refused}: the app needs the scope Organization administration (manage), and Exact Online has to reach {} by \
                  https, without a bot protection in between",
                 host_of(callback)
             )
-        });
-        let problems: Vec<String> = [left, refused].into_iter().flatten().collect();
+        }));
         let next = match (complete, problems.is_empty()) {
             (false, _) => LOOK_AGAIN,
             (true, false) => LOOK_AT_PROBLEM,
@@ -88,7 +130,7 @@ impl Webhook {
         // What happened while a subscription was missing was told by nobody.
         let feeds = info.feeds.iter().filter(|_| repaired).map(|feed| Signal::feed(feed.name, None));
         Ok(Upkeep::new(ctx.now() + next)
-            .state(state)
+            .state(known.write()?)
             .signals(feeds.collect())
             .subscriptions(subscriptions)
             .problem((!problems.is_empty()).then(|| problems.join("; ").into())))
@@ -120,39 +162,45 @@ impl Webhook {
             "Exact Online calls only the host that the app's redirect URI has: {redirect}, and webhooks are to come to {own}"
         ))
     }
+}
 
-    /// Ends the subscriptions of the company that was read before. Returns what could not be done.
-    async fn leave(
-        &self,
-        ctx: &Context,
-        client: &ExactClient,
-        before: &Place,
-        now: &Place,
-    ) -> Result<Option<String>> {
-        if before.origin.is_empty() || (&before.origin, before.division) == (&now.origin, now.division) {
-            return Ok(None);
+/// Ends the subscriptions where the connection was before. Returns what keeps it from that.
+async fn leave(
+    ctx: &Context,
+    (client, former): (&ExactClient, Option<&ExactClient>),
+    place: &Place,
+) -> Result<Option<String>> {
+    let serves = |client: &&ExactClient| client.site().base.origin().ascii_serialization() == place.origin;
+    let former = former.filter(serves);
+    let Some(there) = former.or(Some(client).filter(serves)) else {
+        return Ok(Some(format!(
+            "webhooks of company {} are still subscribed at {}: set formerly to the settings with which it was connected there",
+            place.division, place.origin
+        )));
+    };
+    let there = there.at_division(place.division);
+    let ended = async {
+        for old in there.subscriptions(ctx).await?.iter().filter(|old| old.url == place.callback) {
+            there.unsubscribe(ctx, &old.id).await?;
         }
-        if before.origin != now.origin {
-            return Ok(Some(format!(
-                "webhooks of company {} are still subscribed at {}: connect it there once more, or remove the app's consent",
-                before.division, before.origin
-            )));
+        Ok::<_, Error>(())
+    };
+    match ended.await {
+        Ok(()) => Ok(None),
+        // Without a consent Exact Online ends them by itself.
+        Err(error) if former.is_some() && error.kind() == ErrorKind::Unauthenticated => {
+            tracing::warn!(%error, "the old company's webhooks end with the user's consent");
+            Ok(None)
         }
-        let there = client.at_division(before.division);
-        let ended = async {
-            for old in there.subscriptions(ctx).await?.iter().filter(|old| old.url == before.callback) {
-                there.unsubscribe(ctx, &old.id).await?;
-            }
-            Ok::<_, Error>(())
-        };
-        match ended.await {
-            Ok(()) => Ok(None),
-            Err(error) if matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::Unsupported) => {
-                tracing::warn!(%error, "the old company's webhooks cannot be ended");
-                Ok(Some(format!("webhooks of company {} are still subscribed", before.division)))
-            }
-            Err(error) => Err(error),
+        Err(error) if matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::Unsupported) => {
+            tracing::warn!(%error, "the old company's webhooks cannot be ended");
+            Ok(Some(format!(
+                "webhooks of company {} are still subscribed: the user who is connected may not end them; set formerly to the \
+                 settings with which it was connected",
+                place.division
+            )))
         }
+        Err(error) => Err(error),
     }
 }
 

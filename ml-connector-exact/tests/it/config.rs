@@ -18,6 +18,8 @@ fn a_setting_that_is_missing_or_wrong_is_named() {
     for (builder, setting) in [
         (builder().division(0), "division"),
         (builder().client("", "s"), "client_id"),
+        (builder().client("my app/1", "s"), "client_id"),
+        (builder().client("app-ä", "s"), "client_id"),
         (builder().client("a", ""), "client_secret"),
         (builder().resources([]), "resources"),
         (builder().currency("euro"), "currency"),
@@ -40,6 +42,34 @@ fn a_setting_that_is_missing_or_wrong_is_named() {
     let unknown = builder().resources([RecordKind::Expense]).build().unwrap_err();
     assert_eq!(unknown.context("kind"), Some("expense"));
     assert!(builder().time_zone("Europe/Nijmegen").build().is_err());
+}
+
+#[test]
+fn where_the_connection_was_before_has_tokens_of_its_own() {
+    let former = |change: fn(&mut Config)| {
+        let mut former = Config::new("books");
+        (former.region, former.division) = (Region::Be, 441_609);
+        (former.client_id, former.client_secret) = ("app-of-belgium".into(), "planted-secret".into());
+        change(&mut former);
+        builder().formerly(former)
+    };
+    former(|former| former.login = Some("sanne-be".into())).build().unwrap();
+    for (builder, setting) in [
+        (former(|_| {}), "login"),
+        (former(|former| former.division = 0), "division"),
+        (
+            former(|former| (former.login, former.client_id) = (Some("sanne-be".into()), String::new())),
+            "client_id",
+        ),
+    ] {
+        let error = builder.build().unwrap_err();
+        assert_eq!((error.context("setting"), error.context("within")), (Some(setting), Some("formerly")));
+    }
+    // The same app, and another company: one chain.
+    let mut same = Config::new("books");
+    (same.division, same.client_secret) = (7, "planted-secret".into());
+    same.client_id = "59b57242-c074-5d5b-8e88-30b3b2babc08".into();
+    builder().formerly(same).build().unwrap();
 }
 
 #[test]
@@ -80,7 +110,7 @@ fn feeds_follow_from_what_is_read() {
         names(builder()),
         (
             "sales_invoices purchase_orders transaction_lines payment_terms deleted".into(),
-            "sales_invoices purchase_entries purchase_orders general_journal_entries bank_entries cash_entries".into()
+            "all_sales_invoices purchase_entries all_purchase_orders general_journal_entries bank_entries cash_entries".into()
         )
     );
     let entries = builder().invoices(Invoices::Entries).resources([RecordKind::Invoice]);
@@ -92,6 +122,30 @@ fn feeds_follow_from_what_is_read() {
     );
     let daily = builder().resources([RecordKind::Account]).build().unwrap();
     assert_eq!(daily.info().feeds[1].every, Duration::from_secs(86_400));
+}
+
+/// What a feed has shown at the beginning is what its look through the list is compared with.
+#[test]
+fn a_feed_that_begins_with_what_is_open_is_not_taken_for_a_look_through_the_whole_list() {
+    let all = [
+        RecordKind::Invoice,
+        RecordKind::Bill,
+        RecordKind::PurchaseOrder,
+        RecordKind::CostTransaction,
+        RecordKind::Contact,
+        RecordKind::Account,
+        RecordKind::CostCenter,
+        RecordKind::CostUnit,
+    ];
+    let source = builder().resources(all).build().unwrap();
+    let info = source.info();
+    let both = info.sweeps.iter().filter(|sweep| info.feeds.iter().any(|feed| feed.name == sweep.name));
+    let both: Vec<&str> = both.map(|sweep| sweep.name).collect();
+    assert_eq!(
+        both,
+        ["accounts", "gl_accounts", "cost_centers", "cost_units"],
+        "these begin with everything"
+    );
 }
 
 #[test]

@@ -4,7 +4,10 @@
 
 mod config;
 mod conformance;
+mod limits;
 mod poll;
 mod resolve;
 mod subscriptions;
 mod support;
+mod terms;
+mod tokens;

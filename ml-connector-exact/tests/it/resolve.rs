@@ -92,18 +92,14 @@ async fn a_line_s_key_leads_to_its_document() {
 async fn a_row_of_another_company_stops_the_connection_and_tells_nothing() {
     let lab = Lab::new();
     let source = lab.source();
-    let id = lab.invoice("1000");
-    lab.sim.tune(|quirks| quirks.other_division = Some(3_141_594));
     let there = lab.sim.within(3_141_594);
-    let _ = there.create(Kind::SalesInvoices, &NewDocument::new("Somebody else", amount("99")));
-    match lab.resolve(&source, "invoice", &id, None, None).await {
-        Err(error) => {
-            assert_eq!((error.kind(), error.scope()), (ErrorKind::ConfigInvalid, &Scope::Connection));
-        }
-        Ok(Resolution::NotYet { .. }) => {}
-        Ok(other) => panic!("{other:?}"),
-    }
-    let swept = lab.run(&source, "sales_invoices", ml_connector_core::model::PollMode::Sweep, None).await;
+    let other = there.create(Kind::SalesInvoices, &NewDocument::new("Somebody else", amount("99")));
+    lab.sim.tune(|quirks| quirks.other_division = Some(3_141_594));
+    // The other company has a record with this very key.
+    let error = lab.resolve(&source, "invoice", &other, None, None).await.unwrap_err();
+    assert_eq!((error.kind(), error.scope()), (ErrorKind::ConfigInvalid, &Scope::Connection), "{error:?}");
+    assert!(!format!("{error:?}").contains("Somebody"));
+    let swept = lab.run(&source, "all_sales_invoices", ml_connector_core::model::PollMode::Sweep, None).await;
     assert_eq!(swept.unwrap_err().scope(), &Scope::Connection);
 }
 

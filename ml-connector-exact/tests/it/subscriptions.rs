@@ -1,7 +1,11 @@
 //! Webhooks: subscribed once, and moved with the connection.
 
 use ml_connector_core::{ReceiveRequest, Source, UpkeepRequest, model::Subject};
-use ml_connector_sim::exact::{Kind, NewDocument};
+use ml_connector_exact::{Builder, Config, Region};
+use ml_connector_sim::{
+    ExactOnlineSim,
+    exact::{ExactOnlineConfig, Kind, NewDocument},
+};
 
 use crate::support::{CUSTOMER, Lab, amount, below, builder};
 
@@ -67,6 +71,86 @@ async fn a_connection_that_moves_ends_its_subscriptions_where_it_was() {
         "{:?}",
         lab.sim.subscriptions()
     );
+}
+
+/// What the engine hands over when the connection reads another account than before.
+fn elsewhere<'a>(callback: &'a str, former: &'a bytes::Bytes) -> UpkeepRequest<'a> {
+    UpkeepRequest::new().callback(Some(callback)).former(Some(former))
+}
+
+#[tokio::test(start_paused = true)]
+async fn webhooks_are_ended_where_the_connection_was_before_any_is_subscribed_where_it_is() {
+    let lab = Lab::new();
+    let former = lab.look(&lab.source(), None).await.state;
+    let begun = lab.sim.received().len();
+    let moved = builder(&lab.sim).division(3_141_594).build().unwrap();
+    let callback = lab.callback();
+    moved.upkeep(&lab.ctx, elsewhere(&callback, &former)).await.unwrap();
+    let writes: Vec<_> = lab.sim.received().into_iter().skip(begun).map(|call| call.method).collect();
+    let first = |method| writes.iter().position(|one| *one == method).unwrap();
+    let last = |method| writes.iter().rposition(|one| *one == method).unwrap();
+    assert!(last(http::Method::DELETE) < first(http::Method::POST), "{writes:?}");
+    assert_eq!(writes.iter().filter(|one| *one == http::Method::DELETE).count(), 6);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_old_company_that_cannot_be_reached_is_not_forgotten() {
+    let lab = Lab::new();
+    let former = lab.look(&lab.source(), None).await.state;
+    lab.sim.change_division(|company| company.is_open = false);
+    let moved = builder(&lab.sim).division(3_141_594).build().unwrap();
+    let callback = lab.callback();
+    let looked = moved.upkeep(&lab.ctx, elsewhere(&callback, &former)).await.unwrap();
+    assert!(looked.problem.as_ref().unwrap().contains("3141593"), "{looked:?}");
+    // The next look still knows it, and the user may enter it again.
+    let looked = lab.look(&moved, Some(&looked.state)).await;
+    assert!(looked.problem.is_some());
+    lab.sim.change_division(|company| company.is_open = true);
+    let looked = lab.look(&moved, Some(&looked.state)).await;
+    assert_eq!(looked.problem, None);
+    assert!(lab.sim.subscriptions().iter().all(|one| one.division == 3_141_594));
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_region_has_another_app_whose_webhooks_are_ended_with_the_old_settings() {
+    let belgian = |config: &mut ExactOnlineConfig| {
+        "start.exactonline.be".clone_into(&mut config.host);
+        config.seed = 7;
+    };
+    let dutch = Lab::new();
+    let mut config = ExactOnlineConfig::default();
+    belgian(&mut config);
+    let sim = ExactOnlineSim::with_config(std::sync::Arc::clone(&dutch.clock) as _, config);
+    dutch.answer_for(&sim);
+    // As it was connected in Belgium.
+    let credentials = sim.credentials();
+    let mut old = Config::new("books");
+    (old.region, old.division) = (Region::Be, credentials.division);
+    (old.client_id, old.client_secret) = (credentials.client_id, credentials.client_secret.as_str().into());
+    old.refresh_token = Some(credentials.refresh_token.as_str().into());
+    old.webhook_secrets = vec![credentials.webhook_secret];
+    let source = Builder::from(old.clone()).build().unwrap();
+    let former = dutch.look(&source, None).await.state;
+    assert_eq!(sim.subscriptions().len(), 6);
+
+    let callback = dutch.callback();
+    let now = || builder(&dutch.sim).login("sanne-nl");
+    let looked = now().build().unwrap().upkeep(&dutch.ctx, elsewhere(&callback, &former)).await.unwrap();
+    let problem = looked.problem.unwrap();
+    assert!(problem.contains("start.exactonline.be") && problem.contains("formerly"), "{problem}");
+    assert_eq!((sim.subscriptions().len(), dutch.sim.subscriptions().len()), (6, 6));
+
+    let moved = now().formerly(old.clone()).build().unwrap();
+    let ended = dutch.look(&moved, Some(&looked.state)).await;
+    assert_eq!((ended.problem, sim.subscriptions().len()), (None, 0));
+    let again = dutch.look(&moved, Some(&ended.state)).await;
+    assert_eq!(again.problem, None);
+
+    // Without the person's consent Exact Online ends them itself.
+    sim.revoke_grants();
+    dutch.pass_minutes(11).await;
+    let looked = moved.upkeep(&dutch.ctx, elsewhere(&callback, &former)).await.unwrap();
+    assert_eq!(looked.problem, None);
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,6 +1,9 @@
 //! What the tests share.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -16,7 +19,7 @@ use ml_connector_core::{
     },
     rate::MemoryRateLimiter,
     snapshot::Snapshot,
-    token::MemoryTokenStore,
+    token::{MemoryTokenStore, TokenStore},
 };
 use ml_connector_exact::{Builder, ExactOnline};
 use ml_connector_sim::{
@@ -55,12 +58,33 @@ impl HttpTransport for Endpoint {
     }
 }
 
+/// The regions that are there.
+#[derive(Debug, Default)]
+struct Regions(Mutex<SimTransport>);
+
+impl Regions {
+    fn serve(&self, region: &ExactOnlineSim) {
+        let mut all = self.0.lock().unwrap();
+        *all = std::mem::take(&mut *all).with_exact_online(region);
+    }
+}
+
+#[async_trait]
+impl HttpTransport for Regions {
+    async fn send(&self, request: Request<Bytes>, limits: Limits) -> Result<Response<Bytes>, TransportError> {
+        let all = self.0.lock().unwrap().clone();
+        all.send(request, limits).await
+    }
+}
+
 /// A simulated company and everything around a source, in virtual time.
 pub(crate) struct Lab {
     pub(crate) sim: ExactOnlineSim,
     pub(crate) ctx: Context,
     pub(crate) clock: Arc<TokioClock>,
     pub(crate) transport: Arc<dyn HttpTransport>,
+    others: Arc<Regions>,
+    tokens: Arc<dyn TokenStore>,
 }
 
 impl Lab {
@@ -73,15 +97,44 @@ impl Lab {
     }
 
     pub(crate) fn with(now: &str, config: ExactOnlineConfig) -> Self {
+        Self::storing(now, config, Arc::new(MemoryTokenStore::new()))
+    }
+
+    /// With a store for tokens of the test's own.
+    pub(crate) fn storing(now: &str, config: ExactOnlineConfig, tokens: Arc<dyn TokenStore>) -> Self {
         let clock = Arc::new(TokioClock::starting_at(Timestamp::parse(now).unwrap()));
         let sim = ExactOnlineSim::with_config(Arc::clone(&clock) as _, config);
         sim.set_hooks(Arc::new(Endpoint));
-        let transport: Arc<dyn HttpTransport> = Arc::new(SimTransport::new().with_exact_online(&sim));
+        let others = Arc::new(Regions::default());
+        others.serve(&sim);
+        let transport = Arc::clone(&others) as Arc<dyn HttpTransport>;
         let limiter = Arc::new(MemoryRateLimiter::new());
-        let tokens = Arc::new(MemoryTokenStore::new());
-        let ctx = Context::new(Arc::clone(&transport), tokens, limiter, Arc::clone(&clock) as _)
+        let ctx = Context::new(Arc::clone(&transport), Arc::clone(&tokens), limiter, Arc::clone(&clock) as _)
             .with_log(Arc::new(MemoryLog::new()));
-        Self { sim, ctx, clock, transport }
+        Self { sim, ctx, clock, transport, others, tokens }
+    }
+
+    /// What another host has, which shares the store of tokens; or this one after a restart.
+    pub(crate) fn another_host(&self) -> Context {
+        let limiter = Arc::new(MemoryRateLimiter::new());
+        let (transport, tokens) = (Arc::clone(&self.transport), Arc::clone(&self.tokens));
+        Context::new(transport, tokens, limiter, Arc::clone(&self.clock) as _)
+            .with_log(Arc::new(MemoryLog::new()))
+    }
+
+    /// Serves another region, too.
+    pub(crate) fn answer_for(&self, region: &ExactOnlineSim) {
+        region.set_hooks(Arc::new(Endpoint));
+        self.others.serve(region);
+    }
+
+    pub(crate) async fn pass_minutes(&self, minutes: u64) {
+        pass(Duration::from_secs(minutes * 60)).await;
+    }
+
+    /// How many calls went to a path below the company.
+    pub(crate) fn calls(&self, path: &str) -> usize {
+        self.sim.received().iter().filter(|call| call.path.ends_with(path)).count()
     }
 
     pub(crate) fn source(&self) -> ExactOnline {

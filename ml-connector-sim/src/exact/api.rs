@@ -5,12 +5,12 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use http::{Method, Response, StatusCode};
 use ml_connector_core::{Timestamp, model::Decimal};
-use serde_json::json;
 
 use super::{
-    Company, State,
+    State,
     answer::{self, Refusal},
-    books::{Books, Deleted, Record, State as RecordState, USER, put},
+    books::{Books, Deleted, Record, State as RecordState, USER},
+    companies,
     config::{Quirks, Right},
     feeds::{self, Feed},
     filter::Value,
@@ -22,7 +22,7 @@ use super::{
 use crate::toolkit::{conditions::Conditions, gate::Call, json::Fields, params::Params};
 
 /// Rows of a page, and of a page of a sync feed.
-const PAGE: usize = 60;
+pub(super) const PAGE: usize = 60;
 const SYNC_PAGE: usize = 1_000;
 /// Longer queries are cut off before they arrive.
 const LONGEST_URL: usize = 6_000;
@@ -46,7 +46,7 @@ impl<'a> Named<'a> {
 }
 
 /// The resource with this path, whatever its casing.
-fn canonical(path: &str) -> Option<&'static str> {
+pub(super) fn canonical(path: &str) -> Option<&'static str> {
     let kinds = Kind::ALL.iter().flat_map(|kind| {
         let shape = kind.shape();
         [Some(shape.path), shape.lines.map(|(_, path)| path)].into_iter().flatten()
@@ -58,7 +58,7 @@ fn canonical(path: &str) -> Option<&'static str> {
 
 const LEDGER: &str = "financialtransaction/TransactionLines";
 const BULK_LEDGER: &str = "bulk/Financial/TransactionLines";
-const DIVISIONS: &str = "system/Divisions";
+pub(super) const DIVISIONS: &str = "system/Divisions";
 const RIGHTS: &str = "users/UserHasRights";
 const SYNC_TIMESTAMP: &str = "read/sync/Sync/SyncTimestamp";
 
@@ -93,7 +93,7 @@ pub(super) struct Seen<'a> {
 }
 
 impl Seen<'_> {
-    fn at(&self, division: u32, path: &str) -> String {
+    pub(super) fn at(&self, division: u32, path: &str) -> String {
         format!("{}/api/v1/{division}/{path}", self.origin)
     }
 }
@@ -136,8 +136,8 @@ pub(super) fn answer(
         is_parallel: call.at_once > 1 && state.quirks.parallel_calls_mix,
     };
     let outcome = match named.path {
-        DIVISIONS => divisions(&state.companies, company, named, query, &seen),
-        RIGHTS => Ok(has_right(&state.companies[company], query, &seen)),
+        DIVISIONS => companies::divisions(&state.companies, company, named, query, &seen),
+        RIGHTS => Ok(companies::has_right(&state.companies[company], query, &seen)),
         SYNC_TIMESTAMP => sync_timestamp(&state.companies[rows_of].books, query, &seen),
         _ => read(&state.companies[rows_of].books, named, query, &seen, right),
     };
@@ -241,7 +241,7 @@ fn check(path: &str, kind: Option<Kind>, options: &Options, quirks: &Quirks) -> 
     )))
 }
 
-fn page(
+pub(super) fn page(
     rows: Vec<Shown<'_>>,
     books: &Books,
     path: &str,
@@ -316,12 +316,23 @@ fn shown<'a>(books: &Books, record: &'a Record, state: &'a RecordState, seen: &S
         type_name: shape.line_type,
         rows: state.lines.iter().map(|row| (row.id.as_str(), &row.fields)).collect(),
     });
+    let mut fields = Cow::Borrowed(&state.header.fields);
+    // Pages for people are on the same host, whatever that is.
+    let page = |name: &str| {
+        let (origin, id, division) = (seen.origin, &state.header.id, books.division);
+        format!("{origin}/docs/{name}.aspx?ID={id}&_Division_={division}&Stamp=NL001")
+    };
+    match record.kind {
+        Kind::Documents => fields.to_mut().set("DocumentViewUrl", page("DocViewContent")),
+        Kind::DocumentAttachments => fields.to_mut().set("Url", page("SysAttachment")),
+        _ => {}
+    }
     let is_of_invoice = state.header.fields.text_or_number("TransactionType") != "40";
     Shown {
         key: Value::Guid(state.header.id.clone()),
         at: seen.at(books.division, shape.path),
         type_name: shape.type_name,
-        fields: Cow::Borrowed(&state.header.fields),
+        fields,
         lines,
         hides_amounts: record.created + seen.quirks.null_amounts > seen.now,
         negates: seen.quirks.negative_receivables && record.kind == Kind::Receivables && is_of_invoice,
@@ -443,102 +454,4 @@ fn sync_timestamp(books: &Books, query: &str, seen: &Seen<'_>) -> Result<Respons
         }
     });
     Ok(page(rows.collect(), books, SYNC_TIMESTAMP, &Options::default(), seen, SYNC_PAGE))
-}
-
-fn has_right(company: &Company, query: &str, seen: &Seen<'_>) -> Response<Bytes> {
-    if seen.quirks.rights_are_secret {
-        return answer::forbidden(None);
-    }
-    let params = Params::parse([query.as_bytes()]);
-    let Some(Value::Text(endpoint)) = params.get("endpoint").and_then(Value::literal) else {
-        return answer::error(StatusCode::BAD_REQUEST, "", "Bad Request - Error in query syntax.");
-    };
-    let path = canonical(&endpoint).unwrap_or_default();
-    let lacks = matches!(company.rights.get(path), Some(Right::MissingInRole | Right::ForbiddenByRole));
-    match seen.quirks.bare_rights {
-        true => answer::d(!lacks),
-        false => answer::d(json!({ "UserHasRights": !lacks })),
-    }
-}
-
-/// The companies that the user may open.
-fn divisions(
-    companies: &[Company],
-    asked_in: usize,
-    named: &Named<'_>,
-    query: &str,
-    seen: &Seen<'_>,
-) -> Result<Response<Bytes>, Refusal> {
-    let options = Options::read(DIVISIONS, query)?;
-    let at = seen.at(companies[asked_in].division.code, DIVISIONS);
-    let template = Fields::template(include_str!("../../fixtures/exact-online/divisions.json"));
-    let mut template = template.within("d").first_of("results");
-    template.remove("__metadata");
-    let row = |(nth, company): (usize, &Company)| {
-        let division = &company.division;
-        let mut fields = template.clone();
-        let mut set = |name: &str, value: serde_json::Value| put(DIVISIONS, &mut fields, name, value);
-        set("Code", division.code.into());
-        set("Hid", division.hid.to_string().into());
-        set("Description", division.description.as_str().into());
-        set("CustomerName", division.customer.as_str().into());
-        set("Currency", division.currency.as_str().into());
-        set("Status", division.status.into());
-        set("BlockingStatus", division.blocking_status.into());
-        set("IsPracticeDivision", division.is_practice.into());
-        set("IsDossierDivision", division.is_dossier.into());
-        set("IsMainDivision", (nth == 0).into());
-        set("Current", (nth == 0).into());
-        set("DivisionMoveDate", company.moved.map(Naive::json).into());
-        let archived = company.books.wall.at(seen.now).day().plus_days(-60).json();
-        set("ArchiveDate", (division.status == 2).then_some(archived).into());
-        Shown {
-            key: Value::Number(Decimal::from(division.code)),
-            at: at.clone(),
-            type_name: "System.Division",
-            fields: Cow::Owned(fields),
-            lines: None,
-            hides_amounts: false,
-            negates: false,
-        }
-    };
-    let open = companies.iter().enumerate().filter(|(_, company)| company.division.is_open);
-    let rows: Vec<Shown<'_>> = open.map(row).collect();
-    if let Some(key) = named.key.and_then(Value::literal) {
-        let found = rows.into_iter().find(|row| row.key == key);
-        return Ok(found.map_or_else(answer::not_found, |row| answer::d(row.render(&options, seen.quirks))));
-    }
-    Ok(page(rows, &companies[asked_in].books, DIVISIONS, &options, seen, PAGE))
-}
-
-/// `GET current/Me`.
-pub(super) fn me(state: &State, query: &str, now: Timestamp) -> Response<Bytes> {
-    const PATH: &str = "current/Me";
-    let options = match Options::read(PATH, query) {
-        Ok(options) => options,
-        Err(refusal) => return *refusal,
-    };
-    let template = Fields::template(include_str!("../../fixtures/exact-online/me.json"));
-    let mut fields = template.within("d").first_of("results");
-    fields.remove("__metadata");
-    if let Some(company) = state.companies.first() {
-        let division = &company.division;
-        fields.set("CurrentDivision", division.code);
-        fields.set("AccountingDivision", division.code);
-        fields.set("DivisionCustomerName", &division.customer);
-        let wall = &company.books.wall;
-        let whole = Naive(wall.at(now).0.div_euclid(1000) * 1000);
-        fields.set("ServerTime", whole.iso());
-        fields.set("ServerUtcOffset", wall.offset_secs(now));
-    }
-    let shown = Shown {
-        key: Value::Guid(USER.to_owned()),
-        at: format!("{}/api/v1/{PATH}", state.origin),
-        type_name: "System.Me",
-        fields: Cow::Owned(fields),
-        lines: None,
-        hides_amounts: false,
-        negates: false,
-    };
-    answer::d(json!({ "results": [shown.render(&options, &state.quirks)] }))
 }

@@ -2,13 +2,16 @@
 
 mod office;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use ml_connector_core::{Clock, Source, SourceMode, model::Origin};
 use ml_connector_sim::{DatabricksSim, bc::Set, databricks::DatabricksConfig};
 use office::{Office, SETS};
 
-use crate::warehouse::{mirrored, trouble};
+use crate::{
+    mirror,
+    warehouse::{mirrored, trouble},
+};
 
 const QUARTER: Duration = Duration::from_secs(900);
 const DAY: Duration = Duration::from_secs(86_400);
@@ -18,26 +21,15 @@ const SEEDS: u64 = 1;
 /// Whether the events are what happened, once each. What happens to a record between two looks is one event, so the
 /// office leaves every record alone for as long.
 async fn same_story(office: &Office) {
-    let mut told: BTreeMap<String, usize> = BTreeMap::new();
-    for event in office.events().await {
-        assert_eq!(event.origin, Origin::Live);
-        *told.entry(format!("{} {}", event.event_type(), event.entity.id)).or_default() += 1;
-    }
-    let mut happened: BTreeMap<String, usize> = BTreeMap::new();
-    office.happened.iter().for_each(|what| *happened.entry(what.clone()).or_default() += 1);
-    let differ: Vec<_> = happened
-        .keys()
-        .chain(told.keys())
-        .filter(|what| happened.get(*what) != told.get(*what))
-        .map(|what| format!("{what}: happened {:?}, told {:?}", happened.get(what), told.get(what)))
-        .collect();
-    assert!(differ.is_empty(), "{differ:#?}");
+    let events = office.events().await;
+    assert!(events.iter().all(|event| event.origin == Origin::Live));
+    let told = events.iter().map(|event| format!("{} {}", event.event_type(), event.entity.id));
+    mirror::same_story(office.happened.iter().cloned(), told);
 }
 
 #[tokio::test(start_paused = true)]
 async fn whatever_happens_while_pages_are_read_and_notices_get_lost_is_told_once() {
-    let seeds = std::env::var("MIRROR_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(SEEDS);
-    for seed in 1..=seeds {
+    for seed in mirror::seeds(SEEDS) {
         let mut office = Office::new(seed, Duration::from_secs(2));
         office.furnish(450).await;
         let worker = office.connect(SourceMode::Both);

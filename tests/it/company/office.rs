@@ -1,20 +1,14 @@
 //! People who work in Business Central, and a diary of what they do.
 
-use std::{
-    collections::BTreeSet,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use async_trait::async_trait;
 use bytes::Bytes;
-use http::{Request, Response};
+use http::Response;
 use ml_connector_bc::BusinessCentral;
 use ml_connector_core::{
-    AuditLog, Connector, HttpTransport, SourceMode, Timestamp, TokioClock,
+    AuditLog, Connector, SourceMode, Timestamp, TokioClock,
     audit::{EntryKind, MemoryLog, Query},
     engine::Settings,
-    http::{Limits, TransportError},
     model::{Decimal, Event, Origin},
     route::Route,
     token::MemoryTokenStore,
@@ -25,7 +19,10 @@ use ml_connector_sim::{
     bc::{BusinessCentralConfig, NewDocument, Set},
 };
 
-use crate::polling::books::{Skewed, Worker};
+use crate::{
+    mirror::Host,
+    polling::books::{Skewed, Worker},
+};
 
 /// What is read.
 pub(super) const SETS: [Set; 6] = [
@@ -52,18 +49,6 @@ pub(super) struct Office {
     documents: Vec<Document>,
     parties: Vec<(Set, String)>,
     dice: u64,
-}
-
-/// Whoever serves the host's endpoint at present.
-#[derive(Debug, Default)]
-struct Host(Mutex<Option<Connector>>);
-
-#[async_trait]
-impl HttpTransport for Host {
-    async fn send(&self, request: Request<Bytes>, _: Limits) -> Result<Response<Bytes>, TransportError> {
-        let connector = self.0.lock().unwrap().clone().unwrap();
-        Ok(connector.receive(request).await)
-    }
 }
 
 struct Document {
@@ -165,7 +150,7 @@ impl Office {
             .source(source)
             .build()
             .unwrap();
-        *self.host.0.lock().unwrap() = Some(connector.clone());
+        self.host.is_served_by(&connector);
         let worker = Worker::start(&connector);
         self.connector = Some(connector);
         worker

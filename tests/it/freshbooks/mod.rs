@@ -5,14 +5,15 @@ mod office;
 mod post;
 mod slack;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use ml_connector_core::{
     audit::{EntryKind, EntryState},
-    model::Origin,
+    model::{Event, Origin},
 };
 
 use self::office::World;
+use crate::mirror;
 
 /// Each is most of a day of two offices. Four have passed; one takes half a minute. `MIRROR_SEEDS=4` tries more.
 const SEEDS: u64 = 1;
@@ -23,28 +24,15 @@ const REST: Duration = Duration::from_secs(70 * 60);
 
 /// Whether the events are what happened, once each.
 async fn same_story(world: &World) {
-    let mut told: BTreeMap<String, usize> = BTreeMap::new();
-    for event in world.events().await {
-        assert_eq!(event.origin, Origin::Live);
-        *told
-            .entry(format!("{} {} {}", event.connection, event.event_type(), event.entity.id))
-            .or_default() += 1;
-    }
-    let mut happened: BTreeMap<String, usize> = BTreeMap::new();
-    world.happened().for_each(|what| *happened.entry(what).or_default() += 1);
-    let differ: Vec<_> = happened
-        .keys()
-        .chain(told.keys())
-        .filter(|what| happened.get(*what) != told.get(*what))
-        .map(|what| format!("{what}: happened {:?}, told {:?}", happened.get(what), told.get(what)))
-        .collect();
-    assert!(differ.is_empty(), "{differ:#?}");
+    let events = world.events().await;
+    assert!(events.iter().all(|event| event.origin == Origin::Live));
+    let told = |event: &Event| format!("{} {} {}", event.connection, event.event_type(), event.entity.id);
+    mirror::same_story(world.happened(), events.iter().map(told));
 }
 
 #[tokio::test(start_paused = true)]
 async fn whatever_happens_to_webhooks_callbacks_and_tokens_is_told_once() {
-    let seeds = std::env::var("MIRROR_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(SEEDS);
-    for seed in 1..=seeds {
+    for seed in mirror::seeds(SEEDS) {
         let mut world = World::new(seed);
         world.furnish(120).await;
         let running = world.connect();
@@ -65,7 +53,7 @@ async fn whatever_happens_to_webhooks_callbacks_and_tokens_is_told_once() {
         let dead: Vec<_> = dead.into_iter().filter(|entry| entry.state == EntryState::Dead).collect();
         assert!(dead.is_empty(), "{dead:#?}");
         assert!(
-            world.post.lost > 15 && world.post.repeated > 15 && world.post.forged > 10,
+            world.post.way.lost > 15 && world.post.way.repeated > 15 && world.post.forged > 10,
             "{:?}",
             world.post
         );

@@ -202,7 +202,7 @@ impl World {
 
     /// Nothing goes wrong any more.
     pub(super) fn calm(&mut self) {
-        self.post.is_reliable = true;
+        self.post.way.is_reliable = true;
     }
 
     /// Waits until every callback is proven: handshakes may be lost several times.

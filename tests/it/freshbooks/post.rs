@@ -2,20 +2,16 @@
 
 use http::StatusCode;
 use ml_connector_core::{Connector, Secret};
-use ml_connector_sim::{FreshBooksSim, freshbooks::WebhookDelivery};
+use ml_connector_sim::FreshBooksSim;
 
-use crate::proof::Dice;
+use crate::{mirror, proof::Dice};
 
 /// What became of deliveries.
 #[derive(Debug, Default)]
 pub(super) struct Post {
-    late: Vec<WebhookDelivery>,
-    /// Whether nothing goes wrong any more.
-    pub(super) is_reliable: bool,
+    pub(super) way: mirror::Post,
     /// Every verifier that was ever handed over.
     pub(super) verifiers: Vec<String>,
-    pub(super) lost: usize,
-    pub(super) repeated: usize,
     pub(super) forged: usize,
 }
 
@@ -29,43 +25,17 @@ impl Post {
                     fields.filter(|(name, _)| name == "verifier").map(|(_, value)| value.into_owned()),
                 );
             }
-            match dice.below(8) {
-                _ if self.is_reliable => self.send(connector, &delivery).await,
-                0 | 1 => self.lost += 1,
-                2 => self.late.push(delivery),
-                3 | 4 => {
-                    self.repeated += 1;
-                    self.send(connector, &delivery).await;
-                    self.send(connector, &delivery).await;
-                }
-                _ => self.send(connector, &delivery).await,
-            }
+            self.way.hand_over(connector, dice, delivery.request).await;
         }
         if dice.below(3) == 0 {
             self.forge(sim, connector, dice).await;
         }
-        if dice.below(4) == 0 && !self.late.is_empty() {
-            let some = usize::try_from(dice.below(self.late.len() as u64)).unwrap();
-            let delivery = self.late.swap_remove(some);
-            self.send(connector, &delivery).await;
-        }
+        self.way.hand_over_late(connector, dice).await;
     }
 
     /// What is late arrives.
     pub(super) async fn flush(&mut self, connector: &Connector) {
-        for delivery in std::mem::take(&mut self.late) {
-            self.send(connector, &delivery).await;
-        }
-    }
-
-    async fn send(&self, connector: &Connector, delivery: &WebhookDelivery) {
-        let status = connector.receive(delivery.request.clone()).await.status();
-        // What was signed with a key that is long replaced, or before any was handed over, is nobody's.
-        assert!(
-            matches!(status, StatusCode::OK | StatusCode::UNAUTHORIZED),
-            "{status} for {}",
-            delivery.about.name
-        );
+        self.way.flush(connector).await;
     }
 
     /// A change with another key, or a handshake that nobody has sent.

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    ops::RangeInclusive,
+    ops::{Bound, RangeInclusive},
     sync::Arc,
 };
 
@@ -153,7 +153,14 @@ impl Tables {
     fn find<'a>(&'a self, query: &'a Query) -> impl Iterator<Item = &'a Entry> {
         let mut found: Box<dyn DoubleEndedIterator<Item = &Entry>> = match self.named(query) {
             Some(seqs) => Box::new(seqs.into_iter().filter_map(|seq| self.entry(seq))),
-            None => Box::new(self.entries.values().map(|stored| &stored.entry)),
+            None => {
+                let within = match query.after {
+                    None => self.entries.range(..),
+                    Some(after) if query.newest_first => self.entries.range(..after),
+                    Some(after) => self.entries.range((Bound::Excluded(after), Bound::Unbounded)),
+                };
+                Box::new(within.map(|(_, stored)| &stored.entry))
+            }
         };
         if query.newest_first {
             found = Box::new(found.rev());

@@ -67,6 +67,12 @@ impl SourceSlot {
     pub(crate) fn upkeep_state_key(&self) -> DocKey {
         DocKey::new("upkeep", self.connection(), "state")
     }
+
+    /// The document that holds what it stored for the account that the connection read before, until it has been looked
+    /// after.
+    pub(crate) fn former_upkeep_state_key(&self) -> DocKey {
+        DocKey::new("upkeep", self.connection(), "former")
+    }
 }
 
 impl SinkSlot {

@@ -9,7 +9,7 @@ use crate::{
     UpkeepRequest,
     audit::{Committed, Expected, Lease, Outcome, Parent, Settlement, Transaction},
     engine::{
-        entries, guard,
+        documents, entries, guard,
         lanes::{Batch, Proof},
         registry::SourceSlot,
         resolve::{Resolved, Waiting, failed},
@@ -43,9 +43,13 @@ pub(crate) async fn look_after(
         return Ok(Resolved::default());
     }
     let state = shared.load::<Bytes>(slot.upkeep_state_key()).await?;
+    let former = shared.load::<Bytes>(slot.former_upkeep_state_key()).await?.value;
     let callback = callback(shared, slot);
     let (ctx, calls) = shared.context.within(shared.settings.call).watched();
-    let request = UpkeepRequest::new().callback(callback.as_deref()).state(state.value.as_ref());
+    let request = UpkeepRequest::new()
+        .callback(callback.as_deref())
+        .state(state.value.as_ref())
+        .former(former.as_ref());
     let upkeep = slot.source.upkeep(&ctx, request);
     let late = "the subscriptions could not be looked after in time";
     let upkeep = match guard::call(shared.settings.call, late, upkeep).await {
@@ -76,6 +80,9 @@ pub(crate) async fn look_after(
     plan.subscriptions.clone_from(&upkeep.subscriptions);
     transaction.documents.push(document.replace(&plan)?);
     transaction.documents.push(state.replace(&upkeep.state)?);
+    if former.is_some() {
+        transaction.documents.push(documents::remove(slot.former_upkeep_state_key()));
+    }
     let done = |waiting: &Waiting| Settlement::new(waiting.item.seq, Outcome::Done { receipt: None });
     transaction.settle = group.iter().map(done).collect();
     match commit(shared, transaction).await? {

@@ -3,6 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -51,7 +52,8 @@ pub(super) async fn load(shared: &Shared, slot: &SourceSlot) -> Result<(Loaded<U
     Ok((document, plan))
 }
 
-/// Makes sure that the next look waits in the log, and comes at once when webhooks are wanted elsewhere now.
+/// Makes sure that the next look waits in the log, and comes at once when webhooks are wanted elsewhere now or are still
+/// subscribed at an account that the connection read before.
 pub(crate) async fn ensure(shared: &Shared, slot: &SourceSlot) -> Result<()> {
     if !slot.source.info().mode.subscribes() {
         return Ok(());
@@ -64,6 +66,10 @@ pub(crate) async fn ensure(shared: &Shared, slot: &SourceSlot) -> Result<()> {
     if document.expected != Expected::Absent && plan.callback != callback {
         let moved = format!("{}/{}", plan_number(slot, plan.n), callback.as_deref().unwrap_or("nowhere"));
         append.push(look(slot, &moved, now)?);
+    }
+    let former = shared.load::<Bytes>(slot.former_upkeep_state_key()).await?;
+    if document.expected != Expected::Absent && former.value.is_some() {
+        append.push(look(slot, &format!("{}/former", plan_number(slot, plan.n)), now)?);
     }
     let appended = writes::append(shared, Transaction { append, ..Transaction::default() }).await?;
     let Some(Appended::Duplicate(seq)) = appended.first() else { return Ok(()) };

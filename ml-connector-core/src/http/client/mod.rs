@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     Context, Effect, Error, ErrorKind, Result, Retry, Scope, Timestamp, calls::CallMade, clock::sleep_until,
-    model::Cost,
+    error_context, model::Cost,
 };
 
 /// How often a read is tried within one call. Longer patience is the engine's: it keeps it in the log.
@@ -190,6 +190,11 @@ impl Client {
                     Err(dead) if dead.kind() == ErrorKind::Unauthenticated => {
                         return Err(error.with_scope(dead.scope().clone()).with_source(dead));
                     }
+                    // Nor can it yet: so does it tell more, and when it can is known.
+                    Err(young) if young.context(error_context::TOO_YOUNG).is_some() => {
+                        let error = error.with_scope(young.scope().clone()).with_retry(young.retry());
+                        return Err(error.with_source(young));
+                    }
                     Err(later) => return Err(later),
                 }
             }
@@ -222,8 +227,12 @@ impl Client {
         require_time(ctx)?;
         let began = ctx.now();
         // A token may take a while; what was admitted goes out at once.
-        let authorization = self.auth.authorize(ctx).await?;
+        let mut authorization = self.auth.authorize(ctx).await?;
         let (mut under_way, waits) = UnderWay::when_admitted(ctx, costs, begin_by).await?;
+        if !waits.is_empty() {
+            // Meanwhile its token may have come to its end.
+            authorization = self.auth.authorize(ctx).await?;
+        }
         require_time(ctx)?;
         // The last wait is over: from here on it goes out.
         ctx.require_lease()?;

@@ -1,0 +1,302 @@
+//! Lists with row versions: they name documents, which are then read. A row version is a checkpoint and no order.
+
+use std::collections::BTreeMap;
+
+use ml_connector_core::{
+    Result, Timestamp,
+    decode::Object,
+    http::Pages,
+    model::{EntityRef, Observation, Observed, Page, PollMode, Proof, Signal},
+};
+
+use super::{
+    checkpoint::{Checkpoint, Step},
+    poll::{Found, Listing},
+    read::{SYNCED, UNREADABLE},
+};
+use crate::{
+    client::{Query, is_refusal, rows::Rows as Listed},
+    models::{
+        BANK_ENTRIES, CASH_ENTRIES, Resource, Settlement,
+        feed::{Rows, Sync, of_deleted, of_ledger},
+        instant, integer, is_guid, settlement, side,
+    },
+};
+
+/// What is changed while a baseline is read is news. Servers of one vendor may differ by so much.
+const CLOCKS_DIFFER: std::time::Duration = std::time::Duration::from_secs(60);
+/// How far back a start is looked for, in days, where nothing was changed since.
+const BACK: [u32; 2] = [7, 366];
+/// How much longer than a run the company's own time of a change may be behind.
+const DAY: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
+
+/// A row of a list with row versions.
+struct Change {
+    version: i64,
+    document: String,
+    resource: Option<&'static Resource>,
+    modified: Option<Timestamp>,
+    settled: Settlement,
+    /// Of a term that does not say what kind of entry it comes from: the entry.
+    entry: Option<String>,
+}
+
+impl Listing<'_> {
+    /// A page of a list with row versions.
+    pub(super) async fn synced(
+        &self,
+        sync: &'static Sync,
+        resource: Option<&'static Resource>,
+        mut at: Checkpoint,
+    ) -> Result<Page> {
+        if at.step == Step::Start {
+            match self.start(sync, &at).await {
+                Ok(seen) => at.seen = seen,
+                // Not every package has the list; then changes are looked for by their time.
+                Err(error) if is_refusal(&error) && resource.is_some() => {
+                    tracing::info!(%error, feed = sync.name, "the list with row versions is not there");
+                    at.by_time = true;
+                    return Found::default().page(&at, true);
+                }
+                Err(error) => return Err(error),
+            }
+            let opens =
+                self.mode == PollMode::Baseline && matches!(sync.rows, Rows::Documents | Rows::Ledger);
+            at.step = if opens { Step::Open(0) } else { Step::Changes };
+        }
+        if let Step::Open(number) = at.step {
+            return self.open(sync, number, at).await;
+        }
+        let top = self.books.narrowed.rows(sync.name);
+        let query = Query {
+            filter: format!("Timestamp gt {}L", at.seen),
+            select: select(sync),
+            top,
+            ..Query::default()
+        };
+        let read = |row: &Object<'_>| self.change(sync, row);
+        let read_at = self.ctx.now();
+        let call = (sync.operation, sync.path);
+        let listed = match self.client.page(self.ctx, call, sync.document, &query, &at.pages, read).await {
+            // The list of row versions is asked about elsewhere, and answers for itself.
+            Err(error) if is_refusal(&error) && resource.is_some() && at.before.is_none() => {
+                tracing::info!(%error, feed = sync.name, "the list with row versions is not there");
+                at = Checkpoint { by_time: true, moved: at.moved, ..Checkpoint::default() };
+                return Found::default().page(&at, true);
+            }
+            listed => listed?,
+        };
+        let clock = listed.date.unwrap_or(read_at);
+        at.begun = at.begun.or(Some(clock));
+        let versions: Vec<i64> = listed.rows.iter().map(|row| row.value.version).collect();
+        if self.may_have_moved(&at, &listed) {
+            self.books.division.forget("");
+            self.begin(&mut at).await?;
+            if at.step == Step::Start {
+                return Found::default().page(&at, true);
+            }
+        }
+        at.count(&versions);
+        let full = top.is_some_and(|top| versions.len() >= usize::try_from(top).unwrap_or(usize::MAX));
+        let next = self.client.next_page(sync.path, listed.next.clone())?;
+        // Asked for less, a list ends without saying so; its rows then have to be in order to go on behind them.
+        let ends_early = full && next.is_none();
+        if ends_early && at.shuffled {
+            self.books.narrowed.widen(sync.name);
+            at.pages = Pages::default();
+            return Found::default().page(&at, true);
+        }
+        let news_since = match self.mode {
+            // Of terms all are remembered that are paid: what is matched later is not paid again.
+            PollMode::Baseline if sync.rows == Rows::Terms => None,
+            PollMode::Baseline => at.begun.map(|begun| begun - CLOCKS_DIFFER),
+            _ => at.news_since,
+        };
+        let found = self.found(sync, listed, (read_at, news_since)).await?;
+        if ends_early {
+            (at.seen, at.pages) = (at.newest, Pages::default());
+            return found.page(&at, true);
+        }
+        let ids: Vec<String> = versions.iter().map(i64::to_string).collect();
+        let more = at.pages.advance(next, ids)?;
+        if !more {
+            at.finish();
+        }
+        found.page(&at, more)
+    }
+
+    /// Whether the first page of a run shows what was changed long before the run before: then row versions may have begun
+    /// anew since the company was looked at last.
+    fn may_have_moved(&self, at: &Checkpoint, listed: &Listed<Change>) -> bool {
+        let is_old = |modified: Option<Timestamp>| {
+            at.before.zip(modified).is_some_and(|(before, modified)| modified + DAY < before)
+        };
+        self.mode == PollMode::Live
+            && at.news_since.is_none()
+            && at.pages == Pages::default()
+            && listed.rows.iter().any(|row| is_old(row.value.modified))
+    }
+
+    fn change(&self, sync: &Sync, row: &Object<'_>) -> Result<Change> {
+        let kind = |name| integer(row, name);
+        let resource = match sync.rows {
+            Rows::Documents => sync.resources.first().copied(),
+            Rows::Ledger => kind("Type").and_then(of_ledger),
+            Rows::Terms => side(row),
+            Rows::Deleted => kind("EntityType").and_then(of_deleted),
+        };
+        // Costs are listed with hours.
+        let is_cost = sync.name != "cost_transactions" || kind("Type").is_none_or(|kind| kind == 2);
+        Ok(Change {
+            version: kind("Timestamp").unwrap_or_default(),
+            document: row.id(sync.document)?.to_ascii_lowercase(),
+            resource: resource.filter(|_| is_cost).and_then(|resource| self.own(resource)),
+            modified: instant(row, "Modified", &self.client.site().zone),
+            settled: settlement(row),
+            entry: row
+                .some_text("TransactionEntryID")
+                .filter(|id| sync.rows == Rows::Terms && kind("TransactionType").is_none() && is_guid(id)),
+        })
+    }
+
+    /// The resource, if this connection reads it. Entries of banks may be entries of cash.
+    fn own(&self, resource: &'static Resource) -> Option<&'static Resource> {
+        let find = |path: &str| self.books.resources.iter().copied().find(|own| own.path == path);
+        find(resource.path).or_else(|| match resource.kind {
+            "bank_entry" => find("financialtransaction/CashEntries"),
+            _ => None,
+        })
+    }
+
+    /// What the rows of a page lead to: one signal for a document, however many of its rows there are.
+    async fn found(
+        &self,
+        sync: &Sync,
+        listed: Listed<Change>,
+        (read_at, news_since): (Timestamp, Option<Timestamp>),
+    ) -> Result<Found> {
+        let mut found = Found::default();
+        let hint = match self.mode {
+            PollMode::Backfill { .. } => Signal::BACKFILL,
+            _ => SYNCED,
+        };
+        let signal = |resource: &Resource, id: &str| Signal {
+            hint: Some(hint.into()),
+            ..Signal::entity(EntityRef::new(resource.kind, id))
+        };
+        let mut documents: BTreeMap<String, &'static Resource> = BTreeMap::new();
+        for row in listed.rows {
+            let Change { document, resource, modified, settled, entry, .. } = row.value;
+            let Some(resource) = resource else { continue };
+            let since = match self.mode {
+                PollMode::Backfill { since } => since,
+                _ => news_since,
+            };
+            let is_old = modified.zip(since).is_some_and(|(modified, since)| modified < since);
+            // A baseline tells nothing that was there before it: what is not open is known from its next change on.
+            let is_undated = self.mode == PollMode::Baseline && since.is_some() && modified.is_none();
+            if is_old || is_undated {
+                continue;
+            }
+            match sync.rows {
+                Rows::Terms => {
+                    let entity = EntityRef::new(resource.kind, document.as_str());
+                    let is_payment =
+                        settled == Settlement::Paid && !self.is_of_a_bank(entry.as_deref()).await?;
+                    if is_payment || settled == Settlement::Open && self.is_known(&entity).await? {
+                        let detail = self.client.decode(resource, row.raw)?;
+                        found.observations.push(self.books.seen(resource, detail, read_at)?);
+                    }
+                }
+                Rows::Deleted => {
+                    let entity = EntityRef::new(resource.kind, document.as_str());
+                    if self.mode == PollMode::Live && self.is_known(&entity).await? {
+                        let state = Observed::Gone(Proof::DeletionFeed);
+                        found.observations.push(Observation { entity, read_at, state });
+                    }
+                }
+                Rows::Documents | Rows::Ledger => _ = documents.insert(document, resource),
+            }
+        }
+        found.signals.extend(documents.iter().map(|(id, resource)| signal(resource, id)));
+        if self.mode != PollMode::Baseline {
+            // Of a row of the ledger nobody can tell then what it belongs to: each kind is looked at once.
+            let own = sync.resources.iter().copied().filter(|resource| self.reads(resource));
+            if matches!(sync.rows, Rows::Documents | Rows::Ledger) {
+                for id in &listed.unreadable {
+                    let unreadable = |resource: &Resource| Signal {
+                        hint: Some(UNREADABLE.into()),
+                        ..signal(resource, &id.to_ascii_lowercase())
+                    };
+                    found.signals.extend(own.clone().map(unreadable));
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// Whether a term comes from an entry of a bank or a cash box, which tells it already.
+    async fn is_of_a_bank(&self, entry: Option<&str>) -> Result<bool> {
+        let Some(entry) = entry else { return Ok(false) };
+        let entry = entry.to_ascii_lowercase();
+        for resource in [&BANK_ENTRIES, &CASH_ENTRIES] {
+            if self.is_known(&EntityRef::new(resource.kind, entry.as_str())).await? {
+                return Ok(true);
+            }
+        }
+        for resource in [&BANK_ENTRIES, &CASH_ENTRIES] {
+            match self.client.shows(self.ctx, resource, &entry).await {
+                Ok(true) => return Ok(true),
+                Ok(false) => {}
+                Err(error) if is_refusal(&error) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(false)
+    }
+
+    async fn is_known(&self, entity: &EntityRef) -> Result<bool> {
+        let known = self.ctx.known(&self.books.source.connection, entity).await?;
+        Ok(known.is_some_and(|known| known.revision.is_some()))
+    }
+
+    /// The row version behind which a run begins.
+    async fn start(&self, sync: &Sync, at: &Checkpoint) -> Result<i64> {
+        let Some(endpoint) = sync.endpoint else { return Ok(0) };
+        let since = match self.mode {
+            PollMode::Backfill { since } => match since {
+                Some(since) => since,
+                None => return Ok(0),
+            },
+            // The company was moved: nobody knows which of the new versions are low, so all rows are looked through.
+            PollMode::Live if at.news_since.is_some() => return Ok(0),
+            _ => self.ctx.now(),
+        };
+        // The first row that is named is the first that counts, so the run begins before it.
+        if let Some(version) = self.client.row_version(self.ctx, endpoint, since).await? {
+            return Ok(version - 1);
+        }
+        if matches!(self.mode, PollMode::Backfill { .. }) {
+            return Ok(i64::MAX - 1);
+        }
+        // Nothing has changed since: a quiet company. Whatever is older is gone through without a word.
+        for days in BACK {
+            let earlier = since - DAY * days;
+            if let Some(version) = self.client.row_version(self.ctx, endpoint, earlier).await? {
+                return Ok(version - 1);
+            }
+        }
+        Ok(0)
+    }
+}
+
+/// What is asked for of a row.
+fn select(sync: &Sync) -> String {
+    match sync.rows {
+        Rows::Terms => {
+            let of_terms = sync.resources.first().map_or(&[][..], |resource| resource.select);
+            [&[sync.select][..], of_terms].concat().join(",")
+        }
+        _ => format!("Timestamp,{}", sync.select),
+    }
+}

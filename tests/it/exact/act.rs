@@ -1,0 +1,220 @@
+//! People who work in a company, and a diary of what they do.
+
+use std::collections::BTreeSet;
+
+use ml_connector_core::model::Decimal;
+use ml_connector_exact::Invoices;
+use ml_connector_sim::{
+    ExactOnlineSim,
+    exact::{Kind, NewDocument, NewLine, Settlement},
+};
+
+use crate::proof::Dice;
+
+/// A company and what happened in it.
+pub(super) struct Company {
+    pub(super) connection: &'static str,
+    pub(super) sim: ExactOnlineSim,
+    pub(super) invoices: Invoices,
+    /// `bill.created 6f1f…`, in order.
+    pub(super) happened: Vec<String>,
+    documents: Vec<Document>,
+}
+
+/// Something that is in the books.
+#[derive(Debug, Clone)]
+struct Document {
+    kind: Kind,
+    id: String,
+    stage: Stage,
+    /// Whether money has moved because of it: then it is not deleted.
+    is_settled: bool,
+    /// Whether the whole of it was read: of what was there at the beginning no more is known than that it is there, so that
+    /// nobody can tell a change from a new stamp.
+    is_known: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Open,
+    Processed,
+    Gone,
+}
+
+impl Company {
+    pub(super) fn new(connection: &'static str, sim: ExactOnlineSim, invoices: Invoices) -> Self {
+        Self { connection, sim, invoices, happened: Vec::new(), documents: Vec::new() }
+    }
+
+    fn kinds(&self) -> [Kind; 7] {
+        let sale = match self.invoices {
+            Invoices::Invoices => Kind::SalesInvoices,
+            Invoices::Entries => Kind::SalesEntries,
+        };
+        [
+            sale,
+            Kind::PurchaseEntries,
+            Kind::PurchaseOrders,
+            Kind::GeneralJournalEntries,
+            Kind::BankEntries,
+            Kind::CashEntries,
+            Kind::CostTransactions,
+        ]
+    }
+
+    /// What the books hold before anybody is connected.
+    pub(super) fn furnish(&mut self, documents: usize, dice: &mut Dice) {
+        for n in 0..documents {
+            self.create(self.kinds()[n % 7], dice);
+            if n % 4 == 0 {
+                self.process(n);
+            }
+        }
+        self.is_watched();
+    }
+
+    /// From now on what happens is told.
+    pub(super) fn is_watched(&mut self) {
+        self.happened.clear();
+        self.documents.iter_mut().for_each(|document| document.is_known = false);
+    }
+
+    fn tell(&mut self, kind: Kind, verb: &str, id: &str) {
+        self.happened.push(format!("{}.{verb} {id}", word(kind)));
+        let document = self.documents.iter_mut().find(|document| document.id == id);
+        document.into_iter().for_each(|document| document.is_known = true);
+    }
+
+    fn create(&mut self, kind: Kind, dice: &mut Dice) {
+        let amount = Decimal::new(i64::try_from(1_000 + dice.below(900_000)).unwrap(), 2);
+        let party = ["Bakkerij Linde V.O.F.", "Molen De Hoop B.V.", "Kwekerij Zonnehof B.V."];
+        let party = party[usize::try_from(dice.below(3)).unwrap()];
+        let new = match kind {
+            Kind::GeneralJournalEntries => NewDocument::empty(party)
+                .line(NewLine::new("Doorbelasting huur", amount).for_cost_center("DC1", "Nijmegen"))
+                .line(NewLine::new("Tussenrekening huur", -amount).on_account("1990", "Tussenrekening")),
+            // More lines than a page has.
+            Kind::PurchaseEntries if dice.below(12) == 0 => (0..70)
+                .fold(NewDocument::empty(party), |new, n| {
+                    new.line(NewLine::new(&format!("deel {n}"), amount))
+                }),
+            _ => NewDocument::new(party, amount),
+        };
+        let new = if kind == Kind::PurchaseEntries && dice.below(2) == 0 { new.with_document() } else { new };
+        let id = self.sim.create(kind, &new);
+        self.documents.push(Document {
+            kind,
+            id: id.clone(),
+            stage: Stage::Open,
+            is_settled: false,
+            is_known: true,
+        });
+        let verb = match kind {
+            Kind::PurchaseOrders | Kind::CostTransactions => "submitted",
+            Kind::SalesEntries => "sent",
+            _ => "created",
+        };
+        self.tell(kind, verb, &id);
+    }
+
+    /// Does something to a record that nobody has touched in this round. While nobody may see a kind, its records are left
+    /// alone.
+    pub(super) fn act(&mut self, dice: &mut Dice, used: &mut BTreeSet<usize>, hidden: Option<Kind>) {
+        if dice.below(5) < 2 {
+            let kind = self.kinds()[usize::try_from(dice.below(7)).unwrap()];
+            self.create(kind, dice);
+            used.insert(self.documents.len() - 1);
+            return;
+        }
+        let at = usize::try_from(dice.below(self.documents.len() as u64)).unwrap();
+        let Document { kind, id, stage, is_settled, .. } = self.documents[at].clone();
+        if stage == Stage::Gone || hidden == Some(kind) || !used.insert(at) {
+            return;
+        }
+        let before = self.documents.len();
+        match (dice.below(10), stage) {
+            // Somebody looks at it, and it is stamped anew.
+            (0, _) => {
+                self.sim.set(kind, &id, "Modified", "/Date(0)/").unwrap();
+                if !self.documents[at].is_known {
+                    self.tell(kind, "updated", &id);
+                }
+            }
+            (1..=3, Stage::Open) => self.process(at),
+            (4..=6, _) if !self.sim.open_terms(&id).is_empty() => self.settle(at, dice),
+            (4, _) if kind == Kind::BankEntries => {
+                // What is not matched is a term, and no payment.
+                drop(self.sim.leave_unmatched(&id, Decimal::new(29_000, 2)).unwrap());
+            }
+            (7, Stage::Open) if !is_settled => {
+                self.sim.delete(kind, &id).unwrap();
+                self.documents[at].stage = Stage::Gone;
+                self.tell(kind, "deleted", &id);
+            }
+            (_, Stage::Open) => {
+                let amount = Decimal::new(i64::try_from(1_000 + dice.below(900_000)).unwrap(), 2);
+                self.sim.set_total(kind, &id, amount).unwrap();
+                self.tell(kind, "updated", &id);
+            }
+            _ => {}
+        }
+        used.extend(before..self.documents.len());
+    }
+
+    fn process(&mut self, at: usize) {
+        let Document { kind, id, .. } = self.documents[at].clone();
+        let verb = match kind {
+            Kind::PurchaseOrders => {
+                self.sim.approve(&id).unwrap();
+                "approved"
+            }
+            // Its status is another one.
+            Kind::CostTransactions => return,
+            _ => {
+                self.sim.process(kind, &id).unwrap();
+                if kind == Kind::SalesInvoices { "sent" } else { "updated" }
+            }
+        };
+        self.documents[at].stage = Stage::Processed;
+        self.tell(kind, verb, &id);
+    }
+
+    /// Settles a term of a document, or a part of it: by money, or by a credit note or a discount.
+    fn settle(&mut self, at: usize, dice: &mut Dice) {
+        let Document { id, .. } = self.documents[at].clone();
+        let (term, key) = self.sim.open_terms(&id).remove(0);
+        let part = (dice.below(3) == 0).then(|| Decimal::new(500, 2));
+        let how = [Settlement::Bank, Settlement::Bank, Settlement::CreditNote, Settlement::WriteOff]
+            [usize::try_from(dice.below(4)).unwrap()];
+        self.documents[at].is_settled = true;
+        let Some(bank) = self.sim.settle_part(&id, how, part).unwrap() else { return };
+        self.tell(term, "created", &key);
+        self.tell(Kind::BankEntries, "created", &bank);
+        self.documents.push(Document {
+            kind: Kind::BankEntries,
+            id: bank,
+            stage: Stage::Open,
+            is_settled: true,
+            is_known: true,
+        });
+        // Matching it later pays nothing.
+        if term == Kind::Payments && dice.below(2) == 0 {
+            self.sim.match_term(term, &key).unwrap();
+        }
+    }
+}
+
+/// What we call a kind of record.
+fn word(kind: Kind) -> &'static str {
+    match kind {
+        Kind::SalesInvoices | Kind::SalesEntries => "invoice",
+        Kind::PurchaseEntries => "bill",
+        Kind::PurchaseOrders => "purchase_order",
+        Kind::GeneralJournalEntries => "journal_entry",
+        Kind::BankEntries => "bank_entry",
+        Kind::CashEntries => "cash_entry",
+        Kind::Payments => "vendor_payment",
+        Kind::Receivables => "customer_payment",
+        _ => "cost_transaction",
+    }
+}

@@ -1,0 +1,94 @@
+//! Exact Online on its simulator, in virtual time: a month of two companies of one login.
+
+mod act;
+mod office;
+mod story;
+
+use std::time::Duration;
+
+use ml_connector_core::{
+    audit::{EntryKind, EntryState},
+    model::{Event, Origin},
+};
+
+use self::office::World;
+use crate::mirror;
+
+/// Each is a month of two companies.
+const SEEDS: u64 = 1;
+const HOUR: Duration = Duration::from_secs(3600);
+/// How long people do things, and how long nobody does any: long enough for a poll that was put off by an outage.
+const WORK: Duration = Duration::from_secs(40 * 60);
+const REST: Duration = Duration::from_secs(4 * 3600 - 40 * 60);
+const NIGHT: Duration = Duration::from_secs(12 * 3600);
+
+/// Whether the events are what happened, once each.
+async fn same_story(world: &World) {
+    let events = world.events().await;
+    assert!(events.iter().all(|event| event.origin == Origin::Live));
+    let told = |event: &Event| format!("{} {} {}", event.connection, event.event_type(), event.entity.id);
+    mirror::same_story(world.happened(), events.iter().map(told));
+}
+
+/// October 2026: clocks are set back in the night to the 25th. One company is moved to another database by Exact, the
+/// connection of the other is pointed to a third company, and the app's webhook secret is replaced. The host is away on most
+/// nights, and is killed once.
+#[tokio::test(start_paused = true)]
+async fn a_month_is_told_once_whatever_happens_to_tokens_webhooks_and_companies() {
+    for seed in mirror::seeds(SEEDS) {
+        let mut world = World::new(seed);
+        world.furnish(105).await;
+        let mut running = world.connect(120);
+        world.settle(HOUR).await;
+        for day in 1..=31 {
+            match day {
+                5 => world.replace_secret(),
+                12 => world.move_database(),
+                20 => {
+                    running.stop().await;
+                    world.point_elsewhere();
+                    running = world.connect(120);
+                    world.settle(HOUR).await;
+                    world.left_the_old_company();
+                }
+                _ => {}
+            }
+            world.trouble(day);
+            for _ in 0..3 {
+                world.work(5, WORK).await;
+                world.settle(REST).await;
+            }
+            match day {
+                // Polled every ten minutes, tokens are renewed all the time; the clocks are set back meanwhile.
+                9 | 24 => {
+                    running.stop().await;
+                    running = world.connect(10);
+                    world.settle(NIGHT).await;
+                }
+                17 => {
+                    running.kill().await;
+                    world.nobody_listens(NIGHT).await;
+                    running = world.connect(120);
+                }
+                _ => {
+                    running.stop().await;
+                    world.nobody_listens(NIGHT).await;
+                    running = world.connect(120);
+                }
+            }
+        }
+        world.calm();
+        // A whole look at every list, and what it has found.
+        world.settle(HOUR * 30).await;
+        same_story(&world).await;
+        let dead = world.entries(EntryKind::Signal).await;
+        let dead: Vec<_> = dead.into_iter().filter(|entry| entry.state == EntryState::Dead).collect();
+        assert!(dead.is_empty(), "{dead:#?}");
+        world.kept_every_limit();
+        let post = &world.post;
+        assert!(post.way.lost > 50 && post.way.repeated > 50 && post.way.delayed > 20, "{post:?}");
+        assert!(post.forged > 50, "{post:?}");
+        assert!(world.happened().count() > 300, "{}", world.happened().count());
+        running.stop().await;
+    }
+}

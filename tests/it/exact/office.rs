@@ -1,0 +1,337 @@
+//! Companies of one login, the connector that watches them, and what goes wrong between them.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use http::StatusCode;
+use ml_connector_core::{
+    AuditLog, Clock, Connector, Secret, Timestamp, TokioClock,
+    audit::{Entry, EntryKind, MemoryLog, Query},
+    engine::Settings,
+    http::{Phase, TransportError},
+    model::{Event, RecordKind},
+    rate::MemoryRateLimiter,
+    token::MemoryTokenStore,
+};
+use ml_connector_exact::{ExactOnline, Invoices};
+use ml_connector_sim::{
+    ExactOnlineSim, Fault, SimTransport,
+    exact::{Division, ExactOnlineConfig, Kind, Right, hash_code},
+};
+
+use super::act::Company;
+use crate::{
+    mirror::{self, Host},
+    proof::Dice,
+    world::Running,
+};
+
+const WHOLESALE: u32 = 3_141_593;
+const TRANSPORT: u32 = 3_141_594;
+/// Where the connection of the second is pointed to.
+const DEPOT: u32 = 3_141_595;
+/// A company that nobody watches.
+const ELSEWHERE: u32 = 3_141_699;
+
+const KINDS: [RecordKind; 9] = [
+    RecordKind::Invoice,
+    RecordKind::Bill,
+    RecordKind::PurchaseOrder,
+    RecordKind::JournalEntry,
+    RecordKind::BankEntry,
+    RecordKind::CashEntry,
+    RecordKind::VendorPayment,
+    RecordKind::CustomerPayment,
+    RecordKind::CostTransaction,
+];
+
+/// The login's companies and the connector that watches them.
+pub(super) struct World {
+    pub(super) sim: ExactOnlineSim,
+    pub(super) post: Post,
+    /// The first two are watched.
+    companies: Vec<Company>,
+    secrets: Vec<Secret>,
+    hidden: Option<(usize, Kind)>,
+    clock: Arc<TokioClock>,
+    log: Arc<MemoryLog>,
+    tokens: Arc<MemoryTokenStore>,
+    limiter: Arc<MemoryRateLimiter>,
+    host: Arc<Host>,
+    connector: Option<Connector>,
+    dice: Dice,
+}
+
+/// The way from Exact Online to the host, with forgers beside it.
+#[derive(Debug, Default)]
+pub(super) struct Post {
+    pub(super) way: mirror::Post,
+    pub(super) forged: usize,
+}
+
+impl World {
+    pub(super) fn new(seed: u64) -> Self {
+        let clock = Arc::new(TokioClock::starting_at(Timestamp::parse("2026-09-30T05:00:00Z").unwrap()));
+        let mut config = ExactOnlineConfig::default();
+        config.divisions.push(Division::new(DEPOT, "Waalkade Opslag B.V."));
+        config.seed = seed;
+        // Sources disagree. Lost answers would end the chain otherwise, which is another story.
+        config.lasting_refresh_tokens = true;
+        config.conditions.latency = Duration::from_millis(300);
+        config.conditions.short_pages = seed.is_multiple_of(2);
+        let sim = ExactOnlineSim::with_config(Arc::clone(&clock) as Arc<dyn Clock>, config);
+        sim.set_redirect_uri("https://erp.example.com/connected");
+        let host = Arc::<Host>::default();
+        sim.set_hooks(Arc::clone(&host) as _);
+        sim.tune(|quirks| {
+            quirks.tells_lines = true;
+            quirks.unordered_feeds = true;
+            quirks.int64_as_numbers = seed.is_multiple_of(2);
+            quirks.creates_are_updates = seed.is_multiple_of(2);
+            quirks.ledger_rows_change_together = seed.is_multiple_of(3);
+            quirks.purchase_order_feed = !seed.is_multiple_of(2);
+            quirks.negative_receivables = !seed.is_multiple_of(3);
+        });
+        let company =
+            |connection, division, invoices| Company::new(connection, sim.within(division), invoices);
+        let companies = vec![
+            company("wholesale", WHOLESALE, Invoices::Invoices),
+            company("transport", TRANSPORT, Invoices::Entries),
+            company("transport", DEPOT, Invoices::Entries),
+        ];
+        Self {
+            secrets: vec![sim.credentials().webhook_secret, NEW_SECRET.into()],
+            sim,
+            post: Post::default(),
+            companies,
+            hidden: None,
+            clock,
+            log: Arc::default(),
+            tokens: Arc::default(),
+            limiter: Arc::default(),
+            host,
+            connector: None,
+            dice: Dice::new(seed),
+        }
+    }
+
+    /// What the books hold before anybody is connected.
+    pub(super) async fn furnish(&mut self, documents: usize) {
+        for company in &mut self.companies {
+            company.furnish(documents, &mut self.dice);
+        }
+        drop(self.sim.take_webhooks());
+        tokio::time::sleep(Duration::from_secs(86_400)).await;
+    }
+
+    /// Connects the first two companies.
+    pub(super) fn connect(&mut self, poll_minutes: u32) -> Running {
+        let source = |company: &Company| {
+            let credentials = company.sim.credentials();
+            let mut builder = ExactOnline::builder(company.connection)
+                .division(credentials.division)
+                .login("sanne")
+                .client(credentials.client_id, credentials.client_secret.as_str())
+                .redirect_uri(credentials.redirect_uri)
+                .refresh_token(credentials.refresh_token.as_str())
+                .invoices(company.invoices)
+                .resources(KINDS)
+                .poll_minutes(poll_minutes);
+            for secret in &self.secrets {
+                builder = builder.webhook_secret(secret.clone());
+            }
+            builder.build().unwrap()
+        };
+        let mut settings = Settings::default();
+        settings.lease = Duration::from_secs(600);
+        // What was told on the first day is compared at the end.
+        settings.retention = None;
+        let connector = Connector::builder()
+            .audit_log(Arc::clone(&self.log))
+            .token_store(Arc::clone(&self.tokens))
+            .rate_limiter(Arc::clone(&self.limiter))
+            .clock(Arc::clone(&self.clock))
+            .transport(SimTransport::new().with_exact_online(&self.sim))
+            .public_url("https://erp.example.com")
+            .settings(settings)
+            .source(source(&self.companies[0]))
+            .source(source(&self.companies[1]))
+            .build()
+            .unwrap();
+        self.host.is_served_by(&connector);
+        self.connector = Some(connector.clone());
+        Running::start(&connector)
+    }
+
+    fn connector(&self) -> &Connector {
+        self.connector.as_ref().unwrap()
+    }
+
+    /// Does `acts` things to as many different records in `time`.
+    pub(super) async fn work(&mut self, acts: u32, time: Duration) {
+        let mut used = [BTreeSet::new(), BTreeSet::new()];
+        for _ in 0..acts {
+            tokio::time::sleep(time / acts).await;
+            let which = usize::try_from(self.dice.below(2)).unwrap();
+            let hidden = self.hidden.filter(|(at, _)| *at == which).map(|(_, kind)| kind);
+            self.companies[which].act(&mut self.dice, &mut used[which], hidden);
+            self.deliver().await;
+        }
+    }
+
+    /// Lets time pass in which nobody works, and the post goes on.
+    pub(super) async fn settle(&mut self, time: Duration) {
+        let step = Duration::from_secs(600);
+        for n in 0..time.as_secs() / step.as_secs() {
+            tokio::time::sleep(step).await;
+            self.deliver().await;
+            if n == 3 {
+                let connector = self.connector().clone();
+                self.post.way.flush(&connector).await;
+            }
+        }
+    }
+
+    /// The host is away. Exact Online tries again later what it has to tell, and gives up some of it.
+    pub(super) async fn nobody_listens(&mut self, time: Duration) {
+        for delivery in self.sim.take_webhooks() {
+            let away = TransportError::new(Phase::NotWritten, "nobody listens");
+            self.sim.settle_webhook(delivery, Err(away));
+        }
+        tokio::time::sleep(time).await;
+    }
+
+    async fn deliver(&mut self) {
+        let connector = self.connector().clone();
+        for delivery in self.sim.take_webhooks() {
+            self.post.way.hand_over(&connector, &mut self.dice, delivery.request).await;
+        }
+        self.post.way.hand_over_late(&connector, &mut self.dice).await;
+        if self.dice.below(8) == 0 {
+            self.forge(&connector).await;
+        }
+    }
+
+    /// A notification that Exact Online did not send, and one about a company that nobody watches.
+    async fn forge(&mut self, connector: &Connector) {
+        self.post.forged += 1;
+        let content = |division: u32| {
+            let client = self.sim.credentials().client_id;
+            format!(
+                r#"{{"Topic":"PurchaseEntries","ClientId":"{client}","Division":{division},"Action":"Delete","Key":"{}","ExactOnlineEndpoint":"https://start.exactonline.nl/api/v1/{division}/purchaseentry/PurchaseEntries(guid'6f1f0f7e-0a41-4c1b-9f0e-6a1d5c3b2a10')","EventCreatedOn":"2026-10-01T10:00:00"}}"#,
+                "6f1f0f7e-0a41-4c1b-9f0e-6a1d5c3b2a10"
+            )
+        };
+        let Some(subscription) = self.sim.subscriptions().into_iter().next() else { return };
+        let url = subscription.callback_url;
+        let forger = Secret::from("a forger's secret");
+        let forged = ExactOnlineSim::forge(&url, &content(WHOLESALE), Some(&forger)).unwrap();
+        assert_eq!(connector.receive(forged).await.status(), StatusCode::UNAUTHORIZED);
+        let secret = self.secrets.last().unwrap();
+        let signed = ExactOnlineSim::forge(&url, &content(ELSEWHERE), Some(secret)).unwrap();
+        assert_eq!(connector.receive(signed.clone()).await.status(), StatusCode::OK);
+        // The signature of one content does not prove another.
+        let hash = hash_code(secret, content(ELSEWHERE).as_bytes());
+        let swapped = format!(r#"{{"Content":{},"HashCode":"{hash}"}}"#, content(WHOLESALE));
+        let swapped = signed.map(|_| swapped.into());
+        assert_eq!(connector.receive(swapped).await.status(), StatusCode::UNAUTHORIZED);
+    }
+
+    /// Something that goes wrong on a day.
+    pub(super) fn trouble(&mut self, day: u32) {
+        if let Some((at, kind)) = self.hidden.take() {
+            self.companies[at].sim.refuse(kind, None);
+        }
+        match day % 10 {
+            // The gateway fails after the token was rotated, or the request was lost on its way.
+            0 => self.sim.plant(ExactOnlineSim::gateway_fault(true).times(1)),
+            1 => self.sim.plant(Fault::reset().on("oauth2/token").times(1)),
+            // At night answers come late.
+            2 => self.sim.plant(Fault::delay(Duration::from_secs(35)).on("oauth2/token").times(2)),
+            3 => {
+                self.sim.plant(ExactOnlineSim::timed_out("PaymentTerms").times(2));
+                self.sim.plant(ExactOnlineSim::network_timed_out("TransactionLines").times(4));
+            }
+            4 => self.sim.plant(Fault::html(StatusCode::SERVICE_UNAVAILABLE).on("/api/v1/").times(8)),
+            5 => {
+                for lost in self.sim.subscriptions().iter().take(3) {
+                    self.sim.drop_subscription(&lost.id);
+                }
+            }
+            6 => {
+                self.sim.plant(Fault::truncated().on("/api/v1/").times(1));
+                self.sim.plant(Fault::reset().having_acted().on("WebhookSubscriptions").times(2));
+            }
+            7 => {
+                // For a day the user has no right to these lists, which are then empty.
+                let kind = [Kind::PurchaseEntries, Kind::BankEntries, Kind::PurchaseOrders]
+                    [usize::try_from(day / 10).unwrap() % 3];
+                self.companies[0].sim.refuse(kind, Some(Right::MissingInRole));
+                self.hidden = Some((0, kind));
+            }
+            8 => self.sim.plant(Fault::timeout().on("/api/v1/").times(2)),
+            _ => self.sim.plant(Fault::garbage().on("/api/v1/").times(2)),
+        }
+    }
+
+    /// Exact Online moves the first company to another database: its row versions begin anew.
+    pub(super) fn move_database(&self) {
+        self.companies[0].sim.move_division();
+    }
+
+    /// The connection of the second company is pointed to the third. Webhooks of the old one are still under way.
+    pub(super) fn point_elsewhere(&mut self) {
+        self.companies.swap(1, 2);
+        self.companies[1].is_watched();
+    }
+
+    /// Nothing is subscribed where the connection was.
+    pub(super) fn left_the_old_company(&self) {
+        let subscriptions = self.sim.subscriptions();
+        let divisions: BTreeSet<u32> = subscriptions.iter().map(|one| one.division).collect();
+        assert_eq!(divisions, BTreeSet::from([WHOLESALE, DEPOT]), "{subscriptions:#?}");
+    }
+
+    /// The app gets another webhook secret. The host knows it before.
+    pub(super) fn replace_secret(&mut self) {
+        self.sim.rotate_webhook_secret(NEW_SECRET);
+    }
+
+    /// Nothing goes wrong any more.
+    pub(super) fn calm(&mut self) {
+        self.trouble(4);
+        self.post.way.is_reliable = true;
+    }
+
+    pub(super) fn happened(&self) -> impl Iterator<Item = String> + '_ {
+        let told = |company: &'_ Company| -> Vec<String> {
+            company.happened.iter().map(|what| format!("{} {what}", company.connection)).collect()
+        };
+        self.companies.iter().flat_map(told)
+    }
+
+    /// What Exact Online counts: calls, calls at once, refused tokens, errors.
+    pub(super) fn kept_every_limit(&self) {
+        let tallies = self.sim.tallies();
+        assert_eq!(
+            (tallies.limit_violations, tallies.blocked_calls, tallies.parallel_calls, tallies.refused_tokens),
+            (0, 0, 0, 0),
+            "{tallies:?}"
+        );
+        println!("{tallies:?}, {} calls, {} tokens", self.sim.received().len(), self.sim.tokens_issued());
+    }
+
+    pub(super) async fn entries(&self, kind: EntryKind) -> Vec<Entry> {
+        let mut query = Query::of_kind(kind).with_limit(usize::MAX);
+        query.bodies = true;
+        self.log.query(&query).await.unwrap()
+    }
+
+    pub(super) async fn events(&self) -> Vec<Event> {
+        let entries = self.entries(EntryKind::Event).await;
+        let events = entries.into_iter().map(|entry| Event::from_cloudevent(&entry.body.unwrap()).unwrap());
+        events.filter(|event| !event.is_outcome()).collect()
+    }
+}
+
+/// What replaces the app's first webhook secret.
+const NEW_SECRET: &str = "mlc-exact-webhook-secret-2027";

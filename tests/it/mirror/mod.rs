@@ -1,0 +1,63 @@
+//! What mirror tests share. Such a test lets people work with a simulated vendor, writes down what they do, and compares it
+//! with what was told.
+
+mod post;
+
+use std::{
+    collections::BTreeMap,
+    ops::RangeInclusive,
+    sync::{Arc, Mutex},
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{Request, Response};
+use ml_connector_core::{
+    Connector, HttpTransport,
+    http::{Limits, TransportError},
+};
+
+pub(crate) use self::post::Post;
+
+/// The stories to play: as many as a test has time for, or `MIRROR_SEEDS`.
+pub(crate) fn seeds(usual: u64) -> RangeInclusive<u64> {
+    let wanted = std::env::var("MIRROR_SEEDS").ok().and_then(|text| text.parse().ok());
+    1..=wanted.unwrap_or(usual)
+}
+
+/// Whether what was told is what happened, as often as it did.
+pub(crate) fn same_story(happened: impl IntoIterator<Item = String>, told: impl IntoIterator<Item = String>) {
+    fn count(all: impl IntoIterator<Item = String>) -> BTreeMap<String, usize> {
+        all.into_iter().fold(BTreeMap::new(), |mut counts, what| {
+            *counts.entry(what).or_default() += 1;
+            counts
+        })
+    }
+    let (happened, told) = (count(happened), count(told));
+    let mut differ: Vec<String> = happened
+        .keys()
+        .chain(told.keys())
+        .filter(|what| happened.get(*what) != told.get(*what))
+        .map(|what| format!("{what}: happened {:?}, told {:?}", happened.get(what), told.get(what)))
+        .collect();
+    differ.dedup();
+    assert!(differ.is_empty(), "{differ:#?}");
+}
+
+/// Whoever serves the host's endpoints at present: where a vendor looks whether webhooks can arrive.
+#[derive(Debug, Default)]
+pub(crate) struct Host(Mutex<Option<Connector>>);
+
+impl Host {
+    pub(crate) fn is_served_by(self: &Arc<Self>, connector: &Connector) {
+        *self.0.lock().unwrap() = Some(connector.clone());
+    }
+}
+
+#[async_trait]
+impl HttpTransport for Host {
+    async fn send(&self, request: Request<Bytes>, _: Limits) -> Result<Response<Bytes>, TransportError> {
+        let connector = self.0.lock().unwrap().clone().unwrap();
+        Ok(connector.receive(request).await)
+    }
+}
