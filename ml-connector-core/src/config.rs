@@ -76,44 +76,6 @@ pub fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::Secret;
-
-    #[test]
-    fn a_refusal_names_the_setting_and_quotes_nothing() {
-        for error in [
-            missing("client_id"),
-            required("client_id", "").unwrap_err(),
-            require(false, "client_id", "1 to 9").unwrap_err(),
-            secure_url("client_id", "planted").unwrap_err(),
-            secure_url("client_id", "https://planted:planted@example.com").unwrap_err(),
-        ] {
-            assert_eq!(
-                (error.kind(), error.context("setting")),
-                (ErrorKind::ConfigInvalid, Some("client_id"))
-            );
-            assert!(!format!("{error:?}").contains("planted"), "{error:?}");
-        }
-        assert!(required("client_id", "x").is_ok() && require(true, "client_id", "x").is_ok());
-    }
-
-    #[test]
-    fn a_segment_cannot_leave_its_place() {
-        let base = "https://example.com/a".parse().unwrap();
-        assert_eq!(below(&base, &["../b", "c?d"]).as_str(), "https://example.com/a/..%2Fb/c%3Fd");
-    }
-
-    #[test]
-    fn secrets_are_settings_and_show_nothing() {
-        let secrets: Vec<Secret> = serde_json::from_str(r#"["planted"]"#).unwrap();
-        assert_eq!((secrets[0].expose(), format!("{secrets:?}").contains("planted")), ("planted", false));
-        assert!(serde_json::from_str::<Option<Secret>>("null").unwrap().is_none());
-        assert!(Secret::default().is_empty());
-    }
-}
-
 /// Writes setters of a builder that keeps a `Config` in its field `config`: one for each setting that takes its value as it
 /// is. Their documentation is the setting's.
 ///
@@ -171,4 +133,42 @@ macro_rules! setters {
             self
         }
     };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Secret;
+
+    #[test]
+    fn a_refusal_names_the_setting_and_quotes_nothing() {
+        for error in [
+            missing("client_id"),
+            required("client_id", "").unwrap_err(),
+            require(false, "client_id", "1 to 9").unwrap_err(),
+            secure_url("client_id", "planted").unwrap_err(),
+            secure_url("client_id", "https://planted:planted@example.com").unwrap_err(),
+        ] {
+            assert_eq!(
+                (error.kind(), error.context("setting")),
+                (ErrorKind::ConfigInvalid, Some("client_id"))
+            );
+            assert!(!format!("{error:?}").contains("planted"), "{error:?}");
+        }
+        assert!(required("client_id", "x").is_ok() && require(true, "client_id", "x").is_ok());
+    }
+
+    #[test]
+    fn a_segment_cannot_leave_its_place() {
+        let base = "https://example.com/a".parse().unwrap();
+        assert_eq!(below(&base, &["../b", "c?d"]).as_str(), "https://example.com/a/..%2Fb/c%3Fd");
+    }
+
+    #[test]
+    fn secrets_are_settings_and_show_nothing() {
+        let secrets: Vec<Secret> = serde_json::from_str(r#"["planted"]"#).unwrap();
+        assert_eq!((secrets[0].expose(), format!("{secrets:?}").contains("planted")), ("planted", false));
+        assert!(serde_json::from_str::<Option<Secret>>("null").unwrap().is_none());
+        assert!(Secret::default().is_empty());
+    }
 }

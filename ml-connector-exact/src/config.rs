@@ -37,7 +37,7 @@ pub struct Config {
     /// such webhooks any more. Their login has another name. Where only [`division`](Self::division) has changed they are not
     /// needed.
     #[serde(default)]
-    pub formerly: Option<Box<Config>>,
+    pub formerly: Option<Box<Self>>,
     /// The app's id: letters, digits and hyphens, as the App Center shows it.
     #[serde(default)]
     pub client_id: String,

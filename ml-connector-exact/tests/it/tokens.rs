@@ -53,7 +53,11 @@ async fn a_token_is_renewed_from_570_seconds_on_and_not_a_second_before() {
         read(&lab.ctx, &source, &invoice).await.unwrap();
         // It is renewed beside the call while it can still be used.
         pass(Duration::from_millis(500)).await;
-        assert_eq!((lab.sim.tokens_issued(), asked(&lab)), (issued, (issued as usize, 0)), "at {age} s");
+        assert_eq!(
+            (lab.sim.tokens_issued(), asked(&lab)),
+            (issued, (usize::try_from(issued).unwrap(), 0)),
+            "at {age} s"
+        );
         assert_eq!(lab.sim.tallies().errors, 0, "no call with a dead token, at {age} s");
     }
 }

@@ -93,8 +93,8 @@ impl Desk {
         Self { world, companies: sims, connector, running }
     }
 
-    fn draft(&self, company: usize, new: NewDocument) -> (String, String) {
-        let id = self.companies[company].create(INVOICES, &new);
+    fn draft(&self, company: usize, new: &NewDocument) -> (String, String) {
+        let id = self.companies[company].create(INVOICES, new);
         let number = self.companies[company].field(INVOICES, &id, "number").unwrap();
         (id, number)
     }
@@ -154,7 +154,7 @@ async fn only_what_is_large_enough_in_its_currency_is_asked_about() {
         (invoice(1).currency("CHF"), true),
         (invoice(0).currency("CHF"), false),
     ];
-    let drafts = drafts.map(|(new, asked)| (desk.draft(0, new), asked));
+    let drafts = drafts.map(|(new, asked)| (desk.draft(0, &new), asked));
     desk.pass(300).await;
     for ((_, number), asked) in &drafts {
         assert_eq!(desk.is_asked(number), *asked, "{number}");
@@ -174,7 +174,7 @@ async fn only_what_is_large_enough_in_its_currency_is_asked_about() {
 async fn a_draft_that_is_still_edited_is_asked_about_once_it_is_left_alone() {
     let desk = Desk::open(1, |erp| erp, |approvals| approvals.quiet_for(secs(600)), |_| {}).await;
     desk.pass(120).await;
-    let (id, number) = desk.draft(0, invoice(1_000));
+    let (id, number) = desk.draft(0, &invoice(1_000));
     for total in 1_001..1_004 {
         desk.pass(300).await;
         assert!(desk.cards(&number).is_empty());
@@ -213,7 +213,7 @@ async fn drafts_that_were_there_before_are_asked_about_on_request_only() {
 async fn each_company_posts_its_own_documents() {
     let desk = Desk::open(2, |erp| erp, |approvals| approvals, |_| {}).await;
     desk.pass(120).await;
-    let (second, second_number) = desk.draft(1, invoice(2_000));
+    let (second, second_number) = desk.draft(1, &invoice(2_000));
     desk.pass(180).await;
     desk.click(&second_number, ANNA).await;
     let posted = |company: usize| desk.companies[company].postings();
@@ -243,8 +243,8 @@ async fn the_purchaser_is_mentioned_and_may_decide() {
     let erp = |erp: ml_connector_bc::Builder| erp.purchaser("LK", "E1").purchaser("MV", "E2");
     let desk = Desk::open(1, erp, policy, employees).await;
     desk.pass(120).await;
-    let (_, number) = desk.draft(0, invoice(1_000).purchaser("LK"));
-    let (_, other) = desk.draft(0, invoice(1_000).purchaser("MV"));
+    let (_, number) = desk.draft(0, &invoice(1_000).purchaser("LK"));
+    let (_, other) = desk.draft(0, &invoice(1_000).purchaser("MV"));
     desk.pass(180).await;
     let shown = &desk.cards(&number)[0].1;
     assert!(shown.contains(&format!("<@{LENA}>, this waits for a decision.")), "{shown}");
@@ -262,7 +262,7 @@ async fn the_purchaser_is_mentioned_and_may_decide() {
 async fn what_is_sent_for_approval_is_told_as_such_and_its_sender_does_not_decide() {
     let desk = Desk::open(1, |erp| erp.approval_entries(true), |approvals| approvals, |_| {}).await;
     desk.pass(120).await;
-    let (id, number) = desk.draft(0, invoice(1_000));
+    let (id, number) = desk.draft(0, &invoice(1_000));
     desk.pass(180).await;
     let sender = desk.world.slack.ephemerals(ANNA).len();
     desk.companies[0].send_for_approval(INVOICES, &id, "Anna Verhoeven", "MV").unwrap();

@@ -219,7 +219,7 @@ async fn rows_are_for_routes_that_take_pages_and_others_wait_for_the_details() {
     let then = world.clock.now() - secs(30 * 86_400);
     (10..20).for_each(|id| world.ledger.put_at(&id.to_string(), Status::Open, then, then));
     let alone = Route::new("alone").with_origin(Origin::Backfill).to("board", Destination::from("a"));
-    let connector = by_rows(&world, &[alone.clone()]);
+    let connector = by_rows(&world, std::slice::from_ref(&alone));
     world.run(&connector, secs(60)).await;
     connector.backfill(&"books".into(), "invoices", None).await.unwrap();
     world.run(&connector, secs(60)).await;

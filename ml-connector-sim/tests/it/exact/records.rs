@@ -3,9 +3,7 @@
 use ml_connector_sim::exact::{Division, ExactOnlineConfig, Kind, NewDocument, NewLine, Settlement};
 use serde_json::Value;
 
-use super::{
-    BASE, DIVISION, amount, assert_recorded, differences, fixture, world, world_with,
-};
+use super::{BASE, DIVISION, amount, assert_recorded, differences, fixture, world, world_with};
 
 #[tokio::test]
 async fn recorded_records_come_out_as_they_were_recorded() {

@@ -4,12 +4,12 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode, header};
+use http::{Method, Request, Response, StatusCode};
 use ml_connector_core::{
     HttpTransport, Secret,
     http::{Limits, TransportError},
 };
-use ml_connector_sim::exact::{CallbackHost, Division, Kind, NewDocument, hash_code};
+use ml_connector_sim::exact::{CallbackHost, Kind, NewDocument, hash_code};
 use serde_json::Value;
 
 use super::{BASE, DIVISION, World, amount, assert_recorded, differences, fixture, world};

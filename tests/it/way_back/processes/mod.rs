@@ -9,7 +9,7 @@ mod office;
 use std::{collections::BTreeSet, time::Duration};
 
 use ml_connector_core::{
-    AuditLog,
+    AuditLog, Clock, SystemClock,
     audit::{EntryState, Query},
 };
 use ml_connector_sim::{Fault, bc::Refusal};
@@ -123,7 +123,7 @@ impl Office {
     async fn end(&mut self, invoices: &mut [Invoice]) {
         self.erp.tune(|tuning| tuning.refusals.clear());
         let mut clicked = BTreeSet::new();
-        let begun = tokio::time::Instant::now();
+        let begun = SystemClock.now();
         while !invoices.iter().all(|invoice| self.is_posted(invoice)) {
             self.tell().await;
             for invoice in invoices.iter_mut() {
@@ -137,7 +137,11 @@ impl Office {
             }
             tokio::time::sleep(Duration::from_millis(200)).await;
             let left = || invoices.iter().filter(|one| !self.is_posted(one)).map(|one| &one.number);
-            assert!(begun.elapsed() < PATIENCE, "never posted: {:?}", left().collect::<Vec<_>>());
+            assert!(
+                SystemClock.now().saturating_since(begun) < PATIENCE,
+                "never posted: {:?}",
+                left().collect::<Vec<_>>()
+            );
         }
         self.settle().await;
     }
