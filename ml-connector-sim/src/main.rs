@@ -18,13 +18,13 @@ use ml_connector_sim::{Conditions, Served, serve};
 mod program;
 
 const USAGE: &str = "\
-usage: ml-connector-sim [zoho] [slack] [databricks] [freshbooks] [exact] [--unkind]
+usage: ml-connector-sim [zoho] [slack] [databricks] [freshbooks] [exact] [bc] [--unkind]
                         [--zoho-port N] [--slack-port N] [--databricks-port N] [--freshbooks-port N]
-                        [--exact-port N]
+                        [--exact-port N] [--bc-port N]
                         [--webhook-url URL [--webhook-secret TEXT]] [--slack-app-url URL]
                         [--freshbooks-redirect-uri URL]
 
-  zoho, slack, databricks, freshbooks, exact
+  zoho, slack, databricks, freshbooks, exact, bc
                          which simulators to serve; all of them when none is named
   --unkind               with jitter, lost answers, short pages and lists that lag behind
   --zoho-port N          port of Zoho Books (7801, or ML_SIM_ZOHO_PORT)
@@ -32,6 +32,7 @@ usage: ml-connector-sim [zoho] [slack] [databricks] [freshbooks] [exact] [--unki
   --databricks-port N    port of Databricks (7803, or ML_SIM_DATABRICKS_PORT)
   --freshbooks-port N    port of FreshBooks (7804, or ML_SIM_FRESHBOOKS_PORT)
   --exact-port N         port of Exact Online (7805, or ML_SIM_EXACT_PORT)
+  --bc-port N            port of Business Central (7806, or ML_SIM_BC_PORT)
   --webhook-url URL      where Zoho's workflow webhooks go (ML_SIM_WEBHOOK_URL)
   --webhook-secret TEXT  what they are signed with (ML_SIM_WEBHOOK_SECRET)
   --slack-app-url URL    where Slack's events, clicks and commands go (ML_SIM_SLACK_APP_URL)
@@ -40,8 +41,14 @@ usage: ml-connector-sim [zoho] [slack] [databricks] [freshbooks] [exact] [--unki
 /// Used where nobody gives another: it guards made-up invoices on a loopback address.
 const WEBHOOK_SECRET: &str = "simulatorSecret2026";
 /// Every simulator there is, by the name it is asked for, with its port.
-const ALL: [(&str, u16); 5] =
-    [("zoho", 7801), ("slack", 7802), ("databricks", 7803), ("freshbooks", 7804), ("exact", 7805)];
+const ALL: [(&str, u16); 6] = [
+    ("zoho", 7801),
+    ("slack", 7802),
+    ("databricks", 7803),
+    ("freshbooks", 7804),
+    ("exact", 7805),
+    ("bc", 7806),
+];
 
 struct Options {
     serve: Vec<String>,
@@ -90,7 +97,8 @@ async fn main() -> std::result::Result<(), Anything> {
             "slack" => program::slack::start(&options).await?,
             "databricks" => program::databricks::start(&options).await?,
             "freshbooks" => program::freshbooks::start(&options).await?,
-            _ => program::exact::start(&options).await?,
+            "exact" => program::exact::start(&options).await?,
+            _ => program::bc::start(&options).await?,
         });
     }
     running.iter().for_each(|simulator| say(&simulator.guide));

@@ -171,7 +171,7 @@ const MODULES: Table = &[
     ("audit", &["check", "error", "model", "size"]),
     ("snapshot", &["audit", "decode", "error", "model"]),
     ("calls", &["model"]),
-    ("http", &["calls", "clock", "decode", "error", "model", "rate", "secret"]),
+    ("http", &["calls", "clock", "decode", "error", "error_context", "model", "rate", "secret"]),
     ("config", &["error", "http"]),
     ("token", &["check", "clock", "error", "error_context", "http", "model", "secret"]),
     ("encryption", &["audit", "check", "error", "model", "secret", "token"]),

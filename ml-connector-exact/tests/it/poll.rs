@@ -41,7 +41,7 @@ async fn a_change_during_the_baseline_is_told() {
     let late = lab.sim.create(Kind::PurchaseEntries, &NewDocument::new(CUSTOMER, amount("200")));
     pass(Duration::from_secs(60)).await;
     let (pages, _) = lab.run(&source, "transaction_lines", PollMode::Live, Some(at)).await.unwrap();
-    let named = [shown(&rest), signals(&pages)].concat();
+    let named = [shown(&rest), signals(&rest), signals(&pages)].concat();
     let names = |id: &str| named.iter().any(|one| one.starts_with(&format!("bill/{id}")));
     assert!(names(&id) && names(&late), "{named:?}");
 }

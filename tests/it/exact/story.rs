@@ -172,7 +172,7 @@ async fn a_signed_webhook_of_a_company_without_connection_is_kept_and_told() {
     assert_eq!(story.health().await.unrouted, 1);
     let notes = story.log.query(&Query::of_kind(EntryKind::Note)).await.unwrap();
     assert!(format!("{notes:?}").contains("unrouted"), "{notes:?}");
-    assert_eq!(story.says("webhook"), 1, "{:#?}", story.slack.posts(ACCOUNTING));
+    assert_eq!(story.says("unrouted"), 1, "{:#?}", story.slack.posts(ACCOUNTING));
     story.ends_well().await;
 }
 

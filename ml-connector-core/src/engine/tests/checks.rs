@@ -9,7 +9,6 @@ use super::{
 use crate::{
     CheckResult, CheckStep, Clock, Effect, Error, ErrorKind, ManualClock, Retry, Scope,
     model::{ConnectionId, Status},
-    rate::Quota,
 };
 
 fn step<'a>(steps: &'a [CheckStep], name: &str) -> &'a CheckStep {
@@ -166,6 +165,7 @@ mod gauges {
     use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit};
 
     use super::*;
+    use crate::rate::Quota;
 
     #[derive(Debug, Default)]
     struct Shown(Mutex<BTreeMap<String, Arc<One>>>);

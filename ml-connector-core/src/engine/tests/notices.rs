@@ -86,7 +86,8 @@ async fn a_connection_that_stops_working_is_told_once_and_so_is_its_return() {
     let health = connector.health().await.unwrap();
     assert!(!health.is_good() && !health.running);
     let parked = health.connections[&"books".into()].parked.clone().unwrap();
-    assert_eq!(&*parked.reason, "unauthenticated: the token is dead");
+    let remedy = "connect the account again, or renew its credentials";
+    assert_eq!(&*parked.reason, format!("unauthenticated: the token is dead: {remedy}"));
     // Another process takes over, and finds the connection in the same state.
     let second = world.connector_with(routes());
     world.run(&second, secs(1800)).await;

@@ -32,6 +32,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const LEAST_TIME: Duration = Duration::from_secs(1);
 /// How much longer than allowed a transport may take before it is no longer waited for.
 const GRACE: Duration = Duration::from_secs(1);
+/// What was admitted may be this late: limiters allow for no more than 100 ms.
+const AT_ONCE: Duration = Duration::from_millis(50);
 
 /// The calls of one connection.
 ///
@@ -230,8 +232,11 @@ impl Client {
         let mut authorization = self.auth.authorize(ctx).await?;
         let (mut under_way, waits) = UnderWay::when_admitted(ctx, costs, begin_by).await?;
         if !waits.is_empty() {
-            // Meanwhile its token may have come to its end.
-            authorization = self.auth.authorize(ctx).await?;
+            // Meanwhile its token may have come to its end. One that has to be renewed first is not waited for: the room would
+            // be gone. The old one is tried, and renewed when it is refused.
+            if let Ok(fresh) = tokio::time::timeout(AT_ONCE, self.auth.authorize(ctx)).await {
+                authorization = fresh?;
+            }
         }
         require_time(ctx)?;
         // The last wait is over: from here on it goes out.

@@ -411,7 +411,8 @@ async fn what_was_admitted_goes_out_at_once_also_when_a_token_took_a_while() {
     };
     let (first, second) = tokio::join!(first, second);
     first.and(second).unwrap();
-    assert_eq!(bench.times(), [700, 1700]);
+    // Its second token takes longer than it can wait for.
+    assert_eq!(bench.times(), [700, 1750]);
 }
 
 #[tokio::test(start_paused = true)]
