@@ -17,7 +17,7 @@ pub(crate) async fn start(options: &Options) -> Result<Running, Anything> {
     let sim = BusinessCentralSim::with_config(Arc::new(SystemClock), config);
     sim.set_hooks(Arc::new(ReqwestTransport::new()));
     let draft = NewDocument::new("Northline Packaging", Decimal::new(148_250, 2));
-    sim.create(Set::PurchaseInvoices, &draft);
+    drop(sim.create(Set::PurchaseInvoices, &draft));
     let served = serve_at(sim.router(), options.port("bc")).await?;
     sim.set_origin(&served.url());
     let guide = guide(&sim, &served.url());
