@@ -25,6 +25,10 @@ pub(super) const SYNCED: &str = "synced";
 /// The hint of signals about rows that could not be read: what is not there then is of another kind.
 pub(super) const UNREADABLE: &str = "unreadable";
 
+const NO_RIGHT: &str = "the record is not shown, because the user who connected has lost the right to it";
+const RIGHT_UNKNOWN: &str = "the record is not shown, and Exact Online does not say whether the user may see it: the app needs the scope \
+     Organization administration";
+
 impl ExactOnline {
     pub(super) async fn read(
         &self,
@@ -119,6 +123,10 @@ impl ExactOnline {
             if signals.len() == hints().count() && hints().all(|hint| hint == UNREADABLE) {
                 return Ok(Resolution::Done { note: "the row that could not be read was of another kind" });
             }
+            // A new record waits for the right to see it, and is not given up as one that was never there.
+            if client.may_read(ctx, resource.path).await? == Some(false) {
+                return Err(not_shown(resource, NO_RIGHT));
+            }
             return Ok(Resolution::NotYet { retry_at: ctx.now() + FRESH });
         };
         if last.revision.is_none() {
@@ -127,25 +135,10 @@ impl ExactOnline {
         if is_deleted {
             return gone(Proof::SignedDeletion);
         }
-        let unknown = |message: &'static str| {
-            Error::new(ErrorKind::PermissionDenied, message)
-                .with_operation(resource.get)
-                .with_context("path", resource.path)
-                .with_context("scope", resource.scope)
-        };
         match client.may_read(ctx, resource.path).await? {
             Some(true) => {}
-            Some(false) => {
-                return Err(unknown(
-                    "the record is not shown, because the user who connected has lost the right to it",
-                ));
-            }
-            None => {
-                return Err(unknown(
-                    "the record is not shown, and Exact Online does not say whether the user may see it: the app needs the \
-                     scope Organization administration",
-                ));
-            }
+            Some(false) => return Err(not_shown(resource, NO_RIGHT)),
+            None => return Err(not_shown(resource, RIGHT_UNKNOWN)),
         }
         // A sweep has just read the whole list.
         let swept = hints().any(|hint| hint == Signal::SWEPT);
@@ -222,6 +215,14 @@ impl ExactOnline {
         let state = Observed::Present { revision, order: None, content, raw, notes: left_out };
         Ok(Observation { entity, read_at, state })
     }
+}
+
+/// What an empty list means to somebody who may not see the record.
+fn not_shown(resource: &Resource, message: &'static str) -> Error {
+    Error::new(ErrorKind::PermissionDenied, message)
+        .with_operation(resource.get)
+        .with_context("path", resource.path)
+        .with_context("scope", resource.scope)
 }
 
 /// How long the signals can wait.

@@ -45,6 +45,9 @@ async fn an_empty_list_is_gone_only_with_the_right_to_see_it() {
         let error = lab.resolve(&source, "bill", &id, hint, Some(&last)).await.unwrap_err();
         assert_eq!((error.kind(), error.scope()), (ErrorKind::PermissionDenied, &Scope::Entry), "{hint:?}");
     }
+    // One that nobody has read before waits for the right, too.
+    let error = lab.resolve(&source, "bill", &id, Some("PurchaseEntries.create"), None).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::PermissionDenied);
     lab.sim.tune(|quirks| quirks.rights_are_secret = true);
     let error = lab.resolve(&source, "bill", &id, None, Some(&last)).await.unwrap_err();
     assert!(error.to_string().contains("Organization administration"), "{error}");
