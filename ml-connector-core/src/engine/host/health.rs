@@ -83,7 +83,8 @@ pub struct ConnectionHealth {
     pub unrouted: usize,
     /// Sweeps that missed too many records to be believed. [`Connector::confirm_sweep`] says that it is true.
     pub stopped_sweeps: Vec<StoppedSweep>,
-    /// Feeds that the plan or the granted scopes do not allow, and why. They are asked for again once a day.
+    /// Feeds that the plan or the granted scopes do not allow, and why. Each is asked for again after an hour, then after
+    /// twice the time before, up to a day.
     pub unavailable_feeds: Vec<UnavailableFeed>,
     /// Deliveries that wait for somebody to repair something, and why: the first of them.
     pub parked_deliveries: Vec<ParkedDelivery>,
