@@ -12,7 +12,7 @@ use ml_connector_core::{
 /// Looks into a connector's log, and repairs what it shows.
 #[derive(Debug, Parser)]
 #[command(name = "operator")]
-pub struct Arguments {
+pub(crate) struct Arguments {
     /// The SQLite file to look into.
     #[arg(long, default_value = "connector.db", env = "ML_CONNECTOR_LOG")]
     pub log: PathBuf,
@@ -27,7 +27,7 @@ pub struct Arguments {
 }
 
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// How each connection does, and what to do about it.
     Health,
     /// What waits: by connection and kind, how much, how old.
@@ -88,7 +88,7 @@ pub enum Command {
 
 /// Entries to settle, by whom and why.
 #[derive(Debug, Args)]
-pub struct Settle {
+pub(crate) struct Settle {
     #[command(flatten)]
     pub which: Which,
     /// Why.
@@ -104,7 +104,7 @@ pub struct Settle {
 
 /// Which entries. Every filter narrows.
 #[derive(Debug, Args)]
-pub struct Which {
+pub(crate) struct Which {
     /// signal, event, delivery, note or act.
     #[arg(long)]
     kind: Option<String>,
@@ -156,7 +156,7 @@ impl Which {
     ///
     /// # Errors
     /// [`ErrorKind::InvalidRequest`] names the filter that cannot be read.
-    pub fn query(self) -> Result<Query> {
+    pub(crate) fn query(self) -> Result<Query> {
         let mut query = Query::default().with_limit(self.limit);
         query.newest_first = self.newest;
         query.kind = self.kind.map(|word| one_of("kind", &word, &EntryKind::ALL)).transpose()?;

@@ -15,7 +15,7 @@ const DAY_MS: i64 = 24 * 3600 * 1000;
 const PAGE: usize = 1_000;
 
 /// Sends again, or counts what would be.
-pub async fn replay(
+pub(crate) async fn replay(
     connector: &Connector,
     selection: Query,
     name: Option<String>,
@@ -39,7 +39,7 @@ pub async fn replay(
 }
 
 /// Settles entries, or shows which would be.
-pub async fn settle(connector: &Connector, how: &'static str, settle: Settle) -> Result<()> {
+pub(crate) async fn settle(connector: &Connector, how: &'static str, settle: Settle) -> Result<()> {
     let Settle { which, why, by, yes } = settle;
     let selection = which.query()?;
     if !yes {
@@ -59,14 +59,14 @@ pub async fn settle(connector: &Connector, how: &'static str, settle: Settle) ->
 }
 
 /// Tries a connection again.
-pub async fn resume(connector: &Connector, connection: String, by: String) -> Result<()> {
+pub(crate) async fn resume(connector: &Connector, connection: String, by: String) -> Result<()> {
     let done = connector.act(by, Act::Resume { connection: connection.into() }).await?;
     println!("Asked for; #{} says by whom.", done.act);
     Ok(())
 }
 
 /// Removes what is older.
-pub async fn prune(log: &dyn AuditLog, days: u32, yes: bool) -> Result<()> {
+pub(crate) async fn prune(log: &dyn AuditLog, days: u32, yes: bool) -> Result<()> {
     if days == 0 {
         return Err(Error::new(ErrorKind::InvalidRequest, "at least one day has to be kept"));
     }

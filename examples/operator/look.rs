@@ -12,7 +12,7 @@ use ml_connector_core::{
 use serde::Serialize;
 
 /// How each connection does.
-pub async fn health(connector: &Connector, json: bool) -> Result<()> {
+pub(crate) async fn health(connector: &Connector, json: bool) -> Result<()> {
     let health = connector.health().await?;
     if json {
         return print(&health);
@@ -60,7 +60,7 @@ fn state(of: &ConnectionHealth) -> String {
 }
 
 /// What waits.
-pub async fn lanes(connector: &Connector, json: bool) -> Result<()> {
+pub(crate) async fn lanes(connector: &Connector, json: bool) -> Result<()> {
     let backlog = connector.backlog().await?;
     if json {
         return print(&backlog);
@@ -90,7 +90,7 @@ pub async fn lanes(connector: &Connector, json: bool) -> Result<()> {
 }
 
 /// When tokens and webhooks end.
-pub async fn expiries(connector: &Connector, json: bool) -> Result<()> {
+pub(crate) async fn expiries(connector: &Connector, json: bool) -> Result<()> {
     let health = connector.health().await?;
     let rows: Vec<_> = health
         .connections
@@ -121,7 +121,7 @@ pub async fn expiries(connector: &Connector, json: bool) -> Result<()> {
 }
 
 /// Entries that fit.
-pub async fn search(connector: &Connector, query: &Query, json: bool) -> Result<()> {
+pub(crate) async fn search(connector: &Connector, query: &Query, json: bool) -> Result<()> {
     let found = connector.search(query).await?;
     if json {
         return print(&found);
@@ -134,7 +134,7 @@ pub async fn search(connector: &Connector, query: &Query, json: bool) -> Result<
 }
 
 /// Entries as a table.
-pub fn entries(found: &[Entry]) -> Table {
+pub(crate) fn entries(found: &[Entry]) -> Table {
     let mut table =
         table(&["#", "at", "kind", "state", "connection", "about", "name", "amount", "to", "receipt"]);
     for entry in found {
@@ -157,7 +157,7 @@ pub fn entries(found: &[Entry]) -> Table {
 }
 
 /// The story of an entry.
-pub async fn explain(connector: &Connector, entry: u64, json: bool) -> Result<()> {
+pub(crate) async fn explain(connector: &Connector, entry: u64, json: bool) -> Result<()> {
     let story = connector.explain(Seq(entry)).await?;
     if json {
         return print(&story);
@@ -167,7 +167,7 @@ pub async fn explain(connector: &Connector, entry: u64, json: bool) -> Result<()
 }
 
 /// What was given up, by reason: how often, since when, and one of them.
-pub async fn dead(connector: &Connector, limit: usize, json: bool) -> Result<()> {
+pub(crate) async fn dead(connector: &Connector, limit: usize, json: bool) -> Result<()> {
     let mut groups: BTreeMap<(String, EntryKind, String), (usize, Timestamp, Seq)> = BTreeMap::new();
     let query = Query::default().with_state(EntryState::Dead).with_acknowledged(false).with_limit(limit);
     for entry in connector.search(&query).await? {
