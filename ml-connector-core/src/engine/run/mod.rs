@@ -88,11 +88,16 @@ impl Runner {
 async fn hints(shared: &Shared) {
     let all: Vec<Partition> = Partition::all().collect();
     loop {
-        if let Err(error) = shared.log.wait(&all, HINT).await {
-            tracing::debug!(%error, "the log cannot tell about other processes");
-            tokio::time::sleep(LOG_PAUSE).await;
+        match shared.log.wait(&all, HINT).await {
+            Ok(news) if !news.is_empty() => shared.mailbox.wake(&news),
+            // It is not trusted for longer: one look at everything.
+            Ok(_) => shared.mailbox.wake_all(),
+            Err(error) => {
+                tracing::debug!(%error, "the log cannot tell about other processes");
+                tokio::time::sleep(LOG_PAUSE).await;
+                shared.mailbox.wake_all();
+            }
         }
-        shared.mailbox.wake_all();
         tokio::time::sleep(HINT_GAP).await;
     }
 }

@@ -159,6 +159,32 @@ async fn the_first_host_on_a_log_pays_for_nobody() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_host_reads_the_work_lists_of_all_its_partitions_in_one_call() {
+    let world = world();
+    let connector = world.connector();
+    let (_stop, _running) = start(&connector);
+    tokio::time::sleep(secs(100)).await;
+    let before = world.log.reads();
+    tokio::time::sleep(secs(300)).await;
+    let idle = world.log.reads() - before;
+    assert!(idle <= 12, "{idle} calls in five minutes without any news");
+    for _ in 0..10 {
+        // Another process appends; this log does not say where.
+        let note = crate::audit::NewEntry::new(
+            crate::model::Partition::new(9),
+            EntryKind::Note,
+            "books".into(),
+            world.clock.now(),
+        );
+        let transaction = crate::audit::Transaction { append: vec![note], ..Default::default() };
+        world.log.commit(vec![transaction], world.clock.now()).await.unwrap();
+        tokio::time::sleep(secs(1)).await;
+    }
+    let calls = world.log.reads() - before - idle;
+    assert!((1..=12).contains(&calls), "{calls} calls for 10 commits of another process");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_a_host_still_sends_while_it_shuts_down_is_not_sent_by_another() {
     let first = World { grace: secs(60), ..world() };
     let connector = first.connector();
