@@ -13,7 +13,7 @@ mod turns;
 use std::{future::Future, pin::pin, sync::Arc, time::Duration};
 
 use self::runner::Runner;
-use super::{retry::LOG_PAUSE, shared::Shared};
+use super::{notices::hear_resumed, retry::LOG_PAUSE, shared::Shared};
 use crate::{Connector, model::Partition};
 
 /// How long the log is trusted to tell about commits of other processes.
@@ -56,6 +56,7 @@ impl Runner {
     async fn work_on(&mut self) {
         let shared = Arc::clone(&self.shared);
         let mut hints = pin!(hints(&shared));
+        let mut resumed = pin!(hear_resumed(&shared));
         self.recall().await;
         loop {
             self.renew().await;
@@ -78,6 +79,7 @@ impl Runner {
                 Some(_) = self.tellers.join_next() => {}
                 () = shared.mailbox.wait() => {}
                 () = &mut hints => {}
+                () = &mut resumed => {}
                 () = tokio::time::sleep(pause) => {}
             }
         }
