@@ -13,6 +13,7 @@ mod options;
 mod outbox;
 mod prune;
 mod query;
+mod rewrite;
 mod schema;
 mod search;
 mod server;
