@@ -15,12 +15,12 @@ use tokio::sync::Notify;
 
 use self::state::Tables;
 use super::{
-    AuditLog, Backlog, Committed, DocKey, Document, Entry, Lease, LeaseRequest, Pending, PendingScope, Query,
-    Transaction,
+    AuditLog, Backlog, Committed, DocKey, Document, Entry, Lease, LeaseRequest, Pending, PendingRequest,
+    Query, Transaction,
 };
 use crate::{
     CheckStep, Error, ErrorKind, Result, Timestamp,
-    model::{ConnectionId, Partition, Seq},
+    model::{ConnectionId, Partition},
 };
 
 /// The log in memory: for tests, and for hosts that may lose everything with the process. It keeps the whole
@@ -33,6 +33,8 @@ pub struct MemoryLog {
     failing: std::sync::atomic::AtomicUsize,
     #[cfg(any(test, feature = "testing"))]
     delay_ms: std::sync::atomic::AtomicU64,
+    #[cfg(test)]
+    reads: std::sync::atomic::AtomicUsize,
 }
 
 impl MemoryLog {
@@ -67,6 +69,12 @@ impl MemoryLog {
                 .with_operation("memory_log.commit")),
             Err(_) => Ok(()),
         }
+    }
+
+    /// How often the work list was asked for.
+    #[cfg(test)]
+    pub(crate) fn reads(&self) -> usize {
+        self.reads.load(std::sync::atomic::Ordering::SeqCst)
     }
 
     /// The keys of all documents.
@@ -115,21 +123,14 @@ impl AuditLog for MemoryLog {
         }
     }
 
-    async fn pending(
-        &self,
-        lease: Lease,
-        scope: PendingScope,
-        after: Seq,
-        limit: usize,
-    ) -> Result<Vec<Pending>> {
+    async fn pending(&self, wanted: &[PendingRequest], limit: usize) -> Result<Vec<Option<Vec<Pending>>>> {
+        #[cfg(test)]
+        self.reads.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
         let state = self.state();
-        if !state.leases.holds(lease) {
-            return Err(Error::new(ErrorKind::Conflict, "the lease is no longer held")
-                .with_operation("memory_log.pending")
-                .with_context("partition", lease.partition.number())
-                .with_context("fence", lease.fence));
-        }
-        Ok(state.pending(lease.partition, scope, after, limit))
+        let read = |&PendingRequest { lease, scope, after }: &PendingRequest| {
+            state.leases.holds(lease).then(|| state.pending(lease.partition, scope, after, limit))
+        };
+        Ok(wanted.iter().map(read).collect())
     }
 
     async fn documents(&self, keys: &[DocKey]) -> Result<Vec<Option<Document>>> {
@@ -149,10 +150,9 @@ impl AuditLog for MemoryLog {
         Ok(self.state().backlog(now))
     }
 
-    async fn wait(&self, _partitions: &[Partition], at_most: Duration) -> Result<()> {
-        // Whether it was woken or ran out of time is the same to the caller, who looks in either case.
-        let _ = tokio::time::timeout(at_most, self.appended.notified()).await;
-        Ok(())
+    async fn wait(&self, partitions: &[Partition], at_most: Duration) -> Result<Vec<Partition>> {
+        let woken = tokio::time::timeout(at_most, self.appended.notified()).await;
+        Ok(if woken.is_ok() { partitions.to_vec() } else { Vec::new() })
     }
 
     async fn prune(&self, before: Timestamp, limit: usize) -> Result<usize> {

@@ -9,8 +9,8 @@ use super::{
 use crate::{
     Connector, Error, ErrorKind, Result,
     audit::{Entry, EntryKind, Outcome, Query, Settlement, Transaction},
-    engine::writes,
-    model::Seq,
+    engine::{notices, writes},
+    model::{ConnectionId, Seq},
 };
 
 /// How many entries are settled at once.
@@ -40,6 +40,18 @@ impl Connector {
         };
         let seq = stored.append(self, dedupe).await?;
         self.perform(seq, &stored).await
+    }
+
+    /// Tries a connection again at once, and the lanes that were parked behind it. Call it when credentials were
+    /// renewed or a channel was repaired; without the call the engine tries by itself from time to time.
+    ///
+    /// It is written down before this returns: whichever host works for the connection hears of it within 30 seconds, and
+    /// one that starts or takes over tries everything in any case.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`] when the log does not work. This process tries the connection all the same.
+    pub async fn resume(&self, connection: &ConnectionId) -> Result<()> {
+        notices::resume(&self.shared, connection).await
     }
 
     /// Does what an entry says, and writes down the result.
@@ -81,7 +93,7 @@ impl Connector {
                 let (by, why) = said(why);
                 changed = self.settle_all(selection, &Outcome::Discarded { by, why }).await?;
             }
-            Act::Resume { connection } => self.resume(connection),
+            Act::Resume { connection } => self.resume(connection).await?,
             Act::Poll { connection, feed } => entry = Some(self.poll_now(connection, feed).await?),
             Act::Read { connection, entity, tell: false } => {
                 entry = Some(self.read_again(connection, entity).await?);

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     Timestamp,
-    audit::{EntryKind, Lease},
+    audit::{EntryKind, Lease, PendingRequest, PendingScope},
     engine::{
         lanes::{Batch, Finished, Lanes},
         shared::Shared,
@@ -73,6 +73,13 @@ pub(super) struct UnderWay {
 pub(super) struct HeldPartition {
     pub(super) lease: Lease,
     pub(super) read_to: Seq,
+}
+
+impl HeldPartition {
+    /// What of its work list is not read yet.
+    pub(super) fn rest(&self) -> PendingRequest {
+        PendingRequest { lease: self.lease, scope: PendingScope::Partition, after: self.read_to }
+    }
 }
 
 impl Runner {

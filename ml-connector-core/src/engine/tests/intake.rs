@@ -20,7 +20,7 @@ use crate::{
     SourceMode, UpkeepRequest, WebhookAnswers,
     audit::{
         Backlog, Committed, DocKey, Document, DocumentWrite, EntryState, Expected, Lease, LeaseRequest,
-        Pending, PendingScope, Transaction,
+        Pending, PendingRequest, Transaction,
     },
     model::{
         ConnectionId, EntityRef, Intake, Page, Partition, PollMode, Prompt, Resolution, Seq, Signal, Status,
@@ -347,14 +347,8 @@ impl AuditLog for Locked {
         self.log.lease(request).await
     }
 
-    async fn pending(
-        &self,
-        lease: Lease,
-        scope: PendingScope,
-        after: Seq,
-        limit: usize,
-    ) -> Result<Vec<Pending>> {
-        self.log.pending(lease, scope, after, limit).await
+    async fn pending(&self, wanted: &[PendingRequest], limit: usize) -> Result<Vec<Option<Vec<Pending>>>> {
+        self.log.pending(wanted, limit).await
     }
 
     async fn documents(&self, keys: &[DocKey]) -> Result<Vec<Option<Document>>> {
@@ -373,7 +367,7 @@ impl AuditLog for Locked {
         self.log.backlog(now).await
     }
 
-    async fn wait(&self, partitions: &[Partition], at_most: Duration) -> Result<()> {
+    async fn wait(&self, partitions: &[Partition], at_most: Duration) -> Result<Vec<Partition>> {
         self.log.wait(partitions, at_most).await
     }
 
