@@ -134,6 +134,9 @@ impl Connector {
                 let step = CheckStep::warning(format!("feed {}", feed.feed), remedy);
                 steps.push(step.with_found(&*feed.reason));
             }
+            for feed in feeds::feed_remarks(&self.shared, slot).await.unwrap_or_default() {
+                steps.push(CheckStep::passed(format!("feed {}", feed.feed)).with_found(&*feed.remark));
+            }
             steps.push(vendor_clock(slot));
         }
         let parked = standings(&self.shared, std::slice::from_ref(id)).await.ok();
