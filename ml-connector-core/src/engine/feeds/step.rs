@@ -113,6 +113,9 @@ impl FeedTurn<'_> {
             } else {
                 self.end(shared, &mut state, &run, &mut transaction).await?
             };
+            if !page.more && self.id == RunId::Live {
+                state.take_remark(self.slot, self.feed, page.remark.as_ref(), now);
+            }
             let ended = !state.runs.contains_key(&self.id);
             let keep = !ended || self.id == RunId::Live;
             let checkpoint = self.id.checkpoint(self.slot, self.feed);

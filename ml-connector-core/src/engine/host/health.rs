@@ -11,7 +11,7 @@ use crate::{
     auth::OAuth2,
     engine::{
         entries::UNROUTED,
-        feeds::{self, StoppedSweep, UnavailableFeed},
+        feeds::{self, FeedRemark, StoppedSweep, UnavailableFeed},
         lanes::Backlog,
         log_gate::LogTrouble,
         notices::{Parked, standings},
@@ -86,6 +86,8 @@ pub struct ConnectionHealth {
     /// Feeds that the plan or the granted scopes do not allow, and why. Each is asked for again after an hour, then after
     /// twice the time before, up to a day.
     pub unavailable_feeds: Vec<UnavailableFeed>,
+    /// What there is to know of feeds that work, as their source says: no trouble.
+    pub remarks: Vec<FeedRemark>,
     /// Deliveries that wait for somebody to repair something, and why: the first of them.
     pub parked_deliveries: Vec<ParkedDelivery>,
     /// When each feed was read last; `None` = not yet.
@@ -193,6 +195,7 @@ impl Connector {
                 health.vendor_clock_ahead_ms = slot.vendor_clock.ahead_ms();
                 health.stopped_sweeps = feeds::stopped_sweeps(&self.shared, slot).await?;
                 health.unavailable_feeds = feeds::unavailable_feeds(&self.shared, slot).await?;
+                health.remarks = feeds::feed_remarks(&self.shared, slot).await?;
                 let read = self.progress(&id).await?;
                 health.feeds = read.iter().map(|feed| (feed.feed, feed.read_at.max(feed.baseline))).collect();
                 let upkeep::Known { due, problem, subscriptions } = upkeep::known(&self.shared, slot).await?;
