@@ -56,9 +56,9 @@ impl Runner {
     async fn work_on(&mut self) {
         let shared = Arc::clone(&self.shared);
         let mut hints = pin!(hints(&shared));
-        self.recall().await;
         loop {
             self.renew().await;
+            self.recall().await;
             self.tell_log();
             self.save_counts().await;
             self.discover().await;
