@@ -164,6 +164,7 @@ impl Builder {
             attachments: config.attachments,
             posting_ends_after: Duration::from_secs(config.posting_ends_after_secs),
             responsible: Arc::new(Responsible::new(&config)),
+            quiet: Arc::default(),
             sets: sets.into(),
             source: info,
         })

@@ -115,9 +115,12 @@ fn conflict(code: &str) -> Error {
         "Internal_EntityWithSameKeyExists" => {
             Error::new(ErrorKind::Conflict, "a record with this key exists")
         }
-        "Request_EntityChanged" => Error::new(ErrorKind::Conflict, "the record was changed meanwhile"),
-        _ => Error::new(ErrorKind::Conflict, "the database was busy with the record")
-            .with_retry(Retry::Backoff),
+        // A stale etag, or a database that was busy with the record; reading a draft can end so, too.
+        _ => Error::new(
+            ErrorKind::Conflict,
+            "the record was changed meanwhile, or the database was busy with it",
+        )
+        .with_retry(Retry::Backoff),
     }
 }
 
@@ -157,7 +160,7 @@ fn right(message: &str) -> Option<String> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reason {
     NotDraft,
-    Gone,
+    Reference,
     VendorInvoiceNumber,
     UsedBefore,
     NeedsApproval,
@@ -170,7 +173,7 @@ pub(crate) enum Reason {
 
 const REASONS: [(&str, Reason); 13] = [
     ("draft invoice only", Reason::NotDraft),
-    ("cannot be found", Reason::Gone),
+    ("cannot be found in the related table", Reason::Reference),
     ("Vendor Invoice No.", Reason::VendorInvoiceNumber),
     ("already exists for this vendor", Reason::UsedBefore),
     ("must be approved and released", Reason::NeedsApproval),
@@ -192,7 +195,7 @@ impl Reason {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::NotDraft => "not_draft",
-            Self::Gone => "gone",
+            Self::Reference => "reference",
             Self::VendorInvoiceNumber => "vendor_invoice_number",
             Self::UsedBefore => "used_before",
             Self::NeedsApproval => "needs_approval",
@@ -207,14 +210,14 @@ impl Reason {
     /// Whether the reason of this name lies in the invoice itself: then it has to be changed before it can be posted, and is
     /// another one. Everything else is repaired elsewhere.
     pub(crate) fn is_in_document(name: &str) -> bool {
-        let own = [Self::NotDraft, Self::Gone, Self::VendorInvoiceNumber, Self::UsedBefore, Self::Empty];
+        let own = [Self::NotDraft, Self::VendorInvoiceNumber, Self::UsedBefore, Self::Empty];
         own.iter().any(|reason| reason.name() == name)
     }
 
     pub(crate) fn words(self) -> &'static str {
         match self {
             Self::NotDraft => "only a draft can be posted",
-            Self::Gone => "the invoice no longer exists",
+            Self::Reference => "it refers to something that does not exist: open it there to see what",
             Self::VendorInvoiceNumber => {
                 "the vendor's invoice number is missing: enter it in Business Central"
             }
@@ -355,6 +358,15 @@ mod tests {
             reason("Purchase Invoice PINV-1 must be approved and released before you can"),
             "needs_approval"
         );
+        assert_eq!(
+            reason(
+                "The field Location Code of table Purchase Line contains a value (EAST) that cannot be found in the related \
+                 table (Location)."
+            ),
+            "reference"
+        );
+        // Whether it is gone, only a list tells.
+        assert_eq!(reason("The invoice cannot be found."), "other");
         assert_eq!(reason("Boekingsdatum valt niet binnen de periode"), "other");
     }
 }

@@ -24,7 +24,7 @@ pub use self::{
 use self::{
     client::ApiClient,
     models::{Set, Site},
-    source::responsible::Responsible,
+    source::{quiet::Quiet, responsible::Responsible},
     webhook::Webhook,
 };
 
@@ -66,6 +66,7 @@ pub struct BusinessCentral {
     /// After which time a posting whose answer was lost has ended.
     posting_ends_after: Duration,
     responsible: Arc<Responsible>,
+    quiet: Arc<Quiet>,
 }
 
 impl BusinessCentral {

@@ -1,12 +1,15 @@
 //! Business Central as a source of events.
 
 pub(crate) mod check;
+mod checkpoint;
 mod poll;
+pub(crate) mod quiet;
 mod read;
 pub(crate) mod responsible;
 
 use std::time::Duration;
 
+pub(crate) use self::read::unreadable;
 use async_trait::async_trait;
 use ml_connector_core::{
     Connection, Context, Error, ErrorKind, IntoConnection, PollRequest, ReceiveRequest, Result, Source,
@@ -42,7 +45,7 @@ impl Source for BusinessCentral {
         let webhook = self.webhook.as_ref().ok_or_else(|| {
             Error::new(ErrorKind::SignatureInvalid, "the connection takes no notifications: it only polls")
         })?;
-        Ok(webhook.decode(request.request, request.now))
+        webhook.decode(request.request, request.now)
     }
 
     async fn prompt(&self, _: &Context, _: Prompt) -> Result<()> {

@@ -194,7 +194,10 @@ impl HttpTransport for Hooks {
         let (mut parts, body) = request.into_parts();
         parts.uri = below.parse().unwrap();
         let request = Request::from_parts(parts, body);
-        let intake = self.source.receive(ReceiveRequest::new(&request, self.clock.now())).unwrap();
+        let received = self.source.receive(ReceiveRequest::new(&request, self.clock.now()));
+        let Ok(intake) = received else {
+            return Ok(Response::builder().status(404).body(Bytes::new()).unwrap());
+        };
         self.signals.lock().unwrap().extend(intake.signals);
         Ok(intake.reply)
     }

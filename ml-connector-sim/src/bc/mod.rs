@@ -127,6 +127,10 @@ impl State {
         self.violations += u64::from(!admitted);
         admitted
     }
+
+    fn may_write(&self, caller: &str) -> bool {
+        !self.tuning.reads_only || caller != self.auth.credentials.client_id
+    }
 }
 
 impl BusinessCentralSim {
