@@ -20,7 +20,7 @@ impl Shared {
         request: &Request<Bytes>,
         now: Timestamp,
     ) -> Result<(&'a Arc<SourceSlot>, Result<Intake>)> {
-        let mut refused = None;
+        let (mut refused, mut forged) = (None, Vec::new());
         for slot in slots {
             let state = self.upkeep_state(slot).await?;
             let mut intake = slot.source.receive(ReceiveRequest::new(request, now).state(state.as_ref()));
@@ -32,6 +32,7 @@ impl Shared {
             match intake {
                 Err(error) if error.kind() == ErrorKind::SignatureInvalid => {
                     refused = Some(error.with_context("connection", slot.connection()));
+                    forged.push(slot);
                 }
                 // Another connection of the endpoint may have given this path to its vendor.
                 Err(error) if error.kind() == ErrorKind::NotFound => {
@@ -43,8 +44,9 @@ impl Shared {
                 }
             }
         }
-        // Nobody vouches for it: it may have been meant for any of them.
-        for slot in slots {
+        // Nobody vouches for it: it may have been meant for any whose path it has. A path that nobody has issued says nothing
+        // about secrets.
+        for slot in forged {
             self.hooks.refused(slot.connection(), now);
             self.tallies.count(slot.connection(), now, |tally| tally.refused += 1);
         }
