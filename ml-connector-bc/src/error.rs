@@ -345,28 +345,62 @@ mod tests {
         }
     }
 
+    /// Every refusal of the sheet, and where its cause lies: in the invoice, or elsewhere.
     #[test]
     fn reasons_are_in_words_of_ours() {
-        let reason =
-            |message| coded(400, "Application_DialogException", message).context(REASON).unwrap().to_owned();
-        assert_eq!(reason("The action can be applied to a draft invoice only."), "not_draft");
-        assert_eq!(
-            reason("Posting Date is not within your range of allowed posting dates."),
-            "closed_period"
-        );
-        assert_eq!(
-            reason("Purchase Invoice PINV-1 must be approved and released before you can"),
-            "needs_approval"
-        );
-        assert_eq!(
-            reason(
-                "The field Location Code of table Purchase Line contains a value (EAST) that cannot be found in the related \
-                 table (Location)."
+        for (message, reason, in_document) in [
+            ("The action can be applied to a draft invoice only.", "not_draft", true),
+            // Whether it is gone, only a list tells.
+            ("The invoice cannot be found.", "other", false),
+            (
+                "You need to enter the document number of the document from the vendor in the Vendor Invoice No. field, so \
+                 that this document stays linked to the original.",
+                "vendor_invoice_number",
+                true,
             ),
-            "reference"
-        );
-        // Whether it is gone, only a list tells.
-        assert_eq!(reason("The invoice cannot be found."), "other");
-        assert_eq!(reason("Boekingsdatum valt niet binnen de periode"), "other");
+            ("Purchase Invoice PINV-1 already exists for this vendor.", "used_before", true),
+            (
+                "Purchase Invoice PINV-1 must be approved and released before you can perform this action.",
+                "needs_approval",
+                false,
+            ),
+            (
+                "This document can only be released when the approval process is complete.",
+                "needs_approval",
+                false,
+            ),
+            (
+                "There is nothing to post because the document does not contain a quantity or amount.",
+                "empty",
+                true,
+            ),
+            ("Please add at least one line item to the invoice.", "empty", true),
+            ("Posting Date is not within your range of allowed posting dates.", "closed_period", false),
+            (
+                "You cannot post this type of document when Vendor V1 is blocked with type All",
+                "blocked",
+                false,
+            ),
+            (
+                "Blocked must be equal to 'No'  in G/L Account: No.=6120. Current value is 'Yes'.",
+                "blocked",
+                false,
+            ),
+            ("Select a Dimension Value Code for the Dimension Code DEPARTMENT.", "dimension", false),
+            (
+                "The field Location Code of table Purchase Line contains a value (EAST) that cannot be found in the related \
+                 table (Location).",
+                "reference",
+                false,
+            ),
+            ("Boekingsdatum valt niet binnen de periode", "other", false),
+        ] {
+            let error = coded(400, "Application_DialogException", message);
+            let found = error.context(REASON).unwrap();
+            assert_eq!((found, Reason::is_in_document(found)), (reason, in_document), "{message}");
+            assert_eq!((error.kind(), error.retry()), (ErrorKind::InvalidRequest, Retry::Never));
+        }
+        let later = coded(400, "Application_DialogException", "x. Please try again later.");
+        assert_eq!((later.kind(), later.retry()), (ErrorKind::Unavailable, Retry::Backoff));
     }
 }

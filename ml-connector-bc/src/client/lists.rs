@@ -71,6 +71,8 @@ impl ApiClient {
     fn rows(&self, answer: &Answer, set: Set, bare: bool) -> Result<Rows> {
         let mut envelope = Envelope::of(answer)?;
         let list = envelope.member("value")?;
+        let context = envelope.take("@odata.context");
+        self.require_own(&context.as_deref().and_then(decode::plain_text).unwrap_or_default())?;
         let next = envelope.take("@odata.nextLink");
         let next = next.as_deref().and_then(decode::plain_text).filter(|link| !link.is_empty());
         let next = next.map(|link| self.own_link(&link)).transpose()?;

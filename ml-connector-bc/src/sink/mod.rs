@@ -12,7 +12,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use ml_connector_core::{
-    AttemptNotes, Context, ErrorKind, Result, Sink, SinkInfo, Timestamp,
+    AttemptNotes, CheckStep, Context, ErrorKind, Result, Sink, SinkInfo, Timestamp,
     model::{Delivery, DeliveryPlan, LaneKey, Lookup, Receipt},
 };
 
@@ -77,7 +77,11 @@ impl Sink for BusinessCentral {
     }
 
     async fn ping(&self, ctx: &Context) -> Result<()> {
-        self.client.companies(ctx).await.map(drop)
+        self.poster.companies(ctx).await.map(drop)
+    }
+
+    async fn check(&self, ctx: &Context) -> Vec<CheckStep> {
+        vec![self.look_at_poster(ctx).await]
     }
 
     async fn maintain(&self, _: &Context) -> Result<Option<Timestamp>> {

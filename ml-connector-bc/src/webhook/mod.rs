@@ -1,5 +1,6 @@
 //! Notifications. Nothing signs them: the path and `clientState` are what only Business Central was told.
 
+pub(crate) mod place;
 mod resource;
 pub(crate) mod subscriptions;
 
@@ -66,21 +67,14 @@ impl Webhook {
                 .with_context("setting", "webhook_secret"));
         }
         let keyed = HmacSha256::new([secret])?;
-        let derive = |what: &str, name: &str, digits: usize| {
-            let text = keyed
-                .sign(&[what.as_bytes(), b"\n", company.as_bytes(), b"\n", name.as_bytes()], Encoding::Hex);
-            Secret::from(&text[..digits])
-        };
-        let named = |set: Option<Set>, name| Wanted {
-            set,
-            name,
-            path: derive("path", name, PATH_DIGITS),
-            client_state: derive("clientState", name, STATE_DIGITS),
-        };
-        let sets = sets.iter().map(|set| named(Some(*set), set.name()));
-        let sets = sets.chain([named(None, Set::APPROVAL_ENTRIES)]).collect();
         let host = api.host_str().unwrap_or_default().to_owned();
-        Ok(Self { keyed, company: company.to_owned(), host, sets })
+        Ok(Self { sets: derive(&keyed, company, sets), keyed, company: company.to_owned(), host })
+    }
+
+    /// The same for every set of another company.
+    pub(crate) fn of(&self, company: &str) -> Self {
+        let (sets, company) = (derive(&self.keyed, company, &Set::ALL), company.to_owned());
+        Self { sets, company, ..self.clone() }
     }
 
     /// The subscriptions of sets that are wanted.
@@ -172,6 +166,22 @@ impl Webhook {
         }
         Ok((signals, all_ours))
     }
+}
+
+/// Paths and `clientState` of the sets of a company, and of its approval entries.
+fn derive(keyed: &HmacSha256, company: &str, sets: &[Set]) -> Vec<Wanted> {
+    let text = |what: &str, name: &str, digits: usize| {
+        let parts = [what.as_bytes(), b"\n", company.as_bytes(), b"\n", name.as_bytes()];
+        Secret::from(&keyed.sign(&parts, Encoding::Hex)[..digits])
+    };
+    let named = |set: Option<Set>, name| Wanted {
+        set,
+        name,
+        path: text("path", name, PATH_DIGITS),
+        client_state: text("clientState", name, STATE_DIGITS),
+    };
+    let all = sets.iter().map(|set| named(Some(*set), set.name()));
+    all.chain([named(None, Set::APPROVAL_ENTRIES)]).collect()
 }
 
 fn signal(wanted: &Wanted, resource: &Resource, change: &str, subscription: &str, at: &str) -> Signal {

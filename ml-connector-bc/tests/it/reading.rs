@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 use ml_connector_bc::BusinessCentral;
 use ml_connector_core::{
-    ErrorKind, PollRequest, Source,
+    ErrorKind, PollRequest, Scope, Source,
     model::{Decimal, EntityRef, Observed, Page, Person, PollMode, Resolution, Signal},
     snapshot::{Facts, Snapshot},
 };
@@ -386,4 +386,23 @@ async fn reads_go_to_the_primary_and_a_slow_page_is_halved() {
     assert!(first.more && first.observations.is_empty());
     let (seen, _) = run(&world, &erp, FEED, PollMode::Live, Some(first.checkpoint)).await;
     assert_eq!(seen, [id]);
+}
+
+/// Rows do not say whose they are, but the answer does: nothing of another company is told, and nothing more is read.
+#[tokio::test(start_paused = true)]
+async fn an_answer_about_another_company_stops_the_connection() {
+    let world = World::new();
+    let erp = world.connect();
+    let ids: Vec<String> = (0..150).map(|n| bill(&world, 100 + n)).collect();
+    let stops = |error: ml_connector_core::Error| {
+        assert_eq!((error.kind(), error.scope()), (ErrorKind::ConfigInvalid, &Scope::Connection), "{error}");
+    };
+    world.erp.tune(|tuning| tuning.answers_for = Some("6f1c2d3e-1a2b-ef11-9345-6045bd0a1b2c".to_owned()));
+    let entity = EntityRef::new("bill", ids[0].as_str());
+    stops(erp.resolve(&world.ctx(), &[Signal::entity(entity.clone())], None).await.unwrap_err());
+    for mode in [PollMode::Baseline, PollMode::Live, PollMode::Sweep] {
+        stops(erp.poll(&world.ctx(), PollRequest::new(FEED, mode)).await.unwrap_err());
+    }
+    world.erp.tune(|tuning| tuning.answers_for = None);
+    read(&world, &erp, &entity).await;
 }

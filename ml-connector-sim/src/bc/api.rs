@@ -266,12 +266,17 @@ impl Asked<'_> {
         match found {
             Some(shown) => {
                 let mut entity = Fields::default();
-                entity.set("@odata.context", format!("{}/$metadata#{}/$entity", self.root, set.name()));
+                entity.set("@odata.context", format!("{}/$entity", self.context(state, set)));
                 let body = self.entity(state, set, shown, Some(&options));
                 answer::ok(joined(entity, body))
             }
             None => gone(set, id),
         }
+    }
+
+    fn context(&self, state: &State, set: Set) -> String {
+        let company = state.tuning.answers_for.as_ref().unwrap_or(&state.notifier.company);
+        format!("{}/$metadata#companies({company})/{}", self.root, set.name())
     }
 
     /// Whether reading a draft of the set calculates its discount anew, which writes to it.
@@ -338,7 +343,7 @@ impl Asked<'_> {
         let value: Vec<Fields> =
             page.iter().map(|(_, _, shown)| self.entity(state, set, shown, Some(&options))).collect();
         let mut body = Fields::default();
-        body.set("@odata.context", format!("{}/$metadata#{}", self.root, set.name()));
+        body.set("@odata.context", self.context(state, set));
         if options.count {
             body.set("@odata.count", count);
         }

@@ -151,6 +151,8 @@ pub struct BusinessCentralTuning {
     pub repeats_next_link: bool,
     /// Reads that touch this id fail with 404 about a related record, on lists too.
     pub broken_reference: Option<String>,
+    /// Answers say that they are about this company: something between has mixed them up.
+    pub answers_for: Option<String>,
     /// Deleting a draft leaves a posted document of zero in its place.
     pub placeholders: bool,
     /// `purchaseOrders` is among the resources with webhooks.
@@ -201,6 +203,7 @@ impl Default for BusinessCentralTuning {
             foreign_next_link: false,
             repeats_next_link: false,
             broken_reference: None,
+            answers_for: None,
             placeholders: false,
             order_webhooks: true,
             own_subscription_ids: false,

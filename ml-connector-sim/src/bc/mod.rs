@@ -224,6 +224,12 @@ impl BusinessCentralSim {
         self.state(|state| state.auth.credentials.clone())
     }
 
+    /// The id of the environment's other company, which is empty.
+    #[must_use]
+    pub fn second_company(&self) -> String {
+        self.state(|state| state.second_company.clone())
+    }
+
     /// Makes things go wrong, or right again: `erp.tune(|tuning| tuning.although_posted = 1)`.
     pub fn tune(&self, change: impl FnOnce(&mut BusinessCentralTuning)) {
         self.state(|state| change(&mut state.tuning));
