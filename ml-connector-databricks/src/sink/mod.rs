@@ -1,6 +1,7 @@
 //! The sink: what a connection to a workspace holds, and what the engine asks of it.
 
 mod check;
+mod look_up;
 mod note;
 mod prepare;
 mod query;

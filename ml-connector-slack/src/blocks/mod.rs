@@ -2,6 +2,7 @@
 
 mod elements;
 mod id;
+mod limits;
 mod table;
 mod text;
 mod validate;
@@ -119,7 +120,7 @@ impl Block {
     /// Large type.
     #[must_use]
     pub fn header(text: &str) -> Self {
-        Self::Header { text: Text::plain(text).shortened(validate::HEADER_MAX) }
+        Self::Header { text: Text::plain(text).shortened(limits::HEADER_MAX) }
     }
 
     /// A paragraph.
@@ -143,7 +144,7 @@ impl Block {
     /// A line to write in. The label is cut at 2,000.
     #[must_use]
     pub fn input(block_id: impl Into<String>, label: &str, element: TextInput) -> Self {
-        let label = Text::plain(label).shortened(validate::LABEL_MAX);
+        let label = Text::plain(label).shortened(limits::LABEL_MAX);
         Self::Input { block_id: block_id.into(), label, element, optional: false }
     }
 }

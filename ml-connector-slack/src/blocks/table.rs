@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-use super::{Block, safe_url, shorten_literal, units, validate, visible};
+use super::{Block, limits, safe_url, shorten_literal, units, visible};
 
 /// Makes a table of as many rows as Slack takes, and tells how many were left out. `columns` gives the titles.
 ///
@@ -17,8 +17,7 @@ use super::{Block, safe_url, shorten_literal, units, validate, visible};
 /// # let _ = block;
 /// ```
 pub fn table(columns: &[(&str, Align)], rows: impl IntoIterator<Item = Vec<Cell>>) -> (Block, usize) {
-    let head: Vec<Cell> =
-        columns.iter().map(|(title, _)| Cell::new(title, validate::CELL_TITLE_MAX)).collect();
+    let head: Vec<Cell> = columns.iter().map(|(title, _)| Cell::new(title, limits::CELL_TITLE_MAX)).collect();
     let size = |row: &[Cell]| {
         (row.iter().map(Cell::units).sum::<usize>(), row.iter().map(Cell::bytes).sum::<usize>())
     };
@@ -28,9 +27,9 @@ pub fn table(columns: &[(&str, Align)], rows: impl IntoIterator<Item = Vec<Cell>
     let mut left_out = 0;
     for row in rows.by_ref() {
         let (more_text, more_bytes) = size(&row);
-        let fits = shown.len() < validate::ROWS_MAX
-            && text + more_text <= validate::TABLE_TEXT_MAX
-            && bytes + more_bytes <= validate::TABLE_BYTES_MAX;
+        let fits = shown.len() < limits::ROWS_MAX
+            && text + more_text <= limits::TABLE_TEXT_MAX
+            && bytes + more_bytes <= limits::TABLE_BYTES_MAX;
         if !fits {
             left_out = 1;
             break;

@@ -70,7 +70,8 @@ impl Runner {
             self.write_history();
             #[cfg(feature = "metrics")]
             self.show_gauges();
-            self.maintain_sinks();
+            let leases = &self.leases;
+            self.maintenance.begin(&shared, |partition| leases.contains_key(&partition), &mut self.tellers);
             let pause = self.pause();
             tokio::select! {
                 biased;

@@ -6,14 +6,16 @@ use ml_connector_core::{
 };
 
 use super::{
-    Fact, NOTE_MAX, VALUE_MAX, context,
-    document::{attachments, base, party, responsible},
+    Assignee, Fact, NOTE_MAX, VALUE_MAX,
+    assignee::responsible,
+    context,
+    document::{attachments, base, party},
     fact, lines, link, named, note_of, open, person, sections, summary, told, value,
 };
 use crate::{
     blocks::{Block, Blocks, Button, ButtonStyle, Confirm, Markup, Text, TextInput},
     message::{
-        Assignee, Message,
+        Message,
         format::{date, money, noun, verb},
     },
 };

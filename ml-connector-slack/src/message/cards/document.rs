@@ -1,14 +1,15 @@
 //! The card of a document, a payment, or anything else in the books.
 
-use ml_connector_core::model::{Change, Event, Money, Person, Record, RecordKind, Status};
+use ml_connector_core::model::{Change, Event, Money, Record, RecordKind, Status};
 
 use super::{
-    Fact, VALUE_MAX, changed, context, fact, headline, lines, link, open, sections, summary, total, value,
+    Assignee, Fact, VALUE_MAX, assignee::responsible, changed, context, fact, headline, lines, link, open,
+    sections, summary, total, value,
 };
 use crate::{
     blocks::{Block, Blocks, ButtonStyle, Markup, Text, safe_url},
     message::{
-        Assignee, Message,
+        Message,
         format::{date, money, words},
     },
 };
@@ -75,12 +76,6 @@ pub(super) fn base(record: &Record) -> Option<String> {
         record.base_total.filter(|base| record.total.is_none_or(|total| total.currency != base.currency))?;
     let rate = record.exchange_rate.map(|rate| format!(" at {}", rate.normalize()));
     Some(format!("{}{}", money(&base), rate.unwrap_or_default()))
-}
-
-/// A person of the books, by name, else by address. Ids mean nothing to people.
-pub(in crate::message) fn responsible(person: &Person) -> Option<String> {
-    let name = person.name.as_deref().and_then(|name| value(name, VALUE_MAX));
-    name.or_else(|| value(person.email.as_deref()?, VALUE_MAX))
 }
 
 /// The files beside the record: links where they have one.

@@ -1,14 +1,15 @@
 //! The built-in cards: one per event.
 
 mod approval;
+mod assignee;
 mod document;
 mod lines;
 
 use ml_connector_core::model::{Actor, Answer, Change, Content, Event, Interaction, Record, RecordKind};
 
-pub(super) use self::document::responsible;
+pub use self::assignee::{Assignee, Unmentioned};
 use super::{
-    Assignee, Message, Template,
+    Message, Template,
     format::{money, noun, verb},
 };
 use crate::blocks::{Block, Blocks, Button, Markup, Text, safe_url, shorten_literal, visible};
