@@ -22,8 +22,7 @@ impl Shared {
         request: &Request<Bytes>,
         now: Timestamp,
     ) -> Result<(&'a Arc<SourceSlot>, Result<Intake>)> {
-        let mut refused = None;
-        let mut claimed = None;
+        let (mut refused, mut claimed, mut forged) = (None, None, Vec::new());
         for slot in slots {
             let state = self.upkeep_state(slot).await?;
             let mut intake = slot.source.receive(ReceiveRequest::new(request, now).state(state.as_ref()));
@@ -36,6 +35,7 @@ impl Shared {
                 Err(error) if error.kind() == ErrorKind::SignatureInvalid => {
                     claimed = claimed.or_else(|| error.context("account").map(AccountKey::from));
                     refused = Some(error.with_context("connection", slot.connection()));
+                    forged.push(slot);
                 }
                 // Another connection of the endpoint may have given this path to its vendor.
                 Err(error) if error.kind() == ErrorKind::NotFound => {
@@ -47,9 +47,11 @@ impl Shared {
                 }
             }
         }
-        let is_claimed =
-            |slot: &&Arc<SourceSlot>| claimed.as_ref().is_some_and(|account| slot.source.info().accounts.contains(account));
-        let meant = match slots {
+        let is_claimed = |slot: &&&Arc<SourceSlot>| {
+            claimed.as_ref().is_some_and(|account| slot.source.info().accounts.contains(account))
+        };
+        // A path that nobody has issued says nothing about secrets: then none is forged.
+        let meant = match forged.as_slice() {
             [only] => Some(only),
             several => several.iter().find(is_claimed),
         };
@@ -58,7 +60,7 @@ impl Shared {
                 self.hooks.refused(slot.connection(), now);
                 self.tallies.count(slot.connection(), now, |tally| tally.refused += 1);
             }
-            None if !slots.is_empty() => self.hooks.refused_at(endpoint, now),
+            None if !forged.is_empty() => self.hooks.refused_at(endpoint, now),
             None => {}
         }
         let nobody = || Error::new(ErrorKind::NotFound, "no source is connected at this endpoint");
