@@ -28,7 +28,7 @@ use crate::{
 /// How many entries are read at once.
 const PAGE: usize = 200;
 
-/// How far a replay is: kept in the log, so that the same wish goes on where it was, on any host.
+/// How far a replay is: kept in the log, so that the same request goes on where it was, on any host.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct ReplayState {
     /// The last entry of the selection that was looked at.
@@ -74,7 +74,7 @@ pub(crate) struct Replaying {
     /// What had been appended before.
     before: Option<usize>,
     done: Replayed,
-    /// What was appended by this wish, now or before, and not taken yet.
+    /// What was appended by this request, now or before, and not taken yet.
     entries: Vec<Seq>,
     /// All of that.
     known: HashSet<Seq>,
@@ -118,8 +118,8 @@ impl Replaying {
             return self.dry_page(connector).await;
         }
         if self.act.is_none() {
-            let wish = StoredAct::replay(&self.actor, &self.replay);
-            self.act = Some(wish.append(connector, Some(format!("replay/{}", self.replay.nonce))).await?);
+            let request = StoredAct::replay(&self.actor, &self.replay);
+            self.act = Some(request.append(connector, Some(format!("replay/{}", self.replay.nonce))).await?);
         }
         let shared = &connector.shared;
         let known = shared.load::<ReplayState>(state_key(&self.replay.nonce)).await?;
@@ -185,7 +185,7 @@ impl Replaying {
         Ok(!state.ended)
     }
 
-    /// Writes how far it is. Tells whether nobody else has worked on the same wish meanwhile, who does the same.
+    /// Writes how far it is. Tells whether nobody else has worked on the same request meanwhile, who does the same.
     async fn write(
         &self,
         connector: &Connector,
@@ -235,7 +235,7 @@ impl Replaying {
         self.done.clone()
     }
 
-    /// Goes on with a wish that is in the log.
+    /// Goes on with a request that is in the log.
     pub(crate) fn with_act(mut self, act: Seq) -> Self {
         self.act = Some(act);
         self
@@ -244,7 +244,7 @@ impl Replaying {
 
 impl Connector {
     /// Sends again, in the name of `host`; see [`act`](Self::act). Every entry of a replay is a new one beside the
-    /// original, which is not dead any more and names it. Idempotent by nonce: the same wish, made again, goes on where
+    /// original, which is not dead any more and names it. Idempotent by nonce: the same request, made again, goes on where
     /// it was and adds nothing once it has ended.
     ///
     /// # Errors

@@ -104,12 +104,12 @@ async fn what_waits_can_be_cancelled_and_is_not_delivered() {
     assert_eq!(world.entries(EntryKind::Signal).await[0].state, EntryState::Cancelled);
 }
 
-/// Bulk replays are wishes in the log: whoever runs goes on with what a process began.
+/// Bulk replays are requests in the log: whoever runs goes on with what a process began.
 #[tokio::test(start_paused = true)]
 async fn a_replay_that_its_process_did_not_end_is_gone_on_with_by_another() {
     let (world, connector) = with_two_dead().await;
     let begun = connector.watch_replay(Replay::new("again", dead()));
-    // The wish is written down, and nothing more.
+    // The request is written down, and nothing more.
     drop(futures_util::StreamExt::into_future(begun).await);
     drop(connector);
     let other = world.connector();
