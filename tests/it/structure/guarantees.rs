@@ -14,10 +14,12 @@ fn every_test_that_the_readme_names_is_there() {
         for name in proofs.split('`').skip(1).step_by(2) {
             if name.ends_with(".rs") {
                 name.clone_into(&mut file);
-                code = fs::read_to_string(workspace().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
+                code = fs::read_to_string(workspace().join(name))
+                    .unwrap_or_else(|error| panic!("{name}: {error}"));
                 continue;
             }
-            let before = code.split_once(&format!("fn {name}(")).unwrap_or_else(|| panic!("{file}: {name}")).0;
+            let before =
+                code.split_once(&format!("fn {name}(")).unwrap_or_else(|| panic!("{file}: {name}")).0;
             let attributes = before.rsplit_once("\n\n").map_or(before, |(_, last)| last);
             let is_test = attributes.contains("#[test]") || attributes.contains("#[tokio::test");
             assert!(is_test && !attributes.contains("#[ignore"), "{file}: {name} is no test that runs");
