@@ -310,6 +310,7 @@ impl Source for LedgerSource {
             signals: named.iter().map(|record| Signal::entity(record.entity())).collect(),
             checkpoint: checkpoint.into(),
             more,
+            remark: None,
         })
     }
 
