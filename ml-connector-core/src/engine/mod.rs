@@ -76,6 +76,7 @@ mod documents;
 mod entries;
 mod fan_out;
 mod feeds;
+mod forgotten;
 #[cfg(feature = "metrics")]
 mod gauges;
 mod guard;

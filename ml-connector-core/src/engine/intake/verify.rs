@@ -47,8 +47,9 @@ impl Shared {
                 }
             }
         }
-        let is_claimed =
-            |slot: &&Arc<SourceSlot>| claimed.as_ref().is_some_and(|account| slot.source.info().accounts.contains(account));
+        let is_claimed = |slot: &&Arc<SourceSlot>| {
+            claimed.as_ref().is_some_and(|account| slot.source.info().accounts.contains(account))
+        };
         let meant = match slots {
             [only] => Some(only),
             several => several.iter().find(is_claimed),

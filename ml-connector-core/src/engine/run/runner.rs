@@ -52,6 +52,7 @@ pub(super) struct Runner {
     /// Whether the host was told that the log takes no writes.
     pub(super) log_is_down: bool,
     pub(super) acts_at: Timestamp,
+    pub(super) forgotten_at: Timestamp,
     #[cfg(feature = "metrics")]
     pub(super) gauges_at: Timestamp,
     pub(super) maintenance: Maintenance,
@@ -105,6 +106,7 @@ impl Runner {
             keep_alive_at: Timestamp::default(),
             log_is_down: false,
             acts_at: Timestamp::default(),
+            forgotten_at: Timestamp::default(),
             #[cfg(feature = "metrics")]
             gauges_at: Timestamp::default(),
             maintenance: Maintenance::default(),
