@@ -10,6 +10,7 @@ use tokio::sync::OnceCell;
 
 use super::{
     pulse::Pulse,
+    reads::Reads,
     slots::{SinkSlot, SourceSlot, UpkeepCache},
 };
 use crate::{
@@ -115,6 +116,7 @@ impl Registry {
             vendor_clock: Arc::default(),
             upkeep_state: UpkeepCache::default(),
             pulse: Pulse::default(),
+            reads: Reads::default(),
             source: Arc::clone(source),
         });
         neighbors.push(Arc::clone(&slot));

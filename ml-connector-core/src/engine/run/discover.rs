@@ -125,7 +125,10 @@ impl Runner {
         limit: usize,
     ) -> Option<Vec<Pending>> {
         match self.shared.log.pending(lease, scope, after, limit).await {
-            Ok(page) => Some(page),
+            Ok(page) => {
+                let now = self.shared.clock.now();
+                Some(page.into_iter().map(|pending| self.righted(pending, now)).collect())
+            }
             Err(error) => {
                 tracing::error!(%error, partition = lease.partition.number(), "the work list cannot be read");
                 self.renew_at = self.renew_at.min(self.shared.clock.now() + LOG_PAUSE);

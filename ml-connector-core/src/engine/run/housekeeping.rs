@@ -37,7 +37,7 @@ const TELL_AFTER: Duration = Duration::from_secs(60);
 const ACTS_EVERY: Duration = Duration::from_secs(60);
 
 /// How often it is looked for connections that other hosts have forgotten.
-const FORGOTTEN_EVERY: Duration = Duration::from_secs(5);
+const FORGOTTEN_EVERY: Duration = Duration::from_secs(30);
 
 /// How often gauges are shown.
 #[cfg(feature = "metrics")]
