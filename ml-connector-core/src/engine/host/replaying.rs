@@ -146,12 +146,12 @@ impl Replaying {
         // What is replayed is written down before it is: what was dead is not found as such any more afterwards.
         if state.going.is_empty() {
             let left = self.replay.selection.effective_limit().saturating_sub(state.looked_at);
-            let query = Query { limit: PAGE.min(left), ..self.replay.selection.clone() };
-            let query = Query { after: state.after.or(query.after), ..query };
-            let found = if left == 0 { Vec::new() } else { connector.search(&query).await? };
+            let page =
+                connector.selected(self.act, &self.replay.selection, state.after, PAGE.min(left)).await?;
+            let found = page.entries;
             state.after = found.last().map(|last| last.seq).or(state.after);
             state.looked_at += found.len();
-            state.is_last = found.len() < query.limit || found.len() == left;
+            state.is_last = page.is_last || found.len() == left;
             state.going = found.iter().map(|entry| entry.seq).collect();
             state.ended = state.going.is_empty();
             if !self.write(connector, &known, &state, None).await? || !state.ended {

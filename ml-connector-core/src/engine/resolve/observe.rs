@@ -260,5 +260,12 @@ pub(crate) async fn load_snapshots<'a>(
             known.value.take_if(|snapshot| snapshot.read_at < moved_at);
         }
     }
+    // What was read by a clock that was ahead is older than what is read now.
+    let latest = shared.clock.now() + CLOCK_SKEW;
+    for snapshot in known.iter_mut().filter_map(|known| known.value.as_mut()) {
+        if snapshot.read_at > latest {
+            snapshot.read_at = Timestamp::default();
+        }
+    }
     Ok(known)
 }
