@@ -31,6 +31,9 @@ pub struct MemoryLog {
     appended: Notify,
     #[cfg(any(test, feature = "testing"))]
     failing: std::sync::atomic::AtomicUsize,
+    /// 0 = commits may be as large as they are.
+    #[cfg(any(test, feature = "testing"))]
+    room: std::sync::atomic::AtomicUsize,
     #[cfg(any(test, feature = "testing"))]
     delay_ms: std::sync::atomic::AtomicU64,
     #[cfg(test)]
@@ -50,6 +53,12 @@ impl MemoryLog {
         self.failing.store(count, std::sync::atomic::Ordering::SeqCst);
     }
 
+    /// Makes commits that bring more bytes than this fail, as a disk does that is almost full; 0 = none.
+    #[cfg(any(test, feature = "testing"))]
+    pub fn fail_commits_over(&self, bytes: usize) {
+        self.room.store(bytes, std::sync::atomic::Ordering::SeqCst);
+    }
+
     /// Makes commits take so long from now on, as a busy disk would.
     #[cfg(any(test, feature = "testing"))]
     pub fn delay_commits(&self, delay: Duration) {
@@ -58,11 +67,17 @@ impl MemoryLog {
     }
 
     #[cfg(any(test, feature = "testing"))]
-    async fn check_fault(&self) -> Result<()> {
+    async fn check_fault(&self, transactions: &[Transaction]) -> Result<()> {
         use std::sync::atomic::Ordering::SeqCst;
         let delay = Duration::from_millis(self.delay_ms.load(SeqCst));
         if !delay.is_zero() {
             tokio::time::sleep(delay).await;
+        }
+        let room = self.room.load(SeqCst);
+        if room > 0 && transactions.iter().map(Transaction::payload_bytes).sum::<usize>() > room {
+            return Err(
+                Error::new(ErrorKind::Unavailable, "the disk is full").with_operation("memory_log.commit")
+            );
         }
         match self.failing.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1)) {
             Ok(_) => Err(Error::new(ErrorKind::Unavailable, "this commit was told to fail")
@@ -99,7 +114,7 @@ impl fmt::Debug for MemoryLog {
 impl AuditLog for MemoryLog {
     async fn commit(&self, transactions: Vec<Transaction>, now: Timestamp) -> Result<Vec<Committed>> {
         #[cfg(any(test, feature = "testing"))]
-        self.check_fault().await?;
+        self.check_fault(&transactions).await?;
         transactions.iter().try_for_each(Transaction::validate)?;
         let mut state = self.state();
         let before = state.end();

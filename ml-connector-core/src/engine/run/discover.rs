@@ -34,6 +34,7 @@ impl Runner {
             self.deliveries.lanes.pass(Some(&gate), lane);
         }
         for connection in self.shared.mailbox.take_resumed() {
+            self.recall_later(|id, _| *id == connection);
             self.signals.lanes.resume(&connection);
             self.deliveries.lanes.resume(&connection);
             self.schedule(|slot| *slot.connection() == connection);

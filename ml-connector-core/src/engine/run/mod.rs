@@ -57,9 +57,9 @@ impl Runner {
         let shared = Arc::clone(&self.shared);
         let mut hints = pin!(hints(&shared));
         let mut resumed = pin!(hear_resumed(&shared));
-        self.recall().await;
         loop {
             self.renew().await;
+            self.recall().await;
             self.tell_log();
             self.save_counts().await;
             self.discover().await;

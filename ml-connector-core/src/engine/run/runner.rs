@@ -1,7 +1,7 @@
 //! What the run loop holds: partitions, lanes, and batches under way.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::Arc,
 };
 
@@ -38,6 +38,9 @@ pub(super) struct Runner {
     pub(super) running: HashMap<tokio::task::Id, UnderWay>,
     /// What does not work of which connection, as the log was told.
     pub(super) parked: HashSet<(ConnectionId, EntryKind)>,
+    /// Connections of which the log has still to say whether they work, and when it is asked.
+    pub(super) to_recall: BTreeSet<ConnectionId>,
+    pub(super) recall_at: Timestamp,
     /// To the task that tells the log; `None` when nothing more is told.
     pub(super) turns: Option<UnboundedSender<Turned>>,
     pub(super) tellers: JoinSet<()>,
@@ -99,6 +102,8 @@ impl Runner {
             tasks: JoinSet::new(),
             running: HashMap::new(),
             parked: HashSet::new(),
+            to_recall: BTreeSet::new(),
+            recall_at: Timestamp::default(),
             turns: Some(turns),
             tellers,
             prune_at: Timestamp::default(),

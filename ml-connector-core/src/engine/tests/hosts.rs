@@ -4,7 +4,7 @@ use vendor::{Fault, webhook};
 
 use super::*;
 use crate::{
-    AuditLog, Clock,
+    AuditLog, Clock, Error, ErrorKind, Scope,
     audit::{Lease, LeaseRequest},
     model::Status,
     rate::{Quota, RateLimiter},
@@ -262,4 +262,66 @@ async fn what_a_host_still_sends_while_it_shuts_down_is_not_sent_by_another() {
     running.await.unwrap();
     tokio::time::sleep(secs(120)).await;
     assert_eq!(first.board.corner("a"), ["invoice.sent 100"]);
+}
+
+fn revoked() -> Error {
+    Error::new(ErrorKind::Unauthenticated, "revoked").with_scope(Scope::Connection)
+}
+
+fn with_alarm(world: &World) -> Connector {
+    world.connector_with(vec![
+        Route::new("all").on("invoice.*").to("board", Destination::from("a")),
+        Route::new("alarm").on("connection.*").to("board", Destination::from("alarm")),
+    ])
+}
+
+/// What the log says of a connection is known to a host that began before, and takes it over.
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_works_again_on_another_host_is_told_and_health_is_good() {
+    let first = World { lease: secs(15), ..World::new() };
+    let dying = with_alarm(&first);
+    let (_stop, running) = start(&dying);
+    tokio::time::sleep(secs(1)).await;
+    let second = another(&first);
+    let standing_by = with_alarm(&second);
+    let (stop, runs) = start(&standing_by);
+    for _ in 0..3 {
+        first.ledger.fail(revoked());
+    }
+    tell(&first, &dying, 1..2).await;
+    tokio::time::sleep(secs(20)).await;
+    assert!(!dying.health().await.unwrap().is_good());
+    running.abort();
+    tokio::time::sleep(secs(600)).await;
+    assert_eq!(first.board.corner("a"), ["invoice.sent 1"]);
+    assert_eq!(first.board.corner("alarm"), ["connection.parked books", "connection.resumed books"]);
+    let health = standing_by.health().await.unwrap();
+    assert!(health.is_good(), "{health:#?}");
+    for _ in 0..3 {
+        first.ledger.fail(revoked());
+    }
+    tell(&second, &standing_by, 2..3).await;
+    tokio::time::sleep(secs(20)).await;
+    assert!(!standing_by.health().await.unwrap().is_good(), "the next outage is told as well");
+    stop.send(()).unwrap();
+    runs.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_is_attached_while_the_host_runs_is_not_parked_for_ever() {
+    let world = World::new();
+    let before = with_alarm(&world);
+    world.ledger.fail(revoked());
+    tell(&world, &before, 1..2).await;
+    world.run(&before, secs(20)).await;
+    let connector = with_alarm(&world);
+    connector.remove(&"books".into());
+    let (stop, running) = start(&connector);
+    tokio::time::sleep(secs(5)).await;
+    connector.add_source(LedgerSource::new("books", &world.ledger)).unwrap();
+    tokio::time::sleep(secs(600)).await;
+    assert_eq!(world.board.corner("alarm"), ["connection.parked books", "connection.resumed books"]);
+    assert!(connector.health().await.unwrap().is_good());
+    stop.send(()).unwrap();
+    running.await.unwrap();
 }
