@@ -109,7 +109,7 @@ pub enum StepKind {
         others: Vec<(Arc<str>, RouteMatch)>,
     },
     /// A delivery was promised.
-    Promised {
+    Routed {
         /// The route.
         route: Arc<str>,
         /// Where it goes.
@@ -330,7 +330,7 @@ fn beginning(entry: &Entry, changed: Vec<FieldChange>) -> (StepKind, Option<Arc<
             let destination = stored.as_ref().map(|stored| stored.destination.as_str().into());
             let schedule = stored.and_then(|stored| stored.schedule);
             let destination = destination.or(entry.index.destination.clone()).unwrap_or_default();
-            (StepKind::Promised { route: name, destination, schedule }, None)
+            (StepKind::Routed { route: name, destination, schedule }, None)
         }
         EntryKind::Act => {
             let why = entry.body.as_deref().and_then(|body| std::str::from_utf8(body).ok());

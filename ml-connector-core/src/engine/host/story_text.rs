@@ -120,7 +120,7 @@ impl fmt::Display for Line<'_> {
                     count => write!(f, "; {count} other routes did not match")?,
                 }
             }
-            StepKind::Promised { route, destination, schedule } => {
+            StepKind::Routed { route, destination, schedule } => {
                 write!(f, "delivery by route \"{route}\" to {destination}")?;
                 schedule.iter().try_for_each(|schedule| write!(f, ", {schedule}"))?;
             }

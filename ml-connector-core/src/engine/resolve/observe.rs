@@ -26,7 +26,7 @@ pub(crate) enum Purpose {
     /// A write of ours was read back: whatever it changed is told, but not as news when it is no more than that
     /// something about the record is different.
     Ours,
-    /// To tell of every record; `alone` = nothing but the wish for the past led to the read.
+    /// To tell of every record; `alone` = nothing but the request for the past led to the read.
     Backfill { alone: bool },
     /// To tell of every record of a page together.
     Page,
