@@ -3,6 +3,7 @@
 mod bisect;
 mod bury;
 mod check;
+mod look_up;
 mod note;
 mod prepare;
 mod query;

@@ -14,16 +14,6 @@ use crate::toolkit::{
     gate::{Call, Gate, Vendor, Visit},
 };
 
-/// The vendor's answer to too many calls.
-pub(super) fn throttled(retry_after_secs: Option<u32>) -> Response<Bytes> {
-    let message = "RPC token bucket limit has been exceeded.";
-    let mut answer = answer::refused(StatusCode::TOO_MANY_REQUESTS, "RESOURCE_EXHAUSTED", message);
-    if let Some(secs) = retry_after_secs {
-        answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(secs));
-    }
-    answer
-}
-
 /// What a submit says at first: its parameters may be large.
 #[derive(Deserialize)]
 struct Head<'a> {
@@ -40,9 +30,7 @@ impl Vendor for DatabricksSim {
         let target = match request.uri().path().trim_end_matches('/') {
             "/api/2.0/sql/statements" => {
                 let head = serde_json::from_slice::<Head<'_>>(request.body()).ok();
-                head.and_then(|head| {
-                    head.statement.split_whitespace().next().map(str::to_ascii_uppercase)
-                })
+                head.and_then(|head| head.statement.split_whitespace().next().map(str::to_ascii_uppercase))
             }
             path => path.split_once("/Volumes/").map(|(_, path)| path.to_owned()),
         };
@@ -62,7 +50,7 @@ impl Vendor for DatabricksSim {
     }
 
     fn throttled(&self, retry_after_secs: Option<u32>) -> Response<Bytes> {
-        throttled(retry_after_secs)
+        answer::throttled(retry_after_secs)
     }
 
     fn control(&self, method: &Method, segments: &[&str], body: &Value) -> Result<Value> {

@@ -2,9 +2,11 @@
 
 mod check;
 mod connections;
+mod pulse;
 mod slots;
 
 pub(crate) use self::{
     connections::{Registry, digest_lane},
+    pulse::Missed,
     slots::{SinkSlot, SourceSlot},
 };

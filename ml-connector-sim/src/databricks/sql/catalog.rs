@@ -10,7 +10,7 @@ use bytes::Bytes;
 use super::{
     ast::{Check, Expr, Query},
     error::{Sql, SqlError, quoted},
-    lexer::Position,
+    position::Position,
     types::{DataType, Value},
 };
 

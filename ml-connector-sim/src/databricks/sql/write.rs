@@ -9,10 +9,11 @@ use super::{
     catalog::{Database, Row, Table},
     error::{Sql, SqlError, quoted},
     eval::{Bound, Frame, Typed},
-    lexer::Position,
     matching::Matcher,
+    position::Position,
     read::{self, Policies},
-    select::{Reader, Rows},
+    rows::Rows,
+    select::Reader,
     types::{DataType, Value},
 };
 
