@@ -106,6 +106,7 @@ pub async fn report(
     connector: &Connector,
     told: &Told,
     database: &Path,
+    explain: bool,
 ) -> Result<bool> {
     let channel = |channel: &str| -> Vec<String> {
         simulation.slack.posts(channel).iter().map(|message| as_shown(&message.text)).collect()
@@ -118,8 +119,8 @@ pub async fn report(
     let mut all = Query::of_kind(EntryKind::Delivery);
     all.limit = 1_000;
     let deliveries = connector.search(&all).await?;
-    if let Some(last) = deliveries.last() {
-        println!("\nThe story of one message, from {}:", database.display());
+    if let Some(last) = deliveries.last().filter(|_| explain) {
+        println!("\nThe story of one message, from the bytes to the receipt:");
         print!("{}", connector.explain(last.seq).await?);
     }
     let stats = connector.stats();

@@ -19,7 +19,10 @@ fn nicknames_are_gone() {
     let mut found = BTreeMap::new();
     for entry in workspace().read_dir().unwrap() {
         let folder = entry.unwrap().path();
-        if !folder.file_name().is_some_and(|name| name.to_str().is_some_and(|name| name.starts_with("ml-connector-"))) {
+        if !folder
+            .file_name()
+            .is_some_and(|name| name.to_str().is_some_and(|name| name.starts_with("ml-connector-")))
+        {
             continue;
         }
         for file in sources(&folder.join("src")) {

@@ -143,7 +143,8 @@ impl Runner {
             self.renew_at = self.renew_at.min(self.shared.clock.now() + LOG_PAUSE);
         }
         let now = self.shared.clock.now();
-        let righted = |page: Vec<Pending>| page.into_iter().map(|pending| self.righted(pending, now)).collect();
+        let righted =
+            |page: Vec<Pending>| page.into_iter().map(|pending| self.righted(pending, now)).collect();
         pages.into_iter().map(|page| page.map(righted)).collect()
     }
 }
