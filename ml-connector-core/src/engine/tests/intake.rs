@@ -452,7 +452,7 @@ async fn a_webhook_that_is_replayed_costs_few_rows_and_few_reads_and_no_edit_is_
     tokio::time::sleep(secs(1)).await;
     world.ledger.put("1", Status::Open, "2026-06-01");
     let send = async || {
-        let answer = connector.receive(webhook("account:books 1", "good")).await;
+        let answer = connector.receive(vendor::webhook("account:books 1", "good")).await;
         assert_eq!(answer.status(), 200);
     };
     for _ in 0..3000 {
