@@ -196,7 +196,7 @@ async fn what_failed_because_a_channel_was_replaced_is_found_and_sent_again_once
     let events = waiting.iter().filter_map(|delivery| delivery.parent).collect();
     let replay = Replay::new("exec-alerts was archived", Query::entries(events)).reroute();
     assert_eq!(world.connector.replay(&replay).await.unwrap().appended, 3);
-    assert_eq!(world.connector.replay(&replay).await.unwrap().repeated, 3, "the same wish");
+    assert_eq!(world.connector.replay(&replay).await.unwrap().repeated, 3, "the same request");
     world.settle().await;
     assert_eq!(world.texts(ACCOUNTING).len(), 3, "{:#?}", world.texts(ACCOUNTING));
     world.running.stop().await;

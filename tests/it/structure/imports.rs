@@ -66,7 +66,7 @@ impl Imports {
         found
     }
 
-    /// The modules that a file imports, without what it only exports.
+    /// The modules that a file imports.
     fn of(&self, module: &Module) -> BTreeSet<Module> {
         let uses = &self.files[module].uses;
         uses.iter().map(|path| self.defining(path)).filter(|other| other != module).collect()
@@ -144,8 +144,10 @@ impl Reader<'_> {
             }
             UseTree::Glob(_) => {
                 let Some(path) = self.absolute(before) else { return };
-                let to = if is_export { &mut self.file.globs } else { &mut self.file.uses };
-                return to.push(path);
+                if is_export {
+                    self.file.globs.push(path.clone());
+                }
+                return self.file.uses.push(path);
             }
             UseTree::Name(name) if name.ident == "self" => (before.to_vec(), None),
             UseTree::Name(name) => (with(&name.ident), None),
@@ -155,10 +157,9 @@ impl Reader<'_> {
         let Some(path) = self.absolute(&path) else { return };
         if is_export {
             let name = alias.map(ToString::to_string).or_else(|| path.last().cloned());
-            self.file.exports.extend(name.map(|name| (name, path)));
-        } else {
-            self.file.uses.push(path);
+            self.file.exports.extend(name.map(|name| (name, path.clone())));
         }
+        self.file.uses.push(path);
     }
 }
 

@@ -1,10 +1,12 @@
 //! How the workspace is built: the same files in every system crate, and imports that run in one direction.
 
 mod circles;
+mod guarantees;
 mod imports;
 mod rooms;
 mod skeleton;
 mod walk;
+mod words;
 
 use std::{
     fs,

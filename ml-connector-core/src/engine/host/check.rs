@@ -193,11 +193,12 @@ impl Connector {
     }
 
     async fn check_webhooks(&self, slot: &SourceSlot) -> CheckStep {
-        let seen = self.shared.hooks.of(slot.connection());
+        let (seen, now) = (self.shared.hooks.of(slot.connection()), self.shared.clock.now());
+        let of_endpoint = self.shared.hooks.of_endpoint(&slot.source.info().endpoint);
         if !slot.source.info().mode.subscribes() {
             return CheckStep::new("webhooks", CheckResult::Skipped).with_found("it is polled only");
         }
-        if seen.are_refused() {
+        if let Some(seen) = [seen, of_endpoint].into_iter().find(|seen| seen.are_refused(now)) {
             let remedy = "check the secret, here and at the vendor";
             return CheckStep::failed("webhooks", remedy)
                 .with_found(format!("{} were refused", seen.refused));
