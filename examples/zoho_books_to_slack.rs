@@ -150,10 +150,12 @@ async fn start(settings: &ZohoBooksToSlack) -> Result<(Host, String)> {
 async fn on_real_accounts(settings: &ZohoBooksToSlack, flags: Flags) -> Result<()> {
     let (host, url) = start(settings).await?;
     let connector = host.connector.clone();
-    println!(
-        "In Zoho Books, Settings > Automation, create these webhooks with your secret, each with a workflow rule"
-    );
-    println!("(\"created or edited\" for changed, \"deleted\" for deleted):");
+    if settings.books.iter().any(|books| books.webhook_secret.is_some()) {
+        println!(
+            "In Zoho Books, Settings > Automation, create these webhooks with your secret, each with a workflow rule"
+        );
+        println!("(\"created or edited\" for changed, \"deleted\" for deleted):");
+    }
     for books in settings.books.iter().filter(|books| books.webhook_secret.is_some()) {
         let url =
             connector.webhook_url(&books.connection.as_str().into()).map_or_else(String::new, String::from);
