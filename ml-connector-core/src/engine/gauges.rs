@@ -41,7 +41,9 @@ pub(crate) async fn show(shared: &Shared) -> Result<()> {
         let age = match connections.contains(connection) {
             true => {
                 let health = token(&shared.context, &registry.token_key(connection)).await;
-                health.and_then(|health| health.issued_at).map(|issued| now.saturating_since(issued).as_secs_f64())
+                health
+                    .and_then(|health| health.issued_at)
+                    .map(|issued| now.saturating_since(issued).as_secs_f64())
             }
             false => Some(0.0),
         };

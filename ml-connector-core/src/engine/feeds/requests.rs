@@ -18,7 +18,7 @@ impl Connector {
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`] when the connection has no such feed; [`ErrorKind::Unavailable`] when the log cannot
-    /// store the wish.
+    /// store the request.
     pub async fn poll_now(&self, connection: &ConnectionId, feed: &str) -> Result<Seq> {
         self.ask(connection, feed, FeedTask::ReadNow).await
     }
@@ -39,7 +39,7 @@ impl Connector {
         self.backfill_once(connection, feed, since, None).await
     }
 
-    /// The same wish, under the same key, is one backfill.
+    /// The same request, under the same key, is one backfill.
     pub(crate) async fn backfill_once(
         &self,
         connection: &ConnectionId,

@@ -3,6 +3,7 @@
 mod check;
 mod connections;
 mod pulse;
+mod reads;
 mod slots;
 
 pub(crate) use self::{

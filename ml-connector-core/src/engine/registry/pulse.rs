@@ -48,7 +48,8 @@ impl Pulse {
     /// Nobody answered the head of this lane.
     pub(crate) fn miss(&self, lane: u64, head: Seq) -> Missed {
         let mut lanes = self.lanes();
-        let times = lanes.missed.get(&lane).filter(|(known, _)| *known == head).map_or(0, |(_, times)| *times);
+        let times =
+            lanes.missed.get(&lane).filter(|(known, _)| *known == head).map_or(0, |(_, times)| *times);
         lanes.missed.insert(lane, (head, times.saturating_add(1)));
         let is_known = |(lane, (head, _)): (&u64, &(Seq, u32))| lanes.alone.get(lane) == Some(head);
         match lanes.missed.iter().all(is_known) {
@@ -76,11 +77,10 @@ mod tests {
     #[test]
     fn two_lanes_without_an_answer_between_are_an_outage() {
         let pulse = Pulse::default();
-        assert_eq!([0, 0, 1].map(|nth| miss(&pulse, nth)), [
-            Missed::Alone(1),
-            Missed::Alone(2),
-            Missed::Everywhere
-        ]);
+        assert_eq!(
+            [0, 0, 1].map(|nth| miss(&pulse, nth)),
+            [Missed::Alone(1), Missed::Alone(2), Missed::Everywhere]
+        );
     }
 
     #[test]
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn the_next_head_of_a_lane_is_not_judged_by_the_last_one() {
+    fn the_next_head_of_a_lane_is_not_classified_by_the_last_one() {
         let pulse = Pulse::default();
         miss(&pulse, 0);
         pulse.beat(3);

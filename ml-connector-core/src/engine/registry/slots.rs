@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use tokio::sync::OnceCell;
 
-use super::pulse::Pulse;
+use super::{pulse::Pulse, reads::Reads};
 use crate::{
     Result, Sink, Source, Timestamp,
     audit::DocKey,
@@ -29,6 +29,7 @@ pub(crate) struct SourceSlot {
     /// What the source verifies requests with.
     pub(crate) upkeep_state: UpkeepCache,
     pub(crate) pulse: Pulse,
+    pub(crate) reads: Reads,
 }
 
 #[derive(Debug)]

@@ -4,6 +4,7 @@ mod asked;
 mod attach;
 mod batches;
 mod checks;
+mod clock;
 mod conversations;
 mod digests;
 mod failures;

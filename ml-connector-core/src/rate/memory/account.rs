@@ -231,9 +231,8 @@ impl Account {
     }
 
     fn believed(&mut self, units: u32, reset: Timestamp, now: Timestamp) -> Timestamp {
-        let is_same = |far: &FarReset| {
-            reset.saturating_since(far.at).max(far.at.saturating_since(reset)) <= SAME_RESET
-        };
+        let is_same =
+            |far: &FarReset| reset.saturating_since(far.at).max(far.at.saturating_since(reset)) <= SAME_RESET;
         let known = self.far_reset.filter(is_same);
         let believed_until = known.map_or(now + FIRST_WORD, |far| far.believed_until);
         let counts_down = known.is_some_and(|far| far.counts_down);

@@ -145,7 +145,10 @@ impl Accounts {
     fn see(&mut self, now: Timestamp) -> Timestamp {
         let ahead = self.latest.saturating_since(now);
         if ahead > STEP_BACK && self.latest > Timestamp::from_millis(i64::MIN) {
-            tracing::warn!(ahead_s = ahead.as_secs(), "the clock was set back: windows and pauses are moved with it");
+            tracing::warn!(
+                ahead_s = ahead.as_secs(),
+                "the clock was set back: windows and pauses are moved with it"
+            );
             self.accounts.values_mut().for_each(|account| account.shift(ahead));
             self.lost = self.lost.map(|lost| lost - ahead);
             self.latest = now;

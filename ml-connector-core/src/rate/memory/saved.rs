@@ -5,7 +5,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::{Accounts, Quota, QuotaKey, TakeOver, account::{Account, SECOND_WORD}, counter::Counter};
+use super::{
+    Accounts, Quota, QuotaKey, TakeOver,
+    account::{Account, SECOND_WORD},
+    counter::Counter,
+};
 use crate::{Error, ErrorKind, Result, Timestamp};
 
 #[derive(Debug, Serialize, Deserialize)]
