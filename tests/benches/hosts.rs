@@ -1,5 +1,5 @@
-//! One, two and four processes on one Postgres: how many webhooks they take and how many deliveries they make, against one
-//! INSERT for each request; the write-ahead log of a delivery; and whether a settlement costs the same while somebody holds a
+//! One, two and four processes on one Postgres: how many webhooks they take in a burst, against one INSERT for each request;
+//! how many deliveries they make; the write-ahead log of a delivery; and whether a settlement costs the same while somebody holds a
 //! snapshot open, over a million of them.
 //!
 //! `HOSTS_SETTLEMENTS` and `HOSTS_DELIVERIES` make it shorter. Needs an installed Postgres server, of which it starts one.
@@ -53,10 +53,12 @@ const RATIO_GOAL: f64 = 3.0;
 const FLAT_GOAL: f64 = 0.8;
 
 const PROCESSES: [usize; 3] = [1, 2, 4];
-/// Requests that wait at a process at the same time.
-const REQUESTS: usize = 64;
+/// Requests that wait at a process at the same time: a burst.
+const REQUESTS: usize = 256;
 const WARM_UP: Duration = Duration::from_secs(1);
 const ROUND: Duration = Duration::from_secs(4);
+/// Organizations that send webhooks: each has a partition of its own.
+const TENANTS: u64 = 16;
 const LANES: u64 = 2_000;
 const LEASE: Duration = Duration::from_secs(6);
 /// How many settlements share a commit, and how many commits are under way.
@@ -138,7 +140,10 @@ fn start(cluster: &Cluster, role: &str, schema: &str) -> Child {
 /// What so many processes do a second, all of them together.
 async fn together(cluster: &Cluster, role: &str, schema: &str, processes: usize) -> f64 {
     drop(open(cluster, schema).await);
-    cluster.execute(&format!("CREATE TABLE {schema}.naive (LIKE {schema}.entry INCLUDING ALL)")).await;
+    for table in ["entry", "work"] {
+        let sql = format!("CREATE TABLE {schema}.naive_{table} (LIKE {schema}.{table} INCLUDING ALL)");
+        cluster.execute(&sql).await;
+    }
     cluster.execute("CHECKPOINT").await;
     let children: Vec<Child> = (0..processes).map(|_| start(cluster, role, schema)).collect();
     let said = children.into_iter().map(|child| child.wait_with_output().unwrap());
@@ -181,18 +186,21 @@ async fn again_and_again(once: impl AsyncFn(u64)) {
 /// Takes webhooks: verified, decoded, stored.
 async fn intake() {
     let log = own_log().await;
-    let books = ZohoBooks::builder("books")
-        .organization_id(ORGANIZATION)
-        .data_center(DataCenter::Us)
-        .client("1000.CLIENT", "a client secret")
-        .refresh_token("a refresh token")
-        .webhook_secret(SECRET)
-        .time_zone("Europe/Berlin")
-        .build()
-        .unwrap();
     let tokens = log.token_store();
-    let builder = Connector::builder().audit_log(log).token_store(tokens).transport(ReqwestTransport::new());
-    let connector = builder.source(books).build().unwrap();
+    let mut builder =
+        Connector::builder().audit_log(log).token_store(tokens).transport(ReqwestTransport::new());
+    for tenant in 0..TENANTS {
+        let books = ZohoBooks::builder(format!("books-{tenant}"))
+            .endpoint(format!("books-{tenant}"))
+            .organization_id(ORGANIZATION)
+            .data_center(DataCenter::Us)
+            .client("1000.CLIENT", "a client secret")
+            .refresh_token("a refresh token")
+            .webhook_secret(SECRET)
+            .time_zone("Europe/Berlin");
+        builder = builder.source(books.build().unwrap());
+    }
+    let connector = builder.build().unwrap();
     let of_this = u64::from(std::process::id()) << 32;
     again_and_again(async |nth| {
         let answer = connector.receive(webhook(of_this + nth)).await;
@@ -206,7 +214,8 @@ fn webhook(nth: u64) -> http::Request<Bytes> {
     let body = body(nth);
     let signatures = HmacSha256::new([&Secret::from(SECRET)]).unwrap();
     let signed = format!("mlc_eventinvoice.changedmlc_org{ORGANIZATION}");
-    http::Request::post(format!("/books?mlc_event=invoice.changed&mlc_org={ORGANIZATION}"))
+    let tenant = nth % TENANTS;
+    http::Request::post(format!("/books-{tenant}?mlc_event=invoice.changed&mlc_org={ORGANIZATION}"))
         .header("content-type", "application/json;charset=UTF-8")
         .header(
             "x-zoho-webhook-signature",
@@ -224,15 +233,19 @@ fn body(nth: u64) -> String {
     )
 }
 
-/// What a host does without us: one INSERT for each request, into a table with the same columns and indexes, over a pool of
-/// as many connections as a log of ours has.
+/// What a host does without us: one INSERT for each request, of the entry and its row on the work list, into tables with the
+/// same columns and indexes, over a pool of as many connections as a log of ours has.
 async fn insert() {
     let connections = PostgresOptions::default().connections;
     let pool = Pool::builder(Manager::new(config(), NoTls)).max_size(connections).build().unwrap();
     let schema = schema();
     let sql = format!(
-        "INSERT INTO {schema}.naive (seq, root, part, kind, connection, at, entity_kind, entity_id, dedupe, body)
-         SELECT n, n, $1, 1, 'books', 0, 'invoice', $2, $3, $4 FROM nextval('{schema}.entry_seq') n"
+        "WITH e AS (
+             INSERT INTO {schema}.naive_entry (seq, root, part, kind, connection, at, entity_kind, entity_id, dedupe, body)
+             SELECT n, n, $1, 1, 'books', 0, 'invoice', $2, $3, $4 FROM nextval('{schema}.entry_seq') n
+             RETURNING seq, part, kind, connection)
+         INSERT INTO {schema}.naive_work (seq, part, kind, connection, lane, due, attempt, uncertain, acknowledged)
+         SELECT seq, part, kind, connection, hashtext($2), 0, 0, false, false FROM e"
     );
     let of_this = u64::from(std::process::id()) << 32;
     again_and_again(async |nth| {
