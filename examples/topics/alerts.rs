@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use http::StatusCode;
 use ml_connector_core::{Result, route::Route};
 use ml_connector_sim::Fault;
 use ml_connector_slack::channel;
+use tokio::time::timeout;
 
 use crate::lab::{ACCOUNTING, Lab, Running, expect};
 
@@ -20,14 +20,15 @@ pub(crate) async fn run() -> Result<()> {
         .build()?;
     let mut troubles = connector.troubles();
     // A host sends it to its pager, its e-mail, its log.
-    let pager = tokio::spawn(async move { troubles.next().await });
+    let pager = tokio::spawn(async move { timeout(Duration::from_secs(3600), troubles.next()).await });
     let running = Running::start(&connector);
-    lab.slack.plant(Fault::status(StatusCode::SERVICE_UNAVAILABLE).times(1_000));
+    lab.slack.plant(Fault::refused().times(1_000));
     lab.invoice("Bluebird Logistics", 125_050)?;
+    lab.invoice("Osprey & Sons", 730_000)?;
     lab.a_minute(&connector).await?;
     tokio::time::sleep(Duration::from_secs(600)).await;
-    let paged = pager.await.ok().flatten();
+    expect("health says that something is wrong", !connector.health().await?.is_good())?;
+    let paged = pager.await.is_ok_and(|paged| paged.is_ok());
     running.stop().await;
-    expect("the host has been paged", paged.is_some())?;
-    expect("and health says so", !connector.health().await?.is_good())
+    expect("and the host has been paged", paged)
 }

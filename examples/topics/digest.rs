@@ -1,4 +1,4 @@
-//! One message at nine in the morning, with everything since yesterday.
+//! One message at five in the afternoon, with everything of the day.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::lab::{ACCOUNTING, Lab, Running, expect};
 
 pub(crate) async fn run() -> Result<()> {
     let lab = Lab::new()?;
-    let schedule = Schedule::daily([TimeOfDay::parse("09:00")?], Zone::named("America/New_York")?)
+    let schedule = Schedule::daily([TimeOfDay::parse("17:00")?], Zone::named("America/New_York")?)
         .on_days(Weekday::WORKING)
         .as_digest(Digest::of(50));
     let connector = lab
@@ -31,7 +31,7 @@ pub(crate) async fn run() -> Result<()> {
         lab.invoice(customer, 10_000)?;
         lab.a_minute(&connector).await?;
     }
-    expect("nothing is said before nine", lab.shown(ACCOUNTING).is_empty())?;
+    expect("nothing is said before five", lab.shown(ACCOUNTING).is_empty())?;
     tokio::time::sleep(Duration::from_secs(24 * 3600)).await;
     running.stop().await;
     expect("three invoices, one message", lab.shown(ACCOUNTING).len() == 1)

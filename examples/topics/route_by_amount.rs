@@ -12,7 +12,7 @@ pub(crate) async fn run() -> Result<()> {
         .connect(lab.books().build()?)
         .connect(lab.slack().build()?)
         .route(Route::new("all").on("invoice.created").to("slack", channel(ACCOUNTING)))
-        // In another currency nothing is "at least 5,000 dollars", unless `other_currencies` says so.
+        // A total in another currency matches, too: told rather than missed, unless `other_currencies` says otherwise.
         .route(
             Route::new("large")
                 .on("invoice.created")

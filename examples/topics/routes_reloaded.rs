@@ -11,10 +11,13 @@ use crate::lab::{ACCOUNTING, APPROVALS, Lab, Running, expect};
 fn file(channel: &str) -> String {
     format!(
         r#"
-        [[route]]
+        [[routes]]
         name = "invoices"
         on = ["invoice.created"]
-        to = [{{ sink = "slack", destination = "channel:{channel}" }}]
+
+        [[routes.to]]
+        sink = "slack"
+        destination = "channel:{channel}"
         "#
     )
 }

@@ -38,5 +38,5 @@ pub(crate) async fn run() -> Result<()> {
     lab.invoice("Bluebird Logistics", 125_050)?;
     lab.a_minute(&connector).await?;
     running.stop().await;
-    expect("the message is ours", lab.shown(ACCOUNTING) == ["INV-000101: USD 1,250.50"])
+    expect("the message is ours", lab.shown(ACCOUNTING) == ["INV-000101: 1,250.50 USD"])
 }

@@ -54,7 +54,7 @@ impl Connector {
     pub fn connect_all(&self, connections: impl IntoIterator<Item = Connection>) -> Result<()> {
         let connections = connections.into_iter().collect();
         let ids = self.shared.change(|registry| registry.connect(connections))?;
-        ids.iter().for_each(|id| self.resume(id));
+        ids.into_iter().for_each(|id| self.shared.mailbox.resume(id));
         Ok(())
     }
 
@@ -96,12 +96,6 @@ impl Connector {
     /// [`ErrorKind::ConfigInvalid`](crate::ErrorKind::ConfigInvalid) names the route, the field and what is wrong with it; then the old routes stay.
     pub fn set_routes(&self, routes: impl Into<RouteSet>) -> Result<()> {
         self.shared.change(|registry| registry.set_routes(routes.into()))
-    }
-
-    /// Tries a connection again at once, and the lanes that were parked behind it. Call it when credentials were
-    /// renewed or a channel was repaired; without the call the engine tries by itself from time to time.
-    pub fn resume(&self, connection: &ConnectionId) {
-        self.shared.mailbox.resume(connection.clone());
     }
 
     /// What sources and sinks work with, for what a host does on their behalf, such as an

@@ -1,7 +1,10 @@
 //! What all rooms of the engine work with.
 
 use std::{
-    sync::{Arc, PoisonError, RwLock, atomic::AtomicBool},
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicBool, AtomicI64},
+    },
     time::Duration,
 };
 
@@ -47,6 +50,8 @@ pub(crate) struct Shared {
     pub(crate) troubles: Troubles,
     /// Until when this host may write to other systems.
     pub(crate) lease: Arc<WriteLease>,
+    /// When it was looked for connections that other hosts have forgotten, in milliseconds.
+    pub(crate) forgotten_at: AtomicI64,
     /// Whether there may be acts that nobody has ended.
     pub(crate) acts_open: AtomicBool,
 }
@@ -57,6 +62,7 @@ impl Shared {
         let mut current = self.registry.write().unwrap_or_else(PoisonError::into_inner);
         let mut next = Registry::clone(&current);
         let changed = change(&mut next)?;
+        next.note_attached(self.clock.now());
         *current = Arc::new(next);
         Ok(changed)
     }

@@ -181,7 +181,8 @@ pub trait Source: Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// - [`SignatureInvalid`](crate::ErrorKind::SignatureInvalid): not proven to come from the vendor. Nothing
-    ///   is stored; the sender gets 401 and no reason.
+    ///   is stored; the sender gets 401 and no reason. Where the request names an account, the error says which
+    ///   as its context `account`: the refusal is then counted for that connection alone.
     /// - [`InvalidRequest`](crate::ErrorKind::InvalidRequest): proven, but not understood. The request is
     ///   stored as one rejected entry, with its body; the sender gets
     ///   [`WebhookAnswers::unreadable`]. A source whose bodies hold secrets returns `Ok` with a

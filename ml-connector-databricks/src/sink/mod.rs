@@ -1,13 +1,17 @@
 //! The sink: what a connection to a workspace holds, and what the engine asks of it.
 
+mod bisect;
+mod bury;
 mod check;
 mod look_up;
 mod note;
 mod prepare;
 mod query;
 mod run;
+mod send;
 mod stage;
 mod tally;
+mod waits;
 mod write;
 
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
@@ -16,7 +20,7 @@ use async_trait::async_trait;
 use ml_connector_core::{
     AttemptNotes, CheckStep, Connection, Context, Error, ErrorKind, IntoConnection, Result, Sink, SinkInfo,
     Timestamp,
-    model::{ConnectionId, Delivery, DeliveryPlan, LaneKey, Lookup, Receipt},
+    model::{Columns, ConnectionId, Delivery, DeliveryPlan, LaneKey, Lookup, Receipt},
     rate::{Cost, Quota, QuotaKey},
 };
 pub use query::Rows;
@@ -25,7 +29,7 @@ use tally::Tally;
 use crate::{
     client::Client,
     destination,
-    sql::VolumeName,
+    sql::{TableName, VolumeName, create_change_log, create_table},
     tables::{Drift, Feeding, Tables},
 };
 
@@ -49,6 +53,8 @@ pub(crate) struct Parts {
     pub(crate) tables: Tables,
     pub(crate) feeding: BTreeMap<ConnectionId, Feeding>,
     pub(crate) volume: Option<VolumeName>,
+    /// The service principal's application id, where it is known: what it may do is asked for.
+    pub(crate) principal: Option<String>,
     pub(crate) change_log: bool,
     pub(crate) max_parameter_bytes: usize,
     pub(crate) max_bytes: usize,
@@ -65,6 +71,17 @@ impl Databricks {
     #[must_use]
     pub fn drift(&self) -> Vec<Drift> {
         self.parts.tables.drift()
+    }
+
+    /// The statements that make the tables of all sources that were named, and their change logs: for whoever makes tables
+    /// where the service principal may not. Those that are there stay.
+    #[must_use]
+    pub fn create_statements(&self) -> Vec<String> {
+        let statement = |(name, (columns, is_log)): (TableName, (Arc<Columns>, bool))| match is_log {
+            true => create_change_log(&name, &columns),
+            false => create_table(&name, &columns, self.parts.tables.raw),
+        };
+        self.parts.known_tables().into_iter().map(statement).collect()
     }
 }
 

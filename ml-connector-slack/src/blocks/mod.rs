@@ -11,6 +11,7 @@ mod view;
 use serde::Serialize;
 
 pub(crate) use self::id::{is_conversation, is_user};
+pub(crate) use self::table::table_within;
 pub(crate) use self::text::{shorten_literal, visible};
 pub use self::{
     elements::{Button, ButtonStyle, Confirm, TextInput},
@@ -53,6 +54,11 @@ impl Blocks {
     /// The blocks in order.
     pub fn iter(&self) -> impl Iterator<Item = &Block> {
         self.0.iter()
+    }
+
+    /// How many bytes of JSON they are.
+    pub(crate) fn bytes(&self) -> usize {
+        serde_json::to_vec(self).map_or(0, |json| json.len())
     }
 
     /// Checks every documented limit, so that a message Slack would refuse is never sent.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    state::{FeedProgress, FeedState, StoppedSweep, UnavailableFeed},
+    state::{FeedProgress, FeedRemark, FeedState, StoppedSweep, UnavailableFeed},
     task::{FeedTask, offers},
 };
 use crate::{
@@ -18,7 +18,7 @@ impl Connector {
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`] when the connection has no such feed; [`ErrorKind::Unavailable`] when the log cannot
-    /// store the wish.
+    /// store the request.
     pub async fn poll_now(&self, connection: &ConnectionId, feed: &str) -> Result<Seq> {
         self.ask(connection, feed, FeedTask::ReadNow).await
     }
@@ -39,7 +39,7 @@ impl Connector {
         self.backfill_once(connection, feed, since, None).await
     }
 
-    /// The same wish, under the same key, is one backfill.
+    /// The same request, under the same key, is one backfill.
     pub(crate) async fn backfill_once(
         &self,
         connection: &ConnectionId,
@@ -129,6 +129,12 @@ pub(crate) async fn stopped_sweeps(shared: &Shared, slot: &SourceSlot) -> Result
 pub(crate) async fn unavailable_feeds(shared: &Shared, slot: &SourceSlot) -> Result<Vec<UnavailableFeed>> {
     let states = FeedState::load_all(shared, slot, &slot.source.info().feeds).await?;
     Ok(states.into_iter().filter_map(|state| state.unavailable).collect())
+}
+
+/// What there is to know of feeds that work.
+pub(crate) async fn feed_remarks(shared: &Shared, slot: &SourceSlot) -> Result<Vec<FeedRemark>> {
+    let states = FeedState::load_all(shared, slot, &slot.source.info().feeds).await?;
+    Ok(states.into_iter().filter_map(|state| state.remark).collect())
 }
 
 /// How far the read of a backfill is.

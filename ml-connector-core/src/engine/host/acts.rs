@@ -5,16 +5,15 @@ use std::sync::Arc;
 use super::{
     act::{Act, Acted, StoredAct},
     replaying::Replaying,
+    selecting,
 };
 use crate::{
     Connector, Error, ErrorKind, Result,
     audit::{Entry, EntryKind, Outcome, Query, Settlement, Transaction},
-    engine::writes,
-    model::Seq,
+    engine::{documents, notices, writes},
+    model::{ConnectionId, Seq},
 };
 
-/// How many entries are settled at once.
-const PAGE: usize = 200;
 /// How long the process that wrote an act has before a host goes on with it.
 const OWN_TIME_MS: i64 = 60_000;
 
@@ -42,6 +41,18 @@ impl Connector {
         self.perform(seq, &stored).await
     }
 
+    /// Tries a connection again at once, and the lanes that were parked behind it. Call it when credentials were
+    /// renewed or a channel was repaired; without the call the engine tries by itself from time to time.
+    ///
+    /// It is written down before this returns: whichever host works for the connection hears of it within 30 seconds, and
+    /// one that starts or takes over tries everything in any case.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`] when the log does not work. This process tries the connection all the same.
+    pub async fn resume(&self, connection: &ConnectionId) -> Result<()> {
+        notices::resume(&self.shared, connection).await
+    }
+
     /// Does what an entry says, and writes down the result.
     async fn perform(&self, seq: Seq, stored: &StoredAct) -> Result<Acted> {
         let done = self.perform_act(seq, stored).await;
@@ -54,7 +65,8 @@ impl Connector {
             Err(error) => Outcome::Dropped { reason: format!("refused: {error}").into() },
         };
         let settle = vec![Settlement::new(seq, outcome)];
-        writes::append(&self.shared, Transaction { settle, ..Transaction::default() }).await?;
+        let documents = vec![documents::remove(selecting::state_key(seq))];
+        writes::append(&self.shared, Transaction { settle, documents, ..Transaction::default() }).await?;
         done
     }
 
@@ -69,19 +81,19 @@ impl Connector {
             }
             Act::Acknowledge { selection, why } => {
                 let (by, why) = said(why);
-                changed = self.settle_all(selection, &Outcome::Acknowledged { by, why }).await?;
+                changed = self.settle_all(seq, selection, &Outcome::Acknowledged { by, why }).await?;
             }
             Act::Cancel { selection, why } => {
                 let (by, why) = said(why);
-                changed = self.settle_all(selection, &Outcome::Cancelled { by, why }).await?;
+                changed = self.settle_all(seq, selection, &Outcome::Cancelled { by, why }).await?;
                 // What waited behind them may go.
                 self.shared.mailbox.wake_all();
             }
             Act::Discard { selection, why } => {
                 let (by, why) = said(why);
-                changed = self.settle_all(selection, &Outcome::Discarded { by, why }).await?;
+                changed = self.settle_all(seq, selection, &Outcome::Discarded { by, why }).await?;
             }
-            Act::Resume { connection } => self.resume(connection),
+            Act::Resume { connection } => self.resume(connection).await?,
             Act::Poll { connection, feed } => entry = Some(self.poll_now(connection, feed).await?),
             Act::Read { connection, entity, tell: false } => {
                 entry = Some(self.read_again(connection, entity).await?);
@@ -95,30 +107,10 @@ impl Connector {
             Act::ConfirmSweep { connection, feed } => {
                 entry = Some(self.confirm_sweep(connection, feed).await?);
             }
-            Act::Forget { connections } => (changed, left) = self.forget_all(connections, by).await?,
+            Act::Forget { connections } => (changed, left) = self.forget_all(seq, connections, by).await?,
             Act::SetRoutes { routes } => self.set_routes(routes.clone())?,
         }
         Ok(Acted { act: seq, changed, entry, left })
-    }
-
-    /// Adds an outcome to every entry of a selection that it fits. Returns how many those are.
-    pub(super) async fn settle_all(&self, selection: &Query, outcome: &Outcome) -> Result<usize> {
-        let (mut query, mut changed) = (Query { bodies: false, ..selection.clone() }, 0);
-        let mut left = selection.effective_limit();
-        while left > 0 {
-            query.limit = PAGE.min(left);
-            let found = self.search(&query).await?;
-            let fits = |entry: &&Entry| {
-                entry.kind != EntryKind::Act && outcome.fits(entry.state, entry.acknowledged)
-            };
-            let settle: Vec<_> =
-                found.iter().filter(fits).map(|entry| Settlement::new(entry.seq, outcome.clone())).collect();
-            changed += settle.len();
-            writes::append(&self.shared, Transaction { settle, ..Transaction::default() }).await?;
-            query.after = found.last().map(|last| last.seq);
-            left = if found.len() < query.limit { 0 } else { left - found.len() };
-        }
-        Ok(changed)
     }
 
     /// Goes on with what a process began and did not end. What cannot be gone on with is left undone, and says so. Tells

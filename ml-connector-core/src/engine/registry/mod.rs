@@ -2,9 +2,12 @@
 
 mod check;
 mod connections;
+mod pulse;
+mod reads;
 mod slots;
 
 pub(crate) use self::{
     connections::{Registry, digest_lane},
+    pulse::Missed,
     slots::{SinkSlot, SourceSlot},
 };

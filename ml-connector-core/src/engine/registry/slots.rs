@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use tokio::sync::OnceCell;
 
+use super::{pulse::Pulse, reads::Reads};
 use crate::{
     Result, Sink, Source, Timestamp,
     audit::DocKey,
@@ -27,6 +28,8 @@ pub(crate) struct SourceSlot {
     pub(crate) vendor_clock: Arc<VendorClock>,
     /// What the source verifies requests with.
     pub(crate) upkeep_state: UpkeepCache,
+    pub(crate) pulse: Pulse,
+    pub(crate) reads: Reads,
 }
 
 #[derive(Debug)]
@@ -34,28 +37,6 @@ pub(crate) struct SinkSlot {
     pub(crate) sink: Arc<dyn Sink>,
     pub(crate) partition: Partition,
     pub(crate) pulse: Pulse,
-}
-
-/// The lanes whose attempts nobody answered since somebody did.
-#[derive(Debug, Default)]
-pub(crate) struct Pulse(Mutex<[Option<u64>; 2]>);
-
-impl Pulse {
-    /// The other side answers.
-    pub(crate) fn beat(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = [None; 2];
-    }
-
-    /// Nobody answered this lane. Tells whether that is so in two lanes at least.
-    pub(crate) fn miss(&self, lane: u64) -> bool {
-        let mut missed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if !missed.contains(&Some(lane))
-            && let Some(free) = missed.iter_mut().find(|missed| missed.is_none())
-        {
-            *free = Some(lane);
-        }
-        missed.iter().all(Option::is_some)
-    }
 }
 
 impl SourceSlot {

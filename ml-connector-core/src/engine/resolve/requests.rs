@@ -13,7 +13,7 @@ impl Connector {
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`] when there is no such source; [`ErrorKind::Unavailable`] when the log cannot store the
-    /// wish. Whether there is such a record, the entry says.
+    /// request. Whether there is such a record, the entry says.
     pub async fn read_again(&self, connection: &ConnectionId, entity: &EntityRef) -> Result<Seq> {
         self.ask_for(connection, entity, Origin::Live).await
     }

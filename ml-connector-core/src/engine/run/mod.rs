@@ -1,5 +1,6 @@
 //! Run: the loop that holds partitions, finds work, starts it, and takes its results back.
 
+mod ahead;
 mod batches;
 mod discover;
 mod handover;
@@ -13,7 +14,7 @@ mod turns;
 use std::{future::Future, pin::pin, sync::Arc, time::Duration};
 
 use self::runner::Runner;
-use super::{retry::LOG_PAUSE, shared::Shared};
+use super::{notices::hear_resumed, retry::LOG_PAUSE, shared::Shared};
 use crate::{Connector, model::Partition};
 
 /// How long the log is trusted to tell about commits of other processes.
@@ -38,27 +39,36 @@ impl Connector {
         ))
         .to_string()
         .into();
-        let mut runner = Runner::new(Arc::clone(&self.shared), owner);
         let _answers = self.shared.mailbox.running();
-        self.shared.mailbox.wake_all();
-        // Whatever it waits for at that moment, be it a log that does not answer, it does not wait any longer.
-        tokio::select! {
-            biased;
-            () = shutdown => {}
-            () = runner.work_on() => {}
+        let mut shutdown = pin!(shutdown);
+        loop {
+            let mut runner = Runner::new(Arc::clone(&self.shared), Arc::clone(&owner));
+            self.shared.mailbox.wake_all();
+            // Whatever it waits for at that moment, be it a log that does not answer, it does not wait any longer.
+            let is_over = tokio::select! {
+                biased;
+                () = &mut shutdown => true,
+                () = runner.work_on() => false,
+            };
+            runner.stop().await;
+            if is_over {
+                return;
+            }
+            tracing::warn!("the clock was ahead and was set back: work begins anew");
         }
-        runner.stop().await;
     }
 }
 
 impl Runner {
-    /// Works, and never ends.
+    /// Works, and ends only when the clock was ahead and is set back: whatever waits for its time would wait until the clock
+    /// has caught up.
     async fn work_on(&mut self) {
         let shared = Arc::clone(&self.shared);
         let mut hints = pin!(hints(&shared));
-        self.recall().await;
-        loop {
+        let mut resumed = pin!(hear_resumed(&shared));
+        while !self.is_set_back() {
             self.renew().await;
+            self.recall().await;
             self.tell_log();
             self.save_counts().await;
             self.discover().await;
@@ -67,6 +77,7 @@ impl Runner {
             self.prune();
             self.keep_alive();
             self.go_on_with_acts();
+            self.obey_forgotten();
             self.write_history();
             #[cfg(feature = "metrics")]
             self.show_gauges();
@@ -79,6 +90,7 @@ impl Runner {
                 Some(_) = self.tellers.join_next() => {}
                 () = shared.mailbox.wait() => {}
                 () = &mut hints => {}
+                () = &mut resumed => {}
                 () = tokio::time::sleep(pause) => {}
             }
         }
@@ -89,11 +101,16 @@ impl Runner {
 async fn hints(shared: &Shared) {
     let all: Vec<Partition> = Partition::all().collect();
     loop {
-        if let Err(error) = shared.log.wait(&all, HINT).await {
-            tracing::debug!(%error, "the log cannot tell about other processes");
-            tokio::time::sleep(LOG_PAUSE).await;
+        match shared.log.wait(&all, HINT).await {
+            Ok(news) if !news.is_empty() => shared.mailbox.wake(&news),
+            // It is not trusted for longer: one look at everything.
+            Ok(_) => shared.mailbox.wake_all(),
+            Err(error) => {
+                tracing::debug!(%error, "the log cannot tell about other processes");
+                tokio::time::sleep(LOG_PAUSE).await;
+                shared.mailbox.wake_all();
+            }
         }
-        shared.mailbox.wake_all();
         tokio::time::sleep(HINT_GAP).await;
     }
 }

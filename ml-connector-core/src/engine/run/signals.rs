@@ -66,6 +66,9 @@ async fn try_resolve(shared: &Shared, lease: Lease, batch: &Batch) -> Result<Fin
             Subject::Subscription(_) => upkeep::look_after(shared, lease, slot, batch, &group).await?,
             Subject::Entity(entity) => resolve::read(shared, lease, slot, batch, entity, &group).await?,
         };
+        if resolved.proof != Proof::Nothing {
+            slot.pulse.beat(batch.lane.lane);
+        }
         waits.extend(resolved.waits);
         proof = proof.max(resolved.proof);
         if resolved.hold != Hold::None {

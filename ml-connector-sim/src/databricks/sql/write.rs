@@ -1,5 +1,7 @@
 //! INSERT, UPDATE, DELETE and MERGE executed. Each computes all rows first and then commits them at once.
 
+use std::sync::Arc;
+
 use super::{
     ast::{Assignment, Expr, Merge, MergeAction, MergeClause, Query, Target, When},
     bind::{Binder, Scope, Session, converted},
@@ -175,14 +177,19 @@ pub(crate) fn merge(database: &mut Database, session: &Session, merge: &Merge) -
     let nothing = vec![Value::Null; source.columns.len()];
     let mut matched_sources = vec![false; source.rows.len()];
     let mut counts = Counts::default();
-    let mut rows = Vec::with_capacity(table.rows.len() + source.rows.len());
-    for row in &table.rows {
-        // A hidden row is not there: it does not match, and it is not "not matched by source" either.
-        let Some(seen) = policies.seen(row, session)? else {
-            rows.push(row.clone());
-            continue;
+    // Most rows stay as they are.
+    let (mut changed, mut new_rows) = (Vec::new(), Vec::new());
+    for (place, row) in table.rows.iter().enumerate() {
+        let masked;
+        let seen = if policies.exist() {
+            // A hidden row is not there: it does not match, and it is not "not matched by source" either.
+            let Some(seen) = policies.seen(row, session)? else { continue };
+            masked = seen;
+            &masked
+        } else {
+            row
         };
-        let matches = matcher.matches(&seen, &source.rows, session)?;
+        let matches = matcher.matches(seen, &source.rows, session)?;
         matches.iter().for_each(|at| matched_sources[*at] = true);
         if matches.len() > 1 && updates_matched && !only_deletes {
             return Err(SqlError::new(
@@ -196,14 +203,17 @@ pub(crate) fn merge(database: &mut Database, session: &Session, merge: &Merge) -
             Some(at) => (When::Matched, &*source.rows[*at]),
             None => (When::NotMatchedBySource, &nothing[..]),
         };
-        let frame = Frame([&seen, from, &[]]);
+        let frame = Frame([seen, from, &[]]);
         match first(&clauses, when, frame, session)? {
-            None => rows.push(row.clone()),
-            Some(Action::Delete) => counts.deleted += 1,
+            None => {}
+            Some(Action::Delete) => {
+                changed.push((place, None));
+                counts.deleted += 1;
+            }
             Some(Action::Set(set)) => {
                 let new = assigned(row, set, frame, session)?;
                 checks.hold(&new, table, session)?;
-                rows.push(new);
+                changed.push((place, Some(new)));
                 counts.updated += 1;
             }
         }
@@ -214,7 +224,7 @@ pub(crate) fn merge(database: &mut Database, session: &Session, merge: &Merge) -
         if let Some(Action::Set(set)) = first(&clauses, When::NotMatched, frame, session)? {
             let new = assigned(&blank, set, frame, session)?;
             checks.hold(&new, table, session)?;
-            rows.push(new);
+            new_rows.push(new);
             counts.inserted += 1;
         }
     }
@@ -223,7 +233,7 @@ pub(crate) fn merge(database: &mut Database, session: &Session, merge: &Merge) -
     {
         return Err(append_only(&name));
     }
-    commit(database, session, &name, at, rows)?;
+    database.table_mut(&name, at)?.patched(changed, new_rows, session.now / 1000);
     Ok(counts)
 }
 
@@ -320,11 +330,15 @@ fn stored(column: &str, value: Typed, to: &DataType) -> Sql<Bound> {
 }
 
 fn assigned(row: &Row, set: &[(usize, Bound)], frame: Frame<'_>, session: &Session) -> Sql<Row> {
-    let mut new = row.to_vec();
+    let mut new: Row = row.iter().cloned().collect();
+    let values = Arc::get_mut(&mut new).expect("nobody else has it yet");
     for (place, value) in set {
-        new[*place] = value.eval(frame, &session.zone)?;
+        values[*place] = match value.direct(frame) {
+            Some(value) => value.clone(),
+            None => value.eval(frame, &session.zone)?,
+        };
     }
-    Ok(new.into())
+    Ok(new)
 }
 
 /// NOT NULL and CHECK constraints.

@@ -4,7 +4,7 @@ use ml_connector_core::model::{Change, Event, Money, Record, RecordKind, Status}
 
 use super::{
     Assignee, Fact, VALUE_MAX, assignee::responsible, changed, context, fact, headline, lines, link, open,
-    sections, summary, total, value,
+    sections, summary, total, value, within,
 };
 use crate::{
     blocks::{Block, Blocks, ButtonStyle, Markup, Text, safe_url},
@@ -22,13 +22,17 @@ const FILE_URL_MAX: usize = 300;
 pub(super) fn card(event: &Event, record: &Record, assignee: &Assignee) -> Message {
     let headline = headline(event);
     let deleted = event.changes.contains(&Change::Deleted);
-    let blocks = sections(&facts(event, record, assignee))
-        .chain(lines::table(record, !deleted))
-        .chain(attachments(record).filter(|_| !deleted))
-        // A link leads somewhere as long as there is the record.
-        .chain(way(event, record).filter(|_| !deleted))
-        .fold(Blocks::new().with(Block::header(&headline)), Blocks::with);
-    Message::new(&summary(event), blocks.with(context(event)))
+    let facts = facts(event, record, assignee);
+    let blocks = within(lines::has_table(record), |room| {
+        sections(&facts, room.text)
+            .chain(lines::table(record, !deleted, room.table))
+            .chain(attachments(record).filter(|_| !deleted))
+            // A link leads somewhere as long as there is the record.
+            .chain(way(event, record).filter(|_| !deleted))
+            .fold(Blocks::new().with(Block::header(&headline)), Blocks::with)
+            .with(context(event))
+    });
+    Message::new(&summary(event), blocks)
 }
 
 /// A button where somebody has to act, else a link.
