@@ -229,6 +229,19 @@ mod tests {
     }
 
     #[test]
+    fn pages_that_were_too_large_grow_again_run_by_run() {
+        let now = Timestamp::from_secs(1_792_000_000);
+        let mut at = Checkpoint::begin(PollMode::Live, now);
+        while at.shrink() {}
+        assert_eq!(at.page_size, LEAST);
+        for expected in [20, 40, 80, PAGE, PAGE] {
+            at.advance((None, None), None, ["1"]).unwrap();
+            at = at.go_on(PollMode::Live, now);
+            assert_eq!(at.page_size, expected);
+        }
+    }
+
+    #[test]
     fn once_a_day_everything_is_compared() {
         let now = Timestamp::from_secs(1_792_000_000);
         let mut at = Checkpoint::begin(PollMode::Baseline, now);
