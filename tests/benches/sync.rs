@@ -90,7 +90,7 @@ fn report(extract: &Figures, memory: &Figures, sqlite: &Figures) {
         "bench=sync rows={ROWS} sync_s={} sync_s_goal={SYNC_S_GOAL} cpu_s={} workspace_cpu_s={} peak_mib={} \
          peak_mib_goal={PEAK_MIB_GOAL} log_mib={} process_mib={} merges={} ddl={} staged_mib={} least_merges={} fill_s={} \
          sqlite_sync_s={} sqlite_peak_mib={} sqlite_process_mib={} extract_s={} extract_s_goal={EXTRACT_S_GOAL} \
-         extract_mib={} extract_mib_goal={EXTRACT_MIB_GOAL} live_rows_per_s={:.0} profile={} load={} met={met}",
+         extract_list_s={} extract_mib={} extract_mib_goal={EXTRACT_MIB_GOAL} live_rows_per_s={:.0} profile={} load={} met={met}",
         figure(memory, "sync_s"),
         figure(memory, "cpu_s"),
         figure(memory, "workspace_cpu_s"),
@@ -106,6 +106,7 @@ fn report(extract: &Figures, memory: &Figures, sqlite: &Figures) {
         figure(sqlite, "peak_mib"),
         figure(sqlite, "process_mib"),
         figure(extract, "s"),
+        figure(extract, "list_s"),
         figure(extract, "mib"),
         memory["live_rows_per_s"],
         if cfg!(debug_assertions) { "debug" } else { "release" },
@@ -176,7 +177,8 @@ async fn extract() -> String {
         Arc::new(MemoryRateLimiter::new()),
         Arc::new(Leaping::default()),
     );
-    let (mut took, mut rows, mut values, mut checkpoint) = (Duration::ZERO, 0, 0, None);
+    let (mut took, mut list, mut checkpoint) = (Duration::ZERO, Duration::ZERO, None);
+    let (mut rows, mut values) = (0, 0);
     loop {
         // The vendor's part.
         lists.prepare(rows / PAGE);
@@ -184,6 +186,7 @@ async fn extract() -> String {
         let mut request = PollRequest::new("invoices", PollMode::Backfill { since: None });
         request.checkpoint = checkpoint.as_ref();
         let page = books.poll(&ctx.within(Duration::from_secs(86_400)), request).await.unwrap();
+        list += began.elapsed();
         let read = page.rows.iter().chain(&page.observations);
         for observed in read {
             let Observed::Present { raw: Some(raw), .. } = &observed.state else { panic!("a row is there") };
@@ -199,7 +202,7 @@ async fn extract() -> String {
     assert_eq!(rows, ROWS);
     assert!(values > ROWS * 10, "{values}");
     let mib = memory_mib(std::process::id(), "VmHWM").unwrap_or_default();
-    format!("s={} mib={mib}", took.as_secs_f64())
+    format!("s={} list_s={} mib={mib}", took.as_secs_f64(), list.as_secs_f64())
 }
 
 async fn measure(log: &str, workspace: &str) -> String {

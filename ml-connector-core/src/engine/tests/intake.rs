@@ -459,7 +459,10 @@ async fn a_webhook_that_is_replayed_costs_few_rows_and_few_reads_and_no_edit_is_
         send().await;
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    let (reads, rows) = (world.ledger.reads(), world.entries(EntryKind::Signal).await);
+    let of_webhooks = |entry: &crate::audit::Entry| entry.index.name.as_deref() == Some("invoice.changed");
+    let mut rows = world.entries(EntryKind::Signal).await;
+    rows.retain(of_webhooks);
+    let reads = world.ledger.reads();
     assert!((2..=11).contains(&reads), "{reads} reads in a minute");
     assert!(rows.len() <= 15, "{} rows", rows.len());
     let repeats: u64 = rows.iter().filter_map(|row| row.repeats).map(|repeats| repeats.count).sum();

@@ -168,7 +168,10 @@ async fn an_act_that_is_gone_on_with_keeps_to_its_limit() {
     let world = World::new();
     let connector = world.connector();
     let partition = Affinity::from("board").partition();
-    let entry = || NewEntry::new(partition, EntryKind::Delivery, "board".into(), world.clock_now());
+    let entry = || NewEntry {
+        lane: Some(7),
+        ..NewEntry::new(partition, EntryKind::Delivery, "board".into(), world.clock_now())
+    };
     let append = (0..700).map(|_| entry()).collect();
     let appended =
         world.log.commit(vec![Transaction { append, ..Transaction::default() }], world.clock_now()).await;
@@ -205,6 +208,7 @@ async fn the_story_of_one_of_ten_thousand_tells_of_that_one() {
     let partition = Affinity::from("board").partition();
     let entry = |kind, parent| NewEntry {
         parent,
+        lane: (kind == EntryKind::Delivery).then_some(7),
         ..NewEntry::new(partition, kind, "board".into(), world.clock_now())
     };
     let root = std::iter::once(entry(EntryKind::Note, Parent::None));
@@ -336,7 +340,7 @@ async fn a_log_that_takes_no_writes_stops_reads_and_shows_in_health_until_it_wor
 /// A disk that is full has room for a few bytes: an answer to a webhook, but not for what a read leads to.
 #[tokio::test(start_paused = true)]
 async fn a_log_that_takes_small_writes_only_is_no_log_that_works() {
-    let world = World { lease: secs(7200), ..World::new() };
+    let world = World { lease: secs(3600), ..World::new() };
     let connector = world.connector();
     let mut troubles = connector.troubles();
     let (stop, running) = start(&connector);
