@@ -10,7 +10,7 @@ use crate::{
     Connector, Error, ErrorKind, Result, Timestamp,
     audit::{Entry, EntryKind, Index, NewEntry, Outcome, Query, Settlement, Transaction},
     engine::writes,
-    model::{Affinity, ConnectionId, EntityRef, LaneKey, Seq},
+    model::{Affinity, ConnectionId, EntityRef, LaneKey, Origin, Seq},
     route::RouteSet,
 };
 
@@ -104,6 +104,16 @@ pub enum Act {
         /// By these.
         routes: RouteSet,
     },
+    /// Detaches a connection, on this host: see [`Connector::remove`].
+    Remove {
+        /// Which.
+        connection: ConnectionId,
+    },
+    /// Connections were attached, on this host: see [`Connector::connect_as`], which does it and writes this down.
+    Connect {
+        /// Which.
+        connections: Vec<ConnectionId>,
+    },
 }
 
 /// What an act did.
@@ -144,7 +154,17 @@ impl Act {
             Self::ConfirmSweep { .. } => "confirm_sweep",
             Self::Forget { .. } => "forget",
             Self::SetRoutes { .. } => "set_routes",
+            Self::Remove { .. } => "remove",
+            Self::Connect { .. } => "connect",
         }
+    }
+
+    /// Whether it changes nothing but the process in which it is done.
+    fn is_of_one_process(&self) -> bool {
+        matches!(
+            self,
+            Self::Resume { .. } | Self::SetRoutes { .. } | Self::Remove { .. } | Self::Connect { .. }
+        )
     }
 
     /// The connection that it is about, if there is one.
@@ -158,14 +178,19 @@ impl Act {
             | Self::Poll { connection, .. }
             | Self::Read { connection, .. }
             | Self::Backfill { connection, .. }
-            | Self::ConfirmSweep { connection, .. } => Some(connection),
-            Self::Forget { connections } => connections.first(),
+            | Self::ConfirmSweep { connection, .. }
+            | Self::Remove { connection } => Some(connection),
+            Self::Forget { connections } | Self::Connect { connections } => connections.first(),
             Self::SetRoutes { .. } => None,
         }
     }
 }
 
 impl StoredAct {
+    pub(crate) fn new(by: impl Into<Arc<str>>, act: Act) -> Self {
+        Self { by: by.into(), act }
+    }
+
     pub(crate) fn replay(by: &Arc<str>, replay: &Replay) -> Self {
         Self { by: Arc::clone(by), act: Act::Replay { replay: replay.clone() } }
     }
@@ -202,7 +227,7 @@ impl Connector {
     /// [`ErrorKind::InvalidRequest`] without an actor; [`ErrorKind::Unavailable`] when the log does not work; otherwise
     /// as the method does that does the same without a name, such as [`backfill`](Self::backfill).
     pub async fn act(&self, actor: impl Into<Arc<str>>, act: Act) -> Result<Acted> {
-        let stored = StoredAct { by: actor.into(), act };
+        let stored = StoredAct::new(actor, act);
         if stored.by.trim().is_empty() {
             return Err(Error::new(ErrorKind::InvalidRequest, "an act needs an actor"));
         }
@@ -256,22 +281,23 @@ impl Connector {
                 let (by, why) = said(why);
                 changed = self.settle_all(selection, &Outcome::Discarded { by, why }).await?;
             }
-            Act::Resume { connection } => self.resume(connection),
-            Act::Poll { connection, feed } => entry = Some(self.poll_now(connection, feed).await?),
-            Act::Read { connection, entity, tell: false } => {
-                entry = Some(self.read_again(connection, entity).await?);
-            }
-            Act::Read { connection, entity, tell: true } => {
-                entry = Some(self.tell_again(connection, entity).await?);
+            Act::Resume { connection } => self.resume_now(connection),
+            Act::Poll { connection, feed } => entry = Some(self.read_feed_now(connection, feed).await?),
+            Act::Read { connection, entity, tell } => {
+                let origin = if *tell { Origin::Backfill } else { Origin::Live };
+                entry = Some(self.ask_for(connection, entity, origin).await?);
             }
             Act::Backfill { connection, feed, since } => {
                 entry = Some(self.backfill_once(connection, feed, *since, Some(format!("act/{seq}"))).await?);
             }
             Act::ConfirmSweep { connection, feed } => {
-                entry = Some(self.confirm_sweep(connection, feed).await?);
+                entry = Some(self.sweep_confirmed(connection, feed).await?);
             }
             Act::Forget { connections } => (changed, left) = self.forget_all(connections, by).await?,
-            Act::SetRoutes { routes } => self.set_routes(routes.clone())?,
+            Act::SetRoutes { routes } => self.set_routes_now(routes.clone())?,
+            Act::Remove { connection } => changed = usize::from(self.remove_now(connection)),
+            // Done by whoever had them in hand.
+            Act::Connect { connections } => changed = connections.len(),
         }
         Ok(Acted { act: seq, changed, entry, left })
     }
@@ -307,8 +333,7 @@ impl Connector {
         for entry in left {
             let stored =
                 entry.body.as_deref().and_then(|body| serde_json::from_slice::<StoredAct>(body).ok());
-            let goes_on =
-                stored.filter(|stored| !matches!(stored.act, Act::Resume { .. } | Act::SetRoutes { .. }));
+            let goes_on = stored.filter(|stored| !stored.act.is_of_one_process());
             match goes_on {
                 Some(stored) => {
                     self.perform(entry.seq, &stored).await?;

@@ -2,6 +2,7 @@
 
 mod acts;
 mod builder;
+mod changes;
 mod check;
 mod dry_run;
 mod forget;
