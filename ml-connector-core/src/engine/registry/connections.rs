@@ -8,7 +8,10 @@ use std::{
 
 use tokio::sync::OnceCell;
 
-use super::slots::{Pulse, SinkSlot, SourceSlot, UpkeepCache};
+use super::{
+    pace::ReadPace,
+    slots::{Pulse, SinkSlot, SourceSlot, UpkeepCache},
+};
 use crate::{
     Connection, Error, ErrorKind, Result, Sink, Source,
     auth::OAuth2,
@@ -110,6 +113,7 @@ impl Registry {
             moved_at: OnceCell::new(),
             vendor_clock: Arc::default(),
             upkeep_state: UpkeepCache::default(),
+            pace: ReadPace::default(),
             source: Arc::clone(source),
         });
         neighbors.push(Arc::clone(&slot));

@@ -2,6 +2,7 @@
 
 mod check;
 mod connections;
+mod pace;
 mod slots;
 
 pub(crate) use self::{

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use tokio::sync::OnceCell;
 
+use super::pace::ReadPace;
 use crate::{
     Result, Sink, Source, Timestamp,
     audit::DocKey,
@@ -27,6 +28,8 @@ pub(crate) struct SourceSlot {
     pub(crate) vendor_clock: Arc<VendorClock>,
     /// What the source verifies requests with.
     pub(crate) upkeep_state: UpkeepCache,
+    /// When its records were read lately.
+    pub(crate) pace: ReadPace,
 }
 
 #[derive(Debug)]

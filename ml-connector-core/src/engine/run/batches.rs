@@ -22,7 +22,7 @@ use crate::{
 /// How long work that panicked is left alone.
 const PANIC_PAUSE: Duration = Duration::from_secs(30);
 /// How many signals one read may answer.
-const MAX_SIGNALS: usize = 1000;
+pub(super) const MAX_SIGNALS: usize = 1000;
 
 impl Runner {
     /// Starts everything that may begin.

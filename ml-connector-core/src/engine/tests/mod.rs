@@ -22,6 +22,7 @@ mod pages;
 mod progress;
 mod read_back;
 mod refused_feeds;
+mod replays;
 mod sweeps;
 mod tenants;
 mod vendor;
