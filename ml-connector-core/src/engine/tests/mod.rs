@@ -14,6 +14,7 @@ mod follow_ups;
 mod hosts;
 mod idle;
 mod intake;
+mod leases;
 mod long_attempts;
 mod notices;
 mod operations;
