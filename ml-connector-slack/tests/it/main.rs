@@ -12,6 +12,7 @@ mod forms;
 mod hostile;
 mod look_up;
 mod names;
+mod prompts;
 mod receive;
 mod source;
 mod support;
