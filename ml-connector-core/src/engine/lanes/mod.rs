@@ -16,5 +16,5 @@ pub(crate) use self::{
     held::Place,
     scheduler::Lanes,
     survey::Survey,
-    work::{Appetite, Batch, Finished, Hold, Item, LaneId, Proof},
+    work::{Appetite, Batch, Finished, Hold, Item, LaneId, Proof, PutOff},
 };

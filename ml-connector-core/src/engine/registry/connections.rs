@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    sync::Arc,
+    sync::{Arc, atomic::AtomicU64},
     time::Duration,
 };
 
@@ -114,6 +114,7 @@ impl Registry {
             vendor_clock: Arc::default(),
             upkeep_state: UpkeepCache::default(),
             pace: ReadPace::default(),
+            left_out: AtomicU64::new(0),
             source: Arc::clone(source),
         });
         neighbors.push(Arc::clone(&slot));

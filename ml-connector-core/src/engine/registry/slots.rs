@@ -1,6 +1,6 @@
 //! A connected source or sink, with what is kept in memory about it.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, atomic::AtomicU64};
 
 use bytes::Bytes;
 use tokio::sync::OnceCell;
@@ -30,6 +30,8 @@ pub(crate) struct SourceSlot {
     pub(crate) upkeep_state: UpkeepCache,
     /// When its records were read lately.
     pub(crate) pace: ReadPace,
+    /// How many values of its records could not be read.
+    pub(crate) left_out: AtomicU64,
 }
 
 #[derive(Debug)]

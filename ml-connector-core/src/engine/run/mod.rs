@@ -67,6 +67,7 @@ impl Runner {
             self.prune();
             self.keep_alive();
             self.go_on_with_acts();
+            self.tell_put_off();
             self.write_history();
             #[cfg(feature = "metrics")]
             self.show_gauges();

@@ -49,6 +49,7 @@ pub(super) struct Runner {
     /// Whether the host was told that the log takes no writes.
     pub(super) log_is_down: bool,
     pub(super) acts_at: Timestamp,
+    pub(super) put_off_at: Timestamp,
     #[cfg(feature = "metrics")]
     pub(super) gauges_at: Timestamp,
     pub(super) maintenance: Maintenance,
@@ -100,6 +101,7 @@ impl Runner {
             keep_alive_at: Timestamp::default(),
             log_is_down: false,
             acts_at: Timestamp::default(),
+            put_off_at: Timestamp::default(),
             #[cfg(feature = "metrics")]
             gauges_at: Timestamp::default(),
             maintenance: Maintenance::default(),

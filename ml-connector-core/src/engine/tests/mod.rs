@@ -27,6 +27,7 @@ mod replays;
 mod sweeps;
 mod tenants;
 mod vendor;
+mod visible;
 mod wall;
 
 use std::{sync::Arc, time::Duration};
