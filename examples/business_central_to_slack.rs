@@ -87,6 +87,8 @@ fn connector(
         .documents(COMPANY, "invoice.*")
         // An unposted purchase invoice reads Draft, whatever it waits for.
         .awaiting(Status::Draft)
+        // A sales invoice that was released there is approved, and waits to be posted all the same.
+        .awaiting(Status::Approved)
         .at_least(settings.sign_off_from)
         .quiet_for(settings.quiet)
         .ask("slack", channel(&settings.slack_app.approvals_channel), clicker())
@@ -125,11 +127,7 @@ async fn start(settings: &BusinessCentralToSlack) -> Result<Host> {
 
 async fn on_real_accounts(settings: &BusinessCentralToSlack) -> Result<()> {
     let host = start(settings).await?;
-    let checked = company(settings)?.check(&host.connector.context()).await?;
-    println!("connected to {}", checked.company.name);
-    for warning in &checked.warnings {
-        println!("  {warning}");
-    }
+    print!("{}", host.connector.check().await);
     if let Some(url) = host.connector.webhook_url(&"slack".into()) {
         println!("The Slack app sends interactivity to {url}");
     }

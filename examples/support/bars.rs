@@ -4,7 +4,11 @@ use std::io::IsTerminal;
 
 use futures_util::{StreamExt, stream::BoxStream};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use ml_connector_core::{Connector, Error, ErrorKind, Result, engine::Progress, model::ConnectionId};
+use ml_connector_core::{
+    Connector, Error, ErrorKind, Result,
+    engine::{Progress, Replay},
+    model::ConnectionId,
+};
 use tokio::task::JoinSet;
 
 /// Reads the past of all feeds of a connection, and shows how far each is. Whoever ends the program meanwhile loses
@@ -26,6 +30,22 @@ pub async fn backfill(connector: &Connector, connection: &ConnectionId) -> Resul
         })??;
     }
     Ok(())
+}
+
+/// Sends again what a replay selects, and shows how far that is. A program that ends meanwhile loses nothing: the same
+/// replay goes on when it is asked for again.
+///
+/// # Errors
+/// As [`Connector::replay`].
+pub async fn replay(connector: &Connector, replay: Replay) -> Result<()> {
+    let bar = ProgressBar::no_length().with_style(style()).with_prefix("replayed");
+    show(bar, connector.watch_replay(replay)).await
+}
+
+/// A bar of something that is counted, and of which nobody knows how much there is.
+#[must_use]
+pub fn counting(what: &'static str) -> ProgressBar {
+    ProgressBar::no_length().with_style(style()).with_prefix(what)
 }
 
 /// Shows a stream until it ends. A log that does not answer for a while only stops the bar.

@@ -1,6 +1,9 @@
 //! Connections as a TOML file: every source reaches every sink by configuration.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use ml_connector_bc as bc;
 use ml_connector_core::{
@@ -13,6 +16,8 @@ use ml_connector_slack as slack;
 use ml_connector_sql::SqliteLog;
 use ml_connector_zoho as zoho;
 use serde::Deserialize;
+
+use crate::stores::Stores;
 
 /// What a value begins with that stands in the environment, under the name that follows.
 const FROM_ENVIRONMENT: &str = "env:";
@@ -76,14 +81,22 @@ impl Connections {
         value.try_into().map_err(wrong)
     }
 
-    /// A connector of these connections, which the host completes: with routes that are no file, say.
+    /// A connector of these connections on the file's database, which the host completes: with routes that are no file, say.
     ///
     /// # Errors
     /// [`ErrorKind::ConfigInvalid`] names the setting that is missing or wrong; [`ErrorKind::Unavailable`] when the database
     /// cannot be opened.
     pub fn connect(self) -> Result<ConnectorBuilder> {
         let log = SqliteLog::open(&self.database)?;
-        let mut connector = Connector::builder().token_store(log.token_store()).audit_log(log);
+        self.connect_to(Stores { tokens: Arc::new(log.token_store()), log: Arc::new(log) })
+    }
+
+    /// The same, with a log and a token store that are open.
+    ///
+    /// # Errors
+    /// [`ErrorKind::ConfigInvalid`] names the setting that is missing or wrong.
+    pub fn connect_to(self, stores: Stores) -> Result<ConnectorBuilder> {
+        let mut connector = Connector::builder().token_store(stores.tokens).audit_log(stores.log);
         if let Some(url) = &self.public_url {
             connector = connector.public_url(url);
         }

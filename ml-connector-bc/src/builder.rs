@@ -7,6 +7,7 @@ use ml_connector_core::{
     auth::{Authenticator, ClientAssertion},
     config::{below, invalid, millis, require, required, secure_url},
     model::{Affinity, ConnectionId, EndpointId, Status, Zone},
+    token::TokenKey,
 };
 
 use crate::{
@@ -15,7 +16,7 @@ use crate::{
     config::{API, LOGIN, WEB},
     models::{INVOICED, OWN_KINDS, OWN_STATUSES, Set, Site, columns, is_guid},
     source::responsible::Responsible,
-    webhook::Webhook,
+    webhook::{Webhook, place::Place},
 };
 
 /// Deletions show only where a record is missing from its list.
@@ -30,11 +31,12 @@ pub struct Builder {
     config: Config,
     authenticator: Option<Arc<dyn Authenticator>>,
     assertion: Option<Arc<dyn ClientAssertion>>,
+    poster_assertion: Option<Arc<dyn ClientAssertion>>,
 }
 
 impl From<Config> for Builder {
     fn from(config: Config) -> Self {
-        Self { config, authenticator: None, assertion: None }
+        Self { config, authenticator: None, assertion: None, poster_assertion: None }
     }
 }
 
@@ -85,6 +87,13 @@ impl Builder {
         self
     }
 
+    /// The same, where a certificate signs for the application that posts in place of its secret.
+    pub fn poster_assertion(mut self, id: impl Into<String>, assertion: Arc<dyn ClientAssertion>) -> Self {
+        self.config.poster_id = Some(id.into());
+        self.poster_assertion = Some(assertion);
+        self
+    }
+
     /// Proves who is calling in another way than by the connection's own token; client and tenant are then not needed.
     pub fn authenticator(mut self, authenticator: Arc<dyn Authenticator>) -> Self {
         self.authenticator = Some(authenticator);
@@ -120,10 +129,18 @@ impl Builder {
     /// # Errors
     /// [`ConfigInvalid`](ml_connector_core::ErrorKind::ConfigInvalid) names the setting that is missing or wrong.
     pub fn build(self) -> Result<BusinessCentral> {
-        let Self { config, authenticator, assertion } = self;
+        let Self { config, authenticator, assertion, poster_assertion } = self;
         let sets = sets(&config)?;
-        let info = info(&config, &sets)?;
+        let mut info = info(&config, &sets)?;
         let api = secure_url("api_url", config.api_url.as_deref().unwrap_or(API))?;
+        let place = Place {
+            api: api.to_string(),
+            tenant: config.tenant.clone(),
+            environment: config.environment.clone(),
+            company: config.company_id.clone(),
+            ..Place::default()
+        };
+        info.accounts = vec![place.account()];
         let web = secure_url("web_url", config.web_url.as_deref().unwrap_or(WEB))?;
         let login = secure_url("login_url", config.login_url.as_deref().unwrap_or(LOGIN))?;
         let base = below(&api, &["v2.0", &config.tenant, &config.environment, "api"]);
@@ -131,7 +148,7 @@ impl Builder {
         let auth: Arc<dyn Authenticator> = match authenticator {
             Some(authenticator) => authenticator,
             None => Arc::new(auth::oauth(
-                &info.connection,
+                TokenKey::new(&info.connection),
                 &config,
                 (&config.client_id, &config.client_secret),
                 assertion,
@@ -142,8 +159,9 @@ impl Builder {
         let poster = match &config.poster_id {
             None => reader.clone(),
             Some(id) => {
-                let own = ConnectionId::new(format!("{}-poster", info.connection));
-                let auth = auth::oauth(&own, &config, (id, &config.poster_secret), None, &login)?;
+                // No connection's own token is called so.
+                let key = TokenKey::shared(&format!("{SYSTEM}/{}/poster", info.connection));
+                let auth = auth::oauth(key, &config, (id, &config.poster_secret), poster_assertion, &login)?;
                 client(id, Arc::new(auth))?
             }
         };
@@ -158,12 +176,15 @@ impl Builder {
             sink,
             client: reader,
             poster,
+            has_poster: config.poster_id.is_some(),
+            place,
             webhook,
             site,
             approval_entries: config.approval_entries,
             attachments: config.attachments,
             posting_ends_after: Duration::from_secs(config.posting_ends_after_secs),
             responsible: Arc::new(Responsible::new(&config)),
+            quiet: Arc::default(),
             sets: sets.into(),
             source: info,
         })

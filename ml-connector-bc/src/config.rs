@@ -19,6 +19,7 @@ pub(crate) const SCOPE: &str = "https://api.businesscentral.dynamics.com/.defaul
 /// `Debug` shows no secret.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Config {
     /// The host's name for the connection, such as `erp`.
     pub connection: String,

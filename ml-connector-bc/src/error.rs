@@ -115,9 +115,12 @@ fn conflict(code: &str) -> Error {
         "Internal_EntityWithSameKeyExists" => {
             Error::new(ErrorKind::Conflict, "a record with this key exists")
         }
-        "Request_EntityChanged" => Error::new(ErrorKind::Conflict, "the record was changed meanwhile"),
-        _ => Error::new(ErrorKind::Conflict, "the database was busy with the record")
-            .with_retry(Retry::Backoff),
+        // A stale etag, or a database that was busy with the record; reading a draft can end so, too.
+        _ => Error::new(
+            ErrorKind::Conflict,
+            "the record was changed meanwhile, or the database was busy with it",
+        )
+        .with_retry(Retry::Backoff),
     }
 }
 
@@ -157,7 +160,7 @@ fn right(message: &str) -> Option<String> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reason {
     NotDraft,
-    Gone,
+    Reference,
     VendorInvoiceNumber,
     UsedBefore,
     NeedsApproval,
@@ -170,7 +173,7 @@ pub(crate) enum Reason {
 
 const REASONS: [(&str, Reason); 13] = [
     ("draft invoice only", Reason::NotDraft),
-    ("cannot be found", Reason::Gone),
+    ("cannot be found in the related table", Reason::Reference),
     ("Vendor Invoice No.", Reason::VendorInvoiceNumber),
     ("already exists for this vendor", Reason::UsedBefore),
     ("must be approved and released", Reason::NeedsApproval),
@@ -192,7 +195,7 @@ impl Reason {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::NotDraft => "not_draft",
-            Self::Gone => "gone",
+            Self::Reference => "reference",
             Self::VendorInvoiceNumber => "vendor_invoice_number",
             Self::UsedBefore => "used_before",
             Self::NeedsApproval => "needs_approval",
@@ -207,14 +210,14 @@ impl Reason {
     /// Whether the reason of this name lies in the invoice itself: then it has to be changed before it can be posted, and is
     /// another one. Everything else is repaired elsewhere.
     pub(crate) fn is_in_document(name: &str) -> bool {
-        let own = [Self::NotDraft, Self::Gone, Self::VendorInvoiceNumber, Self::UsedBefore, Self::Empty];
+        let own = [Self::NotDraft, Self::VendorInvoiceNumber, Self::UsedBefore, Self::Empty];
         own.iter().any(|reason| reason.name() == name)
     }
 
     pub(crate) fn words(self) -> &'static str {
         match self {
             Self::NotDraft => "only a draft can be posted",
-            Self::Gone => "the invoice no longer exists",
+            Self::Reference => "it refers to something that does not exist: open it there to see what",
             Self::VendorInvoiceNumber => {
                 "the vendor's invoice number is missing: enter it in Business Central"
             }
@@ -342,19 +345,62 @@ mod tests {
         }
     }
 
+    /// Every refusal of the sheet, and where its cause lies: in the invoice, or elsewhere.
     #[test]
     fn reasons_are_in_words_of_ours() {
-        let reason =
-            |message| coded(400, "Application_DialogException", message).context(REASON).unwrap().to_owned();
-        assert_eq!(reason("The action can be applied to a draft invoice only."), "not_draft");
-        assert_eq!(
-            reason("Posting Date is not within your range of allowed posting dates."),
-            "closed_period"
-        );
-        assert_eq!(
-            reason("Purchase Invoice PINV-1 must be approved and released before you can"),
-            "needs_approval"
-        );
-        assert_eq!(reason("Boekingsdatum valt niet binnen de periode"), "other");
+        for (message, reason, in_document) in [
+            ("The action can be applied to a draft invoice only.", "not_draft", true),
+            // Whether it is gone, only a list tells.
+            ("The invoice cannot be found.", "other", false),
+            (
+                "You need to enter the document number of the document from the vendor in the Vendor Invoice No. field, so \
+                 that this document stays linked to the original.",
+                "vendor_invoice_number",
+                true,
+            ),
+            ("Purchase Invoice PINV-1 already exists for this vendor.", "used_before", true),
+            (
+                "Purchase Invoice PINV-1 must be approved and released before you can perform this action.",
+                "needs_approval",
+                false,
+            ),
+            (
+                "This document can only be released when the approval process is complete.",
+                "needs_approval",
+                false,
+            ),
+            (
+                "There is nothing to post because the document does not contain a quantity or amount.",
+                "empty",
+                true,
+            ),
+            ("Please add at least one line item to the invoice.", "empty", true),
+            ("Posting Date is not within your range of allowed posting dates.", "closed_period", false),
+            (
+                "You cannot post this type of document when Vendor V1 is blocked with type All",
+                "blocked",
+                false,
+            ),
+            (
+                "Blocked must be equal to 'No'  in G/L Account: No.=6120. Current value is 'Yes'.",
+                "blocked",
+                false,
+            ),
+            ("Select a Dimension Value Code for the Dimension Code DEPARTMENT.", "dimension", false),
+            (
+                "The field Location Code of table Purchase Line contains a value (EAST) that cannot be found in the related \
+                 table (Location).",
+                "reference",
+                false,
+            ),
+            ("Boekingsdatum valt niet binnen de periode", "other", false),
+        ] {
+            let error = coded(400, "Application_DialogException", message);
+            let found = error.context(REASON).unwrap();
+            assert_eq!((found, Reason::is_in_document(found)), (reason, in_document), "{message}");
+            assert_eq!((error.kind(), error.retry()), (ErrorKind::InvalidRequest, Retry::Never));
+        }
+        let later = coded(400, "Application_DialogException", "x. Please try again later.");
+        assert_eq!((later.kind(), later.retry()), (ErrorKind::Unavailable, Retry::Backoff));
     }
 }

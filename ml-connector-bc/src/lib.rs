@@ -19,13 +19,12 @@ pub use self::{
     config::Config,
     models::{Company, Environment},
     sink::command::post,
-    source::check::Checked,
 };
 use self::{
     client::ApiClient,
     models::{Set, Site},
-    source::responsible::Responsible,
-    webhook::Webhook,
+    source::{quiet::Quiet, responsible::Responsible},
+    webhook::{Webhook, place::Place},
 };
 
 /// The system's name in errors, spans and [`SourceInfo`].
@@ -55,9 +54,11 @@ pub struct BusinessCentral {
     client: ApiClient,
     /// Posts, and does nothing else. The same application unless another was given.
     poster: ApiClient,
+    has_poster: bool,
     sets: Arc<[Set]>,
     /// `None` when the connection only polls, and has no secret.
     webhook: Option<Webhook>,
+    place: Place,
     site: Site,
     /// Whether drafts that wait for an approval inside Business Central are told apart by its approval entries.
     approval_entries: bool,
@@ -66,6 +67,7 @@ pub struct BusinessCentral {
     /// After which time a posting whose answer was lost has ended.
     posting_ends_after: Duration,
     responsible: Arc<Responsible>,
+    quiet: Arc<Quiet>,
 }
 
 impl BusinessCentral {

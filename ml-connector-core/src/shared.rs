@@ -10,7 +10,7 @@ use crate::{
     AuditLog, CheckStep, Clock, HttpTransport, RateLimiter, Result, Timestamp, TokenStore,
     audit::{
         Backlog, Committed, DocKey, Document, DocumentRewrite, Entry, EntryRewrite, Lease, LeaseRequest,
-        Pending, PendingScope, Query, Rename, RewriteLog, StoredDocument, StoredEntry, Transaction,
+        Pending, PendingRequest, Query, Rename, RewriteLog, StoredDocument, StoredEntry, Transaction,
     },
     http::{Limits, TransportError},
     model::{ConnectionId, Partition, Seq},
@@ -28,14 +28,8 @@ impl<T: AuditLog + ?Sized> AuditLog for Arc<T> {
         (**self).lease(request).await
     }
 
-    async fn pending(
-        &self,
-        lease: Lease,
-        scope: PendingScope,
-        after: Seq,
-        limit: usize,
-    ) -> Result<Vec<Pending>> {
-        (**self).pending(lease, scope, after, limit).await
+    async fn pending(&self, wanted: &[PendingRequest], limit: usize) -> Result<Vec<Option<Vec<Pending>>>> {
+        (**self).pending(wanted, limit).await
     }
 
     async fn documents(&self, keys: &[DocKey]) -> Result<Vec<Option<Document>>> {
@@ -54,7 +48,7 @@ impl<T: AuditLog + ?Sized> AuditLog for Arc<T> {
         (**self).backlog(now).await
     }
 
-    async fn wait(&self, partitions: &[Partition], at_most: Duration) -> Result<()> {
+    async fn wait(&self, partitions: &[Partition], at_most: Duration) -> Result<Vec<Partition>> {
         (**self).wait(partitions, at_most).await
     }
 

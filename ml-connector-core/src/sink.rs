@@ -8,7 +8,7 @@ use bytes::Bytes;
 use crate::{
     CheckStep, Context, Result, Timestamp,
     auth::OAuth2,
-    model::{Affinity, ConnectionId, Delivery, DeliveryPlan, Lookup, Receipt, Seq},
+    model::{Affinity, ConnectionId, Delivery, DeliveryPlan, Destination, Lookup, Receipt, Seq},
 };
 
 /// A sink's identity, and how the engine calls it.
@@ -148,6 +148,14 @@ pub trait Sink: Debug + Send + Sync + 'static {
     /// By default a [`ping`](Self::ping).
     async fn check(&self, ctx: &Context) -> Vec<CheckStep> {
         vec![CheckStep::of("reach", self.ping(ctx).await.as_ref())]
+    }
+
+    /// Looks whether deliveries can reach a place that a route names: that it is there, and open to the sink. As
+    /// [`check`](Self::check), for each place once.
+    ///
+    /// By default nothing.
+    async fn check_destination(&self, _ctx: &Context, _destination: &Destination) -> Vec<CheckStep> {
+        Vec::new()
     }
 }
 

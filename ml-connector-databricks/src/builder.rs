@@ -14,7 +14,7 @@ use crate::{
     Databricks, SYSTEM,
     auth::authenticator,
     client::Client,
-    config::{Config, DriftPolicy},
+    config::{Config, DriftPolicy, MAX_BYTES},
     sink::Parts,
     sql::{VolumeName, object_name},
     tables::{Feeding, Names, Tables},
@@ -140,7 +140,11 @@ impl Builder {
         require((1..=512).contains(&config.max_rows), "max_rows", "1 to 512")?;
         let parameter_bytes = config.max_parameter_bytes;
         require((1_000..=1_000_000).contains(&parameter_bytes), "max_parameter_bytes", "1,000 to 1,000,000")?;
-        require(config.max_bytes >= parameter_bytes, "max_bytes", "no less than max_parameter_bytes")?;
+        require(
+            (parameter_bytes..=MAX_BYTES).contains(&config.max_bytes),
+            "max_bytes",
+            "from max_parameter_bytes to 8 MiB",
+        )?;
         let names = Names {
             catalog: object_name("catalog", &config.catalog)?,
             schema: object_name("schema", &config.schema)?,
@@ -163,7 +167,7 @@ impl Builder {
         info.affinity =
             Affinity::new(format!("databricks/{}/{}/{}", host.authority(), names.catalog, names.schema));
         info.max_batch = config.max_rows;
-        info.max_bytes = config.max_bytes;
+        info.max_bytes = bytes_of_events(&config);
         info.linger = Duration::from_millis(config.linger_ms);
         info.repeat = Repeat::Safe;
         Ok(Databricks::new(
@@ -173,12 +177,19 @@ impl Builder {
                 tables: Tables::new(names, &config),
                 feeding,
                 volume,
+                principal: Some(config.client_id).filter(|id| !id.is_empty()),
                 change_log: config.change_log,
                 max_parameter_bytes: config.max_parameter_bytes,
                 max_bytes: config.max_bytes,
             },
         ))
     }
+}
+
+/// How many bytes of events make a staged file of nearly `max_bytes`. Lists and details of the systems so far have 1.8 to 2
+/// bytes of JSON for each byte of a row, unless the row keeps the JSON.
+fn bytes_of_events(config: &Config) -> usize {
+    if config.raw_column || config.change_log { config.max_bytes } else { config.max_bytes / 4 * 7 }
 }
 
 impl fmt::Debug for Builder {

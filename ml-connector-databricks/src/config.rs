@@ -10,8 +10,8 @@ use serde::Deserialize;
 const LINGER: Duration = Duration::from_secs(10);
 /// The most deliveries in one statement; the engine's own limit.
 const MAX_ROWS: usize = 512;
-/// The most bytes of events in one batch, and so about of one staged file.
-const MAX_BYTES: usize = 8 << 20;
+/// The most bytes of one staged file.
+pub(crate) const MAX_BYTES: usize = 8 << 20;
 /// The vendor takes 1 MB for all parameters together, and does not say whether escaped or not.
 const MAX_PARAMETER_BYTES: usize = 700_000;
 
@@ -67,7 +67,7 @@ pub struct Config {
     pub linger_ms: u64,
     /// The most deliveries in one batch: 512 at most.
     pub max_rows: usize,
-    /// The most bytes in one batch, and in one staged file.
+    /// The most bytes of rows in one staged file: 8 MiB at most. Batches are as large as it takes to fill one.
     pub max_bytes: usize,
     /// The most bytes of rows in one parameter: what is larger is staged, or split.
     pub max_parameter_bytes: usize,

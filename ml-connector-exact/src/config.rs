@@ -7,6 +7,7 @@ use serde::Deserialize;
 /// of it. `Debug` shows no secret.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Config {
     /// The host's name for the connection, such as `books`.
     pub connection: String,

@@ -10,6 +10,7 @@ use serde::Deserialize;
 /// [`FreshBooks::identity`](crate::FreshBooks::identity) shows all three. `Debug` shows no secret.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Config {
     /// The host's name for the connection, such as `books`.
     pub connection: String,

@@ -13,6 +13,7 @@ use crate::DataCenter;
 /// `Debug` shows no secret.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Config {
     /// The host's name for the connection, such as `books`.
     pub connection: String,

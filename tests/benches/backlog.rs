@@ -20,8 +20,8 @@ use ml_connector_core::{
     AttemptNotes, AuditLog, Clock, Connector, Context, Error, ErrorKind, PollRequest, ReceiveRequest, Repeat,
     Result, Sink, SinkInfo, Source, SourceInfo, SystemClock, Timestamp, UpkeepRequest,
     audit::{
-        Committed, EntryKind, EntryState, Index, LeaseRequest, NewEntry, Outcome, Parent, PendingScope,
-        Query, Settlement, Transaction,
+        Committed, EntryKind, EntryState, Index, LeaseRequest, NewEntry, Outcome, Parent, PendingRequest,
+        PendingScope, Query, Settlement, Transaction,
     },
     model::{
         Affinity, Change, Delivery, DeliveryId, DeliveryPlan, EntityRef, Event, Intake, LaneKey, Lookup,
@@ -261,7 +261,8 @@ async fn settle(database: &Path) {
     let lease = *leases.iter().find(|lease| lease.partition == partition).unwrap();
     let mut after = Seq(0);
     for (name, batch, batches) in [("single", 1, 1_500), ("batched", 64, 300)] {
-        let pending = log.pending(lease, PendingScope::Partition, after, batch * batches).await.unwrap();
+        let wanted = PendingRequest { lease, scope: PendingScope::Partition, after };
+        let pending = log.pending(&[wanted], batch * batches).await.unwrap().remove(0).unwrap();
         after = pending.last().unwrap().seq;
         let begun = Instant::now();
         for chunk in pending.chunks(batch) {

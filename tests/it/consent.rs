@@ -80,7 +80,7 @@ async fn an_account_that_nobody_has_connected_waits_for_a_person_and_loses_nothi
     let connected = connect(&world, &connector).await.unwrap();
     assert_eq!(DataCenter::of_connected(&connected).unwrap(), DataCenter::Eu);
     assert_eq!(connected.missing_scopes, [""; 0]);
-    connector.resume(&connected.connection);
+    connector.resume(&connected.connection).await.unwrap();
     tokio::time::sleep(secs(10)).await;
     let told =
         ["Connection books waits for a repair", "Invoice INV-000101 created", "Connection books works again"];

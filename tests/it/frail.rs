@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use ml_connector_core::{
     AuditLog, Error, ErrorKind, Result, Timestamp,
     audit::{
-        Backlog, Committed, DocKey, Document, Entry, Lease, LeaseRequest, MemoryLog, Pending, PendingScope,
+        Backlog, Committed, DocKey, Document, Entry, Lease, LeaseRequest, MemoryLog, Pending, PendingRequest,
         Query, Transaction,
     },
     model::{ConnectionId, Partition, Seq},
@@ -93,15 +93,9 @@ impl AuditLog for Frail {
         self.log.lease(request).await
     }
 
-    async fn pending(
-        &self,
-        lease: Lease,
-        scope: PendingScope,
-        after: Seq,
-        limit: usize,
-    ) -> Result<Vec<Pending>> {
+    async fn pending(&self, wanted: &[PendingRequest], limit: usize) -> Result<Vec<Option<Vec<Pending>>>> {
         self.alive()?;
-        self.log.pending(lease, scope, after, limit).await
+        self.log.pending(wanted, limit).await
     }
 
     async fn documents(&self, keys: &[DocKey]) -> Result<Vec<Option<Document>>> {
@@ -124,7 +118,7 @@ impl AuditLog for Frail {
         self.log.backlog(now).await
     }
 
-    async fn wait(&self, partitions: &[Partition], at_most: Duration) -> Result<()> {
+    async fn wait(&self, partitions: &[Partition], at_most: Duration) -> Result<Vec<Partition>> {
         self.alive()?;
         self.log.wait(partitions, at_most).await
     }

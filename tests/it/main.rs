@@ -24,11 +24,11 @@ mod polling;
 mod proof;
 mod samples;
 mod secrets;
-mod skeleton;
 mod slack_forms;
 mod slack_load;
 #[cfg(unix)]
 mod storage_faults;
+mod structure;
 #[cfg(unix)]
 mod tokens;
 mod warehouse;

@@ -1,6 +1,10 @@
 //! Examples as processes of their own: played to their end, killed at bad moments, and started again.
 #![allow(clippy::unwrap_used)] // a test may
 
+#[cfg(unix)]
+#[path = "../../../ml-connector-sql/tests/it/postgres/cluster.rs"]
+#[allow(dead_code)] // of the helpers, the store's own tests use more
+mod cluster;
 mod freshbooks;
 
 use std::{
@@ -113,6 +117,18 @@ fn program(example: &str) -> PathBuf {
     test.parent().unwrap().parent().unwrap().join("examples").join(example)
 }
 
+/// Where a Postgres server of our own is, if there is one.
+#[cfg(unix)]
+fn postgres() -> Option<String> {
+    let cluster = cluster::cluster()?;
+    Some(format!("host={} user=postgres dbname=postgres", cluster.socket().display()))
+}
+
+#[cfg(not(unix))]
+fn postgres() -> Option<String> {
+    None
+}
+
 /// The names of all examples: each is a file beside the manifest.
 fn examples() -> Vec<String> {
     let files = std::fs::read_dir(env!("CARGO_MANIFEST_DIR")).unwrap().map(|entry| entry.unwrap().path());
@@ -122,12 +138,17 @@ fn examples() -> Vec<String> {
 
 #[tokio::test]
 async fn every_example_plays_its_story_to_the_end_and_finds_it_good() {
-    let examples = examples();
+    let mut examples = examples();
+    let database = postgres();
+    // Skipped aloud where there is no server to start.
+    examples.retain(|example| database.is_some() || !example.ends_with("_on_two_hosts"));
     assert!(examples.iter().any(|example| example == "zoho_books_to_slack"), "{examples:?}");
     // Side by side: they wait most of the time.
     futures_util::future::join_all(examples.iter().map(async |example| {
         // Without variables: on simulators.
-        let run = Command::new(program(example)).env_clear().kill_on_drop(true).output();
+        let mut program = Command::new(program(example));
+        program.env_clear().envs(database.as_ref().map(|url| ("DATABASE_URL", url)));
+        let run = program.kill_on_drop(true).output();
         let ended = tokio::time::timeout(PATIENCE, run).await;
         let output = ended.unwrap_or_else(|_| panic!("{example} does not end")).unwrap();
         let said = [&*output.stdout, &*output.stderr].map(String::from_utf8_lossy).concat();

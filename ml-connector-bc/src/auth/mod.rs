@@ -8,7 +8,6 @@ use ml_connector_core::{
     config::{below, required},
     decode,
     http::Answer,
-    model::ConnectionId,
     token::TokenKey,
 };
 use url::Url;
@@ -25,7 +24,7 @@ const THROTTLED: Duration = Duration::from_secs(60);
 /// # Errors
 /// [`ConfigInvalid`](ml_connector_core::ErrorKind::ConfigInvalid) when the application's id or secret is missing.
 pub(crate) fn oauth(
-    key: &ConnectionId,
+    key: TokenKey,
     config: &Config,
     (client_id, secret): (&str, &Secret),
     assertion: Option<Arc<dyn ClientAssertion>>,
@@ -44,7 +43,7 @@ pub(crate) fn oauth(
     oauth.lead = LEAD;
     oauth.throttle_pause = THROTTLED;
     oauth.normalize = normalize;
-    OAuth2::new(TokenKey::new(key), oauth)
+    OAuth2::new(key, oauth)
 }
 
 /// Reads an answer of the token endpoint. `error` says what follows; the AADSTS number only makes the hint.

@@ -8,8 +8,8 @@ use super::{ApiClient, cannot_build, common};
 use crate::models::Set;
 
 impl ApiClient {
-    /// `POST {set}({id})/Microsoft.NAV.post`: nothing else in the crate writes below `Microsoft.NAV.`, and no probe does,
-    /// because the name works in any casing.
+    /// `POST {set}({id})/Microsoft.NAV.post`: every other call refuses a URL below `Microsoft.NAV.`, because the name
+    /// works in any casing.
     ///
     /// # Errors
     /// As [`check`](crate::error::check) says; the effect is honest.

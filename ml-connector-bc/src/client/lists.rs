@@ -1,5 +1,7 @@
 //! Lists: pages of a set, and short looks into one.
 
+use std::collections::HashSet;
+
 use ml_connector_core::{
     Context, ErrorKind, Result, Timestamp,
     decode::{self, Decoded, Object, Row},
@@ -69,6 +71,8 @@ impl ApiClient {
     fn rows(&self, answer: &Answer, set: Set, bare: bool) -> Result<Rows> {
         let mut envelope = Envelope::of(answer)?;
         let list = envelope.member("value")?;
+        let context = envelope.take("@odata.context");
+        self.require_own(&context.as_deref().and_then(decode::plain_text).unwrap_or_default())?;
         let next = envelope.take("@odata.nextLink");
         let next = next.as_deref().and_then(decode::plain_text).filter(|link| !link.is_empty());
         let next = next.map(|link| self.own_link(&link)).transpose()?;
@@ -122,27 +126,23 @@ impl ApiClient {
         list_of(&answer, "id", |row| row.id("id"))
     }
 
-    /// Whether a sales invoice that reads Open is posted, and not only released: by the route that lists posted ones. `None`
-    /// where this version has no such route.
+    /// The ids of the posted invoices among these numbers, by the route that lists posted ones. `None` where this version has
+    /// no such route, or the app no right to it.
     ///
     /// # Errors
     /// As [`error::check`] says.
-    pub(crate) async fn is_posted(
+    pub(crate) async fn posted_among(
         &self,
         ctx: &Context,
         set: Set,
-        id: &str,
-        number: &str,
-    ) -> Result<Option<bool>> {
+        numbers: &[&str],
+    ) -> Result<Option<HashSet<String>>> {
         let company = format!("companies({})", self.company);
         let mut url = self.http.url(&["microsoft", "automate", "v1.0", &company, set.posted()]);
-        let filter = format!("number eq '{}'", number.replace('\'', "''"));
-        url.query_pairs_mut().append_pair("$filter", &filter);
+        let each = numbers.iter().map(|number| format!("number eq '{}'", number.replace('\'', "''")));
+        url.query_pairs_mut().append_pair("$filter", &each.collect::<Vec<_>>().join(" or "));
         match self.read(ctx, "business_central.list_posted", &url).await {
-            Ok(answer) => {
-                let ids = list_of(&answer, "apiId", |row| row.id("apiId"))?;
-                Ok(Some(ids.iter().any(|posted| posted == id)))
-            }
+            Ok(answer) => Ok(Some(list_of(&answer, "apiId", |row| row.id("apiId"))?.into_iter().collect())),
             Err(error) if matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::PermissionDenied) => {
                 Ok(None)
             }

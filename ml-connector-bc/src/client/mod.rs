@@ -45,6 +45,7 @@ pub(crate) struct ApiClient {
     http: Client,
     /// For what lies beside the environment: the list of environments.
     outer: Client,
+    auth: Arc<dyn Authenticator>,
     company: Arc<str>,
     budget: Budget,
 }
@@ -71,10 +72,20 @@ impl ApiClient {
             .limit(Quota::Concurrent { limit: AT_ONCE }, LEAVE_AT_ONCE);
         Ok(Self {
             http: Client::new(SYSTEM, base, Arc::clone(&auth), error::check)?,
-            outer: Client::new(SYSTEM, origin.clone(), auth, error::check)?,
+            outer: Client::new(SYSTEM, origin.clone(), Arc::clone(&auth), error::check)?,
+            auth,
             company: company.into(),
             budget,
         })
+    }
+
+    /// The same application's calls in another company or environment.
+    ///
+    /// # Errors
+    /// None that is expected.
+    pub(crate) fn at(&self, base: Url, company: &str) -> Result<Self> {
+        let http = Client::new(SYSTEM, base, Arc::clone(&self.auth), error::check)?;
+        Ok(Self { http, company: company.into(), ..self.clone() })
     }
 
     pub(crate) fn company_id(&self) -> &str {
@@ -122,7 +133,11 @@ impl ApiClient {
         }
         let operation = set.get();
         let answer = self.read(ctx, operation, &url).await?;
-        let detail = whole(&answer).and_then(|raw| detail(raw, set));
+        let detail = whole(&answer).and_then(|raw| {
+            let context = decode::object(&raw, |object| Ok(object.text("@odata.context")))?.value;
+            self.require_own(&context)?;
+            detail(raw, set)
+        });
         let detail = detail.map_err(|error| error.with_operation(operation))?;
         if &*detail.record.id == id {
             return Ok(detail);
@@ -146,7 +161,28 @@ impl ApiClient {
         if url.origin() != self.http.base().origin() {
             return Err(refused("the link to the next page leads to another host"));
         }
+        self.require_own(url.path())?;
         Ok(url)
+    }
+
+    /// Checks that what is read is the company's own: rows do not say whose they are, but the context of an answer does, and
+    /// the path of a link. One that names no company says nothing.
+    ///
+    /// # Errors
+    /// [`ErrorKind::ConfigInvalid`] in the scope of the connection.
+    fn require_own(&self, text: &str) -> Result<()> {
+        let named = text.split_once("companies(").and_then(|(_, rest)| rest.split_once(')'));
+        match named {
+            Some((company, _)) if !company.eq_ignore_ascii_case(&self.company) => Err(Error::new(
+                ErrorKind::ConfigInvalid,
+                "Business Central answered with records of another company, so nothing more is read: check company_id, and \
+                 what stands between",
+            )
+            .with_scope(Scope::Connection)
+            .with_context("company", &self.company)
+            .with_context("answered", company.chars().take(40).collect::<String>().escape_debug())),
+            _ => Ok(()),
+        }
     }
 
     async fn read(&self, ctx: &Context, operation: &'static str, url: &Url) -> Result<Answer> {
@@ -156,6 +192,7 @@ impl ApiClient {
     }
 
     fn request(&self, url: &Url, replica: bool, page_size: Option<u32>) -> Result<Request<Bytes>> {
+        refuse_actions(url)?;
         let mut request = Request::get(url.as_str());
         request = common(request);
         // Approval entries and others would go to the replica unless told otherwise.
@@ -188,6 +225,17 @@ fn common(request: http::request::Builder) -> http::request::Builder {
         .header(header::USER_AGENT, HeaderValue::from_static(USER_AGENT))
 }
 
+/// Nothing comes near an action but the posting itself: any spelling of its name posts, and that cannot be undone.
+///
+/// # Errors
+/// [`ErrorKind::Unexpected`] for a URL of an action.
+fn refuse_actions(url: &Url) -> Result<()> {
+    if url.path().to_ascii_lowercase().contains("microsoft.nav.") {
+        return Err(Error::new(ErrorKind::Unexpected, "an action is called by the posting alone"));
+    }
+    Ok(())
+}
+
 fn cannot_build() -> Error {
     Error::new(ErrorKind::InvalidRequest, "the request cannot be built")
 }
@@ -214,4 +262,28 @@ fn list_of<T>(answer: &Answer, id: &'static str, read: impl Fn(&Object<'_>) -> R
             Row::Unreadable { .. } => None,
         })
         .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Case 09, in the spellings of the case and more: ids and links are not ours to choose.
+    #[test]
+    fn no_call_but_the_posting_comes_near_an_action() {
+        let case = include_str!("../../tests/cases/09-action-name-in-any-case-posts.json");
+        let names = case.split("purchaseInvoices({id})/").skip(1).chain(case.split("…/").skip(1));
+        let names: Vec<&str> = names
+            .filter_map(|rest| rest.split([',', '"', ' ']).next())
+            .filter(|name| name.contains('.'))
+            .collect();
+        assert!(names.len() >= 3, "{names:?}");
+        for name in names {
+            let url = format!("https://api.example.com/v2.0/companies(1)/purchaseInvoices(2)/{name}");
+            let error = refuse_actions(&Url::parse(&url).unwrap()).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Unexpected, "{name}");
+        }
+        let plain = Url::parse("https://api.example.com/v2.0/companies(1)/purchaseInvoices(2)").unwrap();
+        assert!(refuse_actions(&plain).is_ok());
+    }
 }

@@ -9,7 +9,7 @@ use ml_connector_core::{
 use serde::Serialize;
 use url::Url;
 
-use super::{ApiClient, cannot_build, common, list_of};
+use super::{ApiClient, cannot_build, common, list_of, refuse_actions};
 
 /// A subscription as it is listed. It has no `Debug`: its `clientState` proves who sends.
 pub(crate) struct Subscription {
@@ -131,6 +131,7 @@ impl ApiClient {
         etag: Option<&str>,
         body: Option<&NewSubscription<'_>>,
     ) -> Result<()> {
+        refuse_actions(url)?;
         let mut request = common(Request::builder().method(method).uri(url.as_str()));
         if let Some(etag) = etag {
             request = request.header(header::IF_MATCH, if etag.is_empty() { "*" } else { etag });

@@ -1,14 +1,14 @@
 //! Invoices and orders, of both sides.
 
 use ml_connector_core::{
-    Error, ErrorKind, Result, Timestamp,
+    Error, ErrorKind, Result,
     decode::Object,
     model::{CodeName, Currency, Line, Party, Person, Raw, Record, Status},
 };
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::{Set, date, decoded, reference_id};
+use super::{Set, date, decoded, reference_id, stamp};
 
 /// The status of an order that became an invoice. Business Central has no word for it, because the order is gone.
 pub(crate) const INVOICED: &str = "invoiced";
@@ -75,14 +75,6 @@ fn read_line(line: &Object<'_>, currency: Option<Currency>) -> Line {
         account: CodeName::known(None, line.some_text("lineObjectNumber"), None),
         ..Line::default()
     }
-}
-
-/// When it was changed last; `None` for what was never changed since it was brought over.
-pub(super) fn stamp(from: &Object<'_>) -> Option<Timestamp> {
-    if from.text("lastModifiedDateTime").starts_with("0001-") {
-        return None;
-    }
-    from.instant("lastModifiedDateTime")
 }
 
 /// Whether it only keeps the place of a draft that was deleted: posted, settled, and nothing in it.

@@ -16,7 +16,7 @@ pub(crate) use columns::columns;
 pub use company::{Company, Environment};
 pub(crate) use document::{INVOICED, invoiced, is_placeholder};
 use ml_connector_core::{
-    Error, ErrorKind, Result,
+    Error, ErrorKind, Result, Timestamp,
     decode::Object,
     model::{Date, Record, Revision},
     snapshot::revision_of,
@@ -63,6 +63,14 @@ pub(crate) fn is_guid(text: &str) -> bool {
 /// A date, unless it stands for none.
 fn date(from: &Object<'_>, name: &str) -> Option<Date> {
     if from.text(name).starts_with(NO_YEAR) { None } else { from.date(name) }
+}
+
+/// When it was changed last; `None` for what was never changed since it was brought over.
+fn stamp(from: &Object<'_>) -> Option<Timestamp> {
+    if from.text("lastModifiedDateTime").starts_with("0001-") {
+        return None;
+    }
+    from.instant("lastModifiedDateTime")
 }
 
 /// A reference, unless it is unset.

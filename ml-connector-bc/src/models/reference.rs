@@ -6,7 +6,7 @@ use ml_connector_core::{
     model::{Record, Status},
 };
 
-use super::{Set, decoded, document::stamp};
+use super::{Set, decoded, stamp};
 
 pub(super) fn read(set: Set, from: &Object<'_>) -> Result<Record> {
     let blocked = from.text("blocked");

@@ -156,7 +156,7 @@ impl Set {
     /// A row of which only id and stamp were asked for.
     pub(crate) fn bare(self, from: &Object<'_>) -> Result<Record> {
         let mut record = Record::new(self.kind(), from.id("id")?, Status::Other("unread".into()));
-        record.modified_at = super::document::stamp(from);
+        record.modified_at = super::stamp(from);
         Ok(record)
     }
 }

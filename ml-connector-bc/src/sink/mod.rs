@@ -12,12 +12,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use ml_connector_core::{
-    AttemptNotes, Context, Error, ErrorKind, Result, Sink, SinkInfo, Timestamp,
+    AttemptNotes, CheckStep, Context, ErrorKind, Result, Sink, SinkInfo, Timestamp,
     model::{Delivery, DeliveryPlan, LaneKey, Lookup, Receipt},
 };
 
 use self::post::Standing;
-use crate::BusinessCentral;
+use crate::{BusinessCentral, source::unreadable};
 
 /// When an attempt is looked up, counted from its beginning.
 const LOOKS: [u64; 4] = [2, 10, 30, 120];
@@ -51,17 +51,13 @@ impl Sink for BusinessCentral {
     async fn look_up(&self, ctx: &Context, delivery: &Delivery) -> Result<Lookup> {
         command::require(&delivery.destination)?;
         let (set, entity) = command::document(self.sink.connection.as_str(), &delivery.event)?;
-        let seen = match self.read_record(ctx, set, entity, None).await {
+        let seen = match self.read_now(ctx, (set, entity)).await {
             // A posted invoice keeps its id, so one that is gone was not posted. Unless it is only not readable.
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                if self.client.is_listed(ctx, set, &entity.id).await? {
-                    return Err(Error::new(
-                        ErrorKind::Unavailable,
-                        "the invoice is there, but a record that it refers to is missing",
-                    )
-                    .with_context("id", &entity.id));
+                if self.is_gone(ctx, set, &entity.id, 2).await? {
+                    return Ok(Lookup::DidNotHappen);
                 }
-                return Ok(Lookup::DidNotHappen);
+                return Err(unreadable(&entity.id, error));
             }
             seen => seen?.0,
         };
@@ -81,7 +77,11 @@ impl Sink for BusinessCentral {
     }
 
     async fn ping(&self, ctx: &Context) -> Result<()> {
-        self.client.companies(ctx).await.map(drop)
+        self.poster.companies(ctx).await.map(drop)
+    }
+
+    async fn check(&self, ctx: &Context) -> Vec<CheckStep> {
+        vec![self.look_at_poster(ctx).await]
     }
 
     async fn maintain(&self, _: &Context) -> Result<Option<Timestamp>> {

@@ -16,9 +16,11 @@ use crate::{
     BusinessCentral,
     error::{REASON, RIGHT, Reason},
     models::Set,
+    source::unreadable,
 };
 
-/// How often an etag that went stale under unchanged values is replaced: a discount that was calculated anew, another app.
+/// How often the invoice is read anew and posted at once after an etag that went stale under unchanged values, or a database
+/// that was busy with it. Then it waits its turn.
 const TRIES: u32 = 3;
 
 impl BusinessCentral {
@@ -30,8 +32,10 @@ impl BusinessCentral {
         let mut tries = 0;
         loop {
             tries += 1;
-            let read = self.read_record(ctx, set, entity, None).await;
-            let (before, etag) = read.map_err(before_writing)?;
+            let (before, etag) = match self.read_now(ctx, (set, entity)).await {
+                Ok(read) => read,
+                Err(error) => return Err(self.unread(ctx, (set, entity), error).await),
+            };
             match standing(&before)? {
                 Standing::Posted(record) => {
                     let receipt = match tries {
@@ -47,7 +51,7 @@ impl BusinessCentral {
                 }
                 Standing::Draft(record) => {
                     as_shown(record, delivery)?;
-                    self.as_known(ctx, delivery, &before).await.map_err(before_writing)?;
+                    self.as_known(ctx, delivery, &before).await.map_err(without_effect)?;
                 }
             }
             begin.note().await?;
@@ -55,8 +59,7 @@ impl BusinessCentral {
                 Ok(()) => return Ok(self.done(begin, (set, entity), &before).await),
                 Err(error) => error,
             };
-            let stale = error.kind() == ErrorKind::Conflict && error.retry() == Retry::Never;
-            if stale && tries < TRIES {
+            if error.kind() == ErrorKind::Conflict && tries < TRIES {
                 continue;
             }
             return self.refused(begin, (set, entity), &before, error).await;
@@ -71,11 +74,14 @@ impl BusinessCentral {
         before: &Observation,
     ) -> Receipt {
         let Begin { ctx, delivery, .. } = begin;
-        match self.read_record(ctx, set, entity, None).await {
+        match self.read_now(ctx, (set, entity)).await {
             Ok((after, _)) => match standing(&after) {
                 Ok(Standing::Posted(record)) => {
                     let receipt = receipt(entity, record, delivery);
                     self.with_read_back(ctx, receipt, revision_of(before), after.clone()).await
+                }
+                Ok(Standing::Draft(record)) if record.status == Status::Approved => {
+                    receipt(entity, &posted(record), delivery)
                 }
                 _ => Receipt::new(format!("{entity}#posted")),
             },
@@ -106,12 +112,14 @@ impl BusinessCentral {
             return Err(error);
         }
         let Begin { ctx, delivery, .. } = begin;
-        let after = match self.read_record(ctx, set, entity, None).await {
+        let after = match self.read_now(ctx, (set, entity)).await {
             Ok((after, _)) => after,
-            Err(unread) if unread.kind() == ErrorKind::NotFound => {
-                return Err(refusal("the invoice no longer exists"));
-            }
             Err(unread) => {
+                let unread = self.unread(ctx, (set, entity), unread).await;
+                if unread.kind() == ErrorKind::Conflict {
+                    return Err(unread);
+                }
+                // The answer may have come after the posting: a look-up tells, once the invoice can be read.
                 tracing::info!(error = %unread, %entity, "the invoice could not be read after a refusal");
                 return Err(error.with_effect(Effect::Unknown).with_retry(Retry::Backoff));
             }
@@ -121,11 +129,20 @@ impl BusinessCentral {
                 let receipt = receipt(entity, record, delivery);
                 return Ok(self.with_read_back(ctx, receipt, revision_of(before), after.clone()).await);
             }
+            // Nobody tells a released one from a posted one, but the refusal.
+            Standing::Draft(record) if is_posted_already(&error) && record.status == Status::Approved => {
+                return Ok(found(entity, &posted(record), delivery));
+            }
+            // It reads Draft as long as somebody else's posting is under way.
+            _ if is_posted_already(&error) => {
+                let message = "somebody else is posting the invoice: try again in a while";
+                return Err(Error::new(ErrorKind::Unavailable, message).with_operation(error.operation()));
+            }
             // Part of the operation may still be under way.
             _ if error.effect() == Effect::Unknown => return Err(error.with_retry(Retry::Backoff)),
             _ => {}
         }
-        if revision_of(&after) != revision_of(before) {
+        if error.kind() != ErrorKind::Conflict && revision_of(&after) != revision_of(before) {
             return Err(refusal(
                 "Business Central refused it and calculated it anew: look at the new values and decide again",
             ));
@@ -144,7 +161,13 @@ impl BusinessCentral {
                     None => denied,
                 }
             }
-            ErrorKind::Conflict => refusal("somebody keeps changing the invoice: try again in a while"),
+            // Nothing in the invoice is in the way: it is tried again, and then may be once more.
+            ErrorKind::Conflict => {
+                let message = "Business Central was busy with the invoice, or somebody keeps saving it: try again in a while";
+                Error::new(ErrorKind::Unavailable, message)
+                    .with_operation(error.operation())
+                    .with_context("code", error.context("code").unwrap_or("none"))
+            }
             _ => {
                 let reason = error.context(REASON);
                 // What is to be repaired elsewhere leaves the document as it was decided about: the same can be tried again.
@@ -162,6 +185,36 @@ impl BusinessCentral {
                 }
             }
         })
+    }
+
+    /// The invoice as it is now, with what is known of it.
+    pub(super) async fn read_now(
+        &self,
+        ctx: &Context,
+        (set, entity): (Set, &EntityRef),
+    ) -> Result<(Observation, String)> {
+        let known = ctx.known(&self.sink.connection, entity).await?;
+        self.read_record(ctx, set, entity, known.as_ref()).await
+    }
+
+    /// Why the invoice could not be read, in words for whoever decided: gone it is only where a list that can be read does not
+    /// show it. Nothing was written.
+    async fn unread(&self, ctx: &Context, (set, entity): (Set, &EntityRef), error: Error) -> Error {
+        match error.kind() {
+            ErrorKind::NotFound => match self.is_gone(ctx, set, &entity.id, 2).await {
+                Ok(true) => refusal("the invoice no longer exists"),
+                Ok(false) => unreadable(&entity.id, error),
+                Err(unlisted) => without_effect(unlisted),
+            },
+            // A draft that is read is written to, where the app may write: and somebody else was there.
+            ErrorKind::Conflict => Error::new(
+                ErrorKind::Unavailable,
+                "Business Central was busy with the invoice: try again in a while",
+            )
+            .with_operation(error.operation())
+            .with_source(error),
+            _ => without_effect(error),
+        }
     }
 
     /// Nobody posts what nobody saw: where the log knows which change of the document was shown, that must still be the last
@@ -252,12 +305,9 @@ fn other<T: PartialEq>(shown: Option<&T>, now: Option<&T>) -> bool {
     shown.is_some() && shown != now
 }
 
-/// A read before anything was written has no effect, and one that finds nothing says so in plain words.
-fn before_writing(error: Error) -> Error {
-    match error.kind() {
-        ErrorKind::NotFound => refusal("the invoice no longer exists"),
-        _ => error.with_effect(Effect::None),
-    }
+/// A read has none.
+fn without_effect(error: Error) -> Error {
+    error.with_effect(Effect::None)
 }
 
 fn changed() -> Error {
@@ -289,6 +339,18 @@ pub(super) fn found(entity: &EntityRef, record: &Record, delivery: &Delivery) ->
         posted.elsewhere = delivery.note.is_none();
     }
     receipt
+}
+
+/// Business Central posts drafts only, and says that this is none.
+fn is_posted_already(error: &Error) -> bool {
+    error.context(REASON) == Some(Reason::NotDraft.name())
+}
+
+/// A sales invoice that reads Open, and is proven to be posted.
+fn posted(record: &Record) -> Record {
+    let mut record = record.clone();
+    record.status = Status::Open;
+    record
 }
 
 fn revision_of(seen: &Observation) -> Option<Revision> {

@@ -1,16 +1,19 @@
 //! Business Central as a source of events.
 
 pub(crate) mod check;
+mod checkpoint;
 mod poll;
+pub(crate) mod quiet;
 mod read;
 pub(crate) mod responsible;
 
 use std::time::Duration;
 
+pub(crate) use self::read::unreadable;
 use async_trait::async_trait;
 use ml_connector_core::{
-    Connection, Context, Error, ErrorKind, IntoConnection, PollRequest, ReceiveRequest, Result, Source,
-    SourceInfo, UpkeepRequest, error_context,
+    CheckStep, Connection, Context, Error, ErrorKind, IntoConnection, PollRequest, ReceiveRequest, Result,
+    Source, SourceInfo, UpkeepRequest, error_context,
     model::{Intake, Page, Prompt, Resolution, Signal, Subject, Upkeep},
     snapshot::Snapshot,
     webhook::look_after,
@@ -21,6 +24,7 @@ use crate::{
     models::Set,
     webhook::{
         Wanted,
+        place::Known,
         subscriptions::{LOOK_EVERY, Registration},
     },
 };
@@ -42,7 +46,7 @@ impl Source for BusinessCentral {
         let webhook = self.webhook.as_ref().ok_or_else(|| {
             Error::new(ErrorKind::SignatureInvalid, "the connection takes no notifications: it only polls")
         })?;
-        Ok(webhook.decode(request.request, request.now))
+        webhook.decode(request.request, request.now)
     }
 
     async fn prompt(&self, _: &Context, _: Prompt) -> Result<()> {
@@ -77,19 +81,18 @@ impl Source for BusinessCentral {
     }
 
     async fn upkeep(&self, ctx: &Context, request: UpkeepRequest<'_>) -> Result<Upkeep> {
-        let state = request.state.cloned().unwrap_or_default();
+        let mut known = Known::at(&self.place, &request);
         let Some((webhook, callback)) = self.webhook.as_ref().zip(request.callback) else {
-            return Ok(Upkeep::new(ctx.now() + IDLE).state(state));
+            return Ok(Upkeep::new(ctx.now() + IDLE).state(known.write()?));
         };
+        known.leave(ctx, (webhook, &self.client), &self.place).await?;
         let supported = self.client.webhook_resources(ctx).await?;
-        let tells = |wanted: &&Wanted| match &supported {
-            Some(supported) => supported.iter().any(|name| name == wanted.name),
-            None => !UNDOCUMENTED.contains(&wanted.name),
-        };
         let all = webhook.wanted().iter().filter(|wanted| wanted.set.is_some() || self.approval_entries);
-        let wanted: Vec<Wanted> = all.filter(tells).cloned().collect();
+        let wanted: Vec<Wanted> =
+            all.filter(|wanted| tells(supported.as_deref(), wanted.name)).cloned().collect();
         let registration = Registration { webhook, client: &self.client, callback, wanted };
         let looked = look_after(&registration, ctx).await?;
+        known.is_here(&self.place, callback);
         let usual = if looked.complete { ctx.now() + LOOK_EVERY } else { ctx.now() + AGAIN };
         let next = looked.again.map_or(usual, |again| again.min(usual));
         // What happened while nobody was told is read.
@@ -98,14 +101,31 @@ impl Source for BusinessCentral {
         if let Some(problem) = &looked.problem {
             tracing::warn!(connection = %self.source.connection, problem, "notifications do not come");
         }
-        let upkeep = Upkeep::new(next).state(state).signals(signals).subscriptions(looked.subscriptions);
-        Ok(upkeep.problem(looked.problem.map(Into::into)))
+        // Nobody posts before somebody has decided: that the other app cannot is told before.
+        let problems: Vec<String> =
+            looked.problem.into_iter().chain(self.poster_problem(ctx).await).collect();
+        let upkeep =
+            Upkeep::new(next).state(known.write()?).signals(signals).subscriptions(looked.subscriptions);
+        Ok(upkeep.problem((!problems.is_empty()).then(|| problems.join("; ").into())))
     }
 
     async fn unsubscribe(&self, ctx: &Context, request: UpkeepRequest<'_>) -> Result<()> {
         let Some((webhook, callback)) = self.webhook.as_ref().zip(request.callback) else { return Ok(()) };
+        Known::at(&self.place, &request).leave(ctx, (webhook, &self.client), &self.place).await?;
         let wanted = webhook.wanted().to_vec();
         Registration { webhook, client: &self.client, callback, wanted }.remove(ctx).await
+    }
+
+    async fn check(&self, ctx: &Context) -> Vec<CheckStep> {
+        self.look(ctx).await
+    }
+}
+
+/// Whether a set tells about its changes, by the list of those that do, where this version has one.
+fn tells(supported: Option<&[String]>, name: &str) -> bool {
+    match supported {
+        Some(supported) => supported.iter().any(|one| one == name),
+        None => !UNDOCUMENTED.contains(&name),
     }
 }
 

@@ -3,10 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use ml_connector_core::{
-    Context, Error, ErrorKind, Result, Retry,
+    Context, Error, ErrorKind, Result, Retry, decode,
     model::{
-        Content, EntityRef, Observation, Observed, Person, Proof, Raw, Record, Resolution, Revision, Signal,
-        Status,
+        Content, Date, EntityRef, Observation, Observed, Person, Proof, Raw, Record, Resolution, Revision,
+        Signal, Status,
     },
     snapshot::Snapshot,
 };
@@ -20,7 +20,8 @@ use crate::{
 
 /// A record that was just created may not be readable yet: reads can run before the commit.
 const FRESH: Duration = Duration::from_secs(30);
-/// The API tells no time of entry, and a document's own date may be any. What was posted longer ago than this, and was never seen, is taken in silently: a data upgrade, a copied environment.
+/// The API tells no time of entry. A document that was never seen, and whose own dates are all older than this, is no news: it
+/// comes from a data upgrade, or a copied environment.
 const NEWS_DAYS: u32 = 30;
 
 impl BusinessCentral {
@@ -62,8 +63,15 @@ impl BusinessCentral {
         if is_invoiced && signals.iter().all(|signal| signal.hint.as_deref() == Some(Signal::SWEPT)) {
             return Ok(Resolution::Done { note: "the order became an invoice" });
         }
+        // A draft that is told about because it was read is not read for that at once.
+        if let Some((at, signal)) = self.quiet.later(entity, signals, ctx.now()) {
+            return Ok(Resolution::Scheduled { seen: Vec::new(), later: vec![(at, signal)] });
+        }
         let error = match self.read_record(ctx, set, entity, last).await {
-            Ok((seen, _)) => return Ok(self.news(ctx, seen, last)),
+            Ok((seen, _)) => {
+                self.quiet.note(&signals[0], &seen, last, ctx.now());
+                return Ok(self.news(ctx, seen, last.is_some() || hinted(Signal::BACKFILL)));
+            }
             Err(error) if error.kind() == ErrorKind::NotFound => error,
             Err(error) => return Err(error),
         };
@@ -71,16 +79,8 @@ impl BusinessCentral {
         // behind; a sweep has read another.
         let proof = if hinted(DELETED) { Proof::SignedDeletion } else { Proof::AbsentTwice };
         let lists = if proof == Proof::AbsentTwice && !hinted(Signal::SWEPT) { 2 } else { 1 };
-        for _ in 0..lists {
-            if self.client.is_listed(ctx, set, &entity.id).await? {
-                return Err(Error::new(
-                    ErrorKind::Unavailable,
-                    "the record is there, but one that it refers to is missing: repair the reference in Business Central",
-                )
-                .with_operation(error.operation())
-                .with_context("id", &entity.id)
-                .with_source(error));
-            }
+        if !self.is_gone(ctx, set, &entity.id, lists).await? {
+            return Err(unreadable(&entity.id, error));
         }
         let state = match last {
             Some(last) if set.is_order() => {
@@ -95,26 +95,39 @@ impl BusinessCentral {
         Ok(Resolution::Observed(vec![Observation { entity: entity.clone(), read_at: ctx.now(), state }]))
     }
 
-    /// What a read is worth telling.
-    fn news(&self, ctx: &Context, seen: Observation, last: Option<&Snapshot>) -> Resolution {
-        if let Some(record) = seen.state.record()
-            && let Some(note) = self.silent(ctx, record, last.is_some())
-        {
-            return Resolution::Done { note };
+    /// Whether so many lists that can be read do not show a record: what a 404 cannot tell.
+    ///
+    /// # Errors
+    /// As [`ApiClient::is_listed`](crate::client::ApiClient::is_listed).
+    pub(crate) async fn is_gone(&self, ctx: &Context, set: Set, id: &str, lists: u32) -> Result<bool> {
+        for _ in 0..lists {
+            if self.client.is_listed(ctx, set, id).await? {
+                return Ok(false);
+            }
         }
-        Resolution::Observed(vec![seen])
+        Ok(true)
+    }
+
+    /// What a read is worth telling; `is_asked` = the record is known, or somebody asks for the past.
+    fn news(&self, ctx: &Context, seen: Observation, is_asked: bool) -> Resolution {
+        match self.silent(ctx, &seen, is_asked) {
+            Some(note) => Resolution::Done { note },
+            None => Resolution::Observed(vec![seen]),
+        }
     }
 
     /// Why a record is no news, if it is not.
-    pub(super) fn silent(&self, ctx: &Context, record: &Record, is_known: bool) -> Option<&'static str> {
+    pub(super) fn silent(&self, ctx: &Context, seen: &Observation, is_asked: bool) -> Option<&'static str> {
+        let Observed::Present { content: Content::Record(record), raw, .. } = &seen.state else {
+            return None;
+        };
         if is_placeholder(record) {
             return Some("it keeps the number of a draft that was deleted");
         }
-        let is_posted =
-            matches!(record.status, Status::Open | Status::PartiallyPaid | Status::Paid | Status::Void);
-        let today = ctx.now().date_in(&self.source.zone);
-        let is_old = record.date.is_some_and(|date| date < today.minus_days(NEWS_DAYS));
-        (is_posted && is_old && !is_known).then_some("it was posted long ago, and is seen for the first time")
+        let posting = raw.as_ref().and_then(|raw| posting_date(raw));
+        let youngest = record.date.into_iter().chain(posting).max()?;
+        let is_old = youngest < ctx.now().date_in(&self.source.zone).minus_days(NEWS_DAYS);
+        (is_old && !is_asked).then_some("its dates are long past, and it is seen for the first time")
     }
 
     /// What became of an order that is gone: it was invoiced in full where an invoice names it. `None` = it was deleted.
@@ -156,11 +169,10 @@ impl BusinessCentral {
             let waiting = self.client.open_approvals(ctx, set, Some(&number)).await?.unwrap_or_default();
             submitted(record, &waiting);
         }
-        if set == Set::SalesInvoices && matches!(record.status, Status::Open | Status::PartiallyPaid) {
-            let is_known = last.is_some_and(is_posted);
-            if !is_known && self.client.is_posted(ctx, set, &record.id, &number).await? == Some(false) {
-                record.status = Status::Approved;
-                record.balance = None;
+        if may_be_released(set, record, last) {
+            let posted = self.client.posted_among(ctx, set, &[&number]).await?;
+            if !posted.map_or_else(|| is_posted_by_itself(record, last), |ids| ids.contains(&*record.id)) {
+                released(record);
             }
         }
         Ok(())
@@ -200,6 +212,17 @@ impl BusinessCentral {
     }
 }
 
+/// What a 404 says of a record that its list shows. It heals by repairing the reference.
+pub(crate) fn unreadable(id: &str, error: Error) -> Error {
+    Error::new(
+        ErrorKind::Unavailable,
+        "the record is there, but one that it refers to is missing: repair the reference in Business Central",
+    )
+    .with_operation(error.operation())
+    .with_context("id", id)
+    .with_source(error)
+}
+
 /// Takes over from approval entries that a draft waits, and who sent it.
 pub(super) fn submitted(record: &mut Record, waiting: &[(String, String)]) {
     let entry = waiting.iter().find(|(number, _)| Some(number) == record.number.as_ref());
@@ -207,6 +230,30 @@ pub(super) fn submitted(record: &mut Record, waiting: &[(String, String)]) {
         record.status = Status::PendingApproval;
         record.submitted_by = Some(sender).filter(|sender| !sender.is_empty()).map(Person::named);
     }
+}
+
+/// Whether a sales invoice reads Open and may be released only: nobody has seen it posted.
+pub(super) fn may_be_released(set: Set, record: &Record, known: Option<&Snapshot>) -> bool {
+    let reads_open = matches!(record.status, Status::Open | Status::PartiallyPaid);
+    set == Set::SalesInvoices && reads_open && !known.is_some_and(is_posted)
+}
+
+/// Whether a sales invoice that reads Open is posted as far as it tells itself: a part of it was paid, or its number is not
+/// that of the draft any more.
+pub(super) fn is_posted_by_itself(record: &Record, known: Option<&Snapshot>) -> bool {
+    let before = known.and_then(|known| known.facts.as_ref()?.number.as_deref());
+    record.status == Status::PartiallyPaid || before.is_some() && before != record.number.as_deref()
+}
+
+/// It is released, and waits to be posted.
+pub(super) fn released(record: &mut Record) {
+    record.status = Status::Approved;
+    record.balance = None;
+}
+
+fn posting_date(raw: &Raw) -> Option<Date> {
+    let text = decode::plain_text(raw.at("/postingDate")?)?;
+    Date::parse(&text).ok()
 }
 
 /// Whether a document waits to be posted.

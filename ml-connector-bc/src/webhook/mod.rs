@@ -1,5 +1,6 @@
 //! Notifications. Nothing signs them: the path and `clientState` are what only Business Central was told.
 
+pub(crate) mod place;
 mod resource;
 pub(crate) mod subscriptions;
 
@@ -8,7 +9,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use ml_connector_core::{
-    Error, ErrorKind, Result, Secret, Timestamp, decode,
+    Error, ErrorKind, Result, Secret, Timestamp,
+    decode::{self, Decoded},
     model::{DedupeKey, EntityRef, Intake, Revision, Signal},
     webhook::{Encoding, Form, HmacSha256, require_token},
 };
@@ -65,21 +67,14 @@ impl Webhook {
                 .with_context("setting", "webhook_secret"));
         }
         let keyed = HmacSha256::new([secret])?;
-        let derive = |what: &str, name: &str, digits: usize| {
-            let text = keyed
-                .sign(&[what.as_bytes(), b"\n", company.as_bytes(), b"\n", name.as_bytes()], Encoding::Hex);
-            Secret::from(&text[..digits])
-        };
-        let named = |set: Option<Set>, name| Wanted {
-            set,
-            name,
-            path: derive("path", name, PATH_DIGITS),
-            client_state: derive("clientState", name, STATE_DIGITS),
-        };
-        let sets = sets.iter().map(|set| named(Some(*set), set.name()));
-        let sets = sets.chain([named(None, Set::APPROVAL_ENTRIES)]).collect();
         let host = api.host_str().unwrap_or_default().to_owned();
-        Ok(Self { keyed, company: company.to_owned(), host, sets })
+        Ok(Self { sets: derive(&keyed, company, sets), keyed, company: company.to_owned(), host })
+    }
+
+    /// The same for every set of another company.
+    pub(crate) fn of(&self, company: &str) -> Self {
+        let (sets, company) = (derive(&self.keyed, company, &Set::ALL), company.to_owned());
+        Self { sets, company, ..self.clone() }
     }
 
     /// The subscriptions of sets that are wanted.
@@ -94,20 +89,23 @@ impl Webhook {
     }
 
     /// What a request means. A path that was issued never gets a 4xx or a redirect: either would cost the subscription.
-    pub(crate) fn decode(&self, request: &Request<Bytes>, now: Timestamp) -> Intake {
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] for a path that was never issued: another connection of the endpoint may have issued it.
+    pub(crate) fn decode(&self, request: &Request<Bytes>, now: Timestamp) -> Result<Intake> {
         let path = request.uri().path().trim_matches('/');
         // All are compared, so that the time says nothing about which of them it was.
         let issued = self.sets.iter().fold(None, |found, wanted| {
             if require_token(path, &wanted.path).is_ok() { Some(wanted) } else { found }
         });
         let Some(wanted) = issued else {
-            return Intake::accepted(Vec::new()).reply(empty(StatusCode::NOT_FOUND));
+            return Err(Error::new(ErrorKind::NotFound, "no notifications were asked for under this path"));
         };
         let query = Form::lenient(request.uri().query().unwrap_or_default().as_bytes());
         if let Some(token) = query.get("validationToken") {
-            return Intake::accepted(Vec::new()).reply(handshake(token));
+            return Ok(Intake::accepted(Vec::new()).reply(handshake(token)));
         }
-        match self.entries(request.body(), wanted) {
+        Ok(match self.entries(request.body(), wanted) {
             Ok((signals, true)) => Intake::accepted(signals),
             Ok((mut signals, false)) => {
                 signals.push(trouble(wanted, now));
@@ -122,7 +120,7 @@ impl Webhook {
                 );
                 Intake::accepted(vec![trouble(wanted, now)])
             }
-        }
+        })
     }
 
     /// The signals of a notification, and whether all of its entries were ours.
@@ -146,8 +144,12 @@ impl Webhook {
             }
             Ok(entries)
         });
-        let entries = read.map_err(|_| "unreadable")?.value;
-        let (mut signals, mut all_ours) = (Vec::new(), true);
+        let Decoded { value: entries, left_out } = read.map_err(|_| "unreadable")?;
+        if entries.is_empty() {
+            return Err("empty");
+        }
+        // What is no entry may have been one.
+        let (mut signals, mut all_ours) = (Vec::new(), left_out.is_empty());
         for [state, resource, change, subscription, at] in &entries {
             if require_token(state, &wanted.client_state).is_err() {
                 tracing::warn!(set = wanted.name, reason = "client_state_mismatch", "an entry is dropped");
@@ -164,6 +166,22 @@ impl Webhook {
         }
         Ok((signals, all_ours))
     }
+}
+
+/// Paths and `clientState` of the sets of a company, and of its approval entries.
+fn derive(keyed: &HmacSha256, company: &str, sets: &[Set]) -> Vec<Wanted> {
+    let text = |what: &str, name: &str, digits: usize| {
+        let parts = [what.as_bytes(), b"\n", company.as_bytes(), b"\n", name.as_bytes()];
+        Secret::from(&keyed.sign(&parts, Encoding::Hex)[..digits])
+    };
+    let named = |set: Option<Set>, name| Wanted {
+        set,
+        name,
+        path: text("path", name, PATH_DIGITS),
+        client_state: text("clientState", name, STATE_DIGITS),
+    };
+    let all = sets.iter().map(|set| named(Some(*set), set.name()));
+    all.chain([named(None, Set::APPROVAL_ENTRIES)]).collect()
 }
 
 fn signal(wanted: &Wanted, resource: &Resource, change: &str, subscription: &str, at: &str) -> Signal {
@@ -187,8 +205,8 @@ fn trouble(wanted: &Wanted, now: Timestamp) -> Signal {
     let turn = now.as_millis().div_euclid(every);
     let mut signal = Signal::feed(wanted.name, None);
     signal.hint = Some(TROUBLE.into());
-    signal.dedupe =
-        Some(DedupeKey::from(format!("business_central/trouble/{}/{turn}", wanted.path.expose())));
+    // The path is a secret, and the log keeps keys.
+    signal.dedupe = Some(DedupeKey::from(format!("business_central/trouble/{}/{turn}", wanted.name)));
     signal
 }
 

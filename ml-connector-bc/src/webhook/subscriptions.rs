@@ -25,17 +25,13 @@ pub(crate) struct Registration<'a> {
 }
 
 impl Registration<'_> {
-    /// Deletes the subscriptions that are ours.
+    /// Deletes the subscriptions that call us. Another connection may have been told the same `clientState`.
     ///
     /// # Errors
     /// Business Central's.
     pub(crate) async fn remove(&self, ctx: &Context) -> Result<()> {
-        let is_ours = |one: &Subscription| {
-            let by = |wanted: &Wanted| {
-                one.notification_url == self.url(wanted) || one.client_state == wanted.client_state.expose()
-            };
-            self.wanted.iter().any(by)
-        };
+        let urls: Vec<String> = self.wanted.iter().map(|wanted| self.url(wanted)).collect();
+        let is_ours = |one: &Subscription| urls.contains(&one.notification_url);
         for own in self.client.subscriptions(ctx).await?.iter().filter(|one| is_ours(one)) {
             self.client.delete_subscription(ctx, own).await?;
         }

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions, but not in their helpers
 
+mod bad_requests;
+mod cases;
 mod check;
 mod conformance;
 mod people;

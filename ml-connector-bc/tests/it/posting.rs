@@ -1,7 +1,7 @@
 //! Posting: what is refused, what counts as done, and what an approval is bound to.
 
 use ml_connector_core::{
-    Effect, ErrorKind, Scope, Sink,
+    Effect, ErrorKind, Retry, Scope, Sink,
     model::{Decimal, EntityRef},
 };
 use ml_connector_sim::{
@@ -238,6 +238,7 @@ async fn every_refusal_is_said_in_plain_words_of_ours() {
         (Refusal::ClosedPeriod, "closed_period", elsewhere),
         (Refusal::VendorInvoiceNumber, "vendor_invoice_number", document),
         (Refusal::Blocked, "blocked", elsewhere),
+        (Refusal::UnknownLocation, "reference", elsewhere),
         (Refusal::NeedsApproval, "needs_approval", elsewhere),
     ] {
         let world = World::new();
@@ -319,4 +320,134 @@ async fn endings_that_need_no_posting() {
     event.entity = EntityRef::new("purchase_order", id.as_str());
     assert_eq!(erp.plan(&order).unwrap_err().kind(), ErrorKind::InvalidRequest);
     assert!(!world.erp.received().iter().any(|call| call.path.contains("Microsoft.NAV.")));
+}
+
+fn posts(world: &World) -> usize {
+    world.erp.received().into_iter().filter(|call| call.path.contains("Microsoft.NAV.")).count()
+}
+
+/// A busy database and a 412 without a body say nothing about the invoice: it is read anew and posted.
+#[tokio::test(start_paused = true)]
+async fn a_busy_database_is_no_edit() {
+    let empty = |status| Fault::status(status).with_body("text/plain", "").on("Microsoft.NAV.post");
+    for n in 0..3 {
+        let world = World::new();
+        let erp = world.connect();
+        let (_, entity) = draft(&world);
+        let seen = read(&world, &erp, &entity).await;
+        match n {
+            0 => world.erp.tune(|tuning| tuning.busy_postings = 1),
+            1 => world.erp.plant(empty(http::StatusCode::PRECONDITION_FAILED)),
+            _ => world.erp.plant(empty(http::StatusCode::CONFLICT)),
+        }
+        attempt(&world, &erp, &command(&world, &seen)).await.unwrap();
+        assert_eq!((posts(&world), world.erp.postings().len()), (2, 1), "{n}");
+    }
+}
+
+/// Whatever lasts longer waits, and lies in no document: the button stays.
+#[tokio::test(start_paused = true)]
+async fn a_database_that_stays_busy_is_waited_for() {
+    let world = World::new();
+    let erp = world.connect();
+    let (_, entity) = draft(&world);
+    let seen = read(&world, &erp, &entity).await;
+    world.erp.tune(|tuning| tuning.busy_postings = 4);
+    let error = attempt(&world, &erp, &command(&world, &seen)).await.unwrap_err();
+    let is = (error.kind(), error.effect(), error.retry());
+    assert_eq!(is, (ErrorKind::Unavailable, Effect::None, Retry::Backoff), "{error}");
+    settle(&world, &erp, command(&world, &seen)).await.unwrap();
+    assert_eq!(world.erp.postings().len(), 1);
+}
+
+/// Reading a draft can write to it, and so meet somebody else.
+#[tokio::test(start_paused = true)]
+async fn a_409_of_a_read_is_read_again() {
+    for is_412 in [false, true] {
+        let world = World::new();
+        let erp = world.connect();
+        let (_, entity) = draft(&world);
+        world.erp.tune(|tuning| (tuning.busy_reads, tuning.stale_is_412) = (2, is_412));
+        let seen = read(&world, &erp, &entity).await;
+        world.erp.tune(|tuning| tuning.busy_reads = 9);
+        let error = attempt(&world, &erp, &command(&world, &seen)).await.unwrap_err();
+        assert_eq!((error.kind(), error.retry()), (ErrorKind::Unavailable, Retry::Backoff), "{error}");
+        settle(&world, &erp, command(&world, &seen)).await.unwrap();
+        assert_eq!(world.erp.postings().len(), 1);
+    }
+}
+
+/// Case 01, at a click: the invoice is there, and is posted once the reference is repaired.
+#[tokio::test(start_paused = true)]
+async fn a_404_about_a_related_record_is_no_missing_invoice() {
+    let world = World::new();
+    let erp = world.connect();
+    let (id, entity) = draft(&world);
+    let seen = read(&world, &erp, &entity).await;
+    world.erp.tune(|tuning| tuning.broken_reference = Some(id.clone()));
+    let error = attempt(&world, &erp, &command(&world, &seen)).await.unwrap_err();
+    assert_eq!((error.kind(), error.effect()), (ErrorKind::Unavailable, Effect::None), "{error}");
+    assert!(error.message().contains("repair the reference"), "{error}");
+    world.erp.tune(|tuning| tuning.broken_reference = None);
+    settle(&world, &erp, command(&world, &seen)).await.unwrap();
+    assert_eq!(world.erp.postings().len(), 1);
+}
+
+/// A 400 that came after the posting, and an invoice that cannot be read then: it is looked up until it can.
+#[tokio::test(start_paused = true)]
+async fn a_refusal_is_not_told_before_the_invoice_can_be_read() {
+    let world = World::new();
+    let erp = world.connect();
+    let (id, entity) = draft(&world);
+    let seen = read(&world, &erp, &entity).await;
+    world.erp.tune(|tuning| tuning.although_posted = 1);
+    let missing = serde_json::json!({ "error": { "code": "Internal_RecordNotFound", "message": "The Vendor does not exist." } });
+    let reads = Fault::status(http::StatusCode::NOT_FOUND).with_body("application/json", missing.to_string());
+    world.erp.plant(reads.method(http::Method::GET).target(&id).after(1).times(4));
+    let receipt = settle(&world, &erp, command(&world, &seen)).await.unwrap();
+    assert!(receipt.reference.contains("#posted:"));
+    assert_eq!((posts(&world), world.erp.postings().len()), (1, 1));
+}
+
+/// Without the route that lists posted documents, the action itself tells: it posts drafts only.
+#[tokio::test(start_paused = true)]
+async fn a_released_sales_invoice_is_posted_once_where_no_route_tells() {
+    for is_posted_before in [false, true] {
+        let world = World::new();
+        let erp = world.connect();
+        world.erp.tune(|tuning| (tuning.automate, tuning.one_series) = (false, true));
+        let id =
+            world.erp.create(Set::SalesInvoices, &NewDocument::new("Osprey Foods", Decimal::new(14_997, 2)));
+        world.erp.release(Set::SalesInvoices, &id).unwrap();
+        let entity = EntityRef::new("invoice", id.as_str());
+        let seen = read(&world, &erp, &entity).await;
+        assert_eq!(record(&seen).status.as_str(), "approved", "nothing proves that it is posted");
+        if is_posted_before {
+            world.erp.post(Set::SalesInvoices, &id).unwrap();
+        }
+        let receipt = settle(&world, &erp, command(&world, &seen)).await.unwrap();
+        let result = receipt.result.unwrap();
+        assert_eq!((result.elsewhere, result.status.as_str()), (is_posted_before, "open"));
+        assert_eq!(world.erp.postings().len(), 1);
+    }
+}
+
+/// Case 09: any spelling posts, so nothing but the posting step may come near the action.
+#[tokio::test(start_paused = true)]
+async fn nothing_but_the_posting_writes_and_the_reader_may_be_read_only() {
+    let world = World::new();
+    let known = world.erp.credentials();
+    world.erp.tune(|tuning| tuning.reads_only = true);
+    let erp = world.builder().poster(&known.poster_id, known.poster_secret.as_str()).build().unwrap();
+    let (_, entity) = draft(&world);
+    let seen = read(&world, &erp, &entity).await;
+    settle(&world, &erp, command(&world, &seen)).await.unwrap();
+    assert_eq!((posts(&world), world.erp.postings()[0].by.as_str()), (1, known.poster_id.as_str()));
+    // Without it the reader is told which right it lacks.
+    let (_, entity) = draft(&world);
+    let erp = world.connect();
+    let seen = read(&world, &erp, &entity).await;
+    let error = settle(&world, &erp, command(&world, &seen)).await.unwrap_err();
+    assert_eq!((error.kind(), posts(&world)), (ErrorKind::PermissionDenied, 2));
+    assert!(error.context("right").unwrap().contains("Purchase Header"), "{error}");
 }

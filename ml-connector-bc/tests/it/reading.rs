@@ -1,9 +1,11 @@
 //! Reading: single records, pages, and what is missing.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use ml_connector_bc::BusinessCentral;
 use ml_connector_core::{
-    ErrorKind, PollRequest, Source,
+    ErrorKind, PollRequest, Scope, Source,
     model::{Decimal, EntityRef, Observed, Page, Person, PollMode, Resolution, Signal},
     snapshot::{Facts, Snapshot},
 };
@@ -146,9 +148,19 @@ async fn a_404_about_a_related_record_deletes_nothing() {
         let error =
             erp.resolve(&world.ctx(), &[Signal::entity(entity.clone())], Some(&last)).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unavailable, "it is tried again, and heals by itself");
-        let page = page(&world, &erp, FEED, PollMode::Live, None).await;
-        assert!(page.observations.is_empty() && page.signals.len() == 2, "ids are read one by one");
-        assert!(!page.more);
+        for mode in [PollMode::Live, PollMode::Baseline] {
+            let mut at = None;
+            let page = loop {
+                let page = page(&world, &erp, FEED, mode, at.as_ref()).await;
+                if !page.more {
+                    break page;
+                }
+                at = Some(page.checkpoint);
+            };
+            let ids: Vec<&str> = page.observations.iter().map(|seen| &*seen.entity.id).collect();
+            assert_eq!(ids, [whole.as_str()], "what can be read is shown as ever");
+            assert_eq!(page.signals.len(), 1, "and the one that cannot is asked for again");
+        }
         read(&world, &erp, &EntityRef::new("bill", whole.as_str())).await;
         world.erp.tune(|tuning| tuning.broken_reference = None);
         read(&world, &erp, &entity).await;
@@ -218,13 +230,107 @@ async fn a_placeholder_and_an_old_posted_document_are_no_news() {
     world.erp.delete(Set::PurchaseInvoices, &id).unwrap();
     let old = bill(&world, 200);
     world.erp.post(Set::PurchaseInvoices, &old).unwrap();
-    world.erp.set(Set::PurchaseInvoices, &old, "invoiceDate", "2019-05-04").unwrap();
+    for date in ["invoiceDate", "postingDate"] {
+        world.erp.set(Set::PurchaseInvoices, &old, date, "2019-05-04").unwrap();
+    }
     world.sleep(60).await;
     let page = page(&world, &erp, FEED, PollMode::Live, None).await;
     assert!(page.observations.is_empty() && page.signals.is_empty(), "{page:?}");
     let signals = [Signal::entity(EntityRef::new("bill", old.as_str()))];
     let seen = erp.resolve(&world.ctx(), &signals, None).await.unwrap();
     assert!(matches!(seen, Resolution::Done { .. }));
+}
+
+/// Case 12: a data upgrade brings what nobody has seen. What is old by its own dates asks nobody and is told to nobody,
+/// unless somebody wants the past.
+#[tokio::test(start_paused = true)]
+async fn old_drafts_that_appear_at_once_are_no_news() {
+    let world = World::new();
+    let erp = world.connect();
+    let (_, checkpoint) = run(&world, &erp, FEED, PollMode::Baseline, None).await;
+    let mut old = Vec::new();
+    for n in 0..40 {
+        let id = bill(&world, 100 + n);
+        world.erp.set(Set::PurchaseInvoices, &id, "invoiceDate", "2024-05-04").unwrap();
+        world.erp.set(Set::PurchaseInvoices, &id, "postingDate", "2024-05-06").unwrap();
+        old.push(id);
+    }
+    // An old invoice that is entered today is posted today.
+    let late = bill(&world, 900);
+    world.erp.set(Set::PurchaseInvoices, &late, "invoiceDate", "2025-11-30").unwrap();
+    world.sleep(60).await;
+    let (seen, _) = run(&world, &erp, FEED, PollMode::Live, Some(checkpoint)).await;
+    assert_eq!(seen, [late.clone()]);
+    for id in &old {
+        let mut signal = Signal::entity(EntityRef::new("bill", id.as_str()));
+        signal.hint = Some("created".into());
+        let told = erp.resolve(&world.ctx(), &[signal.clone()], None).await.unwrap();
+        assert!(matches!(told, Resolution::Done { .. }), "{told:?}");
+        signal.hint = Some(Signal::BACKFILL.into());
+        let asked = erp.resolve(&world.ctx(), &[signal], None).await.unwrap();
+        assert!(matches!(asked, Resolution::Observed(_)), "somebody wants the past");
+    }
+    let (past, _) = run(&world, &erp, FEED, PollMode::Backfill { since: None }, None).await;
+    assert_eq!(past.len(), 41);
+}
+
+/// One record that cannot be read makes no news of the others: the baseline stays one, wherever the record lies and whatever
+/// shares its stamp.
+#[tokio::test(start_paused = true)]
+async fn a_baseline_with_a_broken_reference_is_a_baseline() {
+    for (at_once, place) in [(false, 0), (false, 70), (false, 129), (true, 70)] {
+        let world = World::new();
+        let mut made = Vec::new();
+        for n in 0..130 {
+            made.push(bill(&world, 100 + n));
+            world.sleep(u64::from(!at_once)).await;
+        }
+        let erp = world.connect();
+        world.erp.tune(|tuning| tuning.broken_reference = Some(made[place].clone()));
+        world.sleep(3600).await;
+        let (mut observed, mut signaled, mut at) = (BTreeSet::new(), BTreeSet::new(), None);
+        loop {
+            let page = page(&world, &erp, FEED, PollMode::Baseline, at.as_ref()).await;
+            observed.extend(page.observations.iter().map(|seen| {
+                assert!(record(seen).total.is_some(), "a row is whole");
+                seen.entity.id.to_string()
+            }));
+            signaled.extend(page.signals.into_iter().map(|signal| format!("{:?}", signal.subject)));
+            if !page.more {
+                break;
+            }
+            at = Some(page.checkpoint);
+        }
+        assert_eq!((observed.len(), signaled.len()), (129, 1), "{place}: {signaled:?}");
+        assert!(!observed.contains(&made[place]));
+        let calls = world.erp.received().len();
+        // What shares the stamp of the broken one is read one by one.
+        assert!(calls < if at_once { 190 } else { 60 }, "{place}: {calls} calls");
+    }
+}
+
+/// A sales invoice that is released reads Open like a posted one, in lists as well: one call tells for a page of them.
+#[tokio::test(start_paused = true)]
+async fn pages_tell_released_sales_invoices_from_posted_ones() {
+    let world = World::new();
+    let erp = world.connect();
+    let made: Vec<String> = (0..6)
+        .map(|n| world.erp.create(Set::SalesInvoices, &NewDocument::new("Osprey Foods", Decimal::new(n, 0))))
+        .collect();
+    made[..3].iter().for_each(|id| world.erp.release(Set::SalesInvoices, id).unwrap());
+    made[3..].iter().for_each(|id| world.erp.post(Set::SalesInvoices, id).unwrap());
+    world.sleep(60).await;
+    for mode in [PollMode::Baseline, PollMode::Live] {
+        let before = world.erp.received().len();
+        let page = page(&world, &erp, "salesInvoices", mode, None).await;
+        for seen in &page.observations {
+            let expected =
+                if made[..3].iter().any(|id| **id == *seen.entity.id) { "approved" } else { "open" };
+            assert_eq!(record(seen).status.as_str(), expected, "{mode:?}");
+        }
+        assert_eq!((page.observations.len(), page.signals.len()), (6, 0));
+        assert!(world.erp.received().len() - before <= 3, "a token, a list, and one question");
+    }
 }
 
 /// Case 12 and the part payment: stamps say nothing, values do, and once a day all of them are compared.
@@ -280,4 +386,23 @@ async fn reads_go_to_the_primary_and_a_slow_page_is_halved() {
     assert!(first.more && first.observations.is_empty());
     let (seen, _) = run(&world, &erp, FEED, PollMode::Live, Some(first.checkpoint)).await;
     assert_eq!(seen, [id]);
+}
+
+/// Rows do not say whose they are, but the answer does: nothing of another company is told, and nothing more is read.
+#[tokio::test(start_paused = true)]
+async fn an_answer_about_another_company_stops_the_connection() {
+    let world = World::new();
+    let erp = world.connect();
+    let ids: Vec<String> = (0..150).map(|n| bill(&world, 100 + n)).collect();
+    let stops = |error: ml_connector_core::Error| {
+        assert_eq!((error.kind(), error.scope()), (ErrorKind::ConfigInvalid, &Scope::Connection), "{error}");
+    };
+    world.erp.tune(|tuning| tuning.answers_for = Some("6f1c2d3e-1a2b-ef11-9345-6045bd0a1b2c".to_owned()));
+    let entity = EntityRef::new("bill", ids[0].as_str());
+    stops(erp.resolve(&world.ctx(), &[Signal::entity(entity.clone())], None).await.unwrap_err());
+    for mode in [PollMode::Baseline, PollMode::Live, PollMode::Sweep] {
+        stops(erp.poll(&world.ctx(), PollRequest::new(FEED, mode)).await.unwrap_err());
+    }
+    world.erp.tune(|tuning| tuning.answers_for = None);
+    read(&world, &erp, &entity).await;
 }

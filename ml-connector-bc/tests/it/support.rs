@@ -174,12 +174,20 @@ pub(crate) struct Hooks {
     pub(crate) signals: Mutex<Vec<Signal>>,
     /// Answers with this instead.
     pub(crate) answers: Mutex<Option<u16>>,
+    /// Where it is.
+    pub(crate) at: Mutex<String>,
 }
 
 impl Hooks {
     pub(crate) fn of(world: &World, source: &BusinessCentral) -> Arc<Self> {
         let (source, clock) = (source.clone(), Arc::clone(&world.clock));
-        Arc::new(Self { source, clock, signals: Mutex::default(), answers: Mutex::default() })
+        Arc::new(Self {
+            source,
+            clock,
+            signals: Mutex::default(),
+            answers: Mutex::default(),
+            at: Mutex::new(HOOKS.to_owned()),
+        })
     }
 }
 
@@ -190,12 +198,71 @@ impl HttpTransport for Hooks {
             return Ok(Response::builder().status(status).body(Bytes::new()).unwrap());
         }
         let text = request.uri().to_string();
-        let below = text.strip_prefix(HOOKS).unwrap_or("/elsewhere").to_owned();
+        let at = self.at.lock().unwrap().clone();
+        let below = text.strip_prefix(&at).unwrap_or("/elsewhere").to_owned();
         let (mut parts, body) = request.into_parts();
         parts.uri = below.parse().unwrap();
         let request = Request::from_parts(parts, body);
-        let intake = self.source.receive(ReceiveRequest::new(&request, self.clock.now())).unwrap();
+        let received = self.source.receive(ReceiveRequest::new(&request, self.clock.now()));
+        let Ok(intake) = received else {
+            return Ok(Response::builder().status(404).body(Bytes::new()).unwrap());
+        };
         self.signals.lock().unwrap().extend(intake.signals);
         Ok(intake.reply)
+    }
+}
+
+/// The API as anybody with a token may call it, whatever a client would send.
+pub(crate) struct Api<'w> {
+    world: &'w World,
+    bearer: String,
+}
+
+impl<'w> Api<'w> {
+    pub(crate) async fn open(world: &'w World) -> Self {
+        let known = world.erp.credentials();
+        let form = format!(
+            "grant_type=client_credentials&client_id={}&client_secret={}\
+             &scope=https%3A%2F%2Fapi.businesscentral.dynamics.com%2F.default",
+            known.client_id, known.client_secret
+        );
+        let mut api = Self { world, bearer: String::new() };
+        let url = format!("https://login.microsoftonline.com/{}/oauth2/v2.0/token", known.tenant);
+        let kind = [("content-type", "application/x-www-form-urlencoded")];
+        let answer: serde_json::Value =
+            serde_json::from_slice(api.send("POST", &url, &kind, &form).await.body()).unwrap();
+        api.bearer = format!("Bearer {}", answer["access_token"].as_str().unwrap());
+        api
+    }
+
+    /// A URL below the environment's API.
+    pub(crate) fn url(&self, below: &str) -> String {
+        let known = self.world.erp.credentials();
+        let (tenant, environment) = (known.tenant, known.environment);
+        format!("https://api.businesscentral.dynamics.com/v2.0/{tenant}/{environment}/api/v2.0/{below}")
+    }
+
+    /// A URL below the company.
+    pub(crate) fn own(&self, below: &str) -> String {
+        self.url(&format!("companies({})/{below}", self.world.erp.credentials().company_id))
+    }
+
+    pub(crate) async fn send(
+        &self,
+        method: &str,
+        url: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Response<Bytes> {
+        let mut request = Request::builder().method(method).uri(url);
+        if !headers.iter().any(|(name, _)| *name == "authorization") {
+            request = request.header("authorization", &self.bearer);
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Bytes::from(body.to_owned())).unwrap();
+        let ctx = self.world.ctx();
+        ctx.transport().send(request, Limits::within(Duration::from_secs(30))).await.unwrap()
     }
 }

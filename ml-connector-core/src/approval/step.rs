@@ -115,7 +115,8 @@ impl Case<'_> {
                 return;
             }
             match &known.phase {
-                ApprovalPhase::Requested if is_approved(record) => {
+                // What still waits is not done, whatever the books call it: approved, but not posted.
+                ApprovalPhase::Requested if is_approved(record) && !awaiting => {
                     self.go(ApprovalPhase::DoneElsewhere { result: Some(PostedDocument::of(record)) });
                 }
                 ApprovalPhase::Requested => self.go(ApprovalPhase::Superseded),

@@ -15,7 +15,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 
 /// One word of a play: what happens, as a short text.
 ///
-/// `doc 2 pending` the document's change 2 waits for approval; `doc 3 submitted` it was submitted anew; `doc 3 paid`
+/// `doc 2 pending` the document's change 2 waits for approval; `doc 2 released` it is approved in the books, and waits to be posted; `doc 3 submitted` it was submitted anew; `doc 3 paid`
 /// it waits no more; `anna approves 1` by the button of request 1; `anna approves @2` by a reaction to change 2;
 /// `eve approves 1` may not; `anna approves ?1` by a message that the log does not know; `anna retries 1`; `done 2`,
 /// `half 2`, `edited 2`, `there 2`, `dead 2`, `down 2`, `parked 2` what became of the command that told change 2; `+30m` and `+2h`
@@ -88,9 +88,10 @@ fn document(n: u64, status: &str) -> ApprovalInput {
     let stands = match status {
         "paid" => Status::Paid,
         "void" => Status::Void,
+        "released" | "approved" => Status::Approved,
         _ => Status::PendingApproval,
     };
-    let awaiting = stands == Status::PendingApproval;
+    let awaiting = stands == Status::PendingApproval || status == "released";
     let mut record = Record::new(RecordKind::Bill, "7", stands);
     record.number = Some("B-7".into());
     let document = DocumentRef { connection: "books".into(), entity: EntityRef::new("bill", "7"), n };
@@ -308,6 +309,21 @@ fn what_changes_while_or_after_it_is_posted_asks_again_only_when_it_was_submitte
     ] {
         assert_eq!(play(script).pop().unwrap(), last, "{script}");
     }
+}
+
+/// Approved in the books is done, unless it is what a posting waits for.
+#[test]
+fn what_is_approved_in_the_books_and_still_waits_is_asked_anew() {
+    assert_eq!(play("doc 1 pending | doc 2 approved"), ["requested 1", "done_elsewhere 1"]);
+    assert_eq!(
+        play("doc 1 pending | doc 2 released | anna approves 2 | done 4"),
+        [
+            "requested 1",
+            "superseded 1 + requested 2",
+            "approved 2 + anna: You approved bill B-7. The card shows what the books make of it.",
+            "posted 2",
+        ]
+    );
 }
 
 #[test]

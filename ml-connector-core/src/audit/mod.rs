@@ -19,7 +19,7 @@ use async_trait::async_trait;
 pub use backlog::Backlog;
 pub use memory::MemoryLog;
 pub use query::Query;
-pub use read::{Entry, Pending, PendingScope, Recorded, Repeats};
+pub use read::{Entry, Pending, PendingRequest, PendingScope, Recorded, Repeats};
 pub use rewrite::{DocumentRewrite, EntryRewrite, Rename, RewriteLog, StoredDocument, StoredEntry};
 pub use write::{
     Appended, Committed, DocKey, Document, DocumentWrite, EntryKind, EntryState, Expected, Index, NewEntry,
@@ -28,7 +28,7 @@ pub use write::{
 
 use crate::{
     CheckStep, Result, Timestamp,
-    model::{ConnectionId, Partition, Seq},
+    model::{ConnectionId, Partition},
 };
 
 /// Durable storage of everything that was received, decided and done.
@@ -65,17 +65,13 @@ pub trait AuditLog: Debug + Send + Sync + 'static {
     /// [`Unavailable`](crate::ErrorKind::Unavailable) as for `commit`.
     async fn lease(&self, request: LeaseRequest) -> Result<Vec<Lease>>;
 
-    /// The unsettled entries of a leased partition after `after`, in commit order, `limit` at most.
+    /// The unsettled entries of leased partitions, in commit order: one answer for each of `wanted`, in order, each of
+    /// `limit` entries at most. `None` = the lease is no longer held. All of it is one call to the storage, so that a host
+    /// that holds many partitions does not make a call for each.
     ///
     /// # Errors
-    /// [`Conflict`](crate::ErrorKind::Conflict) when the lease is no longer held.
-    async fn pending(
-        &self,
-        lease: Lease,
-        scope: PendingScope,
-        after: Seq,
-        limit: usize,
-    ) -> Result<Vec<Pending>>;
+    /// [`Unavailable`](crate::ErrorKind::Unavailable).
+    async fn pending(&self, wanted: &[PendingRequest], limit: usize) -> Result<Vec<Option<Vec<Pending>>>>;
 
     /// Documents with their versions, one per key, in order.
     ///
@@ -102,12 +98,13 @@ pub trait AuditLog: Debug + Send + Sync + 'static {
     /// [`Unavailable`](crate::ErrorKind::Unavailable).
     async fn backlog(&self, now: Timestamp) -> Result<Vec<Backlog>>;
 
-    /// Returns when something may have been appended to one of these partitions, at the latest after `at_most`.
-    /// A hint: it may return for nothing, but never misses a commit made by this process after the call.
+    /// Returns when something may have been appended to some of these partitions, and to which; at the latest after
+    /// `at_most`, then without any. A hint: it may name partitions without news, but never misses a commit made by this
+    /// process after the call. What another process commits is named as well, within seconds, or at the next call.
     ///
     /// # Errors
     /// [`Unavailable`](crate::ErrorKind::Unavailable).
-    async fn wait(&self, partitions: &[Partition], at_most: Duration) -> Result<()>;
+    async fn wait(&self, partitions: &[Partition], at_most: Duration) -> Result<Vec<Partition>>;
 
     /// Removes entries of families (an entry without parent, and all below it) that began before `before` and have no
     /// unsettled member: the oldest family first, of each the latest entry first, `limit` entries at most. Returns how

@@ -5,7 +5,7 @@ use std::fmt;
 use bytes::Bytes;
 use serde::{Serialize, Serializer, ser::SerializeStruct};
 
-use super::{EntryKind, EntryState, Index, Outcome};
+use super::{EntryKind, EntryState, Index, Lease, Outcome};
 use crate::{
     Timestamp,
     model::{ConnectionId, EventType, Partition, Seq},
@@ -40,6 +40,17 @@ impl Pending {
     pub fn is_parked(&self) -> bool {
         self.due == Self::NEVER
     }
+}
+
+/// What to read of the work list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PendingRequest {
+    /// Of which partition: the right to work on it.
+    pub lease: Lease,
+    /// How much of it.
+    pub scope: PendingScope,
+    /// After which entry.
+    pub after: Seq,
 }
 
 /// How much of a partition's work list to read.

@@ -11,12 +11,12 @@ use std::{
 use async_trait::async_trait;
 
 use super::{
-    AuditLog, Backlog, Committed, DocKey, Document, Entry, Lease, LeaseRequest, Pending, PendingScope, Query,
-    Transaction,
+    AuditLog, Backlog, Committed, DocKey, Document, Entry, Lease, LeaseRequest, Pending, PendingRequest,
+    Query, Transaction,
 };
 use crate::{
     CheckStep, Error, ErrorKind, Result, Timestamp,
-    model::{ConnectionId, Partition, Seq},
+    model::{ConnectionId, Partition},
 };
 
 /// What begins everything that is sealed: a mark, and the number of the form.
@@ -76,14 +76,8 @@ impl AuditLog for CheckedLog {
         self.checked().await?.lease(request).await
     }
 
-    async fn pending(
-        &self,
-        lease: Lease,
-        scope: PendingScope,
-        after: Seq,
-        limit: usize,
-    ) -> Result<Vec<Pending>> {
-        self.checked().await?.pending(lease, scope, after, limit).await
+    async fn pending(&self, wanted: &[PendingRequest], limit: usize) -> Result<Vec<Option<Vec<Pending>>>> {
+        self.checked().await?.pending(wanted, limit).await
     }
 
     async fn documents(&self, keys: &[DocKey]) -> Result<Vec<Option<Document>>> {
@@ -102,7 +96,7 @@ impl AuditLog for CheckedLog {
         self.checked().await?.backlog(now).await
     }
 
-    async fn wait(&self, partitions: &[Partition], at_most: Duration) -> Result<()> {
+    async fn wait(&self, partitions: &[Partition], at_most: Duration) -> Result<Vec<Partition>> {
         self.inner.wait(partitions, at_most).await
     }
 

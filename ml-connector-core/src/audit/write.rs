@@ -26,6 +26,15 @@ pub struct Transaction {
 }
 
 impl Transaction {
+    /// How many bytes it brings, names and numbers aside.
+    pub(crate) fn payload_bytes(&self) -> usize {
+        let of = |bytes: &Option<Bytes>| bytes.as_ref().map_or(0, Bytes::len);
+        let documents = self.documents.iter().map(|write| of(&write.value));
+        let entries = self.append.iter().map(|entry| of(&entry.body));
+        let outcomes = self.settle.iter().map(|settlement| of(&settlement.trace));
+        documents.chain(entries).chain(outcomes).sum()
+    }
+
     /// Checks what needs no look at the log. For implementations of [`AuditLog`](super::AuditLog): a call that holds
     /// an invalid transaction is refused before anything is applied.
     ///

@@ -8,15 +8,19 @@ use std::{
 
 use serde::Serialize;
 
-use crate::{ErrorKind, Result, Timestamp};
+use crate::{ErrorKind, Result, Timestamp, audit::Committed};
 
 /// The first pause before the log is tried again; it doubles up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// A log that fails again so soon had not recovered: the pauses go on growing.
+const NOT_RECOVERED: Duration = Duration::from_secs(300);
+/// The log is tried with no more bytes than this.
+const MOST_TRIED: usize = 4 << 20;
 
 /// What is known of the log.
 #[derive(Debug, Default)]
-pub(crate) struct LogGate(Mutex<Option<Trouble>>);
+pub(crate) struct LogGate(Mutex<State>);
 
 /// Why the log takes no writes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -28,49 +32,81 @@ pub struct LogTrouble {
     pub reason: Arc<str>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Default)]
+struct State {
+    trouble: Option<Trouble>,
+    /// When it took writes again last, and after which pause.
+    recovered: Option<(Timestamp, Duration)>,
+}
+
+#[derive(Debug)]
 struct Trouble {
     trouble: LogTrouble,
+    /// The most bytes that it has not taken. One that is full may still take fewer.
+    bytes: usize,
     pause: Duration,
     next: Timestamp,
 }
 
-impl LogGate {
-    /// Takes note of a write.
-    pub(crate) fn wrote<T>(&self, result: &Result<T>, now: Timestamp) {
-        match result {
-            Ok(_) => *self.trouble() = None,
-            Err(error) if error.kind() == ErrorKind::Unavailable => {
-                let mut trouble = self.trouble();
-                if trouble.is_none() {
-                    let known = LogTrouble { since: now, reason: error.to_string().into() };
-                    *trouble = Some(Trouble { trouble: known, pause: FIRST_PAUSE, next: now + FIRST_PAUSE });
-                }
-            }
-            Err(_) => {}
+impl State {
+    fn open(&mut self, now: Timestamp) {
+        if let Some(trouble) = self.trouble.take() {
+            self.recovered = Some((now, trouble.pause));
         }
+    }
+}
+
+impl LogGate {
+    /// Takes note of a write of so many bytes. It proves that the log works again if it was applied, and as large as what
+    /// was refused.
+    pub(crate) fn wrote(&self, result: &Result<Committed>, bytes: usize, now: Timestamp) {
+        let mut state = self.state();
+        match (result, &mut state.trouble) {
+            (Ok(Committed::Applied(_)), Some(trouble)) if bytes >= trouble.bytes => state.open(now),
+            (Err(error), trouble) if error.kind() == ErrorKind::Unavailable => match trouble {
+                Some(trouble) => trouble.bytes = trouble.bytes.max(bytes),
+                None => {
+                    let recovered =
+                        state.recovered.filter(|(at, _)| now.saturating_since(*at) < NOT_RECOVERED);
+                    let pause = recovered.map_or(FIRST_PAUSE, |(_, pause)| longer(pause));
+                    let trouble = LogTrouble { since: now, reason: error.to_string().into() };
+                    state.trouble = Some(Trouble { trouble, bytes, pause, next: now + pause });
+                }
+            },
+            _ => {}
+        }
+    }
+
+    /// The log took what it was tried with.
+    pub(crate) fn tried(&self, now: Timestamp) {
+        self.state().open(now);
     }
 
     /// Since when it takes nothing, and why.
     pub(crate) fn known(&self) -> Option<LogTrouble> {
-        self.trouble().as_ref().map(|trouble| trouble.trouble.clone())
+        self.state().trouble.as_ref().map(|trouble| trouble.trouble.clone())
     }
 
     /// Whether somebody has to try it now: the others wait longer from now on.
     pub(crate) fn take_turn(&self, now: Timestamp) -> Turn {
-        let mut trouble = self.trouble();
-        let Some(trouble) = trouble.as_mut() else { return Turn::Open };
+        let mut state = self.state();
+        let Some(trouble) = state.trouble.as_mut() else { return Turn::Open };
         if now < trouble.next {
             return Turn::Closed(Arc::clone(&trouble.trouble.reason));
         }
-        trouble.pause = trouble.pause.saturating_mul(2).min(LONGEST_PAUSE);
+        trouble.pause = longer(trouble.pause);
         trouble.next = now + trouble.pause;
-        Turn::Try
+        // Indexes take room as well.
+        Turn::Try(trouble.bytes.saturating_mul(2).min(MOST_TRIED))
     }
 
-    fn trouble(&self) -> MutexGuard<'_, Option<Trouble>> {
+    fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn longer(pause: Duration) -> Duration {
+    pause.saturating_mul(2).min(LONGEST_PAUSE)
 }
 
 /// What somebody may do who wants to write.
@@ -79,6 +115,6 @@ pub(crate) enum Turn {
     Open,
     /// Wait: it is too early to try again.
     Closed(Arc<str>),
-    /// Try it with something small.
-    Try,
+    /// Try it with so many bytes.
+    Try(usize),
 }

@@ -1,14 +1,18 @@
 //! Messages to the run loop.
 
-use std::sync::{
-    Mutex, PoisonError,
-    atomic::{AtomicU64, AtomicUsize, Ordering},
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
 };
 
 use tokio::sync::{Notify, oneshot};
 
 use super::lanes::{LaneId, Survey};
 use crate::{
+    Timestamp,
     model::{ConnectionId, Partition},
     rate::QuotaKey,
 };
@@ -21,6 +25,8 @@ const _: () = assert!(Partition::COUNT as u32 <= u64::BITS);
 pub(crate) struct Mailbox {
     appended: AtomicU64,
     resumed: Mutex<Vec<ConnectionId>>,
+    /// When each was last said to work again, on whichever host.
+    heard: Mutex<BTreeMap<ConnectionId, Timestamp>>,
     admitted: Mutex<Vec<(QuotaKey, LaneId)>>,
     /// Who wants to know what waits.
     questions: Mutex<Vec<oneshot::Sender<Survey>>>,
@@ -52,6 +58,14 @@ impl Mailbox {
     pub(crate) fn resume(&self, connection: ConnectionId) {
         self.resumed.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
         self.notify.notify_one();
+    }
+
+    /// A connection was said to work again at this time. Each time counts once, however often it is heard.
+    pub(crate) fn hear_resumed(&self, connection: &ConnectionId, at: Timestamp) {
+        let known = self.heard.lock().unwrap_or_else(PoisonError::into_inner).insert(connection.clone(), at);
+        if known != Some(at) {
+            self.resume(connection.clone());
+        }
     }
 
     /// A lane that came through the gate of a quota was admitted.

@@ -108,7 +108,7 @@ mod writes;
 
 pub use self::{
     connector::Connector,
-    feeds::{FeedProgress, RunProgress, StoppedSweep, UnavailableFeed},
+    feeds::{FeedProgress, FeedRemark, RunProgress, StoppedSweep, UnavailableFeed},
     history::{History, HistoryBucket},
     host::{
         Act, Acted, Check, ConnectionHealth, ConnectionView, ConnectorBuilder, DryRun, FieldChange, Health,

@@ -106,8 +106,10 @@ impl Counters {
     pub(crate) fn add_for(&self, stat: Stat, count: usize, of: &ConnectionId, route: Option<&str>) {
         #[cfg(feature = "metrics")]
         if count > 0 {
-            let (connection, route) =
-                (self.labels.bounded(of.as_str()), self.labels.bounded(route.unwrap_or("")));
+            let (connection, route) = (
+                self.labels.connections.bounded(of.as_str()),
+                self.labels.routes.bounded(route.unwrap_or("")),
+            );
             metrics::counter!(stat.metric(), "connection" => connection, "route" => route)
                 .increment(count as u64);
         }
@@ -120,7 +122,8 @@ impl Counters {
     pub(crate) fn took(&self, latency: Duration, of: &ConnectionId, route: &str) {
         #[cfg(feature = "metrics")]
         {
-            let (connection, route) = (self.labels.bounded(of.as_str()), self.labels.bounded(route));
+            let (connection, route) =
+                (self.labels.connections.bounded(of.as_str()), self.labels.routes.bounded(route));
             metrics::histogram!("ml_connector_delivery_seconds", "connection" => connection, "route" => route)
                 .record(latency);
         }

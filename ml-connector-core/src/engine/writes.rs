@@ -31,11 +31,16 @@ impl From<Error> for Stop {
 
 /// Commits a transaction.
 pub(crate) async fn commit(shared: &Shared, transaction: Transaction) -> Result<Committed> {
+    let bytes = transaction.payload_bytes();
     let committed = shared.log.commit(vec![transaction], shared.clock.now()).await;
-    shared.log_gate.wrote(&committed, shared.clock.now());
-    let committed = committed?.pop();
+    let committed = committed.and_then(|mut committed| {
+        let committed = committed.pop();
+        committed.ok_or_else(|| {
+            Error::new(ErrorKind::Unexpected, "the log did not say what became of a transaction")
+        })
+    });
+    shared.log_gate.wrote(&committed, bytes, shared.clock.now());
     committed
-        .ok_or_else(|| Error::new(ErrorKind::Unexpected, "the log did not say what became of a transaction"))
 }
 
 /// Commits a transaction without a fence and without documents under a condition.
@@ -59,19 +64,38 @@ pub(crate) async fn apply(shared: &Shared, transaction: Transaction) -> Result<(
     }
 }
 
-/// Passes when the log takes writes. One that took none is tried with a small one from time to time.
+/// Passes when the log takes writes. One that took none is tried from time to time, with as much as it did not take: a
+/// full disk has room for a few bytes.
 pub(crate) async fn ready(shared: &Shared) -> Result<()> {
     match shared.log_gate.take_turn(shared.clock.now()) {
         Turn::Open => Ok(()),
         Turn::Closed(reason) => {
             Err(Error::new(ErrorKind::Unavailable, "the log takes no writes").with_context("reason", reason))
         }
-        Turn::Try => {
-            let key = DocKey::new("probe", &"all".into(), "log");
-            let write = DocumentWrite { key, expected: Expected::Any, value: Some(Bytes::new()) };
-            append(shared, Transaction { documents: vec![write], ..Transaction::default() }).await.map(drop)
+        Turn::Try(bytes) => {
+            let write = |value| {
+                let key = DocKey::new("probe", &"all".into(), "log");
+                let documents = vec![DocumentWrite { key, expected: Expected::Any, value: Some(value) }];
+                vec![Transaction { documents, ..Transaction::default() }]
+            };
+            shared.log.commit(write(incompressible(bytes)), shared.clock.now()).await?;
+            shared.log_gate.tried(shared.clock.now());
+            // Gives the room back. What is left of it is overwritten the next time.
+            shared.log.commit(write(Bytes::new()), shared.clock.now()).await.map(drop)
         }
     }
+}
+
+/// Bytes that take as much room as they are many, however a log stores them.
+fn incompressible(bytes: usize) -> Bytes {
+    let mut state = 0x9E37_79B9_7F4A_7C15_u64;
+    let next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()
+    };
+    std::iter::repeat_with(next).flatten().take(bytes).collect()
 }
 
 /// Adds outcomes under the fence.

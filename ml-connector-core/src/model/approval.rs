@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Actor, DocumentRef, Record, Status, Timestamp, text_id};
+use super::{Actor, Change, DocumentRef, Record, Status, Timestamp, text_id};
 
 text_id! {
     /// A request for a decision: new for every card, and not to be guessed.
@@ -87,6 +87,25 @@ pub enum ApprovalStatus {
     Superseded,
     /// Somebody approved the document in the books before anybody decided here.
     DoneElsewhere,
+}
+
+impl ApprovalStatus {
+    /// The change that the status tells.
+    #[must_use]
+    pub fn change(self) -> Change {
+        match self {
+            Self::Requested => Change::Requested,
+            Self::Reminded => Change::Reminded,
+            Self::Approved => Change::Approved,
+            Self::PartiallyApproved => Change::PartiallyApproved,
+            Self::Posted => Change::Posted,
+            Self::Refused => Change::Refused,
+            Self::Rejected => Change::Rejected,
+            Self::Expired => Change::Expired,
+            Self::Superseded => Change::Superseded,
+            Self::DoneElsewhere => Change::DoneElsewhere,
+        }
+    }
 }
 
 /// Somebody's decision. `Debug` shows no reason: people write what they like.

@@ -1,7 +1,9 @@
 //! What flows through the connector: signals, records, events, deliveries.
 
+mod actor;
 mod approval;
 mod before;
+mod change;
 mod columns;
 mod content;
 mod delivery;
@@ -18,22 +20,25 @@ mod record;
 mod signal;
 mod time;
 mod time_of_day;
+mod weekday;
 
+pub use actor::{Actor, DocumentRef};
 pub use approval::{
     Answer, Approval, ApprovalStatus, Decider, Decision, Denied, LiesIn, PostedDocument, Refusal, Reply,
     RequestId,
 };
 pub use before::Before;
+pub use change::Change;
 pub use columns::{Column, ColumnType, Columns, Fields, Value};
 pub use content::Content;
 pub use delivery::{
     Delivery, DeliveryId, DeliveryPlan, Destination, Ended, Fate, Follow, Lookup, Receipt, Root,
 };
-pub use event::{Change, Event, EventType, Origin};
+pub use event::{Event, EventType, Origin};
 pub(crate) use id::text_id;
 pub use id::{AccountKey, Affinity, ConnectionId, DedupeKey, EndpointId, EntityRef, LaneKey, Partition, Seq};
 pub(crate) use interaction::emoji_name;
-pub use interaction::{Action, Actor, DocumentRef, Interaction, Reaction};
+pub use interaction::{Action, Interaction, Reaction};
 pub use left_out::{LeftOut, LeftOutReason};
 pub use local::{LocalTime, WallClock};
 pub use money::{Currency, Decimal, Money, decimal_from_json, exact_decimal, reliable, without_residue};
@@ -45,4 +50,5 @@ pub use signal::{
     Subscription, Upkeep,
 };
 pub use time::{Date, Timestamp, Zone};
-pub use time_of_day::{TimeOfDay, Weekday};
+pub use time_of_day::TimeOfDay;
+pub use weekday::Weekday;

@@ -381,6 +381,9 @@ pub struct Page {
     pub checkpoint: Bytes,
     /// Whether there is a next page now.
     pub more: bool,
+    /// What a person has to know of the feed although it works, such as "an empty list does not mean that nothing is owed".
+    /// Health shows that of the last page of an ordinary read until the next read says something else.
+    pub remark: Option<Arc<str>>,
 }
 
 impl Page {
@@ -388,7 +391,7 @@ impl Page {
     #[must_use]
     pub fn new(checkpoint: Bytes) -> Self {
         let (observations, rows, signals) = (Vec::new(), Vec::new(), Vec::new());
-        Self { observations, rows, signals, checkpoint, more: false }
+        Self { observations, rows, signals, checkpoint, more: false, remark: None }
     }
 
     /// Sets the rows that carry the full record.
@@ -416,6 +419,13 @@ impl Page {
     #[must_use]
     pub fn more(mut self, more: bool) -> Self {
         self.more = more;
+        self
+    }
+
+    /// Sets what a person has to know of the feed although it works.
+    #[must_use]
+    pub fn remark(mut self, remark: Option<Arc<str>>) -> Self {
+        self.remark = remark;
         self
     }
 }

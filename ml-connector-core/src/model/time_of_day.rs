@@ -1,4 +1,4 @@
-//! Times of the day and days of the week, as people plan with them.
+//! Times of the day, as people plan with them.
 
 use std::{fmt, str::FromStr};
 
@@ -77,28 +77,10 @@ impl<'de> Deserialize<'de> for TimeOfDay {
     }
 }
 
-/// A day of the week. Written as `mon`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-#[allow(missing_docs)] // they are what they are called
-pub enum Weekday {
-    Mon,
-    Tue,
-    Wed,
-    Thu,
-    Fri,
-    Sat,
-    Sun,
-}
-
-impl Weekday {
-    /// Monday to Friday.
-    pub const WORKING: [Self; 5] = [Self::Mon, Self::Tue, Self::Wed, Self::Thu, Self::Fri];
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Weekday;
 
     #[test]
     fn a_time_is_two_digits_a_colon_and_two_digits() {

@@ -105,7 +105,8 @@ pub enum Feedback {
     /// ahead is believed for an hour, and for a day at most when it is said again after that hour: a slip of a vendor's
     /// must not stop us for years.
     PausedUntil(Timestamp),
-    /// The other side says how much is left until when: for a day at most.
+    /// The other side says how much is left until when. A reset that is more than an hour away is believed for an hour, and
+    /// for a day at most once it is confirmed: named again after that hour, or after an answer that left something.
     Remaining {
         /// Units left.
         units: u32,

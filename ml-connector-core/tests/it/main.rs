@@ -5,5 +5,4 @@
 mod decoders;
 mod features;
 mod guide;
-mod rooms;
 mod signatures;

@@ -1,6 +1,6 @@
 //! SQL Statement Execution: submit, look, cancel, and the chunks of a result.
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::sync::atomic::Ordering;
 
 use ml_connector_core::{Context, Effect, Error, ErrorKind, Result};
 
@@ -12,16 +12,13 @@ use crate::models::{Execute, Parameter, QueryTag, ResultData, Statement};
 pub(crate) struct Sql<'a> {
     pub(crate) text: &'a str,
     pub(crate) parameters: Vec<Parameter<'a>>,
-    /// How long the answer may take to say how it ended. Whole seconds: none, or 5 to 20, so that the call ends within the
-    /// pipeline's time.
-    pub(crate) wait: Duration,
     /// Session defaults: names in the statement are whole all the same.
     pub(crate) catalog: &'a str,
     pub(crate) schema: &'a str,
 }
 
 impl Client {
-    /// Submits a statement. It may run although no answer comes.
+    /// Submits a statement. The answer does not wait for its end. It may run although no answer comes.
     ///
     /// # Errors
     /// Refusals: then it does not run. How a statement that ran ended is in the answer.
@@ -44,7 +41,7 @@ impl Client {
             catalog: sql.catalog,
             schema: sql.schema,
             parameters: &sql.parameters,
-            wait_timeout: format!("{}s", sql.wait.as_secs()),
+            wait_timeout: "0s",
             on_wait_timeout: "CONTINUE",
             disposition: "INLINE",
             format: "JSON_ARRAY",

@@ -16,6 +16,8 @@ pub(crate) enum Fault {
     Changed,
     /// It passes by itself.
     Passing,
+    /// Somebody cancelled it, or a limit of time did.
+    Cancelled,
     /// A row has a value that cannot be stored: find it, and write the others.
     Row,
     /// A row breaks a rule of the table. When every row does, the rule is the fault.
@@ -114,6 +116,7 @@ const STATES: &[(&str, Fault)] = &[
     ("0A", Fault::Table(Repair::Unsupported)),
     ("25", Fault::Place(Repair::ReadOnly)),
     ("40", Fault::Conflict),
+    ("57014", Fault::Cancelled),
     ("08", Fault::Passing),
     ("57", Fault::Passing),
     ("58", Fault::Passing),
@@ -128,17 +131,16 @@ const CODES: &[(&str, Fault)] = &[
     ("IO_ERROR", Fault::Passing),
     ("INTERNAL_ERROR", Fault::Passing),
     ("ABORTED", Fault::Passing),
-    ("CANCELLED", Fault::Passing),
-    ("DEADLINE_EXCEEDED", Fault::Passing),
+    ("CANCELLED", Fault::Cancelled),
+    ("DEADLINE_EXCEEDED", Fault::Cancelled),
     ("ALREADY_EXISTS", Fault::Committed),
 ];
 
-/// Judges a statement that ended as FAILED or CANCELED, and says it as an error.
+/// Classifies a statement that ended as FAILED or CANCELED, and says it as an error.
 pub(crate) fn failed(status: &Status, statement_id: &str) -> (Fault, Error) {
     let said = Said::of(status);
     let fault = match status.state {
-        // Somebody cancelled it, or a limit of the warehouse did.
-        State::Canceled => Fault::Passing,
+        State::Canceled => Fault::Cancelled,
         _ => Fault::of(&said),
     };
     let limit = said.limit.filter(|_| fault == Fault::Table(Repair::Quota));
@@ -149,6 +151,11 @@ pub(crate) fn failed(status: &Status, statement_id: &str) -> (Fault, Error) {
 }
 
 impl Fault {
+    /// Whether others are in the way, or something that passes: the table waits for a while, and then for a person.
+    pub(crate) fn passes(self) -> bool {
+        matches!(self, Self::Conflict | Self::Changed | Self::Passing | Self::Cancelled | Self::FileGone)
+    }
+
     fn of(said: &Said) -> Self {
         if let Some((_, fault)) = CLASSES.iter().find(|(class, _)| said.is(class)) {
             return *fault;
@@ -184,6 +191,11 @@ impl Fault {
                 new(ErrorKind::Conflict, "the table has changed meanwhile").with_retry(Retry::Backoff)
             }
             Self::Passing => new(ErrorKind::Unavailable, "Databricks could not run the statement"),
+            Self::Cancelled => new(
+                ErrorKind::Unavailable,
+                "the statement was cancelled before its end: raise the STATEMENT_TIMEOUT of the SQL warehouse, or choose a \
+                 larger one",
+            ),
             Self::FileGone => new(ErrorKind::Conflict, "the staged file is gone").with_retry(Retry::Backoff),
             Self::Row => new(ErrorKind::InvalidRequest, "the row has a value that the table cannot hold"),
             Self::Constraint => new(ErrorKind::InvalidRequest, "the row breaks a constraint of the table"),

@@ -38,6 +38,11 @@ pub(crate) fn again(error: &Arc<Error>) -> Error {
         .with_scope(error.scope().clone())
         .with_retry(error.retry())
         .with_operation(error.operation());
-    let facts = FACTS.iter().filter_map(|key| Some((*key, error.context(key)?)));
-    facts.fold(same, |same, (key, value)| same.with_context(key, value)).with_source(Arc::clone(error))
+    with_facts(same, error).with_source(Arc::clone(error))
+}
+
+/// An error with the facts of another.
+pub(crate) fn with_facts(error: Error, of: &Error) -> Error {
+    let facts = FACTS.iter().filter_map(|key| Some((*key, of.context(key)?)));
+    facts.fold(error, |error, (key, value)| error.with_context(key, value))
 }

@@ -152,7 +152,7 @@ fn recorded_failures_are_told_apart() {
         (fixture!("statement_failed_syntax_without_sql_state"), Fault::Table(Repair::Ours)),
         (fixture!("statement_failed_table_not_found"), Fault::Changed),
         (fixture!("statement_failed_unresolved_column"), Fault::Changed),
-        (fixture!("statement_canceled"), Fault::Passing),
+        (fixture!("statement_canceled"), Fault::Cancelled),
     ] {
         let (classified, error) = statement(json);
         assert_eq!(classified, fault, "{json}");
@@ -226,7 +226,7 @@ fn every_documented_class_has_its_judgement() {
         ("40000", Fault::Conflict),
         ("2DKD0", Fault::Committed),
         ("08006", Fault::Passing),
-        ("57014", Fault::Passing),
+        ("57014", Fault::Cancelled),
         ("58030", Fault::Passing),
         ("22003", Fault::Row),
         ("23001", Fault::Constraint),
@@ -244,9 +244,11 @@ fn every_documented_class_has_its_judgement() {
         "IO_ERROR",
         "INTERNAL_ERROR",
         "ABORTED",
-        "DEADLINE_EXCEEDED",
     ] {
         assert_eq!(said("", code, "text").0, Fault::Passing, "{code}");
+    }
+    for code in ["CANCELLED", "DEADLINE_EXCEEDED"] {
+        assert_eq!(said("", code, "text").0, Fault::Cancelled, "{code}");
     }
     assert_eq!(
         said("", "BAD_REQUEST", "PERMISSION_DENIED: User does not have SELECT").0,

@@ -11,6 +11,9 @@ pub(crate) struct Table {
     pub(crate) data_source_format: Option<String>,
     #[serde(default)]
     pub(crate) columns: Vec<TableColumn>,
+    /// Its owner may do everything.
+    #[serde(default)]
+    pub(crate) owner: Option<String>,
     /// Rows that the filter hides do not match in a MERGE: they would be there twice.
     #[serde(default)]
     pub(crate) row_filter: Option<Function>,
@@ -21,6 +24,8 @@ pub(crate) struct TableColumn {
     pub(crate) name: String,
     #[serde(default)]
     pub(crate) type_text: String,
+    #[serde(default)]
+    pub(crate) nullable: Option<bool>,
     #[serde(default)]
     pub(crate) mask: Option<Function>,
 }
@@ -33,7 +38,30 @@ pub(crate) struct Function {
 
 /// Anything whose existence is asked for.
 #[derive(Deserialize)]
-pub(crate) struct Named {}
+pub(crate) struct Named {
+    #[serde(default)]
+    pub(crate) owner: Option<String>,
+}
+
+/// What a principal may do with something, also by what it lies in.
+#[derive(Deserialize)]
+pub(crate) struct Permissions {
+    #[serde(default)]
+    pub(crate) privilege_assignments: Vec<Assignment>,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Assignment {
+    #[serde(default)]
+    pub(crate) privileges: Vec<Privilege>,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Privilege {
+    /// Such as `USE_SCHEMA`.
+    #[serde(default)]
+    pub(crate) privilege: String,
+}
 
 /// A page of a directory.
 #[derive(Deserialize)]

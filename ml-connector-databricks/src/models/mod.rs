@@ -4,7 +4,7 @@ mod catalog;
 mod statement;
 mod warehouse;
 
-pub(crate) use catalog::{Listing, Named, Table};
+pub(crate) use catalog::{Listing, Named, Permissions, Table, TableColumn};
 pub(crate) use statement::{Execute, Parameter, QueryTag, ResultData, State, Statement, Status};
 pub(crate) use warehouse::{Warehouse, WarehouseState};
 

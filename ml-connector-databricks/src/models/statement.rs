@@ -13,7 +13,7 @@ pub(crate) struct Execute<'a> {
     pub(crate) schema: &'a str,
     pub(crate) parameters: &'a [Parameter<'a>],
     /// Whole seconds: `0s`, or 5 to 50.
-    pub(crate) wait_timeout: String,
+    pub(crate) wait_timeout: &'static str,
     pub(crate) on_wait_timeout: &'static str,
     pub(crate) disposition: &'static str,
     pub(crate) format: &'static str,

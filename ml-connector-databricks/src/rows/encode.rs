@@ -7,6 +7,7 @@ use ml_connector_core::{
     model::{Change, Columns, Event, Raw, Value},
 };
 
+use super::{Form, Row, Rows};
 use crate::sql::{DELETED, DETAILED, Layout, RAW, Wire};
 
 /// What of a row its event does not say.
@@ -18,61 +19,118 @@ pub(crate) struct Origin<'a> {
     pub(crate) change_log: bool,
 }
 
-/// Writes an event as a row.
-///
-/// # Errors
-/// [`ErrorKind::InvalidRequest`] names the column whose value the table cannot hold. It quotes nothing.
-pub(crate) fn encode(
-    event: &Event,
-    origin: Origin<'_>,
-    columns: &Columns,
-    layout: &Layout,
-) -> Result<String> {
-    let deleted = event.changes.contains(&Change::Deleted);
-    let raw = event.raw.as_ref().filter(|_| !deleted);
-    if raw.is_none() && !deleted {
-        return Err(Error::new(ErrorKind::InvalidRequest, "the event does not carry the record's JSON"));
+/// Writes events as rows, one after another.
+pub(crate) struct Encoder<'a> {
+    columns: &'a Columns,
+    layout: &'a Layout,
+    /// A row that is longer is refused.
+    most: usize,
+    rows: Vec<Row>,
+    text: Vec<u8>,
+}
+
+impl<'a> Encoder<'a> {
+    /// For so many rows of about so many bytes in all.
+    pub(crate) fn new(
+        columns: &'a Columns,
+        layout: &'a Layout,
+        most: usize,
+        (rows, bytes): (usize, usize),
+    ) -> Self {
+        Self { columns, layout, most, rows: Vec::with_capacity(rows), text: Vec::with_capacity(bytes) }
     }
-    let n = i64::try_from(event.n)
-        .map_err(|_| Error::new(ErrorKind::InvalidRequest, "the change's number has more than 63 bits"))?;
-    let epoch = i64::try_from(event.epoch)
-        .map_err(|_| Error::new(ErrorKind::InvalidRequest, "the log's number has more than 63 bits"))?;
-    let mut to = Vec::with_capacity(512);
-    let mut row = Object::begin(&mut to);
-    row.text("_connection", event.connection.as_str())?;
-    row.text("_system", origin.system)?;
-    row.text("_account", origin.account)?;
-    row.text("_id", &event.entity.id)?;
-    row.text("_event_id", &event.id())?;
-    row.plain("_epoch", epoch)?;
-    row.plain("_n", n)?;
-    row.text("_occurred_at", &event.at.to_string())?;
-    row.plain(DELETED, deleted)?;
-    if layout.detailed {
-        row.plain(DETAILED.0, raw.is_some_and(|raw| columns.is_whole(raw)))?;
+
+    /// Writes an event as a row.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidRequest`] names the column whose value the table cannot hold. It quotes nothing. Nothing of the
+    /// row is kept then.
+    pub(crate) fn add(&mut self, owner: usize, event: &Event, origin: Origin<'_>) -> Result<()> {
+        let start = self.text.len();
+        let written = self.write(event, origin).and_then(|form| {
+            let bytes = self.text.len() - start;
+            if bytes <= self.most {
+                return Ok(form);
+            }
+            let message =
+                "the row is larger than a statement takes: configure a volume, or a larger max_bytes";
+            Err(Error::new(ErrorKind::InvalidRequest, message).with_context("bytes", bytes))
+        });
+        match written {
+            Ok(form) => {
+                self.text.push(b'\n');
+                self.rows.push(Row {
+                    owner,
+                    connection: event.connection.clone(),
+                    entity: event.entity.clone(),
+                    epoch: event.epoch,
+                    n: event.n,
+                    form,
+                    text: start..self.text.len(),
+                });
+                Ok(())
+            }
+            Err(error) => {
+                self.text.truncate(start);
+                Err(error)
+            }
+        }
     }
-    if let Some(raw) = raw.filter(|_| layout.raw || origin.change_log) {
-        row.text(RAW.0, raw.get())?;
+
+    pub(crate) fn finish(self) -> Rows {
+        Rows { rows: self.rows, text: self.text.into() }
     }
-    if origin.change_log {
-        let changes: Vec<String> = event.changes.iter().map(ToString::to_string).collect();
-        row.text("_changes", &changes.join(", "))?;
+
+    fn write(&mut self, event: &Event, origin: Origin<'_>) -> Result<Form> {
+        let Self { columns, layout, text, .. } = self;
+        let deleted = event.changes.contains(&Change::Deleted);
+        let raw = event.raw.as_ref().filter(|_| !deleted);
+        if raw.is_none() && !deleted {
+            return Err(Error::new(ErrorKind::InvalidRequest, "the event does not carry the record's JSON"));
+        }
+        let n = i64::try_from(event.n).map_err(|_| {
+            Error::new(ErrorKind::InvalidRequest, "the change's number has more than 63 bits")
+        })?;
+        let epoch = i64::try_from(event.epoch)
+            .map_err(|_| Error::new(ErrorKind::InvalidRequest, "the log's number has more than 63 bits"))?;
+        let form = match raw {
+            None => Form::Gone,
+            Some(raw) if layout.detailed && !columns.is_whole(raw) => Form::Listed,
+            Some(_) => Form::Whole,
+        };
+        let mut row = Object::begin(text, layout.strict);
+        row.text("_connection", event.connection.as_str())?;
+        row.text("_system", origin.system)?;
+        row.text("_account", origin.account)?;
+        row.text("_id", &event.entity.id)?;
+        row.text("_event_id", &event.id())?;
+        row.plain("_epoch", epoch)?;
+        row.plain("_n", n)?;
+        row.text("_occurred_at", &event.at.to_string())?;
+        row.plain(DELETED, deleted)?;
+        if layout.detailed {
+            row.plain(DETAILED.0, form == Form::Whole)?;
+        }
+        if let Some(raw) = raw.filter(|_| layout.raw || origin.change_log) {
+            row.text(RAW.0, raw.get())?;
+        }
+        if origin.change_log {
+            let changes: Vec<String> = event.changes.iter().map(ToString::to_string).collect();
+            row.text("_changes", &changes.join(", "))?;
+        }
+        if let Some(raw) = raw {
+            record(raw, columns, layout, &mut row)?;
+        }
+        row.end();
+        Ok(form)
     }
-    if let Some(raw) = raw {
-        record(raw, columns, layout, &mut row)?;
-    }
-    row.end();
-    String::from_utf8(to)
-        .map_err(|source| Error::new(ErrorKind::Unexpected, "a row is not UTF-8").with_source(source))
 }
 
 fn record(raw: &Raw, columns: &Columns, layout: &Layout, row: &mut Object<'_>) -> Result<()> {
     let values = columns.read(raw)?;
     for place in &layout.refused {
         if values[*place] != Value::Null {
-            let message = "the table lacks the column, and rows with a value for it are not written";
-            return Err(Error::new(ErrorKind::InvalidRequest, message)
-                .with_context("column", columns.columns()[*place].name));
+            return Err(lacking(columns.columns()[*place].name));
         }
     }
     for column in &layout.columns {
@@ -81,16 +139,24 @@ fn record(raw: &Raw, columns: &Columns, layout: &Layout, row: &mut Object<'_>) -
     Ok(())
 }
 
+/// A value for which the table has no place, where such rows are parked.
+fn lacking(column: &str) -> Error {
+    let message = "the table lacks the column, and rows with a value for it are not written";
+    Error::new(ErrorKind::InvalidRequest, message).with_context("column", column)
+}
+
 /// A JSON object that is being written. What is null is left out: it reads the same.
 struct Object<'a> {
     to: &'a mut Vec<u8>,
     empty: bool,
+    /// Whether a value of a line is refused that the table has no member for.
+    strict: bool,
 }
 
 impl<'a> Object<'a> {
-    fn begin(to: &'a mut Vec<u8>) -> Self {
+    fn begin(to: &'a mut Vec<u8>, strict: bool) -> Self {
         to.push(b'{');
-        Self { to, empty: true }
+        Self { to, empty: true, strict }
     }
 
     fn end(self) {
@@ -131,11 +197,15 @@ impl<'a> Object<'a> {
                     if i > 0 {
                         self.to.push(b',');
                     }
-                    let mut object = Object::begin(self.to);
-                    if let Wire::Lines(names) = wire {
-                        for (value, name) in line.iter().zip(names) {
-                            if let Some((name, wire)) = name {
-                                object.value(name, value, wire)?;
+                    let mut object = Object::begin(self.to, self.strict);
+                    if let Wire::Lines(members) = wire {
+                        for (value, member) in line.iter().zip(members) {
+                            match member {
+                                Ok((name, wire)) => object.value(name, value, wire)?,
+                                Err(lacks) if object.strict && *value != Value::Null => {
+                                    return Err(lacking(&format!("{name}.{lacks}")));
+                                }
+                                Err(_) => {}
                             }
                         }
                     }

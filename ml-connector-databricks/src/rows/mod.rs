@@ -1,87 +1,114 @@
 //! From events to rows: one line of JSON each.
 
 mod encode;
+mod layers;
 #[cfg(test)]
 mod tests;
 
 use std::{
-    collections::HashMap,
     hash::{DefaultHasher, Hash, Hasher},
+    ops::Range,
 };
 
-pub(crate) use encode::{Origin, encode};
+use bytes::Bytes;
+pub(crate) use encode::{Encoder, Origin};
+pub(crate) use layers::layers;
 use ml_connector_core::model::{ConnectionId, EntityRef};
 
+/// How much of its record a row says. What says less leaves columns as they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Form {
+    /// A tombstone: none of the record's columns.
+    Gone,
+    /// A row of a list: the columns that lists have.
+    Listed,
+    /// All columns.
+    Whole,
+}
+
 /// A row that is ready to be sent.
+#[derive(Debug, Clone)]
 pub(crate) struct Row {
     /// Which delivery of the batch brought it.
     pub(crate) owner: usize,
     pub(crate) connection: ConnectionId,
     pub(crate) entity: EntityRef,
+    pub(crate) epoch: u64,
     pub(crate) n: u64,
-    /// One JSON object, without line breaks.
-    pub(crate) json: String,
+    pub(crate) form: Form,
+    /// Where its JSON is in the text of its batch: one object and a line break.
+    pub(crate) text: Range<usize>,
 }
 
 impl Row {
+    /// A row is only written over by one of a later version.
+    pub(crate) fn version(&self) -> (u64, u64) {
+        (self.epoch, self.n)
+    }
+
     /// A digest of what the table tells rows apart by.
     pub(crate) fn key(&self) -> u64 {
-        let mut digest = DefaultHasher::new();
-        (&self.connection, &self.entity.id).hash(&mut digest);
-        digest.finish()
+        digest(&(&self.connection, &self.entity.id))
+    }
+
+    /// A digest of what tells this change from every other.
+    pub(crate) fn change(&self) -> u64 {
+        digest(&(&self.connection, &self.entity.id, self.epoch, self.n))
+    }
+
+    /// How long its JSON is, with a separator.
+    pub(crate) fn bytes(&self) -> usize {
+        self.text.len()
     }
 }
 
-/// Of rows of one record only the latest: the others would only be overwritten.
-pub(crate) fn latest(rows: &[Row]) -> Vec<&Row> {
-    let mut kept: Vec<&Row> = Vec::with_capacity(rows.len());
-    let mut places: HashMap<(&ConnectionId, &str), usize> = HashMap::with_capacity(rows.len());
-    for row in rows {
-        match places.entry((&row.connection, &row.entity.id)) {
-            std::collections::hash_map::Entry::Occupied(place) => {
-                let there = &mut kept[*place.get()];
-                if row.n > there.n {
-                    *there = row;
-                }
+fn digest(of: &impl Hash) -> u64 {
+    let mut digest = DefaultHasher::new();
+    of.hash(&mut digest);
+    digest.finish()
+}
+
+/// The rows of a batch, and their JSON in one piece: what is sent of it is not copied once more.
+pub(crate) struct Rows {
+    pub(crate) rows: Vec<Row>,
+    pub(crate) text: Bytes,
+}
+
+impl Rows {
+    fn json(&self, row: &Row) -> &str {
+        let line = &self.text[row.text.start..row.text.end - 1];
+        std::str::from_utf8(line).expect("the encoder writes UTF-8")
+    }
+
+    /// A JSON array for a parameter.
+    pub(crate) fn array(&self, rows: &[&Row]) -> String {
+        let mut array = String::with_capacity(rows.iter().map(|row| row.bytes()).sum::<usize>() + 2);
+        array.push('[');
+        for (i, row) in rows.iter().enumerate() {
+            if i > 0 {
+                array.push(',');
             }
-            std::collections::hash_map::Entry::Vacant(place) => {
-                place.insert(kept.len());
-                kept.push(row);
-            }
+            array.push_str(self.json(row));
+        }
+        array.push(']');
+        array
+    }
+
+    /// One object per line, for a file.
+    pub(crate) fn lines(&self, rows: &[&Row]) -> Bytes {
+        let adjoin = rows.windows(2).all(|pair| pair[0].text.end == pair[1].text.start);
+        match (rows.first(), rows.last()) {
+            (Some(first), Some(last)) if adjoin => self.text.slice(first.text.start..last.text.end),
+            _ => rows.iter().flat_map(|row| &self.text[row.text.clone()]).copied().collect(),
         }
     }
-    kept
-}
-
-/// A JSON array for a parameter.
-pub(crate) fn array(rows: &[&Row]) -> String {
-    let mut array = String::with_capacity(rows.iter().map(|row| row.json.len() + 1).sum::<usize>() + 2);
-    array.push('[');
-    for (i, row) in rows.iter().enumerate() {
-        if i > 0 {
-            array.push(',');
-        }
-        array.push_str(&row.json);
-    }
-    array.push(']');
-    array
-}
-
-/// One object per line, for a file.
-pub(crate) fn lines(rows: &[&Row]) -> String {
-    let mut lines = String::with_capacity(rows.iter().map(|row| row.json.len() + 1).sum());
-    for row in rows {
-        lines.push_str(&row.json);
-        lines.push('\n');
-    }
-    lines
 }
 
 /// Where to cut so that no part is larger than `most`, and no row is cut. A row that is larger stands alone.
-pub(crate) fn cuts(rows: &[Row], most: usize, most_rows: usize) -> Vec<std::ops::Range<usize>> {
+pub(crate) fn cuts(rows: &[&Row], most: usize, most_rows: usize) -> Vec<Range<usize>> {
     let (mut parts, mut start, mut bytes) = (Vec::new(), 0, 0);
     for (at, row) in rows.iter().enumerate() {
-        let size = row.json.len() + 1;
+        let size = row.bytes();
         if at > start && (bytes + size > most || at - start == most_rows) {
             parts.push(start..at);
             (start, bytes) = (at, 0);

@@ -39,6 +39,18 @@ fn event(json: Option<&str>, change: Change) -> Event {
     event
 }
 
+fn encode(
+    event: &Event,
+    origin: Origin<'_>,
+    columns: &Columns,
+    layout: &Layout,
+) -> ml_connector_core::Result<String> {
+    let mut encoder = Encoder::new(columns, layout, 10_000, (1, 0));
+    encoder.add(0, event, origin)?;
+    let rows = encoder.finish();
+    Ok(rows.json(&rows.rows[0]).to_owned())
+}
+
 fn row(json: &str) -> ml_connector_core::Result<String> {
     encode(&event(Some(json), Change::Paid), ORIGIN, &columns(), &Layout::whole(&columns(), false))
 }
@@ -92,8 +104,8 @@ fn rows_follow_the_table_and_the_change_log_gets_everything() {
     let mut layout = Layout::whole(&columns(), false);
     layout.columns.retain(|target| &*target.name != "terms");
     layout.columns[0].name = "Number".into();
-    layout.columns[3].wire = Wire::Lines(vec![Some(("Item".into(), Wire::Plain)), None]);
-    layout.detailed = false;
+    layout.columns[3].wire = Wire::Lines(vec![Ok(("Item".into(), Wire::Plain)), Err("rate")]);
+    (layout.detailed, layout.says_detailed) = (false, false);
     let json = r#"{"number":"1","terms":30,"lines":[{"item":"a","rate":1}]}"#;
     let origin = Origin { change_log: true, ..ORIGIN };
     let row = encode(&event(Some(json), Change::Paid), origin, &columns(), &layout).unwrap();
@@ -107,28 +119,80 @@ fn rows_follow_the_table_and_the_change_log_gets_everything() {
     layout.refused.push(2);
     let refused = encode(&event(Some(json), Change::Paid), origin, &columns(), &layout).unwrap_err();
     assert_eq!(refused.context("column"), Some("terms"));
-    encode(&event(Some(r#"{"number":"1"}"#), Change::Paid), origin, &columns(), &layout).unwrap();
+    let one = |json: &str| encode(&event(Some(json), Change::Paid), origin, &columns(), &layout);
+    one(r#"{"number":"1"}"#).unwrap();
+    layout.strict = true;
+    let one = |json: &str| encode(&event(Some(json), Change::Paid), origin, &columns(), &layout);
+    one(r#"{"lines":[{"item":"a"}]}"#).unwrap();
+    assert_eq!(one(r#"{"lines":[{},{"rate":1}]}"#).unwrap_err().context("column"), Some("lines.rate"));
 }
 
-fn plain(owner: usize, id: &str, n: u64, bytes: usize) -> Row {
-    let json = "x".repeat(bytes);
-    Row { owner, connection: "books".into(), entity: EntityRef::new("invoice", id), n, json }
+fn rows(of: &[(&str, u64, Form, usize)]) -> Rows {
+    let (mut rows, mut text) = (Vec::new(), String::new());
+    for (owner, (id, n, form, bytes)) in of.iter().enumerate() {
+        let start = text.len();
+        text += &format!("{}\n", owner.to_string().repeat(bytes - 1));
+        rows.push(Row {
+            owner,
+            connection: "books".into(),
+            entity: EntityRef::new("invoice", *id),
+            epoch: 0,
+            n: *n,
+            form: *form,
+            text: start..text.len(),
+        });
+    }
+    Rows { rows, text: text.into() }
+}
+
+fn layered(rows: &Rows) -> Vec<Vec<usize>> {
+    let all: Vec<&Row> = rows.rows.iter().collect();
+    layers(&all).iter().map(|layer| layer.iter().map(|row| row.owner).collect()).collect()
 }
 
 #[test]
 fn of_one_record_the_latest_is_sent_in_its_place() {
-    let rows = [plain(0, "1", 2, 1), plain(1, "2", 1, 1), plain(2, "1", 3, 1), plain(3, "1", 1, 1)];
-    let kept: Vec<_> = latest(&rows).iter().map(|row| (row.owner, row.n)).collect();
-    assert_eq!(kept, [(2, 3), (1, 1)]);
-    let two = [&rows[0], &rows[1]];
-    assert_eq!((array(&two), lines(&two)), ("[x,x]".into(), "x\nx\n".into()));
-    assert_eq!(array(&[]), "[]");
+    use Form::Whole;
+    let mut of = rows(&[("1", 2, Whole, 2), ("2", 1, Whole, 2), ("1", 3, Whole, 2), ("1", 1, Whole, 2)]);
+    assert_eq!(layered(&of), [[2, 1]]);
+    // A later log begins with small numbers.
+    of.rows[3].epoch = 1;
+    assert_eq!(layered(&of), [[3, 1]]);
+}
+
+#[test]
+fn what_says_less_comes_after_what_says_more() {
+    use Form::{Gone, Listed, Whole};
+    let of = rows(&[
+        ("1", 4, Whole, 2),
+        ("1", 5, Gone, 2),
+        ("2", 1, Whole, 2),
+        ("2", 2, Whole, 2),
+        ("2", 3, Listed, 2),
+        ("2", 4, Listed, 2),
+        ("2", 5, Gone, 2),
+        ("3", 1, Gone, 2),
+        ("3", 2, Whole, 2),
+        ("4", 1, Listed, 2),
+    ]);
+    assert_eq!(layered(&of), [vec![0, 3, 8, 9], vec![1, 5], vec![6]]);
+}
+
+#[test]
+fn rows_are_sent_as_an_array_or_as_lines_without_a_copy_where_they_adjoin() {
+    let of = rows(&[("1", 1, Form::Whole, 3), ("2", 1, Form::Whole, 2), ("3", 1, Form::Whole, 2)]);
+    let [a, b, c] = &of.rows[..] else { panic!() };
+    assert_eq!((of.array(&[a, b]), of.array(&[])), ("[00,1]".to_owned(), "[]".to_owned()));
+    assert_eq!((&of.lines(&[a, b])[..], &of.lines(&[c, a])[..]), (&b"00\n1\n"[..], &b"2\n00\n"[..]));
+    assert_eq!(of.lines(&[b, c]).as_ptr(), of.text[3..].as_ptr());
+    assert!(of.lines(&[]).is_empty());
 }
 
 #[test]
 fn parts_keep_rows_whole_and_within_the_limit() {
-    let rows: Vec<Row> = [40, 40, 40, 200, 10].into_iter().map(|bytes| plain(0, "1", 1, bytes)).collect();
-    assert_eq!(cuts(&rows, 100, 10), [0..2, 2..3, 3..4, 4..5]);
-    assert_eq!(cuts(&rows, 1_000, 2), [0..2, 2..4, 4..5]);
+    let of = rows(&[40, 40, 40, 200, 10].map(|bytes| ("1", 1, Form::Whole, bytes)));
+    let all: Vec<&Row> = of.rows.iter().collect();
+    assert_eq!(cuts(&all, 100, 10), [0..2, 2..3, 3..4, 4..5]);
+    assert_eq!(cuts(&all, 1_000, 2), [0..2, 2..4, 4..5]);
     assert!(cuts(&[], 100, 10).is_empty());
 }

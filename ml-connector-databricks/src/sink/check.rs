@@ -1,22 +1,67 @@
 //! Whether everything is there that rows need, before the first one comes.
 
-use std::time::Duration;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
-use ml_connector_core::{CheckStep, Context, Error, ErrorKind, Result, Scope, model::DeliveryId};
+use bytes::Bytes;
+use ml_connector_core::{
+    CheckResult, CheckStep, Context, Error, ErrorKind, Result, Scope,
+    model::{Columns, DeliveryId},
+};
 
-use super::Databricks;
-use crate::{error::Repair, tables::inspect};
+use super::{Databricks, Parts};
+use crate::{
+    config::DriftPolicy,
+    error::Repair,
+    sql::{TableName, VolumeName},
+    tables::{Difference, Drift, inspect, inspect_change_log},
+};
 
 impl Databricks {
-    /// Looks at the warehouse, the schema, every table and the volume. It starts a warehouse that is stopped, and writes
-    /// nothing but a file of no use, which it deletes.
+    /// Looks at the warehouse, the schema, every table and the volume, and at what the service principal may do there. It
+    /// starts a warehouse that is stopped, and writes nothing but a file of no use, which it deletes.
     pub(super) async fn look(&self, ctx: &Context) -> Vec<CheckStep> {
         let parts = &*self.parts;
-        let mut checked = Vec::new();
-        let mut note = |step: &str, what: String, result: Result<()>| {
-            checked.push(CheckStep::of(format!("{step} {what}").trim_end().to_owned(), result.as_ref()));
+        let step = |step: &str, what: &str, result: Result<()>| {
+            CheckStep::of(format!("{step} {what}").trim_end().to_owned(), result.as_ref())
         };
-        let warehouse = match parts.client.get_warehouse(ctx).await {
+        let mut checked = vec![
+            step("warehouse", parts.client.warehouse_id(), parts.check_warehouse(ctx).await),
+            step("statement", "", self.query(ctx, "SELECT 1", &[]).await.map(drop)),
+        ];
+        let names = &parts.tables.names;
+        let schema = format!("{}.{}", names.catalog, names.schema);
+        let mut is_lacking = false;
+        let mut tables = Vec::new();
+        for (name, (columns, is_log)) in parts.tables_to_check() {
+            let table = match is_log {
+                true => parts.check_change_log(ctx, &name).await,
+                false => parts.check_table(ctx, &name, &columns).await,
+            };
+            is_lacking |= matches!(table, Ok(None));
+            tables.push(match table {
+                Ok(drift) => {
+                    let step = step("table", &name.to_string(), Ok(()));
+                    with_drift(step, &drift.unwrap_or_default(), parts.tables.policy)
+                }
+                Err(error) => step("table", &name.to_string(), Err(error)),
+            });
+        }
+        checked.push(step("schema", &schema, parts.check_schema(ctx, &schema, is_lacking).await));
+        checked.append(&mut tables);
+        if let Some(volume) = &parts.volume {
+            checked.push(step("volume", &volume.to_string(), parts.check_volume(ctx, volume).await));
+        }
+        checked
+    }
+}
+
+impl Parts {
+    async fn check_warehouse(&self, ctx: &Context) -> Result<()> {
+        match self.client.get_warehouse(ctx).await {
             Ok(warehouse) if warehouse.is_read_only() => {
                 Err(Error::new(ErrorKind::ConfigInvalid, Repair::ReadOnly.message())
                     .with_scope(Scope::Connection))
@@ -25,55 +70,122 @@ impl Databricks {
             // Who may use it need not be allowed to see it: the statement tells.
             Err(error) if error.kind() == ErrorKind::PermissionDenied => Ok(()),
             Err(error) => Err(error),
-        };
-        note("warehouse", parts.client.warehouse_id().to_owned(), warehouse);
-        note("statement", String::new(), self.query(ctx, "SELECT 1", &[]).await.map(drop));
+        }
+    }
 
-        let names = &parts.tables.names;
-        let schema = match parts.client.has_schema(ctx, &names.catalog, &names.schema).await {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(Error::new(ErrorKind::ConfigInvalid, Repair::MissingSchema.message())),
-            Err(error) => Err(error),
-        };
-        note("schema", format!("{}.{}", names.catalog, names.schema), schema);
-
-        let mut seen = std::collections::BTreeSet::new();
-        for feeding in parts.feeding.values() {
+    /// The tables of all sources under their kinds' names, and whether each is a change log. Which others routes name, only
+    /// routes know.
+    fn tables_to_check(&self) -> BTreeMap<TableName, (Arc<Columns>, bool)> {
+        let mut tables = BTreeMap::new();
+        for feeding in self.feeding.values() {
             for columns in &feeding.columns {
-                let Ok(name) = names.table(feeding.system, columns) else { continue };
-                if !seen.insert(name.clone()) {
-                    continue;
+                let Ok(name) = self.tables.names.table(feeding.system, columns) else { continue };
+                if self.change_log {
+                    tables.entry(name.change_log()).or_insert((Arc::clone(columns), true));
                 }
-                let table = match parts.client.get_table(ctx, &name).await {
-                    Ok(Some(table)) => inspect(&parts.tables, &name, &table, columns)
-                        .map(|found| parts.tables.report(&name, found.drift)),
-                    Ok(None) if parts.tables.create => Ok(()),
-                    Ok(None) => Err(Error::new(ErrorKind::ConfigInvalid, Repair::MissingTable.message())),
-                    Err(error) => Err(error),
-                };
-                note("table", name.to_string(), table);
+                tables.entry(name).or_insert((Arc::clone(columns), false));
             }
         }
-        if let Some(volume) = &parts.volume {
-            let volume_is_there = match parts.client.has_volume(ctx, volume).await {
-                Ok(true) => {
-                    // Two checks at once must not delete each other's file.
-                    let name = format!("check-{}", DeliveryId::generate(ctx.now()));
-                    let ctx = ctx.within(Duration::from_secs(30));
-                    let table = names.called(name.into());
-                    match parts.stage(&ctx, volume, &table, "{}\n".to_owned()).await {
-                        Ok(staged) => {
-                            parts.unstage(&ctx, volume, &staged).await;
-                            Ok(())
-                        }
-                        Err(error) => Err(error),
-                    }
-                }
-                Ok(false) => Err(Error::new(ErrorKind::ConfigInvalid, Repair::MissingVolume.message())),
-                Err(error) => Err(error),
-            };
-            note("volume", volume.to_string(), volume_is_there);
-        }
-        checked
+        tables
     }
+
+    async fn check_schema(&self, ctx: &Context, name: &str, lacks_tables: bool) -> Result<()> {
+        let Some(schema) = self.client.get_schema(ctx, name).await? else {
+            return Err(Error::new(ErrorKind::ConfigInvalid, Repair::MissingSchema.message()));
+        };
+        let needed: &[&str] = match lacks_tables {
+            true => &["USE_SCHEMA", "CREATE_TABLE"],
+            false => &["USE_SCHEMA"],
+        };
+        self.require(ctx, "schema", name, schema.owner.as_deref(), needed).await
+    }
+
+    /// How the table differs; `None` when it will be made.
+    async fn check_table(
+        &self,
+        ctx: &Context,
+        name: &TableName,
+        columns: &Columns,
+    ) -> Result<Option<Vec<Drift>>> {
+        let Some(table) = self.client.get_table(ctx, name).await? else { return self.will_be_made() };
+        let found = inspect(&self.tables, name, &table, columns)?;
+        self.require(ctx, "table", &name.to_string(), table.owner.as_deref(), &["SELECT", "MODIFY"]).await?;
+        self.tables.report(name, found.drift.clone());
+        Ok(Some(found.drift))
+    }
+
+    async fn check_change_log(&self, ctx: &Context, name: &TableName) -> Result<Option<Vec<Drift>>> {
+        let Some(table) = self.client.get_table(ctx, name).await? else { return self.will_be_made() };
+        inspect_change_log(&self.tables, name, &table)?;
+        self.require(ctx, "table", &name.to_string(), table.owner.as_deref(), &["SELECT", "MODIFY"]).await?;
+        Ok(Some(Vec::new()))
+    }
+
+    fn will_be_made(&self) -> Result<Option<Vec<Drift>>> {
+        match self.tables.create {
+            true => Ok(None),
+            false => Err(Error::new(ErrorKind::ConfigInvalid, Repair::MissingTable.message())),
+        }
+    }
+
+    /// Whether the service principal may do what is needed. Who owns a thing may do everything; where nobody may ask, rows
+    /// tell.
+    async fn require(
+        &self,
+        ctx: &Context,
+        kind: &str,
+        name: &str,
+        owner: Option<&str>,
+        needed: &[&str],
+    ) -> Result<()> {
+        let Some(principal) = self.principal.as_deref().filter(|principal| owner != Some(*principal)) else {
+            return Ok(());
+        };
+        let Some(held) = self.client.get_permissions(ctx, kind, name, principal).await? else {
+            return Ok(());
+        };
+        let may = |privilege: &str| held.contains(privilege) || held.contains("ALL_PRIVILEGES");
+        let missing: BTreeSet<String> =
+            needed.iter().filter(|one| !may(one)).map(|one| one.replace('_', " ")).collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let missing = missing.into_iter().collect::<Vec<_>>().join(", ");
+        let message = format!(
+            "the service principal lacks {missing} on the {kind}, unless it is in a group that owns it: grant it"
+        );
+        Err(Error::new(ErrorKind::PermissionDenied, message))
+    }
+
+    async fn check_volume(&self, ctx: &Context, volume: &VolumeName) -> Result<()> {
+        if !self.client.has_volume(ctx, volume).await? {
+            return Err(Error::new(ErrorKind::ConfigInvalid, Repair::MissingVolume.message()));
+        }
+        // Two checks at once must not delete each other's file.
+        let name = format!("check-{}", DeliveryId::generate(ctx.now()));
+        let ctx = ctx.within(Duration::from_secs(30));
+        let table = self.tables.names.called(name.into());
+        let staged = self.stage(&ctx, volume, &table, Bytes::from_static(b"{}\n")).await?;
+        self.unstage(&ctx, volume, &staged).await;
+        Ok(())
+    }
+}
+
+/// What differs does not stop a table, and somebody may want to know. What only lacks, and will be added, is well.
+fn with_drift(step: CheckStep, drift: &[Drift], policy: DriftPolicy) -> CheckStep {
+    if drift.is_empty() {
+        return step;
+    }
+    let differs = |drift: &Drift| match &*drift.column {
+        "" => drift.difference.to_string(),
+        column => format!("{column}: {}", drift.difference),
+    };
+    let found = drift.iter().map(differs).collect::<Vec<_>>().join("; ");
+    let is_added =
+        policy == DriftPolicy::Evolve && drift.iter().all(|one| one.difference == Difference::Missing);
+    if is_added {
+        return step.with_found(format!("{found} (it will be added)"));
+    }
+    let remedy = "compare the table with the columns of its source: what differs is not written, or not as it is there";
+    CheckStep::new(step.step, CheckResult::Warning).with_found(found).with_remedy(remedy)
 }

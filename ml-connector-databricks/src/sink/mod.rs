@@ -1,12 +1,17 @@
 //! The sink: what a connection to a workspace holds, and what the engine asks of it.
 
+mod bisect;
+mod bury;
 mod check;
+mod look_up;
 mod note;
 mod prepare;
 mod query;
 mod run;
+mod send;
 mod stage;
 mod tally;
+mod waits;
 mod write;
 
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
@@ -48,6 +53,8 @@ pub(crate) struct Parts {
     pub(crate) tables: Tables,
     pub(crate) feeding: BTreeMap<ConnectionId, Feeding>,
     pub(crate) volume: Option<VolumeName>,
+    /// The service principal's application id, where it is known: what it may do is asked for.
+    pub(crate) principal: Option<String>,
     pub(crate) change_log: bool,
     pub(crate) max_parameter_bytes: usize,
     pub(crate) max_bytes: usize,

@@ -6,14 +6,14 @@ use ml_connector_core::{Context, Error, ErrorKind, Result, Scope, model::Columns
 
 use super::{
     Parts,
-    run::{Failure, Run, WAIT},
+    run::{Failure, Run},
 };
 use crate::{
     config::DriftPolicy,
     error::Repair,
     models::Table,
     sql::{Layout, TableName, add_columns, create_change_log, create_table},
-    tables::{Difference, Drift, Known, Written, inspect},
+    tables::{Difference, Known, Written, inspect, inspect_change_log},
 };
 
 /// How long what was seen of a table holds. What changes meanwhile is met as an error, and looked at then.
@@ -46,6 +46,9 @@ impl Parts {
             Some(seen) => seen,
             None => {
                 self.make(run, table, &create_table(table, columns, self.tables.raw)).await?;
+                if !known.written.is_empty() {
+                    known.made_anew = true;
+                }
                 known.written = Written::default();
                 self.look(run.ctx, table).await?.ok_or_else(|| missing(table))?
             }
@@ -58,7 +61,7 @@ impl Parts {
                     (path.iter().map(String::as_str).collect(), kind, comment.clone())
                 })
                 .collect();
-            run.statement(&add_columns(table, &added), &[], WAIT, false)
+            run.statement(&add_columns(table, &added), &[], false)
                 .await
                 .map_err(|failure| at(failure, table))?;
             tracing::info!(%table, columns = added.len(), "a table got columns that it lacked");
@@ -66,6 +69,9 @@ impl Parts {
             found = inspect(&self.tables, table, &seen, columns)?;
         }
         self.tables.report(table, found.drift);
+        if known.made_anew {
+            self.tables.add(table, Difference::MadeAnew);
+        }
         let layout = Arc::new(found.layout);
         known.layouts.retain(|(of, ..)| !Arc::ptr_eq(of, columns));
         known.layouts.push((Arc::clone(columns), Arc::clone(&layout), now));
@@ -83,21 +89,13 @@ impl Parts {
         known: &mut Known,
     ) -> Result<(), Failure> {
         let Some((connection, id)) = &known.suspect else { return Ok(()) };
-        let sql = format!(
-            "SELECT count(*) FROM {} WHERE `_connection` = :connection AND `_id` = :id",
-            table.quoted()
-        );
-        let parameters = [("connection", connection.as_str()), ("id", &**id)];
-        let seen = self.query(run.ctx, &sql, &parameters).await?;
-        let count = seen.rows.first().and_then(|row| row.first()).and_then(Option::as_deref);
-        if count == Some("1") {
+        if self.count(run.ctx, table, connection, id).await? == 1 {
             known.suspect = None;
             return Ok(());
         }
         let difference = Difference::HiddenRows;
         let message = format!("{difference}. Until then nothing is written to the table");
-        let column = Arc::from("");
-        self.tables.report(table, vec![Drift { table: table.to_string().into(), column, difference }]);
+        self.tables.add(table, difference);
         Err(Error::new(ErrorKind::ConfigInvalid, message)
             .with_scope(Scope::Lane)
             .with_context("table", table)
@@ -110,17 +108,17 @@ impl Parts {
         table: &TableName,
         columns: &Columns,
     ) -> Result<(), Failure> {
-        if self.look(run.ctx, table).await?.is_none() {
-            self.make(run, table, &create_change_log(table, columns)).await?;
+        match self.look(run.ctx, table).await? {
+            Some(seen) => Ok(inspect_change_log(&self.tables, table, &seen)?),
+            None => self.make(run, table, &create_change_log(table, columns)).await,
         }
-        Ok(())
     }
 
     async fn make(&self, run: &Run<'_>, table: &TableName, sql: &str) -> Result<(), Failure> {
         if !self.tables.create {
             return Err(missing(table).into());
         }
-        run.statement(sql, &[], WAIT, false).await.map_err(|failure| at(failure, table))?;
+        run.statement(sql, &[], false).await.map_err(|failure| at(failure, table))?;
         tracing::info!(%table, "a table was made");
         Ok(())
     }

@@ -2,13 +2,14 @@
 
 use std::fmt;
 
-use ml_connector_core::{Context, Error, ErrorKind, Result};
+use ml_connector_core::{Context, Error, ErrorKind, Result, model::ConnectionId};
 
 use super::{Databricks, Parts, run::follow};
 use crate::{
     client::Sql,
     error::failed,
     models::{Parameter, ResultData, State},
+    sql::TableName,
 };
 
 /// The result of a query. `Debug` shows how large it is.
@@ -46,9 +47,7 @@ impl Parts {
         let names = &self.tables.names;
         let parameters =
             parameters.iter().map(|(name, value)| Parameter { name, kind: "STRING", value }).collect();
-        // A positive wait may bring the first chunk only.
-        let wait = std::time::Duration::ZERO;
-        let sql = Sql { text: sql, parameters, wait, catalog: &names.catalog, schema: &names.schema };
+        let sql = Sql { text: sql, parameters, catalog: &names.catalog, schema: &names.schema };
         let submitted = self.client.execute(ctx, &sql).await?;
         let id = submitted.statement_id.clone();
         let mut ended = match follow(self, ctx, submitted).await {
@@ -80,6 +79,25 @@ impl Parts {
             return Err(Error::new(ErrorKind::InvalidResponse, "the result has other rows than it says"));
         }
         Ok(Rows { columns, rows })
+    }
+
+    /// How many rows with a key the service principal sees.
+    pub(super) async fn count(
+        &self,
+        ctx: &Context,
+        table: &TableName,
+        connection: &ConnectionId,
+        id: &str,
+    ) -> Result<u64> {
+        let sql = format!(
+            "SELECT count(*) FROM {} WHERE `_connection` = :connection AND `_id` = :id",
+            table.quoted()
+        );
+        let seen = self.query(ctx, &sql, &[("connection", connection.as_str()), ("id", id)]).await?;
+        let count = seen.rows.first().and_then(|row| row.first()?.as_ref()?.parse().ok());
+        count.ok_or_else(|| {
+            Error::new(ErrorKind::InvalidResponse, "expected a count of rows, got something else")
+        })
     }
 }
 

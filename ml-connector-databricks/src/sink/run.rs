@@ -13,12 +13,12 @@ use crate::{
     models::{Parameter, State, Statement, WarehouseState},
 };
 
-/// How long the answer to a submission may take: most statements end within it, and need no second call.
-pub(super) const WAIT: Duration = Duration::from_secs(20);
+/// A pause that ends with less time than this left is not begun.
+const LEAST: Duration = Duration::from_secs(20);
 /// What is kept of the call's time for writing down how far it got.
 const REST: Duration = Duration::from_secs(5);
 /// The first pause between two looks; it doubles.
-const LOOK_FIRST: Duration = Duration::from_millis(250);
+const LOOK_FIRST: Duration = Duration::from_millis(20);
 /// The first pause of a warehouse that starts.
 const START_FIRST: Duration = Duration::from_secs(1);
 /// The vendor's CLI looks every five seconds.
@@ -56,25 +56,21 @@ pub(super) struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// Submits a statement that may run twice, and waits for its end. Its id is noted before a wait, so that whoever comes
-    /// later, here or on another host, waits for the same one.
+    /// Submits a statement that may run twice, and waits for its end. The answer comes at once and says its id, which is noted
+    /// before anything else: whoever comes later, here or on another host, waits for the same one. Two that run at the same
+    /// time might both insert a new row.
     pub(super) async fn statement(
         &self,
         text: &str,
         parameters: &[Parameter<'_>],
-        wait: Duration,
         settles: bool,
     ) -> Result<Statement, Failure> {
         let mut pause = Duration::from_millis(500);
         for attempt in 1.. {
-            let submitted = self.submit(text, parameters, wait).await?;
+            let submitted = self.submit(text, parameters).await?;
             let id: Arc<str> = submitted.statement_id.as_str().into();
             if submitted.status.state.is_open() {
-                let note = Note { statement: Arc::clone(&id), settles };
-                self.notes
-                    .keep(self.seqs, note.write()?)
-                    .await
-                    .map_err(|error| error.with_effect(Effect::Unknown))?;
+                self.note(self.seqs, &id, settles).await?;
             }
             let ended = match follow(self.parts, self.ctx, submitted).await {
                 Ok(ended) => ended,
@@ -98,7 +94,7 @@ impl Run<'_> {
                 }
                 Fault::Conflict | Fault::Passing if attempt < CONFLICTS => {
                     let until = self.ctx.now() + pause;
-                    if until + WAIT > self.ctx.deadline() {
+                    if until + LEAST > self.ctx.deadline() {
                         return Err(Failure { fault: Some(fault), error });
                     }
                     tracing::debug!(statement = %id, %error, "the statement is sent again");
@@ -111,16 +107,20 @@ impl Run<'_> {
         Err(Error::new(ErrorKind::Unexpected, "unreachable: the last attempt returns").into())
     }
 
+    /// Writes down which statement deliveries wait for, and whether they are done with it.
+    pub(super) async fn note(&self, of: &[Seq], statement: &Arc<str>, settles: bool) -> Result<()> {
+        let note = Note { statement: Arc::clone(statement), settles };
+        let kept = self.notes.keep(of, note.write()?).await;
+        kept.map_err(|error| error.with_effect(Effect::Unknown))
+    }
+
     /// Submits a statement to a warehouse that may have to be started for it.
-    async fn submit(&self, text: &str, parameters: &[Parameter<'_>], wait: Duration) -> Result<Statement> {
+    async fn submit(&self, text: &str, parameters: &[Parameter<'_>]) -> Result<Statement> {
         let names = &self.parts.tables.names;
-        let time = self.ctx.time_left().saturating_sub(REST);
-        // The vendor takes none, or five seconds and more.
-        let wait = if wait.min(time) < Duration::from_secs(5) { Duration::ZERO } else { wait.min(time) };
         let mut refusals = 0;
         loop {
             let parameters = parameters.to_vec();
-            let sql = Sql { text, parameters, wait, catalog: &names.catalog, schema: &names.schema };
+            let sql = Sql { text, parameters, catalog: &names.catalog, schema: &names.schema };
             match self.parts.client.execute(self.ctx, &sql).await {
                 Err(error) if is_warehouse_refusal(&error) => {
                     refusals += 1;
@@ -163,6 +163,7 @@ async fn open(parts: &Parts, ctx: &Context, statement: &Statement) -> Error {
         State::Pending => match parts.client.get_warehouse(&ctx.within(REST)).await {
             Ok(warehouse) if warehouse.state == WarehouseState::Running => queued(ctx.now()),
             Ok(warehouse) => not_running(&warehouse, ctx.now()),
+            Err(error) if error.kind() == ErrorKind::ConfigInvalid => error,
             // It may be used without being seen.
             Err(_) => starting(ctx.now()),
         },
@@ -188,7 +189,7 @@ fn starting(now: Timestamp) -> Error {
         .with_retry(Retry::At(now + LATER))
 }
 
-fn not_running(warehouse: &crate::models::Warehouse, now: Timestamp) -> Error {
+pub(super) fn not_running(warehouse: &crate::models::Warehouse, now: Timestamp) -> Error {
     let why = warehouse.health.as_ref().and_then(|health| health.failure());
     match (why, &warehouse.state) {
         (_, WarehouseState::Deleted | WarehouseState::Deleting) => {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use ml_connector_core::{Context, Error, ErrorKind, Result, Scope, Timestamp};
 use sha2::{Digest, Sha256};
 
@@ -38,12 +39,11 @@ impl Parts {
         ctx: &Context,
         volume: &VolumeName,
         table: &TableName,
-        lines: String,
+        body: Bytes,
     ) -> Result<Staged> {
-        let digest = Sha256::digest(format!("{table}\n{lines}").as_bytes());
+        let digest = Sha256::new().chain_update(format!("{table}\n")).chain_update(&body).finalize();
         let digest: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
         let name = format!("{}-{digest}.json", table.table);
-        let body = bytes::Bytes::from(lines);
         let put = match self.client.put_file(ctx, volume, &[DIRECTORY, &name], body.clone()).await {
             // The directory may be missing, or the volume.
             Err(error) if error.kind() == ErrorKind::NotFound => {

@@ -10,25 +10,26 @@ use ml_connector_core::{
 /// What became of the rows of each delivery of a batch.
 pub(super) struct Tally(Vec<Of>);
 
-/// From which attempt on a conflict is a matter for a person.
-const TOO_OFTEN: u32 = 6;
+/// So many rows of a delivery that cannot be written are named.
+const NAMED: usize = 10;
 
 #[derive(Default)]
 struct Of {
-    attempt: u32,
     written: usize,
     refused: usize,
     /// The statement that wrote its last row.
     statement: Option<Arc<str>>,
-    /// The first row that cannot be written, ever.
+    /// Why the first row that cannot be written cannot be, ever …
     poison: Option<Error>,
+    /// … and which others cannot either.
+    others: Vec<String>,
     /// Why rows are not written yet.
     waits: Option<Error>,
 }
 
 impl Tally {
     pub(super) fn of(batch: &[Delivery]) -> Self {
-        Self(batch.iter().map(|delivery| Of { attempt: delivery.attempt, ..Of::default() }).collect())
+        Self(batch.iter().map(|_| Of::default()).collect())
     }
 
     /// A row of the delivery is written.
@@ -42,6 +43,9 @@ impl Tally {
     pub(super) fn refused(&mut self, owner: usize, error: Error) {
         let of = &mut self.0[owner];
         of.refused += 1;
+        if of.poison.is_some() && of.others.len() < NAMED {
+            of.others.extend(error.context("row").map(str::to_owned));
+        }
         of.poison.get_or_insert(error);
     }
 
@@ -53,9 +57,6 @@ impl Tally {
             (ErrorKind::Unavailable, _, _) => error.with_scope(Scope::Connection),
             (ErrorKind::InvalidResponse, _, _) => {
                 error.with_scope(Scope::Connection).with_retry(Retry::Backoff)
-            }
-            (ErrorKind::Conflict, Scope::Entry, Retry::Backoff) if of.attempt >= TOO_OFTEN => {
-                error.with_scope(Scope::Lane).with_retry(Retry::Never)
             }
             (_, Scope::Entry, Retry::Never) => error.with_scope(Scope::Lane),
             _ => error,
@@ -80,7 +81,12 @@ impl Tally {
                 let named = Error::new(ErrorKind::InvalidRequest, message);
                 let facts = ["row", "column", "of", "class", "statement", "table"];
                 let facts = facts.into_iter().filter_map(|key| Some((key, poison.context(key)?)));
-                Err(facts.fold(named, |named, (key, fact)| named.with_context(key, fact)).with_source(poison))
+                let named = facts.fold(named, |named, (key, fact)| named.with_context(key, fact));
+                let named = match &*of.others {
+                    [] => named,
+                    others => named.with_context("others", others.join(", ")),
+                };
+                Err(named.with_source(poison))
             }
             (None, Some(poison)) => Err(poison),
             (None, None) => Ok(receipt(of.statement)),

@@ -14,7 +14,11 @@ pub(crate) const META: [(&str, &str, &str); 10] = [
     ("_id", "STRING", "The record's id in that system. With _connection the key of the table"),
     ("_event_id", "STRING", "The event that wrote the row, as the connector's log knows it"),
     ("_epoch", "BIGINT", "Which log the numbers in _n come from: a later log has a greater one"),
-    ("_n", "BIGINT", "The record's how manieth change it is. A row never goes back to an earlier one"),
+    (
+        "_n",
+        "BIGINT",
+        "The number of the change among all changes of the record. A row is never replaced by an earlier change",
+    ),
     ("_occurred_at", "TIMESTAMP", "When the change was noticed"),
     (INGESTED_AT, "TIMESTAMP", "When the row was sent"),
     (DELETED, "BOOLEAN", "The record is gone in its system. The other columns keep what was last known"),
@@ -52,8 +56,8 @@ pub(crate) struct Target {
 pub(crate) enum Wire {
     /// As they are.
     Plain,
-    /// Lines: a name for each nested column, in the record's order.
-    Lines(Vec<Option<(Arc<str>, Self)>>),
+    /// Lines: a name for each nested column, in the record's order, or the record's name for it where the table lacks it.
+    Lines(Vec<Result<(Arc<str>, Self), &'static str>>),
 }
 
 impl Wire {
@@ -61,8 +65,9 @@ impl Wire {
     pub(crate) fn of(column: &ColumnType, has: &SqlType) -> Self {
         let (ColumnType::List(fields), SqlType::Rows(members)) = (column, has) else { return Self::Plain };
         let wire = |column: &Column| {
-            let (name, kind) = members.iter().find(|(name, _)| name.eq_ignore_ascii_case(column.name))?;
-            Some((Arc::from(name.as_str()), Self::of(&column.kind, kind)))
+            let member = members.iter().find(|(name, _)| name.eq_ignore_ascii_case(column.name));
+            let (name, kind) = member.ok_or(column.name)?;
+            Ok((Arc::from(name.as_str()), Self::of(&column.kind, kind)))
         };
         Self::Lines(Fields::columns(fields).iter().map(wire).collect())
     }
@@ -74,8 +79,14 @@ pub(crate) struct Layout {
     pub(crate) columns: Vec<Target>,
     /// Places of columns that the table lacks: rows that have a value there are refused.
     pub(crate) refused: Vec<usize>,
-    /// Whether rows of lists are told from whole records.
+    /// Whether rows with a value for a member of lines that the table lacks are refused.
+    pub(crate) strict: bool,
+    /// Whether rows of lists are told from whole records, and leave the columns alone that lists do not have.
     pub(crate) detailed: bool,
+    /// Whether the table says which rows are whole.
+    pub(crate) says_detailed: bool,
+    /// A column that is not ours, and must have a value: no row can be inserted, unless it has a default.
+    pub(crate) demands: Option<Arc<str>>,
     /// Whether the record's JSON is kept.
     pub(crate) raw: bool,
 }
@@ -91,13 +102,16 @@ impl Layout {
         Self {
             columns: columns.columns().iter().enumerate().map(target).collect(),
             refused: Vec::new(),
+            strict: false,
             detailed: columns.whole().is_some(),
+            says_detailed: columns.whole().is_some(),
+            demands: None,
             raw,
         }
     }
 
     /// The columns of the connector's own that the table has.
     pub(crate) fn meta(&self) -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
-        META.into_iter().chain(self.detailed.then_some(DETAILED)).chain(self.raw.then_some(RAW))
+        META.into_iter().chain(self.says_detailed.then_some(DETAILED)).chain(self.raw.then_some(RAW))
     }
 }

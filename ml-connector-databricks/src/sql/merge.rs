@@ -9,6 +9,9 @@ pub(crate) fn merge(table: &TableName, layout: &Layout, source: &Source<'_>) -> 
         .filter(|(name, ..)| *name != INGESTED_AT)
         .map(|(name, kind, _)| (name.to_owned(), SqlType::Scalar(kind.to_owned())))
         .collect();
+    if layout.detailed && !layout.says_detailed {
+        shape.push((DETAILED.0.to_owned(), SqlType::Scalar(DETAILED.1.to_owned())));
+    }
     shape.extend(layout.columns.iter().map(|column| (column.name.to_string(), column.kind.clone())));
     let rows = source.rows(&shape, &["_connection", "_id"], &["_epoch", "_n", "_event_id"]);
 

@@ -78,12 +78,20 @@ impl SqlType {
         }
     }
 
-    /// The members that `asked` has and this lacks.
-    pub(crate) fn lacks<'a>(&self, asked: &'a Self) -> Vec<(&'a str, &'a Self)> {
+    /// The members that `asked` has and this lacks, also those of lists in lists: the names on the way, and the type.
+    pub(crate) fn lacks<'a>(&self, asked: &'a Self) -> Vec<(Vec<&'a str>, &'a Self)> {
         let (Self::Rows(has), Self::Rows(asked)) = (self, asked) else { return Vec::new() };
-        let missing =
-            |(name, _): &&(String, Self)| !has.iter().any(|(known, _)| known.eq_ignore_ascii_case(name));
-        asked.iter().filter(missing).map(|(name, kind)| (name.as_str(), kind)).collect()
+        let mut lacks = Vec::new();
+        for (name, kind) in asked {
+            match has.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)) {
+                None => lacks.push((vec![name.as_str()], kind)),
+                Some((_, has)) => lacks.extend(has.lacks(kind).into_iter().map(|(mut path, kind)| {
+                    path.insert(0, name);
+                    (path, kind)
+                })),
+            }
+        }
+        lacks
     }
 }
 

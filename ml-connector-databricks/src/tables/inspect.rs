@@ -7,8 +7,8 @@ use ml_connector_core::{Error, ErrorKind, Result, Scope, model::Columns};
 use super::Tables;
 use crate::{
     config::DriftPolicy,
-    models::Table,
-    sql::{DETAILED, Layout, META, RAW, SqlType, TableName, Target, Wire, comment, type_of},
+    models::{Table, TableColumn},
+    sql::{DETAILED, Layout, META, OWN, RAW, SqlType, TableName, Target, Wire, comment, type_of},
 };
 
 /// How a table differs from its source.
@@ -38,6 +38,11 @@ pub enum Difference {
     /// A row that was written was not seen when it was written again, so that it is there twice: a policy hides it from the
     /// service principal. Nothing is written until there is one of it.
     HiddenRows,
+    /// Changes that came later have smaller numbers than the rows that are there, which therefore stay: the connector's log
+    /// was put back to an earlier state, or a connector with another log writes the same records.
+    Overtaken,
+    /// The table was dropped while it was written to, and is made anew: what was written before is missing.
+    MadeAnew,
 }
 
 impl fmt::Display for Difference {
@@ -48,6 +53,13 @@ impl fmt::Display for Difference {
             Self::Masked => f.write_str("a mask is on the column"),
             Self::HiddenRows => f.write_str(
                 "a policy hides rows from the service principal, and rows are doubled: exempt it, and delete the doubles",
+            ),
+            Self::Overtaken => f.write_str(
+                "rows have greater numbers than changes that came after them: the connector's log was put back, or another \
+                 connector writes the same records",
+            ),
+            Self::MadeAnew => f.write_str(
+                "the table was dropped and is made anew, without what was written before: ask for the past again",
             ),
             Self::RowFilter => f.write_str(
                 "a row filter is on the table: exempt the service principal, or rows will be doubled",
@@ -76,26 +88,12 @@ pub(crate) fn inspect(tables: &Tables, name: &TableName, table: &Table, columns:
     let mut differs = |column: &str, difference| {
         drift.push(Drift { table: name.to_string().into(), column: column.into(), difference });
     };
-    if table.row_filter.as_ref().is_some_and(|filter| filter.function_name.is_some()) {
-        if !tables.allow_row_filter {
-            let message = "a row filter is on the table: exempt the service principal, or rows would be doubled; then set \
-                           allow_row_filter";
-            return Err(refused(name, message));
-        }
+    if is_filtered(tables, name, table)? {
         differs("", Difference::RowFilter);
     }
-    let find = |wanted: &str| table.columns.iter().find(|column| column.name.eq_ignore_ascii_case(wanted));
+    let find = |wanted: &str| find(table, wanted);
     for (meta, ..) in META {
-        let Some(column) = find(meta) else {
-            let message = "the table lacks a column of the connector's own: it was not made for it";
-            return Err(refused(name, message).with_context("column", meta));
-        };
-        let decides = matches!(meta, "_connection" | "_id" | "_epoch" | "_n");
-        if column.mask.is_some() && decides {
-            let message =
-                "a mask is on a column that decides which row is written: exempt the service principal";
-            return Err(refused(name, message).with_context("column", meta));
-        }
+        require_own(name, table, meta, matches!(meta, "_connection" | "_id" | "_epoch" | "_n"))?;
     }
     for masked in table.columns.iter().filter(|column| column.mask.is_some()) {
         differs(&masked.name, Difference::Masked);
@@ -104,7 +102,10 @@ pub(crate) fn inspect(tables: &Tables, name: &TableName, table: &Table, columns:
     let mut layout = Layout {
         columns: Vec::new(),
         refused: Vec::new(),
-        detailed: columns.whole().is_some() && find(DETAILED.0).is_some(),
+        strict: tables.policy == DriftPolicy::Quarantine,
+        detailed: columns.whole().is_some(),
+        says_detailed: columns.whole().is_some() && find(DETAILED.0).is_some(),
+        demands: None,
         raw: tables.raw && find(RAW.0).is_some(),
     };
     let mut missing = Vec::new();
@@ -129,13 +130,11 @@ pub(crate) fn inspect(tables: &Tables, name: &TableName, table: &Table, columns:
                 format!("the table's column is {has}, and its values are {wanted}: give it that type");
             return Err(refused(name, message).with_context("column", column.name));
         }
-        for (member, kind) in has.lacks(&wanted) {
-            differs(&format!("{}.{member}", column.name), Difference::Missing);
-            missing.push((
-                vec![column.name.to_owned(), "element".to_owned(), member.to_owned()],
-                kind.clone(),
-                String::new(),
-            ));
+        for (path, kind) in has.lacks(&wanted) {
+            differs(&format!("{}.{}", column.name, path.join(".")), Difference::Missing);
+            let path = path.into_iter().flat_map(|member| ["element", member]);
+            let path = std::iter::once(column.name).chain(path).map(str::to_owned).collect();
+            missing.push((path, kind.clone(), String::new()));
         }
         if matches!(has, SqlType::Scalar(_)) && has != wanted {
             differs(column.name, Difference::OtherType(has.to_string().into()));
@@ -148,7 +147,55 @@ pub(crate) fn inspect(tables: &Tables, name: &TableName, table: &Table, columns:
             listed: column.listed,
         });
     }
+    let is_ours = |name: &str| {
+        META.iter().chain([&DETAILED, &RAW]).any(|(own, ..)| own.eq_ignore_ascii_case(name))
+            || layout.columns.iter().any(|column| column.name.eq_ignore_ascii_case(name))
+    };
+    let demands = |column: &&TableColumn| column.nullable == Some(false) && !is_ours(&column.name);
+    layout.demands = table.columns.iter().find(demands).map(|column| column.name.as_str().into());
     Ok(Found { layout, drift, missing })
+}
+
+/// Looks whether changes can be appended to a change log.
+///
+/// # Errors
+/// As of [`inspect`]: a filter would hide changes that are there, and they would be appended once more.
+pub(crate) fn inspect_change_log(tables: &Tables, name: &TableName, table: &Table) -> Result<()> {
+    require_delta(name, table)?;
+    is_filtered(tables, name, table)?;
+    for (own, ..) in META.into_iter().chain(OWN) {
+        require_own(name, table, own, matches!(own, "_connection" | "_event_id" | "_epoch"))?;
+    }
+    Ok(())
+}
+
+fn find<'a>(table: &'a Table, wanted: &str) -> Option<&'a TableColumn> {
+    table.columns.iter().find(|column| column.name.eq_ignore_ascii_case(wanted))
+}
+
+/// Whether a row filter is on a table that is written to all the same.
+fn is_filtered(tables: &Tables, name: &TableName, table: &Table) -> Result<bool> {
+    if table.row_filter.as_ref().is_none_or(|filter| filter.function_name.is_none()) {
+        return Ok(false);
+    }
+    if tables.allow_row_filter {
+        return Ok(true);
+    }
+    let message = "a row filter is on the table: exempt the service principal, or rows would be doubled; then set \
+                   allow_row_filter";
+    Err(refused(name, message))
+}
+
+fn require_own(name: &TableName, table: &Table, own: &str, decides: bool) -> Result<()> {
+    let Some(column) = find(table, own) else {
+        let message = "the table lacks a column of the connector's own: it was not made for it";
+        return Err(refused(name, message).with_context("column", own));
+    };
+    if column.mask.is_some() && decides {
+        let message = "a mask is on a column that decides which row is written: exempt the service principal";
+        return Err(refused(name, message).with_context("column", own));
+    }
+    Ok(())
 }
 
 fn require_delta(name: &TableName, table: &Table) -> Result<()> {

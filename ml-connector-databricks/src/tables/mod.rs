@@ -2,6 +2,7 @@
 
 mod inspect;
 mod names;
+mod search;
 #[cfg(test)]
 mod tests;
 mod written;
@@ -11,10 +12,11 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-pub(crate) use inspect::inspect;
 pub use inspect::{Difference, Drift};
+pub(crate) use inspect::{inspect, inspect_change_log};
 use ml_connector_core::{Timestamp, model::ConnectionId};
 pub(crate) use names::{Feeding, Names};
+pub(crate) use search::{Fate, Search};
 pub(crate) use written::Written;
 
 use crate::{
@@ -43,8 +45,16 @@ pub(crate) struct Known {
     pub(crate) change_log: Option<Timestamp>,
     /// What was written lately.
     pub(crate) written: Written,
-    /// A row that was inserted although it had been written before, until it is seen that there is one of it.
+    /// A row that was inserted although it had been written before, and was not seen after that.
     pub(crate) suspect: Option<(ConnectionId, Arc<str>)>,
+    /// Whether it was dropped and made anew under our hands.
+    pub(crate) made_anew: bool,
+    /// How far the search for rows that cannot be written got, where it was not finished.
+    pub(crate) search: Search,
+    /// How many rows were refused alone since one was written.
+    pub(crate) refusals: usize,
+    /// Since when statements have failed for what passes by itself.
+    pub(crate) troubled: Option<Timestamp>,
 }
 
 impl Tables {
@@ -76,6 +86,17 @@ impl Tables {
             tracing::warn!(%table, column = &*one.column, difference = %one.difference, "a table differs from its source");
         }
         drift.insert(table.clone(), found);
+    }
+
+    /// Keeps one more thing that differs, until the table is looked at again, and says so once.
+    pub(crate) fn add(&self, table: &TableName, difference: Difference) {
+        let one = Drift { table: table.to_string().into(), column: "".into(), difference };
+        let mut drift = self.drift.lock().unwrap_or_else(PoisonError::into_inner);
+        let of = drift.entry(table.clone()).or_default();
+        if !of.contains(&one) {
+            tracing::error!(%table, difference = %one.difference, "a table differs from its source");
+            of.push(one);
+        }
     }
 
     /// What differs at present.

@@ -78,8 +78,51 @@ fn what_is_missing_is_added_left_out_or_makes_rows_wait() {
         assert_eq!(found.layout.refused.len(), refused, "{policy:?}");
         let written: Vec<_> = found.layout.columns.iter().map(|column| &*column.name).collect();
         assert_eq!(written, ["number", "lines"]);
-        assert_eq!(found.layout.columns[1].wire, Wire::Lines(vec![Some(("Item".into(), Wire::Plain)), None]));
+        assert_eq!(
+            found.layout.columns[1].wire,
+            Wire::Lines(vec![Ok(("Item".into(), Wire::Plain)), Err("unit")])
+        );
+        assert_eq!(found.layout.strict, policy == DriftPolicy::Quarantine);
     }
+}
+
+#[test]
+fn members_of_lists_in_lines_are_missed_too() {
+    let taxes =
+        Column::list("taxes", "/taxes", [Column::string("name", "/name"), Column::string("kind", "/kind")]);
+    let columns =
+        Columns::new(RecordKind::Invoice, "invoices", "").with(Column::list("lines", "/lines", [taxes]));
+    let mut of = table(|_| ());
+    let all = of["columns"].as_array_mut().unwrap();
+    set(all, "lines", "type_text", json!("array<struct<taxes:array<struct<name:string>>>>"));
+    let of: Table = serde_json::from_value(of).unwrap();
+    let found = inspect(&tables(DriftPolicy::Evolve), &name(), &of, &columns).unwrap();
+    assert_eq!(found.missing[0].0.join("."), "lines.element.taxes.element.kind");
+    assert_eq!(&*found.drift[0].column, "lines.taxes.kind");
+}
+
+#[test]
+fn a_table_that_does_not_say_which_rows_are_whole_still_tells_them_apart() {
+    let lacking = table(|columns| columns.retain(|column| column["name"] != "_detailed"));
+    for policy in [DriftPolicy::Freeze, DriftPolicy::Quarantine] {
+        let found = seen(&tables(policy), lacking.clone()).unwrap();
+        assert!(found.layout.detailed && !found.layout.says_detailed);
+        assert_eq!(&*found.drift[0].column, "_detailed");
+        let sql = crate::sql::merge(&name(), &found.layout, &crate::sql::Source::Parameter);
+        assert!(sql.contains("AND NOT s.`_detailed`") && !sql.contains("`_detailed` = "), "{sql}");
+    }
+}
+
+#[test]
+fn a_column_of_others_that_must_have_a_value_is_seen() {
+    let theirs = |nullable: bool| {
+        table(move |columns| {
+            columns.push(json!({ "name": "region", "type_text": "string", "nullable": nullable }));
+        })
+    };
+    let demands = |table| seen(&tables(DriftPolicy::Evolve), table).unwrap().layout.demands;
+    assert_eq!(demands(theirs(false)).as_deref(), Some("region"));
+    assert_eq!((demands(theirs(true)), demands(table(|_| ()))), (None, None));
 }
 
 #[test]

@@ -17,6 +17,10 @@ impl Written {
         self.young.contains(&key) || self.old.contains(&key)
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.young.is_empty()
+    }
+
     pub(crate) fn add(&mut self, key: u64) {
         if self.young.len() == REMEMBERED {
             self.old = std::mem::take(&mut self.young);

@@ -8,7 +8,7 @@ use crate::support::*;
 #[test]
 fn what_is_missing_or_contradictory_is_named() {
     type Change = fn(Builder) -> Builder;
-    let wrong: [(&str, Change); 16] = [
+    let wrong: [(&str, Change); 17] = [
         ("host", |builder| builder.host("")),
         ("host", |builder| builder.host("http://acme.cloud.databricks.com")),
         ("warehouse_id", |builder| builder.warehouse("")),
@@ -27,6 +27,7 @@ fn what_is_missing_or_contradictory_is_named() {
         }),
         ("max_rows", |builder| builder.with(|config| config.max_rows = 513)),
         ("max_bytes", |builder| builder.with(|config| config.max_bytes = 5_000)),
+        ("max_bytes", |builder| builder.with(|config| config.max_bytes = (8 << 20) + 1)),
     ];
     for (setting, change) in wrong {
         let error = change(builder()).build().unwrap_err();

@@ -17,6 +17,11 @@ use crate::support::*;
 const STATEMENTS: &str = "/api/2.0/sql/statements";
 const TABLE: &str = "/api/2.1/unity-catalog/tables/main.books.ledger_invoices";
 
+fn fixture(name: &str) -> Value {
+    let path = format!("{}/tests/fixtures/{name}.json", env!("CARGO_MANIFEST_DIR"));
+    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
 /// The ids of the rows that a statement carries.
 fn ids(seen: &Seen) -> Vec<String> {
     let rows: Vec<Value> = serde_json::from_str(&seen.parameter("batch").unwrap()).unwrap();
@@ -84,6 +89,7 @@ async fn a_page_with_a_bad_row_writes_the_others_and_says_which_it_is() {
     assert_eq!((error.kind(), error.retry()), (ErrorKind::InvalidRequest, Retry::Never));
     assert!(error.message().starts_with("2 of 6 rows cannot be written"), "{error}");
     assert_eq!(error.context("row"), Some("invoice/6"), "the first that was met");
+    assert_eq!(error.context("others"), Some("invoice/3"));
     assert_eq!(*written.lock().unwrap(), ["1", "2", "4", "5"]);
 }
 
@@ -113,7 +119,7 @@ async fn when_every_row_is_refused_it_is_the_table_and_no_row_is_given_up() {
         (ErrorKind::ConfigInvalid, &Scope::Lane, Retry::Never)
     );
     assert!(error.message().contains("refuses every row"), "{error}");
-    assert!(workspace.statements().len() < 16, "{}", workspace.statements().len());
+    assert!(workspace.statements().len() < 20, "{}", workspace.statements().len());
 }
 
 #[tokio::test(start_paused = true)]
@@ -149,7 +155,8 @@ async fn conflicts_and_passing_failures_are_met_with_the_same_statement() {
     let workspace = Workspace::new();
     workspace.always("POST", STATEMENTS, (200, failed("DELTA_CONCURRENT_APPEND", "2D521")));
     let busy = error(workspace.deliver(&sink(), &batch(2)).await);
-    assert_eq!((busy.kind(), busy.retry()), (ErrorKind::Conflict, Retry::Backoff));
+    assert_eq!((busy.kind(), busy.scope()), (ErrorKind::RateLimited, &Scope::Entry), "nothing is counted");
+    assert!(matches!(busy.retry(), Retry::At(at) if at > workspace.clock.now()), "{busy}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -285,13 +292,140 @@ async fn an_answer_that_nobody_understands_gives_up_no_row() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn conflicts_without_end_wait_for_a_person_instead_of_giving_up_rows() {
+async fn what_passes_is_waited_for_by_time_and_then_by_a_person_and_gives_up_no_row() {
+    let cancelled = json!({ "statement_id": "01f0-cut", "status": { "state": "CANCELED" } });
+    let cases = [
+        (failed("DELTA_CONCURRENT_APPEND", "2D521"), "others write to the table"),
+        (failed("INTERNAL_ERROR_X", "58030"), "could not run the statement"),
+        (failed("PATH_NOT_FOUND", "42K03"), "the staged file is gone"),
+        (failed("DELTA_METADATA_CHANGED", "2D521"), "the table has changed"),
+        (cancelled, "STATEMENT_TIMEOUT"),
+    ];
+    for (answer, text) in cases {
+        let (workspace, sink) = (Workspace::new(), sink());
+        workspace.always("POST", STATEMENTS, (200, answer));
+        let began = workspace.clock.now();
+        let mut last = None;
+        while workspace.clock.now().saturating_since(began) < Duration::from_secs(15 * 60) {
+            let waits = error(workspace.deliver(&sink, &batch(2)).await);
+            assert_eq!((waits.kind(), waits.scope()), (ErrorKind::RateLimited, &Scope::Entry), "{waits}");
+            assert!(waits.message().contains(text) && waits.context("table").is_some(), "{waits}");
+            let Retry::At(at) = waits.retry() else { panic!("{waits}") };
+            let pause = at.saturating_since(workspace.clock.now());
+            assert!(pause >= Duration::from_secs(10) && pause <= Duration::from_secs(60), "{pause:?}");
+            tokio::time::sleep(pause).await;
+            last = Some(pause);
+        }
+        assert_eq!(last, Some(Duration::from_secs(60)), "the pauses grow");
+        let stopped = error(workspace.deliver(&sink, &batch(2)).await);
+        assert_eq!((stopped.scope(), stopped.retry()), (&Scope::Lane, Retry::Never), "{stopped}");
+        assert!(stopped.message().contains(text), "{stopped}");
+        // Once it works, the next failure is the first again.
+        workspace.answers("POST", STATEMENTS, vec![(200, succeeded("01f0-well"))]);
+        workspace.deliver(&sink, &batch(2)).await.remove(0).unwrap();
+        let waits = error(workspace.deliver(&sink, &batch(2)).await);
+        assert_eq!(waits.kind(), ErrorKind::RateLimited);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_statement_that_fails_is_an_outage_only_when_the_warehouse_says_so() {
     let workspace = Workspace::new();
-    workspace.always("POST", STATEMENTS, (200, failed("DELTA_CONCURRENT_APPEND", "2D521")));
-    let mut batch = batch(2);
-    batch.iter_mut().for_each(|delivery| delivery.attempt = 6);
-    let busy = error(workspace.deliver(&sink(), &batch).await);
-    assert_eq!((busy.kind(), busy.scope(), busy.retry()), (ErrorKind::Conflict, &Scope::Lane, Retry::Never));
+    workspace.always("POST", STATEMENTS, (200, failed("INTERNAL_ERROR_X", "58030")));
+    let path = format!("/api/2.0/sql/warehouses/{WAREHOUSE}");
+    workspace.always("GET", path.clone(), (200, json!({ "state": "STOPPED" })));
+    let down = error(workspace.deliver(&sink(), &batch(2)).await);
+    assert_eq!((down.kind(), down.scope()), (ErrorKind::Unavailable, &Scope::Connection), "{down}");
+    workspace.always("GET", path.clone(), (503, Value::Null));
+    let down = error(workspace.deliver(&sink(), &batch(2)).await);
+    assert_eq!((down.kind(), down.scope()), (ErrorKind::Unavailable, &Scope::Connection), "{down}");
+    workspace.always("GET", path, (403, json!({ "error_code": "PERMISSION_DENIED" })));
+    let waits = error(workspace.deliver(&sink(), &batch(2)).await);
+    assert_eq!((waits.kind(), waits.scope()), (ErrorKind::RateLimited, &Scope::Entry), "{waits}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn rows_that_come_alone_and_are_all_refused_stop_their_table() {
+    let (workspace, sink) = (Workspace::new(), sink());
+    workspace.on(|seen| {
+        let refuses =
+            seen.method == "POST" && seen.path == STATEMENTS && !ids(seen).contains(&"good".to_owned());
+        refuses.then(|| (200, failed("DELTA_VIOLATE_CONSTRAINT_WITH_VALUES", "23001")))
+    });
+    let one = async |id: &str| workspace.deliver(&sink, &[delivery(1, event(id, 1, "{}"))]).await.remove(0);
+    for id in ["1", "2"] {
+        let refused = one(id).await.unwrap_err();
+        assert_eq!((refused.kind(), refused.scope()), (ErrorKind::InvalidRequest, &Scope::Entry));
+    }
+    for id in ["3", "3", "3"] {
+        let waits = one(id).await.unwrap_err();
+        assert_eq!((waits.scope(), waits.retry()), (&Scope::Lane, Retry::Never), "{waits}");
+        assert!(waits.message().contains("refuses every row"), "{waits}");
+        assert_eq!(waits.context("class"), Some("DELTA_VIOLATE_CONSTRAINT_WITH_VALUES"));
+    }
+    one("good").await.unwrap();
+    assert_eq!(*one("4").await.unwrap_err().scope(), Scope::Entry, "the table takes rows");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_statement_is_noted_before_it_is_waited_for_also_one_that_makes_a_table() {
+    let workspace = Workspace::new();
+    workspace.answers("GET", TABLE, vec![(404, Value::Null)]);
+    let running = json!({ "statement_id": "01f0-long", "status": { "state": "RUNNING" } });
+    workspace.always("POST", STATEMENTS, (200, running.clone()));
+    workspace.always("GET", format!("{STATEMENTS}/01f0-long"), (200, running.clone()));
+    let (first, kept) = (batch(2), Kept::default());
+    // The process is killed while the statement runs.
+    let killed = async |batch: &[_]| {
+        let (ctx, sink) = (workspace.ctx(), sink());
+        tokio::time::timeout(Duration::from_secs(10), attempt(&sink, &ctx, batch, &kept)).await.unwrap_err();
+    };
+    killed(&first).await;
+    assert_eq!(kept.0.lock().unwrap().len(), 1, "CREATE TABLE");
+    killed(&kept.again(&first)).await;
+    assert_eq!(workspace.statements().len(), 1, "it is waited for, and not sent again");
+    let made = (200, succeeded("01f0-long"));
+    workspace.answers("GET", format!("{STATEMENTS}/01f0-long"), vec![made.clone()]);
+    killed(&kept.again(&first)).await;
+    assert_eq!(kept.0.lock().unwrap().len(), 2, "MERGE");
+    workspace.always("GET", format!("{STATEMENTS}/01f0-long"), made);
+    let done = attempt(&sink(), &workspace.ctx(), &kept.again(&first), &kept).await;
+    assert!(done.iter().all(Result::is_ok), "{done:?}");
+    assert_eq!(workspace.statements().len(), 2);
+    assert!(workspace.statements().iter().all(|seen| seen.json()["wait_timeout"] == "0s"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_query_that_nobody_waits_for_any_more_is_cancelled() {
+    let workspace = Workspace::new();
+    let running = json!({ "statement_id": "01f0-long", "status": { "state": "RUNNING" } });
+    workspace.always("POST", STATEMENTS, (200, running.clone()));
+    workspace.always("GET", format!("{STATEMENTS}/01f0-long"), (200, running));
+    workspace.always("POST", format!("{STATEMENTS}/01f0-long/cancel"), (200, fixture("cancel_200")));
+    let late = sink().query(&workspace.ctx(), "SELECT 1", &[]).await.unwrap_err();
+    assert_eq!(late.context("statement"), Some("01f0-long"));
+    assert_eq!(workspace.seen("POST", &format!("{STATEMENTS}/01f0-long/cancel")).len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_result_comes_in_chunks_that_do_not_go_in_a_circle() {
+    let (first, second) = (fixture("statement_succeeded_two_chunks"), fixture("statement_chunk_1"));
+    let id = first["statement_id"].as_str().unwrap().to_owned();
+    let rows = |of: &Value| of["data_array"].as_array().unwrap().len();
+    let all = rows(&first["result"]) + rows(&second);
+    let workspace = Workspace::new();
+    let mut submitted = first.clone();
+    submitted["manifest"]["total_row_count"] = all.into();
+    workspace.always("POST", STATEMENTS, (200, submitted));
+    workspace.always("GET", format!("{STATEMENTS}/{id}/result/chunks/1"), (200, second.clone()));
+    let seen = sink().query(&workspace.ctx(), "SELECT x FROM t", &[]).await.unwrap();
+    assert_eq!((seen.rows.len(), seen.columns.is_empty()), (all, false));
+    let mut circle = second;
+    circle["next_chunk_index"] = 1.into();
+    workspace.always("GET", format!("{STATEMENTS}/{id}/result/chunks/1"), (200, circle));
+    let error = sink().query(&workspace.ctx(), "SELECT x FROM t", &[]).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidResponse);
+    assert!(error.message().contains("circle"), "{error}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -422,8 +556,14 @@ async fn a_change_log_gets_every_change_and_the_table_the_latest() {
     assert!(sent[1].sql().starts_with("MERGE INTO `main`.`books`.`ledger_invoices_changes`"));
     assert!(!sent[1].sql().contains("WHEN MATCHED"));
     assert!(sent[2].sql().starts_with("MERGE INTO `main`.`books`.`ledger_invoices` "));
-    assert_eq!(ids(&sent[1]), ["1", "1"]);
-    assert_eq!(sent[1].parameter("batch"), sent[2].parameter("batch"));
+    assert_eq!(
+        (ids(&sent[1]), ids(&sent[2]), ids(&sent[3])),
+        (vec!["1".into(); 2], vec!["1".into()], vec!["1".into()])
+    );
+    assert_eq!(sent.len(), 4, "what was known of it, and then that it is gone");
+    workspace.deliver(&sink, &batch(3)).await.remove(0).unwrap();
+    let sent = workspace.statements().split_off(4);
+    assert_eq!((sent.len(), sent[0].parameter("batch")), (2, sent[1].parameter("batch")));
 }
 
 #[tokio::test(start_paused = true)]

@@ -33,7 +33,11 @@ impl Lake {
         let mut config = DatabricksConfig::default();
         change(&mut config);
         let sim = DatabricksSim::with_config(Arc::clone(&clock), config);
-        let transport = Arc::new(SimTransport::new().with_router(sim.host(), sim.router()));
+        let transport = Arc::new(
+            SimTransport::new()
+                .with_router(sim.host(), sim.router())
+                .with_router("https://login.microsoftonline.com", sim.router()),
+        );
         Self { sim, clock, transport, tokens: Arc::default() }
     }
 

@@ -7,7 +7,7 @@ use ml_connector_core::{
     CheckResult, ErrorKind, Scope, Sink,
     model::{Change, Column, Columns, Delivery, RecordKind},
 };
-use ml_connector_databricks::{Config, Databricks, DriftPolicy};
+use ml_connector_databricks::{Config, Databricks, Difference, DriftPolicy};
 use ml_connector_sim::{Fault, databricks::WarehouseState};
 use proptest::prelude::*;
 
@@ -24,6 +24,14 @@ fn gone(id: &str, n: u64) -> ml_connector_core::model::Event {
     let mut event = event(id, n, "{}");
     (event.changes, event.raw) = ([Change::Deleted].into(), None);
     event
+}
+
+/// Records whose lists do not show their lines.
+fn detailed() -> Columns {
+    Columns::new(RecordKind::Invoice, "invoices", "")
+        .whole_with("/lines")
+        .with(Column::string("number", "/number"))
+        .with(Column::list("lines", "/lines", [Column::decimal("rate", "/rate", 2)]).in_detail())
 }
 
 #[tokio::test(start_paused = true)]
@@ -97,11 +105,7 @@ async fn a_row_never_goes_back_and_a_tombstone_keeps_what_was_known() {
 #[tokio::test(start_paused = true)]
 async fn rows_of_lists_never_take_away_what_a_detail_has_shown() {
     let lake = Lake::new();
-    let columns = Columns::new(RecordKind::Invoice, "invoices", "")
-        .whole_with("/lines")
-        .with(Column::string("number", "/number"))
-        .with(Column::list("lines", "/lines", [Column::decimal("rate", "/rate", 2)]).in_detail());
-    let sink = lake.builder().tables_of(&Ledger::of(columns)).build().unwrap();
+    let sink = lake.builder().tables_of(&Ledger::of(detailed())).build().unwrap();
     let send = async |n, json| good(lake.deliver(&sink, &[delivery(1, event("1", n, json))]).await);
     let state = |lake: &Lake| lake.rows(&format!("SELECT number, lines, _detailed FROM {TABLE}")).remove(0);
     send(1, r#"{"number":"a"}"#).await;
@@ -141,6 +145,11 @@ async fn columns_come_later_and_tables_follow_or_stay() {
         let without = delivery(3, event("3", 1, r#"{"number":"c","lines":[{"item":"z"}]}"#));
         let results = lake.deliver(&sink, &[with_total, without]).await;
         assert!(results[1].is_ok(), "{results:?}");
+        if policy == DriftPolicy::Quarantine {
+            let nested = delivery(4, event("4", 1, r#"{"lines":[{"item":"y"},{"unit":"kg"}]}"#));
+            let refused = error(lake.deliver(&sink, &[nested]).await);
+            assert_eq!(refused.context("column"), Some("lines.unit"), "no value is dropped silently");
+        }
         let rows = lake.rows(&format!("SELECT _id, lines FROM {TABLE} ORDER BY _id"));
         match policy {
             DriftPolicy::Evolve => {
@@ -282,7 +291,367 @@ async fn a_table_that_was_emptied_by_hand_is_filled_again_without_ado() {
     lake.sim.sql(&format!("DROP TABLE {TABLE}")).unwrap();
     good(lake.deliver(&sink, &batch(3)).await);
     good(lake.deliver(&sink, &batch(4)).await);
-    assert_eq!((lake.sim.rows_of(TABLE), sink.drift()), (Some(4), vec![]));
+    assert_eq!(lake.sim.rows_of(TABLE), Some(4));
+    let told: Vec<_> = sink.drift().into_iter().map(|drift| drift.difference).collect();
+    assert_eq!(told, [Difference::MadeAnew], "what was there before is missing, and somebody should know");
+}
+
+#[tokio::test(start_paused = true)]
+async fn rows_that_are_deleted_by_hand_again_and_again_stop_nothing() {
+    let lake = Lake::new();
+    let sink = lake.builder().build().unwrap();
+    let send = async |n| lake.deliver(&sink, &[delivery(n, event("1", n, r#"{"number":"a"}"#))]).await;
+    for n in 1..5 {
+        good(send(n).await);
+        lake.sim.sql(&format!("DELETE FROM {TABLE}")).unwrap();
+    }
+    good(send(5).await);
+    assert_eq!(lake.sim.rows_of(TABLE), Some(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_last_known_is_kept_when_the_tombstone_comes_in_the_same_batch() {
+    for log in [false, true] {
+        let lake = Lake::new();
+        let builder = lake.builder();
+        let sink = if log { builder.change_log() } else { builder }.build().unwrap();
+        let total = |n: u64, total: &str| event("1", n, &format!(r#"{{"number":"a","total":{total}}}"#));
+        good(
+            lake.deliver(
+                &sink,
+                &[delivery(1, total(4, "1250.50")), delivery(2, gone("1", 5)), delivery(3, gone("2", 1))],
+            )
+            .await,
+        );
+        let rows = lake.rows(&format!("SELECT _id, total, _deleted, _n FROM {TABLE} ORDER BY _id"));
+        assert_eq!(rows, [["1", "1250.5000", "true", "5"], ["2", "-", "true", "1"]]);
+        let logged = lake.sim.rows_of(&format!("{TABLE}_changes"));
+        assert_eq!(logged, log.then_some(3), "every change is in the log");
+        // Back again, changed and gone, in one batch.
+        good(
+            lake.deliver(
+                &sink,
+                &[delivery(4, total(6, "1")), delivery(5, total(7, "2")), delivery(6, gone("1", 8))],
+            )
+            .await,
+        );
+        let rows = lake.rows(&format!("SELECT total, _deleted, _n FROM {TABLE} WHERE _id = '1'"));
+        assert_eq!(rows, [["2.0000", "true", "8"]]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_row_of_a_list_does_not_take_away_the_lines_of_the_detail_before_it() {
+    let lake = Lake::new();
+    let sink = lake.builder().tables_of(&Ledger::of(detailed())).build().unwrap();
+    let batch = [
+        delivery(1, event("1", 1, r#"{"number":"a","lines":[{"rate":1.50}]}"#)),
+        delivery(2, event("1", 2, r#"{"number":"b"}"#)),
+        delivery(3, gone("1", 3)),
+    ];
+    good(lake.deliver(&sink, &batch).await);
+    let rows = lake.rows(&format!("SELECT number, lines, _detailed, _deleted, _n FROM {TABLE}"));
+    assert_eq!(rows, [["b", r#"[{"rate":1.50}]"#, "true", "true", "3"]]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_table_of_the_customer_that_does_not_say_what_is_whole_loses_no_lines() {
+    let (lake, other) = (Lake::new(), Lake::new());
+    let form = || Ledger::of(detailed());
+    good(other.deliver(&other.builder().tables_of(&form()).build().unwrap(), &batch(1)).await);
+    let made = other.sim.statements().into_iter().find(|sql| sql.starts_with("CREATE TABLE")).unwrap();
+    let lines: Vec<&str> = made.lines().filter(|line| !line.contains("`_detailed`")).collect();
+    lake.sim.sql(&lines.join("\n")).unwrap();
+    for policy in [DriftPolicy::Freeze, DriftPolicy::Quarantine] {
+        let sink = lake.builder().tables_of(&form()).drift(policy).build().unwrap();
+        let id = format!("{policy:?}");
+        let whole = event(&id, 1, r#"{"number":"a","lines":[{"rate":1.50}]}"#);
+        good(lake.deliver(&sink, &[delivery(1, whole)]).await);
+        good(lake.deliver(&sink, &[delivery(2, event(&id, 2, r#"{"number":"b"}"#))]).await);
+        let rows = lake.rows(&format!("SELECT number, lines FROM {TABLE} WHERE _id = '{id}'"));
+        assert_eq!(rows, [["b", r#"[{"rate":1.50}]"#]]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn bad_rows_at_the_head_are_named_and_the_good_ones_behind_them_written() {
+    let lake = Lake::new();
+    let sink = lake.builder().build().unwrap();
+    good(lake.deliver(&sink, &[delivery(1, event("0", 1, r#"{"total":99}"#))]).await);
+    lake.sim.sql(&format!("ALTER TABLE {TABLE} ADD CONSTRAINT c CHECK (total > 4)")).unwrap();
+    let results = lake.deliver(&sink, &batch(10)).await;
+    for (n, result) in (1..).zip(results) {
+        match result {
+            Ok(_) => assert!(n > 3),
+            Err(error) => {
+                assert!(n <= 3, "{n} {error}");
+                assert_eq!((error.kind(), error.scope()), (ErrorKind::InvalidRequest, &Scope::Entry));
+            }
+        }
+    }
+    assert_eq!(lake.sim.rows_of(TABLE), Some(8));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_column_of_the_customer_that_must_have_a_value_stops_the_table_and_gives_up_no_row() {
+    let lake = Lake::new();
+    let sink = lake.builder().build().unwrap();
+    good(lake.deliver(&sink, &batch(1)).await);
+    for sql in ["DELETE FROM", "ALTER TABLE"] {
+        let rest = if sql == "ALTER TABLE" { "ADD COLUMNS (region STRING)" } else { "" };
+        lake.sim.sql(&format!("{sql} {TABLE} {rest}")).unwrap();
+    }
+    lake.sim.sql(&format!("ALTER TABLE {TABLE} ALTER COLUMN region SET NOT NULL")).unwrap();
+    let sink = lake.builder().build().unwrap();
+    for count in [1, 5] {
+        let stopped = error(lake.deliver(&sink, &batch(count)).await);
+        assert_eq!((stopped.scope(), stopped.context("column")), (&Scope::Lane, Some("region")), "{stopped}");
+    }
+    lake.sim.sql(&format!("ALTER TABLE {TABLE} ALTER COLUMN region DROP NOT NULL")).unwrap();
+    good(lake.deliver(&sink, &batch(5)).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bad_row_is_found_however_slow_the_warehouse_is() {
+    let lake = Lake::new();
+    let sink = lake.builder().build().unwrap();
+    good(lake.deliver(&sink, &[delivery(1, event("0", 1, r#"{"total":99}"#))]).await);
+    lake.sim.sql(&format!("ALTER TABLE {TABLE} ADD CONSTRAINT c CHECK (total > 2)")).unwrap();
+    lake.sim.tune(|tuning| tuning.execution = Duration::from_secs(13));
+    let (mut waiting, kept) = (batch(64), Kept::default());
+    let mut dead = Vec::new();
+    for tries in 0.. {
+        assert!(tries < 12, "every attempt gets further");
+        let results = attempt(&sink, &lake.ctx(), &waiting, &kept).await;
+        let mut left = Vec::new();
+        for (at, delivery) in waiting.iter().enumerate() {
+            match results.get(at).unwrap_or(&results[0]) {
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::InvalidRequest => {
+                    dead.push(error.context("row").unwrap().to_owned());
+                }
+                Err(error) => {
+                    assert_eq!(error.kind(), ErrorKind::RateLimited, "{error}");
+                    left.push(delivery.clone());
+                }
+            }
+        }
+        if left.is_empty() {
+            break;
+        }
+        waiting = kept.again(&left);
+    }
+    assert_eq!(dead, ["invoice/1"]);
+    assert_eq!(lake.sim.rows_of(TABLE), Some(64));
+}
+
+#[tokio::test(start_paused = true)]
+async fn numbers_that_go_back_stop_the_table_until_somebody_has_looked() {
+    let lake = Lake::new();
+    let sink = lake.builder().build().unwrap();
+    let change = |n: u64, hours: u64, number: &str| {
+        let mut event = event("1", n, &format!(r#"{{"number":"{number}"}}"#));
+        event.at = event.at + Duration::from_secs(hours * 3600);
+        delivery(n, event)
+    };
+    good(lake.deliver(&sink, &[change(9, 1, "nine")]).await);
+    // An earlier change that comes late, or once more, is nothing.
+    good(lake.deliver(&sink, &[change(8, 0, "eight")]).await);
+    good(lake.deliver(&sink, &[change(9, 1, "nine")]).await);
+    // The log was put back to where the record had five changes: its next one is number six.
+    let kept = Kept::default();
+    let mut both = vec![change(6, 2, "six"), delivery(7, event("2", 1, r#"{"number":"other"}"#))];
+    for _ in 0..3 {
+        let results = attempt(&sink, &lake.ctx(), &both, &kept).await;
+        let stopped = results[0].as_ref().unwrap_err();
+        assert_eq!((stopped.kind(), stopped.scope()), (ErrorKind::ConfigInvalid, &Scope::Lane), "{stopped}");
+        assert!(stopped.message().contains("put back"), "{stopped}");
+        assert!(results[1].is_ok(), "the rest is delivered");
+        // The note of the statement does not settle it.
+        both = kept.again(&both);
+    }
+    assert_eq!(lake.rows(&format!("SELECT number FROM {TABLE} ORDER BY _id")), [["nine"], ["other"]]);
+    assert_eq!(sink.drift()[0].difference, Difference::Overtaken);
+    // What the documentation says.
+    lake.sim.sql(&format!("UPDATE {TABLE} SET _epoch = 0, _n = 0 WHERE _connection = 'books'")).unwrap();
+    good(attempt(&sink, &lake.ctx(), &kept.again(&both), &kept).await);
+    assert_eq!(lake.rows(&format!("SELECT number, _n FROM {TABLE} WHERE _id = '1'")), [["six", "6"]]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_two_connectors_with_logs_of_their_own_one_is_told() {
+    let lake = Lake::new();
+    lake.sim.sql("CREATE VOLUME landing").unwrap();
+    let of = |epoch: u64, hours: u64, count: u64| {
+        (1..=count).map(move |n| {
+            let mut event = event(&n.to_string(), hours, &format!(r#"{{"number":"{epoch}"}}"#));
+            (event.epoch, event.at) = (epoch, event.at + Duration::from_secs(hours * 3600));
+            delivery(n, event)
+        })
+    };
+    let small = |config: &mut Config| config.max_parameter_bytes = 2_000;
+    let (one, other) =
+        (lake.builder().volume("landing").with(small).build().unwrap(), lake.builder().build().unwrap());
+    good(lake.deliver(&other, &of(200, 1, 20).collect::<Vec<_>>()).await);
+    // Twenty that are passed over, and one that nobody else has.
+    let results = lake.deliver(&one, &of(100, 2, 21).collect::<Vec<_>>()).await;
+    assert!(results[..20].iter().all(|result| *result.as_ref().unwrap_err().scope() == Scope::Lane));
+    assert!(results[20].is_ok());
+    good(lake.deliver(&other, &of(200, 3, 20).collect::<Vec<_>>()).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn records_that_only_a_lost_log_knew_are_marked_as_deleted() {
+    let lake = Lake::new();
+    let sink = lake.builder().build().unwrap();
+    let of = |epoch: u64, ids: std::ops::RangeInclusive<u64>| {
+        ids.map(move |n| {
+            let mut event = event(&n.to_string(), 1, r#"{"number":"a"}"#);
+            event.epoch = epoch;
+            delivery(n, event)
+        })
+        .collect::<Vec<_>>()
+    };
+    let nothing = sink.bury_lost(&lake.ctx(), &"books".into()).await.unwrap_err();
+    assert_eq!(nothing.kind(), ErrorKind::NotFound);
+    good(lake.deliver(&sink, &of(1, 1..=5)).await);
+    assert_eq!(sink.bury_lost(&lake.ctx(), &"books".into()).await.unwrap(), 0, "there is one log");
+    good(lake.deliver(&sink, &of(2, 3..=6)).await);
+    assert_eq!(sink.bury_lost(&lake.ctx(), &"books".into()).await.unwrap(), 2);
+    let rows = lake.rows(&format!("SELECT _id, number FROM {TABLE} WHERE _deleted ORDER BY _id"));
+    assert_eq!(rows, [["1", "a"], ["2", "a"]]);
+    assert_eq!(sink.bury_lost(&lake.ctx(), &"books".into()).await.unwrap(), 0, "twice is once");
+    good(lake.deliver(&sink, &of(2, 1..=1)).await);
+    assert_eq!(lake.rows(&format!("SELECT _deleted FROM {TABLE} WHERE _id = '1'")), [["false"]]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_log_that_hides_changes_or_is_not_ours_is_named() {
+    let lake = Lake::new();
+    let log = format!("{TABLE}_changes");
+    good(lake.deliver(&lake.builder().change_log().build().unwrap(), &batch(1)).await);
+    lake.sim.set_row_filter(&log, Some(("main.sec.f", "_connection <> 'books'"))).unwrap();
+    let stopped = error(lake.deliver(&lake.builder().change_log().build().unwrap(), &batch(2)).await);
+    assert_eq!((stopped.scope(), stopped.context("table")), (&Scope::Lane, Some(&*log)), "{stopped}");
+    lake.sim.sql(&format!("DROP TABLE {log}")).unwrap();
+    lake.sim.sql(&format!("CREATE TABLE {log} (_connection STRING)")).unwrap();
+    let stopped = error(lake.deliver(&lake.builder().change_log().build().unwrap(), &batch(2)).await);
+    assert_eq!((stopped.scope(), stopped.context("table")), (&Scope::Lane, Some(&*log)), "{stopped}");
+    assert_eq!(lake.sim.rows_of(TABLE), Some(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_way_to_prove_who_is_calling_delivers() {
+    for way in ["entra", "personal", "token_url"] {
+        let lake = Lake::new();
+        let credentials = lake.sim.credentials();
+        let (id, secret) = (credentials.client_id.clone(), credentials.client_secret.clone());
+        let builder = Databricks::builder("lake")
+            .host(lake.sim.host())
+            .warehouse(credentials.warehouse_id)
+            .schema("main", "ml_finance")
+            .tables_of(&Ledger::new());
+        let account = format!("{}/oidc/accounts/{}/v1/token", lake.sim.host(), credentials.account_id);
+        let builder = match way {
+            "entra" => builder.entra(credentials.tenant_id, id, credentials.entra_secret),
+            "personal" => builder.personal_access_token(credentials.token),
+            _ => builder
+                .service_principal(id, secret)
+                .with(move |config: &mut Config| config.token_url = Some(account)),
+        };
+        let sink = builder.build().unwrap();
+        good(lake.deliver(&sink, &batch(2)).await);
+        lake.sim.expire_tokens();
+        good(lake.deliver(&sink, &batch(3)).await);
+        assert_eq!(lake.sim.rows_of(TABLE), Some(3), "{way}");
+        assert_eq!(lake.sim.tokens_issued(), if way == "personal" { 0 } else { 2 }, "{way}");
+        let steps = sink.check(&lake.ctx()).await;
+        assert!(steps.iter().all(|step| step.result == CheckResult::Passed), "{steps:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_check_says_which_privilege_is_missing_and_what_differs() {
+    let step = async |lake: &Lake, builder: ml_connector_databricks::Builder, name: &str| {
+        let steps = builder.build().unwrap().check(&lake.ctx()).await;
+        steps.into_iter().find(|step| step.step.starts_with(name)).unwrap()
+    };
+    let lake = Lake::new();
+    good(lake.deliver(&lake.builder().build().unwrap(), &batch(1)).await);
+    lake.sim.revoke("MODIFY", TABLE);
+    let table = step(&lake, lake.builder(), "table").await;
+    assert_eq!(table.result, CheckResult::Failed);
+    assert!(table.found.as_ref().is_some_and(|found| found.contains("lacks MODIFY")), "{table:?}");
+    lake.sim.grant("MODIFY", TABLE);
+    assert_eq!(step(&lake, lake.builder(), "table").await.result, CheckResult::Passed);
+    lake.sim.revoke("CREATE TABLE", "main.ml_finance");
+    assert_eq!(
+        step(&lake, lake.builder(), "schema").await.result,
+        CheckResult::Passed,
+        "none has to be made"
+    );
+    let schema = step(&lake, lake.builder().change_log(), "schema").await;
+    assert!(schema.found.as_ref().is_some_and(|found| found.contains("lacks CREATE TABLE")), "{schema:?}");
+
+    let with_more = || Ledger::of(crate::support::columns().with(Column::string("terms", "/terms")));
+    let evolves = step(&lake, lake.builder().tables_of(&with_more()), "table").await;
+    assert_eq!(evolves.result, CheckResult::Passed);
+    assert!(evolves.found.as_ref().is_some_and(|found| found.contains("terms")), "{evolves:?}");
+    let frozen = lake.builder().tables_of(&with_more()).drift(DriftPolicy::Freeze);
+    let frozen = step(&lake, frozen, "table").await;
+    assert_eq!(frozen.result, CheckResult::Warning);
+    assert!(frozen.found.as_ref().is_some_and(|found| found.contains("terms")), "{frozen:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_volume_that_is_deleted_between_the_file_and_the_statement_costs_time_and_no_row() {
+    let lake = Lake::new();
+    lake.sim.sql("CREATE VOLUME landing").unwrap();
+    let small = |config: &mut Config| config.max_parameter_bytes = 2_000;
+    let sink = lake.builder().volume("landing").with(small).build().unwrap();
+    good(lake.deliver(&sink, &batch(1)).await);
+    lake.sim.tune(|tuning| tuning.execution = Duration::from_secs(5));
+    let rows = batch(20);
+    let gone = async {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        lake.sim.sql("DROP VOLUME landing").unwrap();
+    };
+    let (results, ()) = tokio::join!(lake.deliver(&sink, &rows), gone);
+    let waits = error(results);
+    assert_eq!(waits.kind(), ErrorKind::RateLimited, "{waits}");
+    let gone = error(lake.deliver(&sink, &rows).await);
+    assert_eq!((gone.kind(), gone.scope()), (ErrorKind::NotFound, &Scope::Lane), "{gone}");
+    lake.sim.sql("CREATE VOLUME landing").unwrap();
+    good(lake.deliver(&sink, &rows).await);
+    // Larger than a staged file may be: it is named.
+    let most = |config: &mut Config| (config.max_parameter_bytes, config.max_bytes) = (2_000, 4_000);
+    let sink = lake.builder().volume("landing").with(most).build().unwrap();
+    let long = event("99", 1, &format!(r#"{{"number":"{}"}}"#, "x".repeat(5_000)));
+    let results = lake.deliver(&sink, &[delivery(1, long), delivery(2, event("98", 1, "{}"))]).await;
+    assert_eq!(results[0].as_ref().unwrap_err().context("row"), Some("invoice/99"));
+    assert!(results[1].is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_warehouse_that_is_deleted_while_a_statement_waits_stops_everything_with_what_to_do() {
+    let lake = Lake::with(|config| {
+        (config.warehouse_runs, config.warehouse_start) = (true, Duration::from_secs(600));
+    });
+    let sink = lake.builder().build().unwrap();
+    good(lake.deliver(&sink, &batch(1)).await);
+    lake.sim.warehouse(|warehouse| warehouse.state = WarehouseState::Stopped);
+    let deleted = async {
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        lake.sim.warehouse(|warehouse| warehouse.state = WarehouseState::Deleted);
+    };
+    let rows = batch(2);
+    let (results, ()) = tokio::join!(lake.deliver(&sink, &rows), deleted);
+    let stopped = error(results);
+    assert_eq!(
+        (stopped.kind(), stopped.scope()),
+        (ErrorKind::ConfigInvalid, &Scope::Connection),
+        "{stopped}"
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -127,6 +127,11 @@ impl FreshBooksClient {
         Self { budget: self.budget.in_background(), ..self.clone() }
     }
 
+    /// The same calls, of another account of the login.
+    pub(crate) fn at_account(&self, account_id: &str) -> Self {
+        Self { account_id: account_id.into(), ..self.clone() }
+    }
+
     /// `GET /auth/api/v1/users/me`: the person who connected.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! FreshBooks as a source of events.
 
+mod check;
 mod poll;
 mod read;
 
@@ -7,8 +8,8 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use ml_connector_core::{
-    Connection, Context, Error, ErrorKind, IntoConnection, PollRequest, ReceiveRequest, Result, Scope,
-    Source, SourceInfo, UpkeepRequest,
+    CheckStep, Connection, Context, Error, ErrorKind, IntoConnection, PollRequest, ReceiveRequest, Result,
+    Scope, Source, SourceInfo, Timestamp, UpkeepRequest,
     model::{Intake, Page, PollMode, Prompt, Resolution, Signal, Subject, Upkeep},
     snapshot::Snapshot,
 };
@@ -36,6 +37,11 @@ impl FreshBooks {
 
     async fn find_account(&self, ctx: &Context) -> Result<()> {
         let identity = self.identity(ctx).await?;
+        self.account_among(&identity, ctx.now())
+    }
+
+    /// Looks whether the account is one of the person's, and takes from it what is not set.
+    fn account_among(&self, identity: &Identity, now: Timestamp) -> Result<()> {
         let own = self.client.account_id();
         let wrong = |message| {
             Error::new(ErrorKind::ConfigInvalid, message)
@@ -72,7 +78,7 @@ impl FreshBooks {
             return Err(wrong("business_uuid is not the business of the account"));
         }
         match &business.time_zone {
-            Some(told) => self.source.told(told, ctx.now()),
+            Some(told) => self.source.told(told, now),
             None if self.source.lacks_zone() => {
                 return Err(wrong("FreshBooks does not tell the business's time zone: set time_zone"));
             }
@@ -135,6 +141,11 @@ impl Source for FreshBooks {
 
     async fn unsubscribe(&self, ctx: &Context, request: UpkeepRequest<'_>) -> Result<()> {
         self.webhook.remove(ctx, &self.client, request).await
+    }
+
+    /// The login, the account, every list that is read, the callbacks: steps are named after them.
+    async fn check(&self, ctx: &Context) -> Vec<CheckStep> {
+        self.look(ctx).await
     }
 }
 

@@ -10,7 +10,7 @@
 //! A row that is the whole record is what was read. Of one that lacks names or lines, the record is read where the row shows
 //! something that is not known.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use ml_connector_core::{
@@ -76,8 +76,6 @@ struct Checkpoint {
     recent: Vec<String>,
     /// Since when no row has ever been seen; `None`: there were some.
     empty_since: Option<Timestamp>,
-    /// Whether it was said what an empty list may mean.
-    told_empty: bool,
 }
 
 impl Checkpoint {
@@ -213,10 +211,10 @@ impl Listing<'_> {
         }
         if !more {
             at.finish(self.mode);
-            self.say_if_empty::<T>(&mut at, read_at);
         }
         let Found { observations, signals } = page;
-        Ok(Page::new(at.write()?).observations(observations).signals(signals).more(more))
+        let page = Page::new(at.write()?).observations(observations).signals(signals).more(more);
+        Ok(page.remark(if_empty::<T>(&at, read_at)))
     }
 
     /// What a row shows, and what was paid of it where it is a bill.
@@ -290,19 +288,16 @@ impl Listing<'_> {
         }
         rows
     }
+}
 
-    /// Bills that were entered under Bill Pay are in a store of their own, without an API. Nobody may take that for "no bill
-    /// is owed".
-    fn say_if_empty<T: Resource>(&self, at: &mut Checkpoint, now: Timestamp) {
-        let Some(since) = at.empty_since.filter(|_| T::KIND == Bill::KIND && !at.told_empty) else { return };
-        if now.saturating_since(since) >= NO_BILLS {
-            at.told_empty = true;
-            tracing::warn!(
-                connection = %self.books.source.info().connection,
-                "no bill was ever listed: bills that are entered under Bill Pay cannot be seen by the API"
-            );
-        }
-    }
+/// What an empty list of bills may mean. Bills that were entered under Bill Pay are in a store of their own, without an API:
+/// nobody may take that for "no bill is owed".
+fn if_empty<T: Resource>(at: &Checkpoint, now: Timestamp) -> Option<Arc<str>> {
+    let since = at.empty_since.filter(|_| T::KIND == Bill::KIND)?;
+    (now.saturating_since(since) >= NO_BILLS).then(|| {
+        "no bill was ever listed: bills that are entered under Bill Pay cannot be seen by FreshBooks' API, so none of them is told"
+            .into()
+    })
 }
 
 /// What a page shows.

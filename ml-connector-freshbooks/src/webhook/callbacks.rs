@@ -14,9 +14,12 @@ use ml_connector_core::{
 
 use super::{
     Webhook,
-    state::{Asked, Kept, State},
+    state::{Asked, Kept, Left, State},
 };
-use crate::client::{FreshBooksClient, callbacks::Callback};
+use crate::{
+    client::{FreshBooksClient, callbacks::Callback},
+    models::kind_of_noun,
+};
 
 /// How often it is looked whether the callbacks are there and verified: nothing tells when FreshBooks has disabled one.
 const LOOK_EVERY: Duration = Duration::from_secs(15 * 60);
@@ -30,7 +33,8 @@ const SLOW: Duration = Duration::from_secs(5 * 60);
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
 impl Webhook {
-    /// Makes one callback for each noun exist under the public URL, and proves it.
+    /// Makes one callback for each noun exist under the public URL, and proves it. Those of another account that the
+    /// connection read before are deleted first.
     ///
     /// # Errors
     /// FreshBooks', if nothing was changed.
@@ -41,10 +45,17 @@ impl Webhook {
         info: &SourceInfo,
         request: UpkeepRequest<'_>,
     ) -> Result<Upkeep> {
-        let before = State::read(request.state);
+        let mut before = State::at(&self.account_id, &request, ctx.now());
         let Some(base) = request.callback.map(|url| url.trim_end_matches('/')) else {
             return Ok(Upkeep::new(ctx.now() + NOTHING_TO_DO).state(before.write()?));
         };
+        let mut problems = Vec::new();
+        for other in std::mem::take(&mut before.left) {
+            if let Some(why) = leave(ctx, client, &other).await? {
+                problems.push(why);
+                before.left.push(other);
+            }
+        }
         let wanted = self.nouns.iter().map(|noun| Wanted { noun, uri: format!("{base}/{noun}") });
         let registration = Registration {
             client,
@@ -60,13 +71,15 @@ impl Webhook {
             look_after(&registration, ctx).await?;
         let Work { state, look_again } =
             registration.after.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let problem = [problem, unproven(&state, base, ctx.now())].into_iter().flatten().collect::<Vec<_>>();
-        let problem = (!problem.is_empty()).then(|| problem.join("; "));
+        // What happened while a callback did not work was told by nobody. What is left elsewhere keeps nothing from coming.
+        let silent: Vec<String> =
+            [problem, unproven(&state, base, ctx.now())].into_iter().flatten().collect();
+        let gap = repaired || !silent.is_empty() && !info.mode.polls();
+        problems.extend(silent);
+        let problem = (!problems.is_empty()).then(|| problems.join("; "));
         if let Some(problem) = &problem {
             tracing::warn!(connection = %info.connection, problem, "webhooks do not come");
         }
-        // What happened while a callback did not work was told by nobody.
-        let gap = repaired || problem.is_some() && !info.mode.polls();
         let feeds = info.feeds.iter().filter(|_| gap).map(|feed| Signal::feed(feed.name, None));
         let looks = look_again.into_iter().map(|noun| Signal::of(Subject::Subscription(noun.into())));
         let latest = ctx.now() + if complete { LOOK_EVERY } else { LOOK_AGAIN };
@@ -96,6 +109,38 @@ impl Webhook {
             client.delete_callback(ctx, &own.id).await?;
         }
         Ok(())
+    }
+}
+
+/// Deletes the callbacks of an account that the connection has left. Returns what keeps it from that.
+async fn leave(ctx: &Context, client: &FreshBooksClient, left: &Left) -> Result<Option<String>> {
+    let there = client.at_account(&left.account);
+    let is_ours = |callback: &Callback| {
+        let path = callback.uri.strip_prefix(&left.base).and_then(|path| path.strip_prefix('/'));
+        path.is_some_and(|noun| callback.event == noun && kind_of_noun(noun).is_some())
+    };
+    let deleted = async {
+        for old in there.callbacks(ctx).await?.iter().filter(|callback| is_ours(callback)) {
+            there.delete_callback(ctx, &old.id).await?;
+        }
+        Ok::<_, Error>(())
+    };
+    match deleted.await {
+        Ok(()) => Ok(None),
+        Err(error)
+            if matches!(
+                error.kind(),
+                ErrorKind::PermissionDenied | ErrorKind::ConfigInvalid | ErrorKind::NotFound
+            ) =>
+        {
+            tracing::warn!(%error, "the callbacks of the account that the connection has left cannot be deleted");
+            Ok(Some(format!(
+                "callbacks of account {} are still there: the person who is connected may not delete them; let a person of \
+                 that account do it, or wait: FreshBooks disables them",
+                left.account
+            )))
+        }
+        Err(error) => Err(error),
     }
 }
 

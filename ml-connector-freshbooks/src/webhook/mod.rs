@@ -36,6 +36,11 @@ impl Webhook {
         Self { account_id: account_id.to_owned(), nouns }
     }
 
+    /// What there are callbacks for.
+    pub(crate) fn nouns(&self) -> &[&'static str] {
+        &self.nouns
+    }
+
     /// What a request means.
     ///
     /// # Errors

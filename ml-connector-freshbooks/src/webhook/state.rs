@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use bytes::Bytes;
-use ml_connector_core::{Error, ErrorKind, Result, Secret, Timestamp, model::Revision};
+use ml_connector_core::{Error, ErrorKind, Result, Secret, Timestamp, UpkeepRequest, model::Revision};
 use serde::{Deserialize, Serialize};
 
 /// For so long after it was asked for, a verifier is taken.
@@ -13,15 +13,33 @@ const OVERLAP: Duration = Duration::from_secs(24 * 3600);
 /// More verifiers than these for one callback are not FreshBooks'.
 const MAX_OFFERS: usize = 8;
 
+/// FreshBooks is asked for so long to delete callbacks of an account that the connection has left. By then it has disabled
+/// them: their address only refuses.
+const LEAVING: Duration = Duration::from_secs(30 * 24 * 3600);
+
 /// What is kept of all callbacks of a connection.
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct State {
+    /// The account that they are of.
+    #[serde(default)]
+    pub(super) account: String,
+    /// Where some may still be, because the connection was there before.
+    #[serde(default)]
+    pub(super) left: Vec<Left>,
     /// The URL below which they are wanted.
     #[serde(default)]
     pub(super) base: String,
     /// By the noun that they are about.
     #[serde(default)]
     pub(super) nouns: BTreeMap<String, Kept>,
+}
+
+/// An account that the connection has left, and the URL below which its callbacks lead.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Left {
+    pub(super) account: String,
+    pub(super) base: String,
+    pub(super) since: Timestamp,
 }
 
 /// What is kept of one callback.
@@ -68,6 +86,24 @@ pub(super) struct Offer {
 }
 
 impl State {
+    /// What is known when the connection reads `account`: whatever other it read before is to be left.
+    pub(super) fn at(account: &str, request: &UpkeepRequest<'_>, now: Timestamp) -> Self {
+        let mut state = Self::read(request.state);
+        let mut former = Self::read(request.former);
+        let is_here = state.account.is_empty() || state.account == account;
+        let mut left = std::mem::take(&mut former.left);
+        left.append(&mut state.left);
+        for other in [Some(&former), (!is_here).then_some(&state)].into_iter().flatten() {
+            if !other.account.is_empty() {
+                left.push(Left { account: other.account.clone(), base: other.base.clone(), since: now });
+            }
+        }
+        left.retain(|left| left.account != account && now.saturating_since(left.since) < LEAVING);
+        left.dedup_by(|one, other| (&one.account, &one.base) == (&other.account, &other.base));
+        let known = if is_here { state } else { Self::default() };
+        Self { account: account.to_owned(), left, ..known }
+    }
+
     pub(super) fn read(stored: Option<&Bytes>) -> Self {
         let read = stored.filter(|stored| !stored.is_empty()).map(|stored| serde_json::from_slice(stored));
         match read {

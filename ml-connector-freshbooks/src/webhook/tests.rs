@@ -26,7 +26,7 @@ fn key(text: &str) -> Key {
 
 fn state(of: &[(&str, Kept)]) -> Bytes {
     let nouns = of.iter().map(|(noun, kept)| ((*noun).to_owned(), kept.clone())).collect();
-    State { base: "https://hooks.example.com/books-0123".into(), nouns }.write().unwrap()
+    State { base: "https://hooks.example.com/books-0123".into(), nouns, ..State::default() }.write().unwrap()
 }
 
 fn post(path: &str, body: &str, signature: Option<&str>) -> Request<Bytes> {

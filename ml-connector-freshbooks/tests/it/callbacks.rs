@@ -10,10 +10,10 @@ use ml_connector_core::{
 };
 use ml_connector_sim::{
     Fault, FreshBooksSim,
-    freshbooks::{ErrorForm, FreshBooksConfig},
+    freshbooks::{Business, ErrorForm, FreshBooksConfig},
 };
 
-use crate::support::{CALLBACK, Lab, below, pass};
+use crate::support::{CALLBACK, Lab, below, builder, pass};
 
 const NOUNS: [&str; 4] = ["invoice", "payment", "bill", "expense"];
 
@@ -304,4 +304,66 @@ async fn without_a_public_url_nothing_is_asked() {
     let before = lab.sim.received().len();
     let upkeep = source.upkeep(&lab.ctx, UpkeepRequest::new().state(Some(&state))).await.unwrap();
     assert_eq!((upkeep.state, lab.sim.received().len()), (state, before));
+}
+
+const OTHER: &str = "Hn7Tq2";
+
+/// A login with two businesses.
+fn two_businesses() -> Lab {
+    let mut config = FreshBooksConfig::default();
+    config.businesses.push(Business::new(880_214, OTHER, "Brackwater Boats"));
+    Lab::with(config)
+}
+
+/// What the engine hands over when the connection reads another account than before.
+fn elsewhere(former: &Bytes) -> UpkeepRequest<'_> {
+    UpkeepRequest::new().callback(Some(CALLBACK)).former(Some(former))
+}
+
+#[tokio::test(start_paused = true)]
+async fn callbacks_are_deleted_where_the_connection_was_before_any_is_made_where_it_is() {
+    let lab = two_businesses();
+    let former = lab.register(&lab.source()).await;
+    let begun = lab.sim.received().len();
+    let moved = builder(&lab.sim).account_id(OTHER).build().unwrap();
+    let mut state = moved.upkeep(&lab.ctx, elsewhere(&former)).await.unwrap().state;
+    assert!(lab.sim.callbacks().is_empty(), "{:?}", lab.sim.callbacks());
+    let writes: Vec<_> = lab.sim.received().into_iter().skip(begun).map(|call| call.method).collect();
+    assert_eq!(writes.iter().filter(|one| *one == http::Method::DELETE).count(), 4);
+    assert!(!writes.contains(&http::Method::POST), "{writes:?}");
+    state = lab.look(&moved, Some(&state)).await.state;
+    state = lab.hand_over(&moved, state);
+    let looked = lab.look(&moved, Some(&state)).await;
+    let made = lab.sim.callbacks();
+    assert!(looked.problem.is_none() && made.len() == 4, "{looked:?}");
+    assert!(made.iter().all(|callback| callback.account_id == OTHER && callback.verified), "{made:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_account_that_cannot_be_left_is_said_and_tried_again_until_freshbooks_has_disabled_its_callbacks()
+{
+    let lab = two_businesses();
+    let former = lab.register(&lab.source()).await;
+    // The person has left the first business.
+    let denied = || {
+        let denied = Fault::status(StatusCode::FORBIDDEN).on("/events/account/Zq84Xk/");
+        denied.with_body("application/json", r#"{"errno":1003,"message":"denied"}"#)
+    };
+    lab.sim.plant(denied().times(2));
+    let moved = builder(&lab.sim).account_id(OTHER).build().unwrap();
+    let looked = moved.upkeep(&lab.ctx, elsewhere(&former)).await.unwrap();
+    let problem = looked.problem.clone().unwrap();
+    assert!(problem.contains("Zq84Xk"), "{problem}");
+    // It is tried at every look, without the engine's telling.
+    let looked = lab.look(&moved, Some(&looked.state)).await;
+    assert!(looked.problem.as_ref().unwrap().contains("Zq84Xk"), "{looked:?}");
+    assert_eq!(lab.sim.callbacks().len(), 8, "the new ones are made all the same");
+    let state = lab.hand_over(&moved, looked.state.clone());
+    let left = lab.look(&moved, Some(&state)).await;
+    assert_eq!((left.problem, lab.sim.callbacks().len()), (None, 4));
+
+    lab.sim.plant(denied().times(9));
+    pass(Duration::from_secs(31 * 86_400)).await;
+    let looked = lab.look(&moved, Some(&looked.state)).await;
+    assert!(!looked.problem.unwrap_or_default().contains("Zq84Xk"));
 }

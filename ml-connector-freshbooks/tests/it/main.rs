@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions, but not in their helpers
 
 mod callbacks;
+mod check;
 mod config;
 mod conformance;
 mod consent;

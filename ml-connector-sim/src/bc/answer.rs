@@ -54,6 +54,15 @@ pub(super) fn stale(is_412: bool) -> Response<Bytes> {
     refused(409, "Request_EntityChanged", "Another user has already changed the record.")
 }
 
+/// The database could not serve two at once; the transaction was rolled back.
+pub(super) fn busy() -> Response<Bytes> {
+    refused(
+        409,
+        "Internal_TransactionConflict",
+        "The operation could not complete because a record is locked.",
+    )
+}
+
 /// Too many calls. Business Central names no time unless it is told to.
 pub(super) fn throttled(retry_after_secs: Option<u32>) -> Response<Bytes> {
     let message = "Too many requests reached. Actual (101). Maximum (100).";

@@ -74,7 +74,9 @@ pub(super) fn answer(
                 sets.map(|set| json!({ "resource": format!("v2.0/{}", set.name()) })).collect();
             answer::ok(json!({ "value": value }))
         }
-        ["microsoft", "automate", "v1.0", company, posted] if is_company(state, company) => {
+        ["microsoft", "automate", "v1.0", company, posted]
+            if is_company(state, company) && state.tuning.automate =>
+        {
             asked.posted(state, posted)
         }
         _ => answer::no_segment(rest.last().unwrap_or(&"")),
@@ -194,6 +196,9 @@ impl Asked<'_> {
             {
                 posting::post(state, set, id, self.request.headers(), &self.caller, self.now)
             }
+            (&Method::PATCH | &Method::DELETE, Some(_), []) if !state.may_write(&self.caller) => {
+                answer::refused(403, "Authorization_RequestDenied", "You do not have permission.")
+            }
             (&Method::PATCH, Some(id), []) => self.patch(state, set, id),
             (&Method::DELETE, Some(id), []) => match state.rows.get(set, id) {
                 None => gone(set, id),
@@ -249,22 +254,34 @@ impl Asked<'_> {
         if state.tuning.broken_reference.as_deref() == Some(id) {
             return related(state);
         }
-        if state.tuning.reading_touches_drafts && set.is_invoice() {
-            let open = state.rows.get(set, id).is_some_and(|shown| !shown.stage.is_posted());
-            if open {
-                let _ = state.change(set, id, self.now, |_| {});
-            }
+        let is_draft = state.rows.get(set, id).is_some_and(|shown| !shown.stage.is_posted());
+        if set.is_invoice() && is_draft && state.tuning.busy_reads > 0 {
+            state.tuning.busy_reads -= 1;
+            return answer::stale(state.tuning.stale_is_412);
+        }
+        if self.touches(state, set) && is_draft {
+            let _ = state.change(set, id, self.now, |_| {});
         }
         let found = state.rows.row(set, id).and_then(|row| self.view(state, row));
         match found {
             Some(shown) => {
                 let mut entity = Fields::default();
-                entity.set("@odata.context", format!("{}/$metadata#{}/$entity", self.root, set.name()));
+                entity.set("@odata.context", format!("{}/$entity", self.context(state, set)));
                 let body = self.entity(state, set, shown, Some(&options));
                 answer::ok(joined(entity, body))
             }
             None => gone(set, id),
         }
+    }
+
+    fn context(&self, state: &State, set: Set) -> String {
+        let company = state.tuning.answers_for.as_ref().unwrap_or(&state.notifier.company);
+        format!("{}/$metadata#companies({company})/{}", self.root, set.name())
+    }
+
+    /// Whether reading a draft of the set calculates its discount anew, which writes to it.
+    fn touches(&self, state: &State, set: Set) -> bool {
+        state.tuning.reading_touches_drafts && set.lines().is_some() && state.may_write(&self.caller)
     }
 
     fn list(&self, state: &mut State, set: Set) -> Response<Bytes> {
@@ -283,6 +300,18 @@ impl Asked<'_> {
                 format!("Could not find a property named '{unknown}' on type 'Microsoft.NAV.{kind}'.");
             return answer::bad_request(&message);
         }
+        if self.touches(state, set) {
+            let is_asked = |shown: &Shown| {
+                let mut fields = shown.fields.clone();
+                fields.set("lastModifiedDateTime", stamp(shown));
+                !shown.stage.is_posted() && options.filter.as_ref().is_none_or(|filter| filter.holds(&fields))
+            };
+            let drafts = state.rows.of(set).filter(|(_, row)| row.now().is_some_and(is_asked));
+            let drafts: Vec<String> = drafts.map(|(id, _)| id.to_owned()).collect();
+            for id in drafts {
+                let _ = state.change(set, &id, self.now, |_| {});
+            }
+        }
         let mut rows: Vec<(String, Fields, &Shown)> = Vec::new();
         for (id, row) in state.rows.of(set) {
             let Some(shown) = self.view(state, row) else { continue };
@@ -294,12 +323,6 @@ impl Asked<'_> {
             }
             rows.push((id.to_owned(), fields, shown));
         }
-        if let Some(broken) = &state.tuning.broken_reference
-            && rows.iter().any(|(id, ..)| id == broken)
-            && !options.select.iter().any(|_| options.expand.is_empty())
-        {
-            return related(state);
-        }
         rows.sort_by(|(_, one, _), (_, two, _)| options.compare(one, two));
         let count = rows.len();
         let begin = match &options.skiptoken {
@@ -309,12 +332,18 @@ impl Asked<'_> {
         let size = self.page_size();
         let wanted = options.top.unwrap_or(usize::MAX);
         let page: Vec<_> = rows.iter().skip(begin).take(size.min(wanted)).collect();
+        if let Some(broken) = &state.tuning.broken_reference
+            && page.iter().any(|(id, ..)| id == broken)
+            && !options.select.iter().any(|_| options.expand.is_empty())
+        {
+            return related(state);
+        }
         let more = options.top.is_none() && begin + page.len() < rows.len();
         let last = page.last().map(|(id, ..)| id.clone());
         let value: Vec<Fields> =
             page.iter().map(|(_, _, shown)| self.entity(state, set, shown, Some(&options))).collect();
         let mut body = Fields::default();
-        body.set("@odata.context", format!("{}/$metadata#{}", self.root, set.name()));
+        body.set("@odata.context", self.context(state, set));
         if options.count {
             body.set("@odata.count", count);
         }
@@ -425,7 +454,7 @@ fn stamp(shown: &Shown) -> String {
 }
 
 /// A related record is missing: the answer names another table, in the company's language.
-fn related(state: &State) -> Response<Bytes> {
+pub(super) fn related(state: &State) -> Response<Bytes> {
     let message = match state.tuning.language {
         super::config::Language::Dutch => {
             "De Leverancier bestaat niet. Identificatievelden en -waarden: Nr.='V00233'"

@@ -92,6 +92,8 @@ pub enum Refusal {
     Blocked,
     /// An account is blocked: seen after the draft was written to and committed.
     BlockedAccount,
+    /// A line names a location that does not exist.
+    UnknownLocation,
     /// Business Central's own workflow has not approved it.
     NeedsApproval,
     /// The application lacks a right on a table of an extension: 403 with `Internal_ServerError`.
@@ -111,6 +113,10 @@ pub struct BusinessCentralTuning {
     pub refusal_touches_draft: bool,
     /// `[code]` And released it: the discount was calculated anew, and the total is this.
     pub refusal_recalculates: Option<Decimal>,
+    /// So many of the next postings find the database busy: 409 with a code of its own, and nothing happened.
+    pub busy_postings: u32,
+    /// `[code]` So many of the next reads of single drafts find somebody else writing: 409.
+    pub busy_reads: u32,
     /// So many of the next postings are answered with 400 although they happened.
     pub although_posted: u32,
     /// The posting goes on so long after its answer, as when the caller's connection breaks. Until then it reads Draft.
@@ -125,8 +131,12 @@ pub struct BusinessCentralTuning {
     pub one_series: bool,
     /// A stale etag is 412 instead of 409.
     pub stale_is_412: bool,
-    /// `[code]` A draft that is read by an application which may write is written to.
+    /// `[code]` A draft that is read by an application which may write is written to, in lists too.
     pub reading_touches_drafts: bool,
+    /// The first application has read-only permission sets: it posts nothing, and its reads write nothing.
+    pub reads_only: bool,
+    /// This version has the route that lists posted documents.
+    pub automate: bool,
     /// Enum values as older documentation shows them: `In Review`.
     pub plain_enums: bool,
     /// Reads with `Data-Access-Intent: ReadOnly` see what was so long ago.
@@ -141,6 +151,8 @@ pub struct BusinessCentralTuning {
     pub repeats_next_link: bool,
     /// Reads that touch this id fail with 404 about a related record, on lists too.
     pub broken_reference: Option<String>,
+    /// Answers say that they are about this company: something between has mixed them up.
+    pub answers_for: Option<String>,
     /// Deleting a draft leaves a posted document of zero in its place.
     pub placeholders: bool,
     /// `purchaseOrders` is among the resources with webhooks.
@@ -172,6 +184,8 @@ impl Default for BusinessCentralTuning {
             refusals: BTreeMap::new(),
             refusal_touches_draft: true,
             refusal_recalculates: None,
+            busy_postings: 0,
+            busy_reads: 0,
             although_posted: 0,
             posts_after: Duration::ZERO,
             goes_on: BTreeMap::new(),
@@ -180,6 +194,8 @@ impl Default for BusinessCentralTuning {
             one_series: false,
             stale_is_412: false,
             reading_touches_drafts: false,
+            reads_only: false,
+            automate: true,
             plain_enums: false,
             replica_lag: Duration::ZERO,
             app_disabled: false,
@@ -187,6 +203,7 @@ impl Default for BusinessCentralTuning {
             foreign_next_link: false,
             repeats_next_link: false,
             broken_reference: None,
+            answers_for: None,
             placeholders: false,
             order_webhooks: true,
             own_subscription_ids: false,

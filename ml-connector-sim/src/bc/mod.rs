@@ -127,6 +127,10 @@ impl State {
         self.violations += u64::from(!admitted);
         admitted
     }
+
+    fn may_write(&self, caller: &str) -> bool {
+        !self.tuning.reads_only || caller != self.auth.credentials.client_id
+    }
 }
 
 impl BusinessCentralSim {
@@ -218,6 +222,12 @@ impl BusinessCentralSim {
     #[must_use]
     pub fn credentials(&self) -> Credentials {
         self.state(|state| state.auth.credentials.clone())
+    }
+
+    /// The id of the environment's other company, which is empty.
+    #[must_use]
+    pub fn second_company(&self) -> String {
+        self.state(|state| state.second_company.clone())
     }
 
     /// Makes things go wrong, or right again: `erp.tune(|tuning| tuning.although_posted = 1)`.

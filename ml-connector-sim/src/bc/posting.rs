@@ -27,9 +27,23 @@ pub(super) fn post(
     caller: &str,
     now: Timestamp,
 ) -> Response<Bytes> {
+    if state.tuning.broken_reference.as_deref() == Some(id) {
+        return super::api::related(state);
+    }
     let Some(draft) = state.rows.get(set, id).cloned() else {
         return answer::dialog("The invoice cannot be found.");
     };
+    if !state.may_write(caller) {
+        return answer::refused(
+            403,
+            "Internal_ServerError",
+            "Sorry, the current permissions prevented the action. (TableData 38 Purchase Header Modify: Base Application)",
+        );
+    }
+    if state.tuning.busy_postings > 0 {
+        state.tuning.busy_postings -= 1;
+        return answer::busy();
+    }
     if let Some(refusal) = stale(headers, &draft.etag(), state.tuning.stale_is_412, false) {
         return refusal;
     }
@@ -116,6 +130,10 @@ fn refused(
         Refusal::BlockedAccount => {
             answer::dialog("Blocked must be equal to 'No'  in G/L Account: No.=6120. Current value is 'Yes'.")
         }
+        Refusal::UnknownLocation => answer::dialog(
+            "The field Location Code of table Purchase Line contains a value (EAST) that cannot be found in the related table \
+             (Location).",
+        ),
         Refusal::NeedsApproval => answer::dialog(&format!(
             "{table} {draft_number} must be approved and released before you can perform this action."
         )),

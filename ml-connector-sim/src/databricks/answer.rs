@@ -76,3 +76,13 @@ pub(super) fn html(status: StatusCode, page: &'static str) -> Response<Bytes> {
     answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html"));
     answer
 }
+
+/// The vendor's answer to too many calls.
+pub(super) fn throttled(retry_after_secs: Option<u32>) -> Response<Bytes> {
+    let message = "RPC token bucket limit has been exceeded.";
+    let mut answer = refused(StatusCode::TOO_MANY_REQUESTS, "RESOURCE_EXHAUSTED", message);
+    if let Some(secs) = retry_after_secs {
+        answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(secs));
+    }
+    answer
+}

@@ -11,16 +11,6 @@ use crate::toolkit::{
     gate::{Call, Gate, Vendor, Visit},
 };
 
-/// The vendor's answer to too many calls.
-pub(super) fn throttled(retry_after_secs: Option<u32>) -> Response<Bytes> {
-    let message = "RPC token bucket limit has been exceeded.";
-    let mut answer = answer::refused(StatusCode::TOO_MANY_REQUESTS, "RESOURCE_EXHAUSTED", message);
-    if let Some(secs) = retry_after_secs {
-        answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(secs));
-    }
-    answer
-}
-
 impl Vendor for DatabricksSim {
     fn gate(&self) -> &Gate {
         &self.0.gate
@@ -51,7 +41,7 @@ impl Vendor for DatabricksSim {
     }
 
     fn throttled(&self, retry_after_secs: Option<u32>) -> Response<Bytes> {
-        throttled(retry_after_secs)
+        answer::throttled(retry_after_secs)
     }
 
     fn control(&self, method: &Method, segments: &[&str], body: &Value) -> Result<Value> {

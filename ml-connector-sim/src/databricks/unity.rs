@@ -91,7 +91,11 @@ fn table(state: &State, full: &str, only_exists: bool) -> Response<Bytes> {
 }
 
 fn shown(state: &State, [catalog, schema, name]: [&str; 3], table: &Table) -> Value {
-    let owner = &state.auth.credentials.client_id;
+    let full = format!("{catalog}.{schema}.{name}");
+    let owner = match state.database.grants.owns(&full) {
+        true => state.auth.credentials.client_id.as_str(),
+        false => "admin@example.com",
+    };
     let mut shown = json!({
         "name": name,
         "catalog_name": catalog,
@@ -101,7 +105,7 @@ fn shown(state: &State, [catalog, schema, name]: [&str; 3], table: &Table) -> Va
         "columns": table.columns.iter().enumerate().map(|(at, column)| self::column(at, column)).collect::<Vec<_>>(),
         "owner": owner,
         "properties": table.properties,
-        "full_name": format!("{catalog}.{schema}.{name}"),
+        "full_name": full,
         "created_at": table.created_at,
         "created_by": owner,
         "updated_at": table.updated_at,

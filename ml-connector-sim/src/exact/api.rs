@@ -4,63 +4,31 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 use http::{Method, Response, StatusCode};
-use ml_connector_core::{Timestamp, model::Decimal};
+use ml_connector_core::model::Decimal;
 
 use super::{
     State,
     answer::{self, Refusal},
     books::{Books, Deleted, Record, State as RecordState, USER},
+    call::{
+        BULK_LEDGER, DIVISIONS, LEDGER, Named, PAGE, RIGHTS, SUBSCRIPTIONS, SYNC_TIMESTAMP, Seen, canonical,
+        page,
+    },
     companies,
     config::{Quirks, Right},
     feeds::{self, Feed},
     filter::Value,
     kind::Kind,
-    list::{self, Lines, Options, Paging, Shown},
+    list::{Lines, Options, Shown},
     schema, subscriptions,
     wall::Naive,
 };
 use crate::toolkit::{conditions::Conditions, gate::Call, json::Fields, params::Params};
 
-/// Rows of a page, and of a page of a sync feed.
-pub(super) const PAGE: usize = 60;
+/// Rows of a page of a sync feed.
 const SYNC_PAGE: usize = 1_000;
 /// Longer queries are cut off before they arrive.
 const LONGEST_URL: usize = 6_000;
-
-/// What a call of a company's API names.
-pub(super) struct Named<'a> {
-    /// `service/Resource`, in the vendor's casing where it is known.
-    pub(super) path: &'a str,
-    pub(super) key: Option<&'a str>,
-    /// What follows the key.
-    nav: Option<&'a str>,
-}
-
-impl<'a> Named<'a> {
-    pub(super) fn read(rest: &'a str) -> Self {
-        let (path, after) = rest.split_once('(').map_or((rest, None), |(path, after)| (path, Some(after)));
-        let (key, nav) = after.and_then(|after| after.split_once(')')).unzip();
-        let path = canonical(path.trim_end_matches('/')).unwrap_or(path);
-        Self { path, key, nav: nav.and_then(|nav| nav.strip_prefix('/')) }
-    }
-}
-
-/// The resource with this path, whatever its casing.
-pub(super) fn canonical(path: &str) -> Option<&'static str> {
-    let kinds = Kind::ALL.iter().flat_map(|kind| {
-        let shape = kind.shape();
-        [Some(shape.path), shape.lines.map(|(_, path)| path)].into_iter().flatten()
-    });
-    let feeds = Feed::ALL.iter().map(|feed| feed.path());
-    let others = [LEDGER, BULK_LEDGER, DIVISIONS, RIGHTS, SYNC_TIMESTAMP, subscriptions::PATH];
-    kinds.chain(feeds).chain(others).find(|known| known.eq_ignore_ascii_case(path))
-}
-
-const LEDGER: &str = "financialtransaction/TransactionLines";
-const BULK_LEDGER: &str = "bulk/Financial/TransactionLines";
-pub(super) const DIVISIONS: &str = "system/Divisions";
-const RIGHTS: &str = "users/UserHasRights";
-const SYNC_TIMESTAMP: &str = "read/sync/Sync/SyncTimestamp";
 
 /// The area that the app needs.
 fn scope_of(path: &str) -> &'static str {
@@ -80,24 +48,6 @@ fn scope_of(path: &str) -> &'static str {
     }
 }
 
-/// What a request sees and how it is answered.
-pub(super) struct Seen<'a> {
-    pub(super) origin: &'a str,
-    pub(super) quirks: &'a Quirks,
-    pub(super) conditions: &'a Conditions,
-    pub(super) now: Timestamp,
-    /// Other calls to the company are under way.
-    pub(super) is_parallel: bool,
-    /// How long pages are, in thousandths of what they may be.
-    pub(super) page: usize,
-}
-
-impl Seen<'_> {
-    pub(super) fn at(&self, division: u32, path: &str) -> String {
-        format!("{}/api/v1/{division}/{path}", self.origin)
-    }
-}
-
 /// Answers a call below `/api/v1/{division}/`.
 pub(super) fn answer(
     state: &mut State,
@@ -114,7 +64,7 @@ pub(super) fn answer(
     if matches!(right, Some(Right::ForbiddenByRole | Right::ForbiddenByModule)) {
         return answer::forbidden(None);
     }
-    if named.path == subscriptions::PATH {
+    if named.path == SUBSCRIPTIONS {
         return subscriptions::answer(state, company, named, call);
     }
     if !is_read {
@@ -239,26 +189,6 @@ fn check(path: &str, kind: Option<Kind>, options: &Options, quirks: &Quirks) -> 
         "This endpoint has mandatory filtering applied. A GET request for this endpoint must have a $filter parameter with \
          one of the following fields in the url:{needed}."
     )))
-}
-
-pub(super) fn page(
-    rows: Vec<Shown<'_>>,
-    books: &Books,
-    path: &str,
-    options: &Options,
-    seen: &Seen<'_>,
-    size: usize,
-) -> Response<Bytes> {
-    let rows =
-        rows.into_iter().filter(|row| options.filter.as_ref().is_none_or(|filter| filter.holds(&row.fields)));
-    // Sales invoices were recorded with `results` where others had none.
-    let bare = seen.quirks.bare_arrays
-        && options.top.is_some()
-        && size == PAGE
-        && path != Kind::SalesInvoices.path();
-    let size = (size * seen.page / 1_000).max(1);
-    let paging = Paging { size, bare, mixed: seen.is_parallel };
-    list::answer(rows.collect(), &seen.at(books.division, path), options, paging, seen.quirks)
 }
 
 /// The rows of a resource that a filter may hold for.

@@ -10,8 +10,8 @@ use serde_json::json;
 use super::{
     Company, State,
     answer::{self, Refusal},
-    api::{DIVISIONS, Named, PAGE, Seen, canonical, page},
     books::{USER, put},
+    call::{DIVISIONS, Named, PAGE, Seen, canonical, page},
     config::Right,
     filter::Value,
     list::{Options, Shown},

@@ -13,6 +13,7 @@ mod answer;
 mod api;
 mod booking;
 mod books;
+mod call;
 mod companies;
 mod config;
 mod control;

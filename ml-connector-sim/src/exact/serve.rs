@@ -6,9 +6,7 @@ use ml_connector_core::Result;
 use serde_json::Value;
 
 use super::{
-    DAILY, ExactOnlineSim, MINUTELY, State, answer,
-    api::{self, Named},
-    books, companies, control, oauth,
+    DAILY, ExactOnlineSim, MINUTELY, State, answer, api, books, call::Named, companies, control, oauth,
 };
 use crate::toolkit::{
     conditions::Conditions,

@@ -9,8 +9,8 @@ use serde_json::Value as Json;
 
 use super::{
     State, answer,
-    api::Named,
     books::{USER, USER_NAME, guid},
+    call::{Named, SUBSCRIPTIONS},
     config::CallbackHost,
     filter::Value,
     kind::is_topic,
@@ -18,7 +18,6 @@ use super::{
 };
 use crate::toolkit::{gate::Call, json::Fields};
 
-pub(super) const PATH: &str = "webhooks/WebhookSubscriptions";
 /// Names the request whose check is open, between the router and the vendor's answer.
 pub(super) const NUMBER: &str = "x-sim-request";
 /// How long the server waits for the callback.
@@ -70,11 +69,11 @@ pub(super) fn answer(
         },
         (&Method::GET, _) => {
             let query = call.request.uri().query().unwrap_or_default();
-            let options = match Options::read(PATH, query) {
+            let options = match Options::read(SUBSCRIPTIONS, query) {
                 Ok(options) => options,
                 Err(refusal) => return *refusal,
             };
-            let url = format!("{}/api/v1/{division}/{PATH}", state.origin);
+            let url = format!("{}/api/v1/{division}/{SUBSCRIPTIONS}", state.origin);
             if key.is_some() {
                 return match position(state) {
                     Some(at) => {
@@ -189,7 +188,10 @@ pub(super) fn settle(
     let row = shown(state, &subscription).render(&Options::default(), &state.quirks);
     let status = if state.quirks.created_is_200 { StatusCode::OK } else { StatusCode::CREATED };
     let mut answer = answer::with(status, row);
-    let at = format!("{}/api/v1/{}/{PATH}(guid'{}')", state.origin, subscription.division, subscription.id);
+    let at = format!(
+        "{}/api/v1/{}/{SUBSCRIPTIONS}(guid'{}')",
+        state.origin, subscription.division, subscription.id
+    );
     at.parse().into_iter().for_each(|at| {
         answer.headers_mut().insert(header::LOCATION, at);
     });
@@ -212,7 +214,7 @@ fn shown(state: &State, subscription: &Subscription) -> Shown<'static> {
     fields.set("UserID", USER);
     Shown {
         key: Value::Guid(subscription.id.clone()),
-        at: format!("{}/api/v1/{}/{PATH}", state.origin, subscription.division),
+        at: format!("{}/api/v1/{}/{SUBSCRIPTIONS}", state.origin, subscription.division),
         type_name: "Webhooks.WebhookSubscription",
         fields: Cow::Owned(fields),
         lines: None,

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::{Text, validate};
+use super::{Text, limits};
 
 /// A button. `Debug` shows the action only.
 #[derive(Clone, PartialEq, Eq, Serialize)]
@@ -26,7 +26,7 @@ impl Button {
     /// A button that sends its action. The label is cut at 75.
     #[must_use]
     pub fn new(action_id: impl Into<String>, label: &str) -> Self {
-        let text = Text::plain(label).shortened(validate::BUTTON_TEXT_MAX);
+        let text = Text::plain(label).shortened(limits::BUTTON_TEXT_MAX);
         Self { text, action_id: action_id.into(), url: None, value: None, style: None, confirm: None }
     }
 
@@ -89,10 +89,10 @@ impl Confirm {
     #[must_use]
     pub fn new(title: &str, text: &str, confirm: &str, deny: &str) -> Self {
         Self {
-            title: Text::plain(title).shortened(validate::CONFIRM_TITLE_MAX),
-            text: Text::plain(text).shortened(validate::CONFIRM_TEXT_MAX),
-            confirm: Text::plain(confirm).shortened(validate::CONFIRM_ANSWER_MAX),
-            deny: Text::plain(deny).shortened(validate::CONFIRM_ANSWER_MAX),
+            title: Text::plain(title).shortened(limits::CONFIRM_TITLE_MAX),
+            text: Text::plain(text).shortened(limits::CONFIRM_TEXT_MAX),
+            confirm: Text::plain(confirm).shortened(limits::CONFIRM_ANSWER_MAX),
+            deny: Text::plain(deny).shortened(limits::CONFIRM_ANSWER_MAX),
         }
     }
 }
@@ -141,7 +141,7 @@ impl TextInput {
     /// What stands there before anything is written. Cut at 150.
     #[must_use]
     pub fn with_placeholder(mut self, text: &str) -> Self {
-        self.placeholder = Some(Text::plain(text).shortened(validate::PLACEHOLDER_MAX));
+        self.placeholder = Some(Text::plain(text).shortened(limits::PLACEHOLDER_MAX));
         self
     }
 }

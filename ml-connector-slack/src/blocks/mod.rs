@@ -2,6 +2,7 @@
 
 mod elements;
 mod id;
+mod limits;
 mod table;
 mod text;
 mod validate;
@@ -10,6 +11,7 @@ mod view;
 use serde::Serialize;
 
 pub(crate) use self::id::{is_conversation, is_user};
+pub(crate) use self::table::table_within;
 pub(crate) use self::text::{shorten_literal, visible};
 pub use self::{
     elements::{Button, ButtonStyle, Confirm, TextInput},
@@ -52,6 +54,11 @@ impl Blocks {
     /// The blocks in order.
     pub fn iter(&self) -> impl Iterator<Item = &Block> {
         self.0.iter()
+    }
+
+    /// How many bytes of JSON they are.
+    pub(crate) fn bytes(&self) -> usize {
+        serde_json::to_vec(self).map_or(0, |json| json.len())
     }
 
     /// Checks every documented limit, so that a message Slack would refuse is never sent.
@@ -119,7 +126,7 @@ impl Block {
     /// Large type.
     #[must_use]
     pub fn header(text: &str) -> Self {
-        Self::Header { text: Text::plain(text).shortened(validate::HEADER_MAX) }
+        Self::Header { text: Text::plain(text).shortened(limits::HEADER_MAX) }
     }
 
     /// A paragraph.
@@ -143,7 +150,7 @@ impl Block {
     /// A line to write in. The label is cut at 2,000.
     #[must_use]
     pub fn input(block_id: impl Into<String>, label: &str, element: TextInput) -> Self {
-        let label = Text::plain(label).shortened(validate::LABEL_MAX);
+        let label = Text::plain(label).shortened(limits::LABEL_MAX);
         Self::Input { block_id: block_id.into(), label, element, optional: false }
     }
 }

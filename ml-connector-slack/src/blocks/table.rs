@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-use super::{Block, safe_url, shorten_literal, units, validate, visible};
+use super::{Block, limits, safe_url, shorten_literal, units, visible};
 
 /// Makes a table of as many rows as Slack takes, and tells how many were left out. `columns` gives the titles.
 ///
@@ -17,10 +17,20 @@ use super::{Block, safe_url, shorten_literal, units, validate, visible};
 /// # let _ = block;
 /// ```
 pub fn table(columns: &[(&str, Align)], rows: impl IntoIterator<Item = Vec<Cell>>) -> (Block, usize) {
-    let head: Vec<Cell> =
-        columns.iter().map(|(title, _)| Cell::new(title, validate::CELL_TITLE_MAX)).collect();
+    table_within(limits::TABLE_BYTES_MAX, columns, rows)
+}
+
+/// The same, with at most so many bytes of JSON in its cells.
+pub(crate) fn table_within(
+    bytes_max: usize,
+    columns: &[(&str, Align)],
+    rows: impl IntoIterator<Item = Vec<Cell>>,
+) -> (Block, usize) {
+    let head: Vec<Cell> = columns.iter().map(|(title, _)| Cell::new(title, limits::CELL_TITLE_MAX)).collect();
     let size = |row: &[Cell]| {
-        (row.iter().map(Cell::units).sum::<usize>(), row.iter().map(Cell::bytes).sum::<usize>())
+        // Each cell and each row has a comma or a bracket besides.
+        let bytes = row.iter().map(|cell| cell.bytes() + 1).sum::<usize>() + 2;
+        (row.iter().map(Cell::units).sum::<usize>(), bytes)
     };
     let (mut text, mut bytes) = size(&head);
     let mut shown = vec![head];
@@ -28,9 +38,9 @@ pub fn table(columns: &[(&str, Align)], rows: impl IntoIterator<Item = Vec<Cell>
     let mut left_out = 0;
     for row in rows.by_ref() {
         let (more_text, more_bytes) = size(&row);
-        let fits = shown.len() < validate::ROWS_MAX
-            && text + more_text <= validate::TABLE_TEXT_MAX
-            && bytes + more_bytes <= validate::TABLE_BYTES_MAX;
+        let fits = shown.len() < limits::ROWS_MAX
+            && text + more_text <= limits::TABLE_TEXT_MAX
+            && bytes + more_bytes <= bytes_max;
         if !fits {
             left_out = 1;
             break;

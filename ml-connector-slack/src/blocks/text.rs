@@ -7,10 +7,8 @@ use serde::{Serialize, Serializer, ser::SerializeStruct};
 use url::Url;
 
 use super::is_user;
-use super::validate::TEXT_MAX;
+use super::limits::{TEXT_MAX, URL_MAX};
 
-/// The longest URL of a button or a link.
-pub(crate) const URL_MAX: usize = 3000;
 const ELLIPSIS: char = '…';
 
 /// A text object. Everything that comes from outside is escaped on the way in, so no value can mention anybody,

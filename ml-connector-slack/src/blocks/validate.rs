@@ -1,40 +1,17 @@
-//! The limits of Block Kit (Slack docs: reference of blocks, block elements and composition objects).
+//! Checks blocks against the limits of Block Kit.
 
 use std::{collections::BTreeSet, fmt};
 
-use super::{Block, Button, Cell, Confirm, Text, TextInput, View, text::URL_MAX, units};
-
-pub(super) const HEADER_MAX: usize = 150;
-pub(super) const BUTTON_TEXT_MAX: usize = 75;
-pub(super) const CONFIRM_TITLE_MAX: usize = 100;
-pub(super) const CONFIRM_TEXT_MAX: usize = 300;
-pub(super) const CONFIRM_ANSWER_MAX: usize = 30;
-pub(super) const LABEL_MAX: usize = 2000;
-pub(super) const PLACEHOLDER_MAX: usize = 150;
-pub(super) const VIEW_LABEL_MAX: usize = 24;
-/// Ours: a title of a column says what stands below it.
-pub(super) const CELL_TITLE_MAX: usize = 60;
-const BLOCKS_MAX: usize = 50;
-const VIEW_BLOCKS_MAX: usize = 100;
-const ID_MAX: usize = 255;
-const INPUT_MAX: usize = 3000;
-const PRIVATE_METADATA_MAX: usize = 3000;
-const VIEW_BYTES_MAX: usize = 250_000;
-pub(super) const TEXT_MAX: usize = 3000;
-const FIELDS_MAX: usize = 10;
-const FIELD_MAX: usize = 2000;
-const CONTEXT_MAX: usize = 10;
-const ACTIONS_MAX: usize = 25;
-const VALUE_MAX: usize = 2000;
-pub(super) const ROWS_MAX: usize = 100;
-const CELLS_MAX: usize = 20;
-const COLUMNS_MAX: usize = 20;
-/// Unconfirmed by the vendor for this kind of table; documented for the newer one.
-pub(super) const TABLE_TEXT_MAX: usize = 10_000;
-/// The vendor publishes no number for all blocks together; this one is ours, on the safe side.
-const MESSAGE_BYTES_MAX: usize = 50_000;
-/// What a table may take of it, so that the rest of a card has room.
-pub(super) const TABLE_BYTES_MAX: usize = 30_000;
+use super::{
+    Block, Button, Cell, Confirm, Text, TextInput, View,
+    limits::{
+        ACTIONS_MAX, BLOCKS_MAX, BUTTON_TEXT_MAX, CELLS_MAX, COLUMNS_MAX, CONFIRM_ANSWER_MAX,
+        CONFIRM_TEXT_MAX, CONFIRM_TITLE_MAX, CONTEXT_MAX, FIELD_MAX, FIELDS_MAX, HEADER_MAX, ID_MAX,
+        INPUT_MAX, LABEL_MAX, MESSAGE_BYTES_MAX, PLACEHOLDER_MAX, PRIVATE_METADATA_MAX, ROWS_MAX,
+        TABLE_TEXT_MAX, TEXT_MAX, URL_MAX, VALUE_MAX, VIEW_BLOCKS_MAX, VIEW_BYTES_MAX, VIEW_LABEL_MAX,
+    },
+    units,
+};
 
 /// One broken limit. Holds no text of the message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,7 +42,7 @@ pub(super) fn validate(blocks: &[Block]) -> Result<(), Vec<Violation>> {
     found.verdict()
 }
 
-pub(super) fn view(view: &View) -> Result<(), Vec<Violation>> {
+fn view(view: &View) -> Result<(), Vec<Violation>> {
     let mut found = Found::default();
     found.plain("/title", &view.title, VIEW_LABEL_MAX);
     found.blocks("/blocks", &view.blocks.0, VIEW_BLOCKS_MAX);
@@ -86,6 +63,16 @@ pub(super) fn view(view: &View) -> Result<(), Vec<Violation>> {
     }
     found.bytes(&view, VIEW_BYTES_MAX);
     found.verdict()
+}
+
+impl View {
+    /// Checks every documented limit.
+    ///
+    /// # Errors
+    /// Everything that is wrong, in order.
+    pub fn validate(&self) -> Result<(), Vec<Violation>> {
+        view(self)
+    }
 }
 
 #[derive(Default)]

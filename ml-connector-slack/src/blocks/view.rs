@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Blocks, Text, Violation, validate};
+use super::{Blocks, Text, limits};
 
 /// A modal: blocks, and the buttons below them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -26,7 +26,7 @@ impl View {
     #[must_use]
     pub fn new(title: &str, blocks: Blocks) -> Self {
         Self {
-            title: Text::plain(title).shortened(validate::VIEW_LABEL_MAX),
+            title: Text::plain(title).shortened(limits::VIEW_LABEL_MAX),
             blocks,
             submit: None,
             close: None,
@@ -39,14 +39,14 @@ impl View {
     /// A button that sends what was written; it has to be there when there is something to write. Cut at 24.
     #[must_use]
     pub fn with_submit(mut self, label: &str) -> Self {
-        self.submit = Some(Text::plain(label).shortened(validate::VIEW_LABEL_MAX));
+        self.submit = Some(Text::plain(label).shortened(limits::VIEW_LABEL_MAX));
         self
     }
 
     /// What the button that closes is called. Cut at 24.
     #[must_use]
     pub fn with_close(mut self, label: &str) -> Self {
-        self.close = Some(Text::plain(label).shortened(validate::VIEW_LABEL_MAX));
+        self.close = Some(Text::plain(label).shortened(limits::VIEW_LABEL_MAX));
         self
     }
 
@@ -59,13 +59,5 @@ impl View {
     ) -> Self {
         (self.callback_id, self.private_metadata) = (callback_id.into(), private_metadata.into());
         self
-    }
-
-    /// Checks every documented limit.
-    ///
-    /// # Errors
-    /// Everything that is wrong, in order.
-    pub fn validate(&self) -> Result<(), Vec<Violation>> {
-        validate::view(self)
     }
 }

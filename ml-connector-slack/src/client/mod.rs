@@ -46,7 +46,13 @@ impl Client {
     /// # Errors
     /// Slack's refusals.
     pub async fn auth_test(&self, ctx: &Context) -> Result<AuthTest> {
-        self.read(ctx, "slack.auth_test", "auth.test", &[]).await
+        const OPERATION: &str = "slack.auth_test";
+        let answer = self.call(ctx, OPERATION, "auth.test", &[]).await?;
+        let mut identity: AuthTest = answer.json().map_err(|error| error.with_operation(OPERATION))?;
+        let scopes = answer.header("x-oauth-scopes");
+        identity.scopes = scopes.map(|list| list.split(',').map(|scope| scope.trim().to_owned()).collect());
+        identity.date = answer.date();
+        Ok(identity)
     }
 
     /// Calls a method that may be repeated.
@@ -57,11 +63,21 @@ impl Client {
         method: &str,
         fields: &[(&str, &str)],
     ) -> Result<T> {
+        let answer = self.call(ctx, operation, method, fields).await?;
+        answer.json().map_err(|error| error.with_operation(operation))
+    }
+
+    async fn call(
+        &self,
+        ctx: &Context,
+        operation: &'static str,
+        method: &str,
+        fields: &[(&str, &str)],
+    ) -> Result<Answer> {
         // Most methods that read see nothing of a JSON body, and none says so.
         let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
         let call = Call::read(operation, self.request(method, FORM, body)?);
-        let answer = self.http.send(ctx, call.with_costs(vec![self.pacing.method(method)])).await?;
-        answer.json().map_err(|error| error.with_operation(operation))
+        self.http.send(ctx, call.with_costs(vec![self.pacing.method(method)])).await
     }
 
     /// Calls a method that does something. `paused_by_429` is what waits when Slack says later.

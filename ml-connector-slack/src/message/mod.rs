@@ -1,6 +1,5 @@
 //! What is posted: a message, the templates that make it from an event, and how to replace them.
 
-mod assignee;
 mod brief;
 mod cards;
 mod digest;
@@ -12,9 +11,8 @@ use std::fmt;
 use ml_connector_core::model::Event;
 
 pub use self::{
-    assignee::{Assignee, Unmentioned},
     brief::Brief,
-    cards::{Cards, PostCards},
+    cards::{Assignee, Cards, PostCards, Unmentioned},
     digest::Table,
     format::{date, money},
     templates::{BRIEF, CARD, POST, TABLE},

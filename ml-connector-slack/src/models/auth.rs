@@ -1,3 +1,4 @@
+use ml_connector_core::Timestamp;
 use serde::Deserialize;
 
 /// The answer of `auth.test`: who the token is.
@@ -16,4 +17,10 @@ pub struct AuthTest {
     /// The app, where Slack tells.
     #[serde(default)]
     pub app_id: Option<String>,
+    /// The scopes that the token has, where the answer's header tells.
+    #[serde(skip)]
+    pub scopes: Option<Vec<String>>,
+    /// Slack's clock when it answered.
+    #[serde(skip)]
+    pub date: Option<Timestamp>,
 }

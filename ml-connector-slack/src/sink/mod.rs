@@ -3,14 +3,15 @@
 mod assignee;
 mod attempt;
 pub(crate) mod channels;
+mod check;
 pub(crate) mod lookup;
 pub(crate) mod people;
 mod place;
 
 use async_trait::async_trait;
 use ml_connector_core::{
-    AttemptNotes, Context, Result, Sink, SinkInfo, Timestamp,
-    model::{Delivery, DeliveryPlan, Lookup, Receipt},
+    AttemptNotes, CheckStep, Context, Result, Sink, SinkInfo, Timestamp,
+    model::{Delivery, DeliveryPlan, Destination, Lookup, Receipt},
 };
 
 use self::place::Place;
@@ -59,5 +60,15 @@ impl Sink for Slack {
 
     async fn maintain(&self, _: &Context) -> Result<Option<Timestamp>> {
         Ok(None)
+    }
+
+    /// The token, its workspace, its scopes, Slack's clock, the admins' channel: steps are named after them.
+    async fn check(&self, ctx: &Context) -> Vec<CheckStep> {
+        self.check_token(ctx).await
+    }
+
+    /// Whether the channel is there and takes posts of the bot's, or the person reads what is sent.
+    async fn check_destination(&self, ctx: &Context, destination: &Destination) -> Vec<CheckStep> {
+        self.check_place(ctx, destination).await
     }
 }

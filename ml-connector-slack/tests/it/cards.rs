@@ -18,6 +18,8 @@ const REWRITE: &str = "MLC_REWRITE_SNAPSHOTS";
 
 fn render(message: &Message) -> Value {
     assert_eq!(message.blocks().validate(), Ok(()));
+    let bytes = serde_json::to_vec(message.blocks()).unwrap().len();
+    assert!(bytes <= 13_000, "{bytes}");
     json!({"text": message.text(), "blocks": message.blocks()})
 }
 
@@ -387,6 +389,52 @@ const CHANGES: [Change; 19] = [
     Change::DoneElsewhere,
 ];
 
+/// Emoji take four bytes each, quotes two, and an ampersand five.
+#[test]
+fn a_card_of_the_longest_texts_stays_below_the_bytes_that_slack_takes_and_shows_what_it_can() {
+    for filler in ["🧾", "\"", "&", "é", "x"] {
+        let long = filler.repeat(3000);
+        let mut record = bill();
+        record.number = Some(long.clone());
+        record.reference = Some(long.clone());
+        record.subject = Some(long.clone());
+        record.payment_mode = Some(long.clone());
+        record.tags = vec![long.clone(); 3];
+        record.counterparty = Some(Party { id: Some("1".into()), name: long.clone() });
+        record.url = Some(format!("https://books.example/{}", "a".repeat(900)));
+        record.lines = (0..40).map(|n| line(&format!("{n}{long}"), "1", "10")).collect();
+        record.attachments =
+            (0..9).map(|_| Attachment { id: None, name: long.clone(), url: record.url.clone() }).collect();
+        let rendered = Cards.render(&event(record.clone(), &[Change::Submitted]));
+        let json = serde_json::to_string(rendered.blocks()).unwrap();
+        assert!(json.len() <= 13_000 && rendered.text().len() <= 4000, "{filler}: {}", json.len());
+        assert!(
+            json.contains("\"table\"") && json.contains(" more in "),
+            "{filler}: lines are shown, and how many are not"
+        );
+
+        let document = DocumentRef { connection: "books".into(), entity: record.entity(), n: 1 };
+        let mut approval = Approval::new("1-x".into(), document, Box::new(record), NOW);
+        for status in [ApprovalStatus::Requested, ApprovalStatus::Refused, ApprovalStatus::Rejected] {
+            approval.status = status;
+            let mut actor = Actor::new("slack", "U07APPROV1");
+            actor.name = Some(long.clone());
+            let mut decision = Decision::new(actor, NOW);
+            decision.reason = Some(long.clone());
+            approval.decision = Some(decision);
+            let mut refusal = Refusal::new(long.clone());
+            (refusal.sentence, refusal.lies_in) = (Some(long.clone()), LiesIn::Elsewhere);
+            approval.refusal = Some(refusal);
+            let (entity, content) = told(Interaction::Approval(approval.clone()));
+            let event = Event::new("books".into(), entity, 1, [Change::Requested].into(), NOW, Some(content));
+            let blocks = Cards.render(&event).blocks().clone();
+            assert_eq!(blocks.validate(), Ok(()));
+            let bytes = serde_json::to_vec(&blocks).unwrap().len();
+            assert!(bytes <= 13_000, "{filler} {status:?}: {bytes}");
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
@@ -398,11 +446,12 @@ proptest! {
         let changes = changes.into_iter().collect();
         let event = Event::new("books".into(), entity, 1, changes, NOW, Some(content));
         let digest = [&event; 50];
+        prop_assert!(serde_json::to_vec(Cards.render(&event).blocks()).unwrap().len() <= 13_000);
         for message in [Cards.render(&event), Brief.render(&event), Table.render(&digest)] {
             prop_assert_eq!(message.blocks().validate(), Ok(()));
             prop_assert!(!message.text().contains(['<', '>']));
             prop_assert!(!message.text().trim().is_empty());
-            prop_assert!(message.text().encode_utf16().count() <= 4000);
+            prop_assert!(message.text().len() <= 4000);
             let json = serde_json::to_string(message.blocks()).unwrap();
             prop_assert!(!["<!channel", "<!here", "<!everyone", "<!subteam"].iter().any(|ping| json.contains(ping)));
         }

@@ -3,6 +3,7 @@
 
 mod assignee;
 mod cards;
+mod check;
 mod client;
 mod conformance;
 mod conversations;

@@ -15,19 +15,12 @@ use ml_connector_core::{
 };
 
 use super::{
-    batch::{Batch, Doc, Standing, Standings, Waits},
+    batch::{Batch, Doc, Job, Standing, Standings, Waits},
     error::Failure,
     server::Session,
     values::{kind, number, partition, seq, text, unsigned},
     write::write,
 };
-
-/// A transaction, and when it happens.
-#[derive(Debug)]
-pub(super) struct Job {
-    pub(super) transaction: Transaction,
-    pub(super) now: Timestamp,
-}
 
 /// What became of a batch.
 #[derive(Debug, Default)]

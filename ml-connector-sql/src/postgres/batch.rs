@@ -16,7 +16,14 @@ use ml_connector_core::{
     model::{ConnectionId, Partition, Seq},
 };
 
-use super::{apply::Job, values::text};
+use super::values::text;
+
+/// A transaction, and when it happens.
+#[derive(Debug)]
+pub(super) struct Job {
+    pub(super) transaction: Transaction,
+    pub(super) now: Timestamp,
+}
 
 /// What the transactions of a batch ask about, under locks, and how they leave it.
 #[derive(Debug, Clone, Default)]

@@ -13,6 +13,7 @@ mod options;
 mod outbox;
 mod prune;
 mod query;
+mod rewrite;
 mod schema;
 mod search;
 mod server;
@@ -35,10 +36,10 @@ use futures_util::{FutureExt, StreamExt, stream};
 use ml_connector_core::{
     AuditLog, CheckStep, Error, ErrorKind, Result, Timestamp,
     audit::{
-        Backlog, Committed, DocKey, Document, Entry, Lease, LeaseRequest, Pending, PendingScope, Query,
+        Backlog, Committed, DocKey, Document, Entry, Lease, LeaseRequest, Pending, PendingRequest, Query,
         Transaction,
     },
-    model::{ConnectionId, Partition, Seq},
+    model::{ConnectionId, Partition},
 };
 
 pub use self::{
@@ -157,14 +158,8 @@ impl AuditLog for PostgresLog {
         Ok(held)
     }
 
-    async fn pending(
-        &self,
-        lease: Lease,
-        scope: PendingScope,
-        after: Seq,
-        limit: usize,
-    ) -> Result<Vec<Pending>> {
-        query::pending(&self.server, lease, scope, after, limit).await
+    async fn pending(&self, wanted: &[PendingRequest], limit: usize) -> Result<Vec<Option<Vec<Pending>>>> {
+        query::pending(&self.server, wanted, limit).await
     }
 
     async fn documents(&self, keys: &[DocKey]) -> Result<Vec<Option<Document>>> {
@@ -183,10 +178,8 @@ impl AuditLog for PostgresLog {
         query::backlog(&self.server, now).await
     }
 
-    async fn wait(&self, partitions: &[Partition], at_most: Duration) -> Result<()> {
-        // Whether it was woken or ran out of time is the same to the caller, who looks in either case.
-        let _ = tokio::time::timeout(at_most, self.news.wait(partitions)).await;
-        Ok(())
+    async fn wait(&self, partitions: &[Partition], at_most: Duration) -> Result<Vec<Partition>> {
+        Ok(tokio::time::timeout(at_most, self.news.wait(partitions)).await.unwrap_or_default())
     }
 
     async fn prune(&self, before: Timestamp, limit: usize) -> Result<usize> {

@@ -94,18 +94,21 @@ impl News {
         self.changed.notify_waiters();
     }
 
-    /// Returns when something was appended to one of these partitions after the call.
-    pub(super) async fn wait(&self, partitions: &[Partition]) {
-        let of = || {
-            let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-            partitions.iter().map(|partition| counts[usize::from(partition.number())]).sum::<u64>()
-        };
+    /// Returns those of these partitions to which something was appended after the call, as soon as there are any.
+    pub(super) async fn wait(&self, partitions: &[Partition]) -> Vec<Partition> {
+        let counts = || *self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let _waiting = Waiting::begin(&self.waiting);
-        let before = of();
+        let before = counts();
         loop {
             let changed = self.changed.notified();
-            if of() != before {
-                return;
+            let now = counts();
+            let has_news = |partition: &&Partition| {
+                let place = usize::from(partition.number());
+                now[place] != before[place]
+            };
+            let news: Vec<Partition> = partitions.iter().filter(has_news).copied().collect();
+            if !news.is_empty() {
+                return news;
             }
             changed.await;
         }

@@ -6,11 +6,7 @@ use ml_connector_core::{
     audit::{Committed, Transaction},
 };
 
-use super::{
-    PostgresLog,
-    apply::{Job, apply},
-    server::Session,
-};
+use super::{PostgresLog, apply::apply, batch::Job, server::Session};
 
 impl PostgresLog {
     /// Applies a transaction of the log's within one of the database's that the host has begun, in the same database:

@@ -8,10 +8,10 @@ use deadpool_postgres::tokio_postgres::{
     types::{FromSqlOwned, Type},
 };
 use ml_connector_core::{
-    Error, ErrorKind, Result, Timestamp,
+    Result, Timestamp,
     audit::{
-        Backlog, DocKey, Document, Entry, EntryKind, Index, Lease, Pending, PendingScope, Query, Recorded,
-        Repeats,
+        Backlog, DocKey, Document, Entry, EntryKind, Index, Pending, PendingRequest, PendingScope, Query,
+        Recorded, Repeats,
     },
     model::{ConnectionId, EntityRef, Money, Seq},
 };
@@ -26,57 +26,85 @@ use crate::columns::{self, OutcomeColumns};
 
 type Read<T> = std::result::Result<T, Failure>;
 
-/// Unsettled entries of a leased partition.
+/// Unsettled entries of leased partitions: one statement for all whole partitions, and one for the lanes of each kind.
 pub(super) async fn pending(
     server: &Server,
-    lease: Lease,
-    scope: PendingScope,
-    after: Seq,
+    wanted: &[PendingRequest],
     limit: usize,
-) -> Result<Vec<Pending>> {
-    const OPERATION: &str = "postgres_log.pending";
-    let (part, fence) = (i16::from(lease.partition.number()), lease.fence.cast_signed());
-    let (after, limit) = (number(after), i64::try_from(limit).unwrap_or(i64::MAX));
-    let mut params: Vec<Param<'_>> =
-        vec![(&part, Type::INT2), (&fence, Type::INT8), (&after, Type::INT8), (&limit, Type::INT8)];
-    let (of_lane, lane);
-    let scope = match scope {
-        PendingScope::Partition => "",
-        PendingScope::Lane(kind, number) => {
-            lane = number.cast_signed();
-            params.push((&lane, Type::INT8));
-            // A constant, because deliveries have an index by lane.
-            of_lane = format!("AND w.kind = {} AND w.lane = $5", kind as u8);
-            &*of_lane
+) -> Result<Vec<Option<Vec<Pending>>>> {
+    let mut pages = vec![None; wanted.len()];
+    let kinds = EntryKind::ALL.into_iter().map(Some);
+    for kind in [None].into_iter().chain(kinds) {
+        let of_kind = |(_, request): &(usize, &PendingRequest)| match request.scope {
+            PendingScope::Partition => kind.is_none(),
+            PendingScope::Lane(of, _) => kind == Some(of),
+        };
+        let these: Vec<_> = wanted.iter().enumerate().filter(of_kind).collect();
+        if !these.is_empty() {
+            read_pages(server, kind, &these, limit, &mut pages).await?;
         }
+    }
+    Ok(pages)
+}
+
+/// Reads work lists, or lanes of one kind.
+async fn read_pages(
+    server: &Server,
+    kind: Option<EntryKind>,
+    wanted: &[(usize, &PendingRequest)],
+    limit: usize,
+    pages: &mut [Option<Vec<Pending>>],
+) -> Result<()> {
+    const OPERATION: &str = "postgres_log.pending";
+    let column = |value: fn(&PendingRequest) -> i64| -> Vec<i64> {
+        wanted.iter().map(|(_, request)| value(request)).collect()
     };
+    let parts = column(|request| request.lease.partition.number().into());
+    let fences = column(|request| request.lease.fence.cast_signed());
+    let afters = column(|request| number(request.after));
+    let lanes = column(|request| match request.scope {
+        PendingScope::Partition => 0,
+        PendingScope::Lane(_, lane) => lane.cast_signed(),
+    });
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let params: [Param<'_>; 5] = [
+        (&parts, Type::INT8_ARRAY),
+        (&fences, Type::INT8_ARRAY),
+        (&afters, Type::INT8_ARRAY),
+        (&lanes, Type::INT8_ARRAY),
+        (&limit, Type::INT8),
+    ];
+    // The kind is a constant, because deliveries have an index by lane.
+    let of_lane = kind.map(|kind| format!("AND w.kind = {} AND w.lane = wanted.lane", kind as u8));
     // A row in any case: whether the lease is held, from the same state of the database.
     let sql = format!(
-        "SELECT held.is, w.seq, w.kind, w.connection, w.lane, w.due, w.attempt, w.uncertain
-         FROM (SELECT EXISTS (SELECT 1 FROM @partition WHERE part = $1 AND fence = $2 AND owner IS NOT NULL) AS is) held
-         LEFT JOIN LATERAL (SELECT * FROM @work w WHERE w.part = $1 AND w.seq > $3 {scope} ORDER BY w.seq LIMIT $4) w
-                   ON held.is
-         ORDER BY w.seq"
+        "SELECT held.is, w.seq, w.kind, w.connection, w.lane, w.due, w.attempt, w.uncertain, wanted.nth
+         FROM (SELECT nth, part::smallint AS part, fence, after, lane
+               FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[])
+                    WITH ORDINALITY AS given (part, fence, after, lane, nth)) wanted
+         CROSS JOIN LATERAL (SELECT EXISTS (
+             SELECT 1 FROM @partition p WHERE p.part = wanted.part AND p.fence = wanted.fence AND p.owner IS NOT NULL) AS is) held
+         LEFT JOIN LATERAL (
+             SELECT * FROM @work w WHERE w.part = wanted.part AND w.seq > wanted.after {} ORDER BY w.seq LIMIT $5) w
+             ON held.is
+         ORDER BY wanted.nth, w.seq",
+        of_lane.unwrap_or_default()
     );
     let rows = server.read(OPERATION, &sql, &params).await?;
-    let read = || -> Read<Option<Vec<Pending>>> {
-        let mut all = Vec::with_capacity(rows.len());
-        for row in &rows {
-            if !row.try_get::<_, bool>(0)? {
-                return Ok(None);
-            }
+    let mut read = |row: &Row| -> Read<()> {
+        let nth = usize::try_from(row.try_get::<_, i64>(8)? - 1).unwrap_or(usize::MAX);
+        let page = wanted.get(nth).and_then(|(place, _)| pages.get_mut(*place));
+        if row.try_get(0)?
+            && let Some(page) = page
+        {
+            let page = page.get_or_insert_default();
             if row.try_get::<_, Option<i64>>(1)?.is_some() {
-                all.push(pending_row(row)?);
+                page.push(pending_row(row)?);
             }
         }
-        Ok(Some(all))
+        Ok(())
     };
-    read().map_err(|failure| failure.during(OPERATION))?.ok_or_else(|| {
-        Error::new(ErrorKind::Conflict, "the lease is no longer held")
-            .with_operation(OPERATION)
-            .with_context("partition", lease.partition.number())
-            .with_context("fence", lease.fence)
-    })
+    rows.iter().try_for_each(&mut read).map_err(|failure| failure.during(OPERATION))
 }
 
 fn pending_row(row: &Row) -> Read<Pending> {

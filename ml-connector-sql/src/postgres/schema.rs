@@ -7,7 +7,7 @@ use ml_connector_core::{CheckStep, Error, ErrorKind, Result};
 
 use super::{
     error::Failure,
-    server::{Server, Session, quoted},
+    server::{Server, Session, Work, quoted},
 };
 
 /// The version of what a schema holds: its tables, and what the engine writes into their blobs. `meta` says which a
@@ -25,12 +25,24 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Refuses servers that may lose what they have committed, and brings the schema up to date.
 pub(super) async fn open(server: &Server) -> Result<()> {
-    let opened = tokio::time::timeout(PATIENCE, server.prepare_schema()).await;
+    let mut schema = Schema(server.schema());
+    let opened = tokio::time::timeout(PATIENCE, server.write_unmarked(&mut schema)).await;
     opened.unwrap_or(Err(Failure::Late)).map_err(Failure::opening)
 }
 
+/// A schema by its name.
+struct Schema<'a>(&'a str);
+
+impl Work for Schema<'_> {
+    type Output = ();
+
+    async fn run(&mut self, session: &Session<'_>) -> std::result::Result<(), Failure> {
+        prepare(session, self.0).await
+    }
+}
+
 /// Checks the server, and makes the tables where there are none.
-pub(super) async fn prepare(session: &Session<'_>, schema: &str) -> std::result::Result<(), Failure> {
+async fn prepare(session: &Session<'_>, schema: &str) -> std::result::Result<(), Failure> {
     check_server(session).await?;
     // One host at a time, whoever starts together: the lock is gone with the transaction.
     let lock = "SELECT pg_advisory_xact_lock(hashtextextended('ml-connector/' || $1, 0))";

@@ -16,7 +16,6 @@ use tokio::time::{sleep, timeout};
 use super::{
     PostgresOptions,
     error::{self, Failure},
-    schema,
 };
 
 /// A value of a statement, and its type. With types nothing has to be prepared, so that PgBouncer may give every
@@ -96,15 +95,18 @@ impl Server {
         &self.schema
     }
 
-    /// Runs what prepares the schema, in a transaction that leaves no mark: there may be no tables yet.
-    pub(super) async fn prepare_schema(&self) -> std::result::Result<(), Failure> {
+    /// Writes once in a transaction that leaves no mark: there may be no tables yet.
+    pub(super) async fn write_unmarked<W: Work>(
+        &self,
+        work: &mut W,
+    ) -> std::result::Result<W::Output, Failure> {
         let open = Open::idle(self.pool.get().await?);
         let session = open.session(&self.schema);
         session.batch("BEGIN ISOLATION LEVEL READ COMMITTED").await?;
-        schema::prepare(&session, &self.schema).await?;
+        let output = work.run(&session).await?;
         session.batch("COMMIT").await?;
         open.give_back();
-        Ok(())
+        Ok(output)
     }
 
     /// The rows of one statement that reads, from one state of the database.

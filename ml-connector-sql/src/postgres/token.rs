@@ -17,7 +17,7 @@ use super::{
 };
 
 /// Tokens beside a [`PostgresLog`](super::PostgresLog), durable in the same way, and the same for all hosts. Blobs are
-/// stored as they come: encrypt them before.
+/// stored as they come: `encrypted` of core's feature `encryption` encrypts them before.
 #[derive(Debug, Clone)]
 pub struct PostgresTokenStore {
     server: Arc<Server>,

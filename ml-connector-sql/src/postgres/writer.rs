@@ -10,7 +10,8 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 
 use super::{
     PostgresOptions,
-    apply::{Applied, Job, apply},
+    apply::{Applied, apply},
+    batch::Job,
     error::{self, Failure},
     news::News,
     server::{Server, Session, Work},

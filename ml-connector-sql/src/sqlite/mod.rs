@@ -32,10 +32,10 @@ use async_trait::async_trait;
 use ml_connector_core::{
     AuditLog, CheckStep, Error, ErrorKind, Result, Timestamp,
     audit::{
-        Backlog, Committed, DocKey, Document, Entry, Lease, LeaseRequest, Pending, PendingScope, Query,
+        Backlog, Committed, DocKey, Document, Entry, Lease, LeaseRequest, Pending, PendingRequest, Query,
         Transaction,
     },
-    model::{ConnectionId, Partition, Seq},
+    model::{ConnectionId, Partition},
 };
 use tokio::sync::Notify;
 
@@ -190,30 +190,20 @@ impl AuditLog for SqliteLog {
             .await
     }
 
-    async fn pending(
-        &self,
-        lease: Lease,
-        scope: PendingScope,
-        after: Seq,
-        limit: usize,
-    ) -> Result<Vec<Pending>> {
-        let found = self
-            .store
+    async fn pending(&self, wanted: &[PendingRequest], limit: usize) -> Result<Vec<Option<Vec<Pending>>>> {
+        let wanted = wanted.to_vec();
+        self.store
             .readers
             .run("sqlite_log.pending", move |connection| {
-                if lease::is_held(connection, lease)? {
-                    query::pending(connection, lease.partition, scope, after, limit).map(Some)
-                } else {
-                    Ok(None)
-                }
+                let read = |&PendingRequest { lease, scope, after }: &PendingRequest| {
+                    let is_held = lease::is_held(connection, lease)?;
+                    is_held
+                        .then(|| query::pending(connection, lease.partition, scope, after, limit))
+                        .transpose()
+                };
+                wanted.iter().map(read).collect()
             })
-            .await?;
-        found.ok_or_else(|| {
-            Error::new(ErrorKind::Conflict, "the lease is no longer held")
-                .with_operation("sqlite_log.pending")
-                .with_context("partition", lease.partition.number())
-                .with_context("fence", lease.fence)
-        })
+            .await
     }
 
     async fn documents(&self, keys: &[DocKey]) -> Result<Vec<Option<Document>>> {
@@ -243,22 +233,22 @@ impl AuditLog for SqliteLog {
         self.store.readers.run("sqlite_log.backlog", move |connection| backlog::read(connection, now)).await
     }
 
-    async fn wait(&self, _partitions: &[Partition], at_most: Duration) -> Result<()> {
+    async fn wait(&self, partitions: &[Partition], at_most: Duration) -> Result<Vec<Partition>> {
         let Appended { notify, .. } = &*self.store.appended;
         let mut notified = pin!(notify.notified());
         let mut left = at_most;
         while !left.is_zero() {
             let slice = left.min(POLL);
             if tokio::time::timeout(slice, notified.as_mut()).await.is_ok() {
-                break;
+                return Ok(partitions.to_vec());
             }
             left -= slice;
             let last = self.store.readers.run("sqlite_log.wait", schema::last).await?;
             if self.store.appended.tell(last) {
-                break;
+                return Ok(partitions.to_vec());
             }
         }
-        Ok(())
+        Ok(Vec::new())
     }
 
     async fn prune(&self, before: Timestamp, limit: usize) -> Result<usize> {

@@ -7,7 +7,7 @@ use ml_connector_core::{
     AuditLog, ErrorKind, Result, Timestamp,
     audit::{
         DocKey, DocumentWrite, EntryKind, EntryState, Expected, Index, Lease, LeaseRequest, MemoryLog,
-        NewEntry, Outcome, Parent, PendingScope, Query, Settlement, Transaction,
+        NewEntry, Outcome, Parent, PendingRequest, PendingScope, Query, Settlement, Transaction,
     },
     model::{ConnectionId, Currency, DedupeKey, EntityRef, Money, Partition, Seq},
 };
@@ -309,10 +309,10 @@ async fn agree(storage: &impl Storage, steps: Vec<Step>) -> std::result::Result<
             }
             Step::Pending(partition, fence, scope, after, limit) => {
                 let lease = Lease { partition, fence: fence.unwrap_or(holder.fence) };
-                same(
-                    memory.pending(lease, scope, after, limit).await,
-                    log.pending(lease, scope, after, limit).await,
-                )?;
+                let elsewhere =
+                    Lease { partition: Partition::new((partition.number() + 1) % PARTITIONS), ..lease };
+                let wanted = [lease, elsewhere].map(|lease| PendingRequest { lease, scope, after });
+                same(memory.pending(&wanted, limit).await, log.pending(&wanted, limit).await)?;
             }
             Step::Documents(keys) => same(memory.documents(&keys).await, log.documents(&keys).await)?,
             Step::Query(query) => same(memory.query(&query).await, log.query(&query).await)?,

@@ -47,6 +47,7 @@ const LEAVE_OF_DAY: u32 = 10;
 pub(crate) struct BooksClient {
     http: Client,
     organization_id: Arc<str>,
+    plan: Plan,
     /// The calls of a minute, those under way, and those of a day.
     budget: Budget,
     /// The organization's currency, once an answer has told.
@@ -93,24 +94,24 @@ impl BooksClient {
         plan: Plan,
     ) -> Result<Self> {
         let base = below(api, &["books", "v3"]);
-        let minute = Quota::Rolling { limit: CALLS_PER_MINUTE, window: MINUTE };
-        let at_once = Quota::Concurrent { limit: plan.concurrent_calls() };
-        let key = |below: &str| QuotaKey::new(format!("zoho/{organization_id}{below}"));
-        let budget = Budget::new(key("")).limit(minute, LEAVE_OF_MINUTE).limit(at_once, LEAVE_AT_ONCE).day(
-            key("/day"),
-            plan.calls_per_day(),
-            LEAVE_OF_DAY,
-            Plan::Free.calls_per_day(),
-        );
+        let (budget, pace) = limits(organization_id, plan);
         Ok(Self {
             http: Client::new(SYSTEM, base, auth, error::check)?,
             organization_id: organization_id.into(),
+            plan,
             budget,
             home: Arc::default(),
             scopes: Arc::default(),
             renewed_in_vain: Arc::default(),
-            pace: Cost::one(key("/settings"), Arc::new([SETTINGS_PACE])),
+            pace,
         })
+    }
+
+    /// The same calls, of another organization: its limits are its own.
+    pub(crate) fn at_organization(&self, organization_id: &str) -> Self {
+        let (budget, pace) = limits(organization_id, self.plan);
+        let organization_id = organization_id.into();
+        Self { organization_id, budget, pace, home: Arc::default(), ..self.clone() }
     }
 
     pub(crate) fn organization_id(&self) -> &str {
@@ -304,6 +305,20 @@ impl BooksClient {
         let remaining = number("x-rate-limit-remaining").zip(left);
         self.budget.report_day(ctx.limiter(), number("x-rate-limit-limit"), remaining, ctx.now()).await;
     }
+}
+
+/// What the calls of an organization cost, and those below `settings` besides.
+fn limits(organization_id: &str, plan: Plan) -> (Budget, Cost) {
+    let minute = Quota::Rolling { limit: CALLS_PER_MINUTE, window: MINUTE };
+    let at_once = Quota::Concurrent { limit: plan.concurrent_calls() };
+    let key = |below: &str| QuotaKey::new(format!("zoho/{organization_id}{below}"));
+    let budget = Budget::new(key("")).limit(minute, LEAVE_OF_MINUTE).limit(at_once, LEAVE_AT_ONCE).day(
+        key("/day"),
+        plan.calls_per_day(),
+        LEAVE_OF_DAY,
+        Plan::Free.calls_per_day(),
+    );
+    (budget, Cost::one(key("/settings"), Arc::new([SETTINGS_PACE])))
 }
 
 /// Whether a row has an amount, and names no currency of it.

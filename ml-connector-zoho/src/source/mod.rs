@@ -269,12 +269,13 @@ impl Source for ZohoBooks {
     }
 
     async fn upkeep(&self, ctx: &Context, request: UpkeepRequest<'_>) -> Result<Upkeep> {
-        let UpkeepRequest { callback, state, .. } = request;
-        let Some((managed, callback)) = self.managed.as_ref().zip(callback) else {
-            let state = state.cloned().unwrap_or_default();
-            return Ok(Upkeep::new(ctx.now() + UPKEEP).state(state));
+        let Some(managed) = &self.managed else {
+            return Ok(Upkeep::new(ctx.now() + UPKEEP).state(request.state.cloned().unwrap_or_default()));
         };
-        let looked = managed.look_after(ctx, &self.client, callback, state).await?;
+        let Some(callback) = request.callback else {
+            return Ok(Upkeep::new(ctx.now() + UPKEEP).state(managed.keep(&request, ctx.now())?));
+        };
+        let looked = managed.look_after(ctx, &self.client, callback, &request).await?;
         let info = self.source.info();
         let every = info.feeds.first().map_or(LOOK_EVERY, |feed| feed.every);
         let next = looked.again.unwrap_or_else(|| match &looked.problem {

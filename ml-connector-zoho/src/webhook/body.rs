@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::{
     invalid, is_id,
-    search::{Shape, search},
+    search::{Shape, search, text},
 };
 
 /// A verified body.
@@ -65,15 +65,4 @@ fn not_json(error: &serde_json::Error) -> Error {
     invalid("expected a JSON object")
         .with_context("line", error.line())
         .with_context("column", error.column())
-}
-
-/// A string, or a number as it is written.
-pub(super) fn text(value: &RawValue) -> Option<Cow<'_, str>> {
-    let json = value.get();
-    match json.as_bytes() {
-        [b'"', plain @ .., b'"'] if !plain.contains(&b'\\') => json.get(1..json.len() - 1).map(Cow::Borrowed),
-        [b'"', ..] => serde_json::from_str(json).ok().map(Cow::Owned),
-        [b'0'..=b'9', ..] => Some(Cow::Borrowed(json)),
-        _ => None,
-    }
 }

@@ -10,8 +10,6 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use super::body::text;
-
 /// Where an entity's id is.
 pub(super) struct Shape {
     pub(super) id: &'static str,
@@ -172,5 +170,16 @@ impl Visitor<'_> for Name<'_> {
             Level::Body | Level::Data if self.shape.wrappers.contains(&name) => Member::Object(Level::Record),
             _ => Member::Other,
         })
+    }
+}
+
+/// A string, or a number as it is written.
+pub(super) fn text(value: &RawValue) -> Option<Cow<'_, str>> {
+    let json = value.get();
+    match json.as_bytes() {
+        [b'"', plain @ .., b'"'] if !plain.contains(&b'\\') => json.get(1..json.len() - 1).map(Cow::Borrowed),
+        [b'"', ..] => serde_json::from_str(json).ok().map(Cow::Owned),
+        [b'0'..=b'9', ..] => Some(Cow::Borrowed(json)),
+        _ => None,
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use ml_connector_core::{
-    Context, Error, ErrorKind, Result, Secret, Timestamp,
+    Context, Error, ErrorKind, Result, Secret, Timestamp, UpkeepRequest,
     model::{RecordKind, Revision, Subscription},
     webhook::{Changes, LookedAfter, Subscriptions, look_after},
 };
@@ -24,6 +24,8 @@ const LOOK_AGAIN: Duration = Duration::from_secs(15 * 60);
 /// A look ends so long before its caller stops waiting, so that what it has done is not forgotten.
 const TO_ANSWER: Duration = Duration::from_secs(2);
 const DESCRIPTION: &str = "ml-connector";
+/// For so long it is tried to remove the webhooks of an organization that the connection has left.
+const LEAVING: Duration = Duration::from_secs(30 * 24 * 3600);
 /// Plans without workflow rules, by the name in `GET /organizations`.
 const PLANS_WITHOUT: [&str; 2] = ["free", "standard"];
 
@@ -48,10 +50,24 @@ struct Wanted {
 }
 
 /// What was set up last: the answers do not show the secret.
-#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct State {
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct State {
+    /// The organization in which it was.
+    #[serde(default)]
+    organization: String,
     callback: String,
     secret: String,
+    /// Where some may still be, because the connection was there before.
+    #[serde(default)]
+    left: Vec<Left>,
+}
+
+/// An organization that the connection has left, and the URL that its webhooks call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Left {
+    organization: String,
+    callback: String,
+    since: Timestamp,
 }
 
 /// What looking after the webhooks led to.
@@ -80,8 +96,17 @@ impl ManagedWebhooks {
         Self { wanted: wanted.collect(), organization_id: organization_id.to_owned(), secret }
     }
 
-    /// Makes the wanted webhooks exist under `callback`, and looks whether they do. A look that breaks off after it has
-    /// changed something tells so, because nobody could see later that there was a gap.
+    /// What is kept where there is no URL to be called at.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unexpected`] when it cannot be written.
+    pub(crate) fn keep(&self, request: &UpkeepRequest<'_>, now: Timestamp) -> Result<Bytes> {
+        State::at(&self.organization_id, request, now).write()
+    }
+
+    /// Makes the wanted webhooks exist under `callback`, and looks whether they do. Those of another organization that the
+    /// connection read before are removed first. A look that breaks off after it has changed something tells so, because
+    /// nobody could see later that there was a gap.
     ///
     /// # Errors
     /// Of a call that may succeed later, if nothing was changed; what is refused for good is the problem that is returned.
@@ -90,29 +115,49 @@ impl ManagedWebhooks {
         ctx: &Context,
         client: &BooksClient,
         callback: &str,
-        known: Option<&Bytes>,
+        request: &UpkeepRequest<'_>,
     ) -> Result<Looked> {
         let ctx = &ctx.within(ctx.time_left().saturating_sub(TO_ANSWER));
-        let known: State = known.and_then(|state| serde_json::from_slice(state).ok()).unwrap_or_default();
+        let mut known = State::at(&self.organization_id, request, ctx.now());
+        let mut stays = Vec::new();
+        for other in std::mem::take(&mut known.left) {
+            if let Some(why) = leave(ctx, client, &other).await? {
+                stays.push(why);
+                known.left.push(other);
+            }
+        }
         let state = State {
             callback: callback.to_owned(),
             secret: Revision::of(self.secret.expose().as_bytes()).to_string(),
+            ..known.clone()
         };
+        let looked = self.look_at_own(ctx, client, (&state, &known)).await?;
+        let problems: Vec<String> = stays.into_iter().chain(looked.problem).collect();
+        Ok(Looked { problem: (!problems.is_empty()).then(|| problems.join("; ")), ..looked })
+    }
+
+    async fn look_at_own(
+        &self,
+        ctx: &Context,
+        client: &BooksClient,
+        (state, known): (&State, &State),
+    ) -> Result<Looked> {
         let organizations = client.organizations(ctx).await?;
         let own = organizations.into_iter().find(|organization| organization.id == self.organization_id);
         let plan = own.map(|organization| organization.plan_name).unwrap_or_default();
         if PLANS_WITHOUT.contains(&&*plan.to_ascii_lowercase()) {
             let problem = format!("the plan {plan} has no webhooks: changes are noticed by polling only");
-            return Looked::new(&known, false, Some(problem));
+            return Looked::new(known, false, Some(problem));
         }
+        let callback = &state.callback;
         let registration = Registration { managed: self, client, callback, secret_is_known: state == known };
         let LookedAfter { repaired, problem, complete, again, subscriptions, .. } =
             look_after(&registration, ctx).await?;
         if complete {
-            return Ok(Looked { subscriptions, ..Looked::new(&state, repaired, problem)? });
+            return Ok(Looked { subscriptions, ..Looked::new(state, repaired, problem)? });
         }
         let again = Some(again.unwrap_or(ctx.now() + LOOK_AGAIN));
-        Ok(Looked { again, ..Looked::new(&known, repaired, problem)? })
+        Ok(Looked { again, ..Looked::new(known, repaired, problem)? })
     }
 
     /// Removes the wanted webhooks and their rules, as far as they are there.
@@ -278,12 +323,76 @@ impl Hook {
     }
 }
 
+impl State {
+    /// What is known when the connection reads `organization`: whatever other it read before is to be left.
+    fn at(organization: &str, request: &UpkeepRequest<'_>, now: Timestamp) -> Self {
+        let [former, state] = [request.former, request.state].map(|stored| {
+            let read = stored.and_then(|stored| serde_json::from_slice::<Self>(stored).ok());
+            read.unwrap_or_default()
+        });
+        let (mut left, mut known) = (Vec::new(), Self::default());
+        for mut other in [former, state] {
+            left.append(&mut other.left);
+            if other.organization.is_empty() || other.organization == organization {
+                known = other;
+            } else {
+                let Self { organization, callback, .. } = other;
+                left.push(Left { organization, callback, since: now });
+            }
+        }
+        left.retain(|left| left.organization != organization && now.saturating_since(left.since) < LEAVING);
+        Self { organization: organization.to_owned(), left, ..known }
+    }
+
+    fn write(&self) -> Result<Bytes> {
+        serde_json::to_vec(self).map(Bytes::from).map_err(|source| {
+            Error::new(ErrorKind::Unexpected, "the state of webhooks cannot be written").with_source(source)
+        })
+    }
+}
+
+/// Removes the webhooks of an organization that the connection has left, and their rules. Returns what keeps it from that.
+async fn leave(ctx: &Context, client: &BooksClient, left: &Left) -> Result<Option<String>> {
+    let there = client.at_organization(&left.organization);
+    let is_ours = |hook: &&Hook| {
+        let named = hook.webhook_name.strip_prefix("mlc ");
+        named.is_some_and(|name| name.rsplit(' ').next() == Some(&left.organization))
+            && hook.url.split('?').next() == Some(&left.callback)
+    };
+    let removed = async {
+        let hooks = there.webhooks(ctx).await?;
+        let ours: Vec<&Hook> = hooks.iter().filter(is_ours).collect();
+        if ours.is_empty() {
+            return Ok(());
+        }
+        // A rule names its webhook, so it goes first.
+        for rule in there.workflows(ctx).await? {
+            if ours.iter().any(|hook| hook.webhook_name == rule.workflow_name) {
+                there.delete_workflow(ctx, &rule.workflow_id).await?;
+            }
+        }
+        for hook in ours {
+            there.delete_webhook(ctx, &hook.webhook_id).await?;
+        }
+        Ok::<_, Error>(())
+    };
+    match removed.await {
+        Ok(()) => Ok(None),
+        Err(error) if matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::ConfigInvalid) => {
+            tracing::warn!(%error, "the webhooks of the organization that the connection has left cannot be removed");
+            Ok(Some(format!(
+                "webhooks of organization {} still call this host: the person who is connected may not remove them; remove \
+                 those whose name begins with mlc in its settings",
+                left.organization
+            )))
+        }
+        Err(error) => Err(error),
+    }
+}
+
 impl Looked {
     fn new(state: &State, repaired: bool, problem: Option<String>) -> Result<Self> {
-        let state = serde_json::to_vec(state).map_err(|source| {
-            Error::new(ErrorKind::Unexpected, "the state of webhooks cannot be written").with_source(source)
-        })?;
-        Ok(Self { state: state.into(), repaired, problem, again: None, subscriptions: Vec::new() })
+        Ok(Self { state: state.write()?, repaired, problem, again: None, subscriptions: Vec::new() })
     }
 }
 

@@ -17,6 +17,7 @@ use ml_connector_zoho::{Builder, DataCenter, ZohoBooks};
 use crate::support::{NOW, SECRET};
 
 const CALLBACK: &str = "https://erp.example.com/hooks/books";
+const OTHER: &str = "790099887";
 
 struct Lab {
     books: ZohoBooksSim,
@@ -45,6 +46,20 @@ impl Lab {
             .time_zone("America/New_York")
             .resources([RecordKind::Invoice, RecordKind::CustomerPayment])
             .manage_webhooks(true)
+    }
+
+    /// A login with two organizations, [`OTHER`] the second.
+    fn with_two() -> Self {
+        let clock = Arc::new(TokioClock::starting_at(NOW));
+        let mut config = ZohoBooksConfig::default();
+        let first = Organization { plan: Plan::Professional, ..config.organizations[0].clone() };
+        let second =
+            Organization { id: OTHER.to_owned(), name: "Brackwater Boats".to_owned(), ..first.clone() };
+        config.organizations = vec![first, second];
+        let books = ZohoBooksSim::with_config(Arc::clone(&clock) as Arc<dyn Clock>, config);
+        let transport: Arc<dyn HttpTransport> = Arc::new(SimTransport::new().with_zoho_books(&books));
+        let limiter = Arc::new(MemoryRateLimiter::new());
+        Self { books, ctx: Context::new(transport, Arc::new(MemoryTokenStore::new()), limiter, clock) }
     }
 
     async fn look(&self, source: &ZohoBooks, last: Option<&Upkeep>) -> Upkeep {
@@ -218,4 +233,47 @@ async fn what_was_set_up_is_shown_and_removed_when_the_connection_is_forgotten()
     lab.invoice();
     assert_eq!(lab.books.take_webhooks().len(), 0, "nobody is called any more");
     source.unsubscribe(&lab.ctx, request()).await.unwrap();
+}
+
+/// What the engine hands over when the connection reads another organization than before.
+fn elsewhere(former: &Upkeep) -> UpkeepRequest<'_> {
+    UpkeepRequest::new().callback(Some(CALLBACK)).former(Some(&former.state))
+}
+
+#[tokio::test(start_paused = true)]
+async fn webhooks_are_removed_where_the_connection_was_before_any_is_made_where_it_is() {
+    let lab = Lab::with_two();
+    let former = lab.look(&lab.builder().webhook_secret(SECRET).build().unwrap(), None).await;
+    let other = lab.books.within(OTHER);
+    let begun = lab.books.received().len();
+    let moved = lab.builder().organization_id(OTHER).webhook_secret(SECRET).build().unwrap();
+    let looked = moved.upkeep(&lab.ctx, elsewhere(&former)).await.unwrap();
+    assert_eq!(
+        (looked.problem, lab.books.webhook_names(), other.webhook_names().len()),
+        (None, Vec::new(), 4)
+    );
+    let writes: Vec<_> = lab.books.received().into_iter().skip(begun).map(|call| call.method).collect();
+    let first = |method| writes.iter().position(|one| *one == method).unwrap();
+    let last = |method| writes.iter().rposition(|one| *one == method).unwrap();
+    assert!(last(http::Method::DELETE) < first(http::Method::POST), "{writes:?}");
+    assert_eq!(lab.books.limit_violations(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_organization_that_cannot_be_left_is_said_and_tried_again() {
+    let lab = Lab::with_two();
+    let former = lab.look(&lab.builder().webhook_secret(SECRET).build().unwrap(), None).await;
+    let refused = || {
+        let refused = Fault::status(http::StatusCode::BAD_REQUEST).target("778812345");
+        refused.with_body("application/json", r#"{"code":6041,"message":"not in this organization"}"#)
+    };
+    lab.books.plant(refused().times(2));
+    let moved = lab.builder().organization_id(OTHER).webhook_secret(SECRET).build().unwrap();
+    let looked = moved.upkeep(&lab.ctx, elsewhere(&former)).await.unwrap();
+    assert!(looked.problem.as_ref().unwrap().contains("778812345"), "{looked:?}");
+    assert_eq!(lab.books.within(OTHER).webhook_names().len(), 4, "the new ones are made all the same");
+    let looked = lab.look(&moved, Some(&looked)).await;
+    assert!(looked.problem.as_ref().unwrap().contains("778812345"), "{looked:?}");
+    let looked = lab.look(&moved, Some(&looked)).await;
+    assert_eq!((looked.problem, lab.books.webhook_names()), (None, Vec::new()));
 }

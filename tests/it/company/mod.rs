@@ -4,8 +4,17 @@ mod office;
 
 use std::{sync::Arc, time::Duration};
 
-use ml_connector_core::{Clock, Source, SourceMode, model::Origin};
-use ml_connector_sim::{DatabricksSim, bc::Set, databricks::DatabricksConfig};
+use bytes::Bytes;
+use http::Request;
+use ml_connector_core::{
+    Clock, Source, SourceMode,
+    model::{Decimal, Origin},
+};
+use ml_connector_sim::{
+    DatabricksSim,
+    bc::{NewDocument, Set},
+    databricks::DatabricksConfig,
+};
 use office::{Office, SETS};
 
 use crate::{
@@ -42,10 +51,14 @@ async fn whatever_happens_while_pages_are_read_and_notices_get_lost_is_told_once
                 // Every stamp is new, and nothing else: nothing is told.
                 SETS.into_iter().for_each(|set| office.erp.upgrade(set));
             }
+            if round % 5 == 3 {
+                office.lose_subscription();
+            }
             office.work(busy, QUARTER * 3).await;
         }
         tokio::time::sleep(DAY + QUARTER * 2).await;
         same_story(&office).await;
+        assert_eq!(office.erp.subscriptions().len(), SETS.len(), "seed {seed}: the lost ones are back");
         assert!(office.happened.len() > 300, "{}", office.happened.len());
         assert_eq!(office.erp.limit_violations(), 0, "seed {seed}");
         worker.stop().await;
@@ -89,6 +102,85 @@ async fn a_day_on_which_many_orders_are_invoiced_stops_no_sweep() {
     same_story(&office).await;
     assert_eq!(office.happened.len(), 48);
     worker.stop().await;
+}
+
+/// Reading a draft with an app that may write writes to it, which is told, which leads to a read. It gets rarer by itself.
+#[tokio::test(start_paused = true)]
+async fn an_app_that_may_write_does_not_feed_itself() {
+    const DRAFTS: usize = 40;
+    let mut office = Office::new(3, Duration::from_millis(200));
+    office.erp.tune(|tuning| tuning.reading_touches_drafts = true);
+    office.furnish_with(0, |_| Set::PurchaseInvoices).await;
+    let worker = office.connect(SourceMode::Both);
+    tokio::time::sleep(QUARTER).await;
+    let mut drafts = Vec::new();
+    for _ in 0..DRAFTS {
+        let new = NewDocument::new("Northline Packaging", Decimal::from(100));
+        drafts.push(office.erp.create(Set::PurchaseInvoices, &new));
+    }
+    let reads = |office: &Office| {
+        let calls = office.erp.received();
+        calls.iter().filter(|call| drafts.iter().any(|id| call.path.ends_with(&format!("({id})")))).count()
+    };
+    let mut hours = Vec::new();
+    for _ in 0..3 {
+        let before = reads(&office);
+        for _ in 0..120 {
+            tokio::time::sleep(Duration::from_secs(30)).await;
+            office.tell_all().await;
+        }
+        hours.push(reads(&office) - before);
+    }
+    assert!(hours[0] >= DRAFTS && hours[2] <= DRAFTS * 10, "{hours:?} reads in three hours");
+    let events = office.events().await;
+    assert_eq!(events.len(), DRAFTS, "each is told once");
+    // What somebody changes is told all the same.
+    office.erp.set_total(Set::PurchaseInvoices, &drafts[0], Decimal::from(200)).unwrap();
+    for _ in 0..30 {
+        tokio::time::sleep(Duration::from_secs(30)).await;
+        office.tell_all().await;
+    }
+    assert_eq!(office.events().await.len(), DRAFTS + 1);
+    assert_eq!(office.erp.limit_violations(), 0);
+    worker.stop().await;
+}
+
+/// A path belongs to the company that issued it, whichever is asked first; nobody else's path is anybody's.
+#[tokio::test(start_paused = true)]
+async fn companies_at_one_endpoint_keep_their_subscriptions() {
+    let (one, two) = (Office::new(8, Duration::from_millis(200)), Office::new(9, Duration::from_millis(200)));
+    for order in [[&one, &two], [&two, &one]] {
+        let (connector, worker) = Office::connect_at_one_endpoint(&order);
+        tokio::time::sleep(QUARTER).await;
+        for company in order {
+            assert_eq!(company.erp.subscriptions().len(), 3);
+            let new = NewDocument::new("Northline Packaging", Decimal::from(100));
+            drop(company.erp.create(Set::PurchaseInvoices, &new));
+            tokio::time::sleep(Duration::from_secs(40)).await;
+            let batches = company.erp.take_notices();
+            assert!(!batches.is_empty());
+            for batch in batches {
+                let answer = connector.receive(batch.request.clone()).await;
+                assert_eq!(answer.status(), 200);
+                company.erp.settle_notice(&batch, &Ok(answer));
+            }
+            assert_eq!(company.erp.subscriptions().len(), 3);
+        }
+        let hooks = async || {
+            let health = connector.health().await.unwrap();
+            health.connections.into_values().map(|connection| connection.hooks).collect::<Vec<_>>()
+        };
+        let before = hooks().await;
+        assert!(before.iter().all(|hooks| hooks.accepted_at.is_some()), "{before:?}");
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        for _ in 0..5 {
+            let scan =
+                Request::get("https://erp.example.com/companies/never-issued").body(Bytes::new()).unwrap();
+            assert_eq!(connector.receive(scan).await.status(), 404);
+        }
+        assert_eq!(hooks().await, before, "a path that nobody has issued says nothing of any connection");
+        worker.stop().await;
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -156,6 +156,49 @@ impl Office {
         worker
     }
 
+    /// Takes a subscription away behind everybody's back: what happens until it is looked for is told by nobody.
+    pub(super) fn lose_subscription(&mut self) {
+        let all = self.erp.subscriptions();
+        let at = self.roll(all.len());
+        self.erp.drop_subscription(&all[at].id);
+    }
+
+    /// Connects several companies at one endpoint, in this order.
+    pub(super) fn connect_at_one_endpoint(companies: &[&Self]) -> (Connector, Worker) {
+        let mut builder = Connector::builder();
+        let mut transport = SimTransport::new();
+        for (n, company) in companies.iter().enumerate() {
+            let seed = company.erp.credentials().company_id;
+            let (host, known) = (format!("https://{seed}.example.com"), company.erp.credentials());
+            company.erp.set_origin(&host);
+            transport = transport.with_router(&host, company.erp.router());
+            let source = BusinessCentral::builder(format!("company-{}", &seed[..8]))
+                .tenant(&known.tenant)
+                .environment(&known.environment)
+                .company(&known.company_id, "HARBOR SUPPLY")
+                .client(&known.client_id, known.client_secret.as_str())
+                .webhook_secret("a secret of the host, never told")
+                .endpoint("companies")
+                .login_url(&host)
+                .api_url(&host)
+                .build()
+                .unwrap();
+            builder = builder.source(source);
+            if n == 0 {
+                builder = builder.audit_log(Arc::clone(&company.log)).clock(Arc::clone(&company.clock));
+            }
+        }
+        let connector = builder
+            .token_store(MemoryTokenStore::new())
+            .transport(transport)
+            .public_url("https://erp.example.com")
+            .build()
+            .unwrap();
+        companies.iter().for_each(|company| company.host.is_served_by(&connector));
+        let worker = Worker::start(&connector);
+        (connector, worker)
+    }
+
     /// The log is gone, and another one begins.
     pub(super) fn lose_log(&mut self) {
         self.log = Arc::new(MemoryLog::new());
@@ -184,6 +227,14 @@ impl Office {
         tokio::time::sleep(Duration::from_secs(60)).await;
         self.tell().await;
         tokio::time::sleep(rest - Duration::from_secs(60)).await;
+    }
+
+    /// Delivers every notice that is due.
+    pub(super) async fn tell_all(&self) {
+        for batch in self.erp.take_notices() {
+            let answer = self.connector().receive(batch.request.clone()).await;
+            self.erp.settle_notice(&batch, &Ok(answer));
+        }
     }
 
     async fn tell(&mut self) {

@@ -14,7 +14,7 @@ use axum::Router;
 use ml_connector_core::{
     AttemptNotes, AuditLog, Context, Repeat, Result, Sink, SinkInfo, SystemClock, Timestamp,
     audit::{
-        Appended, Backlog, Committed, DocKey, Document, Entry, Lease, LeaseRequest, Pending, PendingScope,
+        Appended, Backlog, Committed, DocKey, Document, Entry, Lease, LeaseRequest, Pending, PendingRequest,
         Query, Transaction,
     },
     model::{ConnectionId, Delivery, DeliveryPlan, Lookup, Partition, Receipt, Seq},
@@ -191,14 +191,8 @@ impl AuditLog for FailingLog {
         self.inner.lease(request).await
     }
 
-    async fn pending(
-        &self,
-        lease: Lease,
-        scope: PendingScope,
-        after: Seq,
-        limit: usize,
-    ) -> Result<Vec<Pending>> {
-        self.inner.pending(lease, scope, after, limit).await
+    async fn pending(&self, wanted: &[PendingRequest], limit: usize) -> Result<Vec<Option<Vec<Pending>>>> {
+        self.inner.pending(wanted, limit).await
     }
 
     async fn documents(&self, keys: &[DocKey]) -> Result<Vec<Option<Document>>> {
@@ -217,7 +211,7 @@ impl AuditLog for FailingLog {
         self.inner.backlog(now).await
     }
 
-    async fn wait(&self, partitions: &[Partition], at_most: Duration) -> Result<()> {
+    async fn wait(&self, partitions: &[Partition], at_most: Duration) -> Result<Vec<Partition>> {
         self.inner.wait(partitions, at_most).await
     }
 

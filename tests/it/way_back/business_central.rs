@@ -1,6 +1,7 @@
-//! Purchase invoices in Business Central, which posting makes final.
+//! Purchase and sales invoices in Business Central, which posting makes final.
 
 use std::{
+    collections::BTreeMap,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -25,13 +26,21 @@ use ml_connector_sim::{
 use super::{Ledger, Mishap, Office, Plot, workspace};
 use crate::world::{World, amount, secs};
 
-const INVOICES: Set = Set::PurchaseInvoices;
+const SETS: [Set; 2] = [Set::PurchaseInvoices, Set::SalesInvoices];
 const POST: &str = "Microsoft.NAV.post";
 
 /// A company, and who answers its handshakes at present.
 pub(super) struct Company {
     erp: BusinessCentralSim,
     host: Arc<Host>,
+    /// Of which set each document is.
+    documents: Mutex<BTreeMap<String, Set>>,
+}
+
+impl Company {
+    fn set(&self, document: &str) -> Set {
+        self.documents.lock().unwrap()[document]
+    }
 }
 
 /// The host's endpoint, which one process after another serves.
@@ -55,7 +64,7 @@ pub(super) fn open(seed: u64) -> Office<Company> {
     erp.set_hooks(Arc::clone(&host) as _);
     erp.tune(|tuning| tuning.notice_after = Duration::ZERO);
     let transport = world.transport.clone().with_business_central(&erp);
-    Office::new(World { transport, ..world }, Company { erp, host }, seed)
+    Office::new(World { transport, ..world }, Company { erp, host, documents: Mutex::default() }, seed)
 }
 
 impl Ledger for Company {
@@ -72,10 +81,12 @@ impl Ledger for Company {
             .client(&known.client_id, known.client_secret.as_str())
             .poster(&known.poster_id, known.poster_secret.as_str())
             .webhook_secret("a secret of the host, never told")
-            .sets([INVOICES.name()])
+            .sets(SETS.map(Set::name))
             .build()
             .unwrap();
-        let approvals = approvals.documents("erp", "bill.*").awaiting(Status::Draft);
+        let approvals = approvals.documents("erp", "bill.*").documents("erp", "invoice.*");
+        // A sales invoice that is released is approved there, and waits to be posted.
+        let approvals = approvals.awaiting(Status::Draft).awaiting(Status::Approved);
         (builder.connect(erp), approvals.command("erp", post()))
     }
 
@@ -91,6 +102,8 @@ impl Ledger for Company {
             Plot::ChangedUnseen,
             Plot::ChangedMeanwhile,
             Plot::ApprovedThere,
+            Plot::Released,
+            Plot::Spoiled(Mishap::Busy),
             Plot::Spoiled(Mishap::LostAnswer),
             Plot::Spoiled(Mishap::BadGateway),
             Plot::Spoiled(Mishap::RefusedAlthoughDone),
@@ -101,21 +114,31 @@ impl Ledger for Company {
     }
 
     fn enter(&self, round: usize, i: usize) -> (String, String) {
-        let new = NewDocument::new("Northline Packaging", amount(95_300));
-        let new = new.vendor_invoice_number(format!("NP-{round:04}-{i:02}"));
-        let invoice = self.erp.create(INVOICES, &new);
-        let number = self.erp.field(INVOICES, &invoice, "number").unwrap();
+        let set = SETS[(round + i) % 2];
+        let new = match set {
+            Set::PurchaseInvoices => NewDocument::new("Northline Packaging", amount(95_300))
+                .vendor_invoice_number(format!("NP-{round:04}-{i:02}")),
+            _ => NewDocument::new("Osprey Foods", amount(95_300)),
+        };
+        let invoice = self.erp.create(set, &new);
+        let number = self.erp.field(set, &invoice, "number").unwrap();
+        self.documents.lock().unwrap().insert(invoice.clone(), set);
         (invoice, number)
     }
 
     fn edit(&self, document: &str) {
+        let set = self.set(document);
         let total: Decimal =
-            self.erp.field(INVOICES, document, "totalAmountIncludingTax").unwrap().parse().unwrap();
-        self.erp.set_total(INVOICES, document, total + Decimal::ONE).unwrap();
+            self.erp.field(set, document, "totalAmountIncludingTax").unwrap().parse().unwrap();
+        self.erp.set_total(set, document, total + Decimal::ONE).unwrap();
     }
 
     fn approve_there(&self, document: &str) {
-        self.erp.post(INVOICES, document).unwrap();
+        self.erp.post(self.set(document), document).unwrap();
+    }
+
+    fn release(&self, document: &str) {
+        self.erp.release(self.set(document), document).unwrap();
     }
 
     fn spoil(&self, document: &str, mishap: Mishap) {
@@ -124,6 +147,7 @@ impl Ledger for Company {
         match mishap {
             Mishap::LostAnswer => fault(Fault::timeout().having_acted()),
             Mishap::BadGateway => fault(Fault::html(StatusCode::BAD_GATEWAY)),
+            Mishap::Busy => fault(Fault::status(StatusCode::CONFLICT).times(5)),
             Mishap::RefusedAlthoughDone => self.erp.tune(|tuning| tuning.although_posted = 1),
             Mishap::GoesOn => self.erp.tune(|tuning| _ = tuning.goes_on.insert(document.into(), secs(240))),
             Mishap::Refused => refuse(Refusal::ClosedPeriod),

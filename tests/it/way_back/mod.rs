@@ -49,6 +49,8 @@ enum Plot {
     ChangedUnseen,
     ChangedMeanwhile,
     ApprovedThere,
+    /// Somebody approves it in the books, where that is not the end.
+    Released,
     /// Something goes wrong with the command.
     Spoiled(Mishap),
 }
@@ -60,6 +62,8 @@ enum Mishap {
     LostAnswer,
     /// A gateway answers in its stead.
     BadGateway,
+    /// The books are busy with the document for a while, and say no more than that.
+    Busy,
     /// It is carried out, and answered with a refusal.
     RefusedAlthoughDone,
     /// It goes on for minutes after its answer.
@@ -93,6 +97,9 @@ trait Ledger {
 
     /// Somebody approves the document in the books.
     fn approve_there(&self, document: &str);
+
+    /// Somebody approves the document in the books, which still waits then.
+    fn release(&self, _document: &str) {}
 
     /// Makes the next command about a document go wrong.
     fn spoil(&self, document: &str, mishap: Mishap);
@@ -276,6 +283,11 @@ impl<L: Ledger> Office<L> {
             Plot::ApprovedThere => {
                 self.ledger.approve_there(document);
                 drop(self.ledger.webhooks());
+                self.click(number, APPROVE, ANNA).await;
+            }
+            Plot::Released => {
+                self.ledger.release(document);
+                self.tell().await;
                 self.click(number, APPROVE, ANNA).await;
             }
             Plot::Spoiled(mishap) => {

@@ -23,6 +23,7 @@ use super::{ANNA, APPROVALS, APPROVE, workspace};
 use crate::world::{ACCOUNTING, Running, World, secs};
 
 const INVOICES: Set = Set::PurchaseInvoices;
+const SALES: Set = Set::SalesInvoices;
 const LENA: &str = "U07LENA001";
 
 /// Companies that are polled every minute, and one channel.
@@ -61,7 +62,7 @@ impl Desk {
                 .api_url(&host)
                 .mode(SourceMode::Poll)
                 .poll_minutes(1)
-                .sets([INVOICES.name()]);
+                .sets([INVOICES.name(), SALES.name()]);
             sources.push(erp(source).build().unwrap());
             sims.push(sim);
         }
@@ -73,11 +74,13 @@ impl Desk {
         let mut approvals = Approvals::builder("approvals")
             .awaiting(Status::Draft)
             .awaiting(Status::PendingApproval)
+            .awaiting(Status::Approved)
             .ask("slack", channel(APPROVALS), clicker())
             .command_at_home(post())
             .policy(Policy::default().allow(approvers));
         for n in 0..companies {
-            approvals = approvals.documents(format!("erp{n}"), "bill.*");
+            approvals =
+                approvals.documents(format!("erp{n}"), "bill.*").documents(format!("erp{n}"), "invoice.*");
         }
         let mut builder = world.builder();
         for source in sources {
@@ -279,5 +282,84 @@ async fn what_is_sent_for_approval_is_told_as_such_and_its_sender_does_not_decid
     let told = desk.world.slack.ephemerals(ANNA);
     assert!(told.len() > sender && told.last().unwrap().text.contains("you asked for it yourself"));
     assert!(desk.companies[0].postings().is_empty());
+    desk.end().await;
+}
+
+/// Released is not posted: the request that was open is asked anew, and ends with the posting.
+#[tokio::test(start_paused = true)]
+async fn a_sales_invoice_is_asked_about_until_it_is_posted() {
+    for route in [true, false] {
+        let desk = Desk::open(1, |erp| erp, |approvals| approvals, |_| {}).await;
+        desk.pass(120).await;
+        let erp = &desk.companies[0];
+        erp.tune(|tuning| tuning.automate = route);
+        let new = NewDocument::new("Osprey Foods", Decimal::from(1_000));
+        let id = erp.create(SALES, &new);
+        let number = erp.field(SALES, &id, "number").unwrap();
+        desk.pass(180).await;
+        assert!(desk.is_asked(&number));
+        erp.send_for_approval(SALES, &id, "LK", "MV").unwrap();
+        desk.pass(180).await;
+        erp.release(SALES, &id).unwrap();
+        desk.pass(180).await;
+        assert!(desk.is_asked(&number), "it is not posted: {:?}", desk.cards(&number));
+        let events = desk.world.entries(EntryKind::Event).await;
+        let names: Vec<_> = events.iter().filter_map(|entry| entry.index.name.clone()).collect();
+        assert!(names.iter().any(|name| &**name == "invoice.approved"), "{names:?}");
+        assert!(!names.iter().any(|name| &**name == "invoice.sent"), "{names:?}");
+        desk.click(&number, ANNA).await;
+        let posted = desk.companies[0].postings();
+        assert_eq!((posted.len(), posted[0].id.as_str(), posted[0].by != "people"), (1, id.as_str(), true));
+        let cards = desk.cards(&number);
+        assert!(cards.iter().any(|(_, shown)| shown.contains(&posted[0].number)), "{cards:?}");
+        desk.pass(300).await;
+        let events = desk.world.entries(EntryKind::Event).await;
+        let sent = events.iter().filter(|entry| entry.index.name.as_deref() == Some("invoice.sent"));
+        assert_eq!(sent.count(), 1, "and told as sent, once");
+        desk.end().await;
+    }
+}
+
+/// Somebody posts a released one in Business Central: that is an ending of its own.
+#[tokio::test(start_paused = true)]
+async fn a_sales_invoice_that_is_posted_there_is_asked_about_no_more() {
+    let desk = Desk::open(1, |erp| erp, |approvals| approvals, |_| {}).await;
+    desk.pass(120).await;
+    let erp = &desk.companies[0];
+    let id = erp.create(SALES, &NewDocument::new("Osprey Foods", Decimal::from(1_000)));
+    let number = erp.field(SALES, &id, "number").unwrap();
+    erp.release(SALES, &id).unwrap();
+    desk.pass(180).await;
+    assert!(desk.is_asked(&number));
+    erp.post(SALES, &id).unwrap();
+    desk.pass(180).await;
+    assert!(!desk.is_asked(&number), "{:?}", desk.cards(&number));
+    assert!(desk.cards(&number).iter().any(|(_, shown)| shown.contains("approved in the books")));
+    desk.end().await;
+}
+
+/// Case 12: a data upgrade that was skipped brings forty drafts of years ago. No card, and no message.
+#[tokio::test(start_paused = true)]
+async fn a_data_upgrade_asks_nobody_and_tells_nobody() {
+    let desk = Desk::open(1, |erp| erp, |approvals| approvals, |_| {}).await;
+    desk.pass(120).await;
+    for n in 0..60 {
+        let id = desk.companies[0].create(INVOICES, &invoice(1_000 + n));
+        for date in ["invoiceDate", "postingDate"] {
+            desk.companies[0].set(INVOICES, &id, date, "2024-05-04").unwrap();
+        }
+        if n >= 40 {
+            desk.companies[0].post(INVOICES, &id).unwrap();
+        }
+    }
+    desk.pass(600).await;
+    desk.companies[0].upgrade(INVOICES);
+    desk.pass(600).await;
+    assert!(desk.world.slack.posts(APPROVALS).is_empty() && desk.world.slack.posts(ACCOUNTING).is_empty());
+    // What is entered today is news.
+    let (_, number) = desk.draft(0, &invoice(500));
+    desk.pass(180).await;
+    assert!(desk.is_asked(&number));
+    assert_eq!(desk.world.slack.posts(ACCOUNTING).len(), 1);
     desk.end().await;
 }

@@ -15,12 +15,12 @@ use tokio::sync::Notify;
 
 use self::state::Tables;
 use super::{
-    AuditLog, Backlog, Committed, DocKey, Document, Entry, Lease, LeaseRequest, Pending, PendingScope, Query,
-    Transaction,
+    AuditLog, Backlog, Committed, DocKey, Document, Entry, Lease, LeaseRequest, Pending, PendingRequest,
+    Query, Transaction,
 };
 use crate::{
     CheckStep, Error, ErrorKind, Result, Timestamp,
-    model::{ConnectionId, Partition, Seq},
+    model::{ConnectionId, Partition},
 };
 
 /// The log in memory: for tests, and for hosts that may lose everything with the process. It keeps the whole
@@ -31,8 +31,13 @@ pub struct MemoryLog {
     appended: Notify,
     #[cfg(any(test, feature = "testing"))]
     failing: std::sync::atomic::AtomicUsize,
+    /// 0 = commits may be as large as they are.
+    #[cfg(any(test, feature = "testing"))]
+    room: std::sync::atomic::AtomicUsize,
     #[cfg(any(test, feature = "testing"))]
     delay_ms: std::sync::atomic::AtomicU64,
+    #[cfg(test)]
+    reads: std::sync::atomic::AtomicUsize,
 }
 
 impl MemoryLog {
@@ -48,6 +53,12 @@ impl MemoryLog {
         self.failing.store(count, std::sync::atomic::Ordering::SeqCst);
     }
 
+    /// Makes commits that bring more bytes than this fail, as a disk does that is almost full; 0 = none.
+    #[cfg(any(test, feature = "testing"))]
+    pub fn fail_commits_over(&self, bytes: usize) {
+        self.room.store(bytes, std::sync::atomic::Ordering::SeqCst);
+    }
+
     /// Makes commits take so long from now on, as a busy disk would.
     #[cfg(any(test, feature = "testing"))]
     pub fn delay_commits(&self, delay: Duration) {
@@ -56,17 +67,29 @@ impl MemoryLog {
     }
 
     #[cfg(any(test, feature = "testing"))]
-    async fn check_fault(&self) -> Result<()> {
+    async fn check_fault(&self, transactions: &[Transaction]) -> Result<()> {
         use std::sync::atomic::Ordering::SeqCst;
         let delay = Duration::from_millis(self.delay_ms.load(SeqCst));
         if !delay.is_zero() {
             tokio::time::sleep(delay).await;
+        }
+        let room = self.room.load(SeqCst);
+        if room > 0 && transactions.iter().map(Transaction::payload_bytes).sum::<usize>() > room {
+            return Err(
+                Error::new(ErrorKind::Unavailable, "the disk is full").with_operation("memory_log.commit")
+            );
         }
         match self.failing.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1)) {
             Ok(_) => Err(Error::new(ErrorKind::Unavailable, "this commit was told to fail")
                 .with_operation("memory_log.commit")),
             Err(_) => Ok(()),
         }
+    }
+
+    /// How often the work list was asked for.
+    #[cfg(test)]
+    pub(crate) fn reads(&self) -> usize {
+        self.reads.load(std::sync::atomic::Ordering::SeqCst)
     }
 
     /// The keys of all documents.
@@ -91,7 +114,7 @@ impl fmt::Debug for MemoryLog {
 impl AuditLog for MemoryLog {
     async fn commit(&self, transactions: Vec<Transaction>, now: Timestamp) -> Result<Vec<Committed>> {
         #[cfg(any(test, feature = "testing"))]
-        self.check_fault().await?;
+        self.check_fault(&transactions).await?;
         transactions.iter().try_for_each(Transaction::validate)?;
         let mut state = self.state();
         let before = state.end();
@@ -115,21 +138,14 @@ impl AuditLog for MemoryLog {
         }
     }
 
-    async fn pending(
-        &self,
-        lease: Lease,
-        scope: PendingScope,
-        after: Seq,
-        limit: usize,
-    ) -> Result<Vec<Pending>> {
+    async fn pending(&self, wanted: &[PendingRequest], limit: usize) -> Result<Vec<Option<Vec<Pending>>>> {
+        #[cfg(test)]
+        self.reads.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
         let state = self.state();
-        if !state.leases.holds(lease) {
-            return Err(Error::new(ErrorKind::Conflict, "the lease is no longer held")
-                .with_operation("memory_log.pending")
-                .with_context("partition", lease.partition.number())
-                .with_context("fence", lease.fence));
-        }
-        Ok(state.pending(lease.partition, scope, after, limit))
+        let read = |&PendingRequest { lease, scope, after }: &PendingRequest| {
+            state.leases.holds(lease).then(|| state.pending(lease.partition, scope, after, limit))
+        };
+        Ok(wanted.iter().map(read).collect())
     }
 
     async fn documents(&self, keys: &[DocKey]) -> Result<Vec<Option<Document>>> {
@@ -149,10 +165,9 @@ impl AuditLog for MemoryLog {
         Ok(self.state().backlog(now))
     }
 
-    async fn wait(&self, _partitions: &[Partition], at_most: Duration) -> Result<()> {
-        // Whether it was woken or ran out of time is the same to the caller, who looks in either case.
-        let _ = tokio::time::timeout(at_most, self.appended.notified()).await;
-        Ok(())
+    async fn wait(&self, partitions: &[Partition], at_most: Duration) -> Result<Vec<Partition>> {
+        let woken = tokio::time::timeout(at_most, self.appended.notified()).await;
+        Ok(if woken.is_ok() { partitions.to_vec() } else { Vec::new() })
     }
 
     async fn prune(&self, before: Timestamp, limit: usize) -> Result<usize> {

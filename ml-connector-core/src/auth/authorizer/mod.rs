@@ -43,7 +43,7 @@ use crate::{
 /// let url = authorizer.begin(&ctx, &"books".into(), Some(session)).await?;
 /// // GET /connected?code=…&state=…
 /// let connected = authorizer.finish(&ctx, query, Some(session)).await?;
-/// connector.resume(&connected.connection);
+/// connector.resume(&connected.connection).await?;
 /// # Ok(()) }
 /// ```
 ///

@@ -6,7 +6,7 @@ use futures_util::future::{join, join_all};
 
 use super::{
     Behavior, MINUTE, NOON, PARTITION, append, apply, apply_at, child_of, commit, documents, done, entry,
-    find, find_seqs, hold, key, keyed, read, release, settle, signal, write,
+    find, find_seqs, hold, key, keyed, page, read, release, settle, signal, write,
 };
 use crate::{
     AuditLog,
@@ -77,7 +77,7 @@ pub mod between {
             let (mut found, mut idle): (Vec<Seq>, usize) = (Vec::new(), 0);
             while found.len() < ROUNDS * 3 {
                 let after = found.last().copied().unwrap_or_default();
-                let page = one.pending(lease, PendingScope::Partition, after, 10).await.expect("it is held");
+                let page = page(&**one, lease, PendingScope::Partition, after, 10).await.expect("it is held");
                 idle = if page.is_empty() { idle + 1 } else { 0 };
                 assert!(idle < 100_000, "only {} of {} entries appeared", found.len(), ROUNDS * 3);
                 found.extend(page.into_iter().map(|pending| pending.seq));
@@ -88,7 +88,8 @@ pub mod between {
         let writers = join(write(&**one, 0), join(write(&**two, 1), write(&**two, 2)));
         let (found, _) = join(join_all(leases.iter().map(|lease| read_all(*lease))), writers).await;
         for (lease, found) in leases.iter().zip(found) {
-            let again = two.pending(*lease, PendingScope::Partition, Seq(0), 1000).await.expect("it is held");
+            let again =
+                page(&**two, *lease, PendingScope::Partition, Seq(0), 1000).await.expect("it is held");
             assert_eq!(
                 again.iter().map(|pending| pending.seq).collect::<Vec<_>>(),
                 found,
@@ -110,7 +111,7 @@ pub mod between {
                 let lease =
                     *taken.iter().find(|lease| lease.partition == PARTITION).expect("the lease has ended");
                 let found =
-                    two.pending(lease, PendingScope::Partition, Seq(0), 10).await.expect("it is held");
+                    page(&**two, lease, PendingScope::Partition, Seq(0), 10).await.expect("it is held");
                 (lease, found.into_iter().map(|pending| pending.seq).collect::<Vec<_>>())
             };
             let (settled, (lease, found)) = join(settled, taken).await;
@@ -256,13 +257,16 @@ pub mod between {
         let lease = hold(&**one, "one", NOON).await[0];
         // As a host does: it waits, and looks; what it was woken for before may be old.
         let reading = async {
+            let mut named = BTreeSet::new();
             loop {
                 let found =
-                    one.pending(lease, PendingScope::Partition, Seq(0), 10).await.expect("it is held");
-                if !found.is_empty() {
+                    page(&**one, lease, PendingScope::Partition, Seq(0), 10).await.expect("it is held");
+                if !found.is_empty() && named.contains(&lease.partition) {
                     return found.len();
                 }
-                one.wait(&partitions, PATIENCE * 10).await.expect("waiting succeeds");
+                let news = one.wait(&partitions, PATIENCE * 10).await.expect("waiting succeeds");
+                assert!(!news.is_empty(), "it has not waited for its whole time");
+                named.extend(news);
             }
         };
         let writing = async {

@@ -24,7 +24,8 @@ use crate::{
     AuditLog, Timestamp,
     audit::{
         Appended, Committed, DocKey, DocumentWrite, Entry, EntryKind, Expected, Index, Lease, LeaseRequest,
-        NewEntry, Outcome, Parent, Pending, PendingScope, Query, RewriteLog, Settlement, Transaction,
+        NewEntry, Outcome, Parent, Pending, PendingRequest, PendingScope, Query, RewriteLog, Settlement,
+        Transaction,
     },
     model::{ConnectionId, DedupeKey, EntityRef, Partition, Seq},
 };
@@ -57,6 +58,7 @@ pub const BEHAVIORS: &[Behavior<dyn AuditLog>] = behaviors![dyn AuditLog:
     work::pending_is_read_in_pages,
     work::pending_keeps_partitions_apart,
     work::pending_keeps_lanes_apart,
+    work::several_work_lists_are_read_at_once,
     order::numbers_grow_in_order_of_commit,
     order::numbers_are_never_given_twice,
     order::a_reader_misses_nothing_while_others_commit,
@@ -232,7 +234,21 @@ async fn lease(log: &dyn AuditLog) -> Lease {
 
 async fn pending(log: &dyn AuditLog, scope: PendingScope) -> Vec<Pending> {
     let lease = lease(log).await;
-    log.pending(lease, scope, Seq(0), 1000).await.expect("the work list of a held partition can be read")
+    page(log, lease, scope, Seq(0), 1000).await.expect("the work list of a held partition can be read")
+}
+
+/// A page of a work list; `None` = the lease is not held.
+async fn page(
+    log: &dyn AuditLog,
+    lease: Lease,
+    scope: PendingScope,
+    after: Seq,
+    limit: usize,
+) -> Option<Vec<Pending>> {
+    let wanted = [PendingRequest { lease, scope, after }];
+    let mut pages = log.pending(&wanted, limit).await.expect("the work list can be read");
+    assert_eq!(pages.len(), 1, "one request has one answer");
+    pages.remove(0)
 }
 
 async fn pending_seqs(log: &dyn AuditLog) -> Vec<Seq> {

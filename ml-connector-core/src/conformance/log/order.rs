@@ -8,8 +8,8 @@ use futures_util::{
 };
 
 use super::{
-    MINUTE, NOON, PARTITION, append, apply, apply_at, documents, done, lease, pending_seqs, read, settle,
-    signal, write,
+    MINUTE, NOON, PARTITION, append, apply, apply_at, documents, done, lease, page, pending_seqs, read,
+    settle, signal, write,
 };
 use crate::{
     AuditLog,
@@ -54,7 +54,7 @@ pub async fn a_reader_misses_nothing_while_others_commit(log: &dyn AuditLog) {
         let (mut found, mut idle) = (Vec::new(), 0);
         while found.len() < WRITERS * EACH {
             let after = found.last().copied().unwrap_or_default();
-            let page = log.pending(lease, PendingScope::Partition, after, 10).await.expect("a page is read");
+            let page = page(log, lease, PendingScope::Partition, after, 10).await.expect("a page is read");
             idle = if page.is_empty() { idle + 1 } else { 0 };
             assert!(idle < 100_000, "only {} of {} entries appeared", found.len(), WRITERS * EACH);
             found.extend(page.into_iter().map(|pending| pending.seq));
@@ -88,13 +88,22 @@ pub async fn waiting_ends_with_a_commit(log: &dyn AuditLog) {
     assert!(waiting.as_mut().now_or_never().is_none(), "nothing was appended yet");
     apply(log, append([signal()])).await;
     let woken = tokio::time::timeout(PATIENCE, waiting).await;
-    woken.expect("a commit ends the waiting").expect("waiting succeeds");
+    let news = woken.expect("a commit ends the waiting").expect("waiting succeeds");
+    assert!(news.contains(&PARTITION), "{news:?} names where something was appended");
+    // Not about a partition that nobody asked about.
+    let mut waiting = pin!(log.wait(&[PARTITION], PATIENCE * 2));
+    assert!(waiting.as_mut().now_or_never().is_none(), "nothing was appended since");
+    apply(log, append([signal()])).await;
+    let woken = tokio::time::timeout(PATIENCE, waiting).await;
+    let news = woken.expect("a commit ends the waiting").expect("waiting succeeds");
+    assert_eq!(news, [PARTITION]);
 }
 
 /// Nothing has to happen for that.
 pub async fn waiting_ends_by_itself(log: &dyn AuditLog) {
     for at_most in [Duration::ZERO, Duration::from_millis(5)] {
         let over = tokio::time::timeout(PATIENCE, log.wait(&[PARTITION], at_most)).await;
-        over.expect("the waiting is over after its time").expect("waiting succeeds");
+        let news = over.expect("the waiting is over after its time").expect("waiting succeeds");
+        assert!(news.iter().all(|partition| *partition == PARTITION), "{news:?} was not asked about");
     }
 }

@@ -6,13 +6,13 @@ use bytes::Bytes;
 
 use super::{
     MINUTE, NOON, PARTITION, append, apply, apply_at, connection, done, entry, find, find_seqs, hold, lease,
-    pending, pending_seqs, read, settle, signal,
+    page, pending, pending_seqs, read, settle, signal,
 };
 use crate::{
-    AuditLog, ErrorKind, Timestamp,
+    AuditLog, Timestamp,
     audit::{
-        Entry, EntryKind, EntryState, Lease, NewEntry, Outcome, Pending, PendingScope, Query, Recorded,
-        Settlement, Transaction,
+        Entry, EntryKind, EntryState, Lease, NewEntry, Outcome, Pending, PendingRequest, PendingScope, Query,
+        Recorded, Settlement, Transaction,
     },
     model::{Partition, Seq},
 };
@@ -285,7 +285,7 @@ pub async fn pending_is_read_in_pages(log: &dyn AuditLog) {
     let lease = lease(log).await;
     let (mut found, mut after) = (Vec::new(), Seq(0));
     loop {
-        let page = log.pending(lease, PendingScope::Partition, after, 2).await.expect("a page is read");
+        let page = page(log, lease, PendingScope::Partition, after, 2).await.expect("a page is read");
         assert!(page.len() <= 2, "a page is no longer than its limit");
         let Some(last) = page.last() else { break };
         assert!(page[0].seq > after, "a page begins after its cursor");
@@ -301,7 +301,7 @@ pub async fn pending_keeps_partitions_apart(log: &dyn AuditLog) {
     let elsewhere = NewEntry { partition: last, ..signal() };
     let seqs = apply(log, append([signal(), elsewhere])).await;
     for held in hold(log, "one", NOON).await {
-        let found = log.pending(held, PendingScope::Partition, Seq(0), 10).await.expect("it is held");
+        let found = page(log, held, PendingScope::Partition, Seq(0), 10).await.expect("it is held");
         let expected: &[Seq] = match held.partition {
             PARTITION => &seqs[..1],
             partition if partition == last => &seqs[1..],
@@ -311,8 +311,8 @@ pub async fn pending_keeps_partitions_apart(log: &dyn AuditLog) {
     }
     assert_eq!(read(log, seqs[1]).await.partition, last);
     let unheld = Lease { partition: PARTITION, fence: u64::from(u32::MAX) };
-    let refused = log.pending(unheld, PendingScope::Partition, Seq(0), 10).await;
-    assert_eq!(refused.expect_err("an unheld partition is not read").kind(), ErrorKind::Conflict);
+    let refused = page(log, unheld, PendingScope::Partition, Seq(0), 10).await;
+    assert_eq!(refused, None, "an unheld partition is not read");
 }
 
 /// A lane is a number of one kind; any number will do.
@@ -332,6 +332,51 @@ pub async fn pending_keeps_lanes_apart(log: &dyn AuditLog) {
     }
     let held = lease(log).await;
     let scope = PendingScope::Lane(EntryKind::Delivery, 1);
-    let page = log.pending(held, scope, seqs[3], 1).await.expect("a page is read");
+    let page = page(log, held, scope, seqs[3], 1).await.expect("a page is read");
     assert_eq!(page[0].seq, seqs[3 + entries.len()], "a lane is read in pages too");
+}
+
+/// Each request has its own answer, from its own place: also beside one whose lease is lost, and of several lanes.
+pub async fn several_work_lists_are_read_at_once(log: &dyn AuditLog) {
+    let delivery = |lane| NewEntry { lane: Some(lane), ..entry(EntryKind::Delivery) };
+    let other = Partition::new(Partition::COUNT - 1);
+    let elsewhere = || NewEntry { partition: other, ..signal() };
+    let entries = [signal(), signal(), delivery(7), delivery(8), delivery(7), elsewhere(), elsewhere()];
+    let seqs = apply(log, append(entries)).await;
+    let held = hold(log, "one", NOON).await;
+    let of = |partition| *held.iter().find(|lease| lease.partition == partition).expect("all are held");
+    let (mine, theirs) = (of(PARTITION), of(other));
+    let lost = Lease { fence: mine.fence.wrapping_sub(1), ..mine };
+    let lane = |lane| PendingScope::Lane(EntryKind::Delivery, lane);
+    let whole = PendingScope::Partition;
+    let wanted = [
+        (theirs, whole, Seq(0)),
+        (mine, whole, seqs[0]),
+        (lost, whole, Seq(0)),
+        (mine, lane(7), Seq(0)),
+        (theirs, whole, seqs[5]),
+        (mine, PendingScope::Lane(EntryKind::Signal, 1), seqs[0]),
+        (of(Partition::new(9)), whole, Seq(0)),
+        (mine, lane(8), seqs[3]),
+        (lost, lane(7), Seq(0)),
+        (mine, lane(7), seqs[2]),
+    ];
+    let wanted = wanted.map(|(lease, scope, after)| PendingRequest { lease, scope, after });
+    let pages = log.pending(&wanted, 2).await.expect("work lists can be read");
+    let seqs_of = |page: Option<Vec<Pending>>| page.map(|page| page.iter().map(|it| it.seq).collect());
+    let pages: Vec<Option<Vec<Seq>>> = pages.into_iter().map(seqs_of).collect();
+    let expected: [Option<&[Seq]>; 10] = [
+        Some(&seqs[5..]),
+        Some(&seqs[1..3]),
+        None,
+        Some(&[seqs[2], seqs[4]]),
+        Some(&seqs[6..]),
+        Some(&seqs[1..2]),
+        Some(&[]),
+        Some(&[]),
+        None,
+        Some(&seqs[4..5]),
+    ];
+    assert_eq!(pages, expected.map(|seqs| seqs.map(<[Seq]>::to_vec)));
+    assert_eq!(log.pending(&[], 2).await.expect("nothing is read"), [], "no request has no answer");
 }

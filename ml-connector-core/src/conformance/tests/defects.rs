@@ -12,8 +12,8 @@ use crate::{
     AuditLog, Error, ErrorKind, Result, Timestamp,
     audit::{
         Appended, Backlog, Committed, DocKey, Document, DocumentWrite, Entry, EntryState, Expected, Index,
-        Lease, LeaseRequest, MemoryLog, NewEntry, Outcome, Parent, Pending, PendingScope, Query, Settlement,
-        Transaction,
+        Lease, LeaseRequest, MemoryLog, NewEntry, Outcome, Parent, Pending, PendingRequest, PendingScope,
+        Query, Settlement, Transaction,
     },
     model::{ConnectionId, DedupeKey, Partition, Seq},
 };
@@ -52,7 +52,11 @@ enum Quirk {
     ReleasesBeforeItRenews,
     IgnoresReleases,
     RefusesTimeThatGoesBack,
+    ReadsAllFromOnePlace,
+    AnswersHeldLeasesOnly,
     NeverWakes,
+    WakesForNothingInParticular,
+    NamesWhatNobodyAskedFor,
     WaitsForEver,
     PrunesWithoutSaying,
     KeepsDocumentsThatWereRemoved,
@@ -281,6 +285,10 @@ pub(super) const DEFECTS: &[(&str, Plant)] = &[
     ("documents race", |m| Mutant { quirk: Quirk::LooksAtDocumentsBeforeItLocks, ..m }),
     ("versions begin again", |m| Mutant { quirk: Quirk::VersionsBeginAgainAfterADelete, ..m }),
     ("time that goes back is refused", |m| Mutant { quirk: Quirk::RefusesTimeThatGoesBack, ..m }),
+    ("several work lists begin at one place", |m| Mutant { quirk: Quirk::ReadsAllFromOnePlace, ..m }),
+    ("a lost lease loses the others", |m| Mutant { quirk: Quirk::AnswersHeldLeasesOnly, ..m }),
+    ("it is not said where there are news", |m| Mutant { quirk: Quirk::WakesForNothingInParticular, ..m }),
+    ("there are news everywhere", |m| Mutant { quirk: Quirk::NamesWhatNobodyAskedFor, ..m }),
     ("a commit wakes nobody", |m| Mutant { quirk: Quirk::NeverWakes, ..m }),
     ("waiting never ends", |m| Mutant { quirk: Quirk::WaitsForEver, ..m }),
 ];
@@ -477,22 +485,38 @@ impl AuditLog for Mutant {
 
     async fn pending(
         &self,
-        lease: Lease,
-        mut scope: PendingScope,
-        mut after: Seq,
+        wanted: &[PendingRequest],
         mut limit: usize,
-    ) -> Result<Vec<Pending>> {
-        (self.pending)(&mut scope, &mut after, &mut limit);
-        let mut found = self.inner.pending(lease, scope, after, limit).await;
-        if self.quirk == Quirk::NeedsNoLeaseToRead {
-            found = found.or(Ok(Vec::new()));
+    ) -> Result<Vec<Option<Vec<Pending>>>> {
+        let mut wanted = wanted.to_vec();
+        for PendingRequest { scope, after, .. } in &mut wanted {
+            (self.pending)(scope, after, &mut limit);
         }
-        let mut found = found?;
+        let first = wanted.first().map(|first| first.after);
+        match (self.quirk, first) {
+            (Quirk::ReadsAllFromOnePlace, Some(first)) => wanted.iter_mut().for_each(|it| it.after = first),
+            (Quirk::AnswersHeldLeasesOnly, _) => {
+                let pages = self.inner.pending(&wanted, limit).await?;
+                return Ok(if pages.len() > 1 && pages.contains(&None) {
+                    vec![None; pages.len()]
+                } else {
+                    pages
+                });
+            }
+            _ => {}
+        }
+        let mut pages = self.inner.pending(&wanted, limit).await?;
+        if self.quirk == Quirk::NeedsNoLeaseToRead {
+            pages.iter_mut().for_each(|page| *page = Some(page.take().unwrap_or_default()));
+        }
         if self.quirk == Quirk::ShowsSomeEntriesLate {
             let mut memory = self.memory();
-            found.retain(|pending| !pending.seq.0.is_multiple_of(5) || !memory.shown.insert(pending.seq));
+            let late = |pending: &Pending| pending.seq.0.is_multiple_of(5);
+            for page in pages.iter_mut().flatten() {
+                page.retain(|pending| !late(pending) || !memory.shown.insert(pending.seq));
+            }
         }
-        Ok(found)
+        Ok(pages)
     }
 
     async fn documents(&self, keys: &[DocKey]) -> Result<Vec<Option<Document>>> {
@@ -534,13 +558,21 @@ impl AuditLog for Mutant {
         Ok(rows)
     }
 
-    async fn wait(&self, partitions: &[Partition], at_most: Duration) -> Result<()> {
+    async fn wait(&self, partitions: &[Partition], at_most: Duration) -> Result<Vec<Partition>> {
         match self.quirk {
-            Quirk::NeverWakes => tokio::time::sleep(at_most).await,
+            Quirk::NeverWakes => {
+                tokio::time::sleep(at_most).await;
+                Ok(Vec::new())
+            }
             Quirk::WaitsForEver => std::future::pending().await,
-            _ => self.inner.wait(partitions, at_most).await?,
+            Quirk::WakesForNothingInParticular => {
+                self.inner.wait(partitions, at_most).await.map(|_| Vec::new())
+            }
+            Quirk::NamesWhatNobodyAskedFor => {
+                self.inner.wait(partitions, at_most).await.map(|_| Partition::all().collect())
+            }
+            _ => self.inner.wait(partitions, at_most).await,
         }
-        Ok(())
     }
 
     async fn prune(&self, before: Timestamp, limit: usize) -> Result<usize> {

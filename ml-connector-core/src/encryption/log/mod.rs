@@ -30,9 +30,9 @@ use crate::{
     AuditLog, CheckStep, Result, Timestamp,
     audit::{
         Backlog, Committed, DocKey, Document, DocumentWrite, Entry, Lease, LeaseRequest, Pending,
-        PendingScope, Query, Rename, RewriteLog, Transaction, sealed,
+        PendingRequest, Query, Rename, RewriteLog, Transaction, sealed,
     },
-    model::{ConnectionId, DedupeKey, Partition, Seq},
+    model::{ConnectionId, DedupeKey, Partition},
 };
 
 /// A log that is encrypted: bodies, traces, notes, reasons, who did what, documents and amounts. What entries are found by
@@ -211,14 +211,8 @@ impl AuditLog for EncryptedLog {
         self.inner.lease(request).await
     }
 
-    async fn pending(
-        &self,
-        lease: Lease,
-        scope: PendingScope,
-        after: Seq,
-        limit: usize,
-    ) -> Result<Vec<Pending>> {
-        self.inner.pending(lease, scope, after, limit).await
+    async fn pending(&self, wanted: &[PendingRequest], limit: usize) -> Result<Vec<Option<Vec<Pending>>>> {
+        self.inner.pending(wanted, limit).await
     }
 
     async fn documents(&self, keys: &[DocKey]) -> Result<Vec<Option<Document>>> {
@@ -246,7 +240,7 @@ impl AuditLog for EncryptedLog {
         self.inner.backlog(now).await
     }
 
-    async fn wait(&self, partitions: &[Partition], at_most: Duration) -> Result<()> {
+    async fn wait(&self, partitions: &[Partition], at_most: Duration) -> Result<Vec<Partition>> {
         self.inner.wait(partitions, at_most).await
     }
 

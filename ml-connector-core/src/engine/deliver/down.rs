@@ -6,7 +6,10 @@ use std::{sync::Arc, time::Duration};
 use super::{attempt::Attempt, classify::Failure};
 use crate::{
     Error, ErrorKind, Result, Scope,
-    engine::{guard, registry::SinkSlot},
+    engine::{
+        guard,
+        registry::{Missed, SinkSlot},
+    },
     model::Receipt,
 };
 
@@ -15,19 +18,22 @@ const PING: Duration = Duration::from_secs(10);
 
 impl Attempt<'_> {
     /// Whether the other side is down: attempts fail in two lanes without a success between, or in this one together
-    /// with a ping.
+    /// with a ping. What fails while others go through fails by itself, in however many lanes.
     pub(super) async fn is_everywhere(
         &self,
         slot: &SinkSlot,
         results: &[Result<Receipt, Arc<Error>>],
     ) -> bool {
         if results.iter().any(answers) {
-            slot.pulse.beat();
+            slot.pulse.beat(self.batch.lane.lane);
             return false;
         }
         let is_down =
             results.iter().any(|result| result.as_ref().is_err_and(|error| Failure::is_down(error)));
-        is_down && (slot.pulse.miss(self.batch.lane.lane) || self.is_unreachable(slot).await)
+        let head = self.batch.items.first().map(|head| head.seq).unwrap_or_default();
+        is_down
+            && (slot.pulse.miss(self.batch.lane.lane, head) == Missed::Everywhere
+                || self.is_unreachable(slot).await)
     }
 
     /// Whether a ping is not answered. A look-up that fails says nothing about writes, so this decides about it alone.

@@ -15,9 +15,9 @@ mod task;
 mod turn;
 mod unavailable;
 
-pub use self::state::{FeedProgress, RunProgress, StoppedSweep, UnavailableFeed};
+pub use self::state::{FeedProgress, FeedRemark, RunProgress, StoppedSweep, UnavailableFeed};
 pub(crate) use self::{
-    requests::{BackfillRead, backfill_read, stopped_sweeps, unavailable_feeds},
+    requests::{BackfillRead, backfill_read, feed_remarks, stopped_sweeps, unavailable_feeds},
     schedule::ensure,
     step::step,
 };

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    state::{FeedProgress, FeedState, StoppedSweep, UnavailableFeed},
+    state::{FeedProgress, FeedRemark, FeedState, StoppedSweep, UnavailableFeed},
     task::{FeedTask, offers},
 };
 use crate::{
@@ -103,6 +103,12 @@ pub(crate) async fn stopped_sweeps(shared: &Shared, slot: &SourceSlot) -> Result
 pub(crate) async fn unavailable_feeds(shared: &Shared, slot: &SourceSlot) -> Result<Vec<UnavailableFeed>> {
     let states = FeedState::load_all(shared, slot, &slot.source.info().feeds).await?;
     Ok(states.into_iter().filter_map(|state| state.unavailable).collect())
+}
+
+/// What there is to know of feeds that work.
+pub(crate) async fn feed_remarks(shared: &Shared, slot: &SourceSlot) -> Result<Vec<FeedRemark>> {
+    let states = FeedState::load_all(shared, slot, &slot.source.info().feeds).await?;
+    Ok(states.into_iter().filter_map(|state| state.remark).collect())
 }
 
 /// How far the read of a backfill is.

@@ -40,6 +40,9 @@ pub(super) struct FeedState {
     /// Since when it cannot be read, and why.
     #[serde(default)]
     pub(super) unavailable: Option<UnavailableFeed>,
+    /// What the source said of it at the last ordinary read.
+    #[serde(default)]
+    pub(super) remark: Option<FeedRemark>,
     /// How often it has become unavailable or available again.
     #[serde(default)]
     pub(super) turns: u64,
@@ -79,6 +82,18 @@ pub struct UnavailableFeed {
     pub reason: Arc<str>,
     /// When it is asked for again.
     pub next: Timestamp,
+}
+
+/// What a person has to know of a feed although it works, in the source's words.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct FeedRemark {
+    /// The feed.
+    pub feed: String,
+    /// Since when.
+    pub since: Timestamp,
+    /// What.
+    pub remark: Arc<str>,
 }
 
 /// Which run of a feed: they have checkpoints of their own.
@@ -179,6 +194,24 @@ impl FeedState {
         let keys = feeds.iter().map(|feed| Self::key(slot, feed.name)).collect();
         let documents = shared.load_all::<Self>(keys).await?;
         Ok(documents.into_iter().map(|document| document.value.unwrap_or_default()).collect())
+    }
+
+    /// Takes what the source says of the feed at the end of an ordinary read. The log of the process hears it once.
+    pub(super) fn take_remark(
+        &mut self,
+        slot: &SourceSlot,
+        feed: &str,
+        said: Option<&Arc<str>>,
+        now: Timestamp,
+    ) {
+        let known = self.remark.take();
+        self.remark = said.map(|remark| match known {
+            Some(known) if known.remark == *remark => known,
+            _ => {
+                tracing::warn!(connection = %slot.connection(), feed, %remark, "something to know of a feed");
+                FeedRemark { feed: feed.to_owned(), since: now, remark: Arc::clone(remark) }
+            }
+        });
     }
 
     /// Notes that a run is over.

@@ -67,7 +67,7 @@ pub(crate) async fn step(
         }
         Ok(page) => {
             let mut resolved = turn.take(shared, lease, group, &page, state, &document).await?;
-            resolved.proof = if calls.succeeded() == Some(false) { Proof::Nothing } else { Proof::Works };
+            resolved.proof = proof_of(calls.succeeded(), &page);
             Ok(resolved)
         }
         Err(error) if refuses(&error) => {
@@ -75,6 +75,12 @@ pub(crate) async fn step(
         }
         Err(error) => turn.fail(shared, lease, batch, group, error).await,
     }
+}
+
+/// What a page says of its connection. One that was not read through the SDK's client has worked if it shows something.
+fn proof_of(succeeded: Option<bool>, page: &Page) -> Proof {
+    let shows = !page.observations.is_empty() || !page.rows.is_empty() || !page.signals.is_empty();
+    if succeeded.unwrap_or(shows) { Proof::Works } else { Proof::Nothing }
 }
 
 impl FeedTurn<'_> {
@@ -113,6 +119,9 @@ impl FeedTurn<'_> {
             } else {
                 self.end(shared, &mut state, &run, &mut transaction).await?
             };
+            if !page.more && self.id == RunId::Live {
+                state.take_remark(self.slot, self.feed, page.remark.as_ref(), now);
+            }
             let ended = !state.runs.contains_key(&self.id);
             let keep = !ended || self.id == RunId::Live;
             let checkpoint = self.id.checkpoint(self.slot, self.feed);
@@ -178,7 +187,7 @@ impl FeedTurn<'_> {
         if resolved.waits.len() < asking.len() {
             ensure(shared, self.slot).await?;
         }
-        if resolved.hold != Hold::None {
+        if matches!(resolved.hold, Hold::Outage(_)) {
             // What else works of the connection ends the outage. A feed that does not waits for its own time then.
             let until = slot_after(self.slot, self.feed, OUTAGE_PAUSE, shared.clock.now());
             resolved.waits.iter_mut().for_each(|item| item.due = item.due.max(until));

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use tokio::runtime::Handle;
 
-use super::acts::{Act, Acted, HOST, StoredAct};
+use super::act::{Act, Acted, HOST, StoredAct};
 use crate::{
     Connection, Connector, Error, ErrorKind, IntoConnection, Result, Sink, Source, Timestamp,
     audit::{Outcome, Settlement, Transaction},
-    engine::writes,
+    engine::{notices, writes},
     model::{ConnectionId, EntityRef, Seq},
     route::RouteSet,
 };
@@ -105,9 +105,16 @@ impl Connector {
 
     /// Tries a connection again at once, and the lanes that were parked behind it. Call it when credentials were
     /// renewed or a channel was repaired; without the call the engine tries by itself from time to time.
-    pub fn resume(&self, connection: &ConnectionId) {
-        self.resume_now(connection);
+    ///
+    /// It is written down before this returns: whichever host works for the connection hears of it within 30 seconds, and
+    /// one that starts or takes over tries everything in any case.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`] when the log does not work. This process tries the connection all the same.
+    pub async fn resume(&self, connection: &ConnectionId) -> Result<()> {
+        self.resume_now(connection).await?;
         self.note_act(Act::Resume { connection: connection.clone() });
+        Ok(())
     }
 }
 
@@ -184,7 +191,7 @@ impl Connector {
 impl Connector {
     fn attach_now(&self, connections: Vec<Connection>) -> Result<Vec<ConnectionId>> {
         let ids = self.shared.change(|registry| registry.connect(connections))?;
-        ids.iter().for_each(|id| self.resume_now(id));
+        ids.iter().for_each(|id| self.shared.mailbox.resume(id.clone()));
         Ok(ids)
     }
 
@@ -196,8 +203,8 @@ impl Connector {
         self.shared.change(|registry| registry.set_routes(routes))
     }
 
-    pub(super) fn resume_now(&self, connection: &ConnectionId) {
-        self.shared.mailbox.resume(connection.clone());
+    pub(super) async fn resume_now(&self, connection: &ConnectionId) -> Result<()> {
+        notices::resume(&self.shared, connection).await
     }
 
     /// Writes down what the host has done to a connector that runs. While a host sets itself up there is nothing to tell.

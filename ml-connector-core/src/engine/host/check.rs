@@ -1,6 +1,11 @@
 //! Whether everything that a connector needs is there: for people who set one up, before anything happens.
 
-use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use futures_util::future::join_all;
@@ -15,7 +20,7 @@ use crate::{
         registry::{Registry, SourceSlot},
         upkeep, writes,
     },
-    model::ConnectionId,
+    model::{ConnectionId, Destination},
     route::RouteSet,
     token::{TokenKey, health as token},
 };
@@ -91,13 +96,17 @@ impl Connector {
         let registry = self.shared.registry();
         let ids: Vec<ConnectionId> = registry.connections().into_iter().collect();
         let each = ids.iter().map(|id| self.check_connection(&registry, id));
-        let (steps, log, tokens) =
-            tokio::join!(join_all(each), self.check_log(), self.check_tokens(&registry));
+        let (steps, routes, log, tokens) = tokio::join!(
+            join_all(each),
+            self.check_routes(&registry),
+            self.check_log(),
+            self.check_tokens(&registry)
+        );
         // What was just asked may have said that a limit is spent.
         let limits = self.check_limits().await;
         Check {
             connections: ids.iter().cloned().zip(steps).collect(),
-            routes: check_routes(&registry),
+            routes,
             log,
             tokens,
             host: vec![self.check_clock(), limits],
@@ -137,6 +146,9 @@ impl Connector {
                 let remedy = "grant the right or choose the plan that allows it, or leave the feed out";
                 let step = CheckStep::warning(format!("feed {}", feed.feed), remedy);
                 steps.push(step.with_found(&*feed.reason));
+            }
+            for feed in feeds::feed_remarks(&self.shared, slot).await.unwrap_or_default() {
+                steps.push(CheckStep::passed(format!("feed {}", feed.feed)).with_found(&*feed.remark));
             }
             steps.push(vendor_clock(slot));
         }
@@ -185,11 +197,12 @@ impl Connector {
     }
 
     async fn check_webhooks(&self, slot: &SourceSlot) -> CheckStep {
-        let seen = self.shared.hooks.of(slot.connection());
+        let (seen, now) = (self.shared.hooks.of(slot.connection()), self.shared.clock.now());
+        let of_endpoint = self.shared.hooks.of_endpoint(&slot.source.info().endpoint);
         if !slot.source.info().mode.subscribes() {
             return CheckStep::new("webhooks", CheckResult::Skipped).with_found("it is polled only");
         }
-        if seen.are_refused() {
+        if let Some(seen) = [seen, of_endpoint].into_iter().find(|seen| seen.are_refused(now)) {
             let remedy = "check the secret, here and at the vendor";
             return CheckStep::failed("webhooks", remedy)
                 .with_found(format!("{} were refused", seen.refused));
@@ -260,6 +273,41 @@ impl Connector {
         CheckStep::warning("limits", remedy).with_found(format!("no room in {}", full.join(", ")))
     }
 
+    /// Each route by itself: whether its deliveries can be planned, and whether the places that it names can be reached.
+    async fn check_routes(&self, registry: &Registry) -> BTreeMap<Arc<str>, Vec<CheckStep>> {
+        let routes = &registry.routes().routes;
+        let places: BTreeSet<(&ConnectionId, &Destination)> =
+            routes.iter().flat_map(|route| &route.to).map(|to| (&to.sink, &to.destination)).collect();
+        let each = places.iter().map(|(sink, place)| self.check_destination(registry, sink, place));
+        let steps: BTreeMap<_, _> = places.iter().zip(join_all(each).await).collect();
+        let check = |route: &Arc<crate::route::Route>| {
+            let alone = RouteSet::from(vec![crate::route::Route::clone(route)]);
+            let mut checked = vec![CheckStep::of("target", registry.check_routes(&alone).as_ref())];
+            let own: BTreeSet<_> = route.to.iter().map(|to| (&to.sink, &to.destination)).collect();
+            checked.extend(own.iter().filter_map(|place| steps.get(place)).flatten().cloned());
+            (Arc::clone(&route.name), checked)
+        };
+        routes.iter().map(check).collect()
+    }
+
+    async fn check_destination(
+        &self,
+        registry: &Registry,
+        sink: &ConnectionId,
+        place: &Destination,
+    ) -> Vec<CheckStep> {
+        let Some(slot) = registry.sink(sink) else { return Vec::new() };
+        // What its connection lacks is said there.
+        if self.check_token(registry, sink).await.is_some_and(|step| step.result == CheckResult::Failed) {
+            return Vec::new();
+        }
+        let (call, remedy) = (self.shared.settings.call, "check the network and the vendor's status page");
+        let ctx = self.shared.context.within(call);
+        let looked =
+            guard::call(call, "", async { Ok(slot.sink.check_destination(&ctx, place).await) }).await;
+        looked.unwrap_or_else(|error| vec![CheckStep::failed("reach", remedy).with_found(error.to_string())])
+    }
+
     fn check_clock(&self) -> CheckStep {
         match self.shared.steady_clock.trouble() {
             Some(trouble) => {
@@ -280,14 +328,4 @@ fn vendor_clock(slot: &SourceSlot) -> CheckStep {
         }
         Some(_) => CheckStep::passed("clock"),
     }
-}
-
-/// Each route by itself.
-fn check_routes(registry: &Registry) -> BTreeMap<Arc<str>, Vec<CheckStep>> {
-    let check = |route: &Arc<crate::route::Route>| {
-        let alone = RouteSet::from(vec![crate::route::Route::clone(route)]);
-        let checked = registry.check_routes(&alone);
-        (Arc::clone(&route.name), vec![CheckStep::of("target", checked.as_ref())])
-    };
-    registry.routes().routes.iter().map(check).collect()
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::acts::{Act, Acted, HOST};
+use super::act::{Act, Acted, HOST};
 use crate::{
     Connector, ErrorKind, Result, UpkeepRequest,
     audit::{EntryState, Outcome, Query},

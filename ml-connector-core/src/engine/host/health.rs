@@ -14,14 +14,15 @@ use crate::{
     auth::OAuth2,
     engine::{
         entries::UNROUTED,
-        feeds::{self, StoppedSweep, UnavailableFeed},
+        feeds::{self, FeedRemark, StoppedSweep, UnavailableFeed},
+        hooks::Seen,
         lanes::Backlog,
         log_gate::LogTrouble,
         notices::{Parked, standings},
         registry::Registry,
         upkeep,
     },
-    model::{ConnectionId, Seq, Subscription},
+    model::{ConnectionId, EndpointId, Seq, Subscription},
     rate::Usage,
     token::{TokenHealth, health as token},
 };
@@ -56,6 +57,8 @@ pub struct Health {
     pub log_answered_in_ms: u64,
     /// Every connection.
     pub connections: BTreeMap<ConnectionId, ConnectionHealth>,
+    /// The webhooks of endpoints that several connections share, as far as nobody can say which of them was meant.
+    pub endpoints: BTreeMap<EndpointId, WebhookHealth>,
     /// The limits that have no room now, and until when: the first 100 of them. This host's, where each counts by itself.
     pub full_limits: Vec<Usage>,
 }
@@ -92,6 +95,8 @@ pub struct ConnectionHealth {
     /// Feeds that the plan or the granted scopes do not allow, and why. Each is asked for again after an hour, then after
     /// twice the time before, up to a day.
     pub unavailable_feeds: Vec<UnavailableFeed>,
+    /// What there is to know of feeds that work, as their source says: no trouble.
+    pub remarks: Vec<FeedRemark>,
     /// Deliveries that wait for somebody to repair something, and why: the first of them.
     pub parked_deliveries: Vec<ParkedDelivery>,
     /// When each feed was read last; `None` = not yet.
@@ -109,7 +114,7 @@ pub struct ConnectionHealth {
     pub webhooks: Option<Arc<str>>,
 }
 
-/// The webhooks of a connection, as this process has seen them.
+/// The webhooks of a connection or an endpoint, as this process has seen them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct WebhookHealth {
@@ -131,6 +136,16 @@ pub struct ParkedDelivery {
     pub parked: Parked,
 }
 
+impl WebhookHealth {
+    fn of(seen: Seen, now: Timestamp) -> Self {
+        Self {
+            accepted_at: seen.accepted_at,
+            refused: seen.refused,
+            remedy: seen.are_refused(now).then_some(REFUSED_REMEDY),
+        }
+    }
+}
+
 impl Health {
     /// Whether nothing waits for a person.
     #[must_use]
@@ -143,7 +158,11 @@ impl Health {
                 && connection.dead + connection.unrouted + connection.stopped_sweeps.len() == 0
                 && connection.unavailable_feeds.is_empty()
         };
-        self.running && self.log.is_none() && self.clock.is_none() && self.connections.values().all(good)
+        self.running
+            && self.log.is_none()
+            && self.clock.is_none()
+            && self.connections.values().all(good)
+            && self.endpoints.values().all(|hooks| hooks.remedy.is_none())
     }
 }
 
@@ -181,11 +200,7 @@ impl Connector {
                 signals,
                 deliveries,
                 backlog: backlogs.extract_if(.., |row| row.connection == id).collect(),
-                hooks: WebhookHealth {
-                    accepted_at: seen.accepted_at,
-                    refused: seen.refused,
-                    remedy: seen.are_refused().then_some(REFUSED_REMEDY),
-                },
+                hooks: WebhookHealth::of(seen, now),
                 last_event: self.last(&id, EntryKind::Event).await?,
                 last_delivery: self.last(&id, EntryKind::Delivery).await?,
                 dead: self.count(&troubled(EntryKind::Signal), MOST_COUNTED).await?
@@ -200,6 +215,7 @@ impl Connector {
                 health.left_out = slot.left_out.load(Ordering::Relaxed);
                 health.stopped_sweeps = feeds::stopped_sweeps(&self.shared, slot).await?;
                 health.unavailable_feeds = feeds::unavailable_feeds(&self.shared, slot).await?;
+                health.remarks = feeds::feed_remarks(&self.shared, slot).await?;
                 let read = self.progress(&id).await?;
                 health.feeds = read.iter().map(|feed| (feed.feed, feed.read_at.max(feed.baseline))).collect();
                 let upkeep::Known { due, problem, subscriptions } = upkeep::known(&self.shared, slot).await?;
@@ -223,8 +239,16 @@ impl Connector {
             clock: self.shared.steady_clock.trouble(),
             log_answered_in_ms,
             connections,
+            endpoints: self.shared_endpoints(&registry, now),
             full_limits,
         })
+    }
+
+    /// What is known of the endpoints that several connections share.
+    fn shared_endpoints(&self, registry: &Registry, now: Timestamp) -> BTreeMap<EndpointId, WebhookHealth> {
+        let endpoints = registry.sources().map(|slot| &slot.source.info().endpoint);
+        let shared = endpoints.filter(|endpoint| registry.endpoint(endpoint).len() > 1);
+        shared.map(|id| (id.clone(), WebhookHealth::of(self.shared.hooks.of_endpoint(id), now))).collect()
     }
 
     async fn token_health(&self, registry: &Registry, id: &ConnectionId) -> Option<TokenHealth> {

@@ -1,5 +1,6 @@
 //! What hosts call beside `receive` and `run`: building a connector, and looking into one.
 
+mod act;
 mod acts;
 mod builder;
 mod changes;
@@ -9,13 +10,14 @@ mod forget;
 mod health;
 mod progress;
 mod replay;
+mod replaying;
 mod service;
 mod story;
 mod story_text;
 mod views;
 
 pub use self::{
-    acts::{Act, Acted},
+    act::{Act, Acted},
     builder::ConnectorBuilder,
     check::Check,
     dry_run::{DryRun, Way},

@@ -5,10 +5,7 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 use futures_util::{StreamExt, stream, stream::BoxStream};
 use serde::Serialize;
 
-use super::{
-    acts::HOST,
-    replay::{Replay, Replaying},
-};
+use super::{act::HOST, replay::Replay, replaying::Replaying};
 use crate::{
     Connector, ErrorKind, Result, Timestamp,
     audit::{EntryState, Query},

@@ -14,6 +14,7 @@ use crate::{
     audit::{Committed, DocumentWrite, NewEntry, Parent, Transaction},
     engine::{
         entries::{self, DROPPED, HANDSHAKE},
+        hooks::Hooks,
         registry::{Registry, SourceSlot},
         stats::Stat,
         stored::Received,
@@ -34,6 +35,20 @@ struct Taken<'a> {
 }
 
 impl Taken<'_> {
+    /// Counts the request for the connections that it is for: whoever verified it may be another one with the same secret.
+    fn accepted(&self, hooks: &Hooks, intake: &Intake) {
+        let mut last = None;
+        for meant in intake.signals.iter().filter_map(|signal| self.meant(signal)) {
+            let connection = meant.connection();
+            if last.replace(connection) != Some(connection) {
+                hooks.accepted(connection, self.now);
+            }
+        }
+        if intake.signals.is_empty() {
+            hooks.accepted(self.slot.connection(), self.now);
+        }
+    }
+
     /// The connection that a signal is for.
     fn meant(&self, signal: &Signal) -> Option<&Arc<SourceSlot>> {
         self.registry.account(self.endpoint, signal.account.as_ref(), self.slot)
@@ -50,15 +65,17 @@ impl Connector {
         now: Timestamp,
     ) -> Result<Response<Bytes>> {
         split_off_endpoint(request)?;
-        let (slot, intake) = self.shared.verify(registry.endpoint(endpoint), request, now).await?;
+        let (slot, intake) = self.shared.verify(endpoint, registry.endpoint(endpoint), request, now).await?;
         let mut intake = match intake {
             Ok(intake) => intake,
             Err(error) => {
+                self.shared.hooks.accepted(slot.connection(), now);
                 Box::pin(self.keep_rejected(slot, request, &error, now)).await?;
                 return Err(error);
             }
         };
         let taken = Taken { registry, endpoint, slot, now };
+        taken.accepted(&self.shared.hooks, &intake);
         if intake.state.is_some() {
             intake = Box::pin(self.store_with_state(&taken, request)).await?;
         } else {

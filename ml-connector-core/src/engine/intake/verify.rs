@@ -8,19 +8,21 @@ use http::Request;
 use crate::{
     Error, ErrorKind, ReceiveRequest, Result, Timestamp,
     engine::{registry::SourceSlot, shared::Shared},
-    model::Intake,
+    model::{AccountKey, EndpointId, Intake},
 };
 
 impl Shared {
     /// Finds the first source that can vouch for the request. The inner error is of a request that is proven, but not
-    /// understood.
+    /// understood. One that nobody vouches for is counted for the connection whose account it names, as the context
+    /// `account` of its error says, or the only one there is; otherwise for the endpoint.
     pub(super) async fn verify<'a>(
         &self,
+        endpoint: &EndpointId,
         slots: &'a [Arc<SourceSlot>],
         request: &Request<Bytes>,
         now: Timestamp,
     ) -> Result<(&'a Arc<SourceSlot>, Result<Intake>)> {
-        let mut refused = None;
+        let (mut refused, mut claimed, mut forged) = (None, None, Vec::new());
         for slot in slots {
             let state = self.upkeep_state(slot).await?;
             let mut intake = slot.source.receive(ReceiveRequest::new(request, now).state(state.as_ref()));
@@ -31,22 +33,35 @@ impl Shared {
             }
             match intake {
                 Err(error) if error.kind() == ErrorKind::SignatureInvalid => {
+                    claimed = claimed.or_else(|| error.context("account").map(AccountKey::from));
                     refused = Some(error.with_context("connection", slot.connection()));
+                    forged.push(slot);
                 }
                 // Another connection of the endpoint may have given this path to its vendor.
                 Err(error) if error.kind() == ErrorKind::NotFound => {
                     refused = refused.or_else(|| Some(error.with_context("connection", slot.connection())));
                 }
                 intake => {
-                    self.hooks.accepted(slot.connection(), now);
+                    self.hooks.accepted_at(endpoint, now);
                     return Ok((slot, intake));
                 }
             }
         }
-        // Nobody vouches for it: it may have been meant for any of them.
-        for slot in slots {
-            self.hooks.refused(slot.connection(), now);
-            self.tallies.count(slot.connection(), now, |tally| tally.refused += 1);
+        let is_claimed = |slot: &&&Arc<SourceSlot>| {
+            claimed.as_ref().is_some_and(|account| slot.source.info().accounts.contains(account))
+        };
+        // A path that nobody has issued says nothing about secrets: then none is forged.
+        let meant = match forged.as_slice() {
+            [only] => Some(only),
+            several => several.iter().find(is_claimed),
+        };
+        match meant {
+            Some(slot) => {
+                self.hooks.refused(slot.connection(), now);
+                self.tallies.count(slot.connection(), now, |tally| tally.refused += 1);
+            }
+            None if !forged.is_empty() => self.hooks.refused_at(endpoint, now),
+            None => {}
         }
         let nobody = || Error::new(ErrorKind::NotFound, "no source is connected at this endpoint");
         Err(refused.unwrap_or_else(nobody))

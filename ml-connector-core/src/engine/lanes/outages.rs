@@ -1,6 +1,9 @@
 //! Connections that do not work at present: their lanes wait, and one of them finds out whether it works again.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{HashMap, VecDeque},
+    time::Duration,
+};
 
 use super::work::LaneId;
 use crate::{Timestamp, model::ConnectionId};
@@ -16,7 +19,8 @@ struct Outage {
     probing: bool,
     /// Until when the first word of a pause of more than an hour was believed.
     first_word: Option<Timestamp>,
-    lanes: Vec<LaneId>,
+    /// In the order in which they are tried: one that failed comes again behind all others.
+    lanes: VecDeque<LaneId>,
 }
 
 /// How long one word of the other side's is believed, and how long one that it repeats after that: a slip of its must not
@@ -73,7 +77,7 @@ impl Outages {
             until: now,
             probing: false,
             first_word: None,
-            lanes: Vec::new(),
+            lanes: VecDeque::new(),
         };
         let outage = self.0.entry(connection.clone()).or_insert_with(new);
         // What was under way when the outage began says the same once more.
@@ -87,14 +91,14 @@ impl Outages {
     }
 
     /// The connection works, or is tried without waiting. Returns the lanes that waited.
-    pub(super) fn end(&mut self, connection: &ConnectionId) -> Vec<LaneId> {
+    pub(super) fn end(&mut self, connection: &ConnectionId) -> VecDeque<LaneId> {
         self.0.remove(connection).map(|outage| outage.lanes).unwrap_or_default()
     }
 
     /// A lane waits for the end of the outage. Tells whether there is one.
     pub(super) fn wait(&mut self, connection: &ConnectionId, id: LaneId) -> bool {
         let outage = self.0.get_mut(connection);
-        outage.map(|outage| outage.lanes.push(id)).is_some()
+        outage.map(|outage| outage.lanes.push_back(id)).is_some()
     }
 
     /// Takes the lane that finds out whether a connection works again, if it is time to.
@@ -108,7 +112,7 @@ impl Outages {
         if outage.until != at || outage.probing {
             return None;
         }
-        while let Some(id) = outage.lanes.pop() {
+        while let Some(id) = outage.lanes.pop_front() {
             if waits(&id) {
                 outage.probing = true;
                 return Some(id);

@@ -10,7 +10,8 @@ use tokio::sync::OnceCell;
 
 use super::{
     pace::ReadPace,
-    slots::{Pulse, SinkSlot, SourceSlot, UpkeepCache},
+    pulse::Pulse,
+    slots::{SinkSlot, SourceSlot, UpkeepCache},
 };
 use crate::{
     Connection, Error, ErrorKind, Result, Sink, Source,
@@ -115,6 +116,7 @@ impl Registry {
             upkeep_state: UpkeepCache::default(),
             pace: ReadPace::default(),
             left_out: AtomicU64::new(0),
+            pulse: Pulse::default(),
             source: Arc::clone(source),
         });
         neighbors.push(Arc::clone(&slot));

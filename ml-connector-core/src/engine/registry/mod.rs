@@ -3,9 +3,11 @@
 mod check;
 mod connections;
 mod pace;
+mod pulse;
 mod slots;
 
 pub(crate) use self::{
     connections::{Registry, digest_lane},
+    pulse::Missed,
     slots::{SinkSlot, SourceSlot},
 };

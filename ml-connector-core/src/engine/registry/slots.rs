@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError, atomic::AtomicU64};
 use bytes::Bytes;
 use tokio::sync::OnceCell;
 
-use super::pace::ReadPace;
+use super::{pace::ReadPace, pulse::Pulse};
 use crate::{
     Result, Sink, Source, Timestamp,
     audit::DocKey,
@@ -32,6 +32,7 @@ pub(crate) struct SourceSlot {
     pub(crate) pace: ReadPace,
     /// How many values of its records could not be read.
     pub(crate) left_out: AtomicU64,
+    pub(crate) pulse: Pulse,
 }
 
 #[derive(Debug)]
@@ -39,28 +40,6 @@ pub(crate) struct SinkSlot {
     pub(crate) sink: Arc<dyn Sink>,
     pub(crate) partition: Partition,
     pub(crate) pulse: Pulse,
-}
-
-/// The lanes whose attempts nobody answered since somebody did.
-#[derive(Debug, Default)]
-pub(crate) struct Pulse(Mutex<[Option<u64>; 2]>);
-
-impl Pulse {
-    /// The other side answers.
-    pub(crate) fn beat(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = [None; 2];
-    }
-
-    /// Nobody answered this lane. Tells whether that is so in two lanes at least.
-    pub(crate) fn miss(&self, lane: u64) -> bool {
-        let mut missed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if !missed.contains(&Some(lane))
-            && let Some(free) = missed.iter_mut().find(|missed| missed.is_none())
-        {
-            *free = Some(lane);
-        }
-        missed.iter().all(Option::is_some)
-    }
 }
 
 impl SourceSlot {

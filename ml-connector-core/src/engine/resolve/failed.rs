@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use super::signals::{Resolved, Waiting};
 use crate::{
-    Error, ErrorKind, Retry, Scope,
+    Error, ErrorKind, Retry, Scope, Timestamp,
     audit::{Lease, Outcome, Settlement, Transaction},
     engine::{
         lanes::{Batch, Hold, Item, Proof},
         notices::{self, Notice},
+        registry::Missed,
         shared::Shared,
         stats::Stat,
         trouble::TroubleKind,
@@ -21,6 +22,12 @@ use crate::{
 
 /// How often signals are tried whose read fails for a reason that does not pass by itself.
 const PERMANENT_TRIES: u32 = 3;
+
+/// So often in a row a record is read in vain before the other side is taken to be away, if nothing else is read
+/// meanwhile. A feed's page is enough.
+const AWAY_AFTER: u32 = 3;
+/// A pause that the other side names, and that is longer, is its own, and no failure of what was read.
+const LONG_PAUSE: Duration = Duration::from_secs(60);
 
 /// However long the other side wants to be left alone.
 const LONGEST_WAIT: Duration = Duration::from_secs(3600);
@@ -42,19 +49,23 @@ pub(crate) async fn failed(
         shared.context.limiter().report(key, Feedback::PausedUntil(until), now).await?;
     }
     let outage = matches!(error.scope(), Scope::Connection);
-    let counted = !outage && error.kind() != ErrorKind::RateLimited;
+    let unanswered = error.kind() == ErrorKind::Unavailable && error.retry() != Retry::Never && !outage;
+    let away = unanswered && is_away(shared, batch, group, error, now);
+    let counted = !outage && !away && error.kind() != ErrorKind::RateLimited;
     let refused = error.kind() == ErrorKind::PermissionDenied && !outage;
     let policy = shared.settings.retries.of_signal(error);
     let mut resolved = Resolved {
         waits: Vec::new(),
         hold: match error.retry() {
             Retry::At(at) if outage => Hold::Outage(at),
+            Retry::At(at) if away => Hold::Down(at),
             _ if outage => Hold::Outage(now),
+            _ if away => Hold::Down(now),
             _ => Hold::None,
         },
-        reason: outage.then(|| shared.reason(&batch.connection, error)),
+        reason: (outage || away).then(|| shared.reason(&batch.connection, error)),
         // What has no room makes no call.
-        proof: if counted { Proof::Answers } else { Proof::Nothing },
+        proof: if counted && !unanswered { Proof::Answers } else { Proof::Nothing },
     };
     let mut transaction = Transaction { fence: Some(lease), ..Transaction::default() };
     let mut wake = Vec::new();
@@ -87,7 +98,7 @@ pub(crate) async fn failed(
             wake.extend(notices::append(shared, notice, &mut transaction).await?);
             continue;
         }
-        let due = if outage {
+        let due = if outage || away {
             item.due.min(now)
         } else if refused {
             now + age.clamp(REFUSED_FIRST, LONGEST_WAIT)
@@ -106,4 +117,22 @@ pub(crate) async fn failed(
     apply(shared, transaction).await?;
     shared.mailbox.wake(&wake);
     Ok(resolved)
+}
+
+/// Whether the other side is away, as far as a read that was not answered can tell: nothing else is answered either, or it
+/// wants to be left alone for longer.
+fn is_away(shared: &Shared, batch: &Batch, group: &[Waiting], error: &Error, now: Timestamp) -> bool {
+    let registry = shared.registry();
+    let Some(slot) = registry.source(&batch.connection) else { return false };
+    let of_quota = matches!(error.scope(), Scope::Quota(_));
+    let is_long_pause =
+        matches!(error.retry(), Retry::At(at) if !of_quota && at.saturating_since(now) > LONG_PAUSE);
+    let is_page = group.iter().any(|waiting| waiting.signal.subject.feed().is_some());
+    // New signals of a record join those that wait for it already.
+    let head = batch.items.iter().map(|item| item.seq).min().unwrap_or_default();
+    match slot.pulse.miss(batch.lane.lane, head) {
+        Missed::Everywhere => true,
+        Missed::Alone(times) => is_long_pause || is_page || times >= AWAY_AFTER,
+        Missed::ByItself => is_long_pause,
+    }
 }

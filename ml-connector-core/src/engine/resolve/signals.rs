@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
     Error, ErrorKind, Result, Timestamp,
-    audit::Query,
+    audit::{Outcome, Query, Recorded},
     engine::{
         lanes::{Hold, Item, Proof},
         shared::Shared,
@@ -63,11 +63,23 @@ pub(crate) async fn load(shared: &Shared, items: &[Item]) -> Result<Vec<(Item, R
             .and_then(|stored| {
                 let signal =
                     stored.signal.ok_or_else(|| Error::new(ErrorKind::Unexpected, "a signal is empty"))?;
-                // A signal may have been written long before its day: its age is that of its troubles.
-                let troubled_since = entry.outcomes.first().map_or(now, |first| first.at);
+                let troubled_since = troubled_since(&entry.outcomes).unwrap_or(now);
                 Ok(Waiting { item: *item, signal, origin: stored.origin, at: entry.at, troubled_since })
             });
         Some((*item, waiting))
     };
     Ok(items.iter().filter_map(decode).collect())
+}
+
+/// Since when a signal has been read in vain: it may have been written long before its day, and what it waited for the
+/// connection to work is not counted.
+fn troubled_since(outcomes: &[Recorded]) -> Option<Timestamp> {
+    let (mut since, mut attempts) = (None, 0);
+    for recorded in outcomes {
+        if let Outcome::Retry { attempt, .. } = recorded.outcome {
+            since = if attempt > attempts { since.or(Some(recorded.at)) } else { None };
+            attempts = attempt;
+        }
+    }
+    since
 }

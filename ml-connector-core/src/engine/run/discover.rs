@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use super::runner::{HeldPartition, Runner};
 use crate::{
-    audit::{EntryKind, Lease, Pending, PendingScope},
+    audit::{EntryKind, Pending, PendingRequest, PendingScope},
     engine::{
         lanes::{LaneId, Place},
         retry::LOG_PAUSE,
@@ -24,53 +24,59 @@ impl Runner {
         let appended = self.shared.mailbox.take_appended();
         let partitions: Vec<Partition> =
             self.leases.keys().copied().filter(|partition| appended(*partition)).collect();
-        for partition in partitions {
-            self.read_appended(partition).await;
-        }
+        self.read_appended(partitions).await;
         for place in self.signals.lanes.take_unread(self.shared.clock.now()) {
             self.read_unread(place).await;
         }
-        for (lane, after) in self.deliveries.lanes.take_hungry() {
-            self.refill(lane, after).await;
-        }
+        let hungry = self.deliveries.lanes.take_hungry();
+        self.refill(hungry).await;
         for (gate, lane) in self.shared.mailbox.take_admitted() {
             self.deliveries.lanes.pass(Some(&gate), lane);
         }
         for connection in self.shared.mailbox.take_resumed() {
+            self.recall_later(|id, _| *id == connection);
             self.signals.lanes.resume(&connection);
             self.deliveries.lanes.resume(&connection);
             self.schedule(|slot| *slot.connection() == connection);
         }
     }
 
-    /// Reads what was appended to a partition's work list.
-    async fn read_appended(&mut self, partition: Partition) {
-        let Some(HeldPartition { lease, mut read_to }) = self.leases.get(&partition).copied() else { return };
-        for nth in 0.. {
-            if nth == PAGES {
-                // What was found may begin meanwhile.
-                self.shared.mailbox.wake(&[partition]);
-                break;
+    /// Reads what was appended to the work lists of partitions, a page of each at a time.
+    async fn read_appended(&mut self, mut partitions: Vec<Partition>) {
+        for _ in 0..PAGES {
+            let held = partitions.iter().filter_map(|partition| self.leases.get(partition));
+            let wanted: Vec<PendingRequest> = held.map(HeldPartition::rest).collect();
+            let pages = self.pages(&wanted, PAGE).await;
+            partitions.clear();
+            for (request, page) in wanted.iter().zip(pages) {
+                let partition = request.lease.partition;
+                match page {
+                    Some(page) if self.take_note(partition, &page) => partitions.push(partition),
+                    Some(_) => {}
+                    None => self.shared.mailbox.wake_later(partition),
+                }
             }
-            let Some(page) = self.page(lease, PendingScope::Partition, read_to, PAGE).await else {
-                self.shared.mailbox.wake_later(partition);
-                break;
-            };
-            let now = self.shared.clock.now();
-            // Acts are no work of lanes: housekeeping looks after them.
-            if page.iter().any(|pending| pending.kind == EntryKind::Act) {
-                self.shared.acts_open.store(true, Ordering::Relaxed);
-            }
-            let work = page.iter().filter(|pending| pending.kind != EntryKind::Act);
-            work.for_each(|pending| self.work(pending.kind).lanes.add(partition, pending, now));
-            read_to = page.last().map_or(read_to, |last| last.seq);
-            if page.len() < PAGE {
-                break;
+            if partitions.is_empty() {
+                return;
             }
         }
-        if let Some(held) = self.leases.get_mut(&partition) {
-            held.read_to = read_to;
+        // What was found may begin meanwhile.
+        self.shared.mailbox.wake(&partitions);
+    }
+
+    /// Takes note of the next page of a partition's work list. Tells whether there may be another.
+    fn take_note(&mut self, partition: Partition, page: &[Pending]) -> bool {
+        let now = self.shared.clock.now();
+        // Acts are no work of lanes: housekeeping looks after them.
+        if page.iter().any(|pending| pending.kind == EntryKind::Act) {
+            self.shared.acts_open.store(true, Ordering::Relaxed);
         }
+        let work = page.iter().filter(|pending| pending.kind != EntryKind::Act);
+        work.for_each(|pending| self.work(pending.kind).lanes.add(partition, pending, now));
+        if let Some((held, last)) = self.leases.get_mut(&partition).zip(page.last()) {
+            held.read_to = last.seq;
+        }
+        page.len() == PAGE
     }
 
     /// Reads a connection's signals that were passed over, until there is no room again.
@@ -84,7 +90,8 @@ impl Runner {
         };
         let mut after = Seq(from.0.saturating_sub(1));
         loop {
-            let page = self.page(lease, PendingScope::Partition, after, PAGE).await;
+            let wanted = PendingRequest { lease, scope: PendingScope::Partition, after };
+            let page = self.pages(&[wanted], PAGE).await.pop().flatten();
             let now = self.shared.clock.now();
             let lanes = &mut self.signals.lanes;
             let wanted = page.iter().flatten().filter(is_wanted);
@@ -101,35 +108,40 @@ impl Runner {
         }
     }
 
-    /// Reads the next deliveries of a lane.
-    async fn refill(&mut self, id: LaneId, after: Seq) {
-        let Some(HeldPartition { lease, read_to }) = self.leases.get(&id.partition).copied() else { return };
+    /// Reads the next deliveries of lanes.
+    async fn refill(&mut self, hungry: Vec<(LaneId, Seq)>) {
         let window = self.deliveries.lanes.window();
-        match self.page(lease, PendingScope::Lane(id.kind, id.lane), after, window).await {
-            Some(page) => {
-                // What was appended since the work list was read is found there.
-                let known = page.partition_point(|pending| pending.seq <= read_to);
-                self.deliveries.lanes.refill(id, &page[..known], known == window);
+        let held = hungry.into_iter().filter_map(|(id, after)| {
+            let HeldPartition { lease, read_to } = *self.leases.get(&id.partition)?;
+            let scope = PendingScope::Lane(id.kind, id.lane);
+            Some(((id, read_to), PendingRequest { lease, scope, after }))
+        });
+        let (lanes, wanted): (Vec<_>, Vec<_>) = held.unzip();
+        let pages = self.pages(&wanted, window).await;
+        for ((id, read_to), page) in lanes.into_iter().zip(pages) {
+            match page {
+                Some(page) => {
+                    // What was appended since the work list was read is found there.
+                    let known = page.partition_point(|pending| pending.seq <= read_to);
+                    self.deliveries.lanes.refill(id, &page[..known], known == window);
+                }
+                None => self.deliveries.lanes.stay_hungry(id),
             }
-            None => self.deliveries.lanes.stay_hungry(id),
         }
     }
 
-    /// One page of a work list. Without one, the partition may not be held any more: that is found out soon.
-    async fn page(
-        &mut self,
-        lease: Lease,
-        scope: PendingScope,
-        after: Seq,
-        limit: usize,
-    ) -> Option<Vec<Pending>> {
-        match self.shared.log.pending(lease, scope, after, limit).await {
-            Ok(page) => Some(page),
-            Err(error) => {
-                tracing::error!(%error, partition = lease.partition.number(), "the work list cannot be read");
-                self.renew_at = self.renew_at.min(self.shared.clock.now() + LOG_PAUSE);
-                None
-            }
+    /// A page of each work list, in one call. Without one, the partition may not be held any more: that is found out soon.
+    async fn pages(&mut self, wanted: &[PendingRequest], limit: usize) -> Vec<Option<Vec<Pending>>> {
+        if wanted.is_empty() {
+            return Vec::new();
         }
+        let pages = self.shared.log.pending(wanted, limit).await.unwrap_or_else(|error| {
+            tracing::error!(%error, "the work list cannot be read");
+            vec![None; wanted.len()]
+        });
+        if pages.contains(&None) {
+            self.renew_at = self.renew_at.min(self.shared.clock.now() + LOG_PAUSE);
+        }
+        pages
     }
 }

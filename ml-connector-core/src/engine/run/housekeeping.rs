@@ -10,7 +10,7 @@ use super::runner::Runner;
 #[cfg(feature = "metrics")]
 use crate::engine::gauges;
 use crate::{
-    Connector, Result,
+    Connector, Result, Timestamp,
     audit::EntryKind,
     engine::{
         feeds, history,
@@ -22,7 +22,7 @@ use crate::{
         trouble::{Trouble, TroubleKind},
         upkeep,
     },
-    model::ConnectionId,
+    model::{ConnectionId, Partition},
 };
 
 /// How often settled entries are pruned, and how many at once: webhooks wait meanwhile.
@@ -127,17 +127,36 @@ impl Runner {
         });
     }
 
-    /// Learns from the log which connections did not work when the process before ended.
+    /// Asks the log anew which connections work: those of partitions that are held newly, and those that were attached.
+    pub(crate) fn recall_later(&mut self, which: impl Fn(&ConnectionId, &BTreeSet<Partition>) -> bool) {
+        let registry = self.shared.registry();
+        let of = |id: &ConnectionId| {
+            let source = registry.source(id).map(|slot| slot.partition);
+            source.into_iter().chain(registry.sink(id).map(|slot| slot.partition)).collect()
+        };
+        let again = registry.connections().into_iter().filter(|id| which(id, &of(id)));
+        self.to_recall.extend(again);
+        self.recall_at = Timestamp::default();
+    }
+
+    /// Learns from the log which connections did not work when another process looked after them.
     pub(crate) async fn recall(&mut self) {
-        let ids: Vec<_> = self.shared.registry().connections().into_iter().collect();
+        let now = self.shared.clock.now();
+        if self.to_recall.is_empty() || now < self.recall_at {
+            return;
+        }
+        let ids: Vec<_> = self.to_recall.iter().cloned().collect();
         match standings(&self.shared, &ids).await {
             Ok(standings) => {
-                let known = ids.into_iter().zip(standings).flat_map(|(id, standing)| {
-                    standing.kinds().map(|kind| (id.clone(), kind)).collect::<Vec<_>>()
-                });
-                self.parked = known.collect();
+                for (id, standing) in ids.into_iter().zip(standings) {
+                    self.parked.extend(standing.kinds().map(|kind| (id.clone(), kind)));
+                }
+                self.to_recall.clear();
             }
-            Err(error) => tracing::error!(%error, "the log cannot say which connections work"),
+            Err(error) => {
+                tracing::error!(%error, "the log cannot say which connections work: asking again");
+                self.recall_at = now + LOG_PAUSE;
+            }
         }
     }
 

@@ -6,11 +6,12 @@ use std::{
     time::Duration,
 };
 
-use super::runner::Runner;
+use tokio::task::JoinSet;
+
 use crate::{
     Timestamp,
     engine::{guard, registry::SinkSlot, shared::Shared},
-    model::ConnectionId,
+    model::{ConnectionId, Partition},
 };
 
 /// When maintenance that failed is tried again.
@@ -29,31 +30,32 @@ impl Maintenance {
     pub(super) fn next_at(&self) -> Option<Timestamp> {
         self.next().values().flatten().min().copied()
     }
-}
 
-impl Runner {
     /// Begins what is due of the sinks whose partitions are held.
-    pub(super) fn maintain_sinks(&mut self) {
-        let now = self.shared.clock.now();
-        let registry = self.shared.registry();
+    pub(super) fn begin(
+        &self,
+        shared: &Arc<Shared>,
+        is_held: impl Fn(Partition) -> bool,
+        tasks: &mut JoinSet<()>,
+    ) {
+        let now = shared.clock.now();
+        let registry = shared.registry();
         let mut due: Vec<Arc<SinkSlot>> = Vec::new();
         {
-            let mut next = self.maintenance.next();
+            let mut next = self.next();
             next.retain(|connection, _| {
-                registry.sink(connection).is_some_and(|slot| self.leases.contains_key(&slot.partition))
+                registry.sink(connection).is_some_and(|slot| is_held(slot.partition))
             });
-            for (connection, slot) in registry.sinks() {
-                let is_held = self.leases.contains_key(&slot.partition);
-                let at = next.get(connection).copied().unwrap_or(Some(now));
-                if is_held && at.is_some_and(|at| at <= now) {
+            for (connection, slot) in registry.sinks().filter(|(_, slot)| is_held(slot.partition)) {
+                if next.get(connection).copied().unwrap_or(Some(now)).is_some_and(|at| at <= now) {
                     next.insert(connection.clone(), None);
                     due.push(Arc::clone(slot));
                 }
             }
         }
         for slot in due {
-            let (shared, maintenance) = (Arc::clone(&self.shared), self.maintenance.clone());
-            self.tellers.spawn(async move {
+            let (shared, maintenance) = (Arc::clone(shared), self.clone());
+            tasks.spawn(async move {
                 let next = look_after(&shared, &slot).await;
                 // A partition that was lost meanwhile is looked after by its new owner.
                 if let Some(at) = maintenance.next().get_mut(&slot.sink.info().connection) {

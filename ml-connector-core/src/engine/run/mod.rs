@@ -13,7 +13,7 @@ mod turns;
 use std::{future::Future, pin::pin, sync::Arc, time::Duration};
 
 use self::runner::Runner;
-use super::{retry::LOG_PAUSE, shared::Shared};
+use super::{notices::hear_resumed, retry::LOG_PAUSE, shared::Shared};
 use crate::{Connector, model::Partition};
 
 /// How long the log is trusted to tell about commits of other processes.
@@ -56,9 +56,10 @@ impl Runner {
     async fn work_on(&mut self) {
         let shared = Arc::clone(&self.shared);
         let mut hints = pin!(hints(&shared));
-        self.recall().await;
+        let mut resumed = pin!(hear_resumed(&shared));
         loop {
             self.renew().await;
+            self.recall().await;
             self.tell_log();
             self.save_counts().await;
             self.discover().await;
@@ -71,7 +72,8 @@ impl Runner {
             self.write_history();
             #[cfg(feature = "metrics")]
             self.show_gauges();
-            self.maintain_sinks();
+            let leases = &self.leases;
+            self.maintenance.begin(&shared, |partition| leases.contains_key(&partition), &mut self.tellers);
             let pause = self.pause();
             tokio::select! {
                 biased;
@@ -79,6 +81,7 @@ impl Runner {
                 Some(_) = self.tellers.join_next() => {}
                 () = shared.mailbox.wait() => {}
                 () = &mut hints => {}
+                () = &mut resumed => {}
                 () = tokio::time::sleep(pause) => {}
             }
         }
@@ -89,11 +92,16 @@ impl Runner {
 async fn hints(shared: &Shared) {
     let all: Vec<Partition> = Partition::all().collect();
     loop {
-        if let Err(error) = shared.log.wait(&all, HINT).await {
-            tracing::debug!(%error, "the log cannot tell about other processes");
-            tokio::time::sleep(LOG_PAUSE).await;
+        match shared.log.wait(&all, HINT).await {
+            Ok(news) if !news.is_empty() => shared.mailbox.wake(&news),
+            // It is not trusted for longer: one look at everything.
+            Ok(_) => shared.mailbox.wake_all(),
+            Err(error) => {
+                tracing::debug!(%error, "the log cannot tell about other processes");
+                tokio::time::sleep(LOG_PAUSE).await;
+                shared.mailbox.wake_all();
+            }
         }
-        shared.mailbox.wake_all();
         tokio::time::sleep(HINT_GAP).await;
     }
 }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use super::runner::{HeldPartition, Runner};
 use crate::{
     Timestamp,
-    audit::{Lease, LeaseRequest},
+    audit::{EntryKind, Lease, LeaseRequest},
     clock::SLICE,
     context::WriteLease,
     engine::{history, retry::LOG_PAUSE},
@@ -40,6 +40,7 @@ impl Runner {
         let taken: Vec<Partition> = new.iter().map(|lease| lease.partition).collect();
         tracing::info!(held = self.leases.len(), taken = taken.len(), "partitions held");
         self.shared.mailbox.wake(&taken);
+        self.recall_later(|_, of| taken.iter().any(|partition| of.contains(partition)));
         self.schedule(|slot| taken.contains(&slot.partition));
     }
 
@@ -72,6 +73,15 @@ impl Runner {
     pub(super) fn lose(&mut self, partition: Partition) {
         tracing::warn!(partition = partition.number(), "a partition belongs to another host now");
         self.leases.remove(&partition);
+        // Whoever holds it now says whether its connections work.
+        let registry = self.shared.registry();
+        self.parked.retain(|(connection, kind)| {
+            let of = match kind {
+                EntryKind::Signal => registry.source(connection).map(|slot| slot.partition),
+                _ => registry.sink(connection).map(|slot| slot.partition),
+            };
+            of != Some(partition)
+        });
         self.signals.lanes.forget(partition);
         self.deliveries.lanes.forget(partition);
         // The new holder looks up what was under way; it must not be overtaken by us.

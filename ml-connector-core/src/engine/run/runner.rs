@@ -1,7 +1,7 @@
 //! What the run loop holds: partitions, lanes, and batches under way.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::Arc,
 };
 
@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     Timestamp,
-    audit::{EntryKind, Lease},
+    audit::{EntryKind, Lease, PendingRequest, PendingScope},
     engine::{
         lanes::{Batch, Finished, Lanes},
         shared::Shared,
@@ -38,6 +38,9 @@ pub(super) struct Runner {
     pub(super) running: HashMap<tokio::task::Id, UnderWay>,
     /// What does not work of which connection, as the log was told.
     pub(super) parked: HashSet<(ConnectionId, EntryKind)>,
+    /// Connections of which the log has still to say whether they work, and when it is asked.
+    pub(super) to_recall: BTreeSet<ConnectionId>,
+    pub(super) recall_at: Timestamp,
     /// To the task that tells the log; `None` when nothing more is told.
     pub(super) turns: Option<UnboundedSender<Turned>>,
     pub(super) tellers: JoinSet<()>,
@@ -76,6 +79,13 @@ pub(super) struct HeldPartition {
     pub(super) read_to: Seq,
 }
 
+impl HeldPartition {
+    /// What of its work list is not read yet.
+    pub(super) fn rest(&self) -> PendingRequest {
+        PendingRequest { lease: self.lease, scope: PendingScope::Partition, after: self.read_to }
+    }
+}
+
 impl Runner {
     pub(super) fn new(shared: Arc<Shared>, owner: Arc<str>) -> Self {
         let work = |max| Work { lanes: Lanes::with_slots(max), under_way: 0, max };
@@ -93,6 +103,8 @@ impl Runner {
             tasks: JoinSet::new(),
             running: HashMap::new(),
             parked: HashSet::new(),
+            to_recall: BTreeSet::new(),
+            recall_at: Timestamp::default(),
             turns: Some(turns),
             tellers,
             prune_at: Timestamp::default(),

@@ -72,6 +72,9 @@ async fn try_resolve(shared: &Shared, lease: Lease, batch: &Batch) -> Result<Fin
                 None => resolve::read(shared, lease, slot, batch, entity, &group).await?,
             },
         };
+        if resolved.proof != Proof::Nothing {
+            slot.pulse.beat(batch.lane.lane);
+        }
         waits.extend(resolved.waits);
         proof = proof.max(resolved.proof);
         if resolved.hold != Hold::None {

@@ -75,7 +75,7 @@ async fn a_lane_says_that_it_is_blocked_parked_or_behind_an_outage() {
         assert!(lane.next.is_some_and(|next| next > world.clock.now()), "{lane:?}");
         assert_eq!(lane.attempt > 0, reason == WaitReason::Blocked, "{lane:?}");
         world.board.faults.lock().unwrap().clear();
-        connector.resume(&"board".into());
+        connector.resume(&"board".into()).await.unwrap();
         tokio::time::sleep(secs(300)).await;
         assert!(lanes(&connector).await.is_empty(), "after {reason:?}");
     }

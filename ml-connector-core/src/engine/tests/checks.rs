@@ -230,5 +230,19 @@ mod gauges {
         );
         assert!(of("ml_connector_lag_seconds{connection=books,kind=signal}") < 0.1);
         assert!((of("ml_connector_limit_left{key=board/a,seconds=60}") - 4.0).abs() < 0.1);
+
+        // A pause, and nothing after it.
+        let until = world.clock_now() + secs(30);
+        let pause = crate::rate::Feedback::PausedUntil(until);
+        connector.context().limiter().report(&"board/a".into(), pause, world.clock_now()).await.unwrap();
+        metrics::with_local_recorder(&shown, show);
+        assert!(of("ml_connector_limit_left{key=board/a,seconds=60}") < 0.1);
+        world.ledger.put("2", Status::Open, "2026-04-01");
+        connector.receive(webhook("account:books 2", "good")).await;
+        tokio::time::sleep(secs(120)).await;
+        connector.remove(&"books".into());
+        metrics::with_local_recorder(&shown, show);
+        assert!((of("ml_connector_limit_left{key=board/a,seconds=60}") - 5.0).abs() < 0.1, "all of it");
+        assert!(of("ml_connector_waiting{connection=books,kind=signal}") < 0.1, "it is not there any more");
     }
 }

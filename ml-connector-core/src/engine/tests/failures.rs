@@ -186,7 +186,7 @@ async fn a_repaired_connection_goes_on_at_once_when_the_host_says_so() {
     }
     tokio::time::sleep(secs(120)).await;
     assert_eq!((world.board.corner("a").len(), connector.stats().dead), (0, 0));
-    connector.resume(&"board".into());
+    connector.resume(&"board".into()).await.unwrap();
     tokio::time::sleep(secs(10)).await;
     assert_eq!(world.board.corner("a"), ALL);
     stop.send(()).unwrap();

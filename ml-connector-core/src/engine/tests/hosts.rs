@@ -4,7 +4,7 @@ use vendor::{Fault, webhook};
 
 use super::*;
 use crate::{
-    AuditLog, Clock,
+    AuditLog, Clock, Error, ErrorKind, Scope,
     audit::{Lease, LeaseRequest},
     model::Status,
     rate::{Quota, RateLimiter},
@@ -159,6 +159,96 @@ async fn the_first_host_on_a_log_pays_for_nobody() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_host_reads_the_work_lists_of_all_its_partitions_in_one_call() {
+    let world = world();
+    let connector = world.connector();
+    let (_stop, _running) = start(&connector);
+    tokio::time::sleep(secs(100)).await;
+    let before = world.log.reads();
+    tokio::time::sleep(secs(300)).await;
+    let idle = world.log.reads() - before;
+    assert!(idle <= 12, "{idle} calls in five minutes without any news");
+    for _ in 0..10 {
+        // Another process appends; this log does not say where.
+        let note = crate::audit::NewEntry::new(
+            crate::model::Partition::new(9),
+            EntryKind::Note,
+            "books".into(),
+            world.clock.now(),
+        );
+        let transaction = crate::audit::Transaction { append: vec![note], ..Default::default() };
+        world.log.commit(vec![transaction], world.clock.now()).await.unwrap();
+        tokio::time::sleep(secs(1)).await;
+    }
+    let calls = world.log.reads() - before - idle;
+    assert!((1..=12).contains(&calls), "{calls} calls for 10 commits of another process");
+}
+
+/// Parks the connection of the board on a host that holds everything, with one change that waits.
+async fn parked(world: &World) -> (oneshot::Sender<()>, tokio::task::JoinHandle<()>) {
+    let connector = world.connector();
+    for _ in 0..9 {
+        world.board.fault(Fault::Before(
+            crate::ErrorKind::Unauthenticated,
+            crate::Effect::None,
+            crate::Scope::Connection,
+            crate::Retry::Never,
+        ));
+    }
+    let running = start(&connector);
+    tell(world, &connector, 100..101).await;
+    tokio::time::sleep(secs(1200)).await;
+    assert_eq!(written(world).0.len(), 0);
+    world.board.faults.lock().unwrap().clear();
+    running
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_is_resumed_on_another_host_is_tried_by_the_one_that_works_for_it() {
+    let world = world();
+    let (_stop, _running) = parked(&world).await;
+    // It takes webhooks and works for nothing.
+    let other = another(&world).connector();
+    other.resume(&"board".into()).await.unwrap();
+    tokio::time::sleep(secs(35)).await;
+    assert_eq!(written(&world).0.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_is_resumed_is_tried_although_the_host_dies_at_that_moment() {
+    let world = world();
+    let (_stop, running) = parked(&world).await;
+    another(&world).connector().resume(&"board".into()).await.unwrap();
+    running.abort();
+    let next = another(&world);
+    let connector = next.connector();
+    next.run(&connector, world.lease + WINDOW + secs(5)).await;
+    assert_eq!(written(&world).0.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_is_resumed_once_for_each_time_it_is_said() {
+    let world = world();
+    let (_stop, _running) = parked(&world).await;
+    let refused = || {
+        world.board.fault(Fault::Before(
+            crate::ErrorKind::Unauthenticated,
+            crate::Effect::None,
+            crate::Scope::Connection,
+            crate::Retry::Never,
+        ));
+    };
+    let left = || world.board.faults.lock().unwrap().len();
+    (0..9).for_each(|_| refused());
+    let other = another(&world).connector();
+    for said in 1..=3 {
+        other.resume(&"board".into()).await.unwrap();
+        tokio::time::sleep(secs(40)).await;
+        assert_eq!(left(), 9 - said, "one try for each time");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_a_host_still_sends_while_it_shuts_down_is_not_sent_by_another() {
     let first = World { grace: secs(60), ..world() };
     let connector = first.connector();
@@ -172,4 +262,66 @@ async fn what_a_host_still_sends_while_it_shuts_down_is_not_sent_by_another() {
     running.await.unwrap();
     tokio::time::sleep(secs(120)).await;
     assert_eq!(first.board.corner("a"), ["invoice.sent 100"]);
+}
+
+fn revoked() -> Error {
+    Error::new(ErrorKind::Unauthenticated, "revoked").with_scope(Scope::Connection)
+}
+
+fn with_alarm(world: &World) -> Connector {
+    world.connector_with(vec![
+        Route::new("all").on("invoice.*").to("board", Destination::from("a")),
+        Route::new("alarm").on("connection.*").to("board", Destination::from("alarm")),
+    ])
+}
+
+/// What the log says of a connection is known to a host that began before, and takes it over.
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_works_again_on_another_host_is_told_and_health_is_good() {
+    let first = World { lease: secs(15), ..World::new() };
+    let dying = with_alarm(&first);
+    let (_stop, running) = start(&dying);
+    tokio::time::sleep(secs(1)).await;
+    let second = another(&first);
+    let standing_by = with_alarm(&second);
+    let (stop, runs) = start(&standing_by);
+    for _ in 0..3 {
+        first.ledger.fail(revoked());
+    }
+    tell(&first, &dying, 1..2).await;
+    tokio::time::sleep(secs(20)).await;
+    assert!(!dying.health().await.unwrap().is_good());
+    running.abort();
+    tokio::time::sleep(secs(600)).await;
+    assert_eq!(first.board.corner("a"), ["invoice.sent 1"]);
+    assert_eq!(first.board.corner("alarm"), ["connection.parked books", "connection.resumed books"]);
+    let health = standing_by.health().await.unwrap();
+    assert!(health.is_good(), "{health:#?}");
+    for _ in 0..3 {
+        first.ledger.fail(revoked());
+    }
+    tell(&second, &standing_by, 2..3).await;
+    tokio::time::sleep(secs(20)).await;
+    assert!(!standing_by.health().await.unwrap().is_good(), "the next outage is told as well");
+    stop.send(()).unwrap();
+    runs.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_is_attached_while_the_host_runs_is_not_parked_for_ever() {
+    let world = World::new();
+    let before = with_alarm(&world);
+    world.ledger.fail(revoked());
+    tell(&world, &before, 1..2).await;
+    world.run(&before, secs(20)).await;
+    let connector = with_alarm(&world);
+    connector.remove(&"books".into());
+    let (stop, running) = start(&connector);
+    tokio::time::sleep(secs(5)).await;
+    connector.add_source(LedgerSource::new("books", &world.ledger)).unwrap();
+    tokio::time::sleep(secs(600)).await;
+    assert_eq!(world.board.corner("alarm"), ["connection.parked books", "connection.resumed books"]);
+    assert!(connector.health().await.unwrap().is_good());
+    stop.send(()).unwrap();
+    running.await.unwrap();
 }

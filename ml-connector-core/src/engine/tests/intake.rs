@@ -20,7 +20,7 @@ use crate::{
     SourceMode, UpkeepRequest, WebhookAnswers,
     audit::{
         Backlog, Committed, DocKey, Document, DocumentWrite, EntryState, Expected, Lease, LeaseRequest,
-        Pending, PendingScope, Transaction,
+        Pending, PendingRequest, Transaction,
     },
     model::{
         ConnectionId, EntityRef, Intake, Page, Partition, PollMode, Prompt, Resolution, Seq, Signal, Status,
@@ -257,6 +257,20 @@ async fn a_webhook_of_another_account_is_kept_and_the_feeds_are_read_in_case_it_
     assert_eq!(world.ledger.pages(PollMode::Sweep), sweeps + 1, "the others wait a quarter of an hour");
 }
 
+/// Anybody calls any path: that says nothing about a secret, good or bad.
+#[tokio::test(start_paused = true)]
+async fn a_path_that_nobody_has_issued_changes_no_health() {
+    let world = World::new();
+    let connector = world.callbacks();
+    world.run(&connector, secs(60)).await;
+    for _ in 0..5 {
+        assert_eq!(send(&connector, "/ledger/elsewhere", "x").await, StatusCode::NOT_FOUND);
+    }
+    let health = connector.health().await.unwrap();
+    let hooks = &health.connections[&"books".into()].hooks;
+    assert_eq!((hooks.refused, hooks.accepted_at, hooks.remedy), (0, None, None));
+}
+
 #[tokio::test(start_paused = true)]
 async fn other_vendors_are_refused_and_nothing_is_read_instead() {
     let world = World::new();
@@ -347,14 +361,8 @@ impl AuditLog for Locked {
         self.log.lease(request).await
     }
 
-    async fn pending(
-        &self,
-        lease: Lease,
-        scope: PendingScope,
-        after: Seq,
-        limit: usize,
-    ) -> Result<Vec<Pending>> {
-        self.log.pending(lease, scope, after, limit).await
+    async fn pending(&self, wanted: &[PendingRequest], limit: usize) -> Result<Vec<Option<Vec<Pending>>>> {
+        self.log.pending(wanted, limit).await
     }
 
     async fn documents(&self, keys: &[DocKey]) -> Result<Vec<Option<Document>>> {
@@ -373,7 +381,7 @@ impl AuditLog for Locked {
         self.log.backlog(now).await
     }
 
-    async fn wait(&self, partitions: &[Partition], at_most: Duration) -> Result<()> {
+    async fn wait(&self, partitions: &[Partition], at_most: Duration) -> Result<Vec<Partition>> {
         self.log.wait(partitions, at_most).await
     }
 

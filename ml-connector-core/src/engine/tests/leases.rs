@@ -12,10 +12,10 @@ use super::*;
 use crate::{
     AuditLog, Clock, Result,
     audit::{
-        Backlog, Committed, DocKey, Document, Lease, LeaseRequest, Outcome, Pending, PendingScope,
+        Backlog, Committed, DocKey, Document, Lease, LeaseRequest, Outcome, Pending, PendingRequest,
         Transaction,
     },
-    model::{ConnectionId, Partition, Seq, Status},
+    model::{ConnectionId, Partition, Status},
 };
 
 const LEASE: Duration = Duration::from_secs(15);
@@ -57,14 +57,8 @@ impl AuditLog for StandsStill {
         self.log.lease(request).await
     }
 
-    async fn pending(
-        &self,
-        lease: Lease,
-        of: PendingScope,
-        after: Seq,
-        limit: usize,
-    ) -> Result<Vec<Pending>> {
-        self.log.pending(lease, of, after, limit).await
+    async fn pending(&self, wanted: &[PendingRequest], limit: usize) -> Result<Vec<Option<Vec<Pending>>>> {
+        self.log.pending(wanted, limit).await
     }
 
     async fn documents(&self, keys: &[DocKey]) -> Result<Vec<Option<Document>>> {
@@ -83,7 +77,7 @@ impl AuditLog for StandsStill {
         self.log.backlog(now).await
     }
 
-    async fn wait(&self, partitions: &[Partition], at_most: Duration) -> Result<()> {
+    async fn wait(&self, partitions: &[Partition], at_most: Duration) -> Result<Vec<Partition>> {
         self.log.wait(partitions, at_most).await
     }
 

@@ -22,6 +22,7 @@ mod outages;
 mod pages;
 mod progress;
 mod read_back;
+mod reads_in_vain;
 mod refused_feeds;
 mod replays;
 mod sweeps;

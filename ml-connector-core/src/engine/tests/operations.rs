@@ -142,6 +142,65 @@ async fn webhooks_that_are_refused_are_seen_until_one_is_accepted() {
     assert!(health_after(&connector, secs(1)).await.is_good(), "anybody can send what is not signed");
 }
 
+/// Anybody can send what is not signed.
+#[tokio::test(start_paused = true)]
+async fn a_burst_of_forged_webhooks_does_not_say_that_a_secret_is_wrong_which_was_right() {
+    let world = World::new();
+    let connector = world.connector();
+    tell(&world, &connector, "1", "good").await;
+    tokio::time::sleep(secs(5 * 3600)).await;
+    let remedy = async || {
+        let health = connector.health().await.unwrap();
+        health.connections[&"books".into()].hooks.remedy
+    };
+    for _ in 0..30 {
+        tell(&world, &connector, "1", "forged").await;
+    }
+    assert_eq!(remedy().await, None);
+    tokio::time::sleep(secs(600)).await;
+    tell(&world, &connector, "1", "forged").await;
+    assert!(remedy().await.is_some(), "it goes on: perhaps the secret was changed");
+    tokio::time::sleep(secs(25 * 3600)).await;
+    assert_eq!(remedy().await, None, "a day ago");
+}
+
+#[tokio::test(start_paused = true)]
+async fn webhooks_are_counted_for_the_connection_that_was_meant() {
+    let world = World::new();
+    let connector = world.connector();
+    connector.add_source(LedgerSource::new("other", &world.ledger)).unwrap();
+    let send = async |body: &str, proof: &str| connector.receive(webhook(body, proof)).await.status();
+    let health = async || {
+        let health = connector.health().await.unwrap();
+        let of = |id: &str| health.connections[&id.into()].hooks.clone();
+        (of("books"), of("other"), health.endpoints[&"ledger".into()].clone())
+    };
+    // Both have the same secret: whoever verifies it first is not who is meant.
+    assert_eq!(send("account:other 1", "good").await, http::StatusCode::OK);
+    let (books, other, _) = health().await;
+    assert_eq!((books.accepted_at, other.accepted_at.is_some()), (None, true));
+    tokio::time::sleep(secs(3600)).await;
+
+    for _ in 0..5 {
+        send("account:books 1", "forged for account:books").await;
+        tokio::time::sleep(secs(300)).await;
+    }
+    let (books, other, endpoint) = health().await;
+    assert_eq!((books.refused, other.refused, endpoint.refused), (5, 0, 0));
+    assert!(books.remedy.is_some() && other.remedy.is_none(), "{books:?} {other:?}");
+
+    for _ in 0..5 {
+        send("account:books 1", "forged").await;
+        tokio::time::sleep(secs(300)).await;
+    }
+    let (books, other, endpoint) = health().await;
+    assert_eq!((books.refused, other.refused, endpoint.refused), (5, 0, 5));
+    assert!(other.remedy.is_none() && endpoint.remedy.is_some(), "nothing was accepted for an hour");
+    send("account:books 1", "good").await;
+    let (books, _, endpoint) = health().await;
+    assert_eq!((books.refused, endpoint.refused, endpoint.remedy), (0, 0, None));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_log_that_takes_no_writes_stops_reads_and_shows_in_health_until_it_works() {
     let world = World::new();
@@ -161,6 +220,39 @@ async fn a_log_that_takes_no_writes_stops_reads_and_shows_in_health_until_it_wor
     let health = connector.health().await.unwrap();
     assert!(health.is_good(), "{health:#?}");
     assert_eq!(world.board.corner("a"), ["invoice.sent 1"]);
+    stop.send(()).unwrap();
+    running.await.unwrap();
+}
+
+/// A disk that is full has room for a few bytes: an answer to a webhook, but not for what a read leads to.
+#[tokio::test(start_paused = true)]
+async fn a_log_that_takes_small_writes_only_is_no_log_that_works() {
+    let world = World { lease: secs(7200), ..World::new() };
+    let connector = world.connector();
+    let mut troubles = connector.troubles();
+    let (stop, running) = start(&connector);
+    tokio::time::sleep(secs(1)).await;
+    world.log.fail_commits_over(500);
+    for id in ["1", "2", "3", "4", "5"] {
+        assert_eq!(tell(&world, &connector, id, "good").await, http::StatusCode::OK);
+    }
+    for _ in 0..60 {
+        tokio::time::sleep(secs(60)).await;
+        let health = connector.health().await.unwrap();
+        assert!(!health.is_good() && health.log.is_some(), "{health:?}");
+        // What is small is taken all the time.
+        assert_eq!(tell(&world, &connector, "6", "good").await, http::StatusCode::OK);
+    }
+    let reads = world.ledger.reads();
+    assert!(reads <= 12, "{reads} reads in an hour with a full disk");
+    world.log.fail_commits_over(0);
+    tokio::time::sleep(secs(180)).await;
+    assert_eq!(world.board.corner("a").len(), 6);
+    assert!(connector.health().await.unwrap().is_good());
+    let told = futures_util::StreamExt::take(&mut troubles, 2);
+    let told: Vec<_> = futures_util::StreamExt::collect::<Vec<_>>(told).await;
+    let kinds: Vec<_> = told.iter().map(|trouble| trouble.kind).collect();
+    assert_eq!(kinds, [super::super::TroubleKind::LogDown, super::super::TroubleKind::LogResumed]);
     stop.send(()).unwrap();
     running.await.unwrap();
 }

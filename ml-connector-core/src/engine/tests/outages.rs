@@ -66,6 +66,59 @@ async fn two_hours_without_an_answer_kill_nothing_and_are_told_once() {
     }
 }
 
+/// The ping is good all the time.
+#[tokio::test(start_paused = true)]
+async fn two_messages_that_fail_by_themselves_stop_no_third_and_are_given_up() {
+    let world = World::new();
+    let to = |corner: &str, on: &str| Route::new(corner).on(on).to("board", Destination::from(corner));
+    let routes = vec![to("a", "invoice.sent"), to("b", "invoice.sent"), to("c", "invoice.paid")];
+    let connector = world.connector_with(routes);
+    let (stop, running) = start(&connector);
+    world.board.broken.lock().unwrap().extend(["a".to_owned(), "b".to_owned()]);
+    tell(&world, &connector, 1..=1).await;
+    tokio::time::sleep(secs(10)).await;
+    world.ledger.put("2", Status::Paid, "2026-04-01");
+    connector.receive(webhook("account:books 2", "good")).await;
+    tokio::time::sleep(secs(60)).await;
+    assert_eq!(world.board.corner("c"), ["invoice.paid 2"], "what can be delivered is");
+    assert_eq!(connector.stats().dead, 0);
+    tokio::time::sleep(secs(40 * 60)).await;
+    assert_eq!(connector.stats().dead, 2, "others went through while these failed");
+    assert!(connector.health().await.unwrap().connections[&"board".into()].parked.is_none());
+    // Now nobody is there: all of it waits.
+    world.board.is_down.store(true, Ordering::SeqCst);
+    tell(&world, &connector, 3..=4).await;
+    tokio::time::sleep(secs(2 * 3600)).await;
+    assert_eq!(connector.stats().dead, 2);
+    world.board.is_down.store(false, Ordering::SeqCst);
+    world.board.broken.lock().unwrap().clear();
+    tokio::time::sleep(secs(400)).await;
+    assert_eq!((world.board.corner("a"), connector.stats().dead), (told(3..=4), 2));
+    stop.send(()).unwrap();
+    running.await.unwrap();
+}
+
+/// Writes fail everywhere, and the ping is good.
+#[tokio::test(start_paused = true)]
+async fn writes_that_fail_in_every_lane_wait_although_the_ping_is_good() {
+    let world = World::new();
+    let to = |corner: &str| Route::new(corner).on("invoice.*").to("board", Destination::from(corner));
+    let connector = world.connector_with(vec![to("a"), to("b")]);
+    let (stop, running) = start(&connector);
+    tell(&world, &connector, 1..=1).await;
+    tokio::time::sleep(secs(10)).await;
+    world.board.broken.lock().unwrap().extend(["a".to_owned(), "b".to_owned()]);
+    tell(&world, &connector, 2..=5).await;
+    tokio::time::sleep(secs(2 * 3600)).await;
+    assert_eq!(connector.stats().dead, 0);
+    assert!(connector.health().await.unwrap().connections[&"board".into()].parked.is_some());
+    world.board.broken.lock().unwrap().clear();
+    tokio::time::sleep(secs(400)).await;
+    assert_eq!([world.board.corner("a"), world.board.corner("b")], [told(1..=5), told(1..=5)]);
+    stop.send(()).unwrap();
+    running.await.unwrap();
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_short_outage_is_not_told_and_soon_over() {
     let world = World::new();

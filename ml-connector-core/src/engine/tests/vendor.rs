@@ -1,7 +1,7 @@
 //! A tiny vendor: a ledger whose entries a source reads, and a board on which a sink writes.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
@@ -33,6 +33,10 @@ pub(super) struct Ledger {
     pub(super) reads: Mutex<Vec<String>>,
     /// Reads are never answered.
     pub(super) hangs: AtomicBool,
+    /// Neither reads nor pages are answered.
+    pub(super) is_down: AtomicBool,
+    /// Records that cannot be read.
+    pub(super) broken: Mutex<BTreeSet<String>>,
     /// The mode of every page read.
     pub(super) pages: Mutex<Vec<PollMode>>,
     /// What the next pages fail with; `None` = not.
@@ -208,7 +212,12 @@ impl Source for LedgerSource {
         assert_eq!(request.uri(), "/hook?x=1", "the endpoint is stripped, the query is not");
         let wanted = state.filter(|state| !state.is_empty()).map_or(&b"good"[..], |state| state);
         if request.headers().get("proof").is_none_or(|proof| proof.as_bytes() != wanted) {
-            return Err(Error::new(ErrorKind::SignatureInvalid, "no proof"));
+            let error = Error::new(ErrorKind::SignatureInvalid, "no proof");
+            let proof = request.headers().get("proof").and_then(|proof| proof.to_str().ok());
+            return Err(match proof.and_then(|proof| proof.strip_prefix("forged for ")) {
+                Some(account) => error.with_context("account", account),
+                None => error,
+            });
         }
         let body = std::str::from_utf8(request.body()).ok();
         let mut words = body.map(str::split_whitespace).into_iter().flatten();
@@ -236,6 +245,11 @@ impl Source for LedgerSource {
         if let Some(error) = self.ledger.failures.lock().unwrap().pop_front() {
             return Err(error);
         }
+        if self.ledger.is_down.load(Ordering::SeqCst)
+            || self.ledger.broken.lock().unwrap().contains(&*entity.id)
+        {
+            return Err(Error::new(ErrorKind::Unavailable, "the ledger answers 503"));
+        }
         let record = self.ledger.invoices.lock().unwrap().get(&*entity.id).cloned();
         if record.is_none() && self.not_yet {
             return Ok(Resolution::NotYet { retry_at: read_at + Duration::from_secs(30) });
@@ -254,6 +268,9 @@ impl Source for LedgerSource {
         self.ledger.pages.lock().unwrap().push(mode);
         if let Some(Some(error)) = self.ledger.page_failures.lock().unwrap().pop_front() {
             return Err(error);
+        }
+        if self.ledger.is_down.load(Ordering::SeqCst) {
+            return Err(Error::new(ErrorKind::Unavailable, "the ledger answers 503"));
         }
         let read_at = ctx.now();
         let text = checkpoint.map(|bytes| std::str::from_utf8(bytes).unwrap()).unwrap_or("0 0 ");
@@ -296,6 +313,7 @@ impl Source for LedgerSource {
             signals: named.iter().map(|record| Signal::entity(record.entity())).collect(),
             checkpoint: checkpoint.into(),
             more,
+            remark: None,
         })
     }
 
@@ -352,6 +370,8 @@ pub(super) struct Board {
     pub(super) lookups: Mutex<VecDeque<Result<Lookup>>>,
     /// Nobody answers: not the next attempts, look-ups and pings.
     pub(super) is_down: AtomicBool,
+    /// Corners on which nothing can be written, although everything else of the board works.
+    pub(super) broken: Mutex<BTreeSet<String>>,
     /// When attempts were made.
     pub(super) attempts: Mutex<Vec<Timestamp>>,
     /// How often a corner may be written on; once a second unless it says otherwise.
@@ -430,6 +450,10 @@ impl Sink for BoardSink {
             self.board.attempts.lock().unwrap().push(ctx.now());
             if let Err(error) = self.board.answers() {
                 results.push(Err(error));
+                continue;
+            }
+            if self.board.broken.lock().unwrap().contains(delivery.destination.as_str()) {
+                results.push(Err(Error::new(ErrorKind::Unavailable, "the corner answers 500")));
                 continue;
             }
             let fault = self.board.faults.lock().unwrap().pop_front();

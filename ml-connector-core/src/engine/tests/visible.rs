@@ -48,7 +48,7 @@ async fn what_a_host_changes_and_asks_for_is_in_the_log_with_who_did_it() {
     connector.add_source(polled("second")).unwrap();
     pause().await;
     connector.connect_as("anna", [Connection::new().source(polled("third"))]).await.unwrap();
-    connector.resume(&"board".into());
+    connector.resume(&"board".into()).await.unwrap();
     pause().await;
     connector.poll_now(&"second".into(), "invoices").await.unwrap();
     connector.backfill(&"third".into(), "invoices", None).await.unwrap();

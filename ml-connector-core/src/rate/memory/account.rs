@@ -19,7 +19,9 @@ const PERMIT_LIFE: Duration = Duration::from_secs(600);
 const ASK_AGAIN: Duration = Duration::from_millis(20);
 /// How long one word of the other side's is believed, and how long one that it repeats after that.
 const FIRST_WORD: Duration = Duration::from_secs(3_600);
-const SECOND_WORD: Duration = Duration::from_secs(86_400);
+pub(super) const SECOND_WORD: Duration = Duration::from_secs(86_400);
+/// Resets that differ by no more than this are the same: vendors name them in seconds from now.
+const SAME_RESET: Duration = Duration::from_secs(60);
 /// How long a charge waits for the first quota to be named.
 const EARLY_LIFE: Duration = Duration::from_secs(86_400);
 
@@ -31,6 +33,8 @@ pub(super) struct Account {
     first_word: Option<Timestamp>,
     /// What the other side says is left, and until when.
     pub(super) remaining: Option<(u32, Timestamp)>,
+    /// When the count begins again, if the other side says that it is more than an hour away.
+    far_reset: Option<FarReset>,
     /// What others spent before any quota was known, and when last.
     early: Option<(u32, Timestamp)>,
     pub(super) counters: Vec<Counter>,
@@ -40,6 +44,16 @@ pub(super) struct Account {
     under_way: VecDeque<UnderWay>,
     /// What was counted in rolling windows when it was sent, in the order of admission.
     sent: VecDeque<Sent>,
+}
+
+/// A count that begins again more than an hour from now, as the other side says.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+struct FarReset {
+    at: Timestamp,
+    /// Until when the first word of it was believed.
+    believed_until: Timestamp,
+    /// Whether something was left when it was named: a count that goes down is no slip.
+    counts_down: bool,
 }
 
 /// Work that the other side counts when it arrives, at the latest when it is over.
@@ -205,12 +219,39 @@ impl Account {
         (believed < until).then_some(believed)
     }
 
+    /// The other side says how much is left. A reset that is more than an hour away is believed for an hour; for a day once
+    /// it is named again: after that hour, or after an answer that left something. So the count of a day, which comes with
+    /// every answer, holds, and a slip does not.
     pub(super) fn limit_to(&mut self, units: u32, reset: Timestamp, now: Timestamp) {
-        let reset = reset.min(now + SECOND_WORD);
+        let reset = if reset > now + FIRST_WORD { self.believed(units, reset, now) } else { reset };
         self.remaining = Some(match self.remaining {
             Some((left, same)) if same == reset => (left.min(units), reset),
             _ => (units, reset),
         });
+    }
+
+    fn believed(&mut self, units: u32, reset: Timestamp, now: Timestamp) -> Timestamp {
+        let is_same =
+            |far: &FarReset| reset.saturating_since(far.at).max(far.at.saturating_since(reset)) <= SAME_RESET;
+        let known = self.far_reset.filter(is_same);
+        let believed_until = known.map_or(now + FIRST_WORD, |far| far.believed_until);
+        let counts_down = known.is_some_and(|far| far.counts_down);
+        self.far_reset = Some(FarReset { at: reset, believed_until, counts_down: counts_down || units > 0 });
+        if counts_down || now >= believed_until { reset.min(now + SECOND_WORD) } else { believed_until }
+    }
+
+    /// What was written down by a clock that was ahead by so much is taken to have been written down by the right one.
+    pub(super) fn shift(&mut self, ahead: Duration) {
+        let back = |at: &mut Timestamp| *at = *at - ahead;
+        self.paused_until.iter_mut().for_each(back);
+        self.first_word.iter_mut().for_each(back);
+        self.remaining.iter_mut().for_each(|(_, reset)| back(reset));
+        self.far_reset.iter_mut().for_each(|far| back(&mut far.believed_until));
+        self.early.iter_mut().for_each(|(_, at)| back(at));
+        self.lost.iter_mut().for_each(back);
+        self.counters.iter_mut().for_each(|counter| counter.shift(ahead));
+        self.under_way.iter_mut().for_each(|work| back(&mut work.forgotten_at));
+        self.sent.iter_mut().for_each(|sent| back(&mut sent.at));
     }
 
     /// Whether a new account would answer the same.

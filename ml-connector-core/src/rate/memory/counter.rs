@@ -152,6 +152,21 @@ impl Counter {
         }
     }
 
+    /// Moves everything back by so much.
+    pub(super) fn shift(&mut self, back: Duration) {
+        let back = whole_millis(back);
+        match &mut self.kind {
+            Kind::Rolling { log, .. } => {
+                log.first = log.first.saturating_sub(back);
+                log.last = log.last.saturating_sub(back);
+            }
+            Kind::Aligned { period_start } => {
+                let start = period_start.saturating_sub(back);
+                *period_start = start.saturating_sub(start.rem_euclid(self.length_ms));
+            }
+        }
+    }
+
     fn forget_old(&mut self, latest: Timestamp) {
         let latest = latest.as_millis();
         match &mut self.kind {

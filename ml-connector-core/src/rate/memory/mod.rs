@@ -26,9 +26,10 @@ use crate::{Error, ErrorKind, Result, Timestamp};
 /// Counts in memory: exact, and enough with several hosts, because a partition has one holder.
 ///
 /// Beyond the [contract](RateLimiter):
-/// - Time is counted in whole milliseconds, and never runs backwards: after a clock was set back, every call is
-///   taken to happen at the latest instant seen, until the clock has caught up. Pauses and resets, which the
-///   other side names, are compared with the clock as it is.
+/// - Time is counted in whole milliseconds, and does not run backwards: after a clock was set back by up to five minutes,
+///   every call is taken to happen at the latest instant seen, until the clock has caught up. Pauses and resets, which the
+///   other side names, are compared with the clock as it is. One that is set back by more was ahead: windows, pauses and
+///   resets are moved back with it.
 /// - A quota counts from the first time it is named together with its key, and counts the costs that name it.
 ///   Its length tells it from others, so that a changed limit finds the same history.
 /// - Work that is counted as concurrent and never reported as finished is forgotten after ten minutes, many times
@@ -56,6 +57,8 @@ struct Accounts {
     sweep_at: usize,
 }
 
+/// A clock that is set back by more was wrong before.
+const STEP_BACK: Duration = Duration::from_secs(300);
 /// So few accounts are not worth looking through.
 const SWEEP_AT_LEAST: usize = 1024;
 
@@ -98,8 +101,7 @@ impl RateLimiter for MemoryRateLimiter {
 
 impl Accounts {
     fn admit(&mut self, costs: &[Cost], now: Timestamp) -> Admission {
-        self.latest = self.latest.max(now);
-        let latest = self.latest;
+        let latest = self.see(now);
         let mut ready = now;
         for (i, cost) in costs.iter().enumerate() {
             let before = &costs[..i];
@@ -117,8 +119,7 @@ impl Accounts {
     }
 
     fn report(&mut self, key: &QuotaKey, feedback: &Feedback, now: Timestamp) {
-        self.latest = self.latest.max(now);
-        let latest = self.latest;
+        let latest = self.see(now);
         match *feedback {
             Feedback::Finished(permit) => {
                 if let Some(account) = self.accounts.get_mut(key) {
@@ -139,8 +140,25 @@ impl Accounts {
         }
     }
 
+    /// Takes note of the time, and returns the latest ever seen. A clock that was ahead and has been set right takes with it
+    /// what was written down by it: otherwise all of that would hold until the clock has caught up.
+    fn see(&mut self, now: Timestamp) -> Timestamp {
+        let ahead = self.latest.saturating_since(now);
+        if ahead > STEP_BACK && self.latest > Timestamp::from_millis(i64::MIN) {
+            tracing::warn!(
+                ahead_s = ahead.as_secs(),
+                "the clock was set back: windows and pauses are moved with it"
+            );
+            self.accounts.values_mut().for_each(|account| account.shift(ahead));
+            self.lost = self.lost.map(|lost| lost - ahead);
+            self.latest = now;
+        }
+        self.latest = self.latest.max(now);
+        self.latest
+    }
+
     fn usage(&mut self, now: Timestamp) -> Vec<Usage> {
-        let latest = self.latest.max(now);
+        let latest = self.see(now);
         let told = |(key, account): (&QuotaKey, &mut Account)| {
             (!account.is_idle(now, latest)).then(|| account.usage(key.clone(), now, latest))
         };

@@ -5,7 +5,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::{Accounts, Quota, QuotaKey, TakeOver, account::Account, counter::Counter};
+use super::{
+    Accounts, Quota, QuotaKey, TakeOver,
+    account::{Account, SECOND_WORD},
+    counter::Counter,
+};
 use crate::{Error, ErrorKind, Result, Timestamp};
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -38,7 +42,7 @@ enum Counts {
 
 impl Accounts {
     pub(super) fn save(&mut self, at_least: Duration, now: Timestamp) -> Result<Option<Bytes>> {
-        let latest = self.latest.max(now);
+        let latest = self.see(now);
         let mut saved: Vec<Saved> = Vec::new();
         for (key, account) in &mut self.accounts {
             saved.extend(account.save(key, at_least, now, latest));
@@ -61,8 +65,7 @@ impl Accounts {
                     .with_source(source)
             })?,
         };
-        self.latest = self.latest.max(now);
-        let latest = self.latest;
+        let latest = self.see(now);
         self.lost = self.lost.max(from.lost);
         for saved in saved {
             let known = self.accounts.contains_key(&saved.key);
@@ -96,7 +99,8 @@ impl Account {
     fn restore(&mut self, saved: Saved, latest: Timestamp) {
         self.paused_until = self.paused_until.max(saved.paused_until);
         if let Some((units, reset)) = saved.remaining.filter(|_| self.remaining.is_none()) {
-            self.limit_to(units, reset, latest);
+            // It was believed when it was saved.
+            self.remaining = Some((units, reset.min(latest + SECOND_WORD)));
         }
         for window in saved.windows {
             let Some(mut counter) = Counter::new(window.quota()) else { continue };

@@ -288,8 +288,45 @@ fn a_long_pause_is_believed_for_an_hour_and_for_a_day_when_it_is_said_again() {
     assert_eq!(limiter.wait(&costs, HOUR + 10), Some(25 * HOUR + 5));
     limiter.permit(&costs, 25 * HOUR + 5);
     let none = Feedback::Remaining { units: 0, reset: at(1_792_000_000_000) };
-    limiter.tell("k", none, 26 * HOUR);
-    assert_eq!(limiter.wait(&costs, 26 * HOUR), Some(50 * HOUR));
+    limiter.tell("k", none.clone(), 26 * HOUR);
+    limiter.tell("k", none.clone(), 26 * HOUR + 5);
+    assert_eq!(limiter.wait(&costs, 26 * HOUR + 5), Some(27 * HOUR), "nor is a count, and twice is once");
+    limiter.permit(&costs, 27 * HOUR);
+    limiter.tell("k", none, 27 * HOUR + 5);
+    assert_eq!(limiter.wait(&costs, 27 * HOUR + 5), Some(51 * HOUR + 5));
+}
+
+/// It comes with every answer, in seconds from now.
+#[test]
+fn the_count_of_a_day_is_believed_to_its_end() {
+    const HOUR: i64 = 3_600_000;
+    let limiter = MemoryRateLimiter::new();
+    let costs = [cost("k", &[], 1)];
+    for (now, units) in [(0, 2), (500, 1), (900, 0)] {
+        limiter.permit(&costs, now);
+        limiter.tell("k", Feedback::Remaining { units, reset: at(20 * HOUR + now % 1000) }, now);
+    }
+    assert_eq!(limiter.wait(&costs, 1000), Some(20 * HOUR + 900));
+}
+
+#[test]
+fn a_clock_that_was_a_day_ahead_stops_nothing_once_it_is_set_right() {
+    const DAY: i64 = 86_400_000;
+    let limiter = MemoryRateLimiter::new();
+    let rolling = [cost("a", &[rolling(2, 60_000)], 1)];
+    let aligned = [cost("b", &[aligned(1, 3_600_000)], 1)];
+    limiter.permit(&rolling, DAY);
+    limiter.permit(&rolling, DAY + 30_000);
+    limiter.permit(&aligned, DAY + 30_000);
+    limiter.tell("c", Feedback::PausedUntil(at(DAY + 90_000)), DAY + 30_000);
+    limiter.tell("d", Feedback::Remaining { units: 0, reset: at(DAY + 90_000) }, DAY + 30_000);
+    // 30 s have passed, and the clock is right.
+    let now = 7_000_000;
+    assert_eq!(limiter.wait(&rolling, now), Some(now + 30_000), "what was spent is not forgotten");
+    assert_eq!(limiter.wait(&aligned, now), Some(7_200_000));
+    assert_eq!(limiter.wait(&[cost("c", &[], 1)], now), Some(now + 60_000));
+    assert_eq!(limiter.wait(&[cost("d", &[], 1)], now), Some(now + 60_000));
+    assert_eq!(limiter.wait(&rolling, now + 30_000), None);
 }
 
 fn errors(limit: u32, millis: u64) -> Quota {

@@ -1,7 +1,7 @@
 //! What a statement may say.
 
 use super::{
-    lexer::Position,
+    position::Position,
     types::{DataType, Value},
 };
 

@@ -1,5 +1,6 @@
 //! Names and types of expressions settled.
 
+mod functions;
 mod scope;
 mod unify;
 
@@ -8,20 +9,20 @@ use super::{
     cast::{self, Kind},
     catalog::same,
     error::{Sql, SqlError, quoted},
-    eval::{Bound, Frame, Typed},
-    functions::{self, Function},
-    lexer::Position,
+    eval::{Bound, Frame, Function, Typed},
     parser,
+    position::Position,
     types::{DataType, Value},
 };
 
+pub(crate) use self::{
+    functions::json_option,
+    scope::{Parameter, Scope, ScopeColumn, Session},
+    unify::{common, constant, converted, unified},
+};
 use self::{
     scope::distance,
     unify::{decimal_result, folded},
-};
-pub(crate) use self::{
-    scope::{Parameter, Scope, ScopeColumn, Session},
-    unify::{common, constant, converted, unified},
 };
 
 /// An aggregate function of a query.

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use super::{
     ast::{Check, Expr, Query},
     error::{Sql, SqlError, quoted},
-    lexer::Position,
+    position::Position,
     types::{DataType, Value},
 };
 
@@ -113,6 +113,11 @@ impl Grants {
     /// Makes the principal the owner of what it has created.
     pub(crate) fn own(&mut self, object: &str) {
         self.grant(OWN, object);
+    }
+
+    /// Whether the principal is the owner of an object itself.
+    pub(crate) fn owns(&self, object: &str) -> bool {
+        self.0.get(object).is_some_and(|privileges| privileges.contains(OWN))
     }
 
     pub(crate) fn forget(&mut self, object: &str) {
@@ -224,6 +229,28 @@ impl Table {
         self.rows = rows;
         self.version += 1;
         self.updated_at = now_millis;
+    }
+
+    /// Commits rows that are replaced or removed, in the order of their places, and rows that come after all others.
+    pub(crate) fn patched(&mut self, changed: Vec<(usize, Option<Row>)>, new: Vec<Row>, now_millis: i64) {
+        let mut rows = std::mem::take(&mut self.rows);
+        let mut removed = Vec::new();
+        for (place, row) in changed {
+            match row {
+                Some(row) => rows[place] = row,
+                None => removed.push(place),
+            }
+        }
+        if !removed.is_empty() {
+            let (mut place, mut removed) = (0, removed.into_iter().peekable());
+            rows.retain(|_| {
+                let goes = removed.next_if_eq(&place).is_some();
+                place += 1;
+                !goes
+            });
+        }
+        rows.extend(new);
+        self.committed(rows, now_millis);
     }
 
     pub(crate) fn metadata_changed(&mut self, now_millis: i64) {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::lexer::Position;
+use super::position::Position;
 
 /// An error in the vendor's form: a class in brackets, a sentence, a SQLSTATE.
 #[derive(Debug, Clone, PartialEq, Eq)]

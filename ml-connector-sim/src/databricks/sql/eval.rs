@@ -1,11 +1,13 @@
 //! Expressions whose names and types are settled, and their values.
 
+mod functions;
+
+pub(crate) use self::functions::Function;
 use super::{
     ast::Operator,
     cast::{self, Kind},
     decimal::Decimal,
     error::{Sql, SqlError},
-    functions::{self, Function},
     time::SessionZone,
     types::{DataType, Value},
 };

@@ -1,6 +1,9 @@
 //! Which rows of two relations belong together: for joins and MERGE.
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    hash::{DefaultHasher, Hash, Hasher},
+};
 
 use super::{
     ast::Operator,
@@ -16,7 +19,8 @@ pub(crate) struct Matcher {
     condition: Option<Bound>,
     /// Sides of the equalities that must hold: looked up instead of tried one by one.
     keys: Vec<Bound>,
-    index: HashMap<Vec<Value>, Vec<usize>>,
+    /// By a digest of the other side: the condition says which of the same digest are equal.
+    index: HashMap<u64, Vec<usize>>,
 }
 
 impl Matcher {
@@ -25,15 +29,11 @@ impl Matcher {
         if let Some(condition) = &condition {
             equalities(condition, &mut keys, &mut other_keys);
         }
-        let mut index: HashMap<Vec<Value>, Vec<usize>> = HashMap::new();
+        let mut index: HashMap<u64, Vec<usize>> = HashMap::new();
         if !keys.is_empty() {
             for (at, other) in others.iter().enumerate() {
-                let frame = Frame([&[], other, &[]]);
-                let key: Sql<Vec<_>> = other_keys.iter().map(|key| key.eval(frame, &session.zone)).collect();
-                let key = key?;
-                // NULL equals nothing.
-                if !key.iter().any(Value::is_null) {
-                    index.entry(key).or_default().push(at);
+                if let Some(digest) = digest(&other_keys, Frame([&[], other, &[]]), session)? {
+                    index.entry(digest).or_default().push(at);
                 }
             }
         }
@@ -47,9 +47,8 @@ impl Matcher {
             all = (0..others.len()).collect();
             &all
         } else {
-            let key: Sql<Vec<_>> =
-                self.keys.iter().map(|key| key.eval(Frame::of(row), &session.zone)).collect();
-            self.index.get(&key?).map_or(&[], Vec::as_slice)
+            let digest = digest(&self.keys, Frame::of(row), session)?;
+            digest.and_then(|digest| self.index.get(&digest)).map_or(&[], Vec::as_slice)
         };
         let mut matches = Vec::new();
         for at in candidates {
@@ -59,6 +58,27 @@ impl Matcher {
         }
         Ok(matches)
     }
+}
+
+/// A digest of what stands on one side of the equalities; `None` where one of them is NULL, which equals nothing. Tables are
+/// large, so that plain columns are not copied for it.
+fn digest(keys: &[Bound], frame: Frame<'_>, session: &Session) -> Sql<Option<u64>> {
+    let mut digest = DefaultHasher::new();
+    for key in keys {
+        let owned;
+        let value = match key {
+            Bound::Column(row, at) => frame.0[usize::from(*row)].get(*at).unwrap_or(&Value::Null),
+            other => {
+                owned = other.eval(frame, &session.zone)?;
+                &owned
+            }
+        };
+        if value.is_null() {
+            return Ok(None);
+        }
+        value.hash(&mut digest);
+    }
+    Ok(Some(digest.finish()))
 }
 
 /// Collects `left = right` from conditions joined by AND, where each side is of one row only.

@@ -11,14 +11,15 @@ mod ddl;
 mod decimal;
 mod error;
 mod eval;
-mod functions;
 mod generator;
 mod group;
 mod json;
 mod lexer;
 mod matching;
 mod parser;
+mod position;
 mod read;
+mod rows;
 mod select;
 #[cfg(test)]
 mod tests;
@@ -30,7 +31,8 @@ use self::{
     ast::{Name, NameParts, Statement},
     bind::Binder,
     catalog::Database,
-    select::{Reader, ResultColumn},
+    rows::ResultColumn,
+    select::Reader,
     types::Value,
     write::Counts,
 };
@@ -38,7 +40,7 @@ pub(super) use self::{
     bind::{Parameter, Session},
     error::{Sql, SqlError},
     parser::{data_type, expression},
-    select::Rows,
+    rows::Rows,
     time::SessionZone,
     types::DataType,
 };

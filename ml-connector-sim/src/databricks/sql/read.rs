@@ -4,15 +4,14 @@ use std::sync::Arc;
 
 use super::{
     ast::Expr,
-    bind::{Binder, Scope, ScopeColumn, Session},
+    bind::{Binder, Scope, ScopeColumn, Session, json_option},
     catalog::{Database, Row, Table},
     error::{Sql, SqlError},
     eval::{Bound, Frame},
-    functions,
     json::{self, Mode},
-    lexer::Position,
     parser,
-    select::{ResultColumn, Rows},
+    position::Position,
+    rows::{ResultColumn, Rows},
     types::{DataType, Value},
 };
 
@@ -111,7 +110,7 @@ pub(crate) fn files(
         match name.as_str() {
             "format" => format = Some(value.to_ascii_lowercase()),
             "schema" => schema = Some(parser::columns(&value)?),
-            name => mode = functions::json_option(name, &value)?.unwrap_or(mode),
+            name => mode = json_option(name, &value)?.unwrap_or(mode),
         }
     }
     if format.as_deref() != Some("json") {

@@ -7,10 +7,11 @@ use super::{
     catalog::{Database, Row, Table},
     error::{Sql, SqlError, quoted},
     eval::{Bound, Frame, Typed},
-    lexer::Position,
     matching::Matcher,
+    position::Position,
     read::{self, Policies},
-    select::{Reader, Rows},
+    rows::Rows,
+    select::Reader,
     types::{DataType, Value},
 };
 
@@ -174,14 +175,19 @@ pub(crate) fn merge(database: &mut Database, session: &Session, merge: &Merge) -
     let nothing = vec![Value::Null; source.columns.len()];
     let mut matched_sources = vec![false; source.rows.len()];
     let mut counts = Counts::default();
-    let mut rows = Vec::with_capacity(table.rows.len() + source.rows.len());
-    for row in &table.rows {
-        // A hidden row is not there: it does not match, and it is not "not matched by source" either.
-        let Some(seen) = policies.seen(row, session)? else {
-            rows.push(row.clone());
-            continue;
+    // Most rows stay as they are.
+    let (mut changed, mut new_rows) = (Vec::new(), Vec::new());
+    for (place, row) in table.rows.iter().enumerate() {
+        let masked;
+        let seen = if policies.exist() {
+            // A hidden row is not there: it does not match, and it is not "not matched by source" either.
+            let Some(seen) = policies.seen(row, session)? else { continue };
+            masked = seen;
+            &masked
+        } else {
+            row
         };
-        let matches = matcher.matches(&seen, &source.rows, session)?;
+        let matches = matcher.matches(seen, &source.rows, session)?;
         matches.iter().for_each(|at| matched_sources[*at] = true);
         if matches.len() > 1 && updates_matched && !only_deletes {
             return Err(SqlError::new(
@@ -195,14 +201,17 @@ pub(crate) fn merge(database: &mut Database, session: &Session, merge: &Merge) -
             Some(at) => (When::Matched, &*source.rows[*at]),
             None => (When::NotMatchedBySource, &nothing[..]),
         };
-        let frame = Frame([&seen, from, &[]]);
+        let frame = Frame([seen, from, &[]]);
         match first(&clauses, when, frame, session)? {
-            None => rows.push(row.clone()),
-            Some(Action::Delete) => counts.deleted += 1,
+            None => {}
+            Some(Action::Delete) => {
+                changed.push((place, None));
+                counts.deleted += 1;
+            }
             Some(Action::Set(set)) => {
                 let new = assigned(row, set, frame, session)?;
                 checks.hold(&new, table, session)?;
-                rows.push(new);
+                changed.push((place, Some(new)));
                 counts.updated += 1;
             }
         }
@@ -213,7 +222,7 @@ pub(crate) fn merge(database: &mut Database, session: &Session, merge: &Merge) -
         if let Some(Action::Set(set)) = first(&clauses, When::NotMatched, frame, session)? {
             let new = assigned(&blank, set, frame, session)?;
             checks.hold(&new, table, session)?;
-            rows.push(new);
+            new_rows.push(new);
             counts.inserted += 1;
         }
     }
@@ -222,7 +231,7 @@ pub(crate) fn merge(database: &mut Database, session: &Session, merge: &Merge) -
     {
         return Err(append_only(&name));
     }
-    commit(database, session, &name, at, rows)?;
+    database.table_mut(&name, at)?.patched(changed, new_rows, session.now / 1000);
     Ok(counts)
 }
 

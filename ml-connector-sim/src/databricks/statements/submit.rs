@@ -11,8 +11,7 @@ use serde_json::{Value, json};
 use super::{
     super::{
         State,
-        answer::{invalid, ok, refused},
-        serve::throttled,
+        answer::{invalid, ok, refused, throttled},
         sql::{self, Parameter, Session},
         warehouse::WarehouseState,
     },

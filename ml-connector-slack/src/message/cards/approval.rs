@@ -6,14 +6,16 @@ use ml_connector_core::{
 };
 
 use super::{
-    Fact, NOTE_MAX, VALUE_MAX, context,
-    document::{attachments, base, party, responsible},
-    fact, lines, link, named, note_of, open, person, sections, summary, told, value,
+    Assignee, Fact, NOTE_MAX, VALUE_MAX,
+    assignee::responsible,
+    context,
+    document::{attachments, base, party},
+    fact, lines, link, named, note_of, open, person, sections, summary, told, value, within,
 };
 use crate::{
     blocks::{Block, Blocks, Button, ButtonStyle, Confirm, Markup, Text, TextInput},
     message::{
-        Assignee, Message,
+        Message,
         format::{date, money, noun, verb},
     },
 };
@@ -25,21 +27,24 @@ const REASON_MAX: usize = 500;
 pub(super) fn card(event: &Event, approval: &Approval, approve: &str, assignee: &Assignee) -> Message {
     let is_open = matches!(approval.status, ApprovalStatus::Requested | ApprovalStatus::Reminded);
     let headline = headline(event, approval);
-    let mut blocks = mention(approval, assignee)
-        .filter(|_| is_open)
-        .into_iter()
-        .chain(sections(&facts(approval)))
-        .chain(lines::table(&approval.shown, true))
-        .chain(attachments(&approval.shown))
-        .fold(Blocks::new().with(Block::header(&headline)), Blocks::with);
-    if is_open {
-        buttons(event, approval, approve).into_iter().for_each(|block| blocks.push(block));
-    } else {
-        let decision = decision(event, approval);
-        let ways = retry(event, approval).into_iter().chain(result(approval));
-        sections(&decision).chain(ways).for_each(|block| blocks.push(block));
-    }
-    Message::new(&summary(event), blocks.with(context(event)))
+    let blocks = within(lines::has_table(&approval.shown), |room| {
+        let mut blocks = mention(approval, assignee)
+            .filter(|_| is_open)
+            .into_iter()
+            .chain(sections(&facts(approval), room.text))
+            .chain(lines::table(&approval.shown, true, room.table))
+            .chain(attachments(&approval.shown))
+            .fold(Blocks::new().with(Block::header(&headline)), Blocks::with);
+        if is_open {
+            buttons(event, approval, approve).into_iter().for_each(|block| blocks.push(block));
+        } else {
+            let decision = decision(event, approval);
+            let ways = retry(event, approval).into_iter().chain(result(approval));
+            sections(&decision, room.text).chain(ways).for_each(|block| blocks.push(block));
+        }
+        blocks.with(context(event))
+    });
+    Message::new(&summary(event), blocks)
 }
 
 /// `Bill B-77 needs approval`, `Bill B-77 rejected`.

@@ -1,14 +1,15 @@
 //! The card of a document, a payment, or anything else in the books.
 
-use ml_connector_core::model::{Change, Event, Money, Person, Record, RecordKind, Status};
+use ml_connector_core::model::{Change, Event, Money, Record, RecordKind, Status};
 
 use super::{
-    Fact, VALUE_MAX, changed, context, fact, headline, lines, link, open, sections, summary, total, value,
+    Assignee, Fact, VALUE_MAX, assignee::responsible, changed, context, fact, headline, lines, link, open,
+    sections, summary, total, value, within,
 };
 use crate::{
     blocks::{Block, Blocks, ButtonStyle, Markup, Text, safe_url},
     message::{
-        Assignee, Message,
+        Message,
         format::{date, money, words},
     },
 };
@@ -21,13 +22,17 @@ const FILE_URL_MAX: usize = 300;
 pub(super) fn card(event: &Event, record: &Record, assignee: &Assignee) -> Message {
     let headline = headline(event);
     let deleted = event.changes.contains(&Change::Deleted);
-    let blocks = sections(&facts(event, record, assignee))
-        .chain(lines::table(record, !deleted))
-        .chain(attachments(record).filter(|_| !deleted))
-        // A link leads somewhere as long as there is the record.
-        .chain(way(event, record).filter(|_| !deleted))
-        .fold(Blocks::new().with(Block::header(&headline)), Blocks::with);
-    Message::new(&summary(event), blocks.with(context(event)))
+    let facts = facts(event, record, assignee);
+    let blocks = within(lines::has_table(record), |room| {
+        sections(&facts, room.text)
+            .chain(lines::table(record, !deleted, room.table))
+            .chain(attachments(record).filter(|_| !deleted))
+            // A link leads somewhere as long as there is the record.
+            .chain(way(event, record).filter(|_| !deleted))
+            .fold(Blocks::new().with(Block::header(&headline)), Blocks::with)
+            .with(context(event))
+    });
+    Message::new(&summary(event), blocks)
 }
 
 /// A button where somebody has to act, else a link.
@@ -75,12 +80,6 @@ pub(super) fn base(record: &Record) -> Option<String> {
         record.base_total.filter(|base| record.total.is_none_or(|total| total.currency != base.currency))?;
     let rate = record.exchange_rate.map(|rate| format!(" at {}", rate.normalize()));
     Some(format!("{}{}", money(&base), rate.unwrap_or_default()))
-}
-
-/// A person of the books, by name, else by address. Ids mean nothing to people.
-pub(in crate::message) fn responsible(person: &Person) -> Option<String> {
-    let name = person.name.as_deref().and_then(|name| value(name, VALUE_MAX));
-    name.or_else(|| value(person.email.as_deref()?, VALUE_MAX))
 }
 
 /// The files beside the record: links where they have one.

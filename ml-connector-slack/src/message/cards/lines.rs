@@ -4,13 +4,15 @@ use ml_connector_core::model::{CodeName, Line, Money, Record, Side};
 
 use super::value;
 use crate::{
-    blocks::{Align, Block, Cell, Markup, Text, safe_url, table as fit},
+    blocks::{Align, Block, Cell, Markup, Text, safe_url, table_within},
     message::format::money,
 };
 
 /// How many lines of a document a card shows.
 const LINES_SHOWN: usize = 10;
 const CELL_MAX: usize = 100;
+/// What a table takes beside its cells, and the line below it that says how many rows are missing.
+const FRAME: usize = 600;
 
 /// A column of lines: its title, and what stands in it.
 type Column = (&'static str, Align, fn(&Line) -> Cell);
@@ -26,15 +28,18 @@ const CREDIT: Column = ("Credit", Align::Right, |line| on_side(line, Side::Credi
 const AMOUNT: Column = ("Amount", Align::Right, |line| amount(line.amount.as_ref()));
 
 /// The first ten lines, how many more there are, and where; of more than ten lines that are spread over cost centers,
-/// what each of these bears. Columns that no line fills are left out.
-pub(super) fn table(record: &Record, linked: bool) -> Vec<Block> {
+/// what each of these bears. Columns that no line fills are left out. With less than so many bytes of room there are fewer
+/// lines, and without any only how many there are.
+pub(super) fn table(record: &Record, linked: bool, room: usize) -> Vec<Block> {
     let url = record.url.as_deref().filter(|_| linked).and_then(safe_url);
+    let room = room.saturating_sub(FRAME);
+    let fit = |columns: &[(&str, Align)], rows: Vec<Vec<Cell>>| table_within(room, columns, rows);
     let (block, shown, total) = if record.lines.is_empty() {
         if record.allocations.is_empty() {
             return Vec::new();
         }
         let rows = record.allocations.iter().take(LINES_SHOWN);
-        let rows = rows.map(|row| vec![cell(&row.number), amount(Some(&row.amount))]);
+        let rows = rows.map(|row| vec![cell(&row.number), amount(Some(&row.amount))]).collect();
         let columns = [("Applied to", Align::Left), ("Amount", Align::Right)];
         let (block, left_out) = fit(&columns, rows);
         let total = record.allocations.len();
@@ -42,18 +47,24 @@ pub(super) fn table(record: &Record, linked: bool) -> Vec<Block> {
     } else if let Some(sums) = by_cost_center(&record.lines).filter(|_| record.lines.len() > LINES_SHOWN) {
         let columns = [("Cost center", Align::Left), ("Sum of its lines", Align::Right)];
         let rows = sums.iter().take(LINES_SHOWN).map(|(center, sum)| vec![cell(center), amount(Some(sum))]);
+        let rows = rows.collect();
         let (block, left_out) = fit(&columns, rows);
         (block, sums.len().min(LINES_SHOWN) - left_out, sums.len())
     } else {
-        let (block, shown) = of_lines(&record.lines);
+        let (block, shown) = of_lines(&record.lines, room);
         (block, shown, record.lines.len())
     };
-    let mut blocks = vec![block];
+    let mut blocks: Vec<Block> = Some(block).filter(|_| shown > 0).into_iter().collect();
     blocks.extend((total > shown).then(|| more(total - shown, url.as_deref())));
     blocks
 }
 
-fn of_lines(lines: &[Line]) -> (Block, usize) {
+/// Whether a card shows a table of it.
+pub(super) fn has_table(record: &Record) -> bool {
+    !(record.lines.is_empty() && record.allocations.is_empty())
+}
+
+fn of_lines(lines: &[Line], room: usize) -> (Block, usize) {
     let filled = |here: fn(&Line) -> bool| lines.iter().any(here);
     let sided = filled(|line| line.side.is_some());
     let columns: Vec<Column> = [
@@ -72,7 +83,7 @@ fn of_lines(lines: &[Line]) -> (Block, usize) {
     let titles: Vec<_> = columns.iter().map(|&(title, align, _)| (title, align)).collect();
     let rows =
         lines.iter().take(LINES_SHOWN).map(|line| columns.iter().map(|(.., show)| show(line)).collect());
-    let (block, left_out) = fit(&titles, rows);
+    let (block, left_out) = table_within(room, &titles, rows);
     (block, lines.len().min(LINES_SHOWN) - left_out)
 }
 

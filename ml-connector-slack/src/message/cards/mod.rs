@@ -1,14 +1,15 @@
 //! The built-in cards: one per event.
 
 mod approval;
+mod assignee;
 mod document;
 mod lines;
 
 use ml_connector_core::model::{Actor, Answer, Change, Content, Event, Interaction, Record, RecordKind};
 
-pub(super) use self::document::responsible;
+pub use self::assignee::{Assignee, Unmentioned};
 use super::{
-    Assignee, Message, Template,
+    Message, Template,
     format::{money, noun, verb},
 };
 use crate::blocks::{Block, Blocks, Button, Markup, Text, safe_url, shorten_literal, visible};
@@ -20,6 +21,12 @@ const NUMBER_MAX: usize = 60;
 const NOTE_MAX: usize = 1000;
 /// What Slack takes in a column.
 const FIELD_MAX: usize = 2000;
+/// Slack publishes no number for the blocks of a message, and has refused some of about 13,200 bytes.
+const CARD_BYTES_MAX: usize = 13_000;
+/// How long the texts of a card may be where it would have too many bytes otherwise.
+const SHORTER: [usize; 5] = [FIELD_MAX, 200, 100, 40, 16];
+/// Less is no room for a table of lines: then texts are cut first.
+const TABLE_LEAST: usize = 3_000;
 /// Two texts per fact, at most ten per section.
 const FACTS_PER_SECTION: usize = 5;
 
@@ -141,10 +148,35 @@ fn fact(label: &'static str, value: Option<String>) -> Option<Fact> {
     Some((label, Text::plain(&value?).shortened(FIELD_MAX)))
 }
 
-/// The facts in two columns, in as many sections as they need. The labels are ours and bold.
-fn sections(facts: &[Fact]) -> impl Iterator<Item = Block> {
-    facts.chunks(FACTS_PER_SECTION).map(|facts| {
-        let pair = |(label, value): &Fact| [Text::markup(Markup::new().bold(label)), value.clone()];
+/// How much room a card has for what it shows.
+#[derive(Clone, Copy)]
+struct Room {
+    /// The longest text of a fact.
+    text: usize,
+    /// The bytes of the table.
+    table: usize,
+}
+
+/// A card within [`CARD_BYTES_MAX`]: what is too long is cut, and a table has as many rows as there is room for.
+fn within(lines: bool, build: impl Fn(Room) -> Blocks) -> Blocks {
+    let least = if lines { TABLE_LEAST } else { 0 };
+    let mut blocks = Blocks::new();
+    for text in SHORTER {
+        let others = build(Room { text, table: 0 }).bytes();
+        let left = CARD_BYTES_MAX.saturating_sub(others);
+        blocks = build(Room { text, table: left });
+        if left >= least && blocks.bytes() <= CARD_BYTES_MAX {
+            break;
+        }
+    }
+    blocks
+}
+
+/// The facts in two columns, in as many sections as they need, each cut at `max`. The labels are ours and bold.
+fn sections(facts: &[Fact], max: usize) -> impl Iterator<Item = Block> {
+    facts.chunks(FACTS_PER_SECTION).map(move |facts| {
+        let pair =
+            |(label, value): &Fact| [Text::markup(Markup::new().bold(label)), value.clone().shortened(max)];
         Block::fields(facts.iter().flat_map(pair).collect())
     })
 }
@@ -184,7 +216,7 @@ fn by_somebody(event: &Event, done: &Interaction) -> Message {
     .into_iter()
     .flatten()
     .collect();
-    let blocks = sections(&facts).fold(Blocks::new().with(Block::header(&headline)), Blocks::with);
+    let blocks = sections(&facts, FIELD_MAX).fold(Blocks::new().with(Block::header(&headline)), Blocks::with);
     Message::new(&summary(event), blocks.with(context(event)))
 }
 
@@ -194,7 +226,7 @@ fn without_record(event: &Event) -> Message {
     let about = event.about.as_ref().and_then(|about| value(&about.to_string(), VALUE_MAX));
     let reason = event.reason.as_deref().and_then(|reason| value(reason, VALUE_MAX));
     let facts: Vec<Fact> = [fact("About", about), fact("Why", reason)].into_iter().flatten().collect();
-    let blocks = sections(&facts).fold(Blocks::new().with(Block::header(&headline)), Blocks::with);
+    let blocks = sections(&facts, FIELD_MAX).fold(Blocks::new().with(Block::header(&headline)), Blocks::with);
     Message::new(&headline, blocks.with(context(event)))
 }
 

@@ -72,6 +72,11 @@ impl Cluster {
         self.folder.path()
     }
 
+    /// The folder with everything that the server stores.
+    pub(crate) fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
     pub(crate) fn start_server(&self) {
         let log = self.folder.path().join("server.log");
         self.run("pg_ctl", &["start", "-w", "-s", "-t", "120", "-l", &log.display().to_string()]);

@@ -1,8 +1,15 @@
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use ml_connector_core::{AuditLog, TokenStore, conformance, conformance::log::Handles};
+use ml_connector_core::{
+    AuditLog, TokenStore,
+    audit::{NewEntry, Transaction},
+    conformance,
+    conformance::log::Handles,
+    model::Partition,
+};
 
 use super::cluster::{cluster, fresh};
+use crate::NOON;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_log_has_every_behavior() {
@@ -25,6 +32,26 @@ async fn two_handles_keep_to_the_same_log() {
         Handles { one, two: Arc::new(cluster.open(&options).await) }
     })
     .await;
+}
+
+/// So that a host reads one work list, and not all of them.
+#[tokio::test(flavor = "multi_thread")]
+async fn waiting_names_the_partitions_with_news_and_no_others() {
+    const MINUTE: Duration = Duration::from_secs(60);
+    let Some(cluster) = cluster() else { return };
+    let options = fresh();
+    let (one, two) = (cluster.open(&options).await, cluster.open(&options).await);
+    let all: Vec<Partition> = Partition::all().collect();
+    // At first everything may be news.
+    while !one.wait(&all, Duration::from_secs(3)).await.unwrap().is_empty() {}
+    let signal = |part| NewEntry { partition: Partition::new(part), ..crate::signal("{}".into()) };
+    let writing = async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let append = vec![signal(5), signal(41)];
+        two.commit(vec![Transaction { append, ..Transaction::default() }], NOON).await.unwrap();
+    };
+    let (news, ()) = tokio::join!(one.wait(&all, MINUTE), writing);
+    assert_eq!(news.unwrap(), [5, 41].map(Partition::new));
 }
 
 #[tokio::test(flavor = "multi_thread")]

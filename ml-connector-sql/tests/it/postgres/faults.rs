@@ -8,7 +8,7 @@ use ml_connector_core::{
 };
 use ml_connector_sql::{
     LeaseClock, PostgresLog, PostgresOptions,
-    deadpool_postgres::{Manager, Pool},
+    deadpool_postgres::{Manager, Pool, Runtime},
     tokio_postgres::NoTls,
 };
 
@@ -16,7 +16,7 @@ use super::{
     cluster::{Cluster, cluster, fresh},
     proxy::{Loss, Proxy},
 };
-use crate::{NOON, append, seqs, try_append};
+use crate::{NOON, PAYLOAD, append, seqs, try_append};
 
 async fn refused(cluster: &Cluster, role: &str, options: &PostgresOptions) -> ml_connector_core::Error {
     PostgresLog::connect(&cluster.config(role), NoTls, options).await.unwrap_err()
@@ -207,6 +207,55 @@ async fn a_database_that_became_read_only_refuses_writes_until_it_is_not() {
     try_append(&log, 10).await.unwrap();
 }
 
+/// As the server says it when the disk is full, which a test cannot fill: by its code, with the row that has no room.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_refuses_writes_and_answers_reads_until_there_is_room() {
+    let Some(cluster) = cluster() else { return };
+    let options = fresh();
+    let log = cluster.open(&options).await;
+    let first = try_append(&log, 10).await.unwrap();
+    let schema = name(&options);
+    cluster
+        .execute(&format!(
+            "CREATE FUNCTION {schema}.no_room() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                 RAISE EXCEPTION 'could not extend file: no space left for %', convert_from(new.body, 'UTF8')
+                 USING ERRCODE = '53100'; END $$;
+             CREATE TRIGGER no_room BEFORE INSERT ON {schema}.entry FOR EACH ROW EXECUTE FUNCTION {schema}.no_room()"
+        ))
+        .await;
+    for _ in 0..2 {
+        let error = try_append(&log, 40).await.unwrap_err();
+        assert_eq!((error.kind(), error.context("sqlstate")), (ErrorKind::Unavailable, Some("53100")));
+        assert_eq!(error.effect(), Effect::None);
+        assert!(error.message().contains("free space"), "{error}");
+        assert!(!format!("{error} {error:?}").contains(PAYLOAD), "{error:?}");
+    }
+    assert_eq!(seqs(&log).await, [first], "reads go on, and what was refused is not there");
+    cluster.execute(&format!("DROP TRIGGER no_room ON {schema}.entry")).await;
+    let second = try_append(&log, 10).await.unwrap();
+    assert_eq!(seqs(&log).await, [first, second], "with room it goes on by itself");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rights_that_are_taken_away_while_it_runs_are_told_and_used_again_once_they_are_back() {
+    let Some(cluster) = cluster() else { return };
+    let given = fresh();
+    let schema = name(&given);
+    cluster
+        .execute(&format!("CREATE ROLE limited LOGIN; CREATE SCHEMA {schema} AUTHORIZATION limited"))
+        .await;
+    let log = PostgresLog::connect(&cluster.config("limited"), NoTls, &given).await.unwrap();
+    let first = try_append(&log, 10).await.unwrap();
+    cluster.execute(&format!("REVOKE INSERT ON {schema}.entry FROM limited")).await;
+    let error = try_append(&log, 10).await.unwrap_err();
+    assert_eq!((error.kind(), error.context("sqlstate")), (ErrorKind::Unavailable, Some("42501")));
+    assert!(error.message().contains("rights"), "{error}");
+    assert_eq!(seqs(&log).await, [first], "reads go on");
+    cluster.execute(&format!("GRANT INSERT ON {schema}.entry TO limited")).await;
+    let second = try_append(&log, 10).await.unwrap();
+    assert_eq!(seqs(&log).await, [first, second]);
+}
+
 #[tokio::test]
 async fn a_pool_without_a_free_connection_says_so() {
     let Some(cluster) = cluster() else { return };
@@ -223,6 +272,21 @@ async fn a_pool_without_a_free_connection_says_so() {
     drop(held);
     try_append(&log, 10).await.unwrap();
     assert_eq!(seqs(&log).await.len(), 1, "what was refused is not there");
+
+    // A pool that gives up before the call does names the cause.
+    let pool = Pool::builder(Manager::new(cluster.config("postgres"), NoTls))
+        .max_size(1)
+        .runtime(Runtime::Tokio1)
+        .wait_timeout(Some(Duration::from_millis(100)))
+        .build()
+        .unwrap();
+    let log = PostgresLog::with_pool(pool.clone(), &fresh()).await.unwrap();
+    let held = pool.get().await.unwrap();
+    let error = try_append(&log, 10).await.unwrap_err();
+    assert_eq!((error.kind(), error.effect()), (ErrorKind::Unavailable, Effect::None));
+    assert!(error.message().contains("every connection to the database is in use"), "{error}");
+    drop(held);
+    try_append(&log, 10).await.unwrap();
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 pub(crate) mod cluster;
 mod conformance;
+mod encryption;
 mod faults;
 mod outbox;
 mod pooler;

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use ml_connector_core::{
-    AuditLog, ErrorKind,
-    audit::{Committed, Lease, LeaseRequest, PendingScope, Transaction},
+    AuditLog,
+    audit::{Committed, Lease, LeaseRequest, PendingRequest, PendingScope, Transaction},
     model::{Partition, Seq},
 };
 use ml_connector_sql::SqliteLog;
@@ -37,8 +37,8 @@ async fn one_of_two_programs_works() {
     assert_eq!(taken.len(), 64, "a lease that is not renewed ends");
     let fenced = Transaction { fence: Some(lease), ..append(10) };
     assert_eq!(one.commit(vec![fenced], NOON).await.unwrap(), [Committed::Fenced]);
-    let error = one.pending(lease, PendingScope::Partition, Seq(0), 1).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Conflict);
+    let wanted = PendingRequest { lease, scope: PendingScope::Partition, after: Seq(0) };
+    assert_eq!(one.pending(&[wanted], 1).await.unwrap(), [None]);
     two.lease(LeaseRequest::Release { owner: "two".into() }).await.unwrap();
     assert_eq!(hold(&one, "one", MINUTE * 2).await.len(), 64, "a release is seen by the other");
 }
@@ -73,5 +73,6 @@ async fn waiting_ends_with_a_commit_of_another_program() {
     let partitions: Vec<Partition> = Partition::all().collect();
     let waiting = one.wait(&partitions, MINUTE * 10);
     try_append(&two, 10).await.unwrap();
-    tokio::time::timeout(MINUTE, waiting).await.expect("the other's commit is noticed").unwrap();
+    let news = tokio::time::timeout(MINUTE, waiting).await.expect("the other's commit is noticed").unwrap();
+    assert!(news.contains(&Partition::new(0)));
 }

@@ -17,7 +17,7 @@ use ml_connector_core::{
     AuditLog, Connector, RateLimiter, Result, Timestamp,
     approval::{Approvals, Approvers, Policy},
     audit::{
-        Backlog, Committed, DocKey, Document, Entry, Lease, LeaseRequest, Outcome, Pending, PendingScope,
+        Backlog, Committed, DocKey, Document, Entry, Lease, LeaseRequest, Outcome, Pending, PendingRequest,
         Query, Transaction,
     },
     engine::Settings,
@@ -181,14 +181,8 @@ impl AuditLog for WaitingLog {
         self.inner.lease(request).await
     }
 
-    async fn pending(
-        &self,
-        lease: Lease,
-        scope: PendingScope,
-        after: Seq,
-        limit: usize,
-    ) -> Result<Vec<Pending>> {
-        self.inner.pending(lease, scope, after, limit).await
+    async fn pending(&self, wanted: &[PendingRequest], limit: usize) -> Result<Vec<Option<Vec<Pending>>>> {
+        self.inner.pending(wanted, limit).await
     }
 
     async fn documents(&self, keys: &[DocKey]) -> Result<Vec<Option<Document>>> {
@@ -207,7 +201,7 @@ impl AuditLog for WaitingLog {
         self.inner.backlog(now).await
     }
 
-    async fn wait(&self, partitions: &[Partition], at_most: Duration) -> Result<()> {
+    async fn wait(&self, partitions: &[Partition], at_most: Duration) -> Result<Vec<Partition>> {
         self.inner.wait(partitions, at_most).await
     }
 

@@ -9,7 +9,8 @@ mod types;
 use super::{
     ast::{Name, NameParts, Statement},
     error::{Sql, SqlError},
-    lexer::{Position, Token, tokens},
+    lexer::{Token, tokens},
+    position::Position,
     types::{DataType, Field},
 };
 

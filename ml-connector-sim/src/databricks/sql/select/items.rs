@@ -1,18 +1,16 @@
 //! The SELECT list: stars, names and positions.
 
-use super::{
-    super::{
-        ast::{Expr, Item, Order},
-        bind::{BoundOrder, is_aggregate},
-        cast,
-        catalog::same,
-        error::{Sql, SqlError, quoted},
-        eval::{Bound, Typed},
-        generator::Generator,
-        time::SessionZone,
-        types::{DataType, Field, Value},
-    },
-    Rows,
+use super::super::{
+    ast::{Expr, Item, Order},
+    bind::{BoundOrder, is_aggregate},
+    cast,
+    catalog::same,
+    error::{Sql, SqlError, quoted},
+    eval::{Bound, Typed},
+    generator::Generator,
+    rows::Rows,
+    time::SessionZone,
+    types::{DataType, Field, Value},
 };
 
 /// One item of a SELECT list.

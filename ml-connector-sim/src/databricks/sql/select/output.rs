@@ -9,9 +9,9 @@ use super::{
         catalog::Row,
         error::{Sql, SqlError},
         eval::Frame,
+        rows::{ResultColumn, Rows},
         types::{DataType, Value},
     },
-    ResultColumn, Rows,
     items::Output,
     stages::{Stage, by},
 };

@@ -317,7 +317,7 @@ async fn secrets_by_name_are_changed_while_the_connector_runs() {
     assert!(statuses(&story).await.iter().all(|status| *status == StatusCode::OK));
     assert!(story.later(secs(60)).await.is_empty(), "Slack refuses the bot's token");
     secrets.set("slack/bot", story.world.slack.bot_token()).await.unwrap();
-    story.connector.resume(&"slack".into());
+    story.connector.resume(&"slack".into()).await.unwrap();
     assert!(!story.later(secs(600)).await.is_empty(), "the new token is used, and nothing was lost");
 
     // The vendor still signs with the one before: until it is retired, that holds.

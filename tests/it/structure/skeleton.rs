@@ -1,10 +1,8 @@
 //! Every system crate has the same files in the same places, so that who has read one can work in all.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeSet, fs, path::PathBuf};
+
+use super::workspace;
 
 /// What every system crate has in its sources: each is a file or a folder.
 const SKELETON: [&str; 10] =
@@ -40,20 +38,16 @@ struct System {
     root: PathBuf,
 }
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
-
 /// Every crate that implements a vendor. One that is only a `lib.rs` is not begun yet.
 fn systems() -> Vec<System> {
     let others = ["core", "sim", "sql"];
-    let crates = fs::read_dir(root()).unwrap().filter_map(|entry| {
+    let crates = fs::read_dir(workspace()).unwrap().filter_map(|entry| {
         let path = entry.unwrap().path();
         let name = path.file_name()?.to_str()?.strip_prefix("ml-connector-")?.to_owned();
         let system = System { src: path.join("src"), root: path, name };
         (!others.contains(&&*system.name) && modules(&system).len() > 1).then_some(system)
     });
-    let guide = root().join("ml-connector-core/tests/it/guide/ledgerly");
+    let guide = workspace().join("ml-connector-core/tests/it/guide/ledgerly");
     crates.chain([System { name: "ledgerly".into(), src: guide.clone(), root: guide }]).collect()
 }
 
@@ -87,71 +81,15 @@ fn every_system_crate_has_the_same_files_in_the_same_places() {
 }
 
 #[test]
-fn what_only_one_system_needs_is_there_and_has_a_reason() {
+fn exceptions_are_true_and_have_a_reason() {
     let systems = systems();
     for (name, module, reason) in ONLY_HERE {
         let system = systems.iter().find(|system| system.name == name).unwrap();
         assert!(modules(system).contains(module) && !reason.is_empty(), "{name}: {module}");
     }
-}
-
-/// Rust files below a path, which may be one itself.
-fn files(path: &Path) -> Vec<PathBuf> {
-    if path.is_dir() {
-        return fs::read_dir(path).unwrap().flat_map(|entry| files(&entry.unwrap().path())).collect();
-    }
-    let is_rust = path.extension().is_some_and(|extension| extension == "rs");
-    if is_rust { vec![path.to_owned()] } else { Vec::new() }
-}
-
-/// Which top modules a text imports: `crate::error::check`, and the first names in `use crate::{…}`.
-fn imports(text: &str) -> BTreeSet<String> {
-    let mut found = BTreeSet::new();
-    for part in text.split("crate::").skip(1) {
-        let Some(tree) = part.strip_prefix('{') else {
-            found.extend(part.split(|c: char| !c.is_alphanumeric() && c != '_').next().map(str::to_owned));
-            continue;
-        };
-        let (mut depth, mut name) = (0_u32, String::new());
-        for c in tree.chars() {
-            match c {
-                '{' => depth += 1,
-                '}' if depth == 0 => break,
-                '}' => depth -= 1,
-                ',' if depth == 0 => {
-                    found.insert(std::mem::take(&mut name));
-                }
-                ':' if depth == 0 => name.push(' '),
-                _ if depth == 0 => name.push(c),
-                _ => {}
-            }
-        }
-        found.insert(name);
-    }
-    found.into_iter().filter_map(|name| name.split_whitespace().next().map(str::to_owned)).collect()
-}
-
-#[test]
-fn modules_of_a_system_crate_import_in_one_direction() {
-    for System { name, src, .. } in systems().iter().filter(|system| system.name != "ledgerly") {
-        let modules: BTreeSet<String> =
-            modules(&System { name: name.clone(), src: src.clone(), root: src.clone() });
-        let mut edges: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
-        for module in modules.iter().filter(|module| *module != "lib") {
-            let paths = [src.join(module), src.join(format!("{module}.rs"))];
-            for file in paths.iter().filter(|path| path.exists()).flat_map(|path| files(path)) {
-                let text = fs::read_to_string(&file).unwrap();
-                let code: String = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
-                let code = code.split("#[cfg(test)]mod tests {").next().unwrap_or_default();
-                let used = imports(code).into_iter().filter(|used| used != module && modules.contains(used));
-                edges.entry(module).or_default().extend(used);
-            }
-        }
-        // Take away what imports nothing that is left, until nothing is left or a circle is.
-        while let Some(leaf) = edges.iter().find(|(_, used)| used.is_empty()).map(|(module, _)| *module) {
-            edges.remove(leaf);
-            edges.values_mut().for_each(|used| _ = used.remove(leaf));
-        }
-        assert!(edges.is_empty(), "{name} has a circle within {edges:?}");
+    for (name, module, reason) in NOT_HERE {
+        let system = systems.iter().find(|system| system.name == name).unwrap();
+        assert!(SKELETON.contains(&module) && !modules(system).contains(module), "{name}: {module}");
+        assert!(!reason.is_empty());
     }
 }

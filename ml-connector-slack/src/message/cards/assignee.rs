@@ -2,7 +2,7 @@
 
 use ml_connector_core::model::Person;
 
-use super::cards::responsible;
+use super::{VALUE_MAX, value};
 use crate::blocks::{Markup, Text};
 
 /// Whoever the books hold responsible for what a message shows, [`Record::assignee`](ml_connector_core::model::Record), as
@@ -68,4 +68,10 @@ impl Assignee {
         let name = responsible(person).unwrap_or_else(|| "Whoever is responsible".to_owned());
         Some(format!("{name} is not mentioned: {}", why.words()))
     }
+}
+
+/// A person of the books, by name, else by address. Ids mean nothing to people.
+pub(super) fn responsible(person: &Person) -> Option<String> {
+    let name = person.name.as_deref().and_then(|name| value(name, VALUE_MAX));
+    name.or_else(|| value(person.email.as_deref()?, VALUE_MAX))
 }

@@ -1,0 +1,89 @@
+//! What changes something: shown first, done with `--yes`.
+
+use ml_connector_core::{
+    AuditLog, Clock, Connector, Error, ErrorKind, Result, SystemClock, Timestamp,
+    audit::Query,
+    engine::{Act, Replay},
+};
+use ml_connector_examples::bars;
+
+use crate::{arguments::Settle, look};
+
+/// A day.
+const DAY_MS: i64 = 24 * 3600 * 1000;
+/// How many entries are removed at once: webhooks wait meanwhile.
+const PAGE: usize = 1_000;
+
+/// Sends again, or counts what would be.
+pub(crate) async fn replay(
+    connector: &Connector,
+    selection: Query,
+    name: Option<String>,
+    reroute: bool,
+    yes: bool,
+) -> Result<()> {
+    let name = name.unwrap_or_else(|| format!("operator {}", SystemClock.now()));
+    let mut replay = Replay::new(name.as_str(), selection);
+    if reroute {
+        replay = replay.reroute();
+    }
+    let would = connector.replay(&replay.clone().dry_run()).await?;
+    println!("{} entries can be sent again.", would.selected);
+    if yes {
+        bars::replay(connector, replay).await?;
+        println!("Sent again under the name {name:?}: the same name goes on, and adds nothing.");
+    } else {
+        println!("Nothing has been sent: --yes does it.");
+    }
+    Ok(())
+}
+
+/// Settles entries, or shows which would be.
+pub(crate) async fn settle(connector: &Connector, how: &'static str, settle: Settle) -> Result<()> {
+    let Settle { which, why, by, yes } = settle;
+    let selection = which.query()?;
+    if !yes {
+        println!("{}", look::entries(&connector.search(&selection).await?));
+        println!("Nothing has changed: --yes does it with those that it fits.");
+        return Ok(());
+    }
+    let why = why.into();
+    let act = match how {
+        "acknowledge" => Act::Acknowledge { selection, why },
+        "discard" => Act::Discard { selection, why },
+        _ => Act::Cancel { selection, why },
+    };
+    let done = connector.act(by, act).await?;
+    println!("{} entries changed; #{} says who did so and why.", done.changed, done.act);
+    Ok(())
+}
+
+/// Tries a connection again.
+pub(crate) async fn resume(connector: &Connector, connection: String, by: String) -> Result<()> {
+    let done = connector.act(by, Act::Resume { connection: connection.into() }).await?;
+    println!("Asked for; #{} says by whom.", done.act);
+    Ok(())
+}
+
+/// Removes what is older.
+pub(crate) async fn prune(log: &dyn AuditLog, days: u32, yes: bool) -> Result<()> {
+    if days == 0 {
+        return Err(Error::new(ErrorKind::InvalidRequest, "at least one day has to be kept"));
+    }
+    let before = Timestamp::from_millis(SystemClock.now().as_millis() - i64::from(days) * DAY_MS);
+    if !yes {
+        println!("What began before {before} and is settled would be removed: --yes does it.");
+        return Ok(());
+    }
+    let bar = bars::counting("removed");
+    loop {
+        let gone = log.prune(before, PAGE).await?;
+        if gone == 0 {
+            break;
+        }
+        bar.inc(gone as u64);
+    }
+    bar.finish();
+    println!("{} entries that began before {before} were removed.", bar.position());
+    Ok(())
+}
