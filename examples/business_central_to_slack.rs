@@ -20,9 +20,9 @@ use ml_connector_core::{
 };
 use ml_connector_examples::{
     business_central::{COMPANY, Simulation, back, checks, play, while_nobody_listens},
-    host::{Host, Wishes, ctrl_c, exit, log_from},
+    host::{Flags, Host, ctrl_c, exit, log_from},
     settings::BusinessCentralToSlack,
-    stores::Stores,
+    stores::{Stores, StoryFile},
     wait,
 };
 use ml_connector_slack::{Slack, channel, clicker};
@@ -30,7 +30,7 @@ use ml_connector_slack::{Slack, channel, clicker};
 #[tokio::main]
 async fn main() -> ExitCode {
     log_from("error");
-    let Wishes { serve, .. } = Wishes::from_args();
+    let Flags { serve, .. } = Flags::from_args();
     let done = match BusinessCentralToSlack::from_env() {
         Ok(Some(settings)) => on_real_accounts(&settings).await.map(|()| true),
         Ok(None) => on_simulators(serve).await,
@@ -143,13 +143,13 @@ async fn on_simulators(serve: bool) -> Result<bool> {
     let simulation = Arc::new(Simulation::start().await?);
     let sender = Arc::clone(&simulation);
     tokio::spawn(async move { sender.keep_sending().await });
-    let folder = tempfile::tempdir()
-        .map_err(|source| Error::new(ErrorKind::Unavailable, "no temporary folder").with_source(source))?;
-    let settings = simulation.settings(&folder.path().join("connector.db"))?;
+    let file = StoryFile::new()?;
+    let settings = simulation.settings(file.path())?;
     println!(
-        "Business Central and Slack are simulated; the channels are at {}/",
+        "Business Central and Slack are simulated; the channels are at {}/.",
         simulation.slack_server.url()
     );
+    println!("{}", file.fate());
 
     let host = start(&settings).await?;
     simulation.ready(&host.connector).await?;

@@ -14,9 +14,9 @@ use ml_connector_core::{Connector, Error, ErrorKind, Result, SourceMode, engine:
 use ml_connector_exact::{ExactOnline, Region};
 use ml_connector_examples::{
     exact_online::{Simulation, WHOLESALER, away, checks, play},
-    host::{Host, Wishes, ctrl_c, exit, log_from},
+    host::{Flags, Host, ctrl_c, exit, log_from},
     settings::ExactOnlineToSlack,
-    stores::Stores,
+    stores::{Stores, StoryFile},
     wait,
 };
 use ml_connector_slack::{Slack, channel};
@@ -24,7 +24,7 @@ use ml_connector_slack::{Slack, channel};
 #[tokio::main]
 async fn main() -> ExitCode {
     log_from("error");
-    let Wishes { serve, .. } = Wishes::from_args();
+    let Flags { serve, .. } = Flags::from_args();
     let done = match ExactOnlineToSlack::from_env() {
         Ok(Some(settings)) => on_real_accounts(&settings).await.map(|()| true),
         Ok(None) => on_simulators(serve).await,
@@ -137,10 +137,10 @@ async fn on_simulators(serve: bool) -> Result<bool> {
     let simulation = Arc::new(Simulation::start().await?);
     let sender = Arc::clone(&simulation);
     tokio::spawn(async move { sender.keep_sending().await });
-    let folder = tempfile::tempdir()
-        .map_err(|source| Error::new(ErrorKind::Unavailable, "no temporary folder").with_source(source))?;
-    let settings = simulation.settings(&folder.path().join("connector.db"))?;
-    println!("Exact Online and Slack are simulated; the channels are at {}/", simulation.slack_server.url());
+    let file = StoryFile::new()?;
+    let settings = simulation.settings(file.path())?;
+    println!("Exact Online and Slack are simulated; the channels are at {}/.", simulation.slack_server.url());
+    println!("{}", file.fate());
 
     let host = start(&settings).await?;
     simulation.ready(&host.connector).await?;

@@ -16,8 +16,8 @@ use ml_connector_core::{Connector, Error, ErrorKind, Result, engine::Settings, r
 use ml_connector_examples::{
     bars,
     freshbooks::{BOOKS, Simulation, settings::FreshBooksToSlack, story},
-    host::{Host, Wishes, ctrl_c, exit, log_from},
-    stores::Stores,
+    host::{Flags, Host, ctrl_c, exit, log_from},
+    stores::{Stores, StoryFile},
 };
 use ml_connector_freshbooks::FreshBooks;
 use ml_connector_slack::Slack;
@@ -25,10 +25,10 @@ use ml_connector_slack::Slack;
 #[tokio::main]
 async fn main() -> ExitCode {
     log_from("warn");
-    let wishes = Wishes::from_args();
+    let flags = Flags::from_args();
     let done = match FreshBooksToSlack::from_env() {
-        Ok(Some(settings)) => on_real_accounts(&settings, wishes).await.map(|()| true),
-        Ok(None) => on_simulators(wishes).await,
+        Ok(Some(settings)) => on_real_accounts(&settings, flags).await.map(|()| true),
+        Ok(None) => on_simulators(flags).await,
         Err(error) => Err(error),
     };
     exit(done)
@@ -72,14 +72,14 @@ async fn start(settings: &FreshBooksToSlack, stores: Stores) -> Result<(Host, St
     Ok((host, url))
 }
 
-async fn on_real_accounts(settings: &FreshBooksToSlack, wishes: Wishes) -> Result<()> {
+async fn on_real_accounts(settings: &FreshBooksToSlack, flags: Flags) -> Result<()> {
     let (host, url) = start(settings, Stores::open(&settings.database).await?).await?;
     let connector = host.connector.clone();
     println!("The callbacks at FreshBooks are set up within a minute; `health` says if that fails.");
     println!("webhooks: {url}");
     println!("Ctrl-C ends it.");
     let past = async {
-        if wishes.backfill {
+        if flags.backfill {
             bars::backfill(&connector, &BOOKS.into()).await?;
         }
         ctrl_c().await;
@@ -88,31 +88,29 @@ async fn on_real_accounts(settings: &FreshBooksToSlack, wishes: Wishes) -> Resul
     host.run_until(past).await
 }
 
-async fn on_simulators(wishes: Wishes) -> Result<bool> {
+async fn on_simulators(flags: Flags) -> Result<bool> {
     let simulation = Arc::new(Simulation::start().await?);
-    let folder = tempfile::tempdir()
-        .map_err(|source| Error::new(ErrorKind::Unavailable, "no temporary folder").with_source(source))?;
-    let database = folder.path().join("connector.db");
-    let settings = simulation.settings(&database);
-    let (host, url) = start(&settings, Stores::for_simulation(&database).await?).await?;
+    let file = StoryFile::new()?;
+    let settings = simulation.settings(file.path());
+    let (host, url) = start(&settings, Stores::for_simulation(file.path()).await?).await?;
     let connector = host.connector.clone();
     println!("FreshBooks and Slack are simulated. Deliveries go to {url},");
-    println!("the log is {}, the channels are at {}/", database.display(), simulation.slack_server.url());
+    println!("the channels are at {}/. {}", simulation.slack_server.url(), file.fate());
     simulation.connected(&connector).await?;
     println!("Callbacks are proven: {}", simulation.books.callbacks().len());
 
     let told = story::play(&simulation, &connector).await?;
     let rested = simulation.rest(&connector).await?;
-    let good = story::report(&simulation, &connector, &told, &database).await? && rested;
+    let good = story::report(&simulation, &connector, &told, file.path(), flags.explain).await? && rested;
     println!(
         "\n{}",
         if good { "Everything arrived exactly once." } else { "Something is missing or came twice!" }
     );
-    if wishes.backfill {
+    if flags.backfill {
         println!("\nThe past once more, for routes that take the origin \"backfill\":");
         bars::backfill(&connector, &BOOKS.into()).await?;
     }
-    if wishes.serve {
+    if flags.serve {
         let freshbooks = simulation.books_server.url();
         println!("\nGoing on until Ctrl-C. Look at {}/ and try:", simulation.slack_server.url());
         println!(

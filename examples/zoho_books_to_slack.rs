@@ -21,11 +21,11 @@ use ml_connector_core::{
 };
 use ml_connector_examples::{
     bars,
-    host::{Host, Wishes, ctrl_c, exit, log_from},
+    host::{Flags, Host, ctrl_c, exit, log_from},
     report,
     settings::{Organization, SlackApp, ZohoBooksToSlack},
     simulation::{Simulation, US},
-    stores::Stores,
+    stores::{Stores, StoryFile},
     story, wait,
 };
 use ml_connector_slack::{Directory, Slack, channel, clicker};
@@ -34,10 +34,10 @@ use ml_connector_zoho::ZohoBooks;
 #[tokio::main]
 async fn main() -> ExitCode {
     log_from("warn");
-    let wishes = Wishes::from_args();
+    let flags = Flags::from_args();
     let done = match ZohoBooksToSlack::from_env() {
-        Ok(Some(settings)) => on_real_accounts(&settings, wishes).await.map(|()| true),
-        Ok(None) => on_simulators(wishes).await,
+        Ok(Some(settings)) => on_real_accounts(&settings, flags).await.map(|()| true),
+        Ok(None) => on_simulators(flags).await,
         Err(error) => Err(error),
     };
     exit(done)
@@ -147,13 +147,15 @@ async fn start(settings: &ZohoBooksToSlack) -> Result<(Host, String)> {
     Ok((host, url))
 }
 
-async fn on_real_accounts(settings: &ZohoBooksToSlack, wishes: Wishes) -> Result<()> {
+async fn on_real_accounts(settings: &ZohoBooksToSlack, flags: Flags) -> Result<()> {
     let (host, url) = start(settings).await?;
     let connector = host.connector.clone();
-    println!(
-        "In Zoho Books, Settings > Automation, create these webhooks with your secret, each with a workflow rule"
-    );
-    println!("(\"created or edited\" for changed, \"deleted\" for deleted):");
+    if settings.books.iter().any(|books| books.webhook_secret.is_some()) {
+        println!(
+            "In Zoho Books, Settings > Automation, create these webhooks with your secret, each with a workflow rule"
+        );
+        println!("(\"created or edited\" for changed, \"deleted\" for deleted):");
+    }
     for books in settings.books.iter().filter(|books| books.webhook_secret.is_some()) {
         let url =
             connector.webhook_url(&books.connection.as_str().into()).map_or_else(String::new, String::from);
@@ -169,7 +171,7 @@ async fn on_real_accounts(settings: &ZohoBooksToSlack, wishes: Wishes) -> Result
     println!("webhooks: {url}");
     println!("Ctrl-C ends it.");
     let past = async {
-        if wishes.backfill {
+        if flags.backfill {
             for books in &settings.books {
                 bars::backfill(&connector, &books.connection.as_str().into()).await?;
             }
@@ -180,17 +182,15 @@ async fn on_real_accounts(settings: &ZohoBooksToSlack, wishes: Wishes) -> Result
     host.run_until(past).await
 }
 
-async fn on_simulators(wishes: Wishes) -> Result<bool> {
+async fn on_simulators(flags: Flags) -> Result<bool> {
     let simulation = Arc::new(Simulation::start().await?);
-    let folder = tempfile::tempdir()
-        .map_err(|source| Error::new(ErrorKind::Unavailable, "no temporary folder").with_source(source))?;
-    let database = folder.path().join("connector.db");
-    let settings = simulation.settings(&database);
+    let file = StoryFile::new()?;
+    let settings = simulation.settings(file.path());
     let (host, url) = start(&settings).await?;
     let connector = host.connector.clone();
     simulation.send_webhooks_to(&url)?;
     println!("Zoho Books and Slack are simulated. Webhooks go to {url},");
-    println!("the log is {}, the channel is at {}/", database.display(), simulation.slack_server.url());
+    println!("the channel is at {}/. {}", simulation.slack_server.url(), file.fate());
 
     if let Some(url) = connector.webhook_url(&"slack".into()) {
         simulation.send_clicks_to(url.as_str()).await?;
@@ -199,16 +199,16 @@ async fn on_simulators(wishes: Wishes) -> Result<bool> {
     let today = SystemClock.now().date_in(&Zone::named(&settings.books[0].time_zone)?);
     let told = story::play(&simulation, &connector, today).await?;
     let rested = wait::rest(&connector).await?;
-    let good = report::report(&simulation, &connector, &told, &database).await? && rested;
+    let good = report::report(&simulation, &connector, &told, flags.explain).await? && rested;
     println!(
         "\n{}",
         if good { "Everything arrived exactly once." } else { "Something is missing or came twice!" }
     );
-    if wishes.backfill {
+    if flags.backfill {
         println!("\nThe past once more, for routes that take the origin \"backfill\":");
         bars::backfill(&connector, &US.into()).await?;
     }
-    if wishes.serve {
+    if flags.serve {
         let zoho = simulation.books_server.url();
         println!("\nGoing on until Ctrl-C. Look at {}/ and try:", simulation.slack_server.url());
         println!(

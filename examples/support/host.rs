@@ -33,19 +33,21 @@ pub fn exit(done: Result<bool>) -> ExitCode {
 
 /// What the command line asks for.
 #[derive(Debug, Clone, Copy)]
-pub struct Wishes {
+pub struct Flags {
     /// `--serve`: going on after the story.
     pub serve: bool,
     /// `--backfill`: reading the past. It is told to routes that take the origin `backfill`.
     pub backfill: bool,
+    /// `--explain`: the whole trace of one message.
+    pub explain: bool,
 }
 
-impl Wishes {
+impl Flags {
     /// What this program was started with.
     #[must_use]
     pub fn from_args() -> Self {
         let has = |flag: &str| std::env::args().any(|arg| arg == flag);
-        Self { serve: has("--serve"), backfill: has("--backfill") }
+        Self { serve: has("--serve"), backfill: has("--backfill"), explain: has("--explain") }
     }
 }
 

@@ -1,7 +1,5 @@
 //! What came of the story, and whether it is what should have.
 
-use std::path::Path;
-
 use http::Method;
 use ml_connector_core::{
     Connector, Result,
@@ -14,7 +12,8 @@ use crate::{
     story::Told,
 };
 
-/// Prints what happened, and tells whether everything arrived exactly once.
+/// Prints what happened, with the whole trace of the approval where that is wanted, and tells whether everything arrived
+/// exactly once.
 ///
 /// # Errors
 /// Those of the log.
@@ -22,7 +21,7 @@ pub async fn report(
     simulation: &Simulation,
     connector: &Connector,
     told: &Told,
-    database: &Path,
+    explain: bool,
 ) -> Result<bool> {
     for (name, channel) in [("accounting", ACCOUNTING), ("invoice-approvals", APPROVALS)] {
         println!("\nThe channel #{name}:");
@@ -34,8 +33,8 @@ pub async fn report(
     all.limit = 1_000;
     let deliveries = connector.search(&all).await?;
     let approved = deliveries.iter().rfind(|delivery| delivery.connection.as_str() == "books");
-    if let Some(last) = approved {
-        println!("\nThe story of the approval, from {}:", database.display());
+    if let Some(last) = approved.filter(|_| explain) {
+        println!("\nThe story of the approval, from the bytes to the receipt:");
         print!("{}", connector.explain(last.seq).await?);
     }
     let stats = connector.stats();

@@ -1,17 +1,64 @@
 //! Where the connector records everything and keeps its tokens: a SQLite file, encrypted when there is a key.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use ml_connector_core::{
     AuditLog, Error, ErrorKind, Result, TokenStore,
     encryption::{EncryptLog, EncryptTokens, Key, KeyRing},
 };
 use ml_connector_sql::SqliteLog;
+use tempfile::TempDir;
 
 /// The variable with the keys. `examples/.env.example` says how to make one.
 const KEY: &str = "ML_CONNECTOR_KEY";
+/// The variable with the file that a story on simulators is kept in.
+const KEPT_IN: &str = "ML_CONNECTOR_LOG";
 /// How much is encrypted anew at once.
 const PAGE: usize = 500;
+
+/// The file of a story on simulators: gone with it, or kept where `ML_CONNECTOR_LOG` says, for the example `operator`.
+#[derive(Debug)]
+pub struct StoryFile {
+    database: PathBuf,
+    folder: Option<TempDir>,
+}
+
+impl StoryFile {
+    /// Chooses the file.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`] when there is no folder for temporary files.
+    pub fn new() -> Result<Self> {
+        if let Some(database) = std::env::var_os(KEPT_IN) {
+            return Ok(Self { database: database.into(), folder: None });
+        }
+        let folder = tempfile::tempdir().map_err(|source| {
+            Error::new(ErrorKind::Unavailable, "no temporary folder").with_source(source)
+        })?;
+        Ok(Self { database: folder.path().join("connector.db"), folder: Some(folder) })
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.database
+    }
+
+    /// What becomes of it, as a sentence.
+    #[must_use]
+    pub fn fate(&self) -> String {
+        match self.folder {
+            Some(_) => format!("The log goes with the story: {KEPT_IN}=story.db keeps it."),
+            None => format!(
+                "Look into the log: cargo run --example operator -- --log {} search",
+                self.database.display()
+            ),
+        }
+    }
+}
 
 /// A log and a token store in one file.
 #[derive(Debug, Clone)]
@@ -32,7 +79,7 @@ impl Stores {
         match KeyRing::from_env(KEY)? {
             Some(ring) => Self::encrypted(database, ring).await,
             None => {
-                println!(
+                eprintln!(
                     "{KEY} is not set: tokens, payloads and messages are stored in clear in {}.",
                     database.display()
                 );
@@ -56,7 +103,7 @@ impl Stores {
     }
 
     async fn encrypted(database: &Path, ring: KeyRing) -> Result<Self> {
-        println!("Everything in {} is encrypted with the key {}.", database.display(), ring.active());
+        eprintln!("Everything in {} is encrypted with the key {}.", database.display(), ring.active());
         let file = SqliteLog::open(database)?;
         // Tokens in clear are taken: one from before is encrypted when it is refreshed.
         let tokens = file.token_store().encrypted(ring.clone()).accepting_clear();
@@ -67,7 +114,7 @@ impl Stores {
                 break;
             }
             if so_far.entries + so_far.documents > 1 {
-                println!("Encrypting: {} entries, {} documents.", so_far.entries, so_far.documents);
+                eprintln!("Encrypting: {} entries, {} documents.", so_far.entries, so_far.documents);
             }
         }
         Ok(Self { log: Arc::new(log), tokens: Arc::new(tokens) })

@@ -21,7 +21,7 @@ pub(crate) const REASON: &str = "reason";
 /// The record, or one that it refers to, does not exist: which of both is never believed.
 pub(crate) const RECORD_NOT_FOUND: [&str; 2] = ["Internal_RecordNotFound", "BadRequest_NotFound"];
 
-/// Judges an answer of the API. Texts are localized and quote records; so they are neither matched (but for a reason's
+/// Classifies an answer of the API. Texts are localized and quote records; so they are neither matched (but for a reason's
 /// words) nor kept.
 ///
 /// # Errors

@@ -13,7 +13,7 @@ use crate::{
     TokenStore,
     audit::{EntryKind, Lease, Outcome, Query},
     calls::{CallMade, Calls},
-    model::{ConnectionId, DocumentRef, EntityRef, Event},
+    model::{ConnectionId, DocumentRef, EntityRef, Event, Partition},
     snapshot::Snapshot,
     vendor_clock::VendorClock,
 };
@@ -67,6 +67,13 @@ impl WriteLease {
         let leases = leases.into_iter().collect();
         let held = Held { until: asked + usable, until_wall: asked_at + usable, leases };
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(held);
+    }
+
+    /// The lease of a partition that this host holds for certain.
+    pub(crate) fn of(&self, partition: Partition, now: Timestamp) -> Option<Lease> {
+        let held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let held = held.as_ref().filter(|held| Self::instant() < held.until && now < held.until_wall)?;
+        held.leases.iter().find(|lease| lease.partition == partition).copied()
     }
 
     fn is_over(&self, lease: Lease, now: Timestamp) -> bool {

@@ -109,6 +109,6 @@ pub use source::{
     ZonedInfo,
 };
 
-pub use steady_clock::ClockTrouble;
+pub use steady_clock::{ClockSetBack, ClockTrouble};
 
 pub use crate::{audit::AuditLog, http::HttpTransport, rate::RateLimiter, token::TokenStore};

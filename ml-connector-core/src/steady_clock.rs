@@ -14,6 +14,8 @@ use crate::{Clock, Timestamp};
 const AHEAD: Duration = Duration::from_secs(300);
 /// One that stays ahead for so long is right: it was set, or the machine stood still.
 const BELIEVED_AFTER: Duration = Duration::from_secs(300);
+/// For so long it is named that the clock was set back.
+const NAMED_FOR: Duration = Duration::from_secs(3600);
 
 /// The host's clock, as far as it can be believed: a time more than five minutes ahead of what a monotonic clock allows is
 /// dropped, and the monotonic clock goes on in its place. One second in the future would otherwise stop for as long
@@ -34,6 +36,16 @@ pub struct ClockTrouble {
     pub ahead_ms: u64,
 }
 
+/// A clock that was set back by more than five minutes: it had been ahead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct ClockSetBack {
+    /// When, by the clock as it is now.
+    pub at: Timestamp,
+    /// By how many milliseconds.
+    pub by_ms: u64,
+}
+
 #[derive(Debug, Clone, Copy)]
 struct State {
     /// What the clock showed when it was believed last, and when that was.
@@ -41,6 +53,8 @@ struct State {
     at: Instant,
     /// Since when it is ahead.
     ahead: Option<(Instant, ClockTrouble)>,
+    /// When it was set back last.
+    set_back: Option<ClockSetBack>,
 }
 
 impl SteadyClock {
@@ -52,6 +66,13 @@ impl SteadyClock {
     pub(crate) fn trouble(&self) -> Option<ClockTrouble> {
         self.now();
         self.state().and_then(|state| state.ahead).map(|(_, trouble)| trouble)
+    }
+
+    /// When the clock was set back, if that is less than an hour ago.
+    pub(crate) fn set_back(&self) -> Option<ClockSetBack> {
+        let now = self.now();
+        let set_back = self.state().and_then(|state| state.set_back);
+        set_back.filter(|set_back| now.saturating_since(set_back.at) < NAMED_FOR)
     }
 
     fn state(&self) -> MutexGuard<'_, Option<State>> {
@@ -68,14 +89,21 @@ impl Clock for SteadyClock {
         let mut state = self.state();
         let (shown, at) = (self.wall.now(), Instant::now());
         let Some(known) = *state else {
-            *state = Some(State { shown, at, ahead: None });
+            *state = Some(State { shown, at, ahead: None, set_back: None });
             return shown;
         };
         let expected = known.shown + at.saturating_duration_since(known.at);
         let ahead = shown.saturating_since(expected);
         let since = known.ahead.map_or(at, |(since, _)| since);
         if ahead <= AHEAD || at.saturating_duration_since(since) >= BELIEVED_AFTER {
-            *state = Some(State { shown, at, ahead: None });
+            let back = expected.saturating_since(shown);
+            let mut set_back = known.set_back;
+            if back > AHEAD {
+                let by_ms = u64::try_from(back.as_millis()).unwrap_or(u64::MAX);
+                set_back = Some(ClockSetBack { at: shown, by_ms });
+                tracing::error!(%shown, %expected, "the host's clock was set back: it had been ahead");
+            }
+            *state = Some(State { shown, at, ahead: None, set_back });
             if known.ahead.is_some() {
                 tracing::warn!(%shown, "the host's clock is believed again");
             }
@@ -165,7 +193,12 @@ mod tests {
         assert_eq!(steady.now(), START);
         hand.advance(Duration::from_secs(299));
         assert_eq!(steady.now(), hand.now());
+        assert_eq!(steady.set_back(), None);
         hand.set(START - DAY);
         assert_eq!((steady.now(), steady.trouble()), (START - DAY, None));
+        let set_back = steady.set_back().unwrap();
+        assert_eq!((set_back.at, set_back.by_ms), (START - DAY, 86_400_000 + 299_000));
+        pass(&hand, Duration::from_secs(3600)).await;
+        assert_eq!(steady.set_back(), None, "an hour ago");
     }
 }

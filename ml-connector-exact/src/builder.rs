@@ -138,6 +138,7 @@ impl Builder {
             rights: Arc::new(Remembered::new(ONCE_A_DAY, RESOURCES.len() * 2)),
             narrowed: Arc::default(),
             practice: config.practice,
+            is_made_up: Arc::default(),
             attachments: config.attachments,
             source: info,
         })
@@ -162,13 +163,13 @@ fn client(config: &Config, base: Url, auth: Arc<dyn Authenticator>) -> Result<Ex
     ExactClient::new(site, auth, (&config.client_id, config.login_name()), pace)
 }
 
-/// The calls where the connection was before. Its tokens are another chain, so they are kept under another name.
+/// The calls where the connection was before. Another app's tokens are another chain, which is kept under the app's id.
 fn former_client(former: &Config, now: &Config) -> Result<ExactClient> {
     let built = || {
         let base = secure_url("base_url", former.origin())?;
         require(former.division > 0, "division", "the company's number, such as 3141593")?;
-        let is_another = (former.origin(), &former.client_id) != (now.origin(), &now.client_id);
-        let has_own_chain = !is_another || former.login_name() != now.login_name();
+        let chain = |config: &Config| (config.client_id.clone(), config.login_name().to_owned());
+        let has_own_chain = former.origin() == now.origin() || chain(former) != chain(now);
         require(has_own_chain, "login", "another name than that of the connection's present login")?;
         let auth = Arc::new(auth::oauth(former, &base)?);
         client(former, base, auth)
@@ -239,7 +240,7 @@ fn info(config: &Config, base: &Url, resources: &[&'static Resource]) -> Result<
             info.feeds.push(FeedInfo::new(resource.feed, ONCE_A_DAY));
         }
         // What was paid stays paid, and is not listed for ever.
-        if !matches!(resource.kind, "vendor_payment" | "customer_payment") {
+        if !resource.is_term() {
             info.sweeps.push(FeedInfo::new(resource.sweep(), ONCE_A_DAY));
         }
     }

@@ -30,13 +30,13 @@ pub struct Config {
     pub server_zone: String,
     /// The host's name for the login of the person who connected. Exact Online keeps one chain of tokens for each app and
     /// user, so connections of one login have the same name here: then they share tokens. The person consents once, in the
-    /// name of the login. No other connection may have this name. Unless it is set, it is the connection's own.
+    /// name of the login. Unless it is set, it is the connection's own.
     #[serde(default)]
     pub login: Option<String>,
     /// The settings that the connection had in another region, as another user or with another app. Webhooks that are still
     /// subscribed there are ended with them, before any is subscribed here. Leave them until the connection's health names no
-    /// such webhooks any more. Their login has another name. Where only [`division`](Self::division) has changed they are not
-    /// needed.
+    /// such webhooks any more. Another user of the same app has a login of another name. Where only
+    /// [`division`](Self::division) has changed they are not needed.
     #[serde(default)]
     pub formerly: Option<Box<Self>>,
     /// The app's id: letters, digits and hyphens, as the App Center shows it.

@@ -30,7 +30,7 @@ const NO_END: Duration = Duration::from_secs(60);
 /// No window is longer.
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
-/// Judges an answer of the API.
+/// Classifies an answer of the API.
 ///
 /// # Errors
 /// For everything that is no success.
@@ -43,10 +43,10 @@ pub(crate) fn check(answer: &Answer) -> Result<()> {
             false => Err(Error::new(ErrorKind::Unavailable, "expected JSON").with_effect(Effect::Unknown)),
         };
     }
-    Err(judge(answer).with_context(error_context::STATUS, status.as_u16()))
+    Err(classify(answer).with_context(error_context::STATUS, status.as_u16()))
 }
 
-fn judge(answer: &Answer) -> Error {
+fn classify(answer: &Answer) -> Error {
     let status = answer.status;
     match status.as_u16() {
         401 => not_authenticated(),
@@ -221,7 +221,7 @@ pub(crate) mod tests {
         Answer::new(response.body(Bytes::from(body.to_owned())).unwrap(), NOW)
     }
 
-    fn judged(status: u16, body: &str) -> Error {
+    fn classified(status: u16, body: &str) -> Error {
         check(&answer(status, &[], body)).unwrap_err()
     }
 
@@ -282,13 +282,13 @@ pub(crate) mod tests {
     #[test]
     fn an_overtaxed_server_is_left_alone_for_ten_seconds() {
         for status in [408, 599] {
-            let error = judged(status, "");
+            let error = classified(status, "");
             assert_eq!(error.kind(), ErrorKind::Unavailable);
             assert_eq!(error.retry(), Retry::At(NOW + Duration::from_secs(10)));
             assert!(error.context(TOO_MUCH).is_some());
         }
         for status in [500, 502, 503, 504] {
-            assert_eq!(judged(status, "<html>").kind(), ErrorKind::Unavailable, "{status}");
+            assert_eq!(classified(status, "<html>").kind(), ErrorKind::Unavailable, "{status}");
         }
     }
 
@@ -296,21 +296,21 @@ pub(crate) mod tests {
     fn a_page_for_people_is_a_refused_token_or_an_outage() {
         let moved = "<html>Object moved to <a href=\"/docs/Login.aspx?ReturnUrl=%2fapi\">here</a>";
         for status in [200, 302] {
-            assert_eq!(judged(status, moved).kind(), ErrorKind::Unauthenticated, "{status}");
+            assert_eq!(classified(status, moved).kind(), ErrorKind::Unauthenticated, "{status}");
         }
         for body in ["<html>Bad gateway", "", "<?xml version=\"1.0\"?><feed/>"] {
-            assert_eq!(judged(200, body).kind(), ErrorKind::Unavailable, "{body}");
+            assert_eq!(classified(200, body).kind(), ErrorKind::Unavailable, "{body}");
         }
-        assert_eq!(judged(302, "").kind(), ErrorKind::ConfigInvalid);
+        assert_eq!(classified(302, "").kind(), ErrorKind::ConfigInvalid);
     }
 
     #[test]
     fn a_resource_that_is_refused_is_not_the_connection_and_nothing_is_gone() {
         let case: serde_json::Value =
             serde_json::from_str(include_str!("../tests/cases/g4-forbidden-one-resource.json")).unwrap();
-        let error = judged(403, &case["answers"][0]["body"].to_string());
+        let error = classified(403, &case["answers"][0]["body"].to_string());
         assert_eq!((error.kind(), error.scope()), (ErrorKind::PermissionDenied, &Scope::Entry));
-        assert_eq!(judged(404, "").kind(), ErrorKind::Unsupported);
+        assert_eq!(classified(404, "").kind(), ErrorKind::Unsupported);
         for reason in ["BlockedUser", "InactiveUser", "BlockedCustomer", "LicenseExpired", "DivisionBlocked"]
         {
             let error = check(&answer(403, &[("reason", reason)], "")).unwrap_err();
@@ -322,7 +322,7 @@ pub(crate) mod tests {
     fn no_text_of_the_vendor_s_is_shown() {
         for status in [400, 403, 500, 503] {
             let planted = r#"{"error":{"message":{"value":"planted. Cannot read 'Planted Scope' scope."}}}"#;
-            let error = judged(status, planted);
+            let error = classified(status, planted);
             assert!(!format!("{error:?} {error}").to_lowercase().contains("planted"), "{error:?}");
         }
     }

@@ -9,7 +9,7 @@ mod models;
 mod source;
 mod webhook;
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::AtomicBool};
 
 use ml_connector_core::{Remembered, SourceInfo};
 
@@ -53,6 +53,8 @@ pub struct ExactOnline {
     rights: Arc<Remembered<Option<bool>>>,
     narrowed: Arc<Narrowed>,
     practice: bool,
+    /// Whether the company has made-up books, as Exact Online said last: its records say so.
+    is_made_up: Arc<AtomicBool>,
     attachments: bool,
 }
 

@@ -16,7 +16,7 @@ use ml_connector_core::{
 /// No limit of FreshBooks is known to last longer: a `Retry-After` beyond it is a slip.
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
-/// Judges an answer of the API. What FreshBooks writes besides its number may be in any language and may quote a record, so
+/// Classifies an answer of the API. What FreshBooks writes besides its number may be in any language and may quote a record, so
 /// it is not kept.
 ///
 /// # Errors
@@ -31,7 +31,7 @@ pub(crate) fn check(answer: &Answer) -> Result<()> {
         Err(_) if status == StatusCode::NO_CONTENT => return Ok(()),
         Err(_) => return Err(without_envelope(answer)),
     };
-    Err(judge(answer, &code)
+    Err(classify(answer, &code)
         .with_context(error_context::STATUS, status.as_u16())
         .with_context(error_context::CODE, digits(&code)))
 }
@@ -65,7 +65,7 @@ fn number(envelope: &Object<'_>) -> Option<String> {
     (envelope.has("error") || envelope.has("message")).then(String::new)
 }
 
-fn judge(answer: &Answer, code: &str) -> Error {
+fn classify(answer: &Answer, code: &str) -> Error {
     let status = answer.status;
     match (code, status.as_u16()) {
         (_, 429) => limited(answer),
@@ -170,7 +170,7 @@ mod tests {
         Answer::new(response.body(Bytes::from(body.to_owned())).unwrap(), NOW)
     }
 
-    fn judged(status: u16, body: &str) -> Error {
+    fn classified(status: u16, body: &str) -> Error {
         check(&answer(status, &[], body)).unwrap_err()
     }
 
@@ -210,7 +210,7 @@ mod tests {
                     format!(r#"{{"response":{{"errors":[{{"errno":{code},"message":"planted"}}]}}}}"#),
                     format!(r#"{{"response":{{"errors":{{"errno":{code},"message":"planted"}}}}}}"#),
                 ] {
-                    let error = judged(status, &body);
+                    let error = classified(status, &body);
                     assert_eq!((error.kind(), error.scope()), (kind, &scope), "{status} {body}");
                     assert_eq!(error.context(error_context::CODE), Some(code.trim_matches('"')));
                     assert!(!format!("{error:?} {error}").contains("planted"), "{error:?}");
@@ -247,7 +247,7 @@ mod tests {
             ("callback_error_422", 400, InvalidRequest, "422"),
             ("callback_error_422_rpc_style", 400, InvalidRequest, "none"),
         ] {
-            let error = judged(status, &fixture(name));
+            let error = classified(status, &fixture(name));
             assert_eq!(error.kind(), kind, "{name}: {error:?}");
             assert_eq!(error.context(error_context::CODE), Some(code), "{name}");
         }
@@ -264,7 +264,7 @@ mod tests {
                 .unwrap();
         for case in bodies {
             let status = u16::try_from(case["status"].as_u64().unwrap()).unwrap();
-            let error = judged(status, &case["body"].to_string());
+            let error = classified(status, &case["body"].to_string());
             assert_eq!((error.kind(), error.scope()), (ErrorKind::PermissionDenied, &Scope::Entry));
             let text = error.to_string();
             assert!(text.contains("role") && !text.contains("again"), "{text}");
@@ -273,7 +273,7 @@ mod tests {
 
     #[test]
     fn an_account_that_is_not_found_is_no_deleted_record() {
-        let error = judged(404, include_str!("../tests/cases/03-account-not-found.detail.http404.json"));
+        let error = classified(404, include_str!("../tests/cases/03-account-not-found.detail.http404.json"));
         assert_eq!((error.kind(), error.scope()), (ErrorKind::ConfigInvalid, &Scope::Connection));
         assert!(error.to_string().contains("account_id"), "{error}");
     }
@@ -304,10 +304,10 @@ mod tests {
             (200, r#"{"response":{"res"#),
             (200, ""),
         ] {
-            let error = judged(status, body);
+            let error = classified(status, body);
             assert_eq!((error.kind(), error.retry()), (ErrorKind::Unavailable, Retry::Backoff), "{status}");
         }
-        assert_eq!(judged(302, "").kind(), ErrorKind::ConfigInvalid);
-        assert_eq!(judged(401, "").kind(), ErrorKind::Unauthenticated);
+        assert_eq!(classified(302, "").kind(), ErrorKind::ConfigInvalid);
+        assert_eq!(classified(401, "").kind(), ErrorKind::Unauthenticated);
     }
 }

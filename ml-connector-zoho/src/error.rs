@@ -20,7 +20,7 @@ const CONCURRENT: Duration = Duration::from_secs(2);
 /// The code with which the day's quota is used up.
 pub(crate) const DAILY_LIMIT: &str = "45";
 
-/// Judges an answer of the API. The envelope's code decides, whatever the HTTP status says; the status decides
+/// Classifies an answer of the API. The envelope's code decides, whatever the HTTP status says; the status decides
 /// about codes that are not documented. The message is in the user's language and may quote a record, so it is
 /// neither matched (but for the name of a parameter) nor kept.
 ///

@@ -228,7 +228,6 @@ async fn run(database: &Path) {
     let vendor = Arc::new(Vendor::default());
     let mut source = SourceInfo::new("books".into(), "books");
     source.coalesce = Duration::ZERO;
-    source.reads_per_minute = None;
     let mut sink = SinkInfo::new("board".into(), "board");
     sink.repeat = Repeat::AfterLookup;
     let connector = Connector::builder()

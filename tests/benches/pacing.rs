@@ -365,7 +365,6 @@ impl Ledger {
     fn new(kinds: usize) -> Self {
         let mut info = SourceInfo::new(ConnectionId::from("ledger"), "bench");
         info.coalesce = Duration::ZERO;
-        info.reads_per_minute = None;
         info.kinds = (0..kinds).map(|n| &*format!("k{n}").leak()).collect();
         Self { info }
     }

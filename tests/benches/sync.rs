@@ -1,8 +1,10 @@
 //! How long 100,000 list rows of Zoho Books take until they are rows of a Delta table: they wait in the log as pages of a
 //! backfill, and go from there through the engine, a staged file and a MERGE. Measured with a log in memory and with SQLite,
 //! each in a process of its own; the workspace is simulated in another, so that its memory is not ours, but its time is in
-//! the figures. Then how many rows a second of live changes one table takes, and how long reading the rows takes. Ends with
-//! one line of `key=value`, the last of them `met`; figures with SQLite have no goal.
+//! the figures: what each of the two used of the processor is told. Then how many rows a second of live changes two tables
+//! take that are written at the same time, and how long it takes to read the lists: 500 different answers of Zoho through
+//! the crate's own way of reading a list. Ends with one line of `key=value`, the last of them `met`; figures with SQLite
+//! have no goal.
 #![allow(clippy::disallowed_methods)] // a benchmark reads the system's clock
 #![allow(clippy::unwrap_used)]
 
@@ -12,8 +14,8 @@ use std::{
     net::SocketAddr,
     process::{Child, Command, Stdio},
     sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
+        Arc, Mutex,
+        atomic::{AtomicI64, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -23,12 +25,13 @@ use bytes::Bytes;
 use http::{Method, Request, Response};
 use ml_connector_core::{
     AttemptNotes, AuditLog, Clock, Connector, Context, FeedInfo, HttpTransport, PollRequest, ReceiveRequest,
-    Result, Sink, Source, SourceInfo, SourceMode, SystemClock, UpkeepRequest,
+    Result, Sink, Source, SourceInfo, SourceMode, SystemClock, Timestamp, UpkeepRequest,
     audit::MemoryLog,
     http::{Limits, ReqwestTransport, TransportError},
     model::{
         AccountKey, Change, Columns, Delivery, DeliveryId, EntityRef, Event, Intake, Observation, Observed,
         Page, PollMode, Prompt, Raw, Record, RecordKind, Resolution, Revision, Seq, Signal, Status, Upkeep,
+        Value,
     },
     rate::MemoryRateLimiter,
     route::Route,
@@ -44,7 +47,8 @@ use ml_connector_zoho::{DataCenter, ZohoBooks};
 const ROWS: usize = 100_000;
 /// As many as Zoho lists on a page.
 const PAGE: usize = 200;
-const LIVE_BATCHES: usize = 20;
+/// Of each of the two tables.
+const LIVE_BATCHES: usize = 10;
 const LIVE_BATCH: usize = 512;
 const STAGED_BYTES: u64 = 8 << 20;
 const SYNC_S_GOAL: f64 = 3.0;
@@ -62,7 +66,7 @@ fn main() {
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     match std::env::var(ROLE).as_deref() {
         Ok("workspace") => runtime().block_on(workspace()),
-        Ok("extract") => println!("{}", extract()),
+        Ok("extract") => println!("{}", runtime().block_on(extract())),
         Ok(log) => {
             let mut line = String::new();
             std::io::stdin().read_line(&mut line).unwrap();
@@ -76,23 +80,31 @@ fn main() {
 fn report(extract: &Figures, memory: &Figures, sqlite: &Figures) {
     let met = memory["sync_s"] <= SYNC_S_GOAL
         && memory["peak_mib"] <= PEAK_MIB_GOAL
+        // One more than needed: the last batch before the end of what is there may be small.
+        && memory["merges"] <= memory["least_merges"] + 1.0
+        && memory["ddl"] <= 1.0
         && extract["s"] <= EXTRACT_S_GOAL
         && extract["mib"] <= EXTRACT_MIB_GOAL;
     let figure = |of: &Figures, name: &str| format!("{:.2}", of[name]);
     println!(
-        "bench=sync rows={ROWS} sync_s={} sync_s_goal={SYNC_S_GOAL} peak_mib={} peak_mib_goal={PEAK_MIB_GOAL} \
-         log_mib={} merges={} ddl={} staged_mib={} least_merges={} sqlite_sync_s={} sqlite_peak_mib={} extract_s={} \
-         extract_s_goal={EXTRACT_S_GOAL} extract_mib={} extract_mib_goal={EXTRACT_MIB_GOAL} live_rows_per_s={:.0} \
-         profile={} load={} met={met}",
+        "bench=sync rows={ROWS} sync_s={} sync_s_goal={SYNC_S_GOAL} cpu_s={} workspace_cpu_s={} peak_mib={} \
+         peak_mib_goal={PEAK_MIB_GOAL} log_mib={} process_mib={} merges={} ddl={} staged_mib={} least_merges={} fill_s={} \
+         sqlite_sync_s={} sqlite_peak_mib={} sqlite_process_mib={} extract_s={} extract_s_goal={EXTRACT_S_GOAL} \
+         extract_mib={} extract_mib_goal={EXTRACT_MIB_GOAL} live_rows_per_s={:.0} profile={} load={} met={met}",
         figure(memory, "sync_s"),
+        figure(memory, "cpu_s"),
+        figure(memory, "workspace_cpu_s"),
         figure(memory, "peak_mib"),
         figure(memory, "log_mib"),
+        figure(memory, "process_mib"),
         memory["merges"],
         memory["ddl"],
         figure(memory, "staged_mib"),
         memory["least_merges"],
+        figure(memory, "fill_s"),
         figure(sqlite, "sync_s"),
         figure(sqlite, "peak_mib"),
+        figure(sqlite, "process_mib"),
         figure(extract, "s"),
         figure(extract, "mib"),
         memory["live_rows_per_s"],
@@ -147,31 +159,52 @@ async fn workspace() {
     let credentials = lake.credentials();
     let (warehouse, client, secret) =
         (credentials.warehouse_id, credentials.client_id, credentials.client_secret);
-    println!("{} {warehouse} {client} {secret}", served.url());
+    println!("{} {warehouse} {client} {secret} {}", served.url(), std::process::id());
     std::io::stdout().flush().unwrap();
     tokio::task::spawn_blocking(|| std::io::stdin().lines().count()).await.unwrap();
 }
 
-/// How long it takes to read so many rows from the vendor's JSON, a page at a time, and what it needs.
-fn extract() -> String {
+/// How long it takes to read so many rows from Zoho's lists, from the bytes of each answer to the values of each row, and
+/// what the process needs for it.
+async fn extract() -> String {
     let books = zoho();
     let columns = invoices(&books);
-    let list = format!("[{}]", (0..PAGE).map(json).collect::<Vec<_>>().join(","));
-    let began = Instant::now();
-    let mut values = 0;
-    for _ in 0..ROWS / PAGE {
-        let rows: Vec<Raw> = serde_json::from_str(&list).unwrap();
-        for row in &rows {
-            values += columns.read(row).unwrap().len();
+    let lists = Arc::new(Answers::default());
+    let ctx = Context::new(
+        Arc::clone(&lists) as Arc<dyn HttpTransport>,
+        Arc::new(MemoryTokenStore::new()),
+        Arc::new(MemoryRateLimiter::new()),
+        Arc::new(Leaping::default()),
+    );
+    let (mut took, mut rows, mut values, mut checkpoint) = (Duration::ZERO, 0, 0, None);
+    loop {
+        // The vendor's part.
+        lists.prepare(rows / PAGE);
+        let began = Instant::now();
+        let mut request = PollRequest::new("invoices", PollMode::Backfill { since: None });
+        request.checkpoint = checkpoint.as_ref();
+        let page = books.poll(&ctx.within(Duration::from_secs(86_400)), request).await.unwrap();
+        let read = page.rows.iter().chain(&page.observations);
+        for observed in read {
+            let Observed::Present { raw: Some(raw), .. } = &observed.state else { panic!("a row is there") };
+            values += columns.read(raw).unwrap().iter().filter(|value| **value != Value::Null).count();
+            rows += 1;
+        }
+        took += began.elapsed();
+        checkpoint = Some(page.checkpoint);
+        if !page.more {
+            break;
         }
     }
-    assert!(values > ROWS);
+    assert_eq!(rows, ROWS);
+    assert!(values > ROWS * 10, "{values}");
     let mib = memory_mib(std::process::id(), "VmHWM").unwrap_or_default();
-    format!("s={} mib={mib}", began.elapsed().as_secs_f64())
+    format!("s={} mib={mib}", took.as_secs_f64())
 }
 
 async fn measure(log: &str, workspace: &str) -> String {
-    let [host, warehouse, client, secret] = workspace.split_whitespace().collect::<Vec<_>>()[..] else {
+    let [host, warehouse, client, secret, process] = workspace.split_whitespace().collect::<Vec<_>>()[..]
+    else {
         panic!()
     };
     let books = zoho();
@@ -192,15 +225,22 @@ async fn measure(log: &str, workspace: &str) -> String {
         _ => Arc::new(SqliteLog::open(folder.path().join("log.db")).unwrap()),
     };
     let before = resident();
-    fill(&log, &books, &lake, &wire).await;
+    let fill_s = fill(&log, &books, &lake, &wire).await.as_secs_f64();
     let filled = resident();
+    let processor = || {
+        let of = |process: u32| ml_connector_tests::cpu_time(process).unwrap_or_default().as_secs_f64();
+        (of(std::process::id()), of(process.parse().unwrap()))
+    };
 
     let connector = connector(&log, &wire, &books).sink(lake.clone()).build().unwrap();
     connector.set_routes(vec![warehouse_route()]).unwrap();
     reset_peak();
+    let used = processor();
     let began = Instant::now();
     let sync = until(&connector, || connector.stats().delivered >= (ROWS / PAGE) as u64, began).await;
-    let peak = memory_mib(std::process::id(), "VmHWM").unwrap_or_default().saturating_sub(filled);
+    let uses = processor();
+    let process_mib = memory_mib(std::process::id(), "VmHWM").unwrap_or_default();
+    let peak = process_mib.saturating_sub(filled);
     let staged = wire.staged.load(Ordering::Relaxed);
     let (merges, ddl) = (wire.merges.load(Ordering::Relaxed), wire.other.load(Ordering::Relaxed));
 
@@ -211,22 +251,28 @@ async fn measure(log: &str, workspace: &str) -> String {
         Arc::new(SystemClock),
     );
     let began = Instant::now();
-    for round in 0..LIVE_BATCHES {
-        let batch: Vec<Delivery> = (0..LIVE_BATCH).map(|n| live(round * LIVE_BATCH + n)).collect();
-        for result in lake.deliver(&ctx.within(Duration::from_secs(60)), &batch, &NoNotes).await {
-            result.unwrap();
+    let changes = async |kind: &'static str| {
+        for round in 0..LIVE_BATCHES {
+            let of = |n: usize| live(kind, round * LIVE_BATCH + n);
+            let batch: Vec<Delivery> = (0..LIVE_BATCH).map(of).collect();
+            for result in lake.deliver(&ctx.within(Duration::from_secs(60)), &batch, &NoNotes).await {
+                result.unwrap();
+            }
         }
-    }
+    };
+    tokio::join!(changes("invoice"), changes("bill"));
     #[allow(clippy::cast_precision_loss)]
-    let per_s = (LIVE_BATCHES * LIVE_BATCH) as f64 / began.elapsed().as_secs_f64();
+    let per_s = (2 * LIVE_BATCHES * LIVE_BATCH) as f64 / began.elapsed().as_secs_f64();
     let rows = lake.query(&ctx, "SELECT count(*) FROM zoho_books_invoices", &[]).await.unwrap().rows;
     assert_eq!(rows[0][0].as_deref(), Some(&*ROWS.to_string()));
     #[allow(clippy::cast_precision_loss)]
     let staged_mib = staged as f64 / f64::from(1 << 20);
     format!(
-        "sync_s={} peak_mib={peak} log_mib={} merges={merges} ddl={ddl} staged_mib={staged_mib} least_merges={} \
-         live_rows_per_s={per_s}",
+        "sync_s={} cpu_s={} workspace_cpu_s={} peak_mib={peak} process_mib={process_mib} log_mib={} merges={merges} \
+         ddl={ddl} staged_mib={staged_mib} least_merges={} fill_s={fill_s} live_rows_per_s={per_s}",
         sync.as_secs_f64(),
+        uses.0 - used.0,
+        uses.1 - used.1,
         filled.saturating_sub(before),
         staged.div_ceil(STAGED_BYTES),
     )
@@ -249,13 +295,18 @@ fn warehouse_route() -> Route {
 }
 
 /// Reads the past into the log, while nobody takes it from there.
-async fn fill(log: &Arc<dyn AuditLog>, books: &ZohoBooks, lake: &Databricks, wire: &Arc<Counting>) {
+async fn fill(
+    log: &Arc<dyn AuditLog>,
+    books: &ZohoBooks,
+    lake: &Databricks,
+    wire: &Arc<Counting>,
+) -> Duration {
     let connector = connector(log, wire, books).sink(lake.clone()).build().unwrap();
     connector.set_routes(vec![warehouse_route()]).unwrap();
     connector.remove(&"lake".into());
     connector.backfill(&"books".into(), "invoices", None).await.unwrap();
     let pages = (ROWS / PAGE) as u64;
-    until(&connector, || connector.stats().deliveries >= pages, Instant::now()).await;
+    until(&connector, || connector.stats().deliveries >= pages, Instant::now()).await
 }
 
 /// Runs the connector until something holds; returns how long that took.
@@ -307,9 +358,9 @@ fn json(of: usize) -> String {
     ROW.replace("ID", &id(of))
 }
 
-fn live(of: usize) -> Delivery {
+fn live(kind: &'static str, of: usize) -> Delivery {
     let now = SystemClock.now();
-    let entity = EntityRef::new("invoice", id(of));
+    let entity = EntityRef::new(kind, id(of));
     let mut event = Event::new("books".into(), entity, 2, BTreeSet::from([Change::Updated]), now, None);
     event.epoch = u64::MAX >> 1;
     event.raw = serde_json::from_str(&json(of)).unwrap();
@@ -374,6 +425,45 @@ impl Source for Lists {
 
     async fn upkeep(&self, ctx: &Context, _: UpkeepRequest<'_>) -> Result<Upkeep> {
         Ok(Upkeep::new(ctx.now() + Duration::from_secs(86_400)))
+    }
+}
+
+/// What Zoho answers: a token, and the page that was prepared.
+#[derive(Debug, Default)]
+struct Answers(Mutex<Bytes>);
+
+impl Answers {
+    fn prepare(&self, page: usize) {
+        let rows: Vec<String> = (page * PAGE..(page + 1) * PAGE).map(json).collect();
+        let more = (page + 1) * PAGE < ROWS;
+        let list = format!(
+            r#"{{"code":0,"message":"success","invoices":[{}],"page_context":{{"page":{},"per_page":{PAGE},"has_more_page":{more},"report_name":"Invoices","applied_filter":"Status.All","sort_column":"created_time","sort_order":"A"}}}}"#,
+            rows.join(","),
+            page + 1,
+        );
+        *self.0.lock().unwrap() = list.into();
+    }
+}
+
+#[async_trait]
+impl HttpTransport for Answers {
+    async fn send(&self, request: Request<Bytes>, _: Limits) -> Result<Response<Bytes>, TransportError> {
+        let token = r#"{"access_token":"1000.a.b","api_domain":"https://www.zohoapis.com","token_type":"Bearer","expires_in":86400}"#;
+        let is_token = request.uri().path().ends_with("/token");
+        let body =
+            if is_token { Bytes::from_static(token.as_bytes()) } else { self.0.lock().unwrap().clone() };
+        let answer = Response::builder().header("content-type", "application/json").body(body);
+        Ok(answer.unwrap())
+    }
+}
+
+/// Two seconds later whenever it is looked at: no limit of calls is waited for.
+#[derive(Debug, Default)]
+struct Leaping(AtomicI64);
+
+impl Clock for Leaping {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_secs(1_772_000_000 + self.0.fetch_add(2, Ordering::Relaxed))
     }
 }
 

@@ -15,7 +15,7 @@ use ml_connector_core::{
         Backlog, Committed, DocKey, Document, Entry, Lease, LeaseRequest, MemoryLog, Pending, PendingRequest,
         Query, Transaction,
     },
-    model::{ConnectionId, Partition, Seq},
+    model::{ConnectionId, Partition},
 };
 use tokio::sync::Notify;
 

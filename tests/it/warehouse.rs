@@ -4,15 +4,16 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use http::{Method, StatusCode};
 use ml_connector_core::{
-    Clock, SourceMode,
-    model::{Change, ColumnType, Columns, Event, Origin, Value},
+    Clock, SourceMode, Timestamp,
+    model::{Change, ColumnType, Columns, Decimal, Event, Origin, Value},
 };
 use ml_connector_sim::{
     DatabricksSim, Fault,
-    databricks::{DatabricksConfig, WarehouseState},
+    databricks::{DatabricksConfig, StatementFailure, WarehouseState},
     zoho::Plan,
 };
 use ml_connector_zoho::ZohoBooks;
+use serde_json::value::RawValue;
 
 use crate::polling::books::Office;
 
@@ -51,8 +52,8 @@ pub(crate) async fn trouble(lake: DatabricksSim, mut dice: u64) {
     }
 }
 
-/// Whether every record of the books has its row.
-async fn books_are_mirrored(office: &Office, lake: &DatabricksSim) -> usize {
+/// What the tables of the books look like.
+fn books() -> ml_connector_core::SourceInfo {
     let source = ZohoBooks::builder("books")
         .organization_id("778812345")
         .data_center(ml_connector_zoho::DataCenter::Us)
@@ -62,11 +63,16 @@ async fn books_are_mirrored(office: &Office, lake: &DatabricksSim) -> usize {
         .time_zone("UTC")
         .build()
         .unwrap();
-    let tables = &ml_connector_core::Source::info(&source).columns;
-    mirrored(office.events().await, tables, "zoho_books", lake)
+    ml_connector_core::Source::info(&source).clone()
 }
 
-/// Whether every record has its row, as its latest event tells it, to the last digit. Returns how many there are.
+/// Whether every record of the books has its row.
+async fn books_are_mirrored(office: &Office, lake: &DatabricksSim) -> usize {
+    mirrored(office.events().await, &books().columns, "zoho_books", lake)
+}
+
+/// Whether every record has its row, as its latest event tells it, to the last digit and with its lines, and no other row is
+/// a record. Returns how many there are.
 pub(crate) fn mirrored(
     events: Vec<Event>,
     tables: &[Arc<Columns>],
@@ -87,67 +93,92 @@ pub(crate) fn mirrored(
     }
     let mut rows = 0;
     for columns in tables {
-        let scalars: Vec<_> = columns
-            .columns()
-            .iter()
-            .enumerate()
-            .filter(|(_, column)| !matches!(column.kind, ColumnType::List(_) | ColumnType::Timestamp))
-            .collect();
-        let names: Vec<_> = scalars.iter().map(|(_, column)| format!("`{}`", column.name)).collect();
+        let names: Vec<_> = columns.columns().iter().map(|column| format!("`{}`", column.name)).collect();
         let expected: BTreeMap<_, _> =
             latest.iter().filter(|(_, event)| *event.entity.kind == *columns.kind.as_str()).collect();
         if expected.is_empty() {
             continue;
         }
         let sql = format!(
-            "SELECT _id, _n, _deleted, {} FROM main.ml_finance.{system}_{} WHERE _epoch = {}",
+            "SELECT _id, _epoch, _n, _deleted, {} FROM main.ml_finance.{system}_{}",
             names.join(", "),
             columns.table,
-            expected.values().next().map_or(0, |event| event.epoch)
         );
-        let table: BTreeMap<String, Vec<Option<String>>> = lake
+        let mut table: BTreeMap<String, Vec<Option<String>>> = lake
             .sql(&sql)
             .unwrap()
             .into_iter()
             .map(|row| (format!("{}/{}", columns.kind, row[0].clone().unwrap()), row))
             .collect();
-        assert_eq!(
-            table.keys().collect::<Vec<_>>(),
-            expected.keys().copied().collect::<Vec<_>>(),
-            "{}",
-            columns.kind
-        );
         for (key, event) in expected {
-            let row = &table[key];
+            let row = table.remove(key).unwrap_or_else(|| panic!("{key} has no row"));
             let deleted = event.changes.contains(&Change::Deleted);
-            assert_eq!(row[1].as_deref(), Some(&*event.n.to_string()), "{key}");
-            assert_eq!(row[2].as_deref(), Some(if deleted { "true" } else { "false" }), "{key}");
+            let own = [&row[1], &row[2], &row[3]].map(|cell| cell.clone().unwrap());
+            assert_eq!(own, [event.epoch.to_string(), event.n.to_string(), deleted.to_string()], "{key}");
             let Some(shown) = known.get(key) else { continue };
             let raw = shown.raw.as_ref().unwrap();
             let values = columns.read(raw).unwrap();
-            for ((place, column), cell) in scalars.iter().zip(&row[3..]) {
+            for ((value, column), cell) in values.iter().zip(columns.columns()).zip(&row[4..]) {
                 // What the record no longer says keeps its place.
                 if !column.listed && !columns.is_whole(raw) {
                     continue;
                 }
-                let same = match (&values[*place], cell) {
-                    (Value::Null, cell) => cell.is_none(),
-                    (Value::Decimal(digits), Some(cell)) => {
-                        let parse =
-                            |text: &str| ml_connector_core::model::Decimal::from_str_exact(text).unwrap();
-                        parse(digits) == parse(cell)
-                    }
-                    (Value::String(text) | Value::Date(text), Some(cell)) => &**text == cell,
-                    (Value::Boolean(yes), Some(cell)) => yes.to_string() == *cell,
-                    (Value::BigInt(n), Some(cell)) => n.to_string() == *cell,
-                    _ => false,
-                };
-                assert!(same, "{key} {}: {:?} became {cell:?}", column.name, values[*place]);
+                let same = is_same(value, &column.kind, cell.as_deref());
+                assert!(same, "{key} {}: {value:?} became {cell:?}", column.name);
             }
             rows += 1;
         }
+        for (key, row) in table {
+            assert_eq!(row[3].as_deref(), Some("true"), "{key} is in no event, and its row is no tombstone");
+        }
     }
     rows
+}
+
+/// Whether a cell is the value: numbers and instants by what they are, lines member by member.
+fn is_same(value: &Value<'_>, kind: &ColumnType, cell: Option<&str>) -> bool {
+    match (value, cell) {
+        (Value::Null, cell) => cell.is_none(),
+        (Value::Decimal(digits), Some(cell)) => {
+            let parse = |text: &str| Decimal::from_str_exact(text).unwrap();
+            parse(digits) == parse(cell)
+        }
+        (Value::Timestamp(text), Some(cell)) => {
+            Timestamp::parse(text).unwrap() == Timestamp::parse(cell).unwrap()
+        }
+        (Value::String(text) | Value::Date(text), Some(cell)) => &**text == cell,
+        (Value::Boolean(yes), Some(cell)) => yes.to_string() == cell,
+        (Value::BigInt(n), Some(cell)) => n.to_string() == cell,
+        (Value::List(lines), Some(cell)) => {
+            let ColumnType::List(fields) = kind else { return false };
+            let there: Vec<BTreeMap<String, Box<RawValue>>> = serde_json::from_str(cell).unwrap();
+            there.len() == lines.len()
+                && lines.iter().zip(&there).all(|(line, there)| {
+                    line.iter().zip(fields.columns()).all(|(value, column)| {
+                        let member = there.get(column.name).map(|raw| raw.get()).filter(|raw| *raw != "null");
+                        let text = member.map(|raw| match raw.starts_with('"') {
+                            true => serde_json::from_str::<String>(raw).unwrap(),
+                            false => raw.to_owned(),
+                        });
+                        is_same(value, &column.kind, text.as_deref())
+                    })
+                })
+        }
+        _ => false,
+    }
+}
+
+/// Whether the rows that are no tombstones are the records that are in the books.
+fn holds_what_the_books_hold(office: &Office, lake: &DatabricksSim) {
+    let books = books();
+    for (kind, id, exists) in office.records() {
+        let columns = books.columns.iter().find(|columns| columns.kind.as_str() == kind).unwrap();
+        let table = columns.table;
+        let sql = format!("SELECT _deleted FROM main.ml_finance.zoho_books_{table} WHERE _id = '{id}'");
+        let rows = lake.sql(&sql).unwrap();
+        let is_there = rows.iter().any(|row| row[0].as_deref() == Some("false"));
+        assert_eq!(is_there, exists, "{kind} {id}: {rows:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -170,18 +201,69 @@ async fn tables_mirror_the_books_through_faults_kills_and_a_lost_log() {
     assert!(books_are_mirrored(&office, &lake).await > 60);
     assert_eq!(lake.limit_violations(), 0);
 
-    // The log is lost: the past is read again, and what the new log says wins.
+    // The log is lost, and records are deleted before there is another: the past is read again, what the new log says wins,
+    // and what no list shows any more is marked.
     worker.stop().await;
     office.lose_log();
+    let gone = office.delete_unseen(4);
+    assert_eq!(gone, 4);
     let worker = office.connect(SourceMode::Both);
     tokio::time::sleep(Duration::from_secs(400)).await;
     for list in office.lists() {
         office.backfill(list).await;
     }
     tokio::time::sleep(DAY / 2).await;
+    let buried = office.bury_lost().await;
+    assert!(buried >= 4, "{buried}");
+    holds_what_the_books_hold(&office, &lake);
     office.work(14, QUARTER * 3).await;
     tokio::time::sleep(DAY).await;
     assert!(books_are_mirrored(&office, &lake).await > 100);
+    holds_what_the_books_hold(&office, &lake);
+    worker.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_conflict_of_hours_with_a_slow_warehouse_gives_up_no_row() {
+    let (mut office, lake) = office(7);
+    office.furnish(60).await;
+    let worker = office.connect(SourceMode::Both);
+    tokio::time::sleep(Duration::from_secs(400)).await;
+    // Somebody's backfill.
+    lake.tune(|tuning| (tuning.conflicts, tuning.execution) = (u32::MAX, Duration::from_secs(60)));
+    office.work(14, QUARTER * 3).await;
+    tokio::time::sleep(QUARTER * 4).await;
+    let conflicts = lake.statements().iter().filter(|sql| sql.starts_with("MERGE")).count();
+    assert!(conflicts > 20, "{conflicts}");
+    lake.tune(|tuning| (tuning.conflicts, tuning.execution) = (0, Duration::ZERO));
+    tokio::time::sleep(DAY / 2).await;
+    assert_eq!(office.connector().stats().dead, 0);
+    assert!(books_are_mirrored(&office, &lake).await > 0);
+    worker.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_table_whose_statements_are_always_cancelled_keeps_no_other_waiting() {
+    let (mut office, lake) = office(6);
+    office.furnish(60).await;
+    let worker = office.connect(SourceMode::Both);
+    tokio::time::sleep(Duration::from_secs(400)).await;
+    for _ in 0..60 {
+        lake.fail_statement(StatementFailure {
+            error_code: "CANCELLED".to_owned(),
+            message: "the statement was cancelled: it ran for longer than 60 s".to_owned(),
+            sql_state: Some("57014".to_owned()),
+            after_commit: false,
+            statement: "zoho_books_invoices`".to_owned(),
+        });
+    }
+    office.work(20, QUARTER * 3).await;
+    tokio::time::sleep(QUARTER).await;
+    let others: Vec<_> = books().columns.into_iter().filter(|columns| columns.table != "invoices").collect();
+    assert!(mirrored(office.events().await, &others, "zoho_books", &lake) > 0, "the others go on");
+    tokio::time::sleep(DAY).await;
+    assert_eq!(office.connector().stats().dead, 0);
+    assert!(books_are_mirrored(&office, &lake).await > 0);
     worker.stop().await;
 }
 

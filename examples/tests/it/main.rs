@@ -6,6 +6,7 @@
 #[allow(dead_code)] // of the helpers, the store's own tests use more
 mod cluster;
 mod freshbooks;
+mod tools;
 
 use std::{
     net::SocketAddr,
@@ -129,7 +130,7 @@ fn postgres() -> Option<String> {
     None
 }
 
-/// The names of all examples: each is a file beside the manifest.
+/// The names of all examples that play a story: each is a file beside the manifest.
 fn examples() -> Vec<String> {
     let files = std::fs::read_dir(env!("CARGO_MANIFEST_DIR")).unwrap().map(|entry| entry.unwrap().path());
     let sources = files.filter(|path| path.extension().is_some_and(|extension| extension == "rs"));

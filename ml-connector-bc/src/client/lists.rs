@@ -6,6 +6,7 @@ use ml_connector_core::{
     Context, ErrorKind, Result, Timestamp,
     decode::{self, Decoded, Object, Row},
     http::{Answer, Call, Envelope, Pages, Position},
+    model::Decimal,
 };
 use url::Url;
 
@@ -105,6 +106,26 @@ impl ApiClient {
         let answer = self.read(ctx, set.list(), &url).await?;
         let ids = list_of(&answer, "id", |row| row.id("id"))?;
         Ok(ids.iter().any(|listed| listed == id))
+    }
+
+    /// The invoices that name an order: their ids and totals.
+    ///
+    /// # Errors
+    /// As [`error::check`] says.
+    pub(crate) async fn totals_of_order(
+        &self,
+        ctx: &Context,
+        set: Set,
+        number: &str,
+    ) -> Result<Vec<(String, Decimal)>> {
+        let mut url = self.below(&[set.name()]);
+        url.query_pairs_mut()
+            .append_pair("$filter", &format!("orderNumber eq '{}'", number.replace('\'', "''")))
+            .append_pair("$select", "id,totalAmountIncludingTax");
+        let answer = self.read(ctx, set.list(), &url).await?;
+        list_of(&answer, "id", |row| {
+            Ok((row.id("id")?, row.decimal("totalAmountIncludingTax").unwrap_or_default()))
+        })
     }
 
     /// The ids of the records of a set in which a field has this text.

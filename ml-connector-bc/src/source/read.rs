@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 use ml_connector_core::{
     Context, Error, ErrorKind, Result, Retry, decode,
     model::{
-        Content, Date, EntityRef, Observation, Observed, Person, Proof, Raw, Record, Resolution, Revision,
-        Signal, Status,
+        Content, Date, Decimal, EntityRef, Observation, Observed, Person, Proof, Raw, Record, Resolution,
+        Revision, Signal, Status,
     },
     snapshot::Snapshot,
 };
@@ -130,7 +130,8 @@ impl BusinessCentral {
         (is_old && !is_asked).then_some("its dates are long past, and it is seen for the first time")
     }
 
-    /// What became of an order that is gone: it was invoiced in full where an invoice names it. `None` = it was deleted.
+    /// What became of an order that is gone: it was invoiced in full where the invoices that name it come to its total. `None` =
+    /// it was deleted, or what was left of it.
     async fn vanished(
         &self,
         ctx: &Context,
@@ -140,8 +141,17 @@ impl BusinessCentral {
     ) -> Result<Option<Observed>> {
         let Some(facts) = &last.facts else { return Ok(None) };
         let Some(number) = facts.number.as_deref() else { return Ok(None) };
-        let invoices = self.client.ids_where(ctx, set.invoices(), "orderNumber", number).await?;
-        let Some(invoice) = invoices.first() else { return Ok(None) };
+        let invoices = self.client.totals_of_order(ctx, set.invoices(), number).await?;
+        let Some((invoice, _)) = invoices.first() else { return Ok(None) };
+        let invoiced: Decimal = invoices.iter().map(|(_, total)| *total).sum();
+        // Each invoice rounds for itself.
+        let is_part = facts.total.is_some_and(|total| {
+            let cents = Decimal::new(i64::try_from(invoices.len()).unwrap_or(i64::MAX), 2);
+            invoiced.abs() + cents < total.amount.abs()
+        });
+        if is_part {
+            return Ok(None);
+        }
         let mut record = facts.to_record(Arc::clone(&entity.id));
         record.status = Status::Other(INVOICED.into());
         record.vendor_status = INVOICED.to_owned();

@@ -221,6 +221,27 @@ async fn an_order_that_vanished_was_invoiced_if_an_invoice_names_it() {
     }
 }
 
+/// A part was invoiced, and the rest deleted: that is no order that became an invoice.
+#[tokio::test(start_paused = true)]
+async fn an_order_that_was_invoiced_in_part_and_deleted_is_deleted() {
+    for (parts, is_invoiced) in [(&[40, 60][..], true), (&[40], false)] {
+        let world = World::new();
+        let erp = world.connect();
+        let new = NewDocument::new("Northline Packaging", Decimal::ONE_HUNDRED);
+        let id = world.erp.create(Set::PurchaseOrders, &new);
+        let entity = EntityRef::new("purchase_order", id.as_str());
+        let last = known(&read(&world, &erp, &entity).await);
+        for part in parts {
+            let part = Decimal::from(*part);
+            drop(world.erp.invoice_order_in_part(Set::PurchaseOrders, &id, part).unwrap());
+        }
+        world.erp.delete(Set::PurchaseOrders, &id).unwrap();
+        let seen = erp.resolve(&world.ctx(), &[Signal::entity(entity)], Some(&last)).await.unwrap();
+        let Resolution::Observed(seen) = seen else { panic!("the order is gone") };
+        assert_eq!(matches!(seen[0].state, Observed::Present { .. }), is_invoiced, "{parts:?}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_placeholder_and_an_old_posted_document_are_no_news() {
     let world = World::new();

@@ -269,7 +269,6 @@ impl ApprovalsBuilder {
         let mut source = SourceInfo::new(self.connection.clone(), "approvals");
         (source.outcomes, source.keeps_raw) = (true, true);
         source.coalesce = Duration::ZERO;
-        source.reads_per_minute = None;
         source.statuses = vec!["posted", "refused", "expired", "superseded", "given"];
         let mut sink = SinkInfo::new(self.connection, "approvals");
         sink.repeat = Repeat::Safe;

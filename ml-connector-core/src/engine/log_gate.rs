@@ -91,7 +91,8 @@ impl LogGate {
     pub(crate) fn take_turn(&self, now: Timestamp) -> Turn {
         let mut state = self.state();
         let Some(trouble) = state.trouble.as_mut() else { return Turn::Open };
-        if now < trouble.next {
+        // A clock that was ahead may have set it.
+        if now < trouble.next && trouble.next.saturating_since(now) <= LONGEST_PAUSE {
             return Turn::Closed(Arc::clone(&trouble.trouble.reason));
         }
         trouble.pause = longer(trouble.pause);

@@ -21,7 +21,8 @@
 //! - `registry` holds connections and routes. `shared` is what all rooms work with, and `connector` the host's handle on it.
 //! - `documents`, `entries`, `writes` and `source_state` are the ways to the log: typed documents, new entries,
 //!   transactions, and what is kept about a source.
-//! - `history` writes down what happened to each connection, `gauges` shows what waits.
+//! - `history` writes down what happened to each connection, `gauges` shows what waits. `forgotten` detaches what any host has
+//!   forgotten.
 //! - `fan_out` makes an event and its deliveries from a change. `notices` tells about the engine's own work in the same way.
 //! - `intake` stores what requests say. `resolve` reads records.
 //! - `feeds`, `upkeep` and `deliver` do the other work that waits in the log: one page, one look after subscriptions, one
@@ -76,6 +77,7 @@ mod documents;
 mod entries;
 mod fan_out;
 mod feeds;
+mod forgotten;
 #[cfg(feature = "metrics")]
 mod gauges;
 mod guard;

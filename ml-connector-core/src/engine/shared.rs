@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc, PoisonError, RwLock,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicI64, Ordering},
     },
     time::Duration,
 };
@@ -50,6 +50,8 @@ pub(crate) struct Shared {
     pub(crate) troubles: Troubles,
     /// Until when this host may write to other systems.
     pub(crate) lease: Arc<WriteLease>,
+    /// When it was looked for connections that other hosts have forgotten, in milliseconds.
+    pub(crate) forgotten_at: AtomicI64,
     /// Whether there may be acts that nobody has ended.
     pub(crate) acts_open: AtomicBool,
 }
@@ -60,6 +62,7 @@ impl Shared {
         let mut current = self.registry.write().unwrap_or_else(PoisonError::into_inner);
         let mut next = Registry::clone(&current);
         let changed = change(&mut next)?;
+        next.note_attached(self.clock.now());
         *current = Arc::new(next);
         Ok(changed)
     }

@@ -189,7 +189,10 @@ impl Shared {
     pub(crate) async fn newer_upkeep_state(&self, slot: &SourceSlot) -> Result<Option<Bytes>> {
         let now = self.clock.now();
         let known = slot.upkeep_state.get();
-        if known.as_ref().is_some_and(|known| now.saturating_since(known.loaded_at) < RELOAD) {
+        if known
+            .as_ref()
+            .is_some_and(|known| now >= known.loaded_at && now.saturating_since(known.loaded_at) < RELOAD)
+        {
             return Ok(None);
         }
         let loaded = self.load_upkeep_state(slot).await?;

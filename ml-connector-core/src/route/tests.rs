@@ -337,7 +337,7 @@ proptest::proptest! {
 }
 
 #[test]
-fn amounts_of_other_currencies_and_signs_are_judged_as_the_route_says() {
+fn amounts_of_other_currencies_and_signs_are_classified_as_the_route_says() {
     let money = |amount, currency| Money::parse(amount, currency).unwrap();
     let usd = |amount| money(amount, "USD");
     let skip = OtherCurrencies::Skip;

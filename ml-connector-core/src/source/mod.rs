@@ -54,11 +54,6 @@ pub struct SourceInfo {
     pub mode: SourceMode,
     /// How long signals of one record are collected before it is read once for all of them.
     pub coalesce: Duration,
-    /// How often one record is read within a minute at most, and ten times as often within an hour. What comes too often
-    /// waits, also across restarts, and is answered by one later read: nothing is dropped. So a webhook that somebody else
-    /// recorded and sends for ever cannot spend the vendor's calls. `None` = as often as signals come, for a source whose reads
-    /// cost nothing.
-    pub reads_per_minute: Option<u32>,
     /// What the vendor is answered when a webhook cannot be taken in as it is.
     pub answers: WebhookAnswers,
     /// The longest time until a webhook is answered, less than the vendor waits. If the log has not stored the webhook
@@ -89,9 +84,6 @@ impl SourceInfo {
     /// How long signals of one record are collected, unless a source says otherwise.
     pub const COALESCE: Duration = Duration::from_secs(2);
 
-    /// How often one record is read within a minute, unless a source says otherwise.
-    pub const READS_PER_MINUTE: u32 = 6;
-
     /// How long a webhook may take to be answered, unless a source says otherwise. Slack waits 3 s.
     pub const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 
@@ -110,7 +102,6 @@ impl SourceInfo {
             unlisted: Vec::new(),
             mode: SourceMode::default(),
             coalesce: Self::COALESCE,
-            reads_per_minute: Some(Self::READS_PER_MINUTE),
             answers: WebhookAnswers::default(),
             answer_within: Self::ANSWER_WITHIN,
             zone: Zone::UTC,
@@ -190,7 +181,8 @@ pub trait Source: Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// - [`SignatureInvalid`](crate::ErrorKind::SignatureInvalid): not proven to come from the vendor. Nothing
-    ///   is stored; the sender gets 401 and no reason.
+    ///   is stored; the sender gets 401 and no reason. Where the request names an account, the error says which
+    ///   as its context `account`: the refusal is then counted for that connection alone.
     /// - [`InvalidRequest`](crate::ErrorKind::InvalidRequest): proven, but not understood. The request is
     ///   stored as one rejected entry, with its body; the sender gets
     ///   [`WebhookAnswers::unreadable`]. A source whose bodies hold secrets returns `Ok` with a

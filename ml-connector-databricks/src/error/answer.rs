@@ -13,7 +13,7 @@ use serde_json::Value;
 /// What the engine shows of a text that the vendor wrote: codes only.
 const CODE_MAX: usize = 64;
 
-/// Judges an answer of any call: an error for everything but 2xx.
+/// Classifies an answer of any call: an error for everything but 2xx.
 ///
 /// # Errors
 /// The context holds `status`, `code` (Databricks' word, or `403` where it is a number), and `request_id`. Never the

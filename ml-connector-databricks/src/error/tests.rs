@@ -162,7 +162,7 @@ fn recorded_failures_are_told_apart() {
 }
 
 #[test]
-fn every_documented_class_has_its_judgement() {
+fn every_documented_class_has_its_class() {
     let by_class = |class: &str| said("", "BAD_REQUEST", &format!("\n[{class}] text")).0;
     for (fault, classes) in [
         (

@@ -7,7 +7,7 @@ use ml_connector_core::{
     model::{Change, Columns, Event, Raw, Value},
 };
 
-use super::{Form, Row, Rows};
+use super::row::{Form, Row, Rows};
 use crate::sql::{DELETED, DETAILED, Layout, RAW, Wire};
 
 /// What of a row its event does not say.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use ml_connector_core::model::ConnectionId;
 
-use super::Row;
+use super::row::Row;
 
 /// Of rows of one record the latest, and before it those that say more than all later ones: a tombstone keeps the columns
 /// that a change before it brought, and a row of a list the lines. Each layer has one row of a record at most, and is

@@ -6,7 +6,7 @@ use ml_connector_core::{
 };
 use serde_json::value::RawValue;
 
-use super::*;
+use super::{row::Form, *};
 use crate::sql::{Layout, Wire};
 
 const ORIGIN: Origin<'_> = Origin { system: "ledgerly", account: "org:7", change_log: false };

@@ -36,7 +36,7 @@ impl Databricks {
         let schema = format!("{}.{}", names.catalog, names.schema);
         let mut is_lacking = false;
         let mut tables = Vec::new();
-        for (name, (columns, is_log)) in parts.tables_to_check() {
+        for (name, (columns, is_log)) in parts.known_tables() {
             let table = match is_log {
                 true => parts.check_change_log(ctx, &name).await,
                 false => parts.check_table(ctx, &name, &columns).await,
@@ -75,7 +75,7 @@ impl Parts {
 
     /// The tables of all sources under their kinds' names, and whether each is a change log. Which others routes name, only
     /// routes know.
-    fn tables_to_check(&self) -> BTreeMap<TableName, (Arc<Columns>, bool)> {
+    pub(super) fn known_tables(&self) -> BTreeMap<TableName, (Arc<Columns>, bool)> {
         let mut tables = BTreeMap::new();
         for feeding in self.feeding.values() {
             for columns in &feeding.columns {

@@ -20,7 +20,7 @@ use async_trait::async_trait;
 use ml_connector_core::{
     AttemptNotes, CheckStep, Connection, Context, Error, ErrorKind, IntoConnection, Result, Sink, SinkInfo,
     Timestamp,
-    model::{ConnectionId, Delivery, DeliveryPlan, LaneKey, Lookup, Receipt},
+    model::{Columns, ConnectionId, Delivery, DeliveryPlan, LaneKey, Lookup, Receipt},
     rate::{Cost, Quota, QuotaKey},
 };
 pub use query::Rows;
@@ -29,7 +29,7 @@ use tally::Tally;
 use crate::{
     client::Client,
     destination,
-    sql::VolumeName,
+    sql::{TableName, VolumeName, create_change_log, create_table},
     tables::{Drift, Feeding, Tables},
 };
 
@@ -71,6 +71,17 @@ impl Databricks {
     #[must_use]
     pub fn drift(&self) -> Vec<Drift> {
         self.parts.tables.drift()
+    }
+
+    /// The statements that make the tables of all sources that were named, and their change logs: for whoever makes tables
+    /// where the service principal may not. Those that are there stay.
+    #[must_use]
+    pub fn create_statements(&self) -> Vec<String> {
+        let statement = |(name, (columns, is_log)): (TableName, (Arc<Columns>, bool))| match is_log {
+            true => create_change_log(&name, &columns),
+            false => create_table(&name, &columns, self.parts.tables.raw),
+        };
+        self.parts.known_tables().into_iter().map(statement).collect()
     }
 }
 

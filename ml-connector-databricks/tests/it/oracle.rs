@@ -154,9 +154,19 @@ async fn statements_and_tables_are_exported_for_another_engine() {
     let Ok(path) = std::env::var(OUT) else { return };
     let mut tables = BTreeMap::new();
     for (name, order) in [(TABLE.to_owned(), "_id"), (format!("{TABLE}_changes"), "_event_id")] {
-        let shown = ["_connection", "_id", "_event_id", "_epoch", "_n", "_deleted", "_raw"];
+        let shown = [
+            "_connection",
+            "_id",
+            "_event_id",
+            "_epoch",
+            "_n",
+            "_deleted",
+            "_raw",
+            "_occurred_at",
+            "_ingested_at",
+        ];
         let own = if name == TABLE {
-            &["_detailed", "number", "total", "terms", "open", "due", "rate"][..]
+            &["_detailed", "number", "total", "terms", "open", "due", "at", "rate", "lines"][..]
         } else {
             &["_changes"]
         };

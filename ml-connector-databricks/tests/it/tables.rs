@@ -683,6 +683,21 @@ async fn two_connectors_on_one_table_get_in_each_others_way_and_lose_no_row() {
     assert!(merges > 3, "one of them was in the way: {merges}");
 }
 
+#[tokio::test(start_paused = true)]
+async fn tables_that_somebody_else_makes_from_the_statements_are_complete() {
+    let lake = Lake::new();
+    let builder = || lake.builder().change_log().with(|config: &mut Config| config.create_tables = false);
+    let sink = builder().build().unwrap();
+    assert_eq!(error(lake.deliver(&sink, &batch(1)).await).scope(), &Scope::Lane);
+    for statement in sink.create_statements() {
+        lake.sim.sql(&statement).unwrap();
+    }
+    good(lake.deliver(&sink, &batch(2)).await);
+    let steps = builder().drift(DriftPolicy::Freeze).build().unwrap().check(&lake.ctx()).await;
+    assert!(steps.iter().all(|step| step.result == CheckResult::Passed), "{steps:?}");
+    assert_eq!(lake.sim.rows_of(&format!("{TABLE}_changes")), Some(2));
+}
+
 /// What happens to a batch.
 #[derive(Debug, Clone, Copy)]
 enum Weather {

@@ -10,6 +10,7 @@ sqlglot reads Databricks' SQL and writes DuckDB's. What it cannot write is repla
 - table properties, clustering and comments are left out: DuckDB has none of these.
 """
 
+import datetime
 import decimal
 import json
 import sys
@@ -111,20 +112,51 @@ def run(connection, sent, files):
 
 
 def cell(value):
+    """A cell as text; a nested one as JSON."""
     if value is None:
         return "-"
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, datetime.datetime):
+        return value.isoformat()
+    if isinstance(value, (list, dict)):
+        return json.dumps(value, default=str)
     return str(value)
+
+
+def instant(text):
+    value = datetime.datetime.fromisoformat(text)
+    return value if value.tzinfo else None
 
 
 def same(ours, theirs):
     if ours == theirs:
         return True
+    for read in (decimal.Decimal, instant, lines):
+        try:
+            return read(ours) == read(theirs) is not None
+        except (decimal.InvalidOperation, ValueError):
+            continue
+    return False
+
+
+def lines(text):
+    """Nested values without what is null, numbers by value and to the last digit."""
+    read = json.loads(text, parse_float=decimal.Decimal, parse_int=decimal.Decimal)
+    if not isinstance(read, (list, dict)):
+        raise ValueError("no nested value")
+    return plain(read)
+
+
+def plain(value):
+    if isinstance(value, list):
+        return [plain(element) for element in value]
+    if isinstance(value, dict):
+        return {name: plain(member) for name, member in value.items() if member is not None}
     try:
-        return decimal.Decimal(ours) == decimal.Decimal(theirs)
+        return decimal.Decimal(value)
     except decimal.InvalidOperation:
-        return False
+        return value
 
 
 def main(path):

@@ -27,7 +27,9 @@ impl ExactOnline {
         let base = secure_url("region", region.origin())?;
         let oauth =
             auth::oauth_config(&base, client_id, client_secret, Grant::RefreshToken { initial: None });
-        Ok(AuthorizerConfig::new(oauth, below(&base, &["api", "oauth2", "auth"]), redirect_uri))
+        let mut config = AuthorizerConfig::new(oauth, below(&base, &["api", "oauth2", "auth"]), redirect_uri);
+        config.token_key = auth::token_key;
+        Ok(config)
     }
 }
 

@@ -39,8 +39,12 @@ pub(crate) fn oauth(config: &Config, base: &Url) -> Result<OAuth2> {
     required("client_secret", config.client_secret.expose())?;
     let grant = Grant::RefreshToken { initial: config.refresh_token.clone() };
     let oauth = oauth_config(base, &config.client_id, config.client_secret.clone(), grant);
-    // Exact Online keeps one chain for a user, whichever company it is used for.
-    OAuth2::new(TokenKey::new(&ConnectionId::from(config.login_name())), oauth)
+    OAuth2::new(token_key(&config.client_id, &ConnectionId::from(config.login_name())), oauth)
+}
+
+/// Where the tokens of a login are kept: Exact Online keeps one chain for an app and a user, whichever company it is used for.
+fn token_key(client_id: &str, login: &ConnectionId) -> TokenKey {
+    TokenKey::shared(&format!("{SYSTEM}/{client_id}/{login}"))
 }
 
 /// How Exact Online hands out tokens.

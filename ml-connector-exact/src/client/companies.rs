@@ -7,9 +7,68 @@ use ml_connector_core::{
 };
 
 use super::{ExactClient, Query, is_refusal, rows};
-use crate::models::{Division, integer};
+use crate::{
+    error::{self, Window},
+    models::{Division, integer},
+};
+
+/// Where the person who connected is at the moment, and what time it is there.
+pub(crate) struct Me {
+    current: Option<u32>,
+    /// What the server's clocks show, without a zone.
+    pub(crate) server_time: Option<String>,
+    /// When the server answered.
+    pub(crate) date: Option<Timestamp>,
+}
+
+/// What a short look into a list shows.
+pub(crate) struct Glance {
+    pub(crate) is_empty: bool,
+    /// What is left of the day's calls.
+    pub(crate) day: Option<Window>,
+}
 
 impl ExactClient {
+    /// The person who connected.
+    ///
+    /// # Errors
+    /// As [`error::check`] says.
+    pub(crate) async fn me(&self, ctx: &Context) -> Result<Me> {
+        const OPERATION: &str = "exact_online.get_me";
+        let mut url = self.http.url(&["api", "v1", "current", "Me"]);
+        url.set_query(Some("$select=CurrentDivision,UserID,ServerTime"));
+        let answer = self.send(ctx, OPERATION, "current/Me", &url).await?;
+        let read = |row: &Object<'_>| Ok((row.some_text("CurrentDivision"), row.some_text("ServerTime")));
+        let rows = rows::read(&answer, "UserID", read).map_err(|error| error.with_operation(OPERATION))?;
+        let date = rows.date;
+        let (current, server_time) = rows.rows.into_iter().next().map(|row| row.value).unwrap_or_default();
+        Ok(Me { current: current.and_then(|code| code.parse().ok()), server_time, date })
+    }
+
+    /// Looks whether a list is answered, with one row at most.
+    ///
+    /// # Errors
+    /// As [`error::check`] says.
+    pub(crate) async fn glance(
+        &self,
+        ctx: &Context,
+        (operation, path): (&'static str, &str),
+        id: &'static str,
+        filter: &str,
+    ) -> Result<Glance> {
+        let query = Query {
+            filter: filter.to_owned(),
+            select: format!("{id},Division"),
+            top: Some(1),
+            ..Query::default()
+        };
+        let answer = self.send(ctx, operation, path, &self.page_url(path, &query, &Pages::default())).await?;
+        let rows = rows::read(&answer, id, |row| self.site.require_own(row));
+        let rows = rows.map_err(|error| error.with_operation(operation))?;
+        let is_empty = rows.rows.is_empty() && rows.unreadable.is_empty();
+        Ok(Glance { is_empty, day: error::window(&answer, "") })
+    }
+
     /// Whether the person who connected may read a resource: an empty list looks the same. `None`: Exact Online does not say.
     pub(crate) async fn may_read(&self, ctx: &Context, path: &str) -> Result<Option<bool>> {
         const OPERATION: &str = "exact_online.user_has_rights";
@@ -56,17 +115,11 @@ impl ExactClient {
 
     /// All companies that the person who connected may open.
     pub(crate) async fn divisions(&self, ctx: &Context) -> Result<Vec<Division>> {
-        const ME: &str = "exact_online.get_me";
         const LIST: &str = "exact_online.list_divisions";
-        let mut url = self.http.url(&["api", "v1", "current", "Me"]);
-        url.set_query(Some("$select=CurrentDivision,UserID"));
-        let answer = self.send(ctx, ME, "current/Me", &url).await?;
-        let read = |row: &Object<'_>| row.id("CurrentDivision");
-        let me = rows::read(&answer, "UserID", read).map_err(|error| error.with_operation(ME))?;
-        let current = me.rows.into_iter().next().and_then(|row| row.value.parse().ok());
+        let current = self.me(ctx).await?.current;
         let current: u32 = current.ok_or_else(|| {
             Error::new(ErrorKind::InvalidResponse, "Exact Online does not say where the person is")
-                .with_operation(ME)
+                .with_operation("exact_online.get_me")
         })?;
         let there = self.at_division(current);
         let query = Query { select: Division::SELECT.to_owned(), ..Query::default() };

@@ -47,6 +47,8 @@ pub(crate) struct Query<'a> {
     pub(crate) filter: String,
     pub(crate) select: String,
     pub(crate) expand: Option<&'a str>,
+    /// The member to sort by. Exact Online says that sorting is slow, so only what needs it asks for it.
+    pub(crate) order: Option<&'a str>,
     pub(crate) top: Option<u32>,
 }
 
@@ -172,6 +174,7 @@ impl ExactClient {
             parts.insert(0, format!("$filter={}", query.filter));
         }
         parts.extend(query.expand.map(|expand| format!("$expand={expand}")));
+        parts.extend(query.order.map(|order| format!("$orderby={order}")));
         parts.extend(query.top.map(|top| format!("$top={top}")));
         // Blanks are encoded as %20, which Exact Online reads in every place.
         url.set_query(Some(&parts.join("&")));

@@ -16,7 +16,8 @@ const LEAVE_OF_MINUTE: u32 = 10;
 /// Of each day: one call in so many, which are 1,000 of 5,000. Polls leave the rest of them, but for these.
 const LEAVE_ONE_IN: u32 = 5;
 const LEAVE_URGENT: u32 = 200;
-/// More than ten errors in an hour block an app at an endpoint. Of those below six, one is left for people.
+/// More than ten errors in an hour block an app at an endpoint. Of those below six, one is left for people. They are counted
+/// for each endpoint of a company alone: [`Budget::errors`] also sums up the account's, which would stop the others.
 const MOST_ERRORS: u32 = 5;
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -54,7 +55,7 @@ impl Costs {
     pub(super) fn new(app: &str, login: &str, division: u32, pace: Pace) -> Self {
         Self {
             budget: budget(app, division, pace),
-            contract: QuotaKey::new(format!("exact_online/{app}/{login}/day")),
+            contract: QuotaKey::new(format!("exact_online/{app}/contract/{login}")),
             app: app.into(),
             pace,
             class: Class::Live,

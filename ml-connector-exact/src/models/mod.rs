@@ -122,6 +122,11 @@ impl Lines {
 }
 
 impl Resource {
+    /// Whether its records are payment terms, which are read in their feed.
+    pub(crate) fn is_term(&self) -> bool {
+        matches!(self.kind, "vendor_payment" | "customer_payment")
+    }
+
     /// The name of the daily look through the whole list. Where a feed of that name begins with what is open, the look has
     /// another: it would take the rest for records that nobody has told of.
     pub(crate) fn sweep(&self) -> &'static str {

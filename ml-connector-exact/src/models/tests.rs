@@ -193,6 +193,12 @@ fn what_a_credit_note_or_a_write_off_settles_was_not_paid() {
             r#"{"Status":50,"TransactionType":21,"LastPaymentDate":"/Date(1775606400000)/"}"#,
             Settlement::Otherwise,
         ),
+        // A supplier's term, too: nobody can tell a payment from a credit note then, and the bank entry tells the money.
+        (
+            r#"{"Status":50,"TransactionType":30,"LastPaymentDate":null,"EndDate":"/Date(1775606400000)/"}"#,
+            Settlement::Otherwise,
+        ),
+        (r#"{"Status":50,"TransactionType":30,"EndDate":"/Date(1775606400000)/"}"#, Settlement::Paid),
         (r#"{"Status":40,"TransactionType":30}"#, Settlement::Paid),
         (r#"{"Status":30,"TransactionType":30}"#, Settlement::Open),
         (r#"{"Status":20}"#, Settlement::Open),

@@ -1,5 +1,6 @@
 //! Exact Online as a source of events.
 
+mod check;
 mod checkpoint;
 mod poll;
 mod read;
@@ -7,13 +8,13 @@ mod synced;
 
 use std::{
     collections::BTreeMap,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, PoisonError, atomic::Ordering},
 };
 
 use async_trait::async_trait;
 use ml_connector_core::{
-    Connection, Context, Error, ErrorKind, IntoConnection, PollRequest, ReceiveRequest, Result, Retry, Scope,
-    Source, SourceInfo, UpkeepRequest,
+    CheckStep, Connection, Context, Error, ErrorKind, IntoConnection, PollRequest, ReceiveRequest, Result,
+    Retry, Scope, Source, SourceInfo, UpkeepRequest,
     model::{Intake, Page, Prompt, Resolution, Signal, Subject, Upkeep},
     snapshot::Snapshot,
 };
@@ -21,7 +22,7 @@ use ml_connector_core::{
 use self::poll::Listing;
 use crate::{
     ExactOnline,
-    client::{Class, is_refusal},
+    client::{ExactClient, is_refusal},
     models::{Caution, Division, Resource},
 };
 
@@ -61,11 +62,15 @@ impl ExactOnline {
         self.client.divisions(ctx).await
     }
 
-    /// The company as Exact Online describes it, if it can be read at present.
-    async fn require_division(&self, ctx: &Context) -> Result<Option<Division>> {
-        let client = self.client.for_class(Class::Live);
+    /// The company as Exact Online describes it, if it may be connected. `None`: Exact Online does not let companies be listed.
+    ///
+    /// # Errors
+    /// [`ErrorKind::ConfigInvalid`] in the scope of the connection for a company that may not be connected, and
+    /// [`ErrorKind::Unavailable`] for one that cannot be read at present; as the call's.
+    async fn require_division(&self, ctx: &Context, client: &ExactClient) -> Result<Option<Division>> {
         let found = self.division.get(ctx, "", async { client.division(ctx).await }).await?;
         let Some(division) = &found else { return Ok(None) };
+        self.is_made_up.store(division.caution == Some(Caution::Practice), Ordering::Relaxed);
         let wrong = |kind, message: &'static str| {
             Error::new(kind, message).with_scope(Scope::Connection).with_context("division", division.code)
         };
@@ -164,11 +169,17 @@ impl Source for ExactOnline {
     }
 
     async fn upkeep(&self, ctx: &Context, request: UpkeepRequest<'_>) -> Result<Upkeep> {
+        // Nothing is subscribed in a company that is not to be connected.
+        self.require_division(ctx, &self.client).await?;
         self.webhook.look_after(ctx, (&self.client, self.former.as_ref()), &self.source, request).await
     }
 
     async fn unsubscribe(&self, ctx: &Context, request: UpkeepRequest<'_>) -> Result<()> {
         self.webhook.remove(ctx, &self.client, request).await
+    }
+
+    async fn check(&self, ctx: &Context) -> Vec<CheckStep> {
+        self.look(ctx).await
     }
 }
 

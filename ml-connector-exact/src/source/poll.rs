@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// A filter that everything passes: some lists are not answered without one.
-const EVERYTHING: &str = "Modified ge datetime'1970-01-01T00:00:00'";
+pub(super) const EVERYTHING: &str = "Modified ge datetime'1970-01-01T00:00:00'";
 
 /// After a move all rows are new: those that were not changed since a day before the last run are not.
 const DAY: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
@@ -108,7 +108,7 @@ impl<'a> Listing<'a> {
     /// Looks whether the company is what it was. Row versions begin anew when it was moved: so does the run, from the time of
     /// the one before, and what is known already is told as no change.
     pub(super) async fn begin(&self, at: &mut Checkpoint) -> Result<()> {
-        let division = self.books.require_division(self.ctx).await?;
+        let division = self.books.require_division(self.ctx, &self.books.client).await?;
         let Some(division) = division else { return Ok(()) };
         if at.step == Step::Changes && at.moved != division.moved && !at.by_time {
             tracing::warn!(

@@ -2,11 +2,11 @@
 //!
 //! Records are asked for as a list. A list without the record proves nothing: whoever may not read a resource gets the same.
 
-use std::time::Duration;
+use std::{sync::atomic::Ordering, time::Duration};
 
 use ml_connector_core::{
-    Context, Error, ErrorKind, Result, Timestamp,
-    model::{EntityRef, Observation, Observed, Proof, Raw, Resolution, Signal},
+    Context, Error, ErrorKind, Result, Retry, Scope, Timestamp,
+    model::{EntityRef, Observation, Observed, Proof, Raw, Resolution, Signal, Status},
     snapshot::Snapshot,
 };
 
@@ -24,6 +24,9 @@ const FRESH: Duration = Duration::from_secs(30);
 pub(super) const SYNCED: &str = "synced";
 /// The hint of signals about rows that could not be read: what is not there then is of another kind.
 pub(super) const UNREADABLE: &str = "unreadable";
+
+/// The tag of records of a company with made-up books: nobody takes them for real ones.
+const MADE_UP: &str = "practice company";
 
 const NO_RIGHT: &str = "the record is not shown, because the user who connected has lost the right to it";
 const RIGHT_UNKNOWN: &str = "the record is not shown, and Exact Online does not say whether the user may see it: the app needs the scope \
@@ -43,10 +46,16 @@ impl ExactOnline {
             return Ok(Resolution::Done { note: "the connection reads the other record of the same sale" });
         }
         let client = self.client.for_class(class_of(signals));
+        // A webhook of a company that is not to be connected is not told, whoever subscribed it.
+        self.require_division(ctx, &client).await?;
         let told: Vec<Hint> = hints().map(Hint::of).collect();
         let lines_only = !told.is_empty() && told.iter().all(|hint| hint.is_line);
         let read_at = ctx.now();
         if !lines_only && let Some(detail) = self.get(ctx, &client, resource, &entity.id).await? {
+            // A term that could not be read in its feed is a payment once it is paid, as there.
+            if resource.is_term() && last.is_none() && detail.record.status != Status::Paid {
+                return Ok(Resolution::Done { note: "a term that was not paid is no payment" });
+            }
             return Ok(Resolution::Observed(vec![
                 self.observe(ctx, &client, resource, detail, read_at).await?,
             ]));
@@ -185,9 +194,9 @@ impl ExactOnline {
         {
             match client.files(ctx, document).await {
                 Ok((link, files)) => (detail.record.url, detail.record.attachments) = (link, files),
-                // The record is told without them.
-                Err(error) if is_refusal(&error) => {
-                    tracing::debug!(%error, "the files beside a record cannot be read");
+                // The record is told without what cannot be read.
+                Err(error) if error.retry() == Retry::Never && error.scope() == &Scope::Entry => {
+                    tracing::warn!(%error, record = %detail.record.id, "the files beside a record cannot be read");
                 }
                 Err(error) => return Err(error),
             }
@@ -205,7 +214,10 @@ impl ExactOnline {
         detail: Detail,
         read_at: Timestamp,
     ) -> Result<Observation> {
-        let Detail { record, raw, left_out, .. } = detail;
+        let Detail { mut record, raw, left_out, .. } = detail;
+        if self.is_made_up.load(Ordering::Relaxed) {
+            record.tags.push(MADE_UP.to_owned());
+        }
         let entity = record.entity();
         if !left_out.is_empty() {
             tracing::warn!(connection = %self.source.connection, %entity, ?left_out, "values were left out");

@@ -71,6 +71,8 @@ impl Listing<'_> {
         let query = Query {
             filter: format!("Timestamp gt {}L", at.seen),
             select: select(sync),
+            // A part of a list in no order would say nothing about the rest.
+            order: top.map(|_| "Timestamp"),
             top,
             ..Query::default()
         };
@@ -220,9 +222,9 @@ impl Listing<'_> {
         }
         found.signals.extend(documents.iter().map(|(id, resource)| signal(resource, id)));
         if self.mode != PollMode::Baseline {
-            // Of a row of the ledger nobody can tell then what it belongs to: each kind is looked at once.
+            // Of a row of the ledger or of a term nobody can tell then what it belongs to: each kind is looked at once.
             let own = sync.resources.iter().copied().filter(|resource| self.reads(resource));
-            if matches!(sync.rows, Rows::Documents | Rows::Ledger) {
+            if sync.rows != Rows::Deleted {
                 for id in &listed.unreadable {
                     let unreadable = |resource: &Resource| Signal {
                         hint: Some(UNREADABLE.into()),

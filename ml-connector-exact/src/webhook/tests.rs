@@ -46,7 +46,7 @@ fn about_key(topic: &str, action: &str, path: &str) -> String {
 }
 
 #[test]
-fn every_vector_is_judged_by_its_bytes() {
+fn every_vector_is_classified_by_its_bytes() {
     let vectors: serde_json::Value =
         serde_json::from_str(include_str!("../../tests/fixtures/webhook_vectors.json")).unwrap();
     let vectors = vectors["vectors"].as_array().unwrap();

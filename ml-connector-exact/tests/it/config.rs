@@ -53,9 +53,10 @@ fn where_the_connection_was_before_has_tokens_of_its_own() {
         change(&mut former);
         builder().formerly(former)
     };
-    former(|former| former.login = Some("sanne-be".into())).build().unwrap();
+    // Another app has another chain.
+    former(|_| {}).build().unwrap();
     for (builder, setting) in [
-        (former(|_| {}), "login"),
+        (former(|former| former.client_id = "59b57242-c074-5d5b-8e88-30b3b2babc08".into()), "login"),
         (former(|former| former.division = 0), "division"),
         (
             former(|former| (former.login, former.client_id) = (Some("sanne-be".into()), String::new())),
@@ -91,7 +92,16 @@ fn companies_of_one_login_share_an_owner_and_companies_of_one_app_an_endpoint() 
     assert_eq!(one.info().affinity, other.info().affinity);
     assert_eq!(one.info().endpoint, other.info().endpoint);
     assert_ne!(one.info().accounts, other.info().accounts);
-    assert_eq!(one.info().tokens.as_ref().unwrap().key(), other.info().tokens.as_ref().unwrap().key());
+    let key = |books: &ExactOnline| books.info().tokens.as_ref().unwrap().key().clone();
+    assert_eq!(key(&one), key(&other));
+    // A consent in the name of the login ends where they look for it.
+    let (app, back) = ("59b57242-c074-5d5b-8e88-30b3b2babc08", "https://erp.example.com/connected");
+    let consent =
+        ExactOnline::authorizer_config(Region::Nl, app, "planted".into(), back.parse().unwrap()).unwrap();
+    assert_eq!((consent.token_key)(app, &"sanne".into()), key(&one));
+    // Two apps of one login have two chains.
+    let another_app = builder().login("sanne").client("another-app", "planted").build().unwrap();
+    assert_ne!(key(&another_app), key(&one));
     let belgian = builder().region(Region::Be).build().unwrap();
     assert_eq!(belgian.info().accounts[0].as_str(), "division:start.exactonline.be/3141593");
     assert!(!format!("{one:?}").contains("planted"), "{one:?}");

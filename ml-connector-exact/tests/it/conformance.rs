@@ -105,7 +105,11 @@ async fn under_test(kind: &'static str, resource: Kind) -> SourceUnderTest {
     SourceUnderTest {
         vendor: Arc::new(Regranting { sim: sim.clone(), vendor: Arc::clone(&lab.transport) }),
         clock: Arc::clone(&lab.clock) as Arc<dyn Clock>,
-        reads: |request| request.uri().path().starts_with("/api/v1/"),
+        // Whether the company may be connected is looked up before.
+        reads: |request| {
+            let path = request.uri().path();
+            path.starts_with("/api/v1/") && !path.ends_with("system/Divisions")
+        },
         entity: EntityRef::new(kind, id),
         another: Some(EntityRef::new(kind, another)),
         handshake: None,

@@ -195,7 +195,8 @@ async fn a_contract_s_calls_are_counted_over_all_companies_of_the_login() {
             assert_eq!(polled.kind(), ErrorKind::RateLimited);
         }
     };
-    assert_eq!((made, refused.kind()), (100, ErrorKind::RateLimited));
+    // Each company was looked up once.
+    assert_eq!((made + 2, refused.kind()), (100, ErrorKind::RateLimited));
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,11 +2,15 @@
 
 #![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions, but not in their helpers
 
+mod bad_input;
+mod cases;
+mod check;
 mod config;
 mod conformance;
 mod limits;
 mod poll;
 mod resolve;
+mod script;
 mod subscriptions;
 mod support;
 mod terms;

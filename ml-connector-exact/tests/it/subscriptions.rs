@@ -160,7 +160,7 @@ async fn what_keeps_webhooks_away_is_named_without_asking_again_and_again() {
     let elsewhere = UpkeepRequest::new().callback(Some("https://elsewhere.example/hooks"));
     let looked = source.upkeep(&lab.ctx, elsewhere).await.unwrap();
     assert!(looked.problem.unwrap().contains("redirect URI"));
-    assert_eq!(lab.sim.received().len(), 0);
+    assert_eq!(lab.calls("webhooks/WebhookSubscriptions"), 0);
     lab.sim.refuse_scope("organization.administration", true);
     let looked = lab.look(&source, None).await;
     let problem = looked.problem.unwrap();

@@ -116,9 +116,13 @@ impl Lab {
 
     /// What another host has, which shares the store of tokens; or this one after a restart.
     pub(crate) fn another_host(&self) -> Context {
+        self.through(Arc::clone(&self.transport))
+    }
+
+    /// The same, with something between it and Exact Online.
+    pub(crate) fn through(&self, transport: Arc<dyn HttpTransport>) -> Context {
         let limiter = Arc::new(MemoryRateLimiter::new());
-        let (transport, tokens) = (Arc::clone(&self.transport), Arc::clone(&self.tokens));
-        Context::new(transport, tokens, limiter, Arc::clone(&self.clock) as _)
+        Context::new(transport, Arc::clone(&self.tokens), limiter, Arc::clone(&self.clock) as _)
             .with_log(Arc::new(MemoryLog::new()))
     }
 

@@ -15,7 +15,7 @@ use ml_connector_core::{
     model::{EntityRef, Resolution, Signal},
     token::{MemoryTokenStore, Stored, Swap, TokenKey, TokenStore},
 };
-use ml_connector_exact::ExactOnline;
+use ml_connector_exact::{ExactOnline, Region};
 use ml_connector_sim::{
     ExactOnlineSim, Fault,
     exact::{ExactOnlineConfig, Kind, NewDocument},
@@ -102,6 +102,27 @@ async fn hosts_and_connections_that_race_for_a_token_ask_once() {
         assert_eq!(asked(&lab), (round + 2, 0), "at {age} s");
     }
     assert_eq!(credentials.division, 3_141_593);
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_apps_of_one_login_keep_a_chain_each() {
+    let lab = Lab::new();
+    let mut config = ExactOnlineConfig::default();
+    "start.exactonline.be".clone_into(&mut config.host);
+    config.seed = 7;
+    let belgian = ExactOnlineSim::with_config(Arc::clone(&lab.clock) as _, config);
+    lab.answer_for(&belgian);
+    let here = builder(&lab.sim).login("sanne").build().unwrap();
+    let there = builder(&belgian).region(Region::Be).login("sanne").build().unwrap();
+    let new = NewDocument::new(CUSTOMER, amount("99"));
+    let (ours, theirs) = (lab.invoice("1210"), belgian.create(Kind::SalesInvoices, &new));
+    for round in 1..=3 {
+        read(&lab.ctx, &here, &ours).await.unwrap();
+        read(&lab.ctx, &there, &theirs).await.unwrap();
+        assert_eq!((lab.sim.tokens_issued(), belgian.tokens_issued()), (round, round));
+        pass(Duration::from_secs(601)).await;
+    }
+    assert_eq!((lab.sim.tallies().refused_tokens, belgian.tallies().refused_tokens), (0, 0));
 }
 
 #[tokio::test(start_paused = true)]

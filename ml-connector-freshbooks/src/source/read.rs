@@ -21,8 +21,9 @@ use crate::{
 
 /// A record that was just created may not be readable yet.
 const FRESH: Duration = Duration::from_secs(30);
-/// How many pages of a list are read to prove that a record is gone: 5,000 rows.
-const MAX_PAGES: u32 = 50;
+/// How many pages of a list are read to prove that a record is gone, where the list has no filter for its id: 10,000 rows,
+/// twice within the time that a call has. In a longer list nothing is proven, and nothing is told.
+const MAX_PAGES: u32 = 100;
 
 impl FreshBooks {
     pub(super) async fn read<T: Resource>(

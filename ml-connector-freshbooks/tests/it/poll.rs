@@ -11,7 +11,7 @@ use ml_connector_sim::{
     freshbooks::{Bill, BillVendor, Category, Client, Expense, Invoice, Item, Kind},
 };
 
-use crate::support::{CLIENT, Lab, builder, cents, fixture, pass, shown, signals};
+use crate::support::{CLIENT, Lab, builder, cents, pass, shown, signals};
 
 const ALL: [(&str, &str); 9] = [
     ("invoices", "invoice"),
@@ -196,7 +196,8 @@ async fn what_the_plan_lacks_is_refused_for_its_feed_alone() {
 async fn a_list_of_bills_that_stays_empty_works_and_what_that_may_mean_is_said_after_a_day() {
     let lab = Lab::new();
     let source = lab.source();
-    let case: serde_json::Value = serde_json::from_slice(&fixture("bill_pay_account.json")).unwrap();
+    let case: serde_json::Value =
+        serde_json::from_str(include_str!("../cases/05-bill-pay-account.lists.json")).unwrap();
     for feed in ["bills", "bill_payments"] {
         let body = case[format!("GET {feed}/{feed}")]["body"].to_string();
         let empty = Fault::status(http::StatusCode::OK).on(&format!("/{feed}/{feed}"));

@@ -238,3 +238,29 @@ async fn no_secret_link_is_kept() {
     let Observed::Present { raw: Some(raw), .. } = seen.state else { panic!() };
     assert!(raw.get().contains(CLIENT) && !raw.get().contains("token"), "{}", raw.get());
 }
+
+/// Lists of payments have no filter for an id: whoever is not on any of many pages is gone.
+#[tokio::test(start_paused = true)]
+async fn what_was_purged_from_a_list_of_more_than_five_thousand_rows_is_gone_and_from_one_without_end_it_is_not()
+ {
+    let lab = Lab::new();
+    let source = lab.source();
+    let invoice = lab.invoice(9_000_000);
+    let first = lab.sim.pay_invoice(invoice, cents(1)).unwrap();
+    let last = known(&lab, &source, "customer_payment", first).await;
+    for _ in 0..5_200 {
+        lab.sim.pay_invoice(invoice, cents(1)).unwrap();
+    }
+    lab.sim.purge(Kind::Payment, first).unwrap();
+    let swept = [hinted("customer_payment", first, Signal::SWEPT)];
+    let Resolution::Observed(seen) = source.resolve(&lab.ctx, &swept, Some(&last)).await.unwrap() else {
+        panic!()
+    };
+    assert!(matches!(seen[0].state, Observed::Gone(_)), "{:?}", seen[0].state);
+    for _ in 0..5_000 {
+        lab.sim.pay_invoice(invoice, cents(1)).unwrap();
+    }
+    let error = source.resolve(&lab.ctx, &swept, Some(&last)).await.unwrap_err();
+    assert!(error.to_string().contains("no end that proves"), "{error}");
+    assert_eq!(lab.sim.limit_violations(), 0);
+}

@@ -128,6 +128,14 @@ impl BusinessCentralSim {
         self.act(|state, now| state.invoice_order(set, id, now))
     }
 
+    /// Invoices a part of an order: the order stays, and the invoice, whose id is returned, names it.
+    ///
+    /// # Errors
+    /// As [`set`](Self::set).
+    pub fn invoice_order_in_part(&self, set: Set, id: &str, part: Decimal) -> Result<String> {
+        self.act(|state, now| state.invoice_part(set, id, Some(part), now))
+    }
+
     /// Deletes a record.
     ///
     /// # Errors

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 use serde_json::json;
 
+use super::config::Language;
 use crate::toolkit::exchange;
 
 const JSON: &str = "application/json; odata.metadata=minimal; odata.streaming=true";
@@ -61,6 +62,15 @@ pub(super) fn busy() -> Response<Bytes> {
         "Internal_TransactionConflict",
         "The operation could not complete because a record is locked.",
     )
+}
+
+/// A related record is missing: the answer names another table, in the company's language.
+pub(super) fn related(language: Language) -> Response<Bytes> {
+    let message = match language {
+        Language::Dutch => "De Leverancier bestaat niet. Identificatievelden en -waarden: Nr.='V00233'",
+        Language::English => "The Vendor does not exist. Identification fields and values: No.='V00233'",
+    };
+    refused(404, "Internal_RecordNotFound", message)
 }
 
 /// Too many calls. Business Central names no time unless it is told to.

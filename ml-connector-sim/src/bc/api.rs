@@ -252,7 +252,7 @@ impl Asked<'_> {
             Err(refused) => return *refused,
         };
         if state.tuning.broken_reference.as_deref() == Some(id) {
-            return related(state);
+            return answer::related(state.tuning.language);
         }
         let is_draft = state.rows.get(set, id).is_some_and(|shown| !shown.stage.is_posted());
         if set.is_invoice() && is_draft && state.tuning.busy_reads > 0 {
@@ -336,7 +336,7 @@ impl Asked<'_> {
             && page.iter().any(|(id, ..)| id == broken)
             && !options.select.iter().any(|_| options.expand.is_empty())
         {
-            return related(state);
+            return answer::related(state.tuning.language);
         }
         let more = options.top.is_none() && begin + page.len() < rows.len();
         let last = page.last().map(|(id, ..)| id.clone());
@@ -451,19 +451,6 @@ fn joined(mut head: Fields, tail: Fields) -> Fields {
 
 fn stamp(shown: &Shown) -> String {
     shown.modified.map_or(NO_INSTANT.to_owned(), |at| at.to_string())
-}
-
-/// A related record is missing: the answer names another table, in the company's language.
-pub(super) fn related(state: &State) -> Response<Bytes> {
-    let message = match state.tuning.language {
-        super::config::Language::Dutch => {
-            "De Leverancier bestaat niet. Identificatievelden en -waarden: Nr.='V00233'"
-        }
-        super::config::Language::English => {
-            "The Vendor does not exist. Identification fields and values: No.='V00233'"
-        }
-    };
-    answer::refused(404, "Internal_RecordNotFound", message)
 }
 
 fn gone(set: Set, id: &str) -> Response<Bytes> {

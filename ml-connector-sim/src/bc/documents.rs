@@ -301,20 +301,33 @@ impl State {
 
     /// Invoices an order: the order is gone, and an invoice with an id of its own names it.
     pub(super) fn invoice_order(&mut self, set: Set, id: &str, now: Timestamp) -> Result<String> {
+        let invoice = self.invoice_part(set, id, None, now)?;
+        self.rows.delete(set, id, now);
+        self.notifier.note(set, id, How::Deleted, now, &self.tuning);
+        Ok(invoice)
+    }
+
+    /// Makes and posts an invoice of an order: of this part, or of all of it.
+    pub(super) fn invoice_part(
+        &mut self,
+        set: Set,
+        id: &str,
+        part: Option<Decimal>,
+        now: Timestamp,
+    ) -> Result<String> {
         let order = self.rows.get(set, id).cloned().ok_or_else(missing)?;
         let (invoices, who) = match set {
             Set::PurchaseOrders => (Set::PurchaseInvoices, "vendorName"),
             _ => (Set::SalesInvoices, "customerName"),
         };
-        let new = NewDocument::new(order.fields.text(who), order.total).vendor_invoice_number("BY-ORDER");
+        let new = NewDocument::new(order.fields.text(who), part.unwrap_or(order.total))
+            .vendor_invoice_number("BY-ORDER");
         let invoice = self.create(invoices, &new, now);
         self.change(invoices, &invoice, now, |shown| {
             shown.fields.set("orderId", id);
             shown.fields.set("orderNumber", order.fields.text("number"));
         })?;
         self.post(invoices, &invoice, "people", now)?;
-        self.rows.delete(set, id, now);
-        self.notifier.note(set, id, How::Deleted, now, &self.tuning);
         Ok(invoice)
     }
 

@@ -28,7 +28,7 @@ pub(super) fn post(
     now: Timestamp,
 ) -> Response<Bytes> {
     if state.tuning.broken_reference.as_deref() == Some(id) {
-        return super::api::related(state);
+        return answer::related(state.tuning.language);
     }
     let Some(draft) = state.rows.get(set, id).cloned() else {
         return answer::dialog("The invoice cannot be found.");

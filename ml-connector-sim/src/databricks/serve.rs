@@ -1,8 +1,11 @@
 //! The workspace over HTTP: what stops a call, which part answers it, and what every answer carries.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use ml_connector_core::{Result, Timestamp};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{DatabricksSim, State, answer, auth, files, statements, unity, warehouse::WarehouseState};
@@ -10,6 +13,13 @@ use crate::toolkit::{
     control,
     gate::{Call, Gate, Vendor, Visit},
 };
+
+/// What a submit says at first: its parameters may be large.
+#[derive(Deserialize)]
+struct Head<'a> {
+    #[serde(borrow)]
+    statement: Cow<'a, str>,
+}
 
 impl Vendor for DatabricksSim {
     fn gate(&self) -> &Gate {
@@ -19,9 +29,8 @@ impl Vendor for DatabricksSim {
     fn visit(&self, request: &Request<Bytes>) -> Visit {
         let target = match request.uri().path().trim_end_matches('/') {
             "/api/2.0/sql/statements" => {
-                serde_json::from_slice::<Value>(request.body()).ok().and_then(|body| {
-                    body["statement"].as_str()?.split_whitespace().next().map(str::to_ascii_uppercase)
-                })
+                let head = serde_json::from_slice::<Head<'_>>(request.body()).ok();
+                head.and_then(|head| head.statement.split_whitespace().next().map(str::to_ascii_uppercase))
             }
             path => path.split_once("/Volumes/").map(|(_, path)| path.to_owned()),
         };

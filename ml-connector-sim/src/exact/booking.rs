@@ -130,6 +130,10 @@ impl Books {
     pub(super) fn terms_of(&self, entry: &str) -> Vec<(Kind, String)> {
         let invoice = self.get(Kind::SalesInvoices, entry);
         let invoice = invoice.map(|record| record.state.header.fields.text_or_number("InvoiceNumber"));
+        // An invoice that is not processed has no number yet, as a receipt that is not matched has none.
+        if invoice.as_deref() == Some("") {
+            return Vec::new();
+        }
         let is_of = |row: &Row| {
             let fields = &row.fields;
             fields.text("TransactionEntryID") == entry

@@ -22,7 +22,7 @@ const CODE_MAX: usize = 64;
 /// Lists of scopes are the longest facts worth keeping.
 const FACT_MAX: usize = 512;
 
-/// Judges an answer of any method: an error for everything but a JSON object with `"ok": true`. Slack says 200 for
+/// Classifies an answer of any method: an error for everything but a JSON object with `"ok": true`. Slack says 200 for
 /// failures too.
 ///
 /// The effect is the one of a write; a read has none, whatever comes back.

@@ -76,8 +76,6 @@ impl Slack {
         };
         let sink = ml_connector_core::Sink::info(self);
         let mut info = SourceInfo::new(sink.connection.clone(), "slack");
-        // A click says all there is to know.
-        info.reads_per_minute = None;
         if let Some(endpoint) = endpoint {
             info.endpoint = endpoint.clone();
         }

@@ -67,7 +67,7 @@ fn first(delivery_id: &str) -> ResponseTemplate {
 }
 
 #[tokio::test]
-async fn a_reply_that_slack_refuses_or_loses_is_judged_like_a_post() {
+async fn a_reply_that_slack_refuses_or_loses_is_classified_like_a_post() {
     for (response, effect, scope) in [
         (ResponseTemplate::new(503), Effect::Unknown, Scope::Entry),
         (error("cannot_reply_to_message"), Effect::None, Scope::Entry),

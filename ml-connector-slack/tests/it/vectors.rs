@@ -9,7 +9,7 @@ use ml_connector_core::{
 use crate::receive::source_with;
 
 #[test]
-fn every_vector_is_signed_and_judged_as_the_file_says() {
+fn every_vector_is_signed_and_classified_as_the_file_says() {
     let source = |vector: &SignatureVector| Some(source_with(&vector.secret));
     vectors::check(include_str!("../vectors/request_signatures.json"), sign, source);
 }

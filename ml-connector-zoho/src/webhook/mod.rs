@@ -63,7 +63,7 @@ impl Webhook {
     pub(crate) fn decode(&self, request: &Request<Bytes>) -> Result<Signal> {
         let query = pairs::of_query(request.uri().query().unwrap_or_default(), self.parameters.names())
             .ok_or_else(|| refused("the query is not that of the configured set-up"))?;
-        let body = self.verify(request, &query)?;
+        let body = self.verify(request, &query).map_err(|error| claimed(error, &query))?;
         self.signal(request, &query, &body)
     }
 
@@ -118,6 +118,14 @@ impl WebhookParameters {
             Self::Organization => &[ORGANIZATION],
             Self::None => &[],
         }
+    }
+}
+
+/// The organization that an unproven request names, so that its refusal is counted for that one and for no other.
+fn claimed(error: Error, query: &Form<'_>) -> Error {
+    match query.get(ORGANIZATION).filter(|organization| is_id(organization)) {
+        Some(organization) => error.with_context("account", ["org:", organization].concat()),
+        None => error,
     }
 }
 

@@ -13,7 +13,7 @@ use crate::support::builder;
 const FILE: &str = include_str!("../vectors/webhook_signatures.json");
 
 #[test]
-fn every_vector_is_signed_and_judged_as_the_file_says() {
+fn every_vector_is_signed_and_classified_as_the_file_says() {
     vectors::check(FILE, sign, source);
 }
 

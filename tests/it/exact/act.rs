@@ -73,10 +73,13 @@ impl Company {
         self.is_watched();
     }
 
-    /// From now on what happens is told.
+    /// From now on what happens is told. The row of a cost transaction is all that there is of it, so that an open one is known
+    /// from its list; of other documents the list has no lines.
     pub(super) fn is_watched(&mut self) {
         self.happened.clear();
-        self.documents.iter_mut().for_each(|document| document.is_known = false);
+        for document in &mut self.documents {
+            document.is_known = document.kind == Kind::CostTransactions;
+        }
     }
 
     fn tell(&mut self, kind: Kind, verb: &str, id: &str) {
@@ -181,14 +184,19 @@ impl Company {
 
     /// Settles a term of a document, or a part of it: by money, or by a credit note or a discount.
     fn settle(&mut self, at: usize, dice: &mut Dice) {
-        let Document { id, .. } = self.documents[at].clone();
+        let Document { kind, id, .. } = self.documents[at].clone();
         let (term, key) = self.sim.open_terms(&id).remove(0);
         let part = (dice.below(3) == 0).then(|| Decimal::new(500, 2));
         let how = [Settlement::Bank, Settlement::Bank, Settlement::CreditNote, Settlement::WriteOff]
             [usize::try_from(dice.below(4)).unwrap()];
         self.documents[at].is_settled = true;
         let Some(bank) = self.sim.settle_part(&id, how, part).unwrap() else { return };
-        self.tell(term, "created", &key);
+        // What an entry of a bank has left unmatched is a term, too. Paying it back is no payment of an invoice, and its own
+        // entry tells it.
+        if kind != Kind::BankEntries {
+            assert_ne!(self.sim.field(term, &key, "TransactionType").as_deref(), Some("40"), "{kind:?} {id}");
+            self.tell(term, "created", &key);
+        }
         self.tell(Kind::BankEntries, "created", &bank);
         self.documents.push(Document {
             kind: Kind::BankEntries,

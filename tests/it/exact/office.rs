@@ -52,6 +52,8 @@ pub(super) struct World {
     companies: Vec<Company>,
     secrets: Vec<Secret>,
     hidden: Option<(usize, Kind)>,
+    /// When a list was hidden, and until when.
+    hid: Vec<(Timestamp, Timestamp)>,
     clock: Arc<TokioClock>,
     log: Arc<MemoryLog>,
     tokens: Arc<MemoryTokenStore>,
@@ -70,7 +72,7 @@ pub(super) struct Post {
 
 impl World {
     pub(super) fn new(seed: u64) -> Self {
-        let clock = Arc::new(TokioClock::starting_at(Timestamp::parse("2026-09-30T05:00:00Z").unwrap()));
+        let clock = Arc::new(TokioClock::starting_at(Timestamp::parse("2026-10-18T05:00:00Z").unwrap()));
         let mut config = ExactOnlineConfig::default();
         config.divisions.push(Division::new(DEPOT, "Waalkade Opslag B.V."));
         config.seed = seed;
@@ -104,6 +106,7 @@ impl World {
             post: Post::default(),
             companies,
             hidden: None,
+            hid: Vec::new(),
             clock,
             log: Arc::default(),
             tokens: Arc::default(),
@@ -206,7 +209,7 @@ impl World {
             self.post.way.hand_over(&connector, &mut self.dice, delivery.request).await;
         }
         self.post.way.hand_over_late(&connector, &mut self.dice).await;
-        if self.dice.below(8) == 0 {
+        if self.dice.below(24) == 0 {
             self.forge(&connector).await;
         }
     }
@@ -240,6 +243,7 @@ impl World {
     pub(super) fn trouble(&mut self, day: u32) {
         if let Some((at, kind)) = self.hidden.take() {
             self.companies[at].sim.refuse(kind, None);
+            self.hid.iter_mut().last().into_iter().for_each(|(_, until)| *until = self.clock.now());
         }
         match day % 10 {
             // The gateway fails after the token was rotated, or the request was lost on its way.
@@ -267,6 +271,7 @@ impl World {
                     [usize::try_from(day / 10).unwrap() % 3];
                 self.companies[0].sim.refuse(kind, Some(Right::MissingInRole));
                 self.hidden = Some((0, kind));
+                self.hid.push((self.clock.now(), Timestamp::MAX));
             }
             8 => self.sim.plant(Fault::timeout().on("/api/v1/").times(2)),
             _ => self.sim.plant(Fault::garbage().on("/api/v1/").times(2)),
@@ -318,6 +323,19 @@ impl World {
             "{tallies:?}"
         );
         println!("{tallies:?}, {} calls, {} tokens", self.sim.received().len(), self.sim.tokens_issued());
+    }
+
+    /// Whether a list was hidden then, or until a moment before.
+    pub(super) fn lacked_a_right(&self, at: Timestamp) -> bool {
+        let look = Duration::from_secs(3600);
+        self.hid.iter().any(|(since, until)| *since <= at && at.saturating_since(*until) <= look)
+    }
+
+    /// The lists of which a look was not believed, and none since.
+    pub(super) async fn stopped_sweeps(&self) -> Vec<String> {
+        let health = self.connector().health().await.unwrap();
+        let stopped = health.connections.into_values().flat_map(|connection| connection.stopped_sweeps);
+        stopped.map(|stopped| stopped.feed).collect()
     }
 
     pub(super) async fn entries(&self, kind: EntryKind) -> Vec<Entry> {

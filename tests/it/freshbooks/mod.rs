@@ -1,9 +1,11 @@
 //! FreshBooks on its simulator, in virtual time: whatever happens to webhooks, callbacks and tokens, what is told is what
 //! happened.
 
+mod messages;
 mod office;
 mod post;
 mod slack;
+mod webhooks;
 
 use std::time::Duration;
 
@@ -15,8 +17,8 @@ use ml_connector_core::{
 use self::office::World;
 use crate::mirror;
 
-/// Each is most of a day of two offices. Four have passed; one takes half a minute. `MIRROR_SEEDS=4` tries more.
-const SEEDS: u64 = 1;
+/// Each is most of a day of two offices, and takes half a minute. `MIRROR_SEEDS=12` tries more.
+const SEEDS: u64 = 3;
 const ROUNDS: u32 = 10;
 /// A round: some work, and then long enough for the slowest list to be read.
 const WORK: Duration = Duration::from_secs(20 * 60);

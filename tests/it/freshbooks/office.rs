@@ -177,6 +177,12 @@ impl World {
         match (self.dice.below(4), some) {
             (0, Some(callback)) => drop(self.sim.delete_callback(callback.id)),
             (1 | 2, Some(callback)) => drop(self.sim.unverify_callback(callback.id)),
+            // All at once: then as many handshakes are under way together.
+            (3, Some(_)) => {
+                for callback in &callbacks {
+                    assert!(self.sim.unverify_callback(callback.id));
+                }
+            }
             _ => {}
         }
         match self.dice.below(9) {

@@ -7,7 +7,7 @@ mod cluster;
 mod host;
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -16,19 +16,20 @@ use std::{
 };
 
 use ml_connector_core::{
-    AuditLog, Clock, HttpTransport, SystemClock,
+    AuditLog, Clock, Connector, HttpTransport, SystemClock,
     audit::{EntryKind, EntryState, Outcome, Query},
+    engine::Act,
     http::{Limits, ReqwestTransport},
 };
-use ml_connector_sql::PostgresOptions;
+use ml_connector_sql::{PostgresLog, PostgresOptions};
 use rustix::process::Signal;
 use tokio::task::JoinSet;
 
 use self::{
     cluster::{Cluster, cluster, fresh},
-    host::{Host, Job, LEASE, books},
+    host::{Host, Job, LEASE, PAIRS, books},
 };
-use crate::proof::{Dice, Vendor, ledger::webhook_for};
+use crate::proof::{Dice, Post, Vendor, ledger::webhook_for};
 
 /// How long anything may take before the test gives up.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -38,20 +39,20 @@ const SENDERS: u64 = 3;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_two_hosts_one_stands_still_beyond_its_lease_and_then_the_other_is_killed() {
     let Some(mut world) = World::with_hosts(2).await else { return };
-    world.work_for(Duration::from_secs(3)).await;
+    world.work(80).await;
     world.pause(0).await;
     world.kill(1).await;
-    world.work_for(Duration::from_secs(2)).await;
+    world.work(40).await;
     world.check().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_four_hosts_one_is_killed_and_one_stands_still_beyond_its_lease() {
     let Some(mut world) = World::with_hosts(4).await else { return };
-    world.work_for(Duration::from_secs(3)).await;
+    world.work(80).await;
     world.kill(3).await;
     world.pause(0).await;
-    world.work_for(Duration::from_secs(2)).await;
+    world.work(40).await;
     world.check().await;
 }
 
@@ -60,13 +61,29 @@ async fn of_four_hosts_one_is_killed_and_one_stands_still_beyond_its_lease() {
 async fn a_rolling_restart_refuses_no_webhook() {
     let Some(mut world) = World::with_hosts(2).await else { return };
     for _ in 0..2 {
-        world.work_for(Duration::from_secs(2)).await;
+        world.work(40).await;
         world.add_host().await;
         let old = world.remove_host(0);
         old.stop().await;
     }
-    world.work_for(Duration::from_secs(2)).await;
+    world.work(40).await;
     assert_eq!(world.traffic.refused.load(Ordering::SeqCst), 0, "one host took what another could not");
+    world.check().await;
+}
+
+/// Once as somebody stops the server, and once as it crashes. Hosts go on by themselves.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_the_server_is_away_webhooks_are_refused_with_503_and_nothing_is_lost() {
+    let Some(cluster) = Cluster::start(&[]) else { return };
+    // It ends with this process.
+    let world = World::on(Box::leak(Box::new(cluster)), 2).await;
+    for how in ["fast", "immediate"] {
+        world.work(40).await;
+        world.server_is_away(how).await;
+    }
+    world.work(40).await;
+    let answers = world.traffic.answers.lock().unwrap().clone();
+    assert_eq!(answers.into_keys().collect::<Vec<_>>(), [503], "the vendor is told to come again");
     world.check().await;
 }
 
@@ -88,12 +105,17 @@ struct Traffic {
     acknowledged: Mutex<Vec<(u64, u64)>>,
     /// Webhooks that no host took.
     refused: AtomicUsize,
+    /// How often hosts answered otherwise than that they took one; 0 = not at all.
+    answers: Mutex<BTreeMap<u16, usize>>,
     stopped: AtomicBool,
 }
 
 impl World {
     async fn with_hosts(count: usize) -> Option<Self> {
-        let cluster = cluster()?;
+        Some(Self::on(cluster()?, count).await)
+    }
+
+    async fn on(cluster: &'static Cluster, count: usize) -> Self {
         let (vendor, address) = Vendor::serve().await;
         let job = Job {
             socket: cluster.socket().to_owned(),
@@ -109,7 +131,7 @@ impl World {
         for seed in 0..SENDERS {
             world.senders.spawn(send(Arc::clone(&world.vendor), Arc::clone(&world.traffic), seed));
         }
-        Some(world)
+        world
     }
 
     async fn add_host(&mut self) {
@@ -125,8 +147,16 @@ impl World {
         host
     }
 
-    async fn work_for(&self, time: Duration) {
-        tokio::time::sleep(time).await;
+    /// Lets the hosts work until so many more changes were acknowledged, however busy the machine is.
+    async fn work(&self, changes: usize) {
+        let acknowledged = || self.traffic.acknowledged.lock().unwrap().len();
+        let enough = acknowledged() + changes;
+        let working = async {
+            while acknowledged() < enough {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, working).await.expect("webhooks are taken");
     }
 
     /// Kills a host, and waits until another has taken over what it held.
@@ -159,7 +189,37 @@ impl World {
         tokio::time::sleep(LEASE / 2).await;
     }
 
-    /// Everything that was acknowledged is posted once, and settled once with the receipt of its post.
+    /// Stops the server under load for longer than any call waits for it, and starts it again.
+    async fn server_is_away(&self, how: &'static str) {
+        let cluster = self.cluster;
+        let control = async |act: fn(&Cluster, &str)| {
+            tokio::task::spawn_blocking(move || act(cluster, how)).await.unwrap();
+        };
+        let (refused, acknowledged) = (
+            || self.traffic.refused.load(Ordering::SeqCst),
+            || self.traffic.acknowledged.lock().unwrap().len(),
+        );
+        let before = refused();
+        control(|cluster, how| cluster.stop_server(how)).await;
+        tokio::time::sleep(PostgresOptions::default().deadline * 2).await;
+        assert!(refused() > before, "nothing can be stored");
+        let taken = acknowledged();
+        control(|cluster, _| cluster.start_server()).await;
+        let back = SystemClock.now();
+        let again = async {
+            while acknowledged() == taken {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, again).await.expect("webhooks are taken again by themselves");
+        println!(
+            "server stopped ({how}): {} webhooks refused meanwhile, taken again after {:?}",
+            refused() - before,
+            SystemClock.now().saturating_since(back)
+        );
+    }
+
+    /// Everything that was acknowledged is posted once and in order, and settled once with the receipt of its post.
     async fn check(mut self) {
         self.traffic.stopped.store(true, Ordering::SeqCst);
         while self.senders.join_next().await.is_some() {}
@@ -179,7 +239,17 @@ impl World {
         for host in self.hosts {
             host.stop().await;
         }
+        questions(log.clone(), &self.vendor.posts()).await;
         assert_eq!(self.vendor.repeated(), [], "nothing was posted twice");
+        let mut latest = BTreeMap::new();
+        for post in self.vendor.posts() {
+            let before = latest.insert(post.record, post.version);
+            assert!(
+                before < Some(post.version),
+                "{before:?} of record {} came before: {post:?}",
+                post.record
+            );
+        }
         let deliveries = log.query(&Query::of_kind(EntryKind::Delivery).with_limit(1_000_000)).await.unwrap();
         let mut receipts = BTreeSet::new();
         for delivery in &deliveries {
@@ -196,13 +266,38 @@ impl World {
         let posted: BTreeSet<String> = self.vendor.posts().into_iter().map(|post| post.delivery).collect();
         assert_eq!(receipts, posted, "every post is in the log, and nothing else");
         println!(
-            "acknowledged={} posts={} found_by_lookup={} refused={}",
+            "acknowledged={} posts={} in_order={} found_by_lookup={} refused={}",
             acknowledged.len(),
             posted.len(),
+            latest.len(),
             self.vendor.found(),
             self.traffic.refused.load(Ordering::SeqCst)
         );
     }
+}
+
+/// What an operator asks is answered from the log of all hosts, whichever of them did the work.
+async fn questions(log: PostgresLog, posts: &[Post]) {
+    let operator = Connector::builder().audit_log(log).build().unwrap();
+    let done = Query::of_kind(EntryKind::Delivery).with_state(EntryState::Done);
+    assert_eq!(operator.count(&done, 1_000_000).await.unwrap(), posts.len());
+    let waiting = operator.backlog().await.unwrap();
+    assert!(waiting.iter().all(|row| row.kind != EntryKind::Delivery), "{waiting:?}");
+    let post = &posts[posts.len() / 2];
+    let found = operator.search(&Query::default().with_receipt(&*post.delivery)).await.unwrap();
+    let [delivery] = &found[..] else { panic!("{post:?} is {found:?}") };
+    let story = operator.explain(delivery.seq).await.unwrap().to_string();
+    assert!(story.contains(&*post.delivery), "{story}");
+    let mut delivered = 0;
+    for pair in 0..PAIRS {
+        let history = operator.history(&format!("board-{pair}").into()).await.unwrap();
+        delivered += history.hours.iter().map(|hour| hour.tally.delivered).sum::<u64>();
+    }
+    assert!(delivered > 0, "hosts write down what they have done");
+    let act = Act::Resume { connection: "board-0".into() };
+    let acted = operator.act("anna", act).await.unwrap();
+    let acts = operator.search(&Query::of_kind(EntryKind::Act)).await.unwrap();
+    assert!(acts.iter().any(|act| act.seq == acted.act && act.state == EntryState::Done), "{acts:?}");
 }
 
 /// Changes records and sends webhooks about it, to the next host when one does not take it.
@@ -219,7 +314,11 @@ async fn send(vendor: Arc<Vendor>, traffic: Arc<Traffic>, seed: u64) {
         for hooks in hooks {
             let request = webhook_for(&hooks, &books(record), record);
             let answer = transport.send(request, Limits::within(Duration::from_secs(20))).await;
-            taken = answer.is_ok_and(|answer| answer.status().is_success());
+            let status = answer.map_or(0, |answer| answer.status().as_u16());
+            taken = status == 200;
+            if !taken {
+                *traffic.answers.lock().unwrap().entry(status).or_default() += 1;
+            }
             if taken {
                 traffic.acknowledged.lock().unwrap().push((record, version));
                 break;

@@ -7,10 +7,11 @@ use std::{
 };
 
 use ml_connector_core::{
-    AuditLog, Clock, Connector, Secret, SourceMode, Timestamp, TokioClock,
+    AuditLog, Clock, Connector, Context, Secret, SourceMode, Timestamp, TokioClock,
     audit::{EntryKind, MemoryLog, Query},
     engine::Settings,
     model::{Decimal, Event, Origin, RecordKind, Zone},
+    rate::MemoryRateLimiter,
     route::Route,
     token::MemoryTokenStore,
 };
@@ -201,8 +202,7 @@ impl Office {
         tokio::time::sleep(Duration::from_secs(3600)).await;
     }
 
-    /// Connects the books.
-    pub(crate) fn connect(&mut self, mode: SourceMode) -> Worker {
+    fn source(&self, mode: SourceMode) -> ZohoBooks {
         let credentials = self.books.credentials();
         let plan = match self.plan {
             Plan::Free => ml_connector_zoho::Plan::Free,
@@ -210,7 +210,7 @@ impl Office {
             Plan::Professional => ml_connector_zoho::Plan::Professional,
             Plan::Elite => ml_connector_zoho::Plan::Elite,
         };
-        let source = ZohoBooks::builder("books")
+        ZohoBooks::builder("books")
             .organization_id(ORGANIZATION)
             .data_center(ml_connector_zoho::DataCenter::Us)
             .client(credentials.client_id, credentials.client_secret.as_str())
@@ -219,7 +219,13 @@ impl Office {
             .time_zone("America/New_York")
             .resources(RESOURCES)
             .plan(plan)
-            .mode(mode);
+            .mode(mode)
+            .build()
+            .unwrap()
+    }
+
+    /// Connects the books.
+    pub(crate) fn connect(&mut self, mode: SourceMode) -> Worker {
         if mode != SourceMode::Poll {
             let url: url::Url = "https://erp.example.com/books".parse().unwrap();
             for entity in TELLING {
@@ -231,7 +237,7 @@ impl Office {
         }
         let mut settings = Settings::default();
         settings.lease = Duration::from_secs(600);
-        let source = source.build().unwrap();
+        let source = self.source(mode);
         let mut transport = SimTransport::new().with_zoho_books(&self.books);
         let mut builder = Connector::builder();
         if let Some(lake) = &self.lake {
@@ -263,6 +269,46 @@ impl Office {
     /// The names of all lists.
     pub(crate) fn lists(&self) -> impl Iterator<Item = &'static str> + use<> {
         PLAIN.into_iter().chain(TELLING).map(|entity| words(entity).1).collect::<BTreeSet<_>>().into_iter()
+    }
+
+    pub(crate) fn connector(&self) -> &Connector {
+        self.connector.as_ref().unwrap()
+    }
+
+    /// Deletes documents while nobody is connected. Returns how many.
+    pub(crate) fn delete_unseen(&mut self, count: usize) -> usize {
+        let free = |(_, document): &(usize, &Document)| document.stage != Stage::Closed && !document.payments;
+        let places = self.documents.iter().enumerate().filter(free).map(|(at, _)| at);
+        let places: Vec<usize> = places.take(count).collect();
+        for at in &places {
+            let document = &mut self.documents[*at];
+            document.stage = Stage::Closed;
+            let (entity, id) = (document.entity, document.id.clone());
+            self.books.delete(entity, &id).unwrap();
+            self.note(entity, "deleted", &id);
+        }
+        // Nobody hears of it.
+        drop(self.books.take_webhooks());
+        places.len()
+    }
+
+    /// Every record that there ever was, by its kind, and whether it is there.
+    pub(crate) fn records(&self) -> BTreeSet<(&'static str, String, bool)> {
+        let deleted = |id: &str| self.happened.iter().any(|what| what.ends_with(&format!(".deleted {id}")));
+        let entities = || PLAIN.into_iter().chain(TELLING);
+        let kind = |list: &str| entities().map(words).find(|(_, of)| *of == list).map(|(kind, _)| kind);
+        let record =
+            |(list, id, _): &(&str, String, Timestamp)| Some((kind(list)?, id.clone(), !deleted(id)));
+        self.touched.iter().filter_map(record).collect()
+    }
+
+    /// Marks what only a lost log knew.
+    pub(crate) async fn bury_lost(&self) -> u64 {
+        let (lake, limiter) = (self.lake.as_ref().unwrap(), Arc::new(MemoryRateLimiter::new()));
+        let transport = Arc::new(SimTransport::new().with_router(lake.host(), lake.router()));
+        let ctx = Context::new(transport, Arc::new(MemoryTokenStore::new()), limiter, self.clock());
+        let ctx = ctx.within(Duration::from_secs(60));
+        warehouse(lake, &self.source(SourceMode::Both)).bury_lost(&ctx, &"books".into()).await.unwrap()
     }
 
     pub(crate) fn clock(&self) -> Arc<TokioClock> {

@@ -111,7 +111,6 @@ impl LedgerSource {
     pub(crate) fn named(connection: &str, remote: Remote) -> Self {
         let mut info = SourceInfo::new(connection.into(), "ledger");
         info.coalesce = Duration::from_millis(5);
-        info.reads_per_minute = None;
         Self { info, signatures: signatures(), remote }
     }
 }

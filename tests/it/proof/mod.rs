@@ -6,7 +6,7 @@ pub(crate) mod pause;
 mod vendor;
 mod world;
 
-pub(crate) use vendor::Vendor;
+pub(crate) use vendor::{Post, Vendor};
 pub(crate) use world::{Death, World, restore};
 
 /// Reproducible dice (splitmix64).

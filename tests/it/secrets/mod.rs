@@ -1,5 +1,7 @@
 //! What is secret or personal stays out of logs, errors, `Debug` and explanations.
 
+mod elsewhere;
+
 use std::{
     error::Error as _,
     fmt::{self, Write as _},

@@ -6,6 +6,7 @@ mod imports;
 mod rooms;
 mod skeleton;
 mod walk;
+mod words;
 
 use std::{
     fs,

@@ -14,7 +14,7 @@ const SHORTEST: Duration = Duration::from_secs(60);
 /// The longest vendor code that is kept.
 const CODE_CHARS: usize = 64;
 
-/// Judges an answer by its status first: a failing server says nothing about our credentials, whatever its body says.
+/// Classifies an answer by its status first: a failing server says nothing about our credentials, whatever its body says.
 pub(super) fn classify(answer: &Answer, response: TokenResponse) -> TokenOutcome {
     let TokenResponse { access_token, refresh_token, expires_in, expires_at, scopes, error } = response;
     if answer.status.is_success()

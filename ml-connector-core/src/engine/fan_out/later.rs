@@ -20,7 +20,12 @@ const OVERDUE: &str = "overdue:";
 
 /// Whether a signal is of a day that has come, and of nothing that happened to its record.
 pub(crate) fn is_of_time(signal: &Signal) -> bool {
-    signal.hint.as_ref().is_some_and(|hint| hint.starts_with(OVERDUE))
+    signal.hint.as_ref().is_some_and(|hint| is_hint_of_time(hint))
+}
+
+/// The same of the hint.
+pub(crate) fn is_hint_of_time(hint: &str) -> bool {
+    hint.starts_with(OVERDUE)
 }
 
 /// Signals for the days after `since` on which the record becomes overdue, unless it changes before. The vendor may not

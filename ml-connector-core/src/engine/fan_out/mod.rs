@@ -8,6 +8,6 @@ mod verdicts;
 
 pub(crate) use self::{
     events::{append_deliveries, append_event, append_page, append_pages},
-    later::{append_time_signals, is_of_time, later},
+    later::{append_time_signals, is_hint_of_time, is_of_time, later},
     verdicts::{RouteNames, names_key},
 };

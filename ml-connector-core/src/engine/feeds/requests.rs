@@ -19,7 +19,7 @@ impl Connector {
         self.ask(connection, feed, FeedTask::ReadNow).await
     }
 
-    /// The same wish, under the same key, is one backfill.
+    /// The same request, under the same key, is one backfill.
     pub(crate) async fn backfill_once(
         &self,
         connection: &ConnectionId,

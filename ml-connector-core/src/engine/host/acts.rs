@@ -5,16 +5,15 @@ use std::sync::Arc;
 use super::{
     act::{Act, Acted, StoredAct},
     replaying::Replaying,
+    selecting,
 };
 use crate::{
     Connector, Error, ErrorKind, Result,
     audit::{Entry, EntryKind, Outcome, Query, Settlement, Transaction},
-    engine::writes,
+    engine::{documents, writes},
     model::{Origin, Seq},
 };
 
-/// How many entries are settled at once.
-const PAGE: usize = 200;
 /// How long the process that wrote an act has before a host goes on with it.
 const OWN_TIME_MS: i64 = 60_000;
 
@@ -54,7 +53,8 @@ impl Connector {
             Err(error) => Outcome::Dropped { reason: format!("refused: {error}").into() },
         };
         let settle = vec![Settlement::new(seq, outcome)];
-        writes::append(&self.shared, Transaction { settle, ..Transaction::default() }).await?;
+        let documents = vec![documents::remove(selecting::state_key(seq))];
+        writes::append(&self.shared, Transaction { settle, documents, ..Transaction::default() }).await?;
         done
     }
 
@@ -69,17 +69,17 @@ impl Connector {
             }
             Act::Acknowledge { selection, why } => {
                 let (by, why) = said(why);
-                changed = self.settle_all(selection, &Outcome::Acknowledged { by, why }).await?;
+                changed = self.settle_all(seq, selection, &Outcome::Acknowledged { by, why }).await?;
             }
             Act::Cancel { selection, why } => {
                 let (by, why) = said(why);
-                changed = self.settle_all(selection, &Outcome::Cancelled { by, why }).await?;
+                changed = self.settle_all(seq, selection, &Outcome::Cancelled { by, why }).await?;
                 // What waited behind them may go.
                 self.shared.mailbox.wake_all();
             }
             Act::Discard { selection, why } => {
                 let (by, why) = said(why);
-                changed = self.settle_all(selection, &Outcome::Discarded { by, why }).await?;
+                changed = self.settle_all(seq, selection, &Outcome::Discarded { by, why }).await?;
             }
             Act::Resume { connection } => self.resume_now(connection).await?,
             Act::Poll { connection, feed } => entry = Some(self.read_feed_now(connection, feed).await?),
@@ -93,33 +93,13 @@ impl Connector {
             Act::ConfirmSweep { connection, feed } => {
                 entry = Some(self.sweep_confirmed(connection, feed).await?);
             }
-            Act::Forget { connections } => (changed, left) = self.forget_all(connections, by).await?,
+            Act::Forget { connections } => (changed, left) = self.forget_all(seq, connections, by).await?,
             Act::SetRoutes { routes } => self.set_routes_now(routes.clone())?,
             Act::Remove { connection } => changed = usize::from(self.remove_now(connection)),
             // Done by whoever had them in hand.
             Act::Connect { connections } => changed = connections.len(),
         }
         Ok(Acted { act: seq, changed, entry, left })
-    }
-
-    /// Adds an outcome to every entry of a selection that it fits. Returns how many those are.
-    pub(super) async fn settle_all(&self, selection: &Query, outcome: &Outcome) -> Result<usize> {
-        let (mut query, mut changed) = (Query { bodies: false, ..selection.clone() }, 0);
-        let mut left = selection.effective_limit();
-        while left > 0 {
-            query.limit = PAGE.min(left);
-            let found = self.search(&query).await?;
-            let fits = |entry: &&Entry| {
-                entry.kind != EntryKind::Act && outcome.fits(entry.state, entry.acknowledged)
-            };
-            let settle: Vec<_> =
-                found.iter().filter(fits).map(|entry| Settlement::new(entry.seq, outcome.clone())).collect();
-            changed += settle.len();
-            writes::append(&self.shared, Transaction { settle, ..Transaction::default() }).await?;
-            query.after = found.last().map(|last| last.seq);
-            left = if found.len() < query.limit { 0 } else { left - found.len() };
-        }
-        Ok(changed)
     }
 
     /// Goes on with what a process began and did not end. What cannot be gone on with is left undone, and says so. Tells

@@ -1,6 +1,9 @@
 //! Puts a connector together.
 
-use std::sync::{Arc, RwLock, atomic::AtomicBool};
+use std::sync::{
+    Arc, RwLock,
+    atomic::{AtomicBool, AtomicI64},
+};
 
 use url::Url;
 
@@ -177,6 +180,7 @@ impl ConnectorBuilder {
         }
         registry.set_loading(self.loads_connections);
         registry.set_routes(self.routes)?;
+        registry.note_attached(clock.now());
         Ok(Connector {
             shared: Arc::new(Shared {
                 context: Context::new(transport, tokens, limiter, Arc::clone(&clock))
@@ -196,6 +200,7 @@ impl ConnectorBuilder {
                 log_gate: LogGate::default(),
                 troubles: Troubles::default(),
                 lease: Arc::default(),
+                forgotten_at: AtomicI64::default(),
                 acts_open: AtomicBool::default(),
             }),
         })

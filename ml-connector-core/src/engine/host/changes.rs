@@ -124,7 +124,7 @@ impl Connector {
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`] when the connection has no such feed; [`ErrorKind::Unavailable`] when the log cannot
-    /// store the wish.
+    /// store the request.
     pub async fn poll_now(&self, connection: &ConnectionId, feed: &str) -> Result<Seq> {
         let (connection, feed) = (connection.clone(), feed.to_owned());
         self.ask_as_host(Act::Poll { connection, feed }).await
@@ -164,7 +164,7 @@ impl Connector {
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`] when there is no such source; [`ErrorKind::Unavailable`] when the log cannot store the
-    /// wish. Whether there is such a record, the entry says.
+    /// request. Whether there is such a record, the entry says.
     pub async fn read_again(&self, connection: &ConnectionId, entity: &EntityRef) -> Result<Seq> {
         let (connection, entity) = (connection.clone(), entity.clone());
         self.ask_as_host(Act::Read { connection, entity, tell: false }).await

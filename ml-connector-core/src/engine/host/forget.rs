@@ -10,18 +10,11 @@ use crate::{
     audit::{EntryState, Outcome, Query},
     engine::{
         guard,
-        history::HISTORY,
         registry::{Registry, SourceSlot},
     },
-    model::ConnectionId,
+    model::{ConnectionId, Seq},
     token::TokenKey,
 };
-
-/// The collections of documents that belong to a connection.
-const COLLECTIONS: [&str; 10] =
-    ["snapshot", "ids", "feed", "checkpoint", "upkeep", "told", "standing", "watched", "root", HISTORY];
-/// How many documents go at once: webhooks wait meanwhile.
-const PAGE: usize = 500;
 
 impl Connector {
     /// Forgets connections for good, all at once: a tenant that has left. In the name of `host`; see [`act`](Self::act) and
@@ -46,10 +39,18 @@ impl Connector {
     /// Returns how many entries were cancelled, and what is left to be done by hand.
     pub(super) async fn forget_all(
         &self,
+        act: Seq,
         connections: &[ConnectionId],
         by: &Arc<str>,
     ) -> Result<(usize, Vec<Arc<str>>)> {
         let mut left = Vec::new();
+        let marks = self.mark_forgotten(act, connections).await?;
+        // What was attached after it was forgotten begins anew.
+        let is_new = |id: &&ConnectionId| {
+            marks.get(*id).is_some_and(|mark| self.shared.registry().is_attached_after(id, mark.at))
+        };
+        let connections: Vec<ConnectionId> = connections.iter().filter(|id| !is_new(id)).cloned().collect();
+        let connections = &*connections;
         let before = self.shared.registry();
         for slot in connections.iter().filter_map(|id| before.source(id)) {
             if let Err(error) = self.unsubscribe(slot).await {
@@ -57,16 +58,13 @@ impl Connector {
                 left.push(format!("webhooks of {} at the vendor: {error}", slot.connection()).into());
             }
         }
-        self.shared.change(|registry| registry.forget(connections))?;
+        let at = self.shared.clock.now();
+        self.shared.change(|registry| registry.forget(connections, at))?;
         let mut cancelled = 0;
         for connection in connections {
-            cancelled += self.cancel_all(connection, by).await?;
+            cancelled += self.cancel_all(act, connection, by).await?;
             self.forget_tokens(&before, connection).await?;
-            for collection in COLLECTIONS {
-                while self.shared.log.remove_documents(collection, connection, PAGE).await? > 0 {}
-            }
-            self.shared.hooks.forget(connection);
-            self.shared.tallies.forget(connection);
+            self.forget_documents(connection).await?;
         }
         self.shared.mailbox.wake_all();
         Ok((cancelled, left))
@@ -85,13 +83,13 @@ impl Connector {
             .await
     }
 
-    async fn cancel_all(&self, connection: &ConnectionId, by: &Arc<str>) -> Result<usize> {
+    async fn cancel_all(&self, act: Seq, connection: &ConnectionId, by: &Arc<str>) -> Result<usize> {
         let mut cancelled = 0;
         for state in [EntryState::Pending, EntryState::Parked] {
             let waiting = Query::default().with_connection(connection.clone()).with_state(state);
             let outcome =
                 Outcome::Cancelled { by: Arc::clone(by), why: "the connection is forgotten".into() };
-            cancelled += self.settle_all(&waiting.with_limit(usize::MAX), &outcome).await?;
+            cancelled += self.settle_each(Some(act), &waiting, &outcome).await?;
         }
         Ok(cancelled)
     }

@@ -9,7 +9,7 @@ use serde::Serialize;
 use tokio::sync::oneshot;
 
 use crate::{
-    ClockTrouble, Connector, Result, Timestamp,
+    ClockSetBack, ClockTrouble, Connector, Result, Timestamp,
     audit::{Entry, EntryKind, EntryState, Outcome, Query},
     auth::OAuth2,
     engine::{
@@ -53,6 +53,9 @@ pub struct Health {
     pub log: Option<LogTrouble>,
     /// By how much the host's clock is ahead, when it shows a time that is not believed.
     pub clock: Option<ClockTrouble>,
+    /// When the host's clock was set back, if that is less than an hour ago: it had been ahead by so much. What waited for its
+    /// time goes on by itself.
+    pub clock_set_back: Option<ClockSetBack>,
     /// How long the log took to say what it knows, in milliseconds. When it says nothing, there is no health.
     pub log_answered_in_ms: u64,
     /// Every connection.
@@ -237,6 +240,7 @@ impl Connector {
             partitions,
             log,
             clock: self.shared.steady_clock.trouble(),
+            clock_set_back: self.shared.steady_clock.set_back(),
             log_answered_in_ms,
             connections,
             endpoints: self.shared_endpoints(&registry, now),

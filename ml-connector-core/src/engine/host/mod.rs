@@ -11,6 +11,7 @@ mod health;
 mod progress;
 mod replay;
 mod replaying;
+mod selecting;
 mod service;
 mod story;
 mod story_text;

@@ -28,7 +28,7 @@ use crate::{
 /// How many entries are read at once.
 const PAGE: usize = 200;
 
-/// How far a replay is: kept in the log, so that the same wish goes on where it was, on any host.
+/// How far a replay is: kept in the log, so that the same request goes on where it was, on any host.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct ReplayState {
     /// The last entry of the selection that was looked at.
@@ -74,7 +74,7 @@ pub(crate) struct Replaying {
     /// What had been appended before.
     before: Option<usize>,
     done: Replayed,
-    /// What was appended by this wish, now or before, and not taken yet.
+    /// What was appended by this request, now or before, and not taken yet.
     entries: Vec<Seq>,
     /// All of that.
     known: HashSet<Seq>,
@@ -118,8 +118,8 @@ impl Replaying {
             return self.dry_page(connector).await;
         }
         if self.act.is_none() {
-            let wish = StoredAct::replay(&self.actor, &self.replay);
-            self.act = Some(wish.append(connector, Some(format!("replay/{}", self.replay.nonce))).await?);
+            let request = StoredAct::replay(&self.actor, &self.replay);
+            self.act = Some(request.append(connector, Some(format!("replay/{}", self.replay.nonce))).await?);
         }
         let shared = &connector.shared;
         let known = shared.load::<ReplayState>(state_key(&self.replay.nonce)).await?;
@@ -146,12 +146,12 @@ impl Replaying {
         // What is replayed is written down before it is: what was dead is not found as such any more afterwards.
         if state.going.is_empty() {
             let left = self.replay.selection.effective_limit().saturating_sub(state.looked_at);
-            let query = Query { limit: PAGE.min(left), ..self.replay.selection.clone() };
-            let query = Query { after: state.after.or(query.after), ..query };
-            let found = if left == 0 { Vec::new() } else { connector.search(&query).await? };
+            let page =
+                connector.selected(self.act, &self.replay.selection, state.after, PAGE.min(left)).await?;
+            let found = page.entries;
             state.after = found.last().map(|last| last.seq).or(state.after);
             state.looked_at += found.len();
-            state.is_last = found.len() < query.limit || found.len() == left;
+            state.is_last = page.is_last || found.len() == left;
             state.going = found.iter().map(|entry| entry.seq).collect();
             state.ended = state.going.is_empty();
             if !self.write(connector, &known, &state, None).await? || !state.ended {
@@ -185,7 +185,7 @@ impl Replaying {
         Ok(!state.ended)
     }
 
-    /// Writes how far it is. Tells whether nobody else has worked on the same wish meanwhile, who does the same.
+    /// Writes how far it is. Tells whether nobody else has worked on the same request meanwhile, who does the same.
     async fn write(
         &self,
         connector: &Connector,
@@ -235,7 +235,7 @@ impl Replaying {
         self.done.clone()
     }
 
-    /// Goes on with a wish that is in the log.
+    /// Goes on with a request that is in the log.
     pub(crate) fn with_act(mut self, act: Seq) -> Self {
         self.act = Some(act);
         self
@@ -244,7 +244,7 @@ impl Replaying {
 
 impl Connector {
     /// Sends again, in the name of `host`; see [`act`](Self::act). Every entry of a replay is a new one beside the
-    /// original, which is not dead any more and names it. Idempotent by nonce: the same wish, made again, goes on where
+    /// original, which is not dead any more and names it. Idempotent by nonce: the same request, made again, goes on where
     /// it was and adds nothing once it has ended.
     ///
     /// # Errors

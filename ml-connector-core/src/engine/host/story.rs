@@ -1,6 +1,9 @@
 //! The whole story of an entry: what was received, decided and done, as it was decided then.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -18,6 +21,15 @@ use crate::{
     route::RouteMatch,
 };
 
+/// How many entries of a family are read at once, with how many bytes of bodies, and how far up the way to one is followed.
+const FAMILY: usize = 500;
+const FAMILY_BYTES: usize = 8 << 20;
+const GENERATIONS: usize = 64;
+/// Of how many entries it is looked up what their change differs in, and what the routes said.
+const COMPARED: usize = 200;
+/// How many entries of a family are counted.
+const MOST_COUNTED: usize = 100_000;
+
 /// The whole story of an entry: from the bytes received to the receipt. `Display` prints the way to the asked entry and
 /// what follows from it, one line per step; what else belongs to the same request or poll is counted.
 #[derive(Debug, Clone, Serialize)]
@@ -27,8 +39,11 @@ pub struct Story {
     pub asked: Seq,
     /// Everything that happened, entry by entry in the order of the log.
     pub steps: Vec<Step>,
-    /// The entries, in the order of the log.
+    /// The entries, in the order of the log: the way to the asked one, what follows from it, and what else began with the
+    /// same request or poll, as far as that is little.
     pub entries: Vec<Entry>,
+    /// How many entries of the same family are not among them, up to 100,000.
+    pub left_out: usize,
 }
 
 /// One thing that happened.
@@ -108,8 +123,8 @@ pub enum StepKind {
         /// The others, and why.
         others: Vec<(Arc<str>, RouteMatch)>,
     },
-    /// A delivery was promised.
-    Promised {
+    /// A delivery was appended for a route that matched.
+    FannedOut {
         /// The route.
         route: Arc<str>,
         /// Where it goes.
@@ -184,18 +199,53 @@ impl Connector {
     /// [`ErrorKind::NotFound`] when there is no such entry (any more); [`ErrorKind::Unavailable`] when the log cannot be
     /// read.
     pub async fn explain(&self, seq: Seq) -> Result<Story> {
-        let entries = self.search(&Query::family_of(seq)).await?;
+        let mut entries = self.way_to(seq).await?;
         if entries.is_empty() {
             return Err(Error::new(ErrorKind::NotFound, "the log has no such entry").with_context("seq", seq));
         }
-        let mut teller = Teller { entries: &entries, steps: Vec::new() };
+        let mut near: BTreeSet<Seq> = entries.keys().copied().collect();
+        let family =
+            |after| Query { after, limit: FAMILY, max_bytes: Some(FAMILY_BYTES), ..Query::family_of(seq) };
+        let size = self.count(&Query { bodies: false, ..Query::family_of(seq) }, MOST_COUNTED).await?;
+        // A backfill has hundreds of thousands of descendants: what follows from the asked one comes behind it.
+        let begun = self.search(&family(None)).await?;
+        let follows = if begun.len() < size { self.search(&family(Some(seq))).await? } else { Vec::new() };
+        for entry in begun.into_iter().chain(follows) {
+            entries.entry(entry.seq).or_insert(entry);
+        }
+        let entries: Vec<Entry> = entries.into_values().collect();
+        let mut teller = Teller::new(&entries);
         for entry in &entries {
-            let changed = self.changed(entry).await?;
-            let routed = self.routed(entry).await?;
+            if entry.seq > seq && entry.parent.is_some_and(|parent| parent >= seq && near.contains(&parent)) {
+                near.insert(entry.seq);
+            }
+            let is_near = near.len() < COMPARED && near.contains(&entry.seq) || entries.len() < COMPARED;
+            let (changed, routed) = match is_near {
+                true => (self.changed(entry).await?, self.routed(entry).await?),
+                false => (Vec::new(), None),
+            };
             teller.tell(entry, changed, routed);
         }
-        let steps = teller.steps;
-        Ok(Story { asked: seq, steps, entries })
+        let (steps, left_out) = (teller.steps, size.saturating_sub(entries.len()));
+        Ok(Story { asked: seq, steps, entries, left_out })
+    }
+
+    /// An entry, what it follows from, and what stands for it.
+    async fn way_to(&self, seq: Seq) -> Result<BTreeMap<Seq, Entry>> {
+        let mut way: BTreeMap<Seq, Entry> = BTreeMap::new();
+        let mut next = vec![seq];
+        for _ in 0..GENERATIONS {
+            next.retain(|seq| !way.contains_key(seq));
+            if next.is_empty() {
+                break;
+            }
+            for entry in self.search(&Query::entries(std::mem::take(&mut next))).await? {
+                next.extend(entry.parent);
+                next.extend(entry.replayed_by().filter(|_| entry.seq == seq));
+                way.insert(entry.seq, entry);
+            }
+        }
+        Ok(way)
     }
 
     /// What differs from the record's event before.
@@ -250,15 +300,21 @@ fn record_of(event: &Entry) -> Option<Fields> {
 }
 
 /// Puts a story together.
-struct Teller<'a> {
-    entries: &'a [Entry],
+struct Teller {
+    /// How deep each entry is: those that it follows from come earlier in the log.
+    depths: BTreeMap<Seq, usize>,
     steps: Vec<Step>,
 }
 
-impl Teller<'_> {
-    fn depth(&self, entry: &Entry) -> usize {
-        let parent = entry.parent.and_then(|parent| self.entries.iter().find(|other| other.seq == parent));
-        parent.map_or(0, |parent| self.depth(parent) + 1)
+impl Teller {
+    fn new(entries: &[Entry]) -> Self {
+        let mut depths: BTreeMap<Seq, usize> = BTreeMap::new();
+        for entry in entries {
+            let above = entry.parent.and_then(|parent| depths.get(&parent));
+            let depth = above.map_or(0, |above| above + 1);
+            depths.insert(entry.seq, depth);
+        }
+        Self { depths, steps: Vec::new() }
     }
 
     fn tell(&mut self, entry: &Entry, changed: Vec<FieldChange>, routed: Option<StepKind>) {
@@ -272,7 +328,7 @@ impl Teller<'_> {
             why: None,
             link: None,
         };
-        let depth = self.depth(entry);
+        let depth = self.depths.get(&entry.seq).copied().unwrap_or_default();
         let mut steps = Vec::new();
         let (what, why) = beginning(entry, changed);
         steps.push(Step { why, ..step(entry.at, what) });
@@ -330,7 +386,7 @@ fn beginning(entry: &Entry, changed: Vec<FieldChange>) -> (StepKind, Option<Arc<
             let destination = stored.as_ref().map(|stored| stored.destination.as_str().into());
             let schedule = stored.and_then(|stored| stored.schedule);
             let destination = destination.or(entry.index.destination.clone()).unwrap_or_default();
-            (StepKind::Promised { route: name, destination, schedule }, None)
+            (StepKind::FannedOut { route: name, destination, schedule }, None)
         }
         EntryKind::Act => {
             let why = entry.body.as_deref().and_then(|body| std::str::from_utf8(body).ok());

@@ -46,7 +46,7 @@ impl fmt::Display for Story {
             }
             last = Some(step.seq);
         }
-        match self.entries.len() - path.len().min(self.entries.len()) {
+        match self.entries.len().saturating_sub(path.len()) + self.left_out {
             0 => Ok(()),
             1 => writeln!(f, "and 1 other entry of the same family"),
             others => writeln!(f, "and {others} other entries of the same family"),
@@ -120,7 +120,7 @@ impl fmt::Display for Line<'_> {
                     count => write!(f, "; {count} other routes did not match")?,
                 }
             }
-            StepKind::Promised { route, destination, schedule } => {
+            StepKind::FannedOut { route, destination, schedule } => {
                 write!(f, "delivery by route \"{route}\" to {destination}")?;
                 schedule.iter().try_for_each(|schedule| write!(f, ", {schedule}"))?;
             }

@@ -52,7 +52,13 @@ impl Connector {
             "receive",
             endpoint = endpoint.as_str().get(..64).unwrap_or(endpoint.as_str())
         );
-        let taken = self.take_in(&registry, &endpoint, request, self.shared.clock.now());
+        let taken = async {
+            if let Err(error) = Box::pin(self.obey_forgotten()).await {
+                tracing::debug!(%error, "the log cannot say what other hosts have forgotten");
+            }
+            let registry = self.shared.registry();
+            self.take_in(&registry, &endpoint, request, self.shared.clock.now()).await
+        };
         let taken = in_time(answer_within(&registry, &endpoint), taken).instrument(span).await;
         self.write_history_of_intake();
         taken.unwrap_or_else(|error| self.refuse(&registry, &endpoint, &error))

@@ -11,16 +11,16 @@ use super::{
 };
 use crate::{
     Connector, Error, ErrorKind, ReceiveRequest, Result, Timestamp,
-    audit::{Committed, DocumentWrite, NewEntry, Parent, Transaction},
+    audit::{Appended, Committed, DocumentWrite, NewEntry, Parent, Transaction},
     engine::{
         entries::{self, DROPPED, HANDSHAKE},
         hooks::Hooks,
         registry::{Registry, SourceSlot},
         stats::Stat,
         stored::Received,
-        writes::commit,
+        writes::{commit, is_settled},
     },
-    model::{EndpointId, Intake, Signal},
+    model::{DedupeKey, EndpointId, Intake, Revision, Signal, Subject},
 };
 
 /// How often a request is received again because what it is verified with was replaced meanwhile.
@@ -127,7 +127,7 @@ impl Connector {
         let Taken { slot, now, .. } = *taken;
         let evidence =
             |request: &Request<Bytes>| intake.evidence.clone().unwrap_or_else(|| request.body().clone());
-        let mut append = Vec::with_capacity(intake.signals.len());
+        let (mut append, mut joins) = (Vec::with_capacity(intake.signals.len()), None);
         let (mut received_by, mut unrouted) = (Vec::with_capacity(intake.signals.len()), Vec::new());
         for (i, signal) in intake.signals.iter().enumerate() {
             let Some(meant) = taken.meant(signal) else {
@@ -144,7 +144,10 @@ impl Connector {
                 let parent = if append.is_empty() { Parent::None } else { Parent::Nth(0) };
                 entries::signal(meant, signal, parent, due)?
             };
-            append.push(NewEntry { counts_as_repeat: true, ..entry });
+            let same = (intake.signals.len() == 1).then(|| self.same_as_what_waits(meant, signal, &entry));
+            joins = same.flatten();
+            let dedupe = entry.dedupe.clone().or_else(|| joins.clone());
+            append.push(NewEntry { counts_as_repeat: true, dedupe, ..entry });
             received_by.push(meant.connection());
         }
         let count = append.len();
@@ -166,9 +169,19 @@ impl Connector {
         if !append.is_empty() || state.is_some() {
             let woken: Vec<_> = append.iter().take(count).map(|entry| entry.partition).collect();
             let documents = state.into_iter().collect();
+            // What it joins may have left the work list without a read, such as by an operator's hand.
+            let alone =
+                joins.and_then(|_| append.first()).map(|entry| NewEntry { dedupe: None, ..entry.clone() });
             let transaction = Transaction { append, documents, ..Transaction::default() };
             match commit(&self.shared, transaction).await? {
-                Committed::Applied(_) => {}
+                Committed::Applied(appended) => {
+                    if let (Some(alone), Some(Appended::Duplicate(seq))) = (alone, appended.first())
+                        && is_settled(&self.shared, *seq).await?
+                    {
+                        let again = Transaction { append: vec![alone], ..Transaction::default() };
+                        commit(&self.shared, again).await?;
+                    }
+                }
                 Committed::Stale(_) => return Ok(false),
                 Committed::Fenced => {
                     return Err(Error::new(ErrorKind::Unexpected, "the log refused an unfenced write"));
@@ -187,5 +200,20 @@ impl Connector {
             Box::pin(self.read_instead(slot, request, &no_connection(signal), now)).await?;
         }
         Ok(true)
+    }
+
+    /// The key under which identical webhooks of a record are one signal until its read begins: whatever somebody sends again
+    /// and again costs no more than one row and one read. A read that has begun may have missed what a webhook is about, so
+    /// the next one is a new signal. `None` where only another host would know that a read has begun.
+    fn same_as_what_waits(&self, meant: &SourceSlot, signal: &Signal, entry: &NewEntry) -> Option<DedupeKey> {
+        if meant.source.info().coalesce.is_zero() || !matches!(signal.subject, Subject::Entity(_)) {
+            return None;
+        }
+        let lane = entry.lane?;
+        // In this order: the lease says who reads, until the number is known.
+        let number = meant.reads.number(lane);
+        let lease = self.shared.lease.of(meant.partition, self.shared.clock.wall())?;
+        let digest = Revision::of(entry.body.as_ref()?);
+        Some(format!("same/{}/{number}/{lane:016x}/{digest}", lease.fence).into())
     }
 }

@@ -15,6 +15,7 @@ pub use self::survey::{Backlog, LaneHealth, WaitReason};
 pub(crate) use self::{
     held::Place,
     scheduler::Lanes,
+    slots::SlotClass,
     survey::Survey,
     work::{Appetite, Batch, Finished, Hold, Item, LaneId, Proof, PutOff},
 };

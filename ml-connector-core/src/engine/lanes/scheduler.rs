@@ -14,7 +14,7 @@ use super::{
     lane::{Lane, MAX_WINDOW, Spot, Ticket},
     outages::Outages,
     queues::{Gates, Ready, Turn},
-    slots::Slots,
+    slots::{SlotClass, Slots},
     survey::LaneHealth,
     work::{Appetite, Batch, Hold, Item, LaneId, Proof, PutOff},
 };
@@ -76,6 +76,11 @@ impl Lanes {
     /// With so many batches under way at most.
     pub(crate) fn with_slots(max: usize) -> Self {
         Self { slots: Slots::new(max), ..Self::default() }
+    }
+
+    /// Says which slots connections take from now on.
+    pub(crate) fn classify(&mut self, classes: HashMap<ConnectionId, SlotClass>) {
+        self.slots.classify(classes);
     }
 
     /// A batch of a connection begins.

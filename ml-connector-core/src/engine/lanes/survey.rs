@@ -78,8 +78,7 @@ pub enum WaitReason {
     Parked,
     /// The time that its route sets, or more to go with it: a schedule, a digest, a batch.
     Window,
-    /// The other side, or the log, wants a pause; or its record has been read often lately
-    /// ([`SourceInfo::reads_per_minute`](crate::SourceInfo::reads_per_minute)).
+    /// The other side, or the log, wants a pause.
     Pause,
 }
 

@@ -338,6 +338,40 @@ fn a_connection_whose_probe_was_lost_with_its_partition_is_tried_again_when_it_i
 }
 
 #[test]
+fn a_system_that_hangs_with_all_its_organizations_leaves_slots_to_other_systems_and_to_clicks() {
+    let names: Vec<String> = (0..100).map(|n| format!("org-{n}")).collect();
+    let class = |system, is_prompt| SlotClass { system, is_prompt };
+    let hang = names.iter().map(|name| (name.as_str().into(), class("books", false)));
+    let others = [("other".into(), class("ledger", false)), ("clicks".into(), class("chat", true))];
+    let mut lanes = Lanes::with_slots(64);
+    lanes.classify(hang.chain(others).collect());
+    let one = |_: &ConnectionId, _| Appetite { max: 1, ahead: Duration::ZERO, linger: Duration::ZERO };
+    let begin = |lanes: &mut Lanes| {
+        let mut begun: Vec<String> = Vec::new();
+        while let Some(batch) = lanes.take(at(0), one) {
+            lanes.begin(&batch.connection);
+            begun.push(batch.connection.to_string());
+        }
+        begun
+    };
+    for (name, n) in names.iter().zip(0..) {
+        lanes.add(Partition::new(0), &pending(Signal, name, n, n + 1, 0), at(0));
+    }
+    assert_eq!(begin(&mut lanes).len(), 48);
+    for n in 0..20 {
+        lanes.add(Partition::new(0), &pending(Signal, "other", 200 + n, 200 + n, 0), at(0));
+        lanes.add(Partition::new(0), &pending(Signal, "clicks", 300 + n, 300 + n, 0), at(0));
+    }
+    let begun = begin(&mut lanes);
+    let of = |name: &str| begun.iter().filter(|begun| *begun == name).count();
+    assert_eq!((of("other"), of("clicks")), (1, 8), "half of sixteen");
+    lanes.end(&"other".into());
+    lanes.end(&"clicks".into());
+    lanes.add(Partition::new(0), &pending(Signal, "other", 400, 400, 0), at(0));
+    assert_eq!(begin(&mut lanes).len(), 2, "what has ended makes room");
+}
+
+#[test]
 fn a_connection_that_hangs_leaves_slots_to_the_others() {
     let entries = (0..40).map(|n| pending(Signal, if n < 36 { "hangs" } else { "works" }, n, n + 1, 0));
     let mut lanes = Lanes::with_slots(8);

@@ -9,12 +9,12 @@ use std::{
 use tokio::sync::OnceCell;
 
 use super::{
-    pace::ReadPace,
     pulse::Pulse,
+    reads::Reads,
     slots::{SinkSlot, SourceSlot, UpkeepCache},
 };
 use crate::{
-    Connection, Error, ErrorKind, Result, Sink, Source,
+    Connection, Error, ErrorKind, Result, Sink, Source, Timestamp,
     auth::OAuth2,
     model::{AccountKey, ConnectionId, Destination, EndpointId, LaneKey, Partition},
     route::{Digest, Route, RouteMode, RouteSet},
@@ -36,8 +36,10 @@ pub(crate) struct Registry {
     digests: HashMap<u64, Digest>,
     /// Whether connections are still to come that webhooks may be for.
     loading: bool,
-    /// Connections that were forgotten: work that still turns up for them is dropped.
-    forgotten: BTreeSet<ConnectionId>,
+    /// Connections that were forgotten, and when: work that still turns up for them is dropped.
+    forgotten: BTreeMap<ConnectionId, Timestamp>,
+    /// Since when each connection has been attached.
+    attached: BTreeMap<ConnectionId, Timestamp>,
 }
 
 impl Registry {
@@ -60,7 +62,6 @@ impl Registry {
     pub(crate) fn add(&mut self, connection: Connection) -> Result<ConnectionId> {
         let id = connection.id()?;
         let Connection { source, sink, routes } = connection;
-        self.forgotten.remove(&id);
         source.iter().try_for_each(|source| self.add_source(source))?;
         sink.iter().try_for_each(|sink| self.add_sink(sink))?;
         if !routes.is_empty() {
@@ -114,9 +115,9 @@ impl Registry {
             moved_at: OnceCell::new(),
             vendor_clock: Arc::default(),
             upkeep_state: UpkeepCache::default(),
-            pace: ReadPace::default(),
             left_out: AtomicU64::new(0),
             pulse: Pulse::default(),
+            reads: Reads::default(),
             source: Arc::clone(source),
         });
         neighbors.push(Arc::clone(&slot));
@@ -151,11 +152,11 @@ impl Registry {
     }
 
     /// Removes connections with the routes that they brought, and takes them out of all others.
-    pub(crate) fn forget(&mut self, connections: &[ConnectionId]) -> Result<()> {
+    pub(crate) fn forget(&mut self, connections: &[ConnectionId], at: Timestamp) -> Result<()> {
         for connection in connections {
             self.remove(connection);
             self.brought_routes.remove(connection);
-            self.forgotten.insert(connection.clone());
+            self.forgotten.insert(connection.clone(), at);
         }
         let without = |route: &Arc<Route>| {
             let mut left = Route::clone(route);
@@ -173,7 +174,29 @@ impl Registry {
 
     /// Whether a connection was forgotten.
     pub(crate) fn is_forgotten(&self, connection: &ConnectionId) -> bool {
-        self.forgotten.contains(connection)
+        self.forgotten.contains_key(connection) && !self.has(connection)
+    }
+
+    /// Whether a connection was forgotten at `at`, on whichever host, and this one has it still. One that was attached later
+    /// begins anew.
+    pub(crate) fn has_still(&self, connection: &ConnectionId, at: Timestamp) -> bool {
+        self.has(connection)
+            && self.attached.get(connection).is_none_or(|attached| *attached <= at)
+            && self.forgotten.get(connection).is_none_or(|forgotten| *forgotten < at)
+    }
+
+    /// Whether a connection was attached after this instant.
+    pub(crate) fn is_attached_after(&self, connection: &ConnectionId, at: Timestamp) -> bool {
+        self.has(connection) && self.attached.get(connection).is_some_and(|attached| *attached > at)
+    }
+
+    /// Takes note of what is attached since it was asked last.
+    pub(crate) fn note_attached(&mut self, now: Timestamp) {
+        let ids = self.connections();
+        self.attached.retain(|id, _| ids.contains(id));
+        for id in ids {
+            self.attached.entry(id).or_insert(now);
+        }
     }
 
     /// Replaces the routes of the host.

@@ -2,8 +2,8 @@
 
 mod check;
 mod connections;
-mod pace;
 mod pulse;
+mod reads;
 mod slots;
 
 pub(crate) use self::{

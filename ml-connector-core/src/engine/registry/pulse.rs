@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn the_next_head_of_a_lane_is_not_judged_by_the_last_one() {
+    fn the_next_head_of_a_lane_is_not_classified_by_the_last_one() {
         let pulse = Pulse::default();
         miss(&pulse, 0);
         pulse.beat(3);

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError, atomic::AtomicU64};
 use bytes::Bytes;
 use tokio::sync::OnceCell;
 
-use super::{pace::ReadPace, pulse::Pulse};
+use super::{pulse::Pulse, reads::Reads};
 use crate::{
     Result, Sink, Source, Timestamp,
     audit::DocKey,
@@ -28,11 +28,10 @@ pub(crate) struct SourceSlot {
     pub(crate) vendor_clock: Arc<VendorClock>,
     /// What the source verifies requests with.
     pub(crate) upkeep_state: UpkeepCache,
-    /// When its records were read lately.
-    pub(crate) pace: ReadPace,
     /// How many values of its records could not be read.
     pub(crate) left_out: AtomicU64,
     pub(crate) pulse: Pulse,
+    pub(crate) reads: Reads,
 }
 
 #[derive(Debug)]

@@ -26,7 +26,7 @@ pub(crate) enum Purpose {
     /// A write of ours was read back: whatever it changed is told, but not as news when it is no more than that
     /// something about the record is different.
     Ours,
-    /// To tell of every record; `alone` = nothing but the wish for the past led to the read.
+    /// To tell of every record; `alone` = nothing but the request for the past led to the read.
     Backfill { alone: bool },
     /// To tell of every record of a page together.
     Page,
@@ -261,6 +261,13 @@ pub(crate) async fn load_snapshots<'a>(
         // Ids may repeat in another account.
         for known in &mut known {
             known.value.take_if(|snapshot| snapshot.read_at < moved_at);
+        }
+    }
+    // What was read by a clock that was ahead is older than what is read now.
+    let latest = shared.clock.now() + CLOCK_SKEW;
+    for snapshot in known.iter_mut().filter_map(|known| known.value.as_mut()) {
+        if snapshot.read_at > latest {
+            snapshot.read_at = Timestamp::default();
         }
     }
     Ok(known)

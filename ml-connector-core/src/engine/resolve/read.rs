@@ -12,7 +12,7 @@ use crate::{
     audit::{Committed, DocumentWrite, EntryKind, Lease, Outcome, Parent, Settlement, Transaction},
     engine::{
         entries, fan_out, guard,
-        lanes::{Batch, Proof},
+        lanes::{Batch, Item, Proof},
         registry::SourceSlot,
         shared::Shared,
         stats::Stat,
@@ -37,6 +37,13 @@ pub(crate) async fn read(
     entity: &EntityRef,
     group: &[Waiting],
 ) -> Result<Resolved, Stop> {
+    // What somebody waits for is not put off.
+    let is_bounded = !slot.source.info().coalesce.is_zero();
+    let began = shared.clock.now();
+    if let Some(until) = slot.reads.begin(batch.lane.lane, began, is_bounded) {
+        let waits = group.iter().map(|waiting| Item { due: waiting.item.due.max(until), ..waiting.item });
+        return Ok(Resolved { waits: waits.collect(), ..Resolved::default() });
+    }
     let signals: Vec<Signal> = group.iter().map(|waiting| waiting.signal.clone()).collect();
     for _ in 0..STALE_TRIES {
         let last = load_snapshots(shared, slot, [entity]).await?.pop().and_then(|known| known.value);

@@ -39,12 +39,6 @@ impl Resolved {
     pub(crate) fn settled(proof: Proof) -> Self {
         Self { proof, ..Self::default() }
     }
-
-    /// The signals wait: their record has been read often enough for now.
-    pub(crate) fn not_before(at: Timestamp, group: &[Waiting]) -> Self {
-        let waits = group.iter().map(|waiting| waiting.item).collect();
-        Self { waits, hold: Hold::Until(at), ..Self::default() }
-    }
 }
 
 /// Reads signals with their bodies, without those that are settled by now. The inner error is of one that cannot be

@@ -14,7 +14,8 @@ use crate::{
     clock::SLICE,
     engine::{
         deliver::deliver,
-        lanes::{Appetite, Batch, Finished, Hold, Item, LaneId, Proof},
+        lanes::{Appetite, Batch, Finished, Hold, Item, LaneId, Proof, SlotClass},
+        registry::Registry,
     },
     model::ConnectionId,
 };
@@ -22,14 +23,15 @@ use crate::{
 /// How long work that panicked is left alone.
 const PANIC_PAUSE: Duration = Duration::from_secs(30);
 /// How many signals one read may answer.
-pub(super) const MAX_SIGNALS: usize = 1000;
+const MAX_SIGNALS: usize = 1000;
 
 impl Runner {
     /// Starts everything that may begin.
     pub(super) fn start(&mut self) {
         let registry = self.shared.registry();
         let now = self.shared.clock.now();
-        while self.signals.under_way < self.signals.max {
+        self.classify(&registry);
+        loop {
             let appetite = |connection: &ConnectionId, _| {
                 let ahead = registry.source(connection).map(|slot| slot.source.info().coalesce);
                 Appetite { max: MAX_SIGNALS, ahead: ahead.unwrap_or_default(), linger: Duration::ZERO }
@@ -37,7 +39,7 @@ impl Runner {
             let Some(batch) = self.signals.lanes.take(now, appetite) else { break };
             self.spawn(batch);
         }
-        while self.deliveries.under_way < self.deliveries.max {
+        loop {
             let appetite = |connection: &ConnectionId, id: LaneId| {
                 if let Some((max, linger)) = registry.digest(connection, id.lane) {
                     return Appetite { max, ahead: Duration::ZERO, linger };
@@ -49,6 +51,24 @@ impl Runner {
             let Some(batch) = self.deliveries.lanes.take(now, appetite) else { break };
             self.spawn(batch);
         }
+    }
+
+    /// Tells lanes about connections that have come or gone.
+    fn classify(&mut self, registry: &Arc<Registry>) {
+        if self.classified.as_ref().is_some_and(|known| Arc::ptr_eq(known, registry)) {
+            return;
+        }
+        self.classified = Some(Arc::clone(registry));
+        let sources = registry.sources().map(|slot| {
+            let info = slot.source.info();
+            // Whoever clicks waits for what comes of it: such a source gathers nothing.
+            (info.connection.clone(), SlotClass { system: info.system, is_prompt: info.coalesce.is_zero() })
+        });
+        self.signals.lanes.classify(sources.collect());
+        let sinks = registry
+            .sinks()
+            .map(|(id, slot)| (id.clone(), SlotClass { system: slot.sink.info().system, is_prompt: false }));
+        self.deliveries.lanes.classify(sinks.collect());
     }
 
     pub(super) fn spawn(&mut self, batch: Batch) {
@@ -69,7 +89,6 @@ impl Runner {
             }
         };
         let work = self.work(batch.lane.kind);
-        work.under_way += 1;
         work.lanes.begin(&batch.connection);
         self.running.insert(abort.id(), UnderWay { batch, lease, abort });
     }
@@ -81,7 +100,6 @@ impl Runner {
         let Some(UnderWay { batch, lease, .. }) = self.running.remove(&id) else { return };
         let partition = batch.lane.partition;
         let work = self.work(batch.lane.kind);
-        work.under_way -= 1;
         work.lanes.end(&batch.connection);
         let finished = match ended {
             Ok((_, finished)) => finished,
@@ -118,8 +136,7 @@ impl Runner {
 
     /// How long nothing is due.
     pub(super) fn pause(&self) -> Duration {
-        let work = [&self.signals, &self.deliveries].into_iter().filter(|work| work.under_way < work.max);
-        let next = work.filter_map(|work| work.lanes.next_at());
+        let next = [&self.signals, &self.deliveries].into_iter().filter_map(|work| work.lanes.next_at());
         let next = next.chain(self.maintenance.next_at()).chain([self.renew_at]).min().unwrap_or_default();
         next.saturating_since(self.shared.clock.now()).min(SLICE)
     }

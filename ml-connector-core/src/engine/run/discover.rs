@@ -142,6 +142,9 @@ impl Runner {
         if pages.contains(&None) {
             self.renew_at = self.renew_at.min(self.shared.clock.now() + LOG_PAUSE);
         }
-        pages
+        let now = self.shared.clock.now();
+        let righted =
+            |page: Vec<Pending>| page.into_iter().map(|pending| self.righted(pending, now)).collect();
+        pages.into_iter().map(|page| page.map(righted)).collect()
     }
 }

@@ -118,7 +118,7 @@ impl Runner {
 
 /// Documents of this kind have borne this name since the first release.
 fn holder_key(partition: Partition) -> DocKey {
-    DocKey::new("custody", &engine(), &partition.number().to_string())
+    DocKey::new("handover", &engine(), &partition.number().to_string())
 }
 
 fn counts_key(owner: &str) -> DocKey {

@@ -38,6 +38,9 @@ const PUT_OFF_EVERY: Duration = Duration::from_secs(60);
 /// How often it is looked for acts that another process has not ended.
 const ACTS_EVERY: Duration = Duration::from_secs(60);
 
+/// How often it is looked for connections that other hosts have forgotten.
+const FORGOTTEN_EVERY: Duration = Duration::from_secs(30);
+
 /// How often gauges are shown.
 #[cfg(feature = "metrics")]
 const GAUGES_EVERY: Duration = Duration::from_secs(60);
@@ -256,6 +259,21 @@ impl Runner {
             }
             if !matches!(ended, Ok(true)) {
                 connector.shared.acts_open.store(true, Ordering::Relaxed);
+            }
+        });
+    }
+
+    /// Detaches what other hosts have forgotten.
+    pub(crate) fn obey_forgotten(&mut self) {
+        let now = self.shared.clock.now();
+        if now < self.forgotten_at {
+            return;
+        }
+        self.forgotten_at = now + FORGOTTEN_EVERY;
+        let connector = Connector { shared: Arc::clone(&self.shared) };
+        self.tellers.spawn(async move {
+            if let Err(error) = connector.obey_forgotten().await {
+                tracing::warn!(%error, "the log cannot say what other hosts have forgotten: asking again");
             }
         });
     }

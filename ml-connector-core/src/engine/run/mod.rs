@@ -1,5 +1,6 @@
 //! Run: the loop that holds partitions, finds work, starts it, and takes its results back.
 
+mod ahead;
 mod batches;
 mod discover;
 mod handover;
@@ -38,26 +39,34 @@ impl Connector {
         ))
         .to_string()
         .into();
-        let mut runner = Runner::new(Arc::clone(&self.shared), owner);
         let _answers = self.shared.mailbox.running();
-        self.shared.mailbox.wake_all();
-        // Whatever it waits for at that moment, be it a log that does not answer, it does not wait any longer.
-        tokio::select! {
-            biased;
-            () = shutdown => {}
-            () = runner.work_on() => {}
+        let mut shutdown = pin!(shutdown);
+        loop {
+            let mut runner = Runner::new(Arc::clone(&self.shared), Arc::clone(&owner));
+            self.shared.mailbox.wake_all();
+            // Whatever it waits for at that moment, be it a log that does not answer, it does not wait any longer.
+            let is_over = tokio::select! {
+                biased;
+                () = &mut shutdown => true,
+                () = runner.work_on() => false,
+            };
+            runner.stop().await;
+            if is_over {
+                return;
+            }
+            tracing::warn!("the clock was ahead and was set back: work begins anew");
         }
-        runner.stop().await;
     }
 }
 
 impl Runner {
-    /// Works, and never ends.
+    /// Works, and ends only when the clock was ahead and is set back: whatever waits for its time would wait until the clock
+    /// has caught up.
     async fn work_on(&mut self) {
         let shared = Arc::clone(&self.shared);
         let mut hints = pin!(hints(&shared));
         let mut resumed = pin!(hear_resumed(&shared));
-        loop {
+        while !self.is_set_back() {
             self.renew().await;
             self.recall().await;
             self.tell_log();
@@ -69,6 +78,7 @@ impl Runner {
             self.keep_alive();
             self.go_on_with_acts();
             self.tell_put_off();
+            self.obey_forgotten();
             self.write_history();
             #[cfg(feature = "metrics")]
             self.show_gauges();

@@ -34,6 +34,7 @@ impl Runner {
             self.renew_at = now + LOG_PAUSE;
             return;
         }
+        self.find_ahead().await;
         for (partition, lease) in held {
             self.leases.entry(partition).or_insert(HeldPartition { lease, read_to: Seq(0) });
         }

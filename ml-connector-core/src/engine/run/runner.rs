@@ -20,6 +20,7 @@ use crate::{
     audit::{EntryKind, Lease, PendingRequest, PendingScope},
     engine::{
         lanes::{Batch, Finished, Lanes},
+        registry::Registry,
         shared::Shared,
     },
     model::{ConnectionId, Partition, Seq},
@@ -30,8 +31,14 @@ pub(super) struct Runner {
     pub(super) owner: Arc<str>,
     pub(super) leases: BTreeMap<Partition, HeldPartition>,
     pub(super) renew_at: Timestamp,
+    /// The latest time that the clock has shown.
+    pub(super) latest: Timestamp,
+    /// What waits and was appended by a clock that was ahead, and when by that clock.
+    pub(super) from_ahead: HashMap<Seq, Timestamp>,
     /// How many requests in a row have granted nothing.
     pub(super) in_vain: u32,
+    /// The connections as lanes know them.
+    pub(super) classified: Option<Arc<Registry>>,
     pub(super) signals: Work,
     pub(super) deliveries: Work,
     pub(super) tasks: JoinSet<Finished>,
@@ -53,16 +60,15 @@ pub(super) struct Runner {
     pub(super) log_is_down: bool,
     pub(super) acts_at: Timestamp,
     pub(super) put_off_at: Timestamp,
+    pub(super) forgotten_at: Timestamp,
     #[cfg(feature = "metrics")]
     pub(super) gauges_at: Timestamp,
     pub(super) maintenance: Maintenance,
 }
 
-/// What waits and what is under way of one kind.
+/// What waits of one kind.
 pub(super) struct Work {
     pub(super) lanes: Lanes,
-    pub(super) under_way: usize,
-    pub(super) max: usize,
 }
 
 /// A batch that is under way.
@@ -88,17 +94,20 @@ impl HeldPartition {
 
 impl Runner {
     pub(super) fn new(shared: Arc<Shared>, owner: Arc<str>) -> Self {
-        let work = |max| Work { lanes: Lanes::with_slots(max), under_way: 0, max };
+        let work = |max| Work { lanes: Lanes::with_slots(max) };
         let (turns, told) = unbounded_channel();
         let mut tellers = JoinSet::new();
         tellers.spawn(tell_turns(Arc::clone(&shared), told));
         Self {
+            classified: None,
             signals: work(shared.settings.max_resolving),
             deliveries: work(shared.settings.max_delivering),
             shared,
             owner,
             leases: BTreeMap::new(),
             renew_at: Timestamp::default(),
+            latest: Timestamp::default(),
+            from_ahead: HashMap::new(),
             in_vain: 0,
             tasks: JoinSet::new(),
             running: HashMap::new(),
@@ -114,6 +123,7 @@ impl Runner {
             log_is_down: false,
             acts_at: Timestamp::default(),
             put_off_at: Timestamp::default(),
+            forgotten_at: Timestamp::default(),
             #[cfg(feature = "metrics")]
             gauges_at: Timestamp::default(),
             maintenance: Maintenance::default(),

@@ -3,15 +3,12 @@
 
 use std::sync::Arc;
 
-use super::batches::MAX_SIGNALS;
 use crate::{
-    Timestamp,
     audit::Lease,
     engine::{
         feeds,
         lanes::{Batch, Finished, Hold, Proof},
-        registry::SourceSlot,
-        resolve::{self, Resolved, Waiting},
+        resolve::{self, Waiting},
         retry,
         shared::Shared,
         stats::Stat,
@@ -67,10 +64,7 @@ async fn try_resolve(shared: &Shared, lease: Lease, batch: &Batch) -> Result<Fin
                 feeds::step(shared, lease, slot, batch, name, &group).await?
             }
             Subject::Subscription(_) => upkeep::look_after(shared, lease, slot, batch, &group).await?,
-            Subject::Entity(entity) => match too_soon(slot, batch, &group, shared.clock.now()) {
-                Some(at) => Resolved::not_before(at, &group),
-                None => resolve::read(shared, lease, slot, batch, entity, &group).await?,
-            },
+            Subject::Entity(entity) => resolve::read(shared, lease, slot, batch, entity, &group).await?,
         };
         if resolved.proof != Proof::Nothing {
             slot.pulse.beat(batch.lane.lane);
@@ -82,18 +76,6 @@ async fn try_resolve(shared: &Shared, lease: Lease, batch: &Batch) -> Result<Fin
         }
     }
     Ok(Finished { waits, hold, fenced: false, reason, proof })
-}
-
-/// When the record may be read, if that is not now; otherwise the read is counted. What waits for its next try has a pace of its
-/// own, and a full batch is always worth a read.
-fn too_soon(slot: &SourceSlot, batch: &Batch, group: &[Waiting], now: Timestamp) -> Option<Timestamp> {
-    let (lane, most) = (batch.lane.lane, slot.source.info().reads_per_minute?);
-    let is_new = group.iter().any(|waiting| waiting.item.attempt == 0);
-    let next = slot.pace.next(lane, most, now).filter(|_| is_new && group.len() < MAX_SIGNALS);
-    if next.is_none() {
-        slot.pace.begin(lane, now);
-    }
-    next
 }
 
 /// Whether one piece of work answers both.

@@ -65,3 +65,37 @@ async fn one_organization_that_hangs_neither_delays_the_others_nor_a_click() {
     assert!(busy.p99 <= idle.p99 * 2, "{:?} instead of {:?}", busy.p99, idle.p99);
     assert!(busy.longest <= secs(1), "a click is answered within a second, and took {:?}", busy.longest);
 }
+
+/// As when a region of a vendor's does not answer.
+#[tokio::test(start_paused = true)]
+async fn many_organizations_that_hang_together_delay_neither_another_system_nor_a_click() {
+    let world = World::new();
+    *world.board.quota.lock().unwrap() = Some(Quota::Concurrent { limit: 1000 });
+    let slow = Arc::new(Ledger::default());
+    slow.hangs.store(true, Ordering::SeqCst);
+    let connector = world.connector();
+    connector.remove(&"books".into());
+    for n in 0..80 {
+        connector.add_source(LedgerSource::new(&format!("slow-{n}"), &slow)).unwrap();
+    }
+    connector.add_source(LedgerSource::new("clicks", &world.ledger).of_system("chat").prompt()).unwrap();
+    connector.add_source(LedgerSource::new("other", &world.ledger).of_system("other")).unwrap();
+    let (stop, running) = start(&connector);
+    for n in 0..80 {
+        for id in 0..3 {
+            connector.receive(webhook(&format!("account:slow-{n} {n}-{id}"), "good")).await;
+        }
+    }
+    tokio::time::sleep(secs(2)).await;
+    for round in 0..20 {
+        for of in ["clicks", "other"] {
+            let id = format!("{of}-{round}");
+            world.ledger.put(&id, Status::Open, "2026-04-01");
+            connector.receive(webhook(&format!("account:{of} {id}"), "good")).await;
+            tokio::time::sleep(secs(1)).await;
+            assert_eq!(world.board.corner("a").last(), Some(&format!("invoice.sent {id}")));
+        }
+    }
+    stop.send(()).unwrap();
+    running.await.unwrap();
+}

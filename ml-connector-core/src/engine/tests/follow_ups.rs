@@ -35,7 +35,6 @@ impl Desk {
         let connection = ConnectionId::from("desk");
         let mut source = SourceInfo::new(connection.clone(), "desk");
         (source.outcomes, source.keeps_raw) = (true, true);
-        source.reads_per_minute = None;
         let sink = SinkInfo::new(connection, "desk");
         let (heard, remembered, lose_answers) = Default::default();
         Self(Arc::new(Parts { source, sink, heard, remembered, lose_answers }))

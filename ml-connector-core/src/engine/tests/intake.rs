@@ -442,3 +442,49 @@ async fn a_body_that_does_not_come_to_its_end_is_given_up() {
         assert_eq!((reply.status().as_u16(), took), (status, secs(10)));
     }
 }
+
+/// Zoho, for one, signs no time: what it has sent once can be sent again for ever.
+#[tokio::test(start_paused = true)]
+async fn a_webhook_that_is_replayed_costs_few_rows_and_few_reads_and_no_edit_is_lost() {
+    let world = World::new();
+    let connector = world.connector();
+    let (stop, running) = start(&connector);
+    tokio::time::sleep(secs(1)).await;
+    world.ledger.put("1", Status::Open, "2026-06-01");
+    let send = async || {
+        let answer = connector.receive(vendor::webhook("account:books 1", "good")).await;
+        assert_eq!(answer.status(), 200);
+    };
+    for _ in 0..3000 {
+        send().await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let (reads, rows) = (world.ledger.reads(), world.entries(EntryKind::Signal).await);
+    assert!((2..=11).contains(&reads), "{reads} reads in a minute");
+    assert!(rows.len() <= 15, "{} rows", rows.len());
+    let repeats: u64 = rows.iter().filter_map(|row| row.repeats).map(|repeats| repeats.count).sum();
+    assert_eq!(repeats as usize + rows.len(), 3000, "each has left a trace");
+    // Two edits that send the same bytes, the second while the first is being read.
+    tokio::time::sleep(secs(120)).await;
+    for status in [Status::Paid, Status::Void] {
+        world.ledger.put("1", status, "2026-06-01");
+        send().await;
+        tokio::time::sleep(Duration::from_millis(150)).await;
+    }
+    tokio::time::sleep(secs(60)).await;
+    assert_eq!(world.board.corner("a").last().unwrap(), "invoice.voided 1");
+    // One that an operator took off the work list answers for none that comes later.
+    let before = world.entries(EntryKind::Signal).await.len();
+    send().await;
+    let waiting = Query::of_kind(EntryKind::Signal).with_state(crate::audit::EntryState::Pending);
+    let waiting = waiting.with_entity(EntityRef::new("invoice", "1"));
+    let cancel = crate::engine::Act::Cancel { selection: waiting, why: "a test".into() };
+    assert_eq!(connector.act("jane", cancel).await.unwrap().changed, 1);
+    world.ledger.put("1", Status::Open, "2026-06-02");
+    send().await;
+    tokio::time::sleep(secs(60)).await;
+    assert_eq!(world.entries(EntryKind::Signal).await.len(), before + 2);
+    assert_eq!(world.board.corner("a").len(), 4, "{:?}", world.board.corner("a"));
+    stop.send(()).unwrap();
+    running.await.unwrap();
+}

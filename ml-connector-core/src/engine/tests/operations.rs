@@ -104,12 +104,12 @@ async fn what_waits_can_be_cancelled_and_is_not_delivered() {
     assert_eq!(world.entries(EntryKind::Signal).await[0].state, EntryState::Cancelled);
 }
 
-/// Bulk replays are wishes in the log: whoever runs goes on with what a process began.
+/// Bulk replays are requests in the log: whoever runs goes on with what a process began.
 #[tokio::test(start_paused = true)]
 async fn a_replay_that_its_process_did_not_end_is_gone_on_with_by_another() {
     let (world, connector) = with_two_dead().await;
     let begun = connector.watch_replay(Replay::new("again", dead()));
-    // The wish is written down, and nothing more.
+    // The request is written down, and nothing more.
     drop(futures_util::StreamExt::into_future(begun).await);
     drop(connector);
     let other = world.connector();
@@ -118,6 +118,115 @@ async fn a_replay_that_its_process_did_not_end_is_gone_on_with_by_another() {
     assert_eq!(world.entries(EntryKind::Act).await[0].receipt(), Some("2 of 2 entries"));
     world.run(&other, secs(200)).await;
     assert_eq!(world.board.corner("a").len(), 2, "and no further");
+}
+
+/// Does an act whose log fails after so many seconds, at one commit a second.
+async fn act_in_part(world: &World, connector: &Connector, act: Act, commits: u64) {
+    world.log.delay_commits(secs(1));
+    let acting = tokio::spawn({
+        let connector = connector.clone();
+        async move { connector.act("jane", act).await }
+    });
+    tokio::time::sleep(secs(commits) + Duration::from_millis(500)).await;
+    world.log.fail_next_commits(1);
+    assert_eq!(acting.await.unwrap().unwrap_err().kind(), ErrorKind::Unavailable);
+    world.log.delay_commits(Duration::ZERO);
+}
+
+/// What died since is nobody's wish.
+#[tokio::test(start_paused = true)]
+async fn an_act_that_is_gone_on_with_changes_nothing_that_came_after_it() {
+    let acts: [fn() -> Act; 3] = [
+        || Act::Discard { selection: dead(), why: "old".into() },
+        || Act::Discard { selection: dead().newest_first(), why: "old".into() },
+        || Act::Replay { replay: Replay::new("again", dead()) },
+    ];
+    for (i, act) in acts.into_iter().enumerate() {
+        let (world, connector) = with_two_dead().await;
+        act_in_part(&world, &connector, act(), 1).await;
+        world.board.fault(refusal());
+        tell(&world, &connector, "3", "good").await;
+        world.run(&connector, secs(20)).await;
+        world.run(&connector, secs(200)).await;
+        let deliveries = world.entries(EntryKind::Delivery).await;
+        let states: Vec<_> = deliveries[..3].iter().map(|entry| entry.state).collect();
+        let changed = if i == 2 { EntryState::Replayed } else { EntryState::Discarded };
+        assert_eq!(states, [changed, changed, EntryState::Dead], "{i}");
+        assert_eq!(world.entries(EntryKind::Act).await[0].state, EntryState::Done);
+    }
+}
+
+/// Its limit is not counted from nothing again.
+#[tokio::test(start_paused = true)]
+async fn an_act_that_is_gone_on_with_keeps_to_its_limit() {
+    use crate::{
+        AuditLog,
+        audit::{NewEntry, Settlement, Transaction},
+        model::Affinity,
+    };
+
+    let world = World::new();
+    let connector = world.connector();
+    let partition = Affinity::from("board").partition();
+    let entry = || NewEntry::new(partition, EntryKind::Delivery, "board".into(), world.clock_now());
+    let append = (0..700).map(|_| entry()).collect();
+    let appended =
+        world.log.commit(vec![Transaction { append, ..Transaction::default() }], world.clock_now()).await;
+    let crate::audit::Committed::Applied(appended) = &appended.unwrap()[0] else { unreachable!() };
+    let killed =
+        |of: &crate::audit::Appended| Settlement::new(of.seq(), Outcome::Dead { error: "refused".into() });
+    let settle = appended.iter().map(killed).collect();
+    world
+        .log
+        .commit(vec![Transaction { settle, ..Transaction::default() }], world.clock_now())
+        .await
+        .unwrap();
+    let selection = dead().with_acknowledged(false).with_limit(300);
+    let act = Act::Acknowledge { selection, why: "all of one cause".into() };
+    act_in_part(&world, &connector, act, 2).await;
+    world.run(&connector, secs(200)).await;
+    assert_eq!(connector.count(&dead().with_acknowledged(true), 1000).await.unwrap(), 300);
+    let act = &world.entries(EntryKind::Act).await[0];
+    assert_eq!(act.receipt(), Some("300 entries"));
+    assert!(world.log.document_keys().iter().all(|key| !key.as_str().starts_with("act/")));
+}
+
+/// A backfill of ten thousand records is one family.
+#[tokio::test(start_paused = true)]
+async fn the_story_of_one_of_ten_thousand_tells_of_that_one() {
+    use crate::{
+        AuditLog,
+        audit::{Appended, Committed, NewEntry, Parent, Settlement, Transaction},
+        model::Affinity,
+    };
+
+    let world = World::new();
+    let connector = world.connector();
+    let partition = Affinity::from("board").partition();
+    let entry = |kind, parent| NewEntry {
+        parent,
+        ..NewEntry::new(partition, kind, "board".into(), world.clock_now())
+    };
+    let root = std::iter::once(entry(EntryKind::Note, Parent::None));
+    let append = root.chain((0..10_100).map(|_| entry(EntryKind::Delivery, Parent::Nth(0)))).collect();
+    let appended =
+        world.log.commit(vec![Transaction { append, ..Transaction::default() }], world.clock_now()).await;
+    let Committed::Applied(appended) = &appended.unwrap()[0] else { unreachable!() };
+    let asked = appended.last().copied().map(Appended::seq).unwrap();
+    let done = Outcome::Done { receipt: Some("board/the last".into()) };
+    let settle = vec![Settlement::new(asked, done)];
+    world
+        .log
+        .commit(vec![Transaction { settle, ..Transaction::default() }], world.clock_now())
+        .await
+        .unwrap();
+    let story = connector.explain(asked).await.unwrap();
+    let seqs: Vec<_> = story.entries.iter().map(|entry| entry.seq).collect();
+    assert!(seqs.contains(&asked) && seqs.contains(&appended[0].seq()) && seqs.is_sorted());
+    assert_eq!(story.entries.len() + story.left_out, 10_101);
+    let text = story.to_string();
+    assert!(text.contains("board/the last"), "{text}");
+    assert!(text.contains("and 10099 other entries of the same family"), "{text}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -205,7 +205,7 @@ async fn rows_without_details_are_told_at_the_speed_of_lists_and_the_details_fol
     world.ledger.put_at("101", Status::Paid, then, world.clock.now());
     world.run(&connector, secs(1800)).await;
     assert_eq!(told(&world).await[240..], [(false, Origin::Live, "101".to_owned(), 3, true)]);
-    // A second wish tells everything again.
+    // A second request tells everything again.
     connector.backfill(&"books".into(), "invoices", None).await.unwrap();
     world.run(&connector, secs(300)).await;
     let all = told(&world).await;

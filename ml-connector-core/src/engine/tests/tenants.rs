@@ -156,3 +156,42 @@ async fn deliveries_to_a_forgotten_sink_are_neither_made_nor_kept() {
     // A host that starts with the rest finds nothing to say.
     assert!(connector.backlog().await.unwrap().iter().all(|row| row.connection != "board".into()));
 }
+
+/// The other host has it in memory, with its token.
+#[tokio::test(start_paused = true)]
+async fn a_tenant_that_one_host_forgets_is_forgotten_by_all() {
+    let (world, tokens) = (World { lease: secs(15), ..World::new() }, Arc::new(MemoryTokenStore::new()));
+    let (worker, other) = (bare(&world, &tokens), bare(&world, &tokens));
+    for connector in [&worker, &other] {
+        connector.connect(tenant(&world, "one")).unwrap();
+        connector.connect(tenant(&world, "two")).unwrap();
+    }
+    let (stop, running) = start(&worker);
+    tokio::time::sleep(secs(60)).await;
+    assert_eq!(tell(&world, &other, "one", 1).await, 200);
+    tokio::time::sleep(secs(60)).await;
+    assert_eq!(world.board.corner("one").len(), 1);
+
+    other.forget(["one".into()]).await.unwrap();
+    // It is told at once, and looks within a minute.
+    tokio::time::sleep(secs(60)).await;
+    assert_eq!(worker.connections().iter().filter(|one| one.id == "one".into()).count(), 0);
+    tell(&world, &worker, "one", 2).await;
+    tokio::time::sleep(secs(3600)).await;
+    assert_eq!(world.board.corner("one").len(), 1);
+    assert_eq!(known(&world, "one"), [""; 0]);
+    tell(&world, &worker, "two", 3).await;
+    tokio::time::sleep(secs(60)).await;
+    assert_eq!(world.board.corner("two").len(), 1, "the other tenant has lost nothing");
+
+    // A name that is given anew is not forgotten, on either host.
+    for connector in [&worker, &other] {
+        connector.connect(tenant(&world, "one")).unwrap();
+    }
+    tokio::time::sleep(secs(600)).await;
+    tell(&world, &other, "one", 4).await;
+    tokio::time::sleep(secs(60)).await;
+    assert_eq!(world.board.corner("one").len(), 2);
+    stop.send(()).unwrap();
+    running.await.unwrap();
+}

@@ -151,6 +151,17 @@ impl LedgerSource {
         self
     }
 
+    pub(super) fn of_system(mut self, system: &'static str) -> Self {
+        self.info.system = system;
+        self
+    }
+
+    /// Somebody waits for what comes of its webhooks.
+    pub(super) fn prompt(mut self) -> Self {
+        self.info.coalesce = Duration::ZERO;
+        self
+    }
+
     pub(super) fn of_account(mut self, account: &str) -> Self {
         self.info.accounts = vec![AccountKey::from(account)];
         self

@@ -219,7 +219,7 @@ async fn a_kept_connection_is_used_again_and_doubt_remains_when_it_is_closed_aft
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_kept_connection_that_the_server_closes_is_replaced_or_judged_by_what_may_have_been_written() {
+async fn a_kept_connection_that_the_server_closes_is_replaced_or_classified_by_what_may_have_been_written() {
     let (transport, requests) = (ReqwestTransport::new(), Arc::new(AtomicUsize::new(0)));
     for _ in 0..50 {
         requests.store(0, SeqCst);

@@ -64,6 +64,15 @@ impl<'a> Frame<'a> {
 }
 
 impl Bound {
+    /// The value itself, where it only has to be looked up.
+    pub(crate) fn direct<'a>(&'a self, frame: Frame<'a>) -> Option<&'a Value> {
+        match self {
+            Self::Constant(value) => Some(value),
+            Self::Column(row, at) => Some(frame.0[usize::from(*row)].get(*at).unwrap_or(&Value::Null)),
+            _ => None,
+        }
+    }
+
     pub(crate) fn eval(&self, frame: Frame<'_>, zone: &SessionZone) -> Sql<Value> {
         let value = |expr: &Self| expr.eval(frame, zone);
         Ok(match self {

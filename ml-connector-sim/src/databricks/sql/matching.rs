@@ -66,10 +66,10 @@ fn digest(keys: &[Bound], frame: Frame<'_>, session: &Session) -> Sql<Option<u64
     let mut digest = DefaultHasher::new();
     for key in keys {
         let owned;
-        let value = match key {
-            Bound::Column(row, at) => frame.0[usize::from(*row)].get(*at).unwrap_or(&Value::Null),
-            other => {
-                owned = other.eval(frame, &session.zone)?;
+        let value = match key.direct(frame) {
+            Some(value) => value,
+            None => {
+                owned = key.eval(frame, &session.zone)?;
                 &owned
             }
         };

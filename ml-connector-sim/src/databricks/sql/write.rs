@@ -1,5 +1,7 @@
 //! INSERT, UPDATE, DELETE and MERGE executed. Each computes all rows first and then commits them at once.
 
+use std::sync::Arc;
+
 use super::{
     ast::{Assignment, Expr, Merge, MergeAction, MergeClause, Query, Target, When},
     bind::{Binder, Scope, Session, converted},
@@ -328,11 +330,15 @@ fn stored(column: &str, value: Typed, to: &DataType) -> Sql<Bound> {
 }
 
 fn assigned(row: &Row, set: &[(usize, Bound)], frame: Frame<'_>, session: &Session) -> Sql<Row> {
-    let mut new = row.to_vec();
+    let mut new: Row = row.iter().cloned().collect();
+    let values = Arc::get_mut(&mut new).expect("nobody else has it yet");
     for (place, value) in set {
-        new[*place] = value.eval(frame, &session.zone)?;
+        values[*place] = match value.direct(frame) {
+            Some(value) => value.clone(),
+            None => value.eval(frame, &session.zone)?,
+        };
     }
-    Ok(new.into())
+    Ok(new)
 }
 
 /// NOT NULL and CHECK constraints.

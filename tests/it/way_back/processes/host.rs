@@ -21,7 +21,7 @@ use ml_connector_core::{
         Query, Transaction,
     },
     engine::Settings,
-    model::{ConnectionId, Partition, Seq, Status},
+    model::{ConnectionId, Partition, Status},
     rate::{Admission, Cost, Feedback, MemoryRateLimiter, QuotaKey, TakeOver, Usage},
 };
 use ml_connector_sim::bc::Set;

@@ -10,7 +10,7 @@ use ml_connector_core::{
 /// How long Ledgerly wants to be left alone when it does not say.
 const PAUSE: Duration = Duration::from_secs(10);
 
-/// Judges any answer. Ledgerly names what went wrong in the body, behind a 200 too.
+/// Classifies any answer. Ledgerly names what went wrong in the body, behind a 200 too.
 pub fn check(answer: &Answer) -> Result<()> {
     let refused = |kind, message| Err(Error::new(kind, message).with_effect(Effect::None));
     let word = decode::body(&answer.body, |body| Ok(body.some_text("error"))).ok().map(|read| read.value);

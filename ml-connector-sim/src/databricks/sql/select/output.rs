@@ -48,8 +48,14 @@ pub(super) fn project(
         for output in outputs {
             match output {
                 Output::One(typed, _) => {
-                    let value = typed.expr.eval(stage.frame(), &session.zone)?;
-                    lists.iter_mut().for_each(|list| list.push(value.clone()));
+                    let value = match typed.expr.direct(stage.frame()) {
+                        Some(value) => value.clone(),
+                        None => typed.expr.eval(stage.frame(), &session.zone)?,
+                    };
+                    match &mut lists[..] {
+                        [list] => list.push(value),
+                        lists => lists.iter_mut().for_each(|list| list.push(value.clone())),
+                    }
                 }
                 Output::Many(generator, _) => {
                     let made = generator.rows(stage.frame(), session)?;

@@ -1,0 +1,498 @@
+//! One, two and four processes on one Postgres: how many webhooks they take and how many deliveries they make, against one
+//! INSERT for each request; the write-ahead log of a delivery; and whether a settlement costs the same while somebody holds a
+//! snapshot open, over a million of them.
+//!
+//! `HOSTS_SETTLEMENTS` and `HOSTS_DELIVERIES` make it shorter. Needs an installed Postgres server, of which it starts one.
+//! Ends with one line of `key=value`, the last of them `met`: whether the goals are.
+#![allow(clippy::unwrap_used, clippy::disallowed_methods)] // a benchmark stops at anything odd, and reads the clock
+
+#[path = "../../ml-connector-sql/tests/it/postgres/cluster.rs"]
+#[allow(dead_code)] // of the helpers, the store's own tests use more
+mod cluster;
+
+use std::{
+    io::{BufRead, BufReader},
+    process::{Child, Command, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::future::join_all;
+use ml_connector_core::{
+    AttemptNotes, AuditLog, Clock, Connector, Context, Repeat, Result, Secret, Sink, SinkInfo, SystemClock,
+    Timestamp,
+    audit::{
+        Committed, EntryKind, Index, Lease, LeaseRequest, NewEntry, Outcome, Parent, Pending, PendingRequest,
+        PendingScope, Settlement, Transaction,
+    },
+    engine::Settings,
+    http::ReqwestTransport,
+    model::{
+        Change, Delivery, DeliveryId, DeliveryPlan, EntityRef, Event, LaneKey, Lookup, Partition, Receipt,
+        Record, RecordKind, Seq, Status,
+    },
+    webhook::{Encoding, HmacSha256},
+};
+use ml_connector_sql::{
+    PostgresLog, PostgresOptions,
+    deadpool_postgres::{Manager, Pool},
+    tokio_postgres::{Config, NoTls},
+};
+use ml_connector_tests::{load_average, median};
+use ml_connector_zoho::{DataCenter, ZohoBooks};
+
+use self::cluster::Cluster;
+
+/// The goals: webhooks for each INSERT of the comparison, and the speed of the last settlements against the first.
+const RATIO_GOAL: f64 = 3.0;
+const FLAT_GOAL: f64 = 0.8;
+
+const PROCESSES: [usize; 3] = [1, 2, 4];
+/// Requests that wait at a process at the same time.
+const REQUESTS: usize = 64;
+const WARM_UP: Duration = Duration::from_secs(1);
+const ROUND: Duration = Duration::from_secs(4);
+const LANES: u64 = 2_000;
+const LEASE: Duration = Duration::from_secs(6);
+/// How many settlements share a commit, and how many commits are under way.
+const BATCH: usize = 64;
+const AT_ONCE: usize = 4;
+const SECRET: &str = "mlcBenchSecret2026";
+const ORGANIZATION: &str = "778812345";
+
+fn main() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    match std::env::var("HOSTS_ROLE").as_deref() {
+        Ok("intake") => runtime.block_on(intake()),
+        Ok("insert") => runtime.block_on(insert()),
+        Ok("deliver") => runtime.block_on(deliver()),
+        Ok(other) => panic!("no such role: {other}"),
+        Err(_) => runtime.block_on(all()),
+    }
+}
+
+fn number(variable: &str, default: u64) -> u64 {
+    std::env::var(variable).map_or(default, |text| text.parse().unwrap())
+}
+
+async fn all() {
+    let Some(cluster) = Cluster::start(&["shared_buffers = 256MB", "max_wal_size = 4GB"]) else {
+        println!("bench=hosts skipped=there_is_no_postgres_server met=false");
+        return;
+    };
+    let (mut taken, mut inserted, mut ratios, mut delivered) =
+        (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let mut wal = 0.0;
+    for processes in PROCESSES {
+        let insert = together(&cluster, "insert", &format!("insert_{processes}"), processes).await;
+        let intake = together(&cluster, "intake", &format!("intake_{processes}"), processes).await;
+        println!("{processes} processes: {intake:.0} webhooks/s, {insert:.0} INSERTs/s");
+        ratios.push(intake / insert);
+        taken.push(intake);
+        inserted.push(insert);
+        let (deliveries, bytes) = deliveries(&cluster, &format!("deliver_{processes}"), processes).await;
+        println!("{processes} processes: {deliveries:.0} deliveries/s, {bytes:.0} bytes of WAL each");
+        delivered.push(deliveries);
+        wal = bytes;
+    }
+    let flat = settlements(&cluster).await;
+    let each = |name: &str, values: &[f64], digits: usize| {
+        let pairs = PROCESSES.iter().zip(values);
+        pairs
+            .map(|(processes, value)| format!("{name}_{processes}={value:.digits$}"))
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    let ratio = ratios.iter().copied().fold(f64::MAX, f64::min);
+    println!(
+        "bench=hosts {} {} {} ratio={ratio:.2} ratio_goal={RATIO_GOAL} {} wal_bytes_per_delivery={wal:.0} {} flat_goal={FLAT_GOAL} \
+         profile={} load={} met={}",
+        each("webhooks_per_second", &taken, 0),
+        each("inserts_per_second", &inserted, 0),
+        each("ratio", &ratios, 2),
+        each("deliveries_per_second", &delivered, 0),
+        flat.text,
+        if cfg!(debug_assertions) { "debug" } else { "release" },
+        load_average(),
+        ratio >= RATIO_GOAL && flat.ratio >= FLAT_GOAL,
+    );
+}
+
+/// Starts this program in a role.
+fn start(cluster: &Cluster, role: &str, schema: &str) -> Child {
+    Command::new(std::env::current_exe().unwrap())
+        .env("HOSTS_ROLE", role)
+        .env("HOSTS_SOCKET", cluster.socket())
+        .env("HOSTS_SCHEMA", schema)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+/// What so many processes do a second, all of them together.
+async fn together(cluster: &Cluster, role: &str, schema: &str, processes: usize) -> f64 {
+    drop(open(cluster, schema).await);
+    cluster.execute(&format!("CREATE TABLE {schema}.naive (LIKE {schema}.entry INCLUDING ALL)")).await;
+    cluster.execute("CHECKPOINT").await;
+    let children: Vec<Child> = (0..processes).map(|_| start(cluster, role, schema)).collect();
+    let said = children.into_iter().map(|child| child.wait_with_output().unwrap());
+    said.map(|output| String::from_utf8(output.stdout).unwrap().trim().parse::<f64>().unwrap()).sum()
+}
+
+async fn open(cluster: &Cluster, schema: &str) -> PostgresLog {
+    cluster.open(&PostgresOptions::default().with_schema(schema)).await
+}
+
+fn config() -> Config {
+    let mut config = Config::new();
+    config.host_path(std::env::var("HOSTS_SOCKET").unwrap()).user("postgres").dbname("postgres");
+    config
+}
+
+fn schema() -> String {
+    std::env::var("HOSTS_SCHEMA").unwrap()
+}
+
+async fn own_log() -> PostgresLog {
+    PostgresLog::connect(&config(), NoTls, &PostgresOptions::default().with_schema(schema())).await.unwrap()
+}
+
+/// Does something again and again, by many at the same time, and says how often a second.
+async fn again_and_again(once: impl AsyncFn(u64)) {
+    let (from, until) = (Instant::now() + WARM_UP, Instant::now() + WARM_UP + ROUND);
+    let (next, counted) = (AtomicU64::new(0), AtomicU64::new(0));
+    join_all((0..REQUESTS).map(async |_| {
+        while Instant::now() < until {
+            once(next.fetch_add(1, Ordering::Relaxed)).await;
+            let now = Instant::now();
+            counted.fetch_add(u64::from(now >= from && now < until), Ordering::Relaxed);
+        }
+    }))
+    .await;
+    println!("{:.0}", counted.load(Ordering::Relaxed) as f64 / ROUND.as_secs_f64());
+}
+
+/// Takes webhooks: verified, decoded, stored.
+async fn intake() {
+    let log = own_log().await;
+    let books = ZohoBooks::builder("books")
+        .organization_id(ORGANIZATION)
+        .data_center(DataCenter::Us)
+        .client("1000.CLIENT", "a client secret")
+        .refresh_token("a refresh token")
+        .webhook_secret(SECRET)
+        .time_zone("Europe/Berlin")
+        .build()
+        .unwrap();
+    let tokens = log.token_store();
+    let builder = Connector::builder().audit_log(log).token_store(tokens).transport(ReqwestTransport::new());
+    let connector = builder.source(books).build().unwrap();
+    let of_this = u64::from(std::process::id()) << 32;
+    again_and_again(async |nth| {
+        let answer = connector.receive(webhook(of_this + nth)).await;
+        assert!(answer.status().is_success(), "{}", answer.status());
+    })
+    .await;
+}
+
+/// A signed webhook of about 1 kB.
+fn webhook(nth: u64) -> http::Request<Bytes> {
+    let body = body(nth);
+    let signatures = HmacSha256::new([&Secret::from(SECRET)]).unwrap();
+    let signed = format!("mlc_eventinvoice.changedmlc_org{ORGANIZATION}");
+    http::Request::post(format!("/books?mlc_event=invoice.changed&mlc_org={ORGANIZATION}"))
+        .header("content-type", "application/json;charset=UTF-8")
+        .header(
+            "x-zoho-webhook-signature",
+            signatures.sign(&[signed.as_bytes(), body.as_bytes()], Encoding::Hex),
+        )
+        .body(body.into())
+        .unwrap()
+}
+
+fn body(nth: u64) -> String {
+    let line = r#"{"line_item_id":"481500000001","name":"Consulting","quantity":1.0,"rate":125.50,"item_total":125.50,"tax_name":"VAT 19%"}"#;
+    let lines = [line; 6].join(",");
+    format!(
+        r#"{{"invoice":{{"invoice_id":"{nth:019}","invoice_number":"INV-{nth}","status":"sent","customer_id":"481500000000099001","total":1882.50,"line_items":[{lines}]}}}}"#
+    )
+}
+
+/// What a host does without us: one INSERT for each request, into a table with the same columns and indexes, over a pool of
+/// as many connections as a log of ours has.
+async fn insert() {
+    let connections = PostgresOptions::default().connections;
+    let pool = Pool::builder(Manager::new(config(), NoTls)).max_size(connections).build().unwrap();
+    let schema = schema();
+    let sql = format!(
+        "INSERT INTO {schema}.naive (seq, root, part, kind, connection, at, entity_kind, entity_id, dedupe, body)
+         SELECT n, n, $1, 1, 'books', 0, 'invoice', $2, $3, $4 FROM nextval('{schema}.entry_seq') n"
+    );
+    let of_this = u64::from(std::process::id()) << 32;
+    again_and_again(async |nth| {
+        let (id, body) = ((of_this + nth).to_string(), body(of_this + nth));
+        let part = i16::try_from(nth % 64).unwrap();
+        let client = pool.get().await.unwrap();
+        let statement = client.prepare_cached(&sql).await.unwrap();
+        client.execute(&statement, &[&part, &id, &id, &body.as_bytes()]).await.unwrap();
+    })
+    .await;
+}
+
+/// Lets processes share the partitions, gives them deliveries that fall due together, and waits until they are done.
+/// Returns how many a second, and the bytes of write-ahead log for each.
+async fn deliveries(cluster: &Cluster, schema: &str, processes: usize) -> (f64, f64) {
+    let count = number("HOSTS_DELIVERIES", 30_000);
+    let log = open(cluster, schema).await;
+    let mut hosts: Vec<Child> = (0..processes).map(|_| start(cluster, "deliver", schema)).collect();
+    let most = usize::from(Partition::COUNT).div_ceil(processes);
+    let shared = format!(
+        "SELECT count(*) FILTER (WHERE held <= {most}) = {processes}
+         FROM (SELECT count(*) AS held FROM {schema}.partition WHERE owner IS NOT NULL GROUP BY owner) AS shares"
+    );
+    while one_value::<bool>(cluster, &shared).await != Some(true) {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let due = SystemClock.now() + Duration::from_secs(10) + Duration::from_micros(300 * count);
+    seed(&log, count, due).await;
+    assert!(SystemClock.now() < due, "the deliveries are there before they are due");
+    cluster.execute("CHECKPOINT").await;
+    tokio::time::sleep(due.saturating_since(SystemClock.now())).await;
+    let (begun, before) = (Instant::now(), written(cluster).await);
+    while !log.backlog(SystemClock.now()).await.unwrap().is_empty() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let (took, after) = (begun.elapsed(), written(cluster).await);
+    for host in &mut hosts {
+        drop(host.stdin.take());
+    }
+    let mut made = 0;
+    for host in &mut hosts {
+        let line = BufReader::new(host.stdout.take().unwrap()).lines().next().unwrap().unwrap();
+        made += line.parse::<u64>().unwrap();
+        assert!(host.wait().unwrap().success());
+    }
+    assert_eq!(made, count, "each delivery was made once");
+    (count as f64 / took.as_secs_f64(), (after - before) / count as f64)
+}
+
+async fn one_value<T>(cluster: &Cluster, sql: &str) -> Option<T>
+where
+    T: for<'a> ml_connector_sql::tokio_postgres::types::FromSql<'a>,
+{
+    let (client, connection) = cluster.config("postgres").connect(NoTls).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let row = client.query_one(sql, &[]).await.unwrap();
+    drop(client);
+    drop(connection.await);
+    row.get(0)
+}
+
+/// How many bytes of write-ahead log there are so far.
+async fn written(cluster: &Cluster) -> f64 {
+    one_value(cluster, "SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::float8").await.unwrap()
+}
+
+/// Events, and deliveries that wait in many lanes of every partition.
+async fn seed(log: &PostgresLog, count: u64, due: Timestamp) {
+    let append = async |append: Vec<NewEntry>| -> Vec<Seq> {
+        let transaction = Transaction { append, ..Transaction::default() };
+        match log.commit(vec![transaction], SystemClock.now()).await.unwrap().remove(0) {
+            Committed::Applied(appended) => appended.into_iter().map(|appended| appended.seq()).collect(),
+            refused => panic!("{refused:?}"),
+        }
+    };
+    let event = |part| {
+        let entity = EntityRef::new("invoice", format!("48150000000000{part:05}"));
+        let record = Record::new(RecordKind::Invoice, Arc::clone(&entity.id), Status::Open);
+        let now = SystemClock.now();
+        let event =
+            Event::new("books".into(), entity.clone(), 1, [Change::Created].into(), now, Some(record.into()));
+        NewEntry {
+            body: Some(event.to_cloudevent().unwrap()),
+            index: Index { entity: Some(entity), name: Some("invoice.created".into()), ..Index::default() },
+            ..NewEntry::new(Partition::new(part), EntryKind::Event, "books".into(), now)
+        }
+    };
+    let events = append((0..Partition::COUNT).map(event).collect()).await;
+    let numbers: Vec<u64> = (0..count).collect();
+    for chunk in numbers.chunks(2_000) {
+        let delivery = |nth: &u64| {
+            let part = u8::try_from(nth % 64).unwrap();
+            let destination = format!("corner/{}", nth % LANES);
+            // As the engine writes it.
+            let body = format!(
+                r#"{{"id":"{}","destination":"{destination}"}}"#,
+                DeliveryId::generate(SystemClock.now())
+            );
+            NewEntry {
+                lane: Some(LaneKey::from(&*destination).number(&"board".into())),
+                parent: Parent::Entry(events[usize::from(part)]),
+                index: Index {
+                    name: Some("all".into()),
+                    destination: Some(destination.into()),
+                    ..Index::default()
+                },
+                body: Some(body.into()),
+                ..NewEntry::new(Partition::new(part), EntryKind::Delivery, "board".into(), due)
+            }
+        };
+        append(chunk.iter().map(delivery).collect()).await;
+    }
+}
+
+/// Works until its input is closed, and says how many deliveries it has made.
+async fn deliver() {
+    let made = Arc::new(AtomicU64::new(0));
+    let mut info = SinkInfo::new("board".into(), "board");
+    info.repeat = Repeat::AfterLookup;
+    let mut settings = Settings::default();
+    settings.lease = LEASE;
+    let connector = Connector::builder()
+        .audit_log(own_log().await)
+        .settings(settings)
+        .transport(ReqwestTransport::new())
+        .sink(Board { info, made: Arc::clone(&made) })
+        .build()
+        .unwrap();
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    std::thread::spawn(move || {
+        let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+        let _ = stop.send(());
+    });
+    connector.run(async { drop(stopped.await) }).await;
+    println!("{}", made.load(Ordering::SeqCst));
+}
+
+#[derive(Debug)]
+struct Board {
+    info: SinkInfo,
+    made: Arc<AtomicU64>,
+}
+
+#[async_trait]
+impl Sink for Board {
+    fn info(&self) -> &SinkInfo {
+        &self.info
+    }
+
+    fn plan(&self, delivery: &Delivery) -> Result<DeliveryPlan> {
+        Ok(DeliveryPlan::new(LaneKey::from(delivery.destination.as_str())))
+    }
+
+    async fn deliver(&self, _: &Context, batch: &[Delivery], _: &dyn AttemptNotes) -> Vec<Result<Receipt>> {
+        self.made.fetch_add(batch.len() as u64, Ordering::SeqCst);
+        batch.iter().map(|delivery| Ok(Receipt::new(delivery.id.to_string()))).collect()
+    }
+
+    async fn look_up(&self, _: &Context, _: &Delivery) -> Result<Lookup> {
+        Ok(Lookup::DidNotHappen)
+    }
+
+    async fn ping(&self, _: &Context) -> Result<()> {
+        Ok(())
+    }
+
+    async fn maintain(&self, _: &Context) -> Result<Option<Timestamp>> {
+        Ok(None)
+    }
+}
+
+/// What the settlements showed: the speed of the last quarter against the first, and all figures.
+struct Flat {
+    ratio: f64,
+    text: String,
+}
+
+/// Settles deliveries while a snapshot is held open, so that nothing that is deleted can go from the tables.
+async fn settlements(cluster: &Cluster) -> Flat {
+    const STEPS: u64 = 20;
+    let count = number("HOSTS_SETTLEMENTS", 1_000_000).max(STEPS * 64);
+    let log = open(cluster, "settled").await;
+    let (client, connection) = cluster.config("postgres").connect(NoTls).await.unwrap();
+    let connection = tokio::spawn(connection);
+    client
+        .batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM settled.work")
+        .await
+        .unwrap();
+    let now = SystemClock.now();
+    let until = now + Duration::from_secs(3_600);
+    let leases = log.lease(LeaseRequest::Hold { owner: "bench".into(), want: 64, until, now }).await.unwrap();
+    let mut read_to = vec![Seq(0); leases.len()];
+    let (mut speeds, mut bytes, mut settled) = (Vec::new(), 0.0, 0);
+    for _ in 0..STEPS {
+        seed(&log, count / STEPS, now).await;
+        let (begun, before, mut in_step) = (Instant::now(), written(cluster).await, 0);
+        loop {
+            let pages = page(&log, &leases, &mut read_to).await;
+            let found: usize = pages.iter().map(|(_, page)| page.len()).sum();
+            if found == 0 {
+                break;
+            }
+            in_step += found;
+            settle(&log, &pages).await;
+        }
+        speeds.push(in_step as f64 / begun.elapsed().as_secs_f64());
+        (bytes, settled) = (bytes + written(cluster).await - before, settled + in_step);
+        println!("{settled} settled: {:.0}/s", speeds.last().unwrap());
+    }
+    let quarter = speeds.len() / 4;
+    let (first, last) =
+        (median(&mut speeds[..quarter].to_vec()), median(&mut speeds[speeds.len() - quarter..].to_vec()));
+    let begun = Instant::now();
+    log.backlog(now).await.unwrap();
+    let backlog_ms = begun.elapsed().as_secs_f64() * 1e3;
+    client.batch_execute("COMMIT").await.unwrap();
+    drop(client);
+    drop(connection.await);
+    let ratio = last / first;
+    let text = format!(
+        "settlements={settled} settled_per_second_first={first:.0} settled_per_second_last={last:.0} flat={ratio:.2} \
+         wal_bytes_per_settlement={:.0} backlog_ms={backlog_ms:.1}",
+        bytes / settled as f64
+    );
+    Flat { ratio, text }
+}
+
+/// The next deliveries of every partition, as a host reads them.
+async fn page(log: &PostgresLog, leases: &[Lease], read_to: &mut [Seq]) -> Vec<(Lease, Vec<Pending>)> {
+    let request = |(lease, after): (&Lease, &Seq)| PendingRequest {
+        lease: *lease,
+        scope: PendingScope::Partition,
+        after: *after,
+    };
+    let wanted: Vec<PendingRequest> = leases.iter().zip(&*read_to).map(request).collect();
+    let pages = log.pending(&wanted, 500).await.unwrap();
+    let mut all = Vec::with_capacity(pages.len());
+    for ((lease, read_to), page) in leases.iter().zip(read_to).zip(pages) {
+        let page = page.expect("the lease is held");
+        *read_to = page.last().map_or(*read_to, |last| last.seq);
+        all.push((*lease, page));
+    }
+    all
+}
+
+async fn settle(log: &PostgresLog, pages: &[(Lease, Vec<Pending>)]) {
+    let chunks = pages.iter().flat_map(|(lease, page)| page.chunks(BATCH).map(move |chunk| (*lease, chunk)));
+    let transactions: Vec<Transaction> = chunks
+        .map(|(lease, chunk)| {
+            let done = |seq: Seq| Outcome::Done { receipt: Some(format!("receipt-{seq}").into()) };
+            let settle =
+                chunk.iter().map(|pending| Settlement::new(pending.seq, done(pending.seq))).collect();
+            Transaction { fence: Some(lease), settle, ..Transaction::default() }
+        })
+        .collect();
+    for together in transactions.chunks(AT_ONCE) {
+        let commits =
+            together.iter().map(|transaction| log.commit(vec![transaction.clone()], SystemClock.now()));
+        for committed in join_all(commits).await {
+            assert!(matches!(committed.unwrap()[..], [Committed::Applied(_)]));
+        }
+    }
+}
