@@ -155,17 +155,21 @@ impl ApprovalsBuilder {
         self
     }
 
-    /// Asks only about documents with at least this total: one amount per currency. A document without a total, or in
-    /// a currency without an amount, is asked about as well. If the total falls below while a request is open, the
-    /// request is superseded.
+    /// Asks only about documents with at least this total: one amount per currency. A document whose total is not known, or
+    /// is in a currency without an amount here, is asked about as well: a threshold leaves out only what is known to be below
+    /// it. A negative total is below every positive amount. If the total falls below while a request is open, the request is
+    /// superseded.
+    ///
+    /// This says what is asked about, not who may decide: for [`Approvers::up_to`](super::Approvers::up_to) an unknown total
+    /// is above the limit.
     #[must_use]
     pub fn at_least(mut self, total: Money) -> Self {
         self.at_least.push(total);
         self
     }
 
-    /// Asks only about documents with a total above zero: a draft without lines has nothing to decide about yet. What holds
-    /// for [`at_least`](Self::at_least) holds here.
+    /// Asks only about documents with a total above zero: a draft without lines has nothing to decide about yet. A document
+    /// whose total is not known is asked about, as for [`at_least`](Self::at_least).
     #[must_use]
     pub fn above_zero(mut self) -> Self {
         self.above_zero = true;

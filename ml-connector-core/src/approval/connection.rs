@@ -160,10 +160,10 @@ impl Approvals {
     fn document(&self, told: ToldDocument, revision: Option<Revision>) -> ApprovalInput {
         let ToldDocument { document, record, gone, submitted, settled } = told;
         let is_enough = record.total.is_none_or(|total| !self.0.at_least.iter().any(|least| total < *least));
-        let has_amount = |record: &Record| {
-            record.total.is_some_and(|total| total.amount.is_sign_positive() && !total.amount.is_zero())
-        };
-        let is_enough = is_enough && (!self.0.above_zero || has_amount(&record));
+        // What is not known may be anything: somebody has to look.
+        let is_above_zero =
+            record.total.is_none_or(|total| total.amount.is_sign_positive() && !total.amount.is_zero());
+        let is_enough = is_enough && (!self.0.above_zero || is_above_zero);
         let awaiting = !gone && is_enough && self.0.awaiting.contains(&record.status);
         ApprovalInput::Document { document, record, revision, awaiting, settled, submitted }
     }

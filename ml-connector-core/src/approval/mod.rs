@@ -82,6 +82,8 @@
 mod builder;
 mod choice;
 mod connection;
+#[cfg(test)]
+mod options_tests;
 mod policy;
 mod record;
 mod state;

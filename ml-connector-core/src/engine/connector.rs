@@ -7,10 +7,9 @@ use url::Url;
 
 use super::{shared::Shared, stats::Stats, trouble::Trouble};
 use crate::{
-    Connection, Context, IntoConnection, Result, Sink, Source,
+    Context, Result,
     audit::{Backlog, Entry, Query},
     model::ConnectionId,
-    route::RouteSet,
 };
 
 /// The connector: connections, routes and a log, embedded in a host. Cheap to clone; all clones are one connector.
@@ -23,41 +22,6 @@ pub struct Connector {
 }
 
 impl Connector {
-    /// Attaches a connection while the connector runs: all of it or nothing. What waited for it goes on.
-    ///
-    /// # Errors
-    /// [`ErrorKind::ConfigInvalid`](crate::ErrorKind::ConfigInvalid) when the id is taken or malformed, when an account of
-    /// the source's endpoint is taken, or when a route that it brings names a connection that is not there.
-    pub fn connect(&self, connection: impl IntoConnection) -> Result<()> {
-        self.connect_all([connection.into_connection()?])
-    }
-
-    /// Attaches several connections, with the routes that they bring, while the connector runs: all of it or nothing. For a
-    /// tenant: its books, its approvals, and the routes between them.
-    ///
-    /// ```
-    /// use ml_connector_core::{Connection, Connector, IntoConnection, Source, approval::Approvals, route::Route};
-    ///
-    /// fn add_tenant(
-    ///     connector: &Connector,
-    ///     books: impl Source,
-    ///     approvals: Approvals,
-    ///     routes: Vec<Route>,
-    /// ) -> ml_connector_core::Result<()> {
-    ///     let books = Connection::new().source(books).routes(routes);
-    ///     connector.connect_all([books, approvals.into_connection()?])
-    /// }
-    /// ```
-    ///
-    /// # Errors
-    /// As [`connect`](Self::connect).
-    pub fn connect_all(&self, connections: impl IntoIterator<Item = Connection>) -> Result<()> {
-        let connections = connections.into_iter().collect();
-        let ids = self.shared.change(|registry| registry.connect(connections))?;
-        ids.into_iter().for_each(|id| self.shared.mailbox.resume(id));
-        Ok(())
-    }
-
     /// Says that all connections of the host are attached: what no connection knows is refused from now on. See
     /// [`ConnectorBuilder::loads_connections`](super::ConnectorBuilder::loads_connections).
     pub fn loaded(&self) {
@@ -65,37 +29,6 @@ impl Connector {
             registry.set_loading(false);
             Ok(())
         });
-    }
-
-    /// Attaches a source without a sink. See [`connect`](Self::connect).
-    ///
-    /// # Errors
-    /// As [`connect`](Self::connect).
-    pub fn add_source(&self, source: impl Source) -> Result<()> {
-        self.connect(Connection::new().source(source))
-    }
-
-    /// Attaches a sink without a source. See [`connect`](Self::connect).
-    ///
-    /// # Errors
-    /// As [`connect`](Self::connect).
-    pub fn add_sink(&self, sink: impl Sink) -> Result<()> {
-        self.connect(Connection::new().sink(sink))
-    }
-
-    /// Detaches a connection: its source and its sink. What waits for it stays in the log and goes on when it is attached
-    /// again. Routes still write deliveries for it, until they are replaced with [`set_routes`](Self::set_routes): that
-    /// takes out the routes that it brought. Returns whether there was one.
-    pub fn remove(&self, connection: &ConnectionId) -> bool {
-        self.shared.change(|registry| Ok(registry.remove(connection))).unwrap_or_default()
-    }
-
-    /// Replaces the routes of the host at once. Routes that attached connections bring stay. Deliveries that exist keep their destinations and times.
-    ///
-    /// # Errors
-    /// [`ErrorKind::ConfigInvalid`](crate::ErrorKind::ConfigInvalid) names the route, the field and what is wrong with it; then the old routes stay.
-    pub fn set_routes(&self, routes: impl Into<RouteSet>) -> Result<()> {
-        self.shared.change(|registry| registry.set_routes(routes.into()))
     }
 
     /// What sources and sinks work with, for what a host does on their behalf, such as an

@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc, PoisonError, RwLock,
-        atomic::{AtomicBool, AtomicI64},
+        atomic::{AtomicBool, AtomicI64, Ordering},
     },
     time::Duration,
 };
@@ -14,7 +14,7 @@ use super::{
     hooks::Hooks,
     log_gate::LogGate,
     mailbox::Mailbox,
-    registry::Registry,
+    registry::{Registry, SourceSlot},
     settings::Settings,
     stats::{Counters, Stat},
     tally::{Tallies, Tally},
@@ -84,6 +84,15 @@ impl Shared {
             Stat::Events => tally(|tally| &mut tally.events),
             Stat::Dead => tally(|tally| &mut tally.dead),
             _ => {}
+        }
+    }
+
+    /// Counts values of a connection's records that could not be read, and were told without.
+    pub(crate) fn count_left_out(&self, slot: &SourceSlot, count: usize) {
+        if count > 0 {
+            let counted = count as u64;
+            slot.left_out.fetch_add(counted, Ordering::Relaxed);
+            self.tallies.count(slot.connection(), self.clock.now(), |tally| tally.left_out += counted);
         }
     }
 

@@ -35,6 +35,9 @@ pub struct Tally {
     /// Changes that were found.
     #[serde(skip_serializing_if = "is_zero")]
     pub events: u64,
+    /// Values that could not be read and were told without, with a note: see [`LeftOut`](crate::model::LeftOut).
+    #[serde(skip_serializing_if = "is_zero")]
+    pub left_out: u64,
     /// Deliveries that were done.
     #[serde(skip_serializing_if = "is_zero")]
     pub delivered: u64,
@@ -72,6 +75,7 @@ impl Tally {
     pub fn merge(&mut self, other: &Self) {
         self.received += other.received;
         self.refused += other.refused;
+        self.left_out += other.left_out;
         self.events += other.events;
         self.delivered += other.delivered;
         self.dead += other.dead;

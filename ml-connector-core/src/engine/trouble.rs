@@ -45,7 +45,8 @@ pub enum TroubleKind {
     DeliveryParked,
     /// A signal was given up.
     SignalDead,
-    /// Entries have been put off, by a quota for one, for longer than they may fail.
+    /// Deliveries have waited for room in a limit for longer than
+    /// [`Settings::max_block`](crate::engine::Settings::max_block). They go on by themselves.
     PutOff,
     /// The log takes no writes. Nothing is read and nothing is sent.
     LogDown,

@@ -8,10 +8,10 @@ mod authenticator;
 mod classify;
 mod client;
 mod envelope;
-mod outside;
 mod pagination;
 #[cfg(feature = "reqwest")]
 mod reqwest;
+mod secure_url;
 
 use std::{fmt, time::Duration};
 
@@ -23,8 +23,8 @@ pub use classify::error_for_status;
 pub use client::{Call, Client};
 pub use envelope::Envelope;
 use http::StatusCode;
-pub use outside::{Outside, is_public, outside_url, outside_url_below, require_secure};
 pub use pagination::{Pages, Position};
+pub use secure_url::require_secure;
 
 #[cfg(feature = "reqwest")]
 pub use self::reqwest::ReqwestTransport;
@@ -33,8 +33,6 @@ pub use self::reqwest::ReqwestTransport;
 ///
 /// # Contract
 /// - Redirects are not followed: they would carry credentials to another place.
-/// - A request with [`Outside`] among its extensions goes to a public address or is not sent: the address that is dialled is
-///   checked, not the one that a name had before.
 /// - `limits` are kept, connection set-up included.
 /// - The phase of an error is honest: [`Phase::NotWritten`] only when not one byte of the request can have been
 ///   processed by the other side.

@@ -33,7 +33,6 @@ pub struct Budget {
     key: QuotaKey,
     limits: Vec<(Quota, u32)>,
     day: Option<Day>,
-    errors: Option<(u32, Duration)>,
     background: bool,
 }
 
@@ -56,7 +55,7 @@ impl Budget {
     /// A budget without limits. `key` is what the vendor counts by.
     #[must_use]
     pub fn new(key: QuotaKey) -> Self {
-        Self { key, limits: Vec::new(), day: None, errors: None, background: false }
+        Self { key, limits: Vec::new(), day: None, background: false }
     }
 
     /// Adds a limit, and how many of its units work in the background leaves to other work.
@@ -73,13 +72,6 @@ impl Budget {
         let quota = Quota::Rolling { limit, window: DAY };
         let leave_one_in = leave_one_in.max(1);
         self.day = Some(Day { key, quota, limit, leave_one_in, smallest, told: Arc::default() });
-        self
-    }
-
-    /// Adds the limit of failures after which the vendor blocks whoever calls, under a key of its own.
-    #[must_use]
-    pub fn errors(mut self, limit: u32, window: Duration) -> Self {
-        self.errors = Some((limit, window));
         self
     }
 
@@ -124,21 +116,6 @@ impl Budget {
             let leave = if self.background { real / day.leave_one_in } else { 0 };
             cost(&day.key, Arc::new([day.quota]), leave)
         }));
-        costs
-    }
-
-    /// What one call of a class costs, such as those of one endpoint. A class whose calls fail may have half of the
-    /// account's failures: it waits long before the vendor blocks the account, and the others go on.
-    #[must_use]
-    pub fn costs_of(&self, class: &str) -> Vec<Cost> {
-        let mut costs = self.costs();
-        if let Some((limit, window)) = self.errors {
-            let cost = |key: String, limit: u32| {
-                Cost::one(QuotaKey::new(key), Arc::new([Quota::Errors { limit, window }]))
-            };
-            costs.push(cost(format!("{}/errors", self.key), limit));
-            costs.push(cost(format!("{}/errors/{class}", self.key), limit.div_ceil(2)));
-        }
         costs
     }
 
@@ -192,29 +169,6 @@ mod tests {
         assert_eq!(budget().costs()[0].quotas.len(), 2);
         assert_eq!(leaves(&budget().in_background()), [20, 2, 100], "a tenth of the smallest day");
         assert!(Budget::new(QuotaKey::new("v/1")).costs().is_empty());
-    }
-
-    #[tokio::test]
-    async fn a_class_of_calls_that_fails_waits_before_the_account_is_blocked_and_the_others_go_on() {
-        use crate::{Error, ErrorKind, rate::Admission};
-        let (budget, ctx) = (
-            Budget::new(QuotaKey::new("v/1")).errors(10, Duration::from_secs(3600)),
-            crate::remembered::tests::context(),
-        );
-        let refused = Error::new(ErrorKind::Unsupported, "not in this plan");
-        let mut failures = 0;
-        while let Admission::Admitted(permit) =
-            ctx.limiter().admit(&budget.costs_of("bills"), ctx.now()).await.unwrap()
-        {
-            failures += 1;
-            for cost in budget.costs_of("bills") {
-                let feedback = Feedback::after(permit, Some(&refused));
-                ctx.limiter().report(&cost.key, feedback, ctx.now()).await.unwrap();
-            }
-        }
-        assert_eq!(failures, 5);
-        let other = ctx.limiter().admit(&budget.costs_of("invoices"), ctx.now()).await.unwrap();
-        assert!(matches!(other, Admission::Admitted(_)));
     }
 
     #[tokio::test]

@@ -53,7 +53,8 @@ pub struct Route {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub on: Vec<Pattern>,
     /// Only records with at least this total. One amount per currency; [`other_currencies`](Self::other_currencies) says
-    /// what becomes of a record in a currency without an amount.
+    /// what becomes of a record in a currency without an amount. A record whose total is not known matches, whatever the
+    /// amounts are: it is told rather than missed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub at_least: Vec<Money>,
     /// Only records with less than this total, in the same way.

@@ -358,6 +358,20 @@ fn amounts_of_other_currencies_and_signs_are_classified_as_the_route_says() {
         let written = serde_json::to_string(&route).unwrap();
         assert_eq!(serde_json::from_str::<Route>(&written).unwrap(), route, "{written}");
     }
+    // What is not known of an amount is told rather than missed, by every kind of threshold.
+    let mut unknown = invoice("1", "USD", &[Change::Created]);
+    let mut record = unknown.record().unwrap().clone();
+    record.total = None;
+    unknown.content = Some(record.into());
+    for route in [
+        route().at_least(usd("100")),
+        route().below(usd("100")),
+        route().at_least(usd("100")).other_currencies(skip),
+        route().base_at_least(usd("100")),
+        route().base_below(usd("100")).absolute(),
+    ] {
+        assert_eq!(route.verdict(&unknown), RouteMatch::Matched, "{route:?}");
+    }
     let mut tagged = invoice("1", "USD", &[Change::Created]);
     let mut record = tagged.record().unwrap().clone();
     record.tags = vec!["internal".into()];

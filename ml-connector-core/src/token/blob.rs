@@ -46,6 +46,9 @@ pub(crate) struct Blob {
     /// `None`: nobody has said yet which one is configured, as in what earlier releases stored.
     #[serde(default)]
     pub(crate) seeds: Option<Vec<String>>,
+    /// What the vendor said last of the scopes that were granted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) scopes: Vec<String>,
 }
 
 /// Who is working on the next generation.
@@ -133,6 +136,7 @@ impl Blob {
             asked: Vec::new(),
             failure: None,
             seeds: None,
+            scopes: Vec::new(),
         }
     }
 

@@ -475,8 +475,12 @@ fn verdict(received: &Received) -> TokenOutcome {
         };
     }
     // A life of nothing: the next refresh is due at once.
-    let granted =
-        Granted { access: Some(refresh.clone()), expires_in: Some(Duration::ZERO), refresh: Some(refresh) };
+    let granted = Granted {
+        access: Some(refresh.clone()),
+        expires_in: Some(Duration::ZERO),
+        refresh: Some(refresh),
+        ..Granted::default()
+    };
     TokenOutcome::Granted(granted)
 }
 

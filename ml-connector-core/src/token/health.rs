@@ -7,6 +7,9 @@ use serde::Serialize;
 use super::{Blob, Cause, TokenKey};
 use crate::{Context, Timestamp};
 
+/// So many scopes are shown.
+const SCOPES_SHOWN: usize = 200;
+
 /// How a connection's token is doing. Holds no part of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
@@ -17,6 +20,8 @@ pub struct TokenHealth {
     pub issued_at: Option<Timestamp>,
     /// When it ends; `None` = the vendor names no end, or there is none at present.
     pub expires_at: Option<Timestamp>,
+    /// The scopes that were granted, as the vendor said last; empty: it has not said.
+    pub scopes: Vec<String>,
     /// Why it could not be renewed last: `refused` (somebody has to connect again), `answer_lost`, `misconfigured`,
     /// `throttled` or `unavailable`.
     pub failing: Option<&'static str>,
@@ -58,6 +63,7 @@ pub(crate) async fn health(ctx: &Context, key: &TokenKey) -> Option<TokenHealth>
         generation: blob.generation,
         issued_at: blob.issued_at,
         expires_at: blob.expires_at.filter(|_| blob.access.is_some()),
+        scopes: blob.scopes.iter().take(SCOPES_SHOWN).cloned().collect(),
         failing: blob.failure.as_ref().map(|failure| cause(failure.cause)),
         code: blob.failure.as_ref().map(|failure| failure.code.clone()),
         message: blob.failure.as_ref().and_then(|failure| failure.message.clone()),

@@ -123,13 +123,15 @@ pub(crate) enum TokenOutcome {
 }
 
 /// New tokens.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Granted {
     pub(crate) access: Option<Secret>,
     /// `None`: the vendor names no end.
     pub(crate) expires_in: Option<Duration>,
     /// `None`: the old one stays.
     pub(crate) refresh: Option<Secret>,
+    /// What was granted; empty: the vendor did not say, and what it said before holds.
+    pub(crate) scopes: Vec<String>,
 }
 
 /// What to do once the new state is stored.
@@ -517,6 +519,9 @@ impl Blob {
         self.expires_at = granted.expires_in.map(|life| at + life);
         if let Some(refresh) = &granted.refresh {
             self.refresh = Some(Kept(refresh.clone()));
+        }
+        if !granted.scopes.is_empty() {
+            self.scopes.clone_from(&granted.scopes);
         }
         (self.spare, self.former) = (None, None);
         self.begin_generation();

@@ -13,6 +13,7 @@ mod forms;
 mod hostile;
 mod look_up;
 mod names;
+mod prompts;
 mod receive;
 mod source;
 mod support;

@@ -98,7 +98,7 @@ impl OAuth2 {
         if refresh_token.is_empty() {
             return Err(Error::new(ErrorKind::ConfigInvalid, "the refresh token is empty"));
         }
-        let granted = Granted { access: None, expires_in: None, refresh: Some(refresh_token) };
+        let granted = Granted { refresh: Some(refresh_token), ..Granted::default() };
         self.manager.tell(ctx, &Input::Connect(granted)).await
     }
 

@@ -47,6 +47,7 @@ pub const BEHAVIORS: &[Behavior<SourceUnderTest>] = behaviors![SourceUnderTest:
     feeds::half_a_page_is_an_error,
     feeds::a_page_can_be_dropped_anywhere,
     feeds::an_unreadable_row_keeps_its_id_and_the_page_goes_on,
+    feeds::a_row_that_stands_for_the_record_has_its_revision,
 ];
 
 /// Checks [`BEHAVIORS`], each on a source of its own. Call it under tokio's paused clock.

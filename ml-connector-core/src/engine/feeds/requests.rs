@@ -14,29 +14,9 @@ use crate::{
 };
 
 impl Connector {
-    /// Reads a feed now, beside its schedule: what it has not told yet. Returns the entry that shows how it went.
-    ///
-    /// # Errors
-    /// [`ErrorKind::NotFound`] when the connection has no such feed; [`ErrorKind::Unavailable`] when the log cannot
-    /// store the request.
-    pub async fn poll_now(&self, connection: &ConnectionId, feed: &str) -> Result<Seq> {
+    /// Reads a feed now: see [`Connector::poll_now`].
+    pub(crate) async fn read_feed_now(&self, connection: &ConnectionId, feed: &str) -> Result<Seq> {
         self.ask(connection, feed, FeedTask::ReadNow).await
-    }
-
-    /// Tells of every record of a feed that was created or changed at `since` or later, whether or not it was told
-    /// before, as events of [`Origin::Backfill`](crate::model::Origin::Backfill): a route takes them only if it says so,
-    /// one per record, or one per page of the feed ([`Route::pages`](crate::route::Route::pages)). Goes on after a restart; live reads go first. [`progress`](Self::progress) tells how far
-    /// it is. Returns its entry.
-    ///
-    /// # Errors
-    /// As [`poll_now`](Self::poll_now).
-    pub async fn backfill(
-        &self,
-        connection: &ConnectionId,
-        feed: &str,
-        since: Option<Timestamp>,
-    ) -> Result<Seq> {
-        self.backfill_once(connection, feed, since, None).await
     }
 
     /// The same request, under the same key, is one backfill.
@@ -50,14 +30,8 @@ impl Connector {
         self.ask_once(connection, feed, FeedTask::Backfill(since), key.map(Into::into)).await
     }
 
-    /// Says that what a stopped sweep missed has indeed disappeared: the feed is looked at once more, now, and believed
-    /// if it does not miss many more records than it did then. What is missing is told as deleted, once the source has
-    /// confirmed it record by record. [`health`](Self::health) shows what stopped. Returns the sweep's entry.
-    ///
-    /// # Errors
-    /// [`ErrorKind::NotFound`] when the connection has no such feed; [`ErrorKind::Conflict`] when no sweep of it was
-    /// stopped; [`ErrorKind::Unavailable`] when the log does not work.
-    pub async fn confirm_sweep(&self, connection: &ConnectionId, feed: &str) -> Result<Seq> {
+    /// Sweeps once more and believes it: see [`Connector::confirm_sweep`].
+    pub(crate) async fn sweep_confirmed(&self, connection: &ConnectionId, feed: &str) -> Result<Seq> {
         let registry = self.shared.registry();
         let slot = registry.source(connection).ok_or_else(|| no_feed(connection, feed))?;
         if !offers(&slot.source.info().sweeps, feed) {

@@ -139,6 +139,7 @@ impl FeedTurn<'_> {
                 Committed::Applied(_) => {
                     shared.count(Stat::Events, found.events, self.slot.connection(), None);
                     shared.count(Stat::Deliveries, deliveries, self.slot.connection(), None);
+                    shared.count_left_out(self.slot, found.left_out);
                     shared.mailbox.wake(&wake);
                     return Ok(Resolved {
                         waits: self.waits(group, &settled, page, now),

@@ -98,6 +98,16 @@ pub enum Act {
         /// By these.
         routes: RouteSet,
     },
+    /// Detaches a connection, on this host: see [`Connector::remove`].
+    Remove {
+        /// Which.
+        connection: ConnectionId,
+    },
+    /// Connections were attached, on this host: see [`Connector::connect_as`], which does it and writes this down.
+    Connect {
+        /// Which.
+        connections: Vec<ConnectionId>,
+    },
 }
 
 /// What an act did.
@@ -138,7 +148,17 @@ impl Act {
             Self::ConfirmSweep { .. } => "confirm_sweep",
             Self::Forget { .. } => "forget",
             Self::SetRoutes { .. } => "set_routes",
+            Self::Remove { .. } => "remove",
+            Self::Connect { .. } => "connect",
         }
+    }
+
+    /// Whether it changes nothing but the process in which it is done.
+    pub(super) fn is_of_one_process(&self) -> bool {
+        matches!(
+            self,
+            Self::Resume { .. } | Self::SetRoutes { .. } | Self::Remove { .. } | Self::Connect { .. }
+        )
     }
 
     /// The connection that it is about, if there is one.
@@ -152,14 +172,19 @@ impl Act {
             | Self::Poll { connection, .. }
             | Self::Read { connection, .. }
             | Self::Backfill { connection, .. }
-            | Self::ConfirmSweep { connection, .. } => Some(connection),
-            Self::Forget { connections } => connections.first(),
+            | Self::ConfirmSweep { connection, .. }
+            | Self::Remove { connection } => Some(connection),
+            Self::Forget { connections } | Self::Connect { connections } => connections.first(),
             Self::SetRoutes { .. } => None,
         }
     }
 }
 
 impl StoredAct {
+    pub(crate) fn new(by: impl Into<Arc<str>>, act: Act) -> Self {
+        Self { by: by.into(), act }
+    }
+
     pub(crate) fn replay(by: &Arc<str>, replay: &Replay) -> Self {
         Self { by: Arc::clone(by), act: Act::Replay { replay: replay.clone() } }
     }

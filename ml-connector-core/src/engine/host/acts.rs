@@ -10,8 +10,8 @@ use super::{
 use crate::{
     Connector, Error, ErrorKind, Result,
     audit::{Entry, EntryKind, Outcome, Query, Settlement, Transaction},
-    engine::{documents, notices, writes},
-    model::{ConnectionId, Seq},
+    engine::{documents, writes},
+    model::{Origin, Seq},
 };
 
 /// How long the process that wrote an act has before a host goes on with it.
@@ -26,7 +26,7 @@ impl Connector {
     /// [`ErrorKind::InvalidRequest`] without an actor; [`ErrorKind::Unavailable`] when the log does not work; otherwise
     /// as the method does that does the same without a name, such as [`backfill`](Self::backfill).
     pub async fn act(&self, actor: impl Into<Arc<str>>, act: Act) -> Result<Acted> {
-        let stored = StoredAct { by: actor.into(), act };
+        let stored = StoredAct::new(actor, act);
         if stored.by.trim().is_empty() {
             return Err(Error::new(ErrorKind::InvalidRequest, "an act needs an actor"));
         }
@@ -39,18 +39,6 @@ impl Connector {
         };
         let seq = stored.append(self, dedupe).await?;
         self.perform(seq, &stored).await
-    }
-
-    /// Tries a connection again at once, and the lanes that were parked behind it. Call it when credentials were
-    /// renewed or a channel was repaired; without the call the engine tries by itself from time to time.
-    ///
-    /// It is written down before this returns: whichever host works for the connection hears of it within 30 seconds, and
-    /// one that starts or takes over tries everything in any case.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Unavailable`] when the log does not work. This process tries the connection all the same.
-    pub async fn resume(&self, connection: &ConnectionId) -> Result<()> {
-        notices::resume(&self.shared, connection).await
     }
 
     /// Does what an entry says, and writes down the result.
@@ -93,22 +81,23 @@ impl Connector {
                 let (by, why) = said(why);
                 changed = self.settle_all(seq, selection, &Outcome::Discarded { by, why }).await?;
             }
-            Act::Resume { connection } => self.resume(connection).await?,
-            Act::Poll { connection, feed } => entry = Some(self.poll_now(connection, feed).await?),
-            Act::Read { connection, entity, tell: false } => {
-                entry = Some(self.read_again(connection, entity).await?);
-            }
-            Act::Read { connection, entity, tell: true } => {
-                entry = Some(self.tell_again(connection, entity).await?);
+            Act::Resume { connection } => self.resume_now(connection).await?,
+            Act::Poll { connection, feed } => entry = Some(self.read_feed_now(connection, feed).await?),
+            Act::Read { connection, entity, tell } => {
+                let origin = if *tell { Origin::Backfill } else { Origin::Live };
+                entry = Some(self.ask_for(connection, entity, origin).await?);
             }
             Act::Backfill { connection, feed, since } => {
                 entry = Some(self.backfill_once(connection, feed, *since, Some(format!("act/{seq}"))).await?);
             }
             Act::ConfirmSweep { connection, feed } => {
-                entry = Some(self.confirm_sweep(connection, feed).await?);
+                entry = Some(self.sweep_confirmed(connection, feed).await?);
             }
             Act::Forget { connections } => (changed, left) = self.forget_all(seq, connections, by).await?,
-            Act::SetRoutes { routes } => self.set_routes(routes.clone())?,
+            Act::SetRoutes { routes } => self.set_routes_now(routes.clone())?,
+            Act::Remove { connection } => changed = usize::from(self.remove_now(connection)),
+            // Done by whoever had them in hand.
+            Act::Connect { connections } => changed = connections.len(),
         }
         Ok(Acted { act: seq, changed, entry, left })
     }
@@ -124,8 +113,7 @@ impl Connector {
         for entry in left {
             let stored =
                 entry.body.as_deref().and_then(|body| serde_json::from_slice::<StoredAct>(body).ok());
-            let goes_on =
-                stored.filter(|stored| !matches!(stored.act, Act::Resume { .. } | Act::SetRoutes { .. }));
+            let goes_on = stored.filter(|stored| !stored.act.is_of_one_process());
             match goes_on {
                 Some(stored) => {
                     self.perform(entry.seq, &stored).await?;

@@ -27,6 +27,8 @@ use crate::{
 
 /// Clocks that are this far apart make signatures invalid and stamps wrong.
 const SKEW: Duration = Duration::from_secs(300);
+/// So many limits without room are named.
+const LIMITS_NAMED: usize = 5;
 /// What to do about a connection that gets no webhooks because the host has said no URL.
 const NO_URL: &str =
     "set `public_url`, so that the vendor can call: until then changes are noticed by polling only";
@@ -43,7 +45,7 @@ pub struct Check {
     pub log: Vec<CheckStep>,
     /// The token store, in the same way.
     pub tokens: Vec<CheckStep>,
-    /// The host: its clock.
+    /// The host: its clock, and limits that have no room.
     pub host: Vec<CheckStep>,
 }
 
@@ -100,12 +102,14 @@ impl Connector {
             self.check_log(),
             self.check_tokens(&registry)
         );
+        // What was just asked may have said that a limit is spent.
+        let limits = self.check_limits().await;
         Check {
             connections: ids.iter().cloned().zip(steps).collect(),
             routes,
             log,
             tokens,
-            host: vec![self.check_clock()],
+            host: vec![self.check_clock(), limits],
         }
     }
 
@@ -249,6 +253,24 @@ impl Connector {
         let mut steps = vec![CheckStep::of("write", written.as_ref())];
         steps.extend(tokens.check().await);
         steps
+    }
+
+    /// What has no room waits: nobody has to do anything about a minute, but somebody may about a day.
+    async fn check_limits(&self) -> CheckStep {
+        let usage = match self.shared.context.limiter().usage(self.shared.clock.now()).await {
+            Ok(usage) => usage,
+            Err(error) => return CheckStep::of("limits", Err::<(), _>(&error)),
+        };
+        let full: Vec<String> = usage
+            .iter()
+            .filter_map(|usage| Some(format!("{} until {}", usage.key, usage.full_until()?)))
+            .take(LIMITS_NAMED)
+            .collect();
+        if full.is_empty() {
+            return CheckStep::passed("limits");
+        }
+        let remedy = "wait, or let the vendor raise the limit: what needs it goes on by itself";
+        CheckStep::warning("limits", remedy).with_found(format!("no room in {}", full.join(", ")))
     }
 
     /// Each route by itself: whether its deliveries can be planned, and whether the places that it names can be reached.

@@ -1,6 +1,9 @@
 //! How the connector is doing.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, atomic::Ordering},
+};
 
 use serde::Serialize;
 use tokio::sync::oneshot;
@@ -87,6 +90,9 @@ pub struct ConnectionHealth {
     /// Webhooks for an account that no connection has, as far as they came by this one, are still in the log and have
     /// been neither replayed nor acknowledged, up to 1,000. [`Connector::replay`] takes them in once a connection has the account.
     pub unrouted: usize,
+    /// Values of its records that could not be read since it was attached here: they are told without, and
+    /// [`Connector::explain`] names each. No trouble that makes the health bad.
+    pub left_out: u64,
     /// Sweeps that missed too many records to be believed. [`Connector::confirm_sweep`] says that it is true.
     pub stopped_sweeps: Vec<StoppedSweep>,
     /// Feeds that the plan or the granted scopes do not allow, and why. Each is asked for again after an hour, then after
@@ -209,6 +215,7 @@ impl Connector {
             };
             if let Some(slot) = registry.source(&id) {
                 health.vendor_clock_ahead_ms = slot.vendor_clock.ahead_ms();
+                health.left_out = slot.left_out.load(Ordering::Relaxed);
                 health.stopped_sweeps = feeds::stopped_sweeps(&self.shared, slot).await?;
                 health.unavailable_feeds = feeds::unavailable_feeds(&self.shared, slot).await?;
                 health.remarks = feeds::feed_remarks(&self.shared, slot).await?;

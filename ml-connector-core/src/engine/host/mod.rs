@@ -3,6 +3,7 @@
 mod act;
 mod acts;
 mod builder;
+mod changes;
 mod check;
 mod dry_run;
 mod forget;

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::{
     Connector,
-    model::{ConnectionId, EndpointId},
+    model::{AccountKey, ConnectionId, EndpointId},
     route::Route,
 };
 
@@ -22,6 +22,8 @@ pub struct ConnectionView {
     pub is_source: bool,
     /// Whether deliveries go to it.
     pub is_sink: bool,
+    /// The organizations, divisions or companies that it reads, as shared traffic names them: `org:778812345`.
+    pub accounts: Vec<AccountKey>,
     /// Where its webhooks come in.
     pub endpoint: Option<EndpointId>,
     /// The zone of the organization's days.
@@ -41,6 +43,7 @@ impl Connector {
                 system: system.unwrap_or_default(),
                 is_source: source.is_some(),
                 is_sink: sink.is_some(),
+                accounts: info.map(|info| info.accounts.clone()).unwrap_or_default(),
                 endpoint: info.map(|info| info.endpoint.clone()),
                 zone: info.map(|info| info.zone.name().to_owned()),
                 id,

@@ -34,8 +34,19 @@ pub(super) struct Lane {
     /// The deliveries after this one are in the log only.
     pub(super) rest: Option<Seq>,
     pub(super) spot: Spot,
-    /// Since when, in the order of arrival, a head has waited for room in a quota.
-    pub(super) ticket: Option<(Seq, u64)>,
+    /// The head that was refused for want of room in a quota.
+    pub(super) ticket: Option<Ticket>,
+}
+
+/// A head that waits for room in a quota.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ticket {
+    pub(super) head: Seq,
+    /// Its place in the order of arrival.
+    pub(super) number: u64,
+    pub(super) since: Timestamp,
+    /// Whether somebody was told that it waits for long.
+    pub(super) is_told: bool,
 }
 
 /// Where a lane waits. What a queue says about a lane that is somewhere else is stale.

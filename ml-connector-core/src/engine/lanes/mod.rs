@@ -17,5 +17,5 @@ pub(crate) use self::{
     scheduler::Lanes,
     slots::SlotClass,
     survey::Survey,
-    work::{Appetite, Batch, Finished, Hold, Item, LaneId, Proof},
+    work::{Appetite, Batch, Finished, Hold, Item, LaneId, Proof, PutOff},
 };

@@ -11,12 +11,12 @@ use std::{
 
 use super::{
     held::{HeldSignals, Place},
-    lane::{Lane, MAX_WINDOW, Spot},
+    lane::{Lane, MAX_WINDOW, Spot, Ticket},
     outages::Outages,
     queues::{Gates, Ready, Turn},
     slots::{SlotClass, Slots},
     survey::LaneHealth,
-    work::{Appetite, Batch, Hold, Item, LaneId, Proof},
+    work::{Appetite, Batch, Hold, Item, LaneId, Proof, PutOff},
 };
 use crate::{
     Timestamp,
@@ -332,7 +332,7 @@ impl Lanes {
                 let until = self.outages.begin(&connection, retry::back_at, not_before, now);
                 self.push(until, Timer::Probe(connection));
             }
-            Hold::Quota(key, at) => self.wait_for_room(id, &key, at),
+            Hold::Quota(key, at) => self.wait_for_room(id, &key, at, now),
             Hold::Until(_) => {}
             Hold::None | Hold::Blocked | Hold::Split(_) | Hold::Parked => {
                 if proof != Proof::Nothing {
@@ -347,19 +347,35 @@ impl Lanes {
     }
 
     /// Puts a lane before the gate of a quota.
-    fn wait_for_room(&mut self, id: LaneId, key: &QuotaKey, at: Timestamp) {
+    fn wait_for_room(&mut self, id: LaneId, key: &QuotaKey, at: Timestamp, now: Timestamp) {
         let Some(lane) = self.lanes.get_mut(&id) else { return };
         let Some(head) = lane.items.front() else { return };
         lane.spot = Spot::Gate;
         // A head that is refused again keeps its place.
-        let ticket = match lane.ticket {
-            Some((seq, ticket)) if seq == head.seq => ticket,
-            _ => self.ticket + 1,
-        };
-        self.ticket = self.ticket.max(ticket);
-        lane.ticket = Some((head.seq, ticket));
-        self.gates.wait(key, at, ticket, id, &lane.connection);
+        let known = lane.ticket.filter(|ticket| ticket.head == head.seq);
+        let fresh = Ticket { head: head.seq, number: self.ticket + 1, since: now, is_told: false };
+        let ticket = known.unwrap_or(fresh);
+        self.ticket = self.ticket.max(ticket.number);
+        lane.ticket = Some(ticket);
+        self.gates.wait(key, at, ticket.number, id, &lane.connection);
         self.push(at, Timer::Gate(key.clone()));
+    }
+
+    /// The heads that have waited for room in a quota since before `since`, each once.
+    pub(crate) fn take_put_off(&mut self, since: Timestamp) -> Vec<PutOff> {
+        let mut put_off = Vec::new();
+        let gates = self.gates.times();
+        for (id, lane) in self.lanes.iter_mut().filter(|(_, lane)| lane.spot == Spot::Gate) {
+            let Some(ticket) = lane.ticket.as_mut().filter(|ticket| !ticket.is_told && ticket.since < since)
+            else {
+                continue;
+            };
+            let Some((key, until)) = gates.get(id) else { continue };
+            ticket.is_told = true;
+            let (connection, key) = (lane.connection.clone(), (*key).clone());
+            put_off.push(PutOff { connection, head: ticket.head, key, since: ticket.since, until: *until });
+        }
+        put_off
     }
 
     /// Lets a connection that does not work be tried at once.

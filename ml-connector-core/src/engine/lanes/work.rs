@@ -51,6 +51,17 @@ impl From<&Pending> for Item {
     }
 }
 
+/// A head that waits for room in a quota.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PutOff {
+    pub(crate) connection: ConnectionId,
+    pub(crate) head: Seq,
+    pub(crate) key: QuotaKey,
+    pub(crate) since: Timestamp,
+    /// There is no room before.
+    pub(crate) until: Timestamp,
+}
+
 /// What may be taken from a lane at once.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Appetite {

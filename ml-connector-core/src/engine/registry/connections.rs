@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    sync::Arc,
+    sync::{Arc, atomic::AtomicU64},
     time::Duration,
 };
 
@@ -115,6 +115,7 @@ impl Registry {
             moved_at: OnceCell::new(),
             vendor_clock: Arc::default(),
             upkeep_state: UpkeepCache::default(),
+            left_out: AtomicU64::new(0),
             pulse: Pulse::default(),
             reads: Reads::default(),
             source: Arc::clone(source),

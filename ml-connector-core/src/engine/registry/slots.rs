@@ -1,6 +1,6 @@
 //! A connected source or sink, with what is kept in memory about it.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, atomic::AtomicU64};
 
 use bytes::Bytes;
 use tokio::sync::OnceCell;
@@ -28,6 +28,8 @@ pub(crate) struct SourceSlot {
     pub(crate) vendor_clock: Arc<VendorClock>,
     /// What the source verifies requests with.
     pub(crate) upkeep_state: UpkeepCache,
+    /// How many values of its records could not be read.
+    pub(crate) left_out: AtomicU64,
     pub(crate) pulse: Pulse,
     pub(crate) reads: Reads,
 }

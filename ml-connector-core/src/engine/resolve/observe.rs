@@ -46,6 +46,8 @@ pub(crate) struct Found {
     pub(crate) page: Vec<Event>,
     /// Records of which something newer is known: to be read again.
     pub(crate) older: Vec<EntityRef>,
+    /// How many values could not be read.
+    pub(crate) left_out: usize,
     /// Whose work lists will have grown.
     pub(crate) wake: Vec<Partition>,
 }
@@ -132,6 +134,7 @@ pub(crate) async fn observe(
                 event.before = known.and_then(|last| last.facts.as_ref()?.before(snapshot.facts.as_ref()?));
                 event.content = Some(content.clone());
                 (event.raw, event.notes) = (raw.clone(), notes.clone());
+                found.left_out += notes.len();
             }
             Observed::Gone(_) => {
                 event.content = snapshot.to_record(Arc::clone(&seen.entity.id)).map(Content::from);

@@ -107,6 +107,7 @@ pub(crate) async fn read(
             Committed::Applied(_) => {
                 shared.count(Stat::Events, found.events, slot.connection(), None);
                 shared.count(Stat::Deliveries, deliveries, slot.connection(), None);
+                shared.count_left_out(slot, found.left_out);
                 if found.events == 0 {
                     shared.count(Stat::Unchanged, 1, slot.connection(), None);
                 }

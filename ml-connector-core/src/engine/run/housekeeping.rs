@@ -14,7 +14,7 @@ use crate::{
     audit::EntryKind,
     engine::{
         feeds, history,
-        lanes::{Finished, Hold, Proof, Survey},
+        lanes::{Finished, Hold, Proof, PutOff, Survey},
         notices::standings,
         registry::SourceSlot,
         retry::LOG_PAUSE,
@@ -33,6 +33,8 @@ const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(3600);
 
 /// How long the other side has to be away before it is told.
 const TELL_AFTER: Duration = Duration::from_secs(60);
+/// How often it is looked for what waits for limits.
+const PUT_OFF_EVERY: Duration = Duration::from_secs(60);
 /// How often it is looked for acts that another process has not ended.
 const ACTS_EVERY: Duration = Duration::from_secs(60);
 
@@ -79,6 +81,26 @@ impl Runner {
         if let Some(turns) = &self.turns {
             // Nobody listens when the loop has ended.
             let _ = turns.send((what.0, kind, reason));
+        }
+    }
+
+    /// Tells of deliveries that have waited for room in a quota for longer than they may fail: once each, and of each quota
+    /// the one that has waited for longest.
+    pub(crate) fn tell_put_off(&mut self) {
+        let now = self.shared.clock.now();
+        if now < self.put_off_at {
+            return;
+        }
+        self.put_off_at = now + PUT_OFF_EVERY;
+        let mut put_off = self.deliveries.lanes.take_put_off(now - self.shared.settings.max_block);
+        put_off.sort_by_key(|waits| (waits.since, waits.head));
+        let mut told = BTreeSet::new();
+        for PutOff { connection, head, key, since, until } in put_off {
+            if told.insert((connection.clone(), key.clone())) {
+                let reason =
+                    format!("waits for room in the limit {key} since {since}, until {until} at least");
+                self.shared.trouble(TroubleKind::PutOff, &connection, head, reason.into());
+            }
         }
     }
 

@@ -77,6 +77,7 @@ impl Runner {
             self.prune();
             self.keep_alive();
             self.go_on_with_acts();
+            self.tell_put_off();
             self.obey_forgotten();
             self.write_history();
             #[cfg(feature = "metrics")]

@@ -59,6 +59,7 @@ pub(super) struct Runner {
     /// Whether the host was told that the log takes no writes.
     pub(super) log_is_down: bool,
     pub(super) acts_at: Timestamp,
+    pub(super) put_off_at: Timestamp,
     pub(super) forgotten_at: Timestamp,
     #[cfg(feature = "metrics")]
     pub(super) gauges_at: Timestamp,
@@ -121,6 +122,7 @@ impl Runner {
             keep_alive_at: Timestamp::default(),
             log_is_down: false,
             acts_at: Timestamp::default(),
+            put_off_at: Timestamp::default(),
             forgotten_at: Timestamp::default(),
             #[cfg(feature = "metrics")]
             gauges_at: Timestamp::default(),

@@ -15,6 +15,7 @@ mod follow_ups;
 mod hosts;
 mod idle;
 mod intake;
+mod leases;
 mod long_attempts;
 mod notices;
 mod operations;
@@ -27,6 +28,7 @@ mod refused_feeds;
 mod sweeps;
 mod tenants;
 mod vendor;
+mod visible;
 mod wall;
 
 use std::{sync::Arc, time::Duration};

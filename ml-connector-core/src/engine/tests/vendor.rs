@@ -17,9 +17,9 @@ use crate::{
     ReceiveRequest, Repeat, Result, Sink, SinkInfo, Source, SourceInfo, SourceMode, Timestamp, UpkeepRequest,
     auth::OAuth2,
     model::{
-        AccountKey, ConnectionId, Date, Delivery, DeliveryPlan, EntityRef, Intake, LaneKey, Lookup,
-        Observation, Observed, Page, PollMode, Prompt, Receipt, Record, RecordKind, Resolution, Revision,
-        Signal, Status, Upkeep,
+        AccountKey, ConnectionId, Date, Delivery, DeliveryPlan, EntityRef, Intake, LaneKey, LeftOut,
+        LeftOutReason, Lookup, Observation, Observed, Page, PollMode, Prompt, Receipt, Record, RecordKind,
+        Resolution, Revision, Signal, Status, Upkeep,
     },
     rate::{Cost, Quota},
     snapshot::Snapshot,
@@ -199,7 +199,10 @@ impl LedgerSource {
 
     pub(super) fn seen(&self, record: &Record, read_at: Timestamp) -> Observation {
         let revision = Revision::of(&serde_json::to_vec(record).unwrap());
-        let state = Observed::present(revision, record.clone());
+        let mut state = Observed::present(revision, record.clone());
+        if let (Some("odd"), Observed::Present { notes, .. }) = (record.reference.as_deref(), &mut state) {
+            notes.push(LeftOut::new("due", LeftOutReason::Unreadable, None));
+        }
         Observation { entity: record.entity(), read_at, state }
     }
 }

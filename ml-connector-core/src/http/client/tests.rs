@@ -11,7 +11,10 @@ use async_trait::async_trait;
 use super::*;
 use crate::{
     Clock, HttpTransport, RateLimiter, Secret, TokioClock,
+    audit::Lease,
+    context::WriteLease,
     http::error_for_status,
+    model::Partition,
     rate::{Admission, Feedback, MemoryRateLimiter, Quota, QuotaKey, TakeOver, Usage},
     token::MemoryTokenStore,
 };
@@ -509,4 +512,80 @@ fn debug_shows_neither_url_nor_header_nor_body() {
         .unwrap();
     let text = format!("{:?}", Call::write("example.post_thing", request));
     assert!(!text.contains("planted") && text.contains("example.post_thing"), "{text}");
+}
+
+/// A host that waited, or stood still, for longer than its lease: another may have taken over, and sends what it does not find.
+#[tokio::test(start_paused = true)]
+async fn nothing_is_sent_after_the_lease_whatever_the_call_has_waited_for() {
+    const LEASE: Duration = Duration::from_secs(15);
+    let lease = Lease { partition: Partition::all().next().unwrap(), fence: 1 };
+    let room = || quota("lane", Quota::Rolling { limit: 1, window: Duration::from_secs(20) });
+    let takes = Duration::from_secs(13);
+    for (auth, waits) in [(Numbered::default(), true), (Numbered { takes, ..Numbered::default() }, false)] {
+        let bench = bench_with([OK], auth);
+        if waits {
+            bench.limiter_says(room()).await;
+        }
+        let held = Arc::new(WriteLease::default());
+        let ctx = bench.ctx.under(&held, lease);
+        held.renew(WriteLease::instant(), ctx.now(), LEASE, [lease]);
+        let call = || bench.write().with_costs(vec![room()]);
+        let error = bench.client.send(&ctx, call()).await.unwrap_err();
+        assert_eq!((error.kind(), error.effect()), (ErrorKind::Conflict, Effect::None), "{error:?}");
+        assert!(bench.script.seen.lock().unwrap().is_empty());
+
+        // It is still this host's: then it goes out.
+        held.renew(WriteLease::instant(), ctx.now(), LEASE, [lease]);
+        let sent = async {
+            bench.client.send(&ctx, bench.write()).await.unwrap();
+        };
+        let renewed = async {
+            for _ in 0..3 {
+                tokio::time::sleep(LEASE / 3).await;
+                held.renew(WriteLease::instant(), ctx.now(), LEASE, [lease]);
+            }
+        };
+        tokio::join!(sent, renewed);
+        assert_eq!(bench.attempts().len(), 1);
+    }
+}
+
+/// What a vendor names as the next page, or a browser as the server to ask, leads to the connection's own origin or nowhere:
+/// not to the machine, its network or a cloud's metadata, in whichever notation.
+#[tokio::test(start_paused = true)]
+async fn a_link_that_leads_away_is_refused_before_anything_is_asked_or_sent() {
+    let bench = bench([]);
+    for link in [
+        "http://127.0.0.1/",
+        "http://localhost/",
+        "https://[::1]/",
+        "https://[::ffff:127.0.0.1]/",
+        "https://10.0.0.1/v3",
+        "http://169.254.169.254/latest/meta-data",
+        "https://metadata.google.internal/",
+        "https://[64:ff9b::a9fe:a9fe]/",
+        "https://[2002:7f00:1::]/",
+        "https://[fe80::1]/",
+        "https://evil.example/v3/things",
+        "https://api.example.com.evil.example/v3",
+        "https://api.example.com@evil.example/v3",
+        "https://user@api.example.com/v3",
+        "http://api.example.com/v3",
+        "https://api.example.com:8443/v3",
+        "//evil.example/v3",
+        "/v3/things",
+    ] {
+        let Ok(request) = Request::get(link).body(Bytes::new()) else { continue };
+        for call in
+            [Call::read("example.next", request.clone()), Call::write("example.next", request.clone())]
+        {
+            let error = bench.send(call.with_costs(vec![per_minute("k", 1)])).await.unwrap_err();
+            assert_eq!((error.kind(), error.effect()), (ErrorKind::InvalidRequest, Effect::None), "{link}");
+        }
+    }
+    assert!(bench.attempts().is_empty());
+    assert!(
+        matches!(bench.limiter_says(per_minute("k", 1)).await, Admission::Admitted(_)),
+        "nothing was spent"
+    );
 }

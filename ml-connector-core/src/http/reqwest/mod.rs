@@ -1,21 +1,15 @@
 //! The default transport.
 
-mod resolver;
 #[cfg(test)]
 mod tests;
 
-use std::{
-    error::Error as _,
-    sync::{Arc, OnceLock},
-    time::Duration,
-};
+use std::{error::Error as _, sync::OnceLock, time::Duration};
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 
-use self::resolver::PublicOnly;
-use super::{HttpTransport, Limits, Outside, Phase, TransportError, outside_url};
+use super::{HttpTransport, Limits, Phase, TransportError};
 use crate::{Error, ErrorKind, Result};
 
 /// How long making a connection may take, TLS included.
@@ -33,9 +27,6 @@ const POOL_IDLE: Duration = Duration::from_secs(5);
 #[derive(Debug, Default)]
 pub struct ReqwestTransport {
     client: OnceLock<reqwest::Client>,
-    /// For URLs that came from outside: it dials public addresses only. A proxy is not asked, because it would resolve the
-    /// name by itself.
-    outside: OnceLock<reqwest::Client>,
 }
 
 impl ReqwestTransport {
@@ -50,17 +41,14 @@ impl ReqwestTransport {
     /// # Errors
     /// [`ErrorKind::ConfigInvalid`] with the remedy.
     pub fn warm_up(&self) -> Result<()> {
-        self.client(false).map(drop)
+        self.client().map(drop)
     }
 
-    fn client(&self, outside: bool) -> Result<&reqwest::Client> {
-        let kept = if outside { &self.outside } else { &self.client };
-        if let Some(client) = kept.get() {
+    fn client(&self) -> Result<&reqwest::Client> {
+        if let Some(client) = self.client.get() {
             return Ok(client);
         }
-        let builder = reqwest::Client::builder();
-        let builder = if outside { builder.no_proxy().dns_resolver(Arc::new(PublicOnly)) } else { builder };
-        let client = builder
+        let client = reqwest::Client::builder()
             .connect_timeout(CONNECT)
             .pool_idle_timeout(POOL_IDLE)
             .redirect(reqwest::redirect::Policy::none())
@@ -75,7 +63,7 @@ impl ReqwestTransport {
                 )
                 .with_source(source)
             })?;
-        Ok(kept.get_or_init(|| client))
+        Ok(self.client.get_or_init(|| client))
     }
 }
 
@@ -86,11 +74,7 @@ impl HttpTransport for ReqwestTransport {
         request: http::Request<Bytes>,
         limits: Limits,
     ) -> Result<http::Response<Bytes>, TransportError> {
-        let outside = request.extensions().get::<Outside>().is_some();
-        if outside && outside_url(&request.uri().to_string()).is_err() {
-            return Err(TransportError::new(Phase::NotWritten, "a URL from outside leads inside"));
-        }
-        let client = self.client(outside).map_err(|error| {
+        let client = self.client().map_err(|error| {
             TransportError::new(Phase::NotWritten, "the HTTP client cannot start").with_source(error)
         })?;
         let mut request = reqwest::Request::try_from(request)

@@ -113,7 +113,7 @@ fn a_consent_begins_another_chain_and_a_failed_one_changes_nothing() {
     let one = Uuid::from_u128(1);
     let before = sent(&Blob::new(Some(Secret::from("r0"))), one, at(0));
     let token = |text: &str| Some(Secret::from(text));
-    let granted = Granted { access: token("a"), expires_in: None, refresh: token("another-account") };
+    let granted = Granted { access: token("a"), refresh: token("another-account"), ..Granted::default() };
     let after = consented(&before, TokenOutcome::Granted(granted.clone()));
     assert_eq!((after.generation, after.since, after.phase), (1, 1, Phase::Idle));
     assert_eq!(after.refresh, granted.refresh.clone().map(Kept));
@@ -144,12 +144,12 @@ fn a_configured_refresh_token_is_tried_after_a_consent_that_failed() {
 fn answers_of_an_earlier_consent_are_not_mixed_in() {
     let one = Uuid::from_u128(1);
     let first = sent(&Blob::new(Some(Secret::from("r0"))), one, at(0));
-    let consent = Granted { access: None, expires_in: None, refresh: Some(Secret::from("other-account")) };
+    let consent = Granted { refresh: Some(Secret::from("other-account")), ..Granted::default() };
     let (connected, _) = step(&first, &Input::Connect(consent), at(1), &rules());
     let answer = crate::http::Answer::new(http::Response::new("".into()), at(2));
     let received = Received::new(0, one, &answer);
     let (kept, _) = step(&connected.unwrap(), &Input::Answered(received.clone()), at(2), &rules());
-    let late = Granted { access: None, expires_in: None, refresh: Some(Secret::from("r1")) };
+    let late = Granted { refresh: Some(Secret::from("r1")), ..Granted::default() };
     let classified = Input::Classified(received, TokenOutcome::Granted(late));
     let settled = step(&kept.unwrap(), &classified, at(2), &rules()).0.unwrap();
     assert_eq!(settled.refresh.map(|kept| kept.0.expose().to_owned()).as_deref(), Some("other-account"));
@@ -173,6 +173,7 @@ fn granted(access: &str, refresh: &str) -> Granted {
         access: Some(Secret::from(access)),
         expires_in: Some(Duration::from_secs(3600)),
         refresh: Some(Secret::from(refresh)).filter(|refresh| !refresh.is_empty()),
+        scopes: Vec::new(),
     }
 }
 
@@ -312,4 +313,25 @@ fn a_day_has_its_budget_beside_that_of_ten_minutes() {
     assert!(blocked(&blob, at(24 * hour), &rules).is_none());
     let without = Rules { day_budget: None, ..rules };
     assert!(blocked(&blob, at(5 * hour), &without).is_none());
+}
+
+#[test]
+fn the_scopes_that_a_vendor_named_last_are_kept_and_silence_changes_nothing() {
+    let scopes = |names: &[&str]| names.iter().map(|name| String::from(*name)).collect::<Vec<_>>();
+    // Each is due for the next renewal at once.
+    let with = |names: &[&str]| Granted {
+        scopes: scopes(names),
+        expires_in: Some(Duration::ZERO),
+        ..granted("a", "r")
+    };
+    let first = refreshed(&Blob::new(Some(Secret::from("r0"))), &rules(), with(&["read", "write"]));
+    assert_eq!(first.scopes, scopes(&["read", "write"]));
+    let silent = refreshed(&first, &rules(), with(&[]));
+    assert_eq!(silent.scopes, first.scopes);
+    let fewer = refreshed(&silent, &rules(), with(&["read"]));
+    assert_eq!(Blob::decode(&fewer.encode().unwrap()).unwrap().scopes, scopes(&["read"]));
+    // What an earlier release stored says nothing of scopes.
+    let mut old: serde_json::Value = serde_json::from_slice(&fewer.encode().unwrap()).unwrap();
+    old.as_object_mut().unwrap().remove("scopes");
+    assert!(Blob::decode(old.to_string().as_bytes()).unwrap().scopes.is_empty());
 }

@@ -49,6 +49,7 @@ enum Defect {
     KnowsEveryFeed,
     NeverEndsAFeed,
     KeepsTheCheckpoint,
+    ListsAnotherForm,
     KeepsTheHandshake,
     IgnoresTheHandshake,
     TakesAnyHandshake,
@@ -70,7 +71,7 @@ enum Defect {
 }
 use Defect::*;
 
-const OF_SOURCES: [Defect; 27] = [
+const OF_SOURCES: [Defect; 28] = [
     AcceptsForgeries,
     CallsForgeriesInvalid,
     HintsAtTheSignature,
@@ -91,6 +92,7 @@ const OF_SOURCES: [Defect; 27] = [
     KnowsEveryFeed,
     NeverEndsAFeed,
     KeepsTheCheckpoint,
+    ListsAnotherForm,
     KeepsTheHandshake,
     IgnoresTheHandshake,
     TakesAnyHandshake,
@@ -288,6 +290,19 @@ impl Source for Mutant {
         }
         if self.has(KeepsTheCheckpoint) && page.more {
             page.checkpoint = Bytes::from_static(b"I know where I was");
+        }
+        if self.has(ListsAnotherForm) {
+            for signal in page.signals.drain(..) {
+                let Resolution::Observed(seen) = self.ledgerly.resolve(ctx, &[signal], None).await? else {
+                    continue;
+                };
+                page.observations.extend(seen);
+            }
+            for row in &mut page.observations {
+                if let Observed::Present { revision, .. } = &mut row.state {
+                    *revision = Revision::of(b"what a list shows");
+                }
+            }
         }
         Ok(page)
     }
