@@ -23,7 +23,7 @@ use ml_connector_core::{
 pub(crate) use people::Employee;
 use serde_json::value::RawValue;
 pub(crate) use subscriptions::{NewSubscription, Subscription};
-use url::Url;
+use url::{Url, form_urlencoded};
 
 use crate::{
     SYSTEM, error,
@@ -230,7 +230,10 @@ fn common(request: http::request::Builder) -> http::request::Builder {
 /// # Errors
 /// [`ErrorKind::Unexpected`] for a URL of an action.
 fn refuse_actions(url: &Url) -> Result<()> {
-    if url.path().to_ascii_lowercase().contains("microsoft.nav.") {
+    let names_one = |text: &str| text.to_ascii_lowercase().contains("microsoft.nav.");
+    // Escaped letters are the same letters to the server.
+    let mut parts = form_urlencoded::parse(url.path().as_bytes());
+    if names_one(url.path()) || parts.any(|(one, other)| names_one(&one) || names_one(&other)) {
         return Err(Error::new(ErrorKind::Unexpected, "an action is called by the posting alone"));
     }
     Ok(())
@@ -278,7 +281,7 @@ mod tests {
             .filter(|name| name.contains('.'))
             .collect();
         assert!(names.len() >= 3, "{names:?}");
-        for name in names {
+        for name in names.into_iter().chain(["%4Dicrosoft.NAV.post", "Microsoft%2ENAV%2Epost"]) {
             let url = format!("https://api.example.com/v2.0/companies(1)/purchaseInvoices(2)/{name}");
             let error = refuse_actions(&Url::parse(&url).unwrap()).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Unexpected, "{name}");
