@@ -124,7 +124,7 @@ impl BusinessCentral {
         if is_placeholder(record) {
             return Some("it keeps the number of a draft that was deleted");
         }
-        let posting = raw.as_ref().and_then(|raw| posting_date(raw));
+        let posting = raw.as_ref().and_then(posting_date);
         let youngest = record.date.into_iter().chain(posting).max()?;
         let is_old = youngest < ctx.now().date_in(&self.source.zone).minus_days(NEWS_DAYS);
         (is_old && !is_asked).then_some("its dates are long past, and it is seen for the first time")
