@@ -12,7 +12,7 @@ use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use ml_connector_bc::{BusinessCentral, post};
 use ml_connector_core::{
-    Connector, Error, ErrorKind, Result, SourceMode,
+    Connector, Result, SourceMode,
     approval::{Approvals, Approvers, Policy},
     engine::Settings,
     model::Status,

@@ -12,7 +12,7 @@
 
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
-use ml_connector_core::{Connector, Error, ErrorKind, Result, engine::Settings, route::RouteSet};
+use ml_connector_core::{Connector, Result, engine::Settings, route::RouteSet};
 use ml_connector_examples::{
     bars,
     freshbooks::{BOOKS, Simulation, settings::FreshBooksToSlack, story},

@@ -13,7 +13,7 @@
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use ml_connector_core::{
-    Clock, Connector, Error, ErrorKind, Result, SourceMode, SystemClock,
+    Clock, Connector, Result, SourceMode, SystemClock,
     approval::{Approvals, Approvers, Policy},
     engine::{ConnectorBuilder, Settings},
     model::Zone,

@@ -7,6 +7,9 @@ use serde_json::Value;
 
 use crate::support::{Api, World};
 
+/// What is bad about it, method, URL, headers, body, and the answer's status and code.
+type BadRequest<'a> = (&'a str, &'a str, String, &'a [(&'a str, &'a str)], &'a str, u16, &'a str);
+
 #[tokio::test(start_paused = true)]
 async fn every_bad_request_of_the_sheet_is_refused_as_it_says() {
     let world = World::new();
@@ -25,7 +28,7 @@ async fn every_bad_request_of_the_sheet_is_refused_as_it_says() {
     let elsewhere =
         format!("https://api.businesscentral.dynamics.com/v2.0/{tenant}/Nowhere/api/v2.0/companies");
     let (draft, done) = (format!("purchaseInvoices({id})"), format!("purchaseInvoices({posted})"));
-    let cases: Vec<(&str, &str, String, &[(&str, &str)], &str, u16, &str)> = vec![
+    let cases: Vec<BadRequest<'_>> = vec![
         ("no token", "GET", own(&draft), &bad_token, "", 401, "Authentication_InvalidCredentials"),
         ("no environment", "GET", elsewhere, &[], "", 404, "NoEnvironment"),
         (

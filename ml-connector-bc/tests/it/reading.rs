@@ -281,7 +281,7 @@ async fn old_drafts_that_appear_at_once_are_no_news() {
     world.erp.set(Set::PurchaseInvoices, &late, "invoiceDate", "2025-11-30").unwrap();
     world.sleep(60).await;
     let (seen, _) = run(&world, &erp, FEED, PollMode::Live, Some(checkpoint)).await;
-    assert_eq!(seen, [late.clone()]);
+    assert_eq!(seen, std::slice::from_ref(&late));
     for id in &old {
         let mut signal = Signal::entity(EntityRef::new("bill", id.as_str()));
         signal.hint = Some("created".into());

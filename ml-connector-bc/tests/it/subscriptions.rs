@@ -120,7 +120,8 @@ async fn a_month_without_a_gap() {
         }
         if hour % 97 == 50 {
             let all = world.erp.subscriptions();
-            let at = all.iter().position(|one| one.resource.ends_with(FEED)).filter(|_| hour % 2 == 0);
+            let at =
+                all.iter().position(|one| one.resource.ends_with(FEED)).filter(|_| hour.is_multiple_of(2));
             world.erp.drop_subscription(&all[at.unwrap_or(0)].id);
         }
         let serving = world.erp.subscriptions().into_iter().filter(|one| one.expires > world.now()).count();
@@ -192,8 +193,8 @@ async fn the_old_company_s_subscriptions_are_ended_first() {
     let looked = looked.expect("it answers again");
     let left = world.erp.subscriptions();
     let company = world.erp.credentials().company_id;
-    let old_ones = left.iter().filter(|one| one.notification_url.starts_with(&format!("{HOOKS}/")));
-    assert!(old_ones.filter(|one| one.resource.contains(&company)).next().is_none(), "{left:?}");
+    let mut old_ones = left.iter().filter(|one| one.notification_url.starts_with(&format!("{HOOKS}/")));
+    assert!(!old_ones.any(|one| one.resource.contains(&company)), "{left:?}");
     assert_eq!(of(theirs), before, "another connection's stay");
     let text = String::from_utf8(looked.state.to_vec()).unwrap();
     assert!(text.contains(&second) && !text.contains(&company), "{text}");

@@ -466,7 +466,7 @@ async fn a_webhook_that_is_replayed_costs_few_rows_and_few_reads_and_no_edit_is_
     assert!((2..=11).contains(&reads), "{reads} reads in a minute");
     assert!(rows.len() <= 15, "{} rows", rows.len());
     let repeats: u64 = rows.iter().filter_map(|row| row.repeats).map(|repeats| repeats.count).sum();
-    assert_eq!(repeats as usize + rows.len(), 3000, "each has left a trace");
+    assert_eq!(repeats + rows.len() as u64, 3000, "each has left a trace");
     // Two edits that send the same bytes, the second while the first is being read.
     tokio::time::sleep(secs(120)).await;
     for status in [Status::Paid, Status::Void] {
