@@ -51,9 +51,9 @@ pub(crate) enum Command {
     Replay {
         #[command(flatten)]
         which: Which,
-        /// Names the request: the same name, given again, goes on and adds nothing. Today's date unless it is given.
+        /// Names the request: the same one, given again, goes on and adds nothing. The time of day unless it is given.
         #[arg(long)]
-        name: Option<String>,
+        nonce: Option<String>,
         /// Sends events where the routes send them now.
         #[arg(long)]
         reroute: bool,

@@ -18,12 +18,12 @@ const PAGE: usize = 1_000;
 pub(crate) async fn replay(
     connector: &Connector,
     selection: Query,
-    name: Option<String>,
+    nonce: Option<String>,
     reroute: bool,
     yes: bool,
 ) -> Result<()> {
-    let name = name.unwrap_or_else(|| format!("operator {}", SystemClock.now()));
-    let mut replay = Replay::new(name.as_str(), selection);
+    let nonce = nonce.unwrap_or_else(|| format!("operator {}", SystemClock.now()));
+    let mut replay = Replay::new(nonce.as_str(), selection);
     if reroute {
         replay = replay.reroute();
     }
@@ -31,7 +31,7 @@ pub(crate) async fn replay(
     println!("{} entries can be sent again.", would.selected);
     if yes {
         bars::replay(connector, replay).await?;
-        println!("Sent again under the name {name:?}: the same name goes on, and adds nothing.");
+        println!("Sent again under {nonce:?}: the same goes on, and adds nothing.");
     } else {
         println!("Nothing has been sent: --yes does it.");
     }

@@ -54,8 +54,8 @@ async fn run(arguments: Arguments) -> Result<()> {
         Command::Search(which) => look::search(&connector, &which.query()?, json).await,
         Command::Explain { entry } => look::explain(&connector, entry, json).await,
         Command::Dead { limit } => look::dead(&connector, limit, json).await,
-        Command::Replay { which, name, reroute, yes } => {
-            change::replay(&connector, which.query()?, name, reroute, yes).await
+        Command::Replay { which, nonce, reroute, yes } => {
+            change::replay(&connector, which.query()?, nonce, reroute, yes).await
         }
         Command::Acknowledge(settle) => change::settle(&connector, "acknowledge", settle).await,
         Command::Discard(settle) => change::settle(&connector, "discard", settle).await,

@@ -6,6 +6,7 @@ use ml_connector_core::{
     Connector, HttpTransport, Secret, Timestamp, audit::EntryKind, http::Limits, model::Date, route::Route,
 };
 use ml_connector_sim::{
+    Conditions,
     slack::SlackConfig,
     zoho::{Entity, ZohoBooksConfig, signature},
 };
@@ -385,4 +386,22 @@ async fn the_service_takes_webhooks_behind_a_mount_point_and_bounds_their_bodies
     tokio::time::sleep(secs(10)).await;
     assert_eq!(world.headlines(ACCOUNTING), ["Invoice INV-000101 created"]);
     running.stop().await;
+}
+
+/// Calls of one minute arrive in the next one, and the other way round: the vendor counts when they arrive.
+#[tokio::test(start_paused = true)]
+async fn four_hundred_webhooks_over_a_jittery_line_exceed_no_window() {
+    let mut story = Story::new();
+    let mut line = Conditions::kind();
+    line.jitter = std::time::Duration::from_millis(200);
+    story.world.books.set_conditions(line.clone());
+    story.world.slack.set_conditions(line);
+    let created: Vec<_> = (0..400)
+        .map(|i| story.world.books.create_invoice(document("Bluebird Logistics", 10_000 + i)).unwrap())
+        .collect();
+    story.told().await;
+    story.later(secs(3600)).await;
+    assert_eq!(story.world.headlines(ACCOUNTING).len(), created.len());
+    // No window exceeded: checked at the end of every story.
+    story.end().await;
 }

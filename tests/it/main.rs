@@ -12,6 +12,7 @@ mod exact;
 mod flow;
 mod frail;
 mod freshbooks;
+mod health;
 #[cfg(unix)]
 mod hosts;
 #[cfg(unix)]

@@ -14,7 +14,7 @@ use crate::{ErrorKind, Result, Timestamp, audit::Committed};
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// A log that fails again so soon had not recovered: the pauses go on growing.
-const NOT_RECOVERED: Duration = Duration::from_secs(300);
+const NOT_RECOVERED: Duration = Duration::from_secs(15);
 /// The log is tried with no more bytes than this.
 const MOST_TRIED: usize = 4 << 20;
 

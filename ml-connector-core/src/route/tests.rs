@@ -314,7 +314,11 @@ fn the_example_is_right_and_says_what_it_says() {
     let takers = |event: &Event| routes.takers(event).map(|route| route.name.to_string()).collect::<Vec<_>>();
     assert_eq!(takers(&invoice("12000", "USD", &[Change::Created])), ["large invoices"]);
     assert_eq!(takers(&invoice("12000", "USD", &[Change::Overdue(30)])), ["overdue"]);
-    assert_eq!(takers(&invoice("80", "USD", &[Change::Paid])), ["daily business"]);
+    // A payment is one message: the payment tells it, not the invoice.
+    assert_eq!(takers(&invoice("80", "USD", &[Change::Paid])), [""; 0]);
+    let mut payment = invoice("80", "USD", &[Change::Created]);
+    payment.entity = EntityRef::new("customer_payment", "5");
+    assert_eq!(takers(&payment), ["daily business"]);
     assert_eq!(takers(&bill()), ["approvals of travel"]);
     let dead = EntityRef::new("delivery", "9");
     let dead = Event::new("slack".into(), dead, 1, [Change::Dead].into(), Timestamp::default(), None);

@@ -219,6 +219,11 @@ impl Faults {
         }
     }
 
+    /// No call is hit any more.
+    pub(crate) fn clear(&self) {
+        locked(&self.0).clear();
+    }
+
     /// How many calls are still going to be hit.
     pub(crate) fn waiting(&self) -> u32 {
         locked(&self.0).iter().map(|fault| fault.times).sum()

@@ -98,6 +98,10 @@ impl Gate {
         self.faults.plant(fault);
     }
 
+    pub(crate) fn clear_faults(&self) {
+        self.faults.clear();
+    }
+
     pub(crate) fn faults_waiting(&self) -> u32 {
         self.faults.waiting()
     }

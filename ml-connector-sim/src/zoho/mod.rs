@@ -472,6 +472,11 @@ impl ZohoBooksSim {
         self.shared.gate.plant(fault);
     }
 
+    /// Takes away the faults that have not hit yet.
+    pub fn clear_faults(&self) {
+        self.shared.gate.clear_faults();
+    }
+
     /// How many calls planted faults are still going to hit.
     #[must_use]
     pub fn faults_waiting(&self) -> u32 {

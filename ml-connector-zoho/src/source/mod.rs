@@ -1,5 +1,6 @@
 //! Zoho Books as a source of events.
 
+mod check;
 mod poll;
 
 use std::{sync::atomic::Ordering, time::Duration};
@@ -301,8 +302,7 @@ impl Source for ZohoBooks {
     }
 
     async fn check(&self, ctx: &Context) -> Vec<CheckStep> {
-        let looked = self.find_organization(ctx).await;
-        vec![CheckStep::of("organization", looked.as_ref())]
+        self.look(ctx).await
     }
 }
 

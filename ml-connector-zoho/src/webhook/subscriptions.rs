@@ -160,6 +160,12 @@ impl ManagedWebhooks {
         Ok(Looked { again, ..Looked::new(known, repaired, problem)? })
     }
 
+    /// The events of which there is no webhook among these.
+    pub(crate) fn missing(&self, hooks: &[Hook]) -> Vec<&str> {
+        let is_there = |wanted: &&Wanted| hooks.iter().any(|hook| hook.webhook_name == wanted.name);
+        self.wanted.iter().filter(|wanted| !is_there(wanted)).map(|wanted| &*wanted.event).collect()
+    }
+
     /// Removes the wanted webhooks and their rules, as far as they are there.
     ///
     /// # Errors

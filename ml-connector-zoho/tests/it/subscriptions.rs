@@ -3,7 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use ml_connector_core::{
-    Clock, Context, HttpTransport, ReceiveRequest, Secret, Source, SourceMode, TokioClock, UpkeepRequest,
+    CheckResult, Clock, Context, HttpTransport, ReceiveRequest, Secret, Source, SourceMode, TokioClock,
+    UpkeepRequest,
     model::{Decimal, RecordKind, Subject, Upkeep},
     rate::MemoryRateLimiter,
     token::MemoryTokenStore,
@@ -276,4 +277,32 @@ async fn an_organization_that_cannot_be_left_is_said_and_tried_again() {
     assert!(looked.problem.as_ref().unwrap().contains("778812345"), "{looked:?}");
     let looked = lab.look(&moved, Some(&looked)).await;
     assert_eq!((looked.problem, lab.books.webhook_names()), (None, Vec::new()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_check_reads_every_list_and_the_webhooks_and_writes_nothing() {
+    let lab = Lab::new(Plan::Elite);
+    let source = lab.builder().build().unwrap();
+    let steps = source.check(&lab.ctx).await;
+    let names: Vec<&str> = steps.iter().map(|step| &*step.step).collect();
+    let feeds = source.info().feeds.iter().map(|feed| feed.name);
+    let expected: Vec<&str> = std::iter::once("organization").chain(feeds).chain(["webhooks"]).collect();
+    assert_eq!(names, expected);
+    let (webhooks, others) = steps.split_last().unwrap();
+    assert!(others.iter().all(|step| step.result == CheckResult::Passed), "{steps:#?}");
+    assert_eq!(webhooks.result, CheckResult::Warning, "none is set up yet: {webhooks:?}");
+    assert!(webhooks.found.as_ref().unwrap().contains("invoice.changed"), "{webhooks:?}");
+    assert!(lab.books.received().iter().all(|call| call.method == "GET" || call.path.contains("token")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_check_names_the_list_whose_scope_is_missing() {
+    let lab = Lab::new(Plan::Elite);
+    let token = lab.books.grant(&["ZohoBooks.settings.READ", "ZohoBooks.invoices.READ"]);
+    let steps = lab.builder().refresh_token(token.as_str()).build().unwrap().check(&lab.ctx).await;
+    let step = |name: &str| steps.iter().find(|step| step.step == name).unwrap();
+    assert_eq!(step("invoices").result, CheckResult::Passed, "{steps:#?}");
+    let refused = step("customerpayments");
+    assert_eq!(refused.result, CheckResult::Failed, "{refused:?}");
+    assert!(refused.remedy.as_ref().unwrap().contains("scope"), "{refused:?}");
 }

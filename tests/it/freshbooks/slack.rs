@@ -29,6 +29,7 @@ pub(super) struct World {
     pub(super) sim: FreshBooksSim,
     pub(super) slack: SlackSim,
     pub(super) log: Arc<MemoryLog>,
+    tokens: Arc<MemoryTokenStore>,
     pub(super) connector: Connector,
     pub(super) running: Running,
     clock: Arc<TokioClock>,
@@ -44,11 +45,11 @@ impl World {
         slack.channels.push(Channel::new(ALERTS, "exec-alerts"));
         let slack = SlackSim::with_config(Arc::clone(&clock) as Arc<dyn Clock>, slack);
         let token = slack.bot_token();
-        let log = Arc::new(MemoryLog::new());
-        let connector = Self::build(&clock, (&sim, &slack), &log, routes, &token);
+        let (log, tokens) = (Arc::new(MemoryLog::new()), Arc::new(MemoryTokenStore::new()));
+        let connector = Self::build(&clock, (&sim, &slack), (&log, &tokens), routes, &token);
         let running = Running::start(&connector);
         let verifiers = BTreeMap::new();
-        let mut world = Self { sim, slack, log, connector, running, clock, verifiers };
+        let mut world = Self { sim, slack, log, tokens, connector, running, clock, verifiers };
         world.settle().await;
         assert!(world.sim.callbacks().iter().all(|callback| callback.verified));
         world
@@ -57,7 +58,8 @@ impl World {
     /// The same with another token of Slack's, after the process has begun anew.
     async fn begin_anew(self, routes: Vec<Route>, token: &str) -> Self {
         self.running.stop().await;
-        let connector = Self::build(&self.clock, (&self.sim, &self.slack), &self.log, routes, token);
+        let connector =
+            Self::build(&self.clock, (&self.sim, &self.slack), (&self.log, &self.tokens), routes, token);
         let running = Running::start(&connector);
         Self { connector, running, ..self }
     }
@@ -65,7 +67,7 @@ impl World {
     fn build(
         clock: &Arc<TokioClock>,
         (sim, slack): (&FreshBooksSim, &SlackSim),
-        log: &Arc<MemoryLog>,
+        (log, tokens): (&Arc<MemoryLog>, &Arc<MemoryTokenStore>),
         routes: Vec<Route>,
         token: &str,
     ) -> Connector {
@@ -81,7 +83,7 @@ impl World {
         settings.lease = secs(3600);
         let connector = Connector::builder()
             .audit_log(Arc::clone(log))
-            .token_store(MemoryTokenStore::new())
+            .token_store(Arc::clone(tokens))
             .clock(Arc::clone(clock))
             .transport(SimTransport::new().with_freshbooks(sim).with_slack(slack))
             .public_url("https://erp.example.com")

@@ -168,7 +168,7 @@ async fn a_delivery_is_answered_within_ten_seconds_and_never_by_a_redirect() {
         let status =
             tokio::time::timeout(secs(10), answer).await.unwrap_or_else(|_| panic!("{path}: no answer"));
         assert!(!status.is_redirection(), "{path}: {status}");
-        assert_eq!(status == StatusCode::OK, path.starts_with("/books-3f2a/invoice"), "{path}: {status}");
+        assert_eq!(status == StatusCode::OK, path.contains("invoice"), "{path}: {status}");
     }
     world.running.stop().await;
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
-use super::workspace;
+use super::{sources, workspace};
 
 /// What every system crate has in its sources: each is a file or a folder.
 const SKELETON: [&str; 10] =
@@ -49,6 +49,20 @@ fn systems() -> Vec<System> {
     });
     let guide = workspace().join("ml-connector-core/tests/it/guide/ledgerly");
     crates.chain([System { name: "ledgerly".into(), src: guide.clone(), root: guide }]).collect()
+}
+
+#[test]
+fn every_system_crate_checks_itself() {
+    for system in systems().iter().filter(|system| system.name != "ledgerly") {
+        let halves = ["source", "sink"].map(|half| system.src.join(half));
+        let has_check = |folder: &PathBuf| {
+            let files = if folder.is_dir() { sources(folder) } else { vec![folder.with_extension("rs")] };
+            files
+                .iter()
+                .any(|file| fs::read_to_string(file).is_ok_and(|code| code.contains("async fn check(&self")))
+        };
+        assert!(halves.iter().any(has_check), "{}: neither source nor sink has a check", system.name);
+    }
 }
 
 /// The top modules of a crate. The guide's vendor is a module, whose `mod.rs` stands for `lib.rs`.

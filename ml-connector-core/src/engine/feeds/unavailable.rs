@@ -39,7 +39,11 @@ pub(super) fn refuses(error: &Error) -> bool {
 impl FeedTurn<'_> {
     /// Whether it is too early to ask for the feed again. Who asks for it by hand is answered at once.
     pub(super) fn is_too_early(&self, state: &FeedState, now: Timestamp) -> bool {
-        let waits = state.unavailable.as_ref().is_some_and(|unavailable| now < unavailable.next);
+        // A clock that was ahead may have set it.
+        let waits = state
+            .unavailable
+            .as_ref()
+            .is_some_and(|unavailable| now < unavailable.next && unavailable.next <= now + ASK_AGAIN_LAST);
         waits && !self.asking.iter().any(|waiting| by_hand(waiting))
     }
 

@@ -29,6 +29,9 @@ impl Connector {
     /// # Ok(()) }
     /// ```
     ///
+    /// Other hosts of the same log hear of it within half a minute, and remove what they still write for three minutes: attach a
+    /// connection of the same name after that.
+    ///
     /// # Errors
     /// [`ErrorKind::Unavailable`] when the log or the token store does not work: a host that runs goes on by itself, or
     /// call again.

@@ -71,7 +71,9 @@ impl Connector {
         let endpoint = endpoint_of(request.uri());
         let error = Error::new(ErrorKind::InvalidRequest, "the webhook is larger than allowed")
             .with_context("max", self.max_webhook_bytes());
-        let status = answers(&registry, &endpoint).oversize;
+        let answers = answers(&registry, &endpoint);
+        let status =
+            if is_unknown_yet(&registry, &endpoint) { answers.unavailable } else { answers.oversize };
         if !status.is_success() || split_off_endpoint(request).is_err() {
             return self.reply_with(status, &error);
         }
@@ -89,7 +91,9 @@ impl Connector {
         let error = Error::new(ErrorKind::InvalidRequest, "the webhook's body did not come in time");
         // Who must never see a refusal is asked to send it again.
         let status = match answers(&registry, &endpoint) {
-            answers if answers.unreadable.is_success() => answers.unavailable,
+            answers if answers.unreadable.is_success() || is_unknown_yet(&registry, &endpoint) => {
+                answers.unavailable
+            }
             _ => StatusCode::REQUEST_TIMEOUT,
         };
         self.reply_with(status, &error)
@@ -138,6 +142,11 @@ fn answers(registry: &Registry, endpoint: &EndpointId) -> WebhookAnswers {
         .endpoint(endpoint)
         .first()
         .map_or_else(WebhookAnswers::default, |slot| slot.source.info().answers)
+}
+
+/// Whether whoever would know how to answer may not be connected yet.
+fn is_unknown_yet(registry: &Registry, endpoint: &EndpointId) -> bool {
+    registry.is_loading() && registry.endpoint(endpoint).is_empty()
 }
 
 fn answer_within(registry: &Registry, endpoint: &EndpointId) -> Duration {

@@ -144,8 +144,9 @@ impl Connector {
                 let parent = if append.is_empty() { Parent::None } else { Parent::Nth(0) };
                 entries::signal(meant, signal, parent, due)?
             };
-            let same = (intake.signals.len() == 1).then(|| self.same_as_what_waits(meant, signal, &entry));
-            joins = same.flatten();
+            // What has a key of its source's own is known by that for good.
+            let may_join = intake.signals.len() == 1 && entry.dedupe.is_none();
+            joins = may_join.then(|| self.same_as_what_waits(meant, signal, &entry)).flatten();
             let dedupe = entry.dedupe.clone().or_else(|| joins.clone());
             append.push(NewEntry { counts_as_repeat: true, dedupe, ..entry });
             received_by.push(meant.connection());

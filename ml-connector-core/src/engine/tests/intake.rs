@@ -323,12 +323,20 @@ async fn while_connections_are_loaded_nobody_is_told_that_they_are_unknown() {
     let forged = || vendor::webhook("account:books 1", "bad");
     let unknown = || vendor::webhook("account:later 1", "good");
     assert_eq!(connector.receive(forged()).await.status(), StatusCode::SERVICE_UNAVAILABLE);
+    // A refusal could cost the vendor's subscription: nobody is told that a body is too large, or too slow, either.
+    let large = || forged().map(|_| Bytes::from(vec![b' '; connector.max_webhook_bytes() + 1]));
+    assert_eq!(connector.receive(large()).await.status(), StatusCode::SERVICE_UNAVAILABLE);
+    let (slow, _) = forged().into_parts();
+    let slow = Request::from_parts(slow, ());
+    assert_eq!(connector.answer_slow(&slow).status(), StatusCode::SERVICE_UNAVAILABLE);
     connector.add_source(LedgerSource::new("books", &world.ledger)).unwrap();
     assert_eq!(connector.receive(forged()).await.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(connector.receive(unknown()).await.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(connector.receive(vendor::webhook("account:books 1", "good")).await.status(), StatusCode::OK);
     assert_eq!(world.notes("unrouted").await.len(), 0);
     connector.loaded();
+    assert_eq!(connector.receive(large()).await.status(), StatusCode::PAYLOAD_TOO_LARGE);
+    assert_eq!(connector.answer_slow(&slow).status(), StatusCode::REQUEST_TIMEOUT);
     assert_eq!(connector.receive(forged()).await.status(), StatusCode::UNAUTHORIZED);
     assert_eq!(connector.receive(unknown()).await.status(), StatusCode::OK);
     assert_eq!(send(&connector, "/nobody", "").await, StatusCode::NOT_FOUND);
@@ -480,7 +488,7 @@ async fn a_webhook_that_is_replayed_costs_few_rows_and_few_reads_and_no_edit_is_
     let before = world.entries(EntryKind::Signal).await.len();
     send().await;
     let waiting = Query::of_kind(EntryKind::Signal).with_state(crate::audit::EntryState::Pending);
-    let waiting = waiting.with_entity(EntityRef::new("invoice", "1"));
+    let waiting = waiting.with_entity(EntityRef::new("invoice", "1")).with_name("invoice.changed");
     let cancel = crate::engine::Act::Cancel { selection: waiting, why: "a test".into() };
     assert_eq!(connector.act("jane", cancel).await.unwrap().changed, 1);
     world.ledger.put("1", Status::Open, "2026-06-02");
