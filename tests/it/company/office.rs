@@ -6,10 +6,11 @@ use bytes::Bytes;
 use http::Response;
 use ml_connector_bc::BusinessCentral;
 use ml_connector_core::{
-    AuditLog, Connector, SourceMode, Timestamp, TokioClock,
+    AuditLog, Connector, Context, Source, SourceMode, Timestamp, TokioClock,
     audit::{EntryKind, MemoryLog, Query},
     engine::Settings,
     model::{Decimal, Event, Origin},
+    rate::MemoryRateLimiter,
     route::Route,
     token::MemoryTokenStore,
 };
@@ -202,6 +203,16 @@ impl Office {
     /// The log is gone, and another one begins.
     pub(super) fn lose_log(&mut self) {
         self.log = Arc::new(MemoryLog::new());
+    }
+
+    /// Marks what only a lost log knew.
+    pub(super) async fn bury_lost(&self) -> u64 {
+        let (lake, limiter) = (self.lake.as_ref().unwrap(), Arc::new(MemoryRateLimiter::new()));
+        let transport = Arc::new(SimTransport::new().with_router(lake.host(), lake.router()));
+        let ctx = Context::new(transport, Arc::new(MemoryTokenStore::new()), limiter, self.clock());
+        let ctx = ctx.within(Duration::from_secs(60));
+        let lake = warehouse(lake, &self.source(SourceMode::Both));
+        lake.bury_lost(&ctx, &self.source(SourceMode::Both).info().connection).await.unwrap()
     }
 
     pub(super) fn clock(&self) -> Arc<TokioClock> {

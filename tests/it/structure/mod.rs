@@ -21,7 +21,9 @@ fn workspace() -> PathBuf {
 /// Rust files below a folder, without those that are tests alone.
 fn sources(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let entries = entries.filter(|path| path.file_stem().is_some_and(|stem| stem != "tests"));
+    let is_tests =
+        |path: &PathBuf| path.file_stem().is_some_and(|stem| stem.to_str().unwrap().ends_with("tests"));
+    let entries = entries.filter(|path| !is_tests(path));
     entries
         .flat_map(|path| match path.is_dir() {
             true => sources(&path),

@@ -136,7 +136,6 @@ const ROOMS: Table = &[
             "fan_out",
             "feeds",
             "guard",
-            "history",
             "hooks",
             "lanes",
             "log_gate",

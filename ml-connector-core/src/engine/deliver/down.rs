@@ -41,7 +41,11 @@ impl Attempt<'_> {
         let limit = PING.min(self.shared.settings.call);
         let ctx = self.shared.context.within(limit);
         let ping = guard::call(limit, "the ping was not answered in time", slot.sink.ping(&ctx)).await;
-        ping.is_err_and(|error| error.kind() == ErrorKind::Unavailable || *error.scope() == Scope::Connection)
+        // One that our own limits do not let through says nothing: the other side has not answered either way.
+        ping.is_err_and(|error| {
+            matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::RateLimited)
+                || *error.scope() == Scope::Connection
+        })
     }
 }
 
