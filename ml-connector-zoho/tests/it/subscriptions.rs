@@ -282,7 +282,7 @@ async fn an_organization_that_cannot_be_left_is_said_and_tried_again() {
 #[tokio::test(start_paused = true)]
 async fn a_check_reads_every_list_and_the_webhooks_and_writes_nothing() {
     let lab = Lab::new(Plan::Elite);
-    let source = lab.builder().build().unwrap();
+    let source = lab.builder().webhook_secret(SECRET).build().unwrap();
     let steps = source.check(&lab.ctx).await;
     let names: Vec<&str> = steps.iter().map(|step| &*step.step).collect();
     let feeds = source.info().feeds.iter().map(|feed| feed.name);
@@ -299,7 +299,8 @@ async fn a_check_reads_every_list_and_the_webhooks_and_writes_nothing() {
 async fn a_check_names_the_list_whose_scope_is_missing() {
     let lab = Lab::new(Plan::Elite);
     let token = lab.books.grant(&["ZohoBooks.settings.READ", "ZohoBooks.invoices.READ"]);
-    let steps = lab.builder().refresh_token(token.as_str()).build().unwrap().check(&lab.ctx).await;
+    let source = lab.builder().webhook_secret(SECRET).refresh_token(token.as_str()).build().unwrap();
+    let steps = source.check(&lab.ctx).await;
     let step = |name: &str| steps.iter().find(|step| step.step == name).unwrap();
     assert_eq!(step("invoices").result, CheckResult::Passed, "{steps:#?}");
     let refused = step("customerpayments");
