@@ -19,9 +19,11 @@ use super::{
     Query, Transaction,
 };
 use crate::{
-    CheckStep, Error, ErrorKind, Result, Timestamp,
+    CheckStep, Result, Timestamp,
     model::{ConnectionId, Partition},
 };
+#[cfg(any(test, feature = "testing"))]
+use crate::{Error, ErrorKind};
 
 /// The log in memory: for tests, and for hosts that may lose everything with the process. It keeps the whole
 /// contract otherwise, several owners included, and is what other implementations are compared with.
