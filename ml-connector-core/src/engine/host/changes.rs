@@ -171,7 +171,7 @@ impl Connector {
     }
 
     /// Reads one record now and tells of it even if nothing has changed, for somebody who corrects what was told: as an
-    /// event of [`Origin::Backfill`], which a route takes only if it says so. What did change is told as
+    /// event of [`Origin::Backfill`](crate::model::Origin::Backfill), which a route takes only if it says so. What did change is told as
     /// [`read_again`](Self::read_again) does. Returns the entry that shows how it went.
     ///
     /// # Errors

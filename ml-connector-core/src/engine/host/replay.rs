@@ -36,7 +36,7 @@ pub enum ReplayMode {
     /// Deliveries go where they went; signals are resolved again, webhooks without a connection by the one that has their
     /// account now.
     SameDestination,
-    /// Events go where the routes send them now, with [`Origin::Replay`]: a route has to take that origin.
+    /// Events go where the routes send them now, with [`Origin::Replay`](crate::model::Origin::Replay): a route has to take that origin.
     Reroute,
 }
 
