@@ -14,6 +14,7 @@ use ml_connector_core::{CheckResult, Connector, Error, ErrorKind, Result, System
 use ml_connector_examples::{
     connections::Connections,
     host::{exit, log_from},
+    stores::Stores,
 };
 use ml_connector_sim::{
     BusinessCentralSim, DatabricksSim, ExactOnlineSim, FreshBooksSim, SimTransport, SlackSim, ZohoBooksSim,
@@ -25,13 +26,20 @@ async fn main() -> ExitCode {
     let (flags, files): (Vec<_>, Vec<_>) = std::env::args().skip(1).partition(|arg| arg.starts_with("--"));
     let as_json = flags.iter().any(|flag| flag == "--json");
     let connector = match files.first() {
-        Some(file) => Connections::read(Path::new(file)).and_then(|found| found.connect()?.build()),
+        Some(file) => own(Path::new(file)).await,
         None => simulated(as_json),
     };
     exit(match connector {
         Ok(connector) => examine(&connector, as_json).await,
         Err(error) => Err(error),
     })
+}
+
+/// The systems of a file, on its log; encrypted where there is a key.
+async fn own(file: &Path) -> Result<Connector> {
+    let found = Connections::read(file)?;
+    let stores = Stores::open(&found.database).await?;
+    found.connect_to(stores)?.build()
 }
 
 /// Looks at everything, and says what was found. `Ok(false)` = something has failed.

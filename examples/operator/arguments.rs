@@ -13,13 +13,14 @@ use ml_connector_core::{
 #[derive(Debug, Parser)]
 #[command(name = "operator")]
 pub(crate) struct Arguments {
-    /// The SQLite file to look into.
+    /// The SQLite file to look into, where no file of connections names one.
     #[arg(long, default_value = "connector.db", env = "ML_CONNECTOR_LOG")]
     pub log: PathBuf,
-    /// A file of connections, such as examples/connections.toml; it names the log.
-    #[arg(long, conflicts_with = "log")]
+    /// A file of connections, such as examples/connections.toml; it names the log. `health`, `expiries`, `resume` and the
+    /// replay of signals need it.
+    #[arg(long)]
     pub connections: Option<PathBuf>,
-    /// Prints JSON instead of tables.
+    /// Prints JSON instead of tables, where something is only looked at.
     #[arg(long, global = true)]
     pub json: bool,
     #[command(subcommand)]
@@ -143,7 +144,7 @@ pub(crate) struct Which {
     amount_to: Option<Decimal>,
     #[arg(long)]
     currency: Option<String>,
-    /// The most entries.
+    /// The most entries that are looked at.
     #[arg(long, default_value_t = 100)]
     limit: usize,
     /// The newest first.
@@ -151,7 +152,20 @@ pub(crate) struct Which {
     newest: bool,
 }
 
+impl Settle {
+    /// About entries in this state, unless another one was named.
+    pub(crate) fn of(self, state: EntryState) -> Self {
+        Self { which: self.which.of(state), ..self }
+    }
+}
+
 impl Which {
+    /// Those in this state, unless another one was named.
+    pub(crate) fn of(mut self, state: EntryState) -> Self {
+        self.state.get_or_insert_with(|| format!("{state:?}").to_lowercase());
+        self
+    }
+
     /// The query.
     ///
     /// # Errors

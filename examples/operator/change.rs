@@ -27,8 +27,12 @@ pub(crate) async fn replay(
     if reroute {
         replay = replay.reroute();
     }
+    let limit = replay.selection.effective_limit();
     let would = connector.replay(&replay.clone().dry_run()).await?;
     println!("{} entries can be sent again.", would.selected);
+    if would.selected == limit {
+        println!("There may be more: --limit takes more.");
+    }
     if yes {
         bars::replay(connector, replay).await?;
         println!("Sent again under {nonce:?}: the same goes on, and adds nothing.");

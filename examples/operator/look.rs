@@ -20,15 +20,13 @@ pub(crate) async fn health(connector: &Connector, json: bool) -> Result<()> {
     if let Some(trouble) = &health.log {
         println!("The log takes no writes: {trouble:?}");
     }
-    let mut table =
-        table(&["connection", "state", "waits", "dead", "last webhook", "last event", "last delivery"]);
+    let mut table = table(&["connection", "state", "waits", "dead", "last event", "last delivery"]);
     for (name, of) in &health.connections {
         table.add_row([
             name.to_string(),
             state(of),
-            (of.signals.waiting + of.deliveries.waiting).to_string(),
+            of.backlog.iter().map(|row| row.due + row.later).sum::<u64>().to_string(),
             of.dead.to_string(),
-            at(of.hooks.accepted_at),
             at(of.last_event),
             at(of.last_delivery),
         ]);
@@ -38,17 +36,22 @@ pub(crate) async fn health(connector: &Connector, json: bool) -> Result<()> {
         for feed in &of.unavailable_feeds {
             println!("{name}: the feed {} is not available: {}", feed.feed, feed.reason);
         }
-        for remedy in of
-            .hooks
-            .remedy
-            .iter()
-            .copied()
-            .chain(of.token.iter().filter_map(|token| token.message.as_deref()))
-        {
-            println!("{name}: {remedy}");
+        if let Some(message) = of.token.as_ref().and_then(|token| token.message.as_ref()) {
+            println!("{name}: {message}");
         }
     }
-    println!("{}", if health.is_good() { "All is well." } else { "Something needs you." });
+    // Whether it runs, and what its run loop sees, only the host itself can say.
+    let needs = |of: &ConnectionHealth| {
+        of.parked.is_some()
+            || of.dead
+                + of.unrouted
+                + of.unavailable_feeds.len()
+                + of.stopped_sweeps.len()
+                + of.parked_deliveries.len()
+                > 0
+    };
+    let is_well = health.log.is_none() && !health.connections.values().any(needs);
+    println!("{}", if is_well { "The log knows of nothing that needs you." } else { "Something needs you." });
     Ok(())
 }
 
@@ -78,14 +81,6 @@ pub(crate) async fn lanes(connector: &Connector, json: bool) -> Result<()> {
         ]);
     }
     println!("{table}");
-    let health = connector.health().await?;
-    for (name, of) in &health.connections {
-        for lane in of.deliveries.lanes.iter().chain(&of.signals.lanes) {
-            let destination = lane.destination.as_deref().unwrap_or("-");
-            let reason = serde_json::to_string(&lane.reason).unwrap_or_default();
-            println!("{name} {destination}: {} wait, {reason}, next {}", lane.waiting, at(lane.next));
-        }
-    }
     Ok(())
 }
 

@@ -8,9 +8,11 @@
 //! cargo run --example operator -- --connections examples/connections.toml replay --state dead --from 2026-03-12T06:00:00Z
 //! ```
 //!
-//! `--log` opens a log alone, which is enough to look into it. With `--connections` the file's systems are connected, too, but
-//! nothing is read or sent: what is replayed or resumed is done by the host that runs on the same log. Whatever changes
-//! something shows first what it would do, and does it with `--yes`. Every command takes `--json`.
+//! `--log` opens a log alone, which is enough to search, explain and settle. With `--connections` the file's systems are connected,
+//! too, which `health`, `expiries` and the replay of signals need. Nothing is read or sent: what is replayed or resumed is done by
+//! the host that runs on the same log. All changes but `resume` are shown first, and done with `--yes`;
+//! without `--state` they are about dead entries, `cancel` about all that fit. What is only looked at
+//! can be JSON (`--json`). A log in clear is encrypted when `ML_CONNECTOR_KEY` is set.
 
 mod arguments;
 mod change;
@@ -19,7 +21,7 @@ mod look;
 use std::process::ExitCode;
 
 use clap::Parser;
-use ml_connector_core::{Connector, Result};
+use ml_connector_core::{Connector, Error, ErrorKind, Result, audit::EntryState};
 use ml_connector_examples::{
     connections::Connections,
     host::{exit, log_from},
@@ -40,6 +42,12 @@ async fn run(arguments: Arguments) -> Result<()> {
         Some(file) => Connections::read(file)?.database,
         None => arguments.log.clone(),
     };
+    let needs_systems =
+        matches!(arguments.command, Command::Health | Command::Expiries | Command::Resume { .. });
+    if needs_systems && arguments.connections.is_none() {
+        let message = "this needs --connections: a log alone does not know the systems";
+        return Err(Error::new(ErrorKind::InvalidRequest, message));
+    }
     let stores = Stores::open(&database).await?;
     let log = stores.log.clone();
     let connector = match &arguments.connections {
@@ -55,10 +63,12 @@ async fn run(arguments: Arguments) -> Result<()> {
         Command::Explain { entry } => look::explain(&connector, entry, json).await,
         Command::Dead { limit } => look::dead(&connector, limit, json).await,
         Command::Replay { which, nonce, reroute, yes } => {
-            change::replay(&connector, which.query()?, nonce, reroute, yes).await
+            change::replay(&connector, which.of(EntryState::Dead).query()?, nonce, reroute, yes).await
         }
-        Command::Acknowledge(settle) => change::settle(&connector, "acknowledge", settle).await,
-        Command::Discard(settle) => change::settle(&connector, "discard", settle).await,
+        Command::Acknowledge(settle) => {
+            change::settle(&connector, "acknowledge", settle.of(EntryState::Dead)).await
+        }
+        Command::Discard(settle) => change::settle(&connector, "discard", settle.of(EntryState::Dead)).await,
         Command::Cancel(settle) => change::settle(&connector, "cancel", settle).await,
         Command::Resume { connection, by } => change::resume(&connector, connection, by).await,
         Command::Prune { days, yes } => change::prune(&*log, days, yes).await,

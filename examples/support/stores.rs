@@ -90,13 +90,17 @@ impl Stores {
     }
 
     /// Opens a file of a simulation, encrypted with a key that nobody else ever has unless there is one in the
-    /// environment.
+    /// environment. A file that is kept needs one of the environment: nobody could read it otherwise.
     ///
     /// # Errors
-    /// As [`open`](Self::open).
+    /// [`ErrorKind::ConfigInvalid`] for a file that is kept, without a key; as [`open`](Self::open).
     pub async fn for_simulation(database: &Path) -> Result<Self> {
         let ring = match KeyRing::from_env(KEY)? {
             Some(ring) => ring,
+            None if std::env::var_os(KEPT_IN).is_some() => {
+                let message = "this story encrypts its log: to keep it, set a key as well";
+                return Err(Error::new(ErrorKind::ConfigInvalid, message).with_context("variable", KEY));
+            }
             None => KeyRing::new(Key::generate("simulation")?),
         };
         Self::encrypted(database, ring).await

@@ -1,4 +1,4 @@
-//! Trouble reaches the host without any sink: by a stream, as long as Slack itself does not answer.
+//! Trouble reaches the host without any sink: by a stream, even while Slack itself does not answer.
 
 use std::time::Duration;
 

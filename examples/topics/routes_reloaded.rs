@@ -1,4 +1,4 @@
-//! Routes come from a file, and another file takes their place while it runs, once it is known what that would change.
+//! Routes come from a file, and another file takes their place while it runs. One with a wrong word is refused.
 
 use ml_connector_core::{
     Result,

@@ -20,10 +20,11 @@ pub(crate) async fn run() -> Result<()> {
     lab.invoice("Bluebird Logistics", 125_050)?;
     for webhook in lab.books.take_webhooks() {
         // Answered as soon as it is in the log.
-        drop(first.receive(webhook.request).await);
+        expect("the webhook is stored", first.receive(webhook.request).await.status().is_success())?;
     }
     // What is under way ends, leases and counts of the limits are handed over.
     running.stop().await;
+    expect("the first process has told nothing yet", lab.shown(ACCOUNTING).is_empty())?;
 
     let second = process(&lab)?;
     let running = Running::start(&second);

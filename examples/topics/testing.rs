@@ -18,7 +18,7 @@ pub(crate) async fn run() -> Result<()> {
         .route(Route::new("all").on("invoice.*").to("slack", channel(ACCOUNTING)))
         .build()?;
     let running = Running::start(&connector);
-    // Slack posts the message and its answer is lost; then it wants a pause.
+    // Slack posts the message and answers 502 all the same; then it wants a pause.
     lab.slack.plant(Fault::status(StatusCode::BAD_GATEWAY).having_acted().on(POST));
     lab.slack.plant(Fault::too_many_requests(20).on(POST));
     lab.invoice("Bluebird Logistics", 125_050)?;

@@ -16,29 +16,42 @@ use ml_connector_slack::channel;
 
 use crate::lab::{ACCOUNTING, Lab, Running, expect};
 
-/// A blob and its version under each key. A swap is one statement in SQL:
-/// `UPDATE … SET blob = $3, version = version + 1 WHERE key = $1 AND version = $2`.
-/// `ml_connector_core::conformance` has the suite that such a store has to pass.
+/// A row for each key: its version, and the blob unless it was deleted. A version is never given twice, so a deleted row stays.
+/// In SQL a replacement is one `UPDATE … WHERE key = $1 AND version = $2`, the first blob an `INSERT … ON CONFLICT DO NOTHING`,
+/// and a delete sets the blob to NULL. `ml_connector_core::conformance` has the suite that such a store has to pass.
 #[derive(Debug, Default)]
-struct Table(Mutex<HashMap<TokenKey, Stored>>);
+struct Table(Mutex<HashMap<TokenKey, Row>>);
+
+#[derive(Debug, Clone, Default)]
+struct Row {
+    version: u64,
+    blob: Option<Bytes>,
+}
+
+impl Row {
+    fn stored(&self) -> Option<Stored> {
+        let version = self.version;
+        self.blob.clone().map(|bytes| Stored { version, bytes })
+    }
+}
 
 #[async_trait]
 impl TokenStore for Table {
     async fn load(&self, key: &TokenKey) -> Result<Option<Stored>> {
-        Ok(self.0.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned())
+        Ok(self.0.lock().unwrap_or_else(PoisonError::into_inner).get(key).and_then(Row::stored))
     }
 
     async fn swap(&self, key: &TokenKey, expected: Option<u64>, value: Option<Bytes>) -> Result<Swap> {
         let mut rows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if rows.get(key).map(|row| row.version) != expected {
-            return Ok(Swap::Conflict(rows.get(key).cloned()));
+        let row = rows.entry(key.clone()).or_default();
+        let stored = row.stored();
+        if stored.as_ref().map(|stored| stored.version) != expected {
+            return Ok(Swap::Conflict(stored));
         }
-        let version = expected.unwrap_or(0) + u64::from(value.is_some());
-        match value {
-            Some(bytes) => drop(rows.insert(key.clone(), Stored { version, bytes })),
-            None => drop(rows.remove(key)),
-        }
-        Ok(Swap::Stored { version })
+        // A delete reports the version that was there.
+        row.version += u64::from(value.is_some());
+        row.blob = value;
+        Ok(Swap::Stored { version: row.version })
     }
 }
 

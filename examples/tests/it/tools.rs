@@ -38,7 +38,7 @@ async fn an_operator_finds_explains_and_settles_what_a_story_has_left_in_its_log
     assert_eq!(deliveries.as_array().unwrap().len(), 5);
     let seq = deliveries[0]["seq"].as_u64().unwrap().to_string();
     assert!(!ask(&["explain", &seq]).await["steps"].as_array().unwrap().is_empty());
-    for question in ["health", "lanes", "expiries", "dead"] {
+    for question in ["lanes", "dead"] {
         ask(&[question]).await;
         run("operator", &[question], Some(&log)).await;
     }

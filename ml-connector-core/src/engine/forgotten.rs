@@ -75,23 +75,40 @@ impl Connector {
         Err(Error::new(ErrorKind::Unavailable, "other hosts forget connections again and again"))
     }
 
-    /// Detaches what other hosts have forgotten, and leaves nothing of it behind. Looks every few seconds.
-    pub(crate) async fn obey_forgotten(&self) -> Result<()> {
+    /// What was forgotten lately, as the log says.
+    pub(crate) async fn forgotten(&self) -> Result<BTreeMap<ConnectionId, Mark>> {
+        Ok(self.shared.load::<Marks>(key()).await?.value.unwrap_or_default().0)
+    }
+
+    /// Detaches what other hosts have forgotten. Looks every few seconds, however often it is called: a webhook waits for it.
+    pub(crate) async fn detach_forgotten(&self) -> Result<()> {
         let now = self.shared.clock.now();
         let before = self.shared.forgotten_at.swap(now.as_millis(), Ordering::Relaxed);
         if now.as_millis().abs_diff(before) < LOOK_EVERY_MS.unsigned_abs() {
             self.shared.forgotten_at.store(before, Ordering::Relaxed);
             return Ok(());
         }
-        let Some(Marks(marks)) = self.shared.load::<Marks>(key()).await?.value else { return Ok(()) };
+        self.detach(&self.forgotten().await?)
+    }
+
+    /// Detaches what other hosts have forgotten, and removes what this host may have written of it since.
+    pub(crate) async fn obey_forgotten(&self) -> Result<()> {
+        let (now, marks) = (self.shared.clock.now(), self.forgotten().await?);
+        self.detach(&marks)?;
         for (connection, Mark { at, .. }) in marks {
-            if self.shared.registry().has_still(&connection, at) {
-                tracing::warn!(%connection, "another host has forgotten this connection: it is detached");
-                self.shared.change(|registry| registry.forget(std::slice::from_ref(&connection), at))?;
-                self.shared.mailbox.wake_all();
-            }
             if self.shared.registry().is_forgotten(&connection) && now.saturating_since(at) < LATE {
                 self.forget_documents(&connection).await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn detach(&self, marks: &BTreeMap<ConnectionId, Mark>) -> Result<()> {
+        for (connection, Mark { at, .. }) in marks {
+            if self.shared.registry().has_still(connection, *at) {
+                tracing::warn!(%connection, "another host has forgotten this connection: it is detached");
+                self.shared.change(|registry| registry.forget(std::slice::from_ref(connection), *at))?;
+                self.shared.mailbox.wake_all();
             }
         }
         Ok(())

@@ -11,7 +11,7 @@ use crate::{
 };
 
 impl Databricks {
-    /// Marks records as deleted that only rows of earlier logs know. For the host, after a log was lost and the **whole** past
+    /// Marks as deleted the records of which only rows of earlier logs exist. For the host, after a log was lost and the **whole** past
     /// of a connection was asked for again, every list of it, and has arrived: what is there now has rows of the new log by
     /// then, and what has none was deleted meanwhile. Returns how many rows were marked. A record that comes back is written
     /// over.

@@ -377,3 +377,21 @@ impl Source for Ledger {
         unreachable!("only its form is asked for")
     }
 }
+
+pub(crate) fn good(results: Vec<ml_connector_core::Result<ml_connector_core::model::Receipt>>) {
+    results.into_iter().for_each(|result| drop(result.unwrap()));
+}
+
+pub(crate) fn gone(id: &str, n: u64) -> ml_connector_core::model::Event {
+    let mut event = event(id, n, "{}");
+    (event.changes, event.raw) = ([Change::Deleted].into(), None);
+    event
+}
+
+/// Records whose lists do not show their lines.
+pub(crate) fn detailed() -> Columns {
+    Columns::new(RecordKind::Invoice, "invoices", "")
+        .whole_with("/lines")
+        .with(Column::string("number", "/number"))
+        .with(Column::list("lines", "/lines", [Column::decimal("rate", "/rate", 2)]).in_detail())
+}

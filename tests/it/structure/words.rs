@@ -5,8 +5,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 
 use super::{sources, workspace};
 
-const INSTEAD: [(&str, &str); 6] = [
-    ("custody", "handover"),
+const INSTEAD: [(&str, &str); 5] = [
     ("judge", "classify"),
     ("judged", "classified"),
     ("judges", "classifies"),

@@ -41,10 +41,14 @@ impl Attempt<'_> {
         let limit = PING.min(self.shared.settings.call);
         let ctx = self.shared.context.within(limit);
         let ping = guard::call(limit, "the ping was not answered in time", slot.sink.ping(&ctx)).await;
-        // One that our own limits do not let through says nothing: the other side has not answered either way.
-        ping.is_err_and(|error| {
-            matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::RateLimited)
-                || *error.scope() == Scope::Connection
+        slot.pulse.pinged(match ping {
+            Ok(()) => Some(false),
+            Err(error) if *error.scope() == Scope::Connection => Some(true),
+            Err(error) => match error.kind() {
+                ErrorKind::Unavailable => Some(true),
+                ErrorKind::RateLimited => None,
+                _ => Some(false),
+            },
         })
     }
 }

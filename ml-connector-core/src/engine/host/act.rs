@@ -153,12 +153,9 @@ impl Act {
         }
     }
 
-    /// Whether it changes nothing but the process in which it is done.
+    /// Whether only the process in which it was asked for can do it.
     pub(super) fn is_of_one_process(&self) -> bool {
-        matches!(
-            self,
-            Self::Resume { .. } | Self::SetRoutes { .. } | Self::Remove { .. } | Self::Connect { .. }
-        )
+        matches!(self, Self::SetRoutes { .. } | Self::Remove { .. } | Self::Connect { .. })
     }
 
     /// The connection that it is about, if there is one.

@@ -26,10 +26,7 @@ impl Connector {
     /// [`ErrorKind::InvalidRequest`] without an actor; [`ErrorKind::Unavailable`] when the log does not work; otherwise
     /// as the method does that does the same without a name, such as [`backfill`](Self::backfill).
     pub async fn act(&self, actor: impl Into<Arc<str>>, act: Act) -> Result<Acted> {
-        let stored = StoredAct::new(actor, act);
-        if stored.by.trim().is_empty() {
-            return Err(Error::new(ErrorKind::InvalidRequest, "an act needs an actor"));
-        }
+        let stored = StoredAct::new(named(actor)?, act);
         let dedupe = match &stored.act {
             Act::Replay { replay } if replay.nonce.is_empty() => {
                 return Err(Error::new(ErrorKind::InvalidRequest, "a replay needs a nonce"));
@@ -110,13 +107,18 @@ impl Connector {
         let is_left = |entry: &Entry| now.as_millis() - entry.at.as_millis() >= OWN_TIME_MS;
         let (left, young): (Vec<_>, Vec<_>) =
             self.search(&open).await?.into_iter().filter(is_held).partition(is_left);
+        let mut are_done = young.is_empty();
         for entry in left {
             let stored =
                 entry.body.as_deref().and_then(|body| serde_json::from_slice::<StoredAct>(body).ok());
             let goes_on = stored.filter(|stored| !stored.act.is_of_one_process());
             match goes_on {
+                // One that does not work holds up none of the others.
                 Some(stored) => {
-                    self.perform(entry.seq, &stored).await?;
+                    if let Err(error) = self.perform(entry.seq, &stored).await {
+                        tracing::warn!(%error, seq = entry.seq.0, act = stored.act.name(), "an act cannot be gone on with");
+                        are_done = false;
+                    }
                 }
                 None => {
                     let reason = "the process ended before it was done".into();
@@ -125,6 +127,18 @@ impl Connector {
                 }
             }
         }
-        Ok(young.is_empty())
+        Ok(are_done)
     }
+}
+
+/// Who acts.
+///
+/// # Errors
+/// [`ErrorKind::InvalidRequest`] without a name.
+pub(super) fn named(actor: impl Into<Arc<str>>) -> Result<Arc<str>> {
+    let actor = actor.into();
+    if actor.trim().is_empty() {
+        return Err(Error::new(ErrorKind::InvalidRequest, "an act needs an actor"));
+    }
+    Ok(actor)
 }

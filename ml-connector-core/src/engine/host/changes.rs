@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use tokio::runtime::Handle;
 
-use super::act::{Act, Acted, HOST, StoredAct};
+use super::{
+    act::{Act, Acted, HOST, StoredAct},
+    acts::named,
+};
 use crate::{
     Connection, Connector, Error, ErrorKind, IntoConnection, Result, Sink, Source, Timestamp,
     audit::{Outcome, Settlement, Transaction},
@@ -61,6 +64,7 @@ impl Connector {
         actor: impl Into<Arc<str>>,
         connections: impl IntoIterator<Item = Connection>,
     ) -> Result<Acted> {
+        let actor = named(actor)?;
         let ids = self.attach_now(connections.into_iter().collect())?;
         self.act(actor, Act::Connect { connections: ids }).await
     }

@@ -47,7 +47,7 @@ impl Connector {
         by: &Arc<str>,
     ) -> Result<(usize, Vec<Arc<str>>)> {
         let mut left = Vec::new();
-        let marks = self.mark_forgotten(act, connections).await?;
+        let marks = self.forgotten().await?;
         // What was attached after it was forgotten begins anew.
         let is_new = |id: &&ConnectionId| {
             marks.get(*id).is_some_and(|mark| self.shared.registry().is_attached_after(id, mark.at))
@@ -61,6 +61,8 @@ impl Connector {
                 left.push(format!("webhooks of {} at the vendor: {error}", slot.connection()).into());
             }
         }
+        // Other hosts forget it from here on: what it takes to end the webhooks is not needed any more.
+        self.mark_forgotten(act, connections).await?;
         let at = self.shared.clock.now();
         self.shared.change(|registry| registry.forget(connections, at))?;
         let mut cancelled = 0;

@@ -213,7 +213,7 @@ impl Replaying {
     }
 
     async fn dry_page(&mut self, connector: &Connector) -> Result<bool> {
-        let mut query = Query { bodies: true, ..self.replay.selection.clone() };
+        let mut query = Query { bodies: true, max_bytes: None, ..self.replay.selection.clone() };
         let mut left = query.effective_limit();
         while left > 0 {
             query.limit = PAGE.min(left);

@@ -50,7 +50,9 @@ impl Connector {
         if limit == 0 {
             return Ok(Selected { entries: Vec::new(), is_last: true });
         }
-        let mut query = Query { limit, after: after.or(selection.after), ..selection.clone() };
+        // A page that is short has nothing behind it: bytes are no bound here.
+        let mut query =
+            Query { limit, after: after.or(selection.after), max_bytes: None, ..selection.clone() };
         if selection.newest_first
             && let Some(act) = act
         {

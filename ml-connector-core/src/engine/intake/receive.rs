@@ -53,7 +53,7 @@ impl Connector {
             endpoint = endpoint.as_str().get(..64).unwrap_or(endpoint.as_str())
         );
         let taken = async {
-            if let Err(error) = Box::pin(self.obey_forgotten()).await {
+            if let Err(error) = Box::pin(self.detach_forgotten()).await {
                 tracing::debug!(%error, "the log cannot say what other hosts have forgotten");
             }
             let registry = self.shared.registry();

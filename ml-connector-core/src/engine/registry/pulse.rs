@@ -21,6 +21,8 @@ struct Lanes {
     /// Lanes that failed before another one was answered, and were not answered since: they fail by themselves until
     /// something else fails, too.
     alone: BTreeSet<u64>,
+    /// Whether the last ping that was let through got no answer.
+    unreachable: bool,
 }
 
 /// What it means that nobody answered a lane.
@@ -39,6 +41,7 @@ impl Pulse {
     pub(crate) fn beat(&self, lane: u64) {
         let mut lanes = self.lanes();
         let missed = std::mem::take(&mut lanes.missed);
+        lanes.unreachable = false;
         if lanes.alone.len() + missed.len() > MOST_KNOWN {
             lanes.alone.clear();
         }
@@ -59,6 +62,14 @@ impl Pulse {
         }
     }
 
+    /// What a ping has shown: `None` = a limit did not let it through, and what the last one has shown still holds. Tells
+    /// whether the other side is out of reach.
+    pub(crate) fn pinged(&self, is_unreachable: Option<bool>) -> bool {
+        let mut lanes = self.lanes();
+        lanes.unreachable = is_unreachable.unwrap_or(lanes.unreachable);
+        lanes.unreachable
+    }
+
     fn lanes(&self) -> MutexGuard<'_, Lanes> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -72,6 +83,16 @@ mod tests {
 
     fn miss(pulse: &Pulse, nth: usize) -> Missed {
         pulse.miss(HEADS[nth].0, HEADS[nth].1)
+    }
+
+    #[test]
+    fn a_ping_that_is_not_let_through_says_what_the_last_one_said() {
+        let pulse = Pulse::default();
+        assert!(!pulse.pinged(None), "a message that fails by itself does not wait for ever");
+        assert!(pulse.pinged(Some(true)) && pulse.pinged(None));
+        pulse.beat(1);
+        assert!(!pulse.pinged(None), "somebody was answered since");
+        assert!(!pulse.pinged(Some(false)) && !pulse.pinged(None));
     }
 
     #[test]

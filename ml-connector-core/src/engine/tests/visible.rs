@@ -82,6 +82,12 @@ async fn what_a_host_changes_and_asks_for_is_in_the_log_with_who_did_it() {
             ("host", "poll", false),
         ]
     );
+    let nobody = connector.connect_as(" ", [Connection::new().source(polled("fourth"))]).await.unwrap_err();
+    assert_eq!(nobody.kind(), ErrorKind::InvalidRequest);
+    assert!(
+        connector.connections().iter().all(|one| one.id != "fourth".into()),
+        "nothing is attached in nobody's name"
+    );
     let taken = connector.connect_as("anna", [Connection::new().source(polled("books"))]).await.unwrap_err();
     assert_eq!(taken.kind(), ErrorKind::ConfigInvalid);
     assert_eq!(acts(&world).await.len(), 11, "what was refused was not done");
