@@ -11,7 +11,7 @@ use ml_connector_sim::databricks::WarehouseState;
 
 use crate::{
     lake::{Lake, TABLE},
-    support::{Kept, Ledger, attempt, batch, delivery, error, event, gone, good},
+    support::{Kept, Ledger, attempt, batch, delivery, error, event, good},
 };
 
 #[tokio::test(start_paused = true)]

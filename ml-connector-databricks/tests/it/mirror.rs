@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 
 use http::{Method, StatusCode};
-use ml_connector_core::{Scope, Sink, model::Delivery};
+use ml_connector_core::{Scope, model::Delivery};
 use ml_connector_databricks::{Config, Databricks};
 use ml_connector_sim::Fault;
 use proptest::prelude::*;
 
 use crate::{
     lake::{Lake, TABLE},
-    support::{batch, delivery, error, event, gone},
+    support::{delivery, event, gone},
 };
 
 /// What happens to a batch.
