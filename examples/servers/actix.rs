@@ -19,20 +19,19 @@ pub(crate) fn serve(
     connector: Connector,
     stop: oneshot::Receiver<()>,
 ) -> JoinHandle<io::Result<()>> {
-    tokio::spawn(async move {
-        let webhooks = web::Data::new(connector);
-        let app = move || {
-            let webhooks = web::scope(PREFIX).app_data(webhooks.clone()).default_service(web::to(take));
-            App::new().service(webhooks)
-        };
+    let webhooks = web::Data::new(connector);
+    let app = move || {
+        App::new().service(web::scope(PREFIX).app_data(webhooks.clone()).default_service(web::to(take)))
+    };
+    let listening = listener.into_std().and_then(|listener| {
         HttpServer::new(app)
             .workers(2)
             .client_request_timeout(Duration::from_secs(10))
             .shutdown_signal(async { drop(stop.await) })
-            .listen(listener.into_std()?)?
-            .run()
-            .await
-    })
+            .listen(listener)
+    });
+    let server = listening.map(HttpServer::run);
+    tokio::spawn(async { server?.await })
 }
 
 async fn take(request: HttpRequest, body: web::Payload, connector: web::Data<Connector>) -> HttpResponse {

@@ -21,6 +21,7 @@ pub use memory::MemoryLog;
 pub use query::Query;
 pub use read::{Entry, Pending, PendingRequest, PendingScope, Recorded, Repeats};
 pub use rewrite::{DocumentRewrite, EntryRewrite, Rename, RewriteLog, StoredDocument, StoredEntry};
+pub use sealed::encryption_marker;
 pub use write::{
     Appended, Committed, DocKey, Document, DocumentWrite, EntryKind, EntryState, Expected, Index, NewEntry,
     Outcome, Parent, Settlement, Transaction,

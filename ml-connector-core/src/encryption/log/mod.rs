@@ -122,6 +122,20 @@ impl EncryptedLog {
         Ok(Self { inner, fields, takes_clear: AtomicBool::new(marker.clear_left) })
     }
 
+    /// What [`commit`](AuditLog::commit) would store of a transaction: for a host that appends it in a database transaction of
+    /// its own, by `PostgresLog::append_in`.
+    ///
+    /// # Errors
+    /// [`InvalidRequest`](crate::ErrorKind::InvalidRequest) as [`Transaction::validate`];
+    /// [`Unavailable`](crate::ErrorKind::Unavailable) while some of the log is still in clear and cannot be looked at.
+    pub async fn sealed(&self, transaction: Transaction) -> Result<Transaction> {
+        transaction.validate()?;
+        let mut names = Names::default();
+        let sealed = self.seal(transaction, &mut names)?;
+        self.rename(&names).await?;
+        Ok(sealed)
+    }
+
     /// Whether there may be something in clear.
     fn takes_clear(&self) -> bool {
         self.takes_clear.load(Ordering::Relaxed)
