@@ -91,6 +91,9 @@ impl<'a> Listing<'a> {
         };
         if mode != PollMode::Sweep && at.pages == Pages::default() {
             self.begin(&mut at).await?;
+        } else {
+            // A run goes on after a restart, which knows nothing of the company yet.
+            self.books.require_division(self.ctx, &self.books.client).await?;
         }
         let page = match (sync, resource) {
             (Some(sync), _) if !at.by_time => self.synced(sync, resource, at).await,
