@@ -166,7 +166,7 @@ impl ExactOnline {
     }
 
     /// What an empty list means to somebody who may not see the record.
-    async fn not_shown(&self, ctx: &Context, resource: &Resource, message: &'static str) -> Error {
+    pub(super) async fn not_shown(&self, ctx: &Context, resource: &Resource, message: &'static str) -> Error {
         Error::new(ErrorKind::PermissionDenied, message)
             .with_operation(resource.get)
             .with_context("company", self.company(ctx).await)

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ml_connector_core::{
-    Result, Timestamp,
+    ErrorKind, Result, Timestamp,
     decode::Object,
     http::Pages,
     model::{EntityRef, Observation, Observed, Page, PollMode, Proof, Signal},
@@ -54,6 +54,10 @@ impl Listing<'_> {
         if at.step == Step::Start {
             match self.start(sync, &at).await {
                 Ok(seen) => at.seen = seen,
+                // Without the scope Organization administration nobody says where to begin: all rows are gone through.
+                Err(error) if is_refusal(&error) && error.kind() == ErrorKind::PermissionDenied => {
+                    tracing::info!(%error, feed = sync.name, "nobody says where to begin: all rows are gone through");
+                }
                 // Not every package has the list; then changes are looked for by their time.
                 Err(error) if is_refusal(&error) && resource.is_some() => {
                     tracing::info!(%error, feed = sync.name, "the list with row versions is not there");

@@ -210,6 +210,44 @@ async fn a_change_during_the_baseline_is_told_in_the_hour_that_comes_twice_as_we
     }
 }
 
+/// Without the scope Organization administration nobody says where to begin.
+#[tokio::test(start_paused = true)]
+async fn without_a_place_to_begin_all_rows_are_gone_through_and_nothing_old_is_told() {
+    let lab = Lab::new();
+    let source = lab.source();
+    (0..5).for_each(|_| _ = lab.with_lines(Kind::PurchaseEntries, 1));
+    pass(Duration::from_secs(86_400)).await;
+    lab.sim.refuse_scope("organization.administration", true);
+    let (pages, at) = lab.run(&source, "transaction_lines", PollMode::Baseline, None).await.unwrap();
+    assert_eq!(signals(&pages), [""; 0]);
+    assert_eq!(shown(&pages).len(), 5, "what is open is known");
+    let new = lab.with_lines(Kind::PurchaseEntries, 1);
+    let (pages, _) = lab.run(&source, "transaction_lines", PollMode::Live, Some(at)).await.unwrap();
+    assert_eq!(signals(&pages), [format!("bill/{new}")]);
+}
+
+/// A list that is empty is asked about: without the right it is refused with its reason, and with it nothing is there.
+#[tokio::test(start_paused = true)]
+async fn a_sweep_of_a_list_that_nobody_may_see_is_refused_with_its_reason() {
+    let lab = Lab::new();
+    let source = lab.source();
+    let (pages, _) = lab.run(&source, "all_sales_invoices", PollMode::Sweep, None).await.unwrap();
+    assert_eq!(signals(&pages), [""; 0], "it is empty");
+    let _ = lab.invoice("10");
+    lab.sim.refuse(Kind::SalesInvoices, Some(Right::MissingInRole));
+    let error = lab.run(&source, "all_sales_invoices", PollMode::Sweep, None).await.unwrap_err();
+    assert_eq!((error.kind(), error.scope()), (ErrorKind::PermissionDenied, &Scope::Entry));
+    let text = error.to_string();
+    for said in
+        ["give the user the right", "Waalkade Groothandel B.V. (3141593)", "salesinvoice/SalesInvoices"]
+    {
+        assert!(text.contains(said), "{text}");
+    }
+    lab.sim.refuse(Kind::SalesInvoices, None);
+    let (pages, _) = lab.run(&source, "all_sales_invoices", PollMode::Sweep, None).await.unwrap();
+    assert_eq!(signals(&pages).len(), 1);
+}
+
 /// The mark of made-up books stays on records whose page is read after a restart.
 #[tokio::test(start_paused = true)]
 async fn a_run_that_goes_on_after_a_restart_knows_that_the_books_are_made_up() {
