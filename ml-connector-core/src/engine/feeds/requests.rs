@@ -7,7 +7,7 @@ use super::{
     task::{FeedTask, offers},
 };
 use crate::{
-    Connector, Error, ErrorKind, Result, Timestamp,
+    Connector, Error, ErrorKind, FeedInfo, Result, Timestamp,
     audit::{Outcome, Query, Transaction},
     engine::{registry::SourceSlot, shared::Shared, writes::append},
     model::{ConnectionId, DedupeKey, Seq},
@@ -99,9 +99,13 @@ pub(crate) async fn stopped_sweeps(shared: &Shared, slot: &SourceSlot) -> Result
     Ok(states.into_iter().filter_map(|state| state.stopped).collect())
 }
 
-/// The feeds of a source that the plan or the granted scopes do not allow.
+/// The feeds of a source that the plan or the granted scopes do not allow, and the looks through whole lists.
 pub(crate) async fn unavailable_feeds(shared: &Shared, slot: &SourceSlot) -> Result<Vec<UnavailableFeed>> {
-    let states = FeedState::load_all(shared, slot, &slot.source.info().feeds).await?;
+    let info = slot.source.info();
+    // A look and a feed of the same name have one state.
+    let own = |sweep: &&FeedInfo| info.feeds.iter().all(|feed| feed.name != sweep.name);
+    let all: Vec<FeedInfo> = info.feeds.iter().chain(info.sweeps.iter().filter(own)).cloned().collect();
+    let states = FeedState::load_all(shared, slot, &all).await?;
     Ok(states.into_iter().filter_map(|state| state.unavailable).collect())
 }
 
