@@ -107,8 +107,9 @@ impl Webhook {
         }
         // The path and every `clientState` prove the sender: the log keeps neither.
         let kept = |signals: &[Signal]| {
-            let about = signals.iter().map(|signal| format!("{:?}\n", signal.subject)).collect::<String>();
-            Bytes::from(format!("{} bytes of set {:?} about\n{about}", request.body().len(), wanted.name))
+            let about: Vec<_> = signals.iter().map(|signal| format!("{:?}", signal.subject)).collect();
+            let (bytes, about) = (request.body().len(), about.join("\n"));
+            Bytes::from(format!("{bytes} bytes of set {:?} about\n{about}", wanted.name))
         };
         Ok(match self.entries(request.body(), wanted) {
             Ok((signals, true)) => {

@@ -79,7 +79,7 @@ macro_rules! setters {
             #[test]
             fn every_field_has_a_setter_that_sets_it_alone() {
                 let Settings { $($field: _),+ } = Settings::default();
-                let other = Settings {
+                let other = || Settings {
                     max_webhook_bytes: 1,
                     webhook_body: Duration::from_secs(1),
                     max_resolving: 2,
@@ -88,19 +88,19 @@ macro_rules! setters {
                     lease: Duration::from_secs(3),
                     grace: Duration::from_secs(4),
                     max_block: Duration::from_secs(5),
-                    retries: Retries { kinds: [(crate::ErrorKind::Conflict, Default::default())].into(), ..Retries::default() },
+                    retries: Retries { kinds: [(crate::ErrorKind::Conflict, super::super::retry::RetryPolicy::default())].into(), ..Retries::default() },
                     max_signal_age: Duration::from_secs(6),
                     retention: None,
                 };
                 let mut all = Settings::default();
                 $(
-                    let one = Settings::default().$setter(other.$field.clone());
+                    let one = Settings::default().$setter(other().$field);
                     assert_ne!(one, Settings::default(), stringify!($field));
                     let back = one.$setter(Settings::default().$field);
                     assert_eq!(back, Settings::default(), stringify!($field));
-                    all = all.$setter(other.$field.clone());
+                    all = all.$setter(other().$field);
                 )+
-                assert_eq!(all, other);
+                assert_eq!(all, other());
             }
         }
     };

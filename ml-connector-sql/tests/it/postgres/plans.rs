@@ -54,7 +54,7 @@ impl Plans {
     }
 
     /// Both directions, as a page, as the next page and as a count.
-    async fn check_query(&mut self, query: Query) {
+    async fn check_query(&mut self, query: &Query) {
         for newest_first in [false, true] {
             for after in [None, Some(Seq(9))] {
                 let mut query = query.clone();
@@ -199,7 +199,7 @@ async fn nothing_is_found_by_reading_all_entries() {
         all().appended_from(NOON).appended_before(NOON + std::time::Duration::from_secs(1)),
         all().appended_from(NOON),
     ] {
-        plans.check_query(query).await;
+        plans.check_query(&query).await;
     }
 
     let wanted = [
