@@ -38,6 +38,8 @@ pub struct MemoryLog {
     room: std::sync::atomic::AtomicUsize,
     #[cfg(any(test, feature = "testing"))]
     delay_ms: std::sync::atomic::AtomicU64,
+    #[cfg(any(test, feature = "testing"))]
+    refused: Mutex<Option<(&'static str, ErrorKind)>>,
     #[cfg(test)]
     reads: std::sync::atomic::AtomicUsize,
 }
@@ -61,6 +63,13 @@ impl MemoryLog {
         self.room.store(bytes, std::sync::atomic::Ordering::SeqCst);
     }
 
+    /// Makes commits fail that append an entry whose body holds this text, as a value does that a database cannot take;
+    /// `None` = none.
+    #[cfg(any(test, feature = "testing"))]
+    pub fn fail_commits_with(&self, refused: Option<(&'static str, ErrorKind)>) {
+        *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = refused;
+    }
+
     /// Makes commits take so long from now on, as a busy disk would.
     #[cfg(any(test, feature = "testing"))]
     pub fn delay_commits(&self, delay: Duration) {
@@ -80,6 +89,16 @@ impl MemoryLog {
             return Err(
                 Error::new(ErrorKind::Unavailable, "the disk is full").with_operation("memory_log.commit")
             );
+        }
+        let refused = *self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((text, kind)) = refused {
+            let bodies =
+                transactions.iter().flat_map(|one| &one.append).filter_map(|entry| entry.body.as_ref());
+            for body in bodies {
+                if body.windows(text.len()).any(|part| part == text.as_bytes()) {
+                    return Err(Error::new(kind, "an entry was refused").with_operation("memory_log.commit"));
+                }
+            }
         }
         match self.failing.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1)) {
             Ok(_) => Err(Error::new(ErrorKind::Unavailable, "this commit was told to fail")

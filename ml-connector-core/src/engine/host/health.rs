@@ -1,7 +1,7 @@
 //! How the connector is doing.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, atomic::Ordering},
 };
 
@@ -15,7 +15,7 @@ use crate::{
     engine::{
         entries::UNROUTED,
         feeds::{self, FeedRemark, StoppedSweep, UnavailableFeed},
-        hooks::Seen,
+        hooks::{Seen, Whose},
         lanes::Backlog,
         log_gate::LogTrouble,
         notices::{Parked, standings},
@@ -80,6 +80,10 @@ pub struct ConnectionHealth {
     pub backlog: Vec<crate::audit::Backlog>,
     /// Webhooks that were accepted, and that were refused.
     pub hooks: WebhookHealth,
+    /// Where it shares its endpoint with other connections: the webhooks of all of them, as far as nobody can say which was
+    /// meant. A wrong secret that they share shows here, at each of them; health as a whole counts it once, by
+    /// [`Health::endpoints`].
+    pub shared_hooks: Option<WebhookHealth>,
     /// When the last event was found, and the last delivery appended.
     pub last_event: Option<Timestamp>,
     /// When the last delivery was appended.
@@ -117,7 +121,7 @@ pub struct ConnectionHealth {
     pub webhooks: Option<Arc<str>>,
 }
 
-/// The webhooks of a connection or an endpoint, as this process has seen them.
+/// The webhooks of a connection or an endpoint: on all hosts, up to about a minute ago, and on this host up to now.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct WebhookHealth {
@@ -185,9 +189,11 @@ impl Connector {
         let standings = standings(&self.shared, &ids).await?;
         let mut backlogs = self.shared.log.backlog(asked_at).await?;
         backlogs.retain(|row| matches!(row.kind, EntryKind::Signal | EntryKind::Delivery));
+        let endpoints = self.shared_endpoints(&registry, asked_at).await?;
+        let own = self.own_hooks(&ids, asked_at).await?;
         let now = self.shared.clock.now();
         let mut connections = BTreeMap::new();
-        for (id, standing) in ids.into_iter().zip(standings) {
+        for ((id, standing), hooks) in ids.into_iter().zip(standings).zip(own) {
             let [mut signals, mut deliveries] =
                 survey.as_ref().and_then(|survey| survey.backlogs.get(&id)).cloned().unwrap_or_default();
             for backlog in [&mut signals, &mut deliveries] {
@@ -197,13 +203,14 @@ impl Connector {
                 let dead = Query::of_kind(kind).with_connection(id.clone()).with_state(EntryState::Dead);
                 dead.with_acknowledged(false)
             };
-            let seen = self.shared.hooks.of(&id);
+            let endpoint = registry.source(&id).map(|slot| &slot.source.info().endpoint);
             let mut health = ConnectionHealth {
                 parked: standing.parked().cloned(),
                 signals,
                 deliveries,
                 backlog: backlogs.extract_if(.., |row| row.connection == id).collect(),
-                hooks: WebhookHealth::of(seen, now),
+                hooks,
+                shared_hooks: endpoint.and_then(|endpoint| endpoints.get(endpoint)).cloned(),
                 last_event: self.last(&id, EntryKind::Event).await?,
                 last_delivery: self.last(&id, EntryKind::Delivery).await?,
                 dead: self.count(&troubled(EntryKind::Signal), MOST_COUNTED).await?
@@ -243,16 +250,30 @@ impl Connector {
             clock_set_back: self.shared.steady_clock.set_back(),
             log_answered_in_ms,
             connections,
-            endpoints: self.shared_endpoints(&registry, now),
+            endpoints,
             full_limits,
         })
     }
 
+    /// What is known of the webhooks of each connection.
+    async fn own_hooks(&self, ids: &[ConnectionId], now: Timestamp) -> Result<Vec<WebhookHealth>> {
+        let whose: Vec<_> = ids.iter().cloned().map(Whose::Connection).collect();
+        let seen = self.shared.seen_hooks(&whose).await?;
+        Ok(seen.into_iter().map(|seen| WebhookHealth::of(seen, now)).collect())
+    }
+
     /// What is known of the endpoints that several connections share.
-    fn shared_endpoints(&self, registry: &Registry, now: Timestamp) -> BTreeMap<EndpointId, WebhookHealth> {
-        let endpoints = registry.sources().map(|slot| &slot.source.info().endpoint);
-        let shared = endpoints.filter(|endpoint| registry.endpoint(endpoint).len() > 1);
-        shared.map(|id| (id.clone(), WebhookHealth::of(self.shared.hooks.of_endpoint(id), now))).collect()
+    async fn shared_endpoints(
+        &self,
+        registry: &Registry,
+        now: Timestamp,
+    ) -> Result<BTreeMap<EndpointId, WebhookHealth>> {
+        let endpoints: BTreeSet<_> = registry.sources().map(|slot| &slot.source.info().endpoint).collect();
+        let shared: Vec<EndpointId> =
+            endpoints.into_iter().filter(|id| registry.endpoint(id).len() > 1).cloned().collect();
+        let whose: Vec<_> = shared.iter().cloned().map(Whose::Endpoint).collect();
+        let seen = self.shared.seen_hooks(&whose).await?;
+        Ok(shared.into_iter().zip(seen).map(|(id, seen)| (id, WebhookHealth::of(seen, now))).collect())
     }
 
     async fn token_health(&self, registry: &Registry, id: &ConnectionId) -> Option<TokenHealth> {

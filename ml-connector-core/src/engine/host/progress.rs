@@ -149,6 +149,7 @@ impl What {
                     if !more {
                         let replayed = page.done();
                         progress.total = Some((replayed.appended + replayed.repeated) as u64);
+                        progress.failed += replayed.unreadable as u64;
                         *replaying = None;
                     }
                     return Ok(progress.clone());

@@ -162,6 +162,12 @@ impl LedgerSource {
         self
     }
 
+    /// Shares its token with others of this person.
+    pub(super) fn of_person(mut self, person: &str) -> Self {
+        self.info.affinity = person.into();
+        self
+    }
+
     pub(super) fn of_account(mut self, account: &str) -> Self {
         self.info.accounts = vec![AccountKey::from(account)];
         self

@@ -5,5 +5,6 @@ mod conformance;
 mod encryption;
 mod faults;
 mod outbox;
+mod plans;
 mod pooler;
 mod proxy;
