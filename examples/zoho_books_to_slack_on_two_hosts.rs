@@ -142,7 +142,8 @@ struct Shared {
 async fn start(Shared { settings, database, ring, public_url }: &Shared) -> Result<Started> {
     let log = PostgresLog::connect(database, NoTls, &PostgresOptions::default().with_schema(SCHEMA)).await?;
     let tokens = log.token_store().encrypted(ring.clone());
-    let stores = Stores { tokens: Arc::new(tokens), log: Arc::new(log.encrypted(ring.clone()).await?) };
+    let sealed = log.clone().encrypted(ring.clone()).await?;
+    let stores = Stores { tokens: Arc::new(tokens), log: Arc::new(sealed), chain: Arc::new(log) };
     let mut hooks = String::new();
     let host = Host::start(&settings.listen, None, |own_url| {
         own_url.clone_into(&mut hooks);

@@ -28,7 +28,7 @@ impl PostgresLog {
     ) -> Result<Committed> {
         const OPERATION: &str = "postgres_log.append_in";
         transaction.validate()?;
-        let session = Session::of_host(host, self.server.schema());
+        let session = Session::of_host(host, &self.server);
         let job = Job { transaction, now };
         let applied = apply(&session, &[&job]).await.map_err(|failure| failure.during(OPERATION))?;
         let mut committed = applied.committed.into_iter();
