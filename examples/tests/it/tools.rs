@@ -62,8 +62,8 @@ async fn an_operator_finds_explains_and_settles_what_a_story_has_left_in_its_log
     let changed = rusqlite::Connection::open(&log).unwrap();
     changed.execute("UPDATE entry SET at = at + 1 WHERE seq = ?1", [&seq]).unwrap();
     drop(changed);
-    let refused = Command::new(program("operator")).arg("verify").env_clear().env("ML_CONNECTOR_LOG", &log);
-    let refused = refused.output().await.unwrap();
+    let mut refused = Command::new(program("operator"));
+    let refused = refused.arg("verify").env_clear().env("ML_CONNECTOR_LOG", &log).output().await.unwrap();
     let said = String::from_utf8(refused.stdout).unwrap();
     assert!(!refused.status.success() && said.contains(&format!("entry #{seq} was changed")), "{said}");
 }
