@@ -184,15 +184,19 @@ async fn start(Shared { settings, database, ring, public_url }: &Shared) -> Resu
     let log = PostgresLog::connect(database, NoTls, &PostgresOptions::default().with_schema(SCHEMA)).await?;
     let tokens = log.token_store().encrypted(ring.clone());
     let database_log = log.clone();
-    let log = Arc::new(log.encrypted(ring.clone()).await?);
-    let stores = Stores { tokens: Arc::new(tokens), log: Arc::clone(&log) as Arc<dyn AuditLog> };
+    let sealed = Arc::new(log.encrypted(ring.clone()).await?);
+    let stores = Stores {
+        tokens: Arc::new(tokens),
+        log: Arc::clone(&sealed) as Arc<dyn AuditLog>,
+        chain: Arc::new(database_log.clone()),
+    };
     let mut hooks = String::new();
     let host = Host::start(&settings.listen, None, |own_url| {
         own_url.clone_into(&mut hooks);
         connector(settings, stores, public_url)
     })
     .await?;
-    Ok(Started { host, hooks, database_log, log })
+    Ok(Started { host, hooks, database_log, log: sealed })
 }
 
 fn connector(settings: &ZohoBooksToSlack, stores: Stores, public_url: &str) -> Result<Connector> {

@@ -37,7 +37,7 @@ impl PostgresLog {
             let message = "the log is encrypted: append what EncryptedLog::sealed makes of the transaction";
             return Err(Error::new(ErrorKind::ConfigInvalid, message).with_operation(OPERATION));
         }
-        let session = Session::of_host(host, self.server.schema());
+        let session = Session::of_host(host, &self.server);
         let job = Job { transaction, now };
         let applied = apply(&session, &[&job]).await.map_err(|failure| failure.during(OPERATION))?;
         let mut committed = applied.committed.into_iter();

@@ -120,6 +120,8 @@ pub(crate) async fn feed_remarks(shared: &Shared, slot: &SourceSlot) -> Result<V
 pub(crate) struct BackfillRead {
     /// `None` = it has not begun, or ended long ago, or was given up.
     pub(crate) rows: Option<u64>,
+    /// How many follow, where the vendor says so.
+    pub(crate) left: Option<u64>,
     pub(crate) ended: bool,
     /// Why it was given up.
     pub(crate) given_up: Option<Arc<str>>,
@@ -146,7 +148,8 @@ pub(crate) async fn backfill_read(
         _ => None,
     });
     let ended = is_settled || run.is_some_and(|run| run.ended.is_some());
-    Ok(BackfillRead { rows: run.map(|run| run.rows), ended, given_up })
+    let left = run.and_then(|run| run.left);
+    Ok(BackfillRead { rows: run.map(|run| run.rows), left, ended, given_up })
 }
 
 fn no_feed(connection: &ConnectionId, feed: &str) -> Error {

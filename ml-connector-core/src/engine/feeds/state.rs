@@ -115,6 +115,9 @@ pub(super) struct Run {
     pub(super) answers: Seq,
     pub(super) pages: u32,
     pub(super) rows: u64,
+    /// How many rows follow, as the vendor said with the last page.
+    #[serde(default)]
+    pub(super) left: Option<u64>,
     /// Whether it has found anything so far.
     pub(super) found: bool,
     pub(super) ended: Option<Timestamp>,
@@ -165,6 +168,8 @@ pub struct RunProgress {
     pub pages: u32,
     /// Rows on them.
     pub rows: u64,
+    /// How many rows follow, where the vendor says so.
+    pub left: Option<u64>,
     /// When it ended; `None` = it is under way.
     pub ended: Option<Timestamp>,
 }
@@ -252,6 +257,7 @@ impl FeedState {
             since: run.since,
             pages: run.pages,
             rows: run.rows,
+            left: run.left,
             ended: run.ended,
         };
         FeedProgress {

@@ -104,6 +104,8 @@ pub struct ConnectionHealth {
     pub unavailable_feeds: Vec<UnavailableFeed>,
     /// What there is to know of feeds that work, as their source says: no trouble.
     pub remarks: Vec<FeedRemark>,
+    /// What there is to know of its sink although it works, as that says: no trouble.
+    pub sink_remarks: Vec<Arc<str>>,
     /// Deliveries that wait for somebody to repair something, and why: the first of them.
     pub parked_deliveries: Vec<ParkedDelivery>,
     /// When each feed was read last; `None` = not yet.
@@ -232,6 +234,7 @@ impl Connector {
                 (health.subscriptions_due, health.webhooks, health.subscriptions) =
                     (due, problem, subscriptions);
             }
+            health.sink_remarks = registry.sink(&id).map(|slot| slot.sink.remarks()).unwrap_or_default();
             connections.insert(id, health);
         }
         self.name_heads(&mut connections).await?;
