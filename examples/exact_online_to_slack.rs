@@ -13,6 +13,7 @@ use std::{process::ExitCode, sync::Arc, time::Duration};
 use ml_connector_core::{Connector, Error, ErrorKind, Result, SourceMode, engine::Settings, route::Route};
 use ml_connector_exact::{ExactOnline, Region};
 use ml_connector_examples::{
+    console,
     exact_online::{Simulation, WHOLESALER, away, checks, play},
     host::{Flags, Host, ctrl_c, exit, log_from},
     settings::ExactOnlineToSlack,
@@ -156,6 +157,7 @@ async fn on_simulators(serve: bool) -> Result<bool> {
     let good = checks(&simulation, &host.connector) && rested;
     println!("\n{}", if good { "Everything was told once." } else { "Something is missing or came twice!" });
     if serve {
+        console::serve(&host.connector).await?;
         let (page, books) = (simulation.slack_server.url(), simulation.books_server.url());
         println!("\nGoing on until Ctrl-C. The channels are at {page}/. For another purchase invoice:");
         println!(

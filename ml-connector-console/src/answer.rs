@@ -60,7 +60,9 @@ impl Refusal {
             Self::Body => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Core(error) => match error.kind() {
                 ErrorKind::NotFound => StatusCode::NOT_FOUND,
-                ErrorKind::InvalidRequest | ErrorKind::ConfigInvalid => StatusCode::BAD_REQUEST,
+                ErrorKind::InvalidRequest | ErrorKind::ConfigInvalid | ErrorKind::Unsupported => {
+                    StatusCode::BAD_REQUEST
+                }
                 ErrorKind::Conflict => StatusCode::CONFLICT,
                 ErrorKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
                 _ => StatusCode::INTERNAL_SERVER_ERROR,
@@ -76,14 +78,17 @@ impl From<Error> for Refusal {
 }
 
 /// The answer as it is sent.
-pub(crate) fn response(answer: Answer, is_head: bool) -> Response<Full<Bytes>> {
-    let (status, kind, cache, body) = match &answer {
+pub(crate) fn response(answer: &Answer, is_head: bool) -> Response<Full<Bytes>> {
+    let (status, kind, cache, body) = match answer {
         Answer::Page(status, page) => {
             (*status, "text/html; charset=utf-8", "no-store", Bytes::copy_from_slice(page.0.as_bytes()))
         }
-        Answer::Asset(kind, text) => {
-            (StatusCode::OK, *kind, "private, max-age=31536000, immutable", Bytes::from_static(text.as_bytes()))
-        }
+        Answer::Asset(kind, text) => (
+            StatusCode::OK,
+            *kind,
+            "private, max-age=31536000, immutable",
+            Bytes::from_static(text.as_bytes()),
+        ),
         Answer::See(_) => (StatusCode::SEE_OTHER, "text/plain", "no-store", Bytes::new()),
     };
     let mut response = Response::new(Full::new(if is_head { Bytes::new() } else { body }));
@@ -102,7 +107,7 @@ pub(crate) fn response(answer: Answer, is_head: bool) -> Response<Full<Bytes>> {
     if status == StatusCode::METHOD_NOT_ALLOWED {
         say(header::ALLOW, "GET, HEAD, POST");
     }
-    if let Answer::See(to) = &answer
+    if let Answer::See(to) = answer
         && let Ok(to) = HeaderValue::from_str(to)
     {
         headers.insert(header::LOCATION, to);

@@ -7,7 +7,7 @@ use ml_connector_core::{Timestamp, model::ConnectionId};
 use crate::{
     params::Params,
     scoped::Scoped,
-    show::{When, Zones},
+    time::{When, Zones},
 };
 
 /// A request of somebody who may ask.

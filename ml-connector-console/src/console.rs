@@ -47,22 +47,22 @@ impl Console {
         Self { connector, authorizer: Arc::new(authorizer) }
     }
 
-    /// The console at this path, as browsers see it: all addresses on its pages begin so. Requests may come with the path
-    /// or without it, as routers and proxies leave it: `/console/events` and `/events` are the same page.
+    /// The console at this path, as browsers see it: all addresses on its pages begin so. Requests may come with the path,
+    /// without it, or with the end of it, as routers and proxies leave it: of a console at `/ops/console`,
+    /// `/ops/console/events`, `/console/events` and `/events` are the same page.
     ///
     /// # Errors
-    /// [`ErrorKind::ConfigInvalid`] unless the path is `/`, or segments of letters, digits, `-`, `_`, `.` and `~` that
-    /// begin otherwise than a page of the console, such as `/console` or `/ops/connector`.
+    /// [`ErrorKind::ConfigInvalid`] unless the path is `/`, or segments of letters, digits, `-`, `_`, `.` and `~` none of
+    /// which is the name of a page, such as `/console` or `/ops/connector`.
     pub fn at(self, path: &str) -> Result<ConsoleService> {
         let base = path.strip_suffix('/').unwrap_or(path);
         let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '~');
         let is_good = |segment: &str| {
             !segment.is_empty() && segment.chars().all(is_plain) && segment != "." && segment != ".."
         };
-        let mut segments = base.strip_prefix('/').map(|rest| rest.split('/')).into_iter().flatten();
-        let first = segments.clone().next().unwrap_or_default();
-        let is_taken = pages::NAMES.contains(&first);
-        if path.is_empty() || !base.is_empty() && (!segments.all(is_good) || first.is_empty() || is_taken) {
+        let is_mountable =
+            |rest: &str| rest.split('/').all(|segment| is_good(segment) && !pages::NAMES.contains(&segment));
+        if path.is_empty() || !base.is_empty() && !base.strip_prefix('/').is_some_and(is_mountable) {
             return Err(Error::new(ErrorKind::ConfigInvalid, "expected a path such as /console")
                 .with_operation("console.at")
                 .with_context("path", path.escape_debug()));
@@ -107,7 +107,7 @@ where
         Box::pin(async move {
             let (parts, body) = request.into_parts();
             let is_head = parts.method == Method::HEAD;
-            Ok(response(mounted.answer(&parts, body).await, is_head))
+            Ok(response(&mounted.answer(&parts, body).await, is_head))
         })
     }
 }
@@ -147,9 +147,12 @@ impl Mounted {
         }
     }
 
-    /// The path below the console: with its own path or without it, with a slash at the end or without.
+    /// The path below the console: with the console's own path, with the end of it that a proxy has left, or without it; with
+    /// a slash at the end or without.
     fn own_path<'a>(&self, path: &'a str) -> &'a str {
-        let below = path.strip_prefix(&*self.base).filter(|rest| rest.is_empty() || rest.starts_with('/'));
+        let left = self.base.match_indices('/').map(|(i, _)| &self.base[i..]);
+        let mut below = left.filter_map(|left| path.strip_prefix(left));
+        let below = below.find(|rest| rest.is_empty() || rest.starts_with('/'));
         let path = below.unwrap_or(path);
         path.strip_suffix('/').unwrap_or(path)
     }

@@ -10,6 +10,8 @@ mod params;
 mod scoped;
 mod security;
 mod show;
+mod text;
+mod time;
 
 pub use self::{
     authorizer::{Access, Authorizer, Grant, Visible},

@@ -7,7 +7,7 @@ use ml_connector_core::{
     model::{Currency, Decimal, Seq},
 };
 
-use crate::answer::Refusal;
+use crate::{answer::Refusal, text::pretends};
 
 /// The longest query string.
 const MOST_BYTES: usize = 8 << 10;
@@ -46,10 +46,12 @@ impl Params {
                 return Err(Refusal::bad("there are too many parameters"));
             }
             let is_text = name == ROUTES;
-            let is_allowed = |c: char| !c.is_control() || is_text && matches!(c, '\n' | '\r' | '\t');
+            let is_allowed = |c: char| !pretends(c) || is_text && matches!(c, '\n' | '\r' | '\t');
             let longest = if is_text { LONGEST_ROUTES } else { LONGEST };
             if name.len() > 32 || value.len() > longest || !value.chars().all(is_allowed) {
-                return Err(Refusal::bad("a parameter is too long, or holds characters that are not allowed"));
+                return Err(Refusal::bad(
+                    "a parameter is too long, or holds characters that are not allowed",
+                ));
             }
             if found.insert(name.into_owned(), value.into_owned()).is_some() {
                 return Err(Refusal::bad("a parameter is given twice"));
@@ -105,7 +107,9 @@ mod tests {
         let long = format!("q={}", "a".repeat(LONGEST + 1));
         let many: String = (0..=MOST_PAIRS).map(|i| format!("p{i}=1&")).collect();
         let vast = format!("q={}", "a".repeat(MOST_BYTES));
-        for refused in [&*long, &many, &vast, "q=1&q=2", "q=a%00b", "q=a%0Ab", "q=%1B%5B31m"] {
+        for refused in
+            [&*long, &many, &vast, "q=1&q=2", "q=a%00b", "q=a%0Ab", "q=%1B%5B31m", "q=%E2%80%AEfdp"]
+        {
             assert!(Params::of_query(Some(refused)).is_err(), "{}", &refused[..refused.len().min(40)]);
         }
         let routes = format!("routes={}", "a".repeat(LONGEST_ROUTES + 1));
@@ -115,7 +119,8 @@ mod tests {
 
     #[test]
     fn values_have_types() {
-        let params = Params::of_query(Some("seq=7&amount=0.10&currency=EUR&from=2026-03-12T06:00:00Z&empty=+"));
+        let params =
+            Params::of_query(Some("seq=7&amount=0.10&currency=EUR&from=2026-03-12T06:00:00Z&empty=+"));
         let params = params.unwrap();
         assert_eq!(params.seq("seq").unwrap(), Some(Seq(7)));
         assert_eq!(params.amount("amount").unwrap().unwrap().to_string(), "0.10");

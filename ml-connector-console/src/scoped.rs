@@ -13,11 +13,7 @@ use ml_connector_core::{
     route::{Route, RouteSet},
 };
 
-use crate::{
-    answer::Refusal,
-    authorizer::Grant,
-    security::Key,
-};
+use crate::{answer::Refusal, authorizer::Grant, security::Key};
 
 type Result<T> = std::result::Result<T, Refusal>;
 

@@ -8,7 +8,8 @@ use crate::{
     answer::{Answer, Refusal},
     asked::Asked,
     security::hex,
-    show::{Tab, many, page, safe, state},
+    show::{Tab, many, page, state},
+    text::safe,
 };
 
 /// How many entries are listed before the act.
@@ -133,17 +134,22 @@ struct Words {
 impl Words {
     fn of(plan: &Plan) -> Self {
         let entries = many(plan.count as u64, "entry");
-        let words = |title: &str, lead: String, button: String| Self { title: title.to_owned(), lead, button };
+        let words =
+            |title: &str, lead: String, button: String| Self { title: title.to_owned(), lead, button };
         match &plan.wanted {
             Wanted::Entries { how, .. } => match how {
                 How::Replay => words(
                     "Send again",
-                    format!("{entries} would be sent again, to where each was meant to go. Signals are read again."),
+                    format!(
+                        "{entries} would be sent again, to where each was meant to go. Signals are read again."
+                    ),
                     format!("Send {entries} again"),
                 ),
                 How::Reroute => words(
                     "Send by the routes of today",
-                    format!("{entries} would be sent where the routes send it now. Only routes that take replays do."),
+                    format!(
+                        "{entries} would be sent where the routes send it now. Only routes that take replays do."
+                    ),
                     format!("Send {entries}"),
                 ),
                 How::Acknowledge => words(
@@ -158,19 +164,26 @@ impl Words {
                 ),
                 How::Cancel => words(
                     "Cancel",
-                    format!("{entries} would be taken off the work list. One that is under way may still arrive."),
+                    format!(
+                        "{entries} would be taken off the work list. One that is under way may still arrive."
+                    ),
                     format!("Cancel {entries}"),
                 ),
             },
             Wanted::Resume { connection } => words(
                 "Try again now",
-                format!("The connection {connection} would be tried at once, with everything that waits behind it."),
+                format!(
+                    "The connection {connection} would be tried at once, with everything that waits behind it."
+                ),
                 format!("Try {connection} now"),
             ),
             Wanted::Backfill { connection, feed, since } => words(
                 "Read the past",
                 match since {
-                    None => format!("All of {} of {connection} would be read, from the beginning, and told to routes that take the past.", safe(feed, 60)),
+                    None => format!(
+                        "All of {} of {connection} would be read, from the beginning, and told to routes that take the past.",
+                        safe(feed, 60)
+                    ),
                     Some(since) => format!(
                         "What changed in {} of {connection} since {since} would be read, and told to routes that take the past.",
                         safe(feed, 60)

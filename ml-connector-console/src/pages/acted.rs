@@ -10,7 +10,8 @@ use ml_connector_core::{
 use crate::{
     answer::Refusal,
     asked::Asked,
-    show::{Tab, many, meter, refreshing, safe, state},
+    show::{Tab, many, meter, refreshing, state},
+    text::safe,
 };
 
 /// How often the page looks again while something goes on.
@@ -20,9 +21,9 @@ pub(crate) async fn show(asked: &Asked, seq: Seq) -> Result<Markup, Refusal> {
     let (act, what) = asked.scoped.act_entry(seq).await?;
     let selected = match &what {
         Act::Replay { replay } => replay.selection.seqs.clone(),
-        Act::Acknowledge { selection, .. } | Act::Discard { selection, .. } | Act::Cancel { selection, .. } => {
-            selection.seqs.clone()
-        }
+        Act::Acknowledge { selection, .. }
+        | Act::Discard { selection, .. }
+        | Act::Cancel { selection, .. } => selection.seqs.clone(),
         _ => asked.params.seq("entry")?.into_iter().collect(),
     };
     let ways = follow(asked, &selected).await?;

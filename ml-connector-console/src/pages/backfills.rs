@@ -9,7 +9,9 @@ use ml_connector_core::{
 use crate::{
     answer::Refusal,
     asked::Asked,
-    show::{Tab, many, refreshing, safe, span},
+    show::{Tab, many, refreshing},
+    text::safe,
+    time::span,
 };
 
 /// How many connections are shown on one page: each is one look into the log.
@@ -81,7 +83,8 @@ fn row(asked: &Asked, connection: &ConnectionId, feed: &FeedProgress) -> Markup 
 fn told(asked: &Asked, connection: &ConnectionId, run: &RunProgress) -> Markup {
     let until = run.ended.unwrap_or(asked.now);
     let took = until.saturating_since(run.begun);
-    let per_minute = u64::try_from(u128::from(run.rows) * 60_000 / took.as_millis().max(1)).unwrap_or(u64::MAX);
+    let per_minute =
+        u64::try_from(u128::from(run.rows) * 60_000 / took.as_millis().max(1)).unwrap_or(u64::MAX);
     html! {
         b { (run.what) } ": " (many(run.rows, "row"))
         @if took.as_secs() >= 5 { ", " (per_minute) " a minute" }

@@ -11,7 +11,8 @@ use crate::{
     answer::Refusal,
     asked::{Asked, segment},
     security::{Bound, digest},
-    show::{Tab, Timeline, cut, kind, page, safe, state, step, timeline},
+    show::{Tab, Timeline, kind, page, state, step, timeline},
+    text::{cut, safe},
 };
 
 /// How much of what an entry holds is shown, in characters.
@@ -91,7 +92,8 @@ fn facts(asked: &Asked, entry: &Entry) -> Markup {
 /// What can be done with it.
 fn buttons(asked: &Asked, entry: &Entry) -> Markup {
     let seq = entry.seq.to_string();
-    let act = |what| asked.href("/act", &[("do", what), ("connection", entry.connection.as_str()), ("seq", &seq)]);
+    let act =
+        |what| asked.href("/act", &[("do", what), ("connection", entry.connection.as_str()), ("seq", &seq)]);
     let is_dead = entry.state == EntryState::Dead;
     let sends = matches!(entry.kind, EntryKind::Delivery | EntryKind::Signal);
     html! {
@@ -111,7 +113,7 @@ fn line(asked: &Asked, seq: Seq, each: &Step, before: Option<&Step>) -> Markup {
     let gap = before.map(|before| each.from.saturating_since(before.from)).filter(|gap| gap.as_secs() >= 20);
     let begins = before.is_none_or(|before| before.seq != each.seq);
     html! {
-        @if let Some(gap) = gap { li.gap { "⟂ " (crate::show::span(gap)) " later" @if let Some(StepKind::FannedOut { schedule: Some(schedule), .. }) = before.map(|before| &before.what) { ", " (safe(schedule, 60)) } } }
+        @if let Some(gap) = gap { li.gap { "⟂ " (crate::time::span(gap)) " later" @if let Some(StepKind::FannedOut { schedule: Some(schedule), .. }) = before.map(|before| &before.what) { ", " (safe(schedule, 60)) } } }
         li.(class).asked[each.seq == seq] {
             span.mark aria-hidden="true" { (mark) }
             div {

@@ -3,8 +3,11 @@
 mod act;
 mod acted;
 mod backfills;
+mod cause;
 mod entry;
 mod events;
+mod named;
+mod needs;
 mod overview;
 mod record;
 mod routes;
@@ -41,7 +44,9 @@ pub(crate) async fn answer(asked: &Asked, is_post: bool, path: &str) -> Result<A
         (false, ["routes"]) => routes::show(asked).await.map(Into::into),
         (true, ["routes"]) => routes::change(asked).await,
         (false, ["backfills"]) => backfills::show(asked).await.map(Into::into),
-        (true, ["" | "events" | "trouble" | "backfills" | "acted" | "record" | "event", ..] | []) => Err(Refusal::Method),
+        (true, ["" | "events" | "trouble" | "backfills" | "acted" | "record" | "event", ..] | []) => {
+            Err(Refusal::Method)
+        }
         _ => Err(Refusal::NotFound),
     }
 }
@@ -54,9 +59,9 @@ fn number(text: &str) -> Result<Seq, Refusal> {
 fn decoded(part: &str) -> Result<String, Refusal> {
     // What looks like a form has its plus signs; paths have not.
     let part = part.replace('+', "%2B");
-    let text: String = url::form_urlencoded::parse(part.as_bytes()).map(|(name, value)| {
-        if value.is_empty() { name.into_owned() } else { format!("{name}={value}") }
-    }).collect();
+    let text: String = url::form_urlencoded::parse(part.as_bytes())
+        .map(|(name, value)| if value.is_empty() { name.into_owned() } else { format!("{name}={value}") })
+        .collect();
     let is_good = text.len() <= 256 && !text.is_empty() && !text.chars().any(char::is_control);
     if is_good { Ok(text) } else { Err(Refusal::NotFound) }
 }

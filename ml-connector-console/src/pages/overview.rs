@@ -7,11 +7,13 @@ use ml_connector_core::{
     model::{ConnectionId, Quota},
 };
 
-use super::trouble::{Need, needs};
+use super::needs::{Need, needs};
 use crate::{
     answer::Refusal,
     asked::Asked,
-    show::{Bar, Tab, bars, many, meter, refreshing, safe, span},
+    show::{Bar, Tab, bars, many, meter, refreshing},
+    text::safe,
+    time::span,
 };
 
 /// How many connections are shown on one page.
@@ -119,9 +121,15 @@ fn maybe(asked: &Asked, at: Option<ml_connector_core::Timestamp>, connection: &C
 
 /// What ends next: a token or a webhook.
 fn expiry(asked: &Asked, of: &ConnectionHealth, connection: &ConnectionId) -> Markup {
-    let token = of.token.iter().flat_map(|token| [("token, renewed by itself", token.expires_at), ("sign-in, if unused", token.dies_at)]);
+    let token = of.token.iter().flat_map(|token| {
+        [("token, renewed by itself", token.expires_at), ("sign-in, if unused", token.dies_at)]
+    });
     let hooks = of.subscriptions.iter().map(|hook| ("webhook, renewed by itself", hook.ends));
-    let next = token.chain(hooks).filter_map(|(what, ends)| Some((ends?, what))).filter(|(ends, _)| *ends > asked.now).min();
+    let next = token
+        .chain(hooks)
+        .filter_map(|(what, ends)| Some((ends?, what)))
+        .filter(|(ends, _)| *ends > asked.now)
+        .min();
     html! {
         @match next {
             Some((ends, what)) => { (what) ": " (asked.when(ends, connection).distance()) },
@@ -133,7 +141,9 @@ fn expiry(asked: &Asked, of: &ConnectionHealth, connection: &ConnectionId) -> Ma
 /// What waits, lane by lane, in words.
 fn waiting(asked: &Asked, health: &Health) -> Markup {
     let lanes = health.connections.iter().flat_map(|(id, of)| {
-        let of_kind = |what, lanes: &[LaneHealth]| lanes.iter().map(|lane| (id.clone(), what, lane.clone())).collect::<Vec<_>>();
+        let of_kind = |what, lanes: &[LaneHealth]| {
+            lanes.iter().map(|lane| (id.clone(), what, lane.clone())).collect::<Vec<_>>()
+        };
         [of_kind("read", &of.signals.lanes), of_kind("send", &of.deliveries.lanes)].concat()
     });
     let mut lanes: Vec<_> = lanes.collect();
@@ -176,7 +186,9 @@ async fn limits(asked: &Asked) -> Result<Markup, Refusal> {
     let usage = asked.scoped.usage().await?;
     let windows = usage.iter().flat_map(|usage| usage.windows.iter().map(move |window| (usage, window)));
     let mut windows: Vec<_> = windows.filter(|(_, window)| window.used > 0).collect();
-    windows.sort_by_key(|(_, window)| std::cmp::Reverse(window.used.saturating_mul(1000) / u64::from(window.quota.limit()).max(1)));
+    windows.sort_by_key(|(_, window)| {
+        std::cmp::Reverse(window.used.saturating_mul(1000) / u64::from(window.quota.limit()).max(1))
+    });
     Ok(html! {
         @if !windows.is_empty() {
             h2 { "Limits" }
@@ -215,8 +227,16 @@ async fn charts(asked: &Asked, of: &ConnectionId, health: &Health) -> Result<Mar
         .iter()
         .map(|(at, tally)| Bar {
             name: clock(*at),
-            told: format!("{} received, {} events, {} delivered, {} given up", tally.received, tally.events, tally.delivered, tally.dead),
-            parts: vec![("bad", tally.dead), ("good", tally.delivered), ("event", tally.events), ("in", tally.received)],
+            told: format!(
+                "{} received, {} events, {} delivered, {} given up",
+                tally.received, tally.events, tally.delivered, tally.dead
+            ),
+            parts: vec![
+                ("bad", tally.dead),
+                ("good", tally.delivered),
+                ("event", tally.events),
+                ("in", tally.received),
+            ],
         })
         .collect();
     let named: Vec<&ConnectionId> = health.connections.keys().take(CONNECTIONS).collect();
@@ -267,7 +287,11 @@ fn ages(backlog: &[Backlog]) -> Vec<Bar> {
     let from: Vec<u64> = std::iter::once(due).chain((0..Backlog::AGES.len()).map(older)).collect();
     let bar = |(i, name): (usize, &&str)| {
         let count = from[i].saturating_sub(from.get(i + 1).copied().unwrap_or_default());
-        Bar { name: (*name).to_owned(), told: count.to_string(), parts: vec![(if i > 3 { "bad" } else { "wait" }, count)] }
+        Bar {
+            name: (*name).to_owned(),
+            told: count.to_string(),
+            parts: vec![(if i > 3 { "bad" } else { "wait" }, count)],
+        }
     };
     names.iter().enumerate().map(bar).collect()
 }

@@ -12,13 +12,18 @@ use super::events::{PAGE, table};
 use crate::{
     answer::Refusal,
     asked::{Asked, segment},
-    show::{Tab, page, safe},
+    show::{Tab, page},
+    text::safe,
 };
 
 /// What stands in an address for every connection.
 const ANY: &str = "any";
 
-pub(crate) async fn show(asked: &Asked, connection: &ConnectionId, record: &EntityRef) -> Result<Markup, Refusal> {
+pub(crate) async fn show(
+    asked: &Asked,
+    connection: &ConnectionId,
+    record: &EntityRef,
+) -> Result<Markup, Refusal> {
     let mut query = Query::default().with_entity(record.clone()).newest_first().with_limit(PAGE);
     query.connection = Some(connection.clone()).filter(|connection| connection.as_str() != ANY);
     query.after = asked.params.seq("after")?;
@@ -32,7 +37,8 @@ pub(crate) async fn show(asked: &Asked, connection: &ConnectionId, record: &Enti
         "Everything that the log knows of this record, the newest first: what came in, what changed, and what was sent. Its id is "
         code.copy { (safe(&record.id, 100)) } "."
     };
-    let path = format!("/record/{}/{}/{}", segment(connection.as_str()), segment(&record.kind), segment(&record.id));
+    let path =
+        format!("/record/{}/{}/{}", segment(connection.as_str()), segment(&record.kind), segment(&record.id));
     let last = entries.last().filter(|_| entries.len() == PAGE).map(|last| last.seq.to_string());
     let body = html! {
         (table(asked, &entries, &BTreeMap::new()))

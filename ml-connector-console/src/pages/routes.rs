@@ -15,7 +15,8 @@ use crate::{
     asked::Asked,
     params::ROUTES,
     security::{Bound, digest},
-    show::{Tab, many, page, safe},
+    show::{Tab, many, page},
+    text::safe,
 };
 
 /// How many of the latest deliveries are counted by route.
@@ -26,7 +27,8 @@ const TRIED: usize = 100;
 const LISTED: usize = 25;
 
 pub(crate) async fn show(asked: &Asked) -> Result<Markup, Refusal> {
-    let deliveries = asked.scoped.search(Query::of_kind(EntryKind::Delivery).newest_first().with_limit(COUNTED)).await?;
+    let deliveries =
+        asked.scoped.search(Query::of_kind(EntryKind::Delivery).newest_first().with_limit(COUNTED)).await?;
     let mut counts: BTreeMap<&str, [u64; 4]> = BTreeMap::new();
     for delivery in &deliveries {
         let count = counts.entry(delivery.index.name.as_deref().unwrap_or_default()).or_default();
@@ -39,7 +41,10 @@ pub(crate) async fn show(asked: &Asked) -> Result<Markup, Refusal> {
         }
     }
     let routes = asked.scoped.routes();
-    let lead = html! { "Which events go where. The numbers are of the latest " (many(deliveries.len() as u64, "delivery")) ". Try other routes on the past before you apply them." };
+    let lead = html! { "Which events go where. The numbers are of the latest " (many(deliveries.len() as u64, "delivery")) ". "
+        @if asked.scoped.grant().may_route() { "Below, you try others on the past before you apply them." }
+        @else { "To change them takes the right, and a view of all connections." }
+    };
     let body = html! {
         @if routes.is_empty() { p.empty { "You see no route." } }
         @else {
@@ -98,7 +103,12 @@ pub(crate) async fn change(asked: &Asked) -> Result<Answer, Refusal> {
     }
     let set = match RouteSet::from_toml(text) {
         Ok(set) => set,
-        Err(error) => return Ok(Answer::Page(StatusCode::BAD_REQUEST, again(asked, &safe(&error.to_string(), 500), text).await?)),
+        Err(error) => {
+            return Ok(Answer::Page(
+                StatusCode::BAD_REQUEST,
+                again(asked, &safe(&error.to_string(), 500), text).await?,
+            ));
+        }
     };
     if applies {
         let acted = asked.scoped.set_routes(set).await?;
@@ -107,7 +117,10 @@ pub(crate) async fn change(asked: &Asked) -> Result<Answer, Refusal> {
     let tried = match asked.scoped.dry_run(&set, TRIED).await {
         Ok(tried) => tried,
         Err(Refusal::Core(error)) => {
-            return Ok(Answer::Page(StatusCode::BAD_REQUEST, again(asked, &safe(&error.to_string(), 500), text).await?));
+            return Ok(Answer::Page(
+                StatusCode::BAD_REQUEST,
+                again(asked, &safe(&error.to_string(), 500), text).await?,
+            ));
         }
         Err(refusal) => return Err(refusal),
     };
@@ -142,15 +155,22 @@ async fn form(asked: &Asked, problem: Option<&str>, text: &str) -> Result<Markup
 /// What the routes would have done with the past.
 async fn shown(asked: &Asked, text: &str, set: &RouteSet, tried: &[DryRun]) -> Result<Markup, Refusal> {
     let place = |way: &Way| (way.sink.clone(), way.destination.as_str().to_owned());
-    let changes: Vec<_> = tried.iter().filter(|run| run.differs()).map(|run| {
-        let would: Vec<_> = run.would_go.iter().map(place).collect();
-        let went: Vec<_> = run.went.iter().map(place).collect();
-        let gained: Vec<_> = would.iter().filter(|way| !went.contains(way)).cloned().collect();
-        let lost: Vec<_> = went.iter().filter(|way| !would.contains(way)).cloned().collect();
-        (run, gained, lost)
-    }).collect();
+    let changes: Vec<_> = tried
+        .iter()
+        .filter(|run| run.differs())
+        .map(|run| {
+            let would: Vec<_> = run.would_go.iter().map(place).collect();
+            let went: Vec<_> = run.went.iter().map(place).collect();
+            let gained: Vec<_> = would.iter().filter(|way| !went.contains(way)).cloned().collect();
+            let lost: Vec<_> = went.iter().filter(|way| !would.contains(way)).cloned().collect();
+            (run, gained, lost)
+        })
+        .collect();
     let count = |gains: bool, loses: bool| {
-        changes.iter().filter(|(_, gained, lost)| gained.is_empty() != gains && lost.is_empty() != loses).count()
+        changes
+            .iter()
+            .filter(|(_, gained, lost)| gained.is_empty() != gains && lost.is_empty() != loses)
+            .count()
     };
     let token = asked.scoped.key().await?.issue(&bound(asked, "apply_routes", text), asked.now);
     let lead = html! { "The routes are right. This is what they would have done with the latest " (many(tried.len() as u64, "event")) ". Nothing was changed, and nothing of the past is sent again." };

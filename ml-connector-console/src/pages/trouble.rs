@@ -5,76 +5,26 @@ use std::collections::BTreeMap;
 use maud::{Markup, html};
 use ml_connector_core::{
     Timestamp,
-    audit::{Entry, EntryKind, EntryState, Outcome, Query},
-    engine::Health,
-    model::{ConnectionId, Seq},
+    audit::{Entry, EntryKind, EntryState, Query},
+    model::Seq,
 };
 
-use super::wanted::state_word;
+use super::{
+    cause::{Cause, REASON},
+    named::state_word,
+    needs::needs,
+};
 use crate::{
     answer::Refusal,
     asked::Asked,
-    show::{Tab, kind, many, page, safe, state},
+    show::{Tab, kind, many, page, state},
+    text::safe,
 };
 
 /// How many entries are looked at: the newest.
 const LOOKED_AT: usize = 1000;
 /// How many groups are shown.
 const GROUPS: usize = 50;
-/// The longest reason that still makes a group of its own, in characters.
-const REASON: usize = 160;
-
-/// Something that needs somebody, with what to do about it.
-pub(crate) struct Need {
-    pub connection: String,
-    pub what: String,
-    pub since: Option<Timestamp>,
-    pub remedy: String,
-}
-
-/// What needs somebody, as the health knows it.
-pub(crate) fn needs(health: &Health) -> Vec<Need> {
-    let mut needs = Vec::new();
-    let mut need = |connection: &str, what: String, since, remedy: &str| {
-        needs.push(Need { connection: connection.to_owned(), what, since, remedy: remedy.to_owned() });
-    };
-    if let Some(trouble) = &health.log {
-        need("log", "The log takes no writes.".to_owned(), Some(trouble.since), "Nothing is read or sent until it does. Look at the disk and the database.");
-    }
-    if health.clock.is_some() {
-        need("clock", "The clock of this host is not believed.".to_owned(), None, "Set it, and keep it set by NTP.");
-    }
-    for (id, of) in &health.connections {
-        let id = id.as_str();
-        if let Some(parked) = &of.parked {
-            let said = of.token.as_ref().and_then(|token| token.message.clone());
-            let remedy = said.unwrap_or_else(|| "Repair what the reason names. It is tried again by itself from time to time, or now from the page of trouble.".to_owned());
-            need(id, format!("The connection is stopped: {}", safe(&parked.reason, 200)), Some(parked.since), &safe(&remedy, 300));
-        }
-        if let Some(remedy) = of.hooks.remedy {
-            need(id, format!("{} refused.", many(of.hooks.refused, "webhook")), of.hooks.accepted_at, remedy);
-        }
-        if of.dead > 0 {
-            need(id, format!("{} given up.", many(of.dead as u64, "entry")), None, "Repair the cause, then send them again.");
-        }
-        let parked: u64 = of.backlog.iter().map(|row| row.parked).sum();
-        if parked > 0 {
-            let first = of.parked_deliveries.first().map(|one| &one.parked);
-            let why = first.map_or_else(String::new, |parked| format!(": {}", safe(&parked.reason, 160)));
-            need(id, format!("{} for repair{why}", if parked == 1 { "1 entry waits".to_owned() } else { format!("{parked} entries wait") }), first.map(|parked| parked.since), "Repair the destination. They go on by themselves.");
-        }
-        if of.unrouted > 0 {
-            need(id, format!("{} for an account that no connection has.", many(of.unrouted as u64, "webhook")), None, "Connect the account, then take them in.");
-        }
-        for sweep in &of.stopped_sweeps {
-            need(id, format!("A look for deleted records of {} missed {} of {} and was not believed.", safe(&sweep.feed, 40), sweep.missing, sweep.known), Some(sweep.at), "Look at the system. If they were really deleted, say so.");
-        }
-        for feed in &of.unavailable_feeds {
-            need(id, format!("{} cannot be read: {}", safe(&feed.feed, 40), safe(&feed.reason, 160)), Some(feed.since), "Grant the scope, or change the plan, at the vendor.");
-        }
-    }
-    needs
-}
 
 /// Entries with one cause.
 struct Group {
@@ -82,38 +32,6 @@ struct Group {
     since: Timestamp,
     last: Timestamp,
     sample: Seq,
-}
-
-/// What makes a group: whose, what, by which route, in which state, and why.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Cause {
-    connection: ConnectionId,
-    kind: EntryKind,
-    name: String,
-    parked: bool,
-    reason: String,
-}
-
-impl Cause {
-    pub(super) fn of(entry: &Entry) -> Self {
-        let name = entry.index.name.as_deref().filter(|_| entry.kind != EntryKind::Signal);
-        Self {
-            connection: entry.connection.clone(),
-            kind: entry.kind,
-            name: name.unwrap_or_default().to_owned(),
-            parked: entry.state == EntryState::Parked,
-            reason: reason(entry),
-        }
-    }
-
-    /// What has this cause, in a state, and nobody has looked at.
-    pub(super) fn selection(&self, state: EntryState) -> Query {
-        let query = Query::of_kind(self.kind).with_connection(self.connection.clone());
-        let mut query = query.with_state(state).with_acknowledged(false);
-        query.name = Some(self.name.as_str()).filter(|name| !name.is_empty()).map(Into::into);
-        query.error = Some(self.reason.as_str()).filter(|reason| !reason.is_empty()).map(Into::into);
-        query
-    }
 }
 
 pub(crate) async fn show(asked: &Asked) -> Result<Markup, Refusal> {
@@ -126,7 +44,11 @@ pub(crate) async fn show(asked: &Asked) -> Result<Markup, Refusal> {
     let is_cut = entries.len() == LOOKED_AT;
     entries.extend(asked.scoped.search(bad(EntryState::Parked)).await?);
     let groups = grouped(&entries);
-    let stopped: Vec<_> = health.connections.iter().filter(|(_, of)| of.parked.is_some() || !of.stopped_sweeps.is_empty()).collect();
+    let stopped: Vec<_> = health
+        .connections
+        .iter()
+        .filter(|(_, of)| of.parked.is_some() || !of.stopped_sweeps.is_empty())
+        .collect();
     let nothing = groups.is_empty() && stopped.is_empty() && needs(&health).is_empty();
     let lead = html! {
         @if nothing { "Nothing was given up, and nothing waits for repair." }
@@ -172,24 +94,22 @@ fn grouped(entries: &[Entry]) -> Vec<(Cause, Group)> {
     groups
 }
 
-/// Why an entry stands where it does.
-fn reason(entry: &Entry) -> String {
-    let why = entry.outcomes.iter().rev().find_map(|recorded| match &recorded.outcome {
-        Outcome::Dead { error } | Outcome::Parked { error } => Some(error),
-        _ => None,
-    });
-    // One line of it: the rest may differ, and what cannot stand in a line is no cause.
-    why.map_or_else(String::new, |why| why.chars().take_while(|c| !c.is_control()).take(REASON).collect())
-}
-
 fn section(asked: &Asked, cause: &Cause, group: &Group) -> Markup {
     let Cause { connection, kind: of_kind, name, parked, reason } = cause;
     let stands = if *parked { EntryState::Parked } else { EntryState::Dead };
     let word = state_word(stands);
     // The sample stands for the cause: addresses carry no text from outside.
     let sample = group.sample.to_string();
-    let fields = |act| [("do", act), ("connection", connection.as_str()), ("state", word.as_str()), ("like", sample.as_str())];
-    let (again, known, undone, cancel) = (fields("replay"), fields("acknowledge"), fields("discard"), fields("cancel"));
+    let fields = |act| {
+        [
+            ("do", act),
+            ("connection", connection.as_str()),
+            ("state", word.as_str()),
+            ("like", sample.as_str()),
+        ]
+    };
+    let (again, known, undone, cancel) =
+        (fields("replay"), fields("acknowledge"), fields("discard"), fields("cancel"));
     let acts: Vec<(&str, &[(&str, &str)])> = match parked {
         true => vec![("Say that it is known…", &known), ("Cancel…", &cancel)],
         false => vec![("Send again…", &again), ("Say that it is known…", &known), ("Leave undone…", &undone)],

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use ml_connector_core::{
     Timestamp,
-    audit::{Entry, EntryKind, EntryState, Outcome, Query},
+    audit::{Entry, EntryState, Outcome, Query},
     engine::{Act, Replay},
     model::{ConnectionId, Seq},
 };
 
-use super::trouble::Cause;
+use super::{cause::Cause, named::state_named};
 use crate::{
     answer::Refusal,
     asked::Asked,
@@ -18,13 +18,15 @@ use crate::{
 
 /// The most entries of one act. What is more is confirmed by itself, so that a page can show what it is about.
 pub(crate) const MOST: usize = 500;
+/// Among how many entries those of a cause are looked for: the newest.
+const LOOKED_AT: usize = 2000;
 /// The parameters that say what is wanted: they go from the page of trouble to the confirmation, and from there to the act.
 pub(crate) const FIELDS: [&str; 7] = ["do", "connection", "state", "like", "seq", "feed", "since"];
 
 /// What is wanted.
 #[derive(Debug)]
 pub(crate) enum Wanted {
-    Entries { how: How, selection: Query },
+    Entries { how: How, selection: Box<Query>, cause: Option<Cause> },
     Resume { connection: ConnectionId },
     Backfill { connection: ConnectionId, feed: String, since: Option<Timestamp> },
     ConfirmSweep { connection: ConnectionId, feed: String },
@@ -74,34 +76,42 @@ impl Wanted {
             _ => return Err(Refusal::bad("there is no such act")),
         };
         let one = params.seq("seq")?;
-        let selection = match one.or(params.seq("like")?) {
+        let (selection, cause) = match one.or(params.seq("like")?) {
             None => return Err(Refusal::bad("it is not said which entries are meant")),
             Some(seq) => {
                 let entry = asked.scoped.entry(seq).await?;
                 if entry.connection != connection {
                     return Err(Refusal::NotFound);
                 }
+                let cause = Cause::of(&entry);
                 match one {
-                    Some(seq) => exactly(vec![seq]),
-                    None => Cause::of(&entry).selection(group_state(params.required("state")?)?),
+                    Some(seq) => (exactly(vec![seq]), None),
+                    None => {
+                        let group = cause.selection(group_state(params.required("state")?)?);
+                        (group.newest_first().with_limit(LOOKED_AT), Some(cause))
+                    }
                 }
             }
         };
-        let selection = selection.with_connection(connection).with_limit(MOST + 1);
-        Ok(Self::Entries { how, selection })
+        let selection = Box::new(selection.with_connection(connection));
+        Ok(Self::Entries { how, selection, cause })
     }
 
     /// Looks up what it is about.
     pub(crate) async fn plan(self, asked: &Asked) -> Result<Plan, Refusal> {
-        let Self::Entries { how, selection } = &self else {
+        let Self::Entries { how, selection, cause } = &self else {
             return Ok(Plan { wanted: self, entries: Vec::new(), count: 1, is_cut: false });
         };
-        let mut entries = asked.scoped.search(selection.clone()).await?;
-        let is_cut = entries.len() > MOST;
+        let mut entries = asked.scoped.search(Query::clone(selection)).await?;
+        let looked_at = entries.len();
+        entries.retain(|entry| cause.as_ref().is_none_or(|cause| cause.is_of(entry)));
+        let is_cut = entries.len() > MOST || looked_at == LOOKED_AT;
         entries.truncate(MOST);
         let count = match how {
             How::Replay | How::Reroute if entries.is_empty() => 0,
-            How::Replay | How::Reroute => asked.scoped.dry_replay(replay("dry run", *how, seqs(&entries))).await?,
+            How::Replay | How::Reroute => {
+                asked.scoped.dry_replay(replay("dry run", *how, seqs(&entries))).await?
+            }
             how => entries.iter().filter(|entry| how.fits(entry)).count(),
         };
         Ok(Plan { wanted: self, entries, count, is_cut })
@@ -115,16 +125,6 @@ fn since(text: Option<&str>) -> Result<Option<Timestamp>, Refusal> {
     Timestamp::parse(&instant).map(Some).map_err(|_| Refusal::bad("since is not a day such as 2026-03-01"))
 }
 
-pub(crate) fn kind_named(word: &str) -> Result<EntryKind, Refusal> {
-    let found = EntryKind::ALL.into_iter().find(|kind| crate::show::kind(*kind) == word);
-    found.ok_or_else(|| Refusal::bad("there is no such kind of entry"))
-}
-
-pub(crate) fn state_named(word: &str) -> Result<EntryState, Refusal> {
-    let found = EntryState::ALL.into_iter().find(|state| state_word(*state) == word);
-    found.ok_or_else(|| Refusal::bad("there is no such state"))
-}
-
 /// What groups are of.
 fn group_state(word: &str) -> Result<EntryState, Refusal> {
     let state = state_named(word)?;
@@ -132,11 +132,6 @@ fn group_state(word: &str) -> Result<EntryState, Refusal> {
         EntryState::Dead | EntryState::Parked => Ok(state),
         _ => Err(Refusal::bad("a group is of entries that were given up, or need repair")),
     }
-}
-
-/// A state as addresses name it.
-pub(crate) fn state_word(state: EntryState) -> String {
-    format!("{state:?}").to_lowercase()
 }
 
 fn seqs(entries: &[Entry]) -> Vec<Seq> {
@@ -196,7 +191,11 @@ impl Plan {
             act: self.act_word(),
             selection: digest(&seqs(&self.entries), &words),
             count: self.count,
-            mode: if matches!(self.wanted, Wanted::Entries { how: How::Reroute, .. }) { "reroute" } else { "same" },
+            mode: if matches!(self.wanted, Wanted::Entries { how: How::Reroute, .. }) {
+                "reroute"
+            } else {
+                "same"
+            },
         }
     }
 
@@ -238,7 +237,10 @@ impl Plan {
     /// How many may have arrived although nobody knows: to send them again may double them.
     pub(crate) fn uncertain(&self) -> usize {
         let may_have_arrived = |entry: &&Entry| {
-            entry.outcomes.iter().any(|recorded| matches!(recorded.outcome, Outcome::Retry { uncertain: true, .. }))
+            entry
+                .outcomes
+                .iter()
+                .any(|recorded| matches!(recorded.outcome, Outcome::Retry { uncertain: true, .. }))
                 || matches!(entry.state, EntryState::Done)
                 || began_last(entry)
         };

@@ -107,7 +107,9 @@ mod tests {
             assert!(!key.is_good(&token, &other, now), "{other:?}");
         }
         assert!(!Key([8; 32]).is_good(&token, &bound(), now), "another key");
-        for forged in ["", ".", "zz.00", "7fffffffffffffff.00", &token[..token.len() - 1], &format!("{token}0")] {
+        for forged in
+            ["", ".", "zz.00", "7fffffffffffffff.00", &token[..token.len() - 1], &format!("{token}0")]
+        {
             assert!(!key.is_good(forged, &bound(), now), "{forged}");
         }
     }

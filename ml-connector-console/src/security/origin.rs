@@ -55,7 +55,10 @@ mod tests {
     #[test]
     fn only_what_the_browser_says_to_come_from_here_does() {
         check(&[("sec-fetch-site", "same-origin")], true);
-        check(&[("sec-fetch-site", "same-origin"), ("host", "internal:8080"), ("origin", "https://a.example")], true);
+        check(
+            &[("sec-fetch-site", "same-origin"), ("host", "internal:8080"), ("origin", "https://a.example")],
+            true,
+        );
         check(&[("host", "a.example"), ("origin", "https://a.example")], true);
         check(&[("host", "a.example:443"), ("origin", "https://a.example")], true);
         check(&[("host", "127.0.0.1:8080"), ("origin", "http://127.0.0.1:8080")], true);
@@ -69,10 +72,15 @@ mod tests {
             check(&[("sec-fetch-site", site), ("host", "a.example"), ("origin", "https://a.example")], false);
         }
         check(&[("sec-fetch-site", "same-origin"), ("sec-fetch-site", "cross-site")], false);
-        for origin in ["null", "https://b.example", "https://a.example:8443", "ftp://a.example", "a.example", ""] {
+        for origin in
+            ["null", "https://b.example", "https://a.example:8443", "ftp://a.example", "a.example", ""]
+        {
             check(&[("host", "a.example"), ("origin", origin)], false);
         }
-        check(&[("host", "a.example"), ("origin", "https://a.example"), ("origin", "https://b.example")], false);
+        check(
+            &[("host", "a.example"), ("origin", "https://a.example"), ("origin", "https://b.example")],
+            false,
+        );
         check(&[("host", "a.example@b.example"), ("origin", "https://a.example")], false);
     }
 }

@@ -56,7 +56,13 @@ fn stack(parts: &[(&'static str, u64)], most: u64, height: u64) -> Vec<(&'static
 /// How much of a limit is spent.
 pub(crate) fn meter(used: u64, limit: u64) -> Markup {
     let width = used.min(limit).saturating_mul(100) / limit.max(1);
-    let class = if used >= limit { "bad" } else if width >= 80 { "wait" } else { "good" };
+    let class = if used >= limit {
+        "bad"
+    } else if width >= 80 {
+        "wait"
+    } else {
+        "good"
+    };
     html! {
         svg.meter viewBox="0 0 100 8" preserveAspectRatio="none" role="img" aria-label={ (used) " of " (limit) } {
             rect.rest x="0" y="0" width="100" height="8" rx="2" {}

@@ -3,12 +3,12 @@
 use http::StatusCode;
 use maud::{DOCTYPE, Markup, html};
 
-use super::text::safe;
 use crate::{
     answer::{Answer, Refusal},
     asked::Asked,
     assets,
     scoped::is_down,
+    text::safe,
 };
 
 /// How often the overview looks again, where there is script.

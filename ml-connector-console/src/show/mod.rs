@@ -3,8 +3,6 @@
 mod chart;
 mod frame;
 mod step;
-mod text;
-mod time;
 mod timeline;
 mod words;
 
@@ -12,8 +10,6 @@ pub(crate) use self::{
     chart::{Bar, bars, meter},
     frame::{Tab, denied, page, refreshing, refused},
     step::step,
-    text::{cut, safe},
-    time::{When, Zones, span},
     timeline::{Timeline, timeline},
     words::{kind, many, state},
 };

@@ -6,8 +6,7 @@ use ml_connector_core::{
     model::LeftOut,
 };
 
-use super::{text::safe, time::span};
-use crate::asked::Asked;
+use crate::{asked::Asked, text::safe, time::span};
 
 /// The longest reason that is shown.
 const LONGEST: usize = 400;
@@ -56,7 +55,9 @@ fn told(asked: &Asked, step: &Step) -> (&'static str, &'static str, Markup) {
                 }
             },
         ),
-        StepKind::Waited { key } => ("wait", "◷", html! { "Waited for room in the limit " code { (s(key)) } }),
+        StepKind::Waited { key } => {
+            ("wait", "◷", html! { "Waited for room in the limit " code { (s(key)) } })
+        }
         StepKind::Answered { signals } => {
             ("calm", "≡", html! { "The same read answered " (signals.len()) " more signals." })
         }

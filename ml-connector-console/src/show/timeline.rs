@@ -13,8 +13,8 @@ use ml_connector_core::{
     model::Seq,
 };
 
-use super::{step::step, text::safe, time::span};
-use crate::asked::Asked;
+use super::step::step;
+use crate::{asked::Asked, text::safe, time::span};
 
 /// Idle time from this length on may be folded.
 const FOLDED_FROM_MS: i64 = 20_000;
@@ -85,7 +85,8 @@ impl<'a> Timeline<'a> {
         for step in &steps {
             match &step.what {
                 StepKind::Waited { key } => {
-                    *waits.entry(key).or_default() += step.to.map_or(Duration::ZERO, |to| to.saturating_since(step.from));
+                    *waits.entry(key).or_default() +=
+                        step.to.map_or(Duration::ZERO, |to| to.saturating_since(step.from));
                 }
                 StepKind::Called { call } => call.waits.iter().for_each(|wait| {
                     *waits.entry(&wait.key).or_default() += wait.until.saturating_since(wait.since);
@@ -96,7 +97,9 @@ impl<'a> Timeline<'a> {
         let total = span(last.saturating_since(first));
         let longest = waits.into_iter().max_by_key(|(_, waited)| *waited);
         Some(match longest.filter(|(_, waited)| waited.as_millis() >= 10) {
-            Some((key, waited)) => format!("{total}, of which {} waiting for the limit {}", span(waited), safe(key, 60)),
+            Some((key, waited)) => {
+                format!("{total}, of which {} waiting for the limit {}", span(waited), safe(key, 60))
+            }
             None => total,
         })
     }
@@ -193,7 +196,9 @@ fn lane(asked: &Asked, scale: &Scale, label: &str, steps: &[&Step], y: i64) -> M
             let (class, mark, _) = step(asked, each);
             let begins = scale.x(each.from);
             let bar = each.to.filter(|to| *to <= asked.now && *to > each.from);
-            let bar = bar.filter(|_| !matches!(each.what, StepKind::Repeated { .. })).map(|to| (begins, scale.x(to)));
+            let bar = bar
+                .filter(|_| !matches!(each.what, StepKind::Repeated { .. }))
+                .map(|to| (begins, scale.x(to)));
             let x = begins.max(taken + APART).min(WIDTH - 12);
             taken = x;
             (class, mark, x, bar, name(asked, each))
@@ -225,7 +230,9 @@ fn name(asked: &Asked, of: &Step) -> String {
         StepKind::Called { call } => safe(&call.operation, 80),
         StepKind::Waited { key } => format!("waited for {}", safe(key, 80)),
         StepKind::Event { name, .. } => safe(name, 80),
-        StepKind::Routed { matched, others } => format!("{} of {} routes", matched.len(), matched.len() + others.len()),
+        StepKind::Routed { matched, others } => {
+            format!("{} of {} routes", matched.len(), matched.len() + others.len())
+        }
         StepKind::FannedOut { destination, .. } => format!("to {}", safe(destination, 80)),
         StepKind::Begun { attempt } => format!("attempt {attempt}"),
         StepKind::Retry { .. } => "tried again later".to_owned(),

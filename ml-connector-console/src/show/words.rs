@@ -35,7 +35,8 @@ pub(crate) fn state(of: EntryState, acknowledged: bool) -> Markup {
 /// A number with its noun.
 pub(crate) fn many(count: u64, one: &str) -> String {
     let irregular = [("delivery", "deliveries"), ("entry", "entries"), ("thing", "things")];
-    let more = irregular.iter().find(|(singular, _)| *singular == one).map(|(_, plural)| (*plural).to_owned());
+    let more =
+        irregular.iter().find(|(singular, _)| *singular == one).map(|(_, plural)| (*plural).to_owned());
     let more = more.unwrap_or_else(|| format!("{one}s"));
     if count == 1 { format!("1 {one}") } else { format!("{} {more}", grouped(count)) }
 }
@@ -45,7 +46,7 @@ fn grouped(count: u64) -> String {
     let digits = count.to_string();
     let mut shown = String::new();
     for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i) % 3 == 0 {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
             shown.push(',');
         }
         shown.push(digit);

@@ -115,7 +115,10 @@ mod tests {
     #[test]
     fn times_are_in_the_zone_of_the_organization_and_in_utc_on_hover() {
         let shown = when("2026-03-12T06:00:04Z", "2026-03-12T20:00:00Z", "Europe/Amsterdam");
-        assert!(shown.contains(">07:00:04<") && shown.contains("title=\"2026-03-12T06:00:04Z UTC\""), "{shown}");
+        assert!(
+            shown.contains(">07:00:04<") && shown.contains("title=\"2026-03-12T06:00:04Z UTC\""),
+            "{shown}"
+        );
         // After the clock was changed, on another day.
         let shown = when("2026-03-30T06:00:04Z", "2026-04-02T20:00:00Z", "Europe/Amsterdam");
         assert!(shown.contains(">Mar 30, 08:00:04<"), "{shown}");

@@ -4,8 +4,20 @@ use std::borrow::Cow;
 
 /// Words before a secret, as `name=secret`, `name: secret` or `name secret`.
 const NAMES: [&str; 14] = [
-    "token", "access_token", "refresh_token", "secret", "client_secret", "password", "passwd", "signature", "authorization",
-    "api_key", "apikey", "bearer", "zoho-oauthtoken", "assertion",
+    "token",
+    "access_token",
+    "refresh_token",
+    "secret",
+    "client_secret",
+    "password",
+    "passwd",
+    "signature",
+    "authorization",
+    "api_key",
+    "apikey",
+    "bearer",
+    "zoho-oauthtoken",
+    "assertion",
 ];
 /// How secrets of known systems begin.
 const BEGINNINGS: [&str; 7] = ["xoxb-", "xoxp-", "xoxa-", "xapp-", "xoxe", "eyJ", "dapi"];
@@ -26,12 +38,14 @@ pub(crate) fn cut(text: &str, most: usize) -> String {
     }
 }
 
-/// Characters that are not seen, or turn the text around, are shown as a mark.
+/// Whether a character is not seen, or turns the text around.
+pub(crate) fn pretends(c: char) -> bool {
+    let turns = matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{61c}');
+    c.is_control() || turns
+}
+
+/// Characters that pretend are shown as a mark.
 fn visible(text: &str) -> Cow<'_, str> {
-    let pretends = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{61c}')
-    };
     match text.contains(pretends) {
         false => text.into(),
         true => text
@@ -51,7 +65,27 @@ fn redact(text: &str) -> String {
     let mut word = String::new();
     let mut names_secret = false;
     // Words end where a secret cannot go on.
-    let is_end = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | ',' | ';' | '=' | ':' | '&' | '?' | '<' | '>' | '(' | ')' | '{' | '}' | '[' | ']');
+    let is_end = |c: char| {
+        c.is_whitespace()
+            || matches!(
+                c,
+                '"' | '\''
+                    | ','
+                    | ';'
+                    | '='
+                    | ':'
+                    | '&'
+                    | '?'
+                    | '<'
+                    | '>'
+                    | '('
+                    | ')'
+                    | '{'
+                    | '}'
+                    | '['
+                    | ']'
+            )
+    };
     for c in text.chars().chain(['\0']) {
         if c != '\0' && !is_end(c) {
             word.push(c);
@@ -59,7 +93,8 @@ fn redact(text: &str) -> String {
         }
         if !word.is_empty() {
             let is_name = NAMES.contains(&word.to_lowercase().as_str());
-            let hides = names_secret && !is_name && word.len() >= 4 && !is_plain_word(&word) || is_secret(&word);
+            let hides =
+                names_secret && !is_name && word.len() >= 4 && !is_plain_word(&word) || is_secret(&word);
             shown.push_str(if hides { HIDDEN } else { &word });
             names_secret = is_name;
             word.clear();
@@ -95,7 +130,10 @@ mod tests {
             ("{\"client_secret\":\"aB3dEf\"}", "{\"client_secret\":\"•••\"}"),
             ("mail to ada.lovelace@example.com failed", "mail to ••• failed"),
             ("the token has expired", "the token has expired"),
-            ("no channel C07ACCTNG1 for #4213, sha256 00ff00ff00ff00ff00ff00ff00ff00ff", "no channel C07ACCTNG1 for #4213, sha256 00ff00ff00ff00ff00ff00ff00ff00ff"),
+            (
+                "no channel C07ACCTNG1 for #4213, sha256 00ff00ff00ff00ff00ff00ff00ff00ff",
+                "no channel C07ACCTNG1 for #4213, sha256 00ff00ff00ff00ff00ff00ff00ff00ff",
+            ),
             ("record 5bbca2f0-0000-4d1e-a7ac-112233445566", "record 5bbca2f0-0000-4d1e-a7ac-112233445566"),
         ] {
             assert_eq!(safe(text, 500), shown);
