@@ -39,8 +39,12 @@ pub async fn serve(connector: &Connector) -> Result<()> {
     let console = Console::new(connector.clone(), EverybodyHere).at("/console")?;
     let app = axum::Router::new().nest_service("/console", console);
     tokio::spawn(async move { axum::serve(listener, app).await });
-    println!("\nThe console is at http://{address}/console. It lets in everybody on this machine, because all of this is");
-    println!("simulated. A real one asks your own sign-in who somebody is: whatever is \"only local\" is open to every");
+    println!(
+        "\nThe console is at http://{address}/console. It lets in everybody on this machine, because all of this is"
+    );
+    println!(
+        "simulated. A real one asks your own sign-in who somebody is: whatever is \"only local\" is open to every"
+    );
     println!("program, proxy and tunnel on the machine.");
     Ok(())
 }

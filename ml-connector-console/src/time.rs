@@ -94,7 +94,8 @@ pub(crate) fn span(length: Duration) -> String {
     let (millis, secs) = (length.as_millis(), length.as_secs());
     match secs {
         0 => format!("{millis} ms"),
-        1..10 => format!("{}.{} s", secs, length.subsec_millis() / 100),
+        1..10 if length.subsec_millis() >= 100 => format!("{}.{} s", secs, length.subsec_millis() / 100),
+        1..10 => format!("{secs} s"),
         10..120 => format!("{secs} s"),
         120..7200 => format!("{} min", secs / 60),
         7200..172_800 => format!("{} h", secs / 3600),
@@ -127,9 +128,14 @@ mod tests {
 
     #[test]
     fn lengths_are_told_in_a_unit_that_people_use() {
-        for (millis, told) in
-            [(0, "0 ms"), (980, "980 ms"), (4_230, "4.2 s"), (61_000, "61 s"), (46_800_000, "13 h")]
-        {
+        for (millis, told) in [
+            (0, "0 ms"),
+            (980, "980 ms"),
+            (1_000, "1 s"),
+            (4_230, "4.2 s"),
+            (61_000, "61 s"),
+            (46_800_000, "13 h"),
+        ] {
             assert_eq!(span(Duration::from_millis(millis)), told);
         }
     }

@@ -19,8 +19,8 @@ use ml_connector_console::{Access, Authorizer, Console, ConsoleService, Grant, V
 use ml_connector_core::{
     AuditLog, Clock, Connector, Money, Result, SystemClock, Timestamp,
     audit::{
-        Backlog, Committed, DocKey, Document, Entry, EntryKind, EntryState, Index, LeaseRequest, Lease, NewEntry, Parent,
-        Pending, PendingRequest, Query, Transaction,
+        Backlog, Committed, DocKey, Document, Entry, EntryKind, EntryState, Index, Lease, LeaseRequest,
+        NewEntry, Parent, Pending, PendingRequest, Query, Transaction,
     },
     model::{Affinity, ConnectionId, EntityRef, Event, EventType, Partition, Seq},
 };
@@ -42,7 +42,10 @@ const READS_GOAL: usize = 20;
 #[tokio::main]
 async fn main() {
     let directory = tempfile::TempDir::new().unwrap();
-    let log = Arc::new(Counted { log: SqliteLog::open(directory.path().join("console.db")).await.unwrap(), reads: AtomicUsize::new(0) });
+    let log = Arc::new(Counted {
+        log: SqliteLog::open(directory.path().join("console.db")).await.unwrap(),
+        reads: AtomicUsize::new(0),
+    });
     let (event, dead) = seed(&log).await;
     let connector = connector(&log);
     let mut console = Console::new(connector, Anybody).at("/console").unwrap();
@@ -99,9 +102,18 @@ async fn get(console: &mut ConsoleService, path: &str) -> usize {
 
 /// Books and Slack as they are attached by a host; nothing runs.
 fn connector(log: &Arc<Counted>) -> Connector {
-    let books = ZohoBooks::builder("books").organization_id("778812345").client("id", "secret").refresh_token("token").time_zone("America/New_York");
+    let books = ZohoBooks::builder("books")
+        .organization_id("778812345")
+        .client("id", "secret")
+        .refresh_token("token")
+        .time_zone("America/New_York");
     let slack = Slack::builder("slack").token("xoxb-bench").build().unwrap();
-    Connector::builder().audit_log(Arc::clone(log)).connect(books.build().unwrap()).connect(slack).build().unwrap()
+    Connector::builder()
+        .audit_log(Arc::clone(log))
+        .connect(books.build().unwrap())
+        .connect(slack)
+        .build()
+        .unwrap()
 }
 
 /// Fills the log. Returns an event and a delivery that was given up, both of the middle.
@@ -121,13 +133,27 @@ async fn seed(log: &Counted) -> (Seq, Seq) {
                 amount: Some(Money::parse(&format!("{}.50", n % 100_000), "EUR").unwrap()),
                 destination: None,
             };
-            append.push(NewEntry { index: index.clone(), body: Some(body(&entity, at)), ..NewEntry::new(books, EntryKind::Event, "books".into(), at) });
+            append.push(NewEntry {
+                index: index.clone(),
+                body: Some(body(&entity, at)),
+                ..NewEntry::new(books, EntryKind::Event, "books".into(), at)
+            });
             let parent = Parent::Nth(append.len() - 1);
-            let to = Index { name: Some("invoices".into()), destination: Some("channel:C07ACCTNG1".into()), ..index };
+            let to = Index {
+                name: Some("invoices".into()),
+                destination: Some("channel:C07ACCTNG1".into()),
+                ..index
+            };
             let why = n.is_multiple_of(100).then(|| Arc::from("not_found: channel_not_found"));
-            append.push(NewEntry { index: to, parent, dead: why, ..NewEntry::new(slack, EntryKind::Delivery, "slack".into(), at) });
+            append.push(NewEntry {
+                index: to,
+                parent,
+                dead: why,
+                ..NewEntry::new(slack, EntryKind::Delivery, "slack".into(), at)
+            });
         }
-        let committed = log.commit(vec![Transaction { append, ..Transaction::default() }], now).await.unwrap();
+        let committed =
+            log.commit(vec![Transaction { append, ..Transaction::default() }], now).await.unwrap();
         let [Committed::Applied(appended)] = &committed[..] else { panic!("{committed:?}") };
         if chunk == ENTRIES / CHUNK / 2 {
             (event, dead) = (appended[2].seq(), appended[1].seq());
@@ -213,7 +239,12 @@ impl AuditLog for Counted {
         self.log.prune(before, limit).await
     }
 
-    async fn remove_documents(&self, collection: &str, connection: &ConnectionId, limit: usize) -> Result<usize> {
+    async fn remove_documents(
+        &self,
+        collection: &str,
+        connection: &ConnectionId,
+        limit: usize,
+    ) -> Result<usize> {
         self.log.remove_documents(collection, connection, limit).await
     }
 }

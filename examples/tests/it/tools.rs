@@ -21,7 +21,37 @@ async fn every_topic_is_played() {
     let files = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("topics")).unwrap().count();
     let said = run("topics", &[], None).await.stdout;
     let topics = String::from_utf8(said).unwrap().lines().filter(|line| !line.starts_with(' ')).count();
-    assert_eq!(topics, files - 2, "all but main.rs and lab.rs");
+    assert_eq!(topics, files - 1, "all but main.rs");
+}
+
+/// A dashboard that asks for a name that nobody counts shows nothing, and no error.
+#[test]
+fn the_dashboard_asks_for_what_is_counted() {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |file: &str| std::fs::read_to_string(here.join(file)).unwrap();
+    let dashboard: Value = serde_json::from_str(&read("grafana.json")).unwrap();
+    let counted =
+        ["stats.rs", "gauges.rs"].map(|file| read(&format!("../ml-connector-core/src/engine/{file}")));
+    let panels = dashboard["panels"].as_array().unwrap();
+    let asked: Vec<&str> = panels
+        .iter()
+        .flat_map(|panel| panel["targets"].as_array().unwrap())
+        .flat_map(|target| {
+            target["expr"].as_str().unwrap().split(|c: char| !(c.is_alphanumeric() || c == '_'))
+        })
+        .filter(|word| word.starts_with("ml_connector_"))
+        .collect();
+    assert!(asked.len() > panels.len(), "{asked:?}");
+    for name in asked {
+        let quoted = format!("\"{}\"", name.trim_end_matches("_bucket"));
+        assert!(counted.iter().any(|source| source.contains(&quoted)), "{name} is not counted");
+    }
+}
+
+#[tokio::test]
+async fn three_web_servers_take_webhooks() {
+    let said = String::from_utf8(run("servers", &[], None).await.stdout).unwrap();
+    assert_eq!(said.matches("it is told").count(), 3, "{said}");
 }
 
 #[tokio::test]

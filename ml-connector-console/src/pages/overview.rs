@@ -147,6 +147,9 @@ fn waiting(asked: &Asked, health: &Health) -> Markup {
         [of_kind("read", &of.signals.lanes), of_kind("send", &of.deliveries.lanes)].concat()
     });
     let mut lanes: Vec<_> = lanes.collect();
+    // What is only due later, such as the next read of a feed, waits for nothing.
+    lanes
+        .retain(|(_, _, lane)| lane.waiting > 0 || lane.parked || !matches!(lane.reason, WaitReason::Window));
     lanes.sort_by_key(|(_, _, lane)| std::cmp::Reverse(lane.waiting));
     html! {
         @if !lanes.is_empty() {
@@ -262,7 +265,9 @@ async fn charts(asked: &Asked, of: &ConnectionId, health: &Health) -> Result<Mar
                     }
                 }
             }
-            (bars("What waits, by age", &ages.iter().map(|bar| format!("{}: {}", bar.name, bar.told)).collect::<Vec<_>>().join(", "), &ages))
+            @if ages.iter().all(|bar| bar.parts.iter().all(|(_, part)| *part == 0)) {
+                figure.chart { figcaption { b { "What waits, by age" } } p.faint { "Nothing waits." } }
+            } @else { (bars("What waits, by age", &told_of(&ages), &ages)) }
         }
     })
 }
@@ -278,6 +283,11 @@ fn slots(asked: &Asked, minutes: &[HistoryBucket]) -> Vec<(ml_connector_core::Ti
         (ml_connector_core::Timestamp::from_millis(number * SLOT_MS), tally)
     };
     (last - 23..=last).map(slot).collect()
+}
+
+fn told_of(ages: &[Bar]) -> String {
+    let told = ages.iter().filter(|bar| bar.told != "0").map(|bar| format!("{}: {}", bar.name, bar.told));
+    told.collect::<Vec<_>>().join(", ")
 }
 
 fn ages(backlog: &[Backlog]) -> Vec<Bar> {

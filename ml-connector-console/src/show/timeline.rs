@@ -24,7 +24,8 @@ const WIDTH: i64 = 1000;
 const GUTTER: i64 = 190;
 const FOLD: i64 = 64;
 const ROW: i64 = 46;
-const TOP: i64 = 34;
+/// Room above the rows, for what is folded.
+const TOP: i64 = 30;
 /// How far apart two marks of a row are.
 const APART: i64 = 18;
 /// The most rows and steps that are drawn; the list below has all.
@@ -167,7 +168,8 @@ pub(crate) fn timeline(asked: &Asked, of: &Timeline<'_>) -> Markup {
         });
         rows[row].1.push(each);
     }
-    let height = TOP + ROW * i64::try_from(rows.len()).unwrap_or(1) + 8;
+    let top = if scale.folds.is_empty() { 8 } else { TOP };
+    let height = top + ROW * i64::try_from(rows.len()).unwrap_or(1) + 8;
     let told = of.total().map_or_else(|| "not ended yet".to_owned(), |total| format!("took {total}"));
     html! {
         svg.timeline viewBox={ "0 0 " (WIDTH) " " (height) } role="img" aria-label={ "Timeline, " (told) ". The same is a list below." } {
@@ -179,7 +181,7 @@ pub(crate) fn timeline(asked: &Asked, of: &Timeline<'_>) -> Markup {
                 }
             }
             @for (i, (label, row)) in (0_i64..).zip(&rows) {
-                (lane(asked, &scale, label, row, TOP + i * ROW + ROW / 2))
+                (lane(asked, &scale, label, row, top + i * ROW + ROW / 2))
             }
         }
     }

@@ -2,6 +2,7 @@
 
 mod circles;
 mod console;
+mod foreign;
 mod guarantees;
 mod imports;
 mod rooms;
