@@ -4,6 +4,7 @@
 pub mod bars;
 pub mod business_central;
 pub mod connections;
+pub mod console;
 pub mod exact_online;
 pub mod freshbooks;
 pub mod host;

@@ -179,7 +179,7 @@ impl JsonDocument for FeedState {
 }
 
 impl FeedState {
-    fn key(slot: &SourceSlot, feed: &str) -> DocKey {
+    pub(super) fn key(slot: &SourceSlot, feed: &str) -> DocKey {
         DocKey::new("feed", slot.connection(), feed)
     }
 
@@ -196,7 +196,11 @@ impl FeedState {
         slot: &SourceSlot,
         feeds: &[FeedInfo],
     ) -> Result<Vec<Self>> {
-        let keys = feeds.iter().map(|feed| Self::key(slot, feed.name)).collect();
+        Self::load_keys(shared, feeds.iter().map(|feed| Self::key(slot, feed.name)).collect()).await
+    }
+
+    /// The states of feeds of any sources, in the order of their keys.
+    pub(super) async fn load_keys(shared: &Shared, keys: Vec<DocKey>) -> Result<Vec<Self>> {
         let documents = shared.load_all::<Self>(keys).await?;
         Ok(documents.into_iter().map(|document| document.value.unwrap_or_default()).collect())
     }
