@@ -134,8 +134,12 @@ impl ChainKey {
     /// A key from secret bytes.
     #[must_use]
     pub fn new(bytes: &[u8; 32]) -> Self {
-        Self(Hmac::new_from_slice(bytes).expect("HMAC takes keys of any length"))
+        Self(mac(bytes))
     }
+}
+
+fn mac(bytes: &[u8]) -> Hmac<Sha256> {
+    Hmac::new_from_slice(bytes).expect("HMAC takes keys of any length")
 }
 
 impl fmt::Debug for ChainKey {
