@@ -21,7 +21,7 @@ use ml_connector_core::{
     token::MemoryTokenStore,
 };
 use ml_connector_sim::{
-    SimTransport, SlackSim, ZohoBooksSim,
+    Conditions, SimTransport, SlackSim, ZohoBooksSim,
     slack::SlackConfig,
     zoho::{Entity, EventKind, NewDocument, WebhookRule},
 };
@@ -55,7 +55,9 @@ fn main() {
 
 async fn measure() -> Vec<Duration> {
     let books = ZohoBooksSim::new(Arc::new(SystemClock));
+    books.set_conditions(Conditions::kind());
     let mut config = SlackConfig::default();
+    config.conditions = Conditions::kind();
     (config.channel_burst, config.posts_per_minute) = (10_000, 6_000);
     let slack = SlackSim::with_config(Arc::new(SystemClock), config);
     let url = "https://erp.example.com/books".parse().unwrap();
