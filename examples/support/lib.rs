@@ -7,6 +7,7 @@ pub mod connections;
 pub mod exact_online;
 pub mod freshbooks;
 pub mod host;
+pub mod introduction;
 pub mod report;
 pub mod settings;
 pub mod simulation;
