@@ -54,6 +54,11 @@ postgres() {
     compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null && [ -x /usr/sbin/pgbouncer ] || install postgresql pgbouncer
 }
 
+# Chromium and its driver, which tests of the console drive. Fails when they cannot be had.
+browser() {
+    [ -x /usr/bin/chromium ] && [ -x /usr/bin/chromedriver ] || install chromium chromium-driver
+}
+
 # Tools that come compiled in Python packages, pinned by their hashes in `tools.txt`. Fails when they cannot be had.
 tools() {
     local to=target/ci-tools

@@ -20,6 +20,7 @@ use ml_connector_core::{
 };
 use ml_connector_examples::{
     business_central::{COMPANY, Simulation, back, checks, play, while_nobody_listens},
+    console,
     host::{Flags, Host, ctrl_c, exit, log_from},
     introduction::introduce,
     settings::BusinessCentralToSlack,
@@ -177,6 +178,7 @@ async fn on_simulators(serve: bool) -> Result<bool> {
         }
     );
     if serve {
+        console::serve(&host.connector).await?;
         let (_, number) = simulation.invoice("Lakeside Pallets", 265_000, "LP-11");
         let (page, erp) = (simulation.slack_server.url(), simulation.erp_server.url());
         println!("\nGoing on until Ctrl-C. {number} waits: open {page}/ and click Approve. For another one:");

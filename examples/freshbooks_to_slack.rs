@@ -14,7 +14,7 @@ use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use ml_connector_core::{Connector, Result, Source, engine::Settings, route::RouteSet};
 use ml_connector_examples::{
-    bars,
+    bars, console,
     freshbooks::{BOOKS, Simulation, settings::FreshBooksToSlack, story},
     host::{Flags, Host, ctrl_c, exit, log_from},
     introduction::introduce,
@@ -122,6 +122,7 @@ async fn on_simulators(flags: Flags) -> Result<bool> {
         bars::backfill(&connector, &BOOKS.into()).await?;
     }
     if flags.serve {
+        console::serve(&connector).await?;
         let freshbooks = simulation.books_server.url();
         println!("\nGoing on until Ctrl-C. Look at {}/ and try:", simulation.slack_server.url());
         println!(

@@ -20,7 +20,7 @@ use ml_connector_core::{
     route::Route,
 };
 use ml_connector_examples::{
-    bars,
+    bars, console,
     host::{Flags, Host, ctrl_c, exit, log_from},
     introduction::introduce,
     report,
@@ -228,6 +228,7 @@ async fn on_simulators(flags: Flags) -> Result<bool> {
         bars::backfill(&connector, &US.into()).await?;
     }
     if flags.serve {
+        console::serve(&connector).await?;
         let zoho = simulation.books_server.url();
         println!("\nGoing on until Ctrl-C. Look at {}/ and try:", simulation.slack_server.url());
         println!(

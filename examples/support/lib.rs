@@ -4,10 +4,12 @@
 pub mod bars;
 pub mod business_central;
 pub mod connections;
+pub mod console;
 pub mod exact_online;
 pub mod freshbooks;
 pub mod host;
 pub mod introduction;
+pub mod lab;
 pub mod report;
 pub mod settings;
 pub mod simulation;

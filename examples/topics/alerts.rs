@@ -8,7 +8,7 @@ use ml_connector_sim::Fault;
 use ml_connector_slack::channel;
 use tokio::time::timeout;
 
-use crate::lab::{ACCOUNTING, Lab, Running, expect};
+use ml_connector_examples::lab::{ACCOUNTING, Lab, Running, expect};
 
 pub(crate) async fn run() -> Result<()> {
     let lab = Lab::new()?;

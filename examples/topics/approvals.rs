@@ -8,7 +8,7 @@ use ml_connector_core::{
 use ml_connector_sim::zoho::{Entity, NewDocument};
 use ml_connector_slack::{channel, clicker};
 
-use crate::lab::{APPROVALS, Lab, Running, expect};
+use ml_connector_examples::lab::{APPROVALS, Lab, Running, expect};
 
 /// A person of the simulated workspace.
 const ANNA: &str = "U07APPROV1";

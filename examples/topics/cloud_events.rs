@@ -6,7 +6,7 @@ use ml_connector_core::{
     model::Event,
 };
 
-use crate::lab::{Lab, Running, expect};
+use ml_connector_examples::lab::{Lab, Running, expect};
 
 pub(crate) async fn run() -> Result<()> {
     let lab = Lab::new()?;

@@ -7,7 +7,7 @@ use ml_connector_slack::channel;
 use ml_connector_zoho::{DataCenter, ZohoBooks};
 use url::Url;
 
-use crate::lab::{ACCOUNTING, Lab, Running, expect};
+use ml_connector_examples::lab::{ACCOUNTING, Lab, Running, expect};
 
 pub(crate) async fn run() -> Result<()> {
     let lab = Lab::new()?;

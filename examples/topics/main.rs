@@ -5,16 +5,16 @@
 //! cargo run --example topics -- digest  # one
 //! ```
 //!
-//! Each file is one topic, and as much of a host's code as it takes. `lab.rs` has what they share: Zoho Books and Slack in
-//! this process.
+//! Each file is one topic, and as much of a host's code as it takes. What they share, Zoho Books and Slack in this process, is
+//! in `support/lab.rs`.
 
 mod alerts;
 mod approvals;
 mod cloud_events;
 mod consent;
 mod digest;
-mod lab;
 mod metrics;
+mod open_telemetry;
 mod route_by_amount;
 mod routes_reloaded;
 mod shutdown;
@@ -30,13 +30,14 @@ use ml_connector_examples::host::{exit, log_from};
 
 type Topic = (&'static str, fn() -> Pin<Box<dyn Future<Output = Result<()>>>>);
 
-const TOPICS: [Topic; 13] = [
+const TOPICS: [Topic; 14] = [
     ("alerts", || Box::pin(alerts::run())),
     ("approvals", || Box::pin(approvals::run())),
     ("cloud_events", || Box::pin(cloud_events::run())),
     ("consent", || Box::pin(consent::run())),
     ("digest", || Box::pin(digest::run())),
     ("metrics", || Box::pin(metrics::run())),
+    ("open_telemetry", || Box::pin(open_telemetry::run())),
     ("route_by_amount", || Box::pin(route_by_amount::run())),
     ("routes_reloaded", || Box::pin(routes_reloaded::run())),
     ("shutdown", || Box::pin(shutdown::run())),

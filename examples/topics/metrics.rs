@@ -4,13 +4,16 @@ use metrics_exporter_prometheus::PrometheusBuilder;
 use ml_connector_core::{Error, ErrorKind, Result, route::Route};
 use ml_connector_slack::channel;
 
-use crate::lab::{ACCOUNTING, Lab, Running, expect};
+use ml_connector_examples::lab::{ACCOUNTING, Lab, Running, expect};
 
 pub(crate) async fn run() -> Result<()> {
-    // A host serves `scraped.render()` at `/metrics`.
-    let scraped = PrometheusBuilder::new().install_recorder().map_err(|source| {
-        Error::new(ErrorKind::ConfigInvalid, "there is a recorder already").with_source(source)
-    })?;
+    // A host serves `scraped.render()` at `/metrics`, and `examples/grafana.json` is a dashboard for it.
+    let scraped = PrometheusBuilder::new()
+        .set_buckets(&[0.1, 0.5, 1.0, 5.0, 30.0, 300.0])
+        .and_then(PrometheusBuilder::install_recorder)
+        .map_err(|source| {
+            Error::new(ErrorKind::ConfigInvalid, "there is a recorder already").with_source(source)
+        })?;
     let lab = Lab::new()?;
     let connector = lab
         .host()

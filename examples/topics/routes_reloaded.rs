@@ -6,7 +6,7 @@ use ml_connector_core::{
     route::RouteSet,
 };
 
-use crate::lab::{ACCOUNTING, APPROVALS, Lab, Running, expect};
+use ml_connector_examples::lab::{ACCOUNTING, APPROVALS, Lab, Running, expect};
 
 fn file(channel: &str) -> String {
     format!(

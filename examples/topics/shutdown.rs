@@ -3,7 +3,7 @@
 use ml_connector_core::{Connector, Result, route::Route};
 use ml_connector_slack::channel;
 
-use crate::lab::{ACCOUNTING, Lab, Running, expect};
+use ml_connector_examples::lab::{ACCOUNTING, Lab, Running, expect};
 
 fn process(lab: &Lab) -> Result<Connector> {
     lab.host()

@@ -11,7 +11,7 @@ use ml_connector_slack::{
     message::{Message, money},
 };
 
-use crate::lab::{ACCOUNTING, Lab, Running, expect};
+use ml_connector_examples::lab::{ACCOUNTING, Lab, Running, expect};
 
 /// One line. What comes from the books is escaped by `Markup` and `Message`: nobody can write a link or a mention into it.
 fn short(event: &Event) -> Message {

@@ -3,7 +3,7 @@
 use ml_connector_core::{Connection, Result, route::Route};
 use ml_connector_slack::channel;
 
-use crate::lab::{ACCOUNTING, Lab, Running, expect};
+use ml_connector_examples::lab::{ACCOUNTING, Lab, Running, expect};
 
 pub(crate) async fn run() -> Result<()> {
     let lab = Lab::new()?;

@@ -5,7 +5,7 @@ use ml_connector_core::{Result, route::Route};
 use ml_connector_sim::Fault;
 use ml_connector_slack::channel;
 
-use crate::lab::{ACCOUNTING, Lab, Running, expect};
+use ml_connector_examples::lab::{ACCOUNTING, Lab, Running, expect};
 
 const POST: &str = "/api/chat.postMessage";
 

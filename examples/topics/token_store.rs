@@ -14,7 +14,7 @@ use ml_connector_core::{
 };
 use ml_connector_slack::channel;
 
-use crate::lab::{ACCOUNTING, Lab, Running, expect};
+use ml_connector_examples::lab::{ACCOUNTING, Lab, Running, expect};
 
 /// A row for each key: its version, and the blob unless it was deleted. A version is never given twice, so a deleted row stays.
 /// In SQL a replacement is one `UPDATE … WHERE key = $1 AND version = $2`, the first blob an `INSERT … ON CONFLICT DO NOTHING`,

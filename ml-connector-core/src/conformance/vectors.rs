@@ -31,7 +31,7 @@ pub struct SignatureVector {
     /// The right signature, whatever the headers carry.
     pub signature: String,
     /// Whether the request may be believed.
-    pub verdict: Verdict,
+    pub verdict: VectorVerdict,
     /// The reason of the verdict.
     pub why: String,
     /// The query parameters that the receiver is set up for, where that matters.
@@ -42,7 +42,7 @@ pub struct SignatureVector {
 /// Whether a request may be believed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Verdict {
+pub enum VectorVerdict {
     /// It is proven to come from the vendor.
     Accept,
     /// It is not.
@@ -108,7 +108,7 @@ pub fn check<S: Source>(
     assert_eq!(format.version, 1, "the version of the format");
     let names: BTreeSet<&str> = vectors.iter().map(|vector| &*vector.name).collect();
     assert_eq!(names.len(), vectors.len(), "a name is there twice");
-    for verdict in [Verdict::Accept, Verdict::Refuse] {
+    for verdict in [VectorVerdict::Accept, VectorVerdict::Refuse] {
         assert!(vectors.iter().any(|vector| vector.verdict == verdict), "nothing to {verdict:?}");
     }
     let differs = vectors.iter().filter_map(|vector| {
@@ -119,9 +119,9 @@ pub fn check<S: Source>(
         let request = vector.request();
         let request = ReceiveRequest::new(&request, Timestamp::from_secs(vector.now));
         let verdict = match source(vector)?.receive(request) {
-            Err(error) if error.kind() == ErrorKind::SignatureInvalid => Verdict::Refuse,
+            Err(error) if error.kind() == ErrorKind::SignatureInvalid => VectorVerdict::Refuse,
             // Proven, whether understood or not.
-            Ok(_) | Err(_) => Verdict::Accept,
+            Ok(_) | Err(_) => VectorVerdict::Accept,
         };
         (verdict != vector.verdict).then(|| format!("{}: {verdict:?}, but {}", vector.name, vector.why))
     });

@@ -395,6 +395,9 @@ pub struct Page {
     /// What a person has to know of the feed although it works, such as "an empty list does not mean that nothing is owed".
     /// Health shows that of the last page of an ordinary read until the next read says something else.
     pub remark: Option<Arc<str>>,
+    /// How many rows follow this page, as far as the vendor says: with it a backfill tells how long it will take. `None`
+    /// where a list does not say how long it is.
+    pub left: Option<u64>,
 }
 
 impl Page {
@@ -402,7 +405,7 @@ impl Page {
     #[must_use]
     pub fn new(checkpoint: Bytes) -> Self {
         let (observations, rows, past, signals) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Self { observations, rows, past, signals, checkpoint, more: false, remark: None }
+        Self { observations, rows, past, signals, checkpoint, more: false, remark: None, left: None }
     }
 
     /// Sets the rows that carry the full record.
@@ -444,6 +447,13 @@ impl Page {
     #[must_use]
     pub fn remark(mut self, remark: Option<Arc<str>>) -> Self {
         self.remark = remark;
+        self
+    }
+
+    /// Sets how many rows follow, where the vendor says so.
+    #[must_use]
+    pub fn left(mut self, left: Option<u64>) -> Self {
+        self.left = left;
         self
     }
 }

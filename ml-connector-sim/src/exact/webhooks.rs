@@ -18,7 +18,7 @@ use super::{
     subscriptions::{self, Subscription},
     wall::Naive,
 };
-use crate::toolkit::outbox::{self, Attempt, Delivery, DeliveryTuning, RetryTable, Verdict};
+use crate::toolkit::outbox::{self, Attempt, Delivery, DeliveryTuning, Reception, RetryTable};
 
 /// How long a notification may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -217,10 +217,10 @@ impl ExactOnlineSim {
         let now = self.now();
         let verdict = match &answer {
             Ok(answer) if matches!(answer.status(), StatusCode::OK | StatusCode::CREATED) => {
-                Verdict::Received
+                Reception::Received
             }
-            Ok(_) => Verdict::Again("http_error"),
-            Err(_) => Verdict::Again("no_answer"),
+            Ok(_) => Reception::Again("http_error"),
+            Err(_) => Reception::Again("no_answer"),
         };
         // A check that fails late ends its subscription.
         let is_check = delivery.about.topic.is_empty();
@@ -228,7 +228,7 @@ impl ExactOnlineSim {
             self.drop_subscription(&delivery.about.key);
         }
         let verdict = match verdict.failure() {
-            Some(reason) if is_check => Verdict::GiveUp(reason),
+            Some(reason) if is_check => Reception::GiveUp(reason),
             _ => verdict,
         };
         let answer = answer.ok();

@@ -15,7 +15,7 @@ use super::{
     identity::{IDENTITY_ID, USER_ID},
 };
 use crate::toolkit::{
-    outbox::{Attempt, Delivery, Outbox, RetryTable, Verdict},
+    outbox::{Attempt, Delivery, Outbox, Reception, RetryTable},
     seed::Seed,
 };
 
@@ -236,7 +236,7 @@ impl Callbacks {
     pub(super) fn settle(
         &mut self,
         delivery: WebhookDelivery,
-        verdict: Verdict,
+        verdict: Reception,
         answer: Option<&Response<Bytes>>,
         disabling: Option<Disabling>,
         now: Timestamp,

@@ -10,7 +10,7 @@ use super::{
     FreshBooksSim,
     callbacks::{self, AttemptedWebhook, Callback, WebhookDelivery},
 };
-use crate::toolkit::outbox::{self, DeliveryTuning, Verdict};
+use crate::toolkit::outbox::{self, DeliveryTuning, Reception};
 
 /// How long a delivery may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -63,7 +63,7 @@ impl FreshBooksSim {
         answer: Result<Response<Bytes>, TransportError>,
     ) -> AttemptedWebhook {
         let now = self.now();
-        let verdict = Verdict::of(answer.as_ref());
+        let verdict = Reception::of(answer.as_ref());
         let answer = answer.ok();
         self.state(|state| {
             let disabling = state.quirks.disabling;

@@ -21,7 +21,7 @@ use super::{
     outbox::{AppCall, Attempt, Delivery, PATIENCE, ReplyTo},
     workspace::Workspace,
 };
-use crate::toolkit::outbox::{self, DeliveryTuning, Verdict, redirect};
+use crate::toolkit::outbox::{self, DeliveryTuning, Reception, redirect};
 
 /// Events API page: so many redirects are followed.
 const REDIRECTS: usize = 2;
@@ -124,16 +124,16 @@ impl SlackSim {
         let has_no_retry = |answer: &Response<Bytes>| {
             answer.headers().get("x-slack-no-retry").is_some_and(|value| value == "1")
         };
-        let verdict = match (Verdict::of(answer.as_ref()), &answer) {
-            (Verdict::Again(reason), Ok(answer)) if has_no_retry(answer) => Verdict::GiveUp(reason),
-            (Verdict::Again(_), Ok(answer)) if redirect(answer).is_some() => {
-                Verdict::Again("too_many_redirects")
+        let verdict = match (Reception::of(answer.as_ref()), &answer) {
+            (Reception::Again(reason), Ok(answer)) if has_no_retry(answer) => Reception::GiveUp(reason),
+            (Reception::Again(_), Ok(answer)) if redirect(answer).is_some() => {
+                Reception::Again("too_many_redirects")
             }
             (verdict, _) => verdict,
         };
         let answer = answer.ok();
         self.workspace(|workspace| {
-            let heard = answer.as_ref().filter(|_| verdict == Verdict::Received);
+            let heard = answer.as_ref().filter(|_| verdict == Reception::Received);
             workspace.hear(&delivery.about.reply_to, heard, now);
             workspace.outbox.settle(delivery, verdict, answer.as_ref(), now)
         })

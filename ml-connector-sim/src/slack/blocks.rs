@@ -6,7 +6,7 @@ use serde_json::Value;
 
 /// What came of a check.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum Checked {
     Valid,
     /// Each message ends with a JSON pointer.
     Invalid(Vec<String>),
@@ -17,13 +17,13 @@ pub(super) enum Verdict {
 }
 
 /// Checks the blocks of a message. Lengths are counted in UTF-16 code units, the stricter reading.
-pub(super) fn check(blocks: &Value) -> Verdict {
+pub(super) fn check(blocks: &Value) -> Checked {
     let Some(blocks) = blocks.as_array().filter(|blocks| blocks.iter().all(Value::is_object)) else {
-        return Verdict::NoList;
+        return Checked::NoList;
     };
     let tables = blocks.iter().filter(|block| matches!(kind(block), "table" | "data_table")).count();
     if tables > 1 {
-        return Verdict::SecondTable;
+        return Checked::SecondTable;
     }
     let mut report = Report::default();
     report.blocks(blocks, 50, "/blocks");
@@ -31,7 +31,7 @@ pub(super) fn check(blocks: &Value) -> Verdict {
 }
 
 /// Checks a modal.
-pub(super) fn check_view(view: &Value) -> Verdict {
+pub(super) fn check_view(view: &Value) -> Checked {
     let mut report = Report::default();
     if view["type"] != "modal" {
         report.say("must be modal", "/view/type");
@@ -81,8 +81,8 @@ pub(super) fn mismatch(old: Option<&Value>, new: Option<&Value>) -> bool {
 struct Report(Vec<String>);
 
 impl Report {
-    fn verdict(self) -> Verdict {
-        if self.0.is_empty() { Verdict::Valid } else { Verdict::Invalid(self.0) }
+    fn verdict(self) -> Checked {
+        if self.0.is_empty() { Checked::Valid } else { Checked::Invalid(self.0) }
     }
 
     fn blocks(&mut self, blocks: &[Value], max: usize, at: &str) {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{
     args::Args,
-    blocks::{self, Verdict},
+    blocks::{self, Checked},
     ids::BOT_USER,
     message::Message,
     model::{Channel, Ephemeral},
@@ -246,15 +246,15 @@ fn writable(workspace: &mut Workspace, target: &str) -> Result<Channel, Refusal>
 /// Checks blocks and gives an id to those without.
 fn accept(workspace: &mut Workspace, mut blocks: Value) -> Result<Value, Refusal> {
     match blocks::check(&blocks) {
-        Verdict::Valid => {}
-        Verdict::Invalid(messages) => return Err(Refusal::with_messages("invalid_blocks", &messages)),
-        Verdict::SecondTable => {
+        Checked::Valid => {}
+        Checked::Invalid(messages) => return Err(Refusal::with_messages("invalid_blocks", &messages)),
+        Checked::SecondTable => {
             return Err(Refusal::with_messages(
                 "invalid_attachments",
                 &["only_one_table_allowed".to_owned()],
             ));
         }
-        Verdict::NoList => return Err("invalid_blocks_format".into()),
+        Checked::NoList => return Err("invalid_blocks_format".into()),
     }
     let most = workspace.config.max_blocks_bytes;
     if most.is_some_and(|most| blocks.to_string().len() > most) {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{
     args::Args,
-    blocks::{self, Verdict},
+    blocks::{self, Checked},
     ids::{APP_ID, BOT_ID, digits},
     refusal::{Outcome, Refusal},
     views::{Trigger, View},
@@ -118,7 +118,7 @@ impl Workspace {
         if view.to_string().len() > MAX_VIEW_BYTES {
             return Err("view_too_large".into());
         }
-        if let Verdict::Invalid(messages) = blocks::check_view(view) {
+        if let Checked::Invalid(messages) = blocks::check_view(view) {
             return Err(Refusal::with_messages("invalid_arguments", &messages));
         }
         let external_id = view["external_id"].as_str().filter(|id| !id.is_empty());

@@ -11,7 +11,7 @@ use ml_connector_core::{
 use url::Url;
 
 use crate::toolkit::{
-    outbox::{self, Outbox, RetryTable, Verdict},
+    outbox::{self, Outbox, Reception, RetryTable},
     seed::Seed,
 };
 
@@ -170,7 +170,7 @@ impl AppOutbox {
     pub(super) fn settle(
         &mut self,
         delivery: Delivery,
-        verdict: Verdict,
+        verdict: Reception,
         answer: Option<&Response<Bytes>>,
         now: Timestamp,
     ) -> Attempt {
@@ -179,12 +179,12 @@ impl AppOutbox {
         });
         sent.into_iter().for_each(|at| drop(self.under_way.swap_remove(at)));
         if delivery.about.kind == DeliveryKind::Event {
-            self.watch(verdict == Verdict::Received, now);
+            self.watch(verdict == Reception::Received, now);
         }
         let verdict = match verdict {
             // Only events are tried again, and only as long as Slack sends events at all.
-            Verdict::Again(reason) if self.cut_off || delivery.about.kind != DeliveryKind::Event => {
-                Verdict::GiveUp(reason)
+            Reception::Again(reason) if self.cut_off || delivery.about.kind != DeliveryKind::Event => {
+                Reception::GiveUp(reason)
             }
             verdict => verdict,
         };

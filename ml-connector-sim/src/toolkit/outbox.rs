@@ -155,7 +155,7 @@ impl RetryTable {
 
 /// What an answer means to the vendor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum Reception {
     Received,
     /// Failed: tried again as long as the table says so.
     Again(&'static str),
@@ -163,7 +163,7 @@ pub(crate) enum Verdict {
     GiveUp(&'static str),
 }
 
-impl Verdict {
+impl Reception {
     /// Any 2xx is received, everything else is tried again.
     pub(crate) fn of(answer: Result<&Response<Bytes>, &TransportError>) -> Self {
         match answer {
@@ -241,12 +241,12 @@ impl<T: Clone> Outbox<T> {
     pub(crate) fn settle(
         &mut self,
         mut delivery: Delivery<T>,
-        verdict: Verdict,
+        verdict: Reception,
         answer: Option<&Response<Bytes>>,
         now: Timestamp,
     ) -> Attempt<T> {
         let mut attempt = delivery.attempted(verdict.failure(), answer, now);
-        if let Verdict::Again(reason) = verdict
+        if let Reception::Again(reason) = verdict
             && let Some(pause) = self.retries.after(delivery.attempt)
         {
             delivery.attempt += 1;

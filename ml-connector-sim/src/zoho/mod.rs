@@ -50,7 +50,7 @@ use crate::{
         faults::{Fault, locked},
         gate::{self, Gate},
         oauth::OAuthServer,
-        outbox::{self, DeliveryTuning, Verdict},
+        outbox::{self, DeliveryTuning, Reception},
         seed::Seed,
     },
 };
@@ -448,7 +448,7 @@ impl ZohoBooksSim {
         answer: std::result::Result<Response<Bytes>, TransportError>,
     ) -> AttemptedWebhook {
         let now = self.now();
-        let verdict = Verdict::of(answer.as_ref());
+        let verdict = Reception::of(answer.as_ref());
         let answer = answer.ok();
         self.state(|state| match state.organizations.get_mut(&self.organization) {
             Some(tenant) => tenant.webhooks.outbox.settle(delivery, verdict, answer.as_ref(), now),

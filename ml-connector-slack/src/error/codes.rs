@@ -9,7 +9,7 @@ pub(super) enum Reach {
     Connection,
 }
 
-pub(super) struct Verdict {
+pub(super) struct Meaning {
     pub(super) kind: ErrorKind,
     pub(super) effect: Effect,
     pub(super) reach: Reach,
@@ -24,46 +24,46 @@ pub(super) enum Again {
 }
 
 /// Not executed; trying again helps.
-fn again(retry: Again, reach: Reach, message: &'static str) -> Verdict {
-    verdict(ErrorKind::Unavailable, reach, message, retry)
+fn again(retry: Again, reach: Reach, message: &'static str) -> Meaning {
+    meaning(ErrorKind::Unavailable, reach, message, retry)
 }
 
 /// May have been executed.
-fn ambiguous(message: &'static str) -> Verdict {
-    Verdict { effect: Effect::Unknown, ..again(Again::Soon, Reach::Message, message) }
+fn ambiguous(message: &'static str) -> Meaning {
+    Meaning { effect: Effect::Unknown, ..again(Again::Soon, Reach::Message, message) }
 }
 
 /// Somebody has to do something about the destination; everything for it waits.
-fn target(kind: ErrorKind, message: &'static str) -> Verdict {
-    verdict(kind, Reach::Channel, message, Again::Never)
+fn target(kind: ErrorKind, message: &'static str) -> Meaning {
+    meaning(kind, Reach::Channel, message, Again::Never)
 }
 
 /// This message will never be accepted.
-fn refused(message: &'static str) -> Verdict {
-    verdict(ErrorKind::InvalidRequest, Reach::Message, message, Again::Never)
+fn refused(message: &'static str) -> Meaning {
+    meaning(ErrorKind::InvalidRequest, Reach::Message, message, Again::Never)
 }
 
 /// Slack refused the call as malformed.
-fn malformed() -> Verdict {
+fn malformed() -> Meaning {
     refused("Slack did not understand the call; this is a defect of the SDK")
 }
 
 /// The token or the installation is dead.
-fn credential(message: &'static str) -> Verdict {
-    verdict(ErrorKind::Unauthenticated, Reach::Connection, message, Again::Never)
+fn credential(message: &'static str) -> Meaning {
+    meaning(ErrorKind::Unauthenticated, Reach::Connection, message, Again::Never)
 }
 
 /// The app, the token's kind or the workspace's rules have to be changed by somebody.
-fn setup(kind: ErrorKind, message: &'static str) -> Verdict {
-    verdict(kind, Reach::Connection, message, Again::Never)
+fn setup(kind: ErrorKind, message: &'static str) -> Meaning {
+    meaning(kind, Reach::Connection, message, Again::Never)
 }
 
-fn verdict(kind: ErrorKind, reach: Reach, message: &'static str, retry: Again) -> Verdict {
-    Verdict { kind, effect: Effect::None, reach, retry, message }
+fn meaning(kind: ErrorKind, reach: Reach, message: &'static str, retry: Again) -> Meaning {
+    Meaning { kind, effect: Effect::None, reach, retry, message }
 }
 
 /// The codes of the methods this crate calls (Slack docs: each method's page, section "Errors").
-pub(super) fn classify(code: &str) -> Verdict {
+pub(super) fn classify(code: &str) -> Meaning {
     use ErrorKind::{ConfigInvalid, Conflict, NotFound, PermissionDenied};
     match code {
         "service_unavailable" | "internal_error" | "fatal_error" => {
@@ -144,15 +144,15 @@ pub(super) fn classify(code: &str) -> Verdict {
         | "no_dual_broadcast_content_update"
         | "cant_broadcast_message" => refused("Slack does not accept this message"),
         "message_not_found" | "thread_not_found" => {
-            verdict(NotFound, Reach::Message, "the message no longer exists", Again::Never)
+            meaning(NotFound, Reach::Message, "the message no longer exists", Again::Never)
         }
         "file_not_found" | "file_deleted" | "file_is_deleted" => {
-            verdict(NotFound, Reach::Message, "the file no longer exists", Again::Never)
+            meaning(NotFound, Reach::Message, "the file no longer exists", Again::Never)
         }
         "no_such_subteam" => {
-            verdict(NotFound, Reach::Message, "no such user group: check its id", Again::Never)
+            meaning(NotFound, Reach::Message, "no such user group: check its id", Again::Never)
         }
-        "plan_upgrade_required" => verdict(
+        "plan_upgrade_required" => meaning(
             PermissionDenied,
             Reach::Message,
             "the workspace's plan has no user groups: name people instead",
@@ -166,7 +166,7 @@ pub(super) fn classify(code: &str) -> Verdict {
         | "trigger_expired"
         | "exchanged_trigger_id"
         | "trigger_exchanged"
-        | "invalid_trigger_id" => verdict(
+        | "invalid_trigger_id" => meaning(
             Conflict,
             Reach::Message,
             "the click is too old or was answered already: it has to be made again",
@@ -176,7 +176,7 @@ pub(super) fn classify(code: &str) -> Verdict {
             refused("Slack does not accept this modal")
         }
         "not_found" | "hash_conflict" => {
-            verdict(Conflict, Reach::Message, "the modal was closed or has changed", Again::Never)
+            meaning(Conflict, Reach::Message, "the modal was closed or has changed", Again::Never)
         }
 
         "alt_txt_too_large"
@@ -192,7 +192,7 @@ pub(super) fn classify(code: &str) -> Verdict {
         | "unable_to_share_files"
         | "unknown_snippet_type" => refused("Slack does not take this file"),
         "cant_update_message" | "edit_window_closed" | "cant_delete_message" => {
-            verdict(PermissionDenied, Reach::Message, "the message can no longer be changed", Again::Never)
+            meaning(PermissionDenied, Reach::Message, "the message can no longer be changed", Again::Never)
         }
 
         "invalid_auth" => credential(
@@ -282,7 +282,7 @@ pub(super) fn classify(code: &str) -> Verdict {
             refused("Slack does not accept this message")
         }
         // Never looped on: what is not known to be temporary is final until somebody has looked.
-        _ => verdict(
+        _ => meaning(
             ErrorKind::Unexpected,
             Reach::Message,
             "Slack answered with an unknown code",

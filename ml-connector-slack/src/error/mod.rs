@@ -11,7 +11,7 @@ use ml_connector_core::{
 };
 use serde::Deserialize;
 
-use self::codes::{Again, Reach, Verdict};
+use self::codes::{Again, Meaning, Reach};
 
 /// How long to wait after a 429 that does not say.
 const PAUSE_WITHOUT_RETRY_AFTER: Duration = Duration::from_secs(30);
@@ -143,7 +143,7 @@ fn for_status(status: StatusCode) -> Error {
 }
 
 fn for_code(code: &str, answer: &Answer) -> Error {
-    let Verdict { kind, effect, reach, retry, message } = codes::classify(code);
+    let Meaning { kind, effect, reach, retry, message } = codes::classify(code);
     let scope = match reach {
         Reach::Message => Scope::Entry,
         Reach::Channel => Scope::Lane,

@@ -118,6 +118,9 @@ pub(super) struct Run {
     pub(super) answers: Seq,
     pub(super) pages: u32,
     pub(super) rows: u64,
+    /// How many rows follow, as the vendor said with the last page.
+    #[serde(default)]
+    pub(super) left: Option<u64>,
     /// Whether it has found anything so far.
     pub(super) found: bool,
     pub(super) ended: Option<Timestamp>,
@@ -170,6 +173,8 @@ pub struct RunProgress {
     pub pages: u32,
     /// Rows on them.
     pub rows: u64,
+    /// How many rows follow, where the vendor says so.
+    pub left: Option<u64>,
     /// When it ended; `None` = it is under way.
     pub ended: Option<Timestamp>,
 }
@@ -179,7 +184,7 @@ impl JsonDocument for FeedState {
 }
 
 impl FeedState {
-    fn key(slot: &SourceSlot, feed: &str) -> DocKey {
+    pub(super) fn key(slot: &SourceSlot, feed: &str) -> DocKey {
         DocKey::new("feed", slot.connection(), feed)
     }
 
@@ -196,7 +201,11 @@ impl FeedState {
         slot: &SourceSlot,
         feeds: &[FeedInfo],
     ) -> Result<Vec<Self>> {
-        let keys = feeds.iter().map(|feed| Self::key(slot, feed.name)).collect();
+        Self::load_keys(shared, feeds.iter().map(|feed| Self::key(slot, feed.name)).collect()).await
+    }
+
+    /// The states of feeds of any sources, in the order of their keys.
+    pub(super) async fn load_keys(shared: &Shared, keys: Vec<DocKey>) -> Result<Vec<Self>> {
         let documents = shared.load_all::<Self>(keys).await?;
         Ok(documents.into_iter().map(|document| document.value.unwrap_or_default()).collect())
     }
@@ -257,6 +266,7 @@ impl FeedState {
             since: run.since,
             pages: run.pages,
             rows: run.rows,
+            left: run.left,
             ended: run.ended,
         };
         FeedProgress {

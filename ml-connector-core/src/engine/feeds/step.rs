@@ -105,11 +105,13 @@ impl FeedTurn<'_> {
             answers: self.asking.iter().map(|waiting| waiting.item.seq).max().unwrap_or_default(),
             pages: 0,
             rows: 0,
+            left: None,
             found: false,
             ended: None,
         });
         run.pages += 1;
         run.rows += rows(page) as u64;
+        run.left = page.left.filter(|_| page.more);
         for _ in 0..STALE_TRIES {
             let mut state = state.clone();
             let mut transaction = Transaction { fence: Some(lease), ..Transaction::default() };

@@ -27,7 +27,7 @@ fn pauses(mut outbox: Outbox<u32>) -> Vec<Duration> {
     let (mut now, mut pauses) = (start(), Vec::new());
     while let Some(delivery) = outbox.take(now).pop() {
         let refused = answer(503);
-        let attempt = outbox.settle(delivery, Verdict::of(Ok(&refused)), Some(&refused), now);
+        let attempt = outbox.settle(delivery, Reception::of(Ok(&refused)), Some(&refused), now);
         assert_eq!((attempt.failure, attempt.status), (Some("http_error"), Some(refused.status())));
         assert_eq!(attempt.again, outbox.next_due());
         let Some(due) = attempt.again else { break };
@@ -55,7 +55,7 @@ fn what_fails_is_tried_as_often_as_the_table_says_and_then_dropped() {
 
 #[test]
 fn what_was_received_or_given_up_does_not_come_again() {
-    for verdict in [Verdict::Received, Verdict::GiveUp("gone")] {
+    for verdict in [Reception::Received, Reception::GiveUp("gone")] {
         let mut outbox = outbox(RetryTable::of(&[minutes(1)]));
         let delivery = outbox.take(start()).remove(0);
         let attempt = outbox.settle(delivery, verdict, Some(&answer(200)), start());
@@ -71,8 +71,8 @@ fn no_answer_is_a_failure_by_its_phase() {
         (Phase::Written, "http_timeout"),
         (Phase::StatusRead(StatusCode::OK), "unknown_error"),
     ] {
-        let verdict = Verdict::of(Err(&TransportError::new(phase, "broke off")));
-        assert_eq!(verdict, Verdict::Again(failure));
+        let verdict = Reception::of(Err(&TransportError::new(phase, "broke off")));
+        assert_eq!(verdict, Reception::Again(failure));
     }
 }
 

@@ -16,23 +16,32 @@ use ml_connector_zoho::{DataCenter, ZohoBooks};
 use tokio::{sync::oneshot, task::JoinHandle};
 use url::Url;
 
-pub(crate) const ACCOUNTING: &str = "C07ACCTNG1";
-pub(crate) const APPROVALS: &str = "C07APPROV1";
+/// The channel `accounting`.
+pub const ACCOUNTING: &str = "C07ACCTNG1";
+/// The channel `approvals`.
+pub const APPROVALS: &str = "C07APPROV1";
 const SECRET: &str = "simulatedSecret2026";
 
 /// The two systems, and everything of a host that outlives a process.
-pub(crate) struct Lab {
-    pub(crate) books: ZohoBooksSim,
-    pub(crate) slack: SlackSim,
-    pub(crate) network: SimTransport,
-    pub(crate) clock: Arc<TokioClock>,
-    pub(crate) log: Arc<MemoryLog>,
-    pub(crate) tokens: Arc<MemoryTokenStore>,
+#[derive(Debug)]
+pub struct Lab {
+    /// An organization.
+    pub books: ZohoBooksSim,
+    /// A workspace.
+    pub slack: SlackSim,
+    /// The way to both.
+    pub network: SimTransport,
+    /// Virtual time, where tokio's is paused.
+    pub clock: Arc<TokioClock>,
+    /// The log.
+    pub log: Arc<MemoryLog>,
+    /// The tokens.
+    pub tokens: Arc<MemoryTokenStore>,
 }
 
 impl Lab {
     /// A Monday morning in New York.
-    pub(crate) fn new() -> Result<Self> {
+    pub fn new() -> Result<Self> {
         let clock = Arc::new(TokioClock::starting_at(Timestamp::parse("2026-03-02T14:00:00Z")?));
         let books = ZohoBooksSim::new(Arc::clone(&clock) as Arc<dyn Clock>);
         let mut workspace = SlackConfig::default();
@@ -52,7 +61,7 @@ impl Lab {
     }
 
     /// A connector without connections.
-    pub(crate) fn host(&self) -> ConnectorBuilder {
+    pub fn host(&self) -> ConnectorBuilder {
         Connector::builder()
             .audit_log(Arc::clone(&self.log))
             .token_store(Arc::clone(&self.tokens))
@@ -62,7 +71,7 @@ impl Lab {
     }
 
     /// The books.
-    pub(crate) fn books(&self) -> ml_connector_zoho::Builder {
+    pub fn books(&self) -> ml_connector_zoho::Builder {
         let credentials = self.books.credentials();
         ZohoBooks::builder("books")
             .organization_id(credentials.organization_id)
@@ -74,17 +83,17 @@ impl Lab {
     }
 
     /// The workspace.
-    pub(crate) fn slack(&self) -> ml_connector_slack::Builder {
+    pub fn slack(&self) -> ml_connector_slack::Builder {
         Slack::builder("slack").token(self.slack.bot_token())
     }
 
     /// Somebody writes an invoice.
-    pub(crate) fn invoice(&self, customer: &str, cents: i64) -> Result<String> {
+    pub fn invoice(&self, customer: &str, cents: i64) -> Result<String> {
         self.books.create_invoice(NewDocument::new(customer, Decimal::new(cents, 2)))
     }
 
     /// The books send what they have to send, and a minute passes.
-    pub(crate) async fn a_minute(&self, connector: &Connector) -> Result<()> {
+    pub async fn a_minute(&self, connector: &Connector) -> Result<()> {
         for webhook in self.books.take_webhooks() {
             let answer = connector.receive(webhook.request).await;
             if !answer.status().is_success() {
@@ -97,7 +106,7 @@ impl Lab {
     }
 
     /// Slack sends what people did, and a minute passes.
-    pub(crate) async fn clicks(&self, connector: &Connector) {
+    pub async fn clicks(&self, connector: &Connector) {
         for delivery in self.slack.take_deliveries() {
             let answer = connector.receive(delivery.request.clone()).await;
             self.slack.settle(delivery, Ok(answer));
@@ -106,7 +115,7 @@ impl Lab {
     }
 
     /// What a channel shows.
-    pub(crate) fn shown(&self, channel: &str) -> Vec<String> {
+    pub fn shown(&self, channel: &str) -> Vec<String> {
         self.slack.posts(channel).into_iter().map(|message| message.text).collect()
     }
 }
@@ -116,26 +125,29 @@ fn parsed(url: &str) -> Result<Url> {
 }
 
 /// A connector that works in a task, as in a host.
-pub(crate) struct Running {
+#[derive(Debug)]
+pub struct Running {
     stop: oneshot::Sender<()>,
     task: JoinHandle<()>,
 }
 
 impl Running {
-    pub(crate) fn start(connector: &Connector) -> Self {
+    /// Starts the connector.
+    pub fn start(connector: &Connector) -> Self {
         let (stop, stopped) = oneshot::channel::<()>();
         let connector = connector.clone();
         Self { stop, task: tokio::spawn(async move { connector.run(async { drop(stopped.await) }).await }) }
     }
 
-    pub(crate) async fn stop(self) {
+    /// Lets it end what is under way.
+    pub async fn stop(self) {
         drop(self.stop);
         drop(self.task.await);
     }
 }
 
 /// Says what is there, or that it is not.
-pub(crate) fn expect(what: &'static str, holds: bool) -> Result<()> {
+pub fn expect(what: &'static str, holds: bool) -> Result<()> {
     if !holds {
         return Err(Error::new(ErrorKind::Unexpected, what));
     }

@@ -1,0 +1,17 @@
+//! axum: the connector is a tower service, which is nested.
+
+use ml_connector_core::Connector;
+use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
+
+use crate::PREFIX;
+
+pub(crate) fn serve(
+    listener: TcpListener,
+    connector: Connector,
+    stop: oneshot::Receiver<()>,
+) -> JoinHandle<std::io::Result<()>> {
+    let app = axum::Router::new().nest_service(PREFIX, connector.service());
+    tokio::spawn(async move {
+        axum::serve(listener, app).with_graceful_shutdown(async { drop(stop.await) }).await
+    })
+}
