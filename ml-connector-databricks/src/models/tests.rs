@@ -44,7 +44,8 @@ fn what_is_in_the_workspace_is_read() {
     let volume: Named = fixture!("volume_get_200");
     assert!(volume.owner.is_some());
     let permissions: Permissions = fixture!("effective_permissions_200");
-    let held: Vec<_> = permissions.privilege_assignments[0].privileges.iter().map(|it| &*it.privilege).collect();
+    let held: Vec<_> =
+        permissions.privilege_assignments[0].privileges.iter().map(|it| &*it.privilege).collect();
     assert_eq!(held, ["MODIFY", "SELECT", "USE_CATALOG", "USE_SCHEMA"]);
     let listing: Listing = fixture!("files_list_200");
     let found: Vec<_> = listing.contents.iter().map(|it| (it.is_directory, it.last_modified)).collect();

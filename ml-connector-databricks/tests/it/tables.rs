@@ -434,7 +434,8 @@ async fn a_statement_under_way_is_waited_for_where_a_second_one_would_double_its
 
     // One that is killed after its statement was submitted, and another that takes over.
     let (batch, kept) = (new("71"), Kept::default());
-    let killed = tokio::time::timeout(Duration::from_secs(5), attempt(&one, &lake.ctx(), &batch, &kept)).await;
+    let killed =
+        tokio::time::timeout(Duration::from_secs(5), attempt(&one, &lake.ctx(), &batch, &kept)).await;
     assert!(killed.is_err());
     good(attempt(&two, &lake.ctx(), &kept.again(&batch), &Kept::default()).await);
     assert_eq!(there("71"), 1, "it waited for the statement that was noted");

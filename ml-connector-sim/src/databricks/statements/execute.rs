@@ -123,10 +123,11 @@ fn executed(state: &mut State, at: usize) -> Phase {
             (&SqlError::new("UNSUPPORTED_FEATURE.WRITE_ON_WAREHOUSE", "0A000", sentence)).into(),
         );
     }
-    let overlapped = parsed.writes(&run.session).zip(run.began_with.clone()).filter(|((name, access), began)| {
-        let now = table(database, name).map(|table| table.version);
-        *access == Access::Rewrites && now.is_some_and(|now| now != began.version)
-    });
+    let overlapped =
+        parsed.writes(&run.session).zip(run.began_with.clone()).filter(|((name, access), began)| {
+            let now = table(database, name).map(|table| table.version);
+            *access == Access::Rewrites && now.is_some_and(|now| now != began.version)
+        });
     let doubles = overlapped.map(|((name, _), began)| {
         let rows = doubled(database, &name, began, |database| parsed.execute(database, &run.session).is_ok());
         (name, rows)
@@ -164,7 +165,9 @@ fn doubled(
     began: Table,
     execute: impl FnOnce(&mut Database) -> bool,
 ) -> Vec<Row> {
-    let key = |row: &Row, of: &Table| ["_connection", "_id"].map(|own| of.position(own).map(|place| row[place].clone()));
+    let key = |row: &Row, of: &Table| {
+        ["_connection", "_id"].map(|own| of.position(own).map(|place| row[place].clone()))
+    };
     let keys = |of: &Table| of.rows.iter().map(|row| key(row, of)).collect::<Vec<_>>();
     let Some(table) = table_mut(database, name) else { return Vec::new() };
     let (before, now) = (keys(&began), keys(table));
