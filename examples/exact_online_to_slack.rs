@@ -15,6 +15,7 @@ use ml_connector_core::{
 };
 use ml_connector_exact::{ExactOnline, Region};
 use ml_connector_examples::{
+    console,
     exact_online::{Simulation, WHOLESALER, away, checks, play},
     host::{Flags, Host, ctrl_c, exit, log_from},
     settings::ExactOnlineToSlack,
@@ -173,6 +174,7 @@ async fn on_simulators(serve: bool) -> Result<bool> {
     let good = checks(&simulation, &host.connector) && rested;
     println!("\n{}", if good { "Everything was told once." } else { "Something is missing or came twice!" });
     if serve {
+        console::serve(&host.connector).await?;
         let (page, books) = (simulation.slack_server.url(), simulation.books_server.url());
         println!("\nGoing on until Ctrl-C. The channels are at {page}/. For another purchase invoice:");
         println!(

@@ -13,7 +13,7 @@ use syn::{
 use super::{sources, workspace};
 
 /// Each crate that users build, and the others' crates whose types and traits it shows.
-const SHOWN: [(&str, &[&str]); 8] = [
+const SHOWN: [(&str, &[&str]); 9] = [
     ("ml-connector-core", &[]),
     ("ml-connector-sql", &[]),
     ("ml-connector-zoho", &[]),
@@ -22,6 +22,7 @@ const SHOWN: [(&str, &[&str]); 8] = [
     ("ml-connector-bc", &[]),
     ("ml-connector-slack", &[]),
     ("ml-connector-databricks", &[]),
+    ("ml-connector-console", &[]),
 ];
 
 #[test]
@@ -47,7 +48,8 @@ fn shown_by(name: &str) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     for path in sources(&workspace().join(name).join("src")) {
         let code = syn::parse_file(&fs::read_to_string(&path).unwrap()).unwrap();
-        let mut reader = Reader { others: &others, names: BTreeMap::new(), found: &mut found, item: String::new() };
+        let mut reader =
+            Reader { others: &others, names: BTreeMap::new(), found: &mut found, item: String::new() };
         for item in &code.items {
             if let Item::Use(item) = item {
                 reader.import(&item.tree, None);
@@ -109,7 +111,9 @@ impl Reader<'_> {
                 for method in &item.items {
                     match method {
                         TraitItem::Fn(method) => self.signature(&method.sig),
-                        TraitItem::Type(of) => of.bounds.iter().for_each(|bound| self.visit_type_param_bound(bound)),
+                        TraitItem::Type(of) => {
+                            of.bounds.iter().for_each(|bound| self.visit_type_param_bound(bound))
+                        }
                         _ => {}
                     }
                 }
@@ -167,7 +171,8 @@ fn is_public(visibility: &Visibility) -> bool {
 impl<'ast> Visit<'ast> for Reader<'_> {
     fn visit_path(&mut self, path: &'ast syn::Path) {
         let first = path.segments[0].ident.to_string();
-        let of = self.names.get(&first).or_else(|| self.others.get(&first).filter(|_| path.segments.len() > 1));
+        let of =
+            self.names.get(&first).or_else(|| self.others.get(&first).filter(|_| path.segments.len() > 1));
         if let Some(of) = of.filter(|of| *of != "ours") {
             self.found.entry(of.clone()).or_insert_with(|| self.item.clone());
         }
