@@ -10,9 +10,12 @@
 
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
-use ml_connector_core::{Connector, Error, ErrorKind, Result, SourceMode, engine::Settings, route::Route};
+use ml_connector_core::{
+    Connector, Error, ErrorKind, Result, SourceMode, engine::Settings, model::RecordKind, route::Route,
+};
 use ml_connector_exact::{ExactOnline, Region};
 use ml_connector_examples::{
+    console,
     exact_online::{Simulation, WHOLESALER, away, checks, play},
     host::{Flags, Host, ctrl_c, exit, log_from},
     settings::ExactOnlineToSlack,
@@ -32,6 +35,19 @@ async fn main() -> ExitCode {
     };
     exit(done)
 }
+
+/// What is read: what is bought and sold, what is paid, the ledger, and what projects cost.
+const READ: [RecordKind; 9] = [
+    RecordKind::Invoice,
+    RecordKind::Bill,
+    RecordKind::PurchaseOrder,
+    RecordKind::JournalEntry,
+    RecordKind::BankEntry,
+    RecordKind::CashEntry,
+    RecordKind::VendorPayment,
+    RecordKind::CustomerPayment,
+    RecordKind::CostTransaction,
+];
 
 /// The company.
 fn company(settings: &ExactOnlineToSlack) -> Result<ExactOnline> {
@@ -57,6 +73,7 @@ fn company(settings: &ExactOnlineToSlack) -> Result<ExactOnline> {
         .division(company.division)
         .client(&company.client_id, company.client_secret.as_str())
         .refresh_token(company.refresh_token.as_str())
+        .resources(READ)
         .pace(company.calls_per_minute, 5_000)
         .coalesce(company.coalesce);
     books = match &company.webhook_secret {
@@ -93,7 +110,8 @@ fn connector(
         .on("purchase_order.*")
         .on("journal_entry.*")
         .on("bank_entry.*")
-        .on("cash_entry.*");
+        .on("cash_entry.*")
+        .on("cost_transaction.*");
     let trouble = Route::new("trouble").on("delivery.*").on("signal.*").on("connection.*");
     // A process that died is replaced by the next one after this time.
     let mut engine = Settings::default();
@@ -156,6 +174,7 @@ async fn on_simulators(serve: bool) -> Result<bool> {
     let good = checks(&simulation, &host.connector) && rested;
     println!("\n{}", if good { "Everything was told once." } else { "Something is missing or came twice!" });
     if serve {
+        console::serve(&host.connector).await?;
         let (page, books) = (simulation.slack_server.url(), simulation.books_server.url());
         println!("\nGoing on until Ctrl-C. The channels are at {page}/. For another purchase invoice:");
         println!(

@@ -4,9 +4,11 @@
 pub mod bars;
 pub mod business_central;
 pub mod connections;
+pub mod console;
 pub mod exact_online;
 pub mod freshbooks;
 pub mod host;
+pub mod introduction;
 pub mod lab;
 pub mod report;
 pub mod settings;

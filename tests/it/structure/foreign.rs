@@ -13,7 +13,7 @@ use syn::{
 use super::{sources, workspace};
 
 /// Each crate that users build, and the others' crates whose types and traits it shows.
-const SHOWN: [(&str, &[&str]); 8] = [
+const SHOWN: [(&str, &[&str]); 9] = [
     ("ml-connector-core", &[]),
     ("ml-connector-sql", &[]),
     ("ml-connector-zoho", &[]),
@@ -22,6 +22,7 @@ const SHOWN: [(&str, &[&str]); 8] = [
     ("ml-connector-bc", &[]),
     ("ml-connector-slack", &[]),
     ("ml-connector-databricks", &[]),
+    ("ml-connector-console", &[]),
 ];
 
 #[test]

@@ -1,6 +1,7 @@
 //! How the workspace is built: the same files in every system crate, and imports that run in one direction.
 
 mod circles;
+mod console;
 mod foreign;
 mod guarantees;
 mod imports;

@@ -40,7 +40,7 @@ struct System {
 
 /// Every crate that implements a vendor. One that is only a `lib.rs` is not begun yet.
 fn systems() -> Vec<System> {
-    let others = ["core", "sim", "sql"];
+    let others = ["core", "console", "sim", "sql"];
     let crates = fs::read_dir(workspace()).unwrap().filter_map(|entry| {
         let path = entry.unwrap().path();
         let name = path.file_name()?.to_str()?.strip_prefix("ml-connector-")?.to_owned();

@@ -17,7 +17,7 @@ mod unavailable;
 
 pub use self::state::{FeedProgress, FeedRemark, RunProgress, StoppedSweep, UnavailableFeed};
 pub(crate) use self::{
-    requests::{BackfillRead, backfill_read, feed_remarks, stopped_sweeps, unavailable_feeds},
+    requests::{BackfillRead, backfill_read, feed_remarks, feeds_known, unavailable_feeds},
     schedule::ensure,
     step::step,
 };

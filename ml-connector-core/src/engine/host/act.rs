@@ -103,6 +103,11 @@ pub enum Act {
         /// Which.
         connection: ConnectionId,
     },
+    /// Somebody looks at what an entry holds. Changes nothing: the log says who looked.
+    Reveal {
+        /// Which.
+        entry: Seq,
+    },
     /// Connections were attached, on this host: see [`Connector::connect_as`], which does it and writes this down.
     Connect {
         /// Which.
@@ -149,6 +154,7 @@ impl Act {
             Self::Forget { .. } => "forget",
             Self::SetRoutes { .. } => "set_routes",
             Self::Remove { .. } => "remove",
+            Self::Reveal { .. } => "reveal",
             Self::Connect { .. } => "connect",
         }
     }
@@ -172,7 +178,7 @@ impl Act {
             | Self::ConfirmSweep { connection, .. }
             | Self::Remove { connection } => Some(connection),
             Self::Forget { connections } | Self::Connect { connections } => connections.first(),
-            Self::SetRoutes { .. } => None,
+            Self::SetRoutes { .. } | Self::Reveal { .. } => None,
         }
     }
 }

@@ -93,6 +93,8 @@ impl Connector {
             Act::Forget { connections } => (changed, left) = self.forget_all(seq, connections, by).await?,
             Act::SetRoutes { routes } => self.set_routes_now(routes.clone())?,
             Act::Remove { connection } => changed = usize::from(self.remove_now(connection)),
+            // The entry of the act is all of it.
+            Act::Reveal { .. } => {}
             // Done by whoever had them in hand.
             Act::Connect { connections } => changed = connections.len(),
         }

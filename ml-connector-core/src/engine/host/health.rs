@@ -29,6 +29,8 @@ use crate::{
 
 /// How many entries are counted per connection; more are reported as this many.
 const MOST_COUNTED: usize = 1000;
+/// So many entries that were given up are read instead of counted.
+const FEW: usize = 200;
 /// What to do about webhooks that are refused.
 const REFUSED_REMEDY: &str = "webhooks are refused: check the secret, here and at the vendor";
 /// How many parked deliveries are shown of each connection.
@@ -104,6 +106,8 @@ pub struct ConnectionHealth {
     pub unavailable_feeds: Vec<UnavailableFeed>,
     /// What there is to know of feeds that work, as their source says: no trouble.
     pub remarks: Vec<FeedRemark>,
+    /// What there is to know of its sink although it works, as that says: no trouble.
+    pub sink_remarks: Vec<Arc<str>>,
     /// Deliveries that wait for somebody to repair something, and why: the first of them.
     pub parked_deliveries: Vec<ParkedDelivery>,
     /// When each feed was read last; `None` = not yet.
@@ -141,6 +145,12 @@ pub struct ParkedDelivery {
     pub seq: Seq,
     /// Why, and since when.
     pub parked: Parked,
+}
+
+/// What was given up of a connection, up to 1,000 of each.
+struct Dead {
+    dead: usize,
+    unrouted: usize,
 }
 
 impl WebhookHealth {
@@ -192,17 +202,16 @@ impl Connector {
         let endpoints = self.shared_endpoints(&registry, asked_at).await?;
         let own = self.own_hooks(&ids, asked_at).await?;
         let now = self.shared.clock.now();
+        let slots: Vec<_> = ids.iter().filter_map(|id| registry.source(id)).map(|slot| &**slot).collect();
+        let mut feeds = feeds::feeds_known(&self.shared, &slots).await?.into_iter();
+        let dead = self.dead(&registry, &ids).await?;
         let mut connections = BTreeMap::new();
-        for ((id, standing), hooks) in ids.into_iter().zip(standings).zip(own) {
+        for (((id, standing), hooks), dead) in ids.into_iter().zip(standings).zip(own).zip(dead) {
             let [mut signals, mut deliveries] =
                 survey.as_ref().and_then(|survey| survey.backlogs.get(&id)).cloned().unwrap_or_default();
             for backlog in [&mut signals, &mut deliveries] {
                 backlog.lag_s = backlog.oldest.map_or(0, |oldest| now.saturating_since(oldest).as_secs());
             }
-            let troubled = |kind| {
-                let dead = Query::of_kind(kind).with_connection(id.clone()).with_state(EntryState::Dead);
-                dead.with_acknowledged(false)
-            };
             let endpoint = registry.source(&id).map(|slot| &slot.source.info().endpoint);
             let mut health = ConnectionHealth {
                 parked: standing.parked().cloned(),
@@ -211,27 +220,36 @@ impl Connector {
                 backlog: backlogs.extract_if(.., |row| row.connection == id).collect(),
                 hooks,
                 shared_hooks: endpoint.and_then(|endpoint| endpoints.get(endpoint)).cloned(),
-                last_event: self.last(&id, EntryKind::Event).await?,
-                last_delivery: self.last(&id, EntryKind::Delivery).await?,
-                dead: self.count(&troubled(EntryKind::Signal), MOST_COUNTED).await?
-                    + self.count(&troubled(EntryKind::Delivery), MOST_COUNTED).await?,
-                unrouted: self.count(&troubled(EntryKind::Note).with_name(UNROUTED), MOST_COUNTED).await?,
-                parked_deliveries: self.parked_deliveries(&id).await?,
+                dead: dead.dead,
+                unrouted: dead.unrouted,
                 token: self.token_health(&registry, &id).await,
                 ..ConnectionHealth::default()
             };
+            if registry.sink(&id).is_some() {
+                health.last_delivery = self.last(&id, EntryKind::Delivery).await?;
+            }
+            // What is not on the work list is not looked for.
+            let parked = |row: &crate::audit::Backlog| {
+                row.kind == EntryKind::Delivery && row.parked + row.acknowledged > 0
+            };
+            if health.backlog.iter().any(parked) {
+                health.parked_deliveries = self.parked_deliveries(&id).await?;
+            }
             if let Some(slot) = registry.source(&id) {
+                health.last_event = self.last(&id, EntryKind::Event).await?;
                 health.vendor_clock_ahead_ms = slot.vendor_clock.ahead_ms();
                 health.left_out = slot.left_out.load(Ordering::Relaxed);
-                health.stopped_sweeps = feeds::stopped_sweeps(&self.shared, slot).await?;
-                health.unavailable_feeds = feeds::unavailable_feeds(&self.shared, slot).await?;
-                health.remarks = feeds::feed_remarks(&self.shared, slot).await?;
-                let read = self.progress(&id).await?;
-                health.feeds = read.iter().map(|feed| (feed.feed, feed.read_at.max(feed.baseline))).collect();
+                let known = feeds.next().unwrap_or_default();
+                health.stopped_sweeps = known.stopped;
+                health.unavailable_feeds = known.unavailable;
+                health.remarks = known.remarks;
+                let read = known.progress.iter();
+                health.feeds = read.map(|feed| (feed.feed, feed.read_at.max(feed.baseline))).collect();
                 let upkeep::Known { due, problem, subscriptions } = upkeep::known(&self.shared, slot).await?;
                 (health.subscriptions_due, health.webhooks, health.subscriptions) =
                     (due, problem, subscriptions);
             }
+            health.sink_remarks = registry.sink(&id).map(|slot| slot.sink.remarks()).unwrap_or_default();
             connections.insert(id, health);
         }
         self.name_heads(&mut connections).await?;
@@ -313,6 +331,38 @@ impl Connector {
             Some(ParkedDelivery { seq: entry.seq, parked })
         };
         Ok(self.search(&query).await?.into_iter().filter_map(parked).collect())
+    }
+
+    /// What was given up of each connection. Where that is little, one look into the log says it for all of them.
+    async fn dead(&self, registry: &Registry, ids: &[ConnectionId]) -> Result<Vec<Dead>> {
+        let all = Query::default().with_state(EntryState::Dead).with_acknowledged(false).with_limit(FEW + 1);
+        let found = self.search(&all).await?;
+        if found.len() <= FEW {
+            let of = |id: &ConnectionId| {
+                let own = || found.iter().filter(|entry| entry.connection == *id);
+                let is_work = |entry: &&Entry| matches!(entry.kind, EntryKind::Signal | EntryKind::Delivery);
+                let is_unrouted = |entry: &&Entry| {
+                    entry.kind == EntryKind::Note && entry.index.name.as_deref() == Some(UNROUTED)
+                };
+                Dead { dead: own().filter(is_work).count(), unrouted: own().filter(is_unrouted).count() }
+            };
+            return Ok(ids.iter().map(of).collect());
+        }
+        let mut dead = Vec::with_capacity(ids.len());
+        for id in ids {
+            let counted = async |kind, is_possible: bool, name: Option<&str>| {
+                let mut query = all.clone().with_kind(kind).with_connection(id.clone());
+                query.name = name.map(Into::into);
+                if is_possible { self.count(&query, MOST_COUNTED).await } else { Ok(0) }
+            };
+            let (is_source, is_sink) = (registry.source(id).is_some(), registry.sink(id).is_some());
+            dead.push(Dead {
+                dead: counted(EntryKind::Signal, is_source, None).await?
+                    + counted(EntryKind::Delivery, is_sink, None).await?,
+                unrouted: counted(EntryKind::Note, is_source, Some(UNROUTED)).await?,
+            });
+        }
+        Ok(dead)
     }
 
     /// When the latest entry of a kind was appended.

@@ -13,6 +13,7 @@ mod replay;
 mod replaying;
 mod selecting;
 mod service;
+mod shared_key;
 mod story;
 mod story_text;
 mod views;

@@ -1,5 +1,6 @@
 //! Postgres keeps the contracts, also among several hosts and through what happens to servers.
 
+mod chain;
 pub(crate) mod cluster;
 mod conformance;
 mod encryption;

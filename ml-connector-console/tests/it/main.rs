@@ -1,0 +1,12 @@
+//! The console, asked in process: what is shown to whom, and what is refused.
+
+#![allow(clippy::unwrap_used)]
+
+mod access;
+mod acts;
+mod browser;
+mod many;
+mod mounts;
+mod pages;
+mod vendor;
+mod world;

@@ -1,0 +1,250 @@
+//! Pages of the console over a million entries in SQLite: how long each takes, and how often it reads the log.
+//!
+//! Ends with one line of `key=value`, the last of them `met`: whether the goals are.
+#![allow(clippy::unwrap_used, clippy::disallowed_methods)] // a benchmark stops at anything odd, and reads the clock
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::Request;
+use http_body_util::{BodyExt, Full};
+use ml_connector_console::{Access, Authorizer, Console, ConsoleService, Grant, Visible};
+use ml_connector_core::{
+    AuditLog, Clock, Connector, Money, Result, SystemClock, Timestamp,
+    audit::{
+        Backlog, Committed, DocKey, Document, Entry, EntryKind, EntryState, Index, Lease, LeaseRequest,
+        NewEntry, Parent, Pending, PendingRequest, Query, Transaction,
+    },
+    model::{Affinity, ConnectionId, EntityRef, Event, EventType, Partition, Seq},
+};
+use ml_connector_slack::Slack;
+use ml_connector_sql::SqliteLog;
+use ml_connector_tests::load_average;
+use ml_connector_zoho::ZohoBooks;
+use tower_service::Service;
+
+/// Half of them events, half deliveries, of which every hundredth was given up.
+const ENTRIES: u64 = 1_000_000;
+const CHUNK: u64 = 2_000;
+/// How often each page is asked for.
+const ROUNDS: usize = 40;
+
+const P95_MS_GOAL: f64 = 50.0;
+const READS_GOAL: usize = 20;
+
+#[tokio::main]
+async fn main() {
+    let directory = tempfile::TempDir::new().unwrap();
+    let log = Arc::new(Counted {
+        log: SqliteLog::open(directory.path().join("console.db")).await.unwrap(),
+        reads: AtomicUsize::new(0),
+    });
+    let (event, dead) = seed(&log).await;
+    let connector = connector(&log);
+    let mut console = Console::new(connector, Anybody).at("/console").unwrap();
+    let pages = [
+        ("overview", String::new()),
+        ("events", "/events".to_owned()),
+        ("everything", "/events?kind=all".to_owned()),
+        ("older", format!("/events?after={event}")),
+        ("number", "/events?q=INV-123456".to_owned()),
+        ("nothing", "/events?q=nothing".to_owned()),
+        ("record", "/record/books/invoice/123456".to_owned()),
+        ("event", format!("/event/{event}")),
+        ("trouble", "/trouble".to_owned()),
+        ("confirm", format!("/act?do=replay&connection=slack&state=dead&like={dead}")),
+        ("routes", "/routes".to_owned()),
+        ("backfills", "/backfills".to_owned()),
+    ];
+    let (mut worst_ms, mut worst_reads) = (0.0_f64, 0);
+    for (name, page) in &pages {
+        let mut times = Vec::with_capacity(ROUNDS);
+        let mut reads = 0;
+        for _ in 0..ROUNDS {
+            log.reads.store(0, Ordering::SeqCst);
+            let began = Instant::now();
+            let bytes = get(&mut console, &format!("/console{page}")).await;
+            times.push(began.elapsed());
+            reads = reads.max(log.reads.load(Ordering::SeqCst));
+            assert!(bytes > 1000, "{name}: a page");
+        }
+        times.sort_unstable();
+        let p95 = millis(times[ROUNDS * 95 / 100]);
+        println!("page={name} p50_ms={:.1} p95_ms={p95:.1} reads={reads}", millis(times[ROUNDS / 2]));
+        worst_ms = worst_ms.max(p95);
+        worst_reads = worst_reads.max(reads);
+    }
+    println!(
+        "bench=console entries={ENTRIES} pages={} worst_p95_ms={worst_ms:.1} worst_reads={worst_reads} p95_ms_goal={P95_MS_GOAL} reads_goal={READS_GOAL} load={} met={}",
+        pages.len(),
+        load_average(),
+        worst_ms <= P95_MS_GOAL && worst_reads <= READS_GOAL
+    );
+}
+
+fn millis(time: Duration) -> f64 {
+    time.as_secs_f64() * 1000.0
+}
+
+async fn get(console: &mut ConsoleService, path: &str) -> usize {
+    let request = Request::get(path).body(Full::<Bytes>::default()).unwrap();
+    let answer = console.call(request).await.unwrap();
+    assert!(answer.status().is_success(), "{path}: {}", answer.status());
+    answer.into_body().collect().await.unwrap().to_bytes().len()
+}
+
+/// Books and Slack as they are attached by a host; nothing runs.
+fn connector(log: &Arc<Counted>) -> Connector {
+    let books = ZohoBooks::builder("books")
+        .organization_id("778812345")
+        .client("id", "secret")
+        .refresh_token("token")
+        .time_zone("America/New_York");
+    let slack = Slack::builder("slack").token("xoxb-bench").build().unwrap();
+    Connector::builder()
+        .audit_log(Arc::clone(log))
+        .connect(books.build().unwrap())
+        .connect(slack)
+        .build()
+        .unwrap()
+}
+
+/// Fills the log. Returns an event and a delivery that was given up, both of the middle.
+async fn seed(log: &Counted) -> (Seq, Seq) {
+    let now = SystemClock.now();
+    let (books, slack) = (Affinity::from("books").partition(), Affinity::from("slack").partition());
+    let (mut event, mut dead) = (Seq(0), Seq(0));
+    for chunk in 0..ENTRIES / CHUNK {
+        let mut append = Vec::new();
+        for n in chunk * CHUNK / 2..(chunk + 1) * CHUNK / 2 {
+            let at = Timestamp::from_millis(now.as_millis() - i64::try_from((ENTRIES - n) * 50).unwrap());
+            let entity = EntityRef::new("invoice", n.to_string());
+            let index = Index {
+                entity: Some(entity.clone()),
+                number: Some(format!("INV-{n}").into()),
+                name: Some("invoice.paid".into()),
+                amount: Some(Money::parse(&format!("{}.50", n % 100_000), "EUR").unwrap()),
+                destination: None,
+            };
+            append.push(NewEntry {
+                index: index.clone(),
+                body: Some(body(&entity, at)),
+                ..NewEntry::new(books, EntryKind::Event, "books".into(), at)
+            });
+            let parent = Parent::Nth(append.len() - 1);
+            let to = Index {
+                name: Some("invoices".into()),
+                destination: Some("channel:C07ACCTNG1".into()),
+                ..index
+            };
+            let why = n.is_multiple_of(100).then(|| Arc::from("not_found: channel_not_found"));
+            append.push(NewEntry {
+                index: to,
+                parent,
+                dead: why,
+                ..NewEntry::new(slack, EntryKind::Delivery, "slack".into(), at)
+            });
+        }
+        let committed =
+            log.commit(vec![Transaction { append, ..Transaction::default() }], now).await.unwrap();
+        let [Committed::Applied(appended)] = &committed[..] else { panic!("{committed:?}") };
+        if chunk == ENTRIES / CHUNK / 2 {
+            (event, dead) = (appended[2].seq(), appended[1].seq());
+        }
+    }
+    let query = Query::entries(vec![dead]).with_state(EntryState::Dead);
+    assert_eq!(log.query(&query).await.unwrap().len(), 1, "it was given up");
+    (event, dead)
+}
+
+/// An event as the log holds it.
+fn body(entity: &EntityRef, at: Timestamp) -> Bytes {
+    let json = format!(
+        r#"{{"specversion":"1.0","id":"{entity}/1","source":"books","type":"{}","time":"{at}","data":{{}}}}"#,
+        EventType::from("invoice.paid").as_str()
+    );
+    debug_assert!(Event::from_cloudevent(json.as_bytes()).is_ok() || json.len() > 1);
+    json.into()
+}
+
+#[derive(Debug)]
+struct Anybody;
+
+#[async_trait]
+impl Authorizer for Anybody {
+    async fn authorize(&self, _: &http::request::Parts) -> Access {
+        Grant::act("bench", Visible::only(["books", "slack"])).into()
+    }
+}
+
+/// A log that counts what is read from it.
+#[derive(Debug)]
+struct Counted {
+    log: SqliteLog,
+    reads: AtomicUsize,
+}
+
+impl Counted {
+    fn count_one(&self) {
+        self.reads.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+#[async_trait]
+impl AuditLog for Counted {
+    async fn commit(&self, transactions: Vec<Transaction>, now: Timestamp) -> Result<Vec<Committed>> {
+        self.log.commit(transactions, now).await
+    }
+
+    async fn lease(&self, request: LeaseRequest) -> Result<Vec<Lease>> {
+        self.log.lease(request).await
+    }
+
+    async fn pending(&self, wanted: &[PendingRequest], limit: usize) -> Result<Vec<Option<Vec<Pending>>>> {
+        self.log.pending(wanted, limit).await
+    }
+
+    async fn documents(&self, keys: &[DocKey]) -> Result<Vec<Option<Document>>> {
+        self.count_one();
+        self.log.documents(keys).await
+    }
+
+    async fn query(&self, query: &Query) -> Result<Vec<Entry>> {
+        self.count_one();
+        self.log.query(query).await
+    }
+
+    async fn count(&self, query: &Query, cap: usize) -> Result<usize> {
+        self.count_one();
+        self.log.count(query, cap).await
+    }
+
+    async fn backlog(&self, now: Timestamp) -> Result<Vec<Backlog>> {
+        self.count_one();
+        self.log.backlog(now).await
+    }
+
+    async fn wait(&self, partitions: &[Partition], at_most: Duration) -> Result<Vec<Partition>> {
+        self.log.wait(partitions, at_most).await
+    }
+
+    async fn prune(&self, before: Timestamp, limit: usize) -> Result<usize> {
+        self.log.prune(before, limit).await
+    }
+
+    async fn remove_documents(
+        &self,
+        collection: &str,
+        connection: &ConnectionId,
+        limit: usize,
+    ) -> Result<usize> {
+        self.log.remove_documents(collection, connection, limit).await
+    }
+}
