@@ -10,7 +10,9 @@
 
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
-use ml_connector_core::{Connector, Error, ErrorKind, Result, SourceMode, engine::Settings, route::Route};
+use ml_connector_core::{
+    Connector, Error, ErrorKind, Result, SourceMode, engine::Settings, model::RecordKind, route::Route,
+};
 use ml_connector_exact::{ExactOnline, Region};
 use ml_connector_examples::{
     console,
@@ -33,6 +35,19 @@ async fn main() -> ExitCode {
     };
     exit(done)
 }
+
+/// What is read: what is bought and sold, what is paid, the ledger, and what projects cost.
+const READ: [RecordKind; 9] = [
+    RecordKind::Invoice,
+    RecordKind::Bill,
+    RecordKind::PurchaseOrder,
+    RecordKind::JournalEntry,
+    RecordKind::BankEntry,
+    RecordKind::CashEntry,
+    RecordKind::VendorPayment,
+    RecordKind::CustomerPayment,
+    RecordKind::CostTransaction,
+];
 
 /// The company.
 fn company(settings: &ExactOnlineToSlack) -> Result<ExactOnline> {
@@ -58,6 +73,7 @@ fn company(settings: &ExactOnlineToSlack) -> Result<ExactOnline> {
         .division(company.division)
         .client(&company.client_id, company.client_secret.as_str())
         .refresh_token(company.refresh_token.as_str())
+        .resources(READ)
         .pace(company.calls_per_minute, 5_000)
         .coalesce(company.coalesce);
     books = match &company.webhook_secret {
@@ -94,7 +110,8 @@ fn connector(
         .on("purchase_order.*")
         .on("journal_entry.*")
         .on("bank_entry.*")
-        .on("cash_entry.*");
+        .on("cash_entry.*")
+        .on("cost_transaction.*");
     let trouble = Route::new("trouble").on("delivery.*").on("signal.*").on("connection.*");
     // A process that died is replaced by the next one after this time.
     let mut engine = Settings::default();

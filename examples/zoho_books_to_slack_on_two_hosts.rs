@@ -6,6 +6,8 @@
 //! cargo run --example zoho_books_to_slack_on_two_hosts
 //! ```
 //!
+//! One invoice is written by the host itself: its own row and the request to read it are one transaction (outbox).
+//!
 //! It makes a schema of its own in the database, anew each time. Here the hosts are tasks of one program; they know nothing
 //! of each other, and may as well be on machines of their own: [`start`] is all there is to a host.
 
@@ -26,11 +28,11 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use ml_connector_core::{
-    Connector, Error, ErrorKind, HttpTransport, Result,
-    encryption::{EncryptLog, EncryptTokens, Key, KeyRing},
+    AuditLog, Clock, Connector, Error, ErrorKind, HttpTransport, Result, SystemClock,
+    encryption::{EncryptLog, EncryptTokens, EncryptedLog, Key, KeyRing},
     engine::Settings,
     http::{Limits, ReqwestTransport},
-    model::Decimal,
+    model::{Decimal, EntityRef},
     route::Route,
 };
 use ml_connector_examples::{
@@ -44,12 +46,14 @@ use ml_connector_sim::zoho::NewDocument;
 use ml_connector_slack::{Slack, channel};
 use ml_connector_sql::{
     PostgresLog, PostgresOptions,
-    tokio_postgres::{self, Config, NoTls},
+    tokio_postgres::{self, Config, NoTls, types::Type},
 };
 use ml_connector_zoho::ZohoBooks;
 
 /// Where the example keeps its log and tokens.
 const SCHEMA: &str = "ml_connector_two_hosts";
+/// Where the host keeps what is its own.
+const OWN_SCHEMA: &str = "two_hosts_own";
 /// How many invoices there are, and after how many of them a host is replaced.
 const INVOICES: i64 = 12;
 const SHIFT: i64 = 4;
@@ -96,28 +100,43 @@ async fn run() -> Result<bool> {
             println!("  a host was replaced");
         }
     }
+    // No webhook tells of this one: the host's own software has written it, and notes so.
+    let own =
+        simulation.books.create_invoice(NewDocument::new("Customer of our own", Decimal::new(20_000, 2)))?;
+    simulation.books.mark_sent(&own)?;
+    hosts[0].note_as_written(&shared, &own).await?;
     let told = |customer: &String| {
         simulation.slack.posts(ACCOUNTING).iter().any(|post| post.text.contains(customer))
     };
-    let customers: Vec<String> = (1..=INVOICES).map(|nth| format!("Customer {nth:02}")).collect();
+    let customers = (1..=INVOICES).map(|nth| format!("Customer {nth:02}"));
+    let customers: Vec<String> = customers.chain(["Customer of our own".to_owned()]).collect();
     wait::until("a message for every invoice", || customers.iter().all(told).then_some(())).await?;
     let rested = wait::rest(&hosts[0].host.connector).await?;
     let (refused, repeated) = (balancer.refused.load(Ordering::SeqCst), simulation.slack.duplicates());
     for Started { host, .. } in hosts {
         host.stop().await?;
     }
-    println!("\n{INVOICES} invoices, {refused} webhooks refused, {} messages repeated.", repeated.len());
+    println!(
+        "\n{} invoices, {refused} webhooks refused, {} messages repeated.",
+        customers.len(),
+        repeated.len()
+    );
     Ok(rested && refused == 0 && repeated.is_empty())
 }
 
-/// Removes what an earlier run has left: the simulators know nothing of it.
+fn unavailable(source: tokio_postgres::Error) -> Error {
+    Error::new(ErrorKind::Unavailable, "the database does not answer").with_source(source)
+}
+
+/// Removes what an earlier run has left: the simulators know nothing of it. The host has a table of its own beside the log.
 async fn begin_anew(database: &Config) -> Result<()> {
-    let unavailable = |source: tokio_postgres::Error| {
-        Error::new(ErrorKind::Unavailable, "the database does not answer").with_source(source)
-    };
     let (client, connection) = database.connect(NoTls).await.map_err(unavailable)?;
     let connection = tokio::spawn(connection);
-    client.batch_execute(&format!("DROP SCHEMA IF EXISTS {SCHEMA} CASCADE")).await.map_err(unavailable)?;
+    let anew = format!(
+        "DROP SCHEMA IF EXISTS {SCHEMA} CASCADE; DROP SCHEMA IF EXISTS {OWN_SCHEMA} CASCADE;
+         CREATE SCHEMA {OWN_SCHEMA}; CREATE TABLE {OWN_SCHEMA}.written (invoice text PRIMARY KEY)"
+    );
+    client.batch_execute(&anew).await.map_err(unavailable)?;
     drop(client);
     // It has ended with the client.
     drop(connection.await);
@@ -128,6 +147,28 @@ async fn begin_anew(database: &Config) -> Result<()> {
 struct Started {
     host: Host,
     hooks: String,
+    /// The log, for appending in a transaction of the database, and the same log encrypted.
+    database_log: PostgresLog,
+    log: Arc<EncryptedLog>,
+}
+
+impl Started {
+    /// The outbox: a row of the host's own and the request to read the invoice are committed together, or neither is.
+    async fn note_as_written(&self, shared: &Shared, invoice: &str) -> Result<()> {
+        let (mut client, connection) = shared.database.connect(NoTls).await.map_err(unavailable)?;
+        let connection = tokio::spawn(connection);
+        let transaction = client.transaction().await.map_err(unavailable)?;
+        let row = format!("INSERT INTO {OWN_SCHEMA}.written VALUES ($1)");
+        transaction.execute_typed(&row, &[(&invoice, Type::TEXT)]).await.map_err(unavailable)?;
+        let books = shared.settings.books[0].connection.as_str().into();
+        let request = self.host.connector.read_request(&books, &EntityRef::new("invoice", invoice))?;
+        let request = self.log.sealed(request).await?;
+        self.database_log.append_in(&transaction, request, SystemClock.now()).await?;
+        transaction.commit().await.map_err(unavailable)?;
+        drop(client);
+        drop(connection.await);
+        Ok(())
+    }
 }
 
 /// What all hosts have in common.
@@ -142,14 +183,20 @@ struct Shared {
 async fn start(Shared { settings, database, ring, public_url }: &Shared) -> Result<Started> {
     let log = PostgresLog::connect(database, NoTls, &PostgresOptions::default().with_schema(SCHEMA)).await?;
     let tokens = log.token_store().encrypted(ring.clone());
-    let stores = Stores { tokens: Arc::new(tokens), log: Arc::new(log.encrypted(ring.clone()).await?) };
+    let database_log = log.clone();
+    let sealed = Arc::new(log.encrypted(ring.clone()).await?);
+    let stores = Stores {
+        tokens: Arc::new(tokens),
+        log: Arc::clone(&sealed) as Arc<dyn AuditLog>,
+        chain: Arc::new(database_log.clone()),
+    };
     let mut hooks = String::new();
     let host = Host::start(&settings.listen, None, |own_url| {
         own_url.clone_into(&mut hooks);
         connector(settings, stores, public_url)
     })
     .await?;
-    Ok(Started { host, hooks })
+    Ok(Started { host, hooks, database_log, log: sealed })
 }
 
 fn connector(settings: &ZohoBooksToSlack, stores: Stores, public_url: &str) -> Result<Connector> {

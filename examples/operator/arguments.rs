@@ -48,6 +48,13 @@ pub(crate) enum Command {
         #[arg(long, default_value_t = 1_000)]
         limit: usize,
     },
+    /// Whether entries were changed, removed or added behind the log's back.
+    Verify {
+        /// A file with the ends of the chains as they were the last time, which are looked for. If nothing is broken, it holds
+        /// the ends as they are now afterwards. Keep it where nobody who may write to the log can.
+        #[arg(long)]
+        heads: Option<PathBuf>,
+    },
     /// Sends again.
     Replay {
         #[command(flatten)]

@@ -198,7 +198,8 @@ fn at(time: Option<Timestamp>) -> String {
     time.map_or_else(|| "-".to_owned(), |time| time.to_string())
 }
 
-fn print(value: &impl Serialize) -> Result<()> {
+/// Prints what was asked for as JSON.
+pub(crate) fn print(value: &impl Serialize) -> Result<()> {
     let json = serde_json::to_string_pretty(value).map_err(|source| {
         Error::new(ErrorKind::Unexpected, "the answer cannot be written").with_source(source)
     })?;

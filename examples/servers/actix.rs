@@ -25,21 +25,21 @@ pub(crate) fn serve(
     console: ConsoleService,
     stop: oneshot::Receiver<()>,
 ) -> JoinHandle<io::Result<()>> {
-    tokio::spawn(async move {
-        let (webhooks, console) = (web::Data::new(connector), web::Data::new(console));
-        let app = move || {
-            let webhooks = web::scope(PREFIX).app_data(webhooks.clone()).default_service(web::to(take));
-            let console = web::scope(CONSOLE).app_data(console.clone()).default_service(web::to(show));
-            App::new().service(webhooks).service(console)
-        };
+    let (webhooks, console) = (web::Data::new(connector), web::Data::new(console));
+    let app = move || {
+        let webhooks = web::scope(PREFIX).app_data(webhooks.clone()).default_service(web::to(take));
+        let console = web::scope(CONSOLE).app_data(console.clone()).default_service(web::to(show));
+        App::new().service(webhooks).service(console)
+    };
+    let listening = listener.into_std().and_then(|listener| {
         HttpServer::new(app)
             .workers(2)
             .client_request_timeout(Duration::from_secs(10))
             .shutdown_signal(async { drop(stop.await) })
-            .listen(listener.into_std()?)?
-            .run()
-            .await
-    })
+            .listen(listener)
+    });
+    let server = listening.map(HttpServer::run);
+    tokio::spawn(async { server?.await })
 }
 
 async fn take(request: HttpRequest, body: web::Payload, connector: web::Data<Connector>) -> HttpResponse {

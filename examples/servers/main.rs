@@ -139,7 +139,7 @@ async fn status(address: SocketAddr, prefix: &str, request: http::Request<bytes:
         })?;
     let sent = ReqwestTransport::new().send(http::Request::from_parts(parts, body), Limits::default()).await;
     sent.map(|answer| answer.status().as_u16())
-        .map_err(|error| Error::new(ErrorKind::Unreachable, "the server does not answer").with_source(error))
+        .map_err(|error| Error::new(ErrorKind::Unavailable, "the server does not answer").with_source(error))
 }
 
 fn broken(error: std::io::Error) -> Error {

@@ -60,7 +60,8 @@ async fn show(bar: ProgressBar, mut progress: BoxStream<'static, Result<Progress
             bar.set_length(total);
         }
         bar.set_position(seen.done);
-        bar.set_message(format!("{} a minute, {} failed", seen.per_minute, seen.failed));
+        let left = seen.time_left.map(|left| format!(", {} s left", left.as_secs())).unwrap_or_default();
+        bar.set_message(format!("{} a minute, {} failed{left}", seen.per_minute, seen.failed));
         if seen.ended {
             bar.finish();
             if !is_watched {

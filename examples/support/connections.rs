@@ -88,7 +88,8 @@ impl Connections {
     /// cannot be opened.
     pub fn connect(self) -> Result<ConnectorBuilder> {
         let log = SqliteLog::open(&self.database)?;
-        self.connect_to(Stores { tokens: Arc::new(log.token_store()), log: Arc::new(log) })
+        let tokens = Arc::new(log.token_store());
+        self.connect_to(Stores { tokens, log: Arc::new(log.clone()), chain: Arc::new(log) })
     }
 
     /// The same, with a log and a token store that are open.

@@ -16,17 +16,26 @@ use ml_connector_zoho::{DataCenter, ZohoBooks};
 use tokio::{sync::oneshot, task::JoinHandle};
 use url::Url;
 
+/// The channel `accounting`.
 pub const ACCOUNTING: &str = "C07ACCTNG1";
+/// The channel `approvals`.
 pub const APPROVALS: &str = "C07APPROV1";
 const SECRET: &str = "simulatedSecret2026";
 
 /// The two systems, and everything of a host that outlives a process.
+#[derive(Debug)]
 pub struct Lab {
+    /// An organization.
     pub books: ZohoBooksSim,
+    /// A workspace.
     pub slack: SlackSim,
+    /// The way to both.
     pub network: SimTransport,
+    /// Virtual time, where tokio's is paused.
     pub clock: Arc<TokioClock>,
+    /// The log.
     pub log: Arc<MemoryLog>,
+    /// The tokens.
     pub tokens: Arc<MemoryTokenStore>,
 }
 
@@ -116,18 +125,21 @@ fn parsed(url: &str) -> Result<Url> {
 }
 
 /// A connector that works in a task, as in a host.
+#[derive(Debug)]
 pub struct Running {
     stop: oneshot::Sender<()>,
     task: JoinHandle<()>,
 }
 
 impl Running {
+    /// Starts the connector.
     pub fn start(connector: &Connector) -> Self {
         let (stop, stopped) = oneshot::channel::<()>();
         let connector = connector.clone();
         Self { stop, task: tokio::spawn(async move { connector.run(async { drop(stopped.await) }).await }) }
     }
 
+    /// Lets it end what is under way.
     pub async fn stop(self) {
         drop(self.stop);
         drop(self.task.await);

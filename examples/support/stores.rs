@@ -7,13 +7,16 @@ use std::{
 
 use ml_connector_core::{
     AuditLog, Error, ErrorKind, Result, TokenStore,
+    audit::ChainedLog,
     encryption::{EncryptLog, EncryptTokens, Key, KeyRing},
 };
-use ml_connector_sql::SqliteLog;
+use ml_connector_sql::{SqliteLog, SqliteOptions};
 use tempfile::TempDir;
 
 /// The variable with the keys. `examples/.env.example` says how to make one.
 const KEY: &str = "ML_CONNECTOR_KEY";
+/// The variable that has a log keep a chain, as evidence of tampering, from then on.
+const CHAIN: &str = "ML_CONNECTOR_CHAIN";
 /// The variable with the file that a story on simulators is kept in.
 const KEPT_IN: &str = "ML_CONNECTOR_LOG";
 /// How much is encrypted anew at once.
@@ -67,6 +70,8 @@ pub struct Stores {
     pub log: Arc<dyn AuditLog>,
     /// The tokens.
     pub tokens: Arc<dyn TokenStore>,
+    /// What checks the log, where it keeps a chain.
+    pub chain: Arc<dyn ChainedLog>,
 }
 
 impl Stores {
@@ -83,8 +88,12 @@ impl Stores {
                     "{KEY} is not set: tokens, payloads and messages are stored in clear in {}.",
                     database.display()
                 );
-                let log = SqliteLog::open(database)?;
-                Ok(Self { tokens: Arc::new(log.token_store()), log: Arc::new(log) })
+                let file = file(database)?;
+                Ok(Self {
+                    tokens: Arc::new(file.token_store()),
+                    log: Arc::new(file.clone()),
+                    chain: Arc::new(file),
+                })
             }
         }
     }
@@ -108,10 +117,10 @@ impl Stores {
 
     async fn encrypted(database: &Path, ring: KeyRing) -> Result<Self> {
         eprintln!("Everything in {} is encrypted with the key {}.", database.display(), ring.active());
-        let file = SqliteLog::open(database)?;
+        let file = file(database)?;
         // Tokens in clear are taken: one from before is encrypted when it is refreshed.
         let tokens = file.token_store().encrypted(ring.clone()).accepting_clear();
-        let log = file.encrypting(ring).await?;
+        let log = file.clone().encrypting(ring).await?;
         loop {
             let so_far = log.reencrypt(PAGE).await?;
             if so_far.is_done {
@@ -121,8 +130,14 @@ impl Stores {
                 eprintln!("Encrypting: {} entries, {} documents.", so_far.entries, so_far.documents);
             }
         }
-        Ok(Self { log: Arc::new(log), tokens: Arc::new(tokens) })
+        Ok(Self { log: Arc::new(log), tokens: Arc::new(tokens), chain: Arc::new(file) })
     }
+}
+
+fn file(database: &Path) -> Result<SqliteLog> {
+    let options = SqliteOptions::default();
+    let options = if std::env::var_os(CHAIN).is_some() { options.with_chain() } else { options };
+    SqliteLog::open_with(database, &options)
 }
 
 /// Which of these texts stand in the database or its write-ahead log, byte by byte.

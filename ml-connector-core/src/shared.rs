@@ -9,8 +9,9 @@ use bytes::Bytes;
 use crate::{
     AuditLog, CheckStep, Clock, HttpTransport, RateLimiter, Result, Timestamp, TokenStore,
     audit::{
-        Backlog, Committed, DocKey, Document, DocumentRewrite, Entry, EntryRewrite, Lease, LeaseRequest,
-        Pending, PendingRequest, Query, Rename, RewriteLog, StoredDocument, StoredEntry, Transaction,
+        Backlog, Committed, DocKey, Document, DocumentRewrite, Entry, EntryRewrite, KeyedChain, Lease,
+        LeaseRequest, Pending, PendingRequest, Query, Rename, RewriteLog, StoredDocument, StoredEntry,
+        Transaction,
     },
     http::{Limits, TransportError},
     model::{ConnectionId, Partition, Seq},
@@ -86,6 +87,10 @@ impl<T: RewriteLog + ?Sized> RewriteLog for Arc<T> {
 
     async fn rewrite(&self, entries: Vec<EntryRewrite>, documents: Vec<DocumentRewrite>) -> Result<()> {
         (**self).rewrite(entries, documents).await
+    }
+
+    async fn key_chain(&self, keyed: KeyedChain) -> Result<bool> {
+        (**self).key_chain(keyed).await
     }
 }
 

@@ -1,6 +1,6 @@
 //! Where events go.
 
-use std::{fmt::Debug, time::Duration};
+use std::{fmt::Debug, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -155,6 +155,14 @@ pub trait Sink: Debug + Send + Sync + 'static {
     ///
     /// By default nothing.
     async fn check_destination(&self, _ctx: &Context, _destination: &Destination) -> Vec<CheckStep> {
+        Vec::new()
+    }
+
+    /// What a person has to know of the connection although it works, by what this process has seen: a table that differs from
+    /// its source, say. Makes no call. [Health](crate::engine::ConnectionHealth::sink_remarks) shows it.
+    ///
+    /// By default nothing.
+    fn remarks(&self) -> Vec<Arc<str>> {
         Vec::new()
     }
 }

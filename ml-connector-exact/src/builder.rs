@@ -57,6 +57,7 @@ impl Builder {
         attachments: bool,
         mode: some SourceMode,
         poll_minutes: u32,
+        contract: some into String,
         calls_per_contract: u32,
     }
 
@@ -160,7 +161,7 @@ fn client(config: &Config, base: Url, auth: Arc<dyn Authenticator>) -> Result<Ex
         per_day: config.calls_per_day,
         per_contract: config.calls_per_contract,
     };
-    ExactClient::new(site, auth, (&config.client_id, config.login_name()), pace)
+    ExactClient::new(site, auth, (&config.client_id, &config.contract_name()), pace)
 }
 
 /// The calls where the connection was before. Another app's tokens are another chain, which is kept under the app's id.
@@ -210,6 +211,7 @@ fn info(config: &Config, base: &Url, resources: &[&'static Resource]) -> Result<
     )?;
     require(config.division > 0, "division", "the company's number, such as 3141593")?;
     require(config.login.as_deref() != Some(""), "login", "a name")?;
+    require(config.contract.as_deref() != Some(""), "contract", "a name")?;
     require((1..=MOST_PER_MINUTE).contains(&config.calls_per_minute), "calls_per_minute", "1 to 1000")?;
     require(config.calls_per_day >= 100, "calls_per_day", "100 or more")?;
     require(config.calls_per_contract >= 100, "calls_per_contract", "100 or more")?;
@@ -223,8 +225,12 @@ fn info(config: &Config, base: &Url, resources: &[&'static Resource]) -> Result<
     };
     info.endpoint.validate()?;
     info.accounts = vec![account_key(base, config.division)];
-    // Tokens are shared by everything that calls for the login, and webhooks by everything that uses the app.
-    info.affinity = Affinity::new(format!("exact_online/{}/{}", config.client_id, config.login_name()));
+    // Tokens are shared by everything that calls for the login, webhooks by everything that uses the app, and the calls of a
+    // day by everything that reads the contract's companies.
+    info.affinity = match &config.contract {
+        Some(contract) => Affinity::new(format!("exact_online/contract/{contract}")),
+        None => Affinity::new(format!("exact_online/{}/{}", config.client_id, config.login_name())),
+    };
     info.coalesce = Duration::from_millis(config.coalesce_ms);
     // What cannot be used would come again ten times, and be as useless.
     info.answers = WebhookAnswers::never_refusing();

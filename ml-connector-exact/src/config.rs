@@ -91,8 +91,13 @@ pub struct Config {
     /// How many calls may be made in a day: 5,000, unless it is set. What Exact Online answers counts if it is less.
     #[serde(default = "calls_per_day")]
     pub calls_per_day: u32,
-    /// How many calls all connections of the login may make in a day together: 20,000, unless it is set. It is what a
-    /// contract with Exact has for fair use.
+    /// The host's name for the customer's contract with Exact. Exact Online counts a contract's calls over all of its
+    /// companies, users and apps, so connections of one contract have the same name here. Unless it is set, the contract is
+    /// taken to be the login's: two logins of one customer would make twice as many calls.
+    #[serde(default)]
+    pub contract: Option<String>,
+    /// How many calls all connections of the contract may make in a day together: 20,000, unless it is set. It is what a
+    /// contract has for fair use; Premium has 30,000. All of them have the same number here.
     #[serde(default = "calls_per_contract")]
     pub calls_per_contract: u32,
 }
@@ -175,6 +180,7 @@ impl Config {
             poll_minutes: poll_minutes(),
             calls_per_minute: calls_per_minute(),
             calls_per_day: calls_per_day(),
+            contract: None,
             calls_per_contract: calls_per_contract(),
         }
     }
@@ -182,6 +188,15 @@ impl Config {
     /// The name of the login.
     pub(crate) fn login_name(&self) -> &str {
         self.login.as_deref().unwrap_or(&self.connection)
+    }
+
+    /// What calls of a day are counted for together. A name that a host has given begins in another way than any that is
+    /// made here.
+    pub(crate) fn contract_name(&self) -> String {
+        match &self.contract {
+            Some(contract) => format!("contract/{contract}"),
+            None => format!("{}/contract/{}", self.client_id, self.login_name()),
+        }
     }
 
     pub(crate) fn origin(&self) -> &str {

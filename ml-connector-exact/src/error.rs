@@ -21,6 +21,9 @@ const MINUTE: &str = "minute";
 /// The context that says that an answer took the server too much: the same question is asked smaller.
 pub(crate) const TOO_MUCH: &str = "too_much";
 
+/// The context that says that a webhook's URL was not answered as it should be.
+pub(crate) const UNREACHED: &str = "unreached";
+
 /// How long a server that was overtaxed is left alone.
 const OVERTAXED: Duration = Duration::from_secs(10);
 /// What is added to the end of a window, because clocks have whole seconds.
@@ -70,7 +73,8 @@ fn classify(answer: &Answer) -> Error {
             ErrorKind::InvalidRequest,
             "Exact Online could not reach the webhook's URL, or was not answered with 200",
         )
-        .with_effect(Effect::None),
+        .with_effect(Effect::None)
+        .with_context(UNREACHED, true),
         503 => Error::new(
             ErrorKind::Unavailable,
             "Exact Online is down; should that last for hours, look whether a browser on this network reaches it: Exact's \

@@ -1,6 +1,8 @@
 #![doc = include_str!("../docs.md")]
 
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod chain;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod columns;
 #[cfg(feature = "postgres")]
 mod postgres;

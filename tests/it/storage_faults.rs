@@ -137,6 +137,35 @@ async fn a_database_that_is_locked_under_a_running_connector_only_delays_it() {
     locker.await.unwrap();
 }
 
+/// Nobody may be told that a webhook is stored which is in no file any more.
+#[tokio::test]
+async fn a_database_that_is_deleted_or_replaced_while_it_is_open_refuses_webhooks_until_it_is_back() {
+    for replaced in [false, true] {
+        let mut scene = Scene::new().await;
+        let connector = scene.open(&SqliteOptions::default());
+        assert_eq!(scene.change(&connector, 1).await, StatusCode::OK);
+        let away = scene.directory.path().join("away");
+        std::fs::rename(scene.database(), &away).unwrap();
+        if replaced {
+            std::fs::copy(&away, scene.database()).unwrap();
+        }
+        for record in 2..20 {
+            assert_eq!(scene.change(&connector, record).await, StatusCode::SERVICE_UNAVAILABLE, "{replaced}");
+        }
+        let Stats { received, refused, .. } = connector.stats();
+        assert_eq!((received, refused), (1, 18));
+        std::fs::rename(&away, scene.database()).unwrap();
+        assert_eq!(scene.change(&connector, 20).await, StatusCode::OK);
+        scene.deliver(&connector).await;
+
+        // Deleted for good.
+        std::fs::remove_file(scene.database()).unwrap();
+        for record in 21..30 {
+            assert_eq!(scene.change(&connector, record).await, StatusCode::SERVICE_UNAVAILABLE);
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_damaged_database_refuses_webhooks_until_a_backup_is_in_place() {
     let mut scene = Scene::new().await;

@@ -6,7 +6,7 @@ use ml_connector_core::{
     Clock, Connector, Error, ErrorKind, Money, Result, SystemClock, http::ReqwestTransport, model::Decimal,
 };
 use ml_connector_sim::{
-    ExactOnlineSim, Served, SlackSim,
+    Conditions, ExactOnlineSim, Served, SlackSim,
     exact::{CallbackHost, Kind, NewDocument, NewLine},
     serve,
     slack::SlackConfig,
@@ -27,6 +27,8 @@ pub const PURCHASES: &str = "C07APPROV1";
 pub const CASH_FLOW: &str = PURCHASES;
 /// From this amount on a purchase invoice is large.
 const LARGE: (&str, &str) = ("5000", "EUR");
+/// What notifications are subscribed for.
+pub(super) const TOPICS: usize = 7;
 /// A story has no half minutes to wait.
 const SOON: Duration = Duration::from_millis(300);
 
@@ -52,6 +54,7 @@ impl Simulation {
     pub async fn start() -> Result<Self> {
         let books = ExactOnlineSim::new(Arc::new(SystemClock));
         let slack = SlackSim::with_config(Arc::new(SystemClock), SlackConfig::default());
+        slack.set_conditions(Conditions::kind());
         // A day's calls happen within half a minute here.
         books.set_limits(3_000, 50_000);
         books.tune(|quirks| quirks.callback_host = CallbackHost::Any);
@@ -106,7 +109,7 @@ impl Simulation {
         let own = connector.webhook_url(&WHOLESALER.into()).ok_or_else(no_url)?;
         wait::until("Exact Online has no subscriptions for this host", || {
             let all = self.books.subscriptions();
-            (all.len() == 6 && all.iter().all(|one| own.as_str().starts_with(&one.callback_url)))
+            (all.len() == TOPICS && all.iter().all(|one| own.as_str().starts_with(&one.callback_url)))
                 .then_some(())
         })
         .await?;

@@ -9,7 +9,8 @@ use crate::program;
 
 async fn run(example: &str, arguments: &[&str], log: Option<&Path>) -> Output {
     let mut program = Command::new(program(example));
-    program.args(arguments).env_clear().envs(log.map(|log| ("ML_CONNECTOR_LOG", log))).env("USER", "anna");
+    program.args(arguments).env_clear().envs(log.map(|log| ("ML_CONNECTOR_LOG", log)));
+    program.env("USER", "anna").env("ML_CONNECTOR_CHAIN", "1");
     let output = program.kill_on_drop(true).output().await.unwrap();
     let said = [&*output.stdout, &*output.stderr].map(String::from_utf8_lossy).concat();
     assert!(output.status.success(), "{example} {arguments:?} ended with {}:\n{said}", output.status);
@@ -81,4 +82,18 @@ async fn an_operator_finds_explains_and_settles_what_a_story_has_left_in_its_log
     let acts = ask(&["search", "--kind", "act", "--newest"]).await;
     assert_eq!(acts[0]["name"], "cancel");
     run("operator", &["prune", "--days", "1"], Some(&log)).await;
+
+    let heads = folder.path().join("heads.json").display().to_string();
+    for compared in ["0 heads compared", "64 heads compared"] {
+        let verified = run("operator", &["verify", "--heads", &heads], Some(&log)).await;
+        assert!(String::from_utf8(verified.stdout).unwrap().contains(compared));
+    }
+    assert!(ask(&["verify"]).await["links"].as_u64().unwrap() > 5);
+    let changed = rusqlite::Connection::open(&log).unwrap();
+    changed.execute("UPDATE entry SET at = at + 1 WHERE seq = ?1", [&seq]).unwrap();
+    drop(changed);
+    let mut refused = Command::new(program("operator"));
+    let refused = refused.arg("verify").env_clear().env("ML_CONNECTOR_LOG", &log).output().await.unwrap();
+    let said = String::from_utf8(refused.stdout).unwrap();
+    assert!(!refused.status.success() && said.contains(&format!("entry #{seq} was changed")), "{said}");
 }

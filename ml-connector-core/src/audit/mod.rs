@@ -5,6 +5,7 @@
 
 mod amount;
 mod backlog;
+mod chain;
 mod memory;
 mod query;
 mod read;
@@ -17,10 +18,12 @@ use std::{fmt::Debug, sync::Arc, time::Duration};
 pub use amount::{amount_key, amount_of_key};
 use async_trait::async_trait;
 pub use backlog::Backlog;
+pub use chain::{Break, Broken, ChainHead, ChainKey, ChainedLog, KeyedChain, RowDigest, Verified, chain_tag};
 pub use memory::MemoryLog;
 pub use query::Query;
 pub use read::{Entry, Pending, PendingRequest, PendingScope, Recorded, Repeats};
 pub use rewrite::{DocumentRewrite, EntryRewrite, Rename, RewriteLog, StoredDocument, StoredEntry};
+pub use sealed::encryption_marker;
 pub use write::{
     Appended, Committed, DocKey, Document, DocumentWrite, EntryKind, EntryState, Expected, Index, NewEntry,
     Outcome, Parent, Settlement, Transaction,

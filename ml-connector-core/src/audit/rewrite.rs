@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::{AuditLog, DocKey, Entry, Index, Recorded};
+use super::{AuditLog, DocKey, Entry, Index, KeyedChain, Recorded};
 use crate::{
     Result,
     model::{DedupeKey, Seq},
@@ -44,6 +44,13 @@ pub trait RewriteLog: AuditLog {
     /// # Errors
     /// [`Unavailable`](crate::ErrorKind::Unavailable).
     async fn rewrite(&self, entries: Vec<EntryRewrite>, documents: Vec<DocumentRewrite>) -> Result<()>;
+
+    /// Gives the log's [chain](super::ChainedLog) its key, before anything is appended: what is linked from now on is linked
+    /// with it. Returns whether the log keeps a chain; one that does not has nothing to do.
+    ///
+    /// # Errors
+    /// [`Unavailable`](crate::ErrorKind::Unavailable).
+    async fn key_chain(&self, keyed: KeyedChain) -> Result<bool>;
 }
 
 /// An entry with all that is stored of it.

@@ -29,7 +29,12 @@ pub(crate) fn key_id(bytes: &[u8]) -> Option<(&str, &[u8])> {
     Some((std::str::from_utf8(id).ok()?, rest))
 }
 
-/// The document that says that a log is encrypted.
+/// The document that says that a log is encrypted: it is there in every log that is.
+#[must_use]
+pub fn encryption_marker() -> DocKey {
+    marker_key()
+}
+
 pub(crate) fn marker_key() -> DocKey {
     DocKey::new("encryption", &"all".into(), "marker")
 }

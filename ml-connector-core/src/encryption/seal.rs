@@ -11,7 +11,7 @@ use hkdf::Hkdf;
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use super::key::{KeyBytes, KeyId, fill_random};
+use super::key::{KeyBytes, KeyId, random_nonce};
 use crate::{Error, ErrorKind, Result, audit::sealed};
 
 const NONCE: usize = 24;
@@ -66,8 +66,7 @@ impl Cipher {
         bytes.extend_from_slice(sealed::MARK);
         bytes.push(u8::try_from(id.len()).unwrap_or(u8::MAX));
         bytes.extend_from_slice(id);
-        let mut nonce = [0; NONCE];
-        fill_random(&mut nonce)?;
+        let nonce: [u8; NONCE] = random_nonce()?;
         bytes.extend_from_slice(&nonce);
         bytes.extend_from_slice(plain);
         let text = &mut bytes[head + NONCE..];

@@ -38,7 +38,7 @@ pub(crate) fn signal_of(
     parent: Parent,
     due: Timestamp,
 ) -> Result<NewEntry> {
-    Ok(entry(slot, signal, parent, due, StoredSignal::encode_as(origin, Some(signal), None, b"")?))
+    Ok(entry(slot, signal, parent, due, StoredSignal::encode_as(origin, signal)?))
 }
 
 /// The first signal of a request, with the request.
@@ -50,6 +50,16 @@ pub(crate) fn received_signal(
     due: Timestamp,
 ) -> Result<NewEntry> {
     Ok(entry(slot, signal, Parent::None, due, StoredSignal::encode(Some(signal), Some(received), body)?))
+}
+
+/// Another signal of a request whose bytes are with the first.
+pub(crate) fn signal_along(
+    slot: &SourceSlot,
+    signal: &Signal,
+    parent: Parent,
+    due: Timestamp,
+) -> Result<NewEntry> {
+    Ok(entry(slot, signal, parent, due, StoredSignal::encode_along(signal)?))
 }
 
 /// A request that led to no signal of a connection.

@@ -1,6 +1,10 @@
 //! Connections that were forgotten on any host: the log says so, and every host obeys.
 
-use std::{collections::BTreeMap, sync::atomic::Ordering, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -8,17 +12,32 @@ use super::{
     connector::Connector,
     documents::{JsonDocument, Loaded},
     history::HISTORY,
+    kept_hooks::HOOKS,
+    registry::Registry,
+    shared::Shared,
     writes,
 };
 use crate::{
     Error, ErrorKind, Result, Timestamp,
-    audit::{Committed, DocKey, Transaction},
+    audit::{Committed, DocKey, DocumentWrite, Transaction},
     model::{ConnectionId, Seq},
+    token::TokenKey,
 };
 
 /// The collections of documents that belong to a connection.
-const COLLECTIONS: [&str; 10] =
-    ["snapshot", "ids", "feed", "checkpoint", "upkeep", "told", "standing", "watched", "root", HISTORY];
+const COLLECTIONS: [&str; 11] = [
+    "snapshot",
+    "ids",
+    "feed",
+    "checkpoint",
+    "upkeep",
+    "told",
+    "standing",
+    "watched",
+    "root",
+    HISTORY,
+    HOOKS,
+];
 /// How many documents go at once: webhooks wait meanwhile.
 const PAGE: usize = 500;
 /// How often it is looked for what other hosts have forgotten.
@@ -35,11 +54,39 @@ const STALE_TRIES: usize = 5;
 struct Marks(BTreeMap<ConnectionId, Mark>);
 
 /// Says that a connection was forgotten.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Mark {
     /// When, and by which act.
     pub(crate) at: Timestamp,
     act: Seq,
+    /// Whether a connection of the same name has begun anew since: what the log knows by that name is about the new one.
+    #[serde(default)]
+    is_anew: bool,
+    /// Where its token was kept, if it said so: a host that goes on with the act may not have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    tokens: Option<Arc<str>>,
+}
+
+impl Mark {
+    /// Whether this act has forgotten it, and it is still forgotten.
+    pub(crate) fn stands(&self, act: Seq) -> bool {
+        self.act == act && !self.is_anew
+    }
+
+    /// Whether this act is done with, as far as marking goes: what begins anew after it is another connection.
+    pub(crate) fn is_of(&self, act: Seq) -> bool {
+        self.act >= act
+    }
+
+    /// Whether a connection of the same name has begun anew since.
+    pub(crate) fn is_anew(&self) -> bool {
+        self.is_anew
+    }
+
+    /// Where its token was kept.
+    pub(crate) fn token_key(&self) -> Option<TokenKey> {
+        self.tokens.as_deref().map(TokenKey::from_stored)
+    }
 }
 
 impl JsonDocument for Marks {
@@ -47,12 +94,13 @@ impl JsonDocument for Marks {
 }
 
 impl Connector {
-    /// Says to all hosts that connections are forgotten. An act that is gone on with says it once: what was attached since
-    /// is another connection with the same name. Returns the mark of each.
+    /// Says to all hosts that connections are forgotten, which are as this registry has them. An act that is gone on with
+    /// says it once: what was attached since is another connection with the same name. Returns the mark of each.
     pub(crate) async fn mark_forgotten(
         &self,
         act: Seq,
         connections: &[ConnectionId],
+        registry: &Registry,
     ) -> Result<BTreeMap<ConnectionId, Mark>> {
         for _ in 0..STALE_TRIES {
             let now = self.shared.clock.now();
@@ -60,9 +108,9 @@ impl Connector {
             let Marks(mut marks) = known.value.clone().unwrap_or_default();
             marks.retain(|_, mark| now.saturating_since(mark.at) < KEPT);
             for connection in connections {
-                let mark = marks.entry(connection.clone()).or_insert(Mark { at: now, act });
-                if mark.act < act {
-                    *mark = Mark { at: now, act };
+                if marks.get(connection).is_none_or(|mark| mark.act < act) {
+                    let tokens = registry.tokens_of(connection).map(|tokens| tokens.key().as_str().into());
+                    marks.insert(connection.clone(), Mark { at: now, act, is_anew: false, tokens });
                 }
             }
             let documents = vec![known.replace(&Marks(marks.clone()))?];
@@ -95,9 +143,10 @@ impl Connector {
     pub(crate) async fn obey_forgotten(&self) -> Result<()> {
         let (now, marks) = (self.shared.clock.now(), self.forgotten().await?);
         self.detach(&marks)?;
-        for (connection, Mark { at, .. }) in marks {
-            if self.shared.registry().is_forgotten(&connection) && now.saturating_since(at) < LATE {
-                self.forget_documents(&connection).await?;
+        for (connection, mark) in marks {
+            let is_late = now.saturating_since(mark.at) < LATE;
+            if is_late && mark.stands(mark.act) && self.shared.registry().is_forgotten(&connection) {
+                self.forget_documents(&connection, mark.act).await?;
             }
         }
         Ok(())
@@ -114,14 +163,36 @@ impl Connector {
         Ok(())
     }
 
-    /// Removes what is known of a connection.
-    pub(crate) async fn forget_documents(&self, connection: &ConnectionId) -> Result<()> {
+    /// Removes what is known of a connection that an act has forgotten, for as long as no other begins anew by its name.
+    pub(crate) async fn forget_documents(&self, connection: &ConnectionId, act: Seq) -> Result<()> {
         for collection in COLLECTIONS {
-            while self.shared.log.remove_documents(collection, connection, PAGE).await? > 0 {}
+            while self.forgotten().await?.get(connection).is_some_and(|mark| mark.stands(act)) {
+                if self.shared.log.remove_documents(collection, connection, PAGE).await? == 0 {
+                    break;
+                }
+            }
         }
-        self.shared.hooks.forget(connection);
-        self.shared.tallies.forget(connection);
+        if self.shared.registry().is_forgotten(connection) {
+            self.shared.hooks.forget(connection);
+            self.shared.tallies.forget(connection);
+        }
         Ok(())
+    }
+}
+
+impl Shared {
+    /// What is to be written with the first that a connection writes: that it begins anew, where one of the same name was
+    /// forgotten. From then on no host removes anything by that name.
+    pub(crate) async fn begin_anew(&self, connection: &ConnectionId) -> Result<Option<DocumentWrite>> {
+        let known: Loaded<Marks> = self.load(key()).await?;
+        let Some(Marks(mut marks)) = known.value.clone() else { return Ok(None) };
+        // A host that has not heard of it yet still has the one that was forgotten.
+        let begins = |mark: &&mut Mark| self.registry().is_attached_after(connection, mark.at);
+        match marks.get_mut(connection).filter(begins) {
+            Some(mark) if !mark.is_anew => mark.is_anew = true,
+            _ => return Ok(None),
+        }
+        known.replace(&Marks(marks)).map(Some)
     }
 }
 

@@ -1,12 +1,17 @@
-//! Which webhooks were accepted, and which were not proven to come from the vendor: counted in this process, for the
-//! connection that was meant, and for the endpoint where nobody can say which that was.
+//! Which webhooks were accepted, and which were not proven to come from the vendor: counted for the connection that was
+//! meant, and for the endpoint where nobody can say which that was. What is counted here is written into the log by
+//! `kept_hooks`.
 
 use std::{
     collections::HashMap,
-    hash::Hash,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicI64, Ordering},
+    },
     time::Duration,
 };
+
+use serde::{Deserialize, Serialize};
 
 use crate::{
     Timestamp,
@@ -20,19 +25,33 @@ const RIGHT_LATELY: Duration = Duration::from_secs(600);
 const NO_BURST: Duration = Duration::from_secs(600);
 /// Whatever was refused so long ago says nothing any more.
 const STALE: Duration = Duration::from_secs(24 * 3600);
+/// How often what was counted is written down.
+const EVERY_MS: i64 = 60_000;
 
-/// The webhooks of every connection, and of every endpoint.
+/// Whose webhooks they are.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Whose {
+    Connection(ConnectionId),
+    /// Some connection's of the endpoint: nobody can say which was meant.
+    Endpoint(EndpointId),
+}
+
+/// What was counted here, and is not in the log yet.
 #[derive(Debug, Default)]
-pub(crate) struct Hooks(Mutex<All>);
+pub(crate) struct Hooks {
+    counted: Mutex<Counted>,
+    write_at_ms: AtomicI64,
+}
 
 #[derive(Debug, Default)]
-struct All {
-    connections: HashMap<ConnectionId, Seen>,
-    endpoints: HashMap<EndpointId, Seen>,
+struct Counted {
+    new: HashMap<Whose, Seen>,
+    /// What is being written.
+    writing: HashMap<Whose, Seen>,
 }
 
 /// What has come of webhooks.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Seen {
     pub(crate) accepted_at: Option<Timestamp>,
     /// How many were refused since, and when the first and the last were.
@@ -55,54 +74,131 @@ impl Seen {
             && !self.accepted_at.is_some_and(was_right)
     }
 
-    fn refuse(&mut self, now: Timestamp) {
-        if self.refused == 0 || now.saturating_since(self.refused_at) >= STALE {
-            (self.refused, self.refused_from) = (0, now);
+    /// What two have seen, on two hosts or one after the other.
+    pub(crate) fn and(self, other: Self) -> Self {
+        let accepted_at = self.accepted_at.max(other.accepted_at);
+        let mut both = Self { accepted_at, ..Self::default() };
+        let [first, second] = if self.refused_at <= other.refused_at { [self, other] } else { [other, self] };
+        for one in [first, second] {
+            // One that was accepted later outweighs them.
+            if one.refused > 0 && accepted_at.is_none_or(|at| one.refused_at >= at) {
+                both.refuse(one.refused, one.refused_from, one.refused_at);
+            }
         }
-        (self.refused, self.refused_at) = (self.refused + 1, now);
+        both
+    }
+
+    fn refuse(&mut self, count: u64, from: Timestamp, at: Timestamp) {
+        if self.refused == 0 || from.saturating_since(self.refused_at) >= STALE {
+            (self.refused, self.refused_from) = (0, from);
+        }
+        self.refused_from = self.refused_from.min(from);
+        (self.refused, self.refused_at) = (self.refused + count, at);
     }
 }
 
 impl Hooks {
-    pub(crate) fn accepted(&self, connection: &ConnectionId, now: Timestamp) {
-        accept(&mut self.all().connections, connection, now);
+    pub(crate) fn accepted(&self, whose: Whose, now: Timestamp) {
+        let seen = Seen { accepted_at: Some(now), ..Seen::default() };
+        self.counted().new.insert(whose, seen);
     }
 
-    /// Some connection of the endpoint has accepted one.
-    pub(crate) fn accepted_at(&self, endpoint: &EndpointId, now: Timestamp) {
-        accept(&mut self.all().endpoints, endpoint, now);
-    }
-
-    pub(crate) fn refused(&self, connection: &ConnectionId, now: Timestamp) {
-        self.all().connections.entry(connection.clone()).or_default().refuse(now);
-    }
-
-    /// No connection of the endpoint has accepted it, and which of them was meant is not known.
-    pub(crate) fn refused_at(&self, endpoint: &EndpointId, now: Timestamp) {
-        self.all().endpoints.entry(endpoint.clone()).or_default().refuse(now);
+    pub(crate) fn refused(&self, whose: Whose, now: Timestamp) {
+        self.counted().new.entry(whose).or_default().refuse(1, now, now);
     }
 
     pub(crate) fn forget(&self, connection: &ConnectionId) {
-        self.all().connections.remove(connection);
+        let whose = Whose::Connection(connection.clone());
+        let mut counted = self.counted();
+        counted.new.remove(&whose);
+        counted.writing.remove(&whose);
     }
 
-    pub(crate) fn of(&self, connection: &ConnectionId) -> Seen {
-        self.all().connections.get(connection).copied().unwrap_or_default()
+    /// What is not in the log yet.
+    pub(crate) fn of(&self, whose: &Whose) -> Seen {
+        let counted = self.counted();
+        let [writing, new] = [&counted.writing, &counted.new].map(|seen| seen.get(whose).copied());
+        writing.unwrap_or_default().and(new.unwrap_or_default())
     }
 
-    pub(crate) fn of_endpoint(&self, endpoint: &EndpointId) -> Seen {
-        self.all().endpoints.get(endpoint).copied().unwrap_or_default()
+    /// Whether it is time to write, for one who asks.
+    pub(crate) fn is_time(&self, now: Timestamp) -> bool {
+        if self.counted().new.is_empty() {
+            return false;
+        }
+        let (now, at) = (now.as_millis(), self.write_at_ms.load(Ordering::Relaxed));
+        // A clock that went back far does not stop it.
+        let is_due = now >= at || at - now > EVERY_MS;
+        let next = now + EVERY_MS;
+        is_due && self.write_at_ms.compare_exchange(at, next, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 
-    fn all(&self) -> MutexGuard<'_, All> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// What is to be written now, until [`written`](Self::written) says how that went.
+    pub(crate) fn begin_to_write(&self) -> Vec<(Whose, Seen)> {
+        let mut counted = self.counted();
+        if !counted.writing.is_empty() {
+            return Vec::new();
+        }
+        counted.writing = std::mem::take(&mut counted.new);
+        counted.writing.iter().map(|(whose, seen)| (whose.clone(), *seen)).collect()
+    }
+
+    /// One of those is in the log, or has to be written another time.
+    pub(crate) fn written(&self, whose: &Whose, is_written: bool) {
+        let mut counted = self.counted();
+        if let Some(seen) = counted.writing.remove(whose).filter(|_| !is_written) {
+            let new = counted.new.entry(whose.clone()).or_default();
+            *new = seen.and(*new);
+        }
+    }
+
+    fn counted(&self) -> MutexGuard<'_, Counted> {
+        self.counted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn accept<K: Clone + Eq + Hash>(all: &mut HashMap<K, Seen>, key: &K, now: Timestamp) {
-    let seen = Seen { accepted_at: Some(now), ..Seen::default() };
-    match all.get_mut(key) {
-        Some(known) => *known = seen,
-        None => drop(all.insert(key.clone(), seen)),
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn at(secs: i64) -> Timestamp {
+        Timestamp::from_secs(secs)
+    }
+
+    fn seen(accepted: Option<i64>, refused: &[i64]) -> Seen {
+        let mut seen = Seen { accepted_at: accepted.map(at), ..Seen::default() };
+        refused.iter().for_each(|secs| seen.refuse(1, at(*secs), at(*secs)));
+        seen
+    }
+
+    #[test]
+    fn what_two_hosts_have_seen_is_put_together_by_when_it_was() {
+        let both = |one: Seen, other: Seen| {
+            assert_eq!(one.and(other), other.and(one));
+            let both = one.and(other);
+            (both.accepted_at, both.refused, both.refused_from, both.refused_at)
+        };
+        let none = Timestamp::default();
+        assert_eq!(both(seen(None, &[10, 20]), seen(None, &[15])), (None, 3, at(10), at(20)));
+        assert_eq!(both(seen(Some(5), &[10]), seen(Some(30), &[])), (Some(at(30)), 0, none, none));
+        assert_eq!(both(seen(Some(30), &[40]), seen(Some(5), &[10])), (Some(at(30)), 1, at(40), at(40)));
+        assert_eq!(both(seen(Some(7), &[7]), Seen::default()), (Some(at(7)), 1, at(7), at(7)));
+        let day = 86_400;
+        assert_eq!(both(seen(None, &[10]), seen(None, &[10 + day])).1, 1, "what is so old says nothing");
+    }
+
+    #[test]
+    fn what_is_being_written_is_known_all_the_time_and_what_was_not_written_comes_again() {
+        let (hooks, books) = (Hooks::default(), Whose::Connection("books".into()));
+        assert!(!hooks.is_time(at(0)));
+        hooks.refused(books.clone(), at(1));
+        assert!(hooks.is_time(at(1)) && !hooks.is_time(at(2)));
+        assert_eq!(hooks.begin_to_write().len(), 1);
+        hooks.refused(books.clone(), at(2));
+        assert_eq!((hooks.of(&books).refused, hooks.begin_to_write().len()), (2, 0));
+        hooks.written(&books, false);
+        assert_eq!((hooks.of(&books).refused, hooks.begin_to_write()[0].1.refused), (2, 2));
+        hooks.written(&books, true);
+        assert_eq!(hooks.of(&books), Seen::default());
     }
 }

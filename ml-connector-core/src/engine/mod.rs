@@ -21,7 +21,7 @@
 //! - `registry` holds connections and routes. `shared` is what all rooms work with, and `connector` the host's handle on it.
 //! - `documents`, `entries`, `writes` and `source_state` are the ways to the log: typed documents, new entries,
 //!   transactions, and what is kept about a source.
-//! - `history` writes down what happened to each connection, `gauges` shows what waits. `forgotten` detaches what any host has
+//! - `history` writes down what happened to each connection, `kept_hooks` what has come of webhooks, `gauges` shows what waits. `forgotten` detaches what any host has
 //!   forgotten.
 //! - `fan_out` makes an event and its deliveries from a change. `notices` tells about the engine's own work in the same way.
 //! - `intake` stores what requests say. `resolve` reads records.
@@ -85,6 +85,7 @@ mod history;
 mod hooks;
 mod host;
 mod intake;
+mod kept_hooks;
 #[cfg(feature = "metrics")]
 mod labels;
 mod lanes;

@@ -12,6 +12,8 @@ const PROBE_CAP: Duration = Duration::from_secs(15 * 60);
 
 /// How long to wait for a log that does not work.
 pub(crate) const LOG_PAUSE: Duration = Duration::from_secs(1);
+/// The longest pause of one lane whose work cannot be written down.
+const LOG_LONGEST: Duration = Duration::from_secs(60);
 
 /// What is tried again, when, and how often: of deliveries, of signals, and for single kinds of errors.
 ///
@@ -151,6 +153,12 @@ impl RetryPolicy {
 /// When to look whether the log works again.
 pub(crate) fn log_at(now: Timestamp) -> Timestamp {
     now + jittered(RetryPolicy::default().first, Jitter::Half, Seq(0), 1)
+}
+
+/// When to try again what could not be written down `failures` times before: each time costs calls.
+pub(crate) fn log_again_at(failures: u32, now: Timestamp) -> Timestamp {
+    let pause = LOG_PAUSE.saturating_mul(1 << failures.min(8)).min(LOG_LONGEST);
+    now + jittered(pause, Jitter::Half, Seq(0), 1)
 }
 
 /// When to see whether something that a person has to repair works again, after `failures` earlier looks.

@@ -56,3 +56,66 @@ impl Default for Settings {
         }
     }
 }
+
+/// A setter for each field, so that settings can be written in one expression.
+macro_rules! setters {
+    ($($setter:ident($field:ident: $type:ty)),+ $(,)?) => {
+        impl Settings {
+            $(
+                #[doc = concat!("Sets [`", stringify!($field), "`](Self::", stringify!($field), ").")]
+                #[must_use]
+                pub fn $setter(mut self, $field: $type) -> Self {
+                    self.$field = $field;
+                    self
+                }
+            )+
+        }
+
+        #[cfg(test)]
+        mod tests {
+            use super::*;
+
+            /// A new field without a setter does not compile here.
+            #[test]
+            fn every_field_has_a_setter_that_sets_it_alone() {
+                let Settings { $($field: _),+ } = Settings::default();
+                let other = || Settings {
+                    max_webhook_bytes: 1,
+                    webhook_body: Duration::from_secs(1),
+                    max_resolving: 2,
+                    max_delivering: 3,
+                    call: Duration::from_secs(2),
+                    lease: Duration::from_secs(3),
+                    grace: Duration::from_secs(4),
+                    max_block: Duration::from_secs(5),
+                    retries: Retries { kinds: [(crate::ErrorKind::Conflict, super::super::retry::RetryPolicy::default())].into(), ..Retries::default() },
+                    max_signal_age: Duration::from_secs(6),
+                    retention: None,
+                };
+                let mut all = Settings::default();
+                $(
+                    let one = Settings::default().$setter(other().$field);
+                    assert_ne!(one, Settings::default(), stringify!($field));
+                    let back = one.$setter(Settings::default().$field);
+                    assert_eq!(back, Settings::default(), stringify!($field));
+                    all = all.$setter(other().$field);
+                )+
+                assert_eq!(all, other());
+            }
+        }
+    };
+}
+
+setters! {
+    with_max_webhook_bytes(max_webhook_bytes: usize),
+    with_webhook_body(webhook_body: Duration),
+    with_max_resolving(max_resolving: usize),
+    with_max_delivering(max_delivering: usize),
+    with_call(call: Duration),
+    with_lease(lease: Duration),
+    with_grace(grace: Duration),
+    with_max_block(max_block: Duration),
+    with_retries(retries: Retries),
+    with_max_signal_age(max_signal_age: Duration),
+    with_retention(retention: Option<Duration>),
+}

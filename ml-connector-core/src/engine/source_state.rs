@@ -20,6 +20,9 @@ use crate::{
 /// How old a state that proves a signature wrong may be. Forgers cannot make us read the log more often.
 const RELOAD: Duration = Duration::from_secs(5);
 
+/// How often the beginning is written again because another host wrote meanwhile.
+const STALE_TRIES: usize = 5;
+
 /// Marks an instant of the vendor's clock.
 const BY_VENDOR: &str = " by the vendor's clock";
 /// An instant that was written so long ago belongs to a clock that nobody knows any more.
@@ -166,15 +169,19 @@ impl Shared {
     async fn watch(&self, slot: &SourceSlot) -> Result<Timestamp> {
         let key = DocKey::new("watched", slot.connection(), "since");
         let now = self.clock.now();
-        let write = Loaded::absent(key.clone()).replace(&WatchedSince { at: now, by_vendor: false })?;
-        let first = Transaction { documents: vec![write], ..Transaction::default() };
-        if let [Committed::Applied(_)] = self.log.commit(vec![first], now).await?[..] {
-            return Ok(now);
+        for _ in 0..STALE_TRIES {
+            let write = Loaded::absent(key.clone()).replace(&WatchedSince { at: now, by_vendor: false })?;
+            let mut documents = vec![write];
+            documents.extend(self.begin_anew(slot.connection()).await?);
+            let first = Transaction { documents, ..Transaction::default() };
+            if let [Committed::Applied(_)] = self.log.commit(vec![first], now).await?[..] {
+                return Ok(now);
+            }
+            if let Some(watched) = self.load::<WatchedSince>(key.clone()).await?.value {
+                return Ok(watched.at);
+            }
         }
-        let stored = self.load::<WatchedSince>(key).await?.value;
-        stored.map(|watched| watched.at).ok_or_else(|| {
-            Error::new(ErrorKind::Unexpected, "the log does not say since when a connection is watched")
-        })
+        Err(Error::new(ErrorKind::Unavailable, "other hosts write at the same time, again and again"))
     }
 
     /// The state with which a source verifies requests.

@@ -23,6 +23,9 @@ struct SignalHead<'a, S> {
     payload_bytes: Option<usize>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     received: Option<Received<'a>>,
+    /// Whether it came in the request of another signal, which holds the bytes.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    came_along: bool,
 }
 
 /// Room for the line of JSON of an ordinary signal.
@@ -46,6 +49,7 @@ pub(crate) struct StoredSignal {
     pub(crate) signal: Option<Signal>,
     pub(crate) origin: Origin,
     pub(crate) received: Option<Received<'static>>,
+    pub(crate) came_along: bool,
     pub(crate) body: Bytes,
 }
 
@@ -55,41 +59,50 @@ impl StoredSignal {
         received: Option<Received<'_>>,
         body: &[u8],
     ) -> Result<Bytes> {
-        Self::encode_as(Origin::Live, signal, received, body)
+        let head =
+            SignalHead { signal, origin: Origin::Live, payload_bytes: None, received, came_along: false };
+        write(head, body)
     }
 
-    /// A signal for the sake of something else than news.
-    pub(crate) fn encode_as(
-        origin: Origin,
-        signal: Option<&Signal>,
-        received: Option<Received<'_>>,
-        body: &[u8],
-    ) -> Result<Bytes> {
-        let payload = signal.and_then(|signal| signal.payload.as_ref());
-        let head = SignalHead { signal, origin, payload_bytes: payload.map(Bytes::len), received };
-        let mut bytes = Vec::with_capacity(HEAD_BYTES + payload.map_or(0, Bytes::len) + body.len());
-        serde_json::to_writer(&mut bytes, &head).map_err(|source| {
-            Error::new(ErrorKind::Unexpected, "a signal cannot be written").with_source(source)
-        })?;
-        bytes.push(b'\n');
-        bytes.extend_from_slice(payload.map_or(&[], |payload| payload));
-        bytes.extend_from_slice(body);
-        Ok(bytes.into())
+    /// A signal of our own, perhaps for the sake of something else than news.
+    pub(crate) fn encode_as(origin: Origin, signal: &Signal) -> Result<Bytes> {
+        let signal = Some(signal);
+        write(SignalHead { signal, origin, payload_bytes: None, received: None, came_along: false }, b"")
+    }
+
+    /// A signal that came in the request of another one.
+    pub(crate) fn encode_along(signal: &Signal) -> Result<Bytes> {
+        let (signal, origin) = (Some(signal), Origin::Live);
+        write(SignalHead { signal, origin, payload_bytes: None, received: None, came_along: true }, b"")
     }
 
     pub(crate) fn decode(bytes: &Bytes) -> Result<Self> {
         let unreadable = || Error::new(ErrorKind::Unexpected, "a stored signal cannot be read");
         let end = bytes.iter().position(|byte| *byte == b'\n').ok_or_else(unreadable)?;
-        let head: SignalHead<'static, Signal> =
+        let mut head: SignalHead<'static, Signal> =
             serde_json::from_slice(&bytes[..end]).map_err(|source| unreadable().with_source(source))?;
         let mut body = bytes.slice(end + 1..);
         let payload = match head.payload_bytes {
             Some(length) if length > body.len() => return Err(unreadable()),
             length => length.map(|length| body.split_to(length)),
         };
-        let signal = head.signal.map(|signal| Signal { payload, ..signal });
-        Ok(Self { signal, origin: head.origin, received: head.received, body })
+        let signal = head.signal.take().map(|signal| Signal { payload, ..signal });
+        let SignalHead { origin, received, came_along, .. } = head;
+        Ok(Self { signal, origin, received, came_along, body })
     }
+}
+
+fn write(head: SignalHead<'_, &Signal>, body: &[u8]) -> Result<Bytes> {
+    let payload = head.signal.and_then(|signal| signal.payload.as_ref());
+    let head = SignalHead { payload_bytes: payload.map(Bytes::len), ..head };
+    let mut bytes = Vec::with_capacity(HEAD_BYTES + payload.map_or(0, Bytes::len) + body.len());
+    serde_json::to_writer(&mut bytes, &head).map_err(|source| {
+        Error::new(ErrorKind::Unexpected, "a signal cannot be written").with_source(source)
+    })?;
+    bytes.push(b'\n');
+    bytes.extend_from_slice(payload.map_or(&[], |payload| payload));
+    bytes.extend_from_slice(body);
+    Ok(bytes.into())
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref)] // serde asks for a reference

@@ -1,6 +1,9 @@
 //! Transactions of the log: committed, and what it means when one is refused.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
+use tokio::task::JoinSet;
 
 use super::{
     lanes::{Batch, Finished},
@@ -32,6 +35,7 @@ impl From<Error> for Stop {
 /// Commits a transaction.
 pub(crate) async fn commit(shared: &Shared, transaction: Transaction) -> Result<Committed> {
     let bytes = transaction.payload_bytes();
+    let is_work = !transaction.append.is_empty() || !transaction.settle.is_empty();
     let committed = shared.log.commit(vec![transaction], shared.clock.now()).await;
     let committed = committed.and_then(|mut committed| {
         let committed = committed.pop();
@@ -39,7 +43,7 @@ pub(crate) async fn commit(shared: &Shared, transaction: Transaction) -> Result<
             Error::new(ErrorKind::Unexpected, "the log did not say what became of a transaction")
         })
     });
-    shared.log_gate.wrote(&committed, bytes, shared.clock.now());
+    shared.log_gate.wrote(&committed, bytes, is_work, shared.clock.now());
     committed
 }
 
@@ -64,26 +68,44 @@ pub(crate) async fn apply(shared: &Shared, transaction: Transaction) -> Result<(
     }
 }
 
-/// Passes when the log takes writes. One that took none is tried from time to time, with as much as it did not take: a
-/// full disk has room for a few bytes.
-pub(crate) async fn ready(shared: &Shared) -> Result<()> {
+/// Whether the log takes writes. One that took none is tried from time to time, with as much as it did not take: a full
+/// disk has room for a few bytes.
+pub(crate) async fn is_ready(shared: &Shared) -> bool {
     match shared.log_gate.take_turn(shared.clock.now()) {
-        Turn::Open => Ok(()),
-        Turn::Closed(reason) => {
-            Err(Error::new(ErrorKind::Unavailable, "the log takes no writes").with_context("reason", reason))
-        }
-        Turn::Try(bytes) => {
-            let write = |value| {
-                let key = DocKey::new("probe", &"all".into(), "log");
-                let documents = vec![DocumentWrite { key, expected: Expected::Any, value: Some(value) }];
-                vec![Transaction { documents, ..Transaction::default() }]
-            };
-            shared.log.commit(write(incompressible(bytes)), shared.clock.now()).await?;
-            shared.log_gate.tried(shared.clock.now());
-            // Gives the room back. What is left of it is overwritten the next time.
-            shared.log.commit(write(Bytes::new()), shared.clock.now()).await.map(drop)
-        }
+        Turn::Open => true,
+        Turn::Closed => false,
+        Turn::Try(bytes) => is_taken(shared, bytes).await,
     }
+}
+
+/// Tries the log where that is due, for a host on which nothing waits for it.
+pub(crate) fn try_when_due(shared: &Arc<Shared>, tasks: &mut JoinSet<()>) {
+    if let Turn::Try(bytes) = shared.log_gate.take_turn(shared.clock.now()) {
+        let shared = Arc::clone(shared);
+        tasks.spawn(async move {
+            is_taken(&shared, bytes).await;
+        });
+    }
+}
+
+async fn is_taken(shared: &Shared, bytes: usize) -> bool {
+    let tried = try_log(shared, bytes).await;
+    shared.log_gate.tried(tried.is_ok(), shared.clock.now());
+    if let Err(error) = &tried {
+        tracing::error!(%error, "the log takes no writes: nothing is read and nothing is sent");
+    }
+    tried.is_ok()
+}
+
+async fn try_log(shared: &Shared, bytes: usize) -> Result<()> {
+    let write = |value| {
+        let key = DocKey::new("probe", &"all".into(), "log");
+        let documents = vec![DocumentWrite { key, expected: Expected::Any, value: Some(value) }];
+        vec![Transaction { documents, ..Transaction::default() }]
+    };
+    shared.log.commit(write(incompressible(bytes)), shared.clock.now()).await?;
+    // Gives the room back. What is left of it is overwritten the next time.
+    shared.log.commit(write(Bytes::new()), shared.clock.now()).await.map(drop)
 }
 
 /// Bytes that take as much room as they are many, however a log stores them.

@@ -146,7 +146,8 @@ impl fmt::Display for Seq {
 }
 
 /// A share of the connections, owned by one host at a time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(from = "u8", into = "u8")]
 pub struct Partition(u8);
 
 impl Partition {
@@ -168,6 +169,18 @@ impl Partition {
     /// All partitions in order.
     pub fn all() -> impl Iterator<Item = Self> {
         (0..Self::COUNT).map(Self)
+    }
+}
+
+impl From<u8> for Partition {
+    fn from(number: u8) -> Self {
+        Self::new(number)
+    }
+}
+
+impl From<Partition> for u8 {
+    fn from(partition: Partition) -> Self {
+        partition.number()
     }
 }
 

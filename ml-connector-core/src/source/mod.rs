@@ -185,8 +185,9 @@ pub trait Source: Debug + Send + Sync + 'static {
     ///   as its context `account`: the refusal is then counted for that connection alone.
     /// - [`InvalidRequest`](crate::ErrorKind::InvalidRequest): proven, but not understood. The request is
     ///   stored as one rejected entry, with its body; the sender gets
-    ///   [`WebhookAnswers::unreadable`]. A source whose bodies hold secrets returns `Ok` with a
-    ///   [note](Intake::note) and [evidence](Intake::evidence) instead.
+    ///   [`WebhookAnswers::unreadable`]. A source whose requests hold secrets returns `Ok` with a
+    ///   [note](Intake::note) and [evidence](Intake::evidence) instead. Neither body nor path is kept of a source that
+    ///   [never refuses](WebhookAnswers::never_refusing), or that has stored what requests are verified with.
     /// - [`NotFound`](crate::ErrorKind::NotFound): the path is none that this source has given to its vendor. Nothing is
     ///   stored; the sender gets 404.
     fn receive(&self, request: ReceiveRequest<'_>) -> Result<Intake>;

@@ -28,6 +28,9 @@ pub(crate) struct Blob {
     /// `None`: the vendor names no end.
     pub(crate) expires_at: Option<Timestamp>,
     pub(crate) refresh: Option<Kept>,
+    /// When the refresh token ends; `None`: the vendor does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) refresh_expires_at: Option<Timestamp>,
     /// Another refresh token that arrived late; tried when the current one is refused.
     pub(crate) spare: Option<Kept>,
     /// The refresh token of the chain that a configured one has replaced, until that one has proven itself.
@@ -128,6 +131,7 @@ impl Blob {
             issued_at: None,
             expires_at: None,
             refresh: refresh.map(Kept),
+            refresh_expires_at: None,
             spare: None,
             former: None,
             phase: Phase::Idle,

@@ -20,6 +20,8 @@ pub struct TokenHealth {
     pub issued_at: Option<Timestamp>,
     /// When it ends; `None` = the vendor names no end, or there is none at present.
     pub expires_at: Option<Timestamp>,
+    /// When the refresh token itself ends, where the vendor says so: somebody has to connect again before.
+    pub refresh_expires_at: Option<Timestamp>,
     /// The scopes that were granted, as the vendor said last; empty: it has not said.
     pub scopes: Vec<String>,
     /// Why it could not be renewed last: `refused` (somebody has to connect again), `answer_lost`, `misconfigured`,
@@ -63,6 +65,7 @@ pub(crate) async fn health(ctx: &Context, key: &TokenKey) -> Option<TokenHealth>
         generation: blob.generation,
         issued_at: blob.issued_at,
         expires_at: blob.expires_at.filter(|_| blob.access.is_some()),
+        refresh_expires_at: blob.refresh_expires_at,
         scopes: blob.scopes.iter().take(SCOPES_SHOWN).cloned().collect(),
         failing: blob.failure.as_ref().map(|failure| cause(failure.cause)),
         code: blob.failure.as_ref().map(|failure| failure.code.clone()),

@@ -130,6 +130,8 @@ pub(crate) struct Granted {
     pub(crate) expires_in: Option<Duration>,
     /// `None`: the old one stays.
     pub(crate) refresh: Option<Secret>,
+    /// How long the refresh token lives; `None`: the vendor does not say.
+    pub(crate) refresh_expires_in: Option<Duration>,
     /// What was granted; empty: the vendor did not say, and what it said before holds.
     pub(crate) scopes: Vec<String>,
 }
@@ -450,6 +452,7 @@ impl Blob {
         let in_doubt = self.lost > 0 && rules.rotation != Rotation::None;
         let former = std::mem::replace(&mut self.refresh, initial);
         (self.access, self.issued_at, self.expires_at) = (None, None, None);
+        self.refresh_expires_at = None;
         (self.spare, self.former) = (None, former.filter(|_| !in_doubt));
         self.begin_generation();
         self.since = self.generation;
@@ -502,7 +505,7 @@ impl Blob {
                 if *cause == Cause::Refused
                     && let other @ Some(_) = self.other_refresh_token()
                 {
-                    self.refresh = other;
+                    (self.refresh, self.refresh_expires_at) = (other, None);
                     self.begin_generation();
                 } else {
                     let lost = self.maybe_lost(*cause, rules);
@@ -518,8 +521,10 @@ impl Blob {
         self.access = granted.access.clone().map(Kept);
         self.expires_at = granted.expires_in.map(|life| at + life);
         if let Some(refresh) = &granted.refresh {
-            self.refresh = Some(Kept(refresh.clone()));
+            (self.refresh, self.refresh_expires_at) = (Some(Kept(refresh.clone())), None);
         }
+        let refresh_ends = granted.refresh_expires_in.map(|life| at + life);
+        self.refresh_expires_at = refresh_ends.or(self.refresh_expires_at);
         if !granted.scopes.is_empty() {
             self.scopes.clone_from(&granted.scopes);
         }

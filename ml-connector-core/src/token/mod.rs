@@ -85,6 +85,11 @@ impl TokenKey {
         Self(format!("secret#{name}"))
     }
 
+    /// A key as it was written down.
+    pub(crate) fn from_stored(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+
     /// The text.
     #[must_use]
     pub fn as_str(&self) -> &str {

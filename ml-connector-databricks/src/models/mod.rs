@@ -2,6 +2,8 @@
 
 mod catalog;
 mod statement;
+#[cfg(test)]
+mod tests;
 mod warehouse;
 
 pub(crate) use catalog::{Listing, Named, Permissions, Table, TableColumn};

@@ -9,12 +9,13 @@ use std::{
 use bytes::Bytes;
 use ml_connector_core::{
     CheckResult, CheckStep, Context, Error, ErrorKind, Result, Scope,
-    model::{Columns, DeliveryId},
+    model::{Columns, DeliveryId, Destination},
 };
 
 use super::{Databricks, Parts};
 use crate::{
     config::DriftPolicy,
+    destination,
     error::Repair,
     sql::{TableName, VolumeName},
     tables::{Difference, Drift, inspect, inspect_change_log},
@@ -57,6 +58,28 @@ impl Databricks {
         }
         checked
     }
+
+    /// Looks at a table that only routes name. Which kind of records goes there, nobody says before the first one comes: so
+    /// it is compared with the kind that it fits best.
+    pub(super) async fn look_at(&self, ctx: &Context, destination: &Destination) -> Vec<CheckStep> {
+        let parts = &*self.parts;
+        // Tables of kinds are the connection's own.
+        let Ok(Some(name)) = destination::named(destination) else { return Vec::new() };
+        let name = parts.tables.names.called(name);
+        let logs = parts.change_log.then(|| name.change_log());
+        let mut checked = vec![match parts.check_named(ctx, &name).await {
+            Ok(drift) => with_drift(step_of(&name, Ok(())), &drift, parts.tables.policy),
+            Err(error) => step_of(&name, Err(error)),
+        }];
+        if let Some(log) = logs {
+            checked.push(step_of(&log, parts.check_change_log(ctx, &log).await.map(drop)));
+        }
+        checked
+    }
+}
+
+fn step_of(name: &TableName, result: Result<()>) -> CheckStep {
+    CheckStep::of(format!("table {name}"), result.as_ref())
 }
 
 impl Parts {
@@ -112,6 +135,31 @@ impl Parts {
         self.require(ctx, "table", &name.to_string(), table.owner.as_deref(), &["SELECT", "MODIFY"]).await?;
         self.tables.report(name, found.drift.clone());
         Ok(Some(found.drift))
+    }
+
+    /// How a table differs from the columns that it fits best.
+    async fn check_named(&self, ctx: &Context, name: &TableName) -> Result<Vec<Drift>> {
+        let Some(table) = self.client.get_table(ctx, name).await? else {
+            self.will_be_made()?;
+            let schema = format!("{}.{}", self.tables.names.catalog, self.tables.names.schema);
+            return self.check_schema(ctx, &schema, true).await.map(|()| Vec::new());
+        };
+        self.require(ctx, "table", &name.to_string(), table.owner.as_deref(), &["SELECT", "MODIFY"]).await?;
+        let columns = self.feeding.values().flat_map(|feeding| &feeding.columns);
+        let (mut best, mut refused) = (None::<Vec<Drift>>, None);
+        for columns in columns {
+            match inspect(&self.tables, name, &table, columns) {
+                Ok(found) if best.as_ref().is_none_or(|best| found.drift.len() < best.len()) => {
+                    best = Some(found.drift);
+                }
+                Ok(_) => {}
+                Err(error) => refused = Some(error),
+            }
+        }
+        match (best, refused) {
+            (None, Some(error)) => Err(error),
+            (best, _) => Ok(best.unwrap_or_default()),
+        }
     }
 
     async fn check_change_log(&self, ctx: &Context, name: &TableName) -> Result<Option<Vec<Drift>>> {

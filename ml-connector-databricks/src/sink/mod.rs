@@ -20,7 +20,7 @@ use async_trait::async_trait;
 use ml_connector_core::{
     AttemptNotes, CheckStep, Connection, Context, Error, ErrorKind, IntoConnection, Result, Sink, SinkInfo,
     Timestamp,
-    model::{Columns, ConnectionId, Delivery, DeliveryPlan, LaneKey, Lookup, Receipt},
+    model::{Columns, ConnectionId, Delivery, DeliveryPlan, Destination, LaneKey, Lookup, Receipt},
     rate::{Cost, Quota, QuotaKey},
 };
 pub use query::Rows;
@@ -133,6 +133,16 @@ impl Sink for Databricks {
     /// that is stopped, and writes nothing but a file of no use, which it deletes.
     async fn check(&self, ctx: &Context) -> Vec<CheckStep> {
         self.look(ctx).await
+    }
+
+    /// A table that a route names: that it is there, or can be made, and takes rows of some source.
+    async fn check_destination(&self, ctx: &Context, destination: &Destination) -> Vec<CheckStep> {
+        self.look_at(ctx, destination).await
+    }
+
+    /// How tables differ from their sources.
+    fn remarks(&self) -> Vec<Arc<str>> {
+        self.drift().iter().map(|drift| drift.to_string().into()).collect()
     }
 
     /// Deletes staged files that nobody came back for.

@@ -68,6 +68,16 @@ impl fmt::Display for Difference {
     }
 }
 
+impl fmt::Display for Drift {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { table, column, difference } = self;
+        match &**column {
+            "" => write!(f, "{table}: {difference}"),
+            column => write!(f, "{table}, column {column}: {difference}"),
+        }
+    }
+}
+
 /// What an inspection found.
 #[derive(Debug)]
 pub(crate) struct Found {

@@ -594,3 +594,16 @@ async fn text_of_others_never_becomes_sql() {
     let rows: Vec<Value> = serde_json::from_str(&sent.parameter("batch").unwrap()).unwrap();
     assert_eq!((rows[0]["number"].as_str(), rows[0]["_id"].as_str()), (Some(odd), Some("1'; --`")));
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_answers_of_both_token_endpoints_are_read() {
+    for name in ["token_ok_200", "token_entra_ok_200"] {
+        let workspace = Workspace::new();
+        let answer: Value = fixture(name);
+        let token = answer["access_token"].as_str().unwrap().to_owned();
+        workspace.always("POST", "/oidc/v1/token", (200, answer));
+        workspace.deliver(&sink(), &batch(1)).await.remove(0).unwrap();
+        let authorized = &workspace.statements()[0].headers["authorization"];
+        assert_eq!(authorized, &format!("Bearer {token}"), "{name}");
+    }
+}

@@ -6,7 +6,7 @@ use ml_connector_core::{
     CheckResult, ErrorKind, Scope, Sink,
     model::{Column, Columns, RecordKind},
 };
-use ml_connector_databricks::{Config, Databricks, Difference, DriftPolicy};
+use ml_connector_databricks::{Config, Databricks, Difference, DriftPolicy, table, tables};
 use ml_connector_sim::databricks::WarehouseState;
 
 use crate::{
@@ -383,4 +383,60 @@ async fn tables_that_somebody_else_makes_from_the_statements_are_complete() {
     let steps = builder().drift(DriftPolicy::Freeze).build().unwrap().check(&lake.ctx()).await;
     assert!(steps.iter().all(|step| step.result == CheckResult::Passed), "{steps:?}");
     assert_eq!(lake.sim.rows_of(&format!("{TABLE}_changes")), Some(2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_table_that_only_a_route_names_is_checked_and_what_differs_is_a_remark() {
+    let lake = Lake::new();
+    let sink = lake.builder().change_log().build().unwrap();
+    let look = async |sink: &Databricks, name: &str| {
+        let steps = sink.check_destination(&lake.ctx(), &table(name)).await;
+        steps.into_iter().map(|step| (step.step.to_string(), step.result)).collect::<Vec<_>>()
+    };
+    assert_eq!(sink.check_destination(&lake.ctx(), &tables()).await, [], "the connection's check says it");
+    let (of, log) = ("table main.ml_finance.paid", "table main.ml_finance.paid_changes");
+    let good = [(of.to_owned(), CheckResult::Passed), (log.to_owned(), CheckResult::Passed)];
+    assert_eq!(look(&sink, "paid").await, good, "it will be made");
+    let strict = lake.builder().with(|config: &mut Config| config.create_tables = false).build().unwrap();
+    assert_eq!(look(&strict, "paid").await, [(of.to_owned(), CheckResult::Failed)], "nobody will make it");
+    // As the statements make the table of the kind.
+    let made = &sink.create_statements()[0].replace("ledger_invoices", "paid");
+    lake.sim.sql(made).unwrap();
+    assert_eq!(look(&sink, "paid").await, good);
+    lake.sim.sql("CREATE TABLE main.ml_finance.theirs (id STRING)").unwrap();
+    assert_eq!(look(&strict, "theirs").await[0].1, CheckResult::Failed, "it was not made for the connector");
+
+    assert!(sink.remarks().is_empty());
+    let frozen = lake.builder().drift(DriftPolicy::Freeze).build().unwrap();
+    let made = made.replace("paid", "ledger_invoices").replacen("`number`", "`other_number`", 1);
+    lake.sim.sql(&made).unwrap();
+    frozen.check(&lake.ctx()).await;
+    assert_eq!(frozen.remarks(), [format!("{TABLE}, column number: the table lacks the column").into()]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_statement_under_way_is_waited_for_where_a_second_one_would_double_its_rows() {
+    let lake = Lake::new();
+    let [one, two] = [lake.builder().build().unwrap(), lake.builder().build().unwrap()];
+    good(lake.deliver(&one, &batch(1)).await);
+    lake.sim.tune(|tuning| {
+        tuning.execution = Duration::from_secs(20);
+        tuning.doubles_inserts = true;
+    });
+    let new = |id: &str| [delivery(id.parse().unwrap(), event(id, 1, r#"{"number":"new"}"#))];
+    let there = |id: &str| lake.rows(&format!("SELECT number FROM {TABLE} WHERE _id = '{id}'")).len();
+    // Two connectors that know nothing of each other, on a workspace that does not notice either.
+    let (seven, also) = (new("70"), new("70"));
+    let (first, second) = tokio::join!(lake.deliver(&one, &seven), lake.deliver(&two, &also));
+    good(first);
+    good(second);
+    assert_eq!(there("70"), 2, "that is what the simulator does on purpose");
+
+    // One that is killed after its statement was submitted, and another that takes over.
+    let (batch, kept) = (new("71"), Kept::default());
+    let killed =
+        tokio::time::timeout(Duration::from_secs(5), attempt(&one, &lake.ctx(), &batch, &kept)).await;
+    assert!(killed.is_err());
+    good(attempt(&two, &lake.ctx(), &kept.again(&batch), &Kept::default()).await);
+    assert_eq!(there("71"), 1, "it waited for the statement that was noted");
 }

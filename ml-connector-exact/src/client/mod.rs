@@ -53,15 +53,15 @@ pub(crate) struct Query<'a> {
 }
 
 impl ExactClient {
-    /// The calls of a company for the user of a `login`, through an `app`.
+    /// The calls of a company of a customer's `contract`, through an `app`.
     pub(crate) fn new(
         site: Site,
         auth: Arc<dyn Authenticator>,
-        (app, login): (&str, &str),
+        (app, contract): (&str, &str),
         pace: Pace,
     ) -> Result<Self> {
         let http = Client::new(SYSTEM, site.base.clone(), auth, error::check)?;
-        Ok(Self { http, costs: Costs::new(app, login, site.division, pace), site: Arc::new(site) })
+        Ok(Self { http, costs: Costs::new(app, contract, site.division, pace), site: Arc::new(site) })
     }
 
     pub(crate) fn site(&self) -> &Site {
@@ -199,7 +199,9 @@ impl ExactClient {
 
     /// Makes a call, and passes on what its answer says of the limits.
     async fn call(&self, ctx: &Context, call: Call, path: &str) -> Result<Answer> {
+        let turn = self.costs.turn(ctx).await;
         let sent = self.http.send(ctx, call.with_costs(self.costs.of(path))).await;
+        drop(turn);
         let answer = sent.map_err(|error| match error.scope() {
             Scope::Connection => self.costs.in_scope(error).with_context("division", self.site.division),
             _ => self.costs.in_scope(error),

@@ -1,12 +1,19 @@
 //! What calls cost: a minute, a day, one at a time, and errors.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use ml_connector_core::{
     Context, Error, ErrorKind, Scope,
     http::Answer,
     model::{Cost, Quota, QuotaKey},
     rate::{Budget, Feedback},
+    sleep_until,
 };
 
 use crate::error;
@@ -21,6 +28,10 @@ const LEAVE_URGENT: u32 = 200;
 const MOST_ERRORS: u32 = 5;
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// How long other calls let those go first that cannot wait, and how often they look.
+const GIVE_WAY: Duration = Duration::from_secs(10);
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// What a call is for: the less it can wait, the more of the limits it may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,17 +60,43 @@ pub(super) struct Costs {
     budget: Budget,
     contract: QuotaKey,
     class: Class,
+    /// How many calls that cannot wait the connection makes now, or is about to make.
+    urgent: Arc<AtomicUsize>,
+}
+
+/// A call that others let go first, for as long as this lives.
+pub(super) struct Urgent(Arc<AtomicUsize>);
+
+impl Drop for Urgent {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Costs {
-    pub(super) fn new(app: &str, login: &str, division: u32, pace: Pace) -> Self {
+    pub(super) fn new(app: &str, contract: &str, division: u32, pace: Pace) -> Self {
         Self {
             budget: budget(app, division, pace),
-            contract: QuotaKey::new(format!("exact_online/{app}/contract/{login}")),
+            contract: QuotaKey::new(format!("exact_online/{contract}")),
             app: app.into(),
             pace,
             class: Class::Live,
+            urgent: Arc::default(),
         }
+    }
+
+    /// Waits until it is this call's turn: only one is made at a time, and the next page of a list can wait for a record that
+    /// somebody has just changed.
+    pub(super) async fn turn(&self, ctx: &Context) -> Option<Urgent> {
+        if self.class == Class::Urgent {
+            self.urgent.fetch_add(1, Ordering::Relaxed);
+            return Some(Urgent(Arc::clone(&self.urgent)));
+        }
+        let latest = ctx.now() + GIVE_WAY;
+        while self.urgent.load(Ordering::Relaxed) > 0 && ctx.now() < latest {
+            sleep_until(ctx.clock(), ctx.now() + LOOK_AGAIN).await;
+        }
+        None
     }
 
     /// The costs of other work.
@@ -71,7 +108,8 @@ impl Costs {
 
     /// The costs of calls to another company.
     pub(super) fn at_division(&self, division: u32) -> Self {
-        let there = Self { budget: budget(&self.app, division, self.pace), ..self.clone() };
+        let budget = budget(&self.app, division, self.pace);
+        let there = Self { budget, urgent: Arc::default(), ..self.clone() };
         there.for_class(self.class)
     }
 

@@ -11,10 +11,12 @@ use serde_json::value::RawValue;
 use url::Url;
 
 use super::{ExactClient, Query, key_is};
-use crate::models::{Lines, Resource, document_of, integer};
+use crate::models::{Lines, Resource, document_of, entry_of, integer};
 
 /// What a normal list shows on a page: a document with so many lines may have more.
 const PAGE: usize = 60;
+/// About so many documents is asked in one call: its URL stays below 2,000 characters.
+const AT_ONCE: usize = 12;
 
 /// A record with all its lines, and the vendor's JSON of it. It has no `Debug`: names and amounts are the customer's
 /// business.
@@ -136,6 +138,31 @@ impl ExactClient {
         let query = Query { filter: key_is("ID", line)?, select, top: Some(1), ..Query::default() };
         let rows = self.list(ctx, (lines.list, lines.path), "ID", &query, |row| row.id(lines.parent)).await?;
         Ok(rows.rows.into_iter().next().map(|row| row.value))
+    }
+
+    /// The terms of documents, by document.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub(crate) async fn terms_of(
+        &self,
+        ctx: &Context,
+        resource: &Resource,
+        documents: impl Iterator<Item = &String>,
+    ) -> Result<BTreeMap<String, Vec<Detail>>> {
+        let (select, mut terms) = (resource.select.join(","), BTreeMap::<String, Vec<Detail>>::new());
+        let documents: Vec<&String> = documents.collect();
+        for some in documents.chunks(AT_ONCE) {
+            let filters = some.iter().map(|document| key_is("TransactionEntryID", document));
+            let filter = filters.collect::<Result<Vec<_>>>()?.join(" or ");
+            let query = Query { filter, select: select.clone(), ..Query::default() };
+            for raw in self.all(ctx, (resource.list, resource.path), resource.key, &query).await? {
+                let term = self.decode(resource, raw)?;
+                let of = entry_of(&term.raw).unwrap_or_default();
+                terms.entry(of).or_default().push(term);
+            }
+        }
+        Ok(terms)
     }
 
     /// The link to the document and the files in it.

@@ -48,8 +48,8 @@ pub(crate) use sales::SALES_INVOICES;
 use serde_json::value::RawValue;
 pub(crate) use site::{Site, division_in};
 pub(crate) use status::NAMED as STATUSES;
-pub(crate) use term::{PAYMENTS, RECEIVABLES, Settlement, TERM_FEED, settlement, side};
-pub(crate) use value::{instant, integer, is_guid};
+pub(crate) use term::{PAYMENTS, RECEIVABLES, Settlement, TERM_FEED, entry_of, part_of, settlement, side};
+pub(crate) use value::{as_read, at_the_latest, instant, integer, is_guid};
 
 /// A kind of record that the API offers, by the vendor's names.
 pub(crate) struct Resource {

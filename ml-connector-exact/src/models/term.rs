@@ -6,9 +6,10 @@
 
 use ml_connector_core::{
     Result,
-    decode::Object,
+    decode::{self, Object},
     model::{Allocation, EntityRef, Record, RecordKind, Status},
 };
+use serde_json::value::RawValue;
 
 use super::{Resource, Site, value};
 
@@ -32,11 +33,12 @@ pub(crate) static RECEIVABLES: Resource = Resource {
     get: "exact_online.get_receivable",
     list: "exact_online.list_receivables",
     scope: "Financial receivables",
+    select: &OF_CUSTOMERS,
     read: |term, site| read(term, site, RecordKind::CustomerPayment),
     ..TERM
 };
 
-/// What both have in common. Members that only one of them has are asked for in the feed alone.
+/// What both have in common.
 const TERM: Resource = Resource {
     kind: "",
     feed: "",
@@ -46,31 +48,45 @@ const TERM: Resource = Resource {
     list: "",
     scope: "",
     topic: None,
-    select: &[
-        "ID",
-        "Status",
-        "TransactionType",
-        "Journal",
-        "InvoiceNumber",
-        "Description",
-        "YourRef",
-        "Account",
-        "AccountName",
-        "AmountFC",
-        "AmountDC",
-        "Currency",
-        "DueDate",
-        "EndDate",
-        "PaymentMethod",
-        "TransactionEntryID",
-        "Modified",
-        "Division",
-    ],
+    select: &OF_BOTH,
     lines: None,
     // Where it stands is added in our words: paid stays paid.
     meaningful: &["InvoiceNumber", "Account", "AmountFC", "AmountDC", "Currency", "TransactionEntryID"],
     open: None,
     read: |term, site| read(term, site, RecordKind::VendorPayment),
+};
+
+/// The members that both have.
+const OF_BOTH: [&str; 19] = [
+    "ID",
+    "Status",
+    "TransactionType",
+    "Journal",
+    "InvoiceNumber",
+    "Description",
+    "YourRef",
+    "Account",
+    "AccountName",
+    "AmountFC",
+    "AmountDC",
+    "Currency",
+    "DueDate",
+    "EndDate",
+    "PaymentMethod",
+    "TransactionEntryID",
+    "TransactionAmountDC",
+    "Modified",
+    "Division",
+];
+
+/// Those of customers' terms, which know the day of the last payment where they are read one by one, too.
+const OF_CUSTOMERS: [&str; 20] = {
+    let (mut members, mut n) = (["LastPaymentDate"; 20], 0);
+    while n < OF_BOTH.len() {
+        members[n] = OF_BOTH[n];
+        n += 1;
+    }
+    members
 };
 
 /// What of both is asked for in the feed, which has a row version and the side.
@@ -105,6 +121,22 @@ pub(crate) fn settlement(term: &Object<'_>) -> Settlement {
 /// Suppliers' terms do not know the day of the last payment.
 fn is_ended(term: &Object<'_>) -> bool {
     value::day(term, "EndDate").is_some()
+}
+
+/// The document of a term.
+pub(crate) fn entry_of(term: &RawValue) -> Option<String> {
+    let entry = decode::object(term, |term| Ok(value::guid(term, "TransactionEntryID")));
+    entry.ok()?.value.map(|entry| entry.to_ascii_lowercase())
+}
+
+/// The document of a term that may not be the only one of it: its amount is not the document's, or nobody says what that is.
+pub(crate) fn part_of(term: &RawValue) -> Option<String> {
+    let amounts = decode::object(term, |term| {
+        Ok(["AmountDC", "TransactionAmountDC"].map(|name| term.decimal(name).map(|amount| amount.abs())))
+    });
+    let [own, whole] = amounts.ok()?.value;
+    let is_whole = own.zip(whole).is_some_and(|(own, whole)| own == whole);
+    entry_of(term).filter(|_| !is_whole)
 }
 
 /// The resource that a row of the feed belongs to: 20 are receipts, 22 payments.

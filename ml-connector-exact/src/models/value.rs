@@ -1,9 +1,11 @@
 //! Values as Exact Online writes them.
 
+use std::time::Duration;
+
 use ml_connector_core::{
     Error, ErrorKind, Money, Result, Timestamp,
     decode::Object,
-    model::{CodeName, Currency, Date, Decimal, Zone},
+    model::{CodeName, Currency, Date, Decimal, LocalTime, Zone},
 };
 
 /// What stands for "none" where an id could be.
@@ -13,6 +15,22 @@ const NO_GUID: &str = "00000000-0000-0000-0000-000000000000";
 /// `zone`. Of an hour that is there twice, the earlier reading: nothing that is looked for since then is missed.
 pub(crate) fn instant(from: &Object<'_>, name: &str, zone: &Zone) -> Option<Timestamp> {
     from.parsed(name, |text| Ok(zone.local_millis(millis(text)?)?.earliest()))
+}
+
+/// The later reading of an [`instant`], for those that ask whether it is old: what may be new is not taken for old.
+pub(crate) fn at_the_latest(at: Timestamp, zone: &Zone) -> Timestamp {
+    zone.wall_clock(at).readings().latest()
+}
+
+/// What an [`instant`] was that was read then. Of an hour that is there twice, the later reading, unless it was still to
+/// come: what is read has changed just before, as a rule.
+pub(crate) fn as_read(at: Timestamp, read_at: Timestamp, zone: &Zone) -> Timestamp {
+    /// Two clocks differ by so much.
+    const CLOCKS_DIFFER: Duration = Duration::from_secs(60);
+    match zone.wall_clock(at).readings() {
+        LocalTime::Fold { later, .. } if later <= read_at + CLOCKS_DIFFER => later,
+        _ => at,
+    }
 }
 
 /// A date: midnight on the server's clocks. It is never shifted.
@@ -120,6 +138,26 @@ mod tests {
         {
             assert_eq!(at(wrong, |object| instant(object, "v", &amsterdam())), None, "{wrong}");
         }
+    }
+
+    #[test]
+    fn of_an_hour_that_is_there_twice_the_reading_counts_that_was_over_when_it_was_read() {
+        let at = |text: &str| Timestamp::parse(text).unwrap();
+        for (earlier, read_at, meant) in [
+            ("2026-10-25T00:30:00Z", "2026-10-25T00:31:00Z", "2026-10-25T00:30:00Z"),
+            ("2026-10-25T00:30:00Z", "2026-10-25T01:28:00Z", "2026-10-25T00:30:00Z"),
+            ("2026-10-25T00:30:00Z", "2026-10-25T01:30:10Z", "2026-10-25T01:30:00Z"),
+            // The server's clock is a little ahead.
+            ("2026-10-25T00:30:00Z", "2026-10-25T01:29:50Z", "2026-10-25T01:30:00Z"),
+            ("2026-10-24T23:59:59Z", "2026-10-25T09:00:00Z", "2026-10-24T23:59:59Z"),
+            ("2026-10-25T02:00:00Z", "2026-10-25T09:00:00Z", "2026-10-25T02:00:00Z"),
+            ("2026-03-29T01:00:00Z", "2026-03-29T09:00:00Z", "2026-03-29T01:00:00Z"),
+        ] {
+            let read = as_read(at(earlier), at(read_at), &amsterdam());
+            assert_eq!(read.to_string(), meant, "{earlier}, read at {read_at}");
+        }
+        let latest = at_the_latest(at("2026-10-25T00:30:00Z"), &amsterdam());
+        assert_eq!(latest.to_string(), "2026-10-25T01:30:00Z");
     }
 
     #[test]

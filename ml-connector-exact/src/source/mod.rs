@@ -5,6 +5,7 @@ mod checkpoint;
 mod poll;
 mod read;
 mod synced;
+mod terms;
 
 use std::{
     collections::BTreeMap,
@@ -127,11 +128,24 @@ impl ExactOnline {
                  the app's scope or the module"
             }
         };
-        let division = self.client.site().division;
         Error::new(error.kind(), format!("Exact Online does not let {path} be read: {cause}"))
             .with_operation(error.operation())
-            .with_context("division", division)
+            .with_context("company", self.company(ctx).await)
             .with_context("scope", scope)
+    }
+
+    /// What people call the company: its name, as far as it is known, and its number.
+    async fn company(&self, ctx: &Context) -> String {
+        /// Names are of that length at most here.
+        const LONGEST: usize = 60;
+        let code = self.client.site().division;
+        match self.division.get(ctx, "", async { self.client.division(ctx).await }).await {
+            Ok(Some(division)) if !division.name.is_empty() => {
+                let name: String = division.name.chars().take(LONGEST).collect();
+                format!("{} ({code})", name.escape_debug())
+            }
+            _ => code.to_string(),
+        }
     }
 }
 

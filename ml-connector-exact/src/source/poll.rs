@@ -31,6 +31,8 @@ pub(super) const EVERYTHING: &str = "Modified ge datetime'1970-01-01T00:00:00'";
 /// After a move all rows are new: those that were not changed since a day before the last run are not.
 const DAY: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
 
+const EMPTY: &str = "the list is empty, because the role of the user who connected does not allow it: give the user the right";
+
 /// One run through a feed.
 pub(super) struct Listing<'a> {
     pub(super) books: &'a ExactOnline,
@@ -91,6 +93,9 @@ impl<'a> Listing<'a> {
         };
         if mode != PollMode::Sweep && at.pages == Pages::default() {
             self.begin(&mut at).await?;
+        } else {
+            // A run goes on after a restart, which knows nothing of the company yet.
+            self.books.require_division(self.ctx, &self.books.client).await?;
         }
         let page = match (sync, resource) {
             (Some(sync), _) if !at.by_time => self.synced(sync, resource, at).await,
@@ -225,6 +230,13 @@ impl<'a> Listing<'a> {
         let ids: Vec<String> = ids.map(|id| id.to_ascii_lowercase()).collect();
         let signals =
             ids.iter().map(|id| Signal::entity(EntityRef::new(resource.kind, id.as_str()))).collect();
+        // Whoever may not see a list gets an empty one: that is told, and nothing is gone.
+        if ids.is_empty()
+            && at.pages == Pages::default()
+            && self.client.may_read(self.ctx, resource.path).await? == Some(false)
+        {
+            return Err(self.books.not_shown(self.ctx, resource, EMPTY).await);
+        }
         let more = at.pages.advance(next, &ids)?;
         Found { signals, ..Found::default() }.page(&at, more)
     }

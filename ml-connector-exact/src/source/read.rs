@@ -10,10 +10,11 @@ use ml_connector_core::{
     snapshot::Snapshot,
 };
 
+use super::terms::Paid;
 use crate::{
     ExactOnline,
     client::{Class, Detail, ExactClient, is_refusal},
-    models::{BANK_ENTRIES, CASH_ENTRIES, Resource, revision},
+    models::{BANK_ENTRIES, CASH_ENTRIES, Resource, as_read, revision},
     webhook::{Hint, is_about_another},
 };
 
@@ -55,6 +56,13 @@ impl ExactOnline {
             // A term that could not be read in its feed is a payment once it is paid, as there.
             if resource.is_term() && last.is_none() && detail.record.status != Status::Paid {
                 return Ok(Resolution::Done { note: "a term that was not paid is no payment" });
+            }
+            if resource.is_term() && detail.record.status == Status::Paid {
+                let paid = Paid { resource, detail };
+                if !self.split(ctx, &client, std::slice::from_ref(&paid)).await?.is_empty() {
+                    return Ok(Resolution::Done { note: "the term was split, and no money has moved" });
+                }
+                return Ok(Resolution::Observed(vec![self.seen(resource, paid.detail, read_at)?]));
             }
             return Ok(Resolution::Observed(vec![
                 self.observe(ctx, &client, resource, detail, read_at).await?,
@@ -134,7 +142,7 @@ impl ExactOnline {
             }
             // A new record waits for the right to see it, and is not given up as one that was never there.
             if client.may_read(ctx, resource.path).await? == Some(false) {
-                return Err(not_shown(resource, NO_RIGHT));
+                return Err(self.not_shown(ctx, resource, NO_RIGHT).await);
             }
             return Ok(Resolution::NotYet { retry_at: ctx.now() + FRESH });
         };
@@ -146,8 +154,8 @@ impl ExactOnline {
         }
         match client.may_read(ctx, resource.path).await? {
             Some(true) => {}
-            Some(false) => return Err(not_shown(resource, NO_RIGHT)),
-            None => return Err(not_shown(resource, RIGHT_UNKNOWN)),
+            Some(false) => return Err(self.not_shown(ctx, resource, NO_RIGHT).await),
+            None => return Err(self.not_shown(ctx, resource, RIGHT_UNKNOWN).await),
         }
         // A sweep has just read the whole list.
         let swept = hints().any(|hint| hint == Signal::SWEPT);
@@ -155,6 +163,15 @@ impl ExactOnline {
             return Ok(Resolution::NotYet { retry_at: ctx.now() + FRESH });
         }
         gone(Proof::AbsentTwice)
+    }
+
+    /// What an empty list means to somebody who may not see the record.
+    pub(super) async fn not_shown(&self, ctx: &Context, resource: &Resource, message: &'static str) -> Error {
+        Error::new(ErrorKind::PermissionDenied, message)
+            .with_operation(resource.get)
+            .with_context("company", self.company(ctx).await)
+            .with_context("path", resource.path)
+            .with_context("scope", resource.scope)
     }
 
     /// Lines of the ledger do not tell banks from cash boxes: what is no bank entry may be a cash entry.
@@ -215,6 +232,12 @@ impl ExactOnline {
         read_at: Timestamp,
     ) -> Result<Observation> {
         let Detail { mut record, raw, left_out, .. } = detail;
+        if let Some(modified) = record.modified_at {
+            let at = as_read(modified, read_at, &self.client.site().zone);
+            record.modified_at = Some(at);
+            record.created_at =
+                record.created_at.map(|created| if created == modified { at } else { created });
+        }
         if self.is_made_up.load(Ordering::Relaxed) {
             record.tags.push(MADE_UP.to_owned());
         }
@@ -227,14 +250,6 @@ impl ExactOnline {
         let state = Observed::Present { revision, order: None, content, raw, notes: left_out };
         Ok(Observation { entity, read_at, state })
     }
-}
-
-/// What an empty list means to somebody who may not see the record.
-fn not_shown(resource: &Resource, message: &'static str) -> Error {
-    Error::new(ErrorKind::PermissionDenied, message)
-        .with_operation(resource.get)
-        .with_context("path", resource.path)
-        .with_context("scope", resource.scope)
 }
 
 /// How long the signals can wait.

@@ -1,9 +1,9 @@
 //! Lists with row versions: they name documents, which are then read. A row version is a checkpoint and no order.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ml_connector_core::{
-    Result, Timestamp,
+    ErrorKind, Result, Timestamp,
     decode::Object,
     http::Pages,
     model::{EntityRef, Observation, Observed, Page, PollMode, Proof, Signal},
@@ -13,13 +13,14 @@ use super::{
     checkpoint::{Checkpoint, Step},
     poll::{Found, Listing},
     read::{SYNCED, UNREADABLE},
+    terms::Paid,
 };
 use crate::{
     client::{Query, is_refusal, rows::Rows as Listed},
     models::{
-        BANK_ENTRIES, CASH_ENTRIES, Resource, Settlement,
+        Resource, Settlement, at_the_latest,
         feed::{Rows, Sync, of_deleted, of_ledger},
-        instant, integer, is_guid, settlement, side,
+        instant, integer, is_guid, part_of, settlement, side,
     },
 };
 
@@ -35,6 +36,7 @@ struct Change {
     version: i64,
     document: String,
     resource: Option<&'static Resource>,
+    /// At the latest.
     modified: Option<Timestamp>,
     settled: Settlement,
     /// Of a term that does not say what kind of entry it comes from: the entry.
@@ -52,6 +54,10 @@ impl Listing<'_> {
         if at.step == Step::Start {
             match self.start(sync, &at).await {
                 Ok(seen) => at.seen = seen,
+                // Without the scope Organization administration nobody says where to begin: all rows are gone through.
+                Err(error) if is_refusal(&error) && error.kind() == ErrorKind::PermissionDenied => {
+                    tracing::info!(%error, feed = sync.name, "nobody says where to begin: all rows are gone through");
+                }
                 // Not every package has the list; then changes are looked for by their time.
                 Err(error) if is_refusal(&error) && resource.is_some() => {
                     tracing::info!(%error, feed = sync.name, "the list with row versions is not there");
@@ -140,7 +146,7 @@ impl Listing<'_> {
     }
 
     fn change(&self, sync: &Sync, row: &Object<'_>) -> Result<Change> {
-        let kind = |name| integer(row, name);
+        let (kind, zone) = (|name| integer(row, name), &self.client.site().zone);
         let resource = match sync.rows {
             Rows::Documents => sync.resources.first().copied(),
             Rows::Ledger => kind("Type").and_then(of_ledger),
@@ -153,7 +159,7 @@ impl Listing<'_> {
             version: kind("Timestamp").unwrap_or_default(),
             document: row.id(sync.document)?.to_ascii_lowercase(),
             resource: resource.filter(|_| is_cost).and_then(|resource| self.own(resource)),
-            modified: instant(row, "Modified", &self.client.site().zone),
+            modified: instant(row, "Modified", zone).map(|at| at_the_latest(at, zone)),
             settled: settlement(row),
             entry: row
                 .some_text("TransactionEntryID")
@@ -187,6 +193,7 @@ impl Listing<'_> {
             ..Signal::entity(EntityRef::new(resource.kind, id))
         };
         let mut documents: BTreeMap<String, &'static Resource> = BTreeMap::new();
+        let mut paid = Vec::new();
         for row in listed.rows {
             let Change { document, resource, modified, settled, entry, .. } = row.value;
             let Some(resource) = resource else { continue };
@@ -201,23 +208,36 @@ impl Listing<'_> {
                 continue;
             }
             match sync.rows {
+                Rows::Terms if settled == Settlement::Paid => {
+                    if !self.books.is_of_a_bank(self.ctx, &self.client, entry.as_deref()).await? {
+                        paid.push(Paid { resource, detail: self.client.decode(resource, row.raw)? });
+                    }
+                }
                 Rows::Terms => {
                     let entity = EntityRef::new(resource.kind, document.as_str());
-                    let is_payment =
-                        settled == Settlement::Paid && !self.is_of_a_bank(entry.as_deref()).await?;
-                    if is_payment || settled == Settlement::Open && self.is_known(&entity).await? {
+                    if settled == Settlement::Open && self.books.is_known(self.ctx, &entity).await? {
                         let detail = self.client.decode(resource, row.raw)?;
                         found.observations.push(self.books.seen(resource, detail, read_at)?);
                     }
                 }
                 Rows::Deleted => {
                     let entity = EntityRef::new(resource.kind, document.as_str());
-                    if self.mode == PollMode::Live && self.is_known(&entity).await? {
+                    if self.mode == PollMode::Live && self.books.is_known(self.ctx, &entity).await? {
                         let state = Observed::Gone(Proof::DeletionFeed);
                         found.observations.push(Observation { entity, read_at, state });
                     }
                 }
                 Rows::Documents | Rows::Ledger => _ = documents.insert(document, resource),
+            }
+        }
+        // A baseline tells nothing, and the past is told as it stands.
+        let split = match self.mode {
+            PollMode::Live => self.books.split(self.ctx, &self.client, &paid).await?,
+            _ => BTreeSet::new(),
+        };
+        for Paid { resource, detail } in paid {
+            if part_of(&detail.raw).is_none_or(|document| !split.contains(&document)) {
+                found.observations.push(self.books.seen(resource, detail, read_at)?);
             }
         }
         found.signals.extend(documents.iter().map(|(id, resource)| signal(resource, id)));
@@ -235,31 +255,6 @@ impl Listing<'_> {
             }
         }
         Ok(found)
-    }
-
-    /// Whether a term comes from an entry of a bank or a cash box, which tells it already.
-    async fn is_of_a_bank(&self, entry: Option<&str>) -> Result<bool> {
-        let Some(entry) = entry else { return Ok(false) };
-        let entry = entry.to_ascii_lowercase();
-        for resource in [&BANK_ENTRIES, &CASH_ENTRIES] {
-            if self.is_known(&EntityRef::new(resource.kind, entry.as_str())).await? {
-                return Ok(true);
-            }
-        }
-        for resource in [&BANK_ENTRIES, &CASH_ENTRIES] {
-            match self.client.shows(self.ctx, resource, &entry).await {
-                Ok(true) => return Ok(true),
-                Ok(false) => {}
-                Err(error) if is_refusal(&error) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(false)
-    }
-
-    async fn is_known(&self, entity: &EntityRef) -> Result<bool> {
-        let known = self.ctx.known(&self.books.source.connection, entity).await?;
-        Ok(known.is_some_and(|known| known.revision.is_some()))
     }
 
     /// The row version behind which a run begins.

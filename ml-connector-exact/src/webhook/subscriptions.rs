@@ -1,11 +1,14 @@
 //! What the app has subscribed to in the company, compared with what it should have.
 
-use std::time::Duration;
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use ml_connector_core::{
-    Context, Error, ErrorKind, Result, SourceInfo, Timestamp, UpkeepRequest,
+    Context, Error, ErrorKind, Result, Retry, SourceInfo, Timestamp, UpkeepRequest,
     model::{Signal, Upkeep},
     webhook::{Changes, LookedAfter, Subscriptions, look_after},
 };
@@ -13,7 +16,10 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::Webhook;
-use crate::client::{ExactClient, is_refusal, subscriptions::Subscription};
+use crate::{
+    client::{ExactClient, is_refusal, subscriptions::Subscription},
+    error::UNREACHED,
+};
 
 /// How often it is looked whether the subscriptions are there: Exact Online removes those whose user or consent is gone.
 const LOOK_EVERY: Duration = Duration::from_secs(24 * 3600);
@@ -22,6 +28,10 @@ const LOOK_AT_PROBLEM: Duration = Duration::from_secs(3 * 3600);
 /// When to look again after a look that broke off.
 const LOOK_AGAIN: Duration = Duration::from_secs(300);
 const NOTHING_TO_DO: Duration = Duration::from_secs(30 * 24 * 3600);
+/// The scope that webhooks need.
+const ADMINISTRATION: &str = "organization.administration";
+/// So many topics are refused in a look before the rest is not asked for.
+const MOST_REFUSALS: usize = 3;
 
 /// Where subscriptions are.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -108,19 +118,18 @@ impl Webhook {
         if let Some(why) = self.is_elsewhere(callback) {
             return problem(why, &known);
         }
-        let topics = Topics { client, wanted: &self.topics, callback };
+        let topics = Topics { client, wanted: &self.topics, callback, refusals: Mutex::default() };
         let LookedAfter { repaired, problem: refused, complete, subscriptions, .. } =
             match look_after(&topics, ctx).await {
-                Err(error) if is_refusal(&error) => return problem(refusal(&error), &known),
+                Err(error) if is_refusal(&error) => {
+                    return problem(format!("webhooks not registered: {}", remedy(&error, callback)), &known);
+                }
                 looked => looked?,
             };
         known.here = Some(place);
-        problems.extend(refused.map(|refused| {
-            format!(
-                "{refused}: the app needs the scope Organization administration (manage), and Exact Online has to reach {} by \
-                 https, without a bot protection in between",
-                host_of(callback)
-            )
+        problems.extend(refused.map(|refused| match topics.remedies() {
+            remedies if remedies.is_empty() => refused,
+            remedies => format!("{refused}: {remedies}"),
         }));
         let next = match (complete, problems.is_empty()) {
             (false, _) => LOOK_AGAIN,
@@ -204,12 +213,26 @@ async fn leave(
     }
 }
 
-fn refusal(error: &Error) -> String {
-    let scope = error.context("scope").unwrap_or("organization.administration");
-    format!(
-        "webhooks not registered: the app lacks the scope Organization administration with the right to manage ({scope}): tick \
-         it in the App Center, then connect again"
-    )
+/// What somebody does about a refusal.
+fn remedy(error: &Error, callback: &str) -> String {
+    let host = host_of(callback);
+    match (error.kind(), error.context("scope")) {
+        (ErrorKind::PermissionDenied, None | Some(ADMINISTRATION)) => format!(
+            "the app lacks the scope Organization administration with the right to manage ({ADMINISTRATION}): tick it in the \
+             App Center, then connect again"
+        ),
+        (ErrorKind::PermissionDenied, Some(scope)) => {
+            format!("the app lacks the scope {scope}: tick it in the App Center, then connect again")
+        }
+        _ if error.context(UNREACHED).is_some() => format!(
+            "Exact Online calls the URL once with an empty request and was not answered with 200: it has to reach {host} from \
+             the internet by https, without a bot protection in between"
+        ),
+        _ => format!(
+            "Exact Online does not take the URL: its host, {host}, has to be the one that the app's redirect URI has in the App \
+             Center, by https"
+        ),
+    }
 }
 
 fn host_of(url: &str) -> String {
@@ -221,6 +244,51 @@ struct Topics<'a> {
     client: &'a ExactClient,
     wanted: &'a [&'static str],
     callback: &'a str,
+    /// What Exact Online has refused to subscribe.
+    refusals: Mutex<Vec<Refused>>,
+}
+
+/// A refusal, and what somebody does about it.
+struct Refused {
+    kind: ErrorKind,
+    remedy: String,
+    /// Whether it concerns the app or the host, and so every topic.
+    of_all: bool,
+}
+
+impl Topics<'_> {
+    /// Why the next topic would be refused, too: then it is not asked for, because six refusals are too many in an hour.
+    fn is_futile(&self) -> Option<Error> {
+        let refusals = self.refusals();
+        let last = refusals.last().filter(|last| last.of_all || refusals.len() >= MOST_REFUSALS)?;
+        Some(
+            Error::new(last.kind, "Exact Online has refused to subscribe other topics")
+                .with_retry(Retry::Never),
+        )
+    }
+
+    fn note(&self, error: &Error) {
+        let of_app = matches!(error.context("scope"), None | Some(ADMINISTRATION));
+        let of_all =
+            error.context(UNREACHED).is_some() || error.kind() == ErrorKind::PermissionDenied && of_app;
+        let remedy = remedy(error, self.callback);
+        self.refusals().push(Refused { kind: error.kind(), remedy, of_all });
+    }
+
+    /// What somebody does about all of them.
+    fn remedies(&self) -> String {
+        let mut remedies: Vec<String> = Vec::new();
+        for Refused { remedy, .. } in &*self.refusals() {
+            if !remedies.contains(remedy) {
+                remedies.push(remedy.clone());
+            }
+        }
+        remedies.join("; ")
+    }
+
+    fn refusals(&self) -> MutexGuard<'_, Vec<Refused>> {
+        self.refusals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 #[async_trait]
@@ -257,9 +325,16 @@ impl Subscriptions for Topics<'_> {
             changes.note(self.client.unsubscribe(ctx, &stray.id).await)?;
         }
         if own.is_none() {
+            if let Some(error) = self.is_futile() {
+                return Err(error);
+            }
             match changes.note(self.client.subscribe(ctx, wanted, self.callback).await) {
                 // Somebody else has just made it: the next list tells.
                 Err(error) if error.kind() == ErrorKind::Conflict => {}
+                Err(error) if error.retry() == Retry::Never => {
+                    self.note(&error);
+                    return Err(error);
+                }
                 made => made?,
             }
         }

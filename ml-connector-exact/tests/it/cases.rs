@@ -89,15 +89,15 @@ async fn g4_a_refusal_without_a_reason_is_explained_by_the_user_s_right() {
         script.says("generaljournalentry/GeneralJournalEntries", [told(&answers[0])]);
         script.says("users/UserHasRights", [told(variant)]);
         let id = "6f1f0f7e-0a41-4c1b-9f0e-6a1d5c3b2a10";
+        let source = lab.source();
         for _ in 0..2 {
-            let error = read(&ctx, &lab, "journal_entry", id, false).await;
-            // The hint is another topic's: the connection reads this kind all the same.
             let signal = Signal::entity(EntityRef::new("journal_entry", id));
-            drop(error);
-            let error = lab.source().resolve(&ctx, &[signal], None).await.unwrap_err();
+            let error = source.resolve(&ctx, &[signal], None).await.unwrap_err();
             assert_eq!((error.kind(), error.scope()), (ErrorKind::PermissionDenied, &Scope::Entry));
             assert!(error.to_string().contains(word), "{word}: {error}");
+            assert_eq!(error.context("company"), Some("Waalkade Groothandel B.V. (3141593)"));
         }
+        assert_eq!(script.asked("users/UserHasRights").len(), 1, "one question a day");
         // The other resource of the same scope goes on.
         let mut list = answers[1]["body"].clone();
         list["d"]["results"][0]["Division"] = 3_141_593.into();
@@ -115,7 +115,7 @@ async fn g5_the_first_row_that_counts_is_not_left_out_and_a_quiet_company_is_no_
     let row = &answers[2]["row with exactly that number"];
     let mut row = row.clone();
     row["Division"] = 3_141_593.into();
-    let lab = Lab::at("2026-03-12T09:00:00Z");
+    let lab = Lab::with("2026-03-12T09:00:00Z", ExactOnlineConfig::default());
     let (script, ctx) = scripted(&lab);
     script.says("Sync/SyncTimestamp", [told(&answers[1])]);
     script.says("sync/Financial/TransactionLines", [answer(200, &json!({ "d": { "results": [row] } }))]);

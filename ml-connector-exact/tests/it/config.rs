@@ -28,6 +28,7 @@ fn a_setting_that_is_missing_or_wrong_is_named() {
         (builder().pace(0, 5_000), "calls_per_minute"),
         (builder().poll_minutes(0), "poll_minutes"),
         (builder().login(""), "login"),
+        (builder().contract(""), "contract"),
     ] {
         let error = builder.build().unwrap_err();
         assert_eq!(

@@ -16,9 +16,9 @@ use ml_connector_core::{
     rate::MemoryRateLimiter,
     token::MemoryTokenStore,
 };
-use ml_connector_exact::ExactOnline;
+use ml_connector_exact::{ExactOnline, Region};
 use ml_connector_sim::{
-    Fault,
+    ExactOnlineSim, Fault,
     exact::{ExactOnlineConfig, Kind, NewDocument, Right},
 };
 
@@ -199,6 +199,35 @@ async fn a_contract_s_calls_are_counted_over_all_companies_of_the_login() {
     assert_eq!((made + 2, refused.kind()), (100, ErrorKind::RateLimited));
 }
 
+/// Two users of one customer, each with an app of a region.
+#[tokio::test(start_paused = true)]
+async fn logins_of_one_contract_share_its_calls() {
+    for (contracts, shared) in [([Some("noordpool"); 2], true), ([Some("noordpool"), None], false)] {
+        let lab = Lab::new();
+        let mut config = ExactOnlineConfig::default();
+        "start.exactonline.be".clone_into(&mut config.host);
+        config.seed = 7;
+        let belgian = ExactOnlineSim::with_config(Arc::clone(&lab.clock) as _, config);
+        lab.answer_for(&belgian);
+        let mut made = [0, 0];
+        for (n, (sim, region)) in [(&lab.sim, Region::Nl), (&belgian, Region::Be)].into_iter().enumerate() {
+            sim.set_limits(1_000, 100_000);
+            let mut builder = builder(sim).region(region).login(format!("user {n}")).pace(1_000, 100_000);
+            if let Some(contract) = contracts[n] {
+                builder = builder.contract(contract);
+            }
+            let source = builder.calls_per_contract(100).build().unwrap();
+            let invoice = sim.create(Kind::SalesInvoices, &NewDocument::new(CUSTOMER, amount("10")));
+            let most = if n == 0 { 60 } else { 200 };
+            while made[n] < most && urgent(&lab.ctx, &source, "invoice", &invoice).await.is_ok() {
+                made[n] += 1;
+            }
+        }
+        // Each company was looked up once.
+        assert_eq!(made, if shared { [60, 38] } else { [60, 99] }, "{contracts:?}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_endpoint_that_refuses_is_left_alone_before_the_sixth_error_of_an_hour() {
     let lab = Lab::new();
@@ -243,41 +272,4 @@ async fn timeouts_are_waited_for_twice_and_count_as_no_errors() {
     let error = urgent(&lab.ctx, &source, "invoice", &invoice).await.unwrap_err();
     assert!(error.kind() == ErrorKind::Unavailable && error.to_string().contains("load balancer"), "{error}");
     urgent(&lab.ctx, &source, "invoice", &invoice).await.unwrap();
-}
-
-/// Case g6: pages of a sweep, reads for webhooks and a look after subscriptions, all at once.
-#[tokio::test(start_paused = true)]
-async fn one_company_is_asked_one_thing_at_a_time_and_others_do_not_wait_for_it() {
-    let mut config = ExactOnlineConfig::default();
-    config.conditions.latency = Duration::from_millis(300);
-    let lab = Lab::with(NOW, config);
-    lab.sim.set_limits(1_000, 5_000);
-    let connect =
-        |division| builder(&lab.sim).login("sanne").division(division).pace(1_000, 5_000).build().unwrap();
-    let (source, other) = (connect(3_141_593), connect(3_141_594));
-    let invoices: Vec<String> = (0..200).map(|_| lab.invoice("10")).collect();
-    let there = lab.sim.within(3_141_594);
-    let theirs = there.create(Kind::SalesInvoices, &NewDocument::new(CUSTOMER, amount("99")));
-    lab.read(&source, "invoice", &invoices[0]).await;
-    let begun = lab.ctx.now();
-    let since = |then: Timestamp| then.saturating_since(begun);
-    let sweep = async {
-        let swept = lab.run(&source, "all_sales_invoices", PollMode::Sweep, None).await.unwrap();
-        (swept.0.iter().map(|page| page.signals.len()).sum::<usize>(), since(lab.ctx.now()))
-    };
-    let reads = async {
-        for invoice in invoices.iter().take(6) {
-            urgent(&lab.ctx, &source, "invoice", invoice).await.unwrap();
-        }
-        since(lab.ctx.now())
-    };
-    let elsewhere = async {
-        urgent(&lab.ctx, &other, "invoice", &theirs).await.unwrap();
-        since(lab.ctx.now())
-    };
-    let upkeep = lab.look(&source, None);
-    let ((named, _), _, elsewhere, _) = tokio::join!(sweep, reads, elsewhere, upkeep);
-    assert_eq!(named, 200, "no row twice, none lost");
-    assert_eq!(lab.sim.tallies().parallel_calls, 0);
-    assert!(elsewhere < Duration::from_secs(2), "{elsewhere:?}");
 }

@@ -8,6 +8,7 @@ mod check;
 mod config;
 mod conformance;
 mod limits;
+mod one_at_a_time;
 mod poll;
 mod resolve;
 mod script;

@@ -3,12 +3,16 @@
 use std::time::Duration;
 
 use ml_connector_core::{
-    ErrorKind, Scope,
-    model::{Observed, Proof, Resolution, Signal},
+    ErrorKind, Scope, Source,
+    model::{EntityRef, Observed, Proof, Resolution, Signal},
 };
 use ml_connector_sim::exact::{Kind, NewDocument, Right};
+use serde_json::json;
 
-use crate::support::{CUSTOMER, Lab, amount, builder, known, pass, told};
+use crate::{
+    script::{answer, scripted},
+    support::{CUSTOMER, Lab, amount, builder, known, pass, told},
+};
 
 fn proof(resolution: &Resolution) -> Option<Proof> {
     let Resolution::Observed(seen) = resolution else { return None };
@@ -133,6 +137,32 @@ async fn files_are_links_and_never_to_elsewhere() {
         record.url
     );
     assert_eq!(record.attachments.len(), 1);
+    let own = record.attachments[0].url.as_ref().unwrap();
+    assert!(own.starts_with("https://start.exactonline.nl/docs/SysAttachment.aspx?ID="), "{own}");
+    // A link that leads elsewhere is not shown, and the file is named all the same.
+    for elsewhere in [
+        "https://evil.example/docs/SysAttachment.aspx",
+        "http://start.exactonline.nl/docs/x",
+        "javascript:alert(1)",
+    ] {
+        let (script, ctx) = scripted(&lab);
+        let uri = "https://start.exactonline.nl/api/v1/3141593/documents/DocumentAttachments";
+        let row = json!({
+            "__metadata": { "uri": uri },
+            "ID": "a8e5638f-5fb2-46bf-b895-bb18600e3c6a",
+            "FileName": "F-2026-0311.pdf",
+            "Url": elsewhere,
+        });
+        script.says("documents/DocumentAttachments", [answer(200, &json!({ "d": { "results": [row] } }))]);
+        let signal = [Signal::entity(EntityRef::new("bill", id.as_str()))];
+        let Resolution::Observed(seen) = source.resolve(&ctx, &signal, None).await.unwrap() else { panic!() };
+        let files = &seen[0].state.record().unwrap().attachments;
+        assert_eq!(
+            (files.len(), &*files[0].name, &files[0].url),
+            (1, "F-2026-0311.pdf", &None),
+            "{elsewhere}"
+        );
+    }
     let without = builder(&lab.sim).attachments(false).build().unwrap();
     assert!(lab.read(&without, "bill", &id).await.state.record().unwrap().attachments.is_empty());
 }

@@ -1,9 +1,10 @@
 //! Webhooks: subscribed once, and moved with the connection.
 
+use http::StatusCode;
 use ml_connector_core::{ReceiveRequest, Source, UpkeepRequest, model::Subject};
 use ml_connector_exact::{Builder, Config, Region};
 use ml_connector_sim::{
-    ExactOnlineSim,
+    ExactOnlineSim, Fault,
     exact::{ExactOnlineConfig, Kind, NewDocument},
 };
 
@@ -165,6 +166,52 @@ async fn what_keeps_webhooks_away_is_named_without_asking_again_and_again() {
     let looked = lab.look(&source, None).await;
     let problem = looked.problem.unwrap();
     assert!(problem.contains("Organization administration"), "{problem}");
+}
+
+/// The topics that are refused one by one keep the others from nothing; what is refused for all is asked once.
+#[tokio::test(start_paused = true)]
+async fn a_topic_that_is_refused_is_named_and_the_others_are_subscribed() {
+    let scope = |scope: &str| {
+        format!(
+            r#"{{"error":{{"code":"","message":{{"lang":"","value":"Forbidden - Application Scope Violated. Cannot read '{scope}' scope."}}}}}}"#
+        )
+    };
+    for (name, times, made, says) in [
+        ("purchase.orders", 1, 5, "purchase.orders"),
+        ("organization.administration", 9, 0, "right to manage"),
+    ] {
+        let lab = Lab::new();
+        let refused = Fault::status(StatusCode::FORBIDDEN).with_body("application/json", scope(name));
+        lab.sim.plant(refused.on("WebhookSubscriptions").method(http::Method::POST).times(times));
+        let looked = lab.look(&lab.source(), None).await;
+        let problem = looked.problem.unwrap();
+        assert!(problem.contains(says), "{problem}");
+        assert_eq!(lab.sim.subscriptions().len(), made, "{problem}");
+        let posts = lab.sim.received().into_iter().filter(|call| call.method == http::Method::POST);
+        let posts = posts.filter(|call| call.path.contains("WebhookSubscriptions")).count();
+        assert_eq!(posts, if made == 0 { 1 } else { 6 }, "{problem}");
+        assert_eq!(
+            looked.next.saturating_since(lab.ctx.now()).as_secs().div_ceil(3600),
+            3,
+            "three hours later"
+        );
+    }
+}
+
+/// Somebody else subscribes the same topic at the same time: Exact Online says that it exists.
+#[tokio::test(start_paused = true)]
+async fn a_subscription_that_exists_already_is_no_trouble_unless_it_does_not() {
+    let body = r#"{"error":{"code":"","message":{"lang":"","value":"Data already exists"}}}"#;
+    for exists in [true, false] {
+        let lab = Lab::new();
+        let fault = Fault::status(StatusCode::INTERNAL_SERVER_ERROR).with_body("application/json", body);
+        let fault = fault.on("WebhookSubscriptions").method(http::Method::POST);
+        lab.sim.plant(if exists { fault.having_acted() } else { fault });
+        let first = lab.look(&lab.source(), None).await;
+        assert_eq!(first.problem.is_none(), exists, "{first:?}");
+        let second = lab.look(&lab.source(), Some(&first.state)).await;
+        assert_eq!((second.problem, lab.sim.subscriptions().len()), (None, 6));
+    }
 }
 
 #[tokio::test(start_paused = true)]

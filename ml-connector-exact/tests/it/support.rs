@@ -9,9 +9,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::{Request, Response};
 use ml_connector_core::{
-    Context, HttpTransport, PollRequest, ReceiveRequest, Result, Source, Timestamp, TokioClock,
+    AuditLog, Context, HttpTransport, PollRequest, ReceiveRequest, Result, Source, Timestamp, TokioClock,
     UpkeepRequest,
-    audit::MemoryLog,
+    audit::{Committed, DocumentWrite, Expected, MemoryLog, Transaction},
     http::{Limits, TransportError},
     model::{
         Decimal, EntityRef, Intake, Observation, Observed, Page, PollMode, Resolution, Signal, Subject,
@@ -85,6 +85,7 @@ pub(crate) struct Lab {
     pub(crate) transport: Arc<dyn HttpTransport>,
     others: Arc<Regions>,
     tokens: Arc<dyn TokenStore>,
+    log: Arc<MemoryLog>,
 }
 
 impl Lab {
@@ -92,8 +93,11 @@ impl Lab {
         Self::at(NOW)
     }
 
+    /// At the other end of a line that jitters. Who counts seconds needs one that does not: [`with`](Self::with).
     pub(crate) fn at(now: &str) -> Self {
-        Self::with(now, ExactOnlineConfig::default())
+        let mut config = ExactOnlineConfig::default();
+        config.conditions.jitter = Duration::from_millis(200);
+        Self::with(now, config)
     }
 
     pub(crate) fn with(now: &str, config: ExactOnlineConfig) -> Self {
@@ -109,9 +113,22 @@ impl Lab {
         others.serve(&sim);
         let transport = Arc::clone(&others) as Arc<dyn HttpTransport>;
         let limiter = Arc::new(MemoryRateLimiter::new());
+        let log = Arc::new(MemoryLog::new());
         let ctx = Context::new(Arc::clone(&transport), Arc::clone(&tokens), limiter, Arc::clone(&clock) as _)
-            .with_log(Arc::new(MemoryLog::new()));
-        Self { sim, ctx, clock, transport, others, tokens }
+            .with_log(Arc::clone(&log) as _);
+        Self { sim, ctx, clock, transport, others, tokens, log }
+    }
+
+    /// Keeps what was seen of a record, as the engine does.
+    pub(crate) async fn remember(&self, seen: &Observation) {
+        let write = DocumentWrite {
+            key: Snapshot::key(&"books".into(), &seen.entity),
+            expected: Expected::Absent,
+            value: Some(known(seen).to_bytes().unwrap()),
+        };
+        let transaction = Transaction { documents: vec![write], ..Transaction::default() };
+        let committed = self.log.commit(vec![transaction], self.ctx.now()).await.unwrap();
+        assert!(matches!(committed[..], [Committed::Applied(_)]), "{committed:?}");
     }
 
     /// What another host has, which shares the store of tokens; or this one after a restart.

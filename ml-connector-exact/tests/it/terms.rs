@@ -1,9 +1,9 @@
 //! Payment terms: what was paid is told once, and nothing else of them.
 
-use ml_connector_core::model::PollMode;
+use ml_connector_core::model::{Observation, PollMode};
 use ml_connector_sim::exact::{Kind, NewDocument, Settlement};
 
-use crate::support::{CUSTOMER, Lab, amount, shown};
+use crate::support::{CUSTOMER, Lab, amount, told};
 
 /// Polls terms again and again.
 struct Terms {
@@ -22,10 +22,15 @@ impl Terms {
 
     /// What is told since.
     async fn told(&mut self) -> Vec<String> {
+        self.seen().await.iter().map(told).collect()
+    }
+
+    /// What is shown since.
+    async fn seen(&mut self) -> Vec<Observation> {
         let run = self.lab.run(&self.source, "payment_terms", PollMode::Live, self.at.take()).await;
         let (pages, at) = run.unwrap();
         self.at = Some(at);
-        shown(&pages)
+        pages.into_iter().flat_map(|page| page.observations).collect()
     }
 
     fn bill(&self, total: &str) -> String {
@@ -46,16 +51,43 @@ async fn paid_once_however_it_is_matched_later() {
     let bill = terms.bill("100");
     let (kind, term) = terms.lab.sim.open_terms(&bill).remove(0);
     terms.lab.sim.settle(&bill, Settlement::Bank).unwrap();
-    assert_eq!(terms.told().await, [format!("vendor_payment/{term} paid")]);
-    // 40 becomes 50. The same row again has the same revision: see the mirror test.
+    let [paid] = &terms.seen().await[..] else { panic!("one payment") };
+    assert_eq!(told(paid), format!("vendor_payment/{term} paid"));
+    // 40 becomes 50: the row is shown again, and has the same revision, which is no change.
     terms.lab.sim.match_term(kind, &term).unwrap();
-    let again = terms.told().await;
-    assert!(again.iter().all(|one| *one == format!("vendor_payment/{term} paid")), "{again:?}");
-    // Without a day of the payment it is not taken back either.
-    terms.lab.sim.set(kind, &term, "LastPaymentDate", ()).unwrap();
-    terms.lab.sim.set(kind, &term, "EndDate", ()).unwrap();
-    let again = terms.told().await;
-    assert!(again.iter().all(|one| *one == format!("vendor_payment/{term} paid")), "{again:?}");
+    let [again] = &terms.seen().await[..] else { panic!("the same row") };
+    assert_eq!((told(again), again.state.revision()), (told(paid), paid.state.revision()));
+    // Matched without a day of the payment it is not shown at all, and so is not taken back.
+    terms.lab.sim.set(kind, &term, "~LastPaymentDate", ()).unwrap();
+    assert_eq!(terms.told().await, [""; 0]);
+    // Taken back it is told.
+    terms.lab.remember(paid).await;
+    terms.lab.sim.set(kind, &term, "Status", 20).unwrap();
+    assert_eq!(terms.told().await, [format!("vendor_payment/{term} open")]);
+}
+
+/// A payment of 1,000 that was told is matched in two parts.
+#[tokio::test(start_paused = true)]
+async fn a_term_that_is_split_after_it_was_paid_is_no_other_payment() {
+    let mut terms = Terms::new().await;
+    let bill = terms.bill("1000");
+    let (kind, term) = terms.lab.sim.open_terms(&bill).remove(0);
+    terms.lab.sim.settle(&bill, Settlement::Bank).unwrap();
+    let [paid] = &terms.seen().await[..] else { panic!("one payment") };
+    terms.lab.remember(paid).await;
+    let before = terms.lab.calls("cashflow/Payments");
+    let rest = terms.lab.sim.split_term(kind, &term, amount("600")).unwrap();
+    assert_eq!(terms.told().await, [""; 0]);
+    assert_eq!(terms.lab.calls("cashflow/Payments") - before, 1, "one question for both rows");
+    // Another payment of the same invoice is told, and so is one that the list does not show yet.
+    let more = terms.lab.sim.split_term(kind, &rest, amount("150")).unwrap();
+    terms.lab.sim.set(kind, &more, "AmountDC", 251).unwrap();
+    terms.lab.sim.set(kind, &more, "AmountFC", 251).unwrap();
+    assert!(terms.told().await.contains(&format!("vendor_payment/{more} paid")));
+    // Where terms may not be listed, nothing is lost.
+    terms.lab.sim.refuse(kind, Some(ml_connector_sim::exact::Right::ForbiddenByModule));
+    terms.lab.sim.set(kind, &rest, "YourRef", "again").unwrap();
+    assert_eq!(terms.told().await, [format!("vendor_payment/{rest} paid")]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -26,7 +26,7 @@ use crate::{
 /// its payments, an attachment of its bill.
 const SECRETS: [&str; 4] = ["jwt", "statement_token", "direct_link_token", "share_link"];
 /// "Limits" of FreshBooks' documentation: no list has more rows.
-const PER_PAGE: usize = 100;
+pub(crate) const PER_PAGE: usize = 100;
 /// What polls leave of each second and of the calls under way, so that webhooks have room: two in five, one in four.
 const LEAVE_OF_SECOND: u32 = 5;
 const LEAVE_AT_ONCE: u32 = 4;

@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     FreshBooks,
-    client::{Detail, Filter, FreshBooksClient, Rows},
+    client::{Detail, Filter, FreshBooksClient, PER_PAGE, Rows},
     models::{Bill, Changes, Family, Resource, Shape, eastern, revision},
 };
 
@@ -201,6 +201,7 @@ impl Listing<'_> {
             at.recent.extend(ids.iter().cloned());
         }
         let has_deleted = T::FAMILY == Family::Accounting;
+        let left = listed.total.map(|total| total.saturating_sub(u64::from(number) * PER_PAGE as u64));
         let mut more = at.advance(&listed, number, &ids)?;
         if self.mode == PollMode::Sweep && !at.pages.is_complete() {
             let error = "the list ends with a page without rows, and speaks of more: it proves nothing";
@@ -214,7 +215,7 @@ impl Listing<'_> {
         }
         let Found { observations, signals } = page;
         let page = Page::new(at.write()?).observations(observations).signals(signals).more(more);
-        Ok(page.remark(if_empty::<T>(&at, read_at)))
+        Ok(page.left(left).remark(if_empty::<T>(&at, read_at)))
     }
 
     /// What a row shows, and what was paid of it where it is a bill.

@@ -91,6 +91,9 @@ pub struct DatabricksTuning {
     pub false_invalid_clients: u32,
     /// So many statements that rewrite a table fail with a conflict.
     pub conflicts: u32,
+    /// MERGEs that run at the same time do not conflict: each inserts what was not there when it began. Whether the vendor
+    /// ever does so with new rows of the same key, its documentation does not say.
+    pub doubles_inserts: bool,
     /// Statement requests in a minute; one more is answered 429.
     pub statements_per_minute: Option<u32>,
 }
@@ -112,6 +115,7 @@ impl Default for DatabricksTuning {
             expiry: ExpiryWording::InvalidAccessToken,
             false_invalid_clients: 0,
             conflicts: 0,
+            doubles_inserts: false,
             statements_per_minute: None,
         }
     }

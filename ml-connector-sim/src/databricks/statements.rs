@@ -17,7 +17,7 @@ use super::{
     answer::{invalid, ok, refused},
     config::SqlStatePlace,
     results::Cells,
-    sql::{Parsed, Session, SqlError},
+    sql::{Parsed, Session, SqlError, catalog::Table},
 };
 
 /// Statement Execution API reference: the text of a statement.
@@ -48,6 +48,8 @@ pub(super) struct Run {
     phase: Phase,
     /// Versions of the target when it began: of rows, and of metadata.
     began_at: Option<(u64, u64)>,
+    /// The table as it was then, where inserts are doubled.
+    began_with: Option<Table>,
     ended: Option<Timestamp>,
     forgotten: bool,
 }

@@ -150,6 +150,37 @@ impl Books {
             .collect()
     }
 
+    /// Splits a term: it keeps a part, and another row that is like it has the rest.
+    pub(super) fn split(
+        &mut self,
+        (term, id): (Kind, &str),
+        part: Decimal,
+        quirks: &Quirks,
+        now: Timestamp,
+    ) -> Result<String> {
+        let of = self.get(term, id).ok_or_else(missing)?.state.header.fields.clone();
+        let whole: Decimal = of.get("AmountDC").and_then(|raw| raw.get().parse().ok()).unwrap_or_default();
+        let other = self.other_row(term.path(), &of, whole - part);
+        let other = self.insert(term, other, Vec::new(), now);
+        self.change(term, id, quirks, now, |state| {
+            for name in ["AmountDC", "AmountFC"] {
+                state.header.fields.set(name, number(part));
+            }
+        })?;
+        Ok(other)
+    }
+
+    /// Another row of a document's term.
+    fn other_row(&mut self, path: &str, of: &Fields, amount: Decimal) -> Fields {
+        let mut other = of.clone();
+        other.set("ID", ());
+        put(path, &mut other, "EntryID", self.guid());
+        for name in ["AmountDC", "AmountFC"] {
+            other.set(name, number(amount));
+        }
+        other
+    }
+
     /// Settles a term, in part if an amount below its own is given. Returns the bank entry if there is one.
     pub(super) fn settle(
         &mut self,
@@ -166,12 +197,7 @@ impl Books {
         let path = term.path();
         if !rest.is_zero() {
             // A part that is paid splits the term in two rows.
-            let mut other = of.clone();
-            other.set("ID", ());
-            put(path, &mut other, "EntryID", self.guid());
-            for name in ["AmountDC", "AmountFC"] {
-                other.set(name, number(rest));
-            }
+            let mut other = self.other_row(path, &of, rest);
             open(path, &mut other);
             self.insert(term, other, Vec::new(), now);
         }

@@ -173,6 +173,15 @@ impl ExactOnlineSim {
         self.set(kind, id, "Status", 50)
     }
 
+    /// Splits a term, as matching a payment in parts does: the term keeps `part`, and another row with the same status has the
+    /// rest. Returns its key.
+    ///
+    /// # Errors
+    /// As [`set`](Self::set).
+    pub fn split_term(&self, kind: Kind, id: &str, part: Decimal) -> Result<String> {
+        self.act(|books, quirks, now| books.split((kind, id), part, quirks, now))
+    }
+
     /// Leaves an amount of a bank entry unmatched, which is a term too. Returns the term's key.
     ///
     /// # Errors

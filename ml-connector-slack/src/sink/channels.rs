@@ -12,6 +12,9 @@ use crate::{client::Client, error::is_code, models::Channel};
 
 /// How long a name that was found stays good: a channel may be renamed, and another may take its name.
 const KEEP: Duration = Duration::from_secs(3600);
+/// A list that takes longer than that, because pages are short and rare, is read to its end: it is under way for as long as a
+/// page came within this time.
+const UNDER_WAY: Duration = Duration::from_secs(900);
 /// How long a name that was not found stays unknown, so that a wrong route does not list the workspace per event.
 const KEEP_UNKNOWN: Duration = Duration::from_secs(60);
 /// Pages end by themselves; this bounds a list that does not. They are often short, so it is generous.
@@ -29,8 +32,7 @@ impl Channels {
     /// In the scope of the lane and for good when there is no such channel or it is archived, with what to do.
     pub(crate) async fn resolve(&self, ctx: &Context, client: &Client, name: &str) -> Result<String> {
         let mut known = self.0.lock().await;
-        let is_old = |directory: &Directory| ctx.now().saturating_since(directory.begun_at) >= KEEP;
-        if known.as_ref().is_some_and(is_old) {
+        if known.as_ref().is_some_and(|directory| directory.is_old(ctx.now())) {
             *known = None;
         }
         loop {
@@ -68,6 +70,8 @@ impl Channels {
 #[derive(Debug)]
 struct Directory {
     begun_at: Timestamp,
+    /// When a page was read last.
+    page_at: Timestamp,
     /// When the last page was read; `None` = there are more.
     read_at: Option<Timestamp>,
     next: Option<String>,
@@ -88,6 +92,7 @@ impl Directory {
     fn new(begun_at: Timestamp) -> Self {
         Self {
             begun_at,
+            page_at: begun_at,
             read_at: None,
             next: None,
             seen: HashSet::new(),
@@ -95,6 +100,15 @@ impl Directory {
             current: HashMap::new(),
             former: HashMap::new(),
         }
+    }
+
+    fn is_old(&self, now: Timestamp) -> bool {
+        let good_until = match self.read_at {
+            Some(read_at) if read_at.saturating_since(self.begun_at) >= KEEP => read_at + KEEP,
+            Some(_) => self.begun_at + KEEP,
+            None => (self.begun_at + KEEP).max(self.page_at + UNDER_WAY),
+        };
+        now >= good_until
     }
 
     /// Reads the next page.
@@ -107,6 +121,7 @@ impl Directory {
             }
             page => page?,
         };
+        self.page_at = ctx.now();
         page.channels.into_iter().for_each(|channel| self.add(channel));
         match page.next_cursor {
             None => self.read_at = Some(ctx.now()),

@@ -141,6 +141,42 @@ async fn a_cursor_that_is_too_old_begins_the_list_again_once() {
     assert_eq!(posted_to(&world).await, ["C07APPROV1"]);
 }
 
+/// An app that Slack does not list reads one short page a minute: a large workspace takes hours.
+#[tokio::test]
+async fn a_list_that_takes_hours_is_read_to_its_end() {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    let world = world().await;
+    let calls = AtomicUsize::new(0);
+    let rare = move |request: &wiremock::Request| {
+        let body = String::from_utf8_lossy(&request.body).into_owned();
+        let page: usize = body.split_once("cursor=page").map_or(0, |(_, page)| page.parse().unwrap());
+        if calls.fetch_add(1, Ordering::SeqCst) % 2 == 1 {
+            return ResponseTemplate::new(429).insert_header("retry-after", "600");
+        }
+        let name = if page == 12 { "accounting".to_owned() } else { format!("other-{page}") };
+        let next = page + 1;
+        json(
+            200,
+            &format!(
+                r#"{{"ok":true,"channels":[{{"id":"C07PAGE{page}","name":"{name}"}}],"response_metadata":{{"next_cursor":"page{next}"}}}}"#
+            ),
+        )
+    };
+    world.answer(LIST, rare).await;
+    let slack = world.slack();
+    for _ in 0..12 {
+        world.deliver(&slack, &delivery(channel("accounting"))).await.unwrap_err();
+        world.clock.advance(secs(600));
+    }
+    world.deliver(&slack, &delivery(channel("accounting"))).await.unwrap();
+    assert_eq!(posted_to(&world).await, ["C07PAGE12"]);
+    assert_eq!(world.requests(LIST).await.len(), 25, "no page was read twice");
+    // What nobody has looked at for an hour is read anew.
+    world.clock.advance(secs(3600));
+    world.deliver(&slack, &delivery(channel("accounting"))).await.unwrap_err();
+}
+
 #[tokio::test]
 async fn a_list_that_goes_in_circles_is_an_error() {
     let world = world().await;

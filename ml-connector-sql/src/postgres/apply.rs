@@ -16,6 +16,7 @@ use ml_connector_core::{
 
 use super::{
     batch::{Batch, Doc, Job, Standing, Standings, Waits},
+    chain,
     error::Failure,
     server::Session,
     values::{kind, number, partition, seq, text, unsigned},
@@ -36,6 +37,7 @@ pub(super) async fn apply(session: &Session<'_>, jobs: &[&Job]) -> Result<Applie
     let mut batch = load(session, jobs).await?;
     let committed = jobs.iter().map(|job| batch.apply(&job.transaction, job.now)).collect();
     write(session, &batch).await?;
+    chain::link(session, &batch).await?;
     let grown = batch.entries.iter().filter(|entry| entry.new.lane.is_some());
     let appended = grown.fold(0, |bits, entry| bits | 1 << entry.new.partition.number());
     Ok(Applied { committed, appended })
@@ -73,8 +75,15 @@ impl Named {
 }
 
 async fn load<'a>(session: &Session<'_>, jobs: &[&'a Job]) -> Result<Batch<'a>, Failure> {
-    let Named { fences, appended, documents, dedupe, mut parents, settled } = Named::by(jobs);
+    let Named { fences, mut appended, documents, dedupe, mut parents, settled } = Named::by(jobs);
     let mut batch = Batch::default();
+    let settled: Vec<i64> = settled.into_iter().collect();
+    let is_chained = session.chain().is_kept();
+    if is_chained {
+        // Outcomes are added to the chain of their entry's partition, whose lock belongs to whoever does that.
+        batch.parts = chain::parts_of(session, &settled).await?;
+        appended.extend(batch.parts.values());
+    }
     // Sent together, run one after the other: a duplicate is looked for once the partition is ours.
     let [fences, _, docs, duplicates] = together(session, [
         // A renewal goes on beside this; whoever takes the partition over waits for us, or we find its fence.
@@ -104,7 +113,6 @@ async fn load<'a>(session: &Session<'_>, jobs: &[&'a Job]) -> Result<Batch<'a>, 
     }
     parents.extend(found.iter().map(|(_, seq)| number(*seq)));
     let parents: Vec<i64> = parents.into_iter().collect();
-    let settled: Vec<i64> = settled.into_iter().collect();
     batch.duplicates.extend(found);
     let numbers = i64::try_from(batch.clone().count_new(jobs)).unwrap_or(i64::MAX);
     let [_, roots, numbers, waiting, ended] = together(session, [
@@ -117,9 +125,12 @@ async fn load<'a>(session: &Session<'_>, jobs: &[&'a Job]) -> Result<Batch<'a>, 
           FROM @entry e JOIN @work w ON w.part = e.part AND w.seq = e.seq
           WHERE e.seq = ANY($1) ORDER BY w.seq FOR UPDATE OF w", settled.clone().into()),
         // After that: what others have just taken off the work list is there by now.
-        ("SELECT seq, state, acknowledged FROM @settled WHERE seq = ANY($1) ORDER BY seq FOR UPDATE", settled.into()),
+        ("SELECT seq, state, acknowledged FROM @settled WHERE seq = ANY($1) ORDER BY seq FOR UPDATE", settled.clone().into()),
     ])
     .await?;
+    if is_chained {
+        batch.outcome_counts = chain::outcomes_of(session, &settled).await?;
+    }
     for row in &roots {
         batch.roots.insert(seq(row, 0)?, seq(row, 1)?);
     }

@@ -42,6 +42,9 @@ pub(super) struct Batch<'a> {
     pub(super) entries: Vec<Entry<'a>>,
     pub(super) outcomes: Vec<(Seq, Outcome, Option<Bytes>, Timestamp)>,
     pub(super) repeats: BTreeMap<Seq, (i64, Timestamp)>,
+    /// Where a chain is kept: the partitions of what is settled, and how many outcomes it has.
+    pub(super) parts: BTreeMap<i64, i16>,
+    pub(super) outcome_counts: HashMap<i64, i64>,
 }
 
 /// A document, or what is left of one.

@@ -144,9 +144,11 @@ pub(super) fn not_applied(operation: &'static str) -> Error {
 
 /// Whether the server refused a value, so that without it the rest may succeed: classes 22, 23 and 54 say so.
 pub(super) fn is_about_a_value(error: &Error) -> bool {
-    error
-        .context("sqlstate")
-        .is_some_and(|code| ["22", "23", "54"].iter().any(|class| code.starts_with(class)))
+    error.context("sqlstate").is_some_and(is_of_a_value)
+}
+
+fn is_of_a_value(code: &str) -> bool {
+    ["22", "23", "54"].iter().any(|class| code.starts_with(class))
 }
 
 /// The same error, for somebody else who waits for the same.
@@ -205,8 +207,14 @@ fn of_server(cause: &deadpool_postgres::tokio_postgres::Error) -> Error {
         SqlState::T_R_DEADLOCK_DETECTED
         | SqlState::T_R_SERIALIZATION_FAILURE
         | SqlState::UNIQUE_VIOLATION => "others wrote the same at the same time, again and again",
+        _ if is_of_a_value(code.code()) => "the database does not take a value of what was written",
         _ => "the database failed",
     };
+    let kind = match *code {
+        // The database works: whoever wrote it has to be told, and nobody else has to wait.
+        _ if is_of_a_value(code.code()) && *code != SqlState::UNIQUE_VIOLATION => ErrorKind::Unexpected,
+        _ => ErrorKind::Unavailable,
+    };
     // The primary message of some codes quotes what was written; the code says enough.
-    unavailable(message).with_context("sqlstate", code.code())
+    Error::new(kind, message).with_context("sqlstate", code.code())
 }

@@ -1,10 +1,11 @@
 //! The log in a Postgres database that several hosts share.
 //!
 //! `apply` loads what a batch of transactions asks about, `batch` changes that in memory, `write` writes it; `writer` puts
-//! calls together, and `server` sees to deadlines, repetitions and lost answers.
+//! calls together, and `server` sees to deadlines, repetitions and lost answers. `chain` links what is written.
 
 mod apply;
 mod batch;
+mod chain;
 mod error;
 mod lease;
 mod limiter;
@@ -120,7 +121,7 @@ impl PostgresLog {
     /// As [`connect`](Self::connect).
     pub async fn with_pool(pool: Pool, options: &PostgresOptions) -> Result<Self> {
         let server = Arc::new(Server::new(pool, options));
-        schema::open(&server).await?;
+        schema::open(&server, options.chain).await?;
         let news = Arc::new(News::default());
         let writer = Arc::new(Writer::start(&server, &news, options));
         tokio::spawn(news::tell(Arc::downgrade(&news), Arc::clone(&server)));

@@ -20,6 +20,9 @@ pub struct PostgresOptions {
     pub connections: usize,
     /// Whose clock says when a lease ends. Default: the server's.
     pub lease_clock: LeaseClock,
+    /// Keep a [chain](ml_connector_core::audit::ChainedLog), as evidence of tampering. It begins with what is appended from
+    /// then on, and a schema that has one keeps it: whoever opens it. Begin it while no other host runs. Default: no.
+    pub chain: bool,
 }
 
 /// Whose clock says when a lease ends.
@@ -78,6 +81,13 @@ impl PostgresOptions {
         self.lease_clock = lease_clock;
         self
     }
+
+    /// Keeps a chain, as evidence of tampering.
+    #[must_use]
+    pub fn with_chain(mut self) -> Self {
+        self.chain = true;
+        self
+    }
 }
 
 impl Default for PostgresOptions {
@@ -89,6 +99,7 @@ impl Default for PostgresOptions {
             writers: 4,
             connections: 12,
             lease_clock: LeaseClock::Server,
+            chain: false,
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use deadpool_postgres::tokio_postgres;
 use ml_connector_core::{
-    Result, Timestamp,
-    audit::{Committed, Transaction},
+    AuditLog, Error, ErrorKind, Result, Timestamp,
+    audit::{Committed, Transaction, encryption_marker},
 };
 
 use super::{PostgresLog, apply::apply, batch::Job, server::Session};
@@ -16,7 +16,10 @@ impl PostgresLog {
     /// [`Committed::Fenced`] and [`Committed::Stale`] have changed nothing, and the host decides what becomes of its own
     /// rows. What was appended is found within a second after the commit.
     ///
+    /// Where the log is encrypted, give it what `EncryptedLog::sealed` makes of the transaction.
+    ///
     /// # Errors
+    /// [`ConfigInvalid`](ErrorKind::ConfigInvalid) when the log is encrypted and the transaction is not.
     /// [`Unavailable`](ml_connector_core::ErrorKind::Unavailable) when a statement fails; then the host's transaction can
     /// only be rolled back, and all of it may be tried again.
     /// [`InvalidRequest`](ml_connector_core::ErrorKind::InvalidRequest) when [`Transaction::validate`] refuses it.
@@ -28,7 +31,13 @@ impl PostgresLog {
     ) -> Result<Committed> {
         const OPERATION: &str = "postgres_log.append_in";
         transaction.validate()?;
-        let session = Session::of_host(host, self.server.schema());
+        if !transaction.is_encrypted()
+            && self.documents(&[encryption_marker()]).await?.iter().any(Option::is_some)
+        {
+            let message = "the log is encrypted: append what EncryptedLog::sealed makes of the transaction";
+            return Err(Error::new(ErrorKind::ConfigInvalid, message).with_operation(OPERATION));
+        }
+        let session = Session::of_host(host, &self.server);
         let job = Job { transaction, now };
         let applied = apply(&session, &[&job]).await.map_err(|failure| failure.during(OPERATION))?;
         let mut committed = applied.committed.into_iter();

@@ -1,9 +1,12 @@
 //! Forgetting what is old and settled, and what is only of use for a while.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use deadpool_postgres::tokio_postgres::types::Type;
 use ml_connector_core::{Result, Timestamp, audit::DocKey};
 
 use super::{
+    chain,
     error::Failure,
     server::{Server, Session, Work},
     values::text,
@@ -38,6 +41,16 @@ impl Work for Prune {
         if roots.is_empty() {
             return Ok(0);
         }
+        let is_chained = session.chain().is_kept();
+        let mut parts = BTreeSet::new();
+        if is_chained {
+            let sql =
+                "SELECT DISTINCT part FROM @entry WHERE seq = ANY($1) OR root <> seq AND root = ANY($1)";
+            for row in &session.rows(sql, &[(&roots, Type::INT8_ARRAY)]).await? {
+                parts.insert(row.try_get(0)?);
+            }
+            chain::lock(session, &parts).await?;
+        }
         // Whoever joins one of these families holds its root until its entry is there; who comes later waits, and
         // finds what is left.
         let locked = "SELECT seq FROM @entry WHERE seq = ANY($1) ORDER BY seq FOR UPDATE";
@@ -56,6 +69,11 @@ impl Work for Prune {
             .await?;
         let going: Vec<i64> =
             going.iter().map(|row| row.try_get(0)).collect::<std::result::Result<_, _>>()?;
+        let linked = if is_chained { chain::linked(session, &going).await? } else { BTreeMap::new() };
+        // Somebody has joined from a partition that is not locked.
+        if linked.values().any(|part| !parts.contains(part)) {
+            return Err(Failure::Overtaken);
+        }
         let mut removed = 0;
         // What is settled first: whoever changes it at this moment adds an outcome.
         for table in ["settled", "repeated", "outcome", "entry"] {
@@ -64,6 +82,9 @@ impl Work for Prune {
             );
             let rows = session.rows(&sql, &[(&going, Type::INT8_ARRAY)]).await?;
             removed = rows.first().ok_or(Failure::Unreadable("a count"))?.try_get::<_, i64>(0)?;
+        }
+        if is_chained {
+            chain::removed(session, &linked).await?;
         }
         Ok(usize::try_from(removed).unwrap_or_default())
     }

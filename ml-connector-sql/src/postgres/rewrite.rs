@@ -5,14 +5,14 @@ use deadpool_postgres::tokio_postgres::{Row, types::Type};
 use ml_connector_core::{
     Result,
     audit::{
-        DocKey, DocumentRewrite, EntryRewrite, Query, Recorded, Rename, RewriteLog, StoredDocument,
-        StoredEntry, amount_key,
+        DocKey, DocumentRewrite, EntryRewrite, KeyedChain, Query, Recorded, Rename, RewriteLog,
+        StoredDocument, StoredEntry, amount_key,
     },
     model::{DedupeKey, Seq},
 };
 
 use super::{
-    PostgresLog,
+    PostgresLog, chain,
     error::Failure,
     query,
     server::{Param, Session, Work},
@@ -62,6 +62,10 @@ impl RewriteLog for PostgresLog {
     async fn rewrite(&self, entries: Vec<EntryRewrite>, documents: Vec<DocumentRewrite>) -> Result<()> {
         self.server.write("postgres_log.rewrite", &mut Rewrites { entries, documents }).await
     }
+
+    async fn key_chain(&self, keyed: KeyedChain) -> Result<bool> {
+        chain::key(&self.server, keyed).await
+    }
 }
 
 struct Renames(Vec<Rename>);
@@ -70,6 +74,11 @@ impl Work for Renames {
     type Output = ();
 
     async fn run(&mut self, session: &Session<'_>) -> Done<()> {
+        let from = self.0.iter().filter_map(|name| match name {
+            Rename::Dedupe { from, .. } => Some(text(from.as_str()).into_owned()),
+            Rename::Document { .. } => None,
+        });
+        let intact = chain::intact(session, &chain::with_dedupe(session, from.collect()).await?).await?;
         for name in &self.0 {
             let (table, column, from, to) = match name {
                 Rename::Document { from, to } => ("document", "key", from.as_str(), to.as_str()),
@@ -83,7 +92,7 @@ impl Work for Renames {
             let (from, to) = (text(from), text(to));
             session.rows(&sql, &[(&&*from, Type::TEXT), (&&*to, Type::TEXT)]).await?;
         }
-        Ok(())
+        chain::relink(session, intact).await
     }
 }
 
@@ -96,6 +105,8 @@ impl Work for Rewrites {
     type Output = ();
 
     async fn run(&mut self, session: &Session<'_>) -> Done<()> {
+        let seqs: Vec<i64> = self.entries.iter().map(|entry| number(entry.seq)).collect();
+        let intact = chain::intact(session, &seqs).await?;
         for entry in &self.entries {
             rewrite_entry(session, entry).await?;
         }
@@ -106,7 +117,7 @@ impl Work for Rewrites {
                 [(&&*key, Type::TEXT), (&version, Type::INT8), (&&**bytes, Type::BYTEA)];
             session.rows(sql, &params).await?;
         }
-        Ok(())
+        chain::relink(session, intact).await
     }
 }
 

@@ -6,6 +6,7 @@ use deadpool_postgres::tokio_postgres::{Row, types::Type};
 use ml_connector_core::{CheckStep, Error, ErrorKind, Result};
 
 use super::{
+    chain,
     error::Failure,
     server::{Server, Session, Work, quoted},
 };
@@ -24,20 +25,31 @@ const OLDEST_SERVER: i32 = 130_000;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Refuses servers that may lose what they have committed, and brings the schema up to date.
-pub(super) async fn open(server: &Server) -> Result<()> {
-    let mut schema = Schema(server.schema());
+pub(super) async fn open(server: &Server, chain: bool) -> Result<()> {
+    let mut schema = Schema { name: server.schema(), chain };
     let opened = tokio::time::timeout(PATIENCE, server.write_unmarked(&mut schema)).await;
-    opened.unwrap_or(Err(Failure::Late)).map_err(Failure::opening)
+    if opened.unwrap_or(Err(Failure::Late)).map_err(Failure::opening)? {
+        server.chain().begin();
+    }
+    Ok(())
 }
 
-/// A schema by its name.
-struct Schema<'a>(&'a str);
+/// A schema by its name, and whether it is to keep a chain.
+struct Schema<'a> {
+    name: &'a str,
+    chain: bool,
+}
 
 impl Work for Schema<'_> {
-    type Output = ();
+    /// Whether it keeps a chain.
+    type Output = bool;
 
-    async fn run(&mut self, session: &Session<'_>) -> std::result::Result<(), Failure> {
-        prepare(session, self.0).await
+    async fn run(&mut self, session: &Session<'_>) -> std::result::Result<bool, Failure> {
+        prepare(session, self.name).await?;
+        if self.chain {
+            chain::begin(session, self.name).await?;
+        }
+        chain::is_kept(session, self.name).await
     }
 }
 

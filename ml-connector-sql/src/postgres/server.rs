@@ -17,6 +17,7 @@ use super::{
     PostgresOptions,
     error::{self, Failure},
 };
+use crate::chain::Chain;
 
 /// A value of a statement, and its type. With types nothing has to be prepared, so that PgBouncer may give every
 /// transaction another session.
@@ -30,6 +31,7 @@ pub(super) struct Server {
     pool: Pool,
     schema: String,
     deadline: Duration,
+    chain: Chain,
 }
 
 /// What is written in one transaction. It is run again when others were in the way.
@@ -47,7 +49,7 @@ pub(super) trait Work: Send {
 /// Statements on one connection.
 pub(super) struct Session<'a> {
     link: Link<'a>,
-    schema: &'a str,
+    server: &'a Server,
 }
 
 enum Link<'a> {
@@ -57,8 +59,12 @@ enum Link<'a> {
 
 impl<'a> Session<'a> {
     /// Statements in a transaction of the host's.
-    pub(super) fn of_host(transaction: &'a tokio_postgres::Transaction<'a>, schema: &'a str) -> Self {
-        Self { link: Link::Hosts(transaction), schema }
+    pub(super) fn of_host(transaction: &'a tokio_postgres::Transaction<'a>, server: &'a Server) -> Self {
+        Self { link: Link::Hosts(transaction), server }
+    }
+
+    pub(super) fn chain(&self) -> &'a Chain {
+        &self.server.chain
     }
 
     /// The rows of a statement, in which `@name` is a name in our schema.
@@ -67,7 +73,7 @@ impl<'a> Session<'a> {
         sql: &str,
         params: &[Param<'_>],
     ) -> std::result::Result<Vec<Row>, Failure> {
-        let sql = in_schema(sql, self.schema);
+        let sql = in_schema(sql, &self.server.schema);
         let rows = match &self.link {
             Link::Ours(client) => client.query_typed(&sql, params).await,
             Link::Hosts(transaction) => transaction.query_typed(&sql, params).await,
@@ -77,7 +83,7 @@ impl<'a> Session<'a> {
 
     /// Runs statements without values.
     pub(super) async fn batch(&self, sql: &str) -> std::result::Result<(), Failure> {
-        let sql = in_schema(sql, self.schema);
+        let sql = in_schema(sql, &self.server.schema);
         match &self.link {
             Link::Ours(client) => client.batch_execute(&sql).await?,
             Link::Hosts(transaction) => transaction.batch_execute(&sql).await?,
@@ -88,7 +94,11 @@ impl<'a> Session<'a> {
 
 impl Server {
     pub(super) fn new(pool: Pool, options: &PostgresOptions) -> Self {
-        Self { pool, schema: options.schema.clone(), deadline: options.deadline }
+        Self { pool, schema: options.schema.clone(), deadline: options.deadline, chain: Chain::default() }
+    }
+
+    pub(super) fn chain(&self) -> &Chain {
+        &self.chain
     }
 
     pub(super) fn schema(&self) -> &str {
@@ -101,7 +111,7 @@ impl Server {
         work: &mut W,
     ) -> std::result::Result<W::Output, Failure> {
         let open = Open::idle(self.pool.get().await?);
-        let session = open.session(&self.schema);
+        let session = open.session(self);
         session.batch("BEGIN ISOLATION LEVEL READ COMMITTED").await?;
         let output = work.run(&session).await?;
         session.batch("COMMIT").await?;
@@ -134,7 +144,7 @@ impl Server {
 
     async fn try_read(&self, sql: &str, params: &[Param<'_>]) -> std::result::Result<Vec<Row>, Failure> {
         let open = Open::idle(self.pool.get().await?);
-        let rows = open.session(&self.schema).rows(sql, params).await;
+        let rows = open.session(self).rows(sql, params).await;
         if !rows.as_ref().is_err_and(Failure::has_lost_connection) {
             open.give_back();
         }
@@ -170,7 +180,7 @@ impl Server {
         let open = Open::idle(self.pool.get().await?);
         let done = async {
             let mark = self.begin(&open).await?;
-            let output = work.run(&open.session(&self.schema)).await?;
+            let output = work.run(&open.session(self)).await?;
             Ok((mark, output))
         };
         match done.await {
@@ -181,9 +191,7 @@ impl Server {
                     // The others lead to the same server.
                     self.pool.retain(|_, _| false);
                 }
-                if !failure.has_lost_connection()
-                    && open.session(&self.schema).batch("ROLLBACK").await.is_ok()
-                {
+                if !failure.has_lost_connection() && open.session(self).batch("ROLLBACK").await.is_ok() {
                     open.give_back();
                 }
                 Err(failure)
@@ -296,8 +304,8 @@ impl Open {
         self.connection.as_ref().expect("it is taken only by what consumes it")
     }
 
-    fn session<'a>(&'a self, schema: &'a str) -> Session<'a> {
-        Session { link: Link::Ours(self.client()), schema }
+    fn session<'a>(&'a self, server: &'a Server) -> Session<'a> {
+        Session { link: Link::Ours(self.client()), server }
     }
 
     /// Nothing is under way on it: others may use it.

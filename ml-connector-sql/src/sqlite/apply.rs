@@ -13,10 +13,11 @@ use ml_connector_core::{
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
-    lease, outcome, signals,
+    chain, lease, outcome, signals,
     work::{self, Waits},
     writer::Batch,
 };
+use crate::chain::{EntryRow, Subject, Tag};
 
 /// Applies a transaction that [`Transaction::validate`] has seen.
 pub(super) fn apply(
@@ -136,6 +137,10 @@ fn append_entry(
             entry.trace.as_deref(),
             entry.body.as_deref(),
         ])?;
+    if batch.links.are_kept() {
+        let digest = digest(seq, entry, parent, now);
+        chain::link(batch, partition, Subject { seq: seq.0.cast_signed(), nth: 0 }, &digest)?;
+    }
     match entry.lane {
         Some(lane) => {
             connection
@@ -152,12 +157,13 @@ fn append_entry(
                     entry.due.as_millis()
                 ])?;
             batch.backlog.add(entry.connection.as_str(), kind, Backlog::slot(entry.due, false), 1);
+            batch.grown |= 1 << partition;
         }
         None => {
             match &entry.dead {
                 Some(error) => {
                     file_as_settled(connection, seq, EntryState::Dead)?;
-                    outcome::insert(connection, seq, &Outcome::Dead { error: Arc::clone(error) }, None, now)?;
+                    outcome::insert(batch, seq, &Outcome::Dead { error: Arc::clone(error) }, None, now)?;
                 }
                 None => file_as_settled(connection, seq, EntryState::Done)?,
             }
@@ -170,6 +176,31 @@ fn append_entry(
         settle_entry(batch, &Settlement::new(replayed, Outcome::Replayed { replay: seq }), now)?;
     }
     Ok(Appended::New(seq))
+}
+
+/// The digest of an entry's row.
+fn digest(seq: Seq, entry: &NewEntry, parent: Option<Seq>, now: Timestamp) -> Tag {
+    let index = &entry.index;
+    let entity = index.entity.as_ref();
+    EntryRow {
+        seq: seq.0.cast_signed(),
+        part: entry.partition.number().into(),
+        kind: (entry.kind as u8).into(),
+        connection: entry.connection.as_str(),
+        parent: parent.map(|seq| seq.0.cast_signed()),
+        at: now.as_millis(),
+        entity_kind: entity.map(|entity| &*entity.kind),
+        entity_id: entity.map(|entity| &*entity.id),
+        number: index.number.as_deref(),
+        name: index.name.as_deref(),
+        amount: index.amount.map(|money| amount_key(money.amount)).as_deref(),
+        currency: index.amount.as_ref().map(|money| money.currency.as_str()),
+        destination: index.destination.as_deref(),
+        dedupe: entry.dedupe.as_ref().map(DedupeKey::as_str),
+        trace: entry.trace.as_deref(),
+        body: entry.body.as_deref(),
+    }
+    .digest()
 }
 
 /// Makes an entry that is not on the work list findable by what became of it.
@@ -243,7 +274,7 @@ fn settle_entry(batch: &mut Batch<'_>, settlement: &Settlement, now: Timestamp) 
             }
         }
     };
-    if fits { outcome::insert(connection, seq, outcome, trace.as_deref(), now) } else { Ok(()) }
+    if fits { outcome::insert(batch, seq, outcome, trace.as_deref(), now) } else { Ok(()) }
 }
 
 fn acknowledge_dead(connection: &Connection, seq: Seq) -> rusqlite::Result<bool> {

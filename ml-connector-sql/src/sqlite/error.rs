@@ -26,7 +26,12 @@ pub(super) fn is_locked(error: &Error) -> bool {
 
 /// A read or write that did not happen.
 pub(super) fn running(operation: &'static str, cause: &rusqlite::Error) -> Error {
-    error(ErrorKind::Unavailable, cause).with_operation(operation)
+    let kind = match cause.sqlite_error_code() {
+        // The database works: whoever wrote it has to be told, and nobody else has to wait.
+        Some(ErrorCode::TooBig) => ErrorKind::Unexpected,
+        _ => ErrorKind::Unavailable,
+    };
+    error(kind, cause).with_operation(operation)
 }
 
 /// A commit that failed: whether the disk has it shows after the next start.

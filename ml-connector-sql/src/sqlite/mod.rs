@@ -2,9 +2,11 @@
 
 mod apply;
 mod backlog;
+mod chain;
 mod error;
 mod files;
 mod lease;
+mod news;
 mod outcome;
 mod prune;
 mod query;
@@ -20,11 +22,7 @@ mod writer;
 use std::{
     mem,
     path::Path,
-    pin::pin,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -37,13 +35,10 @@ use ml_connector_core::{
     },
     model::{ConnectionId, Partition},
 };
-use tokio::sync::Notify;
 
 pub use self::token::SqliteTokenStore;
-use self::{files::Files, reader::Readers, writer::Writer};
-
-/// How often a waiting process looks for entries that another process appended.
-const POLL: Duration = Duration::from_secs(1);
+use self::{files::Files, news::News, reader::Readers, writer::Writer};
+use crate::chain::Chain;
 
 /// The log in a SQLite file. Cheap to clone: all clones and token stores share one writer thread and a few
 /// readers. Dropping the last of them writes what is queued and closes the file.
@@ -63,6 +58,10 @@ pub struct SqliteOptions {
     pub busy_timeout: Duration,
     /// Refuse writes that would make the file larger. Default: no limit but the disk's.
     pub max_size_bytes: Option<u64>,
+    /// Keep a [chain](ml_connector_core::audit::ChainedLog), as evidence of tampering. It begins with what is appended from
+    /// then on, and a file that has one keeps it: whoever opens it. Begin it while no other program has the file open.
+    /// Default: no.
+    pub chain: bool,
 }
 
 #[derive(Debug)]
@@ -70,8 +69,9 @@ struct Store {
     // Readers close first: the last connection to close merges the write-ahead log into the file.
     readers: Readers,
     writer: Writer,
-    appended: Arc<Appended>,
+    news: Arc<News>,
     pruning: Mutex<prune::Known>,
+    chain: Arc<Chain>,
 }
 
 impl Store {
@@ -80,28 +80,9 @@ impl Store {
     }
 }
 
-/// What this process knows about new entries.
-#[derive(Debug, Default)]
-struct Appended {
-    notify: Notify,
-    /// The last number that waiting tasks have been told about.
-    seen: AtomicU64,
-}
-
-impl Appended {
-    /// Wakes the waiting tasks when `last` is news.
-    fn tell(&self, last: u64) -> bool {
-        let is_news = self.seen.fetch_max(last, Ordering::SeqCst) < last;
-        if is_news {
-            self.notify.notify_waiters();
-        }
-        is_news
-    }
-}
-
 impl Default for SqliteOptions {
     fn default() -> Self {
-        Self { queue: 4096, busy_timeout: Duration::from_secs(5), max_size_bytes: None }
+        Self { queue: 4096, busy_timeout: Duration::from_secs(5), max_size_bytes: None, chain: false }
     }
 }
 
@@ -124,6 +105,13 @@ impl SqliteOptions {
     #[must_use]
     pub fn with_max_size_bytes(mut self, max_size_bytes: u64) -> Self {
         self.max_size_bytes = Some(max_size_bytes);
+        self
+    }
+
+    /// Keeps a chain, as evidence of tampering.
+    #[must_use]
+    pub fn with_chain(mut self) -> Self {
+        self.chain = true;
         self
     }
 }
@@ -151,14 +139,20 @@ impl SqliteLog {
                 .with_operation("sqlite_log.open")
                 .with_source(cause)
         })?;
-        let connection = schema::open(path, options)?;
-        let appended = Arc::new(Appended::default());
-        let last = schema::last(&connection).map_err(|cause| error::opening(&cause))?;
-        appended.tell(last);
+        let mut connection = schema::open(path, options)?;
+        let chain = Arc::new(Chain::default());
+        if options.chain {
+            self::chain::begin(&mut connection).map_err(|cause| error::opening(&cause))?;
+        }
+        if self::chain::is_kept(&connection).map_err(|cause| error::opening(&cause))? {
+            chain.begin();
+        }
+        let news = Arc::new(News::after(schema::last(&connection).map_err(|cause| error::opening(&cause))?));
         let files = Arc::new(Files::of(path));
-        let writer = Writer::start(connection, Arc::clone(&files), options.queue, Arc::clone(&appended))?;
+        let (told, linked) = (Arc::clone(&news), Arc::clone(&chain));
+        let writer = Writer::start(connection, Arc::clone(&files), options.queue, told, linked)?;
         let readers = Readers::start(path, files, options)?;
-        Ok(Self { store: Arc::new(Store { readers, writer, appended, pruning: Mutex::default() }) })
+        Ok(Self { store: Arc::new(Store { readers, writer, news, pruning: Mutex::default(), chain }) })
     }
 
     /// Tokens in the same file.
@@ -234,21 +228,7 @@ impl AuditLog for SqliteLog {
     }
 
     async fn wait(&self, partitions: &[Partition], at_most: Duration) -> Result<Vec<Partition>> {
-        let Appended { notify, .. } = &*self.store.appended;
-        let mut notified = pin!(notify.notified());
-        let mut left = at_most;
-        while !left.is_zero() {
-            let slice = left.min(POLL);
-            if tokio::time::timeout(slice, notified.as_mut()).await.is_ok() {
-                return Ok(partitions.to_vec());
-            }
-            left -= slice;
-            let last = self.store.readers.run("sqlite_log.wait", schema::last).await?;
-            if self.store.appended.tell(last) {
-                return Ok(partitions.to_vec());
-            }
-        }
-        Ok(Vec::new())
+        self.store.news.wait(&self.store.readers, partitions, at_most).await
     }
 
     async fn prune(&self, before: Timestamp, limit: usize) -> Result<usize> {
@@ -271,7 +251,7 @@ impl AuditLog for SqliteLog {
                 .store
                 .writer
                 .run("sqlite_log.prune", move |batch| {
-                    batch.savepoint(|batch| prune::remove(batch.connection(), &plan))
+                    batch.savepoint(|batch| prune::remove_linked(batch, &plan))
                 })
                 .await?;
             // Nothing: others were faster, so that the plan was wrong.

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use ml_connector_core::Timestamp;
 use rusqlite::Connection;
 
-use super::schema;
+use super::{chain, schema, writer::Batch};
 
 /// What was found out about old families, by the numbers of their roots, lest it be found out at every call.
 #[derive(Debug, Default)]
@@ -73,6 +73,20 @@ pub(super) fn plan(
         }
     }
     Ok(plan)
+}
+
+/// Removes what was planned, and says so in the chain.
+pub(super) fn remove_linked(batch: &mut Batch<'_>, plan: &Plan) -> rusqlite::Result<usize> {
+    let connection = batch.connection();
+    if !batch.links.are_kept() {
+        return remove(connection, plan);
+    }
+    let linked = chain::linked(connection, &plan.entries)?;
+    let removed = remove(connection, plan)?;
+    if removed > 0 {
+        chain::removed(batch, &linked)?;
+    }
+    Ok(removed)
 }
 
 /// Removes what was planned, unless one of the families has got another member since. Returns how many entries went.

@@ -4,14 +4,14 @@ use async_trait::async_trait;
 use ml_connector_core::{
     Result,
     audit::{
-        DocKey, DocumentRewrite, EntryRewrite, Outcome, Query, Recorded, Rename, RewriteLog, StoredDocument,
-        StoredEntry, amount_key,
+        DocKey, DocumentRewrite, EntryRewrite, KeyedChain, Outcome, Query, Recorded, Rename, RewriteLog,
+        StoredDocument, StoredEntry, amount_key,
     },
     model::{DedupeKey, Seq},
 };
 use rusqlite::{Connection, params};
 
-use super::{SqliteLog, outcome, query};
+use super::{SqliteLog, chain, outcome, query};
 
 #[async_trait]
 impl RewriteLog for SqliteLog {
@@ -52,8 +52,15 @@ impl RewriteLog for SqliteLog {
             .writer
             .run("sqlite_log.rename", move |batch| {
                 batch.savepoint(|batch| {
-                    let connection = batch.connection();
-                    erasing(connection, || names.iter().try_for_each(|name| rename(connection, name)))
+                    let mut renamed = Vec::new();
+                    for name in &names {
+                        if let Rename::Dedupe { from, .. } = name {
+                            renamed.extend(chain::with_dedupe(batch.connection(), from.as_str())?);
+                        }
+                    }
+                    chain::relinking(batch, &renamed, |connection| {
+                        erasing(connection, || names.iter().try_for_each(|name| rename(connection, name)))
+                    })
                 })
             })
             .await
@@ -64,14 +71,20 @@ impl RewriteLog for SqliteLog {
             .writer
             .run("sqlite_log.rewrite", move |batch| {
                 batch.savepoint(|batch| {
-                    let connection = batch.connection();
-                    erasing(connection, || {
-                        entries.iter().try_for_each(|entry| rewrite_entry(connection, entry))?;
-                        documents.iter().try_for_each(|document| rewrite_document(connection, document))
+                    let rewritten: Vec<_> = entries.iter().map(|entry| entry.seq.0.cast_signed()).collect();
+                    chain::relinking(batch, &rewritten, |connection| {
+                        erasing(connection, || {
+                            entries.iter().try_for_each(|entry| rewrite_entry(connection, entry))?;
+                            documents.iter().try_for_each(|document| rewrite_document(connection, document))
+                        })
                     })
                 })
             })
             .await
+    }
+
+    async fn key_chain(&self, keyed: KeyedChain) -> Result<bool> {
+        chain::key(self, keyed).await
     }
 }
 

@@ -14,7 +14,8 @@ use ml_connector_core::{Result, model::Seq};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use super::{Appended, backlog, error, files::Files, schema, signals};
+use super::{backlog, chain::Links, error, files::Files, news::News, schema, signals};
+use crate::chain::Chain;
 
 /// The most jobs in one SQLite transaction: bounds how long the first of them waits for the last.
 const MAX_GROUP: usize = 512;
@@ -78,12 +79,13 @@ impl Writer {
         connection: Connection,
         files: Arc<Files>,
         queue: usize,
-        appended: Arc<Appended>,
+        news: Arc<News>,
+        chain: Arc<Chain>,
     ) -> Result<Self> {
         let (sender, receiver) = sync_channel(queue);
         let thread = std::thread::Builder::new()
             .name("sqlite-writer".into())
-            .spawn(move || write(&connection, &files, &receiver, &appended))
+            .spawn(move || write(&connection, &files, &receiver, &news, &chain))
             .map_err(|_| error::thread("sqlite_log.open", "the writer thread cannot be started"))?;
         Ok(Self { queue: Some(sender), thread: Some(thread) })
     }
@@ -121,7 +123,7 @@ impl fmt::Debug for Writer {
     }
 }
 
-fn write(connection: &Connection, files: &Files, queue: &Receiver<Box<dyn Job>>, appended: &Appended) {
+fn write(connection: &Connection, files: &Files, queue: &Receiver<Box<dyn Job>>, news: &News, chain: &Chain) {
     let mut jobs = Vec::with_capacity(MAX_GROUP);
     let (mut last, mut indexed) = signals::progress(connection).unwrap_or_default();
     loop {
@@ -136,11 +138,11 @@ fn write(connection: &Connection, files: &Files, queue: &Receiver<Box<dyn Job>>,
             Err(RecvTimeoutError::Disconnected) => return,
         }
         jobs.extend(queue.try_iter().take(MAX_GROUP - 1));
-        let committed = match write_group(connection, &mut jobs) {
+        let committed = match write_group(connection, &mut jobs, chain) {
             Ok(_) if !files.are_in_place() => Err(Lost::Replaced),
-            Ok(end) => {
+            Ok((end, grown)) => {
                 last = end;
-                appended.tell(end);
+                news.tell(grown);
                 Ok(())
             }
             Err(cause) => Err(Lost::Failed(cause)),
@@ -149,15 +151,19 @@ fn write(connection: &Connection, files: &Files, queue: &Receiver<Box<dyn Job>>,
     }
 }
 
-/// Writes a group in one transaction, and returns the last number given. Hardly ever does a job fail: only then are
+/// Writes a group in one transaction, and returns the last number given, and the partitions whose work lists have grown. Hardly ever does a job fail: only then are
 /// all of them run again, each so that it can be undone by itself.
-fn write_group(connection: &Connection, jobs: &mut [Box<dyn Job>]) -> rusqlite::Result<u64> {
-    let mut batch = Batch::begin(connection);
+fn write_group(
+    connection: &Connection,
+    jobs: &mut [Box<dyn Job>],
+    chain: &Chain,
+) -> rusqlite::Result<(u64, u64)> {
+    let mut batch = Batch::begin(connection, chain);
     let begun = batch.failed.is_none();
     jobs.iter_mut().for_each(|job| job.run(&mut batch));
     if begun && batch.failed.is_some() {
         batch.roll_back();
-        batch = Batch { guarded: true, ..Batch::begin(connection) };
+        batch = Batch { guarded: true, ..Batch::begin(connection, chain) };
         jobs.iter_mut().for_each(|job| job.run(&mut batch));
     }
     batch.commit()
@@ -174,16 +180,21 @@ pub(super) struct Batch<'a> {
     last: u64,
     /// What the work list grows and shrinks by.
     pub(super) backlog: backlog::Change,
+    /// The partitions whose work lists have grown, one bit for each. May name more, after what was undone.
+    pub(super) grown: u64,
+    /// Tamper evidence.
+    pub(super) links: Links<'a>,
 }
 
 impl<'a> Batch<'a> {
-    fn begin(connection: &'a Connection) -> Self {
+    fn begin(connection: &'a Connection, chain: &'a Chain) -> Self {
         let begun = execute(connection, "BEGIN IMMEDIATE").and_then(|()| schema::last(connection));
         let (last, failed) = match begun {
             Ok(last) => (last, None),
             Err(cause) => (0, Some(cause)),
         };
-        Self { connection, guarded: false, failed, first: last, last, backlog: backlog::Change::default() }
+        let (backlog, links) = (backlog::Change::default(), Links::new(chain));
+        Self { connection, guarded: false, failed, first: last, last, backlog, grown: 0, links }
     }
 
     /// Runs `work` so that its failure leaves nothing behind, and the rest of the group as it was.
@@ -197,11 +208,11 @@ impl<'a> Batch<'a> {
         if !self.guarded {
             return work(self).inspect_err(|cause| self.failed = Some(same(cause)));
         }
-        let (last, backlog) = (self.last, self.backlog.clone());
+        let (last, backlog, links) = (self.last, self.backlog.clone(), self.links.clone());
         execute(self.connection, "SAVEPOINT job")?;
         let result = work(self);
         if let Err(cause) = &result {
-            (self.last, self.backlog) = (last, backlog);
+            (self.last, self.backlog, self.links) = (last, backlog, links);
             // A full or failing disk ends the whole transaction by itself.
             let undone = execute(self.connection, "ROLLBACK TO job");
             if undone.is_err() || self.connection.is_autocommit() {
@@ -224,7 +235,7 @@ impl<'a> Batch<'a> {
         Seq(self.last)
     }
 
-    fn commit(mut self) -> rusqlite::Result<u64> {
+    fn commit(mut self) -> rusqlite::Result<(u64, u64)> {
         let result = match self.failed.take() {
             Some(cause) => Err(cause),
             None => self
@@ -235,7 +246,7 @@ impl<'a> Batch<'a> {
         if result.is_err() {
             self.roll_back();
         }
-        result.map(|()| self.last)
+        result.map(|()| (self.last, self.grown))
     }
 
     /// Fails only when there is nothing left to roll back.
@@ -280,7 +291,7 @@ mod tests {
         let connection = schema::open(&path, &SqliteOptions::default()).unwrap();
         connection.execute_batch(prepare).unwrap();
         let files = Arc::new(Files::of(&path));
-        (directory, Writer::start(connection, files, 16, Arc::default()).unwrap())
+        (directory, Writer::start(connection, files, 16, Arc::new(News::after(0)), Arc::default()).unwrap())
     }
 
     #[tokio::test]

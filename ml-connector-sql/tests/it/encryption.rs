@@ -171,7 +171,7 @@ pub(crate) async fn a_rotation_under_load_loses_nothing(
     assert!(tokens.encrypted(ring).load(&token()).await.unwrap().is_some());
 }
 
-fn key_of(id: &str) -> Key {
+pub(crate) fn key_of(id: &str) -> Key {
     Key::new(id, &key_bytes(id)).unwrap()
 }
 

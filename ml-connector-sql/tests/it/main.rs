@@ -2,6 +2,7 @@
 #![cfg(any(feature = "postgres", feature = "sqlite"))]
 #![allow(clippy::unwrap_used)] // helpers of tests are tests too
 
+mod chain;
 mod encryption;
 mod model;
 #[cfg(all(feature = "postgres", unix))]

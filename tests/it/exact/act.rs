@@ -1,8 +1,8 @@
 //! People who work in a company, and a diary of what they do.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
-use ml_connector_core::model::Decimal;
+use ml_connector_core::{Timestamp, model::Decimal};
 use ml_connector_exact::Invoices;
 use ml_connector_sim::{
     ExactOnlineSim,
@@ -10,6 +10,9 @@ use ml_connector_sim::{
 };
 
 use crate::proof::Dice;
+
+/// What was paid so long ago was told, also when nobody could read anything for a day.
+const TOLD_AFTER: Duration = Duration::from_secs(36 * 3600);
 
 /// A company and what happened in it.
 pub(super) struct Company {
@@ -19,6 +22,8 @@ pub(super) struct Company {
     /// `bill.created 6f1f…`, in order.
     pub(super) happened: Vec<String>,
     documents: Vec<Document>,
+    /// Terms that were paid by money, and when: they may be matched in parts later.
+    paid: Vec<(Timestamp, Kind, String)>,
 }
 
 /// Something that is in the books.
@@ -43,7 +48,7 @@ enum Stage {
 
 impl Company {
     pub(super) fn new(connection: &'static str, sim: ExactOnlineSim, invoices: Invoices) -> Self {
-        Self { connection, sim, invoices, happened: Vec::new(), documents: Vec::new() }
+        Self { connection, sim, invoices, happened: Vec::new(), documents: Vec::new(), paid: Vec::new() }
     }
 
     fn kinds(&self) -> [Kind; 7] {
@@ -88,6 +93,30 @@ impl Company {
         document.into_iter().for_each(|document| document.is_known = true);
     }
 
+    /// The connection and the id of a document.
+    pub(super) fn about(&self, at: usize) -> (&'static str, String) {
+        (self.connection, self.documents[at].id.clone())
+    }
+
+    /// Enters a document, and returns its place.
+    pub(super) fn enter(&mut self, kind: Kind, dice: &mut Dice) -> usize {
+        self.create(kind, dice);
+        self.documents.len() - 1
+    }
+
+    /// Matches a payment that was told long ago in two parts, which splits its term. No money has moved.
+    pub(super) fn split(&mut self, dice: &mut Dice, now: Timestamp) {
+        let is_old = |(at, ..): &(Timestamp, Kind, String)| *at + TOLD_AFTER < now;
+        if dice.below(2) == 0 || !self.paid.first().is_some_and(is_old) {
+            return;
+        }
+        let (_, term, key) = self.paid.remove(0);
+        let other = self.sim.split_term(term, &key, Decimal::new(301, 2)).unwrap();
+        for row in [&key, &other] {
+            self.sim.match_term(term, row).unwrap();
+        }
+    }
+
     fn create(&mut self, kind: Kind, dice: &mut Dice) {
         let amount = Decimal::new(i64::try_from(1_000 + dice.below(900_000)).unwrap(), 2);
         let party = ["Bakkerij Linde V.O.F.", "Molen De Hoop B.V.", "Kwekerij Zonnehof B.V."];
@@ -122,7 +151,13 @@ impl Company {
 
     /// Does something to a record that nobody has touched in this round. While nobody may see a kind, its records are left
     /// alone.
-    pub(super) fn act(&mut self, dice: &mut Dice, used: &mut BTreeSet<usize>, hidden: Option<Kind>) {
+    pub(super) fn act(
+        &mut self,
+        dice: &mut Dice,
+        used: &mut BTreeSet<usize>,
+        hidden: Option<Kind>,
+        now: Timestamp,
+    ) {
         if dice.below(5) < 2 {
             let kind = self.kinds()[usize::try_from(dice.below(7)).unwrap()];
             self.create(kind, dice);
@@ -144,7 +179,7 @@ impl Company {
                 }
             }
             (1..=3, Stage::Open) => self.process(at),
-            (4..=6, _) if !self.sim.open_terms(&id).is_empty() => self.settle(at, dice),
+            (4..=6, _) if !self.sim.open_terms(&id).is_empty() => self.settle(at, dice, now),
             (4, _) if kind == Kind::BankEntries => {
                 // What is not matched is a term, and no payment.
                 drop(self.sim.leave_unmatched(&id, Decimal::new(29_000, 2)).unwrap());
@@ -164,7 +199,7 @@ impl Company {
         used.extend(before..self.documents.len());
     }
 
-    fn process(&mut self, at: usize) {
+    pub(super) fn process(&mut self, at: usize) {
         let Document { kind, id, .. } = self.documents[at].clone();
         let verb = match kind {
             Kind::PurchaseOrders => {
@@ -183,7 +218,7 @@ impl Company {
     }
 
     /// Settles a term of a document, or a part of it: by money, or by a credit note or a discount.
-    fn settle(&mut self, at: usize, dice: &mut Dice) {
+    fn settle(&mut self, at: usize, dice: &mut Dice, now: Timestamp) {
         let Document { kind, id, .. } = self.documents[at].clone();
         let (term, key) = self.sim.open_terms(&id).remove(0);
         let part = (dice.below(3) == 0).then(|| Decimal::new(500, 2));
@@ -196,6 +231,7 @@ impl Company {
         if kind != Kind::BankEntries {
             assert_ne!(self.sim.field(term, &key, "TransactionType").as_deref(), Some("40"), "{kind:?} {id}");
             self.tell(term, "created", &key);
+            self.paid.push((now, term, key.clone()));
         }
         self.tell(Kind::BankEntries, "created", &bank);
         self.documents.push(Document {

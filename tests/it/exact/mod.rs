@@ -1,7 +1,12 @@
 //! Exact Online on its simulator, in virtual time: days of two companies of one login, up to a month.
 
 mod act;
+mod hooks;
+mod night;
 mod office;
+mod region;
+mod rights;
+mod stage;
 mod story;
 
 use std::time::Duration;
@@ -11,7 +16,7 @@ use ml_connector_core::{
     model::{Event, Origin},
 };
 
-use self::office::World;
+use self::{night::Night, office::World};
 use crate::mirror;
 
 /// Each is a story of two companies.
@@ -23,11 +28,12 @@ const REST: Duration = Duration::from_secs(4 * 3600 - 40 * 60);
 const NIGHT: Duration = Duration::from_secs(12 * 3600);
 
 /// Whether the events are what happened, once each.
-async fn same_story(world: &World) {
+async fn same_story(world: &World) -> Vec<Event> {
     let events = world.events().await;
     assert!(events.iter().all(|event| event.origin == Origin::Live));
     let told = |event: &Event| format!("{} {} {}", event.connection, event.event_type(), event.entity.id);
     mirror::same_story(world.happened(), events.iter().map(told));
+    events
 }
 
 /// Whether it was a daily look at a list that was empty although much is known of it.
@@ -42,9 +48,10 @@ fn days() -> u32 {
     wanted.unwrap_or(31)
 }
 
-/// From 19 October 2026 on: clocks are set back in the night to the 25th. The app's webhook secret is replaced, one company is
-/// moved to another database by Exact, and the connection of the other is pointed to a third company. The host is away on most
-/// nights, and is killed in one.
+/// From 19 October 2026 on: clocks are set back in the night to the 25th, through which people work. The app's webhook secret is
+/// replaced, one company is moved to another database by Exact, and the connection of the other is pointed to a third company.
+/// The host is away on most nights, and is killed in one. Where a refresh token works once only, lost answers end the chain of
+/// tokens, and somebody consents anew in the evening.
 #[tokio::test(start_paused = true)]
 async fn days_are_told_once_whatever_happens_to_tokens_webhooks_and_companies() {
     for seed in mirror::seeds(SEEDS) {
@@ -53,6 +60,7 @@ async fn days_are_told_once_whatever_happens_to_tokens_webhooks_and_companies() 
         let mut running = world.connect(120);
         world.settle(HOUR).await;
         let days = days();
+        let mut night = None;
         for day in 1..=days {
             match day {
                 2 => world.replace_secret(),
@@ -71,12 +79,17 @@ async fn days_are_told_once_whatever_happens_to_tokens_webhooks_and_companies() 
                 world.work(5, WORK).await;
                 world.settle(REST).await;
             }
+            let is_anew = world.consent_anew();
             match day {
-                // Polled every ten minutes, tokens are renewed all the time; the clocks are set back meanwhile.
+                // Polled every ten minutes, tokens are renewed all the time; on the first of these nights clocks are set back.
                 6 | 20 => {
                     running.stop().await;
                     running = world.connect(10);
-                    world.settle(NIGHT).await;
+                    let morning = world.now() + NIGHT;
+                    match day {
+                        6 => night = Some(Night::pass(&mut world, morning).await),
+                        _ => world.settle(NIGHT).await,
+                    }
                 }
                 4 => {
                     running.kill().await;
@@ -89,11 +102,17 @@ async fn days_are_told_once_whatever_happens_to_tokens_webhooks_and_companies() 
                     running = world.connect(120);
                 }
             }
+            if is_anew {
+                world.settle(HOUR).await;
+            }
         }
         world.calm();
         // A whole look at every list, and what it has found.
         world.settle(HOUR * 30).await;
-        same_story(&world).await;
+        let events = same_story(&world).await;
+        if let Some(night) = night {
+            night.is_told(&events);
+        }
         let dead = world.entries(EntryKind::Signal).await;
         let dead = dead.into_iter().filter(|entry| entry.state == EntryState::Dead);
         let (disbelieved, dead): (Vec<Entry>, Vec<Entry>) = dead.partition(was_not_believed);

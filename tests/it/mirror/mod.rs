@@ -5,7 +5,7 @@ mod post;
 
 use std::{
     collections::BTreeMap,
-    ops::RangeInclusive,
+    ops::Range,
     sync::{Arc, Mutex},
 };
 
@@ -19,10 +19,11 @@ use ml_connector_core::{
 
 pub(crate) use self::post::Post;
 
-/// The stories to play: as many as a test has time for, or `MIRROR_SEEDS`.
-pub(crate) fn seeds(usual: u64) -> RangeInclusive<u64> {
-    let wanted = std::env::var("MIRROR_SEEDS").ok().and_then(|text| text.parse().ok());
-    1..=wanted.unwrap_or(usual)
+/// The stories to play: as many as a test has time for, or `MIRROR_SEEDS`. `MIRROR_FROM=3 MIRROR_SEEDS=1` plays one again.
+pub(crate) fn seeds(usual: u64) -> Range<u64> {
+    let wanted = |name| std::env::var(name).ok().and_then(|text| text.parse().ok());
+    let from = wanted("MIRROR_FROM").unwrap_or(1);
+    from..from + wanted("MIRROR_SEEDS").unwrap_or(usual)
 }
 
 /// Whether what was told is what happened, as often as it did.

@@ -33,10 +33,10 @@ const CENTS: i64 = 7_351_986;
 
 /// Everything our crates log at any level, spans and their fields included.
 #[derive(Clone, Default)]
-struct Captured(Arc<Mutex<String>>);
+pub(crate) struct Captured(Arc<Mutex<String>>);
 
 impl Captured {
-    fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         self.0.lock().unwrap().clone()
     }
 

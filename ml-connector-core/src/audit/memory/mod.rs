@@ -38,6 +38,8 @@ pub struct MemoryLog {
     room: std::sync::atomic::AtomicUsize,
     #[cfg(any(test, feature = "testing"))]
     delay_ms: std::sync::atomic::AtomicU64,
+    #[cfg(any(test, feature = "testing"))]
+    refused: Mutex<Option<(&'static str, ErrorKind)>>,
     #[cfg(test)]
     reads: std::sync::atomic::AtomicUsize,
 }
@@ -61,6 +63,13 @@ impl MemoryLog {
         self.room.store(bytes, std::sync::atomic::Ordering::SeqCst);
     }
 
+    /// Makes commits fail that append an entry whose body holds this text, as a value does that a database cannot take;
+    /// `None` = none.
+    #[cfg(any(test, feature = "testing"))]
+    pub fn fail_commits_with(&self, refused: Option<(&'static str, ErrorKind)>) {
+        *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = refused;
+    }
+
     /// Makes commits take so long from now on, as a busy disk would.
     #[cfg(any(test, feature = "testing"))]
     pub fn delay_commits(&self, delay: Duration) {
@@ -80,6 +89,16 @@ impl MemoryLog {
             return Err(
                 Error::new(ErrorKind::Unavailable, "the disk is full").with_operation("memory_log.commit")
             );
+        }
+        let refused = *self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((text, kind)) = refused {
+            let bodies =
+                transactions.iter().flat_map(|one| &one.append).filter_map(|entry| entry.body.as_ref());
+            for body in bodies {
+                if body.windows(text.len()).any(|part| part == text.as_bytes()) {
+                    return Err(Error::new(kind, "an entry was refused").with_operation("memory_log.commit"));
+                }
+            }
         }
         match self.failing.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1)) {
             Ok(_) => Err(Error::new(ErrorKind::Unavailable, "this commit was told to fail")
@@ -119,9 +138,9 @@ impl AuditLog for MemoryLog {
         self.check_fault(&transactions).await?;
         transactions.iter().try_for_each(Transaction::validate)?;
         let mut state = self.state();
-        let before = state.end();
+        let before = state.newest_of_all;
         let committed = transactions.into_iter().map(|transaction| state.apply(transaction, now)).collect();
-        let appended = state.end() > before;
+        let appended = state.newest_of_all != before;
         drop(state);
         if appended {
             self.appended.notify_waiters();
@@ -168,8 +187,20 @@ impl AuditLog for MemoryLog {
     }
 
     async fn wait(&self, partitions: &[Partition], at_most: Duration) -> Result<Vec<Partition>> {
-        let woken = tokio::time::timeout(at_most, self.appended.notified()).await;
-        Ok(if woken.is_ok() { partitions.to_vec() } else { Vec::new() })
+        let before = self.state().newest.clone();
+        let news = async {
+            loop {
+                let appended = self.appended.notified();
+                let now = self.state().newest.clone();
+                let has_news = |partition: &Partition| now.get(partition) != before.get(partition);
+                let news: Vec<Partition> = partitions.iter().copied().filter(has_news).collect();
+                if !news.is_empty() {
+                    return news;
+                }
+                appended.await;
+            }
+        };
+        Ok(tokio::time::timeout(at_most, news).await.unwrap_or_default())
     }
 
     async fn prune(&self, before: Timestamp, limit: usize) -> Result<usize> {
@@ -188,5 +219,36 @@ impl AuditLog for MemoryLog {
     async fn check(&self) -> Vec<CheckStep> {
         let remedy = "use a log on disk or in a database: this one is lost with the process";
         vec![CheckStep::warning("durability", remedy).with_found("the log is in memory")]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        audit::{EntryKind, NewEntry},
+        model::Seq,
+    };
+
+    #[tokio::test(start_paused = true)]
+    async fn waiting_names_the_partitions_that_have_news_and_no_others() {
+        let log = MemoryLog::new();
+        let entry = |lane| NewEntry {
+            lane,
+            ..NewEntry::new(Partition::new(5), EntryKind::Signal, "books".into(), Timestamp::default())
+        };
+        let commit = async |lane| {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            let transaction = Transaction { append: vec![entry(lane)], ..Transaction::default() };
+            let committed = log.commit(vec![transaction], Timestamp::default()).await.unwrap();
+            assert!(matches!(&committed[..], [Committed::Applied(appended)] if appended[0].seq() > Seq(0)));
+        };
+        let (five, six) = (Partition::new(5), Partition::new(6));
+        for (asked, lane, expected) in
+            [(vec![five, six], Some(1), vec![five]), (vec![six], Some(1), vec![]), (vec![five], None, vec![])]
+        {
+            let (news, ()) = tokio::join!(log.wait(&asked, Duration::from_secs(1)), commit(lane));
+            assert_eq!(news.unwrap(), expected, "{asked:?}, {lane:?}");
+        }
     }
 }

@@ -6,8 +6,8 @@ use super::{MemoryLog, state::Tables};
 use crate::{
     Result,
     audit::{
-        DocKey, DocumentRewrite, Entry, EntryRewrite, Outcome, Rename, RewriteLog, StoredDocument,
-        StoredEntry,
+        DocKey, DocumentRewrite, Entry, EntryRewrite, KeyedChain, Outcome, Rename, RewriteLog,
+        StoredDocument, StoredEntry,
     },
     model::Seq,
 };
@@ -33,6 +33,11 @@ impl RewriteLog for MemoryLog {
         entries.into_iter().for_each(|entry| state.rewrite_entry(entry));
         documents.into_iter().for_each(|document| state.rewrite_document(document));
         Ok(())
+    }
+
+    /// Who can change this log can change the program.
+    async fn key_chain(&self, _keyed: KeyedChain) -> Result<bool> {
+        Ok(false)
     }
 }
 

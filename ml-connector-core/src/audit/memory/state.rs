@@ -33,6 +33,9 @@ pub(super) struct Tables {
     pub(super) dedupe: HashMap<DedupeKey, Seq>,
     pub(super) receipts: HashMap<Arc<str>, BTreeSet<Seq>>,
     work: BTreeMap<(Partition, Seq), Pending>,
+    /// The last entry that was put on the work list of each partition, and of any.
+    pub(super) newest: BTreeMap<Partition, Seq>,
+    pub(super) newest_of_all: Seq,
     lanes: BTreeSet<(Partition, EntryKind, u64, Seq)>,
     /// A deleted document keeps its version.
     pub(super) documents: HashMap<DocKey, (u64, Option<Bytes>)>,
@@ -247,6 +250,8 @@ impl Tables {
             };
             self.work.insert((new.partition, seq), pending);
             self.lanes.insert((new.partition, new.kind, lane, seq));
+            self.newest.insert(new.partition, seq);
+            self.newest_of_all = seq;
             self.unsettled.insert((root, seq));
         }
         let state = match new.lane {

@@ -16,14 +16,22 @@ const CODE_CHARS: usize = 64;
 
 /// Classifies an answer by its status first: a failing server says nothing about our credentials, whatever its body says.
 pub(super) fn classify(answer: &Answer, response: TokenResponse) -> TokenOutcome {
-    let TokenResponse { access_token, refresh_token, expires_in, expires_at, scopes, error } = response;
+    let TokenResponse {
+        access_token,
+        refresh_token,
+        expires_in,
+        expires_at,
+        refresh_expires_in,
+        scopes,
+        error,
+    } = response;
     if answer.status.is_success()
         && error.is_none()
         && let Some(access) = access_token
     {
         let expires_in = life(expires_in, expires_at, answer.received_at);
         let (access, refresh) = (Some(access), refresh_token);
-        return TokenOutcome::Granted(Granted { access, expires_in, refresh, scopes });
+        return TokenOutcome::Granted(Granted { access, expires_in, refresh, refresh_expires_in, scopes });
     }
     let cause = match (answer.status.as_u16(), &error) {
         (429, _) => Cause::Throttled,

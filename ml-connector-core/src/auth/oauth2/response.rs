@@ -42,6 +42,8 @@ pub struct TokenResponse {
     /// When it ends, where the vendor says so. With [`expires_in`](Self::expires_in) as well, the earlier of both holds,
     /// but never less than a minute: a wrong clock must not renew without end.
     pub expires_at: Option<Timestamp>,
+    /// How long the refresh token lives, from now on, where the vendor says so; `None`: it names no end.
+    pub refresh_expires_in: Option<Duration>,
     /// What was granted; empty: the vendor did not say.
     pub scopes: Vec<String>,
     /// Why there is no access token, where the vendor said so.
@@ -95,6 +97,9 @@ impl TokenResponse {
             refresh_token: text(&wire.refresh_token).map(Secret::from),
             expires_in: seconds(&wire.expires_in).map(Duration::from_secs),
             expires_at: None,
+            refresh_expires_in: seconds(&wire.refresh_token_expires_in)
+                .or_else(|| seconds(&wire.refresh_expires_in))
+                .map(Duration::from_secs),
             scopes: scopes.filter(|scope| !scope.is_empty()).map(str::to_owned).collect(),
             error: text(&wire.error).filter(|_| !granted).map(TokenError::rfc6749),
         }
@@ -195,6 +200,9 @@ struct Wire {
     access_token: Value,
     refresh_token: Value,
     expires_in: Value,
+    /// No standard has an end of refresh tokens; these are the two names that vendors use.
+    refresh_token_expires_in: Value,
+    refresh_expires_in: Value,
     scope: Value,
     error: Value,
 }

@@ -28,6 +28,7 @@ pub const BEHAVIORS: &[Behavior<SourceUnderTest>] = behaviors![SourceUnderTest:
     webhooks::a_handshake_that_nobody_waits_for_changes_nothing,
     webhooks::a_webhook_signed_long_ago_or_ahead_is_refused,
     webhooks::garbage_behind_a_good_signature_is_an_invalid_request,
+    webhooks::what_proves_the_sender_is_not_kept,
     reads::a_read_begins_after_it_was_asked_for,
     reads::a_limit_is_asked_before_the_vendor,
     reads::the_answer_about_another_record_is_refused,

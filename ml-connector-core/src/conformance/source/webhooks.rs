@@ -162,6 +162,23 @@ pub async fn garbage_behind_a_good_signature_is_an_invalid_request(source: &Sour
     }
 }
 
+/// Where nothing is signed, the path or a text in the request is all that proves the sender. The log keeps neither, also of
+/// what is not understood: whoever reads it could send webhooks of his own.
+pub async fn what_proves_the_sender_is_not_kept(source: &SourceUnderTest) {
+    if source.webhook.proves != Proof::Sender {
+        return;
+    }
+    for request in [&source.webhook.request].into_iter().chain(&source.webhook.misunderstood) {
+        let intake = source.receive(request).expect("a note and evidence take the place of a rejected body");
+        let kept = intake.evidence.expect("a request that proves its sender says what is kept instead of it");
+        let kept = String::from_utf8_lossy(&kept).into_owned();
+        let path = request.uri().path().trim_matches('/');
+        assert!(path.is_empty() || !kept.contains(path), "the path is kept: {kept}");
+        let shown = source.secrets.iter().find(|secret| kept.contains(*secret));
+        assert!(shown.is_none(), "what is kept of a webhook shows {shown:?}");
+    }
+}
+
 fn refused(source: &SourceUnderTest, request: &Request<Bytes>, what: &str) {
     let only_sender = source.webhook.proves == Proof::Sender;
     let error: Error = match source.receive(request) {

@@ -324,12 +324,21 @@ fn texts(outcome: &mut Outcome) -> impl Iterator<Item = (&'static str, &mut Arc<
 fn owner(kind: EntryKind, index: &Index) -> String {
     let Index { entity, number, name, destination, .. } = index;
     let entity = entity.as_ref();
-    let parts = [entity.map(|entity| &entity.kind), entity.map(|entity| &entity.id), number.as_ref()];
-    let mut owner = (kind as u8).to_string();
-    for part in parts.into_iter().chain([name.as_ref(), destination.as_ref()]) {
+    let parts = [
+        entity.map(|entity| &entity.kind),
+        entity.map(|entity| &entity.id),
+        number.as_ref(),
+        name.as_ref(),
+        destination.as_ref(),
+    ];
+    // Each with its length before it, of three digits at most.
+    let length = parts.iter().map(|part| part.map_or(2, |text| text.len() + 5)).sum::<usize>();
+    let mut owner = String::with_capacity(length + 3);
+    _ = write!(owner, "{}", kind as u8);
+    for part in parts {
         _ = match part {
             Some(text) => write!(owner, "/{}:{text}", text.len()),
-            None => write!(owner, "/-"),
+            None => owner.write_str("/-"),
         };
     }
     owner

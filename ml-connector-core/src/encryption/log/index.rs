@@ -49,9 +49,7 @@ impl IndexKey {
         bytes.extend_from_slice(value.as_bytes());
         let tag = encrypt(&self.cipher, nonce, column.as_bytes(), &mut bytes[NONCE..])?;
         bytes.extend_from_slice(&tag);
-        let mut text = String::from(READABLE);
-        URL_SAFE_NO_PAD.encode_string(bytes, &mut text);
-        Ok(text)
+        Ok(encoded(READABLE, &bytes))
     }
 
     /// The value that a text stands for; `None` = the text is in clear.
@@ -89,9 +87,7 @@ impl IndexKey {
     }
 
     fn one_way(&self, column: &str, value: &str) -> String {
-        let mut text = String::from(ONE_WAY);
-        URL_SAFE_NO_PAD.encode_string(self.mac(column, value), &mut text);
-        text
+        encoded(ONE_WAY, &self.mac(column, value))
     }
 
     fn mac(&self, column: &str, value: &str) -> [u8; 32] {
@@ -105,7 +101,15 @@ impl IndexKey {
 }
 
 pub(super) fn entity_column(kind: &str) -> String {
-    format!("entity/{}", kind.replace('\0', "/"))
+    let column = ["entity/", kind].concat();
+    if column.contains('\0') { column.replace('\0', "/") } else { column }
+}
+
+fn encoded(prefix: &str, bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(prefix.len() + bytes.len().div_ceil(3) * 4);
+    text.push_str(prefix);
+    URL_SAFE_NO_PAD.encode_string(bytes, &mut text);
+    text
 }
 
 pub(super) fn is_named(key: &DedupeKey) -> bool {

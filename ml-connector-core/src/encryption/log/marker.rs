@@ -7,10 +7,10 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::super::{Binding, KeyRing, key::KeyBytes};
+use super::super::{Binding, KeyRing, key::KeyBytes, seal::subkey};
 use crate::{
     Error, ErrorKind, Result, Timestamp,
-    audit::{Committed, Document, DocumentWrite, Expected, Query, RewriteLog, Transaction, sealed},
+    audit::{ChainKey, Committed, Document, DocumentWrite, Expected, Query, RewriteLog, Transaction, sealed},
     model::Seq,
 };
 
@@ -28,6 +28,8 @@ pub(super) struct Marker {
     pub(super) clear_left: bool,
     /// How far a re-encryption has come.
     pub(super) progress: Option<Progress>,
+    /// Whether the log's chain has a key.
+    pub(super) chained: bool,
 }
 
 /// How far what is stored has been encrypted with a key.
@@ -50,6 +52,8 @@ struct Written {
     clear_amounts: bool,
     clear_left: bool,
     progress: Option<Progress>,
+    #[serde(default)]
+    chained: bool,
 }
 
 /// What the host wants of a log that it opens.
@@ -74,8 +78,9 @@ impl Marker {
                         .with_context("active", ring.active()));
                     }
                     let clear_amounts = wanted.clear_amounts;
+                    let index_key = KeyBytes::generate()?;
                     let marker =
-                        Self { index_key: KeyBytes::generate()?, clear_amounts, clear_left, progress: None };
+                        Self { index_key, clear_amounts, clear_left, progress: None, chained: false };
                     if marker.store(log, ring, Expected::Absent).await? {
                         return Ok(marker);
                     }
@@ -110,6 +115,11 @@ impl Marker {
         }
     }
 
+    /// What the log's chain is linked with. It is as old as the log, so that links outlast every rotation.
+    pub(super) fn chain_key(&self) -> ChainKey {
+        ChainKey::new(&subkey(&self.index_key, "chain"))
+    }
+
     fn check(&self, wanted: Wanted) -> Result<()> {
         if self.clear_left && !wanted.takes_clear {
             return Err(refused(
@@ -141,7 +151,7 @@ impl Marker {
         let opened = ring.open(&BINDING, &document.bytes);
         let bytes =
             Zeroizing::new(opened.map_err(|error| error.with_operation("encrypted_log.open"))?.to_vec());
-        let Written { form, index_key, clear_amounts, clear_left, progress } =
+        let Written { form, index_key, clear_amounts, clear_left, progress, chained } =
             serde_json::from_slice(&bytes).map_err(|_| unreadable())?;
         if form > FORM {
             return Err(refused("the log was encrypted by a later release: update this program"));
@@ -149,14 +159,14 @@ impl Marker {
         let index_key = Zeroizing::new(index_key);
         let index_key = Zeroizing::new(STANDARD.decode(&*index_key).map_err(|_| unreadable())?);
         let index_key = KeyBytes::try_from(&index_key[..]).map_err(|_| unreadable())?;
-        Ok(Self { index_key, clear_amounts, clear_left, progress })
+        Ok(Self { index_key, clear_amounts, clear_left, progress, chained })
     }
 
     /// Whether it was as expected.
     async fn store(&self, log: &dyn RewriteLog, ring: &KeyRing, expected: Expected) -> Result<bool> {
-        let Self { index_key, clear_amounts, clear_left, progress } = self.clone();
+        let Self { index_key, clear_amounts, clear_left, progress, chained } = self.clone();
         let index_key = STANDARD.encode(index_key.expose());
-        let mut written = Written { form: FORM, index_key, clear_amounts, clear_left, progress };
+        let mut written = Written { form: FORM, index_key, clear_amounts, clear_left, progress, chained };
         let plain = serde_json::to_vec(&written).map(Zeroizing::new);
         zeroize::Zeroize::zeroize(&mut written.index_key);
         let plain = plain.map_err(|cause| {

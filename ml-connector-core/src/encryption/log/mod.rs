@@ -29,7 +29,7 @@ use super::KeyRing;
 use crate::{
     AuditLog, CheckStep, Result, Timestamp,
     audit::{
-        Backlog, Committed, DocKey, Document, DocumentWrite, Entry, Lease, LeaseRequest, Pending,
+        Backlog, Committed, DocKey, Document, DocumentWrite, Entry, KeyedChain, Lease, LeaseRequest, Pending,
         PendingRequest, Query, Rename, RewriteLog, Transaction, sealed,
     },
     model::{ConnectionId, DedupeKey, Partition},
@@ -118,8 +118,26 @@ impl EncryptedLog {
         let inner: Arc<dyn RewriteLog> = Arc::new(log);
         let EncryptionOptions { clear_amounts, takes_clear } = options;
         let marker = Marker::open(&*inner, &ring, Wanted { clear_amounts, takes_clear }).await?;
+        let keyed = KeyedChain { key: marker.chain_key(), was_keyed: marker.chained };
+        if inner.key_chain(keyed).await? && !marker.chained {
+            Marker::change(&*inner, &ring, |marker| marker.chained = true).await?;
+        }
         let fields = Fields { ring, index: IndexKey::new(&marker.index_key), clear_amounts };
         Ok(Self { inner, fields, takes_clear: AtomicBool::new(marker.clear_left) })
+    }
+
+    /// What [`commit`](AuditLog::commit) would store of a transaction: for a host that appends it in a database transaction of
+    /// its own, by `PostgresLog::append_in`.
+    ///
+    /// # Errors
+    /// [`InvalidRequest`](crate::ErrorKind::InvalidRequest) as [`Transaction::validate`];
+    /// [`Unavailable`](crate::ErrorKind::Unavailable) while some of the log is still in clear and cannot be looked at.
+    pub async fn sealed(&self, transaction: Transaction) -> Result<Transaction> {
+        transaction.validate()?;
+        let mut names = Names::default();
+        let sealed = self.seal(transaction, &mut names)?;
+        self.rename(&names).await?;
+        Ok(sealed)
     }
 
     /// Whether there may be something in clear.

@@ -19,7 +19,7 @@ use super::{
     registry::SinkSlot,
     retry,
     shared::Shared,
-    writes::{Stop, drop_forgotten, ready, settle},
+    writes::{Stop, drop_forgotten, is_ready, settle},
 };
 use crate::{
     Error, ErrorKind, Repeat,
@@ -36,8 +36,8 @@ pub(crate) async fn deliver(shared: Arc<Shared>, lease: Lease, batch: Batch) -> 
         Ok(finished) => finished,
         Err(Stop::Fenced) => Finished::fenced(),
         Err(Stop::Log(error)) => {
-            tracing::error!(%error, connection = %batch.connection, "the log does not work: deliveries wait");
-            Finished::again(&batch, Hold::Until(retry::log_at(shared.clock.now())))
+            tracing::error!(%error, connection = %batch.connection, "what deliveries lead to cannot be written down: they wait");
+            Finished::again(&batch, Hold::Unwritten)
         }
     }
 }
@@ -52,7 +52,10 @@ impl Attempt<'_> {
             tracing::warn!(connection = %self.batch.connection, "deliveries wait for a sink that is not connected");
             return Ok(Finished::again(self.batch, Hold::Outage(self.shared.clock.now())));
         };
-        ready(self.shared).await?;
+        if !is_ready(self.shared).await {
+            let again = retry::log_at(self.shared.clock.now());
+            return Ok(Finished::again(self.batch, Hold::Until(again)));
+        }
         let mut loaded = self.load(slot.sink.info().max_bytes).await?;
         let mut finished = self.make_for(slot, &mut loaded).await?;
         finished.waits.append(&mut loaded.rest);

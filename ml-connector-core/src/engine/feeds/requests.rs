@@ -7,7 +7,7 @@ use super::{
     task::{FeedTask, offers},
 };
 use crate::{
-    Connector, Error, ErrorKind, Result, Timestamp,
+    Connector, Error, ErrorKind, FeedInfo, Result, Timestamp,
     audit::{Outcome, Query, Transaction},
     engine::{registry::SourceSlot, shared::Shared, writes::append},
     model::{ConnectionId, DedupeKey, Seq},
@@ -93,9 +93,13 @@ impl Connector {
     }
 }
 
-/// The feeds of a source that the plan or the granted scopes do not allow.
+/// The feeds of a source that the plan or the granted scopes do not allow, and the looks through whole lists.
 pub(crate) async fn unavailable_feeds(shared: &Shared, slot: &SourceSlot) -> Result<Vec<UnavailableFeed>> {
-    let states = FeedState::load_all(shared, slot, &slot.source.info().feeds).await?;
+    let info = slot.source.info();
+    // A look and a feed of the same name have one state.
+    let own = |sweep: &&FeedInfo| info.feeds.iter().all(|feed| feed.name != sweep.name);
+    let all: Vec<FeedInfo> = info.feeds.iter().chain(info.sweeps.iter().filter(own)).cloned().collect();
+    let states = FeedState::load_all(shared, slot, &all).await?;
     Ok(states.into_iter().filter_map(|state| state.unavailable).collect())
 }
 
@@ -130,7 +134,13 @@ pub(crate) async fn feeds_known(shared: &Shared, slots: &[&SourceSlot]) -> Resul
             known.unavailable.extend(state.unavailable);
             known.remarks.extend(state.remark);
         }
-        known.stopped = states.by_ref().take(info.sweeps.len()).filter_map(|state| state.stopped).collect();
+        for (sweep, state) in info.sweeps.iter().zip(states.by_ref()) {
+            known.stopped.extend(state.stopped);
+            // A look and a feed of the same name have one state.
+            if info.feeds.iter().all(|feed| feed.name != sweep.name) {
+                known.unavailable.extend(state.unavailable);
+            }
+        }
         known
     };
     Ok(slots.iter().map(known).collect())
@@ -141,6 +151,8 @@ pub(crate) async fn feeds_known(shared: &Shared, slots: &[&SourceSlot]) -> Resul
 pub(crate) struct BackfillRead {
     /// `None` = it has not begun, or ended long ago, or was given up.
     pub(crate) rows: Option<u64>,
+    /// How many follow, where the vendor says so.
+    pub(crate) left: Option<u64>,
     pub(crate) ended: bool,
     /// Why it was given up.
     pub(crate) given_up: Option<Arc<str>>,
@@ -167,7 +179,8 @@ pub(crate) async fn backfill_read(
         _ => None,
     });
     let ended = is_settled || run.is_some_and(|run| run.ended.is_some());
-    Ok(BackfillRead { rows: run.map(|run| run.rows), ended, given_up })
+    let left = run.and_then(|run| run.left);
+    Ok(BackfillRead { rows: run.map(|run| run.rows), left, ended, given_up })
 }
 
 fn no_feed(connection: &ConnectionId, feed: &str) -> Error {

@@ -25,6 +25,9 @@ pub(super) struct FeedState {
     pub(super) sweep: u64,
     /// When the baseline was complete.
     pub(super) baseline: Option<Timestamp>,
+    /// How many records it has shown.
+    #[serde(default)]
+    pub(super) records: Option<u64>,
     /// When an ordinary read was complete last.
     pub(super) read_at: Option<Timestamp>,
     pub(super) swept_at: Option<Timestamp>,
@@ -115,6 +118,9 @@ pub(super) struct Run {
     pub(super) answers: Seq,
     pub(super) pages: u32,
     pub(super) rows: u64,
+    /// How many rows follow, as the vendor said with the last page.
+    #[serde(default)]
+    pub(super) left: Option<u64>,
     /// Whether it has found anything so far.
     pub(super) found: bool,
     pub(super) ended: Option<Timestamp>,
@@ -141,6 +147,8 @@ pub struct FeedProgress {
     pub feed: &'static str,
     /// When its baseline was complete; `None` = it is not yet.
     pub baseline: Option<Timestamp>,
+    /// How many records the baseline has shown. `None` = it is not complete, or was so before this was counted.
+    pub records: Option<u64>,
     /// When an ordinary read was complete last.
     pub read_at: Option<Timestamp>,
     /// When a sweep was complete last.
@@ -165,6 +173,8 @@ pub struct RunProgress {
     pub pages: u32,
     /// Rows on them.
     pub rows: u64,
+    /// How many rows follow, where the vendor says so.
+    pub left: Option<u64>,
     /// When it ended; `None` = it is under way.
     pub ended: Option<Timestamp>,
 }
@@ -256,11 +266,13 @@ impl FeedState {
             since: run.since,
             pages: run.pages,
             rows: run.rows,
+            left: run.left,
             ended: run.ended,
         };
         FeedProgress {
             feed,
             baseline: self.baseline,
+            records: self.records,
             read_at: self.read_at,
             swept_at: self.swept_at,
             runs: runs.map(progress).collect(),

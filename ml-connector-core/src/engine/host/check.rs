@@ -16,6 +16,7 @@ use crate::{
     audit::{DocKey, DocumentWrite, Expected, Transaction},
     engine::{
         feeds, guard,
+        hooks::Whose,
         notices::standings,
         registry::{Registry, SourceSlot},
         upkeep, writes,
@@ -197,12 +198,17 @@ impl Connector {
     }
 
     async fn check_webhooks(&self, slot: &SourceSlot) -> CheckStep {
-        let (seen, now) = (self.shared.hooks.of(slot.connection()), self.shared.clock.now());
-        let of_endpoint = self.shared.hooks.of_endpoint(&slot.source.info().endpoint);
         if !slot.source.info().mode.subscribes() {
             return CheckStep::new("webhooks", CheckResult::Skipped).with_found("it is polled only");
         }
-        if let Some(seen) = [seen, of_endpoint].into_iter().find(|seen| seen.are_refused(now)) {
+        let (connection, endpoint) = (slot.connection().clone(), slot.source.info().endpoint.clone());
+        let whose = [Whose::Connection(connection), Whose::Endpoint(endpoint)];
+        let seen = match self.shared.seen_hooks(&whose).await {
+            Ok(seen) => seen,
+            Err(error) => return CheckStep::of("webhooks", Err::<(), _>(&error)),
+        };
+        let now = self.shared.clock.now();
+        if let Some(seen) = seen.iter().find(|seen| seen.are_refused(now)) {
             let remedy = "check the secret, here and at the vendor";
             return CheckStep::failed("webhooks", remedy)
                 .with_found(format!("{} were refused", seen.refused));
@@ -211,9 +217,9 @@ impl Connector {
             Err(error) => CheckStep::of("webhooks", Err::<(), _>(&error)),
             Ok(Some(problem)) => CheckStep::warning("webhooks", "repair what is named").with_found(&*problem),
             Ok(None) if self.shared.public_url.is_none() => CheckStep::warning("webhooks", NO_URL),
-            Ok(None) => match seen.accepted_at {
+            Ok(None) => match seen.first().and_then(|own| own.accepted_at) {
                 Some(at) => CheckStep::passed("webhooks").with_found(format!("the last one came at {at}")),
-                None => CheckStep::passed("webhooks").with_found("none has come to this host yet"),
+                None => CheckStep::passed("webhooks").with_found("none has come yet"),
             },
         }
     }

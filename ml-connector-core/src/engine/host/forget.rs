@@ -8,10 +8,7 @@ use super::act::{Act, Acted, HOST};
 use crate::{
     Connector, ErrorKind, Result, UpkeepRequest,
     audit::{EntryState, Outcome, Query},
-    engine::{
-        guard,
-        registry::{Registry, SourceSlot},
-    },
+    engine::{forgotten::Mark, guard, registry::SourceSlot},
     model::{ConnectionId, Seq},
     token::TokenKey,
 };
@@ -29,8 +26,9 @@ impl Connector {
     /// # Ok(()) }
     /// ```
     ///
-    /// Other hosts of the same log hear of it within half a minute, and remove what they still write for three minutes: attach a
-    /// connection of the same name after that.
+    /// Other hosts of the same log hear of it within half a minute, and remove what they still write of it for three minutes. A
+    /// source of the same name that is attached after this has returned begins anew, and keeps what it reads. Of a connection
+    /// with a sink alone, threads of that time may be begun once more.
     ///
     /// # Errors
     /// [`ErrorKind::Unavailable`] when the log or the token store does not work: a host that runs goes on by itself, or
@@ -48,9 +46,10 @@ impl Connector {
     ) -> Result<(usize, Vec<Arc<str>>)> {
         let mut left = Vec::new();
         let marks = self.forgotten().await?;
-        // What was attached after it was forgotten begins anew.
+        // What was attached after it was forgotten begins anew, on whichever host.
         let is_new = |id: &&ConnectionId| {
-            marks.get(*id).is_some_and(|mark| self.shared.registry().is_attached_after(id, mark.at))
+            let is_attached = |mark: &Mark| self.shared.registry().is_attached_after(id, mark.at);
+            marks.get(*id).is_some_and(|mark| mark.is_of(act) && (mark.is_anew() || is_attached(mark)))
         };
         let connections: Vec<ConnectionId> = connections.iter().filter(|id| !is_new(id)).cloned().collect();
         let connections = &*connections;
@@ -62,14 +61,15 @@ impl Connector {
             }
         }
         // Other hosts forget it from here on: what it takes to end the webhooks is not needed any more.
-        self.mark_forgotten(act, connections).await?;
+        let marks = self.mark_forgotten(act, connections, &before).await?;
         let at = self.shared.clock.now();
         self.shared.change(|registry| registry.forget(connections, at))?;
         let mut cancelled = 0;
         for connection in connections {
             cancelled += self.cancel_all(act, connection, by).await?;
-            self.forget_tokens(&before, connection).await?;
-            self.forget_documents(connection).await?;
+            let token = marks.get(connection).and_then(Mark::token_key);
+            self.forget_tokens(token.unwrap_or_else(|| before.token_key(connection)), connection).await?;
+            self.forget_documents(connection, act).await?;
         }
         self.shared.mailbox.wake_all();
         Ok((cancelled, left))
@@ -100,8 +100,7 @@ impl Connector {
     }
 
     /// Deletes its tokens, unless a connection that stays uses them as well.
-    async fn forget_tokens(&self, before: &Registry, connection: &ConnectionId) -> Result<()> {
-        let key = before.token_key(connection);
+    async fn forget_tokens(&self, key: TokenKey, connection: &ConnectionId) -> Result<()> {
         let after = self.shared.registry();
         let is_used = after.connections().iter().any(|other| after.token_key(other) == key);
         let own = [TokenKey::new(connection), TokenKey::consents(connection)];

@@ -1,7 +1,7 @@
 //! How the connector is doing.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, atomic::Ordering},
 };
 
@@ -15,7 +15,7 @@ use crate::{
     engine::{
         entries::UNROUTED,
         feeds::{self, FeedRemark, StoppedSweep, UnavailableFeed},
-        hooks::Seen,
+        hooks::{Seen, Whose},
         lanes::Backlog,
         log_gate::LogTrouble,
         notices::{Parked, standings},
@@ -82,6 +82,10 @@ pub struct ConnectionHealth {
     pub backlog: Vec<crate::audit::Backlog>,
     /// Webhooks that were accepted, and that were refused.
     pub hooks: WebhookHealth,
+    /// Where it shares its endpoint with other connections: the webhooks of all of them, as far as nobody can say which was
+    /// meant. A wrong secret that they share shows here, at each of them; health as a whole counts it once, by
+    /// [`Health::endpoints`].
+    pub shared_hooks: Option<WebhookHealth>,
     /// When the last event was found, and the last delivery appended.
     pub last_event: Option<Timestamp>,
     /// When the last delivery was appended.
@@ -102,6 +106,8 @@ pub struct ConnectionHealth {
     pub unavailable_feeds: Vec<UnavailableFeed>,
     /// What there is to know of feeds that work, as their source says: no trouble.
     pub remarks: Vec<FeedRemark>,
+    /// What there is to know of its sink although it works, as that says: no trouble.
+    pub sink_remarks: Vec<Arc<str>>,
     /// Deliveries that wait for somebody to repair something, and why: the first of them.
     pub parked_deliveries: Vec<ParkedDelivery>,
     /// When each feed was read last; `None` = not yet.
@@ -119,7 +125,7 @@ pub struct ConnectionHealth {
     pub webhooks: Option<Arc<str>>,
 }
 
-/// The webhooks of a connection or an endpoint, as this process has seen them.
+/// The webhooks of a connection or an endpoint: on all hosts, up to about a minute ago, and on this host up to now.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct WebhookHealth {
@@ -193,24 +199,27 @@ impl Connector {
         let standings = standings(&self.shared, &ids).await?;
         let mut backlogs = self.shared.log.backlog(asked_at).await?;
         backlogs.retain(|row| matches!(row.kind, EntryKind::Signal | EntryKind::Delivery));
+        let endpoints = self.shared_endpoints(&registry, asked_at).await?;
+        let own = self.own_hooks(&ids, asked_at).await?;
         let now = self.shared.clock.now();
         let slots: Vec<_> = ids.iter().filter_map(|id| registry.source(id)).map(|slot| &**slot).collect();
         let mut feeds = feeds::feeds_known(&self.shared, &slots).await?.into_iter();
         let dead = self.dead(&registry, &ids).await?;
         let mut connections = BTreeMap::new();
-        for ((id, standing), dead) in ids.into_iter().zip(standings).zip(dead) {
+        for (((id, standing), hooks), dead) in ids.into_iter().zip(standings).zip(own).zip(dead) {
             let [mut signals, mut deliveries] =
                 survey.as_ref().and_then(|survey| survey.backlogs.get(&id)).cloned().unwrap_or_default();
             for backlog in [&mut signals, &mut deliveries] {
                 backlog.lag_s = backlog.oldest.map_or(0, |oldest| now.saturating_since(oldest).as_secs());
             }
-            let seen = self.shared.hooks.of(&id);
+            let endpoint = registry.source(&id).map(|slot| &slot.source.info().endpoint);
             let mut health = ConnectionHealth {
                 parked: standing.parked().cloned(),
                 signals,
                 deliveries,
                 backlog: backlogs.extract_if(.., |row| row.connection == id).collect(),
-                hooks: WebhookHealth::of(seen, now),
+                hooks,
+                shared_hooks: endpoint.and_then(|endpoint| endpoints.get(endpoint)).cloned(),
                 dead: dead.dead,
                 unrouted: dead.unrouted,
                 token: self.token_health(&registry, &id).await,
@@ -240,6 +249,7 @@ impl Connector {
                 (health.subscriptions_due, health.webhooks, health.subscriptions) =
                     (due, problem, subscriptions);
             }
+            health.sink_remarks = registry.sink(&id).map(|slot| slot.sink.remarks()).unwrap_or_default();
             connections.insert(id, health);
         }
         self.name_heads(&mut connections).await?;
@@ -258,16 +268,30 @@ impl Connector {
             clock_set_back: self.shared.steady_clock.set_back(),
             log_answered_in_ms,
             connections,
-            endpoints: self.shared_endpoints(&registry, now),
+            endpoints,
             full_limits,
         })
     }
 
+    /// What is known of the webhooks of each connection.
+    async fn own_hooks(&self, ids: &[ConnectionId], now: Timestamp) -> Result<Vec<WebhookHealth>> {
+        let whose: Vec<_> = ids.iter().cloned().map(Whose::Connection).collect();
+        let seen = self.shared.seen_hooks(&whose).await?;
+        Ok(seen.into_iter().map(|seen| WebhookHealth::of(seen, now)).collect())
+    }
+
     /// What is known of the endpoints that several connections share.
-    fn shared_endpoints(&self, registry: &Registry, now: Timestamp) -> BTreeMap<EndpointId, WebhookHealth> {
-        let endpoints = registry.sources().map(|slot| &slot.source.info().endpoint);
-        let shared = endpoints.filter(|endpoint| registry.endpoint(endpoint).len() > 1);
-        shared.map(|id| (id.clone(), WebhookHealth::of(self.shared.hooks.of_endpoint(id), now))).collect()
+    async fn shared_endpoints(
+        &self,
+        registry: &Registry,
+        now: Timestamp,
+    ) -> Result<BTreeMap<EndpointId, WebhookHealth>> {
+        let endpoints: BTreeSet<_> = registry.sources().map(|slot| &slot.source.info().endpoint).collect();
+        let shared: Vec<EndpointId> =
+            endpoints.into_iter().filter(|id| registry.endpoint(id).len() > 1).cloned().collect();
+        let whose: Vec<_> = shared.iter().cloned().map(Whose::Endpoint).collect();
+        let seen = self.shared.seen_hooks(&whose).await?;
+        Ok(shared.into_iter().zip(seen).map(|(id, seen)| (id, WebhookHealth::of(seen, now))).collect())
     }
 
     async fn token_health(&self, registry: &Registry, id: &ConnectionId) -> Option<TokenHealth> {

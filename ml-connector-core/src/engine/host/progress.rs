@@ -27,12 +27,15 @@ const FAILURES_COUNTED: usize = 1000;
 pub struct Progress {
     /// What is done: rows that were read, or entries that ended well.
     pub done: u64,
-    /// How much there is, once that is known.
+    /// How much there is, once that is known: of a backfill as soon as the vendor says how long its list is, and otherwise at
+    /// the end. A list that is read in several passes may turn out to be longer.
     pub total: Option<u64>,
     /// What was given up and can be replayed.
     pub failed: u64,
     /// How much was done in a minute, since this stream began to look.
     pub per_minute: u64,
+    /// How long the rest takes at this speed, once both are known.
+    pub time_left: Option<Duration>,
     /// Whether nothing more follows.
     pub ended: bool,
     /// Why the read of a backfill was given up, when it was: what it has not read is not told. Replaying its entry
@@ -125,6 +128,12 @@ impl Watch {
         let millis = u64::try_from(now.saturating_since(since).as_millis()).unwrap_or(u64::MAX);
         let done = progress.done.saturating_sub(before);
         progress.per_minute = done.saturating_mul(60_000).checked_div(millis).unwrap_or(0);
+        // What a backfill gives up are deliveries, not rows.
+        let ended =
+            progress.done + if matches!(self.what, What::Replay { .. }) { progress.failed } else { 0 };
+        let left = progress.total.filter(|_| !progress.ended).map(|total| total.saturating_sub(ended));
+        let millis = left.and_then(|left| left.saturating_mul(60_000).checked_div(progress.per_minute));
+        progress.time_left = millis.map(Duration::from_millis);
         Ok(progress)
     }
 }
@@ -133,14 +142,18 @@ impl What {
     async fn look(&mut self, connector: &Connector) -> Result<Progress> {
         match self {
             Self::Backfill { connection, feed, backfill, rows } => {
-                let BackfillRead { rows: read, ended, given_up } =
+                let BackfillRead { rows: read, left, ended, given_up } =
                     feeds::backfill_read(&connector.shared, connection, feed, *backfill).await?;
                 *rows = read.unwrap_or(*rows);
                 let dead = Query { bodies: false, ..Query::family_of(*backfill) };
                 let dead = dead.with_state(EntryState::Dead).with_limit(FAILURES_COUNTED);
                 let failed = connector.search(&dead).await?.len() as u64;
-                let total = Some(*rows).filter(|_| ended && given_up.is_none());
-                Ok(Progress { done: *rows, total, failed, per_minute: 0, ended, given_up })
+                let total = match (ended, &given_up) {
+                    (true, None) => Some(*rows),
+                    (true, Some(_)) => None,
+                    (false, _) => left.map(|left| *rows + left),
+                };
+                Ok(Progress { done: *rows, total, failed, ended, given_up, ..Progress::default() })
             }
             Self::Replay { replaying, waiting, progress } => {
                 if let Some(page) = replaying {
@@ -149,6 +162,7 @@ impl What {
                     if !more {
                         let replayed = page.done();
                         progress.total = Some((replayed.appended + replayed.repeated) as u64);
+                        progress.failed += replayed.unreadable as u64;
                         *replaying = None;
                     }
                     return Ok(progress.clone());

@@ -36,6 +36,9 @@ struct ReplayState {
     looked_at: usize,
     selected: usize,
     appended: usize,
+    /// What could not be read.
+    #[serde(default)]
+    unreadable: usize,
     /// What is being replayed, and whether nothing follows.
     going: Vec<Seq>,
     is_last: bool,
@@ -163,9 +166,13 @@ impl Replaying {
         }
         let mut append = Vec::new();
         for entry in connector.search(&Query::entries(std::mem::take(&mut state.going))).await? {
-            let again = connector.again(&self.replay, &entry).await?;
-            state.selected += usize::from(!again.is_empty());
-            append.extend(again);
+            match connector.again(&self.replay, &entry).await {
+                Ok(again) => {
+                    state.selected += usize::from(!again.is_empty());
+                    append.extend(again);
+                }
+                Err(error) => state.unreadable += skipped(&self.replay, &entry, error)?,
+            }
         }
         let appended = writes::append(shared, Transaction { append, ..Transaction::default() }).await?;
         let seqs = appended.into_iter().map(Appended::seq);
@@ -200,7 +207,12 @@ impl Replaying {
             transaction.documents.push(documents::put(key, &ReplayPage(seqs.to_vec()))?);
         }
         if state.ended {
-            let receipt = Some(format!("{} of {} entries", state.appended, state.selected).into());
+            let unreadable = match state.unreadable {
+                0 => String::new(),
+                count => format!("; {count} more cannot be read"),
+            };
+            let receipt =
+                Some(format!("{} of {} entries{unreadable}", state.appended, state.selected).into());
             transaction.settle.extend(self.act.map(|act| Settlement::new(act, Outcome::Done { receipt })));
         }
         Ok(matches!(writes::commit(&connector.shared, transaction).await?, Committed::Applied(_)))
@@ -209,7 +221,8 @@ impl Replaying {
     fn note(&mut self, state: &ReplayState) {
         let repeated = self.before.unwrap_or_default();
         let appended = state.appended.saturating_sub(repeated);
-        self.done = Replayed { selected: state.selected, appended, repeated };
+        let ReplayState { selected, unreadable, .. } = *state;
+        self.done = Replayed { selected, appended, repeated, unreadable };
     }
 
     async fn dry_page(&mut self, connector: &Connector) -> Result<bool> {
@@ -220,13 +233,14 @@ impl Replaying {
             let entries = connector.search(&query).await?;
             for entry in &entries {
                 // What a delivery would be is not asked: that reads its event.
-                let goes = match (self.replay.mode, entry.kind) {
-                    (ReplayMode::SameDestination, EntryKind::Delivery) => {
-                        entry.body.is_some() && entry.parent.is_some()
-                    }
-                    _ => !connector.again(&self.replay, entry).await?.is_empty(),
-                };
-                self.done.selected += usize::from(goes);
+                if let (ReplayMode::SameDestination, EntryKind::Delivery) = (self.replay.mode, entry.kind) {
+                    self.done.selected += usize::from(entry.body.is_some() && entry.parent.is_some());
+                    continue;
+                }
+                match connector.again(&self.replay, entry).await {
+                    Ok(again) => self.done.selected += usize::from(!again.is_empty()),
+                    Err(error) => self.done.unreadable += skipped(&self.replay, entry, error)?,
+                }
             }
             query.after = entries.last().map(|last| last.seq);
             left = if entries.len() < query.limit { 0 } else { left - entries.len() };
@@ -356,6 +370,19 @@ impl Connector {
         }
         Ok(append)
     }
+}
+
+/// One entry that cannot be read holds up none of the others. Returns how many that is.
+///
+/// # Errors
+/// What the log itself fails with.
+fn skipped(replay: &Replay, entry: &Entry, error: Error) -> Result<usize> {
+    if error.kind() == ErrorKind::Unavailable {
+        return Err(error);
+    }
+    let (connection, seq) = (&entry.connection, entry.seq.0);
+    tracing::error!(%error, %connection, seq, nonce = %replay.nonce, "an entry cannot be read, and is not replayed");
+    Ok(1)
 }
 
 fn key(replay: &Replay, seq: Seq) -> DedupeKey {

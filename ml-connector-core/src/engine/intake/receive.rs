@@ -61,6 +61,7 @@ impl Connector {
         };
         let taken = in_time(answer_within(&registry, &endpoint), taken).instrument(span).await;
         self.write_history_of_intake();
+        self.write_hooks_of_intake();
         taken.unwrap_or_else(|error| self.refuse(&registry, &endpoint, &error))
     }
 

@@ -14,7 +14,7 @@ use crate::{
     audit::{Appended, Committed, DocumentWrite, NewEntry, Parent, Transaction},
     engine::{
         entries::{self, DROPPED, HANDSHAKE},
-        hooks::Hooks,
+        hooks::{Hooks, Whose},
         registry::{Registry, SourceSlot},
         stats::Stat,
         stored::Received,
@@ -41,11 +41,11 @@ impl Taken<'_> {
         for meant in intake.signals.iter().filter_map(|signal| self.meant(signal)) {
             let connection = meant.connection();
             if last.replace(connection) != Some(connection) {
-                hooks.accepted(connection, self.now);
+                hooks.accepted(Whose::Connection(connection.clone()), self.now);
             }
         }
         if intake.signals.is_empty() {
-            hooks.accepted(self.slot.connection(), self.now);
+            hooks.accepted(Whose::Connection(self.slot.connection().clone()), self.now);
         }
     }
 
@@ -69,7 +69,7 @@ impl Connector {
         let mut intake = match intake {
             Ok(intake) => intake,
             Err(error) => {
-                self.shared.hooks.accepted(slot.connection(), now);
+                self.shared.hooks.accepted(Whose::Connection(slot.connection().clone()), now);
                 Box::pin(self.keep_rejected(slot, request, &error, now)).await?;
                 return Err(error);
             }
@@ -142,7 +142,7 @@ impl Connector {
                 entries::received_signal(meant, signal, received, &evidence(request), due)?
             } else {
                 let parent = if append.is_empty() { Parent::None } else { Parent::Nth(0) };
-                entries::signal(meant, signal, parent, due)?
+                entries::signal_along(meant, signal, parent, due)?
             };
             // What has a key of its source's own is known by that for good.
             let may_join = intake.signals.len() == 1 && entry.dedupe.is_none();

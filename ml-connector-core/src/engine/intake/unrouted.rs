@@ -41,7 +41,9 @@ impl Connector {
         Ok(())
     }
 
-    /// Stores a request that is proven, but not understood. Where its vendor must not know, feeds are read in its place.
+    /// Stores a request that is proven, but not understood. Where its vendor must not know, feeds are read in its place. Such a
+    /// vendor may sign nothing, and one that agrees on something first sends that in its requests: of theirs no body and no
+    /// path is kept.
     pub(super) async fn keep_rejected(
         &self,
         slot: &SourceSlot,
@@ -49,9 +51,14 @@ impl Connector {
         error: &Error,
         now: Timestamp,
     ) -> Result<()> {
-        let whole = Intake::accepted(Vec::new());
-        self.note(slot, REJECTED, None, request, &whole, error, now).await?;
-        if slot.source.info().answers.unreadable.is_success() {
+        let is_told_nothing = slot.source.info().answers.unreadable.is_success();
+        let has_agreed = self.shared.upkeep_state(slot).await?.is_some_and(|state| !state.is_empty());
+        let mut kept = Intake::accepted(Vec::new());
+        if is_told_nothing || has_agreed {
+            kept = kept.evidence(Bytes::from(format!("{} bytes that are not kept", request.body().len())));
+        }
+        self.note(slot, REJECTED, None, request, &kept, error, now).await?;
+        if is_told_nothing {
             self.read_instead(slot, request, error, now).await?;
         }
         Ok(())

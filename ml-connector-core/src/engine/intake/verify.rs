@@ -7,7 +7,7 @@ use http::Request;
 
 use crate::{
     Error, ErrorKind, ReceiveRequest, Result, Timestamp,
-    engine::{registry::SourceSlot, shared::Shared},
+    engine::{hooks::Whose, registry::SourceSlot, shared::Shared},
     model::{AccountKey, EndpointId, Intake},
 };
 
@@ -42,7 +42,7 @@ impl Shared {
                     refused = refused.or_else(|| Some(error.with_context("connection", slot.connection())));
                 }
                 intake => {
-                    self.hooks.accepted_at(endpoint, now);
+                    self.hooks.accepted(Whose::Endpoint(endpoint.clone()), now);
                     return Ok((slot, intake));
                 }
             }
@@ -57,10 +57,10 @@ impl Shared {
         };
         match meant {
             Some(slot) => {
-                self.hooks.refused(slot.connection(), now);
+                self.hooks.refused(Whose::Connection(slot.connection().clone()), now);
                 self.tallies.count(slot.connection(), now, |tally| tally.refused += 1);
             }
-            None if !forged.is_empty() => self.hooks.refused_at(endpoint, now),
+            None if !forged.is_empty() => self.hooks.refused(Whose::Endpoint(endpoint.clone()), now),
             None => {}
         }
         let nobody = || Error::new(ErrorKind::NotFound, "no source is connected at this endpoint");

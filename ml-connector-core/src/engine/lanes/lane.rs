@@ -25,6 +25,8 @@ pub(super) struct Lane {
     blocked: Option<(Seq, Timestamp)>,
     /// How often in a row the head was parked.
     parked: u32,
+    /// How often in a row what came of the head could not be written down.
+    unwritten: u32,
     /// While the head waits for others to go with: how many make a full batch. 0 = it does not.
     full_at: u16,
     /// How many may go together until the one is found that made a batch fail. 0 = as many as the sink takes.
@@ -71,6 +73,7 @@ impl Lane {
             held_until: Timestamp::default(),
             blocked: None,
             parked: 0,
+            unwritten: 0,
             full_at: 0,
             most: 0,
             running: None,
@@ -181,12 +184,14 @@ impl Lane {
         self.blocked = match hold {
             Hold::Blocked => known.or(head.map(|seq| (seq, now))),
             // Neither good news nor bad.
-            Hold::Split(_) | Hold::Until(_) | Hold::Quota(..) => known,
+            Hold::Split(_) | Hold::Until(_) | Hold::Unwritten | Hold::Quota(..) => known,
             Hold::None | Hold::Parked | Hold::Outage(_) | Hold::Down(_) => None,
         };
         self.parked = if *hold == Hold::Parked { self.parked.saturating_add(1) } else { 0 };
+        self.unwritten = if *hold == Hold::Unwritten { self.unwritten.saturating_add(1) } else { 0 };
         self.held_until = match hold {
             Hold::Until(at) => *at,
+            Hold::Unwritten => retry::log_again_at(self.unwritten - 1, now),
             Hold::Parked => retry::probe_at(self.parked - 1, now),
             Hold::None
             | Hold::Blocked

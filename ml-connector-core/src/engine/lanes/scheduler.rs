@@ -333,7 +333,7 @@ impl Lanes {
                 self.push(until, Timer::Probe(connection));
             }
             Hold::Quota(key, at) => self.wait_for_room(id, &key, at, now),
-            Hold::Until(_) => {}
+            Hold::Until(_) | Hold::Unwritten => {}
             Hold::None | Hold::Blocked | Hold::Split(_) | Hold::Parked => {
                 if proof != Proof::Nothing {
                     self.end_outage(&connection);

@@ -96,6 +96,8 @@ pub(crate) enum Hold {
     Split(usize),
     /// Something else than the lane is not ready before.
     Until(Timestamp),
+    /// What came of the head could not be written down. It is tried again after a pause that grows: each time costs calls.
+    Unwritten,
     /// There is no room in a quota before.
     Quota(QuotaKey, Timestamp),
     /// Somebody has to repair something. The head is tried again from time to time.
@@ -113,7 +115,7 @@ impl Hold {
         let rank = |hold: &Self| match hold {
             Self::None => 0,
             Self::Split(_) => 1,
-            Self::Until(_) | Self::Quota(..) => 2,
+            Self::Until(_) | Self::Unwritten | Self::Quota(..) => 2,
             Self::Blocked => 3,
             Self::Parked => 4,
             Self::Down(_) => 5,

@@ -9,5 +9,6 @@ mod slots;
 pub(crate) use self::{
     connections::{Registry, digest_lane},
     pulse::Missed,
+    reads::Asked,
     slots::{SinkSlot, SourceSlot},
 };

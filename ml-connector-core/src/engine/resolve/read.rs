@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use super::{
     failed::failed,
-    observe::{Found, Purpose, load_snapshots, observe},
+    observe::{Found, Purpose, load_snapshots, observe, write_down},
     signals::{Resolved, Waiting},
 };
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
     engine::{
         entries, fan_out, guard,
         lanes::{Batch, Item, Proof},
-        registry::SourceSlot,
+        registry::{Asked, SourceSlot},
         shared::Shared,
         stats::Stat,
         trace::OutcomeTrace,
@@ -37,10 +37,8 @@ pub(crate) async fn read(
     entity: &EntityRef,
     group: &[Waiting],
 ) -> Result<Resolved, Stop> {
-    // What somebody waits for is not put off.
-    let is_bounded = !slot.source.info().coalesce.is_zero();
-    let began = shared.clock.now();
-    if let Some(until) = slot.reads.begin(batch.lane.lane, began, is_bounded) {
+    let (asked, began) = (asked(slot, group), shared.clock.now());
+    if let Some(until) = slot.reads.begin(batch.lane.lane, began, &asked) {
         let waits = group.iter().map(|waiting| Item { due: waiting.item.due.max(until), ..waiting.item });
         return Ok(Resolved { waits: waits.collect(), ..Resolved::default() });
     }
@@ -85,6 +83,10 @@ pub(crate) async fn read(
                 let signal = Signal { hint: signals[0].hint.clone(), ..Signal::feed(feed, since) };
                 transaction.append.push(entries::signal(slot, &signal, parent, shared.clock.now())?);
             }
+            Resolution::Past { seen, note } => {
+                write_down(shared, slot, &seen, &mut transaction).await?;
+                transaction.settle = group.iter().map(|waiting| dropped(waiting.item.seq, note)).collect();
+            }
             Resolution::Done { note } => {
                 transaction.settle = group.iter().map(|waiting| dropped(waiting.item.seq, note)).collect();
             }
@@ -102,9 +104,11 @@ pub(crate) async fn read(
         if !transaction.append.is_empty() {
             wake.push(slot.partition);
         }
+        let is_new = !transaction.documents.is_empty() || found.events > 0;
         let deliveries = transaction.append.iter().filter(|entry| entry.kind == EntryKind::Delivery).count();
         match commit(shared, transaction).await? {
             Committed::Applied(_) => {
+                slot.reads.ended(batch.lane.lane, shared.clock.now(), &asked, is_new);
                 shared.count(Stat::Events, found.events, slot.connection(), None);
                 shared.count(Stat::Deliveries, deliveries, slot.connection(), None);
                 shared.count_left_out(slot, found.left_out);
@@ -120,6 +124,15 @@ pub(crate) async fn read(
     }
     let error = Error::new(ErrorKind::Conflict, "the snapshot kept changing").with_retry(Retry::Backoff);
     failed(shared, lease, batch, group, &error).await
+}
+
+/// Who asks for the read of a record. What somebody waits for, and what does not come from outside, is not put off.
+fn asked(slot: &SourceSlot, group: &[Waiting]) -> Asked {
+    if slot.source.info().coalesce.is_zero() {
+        return Asked::AtOnce;
+    }
+    let webhooks: Option<Vec<_>> = group.iter().map(|waiting| waiting.said).collect();
+    webhooks.map_or(Asked::ByUs, Asked::ByWebhooks)
 }
 
 /// Whether a record that nobody has seen yet is waited for no longer.
@@ -142,7 +155,9 @@ async fn never_seen(shared: &Shared, slot: &SourceSlot, entity: &EntityRef) -> R
 /// What a read says of its connection. One that was not made through the SDK's client has worked if it shows records.
 fn proof_of(succeeded: Option<bool>, resolution: &Resolution) -> Proof {
     let shows = match resolution {
-        Resolution::Observed(seen) | Resolution::Scheduled { seen, .. } => !seen.is_empty(),
+        Resolution::Observed(seen) | Resolution::Scheduled { seen, .. } | Resolution::Past { seen, .. } => {
+            !seen.is_empty()
+        }
         _ => false,
     };
     if succeeded.unwrap_or(shows) { Proof::Works } else { Proof::Nothing }

@@ -10,7 +10,7 @@ use crate::{
         shared::Shared,
         stored::StoredSignal,
     },
-    model::{Origin, Seq, Signal},
+    model::{Origin, Revision, Seq, Signal},
 };
 
 /// A signal with its place in the log.
@@ -23,6 +23,8 @@ pub(crate) struct Waiting {
     pub(crate) at: Timestamp,
     /// When it was read in vain first, or now.
     pub(crate) troubled_since: Timestamp,
+    /// The digest of what a webhook said, if it came by one.
+    pub(crate) said: Option<Revision>,
 }
 
 /// The result of work on the signals of one subject.
@@ -53,12 +55,14 @@ pub(crate) async fn load(shared: &Shared, items: &[Item]) -> Result<Vec<(Item, R
         let waiting = entry
             .body
             .ok_or_else(|| Error::new(ErrorKind::Unexpected, "a signal has no body"))
-            .and_then(|body| StoredSignal::decode(&body))
-            .and_then(|stored| {
+            .and_then(|body| Ok((StoredSignal::decode(&body)?, body)))
+            .and_then(|(stored, body)| {
+                let is_of_webhook = stored.received.is_some() || stored.came_along;
                 let signal =
                     stored.signal.ok_or_else(|| Error::new(ErrorKind::Unexpected, "a signal is empty"))?;
                 let troubled_since = troubled_since(&entry.outcomes).unwrap_or(now);
-                Ok(Waiting { item: *item, signal, origin: stored.origin, at: entry.at, troubled_since })
+                let said = is_of_webhook.then(|| Revision::of(&body));
+                Ok(Waiting { item: *item, signal, origin: stored.origin, at: entry.at, troubled_since, said })
             });
         Some((*item, waiting))
     };

@@ -137,7 +137,12 @@ impl Runner {
     /// How long nothing is due.
     pub(super) fn pause(&self) -> Duration {
         let next = [&self.signals, &self.deliveries].into_iter().filter_map(|work| work.lanes.next_at());
-        let next = next.chain(self.maintenance.next_at()).chain([self.renew_at]).min().unwrap_or_default();
+        let next = next
+            .chain(self.maintenance.next_at())
+            .chain(self.shared.log_gate.next_at())
+            .chain([self.renew_at])
+            .min()
+            .unwrap_or_default();
         next.saturating_since(self.shared.clock.now()).min(SLICE)
     }
 }

@@ -13,7 +13,7 @@ use crate::{
     Connector, Result, Timestamp,
     audit::EntryKind,
     engine::{
-        feeds, history,
+        feeds, history, kept_hooks,
         lanes::{Finished, Hold, Proof, PutOff, Survey},
         notices::standings,
         registry::SourceSlot,
@@ -21,6 +21,7 @@ use crate::{
         shared::Shared,
         trouble::{Trouble, TroubleKind},
         upkeep,
+        writes::try_when_due,
     },
     model::{ConnectionId, Partition},
 };
@@ -185,8 +186,10 @@ impl Runner {
         }
     }
 
-    /// Tells once that the log takes no writes, and once that it does again.
+    /// Tells once that the log takes no writes, and once that it does again. Where nothing else waits for it, it is tried
+    /// here.
     pub(crate) fn tell_log(&mut self) {
+        try_when_due(&self.shared, &mut self.tellers);
         let known = self.shared.log_gate.known();
         if known.is_some() == self.log_is_down {
             return;
@@ -224,6 +227,10 @@ impl Runner {
         if self.shared.tallies.is_time(self.shared.clock.now()) {
             let shared = Arc::clone(&self.shared);
             self.tellers.spawn(async move { history::write(&shared).await });
+        }
+        if self.shared.hooks.is_time(self.shared.clock.now()) {
+            let shared = Arc::clone(&self.shared);
+            self.tellers.spawn(async move { kept_hooks::write(&shared).await });
         }
     }
 

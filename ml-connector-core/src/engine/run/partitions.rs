@@ -8,7 +8,7 @@ use crate::{
     audit::{EntryKind, Lease, LeaseRequest},
     clock::SLICE,
     context::WriteLease,
-    engine::{history, retry::LOG_PAUSE},
+    engine::{history, kept_hooks, retry::LOG_PAUSE},
     model::{Partition, Seq},
 };
 
@@ -107,6 +107,7 @@ impl Runner {
         }
         let given_back = async {
             history::write(&self.shared).await;
+            kept_hooks::write(&self.shared).await;
             if let Err(error) = self.hand_over().await {
                 tracing::warn!(%error, "what was spent could not be handed over: the next host waits instead");
             }

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use crate::{
+    ErrorKind,
     audit::Lease,
     engine::{
         feeds,
@@ -13,7 +14,7 @@ use crate::{
         shared::Shared,
         stats::Stat,
         upkeep,
-        writes::{Stop, dead, drop_forgotten, ready, settle},
+        writes::{Stop, dead, drop_forgotten, is_ready, settle},
     },
     model::Subject,
 };
@@ -25,8 +26,8 @@ pub(crate) async fn resolve(shared: Arc<Shared>, lease: Lease, batch: Batch) -> 
         Err(Stop::Fenced) => Finished::fenced(),
         // Nothing was written: the log decides when it works again.
         Err(Stop::Log(error)) => {
-            tracing::error!(%error, connection = %batch.connection, "the log does not work: signals wait");
-            Finished::again(&batch, Hold::Until(retry::log_at(shared.clock.now())))
+            tracing::error!(%error, connection = %batch.connection, "what signals lead to cannot be written down: they wait");
+            Finished::again(&batch, Hold::Unwritten)
         }
     }
 }
@@ -40,7 +41,9 @@ async fn try_resolve(shared: &Shared, lease: Lease, batch: &Batch) -> Result<Fin
         tracing::warn!(connection = %batch.connection, "signals wait for a source that is not connected");
         return Ok(Finished::again(batch, Hold::Outage(shared.clock.now())));
     };
-    ready(shared).await?;
+    if !is_ready(shared).await {
+        return Ok(Finished::again(batch, Hold::Until(retry::log_at(shared.clock.now()))));
+    }
     let mut waits = Vec::new();
     let (mut hold, mut reason, mut proof) = (Hold::None, None, Proof::Nothing);
     let mut by_subject: Vec<(Subject, Vec<Waiting>)> = Vec::with_capacity(1);
@@ -59,12 +62,23 @@ async fn try_resolve(shared: &Shared, lease: Lease, batch: &Batch) -> Result<Fin
         }
     }
     for (subject, group) in by_subject {
-        let resolved = match &subject {
+        let worked = match &subject {
             Subject::Feed { name, .. } | Subject::Sweep(name) => {
-                feeds::step(shared, lease, slot, batch, name, &group).await?
+                feeds::step(shared, lease, slot, batch, name, &group).await
             }
-            Subject::Subscription(_) => upkeep::look_after(shared, lease, slot, batch, &group).await?,
-            Subject::Entity(entity) => resolve::read(shared, lease, slot, batch, entity, &group).await?,
+            Subject::Subscription(_) => upkeep::look_after(shared, lease, slot, batch, &group).await,
+            Subject::Entity(entity) => resolve::read(shared, lease, slot, batch, entity, &group).await,
+        };
+        let resolved = match worked {
+            // The log works, and does not take this: it is tried as any read that fails by itself.
+            Err(Stop::Log(error)) if error.kind() == ErrorKind::Unexpected => {
+                let failed = resolve::failed(shared, lease, batch, &group, &error).await?;
+                if subject.feed().is_some() && failed.waits.len() < group.len() {
+                    feeds::ensure(shared, slot).await?;
+                }
+                failed
+            }
+            worked => worked?,
         };
         if resolved.proof != Proof::Nothing {
             slot.pulse.beat(batch.lane.lane);

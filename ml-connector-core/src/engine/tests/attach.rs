@@ -98,3 +98,26 @@ async fn a_tenant_comes_with_its_routes_or_not_at_all() {
     assert!(connector.remove(&"tenant".into()));
     connector.set_routes(vec![]).unwrap();
 }
+
+/// One host renews a token for all connections that share it, so one host has to own them all.
+#[test]
+fn connections_that_share_a_token_need_one_affinity() {
+    let world = World::new();
+    let connector = world.connector();
+    let of = |id: &str, person: &str| {
+        let token_url = "https://accounts.example.com/token".parse().unwrap();
+        let grant = crate::auth::Grant::RefreshToken { initial: None };
+        let config =
+            crate::auth::OAuth2Config::new("ledger", token_url, "app", crate::Secret::from("secret"), grant);
+        let key = crate::token::TokenKey::shared("app/anna");
+        let tokens = crate::auth::OAuth2::new(key, config).unwrap();
+        LedgerSource::new(id, &world.ledger).idle(tokens).of_person(person)
+    };
+    connector.add_source(of("first", "anna")).unwrap();
+    connector.add_source(of("second", "anna")).unwrap();
+    let refused = connector.add_source(of("third", "third")).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::ConfigInvalid);
+    assert_eq!(refused.context("connection"), Some("third"));
+    assert!(matches!(refused.context("other"), Some("first" | "second")), "{refused}");
+    assert!(connector.connections().iter().all(|one| one.id != "third".into()), "nothing of it is attached");
+}

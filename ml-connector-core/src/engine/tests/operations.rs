@@ -120,6 +120,51 @@ async fn a_replay_that_its_process_did_not_end_is_gone_on_with_by_another() {
     assert_eq!(world.board.corner("a").len(), 2, "and no further");
 }
 
+/// One that cannot be read, such as after a downgrade, holds up none of the others.
+#[tokio::test(start_paused = true)]
+async fn an_entry_that_cannot_be_read_is_left_out_of_a_replay_and_counted() {
+    use crate::{
+        AuditLog,
+        audit::{NewEntry, Settlement, Transaction},
+        model::{Affinity, Seq},
+    };
+
+    let (world, connector) = with_two_dead().await;
+    let partition = Affinity::from("board").partition();
+    let event = world.entries(EntryKind::Event).await[0].seq;
+    let broken = NewEntry {
+        lane: Some(7),
+        parent: crate::audit::Parent::Entry(event),
+        body: Some("{}".into()),
+        ..NewEntry::new(partition, EntryKind::Delivery, "board".into(), world.clock_now())
+    };
+    let append = Transaction { append: vec![broken], ..Transaction::default() };
+    world.log.commit(vec![append], world.clock_now()).await.unwrap();
+    let broken: Seq = world.entries(EntryKind::Delivery).await.last().unwrap().seq;
+    let settle = vec![Settlement::new(broken, Outcome::Dead { error: "refused".into() })];
+    world
+        .log
+        .commit(vec![Transaction { settle, ..Transaction::default() }], world.clock_now())
+        .await
+        .unwrap();
+    // It is the first that is looked at.
+    let selection = dead().newest_first();
+    let would = connector.replay(&Replay::new("dry", selection.clone()).dry_run()).await.unwrap();
+    assert_eq!((would.selected, would.unreadable), (2, 1));
+    let done = connector.replay(&Replay::new("again", selection)).await.unwrap();
+    assert_eq!((done.selected, done.appended, done.unreadable), (2, 2, 1));
+    world.run(&connector, secs(10)).await;
+    assert_eq!(world.board.corner("a").len(), 2);
+    let acts = world.entries(EntryKind::Act).await;
+    assert_eq!(acts.last().unwrap().receipt(), Some("2 of 2 entries; 1 more cannot be read"));
+    let left = connector.search(&dead()).await.unwrap();
+    assert_eq!(
+        left.iter().map(|entry| entry.seq).collect::<Vec<_>>(),
+        [broken],
+        "it is still there, as dead"
+    );
+}
+
 /// Does an act whose log fails after so many seconds, at one commit a second.
 async fn act_in_part(world: &World, connector: &Connector, act: Act, commits: u64) {
     world.log.delay_commits(secs(1));
@@ -309,9 +354,53 @@ async fn webhooks_are_counted_for_the_connection_that_was_meant() {
     let (books, other, endpoint) = health().await;
     assert_eq!((books.refused, other.refused, endpoint.refused), (5, 0, 5));
     assert!(other.remedy.is_none() && endpoint.remedy.is_some(), "nothing was accepted for an hour");
+    // The secret that they share shows at each of them, and a connection with an endpoint of its own has none to share.
+    let shown = connector.health().await.unwrap();
+    for id in ["books", "other"] {
+        assert_eq!(shown.connections[&id.into()].shared_hooks, Some(endpoint.clone()), "{id}");
+    }
+    assert!(shown.connections[&"board".into()].shared_hooks.is_none());
     send("account:books 1", "good").await;
     let (books, _, endpoint) = health().await;
     assert_eq!((books.refused, endpoint.refused, endpoint.remedy), (0, 0, None));
+}
+
+/// Nobody looks at health at the right moment: a restart, or another host, must not make a wrong secret unseen.
+#[tokio::test(start_paused = true)]
+async fn which_webhooks_were_accepted_and_refused_is_known_after_a_restart_and_on_every_host() {
+    let world = World::new();
+    let (first, second) = (world.connector(), world.connector());
+    for connector in [&first, &second] {
+        connector.add_source(LedgerSource::new("other", &world.ledger)).unwrap();
+    }
+    assert_eq!(tell(&world, &first, "1", "good").await, http::StatusCode::OK);
+    tokio::time::sleep(secs(3600)).await;
+    // The second takes webhooks and does no work, and is killed at last.
+    for connector in [&first, &second, &first, &second] {
+        let forged = connector.receive(webhook("account:other 1", "forged for account:other")).await;
+        assert_eq!(forged.status(), http::StatusCode::UNAUTHORIZED);
+        connector.receive(webhook("account:books 1", "forged")).await;
+        tokio::time::sleep(secs(300)).await;
+    }
+    world.run(&first, secs(61)).await;
+    drop((first, second));
+    let third = world.connector();
+    third.add_source(LedgerSource::new("other", &world.ledger)).unwrap();
+    let health = health_after(&third, secs(1)).await;
+    let of = |id: &str| health.connections[&id.into()].hooks.clone();
+    assert_eq!((of("other").refused, of("other").accepted_at), (4, None));
+    assert!(of("other").remedy.is_some() && of("books").remedy.is_none() && !health.is_good());
+    assert_eq!(of("books").accepted_at, Some(Timestamp::parse("2026-03-01T12:00:00Z").unwrap()));
+    let endpoint = &health.endpoints[&"ledger".into()];
+    assert_eq!((endpoint.refused, endpoint.remedy.is_some()), (4, true), "{endpoint:?}");
+    let check = third.check().await;
+    let shown = format!("{check:?}");
+    assert!(shown.contains("4 were refused"), "{shown}");
+    // And the end of it is known to all as well.
+    assert_eq!(third.receive(webhook("account:other 1", "good")).await.status(), 200);
+    world.run(&third, secs(1)).await;
+    let health = health_after(&world.connector(), secs(1)).await;
+    assert!(health.is_good(), "{health:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -425,6 +514,40 @@ async fn an_outage_ends_with_a_call_that_succeeded_and_with_nothing_else() {
     assert!(health.connections[&"books".into()].parked.is_some(), "{health:?}");
     let health = health_after(&connector, secs(600)).await;
     assert!(health.connections[&"books".into()].parked.is_none(), "{health:?}");
+}
+
+/// A look after the subscriptions makes no call here, and ends well all the time.
+#[tokio::test(start_paused = true)]
+async fn a_signal_that_needs_no_call_ends_no_outage() {
+    use futures_util::StreamExt;
+
+    use super::super::TroubleKind;
+
+    let world = World { lease: secs(3600), ..World::new() };
+    let connector = world.connector();
+    let mut troubles = connector.troubles();
+    let (stop, running) = start(&connector);
+    tokio::time::sleep(secs(60)).await;
+    let looked_after = || world.ledger.subscription.lock().unwrap().callbacks.len();
+    let before = looked_after();
+    for _ in 0..1000 {
+        world.ledger.fail(Error::new(ErrorKind::Unauthenticated, "revoked").with_scope(Scope::Connection));
+    }
+    tell(&world, &connector, "1", "good").await;
+    tokio::time::sleep(secs(10)).await;
+    for _ in 0..30 {
+        let health = connector.health().await.unwrap();
+        assert!(health.connections[&"books".into()].parked.is_some(), "{health:?}");
+        tokio::time::sleep(secs(600)).await;
+    }
+    assert!(looked_after() > before + 1, "it was looked after {} times", looked_after() - before);
+    world.ledger.failures.lock().unwrap().clear();
+    tokio::time::sleep(secs(1200)).await;
+    assert!(connector.health().await.unwrap().connections[&"books".into()].parked.is_none());
+    stop.send(()).unwrap();
+    running.await.unwrap();
+    let told: Vec<_> = troubles.by_ref().take(2).map(|trouble| trouble.kind).collect().await;
+    assert_eq!(told, [TroubleKind::ConnectionDown, TroubleKind::ConnectionResumed]);
 }
 
 #[tokio::test(start_paused = true)]

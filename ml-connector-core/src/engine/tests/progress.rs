@@ -76,6 +76,35 @@ async fn a_backfill_tells_how_far_it_is_also_to_who_comes_back_on_another_host()
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_backfill_tells_how_long_the_rest_takes_where_the_vendor_says_how_much_there_is() {
+    for counts in [false, true] {
+        let world = World::new();
+        let then = world.clock.now() - secs(86_400);
+        (10..40).for_each(|id| world.ledger.put_at(&id.to_string(), Status::Open, then, then));
+        let connector = world.connector();
+        connector.remove(&"books".into());
+        let source = LedgerSource::new("books", &world.ledger).polled(SourceMode::Poll).rows_only();
+        connector.add_source(if counts { source.counting_rows() } else { source }).unwrap();
+        world.run(&connector, secs(60)).await;
+        let feed = connector.progress(&"books".into()).await.unwrap()[0].feed;
+        let seq = connector.backfill(&"books".into(), feed, None).await.unwrap();
+        let (_stop, _running) = start(&connector);
+        let seen = last(connector.watch_backfill(&"books".into(), feed, seq)).await;
+        let under_way: Vec<_> = seen.iter().filter(|it| it.done > 0 && !it.ended).collect();
+        let moving: Vec<_> = under_way.iter().filter(|it| it.per_minute > 0).collect();
+        assert!(!moving.is_empty(), "{seen:?}");
+        let total = counts.then_some(30);
+        assert!(under_way.iter().all(|it| it.total == total), "{seen:?}");
+        for it in moving {
+            let expected = counts.then(|| (30 - it.done) * 60_000 / it.per_minute);
+            assert_eq!(it.time_left.map(|left| left.as_millis() as u64), expected, "{it:?}");
+        }
+        let end = seen.last().unwrap();
+        assert_eq!((end.total, end.time_left), (Some(30), None));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_backfill_that_is_given_up_ends_its_stream_and_says_why() {
     let world = World::new();
     let then = world.clock.now() - secs(86_400);

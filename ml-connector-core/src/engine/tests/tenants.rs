@@ -100,6 +100,10 @@ async fn a_tenant_comes_at_once_and_is_forgotten_for_good() {
     tell(&world, &connector, "one", 5).await;
     tokio::time::sleep(secs(10)).await;
     assert_eq!(world.board.corner("one").last().unwrap(), "invoice.sent 5");
+    // It can be forgotten once more.
+    connector.forget(["one".into()]).await.unwrap();
+    assert_eq!(known(&world, "one"), [""; 0]);
+    assert!(!connector.connections().iter().any(|one| one.id == "one".into()));
     stop.send(()).unwrap();
     running.await.unwrap();
     let acts = world.entries(EntryKind::Act).await;
@@ -194,4 +198,89 @@ async fn a_tenant_that_one_host_forgets_is_forgotten_by_all() {
     assert_eq!(world.board.corner("one").len(), 2);
     stop.send(()).unwrap();
     running.await.unwrap();
+}
+
+/// Another host goes on removing what it may still have written of the one that was forgotten.
+#[tokio::test(start_paused = true)]
+async fn a_tenant_that_comes_back_at_once_keeps_what_it_has_read_although_another_host_still_cleans_up() {
+    let (world, tokens) = (World { lease: secs(15), ..World::new() }, Arc::new(MemoryTokenStore::new()));
+    let (worker, other) = (bare(&world, &tokens), bare(&world, &tokens));
+    for connector in [&worker, &other] {
+        connector.connect(tenant(&world, "one")).unwrap();
+    }
+    let hosts = [start(&worker), start(&other)];
+    tokio::time::sleep(secs(60)).await;
+    tell(&world, &worker, "one", 1).await;
+    tokio::time::sleep(secs(30)).await;
+    other.forget(["one".into()]).await.unwrap();
+    tokio::time::sleep(secs(31)).await;
+    assert_eq!(worker.connections().iter().filter(|one| one.id == "one".into()).count(), 0);
+
+    // The one that works for it has it again, and the other does not yet.
+    let mut read = Vec::new();
+    for host in [&worker, &other] {
+        host.connect(tenant(&world, "one")).unwrap();
+        tokio::time::sleep(secs(5)).await;
+        tell(&world, host, "one", 2).await;
+        tokio::time::sleep(secs(10)).await;
+        read = known(&world, "one");
+        if read.iter().any(|key| key.starts_with("snapshot/")) {
+            break;
+        }
+        host.remove(&"one".into());
+    }
+    assert!(read.iter().any(|key| key.starts_with("snapshot/")), "{read:?}");
+    tokio::time::sleep(secs(200)).await;
+    let left = known(&world, "one");
+    let lost: Vec<_> = read.iter().filter(|key| !left.contains(key)).collect();
+    assert!(lost.is_empty(), "{lost:?}");
+
+    // Forgotten again, it is gone for good.
+    worker.forget(["one".into()]).await.unwrap();
+    tokio::time::sleep(secs(300)).await;
+    assert_eq!(known(&world, "one"), [""; 0]);
+    for (stop, running) in hosts {
+        stop.send(()).unwrap();
+        running.await.unwrap();
+    }
+}
+
+/// Whoever goes on with the act does not have the connection any more, and so does not know where its token is.
+#[tokio::test(start_paused = true)]
+async fn a_shared_token_is_deleted_by_whichever_host_goes_on_and_only_when_nobody_uses_it() {
+    let world = World { lease: secs(15), ..World::new() };
+    for is_used in [false, true] {
+        let (tokens, name) = (Arc::new(MemoryTokenStore::new()), TokenKey::shared("app/person"));
+        store(&tokens, &name).await;
+        let of_person = |id: &str| {
+            let token_url = "https://accounts.example.com/token".parse().unwrap();
+            let grant = crate::auth::Grant::RefreshToken { initial: None };
+            let secret = crate::Secret::from("secret");
+            let config = crate::auth::OAuth2Config::new("ledger", token_url, "app", secret, grant);
+            let tokens = crate::auth::OAuth2::new(name.clone(), config).unwrap();
+            let mut books = LedgerSource::new(id, &world.ledger).idle(tokens);
+            books = books.of_person("person");
+            Connection::new().source(books)
+        };
+        let (first, second) = (bare(&world, &tokens), bare(&world, &tokens));
+        for connector in [&first, &second] {
+            connector.connect(of_person("one")).unwrap();
+            if is_used {
+                connector.connect(of_person("two")).unwrap();
+            }
+        }
+        // It says that it is forgotten, and ends before it has done more.
+        world.log.delay_commits(secs(1));
+        let forgetting = tokio::spawn({
+            let first = first.clone();
+            async move { first.forget(["one".into()]).await }
+        });
+        tokio::time::sleep(secs(2) + Duration::from_millis(500)).await;
+        forgetting.abort();
+        world.log.delay_commits(Duration::ZERO);
+        assert!(tokens.load(&name).await.unwrap().is_some());
+        world.run(&second, secs(200)).await;
+        assert_eq!(tokens.load(&name).await.unwrap().is_some(), is_used);
+        assert_eq!(known(&world, "one"), [""; 0]);
+    }
 }

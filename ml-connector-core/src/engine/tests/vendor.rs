@@ -109,6 +109,7 @@ pub(super) struct LedgerSource {
     rows_only: bool,
     /// Whether such rows are told of before that.
     rows_first: bool,
+    counts_rows: bool,
     /// Whether a record that is not there may come yet.
     not_yet: bool,
 }
@@ -123,7 +124,14 @@ impl LedgerSource {
         info.accounts = vec![AccountKey::from(format!("account:{connection}"))];
         info.overdue_after = vec![7];
         info.coalesce = Duration::from_millis(100);
-        Self { info, ledger: Arc::clone(ledger), rows_only: false, rows_first: false, not_yet: false }
+        Self {
+            info,
+            ledger: Arc::clone(ledger),
+            rows_only: false,
+            rows_first: false,
+            counts_rows: false,
+            not_yet: false,
+        }
     }
 
     /// With a feed that is read every quarter of an hour and swept every day.
@@ -162,6 +170,12 @@ impl LedgerSource {
         self
     }
 
+    /// Shares its token with others of this person.
+    pub(super) fn of_person(mut self, person: &str) -> Self {
+        self.info.affinity = person.into();
+        self
+    }
+
     pub(super) fn of_account(mut self, account: &str) -> Self {
         self.info.accounts = vec![AccountKey::from(account)];
         self
@@ -174,6 +188,12 @@ impl LedgerSource {
 
     pub(super) fn rows_only(mut self) -> Self {
         self.rows_only = true;
+        self
+    }
+
+    /// Its lists say how long they are.
+    pub(super) fn counting_rows(mut self) -> Self {
+        self.counts_rows = true;
         self
     }
 
@@ -298,9 +318,9 @@ impl Source for LedgerSource {
             .values()
             .filter(|record| stamp(record) >= begun && *record.id > *words[2])
             .filter(|record| unlisted.as_deref() != Some(&*record.id))
-            .take(PAGE + 1)
             .collect();
         let more = rows.len() > PAGE;
+        let left = rows.len().saturating_sub(PAGE) as u64;
         let rows = &rows[..rows.len().min(PAGE)];
         // What is entered while the first read goes on must be in the second.
         let first = if checkpoint.is_none() { read_at.as_millis() } else { number(1) };
@@ -325,6 +345,7 @@ impl Source for LedgerSource {
             checkpoint: checkpoint.into(),
             more,
             remark: None,
+            left: self.counts_rows.then_some(left),
         })
     }
 

@@ -2,7 +2,7 @@
 
 mod residue;
 
-use std::{fmt, str::FromStr};
+use std::fmt;
 
 pub use residue::{exact_decimal, reliable, without_residue};
 pub use rust_decimal::Decimal;
@@ -104,10 +104,11 @@ impl Money {
         Self { amount, currency }
     }
 
-    /// Reads an amount and a currency code.
+    /// Reads an amount and a currency code. Nothing is ever rounded.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidRequest`] when either is malformed.
+    /// [`ErrorKind::InvalidRequest`] when either is malformed, or the amount has more digits than fit into 28 decimals and 96
+    /// bits.
     pub fn parse(amount: &str, currency: &str) -> Result<Self> {
         Ok(Self { amount: decimal(amount)?, currency: Currency::parse(currency)? })
     }
@@ -158,10 +159,10 @@ impl<'de> Deserialize<'de> for Money {
 /// Reads a decimal from a JSON token, digit by digit: a number, also with an exponent, or a string holding
 /// one. `null` and `""` are `None`.
 ///
-/// What does not fit into 28 decimals and 96 bits is rounded, half away from zero; nothing else is ever changed.
+/// Nothing is ever rounded: what does not fit into 28 decimals and 96 bits is an error, and its reader keeps the text.
 ///
 /// # Errors
-/// [`ErrorKind::InvalidResponse`] when the token is anything else, or too large for 96 bits.
+/// [`ErrorKind::InvalidResponse`] when the token is anything else, or has more digits than fit.
 pub fn decimal_from_json(token: &RawValue) -> Result<Option<Decimal>> {
     let text = token.get();
     let text = match text.as_bytes() {
@@ -182,15 +183,7 @@ fn decimal(text: &str) -> Result<Decimal> {
         Error::new(ErrorKind::InvalidRequest, "expected a decimal number of at most 28 digits")
             .with_context("chars", text.len())
     };
-    let plain = text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'.' | b'-' | b'+' | b'e' | b'E'));
-    if text.is_empty() || text.len() > MAX_DIGITS || !plain {
-        return Err(malformed());
-    }
-    Decimal::from_str_exact(text)
-        .or_else(|_| Decimal::from_scientific(text))
-        .or_else(|_| Decimal::from_scientific_lossy(text))
-        .or_else(|_| Decimal::from_str(text))
-        .map_err(|_| malformed())
+    exact_decimal(text).ok_or_else(malformed)
 }
 
 #[cfg(test)]

@@ -21,7 +21,25 @@ pub fn exact_decimal(text: &str) -> Option<Decimal> {
     if text.is_empty() || text.len() > MAX_DIGITS || !plain {
         return None;
     }
-    Decimal::from_str_exact(text).or_else(|_| Decimal::from_scientific(text)).ok()
+    Decimal::from_str_exact(text).ok().or_else(|| with_exponent(text))
+}
+
+/// A number with an exponent, which the library would round.
+fn with_exponent(text: &str) -> Option<Decimal> {
+    let (mantissa, exponent) = text.split_once(['e', 'E'])?;
+    let number = Decimal::from_str_exact(mantissa).ok()?;
+    let exponent: i32 = exponent.parse().ok()?;
+    let (mut digits, mut scale) = (number.mantissa(), i64::from(number.scale()) - i64::from(exponent));
+    if digits == 0 {
+        return Some(Decimal::ZERO);
+    }
+    while scale > i64::from(Decimal::MAX_SCALE) && digits % 10 == 0 {
+        (digits, scale) = (digits / 10, scale - 1);
+    }
+    while scale < 0 {
+        (digits, scale) = (digits.checked_mul(10)?, scale + 1);
+    }
+    Decimal::try_from_i128_with_scale(digits, u32::try_from(scale).ok()?).ok()
 }
 
 /// The amount in the smallest unit of its currency, where nothing but the residue of a binary fraction is apart from
@@ -127,6 +145,12 @@ mod tests {
     fn nothing_is_rounded_to_fit() {
         assert_eq!(exact_decimal("1e400"), None);
         assert_eq!(exact_decimal("1.5E3"), Some(decimal("1500")));
+        assert_eq!(exact_decimal("0.123456789012345678901234567855e1"), None);
+        assert_eq!(exact_decimal("12e-29"), None);
+        assert_eq!(exact_decimal("120e-29"), Some(decimal("0.0000000000000000000000000012")));
+        assert_eq!(exact_decimal("0e400"), Some(Decimal::ZERO));
+        assert_eq!(exact_decimal("-7.9e28"), Some(decimal("-79000000000000000000000000000")));
+        assert_eq!(exact_decimal("8e28"), None);
         assert_eq!(exact_decimal(" 1"), None);
         assert_eq!(exact_decimal("1,5"), None);
     }

@@ -173,6 +173,7 @@ fn granted(access: &str, refresh: &str) -> Granted {
         access: Some(Secret::from(access)),
         expires_in: Some(Duration::from_secs(3600)),
         refresh: Some(Secret::from(refresh)).filter(|refresh| !refresh.is_empty()),
+        refresh_expires_in: None,
         scopes: Vec::new(),
     }
 }
@@ -334,4 +335,22 @@ fn the_scopes_that_a_vendor_named_last_are_kept_and_silence_changes_nothing() {
     let mut old: serde_json::Value = serde_json::from_slice(&fewer.encode().unwrap()).unwrap();
     old.as_object_mut().unwrap().remove("scopes");
     assert!(Blob::decode(old.to_string().as_bytes()).unwrap().scopes.is_empty());
+}
+
+#[test]
+fn the_end_of_a_refresh_token_is_the_vendor_s_word_and_belongs_to_that_token() {
+    let day = Duration::from_secs(86_400);
+    let ends_in = |refresh: &str, life| Granted {
+        refresh_expires_in: life,
+        expires_in: Some(Duration::ZERO),
+        ..granted("a", refresh)
+    };
+    let first = refreshed(&Blob::new(Some(Secret::from("r0"))), &rules(), ends_in("r1", Some(day)));
+    assert_eq!(first.refresh_expires_at, Some(at(0) + day));
+    assert_eq!(Blob::decode(&first.encode().unwrap()).unwrap(), first);
+    // The same token goes on, and silence says nothing else.
+    let same = refreshed(&first, &rules(), ends_in("", None));
+    assert_eq!(same.refresh_expires_at, Some(at(0) + day));
+    let next = refreshed(&same, &rules(), ends_in("r2", None));
+    assert_eq!(next.refresh_expires_at, None, "of another token nothing is known");
 }

@@ -32,6 +32,9 @@ enum Mistake {
     TakesAnyPath,
     TakesAnyText,
     KeepsTheBodyOfOthers,
+    KeepsItsPath,
+    KeepsItsText,
+    KeepsWhatItDoesNotUnderstand,
     DropsOthersSilently,
     LetsOthersChangeTheState,
 }
@@ -79,7 +82,18 @@ impl Proven {
         let told = serde_json::from_slice::<Told>(request.body());
         let told = told.map_err(|_| Error::new(ErrorKind::InvalidRequest, "expected a text"))?;
         if told.text == TEXT || makes(Mistake::TakesAnyText) {
-            return changed(told.invoice);
+            let kept = format!("a change of {:?}", told.invoice);
+            let kept = match mistake {
+                Some(Mistake::KeepsItsPath) => format!("{kept} at {}", request.uri().path()),
+                Some(Mistake::KeepsItsText) => format!("{kept}, {}", told.text),
+                _ => kept,
+            };
+            return match changed(told.invoice) {
+                Err(_) if !makes(Mistake::KeepsWhatItDoesNotUnderstand) => {
+                    Ok(Intake::accepted(Vec::new()).note("it names no invoice").evidence(kept.into()))
+                }
+                intake => Ok(intake?.evidence(kept.into())),
+            };
         }
         let mut dropped =
             Intake::accepted(Vec::new()).note("dropped: the text is another one").evidence(Bytes::new());
@@ -192,6 +206,7 @@ async fn missed(way: Way) -> Vec<&'static str> {
             connect: Box::new(move || Arc::new(Proven { ledgerly: ledgerly(), way })),
             webhook: webhook(way),
             handshake: None,
+            secrets: vec![TEXT.to_owned()],
             ..source_under_test().await
         };
         // A task of its own, so that its panic is a result.
@@ -216,6 +231,9 @@ async fn a_vendor_that_signs_nothing_is_known_by_its_path_and_its_text() {
         Mistake::TakesAnyPath,
         Mistake::TakesAnyText,
         Mistake::KeepsTheBodyOfOthers,
+        Mistake::KeepsItsPath,
+        Mistake::KeepsItsText,
+        Mistake::KeepsWhatItDoesNotUnderstand,
         Mistake::DropsOthersSilently,
         Mistake::LetsOthersChangeTheState,
     ] {

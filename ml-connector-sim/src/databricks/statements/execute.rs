@@ -6,7 +6,10 @@ use super::{
     super::{
         State,
         results::Cells,
-        sql::{Access, SqlError},
+        sql::{
+            Access, SqlError,
+            catalog::{Database, Row, Table},
+        },
     },
     Failed, MAX_INLINE_BYTES, Phase,
 };
@@ -39,9 +42,13 @@ pub(in crate::databricks) fn settle(state: &mut State, now: Timestamp) {
 }
 
 fn begin(state: &mut State, at: usize) {
-    let versions = target(state, at).and_then(|(name, _)| versions(state, &name));
+    let target = target(state, at);
+    let versions = target.as_ref().and_then(|(name, _)| versions(state, name));
+    let doubles = target.as_ref().filter(|_| state.tuning.doubles_inserts);
+    let began_with = doubles.and_then(|(name, _)| self::table(&state.database, name).cloned());
     let run = &mut state.runs[at];
     run.began_at = versions;
+    run.began_with = began_with;
     run.phase = Phase::Running;
 }
 
@@ -50,8 +57,8 @@ fn target(state: &State, at: usize) -> Option<([String; 3], Access)> {
     run.parsed.as_ref().ok()?.writes(&run.session)
 }
 
-fn versions(state: &State, [catalog, schema, name]: &[String; 3]) -> Option<(u64, u64)> {
-    let table = state.database.catalogs.get(catalog)?.get(schema)?.tables.get(name)?;
+fn versions(state: &State, name: &[String; 3]) -> Option<(u64, u64)> {
+    let table = table(&state.database, name)?;
     Some((table.version, table.metadata_version))
 }
 
@@ -89,7 +96,7 @@ fn conflict(state: &mut State, at: usize, target: Option<&([String; 3], Access)>
             "DELTA_METADATA_CHANGED",
             "The metadata of the Delta table has been changed by a concurrent update.".to_owned(),
         )
-    } else if planted || (*access == Access::Rewrites && version != began) {
+    } else if planted || (*access == Access::Rewrites && version != began && !state.tuning.doubles_inserts) {
         (
             "DELTA_CONCURRENT_APPEND.WITHOUT_HINT",
             format!(
@@ -116,7 +123,22 @@ fn executed(state: &mut State, at: usize) -> Phase {
             (&SqlError::new("UNSUPPORTED_FEATURE.WRITE_ON_WAREHOUSE", "0A000", sentence)).into(),
         );
     }
-    match parsed.execute(database, &run.session) {
+    let overlapped =
+        parsed.writes(&run.session).zip(run.began_with.clone()).filter(|((name, access), began)| {
+            let now = table(database, name).map(|table| table.version);
+            *access == Access::Rewrites && now.is_some_and(|now| now != began.version)
+        });
+    let doubles = overlapped.map(|((name, _), began)| {
+        let rows = doubled(database, &name, began, |database| parsed.execute(database, &run.session).is_ok());
+        (name, rows)
+    });
+    let executed = parsed.execute(database, &run.session);
+    if let (Some((name, rows)), true) = (doubles, executed.is_ok())
+        && let Some(table) = table_mut(database, &name)
+    {
+        table.rows.extend(rows);
+    }
+    match executed {
         Err(error) => Phase::Failed((&error).into()),
         Ok(None) => Phase::Succeeded(None),
         Ok(Some(rows)) => {
@@ -134,4 +156,36 @@ fn executed(state: &mut State, at: usize) -> Phase {
             Phase::Succeeded(Some(cells))
         }
     }
+}
+
+/// The rows that a statement inserts into a table as it was when it began, and that are there now: they will be there twice.
+fn doubled(
+    database: &mut Database,
+    name: &[String; 3],
+    began: Table,
+    execute: impl FnOnce(&mut Database) -> bool,
+) -> Vec<Row> {
+    let key = |row: &Row, of: &Table| {
+        ["_connection", "_id"].map(|own| of.position(own).map(|place| row[place].clone()))
+    };
+    let keys = |of: &Table| of.rows.iter().map(|row| key(row, of)).collect::<Vec<_>>();
+    let Some(table) = table_mut(database, name) else { return Vec::new() };
+    let (before, now) = (keys(&began), keys(table));
+    let there = std::mem::replace(table, began);
+    let is_done = execute(database);
+    let Some(table) = table_mut(database, name) else { return Vec::new() };
+    let then = std::mem::replace(table, there);
+    let is_double = |row: &&Row| {
+        let key = key(row, &then);
+        is_done && !before.contains(&key) && now.contains(&key)
+    };
+    then.rows.iter().filter(is_double).cloned().collect()
+}
+
+fn table<'a>(database: &'a Database, [catalog, schema, name]: &[String; 3]) -> Option<&'a Table> {
+    database.catalogs.get(catalog)?.get(schema)?.tables.get(name)
+}
+
+fn table_mut<'a>(database: &'a mut Database, [catalog, schema, name]: &[String; 3]) -> Option<&'a mut Table> {
+    database.catalogs.get_mut(catalog)?.get_mut(schema)?.tables.get_mut(name)
 }

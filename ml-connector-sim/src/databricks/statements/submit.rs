@@ -90,6 +90,7 @@ pub(super) fn submit(
         runs_for: state.tuning.execution,
         phase: Phase::Pending,
         began_at: None,
+        began_with: None,
         ended: None,
         forgotten: false,
     });

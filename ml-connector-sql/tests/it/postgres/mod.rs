@@ -1,9 +1,11 @@
 //! Postgres keeps the contracts, also among several hosts and through what happens to servers.
 
+mod chain;
 pub(crate) mod cluster;
 mod conformance;
 mod encryption;
 mod faults;
 mod outbox;
+mod plans;
 mod pooler;
 mod proxy;

@@ -1,5 +1,6 @@
 //! SQLite keeps the contracts, survives what happens to files, and serves two programs.
 
+mod chain;
 mod conformance;
 mod encryption;
 mod faults;

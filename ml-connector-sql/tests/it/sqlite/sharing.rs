@@ -1,10 +1,10 @@
 //! Two programs with one file. Two logs in one process have nothing in common but that either.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use ml_connector_core::{
     AuditLog,
-    audit::{Committed, Lease, LeaseRequest, PendingRequest, PendingScope, Transaction},
+    audit::{Committed, Lease, LeaseRequest, NewEntry, PendingRequest, PendingScope, Transaction},
     model::{Partition, Seq},
 };
 use ml_connector_sql::SqliteLog;
@@ -74,5 +74,27 @@ async fn waiting_ends_with_a_commit_of_another_program() {
     let waiting = one.wait(&partitions, MINUTE * 10);
     try_append(&two, 10).await.unwrap();
     let news = tokio::time::timeout(MINUTE, waiting).await.expect("the other's commit is noticed").unwrap();
-    assert!(news.contains(&Partition::new(0)));
+    assert_eq!(news, [Partition::new(0)], "and those without news are not named");
+}
+
+#[tokio::test]
+async fn waiting_names_the_partitions_that_have_news_also_those_of_another_program_meanwhile() {
+    let (_directory, one, two) = two();
+    let partitions: Vec<Partition> = Partition::all().collect();
+    let to = |part| {
+        let entry = NewEntry { partition: Partition::new(part), ..append(10).append.remove(0) };
+        vec![Transaction { append: vec![entry], ..Transaction::default() }]
+    };
+    // One appends all the time, and hears of itself at once; what the other appends is heard nevertheless.
+    two.commit(to(9), NOON).await.unwrap();
+    let mut heard = BTreeSet::new();
+    while heard.len() < 2 {
+        let (news, committed) = tokio::join!(one.wait(&partitions, MINUTE * 10), one.commit(to(5), NOON));
+        committed.unwrap();
+        heard.extend(news.unwrap());
+    }
+    assert_eq!(heard, [5, 9].map(Partition::new).into());
+    let asked = [Partition::new(1), Partition::new(2)];
+    let (news, _) = tokio::join!(one.wait(&asked, Duration::from_millis(50)), one.commit(to(5), NOON));
+    assert_eq!(news.unwrap(), [], "nobody asked about that");
 }

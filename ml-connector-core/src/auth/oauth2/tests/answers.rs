@@ -170,3 +170,16 @@ fn a_vendor_s_own_words_count_unless_its_server_fails() {
     assert_eq!(of(200, throttled), (Cause::Throttled, "Access Denied".into(), None, Some(until)));
     assert_eq!(of(503, refused()), (Cause::Unavailable, "invalid_code".into(), None, None));
 }
+
+#[test]
+fn the_end_of_a_refresh_token_is_read_where_a_vendor_names_it() {
+    for (body, ends) in [
+        (r#"{"access_token":"a","refresh_token":"r","refresh_token_expires_in":7776000}"#, Some(7_776_000)),
+        (r#"{"access_token":"a","refresh_token":"r","refresh_expires_in":"1800"}"#, Some(1800)),
+        (r#"{"access_token":"a","refresh_token":"r","refresh_expires_in":0}"#, None),
+        (r#"{"access_token":"a","refresh_token":"r"}"#, None),
+    ] {
+        let TokenOutcome::Granted(granted) = classify(&answer(200, body)) else { panic!("{body}") };
+        assert_eq!(granted.refresh_expires_in.map(|life| life.as_secs()), ends, "{body}");
+    }
+}
