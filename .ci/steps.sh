@@ -73,8 +73,19 @@ tools() {
 # sqlglot and DuckDB in the versions of `requirements.txt`. Fails when they cannot be had.
 oracle() { packages target/oracle ml-connector-databricks/tests/oracle/requirements.txt; }
 
-# Databricks' own SDK. Fails when it cannot be had.
+# The vendors' own SDKs for Python. Fails when they cannot be had.
 sdk() { packages target/sdk ml-connector-sim/tests/sdk/requirements.txt; }
+
+# FreshBooks' SDK for Node, with what it needs pinned by `package-lock.json`. Fails when it cannot be had.
+node_sdk() {
+    local to=target/sdk-node wanted=ml-connector-sim/tests/sdk
+    cmp -s $wanted/package-lock.json $to/package-lock.json && return
+    command -v npm >/dev/null || install nodejs npm || return
+    rm -rf $to $to.new
+    mkdir -p $to.new
+    cp $wanted/package.json $wanted/package-lock.json $to.new/
+    npm ci --prefix $to.new --no-audit --no-fund --ignore-scripts --loglevel=error && mv $to.new $to
+}
 
 # Python packages of a file of requirements, in a place of their own.
 packages() {

@@ -12,7 +12,7 @@ use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use ml_connector_bc::{BusinessCentral, post};
 use ml_connector_core::{
-    Connector, Result, SourceMode,
+    Connector, Result, Source, SourceMode,
     approval::{Approvals, Approvers, Policy},
     engine::Settings,
     model::Status,
@@ -22,6 +22,7 @@ use ml_connector_examples::{
     business_central::{COMPANY, Simulation, back, checks, play, while_nobody_listens},
     console,
     host::{Flags, Host, ctrl_c, exit, log_from},
+    introduction::introduce,
     settings::BusinessCentralToSlack,
     stores::{Stores, StoryFile},
     wait,
@@ -128,12 +129,16 @@ async fn start(settings: &BusinessCentralToSlack) -> Result<Host> {
 
 async fn on_real_accounts(settings: &BusinessCentralToSlack) -> Result<()> {
     let host = start(settings).await?;
-    print!("{}", host.connector.check().await);
     if let Some(url) = host.connector.webhook_url(&"slack".into()) {
         println!("The Slack app sends interactivity to {url}");
     }
     println!("Ctrl-C ends it.");
+    let (connector, sources) = (host.connector.clone(), [company(settings)?.info().clone()]);
     let end = async {
+        tokio::select! {
+            told = introduce(&connector, &sources) => told?,
+            () = ctrl_c() => return Ok(()),
+        }
         ctrl_c().await;
         Ok(())
     };

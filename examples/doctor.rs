@@ -17,7 +17,8 @@ use ml_connector_examples::{
     stores::Stores,
 };
 use ml_connector_sim::{
-    BusinessCentralSim, DatabricksSim, ExactOnlineSim, FreshBooksSim, SimTransport, SlackSim, ZohoBooksSim,
+    BusinessCentralSim, Conditions, DatabricksSim, ExactOnlineSim, FreshBooksSim, SimTransport, SlackSim,
+    ZohoBooksSim,
 };
 
 #[tokio::main]
@@ -84,6 +85,11 @@ fn simulated(quietly: bool) -> Result<Connector> {
     let (zoho, freshbooks) = (ZohoBooksSim::new(clock()), FreshBooksSim::new(clock()));
     let (exact, erp) = (ExactOnlineSim::new(clock()), BusinessCentralSim::new(clock()));
     let (slack, lake) = (SlackSim::new(clock()), DatabricksSim::new(clock()));
+    // Nobody waits for a network that is not there.
+    zoho.set_conditions(Conditions::kind());
+    freshbooks.set_conditions(Conditions::kind());
+    erp.set_conditions(Conditions::kind());
+    slack.set_conditions(Conditions::kind());
     let folder = tempfile::tempdir()
         .map_err(|source| Error::new(ErrorKind::Unavailable, "no temporary folder").with_source(source))?;
     let (z, f, x) = (zoho.credentials(), freshbooks.credentials(), exact.credentials());

@@ -12,11 +12,12 @@
 
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
-use ml_connector_core::{Connector, Result, engine::Settings, route::RouteSet};
+use ml_connector_core::{Connector, Result, Source, engine::Settings, route::RouteSet};
 use ml_connector_examples::{
     bars, console,
     freshbooks::{BOOKS, Simulation, settings::FreshBooksToSlack, story},
     host::{Flags, Host, ctrl_c, exit, log_from},
+    introduction::introduce,
     stores::{Stores, StoryFile},
 };
 use ml_connector_freshbooks::FreshBooks;
@@ -34,8 +35,8 @@ async fn main() -> ExitCode {
     exit(done)
 }
 
-/// The connector of this integration.
-fn connector(settings: &FreshBooksToSlack, stores: Stores, public_url: &str) -> Result<Connector> {
+/// The business.
+fn books(settings: &FreshBooksToSlack) -> Result<FreshBooks> {
     let mut books = FreshBooks::builder(BOOKS)
         .account_id(&settings.account_id)
         .client(settings.client_id.as_str(), settings.client_secret.as_str())
@@ -46,6 +47,11 @@ fn connector(settings: &FreshBooksToSlack, stores: Stores, public_url: &str) -> 
     if let Some(url) = &settings.api_url {
         books = books.api_url(url);
     }
+    books.build()
+}
+
+/// The connector of this integration.
+fn connector(settings: &FreshBooksToSlack, stores: Stores, public_url: &str) -> Result<Connector> {
     let mut slack = Slack::builder("slack").token(settings.slack_token.as_str());
     if let Some(url) = &settings.slack_url {
         slack = slack.base_url(url);
@@ -58,7 +64,7 @@ fn connector(settings: &FreshBooksToSlack, stores: Stores, public_url: &str) -> 
         .audit_log(stores.log)
         .public_url(public_url)
         .settings(engine)
-        .connect(books.build()?)
+        .connect(books(settings)?)
         .connect(slack.build()?)
         .routes(RouteSet::from_toml(&settings.routes)?)
         .build()
@@ -78,7 +84,12 @@ async fn on_real_accounts(settings: &FreshBooksToSlack, flags: Flags) -> Result<
     println!("The callbacks at FreshBooks are set up within a minute; `health` says if that fails.");
     println!("webhooks: {url}");
     println!("Ctrl-C ends it.");
+    let sources = [books(settings)?.info().clone()];
     let past = async {
+        tokio::select! {
+            told = introduce(&connector, &sources) => told?,
+            () = ctrl_c() => return Ok(()),
+        }
         if flags.backfill {
             bars::backfill(&connector, &BOOKS.into()).await?;
         }

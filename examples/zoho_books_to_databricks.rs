@@ -25,7 +25,7 @@ use ml_connector_examples::{
     stores::Stores,
 };
 use ml_connector_sim::{
-    DatabricksSim, SimTransport, ZohoBooksSim,
+    Conditions, DatabricksSim, SimTransport, ZohoBooksSim,
     databricks::StatementFailure,
     zoho::{Entity, NewDocument, NewRecord},
 };
@@ -116,6 +116,7 @@ struct Simulation {
 
 async fn on_simulators() -> Result<bool> {
     let books = ZohoBooksSim::new(Arc::new(SystemClock));
+    books.set_conditions(Conditions::kind());
     let lake = DatabricksSim::new(Arc::new(SystemClock));
     lake.sql("CREATE VOLUME landing")?;
     let unpaid = seed(&books)?;

@@ -13,7 +13,7 @@
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use ml_connector_core::{
-    Clock, Connector, Result, SourceMode, SystemClock,
+    Clock, Connector, Result, Source, SourceMode, SystemClock,
     approval::{Approvals, Approvers, Policy},
     engine::{ConnectorBuilder, Settings},
     model::Zone,
@@ -22,6 +22,7 @@ use ml_connector_core::{
 use ml_connector_examples::{
     bars, console,
     host::{Flags, Host, ctrl_c, exit, log_from},
+    introduction::introduce,
     report,
     settings::{Organization, SlackApp, ZohoBooksToSlack},
     simulation::{Simulation, US},
@@ -62,7 +63,17 @@ fn connector(settings: &ZohoBooksToSlack, stores: Stores, public_url: &str) -> R
         .audit_log(stores.log)
         .public_url(public_url)
         .settings(engine)
-        .route(Route::new("invoices").on("invoice.*").to("slack", accounting()))
+        // That an invoice is paid is told by its payment: one payment is one message.
+        .route(
+            Route::new("invoices")
+                .on("invoice.created")
+                .on("invoice.sent")
+                .on("invoice.updated")
+                .on("invoice.overdue")
+                .on("invoice.voided")
+                .on("invoice.deleted")
+                .to("slack", accounting()),
+        )
         .route(
             Route::new("payments").on("customer_payment.*").on("vendor_payment.*").to("slack", accounting()),
         )
@@ -165,12 +176,20 @@ async fn on_real_accounts(settings: &ZohoBooksToSlack, flags: Flags) -> Result<(
             }
         }
     }
-    if let Some(url) = connector.webhook_url(&"slack".into()) {
+    if let Some(url) = connector.webhook_url(&"slack".into()).filter(|_| settings.slack_app.is_some()) {
         println!("The Slack app sends events and interactivity to {url}");
     }
-    println!("webhooks: {url}");
+    if settings.books.iter().any(|books| books.webhook_secret.is_some()) {
+        println!("webhooks: {url}");
+    }
     println!("Ctrl-C ends it.");
+    let sources = settings.books.iter().map(|settings| Ok(books(settings)?.info().clone()));
+    let sources = sources.collect::<Result<Vec<_>>>()?;
     let past = async {
+        tokio::select! {
+            told = introduce(&connector, &sources) => told?,
+            () = ctrl_c() => return Ok(()),
+        }
         if flags.backfill {
             for books in &settings.books {
                 bars::backfill(&connector, &books.connection.as_str().into()).await?;

@@ -1,5 +1,5 @@
-//! The connector in three web servers: axum, actix-web and bare hyper. Each takes a webhook over a real socket, and stops
-//! when it is asked to.
+//! The connector and its console in three web servers: axum, actix-web and bare hyper. Each takes a webhook over a real
+//! socket, shows the console to whom it is for, and stops when it is asked to.
 //!
 //! ```console
 //! cargo run --example servers           # all
@@ -12,6 +12,7 @@ mod hyper;
 
 use std::{net::SocketAddr, process::ExitCode};
 
+use ml_connector_console::{Access, Authorizer, Console, ConsoleService, Grant, Visible};
 use ml_connector_core::{
     Connector, Error, ErrorKind, HttpTransport, Result,
     http::{Limits, ReqwestTransport},
@@ -27,9 +28,12 @@ use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
 /// Where webhooks are taken: a server has other routes beside them.
 const PREFIX: &str = "/hooks";
+/// Where the console is.
+const CONSOLE: &str = "/console";
 
 /// Serves `connector` until `stop` is dropped or sent.
-type Serve = fn(TcpListener, Connector, oneshot::Receiver<()>) -> JoinHandle<std::io::Result<()>>;
+type Serve =
+    fn(TcpListener, Connector, ConsoleService, oneshot::Receiver<()>) -> JoinHandle<std::io::Result<()>>;
 
 const SERVERS: [(&str, Serve); 3] = [("axum", axum::serve), ("actix", actix::serve), ("hyper", hyper::serve)];
 
@@ -67,7 +71,16 @@ async fn try_out(serve: Serve) -> Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0").await.map_err(broken)?;
     let address = listener.local_addr().map_err(broken)?;
     let (stop, stopped) = oneshot::channel();
-    let server = serve(listener, connector.clone(), stopped);
+    let console = Console::new(connector.clone(), SignedIn).at(CONSOLE)?;
+    let server = serve(listener, connector.clone(), console, stopped);
+
+    for page in ["/console", "/console/", "/console/events"] {
+        expect(
+            "the console is for those who are signed in",
+            status(address, "", look(page, None)?).await? == 403,
+        )?;
+        expect("and shows itself to them", status(address, "", look(page, Some("ada"))?).await? == 200)?;
+    }
 
     lab.invoice("Bluebird Logistics", 125_050)?;
     let webhook = lab
@@ -92,6 +105,28 @@ async fn try_out(serve: Serve) -> Result<()> {
     server.await.map_err(|panic| broken(panic.into()))?.map_err(broken)?;
     running.stop().await;
     expect("the server and the connector have stopped", true)
+}
+
+/// What the host's sign-in has left in a request; a real one is not a header that anybody can send.
+#[derive(Debug)]
+struct SignedIn;
+
+#[async_trait::async_trait]
+impl Authorizer for SignedIn {
+    async fn authorize(&self, request: &http::request::Parts) -> Access {
+        let user = request.headers.get("user").and_then(|user| user.to_str().ok());
+        user.map_or(Access::Deny, |user| Grant::view(user, Visible::All).into())
+    }
+}
+
+/// A look at a page.
+fn look(page: &str, user: Option<&str>) -> Result<http::Request<bytes::Bytes>> {
+    let mut request = http::Request::get(format!("http://host.example{page}"));
+    if let Some(user) = user {
+        request = request.header("user", user);
+    }
+    let broken = |source| Error::new(ErrorKind::Unexpected, "no request").with_source(source);
+    request.body(bytes::Bytes::new()).map_err(broken)
 }
 
 /// Sends a request of the simulator to the server, as a vendor would.

@@ -8,6 +8,7 @@ pub mod console;
 pub mod exact_online;
 pub mod freshbooks;
 pub mod host;
+pub mod introduction;
 pub mod lab;
 pub mod report;
 pub mod settings;

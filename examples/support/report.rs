@@ -61,7 +61,11 @@ pub async fn report(
         ("the bill was approved, by one call", approvals == 1 && is_open(simulation, &told.approved)),
         ("the acknowledgement is noted on the invoice, once", comments.len() == 1 && written > 0),
         ("who may not approve was told so", slack.ephemerals("U07CLERK01").len() == 1),
-        ("the invoice from Europe was told", in_channel(simulation, "Zeeland")),
+        ("the invoice from Europe was told, and whose it is", in_channel(simulation, "(books-eu): Zeeland")),
+        (
+            "a payment is one message",
+            told_of(simulation, "Osprey", "Payment") == 1 && told_of(simulation, "Osprey", " paid") == 0,
+        ),
         ("Slack did all it was asked to", slack.faults_waiting() == 0),
     ];
     println!();
@@ -77,6 +81,12 @@ fn is_open(simulation: &Simulation, bill: &str) -> bool {
 
 fn in_channel(simulation: &Simulation, about: &str) -> bool {
     simulation.slack.posts(ACCOUNTING).iter().filter(|message| message.text.contains(about)).count() == 1
+}
+
+/// How many messages name both.
+fn told_of(simulation: &Simulation, who: &str, what: &str) -> usize {
+    let posts = simulation.slack.posts(ACCOUNTING).into_iter();
+    posts.filter(|message| message.text.contains(who) && message.text.contains(what)).count()
 }
 
 /// A message's text as people see it: what comes from outside is escaped on its way to Slack.

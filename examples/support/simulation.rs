@@ -8,7 +8,7 @@ use ml_connector_core::{
     model::Zone,
 };
 use ml_connector_sim::{
-    Served, SlackSim, ZohoBooksSim, serve,
+    Conditions, Served, SlackSim, ZohoBooksSim, serve,
     zoho::{self, DataCenter, Entity, EventKind, WebhookDelivery, WebhookRule, ZohoBooksConfig},
 };
 
@@ -51,6 +51,9 @@ impl Simulation {
         let books = ZohoBooksSim::new(Arc::new(SystemClock));
         let books_eu = ZohoBooksSim::with_config(Arc::new(SystemClock), european()?);
         let slack = SlackSim::new(Arc::new(SystemClock));
+        books.set_conditions(Conditions::kind());
+        books_eu.set_conditions(Conditions::kind());
+        slack.set_conditions(Conditions::kind());
         let free = SocketAddr::from(([127, 0, 0, 1], 0));
         let no_port =
             |source: std::io::Error| Error::new(ErrorKind::Unavailable, "no free port").with_source(source);

@@ -124,6 +124,7 @@ impl Builder {
             tells_bill_payments: config.resources.iter().any(|kind| kind.as_str() == BillPayment::KIND),
             business_id: config.business_id,
             business_uuid: config.business_uuid,
+            searches: Arc::default(),
             verified: Arc::default(),
             source: ZonedInfo::new(info, !config.time_zone.is_empty()),
         })

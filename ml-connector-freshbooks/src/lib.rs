@@ -51,6 +51,8 @@ pub struct FreshBooks {
     tells_bill_payments: bool,
     business_id: Option<String>,
     business_uuid: Option<String>,
+    /// How far lists were read for records that are not found.
+    searches: Arc<source::absent::Searches>,
     /// Set once the account is known to be one of the connected person's.
     verified: Arc<OnceCell<()>>,
 }

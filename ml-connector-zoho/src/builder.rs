@@ -6,7 +6,7 @@ use ml_connector_core::{
     FeedInfo, Result, Secret, SinkInfo, SourceInfo, SourceMode, ZonedInfo,
     auth::Authenticator,
     config::{invalid, millis, missing, required, secure_url},
-    model::{AccountKey, Affinity, ConnectionId, EndpointId, RecordKind, Zone},
+    model::{AccountKey, Affinity, ConnectionId, Currency, EndpointId, RecordKind, Zone},
 };
 
 use crate::{
@@ -46,6 +46,7 @@ impl Builder {
         webhook_parameters: WebhookParameters,
         endpoint: some into String,
         time_zone: into String,
+        base_currency: into String,
         overdue_after: into Vec<u32>,
         plan: Plan,
         resources: into Vec<RecordKind>,
@@ -109,11 +110,16 @@ impl Builder {
                 Arc::new(auth::oauth(&info.connection, &config, &accounts)?)
             }
         };
+        let set = |code: &str| (!code.is_empty()).then(|| Currency::parse(code)).transpose();
+        let currency = set(&config.base_currency).map_err(|_| {
+            invalid("base_currency must be a currency's ISO 4217 code")
+                .with_context("base_currency", config.base_currency.escape_debug())
+        })?;
         let mut sink = SinkInfo::new(info.connection.clone(), SYSTEM);
         sink.affinity = info.affinity.clone();
         Ok(ZohoBooks {
             sink,
-            client: BooksClient::new(&api, auth, &config.organization_id, config.plan)?,
+            client: BooksClient::new(&api, auth, &config.organization_id, config.plan)?.with_home(currency),
             webhook: match (&*config.webhook_secrets, info.mode.subscribes()) {
                 ([], false) => None,
                 (secrets, _) => Some(Webhook::new(secrets, config.webhook_parameters)?),

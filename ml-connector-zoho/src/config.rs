@@ -60,6 +60,11 @@ pub struct Config {
     /// organization has another, the log says so at start.
     #[serde(default)]
     pub time_zone: String,
+    /// The organization's base currency, an ISO 4217 code such as `USD`: what amounts are in that name no currency. Unless it
+    /// is set, it is taken from the organization, which needs the scope `ZohoBooks.settings.READ`; where it is set and the
+    /// organization has another, the log says so at start, and the organization's counts.
+    #[serde(default)]
+    pub base_currency: String,
     /// After how many days past the due date an unpaid invoice or bill is announced as overdue. Seven, unless it is
     /// set. Another number holds within a day for documents that are known already.
     #[serde(default = "overdue_after")]
@@ -102,6 +107,7 @@ impl Config {
             webhook_parameters: WebhookParameters::default(),
             endpoint: None,
             time_zone: String::new(),
+            base_currency: String::new(),
             overdue_after: overdue_after(),
             coalesce_ms: coalesce_ms(),
             plan: Plan::default(),

@@ -23,7 +23,7 @@ use ml_connector_core::{
     AuditLog, Connector, Secret, SystemClock, engine::Settings, http::ReqwestTransport, model::Partition,
 };
 use ml_connector_freshbooks::FreshBooks;
-use ml_connector_sim::{FreshBooksSim, SimTransport};
+use ml_connector_sim::{Conditions, FreshBooksSim, SimTransport};
 use ml_connector_sql::SqliteLog;
 use ml_connector_tests::{cpu_time, load_average, median, percentile};
 use ml_connector_zoho::{DataCenter, ZohoBooks};
@@ -219,7 +219,9 @@ fn zoho_books(log: SqliteLog) -> Connector {
 }
 
 fn new_freshbooks() -> FreshBooksSim {
-    FreshBooksSim::new(Arc::new(SystemClock))
+    let sim = FreshBooksSim::new(Arc::new(SystemClock));
+    sim.set_conditions(Conditions::kind());
+    sim
 }
 
 fn freshbooks(log: &SqliteLog, sim: &FreshBooksSim) -> Connector {

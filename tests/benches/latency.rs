@@ -22,7 +22,7 @@ use ml_connector_core::{
     token::MemoryTokenStore,
 };
 use ml_connector_sim::{
-    SimTransport, SlackSim, ZohoBooksSim,
+    Conditions, SimTransport, SlackSim, ZohoBooksSim,
     slack::SlackConfig,
     zoho::{Entity, EventKind, NewDocument, WebhookRule},
 };
@@ -60,7 +60,9 @@ fn main() {
 /// From the webhook to the request to Slack, and how much of that the simulator of Zoho Books took.
 async fn measure() -> Vec<(Duration, Duration)> {
     let books = ZohoBooksSim::new(Arc::new(SystemClock));
+    books.set_conditions(Conditions::kind());
     let mut config = SlackConfig::default();
+    config.conditions = Conditions::kind();
     (config.channel_burst, config.posts_per_minute) = (10_000, 6_000);
     let slack = SlackSim::with_config(Arc::new(SystemClock), config);
     let url = "https://erp.example.com/books".parse().unwrap();

@@ -35,7 +35,7 @@ use ml_connector_core::{
     snapshot::Snapshot,
 };
 use ml_connector_sim::{
-    SimTransport, SlackSim,
+    Conditions, SimTransport, SlackSim,
     slack::{Channel, SlackConfig},
 };
 use ml_connector_slack::Slack;
@@ -285,6 +285,7 @@ impl Office {
         let slacks: Vec<SlackSim> = (0..workspaces)
             .map(|workspace| {
                 let mut config = SlackConfig::default();
+                config.conditions = Conditions::kind();
                 config.channels =
                     in_workspace(workspace).map(|n| Channel::new(&channel_id(n), &format!("c{n}"))).collect();
                 SlackSim::with_config(Arc::clone(clock) as Arc<dyn Clock>, config)

@@ -24,7 +24,7 @@ use ml_connector_core::{
     snapshot::Snapshot,
 };
 use ml_connector_sim::{
-    Fault, SimTransport, SlackSim,
+    Conditions, Fault, SimTransport, SlackSim,
     slack::{Channel, SlackConfig},
 };
 use ml_connector_slack::{History, Slack, channel};
@@ -190,13 +190,13 @@ fn workspace(clock: &Arc<TokioClock>) -> SlackSim {
     SlackSim::with_config(Arc::clone(clock) as Arc<dyn Clock>, config)
 }
 
-fn connector(clock: &Arc<TokioClock>, slack: &SlackSim, line: &Arc<Line>) -> Connector {
+fn connector(clock: &Arc<TokioClock>, slack: &SlackSim, line: Arc<dyn HttpTransport>) -> Connector {
     let sink = Slack::builder("slack").token(slack.bot_token()).workspace("T07LEDGER1").build().unwrap();
     let builder = Connector::builder()
         .audit_log(MemoryLog::new())
         .rate_limiter(MemoryRateLimiter::new())
         .clock(Arc::clone(clock))
-        .transport(Arc::clone(line))
+        .transport(line)
         .source(Ledger::new(CHANNELS))
         .sink(sink);
     let routed = (0..CHANNELS).fold(builder, |builder, n| {
@@ -216,7 +216,7 @@ async fn ten_thousand_messages_arrive_once_and_in_order_over_a_bad_line() {
         clock: Arc::clone(&clock),
         state: Mutex::new(State { seed: 7, ..State::default() }),
     });
-    let connector = connector(&clock, &slack, &line);
+    let connector = connector(&clock, &slack, Arc::clone(&line) as _);
     for round in 0..MESSAGES / CHANNELS {
         let lines: Vec<_> = (0..CHANNELS).map(|n| format!("k{n} {}", round + 1)).collect();
         let request = Request::post("/ledger").body(Bytes::from(lines.join("\n"))).unwrap();
@@ -259,6 +259,34 @@ async fn ten_thousand_messages_arrive_once_and_in_order_over_a_bad_line() {
         .filter_map(|post| post.delivery_id().map(str::to_owned))
         .collect();
     assert_eq!(distinct.len(), MESSAGES);
+}
+
+/// Calls of one minute arrive in the next one, and the other way round: Slack counts when they arrive. Four hundred messages
+/// are more than a workspace takes in a minute, and twenty at once more than a channel takes in a second.
+#[tokio::test(start_paused = true)]
+async fn four_hundred_messages_over_a_jittery_line_exceed_no_limit() {
+    const BUSY: usize = 20;
+    for seed in 1..=3 {
+        let clock = Arc::new(TokioClock::starting_at(Timestamp::from_secs(1_772_460_000)));
+        let slack = workspace(&clock);
+        let mut line = Conditions::ordinary();
+        line.seed = seed;
+        slack.set_conditions(line);
+        let connector = connector(&clock, &slack, Arc::new(SimTransport::new().with_slack(&slack)));
+        for round in 0..400 / BUSY {
+            let lines: Vec<_> = (0..BUSY).map(|n| format!("k{n} {}", round + 1)).collect();
+            let request = Request::post("/ledger").body(Bytes::from(lines.join("\n"))).unwrap();
+            assert_eq!(connector.receive(request).await.status(), 200);
+        }
+        let done = async {
+            while connector.stats().delivered < 400 {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        };
+        connector.run(done).await;
+        assert!((0..BUSY).all(|n| slack.posts(&id(n)).len() == 400 / BUSY));
+        assert_eq!((slack.limit_violations(), slack.ignored_retry_afters()), (0, 0), "seed {seed}");
+    }
 }
 
 /// As for apps that are sold, but not listed: one look a minute, for all channels together.

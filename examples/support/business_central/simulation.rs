@@ -6,7 +6,7 @@ use ml_connector_core::{
     Clock, Connector, Error, ErrorKind, Money, Result, SystemClock, http::ReqwestTransport, model::Decimal,
 };
 use ml_connector_sim::{
-    BusinessCentralSim, Served, SlackSim,
+    BusinessCentralSim, Conditions, Served, SlackSim,
     bc::{NewDocument, Set},
     serve,
     slack::{Posted, SlackConfig, User},
@@ -59,6 +59,8 @@ impl Simulation {
         workspace.users.push(User::new(CARA, "Cara Lind", "cara.lind@ledgerworks.example"));
         let erp = BusinessCentralSim::new(Arc::new(SystemClock));
         let slack = SlackSim::with_config(Arc::new(SystemClock), workspace);
+        erp.set_conditions(Conditions::kind());
+        slack.set_conditions(Conditions::kind());
         erp.tune(|tuning| tuning.notice_after = SOON);
         let transport = Arc::new(ReqwestTransport::new());
         erp.set_hooks(Arc::clone(&transport) as _);

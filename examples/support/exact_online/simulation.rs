@@ -6,7 +6,7 @@ use ml_connector_core::{
     Clock, Connector, Error, ErrorKind, Money, Result, SystemClock, http::ReqwestTransport, model::Decimal,
 };
 use ml_connector_sim::{
-    ExactOnlineSim, Served, SlackSim,
+    Conditions, ExactOnlineSim, Served, SlackSim,
     exact::{CallbackHost, Kind, NewDocument, NewLine},
     serve,
     slack::SlackConfig,
@@ -54,6 +54,7 @@ impl Simulation {
     pub async fn start() -> Result<Self> {
         let books = ExactOnlineSim::new(Arc::new(SystemClock));
         let slack = SlackSim::with_config(Arc::new(SystemClock), SlackConfig::default());
+        slack.set_conditions(Conditions::kind());
         // A day's calls happen within half a minute here.
         books.set_limits(3_000, 50_000);
         books.tune(|quirks| quirks.callback_host = CallbackHost::Any);

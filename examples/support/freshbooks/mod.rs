@@ -13,7 +13,7 @@ use ml_connector_core::{
     http::{Limits, ReqwestTransport},
 };
 use ml_connector_sim::{
-    FreshBooksSim, Served, SlackSim,
+    Conditions, FreshBooksSim, Served, SlackSim,
     freshbooks::WebhookDelivery,
     serve,
     slack::{Channel, SlackConfig},
@@ -50,7 +50,9 @@ impl Simulation {
     /// [`ErrorKind::Unavailable`] when there is no free port.
     pub async fn start() -> Result<Self> {
         let books = FreshBooksSim::new(Arc::new(SystemClock));
+        books.set_conditions(Conditions::kind());
         let mut slack = SlackConfig::default();
+        slack.conditions = Conditions::kind();
         slack.channels.push(Channel::new(EXEC_ALERTS, "exec-alerts"));
         let slack = SlackSim::with_config(Arc::new(SystemClock), slack);
         let free = SocketAddr::from(([127, 0, 0, 1], 0));

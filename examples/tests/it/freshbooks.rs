@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::Path, process::Stdio, sync::Arc, time::Duration
 use http::StatusCode;
 use ml_connector_core::{SystemClock, http::ReqwestTransport, model::Decimal};
 use ml_connector_sim::{
-    Fault, FreshBooksSim, Served, SlackSim,
+    Conditions, Fault, FreshBooksSim, Served, SlackSim,
     freshbooks::{Client, Invoice},
     serve,
     slack::{Channel, SlackConfig},
@@ -29,8 +29,10 @@ struct Vendors {
 impl Vendors {
     async fn start() -> Self {
         let books = FreshBooksSim::new(Arc::new(SystemClock));
+        books.set_conditions(Conditions::kind());
         books.tune(|quirks| quirks.retries = vec![Duration::from_secs(1); 30]);
         let mut slack = SlackConfig::default();
+        slack.conditions = Conditions::kind();
         slack.channels.push(Channel::new("C07EXECAL1", "exec-alerts"));
         let slack = SlackSim::with_config(Arc::new(SystemClock), slack);
         let free = SocketAddr::from(([127, 0, 0, 1], 0));
@@ -155,4 +157,73 @@ async fn killed_after_the_answer_and_amid_a_post_it_tells_once_with_the_token_an
     };
     tokio::time::timeout(PATIENCE, told).await.expect("the second invoice is told");
     kill(second).await;
+}
+
+/// The process dies at moments of chance: when it takes something in, before it posts, amid posts, or when it has just begun.
+/// `ML_KILLS=50` kills more often.
+#[tokio::test]
+async fn killed_at_moments_of_chance_it_tells_of_every_invoice_once() {
+    let deaths: u64 = std::env::var("ML_KILLS").map_or(4, |text| text.parse().unwrap());
+    let vendors = Arc::new(Vendors::start().await);
+    // Deliveries go on while nobody listens.
+    vendors.books.tune(|quirks| quirks.retries = vec![Duration::from_millis(500); 10_000]);
+    let folder = tempfile::tempdir().unwrap();
+    let (database, listen) = (folder.path().join("connector.db"), free_address());
+    let mut process = vendors.example(&database, &listen).await;
+    vendors.proven().await;
+    let sender = Arc::clone(&vendors);
+    let sending = tokio::spawn(async move {
+        loop {
+            sender.books.deliver(&sender.transport).await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    });
+    let client = vendors.books.create(Client::new("Larkspur Dental Group")).unwrap();
+    let mut made = 0;
+    let mut enter = || {
+        made += 1;
+        vendors.books.create(Invoice::new(client, Decimal::new(10_000 + made, 2)).sent()).unwrap();
+        made
+    };
+    let mut seed = 20_261_130_u64;
+    let mut moment = |below: u64| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        Duration::from_millis((seed >> 33) % below)
+    };
+    for death in 0..deaths {
+        let posted = vendors.slack.posts(CHANNEL).len();
+        for _ in 0..3 {
+            enter();
+            tokio::time::sleep(moment(300)).await;
+        }
+        // Some die amid their posts, which begin once the limits of the process before are free again.
+        if death % 2 == 0 {
+            let posts = async {
+                while vendors.slack.posts(CHANNEL).len() == posted {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+            };
+            tokio::time::timeout(PATIENCE, posts).await.expect("it posts");
+        }
+        tokio::time::sleep(moment(2_500)).await;
+        kill(process).await;
+        enter();
+        process = vendors.example(&database, &listen).await;
+    }
+    let all = usize::try_from(enter()).unwrap();
+    let told = async {
+        while vendors.slack.posts(CHANNEL).len() < all {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    if tokio::time::timeout(2 * PATIENCE, told).await.is_err() {
+        panic!("{} of {all} are told", vendors.slack.posts(CHANNEL).len());
+    }
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    let amounts: std::collections::BTreeSet<_> =
+        vendors.slack.posts(CHANNEL).into_iter().map(|post| post.text).collect();
+    assert_eq!((vendors.slack.posts(CHANNEL).len(), amounts.len()), (all, all), "{amounts:#?}");
+    assert_eq!(vendors.slack.duplicates(), [""; 0]);
+    sending.abort();
+    kill(process).await;
 }

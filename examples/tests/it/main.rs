@@ -6,6 +6,7 @@
 #[allow(dead_code)] // of the helpers, the store's own tests use more
 mod cluster;
 mod freshbooks;
+mod samples;
 mod tools;
 
 use std::{
@@ -19,7 +20,7 @@ use std::{
 use http::StatusCode;
 use ml_connector_core::{Secret, SystemClock, http::ReqwestTransport, model::Decimal};
 use ml_connector_sim::{
-    Fault, Served, SlackSim, ZohoBooksSim, serve,
+    Conditions, Fault, Served, SlackSim, ZohoBooksSim, serve,
     zoho::{DataCenter, Entity, EventKind, NewDocument, WebhookRule},
 };
 use tokio::{
@@ -45,6 +46,8 @@ struct Vendors {
 impl Vendors {
     async fn start() -> Self {
         let (books, slack) = (ZohoBooksSim::new(Arc::new(SystemClock)), SlackSim::new(Arc::new(SystemClock)));
+        books.set_conditions(Conditions::kind());
+        slack.set_conditions(Conditions::kind());
         let free = SocketAddr::from(([127, 0, 0, 1], 0));
         let zoho = serve(books.router(), free).await.unwrap();
         let web_api = serve(slack.router(), free).await.unwrap();
@@ -54,25 +57,7 @@ impl Vendors {
 
     /// Starts the example on these vendors; returns it with the URL for webhooks.
     async fn example(&self, database: &Path) -> (Child, String) {
-        let program = program("zoho_books_to_slack");
-        let credentials = self.books.credentials();
-        let mut child = Command::new(&program)
-            .env("ZOHO_ORGANIZATION_ID", credentials.organization_id)
-            .env("ZOHO_ACCOUNTS_URL", self.zoho.url())
-            .env("ZOHO_API_URL", self.zoho.url())
-            .env("ZOHO_CLIENT_ID", credentials.client_id)
-            .env("ZOHO_CLIENT_SECRET", credentials.client_secret)
-            .env("ZOHO_REFRESH_TOKEN", credentials.refresh_token)
-            .env("ZOHO_WEBHOOK_SECRET", SECRET)
-            .env("SLACK_BOT_TOKEN", self.slack.bot_token())
-            .env("SLACK_URL", self.web_api.url())
-            .env("SLACK_CHANNEL", CHANNEL)
-            .env("DATABASE", database)
-            .env("LISTEN", "127.0.0.1:0")
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap_or_else(|error| panic!("{}: {error}; build the examples first", program.display()));
+        let mut child = self.command(database).env("ZOHO_WEBHOOK_SECRET", SECRET).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         while let Some(line) = lines.next_line().await.unwrap() {
             if let Some(url) = line.strip_prefix("webhooks: ") {
@@ -82,6 +67,27 @@ impl Vendors {
             }
         }
         panic!("the example ended before it listened");
+    }
+
+    /// The example on these vendors, polling.
+    fn command(&self, database: &Path) -> Command {
+        let credentials = self.books.credentials();
+        let mut command = Command::new(program("zoho_books_to_slack"));
+        command
+            .env("ZOHO_ORGANIZATION_ID", credentials.organization_id)
+            .env("ZOHO_ACCOUNTS_URL", self.zoho.url())
+            .env("ZOHO_API_URL", self.zoho.url())
+            .env("ZOHO_CLIENT_ID", credentials.client_id)
+            .env("ZOHO_CLIENT_SECRET", credentials.client_secret)
+            .env("ZOHO_REFRESH_TOKEN", credentials.refresh_token)
+            .env("SLACK_BOT_TOKEN", self.slack.bot_token())
+            .env("SLACK_URL", self.web_api.url())
+            .env("SLACK_CHANNEL", CHANNEL)
+            .env("DATABASE", database)
+            .env("LISTEN", "127.0.0.1:0")
+            .stdout(Stdio::piped())
+            .kill_on_drop(true);
+        command
     }
 
     /// An invoice is created; its webhook is acknowledged by the example.
@@ -156,6 +162,50 @@ async fn every_example_plays_its_story_to_the_end_and_finds_it_good() {
         assert!(output.status.success(), "{example} ended with {}:\n{said}", output.status);
     }))
     .await;
+}
+
+/// What the program says until it has told of so many first reads.
+async fn said(command: &mut Command, baselines: usize) -> Vec<String> {
+    let mut child = command.spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut said = Vec::new();
+    let told = async {
+        while said.iter().filter(|line: &&String| line.contains("baseline of")).count() < baselines {
+            said.push(lines.next_line().await.unwrap().expect("the example goes on"));
+        }
+    };
+    tokio::time::timeout(PATIENCE, told).await.unwrap_or_else(|_| panic!("no baseline is told"));
+    kill(child).await;
+    said
+}
+
+#[tokio::test]
+async fn on_real_accounts_it_says_whose_they_are_what_is_there_and_how_news_is_noticed() {
+    let vendors = Vendors::start().await;
+    for n in 0..3 {
+        vendors
+            .books
+            .create_invoice(NewDocument::new("Bluebird Logistics", Decimal::new(125_050 + n, 2)))
+            .unwrap();
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let polled = said(&mut vendors.command(&folder.path().join("polled.db")), 4).await;
+    let has = |said: &[String], line: &str| said.iter().filter(|one| one.contains(line)).count();
+    for line in [
+        "books: connected as Harbor Lane",
+        "books: polling every 15 minutes",
+        "books: baseline of 3 invoices",
+    ] {
+        assert_eq!(has(&polled, line), 1, "{line}: {polled:#?}");
+    }
+    assert_eq!(has(&polled, "books: baseline of 0 bills"), 1, "{polled:#?}");
+    assert_eq!(has(&polled, "ebhook"), 0, "nobody sends webhooks without a secret: {polled:#?}");
+    assert_eq!(has(&polled, "The Slack app sends"), 0, "nor clicks: {polled:#?}");
+
+    let mut command = vendors.command(&folder.path().join("told.db"));
+    let told = said(command.env("ZOHO_WEBHOOK_SECRET", SECRET), 4).await;
+    assert_eq!(has(&told, "books: webhooks, and polling every 15 minutes"), 1, "{told:#?}");
+    assert!(has(&told, "mlc_event=invoice.changed") == 1 && has(&told, "webhooks: http") == 1, "{told:#?}");
 }
 
 async fn kill(mut child: Child) {

@@ -15,11 +15,11 @@ use ml_connector_core::{
 };
 
 use super::checkpoint::Checkpoint;
-use super::read::{is_draft, is_posted_by_itself, may_be_released, passes, released, submitted};
+use super::read::{Worth, is_draft, is_posted_by_itself, may_be_released, passes, released, submitted};
 use crate::{
     BusinessCentral,
     client::{Detail, Listing, Rows},
-    models::{Set, is_placeholder},
+    models::Set,
 };
 
 /// How many numbers are asked about in one URL.
@@ -50,7 +50,7 @@ impl BusinessCentral {
             rows.iter().map(|row| row.record.id.to_string()).chain(unreadable.clone()).collect();
         let signal = |id: &str| Signal::entity(EntityRef::new(set.kind().as_str(), id));
         let mut signals: Vec<Signal> = unreadable.iter().map(|id| signal(id)).collect();
-        let mut observations = Vec::new();
+        let (mut observations, mut past) = (Vec::new(), Vec::new());
         if sweeps {
             signals.extend(rows.drain(..).map(|row| signal(&row.record.id)));
         }
@@ -66,18 +66,19 @@ impl BusinessCentral {
             self.name_responsible(ctx, set, &mut row).await?;
             let entity = row.record.entity();
             let seen = Observation { entity, read_at, state: self.present(set, row)? };
-            let is_news = match mode {
-                PollMode::Live => self.silent(ctx, &seen, known.is_some()).is_none(),
-                _ => !seen.state.record().is_some_and(is_placeholder),
-            };
-            match is_news {
-                true if has_files && mode != PollMode::Baseline => signals.push(signal(&seen.entity.id)),
-                true => observations.push(seen),
-                false => {}
+            let is_asked = mode != PollMode::Live || known.is_some();
+            match self.worth(ctx, &seen, is_asked) {
+                Worth::News if has_files && mode != PollMode::Baseline => {
+                    signals.push(signal(&seen.entity.id))
+                }
+                Worth::News => observations.push(seen),
+                Worth::Past => past.push(seen),
+                Worth::Nothing => {}
             }
         }
         let more = at.advance(stamps, next, ids)?;
-        Ok(Page::new(at.to_bytes()?).observations(observations).signals(signals).more(more))
+        let page = Page::new(at.to_bytes()?).observations(observations).past(past);
+        Ok(page.signals(signals).more(more))
     }
 
     /// The rows of a page; `None` = the checkpoint asks for another one instead. One record that refers to a missing one fails

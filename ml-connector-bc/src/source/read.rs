@@ -24,6 +24,17 @@ const FRESH: Duration = Duration::from_secs(30);
 /// comes from a data upgrade, or a copied environment.
 const NEWS_DAYS: u32 = 30;
 
+/// What is done with a record that was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Worth {
+    /// It is told.
+    News,
+    /// It is remembered, so that what happens to it from now on is told.
+    Past,
+    /// It is no record at all: it keeps the number of a draft that was deleted.
+    Nothing,
+}
+
 impl BusinessCentral {
     /// Reads one record as it is now, on the primary.
     ///
@@ -108,26 +119,30 @@ impl BusinessCentral {
         Ok(true)
     }
 
-    /// What a read is worth telling; `is_asked` = the record is known, or somebody asks for the past.
+    /// What a read is worth; `is_asked` = the record is known, or somebody asks for the past.
     fn news(&self, ctx: &Context, seen: Observation, is_asked: bool) -> Resolution {
-        match self.silent(ctx, &seen, is_asked) {
-            Some(note) => Resolution::Done { note },
-            None => Resolution::Observed(vec![seen]),
+        match self.worth(ctx, &seen, is_asked) {
+            Worth::News => Resolution::Observed(vec![seen]),
+            Worth::Past => {
+                let note = "its dates are long past, and it is seen for the first time";
+                Resolution::Past { seen: vec![seen], note }
+            }
+            Worth::Nothing => Resolution::Done { note: "it keeps the number of a draft that was deleted" },
         }
     }
 
-    /// Why a record is no news, if it is not.
-    pub(super) fn silent(&self, ctx: &Context, seen: &Observation, is_asked: bool) -> Option<&'static str> {
+    /// What a record is worth that was read.
+    pub(super) fn worth(&self, ctx: &Context, seen: &Observation, is_asked: bool) -> Worth {
         let Observed::Present { content: Content::Record(record), raw, .. } = &seen.state else {
-            return None;
+            return Worth::News;
         };
         if is_placeholder(record) {
-            return Some("it keeps the number of a draft that was deleted");
+            return Worth::Nothing;
         }
         let posting = raw.as_ref().and_then(posting_date);
-        let youngest = record.date.into_iter().chain(posting).max()?;
-        let is_old = youngest < ctx.now().date_in(&self.source.zone).minus_days(NEWS_DAYS);
-        (is_old && !is_asked).then_some("its dates are long past, and it is seen for the first time")
+        let newest = record.date.into_iter().chain(posting).max();
+        let since = ctx.now().date_in(&self.source.zone).minus_days(NEWS_DAYS);
+        if !is_asked && newest.is_some_and(|newest| newest < since) { Worth::Past } else { Worth::News }
     }
 
     /// What became of an order that is gone: it was invoiced in full where the invoices that name it come to its total. `None` =

@@ -257,9 +257,11 @@ async fn a_placeholder_and_an_old_posted_document_are_no_news() {
     world.sleep(60).await;
     let page = page(&world, &erp, FEED, PollMode::Live, None).await;
     assert!(page.observations.is_empty() && page.signals.is_empty(), "{page:?}");
+    let remembered: Vec<_> = page.past.iter().map(|seen| &*seen.entity.id).collect();
+    assert_eq!(remembered, [&*old], "a placeholder is not even that");
     let signals = [Signal::entity(EntityRef::new("bill", old.as_str()))];
     let seen = erp.resolve(&world.ctx(), &signals, None).await.unwrap();
-    assert!(matches!(seen, Resolution::Done { .. }));
+    assert!(matches!(seen, Resolution::Past { seen, .. } if *seen[0].entity.id == *old));
 }
 
 /// Case 12: a data upgrade brings what nobody has seen. What is old by its own dates asks nobody and is told to nobody,
@@ -286,7 +288,7 @@ async fn old_drafts_that_appear_at_once_are_no_news() {
         let mut signal = Signal::entity(EntityRef::new("bill", id.as_str()));
         signal.hint = Some("created".into());
         let told = erp.resolve(&world.ctx(), &[signal.clone()], None).await.unwrap();
-        assert!(matches!(told, Resolution::Done { .. }), "{told:?}");
+        assert!(matches!(told, Resolution::Past { .. }), "{told:?}");
         signal.hint = Some(Signal::BACKFILL.into());
         let asked = erp.resolve(&world.ctx(), &[signal], None).await.unwrap();
         assert!(matches!(asked, Resolution::Observed(_)), "somebody wants the past");

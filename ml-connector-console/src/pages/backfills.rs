@@ -41,7 +41,7 @@ pub(crate) async fn show(asked: &Asked) -> Result<Markup, Refusal> {
             section.group {
                 h2 { (id.as_str()) }
                 table.cards {
-                    thead { tr { th { "Feed" } th { "Read last" } th { "Under way, or ended last" } th { "The past" } } }
+                    thead { tr { th { "Feed" } th { "Read last" } th { "Under way" } th { "The past" } } }
                     tbody { @for feed in feeds { (row(asked, id, feed)) } }
                 }
             }
@@ -61,7 +61,7 @@ fn row(asked: &Asked, connection: &ConnectionId, feed: &FeedProgress) -> Markup 
                     None => { span.faint { "not yet: its first read is under way" } },
                 }
             }
-            td data-label="Under way, or ended last" {
+            td data-label="Under way" {
                 @if feed.runs.is_empty() { span.faint { "nothing" } }
                 @else { ul.plain { @for run in &feed.runs { li { (told(asked, connection, run)) } } } }
             }

@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 use ml_connector_core::{
     audit::{Entry, EntryKind, EntryState},
-    engine::{Step, StepKind},
+    engine::{FieldChange, Step, StepKind},
     model::Seq,
 };
 
@@ -44,9 +44,13 @@ async fn render(asked: &Asked, seq: Seq, revealed: Option<&str>) -> Result<Marku
     let story = asked.scoped.story(seq).await?;
     let of = Timeline::of(&story);
     let entry = of.entry(seq).ok_or(Refusal::NotFound)?;
-    let what = entry.index.name.as_deref().unwrap_or(kind(entry.kind));
+    let named = entry.index.name.as_deref().unwrap_or(kind(entry.kind));
+    let what = match &entry.index.destination {
+        Some(to) => format!("Delivery to {to}"),
+        None => named.to_owned(),
+    };
     let about = entry.index.number.as_deref().unwrap_or_default();
-    let title = format!("{} {} #{seq}", safe(what, 60), safe(about, 40));
+    let title = format!("{} {} #{seq}", safe(&what, 60), safe(about, 40));
     let steps = of.steps();
     let lead = html! {
         (state(entry.state, entry.acknowledged)) " "
@@ -66,7 +70,7 @@ async fn render(asked: &Asked, seq: Seq, revealed: Option<&str>) -> Result<Marku
         }
         @if steps.len() > STEPS { p.faint { "And " (steps.len() - STEPS) " more steps." } }
         @if of.others() > 0 { p.faint { (of.others()) " more entries began with the same request or read, or belong to connections that you do not see." } }
-        (payload(asked, entry, revealed).await?)
+        (payload(asked, &of, entry, revealed).await?)
     };
     Ok(page(asked, Tab::Events, title.trim(), &lead, &body))
 }
@@ -125,11 +129,36 @@ fn line(asked: &Asked, seq: Seq, each: &Step, before: Option<&Step>) -> Markup {
     }
 }
 
+/// What an event changed: the values before and after.
+fn changes<'a>(of: &Timeline<'a>, seq: Seq) -> Option<&'a [FieldChange]> {
+    of.steps().into_iter().filter(|step| step.seq == seq).find_map(|step| match &step.what {
+        StepKind::Event { changed, .. } if !changed.is_empty() => Some(&changed[..]),
+        _ => None,
+    })
+}
+
 /// What the entry holds: hidden until somebody who may asks for it.
-async fn payload(asked: &Asked, entry: &Entry, revealed: Option<&str>) -> Result<Markup, Refusal> {
+async fn payload(
+    asked: &Asked,
+    of: &Timeline<'_>,
+    entry: &Entry,
+    revealed: Option<&str>,
+) -> Result<Markup, Refusal> {
     Ok(html! {
         h2 #payload { "What it holds" }
         @if let Some(text) = revealed {
+            @if let Some(changed) = changes(of, entry.seq) {
+                table.cards {
+                    thead { tr { th { "Field" } th { "Before" } th { "After" } } }
+                    tbody { @for change in changed.iter().take(100) {
+                        tr {
+                            th scope="row" data-label="Field" { (safe(&change.field, 80)) }
+                            td data-label="Before" { @match &change.before { Some(value) => (safe(value, 300)), None => { span.faint { "not there" } } } }
+                            td data-label="After" { @match &change.after { Some(value) => (safe(value, 300)), None => { span.faint { "gone" } } } }
+                        }
+                    } }
+                }
+            }
             pre { (cut(&safe(text, usize::MAX), LONGEST)) }
             p.faint { "The log says that you looked." }
         } @else if asked.scoped.grant().may_reveal() {

@@ -65,7 +65,7 @@ fn told(asked: &Asked, step: &Step) -> (&'static str, &'static str, Markup) {
             "event",
             "✎",
             html! {
-                "Read the record: " b { (s(name)) }
+                @if is_own(name) { "Told of its own work: " } @else { "Read the record: " } b { (s(name)) }
                 @if !changed.is_empty() {
                     ". Changed: "
                     @for (i, change) in changed.iter().take(20).enumerate() {
@@ -92,7 +92,7 @@ fn told(asked: &Asked, step: &Step) -> (&'static str, &'static str, Markup) {
                 }
                 @if !others.is_empty() {
                     details {
-                        summary { (others.len()) " other routes do not take it" }
+                        summary { @if others.len() == 1 { "1 other route does not take it" } @else { (others.len()) " other routes do not take it" } }
                         ul { @for (name, why) in others.iter().take(50) { li { b { (s(name)) } ": " (why.to_string()) } } }
                     }
                 }
@@ -133,6 +133,12 @@ fn told(asked: &Asked, step: &Step) -> (&'static str, &'static str, Markup) {
         StepKind::Replayed => ("calm", "↻", html! { "Sent again as" }),
         other => ("calm", "·", html! { (s(&format!("{other:?}"))) }),
     }
+}
+
+/// Whether an event is about the connector's own work, and not about a record.
+fn is_own(name: &str) -> bool {
+    let kind = name.split('.').next().unwrap_or_default();
+    matches!(kind, "delivery" | "signal" | "connection" | "feed" | "webhook")
 }
 
 fn left(left_out: &[LeftOut]) -> String {

@@ -125,7 +125,7 @@ impl Scale {
         let open: i64 = gaps.iter().filter(|gap| !is_folded(**gap)).sum::<i64>().max(1);
         // Every gap that is not folded has a little room of its own, and the rest of the room goes by length.
         let few = i64::try_from(gaps.len()).unwrap_or(i64::MAX).max(1);
-        let room = (WIDTH - GUTTER - 40 - folded * FOLD).max(200);
+        let room = (WIDTH - GUTTER - 90 - folded * FOLD).max(200);
         let least = (room / (few * 2)).min(12);
         let by_length = (room - least * (few - folded)).max(0);
         let (mut x, mut points, mut folds) = (GUTTER + 20, Vec::new(), Vec::new());

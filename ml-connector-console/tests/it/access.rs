@@ -141,10 +141,26 @@ async fn what_entries_hold_is_hidden_until_somebody_who_may_looks_and_the_log_sa
     }
     let acts = Query::of_kind(EntryKind::Act).with_name("reveal");
     assert_eq!(world.connector.search(&acts).await.unwrap().len(), 0, "nobody has looked");
-    world.post("ada", &reveal, &[("token", &token)]).await.shows(CUSTOMER);
+    world.post("ada", &reveal, &[("token", &token)]).await.shows(CUSTOMER).hides("Before");
     let looked = world.connector.search(&acts.with_bodies()).await.unwrap();
     let body = String::from_utf8_lossy(looked[0].body.as_ref().unwrap()).into_owned();
     assert!(looked.len() == 1 && body.contains("ada") && body.contains(&event.to_string()), "{body}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_change_changed_is_named_and_its_values_are_revealed() {
+    let world = World::new().await;
+    let first = world.change("books", "moving", "0").await;
+    tokio::time::sleep(std::time::Duration::from_secs(5)).await;
+    world.change("books", "moving", "0").await;
+    let later = Query::of_kind(EntryKind::Delivery).with_connection("slack".into()).newest_first();
+    let second = world.until(&later, |entry| entry.seq > first.seq).await;
+    let path = format!("/console/event/{}", second.parent.unwrap());
+    let page = world.get("ada", &path).await;
+    page.shows("Changed: <code>total</code>").hides("Before");
+    let token = page.field("token");
+    let page = world.post("ada", &format!("{path}/reveal"), &[("token", &token)]).await;
+    page.shows("Before").shows("After").shows("EUR");
 }
 
 #[tokio::test(start_paused = true)]

@@ -133,6 +133,7 @@ pub struct ChainKey(Hmac<Sha256>);
 impl ChainKey {
     /// A key from secret bytes.
     #[must_use]
+    #[allow(clippy::missing_panics_doc)] // HMAC takes keys of any length
     pub fn new(bytes: &[u8; 32]) -> Self {
         Self(mac(bytes))
     }

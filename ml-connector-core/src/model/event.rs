@@ -71,6 +71,9 @@ pub struct Event {
     /// The records of a page of the past, each as an event of its own would tell it. Only of events of the kind `page`,
     /// which have no record of their own: routes with [`pages`](crate::route::Route::pages) take them.
     pub page: Vec<Self>,
+    /// Whether it is delivered to a place that is told of several accounts: then a message says whose record it is. Known
+    /// while it is delivered, and not kept.
+    pub of_several: bool,
 }
 
 impl Event {
@@ -106,6 +109,7 @@ impl Event {
             about: None,
             reason: None,
             page: Vec::new(),
+            of_several: false,
         }
     }
 
@@ -126,6 +130,13 @@ impl Event {
     #[must_use]
     pub fn document(&self) -> Option<&Record> {
         self.content.as_ref().and_then(Content::document)
+    }
+
+    /// Whose books it is about: the connection of the document, where it tells what somebody did.
+    #[must_use]
+    pub fn books(&self) -> &ConnectionId {
+        let about = self.interaction().and_then(Interaction::about);
+        about.map_or(&self.connection, |document| &document.connection)
     }
 
     /// Whether the event tells of a page of the past.
@@ -289,6 +300,7 @@ impl Data {
             about: self.about,
             reason: self.reason,
             page: self.page.into_iter().map(|data| data.into_event(at)).collect(),
+            of_several: false,
         }
     }
 }

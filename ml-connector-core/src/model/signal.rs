@@ -351,6 +351,15 @@ pub enum Resolution {
         /// When to read again.
         retry_at: Timestamp,
     },
+    /// Records were read that the source shows for the first time, and that are no news: an upgrade or a copy has brought them.
+    /// They are written down as at a baseline: nothing is told of them, and what happens to them from now on is. What is known
+    /// already stays as it is.
+    Past {
+        /// What was read.
+        seen: Vec<Observation>,
+        /// Why it is no news, for the audit trail.
+        note: &'static str,
+    },
     /// The hint stands for many records: read the feed.
     Sweep {
         /// The feed to read.
@@ -375,6 +384,8 @@ pub struct Page {
     /// at once to routes that take pages, with their [raw](Observed::Present::raw) JSON, and the details follow one by one;
     /// any other read asks for the details alone.
     pub rows: Vec<Observation>,
+    /// Rows that carry the full record and are no news although they are shown for the first time: as [`Resolution::Past`].
+    pub past: Vec<Observation>,
     /// Rows that have to be read one by one.
     pub signals: Vec<Signal>,
     /// Where the next page starts, in the source's own form. Stored in the same commit as the page.
@@ -393,8 +404,8 @@ impl Page {
     /// An empty page, the last one, after which the feed goes on at `checkpoint`.
     #[must_use]
     pub fn new(checkpoint: Bytes) -> Self {
-        let (observations, rows, signals) = (Vec::new(), Vec::new(), Vec::new());
-        Self { observations, rows, signals, checkpoint, more: false, remark: None, left: None }
+        let (observations, rows, past, signals) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Self { observations, rows, past, signals, checkpoint, more: false, remark: None, left: None }
     }
 
     /// Sets the rows that carry the full record.
@@ -408,6 +419,13 @@ impl Page {
     #[must_use]
     pub fn rows(mut self, rows: Vec<Observation>) -> Self {
         self.rows = rows;
+        self
+    }
+
+    /// Sets the rows that are no news.
+    #[must_use]
+    pub fn past(mut self, past: Vec<Observation>) -> Self {
+        self.past = past;
         self
     }
 

@@ -84,7 +84,7 @@ fn account(found: Result<&(), &Error>, own: Option<&Business>) -> CheckStep {
     const STEP: &str = "account";
     let Some(own) = own.filter(|_| found.is_ok()) else { return CheckStep::of(STEP, found) };
     let status = own.status.as_deref().unwrap_or("of no known status");
-    let said = format!("{status}, the person who connected is its {}", own.role);
+    let said = format!("{}: {status}, the person who connected is its {}", own.name, own.role);
     match status {
         "cancelled" | "canceled" | "expired" | "suspended" => {
             CheckStep::warning(STEP, "renew the subscription to FreshBooks").with_found(said)

@@ -1,5 +1,6 @@
 //! FreshBooks as a source of events.
 
+pub(crate) mod absent;
 mod check;
 mod poll;
 mod read;

@@ -14,16 +14,13 @@ use ml_connector_core::{
 
 use crate::{
     FreshBooks,
-    client::{Detail, Filter, FreshBooksClient},
+    client::{Detail, FreshBooksClient},
     models::{Bill, BillPayment, BillVendor, Invoice, Payment, Resource, Shape, name_payment, revision},
     webhook::is_deletion,
 };
 
 /// A record that was just created may not be readable yet.
 const FRESH: Duration = Duration::from_secs(30);
-/// How many pages of a list are read to prove that a record is gone, where the list has no filter for its id: 10,000 rows,
-/// twice within the time that a call has. In a longer list nothing is proven, and nothing is told.
-const MAX_PAGES: u32 = 100;
 
 impl FreshBooks {
     pub(super) async fn read<T: Resource>(
@@ -50,6 +47,7 @@ impl FreshBooks {
                     }
                     Missing::Known => Ok(Resolution::Done { note: "the record is known to be gone" }),
                     Missing::Fresh => Ok(Resolution::NotYet { retry_at: ctx.now() + FRESH }),
+                    Missing::Unproven => Ok(Resolution::NotYet { retry_at: ctx.now() }),
                 }
             }
             Err(error) => Err(error),
@@ -119,36 +117,10 @@ impl FreshBooks {
         }
         // A sweep has just read the whole list.
         let swept = signals.iter().any(|signal| signal.hint.as_deref() == Some(Signal::SWEPT));
-        for _ in 0..if swept { 1 } else { 2 } {
-            require_absent::<T>(ctx, client, id).await?;
-        }
-        Ok(Missing::Gone(Proof::AbsentTwice))
+        let lists = if swept { 1 } else { 2 };
+        let absent = self.searches.is_absent::<T>(ctx, client, id, lists).await?;
+        Ok(if absent { Missing::Gone(Proof::AbsentTwice) } else { Missing::Unproven })
     }
-}
-
-/// Looks for the record where it would be listed. A filter may be ignored: so pages are read until there is no more.
-///
-/// # Errors
-/// [`ErrorKind::PermissionDenied`] when it is listed; [`ErrorKind::NotFound`] when the list does not end.
-async fn require_absent<T: Resource>(ctx: &Context, client: &FreshBooksClient, id: &str) -> Result<()> {
-    let filter = Filter { id: Some(id), ..Filter::default() };
-    for page in 1..=MAX_PAGES {
-        let rows = client.list::<T>(ctx, filter, page).await?;
-        let is_listed = rows.rows.iter().any(|row| &*row.record.id == id);
-        if is_listed || rows.unreadable.iter().any(|unreadable| unreadable == id) {
-            return Err(Error::new(ErrorKind::PermissionDenied, "the record is listed, but may not be read")
-                .with_operation(T::GET)
-                .with_context("id", id));
-        }
-        if !rows.has_more {
-            return Ok(());
-        }
-        if rows.rows.is_empty() && rows.unreadable.is_empty() {
-            break;
-        }
-    }
-    let error = "the list has no end that proves that a record is gone";
-    Err(Error::new(ErrorKind::NotFound, error).with_operation(T::LIST).with_context("id", id))
 }
 
 enum Missing {
@@ -156,6 +128,8 @@ enum Missing {
     /// It was gone before.
     Known,
     Fresh,
+    /// The list is longer than the time for one call.
+    Unproven,
 }
 
 /// One read.

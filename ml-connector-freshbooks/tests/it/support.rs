@@ -31,6 +31,10 @@ pub(crate) fn cents(cents: i64) -> ml_connector_core::model::Decimal {
     ml_connector_core::model::Decimal::new(cents, 2)
 }
 
+pub(crate) fn secs(secs: u64) -> Duration {
+    Duration::from_secs(secs)
+}
+
 /// Everything that a connection to a simulated login needs.
 pub(crate) fn builder(sim: &FreshBooksSim) -> Builder {
     let credentials = sim.credentials();

@@ -30,7 +30,7 @@ impl Default for BusinessCentralConfig {
     fn default() -> Self {
         Self {
             seed: 1,
-            conditions: Conditions::kind(),
+            conditions: Conditions::ordinary(),
             environment: "Production".to_owned(),
             company: "HARBOR SUPPLY".to_owned(),
             currency: "USD".to_owned(),

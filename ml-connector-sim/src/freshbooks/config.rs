@@ -83,7 +83,7 @@ impl Default for FreshBooksConfig {
             scopes: objects.map(|object| format!("user:{object}:read")).to_vec(),
             // Nothing is published; a client is safe with these.
             limits: (5, 4),
-            conditions: Conditions::kind(),
+            conditions: Conditions::ordinary(),
         }
     }
 }

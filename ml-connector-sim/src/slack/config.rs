@@ -105,7 +105,7 @@ impl Default for SlackConfig {
             client_msg_id_dedupe: false,
             restricted_history: false,
             max_blocks_bytes: None,
-            conditions: Conditions::kind(),
+            conditions: Conditions::ordinary(),
             history_lag: Duration::ZERO,
             empty_first_pages: false,
         }

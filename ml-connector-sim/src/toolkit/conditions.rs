@@ -38,7 +38,7 @@ pub struct Conditions {
 }
 
 impl Conditions {
-    /// Nothing goes wrong and nothing takes time: for demos, and for tests of one exact limit.
+    /// Nothing goes wrong and nothing takes time: for demos, and for tests of one exact instant.
     #[must_use]
     pub fn kind() -> Self {
         Self {
@@ -51,16 +51,22 @@ impl Conditions {
         }
     }
 
+    /// A network as it is: 0–200 ms of jitter each way, and nothing is lost. What simulators begin with, because a vendor
+    /// counts calls when they arrive, and not when they are sent.
+    #[must_use]
+    pub fn ordinary() -> Self {
+        Self { jitter: Duration::from_millis(200), ..Self::kind() }
+    }
+
     /// What a client has to hold: 0–200 ms of jitter each way, short pages, lists two seconds behind, one lost
     /// answer in fifty.
     #[must_use]
     pub fn unkind() -> Self {
         Self {
-            jitter: Duration::from_millis(200),
             lost_answer_every: 50,
             list_lag: Duration::from_secs(2),
             short_pages: true,
-            ..Self::kind()
+            ..Self::ordinary()
         }
     }
 

@@ -7,7 +7,7 @@ use ml_connector_core::{
     HttpTransport, SystemClock, Timestamp, TokioClock,
     http::{Limits, Phase},
 };
-use ml_connector_sim::{Fault, Served, SimTransport, SlackSim, serve};
+use ml_connector_sim::{Conditions, Fault, Served, SimTransport, SlackSim, serve};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -70,6 +70,7 @@ async fn an_error_status_comes_before_or_after_the_post() {
 #[tokio::test(start_paused = true)]
 async fn a_delay_is_a_delay_until_it_is_a_timeout() {
     let (sim, transport) = workspace();
+    sim.set_conditions(Conditions::kind());
     sim.plant(Fault::delay(Duration::from_secs(20)));
     sim.plant(Fault::delay(Duration::from_secs(60)));
     assert_eq!(send(&transport, message(&sim)).await.unwrap().status, StatusCode::OK);

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 pub(crate) use self::id::{is_conversation, is_user};
 pub(crate) use self::table::table_within;
-pub(crate) use self::text::{shorten_literal, visible};
+pub(crate) use self::text::{is_blank, shorten_literal, visible};
 pub use self::{
     elements::{Button, ButtonStyle, Confirm, TextInput},
     table::{Align, Cell, Column, table},

@@ -211,6 +211,35 @@ pub(crate) fn visible(text: &str) -> impl Iterator<Item = char> {
     })
 }
 
+/// Whether nothing of a text is to be seen: blanks, joiners and variation selectors that have nothing to join or to vary,
+/// fillers, tags.
+pub(crate) fn is_blank(text: &str) -> bool {
+    text.chars().all(|c| {
+        c.is_whitespace()
+            || c.is_control()
+            || matches!(
+                c,
+                '\u{ad}'
+                    | '\u{34f}'
+                    | '\u{61c}'
+                    | '\u{115f}'
+                    | '\u{1160}'
+                    | '\u{17b4}'
+                    | '\u{17b5}'
+                    | '\u{180b}'..='\u{180f}'
+                    | '\u{200b}'..='\u{200f}'
+                    | '\u{202a}'..='\u{202e}'
+                    | '\u{2060}'..='\u{206f}'
+                    | '\u{2800}'
+                    | '\u{3164}'
+                    | '\u{fe00}'..='\u{fe0f}'
+                    | '\u{feff}'
+                    | '\u{ffa0}'
+                    | '\u{e0000}'..='\u{e0fff}'
+            )
+    })
+}
+
 /// Cuts text that needs no escaping.
 pub(crate) fn shorten_literal(text: &str, limit: usize) -> String {
     shorten(text, limit, |_| None)

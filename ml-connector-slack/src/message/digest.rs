@@ -26,6 +26,10 @@ const COLUMNS: [(&str, Align); 5] = [
     ("Due", Align::Right),
 ];
 
+/// Whose books, where they differ.
+const BOOKS: (&str, Align) = ("Books", Align::Left);
+const BOOKS_MAX: usize = 40;
+
 /// The built-in digest: how many of what, and a row for each event that leads to its record.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Table;
@@ -37,6 +41,13 @@ impl DigestTemplate for Table {
             [(what, count)] if *count > 1 => format!("{what}: {count}"),
             [(what, _)] => what.clone(),
             _ => format!("{} events", events.len()),
+        };
+        // Those of one account are named once, above the table.
+        let headline = match events {
+            [first, rest @ ..] if rest.iter().all(|event| event.books() == first.books()) => {
+                cards::of_books(first, headline)
+            }
+            _ => headline,
         };
         let mut blocks = Blocks::new().with(Block::header(&headline));
         let listed: Vec<_> =
@@ -73,7 +84,15 @@ fn counts(events: &[&Event]) -> Vec<(String, usize)> {
 
 /// A row each. Links take room, and a row without a link says more than no row.
 fn rows(events: &[&Event]) -> (Block, usize) {
-    let all = |linked: bool| table(&COLUMNS, events.iter().map(|event| row(event, linked)));
+    let differ = events.iter().any(|event| event.of_several && event.books() != events[0].books());
+    let mut columns = COLUMNS.to_vec();
+    columns.extend(differ.then_some(BOOKS));
+    let books = |event: &Event| {
+        let name = cards::value(event.books().as_str(), BOOKS_MAX).unwrap_or_default();
+        differ.then(|| Cell::new(&name, BOOKS_MAX))
+    };
+    let row = |event: &Event, linked| row(event, linked).into_iter().chain(books(event)).collect();
+    let all = |linked: bool| table(&columns, events.iter().map(|event| row(event, linked)));
     match all(true) {
         (block, 0) => (block, 0),
         _ => all(false),

@@ -230,6 +230,105 @@ fn a_hostile_record_pings_and_styles_nobody() {
     });
 }
 
+/// A text in which nothing is to be seen is not the same as none.
+#[test]
+fn a_text_of_invisible_characters_only_is_shown_as_such() {
+    let invisible =
+        ["\u{200b}\u{2060}", "\u{feff}", "\u{3164}", "\u{2800} \u{ad}", "\u{0}\u{7}", "\u{200d}\u{fe0f}"];
+    for text in invisible {
+        let mut record = bill();
+        record.number = Some(text.into());
+        record.counterparty = Some(Party { id: None, name: text.into() });
+        record.subject = Some(text.into());
+        record.lines = vec![line(text, "1", "1")];
+        let message = Cards.render(&event(record.clone(), &[Change::Created]));
+        assert_eq!(message.text(), "Bill (invisible text) created: (invisible text), 980.00 USD", "{text:?}");
+        let card = serde_json::to_string(message.blocks()).unwrap();
+        assert_eq!(card.matches("(invisible text)").count(), 5, "{card}");
+        let mut approval = approval(record);
+        let mut decision = Decision::new(Actor::new("slack", "U07APPROV1"), NOW);
+        decision.reason = Some(text.into());
+        (approval.status, approval.decision) = (ApprovalStatus::Rejected, Some(decision));
+        let card = serde_json::to_string(Cards.render(&about(approval)).blocks()).unwrap();
+        assert!(card.contains("Reason") && card.contains("(invisible text)"), "{card}");
+    }
+    // What is seen stays as it is, with what belongs to it.
+    for (text, seen) in [("👩\u{200d}💻", "👩\u{200d}💻"), ("A\u{200b}B", "AB"), ("\u{fe0f}x", "\u{fe0f}x")]
+    {
+        let mut record = bill();
+        record.number = Some(text.into());
+        let message = Cards.render(&event(record, &[Change::Created]));
+        assert!(message.text().starts_with(&format!("Bill {seen} created")), "{}", message.text());
+    }
+    // A blank is no text.
+    let mut record = bill();
+    (record.number, record.subject) = (Some(" ".into()), Some(String::new()));
+    let message = Cards.render(&event(record, &[Change::Created]));
+    assert!(message.text().starts_with("Bill created"), "{}", message.text());
+}
+
+fn approval(record: Record) -> Approval {
+    let document = DocumentRef { connection: "books-eu".into(), entity: record.entity(), n: 1 };
+    Approval::new("1-x".into(), document, Box::new(record), NOW)
+}
+
+fn about(approval: Approval) -> Event {
+    let (entity, content) = told(Interaction::Approval(approval));
+    Event::new("approvals".into(), entity, 1, [Change::Requested].into(), NOW, Some(content))
+}
+
+/// What has no number, or one beside its name, is told with its name.
+#[test]
+fn items_and_accounts_are_told_with_their_names() {
+    for (kind, number, name, told) in [
+        (RecordKind::Item, None, "Paper, A4", "Item Paper, A4 updated"),
+        (RecordKind::Account, Some("4100"), "Rent", "Account 4100 Rent updated"),
+        (RecordKind::Contact, None, "Paper & Co", "Contact Paper &amp; Co updated"),
+    ] {
+        let mut record = Record::new(kind, "481500000000115001", Status::Open);
+        (record.number, record.name) = (number.map(str::to_owned), Some(name.to_owned()));
+        let message = Cards.render(&event(record, &[Change::Updated]));
+        assert_eq!(message.text(), told);
+        let card = serde_json::to_string(message.blocks()).unwrap();
+        assert!(!card.contains("481500000000115001"), "no id of the vendor's: {card}");
+    }
+}
+
+/// Where a channel is told of several organizations, a headline says of which one it is. Elsewhere it does not.
+#[test]
+fn headlines_of_two_organizations_in_one_channel_differ() {
+    let of = |connection: &str, of_several: bool| {
+        let mut event = event(bill(), &[Change::Created]);
+        (event.connection, event.of_several) = (connection.into(), of_several);
+        event
+    };
+    let headline = |message: &Message| render(message)["blocks"][0]["text"]["text"].clone();
+    for template in [&Cards as &dyn Template, &Brief] {
+        assert_eq!(
+            template.render(&of("books", true)).text(),
+            "Bill B-77 created (books): Paper &amp; Co, 980.00 USD"
+        );
+        assert_eq!(
+            template.render(&of("books-eu", false)).text(),
+            "Bill B-77 created: Paper &amp; Co, 980.00 USD"
+        );
+    }
+    assert_eq!(headline(&Cards.render(&of("books-eu", true))), "Bill B-77 created (books-eu)");
+    let mut asked = about(approval(bill()));
+    asked.of_several = true;
+    let card = Cards.render(&asked);
+    assert_eq!(headline(&card), "Bill B-77 needs approval (books-eu)", "the document's, not the approvals'");
+    assert!(!serde_json::to_string(card.blocks()).unwrap().contains("approvals ·"), "nor in small type");
+
+    let (us, eu) = (of("books", true), of("books-eu", true));
+    let same = Table.render(&[&us, &us]);
+    assert_eq!(headline(&same), "Bill created: 2 (books)");
+    let both = serde_json::to_string(Table.render(&[&us, &eu]).blocks()).unwrap();
+    assert!(both.contains("\"Books\"") && both.contains("books-eu"), "{both}");
+    let one = serde_json::to_string(Table.render(&[&of("books", false); 2]).blocks()).unwrap();
+    assert!(!one.contains("\"Books\"") && !one.contains("(books)"), "{one}");
+}
+
 fn each_object(value: &Value, visit: &mut impl FnMut(&Value)) {
     match value {
         Value::Array(items) => items.iter().for_each(|item| each_object(item, visit)),

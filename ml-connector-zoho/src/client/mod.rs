@@ -52,6 +52,8 @@ pub(crate) struct BooksClient {
     budget: Budget,
     /// The organization's currency, once an answer has told.
     home: Arc<OnceLock<Currency>>,
+    /// What the host says of it.
+    set_home: Option<Currency>,
     /// Which scopes work.
     scopes: Arc<Scopes>,
     /// When a token was last renewed for a write, in vain; in milliseconds.
@@ -101,17 +103,33 @@ impl BooksClient {
             plan,
             budget,
             home: Arc::default(),
+            set_home: None,
             scopes: Arc::default(),
             renewed_in_vain: Arc::default(),
             pace,
         })
     }
 
-    /// The same calls, of another organization: its limits are its own.
+    /// The same calls, where the host says in which currency an organization has amounts that name none.
+    pub(crate) fn with_home(self, currency: Option<Currency>) -> Self {
+        Self { set_home: currency, ..self }
+    }
+
+    /// The same calls, of another organization: its limits and its currency are its own.
     pub(crate) fn at_organization(&self, organization_id: &str) -> Self {
         let (budget, pace) = limits(organization_id, self.plan);
         let organization_id = organization_id.into();
-        Self { organization_id, budget, pace, home: Arc::default(), ..self.clone() }
+        Self { organization_id, budget, pace, home: Arc::default(), set_home: None, ..self.clone() }
+    }
+
+    /// The organization's currency, as it says itself, else as the host does.
+    fn home(&self) -> Option<Currency> {
+        self.home.get().copied().or(self.set_home)
+    }
+
+    /// What the host says of the organization's currency, where the organization says something else.
+    pub(crate) fn wrong_home(&self) -> Option<(Currency, Currency)> {
+        self.set_home.zip(self.home.get().copied()).filter(|(set, own)| set != own)
     }
 
     pub(crate) fn organization_id(&self) -> &str {
@@ -161,7 +179,7 @@ impl BooksClient {
         let answer = self.read(ctx, T::GET, self.path::<T>(Some(id))).await?;
         let raw = Envelope::of(&answer).and_then(|mut envelope| envelope.member(T::DETAIL_KEY));
         let detail = raw
-            .and_then(|raw| detail::<T>(raw, self.home.get().copied()))
+            .and_then(|raw| detail::<T>(raw, self.home()))
             .map_err(|error| error.with_operation(T::GET))?;
         if &*detail.record.id == id {
             return Ok(detail);
@@ -213,14 +231,10 @@ impl BooksClient {
         let mut envelope = Envelope::of(answer)?;
         let list = envelope.member(T::LIST_KEY)?;
         let has_more = has_more(envelope.take("page_context").as_deref(), page)?;
-        let mut read = rows::<T>(&list, self.home.get().copied())?;
-        if T::HOME_CURRENCY
-            && needs_amounts
-            && read.iter().any(names_no_currency)
-            && self.home.get().is_none()
-        {
+        let mut read = rows::<T>(&list, self.home())?;
+        if T::HOME_CURRENCY && needs_amounts && read.iter().any(names_no_currency) && self.home().is_none() {
             match self.organizations(ctx).await {
-                Ok(_) => read = rows::<T>(&list, self.home.get().copied())?,
+                Ok(_) => read = rows::<T>(&list, self.home())?,
                 // Without the scope for it, rows are told without their amount.
                 Err(error) if error.retry() == Retry::Never && error.scope() != &Scope::Connection => {
                     tracing::warn!(%error, operation = T::LIST, "the organization's currency cannot be read");

@@ -17,11 +17,24 @@ const MISSING: &str =
 impl ZohoBooks {
     /// Reads the organization, a page of every list that is read, and the webhooks that are managed.
     pub(super) async fn look(&self, ctx: &Context) -> Vec<CheckStep> {
-        let organization = CheckStep::of("organization", self.find_organization(ctx).await.as_ref());
+        let found = self.find_organization(ctx).await;
+        let organization = match &found {
+            Ok(own) => {
+                CheckStep::passed("organization").with_found(format!("{} ({})", own.name, own.plan_name))
+            }
+            Err(error) => CheckStep::of("organization", Err::<(), _>(error)),
+        };
         if organization.result == CheckResult::Failed {
             return vec![organization];
         }
         let mut steps = vec![organization];
+        if let Some((set, own)) = self.client.wrong_home() {
+            let found = format!("it is {own}, and base_currency says {set}");
+            steps.push(
+                CheckStep::warning("base currency", "correct base_currency, or leave it out")
+                    .with_found(found),
+            );
+        }
         for feed in &self.info().feeds {
             steps.push(match self.may_list(ctx, feed.name).await {
                 Err(error) if error.kind() == ErrorKind::PermissionDenied => {

@@ -72,12 +72,12 @@ impl ZohoBooks {
         if self.verified.swap(true, Ordering::Relaxed) {
             return Ok(());
         }
-        let verified = self.find_organization(ctx).await;
+        let verified = self.find_organization(ctx).await.map(drop);
         self.verified.store(verified.is_ok(), Ordering::Relaxed);
         verified
     }
 
-    async fn find_organization(&self, ctx: &Context) -> Result<()> {
+    async fn find_organization(&self, ctx: &Context) -> Result<Organization> {
         let found = self.organizations(ctx).await.map_err(|error| match error.kind() {
             // What the token endpoint says, or that there is no token, is clear enough.
             ErrorKind::Unauthenticated if error.context(error_context::STATUS).is_some() => Error::new(
@@ -90,11 +90,19 @@ impl ZohoBooks {
             _ => error,
         })?;
         let own = self.client.organization_id();
-        if let Some(organization) = found.iter().find(|organization| organization.id == own) {
+        let ids: Vec<String> = found.iter().map(|organization| organization.id.clone()).collect();
+        if let Some(organization) = found.into_iter().find(|organization| organization.id == own) {
             self.source.told(&organization.time_zone, ctx.now());
-            return Ok(());
+            if let Some((set, own)) = self.client.wrong_home() {
+                tracing::error!(
+                    connection = %self.source.info().connection,
+                    configured = %set,
+                    organization = %own,
+                    "base_currency is not the organization's, whose own is taken"
+                );
+            }
+            return Ok(organization);
         }
-        let ids: Vec<&str> = found.iter().map(|organization| organization.id.as_str()).collect();
         let message = "organization_id is none of the organizations of the person who connected";
         Err(Error::new(ErrorKind::ConfigInvalid, message)
             .with_scope(Scope::Connection)

@@ -484,3 +484,45 @@ async fn where_the_organization_cannot_be_read_a_row_is_told_without_its_amount(
     let page = poll(&source(&server), &context().0, "customerpayments", PollMode::Sweep, None).await;
     assert_eq!(page.signals.len(), 1);
 }
+
+/// A setting that differs is told, and amounts are in the organization's.
+#[tokio::test]
+async fn the_base_currency_is_the_organization_s_own_wherever_it_says_so() {
+    let row: Value = serde_json::from_slice(&fixture("case-customer-payments-row.json")).unwrap();
+    let with = |server: &MockServer, currency: &str| {
+        let tokens = Arc::new(CountingTokens::default());
+        builder().base_currency(currency).api_url(server.uri()).authenticator(tokens).build()
+    };
+    let amount = |page: &Page| {
+        let Observed::Present { content: Content::Record(record), .. } = &page.rows[0].state else {
+            panic!("a record")
+        };
+        record.total.map(|total| total.to_string())
+    };
+    for (set, warns) in [("EUR", true), ("USD", false), ("", false)] {
+        let server = serve([row.clone(), row.clone(), row.clone()]).await;
+        let (source, ctx) = (with(&server, set).unwrap(), context().0);
+        let first = poll(&source, &ctx, "customerpayments", PollMode::Baseline, None).await;
+        assert_eq!(amount(&first).as_deref(), Some("750.00 USD"), "{set}");
+        let steps = source.check(&ctx).await;
+        let step = steps.iter().find(|step| step.step == "base currency");
+        assert_eq!(step.is_some(), warns, "{steps:?}");
+        if let Some(step) = step {
+            assert_eq!(step.to_string().contains("USD") && step.to_string().contains("EUR"), warns, "{step}");
+        }
+    }
+    // Without the scope for it the setting is all that is known.
+    let server = MockServer::start().await;
+    let refused = ResponseTemplate::new(400).set_body_bytes(fixture("error-400-code2.json"));
+    Mock::given(path("/books/v3/organizations")).respond_with(refused).with_priority(1).mount(&server).await;
+    Mock::given(method("GET"))
+        .respond_with(ResponseTemplate::new(200).set_body_json(row))
+        .mount(&server)
+        .await;
+    let source = with(&server, "EUR").unwrap();
+    let page =
+        poll(&source, &context().0, "customerpayments", PollMode::Backfill { since: None }, None).await;
+    assert_eq!(amount(&page).as_deref(), Some("750.00 EUR"));
+    let error = with(&server, "EURO").unwrap_err();
+    assert!(error.to_string().contains("base_currency"), "{error}");
+}

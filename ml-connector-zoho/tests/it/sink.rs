@@ -25,7 +25,7 @@ use ml_connector_core::{
     token::MemoryTokenStore,
 };
 use ml_connector_sim::{
-    SimTransport, ZohoBooksSim,
+    Conditions, SimTransport, ZohoBooksSim,
     zoho::{Entity, NewDocument},
 };
 use ml_connector_zoho::{
@@ -349,6 +349,7 @@ async fn commands_about_one_document_wait_for_each_other() {
 #[tokio::test(start_paused = true)]
 async fn a_lost_answer_is_looked_up_when_a_late_request_has_arrived() {
     let world = World::new();
+    world.sim.set_conditions(Conditions::kind());
     let bill = world.pending_bill();
     world.deliver(&reaction(acknowledge(), "U07BOB", EntityRef::new("bill", &*bill))).await.unwrap();
     // What is looked for was never sent: that is said once nothing can arrive any more.
@@ -371,6 +372,7 @@ async fn a_scope_that_is_missing_stops_the_document_and_not_the_connection() {
 #[tokio::test(start_paused = true)]
 async fn a_scope_that_is_missing_costs_no_token_with_every_attempt() {
     let mut world = World::new();
+    world.sim.set_conditions(Conditions::kind());
     let read_only = world.sim.grant(&["ZohoBooks.bills.READ"]);
     world.books = connect_with(&world.sim, &read_only);
     let bills = [(); 4].map(|()| world.pending_bill());

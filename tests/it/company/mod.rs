@@ -11,7 +11,7 @@ use ml_connector_core::{
     model::{Decimal, Origin},
 };
 use ml_connector_sim::{
-    DatabricksSim,
+    Conditions, DatabricksSim,
     bc::{NewDocument, Set},
     databricks::DatabricksConfig,
 };
@@ -88,6 +88,52 @@ async fn polling_alone_tells_the_same_and_the_past_is_told_as_the_past() {
     worker.stop().await;
 }
 
+/// An upgrade or a copy brings what is old: nobody is told of it. It is remembered, so that what happens to it later is told.
+#[tokio::test(start_paused = true)]
+async fn what_is_old_when_it_is_first_seen_is_told_of_as_soon_as_something_happens_to_it() {
+    const BILLS: Set = Set::PurchaseInvoices;
+    for mode in [SourceMode::Both, SourceMode::Poll] {
+        let mut office = Office::new(12, Duration::from_millis(200));
+        office.furnish_with(8, |_| BILLS).await;
+        let worker = office.connect(mode);
+        tokio::time::sleep(QUARTER).await;
+        let old: Vec<String> = (0..5_u32)
+            .map(|n| {
+                let new = NewDocument::new("Northline Packaging", Decimal::from(100 + n));
+                let id = office.erp.create(BILLS, &new);
+                for date in ["invoiceDate", "postingDate"] {
+                    office.erp.set(BILLS, &id, date, "2019-05-04").unwrap();
+                }
+                if n < 3 {
+                    office.erp.post(BILLS, &id).unwrap();
+                }
+                id
+            })
+            .collect();
+        let reads = |office: &Office| {
+            let calls = office.erp.received();
+            calls.iter().filter(|call| old.iter().any(|id| call.path.ends_with(&format!("({id})")))).count()
+        };
+        office.hear(QUARTER * 2).await;
+        let before = reads(&office);
+        // Every set is compared in full once a day, and swept.
+        tokio::time::sleep(DAY + QUARTER).await;
+        assert_eq!(office.events().await.len(), 0, "{mode:?}");
+        assert_eq!(reads(&office), before, "{mode:?}: what is known is not read again at every look");
+
+        office.erp.pay(BILLS, &old[0]).unwrap();
+        office.erp.cancel(BILLS, &old[1]).unwrap();
+        office.erp.post(BILLS, &old[3]).unwrap();
+        office.erp.set_total(BILLS, &old[4], Decimal::from(900)).unwrap();
+        office.hear(QUARTER * 2).await;
+        let told = office.events().await;
+        let told = told.iter().map(|event| format!("{} {}", event.event_type(), event.entity.id));
+        let wanted = [("paid", 0), ("voided", 1), ("posted", 3), ("updated", 4)];
+        mirror::same_story(wanted.iter().map(|(what, n)| format!("bill.{what} {}", old[*n])), told);
+        worker.stop().await;
+    }
+}
+
 /// Business Central lists an invoiced order no more: that many are is no sign that a list is wrong.
 #[tokio::test(start_paused = true)]
 async fn a_day_on_which_many_orders_are_invoiced_stops_no_sweep() {
@@ -141,6 +187,30 @@ async fn an_app_that_may_write_does_not_feed_itself() {
         office.tell_all().await;
     }
     assert_eq!(office.events().await.len(), DRAFTS + 1);
+    assert_eq!(office.erp.limit_violations(), 0);
+    worker.stop().await;
+}
+
+/// Business Central counts calls when they arrive, which is not in the order in which they were sent: as many drafts as there
+/// are notices are read at once.
+#[tokio::test(start_paused = true)]
+async fn four_hundred_notices_over_a_jittery_line_exceed_no_limit() {
+    let mut office = Office::new(14, Duration::ZERO);
+    office.erp.set_conditions(Conditions::ordinary());
+    office.erp.tune(|tuning| tuning.notice_after = Duration::ZERO);
+    office.furnish_with(0, |_| Set::PurchaseInvoices).await;
+    let worker = office.connect(SourceMode::Both);
+    tokio::time::sleep(QUARTER).await;
+    let before = office.erp.received().len();
+    for n in 0..400_u32 {
+        let new = NewDocument::new("Northline Packaging", Decimal::from(100 + n));
+        drop(office.erp.create(Set::PurchaseInvoices, &new));
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        office.tell_all().await;
+    }
+    office.hear(QUARTER / 3).await;
+    assert_eq!(office.events().await.len(), 400);
+    assert!(office.erp.received().len() - before >= 800, "each is read, with its approval entries");
     assert_eq!(office.erp.limit_violations(), 0);
     worker.stop().await;
 }

@@ -240,6 +240,15 @@ impl Office {
         tokio::time::sleep(rest - Duration::from_secs(60)).await;
     }
 
+    /// Lets time pass, and delivers what the company tells.
+    pub(super) async fn hear(&self, time: Duration) {
+        let step = Duration::from_secs(30);
+        for _ in 0..time.as_secs() / step.as_secs() {
+            tokio::time::sleep(step).await;
+            self.tell_all().await;
+        }
+    }
+
     /// Delivers every notice that is due.
     pub(super) async fn tell_all(&self) {
         for batch in self.erp.take_notices() {

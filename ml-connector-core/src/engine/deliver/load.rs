@@ -27,6 +27,8 @@ impl Attempt<'_> {
             entries.iter().filter(waits).map(|entry| (entry.seq, entry)).collect();
         let mut events = Events::of(entries.values().filter_map(|entry| entry.parent).collect());
         let mut bytes = 0_usize;
+        let registry = self.shared.registry();
+        let mut several = BTreeMap::new();
         for item in &self.batch.items {
             let Some(entry) = entries.get(&item.seq) else { continue };
             if bytes >= max_bytes {
@@ -44,7 +46,14 @@ impl Attempt<'_> {
                 continue;
             }
             match decode(entry, event.as_ref()) {
-                Ok(delivery) => {
+                Ok(mut delivery) => {
+                    let destination = &delivery.destination;
+                    let of_several = *several
+                        .entry(destination.clone())
+                        .or_insert_with(|| registry.tells_of_several(&self.batch.connection, destination));
+                    if of_several {
+                        Arc::make_mut(&mut delivery.event).of_several = true;
+                    }
                     loaded.extend([(*item, Delivery { attempt: item.attempt, ..delivery })]);
                 }
                 Err(error) => self.kill(*item, None, &error).await?,

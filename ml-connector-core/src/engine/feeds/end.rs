@@ -31,9 +31,12 @@ impl FeedTurn<'_> {
         let now = shared.clock.now();
         let found = match self.mode {
             PollMode::Baseline => {
+                // A page that was read twice for safety counts once.
+                let seen = sweep::seen(shared, self.slot, self.feed, state, run, transaction).await?;
+                state.records = Some(seen.len() as u64);
                 sweep::accept(self.slot, self.feed, state, run, &[], transaction);
                 state.end(self.id, now);
-                tracing::info!(connection = %self.slot.connection(), feed = self.feed, rows = run.rows, "baseline complete");
+                tracing::info!(connection = %self.slot.connection(), feed = self.feed, records = seen.len(), "baseline complete");
                 // What has changed meanwhile is read next, for the same signals.
                 return Ok(Vec::new());
             }

@@ -14,7 +14,7 @@ use crate::{
         entries,
         fan_out::append_page,
         registry::SourceSlot,
-        resolve::{Found, Purpose, observe, remember, tell_rows},
+        resolve::{Found, Purpose, observe, remember, tell_rows, write_down},
         shared::Shared,
     },
     model::{Change, EntityRef, Event, Origin, Page, PollMode, Seq, Signal, Subject},
@@ -41,6 +41,7 @@ impl FeedTurn<'_> {
         }
         let mut found = Found::default();
         let mut again = Vec::new();
+        write_down(shared, self.slot, &page.past, transaction).await?;
         if self.mode == PollMode::Baseline {
             for seen in [&page.observations, &page.rows] {
                 again.extend(remember(shared, self.slot, seen, state.watched_since, transaction).await?);
@@ -136,7 +137,7 @@ fn page_event(
 }
 
 fn ids(page: &Page) -> impl Iterator<Item = &EntityRef> {
-    let observed = page.observations.iter().chain(&page.rows).map(|seen| &seen.entity);
+    let observed = page.observations.iter().chain(&page.rows).chain(&page.past).map(|seen| &seen.entity);
     observed.chain(page.signals.iter().filter_map(|signal| match &signal.subject {
         Subject::Entity(entity) => Some(entity),
         _ => None,

@@ -25,6 +25,9 @@ pub(super) struct FeedState {
     pub(super) sweep: u64,
     /// When the baseline was complete.
     pub(super) baseline: Option<Timestamp>,
+    /// How many records it has shown.
+    #[serde(default)]
+    pub(super) records: Option<u64>,
     /// When an ordinary read was complete last.
     pub(super) read_at: Option<Timestamp>,
     pub(super) swept_at: Option<Timestamp>,
@@ -144,6 +147,8 @@ pub struct FeedProgress {
     pub feed: &'static str,
     /// When its baseline was complete; `None` = it is not yet.
     pub baseline: Option<Timestamp>,
+    /// How many records the baseline has shown. `None` = it is not complete, or was so before this was counted.
+    pub records: Option<u64>,
     /// When an ordinary read was complete last.
     pub read_at: Option<Timestamp>,
     /// When a sweep was complete last.
@@ -267,6 +272,7 @@ impl FeedState {
         FeedProgress {
             feed,
             baseline: self.baseline,
+            records: self.records,
             read_at: self.read_at,
             swept_at: self.swept_at,
             runs: runs.map(progress).collect(),

@@ -79,8 +79,12 @@ pub(crate) async fn step(
 
 /// What a page says of its connection. One that was not read through the SDK's client has worked if it shows something.
 fn proof_of(succeeded: Option<bool>, page: &Page) -> Proof {
-    let shows = !page.observations.is_empty() || !page.rows.is_empty() || !page.signals.is_empty();
-    if succeeded.unwrap_or(shows) { Proof::Works } else { Proof::Nothing }
+    if succeeded.unwrap_or(rows(page) > 0) { Proof::Works } else { Proof::Nothing }
+}
+
+/// How many rows a page has.
+fn rows(page: &Page) -> usize {
+    page.observations.len() + page.rows.len() + page.past.len() + page.signals.len()
 }
 
 impl FeedTurn<'_> {
@@ -106,7 +110,7 @@ impl FeedTurn<'_> {
             ended: None,
         });
         run.pages += 1;
-        run.rows += (page.observations.len() + page.rows.len() + page.signals.len()) as u64;
+        run.rows += rows(page) as u64;
         run.left = page.left.filter(|_| page.more);
         for _ in 0..STALE_TRIES {
             let mut state = state.clone();

@@ -55,6 +55,26 @@ pub(super) fn accept(
     state.ids = Ids { set, pages: run.pages, missed, begun: Some(run.begun) };
 }
 
+/// The records that a look has shown, which is complete and not accepted yet.
+pub(super) async fn seen(
+    shared: &Shared,
+    slot: &SourceSlot,
+    feed: &str,
+    state: &FeedState,
+    run: &Run,
+    transaction: &Transaction,
+) -> Result<BTreeSet<EntityRef>> {
+    let last = run.pages.saturating_sub(1);
+    let mut seen = read_ids(shared, slot, feed, !state.ids.set, 0..last).await?;
+    // The last page is in the transaction still.
+    for write in &transaction.documents {
+        if write.key == ids_key(slot, feed, !state.ids.set, last) {
+            seen.extend(lines(write.value.as_deref().unwrap_or_default()));
+        }
+    }
+    Ok(seen)
+}
+
 /// Compares a complete look with what was known, and adds signals for records that differ. The inner error says that
 /// too much has disappeared to be true, beside what somebody has confirmed; then nothing is accepted, and the next look
 /// compares with the same again.
@@ -68,13 +88,7 @@ pub(super) async fn compare(
     (cause, confirmed): (Seq, u64),
     transaction: &mut Transaction,
 ) -> Result<Result<bool>> {
-    // The last page is in the transaction still.
-    let mut seen = read_ids(shared, slot, feed, !state.ids.set, 0..run.pages.saturating_sub(1)).await?;
-    for write in &transaction.documents {
-        if write.key == ids_key(slot, feed, !state.ids.set, run.pages.saturating_sub(1)) {
-            seen.extend(lines(write.value.as_deref().unwrap_or_default()));
-        }
-    }
+    let seen = seen(shared, slot, feed, state, run, transaction).await?;
     let Ids { set, pages, missed, .. } = state.ids;
     let mut known = read_ids(shared, slot, feed, set, 0..pages).await?;
     let missed = read_ids(shared, slot, feed, set, pages..pages + missed).await?;

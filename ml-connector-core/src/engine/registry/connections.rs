@@ -310,6 +310,29 @@ impl Registry {
         &self.routes
     }
 
+    /// Whether routes tell a place of the records of several accounts. What comes of a document without feeds, such as a
+    /// request for approval, is counted by itself: it is about records of accounts that have some.
+    pub(crate) fn tells_of_several(&self, sink: &ConnectionId, destination: &Destination) -> bool {
+        let leads_there = |route: &&Arc<Route>| {
+            route.to.iter().any(|target| target.sink == *sink && target.destination == *destination)
+        };
+        let (mut accounts, mut others) = (BTreeSet::new(), BTreeSet::new());
+        for route in self.routes.routes.iter().filter(leads_there) {
+            let has_feeds = |slot: &&Arc<SourceSlot>| !slot.source.info().feeds.is_empty();
+            if route.from.is_empty() {
+                accounts.extend(self.sources().filter(has_feeds).map(|slot| slot.connection()));
+            }
+            for slot in route.from.iter().filter_map(|from| self.source(from)) {
+                let known = if has_feeds(&slot) { &mut accounts } else { &mut others };
+                known.insert(slot.connection());
+            }
+            if accounts.len() > 1 || others.len() > 1 {
+                return true;
+            }
+        }
+        false
+    }
+
     /// The sources behind an endpoint.
     pub(crate) fn endpoint(&self, endpoint: &EndpointId) -> &[Arc<SourceSlot>] {
         self.endpoints.get(endpoint).map_or(&[], Vec::as_slice)

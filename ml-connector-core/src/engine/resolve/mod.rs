@@ -9,7 +9,7 @@ mod signals;
 
 pub(crate) use self::{
     failed::failed,
-    observe::{Found, Purpose, load_snapshots, observe, remember},
+    observe::{Found, Purpose, load_snapshots, observe, remember, write_down},
     read::read,
     rows::tell_rows,
     signals::{Resolved, Waiting, load},

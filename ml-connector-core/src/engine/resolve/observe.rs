@@ -189,6 +189,29 @@ pub(crate) async fn remember(
     Ok(recent)
 }
 
+/// Writes down records that are no news although nobody has seen them before, without telling, whatever their stamps say.
+pub(crate) async fn write_down(
+    shared: &Shared,
+    slot: &SourceSlot,
+    past: &[Observation],
+    transaction: &mut Transaction,
+) -> Result<()> {
+    let watched_since = shared.watched_since(slot).await?;
+    let snapshots = load_snapshots(shared, slot, past.iter().map(|seen| &seen.entity)).await?;
+    let now = shared.clock.now();
+    for (seen, known) in past.iter().zip(snapshots) {
+        if known.value.is_some() || transaction.documents.iter().any(|write| write.key == known.key) {
+            continue;
+        }
+        if let Step::Changed { mut snapshot, .. } = step(None, seen, &policy(slot, watched_since, now)) {
+            snapshot.n = 0;
+            transaction.documents.push(known.replace(&snapshot)?);
+            append_time_signals(slot, &seen.entity, &snapshot, now, transaction)?;
+        }
+    }
+    Ok(())
+}
+
 /// A list shows no more of a record than its row, so the first detail differs from it whether or not anything has
 /// happened. As far as the vendor's stamp says that nothing has, the detail is what was meant: there is no change
 /// between the two. `None` = there may be one.

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use super::{
     failed::failed,
-    observe::{Found, Purpose, load_snapshots, observe},
+    observe::{Found, Purpose, load_snapshots, observe, write_down},
     signals::{Resolved, Waiting},
 };
 use crate::{
@@ -83,6 +83,10 @@ pub(crate) async fn read(
                 let signal = Signal { hint: signals[0].hint.clone(), ..Signal::feed(feed, since) };
                 transaction.append.push(entries::signal(slot, &signal, parent, shared.clock.now())?);
             }
+            Resolution::Past { seen, note } => {
+                write_down(shared, slot, &seen, &mut transaction).await?;
+                transaction.settle = group.iter().map(|waiting| dropped(waiting.item.seq, note)).collect();
+            }
             Resolution::Done { note } => {
                 transaction.settle = group.iter().map(|waiting| dropped(waiting.item.seq, note)).collect();
             }
@@ -151,7 +155,9 @@ async fn never_seen(shared: &Shared, slot: &SourceSlot, entity: &EntityRef) -> R
 /// What a read says of its connection. One that was not made through the SDK's client has worked if it shows records.
 fn proof_of(succeeded: Option<bool>, resolution: &Resolution) -> Proof {
     let shows = match resolution {
-        Resolution::Observed(seen) | Resolution::Scheduled { seen, .. } => !seen.is_empty(),
+        Resolution::Observed(seen) | Resolution::Scheduled { seen, .. } | Resolution::Past { seen, .. } => {
+            !seen.is_empty()
+        }
         _ => false,
     };
     if succeeded.unwrap_or(shows) { Proof::Works } else { Proof::Nothing }

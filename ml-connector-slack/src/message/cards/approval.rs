@@ -10,7 +10,7 @@ use super::{
     assignee::responsible,
     context,
     document::{attachments, base, party},
-    fact, lines, link, named, note_of, open, person, sections, summary, told, value, within,
+    fact, lines, link, named, note_of, of_books, open, person, sections, summary, told, value, within,
 };
 use crate::{
     blocks::{Block, Blocks, Button, ButtonStyle, Confirm, Markup, Text, TextInput},
@@ -52,7 +52,7 @@ pub(super) fn headline(event: &Event, approval: &Approval) -> String {
     let kind = RecordKind::from(&*approval.document.entity.kind);
     let document = named(&noun(&kind), approval.shown.number.as_deref());
     let differs = approval.result.as_ref().is_some_and(|result| result.differs);
-    match approval.status {
+    let headline = match approval.status {
         ApprovalStatus::Requested => format!("{document} needs approval"),
         ApprovalStatus::Reminded => format!("Reminder: {document} needs approval"),
         ApprovalStatus::PartiallyApproved => format!("{document} approved, waits for the next approver"),
@@ -65,7 +65,8 @@ pub(super) fn headline(event: &Event, approval: &Approval) -> String {
         ApprovalStatus::Superseded => format!("{document} changed: this request no longer counts"),
         ApprovalStatus::DoneElsewhere => format!("{document} was approved in the books"),
         _ => format!("{document} {}", verb(told(event))),
-    }
+    };
+    of_books(event, headline)
 }
 
 /// Whom it is up to, who is notified; or why nobody is.

@@ -12,11 +12,15 @@ use super::{
     Message, Template,
     format::{money, noun, verb},
 };
-use crate::blocks::{Block, Blocks, Button, Markup, Text, safe_url, shorten_literal, visible};
+use crate::blocks::{Block, Blocks, Button, Markup, Text, is_blank, safe_url, shorten_literal, visible};
 
 /// Long enough for every name people recognize; a card is no document.
 pub(super) const VALUE_MAX: usize = 300;
 const NUMBER_MAX: usize = 60;
+/// What a headline has room for beside a number and a name, of the connection's name.
+const BOOKS_MAX: usize = 40;
+/// What stands for a text in which there is nothing to see.
+const INVISIBLE: &str = "(invisible text)";
 /// A reason somebody wrote, or an answer.
 const NOTE_MAX: usize = 1000;
 /// What Slack takes in a column.
@@ -74,6 +78,15 @@ impl Template for Cards {
     }
 }
 
+/// A headline that says whose books it is about, where a channel is told of several.
+pub(super) fn of_books(event: &Event, headline: String) -> String {
+    let books = value(event.books().as_str(), BOOKS_MAX);
+    match books.filter(|_| event.of_several && !event.is_outcome()) {
+        Some(books) => format!("{headline} ({books})"),
+        None => headline,
+    }
+}
+
 /// The headline with what matters most, for notifications and where there is room for one line only.
 pub(super) fn summary(event: &Event) -> String {
     let headline = match event.interaction() {
@@ -105,11 +118,12 @@ fn headline(event: &Event) -> String {
     let kind = RecordKind::from(&*event.entity.kind);
     let number = number(event);
     let named = |noun: &str| named(noun, number.as_deref());
-    match (&kind, told(event)) {
+    let headline = match (&kind, told(event)) {
         (RecordKind::CustomerPayment, Change::Created) => format!("{} received", named("Payment")),
         (RecordKind::VendorPayment, Change::Created) => format!("{} made", named("Payment")),
         (_, change) => format!("{} {}", named(&noun(&kind)), verb(change)),
-    }
+    };
+    of_books(event, headline)
 }
 
 /// What people call what it is about: its number, and the name of what has one. Connections and deliveries are called by
@@ -243,7 +257,7 @@ fn open(record: &Record, label: &str) -> Option<Button> {
 /// Whose books, the number, what else changed with it, and when. No id of ours: it means nothing to people.
 fn context(event: &Event) -> Block {
     let number = number(event).and_then(|number| value(&number, NUMBER_MAX));
-    let mut parts: Vec<_> = value(event.connection.as_str(), VALUE_MAX).into_iter().chain(number).collect();
+    let mut parts: Vec<_> = value(event.books().as_str(), VALUE_MAX).into_iter().chain(number).collect();
     let late = |change: &&Change| matches!(change, Change::Overdue(_));
     let first = event.changes.first();
     let also =
@@ -256,16 +270,22 @@ fn context(event: &Event) -> Block {
     Block::context(vec![Text::plain(&parts.join(" · ")), when])
 }
 
-/// A text from outside in one line, cut at `max`; `None` when there is nothing to see.
+/// A text from outside in one line, cut at `max`. `None` when there is none; one in which there is nothing to see is shown as
+/// such, because it is not the same as none.
 pub(super) fn value(text: &str, max: usize) -> Option<String> {
     let seen: String = visible(text).collect();
-    let line = seen.split_whitespace().collect::<Vec<_>>().join(" ");
-    (!line.is_empty()).then(|| shorten_literal(&line, max))
+    shown(text, &seen.split_whitespace().collect::<Vec<_>>().join(" "), max)
 }
 
 /// A text that somebody wrote, with its line breaks.
 fn note_of(text: &str, max: usize) -> Option<String> {
     let seen: String = visible(text).collect();
-    let note = seen.trim();
-    (!note.is_empty()).then(|| shorten_literal(note, max))
+    shown(text, seen.trim(), max)
+}
+
+fn shown(text: &str, seen: &str, max: usize) -> Option<String> {
+    if text.trim().is_empty() {
+        return None;
+    }
+    Some(shorten_literal(if is_blank(seen) { INVISIBLE } else { seen }, max))
 }

@@ -18,7 +18,7 @@ use ml_connector_core::{
     model::Decimal,
 };
 use ml_connector_sim::{
-    BusinessCentralSim, Served, SlackSim,
+    BusinessCentralSim, Conditions, Served, SlackSim,
     bc::{BusinessCentralConfig, NewDocument, Set},
     serve,
     slack::Posted,
@@ -83,6 +83,9 @@ impl Office {
         let mut people = workspace();
         people.request_url = Some(format!("{public}/slack").parse().unwrap());
         let slack = SlackSim::with_config(Arc::new(SystemClock), people);
+        // The network is real here.
+        erp.set_conditions(Conditions::kind());
+        slack.set_conditions(Conditions::kind());
         erp.tune(|tuning| tuning.notice_after = Duration::ZERO);
         erp.set_hooks(Arc::clone(&transport) as _);
         let erp_server = serve(erp.router(), free).await.unwrap();
