@@ -69,7 +69,7 @@ impl BusinessCentral {
             let is_asked = mode != PollMode::Live || known.is_some();
             match self.worth(ctx, &seen, is_asked) {
                 Worth::News if has_files && mode != PollMode::Baseline => {
-                    signals.push(signal(&seen.entity.id))
+                    signals.push(signal(&seen.entity.id));
                 }
                 Worth::News => observations.push(seen),
                 Worth::Past => past.push(seen),
