@@ -131,6 +131,9 @@ fn feeds_follow_from_what_is_read() {
         names(reference),
         ("deleted accounts cost_centers cost_units".into(), "accounts cost_centers cost_units".into())
     );
+    // Only terms know what is open of an invoice, so nothing is told as overdue.
+    let all = builder().build().unwrap();
+    assert!(all.info().overdue_after.is_empty());
     let daily = builder().resources([RecordKind::Account]).build().unwrap();
     assert_eq!(daily.info().feeds[1].every, Duration::from_secs(86_400));
 }

@@ -50,7 +50,8 @@ pub struct Replayed {
     pub appended: usize,
     /// What the same nonce had appended before.
     pub repeated: usize,
-    /// Entries of the selection that cannot be read, and were left as they are. A log line at level `error` names each.
+    /// Entries of the selection that cannot be read, and were left as they are. A log line at level `error` names each. A
+    /// dry run reads no deliveries, and counts them as selected.
     pub unreadable: usize,
 }
 

@@ -88,7 +88,7 @@ fn plan_around(lines: &[&str], at: usize) -> String {
 }
 
 fn entry(n: u64, kind: EntryKind) -> NewEntry {
-    let connection = ConnectionId::from(if n % 2 == 0 { "books" } else { "chat" });
+    let connection = ConnectionId::from(if n.is_multiple_of(2) { "books" } else { "chat" });
     let index = Index {
         entity: Some(EntityRef::new("invoice", n.to_string())),
         number: Some(format!("INV-{n}").into()),
