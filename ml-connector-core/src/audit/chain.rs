@@ -135,8 +135,12 @@ impl ChainKey {
     #[must_use]
     #[allow(clippy::missing_panics_doc)] // HMAC takes keys of any length
     pub fn new(bytes: &[u8; 32]) -> Self {
-        Self(Hmac::new_from_slice(bytes).expect("HMAC takes keys of any length"))
+        Self(mac(bytes))
     }
+}
+
+fn mac(bytes: &[u8]) -> Hmac<Sha256> {
+    Hmac::new_from_slice(bytes).expect("HMAC takes keys of any length")
 }
 
 impl fmt::Debug for ChainKey {

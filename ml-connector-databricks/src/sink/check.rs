@@ -68,17 +68,17 @@ impl Databricks {
         let name = parts.tables.names.called(name);
         let logs = parts.change_log.then(|| name.change_log());
         let mut checked = vec![match parts.check_named(ctx, &name).await {
-            Ok(drift) => with_drift(step_of(&name, Ok(())), &drift, parts.tables.policy),
-            Err(error) => step_of(&name, Err(error)),
+            Ok(drift) => with_drift(step_of(&name, &Ok(())), &drift, parts.tables.policy),
+            Err(error) => step_of(&name, &Err(error)),
         }];
         if let Some(log) = logs {
-            checked.push(step_of(&log, parts.check_change_log(ctx, &log).await.map(drop)));
+            checked.push(step_of(&log, &parts.check_change_log(ctx, &log).await.map(drop)));
         }
         checked
     }
 }
 
-fn step_of(name: &TableName, result: Result<()>) -> CheckStep {
+fn step_of(name: &TableName, result: &Result<()>) -> CheckStep {
     CheckStep::of(format!("table {name}"), result.as_ref())
 }
 

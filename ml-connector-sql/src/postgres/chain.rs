@@ -5,26 +5,21 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use async_trait::async_trait;
 use deadpool_postgres::tokio_postgres::{Row, types::Type};
 use ml_connector_core::{
     Result, Timestamp,
-    audit::{ChainHead, ChainKey, ChainedLog, KeyedChain, Outcome, Verified, amount_key},
+    audit::{ChainKey, KeyedChain, Outcome, amount_key},
     model::{DedupeKey, Partition},
 };
 
 use super::{
-    PostgresLog,
     batch::{Batch, Entry},
     error::Failure,
     server::{Param, Server, Session, Work},
     values::text,
 };
 use crate::{
-    chain::{
-        self, Anchor, Check, DROPPED_AT_ONCE, ENTRY, EntryRow, Head, OUTCOME, OutcomeRow, PAGE, Stored,
-        Subject, Tag,
-    },
+    chain::{Anchor, DROPPED_AT_ONCE, ENTRY, EntryRow, Head, OUTCOME, OutcomeRow, Stored, Subject, Tag},
     columns::OutcomeColumns,
 };
 
@@ -220,7 +215,7 @@ pub(super) async fn intact(session: &Session<'_>, seqs: &[i64]) -> Done<Vec<(i16
 }
 
 /// The entries that have these dedupe keys.
-pub(super) async fn with_dedupe(session: &Session<'_>, keys: Vec<String>) -> Done<Vec<i64>> {
+pub(super) async fn with_dedupe(session: &Session<'_>, keys: &[String]) -> Done<Vec<i64>> {
     if !session.chain().is_kept() || keys.is_empty() {
         return Ok(Vec::new());
     }
@@ -289,7 +284,7 @@ fn outcome_written(seq: i64, outcome: &Outcome, trace: Option<&[u8]>, at: Timest
 }
 
 /// The digests of entries and their outcomes as they are stored now.
-async fn digests(session: &Session<'_>, seqs: &[i64]) -> Done<HashMap<Subject, Tag>> {
+pub(super) async fn digests(session: &Session<'_>, seqs: &[i64]) -> Done<HashMap<Subject, Tag>> {
     let mut found = HashMap::new();
     let entries = format!("SELECT {ENTRY} FROM @entry WHERE seq = ANY($1)");
     for row in &session.rows(&entries, &[(&seqs, Type::INT8_ARRAY)]).await? {
@@ -345,10 +340,10 @@ fn outcome_digest(row: &Row) -> Done<Tag> {
 }
 
 /// Where a chain begins, with its proof, and where it ends.
-struct End {
-    anchor: Anchor,
-    proof: Vec<u8>,
-    head: Head,
+pub(super) struct End {
+    pub(super) anchor: Anchor,
+    pub(super) proof: Vec<u8>,
+    pub(super) head: Head,
 }
 
 const ENDS: &str = "
@@ -357,14 +352,14 @@ const ENDS: &str = "
         SELECT position, link FROM @chain c WHERE c.part = a.part ORDER BY position DESC LIMIT 1) c ON true
     WHERE a.part = ANY($1) ORDER BY a.part";
 
-async fn ends(session: &Session<'_>, parts: &BTreeSet<i16>) -> Done<BTreeMap<i16, End>> {
+pub(super) async fn ends(session: &Session<'_>, parts: &BTreeSet<i16>) -> Done<BTreeMap<i16, End>> {
     let parts: Vec<i16> = parts.iter().copied().collect();
     let rows = session.rows(ENDS, &[(&parts, Type::INT2_ARRAY)]).await?;
     rows.iter().map(|row| Ok((row.try_get(0)?, end(row)?))).collect()
 }
 
 /// The ends of all chains, from one state of the database.
-async fn all_ends(server: &Server, operation: &'static str) -> Result<Vec<End>> {
+pub(super) async fn all_ends(server: &Server, operation: &'static str) -> Result<Vec<End>> {
     let parts: Vec<i16> = Partition::all().map(|partition| partition.number().into()).collect();
     let rows = server.read(operation, ENDS, &[(&parts, Type::INT2_ARRAY)]).await?;
     rows.iter().map(end).collect::<Done<_>>().map_err(|failure| failure.during(operation))
@@ -410,7 +405,7 @@ async fn save(session: &Session<'_>, anchor: &Anchor, key: Option<&ChainKey>) ->
 }
 
 /// The links after a position.
-async fn page(session: &Session<'_>, part: i16, after: i64, limit: i64) -> Done<Vec<Stored>> {
+pub(super) async fn page(session: &Session<'_>, part: i16, after: i64, limit: i64) -> Done<Vec<Stored>> {
     let sql = "SELECT position, seq, nth, digest, link,
                       EXISTS (SELECT 1 FROM @chain l WHERE l.seq = c.seq AND l.nth = c.nth AND l.part = c.part
                                                        AND l.position > c.position),
@@ -458,130 +453,4 @@ pub(super) async fn key(server: &Server, keyed: KeyedChain) -> Result<bool> {
     }
     server.chain().give(keyed);
     Ok(server.chain().is_kept())
-}
-
-/// The next links of a partition, with the digests that the rows they are about have now.
-struct Page {
-    part: i16,
-    after: i64,
-}
-
-impl Work for Page {
-    type Output = (End, Vec<(Option<Tag>, Stored)>);
-
-    async fn run(&mut self, session: &Session<'_>) -> Done<Self::Output> {
-        let part = BTreeSet::from([self.part]);
-        lock(session, &part).await?;
-        let end = ends(session, &part)
-            .await?
-            .remove(&self.part)
-            .ok_or(Failure::Unreadable("where a chain begins"))?;
-        let after = self.after.max(end.anchor.last.position);
-        let links = page(session, self.part, after, PAGE).await?;
-        let seqs: BTreeSet<i64> = links.iter().map(|stored| stored.subject.seq).collect();
-        let found = digests(session, &seqs.into_iter().collect::<Vec<_>>()).await?;
-        let with_row = |stored: Stored| {
-            let Subject { seq, nth } = stored.subject;
-            (found.get(&Subject { seq, nth: nth.max(0) }).copied(), stored)
-        };
-        Ok((end, links.into_iter().map(with_row).collect()))
-    }
-}
-
-/// Whether the tables of a chain are there.
-struct IsKept(String);
-
-impl Work for IsKept {
-    type Output = bool;
-
-    async fn run(&mut self, session: &Session<'_>) -> Done<bool> {
-        is_kept(session, &self.0).await
-    }
-}
-
-#[async_trait]
-impl ChainedLog for PostgresLog {
-    async fn heads(&self) -> Result<Vec<ChainHead>> {
-        const OPERATION: &str = "postgres_log.heads";
-        if !self.server.chain().is_kept() {
-            return chain::none_kept();
-        }
-        let ends = all_ends(&self.server, OPERATION).await?;
-        Ok(ends.into_iter().map(|End { anchor, head, .. }| head.shown(anchor.part)).collect())
-    }
-
-    async fn verify(&self, kept: &[ChainHead]) -> Result<Verified> {
-        const OPERATION: &str = "postgres_log.verify";
-        let (key, was_keyed) = (self.server.chain().key(), self.server.chain().was_keyed());
-        let mut verified = Verified::default();
-        if !self.server.write(OPERATION, &mut IsKept(self.server.schema().to_owned())).await? {
-            if !was_keyed && !self.server.chain().is_kept() {
-                return chain::none_kept();
-            }
-            verified.broken.push(chain::all_gone());
-            return Ok(verified);
-        }
-        let mut checks = Vec::new();
-        for End { anchor, proof, head } in all_ends(&self.server, OPERATION).await? {
-            anchor.check_key(key.as_ref())?;
-            let (part, has_links) = (i16::from(anchor.part), head.position > anchor.last.position);
-            let mut check = Check::begin(anchor, &proof, (&key, was_keyed), kept);
-            while has_links && check.broken.is_none() {
-                let mut next = Page { part, after: check.position() };
-                let (End { anchor, proof, .. }, links) = self.server.write(OPERATION, &mut next).await?;
-                check.begins_later(anchor, &proof);
-                if links.is_empty() {
-                    break;
-                }
-                links.iter().for_each(|(found, stored)| check.link(stored, *found));
-            }
-            check.end();
-            verified.links += check.links;
-            checks.push(check);
-        }
-        let mut after = 0;
-        loop {
-            let (last, found) = unlinked(&self.server, OPERATION, after).await?;
-            for (part, subject) in found {
-                if let Some(check) = usize::try_from(part).ok().and_then(|part| checks.get_mut(part)) {
-                    check.unlinked(subject);
-                }
-            }
-            match last {
-                Some(last) => after = last,
-                None => break,
-            }
-        }
-        verified.broken = checks.into_iter().filter_map(|check| check.broken).collect();
-        Ok(verified)
-    }
-}
-
-/// Of the next entries, those that have no link though they should, or more outcomes than links. With the last entry that
-/// was looked at.
-async fn unlinked(
-    server: &Server,
-    operation: &'static str,
-    after: i64,
-) -> Result<(Option<i64>, Vec<(i16, Subject)>)> {
-    let sql = "SELECT e.seq, e.part, e.seq > a.after AND NOT EXISTS (SELECT 1 FROM @chain c WHERE c.seq = e.seq AND c.nth = 0),
-                      (SELECT count(*) FROM @outcome o WHERE o.seq = e.seq),
-                      (SELECT count(DISTINCT c.nth) FROM @chain c WHERE c.seq = e.seq AND c.nth > 0), e.seq > a.after
-               FROM (SELECT seq, part FROM @entry WHERE seq > $1 ORDER BY seq LIMIT $2) e
-               LEFT JOIN @chain_anchor a ON a.part = e.part ORDER BY e.seq";
-    let rows = server.read(operation, sql, &[(&after, Type::INT8), (&PAGE, Type::INT8)]).await?;
-    let (mut last, mut found) = (None, Vec::new());
-    let mut look = |row: &Row| -> Done<()> {
-        let (seq, part): (i64, i16) = (row.try_get(0)?, row.try_get(1)?);
-        last = Some(seq);
-        let (outcomes, links): (i64, i64) = (row.try_get(3)?, row.try_get(4)?);
-        if row.try_get::<_, Option<bool>>(2)? == Some(true) {
-            found.push((part, Subject { seq, nth: 0 }));
-        } else if row.try_get::<_, Option<bool>>(5)? == Some(true) && outcomes > links {
-            found.push((part, Subject { seq, nth: outcomes }));
-        }
-        Ok(())
-    };
-    rows.iter().try_for_each(&mut look).map_err(|failure| failure.during(operation))?;
-    Ok((last, found))
 }

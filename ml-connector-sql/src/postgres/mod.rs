@@ -1,7 +1,8 @@
 //! The log in a Postgres database that several hosts share.
 //!
 //! `apply` loads what a batch of transactions asks about, `batch` changes that in memory, `write` writes it; `writer` puts
-//! calls together, and `server` sees to deadlines, repetitions and lost answers. `chain` links what is written.
+//! calls together, and `server` sees to deadlines, repetitions and lost answers. `chain` links what is written, and
+//! `verify` checks it.
 
 mod apply;
 mod batch;
@@ -20,6 +21,7 @@ mod search;
 mod server;
 mod token;
 mod values;
+mod verify;
 mod write;
 mod writer;
 

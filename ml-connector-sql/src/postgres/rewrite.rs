@@ -74,11 +74,12 @@ impl Work for Renames {
     type Output = ();
 
     async fn run(&mut self, session: &Session<'_>) -> Done<()> {
-        let from = self.0.iter().filter_map(|name| match name {
+        let dedupe = self.0.iter().filter_map(|name| match name {
             Rename::Dedupe { from, .. } => Some(text(from.as_str()).into_owned()),
             Rename::Document { .. } => None,
         });
-        let intact = chain::intact(session, &chain::with_dedupe(session, from.collect()).await?).await?;
+        let dedupe: Vec<String> = dedupe.collect();
+        let intact = chain::intact(session, &chain::with_dedupe(session, &dedupe).await?).await?;
         for name in &self.0 {
             let (table, column, from, to) = match name {
                 Rename::Document { from, to } => ("document", "key", from.as_str(), to.as_str()),
