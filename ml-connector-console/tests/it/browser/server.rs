@@ -47,7 +47,7 @@ pub(super) async fn serve(world: &World, mount: Mount, actor: &'static str) -> (
                 let service = hyper_util::service::TowerToHyperService::new(service.clone());
                 let connection = hyper::server::conn::http1::Builder::new();
                 tokio::spawn(async move {
-                    drop(connection.serve_connection(TokioIo::new(stream), service).await)
+                    drop(connection.serve_connection(TokioIo::new(stream), service).await);
                 });
             }
         }),
