@@ -12,8 +12,9 @@ pub(crate) fn serve(
     console: ConsoleService,
     stop: oneshot::Receiver<()>,
 ) -> JoinHandle<std::io::Result<()>> {
-    let app = axum::Router::new().nest_service(PREFIX, connector.service()).nest_service(CONSOLE, console);
     tokio::spawn(async move {
+        let app =
+            axum::Router::new().nest_service(PREFIX, connector.service()).nest_service(CONSOLE, console);
         axum::serve(listener, app).with_graceful_shutdown(async { drop(stop.await) }).await
     })
 }

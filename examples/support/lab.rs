@@ -41,6 +41,9 @@ pub struct Lab {
 
 impl Lab {
     /// A Monday morning in New York.
+    ///
+    /// # Errors
+    /// Never: the addresses are constants.
     pub fn new() -> Result<Self> {
         let clock = Arc::new(TokioClock::starting_at(Timestamp::parse("2026-03-02T14:00:00Z")?));
         let books = ZohoBooksSim::new(Arc::clone(&clock) as Arc<dyn Clock>);
@@ -88,11 +91,17 @@ impl Lab {
     }
 
     /// Somebody writes an invoice.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidRequest`] when the books do not take it.
     pub fn invoice(&self, customer: &str, cents: i64) -> Result<String> {
         self.books.create_invoice(NewDocument::new(customer, Decimal::new(cents, 2)))
     }
 
     /// The books send what they have to send, and a minute passes.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unexpected`] when a webhook is refused.
     pub async fn a_minute(&self, connector: &Connector) -> Result<()> {
         for webhook in self.books.take_webhooks() {
             let answer = connector.receive(webhook.request).await;
@@ -147,6 +156,9 @@ impl Running {
 }
 
 /// Says what is there, or that it is not.
+///
+/// # Errors
+/// [`ErrorKind::Unexpected`] when it is not there.
 pub fn expect(what: &'static str, holds: bool) -> Result<()> {
     if !holds {
         return Err(Error::new(ErrorKind::Unexpected, what));

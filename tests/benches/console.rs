@@ -43,7 +43,7 @@ const READS_GOAL: usize = 20;
 async fn main() {
     let directory = tempfile::TempDir::new().unwrap();
     let log = Arc::new(Counted {
-        log: SqliteLog::open(directory.path().join("console.db")).await.unwrap(),
+        log: SqliteLog::open(directory.path().join("console.db")).unwrap(),
         reads: AtomicUsize::new(0),
     });
     let (event, dead) = seed(&log).await;

@@ -135,7 +135,7 @@ async fn under_test(kind: &'static str) -> SourceUnderTest {
     let offered = lab.receive(&source, &handshake, &waiting).unwrap().state.unwrap();
     let state = lab.look(&source, Some(&offered)).await.state;
     let (ids, sent) = if kind == "account" {
-        drop(make(&sim, "invoice"));
+        make(&sim, "invoice");
         (LEDGER.map(str::to_owned), sim.take_webhooks().pop())
     } else {
         let (id, another) = (make(&sim, kind), make(&sim, kind));

@@ -452,9 +452,12 @@ impl ChainedLog for SqliteLog {
     }
 }
 
+/// What has no link, with the partition it is of.
+type Unlinked = Vec<(u8, Subject)>;
+
 /// Of the next entries, those that have no link though they should, or outcomes that have none. With the last entry that
 /// was looked at.
-fn unlinked(connection: &Connection, after: i64) -> rusqlite::Result<(Option<i64>, Vec<(u8, Subject)>)> {
+fn unlinked(connection: &Connection, after: i64) -> rusqlite::Result<(Option<i64>, Unlinked)> {
     let mut rows = connection.prepare_cached(
         "SELECT e.seq, a.part, NOT EXISTS (SELECT 1 FROM chain c WHERE c.seq = e.seq AND c.nth = 0),
                 (SELECT min(o.nth) FROM outcome o WHERE o.seq = e.seq AND NOT EXISTS (

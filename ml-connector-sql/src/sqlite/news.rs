@@ -1,5 +1,7 @@
 //! What was appended: told by this process at once, and looked for where another may have.
 
+#![allow(clippy::disallowed_methods)] // waiting is measured by tokio's clock, which a test may pause
+
 use std::{
     sync::{
         Mutex, MutexGuard, PoisonError,

@@ -18,11 +18,14 @@ use crate::{
     encryption::{key_of, ring},
 };
 
+/// Runs SQL.
+type Run = Box<dyn Fn(&str) -> BoxFuture<'static, ()> + Send + Sync>;
+
 /// A log with a chain, a way to change its tables behind its back, and to open it again.
 pub(crate) struct Store<L> {
     pub(crate) log: L,
     /// Runs SQL in which `@` stands for what comes before the name of a table.
-    pub(crate) run: Box<dyn Fn(&str) -> BoxFuture<'static, ()> + Send + Sync>,
+    pub(crate) run: Run,
     pub(crate) reopen: Box<dyn Fn() -> BoxFuture<'static, L> + Send + Sync>,
     /// What adds an entry 999 to partition 0, and an outcome to entry 2.
     pub(crate) adds: [&'static str; 2],

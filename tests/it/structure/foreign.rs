@@ -112,7 +112,7 @@ impl Reader<'_> {
                     match method {
                         TraitItem::Fn(method) => self.signature(&method.sig),
                         TraitItem::Type(of) => {
-                            of.bounds.iter().for_each(|bound| self.visit_type_param_bound(bound))
+                            of.bounds.iter().for_each(|bound| self.visit_type_param_bound(bound));
                         }
                         _ => {}
                     }

@@ -341,6 +341,7 @@ impl Source for LedgerSource {
         Ok(Page {
             observations: observed.iter().map(|record| self.row(record, read_at)).collect(),
             rows: listed.iter().map(|record| self.row(record, read_at)).collect(),
+            past: Vec::new(),
             signals: named.iter().map(|record| Signal::entity(record.entity())).collect(),
             checkpoint: checkpoint.into(),
             more,
