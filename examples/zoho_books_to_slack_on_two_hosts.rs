@@ -57,6 +57,8 @@ const OWN_SCHEMA: &str = "two_hosts_own";
 /// How many invoices there are, and after how many of them a host is replaced.
 const INVOICES: i64 = 12;
 const SHIFT: i64 = 4;
+/// How long the last message may take.
+const PATIENCE: Duration = Duration::from_secs(180);
 /// Webhooks are small.
 const MAX_BODY: usize = 1 << 20;
 
@@ -110,7 +112,9 @@ async fn run() -> Result<bool> {
     };
     let customers = (1..=INVOICES).map(|nth| format!("Customer {nth:02}"));
     let customers: Vec<String> = customers.chain(["Customer of our own".to_owned()]).collect();
-    wait::until("a message for every invoice", || customers.iter().all(told).then_some(())).await?;
+    // Of a host that was too slow to keep its lease, the limits' windows of a minute count as spent.
+    wait::within(PATIENCE, "a message for every invoice", || customers.iter().all(told).then_some(()))
+        .await?;
     let rested = wait::rest(&hosts[0].host.connector).await?;
     let (refused, repeated) = (balancer.refused.load(Ordering::SeqCst), simulation.slack.duplicates());
     for Started { host, .. } in hosts {

@@ -9,15 +9,27 @@ use ml_connector_core::{
 
 /// How often is looked.
 const STEP: Duration = Duration::from_millis(100);
-/// How long is waited: a minute.
-const STEPS: usize = 600;
+/// How long is waited.
+const MINUTE: Duration = Duration::from_secs(60);
 
 /// Waits for what `look` finds.
 ///
 /// # Errors
 /// [`ErrorKind::NotFound`] when it has not come within a minute.
-pub async fn until<T>(what: &'static str, mut look: impl FnMut() -> Option<T>) -> Result<T> {
-    for _ in 0..STEPS {
+pub async fn until<T>(what: &'static str, look: impl FnMut() -> Option<T>) -> Result<T> {
+    within(MINUTE, what, look).await
+}
+
+/// Waits for what `look` finds, for so long.
+///
+/// # Errors
+/// [`ErrorKind::NotFound`] when it has not come.
+pub async fn within<T>(
+    limit: Duration,
+    what: &'static str,
+    mut look: impl FnMut() -> Option<T>,
+) -> Result<T> {
+    for _ in 0..limit.as_millis() / STEP.as_millis() {
         if let Some(found) = look() {
             return Ok(found);
         }

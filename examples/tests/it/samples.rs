@@ -6,7 +6,7 @@ use ml_connector_core::Connector;
 use ml_connector_examples::connections::Connections;
 
 /// The connector of `connections.toml` and the `routes.toml` that it names, with something in place of each variable.
-fn connector(all: bool) -> Connector {
+fn connector(all: bool) -> (tempfile::TempDir, Connector) {
     let samples = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut text = String::new();
     for line in std::fs::read_to_string(samples.join("connections.toml")).unwrap().lines() {
@@ -31,14 +31,17 @@ fn connector(all: bool) -> Connector {
     let file = folder.path().join("connections.toml");
     std::fs::write(&file, &text).unwrap();
     let built = Connections::read(&file).and_then(Connections::connect).and_then(|builder| builder.build());
-    built.unwrap_or_else(|error| panic!("{error:?}\n{text}"))
+    let built = built.unwrap_or_else(|error| panic!("{error:?}\n{text}"));
+    (folder, built)
 }
 
 #[tokio::test]
 async fn the_sample_connections_and_routes_make_a_connector_as_they_are() {
-    let health = connector(false).health().await.unwrap();
+    let (_folder, sample) = connector(false);
+    let health = sample.health().await.unwrap();
     assert_eq!(health.connections.keys().map(|id| id.as_str()).collect::<Vec<_>>(), ["books", "slack"]);
-    let health = connector(true).health().await.unwrap();
+    let (_folder, sample) = connector(true);
+    let health = sample.health().await.unwrap();
     let all = ["books", "erp", "exact", "freshbooks", "lake", "slack"];
     assert_eq!(health.connections.keys().map(|id| id.as_str()).collect::<Vec<_>>(), all);
 }

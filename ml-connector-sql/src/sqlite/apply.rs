@@ -13,7 +13,7 @@ use ml_connector_core::{
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
-    chain, lease, outcome, signals,
+    chain, lease, settle, signals,
     work::{self, Waits},
     writer::Batch,
 };
@@ -163,7 +163,7 @@ fn append_entry(
             match &entry.dead {
                 Some(error) => {
                     file_as_settled(connection, seq, EntryState::Dead)?;
-                    outcome::insert(batch, seq, &Outcome::Dead { error: Arc::clone(error) }, None, now)?;
+                    settle::insert(batch, seq, &Outcome::Dead { error: Arc::clone(error) }, None, now)?;
                 }
                 None => file_as_settled(connection, seq, EntryState::Done)?,
             }
@@ -274,7 +274,7 @@ fn settle_entry(batch: &mut Batch<'_>, settlement: &Settlement, now: Timestamp) 
             }
         }
     };
-    if fits { outcome::insert(batch, seq, outcome, trace.as_deref(), now) } else { Ok(()) }
+    if fits { settle::insert(batch, seq, outcome, trace.as_deref(), now) } else { Ok(()) }
 }
 
 fn acknowledge_dead(connection: &Connection, seq: Seq) -> rusqlite::Result<bool> {

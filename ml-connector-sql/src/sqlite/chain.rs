@@ -10,10 +10,14 @@ use ml_connector_core::{
 };
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{SqliteLog, schema, writer::Batch};
+use super::{
+    SqliteLog,
+    links::{anchor, end},
+    schema,
+    writer::Batch,
+};
 use crate::chain::{
-    self, Anchor, Chain, Check, DROPPED_AT_ONCE, ENTRY, EntryRow, Head, OUTCOME, OutcomeRow, PAGE, Stored,
-    Subject, Tag,
+    self, Anchor, Check, DROPPED_AT_ONCE, ENTRY, EntryRow, OUTCOME, OutcomeRow, PAGE, Stored, Subject, Tag,
 };
 
 /// Made when the first program asks for a chain.
@@ -37,51 +41,6 @@ const TABLES: &str = "
         PRIMARY KEY (part, position)
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX IF NOT EXISTS chain_subject ON chain (seq, nth);";
-
-/// The links of a batch.
-#[derive(Debug, Clone)]
-pub(super) struct Links<'a> {
-    chain: &'a Chain,
-    key: Option<ChainKey>,
-    /// Where chains end now, of those that were looked at.
-    heads: HashMap<u8, (Anchor, Head)>,
-}
-
-impl<'a> Links<'a> {
-    pub(super) fn new(chain: &'a Chain) -> Self {
-        Self { chain, key: chain.key().filter(|_| chain.is_kept()), heads: HashMap::new() }
-    }
-
-    pub(super) fn are_kept(&self) -> bool {
-        self.chain.is_kept()
-    }
-
-    /// Adds a link to the chain of a partition.
-    pub(super) fn add(
-        &mut self,
-        connection: &Connection,
-        part: u8,
-        subject: Subject,
-        digest: &Tag,
-    ) -> rusqlite::Result<()> {
-        let (anchor, head) = match self.heads.remove(&part) {
-            Some(known) => known,
-            None => end(connection, part)?,
-        };
-        if anchor.check_key(self.key.as_ref()).is_err() {
-            return Err(rusqlite::Error::ToSqlConversionFailure(chain::NEEDS_KEY.into()));
-        }
-        let key = anchor.key_at(head.position + 1, self.key.as_ref());
-        let next = head.next(key, part, subject, digest);
-        connection
-            .prepare_cached(
-                "INSERT INTO chain (part, position, seq, nth, digest, link) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-            )?
-            .execute(params![part, next.position, subject.seq, subject.nth, digest, next.link])?;
-        self.heads.insert(part, (anchor, next));
-        Ok(())
-    }
-}
 
 /// Links a row that was just written.
 pub(super) fn link(batch: &mut Batch<'_>, part: u8, subject: Subject, digest: &Tag) -> rusqlite::Result<()> {
@@ -117,11 +76,11 @@ pub(super) fn removed(batch: &mut Batch<'_>, gone: &[(i64, u8)]) -> rusqlite::Re
     let mut parts: Vec<u8> = gone.iter().map(|(_, part)| *part).collect();
     parts.sort_unstable();
     parts.dedup();
-    let key = batch.links.key.clone();
+    let key = batch.links.key();
     parts.into_iter().try_for_each(|part| {
         drop_front(batch.connection(), part, key.as_ref())?;
         // It begins elsewhere now.
-        batch.links.heads.remove(&part);
+        batch.links.forget(part);
         Ok(())
     })
 }
@@ -246,24 +205,6 @@ fn outcome_digest(row: &Row<'_>) -> rusqlite::Result<Tag> {
     Ok(row.digest())
 }
 
-/// Where a partition's chain begins, with its proof.
-fn anchor(connection: &Connection, part: u8) -> rusqlite::Result<(Anchor, Vec<u8>)> {
-    connection
-        .prepare_cached(
-            "SELECT position, link, after, keyed, keyed_link, proof FROM chain_anchor WHERE part = ?1",
-        )?
-        .query_row([part], |row| {
-            let keyed = row.get::<_, Option<i64>>(3)?.zip(row.get::<_, Option<Tag>>(4)?);
-            let anchor = Anchor {
-                part,
-                last: Head { position: row.get(0)?, link: row.get(1)? },
-                after: row.get(2)?,
-                keyed_after: keyed.map(|(position, link)| Head { position, link }),
-            };
-            Ok((anchor, row.get(5)?))
-        })
-}
-
 fn save(connection: &Connection, anchor: &Anchor, key: Option<&ChainKey>) -> rusqlite::Result<()> {
     let keyed = anchor.keyed_after.as_ref();
     connection
@@ -281,17 +222,6 @@ fn save(connection: &Connection, anchor: &Anchor, key: Option<&ChainKey>) -> rus
             anchor.proof(key),
         ])?;
     Ok(())
-}
-
-/// Where a partition's chain begins and ends.
-fn end(connection: &Connection, part: u8) -> rusqlite::Result<(Anchor, Head)> {
-    let (anchor, _) = anchor(connection, part)?;
-    let last = connection
-        .prepare_cached("SELECT position, link FROM chain WHERE part = ?1 ORDER BY position DESC LIMIT 1")?
-        .query_row([part], |row| Ok(Head { position: row.get(0)?, link: row.get(1)? }))
-        .optional()?;
-    let head = last.unwrap_or_else(|| anchor.last.clone());
-    Ok((anchor, head))
 }
 
 /// The links after a position.

@@ -14,7 +14,7 @@ use ml_connector_core::{Result, model::Seq};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use super::{backlog, chain::Links, error, files::Files, news::News, schema, signals};
+use super::{backlog, error, files::Files, links::Links, news::News, schema, signals};
 use crate::chain::Chain;
 
 /// The most jobs in one SQLite transaction: bounds how long the first of them waits for the last.

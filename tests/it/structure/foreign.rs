@@ -12,7 +12,7 @@ use syn::{
 
 use super::{sources, workspace};
 
-/// Each crate that users build, and the others' crates whose types and traits it shows.
+/// Each crate that users build, and the others' crates whose types and traits it shows, in their order.
 const SHOWN: [(&str, &[&str]); 9] = [
     ("ml-connector-core", &[]),
     ("ml-connector-sql", &[]),
@@ -27,12 +27,13 @@ const SHOWN: [(&str, &[&str]); 9] = [
 
 #[test]
 fn public_interfaces_show_the_types_of_few_other_crates() {
-    for (name, shown) in SHOWN {
+    let differ = SHOWN.iter().filter_map(|(name, shown)| {
         let found = shown_by(name);
-        let expected: BTreeSet<String> = shown.iter().map(ToString::to_string).collect();
-        let found_names: BTreeSet<String> = found.keys().cloned().collect();
-        assert_eq!(found_names, expected, "{name}: {found:#?}");
-    }
+        let is_as_expected = found.keys().eq(shown.iter());
+        (!is_as_expected).then_some((name, found))
+    });
+    let differ: BTreeMap<_, _> = differ.collect();
+    assert!(differ.is_empty(), "{differ:#?}");
 }
 
 /// The crates that a crate shows, with an item for each.
@@ -48,6 +49,13 @@ fn shown_by(name: &str) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     for path in sources(&workspace().join(name).join("src")) {
         let code = syn::parse_file(&fs::read_to_string(&path).unwrap()).unwrap();
+        // A module of ours may be called like another crate.
+        let modules = code.items.iter().filter_map(|item| match item {
+            Item::Mod(item) => Some(item.ident.to_string()),
+            _ => None,
+        });
+        let modules: BTreeSet<String> = modules.collect();
+        let others = others.difference(&modules).cloned().collect();
         let mut reader =
             Reader { others: &others, names: BTreeMap::new(), found: &mut found, item: String::new() };
         for item in &code.items {

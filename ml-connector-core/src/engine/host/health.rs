@@ -199,8 +199,7 @@ impl Connector {
         let standings = standings(&self.shared, &ids).await?;
         let mut backlogs = self.shared.log.backlog(asked_at).await?;
         backlogs.retain(|row| matches!(row.kind, EntryKind::Signal | EntryKind::Delivery));
-        let endpoints = self.shared_endpoints(&registry, asked_at).await?;
-        let own = self.own_hooks(&ids, asked_at).await?;
+        let (own, endpoints) = self.hooks(&registry, &ids, asked_at).await?;
         let now = self.shared.clock.now();
         let slots: Vec<_> = ids.iter().filter_map(|id| registry.source(id)).map(|slot| &**slot).collect();
         let mut feeds = feeds::feeds_known(&self.shared, &slots).await?.into_iter();
@@ -273,25 +272,22 @@ impl Connector {
         })
     }
 
-    /// What is known of the webhooks of each connection.
-    async fn own_hooks(&self, ids: &[ConnectionId], now: Timestamp) -> Result<Vec<WebhookHealth>> {
-        let whose: Vec<_> = ids.iter().cloned().map(Whose::Connection).collect();
-        let seen = self.shared.seen_hooks(&whose).await?;
-        Ok(seen.into_iter().map(|seen| WebhookHealth::of(seen, now)).collect())
-    }
-
-    /// What is known of the endpoints that several connections share.
-    async fn shared_endpoints(
+    /// What is known of the webhooks of each connection, and of those for endpoints that several connections share.
+    async fn hooks(
         &self,
         registry: &Registry,
+        ids: &[ConnectionId],
         now: Timestamp,
-    ) -> Result<BTreeMap<EndpointId, WebhookHealth>> {
+    ) -> Result<(Vec<WebhookHealth>, BTreeMap<EndpointId, WebhookHealth>)> {
         let endpoints: BTreeSet<_> = registry.sources().map(|slot| &slot.source.info().endpoint).collect();
         let shared: Vec<EndpointId> =
             endpoints.into_iter().filter(|id| registry.endpoint(id).len() > 1).cloned().collect();
-        let whose: Vec<_> = shared.iter().cloned().map(Whose::Endpoint).collect();
-        let seen = self.shared.seen_hooks(&whose).await?;
-        Ok(shared.into_iter().zip(seen).map(|(id, seen)| (id, WebhookHealth::of(seen, now))).collect())
+        let whose = ids.iter().cloned().map(Whose::Connection);
+        let whose: Vec<_> = whose.chain(shared.iter().cloned().map(Whose::Endpoint)).collect();
+        let mut seen =
+            self.shared.seen_hooks(&whose).await?.into_iter().map(|seen| WebhookHealth::of(seen, now));
+        let own = seen.by_ref().take(ids.len()).collect();
+        Ok((own, shared.into_iter().zip(seen).collect()))
     }
 
     async fn token_health(&self, registry: &Registry, id: &ConnectionId) -> Option<TokenHealth> {
