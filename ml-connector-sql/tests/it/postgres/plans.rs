@@ -40,7 +40,7 @@ impl Plans {
         let lines: Vec<&str> = new.lines().collect();
         for (at, line) in lines.iter().enumerate() {
             let Some(table) = LONG.iter().find(|table| is_scan_of(line, table)) else { continue };
-            let has_condition = line.contains(" Index ")
+            let has_condition = line.contains("Index ")
                 && lines[at + 1..]
                     .iter()
                     .take_while(|line| !line.contains("->") && !line.contains("plan:"))

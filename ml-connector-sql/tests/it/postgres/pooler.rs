@@ -50,7 +50,8 @@ impl Pooler {
         let pooler = Self { folder, _guard: guard };
         let socket = pooler.folder.path().join(format!(".s.PGSQL.{PORT}"));
         let ready = async {
-            while !socket.exists() {
+            // The socket is there before anybody listens.
+            while std::os::unix::net::UnixStream::connect(&socket).is_err() {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
