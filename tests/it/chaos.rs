@@ -59,7 +59,7 @@ fn nothing_is_lost_doubled_or_overtaken_whatever_goes_wrong() {
         "seeds={seeds} messages={messages} looked_up={looked_up} retried={retried} refused={refused} unchanged={unchanged}"
     );
     if seeds >= SEEDS {
-        let often = [messages / 10, looked_up, retried, refused, unchanged * 3];
+        let often = [messages / 10, looked_up, retried, refused * 2, unchanged * 3];
         assert!(often.iter().all(|count| *count > seeds), "too little goes wrong: {often:?}");
     }
 }
