@@ -29,6 +29,17 @@ pub(crate) fn key_id(bytes: &[u8]) -> Option<(&str, &[u8])> {
     Some((std::str::from_utf8(id).ok()?, rest))
 }
 
+impl Transaction {
+    /// Whether every body and document that it brings is encrypted. For stores that append past
+    /// [`AuditLog`]: in an encrypted log nothing may stand in clear.
+    #[must_use]
+    pub fn is_encrypted(&self) -> bool {
+        let values = self.documents.iter().filter_map(|write| write.value.as_ref());
+        let bodies = self.append.iter().filter_map(|entry| entry.body.as_ref());
+        values.chain(bodies).all(|bytes| key_id(bytes).is_some())
+    }
+}
+
 /// The document that says that a log is encrypted: it is there in every log that is.
 #[must_use]
 pub fn encryption_marker() -> DocKey {

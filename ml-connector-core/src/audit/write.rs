@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::{Lease, sealed};
+use super::Lease;
 use crate::{
     Error, ErrorKind, Result, Timestamp,
     model::{ConnectionId, DedupeKey, EntityRef, Money, Partition, Seq},
@@ -33,15 +33,6 @@ impl Transaction {
         let entries = self.append.iter().map(|entry| of(&entry.body));
         let outcomes = self.settle.iter().map(|settlement| of(&settlement.trace));
         documents.chain(entries).chain(outcomes).sum()
-    }
-
-    /// Whether every body and document that it brings is encrypted. For stores that append past
-    /// [`AuditLog`](super::AuditLog): in an encrypted log nothing may stand in clear.
-    #[must_use]
-    pub fn is_encrypted(&self) -> bool {
-        let values = self.documents.iter().filter_map(|write| write.value.as_ref());
-        let bodies = self.append.iter().filter_map(|entry| entry.body.as_ref());
-        values.chain(bodies).all(|bytes| sealed::key_id(bytes).is_some())
     }
 
     /// Checks what needs no look at the log. For implementations of [`AuditLog`](super::AuditLog): a call that holds
