@@ -12,14 +12,12 @@ mod exact;
 mod flow;
 mod frail;
 mod freshbooks;
-mod full_disk;
 mod health;
 #[cfg(unix)]
 mod hosts;
 #[cfg(unix)]
 mod kill;
 mod links;
-mod log_lines;
 mod mirror;
 mod outages;
 mod polling;

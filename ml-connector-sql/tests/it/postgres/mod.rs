@@ -6,6 +6,5 @@ mod conformance;
 mod encryption;
 mod faults;
 mod outbox;
-mod plans;
 mod pooler;
 mod proxy;
