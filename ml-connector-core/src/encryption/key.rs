@@ -1,6 +1,6 @@
 //! One key: its name and its bytes.
 
-use std::{cell::RefCell, fmt};
+use std::fmt;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use zeroize::Zeroizing;
@@ -122,32 +122,6 @@ impl Key {
         let encoded = Zeroizing::new(STANDARD.encode(self.bytes.expose()));
         Secret::from(format!("{}:{}", self.id, *encoded))
     }
-}
-
-/// So many random bytes are asked for at once for what is not secret.
-const POOL: usize = 1024;
-
-thread_local! {
-    /// What is left of them, at the end.
-    static LEFT: RefCell<(usize, [u8; POOL])> = const { RefCell::new((0, [0; POOL])) };
-}
-
-/// A nonce of bytes from the operating system, none of which is given twice. Asking for each alone would cost as much as
-/// encrypting. (A process that is forked must not encrypt on in both: no program with threads can do that anyway.)
-///
-/// # Errors
-/// [`ErrorKind::Unexpected`] when the operating system gives no randomness.
-pub(super) fn random_nonce<const N: usize>() -> Result<[u8; N]> {
-    LEFT.with_borrow_mut(|(left, pool)| {
-        if *left < N {
-            fill_random(pool)?;
-            *left = POOL;
-        }
-        let mut nonce = [0; N];
-        nonce.copy_from_slice(&pool[*left - N..*left]);
-        *left -= N;
-        Ok(nonce)
-    })
 }
 
 /// # Errors

@@ -11,7 +11,7 @@ use hkdf::Hkdf;
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use super::key::{KeyBytes, KeyId, random_nonce};
+use super::key::{KeyBytes, KeyId, fill_random};
 use crate::{Error, ErrorKind, Result, audit::sealed};
 
 const NONCE: usize = 24;
@@ -66,7 +66,10 @@ impl Cipher {
         bytes.extend_from_slice(sealed::MARK);
         bytes.push(u8::try_from(id.len()).unwrap_or(u8::MAX));
         bytes.extend_from_slice(id);
-        let nonce: [u8; NONCE] = random_nonce()?;
+        // Asked of the operating system each time: bytes kept here would be used twice after a fork, or by two machines that go on
+        // from one snapshot.
+        let mut nonce = [0; NONCE];
+        fill_random(&mut nonce)?;
         bytes.extend_from_slice(&nonce);
         bytes.extend_from_slice(plain);
         let text = &mut bytes[head + NONCE..];
