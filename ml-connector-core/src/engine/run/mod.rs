@@ -101,11 +101,17 @@ impl Runner {
 /// Looks for what other processes commit. Never ends.
 async fn hints(shared: &Shared) {
     let all: Vec<Partition> = Partition::all().collect();
+    let mut looked_at = shared.clock.now();
     loop {
         match shared.log.wait(&all, HINT).await {
-            Ok(news) if !news.is_empty() => shared.mailbox.wake(&news),
-            // It is not trusted for longer: one look at everything.
-            Ok(_) => shared.mailbox.wake_all(),
+            Ok(news) if !news.is_empty() && shared.clock.now().saturating_since(looked_at) < HINT => {
+                shared.mailbox.wake(&news);
+            }
+            // It is not trusted for longer, also while there is news all the time: one look at everything.
+            Ok(_) => {
+                shared.mailbox.wake_all();
+                looked_at = shared.clock.now();
+            }
             Err(error) => {
                 tracing::debug!(%error, "the log cannot tell about other processes");
                 tokio::time::sleep(LOG_PAUSE).await;

@@ -170,12 +170,15 @@ async fn a_host_reads_the_work_lists_of_all_its_partitions_in_one_call() {
     assert!(idle <= 30, "{idle} calls in five minutes without any news");
     for _ in 0..10 {
         // Another process appends something that is to be done.
-        let signal = crate::audit::NewEntry::new(
-            crate::model::Partition::new(9),
-            EntryKind::Signal,
-            "books".into(),
-            world.clock.now(),
-        );
+        let signal = crate::audit::NewEntry {
+            lane: Some(1),
+            ..crate::audit::NewEntry::new(
+                crate::model::Partition::new(9),
+                EntryKind::Signal,
+                "books".into(),
+                world.clock.now(),
+            )
+        };
         let transaction = crate::audit::Transaction { append: vec![signal], ..Default::default() };
         world.log.commit(vec![transaction], world.clock.now()).await.unwrap();
         tokio::time::sleep(secs(1)).await;
