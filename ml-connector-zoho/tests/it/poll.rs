@@ -35,6 +35,9 @@ async fn serve(bodies: impl IntoIterator<Item = Value>) -> MockServer {
         let answer = ResponseTemplate::new(200).set_body_json(body);
         Mock::given(method("GET")).respond_with(answer).up_to_n_times(1).mount(&server).await;
     }
+    // A call too many is refused for good: without an envelope it would be repeated, and the clock stands still.
+    let refusal = ResponseTemplate::new(400).set_body_bytes(fixture("error-400-code2.json"));
+    Mock::given(method("GET")).respond_with(refusal).with_priority(u8::MAX).mount(&server).await;
     server
 }
 
