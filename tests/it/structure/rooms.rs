@@ -26,7 +26,7 @@ const ROOMS: Table = &[
     ("stored", &[]),
     ("trouble", &[]),
     ("settings", &["retry"]),
-    ("lanes", &["retry"]),
+    ("lanes", &["retry", "trouble"]),
     ("benchmark", &["lanes"]),
     ("mailbox", &["lanes"]),
     ("registry", &["guard", "stored"]),
