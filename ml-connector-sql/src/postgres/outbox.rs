@@ -1,6 +1,6 @@
 //! What a host appends in its own transaction, together with its own rows.
 
-use deadpool_postgres::tokio_postgres::{self, types::Type};
+use deadpool_postgres::tokio_postgres::{Transaction as HostTransaction, types::Type};
 use ml_connector_core::{
     Error, ErrorKind, Result, Timestamp,
     audit::{Committed, SealedTransaction, Transaction, encryption_marker},
@@ -32,7 +32,7 @@ impl PostgresLog {
     /// [`InvalidRequest`](ml_connector_core::ErrorKind::InvalidRequest) when [`Transaction::validate`] refuses it.
     pub async fn append_in(
         &self,
-        host: &tokio_postgres::Transaction<'_>,
+        host: &HostTransaction<'_>,
         transaction: Transaction,
         now: Timestamp,
     ) -> Result<Committed> {
@@ -51,7 +51,7 @@ impl PostgresLog {
     /// As [`append_in`](Self::append_in), but [`ConfigInvalid`](ErrorKind::ConfigInvalid) when the log is not encrypted.
     pub async fn append_sealed_in(
         &self,
-        host: &tokio_postgres::Transaction<'_>,
+        host: &HostTransaction<'_>,
         sealed: SealedTransaction,
         now: Timestamp,
     ) -> Result<Committed> {
