@@ -13,6 +13,14 @@ use crate::{
 /// Of how many limits it is shown what is left.
 const LIMITS: usize = 200;
 
+/// What waits under one label.
+#[derive(Default)]
+struct Waiting {
+    lag: f64,
+    due: u64,
+    parked: u64,
+}
+
 /// Sets every gauge.
 pub(crate) async fn show(shared: &Shared) -> Result<()> {
     let (now, registry, labels) = (shared.clock.now(), shared.registry(), &shared.stats.labels);
@@ -26,30 +34,38 @@ pub(crate) async fn show(shared: &Shared) -> Result<()> {
         shown.connections.clone_from(&connections);
         gone
     };
+    // Names beyond the bound share one label: it shows all of them together.
+    let (mut work, mut ages) = (BTreeMap::<_, Waiting>::new(), BTreeMap::<_, f64>::new());
     for connection in connections.iter().chain(&gone) {
-        let label = labels.connections.bounded(connection.as_str());
+        let (label, is_there) =
+            (labels.connections.bounded(connection.as_str()), connections.contains(connection));
         for (kind, name) in [(EntryKind::Signal, "signal"), (EntryKind::Delivery, "delivery")] {
+            let all = work.entry((Arc::clone(&label), name)).or_default();
             // What waits for a connection that is not there is no work of this process.
-            let row = rows.get(&(connection, kind)).copied().filter(|_| connections.contains(connection));
-            let lag = row.and_then(|row| row.oldest).map_or(0.0, |at| now.saturating_since(at).as_secs_f64());
-            let of = [("connection", Arc::clone(&label)), ("kind", name.into())];
-            metrics::gauge!("ml_connector_lag_seconds", &of).set(lag);
-            metrics::gauge!("ml_connector_waiting", &of).set(number(row.map_or(0, |row| row.due)));
-            metrics::gauge!("ml_connector_parked", &of).set(number(row.map_or(0, |row| row.parked)));
+            let Some(row) = rows.get(&(connection, kind)).filter(|_| is_there) else { continue };
+            let lag = row.oldest.map_or(0.0, |at| now.saturating_since(at).as_secs_f64());
+            (all.lag, all.due, all.parked) = (all.lag.max(lag), all.due + row.due, all.parked + row.parked);
         }
-        let of = [("connection", label)];
-        let age = match connections.contains(connection) {
-            true => {
-                let health = token(&shared.context, &registry.token_key(connection)).await;
-                health
-                    .and_then(|health| health.issued_at)
-                    .map(|issued| now.saturating_since(issued).as_secs_f64())
-            }
-            false => Some(0.0),
+        let age = if is_there {
+            let health = token(&shared.context, &registry.token_key(connection)).await;
+            let issued = health.and_then(|health| health.issued_at);
+            issued.map(|issued| now.saturating_since(issued).as_secs_f64())
+        } else {
+            Some(0.0)
         };
         if let Some(age) = age {
-            metrics::gauge!("ml_connector_token_age_seconds", &of).set(age);
+            let oldest = ages.entry(label).or_default();
+            *oldest = oldest.max(age);
         }
+    }
+    for ((connection, kind), Waiting { lag, due, parked }) in work {
+        let of = [("connection", connection), ("kind", kind.into())];
+        metrics::gauge!("ml_connector_lag_seconds", &of).set(lag);
+        metrics::gauge!("ml_connector_waiting", &of).set(number(due));
+        metrics::gauge!("ml_connector_parked", &of).set(number(parked));
+    }
+    for (connection, age) in ages {
+        metrics::gauge!("ml_connector_token_age_seconds", &[("connection", connection)]).set(age);
     }
     show_limits(shared, labels).await
 }
@@ -59,6 +75,8 @@ async fn show_limits(shared: &Shared, labels: &Labels) -> Result<()> {
     let usage = shared.context.limiter().usage(shared.clock.now()).await?;
     let mut shown = labels.shown();
     let mut idle = std::mem::take(&mut shown.limits);
+    // Of limits that share a label the fullest is shown.
+    let mut left_of = BTreeMap::new();
     let windows = usage.iter().flat_map(|usage| usage.windows.iter().map(move |window| (usage, window)));
     for (usage, window) in windows {
         let (Quota::Rolling { window: length, .. }
@@ -67,16 +85,17 @@ async fn show_limits(shared: &Shared, labels: &Labels) -> Result<()> {
         else {
             continue;
         };
-        let (key, seconds) = (labels.keys.bounded(usage.key.as_str()), length.as_secs());
-        let one = (Arc::clone(&key), seconds);
-        if idle.remove(&one).is_none() && shown.limits.len() + idle.len() >= LIMITS {
+        let one = (labels.keys.bounded(usage.key.as_str()), length.as_secs());
+        let is_known = left_of.contains_key(&one) || idle.remove(&one).is_some();
+        if !is_known && left_of.len() + idle.len() >= LIMITS {
             continue;
         }
         let left = if usage.paused_until.is_some() { 0 } else { window.left() };
-        show_left(key, seconds, left);
+        let least = left_of.entry(one.clone()).or_insert(left);
+        *least = left.min(*least);
         shown.limits.insert(one, u64::from(window.quota.limit()));
     }
-    idle.into_iter().for_each(|((key, seconds), limit)| show_left(key, seconds, limit));
+    left_of.into_iter().chain(idle).for_each(|((key, seconds), left)| show_left(key, seconds, left));
     Ok(())
 }
 
