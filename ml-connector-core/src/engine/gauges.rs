@@ -5,13 +5,18 @@ use std::{collections::BTreeMap, sync::Arc};
 use super::{shared::Shared, stats::Labels};
 use crate::{
     Result,
-    audit::{Backlog, EntryKind},
+    audit::{Backlog, EntryKind, EntryState, Query},
     model::{ConnectionId, Quota},
     token::health as token,
 };
 
 /// Of how many limits it is shown what is left.
 const LIMITS: usize = 200;
+
+/// Of how many connections it is shown by route what waits: those whose deliveries have waited for longest.
+const BY_ROUTE: usize = 20;
+/// How many deliveries of each are looked at, the oldest first.
+const LOOKED_AT: usize = 1_000;
 
 /// What waits under one label.
 #[derive(Default)]
@@ -67,7 +72,57 @@ pub(crate) async fn show(shared: &Shared) -> Result<()> {
     for (connection, age) in ages {
         metrics::gauge!("ml_connector_token_age_seconds", &[("connection", connection)]).set(age);
     }
+    let mut deliveries: Vec<&Backlog> = rows.values().copied().filter(|row| is_late(row)).collect();
+    deliveries.retain(|row| connections.contains(&row.connection));
+    deliveries.sort_by_key(|row| row.oldest.unwrap_or(now));
+    deliveries.truncate(BY_ROUTE);
+    show_routes(shared, labels, deliveries.into_iter().map(|row| &row.connection)).await?;
     show_limits(shared, labels).await
+}
+
+fn is_late(row: &Backlog) -> bool {
+    row.kind == EntryKind::Delivery && row.due + row.parked > 0
+}
+
+/// Shows what waits of each route.
+async fn show_routes<'a>(
+    shared: &Shared,
+    labels: &Labels,
+    of: impl Iterator<Item = &'a ConnectionId>,
+) -> Result<()> {
+    let now = shared.clock.now();
+    let mut routes = BTreeMap::<_, Waiting>::new();
+    for connection in of {
+        for state in [EntryState::Pending, EntryState::Parked] {
+            let query = Query::of_kind(EntryKind::Delivery).with_connection(connection.clone());
+            let query = query.with_state(state).with_limit(LOOKED_AT);
+            for entry in shared.log.query(&query).await? {
+                let route = entry.index.name.as_deref().unwrap_or_default();
+                let of = (labels.connections.bounded(connection.as_str()), labels.routes.bounded(route));
+                let all = routes.entry(of).or_default();
+                if state == EntryState::Parked {
+                    all.parked += 1;
+                    continue;
+                }
+                all.due += 1;
+                all.lag = all.lag.max(now.saturating_since(entry.at).as_secs_f64());
+            }
+        }
+    }
+    let gone = {
+        let mut shown = labels.shown();
+        let now_shown = routes.keys().cloned().collect();
+        let before = std::mem::replace(&mut shown.routes, now_shown);
+        before.difference(&shown.routes).cloned().collect::<Vec<_>>()
+    };
+    let gone = gone.into_iter().map(|of| (of, Waiting::default()));
+    for ((connection, route), Waiting { lag, due, parked }) in routes.into_iter().chain(gone) {
+        let of = [("connection", connection), ("route", route)];
+        metrics::gauge!("ml_connector_route_lag_seconds", &of).set(lag);
+        metrics::gauge!("ml_connector_route_waiting", &of).set(number(due));
+        metrics::gauge!("ml_connector_route_parked", &of).set(number(parked));
+    }
+    Ok(())
 }
 
 /// Shows what is left of each limit. One of which nothing is spent any more is whole again, and makes room for another.
