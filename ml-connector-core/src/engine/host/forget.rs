@@ -27,8 +27,7 @@ impl Connector {
     /// ```
     ///
     /// Other hosts of the same log hear of it within half a minute, and remove what they still write of it for three minutes. A
-    /// source of the same name that is attached after this has returned begins anew, and keeps what it reads. Of a connection
-    /// with a sink alone, threads of that time may be begun once more. A host that is paused for longer than a minute right before it
+    /// connection of the same name that is attached after this has returned begins anew, and keeps what it reads and tells. A host that is paused for longer than a minute right before it
     /// removes something, while another one ends the act, still removes that.
     ///
     /// # Errors
