@@ -2,7 +2,10 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    sync::{Arc, atomic::AtomicU64},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64},
+    },
     time::Duration,
 };
 
@@ -136,6 +139,7 @@ impl Registry {
             partition: info.affinity.partition(),
             sink: Arc::clone(sink),
             pulse: Pulse::default(),
+            begun: AtomicBool::default(),
         };
         self.sinks.insert(info.connection.clone(), Arc::new(slot));
         Ok(())
