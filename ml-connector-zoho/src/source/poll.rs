@@ -202,7 +202,8 @@ impl Row {
         let mut mark = match record.modified_at {
             Some(_) => {
                 let Record { id, modified_at, vendor_status, balance, .. } = &record;
-                Revision::of(format!("{id}/{modified_at:?}/{vendor_status}/{balance:?}").as_bytes())
+                let balance = balance.map(|balance| balance.to_string()).unwrap_or_default();
+                Revision::of(format!("{id}/{modified_at:?}/{vendor_status}/{balance}").as_bytes())
             }
             None => listed_revision::<T>(&raw)?,
         }

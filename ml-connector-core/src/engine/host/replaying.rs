@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashSet},
+    fmt,
     sync::Arc,
 };
 
@@ -71,8 +72,7 @@ fn page_key(nonce: &str, page: usize) -> DocKey {
     DocKey::new("replay_page", &"all".into(), &format!("{nonce}/{page}"))
 }
 
-/// A replay on its way through its selection.
-#[derive(Debug)]
+/// A replay on its way through its selection. `Debug` does not show who asked for it.
 pub(crate) struct Replaying {
     replay: Replay,
     /// Who asked for it, and the entry that says so once it is written.
@@ -88,6 +88,13 @@ pub(crate) struct Replaying {
     taken_pages: usize,
     /// Whether the last step has only chosen what comes next.
     has_chosen: bool,
+}
+
+impl fmt::Debug for Replaying {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { act, done, .. } = self;
+        f.debug_struct("Replaying").field("act", act).field("done", done).finish_non_exhaustive()
+    }
 }
 
 impl Replaying {

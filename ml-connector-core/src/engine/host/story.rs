@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt,
     ops::Bound,
     sync::Arc,
 };
@@ -48,8 +49,8 @@ pub struct Story {
     pub left_out: usize,
 }
 
-/// One thing that happened.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+/// One thing that happened. `Debug` does not show why: people write what they like.
+#[derive(Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Step {
     /// The entry that it happened to.
@@ -70,8 +71,8 @@ pub struct Step {
     pub link: Option<Seq>,
 }
 
-/// What happened.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+/// What happened. `Debug` shows which kind, and nothing of what it holds.
+#[derive(Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "step")]
 #[non_exhaustive]
 pub enum StepKind {
@@ -182,8 +183,8 @@ pub enum StepKind {
     Replayed,
 }
 
-/// A field of a record that changed, as JSON.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+/// A field of a record that changed, as JSON. `Debug` shows its name only.
+#[derive(Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct FieldChange {
     /// Its name.
@@ -192,6 +193,54 @@ pub struct FieldChange {
     pub before: Option<String>,
     /// What it is; `None` = it is gone.
     pub after: Option<String>,
+}
+
+impl fmt::Debug for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { seq, depth, connection, from, to, what, link, .. } = self;
+        f.debug_struct("Step")
+            .field("seq", seq)
+            .field("depth", depth)
+            .field("connection", connection)
+            .field("from", from)
+            .field("to", to)
+            .field("what", what)
+            .field("link", link)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for StepKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Received { .. } => "Received",
+            Self::Asked => "Asked",
+            Self::Repeated { .. } => "Repeated",
+            Self::Called { .. } => "Called",
+            Self::Waited { .. } => "Waited",
+            Self::Answered { .. } => "Answered",
+            Self::Event { .. } => "Event",
+            Self::Routed { .. } => "Routed",
+            Self::FannedOut { .. } => "FannedOut",
+            Self::Act { .. } => "Act",
+            Self::Begun { .. } => "Begun",
+            Self::Retry { .. } => "Retry",
+            Self::Parked => "Parked",
+            Self::Done { .. } => "Done",
+            Self::Dead => "Dead",
+            Self::Dropped => "Dropped",
+            Self::Acknowledged { .. } => "Acknowledged",
+            Self::Cancelled { .. } => "Cancelled",
+            Self::Discarded { .. } => "Discarded",
+            Self::Replayed => "Replayed",
+        })
+    }
+}
+
+impl fmt::Debug for FieldChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FieldChange").field("field", &self.field).finish_non_exhaustive()
+    }
 }
 
 impl Connector {
