@@ -442,6 +442,17 @@ impl BoardSink {
         self
     }
 
+    pub(super) fn named(mut self, connection: &str) -> Self {
+        (self.info.connection, self.info.affinity) = (connection.into(), connection.into());
+        self
+    }
+
+    /// Shares its token with others of this person.
+    pub(super) fn of_person(mut self, person: &str) -> Self {
+        self.info.affinity = person.into();
+        self
+    }
+
     pub(super) fn new(board: &Arc<Board>, repeat: Repeat, on_unknown: OnUnknown) -> Self {
         let mut info = SinkInfo::new("board".into(), "board");
         info.repeat = repeat;
