@@ -40,7 +40,7 @@ impl Attempt<'_> {
         trace: &OutcomeTrace,
     ) -> Result<Finished, Stop> {
         let now = self.shared.clock.now();
-        let (mut hold, mut waits, mut reason) = (Hold::None, Vec::new(), None);
+        let (mut hold, mut waits, mut down) = (Hold::None, Vec::new(), None);
         let mut proof = Proof::Nothing;
         let mut transaction = Transaction { fence: Some(self.lease), ..Transaction::default() };
         let (mut wake, mut seen) = (Vec::new(), Vec::new());
@@ -75,7 +75,7 @@ impl Attempt<'_> {
                     let its_hold = class.hold(&error, now);
                     match its_hold {
                         Hold::Outage(_) | Hold::Down(_) => {
-                            reason = Some(self.shared.reason(connection, &error));
+                            down = Some(self.shared.down(connection, &error));
                         }
                         Hold::Quota(..) | Hold::Until(_) => {}
                         _ => proof = proof.max(Proof::Answers),
@@ -118,7 +118,7 @@ impl Attempt<'_> {
         }
         self.settle_surely(transaction, &seen, &told).await?;
         self.shared.mailbox.wake(&wake);
-        Ok(Finished { waits, hold, fenced: false, reason, proof })
+        Ok(Finished { waits, hold, fenced: false, down, proof })
     }
 
     fn count(&self, stat: Stat, delivery: Option<&Delivery>) {
