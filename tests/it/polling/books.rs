@@ -10,7 +10,7 @@ use ml_connector_core::{
     AuditLog, Clock, Connector, Context, Secret, SourceMode, Timestamp, TokioClock,
     audit::{EntryKind, MemoryLog, Query},
     engine::Settings,
-    model::{Decimal, Event, Origin, RecordKind, Zone},
+    model::{Decimal, Event, RecordKind, Zone},
     rate::MemoryRateLimiter,
     route::Route,
     token::MemoryTokenStore,
@@ -260,7 +260,7 @@ impl Office {
         let mut builder = Connector::builder();
         if let Some(lake) = &self.lake {
             transport = transport.with_router(lake.host(), lake.router());
-            let route = Route::new("warehouse").with_pages().with_origin(Origin::Ours);
+            let route = Route::new("warehouse").with_pages().with_all_origins();
             builder = builder
                 .connect(warehouse(lake, &source))
                 .route(route.to("lake", ml_connector_databricks::tables()));
