@@ -130,6 +130,16 @@
 //! what means something to people or money, by an allow-list; what *happened* is not decided here but by the [snapshot step](crate::snapshot), from the
 //! facts in the record.
 //!
+//! What a list shows of a record is one of three things. A row that says all that the record does is an
+//! [observation](crate::model::Page::observations), in the same revision form as a read of the record alone. A row that says
+//! less, like Ledgerly's, is a [row](crate::model::Page::rows): at the first look it is what is known until the record
+//! changes, and a backfill tells of it at once, with the row's own JSON, while the details follow one by one. It has the
+//! stamp that its detail has, so that a detail of the same stamp fills it in and is no event; and the table's
+//! [`whole_with`](crate::model::Columns::whole_with) names a member that only details have. Everything else is a
+//! [signal](crate::model::Page::signals) to read the record: news, which is never told from a row, what a sweep shows, and a
+//! row that cannot be read. [`Lists`](crate::conformance::source::Lists) says which of them it is. A row of another account
+//! is none of them: it stops the connection.
+//!
 //! ```ignore
 #![doc = include_str!("../tests/it/guide/ledgerly/source.rs")]
 //! ```

@@ -6,14 +6,15 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use http::{Request, Response};
 use ml_connector_bc::post;
 use ml_connector_core::{
-    Clock, TokioClock,
+    Clock, Source, TokioClock, UpkeepRequest,
     conformance::{
         Refusals,
         sink::{self, SinkUnderTest},
-        source::{self, Proof, SourceUnderTest, Webhook},
+        source::{self, Lists, Proof, SourceUnderTest, Webhook},
     },
     model::{Decimal, EntityRef, Money, Party, Record, RecordKind, Status},
 };
@@ -22,16 +23,9 @@ use ml_connector_sim::{
     bc::{NewDocument, Set},
 };
 
-use crate::support::{NOW, SECRET, builder, fixture};
+use crate::support::{HOOKS, Hooks, NOW, SECRET, World, builder, fixture};
 
 const SUPPLIER: &str = "Planted Supplier & Sons";
-/// Nothing signs a notification: the suite changes bytes that a signature would cover, and expects refusals that would
-/// cost subscriptions here.
-const SIGNED_ONLY: [&str; 3] = [
-    "a_webhook_without_one_good_signature_is_refused_without_a_hint",
-    "a_webhook_that_was_changed_is_refused",
-    "garbage_behind_a_good_signature_is_an_invalid_request",
-];
 /// The answer to a posting is 204 and has no body to cut.
 const WITH_BODY_ONLY: [&str; 1] = ["half_an_answer_leaves_doubt"];
 
@@ -67,48 +61,98 @@ fn secrets(erp: &BusinessCentralSim) -> Vec<String> {
     vec![erp.credentials().client_secret, SECRET.to_owned(), SUPPLIER.to_owned(), "4711.25".to_owned()]
 }
 
-fn source_under_test() -> SourceUnderTest {
-    let (clock, erp) = erp();
-    let new = NewDocument::new(SUPPLIER, Decimal::new(471_125, 2));
-    let (id, another) = (erp.create(Set::PurchaseInvoices, &new), erp.create(Set::PurchaseInvoices, &new));
+/// A record, and a notification of it on the path and with the `clientState` that Business Central was told.
+async fn source_under_test(set: Set, kind: &'static str) -> SourceUnderTest {
+    let world = World::new();
+    let erp = world.erp.clone();
+    let make = |number: &str| match set {
+        Set::Vendors | Set::Customers => {
+            erp.create_master(set, &[("displayName", SUPPLIER.into()), ("number", number.into())])
+        }
+        _ => erp.create(set, &NewDocument::new(SUPPLIER, Decimal::new(471_125, 2))),
+    };
+    let (id, another) = (make("V1"), make("V2"));
     let connect = {
         let erp = erp.clone();
-        move || builder(&erp, "erp").sets([Set::PurchaseInvoices.name()]).build().unwrap()
+        move || builder(&erp, "erp").sets([set.name()]).build().unwrap()
     };
-    // What Business Central was told is asked of the connection itself: it is the same in every run.
-    let request = Request::post("/placeholder").body(bytes::Bytes::new()).unwrap();
+    erp.set_hooks(Hooks::of(&world, &connect()));
+    connect().upkeep(&world.ctx(), UpkeepRequest::new().callback(Some(HOOKS))).await.unwrap();
+    let subscription = erp.subscriptions().remove(0);
+    assert!(subscription.resource.ends_with(set.name()));
+    let path = subscription.notification_url.strip_prefix(HOOKS).unwrap().to_owned();
+    let state = subscription.client_state;
+    let entry = |state: Option<&str>| {
+        let mut entry = serde_json::json!({
+            "subscriptionId": subscription.id,
+            "expirationDateTime": subscription.expires.to_string(),
+            "resource": format!("{}({id})", subscription.resource.trim_start_matches('/')),
+            "changeType": "updated",
+            "lastModifiedDateTime": world.now().to_string(),
+        });
+        if let Some(state) = state {
+            entry["clientState"] = state.into();
+        }
+        serde_json::json!({ "value": [entry] }).to_string()
+    };
+    let post = |path: &str, body: String| Request::post(path).body(Bytes::from(body)).unwrap();
+    let good = entry(Some(&state));
+    let wrong: String = state.chars().rev().collect();
     SourceUnderTest {
         vendor: Arc::new(SimTransport::new().with_business_central(&erp)),
-        clock,
+        clock: Arc::clone(&world.clock),
         reads: |request| request.uri().path().contains("/api/v2.0/"),
-        entity: EntityRef::new("bill", id),
-        another: Some(EntityRef::new("bill", another)),
+        entity: EntityRef::new(kind, id.as_str()),
+        another: Some(EntityRef::new(kind, another)),
         handshake: None,
         webhook: Webhook {
             proves: Proof::Sender,
             state: None,
-            request,
+            request: post(&path, good.clone()),
             account: None,
             signature: None,
             tolerance: None,
-            forged: Vec::new(),
-            misunderstood: Vec::new(),
+            forged: vec![
+                post(&format!("{path}0"), good.clone()),
+                post("/", good),
+                post(&path, entry(Some(&wrong))),
+                post(&path, entry(Some(&state[1..]))),
+                post(&path, entry(Some(""))),
+                post(&path, entry(None)),
+            ],
+            misunderstood: ["", "null", "{}", r#"{"value":7}"#, r#"{"value":[]}"#]
+                .map(|body| post(&path, body.to_owned()))
+                .to_vec(),
         },
         refusals: refusals(),
-        missing: Some(Response::builder().status(404).body(fixture("error_404_record.json")).unwrap()),
-        secrets: secrets(&erp),
+        lists: Lists::Records,
+        names_account: Some(erp.credentials().company_id),
+        // Of the record, of a related one or the company; and by whom no right is given.
+        missing: [
+            (404, fixture("error_404_record.json")),
+            (404, fixture("error_404.json")),
+            (403, Bytes::from_static(br#"{"error":{"code":"Authorization_RequestDenied","message":"no"}}"#)),
+        ]
+        .map(|(status, body)| Response::builder().status(status).body(body).unwrap())
+        .to_vec(),
+        secrets: [secrets(&erp), vec![path.trim_matches('/').to_owned(), state]].concat(),
         connect: Box::new(move || Arc::new(connect())),
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn bills_have_every_behavior_of_a_source() {
-    for (name, check) in source::BEHAVIORS {
-        // The webhook's own behaviors are in `webhook.rs` and `subscriptions.rs`.
-        if !SIGNED_ONLY.contains(name) && !name.contains("webhook") {
-            check(&source_under_test()).await;
-        }
-    }
+    source::all(async || source_under_test(Set::PurchaseInvoices, "bill").await).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn sales_invoices_have_every_behavior_of_a_source() {
+    source::all(async || source_under_test(Set::SalesInvoices, "invoice").await).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn vendors_have_every_behavior_of_a_source() {
+    source::all(async || source_under_test(Set::Vendors, "vendor").await).await;
 }
 
 fn sink_under_test() -> SinkUnderTest {

@@ -12,10 +12,14 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, header};
+use serde_json::{Value, json};
 
 use crate::{
-    Clock, Context, Error, HttpTransport, RateLimiter, Result, Retry, Timestamp,
+    CheckResult, CheckStep, Clock, Context, Error, HttpTransport, RateLimiter, Result, Retry, Timestamp,
+    audit::Lease,
+    context::WriteLease,
     http::{Limits, Phase, TransportError},
+    model::Partition,
     rate::{Admission, Cost, Feedback, MemoryRateLimiter, QuotaKey, TakeOver, Usage},
     sleep_until,
     token::MemoryTokenStore,
@@ -64,6 +68,10 @@ pub(super) enum Fault {
     Hang,
     /// Of the rows with this id, nothing can be read but the id.
     Poison(String),
+    /// Wherever the vendor's answer names this, it names another.
+    Rename(String),
+    /// Lists do not show the rows with this id.
+    Omit(String),
 }
 
 /// A request that counted.
@@ -107,6 +115,14 @@ impl Lab {
     /// What the engine lends for one call that begins now.
     pub(super) fn ctx(&self) -> Context {
         self.ctx.within(CALL)
+    }
+
+    /// The same, for a host that was paused meanwhile: another has taken over, and writes what it does not find.
+    pub(super) fn ctx_after_the_lease(&self) -> Context {
+        let held = Arc::new(WriteLease::default());
+        let lease = Lease { partition: Partition::new(0), fence: 1 };
+        held.renew(WriteLease::instant(), self.ctx.clock().wall(), CALL, []);
+        self.ctx().under(&held, lease)
     }
 
     pub(super) fn now(&self) -> Timestamp {
@@ -225,32 +241,77 @@ pub(super) fn shows_no_secret(thing: &dyn Debug, secrets: &[String]) {
     assert!(shown.is_none(), "`Debug` shows the secret {shown:?}: {text}");
 }
 
+/// Checks that no step of a check of what is healthy has failed, and that none shows a secret.
+pub(super) fn is_well(steps: &[CheckStep], secrets: &[String]) {
+    shows_no_secret(&steps, secrets);
+    let failed = steps.iter().find(|step| step.result == CheckResult::Failed);
+    assert!(failed.is_none(), "the vendor is healthy, and a check says: {failed:?}");
+}
+
+/// Checks that some step has failed, each with what somebody has to do about it, and that none shows a secret.
+pub(super) fn fails_with_a_remedy(steps: &[CheckStep], secrets: &[String]) {
+    shows_no_secret(&steps, secrets);
+    let mut failed = steps.iter().filter(|step| step.result == CheckResult::Failed).peekable();
+    assert!(failed.peek().is_some(), "the token is refused, and a check says: {steps:?}");
+    for step in failed {
+        let says = step.found.is_some() && step.remedy.as_ref().is_some_and(|remedy| !remedy.is_empty());
+        assert!(says, "a step fails and does not say why, or what helps: {step:?}");
+    }
+}
+
 /// A body in whose lists nothing of the rows with this id can be read but the id.
 fn poisoned(body: &Bytes, id: &str) -> Bytes {
-    use serde_json::{Value, json};
-    fn is(value: &Value, id: &str) -> bool {
-        value.as_str() == Some(id) || value.as_number().is_some_and(|number| number.to_string() == id)
-    }
-    fn poison(value: &mut Value, id: &str) {
+    with_rows(body, id, |rows| {
+        for row in rows.iter_mut().filter(|row| is_row(row, id)) {
+            let members = row.as_object_mut().into_iter().flat_map(|row| row.values_mut());
+            for member in members.filter(|member| !is_id(member, id)) {
+                *member = json!([{"\u{0}": [null]}, "20226-04-01"]);
+            }
+        }
+    })
+}
+
+/// A body that names another wherever it names this.
+fn renamed(body: &Bytes, named: &str) -> Bytes {
+    let other: String = named
+        .chars()
+        .map(|c| match c {
+            '0'..='8' | 'a'..='e' | 'A'..='E' => char::from_u32(u32::from(c) + 1).unwrap_or(c),
+            c => c,
+        })
+        .collect();
+    assert_ne!(named, other, "the adapter names an account");
+    String::from_utf8_lossy(body).replace(named, &other).into()
+}
+
+/// A body whose lists do not show the rows with this id.
+fn without_rows(body: &Bytes, id: &str) -> Bytes {
+    with_rows(body, id, |rows| rows.retain(|row| !is_row(row, id) && !is_id(row, id)))
+}
+
+/// A body after something was done to each of its lists that has a row with this id.
+fn with_rows(body: &Bytes, id: &str, change: impl Fn(&mut Vec<Value>) + Copy) -> Bytes {
+    fn visit(value: &mut Value, id: &str, change: impl Fn(&mut Vec<Value>) + Copy) {
         match value {
-            Value::Object(members) => members.values_mut().for_each(|member| poison(member, id)),
+            Value::Object(members) => members.values_mut().for_each(|member| visit(member, id, change)),
             Value::Array(rows) => {
-                for row in rows {
-                    match row.as_object_mut().filter(|row| row.values().any(|member| is(member, id))) {
-                        Some(row) => row
-                            .values_mut()
-                            .filter(|member| !is(member, id))
-                            .for_each(|member| *member = json!([{"\u{0}": [null]}, "20226-04-01"])),
-                        None => poison(row, id),
-                    }
-                }
+                rows.iter_mut().filter(|row| !is_row(row, id)).for_each(|row| visit(row, id, change));
+                change(rows);
             }
             _ => {}
         }
     }
     let Ok(mut value) = serde_json::from_slice(body) else { return body.clone() };
-    poison(&mut value, id);
+    visit(&mut value, id, change);
     value.to_string().into()
+}
+
+fn is_row(value: &Value, id: &str) -> bool {
+    value.as_object().is_some_and(|row| row.values().any(|member| is_id(member, id)))
+}
+
+fn is_id(value: &Value, id: &str) -> bool {
+    value.as_str() == Some(id) || value.as_number().is_some_and(|number| number.to_string() == id)
 }
 
 /// Limits that can be closed for everything that costs something.
@@ -357,6 +418,14 @@ impl HttpTransport for Wire {
             Some(Fault::Poison(id)) => {
                 let answer = self.vendor(request, limits).await?;
                 Ok(answer.map(|body| poisoned(&body, &id)))
+            }
+            Some(Fault::Rename(named)) => {
+                let answer = self.vendor(request, limits).await?;
+                Ok(answer.map(|body| renamed(&body, &named)))
+            }
+            Some(Fault::Omit(id)) => {
+                let answer = self.vendor(request, limits).await?;
+                Ok(answer.map(|body| without_rows(&body, &id)))
             }
             Some(Fault::Torn) => {
                 let status = self.vendor(request, limits).await?.status();

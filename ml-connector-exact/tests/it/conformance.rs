@@ -9,7 +9,7 @@ use ml_connector_core::{
     Clock, HttpTransport, Source,
     conformance::{
         Refusals,
-        source::{self, Proof, SourceUnderTest, Webhook},
+        source::{self, Lists, Proof, SourceUnderTest, Webhook},
     },
     http::{Limits, TransportError},
     model::{EntityRef, RecordKind},
@@ -61,8 +61,11 @@ async fn under_test(kind: &'static str, resource: Kind) -> SourceUnderTest {
     let upkeep = lab.look(&source, None).await;
     assert_eq!(upkeep.problem, None);
     drop(sim.take_webhooks());
-    let make = || sim.create(resource, &NewDocument::new(CUSTOMER, amount("4711.25")));
-    let (id, another) = (make(), make());
+    let make = |code: &str| match resource {
+        Kind::Accounts | Kind::GLAccounts => sim.create_master(resource, code, CUSTOMER),
+        _ => sim.create(resource, &NewDocument::new(CUSTOMER, amount("4711.25"))),
+    };
+    let (id, another) = (make("4101"), make("4102"));
     let sent = sim.take_webhooks().into_iter().find(|sent| sent.about.key == id);
     let sent = below(&sent.unwrap().request);
     let credentials = sim.credentials();
@@ -141,8 +144,18 @@ async fn under_test(kind: &'static str, resource: Kind) -> SourceUnderTest {
                 answer(404, &[], ""),
             ],
         },
+        // Lines of sales invoices and of journals are read apart.
+        lists: match kind {
+            "invoice" | "journal_entry" => Lists::Ids,
+            _ => Lists::Records,
+        },
+        names_account: Some(credentials.division.to_string()),
         // Records are asked for as lists.
-        missing: Some(answer(200, &[], r#"{"d":{"results":[]}}"#)),
+        missing: vec![
+            answer(200, &[], r#"{"d":{"results":[]}}"#),
+            answer(403, &[("reason", "NoDivisionAccess")], ""),
+            answer(404, &[], ""),
+        ],
         secrets: vec![
             credentials.client_secret,
             credentials.webhook_secret.expose().to_owned(),
@@ -167,4 +180,14 @@ async fn purchase_entries_have_every_behavior_of_a_source() {
 #[tokio::test(start_paused = true)]
 async fn journal_entries_have_every_behavior_of_a_source() {
     source::all(async || under_test("journal_entry", Kind::GeneralJournalEntries).await).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn accounts_have_every_behavior_of_a_source() {
+    source::all(async || under_test("contact", Kind::Accounts).await).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn ledger_accounts_have_every_behavior_of_a_source() {
+    source::all(async || under_test("account", Kind::GLAccounts).await).await;
 }

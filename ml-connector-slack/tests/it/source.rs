@@ -417,7 +417,9 @@ async fn webhooks_have_every_behavior_of_a_source() {
                 too_often: Vec::new(),
                 refused: Vec::new(),
             },
-            missing: None,
+            lists: suite::Lists::Ids,
+            names_account: None,
+            missing: Vec::new(),
             secrets: vec![SECRET.to_owned()],
         };
         suite::webhooks::a_verified_webhook_names_its_record(&under_test).await;

@@ -8,7 +8,7 @@ use ml_connector_core::{
     Clock, Secret, TokioClock,
     conformance::{
         Refusals,
-        source::{self, Proof, SourceUnderTest, Webhook},
+        source::{self, Lists, Proof, SourceUnderTest, Webhook},
     },
     model::{AccountKey, Decimal, EntityRef, RecordKind},
 };
@@ -70,10 +70,13 @@ fn under_test(entity: Entity, kind: &'static str) -> SourceUnderTest {
             forged: Vec::new(),
         },
         refusals: refusals(),
-        missing: Some({
-            let missing = Response::builder().status(404);
-            missing.body(fixture("error-404-code1002.json")).unwrap()
-        }),
+        lists: Lists::Rows,
+        names_account: None,
+        missing: vec![
+            Response::builder().status(404).body(fixture("error-404-code1002.json")).unwrap(),
+            // The token lacks the right.
+            Response::builder().status(401).body(fixture("error-401-code57.json")).unwrap(),
+        ],
         secrets: vec![
             credentials.client_secret.clone(),
             credentials.refresh_token.clone(),

@@ -220,8 +220,8 @@ const MODULES: Table = &[
     (
         "conformance",
         &[
-            "audit", "clock", "context", "error", "http", "model", "rate", "sink", "snapshot", "source",
-            "token",
+            "audit", "check", "clock", "context", "error", "http", "model", "rate", "sink", "snapshot",
+            "source", "token",
         ],
     ),
 ];

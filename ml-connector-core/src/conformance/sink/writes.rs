@@ -97,6 +97,21 @@ pub async fn a_refused_token_is_renewed_or_stops_the_connection(sink: &SinkUnder
     }
 }
 
+/// A host that was paused for longer than its lease may have been replaced by another, which writes the same: whatever a
+/// sink does before it writes, it asks right before it. What is known not to be written is written later.
+pub async fn nothing_is_written_after_the_lease(sink: &SinkUnderTest) {
+    let (lab, connected, delivery) = (sink.lab().await, (sink.connect)(), sink.delivery(1));
+    match sink.deliver_one(&*connected, &lab.ctx_after_the_lease(), &delivery).await {
+        Ok(receipt) => panic!("it is written although the host's lease is over: {receipt:?}"),
+        Err(error) => {
+            none_written(sink, &error);
+            assert_ne!(error.retry(), Retry::Never, "the host may get its lease back: {error:?}");
+        }
+    }
+    assert_eq!(lab.seen().len(), 0, "a write is sent although the host's lease is over");
+    sink.deliver_at_last(&*connected, &lab, &delivery).await;
+}
+
 /// Not by the sink, not by what it plans and gives back.
 pub async fn nothing_secret_is_shown(sink: &SinkUnderTest) {
     let (lab, connected, delivery) = (sink.lab().await, (sink.connect)(), sink.delivery(1));

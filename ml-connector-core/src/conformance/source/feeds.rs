@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 
-use super::SourceUnderTest;
+use super::{Lists, SourceUnderTest};
 use crate::{
     Context, ErrorKind, PollRequest, Result, Source,
     conformance::wire::{Fault, cuts, polled_at_most, tidy},
-    model::{EntityRef, Page, PollMode, Subject},
+    model::{EntityRef, Observation, Observed, Page, PollMode, Record, Subject},
 };
 
 /// More pages than this are a cursor that turns in circles.
@@ -99,24 +99,80 @@ pub async fn an_unreadable_row_keeps_its_id_and_the_page_goes_on(source: &Source
 /// A row that a backfill hands over as the record is compared with the record that a webhook leads to: in two forms an untouched
 /// record would change with every look. What says less comes as a [row](Page::rows), and waits for its detail.
 pub async fn a_row_that_stands_for_the_record_has_its_revision(source: &SourceUnderTest) {
+    let compared = compare(
+        source,
+        |page| &page.observations,
+        |feed, mode, row, detail| {
+            // At the first look a row is all that is known, and its detail fills it in.
+            if mode == PollMode::Baseline {
+                return;
+            }
+            let forms = (row.state.revision(), detail.state.revision());
+            assert_eq!(forms.0, forms.1, "feed {feed} shows {} in another form", row.entity);
+        },
+    );
+    let compared = compared.await;
+    assert!(compared > 0 || source.lists != Lists::Records, "no row stands for the record");
+}
+
+/// A row is told before its detail, with the vendor's own JSON; and where nothing has happened meanwhile, the detail fills it in
+/// without an event. So it has the detail's stamp, says the same of what decides, and is known for a row.
+pub async fn a_row_before_its_detail_fits_it(source: &SourceUnderTest) {
+    let columns = (source.connect)().info().columns.clone();
+    let compared = compare(
+        source,
+        |page| &page.rows,
+        |feed, _, row, detail| {
+            let (Some(listed), Some(whole)) = (row.state.record(), detail.state.record()) else {
+                panic!("feed {feed}: a row and its detail are records");
+            };
+            assert_eq!(
+                listed.modified_at, whole.modified_at,
+                "feed {feed}: a row has the stamp of its detail"
+            );
+            let says = |record: &Record| (record.status.clone(), record.total, record.due_date);
+            assert_eq!(says(listed), says(whole), "feed {feed}: a row says what its detail does");
+            let Observed::Present { raw: Some(raw), .. } = &row.state else {
+                panic!("feed {feed}: a row is told with the vendor's JSON");
+            };
+            let Some(table) = columns.iter().find(|table| table.kind == listed.kind) else { return };
+            assert!(!table.is_whole(raw), "feed {feed}: a row is taken for the whole record");
+            let read = table.read(raw).map(drop).map_err(|error| error.kind());
+            assert_eq!(read, Ok(()), "feed {feed}: the table takes a row as well");
+        },
+    );
+    let compared = compared.await;
+    assert!(compared > 0 || source.lists != Lists::Rows, "no row comes before its detail");
+}
+
+/// Compares what a first look and a backfill show of the record with the record itself. Returns how often.
+async fn compare(
+    source: &SourceUnderTest,
+    of: fn(&Page) -> &Vec<Observation>,
+    fits: impl Fn(&str, PollMode, &Observation, &Observation),
+) -> usize {
+    let mut compared = 0;
     for feed in feeds(source) {
-        let (lab, connected, mut checkpoint) = (source.lab().await, (source.connect)(), None);
-        for _ in 0..MAX_PAGES {
-            let request = PollRequest::new(feed, PollMode::Backfill { since: None });
-            let page = connected.poll(&lab.ctx(), request.checkpoint(checkpoint.as_ref())).await;
-            let page = page.map_err(|error| tidy(error, &source.secrets)).expect("a page is read");
-            for row in page.observations.iter().filter(|row| row.entity == source.entity) {
-                let read = source.read(&*(source.connect)(), &source.lab().await.ctx()).await;
-                let detail = read.expect("the record is read");
-                let forms = (row.state.revision(), detail.state.revision());
-                assert_eq!(forms.0, forms.1, "feed {feed} shows {} in another form", row.entity);
+        for mode in [PollMode::Baseline, PollMode::Backfill { since: None }] {
+            let (lab, connected, mut checkpoint) = (source.lab().await, (source.connect)(), None);
+            for _ in 0..MAX_PAGES {
+                let request = PollRequest::new(feed, mode).checkpoint(checkpoint.as_ref());
+                let page = connected.poll(&lab.ctx(), request).await;
+                let page = page.map_err(|error| tidy(error, &source.secrets)).expect("a page is read");
+                for row in of(&page).iter().filter(|row| row.entity == source.entity) {
+                    let detail = source.read(&*(source.connect)(), &source.lab().await.ctx()).await;
+                    fits(feed, mode, row, &detail.expect("the record is read"));
+                    compared += 1;
+                }
+                if !page.more {
+                    break;
+                }
+                assert_ne!(checkpoint.as_ref(), Some(&page.checkpoint), "feed {feed} does not move on");
+                checkpoint = Some(page.checkpoint);
             }
-            if !page.more {
-                break;
-            }
-            checkpoint = Some(page.checkpoint);
         }
     }
+    compared
 }
 
 /// Everything that a run through a feed shows.

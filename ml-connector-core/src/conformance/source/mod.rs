@@ -42,6 +42,9 @@ pub const BEHAVIORS: &[Behavior<SourceUnderTest>] = behaviors![SourceUnderTest:
     reads::a_read_can_be_dropped_anywhere,
     reads::nothing_secret_is_shown,
     reads::not_there_is_not_gone_without_proof,
+    reads::a_row_of_another_account_stops_the_connection,
+    reads::its_table_holds_the_record,
+    reads::a_check_names_what_fails,
     feeds::an_unknown_feed_is_unsupported,
     feeds::a_feed_ends_and_finds_the_record,
     feeds::a_feed_goes_on_from_any_checkpoint,
@@ -49,6 +52,7 @@ pub const BEHAVIORS: &[Behavior<SourceUnderTest>] = behaviors![SourceUnderTest:
     feeds::a_page_can_be_dropped_anywhere,
     feeds::an_unreadable_row_keeps_its_id_and_the_page_goes_on,
     feeds::a_row_that_stands_for_the_record_has_its_revision,
+    feeds::a_row_before_its_detail_fits_it,
 ];
 
 /// Checks [`BEHAVIORS`], each on a source of its own. Call it under tokio's paused clock.
@@ -79,10 +83,27 @@ pub struct SourceUnderTest {
     pub handshake: Option<Handshake>,
     /// What the vendor answers when it does not give the record.
     pub refusals: Refusals,
-    /// What the vendor says of a record that does not exist; `None` where records cannot be asked for by their id.
-    pub missing: Option<Response<Bytes>>,
+    /// What a first look and a backfill of its feed show of the record.
+    pub lists: Lists,
+    /// How the vendor's answers name the account that they are about: a text that is in them for nothing else. `None` where
+    /// they do not.
+    pub names_account: Option<String>,
+    /// What the vendor says of a record that does not exist, and of one that is there and may not be seen: each of its words
+    /// for both. None where records cannot be asked for by their id.
+    pub missing: Vec<Response<Bytes>>,
     /// Texts that must not be shown: keys and tokens of the configuration, names and amounts in the record.
     pub secrets: Vec<String>,
+}
+
+/// What a list shows of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lists {
+    /// All of it: [observations](crate::model::Page::observations), or what was read for the page one by one.
+    Records,
+    /// Less than its detail: [rows](crate::model::Page::rows).
+    Rows,
+    /// That it is there: [signals](crate::model::Page::signals). Or there is no list, or it depends.
+    Ids,
 }
 
 /// A webhook about the record, signed now.
@@ -115,7 +136,7 @@ pub enum Proof {
     Part(Range<usize>),
     /// Nothing of the body is: the path, or a text that the vendor repeats, proves that the sender is the vendor. Then
     /// [`Webhook::forged`] holds requests without that. They are refused, or answered with a success and a
-    /// [note](Intake::note).
+    /// [note](Intake::note); then feeds may be read in their place, and no record that they name.
     Sender,
 }
 

@@ -1,16 +1,18 @@
 //! Reading the truth, whatever the vendor answers.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use bytes::Bytes;
 use http::Response;
 
 use super::SourceUnderTest;
 use crate::{
-    Error, ErrorKind, Retry, Scope, Timestamp,
-    conformance::wire::{Fault, GRACE, Lab, cuts, html, polled_at_most, shows_no_secret},
-    model::{Observed, Resolution, Revision, Signal, Zone},
-    snapshot::{Policy, Step, step},
+    Error, ErrorKind, PollRequest, Retry, Scope, Timestamp,
+    conformance::wire::{
+        Fault, GRACE, Lab, cuts, fails_with_a_remedy, html, is_well, polled_at_most, shows_no_secret,
+    },
+    model::{Observed, PollMode, Resolution, Revision, Signal, Value, Zone},
+    snapshot::{Policy, Snapshot, Step, step},
 };
 
 /// So it cannot be older than what asked for it; and the vendor is not asked before the read counts as begun.
@@ -174,33 +176,128 @@ pub async fn nothing_secret_is_shown(source: &SourceUnderTest) {
 /// Vendors say "not there" of a record that exists as well: the right is missing, or it is another account's. Neither while
 /// the list shows it, nor when nothing is there to be read at all, it is gone.
 pub async fn not_there_is_not_gone_without_proof(source: &SourceUnderTest) {
-    let Some(missing) = &source.missing else { return };
     let lab = source.lab().await;
     let read = source.read(&*(source.connect)(), &lab.ctx()).await.expect("the record is read");
     let zone = Zone::UTC;
     let policy =
         Policy { today: lab.now().date_in(&zone), overdue_after: &[], watched_since: Timestamp::default() };
     let Step::Changed { snapshot, .. } = step(None, &read, &policy) else { panic!("a first read is news") };
-    let signal = Signal { account: source.webhook.account.clone(), ..Signal::entity(source.entity.clone()) };
-    let swept = Signal { hint: Some(Signal::SWEPT.into()), ..signal.clone() };
-    for signal in [signal, swept] {
-        for everything in [false, true] {
-            for last in [None, Some(&*snapshot)] {
-                let lab = source.lab().await;
-                if everything {
-                    lab.always(Fault::Answer(missing.clone()));
-                } else {
-                    lab.hide(&source.entity.id, missing);
+    let last = [None, Some(&*snapshot)];
+    let asked = asked(source);
+    let swept = Signal { hint: Some(Signal::SWEPT.into()), ..asked.clone() };
+    for missing in &source.missing {
+        for signal in [&asked, &swept] {
+            for everything in [false, true] {
+                for last in last {
+                    let lab = source.lab().await;
+                    if everything {
+                        lab.always(Fault::Answer(missing.clone()));
+                    } else {
+                        lab.hide(&source.entity.id, missing);
+                    }
+                    is_not_gone(source, &lab, signal, last).await;
                 }
-                let connected = (source.connect)();
-                let resolved = connected.resolve(&lab.ctx(), std::slice::from_ref(&signal), last).await;
-                if let Ok(Resolution::Observed(seen)) = &resolved {
-                    let gone = seen.iter().any(|seen| matches!(seen.state, Observed::Gone(_)));
-                    assert!(!gone, "a record is taken for gone that exists: {resolved:?}");
+            }
+        }
+        // A replica that is behind does not list it the first time. A sweep has listed it before.
+        for last in last {
+            let lab = source.lab().await;
+            lab.hide(&source.entity.id, missing);
+            lab.plant(Fault::Omit(source.entity.id.to_string()), 1);
+            is_not_gone(source, &lab, &asked, last).await;
+        }
+    }
+}
+
+async fn is_not_gone(source: &SourceUnderTest, lab: &Lab, signal: &Signal, last: Option<&Snapshot>) {
+    let resolved = (source.connect)().resolve(&lab.ctx(), std::slice::from_ref(signal), last).await;
+    if let Ok(Resolution::Observed(seen)) = &resolved {
+        let gone = seen.iter().any(|seen| matches!(seen.state, Observed::Gone(_)));
+        assert!(!gone, "a record is taken for gone that exists: {resolved:?}");
+    }
+}
+
+/// What asks for the record to be read.
+fn asked(source: &SourceUnderTest) -> Signal {
+    Signal { account: source.webhook.account.clone(), ..Signal::entity(source.entity.clone()) }
+}
+
+/// A vendor has answered with another company's records before: nothing of them is told, nothing more is read, and somebody
+/// hears of it.
+pub async fn a_row_of_another_account_stops_the_connection(source: &SourceUnderTest) {
+    let Some(account) = &source.names_account else { return };
+    let lab = source.lab().await;
+    lab.always(Fault::Rename(account.clone()));
+    let error = failure(source, &lab, "a record of another account").await;
+    assert_eq!(error.scope(), &Scope::Connection, "{error:?}");
+    let (mut stopped, feeds) = (0, (source.connect)().info().feeds.clone());
+    for feed in &feeds {
+        let (lab, mut checkpoint) = (source.lab().await, None);
+        lab.always(Fault::Rename(account.clone()));
+        // A page without rows, such as the first of a list of deletions, names nobody.
+        loop {
+            let request = PollRequest::new(feed.name, PollMode::Baseline).checkpoint(checkpoint.as_ref());
+            match (source.connect)().poll(&lab.ctx(), request).await {
+                Ok(page) => {
+                    let rows =
+                        page.observations.len() + page.rows.len() + page.past.len() + page.signals.len();
+                    assert_eq!(rows, 0, "a page of another account is taken for {page:?}");
+                    assert_ne!(checkpoint.as_ref(), Some(&page.checkpoint), "feed {} turns", feed.name);
+                    if !page.more {
+                        break;
+                    }
+                    checkpoint = Some(page.checkpoint);
+                }
+                Err(error) => {
+                    assert_eq!(error.scope(), &Scope::Connection, "feed {}: {error:?}", feed.name);
+                    stopped += 1;
+                    break;
                 }
             }
         }
     }
+    assert!(feeds.is_empty() || stopped > 0, "no feed shows the record");
+}
+
+/// A warehouse knows of a vendor what its tables say: each has a name of its own, and the one of the record's kind reads what
+/// the vendor writes of it.
+pub async fn its_table_holds_the_record(source: &SourceUnderTest) {
+    let columns = (source.connect)().info().columns.clone();
+    let (mut kinds, mut names) = (BTreeSet::new(), BTreeSet::new());
+    for table in &columns {
+        table.validate().unwrap_or_else(|error| panic!("a table that no warehouse can have: {error:?}"));
+        assert!(kinds.insert(table.kind.clone()), "two tables of the kind {:?}", table.kind);
+        assert!(names.insert(table.table), "two tables called {}", table.table);
+    }
+    let lab = source.lab().await;
+    let read = source.read(&*(source.connect)(), &lab.ctx()).await.expect("the record is read");
+    // What somebody did, such as a click, is no record and in no table.
+    let Observed::Present { raw: Some(raw), .. } = &read.state else { return };
+    let Some(record) = read.state.record() else { return };
+    let table = columns.iter().find(|table| table.kind == record.kind);
+    let table = table.unwrap_or_else(|| panic!("no table of the kind {:?}: {kinds:?}", record.kind));
+    assert!(table.is_whole(raw), "the record's detail is taken for a row of a list");
+    let row = table.read(raw).unwrap_or_else(|error| panic!("its table does not read the record: {error:?}"));
+    for (column, value) in table.columns().iter().zip(&row) {
+        assert!(column.nullable || *value != Value::Null, "the column {} is never null", column.name);
+    }
+    let id = &*record.id;
+    let is_id = |value: &Value<'_>| matches!(value, Value::String(text) if text == id);
+    let says = row.iter().filter(|value| **value != Value::Null && !is_id(value)).count();
+    assert!(says > 0, "its table {} says nothing of the record", table.table);
+}
+
+/// With what somebody has to do about it, and nothing of a healthy vendor. A source whose records cannot be read again, such as
+/// clicks, has nothing to look at.
+pub async fn a_check_names_what_fails(source: &SourceUnderTest) {
+    let lab = source.lab().await;
+    let steps = (source.connect)().check(&lab.ctx()).await;
+    is_well(&steps, &source.secrets);
+    if source.another.is_none() {
+        return;
+    }
+    lab.always(Fault::Answer(source.refusals.token.clone()));
+    fails_with_a_remedy(&(source.connect)().check(&lab.ctx()).await, &source.secrets);
 }
 
 async fn failure(source: &SourceUnderTest, lab: &Lab, what: &str) -> Error {

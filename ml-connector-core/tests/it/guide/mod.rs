@@ -16,7 +16,7 @@ use ml_connector_core::{
     conformance::{
         Refusals,
         sink::{self, SinkUnderTest},
-        source::{self, Handshake, Proof, SourceUnderTest, Webhook},
+        source::{self, Handshake, Lists, Proof, SourceUnderTest, Webhook},
     },
     model::{AccountKey, EntityRef, Party, Record, RecordKind, Status},
     route::Route,
@@ -111,7 +111,9 @@ async fn source_under_test() -> SourceUnderTest {
             misunderstood: vec![webhook(&*clock, ""), webhook(&*clock, r#"{"event":"invoice.changed"}"#)],
         },
         refusals: refusals(),
-        missing: Some(Response::new(Bytes::from(r#"{"error":"no_such_invoice"}"#))),
+        lists: Lists::Rows,
+        names_account: Some("acme".to_owned()),
+        missing: vec![Response::new(Bytes::from(r#"{"error":"no_such_invoice"}"#))],
         secrets: secrets(),
         clock,
     }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::Request;
 use ml_connector_core::{
-    Context, Error, ErrorKind, PollRequest, ReceiveRequest, Result, Secret, Source, SourceInfo,
+    CheckStep, Context, Error, ErrorKind, PollRequest, ReceiveRequest, Result, Secret, Source, SourceInfo,
     UpkeepRequest,
     conformance::source::{self, Proof, SourceUnderTest, Webhook},
     model::{AccountKey, EntityRef, Intake, Page, Prompt, Resolution, Signal, Upkeep},
@@ -25,6 +25,8 @@ enum Way {
     Part { believes_any_content: bool },
     /// The path is the one that was given away, and a text comes back.
     Sender(Option<Mistake>),
+    /// So it is, and feeds are read in place of what is dropped.
+    SenderReadingInstead,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +38,7 @@ enum Mistake {
     KeepsItsText,
     KeepsWhatItDoesNotUnderstand,
     DropsOthersSilently,
+    ReadsWhatOthersName,
     LetsOthersChangeTheState,
 }
 
@@ -98,6 +101,7 @@ impl Proven {
         let mut dropped =
             Intake::accepted(Vec::new()).note("dropped: the text is another one").evidence(Bytes::new());
         match mistake {
+            Some(Mistake::ReadsWhatOthersName) => dropped.signals = changed(told.invoice)?.signals,
             Some(Mistake::KeepsTheBodyOfOthers) => dropped.evidence = None,
             Some(Mistake::DropsOthersSilently) => dropped.note = None,
             Some(Mistake::LetsOthersChangeTheState) => dropped.state = Some(request.body().clone()),
@@ -123,6 +127,13 @@ impl Source for Proven {
         match self.way {
             Way::Part { believes_any_content } => Self::signed(received.request.body(), believes_any_content),
             Way::Sender(mistake) => Self::sent(received.request, mistake),
+            Way::SenderReadingInstead => {
+                let mut intake = Self::sent(received.request, None)?;
+                if intake.note.is_some() {
+                    intake.signals = vec![Signal::feed("invoices", None), Signal::sweep("invoices")];
+                }
+                Ok(intake)
+            }
         }
     }
 
@@ -145,6 +156,10 @@ impl Source for Proven {
 
     async fn upkeep(&self, ctx: &Context, request: UpkeepRequest<'_>) -> Result<Upkeep> {
         self.ledgerly.upkeep(ctx, request).await
+    }
+
+    async fn check(&self, ctx: &Context) -> Vec<CheckStep> {
+        Source::check(&self.ledgerly, ctx).await
     }
 }
 
@@ -179,7 +194,7 @@ fn webhook(way: Way) -> Webhook {
                 post("/", &garbage),
             )
         }
-        Way::Sender(_) => {
+        Way::Sender(_) | Way::SenderReadingInstead => {
             let told = |text| format!(r#"{{"text":"{text}","invoice":"inv_2"}}"#);
             let forged = vec![post("/guessed", &told(TEXT)), post(PATH, &told("guessed"))];
             let garbage = post(PATH, &format!(r#"{{"text":"{TEXT}"}}"#));
@@ -227,6 +242,7 @@ async fn a_vendor_that_signs_a_part_of_the_body_is_believed_that_part() {
 #[tokio::test(start_paused = true)]
 async fn a_vendor_that_signs_nothing_is_known_by_its_path_and_its_text() {
     assert_eq!(missed(Way::Sender(None)).await, [""; 0]);
+    assert_eq!(missed(Way::SenderReadingInstead).await, [""; 0]);
     for mistake in [
         Mistake::TakesAnyPath,
         Mistake::TakesAnyText,
@@ -235,6 +251,7 @@ async fn a_vendor_that_signs_nothing_is_known_by_its_path_and_its_text() {
         Mistake::KeepsItsText,
         Mistake::KeepsWhatItDoesNotUnderstand,
         Mistake::DropsOthersSilently,
+        Mistake::ReadsWhatOthersName,
         Mistake::LetsOthersChangeTheState,
     ] {
         assert!(!missed(Way::Sender(Some(mistake))).await.is_empty(), "no behavior notices {mistake:?}");

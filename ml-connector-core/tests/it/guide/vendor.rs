@@ -21,7 +21,8 @@ pub(super) struct Vendor(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    statuses: BTreeMap<&'static str, &'static str>,
+    /// And how often each has been changed.
+    statuses: BTreeMap<&'static str, (&'static str, u32)>,
     notes: Vec<Note>,
     hook: Option<Hook>,
     views: u32,
@@ -46,14 +47,16 @@ struct Note {
 
 impl Default for Vendor {
     fn default() -> Self {
-        let statuses = ["inv_1", "inv_2", "inv_3"].map(|id| (id, "sent")).into();
+        let statuses = ["inv_1", "inv_2", "inv_3"].map(|id| (id, ("sent", 0))).into();
         Self(Mutex::new(State { statuses, ..State::default() }))
     }
 }
 
 impl Vendor {
     pub(super) fn set_status(&self, invoice: &'static str, status: &'static str) {
-        self.state().statuses.insert(invoice, status);
+        let mut state = self.state();
+        let changes = state.statuses.get(invoice).map_or(0, |(_, changes)| changes + 1);
+        state.statuses.insert(invoice, (status, changes));
     }
 
     /// What the notes say, in order.
@@ -108,16 +111,29 @@ impl State {
         let mut rest = self.statuses.keys().filter(|id| after.is_none_or(|after| **id > after)).peekable();
         let page: Vec<_> = rest.by_ref().take(2).collect();
         let next = rest.peek().and(page.last());
-        json!({"invoices": page, "next": next})
+        let rows: Vec<_> = page.iter().filter_map(|id| self.row(id)).collect();
+        json!({"invoices": rows, "next": next})
+    }
+
+    /// What a list shows of an invoice.
+    fn row(&self, id: &str) -> Option<serde_json::Value> {
+        let (status, changes) = self.statuses.get(id)?;
+        let updated_at = match changes {
+            0 => "2026-11-20T16:30:00Z".to_owned(),
+            _ => format!("2026-11-21T09:{changes:02}:00Z"),
+        };
+        Some(json!({
+            "id": id, "number": "2026-001", "status": status, "total": "1250.50", "currency": "EUR",
+            "due": "2026-12-01", "updated_at": updated_at, "account": "acme",
+        }))
     }
 
     fn invoice(&mut self, id: &str) -> serde_json::Value {
         self.views += 1;
-        let Some(status) = self.statuses.get(id) else { return json!({"error": "no_such_invoice"}) };
-        json!({"invoice": {
-            "id": id, "number": "2026-001", "status": status, "total": "1250.50", "currency": "EUR",
-            "due": "2026-12-01", "customer": {"id": "c1", "name": "Planted Customer"}, "views": self.views,
-        }})
+        let Some(mut invoice) = self.row(id) else { return json!({"error": "no_such_invoice"}) };
+        invoice["customer"] = json!({"id": "c1", "name": "Planted Customer"});
+        invoice["views"] = self.views.into();
+        json!({ "invoice": invoice })
     }
 
     fn hooks(&mut self, request: &Request<Bytes>, path: &[&str]) -> serde_json::Value {

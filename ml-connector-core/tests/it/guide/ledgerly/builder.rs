@@ -52,6 +52,7 @@ impl Builder {
             sink: SinkInfo::new(connection, SYSTEM),
             client: Client::new(base, Arc::new(auth), &account)?,
             webhook: Webhook::new(account_key(&account)),
+            account,
         })
     }
 }

@@ -27,6 +27,7 @@ pub struct Ledgerly {
     sink: SinkInfo,
     client: Client,
     webhook: Webhook,
+    account: String,
 }
 
 impl Ledgerly {

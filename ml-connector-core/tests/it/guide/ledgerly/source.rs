@@ -5,19 +5,20 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use ml_connector_core::{
-    Context, Error, ErrorKind, PollRequest, ReceiveRequest, Result, Source, SourceInfo, UpkeepRequest,
-    decode,
+    CheckStep, Context, Error, ErrorKind, PollRequest, ReceiveRequest, Result, Source, SourceInfo,
+    UpkeepRequest, decode,
     http::{Pages, Position},
     model::{
-        EntityRef, Intake, Observation, Observed, Page, Prompt, Proof, Raw, Resolution, Signal, Subject,
-        Upkeep,
+        EntityRef, Intake, Observation, Observed, Page, PollMode, Prompt, Proof, Raw, Record, Resolution,
+        Signal, Subject, Upkeep,
     },
     snapshot::{Snapshot, revision_of},
 };
+use serde_json::value::RawValue;
 
 use super::{
     Ledgerly,
-    models::{MEANINGFUL, invoice},
+    models::{Listed, MEANINGFUL, invoice, listed},
     webhook::Callback,
 };
 
@@ -36,18 +37,11 @@ impl Ledgerly {
             }
             Err(error) => return Err(error),
         };
-        let record = decode::object(&raw, invoice)?.value;
+        let record = decode::object(&raw, |from| invoice(&self.account, from))?.value;
         if &*record.id != id {
             return Err(Error::new(ErrorKind::InvalidResponse, "the answer is about another invoice"));
         }
-        let revision = revision_of(raw.get().as_bytes(), MEANINGFUL)?;
-        Ok(Observed::Present {
-            revision,
-            order: None,
-            content: record.into(),
-            raw: Some(Raw::new(raw)),
-            notes: Vec::new(),
-        })
+        present(record, raw)
     }
 
     /// Whether the list, read to its end, shows the invoice.
@@ -59,14 +53,21 @@ impl Ledgerly {
                 _ => None,
             };
             let page = self.client.list_invoices(ctx, after).await?;
-            if page.invoices.iter().any(|listed| listed == id) {
+            let rows = listed(&self.account, &page.invoices)?;
+            if rows.iter().any(|row| row.id() == id) {
                 return Ok(true);
             }
-            if !pages.advance(page.next.map(Position::Token), &page.invoices)? {
+            if !pages.advance(page.next.map(Position::Token), rows.iter().map(Listed::id))? {
                 return Ok(false);
             }
         }
     }
+}
+
+fn present(record: Record, raw: Box<RawValue>) -> Result<Observed> {
+    let revision = revision_of(raw.get().as_bytes(), MEANINGFUL)?;
+    let (content, raw) = (record.into(), Some(Raw::new(raw)));
+    Ok(Observed::Present { revision, order: None, content, raw, notes: Vec::new() })
 }
 
 #[async_trait]
@@ -97,11 +98,23 @@ impl Source for Ledgerly {
             return Err(Error::new(ErrorKind::Unsupported, "ledgerly has no such feed"));
         }
         let after = request.checkpoint.and_then(|checkpoint| std::str::from_utf8(checkpoint).ok());
+        let read_at = ctx.now();
         let page = self.client.list_invoices(ctx, after).await?;
-        let signal = |id: String| Signal::entity(EntityRef::new("invoice", id));
-        let signals = page.invoices.into_iter().map(signal).collect();
+        // At first, and of the past, a row is told as it is. Of news it only says what to read.
+        let tells = matches!(request.mode, PollMode::Baseline | PollMode::Backfill { .. });
+        let (mut rows, mut signals) = (Vec::new(), Vec::new());
+        for listed in listed(&self.account, &page.invoices)? {
+            let entity = EntityRef::new("invoice", listed.id());
+            match listed {
+                Listed::Row(record, raw) if tells => {
+                    rows.push(Observation { entity, read_at, state: present(record, raw)? });
+                }
+                _ => signals.push(Signal::entity(entity)),
+            }
+        }
         let more = page.next.is_some();
-        Ok(Page::new(page.next.map(Bytes::from).unwrap_or_default()).signals(signals).more(more))
+        let checkpoint = page.next.map(Bytes::from).unwrap_or_default();
+        Ok(Page::new(checkpoint).rows(rows).signals(signals).more(more))
     }
 
     async fn upkeep(&self, ctx: &Context, request: UpkeepRequest<'_>) -> Result<Upkeep> {
@@ -139,5 +152,9 @@ impl Source for Ledgerly {
             }
             (Some(_), Some(_)) => Ok(Upkeep::new(daily).state(kept)),
         }
+    }
+
+    async fn check(&self, ctx: &Context) -> Vec<CheckStep> {
+        vec![CheckStep::of("read invoices", self.client.list_invoices(ctx, None).await.as_ref())]
     }
 }
