@@ -8,11 +8,8 @@
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use ml_connector_core::{
-    Connector, Error, ErrorKind, Result, Source, SourceMode, SystemClock,
-    audit::MemoryLog,
-    model::{Decimal, Origin},
-    route::Route,
-    token::MemoryTokenStore,
+    Connector, Error, ErrorKind, Result, Source, SourceMode, SystemClock, audit::MemoryLog, model::Decimal,
+    route::Route, token::MemoryTokenStore,
 };
 use ml_connector_databricks::{Databricks, tables};
 use ml_connector_examples::{
@@ -33,7 +30,7 @@ async fn main() -> ExitCode {
 
 /// The integration: a source, a sink that takes its tables, and one route for everything that happens to it.
 fn connect(books: FreshBooks, lake: Databricks, network: SimTransport) -> Result<Connector> {
-    let everything = Route::new("warehouse").with_pages().with_origin(Origin::Ours);
+    let everything = Route::new("warehouse").with_pages().with_all_origins();
     Connector::builder()
         .audit_log(MemoryLog::new())
         .token_store(MemoryTokenStore::new())

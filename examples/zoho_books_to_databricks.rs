@@ -14,7 +14,7 @@ use ml_connector_core::{
     Connector, Error, ErrorKind, Result, Sink, Source, SourceMode, SystemClock,
     audit::{EntryKind, EntryState, MemoryLog, Outcome, Query},
     engine::{ConnectorBuilder, Replay, Settings},
-    model::{Decimal, Origin, RecordKind},
+    model::{Decimal, RecordKind},
     route::Route,
     token::MemoryTokenStore,
 };
@@ -57,7 +57,7 @@ async fn main() -> ExitCode {
 
 /// The integration: a source, a sink that takes its tables, and one route for everything that happens to it.
 fn connect(connector: ConnectorBuilder, books: ZohoBooks, lake: Databricks) -> ConnectorBuilder {
-    let everything = Route::new("warehouse").with_pages().with_origin(Origin::Ours);
+    let everything = Route::new("warehouse").with_pages().with_all_origins();
     connector.connect(books).connect(lake).route(everything.to("lake", tables()))
 }
 

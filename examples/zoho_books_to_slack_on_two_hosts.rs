@@ -167,7 +167,7 @@ impl Started {
         let books = shared.settings.books[0].connection.as_str().into();
         let request = self.host.connector.read_request(&books, &EntityRef::new("invoice", invoice))?;
         let request = self.log.sealed(request).await?;
-        self.database_log.append_in(&transaction, request, SystemClock.now()).await?;
+        self.database_log.append_sealed_in(&transaction, request, SystemClock.now()).await?;
         transaction.commit().await.map_err(unavailable)?;
         drop(client);
         drop(connection.await);

@@ -167,7 +167,9 @@ impl Builder {
         };
         let webhook = match info.mode {
             SourceMode::Poll => None,
-            _ => Some(Webhook::new(&config.webhook_secret, &config.company_id, &sets, &api)?),
+            _ => {
+                Some(Webhook::new(&info.connection, &config.webhook_secret, &config.company_id, &sets, &api)?)
+            }
         };
         let mut sink = SinkInfo::new(info.connection.clone(), SYSTEM);
         sink.affinity = info.affinity.clone();

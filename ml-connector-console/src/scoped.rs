@@ -1,13 +1,15 @@
 //! The connector as one person sees it: every question is narrowed to the visible connections, and every act is checked.
 //! Pages have no other way to the connector.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use futures_util::{StreamExt, TryStreamExt};
 use ml_connector_core::{
     Connector, ErrorKind, Timestamp,
     audit::{Entry, EntryKind, Query},
-    engine::{Act, Acted, ConnectionView, DryRun, FeedProgress, Health, History, Replay, Story},
+    engine::{
+        Act, Acted, ConnectionView, DryRun, FeedProgress, Health, History, Replay, Replayed, StepKind, Story,
+    },
     model::{ConnectionId, Seq},
     rate::Usage,
     route::{Route, RouteSet},
@@ -82,7 +84,31 @@ impl Scoped {
         story.entries.retain(|entry| self.grant.sees(&entry.connection));
         story.left_out += all - story.entries.len();
         story.steps.retain(|step| self.grant.sees(&step.connection));
+        if !self.grant.sees_all() {
+            self.hide_routes(&mut story);
+        }
         Ok(story)
+    }
+
+    /// Routes have names of other connections, and a set of routes belongs to the host: of what they said, only the routes
+    /// that this person sees stay, and those that led to what he sees.
+    fn hide_routes(&self, story: &mut Story) {
+        let mut names: BTreeSet<Arc<str>> =
+            self.routes().iter().map(|route| Arc::clone(&route.name)).collect();
+        for step in &mut story.steps {
+            if let StepKind::Routed { others, .. } = &mut step.what {
+                others.retain(|(name, _)| names.contains(name));
+            }
+        }
+        names.extend(story.steps.iter().filter_map(|step| match &step.what {
+            StepKind::FannedOut { route, .. } => Some(Arc::clone(route)),
+            _ => None,
+        }));
+        for step in &mut story.steps {
+            if let StepKind::Routed { matched, .. } = &mut step.what {
+                matched.retain(|name| names.contains(name));
+            }
+        }
     }
 
     /// How the visible connections do. What belongs to no connection is seen by those who see all.
@@ -92,6 +118,7 @@ impl Scoped {
         if !self.grant.sees_all() {
             health.full_limits.clear();
             health.endpoints.clear();
+            (health.clock, health.clock_set_back) = (None, None);
         }
         Ok(health)
     }
@@ -138,11 +165,19 @@ impl Scoped {
         Ok(Key(self.connector.shared_key(KEY).await?))
     }
 
-    /// How many of these entries can be sent again.
-    pub(crate) async fn dry_replay(&self, replay: Replay) -> Result<usize> {
+    /// The same for a page that can do without a form: `None` while there is no key yet and the log takes no writes.
+    pub(crate) async fn key_for_form(&self) -> Result<Option<Key>> {
+        match self.key().await {
+            Err(refusal) if is_down(&refusal) => Ok(None),
+            key => key.map(Some),
+        }
+    }
+
+    /// How many of these entries can be sent again, and where the routes of today would send them.
+    pub(crate) async fn dry_replay(&self, replay: Replay) -> Result<Replayed> {
         let mut replay = replay.dry_run();
         replay.selection = self.grant.narrow(replay.selection);
-        Ok(self.connector.replay(&replay).await?.selected)
+        Ok(self.connector.replay(&replay).await?)
     }
 
     /// What other routes would have done with the past.

@@ -144,6 +144,21 @@ impl Context {
         }
     }
 
+    /// What the vendor's clock shows when ours shows `at`, as far as an answer to a call with this context has told; else
+    /// `at`. Stamps of records are by the vendor's clock: whatever is compared with them goes through this.
+    ///
+    /// ```
+    /// # use ml_connector_core::{Context, Timestamp};
+    /// /// Where the next window of changes begins.
+    /// fn window(ctx: &Context, read_at: Timestamp) -> Timestamp {
+    ///     ctx.by_vendor(read_at) - std::time::Duration::from_secs(300)
+    /// }
+    /// ```
+    #[must_use]
+    pub fn by_vendor(&self, at: Timestamp) -> Timestamp {
+        self.vendor_clock.as_ref().and_then(|clock| clock.shows(at)).unwrap_or(at)
+    }
+
     /// The same, for a call that may write only as long as the host has this lease.
     #[must_use]
     pub(crate) fn under(&self, held: &Arc<WriteLease>, lease: Lease) -> Self {

@@ -272,17 +272,29 @@ pub(crate) fn causes(error: &Error) -> String {
     if !matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Unauthenticated) {
         return String::new();
     }
-    let mut text: String = chain(error).join(": ");
-    if let Some((cut, _)) = text.char_indices().nth(LONGEST) {
+    cut(chain(error).join(": "), LONGEST)
+}
+
+/// An error of the network with the errors underneath, for log lines and for what is kept of it.
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
+    /// It is cut there.
+    const LONGEST: usize = 200;
+    let above = error.to_string();
+    let causes = chain(error).into_iter().filter(|cause| !above.ends_with(cause.as_str()));
+    cut(std::iter::once(above.clone()).chain(causes).collect::<Vec<_>>().join(": "), LONGEST)
+}
+
+fn cut(mut text: String, longest: usize) -> String {
+    if let Some((cut, _)) = text.char_indices().nth(longest) {
         text.truncate(cut);
     }
     text
 }
 
 /// The errors underneath, without those that repeat what the one above says.
-fn chain(error: &Error) -> Vec<String> {
+fn chain(error: &dyn std::error::Error) -> Vec<String> {
     let mut chain: Vec<String> = Vec::new();
-    let mut next = std::error::Error::source(error);
+    let mut next = error.source();
     while let Some(cause) = next {
         let text = cause.to_string();
         if chain.last().is_none_or(|above| !above.ends_with(&text)) {

@@ -14,6 +14,8 @@ pub const TOO_YOUNG: &str = "too_young";
 pub const REQUEST_ID: &str = "request_id";
 /// The system, such as `zoho_books`.
 pub const SYSTEM: &str = "system";
+/// The token endpoint, without a query.
+pub const TOKEN_URL: &str = "token_url";
 /// The host's name for the connection.
 pub const CONNECTION: &str = "connection";
 /// The setting of a system crate that is missing or wrong.

@@ -66,6 +66,10 @@ impl<T: AuditLog + ?Sized> AuditLog for Arc<T> {
         (**self).remove_documents(collection, connection, limit).await
     }
 
+    fn deadline(&self) -> Option<Duration> {
+        (**self).deadline()
+    }
+
     async fn check(&self) -> Vec<CheckStep> {
         (**self).check().await
     }

@@ -3,10 +3,11 @@
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, StatusCode};
 use ml_connector_core::{
-    Connector, HttpTransport, Secret, Timestamp, audit::EntryKind, http::Limits, model::Date, route::Route,
+    Connector, HttpTransport, Secret, Timestamp, audit::EntryKind, engine::StepKind, http::Limits,
+    model::Date, route::Route,
 };
 use ml_connector_sim::{
-    Conditions,
+    Conditions, Fault,
     slack::SlackConfig,
     zoho::{Entity, ZohoBooksConfig, signature},
 };
@@ -36,6 +37,34 @@ async fn the_life_of_an_invoice() {
     assert_eq!(story.told().await, ["Invoice INV-000101 paid", "Payment 2 received"]);
     books.delete(Entity::Invoice, &id).unwrap();
     assert_eq!(story.told().await, ["Invoice INV-000101 deleted"]);
+    story.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_story_of_an_event_shows_each_call_with_how_long_it_took() {
+    let mut story = Story::new();
+    let books = story.world.books.clone();
+    let id = books.create_invoice(document("Bluebird Logistics", 10_000)).unwrap();
+    books.plant(Fault::delay(secs(2)).on("/invoices/"));
+    story.world.slack.plant(Fault::delay(secs(3)).on("chat.postMessage"));
+    assert_eq!(story.told().await, ["Invoice INV-000101 created"]);
+    let event = story.world.entries(EntryKind::Event).await.remove(0);
+    assert_eq!(event.index.entity.as_ref().unwrap().id, id.into());
+    let told = story.connector.explain(event.seq).await.unwrap();
+    let calls: Vec<_> = told
+        .steps
+        .iter()
+        .filter_map(|step| match &step.what {
+            StepKind::Called { call } => Some((&*call.operation, step.to?.saturating_since(step.from))),
+            _ => None,
+        })
+        .collect();
+    let took = |of: &str| {
+        let call = calls.iter().find(|(operation, _)| operation.contains(of));
+        call.unwrap_or_else(|| panic!("no {of} in {calls:?}")).1
+    };
+    assert!(took("invoice") >= secs(2) && took("invoice") < secs(3), "{calls:?}");
+    assert!(took("chat") >= secs(3) && took("chat") < secs(4), "{calls:?}");
     story.end().await;
 }
 

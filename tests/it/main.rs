@@ -18,6 +18,7 @@ mod hosts;
 #[cfg(unix)]
 mod kill;
 mod links;
+mod log_lines;
 mod mirror;
 mod outages;
 mod polling;

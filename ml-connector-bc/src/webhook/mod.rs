@@ -11,7 +11,7 @@ use http::{HeaderValue, Request, Response, StatusCode, header};
 use ml_connector_core::{
     Error, ErrorKind, Result, Secret, Timestamp,
     decode::{self, Decoded},
-    model::{DedupeKey, EntityRef, Intake, Revision, Signal},
+    model::{ConnectionId, DedupeKey, EntityRef, Intake, Revision, Signal, Subject},
     webhook::{Encoding, Form, HmacSha256, require_token},
 };
 use url::Url;
@@ -37,6 +37,7 @@ pub(crate) const DELETED: &str = "deleted";
 #[derive(Debug, Clone)]
 pub(crate) struct Webhook {
     keyed: HmacSha256,
+    connection: ConnectionId,
     company: String,
     host: String,
     sets: Vec<Wanted>,
@@ -61,14 +62,21 @@ impl std::fmt::Debug for Wanted {
 impl Webhook {
     /// # Errors
     /// [`ErrorKind::ConfigInvalid`] when the secret is too short to make anything of.
-    pub(crate) fn new(secret: &Secret, company: &str, sets: &[Set], api: &Url) -> Result<Self> {
+    pub(crate) fn new(
+        connection: &ConnectionId,
+        secret: &Secret,
+        company: &str,
+        sets: &[Set],
+        api: &Url,
+    ) -> Result<Self> {
         if secret.expose().len() < MIN_SECRET {
             return Err(Error::new(ErrorKind::ConfigInvalid, "expected 16 characters or more")
                 .with_context("setting", "webhook_secret"));
         }
         let keyed = HmacSha256::new([secret])?;
         let host = api.host_str().unwrap_or_default().to_owned();
-        Ok(Self { sets: derive(&keyed, company, sets), keyed, company: company.to_owned(), host })
+        let (sets, connection) = (derive(&keyed, company, sets), connection.clone());
+        Ok(Self { sets, keyed, connection, company: company.to_owned(), host })
     }
 
     /// The same for every set of another company.
@@ -111,34 +119,22 @@ impl Webhook {
             let (bytes, about) = (request.body().len(), about.join("\n"));
             Bytes::from(format!("{bytes} bytes of set {:?} about\n{about}", wanted.name))
         };
-        Ok(match self.entries(request.body(), wanted) {
-            Ok((signals, true)) => {
-                let kept = kept(&signals);
-                Intake::accepted(signals).evidence(kept)
-            }
-            Ok((mut signals, false)) => {
-                signals.push(trouble(wanted, now));
-                let kept = kept(&signals);
-                Intake::accepted(signals).evidence(kept)
-            }
-            Err(reason) => {
-                tracing::warn!(
-                    set = wanted.name,
-                    reason,
-                    bytes = request.body().len(),
-                    "a notification is dropped"
-                );
-                let signals = vec![trouble(wanted, now)];
-                let kept = kept(&signals);
-                Intake::accepted(signals).evidence(kept)
-            }
-        })
+        let (mut signals, dropped) = self.entries(request.body(), wanted);
+        let Some(reason) = dropped else {
+            let kept = kept(&signals);
+            return Ok(Intake::accepted(signals).evidence(kept));
+        };
+        tracing::warn!(set = wanted.name, reason, bytes = request.body().len(), "entries are dropped");
+        let (trouble, key) = self.trouble(wanted, reason, now);
+        signals.push(trouble);
+        let kept = kept(&signals);
+        Ok(Intake::accepted(signals).evidence(kept).note_once(format!("entries are dropped: {reason}"), key))
     }
 
-    /// The signals of a notification, and whether all of its entries were ours.
-    fn entries(&self, body: &Bytes, wanted: &Wanted) -> Result<(Vec<Signal>, bool), &'static str> {
+    /// The signals of a notification, and why one of its entries, or all of it, leads to nothing.
+    fn entries(&self, body: &Bytes, wanted: &Wanted) -> (Vec<Signal>, Option<&'static str>) {
         if body.len() > MAX_BODY {
-            return Err("too_large");
+            return (Vec::new(), Some("too_large"));
         }
         let read = decode::body(body, |body| {
             if !body.has("value") {
@@ -156,27 +152,41 @@ impl Webhook {
             }
             Ok(entries)
         });
-        let Decoded { value: entries, left_out } = read.map_err(|_| "unreadable")?;
-        if entries.is_empty() {
-            return Err("empty");
-        }
+        let Ok(Decoded { value: entries, left_out }) = read else {
+            return (Vec::new(), Some("unreadable"));
+        };
         // What is no entry may have been one.
-        let (mut signals, mut all_ours) = (Vec::new(), left_out.is_empty());
+        let mut dropped = match (left_out.is_empty(), entries.is_empty()) {
+            (false, _) => Some("unreadable_entry"),
+            (true, true) => Some("empty"),
+            (true, false) => None,
+        };
+        let mut signals = Vec::new();
         for [state, resource, change, subscription, at] in &entries {
             if require_token(state, &wanted.client_state).is_err() {
-                tracing::warn!(set = wanted.name, reason = "client_state_mismatch", "an entry is dropped");
-                all_ours = false;
+                dropped = dropped.or(Some("client_state_mismatch"));
                 continue;
             }
             match Resource::parse(resource, &self.company, wanted.name, &self.host) {
-                Some(resource) => signals.push(signal(wanted, &resource, change, subscription, at)),
-                None => {
-                    tracing::warn!(set = wanted.name, reason = "resource_rejected", "an entry is dropped");
-                    all_ours = false;
-                }
+                Some(resource) => signals.extend(told(wanted, &resource, change, subscription, at)),
+                None => dropped = dropped.or(Some("resource_rejected")),
             }
         }
-        Ok((signals, all_ours))
+        (signals, dropped)
+    }
+
+    /// Somebody who knows the path told something that cannot be used: what it was about is read, but not all the time. The
+    /// second is the key under which that is noted, so that nobody fills the log with notes.
+    fn trouble(&self, wanted: &Wanted, reason: &str, now: Timestamp) -> (Signal, DedupeKey) {
+        let every = i64::try_from(SWEEP_AT_MOST_EVERY.as_millis()).unwrap_or(i64::MAX);
+        let turn = now.as_millis().div_euclid(every);
+        let mut signal = Signal::feed(wanted.name, None);
+        signal.hint = Some(TROUBLE.into());
+        // The path is a secret, and the log keeps keys. A key is known to all connections of the log.
+        let key = format!("business_central/trouble/{}/{}/{turn}", self.connection, wanted.name);
+        let noted = DedupeKey::from(format!("{key}/{reason}"));
+        signal.dedupe = Some(DedupeKey::from(key));
+        (signal, noted)
     }
 }
 
@@ -196,30 +206,28 @@ fn derive(keyed: &HmacSha256, company: &str, sets: &[Set]) -> Vec<Wanted> {
     all.chain([named(None, Set::APPROVAL_ENTRIES)]).collect()
 }
 
-fn signal(wanted: &Wanted, resource: &Resource, change: &str, subscription: &str, at: &str) -> Signal {
-    let mut signal = match (resource, wanted.set) {
-        (Resource::Record(id), Some(set)) => Signal::entity(EntityRef::new(set.kind().as_str(), id.as_str())),
-        (Resource::Record(_), None) => Signal::feed(wanted.name, None),
-        (Resource::Collection(since), _) => Signal::feed(wanted.name, *since),
+/// What an entry tells. More changes than Business Central lists one by one, with deletions among them, are two things to do:
+/// what has changed is read, and what the set does not show any more is looked for.
+fn told(wanted: &Wanted, resource: &Resource, change: &str, subscription: &str, at: &str) -> Vec<Signal> {
+    let mut signals = match (resource, wanted.set) {
+        (Resource::Record(id), Some(set)) => {
+            vec![Signal::entity(EntityRef::new(set.kind().as_str(), id.as_str()))]
+        }
+        (Resource::Record(_), None) => vec![Signal::feed(wanted.name, None)],
+        (Resource::Collection(None), Some(_)) => {
+            vec![Signal::feed(wanted.name, None), Signal::sweep(wanted.name)]
+        }
+        (Resource::Collection(since), _) => vec![Signal::feed(wanted.name, *since)],
     };
     let known = ["created", "updated", DELETED, "collection"].into_iter().find(|known| *known == change);
-    signal.hint = known.map(Into::into);
     // Several changes of one record within a delivery window have stamps of their own; a delivery that is repeated has not.
-    let one = format!("{subscription}\n{resource:?}\n{change}\n{at}");
-    let key = format!("business_central/{}", Revision::of(one.as_bytes()));
-    signal.dedupe = Some(DedupeKey::from(key));
-    signal
-}
-
-/// Somebody who knows the path told something that cannot be read: what it was about is read, but not all the time.
-fn trouble(wanted: &Wanted, now: Timestamp) -> Signal {
-    let every = i64::try_from(SWEEP_AT_MOST_EVERY.as_millis()).unwrap_or(i64::MAX);
-    let turn = now.as_millis().div_euclid(every);
-    let mut signal = Signal::feed(wanted.name, None);
-    signal.hint = Some(TROUBLE.into());
-    // The path is a secret, and the log keeps keys.
-    signal.dedupe = Some(DedupeKey::from(format!("business_central/trouble/{}/{turn}", wanted.name)));
-    signal
+    let one = Revision::of(format!("{subscription}\n{resource:?}\n{change}\n{at}").as_bytes());
+    for signal in &mut signals {
+        signal.hint = known.map(Into::into);
+        let sweeps = if matches!(signal.subject, Subject::Sweep(_)) { "/sweep" } else { "" };
+        signal.dedupe = Some(DedupeKey::from(format!("business_central/{one}{sweeps}")));
+    }
+    signals
 }
 
 /// The token comes back as plain text, and nothing else can be reflected.

@@ -11,7 +11,7 @@ use ml_connector_core::{
 };
 use serde_json::Value;
 
-use crate::support::{HOOKS, Hooks, NOW, SECRET, World, fixture};
+use crate::support::{HOOKS, Hooks, NOW, SECRET, World, builder, fixture};
 
 const TROUBLE: &str = "unreadable notification";
 
@@ -117,11 +117,31 @@ async fn the_vendor_s_vectors_hold() {
             .filter(|signal| signal.hint.as_deref() != Some(TROUBLE))
             .filter(|signal| seen.insert(signal.dedupe.as_ref().unwrap().as_str().to_owned()))
             .collect();
-        assert_eq!(new.len() as u64, expect["enqueue"].as_u64().unwrap(), "{name}");
+        // A read and a sweep of one feed are one job.
+        let jobs: HashSet<_> = new
+            .iter()
+            .map(|signal| match &signal.subject {
+                Subject::Entity(entity) => entity.to_string(),
+                other => other.feed().unwrap().to_string(),
+            })
+            .collect();
+        assert_eq!(jobs.len() as u64, expect["enqueue"].as_u64().unwrap(), "{name}");
+        let sweeps = new.iter().filter(|signal| matches!(signal.subject, Subject::Sweep(_))).count();
+        assert_eq!(sweeps, usize::from(expect["job"] == "full_resync"), "{name}");
+        assert_eq!(new.len(), jobs.len() + sweeps, "{name}: changes are read beside");
         if let Some(since) = expect["since"].as_str() {
             let Subject::Feed { since: read, .. } = &new[0].subject else { panic!("{name}") };
             assert_eq!(*read, Some(Timestamp::parse(since).unwrap()));
         }
+        // What is dropped leaves a trace that a person can read.
+        let note = intake.note.as_deref();
+        let reason = note.map(|note| note.strip_prefix("entries are dropped: ").unwrap());
+        let expected = match name {
+            "mixed_entries_one_foreign" => Some("client_state_mismatch"),
+            _ => expect["audit"].as_str(),
+        };
+        assert_eq!(reason, expected, "{name}");
+        assert_eq!(intake.note_key.is_some(), note.is_some(), "{name}: nobody fills the log with notes");
         ran += 1;
     }
     assert!(ran >= 14, "{ran} cases");
@@ -139,7 +159,7 @@ async fn no_request_to_an_issued_path_gets_anything_but_2xx_and_trouble_reads_at
         .build()
         .unwrap();
     let (_, path, state) = &told[0];
-    let mut keys = HashSet::new();
+    let (mut keys, mut notes) = (HashSet::new(), HashSet::new());
     let deep = format!("{}1{}", "[".repeat(100_000), "]".repeat(100_000));
     let many = format!(r#"{{"value":[{}]}}"#, vec!["{}"; 10_000].join(","));
     let large = vec![b'x'; (4 << 20) + 1];
@@ -150,6 +170,7 @@ async fn no_request_to_an_issued_path_gets_anything_but_2xx_and_trouble_reads_at
         b"{\"value\":7}".to_vec(),
         b"{\"value\":[]}".to_vec(),
         b"{\"value\":[1,2]}".to_vec(),
+        b"{\"value\":[{\"clientState\":\"another\"}]}".to_vec(),
         b"{\"value\":[null,7,[],{\"clientState\":{}}]}".to_vec(),
         b"{\"ProviderName\":\"x\",\"Request\":{}}".to_vec(),
         deep.into_bytes(),
@@ -167,15 +188,36 @@ async fn no_request_to_an_issued_path_gets_anything_but_2xx_and_trouble_reads_at
         assert_eq!(intake.signals.len(), 1, "body {n}");
         let key = intake.signals[0].dedupe.as_ref().unwrap().as_str();
         assert!(!key.contains(path.trim_start_matches('/')), "the log keeps keys, and the path is a secret");
+        assert!(intake.note.is_some() && intake.evidence.is_some(), "body {n}");
+        let note_key = intake.note_key.unwrap();
+        assert!(!note_key.as_str().contains(path.trim_start_matches('/')), "{note_key}");
+        notes.insert(note_key);
         keys.extend(intake.signals.into_iter().map(|signal| signal.dedupe.unwrap()));
     }
     assert_eq!(keys.len(), 1, "all within a quarter of an hour lead to one read");
+    assert_eq!(notes.len(), 6, "and to one note for each reason: {notes:?}");
     let later = receive(&source, "POST", path, Bytes::new(), NOW + std::time::Duration::from_secs(900));
     assert!(keys.insert(later.signals[0].dedupe.clone().unwrap()));
     for token in ["", "\u{1}", &"x".repeat(513)] {
         let encoded: String = url::form_urlencoded::byte_serialize(token.as_bytes()).collect();
         let intake = receive(&source, "GET", &format!("{path}?validationToken={encoded}"), Bytes::new(), NOW);
         assert!(intake.reply.status().is_success() && intake.reply.body().is_empty());
+    }
+}
+
+/// Two connections of one company, such as a copy of its environment, have the same paths, and one log.
+#[tokio::test(start_paused = true)]
+async fn the_trouble_of_one_connection_is_not_taken_for_that_of_another() {
+    let world = World::new();
+    let told = told().await;
+    let mut keys = HashSet::new();
+    for connection in ["erp", "copy"] {
+        let source = builder(&world.erp, connection).build().unwrap();
+        for (_, path, _) in told.iter().filter(|(name, ..)| name != "company") {
+            let intake = receive(&source, "POST", path, Bytes::new(), NOW);
+            assert!(keys.insert(intake.signals[0].dedupe.clone().unwrap()), "{keys:?}");
+            assert!(keys.insert(intake.note_key.unwrap()), "{keys:?}");
+        }
     }
 }
 

@@ -100,12 +100,12 @@ fn entries(asked: &Asked, plan: &Plan) -> Markup {
         @if sends && uncertain > 0 {
             p.problem {
                 span.mark aria-hidden="true" { "!" }
-                " Of " (many(uncertain as u64, "entry")) " nobody knows whether it arrived before. Look at the destination first."
+                " " (many(uncertain as u64, "entry")) " arrived before, or may have. Look at the destination first."
             }
         }
         @if sends && !plan.entries.is_empty() {
             h2 { "Where to" }
-            ul { @for (to, count) in plan.destinations() { li { (safe(&to, 100)) ": " b { (count) } } } }
+            ul { @for (to, count) in plan.destinations(asked) { li { (safe(&to, 100)) ": " b { (count) } } } }
         }
         @if !plan.entries.is_empty() {
             h2 { "Which" }

@@ -1,5 +1,7 @@
 //! Backfills: how far each feed was read, and reading the past.
 
+use std::time::Duration;
+
 use maud::{Markup, html};
 use ml_connector_core::{
     engine::{ConnectionView, FeedProgress, RunProgress},
@@ -9,7 +11,7 @@ use ml_connector_core::{
 use crate::{
     answer::Refusal,
     asked::Asked,
-    show::{Tab, many, refreshing},
+    show::{Tab, many, meter, refreshing},
     text::safe,
     time::span,
 };
@@ -33,7 +35,7 @@ pub(crate) async fn show(asked: &Asked) -> Result<Markup, Refusal> {
     let goes_on = runs().any(|run| run.what == "backfill" && run.ended.is_none());
     let lead = html! {
         "How far each feed was read. A backfill reads the past and tells it to the routes that take the past; news goes first meanwhile. "
-        "How much there is, nobody knows before it has been read, so there is no percentage."
+        "Where the vendor says with each page how much follows, a bar shows how far it is; where not, nobody knows before it has been read."
     };
     let body = html! {
         @if read.is_empty() { p.empty { "You see no connection that is read." } }
@@ -88,6 +90,11 @@ fn told(asked: &Asked, connection: &ConnectionId, run: &RunProgress) -> Markup {
     html! {
         b { (run.what) } ": " (many(run.rows, "row"))
         @if took.as_secs() >= 5 { ", " (per_minute) " a minute" }
+        @if let (Some(left), None) = (run.left, run.ended) {
+            (meter(run.rows, run.rows.saturating_add(left)))
+            " of " (many(run.rows.saturating_add(left), "row"))
+            @if let Some(longer) = longer(run, left, took) { ", about " (span(longer)) " left" }
+        }
         @match run.ended {
             Some(at) => { ", ended " (asked.when(at, connection).with_distance()) " after " (span(took)) },
             None => { ", since " (asked.when(run.begun, connection)) },
@@ -95,4 +102,10 @@ fn told(asked: &Asked, connection: &ConnectionId, run: &RunProgress) -> Markup {
         @if let Some(since) = run.since { ", of what changed since " (asked.when(since, connection)) }
         @if let Some(seq) = run.seq { " " a href=(asked.href(&format!("/event/{seq}"), &[])) { "#" (seq.0) } }
     }
+}
+
+/// How much longer it takes, if it goes on as fast. Nobody knows from the first seconds.
+fn longer(run: &RunProgress, left: u64, took: Duration) -> Option<Duration> {
+    let millis = took.as_millis().checked_mul(u128::from(left))?.checked_div(u128::from(run.rows))?;
+    (took.as_secs() >= 5).then_some(Duration::from_millis(u64::try_from(millis).ok()?))
 }

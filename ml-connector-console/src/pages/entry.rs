@@ -144,6 +144,8 @@ async fn payload(
     entry: &Entry,
     revealed: Option<&str>,
 ) -> Result<Markup, Refusal> {
+    let may_reveal = asked.scoped.grant().may_reveal();
+    let key = if may_reveal && revealed.is_none() { asked.scoped.key_for_form().await? } else { None };
     Ok(html! {
         h2 #payload { "What it holds" }
         @if let Some(text) = revealed {
@@ -161,14 +163,15 @@ async fn payload(
             }
             pre { (cut(&safe(text, usize::MAX), LONGEST)) }
             p.faint { "The log says that you looked." }
-        } @else if asked.scoped.grant().may_reveal() {
-            @let token = asked.scoped.key().await?.issue(&bound(asked, entry.seq), asked.now);
+        } @else if let Some(key) = &key {
+            @let token = key.issue(&bound(asked, entry.seq), asked.now);
             p { "Hidden, because it holds names and amounts. " }
             form method="post" action=(asked.href(&format!("/event/{}/reveal", entry.seq), &[])) {
                 input type="hidden" name="token" value=(token);
                 button type="submit" { "Show it" }
                 span.faint { " The log will say that you looked." }
             }
-        } @else { p.faint { "Hidden: it holds names and amounts, and you may not see them." } }
+        } @else if may_reveal { p.faint { "Hidden, because it holds names and amounts. It cannot be shown while the log takes no writes: it has to say that you looked." } }
+        @else { p.faint { "Hidden: it holds names and amounts, and you may not see them." } }
     })
 }

@@ -20,7 +20,9 @@ use crate::{
 /// How many entries are on a page.
 pub(crate) const PAGE: usize = 50;
 /// How many of the entries behind an event are looked at for its deliveries: they are appended right behind it.
-const BEHIND: u64 = 8;
+const BEHIND: u64 = 32;
+/// How many of them are shown.
+const WAYS: usize = 8;
 /// The filters, as addresses name them.
 const FILTERS: [&str; 9] =
     ["kind", "state", "connection", "name", "destination", "error", "currency", "amount_from", "amount_to"];
@@ -81,13 +83,15 @@ fn filters(asked: &Asked) -> Result<Query, Refusal> {
     query.amount_to = params.amount("amount_to")?;
     query.after = params.seq("after")?;
     (query.from, query.to) = (params.time("from")?, params.time("to")?);
-    let is_narrow = query.state.is_some() || query.from.is_some();
-    if query.error.is_some() && !is_narrow
-        || query.currency.is_some() && !is_narrow && query.amount_from.is_none()
-    {
+    // Neither has an index: what they are looked for in has to be little.
+    let has_failed = matches!(query.state, Some(EntryState::Dead | EntryState::Parked));
+    if query.error.is_some() && !has_failed {
         return Err(Refusal::bad(
-            "an error or a currency is found within a state, a time or an amount: choose one of them, too",
+            "a reason is found among what was given up or needs repair: choose the state dead or parked, too",
         ));
+    }
+    if query.currency.is_some() && query.amount_from.is_none() && query.amount_to.is_none() {
+        return Err(Refusal::bad("a currency is found with an amount: say from which or to which, too"));
     }
     Ok(query)
 }
@@ -205,7 +209,10 @@ pub(crate) fn table(asked: &Asked, entries: &[Entry], ways: &BTreeMap<Seq, Vec<E
                         td.amount data-label="Amount" { @if let Some(amount) = &entry.index.amount { (amount.to_string()) } }
                         td data-label="Where it stands" {
                             @match ways.get(&entry.seq) {
-                                Some(ways) => @for way in ways { (chip(asked, way)) " " },
+                                Some(ways) => {
+                                    @for way in ways.iter().take(WAYS) { (chip(asked, way)) " " }
+                                    @if let Some(more) = more(entry, ways) { a.faint href=(asked.href(&format!("/event/{}", entry.seq), &[])) { (more) } }
+                                },
                                 None if entry.kind == EntryKind::Event => { a.faint href=(asked.href(&format!("/event/{}", entry.seq), &[])) { "see its story" } },
                                 None => {
                                     (state(entry.state, entry.acknowledged))
@@ -218,6 +225,15 @@ pub(crate) fn table(asked: &Asked, entries: &[Entry], ways: &BTreeMap<Seq, Vec<E
             }
         }
     }
+}
+
+/// What is said of ways that are not shown.
+fn more(event: &Entry, ways: &[Entry]) -> Option<String> {
+    // Of an event whose last number that was looked at is its own, there may be others behind that.
+    if ways.iter().any(|way| way.seq.0 == event.seq.0.saturating_add(BEHIND)) {
+        return Some("see its story for all of them".to_owned());
+    }
+    ways.len().checked_sub(WAYS).filter(|more| *more > 0).map(|more| format!("and {more} more"))
 }
 
 fn chip(asked: &Asked, way: &Entry) -> Markup {

@@ -18,6 +18,8 @@ use crate::{
 
 /// How many connections are shown on one page.
 const CONNECTIONS: usize = 50;
+/// How many things that need somebody are told.
+const NEEDS: usize = 20;
 /// How many lanes and limits are shown.
 const LANES: usize = 20;
 const LIMITS: usize = 12;
@@ -52,7 +54,7 @@ pub(crate) async fn show(asked: &Asked) -> Result<Markup, Refusal> {
 fn list(asked: &Asked, needs: &[Need]) -> Markup {
     html! {
         ul.needs {
-            @for need in needs.iter().take(20) {
+            @for need in needs.iter().take(NEEDS) {
                 li {
                     span.chip.bad { span.mark aria-hidden="true" { "!" } " " (need.connection) }
                     div {
@@ -63,22 +65,30 @@ fn list(asked: &Asked, needs: &[Need]) -> Markup {
                 }
             }
         }
-        p { a.button href=(asked.href("/trouble", &[])) { "Look at the trouble" } }
+        p {
+            @if needs.len() > NEEDS { "And " (needs.len() - NEEDS) " more. " }
+            a.button href=(asked.href("/trouble", &[])) { "Look at the trouble" }
+        }
     }
 }
 
 fn connections(asked: &Asked, health: &Health) -> Markup {
-    let views = asked.scoped.connections();
+    let mut views = asked.scoped.connections();
+    let after = asked.params.get("after").unwrap_or_default();
+    let is_first = after.is_empty();
+    views.retain(|view| view.id.as_str() > after);
+    let more = views.len() > CONNECTIONS;
+    views.truncate(CONNECTIONS);
     html! {
         h2 { "Connections" }
-        @if views.is_empty() { p.empty { "You see no connection. Whoever runs this console decides which you may see." } }
+        @if views.is_empty() && is_first { p.empty { "You see no connection. Whoever runs this console decides which you may see." } }
         @else {
             table.cards {
                 thead { tr {
                     th { "Connection" } th { "State" } th { "Last webhook" } th { "Last event" } th { "Last delivery" } th { "Waits" } th { "Next expiry" }
                 } }
                 tbody {
-                    @for view in views.iter().take(CONNECTIONS) {
+                    @for view in &views {
                         @let of = health.connections.get(&view.id).cloned().unwrap_or_default();
                         tr {
                             th scope="row" data-label="Connection" {
@@ -95,7 +105,12 @@ fn connections(asked: &Asked, health: &Health) -> Markup {
                     }
                 }
             }
-            @if views.len() > CONNECTIONS { p.faint { "And " (views.len() - CONNECTIONS) " more, not shown." } }
+            @if more || !is_first {
+                nav.pager aria-label="Pages of the list" {
+                    @if !is_first { a.button href=(asked.href("", &[])) { "First connections" } }
+                    @if more { @if let Some(last) = views.last() { a.button rel="next" href=(asked.href("", &[("after", last.id.as_str())])) { "More connections" } } }
+                }
+            }
         }
     }
 }
@@ -242,6 +257,14 @@ async fn charts(asked: &Asked, of: &ConnectionId, health: &Health) -> Result<Mar
             ],
         })
         .collect();
+    let latencies: Vec<Bar> = slots
+        .iter()
+        .map(|(at, tally)| {
+            let (half, most) = (level(tally, HALF), level(tally, MOST));
+            let parts = vec![("good", half), ("wait", most.saturating_sub(half))];
+            Bar { name: clock(*at), told: within(tally), parts }
+        })
+        .collect();
     let named: Vec<&ConnectionId> = health.connections.keys().take(CONNECTIONS).collect();
     let ages = ages(health.connections.get(of).map(|of| &of.backlog[..]).unwrap_or_default());
     let told = format!(
@@ -257,19 +280,39 @@ async fn charts(asked: &Asked, of: &ConnectionId, health: &Health) -> Result<Mar
         }
         div.charts {
             (bars("Throughput", &told, &flow))
-            figure.chart {
-                figcaption { b { "From event to delivery" } }
-                dl.numbers {
-                    @for (part, name) in [(0.5, "half within"), (0.95, "95 % within")] {
-                        div { dt { (name) } dd { (all.latency_at(part).map_or_else(|| "no number yet".to_owned(), span)) } }
-                    }
-                }
-            }
+            (bars("From event to delivery", &within(&all), &latencies))
             @if ages.iter().all(|bar| bar.parts.iter().all(|(_, part)| *part == 0)) {
                 figure.chart { figcaption { b { "What waits, by age" } } p.faint { "Nothing waits." } }
             } @else { (bars("What waits, by age", &told_of(&ages), &ages)) }
         }
     })
+}
+
+/// The parts of deliveries whose time is told.
+const HALF: f64 = 0.5;
+const MOST: f64 = 0.95;
+
+/// How long deliveries took, in words.
+fn within(tally: &Tally) -> String {
+    if tally.latency.iter().all(|count| *count == 0) {
+        return "nothing was delivered".to_owned();
+    }
+    let longest = Tally::LATENCIES.last().copied().unwrap_or_default();
+    let told = |part| match tally.latency_at(part) {
+        Some(within) => format!("within {}", span(within)),
+        None => format!("longer than {}", span(longest)),
+    };
+    format!("half {}, 95 % {}", told(HALF), told(MOST))
+}
+
+/// How high a bar is for a time: by the bounds between which times are counted, each about three times the one before.
+fn level(tally: &Tally, part: f64) -> u64 {
+    let bounds = Tally::LATENCIES;
+    match tally.latency_at(part) {
+        _ if tally.latency.iter().all(|count| *count == 0) => 0,
+        Some(within) => 1 + bounds.partition_point(|bound| *bound < within) as u64,
+        None => 1 + bounds.len() as u64,
+    }
 }
 
 /// Five minutes each, also those in which nothing happened.

@@ -139,7 +139,10 @@ fn bound<'a>(asked: &'a Asked, act: &'a str, text: &str) -> Bound<'a> {
 }
 
 async fn form(asked: &Asked, problem: Option<&str>, text: &str) -> Result<Markup, Refusal> {
-    let token = asked.scoped.key().await?.issue(&bound(asked, "try_routes", ""), asked.now);
+    let Some(key) = asked.scoped.key_for_form().await? else {
+        return Ok(html! { p.faint { "Other routes cannot be tried while the log takes no writes." } });
+    };
+    let token = key.issue(&bound(asked, "try_routes", ""), asked.now);
     Ok(html! {
         h2 { "Try other routes" }
         @if let Some(problem) = problem { p.problem role="alert" { span.mark aria-hidden="true" { "!" } " " (problem) } }

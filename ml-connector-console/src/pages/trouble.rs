@@ -6,13 +6,14 @@ use maud::{Markup, html};
 use ml_connector_core::{
     Timestamp,
     audit::{Entry, EntryKind, EntryState, Query},
-    model::Seq,
+    engine::ConnectionHealth,
+    model::{ConnectionId, Seq},
 };
 
 use super::{
     cause::{Cause, REASON},
     named::state_word,
-    needs::needs,
+    needs::{Kind, Need, needs},
 };
 use crate::{
     answer::Refusal,
@@ -23,8 +24,9 @@ use crate::{
 
 /// How many entries are looked at: the newest.
 const LOOKED_AT: usize = 1000;
-/// How many groups are shown.
+/// How many groups are shown, and connections with trouble of their own.
 const GROUPS: usize = 50;
+const CONNECTIONS: usize = 50;
 
 /// Entries with one cause.
 struct Group {
@@ -41,42 +43,86 @@ pub(crate) async fn show(asked: &Asked) -> Result<Markup, Refusal> {
         query.newest_first().with_limit(LOOKED_AT)
     };
     let mut entries = asked.scoped.search(bad(EntryState::Dead)).await?;
-    let is_cut = entries.len() == LOOKED_AT;
-    entries.extend(asked.scoped.search(bad(EntryState::Parked)).await?);
+    let parked = asked.scoped.search(bad(EntryState::Parked)).await?;
+    let is_cut = entries.len() == LOOKED_AT || parked.len() == LOOKED_AT;
+    entries.extend(parked);
     let groups = grouped(&entries);
-    let stopped: Vec<_> = health
+    let needs = needs(&health);
+    let nothing = groups.is_empty() && needs.is_empty();
+    let of_host: Vec<&Need> = needs.iter().filter(|need| need.kind == Kind::Host).collect();
+    let after = asked.params.get("after").unwrap_or_default();
+    let own = |id: &ConnectionId| {
+        let is_own = |need: &&Need| {
+            need.kind != Kind::Host && need.connection == id.as_str() && !is_grouped(need, &groups)
+        };
+        needs.iter().filter(is_own).collect::<Vec<_>>()
+    };
+    let mut own: Vec<_> = health
         .connections
         .iter()
-        .filter(|(_, of)| of.parked.is_some() || !of.stopped_sweeps.is_empty())
+        .filter(|(id, _)| id.as_str() > after)
+        .map(|(id, of)| (id, of, own(id)))
+        .filter(|(_, _, needs)| !needs.is_empty())
         .collect();
-    let nothing = groups.is_empty() && stopped.is_empty() && needs(&health).is_empty();
+    let more = own.len() > CONNECTIONS;
+    own.truncate(CONNECTIONS);
     let lead = html! {
         @if nothing { "Nothing was given up, and nothing waits for repair." }
         @else { "What was given up or waits for repair, by its cause. Repair the cause first, then send it again: you see what would be sent before anything is." }
     };
     let body = html! {
         @if nothing { p.empty { span.mark.good aria-hidden="true" { "✓" } " All is well." } }
-        @for (id, of) in &stopped {
-            section.group {
-                h2 { (id.as_str()) }
-                @if let Some(parked) = &of.parked {
-                    p { span.chip.bad { span.mark aria-hidden="true" { "✕" } " stopped" } " " (asked.when(parked.since, id).with_distance()) }
-                    p.why { (safe(&parked.reason, 300)) }
-                    @if let Some(message) = of.token.as_ref().and_then(|token| token.message.as_deref()) { p { (safe(message, 300)) } }
-                    (buttons(asked, &[("Try again now", &[("do", "resume"), ("connection", id.as_str())])]))
-                }
-                @for sweep in &of.stopped_sweeps {
-                    p { "A look for deleted records of " b { (safe(&sweep.feed, 60)) } " missed " (sweep.missing) " of " (sweep.known)
-                        " records " (asked.when(sweep.at, id).with_distance()) ". That is too many to be believed, so nothing was told as deleted." }
-                    (buttons(asked, &[("They were deleted", &[("do", "confirm_sweep"), ("connection", id.as_str()), ("feed", &sweep.feed)])]))
-                }
-            }
+        @if after.is_empty() { @for need in of_host { section.group { h2 { (need.connection) } (told(asked, need)) } } }
+        @for (id, of, needs) in &own { (connection(asked, id, of, needs)) }
+        @if more { @if let Some((last, ..)) = own.last() { nav.pager { a.button href=(asked.href("/trouble", &[("after", last.as_str())])) { "More connections" } } } }
+        @if after.is_empty() {
+            @for (cause, group) in groups.iter().take(GROUPS) { (section(asked, cause, group)) }
+            @if groups.len() > GROUPS { p.faint { "And " (groups.len() - GROUPS) " more causes." } }
+            @if is_cut { p.faint { "Of the newest " (LOOKED_AT) " entries that were given up, and as many that wait for repair. Handle these, and the older ones follow." } }
         }
-        @for (cause, group) in groups.iter().take(GROUPS) { (section(asked, cause, group)) }
-        @if groups.len() > GROUPS { p.faint { "And " (groups.len() - GROUPS) " more causes." } }
-        @if is_cut { p.faint { "Of the newest " (LOOKED_AT) " entries that were given up. Handle these, and the older ones follow." } }
     };
     Ok(page(asked, Tab::Trouble, "Trouble", &lead, &body))
+}
+
+/// Whether the groups say it better.
+fn is_grouped(need: &Need, groups: &[(Cause, Group)]) -> bool {
+    let has = |is_such: fn(&Cause) -> bool| {
+        groups.iter().any(|(cause, _)| cause.connection.as_str() == need.connection && is_such(cause))
+    };
+    match need.kind {
+        Kind::Dead => has(|cause| !cause.parked && cause.kind != EntryKind::Note),
+        Kind::Unrouted => has(|cause| cause.kind == EntryKind::Note),
+        Kind::Parked => has(|cause| cause.parked),
+        _ => false,
+    }
+}
+
+/// What a connection needs that no group of entries says.
+fn connection(asked: &Asked, id: &ConnectionId, of: &ConnectionHealth, needs: &[&Need]) -> Markup {
+    html! {
+        section.group {
+            h2 { (id.as_str()) }
+            @if let Some(parked) = &of.parked {
+                p { span.chip.bad { span.mark aria-hidden="true" { "✕" } " stopped" } " " (asked.when(parked.since, id).with_distance()) }
+                p.why { (safe(&parked.reason, 300)) }
+                @if let Some(message) = of.token.as_ref().and_then(|token| token.message.as_deref()) { p { (safe(message, 300)) } }
+                (buttons(asked, &[("Try again now", &[("do", "resume"), ("connection", id.as_str())])]))
+            }
+            @for sweep in &of.stopped_sweeps {
+                p { "A look for deleted records of " b { (safe(&sweep.feed, 60)) } " missed " (sweep.missing) " of " (sweep.known)
+                    " records " (asked.when(sweep.at, id).with_distance()) ". That is too many to be believed, so nothing was told as deleted." }
+                (buttons(asked, &[("They were deleted", &[("do", "confirm_sweep"), ("connection", id.as_str()), ("feed", &sweep.feed)])]))
+            }
+            @for need in needs.iter().filter(|need| !matches!(need.kind, Kind::Stopped | Kind::Sweep)) { (told(asked, need)) }
+        }
+    }
+}
+
+fn told(asked: &Asked, need: &Need) -> Markup {
+    html! {
+        p { span.chip.bad { span.mark aria-hidden="true" { "!" } " " (need.what) } @if let Some(since) = need.since { " since " (asked.at(since).with_distance()) } }
+        p.remedy { b { "What to do: " } (need.remedy) }
+    }
 }
 
 fn grouped(entries: &[Entry]) -> Vec<(Cause, Group)> {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use ml_connector_core::{
     Timestamp,
     audit::{Entry, EntryState, Outcome, Query},
-    engine::{Act, Replay},
+    engine::{Act, Replay, Way},
     model::{ConnectionId, Seq},
 };
 
@@ -50,6 +50,8 @@ pub(crate) struct Plan {
     pub entries: Vec<Entry>,
     /// How many of them can be changed so.
     pub count: usize,
+    /// Where the routes of today would send them, and how many to each place: of [`How::Reroute`].
+    pub ways: Vec<(Way, usize)>,
     /// Whether there are more than are taken at once.
     pub is_cut: bool,
 }
@@ -100,21 +102,22 @@ impl Wanted {
     /// Looks up what it is about.
     pub(crate) async fn plan(self, asked: &Asked) -> Result<Plan, Refusal> {
         let Self::Entries { how, selection, cause } = &self else {
-            return Ok(Plan { wanted: self, entries: Vec::new(), count: 1, is_cut: false });
+            return Ok(Plan { wanted: self, entries: Vec::new(), count: 1, ways: Vec::new(), is_cut: false });
         };
         let mut entries = asked.scoped.search(Query::clone(selection)).await?;
         let looked_at = entries.len();
         entries.retain(|entry| cause.as_ref().is_none_or(|cause| cause.is_of(entry)));
         let is_cut = entries.len() > MOST || looked_at == LOOKED_AT;
         entries.truncate(MOST);
-        let count = match how {
-            How::Replay | How::Reroute if entries.is_empty() => 0,
+        let (count, ways) = match how {
+            How::Replay | How::Reroute if entries.is_empty() => (0, Vec::new()),
             How::Replay | How::Reroute => {
-                asked.scoped.dry_replay(replay("dry run", *how, seqs(&entries))).await?
+                let would = asked.scoped.dry_replay(replay("dry run", *how, seqs(&entries))).await?;
+                (would.selected, would.would_go)
             }
-            how => entries.iter().filter(|entry| how.fits(entry)).count(),
+            how => (entries.iter().filter(|entry| how.fits(entry)).count(), Vec::new()),
         };
-        Ok(Plan { wanted: self, entries, count, is_cut })
+        Ok(Plan { wanted: self, entries, count, ways, is_cut })
     }
 }
 
@@ -185,7 +188,12 @@ impl Plan {
 
     /// What a confirmation of it is bound to.
     pub(crate) fn bound<'a>(&'a self, asked: &'a Asked) -> Bound<'a> {
-        let words: Vec<&str> = FIELDS.iter().map(|name| asked.params.get(name).unwrap_or_default()).collect();
+        let mut words: Vec<&str> =
+            FIELDS.iter().map(|name| asked.params.get(name).unwrap_or_default()).collect();
+        // Other routes are another act, even if it is about the same entries.
+        for (way, _) in &self.ways {
+            words.extend([&*way.route, way.sink.as_str(), way.destination.as_str()]);
+        }
         Bound {
             actor: asked.scoped.grant().actor(),
             act: self.act_word(),
@@ -222,8 +230,18 @@ impl Plan {
     }
 
     /// Where the entries go, and how many to each place.
-    pub(crate) fn destinations(&self) -> BTreeMap<String, usize> {
+    pub(crate) fn destinations(&self, asked: &Asked) -> BTreeMap<String, usize> {
         let mut found = BTreeMap::new();
+        if matches!(self.wanted, Wanted::Entries { how: How::Reroute, .. }) {
+            for (Way { route, sink, destination, .. }, count) in &self.ways {
+                let to = match asked.scoped.grant().sees(sink) {
+                    true => format!("{sink} · {} by the route {route}", destination.as_str()),
+                    false => "connections that you do not see".to_owned(),
+                };
+                *found.entry(to).or_default() += count;
+            }
+            return found;
+        }
         for entry in &self.entries {
             let to = entry.index.destination.as_deref().map_or_else(
                 || format!("{} (read again)", entry.connection),

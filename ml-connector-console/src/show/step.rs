@@ -86,7 +86,7 @@ fn told(asked: &Asked, step: &Step) -> (&'static str, &'static str, Markup) {
             if matched.is_empty() { "calm" } else { "event" },
             "⑂",
             html! {
-                @if matched.is_empty() { "No route takes it." } @else {
+                @if matched.is_empty() { (if asked.scoped.grant().sees_all() { "No route takes it." } else { "No route that you see takes it." }) } @else {
                     "Taken by "
                     @for (i, name) in matched.iter().enumerate() { @if i > 0 { ", " } b { (s(name)) } }
                 }

@@ -96,7 +96,11 @@ async fn what_belongs_to_others_is_not_there() {
         }
         world.get(who, "/console/events?connection=rival").await.shows("Nothing fits");
         world.get(who, "/console?chart=rival").await.hides("last two hours of rival");
-        world.get(who, &format!("/console/event/{}", own.seq)).await.shows("board/");
+        // The names of routes are names of customers, and a story names routes.
+        for seq in [own.seq, own.parent.unwrap()] {
+            let page = world.get(who, &format!("/console/event/{seq}")).await;
+            page.shows("board/").shows("Taken by <b>invoices</b>").shows("<b>large</b>").hides("rival");
+        }
     }
     for act in [
         format!("do=replay&connection=rivalslack&seq={}", other.seq),
@@ -226,6 +230,37 @@ async fn the_page_says_so_while_the_log_is_down() {
         assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE, "{page}");
         answer.shows("The log does not answer").hides("the disk is gone");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn pages_are_shown_while_the_log_takes_no_writes_although_there_is_no_key_yet() {
+    let world = World::new().await;
+    let delivery = world.change("books", "1", "149.97").await;
+    world.log.takes_no_writes();
+    let page = world.get("ada", &format!("/console/event/{}", delivery.seq)).await;
+    assert_eq!(page.status, StatusCode::OK);
+    page.shows("board/").shows("while the log takes no writes").hides("Show it");
+    let routes = world.get("ada", "/console/routes").await;
+    assert_eq!(routes.status, StatusCode::OK);
+    routes.shows("invoices").shows("while the log takes no writes").hides("<textarea");
+    // Whoever sees some connections has to know it, too.
+    for who in ["ada", "bob"] {
+        world.get(who, "/console").await.shows("The log takes no writes");
+        world.get(who, "/console/trouble").await.shows("The log takes no writes").shows("Look at the disk");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_belongs_to_the_host_is_seen_by_those_who_see_everything() {
+    let world = World::new().await;
+    world.change("books", "1", "149.97").await;
+    world.wall.jumps_ahead(std::time::Duration::from_secs(7200));
+    for page in ["", "/trouble"] {
+        let path = format!("/console{page}");
+        world.get("ada", &path).await.shows("The clock of this host is not believed");
+        world.get("bob", &path).await.hides("clock of this host");
+    }
+    world.get("bob", "/console").await.shows("Nothing needs you");
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,7 +1,14 @@
 //! What is changed: shown first, confirmed, done once, and what is shown is what is done.
 
+use std::{sync::atomic::Ordering, time::Duration};
+
 use http::StatusCode;
-use ml_connector_core::audit::{EntryKind, EntryState, Query};
+use ml_connector_core::{
+    audit::{EntryKind, EntryState, Query},
+    engine::FeedProgress,
+    model::{Destination, Origin},
+    route::{Route, RouteSet},
+};
 
 use crate::world::{Answer, World};
 
@@ -197,4 +204,64 @@ async fn a_backfill_is_asked_for_confirmed_and_followed() {
     let fields = [("do", "backfill"), ("connection", "books"), ("feed", "nothing")];
     let fields: Vec<_> = fields.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
     assert_eq!(posted(&world, "carl", &form(&nothing, &fields, "")).await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_backfill_tells_how_far_it_is_where_the_vendor_says_how_much_follows() {
+    let world = World::new().await;
+    world.corners.past.store(150, Ordering::SeqCst);
+    let feed = async || world.connector.progress(&"books".into()).await.unwrap().remove(0);
+    let until = async |what: &str, is_so: &dyn Fn(&FeedProgress) -> bool| {
+        for _ in 0..600 {
+            if is_so(&feed().await) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        panic!("{what}: {:?}", feed().await);
+    };
+    let has_read = |feed: &FeedProgress, rows| feed.runs.iter().any(|run| run.rows >= rows);
+    until("the first read has ended", &|feed| feed.baseline.is_some()).await;
+    world.connector.backfill(&"books".into(), "invoices", None).await.unwrap();
+    world.get("bob", "/console/backfills").await.hides("aria-label=\"50 of 150\"");
+    until("a page was read", &|feed| has_read(feed, 50)).await;
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    let page = world.get("bob", "/console/backfills").await;
+    // It goes on every thirty seconds.
+    page.shows("50 rows").shows("aria-label=\"50 of 150\"").shows(" of 150 rows");
+    page.shows(" s left").shows("http-equiv");
+    until("all was read", &|feed| has_read(feed, 150)).await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let page = world.get("bob", "/console/backfills").await;
+    page.shows("150 rows").shows(", ended ").hides("class=\"meter\"").hides(" left").hides("http-equiv");
+}
+
+/// An event has no destination of its own: where it would go, the routes say.
+#[tokio::test(start_paused = true)]
+async fn what_the_routes_of_today_would_send_is_shown_with_its_ways_and_confirmed_for_these_alone() {
+    let world = World::new().await;
+    let event = world.change("books", "1", "149.97").await.parent.unwrap();
+    let route = |destination: &str| {
+        let route = Route::new("again").from("books").with_origin(Origin::Replay);
+        RouteSet::new(vec![
+            route.to("slack", Destination::from(destination)).to("rivalslack", "channel:r".into()),
+        ])
+    };
+    let fields =
+        vec![("do", "reroute".to_owned()), ("connection", "books".to_owned()), ("seq", event.to_string())];
+    confirmation(&world, "carl", &fields).await.shows("Nothing of this can be done");
+    world.connector.set_routes(route("channel:first")).unwrap();
+    let page = confirmation(&world, "carl", &fields).await;
+    page.shows("1 entry would be sent where the routes send it now");
+    page.shows("slack · channel:first by the route again: <b>1</b>").hides("read again");
+    page.shows("connections that you do not see: <b>1</b>").hides("rival");
+    confirmation(&world, "ada", &fields).await.shows("rivalslack · channel:r by the route again: <b>1</b>");
+    // Other routes meanwhile: it would go where nobody has agreed to.
+    world.connector.set_routes(route("channel:second")).unwrap();
+    let refused = posted(&world, "carl", &form(&page, &fields, "")).await;
+    assert_eq!(refused.status, StatusCode::CONFLICT);
+    refused.shows("channel:second");
+    assert_eq!(posted(&world, "carl", &form(&refused, &fields, "")).await.status, StatusCode::SEE_OTHER);
+    let sent = Query::of_kind(EntryKind::Delivery).with_destination("channel:second");
+    world.until(&sent, |entry| entry.state == EntryState::Done).await;
 }

@@ -122,3 +122,25 @@ async fn hostile_names_run_nothing_and_the_addresses_of_others_show_nothing() {
     }
     browser.end().await;
 }
+
+/// What has come in later is dressed as what was there: times with the reader's own, on a page that looks again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_overview_that_has_looked_again_tells_the_readers_own_time() {
+    let Some(browser) = Browser::start().await else { return };
+    let world = World::new().await;
+    world.change("books", "1", "149.97").await;
+    let (url, _server) = serve(&world, Mount::Nested, "ada").await;
+    browser
+        .before_pages("const wait = window.setInterval; window.setInterval = (what) => wait(what, 200);")
+        .await;
+    browser.goto(&url).await;
+    let dressed = "const times = [...document.querySelectorAll('main time')]; \
+                   return times.length > 0 && times.every((time) => time.title.split('Here:').length === 2) ? 'yes' : 'no'";
+    assert_eq!(browser.script(dressed).await, "yes");
+    browser.script("document.querySelector('main h1').dataset.before = 'yes'; return ''").await;
+    let gone = Locator::Css("main h1:not([data-before])");
+    browser.client.wait().at_most(Duration::from_secs(60)).for_element(gone).await.unwrap();
+    assert_eq!(browser.script(dressed).await, "yes");
+    assert_eq!(browser.complaints().await, Vec::<String>::new());
+    browser.end().await;
+}

@@ -8,5 +8,7 @@ mod browser;
 mod many;
 mod mounts;
 mod pages;
+mod stories;
+mod trouble;
 mod vendor;
 mod world;

@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -14,7 +14,7 @@ use http::{HeaderMap, Request, StatusCode, request::Parts};
 use http_body_util::{BodyExt, Full};
 use ml_connector_console::{Access, Authorizer, Console, ConsoleService, Grant, Visible};
 use ml_connector_core::{
-    AuditLog, Connector, Error, ErrorKind, HttpTransport, Result, Timestamp, TokioClock,
+    AuditLog, Clock, Connector, Error, ErrorKind, HttpTransport, Result, Timestamp, TokioClock,
     audit::{
         Backlog, Committed, DocKey, Document, Entry, EntryKind, EntryState, Lease, LeaseRequest, MemoryLog,
         Pending, PendingRequest, Query, Transaction,
@@ -26,7 +26,7 @@ use ml_connector_core::{
 use tokio::{sync::oneshot, task::JoinHandle};
 use tower_service::Service;
 
-use crate::vendor::{Board, Corners, Ledger};
+use crate::vendor::{Board, Corners, HOSTILE, Ledger};
 
 /// Where everything begins.
 pub(crate) const START: &str = "2026-03-12T06:00:00Z";
@@ -40,6 +40,7 @@ pub(crate) struct World {
     pub(crate) console: ConsoleService,
     pub(crate) log: Arc<Counted>,
     pub(crate) corners: Arc<Corners>,
+    pub(crate) wall: Wall,
     _stop: oneshot::Sender<()>,
     _worker: JoinHandle<()>,
 }
@@ -53,25 +54,29 @@ impl World {
     pub(crate) async fn at(path: &str) -> Self {
         let log = Arc::new(Counted::default());
         let corners = Arc::new(Corners::default());
-        let connector = connector(&log, &corners);
+        let wall = Wall::new();
+        let connector = connector(&log, &corners, wall.clone());
         let (stop, stopped) = oneshot::channel::<()>();
         let running = connector.clone();
         let worker = tokio::spawn(async move { running.run(async { drop(stopped.await) }).await });
         let console = Console::new(connector.clone(), People).at(path).unwrap();
-        Self { connector, console, log, corners, _stop: stop, _worker: worker }
+        Self { connector, console, log, corners, wall, _stop: stop, _worker: worker }
     }
 
     /// Another host on the same log, which does not run.
     pub(crate) fn other_host(&self) -> ConsoleService {
-        Console::new(connector(&self.log, &self.corners), People).at("/console").unwrap()
+        Console::new(connector(&self.log, &self.corners, self.wall.clone()), People).at("/console").unwrap()
+    }
+
+    /// A webhook of a change in a company's books.
+    pub(crate) async fn tell(&self, books: &str, id: &str, total: &str) {
+        let hook = hook(books, &format!("account:{books} {id} {total}"));
+        assert_eq!(self.connector.service().call(hook).await.unwrap().status(), StatusCode::OK);
     }
 
     /// A change in a company's books, until its message was sent or given up. Returns the delivery.
     pub(crate) async fn change(&self, books: &str, id: &str, total: &str) -> Entry {
-        let hook = Request::post(format!("/{books}")).header("proof", "1");
-        let hook = hook.body(Full::new(Bytes::from(format!("account:{books} {id} {total}")))).unwrap();
-        let answer = self.connector.service().call(hook).await.unwrap();
-        assert_eq!(answer.status(), StatusCode::OK);
+        self.tell(books, id, total).await;
         let record = EntityRef::new("invoice", format!("{id} {total}"));
         let query = Query::of_kind(EntryKind::Delivery).with_entity(record).newest_first();
         self.until(&query, |entry| !matches!(entry.state, EntryState::Pending)).await
@@ -114,21 +119,27 @@ impl World {
     }
 }
 
+/// A webhook with its proof.
+pub(crate) fn hook(endpoint: &str, body: &str) -> Request<Full<Bytes>> {
+    let hook = Request::post(format!("/{endpoint}")).header("proof", "1");
+    hook.body(Full::new(Bytes::from(body.to_owned()))).unwrap()
+}
+
 fn corner_of(books: &str) -> String {
     if books == "books" { CHANNEL.to_owned() } else { format!("channel:{books}") }
 }
 
-fn connector(log: &Arc<Counted>, corners: &Arc<Corners>) -> Connector {
+fn connector(log: &Arc<Counted>, corners: &Arc<Corners>, wall: Wall) -> Connector {
     let route = |name: &str, books: &str, sink: &str| {
         let to = Destination::from(corner_of(books).as_str());
         Route::new(name).from(books).on("invoice.*").to(sink, to)
     };
     Connector::builder()
         .audit_log(Arc::clone(log))
-        .clock(TokioClock::starting_at(Timestamp::parse(START).unwrap()))
+        .clock(wall)
         .transport(NoNetwork)
-        .source(Ledger::new("books", "Europe/Amsterdam"))
-        .source(Ledger::new("rival", "America/New_York"))
+        .source(Ledger::new("books", "Europe/Amsterdam", corners))
+        .source(Ledger::new("rival", "America/New_York", corners))
         .sink(Board::new("slack", corners))
         .sink(Board::new("rivalslack", corners))
         .route(route("invoices", "books", "slack"))
@@ -142,6 +153,20 @@ fn connector(log: &Arc<Counted>, corners: &Arc<Corners>) -> Connector {
         )
         .build()
         .unwrap()
+}
+
+/// A console on so many companies, none of which runs here, and their log.
+pub(crate) fn crowd(count: usize) -> (ConsoleService, Connector, Arc<Counted>) {
+    let (log, corners) = (Arc::new(Counted::default()), Arc::new(Corners::default()));
+    let mut builder =
+        Connector::builder().audit_log(Arc::clone(&log)).clock(Wall::new()).transport(NoNetwork);
+    for i in 0..count {
+        builder = builder
+            .source(Ledger::new(&format!("books-{i}"), "Europe/Amsterdam", &corners))
+            .sink(Board::new(&format!("board-{i}"), &corners));
+    }
+    let connector = builder.build().unwrap();
+    (Console::new(connector.clone(), People).at("/console").unwrap(), connector, log)
 }
 
 /// What somebody was answered.
@@ -219,6 +244,7 @@ impl Authorizer for People {
             Some("carl") => Grant::act("carl", books()).with_routes().into(),
             Some("bob") => Grant::view("bob", books()).into(),
             Some("rita") => Grant::act("rita", Visible::only(["rival", "rivalslack"])).with_payloads().into(),
+            Some("hostile") => Grant::act(HOSTILE, Visible::All).with_payloads().into(),
             Some("nameless") => Grant::act(" ", Visible::All).into(),
             _ => Access::Deny,
         }
@@ -239,12 +265,37 @@ impl HttpTransport for NoNetwork {
     }
 }
 
+/// The host's clock, in virtual time, which can be set wrong.
+#[derive(Debug, Clone)]
+pub(crate) struct Wall {
+    right: Arc<TokioClock>,
+    ahead_s: Arc<AtomicU64>,
+}
+
+impl Wall {
+    fn new() -> Self {
+        let right = TokioClock::starting_at(Timestamp::parse(START).unwrap());
+        Self { right: Arc::new(right), ahead_s: Arc::default() }
+    }
+
+    pub(crate) fn jumps_ahead(&self, by: Duration) {
+        self.ahead_s.store(by.as_secs(), Ordering::SeqCst);
+    }
+}
+
+impl Clock for Wall {
+    fn now(&self) -> Timestamp {
+        self.right.now() + Duration::from_secs(self.ahead_s.load(Ordering::SeqCst))
+    }
+}
+
 /// A log that counts what is read from it, and can be down.
 #[derive(Debug, Default)]
 pub(crate) struct Counted {
     log: MemoryLog,
     reads: AtomicUsize,
     is_down: AtomicBool,
+    takes_no_writes: AtomicBool,
 }
 
 impl Counted {
@@ -255,6 +306,11 @@ impl Counted {
 
     pub(crate) fn goes_down(&self) {
         self.is_down.store(true, Ordering::SeqCst);
+    }
+
+    /// Reads are answered, and nothing is written.
+    pub(crate) fn takes_no_writes(&self) {
+        self.takes_no_writes.store(true, Ordering::SeqCst);
     }
 
     fn read(&self) -> Result<()> {
@@ -269,7 +325,10 @@ impl Counted {
 #[async_trait]
 impl AuditLog for Counted {
     async fn commit(&self, transactions: Vec<Transaction>, now: Timestamp) -> Result<Vec<Committed>> {
-        self.log.commit(transactions, now).await
+        match self.takes_no_writes.load(Ordering::SeqCst) {
+            true => Err(Error::new(ErrorKind::Unavailable, "the disk is full")),
+            false => self.log.commit(transactions, now).await,
+        }
     }
 
     async fn lease(&self, request: LeaseRequest) -> Result<Vec<Lease>> {

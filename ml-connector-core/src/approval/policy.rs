@@ -22,7 +22,9 @@ use crate::{
 ///     .deny("U07INTERN");
 /// # Ok::<_, ml_connector_core::Error>(())
 /// ```
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+///
+/// `Debug` shows how many people it names.
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Policy {
@@ -36,8 +38,8 @@ pub struct Policy {
     pub requester_may_decide: bool,
 }
 
-/// A rule: who, and up to which amount.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+/// A rule: who, and up to which amount. `Debug` shows how many people and groups it names.
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Approvers {
@@ -53,6 +55,30 @@ pub struct Approvers {
     /// that is not named, is above them, and one whose total is zero or negative is not covered by them. Rejecting has no
     /// limit.
     pub up_to: Vec<Money>,
+}
+
+impl fmt::Debug for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { allow, deny, requester_may_decide } = self;
+        f.debug_struct("Policy")
+            .field("allow", allow)
+            .field("deny", &deny.len())
+            .field("requester_may_decide", requester_may_decide)
+            .finish()
+    }
+}
+
+impl fmt::Debug for Approvers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { anyone, people, groups, assignee, up_to } = self;
+        f.debug_struct("Approvers")
+            .field("anyone", anyone)
+            .field("people", &people.len())
+            .field("groups", &groups.len())
+            .field("assignee", assignee)
+            .field("up_to", up_to)
+            .finish()
+    }
 }
 
 impl Policy {

@@ -130,6 +130,14 @@ impl Case<'_> {
                 ApprovalPhase::PartiallyApproved { .. } if !awaiting => {
                     return self.go(ApprovalPhase::Superseded);
                 }
+                // What nobody could tell is seen; what the books refused, somebody has done there by hand.
+                ApprovalPhase::Refused { by, refusal } if is_approved(record) && !awaiting => {
+                    let (by, result) = (by.clone(), Some(PostedDocument::of(record)));
+                    return self.go(match refusal.lies_in {
+                        LiesIn::Unknown => ApprovalPhase::Posted { by, result },
+                        LiesIn::Document | LiesIn::Elsewhere => ApprovalPhase::DoneElsewhere { result },
+                    });
+                }
                 // The books may be heard of what they did after they were heard of what was before.
                 ApprovalPhase::Approved { .. }
                 | ApprovalPhase::PartiallyApproved { .. }
@@ -217,10 +225,15 @@ impl Case<'_> {
                 }
                 self.go(ApprovalPhase::Posted { by, result: result.cloned() });
             }
-            Ended::Dead if again => {}
+            Ended::Dead | Ended::Uncertain if again => {}
             Ended::Dead => {
                 self.reply(&id, &to, Reply::Refused(refusal()));
                 self.go(ApprovalPhase::Refused { by, refusal: refusal() });
+            }
+            Ended::Uncertain => {
+                let unknown = Refusal { sentence: None, lies_in: LiesIn::Unknown, ..refusal() };
+                self.reply(&id, &to, Reply::Refused(unknown.clone()));
+                self.go(ApprovalPhase::Refused { by, refusal: unknown });
             }
             Ended::Parked => {
                 self.reply(&format!("{id}-parked").into(), &to, Reply::Waiting(refusal()));

@@ -38,7 +38,7 @@ fn play_with(script: &str, posts: bool) -> Vec<String> {
                 ApprovalInput::Tick
             }
             ["doc", n, status] => document(n.parse().unwrap(), status),
-            [state @ ("done" | "half" | "edited" | "there" | "dead" | "down" | "parked"), n] => {
+            [state @ ("done" | "half" | "edited" | "there" | "dead" | "down" | "doubt" | "parked"), n] => {
                 outcome(state, n)
             }
             [who, does, seen] => choice(&format!("click{i}"), who, does, seen),
@@ -73,6 +73,7 @@ fn outcome(word: &str, n: &str) -> ApprovalInput {
     let state = match word {
         "done" | "half" | "edited" | "there" => Ended::Done,
         "dead" | "down" => Ended::Dead,
+        "doubt" => Ended::Uncertain,
         _ => Ended::Parked,
     };
     let status = if word == "half" { Status::PendingApproval } else { Status::Open };
@@ -350,12 +351,36 @@ fn an_approval_has_what_a_card_needs() {
     assert!(!shown.contains("why"), "reasons are not shown: {shown}");
 }
 
+/// A lost answer that cannot be looked up is no refusal, and what the books show later decides.
+#[test]
+fn what_nobody_can_tell_is_not_called_refused_and_is_settled_by_what_is_seen_later() {
+    let asked = "doc 1 pending | anna approves 1";
+    let told = play(&format!("{asked} | doubt 2"));
+    let unknown = "Whether the books did it cannot be told: look there before anything else is done.";
+    assert_eq!(told[2], format!("refused 1 + anna: You approved bill B-7. {unknown}"));
+    for (script, last) in [
+        ("doubt 2 | doc 3 paid", "posted 1"),
+        ("dead 2 | doc 3 paid", "done_elsewhere 1"),
+        ("dead 2 | doc 3 released", "requested 2"),
+        ("doubt 2 | done 2", "posted 1"),
+    ] {
+        assert_eq!(play(&format!("{asked} | {script}")).pop().as_deref(), Some(last), "{script}");
+    }
+    let again = play(&format!("{asked} | doubt 2 | ben retries 1")).pop().unwrap();
+    assert!(
+        again.starts_with("ben: ANNA has already approved bill B-7.") && again.ends_with(unknown),
+        "{again}"
+    );
+}
+
 #[test]
 fn a_refusal_says_in_words_what_the_books_said_and_where_the_cause_lies() {
     let asked = "doc 1 pending | anna approves 1";
-    for (end, sentence, lies_in) in
-        [("dead", None, LiesIn::Document), ("down", Some("the books are closed"), LiesIn::Elsewhere)]
-    {
+    for (end, sentence, lies_in) in [
+        ("dead", None, LiesIn::Document),
+        ("down", Some("the books are closed"), LiesIn::Elsewhere),
+        ("doubt", None, LiesIn::Unknown),
+    ] {
         assert!(play(&format!("{asked} | {end} 2")).pop().unwrap().starts_with("refused 1"));
         let at = Moment { now: Timestamp::from_secs(5), nonce: "x1" };
         let terms = Terms { posts: true, ..Terms::default() };

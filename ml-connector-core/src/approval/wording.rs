@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::model::{Decider, Denied, Record, RecordKind, Refusal, Reply};
+use crate::model::{Decider, Denied, LiesIn, Record, RecordKind, Refusal, Reply};
 
 /// Puts replies into words. Hosts replace it to speak another language, or in another tone:
 /// [`ApprovalsBuilder::wording`](super::ApprovalsBuilder::wording).
@@ -30,6 +30,9 @@ impl Wording for English {
             Reply::AlreadyDecided { by, approved, refusal } => {
                 let did = if *approved { "approved" } else { "rejected" };
                 match refusal {
+                    Some(refusal) if refusal.lies_in == LiesIn::Unknown => {
+                        format!("{} already {did} {what}. {UNKNOWN}", who(by))
+                    }
                     None => format!("{} already {did} {what}: nothing more was done.", who(by)),
                     Some(refusal) => {
                         format!(
@@ -51,6 +54,9 @@ impl Wording for English {
                 format!("Nothing was done: somebody approved {what} in the books before you.")
             }
             Reply::NotAllowed(denied) => format!("Nothing was done about {what}: {}.", because(*denied)),
+            Reply::Refused(refusal) if refusal.lies_in == LiesIn::Unknown => {
+                format!("You approved {what}. {UNKNOWN}")
+            }
             Reply::Refused(refusal) => {
                 format!("You approved {what}, but the books refused it: {}.", why(refusal))
             }
@@ -75,6 +81,9 @@ impl Wording for English {
         }
     }
 }
+
+/// What is said when nobody can tell.
+const UNKNOWN: &str = "Whether the books did it cannot be told: look there before anything else is done.";
 
 fn who(by: &Decider) -> String {
     match by {

@@ -7,6 +7,7 @@ mod amount;
 mod backlog;
 mod chain;
 mod memory;
+mod outcome;
 mod query;
 mod read;
 mod rewrite;
@@ -20,13 +21,14 @@ use async_trait::async_trait;
 pub use backlog::Backlog;
 pub use chain::{Break, Broken, ChainHead, ChainKey, ChainedLog, KeyedChain, RowDigest, Verified, chain_tag};
 pub use memory::MemoryLog;
+pub use outcome::{EntryState, Outcome};
 pub use query::Query;
 pub use read::{Entry, Pending, PendingRequest, PendingScope, Recorded, Repeats};
 pub use rewrite::{DocumentRewrite, EntryRewrite, Rename, RewriteLog, StoredDocument, StoredEntry};
-pub use sealed::encryption_marker;
+pub use sealed::{SealedTransaction, encryption_marker};
 pub use write::{
-    Appended, Committed, DocKey, Document, DocumentWrite, EntryKind, EntryState, Expected, Index, NewEntry,
-    Outcome, Parent, Settlement, Transaction,
+    Appended, Committed, DocKey, Document, DocumentWrite, EntryKind, Expected, Index, NewEntry, Parent,
+    Settlement, Transaction,
 };
 
 use crate::{
@@ -130,6 +132,13 @@ pub trait AuditLog: Debug + Send + Sync + 'static {
         connection: &ConnectionId,
         limit: usize,
     ) -> Result<usize>;
+
+    /// How long a call may take: the log ends it then, with [`Unavailable`](crate::ErrorKind::Unavailable). `None` = as long as
+    /// storage takes. A connector is built only with a log whose deadline is at most half of its lease: whoever waits for
+    /// longer than that has lost the partition before it hears of it.
+    fn deadline(&self) -> Option<Duration> {
+        None
+    }
 
     /// Checks the store itself, above all whether its data survives a power failure. The engine tries a write apart
     /// from this.

@@ -29,14 +29,21 @@ pub(crate) fn key_id(bytes: &[u8]) -> Option<(&str, &[u8])> {
     Some((std::str::from_utf8(id).ok()?, rest))
 }
 
-impl Transaction {
-    /// Whether every body and document that it brings is encrypted. For stores that append past
-    /// [`AuditLog`]: in an encrypted log nothing may stand in clear.
+/// A transaction in the form that an encrypted log stores. Only `EncryptedLog::sealed` makes one, so that nothing in clear
+/// gets into an encrypted log past [`AuditLog::commit`]: not a name, a number or a key either.
+#[derive(Debug, Clone)]
+pub struct SealedTransaction(Transaction);
+
+impl SealedTransaction {
+    #[cfg(feature = "encryption")]
+    pub(crate) fn new(sealed: Transaction) -> Self {
+        Self(sealed)
+    }
+
+    /// What is to be stored. For stores that append past [`AuditLog::commit`].
     #[must_use]
-    pub fn is_encrypted(&self) -> bool {
-        let values = self.documents.iter().filter_map(|write| write.value.as_ref());
-        let bodies = self.append.iter().filter_map(|entry| entry.body.as_ref());
-        values.chain(bodies).all(|bytes| key_id(bytes).is_some())
+    pub fn into_stored(self) -> Transaction {
+        self.0
     }
 }
 
@@ -127,6 +134,10 @@ impl AuditLog for CheckedLog {
         limit: usize,
     ) -> Result<usize> {
         self.checked().await?.remove_documents(collection, connection, limit).await
+    }
+
+    fn deadline(&self) -> Option<Duration> {
+        self.inner.deadline()
     }
 
     async fn check(&self) -> Vec<CheckStep> {

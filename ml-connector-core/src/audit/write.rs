@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::Lease;
+use super::{Lease, Outcome};
 use crate::{
     Error, ErrorKind, Result, Timestamp,
     model::{ConnectionId, DedupeKey, EntityRef, Money, Partition, Seq},
@@ -279,7 +279,7 @@ pub enum Parent {
     Nth(usize),
 }
 
-/// What an entry can be found by. `Debug` leaves the amount out: it is the customer's business.
+/// What an entry can be found by. `Debug` leaves number and amount out: they are the customer's business.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Index {
     /// The record it is about.
@@ -296,10 +296,9 @@ pub struct Index {
 
 impl fmt::Debug for Index {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { entity, number, name, destination, .. } = self;
+        let Self { entity, name, destination, .. } = self;
         f.debug_struct("Index")
             .field("entity", entity)
-            .field("number", number)
             .field("name", name)
             .field("destination", destination)
             .finish_non_exhaustive()
@@ -336,200 +335,48 @@ impl fmt::Debug for Settlement {
     }
 }
 
-/// What became of an entry, or of one attempt.
-///
-/// An outcome is recorded when it fits the state of its entry, and left out otherwise:
-///
-/// | outcome | fits |
-/// |---|---|
-/// | `Begun`, `Retry`, `Parked`, `Done`, `Dead`, `Dropped`, `Cancelled` | what is on the work list |
-/// | `Done` | also what is cancelled: the attempt was under way |
-/// | `Acknowledged` | what is parked or dead, and not acknowledged |
-/// | `Discarded`, `Replayed` | what is dead |
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case", tag = "outcome")]
-#[non_exhaustive]
-pub enum Outcome {
-    /// An attempt is about to begin. It stays on the work list, uncertain until another outcome follows.
-    Begun {
-        /// Its number, from 1.
-        attempt: u32,
-        /// A handle to find it by.
-        #[serde(skip)]
-        note: Option<Bytes>,
-    },
-    /// It stays on the work list until `due`.
-    Retry {
-        /// How many attempts have begun.
-        attempt: u32,
-        /// When to try again.
-        due: Timestamp,
-        /// Why it did not succeed.
-        error: Arc<str>,
-        /// Whether the attempt may have had its effect: look up before repeating.
-        uncertain: bool,
-        /// A handle to find it by.
-        #[serde(skip)]
-        note: Option<Bytes>,
-    },
-    /// It stays on the work list with `due` at [`Pending::NEVER`](super::Pending::NEVER), until somebody changes something. Nothing is
-    /// uncertain about it: what it waits for kept the attempt from having any effect.
-    Parked {
-        /// Why.
-        error: Arc<str>,
-    },
-    /// It succeeded.
-    Done {
-        /// The other side's handle.
-        receipt: Option<Arc<str>>,
-    },
-    /// It failed for good, and can be replayed.
-    Dead {
-        /// Why.
-        error: Arc<str>,
-    },
-    /// Nothing had to be done.
-    Dropped {
-        /// Why.
-        reason: Arc<str>,
-    },
-    /// Somebody knows that it is parked or dead. It stays what it is. What is parked is acknowledged until it is due
-    /// again.
-    Acknowledged {
-        /// Who.
-        by: Arc<str>,
-        /// Why that is all right.
-        why: Arc<str>,
-    },
-    /// Somebody took it off the work list.
-    Cancelled {
-        /// Who.
-        by: Arc<str>,
-        /// Why.
-        why: Arc<str>,
-    },
-    /// It was dead, and somebody decided that it stays undone.
-    Discarded {
-        /// Who.
-        by: Arc<str>,
-        /// Why.
-        why: Arc<str>,
-    },
-    /// It was dead, and another entry stands for it now.
-    Replayed {
-        /// Which.
-        replay: Seq,
-    },
-}
-
-impl Outcome {
-    /// The state an entry is in after this outcome; `None` = the state it was in before.
-    #[must_use]
-    pub fn state(&self) -> Option<EntryState> {
-        Some(match self {
-            Self::Begun { .. } | Self::Acknowledged { .. } => return None,
-            Self::Retry { .. } => EntryState::Pending,
-            Self::Parked { .. } => EntryState::Parked,
-            Self::Done { .. } => EntryState::Done,
-            Self::Dead { .. } => EntryState::Dead,
-            Self::Dropped { .. } => EntryState::Dropped,
-            Self::Cancelled { .. } => EntryState::Cancelled,
-            Self::Discarded { .. } => EntryState::Discarded,
-            Self::Replayed { .. } => EntryState::Replayed,
-        })
-    }
-
-    /// Whether it fits an entry in this state, acknowledged or not. For implementations of
-    /// [`AuditLog`](super::AuditLog).
-    #[must_use]
-    pub fn fits(&self, state: EntryState, acknowledged: bool) -> bool {
-        match self {
-            Self::Done { .. } => !state.is_settled() || state == EntryState::Cancelled,
-            Self::Acknowledged { .. } => {
-                matches!(state, EntryState::Parked | EntryState::Dead) && !acknowledged
-            }
-            Self::Discarded { .. } | Self::Replayed { .. } => state == EntryState::Dead,
-            _ => !state.is_settled(),
-        }
-    }
-}
-
-/// Where an entry stands. The first two are on the work list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[repr(u8)]
-#[non_exhaustive]
-pub enum EntryState {
-    /// Waits or is under way.
-    Pending = 1,
-    /// Waits until somebody changes something.
-    Parked = 2,
-    /// Succeeded; also the state of events and notes.
-    Done = 3,
-    /// Failed for good.
-    Dead = 4,
-    /// Nothing had to be done.
-    Dropped = 5,
-    /// Taken off the work list by somebody.
-    Cancelled = 6,
-    /// Failed for good, and left undone by somebody.
-    Discarded = 7,
-    /// Failed for good; another entry stands for it.
-    Replayed = 8,
-}
-
-impl EntryState {
-    /// Every state.
-    pub const ALL: [Self; 8] = [
-        Self::Pending,
-        Self::Parked,
-        Self::Done,
-        Self::Dead,
-        Self::Dropped,
-        Self::Cancelled,
-        Self::Discarded,
-        Self::Replayed,
-    ];
-
-    /// Reads what `as u8` wrote.
-    #[must_use]
-    pub fn from_u8(number: u8) -> Option<Self> {
-        Self::ALL.into_iter().find(|state| *state as u8 == number)
-    }
-
-    /// Whether nothing is left to do.
-    #[must_use]
-    pub fn is_settled(self) -> bool {
-        !matches!(self, Self::Pending | Self::Parked)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_is_shown_by_its_size_only() {
+    fn what_is_written_is_shown_by_its_size_only_and_people_not_at_all() {
         let bytes = Bytes::from_static(b"Jane Roe");
         let key = DocKey::new("snapshot", &"books".into(), "1");
         let write = DocumentWrite { key, expected: Expected::Any, value: Some(bytes.clone()) };
-        let index = Index { amount: Some(Money::parse("4711.00", "EUR").unwrap()), ..Index::default() };
+        let amount = Some(Money::parse("4711.00", "EUR").unwrap());
+        let index = Index { number: Some("Jane-1".into()), amount, ..Index::default() };
         let entry = NewEntry {
             index,
             body: Some(bytes.clone()),
             trace: Some(bytes.clone()),
             ..NewEntry::new(Partition::new(0), EntryKind::Signal, "books".into(), Timestamp::default())
         };
-        let mut settlement = Settlement::new(Seq(1), Outcome::Done { receipt: None });
-        settlement.trace = Some(bytes.clone());
+        let (by, why) = (Arc::<str>::from("Jane Roe"), Arc::<str>::from("Jane is on leave"));
+        let note = Some(bytes.clone());
+        let outcomes = [
+            Outcome::Begun { attempt: 1, note: note.clone() },
+            Outcome::Retry {
+                attempt: 1,
+                due: Timestamp::default(),
+                error: "timeout".into(),
+                uncertain: true,
+                note,
+            },
+            Outcome::Acknowledged { by: by.clone(), why: why.clone() },
+            Outcome::Cancelled { by: by.clone(), why: why.clone() },
+            Outcome::Discarded { by, why },
+        ];
+        let settle = |outcome| Settlement { trace: Some(bytes.clone()), ..Settlement::new(Seq(1), outcome) };
         let transaction = Transaction {
             documents: vec![write],
             append: vec![entry],
-            settle: vec![settlement],
+            settle: outcomes.into_iter().map(settle).collect(),
             ..Transaction::default()
         };
-        let shown = format!("{transaction:?} {:?}", Document { version: 1, bytes });
-        assert_eq!(shown.matches("8 bytes").count(), 5, "{shown}");
+        let shown = format!("{transaction:?} {:?} {amount:?}", Document { version: 1, bytes: bytes.clone() });
+        assert_eq!(shown.matches("8 bytes").count(), 11, "{shown}");
+        assert!(shown.contains("timeout"), "{shown}");
         assert!(!shown.contains("Jane") && !shown.contains("4711"), "{shown}");
     }
 }

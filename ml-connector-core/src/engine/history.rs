@@ -59,6 +59,62 @@ pub struct HistoryBucket {
     pub tally: Tally,
 }
 
+/// When an event was found and a delivery was done last, by minutes since the epoch: in one document, whenever that was.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Latest {
+    event: Option<i64>,
+    delivery: Option<i64>,
+}
+
+impl JsonDocument for Latest {
+    const NAME: &'static str = "when something happened to a connection last";
+}
+
+/// By how many minutes the clock of another host may be ahead.
+const AHEAD: i64 = 5;
+
+impl Latest {
+    fn of(minutes: &ByMinute) -> Self {
+        let last = |count: fn(&Tally) -> u64| {
+            minutes.iter().rev().find(|(_, tally)| count(tally) > 0).map(|(minute, _)| *minute)
+        };
+        Self { event: last(|tally| tally.events), delivery: last(|tally| tally.delivered) }
+    }
+
+    /// The later of both. A time that is still to come was written by a clock that was wrong.
+    fn and(self, other: Self, now: Timestamp) -> Self {
+        let latest = |one: Option<i64>, other: Option<i64>| {
+            [one, other].into_iter().flatten().filter(|minute| *minute <= minute_of(now) + AHEAD).max()
+        };
+        Self { event: latest(self.event, other.event), delivery: latest(self.delivery, other.delivery) }
+    }
+
+    /// When the last event was found: the beginning of that minute.
+    pub(crate) fn event(self) -> Option<Timestamp> {
+        self.event.map(|minute| Timestamp::from_millis(minute * 60_000))
+    }
+
+    /// When the last delivery was done: the beginning of that minute.
+    pub(crate) fn delivery(self) -> Option<Timestamp> {
+        self.delivery.map(|minute| Timestamp::from_millis(minute * 60_000))
+    }
+}
+
+fn latest_key(connection: &ConnectionId) -> DocKey {
+    DocKey::new(HISTORY, connection, "latest")
+}
+
+impl Shared {
+    /// When something happened to each connection last: on all hosts, up to about a minute ago, and on this host up to now.
+    pub(crate) async fn latest(&self, connections: &[ConnectionId], now: Timestamp) -> Result<Vec<Latest>> {
+        let stored = self.load_all::<Latest>(connections.iter().map(latest_key).collect()).await?;
+        let with_own = |(connection, stored): (&ConnectionId, Loaded<Latest>)| {
+            stored.value.unwrap_or_default().and(Latest::of(&self.tallies.of(connection)), now)
+        };
+        Ok(connections.iter().zip(stored).map(with_own).collect())
+    }
+}
+
 /// Buckets that follow each other, by their numbers since the epoch.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct Page {
@@ -157,6 +213,12 @@ async fn write_one(shared: &Shared, connection: &ConnectionId, minutes: &ByMinut
                     transaction.documents.push(known.replace(&merged)?);
                 }
             }
+        }
+        let known = shared.load::<Latest>(latest_key(connection)).await?;
+        let before = known.value.unwrap_or_default();
+        let latest = before.and(Latest::of(minutes), shared.clock.now());
+        if latest != before {
+            transaction.documents.push(known.replace(&latest)?);
         }
         if transaction.documents.is_empty()
             || matches!(commit(shared, transaction).await?, Committed::Applied(_))

@@ -27,6 +27,8 @@ pub(crate) struct Names(Mutex<HashSet<Arc<str>>>);
 #[derive(Debug, Default)]
 pub(crate) struct Shown {
     pub(crate) connections: BTreeSet<ConnectionId>,
+    /// By connection and route.
+    pub(crate) routes: BTreeSet<(Arc<str>, Arc<str>)>,
     /// By key and seconds: what is left when nothing is spent.
     pub(crate) limits: BTreeMap<(Arc<str>, u64), u64>,
 }

@@ -19,7 +19,7 @@ use super::{
     stats::{Counters, Stat},
     tally::{Tallies, Tally},
     trace::NamedRoutes,
-    trouble::{Trouble, TroubleKind, Troubles},
+    trouble::{Down, Trouble, TroubleKind, Troubles},
 };
 use crate::{
     AuditLog, Clock, Context, Error, ErrorKind, Result, Retry,
@@ -118,13 +118,13 @@ impl Shared {
     }
 
     /// Why a connection does not work, and what to do about it.
-    pub(crate) fn reason(&self, connection: &ConnectionId, error: &Error) -> Arc<str> {
-        let own = (error.kind() == ErrorKind::Unauthenticated).then(|| self.reconnect(connection)).flatten();
-        let general = || match error.retry() {
-            Retry::Never => Some(remedy(error).to_owned()),
-            Retry::Backoff | Retry::At(_) => None,
-        };
-        own.or_else(general).map_or_else(|| error.to_string(), |remedy| format!("{error}: {remedy}")).into()
+    pub(crate) fn down(&self, connection: &ConnectionId, error: &Error) -> Down {
+        let is_refused = error.kind() == ErrorKind::Unauthenticated;
+        let passes = !is_refused && error.retry() != Retry::Never;
+        let own = is_refused.then(|| self.reconnect(connection)).flatten();
+        let remedy = own.or_else(|| (error.retry() == Retry::Never).then(|| remedy(error).to_owned()));
+        let reason = remedy.map_or_else(|| error.to_string(), |remedy| format!("{error}: {remedy}"));
+        Down { reason: reason.into(), passes }
     }
 
     /// Where webhooks of an endpoint have to go.

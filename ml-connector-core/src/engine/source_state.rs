@@ -152,17 +152,23 @@ impl Shared {
 
     /// Writes since when a connection is watched by the vendor's clock, unless that was written before.
     async fn watch_by_vendor(&self, slot: &SourceSlot) -> Result<Timestamp> {
-        let stored = self.load::<WatchedSince>(DocKey::new("watched", slot.connection(), "since")).await?;
-        let now = self.clock.now();
-        let Some(watched) = stored.value else { return Ok(now) };
-        if watched.by_vendor || now.saturating_since(watched.at) > ADJUST_WITHIN {
-            return Ok(watched.at);
+        let key = DocKey::new("watched", slot.connection(), "since");
+        for _ in 0..STALE_TRIES {
+            let stored = self.load::<WatchedSince>(key.clone()).await?;
+            let now = self.clock.now();
+            let Some(watched) = stored.value else { return Ok(now) };
+            if watched.by_vendor || now.saturating_since(watched.at) > ADJUST_WITHIN {
+                return Ok(watched.at);
+            }
+            let at = slot.vendor_clock.shows(watched.at).unwrap_or(watched.at);
+            let write = stored.replace(&WatchedSince { at, by_vendor: true })?;
+            let adjusted = Transaction { documents: vec![write], ..Transaction::default() };
+            if let [Committed::Applied(_)] = self.log.commit(vec![adjusted], now).await?[..] {
+                return Ok(at);
+            }
+            // Another host has written another instant: all hosts go by that one.
         }
-        let at = slot.vendor_clock.shows(watched.at).unwrap_or(watched.at);
-        let write = stored.replace(&WatchedSince { at, by_vendor: true })?;
-        // Stale: another host has written the same.
-        self.log.commit(vec![Transaction { documents: vec![write], ..Transaction::default() }], now).await?;
-        Ok(at)
+        Err(others_write())
     }
 
     /// Writes that a connection is watched from now on, unless a host wrote that before.
@@ -181,7 +187,7 @@ impl Shared {
                 return Ok(watched.at);
             }
         }
-        Err(Error::new(ErrorKind::Unavailable, "other hosts write at the same time, again and again"))
+        Err(others_write())
     }
 
     /// The state with which a source verifies requests.
@@ -211,4 +217,8 @@ impl Shared {
         slot.upkeep_state.set(state.clone(), self.clock.now());
         Ok(state)
     }
+}
+
+fn others_write() -> Error {
+    Error::new(ErrorKind::Unavailable, "other hosts write at the same time, again and again")
 }

@@ -30,6 +30,15 @@ pub struct Trouble {
     pub reason: Arc<str>,
 }
 
+/// Why nothing of a connection works.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Down {
+    /// Codes and ids, and what to do.
+    pub(crate) reason: Arc<str>,
+    /// It passes by itself, as an outage does. Otherwise somebody has to act.
+    pub(crate) passes: bool,
+}
+
 /// What has happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]

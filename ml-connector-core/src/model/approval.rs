@@ -136,7 +136,7 @@ impl fmt::Debug for Decision {
     }
 }
 
-/// Why the books did not do what was approved.
+/// Why the books did not do what was approved, or why it is not known whether they did.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Refusal {
@@ -165,6 +165,8 @@ pub enum LiesIn {
     Document,
     /// Elsewhere, such as a closed period or a missing right: the same can be tried again.
     Elsewhere,
+    /// Nobody can tell whether the books did it: somebody has to look there.
+    Unknown,
 }
 
 /// What the books made of a command: the document as it was read back.

@@ -229,6 +229,8 @@ pub enum Ended {
     Parked,
     /// It was given up, and can be replayed.
     Dead,
+    /// It was given up, and nobody can tell whether it was delivered.
+    Uncertain,
 }
 
 /// What looking up an attempt with an unknown effect showed.

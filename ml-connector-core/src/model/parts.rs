@@ -243,8 +243,8 @@ impl fmt::Debug for Line {
     }
 }
 
-/// The part of a payment that settles one document.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// The part of a payment that settles one document. `Debug` shows the document's id only.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct Allocation {
     /// The document.
     pub document: EntityRef,
@@ -252,6 +252,12 @@ pub struct Allocation {
     pub number: String,
     /// How much of the payment goes to it.
     pub amount: Money,
+}
+
+impl fmt::Debug for Allocation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Allocation").field("document", &self.document).finish_non_exhaustive()
+    }
 }
 
 pub(super) mod decimal_text {

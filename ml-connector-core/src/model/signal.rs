@@ -141,6 +141,8 @@ pub struct Intake {
     /// Why the request, or a part of it, leads to nothing. Shown by [`Connector::explain`](crate::Connector::explain). It
     /// holds no secret and no personal data.
     pub note: Option<Arc<str>>,
+    /// A note with this key is kept once. For requests that anybody may send as often as he likes.
+    pub note_key: Option<DedupeKey>,
 }
 
 impl Intake {
@@ -148,7 +150,7 @@ impl Intake {
     #[must_use]
     pub fn accepted(signals: Vec<Signal>) -> Self {
         let reply = http::Response::new(Bytes::new());
-        Self { signals, reply, prompt: None, state: None, evidence: None, note: None }
+        Self { signals, reply, prompt: None, state: None, evidence: None, note: None, note_key: None }
     }
 
     /// Sets what requests are verified with from now on.
@@ -170,6 +172,13 @@ impl Intake {
     pub fn note(mut self, why: impl Into<Arc<str>>) -> Self {
         self.note = Some(why.into());
         self
+    }
+
+    /// Sets why the request, or a part of it, leads to nothing: kept once under this key, and counted when it comes again. A
+    /// key is known to all connections of the log, so it names the connection.
+    #[must_use]
+    pub fn note_once(self, why: impl Into<Arc<str>>, key: DedupeKey) -> Self {
+        Self { note_key: Some(key), ..self.note(why) }
     }
 
     /// Sets the answer.
@@ -197,7 +206,7 @@ impl fmt::Debug for Intake {
             .field("state", &Size::of(&self.state))
             .field("evidence", &Size::of(&self.evidence))
             .field("note", &self.note)
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 

@@ -1,11 +1,14 @@
 //! The fields that decide what happened.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Before, Date, Money, Record, RecordKind, Revision, Status, Timestamp};
 
-/// The fields of a record that decide what happened to it. Small, because one is kept for every record.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// The fields of a record that decide what happened to it. Small, because one is kept for every record. `Debug` shows what
+/// it is and where it stands only.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Facts {
     /// What the record is.
@@ -29,6 +32,17 @@ pub struct Facts {
     pub created_at: Option<Timestamp>,
     /// The digest of counterparty and lines.
     pub content: Revision,
+}
+
+impl fmt::Debug for Facts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { kind, status, content, .. } = self;
+        f.debug_struct("Facts")
+            .field("kind", kind)
+            .field("status", status)
+            .field("content", content)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Facts {

@@ -489,7 +489,7 @@ fn input(task: &Task, owner: u128) -> Input {
     match task {
         Task::Want => Input::Want { owner },
         Task::Send => Input::Send { owner },
-        Task::Unsent(generation) => Input::Unsent { owner, generation: *generation, cause: None },
+        Task::Unsent(generation) => Input::Unsent { owner, generation: *generation, why: None },
         Task::Lost => Input::Lost { owner },
         Task::Answered(received) => Input::Answered(received.clone()),
         Task::Classified(received) => Input::Classified(received.clone(), verdict(received)),

@@ -29,7 +29,8 @@ pub struct TokenHealth {
     pub failing: Option<&'static str>,
     /// The vendor's word for it, such as `invalid_client`, or the status; what an error has as its context `code`.
     pub code: Option<String>,
-    /// What somebody has to know or to do about it, where the system crate can tell. It holds no text of the vendor's.
+    /// What somebody has to know or to do about it, where the system crate can tell; with the code `unreachable` why nothing
+    /// could be sent. It holds no text of the vendor's.
     pub message: Option<String>,
     /// It is not renewed before.
     pub not_before: Option<Timestamp>,

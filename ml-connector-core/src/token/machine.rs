@@ -35,6 +35,8 @@ const SEEDS_MAX: usize = 16;
 
 /// The code of a failure that is a lost answer.
 const NO_ANSWER: &str = "no_answer";
+/// The code of a failure in which nothing could be sent.
+const UNREACHABLE: &str = "unreachable";
 /// The code of a failure that is an API's refusal of a token that nothing can renew.
 const TOKEN_REFUSED: &str = "token_refused";
 
@@ -77,6 +79,11 @@ pub(crate) struct Configured {
 }
 
 impl Configured {
+    /// The endpoint without a query, for log lines.
+    pub(super) fn shown_url(&self) -> &str {
+        self.token_url.split('?').next().unwrap_or_default()
+    }
+
     /// Its digest at present: the secret may be changed.
     fn digest(&self) -> String {
         let Self { token_url, client_id, client_secret, key_id } = self;
@@ -91,8 +98,8 @@ pub(crate) enum Input {
     Want { owner: Uuid },
     /// The holder of the claim is about to send.
     Send { owner: Uuid },
-    /// It has not sent after all.
-    Unsent { owner: Uuid, generation: u64, cause: Option<&'static str> },
+    /// It has not sent after all: because nothing could be sent, if it says why.
+    Unsent { owner: Uuid, generation: u64, why: Option<String> },
     /// It has sent, and will never know the answer.
     Lost { owner: Uuid },
     /// An answer arrived, in time or not.
@@ -242,8 +249,8 @@ pub(crate) fn step(blob: &Blob, input: &Input, now: Timestamp, rules: &Rules) ->
     match input {
         Input::Want { owner } => want(blob, *owner, now, rules),
         Input::Send { owner } => send(blob, *owner, now, rules),
-        Input::Unsent { owner, generation, cause } => {
-            (unsent(blob, *owner, *generation, *cause, now, rules), Action::Again)
+        Input::Unsent { owner, generation, why } => {
+            (unsent(blob, *owner, *generation, why.as_ref(), now, rules), Action::Again)
         }
         Input::Lost { owner } => {
             let Some(mut next) = end_request(blob, *owner) else { return (None, Action::Again) };
@@ -348,14 +355,14 @@ fn unsent(
     blob: &Blob,
     owner: Uuid,
     generation: u64,
-    cause: Option<&'static str>,
+    why: Option<&String>,
     now: Timestamp,
     rules: &Rules,
 ) -> Option<Blob> {
     if let Some(mut next) = end_request(blob, owner) {
         next.asked.pop();
-        if let Some(code) = cause {
-            next.fail(Cause::Unavailable, code.into(), None, now, rules);
+        if let Some(why) = why {
+            next.fail(Cause::Unavailable, UNREACHABLE.into(), None, now, rules).message = Some(why.clone());
         }
         return Some(next);
     }

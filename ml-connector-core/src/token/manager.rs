@@ -21,6 +21,7 @@ use super::{
 use crate::{
     Context, Error, ErrorKind, Result, Retry, Scope, Secret, Timestamp,
     clock::sleep_until,
+    error::with_causes,
     error_context,
     http::{Answer, Phase, TransportError},
 };
@@ -217,7 +218,7 @@ impl<E: Endpoint> Manager<E> {
         let owner = self.owner;
         let now = ctx.now();
         if now < at || now.saturating_since(at) > self.rules.deadline {
-            return Input::Unsent { owner, generation, cause: None };
+            return Input::Unsent { owner, generation, why: None };
         }
         let answer = tokio::select! {
             biased;
@@ -233,9 +234,11 @@ impl<E: Endpoint> Manager<E> {
             }
             Err(error) => error,
         };
-        tracing::warn!(key = self.key.as_str(), generation, %error, "no answer to a token request");
+        let why = with_causes(&error);
+        let url = self.rules.config.shown_url();
+        tracing::warn!(key = self.key.as_str(), generation, url, error = why, "no answer to a token request");
         match error.phase() {
-            Phase::NotWritten => Input::Unsent { owner, generation, cause: Some("unreachable") },
+            Phase::NotWritten => Input::Unsent { owner, generation, why: Some(why) },
             Phase::StatusRead(status) if !status.is_success() => {
                 // The body does not matter: nothing was granted.
                 let answer = Answer {

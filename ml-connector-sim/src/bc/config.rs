@@ -165,7 +165,7 @@ pub struct BusinessCentralTuning {
     pub notice_after: Duration,
     /// So many changes of one subscription become one `collection` notice.
     pub collection_above: usize,
-    /// Losing, repeating and shuffling notices.
+    /// Losing, repeating, delaying and shuffling notices.
     pub notices: DeliveryTuning,
     /// Calls of one application within five minutes.
     pub calls_per_5_minutes: u32,
@@ -175,6 +175,13 @@ pub struct BusinessCentralTuning {
     pub entra_busy: u32,
     /// `expires_in` is a text.
     pub expires_in_as_text: bool,
+}
+
+impl BusinessCentralTuning {
+    /// How long after a change it is told.
+    pub(super) fn notices_after(&self) -> Duration {
+        self.notice_after + self.notices.delay
+    }
 }
 
 impl Default for BusinessCentralTuning {

@@ -289,8 +289,8 @@ impl BusinessCentralSim {
         answer: &Result<Response<Bytes>, ml_connector_core::http::TransportError>,
     ) -> Notice {
         self.act(|state, now| {
-            let notice_after = state.tuning.notice_after;
-            state.notifier.settle(batch, answer, now, notice_after)
+            let after = state.tuning.notices_after();
+            state.notifier.settle(batch, answer, now, after)
         })
     }
 

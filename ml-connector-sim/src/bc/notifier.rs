@@ -1,4 +1,7 @@
 //! Subscriptions, and the notices that they lead to.
+//!
+//! What waits here is changes, and no requests as in the toolkit's outbox: Business Central makes every try anew of what has
+//! happened meanwhile, and of all subscriptions of a URL. The retry table, the verdict and the faults are the toolkit's.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -9,14 +12,23 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{config::BusinessCentralTuning, documents::How, shapes::Set};
-use crate::toolkit::{dice::Dice, outbox};
+use crate::toolkit::{
+    dice::Dice,
+    outbox::{self, Reception, RetryTable},
+};
 
 /// How long a subscription lives from its creation or renewal.
 pub(super) const LIFE: Duration = Duration::from_secs(3 * 24 * 3600);
 /// How long the sender waits for an answer.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 /// `[code]` The pauses after failed tries; after one more the subscription is deleted.
-const PAUSES: [u64; 5] = [60, 60, 600, 6_000, 60_000];
+const RETRIES: [Duration; 5] = [
+    Duration::from_secs(60),
+    Duration::from_secs(60),
+    Duration::from_secs(600),
+    Duration::from_secs(6_000),
+    Duration::from_secs(60_000),
+];
 /// The sender follows redirects by itself `[code]`.
 const REDIRECTS: usize = 5;
 
@@ -107,7 +119,8 @@ pub(super) struct Notifier {
     pub(super) sent: Vec<Notice>,
     pending: Vec<Pending>,
     /// By URL: when the next try is due, and how many have failed.
-    due: BTreeMap<String, (Timestamp, usize)>,
+    due: BTreeMap<String, (Timestamp, u32)>,
+    retries: RetryTable,
     dice: Dice,
 }
 
@@ -130,6 +143,7 @@ impl Notifier {
             sent: Vec::new(),
             pending: Vec::new(),
             due: BTreeMap::new(),
+            retries: RetryTable::of(&RETRIES),
             dice: Dice::new(seed),
         }
     }
@@ -159,7 +173,7 @@ impl Notifier {
             }
             if !tuning.holds_notices {
                 // New changes during a pause start a job of their own, with the whole backlog.
-                let soon = now + tuning.notice_after;
+                let soon = now + tuning.notices_after();
                 let due = self.due.entry(url).or_insert((soon, 0));
                 due.0 = due.0.min(soon);
             }
@@ -185,7 +199,7 @@ impl Notifier {
             };
             if tuning.notices.lose > 0 {
                 tuning.notices.lose -= 1;
-                self.received(&url, batch.taken, tuning.notice_after);
+                self.received(&url, batch.taken, tuning.notices_after());
                 continue;
             }
             for _ in 0..=tuning.notices.duplicates {
@@ -251,7 +265,7 @@ impl Notifier {
         Some(Batch { url: url.to_owned(), request, entries: count, taken })
     }
 
-    fn received(&mut self, url: &str, taken: usize, notice_after: Duration) {
+    fn received(&mut self, url: &str, taken: usize, after: Duration) {
         let mut left = taken;
         let subscriptions = &self.subscriptions;
         self.pending.retain(|pending| {
@@ -265,34 +279,32 @@ impl Notifier {
             subscriptions.get(&pending.subscription).is_some_and(|one| one.notification_url == url)
         });
         if waits && let Some(at) = self.pending.iter().map(|pending| pending.at).max() {
-            self.due.insert(url.to_owned(), (at + notice_after, 0));
+            self.due.insert(url.to_owned(), (at + after, 0));
         }
     }
 
     /// Takes note of an answer: no answer, 408, 429 and 5xx are tried again; any other status but 2xx costs all
-    /// subscriptions of the URL at once `[code]`.
+    /// subscriptions of the URL at once `[code]`. `after` is how long after a change it is told.
     pub(super) fn settle(
         &mut self,
         batch: &Batch,
         answer: &Result<http::Response<Bytes>, TransportError>,
         now: Timestamp,
-        notice_after: Duration,
+        after: Duration,
     ) -> Notice {
         let status = answer.as_ref().ok().map(http::Response::status);
-        let mut costs = false;
-        match status.map(|status| status.as_u16()) {
-            Some(200..=299) => self.received(&batch.url, batch.taken, notice_after),
-            None | Some(408 | 429 | 500..=599) => {
-                let failed = self.due.get(&batch.url).map_or(0, |(_, failed)| *failed);
-                match PAUSES.get(failed) {
-                    Some(pause) => {
-                        self.due.insert(batch.url.clone(), (now + Duration::from_secs(*pause), failed + 1));
-                    }
-                    None => costs = true,
-                }
+        let failed = self.due.get(&batch.url).map_or(0, |(_, failed)| *failed);
+        let costs = match (verdict(answer), self.retries.after(failed + 1)) {
+            (Reception::Received, _) => {
+                self.received(&batch.url, batch.taken, after);
+                false
             }
-            Some(_) => costs = true,
-        }
+            (Reception::Again(_), Some(pause)) => {
+                self.due.insert(batch.url.clone(), (now + pause, failed + 1));
+                false
+            }
+            (Reception::Again(_), None) | (Reception::GiveUp(_), _) => true,
+        };
         if costs {
             self.subscriptions.retain(|_, one| one.notification_url != batch.url);
             self.pending.retain(|pending| self.subscriptions.contains_key(&pending.subscription));
@@ -307,6 +319,17 @@ impl Notifier {
         };
         self.sent.push(notice.clone());
         notice
+    }
+}
+
+fn verdict(answer: &Result<http::Response<Bytes>, TransportError>) -> Reception {
+    let is_refused = |answer: &http::Response<Bytes>| {
+        let status = answer.status();
+        !(status.is_server_error() || matches!(status.as_u16(), 408 | 429))
+    };
+    match (Reception::of(answer.as_ref()), answer) {
+        (Reception::Again(reason), Ok(answer)) if is_refused(answer) => Reception::GiveUp(reason),
+        (verdict, _) => verdict,
     }
 }
 

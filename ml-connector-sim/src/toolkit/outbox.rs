@@ -148,7 +148,7 @@ impl RetryTable {
     }
 
     /// How long after the `attempt`th one comes the next, if one does.
-    fn after(&self, attempt: u32) -> Option<Duration> {
+    pub(crate) fn after(&self, attempt: u32) -> Option<Duration> {
         self.0.get(usize::try_from(attempt).ok()?.checked_sub(1)?).copied()
     }
 }

@@ -190,6 +190,15 @@ impl ZohoBooksSim {
         self.state(|state| state.oauth.expire_access(now));
     }
 
+    /// Gives the client another secret, as its owner would in the developer console. The one before is refused from now on;
+    /// refresh tokens stay.
+    pub fn change_client_secret(&self, secret: &str) {
+        self.state(|state| {
+            secret.clone_into(&mut state.app.secret);
+            state.oauth.register(&state.app.id, secret);
+        });
+    }
+
     /// Withdraws every grant, as a person would in their account.
     pub fn revoke_grants(&self) {
         self.state(|state| state.oauth.revoke_all());

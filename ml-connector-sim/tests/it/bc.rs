@@ -265,6 +265,19 @@ async fn notices_are_merged_collected_tried_again_and_cost_subscriptions() {
 }
 
 #[tokio::test]
+async fn notices_come_late_when_they_are_told_to() {
+    let bench = Bench::new().await;
+    bench.erp.set_hooks(Arc::new(Host(200)));
+    bench.call(Method::POST, "subscriptions", &[], &wanted(&bench, "one")).await;
+    bench.erp.tune(|tuning| tuning.notices.delay = Duration::from_secs(60));
+    drop(bench.draft(100));
+    bench.clock.advance(Duration::from_secs(89));
+    assert!(bench.erp.take_notices().is_empty());
+    bench.clock.advance(Duration::from_secs(1));
+    assert_eq!(bench.erp.deliver_notices(&Host(200)).await.len(), 1);
+}
+
+#[tokio::test]
 async fn an_outage_of_eighteen_hours_costs_the_subscription() {
     let bench = Bench::new().await;
     bench.erp.set_hooks(Arc::new(Host(200)));

@@ -93,11 +93,14 @@ fn a_request_carries_its_choice_and_a_decision_nothing_to_click() {
 
 #[test]
 fn the_books_can_try_again_only_where_the_cause_lies_elsewhere() {
-    for (lies_in, expected) in [(LiesIn::Elsewhere, true), (LiesIn::Document, false)] {
+    for (lies_in, expected) in
+        [(LiesIn::Elsewhere, true), (LiesIn::Document, false), (LiesIn::Unknown, false)]
+    {
         let message = Cards.render(&told(refused("the period is closed", lies_in)));
         let text = json!(message.blocks()).to_string();
         assert_eq!(text.contains(Choice::RETRY), expected, "{text}");
         assert!(!has_buttons(&message) && text.contains("the period is closed"), "{text}");
+        assert_eq!(text.contains("the books refuse it"), lies_in != LiesIn::Unknown, "{text}");
     }
 }
 

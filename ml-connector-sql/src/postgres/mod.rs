@@ -199,6 +199,10 @@ impl AuditLog for PostgresLog {
         self.server.write("postgres_log.remove_documents", &mut work).await
     }
 
+    fn deadline(&self) -> Option<Duration> {
+        Some(self.server.deadline())
+    }
+
     async fn check(&self) -> Vec<CheckStep> {
         vec![schema::check(&self.server).await]
     }

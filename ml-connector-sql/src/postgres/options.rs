@@ -8,8 +8,8 @@ use std::time::Duration;
 pub struct PostgresOptions {
     /// The schema that holds the tables; it is created when it is missing. Default: `ml_connector`.
     pub schema: String,
-    /// How long a call may take, from waiting for a connection to the answer to `COMMIT`. Keep it well below the time
-    /// for which partitions are leased (15 s by default). Default: 5 s.
+    /// How long a call may take, from waiting for a connection to the answer to `COMMIT`: at most half of the time for which
+    /// partitions are leased (15 s by default), or no connector is built with it. Default: 5 s.
     pub deadline: Duration,
     /// How many commits may wait for a connection; one more is refused with
     /// [`Unavailable`](ml_connector_core::ErrorKind::Unavailable), which a webhook answers with 503. Default: 4096.

@@ -101,6 +101,10 @@ impl Server {
         &self.chain
     }
 
+    pub(super) fn deadline(&self) -> Duration {
+        self.deadline
+    }
+
     pub(super) fn schema(&self) -> &str {
         &self.schema
     }

@@ -211,6 +211,17 @@ fn all_connections(connection: &Connection) -> rusqlite::Result<Vec<ConnectionId
         .collect()
 }
 
+/// Whether something is in a [list].
+const IS_LISTED: &str = "IN (SELECT value FROM json_each(?))";
+
+/// Connections as one value, however many they are: a statement takes 32,766 values, and has this one for every walk.
+fn list(connections: &[ConnectionId]) -> Value {
+    let quoted =
+        |id: &ConnectionId| format!("\"{}\"", id.as_str().replace('\\', "\\\\").replace('"', "\\\""));
+    let ids: Vec<String> = connections.iter().map(quoted).collect();
+    Value::from(format!("[{}]", ids.join(",")))
+}
+
 /// What every entry has to meet, whichever way it is found. A plus keeps SQLite from choosing an index by that: another
 /// leaves fewer entries.
 fn filter(query: &Query, limit: usize) -> Condition {
@@ -227,9 +238,7 @@ fn filter(query: &Query, limit: usize) -> Condition {
         filter.and(&format!("{plus}e.connection = ?"), [text(connection.as_str())]);
     }
     if let Some(within) = &query.within {
-        let places = vec!["?"; within.len()].join(", ");
-        filter.and(&format!("+e.connection IN ({places})"), []);
-        filter.values.extend(within.iter().map(|connection| text(connection.as_str())));
+        filter.and(&format!("+e.connection {IS_LISTED}"), [list(within)]);
     }
     match query.kind {
         Some(EntryKind::Signal) => filter.and("+e.kind = 1", []),
@@ -342,11 +351,10 @@ fn acknowledged_filter(query: &Query, acknowledged: bool, filter: &mut Condition
 fn state_filter(query: &Query, state: EntryState, limit: usize, filter: &mut Condition) {
     match state {
         EntryState::Pending if is_of_work_list(query) => {
-            let connections = query.connection.iter();
-            let each =
-                connections.flat_map(|of| Partition::all().map(|_| Value::from(of.as_str().to_owned())));
+            let connection = query.connection.iter().map(|of| Value::from(of.as_str().to_owned()));
+            let of: Vec<Value> = connection.chain(query.within.as_deref().map(list)).collect();
             filter.and(&first_pending(query, limit), []);
-            filter.values.extend(each);
+            filter.values.extend(Partition::all().flat_map(|_| of.iter().cloned()));
         }
         EntryState::Pending => {
             let listed = "SELECT 1 FROM work l WHERE l.part = e.part AND l.seq = e.seq";
@@ -380,7 +388,6 @@ fn is_of_work_list(query: &Query) -> bool {
         && query.amount_to.is_none()
         && query.currency.is_none()
         && query.acknowledged.is_none()
-        && query.within.is_none()
         && error.is_none()
         && from.is_none()
         && to.is_none()
@@ -393,13 +400,14 @@ fn is_of_work_list(query: &Query) -> bool {
 fn first_pending(query: &Query, limit: usize) -> String {
     let kind = query.kind.map(|kind| format!(" AND kind = {}", kind as u8)).unwrap_or_default();
     let connection = query.connection.as_ref().map_or("", |_| " AND connection = ?");
+    let within = query.within.as_ref().map(|_| format!(" AND connection {IS_LISTED}")).unwrap_or_default();
     let beyond = if query.newest_first { '<' } else { '>' };
     let after = query.after.map(|after| format!(" AND seq {beyond} {}", position(after))).unwrap_or_default();
     let (order, limit) = (order(query), i64::try_from(limit).unwrap_or(i64::MAX));
     let of = |partition: Partition| {
         format!(
             "SELECT seq FROM (
-                 SELECT seq FROM work WHERE part = {} AND due < {PARKED_DUE}{kind}{connection}{after}
+                 SELECT seq FROM work WHERE part = {} AND due < {PARKED_DUE}{kind}{connection}{within}{after}
                  ORDER BY seq {order} LIMIT {limit})",
             partition.number()
         )

@@ -4,6 +4,8 @@
 //! they are read. A row that moves back is seen twice; one that moves ahead, because an earlier one was deleted, is not
 //! seen at all. Therefore a window of one page moves on at once, a window of several pages only as far as the run
 //! *before* had seen: everything in it is read twice, a poll apart.
+//!
+//! Stamps are the vendor's, so instants that are compared with them are by the vendor's clock, too. Ours may be hours off.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -54,14 +56,14 @@ struct Checkpoint {
     before: Timestamp,
     /// The newest stamp that this run has seen.
     newest: Timestamp,
-    /// When this run began, and the one before it, by our clock.
+    /// When this run began, and the one before it.
     begun: Timestamp,
     begun_before: Timestamp,
     pages: Pages,
     /// Whether the pages are read for the second time.
     #[serde(default)]
     again: bool,
-    /// When an ordinary run began last.
+    /// When an ordinary run began last, by our clock.
     #[serde(default)]
     live_at: Timestamp,
     /// Of a list that is read back: whether it has the filter all the same, once that was tried; whether this run goes
@@ -200,7 +202,8 @@ impl Row {
         let mut mark = match record.modified_at {
             Some(_) => {
                 let Record { id, modified_at, vendor_status, balance, .. } = &record;
-                Revision::of(format!("{id}/{modified_at:?}/{vendor_status}/{balance:?}").as_bytes())
+                let balance = balance.map(|balance| balance.to_string()).unwrap_or_default();
+                Revision::of(format!("{id}/{modified_at:?}/{vendor_status}/{balance}").as_bytes())
             }
             None => listed_revision::<T>(&raw)?,
         }
@@ -219,27 +222,33 @@ impl Listing<'_> {
         let read_at = self.ctx.now();
         let mut checkpoint = match stored {
             Some(stored) => Checkpoint::read(stored)?,
-            None => Checkpoint::begin(self.mode, read_at),
+            None => Checkpoint::begin(self.mode, self.ctx.by_vendor(read_at)),
         };
         let number = checkpoint.pages.number().unwrap_or(1);
         let live = self.mode == PollMode::Live;
         let reads_back = T::CHANGES == Changes::ReadBack && checkpoint.filters != Some(true);
-        if number == 1 && !checkpoint.again {
-            if let Some(stored) = stored.filter(|_| live && self.is_too_soon(&checkpoint, read_at)) {
-                return Ok(Page::new(stored.clone()));
-            }
-            checkpoint.begun = read_at;
-            checkpoint.whole =
-                reads_back && live && read_at.saturating_since(checkpoint.whole_at) >= READ_WHOLE;
-            if live {
-                checkpoint.live_at = read_at;
-            }
+        let begins = number == 1 && !checkpoint.again;
+        if let Some(stored) = stored.filter(|_| begins && live && self.is_too_soon(&checkpoint, read_at)) {
+            return Ok(Page::new(stored.clone()));
         }
         let has_filter = T::CHANGES == Changes::Filtered || checkpoint.filters == Some(true);
         let since = checkpoint.since.filter(|_| has_filter);
         let listed = self.client.list::<T>(self.ctx, Filter::Since(since), number).await?;
+        // From the first answer on it is known what the vendor's clock showed before it.
+        let shown = self.ctx.by_vendor(read_at);
+        if begins {
+            if stored.is_none() {
+                (checkpoint.before, checkpoint.whole_at) = (shown, shown);
+            }
+            checkpoint.begun = shown;
+            checkpoint.whole =
+                reads_back && live && shown.saturating_since(checkpoint.whole_at) >= READ_WHOLE;
+            if live {
+                checkpoint.live_at = read_at;
+            }
+        }
         if reads_back && live && checkpoint.filters.is_none() && listed.has_more {
-            checkpoint.filters = Some(self.has_filter::<T>(read_at).await?);
+            checkpoint.filters = Some(self.has_filter::<T>(shown).await?);
         }
         let has_more = listed.has_more;
         let read = listed.rows.iter().map(|row| row.record.id.to_string());
@@ -254,7 +263,7 @@ impl Listing<'_> {
         // A stamp of the future must not move the window over what has not happened yet.
         let stamps = rows.iter().filter_map(|row| row.record.modified_at);
         checkpoint.newest =
-            stamps.map(|stamp| stamp.min(read_at + OVERLAP)).fold(checkpoint.newest, Timestamp::max);
+            stamps.map(|stamp| stamp.min(shown + OVERLAP)).fold(checkpoint.newest, Timestamp::max);
         let past = match T::CHANGES {
             Changes::ReadBack => {
                 !checkpoint.whole && checkpoint.read_back_to().is_some_and(|edge| is_past(&rows, edge))
@@ -267,7 +276,7 @@ impl Listing<'_> {
             PollMode::Baseline => {
                 // Only the rows of the first ordinary window have to be remembered.
                 checkpoint.since = Some(checkpoint.baseline_edge() - OVERLAP);
-                rows.iter().for_each(|row| _ = checkpoint.is_new(row, read_at, self.mode));
+                rows.iter().for_each(|row| _ = checkpoint.is_new(row, shown, self.mode));
                 let edge = checkpoint.since.take().unwrap_or_default().as_secs();
                 checkpoint.marks.retain(|_, stamp| *stamp >= edge);
                 observed = rows.into_iter().map(|row| observe(row, read_at)).collect::<Result<_>>()?;
@@ -275,14 +284,14 @@ impl Listing<'_> {
             // Told of as they are; the details follow. What the filter lets through may be a gap's as well: then only the
             // details are read.
             PollMode::Backfill { .. } => {
-                let new = rows.into_iter().filter(|row| checkpoint.is_new(row, read_at, self.mode));
+                let new = rows.into_iter().filter(|row| checkpoint.is_new(row, shown, self.mode));
                 let new: Vec<Row> = new.collect();
                 observed = new.into_iter().map(|row| observe(row, read_at)).collect::<Result<_>>()?;
             }
             PollMode::Sweep => signals.extend(rows.iter().map(|row| Signal::entity(row.record.entity()))),
             _ => signals.extend(
                 rows.iter()
-                    .filter(|row| checkpoint.is_new(row, read_at, self.mode))
+                    .filter(|row| checkpoint.is_new(row, shown, self.mode))
                     .map(|row| listed_signal(&row.record)),
             ),
         }

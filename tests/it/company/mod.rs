@@ -134,6 +134,32 @@ async fn what_is_old_when_it_is_first_seen_is_told_of_as_soon_as_something_happe
     }
 }
 
+/// Of more changes than it lists one by one Business Central names none, and among them are deletions.
+#[tokio::test(start_paused = true)]
+async fn what_is_deleted_among_many_changes_is_told_at_once_and_not_at_the_daily_look() {
+    const BILLS: Set = Set::PurchaseInvoices;
+    let mut office = Office::new(7, Duration::from_millis(200));
+    office.erp.tune(|tuning| tuning.collection_above = 2);
+    office.furnish_with(0, |_| BILLS).await;
+    let drafts: Vec<String> = (0..40_u32)
+        .map(|n| office.erp.create(BILLS, &NewDocument::new("Northline Packaging", Decimal::from(100 + n))))
+        .collect();
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    let worker = office.connect(SourceMode::Both);
+    // The baseline, and the first sweep: what is there is known.
+    office.hear(DAY + QUARTER * 2).await;
+    assert_eq!(office.events().await.len(), 0);
+
+    for id in &drafts[..4] {
+        office.erp.delete(BILLS, id).unwrap();
+    }
+    office.hear(QUARTER).await;
+    let told = office.events().await;
+    let told = told.iter().map(|event| format!("{} {}", event.event_type(), event.entity.id));
+    mirror::same_story(drafts[..4].iter().map(|id| format!("bill.deleted {id}")), told);
+    worker.stop().await;
+}
+
 /// Business Central lists an invoiced order no more: that many are is no sign that a list is wrong.
 #[tokio::test(start_paused = true)]
 async fn a_day_on_which_many_orders_are_invoiced_stops_no_sweep() {

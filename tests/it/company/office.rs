@@ -9,7 +9,7 @@ use ml_connector_core::{
     AuditLog, Connector, Context, Source, SourceMode, Timestamp, TokioClock,
     audit::{EntryKind, MemoryLog, Query},
     engine::Settings,
-    model::{Decimal, Event, Origin},
+    model::{Decimal, Event},
     rate::MemoryRateLimiter,
     route::Route,
     token::MemoryTokenStore,
@@ -136,7 +136,7 @@ impl Office {
         let mut builder = Connector::builder();
         if let Some(lake) = &self.lake {
             transport = transport.with_router(lake.host(), lake.router());
-            let route = Route::new("warehouse").with_pages().with_origin(Origin::Ours);
+            let route = Route::new("warehouse").with_pages().with_all_origins();
             builder = builder
                 .connect(warehouse(lake, &source))
                 .route(route.to("lake", ml_connector_databricks::tables()));

@@ -2,11 +2,14 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use http::StatusCode;
+use bytes::Bytes;
+use http::{Request, StatusCode};
 use ml_connector_core::{
-    AuditLog, Clock, Connector, Timestamp, TokioClock,
+    AuditLog, Clock, Connector, Secret, Timestamp, TokioClock,
     audit::{Entry, EntryKind, MemoryLog, Query},
+    auth::Authorizer,
     engine::Settings,
+    http::Limits,
     model::{Decimal, Event},
     token::MemoryTokenStore,
 };
@@ -204,6 +207,50 @@ impl World {
             6 => self.sim.plant(Fault::truncated().on("/accounting/").times(1)),
             _ => {}
         }
+    }
+
+    /// The answer with the next refresh token is lost on its way, and the one that was sent is spent.
+    pub(super) fn lose_rotation(&mut self) {
+        self.sim.expire_tokens();
+        self.sim.plant(Fault::reset().having_acted().on("oauth/token").times(1));
+    }
+
+    /// Whether both connections wait until somebody connects the login again, and say so.
+    pub(super) async fn waits_for_a_person(&self) -> bool {
+        let health = self.connector.as_ref().unwrap().health().await.unwrap();
+        let said = |connection: &str| {
+            let parked = health.connections[&connection.into()].parked.as_ref();
+            parked.is_some_and(|parked| parked.reason.contains("connect"))
+        };
+        self.offices.iter().all(|office| said(office.connection))
+    }
+
+    /// A person connects the login again. What goes wrong meanwhile, they try again.
+    pub(super) async fn reconnect(&mut self) {
+        let ctx = self.connector.as_ref().unwrap().context();
+        let app = self.sim.credentials();
+        let secret = Secret::from(app.client_secret.as_str());
+        let back = app.redirect_uri.parse().unwrap();
+        let config = FreshBooks::authorizer_config(&app.client_id, secret, back).unwrap();
+        let authorizer = Authorizer::new(config).unwrap();
+        for _ in 0..10 {
+            let page = authorizer.begin(&ctx, &"marisol".into(), None).await.unwrap();
+            let request = Request::get(page.as_str()).body(Bytes::new()).unwrap();
+            let answer = ctx.transport().send(request, Limits::within(Limits::TOTAL)).await;
+            let location = answer.ok().and_then(|answer| answer.headers().get("location").cloned());
+            let location = location.map(|location| location.to_str().unwrap().to_owned());
+            if let Some((_, query)) = location.as_deref().and_then(|location| location.split_once('?'))
+                && authorizer.finish(&ctx, query, None).await.is_ok()
+            {
+                // Otherwise they are tried when their pauses are over.
+                for office in &self.offices {
+                    self.connector.as_ref().unwrap().resume(&office.connection.into()).await.unwrap();
+                }
+                return;
+            }
+            tokio::time::sleep(Duration::from_secs(30)).await;
+        }
+        panic!("the login cannot be connected again");
     }
 
     /// Nothing goes wrong any more.

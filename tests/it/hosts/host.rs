@@ -1,6 +1,13 @@
 //! One of several hosts: this test binary, started again with a job in its environment.
 
-use std::{io, net::SocketAddr, path::PathBuf, process::Stdio, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    path::PathBuf,
+    process::Stdio,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use axum::Router;
 use ml_connector_core::{Connector, Repeat, SystemClock, model::Destination, route::Route};
@@ -14,13 +21,19 @@ use tokio::{
     sync::oneshot,
 };
 
-use super::PATIENCE;
-use crate::proof::ledger::{BoardSink, LedgerSource, Remote, settings};
+use super::{PATIENCE, watched::WatchedLog};
+use crate::proof::{
+    host::{FailPoint, FailingSink},
+    ledger::{BoardSink, LedgerSource, Remote, settings},
+    pause::Halt,
+};
 
 /// How many pairs of books and boards there are; each pair belongs to partitions of its own.
 pub(super) const PAIRS: u64 = 8;
 /// Long enough for a busy machine to renew in time.
 pub(super) const LEASE: Duration = Duration::from_secs(6);
+/// How long a call of the log may take: well below the lease.
+pub(super) const DEADLINE: Duration = Duration::from_secs(3);
 
 /// What a host needs to know.
 #[derive(Debug, Clone)]
@@ -29,6 +42,8 @@ pub(super) struct Job {
     pub(super) schema: String,
     pub(super) vendor: SocketAddr,
     pub(super) generation: u64,
+    /// Where it waits to be paused, before its first post.
+    pub(super) halt: Option<PathBuf>,
 }
 
 /// A host that runs. It is asked to stop by dropping its input.
@@ -37,6 +52,8 @@ pub(super) struct Host {
     pub(super) process: Child,
     pub(super) input: Option<ChildStdin>,
     pub(super) hooks: String,
+    /// What it has said since.
+    pub(super) said: Arc<Mutex<Vec<String>>>,
 }
 
 impl Host {
@@ -48,6 +65,7 @@ impl Host {
             .env("HOSTS_SCHEMA", &job.schema)
             .env("HOSTS_VENDOR", job.vendor.to_string())
             .env("HOSTS_GENERATION", job.generation.to_string())
+            .envs(job.halt.iter().map(|halt| ("HOSTS_HALT", halt)))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
@@ -63,9 +81,14 @@ impl Host {
             panic!("the host did not start");
         };
         let hooks = tokio::time::timeout(PATIENCE, listens).await.expect("the host starts");
-        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        let input = process.stdin.take();
-        Self { process, input, hooks }
+        let said = Arc::<Mutex<Vec<String>>>::default();
+        let (input, heard) = (process.stdin.take(), Arc::clone(&said));
+        tokio::spawn(async move {
+            while let Ok(Some(line)) = lines.next_line().await {
+                heard.lock().unwrap().push(line);
+            }
+        });
+        Self { process, input, hooks, said }
     }
 
     /// Lets it hand over, and waits for its end.
@@ -89,14 +112,20 @@ async fn host() {
     let remote = Remote { address: job.vendor, generation: job.generation };
     let mut config = Config::new();
     config.host_path(&job.socket).user("postgres").dbname("postgres");
-    let options = PostgresOptions::default().with_schema(job.schema);
-    let log = PostgresLog::connect(&config, NoTls, &options).await.unwrap();
+    let options = PostgresOptions::default().with_schema(job.schema).with_deadline(DEADLINE);
+    let log = WatchedLog(PostgresLog::connect(&config, NoTls, &options).await.unwrap());
     let mut builder = Connector::builder().audit_log(log).clock(SystemClock).settings(settings(LEASE));
+    let point = job.halt.is_some().then_some(FailPoint::HaltsBeforePost(1));
+    let halt = Halt::beside(&job.halt.unwrap_or_default());
     for pair in 0..PAIRS {
         let (books, board) = (books(pair), format!("board-{pair}"));
         builder = builder
             .source(LedgerSource::named(&books, remote.clone()))
-            .sink(BoardSink::named(&board, remote.clone(), Repeat::AfterLookup))
+            .sink(FailingSink::new(
+                BoardSink::named(&board, remote.clone(), Repeat::AfterLookup),
+                point,
+                halt.clone(),
+            ))
             .route(
                 Route::new(format!("pair-{pair}"))
                     .from(books.as_str())
@@ -128,5 +157,6 @@ fn job() -> Option<Job> {
         schema: variable("HOSTS_SCHEMA")?,
         vendor: variable("HOSTS_VENDOR")?.parse().unwrap(),
         generation: variable("HOSTS_GENERATION")?.parse().unwrap(),
+        halt: variable("HOSTS_HALT").map(Into::into),
     })
 }

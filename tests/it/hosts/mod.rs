@@ -5,6 +5,8 @@
 #[allow(dead_code)] // of the helpers, the store's own tests use more
 mod cluster;
 mod host;
+mod paused;
+mod watched;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,7 +18,7 @@ use std::{
 };
 
 use ml_connector_core::{
-    AuditLog, Clock, Connector, HttpTransport, SystemClock,
+    AuditLog, Clock, Connector, ErrorKind, HttpTransport, SystemClock,
     audit::{EntryKind, EntryState, Outcome, Query},
     engine::Act,
     http::{Limits, ReqwestTransport},
@@ -27,9 +29,12 @@ use tokio::task::JoinSet;
 
 use self::{
     cluster::{Cluster, cluster, fresh},
-    host::{Host, Job, LEASE, PAIRS, books},
+    host::{DEADLINE, Host, Job, LEASE, PAIRS, books},
 };
-use crate::proof::{Dice, Post, Vendor, ledger::webhook_for};
+use crate::proof::{
+    Dice, Post, Vendor,
+    ledger::{settings, webhook_for},
+};
 
 /// How long anything may take before the test gives up.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -87,6 +92,22 @@ async fn while_the_server_is_away_webhooks_are_refused_with_503_and_nothing_is_l
     world.check().await;
 }
 
+/// Whoever waits for the log for longer than the lease lasts has lost the partition before it hears of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_whose_calls_may_outlast_the_lease_is_refused() {
+    let Some(cluster) = cluster() else { return };
+    for (deadline, is_refused) in [(8_000, true), (7_000, false)] {
+        let options = fresh().with_deadline(Duration::from_millis(deadline));
+        let builder = Connector::builder().audit_log(cluster.open(&options).await);
+        let built = builder.settings(settings(Duration::from_secs(15))).build();
+        assert_eq!(built.is_err(), is_refused, "{deadline} ms");
+        if let Err(error) = built {
+            assert_eq!(error.kind(), ErrorKind::ConfigInvalid);
+            assert_eq!(error.context("deadline_ms"), Some("8000"), "{error}");
+        }
+    }
+}
+
 /// A vendor, a database, hosts, and the webhooks that were acknowledged.
 struct World {
     cluster: &'static Cluster,
@@ -122,6 +143,7 @@ impl World {
             schema: fresh().schema,
             vendor: address,
             generation: vendor.next_generation(),
+            halt: None,
         };
         let traffic = Arc::new(Traffic::default());
         let mut world = Self { cluster, vendor, job, hosts: Vec::new(), traffic, senders: JoinSet::new() };
@@ -201,7 +223,7 @@ impl World {
         );
         let before = refused();
         control(|cluster, how| cluster.stop_server(how)).await;
-        tokio::time::sleep(PostgresOptions::default().deadline * 2).await;
+        tokio::time::sleep(DEADLINE * 3).await;
         assert!(refused() > before, "nothing can be stored");
         let taken = acknowledged();
         control(|cluster, _| cluster.start_server()).await;

@@ -10,7 +10,7 @@ use ml_connector_core::{
     AuditLog, Clock, Connector, Context, Secret, SourceMode, Timestamp, TokioClock,
     audit::{EntryKind, MemoryLog, Query},
     engine::Settings,
-    model::{Decimal, Event, Origin, RecordKind, Zone},
+    model::{Decimal, Event, RecordKind, Zone},
     rate::MemoryRateLimiter,
     route::Route,
     token::MemoryTokenStore,
@@ -89,7 +89,11 @@ impl Skewed {
     /// Up to two minutes apart: every third vendor is on time, every third ahead, every third behind.
     pub(crate) fn new(clock: &Arc<TokioClock>, seed: u64) -> Arc<Self> {
         let apart = |turn: u64| Duration::from_secs(if seed % 3 == turn { 40 + seed % 80 } else { 0 });
-        Arc::new(Self { clock: Arc::clone(clock), ahead: apart(1), behind: apart(2) })
+        Self::apart(clock, apart(1), apart(2))
+    }
+
+    fn apart(clock: &Arc<TokioClock>, ahead: Duration, behind: Duration) -> Arc<Self> {
+        Arc::new(Self { clock: Arc::clone(clock), ahead, behind })
     }
 }
 
@@ -159,6 +163,20 @@ pub(crate) struct Calls {
 
 impl Office {
     pub(crate) fn new(seed: u64, plan: Plan, latency: Duration) -> Self {
+        Self::of(seed, plan, latency, |clock| Skewed::new(clock, seed))
+    }
+
+    /// With a vendor's clock that is ahead of ours and behind it by this much.
+    pub(crate) fn apart(seed: u64, ahead: Duration, behind: Duration) -> Self {
+        Self::of(seed, Plan::Elite, Duration::from_millis(200), |clock| Skewed::apart(clock, ahead, behind))
+    }
+
+    fn of(
+        seed: u64,
+        plan: Plan,
+        latency: Duration,
+        vendor: impl FnOnce(&Arc<TokioClock>) -> Arc<Skewed>,
+    ) -> Self {
         let noon = Timestamp::parse("2026-03-02T17:00:00Z").unwrap();
         let clock = Arc::new(TokioClock::starting_at(noon));
         let mut config = ZohoBooksConfig::default();
@@ -169,7 +187,7 @@ impl Office {
             plan,
         }];
         config.conditions.latency = latency;
-        let vendor = Skewed::new(&clock, seed);
+        let vendor = vendor(&clock);
         Self {
             books: ZohoBooksSim::with_config(Arc::clone(&vendor) as Arc<dyn Clock>, config),
             happened: Vec::new(),
@@ -242,7 +260,7 @@ impl Office {
         let mut builder = Connector::builder();
         if let Some(lake) = &self.lake {
             transport = transport.with_router(lake.host(), lake.router());
-            let route = Route::new("warehouse").with_pages().with_origin(Origin::Ours);
+            let route = Route::new("warehouse").with_pages().with_all_origins();
             builder = builder
                 .connect(warehouse(lake, &source))
                 .route(route.to("lake", ml_connector_databricks::tables()));

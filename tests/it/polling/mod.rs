@@ -124,3 +124,31 @@ async fn the_past_of_a_new_connection_is_told_as_the_past_although_rows_say_less
     assert_eq!(live, office.happened.len(), "what happens then is news as ever");
     worker.stop().await;
 }
+
+/// The vendor's stamps are by its own clock: by ours, a new invoice would be hours old, or an old one would be new.
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_is_hours_off_tells_what_is_new_once_as_created_and_nothing_that_is_old() {
+    let (hours, none) = (Duration::from_secs(3 * 3600), Duration::ZERO);
+    for (ahead, behind) in [(none, hours), (hours, none)] {
+        for mode in [SourceMode::Both, SourceMode::Poll] {
+            let mut office = Office::apart(5, ahead, behind);
+            office.furnish(60).await;
+            let worker = office.connect(mode);
+            tokio::time::sleep(QUARTER * 2).await;
+            assert_eq!(office.events().await.len(), 0, "{mode:?}: the past is not told");
+            let shown = office.connector().health().await.unwrap();
+            let skew = shown.connections[&"books".into()].vendor_clock_ahead_ms.unwrap();
+            let expected =
+                i64::try_from(ahead.as_millis()).unwrap() - i64::try_from(behind.as_millis()).unwrap();
+            assert!((skew - expected).abs() < 5_000, "{skew} ms, not {expected}");
+            for _ in 0..3 {
+                office.work(15, QUARTER * 3).await;
+            }
+            tokio::time::sleep(DAY + QUARTER * 2).await;
+            same_story(&office).await;
+            let created = office.happened.iter().filter(|what| what.contains("created")).count();
+            assert!(created > 2, "{:?}", office.happened);
+            worker.stop().await;
+        }
+    }
+}

@@ -117,9 +117,7 @@ async fn host() {
     let remote = Remote { address: job.vendor, generation: job.generation };
     let source = LedgerSource::new(remote.clone());
     let point = job.fail_point;
-    let halt = Halt::beside(&job.database);
-    let sink =
-        FailingSink { inner: BoardSink::new(remote, job.repeat), point, posts: AtomicU64::new(0), halt };
+    let sink = FailingSink::new(BoardSink::new(remote, job.repeat), point, Halt::beside(&job.database));
     let log = match SqliteLog::open(&job.database) {
         Ok(log) => log,
         Err(error) => return println!("\ncannot open: {error}"),
@@ -224,13 +222,19 @@ impl AuditLog for FailingLog {
     }
 }
 
-/// Kills its process around a post.
+/// Kills its process around a post, or waits there to be paused.
 #[derive(Debug)]
-struct FailingSink {
+pub(crate) struct FailingSink {
     inner: BoardSink,
     point: Option<FailPoint>,
     posts: AtomicU64,
     halt: Halt,
+}
+
+impl FailingSink {
+    pub(crate) fn new(inner: BoardSink, point: Option<FailPoint>, halt: Halt) -> Self {
+        Self { inner, point, posts: AtomicU64::new(0), halt }
+    }
 }
 
 #[async_trait]

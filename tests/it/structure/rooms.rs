@@ -26,7 +26,7 @@ const ROOMS: Table = &[
     ("stored", &[]),
     ("trouble", &[]),
     ("settings", &["retry"]),
-    ("lanes", &["retry"]),
+    ("lanes", &["retry", "trouble"]),
     ("benchmark", &["lanes"]),
     ("mailbox", &["lanes"]),
     ("registry", &["guard", "stored"]),
@@ -44,7 +44,7 @@ const ROOMS: Table = &[
     ("forgotten", &["connector", "documents", "history", "kept_hooks", "registry", "shared", "writes"]),
     ("source_state", &["documents", "registry", "shared"]),
     ("fan_out", &["documents", "entries", "registry", "shared", "stored", "trace", "writes"]),
-    ("notices", &["documents", "fan_out", "lanes", "shared", "writes"]),
+    ("notices", &["documents", "fan_out", "lanes", "shared", "trouble", "writes"]),
     (
         "intake",
         &[

@@ -94,6 +94,11 @@ impl Browser {
         self.devtools("Emulation.setEmulatedMedia", features).await;
     }
 
+    /// A script that runs before those of every page.
+    pub(super) async fn before_pages(&self, script: &str) {
+        self.devtools("Page.addScriptToEvaluateOnNewDocument", json!({"source": script})).await;
+    }
+
     async fn devtools(&self, command: &str, params: Value) {
         self.command("goog/cdp/execute", json!({"cmd": command, "params": params})).await;
     }

@@ -25,7 +25,7 @@ pub use self::{
 };
 use super::{Authenticator, Authorization};
 use crate::{
-    Context, Error, ErrorKind, Result, Scope, Secret, Timestamp,
+    Context, Error, ErrorKind, Result, Scope, Secret, Timestamp, error_context,
     token::{Blob, Granted, Input, Manager, TokenKey},
 };
 
@@ -110,7 +110,7 @@ impl OAuth2 {
     /// # Errors
     /// As [`authorize`](Authenticator::authorize): the next call will meet the same.
     pub async fn keep_alive(&self, ctx: &Context) -> Result<()> {
-        self.manager.keep_alive(ctx).await.map_err(|error| error.with_context("system", self.system))
+        self.manager.keep_alive(ctx).await.map_err(|error| self.named(error))
     }
 
     /// What is known about the tokens; `None` if nothing is stored yet.
@@ -132,6 +132,15 @@ impl OAuth2 {
         }))
     }
 
+    /// With whose token it is about, and which of a company's servers gives it.
+    fn named(&self, error: Error) -> Error {
+        let mut token_url = self.manager.endpoint().config.token_url.clone();
+        token_url.set_query(None);
+        error
+            .with_context(error_context::SYSTEM, self.system)
+            .with_context(error_context::TOKEN_URL, token_url)
+    }
+
     fn authorization(&self, blob: &Blob) -> Result<Authorization> {
         let token = blob.access.as_ref().ok_or_else(|| {
             // Refused by the API in the moment between the refresh and this line.
@@ -146,13 +155,12 @@ impl OAuth2 {
 impl Authenticator for OAuth2 {
     async fn authorize(&self, ctx: &Context) -> Result<Authorization> {
         let blob = self.manager.usable(ctx).await;
-        blob.and_then(|blob| self.authorization(&blob))
-            .map_err(|error| error.with_context("system", self.system))
+        blob.and_then(|blob| self.authorization(&blob)).map_err(|error| self.named(error))
     }
 
     async fn rejected(&self, ctx: &Context, refused: &Authorization) -> Result<()> {
         let input = Input::Rejected { generation: refused.generation() };
-        self.manager.tell(ctx, &input).await.map_err(|error| error.with_context("system", self.system))
+        self.manager.tell(ctx, &input).await.map_err(|error| self.named(error))
     }
 }
 

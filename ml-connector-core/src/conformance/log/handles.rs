@@ -28,6 +28,10 @@ pub struct Handles {
 }
 
 /// What two handles of one log have to keep to.
+///
+/// An ambiguous commit is not among them: an answer that is lost is lost between a handle and its storage, where no caller
+/// can reach. A store whose storage is far away loses it in tests of its own, as `ml-connector-sql` does with a proxy before
+/// Postgres that swallows `COMMIT` or the answer to it.
 pub const HANDLES_BEHAVIORS: &[Behavior<Handles>] = behaviors![Handles:
     between::a_reader_misses_nothing_while_another_host_commits_to_several_partitions,
     between::a_settlement_comes_before_a_take_over_or_is_refused,

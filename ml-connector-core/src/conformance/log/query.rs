@@ -161,6 +161,18 @@ pub async fn every_criterion_narrows(log: &dyn AuditLog) {
         ("no visible connection", query().within([]), &[]),
         ("an invisible connection", query().with_connection("other".into()).within([books.clone()]), &[]),
         ("visible deliveries", Query::of_kind(EntryKind::Delivery).within([books.clone()]), &[4, 5]),
+        (
+            "visible work",
+            query().with_state(EntryState::Pending).within([books.clone(), "other".into()]),
+            &[0],
+        ),
+        ("no visible work", query().with_state(EntryState::Pending).within(["other".into()]), &[]),
+        (
+            "visible work of a connection",
+            query().with_state(EntryState::Pending).with_connection(books.clone()).within([books.clone()]),
+            &[0],
+        ),
+        ("work that is not visible", query().with_state(EntryState::Pending).within([]), &[]),
         ("connection and kind", Query::of_kind(EntryKind::Event).with_connection(books.clone()), &[1, 3]),
         ("error", query().with_error("no_%_sign"), &[4]),
         ("unknown error", query().with_error("no_x_sign"), &[]),

@@ -30,7 +30,7 @@ use crate::{
     AuditLog, CheckStep, Result, Timestamp,
     audit::{
         Backlog, Committed, DocKey, Document, DocumentWrite, Entry, KeyedChain, Lease, LeaseRequest, Pending,
-        PendingRequest, Query, Rename, RewriteLog, Transaction, sealed,
+        PendingRequest, Query, Rename, RewriteLog, SealedTransaction, Transaction, sealed,
     },
     model::{ConnectionId, DedupeKey, Partition},
 };
@@ -127,17 +127,17 @@ impl EncryptedLog {
     }
 
     /// What [`commit`](AuditLog::commit) would store of a transaction: for a host that appends it in a database transaction of
-    /// its own, by `PostgresLog::append_in`.
+    /// its own, by `PostgresLog::append_sealed_in`.
     ///
     /// # Errors
     /// [`InvalidRequest`](crate::ErrorKind::InvalidRequest) as [`Transaction::validate`];
     /// [`Unavailable`](crate::ErrorKind::Unavailable) while some of the log is still in clear and cannot be looked at.
-    pub async fn sealed(&self, transaction: Transaction) -> Result<Transaction> {
+    pub async fn sealed(&self, transaction: Transaction) -> Result<SealedTransaction> {
         transaction.validate()?;
         let mut names = Names::default();
         let sealed = self.seal(transaction, &mut names)?;
         self.rename(&names).await?;
-        Ok(sealed)
+        Ok(SealedTransaction::new(sealed))
     }
 
     /// Whether there may be something in clear.
@@ -274,6 +274,10 @@ impl AuditLog for EncryptedLog {
         limit: usize,
     ) -> Result<usize> {
         self.inner.remove_documents(collection, connection, limit).await
+    }
+
+    fn deadline(&self) -> Option<Duration> {
+        self.inner.deadline()
     }
 
     async fn check(&self) -> Vec<CheckStep> {

@@ -105,7 +105,10 @@ async fn in_clear(log: &dyn RewriteLog) -> Vec<String> {
     for stored in log.stored_entries(Seq(0), 1_000).await.unwrap() {
         let Entry { index, outcomes, body, trace, .. } = stored.entry;
         bytes.extend(body.into_iter().chain(trace));
-        bytes.push(format!("{index:?} {:?} {:?} {outcomes:?}", index.amount, stored.dedupe).into());
+        // As JSON: `Debug` leaves out what is somebody's business.
+        let Index { entity, number, name, amount, destination } = &index;
+        let index = (entity, number, name, amount, destination, stored.dedupe.as_ref(), &outcomes);
+        bytes.push(serde_json::to_vec(&index).unwrap().into());
         for Recorded { outcome, trace, .. } in outcomes {
             bytes.extend(trace);
             if let Outcome::Begun { note, .. } | Outcome::Retry { note, .. } = outcome {

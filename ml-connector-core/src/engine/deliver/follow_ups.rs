@@ -15,6 +15,8 @@ pub(super) enum Ending<'a> {
     Done(&'a Receipt),
     Parked(&'a str),
     Dead(&'a str),
+    /// Given up without knowing what became of it.
+    Uncertain(&'a str),
 }
 
 /// Adds what follows. Returns whose work lists have grown. What cannot be written is logged: the outcome is not lost
@@ -67,10 +69,11 @@ fn fate(sink: &ConnectionId, delivery: &Delivery, ending: &Ending<'_>) -> Result
         Ending::Done(receipt) => (Ended::Done, "delivery.done", Some(Arc::clone(&receipt.reference)), None),
         Ending::Parked(why) => (Ended::Parked, "delivery.parked", None, Some(Arc::from(*why))),
         Ending::Dead(why) => (Ended::Dead, "delivery.dead", None, Some(Arc::from(*why))),
+        Ending::Uncertain(why) => (Ended::Uncertain, "delivery.dead", None, Some(Arc::from(*why))),
     };
     let result = match ending {
         Ending::Done(receipt) => receipt.result.clone(),
-        Ending::Parked(_) | Ending::Dead(_) => None,
+        Ending::Parked(_) | Ending::Dead(_) | Ending::Uncertain(_) => None,
     };
     let fate = Fate {
         n: delivery.event.n,

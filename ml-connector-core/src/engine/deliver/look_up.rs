@@ -109,10 +109,10 @@ impl Attempt<'_> {
                 tracing::warn!(seq = item.seq.0, "a delivery is repeated and possibly duplicated");
                 LookedUp::Repeat { warn: true }
             }
-            Ok(Lookup::MayRepeat | Lookup::CannotTell) => LookedUp::Missing(Error::new(
-                ErrorKind::Unexpected,
-                "possibly missing: the other side cannot tell what became of the attempt",
-            )),
+            Ok(Lookup::MayRepeat | Lookup::CannotTell) => {
+                let message = "possibly missing: the other side cannot tell what became of the attempt";
+                LookedUp::Missing(Error::new(ErrorKind::Unexpected, message).with_effect(Effect::Unknown))
+            }
             Err(error) => {
                 let is_everywhere = Failure::is_down(&error) && self.is_unreachable(slot).await;
                 let asked = Asked::WhatBecame { look_up_first: !is_safe };
@@ -131,7 +131,8 @@ impl Attempt<'_> {
                 } else {
                     let message =
                         format!("possibly delivered: what became of it cannot be looked up: {error}");
-                    LookedUp::Missing(Error::new(error.kind(), message).with_source(error))
+                    let missing = Error::new(error.kind(), message).with_effect(Effect::Unknown);
+                    LookedUp::Missing(missing.with_source(error))
                 }
             }
         })

@@ -9,7 +9,7 @@ use super::{
     follow_ups::{self, Ending},
 };
 use crate::{
-    Error, Result, Retry, Scope, Timestamp,
+    Effect, Error, Result, Retry, Scope, Timestamp,
     audit::{Committed, Outcome, Parent, Settlement, Transaction},
     clock::sleep_until,
     engine::{
@@ -40,7 +40,7 @@ impl Attempt<'_> {
         trace: &OutcomeTrace,
     ) -> Result<Finished, Stop> {
         let now = self.shared.clock.now();
-        let (mut hold, mut waits, mut reason) = (Hold::None, Vec::new(), None);
+        let (mut hold, mut waits, mut down) = (Hold::None, Vec::new(), None);
         let mut proof = Proof::Nothing;
         let mut transaction = Transaction { fence: Some(self.lease), ..Transaction::default() };
         let (mut wake, mut seen) = (Vec::new(), Vec::new());
@@ -75,7 +75,7 @@ impl Attempt<'_> {
                     let its_hold = class.hold(&error, now);
                     match its_hold {
                         Hold::Outage(_) | Hold::Down(_) => {
-                            reason = Some(self.shared.reason(connection, &error));
+                            down = Some(self.shared.down(connection, &error));
                         }
                         Hold::Quota(..) | Hold::Until(_) => {}
                         _ => proof = proof.max(Proof::Answers),
@@ -95,9 +95,12 @@ impl Attempt<'_> {
                             Err(error) => tracing::error!(%error, "an outcome could not be told"),
                         }
                     }
-                    let (outcome, next) = class.into_outcome(*item, asked.failure(&error));
+                    let failure = asked.failure(&error);
+                    let uncertain = failure.uncertain;
+                    let (outcome, next) = class.into_outcome(*item, failure);
                     // A delivery that was parked before and still is has been told about.
                     let ending = match &outcome {
+                        Outcome::Dead { error } if uncertain => Some(Ending::Uncertain(error)),
                         Outcome::Dead { error } => Some(Ending::Dead(error)),
                         Outcome::Parked { error } => change.map(|_| Ending::Parked(error)),
                         _ => None,
@@ -118,7 +121,7 @@ impl Attempt<'_> {
         }
         self.settle_surely(transaction, &seen, &told).await?;
         self.shared.mailbox.wake(&wake);
-        Ok(Finished { waits, hold, fenced: false, reason, proof })
+        Ok(Finished { waits, hold, fenced: false, down, proof })
     }
 
     fn count(&self, stat: Stat, delivery: Option<&Delivery>) {
@@ -213,7 +216,9 @@ impl Attempt<'_> {
             wake = notices::append(self.shared, notice, &mut transaction).await?;
         }
         if let Some(delivery) = delivery {
-            let ending = Ending::Dead(&error.to_string());
+            let why = error.to_string();
+            let is_known = error.effect() == Effect::None;
+            let ending = if is_known { Ending::Dead(&why) } else { Ending::Uncertain(&why) };
             wake.extend(self.follow(delivery, &ending, &mut transaction));
         }
         apply(self.shared, transaction).await?;

@@ -3,7 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
 };
 
 use crate::{
@@ -75,7 +75,21 @@ pub(crate) async fn keep(
         };
         known.replace(&root)
     });
-    writes.collect()
+    let mut writes: Vec<DocumentWrite> = writes.collect::<Result<_>>()?;
+    writes.extend(begin_anew(shared, sink).await?);
+    Ok(writes)
+}
+
+/// What is written with the first that is kept of a sink: hosts that still forget one of its name leave it alone then.
+async fn begin_anew(shared: &Shared, sink: &ConnectionId) -> Result<Option<DocumentWrite>> {
+    let registry = shared.registry();
+    let Some(slot) = registry.sink(sink).filter(|slot| !slot.begun.load(Ordering::Relaxed)) else {
+        return Ok(None);
+    };
+    let write = shared.begin_anew(sink).await?;
+    // Otherwise it is asked once more, when that has been written.
+    slot.begun.store(write.is_none(), Ordering::Relaxed);
+    Ok(write)
 }
 
 /// The write that forgets what was told about a record: its message is gone.

@@ -1,6 +1,6 @@
 //! What somebody does to a running connector, and its entry in the log.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
@@ -16,8 +16,8 @@ use crate::{
 /// The actor of what a program does without saying for whom.
 pub(crate) const HOST: &str = "host";
 
-/// Something that somebody does. [`Connector::act`] does it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// Something that somebody does. [`Connector::act`] does it. `Debug` shows its name and the connection only.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "act")]
 #[non_exhaustive]
 pub enum Act {
@@ -129,8 +129,8 @@ pub struct Acted {
     pub left: Vec<Arc<str>>,
 }
 
-/// An act as its entry holds it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+/// An act as its entry holds it. `Debug` does not show who.
+#[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct StoredAct {
     pub(super) by: Arc<str>,
     #[serde(flatten)]
@@ -180,6 +180,19 @@ impl Act {
             Self::Forget { connections } | Self::Connect { connections } => connections.first(),
             Self::SetRoutes { .. } | Self::Reveal { .. } => None,
         }
+    }
+}
+
+impl fmt::Debug for Act {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut act = f.debug_struct("Act");
+        act.field("name", &self.name()).field("connection", &self.connection()).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for StoredAct {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StoredAct").field("act", &self.act).finish_non_exhaustive()
     }
 }
 

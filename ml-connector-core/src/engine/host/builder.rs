@@ -173,6 +173,13 @@ impl ConnectorBuilder {
             // The rest is for clocks that differ.
             return Err(missing("`lease` is longer than an hour: give a shorter one"));
         }
+        if let Some(deadline) = log.deadline().filter(|deadline| *deadline > self.settings.lease / 2) {
+            let message = "a call of the log may take longer than half of `lease`, so that its partitions are lost before it ends: \
+                           give the log a shorter deadline, or a longer `lease`";
+            return Err(missing(message)
+                .with_context("deadline_ms", deadline.as_millis())
+                .with_context("lease_ms", self.settings.lease.as_millis()));
+        }
         self.settings.retries.validate()?;
         let mut registry = Registry::default();
         for connection in self.connections {

@@ -22,7 +22,8 @@ impl Connector {
     ///
     /// # Errors
     /// [`ErrorKind::ConfigInvalid`](crate::ErrorKind::ConfigInvalid) when the id is taken or malformed, when an account of
-    /// the source's endpoint is taken, or when a route that it brings names a connection that is not there.
+    /// the source's endpoint is taken, when another connection uses its [tokens](crate::SourceInfo::tokens) with another affinity,
+    /// or when a route that it brings names a connection that is not there.
     pub fn connect(&self, connection: impl IntoConnection) -> Result<()> {
         self.connect_all([connection.into_connection()?])
     }

@@ -213,7 +213,7 @@ impl Connector {
             return CheckStep::failed("webhooks", remedy)
                 .with_found(format!("{} were refused", seen.refused));
         }
-        match upkeep::known(&self.shared, slot).await.map(|known| known.problem) {
+        match upkeep::known(&self.shared, &[slot]).await.map(|mut known| known.pop()?.problem) {
             Err(error) => CheckStep::of("webhooks", Err::<(), _>(&error)),
             Ok(Some(problem)) => CheckStep::warning("webhooks", "repair what is named").with_found(&*problem),
             Ok(None) if self.shared.public_url.is_none() => CheckStep::warning("webhooks", NO_URL),

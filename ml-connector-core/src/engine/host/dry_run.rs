@@ -1,6 +1,9 @@
 //! What other routes would have done with the past.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
 
 use futures_util::stream::{BoxStream, StreamExt, try_unfold};
 use serde::{Serialize, Serializer, ser};
@@ -16,6 +19,8 @@ use crate::{
 
 /// How many events are read at once, and deliveries of one record.
 const PAGE: usize = 50;
+/// How many of the latest deliveries are read at once, for events of which the newest come first.
+const LATEST: usize = 1000;
 
 /// What a set of routes would have done with an event, and what was done.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -77,7 +82,14 @@ impl Connector {
         let routes = self.shared.registry().complete(routes.clone())?;
         let left = selection.effective_limit();
         let query = Query { kind: Some(EntryKind::Event), bodies: true, ..selection.clone() };
-        let state = DryRunReader { connector: self.clone(), routes, query, left, read: VecDeque::new() };
+        let state = DryRunReader {
+            connector: self.clone(),
+            routes,
+            query,
+            left,
+            read: VecDeque::new(),
+            latest: None,
+        };
         Ok(try_unfold(state, |mut state| async move { Ok(state.next().await?.map(|next| (next, state))) })
             .boxed())
     }
@@ -90,6 +102,14 @@ struct DryRunReader {
     query: Query,
     left: usize,
     read: VecDeque<Entry>,
+    latest: Option<Latest>,
+}
+
+/// The latest deliveries, by the event that each is of: those of the latest events are found without a look for each.
+struct Latest {
+    /// All deliveries from here on are among them, so all of the events from here on.
+    from: Seq,
+    of: BTreeMap<Seq, Vec<Entry>>,
 }
 
 impl DryRunReader {
@@ -115,28 +135,66 @@ impl DryRunReader {
         Ok(Some(DryRun { seq: entry.seq, event, would_go, went, verdicts }))
     }
 
-    /// Where an event went: the deliveries below it, found by its record.
-    async fn went(&self, event: &Entry) -> Result<Vec<Way>> {
+    /// Where an event went: the deliveries below it.
+    async fn went(&mut self, event: &Entry) -> Result<Vec<Way>> {
+        if self.query.newest_first {
+            let latest = match self.latest.take() {
+                Some(latest) => latest,
+                None => Latest::read(&self.connector).await?,
+            };
+            let latest = self.latest.insert(latest);
+            if event.seq >= latest.from {
+                return ways(latest.of.get(&event.seq).into_iter().flatten());
+            }
+        }
+        self.went_by_record(event).await
+    }
+
+    /// The deliveries below an event, found by its record.
+    async fn went_by_record(&self, event: &Entry) -> Result<Vec<Way>> {
         let mut query = Query { entity: event.index.entity.clone(), ..Query::of_kind(EntryKind::Delivery) };
         (query.bodies, query.limit, query.after) = (true, PAGE, Some(event.seq));
-        let mut went = Vec::new();
+        let mut found = Vec::new();
         loop {
             let page = self.connector.search(&query).await?;
-            for entry in page.iter().filter(|entry| entry.parent == Some(event.seq)) {
-                let stored = StoredDelivery::decode(entry.body.as_deref().unwrap_or_default())?;
-                let way = Way {
-                    route: entry.index.name.clone().unwrap_or_default(),
-                    sink: entry.connection.clone(),
-                    destination: stored.destination,
-                };
-                if !went.contains(&way) {
-                    went.push(way);
-                }
-            }
-            match page.last() {
-                Some(last) if page.len() == PAGE => query.after = Some(last.seq),
-                _ => return Ok(went),
+            let (read, last) = (page.len(), page.last().map(|last| last.seq));
+            found.extend(page.into_iter().filter(|entry| entry.parent == Some(event.seq)));
+            match last {
+                Some(last) if read == PAGE => query.after = Some(last),
+                _ => return ways(found.iter()),
             }
         }
     }
+}
+
+impl Latest {
+    async fn read(connector: &Connector) -> Result<Self> {
+        let query = Query::of_kind(EntryKind::Delivery).newest_first().with_bodies().with_limit(LATEST);
+        let found = connector.search(&query).await?;
+        let from = found.last().filter(|_| found.len() == LATEST).map_or(Seq(0), |oldest| oldest.seq);
+        let mut of: BTreeMap<Seq, Vec<Entry>> = BTreeMap::new();
+        for delivery in found.into_iter().rev() {
+            if let Some(event) = delivery.parent {
+                of.entry(event).or_default().push(delivery);
+            }
+        }
+        Ok(Self { from, of })
+    }
+}
+
+/// The ways of deliveries, each once.
+fn ways<'a>(deliveries: impl Iterator<Item = &'a Entry>) -> Result<Vec<Way>> {
+    let mut ways = Vec::new();
+    for entry in deliveries {
+        let stored = StoredDelivery::decode(entry.body.as_deref().unwrap_or_default())?;
+        let way = Way {
+            route: entry.index.name.clone().unwrap_or_default(),
+            sink: entry.connection.clone(),
+            destination: stored.destination,
+        };
+        if !ways.contains(&way) {
+            ways.push(way);
+        }
+    }
+    Ok(ways)
 }

@@ -8,7 +8,7 @@ use super::act::{Act, Acted, HOST};
 use crate::{
     Connector, ErrorKind, Result, UpkeepRequest,
     audit::{EntryState, Outcome, Query},
-    engine::{forgotten::Mark, guard, registry::SourceSlot},
+    engine::{forgotten::Mark, guard, registry::SourceSlot, writes::is_settled},
     model::{ConnectionId, Seq},
     token::TokenKey,
 };
@@ -27,8 +27,8 @@ impl Connector {
     /// ```
     ///
     /// Other hosts of the same log hear of it within half a minute, and remove what they still write of it for three minutes. A
-    /// source of the same name that is attached after this has returned begins anew, and keeps what it reads. Of a connection
-    /// with a sink alone, threads of that time may be begun once more.
+    /// connection of the same name that is attached after this has returned begins anew, and keeps what it reads and tells. A host that is paused for longer than a minute right before it
+    /// removes something, while another one ends the act, still removes that.
     ///
     /// # Errors
     /// [`ErrorKind::Unavailable`] when the log or the token store does not work: a host that runs goes on by itself, or
@@ -67,6 +67,10 @@ impl Connector {
         let mut cancelled = 0;
         for connection in connections {
             cancelled += self.cancel_all(act, connection, by).await?;
+            // Another host has gone on while this one was paused: what has the name now may be a new connection's.
+            if is_settled(&self.shared, act).await? {
+                break;
+            }
             let token = marks.get(connection).and_then(Mark::token_key);
             self.forget_tokens(token.unwrap_or_else(|| before.token_key(connection)), connection).await?;
             self.forget_documents(connection, act).await?;

@@ -27,10 +27,8 @@ use crate::{
     token::{TokenHealth, health as token},
 };
 
-/// How many entries are counted per connection; more are reported as this many.
-const MOST_COUNTED: usize = 1000;
-/// So many entries that were given up are read instead of counted.
-const FEW: usize = 200;
+/// How many entries that were given up, or that are parked, are read at once.
+const READ: usize = 1000;
 /// What to do about webhooks that are refused.
 const REFUSED_REMEDY: &str = "webhooks are refused: check the secret, here and at the vendor";
 /// How many parked deliveries are shown of each connection.
@@ -86,11 +84,12 @@ pub struct ConnectionHealth {
     /// meant. A wrong secret that they share shows here, at each of them; health as a whole counts it once, by
     /// [`Health::endpoints`].
     pub shared_hooks: Option<WebhookHealth>,
-    /// When the last event was found, and the last delivery appended.
+    /// When the last event was found, to the minute: on all hosts, up to about a minute ago, and on this host up to now.
     pub last_event: Option<Timestamp>,
-    /// When the last delivery was appended.
+    /// When the last delivery was done, to the minute, in the same way.
     pub last_delivery: Option<Timestamp>,
-    /// Entries that were given up, are still in the log and have not been acknowledged, up to 1,000.
+    /// Entries that were given up, are still in the log and have not been acknowledged, up to 1,000. Where all connections
+    /// have more than that together, those among the newest 1,000: perhaps fewer than there are, and never none.
     /// [`Connector::replay`] brings them back, [`Connector::act`] acknowledges or discards them.
     pub dead: usize,
     /// Webhooks for an account that no connection has, as far as they came by this one, are still in the log and have
@@ -147,7 +146,8 @@ pub struct ParkedDelivery {
     pub parked: Parked,
 }
 
-/// What was given up of a connection, up to 1,000 of each.
+/// What was given up of a connection.
+#[derive(Debug, Default)]
 struct Dead {
     dead: usize,
     unrouted: usize,
@@ -203,9 +203,19 @@ impl Connector {
         let now = self.shared.clock.now();
         let slots: Vec<_> = ids.iter().filter_map(|id| registry.source(id)).map(|slot| &**slot).collect();
         let mut feeds = feeds::feeds_known(&self.shared, &slots).await?.into_iter();
-        let dead = self.dead(&registry, &ids).await?;
+        let mut upkeep = upkeep::known(&self.shared, &slots).await?.into_iter();
+        let latest = self.shared.latest(&ids, now).await?;
+        let mut dead = self.dead(&ids).await?;
+        // What is not on the work list is not looked for.
+        let has_parked = |id: &&ConnectionId| {
+            let parked = |row: &crate::audit::Backlog| {
+                row.kind == EntryKind::Delivery && row.parked + row.acknowledged > 0 && row.connection == **id
+            };
+            backlogs.iter().any(parked)
+        };
+        let mut parked = self.parked_deliveries(ids.iter().filter(has_parked).cloned().collect()).await?;
         let mut connections = BTreeMap::new();
-        for (((id, standing), hooks), dead) in ids.into_iter().zip(standings).zip(own).zip(dead) {
+        for (((id, standing), hooks), latest) in ids.into_iter().zip(standings).zip(own).zip(latest) {
             let [mut signals, mut deliveries] =
                 survey.as_ref().and_then(|survey| survey.backlogs.get(&id)).cloned().unwrap_or_default();
             for backlog in [&mut signals, &mut deliveries] {
@@ -219,23 +229,14 @@ impl Connector {
                 backlog: backlogs.extract_if(.., |row| row.connection == id).collect(),
                 hooks,
                 shared_hooks: endpoint.and_then(|endpoint| endpoints.get(endpoint)).cloned(),
-                dead: dead.dead,
-                unrouted: dead.unrouted,
+                last_event: latest.event(),
+                last_delivery: latest.delivery(),
+                parked_deliveries: parked.remove(&id).unwrap_or_default(),
                 token: self.token_health(&registry, &id).await,
                 ..ConnectionHealth::default()
             };
-            if registry.sink(&id).is_some() {
-                health.last_delivery = self.last(&id, EntryKind::Delivery).await?;
-            }
-            // What is not on the work list is not looked for.
-            let parked = |row: &crate::audit::Backlog| {
-                row.kind == EntryKind::Delivery && row.parked + row.acknowledged > 0
-            };
-            if health.backlog.iter().any(parked) {
-                health.parked_deliveries = self.parked_deliveries(&id).await?;
-            }
+            Dead { dead: health.dead, unrouted: health.unrouted } = dead.remove(&id).unwrap_or_default();
             if let Some(slot) = registry.source(&id) {
-                health.last_event = self.last(&id, EntryKind::Event).await?;
                 health.vendor_clock_ahead_ms = slot.vendor_clock.ahead_ms();
                 health.left_out = slot.left_out.load(Ordering::Relaxed);
                 let known = feeds.next().unwrap_or_default();
@@ -244,7 +245,7 @@ impl Connector {
                 health.remarks = known.remarks;
                 let read = known.progress.iter();
                 health.feeds = read.map(|feed| (feed.feed, feed.read_at.max(feed.baseline))).collect();
-                let upkeep::Known { due, problem, subscriptions } = upkeep::known(&self.shared, slot).await?;
+                let upkeep::Known { due, problem, subscriptions } = upkeep.next().unwrap_or_default();
                 (health.subscriptions_due, health.webhooks, health.subscriptions) =
                     (due, problem, subscriptions);
             }
@@ -313,12 +314,12 @@ impl Connector {
         Ok(())
     }
 
-    /// The first deliveries that are parked, with what their last attempt met.
-    async fn parked_deliveries(&self, connection: &ConnectionId) -> Result<Vec<ParkedDelivery>> {
-        let query = Query::of_kind(EntryKind::Delivery)
-            .with_connection(connection.clone())
-            .with_state(EntryState::Parked)
-            .with_limit(PARKED_SHOWN);
+    /// The first deliveries of each connection that are parked, with what their last attempt met.
+    async fn parked_deliveries(
+        &self,
+        of: Vec<ConnectionId>,
+    ) -> Result<BTreeMap<ConnectionId, Vec<ParkedDelivery>>> {
+        let query = Query::of_kind(EntryKind::Delivery).with_state(EntryState::Parked);
         let parked = |entry: Entry| {
             let parked = entry.outcomes.iter().rev().find_map(|recorded| match &recorded.outcome {
                 Outcome::Parked { error } => Some(Parked { since: recorded.at, reason: Arc::clone(error) }),
@@ -326,44 +327,50 @@ impl Connector {
             })?;
             Some(ParkedDelivery { seq: entry.seq, parked })
         };
-        Ok(self.search(&query).await?.into_iter().filter_map(parked).collect())
+        let found = self.of_each(&query, of).await?.into_iter();
+        Ok(found
+            .map(|(id, entries)| (id, entries.into_iter().filter_map(parked).take(PARKED_SHOWN).collect()))
+            .collect())
     }
 
-    /// What was given up of each connection. Where that is little, one look into the log says it for all of them.
-    async fn dead(&self, registry: &Registry, ids: &[ConnectionId]) -> Result<Vec<Dead>> {
-        let all = Query::default().with_state(EntryState::Dead).with_acknowledged(false).with_limit(FEW + 1);
-        let found = self.search(&all).await?;
-        if found.len() <= FEW {
-            let of = |id: &ConnectionId| {
-                let own = || found.iter().filter(|entry| entry.connection == *id);
-                let is_work = |entry: &&Entry| matches!(entry.kind, EntryKind::Signal | EntryKind::Delivery);
-                let is_unrouted = |entry: &&Entry| {
-                    entry.kind == EntryKind::Note && entry.index.name.as_deref() == Some(UNROUTED)
-                };
-                Dead { dead: own().filter(is_work).count(), unrouted: own().filter(is_unrouted).count() }
-            };
-            return Ok(ids.iter().map(of).collect());
+    /// What was given up of each connection.
+    async fn dead(&self, of: &[ConnectionId]) -> Result<BTreeMap<ConnectionId, Dead>> {
+        let query =
+            |kind| Query::of_kind(kind).with_state(EntryState::Dead).with_acknowledged(false).newest_first();
+        let mut dead: BTreeMap<ConnectionId, Dead> = BTreeMap::new();
+        for kind in [EntryKind::Signal, EntryKind::Delivery] {
+            for (id, entries) in self.of_each(&query(kind), of.to_vec()).await? {
+                dead.entry(id).or_default().dead += entries.len();
+            }
         }
-        let mut dead = Vec::with_capacity(ids.len());
-        for id in ids {
-            let counted = async |kind, is_possible: bool, name: Option<&str>| {
-                let mut query = all.clone().with_kind(kind).with_connection(id.clone());
-                query.name = name.map(Into::into);
-                if is_possible { self.count(&query, MOST_COUNTED).await } else { Ok(0) }
-            };
-            let (is_source, is_sink) = (registry.source(id).is_some(), registry.sink(id).is_some());
-            dead.push(Dead {
-                dead: counted(EntryKind::Signal, is_source, None).await?
-                    + counted(EntryKind::Delivery, is_sink, None).await?,
-                unrouted: counted(EntryKind::Note, is_source, Some(UNROUTED)).await?,
-            });
+        let unrouted = query(EntryKind::Note).with_name(UNROUTED);
+        for (id, entries) in self.of_each(&unrouted, of.to_vec()).await? {
+            dead.entry(id).or_default().unrouted += entries.len();
         }
         Ok(dead)
     }
 
-    /// When the latest entry of a kind was appended.
-    async fn last(&self, connection: &ConnectionId, kind: EntryKind) -> Result<Option<Timestamp>> {
-        let latest = Query::of_kind(kind).with_connection(connection.clone()).newest_first().with_limit(1);
-        Ok(self.search(&latest).await?.pop().map(|entry| entry.at))
+    /// What matches, by connection: some of each that has any. One look says it for all connections where that is little;
+    /// where it is much, another is for those of which none was among it.
+    async fn of_each(
+        &self,
+        query: &Query,
+        mut left: Vec<ConnectionId>,
+    ) -> Result<BTreeMap<ConnectionId, Vec<Entry>>> {
+        let mut of: BTreeMap<ConnectionId, Vec<Entry>> = BTreeMap::new();
+        let mut query = query.clone().with_limit(READ);
+        while !left.is_empty() {
+            let found = self.search(&query).await?;
+            let is_all = found.len() < READ;
+            for entry in found {
+                of.entry(entry.connection.clone()).or_default().push(entry);
+            }
+            if is_all {
+                break;
+            }
+            left.retain(|id| !of.contains_key(id));
+            query = query.within(left.iter().cloned());
+        }
+        Ok(of)
     }
 }

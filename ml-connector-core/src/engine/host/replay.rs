@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::dry_run::Way;
 use crate::audit::Query;
 
 /// A request to send entries again.
@@ -53,6 +54,8 @@ pub struct Replayed {
     /// Entries of the selection that cannot be read, and were left as they are. A log line at level `error` names each. A
     /// dry run reads no deliveries, and counts them as selected.
     pub unreadable: usize,
+    /// In a dry run of [`Reroute`](ReplayMode::Reroute): where the events would go, and how many of them to each place.
+    pub would_go: Vec<(Way, usize)>,
 }
 
 impl Replay {

@@ -1,11 +1,16 @@
 //! Sending again what was given up, or what should go elsewhere now.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashSet},
+    fmt,
+    sync::Arc,
+};
 
 use serde::{Deserialize, Serialize};
 
 use super::{
     act::{HOST, StoredAct},
+    dry_run::Way,
     replay::{Replay, ReplayMode, Replayed},
 };
 use crate::{
@@ -67,8 +72,7 @@ fn page_key(nonce: &str, page: usize) -> DocKey {
     DocKey::new("replay_page", &"all".into(), &format!("{nonce}/{page}"))
 }
 
-/// A replay on its way through its selection.
-#[derive(Debug)]
+/// A replay on its way through its selection. `Debug` does not show who asked for it.
 pub(crate) struct Replaying {
     replay: Replay,
     /// Who asked for it, and the entry that says so once it is written.
@@ -84,6 +88,13 @@ pub(crate) struct Replaying {
     taken_pages: usize,
     /// Whether the last step has only chosen what comes next.
     has_chosen: bool,
+}
+
+impl fmt::Debug for Replaying {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { act, done, .. } = self;
+        f.debug_struct("Replaying").field("act", act).field("done", done).finish_non_exhaustive()
+    }
 }
 
 impl Replaying {
@@ -222,12 +233,13 @@ impl Replaying {
         let repeated = self.before.unwrap_or_default();
         let appended = state.appended.saturating_sub(repeated);
         let ReplayState { selected, unreadable, .. } = *state;
-        self.done = Replayed { selected, appended, repeated, unreadable };
+        self.done = Replayed { selected, appended, repeated, unreadable, ..Replayed::default() };
     }
 
     async fn dry_page(&mut self, connector: &Connector) -> Result<bool> {
         let mut query = Query { bodies: true, max_bytes: None, ..self.replay.selection.clone() };
         let mut left = query.effective_limit();
+        let mut would_go: BTreeMap<Way, usize> = BTreeMap::new();
         while left > 0 {
             query.limit = PAGE.min(left);
             let entries = connector.search(&query).await?;
@@ -238,13 +250,19 @@ impl Replaying {
                     continue;
                 }
                 match connector.again(&self.replay, entry).await {
-                    Ok(again) => self.done.selected += usize::from(!again.is_empty()),
+                    Ok(again) => {
+                        self.done.selected += usize::from(!again.is_empty());
+                        for way in again.iter().filter_map(way_of) {
+                            *would_go.entry(way).or_default() += 1;
+                        }
+                    }
                     Err(error) => self.done.unreadable += skipped(&self.replay, entry, error)?,
                 }
             }
             query.after = entries.last().map(|last| last.seq);
             left = if entries.len() < query.limit { 0 } else { left - entries.len() };
         }
+        self.done.would_go = would_go.into_iter().collect();
         Ok(false)
     }
 
@@ -370,6 +388,16 @@ impl Connector {
         }
         Ok(append)
     }
+}
+
+/// The way that a delivery would take.
+fn way_of(again: &NewEntry) -> Option<Way> {
+    let destination = again.index.destination.as_deref().filter(|_| again.kind == EntryKind::Delivery)?;
+    Some(Way {
+        route: again.index.name.clone().unwrap_or_default(),
+        sink: again.connection.clone(),
+        destination: destination.into(),
+    })
 }
 
 /// One entry that cannot be read holds up none of the others. Returns how many that is.

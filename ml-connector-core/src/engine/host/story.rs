@@ -2,6 +2,8 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt,
+    ops::Bound,
     sync::Arc,
 };
 
@@ -25,8 +27,9 @@ use crate::{
 const FAMILY: usize = 500;
 const FAMILY_BYTES: usize = 8 << 20;
 const GENERATIONS: usize = 64;
-/// Of how many entries it is looked up what their change differs in, and what the routes said.
-const COMPARED: usize = 200;
+/// Of how many events it is looked up what they changed: each is a question of its own, and a read of a vendor may have found
+/// hundreds.
+const COMPARED: usize = 8;
 /// How many entries of a family are counted.
 const MOST_COUNTED: usize = 100_000;
 
@@ -46,8 +49,8 @@ pub struct Story {
     pub left_out: usize,
 }
 
-/// One thing that happened.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+/// One thing that happened. `Debug` does not show why: people write what they like.
+#[derive(Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Step {
     /// The entry that it happened to.
@@ -68,8 +71,8 @@ pub struct Step {
     pub link: Option<Seq>,
 }
 
-/// What happened.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+/// What happened. `Debug` shows which kind, and nothing of what it holds.
+#[derive(Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "step")]
 #[non_exhaustive]
 pub enum StepKind {
@@ -111,7 +114,8 @@ pub enum StepKind {
     Event {
         /// Its type.
         name: Arc<str>,
-        /// What differs from the record's event before, as far as that is in the log.
+        /// What differs from the record's event before, as far as that is in the log. It is looked up for the eight events
+        /// that are nearest to the asked entry, of those that it follows from and that follow from it; empty for others.
         changed: Vec<FieldChange>,
         /// What of the record could not be read.
         left_out: Vec<LeftOut>,
@@ -179,8 +183,8 @@ pub enum StepKind {
     Replayed,
 }
 
-/// A field of a record that changed, as JSON.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+/// A field of a record that changed, as JSON. `Debug` shows its name only.
+#[derive(Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct FieldChange {
     /// Its name.
@@ -189,6 +193,54 @@ pub struct FieldChange {
     pub before: Option<String>,
     /// What it is; `None` = it is gone.
     pub after: Option<String>,
+}
+
+impl fmt::Debug for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { seq, depth, connection, from, to, what, link, .. } = self;
+        f.debug_struct("Step")
+            .field("seq", seq)
+            .field("depth", depth)
+            .field("connection", connection)
+            .field("from", from)
+            .field("to", to)
+            .field("what", what)
+            .field("link", link)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for StepKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Received { .. } => "Received",
+            Self::Asked => "Asked",
+            Self::Repeated { .. } => "Repeated",
+            Self::Called { .. } => "Called",
+            Self::Waited { .. } => "Waited",
+            Self::Answered { .. } => "Answered",
+            Self::Event { .. } => "Event",
+            Self::Routed { .. } => "Routed",
+            Self::FannedOut { .. } => "FannedOut",
+            Self::Act { .. } => "Act",
+            Self::Begun { .. } => "Begun",
+            Self::Retry { .. } => "Retry",
+            Self::Parked => "Parked",
+            Self::Done { .. } => "Done",
+            Self::Dead => "Dead",
+            Self::Dropped => "Dropped",
+            Self::Acknowledged { .. } => "Acknowledged",
+            Self::Cancelled { .. } => "Cancelled",
+            Self::Discarded { .. } => "Discarded",
+            Self::Replayed => "Replayed",
+        })
+    }
+}
+
+impl fmt::Debug for FieldChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FieldChange").field("field", &self.field).finish_non_exhaustive()
+    }
 }
 
 impl Connector {
@@ -213,18 +265,17 @@ impl Connector {
         for entry in begun.into_iter().chain(follows) {
             entries.entry(entry.seq).or_insert(entry);
         }
-        let entries: Vec<Entry> = entries.into_values().collect();
-        let mut teller = Teller::new(&entries);
-        for entry in &entries {
+        for entry in entries.values() {
             if entry.seq > seq && entry.parent.is_some_and(|parent| parent >= seq && near.contains(&parent)) {
                 near.insert(entry.seq);
             }
-            let is_near = near.len() < COMPARED && near.contains(&entry.seq) || entries.len() < COMPARED;
-            let (changed, routed) = match is_near {
-                true => (self.changed(entry).await?, self.routed(entry).await?),
-                false => (Vec::new(), None),
-            };
-            teller.tell(entry, changed, routed);
+        }
+        let mut changed = self.changes(&entries, &near, seq).await?;
+        let entries: Vec<Entry> = entries.into_values().collect();
+        let verdicts = self.verdicts(&entries).await?;
+        let mut teller = Teller::new(&entries);
+        for entry in &entries {
+            teller.tell(entry, changed.remove(&entry.seq).unwrap_or_default(), verdicts.of(entry));
         }
         let (steps, left_out) = (teller.steps, size.saturating_sub(entries.len()));
         Ok(Story { asked: seq, steps, entries, left_out })
@@ -248,20 +299,35 @@ impl Connector {
         Ok(way)
     }
 
+    /// What the events nearest to the asked entry changed.
+    async fn changes(
+        &self,
+        entries: &BTreeMap<Seq, Entry>,
+        near: &BTreeSet<Seq>,
+        asked: Seq,
+    ) -> Result<BTreeMap<Seq, Vec<FieldChange>>> {
+        let (above, below) =
+            (near.range(..=asked).rev(), near.range((Bound::Excluded(asked), Bound::Unbounded)));
+        let events = above.chain(below).filter_map(|seq| entries.get(seq));
+        let mut changes = BTreeMap::new();
+        for event in events.filter(|entry| entry.kind == EntryKind::Event).take(COMPARED) {
+            changes.insert(event.seq, self.changed(event).await?);
+        }
+        Ok(changes)
+    }
+
     /// What differs from the record's event before.
-    async fn changed(&self, entry: &Entry) -> Result<Vec<FieldChange>> {
-        let (EntryKind::Event, Some(entity)) = (entry.kind, &entry.index.entity) else {
-            return Ok(Vec::new());
-        };
+    async fn changed(&self, event: &Entry) -> Result<Vec<FieldChange>> {
+        let Some(entity) = &event.index.entity else { return Ok(Vec::new()) };
         let before = Query::of_kind(EntryKind::Event)
-            .with_connection(entry.connection.clone())
+            .with_connection(event.connection.clone())
             .with_entity(entity.clone())
-            .after(entry.seq)
+            .after(event.seq)
             .newest_first()
             .with_bodies()
             .with_limit(1);
         let before = self.search(&before).await?.pop().and_then(|before| record_of(&before));
-        let (Some(before), Some(after)) = (before, record_of(entry)) else { return Ok(Vec::new()) };
+        let (Some(before), Some(after)) = (before, record_of(event)) else { return Ok(Vec::new()) };
         let fields = before.keys().chain(after.keys().filter(|field| !before.contains_key(*field)));
         let text = |record: &Fields, field: &String| record.get(field).map(|value| value.get().to_owned());
         let change = |field: &String| FieldChange {
@@ -272,22 +338,45 @@ impl Connector {
         Ok(fields.map(change).filter(|change| change.before != change.after).collect())
     }
 
+    /// What the routes said of the events among these entries, with the names that they had then.
+    async fn verdicts(&self, entries: &[Entry]) -> Result<Verdicts> {
+        let sets: BTreeSet<u64> = entries.iter().filter_map(trace_of).map(|trace| trace.set).collect();
+        if sets.is_empty() {
+            return Ok(Verdicts::default());
+        }
+        let keys = sets.iter().map(|set| names_key(*set)).collect();
+        let names = self.shared.load_all::<RouteNames>(keys).await?;
+        let named = sets.into_iter().zip(names).filter_map(|(set, names)| Some((set, names.value?.0)));
+        Ok(Verdicts { names: named.collect() })
+    }
+}
+
+fn trace_of(entry: &Entry) -> Option<EventTrace> {
+    entry.trace.as_ref().filter(|_| entry.kind == EntryKind::Event).and_then(EventTrace::decode)
+}
+
+/// The names of routes by their sets.
+#[derive(Debug, Default)]
+struct Verdicts {
+    names: BTreeMap<u64, Vec<Arc<str>>>,
+}
+
+impl Verdicts {
     /// What the routes said of an event then.
-    async fn routed(&self, entry: &Entry) -> Result<Option<StepKind>> {
-        let trace = entry.trace.as_ref().filter(|_| entry.kind == EntryKind::Event);
-        let Some(trace) = trace.and_then(EventTrace::decode) else { return Ok(None) };
-        let names = self.shared.load::<RouteNames>(names_key(trace.set)).await?.value;
-        let names = names.map(|RouteNames(names)| names).unwrap_or_default();
+    fn of(&self, entry: &Entry) -> Option<StepKind> {
+        let trace = trace_of(entry)?;
+        let names = self.names.get(&trace.set);
         let (mut matched, mut others) = (Vec::new(), Vec::new());
         for (i, code) in trace.codes.chars().enumerate() {
-            let name = names.get(i).cloned().unwrap_or_else(|| format!("route {}", i + 1).into());
+            let name = names.and_then(|names| names.get(i)).cloned();
+            let name = name.unwrap_or_else(|| format!("route {}", i + 1).into());
             match RouteMatch::from_code(code) {
                 Some(RouteMatch::Matched) => matched.push(name),
                 Some(other) => others.push((name, other)),
                 None => {}
             }
         }
-        Ok(Some(StepKind::Routed { matched, others }))
+        Some(StepKind::Routed { matched, others })
     }
 }
 

@@ -161,7 +161,8 @@ impl Connector {
                 _ => (Parent::Nth(0), Bytes::new()),
             };
             let note = entries::note(slot, name, None, received, &body, now)?;
-            append.push(NewEntry { parent, ..note });
+            let dedupe = intake.note_key.clone();
+            append.push(NewEntry { parent, dedupe, counts_as_repeat: true, ..note });
         }
         if unrouted.is_empty() && state.is_none() {
             // The server reads on into the same memory once nobody holds it.

@@ -1,10 +1,11 @@
 //! Work as lanes hand it out, and what comes back.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use crate::{
     Timestamp,
     audit::{EntryKind, Pending},
+    engine::trouble::Down,
     model::{ConnectionId, Partition, Seq},
     rate::QuotaKey,
 };
@@ -146,14 +147,14 @@ pub(crate) struct Finished {
     /// The partition belongs to another host now.
     pub(crate) fenced: bool,
     /// Why the connection does not work, with [`Hold::Outage`] and [`Hold::Down`].
-    pub(crate) reason: Option<Arc<str>>,
+    pub(crate) down: Option<Down>,
     pub(crate) proof: Proof,
 }
 
 impl Finished {
     /// Everything is off the work list.
     pub(crate) fn settled() -> Self {
-        Self { waits: Vec::new(), hold: Hold::None, fenced: false, reason: None, proof: Proof::Nothing }
+        Self { waits: Vec::new(), hold: Hold::None, fenced: false, down: None, proof: Proof::Nothing }
     }
 
     /// Nothing has changed; the batch comes again.

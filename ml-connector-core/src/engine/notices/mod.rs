@@ -8,5 +8,5 @@ pub use self::standing::Parked;
 pub(crate) use self::{
     notice::{Notice, append},
     resumed::{hear_resumed, resume},
-    standing::{connection_turned, standings},
+    standing::{Turn, connection_turned, standings},
 };

@@ -2,7 +2,10 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    sync::{Arc, atomic::AtomicU64},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64},
+    },
     time::Duration,
 };
 
@@ -16,7 +19,7 @@ use super::{
 use crate::{
     Connection, Error, ErrorKind, Result, Sink, Source, Timestamp,
     auth::OAuth2,
-    model::{AccountKey, ConnectionId, Destination, EndpointId, LaneKey, Partition},
+    model::{AccountKey, Affinity, ConnectionId, Destination, EndpointId, LaneKey, Partition},
     route::{Digest, Route, RouteMode, RouteSet},
     token::TokenKey,
 };
@@ -77,6 +80,7 @@ impl Registry {
         if self.sources.contains_key(&info.connection) {
             return Err(taken("source", &info.connection));
         }
+        self.one_owner(&info.connection, &info.affinity, info.tokens.as_ref())?;
         let neighbors = self.endpoints.entry(info.endpoint.clone()).or_default();
         let shared = neighbors
             .iter()
@@ -89,16 +93,6 @@ impl Registry {
             )
             .with_context("endpoint", &info.endpoint)
             .with_context("account", account));
-        }
-        let shares = |other: &&Arc<SourceSlot>| {
-            let other = other.source.info();
-            let keys = info.tokens.as_ref().zip(other.tokens.as_ref());
-            keys.is_some_and(|(own, theirs)| own.key() == theirs.key()) && other.affinity != info.affinity
-        };
-        if let Some(other) = self.sources.values().find(shares) {
-            return Err(Error::new(ErrorKind::ConfigInvalid, "connections with one token need one affinity")
-                .with_context("connection", &info.connection)
-                .with_context("other", other.connection()));
         }
         if !info.answers.is_repeated() {
             return Err(Error::new(
@@ -131,14 +125,35 @@ impl Registry {
         if self.sinks.contains_key(&info.connection) {
             return Err(taken("sink", &info.connection));
         }
+        self.one_owner(&info.connection, &info.affinity, info.tokens.as_ref())?;
         self.max_batch = self.max_batch.max(info.max_batch);
         let slot = SinkSlot {
             partition: info.affinity.partition(),
             sink: Arc::clone(sink),
             pulse: Pulse::default(),
+            begun: AtomicBool::default(),
         };
         self.sinks.insert(info.connection.clone(), Arc::new(slot));
         Ok(())
+    }
+
+    /// Checks that whoever uses the same tokens, as a source or as a sink, has the same affinity: one host renews them for all.
+    fn one_owner(&self, id: &ConnectionId, affinity: &Affinity, tokens: Option<&OAuth2>) -> Result<()> {
+        let Some(key) = tokens.map(OAuth2::key) else { return Ok(()) };
+        let sources = self.sources.values().map(|slot| slot.source.info());
+        let sources = sources.map(|info| (&info.connection, &info.affinity, &info.tokens));
+        let sinks = self.sinks.values().map(|slot| slot.sink.info());
+        let sinks = sinks.map(|info| (&info.connection, &info.affinity, &info.tokens));
+        let shares = |tokens: &Option<OAuth2>| tokens.as_ref().is_some_and(|tokens| tokens.key() == key);
+        let mut others = sources.chain(sinks).filter(|(_, _, tokens)| shares(tokens));
+        match others.find(|(_, other, _)| *other != affinity) {
+            None => Ok(()),
+            Some((other, ..)) => {
+                Err(Error::new(ErrorKind::ConfigInvalid, "connections with one token need one affinity")
+                    .with_context("connection", id)
+                    .with_context("other", other))
+            }
+        }
     }
 
     /// Removes the connection's source and sink; its entries stay and wait.

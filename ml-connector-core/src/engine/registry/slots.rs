@@ -1,6 +1,9 @@
 //! A connected source or sink, with what is kept in memory about it.
 
-use std::sync::{Arc, Mutex, PoisonError, atomic::AtomicU64};
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicBool, AtomicU64},
+};
 
 use bytes::Bytes;
 use tokio::sync::OnceCell;
@@ -39,6 +42,8 @@ pub(crate) struct SinkSlot {
     pub(crate) sink: Arc<dyn Sink>,
     pub(crate) partition: Partition,
     pub(crate) pulse: Pulse,
+    /// Whether it is known that no connection of its name was forgotten before, or that this one has begun anew.
+    pub(crate) begun: AtomicBool,
 }
 
 impl SourceSlot {

@@ -65,7 +65,7 @@ pub(crate) async fn failed(
             _ if away => Hold::Down(now),
             _ => Hold::None,
         },
-        reason: (outage || away).then(|| shared.reason(&batch.connection, error)),
+        down: (outage || away).then(|| shared.down(&batch.connection, error)),
         // What has no room makes no call.
         proof: if counted && !unanswered { Proof::Answers } else { Proof::Nothing },
     };

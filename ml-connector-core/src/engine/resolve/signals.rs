@@ -1,6 +1,6 @@
 //! Signals as they wait: read from the log, and what work on them leaves.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
 use crate::{
     Error, ErrorKind, Result, Timestamp,
@@ -9,6 +9,7 @@ use crate::{
         lanes::{Hold, Item, Proof},
         shared::Shared,
         stored::StoredSignal,
+        trouble::Down,
     },
     model::{Origin, Revision, Seq, Signal},
 };
@@ -32,7 +33,7 @@ pub(crate) struct Waiting {
 pub(crate) struct Resolved {
     pub(crate) waits: Vec<Item>,
     pub(crate) hold: Hold,
-    pub(crate) reason: Option<Arc<str>>,
+    pub(crate) down: Option<Down>,
     pub(crate) proof: Proof,
 }
 

@@ -15,11 +15,11 @@ use crate::{
     engine::{
         feeds, history, kept_hooks,
         lanes::{Finished, Hold, Proof, PutOff, Survey},
-        notices::standings,
+        notices::{Turn, standings},
         registry::SourceSlot,
         retry::LOG_PAUSE,
         shared::Shared,
-        trouble::{Trouble, TroubleKind},
+        trouble::{Down, Trouble, TroubleKind},
         upkeep,
         writes::try_when_due,
     },
@@ -58,30 +58,40 @@ impl Runner {
         }
     }
 
-    /// Tells once that a connection's reads or deliveries have stopped working, and once that they work again.
+    /// Tells once that a connection's reads or deliveries have stopped working, once more when that does not pass by
+    /// itself any longer, and once that they work again.
     pub(crate) fn tell(&mut self, connection: ConnectionId, kind: EntryKind, finished: &Finished) {
         let what = (connection, kind);
-        let reason = match finished.hold {
+        let down = match finished.hold {
             // Most failures that pass are over before somebody has read of them.
             Hold::Down(_) if !self.is_out_long(&what) => return,
-            Hold::Outage(_) | Hold::Down(_) if self.parked.insert(what.clone()) => {
-                Some(finished.reason.clone().unwrap_or_else(|| "it is not connected".into()))
+            Hold::Outage(_) | Hold::Down(_) => {
+                let unknown = || Down { reason: "it is not connected".into(), passes: false };
+                let down = finished.down.clone().unwrap_or_else(unknown);
+                let is_known = self.parked.get(&what).is_some_and(|known| !known.passes || down.passes);
+                if is_known {
+                    return;
+                }
+                self.parked.insert(what.clone(), down.clone());
+                Some(down)
             }
-            Hold::Outage(_) | Hold::Down(_) => return,
             // Only a call that succeeded says that the connection works.
-            _ if finished.proof == Proof::Works && self.parked.remove(&what) => None,
+            _ if finished.proof == Proof::Works && self.parked.remove(&what).is_some() => None,
             _ => return,
         };
         let (at, connection) = (self.shared.clock.now(), Some(what.0.clone()));
-        let kind_of_trouble = match reason {
-            Some(_) => TroubleKind::ConnectionDown,
-            None => TroubleKind::ConnectionResumed,
+        let (kind_of_trouble, reason) = match &down {
+            Some(down) => (TroubleKind::ConnectionDown, Arc::clone(&down.reason)),
+            None => (TroubleKind::ConnectionResumed, "it works again".into()),
         };
-        let why = reason.clone().unwrap_or_else(|| "it works again".into());
-        self.shared.troubles.tell(Trouble { at, kind: kind_of_trouble, connection, seq: None, reason: why });
+        self.shared.troubles.tell(Trouble { at, kind: kind_of_trouble, connection, seq: None, reason });
+        self.turned(what.0, down.map_or(Turn::Works(kind), |down| Turn::Down(kind, down)));
+    }
+
+    fn turned(&self, connection: ConnectionId, turn: Turn) {
         if let Some(turns) = &self.turns {
             // Nobody listens when the loop has ended.
-            let _ = turns.send((what.0, kind, reason));
+            let _ = turns.send((connection, turn));
         }
     }
 
@@ -153,7 +163,11 @@ impl Runner {
         match standings(&self.shared, &ids).await {
             Ok(standings) => {
                 for (id, standing) in ids.into_iter().zip(standings) {
-                    self.parked.extend(standing.kinds().map(|kind| (id.clone(), kind)));
+                    for (kind, down) in standing.downs() {
+                        self.parked.insert((id.clone(), kind), down);
+                        // It may still have to be told.
+                        self.turned(id.clone(), Turn::Due);
+                    }
                 }
                 self.to_recall.clear();
             }

@@ -76,7 +76,7 @@ impl Runner {
         self.leases.remove(&partition);
         // Whoever holds it now says whether its connections work.
         let registry = self.shared.registry();
-        self.parked.retain(|(connection, kind)| {
+        self.parked.retain(|(connection, kind), _| {
             let of = match kind {
                 EntryKind::Signal => registry.source(connection).map(|slot| slot.partition),
                 _ => registry.sink(connection).map(|slot| slot.partition),

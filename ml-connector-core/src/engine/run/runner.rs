@@ -1,7 +1,7 @@
 //! What the run loop holds: partitions, lanes, and batches under way.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
@@ -22,6 +22,7 @@ use crate::{
         lanes::{Batch, Finished, Lanes},
         registry::Registry,
         shared::Shared,
+        trouble::Down,
     },
     model::{ConnectionId, Partition, Seq},
 };
@@ -44,7 +45,7 @@ pub(super) struct Runner {
     pub(super) tasks: JoinSet<Finished>,
     pub(super) running: HashMap<tokio::task::Id, UnderWay>,
     /// What does not work of which connection, as the log was told.
-    pub(super) parked: HashSet<(ConnectionId, EntryKind)>,
+    pub(super) parked: HashMap<(ConnectionId, EntryKind), Down>,
     /// Connections of which the log has still to say whether they work, and when it is asked.
     pub(super) to_recall: BTreeSet<ConnectionId>,
     pub(super) recall_at: Timestamp,
@@ -111,7 +112,7 @@ impl Runner {
             in_vain: 0,
             tasks: JoinSet::new(),
             running: HashMap::new(),
-            parked: HashSet::new(),
+            parked: HashMap::new(),
             to_recall: BTreeSet::new(),
             recall_at: Timestamp::default(),
             turns: Some(turns),

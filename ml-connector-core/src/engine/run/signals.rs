@@ -45,7 +45,7 @@ async fn try_resolve(shared: &Shared, lease: Lease, batch: &Batch) -> Result<Fin
         return Ok(Finished::again(batch, Hold::Until(retry::log_at(shared.clock.now()))));
     }
     let mut waits = Vec::new();
-    let (mut hold, mut reason, mut proof) = (Hold::None, None, Proof::Nothing);
+    let (mut hold, mut down, mut proof) = (Hold::None, None, Proof::Nothing);
     let mut by_subject: Vec<(Subject, Vec<Waiting>)> = Vec::with_capacity(1);
     for (item, loaded) in resolve::load(shared, &batch.items).await? {
         match loaded {
@@ -86,10 +86,10 @@ async fn try_resolve(shared: &Shared, lease: Lease, batch: &Batch) -> Result<Fin
         waits.extend(resolved.waits);
         proof = proof.max(resolved.proof);
         if resolved.hold != Hold::None {
-            (hold, reason) = (resolved.hold, resolved.reason);
+            (hold, down) = (resolved.hold, resolved.down);
         }
     }
-    Ok(Finished { waits, hold, fenced: false, reason, proof })
+    Ok(Finished { waits, hold, fenced: false, down, proof })
 }
 
 /// Whether one piece of work answers both.

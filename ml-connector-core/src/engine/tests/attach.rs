@@ -99,25 +99,50 @@ async fn a_tenant_comes_with_its_routes_or_not_at_all() {
     connector.set_routes(vec![]).unwrap();
 }
 
-/// One host renews a token for all connections that share it, so one host has to own them all.
+/// One host renews a token for all connections that share it, so one host has to own them all: whichever half uses it.
 #[test]
 fn connections_that_share_a_token_need_one_affinity() {
     let world = World::new();
-    let connector = world.connector();
-    let of = |id: &str, person: &str| {
+    let tokens = || {
         let token_url = "https://accounts.example.com/token".parse().unwrap();
         let grant = crate::auth::Grant::RefreshToken { initial: None };
         let config =
             crate::auth::OAuth2Config::new("ledger", token_url, "app", crate::Secret::from("secret"), grant);
-        let key = crate::token::TokenKey::shared("app/anna");
-        let tokens = crate::auth::OAuth2::new(key, config).unwrap();
-        LedgerSource::new(id, &world.ledger).idle(tokens).of_person(person)
+        crate::auth::OAuth2::new(crate::token::TokenKey::shared("app/anna"), config).unwrap()
     };
-    connector.add_source(of("first", "anna")).unwrap();
-    connector.add_source(of("second", "anna")).unwrap();
-    let refused = connector.add_source(of("third", "third")).unwrap_err();
+    let source = |id: &str, person: &str| {
+        Connection::new().source(LedgerSource::new(id, &world.ledger).idle(tokens()).of_person(person))
+    };
+    let sink = |id: &str, person: &str| {
+        let sink = BoardSink::new(&world.board, world.repeat, world.on_unknown);
+        Connection::new().sink(sink.named(id).idle(tokens()).of_person(person))
+    };
+    let halves: [[&dyn Fn(&str, &str) -> Connection; 2]; 4] =
+        [[&source, &source], [&source, &sink], [&sink, &source], [&sink, &sink]];
+    for (case, [first, next]) in halves.into_iter().enumerate() {
+        let connector = world.connector();
+        connector.connect(first("first", "anna")).unwrap();
+        connector.connect(next("second", "anna")).unwrap();
+        let refused = connector.connect(next("third", "third")).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::ConfigInvalid, "case {case}");
+        assert_eq!(refused.context("connection"), Some("third"), "case {case}");
+        assert!(matches!(refused.context("other"), Some("first" | "second")), "case {case}: {refused}");
+        let attached = connector.connections();
+        assert!(
+            attached.iter().all(|one| one.id != "third".into()),
+            "nothing of it is attached: case {case}"
+        );
+    }
+
+    // Two halves of one connection share its token, and have one owner as well.
+    let connector = world.connector();
+    let sink = BoardSink::new(&world.board, world.repeat, world.on_unknown).named("both").idle(tokens());
+    let both = |person: &str| {
+        let source = LedgerSource::new("both", &world.ledger).idle(tokens()).of_person(person);
+        Connection::new().source(source)
+    };
+    let refused = connector.connect(both("anna").sink(sink)).unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::ConfigInvalid);
-    assert_eq!(refused.context("connection"), Some("third"));
-    assert!(matches!(refused.context("other"), Some("first" | "second")), "{refused}");
-    assert!(connector.connections().iter().all(|one| one.id != "third".into()), "nothing of it is attached");
+    assert!(connector.connections().iter().all(|one| one.id != "both".into()));
+    connector.connect(both("both")).unwrap();
 }

@@ -245,4 +245,40 @@ mod gauges {
         assert!((of("ml_connector_limit_left{key=board/a,seconds=60}") - 5.0).abs() < 0.1, "all of it");
         assert!(of("ml_connector_waiting{connection=books,kind=signal}") < 0.1, "it is not there any more");
     }
+
+    #[tokio::test(start_paused = true)]
+    async fn gauges_show_of_each_route_what_waits_and_that_nothing_waits_any_more() {
+        let world = World::new();
+        let routes = ["early", "late"].map(|name| Route::new(name).to("board", Destination::from(name)));
+        let connector = world.connector_with(routes.into());
+        for _ in 0..2 {
+            world.board.fault(Fault::Before(
+                ErrorKind::Unauthenticated,
+                Effect::None,
+                Scope::Connection,
+                Retry::Never,
+            ));
+        }
+        world.ledger.put("1", Status::Open, "2026-04-01");
+        connector.receive(webhook("account:books 1", "good")).await;
+        world.run(&connector, secs(30)).await;
+        tokio::time::sleep(secs(60)).await;
+        let shown = Shown::default();
+        let show = || crate::engine::gauges::show(&connector.shared).now_or_never().unwrap().unwrap();
+        let of = |name: &str, route: &str| {
+            let name = format!("ml_connector_route_{name}{{connection=board,route={route}}}");
+            *shown.0.lock().unwrap()[&name].0.lock().unwrap()
+        };
+        metrics::with_local_recorder(&shown, show);
+        for route in ["early", "late"] {
+            assert!((of("waiting", route) - 1.0).abs() < 0.1 && of("lag_seconds", route) > 60.0);
+        }
+        connector.remove(&"board".into());
+        metrics::with_local_recorder(&shown, show);
+        for route in ["early", "late"] {
+            assert!(
+                of("waiting", route) < 0.1 && of("lag_seconds", route) < 0.1 && of("parked", route) < 0.1
+            );
+        }
+    }
 }

@@ -283,3 +283,21 @@ async fn two_updates_of_one_message_are_never_under_way_together() {
     let open = room.states().await.iter().filter(|state| !state.is_settled()).count();
     assert_eq!((outcomes.len(), open), (5, 0));
 }
+
+/// A host that heard late that a sink was forgotten removes what it knows of it; by then another of its name may tell.
+#[tokio::test(start_paused = true)]
+async fn a_sink_that_is_attached_anew_keeps_its_threads_from_hosts_that_still_forget() {
+    let room = Room::new();
+    let (other, connector) = (room.connector(Follow::Thread), room.connector(Follow::Thread));
+    room.story(&connector, "1", &[Status::Open]).await;
+    connector.forget(["board".into()]).await.unwrap();
+    tokio::time::sleep(secs(1)).await;
+    connector.add_sink(WallSink::new(&room.wall)).unwrap();
+    let target = Target::new("board", Destination::from("a")).following(Follow::Thread);
+    connector.set_routes(vec![Route::new("all").to_target(target)]).unwrap();
+    room.story(&connector, "1", &[Status::PartiallyPaid]).await;
+    other.obey_forgotten().await.unwrap();
+    room.story(&connector, "1", &[Status::Paid]).await;
+    let replies: Vec<usize> = room.wall.notes.lock().unwrap().iter().map(|note| note.replies.len()).collect();
+    assert_eq!(replies, [0, 1]);
+}

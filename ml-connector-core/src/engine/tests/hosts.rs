@@ -329,3 +329,23 @@ async fn a_connection_that_is_attached_while_the_host_runs_is_not_parked_for_eve
     stop.send(()).unwrap();
     running.await.unwrap();
 }
+
+/// Events carry that instant as their epoch: with two of them, a warehouse would take one host's rows for an older log's.
+#[tokio::test(start_paused = true)]
+async fn hosts_that_learn_the_vendors_clock_at_the_same_moment_watch_since_the_same_instant() {
+    let first = World::new();
+    let hosts = [first.connector(), another(&first).connector()];
+    let registries = hosts.each_ref().map(|host| host.shared.registry());
+    let slots = registries.each_ref().map(|registry| registry.source(&"books".into()).unwrap());
+    for (host, slot) in hosts.iter().zip(slots) {
+        host.shared.watched_since(slot).await.unwrap();
+    }
+    first.log.delay_commits(secs(1));
+    let now = first.clock.now();
+    for (slot, ahead) in slots.into_iter().zip([700, 1_400]) {
+        slot.vendor_clock.learn(now + Duration::from_millis(ahead), now, now);
+    }
+    let [one, other] = [hosts[0].shared.watched_since(slots[0]), hosts[1].shared.watched_since(slots[1])];
+    let (one, other) = tokio::join!(one, other);
+    assert_eq!(one.unwrap(), other.unwrap());
+}

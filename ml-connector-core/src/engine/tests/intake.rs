@@ -33,8 +33,8 @@ const KEY: &str = "planted-verifier";
 const QUARTER: Duration = Duration::from_secs(900);
 
 /// A ledger with webhooks as FreshBooks and Business Central have them: `verify KEY` hands over the key of all others,
-/// `KEY id` tells of a record, `KEY purge` that some were deleted, `KEY elsewhere` of another account's. Whatever else comes on the path that it has given away
-/// is answered with 200.
+/// `KEY id` tells of a record, `KEY purge` that some were deleted, `KEY elsewhere` of another account's, and without a key
+/// `open id id` of records and of what cannot be used. Whatever else comes on the path that it has given away is answered with 200.
 #[derive(Debug)]
 struct Callbacks {
     ledger: LedgerSource,
@@ -86,6 +86,11 @@ impl Source for Callbacks {
                     id => Signal::entity(EntityRef::new("invoice", id)),
                 };
                 Ok(Intake::accepted(vec![signal]).evidence(Bytes::from_static(b"a change")))
+            }
+            (key, None) if key == "open" => {
+                let signals = second.split(' ').map(|id| Signal::entity(EntityRef::new("invoice", id)));
+                let intake = Intake::accepted(signals.collect()).evidence(Bytes::from_static(b"a change"));
+                Ok(intake.note_once("entries are dropped: they are nobody's", "books/nobody's".into()))
             }
             _ => dropped("the key is another one"),
         }
@@ -162,6 +167,30 @@ async fn a_handshake_is_stored_with_its_signal_and_its_key_is_in_no_entry() {
                 "{body}"
             );
         }
+    }
+}
+
+/// What was told beside it goes on, and a person can read what did not.
+#[tokio::test(start_paused = true)]
+async fn what_leads_to_less_than_it_says_is_noted_beside_its_signals_and_however_often_once() {
+    let world = World::new();
+    let connector = world.callbacks();
+    for id in ["1", "2"] {
+        world.ledger.put_at(id, Status::Open, world.clock.now(), world.clock.now());
+    }
+    for body in ["open 1 2", "open 1", "open 2"] {
+        assert_eq!(send(&connector, "/ledger/issued", body).await, StatusCode::OK);
+    }
+    world.run(&connector, secs(60)).await;
+    assert_eq!(world.board.corner("a"), ["invoice.sent 1", "invoice.sent 2"], "its signals are read");
+    let [note] = world.notes("dropped").await[..] else { panic!("the note is kept once") };
+    let notes = world.entries(EntryKind::Note).await;
+    let kept = notes.iter().find(|kept| kept.seq == note).unwrap();
+    assert_eq!(kept.repeats.as_ref().map(|repeats| repeats.count), Some(2), "and counted");
+    let signal = kept.parent.expect("it is kept beside what its request told");
+    for seq in [note, signal] {
+        let story = connector.explain(seq).await.unwrap().to_string();
+        assert!(story.contains("entries are dropped: they are nobody's"), "{story}");
     }
 }
 

@@ -3,11 +3,15 @@
 use vendor::{Fault, webhook};
 
 use super::{
-    super::{Replay, ReplayMode, notices},
+    super::{
+        Replay, ReplayMode,
+        notices::{self, Turn},
+        trouble::Down,
+    },
     *,
 };
 use crate::{
-    Effect, Error, ErrorKind, Retry, Scope,
+    Clock, Effect, Error, ErrorKind, Retry, Scope,
     audit::EntryState,
     model::{Origin, Status},
 };
@@ -104,10 +108,12 @@ async fn a_connection_has_resumed_when_neither_reads_nor_deliveries_are_stopped(
     let world = World::new();
     let connector = world.connector_with(routes());
     let standing = |kind, reason: Option<&str>| {
-        let (connector, reason) = (connector.clone(), reason.map(Into::into));
+        let down = reason.map(|reason| Down { reason: reason.into(), passes: false });
+        let turn = down.map_or(Turn::Works(kind), |down| Turn::Down(kind, down));
+        let connector = connector.clone();
         async move {
             tokio::time::sleep(secs(1)).await;
-            notices::connection_turned(&connector.shared, &"books".into(), kind, reason).await.unwrap();
+            notices::connection_turned(&connector.shared, &"books".into(), &turn).await.unwrap();
             let health = connector.health().await.unwrap();
             health.connections[&"books".into()].parked.clone().map(|parked| parked.reason.to_string())
         }
@@ -123,6 +129,80 @@ async fn a_connection_has_resumed_when_neither_reads_nor_deliveries_are_stopped(
     assert_eq!(standing(EntryKind::Signal, None).await, None);
     world.run(&connector, secs(60)).await;
     assert_eq!(world.board.corner("admin"), ["connection.parked books", "connection.resumed books"]);
+}
+
+/// The first answer of a token endpoint may be lost and the second one final.
+#[tokio::test(start_paused = true)]
+async fn what_does_not_pass_by_itself_any_longer_is_told_with_what_to_do() {
+    let world = World::new();
+    let connector = world.connector_with(routes());
+    let passes = |text: &'static str| {
+        let at = world.clock.now() + secs(30);
+        Error::new(ErrorKind::Unavailable, text).with_scope(Scope::Connection).with_retry(Retry::At(at))
+    };
+    // Two reads are under way when it begins.
+    world.ledger.fail(passes("no usable answer"));
+    world.ledger.fail(passes("no usable answer"));
+    for _ in 0..5 {
+        world
+            .ledger
+            .fail(Error::new(ErrorKind::Unauthenticated, "the token is dead").with_scope(Scope::Connection));
+    }
+    world.ledger.fail(passes("no usable answer again"));
+    tell(&world, &connector, &["1"]).await;
+    let parked =
+        async || connector.health().await.unwrap().connections[&"books".into()].parked.clone().unwrap();
+    world.run(&connector, secs(5)).await;
+    let first = parked().await;
+    assert_eq!(&*first.reason, "unavailable: no usable answer");
+    world.run(&connector, secs(300)).await;
+    let then = parked().await;
+    assert!(then.reason.contains("connect the account again"), "{then:?}");
+    assert_eq!(then.since, first.since);
+    assert_eq!(world.board.corner("admin"), ["connection.parked books", "connection.parked books"]);
+    world.run(&connector, secs(6 * 3600)).await;
+    assert_eq!(world.board.corner("admin")[2..], ["connection.resumed books"]);
+    assert_eq!(world.board.corner("a"), ["invoice.sent 1"]);
+}
+
+/// Health is true at once, however often a connection turns; messages about it become rare.
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_turns_all_the_time_is_told_about_later_each_time() {
+    let world = World::new();
+    let connector = world.connector_with(routes());
+    let refused = || Error::new(ErrorKind::Unauthenticated, "refused").with_scope(Scope::Connection);
+    world.ledger.fail(refused());
+    tell(&world, &connector, &["1"]).await;
+    world.run(&connector, secs(1800)).await;
+    let turned = ["connection.parked books", "connection.resumed books"];
+    assert_eq!(world.board.corner("admin"), turned);
+    let quarter = secs(900);
+    let down = Turn::Down(EntryKind::Signal, Down { reason: "refused".into(), passes: false });
+    let is_parked = async || connector.health().await.unwrap().connections[&"books".into()].parked.is_some();
+    let turn = async |turn: &Turn| {
+        notices::connection_turned(&connector.shared, &"books".into(), turn).await.unwrap()
+    };
+    for _ in 0..26 {
+        let later = turn(&down).await;
+        assert_eq!(later, Some(world.clock.now() + quarter));
+        assert!(is_parked().await);
+        tokio::time::sleep(quarter - secs(1)).await;
+        assert_eq!(turn(&Turn::Works(EntryKind::Signal)).await, None);
+        assert!(!is_parked().await);
+        tokio::time::sleep(quarter).await;
+    }
+    world.run(&connector, secs(60)).await;
+    assert_eq!(world.board.corner("admin"), turned, "what was over by then is not told");
+    // One that lasts is told when its time has come.
+    for _ in 0..60 {
+        world.ledger.fail(refused());
+    }
+    tell(&world, &connector, &["2"]).await;
+    world.run(&connector, secs(600)).await;
+    assert!(is_parked().await);
+    assert_eq!(world.board.corner("admin"), turned);
+    world.run(&connector, secs(600)).await;
+    assert_eq!(world.board.corner("admin")[2..], ["connection.parked books"]);
 }
 
 #[tokio::test(start_paused = true)]

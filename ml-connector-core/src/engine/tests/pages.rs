@@ -296,6 +296,9 @@ async fn a_dry_run_shows_what_other_routes_would_have_done_and_sends_nothing() {
     let query = Query::of_kind(EntryKind::Event).with_limit(1000);
     let shown = all(&connector, &routes, &query).await;
     assert_eq!(shown.len(), 120);
+    let json = serde_json::to_value(&shown[0]).unwrap();
+    assert_eq!(json["event"]["specversion"], "1.0");
+    assert_eq!(json["would_go"][0]["sink"], "board");
     let mut seen = BTreeSet::new();
     for one in &shown {
         assert!(seen.insert(one.seq) && one.differs());
@@ -306,6 +309,10 @@ async fn a_dry_run_shows_what_other_routes_would_have_done_and_sends_nothing() {
         let went: Vec<_> = one.went.iter().map(|way| (&*way.route, way.destination.as_str())).collect();
         assert_eq!(went, [("all", "a")]);
     }
+    // The newest first are found otherwise, and are the same.
+    let mut newest_first = all(&connector, &routes, &query.clone().newest_first()).await;
+    newest_first.reverse();
+    assert_eq!(newest_first, shown);
     let same = RouteSet::new(vec![Route::new("renamed").to("board", Destination::from("a"))]);
     assert!(all(&connector, &same, &query).await.iter().all(|one| !one.differs()));
     assert_eq!(all(&connector, &same, &query.clone().with_limit(70)).await.len(), 70);

@@ -4,7 +4,10 @@ use super::{
     feeds::{DAY, QUARTER},
     *,
 };
-use crate::{Error, ErrorKind, SourceMode, model::Status};
+use crate::{
+    Error, ErrorKind, SourceMode,
+    model::{PollMode, Status},
+};
 
 /// Told once, asked for once a day, and without a flood when it comes after all.
 #[tokio::test(start_paused = true)]
@@ -55,6 +58,27 @@ async fn a_feed_whose_scope_is_granted_on_the_first_day_loses_nothing() {
     world.change("12", Status::Paid);
     world.run(&connector, DAY).await;
     assert_eq!(world.told().await, ["invoice.updated 12"]);
+}
+
+/// What one feed may not tell says nothing of the others.
+#[tokio::test(start_paused = true)]
+async fn a_feed_that_is_not_refused_is_read_beside_one_that_is() {
+    let world = World::new();
+    world.old_invoices();
+    world.ledger.refused_feed.lock().unwrap().0 = Some("credits");
+    let connector = world.polled(|source| source.polled(SourceMode::Poll).also_polled("credits"));
+    world.run(&connector, secs(60)).await;
+    let read = world.ledger.pages(PollMode::Live);
+    for id in ["12", "13", "14"] {
+        world.change(id, Status::Paid);
+        world.run(&connector, QUARTER + secs(60)).await;
+    }
+    assert_eq!(world.told().await, ["invoice.paid 12", "invoice.paid 13", "invoice.paid 14"]);
+    assert!(world.ledger.pages(PollMode::Live) >= read + 3, "it is read every quarter of an hour");
+    assert_eq!(world.ledger.refused_feed.lock().unwrap().1, 1, "the other is asked for once a day");
+    let health = connector.health().await.unwrap();
+    let unavailable = &health.connections[&"books".into()].unavailable_feeds;
+    assert_eq!(unavailable.iter().map(|feed| &*feed.feed).collect::<Vec<_>>(), ["credits"]);
 }
 
 /// It was watched before, so what happened meanwhile is told.

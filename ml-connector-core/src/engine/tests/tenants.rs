@@ -284,3 +284,32 @@ async fn a_shared_token_is_deleted_by_whichever_host_goes_on_and_only_when_nobod
         assert_eq!(known(&world, "one"), [""; 0]);
     }
 }
+
+/// A host that was stopped in the middle of forgetting wakes when another has ended the act, and the tenant is back.
+#[tokio::test(start_paused = true)]
+async fn a_host_that_wakes_after_another_has_ended_its_act_leaves_the_new_tenant_alone() {
+    let world = World::new();
+    let tokens = Arc::new(MemoryTokenStore::new());
+    let (first, second) = (bare(&world, &tokens), bare(&world, &tokens));
+    let connect =
+        |on: &Connector| on.connect(Connection::new().source(LedgerSource::new("one", &world.ledger)));
+    for host in [&first, &second] {
+        connect(host).unwrap();
+    }
+    let name = TokenKey::new(&"one".into());
+    world.log.delay_commits(secs(1));
+    let mut forgetting = Box::pin(first.forget(["one".into()]));
+    let stopped = tokio::time::timeout(secs(2) + Duration::from_millis(500), &mut forgetting).await;
+    assert!(stopped.is_err(), "it is paused from here on");
+    world.log.delay_commits(Duration::ZERO);
+    world.run(&second, secs(200)).await;
+    connect(&second).unwrap();
+    store(&tokens, &name).await;
+    tell(&world, &second, "one", 7).await;
+    world.run(&second, secs(60)).await;
+    let kept = known(&world, "one");
+    assert!(kept.iter().any(|document| document.contains("snapshot")), "{kept:?}");
+    forgetting.await.unwrap();
+    assert!(tokens.load(&name).await.unwrap().is_some());
+    assert_eq!(known(&world, "one"), kept);
+}

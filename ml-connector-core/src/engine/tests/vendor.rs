@@ -39,6 +39,8 @@ pub(super) struct Ledger {
     pub(super) broken: Mutex<BTreeSet<String>>,
     /// The mode of every page read.
     pub(super) pages: Mutex<Vec<PollMode>>,
+    /// A feed that the plan does not allow, and how often it was asked for all the same.
+    pub(super) refused_feed: Mutex<(Option<&'static str>, usize)>,
     /// What the next pages fail with; `None` = not.
     pub(super) page_failures: Mutex<VecDeque<Option<Error>>>,
     /// A record that is on no page, as if it had moved while pages were read.
@@ -139,6 +141,12 @@ impl LedgerSource {
         self.info.feeds = vec![FeedInfo::new("invoices", Duration::from_secs(900))];
         self.info.sweeps = vec![FeedInfo::new("invoices", Duration::from_secs(86_400))];
         self.info.mode = mode;
+        self
+    }
+
+    /// With another feed that shows the same.
+    pub(super) fn also_polled(mut self, feed: &'static str) -> Self {
+        self.info.feeds.push(FeedInfo::new(feed, Duration::from_secs(900)));
         self
     }
 
@@ -295,7 +303,14 @@ impl Source for LedgerSource {
 
     /// The checkpoint is `since newest last-id`: rows changed since, in the order of their ids.
     async fn poll(&self, ctx: &Context, request: PollRequest<'_>) -> Result<Page> {
-        let PollRequest { mode, checkpoint, .. } = request;
+        let PollRequest { feed, mode, checkpoint, .. } = request;
+        {
+            let mut refused = self.ledger.refused_feed.lock().unwrap();
+            if refused.0 == Some(feed) {
+                refused.1 += 1;
+                return Err(Error::new(ErrorKind::PermissionDenied, "the plan does not allow it"));
+            }
+        }
         self.ledger.pages.lock().unwrap().push(mode);
         if let Some(Some(error)) = self.ledger.page_failures.lock().unwrap().pop_front() {
             return Err(error);
@@ -439,6 +454,17 @@ pub(super) struct BoardSink {
 impl BoardSink {
     pub(super) fn idle(mut self, tokens: OAuth2) -> Self {
         self.info.tokens = Some(tokens);
+        self
+    }
+
+    pub(super) fn named(mut self, connection: &str) -> Self {
+        (self.info.connection, self.info.affinity) = (connection.into(), connection.into());
+        self
+    }
+
+    /// Shares its token with others of this person.
+    pub(super) fn of_person(mut self, person: &str) -> Self {
+        self.info.affinity = person.into();
         self
     }
 

@@ -97,14 +97,18 @@ pub(crate) struct Known {
     pub(crate) subscriptions: Vec<Subscription>,
 }
 
-/// What is known of a connection's subscriptions, if it has such.
-pub(crate) async fn known(shared: &Shared, slot: &SourceSlot) -> Result<Known> {
-    if !slot.source.info().mode.subscribes() {
-        return Ok(Known::default());
-    }
-    let (document, UpkeepPlan { due, problem, subscriptions, .. }) = load(shared, slot).await?;
-    let due = (document.expected != Expected::Absent).then_some(due);
-    Ok(Known { due, problem, subscriptions })
+/// What is known of the subscriptions of each of these connections, as far as it has such.
+pub(crate) async fn known(shared: &Shared, slots: &[&SourceSlot]) -> Result<Vec<Known>> {
+    let plans = shared.load_all::<UpkeepPlan>(slots.iter().map(|slot| plan_key(slot)).collect()).await?;
+    let known = |(slot, plan): (&&SourceSlot, Loaded<UpkeepPlan>)| {
+        let plan = plan.value.filter(|_| slot.source.info().mode.subscribes());
+        plan.map_or_else(Known::default, |UpkeepPlan { due, problem, subscriptions, .. }| Known {
+            due: Some(due),
+            problem,
+            subscriptions,
+        })
+    };
+    Ok(slots.iter().zip(plans).map(known).collect())
 }
 
 pub(super) fn look(slot: &SourceSlot, key: &str, due: Timestamp) -> Result<NewEntry> {

@@ -74,7 +74,7 @@ impl<'de> Deserialize<'de> for Currency {
     }
 }
 
-/// An amount in a currency. Amounts of different currencies do not compare.
+/// An amount in a currency. Amounts of different currencies do not compare. `Debug` shows the currency only.
 ///
 /// Serialised with the amount as text (`{"amount":"1250.50","currency":"USD"}`), because JSON numbers pass
 /// through binary fractions in most programs.
@@ -131,9 +131,11 @@ impl fmt::Display for Money {
     }
 }
 
+/// An amount is the customer's business: it is written where somebody asks for it by `Display`, and not into logs with
+/// whatever holds it.
 impl fmt::Debug for Money {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
+        write!(f, "Money({})", self.currency)
     }
 }
 

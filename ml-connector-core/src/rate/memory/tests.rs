@@ -361,6 +361,9 @@ fn what_the_vendor_counts_as_a_failure_is_what_it_found_wrong() {
         (ErrorKind::Unauthenticated, true),
         (ErrorKind::PermissionDenied, true),
         (ErrorKind::NotFound, true),
+        (ErrorKind::Conflict, true),
+        (ErrorKind::ConfigInvalid, true),
+        (ErrorKind::Unsupported, true),
         (ErrorKind::RateLimited, false),
         (ErrorKind::Unavailable, false),
     ] {

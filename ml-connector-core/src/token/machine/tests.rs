@@ -90,11 +90,11 @@ fn a_request_that_was_never_sent_is_taken_back_from_the_lost_ones() {
     let parked = parked.unwrap();
     assert!(matches!(action, Action::Stop(_)) && parked.is_parked());
 
-    let unsent = Input::Unsent { owner: other, generation: 0, cause: None };
+    let unsent = Input::Unsent { owner: other, generation: 0, why: None };
     let (resumed, _) = step(&parked, &unsent, at(131), &rules());
     let resumed = resumed.unwrap();
     assert!(!resumed.is_parked() && resumed.lost == 1);
-    let another_chain = Input::Unsent { owner: other, generation: 7, cause: None };
+    let another_chain = Input::Unsent { owner: other, generation: 7, why: None };
     assert!(step(&parked, &another_chain, at(131), &rules()).0.is_none());
 }
 

@@ -52,6 +52,7 @@ pub(super) fn headline(event: &Event, approval: &Approval) -> String {
     let kind = RecordKind::from(&*approval.document.entity.kind);
     let document = named(&noun(&kind), approval.shown.number.as_deref());
     let differs = approval.result.as_ref().is_some_and(|result| result.differs);
+    let is_unknown = approval.refusal.as_ref().is_some_and(|refusal| refusal.lies_in == LiesIn::Unknown);
     let headline = match approval.status {
         ApprovalStatus::Requested => format!("{document} needs approval"),
         ApprovalStatus::Reminded => format!("Reminder: {document} needs approval"),
@@ -60,6 +61,9 @@ pub(super) fn headline(event: &Event, approval: &Approval) -> String {
             format!("{document} approved and posted, but it was edited a moment before")
         }
         ApprovalStatus::Posted => format!("{document} approved and posted"),
+        ApprovalStatus::Refused if is_unknown => {
+            format!("{document} was approved, and whether the books did it is not known: look there")
+        }
         ApprovalStatus::Refused => format!("{document} was approved, but the books refuse it"),
         ApprovalStatus::Expired => format!("{document}: nobody decided in time"),
         ApprovalStatus::Superseded => format!("{document} changed: this request no longer counts"),

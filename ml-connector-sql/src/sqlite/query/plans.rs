@@ -159,3 +159,80 @@ fn a_time_is_found_by_its_index() {
     check(&all().appended_from(from), "entry_at (at>? AND at<?)");
     check(&all().appended_before(to).with_state(EntryState::Pending), "entry_at (at>? AND at<?)");
 }
+
+/// What the pages of the console ask for somebody who sees some connections, each with the way on which nothing is passed
+/// over but what does not match a second criterion of the same few entries: a way that ends only at its limit is none.
+#[test]
+fn the_questions_of_the_console() {
+    let seen = || ["books".into(), "chat".into()];
+    let mine = || all().within(seen());
+    let of = |kind| of(kind).within(seen());
+    let in_order = "entry_connection (connection=? AND kind=?";
+    // Lists: whatever comes next matches.
+    check(&of(EntryKind::Event), in_order);
+    check(&mine(), in_order);
+    check(&mine().with_connection("books".into()), in_order);
+    check(&of(EntryKind::Delivery).with_connection("chat".into()), in_order);
+    check(&of(EntryKind::Act), in_order);
+    // What waits is on the work list, of which no entry is read that is not returned.
+    let work = "SEARCH work USING PRIMARY KEY (part=?";
+    for waits in [
+        mine().with_state(EntryState::Pending),
+        of(EntryKind::Delivery).with_state(EntryState::Pending),
+        mine().with_state(EntryState::Pending).with_connection("chat".into()),
+    ] {
+        check(&waits, "SEARCH e USING INTEGER PRIMARY KEY (rowid=?)");
+        assert!(plan(&waits, false).iter().any(|step| step.contains(work)), "{:#?}", plan(&waits, false));
+    }
+    // Trouble, its groups, and the numbers of the overview.
+    let dead = "settled_dead (connection=? AND kind=?";
+    let is_dead = |query: Query| query.with_state(EntryState::Dead).with_acknowledged(false);
+    check(&is_dead(mine()), dead);
+    check(&is_dead(of(EntryKind::Delivery)).with_connection("chat".into()).with_name("alerts"), dead);
+    check(&mine().with_state(EntryState::Dead).with_error("channel_not_found"), dead);
+    check(
+        &is_dead(Query::of_kind(EntryKind::Note)).with_name("unrouted"),
+        "SEARCH s USING PRIMARY KEY (state=?",
+    );
+    check(&mine().with_state(EntryState::Parked).with_acknowledged(false), "work_parked");
+    check(&mine().with_state(EntryState::Parked).with_error("scope"), "work_parked");
+    check(&of(EntryKind::Delivery).with_state(EntryState::Parked), "work_parked");
+    // The box, by what it may be.
+    let record = EntityRef::new("invoice", "1");
+    check(&mine().with_number("INV-1"), "entry_number (number=?");
+    check(&mine().with_receipt("message/1"), "outcome_receipt (receipt=?");
+    check(&mine().with_receipt_prefix("message/"), "outcome_receipt (receipt>? AND receipt<?)");
+    let ten = Decimal::from(10);
+    check(&mine().with_amount_from(ten).with_amount_to(ten), "entry_amount (amount>? AND amount<?)");
+    check(
+        &mine().with_amount_to(ten).with_currency(Currency::parse("EUR").unwrap()),
+        "entry_amount (amount<?)",
+    );
+    check(&mine().with_entity(record.clone()), "SEARCH e USING INTEGER PRIMARY KEY");
+    check(&of(EntryKind::Event).with_entity(record), "entry_entity (entity_id=?");
+    check(&mine().with_destination("channel:a"), "entry_destination (destination=?");
+    check(&of(EntryKind::Delivery).with_name("alerts"), "entry_name (name=?");
+    // A story, the deliveries behind events, and an act.
+    let by_number = "SEARCH e USING INTEGER PRIMARY KEY";
+    check(&Query::family_of(Seq(1)), "entry_parent (parent=?");
+    let behind = Query::entries(vec![Seq(1), Seq(2)]).with_kind(EntryKind::Delivery);
+    check(&behind.within(seen()), by_number);
+    check(&Query::entries(vec![Seq(1)]).with_kind(EntryKind::Act), by_number);
+}
+
+/// As many as a person may see: a statement holds so many values.
+#[test]
+fn a_thousand_visible_connections_are_searched() {
+    let many = || (0..1000).map(|i| ConnectionId::from(format!("books-{i}")));
+    for query in [
+        all(),
+        of(EntryKind::Event),
+        all().with_state(EntryState::Pending),
+        all().with_state(EntryState::Dead),
+        all().with_state(EntryState::Parked),
+    ] {
+        for seen in [200, 399, 1000] {
+            assert!(!plan(&query.clone().within(many().take(seen)), false).is_empty());
+        }
+    }
+}

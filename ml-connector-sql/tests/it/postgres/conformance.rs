@@ -8,6 +8,12 @@ use ml_connector_core::{
     model::Partition,
 };
 
+use ml_connector_sql::{
+    PostgresLog,
+    deadpool_postgres::{Manager, Pool},
+    tokio_postgres::NoTls,
+};
+
 use super::cluster::{cluster, fresh};
 use crate::NOON;
 
@@ -30,6 +36,21 @@ async fn two_handles_keep_to_the_same_log() {
         let options = fresh();
         let one = Arc::new(cluster.open(&options).await);
         Handles { one, two: Arc::new(cluster.open(&options).await) }
+    })
+    .await;
+}
+
+/// The host's pool hears no notifications: what the other appends is found by looking.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_handles_over_pools_of_the_hosts_keep_to_the_same_log() {
+    let Some(cluster) = cluster() else { return };
+    conformance::log::all_with_two_handles(async || {
+        let options = fresh();
+        let open = async || {
+            let pool = Pool::builder(Manager::new(cluster.config("postgres"), NoTls)).max_size(8).build();
+            Arc::new(PostgresLog::with_pool(pool.unwrap(), &options).await.unwrap())
+        };
+        Handles { one: open().await, two: open().await }
     })
     .await;
 }

@@ -2,9 +2,15 @@
 
 use std::{sync::Arc, time::Duration};
 
+use futures_util::{
+    FutureExt, TryFutureExt,
+    future::{BoxFuture, join_all},
+};
 use ml_connector_core::{
-    AuditLog, Effect, ErrorKind, Timestamp,
-    audit::{Lease, LeaseRequest},
+    AuditLog, Effect, ErrorKind, RateLimiter, Result, Timestamp, TokenStore,
+    audit::{DocKey, Lease, LeaseRequest, PendingRequest, PendingScope, Query},
+    model::{Cost, Quota, QuotaKey, Seq},
+    token::TokenKey,
 };
 use ml_connector_sql::{
     LeaseClock, PostgresLog, PostgresOptions,
@@ -33,6 +39,10 @@ async fn settings_that_lose_commits_are_refused() {
     let error = refused(&unsafe_server, "postgres", &fresh()).await;
     assert_eq!(error.kind(), ErrorKind::ConfigInvalid);
     assert!(error.message().contains("fsync"), "{error}");
+    let torn_pages = Cluster::start(&["full_page_writes = off"]).unwrap();
+    let error = refused(&torn_pages, "postgres", &fresh()).await;
+    assert_eq!(error.kind(), ErrorKind::ConfigInvalid);
+    assert!(error.message().contains("full_page_writes"), "{error}");
 }
 
 #[tokio::test]
@@ -293,20 +303,76 @@ async fn a_pool_without_a_free_connection_says_so() {
 async fn a_host_whose_clock_is_wrong_gets_no_partitions() {
     let Some(cluster) = cluster() else { return };
     let log = cluster.open(&fresh().with_lease_clock(LeaseClock::Server)).await;
-    #[allow(clippy::disallowed_methods)] // the server's clock is the real one
-    let real = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-    let real = Timestamp::from_millis(i64::try_from(real.as_millis()).unwrap());
     let hold = async |owner: &str, now: Timestamp| -> ml_connector_core::Result<Vec<Lease>> {
         let until = now + Duration::from_secs(600);
         log.lease(LeaseRequest::Hold { owner: owner.into(), want: 64, until, now }).await
     };
-    for wrong in [real - Duration::from_secs(3600), real + Duration::from_secs(3600)] {
+    // What passes until the server looks at its clock makes a clock that is slow seem slower, and one that is fast less fast.
+    let [hour, above, below] = [3600, 6, 4].map(Duration::from_secs);
+    for wrong in [real() - hour, real() + hour, real() - above] {
         let error = hold("wrong", wrong).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::ConfigInvalid);
         assert!(error.message().contains("clock"), "{error}");
     }
-    assert_eq!(hold("right", real).await.unwrap().len(), 64);
-    assert_eq!(hold("other", real).await.unwrap().len(), 0, "the lease is the server's to end");
+    assert_eq!(hold("a little fast", real() + below).await.unwrap().len(), 64);
+    assert_eq!(hold("other", real()).await.unwrap().len(), 0, "the lease is the server's to end");
+}
+
+/// As the server's clock shows it.
+fn real() -> Timestamp {
+    #[allow(clippy::disallowed_methods)] // the server's clock is the real one
+    let real = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    Timestamp::from_millis(i64::try_from(real.as_millis()).unwrap())
+}
+
+/// Nothing is refused and nothing breaks: no answer comes. A host must not wait for longer than its lease lasts.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_nobody_answers_ends_by_its_deadline() {
+    const DEADLINE: Duration = Duration::from_secs(4);
+    let Some(cluster) = cluster() else { return };
+    let proxy = Proxy::start(cluster.socket());
+    let options = fresh().with_deadline(DEADLINE);
+    let log = PostgresLog::connect(&proxy.config(), NoTls, &options).await.unwrap();
+    assert_eq!(log.deadline(), Some(DEADLINE));
+    let first = try_append(&log, 10).await.unwrap();
+    let hold = |owner: &str| {
+        let until = NOON + Duration::from_secs(600);
+        LeaseRequest::Hold { owner: owner.into(), want: 64, until, now: NOON }
+    };
+    let lease = log.lease(hold("one")).await.unwrap()[0];
+    proxy.lose(Loss::Always);
+    let (query, tokens, limiter) = (Query::default(), log.token_store(), log.rate_limiter());
+    let pending = PendingRequest { lease, scope: PendingScope::Partition, after: Seq(0) };
+    let (pending, keys) = ([pending], [DocKey::new("snapshot", &"books".into(), "1")]);
+    let token = TokenKey::new(&"books".into());
+    let costs = [Cost::one(QuotaKey::new("a"), [Quota::Concurrent { limit: 1 }].into())];
+    let calls: Vec<(&str, BoxFuture<'_, Result<()>>)> = vec![
+        ("commit", log.commit(vec![append(10)], NOON).map_ok(drop).boxed()),
+        ("lease", log.lease(hold("one")).map_ok(drop).boxed()),
+        ("pending", log.pending(&pending, 10).map_ok(drop).boxed()),
+        ("documents", log.documents(&keys).map_ok(drop).boxed()),
+        ("query", log.query(&query).map_ok(drop).boxed()),
+        ("count", log.count(&query, 10).map_ok(drop).boxed()),
+        ("backlog", log.backlog(NOON).map_ok(drop).boxed()),
+        ("prune", log.prune(NOON, 10).map_ok(drop).boxed()),
+        ("load", tokens.load(&token).map_ok(drop).boxed()),
+        ("swap", tokens.swap(&token, None, Some("a".into())).map_ok(drop).boxed()),
+        ("admit", limiter.admit(&costs, NOON).map_ok(drop).boxed()),
+    ];
+    let calls = calls.into_iter().map(async |(name, call)| {
+        let answer = tokio::time::timeout(DEADLINE * 2, call).await;
+        let error = answer.unwrap_or_else(|_| panic!("{name} goes on")).expect_err(name);
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{name}: {error}");
+    });
+    join_all(calls).await;
+    proxy.lose(Loss::Nothing);
+    let second = loop {
+        if let Ok(seq) = try_append(&log, 10).await {
+            break seq;
+        }
+    };
+    let there = seqs(&cluster.open(&options).await).await;
+    assert_eq!(there, [first, second], "what was not answered is not there, and it goes on by itself");
 }
 
 /// A host that is stopped in the middle of a transaction: the server undoes it, so that others go on.

@@ -4,6 +4,7 @@ mod chain;
 pub(crate) mod cluster;
 mod conformance;
 mod encryption;
+mod failover;
 mod faults;
 mod outbox;
 mod pooler;

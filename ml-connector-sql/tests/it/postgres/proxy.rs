@@ -30,6 +30,8 @@ pub(crate) enum Loss {
     Commit = 2,
     /// From the next `COMMIT` on nothing goes through, and the connection stays.
     Everything = 3,
+    /// Until something else is to be lost, nothing that clients send goes through, on no connection.
+    Always = 4,
 }
 
 pub(crate) struct Proxy {
@@ -83,6 +85,9 @@ async fn forward(mut client: UnixStream, mut server: UnixStream, state: &State) 
             read = client.read(&mut from_client) => {
                 let Ok(count @ 1..) = read else { return };
                 let message = &from_client[..count];
+                if state.loss.load(Ordering::SeqCst) == Loss::Always as u8 {
+                    return std::future::pending().await;
+                }
                 if message.windows(COMMIT.len()).any(|part| part == COMMIT) {
                     let loss = state.loss.swap(Loss::Nothing as u8, Ordering::SeqCst);
                     if loss == Loss::Commit as u8 {

@@ -4,6 +4,8 @@ use ml_connector_core::{AuditLog, TokenStore, conformance, conformance::log::Han
 use ml_connector_sql::SqliteLog;
 use tempfile::TempDir;
 
+use super::remote::Remote;
+
 #[tokio::test]
 async fn the_log_has_every_behavior() {
     let directory = TempDir::new().unwrap();
@@ -24,6 +26,19 @@ async fn two_handles_keep_to_the_same_log() {
         let path = directory.path().join(format!("{file}.db"));
         let (one, two) = (SqliteLog::open(&path).unwrap(), SqliteLog::open(&path).unwrap());
         Handles { one: Arc::new(one), two: Arc::new(two) }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_processes_keep_to_the_same_log() {
+    let directory = TempDir::new().unwrap();
+    let files = std::sync::atomic::AtomicUsize::new(0);
+    conformance::log::all_with_two_handles(async || {
+        let file = files.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        let path = directory.path().join(format!("{file}.db"));
+        let one = Arc::new(SqliteLog::open(&path).unwrap());
+        Handles { one, two: Arc::new(Remote::open(&path)) }
     })
     .await;
 }

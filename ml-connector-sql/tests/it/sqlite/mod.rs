@@ -4,4 +4,5 @@ mod chain;
 mod conformance;
 mod encryption;
 mod faults;
+mod remote;
 mod sharing;

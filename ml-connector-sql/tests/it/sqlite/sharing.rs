@@ -1,4 +1,5 @@
-//! Two programs with one file. Two logs in one process have nothing in common but that either.
+//! Two programs with one file, as two logs in one process, which have nothing in common but that either. `conformance` has two
+//! processes.
 
 use std::{collections::BTreeSet, time::Duration};
 
