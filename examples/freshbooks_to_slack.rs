@@ -91,8 +91,9 @@ async fn on_real_accounts(settings: &FreshBooksToSlack, flags: Flags) -> Result<
             () = ctrl_c() => return Ok(()),
         }
         if flags.backfill {
+            let books = BOOKS.into();
             tokio::select! {
-                read = bars::backfill(&connector, &BOOKS.into()) => read?,
+                read = bars::backfill(&connector, &books) => read?,
                 () = ctrl_c() => return Ok(()),
             }
         }
