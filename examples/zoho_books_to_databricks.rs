@@ -80,9 +80,11 @@ async fn on_real_accounts(books: &Organization, workspace: &Workspace) -> Result
             connector.backfill(&source.connection, feed.name, None).await?;
         }
         println!("The past is on its way, and every change after it. Ctrl-C ends it.");
-        Result::Ok(())
+        Ok::<_, Error>(())
     };
-    let panicked = |panic| Error::new(ErrorKind::Unexpected, "the connector panicked").with_source(panic);
+    let panicked = |panic: tokio::task::JoinError| {
+        Error::new(ErrorKind::Unexpected, "the connector panicked").with_source(panic)
+    };
     tokio::select! {
         begun = past => begun?,
         ended = &mut worker => return ended.map_err(panicked),
