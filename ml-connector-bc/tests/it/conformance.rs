@@ -170,8 +170,10 @@ async fn an_unreadable_row_of_any_kind_keeps_its_id_and_the_page_goes_on() {
         (Set::Dimensions, "dimension"),
         (Set::Currencies, "currency"),
     ] {
-        source::feeds::an_unreadable_row_keeps_its_id_and_the_page_goes_on(&source_under_test(set, kind).await)
-            .await;
+        source::feeds::an_unreadable_row_keeps_its_id_and_the_page_goes_on(
+            &source_under_test(set, kind).await,
+        )
+        .await;
     }
 }
 

@@ -117,8 +117,8 @@ fn connections_that_share_a_token_need_one_affinity() {
         let sink = BoardSink::new(&world.board, world.repeat, world.on_unknown);
         Connection::new().sink(sink.named(id).idle(tokens()).of_person(person))
     };
-    let halves: [[&dyn Fn(&str, &str) -> Connection; 2]; 4] =
-        [[&source, &source], [&source, &sink], [&sink, &source], [&sink, &sink]];
+    type Half<'a> = &'a dyn Fn(&str, &str) -> Connection;
+    let halves: [[Half<'_>; 2]; 4] = [[&source, &source], [&source, &sink], [&sink, &source], [&sink, &sink]];
     for (case, [first, next]) in halves.into_iter().enumerate() {
         let connector = world.connector();
         connector.connect(first("first", "anna")).unwrap();
