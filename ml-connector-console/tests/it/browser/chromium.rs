@@ -1,6 +1,6 @@
 //! Chromium and its driver, started and ended by a test.
 
-use std::{path::Path, process::Stdio, time::Duration};
+use std::{io::Write, path::Path, process::Stdio, time::Duration};
 
 use fantoccini::{Client, ClientBuilder, wd::WebDriverCompatibleCommand};
 use serde_json::{Value, json};
@@ -25,7 +25,7 @@ impl Browser {
         if !Path::new(DRIVER).exists() || !Path::new(CHROMIUM).exists() {
             let required = std::env::var_os("ML_CONNECTOR_REQUIRE_BROWSER").is_some();
             assert!(!required, "Debian's packages chromium and chromium-driver are not installed");
-            eprintln!("skipped: needs Debian's packages chromium and chromium-driver");
+            _ = writeln!(std::io::stderr(), "SKIPPED: needs Debian's packages chromium and chromium-driver");
             return None;
         }
         let mut driver = Command::new(DRIVER)

@@ -36,7 +36,7 @@ enum Call {
     Release(String),
     Pending(Vec<(Held, Seq)>, usize),
     Documents(Vec<String>),
-    Query(Query),
+    Query(Box<Query>),
     CountBacklog(Timestamp),
     Prune(Timestamp, usize),
 }
@@ -247,7 +247,7 @@ impl AuditLog for Remote {
 
     /// Of outcomes, as many as there are.
     async fn query(&self, query: &Query) -> Result<Vec<Entry>> {
-        let found: Vec<Found> = self.call(Call::Query(query.clone())).await?;
+        let found: Vec<Found> = self.call(Call::Query(Box::new(query.clone()))).await?;
         let entry = |(seq, partition, kind, connection, at, parent, outcomes)| {
             let mut entry = Entry::new(seq, partition, kind, connection, at);
             let done = Recorded { at, outcome: Outcome::Done { receipt: None }, trace: None };
