@@ -87,7 +87,7 @@ impl Source for Callbacks {
                 };
                 Ok(Intake::accepted(vec![signal]).evidence(Bytes::from_static(b"a change")))
             }
-            (key, None) if key == "open" => {
+            ("open", None) => {
                 let signals = second.split(' ').map(|id| Signal::entity(EntityRef::new("invoice", id)));
                 let intake = Intake::accepted(signals.collect()).evidence(Bytes::from_static(b"a change"));
                 Ok(intake.note_once("entries are dropped: they are nobody's", "books/nobody's".into()))
