@@ -87,6 +87,8 @@ fn simulated(quietly: bool) -> Result<Connector> {
     let (slack, lake) = (SlackSim::new(clock()), DatabricksSim::new(clock()));
     // Nobody waits for a network that is not there.
     zoho.set_conditions(Conditions::kind());
+    exact.set_conditions(Conditions::kind());
+    lake.set_conditions(Conditions::kind());
     freshbooks.set_conditions(Conditions::kind());
     erp.set_conditions(Conditions::kind());
     slack.set_conditions(Conditions::kind());

@@ -11,13 +11,15 @@
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use ml_connector_core::{
-    Connector, Error, ErrorKind, Result, SourceMode, engine::Settings, model::RecordKind, route::Route,
+    Connector, Error, ErrorKind, Result, Source, SourceMode, engine::Settings, model::RecordKind,
+    route::Route,
 };
 use ml_connector_exact::{ExactOnline, Region};
 use ml_connector_examples::{
     console,
     exact_online::{Simulation, WHOLESALER, away, checks, play},
     host::{Flags, Host, ctrl_c, exit, log_from},
+    introduction::introduce,
     settings::ExactOnlineToSlack,
     stores::{Stores, StoryFile},
     wait,
@@ -109,9 +111,8 @@ fn connector(
         .on("invoice.*")
         .on("purchase_order.*")
         .on("journal_entry.*")
-        .on("bank_entry.*")
-        .on("cash_entry.*")
         .on("cost_transaction.*");
+    // A payment by bank is a bank entry as well: one of the two is told.
     let trouble = Route::new("trouble").on("delivery.*").on("signal.*").on("connection.*");
     // A process that died is replaced by the next one after this time.
     let mut engine = Settings::default();
@@ -140,11 +141,17 @@ async fn start(settings: &ExactOnlineToSlack) -> Result<Host> {
 
 async fn on_real_accounts(settings: &ExactOnlineToSlack) -> Result<()> {
     let host = start(settings).await?;
-    for division in company(settings)?.divisions(&host.connector.context()).await? {
+    let (connector, books) = (host.connector.clone(), company(settings)?);
+    for division in books.divisions(&connector.context()).await? {
         println!("may be read: {} {} {:?}", division.code, division.name, division.caution);
     }
     println!("Ctrl-C ends it.");
+    let sources = [books.info().clone()];
     let end = async {
+        tokio::select! {
+            told = introduce(&connector, &sources) => told?,
+            () = ctrl_c() => return Ok(()),
+        }
         ctrl_c().await;
         Ok(())
     };

@@ -44,6 +44,7 @@ fn connect(books: FreshBooks, lake: Databricks, network: SimTransport) -> Result
 async fn on_simulators() -> Result<bool> {
     let (sim, lake) = (FreshBooksSim::new(Arc::new(SystemClock)), DatabricksSim::new(Arc::new(SystemClock)));
     sim.set_conditions(Conditions::kind());
+    lake.set_conditions(Conditions::kind());
     let client = sim.create(Client::new("Larkspur Dental Group"))?;
     let mut unpaid = 0;
     for cents in [125_050, 14_997, 29_900] {

@@ -91,7 +91,11 @@ async fn on_real_accounts(settings: &FreshBooksToSlack, flags: Flags) -> Result<
             () = ctrl_c() => return Ok(()),
         }
         if flags.backfill {
-            bars::backfill(&connector, &BOOKS.into()).await?;
+            let books = BOOKS.into();
+            tokio::select! {
+                read = bars::backfill(&connector, &books) => read?,
+                () = ctrl_c() => return Ok(()),
+            }
         }
         ctrl_c().await;
         Ok(())

@@ -21,6 +21,7 @@ use ml_connector_core::{
 use ml_connector_databricks::{Databricks, tables};
 use ml_connector_examples::{
     host::{exit, log_from},
+    introduction::introduce,
     settings::{Organization, Workspace},
     stores::Stores,
 };
@@ -64,22 +65,31 @@ async fn on_real_accounts(books: &Organization, workspace: &Workspace) -> Result
     let books = books_of(books)?;
     let lake = lake_of(workspace, &books)?;
     let stores = Stores::open(&workspace.database).await?;
-    let feeds: Vec<_> = Source::info(&books).feeds.iter().map(|feed| feed.name).collect();
+    let source = Source::info(&books).clone();
     let builder = Connector::builder().token_store(stores.tokens).audit_log(stores.log);
     let connector = connect(builder, books, lake.clone()).build()?;
     for checked in Sink::check(&lake, &connector.context()).await {
         println!("{checked}");
     }
     let running = connector.clone();
-    let worker =
+    let mut worker =
         tokio::spawn(async move { running.run(async { drop(tokio::signal::ctrl_c().await) }).await });
-    for feed in feeds {
-        connector.backfill(&"books".into(), feed, None).await?;
+    let past = async {
+        introduce(&connector, std::slice::from_ref(&source)).await?;
+        for feed in &source.feeds {
+            connector.backfill(&source.connection, feed.name, None).await?;
+        }
+        println!("The past is on its way, and every change after it. Ctrl-C ends it.");
+        Ok::<_, Error>(())
+    };
+    let panicked = |panic: tokio::task::JoinError| {
+        Error::new(ErrorKind::Unexpected, "the connector panicked").with_source(panic)
+    };
+    tokio::select! {
+        begun = past => begun?,
+        ended = &mut worker => return ended.map_err(panicked),
     }
-    println!("The past is on its way, and every change after it. Ctrl-C ends it.");
-    worker
-        .await
-        .map_err(|panic| Error::new(ErrorKind::Unexpected, "the connector panicked").with_source(panic))
+    worker.await.map_err(panicked)
 }
 
 fn books_of(settings: &Organization) -> Result<ZohoBooks> {
@@ -118,6 +128,7 @@ async fn on_simulators() -> Result<bool> {
     let books = ZohoBooksSim::new(Arc::new(SystemClock));
     books.set_conditions(Conditions::kind());
     let lake = DatabricksSim::new(Arc::new(SystemClock));
+    lake.set_conditions(Conditions::kind());
     lake.sql("CREATE VOLUME landing")?;
     let unpaid = seed(&books)?;
 

@@ -192,7 +192,11 @@ async fn on_real_accounts(settings: &ZohoBooksToSlack, flags: Flags) -> Result<(
         }
         if flags.backfill {
             for books in &settings.books {
-                bars::backfill(&connector, &books.connection.as_str().into()).await?;
+                let books = books.connection.as_str().into();
+                tokio::select! {
+                    read = bars::backfill(&connector, &books) => read?,
+                    () = ctrl_c() => return Ok(()),
+                }
             }
         }
         ctrl_c().await;

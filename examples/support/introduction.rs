@@ -8,7 +8,8 @@ use ml_connector_core::{CheckResult, Connector, Result, SourceInfo};
 /// How often it looks how far the first read is.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
-/// Says so of each of these sources, and ends when all that is there has been read.
+/// Says so of each of these sources, and ends when all that may be read has been read. A list that is not to be had, for want of
+/// a scope or a plan, is waited for by nobody.
 ///
 /// # Errors
 /// Those of the log.
@@ -17,8 +18,9 @@ pub async fn introduce(connector: &Connector, sources: &[SourceInfo]) -> Result<
     for source in sources {
         let id = &source.connection;
         let steps = check.connections.get(id).map_or(&[][..], Vec::as_slice);
-        let failed = steps.iter().filter(|step| step.result == CheckResult::Failed);
-        failed.for_each(|step| println!("{id}: {step}"));
+        let wrong =
+            steps.iter().filter(|step| matches!(step.result, CheckResult::Failed | CheckResult::Warning));
+        wrong.for_each(|step| println!("{id}: {step}"));
         let who = steps.iter().find(|step| WHOSE.contains(&&*step.step));
         match who.filter(|who| who.result != CheckResult::Failed) {
             Some(who) => println!("{id}: connected as {}", who.found.as_deref().unwrap_or(source.system)),
@@ -29,8 +31,16 @@ pub async fn introduce(connector: &Connector, sources: &[SourceInfo]) -> Result<
     let mut told = BTreeSet::new();
     let feeds: usize = sources.iter().map(|source| source.feeds.len()).sum();
     while told.len() < feeds {
+        let health = connector.health().await?;
         for source in sources {
             let id = &source.connection;
+            let unavailable = health.connections.get(id).map_or(&[][..], |health| &health.unavailable_feeds);
+            for feed in unavailable {
+                let Some(known) = source.feeds.iter().find(|known| known.name == feed.feed) else { continue };
+                if told.insert((id, known.name)) {
+                    println!("{id}: {} cannot be read: {}", feed.feed, feed.reason);
+                }
+            }
             for feed in connector.progress(id).await? {
                 let Some(records) = feed.records.filter(|_| feed.baseline.is_some()) else { continue };
                 if told.insert((id, feed.feed)) {

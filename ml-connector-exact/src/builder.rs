@@ -1,6 +1,9 @@
 //! From settings to a connection.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use ml_connector_core::{
     Error, FeedInfo, Remembered, Result, Secret, SourceInfo, SourceMode, WebhookAnswers,
@@ -22,6 +25,8 @@ use crate::{
 const ONCE_A_DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// For so long the company is taken for what it was.
 const COMPANY_KEEPS: Duration = Duration::from_secs(3600);
+/// How long a missing right is believed, while records wait for it: a company has so many calls a day.
+const BELIEVED: Duration = Duration::from_secs(15 * 60);
 /// Exact Online allows 60. Some apps may have more.
 const MOST_PER_MINUTE: u32 = 1_000;
 
@@ -43,7 +48,7 @@ impl Builder {
     ml_connector_core::setters! {
         region: Region,
         division: u32,
-        currency: into String,
+        currency: some into String,
         time_zone: into String,
         server_zone: into String,
         login: some into String,
@@ -137,6 +142,8 @@ impl Builder {
             resources: resources.into(),
             division: Arc::new(Remembered::new(COMPANY_KEEPS, 1)),
             rights: Arc::new(Remembered::new(ONCE_A_DAY, RESOURCES.len() * 2)),
+            withheld: Arc::new(Remembered::new(BELIEVED, RESOURCES.len() * 2)),
+            refused: Arc::default(),
             narrowed: Arc::default(),
             practice: config.practice,
             is_made_up: Arc::default(),
@@ -148,12 +155,14 @@ impl Builder {
 
 /// The calls of a connection.
 fn client(config: &Config, base: Url, auth: Arc<dyn Authenticator>) -> Result<ExactClient> {
+    let currency =
+        config.currency.as_deref().map(Currency::parse).transpose().map_err(|_| {
+            invalid("expected a currency of three letters").with_context("setting", "currency")
+        })?;
     let site = Site {
         base,
         division: config.division,
-        currency: Currency::parse(&config.currency).map_err(|_| {
-            invalid("expected a currency of three letters").with_context("setting", "currency")
-        })?,
+        currency: Arc::new(currency.map_or_else(OnceLock::new, OnceLock::from)),
         zone: Zone::named(&config.server_zone)?,
     };
     let pace = Pace {

@@ -18,9 +18,10 @@ pub struct Config {
     /// lists those that the connected person may read.
     #[serde(default)]
     pub division: u32,
-    /// What the company keeps its books in (ISO 4217): `EUR`, unless it is set. It is compared with what Exact Online says.
-    #[serde(default = "currency")]
-    pub currency: String,
+    /// What the company keeps its books in (ISO 4217). Unless it is set, it is what Exact Online says; it is compared with that
+    /// otherwise.
+    #[serde(default)]
+    pub currency: Option<String>,
     /// The company's time zone as an IANA name: `Europe/Amsterdam`, unless it is set.
     #[serde(default = "amsterdam")]
     pub time_zone: String,
@@ -159,7 +160,7 @@ impl Config {
             connection: connection.into(),
             region: Region::default(),
             division: 0,
-            currency: currency(),
+            currency: None,
             time_zone: amsterdam(),
             server_zone: amsterdam(),
             login: None,
@@ -202,10 +203,6 @@ impl Config {
     pub(crate) fn origin(&self) -> &str {
         self.base_url.as_deref().unwrap_or(self.region.origin())
     }
-}
-
-fn currency() -> String {
-    "EUR".to_owned()
 }
 
 fn amsterdam() -> String {

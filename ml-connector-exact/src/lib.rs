@@ -9,7 +9,10 @@ mod models;
 mod source;
 mod webhook;
 
-use std::sync::{Arc, atomic::AtomicBool};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, atomic::AtomicBool},
+};
 
 use ml_connector_core::{Remembered, SourceInfo};
 
@@ -51,6 +54,10 @@ pub struct ExactOnline {
     division: Arc<Remembered<Option<Division>>>,
     /// Why a resource is refused, which is asked once a day.
     rights: Arc<Remembered<Option<bool>>>,
+    /// Which resources may not be read, as far as records that are not shown are concerned.
+    withheld: Arc<Remembered<Option<bool>>>,
+    /// Those of which Exact Online said so last.
+    refused: Arc<Mutex<BTreeSet<&'static str>>>,
     narrowed: Arc<Narrowed>,
     practice: bool,
     /// Whether the company has made-up books, as Exact Online said last: its records say so.

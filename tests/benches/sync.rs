@@ -39,7 +39,7 @@ use ml_connector_core::{
     token::MemoryTokenStore,
 };
 use ml_connector_databricks::{Databricks, tables};
-use ml_connector_sim::{DatabricksSim, serve};
+use ml_connector_sim::{Conditions, DatabricksSim, serve};
 use ml_connector_sql::SqliteLog;
 use ml_connector_tests::{load_average, memory_mib};
 use ml_connector_zoho::{DataCenter, ZohoBooks};
@@ -155,6 +155,7 @@ fn read(line: &str) -> Figures {
 /// Serves the workspace until its input ends.
 async fn workspace() {
     let lake = DatabricksSim::new(Arc::new(SystemClock));
+    lake.set_conditions(Conditions::kind());
     lake.sql("CREATE VOLUME landing").unwrap();
     let served = serve(lake.router(), SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
     let credentials = lake.credentials();

@@ -54,6 +54,7 @@ impl Simulation {
     pub async fn start() -> Result<Self> {
         let books = ExactOnlineSim::new(Arc::new(SystemClock));
         let slack = SlackSim::with_config(Arc::new(SystemClock), SlackConfig::default());
+        books.set_conditions(Conditions::kind());
         slack.set_conditions(Conditions::kind());
         // A day's calls happen within half a minute here.
         books.set_limits(3_000, 50_000);

@@ -111,6 +111,10 @@ pub fn checks(simulation: &Simulation, connector: &Connector) -> bool {
             texts.iter().all(|text| all.contains(text))
         })
     };
+    let everywhere = |text: &str| {
+        let posts = [FINANCE, PURCHASES].into_iter().flat_map(|channel| slack.posts(channel));
+        posts.filter(|post| post.text.contains(text) || post.blocks.to_string().contains(text)).count()
+    };
     let tallies = books.tallies();
     let checks = [
         ("the small invoice is told to everybody, and not as a large one", {
@@ -119,7 +123,9 @@ pub fn checks(simulation: &Simulation, connector: &Connector) -> bool {
         ("the large one shows what each distribution centre bears", {
             shows(PURCHASES, &["Molen De Hoop", "DC1", "DC2", "DC3"])
         }),
-        ("what was paid is confirmed once, in the same channel", about(PURCHASES, "Molen De Hoop") == 2),
+        ("what was paid is confirmed once, in the same channel", {
+            about(PURCHASES, "Molen De Hoop") == 2 && everywhere("Molen De Hoop") == 2
+        }),
         ("the journal entry has a table of debit and credit", has_journal(&slack.posts(FINANCE))),
         ("the cost transaction is told to finance", shows(FINANCE, &["Verbouwing Venlo", "475.00"])),
         ("what came in while nobody listened is told", about(PURCHASES, "Transport Zuid") == 1),

@@ -99,3 +99,14 @@ fn a_link_survives_quotes_and_ampersands_and_follows_the_posting() {
     draft.status = Status::Open;
     assert!(site.link(Set::PurchaseInvoices, &draft).unwrap().contains("page=146"));
 }
+
+#[test]
+fn what_makes_a_change_is_written_down() {
+    let documentation = include_str!("../../docs.md").split_whitespace().collect::<Vec<_>>().join(" ");
+    let lists = Set::ALL.into_iter().map(|set| {
+        let written: Vec<_> = meaningful::of(set).iter().map(|name| format!("`{name}`")).collect();
+        (set.name(), format!(": {}.", written.join(", ")))
+    });
+    let missing: Vec<_> = lists.filter(|(_, written)| !documentation.contains(written)).collect();
+    assert!(missing.is_empty(), "{missing:#?}");
+}

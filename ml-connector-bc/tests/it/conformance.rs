@@ -155,6 +155,26 @@ async fn vendors_have_every_behavior_of_a_source() {
     source::all(async || source_under_test(Set::Vendors, "vendor").await).await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_unreadable_row_of_any_kind_keeps_its_id_and_the_page_goes_on() {
+    for (set, kind) in [
+        (Set::PurchaseInvoices, "bill"),
+        (Set::SalesInvoices, "invoice"),
+        (Set::PurchaseOrders, "purchase_order"),
+        (Set::SalesOrders, "sales_order"),
+        (Set::Vendors, "vendor"),
+        (Set::Customers, "customer"),
+        (Set::Employees, "employee"),
+        (Set::Accounts, "account"),
+        (Set::Items, "item"),
+        (Set::Dimensions, "dimension"),
+        (Set::Currencies, "currency"),
+    ] {
+        source::feeds::an_unreadable_row_keeps_its_id_and_the_page_goes_on(&source_under_test(set, kind).await)
+            .await;
+    }
+}
+
 fn sink_under_test() -> SinkUnderTest {
     let (clock, erp) = erp();
     let made: Arc<Mutex<BTreeMap<u64, String>>> = Arc::default();

@@ -9,11 +9,16 @@ use serde_json::value::RawValue;
 
 /// Deeper values are taken as they are written. The bound keeps a hostile document from costing quadratic time.
 const MAX_DEPTH: usize = 8;
+/// What the names of amounts end in.
+const AMOUNT: char = '#';
 
 /// The revision of a JSON object by an allow-list: only the members that `allowed` names make a difference.
 ///
 /// A member is named by its path, `line_items.item_total`; the items of a list have the path of the list. Naming a
 /// member that holds an object takes all of it; better name what is within, because vendors add members without notice.
+///
+/// A name that ends in `#`, such as `line_items.item_total#`, is an amount's: a text that is a number counts as the number
+/// there, so that `"100.00"` and `"100.0"` are one. Elsewhere a text is a text: `"007"` may be somebody's number.
 ///
 /// Two objects have one revision when their allowed members mean the same: absent, `null`, `""`, `[]` and `{}` are
 /// nothing; numbers count by their value, without the residue of binary fractions; the order of members and white space
@@ -22,8 +27,8 @@ const MAX_DEPTH: usize = 8;
 /// ```
 /// use ml_connector_core::snapshot::revision_of;
 ///
-/// let allowed = ["total", "line_items.item_total"];
-/// let before = br#"{"total":8200,"line_items":[{"item_total":8200}]}"#;
+/// let allowed = ["total#", "line_items.item_total"];
+/// let before = br#"{"total":"8200.0","line_items":[{"item_total":8200}]}"#;
 /// let released = br#"{"total":8200.00,"views":7,"line_items":[{"image_id":"","item_total":8.2e3}]}"#;
 /// let edited = br#"{"total":8200,"line_items":[{"item_total":8100}]}"#;
 /// assert_eq!(revision_of(before, &allowed)?, revision_of(released, &allowed)?);
@@ -40,23 +45,43 @@ pub fn revision_of(json: &[u8], allowed: &[&str]) -> Result<Revision> {
         return Err(not_json());
     }
     let mut written = Vec::new();
-    write(value, "", Some(allowed), 0, &mut written);
+    write(value, "", Taken::Named(allowed), 0, &mut written);
     Ok(Revision::of(&written))
 }
 
-/// Writes a value in its one form, and tells whether there is any. `allowed` = `None` takes everything within it.
-fn write(value: &RawValue, path: &str, allowed: Option<&[&str]>, depth: usize, out: &mut Vec<u8>) -> bool {
+/// What is taken of a value.
+#[derive(Clone, Copy)]
+enum Taken<'a> {
+    /// The members that are named.
+    Named(&'a [&'a str]),
+    /// All of it.
+    Whole,
+    /// All of it, and texts that are numbers count as numbers.
+    Amount,
+}
+
+impl Taken<'_> {
+    /// What is taken of the member at this path; `None`: nothing.
+    fn of_member(self, at: &str) -> Option<Self> {
+        let Self::Named(list) = self else { return Some(self) };
+        let is_named = |name: &&str| name.strip_suffix(AMOUNT).unwrap_or(name) == at;
+        match list.iter().copied().find(is_named) {
+            Some(name) if name.ends_with(AMOUNT) => Some(Self::Amount),
+            Some(_) => Some(Self::Whole),
+            None => list.iter().any(|named| is_within(named, at)).then_some(self),
+        }
+    }
+}
+
+/// Writes a value in its one form, and tells whether there is any.
+fn write(value: &RawValue, path: &str, taken: Taken<'_>, depth: usize, out: &mut Vec<u8>) -> bool {
     let text = value.get();
     let before = out.len();
     match text.as_bytes().first() {
         Some(b'{') if depth < MAX_DEPTH => {
             for (name, member) in members(text).unwrap_or_default() {
                 let at = if path.is_empty() { name.clone().into_owned() } else { format!("{path}.{name}") };
-                let within = match allowed {
-                    Some(list) if list.contains(&&*at) => None,
-                    Some(list) if !list.iter().any(|named| is_within(named, &at)) => continue,
-                    within => within,
-                };
+                let Some(within) = taken.of_member(&at) else { continue };
                 let start = out.len();
                 part(out, name.as_bytes());
                 if !write(member, &at, within, depth + 1, out) {
@@ -67,17 +92,21 @@ fn write(value: &RawValue, path: &str, allowed: Option<&[&str]>, depth: usize, o
         }
         Some(b'[') if depth < MAX_DEPTH => {
             for item in serde_json::from_str::<Vec<&RawValue>>(text).unwrap_or_default() {
-                write(item, path, allowed, depth + 1, out);
+                write(item, path, taken, depth + 1, out);
             }
             enclose(out, before, *b"[]")
         }
         // An object's members are asked for, and this is none.
-        _ if allowed.is_some() && depth > 0 => false,
+        _ if matches!(taken, Taken::Named(_)) && depth > 0 => false,
         Some(b'"') => {
             let text = unescaped(text);
-            if !text.is_empty() {
-                out.push(b'"');
-                part(out, text.as_bytes());
+            match exact_decimal(&text).filter(|_| matches!(taken, Taken::Amount)) {
+                Some(number) => write_number(&reliable(number).to_string(), out),
+                None if !text.is_empty() => {
+                    out.push(b'"');
+                    part(out, text.as_bytes());
+                }
+                None => {}
             }
             !text.is_empty()
         }
@@ -85,8 +114,7 @@ fn write(value: &RawValue, path: &str, allowed: Option<&[&str]>, depth: usize, o
         Some(b'-' | b'0'..=b'9') => {
             let number = exact_decimal(text).or_else(|| crate::model::without_residue(text, 9));
             let number = number.map_or_else(|| text.to_owned(), |number| reliable(number).to_string());
-            out.push(b'#');
-            part(out, number.as_bytes());
+            write_number(&number, out);
             true
         }
         Some(_) => {
@@ -94,6 +122,11 @@ fn write(value: &RawValue, path: &str, allowed: Option<&[&str]>, depth: usize, o
             true
         }
     }
+}
+
+fn write_number(number: &str, out: &mut Vec<u8>) {
+    out.push(b'#');
+    part(out, number.as_bytes());
 }
 
 /// Whether a named member lies within the member at this path.
@@ -145,6 +178,27 @@ mod tests {
             r#"{"id":"1","total":249.98,"lines":[{"total":0.3}],"custom":{"a":1,"b":true}}"#,
             r#"{"id":"1","total":249.98,"lines":[{"total":0.3}]}"#,
             r#"{"id":1,"total":249.98,"lines":[{"total":0.3}],"custom":{"a":1}}"#,
+        ] {
+            assert_ne!(revision(other), one, "{other}");
+        }
+    }
+
+    #[test]
+    fn an_amount_written_as_text_counts_by_its_value() {
+        let allowed = ["number", "amount.amount#", "lines.amount#"];
+        let revision = |json: &str| revision_of(json.as_bytes(), &allowed).unwrap();
+        let one = revision(r#"{"number":"1.0","amount":{"amount":"100.00"},"lines":[{"amount":"0.50"}]}"#);
+        for same in [
+            r#"{"number":"1.0","amount":{"amount":"100.0","code":"USD"},"lines":[{"amount":"0.5"}]}"#,
+            r#"{"number":"1.0","amount":{"amount":100},"lines":[{"amount":5e-1}]}"#,
+        ] {
+            assert_eq!(revision(same), one, "{same}");
+        }
+        for other in [
+            r#"{"number":"1.0","amount":{"amount":"100.01"},"lines":[{"amount":"0.50"}]}"#,
+            r#"{"number":"1.00","amount":{"amount":"100.00"},"lines":[{"amount":"0.50"}]}"#,
+            r#"{"number":"1.0","amount":{"amount":"100,00"},"lines":[{"amount":"0.50"}]}"#,
+            r#"{"number":"1.0","amount":{"amount":""},"lines":[{"amount":"0.50"}]}"#,
         ] {
             assert_ne!(revision(other), one, "{other}");
         }

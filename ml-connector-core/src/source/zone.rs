@@ -1,12 +1,15 @@
 //! The time zone of an account: the host sets it, or the vendor tells it.
 
 use std::{
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
 };
 
 use super::SourceInfo;
-use crate::model::{Timestamp, Zone};
+use crate::{
+    CheckResult, CheckStep,
+    model::{Timestamp, Zone},
+};
 
 /// What a source says of itself, where the vendor knows the time zone of the account. A zone that the host has not set is
 /// taken from the vendor; one that it has set is compared, because in a wrong zone documents become overdue on the wrong
@@ -25,13 +28,15 @@ pub struct ZonedInfo {
     info: SourceInfo,
     /// What is known once the vendor has told the zone. `None` = the host has set it.
     taken: Option<Arc<OnceLock<SourceInfo>>>,
+    /// What the vendor said last, and whether it is another one than the host's.
+    told: Arc<Mutex<Option<(Zone, bool)>>>,
 }
 
 impl ZonedInfo {
     /// Begins with what is known; `is_set` = the zone in it is the host's word.
     #[must_use]
     pub fn new(info: SourceInfo, is_set: bool) -> Self {
-        Self { info, taken: (!is_set).then(Arc::default) }
+        Self { info, taken: (!is_set).then(Arc::default), told: Arc::default() }
     }
 
     /// What is known now.
@@ -53,16 +58,36 @@ impl ZonedInfo {
             tracing::warn!(%connection, "the account's time zone has no IANA name: it is not compared");
             return;
         };
+        let is_apart = self.taken.is_none() && differs(&self.info.zone, &zone, now);
+        *self.told.lock().unwrap_or_else(PoisonError::into_inner) = Some((zone.clone(), is_apart));
         if let Some(taken) = &self.taken {
             let taken = taken.get_or_init(|| SourceInfo { zone, ..self.info.clone() });
             tracing::info!(%connection, zone = taken.zone.name(), "the account's time zone is taken");
-        } else if differs(&self.info.zone, &zone, now) {
+        } else if is_apart {
             tracing::error!(
                 %connection,
                 configured = self.info.zone.name(),
                 account = name,
                 "time_zone is not the account's: documents become overdue on the wrong day"
             );
+        }
+    }
+
+    /// The step "time zone" of a check, by what the vendor has told.
+    #[must_use]
+    pub fn check(&self) -> CheckStep {
+        const STEP: &str = "time zone";
+        match &*self.told.lock().unwrap_or_else(PoisonError::into_inner) {
+            None => CheckStep::new(STEP, CheckResult::Skipped).with_found("the account's is not told"),
+            Some((account, true)) => {
+                let found = format!("it is {}, and time_zone says {}", account.name(), self.info.zone.name());
+                CheckStep::warning(
+                    STEP,
+                    "correct time_zone, or leave it out: documents become overdue on the wrong day",
+                )
+                .with_found(found)
+            }
+            Some((account, false)) => CheckStep::passed(STEP).with_found(account.name()),
         }
     }
 }
@@ -88,7 +113,13 @@ mod tests {
     #[test]
     fn a_zone_of_the_host_stays_and_one_that_is_not_set_is_taken_once() {
         let set = ZonedInfo::new(info("Europe/Berlin"), true);
+        assert_eq!(set.check().result, CheckResult::Skipped);
         set.told("America/Toronto", NOW);
+        let step = set.check();
+        assert_eq!(step.result, CheckResult::Warning);
+        assert_eq!(step.found.as_deref(), Some("it is America/Toronto, and time_zone says Europe/Berlin"));
+        set.told("Europe/Copenhagen", NOW);
+        assert_eq!(set.check().result, CheckResult::Passed, "the same clocks under another name");
         assert_eq!((set.info().zone.name(), set.lacks_zone()), ("Europe/Berlin", false));
 
         let open = ZonedInfo::new(info("UTC"), false);

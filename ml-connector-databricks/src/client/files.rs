@@ -79,7 +79,7 @@ impl Client {
         match self.get(ctx, operation, &url).await {
             Ok(answer) => answer.json().map_err(|error| error.with_operation(operation)),
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                Ok(Listing { contents: Vec::new(), next_page_token: None })
+                Ok(Listing { contents: None, next_page_token: None })
             }
             Err(error) => Err(error),
         }

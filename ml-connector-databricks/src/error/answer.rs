@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use http::StatusCode;
 use ml_connector_core::{
-    Error, ErrorKind, Result, Scope,
+    Error, ErrorKind, Result, Scope, decode,
     http::{Answer, error_for_status},
 };
 use serde::Deserialize;
@@ -77,7 +77,7 @@ struct Envelope {
 
 impl Refusal {
     fn read(answer: &Answer) -> Self {
-        let envelope: Option<Envelope> = serde_json::from_slice(&answer.body).ok();
+        let envelope: Option<Envelope> = serde_json::from_str(&decode::clean(&answer.body)).ok();
         let code = envelope.as_ref().and_then(|envelope| match &envelope.error_code {
             Value::String(code) => Some(code.clone()),
             Value::Number(code) => Some(code.to_string()),

@@ -66,8 +66,9 @@ pub(crate) struct Privilege {
 /// A page of a directory.
 #[derive(Deserialize)]
 pub(crate) struct Listing {
+    /// `None` where it holds nothing.
     #[serde(default)]
-    pub(crate) contents: Vec<Entry>,
+    pub(crate) contents: Option<Vec<Entry>>,
     #[serde(default)]
     pub(crate) next_page_token: Option<String>,
 }

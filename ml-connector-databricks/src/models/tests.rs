@@ -48,7 +48,8 @@ fn what_is_in_the_workspace_is_read() {
         permissions.privilege_assignments[0].privileges.iter().map(|it| &*it.privilege).collect();
     assert_eq!(held, ["MODIFY", "SELECT", "USE_CATALOG", "USE_SCHEMA"]);
     let listing: Listing = fixture!("files_list_200");
-    let found: Vec<_> = listing.contents.iter().map(|it| (it.is_directory, it.last_modified)).collect();
+    let found: Vec<_> =
+        listing.contents.iter().flatten().map(|it| (it.is_directory, it.last_modified)).collect();
     assert_eq!(found, [(false, Some(1_772_442_927_104)), (true, Some(1_772_440_000_123))]);
     assert_eq!(listing.next_page_token.as_deref(), Some("bWFkZS11cA"));
 }

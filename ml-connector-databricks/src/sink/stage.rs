@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use ml_connector_core::{Context, Error, ErrorKind, Result, Scope, Timestamp};
+use ml_connector_core::{
+    Context, Error, ErrorKind, Result, Scope, Timestamp,
+    http::{Pages, Position},
+};
 use sha2::{Digest, Sha256};
 
 use super::Parts;
@@ -68,14 +71,19 @@ impl Parts {
     /// Deletes what nobody came back for, and says when to look again.
     ///
     /// # Errors
-    /// As those of the file calls.
+    /// As those of the file calls, and [`ErrorKind::InvalidResponse`] for a list that does not end.
     pub(super) async fn clean_up(&self, ctx: &Context) -> Result<Option<Timestamp>> {
         let Some(volume) = &self.volume else { return Ok(None) };
         let before = (ctx.now() - ABANDONED).as_millis();
-        let (mut page, mut deleted) = (None, 0);
+        let (mut pages, mut deleted) = (Pages::default(), 0);
         loop {
-            let listing = self.client.list_directory(ctx, volume, &[DIRECTORY], page.as_deref()).await?;
-            for entry in listing.contents.iter().filter(|entry| !entry.is_directory) {
+            let token = match pages.at() {
+                Some(Position::Token(token)) => Some(token.as_str()),
+                _ => None,
+            };
+            let listing = self.client.list_directory(ctx, volume, &[DIRECTORY], token).await?;
+            let contents = listing.contents.unwrap_or_default();
+            for entry in contents.iter().filter(|entry| !entry.is_directory) {
                 if entry.last_modified.is_none_or(|at| at >= before) {
                     continue;
                 }
@@ -85,11 +93,10 @@ impl Parts {
                 deleted += 1;
                 self.client.delete_file(ctx, volume, &[DIRECTORY, &entry.name]).await?;
             }
-            let next = listing.next_page_token.filter(|token| !token.is_empty());
-            if next.is_none() || next == page {
+            let next = listing.next_page_token.filter(|token| !token.is_empty()).map(Position::Token);
+            if !pages.advance(next, contents.iter().map(|entry| &entry.name))? {
                 return Ok(Some(ctx.now() + CLEAN_EVERY));
             }
-            page = next;
         }
     }
 }

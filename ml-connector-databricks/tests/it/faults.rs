@@ -539,6 +539,21 @@ async fn abandoned_files_are_deleted_and_young_ones_stay() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_list_of_staged_files_that_has_no_end_is_not_followed_for_ever() {
+    let workspace = Workspace::new();
+    let mut page = 0;
+    workspace.on(move |seen| {
+        page += 1;
+        let empty = json!({ "contents": null, "next_page_token": format!("page {page}") });
+        seen.path.contains("/fs/directories/").then_some((200, empty))
+    });
+    let sink = builder().volume("landing").build().unwrap();
+    let error = sink.maintain(&workspace.ctx()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidResponse);
+    assert!(workspace.seen("GET", "/api/2.0/fs/directories").len() < 100);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_change_log_gets_every_change_and_the_table_the_latest() {
     let workspace = Workspace::new();
     let sink = builder().change_log().build().unwrap();

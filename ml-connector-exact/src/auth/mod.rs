@@ -147,6 +147,8 @@ mod tests {
         let base = "https://start.exactonline.nl".parse().unwrap();
         let config = oauth_config(&base, "app", Secret::from("s"), Grant::RefreshToken { initial: None });
         assert_eq!((config.not_before, config.refresh_after), (RENEW_AT, Some(RENEW_AT)));
+        // A refresh token that nobody uses dies after 30 days: it is renewed at half of that.
+        assert_eq!(config.idle_life, Some(Duration::from_secs(30 * 24 * 3600)));
         assert_eq!((config.max_per_day, config.token_url.path()), (Some(190), "/api/oauth2/token"));
     }
 }

@@ -64,7 +64,7 @@ pub(crate) static JOURNAL_ENTRIES: Resource = Resource {
 /// It has neither an amount nor a description: both are in its lines, which sum up to nothing.
 fn read_journal(entry: &Object<'_>, site: &Site) -> Result<Record> {
     let mut record = begin(entry, RecordKind::JournalEntry, site)?;
-    let currency = entry.currency("Currency").or(Some(site.currency));
+    let currency = entry.currency("Currency").or(site.currency());
     record.lines = line::on_sides(line::read(entry, "GeneralJournalEntryLines", currency));
     let debit = record.lines.iter().filter(|line| line.side == Some(Side::Debit));
     record.total = sum(debit, currency);
@@ -154,7 +154,7 @@ const CASH_FLOW: Resource = Resource {
 /// Of lines, what was received has no sign, and what was paid has one.
 fn read_cash_flow(entry: &Object<'_>, site: &Site, kind: RecordKind, navigation: &str) -> Result<Record> {
     let mut record = begin(entry, kind, site)?;
-    let currency = entry.currency("Currency").or(Some(site.currency));
+    let currency = entry.currency("Currency").or(site.currency());
     record.lines = line::read(entry, navigation, currency);
     record.total = sum(record.lines.iter(), currency);
     record.date = first_day(entry, navigation);

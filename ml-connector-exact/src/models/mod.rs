@@ -185,16 +185,16 @@ pub(crate) fn revision(resource: &Resource, raw: &RawValue, record: &Record) -> 
 
 /// Reads what all documents have in common, and returns the document's currency.
 fn amounts(record: &mut Record, from: &Object<'_>, site: &Site) -> Option<Currency> {
-    let currency = from.currency("Currency").or(Some(site.currency));
+    let currency = from.currency("Currency").or(site.currency());
     record.total = value::money(from, "AmountFC", currency);
-    let base = value::money(from, "AmountDC", Some(site.currency));
-    record.base_total = base.filter(|_| currency != Some(site.currency));
-    record.total = record.total.or(base.filter(|_| currency == Some(site.currency)));
+    let base = value::money(from, "AmountDC", site.currency());
+    record.base_total = base.filter(|_| currency != site.currency());
+    record.total = record.total.or(base.filter(|_| currency == site.currency()));
     record.tax = value::money(from, "VATAmountFC", currency);
     record.exchange_rate = ["Rate", "ExchangeRate"]
         .into_iter()
         .find_map(|name| from.decimal(name))
-        .filter(|_| currency != Some(site.currency));
+        .filter(|_| currency != site.currency());
     record.subject = value::text(from, "Description");
     record.reference = value::text(from, "YourRef");
     record.journal =

@@ -1,5 +1,7 @@
 //! Where a connection's records come from, and the proof that a row does.
 
+use std::sync::{Arc, OnceLock};
+
 use ml_connector_core::{
     Error, ErrorKind, Result, Scope,
     decode::Object,
@@ -15,13 +17,18 @@ pub(crate) struct Site {
     /// The region's origin.
     pub(crate) base: Url,
     pub(crate) division: u32,
-    /// What the company keeps its books in.
-    pub(crate) currency: Currency,
+    /// What the company keeps its books in: the host's word, or else the company's once it has been read.
+    pub(crate) currency: Arc<OnceLock<Currency>>,
     /// What the server's clocks show.
     pub(crate) zone: Zone,
 }
 
 impl Site {
+    /// What the company keeps its books in. Nothing is read before it is known.
+    pub(crate) fn currency(&self) -> Option<Currency> {
+        self.currency.get().copied()
+    }
+
     /// Checks that a row is the company's own. It has happened that Exact Online read and wrote in another company than
     /// was asked for.
     ///

@@ -15,7 +15,7 @@ fn site() -> Site {
     Site {
         base: "https://start.exactonline.nl".parse().unwrap(),
         division: 3_141_593,
-        currency: Currency::parse("EUR").unwrap(),
+        currency: std::sync::Arc::new(Currency::parse("EUR").unwrap().into()),
         zone: Zone::named("Europe/Amsterdam").unwrap(),
     }
 }
@@ -297,4 +297,16 @@ fn every_kind_has_a_table_and_asks_for_its_key_and_company() {
         assert!(table.is_whole(&raw), "{resource:?}");
         table.read(&raw).unwrap();
     }
+}
+
+#[test]
+fn what_makes_a_change_is_written_down() {
+    let documentation = include_str!("../../docs.md").split_whitespace().collect::<Vec<_>>().join(" ");
+    let lists = RESOURCES.iter().map(|resource| (resource.feed, resource.meaningful));
+    let lists = lists.chain([("lines", &Lines::MEANINGFUL[..])]).map(|(feed, names)| {
+        let written = names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+        (feed, format!(": {written}."))
+    });
+    let missing: Vec<_> = lists.filter(|(_, written)| !documentation.contains(written)).collect();
+    assert!(missing.is_empty(), "{missing:#?}");
 }

@@ -16,7 +16,7 @@ use async_trait::async_trait;
 use ml_connector_core::{
     CheckStep, Connection, Context, Error, ErrorKind, IntoConnection, PollRequest, ReceiveRequest, Result,
     Retry, Scope, Source, SourceInfo, UpkeepRequest,
-    model::{Intake, Page, Prompt, Resolution, Signal, Subject, Upkeep},
+    model::{Currency, Intake, Page, Prompt, Resolution, Signal, Subject, Upkeep},
     snapshot::Snapshot,
 };
 
@@ -70,7 +70,9 @@ impl ExactOnline {
     /// [`ErrorKind::Unavailable`] for one that cannot be read at present; as the call's.
     async fn require_division(&self, ctx: &Context, client: &ExactClient) -> Result<Option<Division>> {
         let found = self.division.get(ctx, "", async { client.division(ctx).await }).await?;
-        let Some(division) = &found else { return Ok(None) };
+        let Some(division) = &found else {
+            return self.client.site().currency().map(|_| None).ok_or_else(|| self.no_currency());
+        };
         self.is_made_up.store(division.caution == Some(Caution::Practice), Ordering::Relaxed);
         let wrong = |kind, message: &'static str| {
             Error::new(kind, message).with_scope(Scope::Connection).with_context("division", division.code)
@@ -95,14 +97,26 @@ impl ExactOnline {
             }
             _ => {}
         }
-        let own = self.client.site().currency;
-        if !division.currency.is_empty() && !division.currency.eq_ignore_ascii_case(own.as_str()) {
-            return Err(wrong(
-                ErrorKind::ConfigInvalid,
-                "currency is not the one in which the company keeps its books",
-            ));
+        let site = self.client.site();
+        let Ok(told) = Currency::parse(&division.currency.to_ascii_uppercase()) else {
+            return site.currency().map(|_| found.clone()).ok_or_else(|| self.no_currency());
+        };
+        let own = *site.currency.get_or_init(|| told);
+        if own != told {
+            let message = "currency is not the one in which the company keeps its books";
+            return Err(wrong(ErrorKind::ConfigInvalid, message)
+                .with_context("currency", own)
+                .with_context("company", told));
         }
         Ok(found)
+    }
+
+    /// Amounts mean nothing without it.
+    fn no_currency(&self) -> Error {
+        let message = "Exact Online does not say in which currency the company keeps its books: set currency";
+        Error::new(ErrorKind::ConfigInvalid, message)
+            .with_scope(Scope::Connection)
+            .with_context("division", self.client.site().division)
     }
 
     /// The resource of a kind that this connection reads.

@@ -2,7 +2,10 @@
 //!
 //! Records are asked for as a list. A list without the record proves nothing: whoever may not read a resource gets the same.
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::{
+    sync::{PoisonError, atomic::Ordering},
+    time::Duration,
+};
 
 use ml_connector_core::{
     Context, Error, ErrorKind, Result, Retry, Scope, Timestamp,
@@ -51,6 +54,17 @@ impl ExactOnline {
         self.require_division(ctx, &client).await?;
         let told: Vec<Hint> = hints().map(Hint::of).collect();
         let lines_only = !told.is_empty() && told.iter().all(|hint| hint.is_line);
+        // While a right is missing, it is asked for before the list: an empty one says nothing.
+        let is_refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner).contains(resource.path);
+        if is_refused && self.may_read(ctx, &client, resource).await? == Some(false) {
+            // A signed deletion and a record that is known to be gone need no list.
+            let needs_none =
+                told.iter().any(|hint| hint.is_deletion) || last.is_some_and(|last| last.revision.is_none());
+            return match needs_none {
+                true => self.missing(ctx, &client, resource, entity, signals, last).await,
+                false => Err(self.not_shown(ctx, resource, NO_RIGHT).await),
+            };
+        }
         let read_at = ctx.now();
         if !lines_only && let Some(detail) = self.get(ctx, &client, resource, &entity.id).await? {
             // A term that could not be read in its feed is a payment once it is paid, as there.
@@ -141,7 +155,7 @@ impl ExactOnline {
                 return Ok(Resolution::Done { note: "the row that could not be read was of another kind" });
             }
             // A new record waits for the right to see it, and is not given up as one that was never there.
-            if client.may_read(ctx, resource.path).await? == Some(false) {
+            if self.may_read(ctx, client, resource).await? == Some(false) {
                 return Err(self.not_shown(ctx, resource, NO_RIGHT).await);
             }
             return Ok(Resolution::NotYet { retry_at: ctx.now() + FRESH });
@@ -152,7 +166,7 @@ impl ExactOnline {
         if is_deleted {
             return gone(Proof::SignedDeletion);
         }
-        match client.may_read(ctx, resource.path).await? {
+        match self.may_read(ctx, client, resource).await? {
             Some(true) => {}
             Some(false) => return Err(self.not_shown(ctx, resource, NO_RIGHT).await),
             None => return Err(self.not_shown(ctx, resource, RIGHT_UNKNOWN).await),
@@ -163,6 +177,26 @@ impl ExactOnline {
             return Ok(Resolution::NotYet { retry_at: ctx.now() + FRESH });
         }
         gone(Proof::AbsentTwice)
+    }
+
+    /// Whether the user who connected may read a resource. A missing right is believed for some minutes, because each record that
+    /// waits for it would ask otherwise. A right that is there is asked for each time: it is the proof that a record is gone.
+    async fn may_read(
+        &self,
+        ctx: &Context,
+        client: &ExactClient,
+        resource: &Resource,
+    ) -> Result<Option<bool>> {
+        let said = self.withheld.get(ctx, resource.path, client.may_read(ctx, resource.path)).await?;
+        if said == Some(true) {
+            self.withheld.forget(resource.path);
+        }
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        match said {
+            Some(false) => refused.insert(resource.path),
+            _ => refused.remove(resource.path),
+        };
+        Ok(said)
     }
 
     /// What an empty list means to somebody who may not see the record.

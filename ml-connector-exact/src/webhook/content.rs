@@ -47,6 +47,8 @@ pub(super) fn signed(body: &[u8]) -> Option<Signed<'_>> {
         }
     }
 
+    // A byte order mark is before what is signed.
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     let text = std::str::from_utf8(body).ok()?;
     let mut decoder = serde_json::Deserializer::from_str(text);
     let signed = (&mut decoder).deserialize_map(Members).ok()?;

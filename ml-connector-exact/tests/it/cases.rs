@@ -9,7 +9,7 @@ use ml_connector_core::{
     model::{EntityRef, PollMode, Resolution, Signal},
 };
 use ml_connector_exact::Caution;
-use ml_connector_sim::exact::ExactOnlineConfig;
+use ml_connector_sim::{Conditions, exact::ExactOnlineConfig};
 use serde_json::{Value, json};
 
 use crate::{
@@ -115,7 +115,9 @@ async fn g5_the_first_row_that_counts_is_not_left_out_and_a_quiet_company_is_no_
     let row = &answers[2]["row with exactly that number"];
     let mut row = row.clone();
     row["Division"] = 3_141_593.into();
-    let lab = Lab::with("2026-03-12T09:00:00Z", ExactOnlineConfig::default());
+    let mut config = ExactOnlineConfig::default();
+    config.conditions = Conditions::kind();
+    let lab = Lab::with("2026-03-12T09:00:00Z", config);
     let (script, ctx) = scripted(&lab);
     script.says("Sync/SyncTimestamp", [told(&answers[1])]);
     script.says("sync/Financial/TransactionLines", [answer(200, &json!({ "d": { "results": [row] } }))]);

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use ml_connector_core::{
     ErrorKind, PollRequest, Retry, Scope, Source,
-    model::{PollMode, RecordKind},
+    model::{Observed, PollMode, RecordKind},
 };
 use ml_connector_sim::exact::{ExactOnlineConfig, Kind, NewDocument, Right, Settlement};
 
@@ -214,10 +214,14 @@ async fn a_change_during_the_baseline_is_told_in_the_hour_that_comes_twice_as_we
 #[tokio::test(start_paused = true)]
 async fn without_a_place_to_begin_all_rows_are_gone_through_and_nothing_old_is_told() {
     let lab = Lab::new();
-    let source = lab.source();
     (0..5).for_each(|_| _ = lab.with_lines(Kind::PurchaseEntries, 1));
     pass(Duration::from_secs(86_400)).await;
     lab.sim.refuse_scope("organization.administration", true);
+    // Nobody says then in which currency the company keeps its books.
+    let unset = lab.run(&lab.source(), "transaction_lines", PollMode::Baseline, None).await.unwrap_err();
+    assert_eq!((unset.kind(), unset.scope()), (ErrorKind::ConfigInvalid, &Scope::Connection));
+    assert!(unset.message().contains("set currency"), "{unset}");
+    let source = builder(&lab.sim).currency("EUR").build().unwrap();
     let (pages, at) = lab.run(&source, "transaction_lines", PollMode::Baseline, None).await.unwrap();
     assert_eq!(signals(&pages), [""; 0]);
     assert_eq!(shown(&pages).len(), 5, "what is open is known");
@@ -367,6 +371,22 @@ async fn a_practice_or_archived_company_is_not_connected_by_accident() {
     let wrong = builder(&lab.sim).practice(true).currency("GBP").build().unwrap();
     let error = lab.run(&wrong, "sales_invoices", PollMode::Baseline, None).await.unwrap_err();
     assert!(error.to_string().contains("currency"), "{error}");
+    assert_eq!((error.context("currency"), error.context("company")), (Some("GBP"), Some("EUR")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_currency_that_is_not_set_is_the_company_s() {
+    let mut config = ExactOnlineConfig::default();
+    "GBP".clone_into(&mut config.divisions[0].currency);
+    let lab = Lab::with(crate::support::NOW, config);
+    let entry = lab.sim.create(Kind::PurchaseEntries, &NewDocument::new(CUSTOMER, amount("8200.25")));
+    let read = lab.read(&lab.source(), "bill", &entry).await;
+    let Observed::Present { content, .. } = &read.state else { panic!("{read:?}") };
+    let total = content.record().unwrap().total.unwrap();
+    assert_eq!((total.amount, total.currency.as_str()), (amount("8200.25"), "GBP"));
+    let wrong = builder(&lab.sim).currency("EUR").build().unwrap();
+    let error = lab.run(&wrong, "sales_invoices", PollMode::Live, None).await.unwrap_err();
+    assert_eq!((error.kind(), error.context("company")), (ErrorKind::ConfigInvalid, Some("GBP")));
 }
 
 #[tokio::test(start_paused = true)]

@@ -52,14 +52,25 @@ async fn an_empty_list_is_gone_only_with_the_right_to_see_it() {
     // One that nobody has read before waits for the right, too.
     let error = lab.resolve(&source, "bill", &id, Some("PurchaseEntries.create"), None).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::PermissionDenied);
+    let calls = lab.calls("purchaseentry/PurchaseEntries");
+    assert_eq!(
+        (lab.calls("users/UserHasRights"), calls),
+        (1, 2),
+        "a right that is missing is asked for once"
+    );
+    // A deletion needs no right.
+    let deleted = Some("PurchaseEntries.delete");
+    let resolved = lab.resolve(&source, "bill", &id, deleted, Some(&last)).await.unwrap();
+    assert_eq!(proof(&resolved), Some(Proof::SignedDeletion));
+    lab.pass_minutes(15).await;
     lab.sim.tune(|quirks| quirks.rights_are_secret = true);
     let error = lab.resolve(&source, "bill", &id, None, Some(&last)).await.unwrap_err();
     assert!(error.to_string().contains("Organization administration"), "{error}");
     lab.sim.tune(|quirks| quirks.rights_are_secret = false);
+    lab.pass_minutes(15).await;
 
     lab.sim.refuse(Kind::PurchaseEntries, None);
     lab.sim.delete(Kind::PurchaseEntries, &id).unwrap();
-    let deleted = Some("PurchaseEntries.delete");
     for (hint, expected) in [
         (None, Proof::AbsentTwice),
         (Some(Signal::SWEPT), Proof::AbsentTwice),
@@ -165,4 +176,34 @@ async fn files_are_links_and_never_to_elsewhere() {
     }
     let without = builder(&lab.sim).attachments(false).build().unwrap();
     assert!(lab.read(&without, "bill", &id).await.state.record().unwrap().attachments.is_empty());
+}
+
+/// Many records wait for one right: they share the answers, and leave the company's calls to everything else.
+#[tokio::test(start_paused = true)]
+async fn a_hundred_records_that_wait_for_a_right_cost_few_calls() {
+    let lab = Lab::new();
+    let source = lab.source();
+    let new = || lab.sim.create(Kind::PurchaseEntries, &NewDocument::new(CUSTOMER, amount("6012.50")));
+    let ids: Vec<String> = (0..100).map(|_| new()).collect();
+    lab.sim.refuse(Kind::PurchaseEntries, Some(Right::MissingInRole));
+    let hint = Some("PurchaseEntries.create");
+    lab.resolve(&source, "bill", &ids[0], hint, None).await.unwrap_err();
+    let before = lab.sim.received().len();
+    // Each is tried once an hour, as the engine does.
+    for round in 0..96 {
+        lab.pass_minutes(15).await;
+        for id in ids.iter().skip(round % 4).step_by(4) {
+            let error = lab.resolve(&source, "bill", id, hint, None).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::PermissionDenied);
+        }
+    }
+    let (asked, calls) = (lab.calls("users/UserHasRights"), lab.sim.received().len() - before);
+    assert!(asked <= 97 && calls < 250, "{asked} questions for the right, {calls} calls of the day");
+    lab.sim.refuse(Kind::PurchaseEntries, None);
+    lab.pass_minutes(15).await;
+    for id in &ids {
+        let read = lab.resolve(&source, "bill", id, hint, None).await.unwrap();
+        assert!(matches!(read, Resolution::Observed(_)), "{read:?}");
+        lab.pass_minutes(1).await;
+    }
 }

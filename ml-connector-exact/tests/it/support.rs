@@ -23,7 +23,7 @@ use ml_connector_core::{
 };
 use ml_connector_exact::{Builder, ExactOnline};
 use ml_connector_sim::{
-    ExactOnlineSim, SimTransport,
+    Conditions, ExactOnlineSim, SimTransport,
     exact::{ExactOnlineConfig, Kind, NewDocument, NewLine, WebhookDelivery},
 };
 
@@ -93,11 +93,15 @@ impl Lab {
         Self::at(NOW)
     }
 
-    /// At the other end of a line that jitters. Who counts seconds needs one that does not: [`with`](Self::with).
     pub(crate) fn at(now: &str) -> Self {
+        Self::with(now, ExactOnlineConfig::default())
+    }
+
+    /// At the other end of a line without jitter, for who counts seconds.
+    pub(crate) fn punctual() -> Self {
         let mut config = ExactOnlineConfig::default();
-        config.conditions.jitter = Duration::from_millis(200);
-        Self::with(now, config)
+        config.conditions = Conditions::kind();
+        Self::with(NOW, config)
     }
 
     pub(crate) fn with(now: &str, config: ExactOnlineConfig) -> Self {

@@ -31,11 +31,6 @@ async fn read(ctx: &Context, source: &ExactOnline, invoice: &str) -> Result<()> 
     }
 }
 
-/// A line without jitter, for who counts seconds.
-fn punctual() -> Lab {
-    Lab::with(NOW, ExactOnlineConfig::default())
-}
-
 /// A company with an invoice that was read once: a token is there, as old as can be said.
 async fn begun(lab: &Lab) -> (ExactOnline, String) {
     let (source, invoice) = (lab.source(), lab.invoice("1210"));
@@ -52,7 +47,7 @@ fn asked(lab: &Lab) -> (usize, u64) {
 #[tokio::test(start_paused = true)]
 async fn a_token_is_renewed_from_570_seconds_on_and_not_a_second_before() {
     for (age, issued) in [(300, 1), (569, 1), (570, 2), (589, 2), (590, 2), (599, 2), (601, 2), (86_400, 2)] {
-        let lab = punctual();
+        let lab = Lab::punctual();
         let (source, invoice) = begun(&lab).await;
         pass(Duration::from_secs(age)).await;
         read(&lab.ctx, &source, &invoice).await.unwrap();
@@ -87,7 +82,7 @@ async fn hosts_and_connections_that_race_for_a_token_ask_once() {
     /// How long the token endpoint takes: all of them want a token meanwhile.
     const SLOW: Duration = Duration::from_secs(3);
     for (round, age) in [569, 570, 571, 595, 599, 601, 4_000].into_iter().enumerate() {
-        let lab = punctual();
+        let lab = Lab::punctual();
         let (one, invoice) = begun(&lab).await;
         let other = builder(&lab.sim).login("books").division(3_141_594).build().unwrap();
         let there = lab.sim.within(3_141_594);

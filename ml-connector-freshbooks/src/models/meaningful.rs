@@ -1,4 +1,5 @@
-//! Which members mean something to people or money, for each kind of record. Nothing else makes a revision.
+//! Which members mean something to people or money, for each kind of record. Nothing else makes a revision. Names of
+//! amounts and of other numbers end in `#`: FreshBooks writes them as texts.
 //!
 //! Not in these lists, on purpose:
 //! - status words: the revision has the status in the SDK's vocabulary, so that `sent`, `viewed` and `overdue` are one;
@@ -29,15 +30,15 @@ pub(super) const INVOICE: &[&str] = &[
     "code",
     "country",
     "currency_code",
-    "amount.amount",
+    "amount.amount#",
     "amount.code",
-    "outstanding.amount",
-    "paid.amount",
-    "discount_total.amount",
-    "discount_value",
+    "outstanding.amount#",
+    "paid.amount#",
+    "discount_total.amount#",
+    "discount_value#",
     "discount_description",
-    "deposit_amount.amount",
-    "deposit_percentage",
+    "deposit_amount.amount#",
+    "deposit_percentage#",
     "deposit_status",
     "dispute_status",
     "autobill_status",
@@ -46,13 +47,13 @@ pub(super) const INVOICE: &[&str] = &[
     "lines.type",
     "lines.name",
     "lines.description",
-    "lines.qty",
-    "lines.unit_cost.amount",
-    "lines.amount.amount",
+    "lines.qty#",
+    "lines.unit_cost.amount#",
+    "lines.amount.amount#",
     "lines.taxName1",
     "lines.taxName2",
-    "lines.taxAmount1",
-    "lines.taxAmount2",
+    "lines.taxAmount1#",
+    "lines.taxAmount2#",
     "lines.expenseid",
     "lines.date",
     "lines.modern_project_id",
@@ -62,7 +63,7 @@ pub(super) const INVOICE: &[&str] = &[
 pub(super) const PAYMENT: &[&str] = &[
     "invoiceid",
     "clientid",
-    "amount.amount",
+    "amount.amount#",
     "amount.code",
     "date",
     "type",
@@ -81,33 +82,33 @@ pub(super) const BILL: &[&str] = &[
     "issue_date",
     "due_date",
     "currency_code",
-    "amount.amount",
-    "tax_amount.amount",
-    "total_amount.amount",
+    "amount.amount#",
+    "tax_amount.amount#",
+    "total_amount.amount#",
     "total_amount.code",
-    "paid.amount",
-    "outstanding.amount",
+    "paid.amount#",
+    "outstanding.amount#",
     "overall_category",
     "overall_description",
     "attachment.id",
     "lines.id",
     "lines.description",
-    "lines.quantity",
-    "lines.unit_cost.amount",
-    "lines.amount.amount",
-    "lines.total_amount.amount",
+    "lines.quantity#",
+    "lines.unit_cost.amount#",
+    "lines.amount.amount#",
+    "lines.total_amount.amount#",
     "lines.categoryid",
     "lines.tax_name1",
     "lines.tax_name2",
-    "lines.tax_percent1",
-    "lines.tax_percent2",
-    "lines.tax_amount1.amount",
-    "lines.tax_amount2.amount",
+    "lines.tax_percent1#",
+    "lines.tax_percent2#",
+    "lines.tax_amount1.amount#",
+    "lines.tax_amount2.amount#",
 ];
 
 /// What was paid of a bill.
 pub(super) const BILL_PAYMENT: &[&str] =
-    &["billid", "amount.amount", "amount.code", "paid_date", "payment_type", "note"];
+    &["billid", "amount.amount#", "amount.code", "paid_date", "payment_type", "note"];
 
 /// Expenses.
 pub(super) const EXPENSE: &[&str] = &[
@@ -116,20 +117,20 @@ pub(super) const EXPENSE: &[&str] = &[
     "clientid",
     "projectid",
     "modern_projectid",
-    "amount.amount",
+    "amount.amount#",
     "amount.code",
     "taxName1",
     "taxName2",
-    "taxPercent1",
-    "taxPercent2",
-    "taxAmount1.amount",
-    "taxAmount2.amount",
+    "taxPercent1#",
+    "taxPercent2#",
+    "taxAmount1.amount#",
+    "taxAmount2.amount#",
     "date",
     "vendor",
     "notes",
     "billable",
     "invoiceid",
-    "markup_percent",
+    "markup_percent#",
     "account_name",
     "bank_name",
     "has_receipt",
@@ -191,7 +192,7 @@ pub(super) const BILL_VENDOR: &[&str] = &[
 
 /// Items.
 pub(super) const ITEM: &[&str] =
-    &["name", "description", "qty", "unit_cost.amount", "unit_cost.code", "sku", "tax1", "tax2"];
+    &["name", "description", "qty#", "unit_cost.amount#", "unit_cost.code", "sku", "tax1", "tax2"];
 
 /// Categories.
 pub(super) const CATEGORY: &[&str] = &["category", "parentid", "is_cogs"];

@@ -199,6 +199,9 @@ fn what_is_paid_is_told_by_known_words_only() {
         let raw = RawValue::from_string(json).unwrap();
         assert_eq!(read_raw::<Invoice>(&raw).value.0.status, status, "{word}");
     }
+    let deposit = r#"{"id":1,"amount":{"amount":"10","code":"USD"},"outstanding":{"amount":"6","code":"USD"},"v3_status":"deposit-paid"}"#;
+    let deposit = read_raw::<Invoice>(&RawValue::from_string(deposit.to_owned()).unwrap()).value.0;
+    assert_eq!((deposit.status, &*deposit.vendor_status), (Status::PartiallyPaid, "deposit-paid"));
 }
 
 /// 9: opened by the client.
@@ -282,4 +285,29 @@ fn an_account_that_only_a_role_names_belongs_to_the_one_business_without() {
         "roles":[{"role":"client","accountid":"other"},{"role":"admin","accountid":"Ab12"}]}"#;
     let identity = decode::body(body.as_bytes(), Identity::read).unwrap().value;
     assert_eq!(identity.businesses[0].account_id.as_deref(), Some("Ab12"));
+}
+
+#[test]
+fn what_makes_a_change_is_written_down() {
+    let documentation = include_str!("../../docs.md").split_whitespace().collect::<Vec<_>>().join(" ");
+    let lists = KINDS.into_iter().map(|kind| {
+        let names: &[&str] = by_kind!(kind, T => T::MEANINGFUL, unreachable!());
+        let written: Vec<_> = names.iter().map(|name| format!("`{}`", name.trim_end_matches('#'))).collect();
+        (kind, format!(": {}.", written.join(", ")))
+    });
+    let missing: Vec<_> = lists.filter(|(_, written)| !documentation.contains(written)).collect();
+    assert!(missing.is_empty(), "{missing:#?}");
+}
+
+#[test]
+fn an_amount_that_is_written_with_other_zeros_is_no_change() {
+    let raw = member(fixture!("invoice_get"), Invoice::DETAIL_KEY);
+    let edited = |from: &str, to: &str| {
+        assert!(raw.get().contains(from), "{from}");
+        revision_in::<Invoice>(&RawValue::from_string(raw.get().replace(from, to)).unwrap())
+    };
+    let before = revision_in::<Invoice>(&raw);
+    assert_eq!(edited(r#""6328.00""#, r#""6328.0""#), before);
+    assert_eq!(edited(r#""5000.00""#, r#""5000""#), before);
+    assert_ne!(edited(r#""6328.00""#, r#""6328.01""#), before);
 }

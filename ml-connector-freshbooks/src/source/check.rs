@@ -31,6 +31,7 @@ impl FreshBooks {
         if found.is_err() {
             return steps;
         }
+        steps.push(self.source.check());
         for feed in &self.source.info().feeds {
             let has_none =
                 own.is_some_and(|own| own.has_bills == Some(false)) && Some(feed.name) == feed_of(Bill::KIND);

@@ -31,7 +31,7 @@ impl FreshBooks {
         self.client.identity(ctx).await
     }
 
-    /// Looks once whether the account is one of the person's who connected. Whatever is read waits for that.
+    /// Looks once, in each process, whether the account is one of the person's who connected. Whatever is read waits for that.
     async fn require_account(&self, ctx: &Context) -> Result<()> {
         self.verified.get_or_try_init(|| self.find_account(ctx)).await.copied()
     }
@@ -129,8 +129,12 @@ impl Source for FreshBooks {
         let Some(kind) = KINDS.into_iter().find(|kind| feed_of(kind) == Some(feed)) else {
             return unsupported;
         };
-        if mode == PollMode::Baseline && checkpoint.is_none() || self.source.lacks_zone() {
-            self.require_account(ctx).await?;
+        let begins = mode == PollMode::Baseline && checkpoint.is_none() || self.source.lacks_zone();
+        match self.require_account(ctx).await {
+            Err(error) if begins || error.scope() == &Scope::Connection => return Err(error),
+            // What has begun goes on, and the next poll looks again.
+            Err(error) => tracing::warn!(%error, "the account cannot be looked at"),
+            Ok(()) => {}
         }
         let listing = Listing { books: self, ctx, client: self.client.in_background(), mode };
         by_kind!(kind, T => listing.page::<T>(checkpoint).await, unsupported)

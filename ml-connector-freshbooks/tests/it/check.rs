@@ -26,12 +26,32 @@ async fn what_works_is_said_step_by_step_and_nothing_is_written() {
     let before = lab.sim.received().len();
     let steps = check(&lab, &source).await;
     let names: Vec<&str> = steps.iter().map(|step| &*step.step).collect();
-    let expected =
-        ["login", "account", "invoices", "payments", "bills", "bill_payments", "expenses", "callbacks"];
+    let expected = [
+        "login",
+        "account",
+        "time zone",
+        "invoices",
+        "payments",
+        "bills",
+        "bill_payments",
+        "expenses",
+        "callbacks",
+    ];
     assert_eq!(names, expected);
     assert!(steps.iter().all(|step| step.result == CheckResult::Passed), "{steps:#?}");
     assert!(step(&steps, "account").found.as_ref().unwrap().contains("owner"), "{steps:?}");
     assert!(lab.sim.received().iter().skip(before).all(|call| call.method == http::Method::GET));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_time_zone_that_is_not_the_business_s_is_told() {
+    let lab = Lab::new();
+    let steps = check(&lab, &builder(&lab.sim).time_zone("Asia/Tokyo").build().unwrap()).await;
+    let zone = step(&steps, "time zone");
+    assert_eq!(zone.result, CheckResult::Warning, "{zone:?}");
+    let found = zone.found.as_deref().unwrap();
+    assert!(found.starts_with("it is America/") && found.ends_with("time_zone says Asia/Tokyo"), "{found}");
+    assert!(zone.remedy.as_deref().unwrap().contains("time_zone"), "{zone:?}");
 }
 
 #[tokio::test(start_paused = true)]

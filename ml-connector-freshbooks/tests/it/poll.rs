@@ -192,6 +192,28 @@ async fn what_the_plan_lacks_is_refused_for_its_feed_alone() {
 }
 
 /// 5: bills under Bill Pay are in a store without an API.
+/// Credits are listed among payments, and are known for what they are although next to nothing of them can be read.
+#[tokio::test(start_paused = true)]
+async fn a_credit_of_which_little_can_be_read_keeps_its_id_and_the_page_goes_on() {
+    let lab = Lab::new();
+    let source = lab.source();
+    let (_, checkpoint) = lab.run(&source, "payments", PollMode::Baseline, None).await;
+    let rows = r#"null, 7, {"id":900001,"creditid":"77","amount":{"amount":{}},"date":7,"updated":[],"note":"\ud83d",
+        "invoice":[null]}, {"id":900002,"creditid":"78","amount":{"amount":"5.00","code":"CAD"}}"#;
+    let body = format!(
+        r#"{{"response":{{"result":{{"payments":[{rows}],"page":1,"pages":1,"per_page":100,"total":4}}}}}}"#
+    );
+    for (mode, checkpoint) in [(PollMode::Live, Some(checkpoint)), (PollMode::Sweep, None)] {
+        let odd = Fault::status(http::StatusCode::OK).with_body("application/json", body.clone());
+        lab.sim.plant(odd.on("payments/payments").times(2));
+        let (pages, _) = lab.run(&source, "payments", mode, checkpoint).await;
+        let named = [shown(&pages), signals(&pages)].concat();
+        for id in ["credit/900001", "credit/900002"] {
+            assert!(named.iter().any(|one| one.starts_with(id)), "{mode:?}: {named:?}");
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_list_of_bills_that_stays_empty_works_and_what_that_may_mean_is_said_after_a_day() {
     let lab = Lab::new();

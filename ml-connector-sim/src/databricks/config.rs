@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::toolkit::conditions::Conditions;
+
 /// What a [`DatabricksSim`](super::DatabricksSim) starts with.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -24,6 +26,8 @@ pub struct DatabricksConfig {
     pub warehouse_start: Duration,
     /// Whether the warehouse runs at the beginning.
     pub warehouse_runs: bool,
+    /// How unkind network and vendor are.
+    pub conditions: Conditions,
 }
 
 impl Default for DatabricksConfig {
@@ -38,6 +42,7 @@ impl Default for DatabricksConfig {
             token_life: Duration::from_secs(3600),
             warehouse_start: Duration::from_secs(4),
             warehouse_runs: true,
+            conditions: Conditions::ordinary(),
         }
     }
 }

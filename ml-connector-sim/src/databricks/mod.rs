@@ -139,7 +139,7 @@ impl DatabricksSim {
             limit_violations: 0,
         };
         Self(Arc::new(Shared {
-            gate: Gate::new(clock, Conditions::kind()),
+            gate: Gate::new(clock, config.conditions),
             state: Mutex::new(state),
             host: config.host,
             place: (catalog, schema),

@@ -87,7 +87,7 @@ impl Default for ExactOnlineConfig {
             lasting_refresh_tokens: false,
             limits: (60, 5_000, 20_000),
             token_calls: 200,
-            conditions: Conditions::kind(),
+            conditions: Conditions::ordinary(),
         }
     }
 }

@@ -59,7 +59,7 @@ impl Books {
             payments: BTreeMap::new(),
             plain: BTreeMap::new(),
             filters_payments: false,
-            bare_payment_rows: false,
+            bare_payment_rows: true,
             parties: BTreeMap::new(),
             changes: Vec::new(),
             drawn: 0,

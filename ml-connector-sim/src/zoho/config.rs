@@ -98,7 +98,7 @@ impl Default for ZohoBooksConfig {
                 plan: Plan::Professional,
             }],
             scopes: scopes.chain(read).chain(settings).collect(),
-            conditions: Conditions::kind(),
+            conditions: Conditions::ordinary(),
         }
     }
 }

@@ -298,8 +298,8 @@ impl ZohoBooksSim {
         self.tenant(|tenant| tenant.books.filters_payments = on);
     }
 
-    /// Makes rows of the list of payments received leave their currency out, as recorded: they are in the
-    /// organization's. The detail names it always.
+    /// Whether rows of the list of payments received leave their currency out, as recorded and from the beginning: they are in
+    /// the organization's. The detail names it always.
     pub fn set_bare_payment_rows(&self, on: bool) {
         self.tenant(|tenant| tenant.books.bare_payment_rows = on);
     }

@@ -459,7 +459,6 @@ async fn a_planted_answer_replaces_the_real_one() {
 #[tokio::test]
 async fn a_payment_received_names_its_currency_in_the_detail_alone() {
     let books = books();
-    books.sim.set_bare_payment_rows(true);
     let token = books.token().await;
     let payment = books.sim.pay_invoice(&books.sent(), Decimal::new(100, 0)).unwrap();
     let query = "organization_id=778812345";

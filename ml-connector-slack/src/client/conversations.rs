@@ -4,7 +4,7 @@ use ml_connector_core::{Context, Result};
 use serde::Deserialize;
 
 use super::Client;
-use crate::models::{Channel, ChannelPage, HistoryPage, HistoryQuery, MessageRef, Reaction};
+use crate::models::{Channel, ChannelPage, HistoryPage, HistoryQuery, MessageRef, Reaction, lax_list};
 
 /// The ceiling is 1,000, exclusive. Few large pages spend less of the method's tier than many small ones.
 const CHANNELS_PER_PAGE: &str = "999";
@@ -96,7 +96,7 @@ impl Client {
         }
         #[derive(Deserialize)]
         struct Message {
-            #[serde(default)]
+            #[serde(default, deserialize_with = "lax_list")]
             reactions: Vec<Reaction>,
         }
         let fields = [("channel", &*message.channel), ("timestamp", &*message.ts), ("full", "true")];

@@ -4,7 +4,7 @@ use ml_connector_core::{Context, Result};
 use serde::Deserialize;
 
 use super::Client;
-use crate::models::User;
+use crate::models::{User, texts};
 
 #[derive(Deserialize)]
 struct One {
@@ -41,7 +41,7 @@ impl Client {
     pub async fn usergroups_users_list(&self, ctx: &Context, usergroup: &str) -> Result<Vec<String>> {
         #[derive(Deserialize)]
         struct Members {
-            #[serde(default)]
+            #[serde(default, deserialize_with = "texts")]
             users: Vec<String>,
         }
         let fields = [("usergroup", usergroup)];

@@ -6,12 +6,13 @@ use std::{collections::BTreeSet, time::Duration};
 
 use http::StatusCode;
 use ml_connector_core::{
-    Effect, Error, ErrorKind, Result, Retry, Scope, error_context,
+    Effect, Error, ErrorKind, Result, Retry, Scope, decode, error_context,
     http::{Answer, error_for_status},
 };
 use serde::Deserialize;
 
 use self::codes::{Again, Meaning, Reach};
+use crate::models::{lax, or_default, text, texts};
 
 /// How long to wait after a 429 that does not say.
 const PAUSE_WITHOUT_RETRY_AFTER: Duration = Duration::from_secs(30);
@@ -60,39 +61,42 @@ pub(crate) fn is_code(error: &Error, code: &str) -> bool {
     error.context(error_context::CODE) == Some(code)
 }
 
-/// What every method answers.
+/// What every method answers. A surprise in the rest must not hide the code.
 #[derive(Deserialize)]
 struct Envelope {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lax")]
     ok: Option<bool>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "text")]
     error: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "text")]
     needed: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "text")]
     provided: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "text")]
     warning: Option<String>,
-    /// Its lists are looked at one by one, because a surprise in them must not hide the code.
-    #[serde(default)]
-    response_metadata: Option<serde_json::Value>,
+    #[serde(default, deserialize_with = "or_default")]
+    response_metadata: ResponseMetadata,
+}
+
+#[derive(Default, Deserialize)]
+struct ResponseMetadata {
+    #[serde(default, deserialize_with = "texts")]
+    messages: Vec<String>,
+    #[serde(default, deserialize_with = "texts")]
+    warnings: Vec<String>,
 }
 
 impl Envelope {
     fn read(answer: &Answer) -> Option<Self> {
-        serde_json::from_slice(&answer.body).ok()
-    }
-
-    fn texts(&self, list: &str) -> impl Iterator<Item = &str> {
-        let list = self.response_metadata.as_ref().and_then(|metadata| metadata.get(list)?.as_array());
-        list.into_iter().flatten().filter_map(serde_json::Value::as_str)
+        serde_json::from_str(&decode::clean(&answer.body)).ok()
     }
 }
 
 /// Warnings never fail a call. Only the codes are logged.
 fn warn(envelope: &Envelope) {
     let single = envelope.warning.as_deref().unwrap_or_default().split(',');
-    let codes: BTreeSet<_> = single.chain(envelope.texts("warnings")).map(str::trim).collect();
+    let codes: BTreeSet<_> =
+        single.chain(envelope.response_metadata.warnings.iter().map(String::as_str)).map(str::trim).collect();
     for code in codes.into_iter().filter(|code| looks_like_code(code)) {
         tracing::warn!(system = "slack", code, "Slack accepted the call with a warning");
     }
@@ -107,7 +111,12 @@ fn with_facts(error: Error, answer: &Answer, envelope: Option<&Envelope>) -> Err
         (error_context::CODE, envelope.and_then(|envelope| envelope.error.as_deref())),
         ("needed", envelope.and_then(|envelope| envelope.needed.as_deref())),
         ("provided", envelope.and_then(|envelope| envelope.provided.as_deref())),
-        ("pointer", envelope.and_then(|envelope| envelope.texts("messages").find_map(pointer))),
+        (
+            "pointer",
+            envelope.and_then(|envelope| {
+                envelope.response_metadata.messages.iter().find_map(|text| pointer(text))
+            }),
+        ),
         ("request_id", answer.header("x-slack-req-id")),
     ];
     let told = facts.into_iter().filter_map(|(key, text)| Some((key, text.filter(|text| !text.is_empty())?)));

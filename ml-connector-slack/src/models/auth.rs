@@ -1,21 +1,23 @@
 use ml_connector_core::Timestamp;
 use serde::Deserialize;
 
+use super::text;
+
 /// The answer of `auth.test`: who the token is.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[non_exhaustive]
 pub struct AuthTest {
     /// The workspace.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "text")]
     pub team_id: Option<String>,
     /// The bot's user.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "text")]
     pub user_id: Option<String>,
     /// The bot.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "text")]
     pub bot_id: Option<String>,
     /// The app, where Slack tells.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "text")]
     pub app_id: Option<String>,
     /// The scopes that the token has, where the answer's header tells.
     #[serde(skip)]

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     blocks::{Blocks, is_conversation, shorten_literal},
     message::Message,
+    models::lax,
 };
 
 /// The arguments of `chat.postMessage`. `Debug` shows where it goes, not what it says.
@@ -159,10 +160,10 @@ pub(crate) struct Posted {
     /// The message's identity in it.
     pub(crate) ts: String,
     /// Whether Slack recognized a repetition and posted nothing.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lax")]
     pub(crate) is_duplicate: Option<bool>,
-    /// The message as it was stored.
-    #[serde(default)]
+    /// The message as it was stored. An odd one proves nothing.
+    #[serde(default, deserialize_with = "lax")]
     pub(crate) message: Option<Stored>,
 }
 

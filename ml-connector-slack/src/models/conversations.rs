@@ -2,14 +2,14 @@ use std::fmt;
 
 use serde::Deserialize;
 
-use super::{next_cursor, or_default};
+use super::{flag, lax, needed, next_cursor, page, text, text_or_empty, texts};
 
 /// A page of `conversations.list`.
 #[derive(Debug, Clone, Deserialize)]
 #[non_exhaustive]
 pub struct ChannelPage {
     /// The channels; there may be none although more pages follow.
-    #[serde(default, deserialize_with = "or_default")]
+    #[serde(default, deserialize_with = "page")]
     pub channels: Vec<Channel>,
     /// Where the next page begins; `None` on the last one.
     #[serde(default, rename = "response_metadata", deserialize_with = "next_cursor")]
@@ -21,21 +21,22 @@ pub struct ChannelPage {
 #[non_exhaustive]
 pub struct Channel {
     /// Its id, which never changes.
+    #[serde(deserialize_with = "needed")]
     pub id: String,
     /// Its name, which people change.
-    #[serde(default, deserialize_with = "or_default")]
+    #[serde(default, deserialize_with = "text_or_empty")]
     pub name: String,
     /// Whether it is archived.
-    #[serde(default, deserialize_with = "or_default")]
+    #[serde(default, deserialize_with = "flag")]
     pub is_archived: bool,
     /// Whether only its members see it.
-    #[serde(default, deserialize_with = "or_default")]
+    #[serde(default, deserialize_with = "flag")]
     pub is_private: bool,
     /// Whether the bot is a member.
-    #[serde(default, deserialize_with = "or_default")]
+    #[serde(default, deserialize_with = "flag")]
     pub is_member: bool,
     /// Names it had before.
-    #[serde(default, deserialize_with = "or_default")]
+    #[serde(default, deserialize_with = "texts")]
     pub previous_names: Vec<String>,
 }
 
@@ -63,7 +64,7 @@ pub struct HistoryQuery<'a> {
 #[non_exhaustive]
 pub struct HistoryPage {
     /// The messages; there may be none although more pages follow.
-    #[serde(default, deserialize_with = "or_default")]
+    #[serde(default, deserialize_with = "page")]
     pub messages: Vec<HistoryMessage>,
     /// Where the next page begins; `None` on the last one.
     #[serde(default, rename = "response_metadata", deserialize_with = "next_cursor")]
@@ -75,20 +76,34 @@ pub struct HistoryPage {
 #[non_exhaustive]
 pub struct HistoryMessage {
     /// Its identity in the conversation.
-    #[serde(default, deserialize_with = "or_default")]
+    #[serde(default, deserialize_with = "text_or_empty")]
     pub ts: String,
     /// The user that wrote it.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "text")]
     pub user: Option<String>,
     /// The bot that wrote it.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "text")]
     pub bot_id: Option<String>,
     /// The app that wrote it.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "text")]
     pub app_id: Option<String>,
-    /// Other apps put anything here, so nothing of it is decoded before it is looked at.
-    #[serde(default)]
-    metadata: Option<serde_json::Value>,
+    /// Other apps put anything here: no more of it is decoded than ours has.
+    #[serde(default, deserialize_with = "lax")]
+    metadata: Option<Metadata>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+struct Metadata {
+    #[serde(default, deserialize_with = "text")]
+    event_type: Option<String>,
+    #[serde(default, deserialize_with = "lax")]
+    event_payload: Option<Payload>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+struct Payload {
+    #[serde(default, deserialize_with = "text")]
+    delivery_id: Option<String>,
 }
 
 impl HistoryMessage {
@@ -96,9 +111,9 @@ impl HistoryMessage {
     #[must_use]
     pub fn delivery_id(&self) -> Option<&str> {
         let metadata = self.metadata.as_ref()?;
-        if metadata.get("event_type")?.as_str()? != super::Metadata::EVENT_TYPE {
+        if metadata.event_type.as_deref() != Some(super::Metadata::EVENT_TYPE) {
             return None;
         }
-        metadata.get("event_payload")?.get("delivery_id")?.as_str()
+        metadata.event_payload.as_ref()?.delivery_id.as_deref()
     }
 }

@@ -2,34 +2,35 @@ use std::fmt;
 
 use serde::Deserialize;
 
-use super::or_default;
+use super::{flag, lax, needed, or_default, text, text_or_empty, texts};
 
 /// A person, or a bot. `Debug` shows the id only.
 #[derive(Clone, Deserialize)]
 #[non_exhaustive]
 pub struct User {
     /// Its id.
+    #[serde(deserialize_with = "needed")]
     pub id: String,
     /// The workspace it belongs to; another one's for guests of shared channels.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "text")]
     pub team_id: Option<String>,
     /// Whether it was deactivated.
-    #[serde(default, deserialize_with = "or_default")]
+    #[serde(default, deserialize_with = "flag")]
     pub deleted: bool,
     /// Whether it is a bot.
-    #[serde(default, deserialize_with = "or_default")]
+    #[serde(default, deserialize_with = "flag")]
     pub is_bot: bool,
     /// Whether it is a guest of some channels.
-    #[serde(default, deserialize_with = "or_default")]
+    #[serde(default, deserialize_with = "flag")]
     pub is_restricted: bool,
     /// Whether it is a guest of one channel.
-    #[serde(default, deserialize_with = "or_default")]
+    #[serde(default, deserialize_with = "flag")]
     pub is_ultra_restricted: bool,
     /// Their place in an organization that has several workspaces.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lax")]
     pub enterprise_user: Option<EnterpriseUser>,
     /// The full name. Untrusted text.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "text")]
     pub real_name: Option<String>,
     /// What else is known.
     #[serde(default, deserialize_with = "or_default")]
@@ -78,10 +79,10 @@ impl fmt::Debug for User {
 #[non_exhaustive]
 pub struct EnterpriseUser {
     /// The organization.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "text")]
     pub enterprise_id: Option<String>,
     /// The workspaces of it that the person belongs to.
-    #[serde(default, deserialize_with = "or_default")]
+    #[serde(default, deserialize_with = "texts")]
     pub teams: Vec<String>,
 }
 
@@ -90,19 +91,19 @@ pub struct EnterpriseUser {
 #[non_exhaustive]
 pub struct Profile {
     /// The address; only with the scope `users:read.email`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "text")]
     pub email: Option<String>,
     /// The short name. Untrusted text.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "text")]
     pub display_name: Option<String>,
     /// The short name in plain letters. Untrusted text.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "text")]
     pub display_name_normalized: Option<String>,
     /// The full name. Untrusted text.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "text")]
     pub real_name: Option<String>,
     /// The full name in plain letters. Untrusted text.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "text")]
     pub real_name_normalized: Option<String>,
 }
 
@@ -117,9 +118,10 @@ impl fmt::Debug for Profile {
 #[non_exhaustive]
 pub struct Reaction {
     /// Its name without colons; `::skin-tone-3` may follow.
+    #[serde(deserialize_with = "needed")]
     pub name: String,
     /// Who put it there; Slack may leave some out.
-    #[serde(default, deserialize_with = "or_default")]
+    #[serde(default, deserialize_with = "texts")]
     pub users: Vec<String>,
     /// How many did.
     #[serde(default, deserialize_with = "or_default")]
@@ -131,8 +133,9 @@ pub struct Reaction {
 #[non_exhaustive]
 pub struct ViewRef {
     /// Its id.
+    #[serde(deserialize_with = "needed")]
     pub id: String,
     /// Which of its states is meant.
-    #[serde(default, deserialize_with = "or_default")]
+    #[serde(default, deserialize_with = "text_or_empty")]
     pub hash: String,
 }

@@ -228,7 +228,12 @@ impl Source for SlackSource {
         let Ask { trigger, about, user } = serde_json::from_slice(&prompt.payload).map_err(unreadable)?;
         let in_time = ctx.within(prompt.deadline.saturating_since(ctx.now()));
         let view = about.view()?;
-        let Err(error) = self.client.views_open(&in_time, &trigger, &view).await else { return Ok(()) };
+        let opened = match &trigger {
+            Some(trigger) => self.client.views_open(&in_time, trigger, &view).await.map(drop),
+            None => Err(Error::new(ErrorKind::InvalidRequest, "a click came without what opens a dialog")
+                .with_operation("slack.views_open")),
+        };
+        let Err(error) = opened else { return Ok(()) };
         if let Some((channel, _)) = about.message() {
             let words = EphemeralMessage { channel, user: &user, text: NOT_OPENED, blocks: &Blocks::new() };
             let told = self.client.chat_post_ephemeral(&ctx.within(TELLING), &words).await;

@@ -8,8 +8,11 @@ use ml_connector_core::{
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::signal::{account, check_app, flag, lax, lax_list, misunderstood, signal, text};
-use crate::{blocks::is_user, models::MessageRef};
+use super::signal::{account, check_app, misunderstood, signal, text};
+use crate::{
+    blocks::is_user,
+    models::{MessageRef, flag, lax, lax_list},
+};
 
 /// What is known of a reaction: Slack's payload is all there is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -11,10 +11,10 @@ use ml_connector_core::{
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::signal::{account, check_app, flag, json, lax, lax_list, misunderstood, prompt, signal};
+use super::signal::{account, check_app, json, misunderstood, prompt, signal};
 use crate::{
     blocks::{Block, Blocks, TextInput, View},
-    models::MessageRef,
+    models::{MessageRef, flag, lax, lax_list, text},
 };
 
 /// How long a trigger can be used to open a dialog. (Slack docs: "Handling user interaction")
@@ -39,7 +39,8 @@ pub(crate) struct Clicked {
 /// A dialog to open.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Ask {
-    pub(crate) trigger: String,
+    /// `None` when Slack did not send a readable one: there is nothing to open it with.
+    pub(crate) trigger: Option<String>,
     pub(crate) about: About,
     /// Who is to be told when it cannot be opened.
     pub(crate) user: String,
@@ -133,7 +134,7 @@ struct State {
 
 #[derive(Deserialize)]
 struct Input {
-    #[serde(default, deserialize_with = "lax")]
+    #[serde(default, deserialize_with = "text")]
     value: Option<String>,
 }
 
@@ -250,9 +251,9 @@ impl Head {
     }
 
     fn ask(&self, choice: &Choice, user: &Id, place: Option<&str>, now: Timestamp) -> Result<Option<Prompt>> {
-        let Some(trigger) = &self.trigger_id else { return Ok(None) };
         let about = About { value: choice.to_value(), place: place.map(ToOwned::to_owned) };
-        prompt(&Ask { trigger: trigger.clone(), about, user: user.id.clone() }, now + TRIGGER).map(Some)
+        let ask = Ask { trigger: self.trigger_id.clone(), about, user: user.id.clone() };
+        prompt(&ask, now + TRIGGER).map(Some)
     }
 
     /// The same click has the same id, however often it is told.

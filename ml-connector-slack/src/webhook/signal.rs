@@ -6,8 +6,7 @@ use ml_connector_core::{
     Error, ErrorKind, Result, Timestamp,
     model::{AccountKey, DedupeKey, EntityRef, Intake, Prompt, Signal},
 };
-use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
-use serde_json::value::RawValue;
+use serde::Serialize;
 
 /// Refuses what another app is told.
 ///
@@ -72,29 +71,6 @@ fn to_json(payload: &impl Serialize) -> Result<Bytes> {
     serde_json::to_vec(payload).map(Bytes::from).map_err(|source| {
         Error::new(ErrorKind::Unexpected, "a signal cannot be written as JSON").with_source(source)
     })
-}
-
-/// Reads a yes or no that may be missing, null or written as text.
-pub(crate) fn flag<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<bool, D::Error> {
-    let said = serde_json::Value::deserialize(from)?;
-    Ok(said == true || said == "true")
-}
-
-/// Reads what may be odd: what is not as expected counts as not there, because nothing that somebody did may be lost for a
-/// member that it does not need.
-pub(crate) fn lax<'de, D: Deserializer<'de>, T: DeserializeOwned>(
-    from: D,
-) -> std::result::Result<Option<T>, D::Error> {
-    let raw = Box::<RawValue>::deserialize(from)?;
-    Ok(serde_json::from_str(raw.get()).ok())
-}
-
-/// Reads a list that may be odd, or have odd items: they count as not there.
-pub(crate) fn lax_list<'de, D: Deserializer<'de>, T: DeserializeOwned>(
-    from: D,
-) -> std::result::Result<Vec<T>, D::Error> {
-    let items: Option<Vec<Box<RawValue>>> = lax(from)?;
-    Ok(items.iter().flatten().filter_map(|item| serde_json::from_str(item.get()).ok()).collect())
 }
 
 /// How a workspace, or an organization that has the app as a whole, is named.

@@ -145,6 +145,25 @@ async fn a_message_that_shows_late_is_found_by_the_second_look() {
 }
 
 #[tokio::test]
+async fn odd_messages_of_others_hide_none_of_ours() {
+    let id = lost().id.to_string();
+    let ours = message("B07MLBOT01", &id)
+        .replace(r#""user":"U07OTHER01""#, r#""user":"U07OTHER01","text":"\ud83d""#);
+    let odd = [
+        "null",
+        "7",
+        r#"{"ts":null,"user":7,"bot_id":[],"metadata":"\ud83d"}"#,
+        r#"{"ts":"1767225600.000100","text":"half \ud83d","metadata":{"event_type":"half \ud83d","event_payload":{"\ud83d":1}}}"#,
+        r#"{"metadata":{"event_type":"mlc_notification","event_payload":[null]}}"#,
+    ];
+    let world = world().await;
+    world.answer(HISTORY, page(&format!("{},{ours}", odd.join(",")), "")).await;
+    let found = world.slack().look_up(&world.ctx, &lost()).await.unwrap();
+    let Lookup::Happened(receipt) = found else { panic!("{found:?}") };
+    assert_eq!(&*receipt.reference, "C07APPROV1/1767225605.000219");
+}
+
+#[tokio::test]
 async fn pages_are_followed_to_the_message() {
     let world = world().await;
     world.answer_once(HISTORY, page("", "bmV4dA==")).await;

@@ -122,6 +122,35 @@ async fn a_post_that_waited_for_its_channel_is_charged_when_it_goes_out() {
 }
 
 #[tokio::test]
+async fn an_odd_channel_hides_no_other() {
+    let odd = r#"null, 7, {"name":"nobody"}, {"id":"C07ODD0001","name":"half \ud83d","previous_names":[null],
+        "is_archived":{},"is_member":null},
+        {"id":"C07OLD0001","name":"new-name","previous_names":[null,"old-\ud83d","old-name"],"topic":"\ud83d"}"#;
+    let good = r#"{"id":"C07ACCTNG1","name":"accounting"}"#;
+    let world = world().await;
+    let first = format!(
+        r#"{{"ok":true,"channels":[{odd}],"response_metadata":{{"next_cursor":"more","messages":["\ud83d"]}}}}"#
+    );
+    world.answer_once(LIST, json(200, &first)).await;
+    world.answer(LIST, one(good)).await;
+    let slack = world.slack();
+    for name in ["accounting", "old-name"] {
+        world.deliver(&slack, &delivery(channel(name))).await.unwrap();
+    }
+    assert_eq!(posted_to(&world).await, ["C07ACCTNG1", "C07OLD0001"]);
+}
+
+/// A list that seems to end proves nothing about the channels that were not read.
+#[tokio::test]
+async fn a_cursor_that_cannot_be_read_is_no_end() {
+    let world = world().await;
+    let odd = r#"{"ok":true,"channels":[],"response_metadata":{"next_cursor":{}}}"#;
+    world.answer(LIST, json(200, odd)).await;
+    let error = world.deliver(&world.slack(), &delivery(channel("accounting"))).await.unwrap_err();
+    assert_eq!((error.kind(), error.effect()), (ErrorKind::InvalidResponse, Effect::None));
+}
+
+#[tokio::test]
 async fn an_empty_page_with_a_cursor_is_not_the_end() {
     let world = world().await;
     let empty = r#"{"ok":true,"channels":[],"response_metadata":{"next_cursor":"more"}}"#;

@@ -30,6 +30,8 @@ enum Fate {
     Reset,
     /// No answer in the seconds that a trigger lives.
     Slow,
+    /// The click came without a trigger that can be read.
+    NoTrigger,
 }
 
 /// The way to Slack, on which one method meets its fate.
@@ -57,7 +59,7 @@ impl HttpTransport for Way {
 
 #[tokio::test]
 async fn whoever_clicked_is_told_that_no_dialog_opened() {
-    for fate in [Fate::Expired, Fate::TooOften, Fate::ServerError, Fate::Reset, Fate::Slow] {
+    for fate in [Fate::Expired, Fate::TooOften, Fate::ServerError, Fate::Reset, Fate::Slow, Fate::NoTrigger] {
         let world = World::new().await;
         let answer = match fate {
             Fate::TooOften => ResponseTemplate::new(429).insert_header("retry-after", "30"),
@@ -72,7 +74,11 @@ async fn whoever_clicked_is_told_that_no_dialog_opened() {
         let ctx = Context::new(Arc::new(way), tokens, limiter, Arc::clone(&clock) as _);
         let source =
             world.builder().signing_secret(SECRET).team("T07LEDGER1").build().unwrap().source().unwrap();
-        let request = interaction(&click(Choice::REJECT, "approval:abc:1", None));
+        let mut click = click(Choice::REJECT, "approval:abc:1", None);
+        if fate == Fate::NoTrigger {
+            click["trigger_id"] = Value::Null;
+        }
+        let request = interaction(&click);
         let signed_at = Timestamp::from_secs(SIGNED);
         let received = source_with(SECRET).receive(ReceiveRequest::new(&request, signed_at));
         let mut prompt = received.unwrap().prompt.unwrap();

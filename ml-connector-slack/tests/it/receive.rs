@@ -309,6 +309,23 @@ pub(crate) fn submission(about: &str, reason: &Value) -> Value {
 }
 
 #[test]
+fn half_an_emoji_costs_no_reason() {
+    let half = |payload: &Value| {
+        let payload = payload.to_string().replace("HALF", r"\ud83d");
+        let body = form_urlencoded::Serializer::new(String::new()).append_pair("payload", &payload).finish();
+        accepted(&signed(FORM, body))
+    };
+    let about = r#"{"value":"approval:abc:1","place":null}"#;
+    let typed = json!("too dear HALF");
+    for payload in [click(Choice::REJECT, "approval:abc:1", Some(typed.clone())), submission(about, &typed)] {
+        let intake = half(&payload);
+        assert!(intake.prompt.is_none() && subjects(&intake)[0].starts_with("action/"), "{intake:?}");
+        let clicked = String::from_utf8_lossy(intake.signals[0].payload.as_ref().unwrap()).into_owned();
+        assert!(clicked.contains("too dear \u{fffd}"), "{clicked}");
+    }
+}
+
+#[test]
 fn no_click_is_lost_for_a_member_that_it_does_not_need() {
     let plain = click("other", "other", None);
     let odd = [

@@ -112,6 +112,20 @@ async fn a_click_says_who_what_about_and_which_button() {
 }
 
 #[tokio::test]
+async fn half_an_emoji_in_a_name_hides_nobody() {
+    let mut world = World::new().await;
+    world.ctx = world.ctx.clone().with_log(log().await);
+    let user = r#"{"id":"U07APPROV1","team_id":"T07LEDGER1","deleted":null,"enterprise_user":7,"real_name":"Jo \ud83d",
+        "profile":{"display_name":"Jo","status_text":"\ud83d","real_name_normalized":[null],"email":"jo@ledgerworks.example"}}"#;
+    world.answer("users.info", crate::support::json(200, &format!(r#"{{"ok":true,"user":{user}}}"#))).await;
+    let request = interaction(&click(Choice::APPROVE, &Choice::new("abc", "1").to_value(), None));
+    let signals = signals(&world, &request);
+    let actor = action(source(&world).resolve(&world.ctx, &signals, None).await.unwrap()).actor;
+    assert_eq!((actor.name.as_deref(), &actor.aliases[..]), (Some("Jo \u{fffd}"), &["Jo".to_owned()][..]));
+    assert_eq!(actor.email.as_deref(), Some("jo@ledgerworks.example"));
+}
+
+#[tokio::test]
 async fn a_dialog_that_was_sent_says_the_same_without_a_message() {
     let mut world = World::new().await;
     world.ctx = world.ctx.clone().with_log(log().await);

@@ -27,7 +27,7 @@ impl ZohoBooks {
         if organization.result == CheckResult::Failed {
             return vec![organization];
         }
-        let mut steps = vec![organization];
+        let mut steps = vec![organization, self.source.check()];
         if let Some((set, own)) = self.client.wrong_home() {
             let found = format!("it is {own}, and base_currency says {set}");
             steps.push(

@@ -66,7 +66,7 @@ impl ZohoBooks {
         self.client.users(ctx).await
     }
 
-    /// Looks once whether the organization is among those of the person who connected.
+    /// Looks once, in each process, whether the organization is among those of the person who connected.
     async fn require_organization(&self, ctx: &Context) -> Result<()> {
         // The other feeds, which begin at the same time, do not wait: Zoho would refuse them, too.
         if self.verified.swap(true, Ordering::Relaxed) {
@@ -268,8 +268,12 @@ impl Source for ZohoBooks {
         let Some(kind) = KINDS.into_iter().find(|kind| feed_of(kind) == Some(feed)) else {
             return unsupported;
         };
-        if mode == PollMode::Baseline && checkpoint.is_none() || self.source.lacks_zone() {
-            self.require_organization(ctx).await?;
+        let begins = mode == PollMode::Baseline && checkpoint.is_none() || self.source.lacks_zone();
+        match self.require_organization(ctx).await {
+            Err(error) if begins || error.scope() == &Scope::Connection => return Err(error),
+            // What has begun goes on, and the next poll looks again.
+            Err(error) => tracing::warn!(%error, "the organization cannot be looked at"),
+            Ok(()) => {}
         }
         let Self { client, site, .. } = self;
         let client = client.in_background();

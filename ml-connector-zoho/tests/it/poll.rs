@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use ml_connector_core::{
-    Context, ErrorKind, PollRequest, ReceiveRequest, Retry, Scope, Source, SourceMode, Timestamp,
+    CheckResult, Context, ErrorKind, PollRequest, ReceiveRequest, Retry, Scope, Source, SourceMode,
+    Timestamp,
     model::{Content, Observed, Page, PollMode},
     rate::Quota,
 };
@@ -92,6 +93,35 @@ async fn a_baseline_takes_rows_as_they_are_and_the_first_window_begins_with_it()
     );
     // Five minutes before the newest row; a bare plus would arrive as a space.
     assert!(queries[1].starts_with("last_modified_time=2026-03-11T19%3A57%3A44%2B0000&"), "{}", queries[1]);
+}
+
+#[tokio::test]
+async fn a_list_that_promises_more_without_a_row_ends() {
+    for mode in [PollMode::Baseline, PollMode::Live, PollMode::Backfill { since: None }] {
+        let empty = list("bills", &[], 1, true);
+        let server = serve([empty.clone(), empty.clone(), empty]).await;
+        let (source, ctx) = (source(&server), context().0);
+        let page = poll(&source, &ctx, "bills", mode, None).await;
+        assert_eq!((page.rows.len() + page.signals.len(), page.more), (0, false), "{mode:?}");
+        assert_eq!(queries(&server).await.len(), 1, "{mode:?}");
+    }
+}
+
+/// In a process that goes on where another one ended nobody has looked yet.
+#[tokio::test]
+async fn the_organization_is_looked_at_once_by_each_process() {
+    let rows = || list("invoices", &[row("invoice", 1, 3)], 1, false);
+    let server = serve([rows(), rows(), rows()]).await;
+    let looked = async || {
+        let all = server.received_requests().await.unwrap();
+        all.iter().filter(|request| request.url.path() == "/books/v3/organizations").count()
+    };
+    let (before, ctx) = (source(&server), context().0);
+    let page = poll(&before, &ctx, "invoices", PollMode::Baseline, None).await;
+    let page = poll(&before, &ctx, "invoices", PollMode::Live, Some(&page)).await;
+    assert_eq!(looked().await, 1);
+    poll(&source(&server), &ctx, "invoices", PollMode::Live, Some(&page)).await;
+    assert_eq!(looked().await, 2);
 }
 
 #[tokio::test]
@@ -247,7 +277,7 @@ async fn polls_leave_room_under_every_limit_and_never_pause_it_for_others() {
     let server = serve([list("invoices", &[], 1, false)]).await;
     let (ctx, ledger) = context();
     poll(&source(&server), &ctx, "invoices", PollMode::Live, None).await;
-    let admitted = ledger.admitted.lock().unwrap()[0].clone();
+    let admitted = ledger.admitted.lock().unwrap().last().unwrap().clone();
     for cost in &admitted {
         let [quota] = &*cost.quotas else { panic!("{cost:?}") };
         let (Quota::Rolling { limit, .. } | Quota::Concurrent { limit }) = quota else { panic!("{quota:?}") };
@@ -297,6 +327,12 @@ async fn payments_received_are_filtered_where_the_filter_works_although_nobody_d
 async fn a_list_that_refuses_the_filter_is_read_back_without_it() {
     let key = "customerpayments";
     let server = MockServer::start().await;
+    let organizations = ResponseTemplate::new(200).set_body_bytes(fixture("organizations.json"));
+    Mock::given(path("/books/v3/organizations"))
+        .respond_with(organizations)
+        .with_priority(1)
+        .mount(&server)
+        .await;
     let page = ResponseTemplate::new(200).set_body_json(list(key, &[row("payment", 1, 2)], 1, true));
     let refusal = ResponseTemplate::new(400).set_body_bytes(fixture("error-400-code2.json"));
     let more = ResponseTemplate::new(200).set_body_json(list(key, &[], 2, false));
@@ -395,6 +431,12 @@ async fn a_day_with_few_calls_stretches_the_interval_whatever_the_plan_is_called
 #[tokio::test]
 async fn what_polls_leave_of_a_day_is_a_part_of_the_calls_that_there_are() {
     let server = MockServer::start().await;
+    let organizations = ResponseTemplate::new(200).set_body_bytes(fixture("organizations.json"));
+    Mock::given(path("/books/v3/organizations"))
+        .respond_with(organizations)
+        .with_priority(1)
+        .mount(&server)
+        .await;
     for limit in ["4000", "1000", "9000", "9000"] {
         let answer = ResponseTemplate::new(200)
             .set_body_json(list("currencies", &[], 1, false))
@@ -488,6 +530,18 @@ async fn where_the_organization_cannot_be_read_a_row_is_told_without_its_amount(
     assert_eq!(page.signals.len(), 1);
 }
 
+#[tokio::test]
+async fn a_time_zone_that_is_not_the_organization_s_is_told() {
+    let server = serve([]).await;
+    let tokens = Arc::new(CountingTokens::default());
+    let source =
+        builder().time_zone("Asia/Tokyo").api_url(server.uri()).authenticator(tokens).build().unwrap();
+    let steps = source.check(&context().0).await;
+    let step = steps.iter().find(|step| step.step == "time zone").unwrap();
+    assert_eq!(step.result, CheckResult::Warning, "{step}");
+    assert_eq!(step.found.as_deref(), Some("it is America/New_York, and time_zone says Asia/Tokyo"));
+}
+
 /// A setting that differs is told, and amounts are in the organization's.
 #[tokio::test]
 async fn the_base_currency_is_the_organization_s_own_wherever_it_says_so() {
@@ -510,6 +564,8 @@ async fn the_base_currency_is_the_organization_s_own_wherever_it_says_so() {
         let steps = source.check(&ctx).await;
         let step = steps.iter().find(|step| step.step == "base currency");
         assert_eq!(step.is_some(), warns, "{steps:?}");
+        let zone = steps.iter().find(|step| step.step == "time zone").unwrap();
+        assert_eq!(zone.result, CheckResult::Passed, "{zone}");
         if let Some(step) = step {
             assert_eq!(step.to_string().contains("USD") && step.to_string().contains("EUR"), warns, "{step}");
         }

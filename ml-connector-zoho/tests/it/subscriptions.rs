@@ -286,7 +286,8 @@ async fn a_check_reads_every_list_and_the_webhooks_and_writes_nothing() {
     let steps = source.check(&lab.ctx).await;
     let names: Vec<&str> = steps.iter().map(|step| &*step.step).collect();
     let feeds = source.info().feeds.iter().map(|feed| feed.name);
-    let expected: Vec<&str> = std::iter::once("organization").chain(feeds).chain(["webhooks"]).collect();
+    let expected: Vec<&str> =
+        ["organization", "time zone"].into_iter().chain(feeds).chain(["webhooks"]).collect();
     assert_eq!(names, expected);
     let (webhooks, others) = steps.split_last().unwrap();
     assert!(others.iter().all(|step| step.result == CheckResult::Passed), "{steps:#?}");

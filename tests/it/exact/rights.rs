@@ -1,6 +1,6 @@
 //! What somebody sees of a right that the user who connected has lost: which it is, and that nothing is lost with it.
 
-use ml_connector_core::audit::EntryKind;
+use ml_connector_core::audit::{EntryKind, EntryState};
 use ml_connector_sim::exact::{Kind, NewDocument, Right};
 
 use super::stage::{COMPANY, SUPPLIER, Story};
@@ -110,5 +110,32 @@ async fn refused_journal_entries_are_told_once_with_company_and_cause_and_come_w
     );
     let asked = asked(&story, "generaljournalentry/GeneralJournalEntries");
     assert_eq!(asked, 1, "one question a day");
+    story.ends_well().await;
+}
+
+/// Whoever can give a right back may be away for some days.
+#[tokio::test(start_paused = true)]
+async fn what_happened_while_a_right_was_away_for_days_is_told_when_it_is_back() {
+    let story = hourly().await;
+    let known = story.bill(655_362);
+    story.later(secs(60)).await;
+    story.sim.refuse(Kind::PurchaseEntries, Some(Right::MissingInRole));
+    story.sim.set_total(Kind::PurchaseEntries, &known, amount(700_000)).unwrap();
+    let new = story.bill(4_242);
+    story.later(secs(3 * 86_400)).await;
+    assert_eq!((story.says("7,000.00"), story.says("42.42"), story.says("deleted")), (0, 0, 0));
+    let dead =
+        story.entries(EntryKind::Signal).await.into_iter().filter(|entry| entry.state == EntryState::Dead);
+    assert_eq!(dead.count(), 0);
+    story.sim.refuse(Kind::PurchaseEntries, None);
+    story.later(secs(2 * 3_600)).await;
+    assert_eq!((story.says("7,000.00"), story.says("42.42"), story.says("deleted")), (1, 1, 0));
+    let told = story.told().await;
+    let count = |what: String| told.iter().filter(|told| **told == what).count();
+    assert_eq!(
+        (count(format!("bill.updated {known}")), count(format!("bill.created {new}"))),
+        (1, 1),
+        "{told:?}"
+    );
     story.ends_well().await;
 }

@@ -176,9 +176,8 @@ impl Story {
     }
 }
 
-/// A region of Exact Online, at the other end of a line that jitters.
-fn region(clock: &Arc<TokioClock>, host: &Arc<Host>, mut config: ExactOnlineConfig) -> ExactOnlineSim {
-    config.conditions.jitter = Duration::from_millis(200);
+/// A region of Exact Online.
+fn region(clock: &Arc<TokioClock>, host: &Arc<Host>, config: ExactOnlineConfig) -> ExactOnlineSim {
     let sim = ExactOnlineSim::with_config(Arc::clone(clock) as Arc<dyn Clock>, config);
     sim.set_redirect_uri(&format!("{PUBLIC_URL}/connected"));
     sim.set_hooks(Arc::clone(host) as _);

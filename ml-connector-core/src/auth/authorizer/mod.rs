@@ -233,7 +233,7 @@ impl AuthorizerConfig {
     }
 
     fn connected(&self, connection: ConnectionId, token_url: Url, answer: &Answer) -> Connected {
-        let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+        let body: Value = answer.json().unwrap_or_default();
         let scopes = (self.oauth.normalize)(answer).scopes;
         let granted_scopes = Some(scopes).filter(|scopes| !scopes.is_empty());
         let missing =

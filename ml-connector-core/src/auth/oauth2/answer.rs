@@ -43,8 +43,7 @@ pub(super) fn classify(answer: &Answer, response: TokenResponse) -> TokenOutcome
             TokenErrorKind::Unavailable => Cause::Unavailable,
         },
         (200..=299, None) => return TokenOutcome::Unreadable,
-        (300..=399, None) => Cause::Misconfigured,
-        // A proxy's page, or an outage.
+        // A proxy's page, a redirect, or an outage.
         _ => Cause::Unavailable,
     };
     let (code, until, message) = match error {

@@ -84,14 +84,20 @@ pub async fn a_page_can_be_dropped_anywhere(source: &SourceUnderTest) {
 pub async fn an_unreadable_row_keeps_its_id_and_the_page_goes_on(source: &SourceUnderTest) {
     let id = &*source.entity.id;
     for feed in feeds(source) {
-        for mode in [PollMode::Baseline, PollMode::Backfill { since: None }, PollMode::Sweep] {
+        for mode in [PollMode::Baseline, PollMode::Live, PollMode::Backfill { since: None }, PollMode::Sweep]
+        {
             let sweeps = (source.connect)().info().sweeps.iter().any(|sweep| sweep.name == feed);
             if mode == PollMode::Sweep && !sweeps {
                 continue;
             }
             let whole = shown(source, feed, mode, None).await;
             let poisoned = shown(source, feed, mode, Some(Fault::Poison(id.to_owned()))).await;
-            assert_eq!(poisoned, whole, "feed {feed} in mode {mode:?} with a row that cannot be read");
+            // Of what an ordinary run passes over, a row that cannot be read may be looked at once more.
+            let same = if mode == PollMode::Live { poisoned.is_superset(&whole) } else { poisoned == whole };
+            assert!(
+                same,
+                "feed {feed} in mode {mode:?} shows {poisoned:?} instead of {whole:?} with a row that cannot be read"
+            );
         }
     }
 }

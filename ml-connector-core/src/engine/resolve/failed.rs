@@ -33,6 +33,8 @@ const LONG_PAUSE: Duration = Duration::from_secs(60);
 const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 /// A right that is missing is granted by somebody, who needs longer than a few tries last.
 const REFUSED_FIRST: Duration = Duration::from_secs(15 * 60);
+/// So long a right that is missing is waited for: whoever can grant it may be away for weeks.
+const REFUSED_LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// Decides what a failed read means for its signals.
 pub(crate) async fn failed(
@@ -73,9 +75,9 @@ pub(crate) async fn failed(
         let attempt = item.attempt + u32::from(counted);
         let age = now.saturating_since(*troubled_since);
         let hopeless = error.retry() == Retry::Never && attempt >= PERMANENT_TRIES && counted && !refused;
+        let longest = if refused { REFUSED_LONGEST } else { shared.settings.max_signal_age };
         let too_old = counted
-            && (policy.total.is_some_and(|total| age > total)
-                || age > shared.settings.max_signal_age && attempt >= PERMANENT_TRIES);
+            && (policy.total.is_some_and(|total| age > total) || age > longest && attempt >= PERMANENT_TRIES);
         let hopeless = hopeless || counted && !refused && policy.is_used_up(attempt);
         if hopeless || too_old {
             shared.count(Stat::Dead, 1, &batch.connection, None);

@@ -382,20 +382,30 @@ async fn a_log_that_fails_now_and_then_loses_nothing_and_repeats_nothing() {
 
 /// Somebody may grant the right meanwhile.
 #[tokio::test(start_paused = true)]
-async fn a_read_that_is_not_permitted_waits_for_the_right_for_a_day() {
+async fn a_read_that_is_not_permitted_waits_for_the_right_for_a_month() {
     let world = World::new();
     let connector = world.connector();
     let refuse = |times: usize| {
         let refusal = || Error::new(ErrorKind::PermissionDenied, "not for you");
         (0..times).for_each(|_| world.ledger.fail(refusal()));
     };
-    refuse(5);
+    let day = secs(24 * 3600);
+    refuse(10);
     tell(&world, &connector, &["1"]).await;
-    world.run(&connector, secs(4 * 3600)).await;
-    assert_eq!((world.board.corner("a").len(), connector.stats().dead), (1, 0));
+    world.run(&connector, secs(3600)).await;
+    tokio::time::advance(3 * day).await;
+    world.run(&connector, secs(3600)).await;
+    assert_eq!((world.board.corner("a").len(), connector.stats().dead), (0, 0), "still waited for");
+    world.run(&connector, secs(8 * 3600)).await;
+    assert_eq!((world.board.corner("a").len(), connector.stats().dead), (1, 0), "granted after some days");
     refuse(50);
     tell(&world, &connector, &["2"]).await;
-    world.run(&connector, secs(48 * 3600)).await;
+    world.run(&connector, secs(3600)).await;
+    tokio::time::advance(29 * day).await;
+    world.run(&connector, secs(2 * 3600)).await;
+    assert_eq!((world.board.corner("a").len(), connector.stats().dead), (1, 0));
+    tokio::time::advance(day).await;
+    world.run(&connector, secs(2 * 3600)).await;
     assert_eq!((world.board.corner("a").len(), connector.stats().dead), (1, 1));
 }
 

@@ -131,7 +131,7 @@ fn failures_are_told_apart_by_status_and_code() {
         (500, r#"{"error":"invalid_grant"}"#, Unavailable, "invalid_grant"),
         (401, "", Unavailable, "401"),
         (403, "<html>your proxy</html>", Unavailable, "403"),
-        (302, "", Misconfigured, "302"),
+        (302, "", Unavailable, "302"),
         (400, r#"{"error":"with a \"secret\""}"#, Unavailable, "unreadable_code"),
         (400, r#"{"error":{"code":1}}"#, Unavailable, "400"),
     ] {
