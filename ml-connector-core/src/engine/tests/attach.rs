@@ -117,9 +117,11 @@ fn connections_that_share_a_token_need_one_affinity() {
         let sink = BoardSink::new(&world.board, world.repeat, world.on_unknown);
         Connection::new().sink(sink.named(id).idle(tokens()).of_person(person))
     };
-    type Half<'a> = &'a dyn Fn(&str, &str) -> Connection;
-    let halves: [[Half<'_>; 2]; 4] = [[&source, &source], [&source, &sink], [&sink, &source], [&sink, &sink]];
-    for (case, [first, next]) in halves.into_iter().enumerate() {
+    let half =
+        |is_sink: bool, id: &str, person: &str| if is_sink { sink(id, person) } else { source(id, person) };
+    for case in 0..4 {
+        let first = |id: &str, person: &str| half(case / 2 == 1, id, person);
+        let next = |id: &str, person: &str| half(case % 2 == 1, id, person);
         let connector = world.connector();
         connector.connect(first("first", "anna")).unwrap();
         connector.connect(next("second", "anna")).unwrap();

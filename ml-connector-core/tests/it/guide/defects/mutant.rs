@@ -302,7 +302,7 @@ impl Source for Mutant {
             match (self.defect, content) {
                 (Some(RowsLackTheirJson), _) => *raw = None,
                 (Some(RowsHaveAnotherStamp), Content::Record(record)) => {
-                    record.modified_at = Some(row.read_at)
+                    record.modified_at = Some(row.read_at);
                 }
                 _ => {}
             }

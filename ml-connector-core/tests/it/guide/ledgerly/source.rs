@@ -107,7 +107,7 @@ impl Source for Ledgerly {
             let entity = EntityRef::new("invoice", listed.id());
             match listed {
                 Listed::Row(record, raw) if tells => {
-                    rows.push(Observation { entity, read_at, state: present(record, raw)? });
+                    rows.push(Observation { entity, read_at, state: present(*record, raw)? });
                 }
                 _ => signals.push(Signal::entity(entity)),
             }

@@ -44,7 +44,7 @@ pub fn invoice(account: &str, from: &Object<'_>) -> Result<Record> {
 /// What a list shows of an invoice.
 pub enum Listed {
     /// All that a list has, and the vendor's JSON of it. It lacks the customer.
-    Row(Record, Box<RawValue>),
+    Row(Box<Record>, Box<RawValue>),
     /// Something of it cannot be read here: the invoice is read alone.
     Id(String),
 }
@@ -67,7 +67,9 @@ pub fn listed(account: &str, invoices: &RawValue) -> Result<Vec<Listed>> {
     let rows =
         decode::rows(invoices, "id", |from| invoice(account, from))?.into_iter().map(|row| match row {
             Row::Unreadable { error, .. } if *error.scope() == Scope::Connection => Err(error),
-            Row::Read { decoded, raw } if decoded.left_out.is_empty() => Ok(Listed::Row(decoded.value, raw)),
+            Row::Read { decoded, raw } if decoded.left_out.is_empty() => {
+                Ok(Listed::Row(Box::new(decoded.value), raw))
+            }
             Row::Read { decoded, .. } => Ok(Listed::Id(decoded.value.id.to_string())),
             Row::Unreadable { id: Some(id), .. } => Ok(Listed::Id(id)),
             Row::Unreadable { error, .. } => Err(error),
