@@ -7,7 +7,7 @@ use ml_connector_core::{
     auth::{Authorizer, Connected},
     route::Route,
 };
-use ml_connector_sim::{slack::SlackConfig, zoho::ZohoBooksConfig};
+use ml_connector_sim::{Conditions, slack::SlackConfig, zoho::ZohoBooksConfig};
 use ml_connector_zoho::{DataCenter, ZohoBooks};
 
 use crate::world::{ACCOUNTING, Running, WEBHOOK_SECRET, World, document, everything, secs};
@@ -16,6 +16,8 @@ use crate::world::{ACCOUNTING, Running, WEBHOOK_SECRET, World, document, everyth
 fn world() -> World {
     let mut books = ZohoBooksConfig::default();
     books.center = ml_connector_sim::zoho::DataCenter::Eu;
+    // What happens at once is told in one order.
+    books.conditions = Conditions::kind();
     World::with("2026-03-02T14:00:00Z", books, SlackConfig::default())
 }
 

@@ -14,7 +14,7 @@ use ml_connector_core::{
     token::MemoryTokenStore,
 };
 use ml_connector_sim::{
-    SimTransport, SlackSim, ZohoBooksSim,
+    Conditions, SimTransport, SlackSim, ZohoBooksSim,
     slack::SlackConfig,
     zoho::{Credentials, Entity, EventKind, NewDocument, Organization, Plan, WebhookRule, ZohoBooksConfig},
 };
@@ -43,7 +43,10 @@ pub(crate) struct World {
 impl World {
     /// A Monday morning in New York, one organization, one workspace.
     pub(crate) fn new() -> Self {
-        Self::with("2026-03-02T14:00:00Z", ZohoBooksConfig::default(), SlackConfig::default())
+        let mut books = ZohoBooksConfig::default();
+        // What happens to two records at once is told in one order.
+        books.conditions = Conditions::kind();
+        Self::with("2026-03-02T14:00:00Z", books, SlackConfig::default())
     }
 
     pub(crate) fn with(start: &str, books: ZohoBooksConfig, slack: SlackConfig) -> Self {

@@ -232,10 +232,11 @@ impl Route {
         self
     }
 
-    /// Takes events of every origin.
+    /// Takes events of every origin, in place of those that were named so far.
     #[must_use]
     pub fn with_all_origins(mut self) -> Self {
         self.all_origins = true;
+        self.origins.clear();
         self
     }
 
@@ -299,6 +300,9 @@ impl Route {
     #[must_use]
     pub fn with_pages(mut self) -> Self {
         self.pages = true;
+        if self.all_origins {
+            return self;
+        }
         if self.origins.is_empty() {
             self.origins.push(Origin::Live);
         }

@@ -389,6 +389,9 @@ fn amounts_of_other_currencies_and_signs_are_classified_as_the_route_says() {
         tagged.origin = origin;
         assert_eq!(route().with_all_origins().verdict(&tagged), RouteMatch::Matched, "{origin:?}");
     }
+    for route in [route().with_pages().with_all_origins(), route().with_all_origins().with_pages()] {
+        assert_eq!((route.origins.len(), route.pages), (0, true), "pages are of an origin, too");
+    }
     for (route, field) in [
         (route().absolute(), "absolute"),
         (route().at_least(usd("-1")).absolute(), "absolute"),

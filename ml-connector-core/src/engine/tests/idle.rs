@@ -79,8 +79,12 @@ fn connector(world: &World, vendor: &Arc<Vendor>, store: &Arc<MemoryTokenStore>,
         .clock(Arc::clone(&world.clock))
         .transport(Arc::clone(vendor))
         .settings(settings)
-        .source(LedgerSource::new("books", &world.ledger).idle(tokens(initial)))
-        .sink(BoardSink::new(&world.board, world.repeat, world.on_unknown).idle(tokens(initial)))
+        .source(LedgerSource::new("books", &world.ledger).idle(tokens(initial)).of_person("anna"))
+        .sink(
+            BoardSink::new(&world.board, world.repeat, world.on_unknown)
+                .idle(tokens(initial))
+                .of_person("anna"),
+        )
         .build()
         .unwrap()
 }
