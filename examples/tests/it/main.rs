@@ -6,6 +6,8 @@
 #[allow(dead_code)] // of the helpers, the store's own tests use more
 mod cluster;
 mod freshbooks;
+mod introductions;
+mod keys;
 mod samples;
 mod tools;
 
