@@ -211,10 +211,10 @@ pub struct NewEntry {
     pub counts_as_repeat: bool,
     /// What it follows from.
     pub parent: Parent,
-    /// The entry that it is the replay of. If that is [`Dead`](EntryState::Dead), it becomes [`Replayed`](EntryState::Replayed)
+    /// The entry that it is the replay of. If that is [`Dead`](super::EntryState::Dead), it becomes [`Replayed`](super::EntryState::Replayed)
     /// with an [`Outcome::Replayed`] that names the new entry.
     pub replays: Option<Seq>,
-    /// Why it is [`Dead`](EntryState::Dead) from the start: nobody can work on it, and it can be replayed. Without a lane
+    /// Why it is [`Dead`](super::EntryState::Dead) from the start: nobody can work on it, and it can be replayed. Without a lane
     /// only.
     pub dead: Option<Arc<str>>,
     /// What it can be found by.
