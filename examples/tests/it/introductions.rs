@@ -2,7 +2,9 @@
 
 use std::{path::Path, process::Stdio};
 
-use ml_connector_examples::business_central;
+use ml_connector_core::model::Decimal;
+use ml_connector_examples::{business_central, freshbooks};
+use ml_connector_sim::freshbooks::{Client, Invoice, Kind};
 use tokio::{
     io::{AsyncBufReadExt, AsyncRead, BufReader},
     process::Command,
@@ -53,6 +55,39 @@ fn forward(from: impl AsyncRead + Send + Unpin + 'static, to: UnboundedSender<St
             drop(to.send(line));
         }
     });
+}
+
+/// A plan that lacks a list keeps nothing else waiting.
+#[tokio::test]
+async fn freshbooks_begins_without_a_list_that_the_plan_lacks() {
+    let simulation = freshbooks::Simulation::start().await.unwrap();
+    let client = simulation.books.create(Client::new("Larkspur Dental Group")).unwrap();
+    simulation.books.create(Invoice::new(client, Decimal::new(125_050, 2)).sent()).unwrap();
+    simulation.books.refuse(Kind::Bill, true);
+    let known = simulation.books.credentials();
+    let folder = tempfile::tempdir().unwrap();
+    let slack = (simulation.slack.bot_token(), simulation.slack_server.url());
+    let mut command = command("freshbooks_to_slack", slack, &folder.path().join("connector.db"));
+    command
+        .env("FRESHBOOKS_ACCOUNT_ID", known.account_id)
+        .env("FRESHBOOKS_TIME_ZONE", "Asia/Tokyo")
+        .env("FRESHBOOKS_CLIENT_ID", known.client_id)
+        .env("FRESHBOOKS_CLIENT_SECRET", known.client_secret)
+        .env("FRESHBOOKS_REDIRECT_URI", known.redirect_uri)
+        .env("FRESHBOOKS_REFRESH_TOKEN", known.refresh_token)
+        .env("FRESHBOOKS_API_URL", simulation.books_server.url())
+        .arg("--backfill");
+    let told = [
+        "books: connected as",
+        "books: warning time zone",
+        "books: webhooks, and polling every",
+        "books: baseline of 1 invoices",
+        "books: bills cannot be read: ",
+        // The past is read only when all of that is told.
+        "invoices: 1 read, 0 failed",
+        "bills: given up",
+    ];
+    said_until(command, &told).await;
 }
 
 #[tokio::test]

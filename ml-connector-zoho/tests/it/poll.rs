@@ -23,8 +23,8 @@ fn source(server: &MockServer) -> ZohoBooks {
     builder().api_url(server.uri()).authenticator(tokens).plan(Plan::Professional).build().unwrap()
 }
 
-/// A server that answers with these bodies, one after the other.
-async fn serve(bodies: impl IntoIterator<Item = Value>) -> MockServer {
+/// A server that knows the organizations, and nothing else.
+async fn with_organizations() -> MockServer {
     let server = MockServer::start().await;
     let organizations = ResponseTemplate::new(200).set_body_bytes(fixture("organizations.json"));
     Mock::given(path("/books/v3/organizations"))
@@ -32,6 +32,12 @@ async fn serve(bodies: impl IntoIterator<Item = Value>) -> MockServer {
         .with_priority(1)
         .mount(&server)
         .await;
+    server
+}
+
+/// A server that answers with these bodies, one after the other.
+async fn serve(bodies: impl IntoIterator<Item = Value>) -> MockServer {
+    let server = with_organizations().await;
     for body in bodies {
         let answer = ResponseTemplate::new(200).set_body_json(body);
         Mock::given(method("GET")).respond_with(answer).up_to_n_times(1).mount(&server).await;
@@ -326,13 +332,7 @@ async fn payments_received_are_filtered_where_the_filter_works_although_nobody_d
 #[tokio::test]
 async fn a_list_that_refuses_the_filter_is_read_back_without_it() {
     let key = "customerpayments";
-    let server = MockServer::start().await;
-    let organizations = ResponseTemplate::new(200).set_body_bytes(fixture("organizations.json"));
-    Mock::given(path("/books/v3/organizations"))
-        .respond_with(organizations)
-        .with_priority(1)
-        .mount(&server)
-        .await;
+    let server = with_organizations().await;
     let page = ResponseTemplate::new(200).set_body_json(list(key, &[row("payment", 1, 2)], 1, true));
     let refusal = ResponseTemplate::new(400).set_body_bytes(fixture("error-400-code2.json"));
     let more = ResponseTemplate::new(200).set_body_json(list(key, &[], 2, false));
@@ -430,13 +430,7 @@ async fn a_day_with_few_calls_stretches_the_interval_whatever_the_plan_is_called
 
 #[tokio::test]
 async fn what_polls_leave_of_a_day_is_a_part_of_the_calls_that_there_are() {
-    let server = MockServer::start().await;
-    let organizations = ResponseTemplate::new(200).set_body_bytes(fixture("organizations.json"));
-    Mock::given(path("/books/v3/organizations"))
-        .respond_with(organizations)
-        .with_priority(1)
-        .mount(&server)
-        .await;
+    let server = with_organizations().await;
     for limit in ["4000", "1000", "9000", "9000"] {
         let answer = ResponseTemplate::new(200)
             .set_body_json(list("currencies", &[], 1, false))
