@@ -30,7 +30,7 @@ use ml_connector_core::{
 use ml_connector_slack::Slack;
 use ml_connector_sql::SqliteLog;
 use ml_connector_tests::load_average;
-use ml_connector_zoho::ZohoBooks;
+use ml_connector_zoho::{DataCenter, ZohoBooks};
 use tower_service::Service;
 
 /// Half of them events, half deliveries, of which every hundredth was given up.
@@ -149,6 +149,8 @@ async fn answer(console: &mut ConsoleService, request: Request<Full<Bytes>>) -> 
 fn connector(log: &Arc<Counted>) -> Connector {
     let books = ZohoBooks::builder("books")
         .organization_id("778812345")
+        .data_center(DataCenter::Us)
+        .webhook_secret("benchSecret2026")
         .client("id", "secret")
         .refresh_token("token")
         .time_zone("America/New_York");

@@ -367,7 +367,8 @@ fn live(kind: &'static str, of: usize) -> Delivery {
     let entity = EntityRef::new(kind, id(of));
     let mut event = Event::new("books".into(), entity, 2, BTreeSet::from([Change::Updated]), now, None);
     event.epoch = u64::MAX >> 1;
-    event.raw = serde_json::from_str(&json(of)).unwrap();
+    let json = json(of).replacen("invoice_id", &format!("{kind}_id"), 1);
+    event.raw = serde_json::from_str(&json).unwrap();
     Delivery::new(Seq(1), DeliveryId::generate(now), tables(), "warehouse", Arc::new(event), now)
 }
 
