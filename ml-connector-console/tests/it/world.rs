@@ -238,16 +238,21 @@ pub(crate) struct People;
 #[async_trait]
 impl Authorizer for People {
     async fn authorize(&self, request: &Parts) -> Access {
-        let books = || Visible::only(["books", "slack"]);
-        match request.headers.get("actor").and_then(|actor| actor.to_str().ok()) {
-            Some("ada") => Grant::act("ada", Visible::All).with_payloads().with_routes().into(),
-            Some("carl") => Grant::act("carl", books()).with_routes().into(),
-            Some("bob") => Grant::view("bob", books()).into(),
-            Some("rita") => Grant::act("rita", Visible::only(["rival", "rivalslack"])).with_payloads().into(),
-            Some("hostile") => Grant::act(HOSTILE, Visible::All).with_payloads().into(),
-            Some("nameless") => Grant::act(" ", Visible::All).into(),
-            _ => Access::Deny,
-        }
+        access(request.headers.get("actor").and_then(|actor| actor.to_str().ok()))
+    }
+}
+
+/// What somebody of this name may.
+pub(crate) fn access(actor: Option<&str>) -> Access {
+    let books = || Visible::only(["books", "slack"]);
+    match actor {
+        Some("ada") => Grant::act("ada", Visible::All).with_payloads().with_routes().into(),
+        Some("carl") => Grant::act("carl", books()).with_routes().into(),
+        Some("bob") => Grant::view("bob", books()).into(),
+        Some("rita") => Grant::act("rita", Visible::only(["rival", "rivalslack"])).with_payloads().into(),
+        Some("hostile") => Grant::act(HOSTILE, Visible::All).with_payloads().into(),
+        Some("nameless") => Grant::act(" ", Visible::All).into(),
+        _ => Access::Deny,
     }
 }
 
