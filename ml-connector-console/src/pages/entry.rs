@@ -56,7 +56,8 @@ async fn render(asked: &Asked, seq: Seq, revealed: Option<&str>) -> Result<Marku
         (state(entry.state, entry.acknowledged)) " "
         @match of.total() {
             Some(total) => { "From the first byte to the last outcome it took " b { (total) } ". " },
-            None => { "It has not ended yet. " },
+            None if entry.state == EntryState::Pending => { "It has not ended yet. " },
+            None => { "What follows from it has not ended yet. " },
         }
         "Below is everything that happened, in order."
     };
