@@ -193,6 +193,7 @@ async fn start(Shared { settings, database, ring, public_url }: &Shared) -> Resu
         tokens: Arc::new(tokens),
         log: Arc::clone(&sealed) as Arc<dyn AuditLog>,
         chain: Arc::new(database_log.clone()),
+        encrypted: Some(Arc::clone(&sealed)),
     };
     let mut hooks = String::new();
     let host = Host::start(&settings.listen, None, |own_url| {

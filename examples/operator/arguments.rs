@@ -20,7 +20,7 @@ pub(crate) struct Arguments {
     /// replay of signals need it.
     #[arg(long)]
     pub connections: Option<PathBuf>,
-    /// Prints JSON instead of tables, where something is only looked at.
+    /// Prints JSON instead of tables, where something is only looked at, and what was done by `reencrypt`.
     #[arg(long, global = true)]
     pub json: bool,
     #[command(subcommand)]
@@ -55,6 +55,9 @@ pub(crate) enum Command {
         #[arg(long)]
         heads: Option<PathBuf>,
     },
+    /// Encrypts what is in clear or under an older key with the active key of ML_CONNECTOR_KEY. The connector may run
+    /// meanwhile, once all of its hosts have that key. Whoever stops goes on where it was.
+    Reencrypt,
     /// Sends again.
     Replay {
         #[command(flatten)]

@@ -3,15 +3,17 @@
 use ml_connector_core::{
     AuditLog, Clock, Connector, Error, ErrorKind, Result, SystemClock, Timestamp,
     audit::Query,
+    encryption::EncryptedLog,
     engine::{Act, Replay},
 };
 use ml_connector_examples::bars;
+use serde_json::json;
 
 use crate::{arguments::Settle, look};
 
 /// A day.
 const DAY_MS: i64 = 24 * 3600 * 1000;
-/// How many entries are removed at once: webhooks wait meanwhile.
+/// How many entries are removed, or encrypted, at once: webhooks wait meanwhile.
 const PAGE: usize = 1_000;
 
 /// Sends again, or counts what would be.
@@ -90,4 +92,33 @@ pub(crate) async fn prune(log: &dyn AuditLog, days: u32, yes: bool) -> Result<()
     bar.finish();
     println!("{} entries that began before {before} were removed.", bar.position());
     Ok(())
+}
+
+/// Encrypts with the active key what is in clear, and what an older key encrypted.
+///
+/// # Errors
+/// [`ErrorKind::ConfigInvalid`] without a key; those of [`EncryptedLog::reencrypt`].
+pub(crate) async fn reencrypt(log: Option<&EncryptedLog>, json: bool) -> Result<()> {
+    let Some(log) = log else {
+        let message = "there is no key to encrypt with: set ML_CONNECTOR_KEY, as examples/.env.example says";
+        return Err(Error::new(ErrorKind::ConfigInvalid, message));
+    };
+    let bar = bars::counting("encrypted");
+    loop {
+        let so_far = log.reencrypt(PAGE).await?;
+        bar.set_position(so_far.entries + so_far.documents);
+        if !so_far.is_done {
+            continue;
+        }
+        bar.finish_and_clear();
+        if json {
+            return look::print(&json!({ "entries": so_far.entries, "documents": so_far.documents }));
+        }
+        println!(
+            "{} entries and {} documents were looked at: all of them are under the active key.",
+            so_far.entries, so_far.documents
+        );
+        println!("Tokens are encrypted when they are next renewed.");
+        return Ok(());
+    }
 }

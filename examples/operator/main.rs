@@ -12,8 +12,9 @@
 //! too, which `health`, `expiries` and the replay of signals need. Nothing is read or sent: what is replayed or resumed is done by
 //! the host that runs on the same log. All changes but `resume` are shown first, and done with `--yes`;
 //! without `--state` they are about dead entries, `cancel` about all that fit. What is only looked at
-//! can be JSON (`--json`). A log in clear is encrypted when `ML_CONNECTOR_KEY` is set, and a log without a chain begins one when
-//! `ML_CONNECTOR_CHAIN` is: `verify` then says whether anybody has changed it behind its back.
+//! can be JSON (`--json`). Set `ML_CONNECTOR_KEY` where the log is encrypted, or is to be: `reencrypt` then encrypts what is in clear
+//! or under an older key. A log without a chain begins one when `ML_CONNECTOR_CHAIN` is set: `verify` then says whether anybody
+//! has changed it behind its back.
 
 mod arguments;
 mod change;
@@ -50,8 +51,8 @@ async fn run(arguments: Arguments) -> Result<()> {
         let message = "this needs --connections: a log alone does not know the systems";
         return Err(Error::new(ErrorKind::InvalidRequest, message));
     }
-    let stores = Stores::open(&database).await?;
-    let (log, chain) = (stores.log.clone(), stores.chain.clone());
+    let stores = Stores::as_they_are(&database).await?;
+    let (log, chain, encrypted) = (stores.log.clone(), stores.chain.clone(), stores.encrypted.clone());
     let connector = match &arguments.connections {
         Some(file) => Connections::read(file)?.connect_to(stores)?.build()?,
         None => Connector::builder().audit_log(stores.log).token_store(stores.tokens).build()?,
@@ -65,6 +66,7 @@ async fn run(arguments: Arguments) -> Result<()> {
         Command::Explain { entry } => look::explain(&connector, entry, json).await,
         Command::Dead { limit } => look::dead(&connector, limit, json).await,
         Command::Verify { heads } => verify::verify(&*chain, heads.as_deref(), json).await,
+        Command::Reencrypt => change::reencrypt(encrypted.as_deref(), json).await,
         Command::Replay { which, nonce, reroute, yes } => {
             change::replay(&connector, which.of(EntryState::Dead).query()?, nonce, reroute, yes).await
         }

@@ -12,7 +12,7 @@ use ml_connector_core::Connector;
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 use tower_service::Service;
 
-use crate::{CONSOLE, PREFIX};
+use super::{CONSOLE, PREFIX};
 
 /// How long a body may take. The headers' time is bounded by `client_request_timeout`.
 const BODY: Duration = Duration::from_secs(10);

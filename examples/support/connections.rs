@@ -1,9 +1,6 @@
 //! Connections as a TOML file: every source reaches every sink by configuration.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::path::{Path, PathBuf};
 
 use ml_connector_bc as bc;
 use ml_connector_core::{
@@ -88,8 +85,7 @@ impl Connections {
     /// cannot be opened.
     pub fn connect(self) -> Result<ConnectorBuilder> {
         let log = SqliteLog::open(&self.database)?;
-        let tokens = Arc::new(log.token_store());
-        self.connect_to(Stores { tokens, log: Arc::new(log.clone()), chain: Arc::new(log) })
+        self.connect_to(Stores::unencrypted(log))
     }
 
     /// The same, with a log and a token store that are open.

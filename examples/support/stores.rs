@@ -8,7 +8,7 @@ use std::{
 use ml_connector_core::{
     AuditLog, Error, ErrorKind, Result, TokenStore,
     audit::ChainedLog,
-    encryption::{EncryptLog, EncryptTokens, Key, KeyRing},
+    encryption::{EncryptLog, EncryptTokens, EncryptedLog, Key, KeyRing},
 };
 use ml_connector_sql::{SqliteLog, SqliteOptions};
 use tempfile::TempDir;
@@ -72,6 +72,8 @@ pub struct Stores {
     pub tokens: Arc<dyn TokenStore>,
     /// What checks the log, where it keeps a chain.
     pub chain: Arc<dyn ChainedLog>,
+    /// The log once more, where it is encrypted: what encrypts anew what it holds.
+    pub encrypted: Option<Arc<EncryptedLog>>,
 }
 
 impl Stores {
@@ -81,20 +83,36 @@ impl Stores {
     /// # Errors
     /// As [`SqliteLog::open`], [`KeyRing::from_env`] and [`EncryptLog::encrypted`].
     pub async fn open(database: &Path) -> Result<Self> {
+        let stores = Self::as_they_are(database).await?;
+        stores.encrypt_all().await?;
+        Ok(stores)
+    }
+
+    /// The same, without encrypting what is there already: it stays readable.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub async fn as_they_are(database: &Path) -> Result<Self> {
         match KeyRing::from_env(KEY)? {
-            Some(ring) => Self::encrypted(database, ring).await,
+            Some(ring) => Self::with_keys(database, ring).await,
             None => {
                 eprintln!(
                     "{KEY} is not set: tokens, payloads and messages are stored in clear in {}.",
                     database.display()
                 );
-                let file = file(database)?;
-                Ok(Self {
-                    tokens: Arc::new(file.token_store()),
-                    log: Arc::new(file.clone()),
-                    chain: Arc::new(file),
-                })
+                Ok(Self::unencrypted(file(database)?))
             }
+        }
+    }
+
+    /// A log and its tokens, as the file holds them.
+    #[must_use]
+    pub fn unencrypted(file: SqliteLog) -> Self {
+        Self {
+            tokens: Arc::new(file.token_store()),
+            log: Arc::new(file.clone()),
+            chain: Arc::new(file),
+            encrypted: None,
         }
     }
 
@@ -112,25 +130,37 @@ impl Stores {
             }
             None => KeyRing::new(Key::generate("simulation")?),
         };
-        Self::encrypted(database, ring).await
+        let stores = Self::with_keys(database, ring).await?;
+        stores.encrypt_all().await?;
+        Ok(stores)
     }
 
-    async fn encrypted(database: &Path, ring: KeyRing) -> Result<Self> {
-        eprintln!("Everything in {} is encrypted with the key {}.", database.display(), ring.active());
+    async fn with_keys(database: &Path, ring: KeyRing) -> Result<Self> {
+        eprintln!("What is written to {} is encrypted with the key {}.", database.display(), ring.active());
         let file = file(database)?;
         // Tokens in clear are taken: one from before is encrypted when it is refreshed.
         let tokens = file.token_store().encrypted(ring.clone()).accepting_clear();
-        let log = file.clone().encrypting(ring).await?;
+        let log = Arc::new(file.clone().encrypting(ring).await?);
+        Ok(Self {
+            log: Arc::clone(&log) as Arc<dyn AuditLog>,
+            tokens: Arc::new(tokens),
+            chain: Arc::new(file),
+            encrypted: Some(log),
+        })
+    }
+
+    /// Encrypts what is in clear or under an older key, if there are keys.
+    async fn encrypt_all(&self) -> Result<()> {
+        let Some(log) = &self.encrypted else { return Ok(()) };
         loop {
             let so_far = log.reencrypt(PAGE).await?;
             if so_far.is_done {
-                break;
+                return Ok(());
             }
             if so_far.entries + so_far.documents > 1 {
                 eprintln!("Encrypting: {} entries, {} documents.", so_far.entries, so_far.documents);
             }
         }
-        Ok(Self { log: Arc::new(log), tokens: Arc::new(tokens), chain: Arc::new(file) })
     }
 }
 

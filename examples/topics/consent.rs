@@ -1,8 +1,9 @@
-//! A person connects an account in the browser: there, back, and the token is stored.
+//! A person connects an account in the browser while the connector runs: there, back, the token is stored, and the account is
+//! connected.
 
 use std::collections::HashMap;
 
-use ml_connector_core::{Error, ErrorKind, Result, Secret, auth::Authorizer, route::Route};
+use ml_connector_core::{Connection, Error, ErrorKind, Result, Secret, auth::Authorizer, route::Route};
 use ml_connector_slack::channel;
 use ml_connector_zoho::{DataCenter, ZohoBooks};
 use url::Url;
@@ -18,12 +19,8 @@ pub(crate) async fn run() -> Result<()> {
         .client(app.client_id.as_str(), app.client_secret.as_str())
         .webhook_secret("simulatedSecret2026")
         .time_zone("America/New_York");
-    let connector = lab
-        .host()
-        .connect(books.build()?)
-        .connect(lab.slack().build()?)
-        .route(Route::new("all").on("invoice.*").to("slack", channel(ACCOUNTING)))
-        .build()?;
+    let connector = lab.host().connect(lab.slack().build()?).build()?;
+    let running = Running::start(&connector);
 
     // One page of the host sends the browser to Zoho, another one is where Zoho sends it back to. The session's name stands for
     // the person: nobody else can end what they began.
@@ -38,7 +35,9 @@ pub(crate) async fn run() -> Result<()> {
     let connected = authorizer.finish(&connector.context(), &answer, Some("session 7")).await?;
     expect("every scope was granted", connected.missing_scopes.is_empty())?;
 
-    let running = Running::start(&connector);
+    // A customer comes with everything of theirs.
+    let route = Route::new("books/all").from("books").on("invoice.*").to("slack", channel(ACCOUNTING));
+    connector.connect(Connection::new().source(books.build()?).routes([route]))?;
     lab.invoice("Bluebird Logistics", 125_050)?;
     lab.a_minute(&connector).await?;
     running.stop().await;

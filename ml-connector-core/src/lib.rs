@@ -44,7 +44,8 @@
 //! # }
 //! ```
 //!
-//! Whoever adds a vendor begins with the [`guide`].
+//! The [`guide`] says what the words mean, what is promised and where that ends, and how to tune, upgrade, test and extend it.
+//! Whoever adds a vendor begins with its [last chapter](guide::system_crate).
 //!
 //! # Features
 //!

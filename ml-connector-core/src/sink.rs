@@ -4,6 +4,7 @@ use std::{fmt::Debug, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use url::Url;
 
 use crate::{
     CheckStep, Context, Result, Timestamp,
@@ -164,6 +165,14 @@ pub trait Sink: Debug + Send + Sync + 'static {
     /// By default nothing.
     fn remarks(&self) -> Vec<Arc<str>> {
         Vec::new()
+    }
+
+    /// Where a person sees in a browser what a receipt names: a message, say. `None` = nowhere, or not known yet. Makes no
+    /// call. [Stories](crate::engine::StepKind::Done) show it; one that is neither https nor on a loopback address is left out.
+    ///
+    /// By default nowhere.
+    fn link(&self, _receipt: &str) -> Option<Url> {
+        None
     }
 }
 

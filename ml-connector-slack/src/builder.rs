@@ -7,11 +7,13 @@ use std::{
 };
 
 use ml_connector_core::{
-    OnUnknown, Result, Secret, SinkInfo,
+    Error, OnUnknown, Result, Secret, SinkInfo,
     config::{invalid, millis, require},
+    http::require_secure,
     model::{Affinity, EndpointId},
 };
 use tokio::sync::OnceCell;
+use url::Url;
 
 use crate::{
     Client, Config, Dedupe, History, SYSTEM, Slack, auth,
@@ -61,6 +63,13 @@ impl Builder {
     #[must_use]
     pub fn base_url(mut self, url: impl Into<String>) -> Self {
         self.config.base_url = url.into();
+        self
+    }
+
+    /// The workspace's own address, for links to messages; see [`Config::workspace_url`].
+    #[must_use]
+    pub fn workspace_url(mut self, url: impl Into<String>) -> Self {
+        self.config.workspace_url = Some(url.into());
         self
     }
 
@@ -183,6 +192,7 @@ impl Builder {
         require(history.per_minute >= 1, "history.per_minute", "at least 1")?;
         require(history.max_pages >= 1, "history.max_pages", "at least 1")?;
         let base = base_url(&self.config.base_url)?;
+        let workspace_url = self.config.workspace_url.as_deref().map(address).transpose()?;
         let auth = auth::authenticator(&self.config, &base)?;
         let pacing = Pacing::new(
             workspace,
@@ -195,7 +205,7 @@ impl Builder {
         info.on_unknown = self.config.on_unknown;
         info.max_digest = DIGEST_MAX;
         Ok(Slack {
-            client: Client::new(base, auth, pacing.clone())?,
+            client: Client::new(base, auth, pacing.clone(), workspace_url)?,
             info,
             pacing,
             dedupe: self.config.dedupe,
@@ -216,6 +226,14 @@ impl fmt::Debug for Builder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Builder").field("config", &self.config).field("templates", &self.templates).finish()
     }
+}
+
+/// Where people find the workspace.
+fn address(text: &str) -> Result<Url> {
+    let named = |error: Error| error.with_context("setting", "workspace_url");
+    let url = Url::parse(text).map_err(|source| named(invalid("expected a URL").with_source(source)))?;
+    require_secure(&url).map_err(named)?;
+    Ok(url)
 }
 
 /// The channel for admins: whatever a channel destination may name.

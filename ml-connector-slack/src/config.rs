@@ -44,6 +44,9 @@ pub struct Config {
     pub refresh_token: Option<Secret>,
     /// Where the API is: https, or http on a loopback address.
     pub base_url: String,
+    /// The workspace's own address, such as `https://ledgerworks.slack.com`, for links to messages. Without it there are links
+    /// as soon as Slack has been asked who the token is, as [`Connector::check`](ml_connector_core::Connector::check) does.
+    pub workspace_url: Option<String>,
     /// What quotas are counted by, such as `T07LEDGER1`: give connections to one workspace through one app the same
     /// text. Without it, the connection's own id.
     pub workspace: Option<String>,
@@ -74,6 +77,7 @@ impl Default for Config {
             client_secret: Secret::default(),
             refresh_token: None,
             base_url: BASE_URL.to_owned(),
+            workspace_url: None,
             workspace: None,
             post_interval_ms: millis(pacing::POST_INTERVAL),
             posts_per_minute: pacing::POSTS_PER_MINUTE,

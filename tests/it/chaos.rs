@@ -33,6 +33,7 @@ const POST: &str = "chat.postMessage";
 /// How many stories are played unless the environment says otherwise: half a minute without optimisation.
 const SEEDS: u64 = 250;
 
+// Proves: nothing_lost.
 #[test]
 fn nothing_is_lost_doubled_or_overtaken_whatever_goes_wrong() {
     let number = |name, default| env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default);

@@ -15,6 +15,7 @@ use crate::proof::{
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
+// Proves: stored.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_power_failure_loses_nothing_acknowledged_and_repeats_nothing_posted() {
     let disk = Disk::new();

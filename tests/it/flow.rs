@@ -95,6 +95,7 @@ async fn a_bill_is_submitted_approved_and_paid() {
     story.end().await;
 }
 
+// Proves: duplicates.
 #[tokio::test(start_paused = true)]
 async fn webhooks_that_are_repeated_are_told_once() {
     let mut story = Story::new();
@@ -118,6 +119,7 @@ async fn webhooks_that_are_repeated_are_told_once() {
     story.end().await;
 }
 
+// Proves: order.
 #[tokio::test(start_paused = true)]
 async fn webhooks_that_arrive_in_the_wrong_order_tell_the_truth() {
     let mut story = Story::new();
@@ -270,6 +272,7 @@ async fn what_zoho_sent_and_nobody_understands_leaves_one_note() {
     }
 }
 
+// Proves: refused.
 #[tokio::test(start_paused = true)]
 async fn while_the_log_cannot_store_the_vendor_is_asked_to_come_again() {
     let mut story = Story::new();
@@ -360,6 +363,7 @@ async fn an_invoice_that_is_paid_in_time_never_becomes_overdue() {
     story.end().await;
 }
 
+// Proves: limits_of_zoho.
 #[tokio::test(start_paused = true)]
 async fn a_day_of_work_takes_one_token_every_55_minutes_and_breaks_no_limit() {
     let mut story = Story::new();

@@ -18,6 +18,7 @@ const COMMITS: u64 = 30;
 const POSTS: u64 = 20;
 const PATIENCE: Duration = Duration::from_secs(20);
 
+// Proves: stored.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_hundred_deaths_lose_nothing_acknowledged_and_repeat_nothing_settled() {
     let mut world = World::new(2026).await;
@@ -46,6 +47,7 @@ async fn two_hundred_deaths_lose_nothing_acknowledged_and_repeat_nothing_settled
 }
 
 /// Nothing is written after the lease: who was paused finds it over.
+// Proves: posted_once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_process_that_was_paused_before_its_post_posts_nothing_after_another_took_over() {
     let mut world = World::new(3).await;

@@ -110,6 +110,7 @@ async fn an_organization_that_the_person_is_not_in_is_an_outage() {
     story.end().await;
 }
 
+// Proves: order.
 #[tokio::test(start_paused = true)]
 async fn a_channel_that_refuses_messages_parks_its_lane_and_resumes_in_order() {
     let broken = [

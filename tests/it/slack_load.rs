@@ -207,6 +207,7 @@ fn connector(clock: &Arc<TokioClock>, slack: &SlackSim, line: Arc<dyn HttpTransp
     routed.build().unwrap()
 }
 
+// Proves: posted_once, order.
 #[tokio::test(start_paused = true)]
 async fn ten_thousand_messages_arrive_once_and_in_order_over_a_bad_line() {
     let clock = Arc::new(TokioClock::starting_at(Timestamp::from_secs(1_772_460_000)));
@@ -263,6 +264,7 @@ async fn ten_thousand_messages_arrive_once_and_in_order_over_a_bad_line() {
 
 /// Calls of one minute arrive in the next one, and the other way round: Slack counts when they arrive. Four hundred messages
 /// are more than a workspace takes in a minute, and twenty at once more than a channel takes in a second.
+// Proves: limits_of_slack.
 #[tokio::test(start_paused = true)]
 async fn four_hundred_messages_over_a_jittery_line_exceed_no_limit() {
     const BUSY: usize = 20;

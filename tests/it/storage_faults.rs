@@ -83,6 +83,7 @@ impl Scene {
     }
 }
 
+// Proves: refused.
 #[tokio::test]
 async fn a_full_disk_refuses_webhooks_until_there_is_room() {
     let mut scene = Scene::new().await;

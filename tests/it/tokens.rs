@@ -42,6 +42,7 @@ const DEATHS: [(Point, bool); 10] = [
     (Point::AfterSwap(4), false),
 ];
 
+// Proves: tokens.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_death_at_any_step_of_a_refresh_loses_no_token_but_one_whose_answer_it_took_along() {
     let worlds = DEATHS.map(|(point, lost)| tokio::spawn(die_and_take_over(point, lost)));

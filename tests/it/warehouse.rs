@@ -183,6 +183,7 @@ fn holds_what_the_books_hold(office: &Office, lake: &DatabricksSim) {
     }
 }
 
+// Proves: tables, limits_of_databricks.
 #[tokio::test(start_paused = true)]
 async fn tables_mirror_the_books_through_faults_kills_and_a_lost_log() {
     let (mut office, lake) = office(5);

@@ -2,6 +2,8 @@
 
 use std::{path::Path, process::Output};
 
+use ml_connector_core::encryption::Key;
+use ml_connector_examples::stores::in_clear;
 use serde_json::Value;
 use tokio::process::Command;
 
@@ -96,4 +98,88 @@ async fn an_operator_finds_explains_and_settles_what_a_story_has_left_in_its_log
     let refused = refused.arg("verify").env_clear().env("ML_CONNECTOR_LOG", &log).output().await.unwrap();
     let said = String::from_utf8(refused.stdout).unwrap();
     assert!(!refused.status.success() && said.contains(&format!("entry #{seq} was changed")), "{said}");
+}
+
+/// A log in clear, or under an older key, is encrypted with the active one, and told about.
+#[tokio::test]
+async fn an_operator_encrypts_what_is_in_clear_and_what_is_under_an_older_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("story.db");
+    run("business_central_to_slack", &[], Some(&log)).await;
+    let key = |id: &str| Key::generate(id).unwrap().to_text().expose().to_owned();
+    let (first, second) = (key("2026-10"), key("2026-11"));
+    let operator = async |keys: Option<&str>, arguments: &[&str]| {
+        let mut program = Command::new(program("operator"));
+        program.args(arguments).env_clear().env("ML_CONNECTOR_LOG", &log);
+        program.envs(keys.map(|keys| ("ML_CONNECTOR_KEY", keys)));
+        let output = program.kill_on_drop(true).output().await.unwrap();
+        (output.status.success(), String::from_utf8(output.stdout).unwrap())
+    };
+    let secret = "Corner Stationery";
+    assert!(!operator(None, &["reencrypt"]).await.0, "without a key nothing can be encrypted");
+    let deliveries = &["search", "--kind", "delivery", "--state", "done", "--limit", "5", "--json"];
+    let (_, before) = operator(None, deliveries).await;
+    assert!(!in_clear(&log, &[secret]).unwrap().is_empty(), "the story is in clear at first");
+    // Looking is not encrypting.
+    assert_eq!(operator(Some(&first), deliveries).await, (true, before.clone()));
+    assert!(!in_clear(&log, &[secret]).unwrap().is_empty());
+
+    let both = format!("{second},{first}");
+    for keys in [&first, &both] {
+        let (is_done, said) = operator(Some(keys), &["reencrypt", "--json"]).await;
+        let counted: Value = serde_json::from_str(&said).unwrap();
+        assert!(
+            is_done && counted["entries"].as_u64() > Some(5) && counted["documents"].as_u64() > Some(0),
+            "{said}"
+        );
+        let vacuumed = rusqlite::Connection::open(&log).unwrap();
+        vacuumed.execute_batch("VACUUM; PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+        assert_eq!(in_clear(&log, &[secret]).unwrap(), Vec::<&str>::new());
+    }
+    assert_eq!(
+        operator(Some(&second), deliveries).await,
+        (true, before),
+        "the older key is not needed any more"
+    );
+    assert!(!operator(Some(&first), deliveries).await.0);
+    assert!(!operator(None, deliveries).await.0);
+}
+
+/// What a script goes by: the status, and which step has failed.
+#[tokio::test]
+async fn the_doctor_says_as_json_what_is_missing_and_fails() {
+    let good = run("doctor", &["--json"], None).await;
+    let good: Value = serde_json::from_slice(&good.stdout).unwrap();
+    assert_eq!(good["connections"].as_object().unwrap().len(), 6);
+
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("connections.toml");
+    // Nobody listens on port 9: the token is asked for in vain.
+    std::fs::write(
+        &file,
+        format!(
+            "database = {:?}\n[[connection]]\nsystem = \"slack\"\nconnection = \"slack\"\ntoken = \"env:DOCTORS_TOKEN\"\n\
+             base_url = \"http://127.0.0.1:9\"\n",
+            folder.path().join("connector.db")
+        ),
+    )
+    .unwrap();
+    let doctor = async |token: Option<&str>| {
+        let mut program = Command::new(program("doctor"));
+        program.arg(&file).arg("--json").env_clear().envs(token.map(|token| ("DOCTORS_TOKEN", token)));
+        program.kill_on_drop(true).output().await.unwrap()
+    };
+    let failed = doctor(Some("xoxb-planted")).await;
+    let text = String::from_utf8([&*failed.stdout, &*failed.stderr].concat()).unwrap();
+    assert_eq!(failed.status.code(), Some(1), "{text}");
+    let check: Value = serde_json::from_slice(&failed.stdout).unwrap();
+    let steps = check["connections"]["slack"].as_array().unwrap();
+    let bad: Vec<&Value> = steps.iter().filter(|step| step["result"] == "failed").collect();
+    assert!(!bad.is_empty() && bad.iter().all(|step| step["remedy"].is_string()), "{text}");
+    assert!(!text.contains("xoxb-planted"), "{text}");
+
+    let unset = doctor(None).await;
+    assert_eq!(unset.status.code(), Some(1));
+    let said = String::from_utf8(unset.stderr).unwrap();
+    assert!(said.contains("DOCTORS_TOKEN"), "{said}");
 }

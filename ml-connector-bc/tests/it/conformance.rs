@@ -140,6 +140,7 @@ async fn source_under_test(set: Set, kind: &'static str) -> SourceUnderTest {
     }
 }
 
+// Proves: source_of_bc.
 #[tokio::test(start_paused = true)]
 async fn bills_have_every_behavior_of_a_source() {
     source::all(async || source_under_test(Set::PurchaseInvoices, "bill").await).await;
@@ -204,6 +205,7 @@ fn sink_under_test() -> SinkUnderTest {
     }
 }
 
+// Proves: sink_of_bc.
 #[tokio::test(start_paused = true)]
 async fn posting_has_every_behavior_of_a_sink() {
     for (name, check) in sink::BEHAVIORS {

@@ -11,7 +11,7 @@ use crate::{
     answer::Refusal,
     asked::{Asked, segment},
     security::{Bound, digest},
-    show::{Tab, Timeline, kind, page, state, step, timeline},
+    show::{Tab, Timeline, elsewhere, kind, page, state, step, timeline},
     text::{cut, safe},
 };
 
@@ -56,12 +56,13 @@ async fn render(asked: &Asked, seq: Seq, revealed: Option<&str>) -> Result<Marku
         (state(entry.state, entry.acknowledged)) " "
         @match of.total() {
             Some(total) => { "From the first byte to the last outcome it took " b { (total) } ". " },
-            None => { "It has not ended yet. " },
+            None if entry.state == EntryState::Pending => { "It has not ended yet. " },
+            None => { "What follows from it has not ended yet. " },
         }
         "Below is everything that happened, in order."
     };
     let body = html! {
-        (facts(asked, entry))
+        (facts(asked, &of, entry))
         (buttons(asked, entry))
         div.wide { (timeline(asked, &of)) }
         h2 { "Step by step" }
@@ -75,8 +76,13 @@ async fn render(asked: &Asked, seq: Seq, revealed: Option<&str>) -> Result<Marku
     Ok(page(asked, Tab::Events, title.trim(), &lead, &body))
 }
 
-fn facts(asked: &Asked, entry: &Entry) -> Markup {
+fn facts(asked: &Asked, of: &Timeline<'_>, entry: &Entry) -> Markup {
     let index = &entry.index;
+    let link =
+        of.steps().into_iter().filter(|step| step.seq == entry.seq).find_map(|step| match &step.what {
+            StepKind::Done { url, .. } => url.as_deref(),
+            _ => None,
+        });
     html! {
         dl.facts {
             div { dt { "Connection" } dd { (entry.connection.as_str()) } }
@@ -87,7 +93,7 @@ fn facts(asked: &Asked, entry: &Entry) -> Markup {
             }
             @if let Some(amount) = &index.amount { div { dt { "Amount" } dd { (amount.to_string()) } } }
             @if let Some(to) = &index.destination { div { dt { "Destination" } dd { (safe(to, 80)) } } }
-            @if let Some(receipt) = entry.receipt() { div { dt { "Receipt" } dd { code.copy { (safe(receipt, 120)) } } } }
+            @if let Some(receipt) = entry.receipt() { div { dt { "Receipt" } dd { code.copy { (safe(receipt, 120)) } @if let Some(url) = link { " " (elsewhere(url)) } } } }
             @if let Some(parent) = entry.parent { div { dt { "Follows from" } dd { a href=(asked.href(&format!("/event/{parent}"), &[])) { "#" (parent.0) } } } }
         }
     }

@@ -9,7 +9,7 @@ mod words;
 pub(crate) use self::{
     chart::{Bar, bars, meter},
     frame::{Tab, denied, page, refreshing, refused},
-    step::step,
+    step::{elsewhere, step},
     timeline::{Timeline, timeline},
     words::{kind, many, state},
 };

@@ -117,12 +117,13 @@ fn told(asked: &Asked, step: &Step) -> (&'static str, &'static str, Markup) {
             },
         ),
         StepKind::Parked => ("bad", "‖", html! { b { "Waits until somebody repairs something" } }),
-        StepKind::Done { receipt } => (
+        StepKind::Done { receipt, url } => (
             "good",
             "✓",
             html! {
                 b { "Done" }
                 @if let Some(receipt) = receipt { ", receipt " code.copy { (s(receipt)) } }
+                @if let Some(url) = url { ", " (elsewhere(url)) }
             },
         ),
         StepKind::Dead => ("bad", "✕", html! { b { "Given up" } }),
@@ -133,6 +134,11 @@ fn told(asked: &Asked, step: &Step) -> (&'static str, &'static str, Markup) {
         StepKind::Replayed => ("calm", "↻", html! { "Sent again as" }),
         other => ("calm", "·", html! { (s(&format!("{other:?}"))) }),
     }
+}
+
+/// A link out of the console, to what a receipt names.
+pub(crate) fn elsewhere(url: &str) -> Markup {
+    html! { a href=(url) rel="noreferrer" { "open it there ↗" } }
 }
 
 /// Whether an event is about the connector's own work, and not about a record.

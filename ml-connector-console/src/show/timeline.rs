@@ -8,7 +8,7 @@ use std::{
 use maud::{Markup, html};
 use ml_connector_core::{
     Timestamp,
-    audit::{Entry, EntryKind},
+    audit::{Entry, EntryKind, EntryState},
     engine::{Step, StepKind, Story},
     model::Seq,
 };
@@ -75,8 +75,13 @@ impl<'a> Timeline<'a> {
         self.story.left_out + self.story.entries.len().saturating_sub(self.near.len())
     }
 
-    /// How long it took, and how much of that was waiting for limits: "4.2 s, of which 3.1 s slack/T07".
+    /// How long it took, and how much of that was waiting for limits: "4.2 s, of which 3.1 s slack/T07". `None` while
+    /// something of it goes on.
     pub(crate) fn total(&self) -> Option<String> {
+        let goes_on = |entry: &Entry| self.near.contains(&entry.seq) && entry.state == EntryState::Pending;
+        if self.story.entries.iter().any(goes_on) {
+            return None;
+        }
         let steps = self.steps();
         let ends = steps.iter().filter(|step| {
             matches!(step.what, StepKind::Done { .. } | StepKind::Dead | StepKind::Dropped | StepKind::Parked)

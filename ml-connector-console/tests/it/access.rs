@@ -158,7 +158,7 @@ async fn what_a_change_changed_is_named_and_its_values_are_revealed() {
     tokio::time::sleep(std::time::Duration::from_secs(5)).await;
     world.change("books", "moving", "0").await;
     let later = Query::of_kind(EntryKind::Delivery).with_connection("slack".into()).newest_first();
-    let second = world.until(&later, |entry| entry.seq > first.seq).await;
+    let second = world.until(&later, |entry| entry.parent > first.parent).await;
     let path = format!("/console/event/{}", second.parent.unwrap());
     let page = world.get("ada", &path).await;
     page.shows("Changed: <code>total</code>").hides("Before");

@@ -222,8 +222,8 @@ async fn a_backfill_tells_how_far_it_is_where_the_vendor_says_how_much_follows()
     };
     let has_read = |feed: &FeedProgress, rows| feed.runs.iter().any(|run| run.rows >= rows);
     until("the first read has ended", &|feed| feed.baseline.is_some()).await;
-    world.connector.backfill(&"books".into(), "invoices", None).await.unwrap();
     world.get("bob", "/console/backfills").await.hides("aria-label=\"50 of 150\"");
+    world.connector.backfill(&"books".into(), "invoices", None).await.unwrap();
     until("a page was read", &|feed| has_read(feed, 50)).await;
     tokio::time::sleep(Duration::from_secs(10)).await;
     let page = world.get("bob", "/console/backfills").await;

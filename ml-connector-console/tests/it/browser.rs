@@ -73,7 +73,7 @@ async fn a_group_is_sent_again_with_the_keyboard_alone() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_page_works_at_every_mount_without_a_complaint() {
     let Some(browser) = Browser::start().await else { return };
-    for mount in [Mount::Nested, Mount::Bare, Mount::Proxied] {
+    for mount in [Mount::Nested, Mount::Scoped, Mount::Bare, Mount::Proxied] {
         let world = World::at(mount.path()).await;
         let delivery = world.change("books", "1", "149.97").await;
         let (url, _server) = serve(&world, mount, "ada").await;

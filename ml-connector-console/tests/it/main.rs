@@ -5,6 +5,7 @@
 mod access;
 mod acts;
 mod browser;
+mod logs;
 mod many;
 mod mounts;
 mod pages;

@@ -124,7 +124,7 @@ async fn the_story_of_a_read_with_fifty_changes_costs_no_more_than_twenty_reads(
 /// Forty companies, of each something that was given up and something that waits for repair.
 #[tokio::test(start_paused = true)]
 async fn forty_connections_cost_the_overview_no_more_than_twenty_reads() {
-    let (console, connector, log) = crowd(40);
+    let (console, connector, log) = crowd(40).await;
     let now = connector.context().now();
     let partition = Partition::all().next().unwrap();
     let mut append = Vec::new();

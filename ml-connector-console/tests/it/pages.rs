@@ -21,6 +21,7 @@ async fn an_event_is_told_from_the_bytes_to_the_receipt() {
         .shows("channel:accounting")
         .shows(&format!("board/{}", delivery.seq));
     page.shows("<svg class=\"timeline\"").shows("<ol class=\"story\">");
+    page.shows(&format!("<a href=\"https://boards.example/board/{}\" rel=\"noreferrer\">", delivery.seq));
     // In the organization's zone, an hour ahead of UTC, which is on hover.
     page.shows("07:00:0").shows("2026-03-12T06:00:0");
     let event = world.get("bob", &format!("/console/event/{}", delivery.parent.unwrap())).await;
@@ -162,6 +163,24 @@ async fn hostile_text_does_nothing_in_any_field_and_any_error() {
     for page in &pages {
         assert_eq!(page.status, StatusCode::OK);
         page.hides("<script>alert").hides("<img").hides("\" onmouseover=").shows("&lt;script&gt;");
+    }
+}
+
+/// A sink's link that leads nowhere good, or no link at all, leaves the receipt as it is.
+#[tokio::test(start_paused = true)]
+async fn a_link_of_a_careless_sink_is_none() {
+    let world = World::new().await;
+    for receipt in [
+        "javascript:alert(1)",
+        "http://boards.example/1",
+        "https://me:secret@boards.example/",
+        "board/broken",
+    ] {
+        *world.corners.receipt.lock().unwrap() = Some(receipt.to_owned());
+        let done = world.change("books", receipt, "5.00").await;
+        assert_eq!(done.receipt(), Some(receipt));
+        let page = world.get("ada", &format!("/console/event/{}", done.seq)).await;
+        page.shows("<b>Done</b>, receipt").hides("rel=\"noreferrer\"").hides("href=\"javascript");
     }
 }
 

@@ -27,7 +27,7 @@ async fn refused(connector: &Connector, endpoint: &str) {
 
 #[tokio::test(start_paused = true)]
 async fn what_the_overview_counts_is_on_the_page_of_trouble_for_every_connection() {
-    let (console, connector, _log) = crowd(60);
+    let (console, connector, _log) = crowd(60).await;
     for i in 0..60 {
         refused(&connector, &format!("books-{i}")).await;
     }
@@ -53,7 +53,7 @@ async fn what_the_overview_counts_is_on_the_page_of_trouble_for_every_connection
 
 #[tokio::test(start_paused = true)]
 async fn a_page_that_looks_at_the_newest_alone_says_so() {
-    let (console, connector, log) = crowd(1);
+    let (console, connector, log) = crowd(1).await;
     let (now, partition) = (connector.context().now(), Partition::all().next().unwrap());
     let waits = |i| NewEntry {
         lane: Some(i),

@@ -16,8 +16,8 @@ use ml_connector_console::{Access, Authorizer, Console, ConsoleService, Grant, V
 use ml_connector_core::{
     AuditLog, Clock, Connector, Error, ErrorKind, HttpTransport, Result, Timestamp, TokioClock,
     audit::{
-        Backlog, Committed, DocKey, Document, Entry, EntryKind, EntryState, Lease, LeaseRequest, MemoryLog,
-        Pending, PendingRequest, Query, Transaction,
+        Backlog, Committed, DocKey, Document, Entry, EntryKind, EntryState, Lease, LeaseRequest, Pending,
+        PendingRequest, Query, Transaction,
     },
     http::{Limits, TransportError},
     model::{ConnectionId, Destination, EntityRef, Partition, Seq},
@@ -26,7 +26,10 @@ use ml_connector_core::{
 use tokio::{sync::oneshot, task::JoinHandle};
 use tower_service::Service;
 
-use crate::vendor::{Board, Corners, HOSTILE, Ledger};
+use crate::{
+    logs::Stored,
+    vendor::{Board, Corners, HOSTILE, Ledger},
+};
 
 /// Where everything begins.
 pub(crate) const START: &str = "2026-03-12T06:00:00Z";
@@ -52,7 +55,7 @@ impl World {
     }
 
     pub(crate) async fn at(path: &str) -> Self {
-        let log = Arc::new(Counted::default());
+        let log = Arc::new(Counted::new().await);
         let corners = Arc::new(Corners::default());
         let wall = Wall::new();
         let connector = connector(&log, &corners, wall.clone());
@@ -156,8 +159,8 @@ fn connector(log: &Arc<Counted>, corners: &Arc<Corners>, wall: Wall) -> Connecto
 }
 
 /// A console on so many companies, none of which runs here, and their log.
-pub(crate) fn crowd(count: usize) -> (ConsoleService, Connector, Arc<Counted>) {
-    let (log, corners) = (Arc::new(Counted::default()), Arc::new(Corners::default()));
+pub(crate) async fn crowd(count: usize) -> (ConsoleService, Connector, Arc<Counted>) {
+    let (log, corners) = (Arc::new(Counted::new().await), Arc::new(Corners::default()));
     let mut builder =
         Connector::builder().audit_log(Arc::clone(&log)).clock(Wall::new()).transport(NoNetwork);
     for i in 0..count {
@@ -238,16 +241,21 @@ pub(crate) struct People;
 #[async_trait]
 impl Authorizer for People {
     async fn authorize(&self, request: &Parts) -> Access {
-        let books = || Visible::only(["books", "slack"]);
-        match request.headers.get("actor").and_then(|actor| actor.to_str().ok()) {
-            Some("ada") => Grant::act("ada", Visible::All).with_payloads().with_routes().into(),
-            Some("carl") => Grant::act("carl", books()).with_routes().into(),
-            Some("bob") => Grant::view("bob", books()).into(),
-            Some("rita") => Grant::act("rita", Visible::only(["rival", "rivalslack"])).with_payloads().into(),
-            Some("hostile") => Grant::act(HOSTILE, Visible::All).with_payloads().into(),
-            Some("nameless") => Grant::act(" ", Visible::All).into(),
-            _ => Access::Deny,
-        }
+        access(request.headers.get("actor").and_then(|actor| actor.to_str().ok()))
+    }
+}
+
+/// What somebody of this name may.
+pub(crate) fn access(actor: Option<&str>) -> Access {
+    let books = || Visible::only(["books", "slack"]);
+    match actor {
+        Some("ada") => Grant::act("ada", Visible::All).with_payloads().with_routes().into(),
+        Some("carl") => Grant::act("carl", books()).with_routes().into(),
+        Some("bob") => Grant::view("bob", books()).into(),
+        Some("rita") => Grant::act("rita", Visible::only(["rival", "rivalslack"])).with_payloads().into(),
+        Some("hostile") => Grant::act(HOSTILE, Visible::All).with_payloads().into(),
+        Some("nameless") => Grant::act(" ", Visible::All).into(),
+        _ => Access::Deny,
     }
 }
 
@@ -290,15 +298,20 @@ impl Clock for Wall {
 }
 
 /// A log that counts what is read from it, and can be down.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Counted {
-    log: MemoryLog,
+    log: Stored,
     reads: AtomicUsize,
     is_down: AtomicBool,
     takes_no_writes: AtomicBool,
 }
 
 impl Counted {
+    async fn new() -> Self {
+        let (is_down, takes_no_writes) = (AtomicBool::default(), AtomicBool::default());
+        Self { log: Stored::fresh().await, reads: AtomicUsize::default(), is_down, takes_no_writes }
+    }
+
     /// How often the log was read meanwhile. Only while nothing else is at work.
     pub(crate) fn take(&self) -> usize {
         self.reads.swap(0, Ordering::SeqCst)
@@ -327,44 +340,44 @@ impl AuditLog for Counted {
     async fn commit(&self, transactions: Vec<Transaction>, now: Timestamp) -> Result<Vec<Committed>> {
         match self.takes_no_writes.load(Ordering::SeqCst) {
             true => Err(Error::new(ErrorKind::Unavailable, "the disk is full")),
-            false => self.log.commit(transactions, now).await,
+            false => self.log.at_work(self.log.log.commit(transactions, now)).await,
         }
     }
 
     async fn lease(&self, request: LeaseRequest) -> Result<Vec<Lease>> {
-        self.log.lease(request).await
+        self.log.at_work(self.log.log.lease(request)).await
     }
 
     async fn pending(&self, wanted: &[PendingRequest], limit: usize) -> Result<Vec<Option<Vec<Pending>>>> {
-        self.log.pending(wanted, limit).await
+        self.log.at_work(self.log.log.pending(wanted, limit)).await
     }
 
     async fn documents(&self, keys: &[DocKey]) -> Result<Vec<Option<Document>>> {
         self.read()?;
-        self.log.documents(keys).await
+        self.log.at_work(self.log.log.documents(keys)).await
     }
 
     async fn query(&self, query: &Query) -> Result<Vec<Entry>> {
         self.read()?;
-        self.log.query(query).await
+        self.log.at_work(self.log.log.query(query)).await
     }
 
     async fn count(&self, query: &Query, cap: usize) -> Result<usize> {
         self.read()?;
-        self.log.count(query, cap).await
+        self.log.at_work(self.log.log.count(query, cap)).await
     }
 
     async fn backlog(&self, now: Timestamp) -> Result<Vec<Backlog>> {
         self.read()?;
-        self.log.backlog(now).await
+        self.log.at_work(self.log.log.backlog(now)).await
     }
 
     async fn wait(&self, partitions: &[Partition], at_most: Duration) -> Result<Vec<Partition>> {
-        self.log.wait(partitions, at_most).await
+        self.log.log.wait(partitions, at_most).await
     }
 
     async fn prune(&self, before: Timestamp, limit: usize) -> Result<usize> {
-        self.log.prune(before, limit).await
+        self.log.at_work(self.log.log.prune(before, limit)).await
     }
 
     async fn remove_documents(
@@ -373,6 +386,6 @@ impl AuditLog for Counted {
         connection: &ConnectionId,
         limit: usize,
     ) -> Result<usize> {
-        self.log.remove_documents(collection, connection, limit).await
+        self.log.at_work(self.log.log.remove_documents(collection, connection, limit)).await
     }
 }

@@ -68,6 +68,7 @@ async fn under_test() -> SinkUnderTest {
     }
 }
 
+// Proves: sink_of_databricks.
 #[tokio::test(start_paused = true)]
 async fn the_suite_passes() {
     sink::all(under_test).await;

@@ -169,6 +169,7 @@ async fn under_test(kind: &'static str, resource: Kind) -> SourceUnderTest {
     }
 }
 
+// Proves: source_of_exact.
 #[tokio::test(start_paused = true)]
 async fn sales_invoices_have_every_behavior_of_a_source() {
     source::all(async || under_test("invoice", Kind::SalesInvoices).await).await;

@@ -79,6 +79,7 @@ async fn poll(ctx: &Context, source: &ExactOnline, feed: &str, mode: PollMode) -
     source.poll(ctx, request).await.map(drop)
 }
 
+// Proves: limits_of_exact.
 #[tokio::test(start_paused = true)]
 async fn of_the_day_a_thousand_calls_are_for_polls_and_two_hundred_for_webhooks() {
     let lab = Lab::new();
@@ -147,6 +148,7 @@ async fn an_exhausted_window_is_waited_for_by_the_server_s_clock() {
     assert_eq!(lab.sim.received().len(), asked);
 }
 
+// Proves: limits_of_exact.
 #[tokio::test(start_paused = true)]
 async fn a_minute_has_fifty_calls_and_none_is_refused() {
     let mut config = ExactOnlineConfig::default();
@@ -169,6 +171,7 @@ async fn a_minute_has_fifty_calls_and_none_is_refused() {
     }
 }
 
+// Proves: limits_of_exact.
 #[tokio::test(start_paused = true)]
 async fn a_contract_s_calls_are_counted_over_all_companies_of_the_login() {
     let lab = Lab::new();
@@ -228,6 +231,7 @@ async fn logins_of_one_contract_share_its_calls() {
     }
 }
 
+// Proves: limits_of_exact.
 #[tokio::test(start_paused = true)]
 async fn an_endpoint_that_refuses_is_left_alone_before_the_sixth_error_of_an_hour() {
     let lab = Lab::new();

@@ -239,6 +239,7 @@ fn refusals() -> Refusals {
     }
 }
 
+// Proves: source_of_freshbooks.
 #[tokio::test(start_paused = true)]
 async fn invoices_have_every_behavior_of_a_source() {
     source::all(async || under_test("invoice").await).await;

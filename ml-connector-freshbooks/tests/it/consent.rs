@@ -84,6 +84,7 @@ fn two_businesses() -> FreshBooksConfig {
 }
 
 /// FreshBooks ends the older chain of a login and an app: with two of them, each would end the other.
+// Proves: limits_of_freshbooks.
 #[tokio::test(start_paused = true)]
 async fn two_businesses_of_one_login_share_tokens_and_limits() {
     let lab = Lab::with(two_businesses());

@@ -5,14 +5,14 @@ mod conversations;
 mod people;
 mod views;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use http::{Request, header};
 use ml_connector_core::{
     Context, Error, ErrorKind, Result, Scope,
     auth::Authenticator,
-    http::{Answer, Call, Client as HttpClient},
+    http::{Answer, Call, Client as HttpClient, require_secure},
     rate::{Cost, QuotaKey},
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -33,12 +33,33 @@ const FORM: &str = "application/x-www-form-urlencoded";
 pub struct Client {
     http: HttpClient,
     pacing: Pacing,
+    base: Url,
+    /// Where people find the workspace: as the host says, or Slack. All clones know it.
+    workspace: Arc<OnceLock<Url>>,
 }
 
 impl Client {
-    pub(crate) fn new(base: Url, auth: Arc<dyn Authenticator>, pacing: Pacing) -> Result<Self> {
-        let http = HttpClient::new("slack", base, auth, check)?;
-        Ok(Self { http, pacing })
+    pub(crate) fn new(
+        base: Url,
+        auth: Arc<dyn Authenticator>,
+        pacing: Pacing,
+        workspace: Option<Url>,
+    ) -> Result<Self> {
+        let http = HttpClient::new("slack", base.clone(), auth, check)?;
+        let workspace = Arc::new(workspace.map_or_else(OnceLock::new, OnceLock::from));
+        Ok(Self { http, pacing, base, workspace })
+    }
+
+    /// Where people find the workspace, once that is known.
+    pub(crate) fn workspace_url(&self) -> Option<&Url> {
+        self.workspace.get()
+    }
+
+    /// Whether Slack can mean this address: a workspace is below the API's own domain.
+    fn is_workspace(&self, url: &Url) -> bool {
+        let (Some(host), Some(domain)) = (url.host_str(), self.base.host_str()) else { return false };
+        let is_below = host.strip_suffix(domain).is_some_and(|name| name.ends_with('.'));
+        require_secure(url).is_ok() && (is_below || url.origin() == self.base.origin())
     }
 
     /// Tells who the token is.
@@ -52,6 +73,10 @@ impl Client {
         let scopes = answer.header("x-oauth-scopes");
         identity.scopes = scopes.map(|list| list.split(',').map(|scope| scope.trim().to_owned()).collect());
         identity.date = answer.date();
+        let url = identity.url.as_deref().and_then(|url| Url::parse(url).ok());
+        if let Some(url) = url.filter(|url| self.is_workspace(url)) {
+            _ = self.workspace.set(url);
+        }
         Ok(identity)
     }
 

@@ -19,6 +19,9 @@ pub struct AuthTest {
     /// The app, where Slack tells.
     #[serde(default, deserialize_with = "text")]
     pub app_id: Option<String>,
+    /// Where people find the workspace.
+    #[serde(default, deserialize_with = "text")]
+    pub url: Option<String>,
     /// The scopes that the token has, where the answer's header tells.
     #[serde(skip)]
     pub scopes: Option<Vec<String>>,

@@ -5,6 +5,7 @@ use ml_connector_core::{
     model::{Delivery, DeliveryId},
 };
 use serde::{Deserialize, Serialize};
+use url::Url;
 
 use crate::{
     blocks::{Blocks, is_conversation, shorten_literal},
@@ -190,6 +191,13 @@ pub struct MessageRef {
     pub channel: String,
     /// The message's identity in it. Text: a float cannot hold it.
     pub ts: String,
+}
+
+impl MessageRef {
+    /// Where a person sees the message, in a workspace with this address: Slack's own permalink.
+    pub(crate) fn link(&self, workspace: &Url) -> Option<Url> {
+        workspace.join(&format!("/archives/{}/p{}", self.channel, self.ts.replace('.', ""))).ok()
+    }
 }
 
 impl fmt::Display for MessageRef {

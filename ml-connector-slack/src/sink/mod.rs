@@ -13,9 +13,10 @@ use ml_connector_core::{
     AttemptNotes, CheckStep, Context, Result, Sink, SinkInfo, Timestamp,
     model::{Delivery, DeliveryPlan, Destination, Lookup, Receipt},
 };
+use url::Url;
 
 use self::place::Place;
-use crate::Slack;
+use crate::{MessageRef, Slack};
 
 #[async_trait]
 impl Sink for Slack {
@@ -70,5 +71,10 @@ impl Sink for Slack {
     /// Whether the channel is there and takes posts of the bot's, or the person reads what is sent.
     async fn check_destination(&self, ctx: &Context, destination: &Destination) -> Vec<CheckStep> {
         self.check_place(ctx, destination).await
+    }
+
+    /// The message's permalink, once the workspace's address is known.
+    fn link(&self, receipt: &str) -> Option<Url> {
+        receipt.parse::<MessageRef>().ok()?.link(self.client.workspace_url()?)
     }
 }

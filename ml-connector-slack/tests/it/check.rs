@@ -12,7 +12,7 @@ use ml_connector_sim::{
 };
 use ml_connector_slack::{Builder, Slack, admin, assignee, channel, clicker, email, user};
 
-use crate::support::NOW;
+use crate::support::{NOW, World, json};
 
 struct Lab {
     sim: SlackSim,
@@ -52,6 +52,55 @@ impl Lab {
 
 fn step<'a>(steps: &'a [CheckStep], name: &str) -> &'a CheckStep {
     steps.iter().find(|step| step.step == name).unwrap_or_else(|| panic!("{name}: {steps:?}"))
+}
+
+/// A link leads into the workspace, which the host names or Slack does, and nowhere else.
+#[tokio::test]
+async fn what_a_receipt_names_is_seen_in_the_workspace() {
+    const MESSAGE: &str = "C07APPROV1/1767225605.000219";
+    let lab = Lab::new(|_| {});
+    let link = |slack: &Slack, receipt: &str| slack.link(receipt).map(|url| url.to_string());
+    let seen = "https://ledgerworks.slack.com/archives/C07APPROV1/p1767225605000219";
+    let slack = lab.builder().build().unwrap();
+    assert_eq!(link(&slack, MESSAGE), None, "nobody has asked Slack yet");
+    slack.check(&lab.ctx).await;
+    assert_eq!(link(&slack, MESSAGE).as_deref(), Some(seen));
+    for other in [
+        "",
+        "ephemeral:C07APPROV1/1767225605.000219",
+        "C07APPROV1/../x",
+        "x",
+        "//evil.example/1767225605.000219",
+    ] {
+        assert_eq!(link(&slack, other), None, "{other}");
+    }
+    let told = lab.builder().workspace_url("https://ledgerworks.slack.com").build().unwrap();
+    assert_eq!(link(&told, MESSAGE).as_deref(), Some(seen));
+    for wrong in
+        ["ledgerworks.slack.com", "http://ledgerworks.slack.com", "https://me:secret@ledgerworks.slack.com"]
+    {
+        assert!(lab.builder().workspace_url(wrong).build().is_err(), "{wrong}");
+    }
+}
+
+/// Slack's word for where the workspace is leads to people's browsers: it is believed below Slack's own domain only.
+#[tokio::test]
+async fn an_address_that_is_not_slacks_is_no_link() {
+    for (told, link) in [
+        ("https://evil.example/", None),
+        ("https://slack.com.evil.example/", None),
+        ("javascript:alert(1)", None),
+        ("own", Some("/archives/C07APPROV1/p1767225605000219")),
+    ] {
+        let world = World::new().await;
+        let own = world.server.uri();
+        let told = if told == "own" { &*own } else { told };
+        world.answer("auth.test", json(200, &format!(r#"{{"ok":true,"url":"{told}"}}"#))).await;
+        let slack = world.slack();
+        slack.ping(&world.ctx).await.unwrap();
+        let seen = slack.link("C07APPROV1/1767225605.000219").map(|url| url.to_string());
+        assert_eq!(seen, link.map(|path| format!("{own}{path}")), "{told}");
+    }
 }
 
 #[tokio::test]

@@ -116,6 +116,7 @@ async fn first_message(slack: &Slack, vendor: Arc<dyn HttpTransport>, clock: &Ar
     receipt.reference.parse().unwrap()
 }
 
+// Proves: sink_of_slack.
 #[tokio::test(start_paused = true)]
 async fn a_channel_by_id_has_every_behavior_of_a_sink() {
     sink::all(async || under_test(|_| channel(CHANNEL), Written::Posts(CHANNEL)).await).await;

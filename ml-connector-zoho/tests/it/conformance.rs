@@ -138,6 +138,7 @@ pub(crate) fn refusals() -> Refusals {
     }
 }
 
+// Proves: source_of_zoho.
 #[tokio::test(start_paused = true)]
 async fn invoices_have_every_behavior_of_a_source() {
     source::all(async || under_test(Entity::Invoice, "invoice")).await;

@@ -278,6 +278,7 @@ async fn another_page_than_was_asked_for_is_refused() {
     assert_eq!(error.unwrap_err().kind(), ErrorKind::Unexpected);
 }
 
+// Proves: limits_of_zoho.
 #[tokio::test]
 async fn polls_leave_room_under_every_limit_and_never_pause_it_for_others() {
     let server = serve([list("invoices", &[], 1, false)]).await;

@@ -36,6 +36,7 @@ async fn same_story(office: &Office) {
     mirror::same_story(office.happened.iter().cloned(), told);
 }
 
+// Proves: nothing_lost.
 #[tokio::test(start_paused = true)]
 async fn whatever_happens_while_pages_are_read_and_notices_get_lost_is_told_once() {
     for seed in mirror::seeds(SEEDS) {
@@ -219,6 +220,7 @@ async fn an_app_that_may_write_does_not_feed_itself() {
 
 /// Business Central counts calls when they arrive, which is not in the order in which they were sent: as many drafts as there
 /// are notices are read at once.
+// Proves: limits_of_bc.
 #[tokio::test(start_paused = true)]
 async fn four_hundred_notices_over_a_jittery_line_exceed_no_limit() {
     let mut office = Office::new(14, Duration::ZERO);

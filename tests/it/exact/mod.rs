@@ -52,6 +52,7 @@ fn days() -> u32 {
 /// replaced, one company is moved to another database by Exact, and the connection of the other is pointed to a third company.
 /// The host is away on most nights, and is killed in one. Where a refresh token works once only, lost answers end the chain of
 /// tokens, and somebody consents anew in the evening.
+// Proves: nothing_lost.
 #[tokio::test(start_paused = true)]
 async fn days_are_told_once_whatever_happens_to_tokens_webhooks_and_companies() {
     for seed in mirror::seeds(SEEDS) {

@@ -32,6 +32,7 @@ async fn same_story(world: &World) {
     mirror::same_story(world.happened(), events.iter().map(told));
 }
 
+// Proves: nothing_lost, limits_of_freshbooks.
 #[tokio::test(start_paused = true)]
 async fn whatever_happens_to_webhooks_callbacks_and_tokens_is_told_once() {
     for seed in mirror::seeds(SEEDS) {

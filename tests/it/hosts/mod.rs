@@ -51,6 +51,7 @@ async fn of_two_hosts_one_stands_still_beyond_its_lease_and_then_the_other_is_ki
     world.check().await;
 }
 
+// Proves: hosts.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_four_hosts_one_is_killed_and_one_stands_still_beyond_its_lease() {
     let Some(mut world) = World::with_hosts(4).await else { return };
@@ -62,6 +63,7 @@ async fn of_four_hosts_one_is_killed_and_one_stands_still_beyond_its_lease() {
 }
 
 /// Each host is replaced by a new one: webhooks are taken all the time.
+// Proves: hosts.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_rolling_restart_refuses_no_webhook() {
     let Some(mut world) = World::with_hosts(2).await else { return };

@@ -24,6 +24,7 @@ async fn same_story(office: &Office) {
     mirror::same_story(office.happened.iter().cloned(), told);
 }
 
+// Proves: nothing_lost.
 #[tokio::test(start_paused = true)]
 async fn whatever_happens_while_pages_are_read_and_webhooks_get_lost_is_told_once() {
     for seed in mirror::seeds(SEEDS) {
@@ -126,6 +127,7 @@ async fn the_past_of_a_new_connection_is_told_as_the_past_although_rows_say_less
 }
 
 /// The vendor's stamps are by its own clock: by ours, a new invoice would be hours old, or an old one would be new.
+// Proves: clock.
 #[tokio::test(start_paused = true)]
 async fn a_clock_that_is_hours_off_tells_what_is_new_once_as_created_and_nothing_that_is_old() {
     let (hours, none) = (Duration::from_secs(3 * 3600), Duration::ZERO);

@@ -186,6 +186,7 @@ async fn a_bad_day(captured: &Captured, mut story: Story) -> Story {
     story
 }
 
+// Proves: secrets.
 #[tokio::test(start_paused = true)]
 async fn planted_secrets_and_records_are_in_no_log_line_debug_text_or_explanation() {
     let captured = Captured::default();
@@ -281,6 +282,7 @@ async fn stored(world: &World) -> Vec<String> {
     bytes.iter().map(|bytes| String::from_utf8_lossy(bytes).into_owned()).collect()
 }
 
+// Proves: secrets.
 #[tokio::test(start_paused = true)]
 async fn an_encrypted_connector_stores_none_of_it_and_logs_none_of_it() {
     let captured = Captured::default();

@@ -7,6 +7,7 @@ mod guarantees;
 mod imports;
 mod rooms;
 mod skeleton;
+mod snippets;
 mod walk;
 mod words;
 

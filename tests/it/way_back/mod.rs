@@ -427,11 +427,13 @@ async fn many<L: Ledger>(default: usize, open: impl Fn(u64) -> Office<L>) {
     assert!(deaths > played / 100, "{deaths} processes died");
 }
 
+// Proves: decided_once.
 #[tokio::test(start_paused = true)]
 async fn each_bill_is_approved_once_as_it_was_shown_and_every_click_is_answered() {
     many(128, zoho::open).await;
 }
 
+// Proves: decided_once.
 #[tokio::test(start_paused = true)]
 async fn each_invoice_is_posted_once_as_it_was_shown_and_every_click_is_answered() {
     many(500, business_central::open).await;

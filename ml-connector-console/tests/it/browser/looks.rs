@@ -1,6 +1,13 @@
 //! How pages look: at both widths, in dark and in light, with a story that went well and with trouble.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
+
+use fantoccini::Locator;
+use ml_connector_core::{
+    Error, ErrorKind, Retry,
+    audit::{EntryKind, EntryState, Outcome, Query},
+    model::{EntityRef, Seq},
+};
 
 use super::{
     chromium::Browser,
@@ -34,12 +41,14 @@ async fn pages_fit_both_widths_and_are_readable_in_dark_and_in_light() {
     }
     let story = world.change("books", "4217", "20000.00").await;
     let dead = world.dead("books", 3).await;
+    let running = running(&world).await;
     let (url, _server) = serve(&world, Mount::Nested, "ada").await;
     let pages = [
         ("overview", String::new()),
         ("events", "/events".to_owned()),
         ("filtered", "/events?kind=delivery&state=dead".to_owned()),
         ("event", format!("/event/{}", story.parent.unwrap())),
+        ("running", format!("/event/{running}")),
         ("dead", format!("/event/{}", dead[0])),
         ("trouble", "/trouble".to_owned()),
         ("confirm", format!("/act?do=replay&connection=slack&state=dead&like={}", dead[0])),
@@ -57,12 +66,30 @@ async fn pages_fit_both_widths_and_are_readable_in_dark_and_in_light() {
                 assert!(wide <= width, "{name} at {width}: {wide} wide");
                 let faint = browser.script(FAINT).await;
                 assert!(faint.is_empty(), "{name} at {width} in {scheme}: {faint}");
+                let lead = browser.client.find(Locator::Css("main")).await.unwrap().text().await.unwrap();
+                assert_eq!(lead.contains("has not ended yet"), *name == "running", "{name}: {lead}");
                 picture(&browser, &format!("{name}-{width}-{scheme}")).await;
             }
         }
     }
     assert_eq!(browser.complaints().await, Vec::<String>::new());
     browser.end().await;
+}
+
+/// A story in the middle: one message is there, and the other waits for as long as the board wants. Returns the event.
+async fn running(world: &World) -> Seq {
+    let later = world.connector.context().now() + Duration::from_secs(3 * 3600);
+    let wait = Error::new(ErrorKind::RateLimited, "come back later").with_retry(Retry::At(later));
+    world.corners.faults.lock().unwrap().push_back(wait);
+    world.tell("books", "4218", "18500.00").await;
+    let deliveries =
+        Query::of_kind(EntryKind::Delivery).with_entity(EntityRef::new("invoice", "4218 18500.00"));
+    let waits = world.until(&deliveries, |entry| {
+        entry.outcomes.iter().any(|recorded| matches!(recorded.outcome, Outcome::Retry { .. }))
+    });
+    let waits = waits.await;
+    world.until(&deliveries, |entry| entry.state == EntryState::Done).await;
+    waits.parent.unwrap()
 }
 
 /// Keeps a picture, where a folder is named for them.

@@ -159,6 +159,8 @@ pub enum StepKind {
     Done {
         /// With this receipt.
         receipt: Option<Arc<str>>,
+        /// Where a person sees what it names, as far as the [sink](crate::Sink::link) knows now.
+        url: Option<Arc<str>>,
     },
     /// It failed for good.
     Dead,
@@ -274,8 +276,15 @@ impl Connector {
         let entries: Vec<Entry> = entries.into_values().collect();
         let verdicts = self.verdicts(&entries).await?;
         let mut teller = Teller::new(&entries);
+        let registry = self.shared.registry();
         for entry in &entries {
             teller.tell(entry, changed.remove(&entry.seq).unwrap_or_default(), verdicts.of(entry));
+        }
+        for step in &mut teller.steps {
+            if let StepKind::Done { receipt: Some(receipt), url } = &mut step.what {
+                let link = registry.sink(&step.connection).and_then(|sink| sink.link(receipt));
+                *url = link.map(|link| link.as_str().into());
+            }
         }
         let (steps, left_out) = (teller.steps, size.saturating_sub(entries.len()));
         Ok(Story { asked: seq, steps, entries, left_out })
@@ -506,7 +515,7 @@ fn ending(recorded: &Recorded, before: Option<&Outcome>) -> (StepKind, Option<Ar
             because(StepKind::Retry { due: *due, uncertain: *uncertain }, error)
         }
         Outcome::Parked { error } => because(StepKind::Parked, error),
-        Outcome::Done { receipt } => what(StepKind::Done { receipt: receipt.clone() }),
+        Outcome::Done { receipt } => what(StepKind::Done { receipt: receipt.clone(), url: None }),
         Outcome::Dead { error } => because(StepKind::Dead, error),
         Outcome::Dropped { reason } => because(StepKind::Dropped, reason),
         Outcome::Acknowledged { by, why } => because(StepKind::Acknowledged { by: Arc::clone(by) }, why),

@@ -131,8 +131,11 @@ impl fmt::Display for Line<'_> {
                 write!(f, "{doubt}again at {due}")?;
             }
             StepKind::Parked => f.write_str("parked")?,
-            StepKind::Done { receipt: None } => f.write_str("done")?,
-            StepKind::Done { receipt: Some(receipt) } => write!(f, "done: {receipt}")?,
+            StepKind::Done { receipt: None, .. } => f.write_str("done")?,
+            StepKind::Done { receipt: Some(receipt), url } => {
+                write!(f, "done: {receipt}")?;
+                url.iter().try_for_each(|url| write!(f, ", see {url}"))?;
+            }
             StepKind::Dead => f.write_str("dead")?,
             StepKind::Dropped => f.write_str("dropped")?,
             StepKind::Acknowledged { by } => write!(f, "acknowledged by {by}")?,

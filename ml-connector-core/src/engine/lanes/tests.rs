@@ -55,6 +55,7 @@ fn finish_from(
 
 use EntryKind::{Delivery, Signal};
 
+// Proves: order.
 #[test]
 fn deliveries_of_a_lane_go_one_by_one_in_the_order_of_the_log() {
     let mut lanes = lanes(&[pending(Delivery, "slack", 7, 1, 0), pending(Delivery, "slack", 7, 2, 0)]);

@@ -7,12 +7,14 @@ use std::sync::{
 
 use bytes::Bytes;
 use tokio::sync::OnceCell;
+use url::Url;
 
 use super::{pulse::Pulse, reads::Reads};
 use crate::{
     Result, Sink, Source, Timestamp,
     audit::DocKey,
     engine::guard,
+    http::require_secure,
     model::{ConnectionId, Delivery, DeliveryPlan, Partition},
     vendor_clock::VendorClock,
 };
@@ -70,6 +72,12 @@ impl SinkSlot {
     /// What the sink finds wrong with it.
     pub(crate) fn plan(&self, delivery: &Delivery) -> Result<DeliveryPlan> {
         guard::ask(|| self.sink.plan(delivery))
+    }
+
+    /// Where a person sees what a receipt names.
+    pub(crate) fn link(&self, receipt: &str) -> Option<Url> {
+        let link = guard::ask(|| Ok(self.sink.link(receipt))).ok().flatten();
+        link.filter(|link| require_secure(link).is_ok())
     }
 }
 

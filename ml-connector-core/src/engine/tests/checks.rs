@@ -113,6 +113,7 @@ impl Clock for Machine {
 }
 
 /// A second in the next year stops nothing, and is named.
+// Proves: ahead.
 #[tokio::test(start_paused = true)]
 async fn a_clock_that_was_ahead_once_stops_nothing() {
     let world = World::new();

@@ -58,6 +58,7 @@ async fn take(hangs: bool) -> Took {
     Took { longest: times[times.len() - 1], p99: times[times.len() * 99 / 100 - 1] }
 }
 
+// Proves: fair.
 #[tokio::test(start_paused = true)]
 async fn one_organization_that_hangs_neither_delays_the_others_nor_a_click() {
     let idle = take(false).await;

@@ -51,6 +51,7 @@ impl World {
     }
 }
 
+// Proves: baseline.
 #[tokio::test(start_paused = true)]
 async fn a_new_connection_learns_what_is_there_without_telling_and_tells_what_happens_then() {
     let world = World::new();
@@ -369,6 +370,7 @@ async fn a_wait_of_years_is_asked_about_again_within_the_hour() {
 }
 
 /// The same name for another company, whose records have the same ids.
+// Proves: baseline.
 #[tokio::test(start_paused = true)]
 async fn a_connection_that_is_pointed_at_another_account_begins_anew_without_a_flood() {
     let world = World::new();

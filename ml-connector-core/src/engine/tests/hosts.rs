@@ -48,6 +48,7 @@ fn written(world: &World) -> (Vec<Timestamp>, usize) {
     (times, most)
 }
 
+// Proves: limits.
 #[tokio::test(start_paused = true)]
 async fn no_window_exceeds_its_limit_when_a_host_is_killed_and_another_takes_over() {
     let first = world();

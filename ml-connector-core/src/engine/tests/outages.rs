@@ -29,6 +29,7 @@ fn told(ids: impl IntoIterator<Item = u32>) -> Vec<String> {
     ids.into_iter().map(|id| format!("invoice.sent {id}")).collect()
 }
 
+// Proves: outages.
 #[tokio::test(start_paused = true)]
 async fn two_hours_without_an_answer_kill_nothing_and_are_told_once() {
     for corners in [1, 3] {
@@ -262,6 +263,7 @@ async fn one_organization_that_hangs_delays_no_other() {
     assert!(beside <= idle * 2 && beside < secs(1), "{beside:?} beside one that hangs, {idle:?} without");
 }
 
+// Proves: no_writes.
 #[tokio::test(start_paused = true)]
 async fn a_log_that_takes_no_writes_stops_reads_and_is_told_without_any_sink() {
     use futures_util::StreamExt;
@@ -292,6 +294,7 @@ async fn a_log_that_takes_no_writes_stops_reads_and_is_told_without_any_sink() {
     running.await.unwrap();
 }
 
+// Proves: outages.
 #[tokio::test(start_paused = true)]
 async fn trouble_reaches_the_host_although_the_only_sink_is_broken() {
     use futures_util::StreamExt;

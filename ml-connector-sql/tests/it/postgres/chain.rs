@@ -74,6 +74,7 @@ async fn it_can_begin_later() {
     chain::it_can_begin_later(plain, async || store(cluster, options).await).await;
 }
 
+// Proves: chain.
 #[tokio::test(flavor = "multi_thread")]
 async fn it_holds_while_two_hosts_write_and_prune() {
     let Some(cluster) = cluster() else { return };

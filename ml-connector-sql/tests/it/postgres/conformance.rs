@@ -17,6 +17,7 @@ use ml_connector_sql::{
 use super::cluster::{cluster, fresh};
 use crate::NOON;
 
+// Proves: duplicates.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_log_has_every_behavior() {
     let Some(cluster) = cluster() else { return };

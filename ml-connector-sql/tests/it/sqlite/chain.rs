@@ -58,6 +58,7 @@ impl Files {
     }
 }
 
+// Proves: chain.
 #[tokio::test]
 async fn what_is_changed_behind_its_back_is_found() {
     let files = Files::new();
@@ -69,6 +70,7 @@ async fn a_kept_head_tells_that_the_end_was_cut_off() {
     chain::a_kept_head_tells_that_the_end_was_cut_off(store(Files::new().next())).await;
 }
 
+// Proves: chain.
 #[tokio::test]
 async fn what_is_pruned_is_no_break() {
     let files = Files::new();

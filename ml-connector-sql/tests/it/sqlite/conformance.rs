@@ -6,6 +6,7 @@ use tempfile::TempDir;
 
 use super::remote::Remote;
 
+// Proves: duplicates.
 #[tokio::test]
 async fn the_log_has_every_behavior() {
     let directory = TempDir::new().unwrap();

@@ -204,6 +204,7 @@ async fn day(seed: u64) -> usize {
     office.deaths
 }
 
+// Proves: decided_once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_and_paused_processes_post_each_invoice_once_as_it_was_shown() {
     let wanted = std::env::var("ML_KILLS").map_or(INVOICES, |text| text.parse().unwrap());

@@ -52,7 +52,7 @@
 //! inside.
 //!
 //! ```ignore
-#![doc = include_str!("../tests/it/guide/ledgerly/mod.rs")]
+#![doc = include_str!("../../tests/it/guide/ledgerly/mod.rs")]
 //! ```
 //!
 //! # `config.rs`: settings as plain data
@@ -61,7 +61,7 @@
 //! need no special build.
 //!
 //! ```ignore
-#![doc = include_str!("../tests/it/guide/ledgerly/config.rs")]
+#![doc = include_str!("../../tests/it/guide/ledgerly/config.rs")]
 //! ```
 //!
 //! # `builder.rs`: settings, checked once
@@ -69,13 +69,13 @@
 //! Setters cannot fail; `build` checks everything together and names what is missing.
 //!
 //! ```ignore
-#![doc = include_str!("../tests/it/guide/ledgerly/builder.rs")]
+#![doc = include_str!("../../tests/it/guide/ledgerly/builder.rs")]
 //! ```
 //!
 //! # `auth.rs`: how tokens are made
 //!
 //! ```ignore
-#![doc = include_str!("../tests/it/guide/ledgerly/auth.rs")]
+#![doc = include_str!("../../tests/it/guide/ledgerly/auth.rs")]
 //! ```
 //!
 //! # `client/`: one method a call
@@ -84,7 +84,7 @@
 //! become path segments through [`Client::url`](crate::http::Client::url), so that none can leave its place.
 //!
 //! ```ignore
-#![doc = include_str!("../tests/it/guide/ledgerly/client/mod.rs")]
+#![doc = include_str!("../../tests/it/guide/ledgerly/client/mod.rs")]
 //! ```
 //!
 //! # `error.rs`: what an answer means
@@ -95,7 +95,7 @@
 //! record *gone*.
 //!
 //! ```ignore
-#![doc = include_str!("../tests/it/guide/ledgerly/error.rs")]
+#![doc = include_str!("../../tests/it/guide/ledgerly/error.rs")]
 //! ```
 //!
 //! # `models/`: the vendor's words in ours
@@ -105,7 +105,7 @@
 //! binary fraction. Nothing here has a `Debug` that shows names or amounts.
 //!
 //! ```ignore
-#![doc = include_str!("../tests/it/guide/ledgerly/models/mod.rs")]
+#![doc = include_str!("../../tests/it/guide/ledgerly/models/mod.rs")]
 //! ```
 //!
 //! # `webhook/`: verify, then decode
@@ -121,7 +121,7 @@
 //! [`WebhookAnswers`](crate::WebhookAnswers).
 //!
 //! ```ignore
-#![doc = include_str!("../tests/it/guide/ledgerly/webhook/mod.rs")]
+#![doc = include_str!("../../tests/it/guide/ledgerly/webhook/mod.rs")]
 //! ```
 //!
 //! # `source.rs`: read the truth
@@ -141,7 +141,7 @@
 //! is none of them: it stops the connection.
 //!
 //! ```ignore
-#![doc = include_str!("../tests/it/guide/ledgerly/source.rs")]
+#![doc = include_str!("../../tests/it/guide/ledgerly/source.rs")]
 //! ```
 //!
 //! # `sink.rs`: write it once
@@ -152,7 +152,7 @@
 //! [`CannotTell`](crate::model::Lookup::CannotTell) leaves the decision to the host.
 //!
 //! ```ignore
-#![doc = include_str!("../tests/it/guide/ledgerly/sink.rs")]
+#![doc = include_str!("../../tests/it/guide/ledgerly/sink.rs")]
 //! ```
 //!
 //! # `docs.md`: scopes, limits, quirks
@@ -160,7 +160,7 @@
 //! Part of the crate's rustdoc. Every quirk names the test that shows it.
 //!
 //! ```markdown
-#![doc = include_str!("../tests/it/guide/ledgerly/docs.md")]
+#![doc = include_str!("../../tests/it/guide/ledgerly/docs.md")]
 //! ```
 //!
 //! # Proven
@@ -168,5 +168,5 @@
 //! The adapter for the suite, and one run through a whole connector: three webhooks for each change, one note.
 //!
 //! ```ignore
-#![doc = include_str!("../tests/it/guide/mod.rs")]
+#![doc = include_str!("../../tests/it/guide/mod.rs")]
 //! ```
