@@ -127,8 +127,7 @@ impl SlackSource {
         {
             if self.begins_to_wait(&entity.id, read_at) {
                 let told = self.tell(ctx, place, &user, ONE_MOMENT).await;
-                _ = told
-                    .inspect_err(|error| tracing::warn!(%error, "a clicker could not be told to wait"));
+                _ = told.inspect_err(|error| tracing::warn!(%error, "a clicker could not be told to wait"));
             }
             return Ok(Resolution::NotYet { retry_at: read_at + RECEIPT_EVERY });
         }

@@ -14,8 +14,8 @@ use ml_connector_core::{
     SinkInfo, Source, SourceInfo, Timestamp, UpkeepRequest,
     model::{
         Delivery, DeliveryPlan, Destination, EntityRef, Intake, Interaction, LaneKey, Lookup, Observation,
-        Observed, Page, Person, PostedDocument, Prompt, Receipt, Record, RecordKind, Resolution, Revision, Signal, Status,
-        Upkeep,
+        Observed, Page, Person, PostedDocument, Prompt, Receipt, Record, RecordKind, Resolution, Revision,
+        Signal, Status, Upkeep,
     },
     snapshot::Snapshot,
 };

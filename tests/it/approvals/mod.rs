@@ -211,7 +211,9 @@ impl World {
                 let saw = card.total.unwrap();
                 self.clicks.push(Click { user: ANNA, bill, approves: true, saw, sent: 1 });
             }
-            Plot::Refused | Plot::TwoLevels(_) | Plot::Faulty(_) => self.click(ANNA, Choice::APPROVE, bill, card).await,
+            Plot::Refused | Plot::TwoLevels(_) | Plot::Faulty(_) => {
+                self.click(ANNA, Choice::APPROVE, bill, card).await
+            }
         }
     }
 

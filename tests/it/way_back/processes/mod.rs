@@ -142,15 +142,16 @@ impl Office {
         let begun = SystemClock.now();
         loop {
             let open = |(n, one): &(usize, &Invoice)| !self.is_decided(plot(*n), one);
-            let left: Vec<_> =
-                invoices.iter().enumerate().filter(open).map(|(n, one)| (plot(n), one.number.clone())).collect();
+            let left: Vec<_> = invoices
+                .iter()
+                .enumerate()
+                .filter(open)
+                .map(|(n, one)| (plot(n), one.number.clone()))
+                .collect();
             if left.is_empty() {
                 break;
             }
-            assert!(
-                SystemClock.now().saturating_since(begun) < PATIENCE,
-                "never decided: {left:?}"
-            );
+            assert!(SystemClock.now().saturating_since(begun) < PATIENCE, "never decided: {left:?}");
             self.tell().await;
             for (_, invoice) in invoices.iter_mut().enumerate().filter(|(n, _)| plot(*n) != Plot::Rejected) {
                 for button in [APPROVE, RETRY] {

@@ -165,8 +165,9 @@ impl Office {
         // The number of plots is odd: each is played with both.
         let set = SETS[n % SETS.len()];
         let new = match set {
-            Set::PurchaseInvoices => NewDocument::new("Northline Packaging", total)
-                .vendor_invoice_number(format!("NP-{n:04}")),
+            Set::PurchaseInvoices => {
+                NewDocument::new("Northline Packaging", total).vendor_invoice_number(format!("NP-{n:04}"))
+            }
             _ => NewDocument::new("Osprey Foods", total),
         };
         let id = self.erp.create(set, &new);
