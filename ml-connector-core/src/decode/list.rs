@@ -52,7 +52,7 @@ pub fn rows<T>(
                 let id = super::members(raw.get())
                     .and_then(|members| plain_text(members.get(id)?).map(|id| id.into_owned()))
                     .filter(|id| !id.is_empty());
-                let digest = Revision::of(raw.get().as_bytes());
+                let digest = Revision::of(raw.get().as_bytes()).to_string();
                 let row =
                     LostRow { id: id.map(Into::into), ..LostRow::new(number, error.to_string(), digest) };
                 Row::Unreadable { row, error }

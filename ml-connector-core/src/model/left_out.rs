@@ -4,8 +4,6 @@ use std::{fmt, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use super::Revision;
-
 /// A value that was not read. `Debug` and `Display` show where and why, not the value.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -68,14 +66,14 @@ pub struct LostRow {
     pub id: Option<Arc<str>>,
     /// Why it cannot be read: kinds and ids, never a vendor's text.
     pub why: Arc<str>,
-    /// The digest of all it holds: the same row again is no news.
-    pub digest: Revision,
+    /// A digest of all it holds, as text: the same row again is no news.
+    pub digest: Arc<str>,
 }
 
 impl LostRow {
     /// A row that was not read.
-    pub fn new(number: usize, why: impl Into<Arc<str>>, digest: Revision) -> Self {
-        Self { number, id: None, why: why.into(), digest }
+    pub fn new(number: usize, why: impl Into<Arc<str>>, digest: impl Into<Arc<str>>) -> Self {
+        Self { number, id: None, why: why.into(), digest: digest.into() }
     }
 }
 

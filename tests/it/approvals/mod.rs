@@ -212,7 +212,7 @@ impl World {
                 self.clicks.push(Click { user: ANNA, bill, approves: true, saw, sent: 1 });
             }
             Plot::Refused | Plot::TwoLevels(_) | Plot::Faulty(_) => {
-                self.click(ANNA, Choice::APPROVE, bill, card).await
+                self.click(ANNA, Choice::APPROVE, bill, card).await;
             }
         }
     }

@@ -260,6 +260,49 @@ async fn a_click_on_a_card_without_a_receipt_waits_for_it_and_its_clicker_is_tol
     desk.end().await;
 }
 
+/// Nobody decides: they are reminded, and in the end nobody can any more.
+#[tokio::test(start_paused = true)]
+async fn who_does_not_decide_is_reminded_until_the_request_expires() {
+    let terms = |approvals: ApprovalsBuilder| approvals.remind_every(secs(3600)).expire_after(secs(9000));
+    let desk = Desk::open(1, |erp| erp, terms, |_| {}).await;
+    desk.pass(120).await;
+    let (_, number) = desk.draft(0, &invoice(1_000));
+    desk.pass(180).await;
+    let reminders = || {
+        let cards = desk.world.slack.posts(APPROVALS);
+        cards.iter().filter(|card| card.thread_ts.is_some() && card.text.contains("Reminder")).count()
+    };
+    assert_eq!((desk.is_asked(&number), reminders()), (true, 0));
+    desk.pass(7300).await;
+    assert_eq!((desk.is_asked(&number), reminders()), (true, 2));
+    desk.pass(1700 + 3600).await;
+    let root = desk.cards(&number).remove(0).1;
+    assert!(root.contains("nobody decided in time") && !root.contains(APPROVE), "{root}");
+    assert_eq!(reminders(), 2, "there are no more");
+    assert!(desk.companies[0].postings().is_empty());
+    desk.end().await;
+}
+
+/// Who is on the deny list does not decide, whoever else may.
+#[tokio::test(start_paused = true)]
+async fn who_is_on_the_deny_list_does_not_decide() {
+    let everybody_but = |approvals: ApprovalsBuilder| {
+        approvals
+            .policy(Policy::default().allow(Approvers::anyone()).deny("Anna.Verhoeven@ledgerworks.example"))
+    };
+    let desk = Desk::open(1, |erp| erp, everybody_but, |_| {}).await;
+    desk.pass(120).await;
+    let (_, number) = desk.draft(0, &invoice(1_000));
+    desk.pass(180).await;
+    desk.click(&number, ANNA).await;
+    assert!(desk.companies[0].postings().is_empty());
+    let told = desk.world.slack.ephemerals(ANNA);
+    assert!(told.last().unwrap().text.contains("you are not one of those who may decide"), "{told:?}");
+    desk.click(&number, LENA).await;
+    assert_eq!(desk.companies[0].postings().len(), 1);
+    desk.end().await;
+}
+
 /// The purchaser's employee is found in the company and mentioned, and may decide although no rule names them.
 #[tokio::test(start_paused = true)]
 async fn the_purchaser_is_mentioned_and_may_decide() {

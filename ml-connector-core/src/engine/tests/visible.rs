@@ -217,8 +217,7 @@ async fn health_says_which_scopes_were_granted_and_views_say_which_accounts_are_
 async fn a_row_without_an_id_is_one_note_that_health_counts_and_explain_shows() {
     let world = World::new();
     let connector = world.polled(|source| source.polled(crate::SourceMode::Poll));
-    let digest = crate::model::Revision::of(b"a row");
-    let row = crate::model::LostRow::new(3, "invalid_response: expected an id (member=id)", digest);
+    let row = crate::model::LostRow::new(3, "invalid_response: expected an id (member=id)", "a row");
     world.ledger.lost.lock().unwrap().push(row.clone());
     let (stop, running) = start(&connector);
     // The baseline, and five looks after it, show the same row.
@@ -233,7 +232,7 @@ async fn a_row_without_an_id_is_one_note_that_health_counts_and_explain_shows() 
     let shown = story.steps.iter().any(|step| step.what == StepKind::LostRow { row: row.clone() });
     assert!(shown && story.to_string().contains("row 3 of its page cannot be read"), "{story}");
     // Another row is another note.
-    let another = crate::model::LostRow::new(3, "invalid_response", crate::model::Revision::of(b"another"));
+    let another = crate::model::LostRow::new(3, "invalid_response", "another");
     world.ledger.lost.lock().unwrap().push(another);
     tokio::time::sleep(secs(1000)).await;
     assert_eq!(world.entries(EntryKind::Note).await.len(), 2);
