@@ -12,6 +12,7 @@ mod exact;
 mod flow;
 mod frail;
 mod freshbooks;
+mod full_disk;
 mod health;
 #[cfg(unix)]
 mod hosts;

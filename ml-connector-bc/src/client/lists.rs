@@ -6,7 +6,7 @@ use ml_connector_core::{
     Context, ErrorKind, Result, Timestamp,
     decode::{self, Decoded, Object, Row},
     http::{Answer, Call, Envelope, Pages, Position},
-    model::Decimal,
+    model::{Decimal, LostRow},
 };
 use url::Url;
 
@@ -18,6 +18,8 @@ pub(crate) struct Rows {
     pub(crate) rows: Vec<Detail>,
     /// The ids of rows that could not be read.
     pub(crate) unreadable: Vec<String>,
+    /// Rows that could not be read, and that have no id.
+    pub(crate) lost: Vec<LostRow>,
     /// The link to the next page, if there is one.
     pub(crate) next: Option<Url>,
     /// The server's clock.
@@ -77,7 +79,8 @@ impl ApiClient {
         let next = envelope.take("@odata.nextLink");
         let next = next.as_deref().and_then(decode::plain_text).filter(|link| !link.is_empty());
         let next = next.map(|link| self.own_link(&link)).transpose()?;
-        let mut page = Rows { rows: Vec::new(), unreadable: Vec::new(), next, at: answer.date() };
+        let mut page =
+            Rows { rows: Vec::new(), unreadable: Vec::new(), lost: Vec::new(), next, at: answer.date() };
         let read = |object: &Object<'_>| {
             let record = if bare { set.bare(object)? } else { read_record(set, object)? };
             Ok((record, object.text("@odata.etag")))
@@ -87,9 +90,13 @@ impl ApiClient {
                 Row::Read { decoded: Decoded { value: (record, etag), left_out }, raw } => {
                     page.rows.push(Detail { record, etag, raw, left_out });
                 }
-                Row::Unreadable { id, number, error } => {
+                Row::Unreadable { row, error } => {
+                    let number = row.number;
                     tracing::warn!(%error, operation = set.list(), number, "a row cannot be read");
-                    page.unreadable.extend(id);
+                    match &row.id {
+                        Some(id) => page.unreadable.push(id.to_string()),
+                        None => page.lost.push(row),
+                    }
                 }
             }
         }
@@ -104,8 +111,14 @@ impl ApiClient {
         let mut url = self.below(&[set.name()]);
         url.query_pairs_mut().append_pair("$filter", &format!("id eq {id}")).append_pair("$select", "id");
         let answer = self.read(ctx, set.list(), &url).await?;
-        let ids = list_of(&answer, "id", |row| row.id("id"))?;
-        Ok(ids.iter().any(|listed| listed == id))
+        let list = Envelope::of(&answer)?.member("value")?;
+        let rows = decode::rows(&list, "id", |row| row.id("id"))?;
+        // A row that does not say which record it is may be this one.
+        let is_it = |row: &Row<String>| match row {
+            Row::Read { decoded, .. } => decoded.value == id,
+            Row::Unreadable { row, .. } => row.id.as_deref().is_none_or(|listed| listed == id),
+        };
+        Ok(rows.iter().any(is_it))
     }
 
     /// The invoices that name an order: their ids and totals.

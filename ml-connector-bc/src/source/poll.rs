@@ -43,7 +43,7 @@ impl BusinessCentral {
         let Some((page, reached)) = self.rows(ctx, set, &mut at, sweeps).await? else {
             return Ok(Page::new(at.to_bytes()?).more(true));
         };
-        let Rows { mut rows, unreadable, next, at: answered } = page;
+        let Rows { mut rows, unreadable, lost, next, at: answered } = page;
         at.answered = at.answered.or(answered);
         let stamps = (reached, newest(&rows));
         let ids: Vec<String> =
@@ -78,7 +78,7 @@ impl BusinessCentral {
         }
         let more = at.advance(stamps, next, ids)?;
         let page = Page::new(at.to_bytes()?).observations(observations).past(past);
-        Ok(page.signals(signals).more(more))
+        Ok(page.signals(signals).lost(lost).more(more))
     }
 
     /// The rows of a page; `None` = the checkpoint asks for another one instead. One record that refers to a missing one fails

@@ -157,7 +157,7 @@ async fn vendors_have_every_behavior_of_a_source() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_unreadable_row_of_any_kind_keeps_its_id_and_the_page_goes_on() {
+async fn an_unreadable_row_of_any_kind_is_told_by_its_id_or_shown_as_lost() {
     for (set, kind) in [
         (Set::PurchaseInvoices, "bill"),
         (Set::SalesInvoices, "invoice"),
@@ -171,10 +171,10 @@ async fn an_unreadable_row_of_any_kind_keeps_its_id_and_the_page_goes_on() {
         (Set::Dimensions, "dimension"),
         (Set::Currencies, "currency"),
     ] {
-        source::feeds::an_unreadable_row_keeps_its_id_and_the_page_goes_on(
-            &source_under_test(set, kind).await,
-        )
-        .await;
+        use source::feeds;
+        let under_test = async || source_under_test(set, kind).await;
+        feeds::an_unreadable_row_keeps_its_id_and_the_page_goes_on(&under_test().await).await;
+        feeds::a_row_without_an_id_is_shown_as_lost_and_the_page_goes_on(&under_test().await).await;
     }
 }
 

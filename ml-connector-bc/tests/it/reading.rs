@@ -429,3 +429,88 @@ async fn an_answer_about_another_company_stops_the_connection() {
     world.erp.tune(|tuning| tuning.answers_for = None);
     read(&world, &erp, &entity).await;
 }
+
+/// Vendors, customers, employees, accounts, items, dimensions and currencies: shown by their lists as they are read by id, with
+/// the names people use, and told once they change.
+#[tokio::test(start_paused = true)]
+async fn what_documents_refer_to_is_read_of_every_set() {
+    let blocked = |word: serde_json::Value| ("blocked", word);
+    for (set, kind, code, change, before, after) in [
+        (Set::Vendors, "vendor", "number", blocked("Payment".into()), "active", "blocked"),
+        (Set::Customers, "customer", "number", blocked("All".into()), "active", "blocked"),
+        (Set::Employees, "employee", "number", ("status", "Inactive".into()), "active", "inactive"),
+        (Set::Accounts, "account", "number", blocked(true.into()), "active", "blocked"),
+        (Set::Items, "item", "number", blocked(true.into()), "active", "blocked"),
+        (Set::Dimensions, "dimension", "code", ("displayName", "Renamed".into()), "active", "active"),
+        (Set::Currencies, "currency", "code", ("displayName", "Renamed".into()), "active", "active"),
+    ] {
+        let feed = set.name();
+        let world = World::new();
+        let mut values = vec![(code, "X-17".into()), ("displayName", "Kept & Sons".into())];
+        if set == Set::Employees {
+            values.push(("status", "Active".into()));
+        }
+        let id = world.erp.create_master(set, &values);
+        world.sleep(3600).await;
+        let erp = world.builder().sets([feed]).build().unwrap();
+        let first = page(&world, &erp, feed, PollMode::Baseline, None).await;
+        assert!(!first.more && first.signals.is_empty(), "{feed}");
+        let [listed] = &first.observations[..] else { panic!("{feed}: {:?}", first.observations) };
+        let detail = read(&world, &erp, &EntityRef::new(kind, id.as_str())).await;
+        assert_eq!(listed.entity, detail.entity, "{feed}");
+        assert_eq!(listed.state.revision(), detail.state.revision(), "{feed}: a row is the record");
+        let shown = record(&detail);
+        assert_eq!((shown.kind.as_str(), &*shown.id), (kind, &*id), "{feed}");
+        assert_eq!(shown.number.as_deref(), Some("X-17"), "{feed}");
+        assert_eq!(shown.name.as_deref(), Some("Kept & Sons"), "{feed}");
+        assert_eq!(shown.status.as_str(), before, "{feed}");
+        assert!(shown.modified_at.is_some() && shown.total.is_none(), "{feed}");
+
+        let (member, value) = change;
+        world.erp.set(set, &id, member, value).unwrap();
+        let (changed, _) = run(&world, &erp, feed, PollMode::Live, Some(first.checkpoint)).await;
+        assert_eq!(changed, [&*id], "{feed}");
+        let anew = read(&world, &erp, &detail.entity).await;
+        assert_ne!(anew.state.revision(), detail.state.revision(), "{feed}: that is a change");
+        assert_eq!(record(&anew).status.as_str(), after, "{feed}");
+
+        world.erp.delete(set, &id).unwrap();
+        let resolved = erp
+            .resolve(&world.ctx(), &[Signal::entity(detail.entity.clone())], Some(&known(&anew)))
+            .await
+            .unwrap();
+        let Resolution::Observed(seen) = resolved else { panic!("{feed}: {resolved:?}") };
+        assert!(matches!(seen[0].state, Observed::Gone(_)), "{feed}: {:?}", seen[0].state);
+    }
+}
+
+/// Invoices and orders of both sides, with number, party, total and lines; the row of a list is the record.
+#[tokio::test(start_paused = true)]
+async fn documents_of_every_set_are_read_whole() {
+    for (set, kind) in [
+        (Set::PurchaseInvoices, "bill"),
+        (Set::SalesInvoices, "invoice"),
+        (Set::PurchaseOrders, "purchase_order"),
+        (Set::SalesOrders, "sales_order"),
+    ] {
+        let feed = set.name();
+        let world = World::new();
+        let id = world.erp.create(set, &NewDocument::new("Northline Packaging", Decimal::new(12_345, 2)));
+        world.sleep(3600).await;
+        let erp = world.builder().sets([feed]).build().unwrap();
+        let first = page(&world, &erp, feed, PollMode::Baseline, None).await;
+        let [listed] = &first.observations[..] else { panic!("{feed}: {:?}", first.observations) };
+        let detail = read(&world, &erp, &EntityRef::new(kind, id.as_str())).await;
+        assert_eq!(listed.state.revision(), detail.state.revision(), "{feed}: a row is the record");
+        let shown = record(&detail);
+        assert_eq!(shown.number, world.erp.field(set, &id, "number"), "{feed}");
+        assert_eq!(
+            shown.counterparty.as_ref().map(|party| &*party.name),
+            Some("Northline Packaging"),
+            "{feed}"
+        );
+        let total = shown.total.expect("a total");
+        assert_eq!((total.amount, shown.lines.len()), (Decimal::new(12_345, 2), 1), "{feed}");
+        assert!(shown.lines[0].amount.is_some(), "{feed}: {:?}", shown.lines[0]);
+    }
+}

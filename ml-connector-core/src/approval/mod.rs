@@ -50,7 +50,8 @@
 //!   nothing. When the document has changed, the request is *superseded*, and asked for anew while the document still
 //!   waits. That is looked up in the log when somebody decides, so that a change which is known is never missed. The
 //!   command carries the document as it was shown ([`Approval::shown`](crate::model::Approval::shown)), for the books to
-//!   compare before and after their write.
+//!   compare before and after their write. When the books refuse it, the document is read anew: if it had changed without a
+//!   word, the card shows it as it is now, and asks again.
 //! - **Who cannot be identified cannot decide.** Who asked, and who is on the deny list, are compared with every name and the
 //!   address of whoever decides. Where these cannot be read, nothing is decided, and the answer says what is missing.
 //! - **Every click is answered**: also a late one, a second one, one of somebody who may not, one after the document

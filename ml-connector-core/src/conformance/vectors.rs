@@ -1,6 +1,6 @@
 //! Signature vectors: requests in a JSON file that say whether they may be believed, for us and for other languages.
 //!
-//! Each system crate has its file in `tests/vectors/`, which describes its own members. [`check`] holds a source and a
+//! Each system crate whose vendor signs has its file in `tests/vectors/`, which describes its own members. [`check`] holds a source and a
 //! second computation of the signature against it.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http::Request;
 use serde::Deserialize;
 
-use crate::{ErrorKind, Source, Timestamp, source::ReceiveRequest};
+use crate::{ErrorKind, Result, Source, Timestamp, model::Intake, source::ReceiveRequest};
 
 /// A request as it arrives, and whether a receiver may believe it.
 #[derive(Debug, Clone, Deserialize)]
@@ -34,6 +34,9 @@ pub struct SignatureVector {
     pub verdict: VectorVerdict,
     /// The reason of the verdict.
     pub why: String,
+    /// The text that is signed, where it does not stand in the request as it is.
+    #[serde(default)]
+    pub message: String,
     /// The query parameters that the receiver is set up for, where that matters.
     #[serde(default)]
     pub parameters: Vec<String>,
@@ -104,6 +107,18 @@ pub fn check<S: Source>(
     sign: impl Fn(&SignatureVector) -> String,
     source: impl Fn(&SignatureVector) -> Option<S>,
 ) {
+    check_with(file, sign, |vector, request| Some(source(vector)?.receive(request)));
+}
+
+/// The same for a receiver that knows more than a source is built with, such as the state of its subscriptions.
+///
+/// # Panics
+/// As [`check`].
+pub fn check_with(
+    file: &str,
+    sign: impl Fn(&SignatureVector) -> String,
+    receive: impl Fn(&SignatureVector, ReceiveRequest<'_>) -> Option<Result<Intake>>,
+) {
     let File { format, vectors } = serde_json::from_str(file).expect("a file of signature vectors");
     assert_eq!(format.version, 1, "the version of the format");
     let names: BTreeSet<&str> = vectors.iter().map(|vector| &*vector.name).collect();
@@ -118,7 +133,7 @@ pub fn check<S: Source>(
         }
         let request = vector.request();
         let request = ReceiveRequest::new(&request, Timestamp::from_secs(vector.now));
-        let verdict = match source(vector)?.receive(request) {
+        let verdict = match receive(vector, request)? {
             Err(error) if error.kind() == ErrorKind::SignatureInvalid => VectorVerdict::Refuse,
             // Proven, whether understood or not.
             Ok(_) | Err(_) => VectorVerdict::Accept,

@@ -68,6 +68,8 @@ pub(super) enum Fault {
     Hang,
     /// Of the rows with this id, nothing can be read but the id.
     Poison(String),
+    /// Of the rows with this id, nothing can be read at all.
+    Nameless(String),
     /// Wherever the vendor's answer names this, it names another.
     Rename(String),
     /// Lists do not show the rows with this id.
@@ -271,6 +273,16 @@ fn poisoned(body: &Bytes, id: &str) -> Bytes {
     })
 }
 
+/// The same, and not even the id can be read.
+fn nameless(body: &Bytes, id: &str) -> Bytes {
+    with_rows(body, id, |rows| {
+        for row in rows.iter_mut().filter(|row| is_row(row, id)) {
+            let members = row.as_object_mut().into_iter().flat_map(|row| row.values_mut());
+            members.for_each(|member| *member = json!([{"\u{0}": [null]}, "20226-04-01"]));
+        }
+    })
+}
+
 /// A body that names another wherever it names this.
 fn renamed(body: &Bytes, named: &str) -> Bytes {
     let other: String = named
@@ -418,6 +430,10 @@ impl HttpTransport for Wire {
             Some(Fault::Poison(id)) => {
                 let answer = self.vendor(request, limits).await?;
                 Ok(answer.map(|body| poisoned(&body, &id)))
+            }
+            Some(Fault::Nameless(id)) => {
+                let answer = self.vendor(request, limits).await?;
+                Ok(answer.map(|body| nameless(&body, &id)))
             }
             Some(Fault::Rename(named)) => {
                 let answer = self.vendor(request, limits).await?;

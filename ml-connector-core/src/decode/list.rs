@@ -3,7 +3,10 @@
 use serde_json::value::RawValue;
 
 use super::{Decoded, Object, object, object::is_nothing, plain_text};
-use crate::{Error, ErrorKind, Result};
+use crate::{
+    Error, ErrorKind, Result,
+    model::{LostRow, Revision},
+};
 
 /// A row of a list.
 #[derive(Debug)]
@@ -17,10 +20,9 @@ pub enum Row<T> {
     },
     /// It could not be read. The rest of the page goes on.
     Unreadable {
-        /// Its id, where it has one: enough for a signal, which leads to a read of the record alone.
-        id: Option<String>,
-        /// Its number on the page, from 0.
-        number: usize,
+        /// Where it is. Its id, where it has one, is enough for a signal, which leads to a read of the record alone; a row
+        /// without belongs into [`Page::lost`](crate::model::Page::lost).
+        row: LostRow,
         /// Why.
         error: Error,
     },
@@ -50,7 +52,10 @@ pub fn rows<T>(
                 let id = super::members(raw.get())
                     .and_then(|members| plain_text(members.get(id)?).map(|id| id.into_owned()))
                     .filter(|id| !id.is_empty());
-                Row::Unreadable { id, number, error }
+                let digest = Revision::of(raw.get().as_bytes()).to_string();
+                let row =
+                    LostRow { id: id.map(Into::into), ..LostRow::new(number, error.to_string(), digest) };
+                Row::Unreadable { row, error }
             }
         })
         .collect())

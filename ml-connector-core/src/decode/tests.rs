@@ -101,7 +101,7 @@ fn a_row_that_cannot_be_read_keeps_its_id_and_the_page_goes_on() {
         .into_iter()
         .map(|row| match row {
             Row::Read { decoded, raw } => format!("{:?} {}", decoded.value, raw.get().len()),
-            Row::Unreadable { id, number, .. } => format!("{number}: {id:?}"),
+            Row::Unreadable { row, .. } => format!("{}: {:?}", row.number, row.id),
         })
         .collect();
     assert_eq!(told, [r#"("1", "5") 16"#, r#"2: Some("2")"#, "3: None", "4: None", r#"("3", "7") 16"#]);

@@ -9,9 +9,9 @@ use super::{
     stored::{Received, StoredSignal},
 };
 use crate::{
-    Result, Timestamp,
+    Error, ErrorKind, Result, Timestamp,
     audit::{EntryKind, Index, NewEntry, Parent},
-    model::{Event, Money, Origin, Partition, Signal, Subject},
+    model::{Event, LostRow, Money, Origin, Partition, Signal, Subject},
 };
 
 /// The name of notes about webhooks for an account that no connection has.
@@ -24,6 +24,9 @@ pub(crate) const DROPPED: &str = "dropped";
 pub(crate) const HANDSHAKE: &str = "handshake";
 /// The name of notes about webhooks in whose place feeds are read.
 pub(crate) const UNUSABLE: &str = "unusable";
+
+/// The name of notes about rows of lists that cannot be read, and in whose place nothing is read.
+pub(crate) const LOST_ROW: &str = "lost_row";
 
 /// A signal of the connector itself.
 pub(crate) fn signal(slot: &SourceSlot, signal: &Signal, parent: Parent, due: Timestamp) -> Result<NewEntry> {
@@ -79,6 +82,33 @@ pub(crate) fn note(
         body: Some(StoredSignal::encode(signal, Some(received), body)?),
         ..NewEntry::new(slot.partition, EntryKind::Note, slot.connection().clone(), due)
     })
+}
+
+/// A row of a list that cannot be read. The same one at the next look is counted there.
+pub(crate) fn lost_row(
+    slot: &SourceSlot,
+    feed: &str,
+    row: &LostRow,
+    parent: Parent,
+    now: Timestamp,
+) -> Result<NewEntry> {
+    let connection = slot.connection().clone();
+    let body = serde_json::to_vec(row).map_err(|source| {
+        Error::new(ErrorKind::Unexpected, "a note cannot be written as JSON").with_source(source)
+    })?;
+    Ok(NewEntry {
+        parent,
+        dedupe: Some(format!("lost/{connection}/{feed}/{}", row.digest).into()),
+        counts_as_repeat: true,
+        index: Index { name: Some(LOST_ROW.into()), ..Index::default() },
+        body: Some(StoredSignal::encode(None, None, &body)?),
+        ..NewEntry::new(slot.partition, EntryKind::Note, connection, now)
+    })
+}
+
+/// What a note about a row says.
+pub(crate) fn lost_row_of(body: &Bytes) -> Option<LostRow> {
+    serde_json::from_slice(&StoredSignal::decode(body).ok()?.body).ok()
 }
 
 /// An event.

@@ -1,6 +1,6 @@
-//! Values of records that could not be read.
+//! Values of records, and rows of lists, that could not be read.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
@@ -49,6 +49,43 @@ impl fmt::Display for LeftOut {
 }
 
 impl fmt::Debug for LeftOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// A row of a list that cannot be read, and that nothing is read for: it does not say which record it is, or nobody can tell
+/// at that time what it belongs to. `Debug` and `Display` show where and why, and nothing of what it holds.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct LostRow {
+    /// Which row of its page it is, from 0.
+    pub number: usize,
+    /// Its id, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<Arc<str>>,
+    /// Why it cannot be read: kinds and ids, never a vendor's text.
+    pub why: Arc<str>,
+    /// A digest of all it holds, as text: the same row again is no news.
+    pub digest: Arc<str>,
+}
+
+impl LostRow {
+    /// A row that was not read.
+    pub fn new(number: usize, why: impl Into<Arc<str>>, digest: impl Into<Arc<str>>) -> Self {
+        Self { number, id: None, why: why.into(), digest: digest.into() }
+    }
+}
+
+impl fmt::Display for LostRow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "row {} of its page", self.number)?;
+        self.id.iter().try_for_each(|id| write!(f, " ({})", id.escape_debug()))?;
+        write!(f, " cannot be read: {}", self.why)
+    }
+}
+
+impl fmt::Debug for LostRow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }

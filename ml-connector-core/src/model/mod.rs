@@ -39,7 +39,7 @@ pub(crate) use id::text_id;
 pub use id::{AccountKey, Affinity, ConnectionId, DedupeKey, EndpointId, EntityRef, LaneKey, Partition, Seq};
 pub(crate) use interaction::emoji_name;
 pub use interaction::{Action, Interaction, Reaction};
-pub use left_out::{LeftOut, LeftOutReason};
+pub use left_out::{LeftOut, LeftOutReason, LostRow};
 pub use local::{LocalTime, WallClock};
 pub use money::{Currency, Decimal, Money, decimal_from_json, exact_decimal, reliable, without_residue};
 pub use parts::{Address, Allocation, Attachment, CodeName, CustomField, Line, Party, Person, Side};

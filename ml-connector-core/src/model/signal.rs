@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{AccountKey, Content, DedupeKey, EntityRef, LeftOut, Raw, Record, Timestamp};
+use super::{AccountKey, Content, DedupeKey, EntityRef, LeftOut, LostRow, Raw, Record, Timestamp};
 use crate::size::Size;
 
 /// A hint that something may have changed. Nothing in it is believed except which entity to read. `Debug` shows the
@@ -397,6 +397,9 @@ pub struct Page {
     pub past: Vec<Observation>,
     /// Rows that have to be read one by one.
     pub signals: Vec<Signal>,
+    /// Rows that cannot be read, and in whose place nothing can be read either. Health counts them, and each is a note that
+    /// [`Connector::explain`](crate::Connector::explain) shows; the same row at the next look is a repetition of that.
+    pub lost: Vec<LostRow>,
     /// Where the next page starts, in the source's own form. Stored in the same commit as the page.
     pub checkpoint: Bytes,
     /// Whether there is a next page now.
@@ -414,7 +417,8 @@ impl Page {
     #[must_use]
     pub fn new(checkpoint: Bytes) -> Self {
         let (observations, rows, past, signals) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Self { observations, rows, past, signals, checkpoint, more: false, remark: None, left: None }
+        let (lost, more, remark, left) = (Vec::new(), false, None, None);
+        Self { observations, rows, past, signals, lost, checkpoint, more, remark, left }
     }
 
     /// Sets the rows that carry the full record.
@@ -442,6 +446,13 @@ impl Page {
     #[must_use]
     pub fn signals(mut self, signals: Vec<Signal>) -> Self {
         self.signals = signals;
+        self
+    }
+
+    /// Sets the rows that cannot be read, and in whose place nothing can be read either.
+    #[must_use]
+    pub fn lost(mut self, lost: Vec<LostRow>) -> Self {
+        self.lost = lost;
         self
     }
 

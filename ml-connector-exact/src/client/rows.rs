@@ -6,14 +6,15 @@ use ml_connector_core::{
     Effect, Error, ErrorKind, Result, Scope, Timestamp,
     decode::{self, Object, Row},
     http::Answer,
+    model::LostRow,
 };
 use serde_json::value::RawValue;
 
 /// A page of a list.
 pub(crate) struct Rows<T> {
     pub(crate) rows: Vec<ReadRow<T>>,
-    /// The ids of rows that could not be read.
-    pub(crate) unreadable: Vec<String>,
+    /// Rows that could not be read; most have an id.
+    pub(crate) unreadable: Vec<LostRow>,
     /// The link to the next page, as it came.
     pub(crate) next: Option<String>,
     /// The server's clock when it answered.
@@ -58,13 +59,19 @@ pub(crate) fn read<T>(
         match row {
             Row::Read { decoded, raw } => page.rows.push(ReadRow { value: decoded.value, raw }),
             Row::Unreadable { error, .. } if error.scope() == &Scope::Connection => return Err(error),
-            Row::Unreadable { id, number, error } => {
-                tracing::warn!(%error, number, "a row cannot be read");
-                page.unreadable.extend(id);
+            Row::Unreadable { row, error } => {
+                tracing::warn!(%error, number = row.number, "a row cannot be read");
+                page.unreadable.push(row);
             }
         }
     }
     Ok(page)
+}
+
+/// The ids of the rows that have one, and the rows that have none.
+pub(crate) fn apart(unreadable: Vec<LostRow>) -> (Vec<String>, Vec<LostRow>) {
+    let (named, lost): (Vec<_>, Vec<_>) = unreadable.into_iter().partition(|row| row.id.is_some());
+    (named.into_iter().filter_map(|row| row.id).map(|id| id.to_string()).collect(), lost)
 }
 
 #[cfg(test)]
@@ -74,7 +81,7 @@ mod tests {
 
     fn ids(body: &str) -> (Vec<String>, Vec<String>, Option<String>) {
         let page = read(&answer(200, &[], body), "EntryID", |row| row.id("EntryID")).unwrap();
-        (page.rows.into_iter().map(|row| row.value).collect(), page.unreadable, page.next)
+        (page.rows.into_iter().map(|row| row.value).collect(), apart(page.unreadable).0, page.next)
     }
 
     #[test]
@@ -99,7 +106,8 @@ mod tests {
                 _ => row.id("ID"),
             };
             let body = r#"{"d":[{"ID":"1"},{"ID":"2","bad":true},{"ID":"3"}]}"#;
-            read(&answer(200, &[], body), "ID", refused).map(|page| (page.rows.len(), page.unreadable))
+            read(&answer(200, &[], body), "ID", refused)
+                .map(|page| (page.rows.len(), apart(page.unreadable).0))
         };
         assert_eq!(refuse(Scope::Entry).unwrap(), (2, vec!["2".to_owned()]));
         assert!(refuse(Scope::Connection).is_err());

@@ -7,7 +7,7 @@ use ml_connector_core::{
     Context, Error, ErrorKind, PollRequest, Result,
     decode::Object,
     http::Pages,
-    model::{EntityRef, Observation, Page, PollMode, Signal},
+    model::{EntityRef, LostRow, Observation, Page, PollMode, Signal},
 };
 
 use super::{
@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     ExactOnline,
-    client::{Class, ExactClient, Query, is_refusal},
+    client::{Class, ExactClient, Query, is_refusal, rows::apart},
     error::TOO_MUCH,
     models::{
         Resource,
@@ -46,11 +46,14 @@ pub(super) struct Listing<'a> {
 pub(super) struct Found {
     pub(super) observations: Vec<Observation>,
     pub(super) signals: Vec<Signal>,
+    /// Rows that nothing can be read for.
+    pub(super) lost: Vec<LostRow>,
 }
 
 impl Found {
     pub(super) fn page(self, at: &Checkpoint, more: bool) -> Result<Page> {
-        Ok(Page::new(at.write()?).observations(self.observations).signals(self.signals).more(more))
+        let Self { observations, signals, lost } = self;
+        Ok(Page::new(at.write()?).observations(observations).signals(signals).lost(lost).more(more))
     }
 }
 
@@ -192,7 +195,9 @@ impl<'a> Listing<'a> {
             let detail = self.client.decode(resource, row.raw)?;
             found.observations.push(self.books.seen(resource, detail, read_at)?);
         }
-        found.signals.extend(listed.unreadable.iter().map(|id| signal(id)));
+        let (unreadable, lost) = apart(listed.unreadable);
+        found.signals.extend(unreadable.iter().map(|id| signal(id)));
+        found.lost.extend(lost);
         at.pages.advance(next, ids)
     }
 
@@ -226,18 +231,20 @@ impl<'a> Listing<'a> {
         let read = |row: &Object<'_>| row.id(resource.key);
         let listed = self.client.page(self.ctx, call, resource.key, &query, &at.pages, read).await?;
         let next = self.client.next_page(resource.path, listed.next)?;
-        let ids = listed.rows.into_iter().map(|row| row.value).chain(listed.unreadable);
+        let (unreadable, lost) = apart(listed.unreadable);
+        let ids = listed.rows.into_iter().map(|row| row.value).chain(unreadable);
         let ids: Vec<String> = ids.map(|id| id.to_ascii_lowercase()).collect();
         let signals =
             ids.iter().map(|id| Signal::entity(EntityRef::new(resource.kind, id.as_str()))).collect();
         // Whoever may not see a list gets an empty one: that is told, and nothing is gone.
         if ids.is_empty()
+            && lost.is_empty()
             && at.pages == Pages::default()
             && self.client.may_read(self.ctx, resource.path).await? == Some(false)
         {
             return Err(self.books.not_shown(self.ctx, resource, EMPTY).await);
         }
         let more = at.pages.advance(next, &ids)?;
-        Found { signals, ..Found::default() }.page(&at, more)
+        Found { signals, lost, ..Found::default() }.page(&at, more)
     }
 }

@@ -16,7 +16,10 @@ use super::{
     terms::Paid,
 };
 use crate::{
-    client::{Query, is_refusal, rows::Rows as Listed},
+    client::{
+        Query, is_refusal,
+        rows::{Rows as Listed, apart},
+    },
     models::{
         Resource, Settlement, at_the_latest,
         feed::{Rows, Sync, of_deleted, of_ledger},
@@ -241,18 +244,21 @@ impl Listing<'_> {
             }
         }
         found.signals.extend(documents.iter().map(|(id, resource)| signal(resource, id)));
-        if self.mode != PollMode::Baseline {
-            // Of a row of the ledger or of a term nobody can tell then what it belongs to: each kind is looked at once.
-            let own = sync.resources.iter().copied().filter(|resource| self.reads(resource));
-            if sync.rows != Rows::Deleted {
-                for id in &listed.unreadable {
-                    let unreadable = |resource: &Resource| Signal {
-                        hint: Some(UNREADABLE.into()),
-                        ..signal(resource, &id.to_ascii_lowercase())
-                    };
-                    found.signals.extend(own.clone().map(unreadable));
-                }
-            }
+        // A baseline tells nothing, and who deletes is told by what is missing then: such a row is seen in the log only.
+        if self.mode == PollMode::Baseline || sync.rows == Rows::Deleted {
+            found.lost = listed.unreadable;
+            return Ok(found);
+        }
+        // Of a row of the ledger or of a term nobody can tell then what it belongs to: each kind is looked at once.
+        let own = sync.resources.iter().copied().filter(|resource| self.reads(resource));
+        let (unreadable, lost) = apart(listed.unreadable);
+        found.lost = lost;
+        for id in unreadable {
+            let unreadable = |resource: &Resource| Signal {
+                hint: Some(UNREADABLE.into()),
+                ..signal(resource, &id.to_ascii_lowercase())
+            };
+            found.signals.extend(own.clone().map(unreadable));
         }
         Ok(found)
     }

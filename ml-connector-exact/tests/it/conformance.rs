@@ -14,9 +14,10 @@ use ml_connector_core::{
     http::{Limits, TransportError},
     model::{EntityRef, RecordKind},
 };
+use ml_connector_exact::Invoices;
 use ml_connector_sim::{
     ExactOnlineSim,
-    exact::{Kind, NewDocument, hash_code},
+    exact::{Kind, NewDocument, Settlement, hash_code},
 };
 
 use crate::support::{CUSTOMER, Lab, amount, below, builder};
@@ -49,20 +50,29 @@ impl HttpTransport for Regranting {
     }
 }
 
-fn connect(sim: &ExactOnlineSim, kind: &str) -> ml_connector_exact::ExactOnline {
-    builder(sim).resources([RecordKind::from(kind)]).build().unwrap()
+fn connect(sim: &ExactOnlineSim, kind: &str, resource: Kind) -> ml_connector_exact::ExactOnline {
+    let invoices = if resource == Kind::SalesEntries { Invoices::Entries } else { Invoices::Invoices };
+    builder(sim).resources([RecordKind::from(kind)]).invoices(invoices).build().unwrap()
 }
 
 /// One of the company's records, and the notification about it.
 async fn under_test(kind: &'static str, resource: Kind) -> SourceUnderTest {
     let lab = Lab::new();
     let sim = lab.sim.clone();
-    let source = connect(&sim, kind);
+    let source = connect(&sim, kind, resource);
     let upkeep = lab.look(&source, None).await;
     assert_eq!(upkeep.problem, None);
     drop(sim.take_webhooks());
     let make = |code: &str| match resource {
         Kind::Accounts | Kind::GLAccounts => sim.create_master(resource, code, CUSTOMER),
+        // What was paid of a document that is booked.
+        Kind::Payments | Kind::Receivables => {
+            let booked = if resource == Kind::Payments { Kind::PurchaseEntries } else { Kind::SalesEntries };
+            let document = sim.create(booked, &NewDocument::new(CUSTOMER, amount("4711.25")));
+            let (_, term) = sim.open_terms(&document).remove(0);
+            sim.settle(&document, Settlement::Bank).unwrap();
+            term
+        }
         _ => sim.create(resource, &NewDocument::new(CUSTOMER, amount("4711.25"))),
     };
     let (id, another) = (make("4101"), make("4102"));
@@ -165,7 +175,7 @@ async fn under_test(kind: &'static str, resource: Kind) -> SourceUnderTest {
             CUSTOMER.to_owned(),
             "4711.25".to_owned(),
         ],
-        connect: Box::new(move || Arc::new(connect(&sim, kind)) as Arc<dyn Source>),
+        connect: Box::new(move || Arc::new(connect(&sim, kind, resource)) as Arc<dyn Source>),
     }
 }
 
@@ -196,9 +206,12 @@ async fn ledger_accounts_have_every_behavior_of_a_source() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_unreadable_row_of_any_kind_keeps_its_id_and_the_page_goes_on() {
+async fn an_unreadable_row_of_any_kind_is_told_by_its_id_or_shown_as_lost() {
     for (kind, resource) in [
         ("invoice", Kind::SalesInvoices),
+        ("invoice", Kind::SalesEntries),
+        ("vendor_payment", Kind::Payments),
+        ("customer_payment", Kind::Receivables),
         ("bill", Kind::PurchaseEntries),
         ("purchase_order", Kind::PurchaseOrders),
         ("journal_entry", Kind::GeneralJournalEntries),
@@ -210,7 +223,9 @@ async fn an_unreadable_row_of_any_kind_keeps_its_id_and_the_page_goes_on() {
         ("cost_center", Kind::Costcenters),
         ("cost_unit", Kind::Costunits),
     ] {
-        source::feeds::an_unreadable_row_keeps_its_id_and_the_page_goes_on(&under_test(kind, resource).await)
-            .await;
+        use source::feeds;
+        let under_test = async || under_test(kind, resource).await;
+        feeds::an_unreadable_row_keeps_its_id_and_the_page_goes_on(&under_test().await).await;
+        feeds::a_row_without_an_id_is_shown_as_lost_and_the_page_goes_on(&under_test().await).await;
     }
 }

@@ -6,6 +6,7 @@ use ml_connector_core::{
     Context, Error, ErrorKind, Result, Secret,
     decode::{self, Object, Row},
     http::{Answer, Call, Envelope, Pages},
+    model::LostRow,
 };
 use serde::Serialize;
 
@@ -170,7 +171,7 @@ fn page(answer: &Answer) -> Result<Page> {
     let rows = decode::rows(&list, "callbackid", Callback::read)?;
     let read = rows.into_iter().filter_map(|row| match row {
         Row::Read { decoded, .. } => Some(decoded.value),
-        Row::Unreadable { number, error, .. } => {
+        Row::Unreadable { row: LostRow { number, .. }, error } => {
             tracing::warn!(%error, operation = LIST, number, "a callback cannot be read");
             None
         }

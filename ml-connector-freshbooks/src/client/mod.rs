@@ -11,7 +11,7 @@ use ml_connector_core::{
     auth::Authenticator,
     decode::{self, Decoded, LeftOut, Object, Row},
     http::{Answer, Call, Client, Envelope},
-    model::{Date, Raw, Record},
+    model::{Date, LostRow, Raw, Record},
     rate::{Budget, Quota, QuotaKey},
 };
 use serde_json::value::RawValue;
@@ -85,6 +85,8 @@ pub(crate) struct Rows {
     pub(crate) rows: Vec<Detail>,
     /// The ids of rows that could not be read.
     pub(crate) unreadable: Vec<String>,
+    /// Rows that could not be read, and that have no id.
+    pub(crate) lost: Vec<LostRow>,
     pub(crate) has_more: bool,
     /// How many rows FreshBooks counts in all pages.
     pub(crate) total: Option<u64>,
@@ -224,13 +226,17 @@ impl FreshBooksClient {
         let list = envelope.member(list_key::<T>())?;
         let read = decode::rows(&list, T::ID, |object| self.seen::<T>(object))?;
         let full = read.len() >= PER_PAGE;
-        let (mut rows, mut unreadable) = (Vec::with_capacity(read.len()), Vec::new());
+        let (mut rows, mut unreadable, mut lost) = (Vec::with_capacity(read.len()), Vec::new(), Vec::new());
         for row in read {
             match row {
                 Row::Read { decoded, raw } => rows.push(self.detail::<T>(decoded, raw)?),
-                Row::Unreadable { id, number, error } => {
+                Row::Unreadable { row, error } => {
+                    let number = row.number;
                     tracing::warn!(%error, operation = T::LIST, page, number, "a row cannot be read");
-                    unreadable.extend(id);
+                    match &row.id {
+                        Some(id) => unreadable.push(id.to_string()),
+                        None => lost.push(row),
+                    }
                 }
             }
         }
@@ -249,7 +255,7 @@ impl FreshBooksClient {
             // Without a number of pages, a full one is not the last.
             Family::Accounting => pages.map_or(full, |pages| u64::from(page) < pages),
         };
-        Ok(Rows { rows, unreadable, has_more, total, date: answer.date() })
+        Ok(Rows { rows, unreadable, lost, has_more, total, date: answer.date() })
     }
 
     fn path<T: Resource>(&self, id: Option<&str>) -> Result<Url> {

@@ -96,6 +96,10 @@ impl Search {
                 .with_operation(T::GET)
                 .with_context("id", id));
         }
+        if !page.lost.is_empty() {
+            let error = "a row does not say which record it is: the list proves nothing";
+            return Err(Error::new(ErrorKind::InvalidResponse, error).with_operation(T::LIST));
+        }
         let shrunk = self.total.zip(page.total).is_some_and(|(before, now)| now < before);
         self.total = page.total;
         if shrunk && number > 1 {

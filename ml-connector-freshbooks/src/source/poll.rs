@@ -16,7 +16,7 @@ use bytes::Bytes;
 use ml_connector_core::{
     Context, Error, ErrorKind, Result, Timestamp,
     http::Pages,
-    model::{Date, EntityRef, Observation, Page, PollMode, Record, Revision, Signal, Zone},
+    model::{Date, EntityRef, LostRow, Observation, Page, PollMode, Record, Revision, Signal, Zone},
     snapshot::{Facts, Snapshot},
 };
 use serde::{Deserialize, Serialize};
@@ -111,7 +111,7 @@ impl Checkpoint {
         let stamps = page.rows.iter().filter_map(|row| row.record.modified_at);
         self.newest =
             stamps.map(|stamp| stamp.min(clock + SKEW)).fold(self.newest, |one, other| one.max(Some(other)));
-        if !page.rows.is_empty() || !page.unreadable.is_empty() {
+        if !page.rows.is_empty() || !page.unreadable.is_empty() || !page.lost.is_empty() {
             self.empty_since = None;
         }
     }
@@ -169,10 +169,10 @@ impl Listing<'_> {
         at.learn(&listed, read_at);
         let read = listed.rows.iter().map(|row| row.record.id.to_string());
         let ids: Vec<String> = read.chain(listed.unreadable.iter().cloned()).collect();
-        let rows = std::mem::take(&mut listed.rows);
+        let (rows, lost) = (std::mem::take(&mut listed.rows), std::mem::take(&mut listed.lost));
         let unreadable =
             listed.unreadable.iter().map(|id| Signal::entity(EntityRef::new(T::KIND, id.as_str())));
-        let mut page = Found { signals: unreadable.collect(), observations: Vec::new() };
+        let mut page = Found { signals: unreadable.collect(), observations: Vec::new(), lost };
         match (self.mode, at.pass) {
             (PollMode::Sweep, _) => {
                 page.signals.extend(rows.iter().map(|row| Signal::entity(row.record.entity())));
@@ -213,17 +213,18 @@ impl Listing<'_> {
         if !more {
             at.finish(self.mode);
         }
-        let Found { observations, signals } = page;
-        let page = Page::new(at.write()?).observations(observations).signals(signals).more(more);
+        let Found { observations, signals, lost } = page;
+        let page = Page::new(at.write()?).observations(observations).signals(signals).lost(lost).more(more);
         Ok(page.left(left).remark(if_empty::<T>(&at, read_at)))
     }
 
     /// What a row shows, and what was paid of it where it is a bill.
     fn observe<T: Resource>(&self, row: Detail, read_at: Timestamp, page: &mut Found) -> Result<()> {
-        let payments = match T::KIND == Bill::KIND && !row.deleted {
+        let (payments, lost) = match T::KIND == Bill::KIND && !row.deleted {
             true => self.books.payments_of(&row, read_at)?,
-            false => Vec::new(),
+            false => Default::default(),
         };
+        page.lost.extend(lost);
         page.observations.push(self.books.observe::<T>(row, read_at)?);
         // What was paid is told once, by whichever list shows it first; of the past each list tells its own.
         if matches!(self.mode, PollMode::Live | PollMode::Baseline) {
@@ -305,6 +306,7 @@ fn if_empty<T: Resource>(at: &Checkpoint, now: Timestamp) -> Option<Arc<str>> {
 struct Found {
     observations: Vec<Observation>,
     signals: Vec<Signal>,
+    lost: Vec<LostRow>,
 }
 
 /// Whether a row that is not the whole record shows something that is not known.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use ml_connector_core::{
     Context, Error, ErrorKind, Result, Scope, Timestamp,
     decode::{self, Row},
-    model::{EntityRef, Observation, Observed, Proof, Raw, Resolution, Signal},
+    model::{EntityRef, LostRow, Observation, Observed, Proof, Raw, Resolution, Signal},
     snapshot::Snapshot,
 };
 
@@ -73,29 +73,39 @@ impl FreshBooks {
         Ok(Observation { entity, read_at, state })
     }
 
-    /// What was paid of a bill, by the bill's own JSON.
-    pub(super) fn payments_of(&self, bill: &Detail, read_at: Timestamp) -> Result<Vec<Observation>> {
+    /// What was paid of a bill, by the bill's own JSON; and the rows of that which say nothing.
+    pub(super) fn payments_of(
+        &self,
+        bill: &Detail,
+        read_at: Timestamp,
+    ) -> Result<(Vec<Observation>, Vec<LostRow>)> {
+        let (mut paid, mut lost) = Default::default();
         if !self.tells_bill_payments {
-            return Ok(Vec::new());
+            return Ok((paid, lost));
         }
         let payments =
             decode::object(&bill.raw, |bill| Ok(bill.raw("bill_payments").map(ToOwned::to_owned)))?;
-        let Some(payments) = payments.value else { return Ok(Vec::new()) };
+        let Some(payments) = payments.value else { return Ok((paid, lost)) };
         let site = self.client.site();
         let rows = decode::rows(&payments, BillPayment::ID, |payment| {
             Ok((BillPayment::read(payment, site)?, payment.text("vis_state") == "1"))
         })?;
-        let read = rows.into_iter().filter_map(|row| match row {
-            Row::Read { decoded, raw } => Some((decoded, raw)),
-            Row::Unreadable { .. } => None,
-        });
-        read.map(|(decoded, raw)| {
-            let (mut record, deleted) = decoded.value;
-            name_payment(&mut record, &bill.record);
-            let (shape, left_out) = (Shape::Whole, decoded.left_out);
-            self.observe::<BillPayment>(Detail { record, shape, deleted, raw, left_out }, read_at)
-        })
-        .collect()
+        for row in rows {
+            match row {
+                Row::Read { decoded, raw } => {
+                    let (mut record, deleted) = decoded.value;
+                    name_payment(&mut record, &bill.record);
+                    let (shape, left_out) = (Shape::Whole, decoded.left_out);
+                    let payment = Detail { record, shape, deleted, raw, left_out };
+                    paid.push(self.observe::<BillPayment>(payment, read_at)?);
+                }
+                Row::Unreadable { row, error } => {
+                    tracing::warn!(%error, bill = %bill.record.id, "a payment of a bill cannot be read");
+                    lost.push(row);
+                }
+            }
+        }
+        Ok((paid, lost))
     }
 
     /// What "does not exist" means: FreshBooks still shows what was deleted, so the record was never there, is not there
@@ -155,7 +165,7 @@ impl Reading<'_> {
                 BillPayment::KIND => related = self.name_by_bill(&mut detail).await?,
                 Bill::KIND => {
                     self.name_vendor(&mut detail).await?;
-                    related = self.books.payments_of(&detail, read_at)?;
+                    (related, _) = self.books.payments_of(&detail, read_at)?;
                 }
                 _ => {}
             }

@@ -83,9 +83,9 @@ mod tests {
     #[test]
     fn every_vector_has_its_message() {
         let vectors: serde_json::Value =
-            serde_json::from_str(include_str!("../../tests/fixtures/webhook_vectors.json")).unwrap();
+            serde_json::from_str(include_str!("../../tests/vectors/webhook_signatures.json")).unwrap();
         let vectors = vectors["vectors"].as_array().unwrap();
-        assert_eq!(vectors.len(), 11);
+        assert_eq!(vectors.len(), 22);
         for vector in vectors {
             let fields = form(vector["body"].as_str().unwrap().as_bytes()).unwrap();
             assert_eq!(message(&fields), vector["message"].as_str().unwrap(), "{}", vector["name"]);

@@ -26,6 +26,8 @@ pub(super) struct Books {
     pub(super) filters_payments: bool,
     /// Whether rows of payments received leave their currency out, as recorded.
     pub(super) bare_payment_rows: bool,
+    /// How many have to approve what is submitted.
+    pub(super) approvers: usize,
     parties: BTreeMap<String, String>,
     /// What happened since it was last taken: workflow rules look at it.
     pub(super) changes: Vec<Happened>,
@@ -60,6 +62,7 @@ impl Books {
             plain: BTreeMap::new(),
             filters_payments: false,
             bare_payment_rows: true,
+            approvers: 1,
             parties: BTreeMap::new(),
             changes: Vec::new(),
             drawn: 0,
@@ -151,23 +154,28 @@ impl Books {
     }
 
     pub(super) fn submit(&mut self, entity: Entity, id: &str, now: Timestamp) -> Result<()> {
+        let approvers = self.approvers;
         self.edit(entity, id, now, |document, today| {
             in_stage(document, &[Stage::Draft, Stage::Open])?;
             document.stage = Stage::PendingApproval;
-            document.approval = Some(Approval { submitted: today, approved: None });
+            document.approval = Some(Approval { submitted: today, approvers, approved: Vec::new() });
             Ok(())
         })?;
         self.happened(entity, id, How::Submitted);
         Ok(())
     }
 
+    /// The next approver approves; with the last one's word the document is approved.
     pub(super) fn approve(&mut self, entity: Entity, id: &str, now: Timestamp) -> Result<()> {
         self.edit(entity, id, now, |document, today| {
             in_stage(document, &[Stage::PendingApproval])?;
-            document.stage = if entity == Entity::Bill { Stage::Open } else { Stage::Approved };
             if let Some(approval) = &mut document.approval {
-                approval.approved = Some(today);
+                approval.approved.push(today);
+                if approval.approved.len() < approval.approvers {
+                    return Ok(());
+                }
             }
+            document.stage = if entity == Entity::Bill { Stage::Open } else { Stage::Approved };
             Ok(())
         })
     }

@@ -32,7 +32,7 @@ use ml_connector_core::{
     model::{Date, Decimal},
 };
 
-use self::{answer::Site, books::Books, oauth::App, webhooks::Webhooks};
+use self::{answer::Site, books::Books, oauth::App, render::APPROVERS, webhooks::Webhooks};
 pub use self::{
     config::{Organization, Plan, ZohoBooksConfig},
     event::{AttemptedWebhook, WebhookDelivery, WebhookEvent},
@@ -320,6 +320,12 @@ impl ZohoBooksSim {
         self.tenant(|tenant| tenant.webhooks.settings.delete_webhook(name)).unwrap_or_default()
     }
 
+    /// How many have to approve what is submitted from now on, one after the other: one at first, three at most. The API's user
+    /// counts for whoever is next.
+    pub fn set_approvers(&self, approvers: usize) {
+        self.tenant(|tenant| tenant.books.approvers = approvers.clamp(1, APPROVERS.len()));
+    }
+
     /// Submits an invoice or a bill for approval.
     ///
     /// # Errors
@@ -328,7 +334,7 @@ impl ZohoBooksSim {
         self.change(|books, now| books.submit(entity, id, now))
     }
 
-    /// Approves an invoice or a bill.
+    /// Approves an invoice or a bill as the next of its [approvers](Self::set_approvers).
     ///
     /// # Errors
     /// As [`submit_for_approval`](Self::submit_for_approval).

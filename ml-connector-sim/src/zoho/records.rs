@@ -235,10 +235,14 @@ pub(super) struct Party {
     pub(super) name: String,
 }
 
+/// Somebody's word on a document, for which one approver after another is asked.
 #[derive(Debug, Clone)]
 pub(super) struct Approval {
     pub(super) submitted: Date,
-    pub(super) approved: Option<Date>,
+    /// How many are asked.
+    pub(super) approvers: usize,
+    /// When each of those who have approved did.
+    pub(super) approved: Vec<Date>,
 }
 
 #[derive(Debug, Clone)]

@@ -125,6 +125,12 @@ pub(super) fn users() -> serde_json::Value {
 
 /// Who everything is done by.
 const USER_ID: &str = "481500000000093001";
+/// Who approves, in this order: id, name, address.
+pub(super) const APPROVERS: [(&str, &str, &str); 3] = [
+    ("481500000000093015", "Ines Okafor", "ines@harborlane.example"),
+    ("481500000000093022", "Paul Verdier", "paul@harborlane.example"),
+    ("481500000000093039", "Mina Haldane", "mina@harborlane.example"),
+];
 const USER_NAME: &str = "Dana Whitlow";
 
 fn invoice(books: &Books, invoice: &Document, now: Timestamp) -> Fields {
@@ -256,23 +262,24 @@ fn approval(to: &mut Fields, document: &Document) {
     to.set_all(&["submitted_by", "submitter_id"], USER_ID);
     to.set("submitted_by_name", USER_NAME);
     to.set("submitted_by_email", "finance@harborlane.example");
-    to.set("approver_id", "481500000000093015");
-    let status = if approval.approved.is_some() { "approved" } else { "yet_to_approve" };
-    to.set(
-        "approvers_list",
-        json!([{
-            "order": 1,
-            "approver_user_id": "481500000000093015",
-            "approver_name": "Ines Okafor",
-            "email": "ines@harborlane.example",
+    to.set("approver_id", APPROVERS[0].0);
+    let approver = |(i, (id, name, email)): (usize, &(&str, &str, &str))| {
+        let approved = approval.approved.get(i);
+        json!({
+            "order": i + 1,
+            "approver_user_id": id,
+            "approver_name": name,
+            "email": email,
             "photo_url": "",
-            "approval_status": status,
-            "is_next_approver": approval.approved.is_none(),
+            "approval_status": if approved.is_some() { "approved" } else { "yet_to_approve" },
+            "is_next_approver": i == approval.approved.len(),
             "submitted_date": approval.submitted.to_string(),
-            "approved_date": approval.approved.map_or_else(String::new, |date| date.to_string()),
+            "approved_date": approved.map_or_else(String::new, Date::to_string),
             "user_status": "active",
-        }]),
-    );
+        })
+    };
+    let approvers = APPROVERS.iter().take(approval.approvers).enumerate();
+    to.set("approvers_list", approvers.map(approver).collect::<serde_json::Value>());
 }
 
 fn customer_payment(books: &Books, payment: &Payment) -> Fields {

@@ -2,7 +2,11 @@
 
 pub(crate) mod directory;
 
-use std::time::Duration;
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -40,10 +44,13 @@ const RECEIPT: Duration = Duration::from_secs(120);
 const RECEIPT_EVERY: Duration = Duration::from_secs(10);
 /// A message that was rewritten a moment ago may have been seen as it was before.
 const GLANCE: Duration = Duration::from_secs(5);
-/// How long it may take to tell a clicker that no dialog opened.
+/// How long it may take to tell a clicker something at once.
 const TELLING: Duration = Duration::from_secs(10);
-/// What the clicker is told then.
+/// What the clicker is told when no dialog opened.
 const NOT_OPENED: &str = "The dialog could not be opened, and nothing was decided. Please click again.";
+/// What the clicker is told while the receipt of the message is waited for.
+const ONE_MOMENT: &str = "One moment: this message was posted just now and is being looked up. You will be told what became of your click \
+     within a few minutes; there is no need to click again.";
 /// There are no subscriptions to look after.
 const UPKEEP: Duration = Duration::from_secs(24 * 3600);
 
@@ -61,6 +68,8 @@ pub struct SlackSource {
     directory: Directory,
     /// The bot's own user.
     bot: OnceCell<Option<String>>,
+    /// Which clicks wait for the receipt of their message, and since when.
+    waiting: Mutex<BTreeMap<Arc<str>, Timestamp>>,
 }
 
 impl Slack {
@@ -91,6 +100,7 @@ impl Slack {
             client: self.client().clone(),
             directory: self.directory(),
             bot: OnceCell::new(),
+            waiting: Mutex::default(),
         })
     }
 
@@ -112,11 +122,14 @@ impl SlackSource {
         };
         // A decision counts only on a message that is known. Its receipt may still be on its way.
         let decides = value.as_deref().and_then(Choice::parse).is_some();
-        if decides && place.is_some() && about.is_none() {
-            let waited = read_at.saturating_since(received_at);
-            if waited < RECEIPT {
-                return Ok(Resolution::NotYet { retry_at: read_at + RECEIPT_EVERY });
+        if let Some(place) = place.as_deref().filter(|_| decides && about.is_none())
+            && read_at.saturating_since(received_at) < RECEIPT
+        {
+            if self.begins_to_wait(&entity.id, read_at) {
+                let told = self.tell(ctx, place, &user, ONE_MOMENT).await;
+                _ = told.inspect_err(|error| tracing::warn!(%error, "a clicker could not be told to wait"));
             }
+            return Ok(Resolution::NotYet { retry_at: read_at + RECEIPT_EVERY });
         }
         let person = self.person(ctx, &user, received_at).await?;
         let actor = self.actor(&user, person, place.as_deref());
@@ -197,6 +210,20 @@ impl SlackSource {
         actor
     }
 
+    /// Whether the click has not waited before, as far as this process knows.
+    fn begins_to_wait(&self, click: &Arc<str>, now: Timestamp) -> bool {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.retain(|_, since| now.saturating_since(*since) < RECEIPT);
+        waiting.insert(Arc::clone(click), now).is_none()
+    }
+
+    /// Shows somebody alone a text beside a message.
+    async fn tell(&self, ctx: &Context, message: &str, user: &str, text: &str) -> Result<()> {
+        let Some((channel, _)) = message.split_once('/') else { return Ok(()) };
+        let words = EphemeralMessage { channel, user, text, blocks: &Blocks::new() };
+        self.client.chat_post_ephemeral(&ctx.within(TELLING), &words).await.map(drop)
+    }
+
     async fn about(&self, ctx: &Context, message: &str, seen_at: Timestamp) -> Result<Option<DocumentRef>> {
         ctx.delivered(&self.info.connection, message, seen_at - GLANCE).await
     }
@@ -234,9 +261,8 @@ impl Source for SlackSource {
                 .with_operation("slack.views_open")),
         };
         let Err(error) = opened else { return Ok(()) };
-        if let Some((channel, _)) = about.message() {
-            let words = EphemeralMessage { channel, user: &user, text: NOT_OPENED, blocks: &Blocks::new() };
-            let told = self.client.chat_post_ephemeral(&ctx.within(TELLING), &words).await;
+        if let Some(message) = about.message() {
+            let told = self.tell(ctx, message, &user, NOT_OPENED).await;
             _ = told.inspect_err(
                 |error| tracing::warn!(%error, "a clicker could not be told that no dialog opened"),
             );

@@ -291,9 +291,9 @@ impl State {
 }
 
 impl About {
-    /// The channel of the message, and the message.
-    pub(crate) fn message(&self) -> Option<(&str, &str)> {
-        self.place.as_deref()?.split_once('/')
+    /// The message: its channel and its stamp.
+    pub(crate) fn message(&self) -> Option<&str> {
+        self.place.as_deref()
     }
 
     /// The dialog that asks why.

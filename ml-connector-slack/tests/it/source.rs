@@ -300,12 +300,23 @@ async fn a_message_whose_receipt_is_on_its_way_is_waited_for_and_one_of_others_i
 async fn a_decision_waits_for_the_receipt_of_its_card_and_other_clicks_do_not() {
     let world = World::new().await;
     world.answer("users.info", ok("users.info.ok.json")).await;
+    world.answer("chat.postEphemeral", json(200, r#"{"ok":true,"message_ts":"1"}"#)).await;
     let source = source(&world);
     let decides = signals(&world, &interaction(&click(Choice::APPROVE, "approval:abc:1-x", None)));
-    let waits = source.resolve(&world.ctx, &decides, None).await.unwrap();
-    assert!(matches!(waits, Resolution::NotYet { retry_at } if retry_at > world.ctx.now()), "{waits:?}");
+    for _ in 0..3 {
+        let waits = source.resolve(&world.ctx, &decides, None).await.unwrap();
+        assert!(matches!(waits, Resolution::NotYet { retry_at } if retry_at > world.ctx.now()), "{waits:?}");
+        world.clock.advance(secs(10));
+    }
+    // Whoever clicked is told once that it is waited for.
+    let told = world.requests("chat.postEphemeral").await;
+    let [told] = &told[..] else { panic!("{told:?}") };
+    let told: Value = serde_json::from_slice(&told.body).unwrap();
+    assert_eq!((&told["channel"], &told["user"]), (&json!("C07APPROV1"), &json!("U07APPROV1")));
+    assert!(told["text"].as_str().unwrap().starts_with("One moment: "), "{told}");
     let opens = signals(&world, &interaction(&click("mlc.open", "anything", None)));
     assert_eq!(action(source.resolve(&world.ctx, &opens, None).await.unwrap()).about, None);
+    assert_eq!(world.requests("chat.postEphemeral").await.len(), 1, "it is not waited for");
     // Without a receipt it says so: it is told, and decides nothing.
     world.clock.advance(secs(120));
     assert_eq!(action(source.resolve(&world.ctx, &decides, None).await.unwrap()).about, None);

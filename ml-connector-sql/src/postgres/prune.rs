@@ -12,6 +12,12 @@ use super::{
     values::text,
 };
 
+/// Neither the entry `e`, which began its family, nor any other of that is on the work list. Two questions: as one with `OR` each
+/// family would be compared with all that waits.
+const NOTHING_WAITS: &str = "NOT EXISTS (SELECT 1 FROM @work w WHERE w.part = e.part AND w.seq = e.seq)
+     AND NOT EXISTS (SELECT 1 FROM @entry m JOIN @work w ON w.part = m.part AND w.seq = m.seq
+                     WHERE m.root <> m.seq AND m.root = e.seq)";
+
 /// Of families that began before, the oldest first, the latest entry of each first.
 #[derive(Debug)]
 pub(super) struct Prune {
@@ -29,11 +35,10 @@ impl Work for Prune {
         }
         let old = session
             .rows(
-                "SELECT e.seq FROM @entry e
-                 WHERE e.at < $1 AND e.root = e.seq AND NOT EXISTS (
-                     SELECT 1 FROM @entry m JOIN @work w ON w.part = m.part AND w.seq = m.seq
-                     WHERE m.seq = e.seq OR m.root <> m.seq AND m.root = e.seq)
-                 ORDER BY e.at, e.seq LIMIT $2",
+                &format!(
+                    "SELECT e.seq FROM @entry e WHERE e.at < $1 AND e.root = e.seq AND {NOTHING_WAITS}
+                     ORDER BY e.at, e.seq LIMIT $2"
+                ),
                 &[(&before, Type::INT8), (&limit, Type::INT8)],
             )
             .await?;
@@ -57,13 +62,13 @@ impl Work for Prune {
         session.rows(locked, &[(&roots, Type::INT8_ARRAY)]).await?;
         let going = session
             .rows(
-                "SELECT m.seq FROM @entry e
-                 CROSS JOIN LATERAL (
-                     SELECT e.seq UNION ALL SELECT c.seq FROM @entry c WHERE c.root <> c.seq AND c.root = e.seq) m
-                 WHERE e.seq = ANY($1) AND NOT EXISTS (
-                     SELECT 1 FROM @entry m JOIN @work w ON w.part = m.part AND w.seq = m.seq
-                     WHERE m.seq = e.seq OR m.root <> m.seq AND m.root = e.seq)
-                 ORDER BY e.at, e.seq, m.seq DESC LIMIT $2",
+                &format!(
+                    "SELECT m.seq FROM @entry e
+                     CROSS JOIN LATERAL (
+                         SELECT e.seq UNION ALL SELECT c.seq FROM @entry c WHERE c.root <> c.seq AND c.root = e.seq) m
+                     WHERE e.seq = ANY($1) AND {NOTHING_WAITS}
+                     ORDER BY e.at, e.seq, m.seq DESC LIMIT $2"
+                ),
                 &[(&roots, Type::INT8_ARRAY), (&limit, Type::INT8)],
             )
             .await?;
@@ -106,8 +111,8 @@ impl Work for Documents {
         let end = format!("{}0", begin.strip_suffix('/').unwrap_or_default());
         let limit = i64::try_from(self.limit).unwrap_or(i64::MAX);
         let sql = "WITH gone AS (
-                DELETE FROM @document WHERE key IN (
-                    SELECT key FROM @document WHERE key >= $1 AND key < $2 ORDER BY key LIMIT $3 FOR UPDATE)
+                DELETE FROM @document WHERE key = ANY (ARRAY (
+                    SELECT key FROM @document WHERE key >= $1 AND key < $2 ORDER BY key LIMIT $3 FOR UPDATE))
                 RETURNING 1)
             SELECT count(*) FROM gone";
         let params = [(&&*begin as _, Type::TEXT), (&end as _, Type::TEXT), (&limit as _, Type::INT8)];

@@ -56,6 +56,8 @@ CREATE INDEX entry_at ON @entry (at);
 CREATE INDEX entry_connection ON @entry (connection, kind, seq);
 CREATE INDEX entry_entity ON @entry (entity_id, connection, seq) WHERE entity_id IS NOT NULL;
 CREATE INDEX entry_number ON @entry (number, connection, seq) WHERE number IS NOT NULL;
+-- What somebody did, and what is worth remembering: few among the others.
+CREATE INDEX entry_kind ON @entry (kind, seq) WHERE kind > 3;
 CREATE INDEX entry_name ON @entry (name, seq) WHERE name IS NOT NULL AND kind <> 1;
 CREATE INDEX entry_destination ON @entry (destination, seq) WHERE destination IS NOT NULL;
 CREATE INDEX entry_amount ON @entry (amount) WHERE amount IS NOT NULL;

@@ -18,7 +18,7 @@ use ml_connector_core::{
     decode::{self, Decoded, LeftOut, Object, Row},
     error_context,
     http::{Answer, Call, Client, Envelope},
-    model::{Currency, Record},
+    model::{Currency, LostRow, Record},
     rate::{Budget, Cost, Quota, QuotaKey},
 };
 use serde_json::value::RawValue;
@@ -77,6 +77,8 @@ pub(crate) struct Rows {
     pub(crate) rows: Vec<Detail>,
     /// The ids of rows that could not be read.
     pub(crate) unreadable: Vec<String>,
+    /// Rows that could not be read, and that have no id.
+    pub(crate) lost: Vec<LostRow>,
     pub(crate) has_more: bool,
 }
 
@@ -242,19 +244,23 @@ impl BooksClient {
                 Err(error) => return Err(error),
             }
         }
-        let (mut rows, mut unreadable) = (Vec::with_capacity(read.len()), Vec::new());
+        let (mut rows, mut unreadable, mut lost) = (Vec::with_capacity(read.len()), Vec::new(), Vec::new());
         for row in read {
             match row {
                 Row::Read { decoded: Decoded { value: (record, stage), left_out }, raw } => {
                     rows.push(Detail { record, stage, raw, left_out });
                 }
-                Row::Unreadable { id, number, error } => {
+                Row::Unreadable { row, error } => {
+                    let number = row.number;
                     tracing::warn!(%error, operation = T::LIST, page, number, "a row cannot be read");
-                    unreadable.extend(id);
+                    match &row.id {
+                        Some(id) => unreadable.push(id.to_string()),
+                        None => lost.push(row),
+                    }
                 }
             }
         }
-        Ok(Rows { rows, unreadable, has_more })
+        Ok(Rows { rows, unreadable, lost, has_more })
     }
 
     fn path<T: Resource>(&self, id: Option<&str>) -> Url {
@@ -388,8 +394,8 @@ fn list_of<T>(
         .into_iter()
         .filter_map(|row| match row {
             Row::Read { decoded, .. } => Some(decoded.value),
-            Row::Unreadable { number, error, .. } => {
-                tracing::warn!(%error, member, number, "a row cannot be read");
+            Row::Unreadable { row, error } => {
+                tracing::warn!(%error, member, number = row.number, "a row cannot be read");
                 None
             }
         })

@@ -208,6 +208,10 @@ impl ZohoBooks {
                     .with_operation(T::GET)
                     .with_context("id", id));
             }
+            // A row that does not say which record it is may be this one.
+            if !rows.lost.is_empty() {
+                break;
+            }
             if !rows.has_more {
                 return Ok(());
             }

@@ -250,7 +250,7 @@ impl Listing<'_> {
         if reads_back && live && checkpoint.filters.is_none() && listed.has_more {
             checkpoint.filters = Some(self.has_filter::<T>(shown).await?);
         }
-        let has_more = listed.has_more;
+        let (has_more, lost) = (listed.has_more, listed.lost);
         let read = listed.rows.iter().map(|row| row.record.id.to_string());
         let ids: Vec<String> = read.chain(listed.unreadable.iter().cloned()).collect();
         // Each is read alone, as long as it is listed: what is wrong with it may be repaired.
@@ -305,7 +305,7 @@ impl Listing<'_> {
         if !more {
             checkpoint.finish(self.mode, reads_back);
         }
-        Ok(Page::new(checkpoint.write()?).rows(observed).signals(signals).more(more))
+        Ok(Page::new(checkpoint.write()?).rows(observed).signals(signals).lost(lost).more(more))
     }
 
     fn is_too_soon(&self, checkpoint: &Checkpoint, now: Timestamp) -> bool {

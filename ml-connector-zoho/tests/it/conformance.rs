@@ -170,7 +170,7 @@ async fn contacts_have_every_behavior_of_a_source() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_unreadable_row_of_any_kind_keeps_its_id_and_the_page_goes_on() {
+async fn an_unreadable_row_of_any_kind_is_told_by_its_id_or_shown_as_lost() {
     let kinds = [
         (Entity::Invoice, "invoice"),
         (Entity::Bill, "bill"),
@@ -185,6 +185,8 @@ async fn an_unreadable_row_of_any_kind_keeps_its_id_and_the_page_goes_on() {
     ];
     assert_eq!(kinds.len(), Entity::ALL.len());
     for (entity, kind) in kinds {
-        source::feeds::an_unreadable_row_keeps_its_id_and_the_page_goes_on(&under_test(entity, kind)).await;
+        use source::feeds;
+        feeds::an_unreadable_row_keeps_its_id_and_the_page_goes_on(&under_test(entity, kind)).await;
+        feeds::a_row_without_an_id_is_shown_as_lost_and_the_page_goes_on(&under_test(entity, kind)).await;
     }
 }

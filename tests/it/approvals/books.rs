@@ -14,8 +14,8 @@ use ml_connector_core::{
     SinkInfo, Source, SourceInfo, Timestamp, UpkeepRequest,
     model::{
         Delivery, DeliveryPlan, Destination, EntityRef, Intake, Interaction, LaneKey, Lookup, Observation,
-        Observed, Page, Person, Prompt, Receipt, Record, RecordKind, Resolution, Revision, Signal, Status,
-        Upkeep,
+        Observed, Page, Person, PostedDocument, Prompt, Receipt, Record, RecordKind, Resolution, Revision,
+        Signal, Status, Upkeep,
     },
     snapshot::Snapshot,
 };
@@ -37,25 +37,40 @@ pub(super) enum Fault {
 pub(super) struct Bill {
     /// Grows with every change.
     pub(super) version: u64,
-    pub(super) approved: bool,
-    /// The version at each approval, and by which delivery.
+    /// How many have to approve it.
+    levels: usize,
+    /// How many have, in the books themselves.
+    there: usize,
+    /// The version at each approval of ours, and by which delivery.
     pub(super) approvals: Vec<(u64, String)>,
     faults: VecDeque<Fault>,
+}
+
+impl Bill {
+    fn approvers(&self) -> usize {
+        self.there + self.approvals.len()
+    }
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Books(Mutex<BTreeMap<String, Bill>>);
 
 impl Books {
-    pub(super) fn submit(&self, id: &str, faults: impl IntoIterator<Item = Fault>) {
+    /// Somebody submits a bill that so many have to approve.
+    pub(super) fn submit(&self, id: &str, levels: usize, faults: impl IntoIterator<Item = Fault>) {
         let faults = faults.into_iter().collect();
-        let bill = Bill { version: 1, approved: false, approvals: Vec::new(), faults };
+        let bill = Bill { version: 1, levels, there: 0, approvals: Vec::new(), faults };
         self.0.lock().unwrap().insert(id.to_owned(), bill);
     }
 
     /// Somebody edits a bill.
     pub(super) fn change(&self, id: &str) {
         self.0.lock().unwrap().get_mut(id).unwrap().version += 1;
+    }
+
+    /// The next approver approves it in the books.
+    pub(super) fn approve_there(&self, id: &str) {
+        self.0.lock().unwrap().get_mut(id).unwrap().there += 1;
     }
 
     /// What is planted for the next command. A period stays closed.
@@ -103,13 +118,14 @@ impl Connection {
     }
 
     fn read(&self, id: &str, now: Timestamp) -> Observation {
-        let Bill { version, approved, .. } = self.books.bill(id);
-        let status = if approved { Status::Open } else { Status::PendingApproval };
+        let bill = self.books.bill(id);
+        let (version, approvers) = (bill.version, bill.approvers());
+        let status = if approvers < bill.levels { Status::PendingApproval } else { Status::Open };
         let mut record = Record::new(RecordKind::Bill, id, status);
         record.number = Some(format!("B-{id}"));
         record.total = Some(amount(version));
         record.submitted_by = Some(Person::named("Rita Requester"));
-        let revision = Revision::of(format!("{version} {approved}").as_bytes());
+        let revision = Revision::of(format!("{version} {approvers}").as_bytes());
         let state = Observed::present(revision, record);
         Observation { entity: EntityRef::new("bill", id), read_at: now, state }
     }
@@ -138,7 +154,6 @@ impl Connection {
             let bill = bills.get_mut(&*shown.entity.id).unwrap();
             let version = bill.version;
             bill.approvals.push((version, delivery.id.to_string()));
-            bill.approved = true;
         }
         if fault == Some(Fault::LostAnswer) {
             return down(Effect::Unknown);
@@ -148,7 +163,9 @@ impl Connection {
 
     fn receipt(&self, id: &str, now: Timestamp) -> Receipt {
         let mut receipt = Receipt::new(format!("bill/{id}#approve"));
-        receipt.observed = Some(Arc::new(self.read(id, now)));
+        let read = self.read(id, now);
+        receipt.result = read.state.record().map(PostedDocument::of);
+        receipt.observed = Some(Arc::new(read));
         receipt
     }
 }

@@ -99,6 +99,7 @@ impl Ledger for Company {
             Plot::DoubleClick,
             Plot::TwoAtOnce,
             Plot::Unauthorized,
+            Plot::Rejected,
             Plot::ChangedUnseen,
             Plot::ChangedMeanwhile,
             Plot::ApprovedThere,
@@ -113,7 +114,7 @@ impl Ledger for Company {
         ]
     }
 
-    fn enter(&self, round: usize, i: usize) -> (String, String) {
+    fn enter(&self, round: usize, i: usize, _: usize) -> (String, String) {
         let set = SETS[(round + i) % 2];
         let new = match set {
             Set::PurchaseInvoices => NewDocument::new("Northline Packaging", amount(95_300))

@@ -19,7 +19,7 @@ use ml_connector_core::{
     engine::{ConnectorBuilder, Settings},
     model::Event,
 };
-use ml_connector_sim::slack::{SlackConfig, User};
+use ml_connector_sim::slack::{Posted, SlackConfig, User};
 use ml_connector_slack::{channel, clicker};
 
 use crate::{
@@ -36,6 +36,11 @@ const DANA: &str = "U07DANA001";
 const TOM: &str = "U07CLERK01";
 const APPROVE: &str = "approval.approve";
 const RETRY: &str = "approval.retry";
+const REJECT: &str = "approval.reject";
+/// The line of a card where a reason is written.
+const REASON: &str = "approval.reason";
+/// What somebody writes there.
+const TOO_DEAR: &str = "Twice the price of last year";
 /// A process dies at one of so many commits.
 const COMMITS: u64 = 300;
 
@@ -45,12 +50,16 @@ enum Plot {
     DoubleClick,
     TwoAtOnce,
     Unauthorized,
+    /// Somebody rejects it and says why; whoever would approve it then is too late.
+    Rejected,
     Requester,
     ChangedUnseen,
     ChangedMeanwhile,
     ApprovedThere,
     /// Somebody approves it in the books, where that is not the end.
     Released,
+    /// Two have to approve it: whoever clicks, and then somebody in the books.
+    TwoLevels(Option<Mishap>),
     /// Something goes wrong with the command.
     Spoiled(Mishap),
 }
@@ -89,8 +98,8 @@ trait Ledger {
     /// What can happen in them.
     fn plots(&self) -> Vec<Plot>;
 
-    /// Writes a document that waits, and returns its id and the number that its card names.
-    fn enter(&self, round: usize, i: usize) -> (String, String);
+    /// Writes a document that waits, for so many approvers, and returns its id and the number that its card names.
+    fn enter(&self, round: usize, i: usize, levels: usize) -> (String, String);
 
     /// Somebody changes what a card shows.
     fn edit(&self, document: &str);
@@ -250,14 +259,15 @@ impl<L: Ledger> Office<L> {
         }
     }
 
-    /// Somebody clicks on the card of a document, if it still has the button.
-    async fn click(&mut self, number: &str, button: &str, user: &str) {
+    /// Somebody clicks on the card of a document. Returns whether it still had the button.
+    async fn click(&mut self, number: &str, button: &str, user: &str) -> bool {
         let slack = self.world.slack.clone();
         let cards = slack.posts(APPROVALS);
         let about: Vec<_> = cards.iter().filter(|card| card.text.contains(number)).collect();
         assert!(!about.is_empty(), "there is a card about {number}");
-        if !about.iter().any(|card| slack.click(APPROVALS, &card.ts, button, user).is_ok()) {
-            return;
+        let written: &[_] = if button == REJECT { &[(REASON, TOO_DEAR)] } else { &[] };
+        if !about.iter().any(|card| slack.click_with(APPROVALS, &card.ts, button, user, written).is_ok()) {
+            return false;
         }
         *self.clicks.entry(number.to_owned()).or_default() += 1;
         for delivery in slack.take_deliveries() {
@@ -266,6 +276,13 @@ impl<L: Ledger> Office<L> {
             assert_eq!(attempt.failure, None, "{attempt:?}");
         }
         self.moment().await;
+        true
+    }
+
+    /// Whether a message about a document says this.
+    fn says(&self, number: &str, words: &str) -> bool {
+        let cards = self.world.slack.posts(APPROVALS);
+        cards.iter().any(|card| card.text.contains(number) && card.text.contains(words))
     }
 
     async fn play(&mut self, plot: Plot, number: &str, document: &str) {
@@ -290,6 +307,10 @@ impl<L: Ledger> Office<L> {
                 self.tell().await;
                 self.click(number, APPROVE, ANNA).await;
             }
+            Plot::TwoLevels(mishap) => {
+                mishap.into_iter().for_each(|mishap| self.ledger.spoil(document, mishap));
+                self.click(number, APPROVE, ANNA).await;
+            }
             Plot::Spoiled(mishap) => {
                 self.ledger.spoil(document, mishap);
                 self.click(number, APPROVE, if mishap == Mishap::BadGateway { CARA } else { ANNA }).await;
@@ -297,6 +318,15 @@ impl<L: Ledger> Office<L> {
             Plot::Unauthorized => {
                 self.click(number, APPROVE, TOM).await;
                 self.click(number, APPROVE, ANNA).await;
+            }
+            Plot::Rejected => {
+                let deaths = self.deaths;
+                self.click(number, REJECT, CARA).await;
+                self.pass(secs(30)).await;
+                // A process that died may have left the click waiting: who comes then may be first.
+                if deaths == self.deaths {
+                    self.click(number, APPROVE, ANNA).await;
+                }
             }
             Plot::Requester => {
                 self.click(number, APPROVE, DANA).await;
@@ -319,8 +349,14 @@ impl<L: Ledger> Office<L> {
     async fn check(&mut self, plot: Plot, number: &str, document: &str) {
         let end = |office: &Self| office.ledger.end(document);
         match plot {
-            // Nobody saw what it has become: it waits until somebody did.
-            Plot::ChangedUnseen | Plot::ChangedMeanwhile => {
+            // Nobody saw what it has become: without a word of anybody, the card shows it and asks again.
+            Plot::ChangedUnseen => {
+                assert_eq!(end(self), (false, 0), "{plot:?}");
+                assert!(self.click(number, APPROVE, ANNA).await, "{plot:?}: it is not asked again");
+                self.pass(self.ledger.certain_after()).await;
+                assert_eq!(end(self), (true, 1), "{plot:?}, once it was seen");
+            }
+            Plot::ChangedMeanwhile => {
                 assert_eq!(end(self), (false, 0), "{plot:?}");
                 self.ledger.edit(document);
                 self.tell().await;
@@ -335,14 +371,30 @@ impl<L: Ledger> Office<L> {
                 self.pass(self.ledger.certain_after()).await;
                 assert_eq!(end(self), (true, 1), "{plot:?}, tried again");
             }
+            Plot::Rejected => {
+                assert_eq!(end(self), (false, 0), "{plot:?}");
+                let cards = self.world.slack.posts(APPROVALS);
+                let tells = |card: &Posted| {
+                    let shown = card.blocks.to_string();
+                    card.text.contains(number) && shown.contains(TOO_DEAR) && !shown.contains(APPROVE)
+                };
+                assert!(cards.iter().any(tells), "{plot:?}: the card does not say why: {cards:#?}");
+                assert!(self.says(number, "rejected"), "{plot:?}");
+            }
+            Plot::TwoLevels(_) => {
+                assert_eq!(end(self), (false, 1), "{plot:?}");
+                assert!(self.says(number, "approved, waits for the next approver"), "{plot:?}");
+                assert!(!self.says(number, "approved and posted"), "{plot:?}: it is not");
+                self.ledger.approve_there(document);
+                self.tell().await;
+                assert_eq!(end(self), (true, 1), "{plot:?}");
+                assert!(self.says(number, "approved and posted"), "{plot:?}");
+            }
             Plot::ApprovedThere => {
                 assert_eq!(end(self), (true, 0), "{plot:?}");
-                let cards = self.world.slack.posts(APPROVALS);
-                let says = |words: &str| {
-                    cards.iter().any(|card| card.text.contains(number) && card.text.contains(words))
-                };
                 if self.ledger.knows_who_approved() {
-                    assert!(says("was approved in the books"), "{cards:#?}");
+                    let cards = self.world.slack.posts(APPROVALS);
+                    assert!(self.says(number, "was approved in the books"), "{cards:#?}");
                 }
             }
             _ => assert_eq!(end(self), (true, 1), "{plot:?}"),
@@ -351,12 +403,13 @@ impl<L: Ledger> Office<L> {
 }
 
 impl<L: Ledger> Office<L> {
-    /// Every click is answered. Who approved what the books then refuse is told that, too. Slack shows nobody what somebody
+    /// Every click is answered. Who approved what the books then refuse, or leave to the next approver, is told that, too. Slack shows nobody what somebody
     /// alone was told, so that an answer is repeated whose process died before it knew.
     async fn check_answers(&self) {
         let mut expected = self.clicks.clone();
         for entry in self.world.entries(EntryKind::Event).await {
-            if entry.index.name.as_deref() == Some("approval.refused") {
+            let name = entry.index.name.as_deref();
+            if matches!(name, Some("approval.refused" | "approval.partially_approved")) {
                 let event = Event::from_cloudevent(&entry.body.unwrap()).unwrap();
                 let number = event.document().unwrap().number.clone().unwrap();
                 *expected.entry(number).or_default() += 1;
@@ -386,7 +439,8 @@ async fn days<L: Ledger>(mut office: Office<L>, rounds: usize) -> usize {
     for round in 0..rounds {
         let mut documents = Vec::new();
         for (i, plot) in plots.iter().enumerate() {
-            let (document, number) = office.ledger.enter(round, i);
+            let levels = if let Plot::TwoLevels(_) = plot { 2 } else { 1 };
+            let (document, number) = office.ledger.enter(round, i, levels);
             documents.push((*plot, number, document));
         }
         office.tell().await;

@@ -1,17 +1,18 @@
-//! Which documents are asked about, and when: amounts, quiet times, what is there already, and whose connection does it.
+//! Which documents are asked about, and when: amounts, quiet times, what is there already, and whose connection does it. What
+//! becomes of a click on a card that is not known yet.
 
 use std::{sync::Arc, time::Duration};
 
 use ml_connector_bc::{BusinessCentral, post};
 use ml_connector_core::{
-    Connector, Money, Secret, SourceMode,
+    Clock, Connector, Money, Secret, SourceMode,
     approval::{Approvals, ApprovalsBuilder, Approvers, Policy},
     audit::EntryKind,
     model::{Decimal, Event, Status},
     route::Route,
 };
 use ml_connector_sim::{
-    BusinessCentralSim,
+    BusinessCentralSim, Fault,
     bc::{BusinessCentralConfig, NewDocument, Set},
     slack::User,
     zoho::ZohoBooksConfig,
@@ -222,6 +223,83 @@ async fn each_company_posts_its_own_documents() {
     let posted = |company: usize| desk.companies[company].postings();
     assert_eq!((posted(0).len(), posted(1).len()), (0, 1));
     assert_eq!(posted(1)[0].id, second);
+    desk.end().await;
+}
+
+/// A card that was posted, and of which nobody has heard: whoever clicks at once is told to wait, and their word counts as soon
+/// as the receipt is there.
+#[tokio::test(start_paused = true)]
+async fn a_click_on_a_card_without_a_receipt_waits_for_it_and_its_clicker_is_told() {
+    let desk = Desk::open(1, |erp| erp, |approvals| approvals, |_| {}).await;
+    desk.pass(120).await;
+    let lost = Fault::timeout().having_acted().on("chat.postMessage").target(APPROVALS);
+    desk.world.slack.plant(lost);
+    let (_, number) = desk.draft(0, &invoice(1_000));
+    let began = desk.world.clock.now();
+    while desk.cards(&number).is_empty() {
+        assert!(desk.world.clock.now() < began + secs(300), "nothing is asked");
+        desk.pass(1).await;
+    }
+    let (ts, _) = desk.cards(&number).pop().unwrap();
+    desk.world.slack.click(APPROVALS, &ts, APPROVE, ANNA).unwrap();
+    for delivery in desk.world.slack.take_deliveries() {
+        let answer = desk.connector.receive(delivery.request.clone()).await;
+        desk.world.slack.settle(delivery, Ok(answer));
+    }
+    desk.pass(2).await;
+    let told = desk.world.slack.ephemerals(ANNA);
+    let [told] = &told[..] else { panic!("{told:?}") };
+    assert!(told.text.starts_with("One moment: "), "{told:?}");
+    assert!(desk.companies[0].postings().is_empty(), "nobody knows what she saw");
+    desk.pass(170).await;
+    assert_eq!(desk.companies[0].postings().len(), 1);
+    let told = desk.world.slack.ephemerals(ANNA);
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(told[1].text.starts_with("You approved "), "{told:?}");
+    assert_eq!(desk.cards(&number).len(), 1, "the card is not posted twice");
+    desk.end().await;
+}
+
+/// Nobody decides: they are reminded, and in the end nobody can any more.
+#[tokio::test(start_paused = true)]
+async fn who_does_not_decide_is_reminded_until_the_request_expires() {
+    let terms = |approvals: ApprovalsBuilder| approvals.remind_every(secs(3600)).expire_after(secs(9000));
+    let desk = Desk::open(1, |erp| erp, terms, |_| {}).await;
+    desk.pass(120).await;
+    let (_, number) = desk.draft(0, &invoice(1_000));
+    desk.pass(180).await;
+    let reminders = || {
+        let cards = desk.world.slack.posts(APPROVALS);
+        cards.iter().filter(|card| card.thread_ts.is_some() && card.text.contains("Reminder")).count()
+    };
+    assert_eq!((desk.is_asked(&number), reminders()), (true, 0));
+    desk.pass(7300).await;
+    assert_eq!((desk.is_asked(&number), reminders()), (true, 2));
+    desk.pass(1700 + 3600).await;
+    let root = desk.cards(&number).remove(0).1;
+    assert!(root.contains("nobody decided in time") && !root.contains(APPROVE), "{root}");
+    assert_eq!(reminders(), 2, "there are no more");
+    assert!(desk.companies[0].postings().is_empty());
+    desk.end().await;
+}
+
+/// Who is on the deny list does not decide, whoever else may.
+#[tokio::test(start_paused = true)]
+async fn who_is_on_the_deny_list_does_not_decide() {
+    let everybody_but = |approvals: ApprovalsBuilder| {
+        approvals
+            .policy(Policy::default().allow(Approvers::anyone()).deny("Anna.Verhoeven@ledgerworks.example"))
+    };
+    let desk = Desk::open(1, |erp| erp, everybody_but, |_| {}).await;
+    desk.pass(120).await;
+    let (_, number) = desk.draft(0, &invoice(1_000));
+    desk.pass(180).await;
+    desk.click(&number, ANNA).await;
+    assert!(desk.companies[0].postings().is_empty());
+    let told = desk.world.slack.ephemerals(ANNA);
+    assert!(told.last().unwrap().text.contains("you are not one of those who may decide"), "{told:?}");
+    desk.click(&number, LENA).await;
+    assert_eq!(desk.companies[0].postings().len(), 1);
     desk.end().await;
 }
 

@@ -40,16 +40,20 @@ impl Ledger for ZohoBooksSim {
             Plot::DoubleClick,
             Plot::TwoAtOnce,
             Plot::Unauthorized,
+            Plot::Rejected,
             Plot::Requester,
             Plot::ChangedUnseen,
             Plot::Spoiled(Mishap::LostAnswer),
             Plot::Spoiled(Mishap::BadGateway),
             Plot::ApprovedThere,
             Plot::ChangedMeanwhile,
+            Plot::TwoLevels(None),
+            Plot::TwoLevels(Some(Mishap::LostAnswer)),
         ]
     }
 
-    fn enter(&self, round: usize, i: usize) -> (String, String) {
+    fn enter(&self, round: usize, i: usize, levels: usize) -> (String, String) {
+        self.set_approvers(levels);
         let number = format!("NP-{round:04}-{i:02}");
         let bill = self.create_bill(document("Northgate Paper Co", 820_000).numbered(&number)).unwrap();
         self.submit_for_approval(BILL, &bill).unwrap();

@@ -8,7 +8,7 @@ use super::{Lists, SourceUnderTest};
 use crate::{
     Context, ErrorKind, PollRequest, Result, Source,
     conformance::wire::{Fault, cuts, polled_at_most, tidy},
-    model::{EntityRef, Observation, Observed, Page, PollMode, Record, Subject},
+    model::{EntityRef, LostRow, Observation, Observed, Page, PollMode, Record, Subject},
 };
 
 /// More pages than this are a cursor that turns in circles.
@@ -80,7 +80,8 @@ pub async fn a_page_can_be_dropped_anywhere(source: &SourceUnderTest) {
     }
 }
 
-/// One odd row must not keep the others from being told; and what is wrong with it may be repaired, so its id is told.
+/// One odd row must not keep the others from being told; and what is wrong with it may be repaired, so its id is told. Where
+/// nobody can tell yet what it belongs to, it is [lost](Page::lost) with its id.
 pub async fn an_unreadable_row_keeps_its_id_and_the_page_goes_on(source: &SourceUnderTest) {
     let id = &*source.entity.id;
     for feed in feeds(source) {
@@ -90,8 +91,11 @@ pub async fn an_unreadable_row_keeps_its_id_and_the_page_goes_on(source: &Source
             if mode == PollMode::Sweep && !sweeps {
                 continue;
             }
-            let whole = shown(source, feed, mode, None).await;
-            let poisoned = shown(source, feed, mode, Some(Fault::Poison(id.to_owned()))).await;
+            let (whole, _) = run(source, feed, mode, None).await;
+            let (mut poisoned, lost) = run(source, feed, mode, Some(Fault::Poison(id.to_owned()))).await;
+            if lost.iter().any(|row| row.id.as_deref() == Some(id)) {
+                poisoned.insert(source.entity.clone());
+            }
             // Of what an ordinary run passes over, a row that cannot be read may be looked at once more.
             let same = if mode == PollMode::Live { poisoned.is_superset(&whole) } else { poisoned == whole };
             assert!(
@@ -100,6 +104,32 @@ pub async fn an_unreadable_row_keeps_its_id_and_the_page_goes_on(source: &Source
             );
         }
     }
+}
+
+/// Of such a row nothing can be told, not even that there is something: so it is handed over as [lost](Page::lost), for health
+/// and the log to show.
+pub async fn a_row_without_an_id_is_shown_as_lost_and_the_page_goes_on(source: &SourceUnderTest) {
+    let (id, feeds) = (&*source.entity.id, feeds(source));
+    let mut tried = 0;
+    for feed in &feeds {
+        for mode in [PollMode::Baseline, PollMode::Live, PollMode::Backfill { since: None }] {
+            let mut whole = run(source, feed, mode, None).await.0;
+            if !whole.remove(&source.entity) {
+                continue;
+            }
+            tried += 1;
+            let (shown, lost) = run(source, feed, mode, Some(Fault::Nameless(id.to_owned()))).await;
+            assert!(
+                lost.iter().any(|row| row.id.is_none()),
+                "feed {feed} in mode {mode:?} says nothing of a row that does not say which record it is"
+            );
+            assert!(
+                shown.is_superset(&whole),
+                "feed {feed} in mode {mode:?} shows {shown:?} instead of {whole:?} beside such a row"
+            );
+        }
+    }
+    assert!(feeds.is_empty() || tried > 0, "no feed shows {}", source.entity);
 }
 
 /// A row that a backfill hands over as the record is compared with the record that a webhook leads to: in two forms an untouched
@@ -181,14 +211,15 @@ async fn compare(
     compared
 }
 
-/// Everything that a run through a feed shows.
-async fn shown(
+/// Everything that a run through a feed shows, and the rows that are lost in it.
+async fn run(
     source: &SourceUnderTest,
     feed: &str,
     mode: PollMode,
     fault: Option<Fault>,
-) -> BTreeSet<EntityRef> {
+) -> (BTreeSet<EntityRef>, Vec<LostRow>) {
     let (lab, connected, mut shown) = (source.lab().await, (source.connect)(), BTreeSet::new());
+    let mut lost = Vec::new();
     if let Some(fault) = fault {
         lab.always(fault);
     }
@@ -198,8 +229,9 @@ async fn shown(
         let page = connected.poll(&lab.ctx(), request).await;
         let page = page.unwrap_or_else(|error| panic!("a row stops feed {feed}: {error:?}"));
         shown.append(&mut entities(&page));
+        lost.extend(page.lost);
         if !page.more {
-            return shown;
+            return (shown, lost);
         }
         checkpoint = Some(page.checkpoint);
     }

@@ -51,6 +51,7 @@ pub const BEHAVIORS: &[Behavior<SourceUnderTest>] = behaviors![SourceUnderTest:
     feeds::half_a_page_is_an_error,
     feeds::a_page_can_be_dropped_anywhere,
     feeds::an_unreadable_row_keeps_its_id_and_the_page_goes_on,
+    feeds::a_row_without_an_id_is_shown_as_lost_and_the_page_goes_on,
     feeds::a_row_that_stands_for_the_record_has_its_revision,
     feeds::a_row_before_its_detail_fits_it,
 ];

@@ -1,5 +1,7 @@
 //! Follow-ups of a delivery that ended: signals for the source that shares the sink's connection, and for the source
-//! whose event it was. They are written in the transaction that settles the delivery.
+//! whose event it was. They are written in the transaction that settles the delivery. A document that a command of its own
+//! connection was about, and that was refused, is read anew: it may have changed without a word, and who decided about it
+//! is asked again then.
 
 use std::sync::Arc;
 
@@ -7,7 +9,7 @@ use crate::{
     Error, ErrorKind, Result,
     audit::{Parent, Transaction},
     engine::{entries, registry::SourceSlot, shared::Shared},
-    model::{ConnectionId, Delivery, Ended, Fate, Partition, Receipt, Signal},
+    model::{ConnectionId, Delivery, Ended, Fate, Interaction, Partition, Receipt, Signal},
 };
 
 /// How a delivery ended, with what is to be said about it.
@@ -49,6 +51,13 @@ pub(super) fn append(
             None => {
                 tracing::error!(connection = %sink, "a receipt's signals have no source: connect it, and replay");
             }
+        }
+    }
+    if let Ending::Dead(_) | Ending::Uncertain(_) = ending {
+        let document = delivery.event.interaction().and_then(Interaction::about);
+        let own = document.filter(|document| document.connection == *sink);
+        if let Some((document, slot)) = own.zip(registry.source(sink)) {
+            add(slot, &Signal::entity(document.entity.clone()));
         }
     }
     let teller = registry.source(&delivery.event.connection).filter(|slot| slot.source.info().outcomes);

@@ -35,6 +35,10 @@ impl FeedTurn<'_> {
     ) -> Result<Found> {
         let parent = Parent::Entry(self.asking[0].item.seq);
         let number = run.pages - 1;
+        for row in &page.lost {
+            let note = entries::lost_row(self.slot, self.feed, row, parent, shared.clock.now())?;
+            transaction.append.push(note);
+        }
         if self.mode == PollMode::Sweep {
             sweep::write_ids(self.slot, self.feed, state, number, ids(page), transaction);
             return Ok(Found::default());

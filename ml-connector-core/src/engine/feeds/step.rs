@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     Error, ErrorKind, PollRequest, Result, Scope, Timestamp,
-    audit::{Committed, EntryKind, Lease, Transaction},
+    audit::{Appended, Committed, EntryKind, Lease, Transaction},
     engine::{
         documents::{self, Loaded},
         guard,
@@ -87,6 +87,11 @@ fn rows(page: &Page) -> usize {
     page.observations.len() + page.rows.len() + page.past.len() + page.signals.len()
 }
 
+/// Whether a row is lost that was not before.
+fn is_new_note(kind: EntryKind, appended: Appended) -> bool {
+    kind == EntryKind::Note && matches!(appended, Appended::New(_))
+}
+
 impl FeedTurn<'_> {
     /// Stores a page, and ends the run with its last one.
     async fn take(
@@ -141,11 +146,14 @@ impl FeedTurn<'_> {
             let mut wake = found.wake;
             wake.append(&mut turned);
             wake.push(self.slot.partition);
+            let kinds: Vec<EntryKind> = transaction.append.iter().map(|entry| entry.kind).collect();
             match commit(shared, transaction).await? {
-                Committed::Applied(_) => {
+                Committed::Applied(appended) => {
+                    let appended = kinds.iter().zip(&appended);
+                    let lost = appended.filter(|(kind, at)| is_new_note(**kind, **at)).count();
                     shared.count(Stat::Events, found.events, self.slot.connection(), None);
                     shared.count(Stat::Deliveries, deliveries, self.slot.connection(), None);
-                    shared.count_left_out(self.slot, found.left_out);
+                    shared.count_left_out(self.slot, found.left_out + lost);
                     shared.mailbox.wake(&wake);
                     return Ok(Resolved {
                         waits: self.waits(group, &settled, page, now),

@@ -96,7 +96,8 @@ pub struct ConnectionHealth {
     /// been neither replayed nor acknowledged, up to 1,000. [`Connector::replay`] takes them in once a connection has the account.
     pub unrouted: usize,
     /// Values of its records that could not be read since it was attached here: they are told without, and
-    /// [`Connector::explain`] names each. No trouble that makes the health bad.
+    /// [`Connector::explain`] names each. With them rows of lists that do not even say which record they are, each once: notes
+    /// of the name `lost_row`. No trouble that makes the health bad.
     pub left_out: u64,
     /// Sweeps that missed too many records to be believed. [`Connector::confirm_sweep`] says that it is true.
     pub stopped_sweeps: Vec<StoppedSweep>,

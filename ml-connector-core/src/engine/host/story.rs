@@ -15,11 +15,12 @@ use crate::{
     CallMade, Connector, Error, ErrorKind, LimitWait, Result, Timestamp,
     audit::{Entry, EntryKind, Outcome, Query, Recorded},
     engine::{
+        entries::{LOST_ROW, lost_row_of},
         fan_out::{RouteNames, names_key},
         stored::{StoredDelivery, StoredSignal},
         trace::{EventTrace, OutcomeTrace},
     },
-    model::{ConnectionId, Event, LeftOut, Seq},
+    model::{ConnectionId, Event, LeftOut, LostRow, Seq},
     route::RouteMatch,
 };
 
@@ -89,6 +90,11 @@ pub enum StepKind {
     },
     /// The connector itself asked for a look.
     Asked,
+    /// A row of a list could not be read, and nothing was read in its place.
+    LostRow {
+        /// Which, and why.
+        row: LostRow,
+    },
     /// The same came again, so often, and was not stored.
     Repeated {
         /// How often.
@@ -217,6 +223,7 @@ impl fmt::Debug for StepKind {
         f.write_str(match self {
             Self::Received { .. } => "Received",
             Self::Asked => "Asked",
+            Self::LostRow { .. } => "LostRow",
             Self::Repeated { .. } => "Repeated",
             Self::Called { .. } => "Called",
             Self::Waited { .. } => "Waited",
@@ -463,6 +470,10 @@ impl Teller {
 fn beginning(entry: &Entry, changed: Vec<FieldChange>) -> (StepKind, Option<Arc<str>>) {
     let name = entry.index.name.clone().unwrap_or_default();
     match entry.kind {
+        EntryKind::Note if &*name == LOST_ROW => {
+            let row = entry.body.as_ref().and_then(lost_row_of);
+            (row.map_or(StepKind::Asked, |row| StepKind::LostRow { row }), None)
+        }
         EntryKind::Signal | EntryKind::Note => {
             let stored = entry.body.as_ref().and_then(|body| StoredSignal::decode(body).ok());
             let Some((received, body)) = stored.and_then(|stored| Some((stored.received?, stored.body)))

@@ -74,6 +74,7 @@ impl fmt::Display for Line<'_> {
                 write!(f, "{kind} {name} {entity} {method} {target} with {bytes} bytes, sha256 {sha256}")?;
             }
             StepKind::Asked => write!(f, "{kind} {name} {entity} from the connector itself")?,
+            StepKind::LostRow { row } => write!(f, "{kind} {name}: {row}")?,
             StepKind::Repeated { count } => {
                 let times = if *count == 1 { "once".to_owned() } else { format!("{count} times") };
                 write!(f, "came again {times} and was not stored")?;

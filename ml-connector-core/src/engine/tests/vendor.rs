@@ -18,8 +18,8 @@ use crate::{
     auth::OAuth2,
     model::{
         AccountKey, ConnectionId, Date, Delivery, DeliveryPlan, EntityRef, Intake, LaneKey, LeftOut,
-        LeftOutReason, Lookup, Observation, Observed, Page, PollMode, Prompt, Receipt, Record, RecordKind,
-        Resolution, Revision, Signal, Status, Upkeep,
+        LeftOutReason, Lookup, LostRow, Observation, Observed, Page, PollMode, Prompt, Receipt, Record,
+        RecordKind, Resolution, Revision, Signal, Status, Upkeep,
     },
     rate::{Cost, Quota},
     snapshot::Snapshot,
@@ -47,6 +47,8 @@ pub(super) struct Ledger {
     pub(super) unlisted: Mutex<Option<String>>,
     /// The next list is read from its beginning again when it has ended.
     pub(super) read_twice: AtomicBool,
+    /// Rows of the first page of each list that cannot be read, and do not say what they are.
+    pub(super) lost: Mutex<Vec<LostRow>>,
     pub(super) subscription: Mutex<Subscription>,
 }
 
@@ -357,6 +359,7 @@ impl Source for LedgerSource {
             observations: observed.iter().map(|record| self.row(record, read_at)).collect(),
             rows: listed.iter().map(|record| self.row(record, read_at)).collect(),
             past: Vec::new(),
+            lost: if words[2].is_empty() { self.ledger.lost.lock().unwrap().clone() } else { Vec::new() },
             signals: named.iter().map(|record| Signal::entity(record.entity())).collect(),
             checkpoint: checkpoint.into(),
             more,

@@ -211,3 +211,32 @@ async fn health_says_which_scopes_were_granted_and_views_say_which_accounts_are_
     let accounts: Vec<_> = connector.connections()[0].accounts.iter().map(|one| one.to_string()).collect();
     assert_eq!(accounts, ["account:books"]);
 }
+
+/// A row that does not even say which record it is: nothing can be told of it, and nobody has to guess that.
+#[tokio::test(start_paused = true)]
+async fn a_row_without_an_id_is_one_note_that_health_counts_and_explain_shows() {
+    let world = World::new();
+    let connector = world.polled(|source| source.polled(crate::SourceMode::Poll));
+    let row = crate::model::LostRow::new(3, "invalid_response: expected an id (member=id)", "a row");
+    world.ledger.lost.lock().unwrap().push(row.clone());
+    let (stop, running) = start(&connector);
+    // The baseline, and five looks after it, show the same row.
+    tokio::time::sleep(secs(5000)).await;
+    let health = connector.health().await.unwrap();
+    assert_eq!(health.connections[&"books".into()].left_out, 1);
+    assert!(health.is_good(), "the feed works all the same");
+    let notes = world.entries(EntryKind::Note).await;
+    let [note] = &notes[..] else { panic!("one row is one note: {notes:?}") };
+    assert!(note.repeats.is_some_and(|repeats| repeats.count >= 4), "{note:?}");
+    let story = connector.explain(note.seq).await.unwrap();
+    let shown = story.steps.iter().any(|step| step.what == StepKind::LostRow { row: row.clone() });
+    assert!(shown && story.to_string().contains("row 3 of its page cannot be read"), "{story}");
+    // Another row is another note.
+    let another = crate::model::LostRow::new(3, "invalid_response", "another");
+    world.ledger.lost.lock().unwrap().push(another);
+    tokio::time::sleep(secs(1000)).await;
+    assert_eq!(world.entries(EntryKind::Note).await.len(), 2);
+    assert_eq!(connector.health().await.unwrap().connections[&"books".into()].left_out, 2);
+    stop.send(()).unwrap();
+    running.await.unwrap();
+}

@@ -7,5 +7,6 @@ mod encryption;
 mod failover;
 mod faults;
 mod outbox;
+mod plans;
 mod pooler;
 mod proxy;

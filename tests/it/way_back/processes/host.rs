@@ -30,7 +30,7 @@ use ml_connector_sql::SqliteLog;
 use serde_json::Value;
 use tokio::sync::oneshot;
 
-use super::{APPROVALS, CARA, ENDS_AFTER, ERP, LEASE, SECRET};
+use super::{APPROVALS, CARA, ENDS_AFTER, ERP, LEASE, SECRET, office::SETS};
 use crate::proof::pause::Halt;
 
 /// Holds the settings of the process, as JSON.
@@ -87,7 +87,7 @@ fn connector(job: &Value, log: SqliteLog, waits: bool) -> Connector {
         .login_url(of("erp"))
         .api_url(of("erp"))
         .webhook_secret(SECRET)
-        .sets([Set::PurchaseInvoices.name()])
+        .sets(SETS.map(Set::name))
         .coalesce(Duration::from_millis(200))
         .posting_ends_after(ENDS_AFTER)
         .build()
@@ -105,6 +105,7 @@ fn connector(job: &Value, log: SqliteLog, waits: bool) -> Connector {
     let approvers = Approvers::default().person("anna.verhoeven@ledgerworks.example").person(CARA);
     let approvals = Approvals::builder("approvals")
         .documents(ERP, "bill.*")
+        .documents(ERP, "invoice.*")
         .awaiting(Status::Draft)
         .ask("slack", channel(APPROVALS), clicker())
         .command(ERP, post())

@@ -33,19 +33,21 @@ use tokio::{
 };
 
 use super::{
-    APPROVALS, PATIENCE,
+    APPROVALS, APPROVE, PATIENCE,
     host::{JOB, LISTENS, WAITS, WORKS},
 };
 use crate::{
     proof::{Dice, pause::pause},
-    way_back::workspace,
+    way_back::{REASON, REJECT, TOO_DEAR, workspace},
 };
 
-const INVOICES: Set = Set::PurchaseInvoices;
+/// Invoices of both sides, by turns.
+pub(super) const SETS: [Set; 2] = [Set::PurchaseInvoices, Set::SalesInvoices];
 const DATABASE: &str = "connector.db";
 
 /// A document, and everything that anybody saw of it when they clicked.
 pub(super) struct Invoice {
+    set: Set,
     pub(super) id: String,
     pub(super) number: String,
     /// The totals that it has had, oldest first.
@@ -117,7 +119,7 @@ impl Office {
         office.replace(false).await;
         office.current().says(WORKS).await;
         let erp = office.erp.clone();
-        until("the company's notices come", || !erp.subscriptions().is_empty()).await;
+        until("the company's notices come", || erp.subscriptions().len() == SETS.len()).await;
         office
     }
 
@@ -160,16 +162,23 @@ impl Office {
 
     pub(super) fn enter(&mut self, n: usize) -> Invoice {
         let total = Decimal::new(95_300 + i64::try_from(n).unwrap(), 2);
-        let new = NewDocument::new("Northline Packaging", total);
-        let id = self.erp.create(INVOICES, &new.vendor_invoice_number(format!("NP-{n:04}")));
-        let number = self.erp.field(INVOICES, &id, "number").unwrap();
-        Invoice { id, number, totals: vec![total], seen: Vec::new() }
+        // The number of plots is odd: each is played with both.
+        let set = SETS[n % SETS.len()];
+        let new = match set {
+            Set::PurchaseInvoices => {
+                NewDocument::new("Northline Packaging", total).vendor_invoice_number(format!("NP-{n:04}"))
+            }
+            _ => NewDocument::new("Osprey Foods", total),
+        };
+        let id = self.erp.create(set, &new);
+        let number = self.erp.field(set, &id, "number").unwrap();
+        Invoice { set, id, number, totals: vec![total], seen: Vec::new() }
     }
 
     /// Somebody edits it.
     pub(super) fn edit(&self, invoice: &mut Invoice) {
         let total = invoice.totals[0] + Decimal::from(invoice.totals.len());
-        self.erp.set_total(INVOICES, &invoice.id, total).unwrap();
+        self.erp.set_total(invoice.set, &invoice.id, total).unwrap();
         invoice.totals.push(total);
     }
 
@@ -183,7 +192,8 @@ impl Office {
     /// Somebody clicks on a card, if it has the button, and a process takes the click.
     pub(super) async fn click(&mut self, invoice: &mut Invoice, button: &str, user: &str) -> bool {
         let Some(card) = self.card(invoice, button) else { return false };
-        if self.slack.click(APPROVALS, &card.ts, button, user).is_err() {
+        let written: &[_] = if button == REJECT { &[(REASON, TOO_DEAR)] } else { &[] };
+        if self.slack.click_with(APPROVALS, &card.ts, button, user, written).is_err() {
             return false;
         }
         let shown = card.blocks.to_string();
@@ -206,6 +216,12 @@ impl Office {
         let refused = calls.iter().filter(|call| call.status.is_some_and(|status| status.is_client_error()));
         let refused = refused.count();
         (calls.len() - refused, refused)
+    }
+
+    /// Whether its card says why it was rejected, and asks nobody any more.
+    pub(super) fn is_rejected(&self, invoice: &Invoice) -> bool {
+        let card = |button| self.card(invoice, button);
+        card(TOO_DEAR).is_some() && card(APPROVE).is_none()
     }
 
     pub(super) fn is_posted(&self, invoice: &Invoice) -> bool {

@@ -54,10 +54,11 @@ impl Ledgerly {
             };
             let page = self.client.list_invoices(ctx, after).await?;
             let rows = listed(&self.account, &page.invoices)?;
-            if rows.iter().any(|row| row.id() == id) {
+            // A row that does not say which invoice it is may be this one.
+            if rows.iter().any(|row| row.id().is_none_or(|listed| listed == id)) {
                 return Ok(true);
             }
-            if !pages.advance(page.next.map(Position::Token), rows.iter().map(Listed::id))? {
+            if !pages.advance(page.next.map(Position::Token), rows.iter().filter_map(Listed::id))? {
                 return Ok(false);
             }
         }
@@ -102,19 +103,24 @@ impl Source for Ledgerly {
         let page = self.client.list_invoices(ctx, after).await?;
         // At first, and of the past, a row is told as it is. Of news it only says what to read.
         let tells = matches!(request.mode, PollMode::Baseline | PollMode::Backfill { .. });
-        let (mut rows, mut signals) = (Vec::new(), Vec::new());
+        let (mut rows, mut signals, mut lost) = (Vec::new(), Vec::new(), Vec::new());
         for listed in listed(&self.account, &page.invoices)? {
-            let entity = EntityRef::new("invoice", listed.id());
             match listed {
                 Listed::Row(record, raw) if tells => {
-                    rows.push(Observation { entity, read_at, state: present(*record, raw)? });
+                    rows.push(Observation {
+                        entity: record.entity(),
+                        read_at,
+                        state: present(*record, raw)?,
+                    });
                 }
-                _ => signals.push(Signal::entity(entity)),
+                Listed::Row(record, _) => signals.push(Signal::entity(record.entity())),
+                Listed::Id(id) => signals.push(Signal::entity(EntityRef::new("invoice", id))),
+                Listed::Lost(row) => lost.push(row),
             }
         }
         let more = page.next.is_some();
         let checkpoint = page.next.map(Bytes::from).unwrap_or_default();
-        Ok(Page::new(checkpoint).rows(rows).signals(signals).more(more))
+        Ok(Page::new(checkpoint).rows(rows).signals(signals).lost(lost).more(more))
     }
 
     async fn upkeep(&self, ctx: &Context, request: UpkeepRequest<'_>) -> Result<Upkeep> {

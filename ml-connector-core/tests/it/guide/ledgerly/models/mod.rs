@@ -3,7 +3,7 @@
 use ml_connector_core::{
     Error, ErrorKind, Result, Scope,
     decode::{self, Object, Row},
-    model::{Column, Columns, Record, RecordKind, Status},
+    model::{Column, Columns, LostRow, Record, RecordKind, Status},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -47,14 +47,17 @@ pub enum Listed {
     Row(Box<Record>, Box<RawValue>),
     /// Something of it cannot be read here: the invoice is read alone.
     Id(String),
+    /// Not even its id can be read.
+    Lost(LostRow),
 }
 
 impl Listed {
-    /// The invoice's id.
-    pub fn id(&self) -> &str {
+    /// The invoice's id, where it can be read.
+    pub fn id(&self) -> Option<&str> {
         match self {
-            Self::Row(record, _) => &record.id,
-            Self::Id(id) => id,
+            Self::Row(record, _) => Some(&record.id),
+            Self::Id(id) => Some(id),
+            Self::Lost(_) => None,
         }
     }
 }
@@ -62,7 +65,7 @@ impl Listed {
 /// The rows of a list. One odd row costs that row, never the page.
 ///
 /// # Errors
-/// As [`invoice`], when there is no list or a row has no id, and when a row is of another account.
+/// As [`invoice`], when there is no list, and when a row is of another account.
 pub fn listed(account: &str, invoices: &RawValue) -> Result<Vec<Listed>> {
     let rows =
         decode::rows(invoices, "id", |from| invoice(account, from))?.into_iter().map(|row| match row {
@@ -71,8 +74,10 @@ pub fn listed(account: &str, invoices: &RawValue) -> Result<Vec<Listed>> {
                 Ok(Listed::Row(Box::new(decoded.value), raw))
             }
             Row::Read { decoded, .. } => Ok(Listed::Id(decoded.value.id.to_string())),
-            Row::Unreadable { id: Some(id), .. } => Ok(Listed::Id(id)),
-            Row::Unreadable { error, .. } => Err(error),
+            Row::Unreadable { row, .. } => Ok(match &row.id {
+                Some(id) => Listed::Id(id.to_string()),
+                None => Listed::Lost(row),
+            }),
         });
     rows.collect()
 }
