@@ -146,9 +146,11 @@ async fn under_test(kind: &'static str, resource: Kind) -> SourceUnderTest {
                 answer(404, &[], ""),
             ],
         },
-        // Lines of sales invoices and of journals are read apart.
         lists: match kind {
-            "invoice" | "journal_entry" => Lists::Ids,
+            // Lines and files are not in lists.
+            "invoice" | "bill" | "purchase_order" => Lists::Rows,
+            // Nor is what a journal's entry amounts to.
+            "journal_entry" | "bank_entry" | "cash_entry" => Lists::Ids,
             _ => Lists::Records,
         },
         names_account: Some(credentials.division.to_string()),
@@ -177,6 +179,21 @@ async fn sales_invoices_have_every_behavior_of_a_source() {
 #[tokio::test(start_paused = true)]
 async fn purchase_entries_have_every_behavior_of_a_source() {
     source::all(async || under_test("bill", Kind::PurchaseEntries).await).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn purchase_orders_have_every_behavior_of_a_source() {
+    source::all(async || under_test("purchase_order", Kind::PurchaseOrders).await).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn cost_transactions_have_every_behavior_of_a_source() {
+    source::all(async || under_test("cost_transaction", Kind::CostTransactions).await).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn bank_entries_have_every_behavior_of_a_source() {
+    source::all(async || under_test("bank_entry", Kind::BankEntries).await).await;
 }
 
 #[tokio::test(start_paused = true)]
