@@ -8,6 +8,7 @@ mod region;
 mod rights;
 mod stage;
 mod story;
+mod tables;
 
 use std::time::Duration;
 
