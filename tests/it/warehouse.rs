@@ -7,7 +7,8 @@ use futures_util::StreamExt;
 use http::{Method, StatusCode};
 use ml_connector_core::{
     Clock, Context, Source, SourceInfo, SourceMode, Timestamp,
-    engine::Progress,
+    audit::{EntryKind, EntryState, Query},
+    engine::{Progress, Replay},
     model::{Change, ColumnType, Decimal, Event, Origin, Value},
     rate::MemoryRateLimiter,
     token::MemoryTokenStore,
@@ -16,7 +17,7 @@ use ml_connector_databricks::Databricks;
 use ml_connector_sim::{
     DatabricksSim, Fault, SimTransport,
     databricks::{DatabricksConfig, StatementFailure, WarehouseState},
-    zoho::Plan,
+    zoho::{Entity, Plan},
 };
 use ml_connector_zoho::ZohoBooks;
 use serde_json::value::RawValue;
@@ -339,5 +340,48 @@ async fn a_backfill_of_invoices_says_how_long_it_takes_and_others_do_not_guess()
         before.iter().all(|progress| progress.total.is_none() && progress.time_left.is_none()),
         "{before:?}"
     );
+    worker.stop().await;
+}
+
+/// What one row breaks is that row's: it is given up with its name, the others are written, and a replay after the repair writes
+/// it.
+#[tokio::test(start_paused = true)]
+async fn a_row_that_cannot_be_stored_is_given_up_with_its_name_and_written_when_it_is_replayed() {
+    const TABLE: &str = "main.ml_finance.zoho_books_invoices";
+    let (mut office, lake) = office(10);
+    office.furnish(30).await;
+    let worker = office.connect(SourceMode::Both);
+    tokio::time::sleep(Duration::from_secs(400)).await;
+    office.backfill("invoices").await;
+    tokio::time::sleep(DAY / 4).await;
+    lake.sql(&format!("ALTER TABLE {TABLE} ADD CONSTRAINT known CHECK (reference_number <> 'unheard of')"))
+        .unwrap();
+    let invoices = office.records().into_iter().filter(|(kind, ..)| *kind == "invoice");
+    let invoices: Vec<String> = invoices.map(|(_, id, _)| id).take(5).collect();
+    for (n, id) in invoices.iter().enumerate() {
+        let reference = if n == 2 { "unheard of".to_owned() } else { format!("PO {n}") };
+        office.books.set_reference(Entity::Invoice, id, &reference).unwrap();
+    }
+    tokio::time::sleep(DAY / 4).await;
+    let reference = |id: &str| {
+        let rows = lake.sql(&format!("SELECT reference_number FROM {TABLE} WHERE _id = '{id}'")).unwrap();
+        rows[0][0].clone().unwrap_or_default()
+    };
+    let written: Vec<String> = invoices.iter().map(|id| reference(id)).collect();
+    assert_eq!([0, 1, 3, 4].map(|n| &*written[n]), ["PO 0", "PO 1", "PO 3", "PO 4"]);
+    assert_ne!(written[2], "unheard of");
+
+    let dead = Query::of_kind(EntryKind::Delivery).with_state(EntryState::Dead);
+    let given_up = office.connector().search(&dead).await.unwrap();
+    let [given_up] = &given_up[..] else { panic!("{given_up:#?}") };
+    let said = format!("{:?}", given_up.outcomes);
+    assert!(said.contains(&format!("invoice/{}", invoices[2])) && said.contains("constraint"), "{said}");
+
+    lake.sql(&format!("ALTER TABLE {TABLE} DROP CONSTRAINT known")).unwrap();
+    let replay = Replay::new("after the repair", dead);
+    assert_eq!(office.connector().replay(&replay).await.unwrap().appended, 1);
+    tokio::time::sleep(QUARTER).await;
+    assert_eq!(reference(&invoices[2]), "unheard of");
+    assert!(books_are_mirrored(&office, &lake).await > 20);
     worker.stop().await;
 }
