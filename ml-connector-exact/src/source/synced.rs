@@ -244,7 +244,8 @@ impl Listing<'_> {
             }
         }
         found.signals.extend(documents.iter().map(|(id, resource)| signal(resource, id)));
-        if self.mode != PollMode::Baseline {
+        // A baseline has the documents' own lists besides; of terms there is this one.
+        if self.mode != PollMode::Baseline || sync.rows == Rows::Terms {
             // Of a row of the ledger or of a term nobody can tell then what it belongs to: each kind is looked at once.
             let own = sync.resources.iter().copied().filter(|resource| self.reads(resource));
             if sync.rows != Rows::Deleted {
