@@ -429,3 +429,21 @@ async fn an_answer_about_another_company_stops_the_connection() {
     world.erp.tune(|tuning| tuning.answers_for = None);
     read(&world, &erp, &entity).await;
 }
+
+/// A kind without a table would be a row that no warehouse takes.
+#[tokio::test(start_paused = true)]
+async fn what_is_read_has_a_table_and_what_the_connection_does_not_read_is_not_told() {
+    let world = World::new();
+    let erp = world.builder().sets(["salesInvoices", "customers"]).build().unwrap();
+    let kinds: BTreeSet<&str> = erp.info().columns.iter().map(|table| table.kind.as_str()).collect();
+    assert_eq!(kinds, BTreeSet::from(["customer", "invoice"]));
+    let (bill, invoice) = (bill(&world, 100), {
+        let new = NewDocument::new("Osprey Foods", Decimal::new(100, 2));
+        world.erp.create(Set::SalesInvoices, &new)
+    });
+    let asked = |kind: &str, id: &str| [Signal::entity(EntityRef::new(kind, id))];
+    let read = erp.resolve(&world.ctx(), &asked("invoice", &invoice), None).await.unwrap();
+    assert!(matches!(read, Resolution::Observed(_)), "{read:?}");
+    let read = erp.resolve(&world.ctx(), &asked("bill", &bill), None).await.unwrap();
+    assert!(matches!(read, Resolution::Done { .. }), "{read:?}");
+}
