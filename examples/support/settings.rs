@@ -282,7 +282,7 @@ impl ExactOnlineToSlack {
                 redirect_uri: optional("EXACT_REDIRECT_URI"),
                 refresh_token: required("EXACT_REFRESH_TOKEN")?,
                 base_url: optional("EXACT_BASE_URL"),
-                calls_per_minute: 50,
+                calls_per_minute: calls_per_minute("EXACT_CALLS_PER_MINUTE")?,
                 coalesce: Duration::from_secs(5),
             },
             slack_token: required("SLACK_BOT_TOKEN")?,
@@ -381,6 +381,14 @@ fn plan(name: &str) -> Result<Plan> {
         )
         .with_context("name", name)),
     }
+}
+
+/// How many calls a vendor's company may be asked for in a minute; 50 where nothing is set.
+fn calls_per_minute(name: &'static str) -> Result<u32> {
+    let Some(calls) = optional(name) else { return Ok(50) };
+    calls.parse().map_err(|_| {
+        Error::new(ErrorKind::ConfigInvalid, "expected a number of calls").with_context("name", name)
+    })
 }
 
 pub(crate) fn optional(name: &str) -> Option<String> {

@@ -1,16 +1,23 @@
-//! Zoho Books → Databricks: the tables are what the books are, whatever happens on the way.
+//! Zoho Books → Databricks: the tables are what the books are, whatever happens on the way. The other systems' mirrors are
+//! beside their stories, and have the warehouse, its troubles and the comparison from here.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use futures_util::StreamExt;
 use http::{Method, StatusCode};
 use ml_connector_core::{
-    Clock, SourceMode, Timestamp,
-    model::{Change, ColumnType, Columns, Decimal, Event, Origin, Value},
+    Clock, Context, Source, SourceInfo, SourceMode, Timestamp,
+    audit::{EntryKind, EntryState, Query},
+    engine::{Progress, Replay},
+    model::{Change, ColumnType, Decimal, Event, Origin, Value},
+    rate::MemoryRateLimiter,
+    token::MemoryTokenStore,
 };
+use ml_connector_databricks::Databricks;
 use ml_connector_sim::{
-    DatabricksSim, Fault,
+    DatabricksSim, Fault, SimTransport,
     databricks::{DatabricksConfig, StatementFailure, WarehouseState},
-    zoho::Plan,
+    zoho::{Entity, Plan},
 };
 use ml_connector_zoho::ZohoBooks;
 use serde_json::value::RawValue;
@@ -20,13 +27,46 @@ use crate::polling::books::Office;
 const QUARTER: Duration = Duration::from_secs(900);
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// An office whose books go into a warehouse in California.
-fn office(seed: u64) -> (Office, DatabricksSim) {
-    let mut office = Office::new(seed, Plan::Elite, Duration::from_millis(200));
+/// A warehouse in California, with a place for files.
+pub(crate) fn lake(clock: Arc<dyn Clock>) -> DatabricksSim {
     let mut config = DatabricksConfig::default();
     config.session_zone = "America/Los_Angeles".to_owned();
-    let lake = DatabricksSim::with_config(office.clock() as Arc<dyn Clock>, config);
+    let lake = DatabricksSim::with_config(clock, config);
     lake.sql("CREATE VOLUME landing").unwrap();
+    lake
+}
+
+/// The sink for it. All that it knows of these sources is what they publish.
+pub(crate) fn sink<'a>(
+    lake: &DatabricksSim,
+    sources: impl IntoIterator<Item = &'a dyn Source>,
+) -> Databricks {
+    let credentials = lake.credentials();
+    let mut builder = Databricks::builder("lake")
+        .host(lake.host())
+        .warehouse(credentials.warehouse_id)
+        .schema("main", "ml_finance")
+        .volume("landing")
+        .service_principal(credentials.client_id, credentials.client_secret);
+    for source in sources {
+        builder = builder.tables_of(source);
+    }
+    builder.with(|config| config.max_parameter_bytes = 20_000).build().unwrap()
+}
+
+/// Marks what only a lost log knew.
+pub(crate) async fn bury_lost(lake: &DatabricksSim, clock: Arc<dyn Clock>, source: &dyn Source) -> u64 {
+    let transport = Arc::new(SimTransport::new().with_router(lake.host(), lake.router()));
+    let limiter = Arc::new(MemoryRateLimiter::new());
+    let ctx = Context::new(transport, Arc::new(MemoryTokenStore::new()), limiter, clock);
+    let ctx = ctx.within(Duration::from_secs(60));
+    sink(lake, [source]).bury_lost(&ctx, &source.info().connection).await.unwrap()
+}
+
+/// An office whose books go into the warehouse.
+fn office(seed: u64) -> (Office, DatabricksSim) {
+    let mut office = Office::new(seed, Plan::Elite, Duration::from_millis(200));
+    let lake = lake(office.clock() as Arc<dyn Clock>);
     office.lake = Some(lake.clone());
     (office, lake)
 }
@@ -53,7 +93,7 @@ pub(crate) async fn trouble(lake: DatabricksSim, mut dice: u64) {
 }
 
 /// What the tables of the books look like.
-fn books() -> ml_connector_core::SourceInfo {
+fn books() -> SourceInfo {
     let source = ZohoBooks::builder("books")
         .organization_id("778812345")
         .data_center(ml_connector_zoho::DataCenter::Us)
@@ -63,26 +103,23 @@ fn books() -> ml_connector_core::SourceInfo {
         .time_zone("UTC")
         .build()
         .unwrap();
-    ml_connector_core::Source::info(&source).clone()
+    source.info().clone()
 }
 
 /// Whether every record of the books has its row.
 async fn books_are_mirrored(office: &Office, lake: &DatabricksSim) -> usize {
-    mirrored(office.events().await, &books().columns, "zoho_books", lake)
+    mirrored(office.events().await, &books(), lake)
 }
 
-/// Whether every record has its row, as its latest event tells it, to the last digit and with its lines, and no other row is
-/// a record. Returns how many there are.
-pub(crate) fn mirrored(
-    events: Vec<Event>,
-    tables: &[Arc<Columns>],
-    system: &str,
-    lake: &DatabricksSim,
-) -> usize {
+/// Whether every record of a connection has its row, as its latest event tells it, to the last digit and with its lines, and no
+/// other row is a record. Returns how many there are.
+pub(crate) fn mirrored(events: Vec<Event>, source: &SourceInfo, lake: &DatabricksSim) -> usize {
+    let SourceInfo { connection, system, columns: tables, .. } = source;
+    let events = events.into_iter().filter(|event| event.connection == *connection);
     let mut latest: BTreeMap<String, Event> = BTreeMap::new();
     let mut known: BTreeMap<String, Event> = BTreeMap::new();
     let records = |event: Event| if event.is_page() { event.page } else { vec![event] };
-    for event in events.into_iter().flat_map(records) {
+    for event in events.flat_map(records) {
         let key = event.entity.to_string();
         if event.raw.is_some() && known.get(&key).is_none_or(|before| before.n < event.n) {
             known.insert(key.clone(), event.clone());
@@ -100,7 +137,7 @@ pub(crate) fn mirrored(
             continue;
         }
         let sql = format!(
-            "SELECT _id, _epoch, _n, _deleted, {} FROM main.ml_finance.{system}_{}",
+            "SELECT _id, _epoch, _n, _deleted, {} FROM main.ml_finance.{system}_{} WHERE _connection = '{connection}'",
             names.join(", "),
             columns.table,
         );
@@ -244,8 +281,9 @@ async fn a_table_whose_statements_are_always_cancelled_keeps_no_other_waiting() 
     }
     office.work(20, QUARTER * 3).await;
     tokio::time::sleep(QUARTER).await;
-    let others: Vec<_> = books().columns.into_iter().filter(|columns| columns.table != "invoices").collect();
-    assert!(mirrored(office.events().await, &others, "zoho_books", &lake) > 0, "the others go on");
+    let mut others = books();
+    others.columns.retain(|columns| columns.table != "invoices");
+    assert!(mirrored(office.events().await, &others, &lake) > 0, "the others go on");
     tokio::time::sleep(DAY).await;
     assert_eq!(office.connector().stats().dead, 0);
     assert!(books_are_mirrored(&office, &lake).await > 0);
@@ -271,5 +309,80 @@ async fn the_past_comes_at_the_speed_of_lists_and_a_column_says_which_rows_have_
     assert_eq!((count("true"), count("_detailed")), (all, all));
     assert!(books_are_mirrored(&office, &lake).await >= all);
     assert_eq!(office.events().await.iter().filter(|event| event.origin == Origin::Live).count(), 0);
+    worker.stop().await;
+}
+
+/// Zoho counts its invoices, so that a backfill says how long it takes. What it does not count ends without a guess.
+#[tokio::test(start_paused = true)]
+async fn a_backfill_of_invoices_says_how_long_it_takes_and_others_do_not_guess() {
+    let mut office = Office::new(9, Plan::Elite, Duration::from_secs(3));
+    office.furnish(450).await;
+    let worker = office.connect(SourceMode::Poll);
+    tokio::time::sleep(DAY / 24).await;
+    let (books, connector) = ("books".into(), office.connector());
+    let seen = async |feed: &str| {
+        let past = connector.backfill(&books, feed, None).await.unwrap();
+        let all: Vec<Progress> =
+            connector.watch_backfill(&books, feed, past).map(|progress| progress.unwrap()).collect().await;
+        all
+    };
+    let invoices = seen("invoices").await;
+    let end = invoices.last().unwrap();
+    assert!(end.ended && end.done > 200 && end.total == Some(end.done), "{end:?}");
+    let middle = invoices.iter().find(|progress| progress.time_left.is_some()).unwrap();
+    assert!(!middle.ended && middle.per_minute > 0 && middle.total == Some(end.done), "{middle:?}");
+    let left = middle.time_left.unwrap();
+    assert!(left > Duration::ZERO && left < Duration::from_secs(120), "{middle:?}");
+    let bills = seen("bills").await;
+    let (end, before) = bills.split_last().unwrap();
+    assert!(end.ended && end.done > 0 && end.total == Some(end.done), "{end:?}");
+    assert!(!before.is_empty());
+    assert!(
+        before.iter().all(|progress| progress.total.is_none() && progress.time_left.is_none()),
+        "{before:?}"
+    );
+    worker.stop().await;
+}
+
+/// What one row breaks is that row's: it is given up with its name, the others are written, and a replay after the repair writes
+/// it.
+#[tokio::test(start_paused = true)]
+async fn a_row_that_cannot_be_stored_is_given_up_with_its_name_and_written_when_it_is_replayed() {
+    const TABLE: &str = "main.ml_finance.zoho_books_invoices";
+    let (mut office, lake) = office(10);
+    office.furnish(30).await;
+    let worker = office.connect(SourceMode::Both);
+    tokio::time::sleep(Duration::from_secs(400)).await;
+    office.backfill("invoices").await;
+    tokio::time::sleep(DAY / 4).await;
+    lake.sql(&format!("ALTER TABLE {TABLE} ADD CONSTRAINT known CHECK (reference_number <> 'unheard of')"))
+        .unwrap();
+    let invoices = office.records().into_iter().filter(|(kind, ..)| *kind == "invoice");
+    let invoices: Vec<String> = invoices.map(|(_, id, _)| id).take(5).collect();
+    for (n, id) in invoices.iter().enumerate() {
+        let reference = if n == 2 { "unheard of".to_owned() } else { format!("PO {n}") };
+        office.books.set_reference(Entity::Invoice, id, &reference).unwrap();
+    }
+    tokio::time::sleep(DAY / 4).await;
+    let reference = |id: &str| {
+        let rows = lake.sql(&format!("SELECT reference_number FROM {TABLE} WHERE _id = '{id}'")).unwrap();
+        rows[0][0].clone().unwrap_or_default()
+    };
+    let written: Vec<String> = invoices.iter().map(|id| reference(id)).collect();
+    assert_eq!([0, 1, 3, 4].map(|n| &*written[n]), ["PO 0", "PO 1", "PO 3", "PO 4"]);
+    assert_ne!(written[2], "unheard of");
+
+    let dead = Query::of_kind(EntryKind::Delivery).with_state(EntryState::Dead);
+    let given_up = office.connector().search(&dead).await.unwrap();
+    let [given_up] = &given_up[..] else { panic!("{given_up:#?}") };
+    let said = format!("{:?}", given_up.outcomes);
+    assert!(said.contains(&format!("invoice/{}", invoices[2])) && said.contains("constraint"), "{said}");
+
+    lake.sql(&format!("ALTER TABLE {TABLE} DROP CONSTRAINT known")).unwrap();
+    let replay = Replay::new("after the repair", dead);
+    assert_eq!(office.connector().replay(&replay).await.unwrap().appended, 1);
+    tokio::time::sleep(QUARTER).await;
+    assert_eq!(reference(&invoices[2]), "unheard of");
+    assert!(books_are_mirrored(&office, &lake).await > 20);
     worker.stop().await;
 }

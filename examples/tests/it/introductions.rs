@@ -3,8 +3,11 @@
 use std::{path::Path, process::Stdio};
 
 use ml_connector_core::model::Decimal;
-use ml_connector_examples::{business_central, freshbooks};
-use ml_connector_sim::freshbooks::{Client, Invoice, Kind};
+use ml_connector_examples::{business_central, exact_online, freshbooks};
+use ml_connector_sim::{
+    exact::Right,
+    freshbooks::{Client, Invoice, Kind},
+};
 use tokio::{
     io::{AsyncBufReadExt, AsyncRead, BufReader},
     process::Command,
@@ -86,6 +89,33 @@ async fn freshbooks_begins_without_a_list_that_the_plan_lacks() {
         // The past is read only when all of that is told.
         "invoices: 1 read, 0 failed",
         "bills: given up",
+    ];
+    said_until(command, &told).await;
+}
+
+#[tokio::test]
+async fn exact_online_says_whose_company_it_is_and_which_list_is_refused() {
+    let simulation = exact_online::Simulation::start().await.unwrap();
+    simulation.books.refuse_path("sync/Cashflow/PaymentTerms", Some(Right::ForbiddenByModule));
+    let known = simulation.books.credentials();
+    let folder = tempfile::tempdir().unwrap();
+    let slack = (simulation.slack.bot_token(), simulation.slack_server.url());
+    let mut command = command("exact_online_to_slack", slack, &folder.path().join("connector.db"));
+    command
+        .env("EXACT_DIVISION", known.division.to_string())
+        .env("EXACT_CLIENT_ID", known.client_id)
+        .env("EXACT_CLIENT_SECRET", known.client_secret.as_str())
+        .env("EXACT_REFRESH_TOKEN", known.refresh_token)
+        .env("EXACT_BASE_URL", simulation.books_server.url())
+        // The beginning and the check of what is there take more calls than Exact's minute has: the last list would wait for it.
+        .env("EXACT_CALLS_PER_MINUTE", "1000")
+        .env("EXACT_LARGE_FROM", "5000 EUR")
+        .env("SLACK_PURCHASES_CHANNEL", exact_online::PURCHASES);
+    let told = [
+        "books: connected as Waalkade Groothandel B.V.",
+        "books: polling every",
+        "books: baseline of 0 sales_invoices",
+        "books: payment_terms cannot be read: ",
     ];
     said_until(command, &told).await;
 }

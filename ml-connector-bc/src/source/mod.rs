@@ -62,7 +62,7 @@ impl Source for BusinessCentral {
         let Some(Subject::Entity(entity)) = signals.first().map(|signal| &signal.subject) else {
             return Ok(Resolution::Done { note: "business_central reads single records only" });
         };
-        match Set::of_kind(&entity.kind) {
+        match Set::of_kind(&entity.kind).filter(|set| self.sets.contains(set)) {
             Some(set) => self.read(ctx, set, entity, signals, last).await,
             None => Ok(Resolution::Done { note: "business_central does not read records of this kind" }),
         }

@@ -514,3 +514,21 @@ async fn documents_of_every_set_are_read_whole() {
         assert!(shown.lines[0].amount.is_some(), "{feed}: {:?}", shown.lines[0]);
     }
 }
+
+/// A kind without a table would be a row that no warehouse takes.
+#[tokio::test(start_paused = true)]
+async fn what_is_read_has_a_table_and_what_the_connection_does_not_read_is_not_told() {
+    let world = World::new();
+    let erp = world.builder().sets(["salesInvoices", "customers"]).build().unwrap();
+    let kinds: BTreeSet<&str> = erp.info().columns.iter().map(|table| table.kind.as_str()).collect();
+    assert_eq!(kinds, BTreeSet::from(["customer", "invoice"]));
+    let (bill, invoice) = (bill(&world, 100), {
+        let new = NewDocument::new("Osprey Foods", Decimal::new(100, 2));
+        world.erp.create(Set::SalesInvoices, &new)
+    });
+    let asked = |kind: &str, id: &str| [Signal::entity(EntityRef::new(kind, id))];
+    let read = erp.resolve(&world.ctx(), &asked("invoice", &invoice), None).await.unwrap();
+    assert!(matches!(read, Resolution::Observed(_)), "{read:?}");
+    let read = erp.resolve(&world.ctx(), &asked("bill", &bill), None).await.unwrap();
+    assert!(matches!(read, Resolution::Done { .. }), "{read:?}");
+}

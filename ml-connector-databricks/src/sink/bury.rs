@@ -16,6 +16,10 @@ impl Databricks {
     /// then, and what has none was deleted meanwhile. Returns how many rows were marked. A record that comes back is written
     /// over.
     ///
+    /// It walks through the tables of the source's kinds, under the names that they have now, and marks rows of the account
+    /// that the connection reads now. Not marked: rows in tables that only routes name ([`table`](crate::table)), in change
+    /// logs, under a name that a table had before, and of another account that the connection read once.
+    ///
     /// # Errors
     /// [`ErrorKind::NotFound`] when no table has rows of the connection; what a statement failed with otherwise. Tables before
     /// it are done; called again, it goes on.
@@ -45,8 +49,12 @@ impl Databricks {
             // One writer at a time.
             let _writes = known.lock().await;
             let text = |name, value| Parameter { name, kind: "STRING", value };
-            let parameters =
-                vec![text("connection", connection.as_str()), text("epoch", &epoch), text("at", &at)];
+            let parameters = vec![
+                text("connection", connection.as_str()),
+                text("account", &feeding.account),
+                text("epoch", &epoch),
+                text("at", &at),
+            ];
             let names = &parts.tables.names;
             let sql = Sql { text: &bury(table), parameters, catalog: &names.catalog, schema: &names.schema };
             let submitted = parts.client.execute(ctx, &sql).await?;

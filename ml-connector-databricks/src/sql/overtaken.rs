@@ -27,11 +27,13 @@ pub(crate) fn overtaken(table: &TableName, source: &Source<'_>) -> String {
 }
 
 /// Marks as deleted what a connection's rows of earlier logs are that no later log has written over: the record was gone
-/// before the later log began. Parameters: `:connection`, `:epoch`, `:at`.
+/// before the later log began. Rows of another account that the connection read once stay as they are: nobody has looked there
+/// since. Parameters: `:connection`, `:account`, `:epoch`, `:at`.
 pub(crate) fn bury(table: &TableName) -> String {
     format!(
         "UPDATE {} SET `_deleted` = true, `_ingested_at` = CAST(:at AS TIMESTAMP)\n\
-         WHERE `_connection` = :connection AND `_epoch` < CAST(:epoch AS BIGINT) AND NOT `_deleted`",
+         WHERE `_connection` = :connection AND `_account` = :account AND `_epoch` < CAST(:epoch AS BIGINT)\n  \
+         AND NOT `_deleted`",
         table.quoted(),
     )
 }

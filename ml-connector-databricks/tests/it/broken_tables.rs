@@ -288,7 +288,48 @@ async fn a_constraint_of_the_customer_is_the_tables_fault_when_every_row_breaks_
     let refused = results.iter().filter(|result| result.is_err()).count();
     assert_eq!(refused, 8, "the rows that keep it are written: {results:?}");
     assert_eq!(lake.sim.rows_of(TABLE), Some(2));
-    lake.sim.sql(&format!("ALTER TABLE {TABLE} ADD CONSTRAINT none CHECK (total < 0)")).ok();
+    // One that no row keeps: the table waits as a whole, and the rows with it.
+    let other = Lake::new();
+    let sink = other.builder().build().unwrap();
+    good(other.deliver(&sink, &batch(1)).await);
+    other.sim.sql(&format!("DELETE FROM {TABLE}")).unwrap();
+    other.sim.sql(&format!("ALTER TABLE {TABLE} ADD CONSTRAINT none CHECK (total < 0)")).unwrap();
+    let results = other.deliver(&sink, &batch(10)).await;
+    assert_eq!(results.len(), 10);
+    for result in results {
+        let stopped = result.unwrap_err();
+        assert_eq!((stopped.kind(), stopped.scope()), (ErrorKind::ConfigInvalid, &Scope::Lane), "{stopped}");
+    }
+    assert_eq!(other.sim.rows_of(TABLE), Some(0));
+    other.sim.sql(&format!("ALTER TABLE {TABLE} DROP CONSTRAINT none")).unwrap();
+    good(other.deliver(&sink, &batch(10)).await);
+    assert_eq!(other.sim.rows_of(TABLE), Some(10));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_warehouse_that_only_reads_is_found_by_the_check_before_the_first_row() {
+    for kind in ["REALTIME", "REYDEN"] {
+        let lake = Lake::new();
+        let sink = lake.builder().build().unwrap();
+        let step = async |name: &str| {
+            let steps = sink.check(&lake.ctx()).await;
+            steps.into_iter().find(|step| step.step.starts_with(name)).unwrap()
+        };
+        assert_eq!(step("warehouse").await.result, CheckResult::Passed);
+        lake.sim.warehouse(|warehouse| warehouse.kind = kind.to_owned());
+        let found = step("warehouse").await;
+        assert_eq!(found.result, CheckResult::Failed, "{kind}");
+        let said = found.to_string();
+        assert!(said.contains("takes no writes") && said.contains("pro or classic"), "{said}");
+        // What a query alone would not have told.
+        assert_eq!(step("statement").await.result, CheckResult::Passed);
+        // Without a check the statement says it, by a class that tables have as well; no row is given up for it.
+        let stopped = error(lake.deliver(&sink, &batch(1)).await);
+        assert_eq!((stopped.kind(), stopped.scope()), (ErrorKind::ConfigInvalid, &Scope::Lane), "{stopped}");
+        assert!(stopped.message().contains("SQL warehouse"), "{stopped}");
+        lake.sim.warehouse(|warehouse| warehouse.kind = "PRO".to_owned());
+        good(lake.deliver(&sink, &batch(1)).await);
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ml_connector_core::{
     CheckResult, ErrorKind, Scope, Sink,
-    model::{Column, Columns, RecordKind},
+    model::{Column, Columns, Delivery, RecordKind},
 };
 use ml_connector_databricks::{Config, Databricks, Difference, DriftPolicy, table, tables};
 use ml_connector_sim::databricks::WarehouseState;
@@ -338,6 +338,40 @@ async fn records_that_only_a_lost_log_knew_are_marked_as_deleted() {
     assert_eq!(sink.bury_lost(&lake.ctx(), &"books".into()).await.unwrap(), 0, "twice is once");
     good(lake.deliver(&sink, &of(2, 1..=1)).await);
     assert_eq!(lake.rows(&format!("SELECT _deleted FROM {TABLE} WHERE _id = '1'")), [["false"]]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_in_other_tables_or_of_another_account_is_not_taken_for_deleted() {
+    let lake = Lake::new();
+    let sink = lake.builder().change_log().build().unwrap();
+    let of = |epoch: u64, id: &str| {
+        let mut event = event(id, 1, r#"{"number":"a"}"#);
+        event.epoch = epoch;
+        delivery(epoch, event)
+    };
+    let to_paid = |mut delivery: Delivery| {
+        delivery.destination = table("paid");
+        delivery
+    };
+    good(lake.deliver(&sink, &[of(1, "lost"), of(1, "kept"), of(1, "elsewhere")]).await);
+    good(lake.deliver(&sink, &[to_paid(of(1, "lost"))]).await);
+    lake.sim.sql(&format!("UPDATE {TABLE} SET _account = 'org:8', _n = 1 WHERE _id = 'elsewhere'")).unwrap();
+    // The table's name of before the prefix was changed.
+    let renamed = lake.builder().change_log().with(|config: &mut Config| {
+        config.table_prefix = Some("finance_".to_owned());
+    });
+    let renamed = renamed.build().unwrap();
+    good(lake.deliver(&renamed, &[of(2, "kept")]).await);
+    assert_eq!(renamed.bury_lost(&lake.ctx(), &"books".into()).await.unwrap(), 0, "nor under another name");
+
+    good(lake.deliver(&sink, &[of(2, "kept")]).await);
+    assert_eq!(sink.bury_lost(&lake.ctx(), &"books".into()).await.unwrap(), 1);
+    let dead = |table: &str| lake.rows(&format!("SELECT _id FROM {table} WHERE _deleted ORDER BY _id"));
+    assert_eq!(dead(TABLE), [["lost"]]);
+    for other in ["main.ml_finance.paid".to_owned(), format!("{TABLE}_changes")] {
+        assert_eq!(dead(&other), <[[&str; 1]; 0]>::default(), "{other}");
+        assert!(lake.sim.rows_of(&other).unwrap() > 0, "{other}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

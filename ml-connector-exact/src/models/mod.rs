@@ -127,6 +127,11 @@ impl Resource {
         matches!(self.kind, "vendor_payment" | "customer_payment")
     }
 
+    /// Whether a record without its lines says what it amounts to. Entries of journals have amounts in their lines only.
+    pub(crate) fn has_amounts(&self) -> bool {
+        self.select.contains(&"AmountFC")
+    }
+
     /// The name of the daily look through the whole list. Where a feed of that name begins with what is open, the look has
     /// another: it would take the rest for records that nobody has told of.
     pub(crate) fn sweep(&self) -> &'static str {

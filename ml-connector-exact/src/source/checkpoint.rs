@@ -24,8 +24,9 @@ pub(super) enum Step {
     /// It has not begun.
     #[default]
     Start,
-    /// The documents that are not done with, of the feed's resource with this number.
-    Open(usize),
+    /// Documents by their own lists, of the feed's resource with this number.
+    #[serde(alias = "open")]
+    Documents(usize),
     /// What has changed.
     Changes,
 }
@@ -87,13 +88,7 @@ impl Checkpoint {
 
     /// From when on changes are asked for by their time, on the server's clocks.
     pub(super) fn window(&self, zone: &Zone) -> Option<Timestamp> {
-        self.since.map(|since| {
-            let from = since - OVERLAP;
-            match zone.wall_clock(from).readings() {
-                LocalTime::Fold { .. } => from - FOLD,
-                _ => from,
-            }
-        })
+        self.since.map(|since| beginning(since - OVERLAP, zone))
     }
 
     /// Whether a change was told of already. It is remembered.
@@ -130,6 +125,14 @@ impl Checkpoint {
         (self.newest, self.first, self.shuffled) = (0, 0, false);
         (self.newest_change, self.news_since) = (None, None);
         self.pages = Pages::default();
+    }
+}
+
+/// From when on what changed since then is looked for on the server's clocks.
+pub(super) fn beginning(since: Timestamp, zone: &Zone) -> Timestamp {
+    match zone.wall_clock(since).readings() {
+        LocalTime::Fold { .. } => since - FOLD,
+        _ => since,
     }
 }
 

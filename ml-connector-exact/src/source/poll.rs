@@ -11,7 +11,7 @@ use ml_connector_core::{
 };
 
 use super::{
-    checkpoint::{Checkpoint, Step},
+    checkpoint::{Checkpoint, Step, beginning},
     read::SYNCED,
 };
 use crate::{
@@ -45,6 +45,8 @@ pub(super) struct Listing<'a> {
 #[derive(Default)]
 pub(super) struct Found {
     pub(super) observations: Vec<Observation>,
+    /// Documents of the past without their lines.
+    pub(super) rows: Vec<Observation>,
     pub(super) signals: Vec<Signal>,
     /// Rows that nothing can be read for.
     pub(super) lost: Vec<LostRow>,
@@ -52,8 +54,9 @@ pub(super) struct Found {
 
 impl Found {
     pub(super) fn page(self, at: &Checkpoint, more: bool) -> Result<Page> {
-        let Self { observations, signals, lost } = self;
-        Ok(Page::new(at.write()?).observations(observations).signals(signals).lost(lost).more(more))
+        let Self { observations, rows, signals, lost } = self;
+        let page = Page::new(at.write()?).observations(observations).rows(rows).signals(signals);
+        Ok(page.lost(lost).more(more))
     }
 }
 
@@ -134,32 +137,55 @@ impl<'a> Listing<'a> {
         self.books.resources.iter().any(|own| own.path == resource.path)
     }
 
-    /// A page of the documents that are not done with.
-    pub(super) async fn open(&self, sync: &'static Sync, number: usize, mut at: Checkpoint) -> Result<Page> {
+    /// A page of documents by their own lists, one list after another: at the beginning those that are not done with, of the past
+    /// all. There documents come as they are but for their lines, many at a call; row versions name one at a time.
+    pub(super) async fn documents(
+        &self,
+        sync: &'static Sync,
+        number: usize,
+        mut at: Checkpoint,
+    ) -> Result<Page> {
         let own = sync.resources.iter().copied().filter(|resource| self.reads(resource));
         let Some(resource) = own.clone().nth(number) else {
-            at.step = Step::Changes;
-            return Found::default().page(&at, true);
+            let more = self.mode == PollMode::Baseline;
+            match more {
+                true => at.step = Step::Changes,
+                false => at.finish(),
+            }
+            return Found::default().page(&at, more);
         };
-        let Some(open) = resource.open else {
-            at.step = Step::Open(number + 1);
+        let Some(filter) = self.filter(resource, &at) else {
+            at.step = Step::Documents(number + 1);
             return Found::default().page(&at, true);
         };
         let mut found = Found::default();
-        let listed = self.rows(resource, open.to_owned(), &mut at, &mut found).await;
+        let listed = self.rows(resource, filter, &mut at, &mut found).await;
         let more = match listed {
             Ok(more) => more,
             // It will be told as its own feed's state when something changes in it.
             Err(error) if is_refusal(&error) && own.count() > 1 => {
-                tracing::warn!(%error, path = resource.path, "open documents cannot be listed");
+                tracing::warn!(%error, path = resource.path, "documents cannot be listed");
                 false
             }
             Err(error) => return Err(error),
         };
         if !more {
-            (at.step, at.pages) = (Step::Open(number + 1), Pages::default());
+            (at.step, at.pages) = (Step::Documents(number + 1), Pages::default());
         }
         found.page(&at, true)
+    }
+
+    /// Which rows of its list a run looks at; `None`: of none.
+    fn filter(&self, resource: &Resource, at: &Checkpoint) -> Option<String> {
+        let zone = &self.client.site().zone;
+        let since = match self.mode {
+            PollMode::Baseline => return resource.open.map(str::to_owned),
+            PollMode::Backfill { since } => since.map(|since| beginning(since, zone)),
+            PollMode::Live => at.window(zone),
+            _ => None,
+        };
+        let since = since.map(|since| format!("Modified ge datetime'{}'", zone.wall_clock(since)));
+        Some(since.unwrap_or_else(|| EVERYTHING.to_owned()))
     }
 
     /// A page of whole rows.
@@ -185,15 +211,16 @@ impl<'a> Listing<'a> {
         for row in listed.rows {
             let (id, modified) = row.value;
             at.newest_change = at.newest_change.max(modified);
-            if resource.lines.is_some() && self.mode != PollMode::Baseline {
+            let has_more = resource.lines.is_some() && self.mode != PollMode::Baseline;
+            if has_more && !(past && resource.has_amounts()) {
                 if past || at.is_news(&id, modified) {
                     let hint = Some(if past { Signal::BACKFILL } else { SYNCED }.into());
                     found.signals.push(Signal { hint, ..signal(&id) });
                 }
                 continue;
             }
-            let detail = self.client.decode(resource, row.raw)?;
-            found.observations.push(self.books.seen(resource, detail, read_at)?);
+            let seen = self.books.seen(resource, self.client.decode(resource, row.raw)?, read_at)?;
+            if has_more { &mut found.rows } else { &mut found.observations }.push(seen);
         }
         let (unreadable, lost) = apart(listed.unreadable);
         found.signals.extend(unreadable.iter().map(|id| signal(id)));
@@ -203,14 +230,7 @@ impl<'a> Listing<'a> {
 
     /// A page of a list whose changes are found by their time.
     async fn by_time(&self, resource: &'static Resource, mut at: Checkpoint) -> Result<Page> {
-        let zone = &self.client.site().zone;
-        let filter = match (self.mode, at.window(zone)) {
-            (PollMode::Backfill { since: Some(since) }, _) | (PollMode::Live, Some(since)) => {
-                format!("Modified ge datetime'{}'", zone.wall_clock(since))
-            }
-            (PollMode::Baseline, _) => resource.open.unwrap_or(EVERYTHING).to_owned(),
-            _ => EVERYTHING.to_owned(),
-        };
+        let filter = self.filter(resource, &at).unwrap_or_else(|| EVERYTHING.to_owned());
         let mut found = Found::default();
         let more = self.rows(resource, filter, &mut at, &mut found).await?;
         if !more {

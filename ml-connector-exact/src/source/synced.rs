@@ -54,6 +54,10 @@ impl Listing<'_> {
         resource: Option<&'static Resource>,
         mut at: Checkpoint,
     ) -> Result<Page> {
+        let of_documents = matches!(sync.rows, Rows::Documents | Rows::Ledger);
+        if at.step == Step::Start && of_documents && matches!(self.mode, PollMode::Backfill { .. }) {
+            at.step = Step::Documents(0);
+        }
         if at.step == Step::Start {
             match self.start(sync, &at).await {
                 Ok(seen) => at.seen = seen,
@@ -69,12 +73,11 @@ impl Listing<'_> {
                 }
                 Err(error) => return Err(error),
             }
-            let opens =
-                self.mode == PollMode::Baseline && matches!(sync.rows, Rows::Documents | Rows::Ledger);
-            at.step = if opens { Step::Open(0) } else { Step::Changes };
+            let opens = self.mode == PollMode::Baseline && of_documents;
+            at.step = if opens { Step::Documents(0) } else { Step::Changes };
         }
-        if let Step::Open(number) = at.step {
-            return self.open(sync, number, at).await;
+        if let Step::Documents(number) = at.step {
+            return self.documents(sync, number, at).await;
         }
         let top = self.books.narrowed.rows(sync.name);
         let query = Query {
@@ -244,8 +247,10 @@ impl Listing<'_> {
             }
         }
         found.signals.extend(documents.iter().map(|(id, resource)| signal(resource, id)));
-        // A baseline tells nothing, and who deletes is told by what is missing then: such a row is seen in the log only.
-        if self.mode == PollMode::Baseline || sync.rows == Rows::Deleted {
+        // A baseline has the documents' own lists besides, but for terms; and who deletes is told by what is missing then: such a
+        // row is seen in the log only.
+        let elsewhere = self.mode == PollMode::Baseline && sync.rows != Rows::Terms;
+        if elsewhere || sync.rows == Rows::Deleted {
             found.lost = listed.unreadable;
             return Ok(found);
         }
@@ -266,21 +271,14 @@ impl Listing<'_> {
     /// The row version behind which a run begins.
     async fn start(&self, sync: &Sync, at: &Checkpoint) -> Result<i64> {
         let Some(endpoint) = sync.endpoint else { return Ok(0) };
-        let since = match self.mode {
-            PollMode::Backfill { since } => match since {
-                Some(since) => since,
-                None => return Ok(0),
-            },
-            // The company was moved: nobody knows which of the new versions are low, so all rows are looked through.
-            PollMode::Live if at.news_since.is_some() => return Ok(0),
-            _ => self.ctx.now(),
-        };
+        // The company was moved: nobody knows which of the new versions are low, so all rows are looked through.
+        if at.news_since.is_some() {
+            return Ok(0);
+        }
+        let since = self.ctx.now();
         // The first row that is named is the first that counts, so the run begins before it.
         if let Some(version) = self.client.row_version(self.ctx, endpoint, since).await? {
             return Ok(version - 1);
-        }
-        if matches!(self.mode, PollMode::Backfill { .. }) {
-            return Ok(i64::MAX - 1);
         }
         // Nothing has changed since: a quiet company. Whatever is older is gone through without a word.
         for days in BACK {

@@ -55,8 +55,9 @@ async fn one_company_is_asked_one_thing_at_a_time_and_others_do_not_wait_for_it(
         read(&lab.ctx, source, "invoice", id).await;
     }
     let begun = lab.ctx.now();
-    let named =
-        |pages: &[ml_connector_core::model::Page]| pages.iter().map(|page| page.signals.len()).sum::<usize>();
+    let named = |pages: &[ml_connector_core::model::Page]| {
+        pages.iter().map(|page| page.signals.len() + page.rows.len()).sum::<usize>()
+    };
     let sweep = async {
         let swept = lab.run(&source, "all_sales_invoices", PollMode::Sweep, None).await.unwrap();
         (named(&swept.0), lab.ctx.now())

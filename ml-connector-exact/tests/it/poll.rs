@@ -1,6 +1,6 @@
 //! Feeds: what has changed, and where a run begins.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use ml_connector_core::{
     ErrorKind, PollRequest, Retry, Scope, Source,
@@ -160,6 +160,41 @@ async fn deletions_of_what_is_known_are_named_by_their_list() {
     assert_eq!(shown(&pages), [format!("invoice/{known} gone")], "what nobody knows is not told");
     let (pages, _) = lab.run(&source, "deleted", PollMode::Live, Some(at)).await.unwrap();
     assert_eq!(shown(&pages), [""; 0]);
+}
+
+/// Rows of lists say less than records. Told of the past at the speed of lists, they must not change with every look.
+#[tokio::test(start_paused = true)]
+async fn the_past_comes_as_rows_many_at_a_call_and_entries_without_amounts_by_their_ids() {
+    let lab = Lab::new();
+    let source = lab.source();
+    let bills: Vec<String> = (0..130).map(|_| lab.with_lines(Kind::PurchaseEntries, 2)).collect();
+    let journal = lab.with_lines(Kind::GeneralJournalEntries, 2);
+    pass(Duration::from_secs(86_400)).await;
+    let late = lab.with_lines(Kind::PurchaseEntries, 2);
+    let calls = || lab.sim.received().iter().filter(|call| call.path.starts_with("/api/v1/")).count();
+    let began = calls();
+    let run = async |since| {
+        let past = PollMode::Backfill { since };
+        lab.run(&source, "transaction_lines", past, None).await.unwrap().0
+    };
+    let pages = run(None).await;
+    let rows: Vec<_> = pages.iter().flat_map(|page| &page.rows).collect();
+    let told: BTreeSet<String> = rows.iter().map(|row| row.entity.id.to_string()).collect();
+    assert_eq!(told, bills.iter().chain([&late]).cloned().collect());
+    assert_eq!(rows.len(), 131, "once each");
+    assert_eq!(signals(&pages), [format!("journal_entry/{journal}")]);
+    // Three pages of bills, one of each of the other kinds of entries, and the company.
+    assert_eq!(calls() - began, 3 + 3 + 1);
+    // Once more, they are what they were.
+    let again = run(None).await;
+    let again: Vec<_> = again.iter().flat_map(|page| &page.rows).collect();
+    for (one, other) in rows.iter().zip(again) {
+        assert_eq!((&one.entity, one.state.revision()), (&other.entity, other.state.revision()));
+    }
+    // From a date.
+    let recent = run(Some(lab.ctx.now() - Duration::from_secs(3_600))).await;
+    let recent: Vec<_> = recent.iter().flat_map(|page| &page.rows).map(|row| &*row.entity.id).collect();
+    assert_eq!(recent, [&*late]);
 }
 
 /// What a first look costs, as docs.md says.

@@ -25,6 +25,10 @@ use crate::{
 /// Members that are never kept, wherever they stand, because who has them can open what they lead to: a client is part of
 /// its payments, an attachment of its bill.
 const SECRETS: [&str; 4] = ["jwt", "statement_token", "direct_link_token", "share_link"];
+/// The member that says whose a record is, where a kind has one: the account's id.
+const OWNER: &str = "accounting_systemid";
+/// Records that FreshBooks shows within others when it is asked to.
+const SHOWN_WITHIN: [&str; 2] = ["client", "invoice"];
 /// "Limits" of FreshBooks' documentation: no list has more rows.
 pub(crate) const PER_PAGE: usize = 100;
 /// What polls leave of each second and of the calls under way, so that webhooks have room: two in five, one in four.
@@ -65,8 +69,8 @@ struct Seen {
     record: Record,
     shape: Shape,
     deleted: bool,
-    /// Whose it is, where the record says so.
-    owner: Option<String>,
+    /// Whether it says that it is another account's, or that what is shown with it is.
+    foreign: bool,
 }
 
 /// What to list.
@@ -177,14 +181,23 @@ impl FreshBooksClient {
             record: T::read(object, &self.site)?,
             shape: T::shape(object),
             deleted: object.text("vis_state") == "1",
-            owner: object.some_text("accounting_systemid"),
+            foreign: self.is_foreign(object),
         })
+    }
+
+    /// Whether a record names another account, or what FreshBooks shows within it does.
+    fn is_foreign(&self, record: &Object<'_>) -> bool {
+        let names_another =
+            |object: &Object<'_>| object.some_text(OWNER).is_some_and(|owner| owner != *self.account_id);
+        names_another(record)
+            || SHOWN_WITHIN.iter().any(|name| record.object(name).is_some_and(|shown| names_another(&shown)))
+            || record.objects("bill_payments").iter().any(names_another)
     }
 
     /// A record, if it is one of this account's. Where FreshBooks shows somebody else's, nothing more is told.
     fn detail<T: Resource>(&self, decoded: Decoded<Seen>, raw: Box<RawValue>) -> Result<Detail> {
-        let Decoded { value: Seen { record, shape, deleted, owner }, left_out } = decoded;
-        if owner.is_some_and(|owner| owner != *self.account_id) {
+        let Decoded { value: Seen { record, shape, deleted, foreign }, left_out } = decoded;
+        if foreign {
             return Err(Error::new(ErrorKind::ConfigInvalid, "FreshBooks shows a record of another account")
                 .with_scope(Scope::Connection)
                 .with_context("account_id", &self.account_id));

@@ -221,6 +221,37 @@ async fn a_record_of_another_account_stops_the_connection() {
     }
 }
 
+/// What FreshBooks shows within a record is looked at as well: a payment's client and invoice, a bill's payments.
+#[tokio::test(start_paused = true)]
+async fn a_record_within_another_that_is_of_another_account_stops_the_connection() {
+    const OWNER: &str = "accounting_systemid";
+    let lab = Lab::new();
+    let source = lab.source();
+    let stops = async |kind: &str, feed: &'static str, id: u64| {
+        let signal = [hinted(kind, id, Signal::BACKFILL)];
+        let read = source.resolve(&lab.ctx, &signal, None).await.unwrap_err();
+        let listed = source.poll(&lab.ctx, PollRequest::new(feed, PollMode::Live)).await.unwrap_err();
+        for error in [read, listed] {
+            assert_eq!((error.kind(), error.scope()), (ErrorKind::ConfigInvalid, &Scope::Connection));
+        }
+    };
+    let client = lab.sim.create(ml_connector_sim::freshbooks::Client::new(CLIENT)).unwrap();
+    let invoice =
+        lab.sim.create(ml_connector_sim::freshbooks::Invoice::new(client, cents(500)).sent()).unwrap();
+    let payment = lab.sim.pay_invoice(invoice, cents(500)).unwrap();
+    for (kind, id) in [(Kind::Client, client), (Kind::Invoice, invoice)] {
+        lab.sim.distort(kind, id, OWNER, Some("Hn7Tq2".into())).unwrap();
+        stops("customer_payment", "payments", payment).await;
+        lab.sim.distort(kind, id, OWNER, Some(lab.sim.credentials().account_id.into())).unwrap();
+        lab.read(&source, "customer_payment", payment).await;
+    }
+    let vendor = lab.sim.create(BillVendor::new("Harbourview Supply")).unwrap();
+    let bill = lab.sim.create(Bill::new(vendor, cents(500))).unwrap();
+    let paid = serde_json::json!([{ "id": 9042, OWNER: "Hn7Tq2", "vis_state": 0 }]);
+    lab.sim.distort(Kind::Bill, bill, "bill_payments", Some(paid)).unwrap();
+    stops("bill", "bills", bill).await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn no_secret_link_is_kept() {
     let lab = Lab::new();

@@ -93,7 +93,8 @@ pub(super) fn page(
     };
     let ordered: Vec<Fields> = if ascending { rows } else { rows.into_iter().rev().collect() };
     let from = (page - 1).saturating_mul(per_page);
-    let has_more_page = ordered.len() > from.saturating_add(per_page);
+    let all_rows = ordered.len();
+    let has_more_page = all_rows > from.saturating_add(per_page);
     let rows: Vec<Fields> = ordered.into_iter().skip(from).take(per_page).collect();
 
     let (report, all) = match entity {
@@ -111,20 +112,28 @@ pub(super) fn page(
     let mut answer = Fields::default();
     answer.set("code", 0);
     answer.set("message", "success");
-    answer.set(entity.plural(), rows);
-    answer.set(
-        "page_context",
-        json!({
+    let counts = match params.get("response_option").filter(|_| entity == Entity::Invoice) {
+        None | Some("0") => false,
+        Some("2") => true,
+        Some(_) => return Err(Refused::NotSimulated("response_option".to_owned())),
+    };
+    if !counts {
+        answer.set(entity.plural(), rows);
+    }
+    let mut context = json!({
             "page": page,
             "per_page": per_page,
             "has_more_page": has_more_page,
             "report_name": report,
             "applied_filter": params.get("filter_by").unwrap_or(all),
             "custom_fields": [],
-            "sort_column": sort_column,
-            "sort_order": if ascending { "A" } else { "D" },
-        }),
-    );
+        "sort_column": sort_column,
+        "sort_order": if ascending { "A" } else { "D" },
+    });
+    if counts {
+        context["total"] = all_rows.into();
+    }
+    answer.set("page_context", context);
     Ok(answer)
 }
 

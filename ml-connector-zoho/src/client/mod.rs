@@ -34,6 +34,8 @@ use crate::{
 /// minute begins, so any window of that length counts; and others may call, so a fifth of it is theirs.
 const CALLS_PER_MINUTE: u32 = 80;
 const MINUTE: Duration = Duration::from_secs(60);
+/// The `response_option` of a list of invoices that is counted and not shown.
+const COUNT_ONLY: &str = "2";
 /// Clients that called paths under `settings` twice within 600 ms report a 429.
 const SETTINGS_PACE: Quota = Quota::Rolling { limit: 1, window: Duration::from_secs(1) };
 /// What polls leave of each minute, of the calls under way, and (a part of so many) of each day, so that webhooks and
@@ -70,6 +72,14 @@ pub(crate) struct Detail {
     pub(crate) raw: Box<RawValue>,
     /// What could not be read.
     pub(crate) left_out: Vec<LeftOut>,
+}
+
+/// What was decoded of a record.
+struct Seen {
+    record: Record,
+    stage: String,
+    /// The organization that it names.
+    owner: Option<String>,
 }
 
 /// A page of a list.
@@ -180,9 +190,8 @@ impl BooksClient {
     pub(crate) async fn get<T: Resource>(&self, ctx: &Context, id: &str) -> Result<Detail> {
         let answer = self.read(ctx, T::GET, self.path::<T>(Some(id))).await?;
         let raw = Envelope::of(&answer).and_then(|mut envelope| envelope.member(T::DETAIL_KEY));
-        let detail = raw
-            .and_then(|raw| detail::<T>(raw, self.home()))
-            .map_err(|error| error.with_operation(T::GET))?;
+        let detail =
+            raw.and_then(|raw| self.detail::<T>(raw)).map_err(|error| error.with_operation(T::GET))?;
         if &*detail.record.id == id {
             return Ok(detail);
         }
@@ -203,12 +212,35 @@ impl BooksClient {
         page: u32,
     ) -> Result<Rows> {
         let needs_amounts = matches!(filter, Filter::Since(_));
+        let url = self.list_url::<T>(&filter, page);
+        let answer = self.read(ctx, T::LIST, url).await?;
+        let read = self.rows::<T>(ctx, &answer, page, needs_amounts).await;
+        read.map_err(|error| if error.operation().is_empty() { error.with_operation(T::LIST) } else { error })
+    }
+
+    /// How many rows there are with this filter, where the list counts. `None`: it does not say.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub(crate) async fn count<T: Resource>(&self, ctx: &Context, filter: Filter<'_>) -> Result<Option<u64>> {
+        if !T::COUNTED {
+            return Ok(None);
+        }
+        let mut url = self.list_url::<T>(&filter, 1);
+        url.query_pairs_mut().append_pair("response_option", COUNT_ONLY);
+        let answer = self.read(ctx, T::LIST, url).await?;
+        let context = Envelope::of(&answer)?.take("page_context");
+        let read = context.map(|context| decode::object(&context, |context| Ok(context.text("total"))));
+        Ok(read.transpose()?.and_then(|read| read.value.parse().ok()))
+    }
+
+    fn list_url<T: Resource>(&self, filter: &Filter<'_>, page: u32) -> Url {
         let mut url = self.path::<T>(None);
         {
             let mut query = url.query_pairs_mut();
             match filter {
                 Filter::Number(number) => {
-                    query.extend_pairs(T::NUMBER_FILTER.zip(number));
+                    query.extend_pairs(T::NUMBER_FILTER.zip(*number));
                 }
                 Filter::Since(since) => {
                     query.extend_pairs(since.map(|since| ("last_modified_time", stamp(since))));
@@ -218,9 +250,7 @@ impl BooksClient {
             query.extend_pairs(T::EVERYTHING).append_pair("page", &page.to_string());
             query.extend_pairs(T::PER_PAGE.map(|size| ("per_page", size)));
         }
-        let answer = self.read(ctx, T::LIST, url).await?;
-        let read = self.rows::<T>(ctx, &answer, page, needs_amounts).await;
-        read.map_err(|error| if error.operation().is_empty() { error.with_operation(T::LIST) } else { error })
+        url
     }
 
     async fn rows<T: Resource>(
@@ -233,10 +263,10 @@ impl BooksClient {
         let mut envelope = Envelope::of(answer)?;
         let list = envelope.member(T::LIST_KEY)?;
         let has_more = has_more(envelope.take("page_context").as_deref(), page)?;
-        let mut read = rows::<T>(&list, self.home())?;
+        let mut read = self.decoded::<T>(&list)?;
         if T::HOME_CURRENCY && needs_amounts && read.iter().any(names_no_currency) && self.home().is_none() {
             match self.organizations(ctx).await {
-                Ok(_) => read = rows::<T>(&list, self.home())?,
+                Ok(_) => read = self.decoded::<T>(&list)?,
                 // Without the scope for it, rows are told without their amount.
                 Err(error) if error.retry() == Retry::Never && error.scope() != &Scope::Connection => {
                     tracing::warn!(%error, operation = T::LIST, "the organization's currency cannot be read");
@@ -247,7 +277,9 @@ impl BooksClient {
         let (mut rows, mut unreadable, mut lost) = (Vec::with_capacity(read.len()), Vec::new(), Vec::new());
         for row in read {
             match row {
-                Row::Read { decoded: Decoded { value: (record, stage), left_out }, raw } => {
+                Row::Read { decoded: Decoded { value, left_out }, raw } => {
+                    let Seen { record, stage, owner } = value;
+                    self.require_own(owner.as_deref())?;
                     rows.push(Detail { record, stage, raw, left_out });
                 }
                 Row::Unreadable { row, error } => {
@@ -261,6 +293,40 @@ impl BooksClient {
             }
         }
         Ok(Rows { rows, unreadable, lost, has_more })
+    }
+
+    fn seen<T: Resource>(&self, object: &Object<'_>) -> Result<Seen> {
+        Ok(Seen {
+            record: T::read(object, self.home())?,
+            stage: T::stage(object),
+            owner: object.some_text("organization_id"),
+        })
+    }
+
+    /// One record, as a member holds it.
+    fn detail<T: Resource>(&self, raw: Box<RawValue>) -> Result<Detail> {
+        let Decoded { value: Seen { record, stage, owner }, left_out } =
+            decode::object(&raw, |object| self.seen::<T>(object))?;
+        self.require_own(owner.as_deref())?;
+        Ok(Detail { record, stage, raw, left_out })
+    }
+
+    /// The rows of one page, one by one.
+    fn decoded<T: Resource>(&self, list: &RawValue) -> Result<Vec<Row<Seen>>> {
+        decode::rows(list, T::ID, |object| self.seen::<T>(object))
+    }
+
+    /// Nothing is told of another organization's records. The call names the organization, and Zoho's records do not; should one,
+    /// it is compared.
+    fn require_own(&self, owner: Option<&str>) -> Result<()> {
+        match owner.filter(|owner| **owner != *self.organization_id) {
+            None => Ok(()),
+            Some(_) => {
+                Err(Error::new(ErrorKind::ConfigInvalid, "Zoho Books shows a record of another organization")
+                    .with_scope(Scope::Connection)
+                    .with_context("organization_id", &self.organization_id))
+            }
+        }
     }
 
     fn path<T: Resource>(&self, id: Option<&str>) -> Url {
@@ -342,23 +408,11 @@ fn limits(organization_id: &str, plan: Plan) -> (Budget, Cost) {
 }
 
 /// Whether a row has an amount, and names no currency of it.
-fn names_no_currency(row: &Row<(Record, String)>) -> bool {
+fn names_no_currency(row: &Row<Seen>) -> bool {
     let Row::Read { raw, .. } = row else { return false };
     let read =
         decode::object(raw, |row| Ok(row.raw("amount").is_some() && row.raw("currency_code").is_none()));
     read.is_ok_and(|read| read.value)
-}
-
-/// One record, as `member` holds it.
-fn detail<T: Resource>(raw: Box<RawValue>, home: Option<Currency>) -> Result<Detail> {
-    let Decoded { value: (record, stage), left_out } =
-        decode::object(&raw, |object| Ok((T::read(object, home)?, T::stage(object))))?;
-    Ok(Detail { record, stage, raw, left_out })
-}
-
-/// The rows of one page, one by one.
-fn rows<T: Resource>(list: &RawValue, home: Option<Currency>) -> Result<Vec<Row<(Record, String)>>> {
-    decode::rows(list, T::ID, |object| Ok((T::read(object, home)?, T::stage(object))))
 }
 
 /// Whether there are more pages. A missing context is that of the last page.

@@ -17,6 +17,7 @@ macro_rules! document {
             id: $id:literal,
             number: $number:literal,
             party: [$party_id:literal, $party_name:literal],
+            counted: $counted:literal,
         }
     ) => {
         $(#[$doc])*
@@ -34,6 +35,7 @@ macro_rules! document {
             // Where the order is ignored, as for purchase orders, new records come first and push the others back.
             const SORT: &'static [(&'static str, &'static str)] =
                 &[("sort_column", "created_time"), ("sort_order", "A")];
+            const COUNTED: bool = $counted;
             const NUMBER_FILTER: Option<&'static str> = Some($number);
             const WEB_PATH: Option<&'static str> = Some($path);
             const MEANINGFUL: &'static [&'static str] = meaningful::DOCUMENT;
@@ -87,6 +89,7 @@ document! {
         id: "invoice_id",
         number: "invoice_number",
         party: ["customer_id", "customer_name"],
+        counted: true,
     }
 }
 
@@ -98,6 +101,7 @@ document! {
         id: "bill_id",
         number: "bill_number",
         party: ["vendor_id", "vendor_name"],
+        counted: false,
     }
 }
 
@@ -109,5 +113,6 @@ document! {
         id: "purchaseorder_id",
         number: "purchaseorder_number",
         party: ["vendor_id", "vendor_name"],
+        counted: false,
     }
 }

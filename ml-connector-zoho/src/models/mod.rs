@@ -61,6 +61,8 @@ pub(crate) trait Resource: Send {
     const SORT: &'static [(&'static str, &'static str)] = &[];
     /// The size of a page; `None` where the default is larger than what may be asked for.
     const PER_PAGE: Option<&'static str> = Some("200");
+    /// Whether the list says how long it is when it is asked to count.
+    const COUNTED: bool = false;
     /// The list's filter for the number people use, where it has one.
     const NUMBER_FILTER: Option<&'static str> = None;
     /// The path in the web application, where it is known.

@@ -80,6 +80,11 @@ struct Checkpoint {
     /// Whether there were more rows in this run than are remembered.
     #[serde(default)]
     forgot: bool,
+    /// How many rows Zoho has counted when this run began, and how many of them were on its pages.
+    #[serde(default)]
+    total: Option<u64>,
+    #[serde(default)]
+    listed: u64,
 }
 
 impl Checkpoint {
@@ -103,7 +108,14 @@ impl Checkpoint {
             whole_at: now,
             marks: BTreeMap::new(),
             forgot: false,
+            total: None,
+            listed: 0,
         }
+    }
+
+    /// How many rows follow. What is read for the second time was shown already.
+    fn left(&self) -> Option<u64> {
+        self.total.map(|total| if self.again { 0 } else { total.saturating_sub(self.listed) })
     }
 
     /// Whether the row is one that was not seen before as it is now. From now on it was, unless it may change once
@@ -150,6 +162,7 @@ impl Checkpoint {
         self.newest = Timestamp::default();
         self.pages = Pages::numbered(1);
         (self.again, self.forgot) = (false, false);
+        (self.total, self.listed) = (None, 0);
         let since = self.since.unwrap_or_default().as_secs();
         self.marks.retain(|_, stamp| *stamp >= since);
     }
@@ -250,9 +263,13 @@ impl Listing<'_> {
         if reads_back && live && checkpoint.filters.is_none() && listed.has_more {
             checkpoint.filters = Some(self.has_filter::<T>(shown).await?);
         }
+        if begins && listed.has_more && matches!(self.mode, PollMode::Backfill { .. }) {
+            checkpoint.total = self.count::<T>(since).await;
+        }
         let (has_more, lost) = (listed.has_more, listed.lost);
         let read = listed.rows.iter().map(|row| row.record.id.to_string());
         let ids: Vec<String> = read.chain(listed.unreadable.iter().cloned()).collect();
+        checkpoint.listed += ids.len() as u64;
         // Each is read alone, as long as it is listed: what is wrong with it may be repaired.
         let kind = T::KIND;
         let alone = |id| Signal::entity(EntityRef::new(kind.as_str(), id));
@@ -305,7 +322,17 @@ impl Listing<'_> {
         if !more {
             checkpoint.finish(self.mode, reads_back);
         }
-        Ok(Page::new(checkpoint.write()?).rows(observed).signals(signals).lost(lost).more(more))
+        let left = checkpoint.left().filter(|_| more);
+        Ok(Page::new(checkpoint.write()?).rows(observed).signals(signals).lost(lost).left(left).more(more))
+    }
+
+    /// How many rows there are, for whoever wants to know how long it takes: the read goes on without.
+    async fn count<T: Resource>(&self, since: Option<Timestamp>) -> Option<u64> {
+        let counted = self.client.count::<T>(self.ctx, Filter::Since(since)).await;
+        counted.unwrap_or_else(|error| {
+            tracing::debug!(%error, operation = T::LIST, "the list is not counted");
+            None
+        })
     }
 
     fn is_too_soon(&self, checkpoint: &Checkpoint, now: Timestamp) -> bool {

@@ -6,17 +6,17 @@ use bytes::Bytes;
 use ml_connector_core::{
     CheckResult, Context, ErrorKind, PollRequest, ReceiveRequest, Retry, Scope, Source, SourceMode,
     Timestamp,
-    model::{Content, Observed, Page, PollMode},
+    model::{Content, EntityRef, Observed, Page, PollMode, Signal},
     rate::Quota,
 };
 use ml_connector_zoho::{Plan, ZohoBooks};
 use serde_json::{Value, json};
 use wiremock::{
     Mock, MockServer, ResponseTemplate,
-    matchers::{method, path},
+    matchers::{method, path, query_param},
 };
 
-use crate::support::{CountingTokens, NOW, builder, context, context_at, fixture};
+use crate::support::{CountingTokens, NOW, ORGANIZATION, builder, context, context_at, fixture};
 
 fn source(server: &MockServer) -> ZohoBooks {
     let tokens = Arc::new(CountingTokens::default());
@@ -35,9 +35,15 @@ async fn with_organizations() -> MockServer {
     server
 }
 
-/// A server that answers with these bodies, one after the other.
+/// A server that answers with these bodies, one after the other. It does not count.
 async fn serve(bodies: impl IntoIterator<Item = Value>) -> MockServer {
     let server = with_organizations().await;
+    let refusal = ResponseTemplate::new(400).set_body_bytes(fixture("error-400-code2.json"));
+    Mock::given(query_param("response_option", "2"))
+        .respond_with(refusal)
+        .with_priority(2)
+        .mount(&server)
+        .await;
     for body in bodies {
         let answer = ResponseTemplate::new(200).set_body_json(body);
         Mock::given(method("GET")).respond_with(answer).up_to_n_times(1).mount(&server).await;
@@ -198,6 +204,44 @@ async fn what_is_not_followed_by_another_run_reads_several_pages_twice_at_once()
     }
     assert_eq!((found, page.rows.len(), page.more), (2, 0, false));
     assert!(queries(&server).await[0].starts_with("last_modified_time=2026-03-11T23%3A59%3A59%2B0000&"));
+}
+
+/// Where Zoho counts, a backfill says how many rows follow, and so how long it takes. Without, it says nothing.
+#[tokio::test]
+async fn a_backfill_of_invoices_says_how_many_rows_follow() {
+    let pages = |key: &str| {
+        let kind = key.trim_end_matches('s');
+        let row = |id| row(kind, id, 90_000 - u64::from(id));
+        [
+            list(key, &[row(1), row(2)], 1, true),
+            list(key, &[row(3), row(4)], 2, true),
+            list(key, &[row(5)], 3, false),
+        ]
+    };
+    let left = async |feed: &'static str, counted: Option<Value>| {
+        let server = serve(pages(feed).into_iter().chain(pages(feed))).await;
+        if let Some(context) = counted {
+            let answer = json!({ "code": 0, "message": "success", "page_context": context });
+            let answer = ResponseTemplate::new(200).set_body_json(answer);
+            let counts = Mock::given(query_param("response_option", "2")).and(path("/books/v3/invoices"));
+            counts.respond_with(answer).with_priority(1).expect(1).mount(&server).await;
+        }
+        let (source, ctx) = (source(&server), context().0);
+        let (mut left, mut last) = (Vec::new(), None::<Page>);
+        while last.as_ref().is_none_or(|page| page.more) {
+            let page = poll(&source, &ctx, feed, PollMode::Backfill { since: None }, last.as_ref()).await;
+            left.push(page.left);
+            last = Some(page);
+        }
+        let counts = queries(&server).await.iter().filter(|query| query.contains("response_option")).count();
+        (left, counts)
+    };
+    let none = vec![None; 6];
+    let counted = vec![Some(3), Some(1), Some(0), Some(0), Some(0), None];
+    assert_eq!(left("invoices", Some(json!({ "page": 1, "total": 5 }))).await, (counted, 1));
+    assert_eq!(left("invoices", Some(json!({ "page": 1 }))).await, (none.clone(), 1));
+    assert_eq!(left("invoices", None).await, (none.clone(), 1), "a refusal stops nothing");
+    assert_eq!(left("bills", None).await, (none, 0), "nobody documents it for other lists");
 }
 
 #[tokio::test]
@@ -579,4 +623,31 @@ async fn the_base_currency_is_the_organization_s_own_wherever_it_says_so() {
     assert_eq!(amount(&page).as_deref(), Some("750.00 EUR"));
     let error = with(&server, "EURO").unwrap_err();
     assert!(error.to_string().contains("base_currency"), "{error}");
+}
+
+/// Zoho's records name no organization: the call does. Should one name another, none of the page is told.
+#[tokio::test]
+async fn a_record_that_names_another_organization_stops_the_connection() {
+    let naming = |organization: &str| {
+        let mut named = row("invoice", 8, 5);
+        named["organization_id"] = organization.into();
+        list("invoices", &[row("invoice", 7, 6), named], 1, false)
+    };
+    let stopped = |error: ml_connector_core::Error| {
+        assert_eq!((error.kind(), error.scope()), (ErrorKind::ConfigInvalid, &Scope::Connection), "{error}");
+        assert!(error.message().contains("another organization"), "{error}");
+    };
+    for mode in [PollMode::Baseline, PollMode::Live, PollMode::Backfill { since: None }, PollMode::Sweep] {
+        let server = serve([naming("600000001")]).await;
+        let request = PollRequest::new("invoices", mode);
+        stopped(source(&server).poll(&context().0, request).await.unwrap_err());
+        let server = serve([naming(ORGANIZATION)]).await;
+        source(&server).poll(&context().0, PollRequest::new("invoices", mode)).await.unwrap();
+    }
+    let mut detail: Value = serde_json::from_slice(&fixture("invoice-detail.json")).unwrap();
+    let id = detail["invoice"]["invoice_id"].as_str().unwrap().to_owned();
+    detail["invoice"]["organization_id"] = "600000001".into();
+    let server = serve([detail]).await;
+    let asked = [Signal::entity(EntityRef::new("invoice", id))];
+    stopped(source(&server).resolve(&context().0, &asked, None).await.unwrap_err());
 }

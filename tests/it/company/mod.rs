@@ -11,15 +11,14 @@ use ml_connector_core::{
     model::{Decimal, Origin},
 };
 use ml_connector_sim::{
-    Conditions, DatabricksSim,
+    Conditions,
     bc::{NewDocument, Set},
-    databricks::DatabricksConfig,
 };
 use office::{Office, SETS};
 
 use crate::{
     mirror,
-    warehouse::{mirrored, trouble},
+    warehouse::{self, mirrored, trouble},
 };
 
 const QUARTER: Duration = Duration::from_secs(900);
@@ -284,12 +283,9 @@ async fn companies_at_one_endpoint_keep_their_subscriptions() {
 #[tokio::test(start_paused = true)]
 async fn tables_mirror_the_company_through_faults_kills_and_a_lost_log() {
     let mut office = Office::new(5, Duration::from_millis(200));
-    let mut config = DatabricksConfig::default();
-    config.session_zone = "America/Los_Angeles".to_owned();
-    let lake = DatabricksSim::with_config(office.clock() as Arc<dyn Clock>, config);
-    lake.sql("CREATE VOLUME landing").unwrap();
+    let lake = warehouse::lake(office.clock() as Arc<dyn Clock>);
     office.lake = Some(lake.clone());
-    let tables = office.source(SourceMode::Both).info().columns.clone();
+    let source = office.source(SourceMode::Both).info().clone();
     office.furnish(60).await;
     let mut worker = office.connect(SourceMode::Both);
     let troubles = tokio::spawn(trouble(lake.clone(), 11));
@@ -304,7 +300,7 @@ async fn tables_mirror_the_company_through_faults_kills_and_a_lost_log() {
     troubles.abort();
     lake.tune(|tuning| tuning.execution = Duration::ZERO);
     tokio::time::sleep(DAY).await;
-    assert!(mirrored(office.events().await, &tables, "business_central", &lake) > 40);
+    assert!(mirrored(office.events().await, &source, &lake) > 40);
     assert_eq!(lake.limit_violations(), 0);
 
     // The log is lost: the past is read again, and what the new log says wins.
@@ -320,6 +316,6 @@ async fn tables_mirror_the_company_through_faults_kills_and_a_lost_log() {
     office.bury_lost().await;
     office.work(14, QUARTER * 3).await;
     tokio::time::sleep(DAY).await;
-    assert!(mirrored(office.events().await, &tables, "business_central", &lake) > 60);
+    assert!(mirrored(office.events().await, &source, &lake) > 60);
     worker.stop().await;
 }

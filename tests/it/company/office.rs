@@ -6,15 +6,13 @@ use bytes::Bytes;
 use http::Response;
 use ml_connector_bc::BusinessCentral;
 use ml_connector_core::{
-    AuditLog, Connector, Context, Source, SourceMode, Timestamp, TokioClock,
+    AuditLog, Clock, Connector, Source, SourceMode, Timestamp, TokioClock,
     audit::{EntryKind, MemoryLog, Query},
     engine::Settings,
     model::{Decimal, Event},
-    rate::MemoryRateLimiter,
     route::Route,
     token::MemoryTokenStore,
 };
-use ml_connector_databricks::Databricks;
 use ml_connector_sim::{
     BusinessCentralSim, DatabricksSim, SimTransport,
     bc::{BusinessCentralConfig, NewDocument, Set},
@@ -23,6 +21,7 @@ use ml_connector_sim::{
 use crate::{
     mirror::Host,
     polling::books::{Skewed, Worker},
+    warehouse,
 };
 
 /// What is read.
@@ -138,7 +137,7 @@ impl Office {
             transport = transport.with_router(lake.host(), lake.router());
             let route = Route::new("warehouse").with_pages().with_all_origins();
             builder = builder
-                .connect(warehouse(lake, &source))
+                .connect(warehouse::sink(lake, [&source as &dyn Source]))
                 .route(route.to("lake", ml_connector_databricks::tables()));
         }
         let connector = builder
@@ -207,12 +206,8 @@ impl Office {
 
     /// Marks what only a lost log knew.
     pub(super) async fn bury_lost(&self) -> u64 {
-        let (lake, limiter) = (self.lake.as_ref().unwrap(), Arc::new(MemoryRateLimiter::new()));
-        let transport = Arc::new(SimTransport::new().with_router(lake.host(), lake.router()));
-        let ctx = Context::new(transport, Arc::new(MemoryTokenStore::new()), limiter, self.clock());
-        let ctx = ctx.within(Duration::from_secs(60));
-        let lake = warehouse(lake, &self.source(SourceMode::Both));
-        lake.bury_lost(&ctx, &self.source(SourceMode::Both).info().connection).await.unwrap()
+        let (lake, clock) = (self.lake.as_ref().unwrap(), self.clock() as Arc<dyn Clock>);
+        warehouse::bury_lost(lake, clock, &self.source(SourceMode::Both)).await
     }
 
     pub(super) fn clock(&self) -> Arc<TokioClock> {
@@ -402,20 +397,6 @@ impl Office {
         self.dice = self.dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         usize::try_from(self.dice >> 33).unwrap() % sides
     }
-}
-
-fn warehouse(lake: &DatabricksSim, source: &BusinessCentral) -> Databricks {
-    let credentials = lake.credentials();
-    Databricks::builder("lake")
-        .host(lake.host())
-        .warehouse(credentials.warehouse_id)
-        .schema("main", "ml_finance")
-        .volume("landing")
-        .service_principal(credentials.client_id, credentials.client_secret)
-        .tables_of(source)
-        .with(|config| config.max_parameter_bytes = 20_000)
-        .build()
-        .unwrap()
 }
 
 /// What we call a set's kind of record.

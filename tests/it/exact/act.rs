@@ -117,6 +117,21 @@ impl Company {
         }
     }
 
+    /// Deletes a few documents of which nothing was paid.
+    pub(super) fn delete_some(&mut self) {
+        let free = |document: &&mut Document| document.stage == Stage::Open && !document.is_settled;
+        for document in self.documents.iter_mut().filter(free).take(4) {
+            self.sim.delete(document.kind, &document.id).unwrap();
+            document.stage = Stage::Gone;
+        }
+    }
+
+    /// Every document that there ever was, by its kind, and whether it is there.
+    pub(super) fn records(&self) -> impl Iterator<Item = (&'static str, &str, bool)> {
+        let shown = |document: &Document| document.stage != Stage::Gone;
+        self.documents.iter().map(move |document| (word(document.kind), &*document.id, shown(document)))
+    }
+
     fn create(&mut self, kind: Kind, dice: &mut Dice) {
         let amount = Decimal::new(i64::try_from(1_000 + dice.below(900_000)).unwrap(), 2);
         let party = ["Bakkerij Linde V.O.F.", "Molen De Hoop B.V.", "Kwekerij Zonnehof B.V."];

@@ -8,6 +8,7 @@ mod region;
 mod rights;
 mod stage;
 mod story;
+mod tables;
 
 use std::time::Duration;
 
@@ -42,7 +43,8 @@ fn was_not_believed(entry: &Entry) -> bool {
     matches!(last, Some(Outcome::Dead { error }) if error.contains("too many records have disappeared"))
 }
 
-/// How many days are played: a month, which takes about 75 s of CPU, or `MIRROR_DAYS`.
+/// How many days are played: a month, or `MIRROR_DAYS`. A month takes 65 s on a core of its own and 95 s beside the other tests
+/// on two cores, where it has two minutes.
 fn days() -> u32 {
     let wanted = std::env::var("MIRROR_DAYS").ok().and_then(|text| text.parse().ok());
     wanted.unwrap_or(31)

@@ -4,17 +4,18 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use http::StatusCode;
 use ml_connector_core::{
-    AuditLog, Clock, Connector, Secret, Timestamp, TokioClock,
+    AuditLog, Clock, Connector, Secret, Source, Timestamp, TokioClock,
     audit::{Entry, EntryKind, MemoryLog, Query},
     engine::Settings,
     http::{Phase, TransportError},
     model::{Event, RecordKind},
     rate::MemoryRateLimiter,
+    route::Route,
     token::MemoryTokenStore,
 };
 use ml_connector_exact::{ExactOnline, Invoices};
 use ml_connector_sim::{
-    ExactOnlineSim, Fault, SimTransport,
+    DatabricksSim, ExactOnlineSim, Fault, SimTransport,
     exact::{Division, ExactOnlineConfig, Kind, Right, hash_code},
 };
 
@@ -22,6 +23,7 @@ use super::act::Company;
 use crate::{
     mirror::{self, Host},
     proof::Dice,
+    warehouse,
     world::Running,
 };
 
@@ -50,6 +52,8 @@ pub(super) struct World {
     pub(super) post: Post,
     /// The first two are watched.
     pub(super) companies: Vec<Company>,
+    /// Where everything is told to, if anywhere.
+    pub(super) lake: Option<DatabricksSim>,
     /// What the person's consent has led to.
     refresh_token: String,
     /// How often the chain of tokens has ended, because an answer was lost with the only token that works.
@@ -116,6 +120,7 @@ impl World {
             sim,
             post: Post::default(),
             companies,
+            lake: None,
             hidden: None,
             hid: Vec::new(),
             clock,
@@ -137,38 +142,52 @@ impl World {
         tokio::time::sleep(Duration::from_secs(86_400)).await;
     }
 
+    /// The connection of a company.
+    pub(super) fn source(&self, company: usize, poll_minutes: u32) -> ExactOnline {
+        let company = &self.companies[company];
+        let credentials = company.sim.credentials();
+        let mut builder = ExactOnline::builder(company.connection)
+            .division(credentials.division)
+            .login("sanne")
+            .client(credentials.client_id, credentials.client_secret.as_str())
+            .redirect_uri(credentials.redirect_uri)
+            .refresh_token(self.refresh_token.as_str())
+            .invoices(company.invoices)
+            .resources(KINDS)
+            .poll_minutes(poll_minutes);
+        for secret in &self.secrets {
+            builder = builder.webhook_secret(secret.clone());
+        }
+        builder.build().unwrap()
+    }
+
     /// Connects the first two companies.
     pub(super) fn connect(&mut self, poll_minutes: u32) -> Running {
-        let source = |company: &Company| {
-            let credentials = company.sim.credentials();
-            let mut builder = ExactOnline::builder(company.connection)
-                .division(credentials.division)
-                .login("sanne")
-                .client(credentials.client_id, credentials.client_secret.as_str())
-                .redirect_uri(credentials.redirect_uri)
-                .refresh_token(self.refresh_token.as_str())
-                .invoices(company.invoices)
-                .resources(KINDS)
-                .poll_minutes(poll_minutes);
-            for secret in &self.secrets {
-                builder = builder.webhook_secret(secret.clone());
-            }
-            builder.build().unwrap()
-        };
+        let sources = [0, 1].map(|company| self.source(company, poll_minutes));
+        let mut transport = SimTransport::new().with_exact_online(&self.sim);
+        let mut builder = Connector::builder();
+        if let Some(lake) = &self.lake {
+            transport = transport.with_router(lake.host(), lake.router());
+            let route = Route::new("warehouse").with_pages().with_all_origins();
+            builder = builder
+                .connect(warehouse::sink(lake, sources.iter().map(|source| source as &dyn Source)))
+                .route(route.to("lake", ml_connector_databricks::tables()));
+        }
+        let [one, other] = sources;
         let mut settings = Settings::default();
         settings.lease = Duration::from_secs(600);
         // What was told on the first day is compared at the end.
         settings.retention = None;
-        let connector = Connector::builder()
+        let connector = builder
             .audit_log(Arc::clone(&self.log))
             .token_store(Arc::clone(&self.tokens))
             .rate_limiter(Arc::clone(&self.limiter))
             .clock(Arc::clone(&self.clock))
-            .transport(SimTransport::new().with_exact_online(&self.sim))
+            .transport(transport)
             .public_url("https://erp.example.com")
             .settings(settings)
-            .source(source(&self.companies[0]))
-            .source(source(&self.companies[1]))
+            .source(one)
+            .source(other)
             .build()
             .unwrap();
         self.host.is_served_by(&connector);
@@ -176,8 +195,19 @@ impl World {
         Running::start(&connector)
     }
 
-    fn connector(&self) -> &Connector {
+    pub(super) fn connector(&self) -> &Connector {
         self.connector.as_ref().unwrap()
+    }
+
+    pub(super) fn clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.clock) as Arc<dyn Clock>
+    }
+
+    /// The log is gone, and another one begins. Meanwhile documents are deleted, and nobody hears of it.
+    pub(super) fn lose_log(&mut self) {
+        self.log = Arc::default();
+        self.companies[..2].iter_mut().for_each(Company::delete_some);
+        drop(self.sim.take_webhooks());
     }
 
     /// Does `acts` things to as many different records in `time`.

@@ -5,6 +5,7 @@ mod messages;
 mod office;
 mod post;
 mod slack;
+mod tables;
 mod webhooks;
 
 use std::time::Duration;

@@ -5,22 +5,23 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use bytes::Bytes;
 use http::{Request, StatusCode};
 use ml_connector_core::{
-    AuditLog, Clock, Connector, Secret, Timestamp, TokioClock,
+    AuditLog, Clock, Connector, Secret, Source, Timestamp, TokioClock,
     audit::{Entry, EntryKind, MemoryLog, Query},
     auth::Authorizer,
     engine::Settings,
     http::Limits,
     model::{Decimal, Event},
+    route::Route,
     token::MemoryTokenStore,
 };
 use ml_connector_freshbooks::FreshBooks;
 use ml_connector_sim::{
-    Conditions, Fault, FreshBooksSim, SimTransport,
+    Conditions, DatabricksSim, Fault, FreshBooksSim, SimTransport,
     freshbooks::{Bill, BillVendor, Business, Client, Expense, FreshBooksConfig, Invoice, Kind},
 };
 
 use super::post::Post;
-use crate::{proof::Dice, world::Running};
+use crate::{proof::Dice, warehouse, world::Running};
 
 pub(super) const STUDIO: &str = "Zq84Xk";
 pub(super) const BOATS: &str = "Hn7Tq2";
@@ -29,9 +30,12 @@ pub(super) const BOATS: &str = "Hn7Tq2";
 pub(super) struct World {
     pub(super) sim: FreshBooksSim,
     pub(super) post: Post,
+    /// Where everything is told to, if anywhere.
+    pub(super) lake: Option<DatabricksSim>,
     offices: [Office; 2],
     clock: Arc<TokioClock>,
     log: Arc<MemoryLog>,
+    tokens: Arc<MemoryTokenStore>,
     connector: Option<Connector>,
     dice: Dice,
 }
@@ -96,8 +100,10 @@ impl World {
             offices: [office("books", STUDIO), office("boats", BOATS)],
             sim,
             post: Post::default(),
+            lake: None,
             clock,
             log: Arc::default(),
+            tokens: Arc::default(),
             connector: None,
             dice: Dice::new(seed),
         }
@@ -119,34 +125,73 @@ impl World {
         tokio::time::sleep(Duration::from_secs(3 * 86_400)).await;
     }
 
+    /// The connection of an office.
+    pub(super) fn source(&self, office: usize) -> FreshBooks {
+        let office = &self.offices[office];
+        let credentials = office.sim.credentials();
+        FreshBooks::builder(office.connection)
+            .account_id(credentials.account_id)
+            .login("marisol")
+            .client(credentials.client_id, credentials.client_secret.as_str())
+            .redirect_uri(credentials.redirect_uri)
+            .refresh_token(credentials.refresh_token.as_str())
+            .time_zone("America/Toronto")
+            .build()
+            .unwrap()
+    }
+
     pub(super) fn connect(&mut self) -> Running {
-        let source = |office: &Office| {
-            let credentials = office.sim.credentials();
-            FreshBooks::builder(office.connection)
-                .account_id(credentials.account_id)
-                .login("marisol")
-                .client(credentials.client_id, credentials.client_secret.as_str())
-                .redirect_uri(credentials.redirect_uri)
-                .refresh_token(credentials.refresh_token.as_str())
-                .time_zone("America/Toronto")
-                .build()
-                .unwrap()
-        };
+        let sources = [0, 1].map(|office| self.source(office));
+        let mut transport = SimTransport::new().with_freshbooks(&self.sim);
+        let mut builder = Connector::builder();
+        if let Some(lake) = &self.lake {
+            transport = transport.with_router(lake.host(), lake.router());
+            let route = Route::new("warehouse").with_pages().with_all_origins();
+            builder = builder
+                .connect(warehouse::sink(lake, sources.iter().map(|source| source as &dyn Source)))
+                .route(route.to("lake", ml_connector_databricks::tables()));
+        }
+        let [one, other] = sources;
         let mut settings = Settings::default();
         settings.lease = Duration::from_secs(600);
-        let connector = Connector::builder()
+        let connector = builder
             .audit_log(Arc::clone(&self.log))
-            .token_store(MemoryTokenStore::new())
+            .token_store(Arc::clone(&self.tokens))
             .clock(Arc::clone(&self.clock))
-            .transport(SimTransport::new().with_freshbooks(&self.sim))
+            .transport(transport)
             .public_url("https://erp.example.com")
             .settings(settings)
-            .source(source(&self.offices[0]))
-            .source(source(&self.offices[1]))
+            .source(one)
+            .source(other)
             .build()
             .unwrap();
         self.connector = Some(connector.clone());
         Running::start(&connector)
+    }
+
+    pub(super) fn connector(&self) -> &Connector {
+        self.connector.as_ref().unwrap()
+    }
+
+    pub(super) fn clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.clock) as Arc<dyn Clock>
+    }
+
+    /// The log is gone, and another one begins. Meanwhile documents are deleted, and nobody hears of it.
+    pub(super) fn lose_log(&mut self) {
+        self.log = Arc::default();
+        self.offices.iter_mut().for_each(Office::delete_some);
+        drop(self.sim.take_webhooks());
+    }
+
+    /// Every record that there ever was in an office, by its kind, and whether it is there.
+    pub(super) fn records(&self, office: usize) -> impl Iterator<Item = (&'static str, u64, bool)> {
+        let shown = |document: &Document| document.stage != Stage::Gone;
+        let documents = self.offices[office].documents.iter();
+        documents.map(move |document| {
+            let (kind, _) = word(document.kind, "updated").split_once('.').unwrap();
+            (kind, document.id, shown(document))
+        })
     }
 
     /// Does `acts` things to as many different records in `time`.
@@ -433,6 +478,16 @@ impl Office {
         }
         .unwrap();
         self.tell(word(kind, "updated"), id);
+    }
+
+    /// Deletes a few documents of which nothing was paid.
+    fn delete_some(&mut self) {
+        let is_free = |document: &Document| {
+            document.stage == Stage::Open && document.of.is_none() && document.left == document.total
+        };
+        let free = self.documents.iter().enumerate().filter(|(_, document)| is_free(document));
+        let free: Vec<usize> = free.map(|(at, _)| at).take(4).collect();
+        free.into_iter().for_each(|at| self.delete(at));
     }
 
     fn delete(&mut self, at: usize) {

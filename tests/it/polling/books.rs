@@ -7,21 +7,21 @@ use std::{
 };
 
 use ml_connector_core::{
-    AuditLog, Clock, Connector, Context, Secret, SourceMode, Timestamp, TokioClock,
+    AuditLog, Clock, Connector, Secret, Source, SourceMode, Timestamp, TokioClock,
     audit::{EntryKind, MemoryLog, Query},
     engine::Settings,
     model::{Decimal, Event, RecordKind, Zone},
-    rate::MemoryRateLimiter,
     route::Route,
     token::MemoryTokenStore,
 };
-use ml_connector_databricks::Databricks;
 use ml_connector_sim::{
     DatabricksSim, SimTransport, ZohoBooksSim,
     zoho::{Entity, EventKind, NewDocument, NewRecord, Organization, Plan, WebhookRule, ZohoBooksConfig},
 };
 use ml_connector_zoho::ZohoBooks;
 use tokio::{sync::oneshot, task::JoinHandle};
+
+use crate::warehouse;
 
 /// The largest page of a list.
 pub(crate) const PAGE: usize = 200;
@@ -262,7 +262,7 @@ impl Office {
             transport = transport.with_router(lake.host(), lake.router());
             let route = Route::new("warehouse").with_pages().with_all_origins();
             builder = builder
-                .connect(warehouse(lake, &source))
+                .connect(warehouse::sink(lake, [&source as &dyn Source]))
                 .route(route.to("lake", ml_connector_databricks::tables()));
         }
         let connector = builder
@@ -322,11 +322,8 @@ impl Office {
 
     /// Marks what only a lost log knew.
     pub(crate) async fn bury_lost(&self) -> u64 {
-        let (lake, limiter) = (self.lake.as_ref().unwrap(), Arc::new(MemoryRateLimiter::new()));
-        let transport = Arc::new(SimTransport::new().with_router(lake.host(), lake.router()));
-        let ctx = Context::new(transport, Arc::new(MemoryTokenStore::new()), limiter, self.clock());
-        let ctx = ctx.within(Duration::from_secs(60));
-        warehouse(lake, &self.source(SourceMode::Both)).bury_lost(&ctx, &"books".into()).await.unwrap()
+        let (lake, clock) = (self.lake.as_ref().unwrap(), self.clock() as Arc<dyn Clock>);
+        warehouse::bury_lost(lake, clock, &self.source(SourceMode::Both)).await
     }
 
     pub(crate) fn clock(&self) -> Arc<TokioClock> {
@@ -545,20 +542,6 @@ impl Office {
         self.dice = self.dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         usize::try_from(self.dice >> 33).unwrap() % sides
     }
-}
-
-fn warehouse(lake: &DatabricksSim, books: &ZohoBooks) -> Databricks {
-    let credentials = lake.credentials();
-    Databricks::builder("lake")
-        .host(lake.host())
-        .warehouse(credentials.warehouse_id)
-        .schema("main", "ml_finance")
-        .volume("landing")
-        .service_principal(credentials.client_id, credentials.client_secret)
-        .tables_of(books)
-        .with(|config| config.max_parameter_bytes = 20_000)
-        .build()
-        .unwrap()
 }
 
 /// What we call a kind of record, and what its list is called.

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use ml_connector_core::model::{Column, Columns, RecordKind};
 
-use super::{BILL_VENDOR, CATEGORY, KINDS};
+use super::{BILL_VENDOR, CATEGORY, CREDIT, KINDS};
 
 /// The scale of all numbers.
 const SCALE: u8 = 9;
@@ -24,9 +24,9 @@ const NEXT_CHANGE: &str = "the next change of the record";
 const EASTERN: &str = "Wall time of New York, without a zone";
 const UTC: &str = "UTC, without a zone";
 
-/// The table of every kind that is read.
+/// The table of every kind that is told: of those that have a list, and of what is listed among others.
 pub(crate) fn columns() -> Vec<Arc<Columns>> {
-    KINDS.into_iter().filter_map(of).map(Arc::new).collect()
+    KINDS.into_iter().chain([CREDIT]).filter_map(of).map(Arc::new).collect()
 }
 
 fn of(kind: &str) -> Option<Columns> {
@@ -39,6 +39,7 @@ fn of(kind: &str) -> Option<Columns> {
         RecordKind::Contact => reference::clients(),
         RecordKind::Item => reference::items(),
         RecordKind::Account => reference::ledger_accounts(),
+        RecordKind::Other(kind) if &*kind == CREDIT => payments::credits(),
         RecordKind::Other(kind) if &*kind == BILL_VENDOR => reference::bill_vendors(),
         RecordKind::Other(kind) if &*kind == CATEGORY => reference::categories(),
         _ => return None,

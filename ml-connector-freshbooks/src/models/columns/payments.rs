@@ -1,11 +1,24 @@
-//! Payments received, and what was paid of bills.
+//! Payments received, credits, and what was paid of bills.
 
 use ml_connector_core::model::{Column, Columns, RecordKind};
 
-use super::{eastern, id, number, text, visibility};
+use super::{CREDIT, eastern, id, number, text, visibility};
 
 pub(super) fn payments() -> Columns {
-    Columns::new(RecordKind::CustomerPayment, "payments", "Payments received in FreshBooks")
+    listed(RecordKind::CustomerPayment, "payments", "Payments received in FreshBooks")
+}
+
+/// FreshBooks lists them among the payments, as rows of the same form.
+pub(super) fn credits() -> Columns {
+    listed(
+        RecordKind::from(CREDIT),
+        "credits",
+        "What clients paid too much, and what was paid from that: no new money",
+    )
+}
+
+fn listed(kind: RecordKind, table: &'static str, comment: &'static str) -> Columns {
+    Columns::new(kind, table, comment)
         .with(id("id", "/id"))
         .with(text("invoiceid", "/invoiceid"))
         .with(text("clientid", "/clientid"))
