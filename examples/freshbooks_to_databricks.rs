@@ -7,6 +7,7 @@
 
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
+use futures_util::StreamExt;
 use ml_connector_core::{
     Connector, Error, ErrorKind, Result, Source, SourceMode, SystemClock, audit::MemoryLog, model::Decimal,
     route::Route, token::MemoryTokenStore,
@@ -76,17 +77,26 @@ async fn on_simulators() -> Result<bool> {
     let worker = tokio::spawn(async move { running.run(async { drop(stopped.await) }).await });
 
     println!("The past, read list by list:");
+    let mut reads = Vec::new();
     for feed in &feeds {
-        connector.backfill(&"books".into(), feed, None).await?;
+        let read = connector.backfill(&"books".into(), feed, None).await?;
+        reads.push(connector.watch_backfill(&"books".into(), feed, read));
+    }
+    for read in reads {
+        // The stream ends with the list.
+        read.for_each(async |_| {}).await;
     }
     let mut good = wait::rest(&connector).await?;
     let past = show(&connector, &sink).await?;
 
     println!("\nAn invoice is paid:");
+    let before = connector.stats().delivered;
     sim.pay_invoice(unpaid, Decimal::new(29_900, 2))?;
     for feed in &feeds {
         connector.poll_now(&"books".into(), feed).await?;
     }
+    wait::until("nothing is told of the payment", || (connector.stats().delivered > before).then_some(()))
+        .await?;
     good &= wait::rest(&connector).await?;
     let live = show(&connector, &sink).await?;
     drop(stop);
