@@ -79,8 +79,7 @@ impl ApiClient {
         let next = envelope.take("@odata.nextLink");
         let next = next.as_deref().and_then(decode::plain_text).filter(|link| !link.is_empty());
         let next = next.map(|link| self.own_link(&link)).transpose()?;
-        let mut page =
-            Rows { rows: Vec::new(), unreadable: Vec::new(), lost: Vec::new(), next, at: answer.date() };
+        let (mut details, mut unreadable) = (Vec::new(), Vec::new());
         let read = |object: &Object<'_>| {
             let record = if bare { set.bare(object)? } else { read_record(set, object)? };
             Ok((record, object.text("@odata.etag")))
@@ -88,19 +87,17 @@ impl ApiClient {
         for row in decode::rows(&list, "id", read)? {
             match row {
                 Row::Read { decoded: Decoded { value: (record, etag), left_out }, raw } => {
-                    page.rows.push(Detail { record, etag, raw, left_out });
+                    details.push(Detail { record, etag, raw, left_out });
                 }
                 Row::Unreadable { row, error } => {
                     let number = row.number;
                     tracing::warn!(%error, operation = set.list(), number, "a row cannot be read");
-                    match &row.id {
-                        Some(id) => page.unreadable.push(id.to_string()),
-                        None => page.lost.push(row),
-                    }
+                    unreadable.push(row);
                 }
             }
         }
-        Ok(page)
+        let (unreadable, lost) = decode::apart(unreadable);
+        Ok(Rows { rows: details, unreadable, lost, next, at: answer.date() })
     }
 
     /// Whether a list that can be read shows the record: what a 404 cannot tell.

@@ -60,3 +60,10 @@ pub fn rows<T>(
         })
         .collect())
 }
+
+/// The ids of the rows that have one, each for a signal, and the rows that have none, for [`Page::lost`](crate::model::Page::lost).
+#[must_use]
+pub fn apart(unreadable: Vec<LostRow>) -> (Vec<String>, Vec<LostRow>) {
+    let (named, lost): (Vec<_>, Vec<_>) = unreadable.into_iter().partition(|row| row.id.is_some());
+    (named.into_iter().filter_map(|row| row.id).map(|id| id.to_string()).collect(), lost)
+}

@@ -31,7 +31,7 @@ mod text;
 
 use std::{cell::RefCell, rc::Rc};
 
-pub use list::{Row, rows};
+pub use list::{Row, apart, rows};
 pub use object::Object;
 use serde_json::value::RawValue;
 pub use text::{clean, plain_text};

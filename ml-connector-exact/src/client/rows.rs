@@ -68,14 +68,10 @@ pub(crate) fn read<T>(
     Ok(page)
 }
 
-/// The ids of the rows that have one, and the rows that have none.
-pub(crate) fn apart(unreadable: Vec<LostRow>) -> (Vec<String>, Vec<LostRow>) {
-    let (named, lost): (Vec<_>, Vec<_>) = unreadable.into_iter().partition(|row| row.id.is_some());
-    (named.into_iter().filter_map(|row| row.id).map(|id| id.to_string()).collect(), lost)
-}
-
 #[cfg(test)]
 mod tests {
+    use ml_connector_core::decode::apart;
+
     use super::*;
     use crate::error::tests::answer;
 

@@ -5,7 +5,7 @@
 
 use ml_connector_core::{
     Context, Error, ErrorKind, PollRequest, Result,
-    decode::Object,
+    decode::{Object, apart},
     http::Pages,
     model::{EntityRef, LostRow, Observation, Page, PollMode, Signal},
 };
@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     ExactOnline,
-    client::{Class, ExactClient, Query, is_refusal, rows::apart},
+    client::{Class, ExactClient, Query, is_refusal},
     error::TOO_MUCH,
     models::{
         Resource,

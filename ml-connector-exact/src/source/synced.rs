@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ml_connector_core::{
     ErrorKind, Result, Timestamp,
-    decode::Object,
+    decode::{Object, apart},
     http::Pages,
     model::{EntityRef, Observation, Observed, Page, PollMode, Proof, Signal},
 };
@@ -16,10 +16,7 @@ use super::{
     terms::Paid,
 };
 use crate::{
-    client::{
-        Query, is_refusal,
-        rows::{Rows as Listed, apart},
-    },
+    client::{Query, is_refusal, rows::Rows as Listed},
     models::{
         Resource, Settlement, at_the_latest,
         feed::{Rows, Sync, of_deleted, of_ledger},

@@ -239,17 +239,14 @@ impl FreshBooksClient {
         let list = envelope.member(list_key::<T>())?;
         let read = decode::rows(&list, T::ID, |object| self.seen::<T>(object))?;
         let full = read.len() >= PER_PAGE;
-        let (mut rows, mut unreadable, mut lost) = (Vec::with_capacity(read.len()), Vec::new(), Vec::new());
+        let (mut rows, mut unreadable) = (Vec::with_capacity(read.len()), Vec::new());
         for row in read {
             match row {
                 Row::Read { decoded, raw } => rows.push(self.detail::<T>(decoded, raw)?),
                 Row::Unreadable { row, error } => {
                     let number = row.number;
                     tracing::warn!(%error, operation = T::LIST, page, number, "a row cannot be read");
-                    match &row.id {
-                        Some(id) => unreadable.push(id.to_string()),
-                        None => lost.push(row),
-                    }
+                    unreadable.push(row);
                 }
             }
         }
@@ -268,6 +265,7 @@ impl FreshBooksClient {
             // Without a number of pages, a full one is not the last.
             Family::Accounting => pages.map_or(full, |pages| u64::from(page) < pages),
         };
+        let (unreadable, lost) = decode::apart(unreadable);
         Ok(Rows { rows, unreadable, lost, has_more, total, date: answer.date() })
     }
 

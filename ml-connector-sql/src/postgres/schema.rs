@@ -21,10 +21,10 @@ const SCHEMA: &str = include_str!("schema_1.sql");
 /// The oldest server that can say what became of a transaction by a number that is never used again.
 const OLDEST_SERVER: i32 = 130_000;
 
-/// How long another host may take to migrate.
+/// How long another host may take to create the schema.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Refuses servers that may lose what they have committed, and brings the schema up to date.
+/// Refuses servers that may lose what they have committed, and creates the schema where there is none.
 pub(super) async fn open(server: &Server, chain: bool) -> Result<()> {
     let mut schema = Schema { name: server.schema(), chain };
     let opened = tokio::time::timeout(PATIENCE, server.write_unmarked(&mut schema)).await;

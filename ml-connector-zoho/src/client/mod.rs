@@ -274,7 +274,7 @@ impl BooksClient {
                 Err(error) => return Err(error),
             }
         }
-        let (mut rows, mut unreadable, mut lost) = (Vec::with_capacity(read.len()), Vec::new(), Vec::new());
+        let (mut rows, mut unreadable) = (Vec::with_capacity(read.len()), Vec::new());
         for row in read {
             match row {
                 Row::Read { decoded: Decoded { value, left_out }, raw } => {
@@ -285,13 +285,11 @@ impl BooksClient {
                 Row::Unreadable { row, error } => {
                     let number = row.number;
                     tracing::warn!(%error, operation = T::LIST, page, number, "a row cannot be read");
-                    match &row.id {
-                        Some(id) => unreadable.push(id.to_string()),
-                        None => lost.push(row),
-                    }
+                    unreadable.push(row);
                 }
             }
         }
+        let (unreadable, lost) = decode::apart(unreadable);
         Ok(Rows { rows, unreadable, lost, has_more })
     }
 
