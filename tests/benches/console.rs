@@ -140,9 +140,12 @@ async fn try_routes(console: &mut ConsoleService, form: &str) -> String {
 
 async fn answer(console: &mut ConsoleService, request: Request<Full<Bytes>>) -> String {
     let path = request.uri().clone();
-    let answer = console.call(request).await.unwrap();
-    assert!(answer.status().is_success(), "{path}: {}", answer.status());
-    String::from_utf8(answer.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap()
+    let (head, body) = console.call(request).await.unwrap().into_parts();
+    let page = String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap();
+    let problem =
+        page.split_once("role=\"alert\"").map(|(_, rest)| rest.chars().take(300).collect::<String>());
+    assert!(head.status.is_success(), "{path}: {} {problem:?}", head.status);
+    page
 }
 
 /// Books and Slack as they are attached by a host; nothing runs.
