@@ -10,7 +10,7 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 
 use super::{
     PostgresOptions,
-    apply::{Applied, apply},
+    apply::{Applied, Locked, apply, lock},
     batch::Job,
     error::{self, Failure},
     news::News,
@@ -73,7 +73,7 @@ impl Writer {
 async fn write(calls: Arc<Mutex<mpsc::Receiver<Call>>>, server: Arc<Server>, news: Arc<News>) {
     loop {
         let Some(group) = next_group(&mut *calls.lock().await).await else { return };
-        let mut work = Commit { jobs: group.iter().flat_map(|call| &call.jobs).collect() };
+        let mut work = Commit::of(group.iter().flat_map(|call| &call.jobs));
         match server.write(OPERATION, &mut work).await {
             Ok(applied) => answer(group, applied, &news),
             Err(error) if group.len() == 1 || !error::is_about_a_value(&error) => {
@@ -84,7 +84,7 @@ async fn write(calls: Arc<Mutex<mpsc::Receiver<Call>>>, server: Arc<Server>, new
             // A value of one of them: each is on its own.
             Err(_) => {
                 for call in group {
-                    let mut work = Commit { jobs: call.jobs.iter().collect() };
+                    let mut work = Commit::of(&call.jobs);
                     match server.write(OPERATION, &mut work).await {
                         Ok(applied) => answer(vec![call], applied, &news),
                         Err(error) => drop(call.caller.send(Err(error))),
@@ -133,12 +133,25 @@ fn answer(group: Vec<Call>, applied: Applied, news: &News) {
 /// What several calls commit together.
 struct Commit<'a> {
     jobs: Vec<&'a Job>,
+    locked: Option<Locked<'a>>,
+}
+
+impl<'a> Commit<'a> {
+    fn of(jobs: impl IntoIterator<Item = &'a Job>) -> Self {
+        Self { jobs: jobs.into_iter().collect(), locked: None }
+    }
 }
 
 impl Work for Commit<'_> {
     type Output = Applied;
 
+    async fn lock(&mut self, session: &Session<'_>) -> std::result::Result<(), Failure> {
+        self.locked = Some(lock(session, &self.jobs).await?);
+        Ok(())
+    }
+
     async fn run(&mut self, session: &Session<'_>) -> std::result::Result<Applied, Failure> {
-        apply(session, &self.jobs).await
+        let locked = self.locked.take().ok_or(Failure::Overtaken)?;
+        apply(session, &self.jobs, locked).await
     }
 }
