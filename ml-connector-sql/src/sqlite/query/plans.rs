@@ -236,3 +236,28 @@ fn a_thousand_visible_connections_are_searched() {
         }
     }
 }
+
+/// Entries are read one after the other by statements that are prepared once.
+#[test]
+fn no_statement_is_prepared_again_for_each_entry() {
+    let directory = tempfile::TempDir::new().unwrap();
+    let path = directory.path().join("log.db");
+    let writing = schema::open(&path, &SqliteOptions::default()).unwrap();
+    for seq in 1..=9 {
+        let sql = format!(
+            "INSERT INTO entry (seq, part, kind, connection, at) VALUES ({seq}, 0, 3, 'chat', 5);
+             INSERT INTO settled VALUES (4, {seq}, 'chat', 3, 0);
+             INSERT INTO outcome (seq, nth, at, what, reason) VALUES ({seq}, 1, 5, 5, 'refused')"
+        );
+        writing.execute_batch(&sql).unwrap();
+    }
+    let connection = schema::open_for_reading(&path, &SqliteOptions::default()).unwrap();
+    for query in [all(), all().with_state(EntryState::Dead), of(EntryKind::Delivery).with_connection("chat".into())] {
+        assert_eq!(entries(&connection, &query).unwrap().len(), 9);
+        assert_eq!(entries(&connection, &query).unwrap().len(), 9);
+    }
+    for traces in [false, true] {
+        let statement = connection.prepare_cached(outcome::sql(traces)).unwrap();
+        assert_eq!(statement.get_status(rusqlite::StatementStatus::RePrepare), 0);
+    }
+}
