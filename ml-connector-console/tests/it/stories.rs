@@ -121,8 +121,7 @@ async fn other_routes_are_tried_on_what_can_be_read_and_the_rest_is_told() {
         body: Some("{}".into()),
         ..NewEntry::new(events[0].partition, kind, connection.into(), events[0].at)
     };
-    let delivery =
-        NewEntry { parent: Parent::Entry(events[1].seq), ..broken(EntryKind::Delivery, "slack") };
+    let delivery = NewEntry { parent: Parent::Entry(events[1].seq), ..broken(EntryKind::Delivery, "slack") };
     let append = vec![delivery, broken(EntryKind::Event, "books")];
     let now = world.connector.context().now();
     world.log.commit(vec![Transaction { append, ..Transaction::default() }], now).await.unwrap();
@@ -136,5 +135,7 @@ async fn other_routes_are_tried_on_what_can_be_read_and_the_rest_is_told() {
         .shows("<dt>moved</dt><dd>2</dd>")
         .shows("<dt>as before</dt><dd>0</dd>")
         .shows("<dt>not known</dt><dd>2</dd>")
-        .shows("1 event and 1 delivery cannot be read, and are left out: what would change there is not known.");
+        .shows(
+            "1 event and 1 delivery cannot be read, and are left out: what would change there is not known.",
+        );
 }

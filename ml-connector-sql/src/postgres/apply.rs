@@ -38,7 +38,7 @@ pub(super) async fn apply<'a>(
     jobs: &[&'a Job],
     locked: Locked<'a>,
 ) -> Result<Applied, Failure> {
-    let mut batch = load(session, jobs, locked).await?;
+    let mut batch = load(session, locked).await?;
     let committed = jobs.iter().map(|job| batch.apply(&job.transaction, job.now)).collect();
     write(session, &batch).await?;
     chain::link(session, &batch).await?;
@@ -100,7 +100,9 @@ pub(super) struct Locked<'a> {
     batch: Batch<'a>,
     parents: BTreeSet<i64>,
     settled: Vec<i64>,
+    /// Numbers for new entries, and how many more it takes.
     numbers: Vec<Seq>,
+    missing: usize,
 }
 
 /// Takes the locks of transactions, and their numbers where it is plain how many they need. Writes nothing.
@@ -114,6 +116,7 @@ pub(super) async fn lock<'a>(session: &Session<'_>, jobs: &[&'a Job]) -> Result<
         appended.extend(batch.parts.values());
     }
     let dedupe: Vec<String> = dedupe.into_iter().collect();
+    let most = unconditional(jobs);
     // Sent together, run one after the other: a duplicate is looked for once the partition is ours.
     let [fences, _, docs, duplicates, numbers] = together(session, [
         // A renewal goes on beside this; whoever takes the partition over waits for us, or we find its fence.
@@ -124,7 +127,7 @@ pub(super) async fn lock<'a>(session: &Session<'_>, jobs: &[&'a Job]) -> Result<
          documents.into_iter().collect::<Vec<_>>().into()),
         ("SELECT dedupe, seq FROM @entry WHERE dedupe = ANY($1)", dedupe.clone().into()),
         ("SELECT nextval('@entry_seq') FROM generate_series(1, $1 - (SELECT count(*) FROM @entry WHERE dedupe = ANY($2)))",
-         Wanted::Rest(unconditional(jobs).unwrap_or_default(), dedupe)),
+         Wanted::Rest(most.unwrap_or_default(), dedupe)),
     ])
     .await?;
     for row in &fences {
@@ -144,18 +147,22 @@ pub(super) async fn lock<'a>(session: &Session<'_>, jobs: &[&'a Job]) -> Result<
         parents.insert(number(found));
         batch.duplicates.insert(row.try_get(0)?, found);
     }
-    let numbers = numbers.iter().map(|row| seq(row, 0)).collect::<Result<_, _>>()?;
-    Ok(Locked { batch, parents, settled, numbers })
+    let numbers: Vec<Seq> = numbers.iter().map(|row| seq(row, 0)).collect::<Result<_, _>>()?;
+    let new = match most {
+        Some(most) => usize::try_from(most).unwrap_or(usize::MAX).saturating_sub(batch.duplicates.len()),
+        None => batch.clone().count_new(jobs),
+    };
+    // Some only where a duplicate has come in between, of another partition.
+    let missing = new.saturating_sub(numbers.len());
+    Ok(Locked { batch, parents, settled, numbers, missing })
 }
 
 /// Loads the rest.
 async fn load<'a>(
     session: &Session<'_>,
-    jobs: &[&'a Job],
-    Locked { mut batch, parents, settled, mut numbers }: Locked<'a>,
+    Locked { mut batch, parents, settled, mut numbers, missing }: Locked<'a>,
 ) -> Result<Batch<'a>, Failure> {
     let parents: Vec<i64> = parents.into_iter().collect();
-    let missing = batch.clone().count_new(jobs).saturating_sub(numbers.len());
     let [_, roots, more, waiting, ended] = together(session, [
         // Pruning does not remove a family that somebody is about to join.
         ("SELECT seq FROM @entry WHERE seq IN (SELECT root FROM @entry WHERE seq = ANY($1)) ORDER BY seq FOR KEY SHARE",

@@ -42,10 +42,7 @@ pub(super) trait Work: Send {
 
     /// Takes the first locks and looks at what they protect. Sent together with `BEGIN`, whose answer is not there yet: so it
     /// writes nothing.
-    fn lock(
-        &mut self,
-        _: &Session<'_>,
-    ) -> impl Future<Output = std::result::Result<(), Failure>> + Send {
+    fn lock(&mut self, _: &Session<'_>) -> impl Future<Output = std::result::Result<(), Failure>> + Send {
         async { Ok(()) }
     }
 

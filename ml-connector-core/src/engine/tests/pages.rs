@@ -350,7 +350,11 @@ async fn a_dry_run_leaves_out_what_cannot_be_read_and_counts_it() {
     // One delivery of the second event that does not say where it went, and an event without sense.
     let mut append = vec![broken(&delivery, Parent::Entry(known[1].seq)), broken(&known[0], Parent::None)];
     append[0].index.entity.clone_from(&known[1].index.entity);
-    world.log.commit(vec![Transaction { append, ..Transaction::default() }], world.clock_now()).await.unwrap();
+    world
+        .log
+        .commit(vec![Transaction { append, ..Transaction::default() }], world.clock_now())
+        .await
+        .unwrap();
 
     let routes = RouteSet::new(vec![Route::new("other").to("board", Destination::from("b"))]);
     let query = Query::of_kind(EntryKind::Event).with_limit(1000);

@@ -252,7 +252,9 @@ fn no_statement_is_prepared_again_for_each_entry() {
         writing.execute_batch(&sql).unwrap();
     }
     let connection = schema::open_for_reading(&path, &SqliteOptions::default()).unwrap();
-    for query in [all(), all().with_state(EntryState::Dead), of(EntryKind::Delivery).with_connection("chat".into())] {
+    for query in
+        [all(), all().with_state(EntryState::Dead), of(EntryKind::Delivery).with_connection("chat".into())]
+    {
         assert_eq!(entries(&connection, &query).unwrap().len(), 9);
         assert_eq!(entries(&connection, &query).unwrap().len(), 9);
     }
