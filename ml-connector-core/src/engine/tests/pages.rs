@@ -330,7 +330,10 @@ async fn a_dry_run_shows_what_other_routes_would_have_done_and_sends_nothing() {
 /// What cannot be read, such as after a downgrade, holds up nothing: the rest is compared, and nobody guesses what it hides.
 #[tokio::test(start_paused = true)]
 async fn a_dry_run_leaves_out_what_cannot_be_read_and_counts_it() {
-    use crate::audit::{NewEntry, Parent, Transaction};
+    use crate::{
+        AuditLog,
+        audit::{Entry, Index, NewEntry, Parent, Transaction},
+    };
 
     let world = World::new();
     let connector = world.connector();
@@ -341,9 +344,9 @@ async fn a_dry_run_leaves_out_what_cannot_be_read_and_counts_it() {
     }
     let known = world.entries(EntryKind::Event).await;
     let delivery = world.entries(EntryKind::Delivery).await.remove(0);
-    let broken = |like: &crate::audit::Entry, parent| NewEntry {
+    let broken = |like: &Entry, parent: Parent| NewEntry {
         parent,
-        index: crate::audit::Index { destination: None, ..like.index.clone() },
+        index: Index { destination: None, ..like.index.clone() },
         body: Some("{}".into()),
         ..NewEntry::new(like.partition, like.kind, like.connection.clone(), world.clock_now())
     };
