@@ -12,11 +12,15 @@ use crate::{
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Node {
     here: Vec<usize>,
-    /// Sorted by name.
+    /// Sorted by the length of the name, and by the name: lengths are compared at once, and few names have the same.
     below: Vec<(Box<str>, Self)>,
 }
 
 impl Node {
+    fn place(&self, name: &str) -> Result<usize, usize> {
+        self.below.binary_search_by(|(known, _)| (known.len(), &**known).cmp(&(name.len(), name)))
+    }
+
     pub(super) fn add(&mut self, pointer: &str, column: usize) {
         let Some(path) = pointer.strip_prefix('/') else {
             self.here.push(column);
@@ -24,7 +28,7 @@ impl Node {
         };
         let (step, rest) = path.find('/').map_or((path, ""), |at| path.split_at(at));
         let step = step.replace("~1", "/").replace("~0", "~");
-        let at = self.below.binary_search_by(|(name, _)| (**name).cmp(&*step)).unwrap_or_else(|at| {
+        let at = self.place(&step).unwrap_or_else(|at| {
             self.below.insert(at, (step.into(), Self::default()));
             at
         });
@@ -44,7 +48,7 @@ impl Node {
         }
         let mut failed = Ok(());
         members(value.get(), |name, value| {
-            if let Ok(at) = self.below.binary_search_by(|(known, _)| (**known).cmp(name))
+            if let Ok(at) = self.place(name)
                 && failed.is_ok()
             {
                 failed = self.below[at].1.find(value, found);
