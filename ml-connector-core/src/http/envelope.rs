@@ -43,16 +43,13 @@ impl Envelope {
     ///
     /// # Errors
     /// As [`of`](Self::of), [`within`](Self::within), [`member`](Self::member) and [`List::of`] one after the other.
-    pub fn with_list(
-        answer: &Answer,
-        within: &[&'static str],
-        list: &'static str,
-    ) -> Result<(Self, List)> {
+    pub fn with_list(answer: &Answer, within: &[&'static str], list: &'static str) -> Result<(Self, List)> {
         if let Some(apart) = apart(&decode::clean(&answer.body), within, list) {
             return Ok(apart);
         }
         // Something is another way than it mostly is. Step by step it is found what.
-        let mut envelope = within.iter().try_fold(Self::of(answer)?, |envelope, name| envelope.within(name))?;
+        let mut envelope =
+            within.iter().try_fold(Self::of(answer)?, |envelope, name| envelope.within(name))?;
         let list = List::of(&*envelope.member(list)?)?;
         Ok((envelope, list))
     }
@@ -180,7 +177,11 @@ mod tests {
             Ok::<_, Error>((envelope.0.into_keys().collect::<Vec<_>>().join(" "), rows.join(" ")))
         };
         for (body, around, rows) in [
-            (r#"{"response":{"result":{"page":1,"bills":[{"a":1.50}, null],"of":2}},"x":[]}"#, "of page", r#"{"a":1.50} null"#),
+            (
+                r#"{"response":{"result":{"page":1,"bills":[{"a":1.50}, null],"of":2}},"x":[]}"#,
+                "of page",
+                r#"{"a":1.50} null"#,
+            ),
             (r#"{"response":{"result":{"bills":[1],"bills":[2]}}}"#, "", "2"),
             (r#"{"response":7,"response":{"result":{"bills":[]}}}"#, "", ""),
             (r#"{"response":{"result":{"bills":[1]},"result":{"bills":null}}}"#, "", ""),
@@ -199,6 +200,8 @@ mod tests {
         ] {
             assert_eq!(read(body).unwrap_err().context(context), Some(value), "{body}");
         }
-        assert!(read(r#"{"response":{"result":{"bills":{"a":1}}}}"#).unwrap_err().to_string().contains("list"));
+        assert!(
+            read(r#"{"response":{"result":{"bills":{"a":1}}}}"#).unwrap_err().to_string().contains("list")
+        );
     }
 }
