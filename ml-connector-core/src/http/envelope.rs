@@ -50,7 +50,7 @@ impl Envelope {
         // Something is another way than it mostly is. Step by step it is found what.
         let mut envelope =
             within.iter().try_fold(Self::of(answer)?, |envelope, name| envelope.within(name))?;
-        let list = List::of(&*envelope.member(list)?)?;
+        let list = List::of(&envelope.member(list)?)?;
         Ok((envelope, list))
     }
 
