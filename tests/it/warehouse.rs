@@ -16,7 +16,7 @@ use ml_connector_sim::{
 };
 
 use crate::{
-    mirror::{self, Course, mirrored},
+    mirror::{self, Course, Vendor, mirrored},
     polling::books::{self, World},
 };
 

@@ -311,7 +311,6 @@ impl World {
         }
     }
 }
-}
 
 impl Office {
     /// Makes a document: a draft, an invoice that is sent, a bill or an expense.
