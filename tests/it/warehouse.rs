@@ -98,8 +98,11 @@ async fn a_backfill_of_invoices_says_how_long_it_takes_and_others_do_not_guess()
     let (connection, connector) = ("books".into(), world.connector());
     let seen = async |feed: &str| {
         let past = connector.backfill(&connection, feed, None).await.unwrap();
-        let all: Vec<Progress> =
-            connector.watch_backfill(&connection, feed, past).map(|progress| progress.unwrap()).collect().await;
+        let all: Vec<Progress> = connector
+            .watch_backfill(&connection, feed, past)
+            .map(|progress| progress.unwrap())
+            .collect()
+            .await;
         all
     };
     let invoices = seen("invoices").await;

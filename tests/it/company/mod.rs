@@ -140,7 +140,9 @@ async fn what_is_deleted_among_many_changes_is_told_at_once_and_not_at_the_daily
     world.post.is_reliable = true;
     world.furnish(0).await;
     let drafts: Vec<String> = (0..40_u32)
-        .map(|n| world.vendor.erp.create(BILLS, &NewDocument::new("Northline Packaging", Decimal::from(100 + n))))
+        .map(|n| {
+            world.vendor.erp.create(BILLS, &NewDocument::new("Northline Packaging", Decimal::from(100 + n)))
+        })
         .collect();
     tokio::time::sleep(Duration::from_secs(3600)).await;
     let running = world.connect(SourceMode::Both);
@@ -243,7 +245,8 @@ async fn four_hundred_notices_over_a_jittery_line_exceed_no_limit() {
 /// A path belongs to the company that issued it, whichever is asked first; nobody else's path is anybody's.
 #[tokio::test(start_paused = true)]
 async fn companies_at_one_endpoint_keep_their_subscriptions() {
-    let (one, two) = (office::world(8, Duration::from_millis(200)), office::world(9, Duration::from_millis(200)));
+    let (one, two) =
+        (office::world(8, Duration::from_millis(200)), office::world(9, Duration::from_millis(200)));
     for order in [[&one, &two], [&two, &one]] {
         let (connector, running) = office::connect_at_one_endpoint(order);
         tokio::time::sleep(QUARTER).await;
@@ -281,7 +284,6 @@ async fn companies_at_one_endpoint_keep_their_subscriptions() {
 #[tokio::test(start_paused = true)]
 async fn tables_mirror_the_company_through_faults_kills_and_a_lost_log() {
     let world = office::world(5, Duration::from_millis(200));
-    let course =
-        Course { documents: 60, rounds: 6, acts: 14, round: QUARTER * 3, calm: DAY, rows: [40, 60] };
+    let course = Course { documents: 60, rounds: 6, acts: 14, round: QUARTER * 3, calm: DAY, rows: [40, 60] };
     mirror::tables_mirror_the_books(world, SourceMode::Both, course).await;
 }

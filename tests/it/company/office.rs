@@ -279,7 +279,8 @@ pub(super) fn connect_at_one_endpoint(companies: [&World; 2]) -> (Connector, Run
         company.erp.set_origin(&host);
         transport = transport.with_router(&host, company.erp.router());
         let source = company.source(&format!("company-{}", &seed[..8]));
-        builder = builder.source(source.endpoint("companies").login_url(&host).api_url(&host).build().unwrap());
+        builder =
+            builder.source(source.endpoint("companies").login_url(&host).api_url(&host).build().unwrap());
     }
     let [first, _] = companies;
     let connector = builder

@@ -141,8 +141,7 @@ impl Company {
 
     fn create(&mut self, kind: Kind, dice: &mut Dice) {
         let amount = Decimal::new(dice.cents(1_000, 900_000), 2);
-        let party =
-            dice.one_of(&["Bakkerij Linde V.O.F.", "Molen De Hoop B.V.", "Kwekerij Zonnehof B.V."]);
+        let party = dice.one_of(&["Bakkerij Linde V.O.F.", "Molen De Hoop B.V.", "Kwekerij Zonnehof B.V."]);
         let new = match kind {
             Kind::GeneralJournalEntries => NewDocument::empty(party)
                 .line(NewLine::new("Doorbelasting huur", amount).for_cost_center("DC1", "Nijmegen"))

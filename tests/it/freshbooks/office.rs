@@ -5,7 +5,8 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use bytes::Bytes;
 use http::{Request, StatusCode};
 use ml_connector_core::{
-    AuditLog, Clock, Connector, Secret, Timestamp, audit::Query, auth::Authorizer, http::Limits, model::Decimal,
+    AuditLog, Clock, Connector, Secret, Timestamp, audit::Query, auth::Authorizer, http::Limits,
+    model::Decimal,
 };
 use ml_connector_freshbooks::FreshBooks;
 use ml_connector_sim::{
@@ -306,7 +307,8 @@ impl World {
             let text = String::from_utf8_lossy(entry.body.as_deref().unwrap_or_default()).into_owned();
             let shown = self.vendor.verifiers.iter().find(|verifier| text.contains(*verifier));
             assert!(shown.is_none(), "{:?}", entry.kind);
-            let shown = self.vendor.verifiers.iter().find(|verifier| format!("{entry:?}").contains(*verifier));
+            let shown =
+                self.vendor.verifiers.iter().find(|verifier| format!("{entry:?}").contains(*verifier));
             assert!(shown.is_none(), "{:?}", entry.kind);
         }
     }

@@ -262,7 +262,8 @@ impl Vendor for Books {
     }
 
     fn records(&self) -> Vec<Kept> {
-        let kinds: BTreeMap<&str, &str> = PLAIN.into_iter().chain(TELLING).map(words).map(|(kind, list)| (list, kind)).collect();
+        let kinds: BTreeMap<&str, &str> =
+            PLAIN.into_iter().chain(TELLING).map(words).map(|(kind, list)| (list, kind)).collect();
         let ids: BTreeSet<(&str, &String)> = self.touched.iter().map(|(list, id, _)| (*list, id)).collect();
         let kept = |(list, id): (&str, &String)| Kept {
             connection: "books",
