@@ -42,8 +42,8 @@ impl Signal {
         Self::of(Subject::Entity(entity))
     }
 
-    /// A hint that many records may have changed: read what a feed tells, everything since an instant where that
-    /// is known, else what it has not told yet.
+    /// A hint that many records may have changed. The feed is read: everything since the instant, or what it has not
+    /// told yet where no instant is known.
     #[must_use]
     pub fn feed(name: impl Into<Arc<str>>, since: Option<Timestamp>) -> Self {
         Self::of(Subject::Feed { name: name.into(), since })
@@ -56,7 +56,7 @@ impl Signal {
         Self::of(Subject::Sweep(feed.into()))
     }
 
-    /// A hint without anything but its subject.
+    /// A hint with a subject and nothing else.
     #[must_use]
     pub fn of(subject: Subject) -> Self {
         Self { account: None, subject, hint: None, dedupe: None, payload: None }
@@ -132,9 +132,10 @@ pub struct Intake {
     pub reply: http::Response<Bytes>,
     /// Work with a deadline of seconds, run after the answer is safe.
     pub prompt: Option<Prompt>,
-    /// What requests are verified with from now on, in place of what was given as
-    /// [`ReceiveRequest::state`](crate::ReceiveRequest::state). Where that was replaced meanwhile, the request is received
-    /// again with the newer state. [`Source::upkeep`](crate::Source::upkeep) sees it at its next look.
+    /// What requests are verified with from now on. It replaces the
+    /// [`ReceiveRequest::state`](crate::ReceiveRequest::state) that was given. If another request has replaced that
+    /// meanwhile, this one is received again with the newer state. [`Source::upkeep`](crate::Source::upkeep) sees it at
+    /// its next look.
     pub state: Option<Bytes>,
     /// What the log keeps instead of the body and the path, for requests with a secret in them.
     pub evidence: Option<Bytes>,
@@ -174,8 +175,8 @@ impl Intake {
         self
     }
 
-    /// Sets why the request, or a part of it, leads to nothing: kept once under this key, and counted when it comes again. A
-    /// key is known to all connections of the log, so it names the connection.
+    /// Like [`note`](Self::note), but the note is kept once under this key, and counted when it comes again. All
+    /// connections of the log share the keys, so the key has to name the connection.
     #[must_use]
     pub fn note_once(self, why: impl Into<Arc<str>>, key: DedupeKey) -> Self {
         Self { note_key: Some(key), ..self.note(why) }
@@ -215,7 +216,7 @@ impl fmt::Debug for Intake {
 pub struct Prompt {
     /// What to do, in the source's own form.
     pub payload: Bytes,
-    /// When it is too late.
+    /// It is left undone after this instant.
     pub deadline: Timestamp,
 }
 
@@ -287,7 +288,7 @@ pub enum Observed {
     Present {
         /// The digest of the detail in one fixed form.
         revision: Revision,
-        /// The vendor's own version where it only ever grows.
+        /// The vendor's own version, if it only ever grows.
         order: Option<u64>,
         /// The record in the SDK's vocabulary, or what somebody did.
         content: Content,
@@ -300,8 +301,8 @@ pub enum Observed {
     Gone(Proof),
 }
 
-/// What proves that a record is gone. That it is not there proves nothing: vendors say the same of a record that may not
-/// be read, of another account's, of a related record, and on behalf of a replica that is behind.
+/// What proves that a record is gone. "Not found" alone proves nothing. Vendors also say it when the record may not be
+/// read, when it belongs to another account, when a related record is missing, and when a replica is behind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Proof {
@@ -311,8 +312,8 @@ pub enum Proof {
     Tombstone,
     /// The vendor's list of deletions names it.
     DeletionFeed,
-    /// The read does not find it, and two reads of the list that would show it, each complete and authorized, do not
-    /// either. A [sweep](PollMode::Sweep) is one of them.
+    /// The read does not find it, and two complete and authorized reads of its list do not show it. A
+    /// [sweep](PollMode::Sweep) is one of the two.
     AbsentTwice,
 }
 
@@ -347,22 +348,22 @@ impl Observed {
 pub enum Resolution {
     /// Records were read. Usually one; a line resolves to its document.
     Observed(Vec<Observation>),
-    /// Records were read, and some are to be looked at again on a day to come, even if nobody tells.
+    /// Records were read, and some are to be read again later, even without a webhook.
     Scheduled {
         /// What was read.
         seen: Vec<Observation>,
         /// When to look at what again. A signal with a [`dedupe`](Signal::dedupe) key is kept once.
         later: Vec<(Timestamp, Signal)>,
     },
-    /// The read is behind the hint: a replica, or a 404 right after creation. A record that nobody has ever seen is given
-    /// up quietly after an hour of this.
+    /// The read is older than the hint: it came from a replica, or was a 404 right after creation. A record that was
+    /// never seen is given up after an hour of this, without a notice.
     NotYet {
         /// When to read again.
         retry_at: Timestamp,
     },
-    /// Records were read that the source shows for the first time, and that are no news: an upgrade or a copy has brought them.
-    /// They are written down as at a baseline: nothing is told of them, and what happens to them from now on is. What is known
-    /// already stays as it is.
+    /// Records were read that the source shows for the first time, although they are not new: an upgrade or a copy has
+    /// brought them. As at a baseline, they are stored without an event, and what happens to them from now on is told.
+    /// Records that are already known stay as they are.
     Past {
         /// What was read.
         seen: Vec<Observation>,
@@ -389,23 +390,25 @@ pub enum Resolution {
 pub struct Page {
     /// Rows that carry the full record.
     pub observations: Vec<Observation>,
-    /// Rows of records whose details say more. At a baseline they are all that is known at first. A backfill tells of them
-    /// at once to routes that take pages, with their [raw](Observed::Present::raw) JSON, and the details follow one by one;
-    /// any other read asks for the details alone.
+    /// Rows of records whose details say more. A baseline stores them as they are. A backfill sends them at once, with
+    /// their [raw](Observed::Present::raw) JSON, to routes that take pages; then it reads the details one by one. Any
+    /// other read only asks for the details.
     pub rows: Vec<Observation>,
-    /// Rows that carry the full record and are no news although they are shown for the first time: as [`Resolution::Past`].
+    /// Rows that carry the full record and are shown for the first time, although they are not new: see
+    /// [`Resolution::Past`].
     pub past: Vec<Observation>,
     /// Rows that have to be read one by one.
     pub signals: Vec<Signal>,
-    /// Rows that cannot be read, and in whose place nothing can be read either. Health counts them, and each is a note that
-    /// [`Connector::explain`](crate::Connector::explain) shows; the same row at the next look is a repetition of that.
+    /// Rows that cannot be read, and for which nothing else can be read. Health counts them. Each is a note that
+    /// [`Connector::explain`](crate::Connector::explain) shows. When the same row comes again, the note counts it as a
+    /// repetition.
     pub lost: Vec<LostRow>,
     /// Where the next page starts, in the source's own form. Stored in the same commit as the page.
     pub checkpoint: Bytes,
     /// Whether there is a next page now.
     pub more: bool,
-    /// What a person has to know of the feed although it works, such as "an empty list does not mean that nothing is owed".
-    /// Health shows that of the last page of an ordinary read until the next read says something else.
+    /// What a person has to know of the feed although it works, such as "an empty list does not mean that nothing is
+    /// owed". Health shows the remark of the last page of an ordinary read until the next read replaces it.
     pub remark: Option<Arc<str>>,
     /// How many rows follow this page, as far as the vendor says: with it a backfill tells how long it will take. `None`
     /// where a list does not say how long it is.
@@ -413,7 +416,7 @@ pub struct Page {
 }
 
 impl Page {
-    /// An empty page, the last one, after which the feed goes on at `checkpoint`.
+    /// An empty last page. The next read begins at `checkpoint`.
     #[must_use]
     pub fn new(checkpoint: Bytes) -> Self {
         let (observations, rows, past, signals) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
@@ -449,7 +452,7 @@ impl Page {
         self
     }
 
-    /// Sets the rows that cannot be read, and in whose place nothing can be read either.
+    /// Sets the rows that cannot be read, and for which nothing else can be read.
     #[must_use]
     pub fn lost(mut self, lost: Vec<LostRow>) -> Self {
         self.lost = lost;
@@ -520,8 +523,8 @@ pub struct Upkeep {
     pub next: Timestamp,
     /// The webhooks that are registered at the vendor.
     pub subscriptions: Vec<Subscription>,
-    /// Why webhooks do not come as wanted, where looking again will not help: a plan without them, a refusal. Shown in
-    /// the connection's health until a look has none. It holds no secret and no personal data.
+    /// Why webhooks do not come as wanted, where looking again will not help: the plan has none, or the vendor refuses.
+    /// Health shows it until a look finds no problem. It holds no secret and no personal data.
     pub problem: Option<Arc<str>>,
 }
 

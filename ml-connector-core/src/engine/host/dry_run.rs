@@ -57,7 +57,7 @@ fn as_cloudevent<S: Serializer>(event: &Event, to: S) -> std::result::Result<S::
 }
 
 impl DryRun {
-    /// Whether the event would go where it did not, or not where it did, whatever the routes are called.
+    /// Whether the event would go to other places than it did. The names of routes do not matter.
     #[must_use]
     pub fn differs(&self) -> bool {
         let places = |ways: &[Way]| -> std::collections::BTreeSet<_> {
@@ -102,11 +102,11 @@ struct DryRunReader {
     query: Query,
     left: usize,
     read: VecDeque<Entry>,
-    latest: Option<Latest>,
+    latest: Option<LatestDeliveries>,
 }
 
 /// The latest deliveries, by the event that each is of: those of the latest events are found without a look for each.
-struct Latest {
+struct LatestDeliveries {
     /// All deliveries from here on are among them, so all of the events from here on.
     from: Seq,
     of: BTreeMap<Seq, Vec<Entry>>,
@@ -140,7 +140,7 @@ impl DryRunReader {
         if self.query.newest_first {
             let latest = match self.latest.take() {
                 Some(latest) => latest,
-                None => Latest::read(&self.connector).await?,
+                None => LatestDeliveries::read(&self.connector).await?,
             };
             let latest = self.latest.insert(latest);
             if event.seq >= latest.from {
@@ -167,7 +167,7 @@ impl DryRunReader {
     }
 }
 
-impl Latest {
+impl LatestDeliveries {
     async fn read(connector: &Connector) -> Result<Self> {
         let query = Query::of_kind(EntryKind::Delivery).newest_first().with_bodies().with_limit(LATEST);
         let found = connector.search(&query).await?;

@@ -17,5 +17,5 @@ pub(crate) use self::{
     scheduler::Lanes,
     slots::SlotClass,
     survey::Survey,
-    work::{Appetite, Batch, Finished, Hold, Item, LaneId, Proof, PutOff},
+    work::{Appetite, Batch, Evidence, Finished, Hold, Item, LaneId, PutOff},
 };

@@ -6,7 +6,7 @@ use crate::{
     Result, Timestamp,
     audit::{DocKey, Parent, Transaction},
     engine::{
-        documents::{Document, Loaded},
+        documents::{DocumentKind, Loaded},
         fan_out::{append_event, append_time_signals},
         registry::SourceSlot,
         shared::Shared,
