@@ -9,9 +9,9 @@ use crate::{
     Context, HttpTransport, Money, Result, Source, Timestamp, TokioClock,
     http::{Limits, Phase, TransportError},
     model::{
-        Action, Actor, Answer, Change, Content, Delivery, DeliveryId, Destination, DocumentRef, EntityRef,
-        Event, Follow, Interaction, Observation, Observed, Record, RecordKind, Reply, Resolution, Seq,
-        Signal, Status,
+        Action, Actor, Change, Content, Delivery, DeliveryId, Destination, DocumentRef, EntityRef, Event,
+        Follow, Interaction, Observation, Observed, PrivateAnswer, Record, RecordKind, Reply, Resolution,
+        Seq, Signal, Status,
     },
     rate::MemoryRateLimiter,
     snapshot::{self, Snapshot},
@@ -94,7 +94,7 @@ fn click(shown: &Observation, who: &str) -> Event {
     Event::new("slack".into(), entity, 1, [Change::Created].into(), NOON, Some(interaction.into()))
 }
 
-fn answers(seen: &[Observation]) -> Vec<&Answer> {
+fn answers(seen: &[Observation]) -> Vec<&PrivateAnswer> {
     let told = seen.iter().filter_map(|seen| match &seen.state {
         Observed::Present { content: Content::Interaction(told), .. } => Some(&**told),
         _ => None,

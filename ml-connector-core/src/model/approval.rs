@@ -212,7 +212,7 @@ impl fmt::Debug for PostedDocument {
 /// What one person is told, beside the message that they clicked on. `Debug` shows no text.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
-pub struct Answer {
+pub struct PrivateAnswer {
     /// Whom.
     pub to: Actor,
     /// About which document; `None` when the request is not known.
@@ -224,16 +224,19 @@ pub struct Answer {
     pub text: String,
 }
 
-impl Answer {
+impl PrivateAnswer {
     /// What somebody is told, in words.
     pub fn new(to: Actor, reply: Reply, text: impl Into<String>) -> Self {
         Self { to, about: None, reply, text: text.into() }
     }
 }
 
-impl fmt::Debug for Answer {
+impl fmt::Debug for PrivateAnswer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Answer").field("to", &self.to).field("reply", &self.reply).finish_non_exhaustive()
+        f.debug_struct("PrivateAnswer")
+            .field("to", &self.to)
+            .field("reply", &self.reply)
+            .finish_non_exhaustive()
     }
 }
 

@@ -24,8 +24,8 @@ mod weekday;
 
 pub use actor::{Actor, DocumentRef};
 pub use approval::{
-    Answer, Approval, ApprovalStatus, Decider, Decision, Denied, LiesIn, PostedDocument, Refusal, Reply,
-    RequestId,
+    Approval, ApprovalStatus, Decider, Decision, Denied, LiesIn, PostedDocument, PrivateAnswer, Refusal,
+    Reply, RequestId,
 };
 pub use before::Before;
 pub use change::Change;
@@ -46,8 +46,8 @@ pub use parts::{Address, Allocation, Attachment, CodeName, CustomField, Line, Pa
 pub use quota::{Cost, Quota, QuotaKey};
 pub use record::{Raw, Record, RecordKind, Status};
 pub use signal::{
-    Intake, Observation, Observed, Page, PollMode, Prompt, Proof, Resolution, Revision, Signal, Subject,
-    Subscription, Upkeep,
+    DeletionProof, Intake, Observation, Observed, Page, PollMode, Prompt, Resolution, Revision, Signal,
+    Subject, Subscription, Upkeep,
 };
 pub use time::{Date, Timestamp, Zone};
 pub use time_of_day::TimeOfDay;

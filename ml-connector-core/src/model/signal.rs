@@ -298,14 +298,14 @@ pub enum Observed {
         notes: Vec<LeftOut>,
     },
     /// It is gone, and this proves it.
-    Gone(Proof),
+    Gone(DeletionProof),
 }
 
 /// What proves that a record is gone. "Not found" alone proves nothing. Vendors also say it when the record may not be
 /// read, when it belongs to another account, when a related record is missing, and when a replica is behind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Proof {
+pub enum DeletionProof {
     /// A signed webhook says that it was deleted, and the read does not find it.
     SignedDeletion,
     /// The vendor answers with what is left of a deleted record, such as a state of its own.

@@ -6,7 +6,7 @@ use ml_connector_core::{
     ErrorKind, Result, Timestamp,
     decode::{Object, apart},
     http::Pages,
-    model::{EntityRef, Observation, Observed, Page, PollMode, Proof, Signal},
+    model::{DeletionProof, EntityRef, Observation, Observed, Page, PollMode, Signal},
 };
 
 use super::{
@@ -226,7 +226,7 @@ impl Listing<'_> {
                 Rows::Deleted => {
                     let entity = EntityRef::new(resource.kind, document.as_str());
                     if self.mode == PollMode::Live && self.books.is_known(self.ctx, &entity).await? {
-                        let state = Observed::Gone(Proof::DeletionFeed);
+                        let state = Observed::Gone(DeletionProof::DeletionFeed);
                         found.observations.push(Observation { entity, read_at, state });
                     }
                 }

@@ -10,13 +10,13 @@ use tokio::sync::oneshot;
 
 use crate::{
     ClockSetBack, ClockTrouble, Connector, Result, Timestamp,
-    audit::{Entry, EntryKind, EntryState, Outcome, Query},
+    audit::{Backlog, Entry, EntryKind, EntryState, Outcome, Query},
     auth::OAuth2,
     engine::{
         entries::UNROUTED,
         feeds::{self, FeedRemark, StoppedSweep, UnavailableFeed},
         hooks::{HooksSeen, Whose},
-        lanes::Backlog,
+        lanes::BacklogHealth,
         log_gate::LogTrouble,
         notices::{Parked, standings},
         registry::Registry,
@@ -74,11 +74,11 @@ pub struct ConnectionHealth {
     /// Why it does not work, when it does not.
     pub parked: Option<Parked>,
     /// Signals that are due.
-    pub signals: Backlog,
+    pub signals: BacklogHealth,
     /// Deliveries that wait.
-    pub deliveries: Backlog,
+    pub deliveries: BacklogHealth,
     /// What is on the work list of all hosts, as the log knows it: of signals and of deliveries.
-    pub backlog: Vec<crate::audit::Backlog>,
+    pub backlog: Vec<Backlog>,
     /// Webhooks that were accepted, and that were refused.
     pub hooks: WebhookHealth,
     /// If it shares its endpoint with other connections: webhooks of which it is not known which connection was meant.
@@ -210,7 +210,7 @@ impl Connector {
         let mut dead = self.dead(&ids).await?;
         // What is not on the work list is not looked for.
         let has_parked = |id: &&ConnectionId| {
-            let parked = |row: &crate::audit::Backlog| {
+            let parked = |row: &Backlog| {
                 row.kind == EntryKind::Delivery && row.parked + row.acknowledged > 0 && row.connection == **id
             };
             backlogs.iter().any(parked)

@@ -11,7 +11,7 @@ mod survey;
 mod tests;
 mod work;
 
-pub use self::survey::{Backlog, LaneHealth, WaitReason};
+pub use self::survey::{BacklogHealth, LaneHealth, WaitReason};
 pub(crate) use self::{
     held::Place,
     scheduler::Lanes,

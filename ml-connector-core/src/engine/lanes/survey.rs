@@ -15,7 +15,7 @@ const LANES_SHOWN: usize = 10;
 /// What waits of one kind.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
-pub struct Backlog {
+pub struct BacklogHealth {
     /// How many entries are held in memory, at least: of a long lane only the first ones are.
     pub waiting: usize,
     /// Since when the oldest has been due.
@@ -82,7 +82,7 @@ pub enum WaitReason {
     Pause,
 }
 
-impl Backlog {
+impl BacklogHealth {
     /// Counts a lane.
     pub(crate) fn add(&mut self, lane: LaneHealth) {
         self.waiting += lane.waiting;
@@ -106,5 +106,5 @@ pub(crate) struct Survey {
     /// How many partitions it holds.
     pub(crate) partitions: usize,
     /// About each connection: of signals, and of deliveries.
-    pub(crate) backlogs: BTreeMap<ConnectionId, [Backlog; 2]>,
+    pub(crate) backlogs: BTreeMap<ConnectionId, [BacklogHealth; 2]>,
 }
