@@ -75,7 +75,9 @@ async fn after(
 fn kept(seen: &Observation) -> Snapshot {
     let today = NOON.date_in(&crate::model::Zone::UTC);
     let policy = snapshot::ChangeRules { today, overdue_after: &[], watched_since: Timestamp::default() };
-    let snapshot::SnapshotStep::Changed { mut snapshot, .. } = snapshot::step(None, seen, &policy) else { panic!() };
+    let snapshot::SnapshotStep::Changed { mut snapshot, .. } = snapshot::step(None, seen, &policy) else {
+        panic!()
+    };
     if let Observed::Present { raw, .. } = &seen.state {
         snapshot.raw.clone_from(raw);
     }

@@ -251,7 +251,8 @@ impl Vendor for Books {
 
     fn delete_some(&mut self) {
         let free = |(_, document): &(usize, &Document)| document.stage != Stage::Closed && !document.payments;
-        let places = self.documents.iter().enumerate().filter(free).map(|(at, _)| at);
+        // The latest, because those that were never told have no row to be marked.
+        let places = self.documents.iter().enumerate().rev().filter(free).map(|(at, _)| at);
         let places: Vec<usize> = places.take(4).collect();
         assert_eq!(places.len(), 4);
         places.into_iter().for_each(|at| self.delete(at));

@@ -118,6 +118,7 @@ async fn the_past_of_a_new_connection_is_told_as_the_past_although_rows_say_less
         );
     }
     world.work_and_settle(12, QUARTER * 3).await;
+    world.settle(DAY).await;
     let live = world.events().await.iter().filter(|event| event.origin == Origin::Live).count();
     assert_eq!(live, world.happened().count(), "what happens then is news as ever");
     running.stop().await;
