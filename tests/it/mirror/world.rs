@@ -5,8 +5,8 @@ use std::{fmt::Display, sync::Arc, time::Duration};
 use bytes::Bytes;
 use http::Request;
 use ml_connector_core::{
-    AuditLog, Clock, Connector, Source, SourceInfo, Timestamp, TokioClock,
-    audit::{Entry, EntryKind, MemoryLog, Query},
+    Clock, Connector, Source, SourceInfo, Timestamp, TokioClock,
+    audit::{Entry, EntryKind, MemoryLog},
     engine::Settings,
     model::{Event, Origin},
     rate::MemoryRateLimiter,
@@ -16,7 +16,10 @@ use ml_connector_core::{
 use ml_connector_sim::{DatabricksSim, SimTransport};
 
 use super::{Host, Post, lake, same_story};
-use crate::{proof::Dice, world::Running};
+use crate::{
+    proof::Dice,
+    world::{Running, entries},
+};
 
 /// What is the vendor's own: how it is connected, what people do in it, and how it tells of that.
 pub(crate) trait Vendor {
@@ -271,9 +274,7 @@ impl<V: Vendor> World<V> {
     }
 
     pub(crate) async fn entries(&self, kind: EntryKind) -> Vec<Entry> {
-        let mut query = Query::of_kind(kind).with_limit(usize::MAX);
-        query.bodies = true;
-        self.log.query(&query).await.unwrap()
+        entries(&*self.log, kind).await
     }
 
     /// What the connections publish of themselves.

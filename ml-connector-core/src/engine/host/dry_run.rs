@@ -68,8 +68,9 @@ impl DryRun {
 }
 
 impl Connector {
-    /// Shows what other routes, with those of approvals, would have done with past events: those of `selection`, whose limit is the most that
-    /// are looked at. Sends nothing and writes nothing; reads a few events at a time, as the stream is read.
+    /// Shows what other routes, together with those of approvals, would have done with the past events of `selection`;
+    /// its limit is the most that are looked at. Sends nothing and writes nothing. It reads a few events at a time, as
+    /// the stream is read.
     ///
     /// # Errors
     /// [`ConfigInvalid`](crate::ErrorKind::ConfigInvalid) when the routes are not right, or name connections that do
