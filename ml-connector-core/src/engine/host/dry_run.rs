@@ -57,7 +57,7 @@ fn as_cloudevent<S: Serializer>(event: &Event, to: S) -> std::result::Result<S::
 }
 
 impl DryRun {
-    /// Whether the event would go to other places than it did. The names of routes do not matter.
+    /// Whether the event would go where it did not, or not where it did, whatever the routes are called.
     #[must_use]
     pub fn differs(&self) -> bool {
         let places = |ways: &[Way]| -> std::collections::BTreeSet<_> {
@@ -68,9 +68,8 @@ impl DryRun {
 }
 
 impl Connector {
-    /// Shows what other routes, together with those of approvals, would have done with the past events of `selection`;
-    /// its limit is the most that are looked at. Sends nothing and writes nothing. It reads a few events at a time, as
-    /// the stream is read.
+    /// Shows what other routes, with those of approvals, would have done with past events: those of `selection`, whose limit is the most that
+    /// are looked at. Sends nothing and writes nothing; reads a few events at a time, as the stream is read.
     ///
     /// # Errors
     /// [`ConfigInvalid`](crate::ErrorKind::ConfigInvalid) when the routes are not right, or name connections that do
