@@ -34,11 +34,11 @@ pub struct Context {
 /// what it does not find. Renewed while the host is alive; one that was paused, by SIGSTOP or a move to another machine, finds
 /// it over, or without what another holds now.
 #[derive(Debug, Default)]
-pub(crate) struct WriteLease(Mutex<Option<Held>>);
+pub(crate) struct WriteLease(Mutex<Option<HeldLeases>>);
 
 /// By both clocks: one may stand still while a machine is moved, the other may be set.
 #[derive(Debug)]
-struct Held {
+struct HeldLeases {
     until: Instant,
     until_wall: Timestamp,
     leases: HashSet<Lease>,
@@ -65,7 +65,7 @@ impl WriteLease {
     ) {
         let usable = lease - lease / LEFT_TO_ARRIVE;
         let leases = leases.into_iter().collect();
-        let held = Held { until: asked + usable, until_wall: asked_at + usable, leases };
+        let held = HeldLeases { until: asked + usable, until_wall: asked_at + usable, leases };
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(held);
     }
 
@@ -112,7 +112,7 @@ impl Context {
         }
     }
 
-    /// The same, with what the log knows. Without it nothing is known.
+    /// The same, with what the log knows.
     #[must_use]
     pub fn with_log(self, log: Arc<dyn AuditLog>) -> Self {
         let parts = Parts { log: Some(log), ..Parts::clone(&self.parts) };

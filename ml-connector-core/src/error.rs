@@ -9,7 +9,7 @@ use crate::{Timestamp, model::QuotaKey};
 /// A result with the SDK's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-type Source = Box<dyn std::error::Error + Send + Sync>;
+type BoxedCause = Box<dyn std::error::Error + Send + Sync>;
 
 /// Tells the caller what to do about a failure. For branching; the context is for reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -138,7 +138,7 @@ struct Inner {
     operation: &'static str,
     message: Cow<'static, str>,
     context: Vec<(&'static str, String)>,
-    source: Option<Source>,
+    source: Option<BoxedCause>,
 }
 
 impl Error {
@@ -203,7 +203,7 @@ impl Error {
 
     /// Keeps the error underneath.
     #[must_use]
-    pub fn with_source(mut self, source: impl Into<Source>) -> Self {
+    pub fn with_source(mut self, source: impl Into<BoxedCause>) -> Self {
         self.0.source = Some(source.into());
         self
     }

@@ -30,8 +30,8 @@ pub struct SinkInfo {
     /// The most deliveries that one digest takes: the sink makes one message of a batch whose deliveries say
     /// [`digest`](Delivery::digest). 0 = it has no such form.
     pub max_digest: usize,
-    /// The longest time that the first delivery of a batch waits for others, unless there are `max_batch` before. A
-    /// repeated delivery does not wait.
+    /// The longest time that the first delivery of a batch waits for others. It ends as soon as there are `max_batch`.
+    /// A repeated delivery does not wait.
     pub linger: Duration,
     /// What may follow an attempt with an unknown effect.
     pub repeat: Repeat,
@@ -94,8 +94,8 @@ pub trait Sink: Debug + Send + Sync + 'static {
     /// Who this is. Constant.
     fn info(&self) -> &SinkInfo;
 
-    /// Says where a delivery has to wait and what it spends. Pure; also called when the delivery is made, and with
-    /// an event of no record for every target of a route, when routes are checked.
+    /// Says where a delivery has to wait and what it spends. Pure. Also called when the delivery is made. When routes
+    /// are checked, it is called for every target, with an event that has no record.
     ///
     /// # Errors
     /// [`ConfigInvalid`](crate::ErrorKind::ConfigInvalid) for what no event can be delivered with, such as a template
@@ -151,24 +151,26 @@ pub trait Sink: Debug + Send + Sync + 'static {
         vec![CheckStep::of("reach", self.ping(ctx).await.as_ref())]
     }
 
-    /// Looks whether deliveries can reach a place that a route names: that it is there, and open to the sink. As
-    /// [`check`](Self::check), for each place once.
+    /// Looks whether a place that a route names exists, and whether the sink may deliver to it. Called once for each
+    /// place; otherwise like [`check`](Self::check).
     ///
     /// By default nothing.
     async fn check_destination(&self, _ctx: &Context, _destination: &Destination) -> Vec<CheckStep> {
         Vec::new()
     }
 
-    /// What a person has to know of the connection although it works, by what this process has seen: a table that differs from
-    /// its source, say. Makes no call. [Health](crate::engine::ConnectionHealth::sink_remarks) shows it.
+    /// What a person has to know of the connection although it works, such as a table that differs from its source. It
+    /// tells what this process has seen, and makes no call. [Health](crate::engine::ConnectionHealth::sink_remarks)
+    /// shows it.
     ///
     /// By default nothing.
     fn remarks(&self) -> Vec<Arc<str>> {
         Vec::new()
     }
 
-    /// Where a person sees in a browser what a receipt names: a message, say. `None` = nowhere, or not known yet. Makes no
-    /// call. [Stories](crate::engine::StepKind::Done) show it; one that is neither https nor on a loopback address is left out.
+    /// The URL at which a person sees what a receipt names, such as a message. `None` = there is none, or it is not
+    /// known yet. Makes no call. [Stories](crate::engine::StepKind::Done) show it; one that is neither https nor on a
+    /// loopback address is left out.
     ///
     /// By default nowhere.
     fn link(&self, _receipt: &str) -> Option<Url> {

@@ -23,7 +23,7 @@ const NAMED_FOR: Duration = Duration::from_secs(3600);
 #[derive(Debug)]
 pub(crate) struct SteadyClock {
     wall: Arc<dyn Clock>,
-    state: Mutex<Option<State>>,
+    state: Mutex<Option<ClockState>>,
 }
 
 /// A clock that shows a time which is not believed.
@@ -47,7 +47,7 @@ pub struct ClockSetBack {
 }
 
 #[derive(Debug, Clone, Copy)]
-struct State {
+struct ClockState {
     /// What the clock showed when it was believed last, and when that was.
     shown: Timestamp,
     at: Instant,
@@ -75,7 +75,7 @@ impl SteadyClock {
         set_back.filter(|set_back| now.saturating_since(set_back.at) < NAMED_FOR)
     }
 
-    fn state(&self) -> MutexGuard<'_, Option<State>> {
+    fn state(&self) -> MutexGuard<'_, Option<ClockState>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -89,7 +89,7 @@ impl Clock for SteadyClock {
         let mut state = self.state();
         let (shown, at) = (self.wall.now(), Instant::now());
         let Some(known) = *state else {
-            *state = Some(State { shown, at, ahead: None, set_back: None });
+            *state = Some(ClockState { shown, at, ahead: None, set_back: None });
             return shown;
         };
         let expected = known.shown + at.saturating_duration_since(known.at);
@@ -103,7 +103,7 @@ impl Clock for SteadyClock {
                 set_back = Some(ClockSetBack { at: shown, by_ms });
                 tracing::error!(%shown, %expected, "the host's clock was set back: it had been ahead");
             }
-            *state = Some(State { shown, at, ahead: None, set_back });
+            *state = Some(ClockState { shown, at, ahead: None, set_back });
             if known.ahead.is_some() {
                 tracing::warn!(%shown, "the host's clock is believed again");
             }
@@ -115,7 +115,7 @@ impl Clock for SteadyClock {
             tracing::error!(%shown, %expected, "the host's clock has jumped ahead and is not believed: set it");
         }
         let trouble = ClockTrouble { since: first, ahead_ms };
-        *state = Some(State { ahead: Some((since, trouble)), ..known });
+        *state = Some(ClockState { ahead: Some((since, trouble)), ..known });
         expected
     }
 

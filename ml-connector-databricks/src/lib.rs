@@ -16,7 +16,7 @@ pub use self::{
     builder::Builder,
     config::{Config, DriftPolicy},
     destination::{table, tables},
-    sink::{Databricks, Rows},
+    sink::{Databricks, QueryRows},
     tables::{Difference, Drift},
 };
 

@@ -5,6 +5,8 @@
 //! `key=value`, the last of them `met`: whether the goals are.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)] // a benchmark stops at anything odd, and reads the clock
 
+mod support;
+
 use std::{
     path::Path,
     process::Command,
@@ -18,21 +20,22 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use ml_connector_core::{
-    AttemptNotes, AuditLog, Clock, Connector, Context, Error, ErrorKind, PollRequest, ReceiveRequest, Repeat,
-    Result, Sink, SinkInfo, Source, SourceInfo, SystemClock, Timestamp, UpkeepRequest,
+    AuditLog, Clock, Connector, Context, Error, ErrorKind, PollRequest, ReceiveRequest, Repeat, Result,
+    Source, SourceInfo, SystemClock, Timestamp, UpkeepRequest,
     audit::{
         Committed, EntryKind, EntryState, Index, LeaseRequest, NewEntry, Outcome, Parent, PendingRequest,
         PendingScope, Query, Settlement, Transaction,
     },
     model::{
-        Affinity, Change, Delivery, DeliveryId, DeliveryPlan, EntityRef, Event, Intake, LaneKey, Lookup,
-        Money, Observation, Observed, Page, Prompt, Receipt, Record, RecordKind, Resolution, Revision, Seq,
-        Signal, Status, Upkeep,
+        Affinity, Change, DeliveryId, EntityRef, Event, Intake, LaneKey, Money, Observation, Observed, Page,
+        Prompt, Record, RecordKind, Resolution, Revision, Seq, Signal, Status, Upkeep,
     },
     snapshot::Snapshot,
 };
 use ml_connector_sql::SqliteLog;
 use ml_connector_tests::{cpu_time, load_average, memory_mib};
+
+use self::support::Board;
 
 const ENTRIES: u64 = 1_000_000;
 const LANES: u64 = 100_000;
@@ -248,12 +251,11 @@ async fn run(database: &Path) {
     let vendor = Arc::new(Vendor::default());
     let mut source = SourceInfo::new("books".into(), "books");
     source.coalesce = Duration::ZERO;
-    let mut sink = SinkInfo::new("board".into(), "board");
-    sink.repeat = Repeat::AfterLookup;
+    let called = Arc::clone(&vendor);
     let connector = Connector::builder()
         .audit_log(SqliteLog::open(database).unwrap())
         .source(Books { info: source, vendor: Arc::clone(&vendor) })
-        .sink(Board { info: sink, vendor: Arc::clone(&vendor) })
+        .sink(Board::new(Repeat::AfterLookup, move |_| called.call()))
         .build()
         .unwrap();
     connector.run(tokio::time::sleep(RUN)).await;
@@ -402,39 +404,5 @@ impl Source for Books {
 
     async fn upkeep(&self, _: &Context, _: UpkeepRequest<'_>) -> Result<Upkeep> {
         Ok(Upkeep::new(Timestamp::MAX))
-    }
-}
-
-#[derive(Debug)]
-struct Board {
-    info: SinkInfo,
-    vendor: Arc<Vendor>,
-}
-
-#[async_trait]
-impl Sink for Board {
-    fn info(&self) -> &SinkInfo {
-        &self.info
-    }
-
-    fn plan(&self, delivery: &Delivery) -> Result<DeliveryPlan> {
-        Ok(DeliveryPlan::new(LaneKey::from(delivery.destination.as_str())))
-    }
-
-    async fn deliver(&self, _: &Context, batch: &[Delivery], _: &dyn AttemptNotes) -> Vec<Result<Receipt>> {
-        self.vendor.call();
-        batch.iter().map(|delivery| Ok(Receipt::new(delivery.id.to_string()))).collect()
-    }
-
-    async fn look_up(&self, _: &Context, _: &Delivery) -> Result<Lookup> {
-        Ok(Lookup::DidNotHappen)
-    }
-
-    async fn ping(&self, _: &Context) -> Result<()> {
-        Ok(())
-    }
-
-    async fn maintain(&self, _: &Context) -> Result<Option<Timestamp>> {
-        Ok(None)
     }
 }

@@ -10,6 +10,7 @@
 #[path = "../../ml-connector-sql/tests/it/postgres/cluster.rs"]
 #[allow(dead_code)] // of the helpers, the store's own tests use more
 mod cluster;
+mod support;
 
 use std::{
     io::{BufRead, BufReader},
@@ -21,21 +22,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::future::join_all;
 use ml_connector_core::{
-    AttemptNotes, AuditLog, Clock, Connector, Context, Repeat, Result, Secret, Sink, SinkInfo, SystemClock,
-    Timestamp,
+    AuditLog, Clock, Connector, Repeat, Secret, SystemClock, Timestamp,
     audit::{
         Committed, EntryKind, Index, Lease, LeaseRequest, NewEntry, Outcome, Parent, Pending, PendingRequest,
         PendingScope, Settlement, Transaction,
     },
     http::ReqwestTransport,
-    model::{
-        Change, Delivery, DeliveryId, DeliveryPlan, EntityRef, Event, LaneKey, Lookup, Partition, Receipt,
-        Record, RecordKind, Seq, Status,
-    },
+    model::{Change, DeliveryId, EntityRef, Event, LaneKey, Partition, Record, RecordKind, Seq, Status},
     webhook::{Encoding, HmacSha256},
 };
 use ml_connector_sql::{
@@ -46,7 +42,7 @@ use ml_connector_sql::{
 use ml_connector_tests::{cpu_time, load_average, median};
 use ml_connector_zoho::{DataCenter, ZohoBooks};
 
-use self::cluster::Cluster;
+use self::{cluster::Cluster, support::Board};
 
 /// The goals: webhooks for each INSERT of the comparison, and the speed of the last settlements against the first.
 const RATIO_GOAL: f64 = 3.0;
@@ -437,12 +433,12 @@ async fn seed(log: &PostgresLog, count: u64, due: Timestamp) {
 /// Works until its input is closed, and says how many deliveries it has made.
 async fn deliver() {
     let made = Arc::new(AtomicU64::new(0));
-    let mut info = SinkInfo::new("board".into(), "board");
-    info.repeat = Repeat::AfterLookup;
+    let took = Arc::clone(&made);
+    let took = move |deliveries: usize| _ = took.fetch_add(deliveries as u64, Ordering::SeqCst);
     let connector = Connector::builder()
         .audit_log(own_log().await)
         .transport(ReqwestTransport::new())
-        .sink(Board { info, made: Arc::clone(&made) })
+        .sink(Board::new(Repeat::AfterLookup, took))
         .build()
         .unwrap();
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
@@ -452,40 +448,6 @@ async fn deliver() {
     });
     connector.run(async { drop(stopped.await) }).await;
     println!("{}", made.load(Ordering::SeqCst));
-}
-
-#[derive(Debug)]
-struct Board {
-    info: SinkInfo,
-    made: Arc<AtomicU64>,
-}
-
-#[async_trait]
-impl Sink for Board {
-    fn info(&self) -> &SinkInfo {
-        &self.info
-    }
-
-    fn plan(&self, delivery: &Delivery) -> Result<DeliveryPlan> {
-        Ok(DeliveryPlan::new(LaneKey::from(delivery.destination.as_str())))
-    }
-
-    async fn deliver(&self, _: &Context, batch: &[Delivery], _: &dyn AttemptNotes) -> Vec<Result<Receipt>> {
-        self.made.fetch_add(batch.len() as u64, Ordering::SeqCst);
-        batch.iter().map(|delivery| Ok(Receipt::new(delivery.id.to_string()))).collect()
-    }
-
-    async fn look_up(&self, _: &Context, _: &Delivery) -> Result<Lookup> {
-        Ok(Lookup::DidNotHappen)
-    }
-
-    async fn ping(&self, _: &Context) -> Result<()> {
-        Ok(())
-    }
-
-    async fn maintain(&self, _: &Context) -> Result<Option<Timestamp>> {
-        Ok(None)
-    }
 }
 
 /// What the settlements showed: the speed of the last quarter against the first, and all figures.

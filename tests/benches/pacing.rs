@@ -12,6 +12,8 @@
 #![allow(clippy::disallowed_methods)] // a benchmark reads the system's clock
 #![allow(clippy::unwrap_used)]
 
+mod support;
+
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex},
@@ -22,13 +24,13 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::Request;
 use ml_connector_core::{
-    AttemptNotes, Clock, Connector, Context, PollRequest, ReceiveRequest, Repeat, Result, Sink, SinkInfo,
-    Source, SourceInfo, SystemClock, Timestamp, TokioClock, UpkeepRequest,
+    Clock, Connector, Context, PollRequest, ReceiveRequest, Repeat, Result, Source, SourceInfo, SystemClock,
+    Timestamp, TokioClock, UpkeepRequest,
     audit::MemoryLog,
     engine::benchmark::Scheduler,
     model::{
-        ConnectionId, Delivery, DeliveryPlan, EntityRef, Intake, LaneKey, Lookup, Observation, Observed,
-        Page, Prompt, Receipt, Record, RecordKind, Resolution, Revision, Signal, Status, Subject, Upkeep,
+        ConnectionId, Delivery, DeliveryPlan, EntityRef, Intake, LaneKey, Observation, Observed, Page,
+        Prompt, Record, RecordKind, Resolution, Revision, Signal, Status, Subject, Upkeep,
     },
     rate::{Cost, Feedback, MemoryRateLimiter, Quota, QuotaKey, RateLimiter},
     route::Route,
@@ -40,6 +42,8 @@ use ml_connector_sim::{
 };
 use ml_connector_slack::Slack;
 use ml_connector_tests::load_average;
+
+use self::support::Board;
 
 const CHANNELS: usize = 1_000;
 const WORKSPACES: usize = 25;
@@ -185,6 +189,13 @@ fn paused(pause: bool) -> Duration {
     })
 }
 
+/// A lane for every record, and one quota for all of them.
+fn ten_a_second(delivery: &Delivery) -> DeliveryPlan {
+    let quota = Quota::Rolling { limit: 1, window: Duration::from_millis(100) };
+    let costs = vec![Cost::one(QuotaKey::from("board"), Arc::new([quota]))];
+    DeliveryPlan::new(LaneKey::from(&*delivery.event.entity.id)).costs(costs)
+}
+
 /// Microseconds of one delivery while `lanes` lanes wait for one quota, to a sink that does nothing: what differs is
 /// the scheduler's, the log's and the memory's.
 fn lanes(lanes: usize) -> f64 {
@@ -192,13 +203,17 @@ fn lanes(lanes: usize) -> f64 {
     paused_runtime().block_on(async {
         let clock = Arc::new(clock());
         let done = Arc::<Mutex<usize>>::default();
+        let taken = Arc::clone(&done);
         let connector = Connector::builder()
             .audit_log(MemoryLog::new())
             .clock(Arc::clone(&clock))
             .transport(SimTransport::new())
             .source(Ledger::new(0))
-            .sink(Nowhere { info: nowhere(), done: Arc::clone(&done) })
-            .route(Route::new("all").to("nowhere", "x".into()))
+            .sink(
+                Board::new(Repeat::Safe, move |deliveries| *taken.lock().unwrap() += deliveries)
+                    .planning(ten_a_second),
+            )
+            .route(Route::new("all").to("board", "x".into()))
             .build()
             .unwrap();
         let request =
@@ -403,48 +418,5 @@ impl Source for Ledger {
 
     async fn upkeep(&self, _: &Context, _: UpkeepRequest<'_>) -> Result<Upkeep> {
         Ok(Upkeep::new(Timestamp::MAX))
-    }
-}
-
-/// A sink that does nothing, ten times a second, with a lane for every record.
-#[derive(Debug)]
-struct Nowhere {
-    info: SinkInfo,
-    done: Arc<Mutex<usize>>,
-}
-
-fn nowhere() -> SinkInfo {
-    let mut info = SinkInfo::new("nowhere".into(), "bench");
-    info.repeat = Repeat::Safe;
-    info
-}
-
-#[async_trait]
-impl Sink for Nowhere {
-    fn info(&self) -> &SinkInfo {
-        &self.info
-    }
-
-    fn plan(&self, delivery: &Delivery) -> Result<DeliveryPlan> {
-        let quota = Quota::Rolling { limit: 1, window: Duration::from_millis(100) };
-        let costs = vec![Cost::one(QuotaKey::from("nowhere"), Arc::new([quota]))];
-        Ok(DeliveryPlan::new(LaneKey::from(&*delivery.event.entity.id)).costs(costs))
-    }
-
-    async fn deliver(&self, _: &Context, batch: &[Delivery], _: &dyn AttemptNotes) -> Vec<Result<Receipt>> {
-        *self.done.lock().unwrap() += batch.len();
-        batch.iter().map(|delivery| Ok(Receipt::new(delivery.id.to_string()))).collect()
-    }
-
-    async fn look_up(&self, _: &Context, _: &Delivery) -> Result<Lookup> {
-        Ok(Lookup::DidNotHappen)
-    }
-
-    async fn ping(&self, _: &Context) -> Result<()> {
-        Ok(())
-    }
-
-    async fn maintain(&self, _: &Context) -> Result<Option<Timestamp>> {
-        Ok(None)
     }
 }

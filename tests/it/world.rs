@@ -113,9 +113,7 @@ impl World {
     }
 
     pub(crate) async fn entries(&self, kind: EntryKind) -> Vec<Entry> {
-        let mut query = Query::of_kind(kind).with_limit(usize::MAX);
-        query.bodies = true;
-        self.log.query(&query).await.unwrap()
+        entries(&*self.log, kind).await
     }
 
     /// What the simulators saw of limits that were not kept.
@@ -202,6 +200,13 @@ impl Running {
         self.task.abort();
         assert!(self.task.await.unwrap_err().is_cancelled());
     }
+}
+
+/// Everything of a kind that a log holds, with bodies.
+pub(crate) async fn entries(log: &dyn AuditLog, kind: EntryKind) -> Vec<Entry> {
+    let mut query = Query::of_kind(kind).with_limit(usize::MAX);
+    query.bodies = true;
+    log.query(&query).await.unwrap()
 }
 
 /// A source for an organization in the US data center and in New York.

@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 use ml_connector_core::{
     Context, Error, ErrorKind, Result, Retry, decode,
     model::{
-        Content, Date, Decimal, EntityRef, Observation, Observed, Person, Proof, Raw, Record, Resolution,
-        Revision, Signal, Status,
+        Content, Date, Decimal, DeletionProof, EntityRef, Observation, Observed, Person, Raw, Record,
+        Resolution, Revision, Signal, Status,
     },
     snapshot::Snapshot,
 };
@@ -88,8 +88,8 @@ impl BusinessCentral {
         };
         // A 404 names no record: it may be about one that this one refers to. One list may come from a replica that is
         // behind; a sweep has read another.
-        let proof = if hinted(DELETED) { Proof::SignedDeletion } else { Proof::AbsentTwice };
-        let lists = if proof == Proof::AbsentTwice && !hinted(Signal::SWEPT) { 2 } else { 1 };
+        let proof = if hinted(DELETED) { DeletionProof::SignedDeletion } else { DeletionProof::AbsentTwice };
+        let lists = if proof == DeletionProof::AbsentTwice && !hinted(Signal::SWEPT) { 2 } else { 1 };
         if !self.is_gone(ctx, set, &entity.id, lists).await? {
             return Err(unreadable(&entity.id, error));
         }

@@ -116,8 +116,8 @@ impl Approvals {
 }
 
 impl ApprovalsBuilder {
-    /// Asks about documents of a connection: `pattern` says which changes are watched, such as `bill.*`. Deletions and
-    /// every change have to be among them, because they end a request.
+    /// Asks about documents of a connection. `pattern` says which changes are watched, such as `bill.*`. It has to take
+    /// in deletions and every other change, because these end a request.
     #[must_use]
     pub fn documents(mut self, of: impl Into<ConnectionId>, pattern: impl Into<Pattern>) -> Self {
         self.documents.push((of.into(), pattern.into()));
@@ -140,8 +140,8 @@ impl ApprovalsBuilder {
         self
     }
 
-    /// What the books have to do once a document is approved, such as `zoho::approve()`. Without it, being approved is
-    /// the end.
+    /// What the books have to do once a document is approved, such as `zoho::approve()`. Without it, nothing follows an
+    /// approval.
     #[must_use]
     pub fn command(mut self, sink: impl Into<ConnectionId>, destination: Destination) -> Self {
         self.command = Some(Command { sink: Some(sink.into()), destination });
@@ -168,8 +168,8 @@ impl ApprovalsBuilder {
         self
     }
 
-    /// Asks only about documents with a total above zero: a draft without lines has nothing to decide about yet. A document
-    /// whose total is not known is asked about, as for [`at_least`](Self::at_least).
+    /// Asks only about documents with a total above zero, so not about a draft without lines. A document whose total is
+    /// not known is asked about, as for [`at_least`](Self::at_least).
     #[must_use]
     pub fn above_zero(mut self) -> Self {
         self.above_zero = true;
@@ -213,14 +213,14 @@ impl ApprovalsBuilder {
         self
     }
 
-    /// After which time nobody can decide any more. Default: never.
+    /// How long people can decide. Default: without an end.
     #[must_use]
     pub fn expire_after(mut self, time: Duration) -> Self {
         self.terms.expire_after = Some(time);
         self
     }
 
-    /// How often is reminded. Default: never.
+    /// How often people are reminded. Default: never.
     #[must_use]
     pub fn remind_every(mut self, time: Duration) -> Self {
         self.terms.remind_every = Some(time);

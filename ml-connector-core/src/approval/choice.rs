@@ -7,8 +7,8 @@ use crate::model::RequestId;
 /// Leads the text form, so that values of other buttons are not taken for choices.
 const PREFIX: &str = "approval";
 
-/// Which request a button, or another control, decides: what its value carries. Nothing in it is believed but which
-/// approval to look up; whether the request still stands is checked there.
+/// The value of a button, or of another control: which request it decides. Nothing in it is believed except which
+/// approval to look up. Whether that request is still open is checked there.
 ///
 /// ```
 /// use ml_connector_core::approval::Choice;

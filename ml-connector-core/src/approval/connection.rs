@@ -30,7 +30,7 @@ use crate::{
 /// What a delivery means for an approval: the payload of a signal.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Told {
+enum ToldOfDocument {
     Document(Box<ToldDocument>),
     Choice(Choosing),
 }
@@ -54,7 +54,7 @@ pub(super) fn approval_of(connection: &ConnectionId, document: &EntityRef) -> Ar
 
 impl Approvals {
     /// What an event means, and for which approval; `None` = nothing.
-    fn understand(&self, event: &Event) -> Result<Option<(Arc<str>, Told)>> {
+    fn understand(&self, event: &Event) -> Result<Option<(Arc<str>, ToldOfDocument)>> {
         match &event.content {
             Some(Content::Interaction(interaction)) => Ok(match &**interaction {
                 Interaction::Action(action) => self.click(event, action),
@@ -71,7 +71,7 @@ impl Approvals {
                     submitted: event.changes.contains(&Change::Submitted),
                     settled: self.0.quiet_for.is_none(),
                 };
-                Ok(Some((id, Told::Document(Box::new(told)))))
+                Ok(Some((id, ToldOfDocument::Document(Box::new(told)))))
             }
             None => Err(Error::new(ErrorKind::InvalidRequest, "expected an event with its record")
                 .with_context("event", event.id())),
@@ -80,7 +80,7 @@ impl Approvals {
 
     /// A button, or a dialog that a button opened. Approvals that share the people see each other's: only the one that
     /// asked answers. Where nobody knows which that is, an answer too many is better than none.
-    fn click(&self, event: &Event, action: &Action) -> Option<(Arc<str>, Told)> {
+    fn click(&self, event: &Event, action: &Action) -> Option<(Arc<str>, ToldOfDocument)> {
         let about = action.about.as_ref();
         if about.is_some_and(|about| about.connection != self.0.source.connection) {
             return None;
@@ -98,11 +98,11 @@ impl Approvals {
             _ => Seen::Unproven(request),
         };
         let choosing = choosing(event, action.actor.clone(), verdict, action.text.clone(), seen);
-        Some((approval, Told::Choice(choosing)))
+        Some((approval, ToldOfDocument::Choice(choosing)))
     }
 
     /// An emoji on a message that told about an approval.
-    fn reaction(&self, event: &Event, reaction: &Reaction) -> Option<(Arc<str>, Told)> {
+    fn reaction(&self, event: &Event, reaction: &Reaction) -> Option<(Arc<str>, ToldOfDocument)> {
         let about = &reaction.about;
         let is_meant = |emoji: &str| emoji_name(emoji) == emoji_name(&reaction.emoji);
         let verdict =
@@ -113,7 +113,7 @@ impl Approvals {
             return None;
         }
         let choosing = choosing(event, reaction.actor.clone(), verdict, None, Seen::Told(about.n));
-        Some((Arc::clone(&about.entity.id), Told::Choice(choosing)))
+        Some((Arc::clone(&about.entity.id), ToldOfDocument::Choice(choosing)))
     }
 
     /// The newest state of the document, if it is not the one that was shown.
@@ -234,18 +234,18 @@ impl Approvals {
         let Some(quiet_for) = self.0.quiet_for else { return Ok(None) };
         let connection = &self.0.source.connection;
         let dedupe = format!("approval/{connection}/{id}/quiet/{}", told.document.n);
-        let told = Told::Document(Box::new(ToldDocument { settled: true, ..told.clone() }));
+        let told = ToldOfDocument::Document(Box::new(ToldDocument { settled: true, ..told.clone() }));
         let mut signal = Signal::entity(entity(id));
         (signal.hint, signal.dedupe) = (Some("document".into()), Some(dedupe.into()));
         signal.payload = Some(to_json(&told)?);
         Ok(Some((now + quiet_for, signal)))
     }
 
-    fn input(&self, signal: &Signal, state: Option<&ApprovalState>) -> Result<Wanted> {
+    fn input(&self, signal: &Signal, state: Option<&ApprovalState>) -> Result<Brought> {
         let unreadable = |source: serde_json::Error| {
             Error::new(ErrorKind::Unexpected, "a signal of an approval cannot be read").with_source(source)
         };
-        let Some(payload) = &signal.payload else { return Ok(Wanted::Input(ApprovalInput::Tick)) };
+        let Some(payload) = &signal.payload else { return Ok(Brought::Input(ApprovalInput::Tick)) };
         if signal.hint.as_deref().is_some_and(|hint| hint.starts_with("delivery.")) {
             let Fate { n, sink, destination, state: ended, result, error, .. } =
                 serde_json::from_slice(payload).map_err(unreadable)?;
@@ -255,17 +255,17 @@ impl Approvals {
                 target == Some(&sink) && command.destination == destination
             });
             let outcome = ApprovalInput::Outcome { n, state: ended, result, error };
-            return Ok(if ours { Wanted::Input(outcome) } else { Wanted::Nothing });
+            return Ok(if ours { Brought::Input(outcome) } else { Brought::Nothing });
         }
         Ok(match serde_json::from_slice(payload).map_err(unreadable)? {
-            Told::Document(told) => Wanted::Document(told),
-            Told::Choice(choice) => Wanted::Choice(choice),
+            ToldOfDocument::Document(told) => Brought::Document(told),
+            ToldOfDocument::Choice(choice) => Brought::Choice(choice),
         })
     }
 }
 
 /// What a signal brings.
-enum Wanted {
+enum Brought {
     Nothing,
     Input(ApprovalInput),
     /// The log is asked what it knows of it.
@@ -280,7 +280,7 @@ fn choosing(event: &Event, actor: Actor, verdict: Verdict, reason: Option<String
     Choosing { click, actor, verdict, reason, seen }
 }
 
-fn to_json(told: &Told) -> Result<Bytes> {
+fn to_json(told: &ToldOfDocument) -> Result<Bytes> {
     serde_json::to_vec(told).map(Bytes::from).map_err(|source| {
         Error::new(ErrorKind::Unexpected, "a signal cannot be written as JSON").with_source(source)
     })
@@ -335,15 +335,15 @@ impl Source for Approvals {
         let mut later = Vec::new();
         for signal in signals {
             match self.input(signal, state.as_ref())? {
-                Wanted::Nothing => {}
-                Wanted::Input(input) => _ = take(&mut state, &input),
-                Wanted::Document(told) => {
+                Brought::Nothing => {}
+                Brought::Input(input) => _ = take(&mut state, &input),
+                Brought::Document(told) => {
                     let input = self.told(ctx, (*told).clone()).await?;
                     if take(&mut state, &input) {
                         later.extend(self.once_settled(id, &told, now)?);
                     }
                 }
-                Wanted::Choice(choice) => {
+                Brought::Choice(choice) => {
                     let allowed = self.check(ctx, state.as_ref(), &choice).await?;
                     take(&mut state, &ApprovalInput::Choice { choice, allowed });
                 }
@@ -417,8 +417,8 @@ impl Approvals {
         };
         let payload = to_json(&told)?;
         let hint = match told {
-            Told::Document(_) => "document",
-            Told::Choice(_) => "choice",
+            ToldOfDocument::Document(_) => "document",
+            ToldOfDocument::Choice(_) => "choice",
         };
         let mut receipt = Receipt::new(entity(&id).to_string());
         receipt.signals =

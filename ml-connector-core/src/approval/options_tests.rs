@@ -9,9 +9,9 @@ use crate::{
     Context, HttpTransport, Money, Result, Source, Timestamp, TokioClock,
     http::{Limits, Phase, TransportError},
     model::{
-        Action, Actor, Answer, Change, Content, Delivery, DeliveryId, Destination, DocumentRef, EntityRef,
-        Event, Follow, Interaction, Observation, Observed, Record, RecordKind, Reply, Resolution, Seq,
-        Signal, Status,
+        Action, Actor, Change, Content, Delivery, DeliveryId, Destination, DocumentRef, EntityRef, Event,
+        Follow, Interaction, Observation, Observed, PrivateAnswer, Record, RecordKind, Reply, Resolution,
+        Seq, Signal, Status,
     },
     rate::MemoryRateLimiter,
     snapshot::{self, Snapshot},
@@ -74,8 +74,10 @@ async fn after(
 /// The approval as the log keeps it.
 fn kept(seen: &Observation) -> Snapshot {
     let today = NOON.date_in(&crate::model::Zone::UTC);
-    let policy = snapshot::Policy { today, overdue_after: &[], watched_since: Timestamp::default() };
-    let snapshot::Step::Changed { mut snapshot, .. } = snapshot::step(None, seen, &policy) else { panic!() };
+    let policy = snapshot::ChangeRules { today, overdue_after: &[], watched_since: Timestamp::default() };
+    let snapshot::SnapshotStep::Changed { mut snapshot, .. } = snapshot::step(None, seen, &policy) else {
+        panic!()
+    };
     if let Observed::Present { raw, .. } = &seen.state {
         snapshot.raw.clone_from(raw);
     }
@@ -94,7 +96,7 @@ fn click(shown: &Observation, who: &str) -> Event {
     Event::new("slack".into(), entity, 1, [Change::Created].into(), NOON, Some(interaction.into()))
 }
 
-fn answers(seen: &[Observation]) -> Vec<&Answer> {
+fn answers(seen: &[Observation]) -> Vec<&PrivateAnswer> {
     let told = seen.iter().filter_map(|seen| match &seen.state {
         Observed::Present { content: Content::Interaction(told), .. } => Some(&**told),
         _ => None,

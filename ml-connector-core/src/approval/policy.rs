@@ -11,7 +11,7 @@ use crate::{
     model::{Actor, Denied, Record},
 };
 
-/// Who may decide about documents. Whoever one of the rules names may; the deny list and the requester come first.
+/// Who may decide about documents: everybody whom a rule names, except the people on the deny list and the requester.
 ///
 /// ```
 /// use ml_connector_core::{Money, approval::{Approvers, Policy}};

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     Error, ErrorKind, Result, Timestamp,
     model::{
-        Answer, Approval, ApprovalStatus, EntityRef, Interaction, Observation, Observed, Raw, Record,
+        Approval, ApprovalStatus, EntityRef, Interaction, Observation, Observed, PrivateAnswer, Raw, Record,
         Revision,
     },
     snapshot::Snapshot,
@@ -89,7 +89,7 @@ impl ReplyTo {
     /// The answer as the engine takes note of it.
     pub(super) fn observation(&self, wording: &dyn Wording, now: Timestamp) -> Observation {
         let text = wording.text(&self.reply, self.shown.as_deref());
-        let mut answer = Answer::new(self.to.clone(), self.reply.clone(), text);
+        let mut answer = PrivateAnswer::new(self.to.clone(), self.reply.clone(), text);
         answer.about.clone_from(&self.about);
         let revision = Revision::of(answer.text.as_bytes());
         let entity = EntityRef::new(Interaction::ANSWER, Arc::clone(&self.id));

@@ -165,7 +165,7 @@ pub enum ApprovalInput {
         revision: Option<Revision>,
         /// Whether it waits for approval.
         awaiting: bool,
-        /// Whether it can be asked about now; else once it has stayed as it is for a while.
+        /// Whether it can be asked about now, or only after it has stayed unchanged for a while.
         settled: bool,
         /// Whether it was submitted with this change, and did not merely stay as it was.
         submitted: bool,
@@ -221,7 +221,7 @@ impl fmt::Debug for Choosing {
     }
 }
 
-/// What somebody saw who decides.
+/// What a person saw when they decided.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Seen {
@@ -233,11 +233,11 @@ pub enum Seen {
     Told(u64),
 }
 
-/// For how long is asked, and how often.
+/// How long people can decide, and how often they are reminded.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Terms {
-    /// After which time nobody can decide any more; `None` = never.
+    /// How long people can decide; `None` = without an end.
     pub expire_after: Option<Duration>,
     /// How often those who were asked are reminded; `None` = never.
     pub remind_every: Option<Duration>,
@@ -245,7 +245,7 @@ pub struct Terms {
     pub posts: bool,
 }
 
-/// What somebody is to be told, beside what they clicked on; without words.
+/// What one person is to be told, beside the message that they clicked on. It has no words yet.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct ReplyTo {

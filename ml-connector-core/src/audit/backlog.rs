@@ -24,9 +24,9 @@ pub struct Backlog {
     pub parked: u64,
     /// How many are parked and acknowledged.
     pub acknowledged: u64,
-    /// The minute in which the one fell due that has been due for longest.
+    /// The minute in which the oldest due entry fell due.
     pub oldest: Option<Timestamp>,
-    /// How many of those that are due have been for at least as long as each of [`Backlog::AGES`].
+    /// How many of the due entries have been due for at least as long as each of [`Backlog::AGES`].
     pub older_than: [u64; Self::AGES.len()],
 }
 

@@ -22,9 +22,9 @@ use crate::{
 /// front is dropped up to an anchor; what [encryption](crate::encryption) rewrites has a new link, unless its row was not
 /// intact before. The work list, documents, tokens and counters are no evidence, and have no links.
 ///
-/// The links of an [encrypted](crate::encryption) log are HMAC-SHA256 under a key of the log's own: who can write to the
-/// storage but has no key cannot make one. Those of a log in clear are SHA-256: who knows that, and may write, can make all
-/// links after a change anew, so only a [head](ChainHead) that was kept elsewhere tells.
+/// The links of an [encrypted](crate::encryption) log are HMAC-SHA256 under a key of the log's own: who can write to
+/// the storage but has no key cannot make one. Those of a log in clear are SHA-256. Whoever may write to the storage
+/// can compute all links after a change anew; then only a [head](ChainHead) that was kept elsewhere shows it.
 #[async_trait]
 pub trait ChainedLog: AuditLog {
     /// Where the chain of each partition ends now. Keep them where nobody who may write to the storage can:

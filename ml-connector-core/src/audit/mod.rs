@@ -90,7 +90,7 @@ pub trait AuditLog: Debug + Send + Sync + 'static {
     /// [`Unavailable`](crate::ErrorKind::Unavailable).
     async fn query(&self, query: &Query) -> Result<Vec<Entry>>;
 
-    /// How many entries match, `cap` at most: more are as many. The query's limit, order and bodies do not matter.
+    /// How many entries match, counted up to `cap`. The query's limit, order and bodies do not matter.
     ///
     /// # Errors
     /// [`Unavailable`](crate::ErrorKind::Unavailable).
@@ -133,9 +133,9 @@ pub trait AuditLog: Debug + Send + Sync + 'static {
         limit: usize,
     ) -> Result<usize>;
 
-    /// How long a call may take: the log ends it then, with [`Unavailable`](crate::ErrorKind::Unavailable). `None` = as long as
-    /// storage takes. A connector is built only with a log whose deadline is at most half of its lease: whoever waits for
-    /// longer than that has lost the partition before it hears of it.
+    /// How long a call may take: the log ends it then, with [`Unavailable`](crate::ErrorKind::Unavailable). `None` = as
+    /// long as storage takes. A connector is built only with a log whose deadline is at most half of its lease: a host
+    /// that waits for longer may have lost the partition without knowing it.
     fn deadline(&self) -> Option<Duration> {
         None
     }

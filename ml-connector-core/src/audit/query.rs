@@ -32,13 +32,13 @@ use crate::{
 pub struct Query {
     /// Of this connection.
     pub connection: Option<ConnectionId>,
-    /// Of one of these connections; an empty list finds nothing. For whoever may see some connections only.
+    /// Of one of these connections; an empty list finds nothing. For people who may see some connections only.
     pub within: Option<Vec<ConnectionId>>,
     /// Of this kind.
     pub kind: Option<EntryKind>,
     /// About this record.
     pub entity: Option<EntityRef>,
-    /// About the record people call so.
+    /// About the record with this number or name.
     pub number: Option<Arc<str>>,
     /// Events of this type, deliveries of this route, acts of this name.
     pub name: Option<Arc<str>>,
@@ -48,7 +48,7 @@ pub struct Query {
     pub acknowledged: Option<bool>,
     /// Settled with this receipt.
     pub receipt: Option<Arc<str>>,
-    /// Settled with a receipt that begins so.
+    /// Settled with a receipt that begins with this text.
     pub receipt_prefix: Option<Arc<str>>,
     /// Deliveries to this destination.
     pub destination: Option<Arc<str>>,
@@ -135,7 +135,7 @@ impl Query {
         self
     }
 
-    /// Narrows to the record people call so.
+    /// Narrows to the record with this number or name.
     #[must_use]
     pub fn with_number(mut self, number: impl Into<Arc<str>>) -> Self {
         self.number = Some(number.into());
@@ -170,7 +170,7 @@ impl Query {
         self
     }
 
-    /// Narrows to receipts that begin so.
+    /// Narrows to receipts that begin with this text.
     #[must_use]
     pub fn with_receipt_prefix(mut self, prefix: impl Into<Arc<str>>) -> Self {
         self.receipt_prefix = Some(prefix.into());

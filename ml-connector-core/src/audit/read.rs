@@ -84,7 +84,7 @@ pub struct Entry {
     pub state: EntryState,
     /// Whether somebody knows that it is parked or dead.
     pub acknowledged: bool,
-    /// How often it came again, where such are counted ([`NewEntry::counts_as_repeat`](super::NewEntry)).
+    /// How often it came again, if that is counted ([`NewEntry::counts_as_repeat`](super::NewEntry)).
     pub repeats: Option<Repeats>,
     /// What became of it, in order.
     pub outcomes: Vec<Recorded>,

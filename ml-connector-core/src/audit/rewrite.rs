@@ -31,7 +31,7 @@ pub trait RewriteLog: AuditLog {
     /// [`Unavailable`](crate::ErrorKind::Unavailable).
     async fn stored_documents(&self, after: Option<&DocKey>, limit: usize) -> Result<Vec<StoredDocument>>;
 
-    /// Gives documents and dedupe keys other names, whatever they hold meanwhile. One that is not there is left out, and so
+    /// Gives documents and dedupe keys other names, and keeps what they hold. One that is not there is left out, and so
     /// is one whose new name is taken.
     ///
     /// # Errors

@@ -226,7 +226,7 @@ pub struct NewEntry {
 }
 
 impl NewEntry {
-    /// An entry that nothing is left to do for, due at once, without parent, index and body.
+    /// An entry with nothing left to do, due at once, without parent, index and body.
     #[must_use]
     pub fn new(partition: Partition, kind: EntryKind, connection: ConnectionId, due: Timestamp) -> Self {
         Self {

@@ -53,7 +53,7 @@ pub enum VectorVerdict {
 }
 
 #[derive(Deserialize)]
-struct File {
+struct VectorFile {
     format: Format,
     vectors: Vec<SignatureVector>,
 }
@@ -119,7 +119,7 @@ pub fn check_with(
     sign: impl Fn(&SignatureVector) -> String,
     receive: impl Fn(&SignatureVector, ReceiveRequest<'_>) -> Option<Result<Intake>>,
 ) {
-    let File { format, vectors } = serde_json::from_str(file).expect("a file of signature vectors");
+    let VectorFile { format, vectors } = serde_json::from_str(file).expect("a file of signature vectors");
     assert_eq!(format.version, 1, "the version of the format");
     let names: BTreeSet<&str> = vectors.iter().map(|vector| &*vector.name).collect();
     assert_eq!(names.len(), vectors.len(), "a name is there twice");

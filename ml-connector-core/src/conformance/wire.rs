@@ -78,7 +78,7 @@ pub(super) enum Fault {
 
 /// A request that counted.
 #[derive(Debug, Clone)]
-pub(super) struct Seen {
+pub(super) struct CountedRequest {
     pub(super) at: Timestamp,
     pub(super) authorization: Option<HeaderValue>,
 }
@@ -170,7 +170,7 @@ impl Lab {
     }
 
     /// The requests that counted, in order.
-    pub(super) fn seen(&self) -> Vec<Seen> {
+    pub(super) fn seen(&self) -> Vec<CountedRequest> {
         self.wire.state().seen.clone()
     }
 
@@ -372,7 +372,7 @@ struct Wire {
 struct WireState {
     faults: Vec<Fault>,
     hidden: Option<(String, Response<Bytes>)>,
-    seen: Vec<Seen>,
+    seen: Vec<CountedRequest>,
     answers: Vec<Response<Bytes>>,
     body_bytes: usize,
 }
@@ -404,7 +404,7 @@ impl HttpTransport for Wire {
         let fault = {
             let mut state = self.state();
             let authorization = request.headers().get(header::AUTHORIZATION).cloned();
-            state.seen.push(Seen { at: self.clock.now(), authorization });
+            state.seen.push(CountedRequest { at: self.clock.now(), authorization });
             let asked = request.uri().path().rsplit('/').next().unwrap_or_default();
             let hidden = state.hidden.as_ref().filter(|(id, _)| id == asked);
             hidden.map(|(_, answer)| Fault::Answer(answer.clone())).or_else(|| state.faults.pop())

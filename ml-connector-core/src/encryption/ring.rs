@@ -262,10 +262,10 @@ fn cipher(Key { id, bytes }: Key) -> Cipher {
     Cipher::new(id, &bytes)
 }
 
-type Item = (KeyId, Option<Zeroizing<Vec<u8>>>);
+type ListedKey = (KeyId, Option<Zeroizing<Vec<u8>>>);
 
 /// The keys that a text lists; `None` for the bytes of one that is revoked.
-fn items(text: &str) -> impl Iterator<Item = Result<Item>> {
+fn items(text: &str) -> impl Iterator<Item = Result<ListedKey>> {
     let lines = text.lines().map(|line| line.split('#').next().unwrap_or_default());
     let words = lines.flat_map(|line| line.split([',', ' ', '\t'])).filter(|word| !word.is_empty());
     words.enumerate().map(|(position, word)| {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::lanes::{Appetite, Batch, Hold, Lanes, Proof};
+use super::lanes::{Appetite, Batch, Evidence, Hold, Lanes};
 use crate::{
     Timestamp,
     audit::{EntryKind, Pending},
@@ -48,7 +48,7 @@ impl Scheduler {
         if let Some(next) = self.take() {
             self.refuse(&next);
         }
-        self.lanes.take_back(&batch, &[], Hold::None, Proof::Works, self.now);
+        self.lanes.take_back(&batch, &[], Hold::None, Evidence::Works, self.now);
         self.arrive(batch.lane.lane);
         true
     }
@@ -60,7 +60,7 @@ impl Scheduler {
 
     fn refuse(&mut self, batch: &Batch) {
         let hold = Hold::Quota(self.gate.clone(), self.now + PACE);
-        self.lanes.take_back(batch, &batch.items, hold, Proof::Works, self.now);
+        self.lanes.take_back(batch, &batch.items, hold, Evidence::Works, self.now);
     }
 
     fn arrive(&mut self, lane: u64) {

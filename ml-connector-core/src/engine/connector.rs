@@ -22,8 +22,8 @@ pub struct Connector {
 }
 
 impl Connector {
-    /// Says that all connections of the host are attached: what no connection knows is refused from now on. See
-    /// [`ConnectorBuilder::loads_connections`](super::ConnectorBuilder::loads_connections).
+    /// Says that all connections of the host are attached. From now on a webhook that no connection knows is refused.
+    /// See [`ConnectorBuilder::loads_connections`](super::ConnectorBuilder::loads_connections).
     pub fn loaded(&self) {
         _ = self.shared.change(|registry| {
             registry.set_loading(false);
@@ -31,7 +31,7 @@ impl Connector {
         });
     }
 
-    /// What sources and sinks work with, for what a host does on their behalf, such as an
+    /// The context that sources and sinks are called with, for work that the host does for them, such as an
     /// [`Authorizer`](crate::auth::Authorizer).
     #[must_use]
     pub fn context(&self) -> Context {

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// A kind of document.
-pub(crate) trait Document: Sized {
+pub(crate) trait DocumentKind: Sized {
     fn decode(bytes: &Bytes) -> Result<Self>;
     fn encode(&self) -> Result<Bytes>;
 }
@@ -23,7 +23,7 @@ pub(crate) trait JsonDocument: Serialize + DeserializeOwned {
     const NAME: &'static str;
 }
 
-impl<T: JsonDocument> Document for T {
+impl<T: JsonDocument> DocumentKind for T {
     fn decode(bytes: &Bytes) -> Result<Self> {
         serde_json::from_slice(bytes).map_err(|source| {
             Error::new(ErrorKind::Unexpected, "a document of the log cannot be read")
@@ -42,7 +42,7 @@ impl<T: JsonDocument> Document for T {
 }
 
 /// What a source or a limiter keeps: bytes that the engine does not read.
-impl Document for Bytes {
+impl DocumentKind for Bytes {
     fn decode(bytes: &Bytes) -> Result<Self> {
         Ok(bytes.clone())
     }
@@ -52,7 +52,7 @@ impl Document for Bytes {
     }
 }
 
-impl Document for Snapshot {
+impl DocumentKind for Snapshot {
     fn decode(bytes: &Bytes) -> Result<Self> {
         Self::from_bytes(bytes)
     }
@@ -71,7 +71,7 @@ pub(crate) struct Loaded<T> {
     pub(crate) value: Option<T>,
 }
 
-impl<T: Document> Loaded<T> {
+impl<T: DocumentKind> Loaded<T> {
     /// There is none under this key.
     pub(crate) fn absent(key: DocKey) -> Self {
         Self { key, expected: Expected::Absent, value: None }
@@ -84,7 +84,7 @@ impl<T: Document> Loaded<T> {
 }
 
 /// Writes a document, whatever is there.
-pub(crate) fn put<T: Document>(key: DocKey, value: &T) -> Result<DocumentWrite> {
+pub(crate) fn put<T: DocumentKind>(key: DocKey, value: &T) -> Result<DocumentWrite> {
     Ok(DocumentWrite { key, expected: Expected::Any, value: Some(value.encode()?) })
 }
 
@@ -95,13 +95,13 @@ pub(crate) fn remove(key: DocKey) -> DocumentWrite {
 
 impl Shared {
     /// Reads one document.
-    pub(crate) async fn load<T: Document>(&self, key: DocKey) -> Result<Loaded<T>> {
+    pub(crate) async fn load<T: DocumentKind>(&self, key: DocKey) -> Result<Loaded<T>> {
         let missing = || Error::new(ErrorKind::Unexpected, "the log did not answer for a document");
         self.load_all(vec![key]).await?.pop().ok_or_else(missing)
     }
 
     /// Reads documents of one kind, in the order of their keys.
-    pub(crate) async fn load_all<T: Document>(&self, keys: Vec<DocKey>) -> Result<Vec<Loaded<T>>> {
+    pub(crate) async fn load_all<T: DocumentKind>(&self, keys: Vec<DocKey>) -> Result<Vec<Loaded<T>>> {
         let documents = self.log.documents(&keys).await?;
         let loaded = keys.into_iter().zip(documents).map(|(key, document)| {
             let Some(document) = document else { return Ok(Loaded::absent(key)) };

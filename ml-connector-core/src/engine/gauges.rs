@@ -20,7 +20,7 @@ const LOOKED_AT: usize = 1_000;
 
 /// What waits under one label.
 #[derive(Default)]
-struct Waiting {
+struct WaitingCounts {
     lag: f64,
     due: u64,
     parked: u64,
@@ -40,7 +40,7 @@ pub(crate) async fn show(shared: &Shared) -> Result<()> {
         gone
     };
     // Names beyond the bound share one label: it shows all of them together.
-    let (mut work, mut ages) = (BTreeMap::<_, Waiting>::new(), BTreeMap::<_, f64>::new());
+    let (mut work, mut ages) = (BTreeMap::<_, WaitingCounts>::new(), BTreeMap::<_, f64>::new());
     for connection in connections.iter().chain(&gone) {
         let (label, is_there) =
             (labels.connections.bounded(connection.as_str()), connections.contains(connection));
@@ -63,7 +63,7 @@ pub(crate) async fn show(shared: &Shared) -> Result<()> {
             *oldest = oldest.max(age);
         }
     }
-    for ((connection, kind), Waiting { lag, due, parked }) in work {
+    for ((connection, kind), WaitingCounts { lag, due, parked }) in work {
         let of = [("connection", connection), ("kind", kind.into())];
         metrics::gauge!("ml_connector_lag_seconds", &of).set(lag);
         metrics::gauge!("ml_connector_waiting", &of).set(number(due));
@@ -87,7 +87,7 @@ fn is_late(row: &Backlog) -> bool {
 /// Shows what waits of each route.
 async fn show_routes(shared: &Shared, labels: &Labels, of: &[&Backlog]) -> Result<()> {
     let now = shared.clock.now();
-    let mut routes = BTreeMap::<_, Waiting>::new();
+    let mut routes = BTreeMap::<_, WaitingCounts>::new();
     for Backlog { connection, due, parked, .. } in of {
         // Where there are none, the whole log would be searched for them.
         let states = [(EntryState::Pending, *due), (EntryState::Parked, *parked)];
@@ -113,8 +113,8 @@ async fn show_routes(shared: &Shared, labels: &Labels, of: &[&Backlog]) -> Resul
         let before = std::mem::replace(&mut shown.routes, now_shown);
         before.difference(&shown.routes).cloned().collect::<Vec<_>>()
     };
-    let gone = gone.into_iter().map(|of| (of, Waiting::default()));
-    for ((connection, route), Waiting { lag, due, parked }) in routes.into_iter().chain(gone) {
+    let gone = gone.into_iter().map(|of| (of, WaitingCounts::default()));
+    for ((connection, route), WaitingCounts { lag, due, parked }) in routes.into_iter().chain(gone) {
         let of = [("connection", connection), ("route", route)];
         metrics::gauge!("ml_connector_route_lag_seconds", &of).set(lag);
         metrics::gauge!("ml_connector_route_waiting", &of).set(number(due));

@@ -117,13 +117,13 @@ impl Shared {
 
 /// Buckets that follow each other, by their numbers since the epoch.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-struct Page {
+struct BucketPage {
     /// The number of the page since the epoch.
     page: i64,
     buckets: BTreeMap<i64, Tally>,
 }
 
-impl JsonDocument for Page {
+impl JsonDocument for BucketPage {
     const NAME: &'static str = "the history of a connection";
 }
 
@@ -162,7 +162,7 @@ impl Grain {
         let keys =
             (self.page_of(first)..=self.page_of(last)).map(|page| self.key(connection, page)).collect();
         let mut told: BTreeMap<i64, Tally> = BTreeMap::new();
-        let stored = shared.load_all::<Page>(keys).await?.into_iter().filter_map(|loaded| loaded.value);
+        let stored = shared.load_all::<BucketPage>(keys).await?.into_iter().filter_map(|loaded| loaded.value);
         let own = self.pages(own).into_values();
         for (bucket, tally) in stored.map(|page| page.buckets).chain(own).flatten() {
             if (first..=last).contains(&bucket) {
@@ -175,14 +175,14 @@ impl Grain {
 }
 
 /// Adds what was counted to the page that is there.
-fn add(known: &Loaded<Page>, page: i64, buckets: BTreeMap<i64, Tally>) -> Option<Page> {
+fn add(known: &Loaded<BucketPage>, page: i64, buckets: BTreeMap<i64, Tally>) -> Option<BucketPage> {
     let mut stored = known.value.clone().unwrap_or_default();
     if stored.page > page {
         // What comes so late is not told any more.
         return None;
     }
     if stored.page < page {
-        stored = Page { page, buckets: BTreeMap::new() };
+        stored = BucketPage { page, buckets: BTreeMap::new() };
     }
     for (bucket, tally) in buckets {
         stored.buckets.entry(bucket).or_default().merge(&tally);
@@ -208,7 +208,7 @@ async fn write_one(shared: &Shared, connection: &ConnectionId, minutes: &ByMinut
         let mut transaction = Transaction::default();
         for grain in [&MINUTES, &HOURS] {
             for (page, buckets) in grain.pages(minutes) {
-                let known = shared.load::<Page>(grain.key(connection, page)).await?;
+                let known = shared.load::<BucketPage>(grain.key(connection, page)).await?;
                 if let Some(merged) = add(&known, page, buckets) {
                     transaction.documents.push(known.replace(&merged)?);
                 }

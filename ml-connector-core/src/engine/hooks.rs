@@ -45,14 +45,14 @@ pub(crate) struct Hooks {
 
 #[derive(Debug, Default)]
 struct Counted {
-    new: HashMap<Whose, Seen>,
+    new: HashMap<Whose, HooksSeen>,
     /// What is being written.
-    writing: HashMap<Whose, Seen>,
+    writing: HashMap<Whose, HooksSeen>,
 }
 
 /// What has come of webhooks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Seen {
+pub(crate) struct HooksSeen {
     pub(crate) accepted_at: Option<Timestamp>,
     /// How many were refused since, and when the first and the last were.
     pub(crate) refused: u64,
@@ -60,7 +60,7 @@ pub(crate) struct Seen {
     refused_at: Timestamp,
 }
 
-impl Seen {
+impl HooksSeen {
     /// Whether it looks as if the secret were wrong. Anybody can send what is not signed, so one that is accepted from time
     /// to time outweighs what is refused.
     pub(crate) fn are_refused(&self, now: Timestamp) -> bool {
@@ -99,7 +99,7 @@ impl Seen {
 
 impl Hooks {
     pub(crate) fn accepted(&self, whose: Whose, now: Timestamp) {
-        let seen = Seen { accepted_at: Some(now), ..Seen::default() };
+        let seen = HooksSeen { accepted_at: Some(now), ..HooksSeen::default() };
         self.counted().new.insert(whose, seen);
     }
 
@@ -115,7 +115,7 @@ impl Hooks {
     }
 
     /// What is not in the log yet.
-    pub(crate) fn of(&self, whose: &Whose) -> Seen {
+    pub(crate) fn of(&self, whose: &Whose) -> HooksSeen {
         let counted = self.counted();
         let [writing, new] = [&counted.writing, &counted.new].map(|seen| seen.get(whose).copied());
         writing.unwrap_or_default().and(new.unwrap_or_default())
@@ -133,7 +133,7 @@ impl Hooks {
     }
 
     /// What is to be written now, until [`written`](Self::written) says how that went.
-    pub(crate) fn begin_to_write(&self) -> Vec<(Whose, Seen)> {
+    pub(crate) fn begin_to_write(&self) -> Vec<(Whose, HooksSeen)> {
         let mut counted = self.counted();
         if !counted.writing.is_empty() {
             return Vec::new();
@@ -164,15 +164,15 @@ mod tests {
         Timestamp::from_secs(secs)
     }
 
-    fn seen(accepted: Option<i64>, refused: &[i64]) -> Seen {
-        let mut seen = Seen { accepted_at: accepted.map(at), ..Seen::default() };
+    fn seen(accepted: Option<i64>, refused: &[i64]) -> HooksSeen {
+        let mut seen = HooksSeen { accepted_at: accepted.map(at), ..HooksSeen::default() };
         refused.iter().for_each(|secs| seen.refuse(1, at(*secs), at(*secs)));
         seen
     }
 
     #[test]
     fn what_two_hosts_have_seen_is_put_together_by_when_it_was() {
-        let both = |one: Seen, other: Seen| {
+        let both = |one: HooksSeen, other: HooksSeen| {
             assert_eq!(one.and(other), other.and(one));
             let both = one.and(other);
             (both.accepted_at, both.refused, both.refused_from, both.refused_at)
@@ -181,7 +181,7 @@ mod tests {
         assert_eq!(both(seen(None, &[10, 20]), seen(None, &[15])), (None, 3, at(10), at(20)));
         assert_eq!(both(seen(Some(5), &[10]), seen(Some(30), &[])), (Some(at(30)), 0, none, none));
         assert_eq!(both(seen(Some(30), &[40]), seen(Some(5), &[10])), (Some(at(30)), 1, at(40), at(40)));
-        assert_eq!(both(seen(Some(7), &[7]), Seen::default()), (Some(at(7)), 1, at(7), at(7)));
+        assert_eq!(both(seen(Some(7), &[7]), HooksSeen::default()), (Some(at(7)), 1, at(7), at(7)));
         let day = 86_400;
         assert_eq!(both(seen(None, &[10]), seen(None, &[10 + day])).1, 1, "what is so old says nothing");
     }
@@ -198,6 +198,6 @@ mod tests {
         hooks.written(&books, false);
         assert_eq!((hooks.of(&books).refused, hooks.begin_to_write()[0].1.refused), (2, 2));
         hooks.written(&books, true);
-        assert_eq!(hooks.of(&books), Seen::default());
+        assert_eq!(hooks.of(&books), HooksSeen::default());
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{
     documents::{JsonDocument, Loaded},
-    hooks::{Seen, Whose},
+    hooks::{HooksSeen, Whose},
     shared::Shared,
     writes::commit,
 };
@@ -21,7 +21,7 @@ const PAGE: usize = 200;
 /// How often documents are read again because another host wrote one meanwhile.
 const STALE_TRIES: usize = 8;
 
-impl JsonDocument for Seen {
+impl JsonDocument for HooksSeen {
     const NAME: &'static str = "which webhooks were accepted and refused";
 }
 
@@ -34,10 +34,11 @@ fn key(whose: &Whose) -> DocKey {
 
 impl Shared {
     /// What has come of webhooks: on all hosts, up to about a minute ago, and on this host up to now.
-    pub(crate) async fn seen_hooks(&self, whose: &[Whose]) -> Result<Vec<Seen>> {
-        let stored = self.load_all::<Seen>(whose.iter().map(key).collect()).await?;
-        let both =
-            |(whose, stored): (&Whose, Option<Seen>)| stored.unwrap_or_default().and(self.hooks.of(whose));
+    pub(crate) async fn seen_hooks(&self, whose: &[Whose]) -> Result<Vec<HooksSeen>> {
+        let stored = self.load_all::<HooksSeen>(whose.iter().map(key).collect()).await?;
+        let both = |(whose, stored): (&Whose, Option<HooksSeen>)| {
+            stored.unwrap_or_default().and(self.hooks.of(whose))
+        };
         Ok(whose.iter().zip(stored.into_iter().map(|loaded| loaded.value)).map(both).collect())
     }
 }
@@ -56,10 +57,10 @@ pub(crate) async fn write(shared: &Arc<Shared>) {
     }
 }
 
-async fn write_page(shared: &Shared, page: &[(Whose, Seen)]) -> Result<()> {
+async fn write_page(shared: &Shared, page: &[(Whose, HooksSeen)]) -> Result<()> {
     for _ in 0..STALE_TRIES {
-        let known = shared.load_all::<Seen>(page.iter().map(|(whose, _)| key(whose)).collect()).await?;
-        let add = |(known, (_, seen)): (&Loaded<Seen>, &(Whose, Seen))| {
+        let known = shared.load_all::<HooksSeen>(page.iter().map(|(whose, _)| key(whose)).collect()).await?;
+        let add = |(known, (_, seen)): (&Loaded<HooksSeen>, &(Whose, HooksSeen))| {
             known.replace(&known.value.unwrap_or_default().and(*seen))
         };
         let documents = known.iter().zip(page).map(add).collect::<Result<_>>()?;

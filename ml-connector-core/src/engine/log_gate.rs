@@ -24,7 +24,7 @@ const MOST_TRIED: usize = 4 << 20;
 
 /// What is known of the log.
 #[derive(Debug, Default)]
-pub(crate) struct LogGate(Mutex<State>);
+pub(crate) struct LogGate(Mutex<GateState>);
 
 /// Why the log takes no writes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -37,13 +37,13 @@ pub struct LogTrouble {
 }
 
 #[derive(Debug, Default)]
-struct State {
-    trouble: Option<Trouble>,
+struct GateState {
+    trouble: Option<LogOutage>,
     recovered: Option<Recovered>,
 }
 
 #[derive(Debug)]
-struct Trouble {
+struct LogOutage {
     trouble: LogTrouble,
     /// The most bytes that it has not taken. One that is full may still take fewer.
     bytes: usize,
@@ -65,16 +65,16 @@ struct Recovered {
     first: Timestamp,
 }
 
-impl Trouble {
+impl LogOutage {
     fn is_due(&self, now: Timestamp) -> bool {
         // A clock that was ahead may have set it.
         now >= self.next || self.next.saturating_since(now) > LONGEST_PAUSE
     }
 }
 
-impl State {
+impl GateState {
     fn open(&mut self, now: Timestamp) {
-        if let Some(Trouble { pause, in_a_row, first, .. }) = self.trouble.take() {
+        if let Some(LogOutage { pause, in_a_row, first, .. }) = self.trouble.take() {
             self.recovered = Some(Recovered { at: now, pause, in_a_row, first });
         }
     }
@@ -90,7 +90,7 @@ impl State {
         let pause = again.filter(|_| is_certain).map_or(FIRST_PAUSE, |known| longer(known.pause));
         let next = if is_certain { now + pause } else { now };
         let trouble = LogTrouble { since: now, reason };
-        self.trouble = Some(Trouble { trouble, bytes, pause, next, is_certain, in_a_row, first });
+        self.trouble = Some(LogOutage { trouble, bytes, pause, next, is_certain, in_a_row, first });
     }
 }
 
@@ -138,21 +138,21 @@ impl LogGate {
     }
 
     /// Whether somebody has to try it now: the others wait longer from now on.
-    pub(crate) fn take_turn(&self, now: Timestamp) -> Turn {
+    pub(crate) fn take_turn(&self, now: Timestamp) -> WriteTurn {
         let mut state = self.state();
-        let Some(trouble) = state.trouble.as_mut() else { return Turn::Open };
+        let Some(trouble) = state.trouble.as_mut() else { return WriteTurn::Open };
         if !trouble.is_due(now) {
-            return Turn::Closed;
+            return WriteTurn::Closed;
         }
         if trouble.is_certain {
             trouble.pause = longer(trouble.pause);
         }
         trouble.next = now + trouble.pause;
         // Indexes take room as well.
-        Turn::Try(trouble.bytes.saturating_mul(2).min(MOST_TRIED))
+        WriteTurn::Try(trouble.bytes.saturating_mul(2).min(MOST_TRIED))
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, GateState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -162,7 +162,7 @@ fn longer(pause: Duration) -> Duration {
 }
 
 /// What somebody may do who wants to write.
-pub(crate) enum Turn {
+pub(crate) enum WriteTurn {
     /// Go on.
     Open,
     /// Wait: it is too early to try again.
@@ -185,7 +185,7 @@ mod tests {
     }
 
     fn is_open(gate: &LogGate, secs: i64) -> bool {
-        matches!(gate.take_turn(at(secs)), Turn::Open)
+        matches!(gate.take_turn(at(secs)), WriteTurn::Open)
     }
 
     #[test]
@@ -194,7 +194,7 @@ mod tests {
         for secs in [0, 200, 400, 600] {
             refused(&gate, secs);
             assert_eq!(gate.known(), None, "it is tried first");
-            assert!(matches!(gate.take_turn(at(secs)), Turn::Try(200)));
+            assert!(matches!(gate.take_turn(at(secs)), WriteTurn::Try(200)));
             gate.tried(true, at(secs));
             assert!(is_open(&gate, secs));
         }
@@ -214,12 +214,12 @@ mod tests {
         let (mut secs, mut refusals) = (0, 0);
         while secs < 600 {
             match gate.take_turn(at(secs)) {
-                Turn::Open => {
+                WriteTurn::Open => {
                     refused(&gate, secs);
                     (refusals, secs) = (refusals + 1, secs + 2);
                 }
-                Turn::Try(_) => gate.tried(true, at(secs)),
-                Turn::Closed => secs += 1,
+                WriteTurn::Try(_) => gate.tried(true, at(secs)),
+                WriteTurn::Closed => secs += 1,
             }
         }
         assert!(refusals < 60, "{refusals} in ten minutes");
@@ -230,10 +230,10 @@ mod tests {
     fn a_log_that_does_not_take_what_it_is_tried_with_is_told_and_nothing_else_goes_on() {
         let gate = LogGate::default();
         refused(&gate, 0);
-        assert!(matches!(gate.take_turn(at(0)), Turn::Try(_)));
+        assert!(matches!(gate.take_turn(at(0)), WriteTurn::Try(_)));
         gate.tried(false, at(0));
         assert!(gate.known().is_some() && gate.next_at() == Some(at(1)) && !is_open(&gate, 0));
-        assert!(matches!(gate.take_turn(at(1)), Turn::Try(_)));
+        assert!(matches!(gate.take_turn(at(1)), WriteTurn::Try(_)));
     }
 
     #[test]

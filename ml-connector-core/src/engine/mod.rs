@@ -119,7 +119,7 @@ pub use self::{
         ParkedDelivery, Progress, Replay, ReplayMode, Replayed, Step, StepKind, Story, Way, WebhookHealth,
         WebhookService,
     },
-    lanes::{Backlog, LaneHealth, WaitReason},
+    lanes::{BacklogHealth, LaneHealth, WaitReason},
     log_gate::LogTrouble,
     notices::Parked,
     retry::{Jitter, Retries, RetryPolicy},

@@ -32,8 +32,8 @@ pub struct Settings {
     pub max_block: Duration,
     /// What is tried again, when, and how often.
     pub retries: Retries,
-    /// How long signals of a record are tried before they are dead. Default: 24 h. Those that wait for a right which somebody has
-    /// to give are tried for 30 days.
+    /// How long signals of a record are tried before they are dead. Default: 24 h. Signals that wait for a missing
+    /// right are tried for 30 days.
     pub max_signal_age: Duration,
     /// How long settled entries are kept, with the bodies of requests; `None` = for ever. Default: 30 days. What
     /// waits, and what is known of records, is kept regardless.

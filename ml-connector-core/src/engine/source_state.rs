@@ -7,7 +7,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    documents::{self, Document, JsonDocument, Loaded},
+    documents::{self, DocumentKind, JsonDocument, Loaded},
     registry::SourceSlot,
     shared::Shared,
 };
@@ -41,7 +41,7 @@ struct WatchedSince {
     by_vendor: bool,
 }
 
-impl Document for WatchedSince {
+impl DocumentKind for WatchedSince {
     fn decode(bytes: &Bytes) -> Result<Self> {
         let text = std::str::from_utf8(bytes).unwrap_or_default();
         let (millis, by_vendor) = text.strip_suffix(BY_VENDOR).map_or((text, false), |millis| (millis, true));
@@ -59,18 +59,18 @@ impl Document for WatchedSince {
 
 /// What a connection reads.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Reads {
+struct ReadAccount {
     /// The digest of the system and the accounts.
     account: Revision,
     /// Since when, where it read another account before.
     moved_at: Option<Timestamp>,
 }
 
-impl JsonDocument for Reads {
+impl JsonDocument for ReadAccount {
     const NAME: &'static str = "what a connection reads";
 }
 
-impl Reads {
+impl ReadAccount {
     fn now(slot: &SourceSlot) -> Revision {
         let info = slot.source.info();
         let mut accounts: Vec<&str> = info.accounts.iter().map(|account| account.as_str()).collect();
@@ -89,14 +89,14 @@ impl Shared {
     /// about the other account.
     pub(crate) async fn moved(&self, slot: &SourceSlot) -> Result<Option<Moved>> {
         let key = DocKey::new("watched", slot.connection(), "account");
-        let known = self.load::<Reads>(key).await?;
-        let (account, now) = (Reads::now(slot), self.clock.now());
+        let known = self.load::<ReadAccount>(key).await?;
+        let (account, now) = (ReadAccount::now(slot), self.clock.now());
         match &known.value {
             Some(reads) if reads.account == account => Ok(None),
             Some(_) => {
                 let watched = DocKey::new("watched", slot.connection(), "since");
                 let mut documents = vec![
-                    known.replace(&Reads { account, moved_at: Some(now) })?,
+                    known.replace(&ReadAccount { account, moved_at: Some(now) })?,
                     documents::put(watched, &WatchedSince { at: now, by_vendor: false })?,
                 ];
                 // What is subscribed at the old account has to be ended there.
@@ -107,7 +107,7 @@ impl Shared {
                 Ok(Some(Moved { documents }))
             }
             None => {
-                let first = vec![known.replace(&Reads { account, moved_at: None })?];
+                let first = vec![known.replace(&ReadAccount { account, moved_at: None })?];
                 let first = Transaction { documents: first, ..Transaction::default() };
                 // Stale: another host has written the same.
                 self.log.commit(vec![first], now).await.map(|_| None)
@@ -121,8 +121,8 @@ impl Shared {
             return Ok(*moved_at);
         }
         let key = DocKey::new("watched", slot.connection(), "account");
-        let Some(reads) = Box::pin(self.load::<Reads>(key)).await?.value else { return Ok(None) };
-        if reads.account != Reads::now(slot) {
+        let Some(reads) = Box::pin(self.load::<ReadAccount>(key)).await?.value else { return Ok(None) };
+        if reads.account != ReadAccount::now(slot) {
             // Nobody has noticed yet: nothing that is known is about this account.
             return Ok(Some(Timestamp::MAX));
         }

@@ -10,7 +10,7 @@ use std::{
 pub(crate) use super::labels::Labels;
 use crate::model::ConnectionId;
 
-/// Counts since the connector was built. The log has the whole truth; this is the quick look.
+/// Counts of this process since the connector was built. The log holds everything that was counted, on all hosts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct Stats {
@@ -24,7 +24,7 @@ pub struct Stats {
     pub refused: u64,
     /// Signals without a connection.
     pub unrouted: u64,
-    /// Reads that showed what was known already.
+    /// Reads that found nothing new.
     pub unchanged: u64,
     /// Changes that were found.
     pub events: u64,

@@ -35,7 +35,7 @@ pub struct Tally {
     /// Changes that were found.
     #[serde(skip_serializing_if = "is_zero")]
     pub events: u64,
-    /// Values that could not be read and were told without, with a note: see [`LeftOut`](crate::model::LeftOut).
+    /// Values that could not be read and were left out of their event: see [`LeftOut`](crate::model::LeftOut).
     #[serde(skip_serializing_if = "is_zero")]
     pub left_out: u64,
     /// Deliveries that were done.
@@ -82,8 +82,8 @@ impl Tally {
         self.latency.iter_mut().zip(other.latency).for_each(|(own, other)| *own += other);
     }
 
-    /// A time that so large a part of the deliveries did not exceed, such as 0.99: one of [`Tally::LATENCIES`]. `None` when
-    /// nothing was delivered, or when it is longer than all of them.
+    /// The time within which this part of the deliveries (such as 0.99) was done, rounded up to one of
+    /// [`Tally::LATENCIES`]. `None` when nothing was delivered, or when it is longer than all of them.
     #[must_use]
     pub fn latency_at(&self, part: f64) -> Option<Duration> {
         let all: u64 = self.latency.iter().sum();

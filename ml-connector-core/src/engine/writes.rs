@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 
 use super::{
     lanes::{Batch, Finished},
-    log_gate::Turn,
+    log_gate::WriteTurn,
     shared::Shared,
 };
 use crate::{
@@ -72,15 +72,15 @@ pub(crate) async fn apply(shared: &Shared, transaction: Transaction) -> Result<(
 /// disk has room for a few bytes.
 pub(crate) async fn is_ready(shared: &Shared) -> bool {
     match shared.log_gate.take_turn(shared.clock.now()) {
-        Turn::Open => true,
-        Turn::Closed => false,
-        Turn::Try(bytes) => is_taken(shared, bytes).await,
+        WriteTurn::Open => true,
+        WriteTurn::Closed => false,
+        WriteTurn::Try(bytes) => is_taken(shared, bytes).await,
     }
 }
 
 /// Tries the log where that is due, for a host on which nothing waits for it.
 pub(crate) fn try_when_due(shared: &Arc<Shared>, tasks: &mut JoinSet<()>) {
-    if let Turn::Try(bytes) = shared.log_gate.take_turn(shared.clock.now()) {
+    if let WriteTurn::Try(bytes) = shared.log_gate.take_turn(shared.clock.now()) {
         let shared = Arc::clone(shared);
         tasks.spawn(async move {
             is_taken(&shared, bytes).await;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{Actor, Change, DocumentRef, Record, Status, Timestamp, text_id};
 
 text_id! {
-    /// A request for a decision: new for every card, and not to be guessed.
+    /// The id of a request for a decision. Every card has a new one, and it cannot be guessed.
     RequestId,
 }
 
@@ -29,7 +29,7 @@ pub struct Approval {
     /// Until when somebody can decide.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<Timestamp>,
-    /// Whether the books do something as soon as somebody approves, which cannot be taken back here.
+    /// Whether approving makes the books do something at once that cannot be undone here.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub posts: bool,
     /// Who decided, where somebody has.
@@ -184,7 +184,7 @@ pub struct PostedDocument {
     /// Whether it differs from what was approved: somebody edited it between the check and the write.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub differs: bool,
-    /// Whether it was so before anything was written: somebody else has done it in the books.
+    /// Whether somebody else had done it in the books before anything was written.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub elsewhere: bool,
 }
@@ -209,10 +209,10 @@ impl fmt::Debug for PostedDocument {
     }
 }
 
-/// What somebody is told, beside what they clicked on. `Debug` shows no text.
+/// What one person is told, beside the message that they clicked on. `Debug` shows no text.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
-pub struct Answer {
+pub struct PrivateAnswer {
     /// Whom.
     pub to: Actor,
     /// About which document; `None` when the request is not known.
@@ -224,16 +224,19 @@ pub struct Answer {
     pub text: String,
 }
 
-impl Answer {
+impl PrivateAnswer {
     /// What somebody is told, in words.
     pub fn new(to: Actor, reply: Reply, text: impl Into<String>) -> Self {
         Self { to, about: None, reply, text: text.into() }
     }
 }
 
-impl fmt::Debug for Answer {
+impl fmt::Debug for PrivateAnswer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Answer").field("to", &self.to).field("reply", &self.reply).finish_non_exhaustive()
+        f.debug_struct("PrivateAnswer")
+            .field("to", &self.to)
+            .field("reply", &self.reply)
+            .finish_non_exhaustive()
     }
 }
 
@@ -326,10 +329,10 @@ pub enum Denied {
     Listed,
     /// Their account is deactivated.
     Deactivated,
-    /// Whether they belong to a group that may could not be found out.
+    /// Their groups could not be read, so nobody knows whether they may.
     Unknown,
-    /// Their address could not be read, by which somebody is known who may not.
+    /// Their address could not be read, and somebody who may not decide is known by address.
     NoAddress,
-    /// Their name could not be read, by which whoever asked for it is known.
+    /// Their name could not be read, and the requester is known by name.
     NoName,
 }

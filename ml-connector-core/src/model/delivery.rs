@@ -15,8 +15,8 @@ text_id! {
     Destination,
 }
 
-/// The identity of a delivery towards the outside, the same for every attempt: what an idempotency key or a
-/// marker in a message carries.
+/// The identity of a delivery towards other systems, the same for every attempt. An idempotency key or a marker in a
+/// message carries it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct DeliveryId(uuid::Uuid);
@@ -67,7 +67,7 @@ pub struct Delivery {
     pub note: Option<Bytes>,
     /// The form the route asks for, by a name that the sink knows.
     pub template: Option<Arc<str>>,
-    /// How it goes on from what this destination was told about the same record before.
+    /// How the message goes on from what this destination was told about the same record before.
     pub follow: Option<Follow>,
     /// The first delivery about the same record to this destination, where the route follows one.
     pub root: Option<Root>,
@@ -105,10 +105,10 @@ impl Delivery {
     }
 }
 
-/// How later events about a record go on from the first that its destination was told.
+/// How later messages about a record go on from the first one at their destination.
 ///
-/// A sink says [`NotFound`](crate::ErrorKind::NotFound), without effect and in the scope of the entry, when the message
-/// that [`Delivery::root`] names is gone: the delivery then comes again without a root, and is the first.
+/// When the message that [`Delivery::root`] names is gone, the sink returns [`NotFound`](crate::ErrorKind::NotFound),
+/// without effect and in the scope of the entry. The delivery then comes again without a root, as the first one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -128,7 +128,7 @@ pub struct Root {
     pub n: u64,
 }
 
-/// What a delivery waits for: a place in an order, and room in quotas. Two different things.
+/// What a delivery waits for: its turn in a lane, and room in quotas.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct DeliveryPlan {
@@ -155,8 +155,8 @@ impl DeliveryPlan {
         self
     }
 
-    /// Sets how long one attempt may take, for what is known to take longer than others. A lane is blocked meanwhile, and
-    /// a call of the SDK's client ends by its own limit: see [`Call::within`](crate::http::Call::within).
+    /// Sets how long one attempt may take, for work that takes longer than usual. The lane waits meanwhile. A call of
+    /// the SDK's client has a time limit of its own: see [`Call::within`](crate::http::Call::within).
     #[must_use]
     pub fn within(mut self, time: Duration) -> Self {
         self.time = Some(time);
@@ -173,9 +173,9 @@ pub struct Receipt {
     /// The record as read back after our own write. Recorded in the settling transaction, so that the
     /// vendor's webhook about it is no change.
     pub observed: Option<Arc<Observation>>,
-    /// The document that a command was about, as it was read back: what whoever gave it is told.
+    /// The document that a command was about, as it was read back. Whoever gave the command is told of it.
     pub result: Option<PostedDocument>,
-    /// What the source of the same connection is to look at because of it. Appended by the settling transaction.
+    /// What the source of the same connection has to read because of it. Appended by the settling transaction.
     pub signals: Vec<Signal>,
     /// Whether the first message about the record was gone, so that this delivery wrote a new first message.
     pub begins_anew: bool,
@@ -214,7 +214,7 @@ pub struct Fate {
     /// The document that a command was about, as it was read back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<PostedDocument>,
-    /// Why it is not: codes and ids.
+    /// Why it is not done: codes and ids.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Arc<str>>,
 }

@@ -55,8 +55,8 @@ pub struct Event {
     pub system: Arc<str>,
     /// The account it comes from: the organisation, division or company.
     pub account: Option<AccountKey>,
-    /// The record afterwards, or what somebody did. What was last known of a record when it is gone; `None` when that is
-    /// nothing.
+    /// The record after the change, or what somebody did. Of a record that is gone, what was known last; `None` when
+    /// nothing was.
     pub content: Option<Content>,
     /// How the record stood before, where that is different and known.
     pub before: Option<Before>,
@@ -68,11 +68,11 @@ pub struct Event {
     pub about: Option<EntityRef>,
     /// Why an outcome came about: codes and ids, never a vendor's text.
     pub reason: Option<Arc<str>>,
-    /// The records of a page of the past, each as an event of its own would tell it. Only of events of the kind `page`,
-    /// which have no record of their own: routes with [`pages`](crate::route::Route::pages) take them.
+    /// The records of a page of the past, each as the event that would tell it alone. Only events of the kind `page`
+    /// have them, and no record of their own. Routes with [`pages`](crate::route::Route::pages) take them.
     pub page: Vec<Self>,
-    /// Whether it is delivered to a place that is told of several accounts: then a message says whose record it is. Known
-    /// while it is delivered, and not kept.
+    /// Whether its destination is told of several accounts, so that a message has to say whose record it is. Set for a
+    /// delivery, and not stored.
     pub of_several: bool,
 }
 
@@ -132,7 +132,7 @@ impl Event {
         self.content.as_ref().and_then(Content::document)
     }
 
-    /// Whose books it is about: the connection of the document, where it tells what somebody did.
+    /// Whose books it is about. If it tells what somebody did, that is the connection of the document.
     #[must_use]
     pub fn books(&self) -> &ConnectionId {
         let about = self.interaction().and_then(Interaction::about);

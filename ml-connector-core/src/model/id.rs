@@ -98,8 +98,8 @@ fn validate_segment(what: &'static str, text: &str) -> Result<()> {
 }
 
 impl LaneKey {
-    /// The number under which the log files this lane of a connection. Stable for ever and across hosts: two
-    /// lanes that collide only wait for each other.
+    /// The number under which the log files this lane of a connection. It is the same for ever and on all hosts. Two
+    /// lanes with one number only wait for each other.
     #[must_use]
     pub fn number(&self, connection: &ConnectionId) -> u64 {
         stable_hash(&[connection.as_str(), self.as_str()])

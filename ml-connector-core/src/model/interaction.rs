@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Actor, Answer, Approval, Change, DocumentRef, Record, Timestamp};
+use super::{Actor, Approval, Change, DocumentRef, PrivateAnswer, Record, Timestamp};
 
 /// Something a person did, is asked for, or is told. No vendor's record: it is told once, and its change is part of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -18,7 +18,7 @@ pub enum Interaction {
     /// A decision about a document: asked for, given, carried out.
     Approval(Approval),
     /// What somebody who clicked or wrote is to be told.
-    Answer(Answer),
+    Answer(PrivateAnswer),
 }
 
 impl Interaction {

@@ -54,8 +54,9 @@ impl fmt::Debug for LeftOut {
     }
 }
 
-/// A row of a list that cannot be read, and that nothing is read for: it does not say which record it is, or nobody can tell
-/// at that time what it belongs to. `Debug` and `Display` show where and why, and nothing of what it holds.
+/// A row of a list that cannot be read, and for which nothing else can be read: it does not say which record it is, or
+/// it cannot be known at that time which document it belongs to. `Debug` and `Display` show where and why, and nothing
+/// of what it holds.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct LostRow {

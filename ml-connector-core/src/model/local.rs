@@ -61,9 +61,8 @@ impl LocalTime {
 /// What this zone's clocks show at an instant, for vendors whose filters take times without an offset. `Display` writes
 /// it: `2026-03-12T10:05:00`, with milliseconds where there are any.
 ///
-/// In the hour that clocks show twice, the text means two instants, and the vendor may take the other one. Then
-/// [`readings`](Self::readings) says how far they are apart; whoever looks for what was changed since then asks from the
-/// earlier one on.
+/// In the hour that clocks show twice, the text means two instants, and the vendor may take the other one.
+/// [`readings`](Self::readings) gives both. A search for what was changed since then begins at the earlier one.
 ///
 /// ```
 /// use ml_connector_core::{Timestamp, model::Zone};

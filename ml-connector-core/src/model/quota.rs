@@ -31,8 +31,8 @@ impl Cost {
         Self { key, quotas, units: 1, leave: 0 }
     }
 
-    /// Whether somebody has to say when the work is over, and how it went. What is counted in a rolling window counts
-    /// from then on: nobody knows when between sending and the answer the other side has counted it.
+    /// Whether somebody has to report when the work is over, and how it went. In a rolling window it counts from its
+    /// end on, because nobody knows when between the request and the answer the other side has counted it.
     #[must_use]
     pub fn wants_report(&self) -> bool {
         self.counts_concurrency() || self.quotas.iter().any(|quota| matches!(quota, Quota::Rolling { .. }))

@@ -32,8 +32,8 @@ impl TimeOfDay {
         }
     }
 
-    /// When it is that late on a date in a zone, once on every date: the first time where clocks are set back, and as
-    /// much later as they were set forward where it never is.
+    /// The instant at which clocks in the zone show this time on that date. Where clocks are set back and show it
+    /// twice, the first one. Where clocks are set forward and never show it, as much later as they were set forward.
     #[must_use]
     pub fn on(self, date: Date, zone: &Zone) -> Timestamp {
         match zone.local(&format!("{date} {self}:00")) {

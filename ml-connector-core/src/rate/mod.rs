@@ -43,16 +43,16 @@ pub trait RateLimiter: Debug + Send + Sync + 'static {
     /// [`Unavailable`](crate::ErrorKind::Unavailable) when a shared limiter cannot be reached.
     async fn report(&self, key: &QuotaKey, feedback: Feedback, now: Timestamp) -> Result<()>;
 
-    /// What was counted in windows of this length or longer, and what the other side said, in a form of the limiter's
-    /// own: whoever goes on with the work gives it to [`take_over`](Self::take_over). What was spent at almost the same time
-    /// may be told as spent at the last of it. `None` when there is nothing to tell, such as where all hosts count in one
-    /// place.
+    /// What was counted in windows of this length or longer, and what the other side said, in the limiter's own form.
+    /// The host that goes on with the work gives it to [`take_over`](Self::take_over). Units that were spent at almost
+    /// the same time may be told as spent at the last of those instants. `None` when there is nothing to tell, such as
+    /// when all hosts count in one place.
     ///
     /// # Errors
     /// [`Unavailable`](crate::ErrorKind::Unavailable) when a shared limiter cannot be reached.
     async fn counts(&self, at_least: Duration, now: Timestamp) -> Result<Option<Bytes>>;
 
-    /// Goes on where another host was. Counts that are known here already stay, or grow.
+    /// Goes on with the counts of another host. Counts that are already known here stay as they are, or grow.
     ///
     /// # Errors
     /// [`InvalidResponse`](crate::ErrorKind::InvalidResponse) when the counts cannot be read: nothing is taken over.
@@ -81,12 +81,12 @@ pub struct TakeOver {
 pub enum Admission {
     /// All costs are taken.
     Admitted(Permit),
-    /// None is. Asking earlier is useless; asking then may be refused again.
+    /// None is taken. Asking earlier is useless; asking then may be refused again.
     NotBefore(Timestamp),
 }
 
-/// What was admitted. Report [`Feedback::after`] for every key that [wants to know](Cost::wants_report) when the work is
-/// over.
+/// What was admitted. When the work is over, report [`Feedback::after`] for every key that [wants
+/// it](Cost::wants_report).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Permit {
     /// Names the admission.
@@ -121,8 +121,8 @@ pub enum Feedback {
 }
 
 impl Feedback {
-    /// What to report of work that is over: a failure when the other side found the request wrong, which is what
-    /// vendors count. What they had no part in, or could not do themselves, is none.
+    /// What to report of work that is over. Vendors count requests that they find wrong, so only those are failures. A
+    /// request that never reached the vendor, or that failed by a fault of the vendor's, is none.
     #[must_use]
     pub fn after(permit: Permit, error: Option<&Error>) -> Self {
         let counts = |error: &Error| {

@@ -42,7 +42,7 @@ impl Usage {
         Self { key, windows: Vec::new(), under_way: 0, remaining: None, paused_until: None }
     }
 
-    /// Until when nothing is admitted, if nothing is: because of a window, or of the other side's word.
+    /// Until when nothing is admitted, because of a window or because the other side said so. `None` = there is room.
     #[must_use]
     pub fn full_until(&self) -> Option<Timestamp> {
         let said = self.remaining.filter(|(left, _)| *left == 0).map(|(_, reset)| reset);

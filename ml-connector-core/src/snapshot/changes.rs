@@ -7,7 +7,7 @@ use crate::model::{Change, Date, RecordKind, Status, Timestamp};
 
 /// What a comparison needs to know besides the facts.
 #[derive(Debug, Clone, Copy)]
-pub struct Policy<'a> {
+pub struct ChangeRules<'a> {
     /// The date in the organisation's zone.
     pub today: Date,
     /// After how many days past the due date an unpaid document is announced as overdue.
@@ -30,7 +30,7 @@ pub fn changes(
     now: &Facts,
     same_revision: bool,
     announced: &mut BTreeSet<Arc<str>>,
-    policy: &Policy<'_>,
+    policy: &ChangeRules<'_>,
 ) -> BTreeSet<Change> {
     let mut changes = BTreeSet::new();
     let new = now.created_at.is_none_or(|created| created + CLOCK_SKEW >= policy.watched_since);
@@ -88,7 +88,7 @@ fn transition(before: Option<&Status>, now: &Facts) -> Vec<Change> {
 }
 
 /// The thresholds that have passed and were not announced for this due date.
-fn overdue(now: &Facts, announced: &mut BTreeSet<Arc<str>>, policy: &Policy<'_>) -> Vec<Change> {
+fn overdue(now: &Facts, announced: &mut BTreeSet<Arc<str>>, policy: &ChangeRules<'_>) -> Vec<Change> {
     let Some(due) = now.due_date.filter(|_| now.is_payable()) else { return Vec::new() };
     let late = policy.today.days_since(due);
     let passed =

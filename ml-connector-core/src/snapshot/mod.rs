@@ -7,7 +7,7 @@ mod meaning;
 use std::{collections::BTreeSet, sync::Arc};
 
 use bytes::Bytes;
-pub use changes::{Policy, changes};
+pub use changes::{ChangeRules, changes};
 pub use facts::Facts;
 pub use meaning::revision_of;
 use serde::{Deserialize, Serialize};
@@ -106,7 +106,7 @@ impl Snapshot {
 
 /// What an observation means for a snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Step {
+pub enum SnapshotStep {
     /// Nothing has changed: no event.
     Unchanged,
     /// The read is older than what is known, and differs: read again.
@@ -122,16 +122,16 @@ pub enum Step {
 
 /// Compares an observation with what is known. Pure, and the only way to an event.
 #[must_use]
-pub fn step(last: Option<&Snapshot>, seen: &Observation, policy: &Policy<'_>) -> Step {
+pub fn step(last: Option<&Snapshot>, seen: &Observation, policy: &ChangeRules<'_>) -> SnapshotStep {
     let n = last.map_or(0, |last| last.n) + 1;
     let Observed::Present { revision, order, content, .. } = &seen.state else {
         return match last {
-            Some(last) if last.revision.is_some() && seen.read_at < last.read_at => Step::Older,
-            Some(last) if last.revision.is_some() => Step::Changed {
+            Some(last) if last.revision.is_some() && seen.read_at < last.read_at => SnapshotStep::Older,
+            Some(last) if last.revision.is_some() => SnapshotStep::Changed {
                 snapshot: Box::new(Snapshot { n, revision: None, read_at: seen.read_at, ..last.clone() }),
                 changes: BTreeSet::from([Change::Deleted]),
             },
-            _ => Step::Unchanged,
+            _ => SnapshotStep::Unchanged,
         };
     };
     let same = last.is_some_and(|last| last.revision == Some(*revision));
@@ -141,7 +141,7 @@ pub fn step(last: Option<&Snapshot>, seen: &Observation, policy: &Policy<'_>) ->
             _ => seen.read_at < last.read_at,
         };
         if older {
-            return Step::Older;
+            return SnapshotStep::Older;
         }
     }
     let mut announced = last.map(|last| last.announced.clone()).unwrap_or_default();
@@ -152,7 +152,7 @@ pub fn step(last: Option<&Snapshot>, seen: &Observation, policy: &Policy<'_>) ->
         Content::Interaction(interaction) => BTreeSet::from([interaction.change()]),
     };
     if changes.is_empty() {
-        return Step::Unchanged;
+        return SnapshotStep::Unchanged;
     }
     let snapshot = Snapshot {
         n,
@@ -166,7 +166,7 @@ pub fn step(last: Option<&Snapshot>, seen: &Observation, policy: &Policy<'_>) ->
         told_by: last.and_then(|last| last.told_by),
         raw: None,
     };
-    Step::Changed { snapshot: Box::new(snapshot), changes }
+    SnapshotStep::Changed { snapshot: Box::new(snapshot), changes }
 }
 
 #[cfg(test)]

@@ -3,8 +3,8 @@ use crate::model::{Date, Money, Record, RecordKind, Status};
 
 const DUE: &str = "2026-03-04";
 
-fn policy<'a>(today: &str, overdue_after: &'a [u32]) -> Policy<'a> {
-    Policy {
+fn policy<'a>(today: &str, overdue_after: &'a [u32]) -> ChangeRules<'a> {
+    ChangeRules {
         today: Date::parse(today).unwrap(),
         overdue_after,
         watched_since: Timestamp::from_secs(1_000_000),
@@ -32,19 +32,19 @@ fn gone(record: &Record, read_at: i64) -> Observation {
     Observation {
         entity: record.entity(),
         read_at: Timestamp::from_secs(read_at),
-        state: Observed::Gone(crate::model::Proof::AbsentTwice),
+        state: Observed::Gone(crate::model::DeletionProof::AbsentTwice),
     }
 }
 
 /// Plays observations and writes down the changes of each as text.
-fn play(observations: &[Observation], policy: &Policy<'_>) -> Vec<String> {
+fn play(observations: &[Observation], policy: &ChangeRules<'_>) -> Vec<String> {
     let mut last: Option<Snapshot> = None;
     observations
         .iter()
         .map(|observation| match step(last.as_ref(), observation, policy) {
-            Step::Unchanged => "unchanged".to_owned(),
-            Step::Older => "older".to_owned(),
-            Step::Changed { snapshot, changes } => {
+            SnapshotStep::Unchanged => "unchanged".to_owned(),
+            SnapshotStep::Older => "older".to_owned(),
+            SnapshotStep::Changed { snapshot, changes } => {
                 assert_eq!(snapshot.n, last.as_ref().map_or(0, |last| last.n) + 1);
                 last = Some(*snapshot);
                 changes.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
@@ -169,7 +169,7 @@ fn overdue_is_announced_once_per_threshold_and_due_date() {
         ("2026-03-21", seen(&record(RecordKind::Invoice, Status::Paid, "0"), "c", 6)),
     ] {
         match step(last.as_ref(), &observation, &policy(today, &[1, 7])) {
-            Step::Changed { snapshot, changes } => {
+            SnapshotStep::Changed { snapshot, changes } => {
                 last = Some(*snapshot);
                 told.push(changes.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "));
             }
@@ -196,7 +196,7 @@ fn nothing_is_overdue_that_is_not_owed() {
 
 #[test]
 fn a_snapshot_survives_its_document() {
-    let Step::Changed { snapshot, .. } = step(
+    let SnapshotStep::Changed { snapshot, .. } = step(
         None,
         &seen(&record(RecordKind::Invoice, Status::Other("viewed".into()), "100.00"), "a", 1),
         &policy("2026-05-01", &[1]),

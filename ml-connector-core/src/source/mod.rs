@@ -38,9 +38,9 @@ pub struct SourceInfo {
     pub affinity: Affinity,
     /// What can be polled.
     pub feeds: Vec<FeedInfo>,
-    /// Feeds that can tell which records exist, by [`PollMode::Sweep`](crate::model::PollMode::Sweep), and how often they are asked: how deletions
-    /// are noticed that nobody tells about. Less often than the engine's retention: what was told since the last
-    /// sweep is looked up in the log.
+    /// Feeds that can tell which records exist, by [`PollMode::Sweep`](crate::model::PollMode::Sweep), and how often
+    /// they are asked. Deletions that no webhook tells are noticed by this. The interval has to be shorter than the
+    /// engine's retention, because what was told since the last sweep is looked up in the log.
     pub sweeps: Vec<FeedInfo>,
     /// The kinds of records it tells of, beyond those of [`RecordKind`](crate::model::RecordKind): routes may name them.
     pub kinds: Vec<&'static str>,
@@ -68,8 +68,8 @@ pub struct SourceInfo {
     /// The tokens that the engine keeps alive when no call does; see
     /// [`OAuth2Config::idle_life`](crate::auth::OAuth2Config::idle_life).
     pub tokens: Option<OAuth2>,
-    /// Whether it is told what becomes of deliveries of its own events: one signal per delivery that is done, dead or
-    /// parked, written with that outcome. Its subject is the event's record, its payload a
+    /// Whether the source is told what becomes of deliveries of its events: one signal per delivery that is done, dead
+    /// or parked, written together with that outcome. Its subject is the event's record, its payload a
     /// [`Fate`](crate::model::Fate).
     pub outcomes: bool,
     /// Whether snapshots keep the raw state of observations, so that [`Source::resolve`] gets all of it back. For a

@@ -40,8 +40,8 @@ pub struct UpkeepRequest<'a> {
     pub callback: Option<&'a str>,
     /// What the last look, or a [handshake](crate::model::Intake::state) since, stored; `None` before the first.
     pub state: Option<&'a Bytes>,
-    /// What the last look stored while the connection read another account, until a look at the present one has succeeded:
-    /// what is subscribed there is to be ended first.
+    /// What the last look stored while the connection read another account. Set until a look at the present account has
+    /// succeeded: the subscriptions of the other account have to be ended first.
     pub former: Option<&'a Bytes>,
 }
 

@@ -11,9 +11,8 @@ use crate::{
     model::{Timestamp, Zone},
 };
 
-/// What a source says of itself, where the vendor knows the time zone of the account. A zone that the host has not set is
-/// taken from the vendor; one that it has set is compared, because in a wrong zone documents become overdue on the wrong
-/// day.
+/// The [`SourceInfo`] of a source whose vendor knows the time zone of the account. If the host has set no zone, the
+/// vendor's is taken. If it has, both are compared, because in a wrong zone documents become overdue on the wrong day.
 ///
 /// ```
 /// use ml_connector_core::{SourceInfo, Timestamp, ZonedInfo};
@@ -33,7 +32,7 @@ pub struct ZonedInfo {
 }
 
 impl ZonedInfo {
-    /// Begins with what is known; `is_set` = the zone in it is the host's word.
+    /// Begins with what is known. `is_set`: the host has set the zone in it.
     #[must_use]
     pub fn new(info: SourceInfo, is_set: bool) -> Self {
         Self { info, taken: (!is_set).then(Arc::default), told: Arc::default() }
@@ -51,7 +50,7 @@ impl ZonedInfo {
         self.taken.as_ref().is_some_and(|taken| taken.get().is_none())
     }
 
-    /// The vendor has told the account's zone: an IANA name. What is none is logged and left.
+    /// Takes the account's zone, an IANA name, from the vendor. Any other text is logged and ignored.
     pub fn told(&self, name: &str, now: Timestamp) {
         let connection = &self.info.connection;
         let Ok(zone) = Zone::named(name) else {

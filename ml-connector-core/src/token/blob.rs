@@ -36,15 +36,15 @@ pub(crate) struct Blob {
     /// The refresh token of the chain that a configured one has replaced, until that one has proven itself.
     #[serde(default)]
     pub(crate) former: Option<Kept>,
-    pub(crate) phase: Phase,
+    pub(crate) phase: RefreshPhase,
     /// Answers that nobody has classified yet. They stand beside the phase, because an answer that comes late is kept
     /// without ending another host's request.
-    pub(crate) received: Vec<Received>,
+    pub(crate) received: Vec<ReceivedAnswer>,
     /// How many answers to this generation's refresh were lost.
     pub(crate) lost: u32,
     /// When the token endpoint was asked lately.
     pub(crate) asked: Vec<Timestamp>,
-    pub(crate) failure: Option<Failure>,
+    pub(crate) failure: Option<TokenFailure>,
     /// Digests of the configured refresh tokens that are known here, newest last: each begins a chain once at most.
     /// `None`: nobody has said yet which one is configured, as in what earlier releases stored.
     #[serde(default)]
@@ -56,7 +56,7 @@ pub(crate) struct Blob {
 
 /// Who is working on the next generation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub(crate) enum Phase {
+pub(crate) enum RefreshPhase {
     Idle,
     /// `owner` is about to ask.
     Claimed {
@@ -72,7 +72,7 @@ pub(crate) enum Phase {
 
 /// An answer as it came.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub(crate) struct Received {
+pub(crate) struct ReceivedAnswer {
     /// Of which generation's request.
     pub(crate) generation: u64,
     pub(crate) by: Uuid,
@@ -87,7 +87,7 @@ pub(crate) struct Received {
 
 /// Why the last request led to nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub(crate) struct Failure {
+pub(crate) struct TokenFailure {
     pub(crate) cause: Cause,
     /// The vendor's code or the status.
     pub(crate) code: String,
@@ -134,7 +134,7 @@ impl Blob {
             refresh_expires_at: None,
             spare: None,
             former: None,
-            phase: Phase::Idle,
+            phase: RefreshPhase::Idle,
             received: Vec::new(),
             lost: 0,
             asked: Vec::new(),
@@ -174,7 +174,7 @@ impl Blob {
     }
 }
 
-impl Received {
+impl ReceivedAnswer {
     pub(crate) fn new(generation: u64, by: Uuid, answer: &Answer) -> Self {
         let headers = KEPT_HEADERS
             .iter()

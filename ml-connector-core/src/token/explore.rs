@@ -16,8 +16,8 @@ use uuid::Uuid;
 
 use super::{
     Rotation,
-    blob::{Blob, Cause, Kept, Phase, Received},
-    machine::{Action, Blocked, Configured, Granted, Input, Rules, TokenOutcome, step},
+    blob::{Blob, Cause, Kept, ReceivedAnswer, RefreshPhase},
+    machine::{Blocked, Configured, Granted, Input, NextAction, Rules, TokenOutcome, step},
 };
 use crate::{Secret, Timestamp, http::Answer};
 
@@ -105,8 +105,8 @@ enum Task {
     Send,
     Unsent(u64),
     Lost,
-    Answered(Received),
-    Classified(Received),
+    Answered(ReceivedAnswer),
+    Classified(ReceivedAnswer),
 }
 
 /// The answer of a vendor that refuses.
@@ -189,8 +189,8 @@ impl Setting {
                 worlds.push(crashed);
             }
         }
-        let quiet =
-            world.hosts.iter().all(|host| host.doing == Doing::Rest) && world.blob.phase == Phase::Idle;
+        let quiet = world.hosts.iter().all(|host| host.doing == Doing::Rest)
+            && world.blob.phase == RefreshPhase::Idle;
         for leap in [20, 40, 70] {
             let late = world.hosts.iter().any(
                 |host| matches!(host.doing, Doing::Asked { sent, .. } if world.now + leap - sent > DEADLINE),
@@ -300,14 +300,14 @@ impl Setting {
     }
 
     /// What the manager does after a swap.
-    fn follow(&self, world: &World, host: usize, action: &Action) -> Doing {
+    fn follow(&self, world: &World, host: usize, action: &NextAction) -> Doing {
         match action {
-            Action::Done | Action::Wait(_) | Action::Stop(_) => Doing::Rest,
-            Action::Again if world.blob.generation >= self.goal() => Doing::Rest,
-            Action::Again => self.swap(world, host, Task::Want),
-            Action::Claimed => self.swap(world, host, Task::Send),
-            Action::Classify(received) => self.swap(world, host, Task::Classified(received.clone())),
-            Action::Ask { refresh, generation, at } => {
+            NextAction::Done | NextAction::Wait(_) | NextAction::Stop(_) => Doing::Rest,
+            NextAction::Again if world.blob.generation >= self.goal() => Doing::Rest,
+            NextAction::Again => self.swap(world, host, Task::Want),
+            NextAction::Claimed => self.swap(world, host, Task::Send),
+            NextAction::Classify(received) => self.swap(world, host, Task::Classified(received.clone())),
+            NextAction::Ask { refresh, generation, at } => {
                 let token = number(refresh.as_ref().unwrap());
                 Doing::Ask { token, generation: *generation, at: secs(*at) }
             }
@@ -356,24 +356,24 @@ impl Setting {
             let (next, action) = step(&blob, &input(&task, 77), at(now), &rules);
             blob = next.unwrap_or(blob);
             task = match action {
-                Action::Done => return Ok(()), // the token there is still good
-                Action::Again => Task::Want,
-                Action::Claimed => Task::Send,
-                Action::Classify(received) => Task::Classified(received),
-                Action::Ask { refresh, generation, .. } => {
+                NextAction::Done => return Ok(()), // the token there is still good
+                NextAction::Again => Task::Want,
+                NextAction::Claimed => Task::Send,
+                NextAction::Classify(received) => Task::Classified(received),
+                NextAction::Ask { refresh, generation, .. } => {
                     let answer = self.exchange(&mut issued, number(refresh.as_ref().unwrap()));
                     Task::Answered(received(generation, Uuid::from_u128(77), now, answer))
                 }
-                Action::Wait(until) => {
+                NextAction::Wait(until) => {
                     now = secs(until);
                     Task::Want
                 }
-                Action::Stop(Blocked::Until(until)) => {
+                NextAction::Stop(Blocked::Until(until)) => {
                     now = secs(until);
                     Task::Want
                 }
-                Action::Stop(Blocked::NoToken) => return Err("the refresh token is gone"),
-                Action::Stop(Blocked::Failed(failure)) => match failure.until {
+                NextAction::Stop(Blocked::NoToken) => return Err("the refresh token is gone"),
+                NextAction::Stop(Blocked::Failed(failure)) => match failure.until {
                     Some(until) => {
                         now = secs(until);
                         Task::Want
@@ -411,7 +411,7 @@ impl World {
     /// Whether the store, or a host that lives, has this refresh token or an answer with it.
     fn knows(&self, wanted: u8) -> bool {
         let is = |kept: &Option<Kept>| kept.as_ref().is_some_and(|kept| number(&kept.0) == wanted);
-        let carries = |received: &Received| match verdict(received) {
+        let carries = |received: &ReceivedAnswer| match verdict(received) {
             TokenOutcome::Granted(granted) => is(&granted.refresh.map(Kept)),
             _ => false,
         };
@@ -447,17 +447,17 @@ fn number(token: &Secret) -> u8 {
     token.expose().parse().unwrap()
 }
 
-fn received(generation: u64, by: Uuid, now: i64, answer: u8) -> Received {
+fn received(generation: u64, by: Uuid, now: i64, answer: u8) -> ReceivedAnswer {
     let answer = Answer {
         status: StatusCode::OK,
         headers: http::HeaderMap::new(),
         body: answer.to_string().into(),
         received_at: at(now),
     };
-    Received::new(generation, by, &answer)
+    ReceivedAnswer::new(generation, by, &answer)
 }
 
-fn verdict(received: &Received) -> TokenOutcome {
+fn verdict(received: &ReceivedAnswer) -> TokenOutcome {
     let body = received.answer().body;
     let refresh = Secret::from(std::str::from_utf8(&body).unwrap());
     let cause = match number(&refresh) {

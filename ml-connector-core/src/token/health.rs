@@ -29,20 +29,20 @@ pub struct TokenHealth {
     pub failing: Option<&'static str>,
     /// The vendor's word for it, such as `invalid_client`, or the status; what an error has as its context `code`.
     pub code: Option<String>,
-    /// What somebody has to know or to do about it, where the system crate can tell; with the code `unreachable` why nothing
+    /// What somebody has to know or do about it, if the system crate can tell. With the code `unreachable`, why nothing
     /// could be sent. It holds no text of the vendor's.
     pub message: Option<String>,
-    /// It is not renewed before.
+    /// It is not renewed before this instant.
     pub not_before: Option<Timestamp>,
-    /// When the engine renews it at the latest, although no call needs it, because it would die of disuse. `None` = it does
-    /// not die so.
+    /// When the engine renews it at the latest, even if no call needs it, because it ends when it is not used. `None` =
+    /// it does not end for lack of use.
     pub kept_alive_at: Option<Timestamp>,
-    /// When it dies of disuse if nobody renews it.
+    /// When it ends for lack of use, if nobody renews it.
     pub dies_at: Option<Timestamp>,
 }
 
 impl TokenHealth {
-    /// With when it dies of disuse, where a refresh token lives for so long without being used.
+    /// Adds when it ends for lack of use, for a refresh token that lives so long without being used.
     pub(crate) fn dying_after(mut self, idle_life: Option<Duration>) -> Self {
         let used = self.issued_at.zip(idle_life);
         self.kept_alive_at = used.map(|(used, life)| used + life / 2);

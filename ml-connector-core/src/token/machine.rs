@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{
     Rotation,
-    blob::{Blob, Cause, Failure, Kept, Phase, Received},
+    blob::{Blob, Cause, Kept, ReceivedAnswer, RefreshPhase, TokenFailure},
     digest,
 };
 use crate::{Secret, Timestamp};
@@ -103,9 +103,9 @@ pub(crate) enum Input {
     /// It has sent, and will never know the answer.
     Lost { owner: Uuid },
     /// An answer arrived, in time or not.
-    Answered(Received),
+    Answered(ReceivedAnswer),
     /// An answer that was received means this.
-    Classified(Received, TokenOutcome),
+    Classified(ReceivedAnswer, TokenOutcome),
     /// A token of this generation was refused by the API.
     Rejected { generation: u64 },
     /// Somebody has connected.
@@ -145,7 +145,7 @@ pub(crate) struct Granted {
 
 /// What to do once the new state is stored.
 #[derive(Debug, Clone)]
-pub(crate) enum Action {
+pub(crate) enum NextAction {
     /// There is nothing to do.
     Done,
     /// Look again.
@@ -157,7 +157,7 @@ pub(crate) enum Action {
     /// Ask the token endpoint now.
     Ask { refresh: Option<Secret>, generation: u64, at: Timestamp },
     /// Find out what this answer means.
-    Classify(Received),
+    Classify(ReceivedAnswer),
     /// It cannot go on.
     Stop(Blocked),
 }
@@ -169,7 +169,7 @@ pub(crate) enum Blocked {
     NoToken,
     /// The vendor, or our own restraint, says later.
     Until(Timestamp),
-    Failed(Failure),
+    Failed(TokenFailure),
 }
 
 /// How urgent a newer token is.
@@ -245,110 +245,109 @@ pub(crate) fn is_idle(blob: &Blob, now: Timestamp, rules: &Rules) -> bool {
 }
 
 /// The only way in which a chain changes. `None`: it stays as it is, and nothing is written.
-pub(crate) fn step(blob: &Blob, input: &Input, now: Timestamp, rules: &Rules) -> (Option<Blob>, Action) {
+pub(crate) fn step(blob: &Blob, input: &Input, now: Timestamp, rules: &Rules) -> (Option<Blob>, NextAction) {
     match input {
         Input::Want { owner } => want(blob, *owner, now, rules),
         Input::Send { owner } => send(blob, *owner, now, rules),
         Input::Unsent { owner, generation, why } => {
-            (unsent(blob, *owner, *generation, why.as_ref(), now, rules), Action::Again)
+            (unsent(blob, *owner, *generation, why.as_ref(), now, rules), NextAction::Again)
         }
         Input::Lost { owner } => {
-            let Some(mut next) = end_request(blob, *owner) else { return (None, Action::Again) };
+            let Some(mut next) = end_request(blob, *owner) else { return (None, NextAction::Again) };
             next.lose(now, rules);
-            (Some(next), Action::Again)
+            (Some(next), NextAction::Again)
         }
         Input::Answered(received) => {
             let mut next = end_request(blob, received.by).unwrap_or_else(|| blob.clone());
             if !next.received.iter().any(|known| known.is(received)) {
                 next.received.push(received.clone());
             }
-            (Some(next), Action::Classify(received.clone()))
+            (Some(next), NextAction::Classify(received.clone()))
         }
         Input::Classified(received, verdict) => {
             let Some(place) = blob.received.iter().position(|known| known.is(received)) else {
-                return (None, Action::Again); // somebody else has classified it
+                return (None, NextAction::Again); // somebody else has classified it
             };
             let mut next = blob.clone();
             next.received.remove(place);
             next.settle(received, verdict, now, rules);
-            (Some(next), Action::Again)
+            (Some(next), NextAction::Again)
         }
         Input::Rejected { generation } => {
             if blob.generation != *generation || blob.access.is_none() {
-                return (None, Action::Done);
+                return (None, NextAction::Done);
             }
             if blob.is_unending(rules) {
                 let mut next = blob.clone();
                 next.access = None;
                 let failure = next.fail(Cause::Refused, TOKEN_REFUSED.into(), None, now, rules).clone();
-                return (Some(next), Action::Stop(Blocked::Failed(failure)));
+                return (Some(next), NextAction::Stop(Blocked::Failed(failure)));
             }
             // A refused token that cannot be replaced yet is kept: it may serve other calls.
             if let Some(blocked) = blocked(blob, now, rules) {
-                return (None, Action::Stop(blocked));
+                return (None, NextAction::Stop(blocked));
             }
             let mut next = blob.clone();
             (next.access, next.expires_at) = (None, None);
-            (Some(next), Action::Done)
+            (Some(next), NextAction::Done)
         }
         Input::Connect(granted) => {
             let mut next = blob.clone();
             next.connect(granted, now, rules);
-            (Some(next), Action::Done)
+            (Some(next), NextAction::Done)
         }
     }
 }
 
-fn want(blob: &Blob, owner: Uuid, now: Timestamp, rules: &Rules) -> (Option<Blob>, Action) {
+fn want(blob: &Blob, owner: Uuid, now: Timestamp, rules: &Rules) -> (Option<Blob>, NextAction) {
     if let Some(received) = blob.received.first() {
-        return (None, Action::Classify(received.clone()));
+        return (None, NextAction::Classify(received.clone()));
     }
     if need(blob, now, rules) == Need::Nothing {
-        return (None, Action::Done);
+        return (None, NextAction::Done);
     }
     let mut next = blob.clone();
     match blob.phase {
-        Phase::Idle => {}
-        Phase::Claimed { owner: holder, until } => {
+        RefreshPhase::Idle => {}
+        RefreshPhase::Claimed { owner: holder, until } => {
             if holder != owner && rules.holds(until, now) {
-                return (None, Action::Wait(until));
+                return (None, NextAction::Wait(until));
             }
         }
-        Phase::Sent { at, .. } => {
+        RefreshPhase::Sent { at, .. } => {
             let until = at + rules.claim();
             if rules.holds(until, now) {
-                return (None, Action::Wait(until));
+                return (None, NextAction::Wait(until));
             }
-            next.phase = Phase::Idle;
+            next.phase = RefreshPhase::Idle;
             next.lose(now, rules);
         }
     }
     next.begin_anew(rules);
     next.try_changed_config(rules);
     if let Some(blocked) = blocked(&next, now, rules) {
-        return ((next != *blob).then_some(next), Action::Stop(blocked));
+        return ((next != *blob).then_some(next), NextAction::Stop(blocked));
     }
     next.learn_seed(rules);
-    next.phase = Phase::Claimed { owner, until: now + rules.claim() };
-    (Some(next), Action::Claimed)
+    next.phase = RefreshPhase::Claimed { owner, until: now + rules.claim() };
+    (Some(next), NextAction::Claimed)
 }
 
-fn send(blob: &Blob, owner: Uuid, now: Timestamp, rules: &Rules) -> (Option<Blob>, Action) {
-    let ours =
-        matches!(blob.phase, Phase::Claimed { owner: holder, until } if holder == owner && now < until);
+fn send(blob: &Blob, owner: Uuid, now: Timestamp, rules: &Rules) -> (Option<Blob>, NextAction) {
+    let ours = matches!(blob.phase, RefreshPhase::Claimed { owner: holder, until } if holder == owner && now < until);
     if !ours || !blob.received.is_empty() {
-        return (None, Action::Again);
+        return (None, NextAction::Again);
     }
     if let Some(blocked) = blocked(blob, now, rules) {
-        return (None, Action::Stop(blocked));
+        return (None, NextAction::Stop(blocked));
     }
     let mut next = blob.clone();
-    next.phase = Phase::Sent { owner, at: now };
+    next.phase = RefreshPhase::Sent { owner, at: now };
     let kept = if rules.day_budget.is_some() { DAY } else { BUDGET_WINDOW };
     next.asked.retain(|at| is_recent(*at, now, kept));
     next.asked.push(now);
     let refresh = blob.refresh.as_ref().map(|kept| kept.0.clone());
-    (Some(next), Action::Ask { refresh, generation: blob.generation, at: now })
+    (Some(next), NextAction::Ask { refresh, generation: blob.generation, at: now })
 }
 
 fn unsent(
@@ -378,11 +377,11 @@ fn unsent(
 
 /// The state without this owner's request, if it is the one under way.
 fn end_request(blob: &Blob, owner: Uuid) -> Option<Blob> {
-    if !matches!(blob.phase, Phase::Sent { owner: sender, .. } if sender == owner) {
+    if !matches!(blob.phase, RefreshPhase::Sent { owner: sender, .. } if sender == owner) {
         return None;
     }
     let mut next = blob.clone();
-    next.phase = Phase::Idle;
+    next.phase = RefreshPhase::Idle;
     Some(next)
 }
 
@@ -485,7 +484,7 @@ impl Blob {
         self.since = self.generation;
     }
 
-    fn settle(&mut self, received: &Received, verdict: &TokenOutcome, now: Timestamp, rules: &Rules) {
+    fn settle(&mut self, received: &ReceivedAnswer, verdict: &TokenOutcome, now: Timestamp, rules: &Rules) {
         if received.consent {
             // Anything less says nothing about the chain that is there.
             if let TokenOutcome::Granted(granted) = verdict
@@ -549,7 +548,7 @@ impl Blob {
     /// Claims and requests belong to one generation.
     fn begin_generation(&mut self) {
         self.generation += 1;
-        self.phase = Phase::Idle;
+        self.phase = RefreshPhase::Idle;
         self.lost = 0;
         self.failure = None;
     }
@@ -593,7 +592,7 @@ impl Blob {
         until: Option<Timestamp>,
         now: Timestamp,
         rules: &Rules,
-    ) -> &mut Failure {
+    ) -> &mut TokenFailure {
         let count = self.failure.as_ref().map_or(1, |failure| failure.count.saturating_add(1));
         let growing = |max: Duration| now + COOL_DOWN.saturating_mul(1 << (count - 1).min(16)).min(max);
         let until = match cause {
@@ -603,7 +602,8 @@ impl Blob {
             Cause::Throttled => Some(until.unwrap_or(now + rules.throttle_pause).max(growing(COOL_DOWN))),
         };
         let at = until.map(|_| now);
-        let failure = Failure { cause, code, message: None, at, until, count, config: rules.config.digest() };
+        let failure =
+            TokenFailure { cause, code, message: None, at, until, count, config: rules.config.digest() };
         self.failure.insert(failure)
     }
 

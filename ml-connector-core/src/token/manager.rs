@@ -15,8 +15,8 @@ use uuid::Uuid;
 
 use super::{
     Stored, Swap, TokenKey,
-    blob::{Blob, Cause, Failure, Received},
-    machine::{Action, Blocked, Input, Need, Rules, TokenOutcome, is_idle, need, step},
+    blob::{Blob, Cause, ReceivedAnswer, TokenFailure},
+    machine::{Blocked, Input, Need, NextAction, Rules, TokenOutcome, is_idle, need, step},
 };
 use crate::{
     Context, Error, ErrorKind, Result, Retry, Scope, Secret, Timestamp,
@@ -56,7 +56,7 @@ pub(crate) struct Manager<E> {
     /// Whoever holds it drives; it goes with the task, so that a caller who gives up stops nothing.
     turn: Arc<tokio::sync::Mutex<()>>,
     /// An answer that could not be stored. It comes before everything else.
-    unsaved: Mutex<Option<Received>>,
+    unsaved: Mutex<Option<ReceivedAnswer>>,
 }
 
 /// Whether to wait for a host that is already asking.
@@ -110,14 +110,14 @@ impl<E: Endpoint> Manager<E> {
     /// Applies an input that needs no request.
     pub(crate) async fn tell(&self, ctx: &Context, input: &Input) -> Result<()> {
         match self.apply(ctx, input).await? {
-            (Action::Stop(blocked), _) => Err(blocked_error(&blocked)),
+            (NextAction::Stop(blocked), _) => Err(blocked_error(&blocked)),
             _ => Ok(()),
         }
     }
 
     /// Stores the answer to the exchange of a consent's code, and then connects with it. Says what it meant.
     pub(crate) async fn consented(&self, ctx: &Context, answer: &Answer) -> Result<TokenOutcome> {
-        let received = Received::of_consent(Uuid::new_v4(), answer);
+        let received = ReceivedAnswer::of_consent(Uuid::new_v4(), answer);
         self.store(ctx, &received).await.map_err(|error| error.with_context("token_answer", "lost"))?;
         let verdict = self.endpoint.classify(&received.answer());
         self.log(&received, &verdict);
@@ -149,7 +149,7 @@ impl<E: Endpoint> Manager<E> {
 
     fn renew_in_background(self: &Arc<Self>, ctx: &Context, blob: &Blob) {
         let (_, action) = step(blob, &Input::Want { owner: self.owner }, ctx.now(), &self.rules);
-        if matches!(action, Action::Wait(_) | Action::Stop(_)) {
+        if matches!(action, NextAction::Wait(_) | NextAction::Stop(_)) {
             return;
         }
         if let Ok(turn) = Arc::clone(&self.turn).try_lock_owned() {
@@ -185,26 +185,26 @@ impl<E: Endpoint> Manager<E> {
                 input => self.apply(ctx, input).await?,
             };
             input = match action {
-                Action::Done => return Ok(blob),
+                NextAction::Done => return Ok(blob),
                 // Whoever waits for a token has one; a lost answer with the old one still good is followed up.
-                Action::Again
+                NextAction::Again
                     if patience == Patience::Wait && need(&blob, ctx.now(), &self.rules) != Need::Now =>
                 {
                     return Ok(blob);
                 }
-                Action::Again => want.clone(),
-                Action::Claimed => Input::Send { owner: self.owner },
-                Action::Ask { refresh, generation, at } => {
+                NextAction::Again => want.clone(),
+                NextAction::Claimed => Input::Send { owner: self.owner },
+                NextAction::Ask { refresh, generation, at } => {
                     self.ask(ctx, refresh.as_ref(), generation, at).await
                 }
-                Action::Classify(received) => {
+                NextAction::Classify(received) => {
                     let verdict = self.endpoint.classify(&received.answer());
                     self.log(&received, &verdict);
                     Input::Classified(received, verdict)
                 }
-                Action::Stop(blocked) => return Err(blocked_error(&blocked)),
-                Action::Wait(_) if patience == Patience::GiveWay => return Ok(blob),
-                Action::Wait(until) => {
+                NextAction::Stop(blocked) => return Err(blocked_error(&blocked)),
+                NextAction::Wait(_) if patience == Patience::GiveWay => return Ok(blob),
+                NextAction::Wait(until) => {
                     sleep_until(ctx.clock(), until.min(ctx.now() + poll)).await;
                     poll = (poll * 2).min(POLL.1);
                     want.clone()
@@ -230,7 +230,7 @@ impl<E: Endpoint> Manager<E> {
         let error = match answer {
             Ok(response) => {
                 let answer = Answer::new(response, ctx.now());
-                return Input::Answered(Received::new(generation, owner, &answer));
+                return Input::Answered(ReceivedAnswer::new(generation, owner, &answer));
             }
             Err(error) => error,
         };
@@ -247,14 +247,14 @@ impl<E: Endpoint> Manager<E> {
                     body: Bytes::new(),
                     received_at: ctx.now(),
                 };
-                Input::Answered(Received::new(generation, owner, &answer))
+                Input::Answered(ReceivedAnswer::new(generation, owner, &answer))
             }
             Phase::Written | Phase::StatusRead(_) => Input::Lost { owner },
         }
     }
 
     /// Stores an answer, or keeps it in memory and says so.
-    async fn keep(&self, ctx: &Context, received: &Received) -> Result<(Action, Blob)> {
+    async fn keep(&self, ctx: &Context, received: &ReceivedAnswer) -> Result<(NextAction, Blob)> {
         // In memory first: the runtime may stop between two attempts.
         *self.unsaved.lock().unwrap_or_else(PoisonError::into_inner) = Some(received.clone());
         match self.store(ctx, received).await {
@@ -275,7 +275,7 @@ impl<E: Endpoint> Manager<E> {
     }
 
     /// Stores an answer, in several attempts.
-    async fn store(&self, ctx: &Context, received: &Received) -> Result<(Action, Blob)> {
+    async fn store(&self, ctx: &Context, received: &ReceivedAnswer) -> Result<(NextAction, Blob)> {
         let input = Input::Answered(received.clone());
         for pause in STORE_PAUSES {
             match self.apply(ctx, &input).await {
@@ -289,11 +289,11 @@ impl<E: Endpoint> Manager<E> {
         self.apply(ctx, &input).await
     }
 
-    fn take_unsaved(&self) -> Option<Received> {
+    fn take_unsaved(&self) -> Option<ReceivedAnswer> {
         self.unsaved.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    async fn apply(&self, ctx: &Context, input: &Input) -> Result<(Action, Blob)> {
+    async fn apply(&self, ctx: &Context, input: &Input) -> Result<(NextAction, Blob)> {
         let (mut version, mut current) = self.load(ctx).await?;
         loop {
             let blob = match (current, input) {
@@ -301,7 +301,7 @@ impl<E: Endpoint> Manager<E> {
                 (None, Input::Want { .. } | Input::Connect(_)) => Blob::new(self.rules.initial.clone()),
                 (None, Input::Answered(received)) if received.consent => Blob::new(None),
                 // Deleted meanwhile: an answer does not bring it back.
-                (None, _) => return Ok((Action::Stop(Blocked::NoToken), Blob::new(None))),
+                (None, _) => return Ok((NextAction::Stop(Blocked::NoToken), Blob::new(None))),
             };
             let (next, action) = step(&blob, input, ctx.now(), &self.rules);
             let Some(next) = next else { return Ok((action, blob)) };
@@ -316,7 +316,7 @@ impl<E: Endpoint> Manager<E> {
         decode(ctx.tokens().load(&self.key).await?)
     }
 
-    fn log(&self, received: &Received, verdict: &TokenOutcome) {
+    fn log(&self, received: &ReceivedAnswer, verdict: &TokenOutcome) {
         let (key, generation) = (self.key.as_str(), received.generation);
         match verdict {
             TokenOutcome::Granted(_) => tracing::debug!(key, generation, "token granted"),
@@ -354,7 +354,7 @@ pub(crate) fn blocked_error(blocked: &Blocked) -> Error {
         }
         Blocked::Failed(failure) => failure,
     };
-    let Failure { cause, code, message, until, .. } = failure;
+    let TokenFailure { cause, code, message, until, .. } = failure;
     let (kind, what) = cause.told();
     let retry = match (cause, until) {
         (Cause::Throttled | Cause::Unavailable, Some(until)) => Retry::At(*until),

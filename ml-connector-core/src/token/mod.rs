@@ -14,7 +14,7 @@ use std::fmt::Debug;
 
 use async_trait::async_trait;
 #[cfg(test)]
-pub(crate) use blob::Received;
+pub(crate) use blob::ReceivedAnswer;
 pub(crate) use blob::{Blob, Cause, Kept};
 use bytes::Bytes;
 pub use health::TokenHealth;

@@ -19,9 +19,9 @@ const MAX_NAME: usize = 64;
 /// Secrets that are kept in a [`TokenStore`] under names: client secrets, bot tokens, webhook and signing secrets. Give it
 /// an encrypted store (feature `encryption`), and neither settings nor the environment hold any of them.
 ///
-/// [`get`](Self::get) gives a reference that builders take like a text. A change reaches everything that was built with it,
-/// without a restart; until [`retire`](Self::retire), what others sign or send with the secret before is accepted as well.
-/// Hosts that share a store see each other's changes after [`reload`](Self::reload).
+/// [`get`](Self::get) gives a reference that builders take like a text. A change reaches everything that was built with
+/// it, without a restart. The secret before is accepted as well until [`retire`](Self::retire) is called. Hosts that
+/// share a store see each other's changes after [`reload`](Self::reload).
 ///
 /// ```
 /// use ml_connector_core::{Secret, token::{MemoryTokenStore, NamedSecrets}};
@@ -47,7 +47,7 @@ pub struct NamedSecrets {
 
 /// What is stored.
 #[derive(Serialize, Deserialize)]
-struct Blob {
+struct StoredSecret {
     format: u8,
     current: Kept,
     before: Option<Kept>,
@@ -85,24 +85,24 @@ impl NamedSecrets {
                 Error::new(ErrorKind::ConfigInvalid, "the secret is empty").with_context("name", name)
             );
         }
-        let change = |blob: Option<Blob>| match blob {
+        let change = |blob: Option<StoredSecret>| match blob {
             Some(blob) if blob.current.0.expose() == value.expose() => None,
             before => {
                 let current = Kept(value.clone());
-                Some(Blob { format: FORMAT, current, before: before.map(|blob| blob.current) })
+                Some(StoredSecret { format: FORMAT, current, before: before.map(|blob| blob.current) })
             }
         };
         self.change(name, change).await.map(drop)
     }
 
-    /// Ends the time in which the secret before is good as well. Returns whether there was one.
+    /// Stops accepting the secret before. Returns whether there was one.
     ///
     /// # Errors
     /// Those of the store; [`ErrorKind::ConfigInvalid`] when the name is malformed.
     pub async fn retire(&self, name: &str) -> Result<bool> {
-        let change = |blob: Option<Blob>| {
+        let change = |blob: Option<StoredSecret>| {
             let blob = blob.filter(|blob| blob.before.is_some())?;
-            Some(Blob { before: None, ..blob })
+            Some(StoredSecret { before: None, ..blob })
         };
         self.change(name, change).await
     }
@@ -125,7 +125,11 @@ impl NamedSecrets {
         failed
     }
 
-    async fn change(&self, name: &str, change: impl Fn(Option<Blob>) -> Option<Blob>) -> Result<bool> {
+    async fn change(
+        &self,
+        name: &str,
+        change: impl Fn(Option<StoredSecret>) -> Option<StoredSecret>,
+    ) -> Result<bool> {
         let key = key(name)?;
         loop {
             let stored = self.load(name).await?;
@@ -144,14 +148,14 @@ impl NamedSecrets {
         }
     }
 
-    async fn load(&self, name: &str) -> Result<Option<(u64, Blob)>> {
+    async fn load(&self, name: &str) -> Result<Option<(u64, StoredSecret)>> {
         let Some(Stored { version, bytes }) = self.store.load(&key(name)?).await? else { return Ok(None) };
         // The decoder's own message may quote what it read.
         let unreadable = |_| {
             Error::new(ErrorKind::Unexpected, "what is stored under this name is no secret")
                 .with_context("name", name)
         };
-        let blob: Blob = serde_json::from_slice(&bytes).map_err(unreadable)?;
+        let blob: StoredSecret = serde_json::from_slice(&bytes).map_err(unreadable)?;
         if blob.format > FORMAT {
             let error = Error::new(ErrorKind::ConfigInvalid, "the secret was stored by a later release");
             return Err(error.with_context("name", name));
@@ -160,7 +164,7 @@ impl NamedSecrets {
     }
 
     /// Tells everybody who holds a reference, unless they know.
-    fn learn(&self, name: &str, version: u64, blob: &Blob) -> Secret {
+    fn learn(&self, name: &str, version: u64, blob: &StoredSecret) -> Secret {
         let (current, before) = (&blob.current.0, blob.before.as_ref().map(|kept| &kept.0));
         let mut known = self.known();
         let (told, secret) =

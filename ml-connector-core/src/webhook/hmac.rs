@@ -23,16 +23,16 @@ pub enum Encoding {
 /// hold. The keyed state is prepared once, but for secrets that are given by name and may change.
 #[derive(Clone)]
 pub struct HmacSha256 {
-    keys: Vec<Key>,
+    keys: Vec<HmacKey>,
 }
 
 #[derive(Clone)]
-enum Key {
+enum HmacKey {
     Fixed(Hmac<Sha256>),
     Named(Secret),
 }
 
-impl Key {
+impl HmacKey {
     fn new(secret: &Secret) -> Option<Self> {
         if secret.is_named() {
             Some(Self::Named(secret.clone()))
@@ -65,7 +65,7 @@ impl HmacSha256 {
             .into_iter()
             .map(|secret| match secret.is_empty() {
                 true => Err(invalid("a webhook secret is empty")),
-                false => Key::new(secret).ok_or_else(|| invalid("a webhook secret is unusable")),
+                false => HmacKey::new(secret).ok_or_else(|| invalid("a webhook secret is unusable")),
             })
             .collect::<Result<Vec<_>>>()?;
         if keys.is_empty() {

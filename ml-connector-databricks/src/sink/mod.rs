@@ -23,7 +23,7 @@ use ml_connector_core::{
     model::{Columns, ConnectionId, Delivery, DeliveryPlan, Destination, LaneKey, Lookup, Receipt},
     rate::{Cost, Quota, QuotaKey},
 };
-pub use query::Rows;
+pub use query::QueryRows;
 use tally::Tally;
 
 use crate::{

@@ -15,7 +15,7 @@ use crate::{
 /// The result of a query. `Debug` shows how large it is.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Rows {
+pub struct QueryRows {
     /// The names of the columns.
     pub columns: Vec<String>,
     /// The rows: each cell as text, `None` where it is null.
@@ -37,13 +37,18 @@ impl Databricks {
     /// # Errors
     /// [`ErrorKind::Unavailable`] when the warehouse does not run, or the query does not end, by the context's deadline;
     /// what the statement failed with otherwise.
-    pub async fn query(&self, ctx: &Context, sql: &str, parameters: &[(&str, &str)]) -> Result<Rows> {
+    pub async fn query(&self, ctx: &Context, sql: &str, parameters: &[(&str, &str)]) -> Result<QueryRows> {
         self.parts.query(ctx, sql, parameters).await
     }
 }
 
 impl Parts {
-    pub(super) async fn query(&self, ctx: &Context, sql: &str, parameters: &[(&str, &str)]) -> Result<Rows> {
+    pub(super) async fn query(
+        &self,
+        ctx: &Context,
+        sql: &str,
+        parameters: &[(&str, &str)],
+    ) -> Result<QueryRows> {
         let names = &self.tables.names;
         let parameters =
             parameters.iter().map(|(name, value)| Parameter { name, kind: "STRING", value }).collect();
@@ -78,7 +83,7 @@ impl Parts {
         if expected.is_some_and(|expected| expected != rows.len() as u64) {
             return Err(Error::new(ErrorKind::InvalidResponse, "the result has other rows than it says"));
         }
-        Ok(Rows { columns, rows })
+        Ok(QueryRows { columns, rows })
     }
 
     /// How many rows with a key the service principal sees.
@@ -101,8 +106,11 @@ impl Parts {
     }
 }
 
-impl fmt::Debug for Rows {
+impl fmt::Debug for QueryRows {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Rows").field("columns", &self.columns.len()).field("rows", &self.rows.len()).finish()
+        f.debug_struct("QueryRows")
+            .field("columns", &self.columns.len())
+            .field("rows", &self.rows.len())
+            .finish()
     }
 }

@@ -21,12 +21,12 @@ pub(crate) struct Sync {
     /// What its rows belong to.
     pub(crate) resources: &'static [&'static Resource],
     /// What its rows mean.
-    pub(crate) rows: Rows,
+    pub(crate) rows: FeedRows,
 }
 
 /// What the rows of a list mean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Rows {
+pub(crate) enum FeedRows {
     /// Headers and lines of documents of one kind.
     Documents,
     /// Lines of all journals.
@@ -46,7 +46,7 @@ pub(crate) static FEEDS: [&Sync; 6] = [
         select: "ID,InvoiceID,LineNumber,Status,Modified,Division",
         document: "InvoiceID",
         resources: &[&SALES_INVOICES],
-        rows: Rows::Documents,
+        rows: FeedRows::Documents,
     },
     &Sync {
         name: "purchase_orders",
@@ -56,7 +56,7 @@ pub(crate) static FEEDS: [&Sync; 6] = [
         select: "ID,PurchaseOrderID,LineNumber,OrderStatus,Modified,Division",
         document: "PurchaseOrderID",
         resources: &[&PURCHASE_ORDERS],
-        rows: Rows::Documents,
+        rows: FeedRows::Documents,
     },
     &Sync {
         name: "transaction_lines",
@@ -66,7 +66,7 @@ pub(crate) static FEEDS: [&Sync; 6] = [
         select: "ID,EntryID,LineNumber,Type,JournalCode,Modified,Division",
         document: "EntryID",
         resources: &[&SALES_ENTRIES, &PURCHASE_ENTRIES, &JOURNAL_ENTRIES, &BANK_ENTRIES, &CASH_ENTRIES],
-        rows: Rows::Ledger,
+        rows: FeedRows::Ledger,
     },
     &Sync {
         name: "payment_terms",
@@ -76,7 +76,7 @@ pub(crate) static FEEDS: [&Sync; 6] = [
         select: super::TERM_FEED,
         document: "ID",
         resources: &[&PAYMENTS, &RECEIVABLES],
-        rows: Rows::Terms,
+        rows: FeedRows::Terms,
     },
     &Sync {
         name: "cost_transactions",
@@ -86,7 +86,7 @@ pub(crate) static FEEDS: [&Sync; 6] = [
         select: "ID,Type,HourStatus,Modified,Division",
         document: "ID",
         resources: &[&COST_TRANSACTIONS],
-        rows: Rows::Documents,
+        rows: FeedRows::Documents,
     },
     &Sync {
         name: "deleted",
@@ -96,7 +96,7 @@ pub(crate) static FEEDS: [&Sync; 6] = [
         select: "ID,EntityKey,EntityType,DeletedDate,Division",
         document: "EntityKey",
         resources: &[&SALES_INVOICES, &PURCHASE_ORDERS, &COST_TRANSACTIONS, &ACCOUNTS, &GL_ACCOUNTS],
-        rows: Rows::Deleted,
+        rows: FeedRows::Deleted,
     },
 ];
 

@@ -9,7 +9,7 @@ use std::{
 
 use ml_connector_core::{
     Context, Error, ErrorKind, Result, Retry, Scope, Timestamp,
-    model::{EntityRef, Observation, Observed, Proof, Raw, Resolution, Signal, Status},
+    model::{DeletionProof, EntityRef, Observation, Observed, Raw, Resolution, Signal, Status},
     snapshot::Snapshot,
 };
 
@@ -164,7 +164,7 @@ impl ExactOnline {
             return Ok(Resolution::Done { note: "the record is known to be gone" });
         }
         if is_deleted {
-            return gone(Proof::SignedDeletion);
+            return gone(DeletionProof::SignedDeletion);
         }
         match self.may_read(ctx, client, resource).await? {
             Some(true) => {}
@@ -176,7 +176,7 @@ impl ExactOnline {
         if !swept && client.get(ctx, resource, &entity.id).await?.is_some() {
             return Ok(Resolution::NotYet { retry_at: ctx.now() + FRESH });
         }
-        gone(Proof::AbsentTwice)
+        gone(DeletionProof::AbsentTwice)
     }
 
     /// Whether the user who connected may read a resource. A missing right is believed for some minutes, because each record that

@@ -6,7 +6,7 @@ use ml_connector_core::{
     ErrorKind, Result, Timestamp,
     decode::{Object, apart},
     http::Pages,
-    model::{EntityRef, Observation, Observed, Page, PollMode, Proof, Signal},
+    model::{DeletionProof, EntityRef, Observation, Observed, Page, PollMode, Signal},
 };
 
 use super::{
@@ -16,10 +16,10 @@ use super::{
     terms::Paid,
 };
 use crate::{
-    client::{Query, is_refusal, rows::Rows as Listed},
+    client::{Query, is_refusal, rows::Rows},
     models::{
         Resource, Settlement, at_the_latest,
-        feed::{Rows, Sync, of_deleted, of_ledger},
+        feed::{FeedRows, Sync, of_deleted, of_ledger},
         instant, integer, is_guid, part_of, settlement, side,
     },
 };
@@ -51,7 +51,7 @@ impl Listing<'_> {
         resource: Option<&'static Resource>,
         mut at: Checkpoint,
     ) -> Result<Page> {
-        let of_documents = matches!(sync.rows, Rows::Documents | Rows::Ledger);
+        let of_documents = matches!(sync.rows, FeedRows::Documents | FeedRows::Ledger);
         if at.step == Step::Start && of_documents && matches!(self.mode, PollMode::Backfill { .. }) {
             at.step = Step::Documents(0);
         }
@@ -119,7 +119,7 @@ impl Listing<'_> {
         }
         let news_since = match self.mode {
             // Of terms all are remembered that are paid: what is matched later is not paid again.
-            PollMode::Baseline if sync.rows == Rows::Terms => None,
+            PollMode::Baseline if sync.rows == FeedRows::Terms => None,
             PollMode::Baseline => at.begun.map(|begun| begun - CLOCKS_DIFFER),
             _ => at.news_since,
         };
@@ -138,7 +138,7 @@ impl Listing<'_> {
 
     /// Whether the first page of a run shows what was changed long before the run before: then row versions may have begun
     /// anew since the company was looked at last.
-    fn may_have_moved(&self, at: &Checkpoint, listed: &Listed<Change>) -> bool {
+    fn may_have_moved(&self, at: &Checkpoint, listed: &Rows<Change>) -> bool {
         let is_old = |modified: Option<Timestamp>| {
             at.before.zip(modified).is_some_and(|(before, modified)| modified + DAY < before)
         };
@@ -151,10 +151,10 @@ impl Listing<'_> {
     fn change(&self, sync: &Sync, row: &Object<'_>) -> Result<Change> {
         let (kind, zone) = (|name| integer(row, name), &self.client.site().zone);
         let resource = match sync.rows {
-            Rows::Documents => sync.resources.first().copied(),
-            Rows::Ledger => kind("Type").and_then(of_ledger),
-            Rows::Terms => side(row),
-            Rows::Deleted => kind("EntityType").and_then(of_deleted),
+            FeedRows::Documents => sync.resources.first().copied(),
+            FeedRows::Ledger => kind("Type").and_then(of_ledger),
+            FeedRows::Terms => side(row),
+            FeedRows::Deleted => kind("EntityType").and_then(of_deleted),
         };
         // Costs are listed with hours.
         let is_cost = sync.name != "cost_transactions" || kind("Type").is_none_or(|kind| kind == 2);
@@ -164,9 +164,9 @@ impl Listing<'_> {
             resource: resource.filter(|_| is_cost).and_then(|resource| self.own(resource)),
             modified: instant(row, "Modified", zone).map(|at| at_the_latest(at, zone)),
             settled: settlement(row),
-            entry: row
-                .some_text("TransactionEntryID")
-                .filter(|id| sync.rows == Rows::Terms && kind("TransactionType").is_none() && is_guid(id)),
+            entry: row.some_text("TransactionEntryID").filter(|id| {
+                sync.rows == FeedRows::Terms && kind("TransactionType").is_none() && is_guid(id)
+            }),
         })
     }
 
@@ -183,7 +183,7 @@ impl Listing<'_> {
     async fn found(
         &self,
         sync: &Sync,
-        listed: Listed<Change>,
+        listed: Rows<Change>,
         (read_at, news_since): (Timestamp, Option<Timestamp>),
     ) -> Result<Found> {
         let mut found = Found::default();
@@ -211,26 +211,26 @@ impl Listing<'_> {
                 continue;
             }
             match sync.rows {
-                Rows::Terms if settled == Settlement::Paid => {
+                FeedRows::Terms if settled == Settlement::Paid => {
                     if !self.books.is_of_a_bank(self.ctx, &self.client, entry.as_deref()).await? {
                         paid.push(Paid { resource, detail: self.client.decode(resource, row.raw)? });
                     }
                 }
-                Rows::Terms => {
+                FeedRows::Terms => {
                     let entity = EntityRef::new(resource.kind, document.as_str());
                     if settled == Settlement::Open && self.books.is_known(self.ctx, &entity).await? {
                         let detail = self.client.decode(resource, row.raw)?;
                         found.observations.push(self.books.seen(resource, detail, read_at)?);
                     }
                 }
-                Rows::Deleted => {
+                FeedRows::Deleted => {
                     let entity = EntityRef::new(resource.kind, document.as_str());
                     if self.mode == PollMode::Live && self.books.is_known(self.ctx, &entity).await? {
-                        let state = Observed::Gone(Proof::DeletionFeed);
+                        let state = Observed::Gone(DeletionProof::DeletionFeed);
                         found.observations.push(Observation { entity, read_at, state });
                     }
                 }
-                Rows::Documents | Rows::Ledger => _ = documents.insert(document, resource),
+                FeedRows::Documents | FeedRows::Ledger => _ = documents.insert(document, resource),
             }
         }
         // A baseline tells nothing, and the past is told as it stands.
@@ -246,8 +246,8 @@ impl Listing<'_> {
         found.signals.extend(documents.iter().map(|(id, resource)| signal(resource, id)));
         // A baseline has the documents' own lists besides, but for terms; and who deletes is told by what is missing then: such a
         // row is seen in the log only.
-        let elsewhere = self.mode == PollMode::Baseline && sync.rows != Rows::Terms;
-        if elsewhere || sync.rows == Rows::Deleted {
+        let elsewhere = self.mode == PollMode::Baseline && sync.rows != FeedRows::Terms;
+        if elsewhere || sync.rows == FeedRows::Deleted {
             found.lost = listed.unreadable;
             return Ok(found);
         }
@@ -291,7 +291,7 @@ impl Listing<'_> {
 /// What is asked for of a row.
 fn select(sync: &Sync) -> String {
     match sync.rows {
-        Rows::Terms => {
+        FeedRows::Terms => {
             let of_terms = sync.resources.first().map_or(&[][..], |resource| resource.select);
             [&[sync.select][..], of_terms].concat().join(",")
         }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ml_connector_core::{
     ErrorKind, Scope, Source,
-    model::{EntityRef, Observed, Proof, Resolution, Signal},
+    model::{DeletionProof, EntityRef, Observed, Resolution, Signal},
 };
 use ml_connector_sim::exact::{Kind, NewDocument, Right};
 use serde_json::json;
@@ -14,7 +14,7 @@ use crate::{
     support::{CUSTOMER, Lab, amount, builder, known, pass, told},
 };
 
-fn proof(resolution: &Resolution) -> Option<Proof> {
+fn proof(resolution: &Resolution) -> Option<DeletionProof> {
     let Resolution::Observed(seen) = resolution else { return None };
     match seen.first()?.state {
         Observed::Gone(proof) => Some(proof),
@@ -61,7 +61,7 @@ async fn an_empty_list_is_gone_only_with_the_right_to_see_it() {
     // A deletion needs no right.
     let deleted = Some("PurchaseEntries.delete");
     let resolved = lab.resolve(&source, "bill", &id, deleted, Some(&last)).await.unwrap();
-    assert_eq!(proof(&resolved), Some(Proof::SignedDeletion));
+    assert_eq!(proof(&resolved), Some(DeletionProof::SignedDeletion));
     lab.pass_minutes(15).await;
     lab.sim.tune(|quirks| quirks.rights_are_secret = true);
     let error = lab.resolve(&source, "bill", &id, None, Some(&last)).await.unwrap_err();
@@ -72,9 +72,9 @@ async fn an_empty_list_is_gone_only_with_the_right_to_see_it() {
     lab.sim.refuse(Kind::PurchaseEntries, None);
     lab.sim.delete(Kind::PurchaseEntries, &id).unwrap();
     for (hint, expected) in [
-        (None, Proof::AbsentTwice),
-        (Some(Signal::SWEPT), Proof::AbsentTwice),
-        (deleted, Proof::SignedDeletion),
+        (None, DeletionProof::AbsentTwice),
+        (Some(Signal::SWEPT), DeletionProof::AbsentTwice),
+        (deleted, DeletionProof::SignedDeletion),
     ] {
         for bare in [false, true] {
             lab.sim.tune(|quirks| quirks.bare_rights = bare);

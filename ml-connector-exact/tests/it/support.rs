@@ -270,12 +270,12 @@ pub(crate) fn signals(pages: &[Page]) -> Vec<String> {
 pub(crate) fn known(seen: &Observation) -> Snapshot {
     use ml_connector_core::{
         model::Zone,
-        snapshot::{Policy, Step, step},
+        snapshot::{ChangeRules, SnapshotStep, step},
     };
     let today = seen.read_at.date_in(&Zone::UTC);
-    let policy = Policy { today, overdue_after: &[], watched_since: Timestamp::default() };
+    let policy = ChangeRules { today, overdue_after: &[], watched_since: Timestamp::default() };
     match step(None, seen, &policy) {
-        Step::Changed { snapshot, .. } => *snapshot,
+        SnapshotStep::Changed { snapshot, .. } => *snapshot,
         other => panic!("{other:?}"),
     }
 }

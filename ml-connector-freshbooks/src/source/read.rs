@@ -8,7 +8,7 @@ use std::time::Duration;
 use ml_connector_core::{
     Context, Error, ErrorKind, Result, Scope, Timestamp,
     decode::{self, LeftOut, Reason, Row},
-    model::{EntityRef, LostRow, Observation, Observed, Proof, Raw, Resolution, Signal},
+    model::{DeletionProof, EntityRef, LostRow, Observation, Observed, Raw, Resolution, Signal},
     snapshot::Snapshot,
 };
 
@@ -62,7 +62,7 @@ impl FreshBooks {
         let Detail { record, deleted, raw, left_out, .. } = detail;
         let entity = record.entity();
         if deleted {
-            return Ok(Observation { entity, read_at, state: Observed::Gone(Proof::Tombstone) });
+            return Ok(Observation { entity, read_at, state: Observed::Gone(DeletionProof::Tombstone) });
         }
         if !left_out.is_empty() {
             tracing::warn!(connection = %self.source.info().connection, %entity, ?left_out, "values were left out");
@@ -119,7 +119,7 @@ impl FreshBooks {
         last: Option<&Snapshot>,
     ) -> Result<Missing> {
         if signals.iter().filter_map(|signal| signal.hint.as_deref()).any(is_deletion) {
-            return Ok(Missing::Gone(Proof::SignedDeletion));
+            return Ok(Missing::Gone(DeletionProof::SignedDeletion));
         }
         let Some(last) = last else { return Ok(Missing::Fresh) };
         if last.revision.is_none() {
@@ -129,12 +129,12 @@ impl FreshBooks {
         let swept = signals.iter().any(|signal| signal.hint.as_deref() == Some(Signal::SWEPT));
         let lists = if swept { 1 } else { 2 };
         let absent = self.searches.is_absent::<T>(ctx, client, id, lists).await?;
-        Ok(if absent { Missing::Gone(Proof::AbsentTwice) } else { Missing::Unproven })
+        Ok(if absent { Missing::Gone(DeletionProof::AbsentTwice) } else { Missing::Unproven })
     }
 }
 
 enum Missing {
-    Gone(Proof),
+    Gone(DeletionProof),
     /// It was gone before.
     Known,
     Fresh,

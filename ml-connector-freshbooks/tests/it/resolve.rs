@@ -3,7 +3,7 @@
 use ml_connector_core::{
     ErrorKind, PollRequest, Scope, Source, Timestamp,
     model::{EntityRef, Observed, PollMode, Resolution, Signal, Zone},
-    snapshot::{Policy, Snapshot, Step, step},
+    snapshot::{ChangeRules, Snapshot, SnapshotStep, step},
 };
 use ml_connector_freshbooks::FreshBooks;
 use ml_connector_sim::{
@@ -20,12 +20,14 @@ fn hinted(kind: &str, id: u64, hint: &str) -> Signal {
 async fn known(lab: &Lab, source: &FreshBooks, kind: &str, id: u64) -> Snapshot {
     let seen = lab.read(source, kind, id).await.remove(0);
     let zone = Zone::UTC;
-    let policy = Policy {
+    let policy = ChangeRules {
         today: lab.ctx.now().date_in(&zone),
         overdue_after: &[],
         watched_since: Timestamp::default(),
     };
-    let Step::Changed { snapshot, .. } = step(None, &seen, &policy) else { panic!("a first read is news") };
+    let SnapshotStep::Changed { snapshot, .. } = step(None, &seen, &policy) else {
+        panic!("a first read is news")
+    };
     *snapshot
 }
 

@@ -34,7 +34,7 @@ impl fmt::Display for Violation {
 }
 
 pub(super) fn validate(blocks: &[Block]) -> Result<(), Vec<Violation>> {
-    let mut found = Found::default();
+    let mut found = Violations::default();
     found.blocks("", blocks, BLOCKS_MAX);
     let tables = blocks.iter().filter(|block| matches!(block, Block::Table { .. })).count();
     found.check("", "one_table", tables, tables <= 1, 1);
@@ -43,7 +43,7 @@ pub(super) fn validate(blocks: &[Block]) -> Result<(), Vec<Violation>> {
 }
 
 fn view(view: &View) -> Result<(), Vec<Violation>> {
-    let mut found = Found::default();
+    let mut found = Violations::default();
     found.plain("/title", &view.title, VIEW_LABEL_MAX);
     found.blocks("/blocks", &view.blocks.0, VIEW_BLOCKS_MAX);
     let tables = view.blocks.0.iter().filter(|block| matches!(block, Block::Table { .. })).count();
@@ -76,9 +76,9 @@ impl View {
 }
 
 #[derive(Default)]
-struct Found(Vec<Violation>);
+struct Violations(Vec<Violation>);
 
-impl Found {
+impl Violations {
     fn check(&mut self, pointer: &str, rule: &'static str, actual: usize, holds: bool, limit: usize) {
         if !holds {
             self.0.push(Violation { pointer: pointer.to_owned(), rule, actual, limit });

@@ -10,7 +10,7 @@ use crate::models::{Channel, ChannelPage, HistoryPage, HistoryQuery, MessageRef,
 const CHANNELS_PER_PAGE: &str = "999";
 
 #[derive(Deserialize)]
-struct One<T> {
+struct OneChannel<T> {
     channel: T,
 }
 
@@ -31,7 +31,7 @@ impl Client {
     /// Slack's refusals; `channel_not_found` also for a private channel without the bot.
     pub async fn conversations_info(&self, ctx: &Context, channel: &str) -> Result<Channel> {
         let fields = [("channel", channel)];
-        let answer: One<Channel> =
+        let answer: OneChannel<Channel> =
             self.read(ctx, "slack.conversations_info", "conversations.info", &fields).await?;
         Ok(answer.channel)
     }
@@ -42,7 +42,7 @@ impl Client {
     /// Slack's refusals; into a private channel the bot has to be invited.
     pub async fn conversations_join(&self, ctx: &Context, channel: &str) -> Result<Channel> {
         let fields = [("channel", channel)];
-        let answer: One<Channel> =
+        let answer: OneChannel<Channel> =
             self.read(ctx, "slack.conversations_join", "conversations.join", &fields).await?;
         Ok(answer.channel)
     }
@@ -57,7 +57,7 @@ impl Client {
             id: String,
         }
         let fields = [("users", user)];
-        let opened: One<Id> =
+        let opened: OneChannel<Id> =
             self.read(ctx, "slack.conversations_open", "conversations.open", &fields).await?;
         Ok(opened.channel.id)
     }

@@ -7,7 +7,7 @@ use super::Client;
 use crate::models::{User, texts};
 
 #[derive(Deserialize)]
-struct One {
+struct OnePerson {
     user: User,
 }
 
@@ -20,7 +20,7 @@ impl Client {
     pub async fn users_lookup_by_email(&self, ctx: &Context, email: &str) -> Result<User> {
         let email = email.to_lowercase();
         let fields = [("email", &*email)];
-        let answer: One =
+        let answer: OnePerson =
             self.read(ctx, "slack.users_lookup_by_email", "users.lookupByEmail", &fields).await?;
         Ok(answer.user)
     }
@@ -30,7 +30,7 @@ impl Client {
     /// # Errors
     /// Slack's refusals.
     pub async fn users_info(&self, ctx: &Context, user: &str) -> Result<User> {
-        let answer: One = self.read(ctx, "slack.users_info", "users.info", &[("user", user)]).await?;
+        let answer: OnePerson = self.read(ctx, "slack.users_info", "users.info", &[("user", user)]).await?;
         Ok(answer.user)
     }
 

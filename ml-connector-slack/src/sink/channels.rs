@@ -23,7 +23,7 @@ const PAGES_MAX: usize = 2000;
 /// The workspace's channels by name, read page by page as far as names are needed. One caller reads for all. What has been
 /// read is kept when a call has no more time or a limit no more room: the next one goes on where it stopped.
 #[derive(Debug, Default)]
-pub(crate) struct Channels(Mutex<Option<Directory>>);
+pub(crate) struct Channels(Mutex<Option<ChannelDirectory>>);
 
 impl Channels {
     /// Finds the id of a channel.
@@ -36,7 +36,7 @@ impl Channels {
             *known = None;
         }
         loop {
-            let directory = known.get_or_insert_with(|| Directory::new(ctx.now()));
+            let directory = known.get_or_insert_with(|| ChannelDirectory::new(ctx.now()));
             if let Some(live) = directory.current.get(name).filter(|entry| !entry.archived) {
                 return Ok(live.id.clone());
             }
@@ -68,7 +68,7 @@ impl Channels {
 }
 
 #[derive(Debug)]
-struct Directory {
+struct ChannelDirectory {
     begun_at: Timestamp,
     /// When a page was read last.
     page_at: Timestamp,
@@ -88,7 +88,7 @@ struct Entry {
     archived: bool,
 }
 
-impl Directory {
+impl ChannelDirectory {
     fn new(begun_at: Timestamp) -> Self {
         Self {
             begun_at,

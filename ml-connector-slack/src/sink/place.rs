@@ -94,7 +94,7 @@ mod tests {
 
     use ml_connector_core::{
         Timestamp,
-        model::{Actor, Answer, Change, DeliveryId, Destination, EntityRef, Event, Reply, Root, Seq},
+        model::{Actor, Change, DeliveryId, Destination, EntityRef, Event, PrivateAnswer, Reply, Root, Seq},
     };
 
     use super::*;
@@ -113,7 +113,7 @@ mod tests {
         let mut delivery = delivery(clicker());
         let mut actor = Actor::new("slack", id);
         actor.place = place.map(Into::into);
-        let answer = Interaction::Answer(Answer::new(actor, Reply::Unknown, "not known"));
+        let answer = Interaction::Answer(PrivateAnswer::new(actor, Reply::Unknown, "not known"));
         Arc::make_mut(&mut delivery.event).content = Some(answer.into());
         delivery
     }

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use ml_connector_core::model::{
-    Action, Actor, Allocation, Answer, Approval, ApprovalStatus, Attachment, Before, Change, CodeName,
-    Content, Date, Decimal, Decision, DocumentRef, EntityRef, Event, Interaction, LiesIn, Line, Money, Party,
-    Person, PostedDocument, Reaction, Record, RecordKind, Refusal, Reply, Side, Status,
+    Action, Actor, Allocation, Approval, ApprovalStatus, Attachment, Before, Change, CodeName, Content, Date,
+    Decimal, Decision, DocumentRef, EntityRef, Event, Interaction, LiesIn, Line, Money, Party, Person,
+    PostedDocument, PrivateAnswer, Reaction, Record, RecordKind, Refusal, Reply, Side, Status,
 };
 use ml_connector_slack::message::{Brief, Cards, DigestTemplate, Message, Table, Template};
 use proptest::{collection, option, prelude::*};
@@ -450,7 +450,7 @@ prop_compose! {
                 approval.result = Some(result);
                 told(Interaction::Approval(approval))
             }
-            1 => told(Interaction::Answer(Answer::new(actor, Reply::Unknown, reason))),
+            1 => told(Interaction::Answer(PrivateAnswer::new(actor, Reply::Unknown, reason))),
             2 => {
                 let mut action = Action::new(code, actor, NOW);
                 (action.text, action.about) = (Some(reason), Some(document));

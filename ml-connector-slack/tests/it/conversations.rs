@@ -5,8 +5,8 @@ use std::sync::Arc;
 use ml_connector_core::{
     approval::Choice,
     model::{
-        Actor, Answer, Approval, ApprovalStatus, Change, Decision, DocumentRef, EntityRef, Event,
-        Interaction, LiesIn, Party, PostedDocument, Reaction, Refusal, Reply,
+        Actor, Approval, ApprovalStatus, Change, Decision, DocumentRef, EntityRef, Event, Interaction,
+        LiesIn, Party, PostedDocument, PrivateAnswer, Reaction, Refusal, Reply,
     },
 };
 use ml_connector_slack::message::{Brief, Cards, DigestTemplate, Message, PostCards, Table, Template};
@@ -149,7 +149,7 @@ fn approvals_look_as_stored() {
 fn what_people_do_and_are_told_looks_as_stored() {
     let clerk = || Actor::new("slack", "U07CLERK01");
     let text = "Anna decided already: <!channel> approved at 10:04.";
-    let answer = Interaction::Answer(Answer::new(clerk(), Reply::Unknown, text));
+    let answer = Interaction::Answer(PrivateAnswer::new(clerk(), Reply::Unknown, text));
     stored("answer.created", &Cards.render(&interacted("1", answer)));
 
     let about = approval(ApprovalStatus::Approved).document;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ml_connector_core::{
     Context, Effect, ErrorKind, Retry, Scope, Sink,
     http::ReqwestTransport,
-    model::{Actor, Answer, Change, Delivery, Event, Follow, Interaction, Lookup, Reply, Root},
+    model::{Actor, Change, Delivery, Event, Follow, Interaction, Lookup, PrivateAnswer, Reply, Root},
     rate::{MemoryRateLimiter, QuotaKey},
     token::MemoryTokenStore,
 };
@@ -41,7 +41,7 @@ fn answered() -> Delivery {
     let mut delivery = delivery(clicker());
     let mut actor = Actor::new("slack", "U07CLERK01");
     actor.place = Some(ROOT.into());
-    let answer = Answer::new(actor, Reply::Unknown, "You may not approve <!here>.");
+    let answer = PrivateAnswer::new(actor, Reply::Unknown, "You may not approve <!here>.");
     delivery.event = Arc::new(interacted("1", Interaction::Answer(answer)));
     delivery
 }

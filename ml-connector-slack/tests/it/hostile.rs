@@ -12,7 +12,7 @@ use http::{Request, Response};
 use ml_connector_core::{
     Context, HttpTransport, Result, Sink, TokioClock,
     http::{Limits, TransportError},
-    model::{Actor, Answer, Interaction, Lookup, Receipt, Reply},
+    model::{Actor, Interaction, Lookup, PrivateAnswer, Receipt, Reply},
     rate::MemoryRateLimiter,
     token::MemoryTokenStore,
 };
@@ -64,7 +64,7 @@ fn ask(body: impl Into<Bytes>) -> Vec<(Result<Receipt>, Result<Lookup>)> {
             let mut delivery = delivery(to);
             let mut actor = Actor::new("slack", "U07APPROV1");
             actor.place = Some(ROOT.into());
-            let answer = Interaction::Answer(Answer::new(actor, Reply::Unknown, "not known"));
+            let answer = Interaction::Answer(PrivateAnswer::new(actor, Reply::Unknown, "not known"));
             Arc::make_mut(&mut delivery.event).content = Some(answer.into());
             let posted = slack.deliver(&ctx, std::slice::from_ref(&delivery), &NoNotes).await.remove(0);
             answers.push((posted, slack.look_up(&ctx, &delivery).await));

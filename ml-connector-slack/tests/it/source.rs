@@ -11,7 +11,7 @@ use ml_connector_core::{
         Action, Change, Content, EntityRef, Event, Interaction, LaneKey, Observed, Partition, Resolution,
         Signal,
     },
-    snapshot::{Policy, Step, step},
+    snapshot::{ChangeRules, SnapshotStep, step},
 };
 use ml_connector_slack::SlackSource;
 use serde_json::{Value, json};
@@ -249,7 +249,7 @@ async fn a_reaction_is_about_the_document_of_its_message_whatever_order_slack_te
     world.answer("auth.test", ok("auth.test.ok.json")).await;
     let source = source(&world);
     let zone = ml_connector_core::model::Zone::UTC;
-    let policy = Policy { today: NOW.date_in(&zone), overdue_after: &[], watched_since: NOW };
+    let policy = ChangeRules { today: NOW.date_in(&zone), overdue_after: &[], watched_since: NOW };
     let mut last = None;
     let mut told = Vec::new();
     for (kind, at) in [
@@ -267,7 +267,7 @@ async fn a_reaction_is_about_the_document_of_its_message_whatever_order_slack_te
             continue;
         };
         told.push(match step(last.as_ref(), &seen[0], &policy) {
-            Step::Changed { snapshot, changes } => {
+            SnapshotStep::Changed { snapshot, changes } => {
                 last = Some(*snapshot);
                 changes.iter().map(ToString::to_string).collect::<String>()
             }

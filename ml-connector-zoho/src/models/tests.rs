@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use ml_connector_core::{
     ErrorKind, Money, Timestamp, decode,
     model::{CodeName, Date, Observation, Observed, RecordKind, Revision, Status},
-    snapshot::{Policy, Snapshot, Step, step},
+    snapshot::{ChangeRules, Snapshot, SnapshotStep, step},
 };
 use serde_json::value::RawValue;
 
@@ -298,7 +298,7 @@ fn play<T: Resource>(fixture: &str, versions: &[(&str, &[(&str, &str)])]) -> Vec
     let mut told = Vec::new();
     for (n, (today, edits)) in (1..).zip(versions) {
         let (record, revision) = read::<T>(fixture, edits);
-        let policy = Policy {
+        let policy = ChangeRules {
             today: Date::parse(today).unwrap(),
             overdue_after: &[7],
             watched_since: Timestamp::parse("2026-02-01T00:00:00Z").unwrap(),
@@ -309,7 +309,7 @@ fn play<T: Resource>(fixture: &str, versions: &[(&str, &[(&str, &str)])]) -> Vec
             state: Observed::present(revision, record),
         };
         told.push(match step(last.as_ref(), &seen, &policy) {
-            Step::Changed { snapshot, changes } => {
+            SnapshotStep::Changed { snapshot, changes } => {
                 last = Some(*snapshot);
                 changes
                     .iter()

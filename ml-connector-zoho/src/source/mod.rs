@@ -10,8 +10,8 @@ use ml_connector_core::{
     CheckStep, Connection, Context, Error, ErrorKind, IntoConnection, PollRequest, ReceiveRequest, Result,
     Scope, Source, SourceInfo, UpkeepRequest, error_context,
     model::{
-        EntityRef, Intake, Observation, Observed, Page, PollMode, Prompt, Proof, Raw, RecordKind, Resolution,
-        Signal, Subject, Upkeep,
+        DeletionProof, EntityRef, Intake, Observation, Observed, Page, PollMode, Prompt, Raw, RecordKind,
+        Resolution, Signal, Subject, Upkeep,
     },
     snapshot::Snapshot,
 };
@@ -172,7 +172,7 @@ impl ZohoBooks {
         last: Option<&Snapshot>,
     ) -> Result<Missing> {
         if signals.iter().filter_map(|signal| signal.hint.as_deref()).any(is_deletion) {
-            return Ok(Missing::Gone(Proof::SignedDeletion));
+            return Ok(Missing::Gone(DeletionProof::SignedDeletion));
         }
         let Some(last) = last else { return Ok(Missing::Fresh) };
         if last.revision.is_none() {
@@ -184,7 +184,7 @@ impl ZohoBooks {
         for _ in 0..if swept { 1 } else { 2 } {
             self.require_absent::<T>(ctx, client, id, number).await?;
         }
-        Ok(Missing::Gone(Proof::AbsentTwice))
+        Ok(Missing::Gone(DeletionProof::AbsentTwice))
     }
 
     /// Looks for the record where it would be listed. The number's filter is not documented for payments, and
@@ -225,7 +225,7 @@ impl ZohoBooks {
 }
 
 enum Missing {
-    Gone(Proof),
+    Gone(DeletionProof),
     /// It was gone before.
     Known,
     Fresh,

@@ -7,7 +7,7 @@ use ml_connector_core::{
     Effect, Error, ErrorKind, PollRequest, Retry, Scope, Source, Timestamp, UpkeepRequest, error_context,
     model::{Content, EntityRef, Observation, Observed, PollMode, Resolution, Signal, Status, Subject},
     rate::{Feedback, Quota},
-    snapshot::{Policy, Snapshot, Step, step},
+    snapshot::{ChangeRules, Snapshot, SnapshotStep, step},
 };
 use ml_connector_zoho::{Plan, ZohoBooks};
 use wiremock::{
@@ -64,13 +64,13 @@ fn query(request: &Request) -> Vec<(String, String)> {
 async fn snapshot() -> Snapshot {
     let server = serve(vec![answer(200, "invoice-detail.json")]).await;
     let seen = observed(resolve(&server, "invoice.changed", None).await.unwrap());
-    let policy = Policy {
+    let policy = ChangeRules {
         today: NOW.date_in(&source(&server).info().zone),
         overdue_after: &[],
         watched_since: Timestamp::default(),
     };
     match step(None, &seen, &policy) {
-        Step::Changed { snapshot, .. } => *snapshot,
+        SnapshotStep::Changed { snapshot, .. } => *snapshot,
         other => panic!("{other:?}"),
     }
 }

@@ -21,7 +21,7 @@ use ml_connector_core::{
         RecordKind, Resolution, Seq, Signal, Status, Zone,
     },
     rate::MemoryRateLimiter,
-    snapshot::{Policy, Snapshot, Step, step},
+    snapshot::{ChangeRules, Snapshot, SnapshotStep, step},
     token::MemoryTokenStore,
 };
 use ml_connector_sim::{
@@ -74,8 +74,10 @@ impl World {
         let Resolution::Observed(seen) = self.books.resolve(&self.ctx, &signals, None).await.unwrap() else {
             panic!("it is there")
         };
-        let policy = Policy { today: NOW.date_in(&Zone::UTC), overdue_after: &[], watched_since: NOW };
-        let Step::Changed { snapshot, .. } = step(None, &seen[0], &policy) else { panic!("it is new") };
+        let policy = ChangeRules { today: NOW.date_in(&Zone::UTC), overdue_after: &[], watched_since: NOW };
+        let SnapshotStep::Changed { snapshot, .. } = step(None, &seen[0], &policy) else {
+            panic!("it is new")
+        };
         let (key, value) = (Snapshot::key(&"books".into(), entity), Some(snapshot.to_bytes().unwrap()));
         let documents = vec![DocumentWrite { key, expected: Expected::Any, value }];
         log.commit(vec![Transaction { documents, ..Transaction::default() }], NOW).await.unwrap();

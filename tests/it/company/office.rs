@@ -1,28 +1,23 @@
-//! People who work in Business Central, and a diary of what they do.
+//! Business Central, and people who work in a company.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::Response;
-use ml_connector_bc::BusinessCentral;
-use ml_connector_core::{
-    AuditLog, Clock, Connector, Source, SourceMode, Timestamp, TokioClock,
-    audit::{EntryKind, MemoryLog, Query},
-    engine::Settings,
-    model::{Decimal, Event},
-    route::Route,
-    token::MemoryTokenStore,
-};
+use http::{Request, Response};
+use ml_connector_bc::{Builder, BusinessCentral};
+use ml_connector_core::{Clock, Connector, SourceMode, Timestamp, model::Decimal, token::MemoryTokenStore};
 use ml_connector_sim::{
-    BusinessCentralSim, DatabricksSim, SimTransport,
+    BusinessCentralSim, SimTransport,
     bc::{BusinessCentralConfig, NewDocument, Set},
 };
 
 use crate::{
-    mirror::Host,
-    polling::books::{Skewed, Worker},
-    warehouse,
+    mirror::{self, Diary, Kept, Post, Skewed, Vendor},
+    proof::Dice,
+    world::Running,
 };
+
+pub(super) type World = mirror::World<Company>;
 
 /// What is read.
 pub(super) const SETS: [Set; 6] = [
@@ -33,24 +28,22 @@ pub(super) const SETS: [Set; 6] = [
     Set::Vendors,
     Set::Customers,
 ];
+/// The sets of documents.
+pub(super) const DOCUMENTS: &[Set] = SETS.split_at(4).0;
 const VENDOR: &str = "Northline Packaging";
 const CUSTOMER: &str = "Osprey Foods";
 
-pub(super) struct Office {
+pub(super) struct Company {
     pub(super) erp: BusinessCentralSim,
-    /// `bill.paid 4815…`, in order.
-    pub(super) happened: Vec<String>,
-    /// Where everything goes, if anywhere.
-    pub(super) lake: Option<DatabricksSim>,
-    clock: Arc<TokioClock>,
-    log: Arc<MemoryLog>,
-    host: Arc<Host>,
-    connector: Option<Connector>,
+    /// What is entered before anybody is connected, in turn.
+    pub(super) first: &'static [Set],
+    diary: Diary,
     documents: Vec<Document>,
     parties: Vec<(Set, String)>,
-    dice: u64,
+    used: BTreeSet<String>,
 }
 
+#[derive(Debug, Clone)]
 struct Document {
     set: Set,
     id: String,
@@ -64,42 +57,49 @@ enum Stage {
     Closed,
 }
 
-impl Office {
-    pub(super) fn new(seed: u64, latency: Duration) -> Self {
-        let clock = Arc::new(TokioClock::starting_at(Timestamp::parse("2026-03-02T17:00:00Z").unwrap()));
+/// Every second notice is lost.
+pub(super) fn world(seed: u64, latency: Duration) -> World {
+    mirror::World::new(seed, "2026-03-02T17:00:00Z", Post::that_loses(4), |clock, host| {
         let mut config = BusinessCentralConfig::default();
         config.seed = seed;
         config.conditions.latency = latency;
-        let erp = BusinessCentralSim::with_config(Skewed::new(&clock, seed), config);
-        let host = Arc::<Host>::default();
-        erp.set_hooks(Arc::clone(&host) as _);
-        Self {
+        let erp = BusinessCentralSim::with_config(Skewed::new(clock, seed) as Arc<dyn Clock>, config);
+        erp.set_hooks(Arc::clone(host) as _);
+        Company {
             erp,
-            happened: Vec::new(),
-            lake: None,
-            clock,
-            log: Arc::new(MemoryLog::new()),
-            host,
-            connector: None,
+            first: DOCUMENTS,
+            diary: Diary::new("erp"),
             documents: Vec::new(),
             parties: Vec::new(),
-            dice: seed,
+            used: BTreeSet::new(),
         }
+    })
+}
+
+impl Vendor for Company {
+    type Mode = SourceMode;
+    type Source = BusinessCentral;
+
+    const AGE: Duration = Duration::from_secs(3600);
+    const STEP: Duration = Duration::from_secs(30);
+
+    fn sources(&self, mode: SourceMode) -> Vec<BusinessCentral> {
+        vec![self.source("erp").sets(SETS.map(Set::name)).mode(mode).build().unwrap()]
     }
 
-    /// What the company holds before anybody is connected. Some of it was never modified since it was brought over.
-    pub(super) async fn furnish(&mut self, documents: usize) {
-        self.furnish_with(documents, |n| SETS[n % 4]).await;
+    fn within_reach(&self, transport: SimTransport) -> SimTransport {
+        transport.with_business_central(&self.erp)
     }
 
-    pub(super) async fn furnish_with(&mut self, documents: usize, set: impl Fn(usize) -> Set) {
+    /// Some of it was never modified since it was brought over.
+    fn furnish(&mut self, documents: usize, dice: &mut Dice) {
         for (set, name) in [(Set::Vendors, VENDOR), (Set::Customers, CUSTOMER)] {
             let id =
                 self.erp.create_master(set, &[("displayName", name.into()), ("number", name[..3].into())]);
             self.parties.push((set, id));
         }
         for n in 0..documents {
-            self.create(set(n));
+            self.create(self.first[n % self.first.len()], dice);
             if n % 3 == 0 && self.documents[n].set.name().ends_with("Invoices") {
                 self.advance(n);
             }
@@ -108,169 +108,19 @@ impl Office {
                 self.erp.forget_stamp(*set, id);
             }
         }
-        self.happened.clear();
-        tokio::time::sleep(Duration::from_secs(3600)).await;
+        self.diary.begin();
     }
 
-    pub(super) fn source(&self, mode: SourceMode) -> BusinessCentral {
-        let known = self.erp.credentials();
-        BusinessCentral::builder("erp")
-            .tenant(&known.tenant)
-            .environment(&known.environment)
-            .company(&known.company_id, "HARBOR SUPPLY")
-            .client(&known.client_id, known.client_secret.as_str())
-            .webhook_secret("a secret of the host, never told")
-            .sets(SETS.map(Set::name))
-            .mode(mode)
-            .build()
-            .unwrap()
+    fn begin_round(&mut self, _: &mut Dice, _: Timestamp) {
+        self.used.clear();
     }
 
-    /// Connects the company.
-    pub(super) fn connect(&mut self, mode: SourceMode) -> Worker {
-        let source = self.source(mode);
-        let mut settings = Settings::default();
-        settings.lease = Duration::from_secs(600);
-        let mut transport = SimTransport::new().with_business_central(&self.erp);
-        let mut builder = Connector::builder();
-        if let Some(lake) = &self.lake {
-            transport = transport.with_router(lake.host(), lake.router());
-            let route = Route::new("warehouse").with_pages().with_all_origins();
-            builder = builder
-                .connect(warehouse::sink(lake, [&source as &dyn Source]))
-                .route(route.to("lake", ml_connector_databricks::tables()));
-        }
-        let connector = builder
-            .audit_log(Arc::clone(&self.log))
-            .token_store(MemoryTokenStore::new())
-            .clock(Arc::clone(&self.clock))
-            .transport(transport)
-            .settings(settings)
-            .public_url("https://erp.example.com")
-            .source(source)
-            .build()
-            .unwrap();
-        self.host.is_served_by(&connector);
-        let worker = Worker::start(&connector);
-        self.connector = Some(connector);
-        worker
-    }
-
-    /// Takes a subscription away behind everybody's back: what happens until it is looked for is told by nobody.
-    pub(super) fn lose_subscription(&mut self) {
-        let all = self.erp.subscriptions();
-        let at = self.roll(all.len());
-        self.erp.drop_subscription(&all[at].id);
-    }
-
-    /// Connects several companies at one endpoint, in this order.
-    pub(super) fn connect_at_one_endpoint(companies: &[&Self]) -> (Connector, Worker) {
-        let mut builder = Connector::builder();
-        let mut transport = SimTransport::new();
-        for (n, company) in companies.iter().enumerate() {
-            let seed = company.erp.credentials().company_id;
-            let (host, known) = (format!("https://{seed}.example.com"), company.erp.credentials());
-            company.erp.set_origin(&host);
-            transport = transport.with_router(&host, company.erp.router());
-            let source = BusinessCentral::builder(format!("company-{}", &seed[..8]))
-                .tenant(&known.tenant)
-                .environment(&known.environment)
-                .company(&known.company_id, "HARBOR SUPPLY")
-                .client(&known.client_id, known.client_secret.as_str())
-                .webhook_secret("a secret of the host, never told")
-                .endpoint("companies")
-                .login_url(&host)
-                .api_url(&host)
-                .build()
-                .unwrap();
-            builder = builder.source(source);
-            if n == 0 {
-                builder = builder.audit_log(Arc::clone(&company.log)).clock(Arc::clone(&company.clock));
-            }
-        }
-        let connector = builder
-            .token_store(MemoryTokenStore::new())
-            .transport(transport)
-            .public_url("https://erp.example.com")
-            .build()
-            .unwrap();
-        companies.iter().for_each(|company| company.host.is_served_by(&connector));
-        let worker = Worker::start(&connector);
-        (connector, worker)
-    }
-
-    /// The log is gone, and another one begins.
-    pub(super) fn lose_log(&mut self) {
-        self.log = Arc::new(MemoryLog::new());
-    }
-
-    /// Marks what only a lost log knew.
-    pub(super) async fn bury_lost(&self) -> u64 {
-        let (lake, clock) = (self.lake.as_ref().unwrap(), self.clock() as Arc<dyn Clock>);
-        warehouse::bury_lost(lake, clock, &self.source(SourceMode::Both)).await
-    }
-
-    pub(super) fn clock(&self) -> Arc<TokioClock> {
-        Arc::clone(&self.clock)
-    }
-
-    /// Asks for the past of a set.
-    pub(super) async fn backfill(&self, set: Set) {
-        self.connector.as_ref().unwrap().backfill(&"erp".into(), set.name(), None).await.unwrap();
-    }
-
-    /// Does `acts` things to as many different records in `time`. Every second notice is lost, some come twice.
-    pub(super) async fn work(&mut self, acts: usize, time: Duration) {
-        // The first third: then every record is left alone until it has been looked at.
-        let step = time / 3 / u32::try_from(acts).unwrap();
-        let mut used = BTreeSet::new();
-        for _ in 0..acts {
-            tokio::time::sleep(step).await;
-            self.act(&mut used);
-            self.tell().await;
-        }
-        let rest = time - step * u32::try_from(acts).unwrap();
-        tokio::time::sleep(Duration::from_secs(60)).await;
-        self.tell().await;
-        tokio::time::sleep(rest - Duration::from_secs(60)).await;
-    }
-
-    /// Lets time pass, and delivers what the company tells.
-    pub(super) async fn hear(&self, time: Duration) {
-        let step = Duration::from_secs(30);
-        for _ in 0..time.as_secs() / step.as_secs() {
-            tokio::time::sleep(step).await;
-            self.tell_all().await;
-        }
-    }
-
-    /// Delivers every notice that is due.
-    pub(super) async fn tell_all(&self) {
-        for batch in self.erp.take_notices() {
-            let answer = self.connector().receive(batch.request.clone()).await;
-            self.erp.settle_notice(&batch, &Ok(answer));
-        }
-    }
-
-    async fn tell(&mut self) {
-        for batch in self.erp.take_notices() {
-            let copies = [0, 1, 0, 2][self.roll(4)];
-            for _ in 0..copies {
-                let connector = self.connector.as_ref().unwrap();
-                assert_eq!(connector.receive(batch.request.clone()).await.status(), 200);
-            }
-            // Business Central takes what nobody got for received.
-            self.erp.settle_notice(&batch, &Ok(Response::new(Bytes::new())));
-        }
-    }
-
-    fn act(&mut self, used: &mut BTreeSet<String>) {
-        match self.roll(12) {
+    fn act(&mut self, dice: &mut Dice, _: Timestamp) {
+        match dice.below(12) {
             0 => {
-                let at = self.roll(self.parties.len());
-                let (set, id) = self.parties[at].clone();
-                if used.insert(id.clone()) {
-                    let street = format!("{} Quay Street", self.roll(1_000_000));
+                let (set, id) = self.parties[dice.place(self.parties.len())].clone();
+                if self.used.insert(id.clone()) {
+                    let street = format!("{} Quay Street", dice.below(1_000_000));
                     self.erp.set(set, &id, "addressLine1", street).unwrap();
                     self.note(set, "updated", &id);
                 }
@@ -278,26 +128,21 @@ impl Office {
             }
             1..=3 => {
                 let at = self.documents.len();
-                let set = SETS[self.roll(4)];
-                self.create(set);
-                used.insert(self.documents[at].id.clone());
+                let set = dice.one_of(DOCUMENTS);
+                self.create(set, dice);
+                self.used.insert(self.documents[at].id.clone());
                 return;
             }
             _ => {}
         }
-        let at = self.roll(self.documents.len());
-        let Document { set, id, stage } = &self.documents[at];
-        let (set, id, stage) = (*set, id.clone(), *stage);
-        if stage == Stage::Closed || !used.insert(id.clone()) {
+        let at = dice.place(self.documents.len());
+        let Document { set, id, stage } = self.documents[at].clone();
+        if stage == Stage::Closed || !self.used.insert(id.clone()) {
             return;
         }
         // Deleting is rare: a look that misses too many records would not be believed.
-        match self.roll(30) {
-            0 if stage == Stage::Draft => {
-                self.documents[at].stage = Stage::Closed;
-                self.erp.delete(set, &id).unwrap();
-                self.note(set, "deleted", &id);
-            }
+        match dice.below(30) {
+            0 if stage == Stage::Draft => self.delete(at),
             1..10 if stage == Stage::Draft => {
                 let total: Decimal =
                     self.erp.field(set, &id, "totalAmountIncludingTax").unwrap().parse().unwrap();
@@ -321,8 +166,52 @@ impl Office {
         }
     }
 
-    fn create(&mut self, set: Set) {
-        let cents = 10_000 + i64::try_from(self.roll(90_000)).unwrap();
+    fn take_webhooks(&mut self) -> Vec<Request<Bytes>> {
+        let take = |batch| {
+            // Business Central takes what nobody got for received.
+            self.erp.settle_notice(&batch, &Ok(Response::new(Bytes::new())));
+            batch.request
+        };
+        self.erp.take_notices().into_iter().map(take).collect()
+    }
+
+    fn delete_some(&mut self) {
+        let drafts = self.documents.iter().enumerate().filter(|(_, document)| document.stage == Stage::Draft);
+        let drafts: Vec<usize> = drafts.map(|(at, _)| at).take(4).collect();
+        drafts.into_iter().for_each(|at| self.delete(at));
+    }
+
+    fn diaries(&self) -> Vec<&Diary> {
+        vec![&self.diary]
+    }
+
+    /// Without orders that were invoiced: they are gone, and what is told of them last is how much was invoiced.
+    fn records(&self) -> Vec<Kept> {
+        let is_order = |set| matches!(set, Set::PurchaseOrders | Set::SalesOrders);
+        let documents = self.documents.iter().map(|document| (document.set, &document.id, document.stage));
+        let parties = self.parties.iter().map(|(set, id)| (*set, id, Stage::Open));
+        let kept = |(set, id, stage): (Set, &String, Stage)| {
+            let exists = !self.diary.has("deleted", id);
+            let is_invoiced = is_order(set) && stage == Stage::Closed && exists;
+            (!is_invoiced).then(|| Kept { connection: "erp", kind: kind(set), id: id.clone(), exists })
+        };
+        documents.chain(parties).filter_map(kept).collect()
+    }
+}
+
+impl Company {
+    fn source(&self, connection: &str) -> Builder {
+        let known = self.erp.credentials();
+        BusinessCentral::builder(connection)
+            .tenant(&known.tenant)
+            .environment(&known.environment)
+            .company(&known.company_id, "HARBOR SUPPLY")
+            .client(&known.client_id, known.client_secret.as_str())
+            .webhook_secret("a secret of the host, never told")
+    }
+
+    fn create(&mut self, set: Set, dice: &mut Dice) {
+        let cents = dice.cents(10_000, 90_000);
         let party =
             if matches!(set, Set::PurchaseInvoices | Set::PurchaseOrders) { VENDOR } else { CUSTOMER };
         let id = self.erp.create(set, &NewDocument::new(party, Decimal::new(cents, 2)));
@@ -330,10 +219,16 @@ impl Office {
         self.documents.push(Document { set, id, stage: Stage::Draft });
     }
 
+    fn delete(&mut self, at: usize) {
+        self.documents[at].stage = Stage::Closed;
+        let Document { set, id, .. } = self.documents[at].clone();
+        self.erp.delete(set, &id).unwrap();
+        self.note(set, "deleted", &id);
+    }
+
     /// Posts a draft, pays what is open, invoices an order.
-    fn advance(&mut self, at: usize) {
-        let Document { set, id, stage } = &self.documents[at];
-        let (set, id, stage) = (*set, id.clone(), *stage);
+    pub(super) fn advance(&mut self, at: usize) {
+        let Document { set, id, stage } = self.documents[at].clone();
         match (set, stage) {
             (Set::PurchaseOrders | Set::SalesOrders, _) => {
                 self.documents[at].stage = Stage::Closed;
@@ -361,42 +256,43 @@ impl Office {
     }
 
     fn note(&mut self, set: Set, change: &str, id: &str) {
-        self.happened.push(format!("{}.{change} {id}", kind(set)));
+        self.diary.note(kind(set), change, id);
     }
+}
 
-    /// What was told, also of the records of a page.
-    pub(super) async fn events(&self) -> Vec<Event> {
-        let mut query = Query::of_kind(EntryKind::Event).with_limit(100_000);
-        query.bodies = true;
-        let entries = self.log.query(&query).await.unwrap();
-        let events =
-            entries.iter().map(|entry| Event::from_cloudevent(entry.body.as_ref().unwrap()).unwrap());
-        let single = |event: Event| if event.page.is_empty() { vec![event] } else { event.page };
-        events.flat_map(single).collect()
+impl World {
+    /// Takes a subscription away behind everybody's back: what happens until it is looked for is told by nobody.
+    pub(super) fn lose_subscription(&mut self) {
+        let all = self.vendor.erp.subscriptions();
+        self.vendor.erp.drop_subscription(&all[self.dice.place(all.len())].id);
     }
+}
 
-    /// Orders that are known, and on the next day invoiced.
-    pub(super) async fn invoice_orders(&mut self, orders: usize) {
-        for at in 0..orders {
-            self.advance(at);
-        }
-        for _ in 0..3 {
-            tokio::time::sleep(Duration::from_secs(40)).await;
-            for batch in self.erp.take_notices() {
-                let answer = self.connector.as_ref().unwrap().receive(batch.request.clone()).await;
-                self.erp.settle_notice(&batch, &Ok(answer));
-            }
-        }
+/// Connects several companies at one endpoint, in this order.
+pub(super) fn connect_at_one_endpoint(companies: [&World; 2]) -> (Connector, Running) {
+    let mut builder = Connector::builder();
+    let mut transport = SimTransport::new();
+    for world in companies {
+        let company = &world.vendor;
+        let seed = company.erp.credentials().company_id;
+        let host = format!("https://{seed}.example.com");
+        company.erp.set_origin(&host);
+        transport = transport.with_router(&host, company.erp.router());
+        let source = company.source(&format!("company-{}", &seed[..8]));
+        builder =
+            builder.source(source.endpoint("companies").login_url(&host).api_url(&host).build().unwrap());
     }
-
-    pub(super) fn connector(&self) -> &Connector {
-        self.connector.as_ref().unwrap()
-    }
-
-    pub(super) fn roll(&mut self, sides: usize) -> usize {
-        self.dice = self.dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        usize::try_from(self.dice >> 33).unwrap() % sides
-    }
+    let [first, _] = companies;
+    let connector = builder
+        .audit_log(Arc::clone(&first.log))
+        .clock(first.clock())
+        .token_store(MemoryTokenStore::new())
+        .transport(transport)
+        .public_url("https://erp.example.com")
+        .build()
+        .unwrap();
+    companies.iter().for_each(|world| world.host.is_served_by(&connector));
+    (connector.clone(), Running::start(&connector))
 }
 
 /// What we call a set's kind of record.

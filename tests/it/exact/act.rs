@@ -1,4 +1,4 @@
-//! People who work in a company, and a diary of what they do.
+//! People who work in a company.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -9,18 +9,21 @@ use ml_connector_sim::{
     exact::{Kind, NewDocument, NewLine, Settlement},
 };
 
-use crate::proof::Dice;
+use crate::{
+    mirror::{Diary, Kept},
+    proof::Dice,
+};
 
 /// What was paid so long ago was told, also when nobody could read anything for a day.
 const TOLD_AFTER: Duration = Duration::from_secs(36 * 3600);
 
 /// A company and what happened in it.
 pub(super) struct Company {
-    pub(super) connection: &'static str,
     pub(super) sim: ExactOnlineSim,
     pub(super) invoices: Invoices,
-    /// `bill.created 6f1f…`, in order.
-    pub(super) happened: Vec<String>,
+    pub(super) diary: Diary,
+    /// The documents that were touched since the connector could read last.
+    pub(super) used: BTreeSet<usize>,
     documents: Vec<Document>,
     /// Terms that were paid by money, and when: they may be matched in parts later.
     paid: Vec<(Timestamp, Kind, String)>,
@@ -48,7 +51,8 @@ enum Stage {
 
 impl Company {
     pub(super) fn new(connection: &'static str, sim: ExactOnlineSim, invoices: Invoices) -> Self {
-        Self { connection, sim, invoices, happened: Vec::new(), documents: Vec::new(), paid: Vec::new() }
+        let (diary, used) = (Diary::new(connection), BTreeSet::new());
+        Self { sim, invoices, diary, used, documents: Vec::new(), paid: Vec::new() }
     }
 
     fn kinds(&self) -> [Kind; 7] {
@@ -81,21 +85,21 @@ impl Company {
     /// From now on what happens is told. The row of a cost transaction is all that there is of it, so that an open one is known
     /// from its list; of other documents the list has no lines.
     pub(super) fn is_watched(&mut self) {
-        self.happened.clear();
+        self.diary.begin();
         for document in &mut self.documents {
             document.is_known = document.kind == Kind::CostTransactions;
         }
     }
 
     fn tell(&mut self, kind: Kind, verb: &str, id: &str) {
-        self.happened.push(format!("{}.{verb} {id}", word(kind)));
+        self.diary.note(word(kind), verb, id);
         let document = self.documents.iter_mut().find(|document| document.id == id);
         document.into_iter().for_each(|document| document.is_known = true);
     }
 
     /// The connection and the id of a document.
     pub(super) fn about(&self, at: usize) -> (&'static str, String) {
-        (self.connection, self.documents[at].id.clone())
+        (self.diary.connection, self.documents[at].id.clone())
     }
 
     /// Enters a document, and returns its place.
@@ -126,16 +130,18 @@ impl Company {
         }
     }
 
-    /// Every document that there ever was, by its kind, and whether it is there.
-    pub(super) fn records(&self) -> impl Iterator<Item = (&'static str, &str, bool)> {
-        let shown = |document: &Document| document.stage != Stage::Gone;
-        self.documents.iter().map(move |document| (word(document.kind), &*document.id, shown(document)))
+    pub(super) fn records(&self) -> impl Iterator<Item = Kept> {
+        self.documents.iter().map(|document| Kept {
+            connection: self.diary.connection,
+            kind: word(document.kind),
+            id: document.id.clone(),
+            exists: document.stage != Stage::Gone,
+        })
     }
 
     fn create(&mut self, kind: Kind, dice: &mut Dice) {
-        let amount = Decimal::new(i64::try_from(1_000 + dice.below(900_000)).unwrap(), 2);
-        let party = ["Bakkerij Linde V.O.F.", "Molen De Hoop B.V.", "Kwekerij Zonnehof B.V."];
-        let party = party[usize::try_from(dice.below(3)).unwrap()];
+        let amount = Decimal::new(dice.cents(1_000, 900_000), 2);
+        let party = dice.one_of(&["Bakkerij Linde V.O.F.", "Molen De Hoop B.V.", "Kwekerij Zonnehof B.V."]);
         let new = match kind {
             Kind::GeneralJournalEntries => NewDocument::empty(party)
                 .line(NewLine::new("Doorbelasting huur", amount).for_cost_center("DC1", "Nijmegen"))
@@ -166,22 +172,16 @@ impl Company {
 
     /// Does something to a record that nobody has touched in this round. While nobody may see a kind, its records are left
     /// alone.
-    pub(super) fn act(
-        &mut self,
-        dice: &mut Dice,
-        used: &mut BTreeSet<usize>,
-        hidden: Option<Kind>,
-        now: Timestamp,
-    ) {
+    pub(super) fn act(&mut self, dice: &mut Dice, hidden: Option<Kind>, now: Timestamp) {
         if dice.below(5) < 2 {
-            let kind = self.kinds()[usize::try_from(dice.below(7)).unwrap()];
+            let kind = dice.one_of(&self.kinds());
             self.create(kind, dice);
-            used.insert(self.documents.len() - 1);
+            self.used.insert(self.documents.len() - 1);
             return;
         }
-        let at = usize::try_from(dice.below(self.documents.len() as u64)).unwrap();
+        let at = dice.place(self.documents.len());
         let Document { kind, id, stage, is_settled, .. } = self.documents[at].clone();
-        if stage == Stage::Gone || hidden == Some(kind) || !used.insert(at) {
+        if stage == Stage::Gone || hidden == Some(kind) || !self.used.insert(at) {
             return;
         }
         let before = self.documents.len();
@@ -205,13 +205,13 @@ impl Company {
                 self.tell(kind, "deleted", &id);
             }
             (_, Stage::Open) => {
-                let amount = Decimal::new(i64::try_from(1_000 + dice.below(900_000)).unwrap(), 2);
+                let amount = Decimal::new(dice.cents(1_000, 900_000), 2);
                 self.sim.set_total(kind, &id, amount).unwrap();
                 self.tell(kind, "updated", &id);
             }
             _ => {}
         }
-        used.extend(before..self.documents.len());
+        self.used.extend(before..self.documents.len());
     }
 
     pub(super) fn process(&mut self, at: usize) {
@@ -237,8 +237,8 @@ impl Company {
         let Document { kind, id, .. } = self.documents[at].clone();
         let (term, key) = self.sim.open_terms(&id).remove(0);
         let part = (dice.below(3) == 0).then(|| Decimal::new(500, 2));
-        let how = [Settlement::Bank, Settlement::Bank, Settlement::CreditNote, Settlement::WriteOff]
-            [usize::try_from(dice.below(4)).unwrap()];
+        let how = [Settlement::Bank, Settlement::Bank, Settlement::CreditNote, Settlement::WriteOff];
+        let how = dice.one_of(&how);
         self.documents[at].is_settled = true;
         let Some(bank) = self.sim.settle_part(&id, how, part).unwrap() else { return };
         // What an entry of a bank has left unmatched is a term, too. Paying it back is no payment of an invoice, and its own

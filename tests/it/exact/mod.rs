@@ -8,17 +8,13 @@ mod region;
 mod rights;
 mod stage;
 mod story;
-mod tables;
 
 use std::time::Duration;
 
-use ml_connector_core::{
-    audit::{Entry, EntryKind, EntryState, Outcome},
-    model::{Event, Origin},
-};
+use ml_connector_core::audit::{Entry, EntryKind, EntryState, Outcome};
 
-use self::{night::Night, office::World};
-use crate::mirror;
+use self::night::Night;
+use crate::mirror::{self, Course};
 
 /// Each is a story of two companies.
 const SEEDS: u64 = 1;
@@ -27,15 +23,6 @@ const HOUR: Duration = Duration::from_secs(3600);
 const WORK: Duration = Duration::from_secs(40 * 60);
 const REST: Duration = Duration::from_secs(4 * 3600 - 40 * 60);
 const NIGHT: Duration = Duration::from_secs(12 * 3600);
-
-/// Whether the events are what happened, once each.
-async fn same_story(world: &World) -> Vec<Event> {
-    let events = world.events().await;
-    assert!(events.iter().all(|event| event.origin == Origin::Live));
-    let told = |event: &Event| format!("{} {} {}", event.connection, event.event_type(), event.entity.id);
-    mirror::same_story(world.happened(), events.iter().map(told));
-    events
-}
 
 /// Whether it was a daily look at a list that was empty although much is known of it.
 fn was_not_believed(entry: &Entry) -> bool {
@@ -58,7 +45,7 @@ fn days() -> u32 {
 #[tokio::test(start_paused = true)]
 async fn days_are_told_once_whatever_happens_to_tokens_webhooks_and_companies() {
     for seed in mirror::seeds(SEEDS) {
-        let mut world = World::new(seed);
+        let mut world = office::world(seed);
         world.furnish(105).await;
         let mut running = world.connect(120);
         world.settle(HOUR).await;
@@ -66,23 +53,24 @@ async fn days_are_told_once_whatever_happens_to_tokens_webhooks_and_companies() 
         let mut night = None;
         for day in 1..=days {
             match day {
-                2 => world.replace_secret(),
-                3 => world.move_database(),
+                2 => world.vendor.replace_secret(),
+                3 => world.vendor.move_database(),
                 5 => {
                     running.stop().await;
-                    world.point_elsewhere();
+                    world.vendor.point_elsewhere();
                     running = world.connect(120);
                     world.settle(HOUR).await;
-                    world.left_the_old_company();
+                    world.vendor.left_the_old_company();
                 }
                 _ => {}
             }
-            world.trouble(day);
+            let now = world.now();
+            world.vendor.trouble(day, now);
             for _ in 0..3 {
                 world.work(5, WORK).await;
                 world.settle(REST).await;
             }
-            let is_anew = world.consent_anew();
+            let is_anew = world.vendor.consent_anew();
             match day {
                 // Polled every ten minutes, tokens are renewed all the time; on the first of these nights clocks are set back.
                 6 | 20 => {
@@ -112,7 +100,7 @@ async fn days_are_told_once_whatever_happens_to_tokens_webhooks_and_companies() 
         world.calm();
         // A whole look at every list, and what it has found.
         world.settle(HOUR * 30).await;
-        let events = same_story(&world).await;
+        let events = world.same_story().await;
         if let Some(night) = night {
             night.is_told(&events);
         }
@@ -122,17 +110,31 @@ async fn days_are_told_once_whatever_happens_to_tokens_webhooks_and_companies() 
         assert!(dead.is_empty(), "{dead:#?}");
         // A list without the right is empty. The looks after that are believed.
         assert!(
-            disbelieved.iter().all(|entry| world.lacked_a_right(entry.outcomes[0].at)),
+            disbelieved.iter().all(|entry| world.vendor.lacked_a_right(entry.outcomes[0].at)),
             "{disbelieved:#?}"
         );
         assert_eq!(world.stopped_sweeps().await, [""; 0]);
-        world.kept_every_limit();
-        let post = &world.post;
+        world.vendor.kept_every_limit();
+        let (post, forged) = (&world.post, world.vendor.forged);
         // As many of each for every day that is played.
         let days = days as usize;
-        assert!(post.way.lost > days && post.way.repeated > days && post.way.delayed * 2 > days, "{post:?}");
-        assert!(post.forged > days, "{post:?}");
+        assert!(post.lost > days && post.repeated > days && post.delayed * 2 > days, "{post:?}");
+        assert!(forged > days, "{forged}");
         assert!(world.happened().count() > days * 9, "{}", world.happened().count());
         running.stop().await;
     }
+}
+
+/// Exact Online → Databricks, by configuration alone: the tables are what the companies' books are.
+#[tokio::test(start_paused = true)]
+async fn tables_mirror_the_companies_through_faults_kills_and_a_lost_log() {
+    let course = Course {
+        documents: 42,
+        rounds: 4,
+        acts: 10,
+        round: Duration::from_secs(3 * 3600),
+        calm: Duration::from_secs(86_400),
+        rows: [20, 80],
+    };
+    mirror::tables_mirror_the_books(office::world(4), 30, course).await;
 }

@@ -42,7 +42,7 @@ impl Night {
         let (mut done, mut orders) = (Vec::new(), Vec::new());
         for step in 0..STEPS {
             let mut note = |world: &World, company: usize, at: usize, change| {
-                let (connection, id) = world.companies[company].about(at);
+                let (connection, id) = world.vendor.companies[company].about(at);
                 done.push(Done { connection, change, id, at: world.now() });
             };
             for company in 0..2 {
@@ -55,7 +55,7 @@ impl Night {
             // Stamps of two changes never have the same milliseconds.
             tokio::time::sleep(Duration::from_secs(7)).await;
             for (_, company, order) in orders.iter().copied().filter(|(then, ..)| then + AN_HOUR == step) {
-                world.companies[company].process(order);
+                world.vendor.companies[company].process(order);
                 note(world, company, order, Change::Approved);
             }
             world.lose_the_post();

@@ -1,31 +1,27 @@
-//! Companies of one login, the connector that watches them, and what goes wrong between them.
+//! Exact Online: companies of one login, and what goes wrong between them and the connector.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use http::StatusCode;
+use bytes::Bytes;
+use http::{Request, StatusCode};
 use ml_connector_core::{
-    AuditLog, Clock, Connector, Secret, Source, Timestamp, TokioClock,
-    audit::{Entry, EntryKind, MemoryLog, Query},
-    engine::Settings,
+    Clock, Connector, Secret, Timestamp,
     http::{Phase, TransportError},
-    model::{Event, RecordKind},
-    rate::MemoryRateLimiter,
-    route::Route,
-    token::MemoryTokenStore,
+    model::RecordKind,
 };
 use ml_connector_exact::{ExactOnline, Invoices};
 use ml_connector_sim::{
-    DatabricksSim, ExactOnlineSim, Fault, SimTransport,
+    ExactOnlineSim, Fault, SimTransport,
     exact::{Division, ExactOnlineConfig, Kind, Right, hash_code},
 };
 
 use super::act::Company;
 use crate::{
-    mirror::{self, Host},
+    mirror::{self, Diary, Kept, Post, Vendor},
     proof::Dice,
-    warehouse,
-    world::Running,
 };
+
+pub(super) type World = mirror::World<Login>;
 
 const WHOLESALE: u32 = 3_141_593;
 const TRANSPORT: u32 = 3_141_594;
@@ -46,43 +42,27 @@ const KINDS: [RecordKind; 9] = [
     RecordKind::CostTransaction,
 ];
 
-/// The login's companies and the connector that watches them.
-pub(super) struct World {
+/// What replaces the app's first webhook secret.
+const NEW_SECRET: &str = "mlc-exact-webhook-secret-2027";
+
+/// The companies of a login.
+pub(super) struct Login {
     pub(super) sim: ExactOnlineSim,
-    pub(super) post: Post,
     /// The first two are watched.
     pub(super) companies: Vec<Company>,
-    /// Where everything is told to, if anywhere.
-    pub(super) lake: Option<DatabricksSim>,
+    pub(super) forged: usize,
     /// What the person's consent has led to.
     refresh_token: String,
     /// How often the chain of tokens has ended, because an answer was lost with the only token that works.
     cut_off: u64,
-    /// The documents that were touched since the connector could read last.
-    used: [BTreeSet<usize>; 2],
     secrets: Vec<Secret>,
     hidden: Option<(usize, Kind)>,
     /// When a list was hidden, and until when.
     hid: Vec<(Timestamp, Timestamp)>,
-    clock: Arc<TokioClock>,
-    log: Arc<MemoryLog>,
-    tokens: Arc<MemoryTokenStore>,
-    limiter: Arc<MemoryRateLimiter>,
-    host: Arc<Host>,
-    connector: Option<Connector>,
-    dice: Dice,
 }
 
-/// The way from Exact Online to the host, with forgers beside it.
-#[derive(Debug, Default)]
-pub(super) struct Post {
-    pub(super) way: mirror::Post,
-    pub(super) forged: usize,
-}
-
-impl World {
-    pub(super) fn new(seed: u64) -> Self {
-        let clock = Arc::new(TokioClock::starting_at(Timestamp::parse("2026-10-18T05:00:00Z").unwrap()));
+pub(super) fn world(seed: u64) -> World {
+    mirror::World::new(seed, "2026-10-18T05:00:00Z", Post::that_loses(2), |clock, host| {
         let mut config = ExactOnlineConfig::default();
         config.divisions.push(Division::new(DEPOT, "Waalkade Opslag B.V."));
         config.seed = seed;
@@ -91,10 +71,9 @@ impl World {
         config.conditions.latency = Duration::from_millis(300);
         config.conditions.jitter = Duration::from_millis(200);
         config.conditions.short_pages = seed.is_multiple_of(2);
-        let sim = ExactOnlineSim::with_config(Arc::clone(&clock) as Arc<dyn Clock>, config);
+        let sim = ExactOnlineSim::with_config(Arc::clone(clock) as Arc<dyn Clock>, config);
         sim.set_redirect_uri("https://erp.example.com/connected");
-        let host = Arc::<Host>::default();
-        sim.set_hooks(Arc::clone(&host) as _);
+        sim.set_hooks(Arc::clone(host) as _);
         sim.tune(|quirks| {
             quirks.tells_lines = true;
             quirks.unordered_feeds = true;
@@ -112,187 +91,80 @@ impl World {
             company("transport", TRANSPORT, Invoices::Entries),
             company("transport", DEPOT, Invoices::Entries),
         ];
-        Self {
+        Login {
             refresh_token: sim.credentials().refresh_token,
             cut_off: 0,
-            used: Default::default(),
             secrets: vec![sim.credentials().webhook_secret, NEW_SECRET.into()],
             sim,
-            post: Post::default(),
             companies,
-            lake: None,
+            forged: 0,
             hidden: None,
             hid: Vec::new(),
-            clock,
-            log: Arc::default(),
-            tokens: Arc::default(),
-            limiter: Arc::default(),
-            host,
-            connector: None,
-            dice: Dice::new(seed),
         }
+    })
+}
+
+impl Vendor for Login {
+    /// How often lists are polled, in minutes.
+    type Mode = u32;
+    type Source = ExactOnline;
+
+    const AGE: Duration = Duration::from_secs(86_400);
+    const STEP: Duration = Duration::from_secs(600);
+
+    fn sources(&self, poll_minutes: u32) -> Vec<ExactOnline> {
+        let source = |company: &Company| {
+            let credentials = company.sim.credentials();
+            let builder = ExactOnline::builder(company.diary.connection)
+                .division(credentials.division)
+                .login("sanne")
+                .client(credentials.client_id, credentials.client_secret.as_str())
+                .redirect_uri(credentials.redirect_uri)
+                .refresh_token(self.refresh_token.as_str())
+                .invoices(company.invoices)
+                .resources(KINDS)
+                .poll_minutes(poll_minutes);
+            let secrets = self.secrets.iter().cloned();
+            secrets.fold(builder, |builder, secret| builder.webhook_secret(secret)).build().unwrap()
+        };
+        self.watched().iter().map(source).collect()
     }
 
-    /// What the books hold before anybody is connected.
-    pub(super) async fn furnish(&mut self, documents: usize) {
-        for company in &mut self.companies {
-            company.furnish(documents, &mut self.dice);
-        }
-        drop(self.sim.take_webhooks());
-        tokio::time::sleep(Duration::from_secs(86_400)).await;
+    fn within_reach(&self, transport: SimTransport) -> SimTransport {
+        transport.with_exact_online(&self.sim)
     }
 
-    /// The connection of a company.
-    pub(super) fn source(&self, company: usize, poll_minutes: u32) -> ExactOnline {
-        let company = &self.companies[company];
-        let credentials = company.sim.credentials();
-        let mut builder = ExactOnline::builder(company.connection)
-            .division(credentials.division)
-            .login("sanne")
-            .client(credentials.client_id, credentials.client_secret.as_str())
-            .redirect_uri(credentials.redirect_uri)
-            .refresh_token(self.refresh_token.as_str())
-            .invoices(company.invoices)
-            .resources(KINDS)
-            .poll_minutes(poll_minutes);
-        for secret in &self.secrets {
-            builder = builder.webhook_secret(secret.clone());
-        }
-        builder.build().unwrap()
+    fn furnish(&mut self, documents: usize, dice: &mut Dice) {
+        self.companies.iter_mut().for_each(|company| company.furnish(documents, dice));
     }
 
-    /// Connects the first two companies.
-    pub(super) fn connect(&mut self, poll_minutes: u32) -> Running {
-        let sources = [0, 1].map(|company| self.source(company, poll_minutes));
-        let mut transport = SimTransport::new().with_exact_online(&self.sim);
-        let mut builder = Connector::builder();
-        if let Some(lake) = &self.lake {
-            transport = transport.with_router(lake.host(), lake.router());
-            let route = Route::new("warehouse").with_pages().with_all_origins();
-            builder = builder
-                .connect(warehouse::sink(lake, sources.iter().map(|source| source as &dyn Source)))
-                .route(route.to("lake", ml_connector_databricks::tables()));
-        }
-        let [one, other] = sources;
-        let mut settings = Settings::default();
-        settings.lease = Duration::from_secs(600);
-        // What was told on the first day is compared at the end.
-        settings.retention = None;
-        let connector = builder
-            .audit_log(Arc::clone(&self.log))
-            .token_store(Arc::clone(&self.tokens))
-            .rate_limiter(Arc::clone(&self.limiter))
-            .clock(Arc::clone(&self.clock))
-            .transport(transport)
-            .public_url("https://erp.example.com")
-            .settings(settings)
-            .source(one)
-            .source(other)
-            .build()
-            .unwrap();
-        self.host.is_served_by(&connector);
-        self.connector = Some(connector.clone());
-        Running::start(&connector)
-    }
-
-    pub(super) fn connector(&self) -> &Connector {
-        self.connector.as_ref().unwrap()
-    }
-
-    pub(super) fn clock(&self) -> Arc<dyn Clock> {
-        Arc::clone(&self.clock) as Arc<dyn Clock>
-    }
-
-    /// The log is gone, and another one begins. Meanwhile documents are deleted, and nobody hears of it.
-    pub(super) fn lose_log(&mut self) {
-        self.log = Arc::default();
-        self.companies[..2].iter_mut().for_each(Company::delete_some);
-        drop(self.sim.take_webhooks());
-    }
-
-    /// Does `acts` things to as many different records in `time`.
-    pub(super) async fn work(&mut self, acts: u32, time: Duration) {
-        if !self.is_cut_off() {
-            self.used = Default::default();
-        }
-        let now = self.now();
-        self.companies[..2].iter_mut().for_each(|company| company.split(&mut self.dice, now));
-        for _ in 0..acts {
-            tokio::time::sleep(time / acts).await;
-            let which = usize::try_from(self.dice.below(2)).unwrap();
-            let hidden = self.hidden.filter(|(at, _)| *at == which).map(|(_, kind)| kind);
-            let now = self.now();
-            self.companies[which].act(&mut self.dice, &mut self.used[which], hidden, now);
-            self.deliver().await;
-        }
-    }
-
-    /// Whether nothing can be read until somebody consents anew. What happens to a record twice meanwhile could not be told
-    /// twice.
-    fn is_cut_off(&self) -> bool {
-        self.sim.tallies().refused_tokens > self.cut_off
-    }
-
-    /// The person who connected consents anew, if that is needed. Returns whether it was.
-    pub(super) fn consent_anew(&mut self) -> bool {
-        let is_needed = self.is_cut_off();
-        if is_needed {
-            self.cut_off += 1;
-            self.refresh_token = self.sim.grant();
-        }
-        is_needed
-    }
-
-    pub(super) fn now(&self) -> Timestamp {
-        self.clock.now()
-    }
-
-    /// Enters a document in a company, and returns its place.
-    pub(super) fn enter(&mut self, company: usize, kind: Kind) -> usize {
-        self.companies[company].enter(kind, &mut self.dice)
-    }
-
-    /// What Exact Online has to tell never arrives.
-    pub(super) fn lose_the_post(&mut self) {
-        self.post.way.lost += self.sim.take_webhooks().len();
-    }
-
-    /// Lets time pass in which nobody works, and the post goes on.
-    pub(super) async fn settle(&mut self, time: Duration) {
-        let (step, end) = (Duration::from_secs(600), self.now() + time);
-        for n in 0..time.as_secs().div_ceil(step.as_secs()) {
-            tokio::time::sleep(step.min(end.saturating_since(self.now()))).await;
-            self.deliver().await;
-            if n == 3 {
-                let connector = self.connector().clone();
-                self.post.way.flush(&connector).await;
+    /// What happens to a record twice while nothing can be read could not be told twice.
+    fn begin_round(&mut self, dice: &mut Dice, now: Timestamp) {
+        let is_cut_off = self.is_cut_off();
+        for company in &mut self.companies[..2] {
+            if !is_cut_off {
+                company.used.clear();
             }
+            company.split(dice, now);
         }
     }
 
-    /// The host is away. Exact Online tries again later what it has to tell, and gives up some of it.
-    pub(super) async fn nobody_listens(&mut self, time: Duration) {
-        for delivery in self.sim.take_webhooks() {
-            let away = TransportError::new(Phase::NotWritten, "nobody listens");
-            self.sim.settle_webhook(delivery, Err(away));
-        }
-        tokio::time::sleep(time).await;
+    fn act(&mut self, dice: &mut Dice, now: Timestamp) {
+        let which = dice.place(2);
+        let hidden = self.hidden.filter(|(at, _)| *at == which).map(|(_, kind)| kind);
+        self.companies[which].act(dice, hidden, now);
     }
 
-    async fn deliver(&mut self) {
-        let connector = self.connector().clone();
-        for delivery in self.sim.take_webhooks() {
-            self.post.way.hand_over(&connector, &mut self.dice, delivery.request).await;
-        }
-        self.post.way.hand_over_late(&connector, &mut self.dice).await;
-        if self.dice.below(24) == 0 {
-            self.forge(&connector).await;
-        }
+    fn take_webhooks(&mut self) -> Vec<Request<Bytes>> {
+        self.sim.take_webhooks().into_iter().map(|delivery| delivery.request).collect()
     }
 
     /// A notification that Exact Online did not send, and one about a company that nobody watches.
-    async fn forge(&mut self, connector: &Connector) {
-        self.post.forged += 1;
+    async fn forge(&mut self, connector: &Connector, dice: &mut Dice) {
+        if dice.below(24) != 0 {
+            return;
+        }
+        self.forged += 1;
         let content = |division: u32| {
             let client = self.sim.credentials().client_id;
             format!(
@@ -315,11 +187,44 @@ impl World {
         assert_eq!(connector.receive(swapped).await.status(), StatusCode::UNAUTHORIZED);
     }
 
+    fn delete_some(&mut self) {
+        self.companies[..2].iter_mut().for_each(Company::delete_some);
+    }
+
+    fn diaries(&self) -> Vec<&Diary> {
+        self.companies.iter().map(|company| &company.diary).collect()
+    }
+
+    fn records(&self) -> Vec<Kept> {
+        self.watched().iter().flat_map(Company::records).collect()
+    }
+}
+
+impl Login {
+    fn watched(&self) -> &[Company] {
+        &self.companies[..2]
+    }
+
+    /// Whether nothing can be read until somebody consents anew.
+    fn is_cut_off(&self) -> bool {
+        self.sim.tallies().refused_tokens > self.cut_off
+    }
+
+    /// The person who connected consents anew, if that is needed. Returns whether it was.
+    pub(super) fn consent_anew(&mut self) -> bool {
+        let is_needed = self.is_cut_off();
+        if is_needed {
+            self.cut_off += 1;
+            self.refresh_token = self.sim.grant();
+        }
+        is_needed
+    }
+
     /// Something that goes wrong on a day.
-    pub(super) fn trouble(&mut self, day: u32) {
+    pub(super) fn trouble(&mut self, day: u32, now: Timestamp) {
         if let Some((at, kind)) = self.hidden.take() {
             self.companies[at].sim.refuse(kind, None);
-            self.hid.iter_mut().last().into_iter().for_each(|(_, until)| *until = self.clock.now());
+            self.hid.iter_mut().last().into_iter().for_each(|(_, until)| *until = now);
         }
         match day % 10 {
             // The gateway fails after the token was rotated, or the request was lost on its way.
@@ -347,7 +252,7 @@ impl World {
                     [usize::try_from(day / 10).unwrap() % 3];
                 self.companies[0].sim.refuse(kind, Some(Right::MissingInRole));
                 self.hidden = Some((0, kind));
-                self.hid.push((self.clock.now(), Timestamp::MAX));
+                self.hid.push((now, Timestamp::MAX));
             }
             8 => self.sim.plant(Fault::timeout().on("/api/v1/").times(2)),
             _ => self.sim.plant(Fault::garbage().on("/api/v1/").times(2)),
@@ -377,19 +282,6 @@ impl World {
         self.sim.rotate_webhook_secret(NEW_SECRET);
     }
 
-    /// Nothing goes wrong any more.
-    pub(super) fn calm(&mut self) {
-        self.trouble(4);
-        self.post.way.is_reliable = true;
-    }
-
-    pub(super) fn happened(&self) -> impl Iterator<Item = String> + '_ {
-        let told = |company: &'_ Company| -> Vec<String> {
-            company.happened.iter().map(|what| format!("{} {what}", company.connection)).collect()
-        };
-        self.companies.iter().flat_map(told)
-    }
-
     /// What Exact Online counts: calls, calls at once, errors, and refused tokens. Where a token works once only, one is refused
     /// for each answer that was lost with its successor: nobody can know that it is not there.
     pub(super) fn kept_every_limit(&self) {
@@ -407,6 +299,34 @@ impl World {
         let look = Duration::from_secs(3600);
         self.hid.iter().any(|(since, until)| *since <= at && at.saturating_since(*until) <= look)
     }
+}
+
+impl World {
+    /// Enters a document in a company, and returns its place.
+    pub(super) fn enter(&mut self, company: usize, kind: Kind) -> usize {
+        self.vendor.companies[company].enter(kind, &mut self.dice)
+    }
+
+    /// What Exact Online has to tell never arrives.
+    pub(super) fn lose_the_post(&mut self) {
+        self.post.lost += self.vendor.take_webhooks().len();
+    }
+
+    /// The host is away. Exact Online tries again later what it has to tell, and gives up some of it.
+    pub(super) async fn nobody_listens(&mut self, time: Duration) {
+        for delivery in self.vendor.sim.take_webhooks() {
+            let away = TransportError::new(Phase::NotWritten, "nobody listens");
+            self.vendor.sim.settle_webhook(delivery, Err(away));
+        }
+        tokio::time::sleep(time).await;
+    }
+
+    /// Nothing goes wrong any more.
+    pub(super) fn calm(&mut self) {
+        let now = self.now();
+        self.vendor.trouble(4, now);
+        self.post.is_reliable = true;
+    }
 
     /// The lists of which a look was not believed, and none since.
     pub(super) async fn stopped_sweeps(&self) -> Vec<String> {
@@ -414,19 +334,4 @@ impl World {
         let stopped = health.connections.into_values().flat_map(|connection| connection.stopped_sweeps);
         stopped.map(|stopped| stopped.feed).collect()
     }
-
-    pub(super) async fn entries(&self, kind: EntryKind) -> Vec<Entry> {
-        let mut query = Query::of_kind(kind).with_limit(usize::MAX);
-        query.bodies = true;
-        self.log.query(&query).await.unwrap()
-    }
-
-    pub(super) async fn events(&self) -> Vec<Event> {
-        let entries = self.entries(EntryKind::Event).await;
-        let events = entries.into_iter().map(|entry| Event::from_cloudevent(&entry.body.unwrap()).unwrap());
-        events.filter(|event| !event.is_outcome()).collect()
-    }
 }
-
-/// What replaces the app's first webhook secret.
-const NEW_SECRET: &str = "mlc-exact-webhook-secret-2027";

@@ -4,8 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use http::StatusCode;
 use ml_connector_core::{
-    AuditLog, Clock, Connector, Timestamp, TokioClock,
-    audit::{Entry, EntryKind, MemoryLog, Query},
+    Clock, Connector, Timestamp, TokioClock,
+    audit::{Entry, EntryKind, MemoryLog},
     engine::{ConnectionHealth, Settings},
     model::Event,
     route::Route,
@@ -21,7 +21,7 @@ use ml_connector_slack::{Slack, channel};
 
 use crate::{
     mirror::Host,
-    world::{ACCOUNTING, Running, amount, secs},
+    world::{ACCOUNTING, Running, amount, entries, secs},
 };
 
 pub(super) const SUPPLIER: &str = "Molen De Hoop B.V.";
@@ -155,9 +155,7 @@ impl Story {
     }
 
     pub(super) async fn entries(&self, kind: EntryKind) -> Vec<Entry> {
-        let mut query = Query::of_kind(kind).with_limit(usize::MAX);
-        query.bodies = true;
-        self.log.query(&query).await.unwrap()
+        entries(&*self.log, kind).await
     }
 
     /// What was told, as `bill.created 6f1f…`.

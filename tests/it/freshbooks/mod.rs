@@ -3,20 +3,14 @@
 
 mod messages;
 mod office;
-mod post;
 mod slack;
-mod tables;
 mod webhooks;
 
 use std::time::Duration;
 
-use ml_connector_core::{
-    audit::{EntryKind, EntryState},
-    model::{Event, Origin},
-};
+use ml_connector_core::audit::{EntryKind, EntryState};
 
-use self::office::World;
-use crate::mirror;
+use crate::mirror::{self, Course};
 
 /// Each is most of a day of two offices, and takes half a minute. `MIRROR_SEEDS=12` tries more.
 const SEEDS: u64 = 3;
@@ -25,21 +19,13 @@ const ROUNDS: u32 = 10;
 const WORK: Duration = Duration::from_secs(20 * 60);
 const REST: Duration = Duration::from_secs(70 * 60);
 
-/// Whether the events are what happened, once each.
-async fn same_story(world: &World) {
-    let events = world.events().await;
-    assert!(events.iter().all(|event| event.origin == Origin::Live));
-    let told = |event: &Event| format!("{} {} {}", event.connection, event.event_type(), event.entity.id);
-    mirror::same_story(world.happened(), events.iter().map(told));
-}
-
 // Proves: nothing_lost, limits_of_freshbooks.
 #[tokio::test(start_paused = true)]
 async fn whatever_happens_to_webhooks_callbacks_and_tokens_is_told_once() {
     for seed in mirror::seeds(SEEDS) {
-        let mut world = World::new(seed);
+        let mut world = office::world(seed);
         world.furnish(120).await;
-        let running = world.connect();
+        let running = world.connect(());
         world.proven().await;
         for round in 0..ROUNDS {
             // Now and then the chain of tokens breaks, and a person has to mend it: what happens until then is told later.
@@ -60,18 +46,23 @@ async fn whatever_happens_to_webhooks_callbacks_and_tokens_is_told_once() {
         world.calm();
         world.settle(REST).await;
         world.proven().await;
-        same_story(&world).await;
+        world.same_story().await;
         assert!(world.happened().count() > 100, "{}", world.happened().count());
-        assert_eq!(world.sim.limit_violations(), 0, "seed {seed}");
+        assert_eq!(world.vendor.sim.limit_violations(), 0, "seed {seed}");
         let dead = world.entries(EntryKind::Signal).await;
         let dead: Vec<_> = dead.into_iter().filter(|entry| entry.state == EntryState::Dead).collect();
         assert!(dead.is_empty(), "{dead:#?}");
-        assert!(
-            world.post.way.lost > 15 && world.post.way.repeated > 15 && world.post.forged > 10,
-            "{:?}",
-            world.post
-        );
+        let (post, forged) = (&world.post, world.vendor.forged);
+        assert!(post.lost > 15 && post.repeated > 15 && forged > 10, "{post:?}, {forged} forged");
         running.stop().await;
         world.shows_no_verifier().await;
     }
+}
+
+/// FreshBooks → Databricks, by configuration alone: the tables are what the offices' books are.
+#[tokio::test(start_paused = true)]
+async fn tables_mirror_the_offices_through_faults_kills_and_a_lost_log() {
+    let (round, calm) = (Duration::from_secs(2 * 3600), Duration::from_secs(6 * 3600));
+    let course = Course { documents: 40, rounds: 4, acts: 12, round, calm, rows: [20, 80] };
+    mirror::tables_mirror_the_books(office::world(4), (), course).await;
 }

@@ -1,53 +1,45 @@
-//! Two offices of one login that work with their books, and keep a diary of what they do.
+//! FreshBooks, and people who work in two offices of one login.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{Request, StatusCode};
 use ml_connector_core::{
-    AuditLog, Clock, Connector, Secret, Source, Timestamp, TokioClock,
-    audit::{Entry, EntryKind, MemoryLog, Query},
-    auth::Authorizer,
-    engine::Settings,
-    http::Limits,
-    model::{Decimal, Event},
-    route::Route,
-    token::MemoryTokenStore,
+    AuditLog, Clock, Connector, Secret, Timestamp, audit::Query, auth::Authorizer, http::Limits,
+    model::Decimal,
 };
 use ml_connector_freshbooks::FreshBooks;
 use ml_connector_sim::{
-    Conditions, DatabricksSim, Fault, FreshBooksSim, SimTransport,
-    freshbooks::{Bill, BillVendor, Business, Client, Expense, FreshBooksConfig, Invoice, Kind},
+    Conditions, Fault, FreshBooksSim, SimTransport,
+    freshbooks::{Bill, BillVendor, Business, Client, Expense, FreshBooksConfig, Invoice, Kind, Payment},
 };
 
-use super::post::Post;
-use crate::{proof::Dice, warehouse, world::Running};
+use crate::{
+    mirror::{self, Diary, Kept, Post, Vendor},
+    proof::Dice,
+};
+
+pub(super) type World = mirror::World<Login>;
 
 pub(super) const STUDIO: &str = "Zq84Xk";
 pub(super) const BOATS: &str = "Hn7Tq2";
 
-/// The login's books and the connector that watches them.
-pub(super) struct World {
+pub(super) struct Login {
     pub(super) sim: FreshBooksSim,
-    pub(super) post: Post,
-    /// Where everything is told to, if anywhere.
-    pub(super) lake: Option<DatabricksSim>,
+    pub(super) forged: usize,
+    /// Every verifier that was ever handed over.
+    verifiers: Vec<String>,
     offices: [Office; 2],
-    clock: Arc<TokioClock>,
-    log: Arc<MemoryLog>,
-    tokens: Arc<MemoryTokenStore>,
-    connector: Option<Connector>,
-    dice: Dice,
 }
 
+/// The books of one connection.
 struct Office {
-    connection: &'static str,
     sim: FreshBooksSim,
     client: u64,
     vendor: u64,
     documents: Vec<Document>,
-    /// `books invoice.paid 502001`, in order.
-    happened: Vec<String>,
+    diary: Diary,
+    used: BTreeSet<usize>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,9 +62,8 @@ struct Document {
     of: Option<usize>,
 }
 
-impl World {
-    pub(super) fn new(seed: u64) -> Self {
-        let clock = Arc::new(TokioClock::starting_at(Timestamp::parse("2026-06-29T12:00:00Z").unwrap()));
+pub(super) fn world(seed: u64) -> World {
+    mirror::World::new(seed, "2026-06-29T12:00:00Z", Post::that_loses(2), |clock, _| {
         let mut config = FreshBooksConfig::default();
         config.businesses.push(Business::new(880_214, BOATS, "Brackwater Boats"));
         if seed % 2 == 1 {
@@ -82,7 +73,7 @@ impl World {
         }
         config.conditions.latency = Duration::from_millis(150);
         config.seed = seed;
-        let sim = FreshBooksSim::with_config(Arc::clone(&clock) as Arc<dyn Clock>, config);
+        let sim = FreshBooksSim::with_config(Arc::clone(clock) as Arc<dyn Clock>, config);
         sim.tune(|quirks| {
             quirks.invoice_update_on_payment = seed.is_multiple_of(2);
             quirks.old_deliveries = seed.is_multiple_of(3);
@@ -94,23 +85,43 @@ impl World {
             let sim = sim.within(account);
             let client = sim.create(Client::new("Larkspur Dental Group")).unwrap();
             let vendor = sim.create(BillVendor::new("Harbourview Supply Co.")).unwrap();
-            Office { connection, sim, client, vendor, documents: Vec::new(), happened: Vec::new() }
+            let (diary, used) = (Diary::new(connection), BTreeSet::new());
+            Office { sim, client, vendor, documents: Vec::new(), diary, used }
         };
-        Self {
-            offices: [office("books", STUDIO), office("boats", BOATS)],
-            sim,
-            post: Post::default(),
-            lake: None,
-            clock,
-            log: Arc::default(),
-            tokens: Arc::default(),
-            connector: None,
-            dice: Dice::new(seed),
-        }
+        let offices = [office("books", STUDIO), office("boats", BOATS)];
+        Login { offices, sim, forged: 0, verifiers: Vec::new() }
+    })
+}
+
+impl Vendor for Login {
+    type Mode = ();
+    type Source = FreshBooks;
+
+    // Long ago: what is listed as changed is what happens from now on.
+    const AGE: Duration = Duration::from_secs(3 * 86_400);
+    const STEP: Duration = Duration::from_secs(30);
+
+    fn sources(&self, (): ()) -> Vec<FreshBooks> {
+        let source = |office: &Office| {
+            let credentials = office.sim.credentials();
+            FreshBooks::builder(office.diary.connection)
+                .account_id(credentials.account_id)
+                .login("marisol")
+                .client(credentials.client_id, credentials.client_secret.as_str())
+                .redirect_uri(credentials.redirect_uri)
+                .refresh_token(credentials.refresh_token.as_str())
+                .time_zone("America/Toronto")
+                .build()
+                .unwrap()
+        };
+        self.offices.iter().map(source).collect()
     }
 
-    /// What the books hold before anybody is connected.
-    pub(super) async fn furnish(&mut self, documents: usize) {
+    fn within_reach(&self, transport: SimTransport) -> SimTransport {
+        transport.with_freshbooks(&self.sim)
+    }
+
+    fn furnish(&mut self, documents: usize, _: &mut Dice) {
         for office in &mut self.offices {
             for n in 0..documents {
                 office.create(u64::try_from(n % 4).unwrap(), 10_000 + i64::try_from(n).unwrap());
@@ -118,162 +129,134 @@ impl World {
             let first_bill =
                 office.documents.iter().position(|document| document.kind == Kind::Bill).unwrap();
             office.pay(first_bill, 100);
-            office.happened.clear();
+            office.diary.begin();
         }
-        drop(self.sim.take_webhooks());
-        // Long ago: what is listed as changed is what happens from now on.
-        tokio::time::sleep(Duration::from_secs(3 * 86_400)).await;
     }
 
-    /// The connection of an office.
-    pub(super) fn source(&self, office: usize) -> FreshBooks {
-        let office = &self.offices[office];
-        let credentials = office.sim.credentials();
-        FreshBooks::builder(office.connection)
-            .account_id(credentials.account_id)
-            .login("marisol")
-            .client(credentials.client_id, credentials.client_secret.as_str())
-            .redirect_uri(credentials.redirect_uri)
-            .refresh_token(credentials.refresh_token.as_str())
-            .time_zone("America/Toronto")
-            .build()
-            .unwrap()
+    fn begin_round(&mut self, _: &mut Dice, _: Timestamp) {
+        self.offices.iter_mut().for_each(|office| office.used.clear());
     }
 
-    pub(super) fn connect(&mut self) -> Running {
-        let sources = [0, 1].map(|office| self.source(office));
-        let mut transport = SimTransport::new().with_freshbooks(&self.sim);
-        let mut builder = Connector::builder();
-        if let Some(lake) = &self.lake {
-            transport = transport.with_router(lake.host(), lake.router());
-            let route = Route::new("warehouse").with_pages().with_all_origins();
-            builder = builder
-                .connect(warehouse::sink(lake, sources.iter().map(|source| source as &dyn Source)))
-                .route(route.to("lake", ml_connector_databricks::tables()));
+    fn act(&mut self, dice: &mut Dice, _: Timestamp) {
+        self.offices[dice.place(2)].act(dice);
+    }
+
+    fn take_webhooks(&mut self) -> Vec<Request<Bytes>> {
+        let deliveries = self.sim.take_webhooks();
+        for delivery in deliveries.iter().filter(|delivery| delivery.about.name == "callback.verify") {
+            let fields = url::form_urlencoded::parse(delivery.request.body());
+            let verifiers = fields.filter(|(name, _)| name == "verifier");
+            self.verifiers.extend(verifiers.map(|(_, value)| value.into_owned()));
         }
-        let [one, other] = sources;
-        let mut settings = Settings::default();
-        settings.lease = Duration::from_secs(600);
-        let connector = builder
-            .audit_log(Arc::clone(&self.log))
-            .token_store(Arc::clone(&self.tokens))
-            .clock(Arc::clone(&self.clock))
-            .transport(transport)
-            .public_url("https://erp.example.com")
-            .settings(settings)
-            .source(one)
-            .source(other)
-            .build()
-            .unwrap();
-        self.connector = Some(connector.clone());
-        Running::start(&connector)
+        deliveries.into_iter().map(|delivery| delivery.request).collect()
     }
 
-    pub(super) fn connector(&self) -> &Connector {
-        self.connector.as_ref().unwrap()
+    /// A change with another key, or a handshake that nobody has sent.
+    async fn forge(&mut self, connector: &Connector, dice: &mut Dice) {
+        if dice.below(3) != 0 {
+            return;
+        }
+        let callbacks = self.sim.callbacks();
+        let Some(callback) = callbacks.get(dice.place(8)) else { return };
+        self.forged += 1;
+        let (id, account) = (callback.id.to_string(), callback.account_id.clone());
+        let key = Secret::from("a forger's key");
+        let (fields, status) = if dice.below(2) == 0 {
+            let fields = vec![("name", "invoice.delete"), ("object_id", "502001"), ("account_id", &*account)];
+            (fields, StatusCode::UNAUTHORIZED)
+        } else {
+            let fields = vec![
+                ("name", "callback.verify"),
+                ("object_id", &*id),
+                ("account_id", &*account),
+                ("verifier", "forged"),
+            ];
+            (fields, StatusCode::OK)
+        };
+        let request = FreshBooksSim::forge(&callback.uri, &fields, Some(&key)).unwrap();
+        assert_eq!(connector.receive(request).await.status(), status);
     }
 
-    pub(super) fn clock(&self) -> Arc<dyn Clock> {
-        Arc::clone(&self.clock) as Arc<dyn Clock>
-    }
-
-    /// The log is gone, and another one begins. Meanwhile documents are deleted, and nobody hears of it.
-    pub(super) fn lose_log(&mut self) {
-        self.log = Arc::default();
+    fn delete_some(&mut self) {
         self.offices.iter_mut().for_each(Office::delete_some);
-        drop(self.sim.take_webhooks());
     }
 
-    /// Every record that there ever was in an office, by its kind, and whether it is there.
-    pub(super) fn records(&self, office: usize) -> impl Iterator<Item = (&'static str, u64, bool)> {
-        let shown = |document: &Document| document.stage != Stage::Gone;
-        let documents = self.offices[office].documents.iter();
-        documents.map(move |document| {
-            let (kind, _) = word(document.kind, "updated").split_once('.').unwrap();
-            (kind, document.id, shown(document))
-        })
+    fn diaries(&self) -> Vec<&Diary> {
+        self.offices.iter().map(|office| &office.diary).collect()
     }
 
-    /// Does `acts` things to as many different records in `time`.
-    pub(super) async fn work(&mut self, acts: u32, time: Duration) {
-        let mut used = [BTreeSet::new(), BTreeSet::new()];
-        for _ in 0..acts {
-            tokio::time::sleep(time / acts).await;
-            let which = usize::try_from(self.dice.below(2)).unwrap();
-            self.offices[which].act(&mut self.dice, &mut used[which]);
-            self.post.run(&self.sim, self.connector.as_ref().unwrap(), &mut self.dice).await;
-        }
+    fn records(&self) -> Vec<Kept> {
+        let records = |office: &Office| -> Vec<Kept> {
+            let connection = office.diary.connection;
+            let kept = |document: &Document| Kept {
+                connection,
+                kind: word(document.kind),
+                id: document.id.to_string(),
+                exists: document.stage != Stage::Gone,
+            };
+            office.documents.iter().map(kept).collect()
+        };
+        self.offices.iter().flat_map(records).collect()
     }
+}
 
-    /// Lets time pass in which nobody works, and the post goes on.
-    pub(super) async fn settle(&mut self, time: Duration) {
-        let step = Duration::from_secs(30);
-        for n in 0..time.as_secs() / step.as_secs() {
-            tokio::time::sleep(step).await;
-            let connector = self.connector.as_ref().unwrap();
-            self.post.run(&self.sim, connector, &mut self.dice).await;
-            if n == 10 {
-                self.post.flush(connector).await;
-            }
-        }
-    }
-
+impl World {
     /// Something that FreshBooks or somebody there does, and tells nobody.
     pub(super) fn trouble(&mut self) {
-        let callbacks = self.sim.callbacks();
-        let some = callbacks.get(usize::try_from(self.dice.below(12)).unwrap());
+        let callbacks = self.vendor.sim.callbacks();
+        let some = callbacks.get(self.dice.place(12));
         match (self.dice.below(4), some) {
-            (0, Some(callback)) => drop(self.sim.delete_callback(callback.id)),
-            (1 | 2, Some(callback)) => drop(self.sim.unverify_callback(callback.id)),
+            (0, Some(callback)) => drop(self.vendor.sim.delete_callback(callback.id)),
+            (1 | 2, Some(callback)) => drop(self.vendor.sim.unverify_callback(callback.id)),
             // All at once: then as many handshakes are under way together.
             (3, Some(_)) => {
                 for callback in &callbacks {
-                    assert!(self.sim.unverify_callback(callback.id));
+                    assert!(self.vendor.sim.unverify_callback(callback.id));
                 }
             }
             _ => {}
         }
         match self.dice.below(9) {
-            0 => self.sim.expire_tokens(),
+            0 => self.vendor.sim.expire_tokens(),
             1 => {
                 // The request for a token is lost on its way: the refresh token still works.
-                self.sim.expire_tokens();
-                self.sim.plant(Fault::reset().on("oauth/token").times(1));
+                self.vendor.sim.expire_tokens();
+                self.vendor.sim.plant(Fault::reset().on("oauth/token").times(1));
             }
             7 => {
                 // Both offices want a token, and for a while there is none to be had.
-                self.sim.expire_tokens();
-                self.sim.plant(Fault::refused().on("oauth/token").times(3));
+                self.vendor.sim.expire_tokens();
+                self.vendor.sim.plant(Fault::refused().on("oauth/token").times(3));
             }
-            2 => self.sim.plant(Fault::too_many_requests(7).on("/accounting/").times(2)),
-            3 => self.sim.plant(Fault::html(StatusCode::BAD_GATEWAY).on("/accounting/").times(3)),
-            4 => self.sim.plant(Fault::timeout().on("/accounting/").times(1)),
-            5 => self.sim.plant(Fault::reset().having_acted().on("callbacks").times(2)),
-            6 => self.sim.plant(Fault::truncated().on("/accounting/").times(1)),
+            2 => self.vendor.sim.plant(Fault::too_many_requests(7).on("/accounting/").times(2)),
+            3 => self.vendor.sim.plant(Fault::html(StatusCode::BAD_GATEWAY).on("/accounting/").times(3)),
+            4 => self.vendor.sim.plant(Fault::timeout().on("/accounting/").times(1)),
+            5 => self.vendor.sim.plant(Fault::reset().having_acted().on("callbacks").times(2)),
+            6 => self.vendor.sim.plant(Fault::truncated().on("/accounting/").times(1)),
             _ => {}
         }
     }
 
     /// The answer with the next refresh token is lost on its way, and the one that was sent is spent.
     pub(super) fn lose_rotation(&mut self) {
-        self.sim.expire_tokens();
-        self.sim.plant(Fault::reset().having_acted().on("oauth/token").times(1));
+        self.vendor.sim.expire_tokens();
+        self.vendor.sim.plant(Fault::reset().having_acted().on("oauth/token").times(1));
     }
 
     /// Whether both connections wait until somebody connects the login again, and say so.
     pub(super) async fn waits_for_a_person(&self) -> bool {
-        let health = self.connector.as_ref().unwrap().health().await.unwrap();
+        let health = self.connector().health().await.unwrap();
         let said = |connection: &str| {
             let parked = health.connections[&connection.into()].parked.as_ref();
             parked.is_some_and(|parked| parked.reason.contains("connect"))
         };
-        self.offices.iter().all(|office| said(office.connection))
+        self.vendor.offices.iter().all(|office| said(office.diary.connection))
     }
 
     /// A person connects the login again. What goes wrong meanwhile, they try again.
     pub(super) async fn reconnect(&mut self) {
-        let ctx = self.connector.as_ref().unwrap().context();
-        let app = self.sim.credentials();
+        let ctx = self.connector().context();
+        let app = self.vendor.sim.credentials();
         let secret = Secret::from(app.client_secret.as_str());
         let back = app.redirect_uri.parse().unwrap();
         let config = FreshBooks::authorizer_config(&app.client_id, secret, back).unwrap();
@@ -288,8 +271,8 @@ impl World {
                 && authorizer.finish(&ctx, query, None).await.is_ok()
             {
                 // Otherwise they are tried when their pauses are over.
-                for office in &self.offices {
-                    self.connector.as_ref().unwrap().resume(&office.connection.into()).await.unwrap();
+                for office in &self.vendor.offices {
+                    self.connector().resume(&office.diary.connection.into()).await.unwrap();
                 }
                 return;
             }
@@ -300,59 +283,38 @@ impl World {
 
     /// Nothing goes wrong any more.
     pub(super) fn calm(&mut self) {
-        self.post.way.is_reliable = true;
+        self.post.is_reliable = true;
     }
 
     /// Waits until every callback is proven: handshakes may be lost several times.
     pub(super) async fn proven(&mut self) {
         for _ in 0..30 {
             self.settle(Duration::from_secs(600)).await;
-            let callbacks = self.sim.callbacks();
+            let callbacks = self.vendor.sim.callbacks();
             if callbacks.len() == 8 && callbacks.iter().all(|callback| callback.verified) {
                 return;
             }
         }
-        panic!("{:?}", self.sim.callbacks());
-    }
-
-    pub(super) fn happened(&self) -> impl Iterator<Item = String> + '_ {
-        self.offices.iter().flat_map(|office| {
-            office.happened.iter().map(move |what| format!("{} {what}", office.connection))
-        })
-    }
-
-    pub(super) async fn entries(&self, kind: EntryKind) -> Vec<Entry> {
-        let mut query = Query::of_kind(kind).with_limit(usize::MAX);
-        query.bodies = true;
-        self.log.query(&query).await.unwrap()
-    }
-
-    pub(super) async fn events(&self) -> Vec<Event> {
-        let entries = self.entries(EntryKind::Event).await;
-        let events = entries.into_iter().map(|entry| Event::from_cloudevent(&entry.body.unwrap()).unwrap());
-        events.filter(|event| !event.is_outcome()).collect()
+        panic!("{:?}", self.vendor.sim.callbacks());
     }
 
     /// No verifier is in any entry of the log.
     pub(super) async fn shows_no_verifier(&self) {
-        assert!(self.post.verifiers.len() > 8);
+        assert!(self.vendor.verifiers.len() > 8);
         let mut everything = Query::default().with_limit(usize::MAX);
         everything.bodies = true;
         for entry in self.log.query(&everything).await.unwrap() {
             let text = String::from_utf8_lossy(entry.body.as_deref().unwrap_or_default()).into_owned();
-            let shown = self.post.verifiers.iter().find(|verifier| text.contains(*verifier));
+            let shown = self.vendor.verifiers.iter().find(|verifier| text.contains(*verifier));
             assert!(shown.is_none(), "{:?}", entry.kind);
-            let shown = self.post.verifiers.iter().find(|verifier| format!("{entry:?}").contains(*verifier));
+            let shown =
+                self.vendor.verifiers.iter().find(|verifier| format!("{entry:?}").contains(*verifier));
             assert!(shown.is_none(), "{:?}", entry.kind);
         }
     }
 }
 
 impl Office {
-    fn tell(&mut self, what: &str, id: u64) {
-        self.happened.push(format!("{what} {id}"));
-    }
-
     /// Makes a document: a draft, an invoice that is sent, a bill or an expense.
     fn create(&mut self, which: u64, cents: i64) {
         let amount = Decimal::new(cents, 2);
@@ -364,34 +326,34 @@ impl Office {
         };
         let id = id.unwrap();
         self.documents.push(Document { kind, id, stage, left: cents, total: cents, of: None });
-        self.tell(if which == 1 { "invoice.sent" } else { word(kind, "created") }, id);
+        self.diary.note(word(kind), if which == 1 { "sent" } else { "created" }, id);
     }
 
     /// Does something to a record that nobody has touched in this round.
-    fn act(&mut self, dice: &mut Dice, used: &mut BTreeSet<usize>) {
-        let cents = i64::try_from(1_000 + dice.below(900_000)).unwrap();
+    fn act(&mut self, dice: &mut Dice) {
+        let cents = dice.cents(1_000, 900_000);
         if dice.below(5) < 2 {
             self.create(dice.below(4), cents);
-            used.insert(self.documents.len() - 1);
+            self.used.insert(self.documents.len() - 1);
             return;
         }
-        let at = usize::try_from(dice.below(self.documents.len() as u64)).unwrap();
+        let at = dice.place(self.documents.len());
         let of = self.documents[at].of;
         if self.documents[at].stage == Stage::Gone
-            || used.contains(&at)
-            || of.is_some_and(|of| used.contains(&of))
+            || self.used.contains(&at)
+            || of.is_some_and(|of| self.used.contains(&of))
         {
             return;
         }
-        used.insert(at);
-        used.extend(of);
+        self.used.insert(at);
+        self.used.extend(of);
         let Document { kind, id, stage, left, total, .. } = self.documents[at].clone();
         let before = self.documents.len();
         match (kind, stage, dice.below(6)) {
             (Kind::Invoice, Stage::Draft, 0..=3) => {
                 self.sim.mark_sent(id).unwrap();
                 self.documents[at].stage = Stage::Open;
-                self.tell("invoice.sent", id);
+                self.diary.note("invoice", "sent", id);
             }
             // The client looks at it, or FreshBooks moves its stamps.
             (Kind::Invoice, Stage::Open, 0) => self.sim.view(id).unwrap(),
@@ -409,29 +371,27 @@ impl Office {
             (_, _, 5) => self.delete(at),
             _ => self.edit(at, dice),
         }
-        used.extend(before..self.documents.len());
+        self.used.extend(before..self.documents.len());
     }
 
     fn pay(&mut self, at: usize, cents: i64) {
         let Document { kind, id, left, .. } = self.documents[at];
         let amount = Decimal::new(cents, 2);
-        let (paid, kind_of_payment, payment) = match kind {
-            Kind::Invoice => {
-                ("customer_payment.created", Kind::Payment, self.sim.pay_invoice(id, amount).unwrap())
-            }
-            _ => ("bill_payment.created", Kind::BillPayment, self.sim.pay_bill(id, amount).unwrap()),
+        let (told, payment) = match kind {
+            Kind::Invoice => ("customer_payment", self.sim.pay_invoice(id, amount).unwrap()),
+            _ => ("bill_payment", self.sim.pay_bill(id, amount).unwrap()),
         };
-        self.tell(paid, payment);
+        self.diary.note(told, "created", payment);
         if cents > left {
-            self.tell("credit.created", payment + 1);
+            self.diary.note("credit", "created", payment + 1);
         }
         let cents = cents.min(left);
         let document = &mut self.documents[at];
         document.left = left - cents;
         document.stage = if document.left == 0 { Stage::Paid } else { Stage::Partly };
         let verb = if document.left == 0 { "paid" } else { "partially_paid" };
-        self.tell(word(kind, verb), id);
-        if kind_of_payment == Kind::Payment {
+        self.diary.note(word(kind), verb, id);
+        if kind == Kind::Invoice {
             let payment = Document {
                 kind: Kind::Payment,
                 id: payment,
@@ -449,7 +409,7 @@ impl Office {
         let Document { id, of, .. } = self.documents[at];
         self.sim.refund(id, Decimal::new(cents, 2)).unwrap();
         self.documents[at].total -= cents;
-        self.tell("customer_payment.updated", id);
+        self.diary.note("customer_payment", "updated", id);
         self.owes_again(of.unwrap(), cents);
     }
 
@@ -464,7 +424,7 @@ impl Office {
         let verb =
             if was == Stage::Paid && invoice.stage == Stage::Partly { "partially_paid" } else { "updated" };
         let id = invoice.id;
-        self.tell(word(Kind::Invoice, verb), id);
+        self.diary.note(word(Kind::Invoice), verb, id);
     }
 
     fn edit(&mut self, at: usize, dice: &mut Dice) {
@@ -474,10 +434,10 @@ impl Office {
             Kind::Invoice => self.sim.edit(id, |invoice: &mut Invoice| invoice.notes = note),
             Kind::Bill => self.sim.edit(id, |bill: &mut Bill| bill.number = Some(note)),
             Kind::Expense => self.sim.edit(id, |expense: &mut Expense| expense.notes = note),
-            _ => self.sim.edit(id, |payment: &mut ml_connector_sim::freshbooks::Payment| payment.note = note),
+            _ => self.sim.edit(id, |payment: &mut Payment| payment.note = note),
         }
         .unwrap();
-        self.tell(word(kind, "updated"), id);
+        self.diary.note(word(kind), "updated", id);
     }
 
     /// Deletes a few documents of which nothing was paid.
@@ -495,29 +455,19 @@ impl Office {
         // What was paid of a deleted document stays, and nobody owes anything for it.
         self.sim.delete(kind, id).unwrap();
         self.documents[at].stage = Stage::Gone;
-        self.tell(word(kind, "deleted"), id);
+        self.diary.note(word(kind), "deleted", id);
         if let Some(invoice) = of.filter(|_| kind == Kind::Payment) {
             self.owes_again(invoice, total);
         }
     }
 }
 
-fn word(kind: Kind, verb: &'static str) -> &'static str {
-    match (kind, verb) {
-        (Kind::Invoice, "created") => "invoice.created",
-        (Kind::Invoice, "updated") => "invoice.updated",
-        (Kind::Invoice, "paid") => "invoice.paid",
-        (Kind::Invoice, "partially_paid") => "invoice.partially_paid",
-        (Kind::Invoice, _) => "invoice.deleted",
-        (Kind::Bill, "created") => "bill.created",
-        (Kind::Bill, "updated") => "bill.updated",
-        (Kind::Bill, "paid") => "bill.paid",
-        (Kind::Bill, "partially_paid") => "bill.partially_paid",
-        (Kind::Bill, _) => "bill.deleted",
-        (Kind::Expense, "created") => "expense.created",
-        (Kind::Expense, "updated") => "expense.updated",
-        (Kind::Expense, _) => "expense.deleted",
-        (_, "updated") => "customer_payment.updated",
-        _ => "customer_payment.deleted",
+/// What we call a kind of record.
+fn word(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Invoice => "invoice",
+        Kind::Bill => "bill",
+        Kind::Expense => "expense",
+        _ => "customer_payment",
     }
 }

@@ -1,7 +1,6 @@
 //! One of several hosts: this test binary, started again with a job in its environment.
 
 use std::{
-    io,
     net::SocketAddr,
     path::PathBuf,
     process::Stdio,
@@ -9,7 +8,6 @@ use std::{
     time::Duration,
 };
 
-use axum::Router;
 use ml_connector_core::{Connector, Repeat, SystemClock, model::Destination, route::Route};
 use ml_connector_sql::{
     PostgresLog, PostgresOptions,
@@ -18,12 +16,11 @@ use ml_connector_sql::{
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
     process::{Child, ChildStdin, Command},
-    sync::oneshot,
 };
 
 use super::{PATIENCE, watched::WatchedLog};
 use crate::proof::{
-    host::{FailPoint, FailingSink},
+    host::{FailPoint, FailingSink, serve},
     ledger::{BoardSink, LedgerSource, Remote, settings},
     pause::Halt,
 };
@@ -133,16 +130,7 @@ async fn host() {
             );
     }
     let connector = builder.build().unwrap();
-    let router = Router::new().nest_service("/hooks", connector.service());
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    println!("\nlistens on {}", listener.local_addr().unwrap());
-    tokio::spawn(async move { axum::serve(listener, router).await });
-    let (stop, stopped) = oneshot::channel::<()>();
-    std::thread::spawn(move || {
-        let _ = io::copy(&mut io::stdin(), &mut io::sink());
-        let _ = stop.send(());
-    });
-    connector.run(async { drop(stopped.await) }).await;
+    serve(connector).await;
 }
 
 /// The books that a record is in.

@@ -1,7 +1,10 @@
 //! What mirror tests share. Such a test lets people work with a simulated vendor, writes down what they do, and compares it
 //! with what was told.
 
+mod lake;
 mod post;
+mod skewed;
+mod world;
 
 use std::{
     collections::BTreeMap,
@@ -17,7 +20,12 @@ use ml_connector_core::{
     http::{Limits, TransportError},
 };
 
-pub(crate) use self::post::Post;
+pub(crate) use self::{
+    lake::{Course, lake, mirrored, tables_mirror_the_books},
+    post::Post,
+    skewed::Skewed,
+    world::{Diary, Kept, Vendor, World},
+};
 
 /// The stories to play: as many as a test has time for, or `MIRROR_SEEDS`. `MIRROR_FROM=3 MIRROR_SEEDS=1` plays one again.
 pub(crate) fn seeds(usual: u64) -> Range<u64> {

@@ -10,6 +10,8 @@ use crate::proof::Dice;
 #[derive(Debug, Default)]
 pub(crate) struct Post {
     late: Vec<Request<Bytes>>,
+    /// Of eight webhooks, how many are lost.
+    losses: u64,
     /// Whether nothing goes wrong any more.
     pub(crate) is_reliable: bool,
     pub(crate) lost: usize,
@@ -18,6 +20,11 @@ pub(crate) struct Post {
 }
 
 impl Post {
+    /// Loses so many of eight webhooks.
+    pub(crate) fn that_loses(losses: u64) -> Self {
+        Self { losses, ..Self::default() }
+    }
+
     /// Delivers one webhook, or not.
     pub(crate) async fn hand_over(
         &mut self,
@@ -27,12 +34,12 @@ impl Post {
     ) {
         match dice.below(8) {
             _ if self.is_reliable => send(connector, &request).await,
-            0 | 1 => self.lost += 1,
-            2 => {
+            n if n < self.losses => self.lost += 1,
+            n if n == self.losses => {
                 self.delayed += 1;
                 self.late.push(request);
             }
-            3 | 4 => {
+            n if n <= self.losses + 2 => {
                 self.repeated += 1;
                 send(connector, &request).await;
                 send(connector, &request).await;

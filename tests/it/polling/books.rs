@@ -1,4 +1,4 @@
-//! An office that works with its books, and keeps a diary of what it does.
+//! Zoho Books, people who work with the books of an organization, and how often their lists are read.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -6,22 +6,24 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
+use http::Request;
 use ml_connector_core::{
-    AuditLog, Clock, Connector, Secret, Source, SourceMode, Timestamp, TokioClock,
-    audit::{EntryKind, MemoryLog, Query},
-    engine::Settings,
-    model::{Decimal, Event, RecordKind, Zone},
-    route::Route,
-    token::MemoryTokenStore,
+    Clock, Secret, SourceMode, Timestamp, TokioClock,
+    model::{Decimal, RecordKind, Zone},
 };
 use ml_connector_sim::{
-    DatabricksSim, SimTransport, ZohoBooksSim,
+    SimTransport, ZohoBooksSim,
     zoho::{Entity, EventKind, NewDocument, NewRecord, Organization, Plan, WebhookRule, ZohoBooksConfig},
 };
 use ml_connector_zoho::ZohoBooks;
-use tokio::{sync::oneshot, task::JoinHandle};
 
-use crate::warehouse;
+use crate::{
+    mirror::{self, Diary, Kept, Post, Skewed, Vendor},
+    proof::Dice,
+};
+
+pub(crate) type World = mirror::World<Books>;
 
 /// The largest page of a list.
 pub(crate) const PAGE: usize = 200;
@@ -59,48 +61,19 @@ const TELLING: [Entity; 6] = [
     Entity::Contact,
 ];
 
-pub(crate) struct Office {
-    pub(crate) books: ZohoBooksSim,
-    /// `invoice.paid 4815…`, in order.
-    pub(crate) happened: Vec<String>,
+/// An organization whose books people work with.
+pub(crate) struct Books {
+    pub(crate) sim: ZohoBooksSim,
+    diary: Diary,
+    /// Every change, by its list.
     touched: Vec<(&'static str, String, Timestamp)>,
-    clock: Arc<TokioClock>,
-    vendor: Arc<Skewed>,
-    log: Arc<MemoryLog>,
-    connector: Option<Connector>,
-    /// Where everything goes, if anywhere.
-    pub(crate) lake: Option<DatabricksSim>,
+    clock: Arc<Skewed>,
     plan: Plan,
-    dice: u64,
+    sends_webhooks: bool,
     documents: Vec<Document>,
     /// Orders, expenses, contacts, items, accounts and currencies that exist.
     plain: Vec<(Entity, String)>,
-}
-
-/// The vendor's clock, which is not ours.
-#[derive(Debug)]
-pub(crate) struct Skewed {
-    clock: Arc<TokioClock>,
-    ahead: Duration,
-    behind: Duration,
-}
-
-impl Skewed {
-    /// Up to two minutes apart: every third vendor is on time, every third ahead, every third behind.
-    pub(crate) fn new(clock: &Arc<TokioClock>, seed: u64) -> Arc<Self> {
-        let apart = |turn: u64| Duration::from_secs(if seed % 3 == turn { 40 + seed % 80 } else { 0 });
-        Self::apart(clock, apart(1), apart(2))
-    }
-
-    fn apart(clock: &Arc<TokioClock>, ahead: Duration, behind: Duration) -> Arc<Self> {
-        Arc::new(Self { clock: Arc::clone(clock), ahead, behind })
-    }
-}
-
-impl Clock for Skewed {
-    fn now(&self) -> Timestamp {
-        self.clock.now() + self.ahead - self.behind
-    }
+    used: BTreeSet<usize>,
 }
 
 struct Document {
@@ -116,32 +89,6 @@ enum Stage {
     Draft,
     Open,
     Closed,
-}
-
-/// A connector that runs.
-pub(crate) struct Worker {
-    stop: oneshot::Sender<()>,
-    running: JoinHandle<()>,
-}
-
-impl Worker {
-    pub(crate) fn start(connector: &Connector) -> Self {
-        let connector = connector.clone();
-        let (stop, stopped) = oneshot::channel::<()>();
-        let running = tokio::spawn(async move { connector.run(async { drop(stopped.await) }).await });
-        Self { stop, running }
-    }
-
-    pub(crate) async fn stop(self) {
-        drop(self.stop);
-        self.running.await.unwrap();
-    }
-
-    /// Ends it in the middle of whatever it does.
-    pub(crate) async fn kill(self) {
-        self.running.abort();
-        let _ = self.running.await;
-    }
 }
 
 /// One run through a list.
@@ -161,24 +108,23 @@ pub(crate) struct Calls {
     pub(crate) details: BTreeMap<String, usize>,
 }
 
-impl Office {
-    pub(crate) fn new(seed: u64, plan: Plan, latency: Duration) -> Self {
-        Self::of(seed, plan, latency, |clock| Skewed::new(clock, seed))
-    }
+pub(crate) fn world(seed: u64, plan: Plan, latency: Duration) -> World {
+    world_with(seed, plan, latency, |clock| Skewed::new(clock, seed))
+}
 
-    /// With a vendor's clock that is ahead of ours and behind it by this much.
-    pub(crate) fn apart(seed: u64, ahead: Duration, behind: Duration) -> Self {
-        Self::of(seed, Plan::Elite, Duration::from_millis(200), |clock| Skewed::apart(clock, ahead, behind))
-    }
+/// With a vendor's clock that is ahead of ours and behind it by this much.
+pub(crate) fn world_apart(seed: u64, ahead: Duration, behind: Duration) -> World {
+    world_with(seed, Plan::Elite, Duration::from_millis(200), |clock| Skewed::apart(clock, ahead, behind))
+}
 
-    fn of(
-        seed: u64,
-        plan: Plan,
-        latency: Duration,
-        vendor: impl FnOnce(&Arc<TokioClock>) -> Arc<Skewed>,
-    ) -> Self {
-        let noon = Timestamp::parse("2026-03-02T17:00:00Z").unwrap();
-        let clock = Arc::new(TokioClock::starting_at(noon));
+/// Every second webhook is lost.
+fn world_with(
+    seed: u64,
+    plan: Plan,
+    latency: Duration,
+    vendor_clock: impl FnOnce(&Arc<TokioClock>) -> Arc<Skewed>,
+) -> World {
+    mirror::World::new(seed, "2026-03-02T17:00:00Z", Post::that_loses(4), |clock, _| {
         let mut config = ZohoBooksConfig::default();
         config.organizations = vec![Organization {
             id: ORGANIZATION.to_owned(),
@@ -187,48 +133,37 @@ impl Office {
             plan,
         }];
         config.conditions.latency = latency;
-        let vendor = vendor(&clock);
-        Self {
-            books: ZohoBooksSim::with_config(Arc::clone(&vendor) as Arc<dyn Clock>, config),
-            happened: Vec::new(),
+        let clock = vendor_clock(clock);
+        Books {
+            sim: ZohoBooksSim::with_config(Arc::clone(&clock) as Arc<dyn Clock>, config),
+            diary: Diary::new("books"),
             touched: Vec::new(),
             clock,
-            vendor,
-            log: Arc::new(MemoryLog::new()),
-            connector: None,
-            lake: None,
             plan,
-            dice: seed,
+            sends_webhooks: false,
             documents: Vec::new(),
             plain: Vec::new(),
+            used: BTreeSet::new(),
         }
-    }
+    })
+}
 
-    /// What the books hold before anybody is connected.
-    pub(crate) async fn furnish(&mut self, invoices: usize) {
-        for n in 0..invoices {
-            self.create(if n % 10 == 9 { Entity::Bill } else { Entity::Invoice });
-            if n % 3 == 0 {
-                let last = self.documents.len() - 1;
-                self.advance(last);
-            }
-        }
-        for n in 0..invoices / 4 {
-            self.create_plain(PLAIN[n % PLAIN.len()]);
-        }
-        self.happened.clear();
-        tokio::time::sleep(Duration::from_secs(3600)).await;
-    }
+impl Vendor for Books {
+    type Mode = SourceMode;
+    type Source = ZohoBooks;
 
-    fn source(&self, mode: SourceMode) -> ZohoBooks {
-        let credentials = self.books.credentials();
+    const AGE: Duration = Duration::from_secs(3600);
+    const STEP: Duration = Duration::from_secs(60);
+
+    fn sources(&self, mode: SourceMode) -> Vec<ZohoBooks> {
+        let credentials = self.sim.credentials();
         let plan = match self.plan {
             Plan::Free => ml_connector_zoho::Plan::Free,
             Plan::Standard => ml_connector_zoho::Plan::Standard,
             Plan::Professional => ml_connector_zoho::Plan::Professional,
             Plan::Elite => ml_connector_zoho::Plan::Elite,
         };
-        ZohoBooks::builder("books")
+        let builder = ZohoBooks::builder("books")
             .organization_id(ORGANIZATION)
             .data_center(ml_connector_zoho::DataCenter::Us)
             .client(credentials.client_id, credentials.client_secret.as_str())
@@ -237,212 +172,159 @@ impl Office {
             .time_zone("America/New_York")
             .resources(RESOURCES)
             .plan(plan)
-            .mode(mode)
-            .build()
-            .unwrap()
+            .mode(mode);
+        vec![builder.build().unwrap()]
     }
 
-    /// Connects the books.
-    pub(crate) fn connect(&mut self, mode: SourceMode) -> Worker {
-        if mode != SourceMode::Poll {
-            let url: url::Url = "https://erp.example.com/books".parse().unwrap();
-            for entity in TELLING {
-                for kind in [EventKind::Changed, EventKind::Deleted] {
-                    let rule = WebhookRule::new(entity, kind, url.clone(), Some(Secret::from(SECRET)));
-                    self.books.add_webhook(rule).unwrap();
-                }
-            }
-        }
-        let mut settings = Settings::default();
-        settings.lease = Duration::from_secs(600);
-        let source = self.source(mode);
-        let mut transport = SimTransport::new().with_zoho_books(&self.books);
-        let mut builder = Connector::builder();
-        if let Some(lake) = &self.lake {
-            transport = transport.with_router(lake.host(), lake.router());
-            let route = Route::new("warehouse").with_pages().with_all_origins();
-            builder = builder
-                .connect(warehouse::sink(lake, [&source as &dyn Source]))
-                .route(route.to("lake", ml_connector_databricks::tables()));
-        }
-        let connector = builder
-            .audit_log(Arc::clone(&self.log))
-            .token_store(MemoryTokenStore::new())
-            .clock(Arc::clone(&self.clock))
-            .transport(transport)
-            .settings(settings)
-            .source(source)
-            .build()
-            .unwrap();
-        let worker = Worker::start(&connector);
-        self.connector = Some(connector);
-        worker
-    }
-
-    /// The log is gone, and another one begins.
-    pub(crate) fn lose_log(&mut self) {
-        self.log = Arc::new(MemoryLog::new());
-    }
-
-    /// The names of all lists.
-    pub(crate) fn lists(&self) -> impl Iterator<Item = &'static str> + use<> {
-        PLAIN.into_iter().chain(TELLING).map(|entity| words(entity).1).collect::<BTreeSet<_>>().into_iter()
-    }
-
-    pub(crate) fn connector(&self) -> &Connector {
-        self.connector.as_ref().unwrap()
-    }
-
-    /// Deletes documents while nobody is connected. Returns how many.
-    pub(crate) fn delete_unseen(&mut self, count: usize) -> usize {
-        let free = |(_, document): &(usize, &Document)| document.stage != Stage::Closed && !document.payments;
-        let places = self.documents.iter().enumerate().filter(free).map(|(at, _)| at);
-        let places: Vec<usize> = places.take(count).collect();
-        for at in &places {
-            let document = &mut self.documents[*at];
-            document.stage = Stage::Closed;
-            let (entity, id) = (document.entity, document.id.clone());
-            self.books.delete(entity, &id).unwrap();
-            self.note(entity, "deleted", &id);
-        }
-        // Nobody hears of it.
-        drop(self.books.take_webhooks());
-        places.len()
-    }
-
-    /// Every record that there ever was, by its kind, and whether it is there.
-    pub(crate) fn records(&self) -> BTreeSet<(&'static str, String, bool)> {
-        let deleted = |id: &str| self.happened.iter().any(|what| what.ends_with(&format!(".deleted {id}")));
-        let entities = || PLAIN.into_iter().chain(TELLING);
-        let kind = |list: &str| entities().map(words).find(|(_, of)| *of == list).map(|(kind, _)| kind);
-        let record =
-            |(list, id, _): &(&str, String, Timestamp)| Some((kind(list)?, id.clone(), !deleted(id)));
-        self.touched.iter().filter_map(record).collect()
-    }
-
-    /// Marks what only a lost log knew.
-    pub(crate) async fn bury_lost(&self) -> u64 {
-        let (lake, clock) = (self.lake.as_ref().unwrap(), self.clock() as Arc<dyn Clock>);
-        warehouse::bury_lost(lake, clock, &self.source(SourceMode::Both)).await
-    }
-
-    pub(crate) fn clock(&self) -> Arc<TokioClock> {
-        Arc::clone(&self.clock)
-    }
-
-    /// Asks for the past of a list.
-    pub(crate) async fn backfill(&self, feed: &str) {
-        self.connector.as_ref().unwrap().backfill(&"books".into(), feed, None).await.unwrap();
-    }
-
-    /// Does `acts` things to as many different records in `time`. Every second webhook is lost, some come twice.
-    pub(crate) async fn work(&mut self, acts: usize, time: Duration) {
-        // The first third: then every record is left alone until it has been looked at.
-        let step = time / 3 / u32::try_from(acts).unwrap();
-        let mut used = BTreeSet::new();
-        for _ in 0..acts {
-            tokio::time::sleep(step).await;
-            self.act(&mut used);
-            for delivery in self.books.take_webhooks() {
-                let copies = [0, 1, 0, 2][self.roll(4)];
-                for _ in 0..copies {
-                    let connector = self.connector.as_ref().unwrap();
-                    assert_eq!(connector.receive(delivery.request.clone()).await.status(), 200);
-                }
-            }
-        }
-        tokio::time::sleep(time - step * u32::try_from(acts).unwrap()).await;
-    }
-
-    fn act(&mut self, used: &mut BTreeSet<usize>) {
-        if self.roll(4) == 0 {
-            return self.act_on_plain(used);
-        }
-        if self.roll(4) == 0 {
-            let entity = if self.roll(3) == 0 { Entity::Bill } else { Entity::Invoice };
-            self.create(entity);
-            used.insert(self.documents.len() - 1);
+    /// Enters the workflow rules, as a person does.
+    fn prepare(&mut self, mode: SourceMode) {
+        if mode == SourceMode::Poll || std::mem::replace(&mut self.sends_webhooks, true) {
             return;
         }
-        let at = self.roll(self.documents.len());
-        if self.documents[at].stage == Stage::Closed || !used.insert(at) {
+        let url: url::Url = "https://erp.example.com/books".parse().unwrap();
+        for entity in TELLING {
+            for kind in [EventKind::Changed, EventKind::Deleted] {
+                let rule = WebhookRule::new(entity, kind, url.clone(), Some(Secret::from(SECRET)));
+                self.sim.add_webhook(rule).unwrap();
+            }
+        }
+    }
+
+    fn within_reach(&self, transport: SimTransport) -> SimTransport {
+        transport.with_zoho_books(&self.sim)
+    }
+
+    fn furnish(&mut self, invoices: usize, dice: &mut Dice) {
+        for n in 0..invoices {
+            self.create(if n % 10 == 9 { Entity::Bill } else { Entity::Invoice }, dice);
+            if n % 3 == 0 {
+                let last = self.documents.len() - 1;
+                self.advance(last, dice);
+            }
+        }
+        for n in 0..invoices / 4 {
+            self.create_plain(PLAIN[n % PLAIN.len()], dice);
+        }
+        self.diary.begin();
+    }
+
+    fn begin_round(&mut self, _: &mut Dice, _: Timestamp) {
+        self.used.clear();
+    }
+
+    fn act(&mut self, dice: &mut Dice, _: Timestamp) {
+        if dice.below(4) == 0 {
+            return self.act_on_plain(dice);
+        }
+        if dice.below(4) == 0 {
+            let entity = if dice.below(3) == 0 { Entity::Bill } else { Entity::Invoice };
+            self.create(entity, dice);
+            self.used.insert(self.documents.len() - 1);
+            return;
+        }
+        let at = dice.place(self.documents.len());
+        let Document { entity, id, stage, payments, .. } = &self.documents[at];
+        let (entity, id, stage, payments) = (*entity, id.clone(), *stage, *payments);
+        if stage == Stage::Closed || !self.used.insert(at) {
             return;
         }
         // Deleting is rare: a look that misses too many records would not be believed.
-        match self.roll(30) {
-            0 if !self.documents[at].payments => {
-                let document = &mut self.documents[at];
-                document.stage = Stage::Closed;
-                let (entity, id) = (document.entity, document.id.clone());
-                self.books.delete(entity, &id).unwrap();
-                self.note(entity, "deleted", &id);
-            }
+        match dice.below(30) {
+            0 if !payments => self.delete(at),
             1..8 => {
-                let (entity, id) = (self.documents[at].entity, self.documents[at].id.clone());
-                let reference = format!("PO {}", self.roll(1_000_000));
-                self.books.set_reference(entity, &id, &reference).unwrap();
+                let reference = format!("PO {}", dice.below(1_000_000));
+                self.sim.set_reference(entity, &id, &reference).unwrap();
                 self.note(entity, "updated", &id);
             }
-            8..12 if self.documents[at].stage == Stage::Open && !self.documents[at].payments => {
-                let document = &mut self.documents[at];
-                document.stage = Stage::Closed;
-                let (entity, id) = (document.entity, document.id.clone());
-                self.books.void(entity, &id).unwrap();
+            8..12 if stage == Stage::Open && !payments => {
+                self.documents[at].stage = Stage::Closed;
+                self.sim.void(entity, &id).unwrap();
                 self.note(entity, "voided", &id);
             }
-            _ => self.advance(at),
+            _ => self.advance(at, dice),
         }
     }
 
-    fn act_on_plain(&mut self, used: &mut BTreeSet<usize>) {
-        let at = self.roll(self.plain.len());
-        let what = self.roll(12);
+    fn take_webhooks(&mut self) -> Vec<Request<Bytes>> {
+        self.sim.take_webhooks().into_iter().map(|delivery| delivery.request).collect()
+    }
+
+    fn delete_some(&mut self) {
+        let free = |(_, document): &(usize, &Document)| document.stage != Stage::Closed && !document.payments;
+        // The latest, because those that were never told have no row to be marked.
+        let places = self.documents.iter().enumerate().rev().filter(free).map(|(at, _)| at);
+        let places: Vec<usize> = places.take(4).collect();
+        assert_eq!(places.len(), 4);
+        places.into_iter().for_each(|at| self.delete(at));
+    }
+
+    fn diaries(&self) -> Vec<&Diary> {
+        vec![&self.diary]
+    }
+
+    fn records(&self) -> Vec<Kept> {
+        let kinds: BTreeMap<&str, &str> =
+            PLAIN.into_iter().chain(TELLING).map(words).map(|(kind, list)| (list, kind)).collect();
+        let ids: BTreeSet<(&str, &String)> = self.touched.iter().map(|(list, id, _)| (*list, id)).collect();
+        let kept = |(list, id): (&str, &String)| Kept {
+            connection: "books",
+            kind: kinds[list],
+            id: id.clone(),
+            exists: !self.diary.has("deleted", id),
+        };
+        ids.into_iter().map(kept).collect()
+    }
+}
+
+impl Books {
+    fn act_on_plain(&mut self, dice: &mut Dice) {
+        let at = dice.place(self.plain.len());
+        let what = dice.below(12);
         if what < 4 {
-            let entity = PLAIN[self.roll(PLAIN.len())];
-            self.create_plain(entity);
-            used.insert(BEYOND + self.plain.len() - 1);
+            let entity = dice.one_of(&PLAIN);
+            self.create_plain(entity, dice);
+            self.used.insert(BEYOND + self.plain.len() - 1);
             return;
         }
-        if !used.insert(BEYOND + at) {
+        if !self.used.insert(BEYOND + at) {
             return;
         }
         let (entity, id) = self.plain[at].clone();
         match what {
             4 => {
                 // Its place stays taken, so that no other one comes under its number.
-                self.books.delete(entity, &id).unwrap();
+                self.sim.delete(entity, &id).unwrap();
                 self.note(entity, "deleted", &id);
-                self.create_plain(entity);
+                self.create_plain(entity, dice);
                 let new = self.plain.pop().unwrap();
                 self.plain[at] = new;
             }
             _ => {
                 if matches!(entity, Entity::Contact | Entity::Account) {
-                    let name = format!("Name {}", self.roll(1_000_000));
-                    self.books.rename(entity, &id, &name).unwrap();
+                    let name = format!("Name {}", dice.below(1_000_000));
+                    self.sim.rename(entity, &id, &name).unwrap();
                 } else {
-                    let rate = Decimal::new(i64::try_from(self.roll(1_000_000)).unwrap(), 4);
-                    self.books.set_amount(entity, &id, rate).unwrap();
+                    self.sim.set_amount(entity, &id, Decimal::new(dice.cents(0, 1_000_000), 4)).unwrap();
                 }
                 self.note(entity, "updated", &id);
             }
         }
     }
 
-    fn create_plain(&mut self, entity: Entity) {
-        let rate = Decimal::new(i64::try_from(self.roll(1_000_000)).unwrap(), 4);
-        let name = format!("Name {}", self.dice);
-        let id = self.books.create_record(entity, NewRecord::new(&name, rate)).unwrap();
+    fn create_plain(&mut self, entity: Entity, dice: &mut Dice) {
+        let rate = Decimal::new(dice.cents(0, 1_000_000), 4);
+        let name = format!("Name {}", dice.below(u64::MAX));
+        let id = self.sim.create_record(entity, NewRecord::new(&name, rate)).unwrap();
         self.note(entity, "created", &id);
         self.plain.push((entity, id));
     }
 
-    fn create(&mut self, entity: Entity) {
-        let cents = 10_000 + i64::try_from(self.roll(90_000)).unwrap();
+    fn create(&mut self, entity: Entity, dice: &mut Dice) {
+        let cents = dice.cents(10_000, 90_000);
         let new = NewDocument::new("Bluebird Logistics", Decimal::new(cents, 2));
         let id = match entity {
-            Entity::Bill => self.books.create_bill(new),
-            _ => self.books.create_invoice(new),
+            Entity::Bill => self.sim.create_bill(new),
+            _ => self.sim.create_invoice(new),
         };
         let id = id.unwrap();
         let stage = if entity == Entity::Bill { Stage::Open } else { Stage::Draft };
@@ -450,14 +332,22 @@ impl Office {
         self.documents.push(Document { entity, id, stage, left: cents, payments: false });
     }
 
+    fn delete(&mut self, at: usize) {
+        let document = &mut self.documents[at];
+        document.stage = Stage::Closed;
+        let (entity, id) = (document.entity, document.id.clone());
+        self.sim.delete(entity, &id).unwrap();
+        self.note(entity, "deleted", &id);
+    }
+
     /// Sends a draft; pays what is open, in part or in full.
-    fn advance(&mut self, at: usize) {
-        let full = self.roll(2) == 0;
+    fn advance(&mut self, at: usize, dice: &mut Dice) {
+        let full = dice.below(2) == 0;
         let document = &mut self.documents[at];
         let (entity, id) = (document.entity, document.id.clone());
         if document.stage == Stage::Draft {
             document.stage = Stage::Open;
-            self.books.mark_sent(&id).unwrap();
+            self.sim.mark_sent(&id).unwrap();
             return self.note(entity, "sent", &id);
         }
         document.payments = true;
@@ -469,29 +359,22 @@ impl Office {
         let paid = if document.left == 0 { "paid" } else { "partially_paid" };
         let amount = Decimal::new(cents, 2);
         let (payment, kind) = match entity {
-            Entity::Bill => (self.books.pay_bill(&id, amount).unwrap(), Entity::VendorPayment),
-            _ => (self.books.pay_invoice(&id, amount).unwrap(), Entity::CustomerPayment),
+            Entity::Bill => (self.sim.pay_bill(&id, amount).unwrap(), Entity::VendorPayment),
+            _ => (self.sim.pay_invoice(&id, amount).unwrap(), Entity::CustomerPayment),
         };
         self.note(entity, paid, &id);
         self.note(kind, "created", &payment);
     }
 
     fn note(&mut self, entity: Entity, change: &str, id: &str) {
-        let kind = words(entity).0;
-        self.happened.push(format!("{kind}.{change} {id}"));
-        self.touched.push((words(entity).1, id.to_owned(), self.vendor.now()));
-    }
-
-    pub(crate) async fn events(&self) -> Vec<Event> {
-        let mut query = Query::of_kind(EntryKind::Event).with_limit(100_000);
-        query.bodies = true;
-        let entries = self.log.query(&query).await.unwrap();
-        entries.iter().map(|entry| Event::from_cloudevent(entry.body.as_ref().unwrap()).unwrap()).collect()
+        let (kind, list) = words(entity);
+        self.diary.note(kind, change, id);
+        self.touched.push((list, id.to_owned(), self.clock.now()));
     }
 
     pub(crate) fn calls(&self) -> Calls {
         let mut calls = Calls { runs: Vec::new(), details: BTreeMap::new() };
-        for received in self.books.received() {
+        for received in self.sim.received() {
             let Some(path) = received.path.strip_prefix("/books/v3/") else { continue };
             let url = url::Url::parse(&format!("https://x.example/?{}", received.query)).unwrap();
             let parameter = |name: &str| {
@@ -532,15 +415,10 @@ impl Office {
         let near = |list: &str, at: &Timestamp| {
             runs.iter().filter(|run| run.list == list).any(|run| {
                 run.at + Duration::from_secs(1) >= *at
-                    && run.at.saturating_since(*at) < self.vendor.ahead + Duration::from_secs(3)
+                    && run.at.saturating_since(*at) < self.clock.ahead + Duration::from_secs(3)
             })
         };
         self.touched.iter().filter(|(list, _, at)| near(list, at)).count()
-    }
-
-    fn roll(&mut self, sides: usize) -> usize {
-        self.dice = self.dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        usize::try_from(self.dice >> 33).unwrap() % sides
     }
 }
 

@@ -12,7 +12,7 @@ use std::{
 use async_trait::async_trait;
 use axum::Router;
 use ml_connector_core::{
-    AttemptNotes, AuditLog, Context, Repeat, Result, Sink, SinkInfo, SystemClock, Timestamp,
+    AttemptNotes, AuditLog, Connector, Context, Repeat, Result, Sink, SinkInfo, SystemClock, Timestamp,
     audit::{
         Appended, Backlog, Committed, DocKey, Document, Entry, Lease, LeaseRequest, Pending, PendingRequest,
         Query, Transaction,
@@ -124,6 +124,11 @@ async fn host() {
     };
     let log = FailingLog { inner: log, point, commits: AtomicU64::new(0), answers_early: job.answers_early };
     let connector = connector(log, SystemClock, source, sink);
+    serve(connector).await;
+}
+
+/// Says where it takes webhooks, and works until its input is closed.
+pub(crate) async fn serve(connector: Connector) {
     let router = Router::new().nest_service("/hooks", connector.service());
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     println!("\nlistens on {}", listener.local_addr().unwrap());

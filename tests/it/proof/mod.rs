@@ -24,4 +24,18 @@ impl Dice {
         mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
         (mixed ^ mixed >> 31) % bound
     }
+
+    /// A place in a list of this length.
+    pub(crate) fn place(&mut self, len: usize) -> usize {
+        usize::try_from(self.below(len as u64)).unwrap()
+    }
+
+    pub(crate) fn one_of<T: Copy>(&mut self, all: &[T]) -> T {
+        all[self.place(all.len())]
+    }
+
+    /// At least `least` cents, and less than `spread` more.
+    pub(crate) fn cents(&mut self, least: i64, spread: u64) -> i64 {
+        least + i64::try_from(self.below(spread)).unwrap()
+    }
 }

@@ -9,24 +9,24 @@ use crate::{Timestamp, audit::Lease, model::Partition};
 pub(super) struct Leases {
     /// Hosts and when they count as gone. A host counts before it holds anything.
     hosts: BTreeMap<Arc<str>, Timestamp>,
-    slots: Vec<Slot>,
+    slots: Vec<LeaseSlot>,
 }
 
 #[derive(Debug, Clone, Default)]
-struct Slot {
-    holder: Option<Holder>,
+struct LeaseSlot {
+    holder: Option<LeaseHolder>,
     fence: u64,
 }
 
 #[derive(Debug, Clone)]
-struct Holder {
+struct LeaseHolder {
     owner: Arc<str>,
     until: Timestamp,
 }
 
 impl Default for Leases {
     fn default() -> Self {
-        Self { hosts: BTreeMap::new(), slots: vec![Slot::default(); Partition::COUNT.into()] }
+        Self { hosts: BTreeMap::new(), slots: vec![LeaseSlot::default(); Partition::COUNT.into()] }
     }
 }
 
@@ -50,12 +50,12 @@ impl Leases {
         let mut held = 0;
         for slot in self.slots.iter_mut().filter(|slot| slot.is_held_by(owner)) {
             let keeps = held < share;
-            slot.holder = keeps.then(|| Holder { owner: Arc::clone(owner), until });
+            slot.holder = keeps.then(|| LeaseHolder { owner: Arc::clone(owner), until });
             held += usize::from(keeps);
         }
         let free = self.slots.iter_mut().filter(|slot| slot.is_free(now));
         for slot in free.take(share - held) {
-            slot.holder = Some(Holder { owner: Arc::clone(owner), until });
+            slot.holder = Some(LeaseHolder { owner: Arc::clone(owner), until });
             slot.fence += 1;
         }
         self.held_by(owner)
@@ -84,7 +84,7 @@ impl Leases {
     }
 }
 
-impl Slot {
+impl LeaseSlot {
     fn is_held_by(&self, owner: &str) -> bool {
         self.holder.as_ref().is_some_and(|holder| &*holder.owner == owner)
     }

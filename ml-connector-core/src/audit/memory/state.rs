@@ -24,7 +24,7 @@ pub(super) struct Tables {
     pub(super) leases: Leases,
     /// The last number given. Never goes back, so that no reader's cursor is ahead of a new entry.
     last: u64,
-    pub(super) entries: BTreeMap<Seq, Stored>,
+    pub(super) entries: BTreeMap<Seq, KeptEntry>,
     /// What begins families, by age.
     roots: BTreeSet<(Timestamp, Seq)>,
     /// What began each family, and its members; and those of them that are on the work list.
@@ -42,7 +42,7 @@ pub(super) struct Tables {
 }
 
 #[derive(Debug)]
-pub(super) struct Stored {
+pub(super) struct KeptEntry {
     pub(super) entry: Entry,
     root: Seq,
     pub(super) dedupe: Option<DedupeKey>,
@@ -187,7 +187,7 @@ impl Tables {
     }
 
     fn remove(&mut self, seq: Seq) {
-        let Some(Stored { entry, root, dedupe }) = self.entries.remove(&seq) else { return };
+        let Some(KeptEntry { entry, root, dedupe }) = self.entries.remove(&seq) else { return };
         self.roots.remove(&(entry.at, seq));
         self.members.remove(&(root, seq));
         if let Some(key) = dedupe {
@@ -270,7 +270,7 @@ impl Tables {
             trace: new.trace,
             ..Entry::new(seq, new.partition, new.kind, new.connection, now)
         };
-        self.entries.insert(seq, Stored { entry, root, dedupe: new.dedupe });
+        self.entries.insert(seq, KeptEntry { entry, root, dedupe: new.dedupe });
         if let Some(replayed) = new.replays {
             self.settle(Settlement::new(replayed, Outcome::Replayed { replay: seq }), now);
         }
@@ -278,7 +278,7 @@ impl Tables {
     }
 
     fn settle(&mut self, Settlement { seq, outcome, trace }: Settlement, now: Timestamp) {
-        let Some(Stored { entry, root, .. }) = self.entries.get_mut(&seq) else { return };
+        let Some(KeptEntry { entry, root, .. }) = self.entries.get_mut(&seq) else { return };
         if !outcome.fits(entry.state, entry.acknowledged) {
             return;
         }

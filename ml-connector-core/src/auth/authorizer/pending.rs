@@ -33,7 +33,7 @@ pub(super) async fn add(
     pkce: bool,
 ) -> Result<Consent> {
     let (proof, verifier) = (random(), pkce.then(random));
-    let pending = Pending {
+    let pending = PendingConsent {
         proof: digest(proof.expose()),
         session: session.map(digest),
         verifier: verifier.clone().map(Kept),
@@ -93,7 +93,7 @@ pub(super) async fn take(
 
 /// `Debug` shows nothing that could be used.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-struct Pending {
+struct PendingConsent {
     /// The digest of the random part of the state: who reads the store learns nothing to forge a callback with.
     proof: String,
     session: Option<String>,
@@ -105,7 +105,7 @@ struct Pending {
 async fn change<T>(
     ctx: &Context,
     connection: &ConnectionId,
-    change: impl Fn(&mut Vec<Pending>) -> Result<T>,
+    change: impl Fn(&mut Vec<PendingConsent>) -> Result<T>,
 ) -> Result<T> {
     let key = TokenKey::consents(connection);
     let mut stored = ctx.tokens().load(&key).await?;
@@ -120,14 +120,14 @@ async fn change<T>(
     }
 }
 
-fn encode(all: &[Pending]) -> Result<Bytes> {
+fn encode(all: &[PendingConsent]) -> Result<Bytes> {
     serde_json::to_vec(all)
         .map(Bytes::from)
         .map_err(|_| Error::new(ErrorKind::Unexpected, "the pending consents could not be encoded"))
 }
 
 /// The decoder's own message may quote what it read.
-fn decode(bytes: &[u8]) -> Result<Vec<Pending>> {
+fn decode(bytes: &[u8]) -> Result<Vec<PendingConsent>> {
     serde_json::from_slice(bytes).map_err(|_| {
         Error::new(ErrorKind::Unexpected, "what is stored as pending consents is something else")
             .with_context("bytes", bytes.len())

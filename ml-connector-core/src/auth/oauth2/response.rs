@@ -88,7 +88,7 @@ impl TokenResponse {
     #[must_use]
     pub fn rfc6749(answer: &Answer) -> Self {
         let body = answer.body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&answer.body);
-        let wire = serde_json::from_slice::<Wire>(body).unwrap_or_default();
+        let wire = serde_json::from_slice::<TokenFields>(body).unwrap_or_default();
         let access_token = text(&wire.access_token).map(Secret::from);
         let granted = answer.status.is_success() && access_token.is_some();
         let scopes = text(&wire.scope).unwrap_or_default().split(|c: char| c == ',' || c.is_whitespace());
@@ -196,7 +196,7 @@ impl TokenError {
 /// The fields of a token answer, each as whatever it came.
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Wire {
+struct TokenFields {
     access_token: Value,
     refresh_token: Value,
     expires_in: Value,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Kept, SinkUnderTest, writes::failure};
+use super::{LastNote, SinkUnderTest, writes::failure};
 use crate::{
     Effect, Error, Repeat,
     conformance::wire::{Fault, GRACE, Lab, cuts, html, polled_at_most},
@@ -89,7 +89,7 @@ pub async fn a_dropped_delivery_is_taken_up_after_a_restart(sink: &SinkUnderTest
         let before = (sink.written)();
         let (lab, delivery) = (sink.lab().await, sink.delivery(polls as u64 + 1));
         let connected = (sink.connect)();
-        let kept = Kept::default();
+        let kept = LastNote::default();
         let ctx = lab.ctx();
         let attempt = sink.deliver_noting(&*connected, &ctx, &delivery, &kept);
         let dropped = polled_at_most(polls, attempt).await;

@@ -111,7 +111,7 @@ impl SinkUnderTest {
         sink: &dyn Sink,
         ctx: &Context,
         batch: &[Delivery],
-        kept: &Kept,
+        kept: &LastNote,
     ) -> Vec<Result<Receipt>> {
         for delivery in batch {
             let costs = sink.plan(delivery).expect("the destination is served").costs;
@@ -127,7 +127,7 @@ impl SinkUnderTest {
     }
 
     async fn deliver_one(&self, sink: &dyn Sink, ctx: &Context, delivery: &Delivery) -> Result<Receipt> {
-        self.deliver_noting(sink, ctx, delivery, &Kept::default()).await
+        self.deliver_noting(sink, ctx, delivery, &LastNote::default()).await
     }
 
     async fn deliver_noting(
@@ -135,7 +135,7 @@ impl SinkUnderTest {
         sink: &dyn Sink,
         ctx: &Context,
         delivery: &Delivery,
-        kept: &Kept,
+        kept: &LastNote,
     ) -> Result<Receipt> {
         let mut results = self.deliver(sink, ctx, std::slice::from_ref(delivery), kept).await;
         results.remove(0)
@@ -171,16 +171,16 @@ impl SinkUnderTest {
 
 /// Takes notes, as a durable log would: the last one, for suites that make attempts one by one.
 #[derive(Debug, Default)]
-struct Kept(Mutex<Option<Bytes>>);
+struct LastNote(Mutex<Option<Bytes>>);
 
-impl Kept {
+impl LastNote {
     fn note(&self) -> Option<Bytes> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
 #[async_trait]
-impl AttemptNotes for Kept {
+impl AttemptNotes for LastNote {
     async fn keep(&self, _: &[Seq], note: Bytes) -> Result<()> {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(note);
         Ok(())

@@ -1,6 +1,6 @@
 //! Writing, and knowing that nothing was written.
 
-use super::{Kept, SinkUnderTest};
+use super::{LastNote, SinkUnderTest};
 use crate::{
     Effect, Error, ErrorKind, Repeat, Retry, Scope,
     conformance::wire::{Fault, Lab, shows_no_secret},
@@ -23,7 +23,7 @@ pub async fn each_delivery_has_one_result_in_order(sink: &SinkUnderTest) {
     let (lab, connected) = (sink.lab().await, (sink.connect)());
     let batch: Vec<_> =
         (1..=connected.info().max_batch.clamp(1, 3)).map(|n| sink.delivery(n as u64)).collect();
-    let results = sink.deliver(&*connected, &lab.ctx(), &batch, &Kept::default()).await;
+    let results = sink.deliver(&*connected, &lab.ctx(), &batch, &LastNote::default()).await;
     let receipts: Vec<_> = results.into_iter().map(|result| result.expect("the vendor takes it")).collect();
     if connected.info().repeat == Repeat::AfterLookup {
         assert_eq!((sink.written)(), batch.len(), "each delivery is one write");

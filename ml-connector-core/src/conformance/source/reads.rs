@@ -12,7 +12,7 @@ use crate::{
         Fault, GRACE, Lab, cuts, fails_with_a_remedy, html, is_well, polled_at_most, shows_no_secret,
     },
     model::{Observed, PollMode, Resolution, Revision, Signal, Value, Zone},
-    snapshot::{Policy, Snapshot, Step, step},
+    snapshot::{ChangeRules, Snapshot, SnapshotStep, step},
 };
 
 /// So it cannot be older than what asked for it; and the vendor is not asked before the read counts as begun.
@@ -179,9 +179,14 @@ pub async fn not_there_is_not_gone_without_proof(source: &SourceUnderTest) {
     let lab = source.lab().await;
     let read = source.read(&*(source.connect)(), &lab.ctx()).await.expect("the record is read");
     let zone = Zone::UTC;
-    let policy =
-        Policy { today: lab.now().date_in(&zone), overdue_after: &[], watched_since: Timestamp::default() };
-    let Step::Changed { snapshot, .. } = step(None, &read, &policy) else { panic!("a first read is news") };
+    let policy = ChangeRules {
+        today: lab.now().date_in(&zone),
+        overdue_after: &[],
+        watched_since: Timestamp::default(),
+    };
+    let SnapshotStep::Changed { snapshot, .. } = step(None, &read, &policy) else {
+        panic!("a first read is news")
+    };
     let last = [None, Some(&*snapshot)];
     let asked = asked(source);
     let swept = Signal { hint: Some(Signal::SWEPT.into()), ..asked.clone() };

@@ -23,14 +23,14 @@ const HAS_TRACE: u8 = 1;
 const HAS_AMOUNT: u8 = 2;
 
 /// Seals and opens the fields of one log.
-pub(super) struct Fields {
+pub(super) struct FieldCipher {
     pub(super) ring: KeyRing,
     pub(super) index: IndexKey,
     /// Amounts stay in the index, to be searched by.
     pub(super) clear_amounts: bool,
 }
 
-impl Fields {
+impl FieldCipher {
     pub(super) fn seal_entry(&self, mut new: NewEntry) -> Result<NewEntry> {
         let owner = owner(new.kind, &new.index);
         let connection = new.connection.as_str();
@@ -373,7 +373,7 @@ fn in_clear(column: &str) -> Error {
 }
 
 /// The sealed form of an entry that was read and opened.
-pub(super) fn resealed(fields: &Fields, plain: Entry) -> Result<EntryRewrite> {
+pub(super) fn resealed(fields: &FieldCipher, plain: Entry) -> Result<EntryRewrite> {
     let Entry { seq, kind, connection, mut index, body, trace, outcomes, .. } = plain;
     let owner = owner(kind, &index);
     let connection = connection.as_str();

@@ -27,14 +27,14 @@ pub(super) struct Marker {
     /// Whether there may still be something in clear.
     pub(super) clear_left: bool,
     /// How far a re-encryption has come.
-    pub(super) progress: Option<Progress>,
+    pub(super) progress: Option<KeyProgress>,
     /// Whether the log's chain has a key.
     pub(super) chained: bool,
 }
 
 /// How far what is stored has been encrypted with a key.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct Progress {
+pub(super) struct KeyProgress {
     pub(super) key: Arc<str>,
     /// Entries first: up to here.
     pub(super) entry: Option<Seq>,
@@ -51,21 +51,21 @@ struct Written {
     index_key: String,
     clear_amounts: bool,
     clear_left: bool,
-    progress: Option<Progress>,
+    progress: Option<KeyProgress>,
     #[serde(default)]
     chained: bool,
 }
 
 /// What the host wants of a log that it opens.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Wanted {
+pub(super) struct OpeningTerms {
     pub(super) clear_amounts: bool,
     pub(super) takes_clear: bool,
 }
 
 impl Marker {
     /// Reads the marker, or makes the log an encrypted one. It is sealed with the active key afterwards.
-    pub(super) async fn open(log: &dyn RewriteLog, ring: &KeyRing, wanted: Wanted) -> Result<Self> {
+    pub(super) async fn open(log: &dyn RewriteLog, ring: &KeyRing, wanted: OpeningTerms) -> Result<Self> {
         loop {
             match Self::load(log).await? {
                 None => {
@@ -120,7 +120,7 @@ impl Marker {
         ChainKey::new(&subkey(&self.index_key, "chain"))
     }
 
-    fn check(&self, wanted: Wanted) -> Result<()> {
+    fn check(&self, wanted: OpeningTerms) -> Result<()> {
         if self.clear_left && !wanted.takes_clear {
             return Err(refused(
                 "what the log held in clear is not encrypted yet: open it with `encrypting`, and call `reencrypt` until it \

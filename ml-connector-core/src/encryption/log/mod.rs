@@ -21,9 +21,9 @@ use async_trait::async_trait;
 
 pub use self::reencrypt::Reencrypted;
 use self::{
-    fields::Fields,
+    fields::FieldCipher,
     index::IndexKey,
-    marker::{Marker, Wanted},
+    marker::{Marker, OpeningTerms},
 };
 use super::KeyRing;
 use crate::{
@@ -47,7 +47,7 @@ use crate::{
 /// opened, and a connector that is given the log as it is refuses it.
 pub struct EncryptedLog {
     inner: Arc<dyn RewriteLog>,
-    fields: Fields,
+    fields: FieldCipher,
     takes_clear: AtomicBool,
 }
 
@@ -117,12 +117,12 @@ impl EncryptedLog {
     pub async fn open(log: impl RewriteLog, ring: KeyRing, options: EncryptionOptions) -> Result<Self> {
         let inner: Arc<dyn RewriteLog> = Arc::new(log);
         let EncryptionOptions { clear_amounts, takes_clear } = options;
-        let marker = Marker::open(&*inner, &ring, Wanted { clear_amounts, takes_clear }).await?;
+        let marker = Marker::open(&*inner, &ring, OpeningTerms { clear_amounts, takes_clear }).await?;
         let keyed = KeyedChain { key: marker.chain_key(), was_keyed: marker.chained };
         if inner.key_chain(keyed).await? && !marker.chained {
             Marker::change(&*inner, &ring, |marker| marker.chained = true).await?;
         }
-        let fields = Fields { ring, index: IndexKey::new(&marker.index_key), clear_amounts };
+        let fields = FieldCipher { ring, index: IndexKey::new(&marker.index_key), clear_amounts };
         Ok(Self { inner, fields, takes_clear: AtomicBool::new(marker.clear_left) })
     }
 
@@ -134,7 +134,7 @@ impl EncryptedLog {
     /// [`Unavailable`](crate::ErrorKind::Unavailable) while some of the log is still in clear and cannot be looked at.
     pub async fn sealed(&self, transaction: Transaction) -> Result<SealedTransaction> {
         transaction.validate()?;
-        let mut names = Names::default();
+        let mut names = OuterNames::default();
         let sealed = self.seal(transaction, &mut names)?;
         self.rename(&names).await?;
         Ok(SealedTransaction::new(sealed))
@@ -150,7 +150,7 @@ impl EncryptedLog {
     }
 
     /// Seals a transaction, and notes under which names its documents are stored.
-    fn seal(&self, transaction: Transaction, names: &mut Names) -> Result<Transaction> {
+    fn seal(&self, transaction: Transaction, names: &mut OuterNames) -> Result<Transaction> {
         let Transaction { fence, documents, append, settle } = transaction;
         let seal = |DocumentWrite { key, expected, value }: DocumentWrite| {
             let stored = self.fields.index.document(&key);
@@ -172,7 +172,7 @@ impl EncryptedLog {
     }
 
     /// Gives what may be in clear its concealed names before somebody looks for it under them.
-    async fn rename(&self, names: &Names) -> Result<()> {
+    async fn rename(&self, names: &OuterNames) -> Result<()> {
         if !self.takes_clear() {
             return Ok(());
         }
@@ -191,7 +191,7 @@ impl EncryptedLog {
 
 /// What documents are called outside, by what they are called in the storage, and the dedupe keys of new entries.
 #[derive(Default)]
-struct Names {
+struct OuterNames {
     documents: HashMap<DocKey, DocKey>,
     dedupe: Vec<DedupeKey>,
 }
@@ -210,7 +210,7 @@ impl fmt::Debug for EncryptedLog {
 impl AuditLog for EncryptedLog {
     async fn commit(&self, transactions: Vec<Transaction>, now: Timestamp) -> Result<Vec<Committed>> {
         transactions.iter().try_for_each(Transaction::validate)?;
-        let mut names = Names::default();
+        let mut names = OuterNames::default();
         let sealed = transactions.into_iter().map(|transaction| self.seal(transaction, &mut names));
         let sealed = sealed.collect::<Result<_>>()?;
         self.rename(&names).await?;
@@ -236,7 +236,7 @@ impl AuditLog for EncryptedLog {
     async fn documents(&self, keys: &[DocKey]) -> Result<Vec<Option<Document>>> {
         let stored: Vec<DocKey> = keys.iter().map(|key| self.fields.index.document(key)).collect();
         let documents = stored.iter().cloned().zip(keys.iter().cloned()).collect();
-        self.rename(&Names { documents, ..Names::default() }).await?;
+        self.rename(&OuterNames { documents, ..OuterNames::default() }).await?;
         let found = self.inner.documents(&stored).await?;
         let open = |(found, key): (Option<Document>, &DocKey)| {
             let Some(Document { version, bytes }) = found else { return Ok(None) };

@@ -4,7 +4,7 @@ use super::{
     EncryptedLog,
     fields::resealed,
     index::{is_filed, is_named},
-    marker::{Marker, Progress},
+    marker::{KeyProgress, Marker},
 };
 use crate::{
     Result,
@@ -55,7 +55,7 @@ impl EncryptedLog {
         let marker = Marker::change(&*self.inner, ring, |_| {}).await?;
         let mut progress = match marker.progress {
             Some(progress) if *progress.key == *key.as_str() => progress,
-            _ => Progress {
+            _ => KeyProgress {
                 key: key.as_str().into(),
                 entry: Some(Seq(0)),
                 document: None,

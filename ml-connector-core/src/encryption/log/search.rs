@@ -1,6 +1,6 @@
 //! Searching in what is encrypted.
 
-use super::{EncryptedLog, fields::Fields};
+use super::{EncryptedLog, fields::FieldCipher};
 use crate::{
     Error, ErrorKind, Result,
     audit::{Entry, Query},
@@ -124,7 +124,7 @@ impl EncryptedLog {
     }
 }
 
-fn concealed_index(fields: &Fields, query: &Query) -> Result<Query> {
+fn concealed_index(fields: &FieldCipher, query: &Query) -> Result<Query> {
     Ok(Query {
         entity: query.entity.as_ref().map(|entity| fields.index.entity(entity)).transpose()?,
         number: query.number.as_deref().map(|number| fields.number(number)).transpose()?,

@@ -29,7 +29,7 @@ pub(crate) struct Deliveries {
 
 /// What a sink was asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Asked {
+pub(crate) enum SinkCall {
     ToSend {
         /// Whether doubt is cleared before anything is repeated.
         look_up_first: bool,
@@ -43,11 +43,11 @@ pub(crate) enum Asked {
 /// What a sink was asked, and whether it is not only this lane that fails.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Answered {
-    pub(super) asked: Asked,
+    pub(super) asked: SinkCall,
     pub(super) is_everywhere: bool,
 }
 
-impl Asked {
+impl SinkCall {
     pub(super) fn with(self, is_everywhere: bool) -> Answered {
         Answered { asked: self, is_everywhere }
     }
@@ -58,12 +58,12 @@ impl Answered {
     pub(super) fn failure(self, error: &Error) -> Failure<'_> {
         let too_often = error.kind() == ErrorKind::RateLimited;
         let (uncertain, paced) = match self.asked {
-            Asked::ToSend { look_up_first } => {
+            SinkCall::ToSend { look_up_first } => {
                 let uncertain = look_up_first && error.effect() != Effect::None;
                 (uncertain, too_often && !uncertain)
             }
             // A question that comes too often leaves the answer as open as before.
-            Asked::WhatBecame { look_up_first } => (look_up_first, too_often),
+            SinkCall::WhatBecame { look_up_first } => (look_up_first, too_often),
         };
         let is_everywhere = self.is_everywhere && Failure::is_down(error);
         Failure { error, uncertain, paced, is_everywhere }

@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use super::{
-    attempt::{Asked, Attempt, Deliveries},
+    attempt::{Attempt, Deliveries, SinkCall},
     classify::{Class, Failure},
 };
 use crate::{
@@ -80,7 +80,7 @@ impl Attempt<'_> {
         loaded.in_order();
         let mut finished = Finished::settled();
         if !results.is_empty() {
-            let asked = Asked::WhatBecame { look_up_first }.with(is_everywhere);
+            let asked = SinkCall::WhatBecame { look_up_first }.with(is_everywhere);
             finished = self.settle(&ended, results, asked, &OutcomeTrace::default()).await?;
         }
         let Some(at) = wait_until else { return Ok(None) };
@@ -115,7 +115,7 @@ impl Attempt<'_> {
             }
             Err(error) => {
                 let is_everywhere = Failure::is_down(&error) && self.is_unreachable(slot).await;
-                let asked = Asked::WhatBecame { look_up_first: !is_safe };
+                let asked = SinkCall::WhatBecame { look_up_first: !is_safe };
                 let failure = asked.with(is_everywhere).failure(&error);
                 let now = self.shared.clock.now();
                 if Class::of(failure, item, self.batch, &self.shared.settings, now) != Class::Dead {

@@ -13,7 +13,7 @@ mod settle;
 
 use std::{sync::Arc, time::Duration};
 
-use self::attempt::{Asked, Attempt, Deliveries};
+use self::attempt::{Attempt, Deliveries, SinkCall};
 use super::{
     lanes::{Batch, Finished, Hold, Item},
     registry::SinkSlot,
@@ -119,7 +119,7 @@ impl Attempt<'_> {
         let refused = results.iter().find_map(|result| result.as_ref().err());
         self.finish_permit(&plan.costs, Feedback::after(permit, refused.map(Arc::as_ref))).await;
         let is_everywhere = self.is_everywhere(slot, &results).await;
-        let asked = Asked::ToSend { look_up_first }.with(is_everywhere);
+        let asked = SinkCall::ToSend { look_up_first }.with(is_everywhere);
         self.settle(loaded, results, asked, &trace).await
     }
 

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    attempt::{Answered, Asked, Attempt, Deliveries},
+    attempt::{Answered, Attempt, Deliveries, SinkCall},
     classify::Class,
     conversation::is_root_gone,
     follow_ups::{self, Ending},
@@ -13,8 +13,8 @@ use crate::{
     audit::{Committed, Outcome, Parent, Settlement, Transaction},
     clock::sleep_until,
     engine::{
-        fan_out::conversation::{self, Told},
-        lanes::{Finished, Hold, Item, Proof},
+        fan_out::conversation::{self, ToldNow},
+        lanes::{Evidence, Finished, Hold, Item},
         notices::{self, Notice},
         resolve::{Purpose, observe},
         stats::Stat,
@@ -41,26 +41,26 @@ impl Attempt<'_> {
     ) -> Result<Finished, Stop> {
         let now = self.shared.clock.now();
         let (mut hold, mut waits, mut down) = (Hold::None, Vec::new(), None);
-        let mut proof = Proof::Nothing;
+        let mut proof = Evidence::Nothing;
         let mut transaction = Transaction { fence: Some(self.lease), ..Transaction::default() };
         let (mut wake, mut seen) = (Vec::new(), Vec::new());
         let class = self.classify(loaded, &results, asked, now);
-        let mut told: Vec<Told<'_>> = Vec::new();
+        let mut told: Vec<ToldNow<'_>> = Vec::new();
         for (((item, delivery), result), class) in loaded.iter().zip(results).zip(class) {
             let (outcome, next) = match (result, class) {
                 (Ok(receipt), _) => {
-                    proof = Proof::Works;
+                    proof = Evidence::Works;
                     self.count_delivered(delivery, now);
                     if delivery.follow.is_some() {
                         let reference = Arc::clone(&receipt.reference);
-                        told.push(Told { delivery, reference, begins_anew: receipt.begins_anew });
+                        told.push(ToldNow { delivery, reference, begins_anew: receipt.begins_anew });
                     }
                     wake.extend(self.follow(delivery, &Ending::Done(&receipt), &mut transaction));
                     seen.extend(receipt.observed.iter().cloned().map(|seen| (item.seq, seen)));
                     (done(item.seq, receipt).outcome, None)
                 }
                 (Err(error), _) if is_root_gone(delivery, &error) => {
-                    proof = proof.max(Proof::Answers);
+                    proof = proof.max(Evidence::Answers);
                     self.count(Stat::Retried, Some(delivery));
                     let (outcome, next) = self.begin_anew(*item, delivery, &error, &mut transaction);
                     (outcome, Some(next))
@@ -78,7 +78,7 @@ impl Attempt<'_> {
                             down = Some(self.shared.down(connection, &error));
                         }
                         Hold::Quota(..) | Hold::Until(_) => {}
-                        _ => proof = proof.max(Proof::Answers),
+                        _ => proof = proof.max(Evidence::Answers),
                     }
                     hold = hold.or_stronger(its_hold);
                     self.count(class.stat(), Some(delivery));
@@ -159,7 +159,7 @@ impl Attempt<'_> {
             Some(Class::of(failure, *item, self.batch, settings, now))
         };
         let mut class: Vec<_> = loaded.items.iter().zip(results).map(classify).collect();
-        let together = class.len() > 1 && matches!(asked.asked, Asked::ToSend { .. });
+        let together = class.len() > 1 && matches!(asked.asked, SinkCall::ToSend { .. });
         if together && class.iter().all(|class| *class == Some(Class::Dead)) {
             let half = class.len() / 2;
             class.fill(Some(Class::Split(half)));
@@ -229,7 +229,7 @@ impl Attempt<'_> {
 
     /// Writes results until the log takes them: they happened, and must not be forgotten. Whoever stops the process
     /// meanwhile leaves attempts that are looked up at the next start.
-    async fn apply_surely(&self, transaction: Transaction, told: &[Told<'_>]) -> Result<(), Stop> {
+    async fn apply_surely(&self, transaction: Transaction, told: &[ToldNow<'_>]) -> Result<(), Stop> {
         loop {
             let mut transaction = transaction.clone();
             let written = match conversation::keep(self.shared, &self.batch.connection, told).await {
@@ -259,7 +259,7 @@ impl Attempt<'_> {
         &self,
         transaction: Transaction,
         seen: &[(Seq, Arc<Observation>)],
-        told: &[Told<'_>],
+        told: &[ToldNow<'_>],
     ) -> Result<(), Stop> {
         match self.with_read_back(&transaction, seen, told).await {
             Ok(true) => Ok(()),
@@ -275,7 +275,7 @@ impl Attempt<'_> {
         &self,
         settled: &Transaction,
         seen: &[(Seq, Arc<Observation>)],
-        told: &[Told<'_>],
+        told: &[ToldNow<'_>],
     ) -> Result<bool> {
         let registry = self.shared.registry();
         let Some(slot) = registry.source(&self.batch.connection).filter(|_| !seen.is_empty()) else {

@@ -35,7 +35,7 @@ pub(crate) async fn recall(shared: &Shared, sink: &ConnectionId, deliveries: &mu
 }
 
 /// What a delivery has told now.
-pub(crate) struct Told<'a> {
+pub(crate) struct ToldNow<'a> {
     pub(crate) delivery: &'a Delivery,
     /// Its receipt.
     pub(crate) reference: Arc<str>,
@@ -48,11 +48,11 @@ pub(crate) struct Told<'a> {
 pub(crate) async fn keep(
     shared: &Shared,
     sink: &ConnectionId,
-    told: &[Told<'_>],
+    told: &[ToldNow<'_>],
 ) -> Result<Vec<DocumentWrite>> {
     let mut latest: BTreeMap<DocKey, Root> = BTreeMap::new();
     let mut anew = BTreeSet::new();
-    for Told { delivery, reference, begins_anew } in told {
+    for ToldNow { delivery, reference, begins_anew } in told {
         if *begins_anew {
             anew.insert(key(sink, delivery));
         } else if delivery.root.is_some() && delivery.follow == Some(Follow::Thread) {

@@ -12,7 +12,7 @@ use crate::{
     audit::{Outcome, Settlement, Transaction},
     engine::{
         notices::{self, Notice},
-        resolve::Waiting,
+        resolve::WaitingSignal,
         shared::Shared,
         stats::Stat,
     },
@@ -97,7 +97,7 @@ impl FeedTurn<'_> {
     /// Appends the successor of a scheduled signal.
     pub(super) fn schedule_next(
         &self,
-        settled: &Waiting,
+        settled: &WaitingSignal,
         state: &mut FeedState,
         now: Timestamp,
         transaction: &mut Transaction,

@@ -18,9 +18,9 @@ use crate::{
     engine::{
         documents::{self, Loaded},
         guard,
-        lanes::{Batch, Hold, Item, Proof},
+        lanes::{Batch, Evidence, Hold, Item},
         registry::SourceSlot,
-        resolve::{Resolved, Waiting, failed},
+        resolve::{Resolved, WaitingSignal, failed},
         shared::Shared,
         stats::Stat,
         writes::{Stop, commit, dropped, settle},
@@ -40,11 +40,11 @@ pub(crate) async fn step(
     slot: &Arc<SourceSlot>,
     batch: &Batch,
     feed: &Arc<str>,
-    group: &[Waiting],
+    group: &[WaitingSignal],
 ) -> Result<Resolved, Stop> {
     let info = slot.source.info();
     if !offers(&info.feeds, feed) && !offers(&info.sweeps, feed) {
-        let gone = |waiting: &Waiting| dropped(waiting.item.seq, "the source does not offer this feed");
+        let gone = |waiting: &WaitingSignal| dropped(waiting.item.seq, "the source does not offer this feed");
         settle(shared, lease, group.iter().map(gone).collect()).await?;
         return Ok(Resolved::default());
     }
@@ -78,8 +78,8 @@ pub(crate) async fn step(
 }
 
 /// What a page says of its connection. One that was not read through the SDK's client has worked if it shows something.
-fn proof_of(succeeded: Option<bool>, page: &Page) -> Proof {
-    if succeeded.unwrap_or(rows(page) > 0) { Proof::Works } else { Proof::Nothing }
+fn proof_of(succeeded: Option<bool>, page: &Page) -> Evidence {
+    if succeeded.unwrap_or(rows(page) > 0) { Evidence::Works } else { Evidence::Nothing }
 }
 
 /// How many rows a page has.
@@ -98,7 +98,7 @@ impl FeedTurn<'_> {
         &self,
         shared: &Shared,
         lease: Lease,
-        group: &[Waiting],
+        group: &[WaitingSignal],
         page: &Page,
         state: FeedState,
         document: &Loaded<FeedState>,
@@ -172,10 +172,10 @@ impl FeedTurn<'_> {
 
     /// What goes on waiting. The next page comes behind other work that is due; that of a backfill comes when the
     /// records of this one have had their turn.
-    fn waits(&self, group: &[Waiting], settled: &[Seq], page: &Page, now: Timestamp) -> Vec<Item> {
+    fn waits(&self, group: &[WaitingSignal], settled: &[Seq], page: &Page, now: Timestamp) -> Vec<Item> {
         let rest = group.iter().filter(|waiting| !settled.contains(&waiting.item.seq));
         let pace = u32::try_from(page.signals.len()).unwrap_or(u32::MAX);
-        let due = |waiting: &Waiting| match self.id {
+        let due = |waiting: &WaitingSignal| match self.id {
             RunId::Backfill(seq) if seq == waiting.item.seq => now + BACKFILL_PACE.saturating_mul(pace),
             _ => waiting.item.due.max(now),
         };
@@ -188,7 +188,7 @@ impl FeedTurn<'_> {
         shared: &Shared,
         lease: Lease,
         batch: &Batch,
-        group: &[Waiting],
+        group: &[WaitingSignal],
         error: Error,
     ) -> Result<Resolved, Stop> {
         let error = match error.scope() {
@@ -196,7 +196,7 @@ impl FeedTurn<'_> {
             Scope::Quota(_) => error.with_scope(Scope::Entry),
             _ => error,
         };
-        let asking: Vec<Waiting> = self.asking.iter().map(|waiting| (*waiting).clone()).collect();
+        let asking: Vec<WaitingSignal> = self.asking.iter().map(|waiting| (*waiting).clone()).collect();
         let mut resolved = failed(shared, lease, batch, &asking, &error).await?;
         if resolved.waits.len() < asking.len() {
             ensure(shared, self.slot).await?;

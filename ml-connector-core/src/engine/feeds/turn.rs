@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     Timestamp,
-    engine::{lanes::LaneId, registry::SourceSlot, resolve::Waiting},
+    engine::{lanes::LaneId, registry::SourceSlot, resolve::WaitingSignal},
     model::{PollMode, Signal, Subject},
 };
 
@@ -20,7 +20,7 @@ pub(super) struct FeedTurn<'a> {
     pub(super) id: RunId,
     pub(super) mode: PollMode,
     /// The signals that ask for it.
-    pub(super) asking: Vec<&'a Waiting>,
+    pub(super) asking: Vec<&'a WaitingSignal>,
     pub(super) since: Option<Timestamp>,
 }
 
@@ -31,9 +31,9 @@ impl<'a> FeedTurn<'a> {
         feed: &'a str,
         lane: LaneId,
         state: &FeedState,
-        group: &'a [Waiting],
+        group: &'a [WaitingSignal],
     ) -> Self {
-        let of = |wanted: fn(&Signal) -> bool| -> Vec<&'a Waiting> {
+        let of = |wanted: fn(&Signal) -> bool| -> Vec<&'a WaitingSignal> {
             group.iter().filter(|waiting| wanted(&waiting.signal)).collect()
         };
         let turn = |id, mode, asking, since| FeedTurn { slot, feed, lane, id, mode, asking, since };

@@ -13,8 +13,8 @@ use crate::{
     engine::{
         documents::Loaded,
         fan_out::append_event,
-        lanes::Proof,
-        resolve::{Resolved, Waiting},
+        lanes::Evidence,
+        resolve::{Resolved, WaitingSignal},
         shared::Shared,
         writes::{Stop, commit, dropped},
     },
@@ -52,7 +52,7 @@ impl FeedTurn<'_> {
         &self,
         shared: &Shared,
         lease: Lease,
-        group: &[Waiting],
+        group: &[WaitingSignal],
         (document, mut state): (&Loaded<FeedState>, FeedState),
         refusal: Option<&Error>,
     ) -> Result<Resolved, Stop> {
@@ -97,7 +97,7 @@ impl FeedTurn<'_> {
         match commit(shared, transaction).await? {
             Committed::Applied(_) => {
                 shared.mailbox.wake(&wake);
-                let proof = if refusal.is_some() { Proof::Answers } else { Proof::Nothing };
+                let proof = if refusal.is_some() { Evidence::Answers } else { Evidence::Nothing };
                 Ok(Resolved { waits: rest.collect(), proof, ..Resolved::default() })
             }
             Committed::Fenced => Err(Stop::Fenced),
@@ -145,7 +145,7 @@ impl FeedTurn<'_> {
     }
 }
 
-fn by_hand(waiting: &Waiting) -> bool {
+fn by_hand(waiting: &WaitingSignal) -> bool {
     matches!(
         FeedTask::of(&waiting.signal),
         Some(FeedTask::Backfill(_) | FeedTask::ReadNow | FeedTask::ConfirmedSweep(_))

@@ -13,7 +13,7 @@ use crate::{
     route::RouteSet,
 };
 
-/// The actor of what a program does without saying for whom.
+/// The actor of what a program does in nobody's name.
 pub(crate) const HOST: &str = "host";
 
 /// Something that somebody does. [`Connector::act`] does it. `Debug` shows its name and the connection only.

@@ -18,13 +18,13 @@ use crate::{
 const OWN_TIME_MS: i64 = 60_000;
 
 impl Connector {
-    /// Does something in somebody's name. The log says what, by whom and why before it is done, and afterwards with which
-    /// result: [`Query::of_kind`]`(`[`EntryKind::Act`]`)` finds it. Whatever changes entries goes on on a running host if
-    /// this process ends before it is done.
+    /// Does something in somebody's name. Before it is done, the log says what, by whom and why; afterwards, with which
+    /// result. [`Query::of_kind`]`(`[`EntryKind::Act`]`)` finds it. If this process ends before an act that changes
+    /// entries is done, a running host goes on with it.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidRequest`] without an actor; [`ErrorKind::Unavailable`] when the log does not work; otherwise
-    /// as the method does that does the same without a name, such as [`backfill`](Self::backfill).
+    /// the errors of the method that does the same without a name, such as [`backfill`](Self::backfill).
     pub async fn act(&self, actor: impl Into<Arc<str>>, act: Act) -> Result<Acted> {
         let stored = StoredAct::new(named(actor)?, act);
         let dedupe = match &stored.act {

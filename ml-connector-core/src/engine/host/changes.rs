@@ -152,9 +152,9 @@ impl Connector {
         self.ask_as_host(Act::Backfill { connection, feed, since }).await
     }
 
-    /// Says that what a stopped sweep missed has indeed disappeared: the feed is looked at once more, now, and believed
-    /// if it does not miss many more records than it did then. What is missing is told as deleted, once the source has
-    /// confirmed it record by record. [`health`](Self::health) shows what stopped. Returns the sweep's entry.
+    /// Confirms that the records which a stopped sweep missed have disappeared. The feed is swept once more, now, and
+    /// believed unless it misses many more records than it did then. Each missing record is told as deleted after the
+    /// source has confirmed it. [`health`](Self::health) shows what stopped. Returns the sweep's entry.
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`] when the connection has no such feed; [`ErrorKind::Conflict`] when no sweep of it was

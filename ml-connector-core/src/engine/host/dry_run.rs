@@ -122,11 +122,11 @@ struct DryRunReader {
     query: Query,
     left: usize,
     read: VecDeque<Entry>,
-    latest: Option<Latest>,
+    latest: Option<LatestDeliveries>,
 }
 
 /// The latest deliveries, by the event that each is of: those of the latest events are found without a look for each.
-struct Latest {
+struct LatestDeliveries {
     /// All deliveries from here on are among them, so all of the events from here on.
     from: Seq,
     of: BTreeMap<Seq, Vec<Entry>>,
@@ -160,7 +160,7 @@ impl DryRunReader {
         if self.query.newest_first {
             let latest = match self.latest.take() {
                 Some(latest) => latest,
-                None => Latest::read(&self.connector).await?,
+                None => LatestDeliveries::read(&self.connector).await?,
             };
             let latest = self.latest.insert(latest);
             if event.seq >= latest.from {
@@ -187,7 +187,7 @@ impl DryRunReader {
     }
 }
 
-impl Latest {
+impl LatestDeliveries {
     async fn read(connector: &Connector) -> Result<Self> {
         let query = Query::of_kind(EntryKind::Delivery).newest_first().with_limit(LATEST);
         let found = connector.search(&query).await?;

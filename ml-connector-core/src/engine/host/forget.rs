@@ -26,9 +26,10 @@ impl Connector {
     /// # Ok(()) }
     /// ```
     ///
-    /// Other hosts of the same log hear of it within half a minute, and remove what they still write of it for three minutes. A
-    /// connection of the same name that is attached after this has returned begins anew, and keeps what it reads and tells. A host that is paused for longer than a minute right before it
-    /// removes something, while another one ends the act, still removes that.
+    /// Other hosts of the same log hear of it within half a minute, and remove what they still write of it for three
+    /// minutes. A connection of the same name that is attached after this has returned begins anew, and keeps what it
+    /// reads and tells. One case remains: a host is paused for longer than a minute right before a removal, and another
+    /// one ends the act. When the first one goes on, it still removes that.
     ///
     /// # Errors
     /// [`ErrorKind::Unavailable`] when the log or the token store does not work: a host that runs goes on by itself, or

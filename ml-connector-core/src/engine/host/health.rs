@@ -10,13 +10,13 @@ use tokio::sync::oneshot;
 
 use crate::{
     ClockSetBack, ClockTrouble, Connector, Result, Timestamp,
-    audit::{Entry, EntryKind, EntryState, Outcome, Query},
+    audit::{Backlog, Entry, EntryKind, EntryState, Outcome, Query},
     auth::OAuth2,
     engine::{
         entries::UNROUTED,
         feeds::{self, FeedRemark, StoppedSweep, UnavailableFeed},
-        hooks::{Seen, Whose},
-        lanes::Backlog,
+        hooks::{HooksSeen, Whose},
+        lanes::BacklogHealth,
         log_gate::LogTrouble,
         notices::{Parked, standings},
         registry::Registry,
@@ -56,13 +56,14 @@ pub struct Health {
     /// When the host's clock was set back, if that is less than an hour ago: it had been ahead by so much. What waited for its
     /// time goes on by itself.
     pub clock_set_back: Option<ClockSetBack>,
-    /// How long the log took to say what it knows, in milliseconds. When it says nothing, there is no health.
+    /// How long the log took to answer, in milliseconds. Without its answer there is no health.
     pub log_answered_in_ms: u64,
     /// Every connection.
     pub connections: BTreeMap<ConnectionId, ConnectionHealth>,
-    /// The webhooks of endpoints that several connections share, as far as nobody can say which of them was meant.
+    /// Webhooks of endpoints that several connections share, if it is not known which connection was meant.
     pub endpoints: BTreeMap<EndpointId, WebhookHealth>,
-    /// The limits that have no room now, and until when: the first 100 of them. This host's, where each counts by itself.
+    /// The limits that have no room now, and until when: the first 100 of them. Where each host counts by itself, those
+    /// of this host.
     pub full_limits: Vec<Usage>,
 }
 
@@ -73,15 +74,15 @@ pub struct ConnectionHealth {
     /// Why it does not work, when it does not.
     pub parked: Option<Parked>,
     /// Signals that are due.
-    pub signals: Backlog,
+    pub signals: BacklogHealth,
     /// Deliveries that wait.
-    pub deliveries: Backlog,
+    pub deliveries: BacklogHealth,
     /// What is on the work list of all hosts, as the log knows it: of signals and of deliveries.
-    pub backlog: Vec<crate::audit::Backlog>,
+    pub backlog: Vec<Backlog>,
     /// Webhooks that were accepted, and that were refused.
     pub hooks: WebhookHealth,
-    /// Where it shares its endpoint with other connections: the webhooks of all of them, as far as nobody can say which was
-    /// meant. A wrong secret that they share shows here, at each of them; health as a whole counts it once, by
+    /// If it shares its endpoint with other connections: webhooks of which it is not known which connection was meant.
+    /// A wrong secret that they share shows here at each of them. The whole health counts it once, by
     /// [`Health::endpoints`].
     pub shared_hooks: Option<WebhookHealth>,
     /// When the last event was found, to the minute: on all hosts, up to about a minute ago, and on this host up to now.
@@ -95,18 +96,18 @@ pub struct ConnectionHealth {
     /// Webhooks for an account that no connection has, as far as they came by this one, are still in the log and have
     /// been neither replayed nor acknowledged, up to 1,000. [`Connector::replay`] takes them in once a connection has the account.
     pub unrouted: usize,
-    /// Values of its records that could not be read since it was attached here: they are told without, and
-    /// [`Connector::explain`] names each. With them rows of lists that do not even say which record they are, each once: notes
-    /// of the name `lost_row`. No trouble that makes the health bad.
+    /// Values of its records that could not be read since it was attached here. Events are told without them, and
+    /// [`Connector::explain`] names each. Rows of lists that do not say which record they are count as well, each once,
+    /// as notes of the name `lost_row`. They do not make the health bad.
     pub left_out: u64,
     /// Sweeps that missed too many records to be believed. [`Connector::confirm_sweep`] says that it is true.
     pub stopped_sweeps: Vec<StoppedSweep>,
     /// Feeds that the plan or the granted scopes do not allow, and why. Each is asked for again after an hour, then after
     /// twice the time before, up to a day.
     pub unavailable_feeds: Vec<UnavailableFeed>,
-    /// What there is to know of feeds that work, as their source says: no trouble.
+    /// Remarks of the source about feeds that work. They do not make the health bad.
     pub remarks: Vec<FeedRemark>,
-    /// What there is to know of its sink although it works, as that says: no trouble.
+    /// Remarks of the sink about itself, although it works. They do not make the health bad.
     pub sink_remarks: Vec<Arc<str>>,
     /// Deliveries that wait for somebody to repair something, and why: the first of them.
     pub parked_deliveries: Vec<ParkedDelivery>,
@@ -120,8 +121,8 @@ pub struct ConnectionHealth {
     pub vendor_clock_ahead_ms: Option<i64>,
     /// Its token, where one is stored.
     pub token: Option<TokenHealth>,
-    /// Why its webhooks do not come, as [`Source::upkeep`](crate::Source::upkeep) found: then it is polled, and news is
-    /// as old as the interval. No trouble that makes the health bad.
+    /// Why its webhooks do not come, as [`Source::upkeep`](crate::Source::upkeep) found. The connection is polled, so
+    /// changes are told up to one interval later. It does not make the health bad.
     pub webhooks: Option<Arc<str>>,
 }
 
@@ -155,7 +156,7 @@ struct Dead {
 }
 
 impl WebhookHealth {
-    fn of(seen: Seen, now: Timestamp) -> Self {
+    fn of(seen: HooksSeen, now: Timestamp) -> Self {
         Self {
             accepted_at: seen.accepted_at,
             refused: seen.refused,
@@ -209,7 +210,7 @@ impl Connector {
         let mut dead = self.dead(&ids).await?;
         // What is not on the work list is not looked for.
         let has_parked = |id: &&ConnectionId| {
-            let parked = |row: &crate::audit::Backlog| {
+            let parked = |row: &Backlog| {
                 row.kind == EntryKind::Delivery && row.parked + row.acknowledged > 0 && row.connection == **id
             };
             backlogs.iter().any(parked)

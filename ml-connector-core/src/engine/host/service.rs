@@ -15,9 +15,10 @@ use tower_service::Service;
 
 use crate::Connector;
 
-/// Takes webhooks in any tower or hyper server, such as `axum::Router::nest_service("/hooks", …)`. The mount
-/// prefix has to be stripped from the path, as `nest_service` does. A body is read for as long as
-/// [`Settings::webhook_body`](crate::engine::Settings::webhook_body) says, then the answer is 408. See [`Connector::receive`] for the answers.
+/// Takes webhooks in any tower or hyper server, such as `axum::Router::nest_service("/hooks", …)`. The mount prefix has
+/// to be stripped from the path, as `nest_service` does. A body has to arrive within
+/// [`Settings::webhook_body`](crate::engine::Settings::webhook_body); otherwise the answer is 408. See
+/// [`Connector::receive`] for the answers.
 #[derive(Debug, Clone)]
 pub struct WebhookService {
     connector: Connector,

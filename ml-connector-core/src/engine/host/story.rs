@@ -95,7 +95,7 @@ pub enum StepKind {
         /// Which, and why.
         row: LostRow,
     },
-    /// The same came again, so often, and was not stored.
+    /// The same entry came again and was not stored.
     Repeated {
         /// How often.
         count: u64,
@@ -111,7 +111,7 @@ pub enum StepKind {
         /// The limit's key.
         key: String,
     },
-    /// The same read answered so many other signals.
+    /// The same read answered other signals.
     Answered {
         /// Which.
         signals: Vec<Seq>,
@@ -345,7 +345,8 @@ impl Connector {
         let before = self.search(&before).await?.pop().and_then(|before| record_of(&before));
         let (Some(before), Some(after)) = (before, record_of(event)) else { return Ok(Vec::new()) };
         let fields = before.keys().chain(after.keys().filter(|field| !before.contains_key(*field)));
-        let text = |record: &Fields, field: &String| record.get(field).map(|value| value.get().to_owned());
+        let text =
+            |record: &RecordFields, field: &String| record.get(field).map(|value| value.get().to_owned());
         let change = |field: &String| FieldChange {
             field: field.clone(),
             before: text(&before, field),
@@ -396,10 +397,10 @@ impl Verdicts {
     }
 }
 
-type Fields = BTreeMap<String, Box<RawValue>>;
+type RecordFields = BTreeMap<String, Box<RawValue>>;
 
 /// The fields of an event's record, each as it was written.
-fn record_of(event: &Entry) -> Option<Fields> {
+fn record_of(event: &Entry) -> Option<RecordFields> {
     let event = Event::from_cloudevent(event.body.as_ref()?).ok()?;
     serde_json::from_str(&serde_json::to_string(event.record()?).ok()?).ok()
 }

@@ -33,14 +33,14 @@ impl fmt::Display for Story {
         for step in self.steps.iter().filter(|step| path.contains(&step.seq)) {
             let indent = "  ".repeat(step.depth);
             if last == Some(step.seq) {
-                writeln!(f, "{indent}    {} {}", step.from, Line(self, step))?;
+                writeln!(f, "{indent}    {} {}", step.from, StepLine(self, step))?;
             } else {
                 writeln!(
                     f,
                     "{indent}#{} {} {} [{}]",
                     step.seq,
                     step.from,
-                    Line(self, step),
+                    StepLine(self, step),
                     step.connection
                 )?;
             }
@@ -55,9 +55,9 @@ impl fmt::Display for Story {
 }
 
 /// One step in words.
-struct Line<'a>(&'a Story, &'a Step);
+struct StepLine<'a>(&'a Story, &'a Step);
 
-impl fmt::Display for Line<'_> {
+impl fmt::Display for StepLine<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(story, step) = self;
         let entry = story.entries.iter().find(|entry| entry.seq == step.seq);

@@ -27,14 +27,14 @@ use crate::{
 const STALE_TRIES: usize = 5;
 
 /// A request with the source that vouches for it.
-struct Taken<'a> {
+struct Vouched<'a> {
     registry: &'a Registry,
     endpoint: &'a EndpointId,
     slot: &'a Arc<SourceSlot>,
     now: Timestamp,
 }
 
-impl Taken<'_> {
+impl Vouched<'_> {
     /// Counts the request for the connections that it is for: whoever verified it may be another one with the same secret.
     fn accepted(&self, hooks: &Hooks, intake: &Intake) {
         let mut last = None;
@@ -74,7 +74,7 @@ impl Connector {
                 return Err(error);
             }
         };
-        let taken = Taken { registry, endpoint, slot, now };
+        let taken = Vouched { registry, endpoint, slot, now };
         taken.accepted(&self.shared.hooks, &intake);
         if intake.state.is_some() {
             intake = Box::pin(self.store_with_state(&taken, request)).await?;
@@ -101,7 +101,7 @@ impl Connector {
     }
 
     /// Stores a request that changes what its source verifies with, and that change, or neither.
-    async fn store_with_state(&self, taken: &Taken<'_>, request: &mut Request<Bytes>) -> Result<Intake> {
+    async fn store_with_state(&self, taken: &Vouched<'_>, request: &mut Request<Bytes>) -> Result<Intake> {
         for _ in 0..STALE_TRIES {
             let document = self.shared.load::<Bytes>(taken.slot.upkeep_state_key()).await?;
             let received = ReceiveRequest::new(request, taken.now).state(document.value.as_ref());
@@ -119,12 +119,12 @@ impl Connector {
     /// Stores what a request says. Returns whether the state was as it was expected to be; if not, nothing is stored.
     async fn store(
         &self,
-        taken: &Taken<'_>,
+        taken: &Vouched<'_>,
         request: &mut Request<Bytes>,
         intake: &Intake,
         state: Option<DocumentWrite>,
     ) -> Result<bool> {
-        let Taken { slot, now, .. } = *taken;
+        let Vouched { slot, now, .. } = *taken;
         let evidence =
             |request: &Request<Bytes>| intake.evidence.clone().unwrap_or_else(|| request.body().clone());
         let (mut append, mut joins) = (Vec::with_capacity(intake.signals.len()), None);

@@ -11,11 +11,11 @@ mod survey;
 mod tests;
 mod work;
 
-pub use self::survey::{Backlog, LaneHealth, WaitReason};
+pub use self::survey::{BacklogHealth, LaneHealth, WaitReason};
 pub(crate) use self::{
     held::Place,
     scheduler::Lanes,
     slots::SlotClass,
     survey::Survey,
-    work::{Appetite, Batch, Finished, Hold, Item, LaneId, Proof, PutOff},
+    work::{Appetite, Batch, Evidence, Finished, Hold, Item, LaneId, PutOff},
 };

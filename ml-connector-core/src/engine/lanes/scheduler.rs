@@ -16,7 +16,7 @@ use super::{
     queues::{Gates, Ready, Turn},
     slots::{SlotClass, Slots},
     survey::LaneHealth,
-    work::{Appetite, Batch, Hold, Item, LaneId, Proof, PutOff},
+    work::{Appetite, Batch, Evidence, Hold, Item, LaneId, PutOff},
 };
 use crate::{
     Timestamp,
@@ -306,7 +306,7 @@ impl Lanes {
     /// not settled.
     #[cfg(test)]
     pub(crate) fn finish(&mut self, batch: &Batch, waits: &[Item], hold: Hold, now: Timestamp) {
-        self.take_back(batch, waits, hold, Proof::Works, now);
+        self.take_back(batch, waits, hold, Evidence::Works, now);
     }
 
     /// Takes note of what became of a batch: `waits` are those of its items that are not settled.
@@ -315,7 +315,7 @@ impl Lanes {
         batch: &Batch,
         waits: &[Item],
         hold: Hold,
-        proof: Proof,
+        proof: Evidence,
         now: Timestamp,
     ) {
         let id = batch.lane;
@@ -335,7 +335,7 @@ impl Lanes {
             Hold::Quota(key, at) => self.wait_for_room(id, &key, at, now),
             Hold::Until(_) | Hold::Unwritten => {}
             Hold::None | Hold::Blocked | Hold::Split(_) | Hold::Parked => {
-                if proof != Proof::Nothing {
+                if proof != Evidence::Nothing {
                     self.end_outage(&connection);
                 }
             }

@@ -15,8 +15,8 @@ const LANES_SHOWN: usize = 10;
 /// What waits of one kind.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
-pub struct Backlog {
-    /// How many entries are held in memory, in turn: of a long lane the first ones only, so there are at least so many.
+pub struct BacklogHealth {
+    /// How many entries are held in memory, at least: of a long lane only the first ones are.
     pub waiting: usize,
     /// Since when the oldest has been due.
     pub oldest: Option<Timestamp>,
@@ -24,7 +24,7 @@ pub struct Backlog {
     pub lag_s: u64,
     /// How many lanes wait for somebody to repair something.
     pub parked_lanes: usize,
-    /// Nothing of the connection is tried before, as it does not work.
+    /// The connection does not work, and nothing of it is tried before this instant.
     pub paused_until: Option<Timestamp>,
     /// The lanes that are furthest behind, ten at most.
     pub lanes: Vec<LaneHealth>,
@@ -52,7 +52,7 @@ pub struct LaneHealth {
     pub destination: Option<Arc<str>>,
     /// What it waits for.
     pub reason: WaitReason,
-    /// What it waits for is not there before. `None` = nobody knows when that is, or it is now.
+    /// When what it waits for is there, at the earliest. `None` = now, or nobody knows.
     pub next: Option<Timestamp>,
 }
 
@@ -82,7 +82,7 @@ pub enum WaitReason {
     Pause,
 }
 
-impl Backlog {
+impl BacklogHealth {
     /// Counts a lane.
     pub(crate) fn add(&mut self, lane: LaneHealth) {
         self.waiting += lane.waiting;
@@ -106,5 +106,5 @@ pub(crate) struct Survey {
     /// How many partitions it holds.
     pub(crate) partitions: usize,
     /// About each connection: of signals, and of deliveries.
-    pub(crate) backlogs: BTreeMap<ConnectionId, [Backlog; 2]>,
+    pub(crate) backlogs: BTreeMap<ConnectionId, [BacklogHealth; 2]>,
 }

@@ -128,7 +128,7 @@ impl Hold {
 
 /// What a batch has shown of its connection.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Proof {
+pub(crate) enum Evidence {
     /// Nothing: no call was made, or none came through.
     #[default]
     Nothing,
@@ -148,13 +148,13 @@ pub(crate) struct Finished {
     pub(crate) fenced: bool,
     /// Why the connection does not work, with [`Hold::Outage`] and [`Hold::Down`].
     pub(crate) down: Option<Down>,
-    pub(crate) proof: Proof,
+    pub(crate) proof: Evidence,
 }
 
 impl Finished {
     /// Everything is off the work list.
     pub(crate) fn settled() -> Self {
-        Self { waits: Vec::new(), hold: Hold::None, fenced: false, down: None, proof: Proof::Nothing }
+        Self { waits: Vec::new(), hold: Hold::None, fenced: false, down: None, proof: Evidence::Nothing }
     }
 
     /// Nothing has changed; the batch comes again.

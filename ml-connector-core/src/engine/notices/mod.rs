@@ -8,5 +8,5 @@ pub use self::standing::Parked;
 pub(crate) use self::{
     notice::{Notice, append},
     resumed::{hear_resumed, resume},
-    standing::{Turn, connection_turned, standings},
+    standing::{ConnectionNews, connection_turned, standings},
 };

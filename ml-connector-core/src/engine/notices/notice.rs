@@ -11,7 +11,7 @@ use crate::{
     Error, ErrorKind, Result, Timestamp,
     audit::{DocKey, Parent, Transaction},
     engine::{
-        documents::{self, Document},
+        documents::{self, DocumentKind},
         fan_out::append_event,
         lanes::LaneId,
         shared::Shared,
@@ -37,7 +37,7 @@ pub(crate) struct Notice {
 /// When a lane sent its last notice. A value that cannot be read holds no notice back.
 struct NoticedAt(Option<Timestamp>);
 
-impl Document for NoticedAt {
+impl DocumentKind for NoticedAt {
     fn decode(bytes: &Bytes) -> Result<Self> {
         Ok(Self(serde_json::from_slice(bytes).ok()))
     }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Error, ErrorKind, Result, Timestamp,
     audit::{Committed, DocKey, EntryKind, Parent, Transaction},
-    engine::{documents::Document, fan_out::append_event, shared::Shared, trouble::Down, writes::commit},
+    engine::{documents::DocumentKind, fan_out::append_event, shared::Shared, trouble::Down, writes::commit},
     model::{Affinity, Change, ConnectionId, EntityRef, Event},
 };
 
@@ -33,7 +33,7 @@ pub(crate) struct Standing {
     deliveries: Option<Stopped>,
     /// What was told last, if that was that it does not work.
     #[serde(default)]
-    told: Option<Told>,
+    told: Option<LastTold>,
     /// How often it was told within [`DAMPED_FOR`] that it does not work.
     #[serde(default)]
     times: u32,
@@ -45,7 +45,7 @@ pub(crate) struct Standing {
 /// Which of the two messages about a connection that does not work was told last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Told {
+enum LastTold {
     /// That it passes by itself.
     Passes,
     /// That somebody has to act.
@@ -63,7 +63,7 @@ struct Stopped {
 
 /// What was noticed of a connection.
 #[derive(Debug, Clone)]
-pub(crate) enum Turn {
+pub(crate) enum ConnectionNews {
     /// Its reads or deliveries do not work.
     Down(EntryKind, Down),
     /// They work again.
@@ -104,9 +104,9 @@ impl Standing {
         })
     }
 
-    fn turn(&mut self, turn: &Turn, now: Timestamp) {
+    fn turn(&mut self, turn: &ConnectionNews, now: Timestamp) {
         match turn {
-            Turn::Down(kind, Down { reason, passes }) => {
+            ConnectionNews::Down(kind, Down { reason, passes }) => {
                 let of = self.of_mut(*kind);
                 // What waits for somebody waits for them also when it fails for another reason meanwhile.
                 if of.as_ref().is_some_and(|known| !known.passes && *passes) {
@@ -116,8 +116,8 @@ impl Standing {
                 let parked = Parked { since, reason: Arc::clone(reason) };
                 *of = Some(Stopped { parked, passes: *passes });
             }
-            Turn::Works(kind) => *self.of_mut(*kind) = None,
-            Turn::Due => {}
+            ConnectionNews::Works(kind) => *self.of_mut(*kind) = None,
+            ConnectionNews::Due => {}
         }
     }
 
@@ -133,10 +133,10 @@ impl Standing {
             };
         };
         let (telling, since) =
-            (if stopped.passes { Told::Passes } else { Told::Lasts }, stopped.parked.since);
+            (if stopped.passes { LastTold::Passes } else { LastTold::Lasts }, stopped.parked.since);
         let reason = Arc::clone(&stopped.parked.reason);
         match self.told {
-            Some(Told::Lasts) => return Telling::Nothing,
+            Some(LastTold::Lasts) => return Telling::Nothing,
             Some(told) if told == telling => return Telling::Nothing,
             Some(_) => {}
             None => {
@@ -167,7 +167,7 @@ pub struct Parked {
     pub reason: Arc<str>,
 }
 
-impl Document for Standing {
+impl DocumentKind for Standing {
     /// What cannot be read says nothing: the next turn writes it anew.
     fn decode(bytes: &Bytes) -> Result<Self> {
         Ok(serde_json::from_slice(bytes).unwrap_or_default())
@@ -193,7 +193,7 @@ pub(crate) async fn standings(shared: &Shared, of: &[ConnectionId]) -> Result<Ve
 pub(crate) async fn connection_turned(
     shared: &Shared,
     connection: &ConnectionId,
-    turn: &Turn,
+    turn: &ConnectionNews,
 ) -> Result<Option<Timestamp>> {
     for _ in 0..STALE_TRIES {
         let now = shared.clock.now();

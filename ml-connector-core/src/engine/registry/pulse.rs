@@ -12,10 +12,10 @@ const MOST_KNOWN: usize = 1000;
 
 /// The lanes that were not answered since somebody was, and those that were not although somebody was.
 #[derive(Debug, Default)]
-pub(crate) struct Pulse(Mutex<Lanes>);
+pub(crate) struct Pulse(Mutex<MissedLanes>);
 
 #[derive(Debug, Default)]
-struct Lanes {
+struct MissedLanes {
     /// Not answered since the last answer: the head of each, and how often.
     missed: BTreeMap<u64, (Seq, u32)>,
     /// Lanes that failed before another one was answered, and were not answered since: they fail by themselves until
@@ -70,7 +70,7 @@ impl Pulse {
         lanes.unreachable
     }
 
-    fn lanes(&self) -> MutexGuard<'_, Lanes> {
+    fn lanes(&self) -> MutexGuard<'_, MissedLanes> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

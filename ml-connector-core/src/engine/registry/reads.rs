@@ -39,16 +39,16 @@ pub(crate) enum Asked {
 
 /// The reads of a source's records, by lane.
 #[derive(Debug, Default)]
-pub(crate) struct Reads(Mutex<Known>);
+pub(crate) struct Reads(Mutex<ReadLanes>);
 
 #[derive(Debug)]
-struct Known {
-    lanes: HashMap<u64, Lane>,
+struct ReadLanes {
+    lanes: HashMap<u64, LaneReads>,
     /// The number of lanes that were not read since all began anew.
     base: u64,
 }
 
-impl Default for Known {
+impl Default for ReadLanes {
     fn default() -> Self {
         Self { lanes: HashMap::new(), base: next_number() }
     }
@@ -61,7 +61,7 @@ fn next_number() -> u64 {
 }
 
 #[derive(Debug)]
-struct Lane {
+struct LaneReads {
     /// The number of the read that began last.
     number: u64,
     /// When the minute began, and how many reads have begun in it.
@@ -125,7 +125,7 @@ impl Reads {
             known.base = number;
         }
         let in_vain = known.lanes.remove(&lane).and_then(|lane| lane.in_vain);
-        known.lanes.insert(lane, Lane { number, since, count: count + 1, in_vain });
+        known.lanes.insert(lane, LaneReads { number, since, count: count + 1, in_vain });
         None
     }
 
@@ -149,7 +149,7 @@ impl Reads {
         known.lanes.get(&lane).map_or(known.base, |lane| lane.number)
     }
 
-    fn known(&self) -> MutexGuard<'_, Known> {
+    fn known(&self) -> MutexGuard<'_, ReadLanes> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use super::signals::{Resolved, Waiting};
+use super::signals::{Resolved, WaitingSignal};
 use crate::{
     Error, ErrorKind, Retry, Scope, Timestamp,
     audit::{Lease, Outcome, Settlement, Transaction},
     engine::{
-        lanes::{Batch, Hold, Item, Proof},
+        lanes::{Batch, Evidence, Hold, Item},
         notices::{self, Notice},
         registry::Missed,
         shared::Shared,
@@ -41,7 +41,7 @@ pub(crate) async fn failed(
     shared: &Shared,
     lease: Lease,
     batch: &Batch,
-    group: &[Waiting],
+    group: &[WaitingSignal],
     error: &Error,
 ) -> Result<Resolved, Stop> {
     let now = shared.clock.now();
@@ -67,11 +67,11 @@ pub(crate) async fn failed(
         },
         down: (outage || away).then(|| shared.down(&batch.connection, error)),
         // What has no room makes no call.
-        proof: if counted && !unanswered { Proof::Answers } else { Proof::Nothing },
+        proof: if counted && !unanswered { Evidence::Answers } else { Evidence::Nothing },
     };
     let mut transaction = Transaction { fence: Some(lease), ..Transaction::default() };
     let mut wake = Vec::new();
-    for Waiting { item, signal, troubled_since, .. } in group {
+    for WaitingSignal { item, signal, troubled_since, .. } in group {
         let attempt = item.attempt + u32::from(counted);
         let age = now.saturating_since(*troubled_since);
         let hopeless = error.retry() == Retry::Never && attempt >= PERMANENT_TRIES && counted && !refused;
@@ -123,7 +123,7 @@ pub(crate) async fn failed(
 
 /// Whether the other side is away, as far as a read that was not answered can tell: nothing else is answered either, or it
 /// wants to be left alone for longer.
-fn is_away(shared: &Shared, batch: &Batch, group: &[Waiting], error: &Error, now: Timestamp) -> bool {
+fn is_away(shared: &Shared, batch: &Batch, group: &[WaitingSignal], error: &Error, now: Timestamp) -> bool {
     let registry = shared.registry();
     let Some(slot) = registry.source(&batch.connection) else { return false };
     let of_quota = matches!(error.scope(), Scope::Quota(_));

@@ -12,5 +12,5 @@ pub(crate) use self::{
     observe::{Found, Purpose, load_snapshots, observe, remember, write_down},
     read::read,
     rows::tell_rows,
-    signals::{Resolved, Waiting, load},
+    signals::{Resolved, WaitingSignal, load},
 };

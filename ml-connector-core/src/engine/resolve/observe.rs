@@ -6,16 +6,16 @@ use crate::{
     Result, Timestamp,
     audit::{DocKey, Parent, Transaction},
     engine::{
-        documents::{Document, Loaded},
+        documents::{DocumentKind, Loaded},
         fan_out::{append_event, append_time_signals},
         registry::SourceSlot,
         shared::Shared,
     },
     model::{Change, Content, EntityRef, Event, Observation, Observed, Origin, Partition, Record},
-    snapshot::{Facts, Policy, Snapshot, Step, step},
+    snapshot::{ChangeRules, Facts, Snapshot, SnapshotStep, step},
 };
 
-/// What a comparison of stamps allows for by itself; see [`Policy::watched_since`].
+/// What a comparison of stamps allows for by itself; see [`ChangeRules::watched_since`].
 const CLOCK_SKEW: Duration = Duration::from_secs(300);
 
 /// Why records were read.
@@ -86,16 +86,16 @@ pub(crate) async fn observe(
             |row: &&Snapshot| row.row_only && row.n == 0 && purpose.was_heard_before(row.read_at);
         let last = filled_in.as_ref().or(last.filter(|row| !is_swallowed(row)));
         let (mut snapshot, changes) = match step(last, seen, &policy(slot, watched_since, now)) {
-            Step::Older => {
+            SnapshotStep::Older => {
                 found.older.push(seen.entity.clone());
                 continue;
             }
-            Step::Changed { snapshot, changes } => (snapshot, changes),
-            Step::Unchanged if filled_in.is_some() && !is_of_the_past(purpose) => {
+            SnapshotStep::Changed { snapshot, changes } => (snapshot, changes),
+            SnapshotStep::Unchanged if filled_in.is_some() && !is_of_the_past(purpose) => {
                 transaction.documents.extend(filled_in.map(|filled| known.replace(&filled)).transpose()?);
                 continue;
             }
-            Step::Unchanged => match (purpose, last) {
+            SnapshotStep::Unchanged => match (purpose, last) {
                 (Purpose::Backfill { .. } | Purpose::Page, Some(last)) if last.revision.is_some() => {
                     (Box::new(last.clone()), [Change::Updated].into())
                 }
@@ -178,7 +178,8 @@ pub(crate) async fn remember(
         }
         if is_touched(record, watched_since - Shared::stamp_margin(slot)) {
             recent.push(seen.entity.clone());
-        } else if let Step::Changed { mut snapshot, .. } = step(None, seen, &policy(slot, watched_since, now))
+        } else if let SnapshotStep::Changed { mut snapshot, .. } =
+            step(None, seen, &policy(slot, watched_since, now))
         {
             snapshot.n = 0;
             (snapshot.row_only, snapshot.row_stamp) = (true, record.modified_at);
@@ -203,7 +204,9 @@ pub(crate) async fn write_down(
         if known.value.is_some() || transaction.documents.iter().any(|write| write.key == known.key) {
             continue;
         }
-        if let Step::Changed { mut snapshot, .. } = step(None, seen, &policy(slot, watched_since, now)) {
+        if let SnapshotStep::Changed { mut snapshot, .. } =
+            step(None, seen, &policy(slot, watched_since, now))
+        {
             snapshot.n = 0;
             transaction.documents.push(known.replace(&snapshot)?);
             append_time_signals(slot, &seen.entity, &snapshot, now, transaction)?;
@@ -266,10 +269,10 @@ pub(super) fn is_touched(record: &Record, watched_since: Timestamp) -> bool {
     touched.is_some_and(|at| at >= watched_since)
 }
 
-pub(super) fn policy(slot: &SourceSlot, watched_since: Timestamp, now: Timestamp) -> Policy<'_> {
+pub(super) fn policy(slot: &SourceSlot, watched_since: Timestamp, now: Timestamp) -> ChangeRules<'_> {
     let info = slot.source.info();
     let watched_since = watched_since + CLOCK_SKEW.saturating_sub(Shared::stamp_margin(slot));
-    Policy { today: now.date_in(&info.zone), overdue_after: &info.overdue_after, watched_since }
+    ChangeRules { today: now.date_in(&info.zone), overdue_after: &info.overdue_after, watched_since }
 }
 
 /// What is known of records.

@@ -5,14 +5,14 @@ use std::{sync::Arc, time::Duration};
 use super::{
     failed::failed,
     observe::{Found, Purpose, load_snapshots, observe, write_down},
-    signals::{Resolved, Waiting},
+    signals::{Resolved, WaitingSignal},
 };
 use crate::{
     Error, ErrorKind, Result, Retry,
     audit::{Committed, DocumentWrite, EntryKind, Lease, Outcome, Parent, Settlement, Transaction},
     engine::{
         entries, fan_out, guard,
-        lanes::{Batch, Item, Proof},
+        lanes::{Batch, Evidence, Item},
         registry::{Asked, SourceSlot},
         shared::Shared,
         stats::Stat,
@@ -35,7 +35,7 @@ pub(crate) async fn read(
     slot: &SourceSlot,
     batch: &Batch,
     entity: &EntityRef,
-    group: &[Waiting],
+    group: &[WaitingSignal],
 ) -> Result<Resolved, Stop> {
     let (asked, began) = (asked(slot, group), shared.clock.now());
     if let Some(until) = slot.reads.begin(batch.lane.lane, began, &asked) {
@@ -127,7 +127,7 @@ pub(crate) async fn read(
 }
 
 /// Who asks for the read of a record. What somebody waits for, and what does not come from outside, is not put off.
-fn asked(slot: &SourceSlot, group: &[Waiting]) -> Asked {
+fn asked(slot: &SourceSlot, group: &[WaitingSignal]) -> Asked {
     if slot.source.info().coalesce.is_zero() {
         return Asked::AtOnce;
     }
@@ -136,7 +136,7 @@ fn asked(slot: &SourceSlot, group: &[Waiting]) -> Asked {
 }
 
 /// Whether a record that nobody has seen yet is waited for no longer.
-fn is_given_up(shared: &Shared, group: &[Waiting]) -> bool {
+fn is_given_up(shared: &Shared, group: &[WaitingSignal]) -> bool {
     let now = shared.clock.now();
     group.iter().all(|waiting| now.saturating_since(waiting.troubled_since) >= NOT_YET)
 }
@@ -153,19 +153,19 @@ async fn never_seen(shared: &Shared, slot: &SourceSlot, entity: &EntityRef) -> R
 }
 
 /// What a read says of its connection. One that was not made through the SDK's client has worked if it shows records.
-fn proof_of(succeeded: Option<bool>, resolution: &Resolution) -> Proof {
+fn proof_of(succeeded: Option<bool>, resolution: &Resolution) -> Evidence {
     let shows = match resolution {
         Resolution::Observed(seen) | Resolution::Scheduled { seen, .. } | Resolution::Past { seen, .. } => {
             !seen.is_empty()
         }
         _ => false,
     };
-    if succeeded.unwrap_or(shows) { Proof::Works } else { Proof::Nothing }
+    if succeeded.unwrap_or(shows) { Evidence::Works } else { Evidence::Nothing }
 }
 
 /// What the signals of a record ask for together.
-fn purpose(group: &[Waiting]) -> Purpose {
-    let backfill = |waiting: &Waiting| waiting.origin == Origin::Backfill;
+fn purpose(group: &[WaitingSignal]) -> Purpose {
+    let backfill = |waiting: &WaitingSignal| waiting.origin == Origin::Backfill;
     if group.iter().any(backfill) {
         return Purpose::Backfill { alone: group.iter().all(backfill) };
     }
@@ -174,7 +174,7 @@ fn purpose(group: &[Waiting]) -> Purpose {
 }
 
 /// The first signal led to what was found; the others were answered by the same read.
-fn settlements(group: &[Waiting], found: bool, trace: OutcomeTrace) -> Vec<Settlement> {
+fn settlements(group: &[WaitingSignal], found: bool, trace: OutcomeTrace) -> Vec<Settlement> {
     let first = group[0].item.seq;
     let of_first = trace.answering(group.iter().skip(1).map(|waiting| waiting.item.seq)).encode();
     let of_others = OutcomeTrace::answered_with(first).encode();
@@ -184,7 +184,7 @@ fn settlements(group: &[Waiting], found: bool, trace: OutcomeTrace) -> Vec<Settl
         (true, _) => Outcome::Dropped { reason: "coalesced".into() },
         (false, _) => Outcome::Dropped { reason: "unchanged".into() },
     };
-    let settle = |(i, waiting): (usize, &Waiting)| Settlement {
+    let settle = |(i, waiting): (usize, &WaitingSignal)| Settlement {
         trace: trace(i),
         ..Settlement::new(waiting.item.seq, outcome(i))
     };

@@ -6,7 +6,7 @@ use crate::{
     audit::Transaction,
     engine::{fan_out::append_time_signals, registry::SourceSlot, shared::Shared},
     model::{Change, EntityRef, Event, Observation, Observed, Origin, Seq},
-    snapshot::{Snapshot, Step, step},
+    snapshot::{Snapshot, SnapshotStep, step},
 };
 
 /// What rows of a backfill led to, beside what is in the transaction.
@@ -60,7 +60,7 @@ pub(crate) async fn tell_rows(
                 continue;
             }
             (Some(last), _) => (Snapshot { n: last.n + 1, ..last.clone() }, [Change::Updated].into()),
-            (None, Step::Changed { snapshot, changes }) => {
+            (None, SnapshotStep::Changed { snapshot, changes }) => {
                 let row_stamp = content.record().and_then(|record| record.modified_at);
                 (Snapshot { row_only: true, row_stamp, ..*snapshot }, changes)
             }

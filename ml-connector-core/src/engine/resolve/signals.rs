@@ -6,7 +6,7 @@ use crate::{
     Error, ErrorKind, Result, Timestamp,
     audit::{Outcome, Query, Recorded},
     engine::{
-        lanes::{Hold, Item, Proof},
+        lanes::{Evidence, Hold, Item},
         shared::Shared,
         stored::StoredSignal,
         trouble::Down,
@@ -16,7 +16,7 @@ use crate::{
 
 /// A signal with its place in the log.
 #[derive(Debug, Clone)]
-pub(crate) struct Waiting {
+pub(crate) struct WaitingSignal {
     pub(crate) item: Item,
     pub(crate) signal: Signal,
     pub(crate) origin: Origin,
@@ -34,19 +34,19 @@ pub(crate) struct Resolved {
     pub(crate) waits: Vec<Item>,
     pub(crate) hold: Hold,
     pub(crate) down: Option<Down>,
-    pub(crate) proof: Proof,
+    pub(crate) proof: Evidence,
 }
 
 impl Resolved {
     /// The signals are settled.
-    pub(crate) fn settled(proof: Proof) -> Self {
+    pub(crate) fn settled(proof: Evidence) -> Self {
         Self { proof, ..Self::default() }
     }
 }
 
 /// Reads signals with their bodies, without those that are settled by now. The inner error is of one that cannot be
 /// read.
-pub(crate) async fn load(shared: &Shared, items: &[Item]) -> Result<Vec<(Item, Result<Waiting>)>> {
+pub(crate) async fn load(shared: &Shared, items: &[Item]) -> Result<Vec<(Item, Result<WaitingSignal>)>> {
     let seqs = items.iter().map(|item| item.seq).collect();
     let mut entries: BTreeMap<Seq, _> =
         shared.log.query(&Query::entries(seqs)).await?.into_iter().map(|entry| (entry.seq, entry)).collect();
@@ -63,7 +63,14 @@ pub(crate) async fn load(shared: &Shared, items: &[Item]) -> Result<Vec<(Item, R
                     stored.signal.ok_or_else(|| Error::new(ErrorKind::Unexpected, "a signal is empty"))?;
                 let troubled_since = troubled_since(&entry.outcomes).unwrap_or(now);
                 let said = is_of_webhook.then(|| Revision::of(&body));
-                Ok(Waiting { item: *item, signal, origin: stored.origin, at: entry.at, troubled_since, said })
+                Ok(WaitingSignal {
+                    item: *item,
+                    signal,
+                    origin: stored.origin,
+                    at: entry.at,
+                    troubled_since,
+                    said,
+                })
             });
         Some((*item, waiting))
     };

@@ -6,7 +6,7 @@ use tokio::task::JoinError;
 use tracing::Instrument;
 
 use super::{
-    runner::{Runner, UnderWay},
+    runner::{Runner, RunningBatch},
     signals::resolve,
 };
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
     clock::SLICE,
     engine::{
         deliver::deliver,
-        lanes::{Appetite, Batch, Finished, Hold, Item, LaneId, Proof, SlotClass},
+        lanes::{Appetite, Batch, Evidence, Finished, Hold, Item, LaneId, SlotClass},
         registry::Registry,
     },
     model::ConnectionId,
@@ -90,14 +90,14 @@ impl Runner {
         };
         let work = self.work(batch.lane.kind);
         work.lanes.begin(&batch.connection);
-        self.running.insert(abort.id(), UnderWay { batch, lease, abort });
+        self.running.insert(abort.id(), RunningBatch { batch, lease, abort });
     }
 
     /// Takes note of what became of a batch.
     pub(super) fn finish(&mut self, ended: std::result::Result<(tokio::task::Id, Finished), JoinError>) {
         let now = self.shared.clock.now();
         let id = ended.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
-        let Some(UnderWay { batch, lease, .. }) = self.running.remove(&id) else { return };
+        let Some(RunningBatch { batch, lease, .. }) = self.running.remove(&id) else { return };
         let partition = batch.lane.partition;
         let work = self.work(batch.lane.kind);
         work.lanes.end(&batch.connection);
@@ -110,7 +110,7 @@ impl Runner {
                 let again = |item: &Item| Item { due: now + PANIC_PAUSE, uncertain: true, ..*item };
                 Finished {
                     waits: batch.items.iter().map(again).collect(),
-                    proof: Proof::Answers,
+                    proof: Evidence::Answers,
                     ..Finished::again(&batch, Hold::Blocked)
                 }
             }

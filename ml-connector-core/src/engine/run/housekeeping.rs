@@ -14,8 +14,8 @@ use crate::{
     audit::EntryKind,
     engine::{
         feeds, history, kept_hooks,
-        lanes::{Finished, Hold, Proof, PutOff, Survey},
-        notices::{Turn, standings},
+        lanes::{Evidence, Finished, Hold, PutOff, Survey},
+        notices::{ConnectionNews, standings},
         registry::SourceSlot,
         retry::LOG_PAUSE,
         shared::Shared,
@@ -76,7 +76,7 @@ impl Runner {
                 Some(down)
             }
             // Only a call that succeeded says that the connection works.
-            _ if finished.proof == Proof::Works && self.parked.remove(&what).is_some() => None,
+            _ if finished.proof == Evidence::Works && self.parked.remove(&what).is_some() => None,
             _ => return,
         };
         let (at, connection) = (self.shared.clock.now(), Some(what.0.clone()));
@@ -85,10 +85,13 @@ impl Runner {
             None => (TroubleKind::ConnectionResumed, "it works again".into()),
         };
         self.shared.troubles.tell(Trouble { at, kind: kind_of_trouble, connection, seq: None, reason });
-        self.turned(what.0, down.map_or(Turn::Works(kind), |down| Turn::Down(kind, down)));
+        self.turned(
+            what.0,
+            down.map_or(ConnectionNews::Works(kind), |down| ConnectionNews::Down(kind, down)),
+        );
     }
 
-    fn turned(&self, connection: ConnectionId, turn: Turn) {
+    fn turned(&self, connection: ConnectionId, turn: ConnectionNews) {
         if let Some(turns) = &self.turns {
             // Nobody listens when the loop has ended.
             let _ = turns.send((connection, turn));
@@ -166,7 +169,7 @@ impl Runner {
                     for (kind, down) in standing.downs() {
                         self.parked.insert((id.clone(), kind), down);
                         // It may still have to be told.
-                        self.turned(id.clone(), Turn::Due);
+                        self.turned(id.clone(), ConnectionNews::Due);
                     }
                 }
                 self.to_recall.clear();

@@ -43,7 +43,7 @@ pub(super) struct Runner {
     pub(super) signals: Work,
     pub(super) deliveries: Work,
     pub(super) tasks: JoinSet<Finished>,
-    pub(super) running: HashMap<tokio::task::Id, UnderWay>,
+    pub(super) running: HashMap<tokio::task::Id, RunningBatch>,
     /// What does not work of which connection, as the log was told.
     pub(super) parked: HashMap<(ConnectionId, EntryKind), Down>,
     /// Connections of which the log has still to say whether they work, and when it is asked.
@@ -73,7 +73,7 @@ pub(super) struct Work {
 }
 
 /// A batch that is under way.
-pub(super) struct UnderWay {
+pub(super) struct RunningBatch {
     pub(super) batch: Batch,
     pub(super) lease: Lease,
     pub(super) abort: AbortHandle,

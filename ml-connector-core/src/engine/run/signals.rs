@@ -8,8 +8,8 @@ use crate::{
     audit::Lease,
     engine::{
         feeds,
-        lanes::{Batch, Finished, Hold, Proof},
-        resolve::{self, Waiting},
+        lanes::{Batch, Evidence, Finished, Hold},
+        resolve::{self, WaitingSignal},
         retry,
         shared::Shared,
         stats::Stat,
@@ -45,8 +45,8 @@ async fn try_resolve(shared: &Shared, lease: Lease, batch: &Batch) -> Result<Fin
         return Ok(Finished::again(batch, Hold::Until(retry::log_at(shared.clock.now()))));
     }
     let mut waits = Vec::new();
-    let (mut hold, mut down, mut proof) = (Hold::None, None, Proof::Nothing);
-    let mut by_subject: Vec<(Subject, Vec<Waiting>)> = Vec::with_capacity(1);
+    let (mut hold, mut down, mut proof) = (Hold::None, None, Evidence::Nothing);
+    let mut by_subject: Vec<(Subject, Vec<WaitingSignal>)> = Vec::with_capacity(1);
     for (item, loaded) in resolve::load(shared, &batch.items).await? {
         match loaded {
             Ok(waiting) => {
@@ -80,7 +80,7 @@ async fn try_resolve(shared: &Shared, lease: Lease, batch: &Batch) -> Result<Fin
             }
             worked => worked?,
         };
-        if resolved.proof != Proof::Nothing {
+        if resolved.proof != Evidence::Nothing {
             slot.pulse.beat(batch.lane.lane);
         }
         waits.extend(resolved.waits);

@@ -7,7 +7,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use crate::{
     Timestamp,
     engine::{
-        notices::{self, Turn},
+        notices::{self, ConnectionNews},
         retry::LOG_PAUSE,
         shared::Shared,
     },
@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// A connection's reads or deliveries have stopped working, or work again.
-pub(crate) type Turned = (ConnectionId, Turn);
+pub(crate) type Turned = (ConnectionId, ConnectionNews);
 
 /// Writes down how connections turn, one turn after the other, so that the last word holds. What is told later, because the
 /// connection turns often, is told when it is due, unless the connection works again by then.
@@ -26,7 +26,7 @@ pub(crate) async fn tell_turns(shared: Arc<Shared>, mut turns: UnboundedReceiver
         let due = async {
             let Some((connection, at)) = next else { return pending().await };
             tokio::time::sleep(at.saturating_since(shared.clock.now())).await;
-            (connection, Turn::Due)
+            (connection, ConnectionNews::Due)
         };
         let turned = tokio::select! {
             biased;

@@ -5,7 +5,7 @@ use vendor::{Fault, webhook};
 use super::{
     super::{
         Replay, ReplayMode,
-        notices::{self, Turn},
+        notices::{self, ConnectionNews},
         trouble::Down,
     },
     *,
@@ -109,7 +109,7 @@ async fn a_connection_has_resumed_when_neither_reads_nor_deliveries_are_stopped(
     let connector = world.connector_with(routes());
     let standing = |kind, reason: Option<&str>| {
         let down = reason.map(|reason| Down { reason: reason.into(), passes: false });
-        let turn = down.map_or(Turn::Works(kind), |down| Turn::Down(kind, down));
+        let turn = down.map_or(ConnectionNews::Works(kind), |down| ConnectionNews::Down(kind, down));
         let connector = connector.clone();
         async move {
             tokio::time::sleep(secs(1)).await;
@@ -177,9 +177,9 @@ async fn a_connection_that_turns_all_the_time_is_told_about_later_each_time() {
     let turned = ["connection.parked books", "connection.resumed books"];
     assert_eq!(world.board.corner("admin"), turned);
     let quarter = secs(900);
-    let down = Turn::Down(EntryKind::Signal, Down { reason: "refused".into(), passes: false });
+    let down = ConnectionNews::Down(EntryKind::Signal, Down { reason: "refused".into(), passes: false });
     let is_parked = async || connector.health().await.unwrap().connections[&"books".into()].parked.is_some();
-    let turn = async |turn: &Turn| {
+    let turn = async |turn: &ConnectionNews| {
         notices::connection_turned(&connector.shared, &"books".into(), turn).await.unwrap()
     };
     for _ in 0..26 {
@@ -187,7 +187,7 @@ async fn a_connection_that_turns_all_the_time_is_told_about_later_each_time() {
         assert_eq!(later, Some(world.clock.now() + quarter));
         assert!(is_parked().await);
         tokio::time::sleep(quarter - secs(1)).await;
-        assert_eq!(turn(&Turn::Works(EntryKind::Signal)).await, None);
+        assert_eq!(turn(&ConnectionNews::Works(EntryKind::Signal)).await, None);
         assert!(!is_parked().await);
         tokio::time::sleep(quarter).await;
     }

@@ -298,7 +298,7 @@ impl Source for LedgerSource {
         let gone = Observation {
             entity: entity.clone(),
             read_at,
-            state: Observed::Gone(crate::model::Proof::AbsentTwice),
+            state: Observed::Gone(crate::model::DeletionProof::AbsentTwice),
         };
         Ok(Resolution::Observed(vec![record.map_or(gone, |record| self.seen(&record, read_at))]))
     }

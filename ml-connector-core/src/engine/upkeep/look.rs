@@ -10,9 +10,9 @@ use crate::{
     audit::{Committed, Expected, Lease, Outcome, Parent, Settlement, Transaction},
     engine::{
         documents, entries, guard,
-        lanes::{Batch, Proof},
+        lanes::{Batch, Evidence},
         registry::SourceSlot,
-        resolve::{Resolved, Waiting, failed},
+        resolve::{Resolved, WaitingSignal, failed},
         shared::Shared,
         writes::{Stop, commit, dropped, settle},
     },
@@ -29,16 +29,16 @@ pub(crate) async fn look_after(
     lease: Lease,
     slot: &Arc<SourceSlot>,
     batch: &Batch,
-    group: &[Waiting],
+    group: &[WaitingSignal],
 ) -> Result<Resolved, Stop> {
     let (document, mut plan) = load(shared, slot).await?;
     let number = DedupeKey::from(plan_number(slot, plan.n));
-    let old = |waiting: &Waiting| {
+    let old = |waiting: &WaitingSignal| {
         let key = waiting.signal.dedupe.as_ref();
         key.is_some_and(|key| is_numbered(slot, key) && !key.as_str().starts_with(number.as_str()))
     };
     if !slot.source.info().mode.subscribes() || group.iter().all(old) {
-        let unneeded = |waiting: &Waiting| dropped(waiting.item.seq, "nothing to look after");
+        let unneeded = |waiting: &WaitingSignal| dropped(waiting.item.seq, "nothing to look after");
         settle(shared, lease, group.iter().map(unneeded).collect()).await?;
         return Ok(Resolved::default());
     }
@@ -83,14 +83,18 @@ pub(crate) async fn look_after(
     if former.is_some() {
         transaction.documents.push(documents::remove(slot.former_upkeep_state_key()));
     }
-    let done = |waiting: &Waiting| Settlement::new(waiting.item.seq, Outcome::Done { receipt: None });
+    let done = |waiting: &WaitingSignal| Settlement::new(waiting.item.seq, Outcome::Done { receipt: None });
     transaction.settle = group.iter().map(done).collect();
     match commit(shared, transaction).await? {
         Committed::Applied(_) => {
             slot.upkeep_state.set(Some(upkeep.state), now);
             shared.mailbox.wake(&[slot.partition]);
             // A source may find that there is nothing to do, and call nobody.
-            Ok(Resolved::settled(if calls.succeeded() == Some(true) { Proof::Works } else { Proof::Nothing }))
+            Ok(Resolved::settled(if calls.succeeded() == Some(true) {
+                Evidence::Works
+            } else {
+                Evidence::Nothing
+            }))
         }
         Committed::Fenced => Err(Stop::Fenced),
         // Idempotent: look again.

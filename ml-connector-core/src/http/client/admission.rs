@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// An attempt that was admitted. Dropping it tells the limiter that the attempt is over.
-pub(super) struct UnderWay {
+pub(super) struct AdmittedAttempt {
     ctx: Context,
     /// How it ended, as far as is known.
     end: Feedback,
@@ -22,7 +22,7 @@ pub(super) struct UnderWay {
     keys: Vec<QuotaKey>,
 }
 
-impl UnderWay {
+impl AdmittedAttempt {
     /// Waits for room for all of `costs`, but no longer than until `begin_by`: then the caller gives its place back
     /// and comes again. Without costs there is nothing to ask for.
     pub(super) async fn when_admitted(
@@ -58,14 +58,14 @@ impl UnderWay {
     }
 }
 
-impl UnderWay {
+impl AdmittedAttempt {
     /// The other side refused it.
     pub(super) fn failed(&mut self, error: &Error) {
         self.end = Feedback::after(self.permit, Some(error));
     }
 }
 
-impl Drop for UnderWay {
+impl Drop for AdmittedAttempt {
     /// A limiter in memory is told here and now. One that has to wait for its store is told by a task of its own;
     /// outside a runtime, and where telling fails, it forgets by itself.
     fn drop(&mut self) {

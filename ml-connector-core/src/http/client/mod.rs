@@ -6,7 +6,7 @@ mod tests;
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use admission::{UnderWay, pause_quota};
+use admission::{AdmittedAttempt, pause_quota};
 use bytes::Bytes;
 use http::{Request, header};
 use tracing::Instrument;
@@ -230,7 +230,7 @@ impl Client {
         let began = ctx.now();
         // A token may take a while; what was admitted goes out at once.
         let mut authorization = self.auth.authorize(ctx).await?;
-        let (mut under_way, waits) = UnderWay::when_admitted(ctx, costs, begin_by).await?;
+        let (mut under_way, waits) = AdmittedAttempt::when_admitted(ctx, costs, begin_by).await?;
         if !waits.is_empty() {
             // Meanwhile its token may have come to its end. One that has to be renewed first is not waited for: the room would
             // be gone. The old one is tried, and renewed when it is refused.

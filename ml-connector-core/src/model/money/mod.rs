@@ -140,20 +140,20 @@ impl fmt::Debug for Money {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Wire {
+struct StoredMoney {
     amount: String,
     currency: Currency,
 }
 
 impl Serialize for Money {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        Wire { amount: self.amount.to_string(), currency: self.currency }.serialize(to)
+        StoredMoney { amount: self.amount.to_string(), currency: self.currency }.serialize(to)
     }
 }
 
 impl<'de> Deserialize<'de> for Money {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let Wire { amount, currency } = Wire::deserialize(from)?;
+        let StoredMoney { amount, currency } = StoredMoney::deserialize(from)?;
         Ok(Self { amount: decimal(&amount).map_err(de::Error::custom)?, currency })
     }
 }

@@ -41,7 +41,7 @@ pub(super) struct Account {
     /// Whoever counted before is gone, and may have spent all there was until then.
     pub(super) lost: Option<Timestamp>,
     /// In the order of admission.
-    under_way: VecDeque<UnderWay>,
+    under_way: VecDeque<UnderWayCost>,
     /// What was counted in rolling windows when it was sent, in the order of admission.
     sent: VecDeque<Sent>,
 }
@@ -66,7 +66,7 @@ struct Sent {
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
-struct UnderWay {
+struct UnderWayCost {
     permit: Permit,
     units: u64,
     forgotten_at: Timestamp,
@@ -142,7 +142,11 @@ impl Account {
             match self.under_way.back_mut().filter(|last| last.permit == permit) {
                 Some(last) => last.units += units,
                 None => {
-                    self.under_way.push_back(UnderWay { permit, units, forgotten_at: latest + PERMIT_LIFE });
+                    self.under_way.push_back(UnderWayCost {
+                        permit,
+                        units,
+                        forgotten_at: latest + PERMIT_LIFE,
+                    });
                 }
             }
         }

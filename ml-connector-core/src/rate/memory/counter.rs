@@ -28,11 +28,11 @@ pub(super) struct Counter {
     /// Of a window, or a period.
     length_ms: i64,
     used: u64,
-    kind: Kind,
+    kind: CounterKind,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
-enum Kind {
+enum CounterKind {
     Rolling {
         log: Log,
         /// The largest limit seen: units beyond it cannot matter.
@@ -48,9 +48,9 @@ impl Counter {
     pub(super) fn new(quota: Quota) -> Option<Self> {
         let (length, kind) = match quota {
             Quota::Rolling { window, limit } | Quota::Errors { window, limit } => {
-                (window, Kind::Rolling { log: Log::default(), limit })
+                (window, CounterKind::Rolling { log: Log::default(), limit })
             }
-            Quota::Aligned { period, .. } => (period, Kind::Aligned { period_start: i64::MIN }),
+            Quota::Aligned { period, .. } => (period, CounterKind::Aligned { period_start: i64::MIN }),
             Quota::Concurrent { .. } => return None,
         };
         Some(Self { quota, length_ms: whole_millis(length), used: 0, kind })
@@ -83,11 +83,11 @@ impl Counter {
     pub(super) fn spent(&mut self, latest: Timestamp) -> Vec<(i64, u32)> {
         self.forget_old(latest);
         match &self.kind {
-            Kind::Rolling { log, .. } => log.in_steps_of(self.length_ms / SAVED_STEPS),
-            Kind::Aligned { period_start } if self.used > 0 => {
+            CounterKind::Rolling { log, .. } => log.in_steps_of(self.length_ms / SAVED_STEPS),
+            CounterKind::Aligned { period_start } if self.used > 0 => {
                 vec![(*period_start, u32::try_from(self.used).unwrap_or(u32::MAX))]
             }
-            Kind::Aligned { .. } => Vec::new(),
+            CounterKind::Aligned { .. } => Vec::new(),
         }
     }
 
@@ -114,11 +114,11 @@ impl Counter {
         let excess =
             self.used.saturating_add(wanted).checked_sub(u64::from(limit)).filter(|excess| *excess > 0)?;
         let since = match &mut self.kind {
-            Kind::Rolling { log, limit: largest } => {
+            CounterKind::Rolling { log, limit: largest } => {
                 *largest = limit.max(*largest);
                 log.instant_of(excess)
             }
-            Kind::Aligned { period_start } => *period_start,
+            CounterKind::Aligned { period_start } => *period_start,
         };
         Some(Timestamp::from_millis(since.saturating_add(self.length_ms)))
     }
@@ -130,7 +130,7 @@ impl Counter {
         }
         self.forget_old(at);
         self.used = self.used.saturating_add(u64::from(units));
-        if let Kind::Rolling { log, limit } = &mut self.kind {
+        if let CounterKind::Rolling { log, limit } = &mut self.kind {
             log.push(at.as_millis(), units);
             // Where others spent more than the limit, what they spent first runs out before it makes room.
             while let Some(oldest) = log.oldest().filter(|oldest| self.used - oldest >= u64::from(*limit)) {
@@ -146,7 +146,7 @@ impl Counter {
             return;
         }
         self.forget_old(to);
-        if let Kind::Rolling { log, .. } = &mut self.kind {
+        if let CounterKind::Rolling { log, .. } = &mut self.kind {
             self.used -= u64::from(log.take_back(from.as_millis(), units));
             self.spend(units, to);
         }
@@ -156,11 +156,11 @@ impl Counter {
     pub(super) fn shift(&mut self, back: Duration) {
         let back = whole_millis(back);
         match &mut self.kind {
-            Kind::Rolling { log, .. } => {
+            CounterKind::Rolling { log, .. } => {
                 log.first = log.first.saturating_sub(back);
                 log.last = log.last.saturating_sub(back);
             }
-            Kind::Aligned { period_start } => {
+            CounterKind::Aligned { period_start } => {
                 let start = period_start.saturating_sub(back);
                 *period_start = start.saturating_sub(start.rem_euclid(self.length_ms));
             }
@@ -170,7 +170,7 @@ impl Counter {
     fn forget_old(&mut self, latest: Timestamp) {
         let latest = latest.as_millis();
         match &mut self.kind {
-            Kind::Rolling { log, .. } => {
+            CounterKind::Rolling { log, .. } => {
                 while let Some(oldest) = log.oldest()
                     && log.first.saturating_add(self.length_ms) <= latest
                 {
@@ -178,7 +178,7 @@ impl Counter {
                     log.pop();
                 }
             }
-            Kind::Aligned { period_start } => {
+            CounterKind::Aligned { period_start } => {
                 let start = latest.saturating_sub(latest.rem_euclid(self.length_ms));
                 if start > *period_start {
                     *period_start = start;

@@ -34,7 +34,7 @@ pub struct StoredAccounts(Accounts);
 
 /// One account. Time does not run backwards for it.
 #[derive(Serialize, Deserialize)]
-struct Stored {
+struct StoredAccount {
     latest: Timestamp,
     account: Account,
 }
@@ -48,7 +48,7 @@ impl StoredAccounts {
     pub fn read(stored: impl IntoIterator<Item = (QuotaKey, Bytes)>, permit: u64) -> Result<Self> {
         let mut accounts = Accounts { last_permit: permit.saturating_sub(1), ..Accounts::default() };
         for (key, state) in stored {
-            let Stored { latest, account } = serde_json::from_slice(&state).map_err(|source| {
+            let StoredAccount { latest, account } = serde_json::from_slice(&state).map_err(|source| {
                 Error::new(ErrorKind::InvalidResponse, "what was spent of a quota cannot be read")
                     .with_context("key", &key)
                     .with_source(source)
@@ -98,7 +98,7 @@ impl StoredAccounts {
             if account.is_idle(now, latest) {
                 return Ok((key, None));
             }
-            let state = serde_json::to_vec(&Stored { latest, account }).map_err(|source| {
+            let state = serde_json::to_vec(&StoredAccount { latest, account }).map_err(|source| {
                 Error::new(ErrorKind::Unexpected, "what was spent of a quota cannot be written")
                     .with_source(source)
             })?;

@@ -33,9 +33,9 @@ fn at(secs: i64) -> Timestamp {
 /// The chain after this host has claimed it and is about to ask.
 fn sent(blob: &Blob, owner: Uuid, now: Timestamp) -> Blob {
     let (claimed, action) = step(blob, &Input::Want { owner }, now, &rules());
-    assert!(matches!(action, Action::Claimed), "{action:?}");
+    assert!(matches!(action, NextAction::Claimed), "{action:?}");
     let (sent, action) = step(&claimed.unwrap(), &Input::Send { owner }, now, &rules());
-    assert!(matches!(action, Action::Ask { .. }), "{action:?}");
+    assert!(matches!(action, NextAction::Ask { .. }), "{action:?}");
     sent.unwrap()
 }
 
@@ -46,10 +46,10 @@ fn a_claim_and_a_request_keep_others_away_for_65_seconds() {
     let (claimed, _) = step(&blob, &Input::Want { owner: one }, at(0), &rules());
     for blob in [claimed.unwrap(), sent(&blob, one, at(0))] {
         let want = |secs| step(&blob, &Input::Want { owner: other }, at(secs), &rules()).1;
-        assert!(matches!(want(64), Action::Wait(until) if until == at(65)));
-        assert!(matches!(want(65), Action::Claimed));
+        assert!(matches!(want(64), NextAction::Wait(until) if until == at(65)));
+        assert!(matches!(want(65), NextAction::Claimed));
         // Written by a clock that was an hour ahead: it does not stick.
-        assert!(matches!(want(-3600), Action::Claimed));
+        assert!(matches!(want(-3600), NextAction::Claimed));
     }
 }
 
@@ -61,7 +61,7 @@ fn what_a_clock_wrote_that_was_ahead_keeps_nobody_away() {
     let asks = |blob: &Blob, secs| {
         let claimed = step(blob, &Input::Want { owner }, at(secs), &rules).0;
         let ask = claimed.map(|claimed| step(&claimed, &Input::Send { owner }, at(secs), &rules));
-        ask.and_then(|(sent, action)| sent.filter(|_| matches!(action, Action::Ask { .. })))
+        ask.and_then(|(sent, action)| sent.filter(|_| matches!(action, NextAction::Ask { .. })))
     };
     // A request and its token, whose end has come; a failure; each by a clock that was a day ahead.
     let mut issued = refreshed(&Blob::new(Some(Secret::from("r0"))), &rules, granted("a1", "r1"));
@@ -88,7 +88,7 @@ fn a_request_that_was_never_sent_is_taken_back_from_the_lost_ones() {
     assert_eq!(taken_over.lost, 1);
     let (parked, action) = step(&taken_over, &Input::Want { owner: one }, at(130), &rules());
     let parked = parked.unwrap();
-    assert!(matches!(action, Action::Stop(_)) && parked.is_parked());
+    assert!(matches!(action, NextAction::Stop(_)) && parked.is_parked());
 
     let unsent = Input::Unsent { owner: other, generation: 0, why: None };
     let (resumed, _) = step(&parked, &unsent, at(131), &rules());
@@ -101,10 +101,10 @@ fn a_request_that_was_never_sent_is_taken_back_from_the_lost_ones() {
 /// The chain after the answer to a consent was stored and classified.
 fn consented(blob: &Blob, verdict: TokenOutcome) -> Blob {
     let answer = crate::http::Answer::new(http::Response::new("".into()), at(9));
-    let received = Received::of_consent(Uuid::from_u128(9), &answer);
+    let received = ReceivedAnswer::of_consent(Uuid::from_u128(9), &answer);
     let (kept, action) = step(blob, &Input::Answered(received.clone()), at(9), &rules());
     let kept = kept.unwrap();
-    assert!(matches!(action, Action::Classify(_)) && need(&kept, at(9), &rules()) == Need::Now);
+    assert!(matches!(action, NextAction::Classify(_)) && need(&kept, at(9), &rules()) == Need::Now);
     step(&kept, &Input::Classified(received, verdict), at(9), &rules()).0.unwrap()
 }
 
@@ -115,7 +115,7 @@ fn a_consent_begins_another_chain_and_a_failed_one_changes_nothing() {
     let token = |text: &str| Some(Secret::from(text));
     let granted = Granted { access: token("a"), refresh: token("another-account"), ..Granted::default() };
     let after = consented(&before, TokenOutcome::Granted(granted.clone()));
-    assert_eq!((after.generation, after.since, after.phase), (1, 1, Phase::Idle));
+    assert_eq!((after.generation, after.since, after.phase), (1, 1, RefreshPhase::Idle));
     assert_eq!(after.refresh, granted.refresh.clone().map(Kept));
     for verdict in [
         TokenOutcome::Granted(Granted { refresh: None, ..granted }),
@@ -147,7 +147,7 @@ fn answers_of_an_earlier_consent_are_not_mixed_in() {
     let consent = Granted { refresh: Some(Secret::from("other-account")), ..Granted::default() };
     let (connected, _) = step(&first, &Input::Connect(consent), at(1), &rules());
     let answer = crate::http::Answer::new(http::Response::new("".into()), at(2));
-    let received = Received::new(0, one, &answer);
+    let received = ReceivedAnswer::new(0, one, &answer);
     let (kept, _) = step(&connected.unwrap(), &Input::Answered(received.clone()), at(2), &rules());
     let late = Granted { refresh: Some(Secret::from("r1")), ..Granted::default() };
     let classified = Input::Classified(received, TokenOutcome::Granted(late));
@@ -160,10 +160,10 @@ fn answers_of_an_earlier_consent_are_not_mixed_in() {
 fn refreshed(blob: &Blob, rules: &Rules, granted: Granted) -> Blob {
     let owner = Uuid::from_u128(1);
     let (claimed, action) = step(blob, &Input::Want { owner }, at(0), rules);
-    assert!(matches!(action, Action::Claimed), "{action:?}");
+    assert!(matches!(action, NextAction::Claimed), "{action:?}");
     let sent = step(&claimed.unwrap(), &Input::Send { owner }, at(0), rules).0.unwrap();
     let answer = crate::http::Answer::new(http::Response::new("".into()), at(0));
-    let received = Received::new(sent.generation, owner, &answer);
+    let received = ReceivedAnswer::new(sent.generation, owner, &answer);
     let kept = step(&sent, &Input::Answered(received.clone()), at(0), rules).0.unwrap();
     step(&kept, &Input::Classified(received, TokenOutcome::Granted(granted)), at(0), rules).0.unwrap()
 }
@@ -199,7 +199,10 @@ fn hosts_that_are_configured_with_an_older_token_do_not_bring_it_back() {
     parked.fail(Cause::Refused, String::new(), None, at(0), &rules());
     for known in ["r0", "n0"] {
         let (next, action) = step(&parked, &Input::Want { owner: Uuid::nil() }, at(3600), &configured(known));
-        assert!(next.is_none() && matches!(action, Action::Stop(Blocked::Failed(_))), "{known}: {action:?}");
+        assert!(
+            next.is_none() && matches!(action, NextAction::Stop(Blocked::Failed(_))),
+            "{known}: {action:?}"
+        );
     }
 }
 
@@ -209,10 +212,10 @@ fn a_token_that_is_new_waits_for_the_request_that_is_under_way() {
     let mut chain = sent(&Blob::new(Some(Secret::from("r0"))), other, at(0));
     chain.learn_seed(&configured("r0"));
     let want = |secs| step(&chain, &Input::Want { owner: Uuid::from_u128(1) }, at(secs), &configured("n0"));
-    assert!(matches!(want(64).1, Action::Wait(until) if until == at(65)));
+    assert!(matches!(want(64).1, NextAction::Wait(until) if until == at(65)));
     let (next, action) = want(65);
     let next = next.unwrap();
-    assert!(matches!(action, Action::Claimed) && refresh_of(&next) == Some("n0"));
+    assert!(matches!(action, NextAction::Claimed) && refresh_of(&next) == Some("n0"));
     // It may have been spent by the request that was never answered.
     assert_eq!(next.spare, None);
 }
@@ -232,7 +235,7 @@ fn a_chain_of_an_earlier_release_is_left_alone_while_it_works() {
 
     old.fail(Cause::Refused, String::new(), None, at(0), &configured("r0"));
     let (tried, action) = step(&old, &Input::Want { owner: Uuid::nil() }, at(0), &configured("n0"));
-    assert!(matches!(action, Action::Claimed) && refresh_of(&tried.unwrap()) == Some("n0"));
+    assert!(matches!(action, NextAction::Claimed) && refresh_of(&tried.unwrap()) == Some("n0"));
 }
 
 #[test]
@@ -275,10 +278,10 @@ fn a_token_without_an_end_is_used_until_it_is_refused_and_then_somebody_has_to_c
     let refused = Input::Rejected { generation: chain.generation };
     let (parked, action) = step(&chain, &refused, years, &rules);
     let parked = parked.unwrap();
-    assert!(matches!(action, Action::Stop(Blocked::Failed(Failure { cause: Cause::Refused, .. }))));
+    assert!(matches!(action, NextAction::Stop(Blocked::Failed(TokenFailure { cause: Cause::Refused, .. }))));
     assert!(parked.is_parked() && parked.access.is_none() && need(&parked, years, &rules) == Need::Now);
     let (next, action) = step(&parked, &Input::Want { owner: Uuid::nil() }, years, &rules);
-    assert!(next.is_none() && matches!(action, Action::Stop(Blocked::Failed(_))), "{action:?}");
+    assert!(next.is_none() && matches!(action, NextAction::Stop(Blocked::Failed(_))), "{action:?}");
 
     let again = connect(&parked);
     assert!(!again.is_parked() && need(&again, years, &rules) == Need::Nothing);

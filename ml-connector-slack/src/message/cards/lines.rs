@@ -15,17 +15,17 @@ const CELL_MAX: usize = 100;
 const FRAME: usize = 600;
 
 /// A column of lines: its title, and what stands in it.
-type Column = (&'static str, Align, fn(&Line) -> Cell);
+type LineColumn = (&'static str, Align, fn(&Line) -> Cell);
 
-const DESCRIPTION: Column = ("Description", Align::Left, |line| cell(&line.description));
-const ACCOUNT: Column = ("Account", Align::Left, |line| named(line.account.as_ref()));
-const COST_CENTER: Column = ("Cost center", Align::Left, |line| named(line.cost_center.as_ref()));
-const QUANTITY: Column = ("Quantity", Align::Right, |line| {
+const DESCRIPTION: LineColumn = ("Description", Align::Left, |line| cell(&line.description));
+const ACCOUNT: LineColumn = ("Account", Align::Left, |line| named(line.account.as_ref()));
+const COST_CENTER: LineColumn = ("Cost center", Align::Left, |line| named(line.cost_center.as_ref()));
+const QUANTITY: LineColumn = ("Quantity", Align::Right, |line| {
     cell(&line.quantity.map(|quantity| quantity.normalize().to_string()).unwrap_or_default())
 });
-const DEBIT: Column = ("Debit", Align::Right, |line| on_side(line, Side::Debit));
-const CREDIT: Column = ("Credit", Align::Right, |line| on_side(line, Side::Credit));
-const AMOUNT: Column = ("Amount", Align::Right, |line| amount(line.amount.as_ref()));
+const DEBIT: LineColumn = ("Debit", Align::Right, |line| on_side(line, Side::Debit));
+const CREDIT: LineColumn = ("Credit", Align::Right, |line| on_side(line, Side::Credit));
+const AMOUNT: LineColumn = ("Amount", Align::Right, |line| amount(line.amount.as_ref()));
 
 /// The first ten lines, how many more there are, and where; of more than ten lines that are spread over cost centers,
 /// what each of these bears. Columns that no line fills are left out. With less than so many bytes of room there are fewer
@@ -67,7 +67,7 @@ pub(super) fn has_table(record: &Record) -> bool {
 fn of_lines(lines: &[Line], room: usize) -> (Block, usize) {
     let filled = |here: fn(&Line) -> bool| lines.iter().any(here);
     let sided = filled(|line| line.side.is_some());
-    let columns: Vec<Column> = [
+    let columns: Vec<LineColumn> = [
         (DESCRIPTION, true),
         (ACCOUNT, filled(|line| line.account.is_some())),
         (COST_CENTER, filled(|line| line.cost_center.is_some())),

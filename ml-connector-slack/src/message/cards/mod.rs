@@ -5,7 +5,9 @@ mod assignee;
 mod document;
 mod lines;
 
-use ml_connector_core::model::{Actor, Answer, Change, Content, Event, Interaction, Record, RecordKind};
+use ml_connector_core::model::{
+    Actor, Change, Content, Event, Interaction, PrivateAnswer, Record, RecordKind,
+};
 
 pub use self::assignee::{Assignee, Unmentioned};
 use super::{
@@ -206,7 +208,7 @@ fn person(actor: &Actor) -> Option<Text> {
 }
 
 /// What somebody is told in answer to what they did.
-fn answer(event: &Event, given: &Answer) -> Message {
+fn answer(event: &Event, given: &PrivateAnswer) -> Message {
     let said = note_of(&given.text, NOTE_MAX).unwrap_or_else(|| headline(event));
     let shown = Text::plain(&said).shortened(FIELD_MAX);
     Message::new(&said, Blocks::new().with(Block::section(shown)))

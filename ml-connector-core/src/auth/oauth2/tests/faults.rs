@@ -401,7 +401,7 @@ async fn an_answer_that_comes_after_the_claim_is_kept() {
     let body = r#"{"access_token":"a1","expires_in":"600","refresh_token":"r1"}"#;
     let answer =
         crate::http::Answer::new(http::Response::new(Bytes::from_static(body.as_bytes())), ctx.now());
-    let received = crate::token::Received::new(0, uuid::Uuid::now_v7(), &answer);
+    let received = crate::token::ReceivedAnswer::new(0, uuid::Uuid::now_v7(), &answer);
     quick.manager.tell(&ctx, &Input::Answered(received)).await.unwrap();
     assert_eq!(token(&quick, &ctx).await, "Bearer a1");
     after(595).await;

@@ -16,9 +16,9 @@ use ml_connector_core::{
     ReceiveRequest, Result, Retry, Scope, Sink, SinkInfo, Source, SourceInfo, Timestamp, UpkeepRequest,
     http::{Limits, TransportError},
     model::{
-        Column, Columns, Content, Delivery, DeliveryId, DeliveryPlan, EntityRef, Intake, LaneKey, Lookup,
-        Observation, Observed, Page, PollMode, Prompt, Proof, Receipt, Record, RecordKind, Resolution,
-        Revision, Signal, Status, Subject, Upkeep,
+        Column, Columns, Content, DeletionProof, Delivery, DeliveryId, DeliveryPlan, EntityRef, Intake,
+        LaneKey, Lookup, Observation, Observed, Page, PollMode, Prompt, Receipt, Record, RecordKind,
+        Resolution, Revision, Signal, Status, Subject, Upkeep,
     },
     rate::MemoryRateLimiter,
     snapshot::Snapshot,
@@ -213,7 +213,7 @@ impl Source for Mutant {
         }
         if self.has(ListsOnce) && !self.lists(ctx, &asked[0]).await? {
             let entity = EntityRef::new("invoice", "inv_2");
-            let state = Observed::Gone(Proof::AbsentTwice);
+            let state = Observed::Gone(DeletionProof::AbsentTwice);
             return Ok(Resolution::Observed(vec![Observation { entity, read_at: ctx.now(), state }]));
         }
         let unlimited = ctx.clone().with_limiter(Arc::new(MemoryRateLimiter::new()));
@@ -229,7 +229,7 @@ impl Source for Mutant {
             tokio::time::sleep(Duration::from_secs(200)).await;
         }
         let gone = || {
-            let state = Observed::Gone(Proof::Tombstone);
+            let state = Observed::Gone(DeletionProof::Tombstone);
             let entity = EntityRef::new("invoice", "inv_2");
             Resolution::Observed(vec![Observation { entity, read_at: ctx.now(), state }])
         };

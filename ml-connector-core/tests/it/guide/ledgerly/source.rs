@@ -9,8 +9,8 @@ use ml_connector_core::{
     UpkeepRequest, decode,
     http::{Pages, Position},
     model::{
-        EntityRef, Intake, Observation, Observed, Page, PollMode, Prompt, Proof, Raw, Record, Resolution,
-        Signal, Subject, Upkeep,
+        DeletionProof, EntityRef, Intake, Observation, Observed, Page, PollMode, Prompt, Raw, Record,
+        Resolution, Signal, Subject, Upkeep,
     },
     snapshot::{Snapshot, revision_of},
 };
@@ -33,7 +33,7 @@ impl Ledgerly {
                         return Err(Error::new(ErrorKind::PermissionDenied, "the invoice may not be read"));
                     }
                 }
-                return Ok(Observed::Gone(Proof::AbsentTwice));
+                return Ok(Observed::Gone(DeletionProof::AbsentTwice));
             }
             Err(error) => return Err(error),
         };
