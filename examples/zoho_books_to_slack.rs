@@ -21,7 +21,7 @@ use ml_connector_core::{
 };
 use ml_connector_examples::{
     bars, console,
-    host::{Flags, Host, ctrl_c, exit, log_from},
+    host::{Flags, Host, asked_to_stop, exit, log_from},
     introduction::introduce,
     report,
     settings::{Organization, SlackApp, ZohoBooksToSlack},
@@ -186,23 +186,15 @@ async fn on_real_accounts(settings: &ZohoBooksToSlack, flags: Flags) -> Result<(
     let sources = settings.books.iter().map(|settings| Ok(books(settings)?.info().clone()));
     let sources = sources.collect::<Result<Vec<_>>>()?;
     let past = async {
-        tokio::select! {
-            told = introduce(&connector, &sources) => told?,
-            () = ctrl_c() => return Ok(()),
-        }
+        introduce(&connector, &sources).await?;
         if flags.backfill {
             for books in &settings.books {
-                let books = books.connection.as_str().into();
-                tokio::select! {
-                    read = bars::backfill(&connector, &books) => read?,
-                    () = ctrl_c() => return Ok(()),
-                }
+                bars::backfill(&connector, &books.connection.as_str().into()).await?;
             }
         }
-        ctrl_c().await;
         Ok(())
     };
-    host.run_until(past).await
+    host.run(past).await
 }
 
 async fn on_simulators(flags: Flags) -> Result<bool> {
@@ -243,7 +235,7 @@ async fn on_simulators(flags: Flags) -> Result<bool> {
             "  curl -d '{{\"counterparty\":\"Northgate Paper Co\",\"total\":\"8200\"}}' {zoho}/_sim/bills"
         );
         println!("  curl -X POST {zoho}/_sim/bills/ID/submit    # then click Approve on the page");
-        tokio::select! { () = simulation.keep_sending() => {}, () = ctrl_c() => {} }
+        tokio::select! { () = simulation.keep_sending() => {}, () = asked_to_stop() => {} }
     }
     host.stop().await.map(|()| good)
 }
