@@ -6,6 +6,7 @@
 #[allow(dead_code)] // of the helpers, the store's own tests use more
 mod cluster;
 mod freshbooks;
+mod integration;
 mod introductions;
 mod keys;
 mod samples;
