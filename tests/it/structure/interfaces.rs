@@ -69,9 +69,10 @@ fn interface(json: &Path) -> String {
         let builder = Builder::from_rustdoc_json(json).omit_blanket_impls(true).omit_auto_trait_impls(true);
         builder.omit_auto_derived_impls(without_derived).build().unwrap()
     };
-    let own: BTreeSet<String> = read(true).items().map(ToString::to_string).collect();
-    let lines = read(false).items().map(ToString::to_string);
-    lines.filter(|line| line.starts_with("impl") || own.contains(line)).map(|line| line + "\n").collect()
+    let lines = |of: PublicApi| of.into_items().map(|item| item.to_string());
+    let own: BTreeSet<String> = lines(read(true)).collect();
+    let all = lines(read(false));
+    all.filter(|line| line.starts_with("impl") || own.contains(line)).map(|line| line + "\n").collect()
 }
 
 /// The lines that are in one of the two only.
