@@ -128,13 +128,14 @@ async fn start(settings: &BusinessCentralToSlack) -> Result<Host> {
 }
 
 async fn on_real_accounts(settings: &BusinessCentralToSlack) -> Result<()> {
+    let asked = asked_to_stop();
     let host = start(settings).await?;
     if let Some(url) = host.connector.webhook_url(&"slack".into()) {
         println!("The Slack app sends interactivity to {url}");
     }
     println!("Ctrl-C ends it.");
     let (connector, sources) = (host.connector.clone(), [company(settings)?.info().clone()]);
-    host.run(introduce(&connector, &sources)).await
+    host.run(introduce(&connector, &sources), asked).await
 }
 
 async fn on_simulators(serve: bool) -> Result<bool> {

@@ -140,6 +140,7 @@ async fn start(settings: &ExactOnlineToSlack) -> Result<Host> {
 }
 
 async fn on_real_accounts(settings: &ExactOnlineToSlack) -> Result<()> {
+    let asked = asked_to_stop();
     let host = start(settings).await?;
     let (connector, books) = (host.connector.clone(), company(settings)?);
     for division in books.divisions(&connector.context()).await? {
@@ -147,7 +148,7 @@ async fn on_real_accounts(settings: &ExactOnlineToSlack) -> Result<()> {
     }
     println!("Ctrl-C ends it.");
     let sources = [books.info().clone()];
-    host.run(introduce(&connector, &sources)).await
+    host.run(introduce(&connector, &sources), asked).await
 }
 
 async fn on_simulators(serve: bool) -> Result<bool> {

@@ -79,6 +79,7 @@ async fn start(settings: &FreshBooksToSlack, stores: Stores) -> Result<(Host, St
 }
 
 async fn on_real_accounts(settings: &FreshBooksToSlack, flags: Flags) -> Result<()> {
+    let asked = asked_to_stop();
     let (host, url) = start(settings, Stores::open(&settings.database).await?).await?;
     let connector = host.connector.clone();
     println!("The callbacks at FreshBooks are set up within a minute; `health` says if that fails.");
@@ -92,7 +93,7 @@ async fn on_real_accounts(settings: &FreshBooksToSlack, flags: Flags) -> Result<
         }
         Ok(())
     };
-    host.run(past).await
+    host.run(past, asked).await
 }
 
 async fn on_simulators(flags: Flags) -> Result<bool> {

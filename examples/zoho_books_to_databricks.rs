@@ -62,6 +62,7 @@ fn connect(connector: ConnectorBuilder, books: ZohoBooks, lake: Databricks) -> C
 }
 
 async fn on_real_accounts(books: &Organization, workspace: &Workspace) -> Result<()> {
+    let asked = asked_to_stop();
     let books = books_of(books)?;
     let lake = lake_of(workspace, &books)?;
     let stores = Stores::open(&workspace.database).await?;
@@ -72,7 +73,7 @@ async fn on_real_accounts(books: &Organization, workspace: &Workspace) -> Result
         println!("{checked}");
     }
     let running = connector.clone();
-    let mut worker = tokio::spawn(async move { running.run(asked_to_stop()).await });
+    let mut worker = tokio::spawn(async move { running.run(asked).await });
     let past = async {
         introduce(&connector, std::slice::from_ref(&source)).await?;
         for feed in &source.feeds {

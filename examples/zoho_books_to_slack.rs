@@ -159,6 +159,7 @@ async fn start(settings: &ZohoBooksToSlack) -> Result<(Host, String)> {
 }
 
 async fn on_real_accounts(settings: &ZohoBooksToSlack, flags: Flags) -> Result<()> {
+    let asked = asked_to_stop();
     let (host, url) = start(settings).await?;
     let connector = host.connector.clone();
     if settings.books.iter().any(|books| books.webhook_secret.is_some()) {
@@ -194,7 +195,7 @@ async fn on_real_accounts(settings: &ZohoBooksToSlack, flags: Flags) -> Result<(
         }
         Ok(())
     };
-    host.run(past).await
+    host.run(past, asked).await
 }
 
 async fn on_simulators(flags: Flags) -> Result<bool> {

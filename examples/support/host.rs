@@ -51,21 +51,24 @@ impl Flags {
     }
 }
 
-/// Waits for Ctrl-C in a terminal, or for the SIGTERM of whatever deploys. Without a signal to wait for, the program runs
-/// until it is killed.
-pub async fn asked_to_stop() {
-    let terminated = async {
+/// Waits for Ctrl-C in a terminal, or for the SIGTERM of whatever deploys: from now on, not from when it is awaited on. Without a
+/// signal to wait for, the program runs until it is killed.
+pub fn asked_to_stop() -> impl Future<Output = ()> + Send {
+    #[cfg(unix)]
+    let signals = {
+        use tokio::signal::unix::{SignalKind, signal};
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    };
+    async move {
         #[cfg(unix)]
-        if let Ok(mut terminated) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
-        {
-            terminated.recv().await;
+        if let (Ok(mut terminated), Ok(mut interrupted)) = signals {
+            tokio::select! { _ = terminated.recv() => return, _ = interrupted.recv() => return }
+        }
+        #[cfg(not(unix))]
+        if tokio::signal::ctrl_c().await.is_ok() {
             return;
         }
         std::future::pending().await
-    };
-    tokio::select! {
-        () = terminated => {}
-        Ok(()) = tokio::signal::ctrl_c() => {}
     }
 }
 
@@ -111,12 +114,16 @@ impl Host {
         Ok(Self { connector, stop, worker, server })
     }
 
-    /// Does `first`, and goes on until the program is asked to stop, or until the connector has ended by itself, which is an
+    /// Does `first`, and goes on until `asked` to stop, or until the connector has ended by itself, which is an
     /// error. Then it stops.
     ///
     /// # Errors
     /// As [`stop`](Self::stop), and as `first`.
-    pub async fn run(mut self, first: impl Future<Output = Result<()>>) -> Result<()> {
+    pub async fn run(
+        mut self,
+        first: impl Future<Output = Result<()>>,
+        asked: impl Future<Output = ()>,
+    ) -> Result<()> {
         let goes_on = async {
             first.await?;
             std::future::pending().await
@@ -127,7 +134,7 @@ impl Host {
                 return ended.map_err(panicked);
             }
             failed = goes_on => failed,
-            () = asked_to_stop() => Ok(()),
+            () = asked => Ok(()),
         };
         self.stop().await.and(ended)
     }

@@ -35,7 +35,7 @@ async fn an_invoice_is_told_once_although_slack_s_answer_is_lost() {
     let clock = Arc::new(TokioClock::starting_at(Timestamp::parse("2026-03-02T14:00:00Z").unwrap()));
     let zoho = ZohoBooksSim::new(Arc::clone(&clock) as Arc<dyn Clock>);
     let workspace = SlackSim::new(Arc::clone(&clock) as Arc<dyn Clock>);
-    let url = "https://erp.example.com/hooks/books".parse().unwrap();
+    let url = "https://erp.example.com/books".parse().unwrap();
     let rule = WebhookRule::new(Entity::Invoice, EventKind::Created, url, Some(Secret::from(SECRET)));
     zoho.add_webhook(rule).unwrap();
 
@@ -55,7 +55,7 @@ async fn an_invoice_is_told_once_although_slack_s_answer_is_lost() {
         .token_store(MemoryTokenStore::new())
         .transport(SimTransport::new().with_zoho_books(&zoho).with_slack(&workspace))
         .clock(clock)
-        .public_url("https://erp.example.com/hooks");
+        .public_url("https://erp.example.com");
     let connector = invoices_to_slack(host, books, slack).unwrap();
     // The connector works while this future runs; between two calls it stands still, as between two processes.
     let a_minute = || connector.run(tokio::time::sleep(Duration::from_secs(60)));
