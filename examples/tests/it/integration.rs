@@ -35,6 +35,7 @@ async fn an_invoice_is_told_once_although_slack_s_answer_is_lost() {
     let clock = Arc::new(TokioClock::starting_at(Timestamp::parse("2026-03-02T14:00:00Z").unwrap()));
     let zoho = ZohoBooksSim::new(Arc::clone(&clock) as Arc<dyn Clock>);
     let workspace = SlackSim::new(Arc::clone(&clock) as Arc<dyn Clock>);
+    // A host that mounts the connector below `/hooks` hands a path on without it, and so does this test.
     let url = "https://erp.example.com/books".parse().unwrap();
     let rule = WebhookRule::new(Entity::Invoice, EventKind::Created, url, Some(Secret::from(SECRET)));
     zoho.add_webhook(rule).unwrap();

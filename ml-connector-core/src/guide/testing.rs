@@ -5,14 +5,8 @@
 //! `ml-connector-sim` has simulators of all systems: they enforce limits, signatures, rights and shapes as the vendors do, and
 //! fail on request. Under tokio's paused clock a day passes at once, so a test of retries, digests or reminders does not wait.
 //! `examples/tests/it/integration.rs` of the repository is such a test, whole: take that file into your crate, and put your
-//! integration in the place of its own. It wants these lines in `Cargo.toml`, from where the other crates come from:
-//!
-//! ```toml
-//! [dev-dependencies]
-//! ml-connector-core = { git = "https://github.com/ml-connector/ml-connector", features = ["testing"] }
-//! ml-connector-sim = { git = "https://github.com/ml-connector/ml-connector" }
-//! tokio = { version = "1", features = ["macros", "rt", "test-util", "time"] }
-//! ```
+//! integration in the place of its own. The dev-dependencies that it wants are in the README, under *Install*. `examples/topics` has
+//! more, one topic each.
 //!
 //! - Time comes from a [`Clock`](crate::Clock): give the connector and the simulators one
 //!   [`TokioClock`](crate::TokioClock), and pause tokio's (`#[tokio::test(start_paused = true)]`).
