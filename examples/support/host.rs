@@ -68,7 +68,7 @@ pub fn asked_to_stop() -> impl Future<Output = ()> + Send {
         if tokio::signal::ctrl_c().await.is_ok() {
             return;
         }
-        std::future::pending().await;
+        std::future::pending::<()>().await;
     }
 }
 
