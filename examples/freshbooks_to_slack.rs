@@ -86,13 +86,13 @@ async fn on_real_accounts(settings: &FreshBooksToSlack, flags: Flags) -> Result<
     println!("webhooks: {url}");
     println!("Ctrl-C ends it.");
     let sources = [books(settings)?.info().clone()];
-    let past = async {
+    let past = Box::pin(async {
         introduce(&connector, &sources).await?;
         if flags.backfill {
             bars::backfill(&connector, &BOOKS.into()).await?;
         }
         Ok(())
-    };
+    });
     host.run(past, asked).await
 }
 

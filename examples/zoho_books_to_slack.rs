@@ -186,7 +186,7 @@ async fn on_real_accounts(settings: &ZohoBooksToSlack, flags: Flags) -> Result<(
     println!("Ctrl-C ends it.");
     let sources = settings.books.iter().map(|settings| Ok(books(settings)?.info().clone()));
     let sources = sources.collect::<Result<Vec<_>>>()?;
-    let past = async {
+    let past = Box::pin(async {
         introduce(&connector, &sources).await?;
         if flags.backfill {
             for books in &settings.books {
@@ -194,7 +194,7 @@ async fn on_real_accounts(settings: &ZohoBooksToSlack, flags: Flags) -> Result<(
             }
         }
         Ok(())
-    };
+    });
     host.run(past, asked).await
 }
 
