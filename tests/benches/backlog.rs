@@ -1,6 +1,7 @@
 //! A start behind a long queue: a million deliveries on 100,000 lanes, and a million signals of a million records.
 //!
-//! Every step is a process of its own, so that each has its own memory. The vendor answers at once. Ends with one line of
+//! Every step is a process of its own, so that each has its own memory. The vendor answers at once. What an entry costs (bytes on
+//! the disk once the write-ahead log is merged, processor time with that of making it up) is said first. Ends with one line of
 //! `key=value`, the last of them `met`: whether the goals are.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)] // a benchmark stops at anything odd, and reads the clock
 
@@ -31,7 +32,7 @@ use ml_connector_core::{
     snapshot::Snapshot,
 };
 use ml_connector_sql::SqliteLog;
-use ml_connector_tests::{load_average, memory_mib, sized};
+use ml_connector_tests::{cpu_time, load_average, memory_mib, sized};
 
 /// Deliveries of so many events.
 const EVENTS: u64 = 1_000;
@@ -83,9 +84,9 @@ fn all() {
         println!("{step}: {said}");
         said
     };
-    step("seed-deliveries", "deliveries.db");
-    step("seed-signals", "signals.db");
     let parts = [
+        step("seed-deliveries", "deliveries.db"),
+        step("seed-signals", "signals.db"),
         step("deliver", "deliveries.db"),
         step("settle", "deliveries.db"),
         step("search", "deliveries.db"),
@@ -193,7 +194,8 @@ async fn seed_deliveries(database: &Path) {
         }
     })
     .await;
-    println!("seeded={} seconds={:.0}", entries(), begun.elapsed().as_secs_f64());
+    drop(log);
+    println!("{}", cost("deliveries", database, begun));
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -215,7 +217,25 @@ async fn seed_signals(database: &Path) {
         )
     })
     .await;
-    println!("seeded={} seconds={:.0}", entries(), begun.elapsed().as_secs_f64());
+    drop(log);
+    println!("{}", cost("signals", database, begun));
+}
+
+/// What it cost this process to fill a log that it has closed.
+fn cost(what: &str, database: &Path, begun: Instant) -> String {
+    let cpu = cpu_time(std::process::id()).unwrap_or_default();
+    format!(
+        "{what}_bytes_per_entry={:.0} {what}_cpu_us_per_entry={:.1} {what}_seed_s={:.0}",
+        bytes_per_entry(database),
+        cpu.as_secs_f64() * 1e6 / entries() as f64,
+        begun.elapsed().as_secs_f64()
+    )
+}
+
+/// The size of the file, and of what of its write-ahead log is not merged into it.
+fn bytes_per_entry(database: &Path) -> f64 {
+    let size = |path: &Path| std::fs::metadata(path).map_or(0, |file| file.len());
+    (size(database) + size(&database.with_extension("db-wal"))) as f64 / entries() as f64
 }
 
 /// What the vendor was asked to do.
@@ -343,6 +363,8 @@ async fn search_signals(database: &Path) {
         "search_signals_unindexed_ms={first:.0} search_signals_ms={indexed:.1} index_signals_s={:.0}",
         begun.elapsed().as_secs_f64()
     );
+    drop(log);
+    print!(" signals_indexed_bytes_per_entry={:.0}", bytes_per_entry(database));
 }
 
 /// The middle of several.

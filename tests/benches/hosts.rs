@@ -1,6 +1,7 @@
 //! One, two and four processes on one Postgres: how many webhooks they take in a burst, against one INSERT for each request;
-//! how many deliveries they make; the write-ahead log of a delivery; and whether a settlement costs the same while somebody holds a
-//! snapshot open, over a million of them.
+//! what of the processor each of these takes, in the server and in the process that asks (which makes up the requests, too); how many
+//! deliveries they make; the write-ahead log of a delivery; and whether a settlement costs the same while somebody holds a snapshot
+//! open, over a million of them.
 //!
 //! Needs an installed Postgres server, of which it starts one.
 //! Ends with one line of `key=value`, the last of them `met`: whether the goals are.
@@ -42,7 +43,7 @@ use ml_connector_sql::{
     deadpool_postgres::{Manager, Pool},
     tokio_postgres::{Config, NoTls},
 };
-use ml_connector_tests::{load_average, median, sized};
+use ml_connector_tests::{cpu_time, load_average, median, sized};
 use ml_connector_zoho::{DataCenter, ZohoBooks};
 
 use self::cluster::Cluster;
@@ -85,14 +86,19 @@ async fn all() {
     };
     let (mut taken, mut inserted, mut ratios, mut delivered) =
         (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    let mut wal = 0.0;
+    let (mut wal, mut costs) = (0.0, String::new());
     for processes in PROCESSES {
         let insert = together(&cluster, "insert", &format!("insert_{processes}"), processes).await;
         let intake = together(&cluster, "intake", &format!("intake_{processes}"), processes).await;
-        println!("{processes} processes: {intake:.0} webhooks/s, {insert:.0} INSERTs/s");
-        ratios.push(intake / insert);
-        taken.push(intake);
-        inserted.push(insert);
+        println!(
+            "{processes} processes: {:.0} webhooks/s, {:.0} INSERTs/s",
+            intake.per_second, insert.per_second
+        );
+        costs = format!("{} {}", intake.costs("webhook"), insert.costs("insert"));
+        println!("{processes} processes: {costs}");
+        ratios.push(intake.per_second / insert.per_second);
+        taken.push(intake.per_second);
+        inserted.push(insert.per_second);
         let (deliveries, bytes) = deliveries(&cluster, &format!("deliver_{processes}"), processes).await;
         println!("{processes} processes: {deliveries:.0} deliveries/s, {bytes:.0} bytes of WAL each");
         delivered.push(deliveries);
@@ -108,7 +114,7 @@ async fn all() {
     };
     let ratio = ratios.iter().copied().fold(f64::MAX, f64::min);
     println!(
-        "bench=hosts {} {} {} ratio={ratio:.2} ratio_goal={RATIO_GOAL} {} wal_bytes_per_delivery={wal:.0} {} flat_goal={FLAT_GOAL} \
+        "bench=hosts {} {} {} ratio={ratio:.2} ratio_goal={RATIO_GOAL} {costs} {} wal_bytes_per_delivery={wal:.0} {} flat_goal={FLAT_GOAL} \
          profile={} load={} met={}",
         each("webhooks_per_second", &taken, 0),
         each("inserts_per_second", &inserted, 0),
@@ -133,17 +139,68 @@ fn start(cluster: &Cluster, role: &str, schema: &str) -> Child {
         .unwrap()
 }
 
+/// What processes did: all of them together.
+#[derive(Default)]
+struct Done {
+    per_second: f64,
+    /// In all, also while it was not counted.
+    count: f64,
+    /// Processor time of the processes and of the server, for all of that.
+    own_s: f64,
+    server_s: f64,
+}
+
+impl Done {
+    fn costs(&self, one: &str) -> String {
+        let us = |seconds: f64| seconds * 1e6 / self.count;
+        format!("{one}_us_server={:.1} {one}_us_process={:.1}", us(self.server_s), us(self.own_s))
+    }
+}
+
 /// What so many processes do a second, all of them together.
-async fn together(cluster: &Cluster, role: &str, schema: &str, processes: usize) -> f64 {
+async fn together(cluster: &Cluster, role: &str, schema: &str, processes: usize) -> Done {
     drop(open(cluster, schema).await);
     for table in ["entry", "work"] {
         let sql = format!("CREATE TABLE {schema}.naive_{table} (LIKE {schema}.{table} INCLUDING ALL)");
         cluster.execute(&sql).await;
     }
     cluster.execute("CHECKPOINT").await;
+    let before = server_cpu_s(cluster);
     let children: Vec<Child> = (0..processes).map(|_| start(cluster, role, schema)).collect();
-    let said = children.into_iter().map(|child| child.wait_with_output().unwrap());
-    said.map(|output| String::from_utf8(output.stdout).unwrap().trim().parse::<f64>().unwrap()).sum()
+    let mut done = Done::default();
+    for child in children {
+        let said = String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap();
+        let [per_second, count, own_s] =
+            said.split_whitespace().map(|word| word.parse::<f64>().unwrap()).collect::<Vec<_>>()[..]
+        else {
+            panic!("{said}")
+        };
+        done.per_second += per_second;
+        done.count += count;
+        done.own_s += own_s;
+    }
+    done.server_s = server_cpu_s(cluster) - before;
+    done
+}
+
+/// The processor time of the server so far, with that of its sessions that have ended.
+fn server_cpu_s(cluster: &Cluster) -> f64 {
+    let id = std::fs::read_to_string(cluster.data().join("postmaster.pid")).unwrap();
+    let server: u32 = id.lines().next().unwrap().trim().parse().unwrap();
+    let fields = |process: u32| -> Option<Vec<i64>> {
+        let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+        // The name in parentheses may hold anything; what follows begins with field 3.
+        let rest = stat.rsplit_once(')')?.1.split_whitespace().skip(1);
+        Some(rest.map(|field| field.parse().unwrap_or_default()).collect())
+    };
+    let processes = std::fs::read_dir("/proc")
+        .unwrap()
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    let living = processes.filter(|process| fields(*process).is_some_and(|of| of[0] == i64::from(server)));
+    let living: f64 = living.filter_map(cpu_time).map(|time| time.as_secs_f64()).sum();
+    let own = fields(server).unwrap();
+    // Fields 14 to 17: its own time, and that of the processes that it has waited for.
+    living + own[10..14].iter().sum::<i64>() as f64 / 100.0
 }
 
 async fn open(cluster: &Cluster, schema: &str) -> PostgresLog {
@@ -177,7 +234,13 @@ async fn again_and_again(once: impl AsyncFn(u64)) {
         }
     }))
     .await;
-    println!("{:.0}", counted.load(Ordering::Relaxed) as f64 / ROUND.as_secs_f64());
+    let cpu = cpu_time(std::process::id()).unwrap_or_default();
+    println!(
+        "{:.0} {} {:.2}",
+        counted.load(Ordering::Relaxed) as f64 / ROUND.as_secs_f64(),
+        next.load(Ordering::Relaxed),
+        cpu.as_secs_f64()
+    );
 }
 
 /// Takes webhooks: verified, decoded, stored.

@@ -438,7 +438,7 @@ impl Source for Lists {
     }
 }
 
-/// What Zoho answers: a token, and the page that was prepared.
+/// What Zoho answers: a token, the organization, and the page that was prepared.
 #[derive(Debug, Default)]
 struct Answers(Mutex<Bytes>);
 
@@ -459,9 +459,12 @@ impl Answers {
 impl HttpTransport for Answers {
     async fn send(&self, request: Request<Bytes>, _: Limits) -> Result<Response<Bytes>, TransportError> {
         let token = r#"{"access_token":"1000.a.b","api_domain":"https://www.zohoapis.com","token_type":"Bearer","expires_in":86400}"#;
-        let is_token = request.uri().path().ends_with("/token");
-        let body =
-            if is_token { Bytes::from_static(token.as_bytes()) } else { self.0.lock().unwrap().clone() };
+        let organizations = r#"{"code":0,"message":"success","organizations":[{"organization_id":"778812345","name":"Bench","time_zone":"America/New_York","currency_code":"USD","plan_name":"Premium","is_default_org":true}]}"#;
+        let body = match request.uri().path().rsplit('/').next() {
+            Some("token") => Bytes::from_static(token.as_bytes()),
+            Some("organizations") => Bytes::from_static(organizations.as_bytes()),
+            _ => self.0.lock().unwrap().clone(),
+        };
         let answer = Response::builder().header("content-type", "application/json").body(body);
         Ok(answer.unwrap())
     }

@@ -72,8 +72,7 @@ impl ApiClient {
     }
 
     fn rows(&self, answer: &Answer, set: Set, bare: bool) -> Result<Rows> {
-        let mut envelope = Envelope::of(answer)?;
-        let list = envelope.member("value")?;
+        let (mut envelope, list) = Envelope::with_list(answer, &[], "value")?;
         let context = envelope.take("@odata.context");
         self.require_own(&context.as_deref().and_then(decode::plain_text).unwrap_or_default())?;
         let next = envelope.take("@odata.nextLink");
@@ -84,7 +83,7 @@ impl ApiClient {
             let record = if bare { set.bare(object)? } else { read_record(set, object)? };
             Ok((record, object.text("@odata.etag")))
         };
-        for row in decode::rows(&list, "id", read)? {
+        for row in list.rows("id", read) {
             match row {
                 Row::Read { decoded: Decoded { value: (record, etag), left_out }, raw } => {
                     details.push(Detail { record, etag, raw, left_out });
@@ -108,8 +107,8 @@ impl ApiClient {
         let mut url = self.below(&[set.name()]);
         url.query_pairs_mut().append_pair("$filter", &format!("id eq {id}")).append_pair("$select", "id");
         let answer = self.read(ctx, set.list(), &url).await?;
-        let list = Envelope::of(&answer)?.member("value")?;
-        let rows = decode::rows(&list, "id", |row| row.id("id"))?;
+        let (_, list) = Envelope::with_list(&answer, &[], "value")?;
+        let rows = list.rows("id", |row| row.id("id"));
         // A row that does not say which record it is may be this one.
         let is_it = |row: &Row<String>| match row {
             Row::Read { decoded, .. } => decoded.value == id,

@@ -256,8 +256,8 @@ fn detail(raw: Box<RawValue>, set: Set) -> Result<Detail> {
 
 /// The rows of a short list. Rows without an id are left out.
 fn list_of<T>(answer: &Answer, id: &'static str, read: impl Fn(&Object<'_>) -> Result<T>) -> Result<Vec<T>> {
-    let list = Envelope::of(answer)?.member("value")?;
-    let rows = decode::rows(&list, id, read)?;
+    let (_, list) = Envelope::with_list(answer, &[], "value")?;
+    let rows = list.rows(id, read);
     Ok(rows
         .into_iter()
         .filter_map(|row| match row {

@@ -155,24 +155,38 @@ async fn form(asked: &Asked, problem: Option<&str>, text: &str) -> Result<Markup
     })
 }
 
+/// What could not be compared, in words.
+fn unreadable(tried: &[DryRun]) -> String {
+    let events = tried.iter().filter(|run| run.event.is_none()).count();
+    let deliveries = tried.iter().map(|run| run.unreadable).sum::<usize>();
+    let counted = [(events, "event"), (deliveries, "delivery")].into_iter().filter(|(count, _)| *count > 0);
+    let counted: Vec<String> = counted.map(|(count, what)| many(count as u64, what)).collect();
+    let verb = if events + deliveries == 1 { "is" } else { "are" };
+    format!(
+        "{} cannot be read, and {verb} left out: what would change there is not known. The host's log names each.",
+        counted.join(" and ")
+    )
+}
+
 /// What the routes would have done with the past.
 async fn shown(asked: &Asked, text: &str, set: &RouteSet, tried: &[DryRun]) -> Result<Markup, Refusal> {
     let place = |way: &Way| (way.sink.clone(), way.destination.as_str().to_owned());
     let changes: Vec<_> = tried
         .iter()
         .filter(|run| run.differs())
-        .map(|run| {
+        .filter_map(|run| {
             let would: Vec<_> = run.would_go.iter().map(place).collect();
             let went: Vec<_> = run.went.iter().map(place).collect();
             let gained: Vec<_> = would.iter().filter(|way| !went.contains(way)).cloned().collect();
             let lost: Vec<_> = went.iter().filter(|way| !would.contains(way)).cloned().collect();
-            (run, gained, lost)
+            Some((run.seq, run.event.as_ref()?, gained, lost))
         })
         .collect();
+    let unknown = tried.iter().filter(|run| !run.is_known()).count();
     let count = |gains: bool, loses: bool| {
         changes
             .iter()
-            .filter(|(_, gained, lost)| gained.is_empty() != gains && lost.is_empty() != loses)
+            .filter(|(_, _, gained, lost)| gained.is_empty() != gains && lost.is_empty() != loses)
             .count()
     };
     let token = asked.scoped.key().await?.issue(&bound(asked, "apply_routes", text), asked.now);
@@ -183,13 +197,15 @@ async fn shown(asked: &Asked, text: &str, set: &RouteSet, tried: &[DryRun]) -> R
             div { dt { "gained" } dd { (count(true, false)) } }
             div { dt { "lost" } dd { (count(false, true)) } }
             div { dt { "moved" } dd { (count(true, true)) } }
-            div { dt { "as before" } dd { (tried.len() - changes.len()) } }
+            div { dt { "as before" } dd { (tried.len() - changes.len() - unknown) } }
+            @if unknown > 0 { div { dt { "not known" } dd { (unknown) } } }
         }
+        @if unknown > 0 { p.why { span.mark aria-hidden="true" { "!" } " " (unreadable(tried)) } }
         @if !changes.is_empty() {
             ul.plain {
-                @for (run, gained, lost) in changes.iter().take(LISTED) {
+                @for (seq, event, gained, lost) in changes.iter().take(LISTED) {
                     li {
-                        a href=(asked.href(&format!("/event/{}", run.seq), &[])) { "#" (run.seq.0) } " " (safe(run.event.event_type().as_str(), 60))
+                        a href=(asked.href(&format!("/event/{seq}"), &[])) { "#" (seq.0) } " " (safe(event.event_type().as_str(), 60))
                         @for (sink, to) in gained { " " span.chip.good { "+ " (sink.as_str()) " " (safe(to, 40)) } }
                         @for (sink, to) in lost { " " span.chip.bad { "− " (sink.as_str()) " " (safe(to, 40)) } }
                     }

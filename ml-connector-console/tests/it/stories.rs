@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use http::StatusCode;
 use ml_connector_core::{
-    Error, ErrorKind, Retry,
-    audit::{EntryKind, EntryState, Query},
+    AuditLog, Error, ErrorKind, Retry,
+    audit::{EntryKind, EntryState, NewEntry, Parent, Query, Transaction},
     route::RouteSet,
 };
 
@@ -106,4 +107,35 @@ async fn routes_are_counted_and_what_others_would_gain_and_move_is_shown() {
         .shows("<dt>lost</dt><dd>0</dd>");
     tried.shows("+ slack channel:new").shows("− slack channel:accounting").shows("− slack channel:cfo");
     assert!(world.connector.routes().is_empty(), "nothing was changed");
+}
+
+/// What cannot be read, such as after a downgrade, is said, and hides nothing of the rest.
+#[tokio::test(start_paused = true)]
+async fn other_routes_are_tried_on_what_can_be_read_and_the_rest_is_told() {
+    let world = World::new().await;
+    for id in ["1", "2", "3"] {
+        world.change("books", id, "5.00").await;
+    }
+    let events = world.connector.search(&Query::of_kind(EntryKind::Event)).await.unwrap();
+    let broken = |kind, connection: &str| NewEntry {
+        body: Some("{}".into()),
+        ..NewEntry::new(events[0].partition, kind, connection.into(), events[0].at)
+    };
+    let delivery = NewEntry { parent: Parent::Entry(events[1].seq), ..broken(EntryKind::Delivery, "slack") };
+    let append = vec![delivery, broken(EntryKind::Event, "books")];
+    let now = world.connector.context().now();
+    world.log.commit(vec![Transaction { append, ..Transaction::default() }], now).await.unwrap();
+
+    let form = world.get("ada", "/console/routes").await;
+    let toml = "[[routes]]\nname = \"new\"\nto = [{ sink = \"slack\", destination = \"channel:new\" }]";
+    let form = [("routes", toml), ("token", &*form.field("token"))];
+    let tried = world.post("ada", "/console/routes", &form).await;
+    assert_eq!(tried.status, StatusCode::OK);
+    tried
+        .shows("<dt>moved</dt><dd>2</dd>")
+        .shows("<dt>as before</dt><dd>0</dd>")
+        .shows("<dt>not known</dt><dd>2</dd>")
+        .shows(
+            "1 event and 1 delivery cannot be read, and are left out: what would change there is not known.",
+        );
 }

@@ -26,16 +26,19 @@
 //! ```
 
 mod list;
+mod members;
 mod object;
 mod text;
 
 use std::{cell::RefCell, rc::Rc};
 
-pub use list::{Row, apart, rows};
+pub use list::{List, Row, apart, rows};
+use members::Members;
+pub(crate) use members::each_member;
 pub use object::Object;
 use serde_json::value::RawValue;
+pub(crate) use text::unescaped;
 pub use text::{clean, plain_text};
-pub(crate) use text::{members, unescaped};
 
 pub use crate::model::{LeftOut, LeftOutReason as Reason};
 use crate::{Error, ErrorKind, Result};
@@ -54,12 +57,7 @@ pub struct Decoded<T> {
 /// # Errors
 /// [`ErrorKind::InvalidResponse`] when the value is no object; whatever `read` returns.
 pub fn object<T>(raw: &RawValue, read: impl FnOnce(&Object<'_>) -> Result<T>) -> Result<Decoded<T>> {
-    let notes = Notes::default();
-    let object = Object::new(raw, String::new(), &notes)
-        .ok_or_else(|| Error::new(ErrorKind::InvalidResponse, "expected a JSON object"))?;
-    let value = read(&object)?;
-    drop(object);
-    Ok(Decoded { value, left_out: notes.into_list() })
+    of_text(raw.get(), read)
 }
 
 /// As [`object`], of a body as it came.
@@ -67,10 +65,16 @@ pub fn object<T>(raw: &RawValue, read: impl FnOnce(&Object<'_>) -> Result<T>) ->
 /// # Errors
 /// [`ErrorKind::InvalidResponse`] when the body is no JSON object; whatever `read` returns.
 pub fn body<T>(bytes: &[u8], read: impl FnOnce(&Object<'_>) -> Result<T>) -> Result<Decoded<T>> {
-    let text = clean(bytes);
-    let raw: &RawValue = serde_json::from_str(&text)
-        .map_err(|_| Error::new(ErrorKind::InvalidResponse, "expected a JSON object"))?;
-    object(raw, read)
+    of_text(&clean(bytes), read)
+}
+
+fn of_text<T>(json: &str, read: impl FnOnce(&Object<'_>) -> Result<T>) -> Result<Decoded<T>> {
+    let notes = Notes::default();
+    let object = Object::new(json, String::new(), &notes)
+        .ok_or_else(|| Error::new(ErrorKind::InvalidResponse, "expected a JSON object"))?;
+    let value = read(&object)?;
+    drop(object);
+    Ok(Decoded { value, left_out: notes.into_list() })
 }
 
 /// More notes than these say nothing new.

@@ -1,10 +1,10 @@
 //! An object whose members are read one by one.
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use super::{Notes, Reason, members, plain_text};
+use super::{Members, Notes, Reason, plain_text};
 use crate::{
     Error, ErrorKind, Money, Result, Timestamp,
     model::{CodeName, Currency, Date, Decimal, Party, exact_decimal, without_residue},
@@ -15,26 +15,26 @@ const MAX_AMOUNT: usize = 64;
 
 /// An object whose members are read one by one. What cannot be read is left out and noted.
 pub struct Object<'a> {
-    members: BTreeMap<Cow<'a, str>, &'a RawValue>,
+    members: Members<'a>,
     path: String,
     notes: Notes,
 }
 
 impl<'a> Object<'a> {
-    pub(super) fn new(raw: &'a RawValue, path: String, notes: &Notes) -> Option<Self> {
-        Some(Self { members: members(raw.get())?, path, notes: notes.clone() })
+    pub(super) fn new(json: &'a str, path: String, notes: &Notes) -> Option<Self> {
+        Some(Self { members: Members::of(json)?, path, notes: notes.clone() })
     }
 
     /// The member as it came. `None` when there is nothing: absent, `null`, `""`, `[]` or `{}`.
     #[must_use]
     pub fn raw(&self, name: &str) -> Option<&'a RawValue> {
-        self.members.get(name).copied().filter(|value| !is_nothing(value))
+        self.members.get(name).filter(|value| !is_nothing(value))
     }
 
     /// Whether the member is there at all, be it empty.
     #[must_use]
     pub fn has(&self, name: &str) -> bool {
-        self.members.contains_key(name)
+        self.members.get(name).is_some()
     }
 
     /// The vendor's id of the record: a text or a number.
@@ -147,7 +147,7 @@ impl<'a> Object<'a> {
     /// An object within this one.
     #[must_use]
     pub fn object(&self, name: &str) -> Option<Self> {
-        let found = Object::new(self.raw(name)?, self.at(name), &self.notes);
+        let found = Object::new(self.raw(name)?.get(), self.at(name), &self.notes);
         if found.is_none() {
             self.note(name, Reason::Unreadable, None);
         }
@@ -166,7 +166,7 @@ impl<'a> Object<'a> {
         numbered
             .filter_map(|(n, item)| {
                 let path = format!("{}[{n}]", self.at(name));
-                let found = Object::new(item, path.clone(), &self.notes);
+                let found = Object::new(item.get(), path.clone(), &self.notes);
                 if found.is_none() {
                     self.notes.add(path, Reason::Unreadable, None);
                 }

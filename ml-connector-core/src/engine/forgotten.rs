@@ -41,7 +41,7 @@ const COLLECTIONS: [&str; 11] = [
 /// How many documents go at once: webhooks wait meanwhile.
 const PAGE: usize = 500;
 /// How often it is looked for what other hosts have forgotten.
-const LOOK_EVERY_MS: i64 = 5_000;
+const LOOK_EVERY_MS: u64 = 5_000;
 /// How long what was under way may still write something about a connection that is forgotten.
 const LATE: Duration = Duration::from_secs(180);
 /// A host that has not looked for so long has not been there.
@@ -128,14 +128,20 @@ impl Connector {
         Ok(self.shared.load::<Marks>(key()).await?.value.unwrap_or_default().0)
     }
 
-    /// Detaches what other hosts have forgotten. Looks every few seconds, however often it is called: a webhook waits for it.
+    /// Whether it is time to look for what other hosts have forgotten, for one who asks: a webhook waits for it.
+    pub(crate) fn is_time_for_forgotten(&self, now: Timestamp) -> bool {
+        let (now, last) = (now.as_millis(), self.shared.forgotten_at.load(Ordering::Relaxed));
+        let is_due = now.abs_diff(last) >= LOOK_EVERY_MS;
+        is_due
+            && self
+                .shared
+                .forgotten_at
+                .compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok()
+    }
+
+    /// Detaches what other hosts have forgotten.
     pub(crate) async fn detach_forgotten(&self) -> Result<()> {
-        let now = self.shared.clock.now();
-        let before = self.shared.forgotten_at.swap(now.as_millis(), Ordering::Relaxed);
-        if now.as_millis().abs_diff(before) < LOOK_EVERY_MS.unsigned_abs() {
-            self.shared.forgotten_at.store(before, Ordering::Relaxed);
-            return Ok(());
-        }
         self.detach(&self.forgotten().await?)
     }
 

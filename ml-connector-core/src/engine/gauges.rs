@@ -76,7 +76,7 @@ pub(crate) async fn show(shared: &Shared) -> Result<()> {
     deliveries.retain(|row| connections.contains(&row.connection));
     deliveries.sort_by_key(|row| row.oldest.unwrap_or(now));
     deliveries.truncate(BY_ROUTE);
-    show_routes(shared, labels, deliveries.into_iter().map(|row| &row.connection)).await?;
+    show_routes(shared, labels, &deliveries).await?;
     show_limits(shared, labels).await
 }
 
@@ -85,15 +85,13 @@ fn is_late(row: &Backlog) -> bool {
 }
 
 /// Shows what waits of each route.
-async fn show_routes<'a>(
-    shared: &Shared,
-    labels: &Labels,
-    of: impl Iterator<Item = &'a ConnectionId>,
-) -> Result<()> {
+async fn show_routes(shared: &Shared, labels: &Labels, of: &[&Backlog]) -> Result<()> {
     let now = shared.clock.now();
     let mut routes = BTreeMap::<_, Waiting>::new();
-    for connection in of {
-        for state in [EntryState::Pending, EntryState::Parked] {
+    for Backlog { connection, due, parked, .. } in of {
+        // Where there are none, the whole log would be searched for them.
+        let states = [(EntryState::Pending, *due), (EntryState::Parked, *parked)];
+        for (state, _) in states.into_iter().filter(|(_, waiting)| *waiting > 0) {
             let query = Query::of_kind(EntryKind::Delivery).with_connection(connection.clone());
             let query = query.with_state(state).with_limit(LOOKED_AT);
             for entry in shared.log.query(&query).await? {

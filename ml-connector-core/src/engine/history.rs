@@ -244,8 +244,8 @@ impl Connector {
     }
 
     /// Writes down what was counted, when it is time to, on a host that takes webhooks and does no work.
-    pub(crate) fn write_history_of_intake(&self) {
-        if !self.shared.mailbox.is_running() && self.shared.tallies.is_time(self.shared.clock.now()) {
+    pub(crate) fn write_history_of_intake(&self, now: Timestamp) {
+        if !self.shared.mailbox.is_running() && self.shared.tallies.is_time(now) {
             let shared = Arc::clone(&self.shared);
             tokio::spawn(async move { write(&shared).await });
         }

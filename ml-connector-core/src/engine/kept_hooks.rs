@@ -10,7 +10,7 @@ use super::{
     writes::commit,
 };
 use crate::{
-    Connector, Error, ErrorKind, Result,
+    Connector, Error, ErrorKind, Result, Timestamp,
     audit::{Committed, DocKey, Transaction},
 };
 
@@ -73,8 +73,8 @@ async fn write_page(shared: &Shared, page: &[(Whose, Seen)]) -> Result<()> {
 
 impl Connector {
     /// Writes down what was counted, when it is time to, on a host that takes webhooks and does no work.
-    pub(crate) fn write_hooks_of_intake(&self) {
-        if !self.shared.mailbox.is_running() && self.shared.hooks.is_time(self.shared.clock.now()) {
+    pub(crate) fn write_hooks_of_intake(&self, now: Timestamp) {
+        if !self.shared.mailbox.is_running() && self.shared.hooks.is_time(now) {
             let shared = Arc::clone(&self.shared);
             tokio::spawn(async move { write(&shared).await });
         }

@@ -92,6 +92,7 @@ mod lanes;
 mod log_gate;
 mod mailbox;
 mod notices;
+mod recent;
 mod registry;
 mod resolve;
 mod retry;

@@ -14,6 +14,7 @@ use super::{
     hooks::Hooks,
     log_gate::LogGate,
     mailbox::Mailbox,
+    recent::Recent,
     registry::{Registry, SourceSlot},
     settings::Settings,
     stats::{Counters, Stat},
@@ -46,6 +47,7 @@ pub(crate) struct Shared {
     pub(crate) tallies: Tallies,
     pub(crate) named_routes: NamedRoutes,
     pub(crate) hooks: Hooks,
+    pub(crate) recent: Recent,
     pub(crate) log_gate: LogGate,
     pub(crate) troubles: Troubles,
     /// Until when this host may write to other systems.

@@ -127,14 +127,13 @@ impl Tallies {
 
     /// Whether it is time to write, for one who asks.
     pub(crate) fn is_time(&self, now: Timestamp) -> bool {
-        if self.counted().is_empty() {
-            return false;
-        }
         let (now, at) = (now.as_millis(), self.write_at_ms.load(Ordering::Relaxed));
         // A clock that went back far does not stop it.
         let is_due = now >= at || at - now > EVERY_MS;
         let next = now + EVERY_MS;
-        is_due && self.write_at_ms.compare_exchange(at, next, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+        is_due
+            && !self.counted().is_empty()
+            && self.write_at_ms.compare_exchange(at, next, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 
     /// Takes everything, to be written.

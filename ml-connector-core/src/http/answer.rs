@@ -65,6 +65,10 @@ impl Answer {
     /// is unknown: the other side did answer.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
         let text = decode::clean(&self.body);
+        if let Ok(value) = serde_json::from_str(&text) {
+            return Ok(value);
+        }
+        // Keeping the path takes its time: only what cannot be read is read once more with it.
         let mut decoder = serde_json::Deserializer::from_str(&text);
         let undecoded = |error: &serde_json::Error| {
             Error::new(ErrorKind::InvalidResponse, "the answer's body is not the JSON that was expected")

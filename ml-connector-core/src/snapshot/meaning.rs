@@ -1,11 +1,14 @@
 //! The revision of what means something.
 
+use std::{borrow::Cow, collections::BTreeMap};
+
+use serde_json::value::RawValue;
+
 use crate::{
     Error, ErrorKind, Result,
-    decode::{members, unescaped},
+    decode::{each_member, unescaped},
     model::{Revision, exact_decimal, reliable},
 };
-use serde_json::value::RawValue;
 
 /// Deeper values are taken as they are written. The bound keeps a hostile document from costing quadratic time.
 const MAX_DEPTH: usize = 8;
@@ -79,7 +82,7 @@ fn write(value: &RawValue, path: &str, taken: Taken<'_>, depth: usize, out: &mut
     let before = out.len();
     match text.as_bytes().first() {
         Some(b'{') if depth < MAX_DEPTH => {
-            for (name, member) in members(text).unwrap_or_default() {
+            for (name, member) in sorted(text) {
                 let at = if path.is_empty() { name.clone().into_owned() } else { format!("{path}.{name}") };
                 let Some(within) = taken.of_member(&at) else { continue };
                 let start = out.len();
@@ -122,6 +125,13 @@ fn write(value: &RawValue, path: &str, taken: Taken<'_>, depth: usize, out: &mut
             true
         }
     }
+}
+
+/// The members of an object by their names. Of members with one name the last counts.
+fn sorted(object: &str) -> BTreeMap<Cow<'_, str>, &RawValue> {
+    let mut members = BTreeMap::new();
+    let read = each_member(object, |name, value| _ = members.insert(name, value));
+    if read.is_some() { members } else { BTreeMap::new() }
 }
 
 fn write_number(number: &str, out: &mut Vec<u8>) {

@@ -165,11 +165,9 @@ struct Page {
 }
 
 fn page(answer: &Answer) -> Result<Page> {
-    let mut result = Envelope::of(answer)?.within("response")?.within("result")?;
-    let list = result.member("callbacks")?;
+    let (mut result, list) = Envelope::with_list(answer, &["response", "result"], "callbacks")?;
     let pages = result.take("pages").and_then(|raw| decode::plain_text(&raw)?.parse().ok());
-    let rows = decode::rows(&list, "callbackid", Callback::read)?;
-    let read = rows.into_iter().filter_map(|row| match row {
+    let read = list.rows("callbackid", Callback::read).into_iter().filter_map(|row| match row {
         Row::Read { decoded, .. } => Some(decoded.value),
         Row::Unreadable { row: LostRow { number, .. }, error } => {
             tracing::warn!(%error, operation = LIST, number, "a callback cannot be read");

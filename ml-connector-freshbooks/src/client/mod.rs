@@ -235,9 +235,8 @@ impl FreshBooksClient {
     }
 
     fn rows<T: Resource>(&self, answer: &Answer, page: u32) -> Result<Rows> {
-        let mut envelope = result_of::<T>(answer)?;
-        let list = envelope.member(list_key::<T>())?;
-        let read = decode::rows(&list, T::ID, |object| self.seen::<T>(object))?;
+        let (mut envelope, list) = Envelope::with_list(answer, around::<T>(), list_key::<T>())?;
+        let read = list.rows(T::ID, |object| self.seen::<T>(object));
         let full = read.len() >= PER_PAGE;
         let (mut rows, mut unreadable) = (Vec::with_capacity(read.len()), Vec::new());
         for row in read {
@@ -323,10 +322,14 @@ fn include<T: Resource>(url: &mut Url) {
 
 /// What an answer holds, without what is around it.
 fn result_of<T: Resource>(answer: &Answer) -> Result<Envelope> {
-    let envelope = Envelope::of(answer)?;
+    around::<T>().iter().try_fold(Envelope::of(answer)?, |envelope, name| envelope.within(name))
+}
+
+/// What is around a record or a list, from the outside to the inside.
+fn around<T: Resource>() -> &'static [&'static str] {
     match T::FAMILY {
-        Family::Ledger => Ok(envelope),
-        Family::Accounting => envelope.within("response")?.within("result"),
+        Family::Ledger => &[],
+        Family::Accounting => &["response", "result"],
     }
 }
 

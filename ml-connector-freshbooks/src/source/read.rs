@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use ml_connector_core::{
     Context, Error, ErrorKind, Result, Scope, Timestamp,
-    decode::{self, Row},
+    decode::{self, LeftOut, Reason, Row},
     model::{EntityRef, LostRow, Observation, Observed, Proof, Raw, Resolution, Signal},
     snapshot::Snapshot,
 };
@@ -165,7 +165,13 @@ impl Reading<'_> {
                 BillPayment::KIND => related = self.name_by_bill(&mut detail).await?,
                 Bill::KIND => {
                     self.name_vendor(&mut detail).await?;
-                    (related, _) = self.books.payments_of(&detail, read_at)?;
+                    let (payments, lost) = self.books.payments_of(&detail, read_at)?;
+                    related = payments;
+                    // Nothing else tells of them here: no page has them.
+                    let lost = lost.iter().map(|row| {
+                        LeftOut::new(format!("bill_payments[{}]", row.number), Reason::Unreadable, None)
+                    });
+                    detail.left_out.extend(lost);
                 }
                 _ => {}
             }

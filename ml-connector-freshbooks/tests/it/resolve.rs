@@ -252,6 +252,22 @@ async fn a_record_within_another_that_is_of_another_account_stops_the_connection
     stops("bill", "bills", bill).await;
 }
 
+/// A list tells of it as a lost row. A single read has no list, so the bill says it.
+#[tokio::test(start_paused = true)]
+async fn a_payment_of_a_bill_that_cannot_be_read_is_a_note_of_the_bill() {
+    let lab = Lab::new();
+    let source = lab.source();
+    let vendor = lab.sim.create(BillVendor::new("Harbourview Supply")).unwrap();
+    let bill = lab.sim.create(Bill::new(vendor, cents(500))).unwrap();
+    let paid = serde_json::json!([{ "id": 9042, "vis_state": 0 }, { "amount": { "amount": "5.00" } }]);
+    lab.sim.distort(Kind::Bill, bill, "bill_payments", Some(paid)).unwrap();
+    let seen = lab.read(&source, "bill", bill).await;
+    assert_eq!(seen.len(), 2, "the payment that can be read is told");
+    let Observed::Present { notes, .. } = &seen[0].state else { panic!() };
+    let notes: Vec<String> = notes.iter().map(ToString::to_string).collect();
+    assert_eq!(notes, ["bill_payments[1] (unreadable)"]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn no_secret_link_is_kept() {
     let lab = Lab::new();

@@ -32,9 +32,13 @@ pub(super) struct Applied {
     pub(super) appended: u64,
 }
 
-/// Applies transactions that [`Transaction::validate`] has seen, in order.
-pub(super) async fn apply(session: &Session<'_>, jobs: &[&Job]) -> Result<Applied, Failure> {
-    let mut batch = load(session, jobs).await?;
+/// Applies transactions that [`Transaction::validate`] has seen, in order, to what [`lock`] has found for them.
+pub(super) async fn apply<'a>(
+    session: &Session<'_>,
+    jobs: &[&'a Job],
+    locked: Locked<'a>,
+) -> Result<Applied, Failure> {
+    let mut batch = load(session, locked).await?;
     let committed = jobs.iter().map(|job| batch.apply(&job.transaction, job.now)).collect();
     write(session, &batch).await?;
     chain::link(session, &batch).await?;
@@ -74,25 +78,56 @@ impl Named {
     }
 }
 
-async fn load<'a>(session: &Session<'_>, jobs: &[&'a Job]) -> Result<Batch<'a>, Failure> {
+/// How many entries transactions add that neither a fence nor a document can refuse: as many as they name, less the duplicates
+/// that are stored. `None` = some may be refused.
+fn unconditional(jobs: &[&Job]) -> Option<i64> {
+    let (mut entries, mut keys) = (0_usize, BTreeSet::new());
+    for Transaction { fence, documents, append, .. } in jobs.iter().map(|job| &job.transaction) {
+        if fence.is_some() || !documents.is_empty() {
+            return None;
+        }
+        for entry in append {
+            let is_new = entry.dedupe.as_ref().is_none_or(|key| keys.insert(text(key.as_str())));
+            entries += usize::from(is_new);
+        }
+    }
+    i64::try_from(entries).ok()
+}
+
+/// What is known once the locks are held, and what is still to be looked up.
+#[derive(Debug)]
+pub(super) struct Locked<'a> {
+    batch: Batch<'a>,
+    parents: BTreeSet<i64>,
+    settled: Vec<i64>,
+    /// Numbers for new entries, and how many more it takes.
+    numbers: Vec<Seq>,
+    missing: usize,
+}
+
+/// Takes the locks of transactions, and their numbers where it is plain how many they need. Writes nothing.
+pub(super) async fn lock<'a>(session: &Session<'_>, jobs: &[&'a Job]) -> Result<Locked<'a>, Failure> {
     let Named { fences, mut appended, documents, dedupe, mut parents, settled } = Named::by(jobs);
     let mut batch = Batch::default();
     let settled: Vec<i64> = settled.into_iter().collect();
-    let is_chained = session.chain().is_kept();
-    if is_chained {
+    if session.chain().is_kept() {
         // Outcomes are added to the chain of their entry's partition, whose lock belongs to whoever does that.
         batch.parts = chain::parts_of(session, &settled).await?;
         appended.extend(batch.parts.values());
     }
+    let dedupe: Vec<String> = dedupe.into_iter().collect();
+    let most = unconditional(jobs);
     // Sent together, run one after the other: a duplicate is looked for once the partition is ours.
-    let [fences, _, docs, duplicates] = together(session, [
+    let [fences, _, docs, duplicates, numbers] = together(session, [
         // A renewal goes on beside this; whoever takes the partition over waits for us, or we find its fence.
         ("SELECT part, fence FROM @partition WHERE part = ANY($1) AND owner IS NOT NULL ORDER BY part FOR KEY SHARE",
          fences.into_iter().collect::<Vec<_>>().into()),
         ("SELECT part FROM @head WHERE part = ANY($1) ORDER BY part FOR UPDATE", appended.into_iter().collect::<Vec<_>>().into()),
         ("SELECT key, version, bytes IS NOT NULL FROM @document WHERE key = ANY($1) ORDER BY key FOR UPDATE",
          documents.into_iter().collect::<Vec<_>>().into()),
-        ("SELECT dedupe, seq FROM @entry WHERE dedupe = ANY($1)", dedupe.into_iter().collect::<Vec<_>>().into()),
+        ("SELECT dedupe, seq FROM @entry WHERE dedupe = ANY($1)", dedupe.clone().into()),
+        ("SELECT nextval('@entry_seq') FROM generate_series(1, $1 - (SELECT count(*) FROM @entry WHERE dedupe = ANY($2)))",
+         Wanted::Rest(most.unwrap_or_default(), dedupe)),
     ])
     .await?;
     for row in &fences {
@@ -107,20 +142,33 @@ async fn load<'a>(session: &Session<'_>, jobs: &[&'a Job]) -> Result<Batch<'a>, 
         };
         batch.documents.insert(row.try_get(0)?, doc);
     }
-    let mut found = Vec::with_capacity(duplicates.len());
     for row in &duplicates {
-        found.push((row.try_get::<_, String>(0)?, seq(row, 1)?));
+        let found = seq(row, 1)?;
+        parents.insert(number(found));
+        batch.duplicates.insert(row.try_get(0)?, found);
     }
-    parents.extend(found.iter().map(|(_, seq)| number(*seq)));
+    let numbers: Vec<Seq> = numbers.iter().map(|row| seq(row, 0)).collect::<Result<_, _>>()?;
+    let new = match most {
+        Some(most) => usize::try_from(most).unwrap_or(usize::MAX).saturating_sub(batch.duplicates.len()),
+        None => batch.clone().count_new(jobs),
+    };
+    // Some only where a duplicate has come in between, of another partition.
+    let missing = new.saturating_sub(numbers.len());
+    Ok(Locked { batch, parents, settled, numbers, missing })
+}
+
+/// Loads the rest.
+async fn load<'a>(
+    session: &Session<'_>,
+    Locked { mut batch, parents, settled, mut numbers, missing }: Locked<'a>,
+) -> Result<Batch<'a>, Failure> {
     let parents: Vec<i64> = parents.into_iter().collect();
-    batch.duplicates.extend(found);
-    let numbers = i64::try_from(batch.clone().count_new(jobs)).unwrap_or(i64::MAX);
-    let [_, roots, numbers, waiting, ended] = together(session, [
+    let [_, roots, more, waiting, ended] = together(session, [
         // Pruning does not remove a family that somebody is about to join.
         ("SELECT seq FROM @entry WHERE seq IN (SELECT root FROM @entry WHERE seq = ANY($1)) ORDER BY seq FOR KEY SHARE",
          parents.clone().into()),
         ("SELECT seq, root FROM @entry WHERE seq = ANY($1)", parents.into()),
-        ("SELECT nextval('@entry_seq') FROM generate_series(1, $1)", numbers.into()),
+        ("SELECT nextval('@entry_seq') FROM generate_series(1, $1)", i64::try_from(missing).unwrap_or(i64::MAX).into()),
         ("SELECT w.seq, w.part, w.kind, w.connection, w.lane, w.due, w.attempt, w.uncertain, w.acknowledged
           FROM @entry e JOIN @work w ON w.part = e.part AND w.seq = e.seq
           WHERE e.seq = ANY($1) ORDER BY w.seq FOR UPDATE OF w", settled.clone().into()),
@@ -128,7 +176,7 @@ async fn load<'a>(session: &Session<'_>, jobs: &[&'a Job]) -> Result<Batch<'a>, 
         ("SELECT seq, state, acknowledged FROM @settled WHERE seq = ANY($1) ORDER BY seq FOR UPDATE", settled.clone().into()),
     ])
     .await?;
-    if is_chained {
+    if session.chain().is_kept() {
         batch.outcome_counts = chain::outcomes_of(session, &settled).await?;
     }
     for row in &roots {
@@ -138,9 +186,11 @@ async fn load<'a>(session: &Session<'_>, jobs: &[&'a Job]) -> Result<Batch<'a>, 
     if batch.duplicates.values().any(|seq| !batch.roots.contains_key(seq)) {
         return Err(Failure::Overtaken);
     }
-    let mut free: Vec<Seq> = numbers.iter().map(|row| seq(row, 0)).collect::<Result<_, _>>()?;
-    free.sort_unstable();
-    batch.numbers = free.into_iter();
+    for row in &more {
+        numbers.push(seq(row, 0)?);
+    }
+    numbers.sort_unstable();
+    batch.numbers = numbers.into_iter();
     for row in &waiting {
         batch.standings.insert(seq(row, 0)?, at_first(Standing::Waits(waits(row)?)));
     }
@@ -171,12 +221,14 @@ fn waits(row: &Row) -> Result<Waits, Failure> {
     })
 }
 
-/// The one value of a statement: what it looks for.
+/// What a statement looks for.
 enum Wanted {
     Parts(Vec<i16>),
     Texts(Vec<String>),
     Numbers(Vec<i64>),
     Count(i64),
+    /// So many, less what is found of these.
+    Rest(i64, Vec<String>),
 }
 
 impl From<Vec<i16>> for Wanted {
@@ -215,6 +267,9 @@ async fn together<const N: usize>(
             session.rows(sql, &[(numbers, Type::INT8_ARRAY)]).await
         }
         Wanted::Count(count) if *count > 0 => session.rows(sql, &[(count, Type::INT8)]).await,
+        Wanted::Rest(count, of) if *count > 0 => {
+            session.rows(sql, &[(count, Type::INT8), (of, Type::TEXT_ARRAY)]).await
+        }
         _ => Ok(Vec::new()),
     });
     let rows = try_join_all(rows).await?;

@@ -8,7 +8,7 @@ use ml_connector_core::{
 
 use super::{
     PostgresLog,
-    apply::apply,
+    apply::{apply, lock},
     batch::Job,
     error::{Failure, unknown},
     server::Session,
@@ -74,7 +74,9 @@ async fn is_encrypted(session: &Session<'_>) -> Result<bool> {
 
 async fn append(session: &Session<'_>, transaction: Transaction, now: Timestamp) -> Result<Committed> {
     transaction.validate()?;
-    let applied = apply(session, &[&Job { transaction, now }]).await.map_err(during)?;
+    let job = Job { transaction, now };
+    let locked = lock(session, &[&job]).await.map_err(during)?;
+    let applied = apply(session, &[&job], locked).await.map_err(during)?;
     applied.committed.into_iter().next().ok_or_else(|| unknown(OPERATION))
 }
 

@@ -10,6 +10,7 @@ use deadpool_postgres::{
         types::{ToSql, Type},
     },
 };
+use futures_util::future::join;
 use ml_connector_core::Result;
 use tokio::time::{sleep, timeout};
 
@@ -38,6 +39,12 @@ pub(super) struct Server {
 pub(super) trait Work: Send {
     /// What it comes to.
     type Output: Send;
+
+    /// Takes the first locks and looks at what they protect. Sent together with `BEGIN`, whose answer is not there yet: so it
+    /// writes nothing.
+    fn lock(&mut self, _: &Session<'_>) -> impl Future<Output = std::result::Result<(), Failure>> + Send {
+        async { Ok(()) }
+    }
 
     /// Runs the statements.
     fn run(
@@ -117,6 +124,7 @@ impl Server {
         let open = Open::idle(self.pool.get().await?);
         let session = open.session(self);
         session.batch("BEGIN ISOLATION LEVEL READ COMMITTED").await?;
+        work.lock(&session).await?;
         let output = work.run(&session).await?;
         session.batch("COMMIT").await?;
         open.give_back();
@@ -183,8 +191,12 @@ impl Server {
     ) -> std::result::Result<(Open, Mark, W::Output), Failure> {
         let open = Open::idle(self.pool.get().await?);
         let done = async {
-            let mark = self.begin(&open).await?;
-            let output = work.run(&open.session(self)).await?;
+            let session = open.session(self);
+            // In this order on the way to the server. What came of `BEGIN` counts first: without it the rest fails as well.
+            let (mark, locked) = join(self.begin(&open), work.lock(&session)).await;
+            let mark = mark?;
+            locked?;
+            let output = work.run(&session).await?;
             Ok((mark, output))
         };
         match done.await {

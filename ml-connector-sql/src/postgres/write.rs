@@ -17,17 +17,17 @@ use super::{
 use crate::columns::OutcomeColumns;
 
 /// A statement and the arrays that it unnests.
-struct Rows {
+struct Rows<'a> {
     sql: &'static str,
-    columns: Vec<(Box<dyn ToSql + Sync + Send>, Type)>,
+    columns: Vec<(Box<dyn ToSql + Sync + Send + 'a>, Type)>,
 }
 
-impl Rows {
+impl<'a> Rows<'a> {
     fn new(sql: &'static str) -> Self {
         Self { sql, columns: Vec::new() }
     }
 
-    fn column<T: ToSql + Sync + Send + 'static>(mut self, of: Type, values: impl Iterator<Item = T>) -> Self {
+    fn column<T: ToSql + Sync + Send + 'a>(mut self, of: Type, values: impl Iterator<Item = T>) -> Self {
         self.columns.push((Box::new(values.collect::<Vec<T>>()), of));
         self
     }
@@ -50,7 +50,7 @@ pub(super) async fn write(session: &Session<'_>, batch: &Batch<'_>) -> Result<()
     Ok(())
 }
 
-fn documents(batch: &Batch<'_>) -> Vec<Rows> {
+fn documents<'a>(batch: &'a Batch<'_>) -> Vec<Rows<'a>> {
     let of = |sql, is_stored: bool| {
         let written: Vec<_> = batch
             .documents
@@ -82,13 +82,13 @@ fn documents(batch: &Batch<'_>) -> Vec<Rows> {
     new.into_iter().chain(known).collect()
 }
 
-fn entries(batch: &Batch<'_>) -> Option<Rows> {
+fn entries<'a>(batch: &'a Batch<'_>) -> Option<Rows<'a>> {
     let all = &batch.entries;
     if all.is_empty() {
         return None;
     }
     let index = || all.iter().map(|entry| &entry.new.index);
-    let optional = |value: Option<&str>| value.map(|value| text(value).into_owned());
+    let optional = |value: Option<&'a str>| value.map(text);
     let rows = Rows::new(
         "INSERT INTO @entry (seq, root, part, kind, connection, parent, at, entity_kind, entity_id, number, name, amount,
                              currency, destination, dedupe, trace, body)
@@ -100,7 +100,7 @@ fn entries(batch: &Batch<'_>) -> Option<Rows> {
     .column(Type::INT8_ARRAY, all.iter().map(|entry| entry.root.0.cast_signed()))
     .column(Type::INT2_ARRAY, all.iter().map(|entry| i16::from(entry.new.partition.number())))
     .column(Type::INT2_ARRAY, all.iter().map(|entry| i16::from(entry.new.kind as u8)))
-    .column(Type::TEXT_ARRAY, all.iter().map(|entry| text(entry.new.connection.as_str()).into_owned()))
+    .column(Type::TEXT_ARRAY, all.iter().map(|entry| text(entry.new.connection.as_str())))
     .column(Type::INT8_ARRAY, all.iter().map(|entry| entry.parent.map(|seq| seq.0.cast_signed())))
     .column(Type::INT8_ARRAY, all.iter().map(|entry| entry.at.as_millis()))
     .column(Type::TEXT_ARRAY, index().map(|of| optional(of.entity.as_ref().map(|entity| &*entity.kind))))
@@ -111,12 +111,12 @@ fn entries(batch: &Batch<'_>) -> Option<Rows> {
     .column(Type::TEXT_ARRAY, index().map(|of| of.amount.map(|money| money.currency.as_str().to_owned())))
     .column(Type::TEXT_ARRAY, index().map(|of| optional(of.destination.as_deref())))
     .column(Type::TEXT_ARRAY, all.iter().map(|entry| optional(entry.new.dedupe.as_ref().map(DedupeKey::as_str))))
-    .column(Type::BYTEA_ARRAY, all.iter().map(|entry| entry.new.trace.as_ref().map(|bytes| bytes.to_vec())))
-    .column(Type::BYTEA_ARRAY, all.iter().map(|entry| entry.new.body.as_ref().map(|bytes| bytes.to_vec())));
+    .column(Type::BYTEA_ARRAY, all.iter().map(|entry| entry.new.trace.as_deref()))
+    .column(Type::BYTEA_ARRAY, all.iter().map(|entry| entry.new.body.as_deref()));
     Some(rows)
 }
 
-fn work(batch: &Batch<'_>) -> Vec<Rows> {
+fn work(batch: &Batch<'_>) -> Vec<Rows<'static>> {
     let (mut new, mut changed, mut gone) = (Vec::new(), Vec::new(), Vec::new());
     for (seq, Standings { before, after }) in &batch.standings {
         let waits = |standing: &'_ Option<Standing>| standing.as_ref().and_then(Standing::waits).cloned();
@@ -132,7 +132,7 @@ fn work(batch: &Batch<'_>) -> Vec<Rows> {
             .column(Type::INT2_ARRAY, rows.iter().map(|(_, waits)| i16::from(waits.partition.number())))
             .column(Type::INT8_ARRAY, rows.iter().map(|(seq, _)| seq.0.cast_signed()))
     };
-    let content = |to: Rows, rows: &[(Seq, Waits)]| {
+    let content = |to: Rows<'static>, rows: &[(Seq, Waits)]| {
         to.column(Type::INT8_ARRAY, rows.iter().map(|(_, waits)| waits.due.as_millis()))
             .column(Type::INT8_ARRAY, rows.iter().map(|(_, waits)| i64::from(waits.attempt)))
             .column(Type::BOOL_ARRAY, rows.iter().map(|(_, waits)| waits.uncertain))
@@ -175,7 +175,7 @@ fn work(batch: &Batch<'_>) -> Vec<Rows> {
     statements
 }
 
-fn settled(batch: &Batch<'_>) -> Vec<Rows> {
+fn settled(batch: &Batch<'_>) -> Vec<Rows<'static>> {
     let ended = |standing: &Option<Standing>| match standing {
         Some(Standing::Settled { state, acknowledged }) => Some((*state, *acknowledged)),
         _ => None,
@@ -210,7 +210,7 @@ fn settled(batch: &Batch<'_>) -> Vec<Rows> {
     statements
 }
 
-fn outcomes(batch: &Batch<'_>) -> Result<Option<Rows>, Failure> {
+fn outcomes<'a>(batch: &'a Batch<'_>) -> Result<Option<Rows<'a>>, Failure> {
     if batch.outcomes.is_empty() {
         return Ok(None);
     }
@@ -246,7 +246,7 @@ fn outcomes(batch: &Batch<'_>) -> Result<Option<Rows>, Failure> {
 }
 
 /// What is counted beside the entries.
-fn counts(batch: &Batch<'_>) -> Vec<Rows> {
+fn counts<'a>(batch: &'a Batch<'_>) -> Vec<Rows<'a>> {
     let mut statements = Vec::new();
     let repeats = &batch.repeats;
     if !repeats.is_empty() {

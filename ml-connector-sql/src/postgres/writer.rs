@@ -6,11 +6,14 @@ use ml_connector_core::{
     Effect, Result, Timestamp,
     audit::{Committed, Transaction},
 };
-use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::{
+    sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
+    time::timeout,
+};
 
 use super::{
     PostgresOptions,
-    apply::{Applied, apply},
+    apply::{Applied, Locked, apply, lock},
     batch::Job,
     error::{self, Failure},
     news::News,
@@ -22,6 +25,10 @@ use super::{
 const MAX_GROUP: usize = 512;
 const MAX_BYTES: usize = 8 << 20;
 
+/// How long calls gather at most while another group is on its way to its `COMMIT`: they would wait for the same locks there.
+/// After that it may be somebody else who holds it up, and others need not wait for that.
+const GATHER: Duration = Duration::from_millis(25);
+
 const OPERATION: &str = "postgres_log.commit";
 
 /// The transactions of a call.
@@ -29,6 +36,14 @@ const OPERATION: &str = "postgres_log.commit";
 struct Call {
     jobs: Vec<Job>,
     caller: oneshot::Sender<Result<Vec<Committed>>>,
+}
+
+/// What waits to be committed.
+#[derive(Debug)]
+struct Calls {
+    calls: mpsc::Receiver<Call>,
+    /// Held by a group until its `COMMIT` is on its way.
+    gate: Arc<Semaphore>,
 }
 
 /// A queue in front of the connections that commit.
@@ -42,7 +57,7 @@ impl Writer {
     /// Starts as many writers as the options say. They end when the queue is dropped and empty.
     pub(super) fn start(server: &Arc<Server>, news: &Arc<News>, options: &PostgresOptions) -> Self {
         let (queue, calls) = mpsc::channel(options.queue.max(1));
-        let calls = Arc::new(Mutex::new(calls));
+        let calls = Arc::new(Mutex::new(Calls { calls, gate: Arc::new(Semaphore::new(1)) }));
         for _ in 0..options.writers.max(1) {
             tokio::spawn(write(Arc::clone(&calls), Arc::clone(server), Arc::clone(news)));
         }
@@ -70,10 +85,10 @@ impl Writer {
     }
 }
 
-async fn write(calls: Arc<Mutex<mpsc::Receiver<Call>>>, server: Arc<Server>, news: Arc<News>) {
+async fn write(calls: Arc<Mutex<Calls>>, server: Arc<Server>, news: Arc<News>) {
     loop {
-        let Some(group) = next_group(&mut *calls.lock().await).await else { return };
-        let mut work = Commit { jobs: group.iter().flat_map(|call| &call.jobs).collect() };
+        let Some((group, gate)) = next_group(&mut *calls.lock().await).await else { return };
+        let mut work = Commit { gate, ..Commit::of(group.iter().flat_map(|call| &call.jobs)) };
         match server.write(OPERATION, &mut work).await {
             Ok(applied) => answer(group, applied, &news),
             Err(error) if group.len() == 1 || !error::is_about_a_value(&error) => {
@@ -84,7 +99,7 @@ async fn write(calls: Arc<Mutex<mpsc::Receiver<Call>>>, server: Arc<Server>, new
             // A value of one of them: each is on its own.
             Err(_) => {
                 for call in group {
-                    let mut work = Commit { jobs: call.jobs.iter().collect() };
+                    let mut work = Commit::of(&call.jobs);
                     match server.write(OPERATION, &mut work).await {
                         Ok(applied) => answer(vec![call], applied, &news),
                         Err(error) => drop(call.caller.send(Err(error))),
@@ -95,7 +110,7 @@ async fn write(calls: Arc<Mutex<mpsc::Receiver<Call>>>, server: Arc<Server>, new
     }
 }
 
-async fn next_group(calls: &mut mpsc::Receiver<Call>) -> Option<Vec<Call>> {
+async fn next_group(Calls { calls, gate }: &mut Calls) -> Option<(Vec<Call>, Option<OwnedSemaphorePermit>)> {
     let size = |call: &Call| {
         let entries = call.jobs.iter().flat_map(|job| &job.transaction.append);
         entries.map(|entry| entry.body.as_ref().map_or(0, |body| body.len())).sum::<usize>()
@@ -107,6 +122,7 @@ async fn next_group(calls: &mut mpsc::Receiver<Call>) -> Option<Vec<Call>> {
             break vec![call];
         }
     };
+    let gate = timeout(GATHER, Arc::clone(gate).acquire_owned()).await.ok().and_then(Result::ok);
     let (mut jobs, mut bytes) = (group[0].jobs.len(), size(&group[0]));
     while jobs < MAX_GROUP
         && bytes < MAX_BYTES
@@ -118,7 +134,7 @@ async fn next_group(calls: &mut mpsc::Receiver<Call>) -> Option<Vec<Call>> {
         (jobs, bytes) = (jobs + call.jobs.len(), bytes + size(&call));
         group.push(call);
     }
-    Some(group)
+    Some((group, gate))
 }
 
 fn answer(group: Vec<Call>, applied: Applied, news: &News) {
@@ -133,12 +149,29 @@ fn answer(group: Vec<Call>, applied: Applied, news: &News) {
 /// What several calls commit together.
 struct Commit<'a> {
     jobs: Vec<&'a Job>,
+    locked: Option<Locked<'a>>,
+    gate: Option<OwnedSemaphorePermit>,
+}
+
+impl<'a> Commit<'a> {
+    fn of(jobs: impl IntoIterator<Item = &'a Job>) -> Self {
+        Self { jobs: jobs.into_iter().collect(), locked: None, gate: None }
+    }
 }
 
 impl Work for Commit<'_> {
     type Output = Applied;
 
+    async fn lock(&mut self, session: &Session<'_>) -> std::result::Result<(), Failure> {
+        self.locked = Some(lock(session, &self.jobs).await?);
+        Ok(())
+    }
+
     async fn run(&mut self, session: &Session<'_>) -> std::result::Result<Applied, Failure> {
-        apply(session, &self.jobs).await
+        let locked = self.locked.take().ok_or(Failure::Overtaken)?;
+        let applied = apply(session, &self.jobs, locked).await;
+        // The next group can be put together while the disk takes this one.
+        self.gate = None;
+        applied
     }
 }

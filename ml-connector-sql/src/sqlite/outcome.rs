@@ -18,14 +18,18 @@ pub(super) fn columns(outcome: &Outcome) -> rusqlite::Result<OutcomeColumns> {
 
 /// An entry's outcomes, in order.
 pub(super) fn read(connection: &Connection, seq: i64, traces: bool) -> rusqlite::Result<Vec<Recorded>> {
-    let sql = if traces {
+    connection.prepare_cached(sql(traces))?.query_map([seq], recorded)?.collect()
+}
+
+/// What reads them.
+pub(super) fn sql(traces: bool) -> &'static str {
+    if traces {
         "SELECT at, what, attempt, due, uncertain, reason, receipt, note, actor, replay, trace
          FROM outcome WHERE seq = ?1 ORDER BY nth"
     } else {
         "SELECT at, what, attempt, due, uncertain, reason, receipt, note, actor, replay, NULL
          FROM outcome WHERE seq = ?1 ORDER BY nth"
-    };
-    connection.prepare_cached(sql)?.query_map([seq], recorded)?.collect()
+    }
 }
 
 fn recorded(row: &Row<'_>) -> rusqlite::Result<Recorded> {

@@ -9,7 +9,7 @@ use std::{
 };
 
 use ml_connector_core::{CheckStep, Error, ErrorKind, Result};
-use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, OpenFlags, TransactionBehavior, config::DbConfig};
 
 use super::{SqliteOptions, error};
 
@@ -138,6 +138,9 @@ fn connect(path: &Path, flags: OpenFlags, options: &SqliteOptions) -> rusqlite::
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(options.busy_timeout)?;
     connection.set_prepared_statement_cache_capacity(64);
+    // Otherwise a statement is prepared again whenever another value is given to it. Nothing here is planned by values: what an
+    // index needs to know stands in the text.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.pragma_update(None, "cache_size", -16_384)?; // KiB
     connection.pragma_update(None, "temp_store", "memory")?;
     Ok(connection)

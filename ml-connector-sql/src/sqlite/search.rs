@@ -160,11 +160,11 @@ fn walks(connection: &Connection, query: &Query) -> rusqlite::Result<Vec<Walk>> 
     // Of those that need or needed somebody there are few at any time.
     match query.state {
         Some(EntryState::Parked) => return Ok(one(PARKED, 'p', format!("p.due = {PARKED_DUE}"))),
-        Some(EntryState::Dead) if connections.is_some() => {
-            let dead = connections.as_deref().and_then(|of| each(of, DEAD, 's', "s.state = 4 AND "));
-            if let Some(walks) = dead {
-                return Ok(walks);
-            }
+        // They are listed by connection and kind: one kind is found without reading those of another.
+        Some(EntryState::Dead) if connections.is_some() || query.kind.is_some() => {
+            let of = connections.map_or_else(|| dead_connections(connection), Ok)?;
+            let walks = each(&of, DEAD, 's', "s.state = 4 AND ");
+            return Ok(walks.unwrap_or_else(|| one(SETTLED, 's', "s.state = 4".to_owned())));
         }
         Some(
             state @ (EntryState::Dead | EntryState::Cancelled | EntryState::Discarded | EntryState::Replayed),
@@ -198,15 +198,24 @@ fn walks(connection: &Connection, query: &Query) -> rusqlite::Result<Vec<Walk>> 
 
 /// Whoever has entries, looked up one after the other.
 fn all_connections(connection: &Connection) -> rusqlite::Result<Vec<ConnectionId>> {
+    connections_in(connection, "entry WHERE TRUE")
+}
+
+/// Whoever has entries that were given up, in the same way.
+fn dead_connections(connection: &Connection) -> rusqlite::Result<Vec<ConnectionId>> {
+    connections_in(connection, "settled INDEXED BY settled_dead WHERE state = 4")
+}
+
+fn connections_in(connection: &Connection, rows: &str) -> rusqlite::Result<Vec<ConnectionId>> {
     connection
-        .prepare_cached(
+        .prepare_cached(&format!(
             "WITH RECURSIVE next (connection) AS (
-                 SELECT min(connection) FROM entry
+                 SELECT min(connection) FROM {rows}
                  UNION ALL
-                 SELECT (SELECT min(connection) FROM entry WHERE connection > next.connection)
+                 SELECT (SELECT min(connection) FROM {rows} AND connection > next.connection)
                  FROM next WHERE next.connection IS NOT NULL)
-             SELECT connection FROM next WHERE connection IS NOT NULL",
-        )?
+             SELECT connection FROM next WHERE connection IS NOT NULL"
+        ))?
         .query_map([], |row| row.get::<_, String>(0).map(ConnectionId::new))?
         .collect()
 }

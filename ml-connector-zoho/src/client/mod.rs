@@ -260,13 +260,11 @@ impl BooksClient {
         page: u32,
         needs_amounts: bool,
     ) -> Result<Rows> {
-        let mut envelope = Envelope::of(answer)?;
-        let list = envelope.member(T::LIST_KEY)?;
+        let (mut envelope, list) = Envelope::with_list(answer, &[], T::LIST_KEY)?;
         let has_more = has_more(envelope.take("page_context").as_deref(), page)?;
-        let mut read = self.decoded::<T>(&list)?;
-        if T::HOME_CURRENCY && needs_amounts && read.iter().any(names_no_currency) && self.home().is_none() {
+        if T::HOME_CURRENCY && needs_amounts && self.home().is_none() && list.iter().any(names_no_currency) {
             match self.organizations(ctx).await {
-                Ok(_) => read = self.decoded::<T>(&list)?,
+                Ok(_) => {}
                 // Without the scope for it, rows are told without their amount.
                 Err(error) if error.retry() == Retry::Never && error.scope() != &Scope::Connection => {
                     tracing::warn!(%error, operation = T::LIST, "the organization's currency cannot be read");
@@ -274,6 +272,7 @@ impl BooksClient {
                 Err(error) => return Err(error),
             }
         }
+        let read = list.rows(T::ID, |object| self.seen::<T>(object));
         let (mut rows, mut unreadable) = (Vec::with_capacity(read.len()), Vec::new());
         for row in read {
             match row {
@@ -307,11 +306,6 @@ impl BooksClient {
             decode::object(&raw, |object| self.seen::<T>(object))?;
         self.require_own(owner.as_deref())?;
         Ok(Detail { record, stage, raw, left_out })
-    }
-
-    /// The rows of one page, one by one.
-    fn decoded<T: Resource>(&self, list: &RawValue) -> Result<Vec<Row<Seen>>> {
-        decode::rows(list, T::ID, |object| self.seen::<T>(object))
     }
 
     /// Nothing is told of another organization's records. The call names the organization, and Zoho's records do not; should one,
@@ -406,10 +400,9 @@ fn limits(organization_id: &str, plan: Plan) -> (Budget, Cost) {
 }
 
 /// Whether a row has an amount, and names no currency of it.
-fn names_no_currency(row: &Row<Seen>) -> bool {
-    let Row::Read { raw, .. } = row else { return false };
+fn names_no_currency(row: &RawValue) -> bool {
     let read =
-        decode::object(raw, |row| Ok(row.raw("amount").is_some() && row.raw("currency_code").is_none()));
+        decode::object(row, |row| Ok(row.raw("amount").is_some() && row.raw("currency_code").is_none()));
     read.is_ok_and(|read| read.value)
 }
 
@@ -440,8 +433,8 @@ fn list_of<T>(
     id: &'static str,
     read: impl Fn(&Object<'_>) -> Result<T>,
 ) -> Result<Vec<T>> {
-    let list = Envelope::of(answer)?.member(member)?;
-    let rows = decode::rows(&list, id, read)?;
+    let (_, list) = Envelope::with_list(answer, &[], member)?;
+    let rows = list.rows(id, read);
     Ok(rows
         .into_iter()
         .filter_map(|row| match row {

@@ -33,6 +33,9 @@ const SKEW: Duration = Duration::from_secs(3600);
 const BACKDATED_DAYS: u32 = 45;
 /// How many rows are remembered, so that they are not read again within the window.
 const MAX_MARKS: usize = 5_000;
+/// How many of them where a long list is read once: rows that move to a later page while it is read. Each page writes and reads
+/// what is remembered.
+const MOVING_MARKS: usize = 1_000;
 
 /// How often a list is read to its end whose changes cannot be asked for.
 const READ_WHOLE: Duration = Duration::from_secs(24 * 3600);
@@ -174,11 +177,13 @@ impl Checkpoint {
     }
 
     /// Forgets the oldest rows where there are too many; not while they keep what is read again from being told twice.
-    fn shrink(&mut self) {
+    fn shrink(&mut self, mode: PollMode) {
         if self.again {
             return;
         }
-        let Some(excess) = self.marks.len().checked_sub(MAX_MARKS).filter(|excess| *excess > 0) else {
+        let is_read_once = self.forgot && matches!(mode, PollMode::Backfill { .. });
+        let most = if is_read_once { MOVING_MARKS } else { MAX_MARKS };
+        let Some(excess) = self.marks.len().checked_sub(most).filter(|excess| *excess > 0) else {
             return;
         };
         let mut stamps: Vec<i64> = self.marks.values().copied().collect();
@@ -312,7 +317,7 @@ impl Listing<'_> {
                     .map(|row| listed_signal(&row.record)),
             ),
         }
-        checkpoint.shrink();
+        checkpoint.shrink(self.mode);
         let more = checkpoint.pages.advance_number(has_more && !past, &ids)?
             || self.read_again(&mut checkpoint, number);
         if self.mode == PollMode::Sweep && !checkpoint.pages.is_complete() {

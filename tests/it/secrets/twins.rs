@@ -67,12 +67,14 @@ async fn a_week(world: World, is_encrypted: bool) -> Week {
         .iter()
         .map(|run| {
             let (would_go, went) = (run.would_go.len(), run.went.len());
-            (run.event.n, run.event.event_type().to_string(), would_go, went, run.differs())
+            let event = run.event.as_ref().unwrap();
+            (event.n, event.event_type().to_string(), would_go, went, run.differs())
         })
         .collect::<Vec<_>>();
     assert!(dry_run.iter().any(|(.., would_go, _, _)| *would_go == 1));
     assert!(dry_run.iter().all(|(.., went, _)| *went == 1), "each went into the channel: {dry_run:?}");
-    let gone = runs.iter().find(|run| *run.event.entity.id == *gone).unwrap().event.entity.clone();
+    let mut entities = runs.iter().map(|run| &run.event.as_ref().unwrap().entity);
+    let gone = entities.find(|entity| *entity.id == *gone).unwrap().clone();
     let channel = ml_connector_slack::channel(ACCOUNTING);
     let to_the_channel = Query::of_kind(EntryKind::Delivery).with_destination(channel.as_str());
     let about_it = Query::of_kind(EntryKind::Event).with_entity(gone);

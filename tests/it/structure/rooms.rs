@@ -17,6 +17,7 @@ type Table = &'static [(&'static str, &'static [&'static str])];
 const ROOMS: Table = &[
     ("guard", &[]),
     ("hooks", &[]),
+    ("recent", &[]),
     ("log_gate", &[]),
     ("trace", &[]),
     ("retry", &[]),
@@ -33,7 +34,10 @@ const ROOMS: Table = &[
     ("entries", &["registry", "stored"]),
     (
         "shared",
-        &["hooks", "log_gate", "mailbox", "registry", "settings", "stats", "tally", "trace", "trouble"],
+        &[
+            "hooks", "log_gate", "mailbox", "recent", "registry", "settings", "stats", "tally", "trace",
+            "trouble",
+        ],
     ),
     ("gauges", &["labels", "shared"]),
     ("connector", &["shared", "stats", "trouble"]),

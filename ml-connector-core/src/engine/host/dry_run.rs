@@ -11,8 +11,7 @@ use serde_json::value::RawValue;
 
 use crate::{
     Connector, Result,
-    audit::{Entry, EntryKind, Query},
-    engine::stored::StoredDelivery,
+    audit::{Entry, EntryKind, Index, Query},
     model::{ConnectionId, Destination, Event, Seq},
     route::{RouteMatch, RouteSet},
 };
@@ -28,13 +27,16 @@ const LATEST: usize = 1000;
 pub struct DryRun {
     /// The event's entry.
     pub seq: Seq,
-    /// The event; serialized as the CloudEvent that the log holds.
+    /// The event; serialized as the CloudEvent that the log holds. `None` = it cannot be read, such as after a downgrade, so
+    /// that nobody knows where the routes would send it. A log line at level `error` names it.
     #[serde(serialize_with = "as_cloudevent")]
-    pub event: Event,
+    pub event: Option<Event>,
     /// Where the routes would send it, in order.
     pub would_go: Vec<Way>,
     /// Where it went, or is to go; with what was sent again.
     pub went: Vec<Way>,
+    /// Deliveries of it that do not say where they went: they are left out of `went`. A log line names each.
+    pub unreadable: usize,
     /// What each of the routes says about it, in order.
     pub verdicts: Vec<(Arc<str>, RouteMatch)>,
 }
@@ -51,25 +53,43 @@ pub struct Way {
     pub destination: Destination,
 }
 
-fn as_cloudevent<S: Serializer>(event: &Event, to: S) -> std::result::Result<S::Ok, S::Error> {
+#[allow(clippy::ref_option)] // serde asks for a reference
+fn as_cloudevent<S: Serializer>(event: &Option<Event>, to: S) -> std::result::Result<S::Ok, S::Error> {
+    let Some(event) = event else { return to.serialize_none() };
     let bytes = event.to_cloudevent().map_err(ser::Error::custom)?;
     serde_json::from_slice::<&RawValue>(&bytes).map_err(ser::Error::custom)?.serialize(to)
 }
 
+impl Way {
+    /// The way of a delivery to a sink, as its entry says.
+    pub(super) fn of(index: &Index, sink: &ConnectionId) -> Option<Self> {
+        let destination = index.destination.as_deref()?.into();
+        Some(Self { route: index.name.clone().unwrap_or_default(), sink: sink.clone(), destination })
+    }
+}
+
 impl DryRun {
-    /// Whether the event would go where it did not, or not where it did, whatever the routes are called.
+    /// Whether all of it could be read: otherwise nobody can say whether it differs.
+    #[must_use]
+    pub fn is_known(&self) -> bool {
+        self.event.is_some() && self.unreadable == 0
+    }
+
+    /// Whether the event would go where it did not, or not where it did, whatever the routes are called. `false` where that
+    /// is not [known](Self::is_known).
     #[must_use]
     pub fn differs(&self) -> bool {
         let places = |ways: &[Way]| -> std::collections::BTreeSet<_> {
             ways.iter().map(|way| (way.sink.clone(), way.destination.as_str().to_owned())).collect()
         };
-        places(&self.would_go) != places(&self.went)
+        self.is_known() && places(&self.would_go) != places(&self.went)
     }
 }
 
 impl Connector {
     /// Shows what other routes, with those of approvals, would have done with past events: those of `selection`, whose limit is the most that
-    /// are looked at. Sends nothing and writes nothing; reads a few events at a time, as the stream is read.
+    /// are looked at. Sends nothing and writes nothing; reads a few events at a time, as the stream is read. What cannot be read
+    /// holds up nothing else: see [`DryRun::is_known`].
     ///
     /// # Errors
     /// [`ConfigInvalid`](crate::ErrorKind::ConfigInvalid) when the routes are not right, or name connections that do
@@ -121,9 +141,9 @@ impl DryRunReader {
             self.query.after = self.read.back().map(|last| last.seq);
         }
         let Some(entry) = self.read.pop_front() else { return Ok(None) };
-        let event = Event::from_cloudevent(entry.body.as_deref().unwrap_or_default())?;
+        let event = read(&entry);
         let (mut would_go, mut verdicts) = (Vec::new(), Vec::new());
-        for (route, verdict) in self.routes.verdicts(&event) {
+        for (route, verdict) in event.iter().flat_map(|event| self.routes.verdicts(event)) {
             verdicts.push((Arc::clone(&route.name), verdict));
             would_go.extend(route.to.iter().filter(|_| verdict.is_match()).map(|target| Way {
                 route: Arc::clone(&route.name),
@@ -131,12 +151,12 @@ impl DryRunReader {
                 destination: target.destination.clone(),
             }));
         }
-        let went = self.went(&entry).await?;
-        Ok(Some(DryRun { seq: entry.seq, event, would_go, went, verdicts }))
+        let (went, unreadable) = self.went(&entry).await?;
+        Ok(Some(DryRun { seq: entry.seq, event, would_go, went, unreadable, verdicts }))
     }
 
-    /// Where an event went: the deliveries below it.
-    async fn went(&mut self, event: &Entry) -> Result<Vec<Way>> {
+    /// Where an event went: the deliveries below it, and how many of them do not say it.
+    async fn went(&mut self, event: &Entry) -> Result<(Vec<Way>, usize)> {
         if self.query.newest_first {
             let latest = match self.latest.take() {
                 Some(latest) => latest,
@@ -144,16 +164,16 @@ impl DryRunReader {
             };
             let latest = self.latest.insert(latest);
             if event.seq >= latest.from {
-                return ways(latest.of.get(&event.seq).into_iter().flatten());
+                return Ok(ways(latest.of.get(&event.seq).into_iter().flatten()));
             }
         }
         self.went_by_record(event).await
     }
 
     /// The deliveries below an event, found by its record.
-    async fn went_by_record(&self, event: &Entry) -> Result<Vec<Way>> {
+    async fn went_by_record(&self, event: &Entry) -> Result<(Vec<Way>, usize)> {
         let mut query = Query { entity: event.index.entity.clone(), ..Query::of_kind(EntryKind::Delivery) };
-        (query.bodies, query.limit, query.after) = (true, PAGE, Some(event.seq));
+        (query.limit, query.after) = (PAGE, Some(event.seq));
         let mut found = Vec::new();
         loop {
             let page = self.connector.search(&query).await?;
@@ -161,7 +181,7 @@ impl DryRunReader {
             found.extend(page.into_iter().filter(|entry| entry.parent == Some(event.seq)));
             match last {
                 Some(last) if read == PAGE => query.after = Some(last),
-                _ => return ways(found.iter()),
+                _ => return Ok(ways(found.iter())),
             }
         }
     }
@@ -169,7 +189,7 @@ impl DryRunReader {
 
 impl Latest {
     async fn read(connector: &Connector) -> Result<Self> {
-        let query = Query::of_kind(EntryKind::Delivery).newest_first().with_bodies().with_limit(LATEST);
+        let query = Query::of_kind(EntryKind::Delivery).newest_first().with_limit(LATEST);
         let found = connector.search(&query).await?;
         let from = found.last().filter(|_| found.len() == LATEST).map_or(Seq(0), |oldest| oldest.seq);
         let mut of: BTreeMap<Seq, Vec<Entry>> = BTreeMap::new();
@@ -182,19 +202,29 @@ impl Latest {
     }
 }
 
-/// The ways of deliveries, each once.
-fn ways<'a>(deliveries: impl Iterator<Item = &'a Entry>) -> Result<Vec<Way>> {
-    let mut ways = Vec::new();
+/// The event of an entry, if it can be read.
+fn read(entry: &Entry) -> Option<Event> {
+    let event = Event::from_cloudevent(entry.body.as_deref().unwrap_or_default());
+    let log = |error| {
+        let (connection, seq) = (&entry.connection, entry.seq.0);
+        tracing::error!(%error, %connection, seq, "an event cannot be read: other routes are not tried on it");
+    };
+    event.map_err(log).ok()
+}
+
+/// The ways of deliveries, each once, and how many do not say theirs.
+fn ways<'a>(deliveries: impl Iterator<Item = &'a Entry>) -> (Vec<Way>, usize) {
+    let (mut ways, mut unreadable) = (Vec::new(), 0);
     for entry in deliveries {
-        let stored = StoredDelivery::decode(entry.body.as_deref().unwrap_or_default())?;
-        let way = Way {
-            route: entry.index.name.clone().unwrap_or_default(),
-            sink: entry.connection.clone(),
-            destination: stored.destination,
-        };
-        if !ways.contains(&way) {
-            ways.push(way);
+        match Way::of(&entry.index, &entry.connection) {
+            Some(way) if ways.contains(&way) => {}
+            Some(way) => ways.push(way),
+            None => {
+                let (connection, seq) = (&entry.connection, entry.seq.0);
+                tracing::error!(%connection, seq, "a delivery does not say where it went: it is left out");
+                unreadable += 1;
+            }
         }
     }
-    Ok(ways)
+    (ways, unreadable)
 }

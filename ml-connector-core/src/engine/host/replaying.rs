@@ -392,12 +392,7 @@ impl Connector {
 
 /// The way that a delivery would take.
 fn way_of(again: &NewEntry) -> Option<Way> {
-    let destination = again.index.destination.as_deref().filter(|_| again.kind == EntryKind::Delivery)?;
-    Some(Way {
-        route: again.index.name.clone().unwrap_or_default(),
-        sink: again.connection.clone(),
-        destination: destination.into(),
-    })
+    Way::of(&again.index, &again.connection).filter(|_| again.kind == EntryKind::Delivery)
 }
 
 /// One entry that cannot be read holds up none of the others. Returns how many that is.

@@ -52,16 +52,22 @@ impl Connector {
             "receive",
             endpoint = endpoint.as_str().get(..64).unwrap_or(endpoint.as_str())
         );
+        let now = self.shared.clock.now();
         let taken = async {
-            if let Err(error) = Box::pin(self.detach_forgotten()).await {
+            if self.is_time_for_forgotten(now)
+                && let Err(error) = Box::pin(self.detach_forgotten()).await
+            {
                 tracing::debug!(%error, "the log cannot say what other hosts have forgotten");
             }
             let registry = self.shared.registry();
-            self.take_in(&registry, &endpoint, request, self.shared.clock.now()).await
+            self.take_in(&registry, &endpoint, request, now).await
         };
-        let taken = in_time(answer_within(&registry, &endpoint), taken).instrument(span).await;
-        self.write_history_of_intake();
-        self.write_hooks_of_intake();
+        // Not by `in_time`: a future that goes through a function is in its caller's twice.
+        let within = answer_within(&registry, &endpoint);
+        let taken = tokio::time::timeout(within, taken).instrument(span).await;
+        let taken = taken.unwrap_or_else(|_| Err(too_late(within)));
+        self.write_history_of_intake(now);
+        self.write_hooks_of_intake(now);
         taken.unwrap_or_else(|error| self.refuse(&registry, &endpoint, &error))
     }
 
@@ -156,10 +162,12 @@ fn answer_within(registry: &Registry, endpoint: &EndpointId) -> Duration {
 }
 
 async fn in_time<T>(limit: Duration, work: impl Future<Output = Result<T>>) -> Result<T> {
-    tokio::time::timeout(limit, work).await.unwrap_or_else(|_| {
-        let message = "the log did not store the webhook in time";
-        Err(Error::new(ErrorKind::Unavailable, message).with_context("seconds", limit.as_secs_f32()))
-    })
+    tokio::time::timeout(limit, work).await.unwrap_or_else(|_| Err(too_late(limit)))
+}
+
+fn too_late(limit: Duration) -> Error {
+    let message = "the log did not store the webhook in time";
+    Error::new(ErrorKind::Unavailable, message).with_context("seconds", limit.as_secs_f32())
 }
 
 fn endpoint_of(uri: &Uri) -> EndpointId {

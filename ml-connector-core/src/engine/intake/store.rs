@@ -205,17 +205,21 @@ impl Connector {
     }
 
     /// The key under which identical webhooks of a record are one signal until its read begins: whatever somebody sends again
-    /// and again costs no more than one row and one read. A read that has begun may have missed what a webhook is about, so
-    /// the next one is a new signal. `None` where only another host would know that a read has begun.
+    /// and again costs no more than two rows and one read. The first has no key, because one costs as much as the row itself,
+    /// and hardly any webhook comes again. A read that has begun may have missed what a webhook is about, so the next one is a
+    /// new signal. `None` also where only another host would know that a read has begun.
     fn same_as_what_waits(&self, meant: &SourceSlot, signal: &Signal, entry: &NewEntry) -> Option<DedupeKey> {
         if meant.source.info().coalesce.is_zero() || !matches!(signal.subject, Subject::Entity(_)) {
             return None;
         }
-        let lane = entry.lane?;
+        let (lane, body) = (entry.lane?, entry.body.as_ref()?);
         // In this order: the lease says who reads, until the number is known.
         let number = meant.reads.number(lane);
         let lease = self.shared.lease.of(meant.partition, self.shared.clock.wall())?;
-        let digest = Revision::of(entry.body.as_ref()?);
+        if !self.shared.recent.has(&(number, lane, body)) {
+            return None;
+        }
+        let digest = Revision::of(body);
         Some(format!("same/{}/{number}/{lane:016x}/{digest}", lease.fence).into())
     }
 }

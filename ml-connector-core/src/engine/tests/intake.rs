@@ -503,3 +503,12 @@ async fn a_body_that_does_not_come_to_its_end_is_given_up() {
         assert_eq!((reply.status().as_u16(), took), (status, secs(10)));
     }
 }
+
+/// In a burst as many wait for the disk as the host lets in.
+#[test]
+fn a_webhook_under_way_takes_up_little_memory() {
+    let world = World::new();
+    let connector = world.connector();
+    let bytes = size_of_val(&connector.receive(Request::new(Bytes::new())));
+    assert!(bytes <= 3 * 1024, "{bytes} bytes");
+}

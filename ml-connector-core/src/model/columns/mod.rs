@@ -128,8 +128,10 @@ impl Columns {
     /// A record without a member at this JSON pointer is a row of a list, which has only the columns that are
     /// [`listed`](Column::listed). Without it every record is whole.
     #[must_use]
-    pub fn whole_with(self, pointer: &'static str) -> Self {
-        Self { whole: Some(pointer), ..self }
+    pub fn whole_with(mut self, pointer: &'static str) -> Self {
+        self.whole = Some(pointer);
+        self.fields.root.add_whole(pointer);
+        self
     }
 
     /// The columns in their order.
@@ -155,7 +157,16 @@ impl Columns {
     /// # Errors
     /// [`ErrorKind::InvalidRequest`] names the first column whose value does not fit; it quotes nothing of it.
     pub fn read<'a>(&self, raw: &'a Raw) -> Result<Vec<Value<'a>>> {
-        self.fields.read(raw.value(), &self.fields.columns)
+        self.read_with_form(raw).map(|(values, _)| values)
+    }
+
+    /// As [`read`](Self::read), and in the same pass whether this is a whole record, as [`is_whole`](Self::is_whole) says.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn read_with_form<'a>(&self, raw: &'a Raw) -> Result<(Vec<Value<'a>>, bool)> {
+        let (values, has_whole) = self.fields.read(raw.value())?;
+        Ok((values, has_whole || self.whole.is_none()))
     }
 
     /// Whether every name, pointer and precision can be served.

@@ -12,57 +12,73 @@ use crate::{
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Node {
     here: Vec<usize>,
-    /// Sorted by name.
+    /// Whether something here says that the record is a whole one.
+    whole: bool,
+    /// Sorted by the length of the name, and by the name: lengths are compared at once, and few names have the same.
     below: Vec<(Box<str>, Self)>,
 }
 
 impl Node {
-    pub(super) fn add(&mut self, pointer: &str, column: usize) {
-        let Some(path) = pointer.strip_prefix('/') else {
-            self.here.push(column);
-            return;
-        };
-        let (step, rest) = path.find('/').map_or((path, ""), |at| path.split_at(at));
-        let step = step.replace("~1", "/").replace("~0", "~");
-        let at = self.below.binary_search_by(|(name, _)| (**name).cmp(&*step)).unwrap_or_else(|at| {
-            self.below.insert(at, (step.into(), Self::default()));
-            at
-        });
-        self.below[at].1.add(rest, column);
+    fn place(&self, name: &str) -> Result<usize, usize> {
+        self.below.binary_search_by(|(known, _)| (known.len(), &**known).cmp(&(name.len(), name)))
     }
 
-    fn find<'a>(
-        &self,
-        value: &'a RawValue,
-        found: &mut [Option<&'a RawValue>],
-    ) -> Result<(), serde_json::Error> {
+    pub(super) fn add(&mut self, pointer: &str, column: usize) {
+        self.at(pointer).here.push(column);
+    }
+
+    pub(super) fn add_whole(&mut self, pointer: &str) {
+        self.at(pointer).whole = true;
+    }
+
+    /// The node of a pointer, made where there is none.
+    fn at(&mut self, pointer: &str) -> &mut Self {
+        let Some(path) = pointer.strip_prefix('/') else { return self };
+        let (step, rest) = path.find('/').map_or((path, ""), |at| path.split_at(at));
+        let step = step.replace("~1", "/").replace("~0", "~");
+        let place = self.place(&step).unwrap_or_else(|place| {
+            self.below.insert(place, (step.into(), Self::default()));
+            place
+        });
+        self.below[place].1.at(rest)
+    }
+
+    fn find<'a>(&self, value: &'a RawValue, found: &mut Found<'a>) -> Result<(), serde_json::Error> {
+        found.whole |= self.whole;
         for column in &self.here {
-            found[*column] = Some(value);
+            found.values[*column] = Some(value);
         }
         if self.below.is_empty() || !value.get().starts_with('{') {
             return Ok(());
         }
         let mut failed = Ok(());
         members(value.get(), |name, value| {
-            if let Ok(at) = self.below.binary_search_by(|(known, _)| (**known).cmp(name))
+            if let Ok(place) = self.place(name)
                 && failed.is_ok()
             {
-                failed = self.below[at].1.find(value, found);
+                failed = self.below[place].1.find(value, found);
             }
         })?;
         failed
     }
 }
 
+/// What was found in a record.
+struct Found<'a> {
+    /// Of each column.
+    values: Vec<Option<&'a RawValue>>,
+    whole: bool,
+}
+
 impl Fields {
-    pub(super) fn read<'a>(&self, value: &'a RawValue, columns: &[Column]) -> Result<Vec<Value<'a>>> {
-        let mut found = vec![None; columns.len()];
+    /// The values, and whether something says that the record is a whole one.
+    pub(super) fn read<'a>(&self, value: &'a RawValue) -> Result<(Vec<Value<'a>>, bool)> {
+        let mut found = Found { values: vec![None; self.columns.len()], whole: false };
         self.root
             .find(value, &mut found)
             .map_err(|_| Error::new(ErrorKind::InvalidRequest, "the record's JSON cannot be read"))?;
-        columns
-            .iter()
-            .zip(found)
+        let values = self.columns.iter().zip(found.values);
+        let values: Result<_> = values
             .map(|(column, found)| {
                 let value = match found {
                     Some(value) => column.read(value)?,
@@ -73,7 +89,8 @@ impl Fields {
                 }
                 Ok(value)
             })
-            .collect()
+            .collect();
+        Ok((values?, found.whole))
     }
 }
 
@@ -86,8 +103,8 @@ impl Column {
             Some(b'[') => {
                 let mut lines = Vec::new();
                 let mut failed = None;
-                let read = elements(value.get(), |line| match fields.read(line, &fields.columns) {
-                    Ok(line) => lines.push(line),
+                let read = elements(value.get(), |line| match fields.read(line) {
+                    Ok((line, _)) => lines.push(line),
                     Err(error) => failed = failed.take().or(Some(error)),
                 });
                 match failed {

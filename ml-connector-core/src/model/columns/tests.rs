@@ -187,7 +187,10 @@ fn a_row_of_a_list_is_told_from_a_whole_record_and_what_is_required_is() {
     let columns = Columns::new(RecordKind::Bill, "bills", "")
         .whole_with("/line_items")
         .with(Column::string("id", "/bill_id").required());
-    assert!(columns.is_whole(&raw(r#"{"line_items":[]}"#)) && !columns.is_whole(&raw("{}")));
+    for (json, whole) in [(r#"{"line_items":[],"bill_id":"7"}"#, true), (r#"{"bill_id":"7"}"#, false)] {
+        let raw = raw(json);
+        assert_eq!((columns.is_whole(&raw), columns.read_with_form(&raw).unwrap().1), (whole, whole));
+    }
     assert_eq!(columns.read(&raw("{}")).unwrap_err().context("column"), Some("id"));
 }
 

@@ -16,6 +16,7 @@ fn plan(query: &Query, is_count: bool) -> Vec<String> {
     let connection = schema::open(&directory.path().join("log.db"), &SqliteOptions::default()).unwrap();
     let entries = "INSERT INTO entry (seq, part, kind, connection, at) VALUES (1, 0, 1, 'books', 5), (2, 0, 3, 'chat', 5)";
     connection.execute_batch(entries).unwrap();
+    connection.execute_batch("INSERT INTO settled VALUES (4, 2, 'chat', 3, 0)").unwrap();
     let (sql, values) = match is_count {
         true => search::matching(&connection, query, 1000).unwrap(),
         false => select(&connection, query).unwrap(),
@@ -138,7 +139,7 @@ fn states_are_found_without_reading_the_others() {
     );
     check(
         &of(EntryKind::Delivery).with_state(EntryState::Dead).with_destination("channel:a"),
-        "SEARCH s USING PRIMARY KEY (state=?",
+        "settled_dead (connection=? AND kind=?",
     );
     check(&all().with_state(EntryState::Done), "SEARCH s USING PRIMARY KEY (state=?");
     check(
@@ -190,10 +191,9 @@ fn the_questions_of_the_console() {
     check(&is_dead(mine()), dead);
     check(&is_dead(of(EntryKind::Delivery)).with_connection("chat".into()).with_name("alerts"), dead);
     check(&mine().with_state(EntryState::Dead).with_error("channel_not_found"), dead);
-    check(
-        &is_dead(Query::of_kind(EntryKind::Note)).with_name("unrouted"),
-        "SEARCH s USING PRIMARY KEY (state=?",
-    );
+    // Of whatever connection: the many of another kind are not gone through.
+    check(&is_dead(Query::of_kind(EntryKind::Signal)), dead);
+    check(&is_dead(Query::of_kind(EntryKind::Note)).with_name("unrouted"), dead);
     check(&mine().with_state(EntryState::Parked).with_acknowledged(false), "work_parked");
     check(&mine().with_state(EntryState::Parked).with_error("scope"), "work_parked");
     check(&of(EntryKind::Delivery).with_state(EntryState::Parked), "work_parked");
@@ -234,5 +234,32 @@ fn a_thousand_visible_connections_are_searched() {
         for seen in [200, 399, 1000] {
             assert!(!plan(&query.clone().within(many().take(seen)), false).is_empty());
         }
+    }
+}
+
+/// Entries are read one after the other by statements that are prepared once.
+#[test]
+fn no_statement_is_prepared_again_for_each_entry() {
+    let directory = tempfile::TempDir::new().unwrap();
+    let path = directory.path().join("log.db");
+    let writing = schema::open(&path, &SqliteOptions::default()).unwrap();
+    for seq in 1..=9 {
+        let sql = format!(
+            "INSERT INTO entry (seq, part, kind, connection, at) VALUES ({seq}, 0, 3, 'chat', 5);
+             INSERT INTO settled VALUES (4, {seq}, 'chat', 3, 0);
+             INSERT INTO outcome (seq, nth, at, what, reason) VALUES ({seq}, 1, 5, 5, 'refused')"
+        );
+        writing.execute_batch(&sql).unwrap();
+    }
+    let connection = schema::open_for_reading(&path, &SqliteOptions::default()).unwrap();
+    for query in
+        [all(), all().with_state(EntryState::Dead), of(EntryKind::Delivery).with_connection("chat".into())]
+    {
+        assert_eq!(entries(&connection, &query).unwrap().len(), 9);
+        assert_eq!(entries(&connection, &query).unwrap().len(), 9);
+    }
+    for traces in [false, true] {
+        let statement = connection.prepare_cached(outcome::sql(traces)).unwrap();
+        assert_eq!(statement.get_status(rusqlite::StatementStatus::RePrepare), 0);
     }
 }
