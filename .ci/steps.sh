@@ -49,6 +49,13 @@ toolchain() {
 
 install() { apt-get update -q && apt-get install -qy "$@"; }
 
+# Has rustdoc describe the crates as JSON, for the test that compares what they show.
+described() {
+    ML_CONNECTOR_INTERFACES="$PWD/target/doc"
+    RUSTDOC="$PWD/.ci/rustdoc" RUSTDOCFLAGS="-D warnings -Z unstable-options --output-format json" \
+        cargo doc --workspace --no-deps --all-features --locked
+}
+
 # A Postgres server and PgBouncer, which tests start for themselves. Fails when they cannot be had.
 postgres() {
     compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null && [ -x /usr/sbin/pgbouncer ] || install postgresql pgbouncer

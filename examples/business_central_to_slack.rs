@@ -21,7 +21,7 @@ use ml_connector_core::{
 use ml_connector_examples::{
     business_central::{COMPANY, Simulation, back, checks, play, while_nobody_listens},
     console,
-    host::{Flags, Host, ctrl_c, exit, log_from},
+    host::{Flags, Host, asked_to_stop, exit, log_from},
     introduction::introduce,
     settings::BusinessCentralToSlack,
     stores::{Stores, StoryFile},
@@ -128,21 +128,14 @@ async fn start(settings: &BusinessCentralToSlack) -> Result<Host> {
 }
 
 async fn on_real_accounts(settings: &BusinessCentralToSlack) -> Result<()> {
+    let asked = asked_to_stop();
     let host = start(settings).await?;
     if let Some(url) = host.connector.webhook_url(&"slack".into()) {
         println!("The Slack app sends interactivity to {url}");
     }
     println!("Ctrl-C ends it.");
     let (connector, sources) = (host.connector.clone(), [company(settings)?.info().clone()]);
-    let end = async {
-        tokio::select! {
-            told = introduce(&connector, &sources) => told?,
-            () = ctrl_c() => return Ok(()),
-        }
-        ctrl_c().await;
-        Ok(())
-    };
-    host.run_until(end).await
+    host.run(introduce(&connector, &sources), asked).await
 }
 
 async fn on_simulators(serve: bool) -> Result<bool> {
@@ -186,7 +179,7 @@ async fn on_simulators(serve: bool) -> Result<bool> {
             "  curl -d '{{\"counterparty\":\"Northline Packaging\",\"total\":\"8200\"}}' {erp}/_sim/purchaseInvoices"
         );
         println!("  curl {erp}/_sim/postings    # what is posted");
-        tokio::select! { () = simulation.tell_postings() => {}, () = ctrl_c() => {} }
+        tokio::select! { () = simulation.tell_postings() => {}, () = asked_to_stop() => {} }
     }
     host.stop().await.map(|()| good)
 }

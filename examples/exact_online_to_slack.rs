@@ -18,7 +18,7 @@ use ml_connector_exact::{ExactOnline, Region};
 use ml_connector_examples::{
     console,
     exact_online::{Simulation, WHOLESALER, away, checks, play},
-    host::{Flags, Host, ctrl_c, exit, log_from},
+    host::{Flags, Host, asked_to_stop, exit, log_from},
     introduction::introduce,
     settings::ExactOnlineToSlack,
     stores::{Stores, StoryFile},
@@ -140,6 +140,7 @@ async fn start(settings: &ExactOnlineToSlack) -> Result<Host> {
 }
 
 async fn on_real_accounts(settings: &ExactOnlineToSlack) -> Result<()> {
+    let asked = asked_to_stop();
     let host = start(settings).await?;
     let (connector, books) = (host.connector.clone(), company(settings)?);
     for division in books.divisions(&connector.context()).await? {
@@ -147,15 +148,7 @@ async fn on_real_accounts(settings: &ExactOnlineToSlack) -> Result<()> {
     }
     println!("Ctrl-C ends it.");
     let sources = [books.info().clone()];
-    let end = async {
-        tokio::select! {
-            told = introduce(&connector, &sources) => told?,
-            () = ctrl_c() => return Ok(()),
-        }
-        ctrl_c().await;
-        Ok(())
-    };
-    host.run_until(end).await
+    host.run(introduce(&connector, &sources), asked).await
 }
 
 async fn on_simulators(serve: bool) -> Result<bool> {
@@ -187,7 +180,7 @@ async fn on_simulators(serve: bool) -> Result<bool> {
         println!(
             "  curl -d '{{\"party\":\"Molen De Hoop\",\"amount\":\"8200\"}}' {books}/_sim/PurchaseEntries"
         );
-        ctrl_c().await;
+        asked_to_stop().await;
     }
     host.stop().await.map(|()| good)
 }

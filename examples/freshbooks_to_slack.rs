@@ -16,7 +16,7 @@ use ml_connector_core::{Connector, Result, Source, engine::Settings, route::Rout
 use ml_connector_examples::{
     bars, console,
     freshbooks::{BOOKS, Simulation, settings::FreshBooksToSlack, story},
-    host::{Flags, Host, ctrl_c, exit, log_from},
+    host::{Flags, Host, asked_to_stop, exit, log_from},
     introduction::introduce,
     stores::{Stores, StoryFile},
 };
@@ -79,28 +79,21 @@ async fn start(settings: &FreshBooksToSlack, stores: Stores) -> Result<(Host, St
 }
 
 async fn on_real_accounts(settings: &FreshBooksToSlack, flags: Flags) -> Result<()> {
+    let asked = asked_to_stop();
     let (host, url) = start(settings, Stores::open(&settings.database).await?).await?;
     let connector = host.connector.clone();
     println!("The callbacks at FreshBooks are set up within a minute; `health` says if that fails.");
     println!("webhooks: {url}");
     println!("Ctrl-C ends it.");
     let sources = [books(settings)?.info().clone()];
-    let past = async {
-        tokio::select! {
-            told = introduce(&connector, &sources) => told?,
-            () = ctrl_c() => return Ok(()),
-        }
+    let past = Box::pin(async {
+        introduce(&connector, &sources).await?;
         if flags.backfill {
-            let books = BOOKS.into();
-            tokio::select! {
-                read = bars::backfill(&connector, &books) => read?,
-                () = ctrl_c() => return Ok(()),
-            }
+            bars::backfill(&connector, &BOOKS.into()).await?;
         }
-        ctrl_c().await;
         Ok(())
-    };
-    host.run_until(past).await
+    });
+    host.run(past, asked).await
 }
 
 async fn on_simulators(flags: Flags) -> Result<bool> {
@@ -135,7 +128,7 @@ async fn on_simulators(flags: Flags) -> Result<bool> {
         println!("  curl -X POST {freshbooks}/_sim/invoices/ID/sent");
         println!("  curl -d '{{\"amount\":\"149.97\"}}' {freshbooks}/_sim/invoices/ID/payments");
         println!("  curl -d '{{\"amount\":\"1496.20\"}}' {freshbooks}/_sim/bills");
-        tokio::select! { () = simulation.keep_sending() => {}, () = ctrl_c() => {} }
+        tokio::select! { () = simulation.keep_sending() => {}, () = asked_to_stop() => {} }
     }
     host.stop().await.map(|()| good)
 }

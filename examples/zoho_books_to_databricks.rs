@@ -20,7 +20,7 @@ use ml_connector_core::{
 };
 use ml_connector_databricks::{Databricks, tables};
 use ml_connector_examples::{
-    host::{exit, log_from},
+    host::{asked_to_stop, exit, log_from},
     introduction::introduce,
     settings::{Organization, Workspace},
     stores::Stores,
@@ -62,6 +62,7 @@ fn connect(connector: ConnectorBuilder, books: ZohoBooks, lake: Databricks) -> C
 }
 
 async fn on_real_accounts(books: &Organization, workspace: &Workspace) -> Result<()> {
+    let asked = asked_to_stop();
     let books = books_of(books)?;
     let lake = lake_of(workspace, &books)?;
     let stores = Stores::open(&workspace.database).await?;
@@ -72,8 +73,7 @@ async fn on_real_accounts(books: &Organization, workspace: &Workspace) -> Result
         println!("{checked}");
     }
     let running = connector.clone();
-    let mut worker =
-        tokio::spawn(async move { running.run(async { drop(tokio::signal::ctrl_c().await) }).await });
+    let mut worker = tokio::spawn(async move { running.run(asked).await });
     let past = async {
         introduce(&connector, std::slice::from_ref(&source)).await?;
         for feed in &source.feeds {

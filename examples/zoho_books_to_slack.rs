@@ -21,7 +21,7 @@ use ml_connector_core::{
 };
 use ml_connector_examples::{
     bars, console,
-    host::{Flags, Host, ctrl_c, exit, log_from},
+    host::{Flags, Host, asked_to_stop, exit, log_from},
     introduction::introduce,
     report,
     settings::{Organization, SlackApp, ZohoBooksToSlack},
@@ -159,6 +159,7 @@ async fn start(settings: &ZohoBooksToSlack) -> Result<(Host, String)> {
 }
 
 async fn on_real_accounts(settings: &ZohoBooksToSlack, flags: Flags) -> Result<()> {
+    let asked = asked_to_stop();
     let (host, url) = start(settings).await?;
     let connector = host.connector.clone();
     if settings.books.iter().any(|books| books.webhook_secret.is_some()) {
@@ -185,24 +186,16 @@ async fn on_real_accounts(settings: &ZohoBooksToSlack, flags: Flags) -> Result<(
     println!("Ctrl-C ends it.");
     let sources = settings.books.iter().map(|settings| Ok(books(settings)?.info().clone()));
     let sources = sources.collect::<Result<Vec<_>>>()?;
-    let past = async {
-        tokio::select! {
-            told = introduce(&connector, &sources) => told?,
-            () = ctrl_c() => return Ok(()),
-        }
+    let past = Box::pin(async {
+        introduce(&connector, &sources).await?;
         if flags.backfill {
             for books in &settings.books {
-                let books = books.connection.as_str().into();
-                tokio::select! {
-                    read = bars::backfill(&connector, &books) => read?,
-                    () = ctrl_c() => return Ok(()),
-                }
+                bars::backfill(&connector, &books.connection.as_str().into()).await?;
             }
         }
-        ctrl_c().await;
         Ok(())
-    };
-    host.run_until(past).await
+    });
+    host.run(past, asked).await
 }
 
 async fn on_simulators(flags: Flags) -> Result<bool> {
@@ -243,7 +236,7 @@ async fn on_simulators(flags: Flags) -> Result<bool> {
             "  curl -d '{{\"counterparty\":\"Northgate Paper Co\",\"total\":\"8200\"}}' {zoho}/_sim/bills"
         );
         println!("  curl -X POST {zoho}/_sim/bills/ID/submit    # then click Approve on the page");
-        tokio::select! { () = simulation.keep_sending() => {}, () = ctrl_c() => {} }
+        tokio::select! { () = simulation.keep_sending() => {}, () = asked_to_stop() => {} }
     }
     host.stop().await.map(|()| good)
 }

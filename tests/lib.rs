@@ -1,6 +1,12 @@
-//! What benchmarks share: percentiles, and what the system says about processes.
+//! What benchmarks share: their size, percentiles, and what the system says about processes.
 
 use std::time::Duration;
+
+/// How much of something a benchmark takes. `BENCH_SMALL` in the environment makes it `small`: it shows that the benchmark
+/// still works, and its figures mean nothing.
+pub fn sized<T>(full: T, small: T) -> T {
+    if std::env::var_os("BENCH_SMALL").is_some() { small } else { full }
+}
 
 /// The value below which `share` (0 to 1) of the values lie. Sorts them; zero when there are none.
 pub fn percentile(values: &mut [Duration], share: f64) -> Duration {

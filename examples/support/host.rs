@@ -1,9 +1,9 @@
 //! What the examples do besides their integration: they log, embed the connector in a web server, and end with a word.
 
-use std::{future::Future, process::ExitCode};
+use std::{future::Future, process::ExitCode, time::Duration};
 
 use ml_connector_core::{Connector, Error, ErrorKind, Result};
-use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
+use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 use tracing_subscriber::EnvFilter;
 
 /// Writes log lines to standard error: those that `RUST_LOG` asks for, or else those of the connector from this level on.
@@ -51,19 +51,36 @@ impl Flags {
     }
 }
 
-/// Waits for Ctrl-C. Without a signal to wait for, the program runs until it is killed.
-pub async fn ctrl_c() {
-    if tokio::signal::ctrl_c().await.is_err() {
+/// Waits for Ctrl-C in a terminal, or for the SIGTERM of whatever deploys: from now on, not from when it is awaited on. Without a
+/// signal to wait for, the program runs until it is killed.
+pub fn asked_to_stop() -> impl Future<Output = ()> + Send {
+    #[cfg(unix)]
+    let signals = {
+        use tokio::signal::unix::{SignalKind, signal};
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    };
+    async move {
+        #[cfg(unix)]
+        if let (Ok(mut terminated), Ok(mut interrupted)) = signals {
+            tokio::select! { _ = terminated.recv() => return, _ = interrupted.recv() => return }
+        }
+        #[cfg(not(unix))]
+        if tokio::signal::ctrl_c().await.is_ok() {
+            return;
+        }
         std::future::pending::<()>().await;
     }
 }
+
+/// How long clients may take to finish what they have begun when the program stops. What is cut off then comes again.
+const LAST_ANSWERS: Duration = Duration::from_secs(2);
 
 /// A connector in a web server, as a host embeds it.
 #[derive(Debug)]
 pub struct Host {
     /// The connector, which runs.
     pub connector: Connector,
-    stop: oneshot::Sender<()>,
+    stop: watch::Sender<()>,
     worker: JoinHandle<()>,
     server: JoinHandle<std::io::Result<()>>,
 }
@@ -88,35 +105,51 @@ impl Host {
         let own_url = format!("http://{}/hooks", listener.local_addr().map_err(no_port)?);
         let connector = connector(public_url.unwrap_or(&own_url))?;
         let app = axum::Router::new().nest_service("/hooks", connector.service());
-        let server = tokio::spawn(async move { axum::serve(listener, app).await });
-        let (stop, stopped) = oneshot::channel::<()>();
+        let (stop, stopped) = watch::channel(());
+        let until_stopped = |mut stopped: watch::Receiver<()>| async move { drop(stopped.changed().await) };
+        let server = axum::serve(listener, app).with_graceful_shutdown(until_stopped(stopped.clone()));
+        let server = tokio::spawn(async move { server.await });
         let running = connector.clone();
-        let worker = tokio::spawn(async move { running.run(async { drop(stopped.await) }).await });
+        let worker = tokio::spawn(async move { running.run(until_stopped(stopped)).await });
         Ok(Self { connector, stop, worker, server })
     }
 
-    /// Goes on until `end`, or until the connector has ended by itself, which is an error. Then it stops.
+    /// Does `first`, and goes on until `asked` to stop, or until the connector has ended by itself, which is an
+    /// error. Then it stops.
     ///
     /// # Errors
-    /// As [`stop`](Self::stop), and as `end`.
-    pub async fn run_until(mut self, end: impl Future<Output = Result<()>>) -> Result<()> {
-        tokio::select! {
+    /// As [`stop`](Self::stop), and as `first`.
+    pub async fn run(
+        mut self,
+        first: impl Future<Output = Result<()>>,
+        asked: impl Future<Output = ()>,
+    ) -> Result<()> {
+        let goes_on = async {
+            first.await?;
+            std::future::pending().await
+        };
+        let ended = tokio::select! {
             ended = &mut self.worker => {
                 self.server.abort();
-                ended.map_err(panicked)
+                return ended.map_err(panicked);
             }
-            ended = end => self.stop().await.and(ended),
-        }
+            failed = goes_on => failed,
+            () = asked => Ok(()),
+        };
+        self.stop().await.and(ended)
     }
 
-    /// Hands over what it holds, and ends.
+    /// Takes nothing more in, finishes what is under way, hands over what it holds, and ends.
     ///
     /// # Errors
     /// [`ErrorKind::Unexpected`] when the connector panicked.
     pub async fn stop(self) -> Result<()> {
         drop(self.stop);
         let worked = self.worker.await;
-        self.server.abort();
+        let server = self.server.abort_handle();
+        if tokio::time::timeout(LAST_ANSWERS, self.server).await.is_err() {
+            server.abort();
+        }
         worked.map_err(panicked)
     }
 }

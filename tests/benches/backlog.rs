@@ -33,20 +33,30 @@ use ml_connector_core::{
     snapshot::Snapshot,
 };
 use ml_connector_sql::SqliteLog;
-use ml_connector_tests::{cpu_time, load_average, memory_mib};
+use ml_connector_tests::{cpu_time, load_average, memory_mib, sized};
 
 use self::support::Board;
 
-const ENTRIES: u64 = 1_000_000;
-const LANES: u64 = 100_000;
 /// Deliveries of so many events.
 const EVENTS: u64 = 1_000;
 const CHUNK: u64 = 2_000;
-const RUN: Duration = Duration::from_secs(10);
 
 /// The goals: of the memory of a whole process, and of a search once the log had the time to index.
 const PEAK_MIB_GOAL: f64 = 100.0;
 const SEARCH_MS_GOAL: f64 = 10.0;
+
+fn entries() -> u64 {
+    sized(1_000_000, 100_000)
+}
+
+fn lanes() -> u64 {
+    entries() / 10
+}
+
+/// How long a start is watched.
+fn run_for() -> Duration {
+    Duration::from_secs(sized(10, 1))
+}
 
 fn main() {
     let database = std::env::var("BACKLOG_DATABASE").unwrap_or_default();
@@ -166,17 +176,18 @@ async fn seed_deliveries(database: &Path) {
         new_entry(EntryKind::Event, "books", None, index, event.to_cloudevent().unwrap())
     })
     .await;
-    append(&log, ENTRIES, |nth| {
-        let lane = LaneKey::from(format!("corner/{}", nth % LANES)).number(&"board".into());
+    let lanes = lanes();
+    append(&log, entries(), |nth| {
+        let lane = LaneKey::from(format!("corner/{}", nth % lanes)).number(&"board".into());
         // As the engine writes it.
         let body =
-            format!(r#"{{"id":"{}","destination":"corner/{}"}}"#, DeliveryId::generate(now), nth % LANES);
+            format!(r#"{{"id":"{}","destination":"corner/{}"}}"#, DeliveryId::generate(now), nth % lanes);
         let entity = entity(nth % EVENTS);
         let index = Index {
             number: None,
             name: Some("all".into()),
             amount: Some(amount(&entity.id)),
-            destination: Some(format!("corner/{}", nth % LANES).into()),
+            destination: Some(format!("corner/{}", nth % lanes).into()),
             entity: Some(entity),
         };
         let event = events[usize::try_from(nth % EVENTS).unwrap()];
@@ -193,7 +204,7 @@ async fn seed_deliveries(database: &Path) {
 #[tokio::main(flavor = "current_thread")]
 async fn seed_signals(database: &Path) {
     let (log, begun) = (SqliteLog::open(database).unwrap(), Instant::now());
-    append(&log, ENTRIES, |nth| {
+    append(&log, entries(), |nth| {
         let entity = entity(nth);
         let lane = entity.lane().number(&"books".into());
         let body = format!(
@@ -219,7 +230,7 @@ fn cost(what: &str, database: &Path, begun: Instant) -> String {
     format!(
         "{what}_bytes_per_entry={:.0} {what}_cpu_us_per_entry={:.1} {what}_seed_s={:.0}",
         bytes_per_entry(database),
-        cpu.as_secs_f64() * 1e6 / ENTRIES as f64,
+        cpu.as_secs_f64() * 1e6 / entries() as f64,
         begun.elapsed().as_secs_f64()
     )
 }
@@ -227,7 +238,7 @@ fn cost(what: &str, database: &Path, begun: Instant) -> String {
 /// The size of the file, and of what of its write-ahead log is not merged into it.
 fn bytes_per_entry(database: &Path) -> f64 {
     let size = |path: &Path| std::fs::metadata(path).map_or(0, |file| file.len());
-    (size(database) + size(&database.with_extension("db-wal"))) as f64 / ENTRIES as f64
+    (size(database) + size(&database.with_extension("db-wal"))) as f64 / entries() as f64
 }
 
 /// What the vendor was asked to do.
@@ -258,7 +269,7 @@ async fn run(database: &Path) {
         .sink(Board::new(Repeat::AfterLookup, move |_| called.call()))
         .build()
         .unwrap();
-    connector.run(tokio::time::sleep(RUN)).await;
+    connector.run(tokio::time::sleep(run_for())).await;
     let what = std::env::var("BACKLOG_STEP").unwrap();
     let calls = vendor.calls.load(Ordering::Relaxed);
     let first = vendor.first.get().map(|first| first.duration_since(begun)).unwrap_or_default();
@@ -266,7 +277,7 @@ async fn run(database: &Path) {
         "{what}_peak_mib={} {what}_first_ms={} {what}_per_second={:.0}",
         memory_mib(std::process::id(), "VmHWM").unwrap_or_default(),
         first.as_millis(),
-        calls as f64 / (RUN - first).as_secs_f64(),
+        calls as f64 / run_for().saturating_sub(first).as_secs_f64(),
     );
 }
 
@@ -342,7 +353,7 @@ async fn search(database: &Path) {
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn search_signals(database: &Path) {
     let (log, begun) = (SqliteLog::open(database).unwrap(), Instant::now());
-    let query = Query::default().with_entity(entity(ENTRIES - 1));
+    let query = Query::default().with_entity(entity(entries() - 1));
     let first = search_ms(&log, &query).await;
     let indexed = loop {
         match search_ms(&log, &query).await {

@@ -30,21 +30,27 @@ use ml_connector_core::{
 };
 use ml_connector_slack::Slack;
 use ml_connector_sql::SqliteLog;
-use ml_connector_tests::load_average;
+use ml_connector_tests::{load_average, sized};
 use ml_connector_zoho::{DataCenter, ZohoBooks};
 use tower_service::Service;
 
-/// Half of them events, half deliveries, of which every hundredth was given up.
-const ENTRIES: u64 = 1_000_000;
 const CHUNK: u64 = 2_000;
-/// How often each page is asked for.
-const ROUNDS: usize = 40;
 
 /// Where everything goes.
 const CHANNEL: &str = "channel:C07ACCTNG1";
 
 const P95_MS_GOAL: f64 = 50.0;
 const READS_GOAL: usize = 20;
+
+/// How many entries there are: half of them events, half deliveries, of which every hundredth was given up.
+fn entries() -> u64 {
+    sized(1_000_000, 20_000)
+}
+
+/// How often each page is asked for.
+fn rounds() -> usize {
+    sized(40, 2)
+}
 
 #[tokio::main]
 async fn main() {
@@ -55,6 +61,7 @@ async fn main() {
     });
     let (event, dead) = seed(&log).await;
     let connector = connector(&log);
+    let some = entries() / 8;
     let mut console = Console::new(connector, Anybody).at("/console").unwrap();
     let pages = [
         ("overview", String::new()),
@@ -63,9 +70,9 @@ async fn main() {
         ("events", "/events".to_owned()),
         ("everything", "/events?kind=all".to_owned()),
         ("older", format!("/events?after={event}")),
-        ("number", "/events?q=INV-123456".to_owned()),
+        ("number", format!("/events?q=INV-{some}")),
         ("nothing", "/events?q=nothing".to_owned()),
-        ("record", "/record/books/invoice/123456".to_owned()),
+        ("record", format!("/record/books/invoice/{some}")),
         ("event", format!("/event/{event}")),
         ("trouble", "/trouble".to_owned()),
         ("confirm", format!("/act?do=replay&connection=slack&state=dead&like={dead}")),
@@ -74,9 +81,9 @@ async fn main() {
     ];
     let (mut worst_ms, mut worst_reads) = (0.0_f64, 0);
     for (name, page) in &pages {
-        let mut times = Vec::with_capacity(ROUNDS);
+        let mut times = Vec::with_capacity(rounds());
         let mut reads = 0;
-        for _ in 0..ROUNDS {
+        for _ in 0..rounds() {
             log.reads.store(0, Ordering::SeqCst);
             let began = Instant::now();
             let page = get(&mut console, &format!("/console{page}")).await;
@@ -89,8 +96,8 @@ async fn main() {
         worst_ms = worst_ms.max(p95);
         worst_reads = worst_reads.max(reads);
     }
-    let (mut times, mut reads) = (Vec::with_capacity(ROUNDS), 0);
-    for _ in 0..ROUNDS {
+    let (mut times, mut reads) = (Vec::with_capacity(rounds()), 0);
+    for _ in 0..rounds() {
         let form = get(&mut console, "/console/routes").await;
         log.reads.store(0, Ordering::SeqCst);
         let began = Instant::now();
@@ -103,7 +110,8 @@ async fn main() {
     worst_ms = worst_ms.max(told("try_routes", times, reads));
     worst_reads = worst_reads.max(reads);
     println!(
-        "bench=console entries={ENTRIES} pages={} worst_p95_ms={worst_ms:.1} worst_reads={worst_reads} p95_ms_goal={P95_MS_GOAL} reads_goal={READS_GOAL} load={} met={}",
+        "bench=console entries={} pages={} worst_p95_ms={worst_ms:.1} worst_reads={worst_reads} p95_ms_goal={P95_MS_GOAL} reads_goal={READS_GOAL} load={} met={}",
+        entries(),
         pages.len() + 1,
         load_average(),
         worst_ms <= P95_MS_GOAL && worst_reads <= READS_GOAL
@@ -117,8 +125,8 @@ fn millis(time: Duration) -> f64 {
 /// Tells how long a page took. Returns its 95th percentile.
 fn told(name: &str, mut times: Vec<Duration>, reads: usize) -> f64 {
     times.sort_unstable();
-    let p95 = millis(times[ROUNDS * 95 / 100]);
-    println!("page={name} p50_ms={:.1} p95_ms={p95:.1} reads={reads}", millis(times[ROUNDS / 2]));
+    let p95 = millis(times[times.len() * 95 / 100]);
+    println!("page={name} p50_ms={:.1} p95_ms={p95:.1} reads={reads}", millis(times[times.len() / 2]));
     p95
 }
 
@@ -174,10 +182,10 @@ async fn seed(log: &Counted) -> (Seq, Seq) {
     let now = SystemClock.now();
     let (books, slack) = (Affinity::from("books").partition(), Affinity::from("slack").partition());
     let (mut event, mut dead) = (Seq(0), Seq(0));
-    for chunk in 0..ENTRIES / CHUNK {
+    for chunk in 0..entries() / CHUNK {
         let mut append = Vec::new();
         for n in chunk * CHUNK / 2..(chunk + 1) * CHUNK / 2 {
-            let at = Timestamp::from_millis(now.as_millis() - i64::try_from((ENTRIES - n) * 50).unwrap());
+            let at = Timestamp::from_millis(now.as_millis() - i64::try_from((entries() - n) * 50).unwrap());
             let entity = EntityRef::new("invoice", n.to_string());
             let index = Index {
                 entity: Some(entity.clone()),
@@ -207,7 +215,7 @@ async fn seed(log: &Counted) -> (Seq, Seq) {
         let committed =
             log.commit(vec![Transaction { append, ..Transaction::default() }], now).await.unwrap();
         let [Committed::Applied(appended)] = &committed[..] else { panic!("{committed:?}") };
-        if chunk == ENTRIES / CHUNK / 2 {
+        if chunk == entries() / CHUNK / 2 {
             (event, dead) = (appended[2].seq(), appended[1].seq());
         }
     }

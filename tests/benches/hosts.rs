@@ -3,7 +3,7 @@
 //! deliveries they make; the write-ahead log of a delivery; and whether a settlement costs the same while somebody holds a snapshot
 //! open, over a million of them.
 //!
-//! `HOSTS_SETTLEMENTS` and `HOSTS_DELIVERIES` make it shorter. Needs an installed Postgres server, of which it starts one.
+//! Needs an installed Postgres server, of which it starts one.
 //! Ends with one line of `key=value`, the last of them `met`: whether the goals are.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)] // a benchmark stops at anything odd, and reads the clock
 
@@ -39,7 +39,7 @@ use ml_connector_sql::{
     deadpool_postgres::{Manager, Pool},
     tokio_postgres::{Config, NoTls},
 };
-use ml_connector_tests::{cpu_time, load_average, median};
+use ml_connector_tests::{cpu_time, load_average, median, sized};
 use ml_connector_zoho::{DataCenter, ZohoBooks};
 
 use self::{cluster::Cluster, support::Board};
@@ -73,10 +73,6 @@ fn main() {
         Ok(other) => panic!("no such role: {other}"),
         Err(_) => runtime.block_on(all()),
     }
-}
-
-fn number(variable: &str, default: u64) -> u64 {
-    std::env::var(variable).map_or(default, |text| text.parse().unwrap())
 }
 
 async fn all() {
@@ -321,7 +317,7 @@ async fn insert() {
 /// Lets processes share the partitions, gives them deliveries that fall due together, and waits until they are done.
 /// Returns how many a second, and the bytes of write-ahead log for each.
 async fn deliveries(cluster: &Cluster, schema: &str, processes: usize) -> (f64, f64) {
-    let count = number("HOSTS_DELIVERIES", 30_000);
+    let count = sized(30_000, 1_000);
     let log = open(cluster, schema).await;
     let mut hosts: Vec<Child> = (0..processes).map(|_| start(cluster, "deliver", schema)).collect();
     let most = usize::from(Partition::COUNT).div_ceil(processes);
@@ -459,7 +455,7 @@ struct Flat {
 /// Settles deliveries while a snapshot is held open, so that nothing that is deleted can go from the tables.
 async fn settlements(cluster: &Cluster) -> Flat {
     const STEPS: u64 = 20;
-    let count = number("HOSTS_SETTLEMENTS", 1_000_000).max(STEPS * 64);
+    let count = sized(1_000_000, STEPS * 64);
     let log = open(cluster, "settled").await;
     let (client, connection) = cluster.config("postgres").connect(NoTls).await.unwrap();
     let connection = tokio::spawn(connection);

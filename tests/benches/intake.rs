@@ -25,7 +25,7 @@ use ml_connector_core::{
 use ml_connector_freshbooks::FreshBooks;
 use ml_connector_sim::{Conditions, FreshBooksSim, SimTransport};
 use ml_connector_sql::SqliteLog;
-use ml_connector_tests::{cpu_time, load_average, median, percentile};
+use ml_connector_tests::{cpu_time, load_average, median, percentile, sized};
 use ml_connector_zoho::{DataCenter, ZohoBooks};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -39,7 +39,6 @@ const CPU_US_GOAL: f64 = 20.0;
 const FRESHBOOKS_RATIO_GOAL: f64 = 0.9;
 
 const CONNECTIONS: usize = 64;
-const ROUNDS: usize = 7;
 const ROUND: Duration = Duration::from_secs(2);
 const WARM_UP: Duration = Duration::from_millis(500);
 const SECRET: &str = "mlcBenchSecret2026";
@@ -74,7 +73,7 @@ fn compare() {
     let directory = tempfile::TempDir::new().unwrap();
     let mut syncs = sync_times(directory.path());
     let (mut bare, mut ours, mut freshbooks) = (Vec::new(), Vec::new(), Vec::new());
-    for nth in 0..ROUNDS {
+    for nth in 0..sized(7, 1) {
         let database = |role| directory.path().join(format!("{role}-{nth}.db"));
         bare.push(round(BARE, Path::new("")));
         ours.push(round(ZOHO, &database(ZOHO)));

@@ -41,10 +41,9 @@ use ml_connector_core::{
 use ml_connector_databricks::{Databricks, tables};
 use ml_connector_sim::{Conditions, DatabricksSim, serve};
 use ml_connector_sql::SqliteLog;
-use ml_connector_tests::{load_average, memory_mib};
+use ml_connector_tests::{load_average, memory_mib, sized};
 use ml_connector_zoho::{DataCenter, ZohoBooks};
 
-const ROWS: usize = 100_000;
 /// As many as Zoho lists on a page.
 const PAGE: usize = 200;
 /// Of each of the two tables.
@@ -59,6 +58,11 @@ const EXTRACT_MIB_GOAL: f64 = 32.0;
 const ROLE: &str = "ML_BENCH_ROLE";
 
 const ROW: &str = r#"{"ach_payment_initiated":false,"invoice_id":"ID","zcrm_potential_id":"","customer_id":"481500000000081001","zcrm_potential_name":"","customer_name":"Bluebird Logistics","company_name":"Bluebird Logistics Inc","status":"overdue","invoice_number":"INV-ID","reference_number":"PO-7731","date":"2026-02-02","due_date":"2026-03-04","issued_date":"2026-02-02","due_days":"Overdue by 8 days","email":"ap@bluebird.example","project_name":"","billing_address":{"address":"48 Quayside Walk","street2":"","city":"Portland","state":"ME","zipcode":"04101","country":"USA","phone":"","fax":"","attention":""},"country":"USA","phone":"","created_by":"Dana Whitlow","total":1250.5,"balance":1250.5,"payment_expected_date":"","custom_fields":[],"custom_field_hash":{},"tags":[],"salesperson_name":"","shipping_charge":0,"adjustment":0,"created_time":"2026-02-02T10:14:08-0500","last_modified_time":"2026-02-02T10:15:31-0500","updated_time":"2026-02-02T10:15:31-0500","is_viewed_by_client":false,"has_attachment":false,"client_viewed_time":"","is_emailed":true,"color_code":"","current_sub_status_id":"","current_sub_status":"overdue","currency_id":"481500000000000097","schedule_time":"","currency_code":"USD","currency_symbol":"$","template_type":"standard","invoice_source":"Api","sales_channel":"direct_sales","reminders_sent":1,"last_payment_date":"","template_id":"481500000000017001","documents":"","salesperson_id":"","write_off_amount":0,"exchange_rate":1,"unprocessed_payment_amount":0}"#;
+
+/// How many rows the lists have: a multiple of a page.
+fn all_rows() -> usize {
+    sized(100_000, 4_000)
+}
 
 type Figures = BTreeMap<String, f64>;
 
@@ -87,10 +91,11 @@ fn report(extract: &Figures, memory: &Figures, sqlite: &Figures) {
         && extract["mib"] <= EXTRACT_MIB_GOAL;
     let figure = |of: &Figures, name: &str| format!("{:.2}", of[name]);
     println!(
-        "bench=sync rows={ROWS} sync_s={} sync_s_goal={SYNC_S_GOAL} cpu_s={} workspace_cpu_s={} peak_mib={} \
+        "bench=sync rows={} sync_s={} sync_s_goal={SYNC_S_GOAL} cpu_s={} workspace_cpu_s={} peak_mib={} \
          peak_mib_goal={PEAK_MIB_GOAL} log_mib={} process_mib={} merges={} ddl={} staged_mib={} least_merges={} fill_s={} \
          sqlite_sync_s={} sqlite_peak_mib={} sqlite_process_mib={} extract_s={} extract_s_goal={EXTRACT_S_GOAL} \
          extract_list_s={} extract_mib={} extract_mib_goal={EXTRACT_MIB_GOAL} live_rows_per_s={:.0} profile={} load={} met={met}",
+        all_rows(),
         figure(memory, "sync_s"),
         figure(memory, "cpu_s"),
         figure(memory, "workspace_cpu_s"),
@@ -200,8 +205,8 @@ async fn extract() -> String {
             break;
         }
     }
-    assert_eq!(rows, ROWS);
-    assert!(values > ROWS * 10, "{values}");
+    assert_eq!(rows, all_rows());
+    assert!(values > all_rows() * 10, "{values}");
     let mib = memory_mib(std::process::id(), "VmHWM").unwrap_or_default();
     format!("s={} list_s={} mib={mib}", took.as_secs_f64(), list.as_secs_f64())
 }
@@ -241,7 +246,7 @@ async fn measure(log: &str, workspace: &str) -> String {
     reset_peak();
     let used = processor();
     let began = Instant::now();
-    let sync = until(&connector, || connector.stats().delivered >= (ROWS / PAGE) as u64, began).await;
+    let sync = until(&connector, || connector.stats().delivered >= (all_rows() / PAGE) as u64, began).await;
     let uses = processor();
     let process_mib = memory_mib(std::process::id(), "VmHWM").unwrap_or_default();
     let peak = process_mib.saturating_sub(filled);
@@ -268,7 +273,7 @@ async fn measure(log: &str, workspace: &str) -> String {
     #[allow(clippy::cast_precision_loss)]
     let per_s = (2 * LIVE_BATCHES * LIVE_BATCH) as f64 / began.elapsed().as_secs_f64();
     let rows = lake.query(&ctx, "SELECT count(*) FROM zoho_books_invoices", &[]).await.unwrap().rows;
-    assert_eq!(rows[0][0].as_deref(), Some(&*ROWS.to_string()));
+    assert_eq!(rows[0][0].as_deref(), Some(&*all_rows().to_string()));
     #[allow(clippy::cast_precision_loss)]
     let staged_mib = staged as f64 / f64::from(1 << 20);
     format!(
@@ -309,7 +314,7 @@ async fn fill(
     connector.set_routes(vec![warehouse_route()]).unwrap();
     connector.remove(&"lake".into());
     connector.backfill(&"books".into(), "invoices", None).await.unwrap();
-    let pages = (ROWS / PAGE) as u64;
+    let pages = (all_rows() / PAGE) as u64;
     until(&connector, || connector.stats().deliveries >= pages, Instant::now()).await
 }
 
@@ -425,7 +430,7 @@ impl Source for Lists {
         };
         let next = first + PAGE;
         let page = Page::new(Bytes::from(next.to_string())).observations((first..next).map(row).collect());
-        Ok(page.more(next < ROWS))
+        Ok(page.more(next < all_rows()))
     }
 
     async fn upkeep(&self, ctx: &Context, _: UpkeepRequest<'_>) -> Result<Upkeep> {
@@ -440,7 +445,7 @@ struct Answers(Mutex<Bytes>);
 impl Answers {
     fn prepare(&self, page: usize) {
         let rows: Vec<String> = (page * PAGE..(page + 1) * PAGE).map(json).collect();
-        let more = (page + 1) * PAGE < ROWS;
+        let more = (page + 1) * PAGE < all_rows();
         let list = format!(
             r#"{{"code":0,"message":"success","invoices":[{}],"page_context":{{"page":{},"per_page":{PAGE},"has_more_page":{more},"report_name":"Invoices","applied_filter":"Status.All","sort_column":"created_time","sort_order":"A"}}}}"#,
             rows.join(","),

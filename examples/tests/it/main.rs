@@ -6,9 +6,12 @@
 #[allow(dead_code)] // of the helpers, the store's own tests use more
 mod cluster;
 mod freshbooks;
+mod integration;
 mod introductions;
 mod keys;
 mod samples;
+#[cfg(unix)]
+mod stopping;
 mod tools;
 
 use std::{
@@ -92,8 +95,8 @@ impl Vendors {
         command
     }
 
-    /// An invoice is created; its webhook is acknowledged by the example.
-    async fn invoice(&self, url: &str) {
+    /// Invoices are created; their webhooks are acknowledged by the example.
+    async fn invoices(&self, url: &str, count: usize) {
         let rule = WebhookRule::new(
             Entity::Invoice,
             EventKind::Created,
@@ -101,10 +104,13 @@ impl Vendors {
             Some(Secret::from(SECRET)),
         );
         self.books.add_webhook(rule).unwrap();
-        self.books.create_invoice(NewDocument::new("Bluebird Logistics", Decimal::new(125_050, 2))).unwrap();
+        for _ in 0..count {
+            let invoice = NewDocument::new("Bluebird Logistics", Decimal::new(125_050, 2));
+            self.books.create_invoice(invoice).unwrap();
+        }
         let attempted = self.books.deliver_webhooks(&self.transport).await;
         let statuses: Vec<_> = attempted.iter().map(|attempted| attempted.status).collect();
-        assert_eq!(statuses, [Some(StatusCode::OK)]);
+        assert_eq!(statuses, vec![Some(StatusCode::OK); count]);
     }
 
     /// Waits for the message, and then long enough for a second one.
@@ -221,7 +227,7 @@ async fn killed_between_the_acknowledgement_and_the_post_it_posts_once_after_a_r
     let folder = tempfile::tempdir().unwrap();
     let database = folder.path().join("connector.db");
     let (first, url) = vendors.example(&database).await;
-    vendors.invoice(&url).await;
+    vendors.invoices(&url, 1).await;
     kill(first).await;
     assert_eq!(vendors.slack.posts(CHANNEL).len(), 0, "it was killed before the post");
 
@@ -237,7 +243,7 @@ async fn killed_between_the_post_and_its_receipt_it_does_not_post_again() {
     let database = folder.path().join("connector.db");
     let (first, url) = vendors.example(&database).await;
     vendors.slack.plant(Fault::timeout().having_acted().on("/api/chat.postMessage"));
-    vendors.invoice(&url).await;
+    vendors.invoices(&url, 1).await;
     while vendors.slack.posts(CHANNEL).is_empty() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }

@@ -25,6 +25,23 @@
 //! | `docs.md` | which scopes, limits and quirks are there? | [here](#docsmd-scopes-limits-quirks) |
 //! | `tests/it/` | is it so? | [here](#proven) |
 //!
+//! In a crate of its own, Ledgerly wants this in `Cargo.toml`:
+//!
+//! ```toml
+//! [dependencies]
+//! ml-connector-core = { git = "https://github.com/ml-connector/ml-connector", default-features = false }
+//! async-trait = "0.1"
+//! bytes = "1"
+//! http = "1"
+//! serde = { version = "1", features = ["derive"] }
+//! serde_json = "1"
+//! url = "2"
+//!
+//! [dev-dependencies]
+//! ml-connector-core = { git = "https://github.com/ml-connector/ml-connector", features = ["testing"] }
+//! tokio = { version = "1", features = ["macros", "rt", "test-util", "time"] }
+//! ```
+//!
 //! What a second system needs, too, is in core: [`config`](crate::config), [`decode`](crate::decode),
 //! [`snapshot::revision_of`](crate::snapshot::revision_of), [`rate::Budget`](crate::rate::Budget),
 //! [`webhook::Form`](crate::webhook::Form), [`webhook::look_after`](crate::webhook::look_after) and

@@ -4,7 +4,9 @@
 //!
 //! `ml-connector-sim` has simulators of all systems: they enforce limits, signatures, rights and shapes as the vendors do, and
 //! fail on request. Under tokio's paused clock a day passes at once, so a test of retries, digests or reminders does not wait.
-//! `examples/topics/testing.rs` of the repository is such a test; the others there have one topic each.
+//! `examples/tests/it/integration.rs` of the repository is such a test, whole: take that file into your crate, and put your
+//! integration in the place of its own. The dev-dependencies that it wants are in the README, under *Install*. `examples/topics` has
+//! more, one topic each.
 //!
 //! - Time comes from a [`Clock`](crate::Clock): give the connector and the simulators one
 //!   [`TokioClock`](crate::TokioClock), and pause tokio's (`#[tokio::test(start_paused = true)]`).

@@ -20,8 +20,9 @@
 //! - What hosts are given and configure is `#[non_exhaustive]`: new fields come with a default, new kinds with a default arm.
 //! - What implementers of the traits write out (a [`Signal`](crate::model::Signal), a [`NewEntry`](crate::audit::NewEntry)) is
 //!   not: a new field there is a new version, and the compiler shows each place. So is a new method without a default.
-//! - Types of other crates in the interface are few on purpose (`http`, `bytes`, `url`, `rust_decimal`, `serde`,
-//!   `futures-util`, with feature `postgres` of `ml-connector-sql` its client): a new major version of one of these is one of ours.
+//! - Types of other crates in the interface are few on purpose (`http`, `http-body`, `http-body-util`, `tower-service`, `bytes`, `url`,
+//!   `rust_decimal`, `serde`, `serde_json`, `futures-core`, with feature `postgres` of `ml-connector-sql` its client): a new major
+//!   version of one of these is one of ours.
 //!
 //! ```
 //! use ml_connector_core::audit::EntryState;

@@ -2,9 +2,9 @@
 
 mod circles;
 mod console;
-mod foreign;
 mod guarantees;
 mod imports;
+mod interfaces;
 mod rooms;
 mod skeleton;
 mod snippets;
