@@ -1,24 +1,12 @@
-//! What a program says of itself when it begins to work with real accounts: whose they are, how news is noticed, what is there
-//! already, and what a list waits for that is not read yet. One line each.
+//! What a program says of itself when it begins to work with real accounts: whose they are, how news is noticed, and what is
+//! there already. One line each.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::{collections::BTreeSet, time::Duration};
 
-use ml_connector_core::{
-    CheckResult, Connector, Result, SourceInfo, Timestamp,
-    audit::{Outcome, Query},
-    engine::{Health, WaitReason},
-    model::{ConnectionId, Seq},
-};
+use ml_connector_core::{CheckResult, Connector, Result, SourceInfo};
 
 /// How often it looks how far the first read is.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
-/// What passes sooner is not worth a line.
-const SHORT: Duration = Duration::from_secs(2);
-/// How often a connection says at most what its lists wait for.
-const WAIT_TOLD_EVERY: Duration = Duration::from_secs(60);
 
 /// Says so of each of these sources, and ends when all that may be read has been read. A list that is not to be had, for want of
 /// a scope or a plan, is waited for by nobody.
@@ -40,7 +28,7 @@ pub async fn introduce(connector: &Connector, sources: &[SourceInfo]) -> Result<
         }
         println!("{id}: {}", noticed(source));
     }
-    let (mut told, mut waits_told) = (BTreeSet::new(), BTreeMap::new());
+    let mut told = BTreeSet::new();
     let feeds: usize = sources.iter().map(|source| source.feeds.len()).sum();
     while told.len() < feeds {
         let health = connector.health().await?;
@@ -60,53 +48,9 @@ pub async fn introduce(connector: &Connector, sources: &[SourceInfo]) -> Result<
                 }
             }
         }
-        if told.len() < feeds {
-            for SourceInfo { connection, .. } in sources {
-                say_wait(connector, connection, &health, &mut waits_told).await?;
-            }
-        }
         tokio::time::sleep(LOOK_EVERY).await;
     }
     Ok(())
-}
-
-/// Says for which limit, or after which failure, lists of a connection wait, and until when.
-async fn say_wait<'a>(
-    connector: &Connector,
-    id: &'a ConnectionId,
-    health: &Health,
-    told: &mut BTreeMap<&'a ConnectionId, Timestamp>,
-) -> Result<()> {
-    let now = connector.context().now();
-    if told.get(id).is_some_and(|at| now < *at + WAIT_TOLD_EVERY) {
-        return Ok(());
-    }
-    let lanes = health.connections.get(id).map_or(&[][..], |health| &health.signals.lanes);
-    for lane in lanes {
-        let Some(until) = lane.next.filter(|next| next.saturating_since(now) >= SHORT) else { continue };
-        let why = match &lane.reason {
-            WaitReason::Quota { key } => Some(format!("the limit {key} is spent")),
-            WaitReason::Blocked => why_again(connector, lane.head).await?,
-            _ => None,
-        };
-        if let Some(why) = why {
-            println!("{id}: waits until {until}: {why}");
-            told.insert(id, now);
-            break;
-        }
-    }
-    Ok(())
-}
-
-/// Why an entry is tried again.
-async fn why_again(connector: &Connector, entry: Option<Seq>) -> Result<Option<String>> {
-    let query = Query::entries(entry.into_iter().collect());
-    let entry = connector.search(&query).await?.pop();
-    let outcomes = entry.map(|entry| entry.outcomes).unwrap_or_default();
-    Ok(outcomes.into_iter().rev().find_map(|recorded| match recorded.outcome {
-        Outcome::Retry { error, .. } => Some(error.to_string()),
-        _ => None,
-    }))
 }
 
 /// The steps of a check that say whose account it is.

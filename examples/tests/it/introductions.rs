@@ -120,26 +120,6 @@ async fn exact_online_says_whose_company_it_is_and_which_list_is_refused() {
     said_until(command, &told).await;
 }
 
-/// Nobody looks at a program that says nothing for a minute and wonders what it does.
-#[tokio::test]
-async fn exact_online_says_which_limit_its_lists_wait_for() {
-    let simulation = exact_online::Simulation::start().await.unwrap();
-    let known = simulation.books.credentials();
-    let folder = tempfile::tempdir().unwrap();
-    let slack = (simulation.slack.bot_token(), simulation.slack_server.url());
-    let mut command = command("exact_online_to_slack", slack, &folder.path().join("connector.db"));
-    command
-        .env("EXACT_DIVISION", known.division.to_string())
-        .env("EXACT_CLIENT_ID", known.client_id)
-        .env("EXACT_CLIENT_SECRET", known.client_secret.as_str())
-        .env("EXACT_REFRESH_TOKEN", known.refresh_token)
-        .env("EXACT_BASE_URL", simulation.books_server.url())
-        .env("EXACT_CALLS_PER_MINUTE", "12")
-        .env("EXACT_LARGE_FROM", "5000 EUR")
-        .env("SLACK_PURCHASES_CHANNEL", exact_online::PURCHASES);
-    said_until(command, &["books: polling every", "books: waits until "]).await;
-}
-
 #[tokio::test]
 async fn business_central_says_whose_company_it_is_and_what_is_there() {
     let simulation = business_central::Simulation::start().await.unwrap();

@@ -60,6 +60,10 @@ impl Looks {
     }
 }
 
+/// So often something is said to one person at most, where nobody can tell whether they saw it. To read it twice costs them a
+/// glance; not to read it at all leaves their click without an answer.
+const SAID_AT_MOST: u32 = 5;
+
 /// What reading back showed.
 enum Found {
     Message(String),
@@ -75,7 +79,7 @@ impl Slack {
     /// What is found happened: a post in its channel, a reply in its thread, a change on its message or, where that
     /// could not be changed, in its thread; a reply also in the channel, where Slack puts it when its thread is gone. Not
     /// found in looks until one began `settle` after the first, all after the attempt had ended: it did not. Unreadable or too long a history: nobody can tell, but a change that is made again
-    /// changes nothing. What one person saw cannot be looked up: it is said once more, and not a third time.
+    /// changes nothing. What one person saw cannot be looked up: it is said again, up to [`SAID_AT_MOST`] times in all.
     pub(crate) async fn read_back(&self, ctx: &Context, delivery: &Delivery) -> Result<Lookup> {
         let place = match Place::of(delivery, self.admin.as_ref())? {
             // Its attempt has kept a note: what could not be changed was replied to.
@@ -85,7 +89,7 @@ impl Slack {
             place => place,
         };
         let unreadable = match &place {
-            Place::Ephemeral { .. } if delivery.attempt <= 1 => return Ok(Lookup::MayRepeat),
+            Place::Ephemeral { .. } if delivery.attempt < SAID_AT_MOST => return Ok(Lookup::MayRepeat),
             Place::Post { .. } | Place::Ephemeral { .. } => Lookup::CannotTell,
             Place::Update { .. } => Lookup::MayRepeat,
         };

@@ -61,6 +61,9 @@ const PLOTS: [Plot; 14] = [
     Plot::Faulty(Fault::Hang),
 ];
 
+/// How long people wait between their acts. A process that dies leaves a minute's limits spent, and two may die within one act.
+const ACT: Duration = Duration::from_secs(480);
+
 struct Click {
     user: &'static str,
     bill: usize,
@@ -159,13 +162,13 @@ impl World {
             self.books.submit(&bill.to_string(), levels, fault);
             self.tell(bill).await;
         }
-        self.pass(Duration::from_secs(240)).await;
+        self.pass(ACT).await;
         let cards: Vec<Card> = (0..self.plots.len()).map(|bill| self.card(bill)).collect();
         for (bill, card) in cards.iter().enumerate() {
             assert!(card.value.is_some(), "{card:?}");
             self.first_act(bill, card).await;
         }
-        self.pass(Duration::from_secs(240)).await;
+        self.pass(ACT).await;
         for (bill, card) in cards.iter().enumerate() {
             self.second_act(bill, card).await;
         }
@@ -174,7 +177,7 @@ impl World {
             // Whatever has become of it: whoever clicks on what they saw in the morning is answered.
             self.click(BEN, Choice::APPROVE, bill, card).await;
         }
-        self.pass(Duration::from_secs(240)).await;
+        self.pass(ACT).await;
     }
 
     async fn first_act(&mut self, bill: usize, card: &Card) {

@@ -148,6 +148,7 @@ const ROOMS: Table = &[
             "log_gate",
             "mailbox",
             "notices",
+            "recent",
             "registry",
             "settings",
             "shared",

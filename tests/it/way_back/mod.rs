@@ -466,11 +466,12 @@ async fn days<L: Ledger>(mut office: Office<L>, rounds: usize) -> usize {
     office.deaths
 }
 
-/// Plays as many documents as `ML_WAY_BACK` says.
+/// Plays as many documents as `ML_WAY_BACK` says, from the seed on that `ML_SEED` says.
 async fn many<L: Ledger>(default: usize, open: impl Fn(u64) -> Office<L>) {
     let documents: usize = std::env::var("ML_WAY_BACK").map_or(default, |many| many.parse().unwrap());
     let rounds = 4;
-    let (mut seed, mut played, mut deaths) = (0, 0, 0);
+    let mut seed = std::env::var("ML_SEED").map_or(0, |seed| seed.parse().unwrap());
+    let (mut played, mut deaths) = (0, 0);
     while played < documents {
         let office = open(seed);
         played += rounds * office.ledger.plots().len();
